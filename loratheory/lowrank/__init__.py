@@ -1,0 +1,32 @@
+"""Factored low-rank matrices: exact algebra, spectra, gauges, subspaces; never a dense array."""
+
+from loratheory.lowrank._array import Array as Array
+from loratheory.lowrank._array import NotFiniteError as NotFiniteError
+from loratheory.lowrank._array import array_namespace as array_namespace
+from loratheory.lowrank._array import device as device
+from loratheory.lowrank._array import double as double
+from loratheory.lowrank._factored import LowRank as LowRank
+from loratheory.lowrank._gauge import balanced as balanced
+from loratheory.lowrank._gauge import regauge as regauge
+from loratheory.lowrank._gauge import total as total
+from loratheory.lowrank._random import gaussian as gaussian
+from loratheory.lowrank._random import orthonormal as orthonormal
+from loratheory.lowrank._random import subspaces_at as subspaces_at
+from loratheory.lowrank._random import with_spectrum as with_spectrum
+from loratheory.lowrank._spectra import Svd as Svd
+from loratheory.lowrank._spectra import effective_rank as effective_rank
+from loratheory.lowrank._spectra import frobenius as frobenius
+from loratheory.lowrank._spectra import from_dense as from_dense
+from loratheory.lowrank._spectra import nuclear as nuclear
+from loratheory.lowrank._spectra import rank as rank
+from loratheory.lowrank._spectra import singular_values as singular_values
+from loratheory.lowrank._spectra import spectral as spectral
+from loratheory.lowrank._spectra import stable_rank as stable_rank
+from loratheory.lowrank._spectra import svd as svd
+from loratheory.lowrank._spectra import tail_energy as tail_energy
+from loratheory.lowrank._spectra import truncate as truncate
+from loratheory.lowrank._subspaces import column_space as column_space
+from loratheory.lowrank._subspaces import largest_cosine as largest_cosine
+from loratheory.lowrank._subspaces import principal_angles as principal_angles
+from loratheory.lowrank._subspaces import project as project
+from loratheory.lowrank._subspaces import row_space as row_space

@@ -1,0 +1,50 @@
+"""The one place that knows which array library a call came with."""
+
+from typing import Any
+
+from array_api_compat import array_namespace as array_namespace
+from array_api_compat import device as device
+
+Array = Any
+"""Any array of the Array API standard: NumPy, PyTorch (CPU or GPU), JAX, CuPy."""
+
+
+class NotFiniteError(ValueError):
+    """An array holds NaN or infinity where finite numbers are needed."""
+
+
+def double(array: Array, name: str = "array") -> Array:
+    """Return `array` in float64, on its own device, once it is known to be finite.
+
+    Parameters
+    ----------
+    array : array
+        Any floating-point array, bfloat16 included.
+    name : str
+        What to call it in the error message.
+
+    Returns
+    -------
+    array
+        The same numbers in float64; `array` itself where it is float64 already.
+
+    Raises
+    ------
+    NotFiniteError
+        If an entry is NaN or infinite; the message names the first one and its place.
+    """
+    xp = array_namespace(array)
+    exact = xp.astype(array, xp.float64, copy=False)
+    finite = xp.isfinite(exact)
+    if not bool(xp.all(finite)):
+        flat = int(xp.argmin(xp.reshape(xp.astype(finite, xp.int8), (-1,))))
+        place: tuple[int, ...] = ()
+        for side in reversed(array.shape):
+            flat, index = divmod(flat, side)
+            place = (index, *place)
+        message = (
+            f"{name} holds {float(exact[place])} at position {list(place)}; "
+            "every entry must be finite: find the step that produced it and redo that step"
+        )
+        raise NotFiniteError(message)
+    return exact

@@ -1,0 +1,166 @@
+r"""Spectra of factored matrices, exact and without forming them.
+
+Everything rests on one decomposition: with thin QRs ``up = Q R`` and ``down.T = P T``, the matrix
+is ``Q (R T.T) P.T`` and its singular values are those of the small core ``R T.T``. It costs
+``O((m + n) r^2 + r^3)`` and runs in float64 whatever comes in.
+"""
+
+import math
+from typing import NamedTuple
+
+from jaxtyping import Float
+
+from loratheory.lowrank._array import Array, array_namespace, double
+from loratheory.lowrank._factored import LowRank
+
+EPS = 2.0**-52
+
+
+class Svd(NamedTuple):
+    """``(left * sigma) @ right``: orthonormal columns, descending sigma, orthonormal rows."""
+
+    left: Float[Array, "m k"]
+    sigma: Float[Array, " k"]
+    right: Float[Array, "k n"]
+
+
+def _core(low: LowRank) -> tuple[Array, Array, Array]:
+    """Orthonormal frames ``q``, ``p`` and the small ``core`` with ``low = q @ core @ p.T``."""
+    xp = array_namespace(low.up, low.down)
+    q, left = xp.linalg.qr(double(low.up, "up"))
+    p, right = xp.linalg.qr(double(low.down, "down").T)
+    return q, left @ right.T, p
+
+
+def svd(low: LowRank) -> Svd:
+    """Return the singular value decomposition, ``k = min(m, n, width)``.
+
+    Parameters
+    ----------
+    low : LowRank
+        Any factored matrix.
+
+    Returns
+    -------
+    Svd
+        In float64. Costs ``O((m + n) r^2 + r^3)``; no ``(m, n)`` array.
+
+    Raises
+    ------
+    NotFiniteError
+        If a factor holds NaN or infinity.
+    """
+    q, core, p = _core(low)
+    xp = array_namespace(core)
+    if 0 in core.shape:
+        return Svd(q[:, :0], xp.zeros(0, dtype=xp.float64, device=core.device), p.T[:0, :])
+    u, sigma, vt = xp.linalg.svd(core, full_matrices=False)
+    return Svd(q @ u, sigma, vt @ p.T)
+
+
+def singular_values(low: LowRank) -> Float[Array, " k"]:
+    """Singular values, descending, ``k = min(m, n, width)``; the cost of `svd` without vectors."""
+    core = _core(low)[1]
+    xp = array_namespace(core)
+    if 0 in core.shape:
+        return xp.zeros(0, dtype=xp.float64, device=core.device)
+    return xp.linalg.svdvals(core)
+
+
+def frobenius(low: LowRank) -> float:
+    """Frobenius norm; unlike ``sqrt(low.inner(low))`` it survives cancelling factors."""
+    core = _core(low)[1]
+    xp = array_namespace(core)
+    return math.sqrt(float(xp.sum(core**2)))
+
+
+def spectral(low: LowRank) -> float:
+    """Largest singular value, 0 for the zero matrix."""
+    sigma = singular_values(low)
+    return float(sigma[0]) if sigma.shape[0] else 0.0
+
+
+def nuclear(low: LowRank) -> float:
+    """Sum of the singular values."""
+    sigma = singular_values(low)
+    return float(array_namespace(sigma).sum(sigma))
+
+
+def rank(low: LowRank, tolerance: int | float | None = None) -> int:
+    """Numerical rank: singular values above `tolerance` times the largest.
+
+    The default tolerance, ``max(m, n)`` rounding units, is the usual one of dense libraries.
+    """
+    sigma = singular_values(low)
+    if not sigma.shape[0]:
+        return 0
+    cut = (max(low.shape) * EPS if tolerance is None else tolerance) * float(sigma[0])
+    return int(array_namespace(sigma).count_nonzero(sigma > cut))
+
+
+def stable_rank(low: LowRank) -> float:
+    """Squared Frobenius norm over squared spectral norm; at most the rank, 0 for zero."""
+    sigma = singular_values(low)
+    top = float(sigma[0]) if sigma.shape[0] else 0.0
+    return float(array_namespace(sigma).sum((sigma / top) ** 2)) if top else 0.0
+
+
+def effective_rank(low: LowRank) -> float:
+    """Exponential of the entropy of the normalised singular values (Roy and Vetterli, 2007)."""
+    sigma = singular_values(low)
+    xp = array_namespace(sigma)
+    total = float(xp.sum(sigma))
+    if not total:
+        return 0.0
+    share = sigma[sigma > 0] / total
+    return math.exp(-float(xp.sum(share * xp.log(share))))
+
+
+def tail_energy(low: LowRank, rank: int) -> float:
+    r"""Return the squared singular values beyond `rank`, summed.
+
+    Parameters
+    ----------
+    low : LowRank
+        Any factored matrix.
+    rank : int
+        How many leading singular values to leave out, at least 0.
+
+    Returns
+    -------
+    float
+        :math:`\sum_{i > r} \sigma_i^2`: the squared distance to the nearest matrix of that rank
+        (Eckart and Young, 1936), zero when `rank` reaches the rank of `low`.
+    """
+    sigma = singular_values(low)
+    return float(array_namespace(sigma).sum(sigma[min(rank, int(sigma.shape[0])) :] ** 2))
+
+
+def truncate(low: LowRank, rank: int) -> LowRank:
+    """Return the best approximation of rank at most `rank`, in balanced factors.
+
+    Parameters
+    ----------
+    low : LowRank
+        Any factored matrix.
+    rank : int
+        Inner dimension of the result at most; 0 gives the zero matrix of width 0.
+
+    Returns
+    -------
+    LowRank
+        The nearest matrix of that rank in every unitarily invariant norm, in float64, with the
+        singular values split evenly between the factors. Costs as `svd`.
+    """
+    left, sigma, right = svd(low)
+    rank = min(rank, int(sigma.shape[0]))
+    root = array_namespace(sigma).sqrt(sigma[:rank])
+    return LowRank(up=left[:, :rank] * root, down=root[:, None] * right[:rank, :])
+
+
+def from_dense(matrix: Float[Array, "m n"], rank: int | None = None) -> LowRank:
+    """Factor a dense matrix, truncated to `rank` if given; costs a dense SVD, in float64."""
+    xp = array_namespace(matrix)
+    left, sigma, right = xp.linalg.svd(double(matrix, "matrix"), full_matrices=False)
+    root = xp.sqrt(sigma[:rank])
+    return LowRank(up=left[:, :rank] * root, down=root[:, None] * right[:rank, :])

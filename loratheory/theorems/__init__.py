@@ -1,0 +1,16 @@
+"""The theorems, one module each; this list is their index."""
+
+from typing import Any
+
+from loratheory.theorems import merge_floor
+from loratheory.theorems._theorem import SAFETY as SAFETY
+from loratheory.theorems._theorem import Assumption as Assumption
+from loratheory.theorems._theorem import AssumptionError as AssumptionError
+from loratheory.theorems._theorem import Control as Control
+from loratheory.theorems._theorem import Theorem as Theorem
+from loratheory.theorems._theorem import Verdict as Verdict
+from loratheory.theorems._verify import Report as Report
+from loratheory.theorems._verify import moved as moved
+from loratheory.theorems._verify import verify as verify
+
+ALL: tuple[Theorem[Any, Any], ...] = (merge_floor.THEOREM,)

@@ -1,0 +1,184 @@
+"""What every theorem module hands over, and the one way to check it.
+
+A theorem compares a *bound*, computed from a case, with a *value*, measured on a witness that tries
+to beat it. Every kind of statement is brought to that form: a floor or ceiling (sense ``lower`` or
+``upper``); an exact law, region or threshold (sense ``equal``: the formula and the simulation give
+one number); a statement with probability (the value is a failure rate, `noise` its sampling
+allowance); a refuted claim (`attain` is the counterexample that breaks it).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar
+
+import numpy as np
+
+C = TypeVar("C")  # the case: what the statement quantifies over first
+W = TypeVar("W")  # the witness: the adapter, merge or router that tries to beat the bound
+
+SAFETY = 2.0**12 * 2.0**-52  # rounding room, relative to the case's own scale
+
+Sense = Literal["lower", "upper", "equal"]
+Status = Literal["proved", "cited", "conjectured", "refuted"]
+
+
+class AssumptionError(ValueError):
+    """A theorem was applied outside its hypotheses."""
+
+
+@dataclass(frozen=True)
+class Assumption(Generic[C, W]):
+    """One hypothesis, in words and as a predicate."""
+
+    text: str
+    holds: Callable[[C, W], bool]
+
+
+@dataclass(frozen=True)
+class Control(Generic[C, W]):
+    """An instance that breaks one hypothesis, so that the conclusion must break too.
+
+    Attributes
+    ----------
+    name : str
+        What is done to the instance, in words.
+    breaks : str
+        The text of the assumption that fails.
+    example : callable
+        Builds the case and the witness.
+    fails : {"holds", "tight"}
+        What is lost: the bound itself, or only that it can be met.
+    """
+
+    name: str
+    breaks: str
+    example: Callable[[], tuple[C, W]]
+    fails: Literal["holds", "tight"] = "holds"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one check found.
+
+    Attributes
+    ----------
+    bound, value : float
+        What the theorem says and what the witness achieves, in the statement's own units.
+    slack : float
+        How far inside the bound the value lies; negative outside.
+    room : float
+        What rounding and sampling may account for.
+    condition : float
+        Condition number of the inverses taken on the way, 1 where there is none.
+    """
+
+    label: str
+    bound: float
+    value: float
+    slack: float
+    room: float
+    condition: float = 1.0
+
+    @property
+    def holds(self) -> bool:
+        """Whether the bound is respected, up to rounding and sampling."""
+        return self.slack >= -self.room
+
+    @property
+    def tight(self) -> bool:
+        """Whether the bound is met, up to rounding and sampling."""
+        return abs(self.slack) <= self.room
+
+
+def _nothing(_: object) -> float:
+    return 0.0
+
+
+def _one(_: object) -> float:
+    return 1.0
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Theorem(Generic[C, W]):
+    """A statement that can be evaluated, attacked and attained.
+
+    Attributes
+    ----------
+    label, statement, status, source
+        Name (``thm:…``), one sentence, standing, and where the proof or the citation is.
+    document : str
+        The module's docstring: statement and proof in full.
+    sense : {"lower", "upper", "equal"}
+        Which side of the bound is forbidden.
+    draw : callable
+        ``draw(rng, size)``: a random case whose largest dimension is about `size`.
+    bound, measure : callable
+        The two numbers, by routes that share no code.
+    scale, condition, noise : callable
+        Rounding room is ``SAFETY * condition * scale``; `noise` is added for sampling.
+    attain : callable, optional
+        The witness that meets the bound (for a refuted claim: the one that breaks it).
+    rival, adversary : callable, optional
+        A random competitor, often right next to the optimum; and an optimiser that shares no
+        code with `bound` or `attain`. Both get the case in NumPy.
+    controls : tuple of Control
+        At least one for each hypothesis that can be broken.
+    uses : tuple of str
+        Labels of the theorems it rests on.
+    """
+
+    label: str
+    statement: str
+    sense: Sense
+    status: Status
+    source: str
+    document: str
+    assumptions: tuple[Assumption[C, W], ...]
+    draw: Callable[[np.random.Generator, int], C]
+    bound: Callable[[C], float]
+    measure: Callable[[C, W], float]
+    scale: Callable[[C], float]
+    condition: Callable[[C], float] = _one
+    noise: Callable[[C], float] = _nothing
+    attain: Callable[[C], W] | None = None
+    rival: Callable[[C, np.random.Generator], W] | None = None
+    adversary: Callable[[C, np.random.Generator], W] | None = None
+    controls: tuple[Control[C, W], ...] = ()
+    uses: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<{self.label}, {self.status}>"
+
+    def check(self, case: C, witness: W) -> Verdict:
+        """Compare what `witness` achieves with the bound.
+
+        Parameters
+        ----------
+        case : C
+            The instance.
+        witness : W
+            The candidate.
+
+        Returns
+        -------
+        Verdict
+            Bound, value and slack; nothing is raised when the bound is broken.
+
+        Raises
+        ------
+        AssumptionError
+            If a hypothesis fails, since the statement is then silent.
+        """
+        for assumption in self.assumptions:
+            if not assumption.holds(case, witness):
+                message = f"{self.label} says nothing here: it needs {assumption.text}"
+                raise AssumptionError(message)
+        return self.judge(case, witness)
+
+    def judge(self, case: C, witness: W) -> Verdict:
+        """Compare without asking for the hypotheses: what a control is for."""
+        bound, value = self.bound(case), self.measure(case, witness)
+        slack = {"lower": value - bound, "upper": bound - value, "equal": -abs(value - bound)}
+        condition = self.condition(case)
+        room = SAFETY * condition * self.scale(case) + self.noise(case)
+        return Verdict(self.label, bound, value, slack[self.sense], room, condition)

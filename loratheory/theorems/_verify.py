@@ -1,0 +1,152 @@
+"""Run theorems against random cases, rivals, adversaries and their own controls."""
+
+import dataclasses
+import time
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from loratheory.lowrank import Array, LowRank
+from loratheory.theorems._theorem import AssumptionError, Control, Theorem, Verdict
+
+ADVERSARY_EVERY = 20  # optimisers are costly: one case in this many meets one
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What `verify` found for one theorem.
+
+    Attributes
+    ----------
+    cases : int
+        Checked witnesses: constructions, rivals and adversaries.
+    holds : bool
+        Whether it behaved as its status says: no case broke it, or, for a refuted claim, the
+        counterexample still does.
+    tight : bool or None
+        Whether the construction met the bound every time; None where there is no construction.
+    worst_slack : float
+        Smallest slack met, in units of the allowance for rounding and sampling: -1 or more holds.
+    controls, controls_ok : int, bool
+        How many controls ran, and whether each was refused and broke the conclusion.
+    seconds : float
+        Wall time.
+    trouble : str
+        The first finding against the theorem, with what reproduces it; empty if none.
+    """
+
+    label: str
+    status: str
+    cases: int
+    holds: bool
+    tight: bool | None
+    worst_slack: float
+    controls: int
+    controls_ok: bool
+    seconds: float
+    trouble: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was found against it."""
+        return self.holds and self.tight is not False and self.controls_ok
+
+
+def moved(value: Any, convert: Callable[[Array], Array] | None) -> Any:
+    """Apply `convert` to every array inside a case or witness, however nested."""
+    if convert is None:
+        return value
+    if isinstance(value, LowRank):
+        return value.map(convert)
+    if isinstance(value, np.ndarray):
+        return convert(value)
+    if isinstance(value, tuple):
+        return tuple(moved(item, convert) for item in value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.init}
+        return dataclasses.replace(value, **{k: moved(v, convert) for k, v in fields.items()})
+    return value
+
+
+def refuted_by(theorem: Theorem[Any, Any], control: Control[Any, Any]) -> str:
+    """Return why a control fails to do its work; empty if it does."""
+    case, witness = control.example()
+    try:
+        theorem.check(case, witness)
+    except AssumptionError as refusal:
+        if control.breaks not in str(refusal):
+            return f"control {control.name!r} is refused for another reason: {refusal}"
+    else:
+        return f"control {control.name!r} is not refused"
+    verdict = theorem.judge(case, witness)
+    survives = verdict.holds if control.fails == "holds" else verdict.tight
+    return f"control {control.name!r} does not break the conclusion" if survives else ""
+
+
+def verify(
+    theorem: Theorem[Any, Any],
+    *,
+    cases: int = 200,
+    seed: int = 0,
+    size: int = 8,
+    convert: Callable[[Array], Array] | None = None,
+) -> Report:
+    """Check one theorem on random cases and run its controls.
+
+    Parameters
+    ----------
+    theorem : Theorem
+        One of ``loratheory.theorems.ALL``.
+    cases : int
+        How many witnesses to check at least; draws continue until there are so many.
+    seed : int
+        Together with the label it determines every draw, whatever else runs.
+    size : int
+        The largest dimension of the cases, about.
+    convert : callable, optional
+        Applied to each array of a case, e.g. ``torch.asarray``.
+
+    Returns
+    -------
+    Report
+        Deterministic but for `seconds`. Nothing is raised when a bound breaks.
+    """
+    start = time.perf_counter()
+    rng = np.random.default_rng([seed, zlib.crc32(theorem.label.encode())])
+    refuted = theorem.status == "refuted"
+    holds, tight, worst, count, trouble, draws = True, True, np.inf, 0, "", 0
+    while count < cases:
+        drawn = theorem.draw(rng, size)
+        case = moved(drawn, convert)
+        tries: list[tuple[str, Verdict]] = []
+        if theorem.attain:
+            tries.append(("construction", theorem.check(case, theorem.attain(case))))
+            tight &= refuted or tries[0][1].tight
+        if theorem.rival and not refuted:
+            found = moved(theorem.rival(drawn, rng), convert)
+            tries.append(("rival", theorem.check(case, found)))
+        if theorem.adversary and not refuted and draws % ADVERSARY_EVERY == 0:
+            found = moved(theorem.adversary(drawn, rng), convert)
+            tries.append(("adversary", theorem.check(case, found)))
+        for kind, verdict in tries:
+            worst = min(worst, verdict.slack / verdict.room if verdict.room else verdict.slack)
+            good = verdict.holds != refuted
+            holds &= good
+            if not trouble and not (good and (kind != "construction" or tight)):
+                trouble = f"{kind} of draw {draws} (seed {seed}): {verdict}"
+        count, draws = count + len(tries), draws + 1
+    failures = [why for control in theorem.controls if (why := refuted_by(theorem, control))]
+    return Report(
+        label=theorem.label,
+        status=theorem.status,
+        cases=count,
+        holds=holds,
+        tight=tight if theorem.attain and not refuted else None,
+        worst_slack=float(worst),
+        controls=len(theorem.controls),
+        controls_ok=not failures,
+        seconds=time.perf_counter() - start,
+        trouble=trouble or "; ".join(failures),
+    )

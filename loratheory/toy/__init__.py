@@ -1,0 +1,1 @@
+"""Models small enough to solve by hand: their answers follow from theorems, without training."""

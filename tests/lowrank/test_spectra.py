@@ -1,0 +1,131 @@
+"""Spectra from the small core agree with dense linear algebra."""
+
+import math
+
+import ml_dtypes
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import seeds, sides
+
+from loratheory.lowrank import (
+    LowRank,
+    NotFiniteError,
+    effective_rank,
+    frobenius,
+    from_dense,
+    gaussian,
+    nuclear,
+    rank,
+    singular_values,
+    spectral,
+    stable_rank,
+    svd,
+    tail_energy,
+    truncate,
+    with_spectrum,
+)
+
+MUTANTS = [
+    ("return q, left @ right.T, p", "return q, left @ right, p"),
+    ("Svd(q @ u, sigma, vt @ p.T)", "Svd(q @ u, sigma**2, vt @ p.T)"),
+    ("math.sqrt(float(xp.sum(core**2)))", "float(xp.sum(core**2))"),
+    ("float(sigma[0]) if sigma.shape[0] else 0.0\n\n\ndef nuclear", "1.0\n\n\ndef nuclear"),
+    ("sum((sigma / top) ** 2)", "sum(sigma / top)"),
+    ("math.exp(-float", "math.exp(float"),
+    ("min(rank, int(sigma.shape[0])) :] ** 2", "min(rank, int(sigma.shape[0])) :]"),
+    ("root = array_namespace(sigma).sqrt(sigma[:rank])", "root = sigma[:rank]"),
+    ("sigma > cut", "sigma >= 0"),
+    ('double(low.up, "up")', "low.up"),
+]
+
+
+@given(sides, sides, st.integers(0, 8), seeds)
+def test_decomposition_is_exact(m, n, r, seed):
+    rng = np.random.default_rng(seed)
+    low = gaussian(rng, m, n, r, 10.0 ** int(rng.integers(-6, 7)))
+    left, sigma, right = svd(low)
+    k = min(m, n, r)
+    dense = np.linalg.svd(low.dense(), compute_uv=False)
+    assert sigma.shape == (k,)
+    np.testing.assert_allclose(sigma, dense[:k], rtol=1e-10, atol=1e-13 * dense[0])
+    np.testing.assert_allclose(left.T @ left, np.eye(k), atol=1e-13)
+    np.testing.assert_allclose(right @ right.T, np.eye(k), atol=1e-13)
+    np.testing.assert_allclose((left * sigma) @ right, low.dense(), atol=1e-13 * (1 + dense[0]))
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=4), seeds)
+def test_norms_and_ranks_follow_from_the_spectrum(sigma, seed):
+    sigma = sorted((0.0 if s < 1e-3 else s for s in sigma), reverse=True)
+    low = with_spectrum(np.random.default_rng(seed), 6, 5, sigma)
+    assert frobenius(low) == pytest.approx(math.hypot(*sigma), rel=1e-10)
+    assert spectral(low) == pytest.approx(max(sigma), rel=1e-10)
+    assert nuclear(low) == pytest.approx(sum(sigma), rel=1e-9, abs=1e-9 * max(sigma))
+    assert rank(low, 1e-9) == sum(s > 1e-9 * max(sigma) for s in sigma)
+    if max(sigma) > 0:
+        p = np.array([s for s in sigma if s > 0]) / sum(sigma)
+        assert stable_rank(low) == pytest.approx(
+            math.hypot(*sigma) ** 2 / max(sigma) ** 2, rel=1e-9
+        )
+        assert effective_rank(low) == pytest.approx(math.exp(-(p * np.log(p)).sum()), rel=1e-6)
+
+
+@given(sides, sides, st.integers(0, 8), st.integers(0, 7), seeds)
+def test_truncation_loses_exactly_the_tail(m, n, r, keep, seed):
+    low = gaussian(np.random.default_rng(seed), m, n, r)
+    lost = np.linalg.norm(low.dense() - truncate(low, keep).dense()) ** 2
+    dense = np.linalg.svd(low.dense(), compute_uv=False)
+    assert tail_energy(low, keep) == pytest.approx((dense[keep:] ** 2).sum(), abs=1e-11)
+    assert lost == pytest.approx(tail_energy(low, keep), abs=1e-11)
+    assert truncate(low, keep).width <= keep
+
+
+def test_cancelling_factors_have_no_norm():
+    low = gaussian(np.random.default_rng(0), 50, 40, 3)
+    assert frobenius(low - low) < 1e-13
+    assert rank(LowRank(np.zeros((4, 2)), np.ones((2, 3)))) == 0
+    assert stable_rank(LowRank(np.zeros((4, 2)), np.ones((2, 3)))) == 0
+    assert effective_rank(gaussian(np.random.default_rng(0), 4, 3, 0)) == 0
+
+
+def test_repeated_values_and_twelve_decades():
+    rng = np.random.default_rng(1)
+    sigma = [1.0, 1.0, 1e-6, 1e-12]
+    ours = singular_values(with_spectrum(rng, 30, 20, sigma))
+    np.testing.assert_allclose(ours, sigma, rtol=1e-3)
+
+
+@pytest.mark.parametrize("narrow", [np.float32, np.float16, ml_dtypes.bfloat16])
+def test_narrow_types_are_computed_in_double(narrow):
+    low = gaussian(np.random.default_rng(2), 20, 10, 3).map(lambda a: a.astype(narrow))
+    wide = low.map(lambda a: a.astype(np.float64))
+    assert singular_values(low).dtype == np.float64
+    np.testing.assert_array_equal(singular_values(low), singular_values(wide))
+
+
+def test_torch_bfloat16_is_computed_in_double():
+    low = gaussian(np.random.default_rng(2), 20, 10, 3)
+    tensors = low.map(lambda a: torch.asarray(a).bfloat16())
+    wide = tensors.map(lambda a: a.double().numpy())
+    np.testing.assert_allclose(singular_values(tensors).numpy(), singular_values(wide), rtol=1e-13)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_numbers_that_are_not_finite_are_refused_by_position(bad):
+    low = gaussian(np.random.default_rng(3), 5, 4, 2)
+    low.down[1, 3] = bad
+    with pytest.raises(
+        NotFiniteError, match=r"down holds (nan|inf|-inf) at position \[3, 1\]|\[1, 3\]"
+    ):
+        singular_values(low)
+
+
+@given(sides, sides, seeds)
+def test_dense_matrices_factor_and_come_back(m, n, seed):
+    matrix = np.random.default_rng(seed).standard_normal((m, n))
+    np.testing.assert_allclose(from_dense(matrix).dense(), matrix, atol=1e-13)
+    np.testing.assert_allclose(
+        from_dense(matrix, 1).dense(), truncate(from_dense(matrix), 1).dense()
+    )

@@ -1,0 +1,98 @@
+"""Plant one error at a time and see that the tests notice; prints what it planted.
+
+Each test file lists, as ``MUTANTS``, pairs (text in the module it mirrors, replacement). A mutant
+is planted in a temporary copy of the tree, meets the mirroring test file first and the whole
+suite only if it survives that. ``python tests/mutants.py [LABEL ...]`` where a label is a theorem
+or a module name; two run at a time.
+"""
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from tqdm.auto import tqdm
+
+ROOT = Path(__file__).parent.parent
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-n", "0"]
+
+
+class Mutant(NamedTuple):
+    """One planted error."""
+
+    module: Path
+    test: Path
+    old: str
+    new: str
+
+
+def mirrored(test: Path) -> Path:
+    """The module that a test file mirrors: ``test_x.py`` is about ``x.py`` or ``_x.py``."""
+    folder = ROOT / "loratheory" / test.parent.relative_to(ROOT / "tests")
+    name = test.name.removeprefix("test_")
+    return folder / name if (folder / name).exists() else folder / f"_{name}"
+
+
+def collected(only: list[str]) -> list[Mutant]:
+    """All mutants of the chosen modules, read without importing the tests."""
+    mutants = []
+    for test in sorted((ROOT / "tests").rglob("test_*.py")):
+        for node in ast.parse(test.read_text()).body:
+            names = [getattr(t, "id", "") for t in getattr(node, "targets", [])]
+            if "MUTANTS" not in names:
+                continue
+            module = mirrored(test)
+            if only and module.stem.lstrip("_") not in only:
+                continue
+            source = module.read_text()
+            for old, new in ast.literal_eval(node.value):
+                if old not in source or old == new:
+                    message = f"{module.relative_to(ROOT)} does not contain {old!r}: renew it"
+                    raise SystemExit(message)
+                mutants.append(Mutant(module.relative_to(ROOT), test.relative_to(ROOT), old, new))
+    return mutants
+
+
+def survives(mutant: Mutant) -> bool:
+    """Whether the tests still pass with the error planted."""
+    with tempfile.TemporaryDirectory() as copy:
+        tree = Path(copy) / "tree"
+        skip = shutil.ignore_patterns(".venv", ".git", "build", "__pycache__", ".*_cache")
+        shutil.copytree(ROOT, tree, ignore=skip)
+        module = tree / mutant.module
+        module.write_text(module.read_text().replace(mutant.old, mutant.new, 1))
+        env = os.environ | {"PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1", "CI": "1"}
+        for scope in ([str(mutant.test)], ["tests"]):
+            run = subprocess.run(
+                PYTEST + scope, cwd=tree, env=env, capture_output=True, text=True, check=False
+            )
+            if run.returncode == 1:
+                return False
+            if run.returncode != 0:  # broken on import: noticed, but say so
+                return "Error" not in run.stdout + run.stderr
+    return True
+
+
+def main(only: list[str]) -> int:
+    """Plant all, report each, and fail if one goes unnoticed."""
+    labels = [label.removeprefix("thm:").replace("-", "_") for label in only]
+    mutants = collected(labels)
+    if not mutants:
+        print(f"no mutants for {' '.join(only) or 'anything'}", file=sys.stderr)
+        return 2
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = list(tqdm(pool.map(survives, mutants), total=len(mutants), unit="mutant"))
+    for mutant, alive in zip(mutants, outcomes, strict=True):
+        state = "SURVIVED" if alive else "noticed "
+        print(f"{state}  {mutant.module}: {mutant.old!r} -> {mutant.new!r}")
+    print(f"{len(outcomes) - sum(outcomes)} of {len(outcomes)} noticed")
+    return int(any(outcomes))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -13,6 +13,7 @@ from loratheory.lowrank._random import gaussian as gaussian
 from loratheory.lowrank._random import orthonormal as orthonormal
 from loratheory.lowrank._random import subspaces_at as subspaces_at
 from loratheory.lowrank._random import with_spectrum as with_spectrum
+from loratheory.lowrank._spectra import EPS as EPS
 from loratheory.lowrank._spectra import Svd as Svd
 from loratheory.lowrank._spectra import effective_rank as effective_rank
 from loratheory.lowrank._spectra import frobenius as frobenius

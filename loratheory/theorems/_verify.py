@@ -1,9 +1,14 @@
 """Run theorems against random cases, rivals, adversaries and their own controls."""
 
 import dataclasses
+import functools
+import importlib
+import os
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -150,3 +155,56 @@ def verify(
         seconds=time.perf_counter() - start,
         trouble=trouble or "; ".join(failures),
     )
+
+
+def _verify_one(label: str, cases: int, seed: int, backend: str) -> Report:
+    from loratheory.theorems import ALL
+
+    theorem = next(theorem for theorem in ALL if theorem.label == label)
+    convert = None
+    if backend != "numpy":
+        convert = importlib.import_module(backend).asarray
+    return verify(theorem, cases=cases, seed=seed, convert=convert)
+
+
+def verify_all(
+    labels: Sequence[str],
+    *,
+    cases: int = 200,
+    seed: int = 0,
+    backend: str = "numpy",
+    workers: int = 0,
+) -> Iterator[Report]:
+    """Verify several theorems side by side, one process each, one BLAS thread a process.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        Full labels, ``thm:…``.
+    cases, seed : int
+        As for `verify`: the reports do not depend on `workers`.
+    backend : str
+        A module whose ``asarray`` makes the arrays: ``numpy`` or ``torch``.
+    workers : int
+        How many processes; 0 for one a core, 1 for none beside this one.
+
+    Yields
+    ------
+    Report
+        In the order of `labels`.
+    """
+    workers = min(workers or os.cpu_count() or 1, len(labels))
+    one = functools.partial(_verify_one, cases=cases, seed=seed, backend=backend)
+    if workers <= 1:
+        yield from map(one, labels)
+        return
+    threads = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    os.environ.update(dict.fromkeys(threads, "1"))  # read by the children when they start
+    try:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            yield from pool.map(one, labels)
+    finally:
+        for name, value in threads.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value

@@ -55,7 +55,7 @@ class Case:
 
 def draw(rng: np.random.Generator, size: int) -> Case:
     """Identical, nearly equal or unrelated tasks, over 12 decades of size."""
-    k, m, n = int(rng.integers(1, 5)), *rng.integers(1, size + 1, 2).tolist()
+    k, (m, n) = int(rng.integers(1, 5)), rng.integers(1, size + 1, 2).tolist()
     width = int(rng.integers(0, min(m, n, 16) + 1))
     scale, spread = 10.0 ** int(rng.integers(-6, 7)), float(rng.choice([0.0, 1e-8, 1.0]))
     base = gaussian(rng, m, n, width, scale)

@@ -1,0 +1,64 @@
+"""The `loratheory` command: thin, and slow imports wait until a command needs them.
+
+Exit codes: 0 done, whatever the verdict; 1 a proved theorem or a control failed in ``verify``, or
+work crashed; 2 wrong input. Messages go to stderr, nothing but the product to stdout.
+"""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from loratheory.cli import _theorems
+from loratheory.cli._output import refused
+
+
+class Commands(TyperGroup):
+    """Turns the package's own refusals into one paragraph on stderr and exit code 2."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; our ValueErrors and file errors are the user's to mend."""
+        try:
+            return super().invoke(ctx)
+        except ValueError as error:
+            if not type(error).__module__.startswith("loratheory."):
+                raise
+            refused(str(error))
+        except OSError as error:
+            refused(f"{error.filename or 'file'}: {error.strerror or error}")
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        """In the order of a first visit, not of the alphabet."""
+        return list(self.commands)
+
+
+app = typer.Typer(
+    cls=Commands,
+    rich_markup_mode="markdown",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="The limits of low-rank adapters and of reusing them, as things that can be run.",
+    epilog="Start with `loratheory theorems`, then `loratheory diagnose FOLDER FOLDER`.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from loratheory import __version__
+
+        sys.stdout.write(f"loratheory {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+_theorems.register(app)

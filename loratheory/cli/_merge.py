@@ -1,0 +1,152 @@
+"""``loratheory merge`` and ``loratheory methods``."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from loratheory.cli._inspect import Folders, Json
+from loratheory.cli._output import console, refused, save_json, show
+
+
+def merge(
+    folders: Folders,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")],
+    method: Annotated[str, typer.Option(help="One of `loratheory methods`.")] = "mean",
+    weights: Annotated[
+        str | None, typer.Option(help="Comma-separated, one a folder: `--weights=.7,-.3`.")
+    ] = None,
+    rank: Annotated[int | None, typer.Option(min=0, help="Rank to keep.")] = None,
+    coefficient: Annotated[float, typer.Option(help="Scales the merge.")] = 1.0,
+    space: Annotated[str, typer.Option(help="For entrywise rules: full, knots or core.")] = "full",
+    density: Annotated[float | None, typer.Option(help="Share of entries kept, in (0, 1].")] = None,
+    ridge: Annotated[float | None, typer.Option(help="Relative ridge of `interpolate`.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="For rules that draw at random.")] = 0,
+    dtype: Annotated[
+        str | None, typer.Option(help="float16, bfloat16 or float32; the widest input's if not.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing folder.")] = False,
+    any_base: Annotated[
+        bool, typer.Option("--any-base", help="Accept different base model names.")
+    ] = False,
+    json: Json = None,
+) -> None:
+    """Merge adapters into one folder that PEFT loads, and say what was given away in weights.
+
+    Example: `loratheory merge adapter_1 adapter_2 --method svd --weights=.7,.3 --rank 16 -o merged`
+
+    JSON: an object `method, output, folders, weights, missing, totals, modules`; each module, and
+    the totals over them, has `energy, to_sum, sum_floor, to_adapters, adapters_floor`: squared
+    Frobenius distances, the floors at the rank that the merge spends.
+    """
+    from dataclasses import asdict
+
+    import numpy as np
+    from tqdm.auto import tqdm
+
+    from loratheory import adapters as lib
+    from loratheory.diagnosis import ModuleAudit, audited
+
+    shelf = [lib.read(folder) for folder in folders]
+    aligned = lib.aligned(shelf, any_base=any_base)
+    chosen = _numbers(weights) if weights is not None else None
+    merged = lib.merge(
+        shelf,
+        method,
+        weights=chosen,
+        rank=rank,
+        coefficient=coefficient,
+        space=space,
+        density=density,
+        ridge=ridge,
+        rng=np.random.default_rng(seed),
+    )
+    audits: list[ModuleAudit] = []
+    with tqdm(total=len(merged), unit="module", desc=method, leave=False) as bar:
+
+        def note(audit: ModuleAudit) -> None:
+            audits.append(audit)
+            bar.update()
+
+        compared = _reference(method, chosen, len(shelf), coefficient)
+        lib.write(audited(merged, shelf, compared, note), output, dtype=dtype, force=force)
+    totals = {
+        key: sum(getattr(audit, key) for audit in audits)
+        for key in ("energy", "to_sum", "sum_floor", "to_adapters", "adapters_floor")
+    }
+    result = {
+        "method": method,
+        "output": str(output),
+        "folders": [str(folder) for folder in folders],
+        "weights": compared,
+        "missing": aligned.missing,
+        "totals": totals,
+        "modules": [asdict(audit) for audit in audits],
+    }
+    save_json(json, result)
+    if str(json) != "-":
+        _report(result, max(audit.width for audit in audits))
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        refused(f"--weights={text} is not a list of numbers: write it as --weights=.7,-.3")
+
+
+def _reference(method: str, weights: list[float] | None, count: int, factor: float) -> list[float]:
+    """The weighted sum that a merge is compared with."""
+    base = weights or [1.0 if method in ("sum", "cat", "svd") else 1.0 / count] * count
+    return [factor * weight for weight in base]
+
+
+def _report(result: dict[str, Any], width: int) -> None:
+    totals, out = result["totals"], console()
+    out.print(
+        f"[bold]{result['method']}[/bold] of {len(result['folders'])} adapters, "
+        f"{len(result['modules'])} modules → {result['output']}"
+    )
+    for position, names in enumerate(result["missing"]):
+        if names:
+            what = f"{result['folders'][position]} lacks {len(names)} modules: they count as zero"
+            out.print(what, markup=False)
+    weights = ", ".join(f"{weight:g}" for weight in result["weights"])
+    rows = [
+        (
+            f"to the weighted sum ({weights})",
+            totals["to_sum"],
+            totals["sum_floor"],
+            totals["to_sum"] / totals["energy"] if totals["energy"] else 0.0,
+        ),
+        (
+            "mean, to the adapters",
+            totals["to_adapters"],
+            totals["adapters_floor"],
+            None,
+        ),
+    ]
+    columns = (
+        "squared distance",
+        "this merge",
+        f"floor at rank {width}",
+        "share of the sum's energy",
+    )
+    show("", columns, rows)
+    out.print(
+        "Both are distances between weights (Eckart–Young; thm:merge-floor), not between\n"
+        "answers: the mean is nearest to the adapters and still loses the two-hop answer\n"
+        "(thm:two-read-region).",
+        markup=False,
+    )
+
+
+def methods(json: Json = None) -> None:
+    """List the merge methods and the laws that each obeys, computed, not written down.
+
+    Example: `loratheory methods --json laws.json`
+    """
+    from loratheory.adapters import METHODS, laws
+
+    rows = laws()
+    save_json(json, {"methods": METHODS, "laws": rows})

@@ -1,0 +1,107 @@
+"""What every command does with its product: a table for people, JSON for machines, whole files."""
+
+import dataclasses
+import json
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import typer
+
+
+def refused(message: str) -> NoReturn:
+    """Say what is wrong with the input, on stderr, and leave with code 2."""
+    typer.echo(f"loratheory: {message}", err=True)
+    raise typer.Exit(2)
+
+
+def console() -> Any:
+    """Standard output; as wide as the terminal, 140 columns where there is none."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+
+
+def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print one table; numbers are shown to four significant digits."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    lines = [[_cell(value) for value in row] for row in rows]
+    for number, name in enumerate(columns):
+        numeric = all(not line[number] or _numeric(line[number]) for line in lines)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for line in lines:
+        table.add_row(*line)
+    console().print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)
+
+
+def _numeric(text: str) -> bool:
+    return text[:1] in "-+.0123456789–"
+
+
+def whole(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all: to a temporary name beside it, then renamed."""
+    data = content.encode() if isinstance(content, str) else content
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def plain(value: Any) -> Any:
+    """The JSON form of a result: dataclasses become objects, NaN and infinity become null."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def save_json(path: Path | None, value: Any) -> None:
+    """Write `value` as JSON to a file, or to standard output for ``-``; nothing for None."""
+    if path is None:
+        return
+    text = json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n"
+    if str(path) == "-":
+        sys.stdout.write(text)
+    else:
+        whole(path, text)
+
+
+def figure_file(path: Path, figure: Any) -> None:
+    """Write a matplotlib figure whole, in the format of its ending, the same bytes every time."""
+    from io import BytesIO
+
+    kinds = {".pdf": {"CreationDate": None}, ".png": {}, ".svg": {"Date": None}}
+    if path.suffix not in kinds:
+        refused(f"{path}: a figure is written as {', '.join(kinds)}: choose one of these endings")
+    buffer = BytesIO()
+    figure.savefig(buffer, format=path.suffix[1:], metadata=kinds[path.suffix])
+    whole(path, buffer.getvalue())

@@ -1,0 +1,134 @@
+"""``loratheory theorems`` and ``loratheory verify``."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from loratheory.cli._output import console, refused, save_json, show
+
+Labels = Annotated[
+    list[str] | None, typer.Argument(help="Labels, with or without `thm:`; all where none given.")
+]
+Json = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write JSON; `-` for standard output.")
+]
+
+
+def chosen(labels: list[str] | None) -> list[Any]:
+    """The theorems with these labels; an unknown one is refused with its nearest relatives."""
+    import difflib
+
+    from loratheory.theorems import ALL
+
+    known = {theorem.label.removeprefix("thm:"): theorem for theorem in ALL}
+    names = [label.removeprefix("thm:") for label in labels or known]
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or list(known)
+            refused(f"there is no theorem {name!r}; did you mean {', '.join(near)}?")
+    return [known[name] for name in dict.fromkeys(names)]
+
+
+def theorems(labels: Labels = None, json: Json = None) -> None:
+    """List the theorems, or show some in full: statement, hypotheses, proof, how verified.
+
+    Example: `loratheory theorems two-read-region`
+    """
+    found = chosen(labels)
+    entries = [
+        {
+            "label": t.label,
+            "status": t.status,
+            "sense": t.sense,
+            "statement": t.statement,
+            "source": t.source,
+            "assumptions": [a.text for a in t.assumptions],
+            "controls": [c.name for c in t.controls],
+            "uses": list(t.uses),
+        }
+        for t in found
+    ]
+    save_json(json, entries)
+    if str(json) == "-":
+        return
+    if not labels:
+        columns = ("label", "status", "statement")
+        show(f"{len(found)} theorems", columns, [[e[c] for c in columns] for e in entries])
+        return
+    for theorem in found:
+        _in_full(theorem)
+
+
+def _in_full(theorem: Any) -> None:
+    out = console()
+    out.print(f"[bold]{theorem.label}[/bold]  ({theorem.status}; {theorem.source})")
+    out.print(f"\n{theorem.statement}\n", markup=False)
+    for assumption in theorem.assumptions:
+        out.print(f"  needs     {assumption.text}", markup=False)
+    for control in theorem.controls:
+        out.print(f"  breaks if {control.name}", markup=False)
+    ways = {
+        "its construction meets the bound": theorem.attain,
+        "random rivals, far away and next to the optimum": theorem.rival,
+        "an optimiser that shares no code with it": theorem.adversary,
+    }
+    out.print(f"  verified  {'; '.join(way for way, there in ways.items() if there)}", markup=False)
+    out.print(f"  uses      {', '.join(theorem.uses) or 'nothing else'}\n", markup=False)
+    out.print(theorem.document.strip() + "\n", markup=False)
+
+
+def verify(
+    labels: Labels = None,
+    cases: Annotated[int, typer.Option(min=1, help="Checked witnesses for each theorem.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Determines every draw.")] = 0,
+    backend: Annotated[str, typer.Option(help="Array library: numpy or torch.")] = "numpy",
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 0 for one a core.")] = 0,
+    json: Json = None,
+) -> None:
+    """Check theorems on random cases, rivals and adversaries, and see their controls break.
+
+    Exit code 1 if a theorem, a construction or a control misbehaves.
+
+    Example: `loratheory verify merge-floor --cases 1000 --seed 7`
+
+    JSON: a list of objects `label, status, cases, holds, tight, worst_slack, controls,
+    controls_ok, seconds, trouble`. `worst_slack` is in units of the allowance for rounding and
+    sampling: -1 or more holds. `tight` is null where there is no construction.
+    """
+    import importlib.util
+
+    from tqdm.auto import tqdm
+
+    from loratheory.theorems import verify_all
+
+    found = [theorem.label for theorem in chosen(labels)]
+    if backend not in ("numpy", "torch"):
+        refused(f"there is no backend {backend!r}: choose numpy or torch")
+    if backend == "torch" and importlib.util.find_spec("torch") is None:
+        refused("the torch backend needs PyTorch: pip install 'loratheory[torch]'")
+    runs = verify_all(found, cases=cases, seed=seed, backend=backend, workers=workers)
+    reports = list(tqdm(runs, total=len(found), unit="theorem", desc="verify", leave=False))
+    save_json(json, reports)
+    if str(json) != "-":
+        columns = ("label", "status", "cases", "holds", "tight", "worst slack", "controls", "s")
+        rows = [
+            (r.label, r.status, r.cases, r.holds, r.tight, r.worst_slack, _controls(r), r.seconds)
+            for r in reports
+        ]
+        show(f"verified with seed {seed} on {backend}", columns, rows)
+    troubles = [report for report in reports if not report.ok]
+    for report in troubles:
+        typer.echo(f"loratheory: {report.label} fails: {report.trouble}", err=True)
+    if troubles:
+        raise typer.Exit(1)
+
+
+def _controls(report: Any) -> str:
+    return f"{report.controls} {'break' if report.controls_ok else 'NOT BROKEN'}"
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the application."""
+    app.command()(theorems)
+    app.command()(verify)

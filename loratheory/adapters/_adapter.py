@@ -26,6 +26,8 @@ class Info:
     config : mapping
         The remaining keys of ``adapter_config.json`` that a merge hands on, such as `task_type`,
         `target_modules` and `fan_in_fan_out`.
+    notes : tuple of str
+        What reading set aside, in sentences for the user.
     """
 
     name: str = "adapter"
@@ -33,6 +35,7 @@ class Info:
     dtype: str = "float32"
     embeddings: frozenset[str] = frozenset()
     config: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 class Lazy(Mapping[str, LowRank]):

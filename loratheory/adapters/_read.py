@@ -1,0 +1,211 @@
+"""A PEFT folder as an `Adapter`: checked by its headers, loaded module by module."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from loratheory.adapters._adapter import Adapter, Info, Lazy
+from loratheory.adapters._config import NAME, Config, config
+from loratheory.adapters._document import inside, json_file
+from loratheory.adapters._error import refusal, shown
+from loratheory.adapters._safetensors import DTYPES, LIMIT, Tensor, finite, header, load
+from loratheory.lowrank import LowRank
+
+WEIGHTS = "adapter_model.safetensors"
+INDEX = "adapter_model.safetensors.index.json"
+PREFIX = "base_model.model."
+_KEY = re.compile(
+    r"(?P<module>.+)\.(?:lora_(?P<half>[AB])(?:\.(?P<name>[^.]+))?\.weight"
+    r"|lora_embedding_(?P<token>[AB])(?:\.(?P<label>[^.]+))?)"
+)
+FOREIGN = {
+    "lora_magnitude_vector": "holds DoRA magnitudes: export it as a plain LoRA adapter first",
+    "modules_to_save": "is a whole trained module: train without modules_to_save",
+    "bias": "is a trained bias: train without biases",
+    "trainable_tokens": "holds trained token rows: train without them",
+}
+
+
+class Pair(NamedTuple):
+    """The two tensors of one module, and what its update needs beside them."""
+
+    up: Tensor
+    down: Tensor
+    scale: float
+    embedding: bool
+
+
+def read(folder: str | os.PathLike[str]) -> Adapter:
+    """Return the adapter in a PEFT folder, its numbers still on the disk.
+
+    Parameters
+    ----------
+    folder : path
+        The folder that holds `adapter_config.json` and `adapter_model.safetensors` (or its
+        shards with their index). A pickled `.bin` is never opened.
+
+    Returns
+    -------
+    Adapter
+        ``adapter[module]`` is PEFT's update of that module, scale included, in float32 (float64
+        where the file has it), loaded at each look-up; modules in natural order. Costs reading
+        the headers now, and two tensors a look-up.
+
+    Raises
+    ------
+    AdapterError
+        If anything in the folder is damaged, contradictory, or not a plain LoRA update; a look-up
+        raises it for numbers that are not finite.
+    """
+    home = Path(folder)
+    _is_adapter(home)
+    settings = config(inside(home, NAME))
+    tensors = dict(_tensors(home))
+    pairs, notes = _pairs(home, settings, tensors)
+    widest = max((t.dtype for p in pairs.values() for t in (p.up, p.down)), key=[*DTYPES].index)
+    info = Info(
+        name=str(folder),
+        base=settings.base,
+        dtype=widest,
+        embeddings=frozenset(name for name, pair in pairs.items() if pair.embedding),
+        config=settings.rest,
+        notes=notes,
+    )
+    shapes = {name: (p.up.shape[0], p.down.shape[1]) for name, p in pairs.items()}
+    return Adapter(Lazy(tuple(pairs), lambda name: _update(name, pairs[name])), shapes, info)
+
+
+def _update(name: str, pair: Pair) -> LowRank:
+    up, down = load(pair.up), load(pair.down)
+    wide = max(up.dtype, down.dtype)
+    with np.errstate(over="ignore"):
+        scaled = up.astype(wide, copy=False) * wide.type(pair.scale)
+    finite(pair.up.place, scaled, f" once scaled by {pair.scale:g} for module {name}")
+    return LowRank(scaled, down.astype(wide, copy=False))
+
+
+def _is_adapter(home: Path) -> None:
+    """Refuse, with directions, what is no adapter folder."""
+    if not home.is_dir():
+        fact = "this is a file" if home.exists() else "there is no such folder"
+        raise refusal(home, fact, f"name the folder that holds {NAME}")
+    if not os.path.lexists(home / NAME):
+        below = sorted(str(path.parent) for path in home.glob(f"*/{NAME}"))
+        advice = f"name {' or '.join(below[:3])}" if below else "name the folder PEFT saved"
+        raise refusal(home, f"holds no {NAME}", advice)
+    if not any(os.path.lexists(home / name) for name in (WEIGHTS, INDEX)):
+        pickled = [path.name for path in sorted(home.glob("*.bin"))]
+        if pickled:
+            fact = f"the weights are pickled ({shown(pickled[0])}), which can run any code"
+            raise refusal(home, fact, "have them saved with safe_serialization=True")
+        raise refusal(home, f"holds no {WEIGHTS}", "name the folder PEFT saved, with its weights")
+
+
+def _tensors(home: Path) -> Iterator[tuple[str, Tensor]]:
+    """Every tensor of the folder, from one file or from all shards."""
+    if not os.path.lexists(home / INDEX):
+        yield from header(inside(home, WEIGHTS)).items()
+        return
+    index = inside(home, INDEX)
+    if os.path.lexists(home / WEIGHTS):
+        raise refusal(home, f"holds both {WEIGHTS} and shards ({INDEX})", "remove one of them")
+    places = json_file(index, LIMIT).get("weight_map")
+    if not isinstance(places, dict) or not all(isinstance(p, str) for p in places.values()):
+        fact = f"weight_map is {shown(places)}"
+        raise refusal(index, fact, "it must map every tensor to the file it is in")
+    for name in sorted(set(places.values())):
+        shard = header(inside(home, name))
+        here = {key for key, place in places.items() if place == name}
+        for key in sorted(here ^ shard.keys()):
+            fact = f"the index puts tensor {shown(key)} into {shown(places.get(key))}"
+            raise refusal(home / name, f"{fact}, the file says otherwise", "restore all shards")
+        yield from shard.items()
+
+
+def _pairs(
+    home: Path, settings: Config, tensors: dict[str, Tensor]
+) -> tuple[dict[str, Pair], tuple[str, ...]]:
+    """The tensors by module in natural order, and what was set aside."""
+    halves: dict[str, dict[str, Tensor]] = {}
+    names: dict[tuple[bool, str | None], str] = {}
+    copies: dict[str, Tensor] = {}
+    for key, tensor in tensors.items():
+        found = _KEY.fullmatch(key)
+        if not found:
+            copies[_copied(tensor)] = tensor
+            continue
+        module, half = found["module"].removeprefix(PREFIX), found["half"] or found["token"]
+        names.setdefault((key.startswith(PREFIX), found["name"] or found["label"]), key)
+        kind = half + ("" if found["half"] else " of tokens")
+        if kind in halves.setdefault(module, {}):
+            fact = f"two tensors claim to be lora_{half} of {shown(module)}"
+            raise refusal(tensor.file, fact, "keep the one that belongs to this adapter")
+        halves[module][kind] = tensor
+    if not halves:
+        raise refusal(home, f"no LoRA tensor among {len(tensors)}", "name a LoRA adapter's folder")
+    if len(names) > 1:
+        one, other = [*names.values()][:2]
+        fact = f"tensors {shown(one)} and {shown(other)} belong to two adapters"
+        raise refusal(home, fact, "save each adapter into a folder of its own")
+    order = sorted(halves, key=_natural)
+    pairs = {module: _pair(home, settings, module, halves[module]) for module in order}
+    return pairs, tuple(_set_aside(module, copy, pairs) for module, copy in copies.items())
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    return [
+        (0, int(part), "")
+        if part.isdecimal() and part.isascii() and len(part) < 20
+        else (1, 0, part)
+        for part in name.split(".")
+    ]
+
+
+def _copied(tensor: Tensor) -> str:
+    """The module whose frozen base weight this is; all else is refused."""
+    key = tensor.key
+    if key.endswith(".base_layer.weight"):
+        return key.removeprefix(PREFIX).removesuffix(".base_layer.weight")
+    reason = next((text for word, text in FOREIGN.items() if word in key.split(".")), None)
+    reason = reason or "is no LoRA tensor: export the adapter as a plain LoRA adapter first"
+    fact, _, remedy = reason.partition(": ")
+    raise refusal(tensor.place, fact, remedy)
+
+
+def _set_aside(module: str, copy: Tensor, pairs: dict[str, Pair]) -> str:
+    """The note on a frozen base weight that PEFT stored beside its adapter."""
+    pair = pairs.get(module)
+    if pair:
+        m, n = pair.up.shape[0], pair.down.shape[1]
+        if copy.shape == ((n, m) if pair.embedding else (m, n)):
+            return f"{copy.place} is a copy of the base weight of {module}: it is set aside"
+    fact = f"a base weight of shape {list(copy.shape)} that no adapter of {shown(module)} fits"
+    raise refusal(copy.place, fact, "save the adapter with save_embedding_layers=False")
+
+
+def _pair(home: Path, settings: Config, module: str, halves: dict[str, Tensor]) -> Pair:
+    """The two halves of one module, agreeing with each other and with the config."""
+    place = f"{home}: module {shown(module)}"
+    embedding = "A of tokens" in halves or "B of tokens" in halves
+    wanted = ["A of tokens", "B of tokens"] if embedding else ["A", "B"]
+    if set(halves) != set(wanted):
+        fact = f"has {' and '.join(f'lora_{kind}' for kind in sorted(halves))}"
+        raise refusal(place, fact, "an update needs exactly lora_A and lora_B: restore the file")
+    down, up = (halves[kind] for kind in wanted)
+    r = settings.rank(module)
+    shapes: Any = f"lora_A has shape {list(down.shape)}, lora_B {list(up.shape)}"
+    if len(up.shape) == 4 or len(down.shape) == 4:
+        raise refusal(place, f"{shapes}: a convolution", "only linear maps and embeddings work")
+    if len(up.shape) != 2 or len(down.shape) != 2 or 0 in up.shape + down.shape:
+        raise refusal(place, shapes, "they must be (r, inputs) and (outputs, r), none empty")
+    if up.shape[1] != r or down.shape[0] != r:
+        fact = f"{shapes}, but {NAME} gives it rank {shown(r)}"
+        raise refusal(place, fact, "correct r or rank_pattern, or restore the weights")
+    if not settings.targets(module):
+        fact = f"has LoRA tensors, but target_modules in {NAME} leaves it out, so PEFT ignores them"
+        raise refusal(place, fact, "add it to target_modules or remove its tensors")
+    return Pair(up, down, settings.scale(module), embedding)

@@ -1,0 +1,194 @@
+"""An `Adapter` as a folder that PEFT loads as it is: whole or not at all."""
+
+import json
+import os
+import re
+import secrets
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from loratheory.adapters._adapter import Adapter
+from loratheory.adapters._config import HANDED_ON, KNOWN, NAME
+from loratheory.adapters._error import refusal, shown
+from loratheory.adapters._read import PREFIX, WEIGHTS
+from loratheory.adapters._replace import put
+from loratheory.adapters._safetensors import DTYPES
+from loratheory.adapters._save import save
+from loratheory.lowrank import Array, array_namespace
+
+OURS = re.compile(r"adapter_(config|model)\b.*\.(json|safetensors|bin)|README\.md|\.gitattributes")
+
+
+@dataclass(frozen=True)
+class Written:
+    """What `write` put on the disk.
+
+    Attributes
+    ----------
+    folder : Path
+        Where it lies now.
+    dtype : str
+        Storage type of every tensor.
+    bytes : int
+        Size of the weights file.
+    rounding : float
+        Largest relative Frobenius error that storing made in one factor; 0 where nothing was lost.
+    """
+
+    folder: Path
+    dtype: str
+    bytes: int
+    rounding: float
+
+
+def write(
+    adapter: Adapter,
+    folder: str | os.PathLike[str],
+    *,
+    dtype: str | None = None,
+    force: bool = False,
+) -> Written:
+    """Write a folder that PEFT loads as it is, with the effect that `adapter` has.
+
+    Every scale is 1 (`lora_alpha` equals the rank), modules of other ranks have patterns that fit
+    them alone, and a module of width 0 becomes rank 1 of zeros.
+
+    Parameters
+    ----------
+    adapter : Adapter
+        Eager or lazy: modules are made, written and let go one at a time.
+    folder : path
+        Its parent must exist. It is built beside under a hidden name and then renamed.
+    dtype : str, optional
+        float16, bfloat16, float32 or float64; by default that of `adapter.info`, except that
+        float64 is stored as float32, the precision adapters run in, unless told.
+    force : bool
+        Whether an adapter that is there already may be replaced, as a whole and in one step where
+        the system can swap two folders. A folder that holds anything else is never replaced.
+
+    Returns
+    -------
+    Written
+        Reading ``folder`` back gives the same updates up to ``rounding``.
+
+    Raises
+    ------
+    AdapterError
+        If the place is taken or cannot be written, the adapter has no module, or a number is not
+        finite or too large for `dtype`; then nothing has changed on the disk.
+    """
+    kind = dtype or {"float64": "float32"}.get(adapter.info.dtype, adapter.info.dtype)
+    if kind not in DTYPES:
+        place = "dtype"
+        raise refusal(place, f"is {shown(kind)}", f"choose one of {', '.join(DTYPES)}")
+    target = Path(os.path.realpath(folder))
+    if not len(adapter):
+        raise refusal(adapter.info.name, "has no module", "there is nothing to write")
+    _may_replace(target, force)
+    draft = target.parent / f".{target.name}.{secrets.token_hex(4)}.new"
+    try:
+        draft.mkdir()
+        size, rounding = _fill(draft, adapter, kind)
+        put(draft, target)
+    except OSError as error:
+        shutil.rmtree(draft, ignore_errors=True)
+        reason = error.strerror or str(error)
+        remedy = "make room or choose another place; nothing has changed there"
+        raise refusal(target, f"cannot be written ({reason})", remedy) from None
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    return Written(target, kind, size, rounding)
+
+
+def _may_replace(target: Path, force: bool) -> None:
+    if not target.parent.is_dir():
+        raise refusal(target, "its parent folder does not exist", "make that folder first")
+    if not os.path.lexists(target):
+        return
+    if not target.is_dir():
+        raise refusal(target, "is a file", "name a folder")
+    if not force:
+        raise refusal(target, "exists already", "name another folder, or replace it by force")
+    try:
+        others = sorted(p.name for p in target.iterdir() if not OURS.fullmatch(p.name))
+    except OSError as error:
+        raise refusal(target, f"cannot be read ({error.strerror})", "name another folder") from None
+    if others:
+        fact = f"holds {shown(others[0])}, which is no part of an adapter and would be lost"
+        raise refusal(target, fact, "move it away or name another folder")
+
+
+def _fill(draft: Path, adapter: Adapter, dtype: str) -> tuple[int, float]:
+    """Weights first, as the widths are only known once every module has been made."""
+    widths: dict[str, int] = {}
+    names = [key for module in adapter for key in _keys(module, adapter)]
+    done = save(draft / WEIGHTS, names, _factors(adapter, widths), dtype)
+    text = json.dumps(_config(adapter, widths), indent=2, sort_keys=True)
+    with (draft / NAME).open("x") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return done
+
+
+def _keys(module: str, adapter: Adapter) -> tuple[str, str]:
+    if module in adapter.info.embeddings:
+        return f"{PREFIX}{module}.lora_embedding_A", f"{PREFIX}{module}.lora_embedding_B"
+    return f"{PREFIX}{module}.lora_A.weight", f"{PREFIX}{module}.lora_B.weight"
+
+
+def _factors(adapter: Adapter, widths: dict[str, int]) -> Iterator[tuple[str, Any]]:
+    """Down and up of each module in turn; fills `widths` on the way."""
+    for module, shape in adapter.shapes.items():
+        low = adapter[module]
+        if low.shape != shape:
+            place, fact = f"module {module}", f"has shape {low.shape}, announced as {shape}"
+            raise refusal(place, fact, "correct the adapter's shapes")
+        widths[module] = low.width or 1
+        down_key, up_key = _keys(module, adapter)
+        down, up = _plain(low.down), _plain(low.up)
+        if not low.width:
+            up, down = np.zeros((shape[0], 1), up.dtype), np.zeros((1, shape[1]), down.dtype)
+        yield down_key, down
+        yield up_key, up
+
+
+def _plain(array: Array) -> Any:
+    """The same numbers as a NumPy array in float32 or float64, wherever they were."""
+    xp = array_namespace(array)
+    if array.dtype not in (xp.float32, xp.float64):
+        array = xp.astype(array, xp.float32)
+    if isinstance(array, np.ndarray):
+        return array
+    if hasattr(array, "detach"):
+        array = array.detach().cpu()
+    return np.from_dlpack(array)
+
+
+def _config(adapter: Adapter, widths: dict[str, int]) -> dict[str, Any]:
+    """Most modules have rank `r`; each other one has patterns anchored to its whole name."""
+    r = Counter(widths.values()).most_common(1)[0][0]
+    ranks = {f"^{re.escape(name)}": width for name, width in widths.items() if width != r}
+    kept = adapter.info.config
+    return {
+        **{key: value for key, value in kept.items() if key in HANDED_ON or key not in KNOWN},
+        "peft_type": "LORA",
+        "base_model_name_or_path": adapter.info.base or None,
+        "inference_mode": True,
+        "init_lora_weights": True,
+        "bias": "none",
+        "lora_dropout": 0.0,
+        "use_rslora": False,
+        "r": r,
+        "lora_alpha": r,
+        "rank_pattern": ranks,
+        "alpha_pattern": ranks,
+        "target_modules": [*widths],
+    }

@@ -16,6 +16,17 @@ from loratheory.adapters._interfere import crosstalk_bound as crosstalk_bound
 from loratheory.adapters._interfere import crosstalk_on as crosstalk_on
 from loratheory.adapters._interfere import frobenius_cosine as frobenius_cosine
 from loratheory.adapters._interfere import row_angles as row_angles
+from loratheory.adapters._interpolate import interpolation_condition as interpolation_condition
+from loratheory.adapters._law_cases import LAWS as LAWS
+from loratheory.adapters._law_cases import LawCase as LawCase
+from loratheory.adapters._laws import Cell as Cell
+from loratheory.adapters._laws import Row as Row
+from loratheory.adapters._laws import laws as laws
+from loratheory.adapters._merge import merge as merge
+from loratheory.adapters._methods import METHODS as METHODS
+from loratheory.adapters._methods import Method as Method
+from loratheory.adapters._options import MergeError as MergeError
+from loratheory.adapters._options import Options as Options
 from loratheory.adapters._pairwise import Interference as Interference
 from loratheory.adapters._pairwise import interference as interference
 from loratheory.adapters._pairwise import pairwise as pairwise
@@ -31,5 +42,6 @@ from loratheory.adapters._scores import subspace_scores as subspace_scores
 from loratheory.adapters._shelf import Shelf as Shelf
 from loratheory.adapters._shelf import forward as forward
 from loratheory.adapters._shelf import shelf as shelf
+from loratheory.adapters._spaces import knots_basis as knots_basis
 from loratheory.adapters._write import Written as Written
 from loratheory.adapters._write import write as write

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from loratheory.cli import _theorems
+from loratheory.cli import _diagnose, _inspect, _merge, _methods, _theorems
 from loratheory.cli._output import refused
 
 
@@ -61,4 +61,12 @@ def _root(
     pass
 
 
-_theorems.register(app)
+for command in (
+    _theorems.theorems,
+    _theorems.verify,
+    _inspect.inspect,
+    _diagnose.diagnose,
+    _merge.merge,
+    _methods.methods,
+):
+    app.command()(command)

@@ -35,7 +35,7 @@ def merge(
 
     Example: `loratheory merge adapter_1 adapter_2 --method svd --weights=.7,.3 --rank 16 -o merged`
 
-    JSON: an object `method, output, folders, weights, missing, totals, modules`; each module, and
+    JSON: an object `method, output, folders, weights, notes, totals, modules`; each module, and
     the totals over them, has `energy, to_sum, sum_floor, to_adapters, adapters_floor`: squared
     Frobenius distances, the floors at the rank that the merge spends.
     """
@@ -48,7 +48,7 @@ def merge(
     from loratheory.diagnosis import ModuleAudit, audited
 
     shelf = [lib.read(folder) for folder in folders]
-    aligned = lib.aligned(shelf, any_base=any_base)
+    together = lib.aligned(shelf, any_base=any_base)
     chosen = _numbers(weights) if weights is not None else None
     merged = lib.merge(
         shelf,
@@ -60,6 +60,7 @@ def merge(
         density=density,
         ridge=ridge,
         rng=np.random.default_rng(seed),
+        any_base=any_base,
     )
     audits: list[ModuleAudit] = []
     with tqdm(total=len(merged), unit="module", desc=method, leave=False) as bar:
@@ -69,7 +70,7 @@ def merge(
             bar.update()
 
         compared = _reference(method, chosen, len(shelf), coefficient)
-        lib.write(audited(merged, shelf, compared, note), output, dtype=dtype, force=force)
+        lib.write(audited(merged, together, compared, note), output, dtype=dtype, force=force)
     totals = {
         key: sum(getattr(audit, key) for audit in audits)
         for key in ("energy", "to_sum", "sum_floor", "to_adapters", "adapters_floor")
@@ -79,7 +80,7 @@ def merge(
         "output": str(output),
         "folders": [str(folder) for folder in folders],
         "weights": compared,
-        "missing": aligned.missing,
+        "notes": [*together.report, *together.info.notes],
         "totals": totals,
         "modules": [asdict(audit) for audit in audits],
     }
@@ -96,8 +97,8 @@ def _numbers(text: str) -> list[float]:
 
 
 def _reference(method: str, weights: list[float] | None, count: int, factor: float) -> list[float]:
-    """The weighted sum that a merge is compared with."""
-    base = weights or [1.0 if method in ("sum", "cat", "svd") else 1.0 / count] * count
+    """The weights of the sum that a merge is compared with: its own, or those of the mean."""
+    base = weights or [1.0 / count if method in ("mean", "factor-mean") else 1.0] * count
     return [factor * weight for weight in base]
 
 
@@ -107,10 +108,8 @@ def _report(result: dict[str, Any], width: int) -> None:
         f"[bold]{result['method']}[/bold] of {len(result['folders'])} adapters, "
         f"{len(result['modules'])} modules → {result['output']}"
     )
-    for position, names in enumerate(result["missing"]):
-        if names:
-            what = f"{result['folders'][position]} lacks {len(names)} modules: they count as zero"
-            out.print(what, markup=False)
+    for note in result["notes"]:
+        out.print(f"Note: {note}.", markup=False)
     weights = ", ".join(f"{weight:g}" for weight in result["weights"])
     rows = [
         (
@@ -139,14 +138,3 @@ def _report(result: dict[str, Any], width: int) -> None:
         "(thm:two-read-region).",
         markup=False,
     )
-
-
-def methods(json: Json = None) -> None:
-    """List the merge methods and the laws that each obeys, computed, not written down.
-
-    Example: `loratheory methods --json laws.json`
-    """
-    from loratheory.adapters import METHODS, laws
-
-    rows = laws()
-    save_json(json, {"methods": METHODS, "laws": rows})

@@ -97,11 +97,10 @@ def save_json(path: Path | None, value: Any) -> None:
 
 def figure_file(path: Path, figure: Any) -> None:
     """Write a matplotlib figure whole, in the format of its ending, the same bytes every time."""
-    from io import BytesIO
+    from loratheory.figures import UNDATED, rendered
 
-    kinds = {".pdf": {"CreationDate": None}, ".png": {}, ".svg": {"Date": None}}
-    if path.suffix not in kinds:
-        refused(f"{path}: a figure is written as {', '.join(kinds)}: choose one of these endings")
-    buffer = BytesIO()
-    figure.savefig(buffer, format=path.suffix[1:], metadata=kinds[path.suffix])
-    whole(path, buffer.getvalue())
+    kind = path.suffix.removeprefix(".")
+    if kind not in UNDATED:
+        endings = ", ".join(f".{known}" for known in UNDATED)
+        refused(f"{path}: a figure is written as {endings}: choose one of these endings")
+    whole(path, rendered(figure, kind))

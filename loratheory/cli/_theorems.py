@@ -126,9 +126,3 @@ def verify(
 
 def _controls(report: Any) -> str:
     return f"{report.controls} {'break' if report.controls_ok else 'NOT BROKEN'}"
-
-
-def register(app: typer.Typer) -> None:
-    """Add these commands to the application."""
-    app.command()(theorems)
-    app.command()(verify)

@@ -1,7 +1,16 @@
 """Verdicts on a user's own adapters: theorems applied, each sentence with its label."""
 
 from loratheory.diagnosis._audit import ModuleAudit as ModuleAudit
+from loratheory.diagnosis._audit import audit as audit
 from loratheory.diagnosis._audit import audited as audited
+from loratheory.diagnosis._diagnose import Diagnosis as Diagnosis
+from loratheory.diagnosis._diagnose import DiagnosisError as DiagnosisError
+from loratheory.diagnosis._diagnose import diagnose as diagnose
+from loratheory.diagnosis._findings import Finding as Finding
+from loratheory.diagnosis._findings import findings as findings
+from loratheory.diagnosis._module import ModuleDiagnosis as ModuleDiagnosis
+from loratheory.diagnosis._module import examined as examined
+from loratheory.diagnosis._module import examined_module as examined_module
 from loratheory.diagnosis._spectrum import ModuleSpectrum as ModuleSpectrum
 from loratheory.diagnosis._spectrum import kind_of as kind_of
 from loratheory.diagnosis._spectrum import layer_of as layer_of

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from loratheory.adapters import Adapter, Lazy
+from loratheory.adapters import Adapter, Aligned, Lazy
 from loratheory.lowrank import LowRank, frobenius, tail_energy, total
 from loratheory.theorems import merge_floor
 
@@ -52,7 +52,7 @@ def audit(
 
 def audited(
     merged: Adapter,
-    adapters: Sequence[Adapter],
+    shelf: Aligned,
     weights: Sequence[float],
     note: Callable[[ModuleAudit], None],
 ) -> Adapter:
@@ -62,8 +62,8 @@ def audited(
     ----------
     merged : Adapter
         The result of a merge; it may be lazy and stays so.
-    adapters : sequence of Adapter
-        What was merged; a module that one lacks counts as zero.
+    shelf : Aligned
+        What was merged; a module that one adapter lacks counts as zero.
     weights : sequence of float
         Of the weighted sum to compare with.
     note : callable
@@ -77,9 +77,7 @@ def audited(
 
     def make(name: str) -> LowRank:
         low = merged[name]
-        none = LowRank(low.up[:, :0], low.down[:0, :])
-        updates = [adapter.get(name, none) for adapter in adapters]
-        note(audit(name, low, updates, weights))
+        note(audit(name, low, shelf.updates(name), weights))
         return low
 
     return replace(merged, modules=Lazy(tuple(merged), make))

@@ -3,9 +3,24 @@
 from collections.abc import Callable
 from functools import wraps
 from importlib.resources import files
+from io import BytesIO
 from typing import Any, ParamSpec
 
 P = ParamSpec("P")
+
+UNDATED: dict[str, dict[str, None]] = {
+    "pdf": {"CreationDate": None},
+    "png": {},
+    "svg": {"Date": None},
+}
+
+
+def _style() -> Any:
+    """The package's style and nothing of the user's own settings."""
+    import matplotlib.style
+
+    sheet = files("loratheory.figures") / "loratheory.mplstyle"
+    return matplotlib.style.context(["default", str(sheet)])
 
 
 def styled(draw: Callable[P, Any]) -> Callable[P, Any]:
@@ -13,10 +28,15 @@ def styled(draw: Callable[P, Any]) -> Callable[P, Any]:
 
     @wraps(draw)
     def inside(*args: P.args, **kwargs: P.kwargs) -> Any:
-        import matplotlib as mpl
-
-        sheet = files("loratheory.figures") / "loratheory.mplstyle"
-        with mpl.style.context(["default", str(sheet)]):
+        with _style():
             return draw(*args, **kwargs)
 
     return inside
+
+
+def rendered(figure: Any, kind: str) -> bytes:
+    """Return a figure as a file of this kind, one of `UNDATED`: the same bytes every time."""
+    buffer = BytesIO()
+    with _style():  # type sizes, resolution and identifiers are settled only now
+        figure.savefig(buffer, format=kind, metadata=UNDATED[kind])
+    return buffer.getvalue()

@@ -1,0 +1,203 @@
+"""From numbers to sentences: each says no more than the theorem whose label it carries."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Literal
+
+from loratheory.diagnosis._module import ModuleDiagnosis
+from loratheory.theorems import averaging_survival, gate_detection, two_read_region
+
+Kind = Literal["measured", "needed", "unknown"]
+
+GATE_THRESHOLD, GATE_FAILURE = 0.5, 0.05
+LOUD = 0.5
+"""Cross-talk worth naming: half of what the disturbed adapter says itself."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence, the theorem it rests on, and whether it was measured.
+
+    Attributes
+    ----------
+    kind : {"measured", "needed", "unknown"}
+        Read off these weights; a condition that any such merge has to meet; or what no look at
+        the weights can tell.
+    text : str
+        The sentence.
+    label : str
+        ``thm:…``.
+    """
+
+    kind: Kind
+    text: str
+    label: str
+
+
+def findings(names: Sequence[str], modules: Sequence[ModuleDiagnosis]) -> tuple[Finding, ...]:
+    """What follows for a shelf of adapters.
+
+    Parameters
+    ----------
+    names : sequence of str
+        What to call the adapters.
+    modules : sequence of ModuleDiagnosis
+        From `examined`; at least one.
+
+    Returns
+    -------
+    tuple of Finding
+        Measured first, then needed, then unknown.
+    """
+    rules: tuple[Callable[[Sequence[str], Sequence[ModuleDiagnosis]], list[Finding]], ...]
+    rules = (_overlap, _floor, _gauge, _arrow, _averaging, _composing, _gates, _unknown)
+    return tuple(finding for rule in rules for finding in rule(names, modules))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
+
+
+def _overlap(names: Sequence[str], modules: Sequence[ModuleDiagnosis]) -> list[Finding]:
+    both = [m for m in modules if sum(rank > 0 for rank in m.ranks) > 1]
+    label = "thm:interference-angle"
+    if not both:
+        text = "No module is changed by two adapters: in weights they do not disturb each other."
+        return [Finding("measured", text, label)]
+    worst = max(both, key=lambda m: m.crosstalk)
+    reader, other = (names[place] for place in worst.pair)
+    loud = sum(m.crosstalk > LOUD for m in both)
+    text = (
+        f"{other} answers to the inputs that {reader} reads with at most "
+        f"{_percent(worst.crosstalk)} of {reader}'s own largest answer in the worst module, "
+        f"{worst.module} (bound {_percent(worst.ceiling)}); the median over the {len(both)} "
+        f"shared modules is {_percent(median(m.crosstalk for m in both))}, and {loud} exceed "
+        f"{_percent(LOUD)}."
+    )
+    return [Finding("measured", text, label)]
+
+
+def _floor(names: Sequence[str], modules: Sequence[ModuleDiagnosis]) -> list[Finding]:
+    own = max(max(m.ranks) for m in modules)
+    free = median(m.floors[-1][1] for m in modules)
+    at = median(next(f for r, f in m.floors if r >= min(own, m.floors[-1][0])) for m in modules)
+    text = (
+        f"No one adapter comes nearer to all {len(names)} than {_percent(free)} of their mean "
+        f"energy (median over modules), whatever its rank; at about rank {own} the floor is "
+        f"{_percent(at)}. This is a distance between weights, not between answers."
+    )
+    return [Finding("measured", text, "thm:merge-floor")]
+
+
+def _gauge(_: Sequence[str], modules: Sequence[ModuleDiagnosis]) -> list[Finding]:
+    label = "thm:factor-mean-residual"
+    gaps = [m.gauge_gap for m in modules if m.gauge_gap is not None]
+    found = []
+    if len(gaps) < len(modules):
+        count = len(modules) - len(gaps)
+        text = (
+            f"In {count} of {len(modules)} modules the adapters' ranks differ: averaging factors "
+            "(factor-mean, factor-linear) is not defined there; average the updates instead."
+        )
+        found.append(Finding("measured", text, label))
+    if gaps and max(gaps) > 1e-6:
+        text = (
+            "Averaging factors is ill-defined here: the same updates in balanced factors give a "
+            f"merge that differs by {_percent(median(gaps))} (median), {_percent(max(gaps))} "
+            "(worst) of its norm. mean, sum, cat and svd do not depend on how updates are "
+            "written."
+        )
+        found.append(Finding("measured", text, label))
+    return found
+
+
+def _arrow(names: Sequence[str], modules: Sequence[ModuleDiagnosis]) -> list[Finding]:
+    blind = [median(b) for b in zip(*(m.arrow_blind for m in modules), strict=True)]
+    gaps = [g for m in modules for g, rank in zip(m.arrow_gap, m.ranks, strict=True) if rank > 1]
+    worst = max(range(len(blind)), key=blind.__getitem__)
+    text = (
+        f"Arrow knows one direction of each adapter: {_percent(blind[worst])} of the energy of "
+        f"{names[worst]} (median over modules) lies outside it, and an edited key orthogonal to "
+        "the direction scores exactly 0."
+    )
+    found = [Finding("measured", text, "thm:arrow-blind-spot")]
+    flat = sum(gap < 0.05 for gap in gaps)
+    if flat:
+        text = (
+            f"{flat} of {len(gaps)} Arrow prototypes are poorly determined: the second singular "
+            "value is within 5 % of the first, so that a few power iterations miss it."
+        )
+        found.append(Finding("measured", text, "thm:arrow-blind-spot"))
+    return found
+
+
+def _averaging(names: Sequence[str], _: Sequence[ModuleDiagnosis]) -> list[Finding]:
+    count = len(names)
+    mean, factors = (
+        averaging_survival.margin_needed(count, 1.0, rule) for rule in ("mean", "factor_mean")
+    )
+    text = (
+        f"Under the mean of {count} an edit of an old fact survives, undisturbed, only if its "
+        f"margin exceeds {mean:g} times the deficit it had before ({factors:g} times where "
+        "factors are averaged, before cross terms); under the sum any positive margin will do."
+    )
+    return [Finding("needed", text, "thm:averaging-survival")]
+
+
+def _composing(names: Sequence[str], _: Sequence[ModuleDiagnosis]) -> list[Finding]:
+    count = len(names)
+    need = {p: two_read_region.strength_needed(2, count, p) for p in ("A", "B", "C", "D")}
+    text = (
+        f"For two edits to compose under the mean of {count} each must have at least "
+        f"{need['A']:.4g} times the strength that just replaces a fact if the old bridge was not "
+        f"edited (case A), {need['B']:.4g} if it was (B), {need['C']:.4g} if there was no first "
+        "old fact (C), any at all if there were no old facts (D). The deficits and margins are "
+        "read from the model's logits, not from these weights; which case holds, from the "
+        "training data."
+    )
+    return [Finding("needed", text, "thm:two-read-region")]
+
+
+def _gates(names: Sequence[str], modules: Sequence[ModuleDiagnosis]) -> list[Finding]:
+    facts, width = max(max(m.ranks) for m in modules), min(m.inputs for m in modules)
+    if not 0 < facts < width:
+        return []
+    shelf = gate_detection.largest_shelf(facts, width, GATE_THRESHOLD, hops=2, failure=GATE_FAILURE)
+    enough = "more than" if shelf >= len(names) else "fewer than"
+    text = (
+        f"If each adapter held {facts} exact edits of independent Gaussian keys in dimension "
+        f"{width}, calibrated gates (threshold {GATE_THRESHOLD:g}, two hops, failure "
+        f"{GATE_FAILURE:g}) could tell apart a shelf of {_count(shelf)}: {enough} these "
+        f"{len(names)}. Real keys are not Gaussian: calibrate on base activations."
+    )
+    return [Finding("needed", text, "thm:gate-detection")]
+
+
+def _count(shelf: float) -> str:
+    return f"{shelf:,.0f}" if shelf < 1e6 else f"{shelf:.1e}"
+
+
+def _unknown(_: Sequence[str], __: Sequence[ModuleDiagnosis]) -> list[Finding]:
+    return [
+        Finding(
+            "unknown",
+            "Whether a two-hop answer can be reached at all: if both facts are read in one "
+            "place and the base does not hold the bridge, no merge made from weights alone "
+            "beats chance.",
+            "thm:single-read-no-go",
+        ),
+        Finding(
+            "unknown",
+            "Whether the base knows the bridge entity, in which layers the model reads each "
+            "hop, and how strong each edit is: measure single-hop margins and two-hop answers "
+            "on the model.",
+            "thm:two-read-region",
+        ),
+        Finding(
+            "unknown",
+            "Whether the inputs that matter lie in the row spaces above: the angles bound only "
+            "what happens to inputs that do.",
+            "thm:interference-angle",
+        ),
+    ]

@@ -1,0 +1,108 @@
+"""`verify` sees what is wrong with a theorem, and gives the same report whatever runs beside it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from toys import toy
+
+from loratheory.lowrank import LowRank
+from loratheory.theorems import ALL, Control, moved, verify, verify_all
+from loratheory.theorems._verify import refuted_by
+
+MUTANTS = [
+    ("good = verdict.holds != refuted", "good = True"),
+    ("tight &= refuted or tries[0][1].tight", "tight &= True"),
+    ("while count < cases:", "while draws < 1:"),
+    ("worst = min(worst, verdict.slack", "worst = max(worst, verdict.slack"),
+    ("if control.breaks not in str(refusal):", "if False:"),
+    (
+        'else:\n        return f"control {control.name!r} is not refused"',
+        "else:\n        return ''",
+    ),
+    ("survives = verdict.holds if", "survives = False if"),
+    ("controls_ok=not failures", "controls_ok=True"),
+    ("zlib.crc32(theorem.label.encode())", "time.perf_counter_ns()"),
+    ("value.map(convert)", "value"),
+]
+
+HONEST = toy(
+    rival=lambda _, rng: float(rng.uniform(1, 9)),
+    controls=(Control("a negative witness", "a positive witness", lambda: (1.0, -1.0)),),
+)
+
+
+def test_an_honest_theorem_passes():
+    report = verify(HONEST, cases=50)
+    assert report.ok
+    assert (report.holds, report.tight, report.controls, report.trouble) == (True, True, 1, "")
+    assert report.cases >= 50
+    assert report.worst_slack == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"bound": lambda _: 1.01}, "construction of draw 0"),
+        ({"attain": lambda _: 1.5}, "construction of draw 0"),
+        ({"rival": lambda _, __: 0.5}, "rival of draw 0"),
+        ({"adversary": lambda _, __: 0.5}, "adversary of draw 0"),
+        ({"measure": lambda _, __: np.nan}, "construction of draw 0"),
+        ({"assumptions": ()}, "is not refused"),
+        ({"status": "refuted"}, "construction of draw 0"),
+    ],
+)
+def test_what_is_wrong_is_seen_and_reproducible(change, says):
+    report = verify(replace(HONEST, **change), cases=20)
+    assert not report.ok
+    assert says in report.trouble
+
+
+@pytest.mark.parametrize(
+    ("control", "says"),
+    [
+        (Control("x", "a positive witness", lambda: (1.0, 2.0)), "is not refused"),
+        (Control("x", "another", lambda: (1.0, -2.0)), "for another reason"),
+        (Control("x", "a positive witness", lambda: (1.0, -2.0)), ""),
+        (Control("x", "a positive witness", lambda: (1.0, -2.0), fails="tight"), ""),
+    ],
+)
+def test_controls_must_be_refused_for_their_own_reason(control, says):
+    assert says in refuted_by(HONEST, control)
+    assert bool(refuted_by(HONEST, control)) == bool(says)
+
+
+def test_controls_must_break_the_conclusion():
+    harmless = replace(HONEST, measure=lambda _, w: abs(w) + 1)
+    assert "does not break" in refuted_by(harmless, HONEST.controls[0])
+
+
+def test_a_refuted_claim_is_one_whose_counterexample_breaks_it():
+    claim = replace(HONEST, status="refuted", attain=lambda _: 0.5)
+    report = verify(claim, cases=20)
+    assert report.ok
+    assert report.tight is None
+
+
+def test_reports_depend_on_seed_and_label_alone():
+    one, two = (verify(ALL[0], cases=40, seed=3) for _ in range(2))
+    assert replace(one, seconds=0.0) == replace(two, seconds=0.0)
+    assert verify(ALL[0], cases=40, seed=4).worst_slack != one.worst_slack
+
+
+def test_reports_do_not_depend_on_the_number_of_workers():
+    labels = [theorem.label for theorem in ALL[:3]]
+    alone = [replace(r, seconds=0.0) for r in verify_all(labels, cases=20, workers=1)]
+    together = [replace(r, seconds=0.0) for r in verify_all(labels, cases=20, workers=2)]
+    assert alone == together
+    assert [report.label for report in alone] == labels
+
+
+def test_arrays_move_wherever_they_are():
+    low = LowRank(np.ones((2, 1)), np.ones((1, 2)))
+    nested = moved((np.ones(2), low, 3, "x"), torch.asarray)
+    assert isinstance(nested[0], torch.Tensor)
+    assert isinstance(nested[1].up, torch.Tensor)
+    assert nested[2:] == (3, "x")
+    assert moved(low, None) is low

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from loratheory.theorems import merge_floor
+from loratheory.theorems import depth_budget, merge_floor
 from loratheory.theorems._theorem import SAFETY as SAFETY
 from loratheory.theorems._theorem import Assumption as Assumption
 from loratheory.theorems._theorem import AssumptionError as AssumptionError
@@ -12,5 +12,6 @@ from loratheory.theorems._theorem import Verdict as Verdict
 from loratheory.theorems._verify import Report as Report
 from loratheory.theorems._verify import moved as moved
 from loratheory.theorems._verify import verify as verify
+from loratheory.theorems._verify import verify_all as verify_all
 
-ALL: tuple[Theorem[Any, Any], ...] = (merge_floor.THEOREM,)
+ALL: tuple[Theorem[Any, Any], ...] = (merge_floor.THEOREM, depth_budget.THEOREM)

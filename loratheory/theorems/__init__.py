@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from loratheory.theorems import depth_budget, merge_floor
+from loratheory.theorems import depth_budget, edit_budget, frozen_features, merge_floor
 from loratheory.theorems._theorem import SAFETY as SAFETY
 from loratheory.theorems._theorem import Assumption as Assumption
 from loratheory.theorems._theorem import AssumptionError as AssumptionError
@@ -14,4 +14,9 @@ from loratheory.theorems._verify import moved as moved
 from loratheory.theorems._verify import verify as verify
 from loratheory.theorems._verify import verify_all as verify_all
 
-ALL: tuple[Theorem[Any, Any], ...] = (merge_floor.THEOREM, depth_budget.THEOREM)
+ALL: tuple[Theorem[Any, Any], ...] = (
+    merge_floor.THEOREM,
+    depth_budget.THEOREM,
+    edit_budget.THEOREM,
+    frozen_features.THEOREM,
+)

@@ -2,11 +2,15 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from loratheory.lowrank import LowRank
 
 Shape = tuple[int, int]
+if TYPE_CHECKING:
+    Updates = Mapping[str, LowRank]
+else:  # a run-time check of one value would load it
+    Updates = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,8 @@ class Info:
         `target_modules` and `fan_in_fan_out`.
     notes : tuple of str
         What reading set aside, in sentences for the user.
+    scales : mapping of str to float
+        The scale (alpha / r or alpha / sqrt(r)) that reading folded into each update.
     """
 
     name: str = "adapter"
@@ -36,9 +42,10 @@ class Info:
     embeddings: frozenset[str] = frozenset()
     config: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    scales: Mapping[str, float] = field(default_factory=dict)
 
 
-class Lazy(Mapping[str, LowRank]):
+class Lazy(Updates):
     """Updates made one at a time, when looked up, and never kept: what streaming rests on.
 
     Parameters
@@ -73,7 +80,7 @@ class Lazy(Mapping[str, LowRank]):
 
 
 @dataclass(frozen=True, eq=False)
-class Adapter(Mapping[str, LowRank]):
+class Adapter(Updates):
     """Low-rank updates by module name, each with its true scale folded in.
 
     ``adapter["model.layers.0.self_attn.q_proj"]`` is the whole update of that linear map,
@@ -91,7 +98,7 @@ class Adapter(Mapping[str, LowRank]):
         Where it came from.
     """
 
-    modules: Mapping[str, LowRank]
+    modules: Updates
     shapes: Mapping[str, Shape]
     info: Info = field(default_factory=Info)
 

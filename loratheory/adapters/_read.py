@@ -74,6 +74,7 @@ def read(folder: str | os.PathLike[str]) -> Adapter:
         embeddings=frozenset(name for name, pair in pairs.items() if pair.embedding),
         config=settings.rest,
         notes=notes,
+        scales={name: pair.scale for name, pair in pairs.items()},
     )
     shapes = {name: (p.up.shape[0], p.down.shape[1]) for name, p in pairs.items()}
     return Adapter(Lazy(tuple(pairs), lambda name: _update(name, pairs[name])), shapes, info)

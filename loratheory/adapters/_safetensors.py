@@ -123,10 +123,8 @@ def _entry(file: Path, key: str, entry: Any) -> tuple[str, tuple[int, ...], tupl
         fact = f"dtype is {shown(code)}"
         raise refusal(place, fact, f"save the adapter in one of {', '.join(DTYPES)}")
     for name, sides in ("shape", shape), ("data_offsets", offsets):
-        if not isinstance(sides, list) or not all(
-            type(side) is int and side >= 0 for side in sides
-        ):
-            fact = f"{name} is {shown(sides)}, not a list of whole numbers"
+        if not isinstance(sides, list) or len(sides) > 8 or not all(map(_is_size, sides)):
+            fact = f"{name} is {shown(sides)}, not a short list of whole numbers"
             raise refusal(place, fact, _AGAIN)
     dtype = CODES[code]
     size = math.prod(shape) * DTYPES[dtype].itemsize
@@ -136,7 +134,7 @@ def _entry(file: Path, key: str, entry: Any) -> tuple[str, tuple[int, ...], tupl
     return dtype, tuple(shape), (offsets[0], offsets[1])
 
 
-def _size(side: Any) -> bool:
+def _is_size(side: Any) -> bool:
     return type(side) is int and 0 <= side < 2**63
 
 
@@ -184,7 +182,8 @@ def load(tensor: Tensor) -> Float[np.ndarray, "..."]:
     if tensor.dtype == "bfloat16":
         values = (values.astype(np.uint32) << 16).view(np.float32)
     kind = np.float64 if tensor.dtype == "float64" else np.float32
-    wide = values.astype(kind, copy=False).reshape(tensor.shape)
+    with np.errstate(invalid="ignore"):  # signalling NaN, refused in the next step
+        wide = values.astype(kind, copy=False).reshape(tensor.shape)
     finite(tensor.place, wide)
     return wide
 

@@ -1,0 +1,115 @@
+"""Adapters that fit each other, and those that do not."""
+
+import numpy as np
+import pytest
+from folders import MODULES, factors, folder
+
+from loratheory.adapters import Adapter, AdapterError, Info, aligned, read
+from loratheory.lowrank import LowRank
+
+MUTANTS = [
+    ("if shape != other.shapes[module]:", "if shape[0] != other.shapes[module][0]:"),
+    ("(module in adapter.info.embeddings) != (module in other.info.embeddings)", "False"),
+    ("if other and not any_base:", "if other:"),
+    ("if a.info.base != named[0].info.base", "if a.info.base > named[0].info.base"),
+    ("named = [adapter for adapter in adapters if adapter.info.base]", "named = list(adapters)"),
+    ("dtype=max(", "dtype=min("),
+    ("if m not in a) for m", "if m in a) for m"),
+    ("like.up[:, :0], like.down[:0, :]", "like.up, like.down"),
+    ("if adapter.info.config.get(k) == v", "if k in adapter.info.config"),
+    ('config["fan_in_fan_out"] = True', 'config["fan_in_fan_out"] = False'),
+]
+Q, K = MODULES
+
+
+def made(modules=None, **info):
+    pairs = factors(MODULES if modules is None else modules)
+    return Adapter.of({name: LowRank(*pair) for name, pair in pairs.items()}, Info(**info))
+
+
+def test_the_union_keeps_the_order_of_first_appearance():
+    one, other = made({"b": (2, 3, 1), "a": (3, 2, 1)}), made({"c": (1, 1, 1), "a": (3, 2, 2)})
+    assert aligned([one, other]).shapes == {"b": (2, 3), "a": (3, 2), "c": (1, 1)}
+    assert [*aligned([one, other]).shapes] == ["b", "a", "c"]
+
+
+def test_a_missing_module_is_zero_and_reported():
+    one, other = made(name="one"), made({K: (6, 4, 3)}, name="other")
+    both = aligned([one, other, one])
+    assert both.missing == {Q: (1,)}
+    first, zero, third = both.updates(Q)
+    assert zero.shape == (6, 4)
+    assert zero.width == 0
+    assert np.array_equal(first.dense() + zero.dense(), third.dense())
+    assert [low.width for low in both.updates(K)] == [2, 3, 2]
+    (sentence,) = both.report
+    assert sentence == f"other has no update of 1 of 2 modules ({Q}): it counts as zero there"
+
+
+def test_nothing_missing_nothing_to_report():
+    assert aligned([made(), made()]).report == ()
+    assert aligned([made(), made()]).missing == {}
+
+
+def test_one_adapter_twice_is_fine(tmp_path):
+    adapter = read(folder(tmp_path))
+    one, other = aligned([adapter, adapter]).updates(Q)
+    assert np.array_equal(one.dense(), other.dense())
+
+
+@pytest.mark.parametrize("shape", [(6, 5, 2), (5, 4, 2)])
+def test_different_shapes_are_refused_whatever_the_base(shape):
+    one, other = made(name="one"), made({Q: shape}, name="other")
+    with pytest.raises(AdapterError) as caught:
+        aligned([one, other], any_base=True)
+    for word in (Q, "one", "other", "(6, 4)", str(shape[:2]), "; combine adapters"):
+        assert word in str(caught.value)
+
+
+def test_an_embedding_is_no_linear_map():
+    with pytest.raises(AdapterError, match="embedding in only one of one and other; combine"):
+        aligned([made(name="one"), made(name="other", embeddings=frozenset([Q]))])
+
+
+@pytest.mark.parametrize("bases", [("x", "y"), ("y", "x"), ("", "y", "x"), ("y", "", "x")])
+def test_different_bases_are_refused_unless_told(bases):
+    shelf = [made(name=f"n{base}", base=base) for base in bases]
+    with pytest.raises(AdapterError, match=r"base model is '[xy]', .* is '[xy]'; .*--any-base"):
+        aligned(shelf)
+    named = next(base for base in bases if base)
+    assert aligned(shelf, any_base=True).info.base == named
+
+
+def test_an_unknown_base_fits_any():
+    assert aligned([made(base=""), made(base="x"), made(base="x")]).info.base == "x"
+
+
+def test_no_adapter_is_refused():
+    with pytest.raises(AdapterError, match="none were given; give at least one"):
+        aligned([])
+
+
+def test_what_all_agree_on_is_handed_on():
+    one = made(
+        name="one", dtype="bfloat16", config={"task_type": "CAUSAL_LM", "a": 1}, notes=("n",)
+    )
+    other = made(
+        name="other",
+        dtype="float32",
+        embeddings=frozenset(["e"]),
+        config={"task_type": "CAUSAL_LM", "a": 2, "fan_in_fan_out": True},
+    )
+    assert aligned([one, other]).info == Info(
+        name="one + other",
+        dtype="float32",
+        embeddings=frozenset(["e"]),
+        config={"task_type": "CAUSAL_LM", "fan_in_fan_out": True},
+        notes=("n",),
+    )
+
+
+def test_nothing_is_loaded_by_aligning(tmp_path):
+    adapters = [read(folder(tmp_path / str(i))) for i in range(2)]
+    for i in range(2):
+        (tmp_path / str(i) / "adapter_model.safetensors").unlink()
+    assert aligned(adapters).shapes == adapters[0].shapes

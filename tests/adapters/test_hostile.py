@@ -1,0 +1,391 @@
+"""Folders nobody should trust: each refused in one paragraph with fact, value and remedy."""
+
+import json
+import os
+import pickle
+
+import ml_dtypes
+import numpy as np
+import pytest
+from folders import MODULES, bytes_of, factors, folder, settings, tensors
+
+from loratheory.adapters import AdapterError, read
+
+Q, K = MODULES
+UP, DOWN = f"base_model.model.{Q}.lora_B.weight", f"base_model.model.{Q}.lora_A.weight"
+WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+INDEX = WEIGHTS + ".index.json"
+
+
+def told(**config):
+    """A sound adapter whose config says something else."""
+    return lambda path: folder(path, **config)
+
+
+def text(content):
+    """A sound adapter whose config is these bytes."""
+
+    def make(path):
+        (folder(path) / CONFIG).write_bytes(content)
+
+    return make
+
+
+def with_tensors(change, **config):
+    """A sound adapter after `change` has been made to its dictionary of tensors."""
+
+    def make(path):
+        found = tensors(factors(MODULES))
+        change(found)
+        (folder(path, **config) / WEIGHTS).write_bytes(bytes_of(found))
+
+    return make
+
+
+def put(key, array):
+    return lambda found: found.update({key: array})
+
+
+def raw(change):
+    """A sound adapter after `change` has been made to the bytes of its weights."""
+
+    def make(path):
+        file = folder(path) / WEIGHTS
+        file.write_bytes(change(file.read_bytes()))
+
+    return make
+
+
+def header(change):
+    """A sound adapter whose header, as a JSON object, has been changed."""
+
+    def changed(content):
+        stop = 8 + int.from_bytes(content[:8], "little")
+        told = json.loads(content[8:stop])
+        told = change(told) or told
+        line = told if isinstance(told, bytes) else json.dumps(told).encode()
+        return len(line).to_bytes(8, "little") + line + content[stop:]
+
+    return raw(changed)
+
+
+def entry(**values):
+    return header(lambda told: told[UP].update(values))
+
+
+def base(path):
+    return folder(path)
+
+
+def shards(index, extra=None):
+    """The adapter in one shard, described by `index(keys)`."""
+
+    def make(path):
+        home = folder(path)
+        keys = [*tensors(factors(MODULES))]
+        (home / WEIGHTS).rename(home / "part-1.safetensors")
+        (home / INDEX).write_text(json.dumps(index(keys)))
+        if extra:
+            (home / extra).write_bytes(bytes_of(tensors(factors({Q: (6, 4, 2)}))))
+
+    return make
+
+
+def linked(name):
+    def make(path):
+        home, outside = folder(path), path.parent / "outside"
+        (home / name).rename(outside)
+        (home / name).symlink_to(outside)
+
+    return make
+
+
+def loop(path):
+    home = folder(path)
+    (home / WEIGHTS).unlink()
+    (home / WEIGHTS).symlink_to(WEIGHTS)
+
+
+def in_place_of(name, make_other):
+    def make(path):
+        file = folder(path) / name
+        file.unlink()
+        make_other(file)
+
+    return make
+
+
+class Bomb:
+    """Ends the process where it is unpickled."""
+
+    def __reduce__(self):
+        return (os._exit, (3,))
+
+
+def pickled(path):
+    home = folder(path)
+    (home / WEIGHTS).unlink()
+    (home / "adapter_model.bin").write_bytes(pickle.dumps(Bomb()))
+
+
+def renamed_pickle(path):
+    (folder(path) / WEIGHTS).write_bytes(pickle.dumps(Bomb()))
+
+
+def below(path):
+    folder(path / "task_b")
+
+
+def holed(told):
+    """Both halves start at the same byte: they overlap."""
+    told[UP]["data_offsets"] = [told[DOWN]["data_offsets"][0] + n for n in (0, 48)]
+
+
+def spike(value, dtype="float32"):
+    def change(found):
+        for key in found:
+            found[key] = found[key].astype(dtype)
+        found[UP][3, 1] = value
+
+    return with_tensors(change)
+
+
+def foreign(key, shape=(6,)):
+    return with_tensors(put(f"base_model.model.{Q}.{key}", np.ones(shape, np.float32)))
+
+
+MAKE = {
+    # the folder
+    "no folder": (lambda _: None, "no such folder name the folder"),
+    "a file": (lambda path: path.write_text("x"), "this is a file name the folder"),
+    "empty folder": (lambda path: path.mkdir(), "holds no adapter_config.json PEFT saved"),
+    "adapter one level down": (below, "holds no adapter_config.json name task_b"),
+    "weights absent": (lambda path: (folder(path) / WEIGHTS).unlink(), "holds no " + WEIGHTS),
+    "pickle": (pickled, "adapter_model.bin pickled any code safe_serialization=True"),
+    "config is a folder": (in_place_of(CONFIG, lambda f: f.mkdir()), CONFIG + " not a regular"),
+    "weights are a pipe": (in_place_of(WEIGHTS, os.mkfifo), WEIGHTS + " not a regular file"),
+    "config linked out": (linked(CONFIG), "leads out of the folder outside put the file itself"),
+    "weights linked out": (linked(WEIGHTS), "leads out of the folder outside put the file"),
+    "link to itself": (loop, WEIGHTS + " cannot be read check"),
+    # the config
+    "config not JSON": (text(b"{r: 8}"), CONFIG + " is not JSON restore"),
+    "config not text": (text(b'{"r": "\xff"}'), "byte 7 is not UTF-8 restore"),
+    "config empty": (text(b""), "is not JSON restore"),
+    "config a list": (text(b"[1, 2]"), "[1, 2] not a JSON object restore"),
+    "key twice": (text(b'{"r": 8, "r": 4}'), "'r' occurs twice restore"),
+    "NaN in config": (text(b'{"lora_alpha": NaN}'), "NaN not JSON restore"),
+    "deep nesting": (text(b"[" * 200_000), "nested too deeply restore"),
+    "number of 9999 digits": (text(b'{"r": ' + b"9" * 9999 + b"}"), "is not JSON limit restore"),
+    "huge config": (text(b" " * (17 * 2**20)), "bytes over 16777216 own file"),
+    "peft_type absent": (told(peft_type=...), 'peft_type is None only "LORA"'),
+    "other peft_type": (told(peft_type="IA3"), "peft_type is 'IA3' only \"LORA\""),
+    "r a string": (told(r="8"), "r is '8' whole number, 1 or more"),
+    "r zero": (told(r=0), "r is 0 whole number, 1 or more"),
+    "r true": (told(r=True), "r is True whole number, 1 or more"),
+    "r negative": (told(r=-4), "r is -4 whole number, 1 or more"),
+    "absurd rank": (told(r=10**30), "gives it rank 10000 correct r or rank_pattern"),
+    "alpha a list": (told(lora_alpha=[8]), "lora_alpha is [8] finite number"),
+    "alpha infinite": (text(b'{"peft_type": "LORA", "lora_alpha": 1e999}'), "lora_alpha is inf"),
+    "rslora a string": (told(use_rslora="yes"), "use_rslora is 'yes' must be a bool"),
+    "base a number": (
+        told(base_model_name_or_path=7),
+        "base_model_name_or_path is 7 must be a str",
+    ),
+    "targets a number": (told(target_modules=3), "target_modules is 3 list of names"),
+    "pattern a list": (told(rank_pattern=["q"]), "rank_pattern is ['q'] must be a dict"),
+    "pattern value": (told(rank_pattern={"q": 1.5}), "rank_pattern['q'] is 1.5 whole number"),
+    "alpha pattern value": (told(alpha_pattern={"q": "x"}), "alpha_pattern['q'] is 'x' finite"),
+    "pattern broken": (told(rank_pattern={"q(": 4}), "'q(' no regular expression correct"),
+    "pattern without end": (told(alpha_pattern={"(a+)+$": 4}), "'(a+)+$' for ever simpler"),
+    "pattern of many stars": (told(alpha_pattern={".*a" * 5: 4}), "for ever simpler pattern"),
+    "DoRA": (told(use_dora=True), "use_dora is True DoRA export"),
+    "LoRA bias": (told(lora_bias=True), "lora_bias is True train with lora_bias=False"),
+    "bias all": (told(bias="all"), "bias is 'all' train with bias=\"none\""),
+    "bias lora_only": (told(bias="lora_only"), "bias is 'lora_only' train with"),
+    "modules to save": (
+        told(modules_to_save=["score"]),
+        "modules_to_save is ['score'] train without",
+    ),
+    "token rows": (told(trainable_token_indices=[1]), "trainable_token_indices is [1] without"),
+    "parameters": (told(target_parameters=["w"]), "target_parameters is ['w'] export"),
+    "repeated layers": (told(layer_replication=[[0, 2]]), "layer_replication is [[0, 2]] base"),
+    "some tokens only": (
+        told(alora_invocation_tokens=[5]),
+        "alora_invocation_tokens is [5] export",
+    ),
+    "pooled inputs": (told(use_qalora=True), "use_qalora is True export"),
+    "block-diagonal": (told(use_bdlora={"nblocks": 2}), "use_bdlora is block-diagonal export"),
+    "KaSA": (told(kasa_config={"beta": 1}), "kasa_config is truncated export"),
+    "random factors": (told(monteclora_config={"a": 1}), "monteclora_config is random export"),
+    "a router": (told(arrow_config={"top_k": 3}), "arrow_config is routed adapters"),
+    "PiSSA": (told(init_lora_weights="pissa_niter_4"), "'pissa_niter_4' changes the base convert"),
+    "OLoRA": (told(init_lora_weights="olora"), "'olora' changes the base convert"),
+    "LoftQ": (told(init_lora_weights="loftq"), "'loftq' changes the base convert"),
+    "target left out": (told(target_modules=[Q]), f"{K} leaves it out add it to target_modules"),
+    # the file
+    "weights empty": (raw(lambda _: b""), "0 bytes no safetensors file download"),
+    "weights of four bytes": (raw(lambda b: b[:4]), "4 bytes no safetensors file download"),
+    "cut in the header": (raw(lambda b: b[:40]), "40 bytes claims download"),
+    "cut in the data": (raw(lambda b: b[:-10]), "file holds cut download"),
+    "appended to": (raw(lambda b: b + b"x" * 16), "file holds appended download"),
+    "header of exabytes": (raw(lambda b: b"\xff" * 8 + b[8:]), "18446744073709551615 download"),
+    "header destroyed": (raw(lambda b: b[:8] + b"\0" * 60 + b[68:]), "is not JSON restore"),
+    "header of brackets": (header(lambda _: b"[" * 90_000), "nested too deeply restore"),
+    "header a list": (header(lambda _: [1]), "[1] not a JSON object restore"),
+    "header key twice": (header(lambda _: b'{"a": 1, "a": 2}'), "'a' occurs twice restore"),
+    "bad metadata": (header(lambda t: t | {"__metadata__": {"a": 1}}), "library refuses download"),
+    "renamed pickle": (renamed_pickle, "bytes claims download"),
+    "entry a number": (header(lambda t: t | {UP: 3}), "header says 3 data_offsets"),
+    "entry without dtype": (header(lambda t: t[UP].pop("dtype") and None), "must give dtype"),
+    "shape negative": (entry(shape=[-6, 2]), "shape is [-6, 2] whole numbers download"),
+    "shape of floats": (entry(shape=[6.0, 2]), "shape is [6.0, 2] whole numbers download"),
+    "shape true": (entry(shape=[True, 12]), "shape is [True, 12] whole numbers"),
+    "shape of a galaxy": (entry(shape=[2**62, 2**62]), "takes data_offsets download"),
+    "shape of 2000 sides": (entry(shape=[1] * 2000), "characters short list download"),
+    "offsets a string": (entry(data_offsets="0-48"), "data_offsets is '0-48' download"),
+    "offsets three": (entry(data_offsets=[0, 24, 48]), "[0, 24, 48] download"),
+    "overlap": (header(holed), "do not begin where ends download"),
+    "dtype unknown": (entry(dtype="Q99"), "dtype is 'Q99' float16, bfloat16"),
+    "dtype a list": (entry(dtype=["F32"]), "dtype is ['F32'] float16, bfloat16"),
+    "integers": (with_tensors(put(UP, np.ones((6, 2), np.int32))), "dtype is 'I32' save float32"),
+    "booleans": (with_tensors(put(UP, np.ones((6, 2), bool))), "dtype is 'BOOL' save float32"),
+    "float8": (
+        with_tensors(put(UP, np.ones((6, 2), ml_dtypes.float8_e4m3fn))),
+        "dtype is 'F8_E4M3' save float32",
+    ),
+    # the tensors
+    "no tensors": (with_tensors(dict.clear), "no LoRA tensor among 0 folder"),
+    "half missing": (with_tensors(lambda t: t.pop(UP)), f"{Q} has lora_A needs exactly"),
+    "shapes apart": (with_tensors(put(UP, np.ones((6, 3), np.float32))), "[6, 3] rank 2 correct r"),
+    "rank apart": (told(r=4, rank_pattern={}), "[2, 4] rank 4 correct r or rank_pattern"),
+    "pattern apart": (told(rank_pattern={"q_proj": 3}), "[2, 4] rank 3 rank_pattern"),
+    "a vector": (with_tensors(put(UP, np.ones(12, np.float32))), "[12] must be (r, inputs)"),
+    "a convolution": (
+        with_tensors(put(UP, np.ones((6, 2, 1, 1), np.float32))),
+        "[6, 2, 1, 1] convolution only linear",
+    ),
+    "no outputs": (with_tensors(put(UP, np.ones((0, 2), np.float32))), "[0, 2] none empty"),
+    "magnitudes": (foreign("lora_magnitude_vector.weight"), "DoRA magnitudes export"),
+    "bias tensor": (foreign("lora_B.bias"), "lora_B.bias trained bias without biases"),
+    "saved module": (foreign("modules_to_save.weight"), "whole trained module without"),
+    "unknown tensor": (foreign("weight"), "no LoRA tensor export"),
+    "base weight elsewhere": (
+        with_tensors(put("base_model.model.lm_head.base_layer.weight", np.ones((6, 4), "f4"))),
+        "[6, 4] lm_head save_embedding_layers=False",
+    ),
+    "base weight of other shape": (foreign("base_layer.weight", (4, 6)), "[4, 6] save_embedding"),
+    "linear and embedding": (foreign("lora_embedding_A", (2, 4)), "lora_A of tokens exactly"),
+    "name with and without prefix": (
+        with_tensors(put(f"{Q}.lora_B.weight", np.ones((6, 2), "f4"))),
+        f"two tensors claim lora_B of '{Q}' keep",
+    ),
+    "two adapters": (
+        with_tensors(
+            lambda t: t.update(tensors(factors({"x": (6, 4, 2)}), label="b")), target_modules=None
+        ),
+        "two adapters folder of its own",
+    ),
+    "name clash by label": (foreign("lora_B.other.weight", (6, 2)), "two tensors claim keep"),
+    "NaN": (spike(np.nan), f"{UP} nan at position [3, 1] redo"),
+    "infinity in half": (spike(np.inf, "float16"), f"{UP} inf at position [3, 1] redo"),
+    "NaN in bfloat16": (spike(np.nan, ml_dtypes.bfloat16), f"{UP} nan at position [3, 1] redo"),
+    "scale beyond float32": (
+        lambda path: [spike(1e30)(path), settings_to(path, lora_alpha=1e12)],
+        f"inf at position [3, 1] once scaled by 5e+11 {Q} redo",
+    ),
+    # shards
+    "shard outside": (
+        shards(lambda keys: {"weight_map": dict.fromkeys(keys, "../outside.safetensors")}),
+        "../outside.safetensors leads out name files of the folder",
+    ),
+    "shard missing": (
+        shards(lambda keys: {"weight_map": dict.fromkeys(keys, "part-2.safetensors")}),
+        "part-2.safetensors cannot be read check that it exists",
+    ),
+    "index without map": (shards(lambda _: {"metadata": {}}), "weight_map is None must map"),
+    "map of numbers": (shards(lambda keys: {"weight_map": dict.fromkeys(keys, 1)}), "must map"),
+    "tensor not in index": (
+        shards(lambda keys: {"weight_map": dict.fromkeys(keys[1:], "part-1.safetensors")}),
+        "the file says otherwise restore all shards",
+    ),
+    "tensor in two shards": (
+        shards(
+            lambda keys: {
+                "weight_map": dict.fromkeys(keys, "part-1.safetensors")
+                | {keys[0]: "part-2.safetensors"}
+            },
+            "part-2.safetensors",
+        ),
+        "the file says otherwise restore all shards",
+    ),
+    "shards beside one file": (
+        shards(lambda keys: {"weight_map": dict.fromkeys(keys, "part-1.safetensors")}, WEIGHTS),
+        f"holds both {WEIGHTS} and shards remove one",
+    ),
+}
+
+
+def settings_to(path, **config):
+    (path / CONFIG).write_text(json.dumps(settings(MODULES, **config)))
+
+
+def loaded(path):
+    adapter = read(path)
+    return [adapter[name] for name in adapter]
+
+
+def tree(path):
+    return sorted(str(p.relative_to(path)) for p in path.rglob("*"))
+
+
+def test_there_are_more_than_forty():
+    assert len(MAKE) > 40
+
+
+@pytest.mark.parametrize("name", MAKE)
+def test_it_is_refused_with_fact_value_and_remedy(name, tmp_path):
+    make, words = MAKE[name]
+    path = tmp_path / "adapter"
+    make(path)
+    before = tree(tmp_path)
+    with pytest.raises(AdapterError) as caught:
+        loaded(path)
+    message = str(caught.value)
+    for word in words.split():
+        assert word in message, message
+    assert message.startswith(str(path))
+    assert "; " in message
+    assert message.isprintable()
+    assert len(message) < 700
+    assert tree(tmp_path) == before
+
+
+def test_the_same_folder_unspoilt_is_read(tmp_path):
+    assert len(loaded(folder(tmp_path / "sound"))) == len(MODULES)
+
+
+def test_an_unreadable_file_is_named(tmp_path, monkeypatch):
+    home = folder(tmp_path / "adapter")
+
+    def denied(path, *_):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("pathlib.Path.open", denied)
+    with pytest.raises(AdapterError, match=r"adapter_config.json: cannot be read \(Permission den"):
+        read(home)
+
+
+def test_a_disk_that_fails_while_reading_is_reported(tmp_path):
+    adapter = read(folder(tmp_path / "adapter"))
+    (tmp_path / "adapter" / WEIGHTS).unlink()
+    with pytest.raises(AdapterError, match=r"safetensors: cannot be read \(No such file"):
+        adapter[Q]
+
+
+def test_a_key_that_plays_tricks_on_the_terminal_is_escaped(tmp_path):
+    make = with_tensors(put("\x1b[31m\nfake: all is well\n" + "x" * 5000, np.ones((2, 2), "f4")))
+    make(tmp_path / "adapter")
+    with pytest.raises(AdapterError) as caught:
+        read(tmp_path / "adapter")
+    assert "\\x1b[31m\\nfake" in str(caught.value)
+    assert len(str(caught.value)) < 400

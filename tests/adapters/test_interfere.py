@@ -1,0 +1,203 @@
+"""_interfere: cross-talk by dense routes, its ceiling, and why the Frobenius cosine is no guide."""
+
+import array_api_strict
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from scipy.linalg import subspace_angles
+from strategies import seeds
+
+from loratheory.adapters import (
+    column_angles,
+    crosstalk,
+    crosstalk_bound,
+    crosstalk_on,
+    frobenius_cosine,
+    row_angles,
+)
+from loratheory.lowrank import LowRank, NotFiniteError, gaussian, orthonormal, regauge, subspaces_at
+
+MUTANTS = [
+    (
+        "principal_angles(row_space(first), row_space(second))",
+        "principal_angles(row_space(first), row_space(first))",
+    ),
+    ("column_space(second))", "column_space(first))"),
+    ("double(other.down) @ row_space(reader)", "double(reader.down) @ row_space(other)"),
+    ("spectral(other) * largest", "spectral(reader) * largest"),
+    (
+        "largest_cosine(row_space(reader), row_space(other))",
+        "largest_cosine(row_space(reader), row_space(reader))",
+    ),
+    ("length > 0, length, 1 + length", "length > 1, length, 1 + length"),
+    ("low.up.T, axis=1) / safe", "low.up.T, axis=1)"),
+    ("frobenius(first) * frobenius(second)", "spectral(first) * spectral(second)"),
+    ("if size else 0.0", "if size else 1.0"),
+    ("first.inner(second) / size", "abs(first.inner(second)) / size"),
+    ('double(keys, "keys"), other', "keys, other"),
+]
+DEVICE = array_api_strict.Device("device1")
+
+
+def pair(seed, m=8, n=9):
+    rng = np.random.default_rng(seed)
+    ranks = rng.integers(0, 4, 2).tolist()
+    return [gaussian(rng, m, n, r, 10.0 ** int(rng.integers(-6, 7))) for r in ranks], rng
+
+
+def basis(low):
+    """Row space by the pseudo-inverse's eigenvectors: no QR, no factored code."""
+    if not low.width:
+        return np.zeros((low.shape[1], 0))
+    values, vectors = np.linalg.eigh(np.linalg.pinv(low.dense()) @ low.dense())
+    return vectors[:, values > 0.5]
+
+
+def test_hand_example():
+    # reads e1; the other answers 5 to (e1 + e2)/sqrt 2 and 1 to e3
+    low = LowRank(np.eye(3)[:, :1], np.eye(3)[:1])
+    other = LowRank(
+        np.diag([5.0, 1.0, 0.0])[:, :2], np.array([[1, 1, 0], [0, 0, np.sqrt(2)]]) / np.sqrt(2)
+    )
+    assert crosstalk(low, other) == pytest.approx(5 / np.sqrt(2))
+    assert crosstalk_bound(low, other) == pytest.approx(5 / np.sqrt(2))
+    assert row_angles(low, other)[0] == pytest.approx(np.pi / 4)
+    assert crosstalk(other, low) == pytest.approx(1 / np.sqrt(2))
+
+
+@given(seeds)
+def test_crosstalk_is_the_spectral_norm_on_the_row_space(seed):
+    (first, second), _ = pair(seed)
+    dense = second.dense() @ basis(first)
+    expected = np.linalg.norm(dense, 2) if dense.size else 0.0
+    size = np.abs(second.dense()).max(initial=0)
+    assert crosstalk(first, second) == pytest.approx(expected, rel=1e-9, abs=1e-9 * size)
+
+
+@given(seeds)
+def test_no_key_of_the_row_space_exceeds_it_and_one_attains_it(seed):
+    (first, second), rng = pair(seed)
+    worst, ceiling = crosstalk(first, second), crosstalk_bound(first, second)
+    room = 1e-12 * (1 + 1e-3) * max(ceiling, worst)
+    assert worst <= ceiling + room
+    q = basis(first)
+    if not q.shape[1]:
+        assert worst == ceiling == 0
+        return
+    keys = rng.standard_normal((200, q.shape[1])) @ q.T
+    assert crosstalk_on(second, keys).max() <= worst * (1 + 1e-9)
+    direction = np.linalg.svd(second.dense() @ q)[2][:1] @ q.T
+    assert crosstalk_on(second, direction)[0] == pytest.approx(worst, rel=1e-9)
+
+
+@given(seeds)
+def test_the_ceiling_is_met_where_the_strongest_direction_makes_the_smallest_angle(seed):
+    rng = np.random.default_rng(seed)
+    angles = np.sort(rng.uniform(0, np.pi / 2, 3))
+    p, q = subspaces_at(rng, 9, angles.tolist())
+    strength = np.array([3.0, 2.0, 1.0])
+    first, second = (
+        LowRank(rng.standard_normal((7, 3)), p.T),
+        LowRank(orthonormal(rng, 7, 3) * strength, q.T),
+    )
+    assert np.allclose(row_angles(first, second), angles, atol=1e-12)
+    assert crosstalk(first, second) == pytest.approx(3 * np.cos(angles[0]), rel=1e-12)
+    assert crosstalk_bound(first, second) == pytest.approx(3 * np.cos(angles[0]), rel=1e-12)
+    weak = LowRank(second.up[:, ::-1], second.down)
+    assert crosstalk_bound(first, weak) == pytest.approx(3 * np.cos(angles[0]), rel=1e-12)
+    if np.cos(angles[0]) > 1.1 * max(2 / 3 * np.cos(angles[1]), np.cos(angles[2])):
+        assert crosstalk(first, weak) < crosstalk_bound(first, weak)
+
+
+@given(seeds)
+def test_angles_match_scipy_and_swap_with_the_transpose(seed):
+    (first, second), _ = pair(seed)
+    p, q = basis(first), basis(second)
+    expected = np.sort(subspace_angles(p, q)) if min(p.shape[1], q.shape[1]) else np.zeros(0)
+    assert np.allclose(row_angles(first, second), expected, atol=1e-8)
+    assert np.allclose(column_angles(first.T, second.T), expected, atol=1e-8)
+
+
+def test_orthogonal_columns_hide_full_crosstalk_from_the_frobenius_cosine():
+    """Same row space, orthogonal column spaces: cosine 0, each answers in full to the other."""
+    rng = np.random.default_rng(0)
+    columns, rows = orthonormal(rng, 12, 6), orthonormal(rng, 10, 3).T
+    first, second = LowRank(columns[:, :3], 4 * rows), LowRank(columns[:, 3:], 4 * rows)
+    assert abs(frobenius_cosine(first, second)) < 1e-15
+    assert crosstalk(first, second) == pytest.approx(4)
+    assert crosstalk_on(second, rows).tolist() == pytest.approx([4, 4, 4])
+    assert column_angles(first, second).tolist() == pytest.approx([np.pi / 2] * 3)
+
+
+def test_orthogonal_rows_are_silent():
+    rng = np.random.default_rng(1)
+    frame = orthonormal(rng, 10, 6).T
+    first = LowRank(rng.standard_normal((7, 3)), frame[:3])
+    second = LowRank(1e6 * rng.standard_normal((7, 3)), frame[3:])
+    assert crosstalk(first, second) < 1e-8
+    assert crosstalk_bound(first, second) < 1e-8
+
+
+@given(seeds)
+def test_the_frobenius_cosine_matches_the_dense_entries(seed):
+    (first, second), _ = pair(seed)
+    a, b = first.dense().ravel(), second.dense().ravel()
+    size = np.linalg.norm(a) * np.linalg.norm(b)
+    assert frobenius_cosine(first, second) == pytest.approx(
+        a @ b / size if size else 0.0, abs=1e-12
+    )
+    assert frobenius_cosine(first, -first) == pytest.approx(-1.0 if a.any() else 0.0)
+
+
+@given(seeds)
+def test_measures_do_not_depend_on_the_factorisation(seed):
+    (first, second), rng = pair(seed)
+    moved = [
+        regauge(low, rng.standard_normal((low.width,) * 2) + 4 * np.eye(low.width))
+        for low in (first, second)
+    ]
+    for measure in (crosstalk, crosstalk_bound, frobenius_cosine):
+        expected = measure(first, second)
+        assert measure(*moved) == pytest.approx(expected, rel=1e-6, abs=1e-9)
+
+
+def test_zero_keys_and_zero_updates_measure_zero():
+    low = gaussian(np.random.default_rng(2), 4, 3, 2)
+    nothing = LowRank(np.zeros((4, 1)), np.ones((1, 3)))
+    assert crosstalk_on(low, np.zeros((2, 3))).tolist() == [0, 0]
+    assert crosstalk(low, nothing) == crosstalk(nothing, low) == crosstalk_bound(nothing, low) == 0
+    assert frobenius_cosine(low, nothing) == 0
+    with pytest.raises(NotFiniteError, match="keys holds inf"):
+        crosstalk_on(low, np.full((1, 3), np.inf))
+
+
+def test_short_keys_are_measured_by_ratio():
+    low = gaussian(np.random.default_rng(3), 4, 3, 2)
+    keys = np.array([[1.0, 2.0, 3.0], [1e-9, 2e-9, 3e-9]])
+    ratio = crosstalk_on(low, keys)
+    assert ratio[0] == pytest.approx(ratio[1])
+
+
+def test_measures_are_the_same_everywhere():
+    (first, second), rng = pair(5)
+    keys = rng.standard_normal((4, 9))
+
+    def strict(array):
+        return array_api_strict.asarray(array, device=DEVICE)
+
+    for move in (torch.asarray, strict):
+        a, b = first.map(move), second.map(move)
+        for measure in (crosstalk, crosstalk_bound, frobenius_cosine):
+            assert measure(a, b) == pytest.approx(measure(first, second), rel=1e-9, abs=1e-12)
+        for theirs, ours in (
+            (crosstalk_on(b, move(keys)), crosstalk_on(second, keys)),
+            (row_angles(a, b), row_angles(first, second)),
+            (column_angles(a, b), column_angles(first, second)),
+        ):
+            back = (
+                theirs
+                if move is torch.asarray
+                else theirs.to_device(array_api_strict.Device("CPU_DEVICE"))
+            )
+            assert np.allclose(np.asarray(back), ours, rtol=1e-9)

@@ -10,8 +10,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from loratheory.cli import _diagnose, _inspect, _merge, _methods, _theorems
+from loratheory.cli import _diagnose, _figures, _inspect, _merge, _methods, _theorems
 from loratheory.cli._output import refused
+
+EXTRAS = {"matplotlib": "notebooks", "torch": "torch"}
 
 
 class Commands(TyperGroup):
@@ -25,6 +27,11 @@ class Commands(TyperGroup):
             if not type(error).__module__.startswith("loratheory."):
                 raise
             refused(str(error))
+        except ModuleNotFoundError as error:
+            if error.name not in EXTRAS:
+                raise
+            extra = f"pip install 'loratheory[{EXTRAS[error.name]}]'"
+            refused(f"this needs {error.name}, which is not installed: {extra}")
         except OSError as error:
             refused(f"{error.filename or 'file'}: {error.strerror or error}")
 
@@ -68,5 +75,6 @@ for command in (
     _diagnose.diagnose,
     _merge.merge,
     _methods.methods,
+    _figures.figure,
 ):
     app.command()(command)

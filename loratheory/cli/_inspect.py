@@ -10,7 +10,7 @@ import typer
 from loratheory.cli._output import console, figure_file, save_json, show
 
 Folders = Annotated[
-    list[Path], typer.Argument(metavar="FOLDER...", help="Adapter folders as PEFT saves them.")
+    list[Path], typer.Argument(metavar="FOLDER", help="Adapter folders as PEFT saves them.")
 ]
 Json = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Write JSON; `-` for standard output.")

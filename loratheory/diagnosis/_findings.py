@@ -55,6 +55,10 @@ def findings(names: Sequence[str], modules: Sequence[ModuleDiagnosis]) -> tuple[
     return tuple(finding for rule in rules for finding in rule(names, modules))
 
 
+def _all(names: Sequence[str]) -> str:
+    return "both" if len(names) == 2 else f"all {len(names)}"
+
+
 def _percent(share: float) -> str:
     return f"{100 * share:.3g} %"
 
@@ -83,7 +87,7 @@ def _floor(names: Sequence[str], modules: Sequence[ModuleDiagnosis]) -> list[Fin
     free = median(m.floors[-1][1] for m in modules)
     at = median(next(f for r, f in m.floors if r >= min(own, m.floors[-1][0])) for m in modules)
     text = (
-        f"No one adapter comes nearer to all {len(names)} than {_percent(free)} of their mean "
+        f"No one adapter comes nearer to {_all(names)} than {_percent(free)} of their mean "
         f"energy (median over modules), whatever its rank; at about rank {own} the floor is "
         f"{_percent(at)}. This is a distance between weights, not between answers."
     )
@@ -149,7 +153,7 @@ def _composing(names: Sequence[str], _: Sequence[ModuleDiagnosis]) -> list[Findi
     count = len(names)
     need = {p: two_read_region.strength_needed(2, count, p) for p in ("A", "B", "C", "D")}
     text = (
-        f"For two edits to compose under the mean of {count} each must have at least "
+        f"For two edits to compose under the mean of {count} each must have more than "
         f"{need['A']:.4g} times the strength that just replaces a fact if the old bridge was not "
         f"edited (case A), {need['B']:.4g} if it was (B), {need['C']:.4g} if there was no first "
         "old fact (C), any at all if there were no old facts (D). The deficits and margins are "
@@ -174,7 +178,7 @@ def _gates(names: Sequence[str], modules: Sequence[ModuleDiagnosis]) -> list[Fin
     return [Finding("needed", text, "thm:gate-detection")]
 
 
-def _count(shelf: float) -> str:
+def _count(shelf: int | float) -> str:
     return f"{shelf:,.0f}" if shelf < 1e6 else f"{shelf:.1e}"
 
 

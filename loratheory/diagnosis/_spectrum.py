@@ -44,8 +44,8 @@ class ModuleSpectrum:
 def spectrum(name: str, low: LowRank) -> ModuleSpectrum:
     """One module; a single small decomposition serves every number."""
     sigma = tuple(float(value) for value in singular_values(low))
-    top, total = (sigma[0] if sigma else 0.0), sum(sigma)
-    energy = sum(value**2 for value in sigma)
+    top, total = (sigma[0] if sigma else 0.0), math.fsum(sigma)
+    energy = math.fsum(value**2 for value in sigma)
     entropy = -sum(s / total * math.log(s / total) for s in sigma if s > 0) if total else 0.0
     return ModuleSpectrum(
         module=name,

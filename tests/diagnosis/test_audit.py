@@ -1,0 +1,54 @@
+"""The audit's distances are the dense ones, and its floors are floors."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import seeds
+
+from loratheory.adapters import Adapter, aligned, merge
+from loratheory.diagnosis import audit, audited
+from loratheory.lowrank import gaussian
+
+MUTANTS = [
+    ("to_sum=frobenius(merged - target) ** 2", "to_sum=frobenius(merged) ** 2"),
+    ("sum_floor=tail_energy(target, merged.width)", "sum_floor=tail_energy(target, 0)"),
+    ("to_adapters=merge_floor.measure(case, merged)", "to_adapters=merge_floor.bound(case)"),
+    ("energy=frobenius(target) ** 2", "energy=frobenius(merged) ** 2"),
+    (
+        "note(audit(name, low, shelf.updates(name), weights))",
+        "note(audit(name, low, [low], [1.0]))",
+    ),
+]
+
+
+@given(seeds, st.integers(1, 4), st.integers(1, 5))
+def test_distances_are_dense_and_respect_their_floors(seed, k, width):
+    rng = np.random.default_rng(seed)
+    updates = [gaussian(rng, 6, 5, 2) for _ in range(k)]
+    weights, merged = rng.normal(size=k).tolist(), gaussian(rng, 6, 5, width)
+    found = audit("q", merged, updates, weights)
+    target = sum(w * u.dense() for w, u in zip(weights, updates, strict=True))
+    each = [((merged.dense() - u.dense()) ** 2).sum() for u in updates]
+    sigma = np.linalg.svd(target, compute_uv=False)
+    assert found.energy == pytest.approx((target**2).sum())
+    assert found.to_sum == pytest.approx(((merged.dense() - target) ** 2).sum())
+    assert found.to_adapters == pytest.approx(np.mean(each))
+    assert found.sum_floor == pytest.approx((sigma[width:] ** 2).sum(), abs=1e-12)
+    assert found.to_sum >= found.sum_floor - 1e-12
+    assert found.to_adapters >= found.adapters_floor - 1e-12
+
+
+def test_auditing_changes_nothing_and_happens_at_look_up():
+    rng = np.random.default_rng(0)
+    one = Adapter.of({"q": gaussian(rng, 6, 5, 2), "v": gaussian(rng, 4, 5, 2)})
+    two = Adapter.of({"q": gaussian(rng, 6, 5, 2)})
+    shelf, audits = aligned([one, two]), []
+    mean = merge([one, two], "mean")
+    watched = audited(mean, shelf, [0.5, 0.5], audits.append)
+    assert not audits
+    np.testing.assert_array_equal(watched["v"].dense(), mean["v"].dense())
+    assert [a.module for a in audits] == ["v"]
+    assert audits[0].to_sum == pytest.approx(0, abs=1e-20)
+    assert audits[0].to_adapters == pytest.approx((one["v"].dense() ** 2).sum() / 4)
+    assert list(watched) == ["q", "v"]

@@ -1,0 +1,102 @@
+"""One module of a shelf: every number against its dense definition."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from strategies import seeds
+
+from loratheory.diagnosis import examined_module
+from loratheory.lowrank import LowRank, balanced, gaussian, orthonormal, regauge, with_spectrum
+
+MUTANTS = [
+    ("crosstalk=float(table.crosstalk[i, j]) / own[i]", "crosstalk=float(table.crosstalk[i, j])"),
+    ("ceiling=float(table.bound[i, j]) / own[i]", "ceiling=float(table.crosstalk[i, j]) / own[i]"),
+    ("key=lambda p: table.crosstalk[p] / own[p[0]]", "key=lambda p: -table.crosstalk[p]"),
+    ("(disagreement + sum(tail[rank:])) / energy", "(disagreement) / energy"),
+    ("sigma[1] / sigma[0] if len(sigma) > 1 else 0.0", "0.0"),
+    ("for value in sigma[1:]) / energy", "for value in sigma) / energy"),
+    ("forms = [balanced(low) for low in updates]", "forms = updates"),
+    ("if len({low.width for low in updates}) != 1:", "if False:"),
+    ("max((abs(float((p @ q.T)[0, 0]))", "max(((float((p @ q.T)[0, 0]))"),
+]
+
+
+@given(seeds)
+def test_cross_talk_is_the_largest_foreign_answer_to_a_unit_key(seed):
+    rng = np.random.default_rng(seed)
+    updates = [gaussian(rng, 6, 8, 2) for _ in range(3)]
+    found = examined_module("q", updates)
+    frames = [np.linalg.qr(u.down.T)[0] for u in updates]
+    answers = {
+        (i, j): np.linalg.norm(updates[j].dense() @ frames[i], 2)
+        / np.linalg.norm(updates[i].dense(), 2)
+        for i in range(3)
+        for j in range(3)
+        if i != j
+    }
+    assert found.crosstalk == pytest.approx(max(answers.values()))
+    assert answers[found.pair] == pytest.approx(found.crosstalk)
+    i, j = found.pair
+    cosine = np.linalg.norm(frames[i].T @ frames[j], 2)
+    ratio = np.linalg.norm(updates[j].dense(), 2) / np.linalg.norm(updates[i].dense(), 2)
+    assert found.row_cosine == pytest.approx(cosine)
+    assert found.ceiling == pytest.approx(cosine * ratio)
+    assert found.crosstalk <= found.ceiling + 1e-12
+
+
+@given(seeds)
+def test_floors_descend_to_the_disagreement(seed):
+    rng = np.random.default_rng(seed)
+    updates = [gaussian(rng, 9, 8, 2) for _ in range(3)]
+    dense = np.stack([u.dense() for u in updates])
+    energy, sigma = (dense**2).sum() / 3, np.linalg.svd(dense.mean(axis=0), compute_uv=False)
+    for rank, floor in examined_module("q", updates).floors:
+        expected = (dense.var(axis=0).sum() + (sigma[rank:] ** 2).sum()) / energy
+        assert floor == pytest.approx(expected)
+
+
+def test_equal_adapters_agree_and_orthogonal_ones_do_not_meet():
+    rng = np.random.default_rng(0)
+    low, frame = with_spectrum(rng, 8, 8, [3.0, 1.0]), orthonormal(rng, 8, 4)
+    same = examined_module("q", [low, low])
+    assert same.floors[-1][1] == pytest.approx(0, abs=1e-14)
+    assert same.row_cosine == same.prototype_cosine == pytest.approx(1)
+    apart = examined_module(
+        "q", [LowRank(low.up, frame[:, s].T) for s in np.split(np.arange(4), 2)]
+    )
+    assert apart.crosstalk == pytest.approx(0, abs=1e-14)
+    assert apart.floors[-1][1] == pytest.approx(0.5)
+
+
+def test_arrow_numbers_are_those_of_the_spectrum():
+    rng = np.random.default_rng(1)
+    found = examined_module("q", [with_spectrum(rng, 9, 8, [2.0, 1.0]), gaussian(rng, 9, 8, 1)])
+    assert found.ranks == (2, 1)
+    assert found.arrow_gap == pytest.approx((0.5, 1.0))
+    assert found.arrow_blind == pytest.approx((0.2, 0.0))
+    assert found.gauge_gap is None
+
+
+def test_opposite_prototypes_count_as_alike():
+    low = with_spectrum(np.random.default_rng(2), 6, 5, [2.0, 1.0])
+    turned = LowRank(low.up, -low.down)
+    assert examined_module("q", [low, turned]).prototype_cosine == pytest.approx(1)
+
+
+def test_the_gauge_shows_in_factor_means_alone():
+    rng = np.random.default_rng(3)
+    canonical = [balanced(with_spectrum(rng, 9, 8, [2.0, 1.0])) for _ in range(2)]
+    turned = [regauge(low, rng.standard_normal((2, 2))) for low in canonical]
+    one, two = examined_module("q", canonical), examined_module("q", turned)
+    assert two.gauge_gap > 0.1
+    assert two.crosstalk == pytest.approx(one.crosstalk)
+    np.testing.assert_allclose(two.floors, one.floors)
+    assert one.gauge_gap < 1e-12
+
+
+def test_a_module_that_one_adapter_leaves_alone_is_not_disturbed():
+    low = gaussian(np.random.default_rng(4), 6, 5, 2)
+    none = LowRank(low.up[:, :0], low.down[:0, :])
+    found = examined_module("q", [low, none])
+    assert found.ranks == (2, 0)
+    assert found.crosstalk == found.ceiling == 0

@@ -2,7 +2,14 @@
 
 from typing import Any
 
-from loratheory.theorems import depth_budget, edit_budget, frozen_features, merge_floor
+from loratheory.theorems import (
+    averaging_survival,
+    depth_budget,
+    edit_budget,
+    frozen_features,
+    merge_floor,
+    two_read_region,
+)
 from loratheory.theorems._theorem import SAFETY as SAFETY
 from loratheory.theorems._theorem import Assumption as Assumption
 from loratheory.theorems._theorem import AssumptionError as AssumptionError
@@ -19,4 +26,6 @@ ALL: tuple[Theorem[Any, Any], ...] = (
     depth_budget.THEOREM,
     edit_budget.THEOREM,
     frozen_features.THEOREM,
+    averaging_survival.THEOREM,
+    two_read_region.THEOREM,
 )

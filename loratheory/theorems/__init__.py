@@ -3,11 +3,14 @@
 from typing import Any
 
 from loratheory.theorems import (
+    attention_bottleneck,
     averaging_survival,
     depth_budget,
     edit_budget,
     frozen_features,
+    gate_detection,
     merge_floor,
+    softmax_bottleneck,
     two_read_region,
 )
 from loratheory.theorems._theorem import SAFETY as SAFETY
@@ -25,7 +28,10 @@ ALL: tuple[Theorem[Any, Any], ...] = (
     merge_floor.THEOREM,
     depth_budget.THEOREM,
     edit_budget.THEOREM,
+    gate_detection.THEOREM,
     frozen_features.THEOREM,
+    softmax_bottleneck.THEOREM,
+    attention_bottleneck.THEOREM,
     averaging_survival.THEOREM,
     two_read_region.THEOREM,
 )

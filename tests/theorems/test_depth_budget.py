@@ -7,7 +7,7 @@ from functools import reduce
 import numpy as np
 import pytest
 import sympy
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import seeds
 
@@ -55,6 +55,7 @@ def test_the_zero_map_is_reached_exactly_though_every_partial_sum_is_singular():
 
 
 @given(seeds)
+@settings(max_examples=25)
 def test_the_product_moves_by_rank_at_most_the_sum_of_ranks(seed):
     """The heart of the lower bound, in exact integers."""
     rng = np.random.default_rng(seed)

@@ -37,13 +37,15 @@ def settings(modules, **config):
     """A config that fits these modules; keywords replace single keys, `...` removes one."""
     ranks = {name: r for name, (_, _, r) in modules.items()}
     r = max(ranks.values(), default=1)
+    others = {f"^{name}": own for name, own in ranks.items() if own != r}
     told = {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
         "base_model_name_or_path": "tiny",
         "r": r,
         "lora_alpha": r,
-        "rank_pattern": {f"^{name}": own for name, own in ranks.items() if own != r},
+        "rank_pattern": others,
+        "alpha_pattern": others,
         "target_modules": [*modules],
     } | config
     return {key: value for key, value in told.items() if value is not ...}

@@ -61,7 +61,7 @@ def loaded(model, folder):
     """The model with the adapter that lies in `folder`; a missing key is an error."""
     from peft import PeftModel
 
-    with warnings.catch_warnings():
+    with quiet():
         warnings.filterwarnings("error", message=".*(missing|unexpected).*key")
         return PeftModel.from_pretrained(model, folder).eval()
 

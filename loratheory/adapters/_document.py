@@ -34,13 +34,13 @@ def inside(folder: Path, name: str) -> Path:
         If the name points out of the folder, or there is no regular file of that name.
     """
     path = folder / name
-    if Path(name).name != name or "\\" in name or "\0" in name:
+    if not name or Path(name).name != name or "\\" in name or "\0" in name:
         fact = f"the file name {shown(name)} leads out of the folder"
         raise refusal(folder, fact, "name files of the folder itself")
     try:
         real, home = path.resolve(strict=True), folder.resolve()
         mode = real.stat().st_mode
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise unreadable(path, error) from None
     homes = [home]
     if home.parent.name == "snapshots":

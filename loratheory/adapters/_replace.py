@@ -3,6 +3,7 @@
 import ctypes
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
@@ -43,12 +44,13 @@ def put(draft: Path, target: Path) -> None:
 
 
 def _settle(folder: Path) -> None:
-    """See to it that the folder's entries are on the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    """Ask that the folder's entries reach the disk now; some file systems cannot promise it."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _swapped(one: Path, other: Path) -> bool:

@@ -78,13 +78,15 @@ def cast(name: str, exact: Float[np.ndarray, "..."], dtype: str) -> Any:
     """The numbers in storage type `dtype`, little-endian, in C order; too large is refused."""
     finite(name, exact)
     with np.errstate(over="ignore", under="ignore"):
-        stored = np.ascontiguousarray(exact).astype(DTYPES[dtype])
-    lost = ~np.isfinite(stored.astype(np.float64))
+        stored = np.ascontiguousarray(exact).astype(DTYPES[dtype], copy=False)
+    lost = ~np.isfinite(stored)
     if lost.any():
         value = float(exact[np.unravel_index(int(lost.argmax()), exact.shape)])
         fact = f"the value {value:g} is too large for {dtype}"
         raise refusal(name, fact, "write with dtype bfloat16 or float32")
-    return stored if dtype == "bfloat16" else stored.astype(DTYPES[dtype].newbyteorder("<"))
+    if dtype == "bfloat16":
+        return stored
+    return stored.astype(DTYPES[dtype].newbyteorder("<"), copy=False)
 
 
 def _rounding(exact: Float[np.ndarray, "..."], stored: Any) -> float:

@@ -302,6 +302,10 @@ MAKE = {
         shards(lambda keys: {"weight_map": dict.fromkeys(keys, "part-2.safetensors")}),
         "part-2.safetensors cannot be read check that it exists",
     ),
+    "shard of no possible name": (
+        shards(lambda keys: {"weight_map": dict.fromkeys(keys, "\ud800")}),
+        "cannot be read check that it exists",
+    ),
     "index without map": (shards(lambda _: {"metadata": {}}), "weight_map is None must map"),
     "map of numbers": (shards(lambda keys: {"weight_map": dict.fromkeys(keys, 1)}), "must map"),
     "tensor not in index": (

@@ -1,0 +1,332 @@
+"""What we write, PEFT loads as it is, with the effect we read; and whole or not at all."""
+
+import json
+import resource
+import tracemalloc
+
+import array_api_strict
+import numpy as np
+import pytest
+from folders import MODULES, factors, folder
+from safetensors.numpy import load_file
+from tiny import adapted, deltas, gpt2, llama, loaded, outputs, quiet
+
+from loratheory.adapters import Adapter, AdapterError, Info, Lazy, aligned, read, write
+from loratheory.lowrank import LowRank, gaussian
+
+MUTANTS = [
+    ('f"^{re.escape(name)}"', "name"),
+    ('f"^{re.escape(name)}"', 'f"^{name}"'),
+    ('"lora_alpha": r,', '"lora_alpha": 2 * r,'),
+    ('"alpha_pattern": ranks,', '"alpha_pattern": {},'),
+    ('"rank_pattern": ranks,', '"rank_pattern": {},'),
+    ("widths[module] = low.width or 1", "widths[module] = low.width"),
+    ("        yield up_key, up\n", "        yield up_key, -up\n"),
+    ("if module in adapter.info.embeddings:", "if False:"),
+    ('return f"{PREFIX}{module}.lora_A.weight"', 'return f"{module}.lora_A.weight"'),
+    ('{"float64": "float32"}', "{}"),
+    ("    if not force:\n", "    if False:\n"),
+    ("    if others:\n", "    if False:\n"),
+    ("key in HANDED_ON or key not in KNOWN", "key not in KNOWN"),
+    ("key in HANDED_ON or key not in KNOWN", "True"),
+    ("if low.shape != shape:", "if False:"),
+    (
+        "    except BaseException:\n        shutil.rmtree(draft, ignore_errors=True)",
+        "    except BaseException:\n        pass",
+    ),
+    ("        os.fsync(file.fileno())\n    return done", "    return done"),
+]
+Q, K = MODULES
+
+
+def made(modules=None, seed=0, **info):
+    pairs = factors(MODULES if modules is None else modules, seed)
+    return Adapter.of({name: LowRank(*pair) for name, pair in pairs.items()}, Info(**info))
+
+
+def names(path):
+    return sorted(place.name for place in path.iterdir())
+
+
+def same(one, other, rtol=0.0):
+    assert [*one] == [*other]
+    for name in one:
+        exact = one[name].dense().astype(float)
+        close = np.linalg.norm(other[name].dense().astype(float) - exact)
+        assert close <= rtol * np.linalg.norm(exact)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"r": 4, "lora_alpha": 6, "target_modules": ["q_proj", "down_proj", "lm_head"]},
+        {
+            "r": 4,
+            "use_rslora": True,
+            "rank_pattern": {"layers.1.self_attn.q_proj": 7, "v_proj": 2},
+            "alpha_pattern": {"layers.0.self_attn.q_proj": 11},
+            "target_modules": ["embed_tokens", "q_proj", "v_proj"],
+        },
+    ],
+    ids=["plain", "embeddings, ranks, alphas"],
+)
+def test_a_llama_answers_the_same_with_what_we_wrote(config, tmp_path):
+    peft = adapted(llama(), **config)
+    with quiet():
+        peft.save_pretrained(tmp_path / "theirs")
+    expected = outputs(peft)
+    write(read(tmp_path / "theirs"), tmp_path / "ours")
+    ours = loaded(llama(), tmp_path / "ours")
+    assert set(deltas(ours)) == set(deltas(peft))
+    found = outputs(ours)
+    assert float(abs(expected - outputs(llama())).max()) > 1e-2
+    assert float(abs(found - expected).max()) < 2e-5 * float(abs(expected).max())
+
+
+def test_a_gpt2_with_transposed_weights_answers_the_same(tmp_path):
+    config = {"target_modules": ["c_attn", "c_proj", "wte"], "fan_in_fan_out": True}
+    peft = adapted(gpt2(), r=3, lora_alpha=4, rank_pattern={"h.0.attn.c_attn": 5}, **config)
+    with quiet():
+        peft.save_pretrained(tmp_path / "theirs")
+    expected = outputs(peft)
+    write(read(tmp_path / "theirs"), tmp_path / "ours")
+    found = outputs(loaded(gpt2(), tmp_path / "ours"))
+    assert float(abs(expected - outputs(gpt2())).max()) > 1e-2
+    assert float(abs(found - expected).max()) < 2e-5 * float(abs(expected).max())
+
+
+def test_names_that_end_like_others_keep_their_own_rank(tmp_path):
+    """`b` is the end of `a.b`, and `a.b` would match `aXb` as a regular expression."""
+    import torch
+
+    modules = {"b": (4, 4, 3), "a.b": (4, 4, 2), "c.a.b": (4, 4, 1), "aXb": (4, 4, 1)}
+    names = [*modules, "d", "c.d"]
+
+    class Net(torch.nn.Module):
+        """A linear map under each of the names."""
+
+        def __init__(self):
+            super().__init__()
+            for name in names:
+                *path, last = name.split(".")
+                place = self
+                for part in path:
+                    if not hasattr(place, part):
+                        place.add_module(part, torch.nn.Module())
+                    place = getattr(place, part)
+                place.add_module(last, torch.nn.Linear(4, 4))
+
+    modules |= {"d": (4, 4, 2), "c.d": (4, 4, 3)}
+    adapter = made(modules)
+    write(adapter, tmp_path / "x")
+    found = deltas(loaded(Net(), tmp_path / "x"))
+    assert set(found) == set(modules)
+    for name, dense in found.items():
+        assert np.allclose(dense, adapter[name].dense(), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_what_is_read_is_written_and_read_without_loss(dtype, tmp_path):
+    modules = {"a": (5, 4, 2), "b": (4, 4, 3), "embed": (3, 9, 2), "z": (2, 2, 1)}
+    one = read(folder(tmp_path / "one", modules, dtype=dtype, embeddings=["embed"], mine={"k": 1}))
+    done = write(one, tmp_path / "two")
+    two = read(tmp_path / "two")
+    same(one, two)
+    assert (done.dtype, done.rounding) == (dtype, 0.0)
+    assert done.folder == tmp_path / "two"
+    assert done.bytes == (tmp_path / "two" / "adapter_model.safetensors").stat().st_size
+    assert two.info.embeddings == {"embed"}
+    assert two.info.dtype == dtype
+    assert two.info.base == "tiny"
+    assert two.info.config["task_type"] == "CAUSAL_LM"
+    assert two.info.config["mine"] == {"k": 1}
+
+
+def test_writing_twice_gives_the_same_bytes(tmp_path):
+    for name in "ab":
+        write(made(), tmp_path / name)
+    for file in ("adapter_model.safetensors", "adapter_config.json"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_a_zero_update_becomes_rank_one_of_zeros(tmp_path):
+    low = LowRank(np.zeros((3, 0)), np.zeros((0, 4)))
+    write(Adapter.of({"a": gaussian(np.random.default_rng(0), 2, 2, 2), "z": low}), tmp_path / "x")
+    found = read(tmp_path / "x")["z"]
+    assert found.width == 1
+    assert not found.up.any()
+    assert not found.down.any()
+    assert found.shape == (3, 4)
+
+
+def test_a_config_from_elsewhere_cannot_change_the_effect(tmp_path):
+    hostile = {"use_dora": True, "lora_alpha": 99, "exclude_modules": [Q], "fan_in_fan_out": True}
+    adapter = made(config=hostile)
+    write(adapter, tmp_path / "x")
+    told = json.loads((tmp_path / "x" / "adapter_config.json").read_text())
+    assert "use_dora" not in told
+    assert "exclude_modules" not in told
+    assert told["fan_in_fan_out"] is True
+    same(adapter, read(tmp_path / "x"))
+
+
+def test_float64_is_stored_as_float32_unless_told(tmp_path):
+    adapter = Adapter.of({"a": gaussian(np.random.default_rng(0), 3, 4, 2)}, Info(dtype="float64"))
+    done = write(adapter, tmp_path / "x")
+    assert done.dtype == "float32"
+    assert 0 < done.rounding < 1e-7
+    assert write(adapter, tmp_path / "y", dtype="float64").rounding == 0.0
+    same(adapter, read(tmp_path / "y"))
+    same(adapter, read(tmp_path / "x"), rtol=1e-6)
+
+
+def test_half_precision_reports_what_it_costs_and_refuses_what_it_cannot_hold(tmp_path):
+    adapter = made()
+    assert 1e-5 < write(adapter, tmp_path / "x", dtype="float16").rounding < 2**-10
+    huge = Adapter.of({"a": LowRank(np.full((2, 1), 7e4), np.ones((1, 2)))})
+    with pytest.raises(AdapterError, match=r"lora_B.*70000 is too large for float16; write with"):
+        write(huge, tmp_path / "y", dtype="float16")
+    assert names(tmp_path) == ["x"]
+
+
+def test_an_unknown_dtype_is_refused(tmp_path):
+    with pytest.raises(AdapterError, match=r"'int8'; choose one of float16, bfloat16, float32"):
+        write(made(), tmp_path / "x", dtype="int8")
+
+
+def test_arrays_of_other_libraries_are_written(tmp_path):
+    import torch
+
+    exact = made()
+    half = Adapter.of(
+        {k: low.map(lambda x: torch.asarray(x).bfloat16()) for k, low in exact.items()}
+    )
+    strict = Adapter.of({k: low.map(array_api_strict.asarray) for k, low in exact.items()})
+    grad = Adapter.of(
+        {k: low.map(lambda x: torch.asarray(x).requires_grad_()) for k, low in exact.items()}
+    )
+    turned = Adapter.of({k: low.T for k, low in exact.items()})
+    for name, adapter in {"strict": strict, "grad": grad}.items():
+        write(adapter, tmp_path / name)
+        same(exact, read(tmp_path / name))
+    write(half, tmp_path / "half", dtype="bfloat16")
+    same(exact, read(tmp_path / "half"), rtol=2**-7)
+    write(turned, tmp_path / "turned")
+    same(turned, read(tmp_path / "turned"))
+
+
+def test_an_adapter_without_modules_is_refused(tmp_path):
+    with pytest.raises(AdapterError, match="has no module; there is nothing to write"):
+        write(Adapter.of({}), tmp_path / "x")
+    assert names(tmp_path) == []
+
+
+def test_a_module_of_another_shape_than_announced_is_refused(tmp_path):
+    one = made()
+    with pytest.raises(AdapterError, match=r"has shape \(6, 4\), announced as \(6, 5\)"):
+        write(Adapter({Q: one[Q]}, {Q: (6, 5)}), tmp_path / "x")
+    assert names(tmp_path) == []
+
+
+def test_what_is_there_stays_unless_forced(tmp_path):
+    write(made(seed=1), tmp_path / "x")
+    with pytest.raises(AdapterError, match="x: exists already; name another folder, or replace"):
+        write(made(seed=2), tmp_path / "x")
+    same(made(seed=1), read(tmp_path / "x"))
+    write(made(seed=2), tmp_path / "x", force=True)
+    same(made(seed=2), read(tmp_path / "x"))
+    assert names(tmp_path) == ["x"]
+
+
+def test_a_folder_with_anything_else_is_never_replaced(tmp_path):
+    home = folder(tmp_path / "x")
+    (home / "README.md").write_text("as PEFT writes it")
+    write(made(), home, force=True)
+    (home / "thesis.tex").write_text("years of work")
+    with pytest.raises(AdapterError, match=r"holds 'thesis.tex', which .* would be lost; move it"):
+        write(made(), home, force=True)
+    assert (home / "thesis.tex").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_file_and_a_missing_parent_are_refused(force, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(AdapterError, match="file: is a file; name a folder"):
+        write(made(), tmp_path / "file", force=force)
+    with pytest.raises(AdapterError, match="parent folder does not exist; make that folder first"):
+        write(made(), tmp_path / "no" / "x", force=force)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_link_to_a_folder_stays_a_link(tmp_path):
+    folder(tmp_path / "real")
+    (tmp_path / "link").symlink_to("real")
+    done = write(made(seed=5), tmp_path / "link", force=True)
+    assert done.folder == tmp_path / "real"
+    assert (tmp_path / "link").is_symlink()
+    same(made(seed=5), read(tmp_path / "link"))
+
+
+def test_an_adapter_may_replace_the_folder_it_is_read_from(tmp_path):
+    home = folder(tmp_path / "x", lora_alpha=8)
+    before = {name: low.dense() for name, low in read(home).items()}
+    lazy = read(home)
+    write(lazy, home, force=True)
+    after = read(home)
+    assert all(np.array_equal(after[name].dense(), dense) for name, dense in before.items())
+    with pytest.raises(AdapterError, match="changed while it was being read"):
+        lazy[Q]
+
+
+def test_a_merge_that_fails_half_way_leaves_nothing(tmp_path):
+    def broken(name):
+        if name == K:
+            message = "the second module cannot be made"
+            raise ArithmeticError(message)
+        return made()[name]
+
+    lazy = Adapter(Lazy((Q, K), broken), made().shapes)
+    with pytest.raises(ArithmeticError, match="second module"):
+        write(lazy, tmp_path / "x")
+    assert names(tmp_path) == []
+
+
+def test_a_disk_that_is_full_leaves_nothing(tmp_path):
+    """A real short write: the system refuses files beyond 16 KiB."""
+    big = made({"a": (4000, 4, 2), "b": (4000, 4, 2)})
+    write(made(), tmp_path / "x")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16384, hard))
+    try:
+        with pytest.raises(
+            AdapterError, match=r"x: cannot be written \(File too large\); make room"
+        ):
+            write(big, tmp_path / "x", force=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    same(made(), read(tmp_path / "x"))
+    assert names(tmp_path) == ["x"]
+
+
+def test_an_adapter_larger_than_its_share_of_memory_passes_through(tmp_path):
+    """Twelve modules of 2.6 MB each are read, added and written with three in memory."""
+    modules = {f"m{i}": (20_000, 20_000, 16) for i in range(12)}
+    shelf = aligned([read(folder(tmp_path / str(i), modules, seed=i)) for i in range(2)])
+    sums = Lazy(tuple(modules), lambda name: shelf.updates(name)[0] + shelf.updates(name)[1])
+    one = 2 * 20_000 * 16 * 4
+    tracemalloc.start()
+    write(Adapter(sums, shelf.shapes), tmp_path / "sum")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (tmp_path / "sum" / "adapter_model.safetensors").stat().st_size > 24 * one
+    assert peak < 8 * one
+
+
+def test_the_library_reads_every_tensor(tmp_path):
+    adapter = made()
+    write(adapter, tmp_path / "x")
+    found = load_file(tmp_path / "x" / "adapter_model.safetensors")
+    assert len(found) == 2 * len(adapter)
+    for name in adapter:
+        assert np.array_equal(found[f"base_model.model.{name}.lora_A.weight"], adapter[name].down)
+        assert np.array_equal(found[f"base_model.model.{name}.lora_B.weight"], adapter[name].up)

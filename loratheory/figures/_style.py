@@ -1,7 +1,7 @@
 """The one look of all figures."""
 
-from collections.abc import Callable
-from functools import wraps
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from io import BytesIO
 from typing import Any, ParamSpec
@@ -15,23 +15,19 @@ UNDATED: dict[str, dict[str, None]] = {
 }
 
 
-def _style() -> Any:
+@contextmanager
+def _style() -> Iterator[None]:
     """The package's style and nothing of the user's own settings."""
     import matplotlib.style
 
     sheet = files("loratheory.figures") / "loratheory.mplstyle"
-    return matplotlib.style.context(["default", str(sheet)])
+    with matplotlib.style.context(["default", str(sheet)]):
+        yield
 
 
 def styled(draw: Callable[P, Any]) -> Callable[P, Any]:
     """Run a drawing function under the package's style, whatever the user's own settings are."""
-
-    @wraps(draw)
-    def inside(*args: P.args, **kwargs: P.kwargs) -> Any:
-        with _style():
-            return draw(*args, **kwargs)
-
-    return inside
+    return _style()(draw)
 
 
 def rendered(figure: Any, kind: str) -> bytes:

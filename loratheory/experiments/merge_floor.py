@@ -1,0 +1,73 @@
+"""The floor of one adapter for many tasks, against its rank and against what the tasks share."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from loratheory.experiments._record import Row
+from loratheory.lowrank import LowRank, frobenius, tail_energy, with_spectrum
+from loratheory.theorems import merge_floor
+
+
+@dataclass(frozen=True)
+class Config:
+    """Tasks ask for a common update plus one of their own, at right angles on average.
+
+    Attributes
+    ----------
+    tasks, width, size : int
+        How many updates, the rank of each of their two parts, and the side of the matrices.
+    own : tuple of float
+        The share of each update's squared norm that is the task's own.
+    ranks : tuple of int
+        The ranks that one adapter for all tasks may spend.
+    """
+
+    tasks: int = 4
+    width: int = 8
+    size: int = 64
+    own: tuple[float, ...] = (0.1, 0.5, 0.9)
+    ranks: tuple[int, ...] = tuple(range(0, 41, 2))
+
+
+def run(config: Config, *, rng: np.random.Generator) -> list[Row]:
+    """Return one row a share and rank, in units of the updates' mean squared norm.
+
+    Parameters
+    ----------
+    config : Config
+        What to draw.
+    rng : Generator
+        Where it comes from.
+
+    Returns
+    -------
+    list of dict
+        `own` and `rank`; `disagreement` and `truncation`, which add up to the floor; `achieved`,
+        the mean squared error of the truncated mean.
+    """
+    sigma = [1 - i / (2 * config.width) for i in range(config.width)]
+    parts = [with_spectrum(rng, config.size, config.size, sigma) for _ in range(config.tasks + 1)]
+    return [
+        _row(own, merge_floor.Case(_updates(parts, own), rank))
+        for own in config.own
+        for rank in config.ranks
+    ]
+
+
+def _updates(parts: list[LowRank], own: float) -> tuple[LowRank, ...]:
+    common, *others = parts
+    return tuple(math.sqrt(1 - own) * common + math.sqrt(own) * other for other in others)
+
+
+def _row(own: float, case: merge_floor.Case) -> Row:
+    unit = sum(frobenius(update) ** 2 for update in case.updates) / len(case.updates)
+    truncation = tail_energy(case.mean, case.rank)
+    return {
+        "own": own,
+        "rank": case.rank,
+        "disagreement": (merge_floor.bound(case) - truncation) / unit,
+        "truncation": truncation / unit,
+        "achieved": merge_floor.measure(case, merge_floor.attain(case)) / unit,
+    }

@@ -1,0 +1,63 @@
+"""How far each fact and their composition lead, as two edits are merged ever more strongly."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from loratheory.experiments._record import Row
+from loratheory.experiments._world import world
+
+
+@dataclass(frozen=True)
+class Config:
+    """Both edits with one coefficient, from 0 to 1.
+
+    Attributes
+    ----------
+    size, entities, edited : int
+        Dimension of keys and values; entities of each kind; facts that each edit changes.
+    steps : int
+        How many steps from 0 to 1.
+    """
+
+    size: int = 32
+    entities: int = 12
+    edited: int = 3
+    steps: int = 20
+
+
+def run(config: Config, *, rng: np.random.Generator) -> list[Row]:
+    """Return one row a coefficient: the least lead of the new answer over the edited prompts.
+
+    Parameters
+    ----------
+    config : Config
+        What to draw.
+    rng : Generator
+        Where it comes from.
+
+    Returns
+    -------
+    list of dict
+        `coefficient`; the lead over the best other answer of `hop_1`, `hop_2` and `two_hop`,
+        positive where the new answer is given.
+    """
+    here = world(rng, size=config.size, entities=config.entities, edited=config.edited)
+    rows = []
+    for step in range(config.steps + 1):
+        c = step / config.steps
+        hop_1, hop_2, both = here.answers(c, c)
+        leads = {
+            "hop_1": _lead(hop_1, config.edited),
+            "hop_2": _lead(hop_2, 2 * config.edited),
+            "two_hop": _lead(both, 2 * config.edited),
+        }
+        rows.append({"coefficient": c, **leads})
+    return rows
+
+
+def _lead(logits: np.ndarray, first: int) -> float:
+    """The least lead of answer number ``first + prompt`` over all others, prompt by prompt."""
+    rest, prompts = logits.copy(), np.arange(logits.shape[1])
+    rest[first + prompts, prompts] = -np.inf
+    return float(np.min(logits[first + prompts, prompts] - np.max(rest, axis=0)))

@@ -39,9 +39,7 @@ from loratheory.adapters._scores import Scores as Scores
 from loratheory.adapters._scores import arrow_scores as arrow_scores
 from loratheory.adapters._scores import response_scores as response_scores
 from loratheory.adapters._scores import subspace_scores as subspace_scores
-from loratheory.adapters._shelf import Shelf as Shelf
 from loratheory.adapters._shelf import forward as forward
-from loratheory.adapters._shelf import shelf as shelf
 from loratheory.adapters._spaces import knots_basis as knots_basis
 from loratheory.adapters._write import Written as Written
 from loratheory.adapters._write import write as write

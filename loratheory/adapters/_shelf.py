@@ -4,7 +4,6 @@ Tokens are rows: ``x`` is (t, n), weights are (t, k), outputs (t, m).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from jaxtyping import Float, Int
 
@@ -46,96 +45,10 @@ def owners(sizes: Sequence[int], like: Array) -> Int[Array, " c"]:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class Shelf:
-    """The updates of one module, their factors concatenated once; ranks may differ.
-
-    Attributes
-    ----------
-    up : (m, c) array
-        All output factors, ``c`` the sum of the widths.
-    down : (c, n) array
-        All input factors.
-    owner : (c,) array of int
-        Which adapter a row of `down` belongs to.
-    size : int
-        How many adapters.
-    """
-
-    up: Float[Array, "m c"]
-    down: Float[Array, "c n"]
-    owner: Int[Array, " c"]
-    size: int
-
-    def outputs(self, x: Float[Array, "t n"], weights: Float[Array, "t k"]) -> Float[Array, "t m"]:
-        r"""Return :math:`\sum_i w_{ti} \Delta_i x_t` for every token ``t``.
-
-        Parameters
-        ----------
-        x : (t, n) array
-            One token per row.
-        weights : (t, k) array
-            What `Router.weights` or `Gates.weights` return.
-
-        Returns
-        -------
-        (t, m) array
-            The outputs mixed after the product, in the type of the factors: the rank codes
-            ``down @ x`` are weighted, then one ``up`` lifts their sum. Costs
-            ``O(t c (m + n))`` and a ``(t, c)`` array, never ``(t, k, m)``.
-
-        Raises
-        ------
-        ValueError
-            If `x` has another width than the updates, or `weights` is not (t, k).
-        """
-        check_tokens(x, int(self.down.shape[1]))
-        wanted = (int(x.shape[0]), self.size)
-        if tuple(weights.shape) != wanted:
-            shape = tuple(weights.shape)
-            message = f"weights have shape {shape}, not {wanted}: give one per token and adapter"
-            raise ValueError(message)
-        xp = array_namespace(x, weights, self.up)
-        codes = xp.astype(x, self.down.dtype, copy=False) @ self.down.T
-        each = xp.astype(weights, self.down.dtype, copy=False)
-        return (codes * xp.take(each, self.owner, axis=1)) @ self.up.T
-
-
-def shelf(updates: Updates) -> Shelf:
-    """Return the updates of one module with their factors concatenated.
-
-    Parameters
-    ----------
-    updates : sequence of LowRank
-        At least one, all of one shape, ranks free.
-
-    Returns
-    -------
-    Shelf
-        A copy of all factors, ``c (m + n)`` numbers, float64 if one of them is, else float32.
-
-    Raises
-    ------
-    ValueError
-        If there is no update or their shapes differ.
-    """
-    check_inputs(updates)
-    outputs = sorted({low.shape[0] for low in updates})
-    if len(outputs) > 1:
-        message = f"updates write outputs of widths {outputs}: put updates of one module on a shelf"
-        raise ValueError(message)
-    kept = working(*(factor for low in updates for factor in (low.up, low.down)))
-    xp = array_namespace(updates[0].up)
-    ups = [xp.astype(low.up, kept, copy=False) for low in updates]
-    downs = [xp.astype(low.down, kept, copy=False) for low in updates]
-    owner = owners([low.width for low in updates], updates[0].down)
-    return Shelf(xp.concat(ups, axis=1), xp.concat(downs, axis=0), owner, len(updates))
-
-
 def forward(
     updates: Updates, x: Float[Array, "t n"], weights: Float[Array, "t k"]
 ) -> Float[Array, "t m"]:
-    """Return every token's weighted sum of outputs; ``shelf(updates).outputs(x, weights)``.
+    r"""Return :math:`\sum_i w_{ti} \Delta_i x_t` for every token ``t``: mixed after the product.
 
     Parameters
     ----------
@@ -144,11 +57,56 @@ def forward(
     x : (t, n) array
         One token per row.
     weights : (t, k) array
-        A weight per token and adapter.
+        What `Router.weights` or `Gates.weights` return; zeros cost next to nothing.
 
     Returns
     -------
     (t, m) array
-        As `Shelf.outputs`; keep the `shelf` where many batches follow.
+        In float64 if a factor is, else in float32. Never a ``(t, k, m)`` array: where most
+        weights are zero, each update meets its own tokens only, ``O(p r (m + n))`` for ``p``
+        nonzero weights; else rank codes are weighted and one concatenated ``up`` lifts their
+        sum, ``O(t c (m + n))`` and a copy of the factors, ``c`` the sum of the widths.
+
+    Raises
+    ------
+    ValueError
+        If there is no update, their shapes differ, `x` has another width than they read, or
+        `weights` is not (t, k).
     """
-    return shelf(updates).outputs(x, weights)
+    check_inputs(updates)
+    outputs = sorted({low.shape[0] for low in updates})
+    if len(outputs) > 1:
+        message = f"updates write outputs of widths {outputs}: put updates of one module on a shelf"
+        raise ValueError(message)
+    check_tokens(x, updates[0].shape[1])
+    shape, wanted = tuple(weights.shape), (int(x.shape[0]), len(updates))
+    if shape != wanted:
+        message = f"weights have shape {shape}, not {wanted}: give one per token and adapter"
+        raise ValueError(message)
+    xp = array_namespace(x, weights, updates[0].up)
+    kept = working(*(factor for low in updates for factor in (low.up, low.down)))
+    shelf = [low.map(lambda factor: xp.astype(factor, kept, copy=False)) for low in updates]
+    x, weights = (xp.astype(array, kept, copy=False) for array in (x, weights))
+    mostly_zero = 2 * int(xp.count_nonzero(weights)) <= wanted[0] * wanted[1]
+    return (_each if mostly_zero else _joined)(shelf, x, weights)
+
+
+def _each(updates: Updates, x: Array, weights: Array) -> Array:
+    """Every update on the tokens that want it."""
+    xp = array_namespace(x)
+    out = xp.zeros((x.shape[0], updates[0].shape[0]), dtype=x.dtype, device=device(x))
+    for i, low in enumerate(updates):
+        share = weights[:, i]
+        on = share != 0
+        if low.width and bool(xp.any(on)):
+            out[on] = out[on] + ((x[on] @ low.down.T) * share[on][:, None]) @ low.up.T
+    return out
+
+
+def _joined(updates: Updates, x: Array, weights: Array) -> Array:
+    """All updates at once: one product down, one product up."""
+    xp = array_namespace(x)
+    owner = owners([low.width for low in updates], x)
+    codes = x @ xp.concat([low.down for low in updates], axis=0).T
+    codes = codes * xp.take(weights, owner, axis=1)
+    return codes @ xp.concat([low.up for low in updates], axis=1).T

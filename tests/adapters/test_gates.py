@@ -47,9 +47,9 @@ def shelf_of(rng, k=3, n=12):
 
 
 def test_false_alarms_meet_the_budget():
-    """One fresh activation per calibration, 1,500 times: binomial, to one in a billion."""
+    """One fresh activation per calibration, 800 times: binomial, to one in a billion."""
     rng = np.random.default_rng(0)
-    updates, trials, count, budget = shelf_of(rng), 1500, 59, 0.1
+    updates, trials, count, budget = shelf_of(rng), 800, 59, 0.1
     fired = np.zeros(3)
     for _ in range(trials):
         x = rng.standard_t(3, (count + 1, 12))  # heavy tails: no law is assumed

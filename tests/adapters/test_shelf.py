@@ -9,18 +9,22 @@ import torch
 from hypothesis import given
 from strategies import seeds, sides
 
-from loratheory.adapters import forward, shelf
+from loratheory.adapters import forward
 from loratheory.lowrank import LowRank, gaussian, total
 
 MUTANTS = [
-    ("(codes * xp.take(each, self.owner, axis=1)) @", "codes @"),
+    ("codes = codes * xp.take(weights, owner, axis=1)", "codes = codes * 1"),
     ("for i, size in enumerate(sizes) for", "for i, size in enumerate(reversed(sizes)) for"),
-    ("xp.concat(ups, axis=1)", "xp.concat(ups[::-1], axis=1)"),
+    ("low.up for low in updates]", "low.up for low in reversed(updates)]"),
     ("xp.float64 if any", "xp.float32 if any"),
     ("len(widths) > 1", "len(widths) > 2"),
     ("len(outputs) > 1", "len(outputs) > 2"),
     ("shape[1] != width", "shape[1] < width"),
-    ("tuple(weights.shape) != wanted", "False"),
+    ("if shape != wanted", "if False"),
+    ("out[on] = out[on] + ", "out[on] = "),
+    ("* share[on][:, None]", ""),
+    ("on = share != 0", "on = share > 0"),
+    ("2 * int(xp.count_nonzero(weights)) <=", "0 * int(xp.count_nonzero(weights)) >"),
 ]
 DEVICE = array_api_strict.Device("device1")
 BACKENDS = {
@@ -30,12 +34,16 @@ BACKENDS = {
 
 
 def drawn(seed, m, n, k):
-    """Updates of random ranks, zero and beyond full included; tokens; weights of both signs."""
+    """Updates of random ranks, zero and beyond full included; tokens; weights of both signs.
+
+    Half of the draws have mostly zero weights.
+    """
     rng = np.random.default_rng(seed)
     ranks = rng.integers(0, 4, k).tolist()
     updates = [gaussian(rng, m, n, r, 10.0 ** int(rng.integers(-6, 7))) for r in ranks]
     count = int(rng.integers(0, 5))
-    return updates, rng.standard_normal((count, n)), rng.standard_normal((count, k))
+    weights = rng.standard_normal((count, k)) * (rng.random((count, k)) < rng.choice([0.2, 1.0]))
+    return updates, rng.standard_normal((count, n)), weights
 
 
 @given(seeds, sides, sides, sides)
@@ -56,10 +64,12 @@ def test_equal_weights_act_as_the_sum_of_the_updates(seed, m, n):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_outputs_are_the_same_everywhere(backend):
+@pytest.mark.parametrize("active", [0.3, 1.0])
+def test_outputs_are_the_same_everywhere(backend, active):
     rng = np.random.default_rng(0)
     updates = [gaussian(rng, 5, 4, r) for r in (1, 3, 2)]
     x, weights = rng.standard_normal((6, 4)), rng.standard_normal((6, 3))
+    weights *= rng.random((6, 3)) < active
     move = BACKENDS[backend]
     there = forward([low.map(move) for low in updates], move(x), move(weights))
     back = there if backend == "torch" else there.to_device(array_api_strict.Device("CPU_DEVICE"))
@@ -79,8 +89,9 @@ def test_half_precision_factors_are_computed_in_single():
 def test_one_double_factor_makes_the_shelf_double():
     single = gaussian(np.random.default_rng(2), 3, 3, 1).map(lambda a: a.astype(np.float32))
     mixed = [single, LowRank(single.up.astype(float), single.down)]
-    assert shelf(mixed).up.dtype == np.float64
-    assert shelf([single, single]).up.dtype == np.float32
+    x = np.ones((1, 3), dtype=np.float32)
+    assert forward(mixed, x, np.ones((1, 2))).dtype == np.float64
+    assert forward([single, single], x, np.ones((1, 2))).dtype == np.float32
 
 
 def test_no_array_of_tokens_by_adapters_by_outputs_is_made():
@@ -94,6 +105,21 @@ def test_no_array_of_tokens_by_adapters_by_outputs_is_made():
     tracemalloc.stop()
     factors_codes_outputs = 8 * (k * 2 * 2 * m + 3 * t * k * 2 + 2 * t * m)
     assert peak < factors_codes_outputs + 50_000 < 8 * t * k * m / 4
+
+
+def test_idle_adapters_cost_nothing():
+    """One adapter a token: their factors are not even copied."""
+    rng = np.random.default_rng(6)
+    t, k, m = 16, 64, 512
+    updates = [gaussian(rng, m, m, 2) for _ in range(k)]
+    x, weights = rng.standard_normal((t, m)), np.zeros((t, k))
+    weights[:, 5] = 2.0
+    tracemalloc.start()
+    out = forward(updates, x, weights)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert np.allclose(out, 2 * x @ updates[5].dense().T)
+    assert peak < 8 * 6 * t * m < 8 * k * 2 * 2 * m
 
 
 def test_wrong_input_is_refused_in_words():

@@ -1,0 +1,92 @@
+"""Against PEFT and LAPACK: ratios of CPU time on one thread, both sides in one run.
+
+``make bench``; skipped elsewhere. The stored numbers are in ``extra_info`` of the JSON that
+``--benchmark-json FILE`` writes. No test asserts a time, only ratios, memory and start-up.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+ALONE = os.environ | dict.fromkeys(THREADS, "1")
+
+
+def fresh(name, side, size, repeats, folder="."):
+    """Measure one side in a process of its own."""
+    command = [sys.executable, HERE / "work.py", name, side, str(size), str(repeats), folder]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=ALONE)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def compared(benchmark, name, peer, size, repeats, peer_repeats):
+    """Both sides, the ratio of their CPU times and of their extra memory, kept as extra_info."""
+    ours = benchmark.pedantic(fresh, args=(name, "ours", size, repeats), rounds=1)
+    theirs = fresh(name, peer, size, peer_repeats)
+    ratio = {"cpu": theirs["cpu"] / ours["cpu"], "memory": theirs["mib"] / max(ours["mib"], 0.1)}
+    benchmark.extra_info.update(ours=ours, theirs=theirs, ratio=ratio)
+    sys.stdout.write(f"\n{name} {size}: {benchmark.extra_info}\n")
+    return ours, ratio
+
+
+def test_exact_merge_of_a_2048_layer(benchmark):
+    _, ratio = compared(benchmark, "merge", "peft", 2048, repeats=50, peer_repeats=2)
+    assert ratio["cpu"] >= 1000
+
+
+def test_exact_merge_of_a_4096_layer(benchmark):
+    ours, ratio = compared(benchmark, "merge", "peft", 4096, repeats=50, peer_repeats=1)
+    assert ratio["cpu"] >= 5000
+    assert ours["mib"] <= 10
+
+
+def test_knots_basis_of_a_2048_layer(benchmark):
+    _, ratio = compared(benchmark, "knots", "dense", 2048, repeats=50, peer_repeats=1)
+    assert ratio["cpu"] >= 1000
+
+
+def test_arrow_forward_of_512_tokens_and_32_experts(benchmark):
+    _, ratio = compared(benchmark, "arrow", "peft", 4096, repeats=10, peer_repeats=3)
+    assert ratio["cpu"] >= 10
+    assert ratio["memory"] >= 20
+
+
+def test_56_modules_from_folders_to_a_folder(benchmark, tmp_path):
+    """Whole processes, imports included."""
+    fresh("folders", "made", 1024, 1, str(tmp_path))
+    ours = benchmark.pedantic(fresh, args=("folders", "ours", 1024, 1, str(tmp_path)), rounds=1)
+    theirs = fresh("folders", "peft", 1024, 1, str(tmp_path))
+    ratio = theirs["whole"] / ours["whole"]
+    benchmark.extra_info.update(ours=ours, theirs=theirs, ratio=ratio)
+    sys.stdout.write(f"\nfolders: {benchmark.extra_info}\n")
+    assert ratio >= 50
+    assert ours["peak"] <= 300
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ceiling"),
+    [
+        (["-c", "import loratheory, sys; assert 'torch' not in sys.modules"], 0.5),
+        (["-m", "loratheory.cli", "--help"], 0.4),
+    ],
+    ids=["import", "help"],
+)
+def test_starting_up_is_cheap(benchmark, arguments, ceiling):
+    """CPU seconds of a child process; the least of five."""
+
+    def spent():
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    seconds = [benchmark.pedantic(spent, rounds=1), *(spent() for _ in range(4))]
+    benchmark.extra_info.update(cpu=min(seconds))
+    assert min(seconds) < ceiling

@@ -1,0 +1,204 @@
+"""One piece of work in a fresh process, one thread: CPU seconds and extra peak memory as JSON.
+
+``python work.py NAME SIDE SIZE REPEATS`` prints ``{"cpu": …, "mib": …, "whole": …}``: the least CPU
+time of one call, the extra peak memory of the first, and the CPU time of the whole process. Set
+``OMP_NUM_THREADS=1`` and the like before.
+"""
+
+import json
+import resource
+import sys
+import tempfile
+import time
+import warnings
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+WEIGHTS = [0.7, 0.3]
+RANK = 16
+
+
+def factors(size, count, rank=RANK):
+    """Gaussian up and down factors in float32, the same for both sides."""
+    rng = np.random.default_rng(0)
+    draw = partial(rng.standard_normal, dtype=np.float32)
+    root = size**-0.5
+    return [(draw((size, rank)) * root, draw((rank, size)) * root) for _ in range(count)]
+
+
+def merge_ours(size):
+    from loratheory.adapters import Adapter, merge
+    from loratheory.lowrank import LowRank
+
+    adapters = [Adapter.of({"q": LowRank(*pair)}) for pair in factors(size, 2)]
+    return lambda: merge(adapters, "svd", weights=WEIGHTS, rank=RANK)["q"]
+
+
+def merge_peft(size):
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    torch.set_num_threads(1)
+    base = torch.nn.Sequential()
+    base.add_module("q", torch.nn.Linear(size, size, bias=False))
+    config = LoraConfig(r=RANK, lora_alpha=RANK, target_modules=["q"])
+    model = get_peft_model(base, config, adapter_name="one")
+    model.add_adapter("two", config)
+    layer = model.base_model.model.q
+    for name, (up, down) in zip(("one", "two"), factors(size, 2), strict=True):
+        layer.lora_A[name].weight.data = torch.asarray(down)
+        layer.lora_B[name].weight.data = torch.asarray(up)
+
+    def run():
+        if "merged" in model.peft_config:
+            model.delete_adapter("merged")
+        model.base_model.add_weighted_adapter(
+            ["one", "two"], WEIGHTS, "merged", combination_type="svd", svd_rank=RANK
+        )
+
+    return run
+
+
+def knots_ours(size):
+    from loratheory.adapters._spaces import knots_basis
+    from loratheory.lowrank import LowRank
+
+    updates = [LowRank(*pair).map(np.float64) for pair in factors(size, 2)]
+    return lambda: knots_basis(updates)
+
+
+def knots_dense(size):
+    import torch
+
+    torch.set_num_threads(1)
+    pairs = [[torch.asarray(f).double() for f in pair] for pair in factors(size, 2)]
+    return lambda: torch.linalg.svd(
+        torch.cat([up @ down for up, down in pairs], dim=1), full_matrices=False
+    )
+
+
+def arrow_ours(size, tokens=512, experts=32):
+    import torch
+
+    from loratheory.adapters import Router, arrow_scores, forward
+    from loratheory.lowrank import LowRank
+
+    torch.set_num_threads(1)
+    updates = [LowRank(*pair).map(torch.asarray) for pair in factors(size, experts)]
+    router = Router(arrow_scores(updates), top_k=3)
+    x = torch.randn(tokens, size)
+    return lambda: forward(updates, x, router.weights(x))
+
+
+def arrow_peft(size, tokens=512, experts=32):
+    import torch
+    from peft.tuners.lora.arrow import ArrowLoraLinearLayer
+    from peft.tuners.lora.config import ArrowConfig
+
+    torch.set_num_threads(1)
+    torch.set_grad_enabled(False)
+    names = [f"task_{i}" for i in range(experts)]
+    config = ArrowConfig(top_k=3, rng_seed=0)
+    config.task_adapter_names, config.gks_adapter_names = names, []
+    layer = ArrowLoraLinearLayer(size, config)
+    down = {name: torch.nn.Linear(size, RANK, bias=False) for name in names}
+    up = {name: torch.nn.Linear(RANK, size, bias=False) for name in names}
+    for name, (left, right) in zip(names, factors(size, experts), strict=True):
+        up[name].weight.data, down[name].weight.data = torch.asarray(left), torch.asarray(right)
+    layer.build_prototypes(down, up)
+    x = torch.randn(1, tokens, size)
+    scale = dict.fromkeys(names, 1.0)
+    return lambda: layer(x, down, up, torch.nn.Identity(), scale)
+
+
+def llama(width):
+    """A model of 8 blocks, 7 linear maps each: 56 modules."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": width, "intermediate_size": width, "num_hidden_layers": 8}
+    heads = {"num_attention_heads": 8, "num_key_value_heads": 8, "vocab_size": 32}
+    return LlamaForCausalLM(LlamaConfig(**sizes, **heads))
+
+
+MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+def folders_made(width):
+    """Writes the two adapters and the base model that the next two read."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    here = Path(sys.argv[5])
+    model = llama(width)
+    model.save_pretrained(here / "base")
+    config = LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=MODULES)
+    for name in ("one", "two"):
+        model = get_peft_model(llama(width), config)
+        for key, value in model.named_parameters():
+            if "lora_" in key:
+                torch.nn.init.normal_(value, std=0.02)
+        model.save_pretrained(here / name)
+    return lambda: None
+
+
+def folders_ours(_):
+    from loratheory.adapters import merge, read, write
+
+    here = Path(sys.argv[5])
+    adapters = [read(here / name) for name in ("one", "two")]
+    with tempfile.TemporaryDirectory() as out:
+        merged = merge(adapters, "svd", weights=WEIGHTS, rank=RANK)
+        assert len(merged) == 56
+        write(merged, Path(out) / "merged")
+    return lambda: None
+
+
+def folders_peft(_):
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    torch.set_num_threads(1)
+    here = Path(sys.argv[5])
+    base = AutoModelForCausalLM.from_pretrained(here / "base")
+    model = PeftModel.from_pretrained(base, here / "one", adapter_name="one")
+    model.load_adapter(here / "two", adapter_name="two")
+    model.add_weighted_adapter(["one", "two"], WEIGHTS, "m", combination_type="svd", svd_rank=RANK)
+    with tempfile.TemporaryDirectory() as out:
+        model.save_pretrained(out, selected_adapters=["m"])
+    return lambda: None
+
+
+def memory(field):
+    """A line of this process's status, in MiB."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split(field + ":")[1].split()[0]) / 1024
+
+
+def measured(prepare, size, repeats):
+    """Libraries are warmed on a small case, so that only the work counts."""
+    if repeats > 1 or size > 1024:
+        prepare(64)()
+    run = prepare(size)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts here
+    before, spent = memory("VmRSS"), []
+    for _ in range(repeats):
+        start = time.process_time()
+        run()
+        spent.append(time.process_time() - start)
+        if len(spent) == 1:
+            extra = memory("VmHWM") - before
+    return {"cpu": min(spent), "mib": extra}
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    task = globals()[f"{sys.argv[1]}_{sys.argv[2]}"]
+    result = measured(task, int(sys.argv[3]), int(sys.argv[4]))
+    result["whole"] = time.process_time()
+    result["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    sys.stdout.write(json.dumps(result))

@@ -3,10 +3,12 @@
 from typing import Any
 
 from loratheory.theorems import (
+    argmax_rank,
     attention_bottleneck,
     averaging_survival,
     depth_budget,
     edit_budget,
+    factor_mean_residual,
     frozen_features,
     gate_detection,
     merge_floor,
@@ -29,9 +31,11 @@ ALL: tuple[Theorem[Any, Any], ...] = (
     depth_budget.THEOREM,
     edit_budget.THEOREM,
     gate_detection.THEOREM,
+    factor_mean_residual.THEOREM,
     frozen_features.THEOREM,
     softmax_bottleneck.THEOREM,
     attention_bottleneck.THEOREM,
     averaging_survival.THEOREM,
     two_read_region.THEOREM,
+    argmax_rank.THEOREM,
 )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from loratheory.adapters._options import NEGLIGIBLE
 from loratheory.lowrank import Array, array_namespace, device
 
 Filter = Callable[[Array], Array]
@@ -92,14 +93,19 @@ def elected(blocks: Sequence[Array], weights: Sequence[float]) -> Array:
     (p, q) array
         With :math:`s = \mathrm{sign} \sum_j w_j x_j` and the agreeing adapters
         :math:`A = \{j : \mathrm{sign}(w_j x_j) = s \ne 0\}`, each entry is
-        :math:`\sum_A w_j x_j / \sum_A |w_j|`; it is 0 where the weighted sum vanishes.
+        :math:`\sum_A w_j x_j / \sum_A |w_j|`; it is 0 where the weighted sum vanishes. Votes and
+        sums below 1e-12 of :math:`\sum_j |w_j x_j|` count as 0: an entry that is zero but for the
+        rounding of a factored product has no vote, or it would halve the entries it meets.
     """
     xp = array_namespace(*blocks)
-    sign = xp.sign(added(blocks, weights))
-    zero, one = xp.zeros_like(sign), xp.ones_like(sign)
+    total = added(blocks, weights)
+    floor = NEGLIGIBLE * added([abs(block) for block in blocks], [abs(w) for w in weights])
+    zero, one = xp.zeros_like(total), xp.ones_like(total)
+    sign = xp.where(abs(total) > floor, xp.sign(total), zero)
     top, bottom = zero, zero
     for block, weight in zip(blocks, weights, strict=True):
-        agrees = (xp.sign(weight * block) == sign) & (sign != 0)
-        top = top + xp.where(agrees, weight * block, zero)
+        vote = weight * block
+        agrees = (xp.sign(vote) == sign) & (abs(vote) > floor)
+        top = top + xp.where(agrees, vote, zero)
         bottom = bottom + xp.where(agrees, abs(weight) * one, zero)
     return top / xp.where(bottom > 0, bottom, one)

@@ -1,0 +1,221 @@
+"""merge: lazy, deterministic, module by module; every wrong request is refused in plain words."""
+
+import array_api_strict
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from strategies import seeds
+
+from loratheory.adapters import (
+    METHODS,
+    Adapter,
+    AdapterError,
+    Info,
+    Lazy,
+    MergeError,
+    Options,
+    merge,
+)
+from loratheory.lowrank import LowRank, NotFiniteError, gaussian
+
+MUTANTS = [
+    ("options(module=module)) * coefficient", "options(module=module))"),
+    ("options(module=module)", "options()"),
+    ("int(rng.integers(2**63))", "0"),
+    ("1.0 if density is None else density", "1.0"),
+    ("0.0 if ridge is None else ridge", "0.0"),
+    ("given - method.options", "set()"),
+    ("method.needs(space) - given", "method.required - given"),
+    ("if len(weights) != count:", "if len(weights) > count:"),
+    ("not 0 < density <= 1", "not 0 <= density <= 1"),
+    ("rank < 1", "rank < 0"),
+    ("if not math.isfinite(weight):", "if math.isnan(weight):"),
+    ("not math.isfinite(coefficient)", "math.isnan(coefficient)"),
+    ("0 <= ridge < math.inf", "0 <= ridge"),
+    ("[1.0] * count", "[1.0 / count] * count"),
+    ("aligned(adapters, any_base)", "aligned(adapters, True)"),
+    ('double(low.up, f"{adapter}, {module}, first factor")', "low.up"),
+]
+
+SETTINGS = {
+    "svd": {"rank": 2},
+    "ties": {"rank": 3, "density": 0.4},
+    "magnitude": {"rank": 3, "density": 0.4},
+    "dare": {"rank": 3, "density": 0.4},
+    "dare-ties": {"rank": 3, "density": 0.4},
+}
+
+
+def shelf(rng, xp=np, modules=("q", "v", "o"), rank=2):
+    """Two adapters over the same modules of several shapes."""
+    return [
+        Adapter.of(
+            {
+                name: gaussian(rng, 6 + place, 5, rank).map(xp.asarray)
+                for place, name in enumerate(modules)
+            },
+            Info(f"adapter {number}"),
+        )
+        for number in range(2)
+    ]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_each_module_is_merged_by_the_rule_and_scaled(name):
+    adapters, options = shelf(np.random.default_rng(0)), SETTINGS.get(name, {})
+    weights = [0.7, -0.3] if "weights" in METHODS[name].options else None
+    merged = merge(
+        adapters, name, weights=weights, coefficient=-3.0, rng=np.random.default_rng(1), **options
+    )
+    seed = int(np.random.default_rng(1).integers(2**63))
+    for module in ("o", "q", "v"):
+        updates = [adapter[module] for adapter in adapters]
+        expected = METHODS[name].rule(
+            updates, weights or [1.0, 1.0], Options(module, seed=seed, **options)
+        )
+        np.testing.assert_allclose(merged[module].dense(), -3 * expected.dense(), atol=1e-13)
+        assert merged.shapes[module] == merged[module].shape == updates[0].shape
+    assert list(merged) == ["q", "v", "o"]
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("xp", [torch, array_api_strict])
+def test_other_arrays_merge_to_the_same_numbers(name, xp):
+    options = SETTINGS.get(name, {})
+    spaces = METHODS[name].spaces
+    for space in spaces:
+        one, other = (
+            merge(
+                shelf(np.random.default_rng(0), library),
+                name,
+                space=space,
+                rng=np.random.default_rng(1),
+                **options,
+            )
+            for library in (np, xp)
+        )
+        assert type(other["v"].up) is type(xp.asarray(np.ones(1)))
+        np.testing.assert_allclose(np.asarray(other["v"].dense()), one["v"].dense(), atol=1e-12)
+
+
+def test_nothing_is_loaded_before_it_is_looked_up_and_only_that_module():
+    seen, (first, second) = [], shelf(np.random.default_rng(0))
+    lazy = Adapter(
+        Lazy(tuple(first), lambda name: seen.append(name) or first[name]), first.shapes, first.info
+    )
+    merged = merge([lazy, second], "mean")
+    assert (len(merged), seen) == (3, [])
+    merged["v"]
+    assert seen == ["v"]
+
+
+@settings(max_examples=15)
+@given(seeds)
+def test_random_rules_do_not_depend_on_the_order_of_lookups(seed):
+    adapters = shelf(np.random.default_rng(0), modules=("a", "b"), rank=1)
+    settings_ = {"rank": 5, "density": 0.5}
+    one, other = (
+        merge(adapters, "dare", rng=np.random.default_rng(seed), **settings_) for _ in range(2)
+    )
+    forward = {name: one[name].dense() for name in ("a", "b")}
+    backward = {name: other[name].dense() for name in ("b", "a", "b")}
+    for name in forward:
+        np.testing.assert_array_equal(forward[name], backward[name])
+    assert np.any(
+        forward["a"]
+        != merge(adapters, "dare", rng=np.random.default_rng(seed + 1), **settings_)["a"].dense()
+    )
+
+
+def test_modules_of_one_shape_meet_different_masks():
+    low = LowRank(np.ones((6, 1)), np.ones((1, 6)))
+    adapter = Adapter.of({"a": low, "b": low})
+    merged = merge([adapter], "dare", rank=6, density=0.5, rng=np.random.default_rng(0))
+    assert np.abs(merged["a"].dense() - merged["b"].dense()).max() > 1
+
+
+def test_a_module_that_one_adapter_lacks_counts_as_zero_there():
+    first, second = shelf(np.random.default_rng(0))
+    less = Adapter.of({"v": second["v"]}, second.info)
+    merged = merge([less, first], "mean")
+    assert list(merged) == ["v", "q", "o"]
+    np.testing.assert_allclose(merged["q"].dense(), first["q"].dense() / 2)
+    for name in METHODS:
+        options = SETTINGS.get(name, {})
+        lone = merge([less, first], name, rng=np.random.default_rng(0), **options)
+        assert np.all(np.isfinite(lone["q"].dense()))
+
+
+def test_single_precision_is_merged_in_double():
+    adapters = [
+        Adapter.of({m: low.map(np.float32) for m, low in adapter.items()}, Info(dtype="float32"))
+        for adapter in shelf(np.random.default_rng(0))
+    ]
+    merged = merge(adapters, "cat")
+    assert merged["q"].up.dtype == np.float64
+    expected = sum(np.float64(a["q"].up) @ np.float64(a["q"].down) for a in adapters)
+    np.testing.assert_allclose(merged["q"].dense(), expected, rtol=1e-12)
+
+
+def test_not_a_number_is_refused_by_adapter_module_and_place():
+    first, second = shelf(np.random.default_rng(0))
+    up = first["q"].up.copy()
+    up[2, 1] = np.nan
+    broken = Adapter.of({"q": LowRank(up, first["q"].down)}, Info("mine"))
+    with pytest.raises(
+        NotFiniteError, match=r"mine, q, first factor holds nan at position \[2, 1\]"
+    ):
+        merge([second, broken], "sum")["q"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"method": "average"}, "there is no merge method 'average': choose one of sum, mean"),
+        ({"method": "sum", "weights": [1.0, 2.0]}, "sum takes no weights"),
+        ({"method": "cat", "rank": 4}, "cat takes no rank: leave it out .it takes weights"),
+        ({"method": "iso", "density": 0.5}, "iso takes no density"),
+        ({"method": "ties", "density": 0.2, "rank": 2, "ridge": 0.1}, "ties takes no ridge"),
+        ({"method": "svd"}, "svd in space 'full' needs rank: give the largest rank"),
+        ({"method": "ties", "density": 0.2}, "ties in space 'full' needs rank"),
+        ({"method": "ties", "space": "core"}, "ties in space 'core' needs density"),
+        ({"method": "dare", "space": "core", "density": 0.2}, "dare in space 'core' needs rng"),
+        ({"method": "mean", "space": "knots"}, "mean does not work in space 'knots'"),
+        ({"method": "ties", "space": "knot"}, "'knot': choose one of full, knots, core"),
+        ({"method": "cat", "weights": [1.0]}, "1 weights for 2 adapters"),
+        ({"method": "cat", "weights": [1.0, float("inf")]}, "a weight is inf"),
+        ({"method": "ties", "density": 0.0, "rank": 2}, "density is 0.0"),
+        ({"method": "ties", "density": 1.5, "rank": 2}, "density is 1.5"),
+        ({"method": "ties", "density": float("nan"), "rank": 2}, "density is nan"),
+        ({"method": "svd", "rank": 0}, "rank is 0"),
+        ({"method": "interpolate", "ridge": -1.0}, "ridge is -1.0"),
+        ({"method": "interpolate", "ridge": float("inf")}, "ridge is inf"),
+        ({"method": "sum", "coefficient": float("inf")}, "coefficient is inf"),
+    ],
+)
+def test_wrong_requests_are_refused_before_anything_is_loaded(arguments, message):
+    with pytest.raises(MergeError, match=message):
+        merge(shelf(np.random.default_rng(0)), **arguments)
+
+
+def test_adapters_that_do_not_fit_are_refused():
+    first, second = shelf(np.random.default_rng(0))
+    other = Adapter.of({"q": second["v"]}, Info("other"))
+    with pytest.raises(AdapterError, match="q"):
+        merge([first, other], "sum")
+    bases = [Adapter(a.modules, a.shapes, Info(base=b)) for a, b in ((first, "x"), (second, "y"))]
+    with pytest.raises(AdapterError, match="any_base"):
+        merge(bases, "sum")
+    assert len(merge(bases, "sum", any_base=True)) == 3
+    with pytest.raises(AdapterError, match="none were given"):
+        merge([], "sum")
+
+
+@pytest.mark.parametrize("ridge", [0.0, 0.5])
+def test_density_and_ridge_reach_the_rule(ridge):
+    adapters = shelf(np.random.default_rng(0))
+    merged = merge(adapters, "interpolate", ridge=ridge)["q"].dense()
+    updates = [a["q"] for a in adapters]
+    expected = METHODS["interpolate"].rule(updates, [1.0, 1.0], Options(ridge=ridge)).dense()
+    np.testing.assert_allclose(merged, expected)

@@ -12,7 +12,7 @@ from loratheory.adapters import AdapterError, read
 
 MUTANTS = [
     ("scaled = up.astype(wide, copy=False) * wide.type(pair.scale)", "scaled = up.astype(wide)"),
-    ('"B of tokens" in halves', "False"),
+    ('"A of tokens" in halves or "B of tokens" in halves', "False"),
     ('wanted = ["A of tokens", "B of tokens"]', 'wanted = ["B of tokens", "A of tokens"]'),
     ("removeprefix(PREFIX), found", "removeprefix(''), found"),
     ("(p.up.shape[0], p.down.shape[1])", "(p.down.shape[1], p.up.shape[0])"),

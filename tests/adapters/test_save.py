@@ -12,7 +12,7 @@ from loratheory.adapters._safetensors import DTYPES, header, load
 from loratheory.adapters._save import cast, save
 
 MUTANTS = [
-    ("np.ascontiguousarray(exact).astype", "np.asfortranarray(exact).astype"),
+    ("bits.reshape(-1).data", 'bits.reshape(-1, order="F").data'),
     ("place += stored.nbytes", "place += stored.size"),
     ("room += -room % 8", "room += 1"),
     ("target.seek(0)", "target.seek(8)"),

@@ -4,6 +4,7 @@ from typing import Any
 
 from loratheory.theorems import (
     argmax_rank,
+    arrow_blind_spot,
     attention_bottleneck,
     averaging_survival,
     depth_budget,
@@ -12,6 +13,7 @@ from loratheory.theorems import (
     frozen_features,
     gate_detection,
     merge_floor,
+    single_read_no_go,
     softmax_bottleneck,
     two_read_region,
 )
@@ -38,4 +40,6 @@ ALL: tuple[Theorem[Any, Any], ...] = (
     averaging_survival.THEOREM,
     two_read_region.THEOREM,
     argmax_rank.THEOREM,
+    single_read_no_go.THEOREM,
+    arrow_blind_spot.THEOREM,
 )

@@ -1,8 +1,12 @@
 """One weight matrix, read once: adapters merged into it add up, they do not compose."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loratheory.lowrank import Array, LowRank
+import numpy as np
+from jaxtyping import Float
+
+from loratheory.lowrank import Array, LowRank, array_namespace
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,3 +36,102 @@ class Merge:
         """What the merged weight says: the sum of the parts."""
         base, *rest = self.parts(key)
         return sum(rest, base)
+
+
+@dataclass(frozen=True, eq=False)
+class TwoHop:
+    """Two-hop questions put to one read: a relation in each half of its rows.
+
+    Attributes
+    ----------
+    base : (2 n, d) array
+        Writes `n` bridge entities, then `n` answers.
+    first, second : LowRank
+        The edits of the two relations, on the keys of single-hop prompts.
+    prompts : (d, n) array
+        Two-hop keys, one per subject.
+    bridge : LowRank
+        The map (d, 2 n) from each bridge entity to its key: what a second read would need.
+    answers : tuple of int
+        The right answer to each prompt, ``0 … n - 1``.
+    """
+
+    base: Float[Array, "w d"]
+    first: LowRank
+    second: LowRank
+    prompts: Float[Array, "d n"]
+    bridge: LowRank
+    answers: tuple[int, ...]
+
+    def logits(self, *maps: Array | LowRank) -> Float[Array, "n n"]:
+        """The answers' logits, a column per prompt, that the product of these maps gives."""
+        state = self.prompts
+        for low in reversed(maps):
+            state = low @ state
+        return state[len(self.answers) :, :]
+
+
+def two_hop(
+    base: Float[Array, "w d"],
+    keys: tuple[Float[Array, "d n"], Float[Array, "d n"], Float[Array, "d n"]],
+    values: Sequence[int],
+    pairing: Sequence[int],
+    answers: Sequence[int],
+    *,
+    known: bool = True,
+) -> TwoHop:
+    """Return the questions of one world: which value, which key, which answer belongs to which.
+
+    Parameters
+    ----------
+    base : (2 n, d) array
+        Held fact ``i`` for the ``i``-th key of either relation before the edits.
+    keys : three (d, n) arrays
+        Of "x r1", of "y r2" and of "x r1 r2".
+    values : sequence of int
+        The bridge entity of each subject after the first edit.
+    pairing : sequence of int
+        Which key of the second relation each bridge entity has.
+    answers : sequence of int
+        The answer at each key of the second relation after the second edit.
+    known : bool
+        Whether the base held old first facts that the first edit subtracts.
+
+    Returns
+    -------
+    TwoHop
+        With edits of least norm.
+    """
+    hop1, hop2, prompts = keys
+    xp, n = array_namespace(base), len(values)
+    eye = xp.eye(2 * n, dtype=base.dtype, device=base.device)
+
+    def _columns(frame: Array, index: Sequence[int]) -> Array:
+        return xp.stack([frame[:, i] for i in index], axis=1)
+
+    first = _columns(eye[:, :n], values) - (eye[:, :n] if known else 0 * eye[:, :n])
+    second = _columns(eye[:, n:], answers) - eye[:, n:]
+    return TwoHop(
+        base,
+        LowRank(first, xp.linalg.pinv(hop1)),
+        LowRank(second, xp.linalg.pinv(hop2)),
+        prompts,
+        LowRank(_columns(hop2, pairing), eye[:n, :]),
+        tuple(answers[pairing[y]] for y in values),
+    )
+
+
+def relu_keys(
+    rng: np.random.Generator, n: int, d: int
+) -> tuple[Float[Array, "d n"], Float[Array, "d n"], Float[Array, "d n"]]:
+    """Keys of "x r1", of "y r2" and of "x r1 r2": random embeddings, attention, a ReLU layer."""
+    first, other, up = rng.standard_normal((3, d, d)) / np.sqrt(d)
+    subjects, bridges, relations = (rng.standard_normal((d, k)) for k in (n, n, 2))
+    hop1, hop2 = relations[:, :1], relations[:, 1:]
+    states = (
+        first @ subjects + hop1,
+        first @ bridges + hop2,
+        first @ subjects + other @ hop1 + hop2,
+    )
+    one, two, both = (np.maximum(up @ state, 0.0) for state in states)
+    return one, two, both

@@ -3,6 +3,7 @@
 from typing import Any
 
 from loratheory.theorems import (
+    argmax_margin,
     argmax_rank,
     arrow_blind_spot,
     attention_bottleneck,
@@ -42,4 +43,5 @@ ALL: tuple[Theorem[Any, Any], ...] = (
     argmax_rank.THEOREM,
     single_read_no_go.THEOREM,
     arrow_blind_spot.THEOREM,
+    argmax_margin.THEOREM,
 )

@@ -7,6 +7,7 @@ from loratheory.theorems import (
     argmax_rank,
     arrow_blind_spot,
     attention_bottleneck,
+    attention_budget,
     averaging_survival,
     depth_budget,
     edit_budget,
@@ -44,4 +45,5 @@ ALL: tuple[Theorem[Any, Any], ...] = (
     single_read_no_go.THEOREM,
     arrow_blind_spot.THEOREM,
     argmax_margin.THEOREM,
+    attention_budget.THEOREM,
 )

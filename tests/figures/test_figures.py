@@ -1,0 +1,74 @@
+"""Figures: drawn from their stored tables, the same bytes every time, clear about bad tables."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib as mpl
+import pytest
+
+from loratheory.figures import FIGURES, UNDATED, TableError, rendered, table
+
+ROOT = Path(__file__).parents[2]
+each = pytest.mark.parametrize("name", FIGURES)
+
+
+def stored(name):
+    return table(ROOT / "paper" / "results" / name / "table.csv")
+
+
+@each
+@pytest.mark.parametrize("kind", UNDATED)
+def test_the_same_table_gives_the_same_bytes(name, kind, monkeypatch):
+    """Whatever the user's own settings are, and whatever the time is."""
+    first = rendered(FIGURES[name](stored(name)), kind)
+    monkeypatch.setitem(mpl.rcParams, "savefig.dpi", 33)
+    monkeypatch.setitem(mpl.rcParams, "font.size", 22)
+    monkeypatch.setitem(mpl.rcParams, "pdf.fonttype", 3)
+    monkeypatch.setitem(mpl.rcParams, "svg.hashsalt", None)
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1")
+    assert rendered(FIGURES[name](stored(name)), kind) == first
+
+
+@each
+def test_each_column_is_missed(name):
+    rows = stored(name)
+    for column in rows[0]:
+        lacking = [{key: row[key] for key in row if key != column} for row in rows]
+        with pytest.raises(TableError, match=f"no column {column}"):
+            FIGURES[name](lacking)
+
+
+@each
+def test_drawing_leaves_the_settings_alone(name):
+    before = dict(mpl.rcParams)
+    FIGURES[name](stored(name))
+    assert dict(mpl.rcParams) == before
+
+
+def test_the_readme_picture_is_the_stored_one():
+    size = (ROOT / "paper" / "figures" / "window.png").stat().st_size
+    drawn = rendered(FIGURES["window"](stored("window")), "png")
+    assert drawn[:8] == b"\x89PNG\r\n\x1a\n"
+    assert size == pytest.approx(len(drawn), rel=0.2)
+
+
+def test_the_registry_loads_no_plotting():
+    code = "import sys, loratheory.figures; print('matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_cells_that_win_the_composed_answer_lie_inside_the_predicted_border():
+    """The picture's two layers agree: colours from the table, the line from the theorem."""
+    axes = FIGURES["two_read_region"](stored("two_read_region")).axes[0]
+    mesh, border = axes.collections[0], axes.collections[1]
+    inside = border.get_paths()[0]
+    colours = mesh.get_array().reshape(24, 24)
+    centres = [0.025 + 0.05 * i for i in range(24)]
+    corner = [[1.2, 0.5], [1.2, 1.2], [0.4, 1.2]]
+    outline = [*inside.vertices.tolist(), *corner]
+    region = mpl.path.Path(outline if outline[0][0] < 1 else [*inside.vertices[::-1], *corner[:2]])
+    for i, y in enumerate(centres):
+        for j, x in enumerate(centres):
+            assert (colours[i, j] == 2) == bool(region.contains_point((x, y)))

@@ -17,7 +17,7 @@ MUTANTS = [
     ("case.merge([-updates[0], *updates[1:]])", "flipped"),
     ("/ a, case.merge(updates))", ", case.merge([low * a for low in updates]))"),
     ("case.merge(updates), case.merge(moved)", "case.merge(moved), case.merge(moved)"),
-    ("sigma[RANK * COUNT] / sigma[0]", "sigma[-1] / sigma[0]"),
+    ("sigma[RANK * COUNT] / sigma[0]", "sigma[RANK * COUNT - 1] / sigma[0]"),
 ]
 
 

@@ -25,9 +25,9 @@ from loratheory.theorems.factor_mean_residual import (
 )
 
 MUTANTS = [
-    ("low.down - mean.down) for", "low.down) for"),
+    ("low.up - mean.up, low.down - mean.down)", "low.up, low.down)"),
     ("return total(spread, case.weights)", "return total(spread)"),
-    ("LowRank(low.up - mean.up", "LowRank(low.up + mean.up"),
+    ("low.down - mean.down) for", "mean.down) for"),
     ("sum(w * a.down for w, a in weighted))", "sum(a.down for w, a in weighted))"),
     ("tail_energy(residual(case), case.rank)", "tail_energy(residual(case), case.rank + 1)"),
     ("truncate(residual(case), case.rank)", "truncate(-residual(case), case.rank)"),

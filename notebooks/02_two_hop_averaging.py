@@ -52,8 +52,8 @@ from loratheory.theorems import AssumptionError, two_read_region
 c1, c2, c = sp.symbols("c_1 c_2 c", positive=True)
 read_1 = sp.Matrix([1 - c1, c1])  # Ada -> old lab, new lab
 read_2 = sp.Matrix([[1, 0], [0, 1 - c2], [0, c2]])  # old lab, new lab -> Rome, Bern, Oslo
-rome, bern, oslo = read_2 * read_1
-rome, bern, oslo
+rome, bern, oslo = answers = read_2 * read_1
+answers
 
 # %% [markdown]
 # Oslo's logit is a *product* of two strengths; weaken both edits and Oslo is hit twice, while Rome
@@ -74,7 +74,7 @@ assert sp.expand((oslo - bern) - c1 * (2 * c2 - 1)) == 0
 lead = sp.expand((oslo - rome).subs({c1: c, c2: c}))
 [root] = sp.solve(lead, c)
 assert sp.simplify(root - (sp.GoldenRatio - 1)) == 0
-lead, root
+sp.Eq(c, root)
 
 # %% [markdown]
 # **Step 4: longer chains.** With $K$ edited hops a path can leave the new facts at hop $j$, with
@@ -84,7 +84,7 @@ lead, root
 # %%
 exits = [c**j * (1 - c) for j in range(5)]
 assert sp.expand(sum(exits) + c**5 - 1) == 0
-[float(sp.nsolve(c**hops + c - 1, 0.7)) for hops in range(1, 6)]
+[round(float(sp.nsolve(c**hops + c - 1, 0.7)), 4) for hops in range(1, 6)]
 
 # %% [markdown]
 # The longer the chain, the nearer to full strength every edit must stay.
@@ -105,7 +105,8 @@ assert sp.simplify(composes - (2 * sp.sqrt(5) - 3)) == 0
 # ## Construct
 # The same with matrices. Keys and values are random vectors, not orthogonal; memories and edits are
 # the least matrices that hold the facts. `attain` builds the chain: two memories, two edits, and a
-# bridge that turns the value of a lab into the key of that lab.
+# bridge that turns the value of a lab into the key of that lab. Case `"A"` is ours: the old lab
+# keeps its city.
 
 # %%
 rng = np.random.default_rng(0)
@@ -115,20 +116,22 @@ model = two_read_region.attain(unit)
 ada, new_lab = people[:, 0], labs[:, 0]
 
 # %% [markdown]
-# Ask for Ada's city at four strengths. The logits are those of Oslo, of a city that nobody speaks
-# of, of Rome and of Bern.
+# Ask for Ada's city at four strengths.
 
 # %%
-for strength in (1.0, 0.65, 0.55, 0.5):
-    print(strength, model.output(ada, (strength, strength)).round(3))
+for strength in (0.9, 0.65, 0.55, 0.5):
+    oslo, _, rome, bern = model.output(ada, (strength, strength))
+    print(f"{strength:4}: Oslo {oslo:.3f}, Rome {rome:.3f}, Bern {bern:.3f}")
 
 # %% [markdown]
 # At 0.55 Rome leads Oslo. Yet both facts pass their own tests: the first read gives the new lab,
 # and the second, asked about the new lab, gives Oslo.
 
 # %%
-print("lab of Ada:     ", (np.linalg.pinv(values) @ model.read(0, ada, 0.55)).round(3))
-print("city of new lab:", model.read(1, new_lab, 0.55).round(3))
+new, _, old = np.linalg.pinv(values) @ model.read(0, ada, 0.55)
+print(f"lab of Ada: new {new:.2f}, old {old:.2f}")
+oslo, _, _, bern = model.read(1, new_lab, 0.55)
+print(f"city of the new lab: Oslo {oslo:.2f}, Bern {bern:.2f}")
 
 # %% [markdown]
 # ## Verify
@@ -190,7 +193,8 @@ def answer(c1: float = 0.5, c2: float = 0.5):
     figure = FIGURES["two_read_region"](cells)
     axes = figure.axes[0]
     axes.plot(c1, c2, "*", ms=18, mfc="white", mec="black")
-    axes.set_title(f"the composed answer leads by {two_read_region.margin((c1, c2)):+.2f}")
+    lead = two_read_region.margin((c1, c2))
+    axes.set_title(f"the composed answer leads by {lead:+.2f}", loc="left")
     return figure
 
 
@@ -231,7 +235,8 @@ _ = interact(needed, hops=IntSlider(2, min=1, max=6), adapters=IntSlider(2, min=
 # ## What this does not say
 # - **The bridge is linear.** One that snaps to the nearer lab, or a model that writes the lab down
 #   before it goes on, needs only $c>\frac12$ for each fact: decoding the bridge closes the window.
-# - **Two reads are needed at all.** If both facts are read in one step, no merge composes them.
+# - **Two reads are needed at all.** If both facts are read in one step, no merge of the two can do
+#   better than guess.
 # - **Old paths matter.** Here the old lab keeps its city. If that was edited too, both strengths
 #   must exceed ½; if the base knew no lab of Ada, the second fact alone decides.
 # - **Edits do not disturb each other** in this model. Many adapters in one memory do.

@@ -95,7 +95,7 @@ def _span(values: list[Any]) -> str:
     known = [value for value in values if value is not None]
     if not known:
         return "–"
-    low, high = f"{min(known):.3g}", f"{max(known):.3g}"
+    low, high = f"{min(known):.4g}", f"{max(known):.4g}"
     return low if low == high else f"{low} … {high}"
 
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from loratheory.adapters import Adapter, aligned, read
 from loratheory.diagnosis._findings import Finding, findings
@@ -85,7 +86,9 @@ def diagnose(
 
 
 def _distinct(names: list[str]) -> tuple[str, ...]:
-    """The names, numbered where one occurs twice."""
+    """Last parts of the paths where they differ, whole paths where not, numbered if equal."""
+    short = [PurePath(name).name or name for name in names]
+    names = short if len(set(short)) == len(names) else names
     return tuple(
         name if names.count(name) == 1 else f"{name} ({number})"
         for number, name in enumerate(names, start=1)

@@ -168,7 +168,7 @@ def _gates(names: Sequence[str], modules: Sequence[ModuleDiagnosis]) -> list[Fin
     if not 0 < facts < width:
         return []
     shelf = gate_detection.largest_shelf(facts, width, GATE_THRESHOLD, hops=2, failure=GATE_FAILURE)
-    enough = "more than" if shelf >= len(names) else "fewer than"
+    enough = "enough for" if shelf >= len(names) else "too few for"
     text = (
         f"If each adapter held {facts} exact edits of independent Gaussian keys in dimension "
         f"{width}, calibrated gates (threshold {GATE_THRESHOLD:g}, two hops, failure "
@@ -179,7 +179,7 @@ def _gates(names: Sequence[str], modules: Sequence[ModuleDiagnosis]) -> list[Fin
 
 
 def _count(shelf: int | float) -> str:
-    return f"{shelf:,.0f}" if shelf < 1e6 else f"{shelf:.1e}"
+    return f"{shelf:,.0f}" if shelf < 1e6 else "more than a million"
 
 
 def _unknown(_: Sequence[str], __: Sequence[ModuleDiagnosis]) -> list[Finding]:

@@ -44,7 +44,8 @@ def draw(diagnosis: Diagnosis) -> Any:
         ylabel="foreign answer / own largest",
     )
     left.set_ylim(bottom=0)
-    left.legend(title="kind of module", ncols=2)
+    left.xaxis.get_major_locator().set_params(integer=True)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower left", ncols=8)
     right.set(
         title="how near one merge can come",
         xlabel="rank of the merge",

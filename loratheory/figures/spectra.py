@@ -54,7 +54,8 @@ def draw(results: Sequence[Mapping[str, Any]]) -> Any:
             xlabel="layer",
             ylabel="share of the squared norm, %",
         )
-        left.legend(title="kind of module", ncols=2)
+        left.xaxis.get_major_locator().set_params(integer=True)
+        left.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, -0.35))
         right.set(title="spectra of all modules", xlabel="index i", ylabel=r"$\sigma_i/\sigma_1$")
         right.set_ylim(0, 1.05)
         right.xaxis.get_major_locator().set_params(integer=True)

@@ -9,7 +9,7 @@ MUTANTS = [
     ("here.answers(c, c)", "here.answers(c, 1.0)"),
     ("_lead(hop_1, config.edited)", "_lead(hop_1, 2 * config.edited)"),
     ("_lead(both, 2 * config.edited)", "_lead(both, config.edited)"),
-    ("= -np.inf", "= 0.0"),
+    ("= -np.inf", "= np.inf"),
     ("np.min(logits[first", "np.max(-logits[first"),
 ]
 

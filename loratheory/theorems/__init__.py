@@ -16,6 +16,7 @@ from loratheory.theorems import (
     gate_detection,
     interference_angle,
     merge_floor,
+    score_change_rank,
     single_read_no_go,
     softmax_bottleneck,
     two_read_region,
@@ -48,4 +49,5 @@ ALL: tuple[Theorem[Any, Any], ...] = (
     attention_budget.THEOREM,
     single_read_no_go.THEOREM,
     arrow_blind_spot.THEOREM,
+    score_change_rank.THEOREM,
 )

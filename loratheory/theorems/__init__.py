@@ -16,6 +16,7 @@ from loratheory.theorems import (
     gate_detection,
     interference_angle,
     merge_floor,
+    relu_budget,
     score_change_rank,
     single_read_no_go,
     softmax_bottleneck,
@@ -50,4 +51,5 @@ ALL: tuple[Theorem[Any, Any], ...] = (
     single_read_no_go.THEOREM,
     arrow_blind_spot.THEOREM,
     score_change_rank.THEOREM,
+    relu_budget.THEOREM,
 )

@@ -1,5 +1,7 @@
 """_scores: three scores by dense routes, their blind spots, their symmetries."""
 
+from dataclasses import replace
+
 import array_api_strict
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ MUTANTS = [
     ("lengths / xp.where(token > 0, token", "lengths / xp.where(token > 1, token"),
     ("if self.cosine:", "if not self.cosine:"),
     ("(lengths - self.shift) / self.spread", "lengths"),
-    ("    check_tokens(x, int(self.codes.shape[1]))\n", ""),
+    ("check_tokens(x, int(self.codes.shape[1]))", "pass"),
 ]
 ALL = [arrow_scores, subspace_scores, response_scores]
 DEVICE = array_api_strict.Device("device1")
@@ -99,6 +101,12 @@ def test_the_cosine_form_divides_by_the_length_of_the_token(scores):
     length = np.linalg.norm(x, axis=1, keepdims=True)
     assert np.allclose(scores(updates, cosine=True)(x), scores(updates)(x) / length, rtol=1e-12)
     assert not scores(updates, cosine=True)(np.zeros((2, 5))).any()
+
+
+def test_lengths_are_shifted_then_divided_by_the_spread():
+    low = LowRank(np.diag([3.0, 1.0]), np.eye(3)[:2])
+    moved = replace(subspace_scores([low]), shift=np.array([1.0]), spread=np.array([2.0]))
+    assert moved(np.array([[3.0, 4.0, 5.0]])) == pytest.approx((5 - 1) / 2)
 
 
 def test_arrow_is_blind_to_every_edited_key_but_the_strongest():

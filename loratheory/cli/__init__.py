@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from loratheory.cli import _diagnose, _figures, _inspect, _merge, _methods, _theorems
+from loratheory.cli import _bound, _diagnose, _figures, _inspect, _merge, _methods, _theorems
 from loratheory.cli._output import refused
 
 EXTRAS = {"matplotlib": "notebooks", "torch": "torch"}
@@ -71,6 +71,7 @@ def _root(
 for command in (
     _theorems.theorems,
     _theorems.verify,
+    _bound.bound,
     _inspect.inspect,
     _diagnose.diagnose,
     _merge.merge,

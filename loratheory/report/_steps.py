@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any
 
 
+class StepError(RuntimeError):
+    """A command that the report rests on did not do its work."""
+
+
 @dataclass(frozen=True)
 class Section:
     """One part of the report.
@@ -64,14 +68,17 @@ def theorems(seed: int = 0) -> Section:
 
 
 def command(*words: str | Path) -> str:
-    """Run a ``loratheory`` command in this process; return what it printed."""
+    """Run a ``loratheory`` command in this process, quietly; return what it printed."""
     from typer.main import get_command
 
     from loratheory.cli import app
 
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out):
-        get_command(app).main([str(word) for word in words], standalone_mode=False)
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = get_command(app).main([str(word) for word in words], standalone_mode=False)
+    if code:
+        message = f"loratheory {' '.join(str(word) for word in words)}: {err.getvalue()}"
+        raise StepError(message)
     return out.getvalue()
 
 

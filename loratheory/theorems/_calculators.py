@@ -1,0 +1,94 @@
+"""Theorems as calculators: plain numbers in, named numbers out, for ``loratheory bound``.
+
+Keys without a default must be given. Every number is that of the theorem's own functions.
+"""
+
+from collections.abc import Callable
+
+from loratheory.theorems import averaging_survival, gate_detection, two_read_region
+
+Values = dict[str, float]
+
+
+class CalculatorError(ValueError):
+    """Numbers that a theorem says nothing about."""
+
+
+def _at_least(name: str, value: int, least: int) -> None:
+    if not value >= least:
+        message = f"{name} is {value}: give at least {least}"
+        raise CalculatorError(message)
+
+
+def _pattern(case: str) -> two_read_region.Pattern:
+    for known in ("A", "B", "C", "D"):
+        if case == known:
+            return known
+    message = (
+        f"there is no case {case!r}: A (old bridge not edited), B (edited too), C (no first old "
+        "fact) or D (no old facts)"
+    )
+    raise CalculatorError(message)
+
+
+def two_read(hops: int = 2, case: str = "A", adapters: int = 2) -> Values:
+    """When a chain of edited facts answers, by merge coefficient and by edit strength."""
+    pattern = _pattern(case)
+    _at_least("hops", hops, 1)
+    _at_least("adapters", adapters, 1)
+    low, high = two_read_region.window(hops, adapters, pattern)
+    return {
+        "threshold": two_read_region.threshold(hops, pattern),
+        "strength needed under the mean": two_read_region.strength_needed(hops, adapters, pattern),
+        "margin for each fact alone": low,
+        "margin for the chain": high,
+    }
+
+
+def survival(adapters: int = 2, deficit: int | float = 1.0) -> Values:
+    """The margin that one edit needs alone to survive a merge of so many."""
+    _at_least("adapters", adapters, 1)
+    return {
+        "margin under the sum": averaging_survival.margin_needed(adapters, deficit, "sum"),
+        "margin under the mean": averaging_survival.margin_needed(adapters, deficit, "mean"),
+        "margin under the factor mean": averaging_survival.margin_needed(
+            adapters, deficit, "factor_mean"
+        ),
+    }
+
+
+def edits(facts: int, rank: int) -> Values:
+    """How many exact independent edits a rank holds, and what the rest costs at best."""
+    _at_least("facts", facts, 1)
+    _at_least("rank", rank, 0)
+    return {
+        "exact independent edits": float(min(facts, rank)),
+        "least relative squared error": max(facts - rank, 0) / facts,
+    }
+
+
+def gates(
+    facts: int, width: int, threshold: int | float = 0.5, hops: int = 2, failure: int | float = 0.05
+) -> Values:
+    """How often a foreign adapter's gate opens, and the largest shelf that gates tell apart."""
+    if not 1 <= facts <= width:
+        message = f"{facts} facts in width {width}: give from 1 to {width} facts"
+        raise CalculatorError(message)
+    if not 0 < threshold < 1:
+        message = f"threshold is {threshold}: own keys answer with 1, so give one in (0, 1)"
+        raise CalculatorError(message)
+    return {
+        "false alarm": gate_detection.false_alarm(facts, width, threshold),
+        "largest shelf": float(
+            gate_detection.largest_shelf(facts, width, threshold, hops, failure)
+        ),
+    }
+
+
+CALCULATORS: dict[str, Callable[..., Values]] = {
+    "thm:two-read-region": two_read,
+    "thm:averaging-survival": survival,
+    "thm:edit-budget": edits,
+    "thm:gate-detection": gates,
+}
+"""By label; only theorems that a few plain numbers settle."""

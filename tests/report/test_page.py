@@ -1,0 +1,49 @@
+"""The page shows what was confirmed and what was not, and breaks nothing on the way."""
+
+import pytest
+from folders import folder
+
+from loratheory.report import __main__ as report
+from loratheory.report._steps import Section, StepError, adapters, command
+
+SHELF = {f"model.layers.{layer}.q_proj": (12, 10, 2) for layer in range(2)}
+
+
+@pytest.fixture
+def drawing(tmp_path):
+    file = tmp_path / "dot.png"
+    file.write_bytes(b"\x89PNG")
+    return file
+
+
+def test_findings_come_first_and_text_is_escaped(drawing):
+    good = Section("Good", "One.\n\nTwo <b>.", ("a", "b"), ((1.23456, "<i>"),), confirmed=("yes",))
+    bad = Section("Bad", "Text.", figures=(drawing,), deviated=("no",))
+    html = report.page([good, bad], seconds=1.0)
+    assert html.index('class="bad">no') < html.index('class="good">yes')
+    assert "Two &lt;b&gt;." in html
+    assert "&lt;i&gt;" in html
+    assert "1.235" in html
+    assert "data:image/png;base64,iVBORw==" in html
+
+
+def test_two_adapters_are_inspected_diagnosed_and_merged(tmp_path):
+    shelf = (folder(tmp_path / "one", SHELF, 1), folder(tmp_path / "two", SHELF, 2))
+    section = adapters(shelf, tmp_path)
+    assert not section.deviated
+    assert len(section.rows) == 8
+    assert all(figure.exists() for figure in section.figures)
+    assert "thm:two-read-region" in section.text
+    assert adapters(shelf, tmp_path).rows == section.rows  # again, over its own results
+
+
+def test_a_command_that_fails_is_not_passed_over(tmp_path):
+    assert "merge-floor" in command("theorems")
+    with pytest.raises(StepError, match="there is no such folder"):
+        command("inspect", tmp_path / "nowhere")
+
+
+def test_outside_a_checkout_it_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert report.main() == 2
+    assert "run this in a checkout" in capsys.readouterr().err

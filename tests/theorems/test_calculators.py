@@ -1,0 +1,73 @@
+"""Calculators give the theorems' numbers, to full precision, and refuse nonsense in words."""
+
+import math
+
+import pytest
+from scipy.stats import f as f_law
+
+from loratheory.theorems import ALL, CALCULATORS, CalculatorError
+
+MUTANTS = [
+    ("strength_needed(hops, adapters, pattern)", "strength_needed(hops, 2, pattern)"),
+    ("threshold(hops, pattern)", "threshold(hops)"),
+    ("float(min(facts, rank))", "float(max(facts, rank))"),
+    ("max(facts - rank, 0) / facts", "max(facts - rank, 0) / rank"),
+    ("if not 1 <= facts <= width:", "if False:"),
+    ("if not 0 < threshold < 1:", "if False:"),
+    ("if not value >= least:", "if False:"),
+]
+
+
+def test_every_calculator_belongs_to_a_theorem():
+    assert set(CALCULATORS) <= {theorem.label for theorem in ALL}
+
+
+@pytest.mark.parametrize(
+    ("hops", "case", "expected"),
+    [
+        (1, "A", 0.5),
+        (2, "A", (math.sqrt(5) - 1) / 2),
+        (3, "A", 0.6823278038280193),
+        (4, "B", 0.5),
+        (2, "C", 0.5),
+        (3, "C", (math.sqrt(5) - 1) / 2),
+        (9, "D", 0.0),
+    ],
+)
+def test_two_read_thresholds(hops, case, expected):
+    found = CALCULATORS["thm:two-read-region"](hops=hops, case=case, adapters=3)
+    assert found["threshold"] == pytest.approx(expected, rel=1e-15)
+    assert found["strength needed under the mean"] == pytest.approx(3 * expected, rel=1e-15)
+
+
+def test_edits_and_survival_by_hand():
+    assert CALCULATORS["thm:edit-budget"](facts=200, rank=16) == {
+        "exact independent edits": 16,
+        "least relative squared error": 0.92,
+    }
+    assert CALCULATORS["thm:edit-budget"](facts=3, rank=16)["least relative squared error"] == 0
+    margins = CALCULATORS["thm:averaging-survival"](adapters=4, deficit=2.0)
+    assert list(margins.values()) == pytest.approx([0, 6, 30])
+
+
+def test_gates_by_another_road():
+    found = CALCULATORS["thm:gate-detection"](facts=8, width=128, threshold=0.6, hops=2)
+    tail = f_law.sf(0.6 * 121 / 8, 8, 121)
+    assert found["false alarm"] == pytest.approx(tail, rel=1e-9)
+    assert found["largest shelf"] == 1 + math.floor(0.05 / (2 * found["false alarm"]))
+
+
+@pytest.mark.parametrize(
+    ("label", "given", "says"),
+    [
+        ("thm:two-read-region", {"hops": 0}, "hops is 0: give at least 1"),
+        ("thm:two-read-region", {"case": "Q"}, "no case 'Q'"),
+        ("thm:averaging-survival", {"adapters": 0}, "at least 1"),
+        ("thm:edit-budget", {"facts": 0, "rank": 1}, "facts is 0"),
+        ("thm:gate-detection", {"facts": 9, "width": 8}, "from 1 to 8 facts"),
+        ("thm:gate-detection", {"facts": 1, "width": 8, "threshold": 1.5}, "in \\(0, 1\\)"),
+    ],
+)
+def test_nonsense_is_refused_in_words(label, given, says):
+    with pytest.raises(CalculatorError, match=says):
+        CALCULATORS[label](**given)

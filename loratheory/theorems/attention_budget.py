@@ -43,7 +43,7 @@ from loratheory.theorems._theorem import Assumption, Control, Theorem
 RANK = "rank(update) <= R of queries and of keys"
 SQUARE = "square invertible factors, or R >= head size (to attain the bound)"
 
-Updates = tuple[LowRank, LowRank]
+Updates = tuple[LowRank, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,11 +110,8 @@ def measure(case: Case, updates: Updates) -> float:
 def rival(case: Case, rng: np.random.Generator) -> Updates:
     """The construction nudged by 1e-12 to 1, or replaced by noise of that size."""
     nudge, keep = 10.0 ** int(rng.integers(-12, 1)), float(rng.integers(2))
-    first, second = (
-        LowRank(keep * low.up + nudge * rng.standard_normal(low.up.shape), low.down)
-        for low in attain(case)
-    )
-    return first, second
+    best = [(low.up, low.down) for low in attain(case)]
+    return tuple(LowRank(keep * u + nudge * rng.standard_normal(u.shape), v) for u, v in best)
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Updates:

@@ -40,14 +40,8 @@ import numpy as np
 from jaxtyping import Float
 
 from loratheory.lowrank import Array, LowRank, array_namespace
+from loratheory.theorems import _affine_relu as relu
 from loratheory.theorems import depth_budget
-from loratheory.theorems._affine_relu import (
-    adapted,
-    opening_biases,
-    partial_products,
-    row_norms,
-    spare_room,
-)
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
 
 FITTED = "updates that bring the product as near to the target as the depth budget allows"
@@ -64,7 +58,7 @@ class Case:
 
     def layers(self, updates: tuple[LowRank, ...]) -> list[Array]:
         """The frozen layers with updates added."""
-        return adapted(self.network.weights, updates)
+        return relu.adapted(self.network.weights, updates)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,11 +84,10 @@ def bound(case: Case) -> float:
 def attain(case: Case) -> Trial:
     """The input that the adapted product gets most wrong, and a bias that hides nothing of it."""
     updates, target = depth_budget.attain(case.network), case.network.target
-    layers = case.layers(updates)
-    product = partial_products(layers)[-1]
-    offset = case.radius * (row_norms(product) + row_norms(target))
+    product = relu.partial_products(layers := case.layers(updates))[-1]
+    offset = case.radius * (relu.row_norms(product) + relu.row_norms(target))
     worst = case.radius * array_namespace(target).linalg.svd(product - target)[2][0, :]
-    return Trial(updates, opening_biases(layers, case.radius, offset), offset, worst)
+    return Trial(updates, relu.opening_biases(layers, case.radius, offset), offset, worst)
 
 
 def measure(case: Case, trial: Trial) -> float:
@@ -113,7 +106,9 @@ def rival(case: Case, rng: np.random.Generator) -> Trial:
     offset = offset if rng.random() < 0.7 else best.offset
     toward = best.input / case.radius + 10.0 ** int(rng.integers(-12, 3)) * rng.standard_normal(d)
     size = case.radius * float(rng.choice([1.0, rng.random()])) / np.linalg.norm(toward)
-    biases = opening_biases(case.layers(best.updates), case.radius * (1 + rng.random()), offset)
+    biases = relu.opening_biases(
+        case.layers(best.updates), case.radius * (1 + rng.random()), offset
+    )
     return Trial(best.updates, biases, offset, size * toward)
 
 
@@ -133,14 +128,14 @@ def _room(case: Case) -> float:
 
 
 def _fitted(case: Case, trial: Trial) -> bool:
-    error = partial_products(case.layers(trial.updates))[-1] - case.network.target
+    error = relu.partial_products(case.layers(trial.updates))[-1] - case.network.target
     gap = float(array_namespace(error).linalg.svdvals(error)[0])
     return case.radius * gap <= bound(case) + _room(case)
 
 
 def _active(case: Case, trial: Trial) -> bool:
     layers = case.layers(trial.updates)
-    return spare_room(layers, trial.biases, case.radius, trial.offset) >= -_room(case)
+    return relu.spare_room(layers, trial.biases, case.radius, trial.offset) >= -_room(case)
 
 
 def _inside(case: Case, trial: Trial) -> bool:
@@ -155,7 +150,7 @@ _DEAD = Case(depth_budget.Case((0 * _ONE, _ONE), np.diag([3.0, 2.0]), rank=1), r
 
 
 def _trial(case: Case, updates: tuple[LowRank, ...], x: Array) -> Trial:
-    return Trial(updates, opening_biases(case.layers(updates), 1, _TOP), _TOP, x)
+    return Trial(updates, relu.opening_biases(case.layers(updates), 1, _TOP), _TOP, x)
 
 
 _TRIAL = _trial(_CASE, (2 * _FIRST, _NONE), -_ONE[0])

@@ -44,7 +44,7 @@ RANK = "rank(update) <= r_Q for queries and <= r_K for keys"
 FULL = "frozen weights of full row rank h <= d (to attain the bound)"
 ROUNDING = 1e-11  # of the product of norms: a singular value below it is not counted
 
-Updates = tuple[LowRank, LowRank]
+Updates = tuple[LowRank, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,14 +110,11 @@ def measure(case: Case, updates: Updates) -> float:
 def rival(case: Case, rng: np.random.Generator) -> Updates:
     """Random updates of those ranks, far or next to the construction."""
     nudge, keep = 10.0 ** int(rng.integers(-12, 1)), float(rng.integers(2))
-    first, second = (
-        LowRank(
-            low.up * (keep + nudge * rng.standard_normal(low.up.shape)),
-            keep * low.down + nudge * rng.standard_normal(low.down.shape),
-        )
-        for low in attain(case)
+    best, noise = [(low.up, low.down) for low in attain(case)], rng.standard_normal
+    return tuple(
+        LowRank(u * (keep + nudge * noise(u.shape)), keep * v + nudge * noise(v.shape))
+        for u, v in best
     )
-    return first, second
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Updates:

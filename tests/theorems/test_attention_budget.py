@@ -146,3 +146,13 @@ def test_rank_is_refused_by_name():
     with pytest.raises(ValueError, match="rank"):
         THEOREM.check(case, (LowRank(np.eye(2), np.eye(2)),) * 2)
     assert "R" in RANK
+
+
+@given(seeds)
+def test_the_floor_holds_between_too_where_it_need_not_be_met(seed):
+    rng = np.random.default_rng(seed)
+    d = int(rng.integers(3, 8))
+    h = int(rng.integers(2, d))
+    queries, keys = rng.standard_normal((2, h, d))
+    case = Case(queries, keys, rng.standard_normal((d, d)), rank=int(rng.integers(1, h)))
+    assert THEOREM.judge(case, adversary(case, rng)).holds

@@ -26,7 +26,7 @@ from loratheory.theorems.relu_budget import (
 MUTANTS = [
     ("return case.radius * depth_budget.bound(", "return depth_budget.bound("),
     ("opening_biases(layers, case.radius, offset)", "opening_biases(layers, 0.0, offset)"),
-    ("row_norms(product) + row_norms(target)", "0 * row_norms(target)"),
+    ("relu.row_norms(product) + relu.row_norms(target)", "0 * relu.row_norms(target)"),
     ("svd(product - target)[2][0, :]", "svd(product - target)[2][-1, :]"),
     ("xp.clip(layer @ hidden + bias, min=0)", "layer @ hidden + bias"),
     ("target @ trial.input + trial.offset, min=0)", "target @ trial.input, min=0)"),

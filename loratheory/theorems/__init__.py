@@ -15,6 +15,9 @@ from loratheory.theorems import (
     frozen_features,
     gate_detection,
     interference_angle,
+    interpolating_merge,
+    interpolation_price,
+    merge_collapse,
     merge_floor,
     relu_budget,
     score_change_rank,
@@ -52,4 +55,7 @@ ALL: tuple[Theorem[Any, Any], ...] = (
     arrow_blind_spot.THEOREM,
     score_change_rank.THEOREM,
     relu_budget.THEOREM,
+    interpolating_merge.THEOREM,
+    merge_collapse.THEOREM,
+    interpolation_price.THEOREM,
 )

@@ -1,0 +1,46 @@
+"""Shelves of adapters whose row spaces are independent, and the frame that their bases make."""
+
+import numpy as np
+from jaxtyping import Float
+
+from loratheory.lowrank import Array, LowRank, array_namespace, orthonormal, row_space
+
+DEPENDENT = 1e-8  # a direction this weak in a frame of unit columns is taken to be shared
+
+
+def shelf(rng: np.random.Generator, size: int) -> tuple[LowRank, ...]:
+    """One to four adapters of rank 1 to 3, row spaces orthogonal or oblique, over 12 decades."""
+    ranks = rng.integers(1, 4, int(rng.integers(1, 5)))
+    wide, loud = int(ranks.sum()), 10.0 ** int(rng.integers(-6, 7))
+    m, n = int(ranks.max() + rng.integers(0, size + 1)), wide + int(rng.integers(0, size + 1))
+    spread = 10.0 ** (rng.uniform(-1, 0, wide) * float(rng.choice([0.0, 1.0])))
+    reads = (orthonormal(rng, n, wide) * spread) @ orthonormal(rng, wide, wide).T
+    blocks = np.split(reads, np.cumsum(ranks)[:-1].tolist(), axis=1)
+    ups = [loud * orthonormal(rng, m, r) * 10.0 ** rng.uniform(-1, 0, r) for r in ranks.tolist()]
+    return tuple(LowRank(up, rows.T) for up, rows in zip(ups, blocks, strict=True))
+
+
+def frame(updates: tuple[LowRank, ...]) -> Float[Array, "n k"]:
+    """Orthonormal bases of the row spaces, side by side."""
+    bases = [row_space(low) for low in updates]
+    return array_namespace(bases[0]).concat(bases, axis=1)
+
+
+def images(updates: tuple[LowRank, ...]) -> Float[Array, "m k"]:
+    """What each adapter answers to its own basis, side by side."""
+    answers = [low @ row_space(low) for low in updates]
+    return array_namespace(answers[0]).concat(answers, axis=1)
+
+
+def worst(columns: Float[Array, "n k"]) -> float:
+    """Condition number of a frame, shared directions counted once."""
+    sigma = array_namespace(columns).linalg.svdvals(columns)
+    top = float(sigma[0])
+    return top / min(float(s) for s in sigma if float(s) > DEPENDENT * top)
+
+
+def independent(columns: Float[Array, "n k"]) -> bool:
+    """Whether the columns of a frame are independent."""
+    n, k = columns.shape
+    sigma = array_namespace(columns).linalg.svdvals(columns)
+    return k <= n and float(sigma[-1]) > DEPENDENT * float(sigma[0])

@@ -1,0 +1,125 @@
+"""merge_collapse: by hand, dense RegMean, WUDI by gradient descent, weights, limits."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from strategies import seeds
+
+from loratheory.lowrank import LowRank, orthonormal, row_space
+from loratheory.theorems import AssumptionError
+from loratheory.theorems.interpolating_merge import Case as Shelf
+from loratheory.theorems.interpolating_merge import attain as interpolated
+from loratheory.theorems.merge_collapse import CONTROLS, THEOREM, Case, attain, bound, measure
+
+MUTANTS = [
+    ("inverse @ (reads.T @ case.query)", "reads.T @ case.query"),
+    ("case.direction @ images(case.updates)", "2 * case.direction @ images(case.updates)"),
+    ("[low @ x for low, x in zip", "[2 * (low @ x) for low, x in zip"),
+    ("xp.linalg.pinv(inputs, rtol=1e-8) @ case.query", "inputs.T @ case.query"),
+    ("independent(frame(case.updates))", "True"),
+    ("if not full or float(outside) > SAFETY * float(inside[0]):", "if not full:"),
+    ("if not full or float(outside)", "if float(outside)"),
+]
+
+
+def drawn(seed):
+    return THEOREM.draw(np.random.default_rng(seed), 8)
+
+
+def room(case):
+    return 1e-11 * THEOREM.scale(case) * THEOREM.condition(case)
+
+
+def planar():
+    rows = np.array([[1.0, 0.0], [0.6, 0.8]])
+    pair = tuple(LowRank(np.eye(2)[:, [i]], rows[[i]]) for i in range(2))
+    return Case(pair, np.array([0.0, 1.0]), np.array([1.0, 0.0]))
+
+
+def test_hand_example():
+    """The merge is [[1, -3/4], [0, 5/4]]: entry (1, 2) whatever the data weigh."""
+    case = planar()
+    assert bound(case) == pytest.approx(-0.75, rel=1e-14)
+    for weight in (1e-3, 1.0, 1e3):
+        data = (weight * case.updates[0].down.T, case.updates[1].down.T)
+        assert measure(case, data) == pytest.approx(-0.75, rel=1e-10)
+
+
+@given(seeds)
+def test_regmean_with_dense_gram_matrices_agrees(seed):
+    """As published: sums of Gram matrices and one inverse, n by n."""
+    case, rng = drawn(seed), np.random.default_rng(seed)
+    grams = [x @ x.T for x in THEOREM.rival(case, rng)]
+    top = sum(low.dense() @ gram for low, gram in zip(case.updates, grams, strict=True))
+    merged = top @ np.linalg.pinv(sum(grams), rcond=1e-11)
+    answer = float(case.direction @ merged @ case.query)
+    assert answer == pytest.approx(bound(case), abs=1e4 * room(case))
+
+
+@given(seeds)
+def test_it_is_the_interpolating_merge(seed):
+    case = drawn(seed)
+    merged = interpolated(Shelf(case.updates))
+    answer = float(case.direction @ (merged @ case.query))
+    assert answer == pytest.approx(bound(case), abs=room(case))
+    assert measure(case, attain(case)) == pytest.approx(answer, abs=room(case))
+
+
+def test_gradient_descent_on_the_wudi_objective_ends_there():
+    """Its loss is the sum of |(X - Δ_j) Δ_j^T|²/|Δ_j|²; from zero, no inverse."""
+    rng = np.random.default_rng(0)
+    updates = tuple(LowRank(rng.standard_normal((3, 2)), rng.standard_normal((2, 6))) for _ in "ab")
+    dense = [low.dense() for low in updates]
+    grams = [d.T @ d / np.sum(d**2) for d in dense]
+    found, step = np.zeros((3, 6)), 1 / np.linalg.norm(sum(grams), 2)
+    for _ in range(20000):
+        gradient = sum((found - d) @ g for d, g in zip(dense, grams, strict=True))
+        found = found - step * gradient
+    np.testing.assert_allclose(found, interpolated(Shelf(updates)).dense(), atol=1e-6)
+
+
+@given(seeds)
+def test_scaling_rotation_and_order_do_not_matter(seed):
+    case, rng = drawn(seed), np.random.default_rng(seed)
+    m, n = case.updates[0].shape
+    left, right = orthonormal(rng, m, m), orthonormal(rng, n, n)
+    moved = tuple(LowRank(2 * left @ a.up, a.down @ right.T) for a in reversed(case.updates))
+    other = Case(moved, right @ case.query, left @ case.direction)
+    assert bound(other) == pytest.approx(2 * bound(case), abs=room(other))
+
+
+def test_one_adapter_is_left_alone():
+    case = drawn(5)
+    alone = replace(case, updates=case.updates[:1])
+    expected = case.direction @ (case.updates[0] @ case.query)
+    assert bound(alone) == pytest.approx(float(expected), abs=room(case))
+
+
+def test_missing_data_for_one_direction_are_refused():
+    """A Gram matrix of smaller range is not the hypothesis: the rule then forgets a direction."""
+    low = LowRank(np.eye(2), np.eye(2, 3))
+    case = Case((low,), np.array([0.0, 1.0, 0.0]), np.array([0.0, 1.0]))
+    data = (np.array([[1.0, 1.0], [0.0, 0.0], [0.0, 0.0]]),)
+    with pytest.raises(AssumptionError, match="ranges"):
+        THEOREM.check(case, data)
+    assert (bound(case), measure(case, data)) == pytest.approx((1.0, 0.0))
+
+
+def test_data_of_full_rank_make_it_data_dependent_again():
+    rng = np.random.default_rng(1)
+    case = planar()
+    wide = replace(case, updates=tuple(LowRank(a.up, np.c_[a.down, [[0.0]]]) for a in case.updates))
+    wide = replace(wide, query=np.array([0.0, 1.0, 0.0]))
+    answers = [measure(wide, tuple(rng.standard_normal((2, 3, 5)))) for _ in range(2)]
+    assert abs(answers[0] - answers[1]) > 1e-3
+    assert row_space(wide.updates[0]).shape == (3, 1)
+
+
+@pytest.mark.parametrize("control", CONTROLS, ids=lambda c: c.name)
+def test_each_hypothesis_is_needed(control):
+    case, data = control.example()
+    with pytest.raises(AssumptionError, match=control.breaks):
+        THEOREM.check(case, data)
+    assert abs(THEOREM.judge(case, data).slack) > 0.01

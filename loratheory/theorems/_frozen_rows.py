@@ -1,0 +1,61 @@
+"""The law of the rows of a frozen random factor, as nodes and weights that integrate it exactly.
+
+A mean over Gaussian rows of a polynomial of degree five or less is a finite sum over nodes, so that
+a statement about second moments of an adapter with a frozen factor can be checked without sampling.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from loratheory.lowrank import Array, array_namespace, device
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Nodes (P, n), weights (P,), and how many rows are drawn; the others repeat them in turn."""
+
+    nodes: Array
+    weights: Array
+    drawn: int
+
+    def moments(self, read: Array, query: Array) -> tuple[float, float]:
+        """Mean and mean square of ``(read . a)(a . query)`` over one row ``a``."""
+        xp = array_namespace(self.nodes)
+        product = (self.nodes @ read) * (self.nodes @ query)
+        return float(xp.sum(self.weights * product)), float(xp.sum(self.weights * product**2))
+
+    @property
+    def standard(self) -> bool:
+        """Whether second and fourth moments are those of independent standard normal entries."""
+        xp, (count, n) = array_namespace(self.nodes), self.nodes.shape
+        one = xp.eye(n, dtype=xp.float64, device=device(self.nodes))
+        pairs = xp.reshape(self.nodes[:, :, None] * self.nodes[:, None, :], (count, n * n))
+        fourth = xp.reshape((self.weights[:, None] * pairs).T @ pairs, (n, n, n, n))
+        wanted = (
+            one[:, :, None, None] * one[None, None, :, :]
+            + one[:, None, :, None] * one[None, :, None, :]
+            + one[:, None, None, :] * one[None, :, :, None]
+        )
+        second = (self.weights[:, None] * self.nodes).T @ self.nodes
+        close = xp.all(xp.abs(fourth - wanted) <= 1e-9) & xp.all(xp.abs(second - one) <= 1e-9)
+        return bool(close)
+
+
+def gaussian_rows(n: int, drawn: int, turn: np.ndarray | None = None) -> Rows:
+    """Stroud and Secrest's (1963) rule of degree five for standard normal rows, turned."""
+    one = np.eye(n)
+    first, other = np.triu_indices(n, 1)
+    corners = np.concatenate([one[first] + one[other], one[first] - one[other]])
+    corners = np.concatenate([corners, -corners]) * np.sqrt((n + 2) / 2)
+    axes = np.concatenate([one, -one]) * np.sqrt(n + 2)
+    shares = [2 / (n + 2)], [(4 - n) / (2 * (n + 2) ** 2)] * 2 * n, [(n + 2) ** -2] * len(corners)
+    nodes = np.concatenate([np.zeros((1, n)), axes, corners])
+    return Rows(nodes if turn is None else nodes @ turn, np.concatenate(shares), drawn)
+
+
+def lattice_rows(n: int, drawn: int) -> Rows:
+    """Gauss and Hermite's three nodes on each axis: the same moments from another rule."""
+    grid = np.stack(np.meshgrid(*[[-1.0, 0.0, 1.0]] * n, indexing="ij"), axis=-1).reshape(-1, n)
+    weights = np.prod(np.where(grid == 0, 2 / 3, 1 / 6), axis=1)
+    return Rows(np.sqrt(3) * grid, weights, drawn)

@@ -49,7 +49,7 @@ mutants: $(STAMP)  ## plant errors and see each one noticed; ONLY=LABEL for one
 	$(BIN)/python tests/mutants.py $(ONLY)
 
 bench: $(STAMP)  ## ratios against PEFT and LAPACK, measured in one run
-	$(BIN)/python -m pytest tests/benchmarks --benchmark-only -n 0 -p no:jaxtyping
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only -n 0
 
 clean:  ## remove .venv and everything built
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .benchmarks

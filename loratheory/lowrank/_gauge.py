@@ -94,7 +94,7 @@ def total(updates: list[LowRank], weights: Sequence[int | float] | None = None) 
         if len(weights) != len(updates):
             message = f"{len(weights)} weights for {len(updates)} updates: give one a piece"
             raise ValueError(message)
-        updates = [low * weight for low, weight in zip(updates, weights, strict=True)]
+        updates = [low if w == 1 else low * w for low, w in zip(updates, weights, strict=True)]
     shapes = {low.shape for low in updates}
     if len(shapes) > 1:
         message = f"updates of shapes {sorted(shapes)} do not add: only equal shapes combine"

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from jaxtyping import Float
 
-from loratheory.lowrank._array import Array, array_namespace, double
+from loratheory.lowrank._array import Array, array_namespace, device, double
 from loratheory.lowrank._factored import LowRank
+from loratheory.lowrank._frames import Frame, frame
 
 EPS = 2.0**-52
 
@@ -24,21 +25,21 @@ class Svd(NamedTuple):
     right: Float[Array, "k n"]
 
 
-def _core(low: LowRank) -> tuple[Array, Array, Array]:
-    """Orthonormal frames ``q``, ``p`` and the small ``core`` with ``low = q @ core @ p.T``."""
-    xp = array_namespace(low.up, low.down)
-    q, left = xp.linalg.qr(double(low.up, "up"))
-    p, right = xp.linalg.qr(double(low.down, "down").T)
-    return q, left @ right.T, p
+def _core(low: LowRank) -> tuple[Frame, Array, Frame]:
+    """Frames ``q``, ``p`` and the small ``core`` with ``low = q @ core @ p.T``."""
+    q, p = frame(double(low.up, "up")), frame(double(low.down, "down").T)
+    return q, q.triangle @ p.triangle.T, p
 
 
-def svd(low: LowRank) -> Svd:
-    """Return the singular value decomposition, ``k = min(m, n, width)``.
+def svd(low: LowRank, rank: int | None = None) -> Svd:
+    """Return the singular value decomposition, ``k = min(m, n, width)``, or its leading part.
 
     Parameters
     ----------
     low : LowRank
         Any factored matrix.
+    rank : int, optional
+        Keep at most so many singular values, from the largest; all where not given.
 
     Returns
     -------
@@ -53,9 +54,11 @@ def svd(low: LowRank) -> Svd:
     q, core, p = _core(low)
     xp = array_namespace(core)
     if 0 in core.shape:
-        return Svd(q[:, :0], xp.zeros(0, dtype=xp.float64, device=core.device), p.T[:0, :])
+        empty = xp.zeros(0, dtype=xp.float64, device=device(core))
+        return Svd(double(low.up)[:, :0], empty, double(low.down)[:0, :])
     u, sigma, vt = xp.linalg.svd(core, full_matrices=False)
-    return Svd(q @ u, sigma, vt @ p.T)
+    keep = int(sigma.shape[0]) if rank is None else min(rank, int(sigma.shape[0]))
+    return Svd(q.times(u[:, :keep]), sigma[:keep], p.times(vt[:keep, :].T).T)
 
 
 def singular_values(low: LowRank) -> Float[Array, " k"]:
@@ -63,7 +66,7 @@ def singular_values(low: LowRank) -> Float[Array, " k"]:
     core = _core(low)[1]
     xp = array_namespace(core)
     if 0 in core.shape:
-        return xp.zeros(0, dtype=xp.float64, device=core.device)
+        return xp.zeros(0, dtype=xp.float64, device=device(core))
     return xp.linalg.svdvals(core)
 
 
@@ -152,10 +155,9 @@ def truncate(low: LowRank, rank: int) -> LowRank:
         The nearest matrix of that rank in every unitarily invariant norm, in float64, with the
         singular values split evenly between the factors. Costs as `svd`.
     """
-    left, sigma, right = svd(low)
-    rank = min(rank, int(sigma.shape[0]))
-    root = array_namespace(sigma).sqrt(sigma[:rank])
-    return LowRank(up=left[:, :rank] * root, down=root[:, None] * right[:rank, :])
+    left, sigma, right = svd(low, rank)
+    root = array_namespace(sigma).sqrt(sigma)
+    return LowRank(up=left * root, down=root[:, None] * right)
 
 
 def from_dense(matrix: Float[Array, "m n"], rank: int | None = None) -> LowRank:

@@ -6,6 +6,7 @@ Keys without a default must be given. Every number is that of the theorem's own 
 from collections.abc import Callable
 
 from loratheory.theorems import averaging_survival, gate_detection, two_read_region
+from loratheory.theorems._hops import Pattern
 
 Values = dict[str, float]
 
@@ -20,7 +21,7 @@ def _at_least(name: str, value: int, least: int) -> None:
         raise CalculatorError(message)
 
 
-def _pattern(case: str) -> two_read_region.Pattern:
+def _pattern(case: str) -> Pattern:
     for known in ("A", "B", "C", "D"):
         if case == known:
             return known

@@ -38,7 +38,6 @@ from functools import partial
 
 import numpy as np
 from scipy.special import betainc
-from scipy.stats import binom
 
 from loratheory.lowrank import array_namespace
 from loratheory.theorems._sample import Sample, gaussian_sample
@@ -124,6 +123,8 @@ def rival(case: Case, rng: np.random.Generator) -> Sample:
 
 def noise(case: Case) -> float:
     """How far a frequency strays from its probability, but for one time in a billion."""
+    from scipy.stats import binom  # slow to import
+
     ends = binom.ppf([DOUBT / 2, 1 - DOUBT / 2], case.trials, bound(case)) / case.trials
     return float(max(abs(ends - bound(case))))
 

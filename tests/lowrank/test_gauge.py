@@ -16,7 +16,7 @@ MUTANTS = [
     ("high >= -deep", "high < -deep"),
     ("left * root, root[:, None] * right", "left * root * root, right"),
     ("left * sign, right * sign[:, None]", "left * sign, right"),
-    ("[low * weight for low", "[low for low"),
+    ("low if w == 1 else low * w", "low"),
     ("2 * sum(low.width for low in updates) <= min", "0 <= min"),
     ("if len(weights) != len(updates)", "if False"),
 ]

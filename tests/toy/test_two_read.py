@@ -71,3 +71,13 @@ def test_a_chain_is_the_product_of_its_dense_matrices(seed):
 def test_joints_and_hops_must_match():
     with pytest.raises(ValueError, match="1 hops need 0 frames of values, not 1"):
         chain([branching(np.eye(2), np.eye(3))], [np.eye(2)])
+
+
+@pytest.mark.parametrize(("weight", "token"), [(1.0, 0), (0.0, 2)])
+def test_whole_edits_replace_old_answers(weight, token):
+    """With no edit the first old value leads to the token of its own entity."""
+    keys, values = (np.eye(3)[:, :1], np.eye(3)[:, :2]), (2 * np.eye(3)[:, :2],)
+    model = chain(
+        [branching(keys[0], values[0]), branching(keys[1], np.eye(3)[:, [0, 2, 1]])], values
+    )
+    assert model.output(keys[0][:, 0], (weight, weight)) == pytest.approx(np.eye(3)[token])

@@ -134,3 +134,9 @@ def test_limits():
     assert bound(Case(1000, 999)) == pytest.approx(1 + 1 / 999, rel=1e-15)
     assert bound(Case(1000, 2)) == pytest.approx(2 * np.pi**2 / 1000**2, rel=1e-5)
     assert bound(Case(2, 0)) == 0
+
+
+def test_a_key_compares_tokens_and_not_a_token_keys():
+    # the second key scores its own token .2 and the first one .5
+    scores = LowRank(np.array([[1.0, 0.5], [0.0, 0.2]]), np.eye(2))
+    assert measure(Case(2, 2), scores) == pytest.approx(-0.3, rel=1e-15)

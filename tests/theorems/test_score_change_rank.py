@@ -132,3 +132,17 @@ def test_nothing_moves_nothing_and_one_factor_moves_its_rank(seed):
     assert bound(still) == measure(still, attain(still)) == 0
     alone = replace(case, ranks=(case.ranks[0], 0))
     assert bound(alone) == measure(alone, attain(alone)) == case.ranks[0]
+
+
+@given(seeds)
+def test_construction_doubles_terms_of_the_form_where_one_factor_moves(seed):
+    case = drawn(seed)
+    first = case.ranks[0]
+    case = replace(case, ranks=(first, min(case.ranks[1], len(case.keys) - first)))
+    queries, keys = attain(case)
+    adapted = (case.queries + queries.dense()).T @ (case.keys + keys.dense())
+    sigma = np.linalg.svd(case.queries.T @ case.keys, compute_uv=False)
+    sigma[:first] *= 2
+    sigma[len(case.keys) - case.ranks[1] : len(case.keys)] *= 2
+    found = np.linalg.svd(adapted, compute_uv=False)
+    np.testing.assert_allclose(found, np.sort(sigma)[::-1], atol=1e-12 * sigma.max())

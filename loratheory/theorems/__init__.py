@@ -11,6 +11,7 @@ from loratheory.theorems import (
     averaging_survival,
     composition_order,
     covariance_floor,
+    dare_variance,
     depth_budget,
     edit_budget,
     factor_mean_residual,
@@ -24,12 +25,14 @@ from loratheory.theorems import (
     merge_collapse,
     merge_floor,
     merged_memory,
+    rank_subadditivity,
     relu_budget,
     response_energy,
     score_change_rank,
     single_read_no_go,
     softmax_bottleneck,
     superposition_floor,
+    ties_disjoint,
     two_read_region,
 )
 from loratheory.theorems._theorem import SAFETY as SAFETY
@@ -72,4 +75,7 @@ ALL: tuple[Theorem[Any, Any], ...] = (
     response_energy.THEOREM,
     hebbian_memory.THEOREM,
     merged_memory.THEOREM,
+    rank_subadditivity.THEOREM,
+    dare_variance.THEOREM,
+    ties_disjoint.THEOREM,
 )

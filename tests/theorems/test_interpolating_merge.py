@@ -22,7 +22,7 @@ from loratheory.theorems.interpolating_merge import (
 )
 
 MUTANTS = [
-    ("(answers @ inverse) * answers))) ** 0.5", "(answers @ inverse) * answers)))"),
+    ("(answers @ inverse) * answers)) ** 0.5", "(answers @ inverse) * answers))"),
     ("((answers @ inverse) * answers)", "(answers * answers)"),
     ("pinv(reads.T @ reads, rtol=1e-10)", "pinv(2 * reads.T @ reads, rtol=1e-10)"),
     ("[1.0] * len(updates), Options()", "[0.5] * len(updates), Options()"),

@@ -36,6 +36,7 @@ from loratheory.theorems import (
     response_energy,
     routing_reach,
     score_change_rank,
+    shelf_capacity,
     single_read_no_go,
     softmax_bottleneck,
     superposition_floor,
@@ -92,4 +93,5 @@ ALL: tuple[Theorem[Any, Any], ...] = (
     clean_up_bridge.THEOREM,
     invisible_placement.THEOREM,
     routing_reach.THEOREM,
+    shelf_capacity.THEOREM,
 )

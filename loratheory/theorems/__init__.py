@@ -31,6 +31,7 @@ from loratheory.theorems import (
     merge_collapse,
     merge_floor,
     merged_memory,
+    perturbed_region,
     rank_subadditivity,
     relu_budget,
     response_energy,
@@ -94,4 +95,5 @@ ALL: tuple[Theorem[Any, Any], ...] = (
     invisible_placement.THEOREM,
     routing_reach.THEOREM,
     shelf_capacity.THEOREM,
+    perturbed_region.THEOREM,
 )

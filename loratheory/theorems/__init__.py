@@ -15,6 +15,7 @@ from loratheory.theorems import (
     composition_order,
     covariance_floor,
     dare_variance,
+    data_free_floor,
     depth_budget,
     edit_budget,
     factor_asymmetry,
@@ -26,6 +27,7 @@ from loratheory.theorems import (
     interpolating_composition,
     interpolating_merge,
     interpolation_price,
+    intruder_threshold,
     invisible_placement,
     least_change_edit,
     merge_collapse,
@@ -96,4 +98,6 @@ ALL: tuple[Theorem[Any, Any], ...] = (
     routing_reach.THEOREM,
     shelf_capacity.THEOREM,
     perturbed_region.THEOREM,
+    data_free_floor.THEOREM,
+    intruder_threshold.THEOREM,
 )

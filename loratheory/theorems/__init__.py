@@ -45,6 +45,7 @@ from loratheory.theorems import (
     superposition_floor,
     ties_disjoint,
     two_read_region,
+    unselective_success,
 )
 from loratheory.theorems._theorem import SAFETY as SAFETY
 from loratheory.theorems._theorem import Assumption as Assumption
@@ -100,4 +101,5 @@ ALL: tuple[Theorem[Any, Any], ...] = (
     perturbed_region.THEOREM,
     data_free_floor.THEOREM,
     intruder_threshold.THEOREM,
+    unselective_success.THEOREM,
 )

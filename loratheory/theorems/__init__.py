@@ -34,6 +34,7 @@ from loratheory.theorems import (
     merge_floor,
     merged_memory,
     perturbed_region,
+    quantised_floor,
     rank_subadditivity,
     relu_budget,
     response_energy,
@@ -102,4 +103,5 @@ ALL: tuple[Theorem[Any, Any], ...] = (
     data_free_floor.THEOREM,
     intruder_threshold.THEOREM,
     unselective_success.THEOREM,
+    quantised_floor.THEOREM,
 )

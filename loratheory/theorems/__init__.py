@@ -13,6 +13,7 @@ from loratheory.theorems import (
     clean_up_bridge,
     composition_merge,
     composition_order,
+    counting_ceiling,
     covariance_floor,
     dare_variance,
     data_free_floor,
@@ -35,6 +36,7 @@ from loratheory.theorems import (
     merged_memory,
     perturbed_region,
     quantised_floor,
+    rank_stabilised_scale,
     rank_subadditivity,
     relu_budget,
     response_energy,
@@ -45,6 +47,7 @@ from loratheory.theorems import (
     softmax_bottleneck,
     superposition_floor,
     ties_disjoint,
+    two_learning_rates,
     two_read_region,
     unselective_success,
 )
@@ -104,4 +107,7 @@ ALL: tuple[Theorem[Any, Any], ...] = (
     intruder_threshold.THEOREM,
     unselective_success.THEOREM,
     quantised_floor.THEOREM,
+    counting_ceiling.THEOREM,
+    rank_stabilised_scale.THEOREM,
+    two_learning_rates.THEOREM,
 )

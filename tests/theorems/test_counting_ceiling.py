@@ -1,0 +1,156 @@
+"""counting_ceiling: by hand, Cover's exact count, walks, symmetries, limits, consequences."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import seeds
+
+from loratheory.lowrank import orthonormal
+from loratheory.theorems import AssumptionError
+from loratheory.theorems.argmax_rank import circle
+from loratheory.theorems.counting_ceiling import (
+    THEOREM,
+    Case,
+    Memories,
+    adversary,
+    answers,
+    bound,
+    largest_memory,
+    log_ceiling,
+    measure,
+)
+
+MUTANTS = [
+    ("outputs + inputs - rank)", "outputs + inputs)"),
+    ("1 + math.log(4 * pairs / free)", "math.log(4 * pairs / free)"),
+    ("math.log(4 * pairs / free)", "math.log(2 * pairs / free)"),
+    ("return min(every, free", "return max(every, free"),
+    ("tokens * (tokens - 1)\n", "tokens\n"),
+    (
+        "xp.count_nonzero(scores == top, axis=1) == 1",
+        "xp.count_nonzero(scores == top, axis=1) >= 1",
+    ),
+    ("return math.log(found) if found", "return float(found) if found"),
+    ("memories.up.shape[2] <= case.rank)", "True)"),
+    ("memories.keys.shape[0] == 1)", "True)"),
+    ("low, high = (middle, high) if fits", "low, high = (low, middle) if fits"),
+]
+TWO = np.array([[1.0, -1.0]])
+
+
+def test_one_parameter_by_hand():
+    # two tokens, one free number: at most 4 e N 2 maps of N facts, in truth two
+    assert log_ceiling(9, 2, 1, 1, 1) == pytest.approx(math.log(8 * math.e * 9), rel=1e-14)
+    assert log_ceiling(3, 2, 1, 1, 1) == pytest.approx(math.log(8), rel=1e-14)  # all there are
+    keys = np.array([[1.0, -2.0, 3.0]])
+    both = Memories(np.array([[[1.0]], [[-1.0]]]), np.ones((2, 1, 1)), keys[None])
+    case = Case(keys, TWO, rank=1)
+    assert answers(case, both) == {(0, 1, 0), (1, 0, 1)}
+    assert measure(case, both) == pytest.approx(math.log(2), rel=1e-15)
+
+
+def test_two_tokens_three_dimensions_rank_two_by_hand():
+    # p = 2 (3 + 3 - 2) = 8 variables, 100 * 2 * 1 = 200: (800 e / 8)^8 = (100 e)^8
+    expected = 8 * (math.log(100) + 1)
+    assert min(expected, 100 * math.log(2)) == pytest.approx(log_ceiling(100, 2, 3, 3, 2))
+
+
+@pytest.mark.parametrize("facts", [2, 5, 9])
+def test_a_full_circle_finds_exactly_the_dichotomies_that_cover_counted(facts):
+    """Two tokens and rank one in the plane: 2 N maps, below the ceiling and its reason to exist."""
+    rng = np.random.default_rng(facts)
+    keys, turn = rng.standard_normal((2, facts)), np.linspace(0, 2 * np.pi, 20001)[:-1]
+    down = np.stack([np.cos(turn), np.sin(turn)], axis=1)[:, None, :]
+    case = Case(keys, TWO, rank=1)
+    found = answers(case, Memories(np.ones((len(turn), 1, 1)), down, keys[None]))
+    assert len(found) == 2 * facts
+    assert math.log(2 * facts) <= bound(case)
+
+
+@given(seeds)
+@settings(max_examples=25)
+def test_walks_through_the_updates_stay_below(seed):
+    rng = np.random.default_rng(seed)
+    case = THEOREM.draw(rng, 8)
+    walked, random = adversary(case, rng), THEOREM.rival(case, rng)
+    assert THEOREM.check(case, walked).holds
+    assert THEOREM.check(case, random).holds
+    both = answers(case, walked) | answers(case, random)
+    assert math.log(max(len(both), 1)) <= bound(case) + 1e-12
+
+
+def test_a_walk_finds_many_maps():
+    rng = np.random.default_rng(3)
+    case = Case(rng.standard_normal((2, 30)), rng.standard_normal((2, 3)), rank=2)
+    assert measure(case, adversary(case, rng)) > math.log(40)
+
+
+@given(seeds)
+@settings(max_examples=25)
+def test_scale_rotation_and_gauge_do_not_matter(seed):
+    rng = np.random.default_rng(seed)
+    case = THEOREM.draw(rng, 5)
+    memories = THEOREM.rival(case, rng)
+    (n, facts), m = case.keys.shape, case.outputs.shape[0]
+    inner, outer, order = orthonormal(rng, n, n), orthonormal(rng, m, m), rng.permutation(facts)
+    gauge = 2 * np.eye(case.rank) + orthonormal(rng, case.rank, case.rank) / 2
+    keys = 3 * inner @ case.keys[:, order]
+    other = Case(keys, outer @ case.outputs, case.rank)
+    up, down = outer @ memories.up @ gauge, np.linalg.inv(gauge) @ memories.down @ inner.T
+    assert measure(other, Memories(up, down, keys[None])) == measure(case, memories)
+    assert bound(other) == bound(case)
+
+
+def test_ties_are_no_answers():
+    case = Case(np.ones((1, 3)), TWO, rank=1)
+    idle = Memories(np.zeros((2, 1, 1)), np.ones((2, 1, 1)), case.keys[None])
+    assert answers(case, idle) == set()
+    assert measure(case, idle) == -math.inf
+
+
+@given(st.integers(1, 400), st.integers(2, 9), st.integers(1, 6), st.integers(1, 6), st.data())
+def test_more_of_anything_allows_more_and_never_more_than_all(facts, tokens, m, n, data):
+    rank = data.draw(st.integers(1, min(m, n)))
+    here = log_ceiling(facts, tokens, m, n, rank)
+    assert here <= facts * math.log(tokens) * (1 + 1e-15)
+    for more in ((1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)):
+        f, t, a, b = more
+        assert log_ceiling(facts + f, tokens + t, m + a, n + b, rank) >= here * (1 - 1e-12)
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 1, 1), (2048, 128, 128, 32), (10, 8, 6, 3)])
+def test_the_largest_memory_fits_and_one_more_fact_does_not(shape):
+    facts = largest_memory(*shape)
+    every = math.log(shape[0])
+    assert log_ceiling(facts, *shape) == pytest.approx(facts * every, rel=1e-11)
+    assert log_ceiling(facts + 1, *shape) < (facts + 1) * every
+
+
+def test_memory_grows_with_the_parameters_not_with_tricks():
+    """At 2048 tokens and width 128 fewer than three facts a parameter, at any rank."""
+    for rank in (1, 8, 32, 128):
+        free = rank * (256 - rank)
+        assert 1 < largest_memory(2048, 128, 128, rank) / free < 3
+
+
+def test_outputs_chosen_after_the_facts_escape():
+    """A circle of outputs and free keys stores any map at rank two."""
+    wanted = np.random.default_rng(0).integers(0, 50, 900).tolist()
+    assert np.argmax(circle(wanted, 50).dense(), axis=0).tolist() == wanted
+    assert log_ceiling(900, 50, 2, 2, 2) < 900 * math.log(50) / 50
+
+
+@pytest.mark.parametrize("wrong", [(0, 2, 1, 1, 1), (1, 1, 1, 1, 1), (1, 2, 3, 2, 3)])
+def test_what_no_update_is_is_refused(wrong):
+    with pytest.raises(ValueError, match="give at least one fact"):
+        log_ceiling(*wrong)
+
+
+@pytest.mark.parametrize("control", THEOREM.controls, ids=lambda c: c.name)
+def test_every_broken_hypothesis_is_named(control):
+    with pytest.raises(AssumptionError, match=re.escape(control.breaks)):
+        THEOREM.check(*control.example())

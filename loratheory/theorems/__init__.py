@@ -11,6 +11,7 @@ from loratheory.theorems import (
     averaging_survival,
     batch_edit,
     clean_up_bridge,
+    coefficient_ladder,
     composition_merge,
     composition_order,
     counting_ceiling,
@@ -110,4 +111,5 @@ ALL: tuple[Theorem[Any, Any], ...] = (
     counting_ceiling.THEOREM,
     rank_stabilised_scale.THEOREM,
     two_learning_rates.THEOREM,
+    coefficient_ladder.THEOREM,
 )

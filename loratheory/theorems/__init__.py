@@ -14,6 +14,7 @@ from loratheory.theorems import (
     coefficient_ladder,
     composition_merge,
     composition_order,
+    context_composition,
     counting_ceiling,
     covariance_floor,
     dare_variance,
@@ -112,4 +113,5 @@ ALL: tuple[Theorem[Any, Any], ...] = (
     rank_stabilised_scale.THEOREM,
     two_learning_rates.THEOREM,
     coefficient_ladder.THEOREM,
+    context_composition.THEOREM,
 )

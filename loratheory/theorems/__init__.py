@@ -6,6 +6,7 @@ from loratheory.theorems import (
     argmax_margin,
     argmax_rank,
     arrow_blind_spot,
+    arrow_margin,
     attention_bottleneck,
     attention_budget,
     averaging_survival,
@@ -32,6 +33,7 @@ from loratheory.theorems import (
     interpolation_price,
     intruder_threshold,
     invisible_placement,
+    iso_flattening,
     least_change_edit,
     merge_collapse,
     merge_floor,
@@ -114,4 +116,6 @@ ALL: tuple[Theorem[Any, Any], ...] = (
     two_learning_rates.THEOREM,
     coefficient_ladder.THEOREM,
     context_composition.THEOREM,
+    arrow_margin.THEOREM,
+    iso_flattening.THEOREM,
 )

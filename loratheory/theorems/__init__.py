@@ -40,6 +40,7 @@ from loratheory.theorems import (
     merged_memory,
     perturbed_region,
     quantised_floor,
+    random_interference,
     rank_stabilised_scale,
     rank_subadditivity,
     relu_budget,
@@ -118,4 +119,5 @@ ALL: tuple[Theorem[Any, Any], ...] = (
     context_composition.THEOREM,
     arrow_margin.THEOREM,
     iso_flattening.THEOREM,
+    random_interference.THEOREM,
 )

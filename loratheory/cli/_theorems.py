@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from loratheory.cli._output import console, refused, save_json, show
+from loratheory.cli._output import console, figure_file, refused, save_json, show, whole
 
 Labels = Annotated[
     list[str] | None, typer.Argument(help="Labels, with or without `thm:`; all where none given.")
@@ -30,12 +30,31 @@ def chosen(labels: list[str] | None) -> list[Any]:
     return [known[name] for name in dict.fromkeys(names)]
 
 
-def theorems(labels: Labels = None, json: Json = None) -> None:
+def theorems(
+    labels: Labels = None,
+    json: Json = None,
+    graph: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw which rests on which.")
+    ] = None,
+    table: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the list as .md or .tex.")
+    ] = None,
+) -> None:
     """List the theorems, or show some in full: statement, hypotheses, proof, how verified.
 
     Example: `loratheory theorems two-read-region`
+
+    Example: `loratheory theorems --graph graph.png --table theorems.md`
     """
     found = chosen(labels)
+    if graph:
+        from loratheory.figures import theorem_graph
+
+        figure_file(graph, theorem_graph.draw(chosen(None)))
+    if table:
+        if table.suffix not in TABLES:
+            refused(f"{table}: a table is written as .md or .tex: choose one of these endings")
+        whole(table, TABLES[table.suffix](found))
     entries = [
         {
             "label": t.label,
@@ -58,6 +77,27 @@ def theorems(labels: Labels = None, json: Json = None) -> None:
         return
     for theorem in found:
         _in_full(theorem)
+
+
+def _markdown(found: list[Any]) -> str:
+    """One line a theorem, for a README."""
+    lines = ["| theorem | status | statement |", "|---|---|---|"]
+    rows = [
+        (t.label.removeprefix("thm:"), t.status, t.statement.replace("|", "\\|")) for t in found
+    ]
+    return "\n".join([*lines, *(f"| `{a}` | {b} | {c} |" for a, b, c in rows)]) + "\n"
+
+
+def _latex(found: list[Any]) -> str:
+    """A longtable with a reference to each label."""
+    from loratheory.theorems import latex
+
+    rows = [rf"\ref{{{t.label}}} & {t.status} & {latex(t.statement)} \\" for t in found]
+    head = r"\begin{longtable}{llp{.7\linewidth}}"
+    return "\n".join([head, *rows, r"\end{longtable}"]) + "\n"
+
+
+TABLES = {".md": _markdown, ".tex": _latex}
 
 
 def _in_full(theorem: Any) -> None:

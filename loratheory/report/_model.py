@@ -1,6 +1,7 @@
 """A merged adapter on the real model: PEFT's loading against our own arithmetic."""
 
 import importlib.util
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,13 @@ def base(cache: Path) -> tuple[Any, Any] | None:
 def on_the_model(merged: Path, cache: Path) -> Section:
     """Compare logits of the merge loaded by PEFT with logits after adding our updates by hand."""
     import torch
+    import transformers
     from peft import PeftModel
 
     from loratheory.adapters import read
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
 
     title = "The merge on the model"
     loaded = base(cache)
@@ -69,7 +74,9 @@ def on_the_model(merged: Path, cache: Path) -> Section:
     for name, low in adapter.items():
         weight = model.get_submodule(name).weight.data
         weight -= torch.asarray(low.up @ low.down, dtype=weight.dtype)
-    theirs = logits(PeftModel.from_pretrained(model, merged).eval())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # between PEFT and transformers
+        theirs = logits(PeftModel.from_pretrained(model, merged).eval())
     rows = []
     for prompt, before, mine, peft in zip(PROMPTS, plain, ours, theirs, strict=True):
         moved, gap = float((mine - before).abs().max()), float((mine - peft).abs().max())

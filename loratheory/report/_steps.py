@@ -156,7 +156,8 @@ def notebooks(names: tuple[Path, ...], build: Path) -> Section:
         notebook = jupytext.read(source)
         title = notebook.cells[0].source.splitlines()[0].lstrip("# ")
         try:
-            NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+            quiet = ["--log-level=ERROR"]
+            NotebookClient(notebook, timeout=300, extra_arguments=quiet).execute()
             confirmed.append(f"Notebook {source.stem}: every assertion holds.")
         except CellExecutionError as error:
             deviated.append(f"Notebook {source.stem}: {error.ename}: {error.evalue}")

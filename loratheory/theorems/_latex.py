@@ -1,0 +1,62 @@
+"""From the docstrings' markup to LaTeX, so that code and paper cannot drift apart."""
+
+import re
+
+LETTERS = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "&": r"\&",
+        "%": r"\%",
+        "#": r"\#",
+        "_": r"\_",
+        "$": r"\$",
+        "~": r"\textasciitilde{}",
+        "∏": r"$\prod$",
+        "Σ": r"$\sum$",
+        "√": r"$\surd$",
+        "−": "$-$",
+        "·": r"$\cdot$",
+        "≤": r"$\le$",
+        "≥": r"$\ge$",
+        "⁺": "$^+$",
+        "Δ": r"$\Delta$",
+        "½": r"$\tfrac12$",
+        "²": "$^2$",
+        "^": r"\textasciicircum{}",
+        "<": "$<$",
+        ">": "$>$",
+    }
+)
+
+
+def latex(text: str) -> str:
+    r"""Return running text with :math:`…` roles, ``code``, **bold** and math blocks as LaTeX.
+
+    Parameters
+    ----------
+    text : str
+        In the markup of a theorem's docstring.
+
+    Returns
+    -------
+    str
+        What a LaTeX document with `amsmath` can take in.
+    """
+    parts = re.split(
+        r"(:math:`[^`]*`|``[^`]*``|`[^`]*`|\.\. math::(?:\n?(?: {4}.*|\s*)(?:\n|$))+)", text
+    )
+    return "".join(_part(part) for part in parts)
+
+
+def _part(part: str) -> str:
+    if part.startswith(":math:`"):
+        return f"${part[7:-1]}$"
+    if part.startswith(".. math::"):
+        return "\\[\n" + part.removeprefix(".. math::").strip() + "\n\\]\n"
+    if part.startswith("`"):
+        return rf"\texttt{{{_plain(part.strip('`'))}}}"
+    return re.sub(r"\*\*([^*]+)\*\*", r"\\textbf{\1}", _plain(part))
+
+
+def _plain(text: str) -> str:
+    return text.translate(LETTERS)

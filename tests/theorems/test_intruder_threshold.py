@@ -31,7 +31,7 @@ MUTANTS = [
     ("min(1.0, 1 / abs(strength))", "min(1.0, 2 / abs(strength))"),
     ("[0][:, :, 0]", "[0][:, :, 1]"),
     ("sample.bases + case.merged * edit", "sample.bases + case.strength * edit"),
-    ("<= SIGMAS * steps[0] and", "<= 1e9 and"),
+    ("return abs(second - 1) <= SIGMAS * steps[0] and", "return True or"),
     ("d**0.5 <= SIGMAS", "d**0.5 <= 1e9"),
     ("not 0.7 < case.merged < 1.5", "True"),
 ]
@@ -121,6 +121,14 @@ def test_limits():
     assert overlap(1e9) == pytest.approx(1.0)
     assert top_singular_value(1) == 2.0
     assert 0 < tolerance(Case(6.0, 1.0, 64)) < tolerance(Case(1.5, 1.0, 64)) == 0.25
+
+
+def test_the_merged_strength_is_what_counts():
+    """Strength 4 at a coefficient of 0.15 is hidden, at 0.5 it is not."""
+    rng = np.random.default_rng(3)
+    for coefficient in (0.15, 0.5):
+        case = Case(4.0, coefficient, 64)
+        assert THEOREM.check(case, THEOREM.rival(case, rng)).holds
 
 
 def test_nothing_is_said_next_to_the_threshold():

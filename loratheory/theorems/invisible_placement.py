@@ -77,11 +77,9 @@ class Placed:
 
     def two_hop(self) -> Array:
         """The logits of the two-hop prompt: only the later layers are read after the bridge."""
-        prompt = self.case.prompt
-        bridged = self.chain.bridges[0] @ self.chain.read(
-            0, prompt.keys[0][:, 0], prompt.coefficients[0]
-        )
-        return self._second(bridged, self.case.early)
+        prompt, bridge = self.case.prompt, self.chain.bridges[0]
+        state = self.chain.read(0, prompt.keys[0][:, 0], prompt.coefficients[0])
+        return self._second(bridge @ state, self.case.early)
 
     def _second(self, keys: Array, start: int) -> Array:
         logits, strength = self.chain.memories[1] @ keys, self.case.prompt.coefficients[1]
@@ -134,9 +132,12 @@ def bound(case: Case) -> float:
     return min(_counts(case)) / sum(_counts(case))
 
 
+def _leads(logits: Array) -> bool:
+    return bool(logits[0] > array_namespace(logits).max(logits[1:]))
+
+
 def _composes(model: Placed) -> bool:
-    found = model.two_hop()
-    return bool(found[0] > array_namespace(found).max(found[1:]))
+    return _leads(model.two_hop())
 
 
 def measure(case: Case, test: Test) -> float:
@@ -147,15 +148,11 @@ def measure(case: Case, test: Test) -> float:
 
 def attain(case: Case) -> Test:
     """The verdict that suits more placements, without a look."""
-    return partial(_constant, composing(case) > 0.5)
-
-
-def _constant(verdict: bool, _: Placed) -> bool:
-    return verdict
+    verdict = composing(case) > 0.5
+    return lambda _: verdict
 
 
 def _above(weights: Array, border: float, model: Placed) -> bool:
-    """Whether a linear statistic of all single-hop logits is above a border."""
     logits = model.single(model.case.prompt.keys[1])
     xp = array_namespace(logits)
     given = xp.asarray(weights, device=logits.device)
@@ -191,18 +188,13 @@ def _sees_layers(model: Placed) -> bool:
 
 
 def _sees_margin(model: Placed) -> bool:
-    logits = model.single(model.case.prompt.keys[1][:, 0])
-    return bool(logits[0] > array_namespace(logits).max(logits[1:]))
-
-
-def _sees_answer(model: Placed) -> bool:
-    return _composes(model)
+    return _leads(model.single(model.case.prompt.keys[1][:, 0]))
 
 
 CONTROLS = (
     Control("leave part of an edit out", WHOLE, partial(_example, False, _sees_margin)),
     Control("look into the layers", BLIND, partial(_example, True, _sees_layers)),
-    Control("ask a two-hop question", BLIND, partial(_example, True, _sees_answer)),
+    Control("ask a two-hop question", BLIND, partial(_example, True, _composes)),
 )
 
 

@@ -12,6 +12,7 @@ from loratheory.theorems import (
     averaging_survival,
     batch_edit,
     clean_up_bridge,
+    coefficient_floor,
     coefficient_ladder,
     composition_merge,
     composition_order,
@@ -120,4 +121,5 @@ ALL: tuple[Theorem[Any, Any], ...] = (
     arrow_margin.THEOREM,
     iso_flattening.THEOREM,
     random_interference.THEOREM,
+    coefficient_floor.THEOREM,
 )

@@ -31,7 +31,7 @@ MUTANTS = [
     ("axis=(1, 2)) / n", "axis=(1, 2))"),
     ("gained <= -case.margins", "gained <= -2 * case.margins"),
     ("(adapters - 1) * rank / width", "adapters * rank / width"),
-    ("** 2 / (2 * spread))", "** 2 / spread)"),
+    ("** 2) / (2 * spread)))", "** 2) / spread))"),
     (
         "2 * (adapters - 1) * math.log(tokens / failure)",
         "2 * adapters * math.log(tokens / failure)",

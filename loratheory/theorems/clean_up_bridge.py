@@ -169,6 +169,15 @@ def _regauged(gauge: Array, chain: Chain) -> Chain:
     return replace(chain, bridges=(regauge(chain.bridges[0], gauge),))
 
 
+def _softened(chain: Chain) -> Chain:
+    (bridge,) = chain.bridges
+    return replace(chain, bridges=(LowRank(bridge.up, bridge.down / 2),))
+
+
+def _louder(chain: Chain) -> Chain:
+    return replace(chain, bridges=(2 * chain.bridges[0],))
+
+
 def _changed(part: str, factor: float, chain: Chain) -> Chain:
     one, two = getattr(chain, part)
     return replace(chain, **{part: (factor * one, two)})
@@ -182,7 +191,8 @@ CONTROLS = tuple(
         ("double the old facts", region.PARTS["memories"], partial(_changed, "memories", 2.0)),
         ("leave the first edit out", region.PARTS["edits"], partial(_changed, "edits", 0.0)),
         ("decide among mixtures of entities", ENTITIES, partial(_regauged, MIXING)),
-        ("decide half as sharply", ENTITIES, partial(_regauged, 2 * EQUAL)),
+        ("decide half as sharply", ENTITIES, _softened),
+        ("write keys twice as long", ENTITIES, _louder),
     )
 )
 

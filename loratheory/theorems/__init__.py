@@ -44,6 +44,7 @@ from loratheory.theorems import (
     random_interference,
     rank_stabilised_scale,
     rank_subadditivity,
+    rank_threshold,
     relu_budget,
     response_energy,
     routing_reach,
@@ -122,4 +123,5 @@ ALL: tuple[Theorem[Any, Any], ...] = (
     iso_flattening.THEOREM,
     random_interference.THEOREM,
     coefficient_floor.THEOREM,
+    rank_threshold.THEOREM,
 )

@@ -46,6 +46,7 @@ from loratheory.theorems import (
     rank_subadditivity,
     rank_threshold,
     relu_budget,
+    residual_region,
     response_energy,
     routing_reach,
     score_change_rank,
@@ -124,4 +125,5 @@ ALL: tuple[Theorem[Any, Any], ...] = (
     random_interference.THEOREM,
     coefficient_floor.THEOREM,
     rank_threshold.THEOREM,
+    residual_region.THEOREM,
 )

@@ -45,6 +45,7 @@ TWO = np.array([[1.0, -1.0]])
 def test_one_parameter_by_hand():
     # two tokens, one free number: at most 4 e N 2 maps of N facts, in truth two
     assert log_ceiling(9, 2, 1, 1, 1) == pytest.approx(math.log(8 * math.e * 9), rel=1e-14)
+    assert log_ceiling(50, 3, 1, 1, 1) == pytest.approx(math.log(4 * math.e * 300), rel=1e-14)
     assert log_ceiling(3, 2, 1, 1, 1) == pytest.approx(math.log(8), rel=1e-14)  # all there are
     keys = np.array([[1.0, -2.0, 3.0]])
     both = Memories(np.array([[[1.0]], [[-1.0]]]), np.ones((2, 1, 1)), keys[None])

@@ -160,3 +160,4 @@ def test_no_rank_is_refused():
 def test_every_broken_hypothesis_is_named(control):
     with pytest.raises(AssumptionError, match=re.escape(control.breaks)):
         THEOREM.check(*control.example())
+    assert not THEOREM.judge(*control.example()).holds

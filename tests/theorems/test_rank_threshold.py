@@ -24,7 +24,7 @@ MUTANTS = [
     ("return r * (r + 1) / 2", "return r * (r + 1)"),
     ("return r * (r + 1) / 2", "return float(r)"),
     ("math.isqrt(8 * inputs * outputs + 1)", "math.isqrt(8 * inputs * outputs)"),
-    ("low if -low > high else high", "high if -low > high else low"),
+    ("core = core - change /", "core = core + change /"),
     ("        if share > CUT:\n", "        if share > -1:\n"),
     ("Assumption(SAME, _same)", "Assumption(SAME, lambda *_: True)"),
     ("Assumption(EXTREME, _extreme)", "Assumption(EXTREME, lambda *_: True)"),

@@ -5,9 +5,9 @@ r"""Residual region: what a residual stream and a normalisation between reads do
 :math:`y_{j+1} = (W_{j+1} + c_{j+1}\Delta_{j+1})\,Q_j\,g\,x_j/\|x_j\|`. Let the values be
 orthonormal, in all reads together and to :math:`k`, and the bridges read the values of their own
 read only. Entities named in the stream compete: tokens get the logits :math:`y_K`, values of
-earlier reads :math:`\alpha\,\langle v, x_{K-1}\rangle`. With the
-weights :math:`w` of ``thm:two-read-region`` on entities and tokens, and :math:`\rho_j^2 = \|k\|^2 +
-\sum_{i \le j} \|y_i\|^2`,
+earlier reads :math:`\alpha\,\langle v, x_{K-1}\rangle`. With the weights :math:`w`
+of ``thm:two-read-region`` on entities and tokens, and :math:`\rho_j^2 = \|k\|^2 + \sum_{i \le j}
+\|y_i\|^2`,
 
 .. math::
     y_{j+1} = \frac{g^j}{\rho_1 \cdots \rho_j}\, w_{j+1}, \qquad
@@ -17,7 +17,7 @@ Hence *normalisation moves no threshold*: for :math:`\alpha = 0` the sign of the
 ``thm:two-read-region``, for all coefficients, gains and lengths. The direct path is what costs: two
 hops with :math:`c_1 > 0` also need :math:`g\,c_2 > \alpha\rho_1` and :math:`g\,c_1c_2 >
 \alpha\rho_1(1 - c_1)`. Whole edits need :math:`g/\alpha > \sqrt{\|k\|^2 + 1}`; equal ones at the
-golden border, :math:`c^2 + c = 1`, exactly twice the length, :math:`g/\alpha > 2`, for a unit key.
+golden border, :math:`c^2 + c = 1`, need exactly :math:`g/\alpha > 2` for a unit key.
 
 **Proof.** A bridge sees the last read's values alone, since it is 0 on all else in the stream; so
 read :math:`j + 1` is that of the chain without residual on :math:`y_j`, times :math:`g/\|x_j\|`.

@@ -59,6 +59,9 @@ from loratheory.theorems import (
     two_read_region,
     unselective_success,
 )
+from loratheory.theorems._calculators import CALCULATORS as CALCULATORS
+from loratheory.theorems._calculators import CalculatorError as CalculatorError
+from loratheory.theorems._latex import latex as latex
 from loratheory.theorems._theorem import SAFETY as SAFETY
 from loratheory.theorems._theorem import Assumption as Assumption
 from loratheory.theorems._theorem import AssumptionError as AssumptionError

@@ -82,12 +82,14 @@ def draw(rng: np.random.Generator, size: int) -> Case:
     """Unrelated, nearly equal or half-shared factors; equal, convex or signed weights."""
     k, (m, n) = int(rng.integers(1, 5)), rng.integers(1, size + 1, 2).tolist()
     base = gaussian(rng, m, n, int(rng.integers(1, min(m, n, 8) + 1)))
-    scale, spread = 10.0 ** int(rng.integers(-6, 7)), rng.choice([0.0, 1e-8, 1.0], 2)
+    scale = 10.0 ** int(rng.integers(-6, 7))
+    spread = rng.choice([0.0, 1e-8, 1.0], 2, p=[0.15, 0.15, 0.7])
     ups = scale * (base.up + spread[0] * rng.standard_normal((k, *base.up.shape)))
     downs = base.down + spread[1] * rng.standard_normal((k, *base.down.shape))
     signed = rng.standard_normal(k)
     choices = (np.full(k, 1 / k), rng.dirichlet(np.ones(k)), signed + (1 - signed.sum()) / k)
-    weights, most = tuple(choices[rng.integers(3)].tolist()), min(m, n, k * base.width)
+    weights = tuple(choices[rng.integers(3)].tolist())
+    most = min(m, n, (k - 1) * base.width + 1)  # one beyond what the residual can have
     return Case(tuple(map(LowRank, ups, downs)), weights, int(rng.integers(0, most + 1)))
 
 

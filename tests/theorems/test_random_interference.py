@@ -28,7 +28,10 @@ from loratheory.toy import Merge
 
 MUTANTS = [
     ("/ (2 * spread)))))", "/ (1 * spread)))))"),
-    ("axis=(1, 2)) / n", "axis=(1, 2))"),
+    (
+        "spread = xp.sum(case.rows**2, axis=(1, 2)) / n",
+        "spread = xp.sum(case.rows**2, axis=(1, 2))",
+    ),
     ("gained <= -case.margins", "gained <= -2 * case.margins"),
     ("(adapters - 1) * rank / width", "adapters * rank / width"),
     ("** 2) / (2 * spread)))", "** 2) / spread))"),
@@ -140,6 +143,14 @@ def test_alone_nothing_is_lost_and_without_margin_everything_may_be():
     assert failure(1, 64, 0.0, 1.0) == 1.0
     assert failure(9, 64, -1.0, 1.0) == 1.0
     assert largest_shelf(64, 0.0, 1.0, 1, 0.05) == 1
+
+
+def test_directions_with_a_mean_are_refused_though_their_second_moments_fit():
+    """A random axis, never its opposite."""
+    rng = np.random.default_rng(0)
+    case = Case(np.ones((1, 1, 4)), np.ones(1))
+    with pytest.raises(AssumptionError, match="uniformly at random"):
+        THEOREM.check(case, np.eye(4)[rng.integers(4, size=(600, 1))])
 
 
 @pytest.mark.parametrize("control", CONTROLS, ids=lambda c: c.name)

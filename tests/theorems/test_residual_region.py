@@ -59,6 +59,13 @@ def test_hand_example():
     assert measure(case, attain(case)) == pytest.approx(math.sqrt(2) - 0.5, rel=1e-12)
 
 
+def test_the_stream_may_name_the_old_bridge_entity_loudest():
+    """A weak first edit under a strong direct path: 3 (1 - 1/5) beats all else."""
+    case = hops_of((0.2, 0.9), 1.0, 3.0)
+    assert bound(case) == pytest.approx(0.18 / math.sqrt(1.68) - 2.4, rel=1e-12)
+    assert measure(case, attain(case)) == pytest.approx(bound(case), rel=1e-12)
+
+
 @given(st.floats(-0.5, 1.5), st.floats(-0.5, 1.5), st.floats(0.1, 9.0), st.floats(0.0, 3.0))
 def test_two_hops_follow_the_formula_on_paper(first, second, gain, direct):
     rho = math.sqrt(1 + first**2 + (1 - first) ** 2)

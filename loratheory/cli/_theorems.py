@@ -120,10 +120,15 @@ def _in_full(theorem: Any) -> None:
 
 def verify(
     labels: Labels = None,
-    cases: Annotated[int, typer.Option(min=1, help="Checked witnesses for each theorem.")] = 200,
+    cases: Annotated[
+        int | None, typer.Option(min=1, help="Checked witnesses a theorem; 200, or 10 at scale.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Determines every draw.")] = 0,
     backend: Annotated[str, typer.Option(help="Array library: numpy or torch.")] = "numpy",
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0 for one a core.")] = 0,
+    scale: Annotated[
+        bool, typer.Option("--scale", help="Width 4096, for the theorems stated on factors.")
+    ] = False,
     json: Json = None,
 ) -> None:
     """Check theorems on random cases, rivals and adversaries, and see their controls break.
@@ -140,14 +145,19 @@ def verify(
 
     from tqdm.auto import tqdm
 
-    from loratheory.theorems import verify_all
+    from loratheory.theorems import FACTORED, verify_all
 
-    found = [theorem.label for theorem in chosen(labels)]
+    found = [t.label for t in chosen(labels) if not scale or t.label in FACTORED]
+    if not found:
+        refused(f"--scale is for {', '.join(FACTORED)}: name one of these or none")
     if backend not in ("numpy", "torch"):
         refused(f"there is no backend {backend!r}: choose numpy or torch")
     if backend == "torch" and importlib.util.find_spec("torch") is None:
         refused("the torch backend needs PyTorch: pip install 'loratheory[torch]'")
-    runs = verify_all(found, cases=cases, seed=seed, backend=backend, workers=workers)
+    size, count = (4096, 10) if scale else (8, 200)
+    runs = verify_all(
+        found, cases=cases or count, seed=seed, size=size, backend=backend, workers=workers
+    )
     reports = list(tqdm(runs, total=len(found), unit="theorem", desc="verify", leave=False))
     save_json(json, reports)
     if str(json) != "-":
@@ -156,7 +166,8 @@ def verify(
             (r.label, r.status, r.cases, r.holds, r.tight, r.worst_slack, _controls(r), r.seconds)
             for r in reports
         ]
-        show(f"verified with seed {seed} on {backend}", columns, rows)
+        width = " at width 4096" if scale else ""
+        show(f"verified with seed {seed} on {backend}{width}", columns, rows)
     troubles = [report for report in reports if not report.ok]
     for report in troubles:
         typer.echo(f"loratheory: {report.label} fails: {report.trouble}", err=True)

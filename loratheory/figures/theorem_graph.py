@@ -63,7 +63,7 @@ def draw(theorems: Sequence[Theorem[Any, Any]]) -> Any:
 
 def _places(theorems: Sequence[Theorem[Any, Any]]) -> dict[str, tuple[float, float]]:
     """Column and row of each label: families below each other, the unconnected ones apart."""
-    depth = {}
+    depth: dict[str, int] = {}
     for theorem in theorems:
         depth[theorem.label] = 1 + max((depth[used] for used in theorem.uses), default=-1)
     used = {label for theorem in theorems for label in theorem.uses}

@@ -130,3 +130,15 @@ ALL: tuple[Theorem[Any, Any], ...] = (
     rank_threshold.THEOREM,
     residual_region.THEOREM,
 )
+
+FACTORED = (
+    "thm:merge-floor",
+    "thm:edit-budget",
+    "thm:factor-mean-residual",
+    "thm:interference-angle",
+    "thm:gate-detection",
+    "thm:interpolation-price",
+    "thm:covariance-floor",
+    "thm:quantised-floor",
+)
+"""Stated on factors: their cases may be as wide as a real layer, and no dense matrix is formed."""

@@ -29,6 +29,10 @@ LETTERS = str.maketrans(
 )
 
 
+ROLE, CODE = r":math:`[^`]*`", r"``[^`]*``|`[^`]*`"
+BLOCK = r"\.\. math::[^\n]*(?:\n {4}[^\n]*|\n *(?=\n))*"  # up to the next line that is not indented
+
+
 def latex(text: str) -> str:
     r"""Return running text with :math:`…` roles, ``code``, **bold** and math blocks as LaTeX.
 
@@ -42,9 +46,7 @@ def latex(text: str) -> str:
     str
         What a LaTeX document with `amsmath` can take in.
     """
-    parts = re.split(
-        r"(:math:`[^`]*`|``[^`]*``|`[^`]*`|\.\. math::(?:\n?(?: {4}.*|\s*)(?:\n|$))+)", text
-    )
+    parts = re.split(rf"({ROLE}|{CODE}|{BLOCK})", text)
     return "".join(_part(part) for part in parts)
 
 
@@ -52,11 +54,12 @@ def _part(part: str) -> str:
     if part.startswith(":math:`"):
         return f"${part[7:-1]}$"
     if part.startswith(".. math::"):
-        return "\\[\n" + part.removeprefix(".. math::").strip() + "\n\\]\n"
+        formula = re.sub(r"\n\s*\n", "\n", part.removeprefix(".. math::").strip())
+        return f"\\[\n{formula}\n\\]"
     if part.startswith("`"):
         return rf"\texttt{{{_plain(part.strip('`'))}}}"
     return re.sub(r"\*\*([^*]+)\*\*", r"\\textbf{\1}", _plain(part))
 
 
 def _plain(text: str) -> str:
-    return text.translate(LETTERS)
+    return text.replace("<=", "≤").replace(">=", "≥").translate(LETTERS)

@@ -157,14 +157,14 @@ def verify(
     )
 
 
-def _verify_one(label: str, cases: int, seed: int, backend: str) -> Report:
+def _verify_one(label: str, cases: int, seed: int, size: int, backend: str) -> Report:
     from loratheory.theorems import ALL
 
     theorem = next(theorem for theorem in ALL if theorem.label == label)
     convert = None
     if backend != "numpy":
         convert = importlib.import_module(backend).asarray
-    return verify(theorem, cases=cases, seed=seed, convert=convert)
+    return verify(theorem, cases=cases, seed=seed, size=size, convert=convert)
 
 
 def verify_all(
@@ -172,6 +172,7 @@ def verify_all(
     *,
     cases: int = 200,
     seed: int = 0,
+    size: int = 8,
     backend: str = "numpy",
     workers: int = 0,
 ) -> Iterator[Report]:
@@ -181,7 +182,7 @@ def verify_all(
     ----------
     labels : sequence of str
         Full labels, ``thm:…``.
-    cases, seed : int
+    cases, seed, size : int
         As for `verify`: the reports do not depend on `workers`.
     backend : str
         A module whose ``asarray`` makes the arrays: ``numpy`` or ``torch``.
@@ -194,7 +195,7 @@ def verify_all(
         In the order of `labels`.
     """
     workers = min(workers or os.cpu_count() or 1, len(labels))
-    one = functools.partial(_verify_one, cases=cases, seed=seed, backend=backend)
+    one = functools.partial(_verify_one, cases=cases, seed=seed, size=size, backend=backend)
     if workers <= 1:
         yield from map(one, labels)
         return

@@ -47,3 +47,17 @@ def chain(low: LowRank, count: int, rank: int) -> list[LowRank]:
             up, down = xp.concat([up, u], axis=1), xp.concat([down, row], axis=0)
         steps.append(LowRank(up, down))
     return steps
+
+
+def factor_route(weights: tuple[Array, ...], paid: LowRank, rank: int) -> tuple[LowRank, ...]:
+    """Updates of width `rank` at most that add `paid` to the product of invertible weights."""
+    xp, product = array_namespace(paid.up), weights[0]
+    for weight in weights[1:]:
+        product = weight @ product
+    steps = chain(LowRank(xp.linalg.solve(product, paid.up), paid.down), len(weights), rank)
+    before, updates = xp.eye(product.shape[0], dtype=xp.float64, device=product.device), []
+    for weight, step in zip(weights, steps, strict=True):
+        after = weight @ before
+        updates.append(LowRank(after @ step.up, xp.linalg.solve(before.T, step.down.T).T))
+        before = after
+    return tuple(updates)

@@ -38,6 +38,7 @@ from jaxtyping import Float
 
 from loratheory.lowrank import Array, LowRank, array_namespace, from_dense, gaussian, with_spectrum
 from loratheory.theorems import depth_budget
+from loratheory.theorems._steering import inverses
 from loratheory.theorems._theorem import Assumption, Control, Theorem
 
 RANK = "rank(update) <= R of queries and of keys"
@@ -183,7 +184,7 @@ THEOREM: Theorem[Case, Updates] = Theorem(
     bound=bound,
     measure=measure,
     scale=lambda case: depth_budget.THEOREM.scale(case.layers),
-    condition=lambda case: depth_budget.THEOREM.condition(case.layers),
+    condition=lambda case: inverses(case.layers.weights),
     attain=attain,
     rival=rival,
     adversary=adversary,

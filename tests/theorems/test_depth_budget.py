@@ -13,16 +13,19 @@ from strategies import seeds
 
 from loratheory.lowrank import LowRank, orthonormal
 from loratheory.theorems import AssumptionError
-from loratheory.theorems._simple_factors import chain
 from loratheory.theorems.depth_budget import THEOREM, Case, adversary, attain, bound, measure
 
 MUTANTS = [
     ("budget = case.rank * len(case.weights)", "budget = case.rank"),
     ("float(sigma[budget]) if", "float(sigma[budget]) ** 2 if"),
-    ("min(case.rank * layers, d)", "min(case.rank, d)"),
-    ("xp.linalg.solve(product, paid.up), paid.down)", "paid.up, paid.down)"),
-    ("LowRank(after @ step.up,", "LowRank(before @ step.up,"),
-    ("xp.linalg.solve(before.T, step.down.T).T", "step.down"),
+    (
+        "steered(case.weights, case.target, case.rank).updates",
+        "steered(case.weights, 2 * case.target, case.rank).updates",
+    ),
+    (
+        "steered(case.weights, case.target, case.rank).condition",
+        "float(np.prod(_conditions(case)))",
+    ),
     ("linalg.svdvals(error)[0]", "linalg.svdvals(error)[-1]"),
     ("zip(case.weights, updates, strict=True)", "zip(case.weights, updates[::-1], strict=True)"),
     ("all(low.width <= case.rank for low in updates)", "True"),
@@ -72,26 +75,19 @@ def test_the_product_moves_by_rank_at_most_the_sum_of_ranks(seed):
     assert (adapted - frozen).rank() <= rank * depth
 
 
-CORES = {
-    "nothing": np.zeros((3, 3)),
-    "nilpotent": np.eye(3, k=1),
-    "a quarter turn": np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]),
-    "a reflection": np.diag([-1.0, 1.0, 1.0]),
-    "an exchange": np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]]),
-}
-
-
-@pytest.mark.parametrize("core", CORES)
-@pytest.mark.parametrize("rank", [1, 2, 3])
-def test_identity_plus_low_rank_splits_whatever_its_core(core, rank):
-    """`1 + down @ up` is the core; where it is singular, so is the matrix."""
-    rng = np.random.default_rng(0)
-    up = rng.standard_normal((5, 3))
-    down = (CORES[core] - np.eye(3)) @ np.linalg.pinv(up)
-    steps = chain(LowRank(up, down), -(-3 // rank), rank)
-    product = reduce(lambda done, step: done + step.dense() @ done, steps, np.eye(5))
-    assert max(step.width for step in steps) <= rank
-    np.testing.assert_allclose(product, np.eye(5) + up @ down, atol=1e-12)
+@pytest.mark.parametrize("aim", ["dense", "network"])
+def test_a_deep_gaussian_network_is_steered_to_ten_digits_and_says_so(aim):
+    """Sixteen layers of width 64 at rank 4, where inverses leave nothing: see the layer sweep."""
+    rng = np.random.default_rng(11)
+    weights = tuple(rng.standard_normal((64, 64)) / 8 for _ in range(16))
+    depth = 1 if aim == "dense" else 16
+    target = np.linalg.multi_dot([np.eye(64), *rng.standard_normal((depth, 64, 64)) / 8])
+    case = Case(weights, target, rank=4)
+    verdict = THEOREM.check(case, attain(case))
+    assert bound(case) == 0.0
+    assert verdict.value < 1e-8 * np.linalg.norm(target, 2)
+    assert verdict.tight
+    assert verdict.condition < 1e11 < np.prod([np.linalg.cond(w) for w in weights]) / 1e15
 
 
 @given(seeds)

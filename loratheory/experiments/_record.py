@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-EXPERIMENTS = ("merge_floor", "two_read_region", "window")
+EXPERIMENTS = ("expressive_power", "merge_floor", "two_read_region", "window")
+MEASURED = ("construction_digits", "training_gap")  # recorded by name; digits vary by processor
 DECIMALS = 9  # what lies beyond may differ between processors
 
 Row = dict[str, float]

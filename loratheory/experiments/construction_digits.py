@@ -1,0 +1,90 @@
+"""How many digits of an exact construction survive in float64, by width and depth.
+
+The published construction (Zeng and Lee, ICLR 2024, arXiv:2310.17513) lets layer after layer pay
+for the next singular pairs of what is missing and divides by the products before and after it.
+`depth_budget.attain` reaches the same product by a sweep that keeps it invertible. Both get the
+same Gaussian network and Gaussian target, with rank enough for an exact result; the factors are
+rounded to float64 and the product is evaluated in float64.
+"""
+
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+
+from loratheory.experiments._record import Row
+from loratheory.theorems import depth_budget
+
+
+@dataclass(frozen=True)
+class Config:
+    """Gaussian layers of unit gain.
+
+    Attributes
+    ----------
+    shapes : tuple of pairs
+        Width and depth.
+    draws : int
+        Networks for each.
+    """
+
+    shapes: tuple[tuple[int, int], ...] = ((16, 2), (16, 4), (16, 8), (64, 4), (64, 8), (64, 16))
+    draws: int = 5
+
+
+def run(config: Config, *, rng: np.random.Generator) -> list[Row]:
+    """Return one row a shape and kind of target, medians over the draws.
+
+    Parameters
+    ----------
+    config : Config
+        What to draw.
+    rng : Generator
+        Where it comes from.
+
+    Returns
+    -------
+    list of dict
+        `width`, `depth`, `rank`; `network`, whether the target is another such network or one
+        dense matrix; `published` and `sweep`, log10 of the relative spectral error; `worst`, the
+        largest of the sweep's; `condition`, log10 of the sweep's condition number. Their digits
+        depend on the processor.
+    """
+    rows: list[Row] = []
+    for width, depth in config.shapes:
+        for network in (0, 1):
+            found = [_errors(rng, width, depth, network) for _ in range(config.draws)]
+            published, sweep, condition = np.median(found, axis=0).tolist()
+            worst = max(error for _, error, _ in found)
+            sizes = map(float, (width, depth, -(-width // depth), network))
+            shape = dict(zip(("width", "depth", "rank", "network"), sizes, strict=True))
+            errors = {"published": published, "sweep": sweep, "worst": worst}
+            rows.append({**shape, **errors, "condition": condition})
+    return rows
+
+
+def published(case: depth_budget.Case) -> list[np.ndarray]:
+    """The adapted layers of the published construction."""
+    missing, before = case.target - case.product, np.eye(len(case.target))
+    right, layers = np.linalg.svd(missing)[2], []
+    for index, weight in enumerate(case.weights):
+        axes = right[index * case.rank : (index + 1) * case.rank]
+        after = reduce(lambda done, w: w @ done, case.weights[index + 1 :], np.eye(len(right)))
+        effect = np.linalg.solve(after, missing @ axes.T)
+        layers.append(weight + effect @ np.linalg.solve(before.T, axes.T).T)
+        before = layers[-1] @ before
+    return layers
+
+
+def _errors(
+    rng: np.random.Generator, width: int, depth: int, network: int
+) -> tuple[float, float, float]:
+    weights = rng.standard_normal((depth, width, width)) / width**0.5
+    others = rng.standard_normal((depth if network else 1, width, width)) / width**0.5
+    target = reduce(lambda done, w: w @ done, others)
+    case = depth_budget.Case(tuple(weights), target, -(-width // depth))
+    old = reduce(lambda done, w: w @ done, published(case)) - target
+    new = depth_budget.measure(case, depth_budget.attain(case))
+    errors = np.asarray([np.linalg.norm(old, 2), new]) / np.linalg.norm(target, 2)
+    old_digits, new_digits = np.log10(errors).tolist()
+    return old_digits, new_digits, float(np.log10(depth_budget.THEOREM.condition(case)))

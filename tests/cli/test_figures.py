@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from loratheory.cli import app
+from loratheory.figures import FIGURES
 
 MUTANTS = [
     ('f"{each}.pdf"', 'f"{each}.png"'),
@@ -41,7 +42,7 @@ def test_all_figures_go_to_one_folder_twice_the_same():
         assert run("all", "-o", folder).exit_code == 0
     first, second = ({p.name: p.read_bytes() for p in Path(f).iterdir()} for f in ("a", "b/c"))
     assert first == second
-    assert set(first) == {"merge_floor.pdf", "two_read_region.pdf", "window.pdf"}
+    assert set(first) == {f"{name}.pdf" for name in FIGURES}
 
 
 def test_hyphens_and_another_table_are_fine():
@@ -55,7 +56,7 @@ def test_hyphens_and_another_table_are_fine():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nope"], "there is no figure 'nope': choose merge_floor, two_read_region, window or all"),
+        (["nope"], f"there is no figure 'nope': choose {', '.join(FIGURES)} or all"),
         (["window", "--table", "nope.csv"], "there is no table nope.csv"),
         (["window", "--table", "paper/results/merge_floor/table.csv"], "no column coefficient"),
         (["window", "-o", "window.jpg"], "window.jpg: a figure is written as .pdf, .png, .svg"),

@@ -53,7 +53,7 @@ def run(config: Config, *, rng: np.random.Generator) -> list[Row]:
     rows: list[Row] = []
     for width, depth in config.shapes:
         for network in (0, 1):
-            found = [_errors(rng, width, depth, network) for _ in range(config.draws)]
+            found = [_errors(drawn(rng, width, depth, network)) for _ in range(config.draws)]
             published, sweep, condition = np.median(found, axis=0).tolist()
             worst = max(error for _, error, _ in found)
             sizes = map(float, (width, depth, -(-width // depth), network))
@@ -76,15 +76,17 @@ def published(case: depth_budget.Case) -> list[np.ndarray]:
     return layers
 
 
-def _errors(
-    rng: np.random.Generator, width: int, depth: int, network: int
-) -> tuple[float, float, float]:
+def drawn(rng: np.random.Generator, width: int, depth: int, network: int) -> depth_budget.Case:
+    """A frozen network, with a target of `depth` layers or of one, at the least exact rank."""
     weights = rng.standard_normal((depth, width, width)) / width**0.5
     others = rng.standard_normal((depth if network else 1, width, width)) / width**0.5
     target = reduce(lambda done, w: w @ done, others)
-    case = depth_budget.Case(tuple(weights), target, -(-width // depth))
-    old = reduce(lambda done, w: w @ done, published(case)) - target
+    return depth_budget.Case(tuple(weights), target, -(-width // depth))
+
+
+def _errors(case: depth_budget.Case) -> tuple[float, float, float]:
+    old = reduce(lambda done, w: w @ done, published(case)) - case.target
     new = depth_budget.measure(case, depth_budget.attain(case))
-    errors = np.asarray([np.linalg.norm(old, 2), new]) / np.linalg.norm(target, 2)
+    errors = np.asarray([np.linalg.norm(old, 2), new]) / np.linalg.norm(case.target, 2)
     old_digits, new_digits = np.log10(errors).tolist()
     return old_digits, new_digits, float(np.log10(depth_budget.THEOREM.condition(case)))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from loratheory.experiments.construction_digits import Config, published, run
+from loratheory.experiments.construction_digits import Config, drawn, published, run
 from loratheory.theorems import depth_budget
 
 MUTANTS = [
@@ -11,6 +11,7 @@ MUTANTS = [
     ("np.linalg.solve(before.T, axes.T).T", "axes"),
     ("index * case.rank : (index + 1)", "index : (index + 1)"),
     ("-(-width // depth), network))", "width, network))"),
+    ("target, -(-width // depth))", "target, width)"),
     ("depth if network else 1", "depth"),
     ("errors = np.asarray([np.linalg.norm(old, 2), new])", "errors = np.asarray([new, new])"),
 ]
@@ -48,9 +49,10 @@ def test_depth_costs_the_published_formula_its_digits_and_not_the_sweep():
     assert all(row["worst"] < row["condition"] - 14 for row in rows)
 
 
-def test_a_network_as_target_is_another_network_of_that_depth():
-    """Its singular values fall as those of the frozen product do: the sweep has less to do."""
-    config = Config(shapes=((12, 6),), draws=3)
-    dense, network = run(config, rng=np.random.default_rng(2))
-    assert network["condition"] < dense["condition"]
-    assert dense["condition"] == pytest.approx(3, abs=1.5)
+def test_a_network_as_target_has_lost_directions_and_one_layer_has_not():
+    for seed in range(3):
+        dense, network = (drawn(np.random.default_rng(seed), 16, 10, kind) for kind in (0, 1))
+        assert np.linalg.cond(dense.target) < 1e4 < 1e7 < np.linalg.cond(network.target)
+        assert len(dense.weights) == len(network.weights) == 10
+        assert dense.rank == network.rank == 2
+        assert np.std(dense.weights) * 4 == pytest.approx(1, abs=0.05)

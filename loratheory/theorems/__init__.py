@@ -139,6 +139,6 @@ FACTORED = (
     "thm:gate-detection",
     "thm:interpolation-price",
     "thm:covariance-floor",
-    "thm:quantised-floor",
+    "thm:superposition-floor",
 )
 """Stated on factors: their cases may be as wide as a real layer, and no dense matrix is formed."""

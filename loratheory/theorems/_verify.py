@@ -17,6 +17,7 @@ from loratheory.lowrank import Array, LowRank
 from loratheory.theorems._theorem import AssumptionError, Control, Theorem, Verdict
 
 ADVERSARY_EVERY = 20  # optimisers are costly: one case in this many meets one
+DENSE = 64  # and works on dense matrices: none beyond this size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +133,7 @@ def verify(
         if theorem.rival and not refuted:
             found = moved(theorem.rival(drawn, rng), convert)
             tries.append(("rival", theorem.check(case, found)))
-        if theorem.adversary and not refuted and draws % ADVERSARY_EVERY == 0:
+        if theorem.adversary and not refuted and size <= DENSE and draws % ADVERSARY_EVERY == 0:
             found = moved(theorem.adversary(drawn, rng), convert)
             tries.append(("adversary", theorem.check(case, found)))
         for kind, verdict in tries:

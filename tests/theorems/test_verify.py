@@ -1,5 +1,6 @@
 """`verify` sees what is wrong with a theorem, and gives the same report whatever runs beside it."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from toys import toy
 
 from loratheory.lowrank import LowRank
-from loratheory.theorems import ALL, Control, moved, verify, verify_all
+from loratheory.theorems import ALL, FACTORED, Control, moved, verify, verify_all
 from loratheory.theorems._verify import refuted_by
 
 MUTANTS = [
@@ -106,3 +107,15 @@ def test_arrays_move_wherever_they_are():
     assert isinstance(nested[1].up, torch.Tensor)
     assert nested[2:] == (3, "x")
     assert moved(low, None) is low
+
+
+@pytest.mark.parametrize("label", FACTORED)
+def test_theorems_on_factors_never_form_a_wide_matrix(label):
+    """A dense 4096 by 4096 matrix would take 128 MiB."""
+    (theorem,) = [theorem for theorem in ALL if theorem.label == label]
+    tracemalloc.start()
+    report = verify(theorem, cases=2, size=4096)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert report.ok, report.trouble
+    assert peak < 120 * 2**20

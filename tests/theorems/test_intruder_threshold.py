@@ -68,12 +68,12 @@ def test_values_and_overlaps_at_width_256(t):
 
 @given(st.floats(1.05, 20.0))
 def test_the_laws_solve_the_secular_equation(t):
-    """With g(z) = E z / (z² - s²) over the quarter circle: outlier t g = 1, overlap -g / (t² g g')."""
+    """With g(z) = E z / (z² - s²) over the quarter circle: t g = 1, overlap -1 / (t² g')."""
     z = top_singular_value(t)
     g = (z - (z**2 - 4) ** 0.5) / 2
     slope = (1 - z / (z**2 - 4) ** 0.5) / 2
     assert t * g == pytest.approx(1.0, rel=1e-9)
-    assert -g / (t**2 * g * slope) == pytest.approx(overlap(t), rel=1e-6)
+    assert -1 / (t**2 * slope) == pytest.approx(overlap(t), rel=1e-6)
 
 
 def test_the_spread_falls_like_the_root_of_the_width():

@@ -1,0 +1,33 @@
+"""The README says what the code says."""
+
+import re
+from pathlib import Path
+
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from loratheory.cli import app
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_table_of_theorems_is_the_registry(tmp_path):
+    table = tmp_path / "table.md"
+    assert CliRunner().invoke(app, ["theorems", "--table", str(table)]).exit_code == 0
+    shown = README.split("<!-- theorems -->\n")[1].split("<!-- /theorems -->")[0]
+    assert shown == table.read_text(encoding="utf-8"), (
+        "renew it with: loratheory theorems --table FILE.md"
+    )
+
+
+def test_every_command_it_names_exists():
+    known = set(get_command(app).commands)
+    named = set(re.findall(r"(?:\$ |`)loratheory (\w+)", README))
+    assert named
+    assert named <= known
+
+
+def test_every_make_target_it_names_exists():
+    makefile = (Path(__file__).parent.parent / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^(\w+):.*##", makefile, flags=re.M))
+    assert set(re.findall(r"make (\w+)", README.split("## Two commands")[1])) <= targets | {"help"}

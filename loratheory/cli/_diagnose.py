@@ -36,10 +36,10 @@ def diagnose(
 
     from loratheory.diagnosis import diagnose as verdict
 
-    def progress(modules: Any, count: int) -> Any:
+    def _progress(modules: Any, count: int) -> Any:
         return tqdm(modules, total=count, unit="module", desc="diagnose", leave=False)
 
-    diagnosis = verdict(*folders, any_base=any_base, progress=progress)
+    diagnosis = verdict(*folders, any_base=any_base, progress=_progress)
     save_json(json, diagnosis)
     if figure:
         from loratheory.figures import overlap

@@ -75,9 +75,9 @@ def audited(
         The same modules; nothing is computed until they are looked up.
     """
 
-    def make(name: str) -> LowRank:
+    def _make(name: str) -> LowRank:
         low = merged[name]
         note(audit(name, low, shelf.updates(name), weights))
         return low
 
-    return replace(merged, modules=Lazy(tuple(merged), make))
+    return replace(merged, modules=Lazy(tuple(merged), _make))

@@ -61,22 +61,22 @@ def on_the_model(merged: Path, cache: Path) -> Section:
     model, tokenizer = loaded
     encoded = [tokenizer(prompt, return_tensors="pt").input_ids for prompt in PROMPTS]
 
-    def logits(net: Any) -> list[Any]:
+    def _logits(net: Any) -> list[Any]:
         with torch.no_grad():
             return [net(ids).logits[0, -1].double() for ids in encoded]
 
-    plain = logits(model)
+    plain = _logits(model)
     adapter = read(merged)
     for name, low in adapter.items():
         weight = model.get_submodule(name).weight.data
         weight += torch.asarray(low.up @ low.down, dtype=weight.dtype)
-    ours = logits(model)
+    ours = _logits(model)
     for name, low in adapter.items():
         weight = model.get_submodule(name).weight.data
         weight -= torch.asarray(low.up @ low.down, dtype=weight.dtype)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # between PEFT and transformers
-        theirs = logits(PeftModel.from_pretrained(model, merged).eval())
+        theirs = _logits(PeftModel.from_pretrained(model, merged).eval())
     rows = []
     for prompt, before, mine, peft in zip(PROMPTS, plain, ours, theirs, strict=True):
         moved, gap = float((mine - before).abs().max()), float((mine - peft).abs().max())

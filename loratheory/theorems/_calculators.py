@@ -5,7 +5,18 @@ Keys without a default must be given. Every number is that of the theorem's own 
 
 from collections.abc import Callable
 
-from loratheory.theorems import averaging_survival, gate_detection, two_read_region
+from loratheory.theorems import (
+    averaging_survival,
+    clean_up_bridge,
+    coefficient_ladder,
+    counting_ceiling,
+    gate_detection,
+    merged_memory,
+    perturbed_region,
+    response_energy,
+    superposition_floor,
+    two_read_region,
+)
 from loratheory.theorems._hops import Pattern
 
 Values = dict[str, float]
@@ -86,10 +97,67 @@ def gates(
     }
 
 
+def perturbed(hops: int = 2, interference: int | float = 0.0, case: str = "A") -> Values:
+    """The coefficient from which a chain is safe from others that add so much at each read."""
+    _at_least("hops", hops, 1)
+    return {"threshold": perturbed_region.threshold(hops, interference, _pattern(case))}
+
+
+def cleaned(sharpness: int | float) -> Values:
+    """The coefficient from which two hops compose over a bridge that snaps to entities."""
+    return {"threshold": clean_up_bridge.threshold(sharpness)}
+
+
+def coefficients(hops: int = 2) -> Values:
+    """What the coefficients of a chain must multiply and add up to."""
+    _at_least("hops", hops, 1)
+    never, enough = coefficient_ladder.sum_needed(hops)
+    return {
+        "product needed": coefficient_ladder.product_needed(hops),
+        "sum that never suffices": never,
+        "sum beyond which some split does": enough,
+    }
+
+
+def superposed(facts: int, rank: int) -> Values:
+    """The least mean squared cross-talk, and the least energy, of facts held in a lower rank."""
+    _at_least("rank", rank, 1)
+    _at_least("facts", facts, 1)
+    return {
+        "least mean squared cross-talk": superposition_floor.least_crosstalk(facts, rank),
+        "least energy": response_energy.least_energy(facts, rank),
+    }
+
+
+def stored(facts: int, adapters: int, width: int, rank: int) -> Values:
+    """Noise of a sum of adapters with random frozen factors, beside that of a router."""
+    given = {"facts": facts, "adapters": adapters, "width": width, "rank": rank}
+    for name, value in given.items():
+        _at_least(name, value, 1)
+    return {
+        "noise of the sum": merged_memory.merged_crosstalk(facts, adapters, width, rank),
+        "noise when routed": merged_memory.routed_crosstalk(facts, adapters, width, rank),
+    }
+
+
+def counted(tokens: int, outputs: int, inputs: int, rank: int) -> Values:
+    """The most facts that any adapter of this shape can store, whatever trains it."""
+    given = {"tokens": tokens, "outputs": outputs, "inputs": inputs, "rank": rank}
+    for name, value in given.items():
+        _at_least(name, value, 1)
+    return {"largest memory": float(counting_ceiling.largest_memory(tokens, outputs, inputs, rank))}
+
+
 CALCULATORS: dict[str, Callable[..., Values]] = {
     "thm:two-read-region": two_read,
     "thm:averaging-survival": survival,
     "thm:edit-budget": edits,
     "thm:gate-detection": gates,
+    "thm:perturbed-region": perturbed,
+    "thm:clean-up-bridge": cleaned,
+    "thm:coefficient-ladder": coefficients,
+    "thm:superposition-floor": superposed,
+    "thm:merged-memory": stored,
+    "thm:counting-ceiling": counted,
 }
 """By label; only theorems that a few plain numbers settle."""

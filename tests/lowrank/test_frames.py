@@ -38,7 +38,9 @@ def test_other_libraries_agree(convert):
     here, there = frame(matrix), frame(convert(matrix))
     product = np.asarray(there.times(there.triangle))
     np.testing.assert_allclose(product, here.times(here.triangle), atol=1e-13)
-    np.testing.assert_allclose(np.abs(np.asarray(there.triangle)), np.abs(here.triangle), atol=1e-13)
+    np.testing.assert_allclose(
+        np.abs(np.asarray(there.triangle)), np.abs(here.triangle), atol=1e-13
+    )
 
 
 def test_the_input_is_left_as_it_was():

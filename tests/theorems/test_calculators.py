@@ -58,12 +58,44 @@ def test_gates_by_another_road():
 
 
 @pytest.mark.parametrize(
+    ("label", "given", "expected"),
+    [
+        ("perturbed-region", {"hops": 2, "interference": 0.0}, [(math.sqrt(5) - 1) / 2]),
+        ("perturbed-region", {"interference": 0.1}, [(-0.9 + math.sqrt(6.01)) / 2]),
+        ("coefficient-ladder", {"hops": 2}, [1 / 3, 2 / math.sqrt(3), 7 / 6]),
+        ("superposition-floor", {"facts": 24, "rank": 6}, [18 / (6 * 23), 24**2 / 6]),
+        ("superposition-floor", {"facts": 3, "rank": 8}, [0, 3]),
+    ],
+)
+def test_others_by_hand(label, given, expected):
+    assert list(CALCULATORS[f"thm:{label}"](**given).values()) == pytest.approx(expected)
+
+
+def test_capacity_by_hand():
+    noise = CALCULATORS["thm:merged-memory"](facts=128, adapters=4, width=128, rank=32)
+    one = CALCULATORS["thm:merged-memory"](facts=128, adapters=1, width=128, rank=32)
+    assert noise["noise of the sum"] == pytest.approx(one["noise of the sum"])
+    assert noise["noise when routed"] < noise["noise of the sum"]
+    most = CALCULATORS["thm:counting-ceiling"](tokens=2048, outputs=128, inputs=128, rank=32)
+    assert most["largest memory"] == 17413
+    sharp = [CALCULATORS["thm:clean-up-bridge"](sharpness=s)["threshold"] for s in (3.0, 9.0, 99.0)]
+    assert sharp == sorted(sharp, reverse=True)
+    assert sharp[-1] == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize(
     ("label", "given", "says"),
     [
         ("thm:two-read-region", {"hops": 0}, "hops is 0: give at least 1"),
         ("thm:two-read-region", {"case": "Q"}, "no case 'Q'"),
         ("thm:averaging-survival", {"adapters": 0}, "at least 1"),
         ("thm:edit-budget", {"facts": 0, "rank": 1}, "facts is 0"),
+        ("thm:superposition-floor", {"facts": 1, "rank": 0}, "rank is 0"),
+        (
+            "thm:counting-ceiling",
+            dict.fromkeys(("tokens", "outputs", "inputs"), 2) | {"rank": 0},
+            "rank is 0",
+        ),
         ("thm:gate-detection", {"facts": 9, "width": 8}, "from 1 to 8 facts"),
         ("thm:gate-detection", {"facts": 1, "width": 8, "threshold": 1.5}, "in \\(0, 1\\)"),
     ],

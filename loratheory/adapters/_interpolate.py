@@ -44,7 +44,7 @@ def interpolate(updates: Sequence[LowRank], weights: Sequence[float], options: O
 
     References
     ----------
-    `paper/main.tex`, label ``thm:interpolating-merge``. The rule itself is old: RegMean (Jin et
+    Label ``thm:interpolating-merge``. The rule itself is old: RegMean (Jin et
     al., ICLR 2023, arXiv 2212.09849) with any data inside the row spaces, and WUDI-Merging (arXiv
     2503.08099) at its fixed point, are this matrix when the row spaces are independent.
     """

@@ -67,8 +67,8 @@ def merge(
     """
     chosen = _method(method, space)
     given = {"weights": weights, "rank": rank, "density": density, "ridge": ridge, "rng": rng}
-    _check_options(chosen, space, {name for name, value in given.items() if value is not None})
     _check_values(rank, coefficient, density, ridge)
+    _check_options(chosen, space, {name for name, value in given.items() if value is not None})
     shelf = aligned(adapters, any_base)
     factors = _weights(weights, len(shelf.adapters))
     seed = 0 if rng is None else int(rng.integers(2**63))

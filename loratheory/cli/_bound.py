@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from loratheory.cli._inspect import Figure, Json
-from loratheory.cli._output import figure_file, refused, save_json, show
+from loratheory.cli._output import figure_file, reachable, refused, save_json, show
 from loratheory.cli._theorems import chosen
 
 Pairs = Annotated[
@@ -33,12 +33,16 @@ def bound(
     """
     from loratheory.theorems import CALCULATORS
 
+    reachable(json, figure)
     (theorem,) = chosen([label])
     if theorem.label not in CALCULATORS:
         able = ", ".join(name.removeprefix("thm:") for name in CALCULATORS)
         refused(f"{theorem.label} has no calculator; these have: {able}")
     wanted = inspect.signature(CALCULATORS[theorem.label]).parameters
-    given = dict(_pair(text, wanted, theorem.label) for text in known or [])
+    pairs = [_pair(text, wanted, theorem.label) for text in known or []]
+    given = dict(pairs)
+    if len(given) < len(pairs):
+        refused(f"a key is given twice in {' '.join(known or [])}: give each once")
     key, grid = _grid(curve, wanted, theorem.label) if curve else ("", [None])
     missing = [n for n, p in wanted.items() if p.default is p.empty and n not in {*given, key}]
     if missing:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from loratheory.cli._inspect import Figure, Folders, Json
-from loratheory.cli._output import console, figure_file, save_json, show
+from loratheory.cli._output import console, figure_file, reachable, save_json, show
 
 HEADINGS = {
     "measured": "Measured on these weights",
@@ -35,6 +35,8 @@ def diagnose(
     from tqdm.auto import tqdm
 
     from loratheory.diagnosis import diagnose as verdict
+
+    reachable(json, figure)
 
     def _progress(modules: Any, count: int) -> Any:
         return tqdm(modules, total=count, unit="module", desc="diagnose", leave=False)

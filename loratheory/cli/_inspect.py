@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from loratheory.cli._output import console, figure_file, save_json, show
+from loratheory.cli._output import console, figure_file, reachable, save_json, show
 
 Folders = Annotated[
     list[Path], typer.Argument(metavar="FOLDER", help="Adapter folders as PEFT saves them.")
@@ -41,6 +41,7 @@ def inspect(
     from loratheory.adapters import read
     from loratheory.diagnosis import spectra
 
+    reachable(json, figure)
     results = []
     for folder in folders:
         adapter = read(folder)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from loratheory.cli._inspect import Folders, Json
-from loratheory.cli._output import console, refused, save_json, show
+from loratheory.cli._output import console, reachable, refused, save_json, show
 
 
 def merge(
@@ -16,7 +16,7 @@ def merge(
     weights: Annotated[
         str | None, typer.Option(help="Comma-separated, one a folder: `--weights=.7,-.3`.")
     ] = None,
-    rank: Annotated[int | None, typer.Option(min=0, help="Rank to keep.")] = None,
+    rank: Annotated[int | None, typer.Option(min=1, help="Rank to keep.")] = None,
     coefficient: Annotated[float, typer.Option(help="Scales the merge.")] = 1.0,
     space: Annotated[str, typer.Option(help="For entrywise rules: full, knots or core.")] = "full",
     density: Annotated[float | None, typer.Option(help="Share of entries kept, in (0, 1].")] = None,
@@ -35,9 +35,9 @@ def merge(
 
     Example: `loratheory merge adapter_1 adapter_2 --method svd --weights=.7,.3 --rank 16 -o merged`
 
-    JSON: an object `method, output, folders, weights, notes, totals, modules`; each module, and
-    the totals over them, has `energy, to_sum, sum_floor, to_adapters, adapters_floor`: squared
-    Frobenius distances, the floors at the rank that the merge spends.
+    JSON: an object `method, output, folders, weights, dtype, rounding, notes, totals, modules`;
+    each module, and the totals over them, has `energy, to_sum, sum_floor, to_adapters,
+    adapters_floor`: squared Frobenius distances, the floors at the rank that the merge spends.
     """
     from dataclasses import asdict
 
@@ -47,6 +47,9 @@ def merge(
     from loratheory import adapters as lib
     from loratheory.diagnosis import ModuleAudit, audited
 
+    reachable(json, output)
+    if output.exists() and not force:
+        refused(f"{output} exists: choose another folder, or add --force to replace an adapter")
     shelf = [lib.read(folder) for folder in folders]
     together = lib.aligned(shelf, any_base=any_base)
     chosen = _numbers(weights) if weights is not None else None
@@ -70,7 +73,8 @@ def merge(
             bar.update()
 
         compared = _reference(method, chosen, len(shelf), coefficient)
-        lib.write(audited(merged, together, compared, note), output, dtype=dtype, force=force)
+        watched = audited(merged, together, compared, note)
+        written = lib.write(watched, output, dtype=dtype, force=force)
     totals = {
         key: sum(getattr(audit, key) for audit in audits)
         for key in ("energy", "to_sum", "sum_floor", "to_adapters", "adapters_floor")
@@ -80,6 +84,8 @@ def merge(
         "output": str(output),
         "folders": [str(folder) for folder in folders],
         "weights": compared,
+        "dtype": written.dtype,
+        "rounding": written.rounding,
         "notes": [*together.report, *together.info.notes],
         "totals": totals,
         "modules": [asdict(audit) for audit in audits],
@@ -102,10 +108,16 @@ def _reference(method: str, weights: list[float] | None, count: int, factor: flo
     return [factor * weight for weight in base]
 
 
+def _shown(distance: float, energy: float) -> float:
+    """A squared distance, 0 where only rounding is left of it."""
+    return distance if distance > 1e-20 * energy else 0.0
+
+
 def _report(result: dict[str, Any], width: int) -> None:
     totals, out = result["totals"], console()
+    count = len(result["folders"])
     out.print(
-        f"[bold]{result['method']}[/bold] of {len(result['folders'])} adapters, "
+        f"[bold]{result['method']}[/bold] of {count} adapter{'s' * (count > 1)}, "
         f"{len(result['modules'])} modules → {result['output']}"
     )
     for note in result["notes"]:
@@ -114,8 +126,8 @@ def _report(result: dict[str, Any], width: int) -> None:
     rows = [
         (
             f"to the weighted sum ({weights})",
-            totals["to_sum"],
-            totals["sum_floor"],
+            _shown(totals["to_sum"], totals["energy"]),
+            _shown(totals["sum_floor"], totals["energy"]),
             totals["to_sum"] / totals["energy"] if totals["energy"] else 0.0,
         ),
         (
@@ -132,9 +144,15 @@ def _report(result: dict[str, Any], width: int) -> None:
         "share of the sum's energy",
     )
     show("", columns, rows)
+    if result["rounding"]:
+        out.print(
+            f"Written as {result['dtype']}: that moved each factor by up to "
+            f"{result['rounding']:.1e} of its norm, not counted above.",
+            markup=False,
+        )
     out.print(
         "Both are distances between weights (Eckart–Young; thm:merge-floor), not between\n"
-        "answers: the mean is nearest to the adapters and still loses the two-hop answer\n"
+        "answers: the mean is nearest to the adapters and can still lose the two-hop answer\n"
         "(thm:two-read-region).",
         markup=False,
     )

@@ -54,8 +54,16 @@ def methods(json: Json = None) -> None:
 def _cell(method: dict[str, Any], column: str) -> str:
     if column != "takes":
         return str(method[column])
-    needs = set(method["required"])
-    return ", ".join(f"{o} (needed)" if o in needs else o for o in method["options"]) or "nothing"
+    needs, entrywise = set(method["required"]), "space" in method["options"]
+    words = []
+    for option in method["options"]:
+        word = "seed" if option == "rng" else option
+        if option == "rank" and entrywise:
+            word += " (needed in full)"
+        elif option in needs and option != "rng":
+            word += " (needed)"
+        words.append(word)
+    return ", ".join([*words, "coefficient"])
 
 
 def _mark(holds: bool | None) -> str:

@@ -20,10 +20,11 @@ def refused(message: str) -> NoReturn:
 
 
 def console() -> Any:
-    """Standard output; as wide as the terminal, 140 columns where there is none."""
+    """Standard output; as wide as the terminal or COLUMNS say, 140 where nothing does."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 140
+    return Console(width=width, highlight=False)
 
 
 def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -36,7 +37,9 @@ def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> N
     lines = [[_cell(value) for value in row] for row in rows]
     for number, name in enumerate(columns):
         numeric = all(not line[number] or _numeric(line[number]) for line in lines)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        whole_word = numeric or number == 0
+        justify: Any = "right" if numeric else "left"
+        table.add_column(name, justify=justify, overflow="fold", no_wrap=whole_word)
     for line in lines:
         table.add_row(*map(escape, line))
     console().print(table)
@@ -70,6 +73,13 @@ def whole(path: Path, content: str | bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def reachable(*targets: Path | None) -> None:
+    """Refuse files that could not be written later, before any work is done."""
+    for target in targets:
+        if target is not None and str(target) != "-" and not target.parent.is_dir():
+            refused(f"{target}: there is no folder {target.parent}: make it, or write elsewhere")
 
 
 def plain(value: Any) -> Any:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from loratheory.cli._output import console, figure_file, refused, save_json, show, whole
+from loratheory.cli._output import console, figure_file, reachable, refused, save_json, show, whole
 
 Labels = Annotated[
     list[str] | None, typer.Argument(help="Labels, with or without `thm:`; all where none given.")
@@ -25,8 +25,9 @@ def chosen(labels: list[str] | None) -> list[Any]:
     names = [label.removeprefix("thm:") for label in labels or known]
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or list(known)
-            refused(f"there is no theorem {name!r}; did you mean {', '.join(near)}?")
+            near = difflib.get_close_matches(name, known, n=3)
+            hint = f"did you mean {', '.join(near)}?" if near else "`loratheory theorems` lists all"
+            refused(f"there is no theorem {name!r}; {hint}")
     return [known[name] for name in dict.fromkeys(names)]
 
 
@@ -147,6 +148,7 @@ def verify(
 
     from loratheory.theorems import FACTORED, verify_all
 
+    reachable(json)
     found = [t.label for t in chosen(labels) if not scale or t.label in FACTORED]
     if not found:
         refused(f"--scale is for {', '.join(FACTORED)}: name one of these or none")

@@ -11,6 +11,7 @@ from loratheory.theorems import averaging_survival, gate_detection, two_read_reg
 Kind = Literal["measured", "needed", "unknown"]
 
 GATE_THRESHOLD, GATE_FAILURE = 0.5, 0.05
+ROUNDING = 1e-12
 LOUD = 0.5
 """Cross-talk worth naming: half of what the disturbed adapter says itself."""
 
@@ -60,7 +61,7 @@ def _all(names: Sequence[str]) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"
+    return f"{100 * share if share > ROUNDING else 0:.3g} %"
 
 
 def _overlap(names: Sequence[str], modules: Sequence[ModuleDiagnosis]) -> list[Finding]:
@@ -73,23 +74,27 @@ def _overlap(names: Sequence[str], modules: Sequence[ModuleDiagnosis]) -> list[F
     reader, other = (names[place] for place in worst.pair)
     loud = sum(m.crosstalk > LOUD for m in both)
     text = (
-        f"{other} answers to the inputs that {reader} reads with at most "
-        f"{_percent(worst.crosstalk)} of {reader}'s own largest answer in the worst module, "
-        f"{worst.module} (bound {_percent(worst.ceiling)}); the median over the {len(both)} "
-        f"shared modules is {_percent(median(m.crosstalk for m in both))}, and {loud} exceed "
-        f"{_percent(LOUD)}."
+        f"To some input that {reader} reads, {other} answers with {_percent(worst.crosstalk)} of "
+        f"{reader}'s own largest answer in the worst module, {worst.module} (bound "
+        f"{_percent(worst.ceiling)}). Over the {len(both)} shared modules, in the worse "
+        f"direction each, the median is {_percent(median(m.crosstalk for m in both))}, and "
+        f"{loud} exceed {_percent(LOUD)}."
     )
     return [Finding("measured", text, label)]
 
 
 def _floor(names: Sequence[str], modules: Sequence[ModuleDiagnosis]) -> list[Finding]:
-    own = max(max(m.ranks) for m in modules)
-    free = median(m.floors[-1][1] for m in modules)
-    at = median(next(f for r, f in m.floors if r >= min(own, m.floors[-1][0])) for m in modules)
+    rank = 2 ** (max(max(m.ranks) for m in modules) - 1).bit_length()
+    energy = sum(m.energy for m in modules) or 1.0
+    free = sum(m.energy * m.floors[-1][1] for m in modules) / energy
+    cut = sum(
+        m.energy * next((f for r, f in m.floors if r >= rank), m.floors[-1][1]) for m in modules
+    )
     text = (
-        f"No one adapter comes nearer to {_all(names)} than {_percent(free)} of their mean "
-        f"energy (median over modules), whatever its rank; at about rank {own} the floor is "
-        f"{_percent(at)}. This is a distance between weights, not between answers."
+        f"The mean squared distance of any one adapter to {_all(names)} is at least "
+        f"{_percent(free)} of their mean energy, whatever its rank, and at least "
+        f"{_percent(cut / energy)} with rank {rank} in every module. This is a distance between "
+        "weights, not between answers."
     )
     return [Finding("measured", text, "thm:merge-floor")]
 
@@ -117,13 +122,13 @@ def _gauge(_: Sequence[str], modules: Sequence[ModuleDiagnosis]) -> list[Finding
 
 
 def _arrow(names: Sequence[str], modules: Sequence[ModuleDiagnosis]) -> list[Finding]:
-    blind = [median(b) for b in zip(*(m.arrow_blind for m in modules), strict=True)]
+    blind = [median(_touched(modules, place)) for place in range(len(names))]
     gaps = [g for m in modules for g, rank in zip(m.arrow_gap, m.ranks, strict=True) if rank > 1]
     worst = max(range(len(blind)), key=blind.__getitem__)
     text = (
-        f"Arrow knows one direction of each adapter: {_percent(blind[worst])} of the energy of "
-        f"{names[worst]} (median over modules) lies outside it, and an edited key orthogonal to "
-        "the direction scores exactly 0."
+        f"Arrow knows one direction of each adapter in a module: {_percent(blind[worst])} of the "
+        f"energy of {names[worst]} (median over the modules it changes) lies outside it, and an "
+        "edited key orthogonal to the direction scores exactly 0."
     )
     found = [Finding("measured", text, "thm:arrow-blind-spot")]
     flat = sum(gap < 0.05 for gap in gaps)
@@ -136,14 +141,19 @@ def _arrow(names: Sequence[str], modules: Sequence[ModuleDiagnosis]) -> list[Fin
     return found
 
 
+def _touched(modules: Sequence[ModuleDiagnosis], place: int) -> list[float]:
+    """The blind shares of one adapter where it changes anything."""
+    return [m.arrow_blind[place] for m in modules if m.ranks[place]] or [0.0]
+
+
 def _averaging(names: Sequence[str], _: Sequence[ModuleDiagnosis]) -> list[Finding]:
     count = len(names)
     mean, factors = (
         averaging_survival.margin_needed(count, 1.0, rule) for rule in ("mean", "factor_mean")
     )
     text = (
-        f"Under the mean of {count} an edit of an old fact survives, undisturbed, only if its "
-        f"margin exceeds {mean:g} times the deficit it had before ({factors:g} times where "
+        f"Under the mean of {count}, undisturbed, an edit beats a competitor iff its margin over "
+        f"it exceeds {mean:g} times the deficit it had to it before ({factors:g} times where "
         "factors are averaged, before cross terms); under the sum any positive margin will do."
     )
     return [Finding("needed", text, "thm:averaging-survival")]
@@ -153,11 +163,11 @@ def _composing(names: Sequence[str], _: Sequence[ModuleDiagnosis]) -> list[Findi
     count = len(names)
     need = {p: two_read_region.strength_needed(2, count, p) for p in ("A", "B", "C", "D")}
     text = (
-        f"For two edits to compose under the mean of {count} each must have more than "
-        f"{need['A']:.4g} times the strength that just replaces a fact if the old bridge was not "
-        f"edited (case A), {need['B']:.4g} if it was (B), {need['C']:.4g} if there was no first "
-        "old fact (C), any at all if there were no old facts (D). The deficits and margins are "
-        "read from the model's logits, not from these weights; which case holds, from the "
+        f"Two edits of equal strength compose under the mean of {count}, undisturbed, iff it "
+        f"exceeds {need['A']:.4g} if the old bridge was not edited (case A), {need['B']:.4g} if "
+        f"it was (B), {need['C']:.4g} if there was no first old fact (C), and always if there "
+        "were no old facts (D); strength 1 replaces an old value exactly. Margins and deficits "
+        "are read from the model's logits, not from these weights; which case holds, from the "
         "training data."
     )
     return [Finding("needed", text, "thm:two-read-region")]
@@ -188,7 +198,7 @@ def _unknown(_: Sequence[str], __: Sequence[ModuleDiagnosis]) -> list[Finding]:
             "unknown",
             "Whether a two-hop answer can be reached at all: if both facts are read in one "
             "place and the base does not hold the bridge, no merge made from weights alone "
-            "beats chance.",
+            "beats chance, on average over the unknown bridge.",
             "thm:single-read-no-go",
         ),
         Finding(

@@ -34,6 +34,8 @@ class ModuleDiagnosis:
     crosstalk, ceiling : float
         The most that `other` answers to a unit key of `reader`, and its bound
         (``thm:interference-angle``), both in units of the reader's own largest answer.
+    energy : float
+        Mean squared norm of the adapters here.
     floors : tuple of (int, float)
         Rank, and the least mean squared distance to the adapters that a merge of this rank can
         have, in units of their mean energy (``thm:merge-floor``).
@@ -58,6 +60,7 @@ class ModuleDiagnosis:
     row_cosine: float
     crosstalk: float
     ceiling: float
+    energy: float
     floors: tuple[tuple[int, float], ...]
     gauge_gap: float | None
     arrow_gap: tuple[float, ...]
@@ -98,6 +101,7 @@ def examined_module(name: str, updates: list[LowRank]) -> ModuleDiagnosis:
         row_cosine=float(table.row_cosine[i, j]) if pairs else 0.0,
         crosstalk=float(table.crosstalk[i, j]) / own[i] if pairs else 0.0,
         ceiling=float(table.bound[i, j]) / own[i] if pairs else 0.0,
+        energy=sum(frobenius(low) ** 2 for low in updates) / len(updates),
         floors=_floors(updates),
         gauge_gap=_gauge_gap([low for low in updates if low.width]),
         arrow_gap=tuple(_gap(sigma) for sigma in spectra),

@@ -157,7 +157,7 @@ def notebooks(names: tuple[Path, ...], build: Path) -> Section:
         title = notebook.cells[0].source.splitlines()[0].lstrip("# ")
         try:
             quiet = ["--log-level=ERROR"]
-            NotebookClient(notebook, timeout=300, extra_arguments=quiet).execute()
+            NotebookClient(notebook, timeout=60, extra_arguments=quiet).execute()
             confirmed.append(f"Notebook {source.stem}: every assertion holds.")
         except CellExecutionError as error:
             deviated.append(f"Notebook {source.stem}: {error.ename}: {error.evalue}")

@@ -34,7 +34,7 @@ def _at_least(name: str, value: int, least: int) -> None:
 
 def _pattern(case: str) -> Pattern:
     for known in ("A", "B", "C", "D"):
-        if case == known:
+        if case.upper() == known:
             return known
     message = (
         f"there is no case {case!r}: A (old bridge not edited), B (edited too), C (no first old "
@@ -48,18 +48,24 @@ def two_read(hops: int = 2, case: str = "A", adapters: int = 2) -> Values:
     pattern = _pattern(case)
     _at_least("hops", hops, 1)
     _at_least("adapters", adapters, 1)
-    low, high = two_read_region.window(hops, adapters, pattern)
-    return {
+    needed = two_read_region.strength_needed(hops, adapters, pattern)
+    values = {
         "threshold": two_read_region.threshold(hops, pattern),
-        "strength needed under the mean": two_read_region.strength_needed(hops, adapters, pattern),
-        "margin for each fact alone": low,
-        "margin for the chain": high,
+        "strength needed under the mean": needed,
     }
+    if pattern in "AB":  # elsewhere some fact has no old value and no deficit
+        low, high = two_read_region.window(hops, adapters, pattern)
+        values["margin for each fact alone (in deficits)"] = low
+        values["margin for the chain (in deficits)"] = high
+    return values
 
 
 def survival(adapters: int = 2, deficit: int | float = 1.0) -> Values:
     """The margin that one edit needs alone to survive a merge of so many."""
     _at_least("adapters", adapters, 1)
+    if not deficit >= 0:
+        message = f"deficit is {deficit}: an edit of an old fact has one of 0 or more"
+        raise CalculatorError(message)
     return {
         "margin under the sum": averaging_survival.margin_needed(adapters, deficit, "sum"),
         "margin under the mean": averaging_survival.margin_needed(adapters, deficit, "mean"),
@@ -85,6 +91,10 @@ def gates(
     """How often a foreign adapter's gate opens, and the largest shelf that gates tell apart."""
     if not 1 <= facts <= width:
         message = f"{facts} facts in width {width}: give from 1 to {width} facts"
+        raise CalculatorError(message)
+    _at_least("hops", hops, 1)
+    if not 0 < failure < 1:
+        message = f"failure is {failure}: give a probability in (0, 1)"
         raise CalculatorError(message)
     if not 0 < threshold < 1:
         message = f"threshold is {threshold}: own keys answer with 1, so give one in (0, 1)"

@@ -86,7 +86,7 @@ def threshold(hops: int, pattern: Pattern = "A") -> float:
 
 
 def strength_needed(hops: int, adapters: int, pattern: Pattern = "A", rule: Rule = "mean") -> float:
-    """The strength (1 just replaces the old fact) that edits must exceed to compose merged."""
+    """The equal strength, 1 an exact replacement, that edits must exceed to compose merged."""
     return threshold(hops, pattern) / coefficient(adapters, rule)
 
 

@@ -33,7 +33,7 @@ problem; 1 still bounds it. *Reuse:* a memory of rank 2 holds any number of answ
 
 References
 ----------
-`paper/main.tex`, label ``thm:argmax-margin``; Radon (1921); Rankin (1955), on angles.
+Label ``thm:argmax-margin``; Radon (1921); Rankin (1955), on angles.
 """
 
 from dataclasses import dataclass

@@ -25,7 +25,7 @@ opposite answers are all that a rank-one memory can give.
 
 References
 ----------
-`paper/main.tex`, label ``thm:argmax-rank``. Unreachable tokens: Cover (1967); Demeter et al.,
+Label ``thm:argmax-rank``. Unreachable tokens: Cover (1967); Demeter et al.,
 arXiv:2005.02433 (2020); Grivas et al., arXiv:2203.06462 (2022). Sign rank: Weller et al.,
 arXiv:2508.21038 (2025).
 """

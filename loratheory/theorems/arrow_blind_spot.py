@@ -25,7 +25,7 @@ without noise, worse with it. One-fact adapters (:math:`N = 1`) have no blind sp
 
 References
 ----------
-`paper/main.tex`, label ``thm:arrow-blind-spot``; Arrow (arXiv 2405.11157); SpectR (2504.03454).
+Label ``thm:arrow-blind-spot``; Arrow (arXiv 2405.11157); SpectR (2504.03454).
 """
 
 from dataclasses import dataclass

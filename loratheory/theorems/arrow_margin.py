@@ -26,7 +26,7 @@ score no more. :math:`\cos\varphi > \cos(\theta - \varphi)` iff :math:`\varphi <
 
 References
 ----------
-`paper/main.tex`, label ``thm:arrow-margin``; Arrow (arXiv 2405.11157).
+Label ``thm:arrow-margin``; Arrow (arXiv 2405.11157).
 """
 
 from dataclasses import dataclass

@@ -28,7 +28,7 @@ adapters of :math:`W_Q, W_K` cannot widen a head.
 
 References
 ----------
-`paper/main.tex`, label ``thm:attention-bottleneck``; Bhojanapalli et al., arXiv:2002.07028 (2020).
+Label ``thm:attention-bottleneck``; Bhojanapalli et al., arXiv:2002.07028 (2020).
 """
 
 import math

@@ -28,7 +28,7 @@ the floor of rank :math:`kR`, and meets it only if its parts were chosen for eac
 
 References
 ----------
-`paper/main.tex`, label ``thm:attention-budget``; Zeng and Lee, arXiv:2310.17513 (2024).
+Label ``thm:attention-budget``; Zeng and Lee, arXiv:2310.17513 (2024).
 """
 
 from dataclasses import dataclass

@@ -25,7 +25,7 @@ weights with sum at most 1 cannot both meet. :math:`\square`
 
 References
 ----------
-`paper/main.tex`, label ``thm:averaging-survival``.
+Label ``thm:averaging-survival``.
 """
 
 from dataclasses import dataclass, replace
@@ -147,7 +147,8 @@ THEOREM: Theorem[Case, Merge] = Theorem(
     label="thm:averaging-survival",
     statement=(
         "An edit merged with weight c keeps the margin c·(margin after) − (1 − c)·(deficit before) "
-        "plus interference; the mean of K adapters keeps it iff margin > (K − 1)·deficit."
+        "plus interference, against each competitor; undisturbed, the mean of K adapters keeps it "
+        "iff margin > (K − 1)·deficit for each."
     ),
     sense="equal",
     status="proved",

@@ -21,7 +21,7 @@ for :math:`S^{1/2}`, singular values being the same. :math:`\square`
 
 References
 ----------
-`paper/main.tex`, label ``thm:batch-edit``; Meng et al. (2023), arXiv:2210.07229; Eckart and Young
+Label ``thm:batch-edit``; Meng et al. (2023), arXiv:2210.07229; Eckart and Young
 (1936).
 """
 

@@ -36,7 +36,7 @@ Where the entities that old answers lead to were edited too, their answers enter
 
 References
 ----------
-`paper/main.tex`, label ``thm:clean-up-bridge``; softmax memories: arXiv 2008.02217.
+Label ``thm:clean-up-bridge``; softmax memories: arXiv 2008.02217.
 """
 
 import math

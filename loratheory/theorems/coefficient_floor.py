@@ -29,7 +29,7 @@ row spaces (``thm:interpolating-merge``). Negative coefficients are allowed.
 
 References
 ----------
-`paper/main.tex`, label ``thm:coefficient-floor``; task arithmetic: arXiv 2212.04089.
+Label ``thm:coefficient-floor``; task arithmetic: arXiv 2212.04089.
 """
 
 from dataclasses import dataclass

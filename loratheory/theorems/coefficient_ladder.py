@@ -29,7 +29,7 @@ c_1c_2 - 1 + c_1` and :math:`g = c_1 (2c_2 - 1)`; along the budget :math:`f` ris
 
 References
 ----------
-`paper/main.tex`, label ``thm:coefficient-ladder``.
+Label ``thm:coefficient-ladder``.
 """
 
 import math

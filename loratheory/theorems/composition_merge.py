@@ -34,7 +34,7 @@ without it nothing does (``thm:single-read-no-go``).
 
 References
 ----------
-`paper/main.tex`, label ``thm:composition-merge``.
+Label ``thm:composition-merge``.
 """
 
 from dataclasses import dataclass, replace

@@ -26,7 +26,7 @@ new answer may lead without moving if the others fall; a target of logit 0 does 
 
 References
 ----------
-`paper/main.tex`, label ``thm:composition-order``; weight disentanglement: arXiv 2305.12827.
+Label ``thm:composition-order``; weight disentanglement: arXiv 2305.12827.
 """
 
 import math

@@ -28,7 +28,7 @@ bound its error from below by :math:`R / (3 n \log n)`, :math:`R = n \log n - H 
 
 References
 ----------
-`paper/main.tex`, label ``thm:context-composition``; one layer: arXiv 2402.08164; induction heads:
+Label ``thm:context-composition``; one layer: arXiv 2402.08164; induction heads:
 arXiv 2408.14332; more layers: arXiv 2412.02975.
 """
 

@@ -27,7 +27,7 @@ it: rank 2 then stores all (``thm:argmax-rank``).
 
 References
 ----------
-`paper/main.tex`, label ``thm:counting-ceiling``; Warren (1968), theorem 3; Cover (1965).
+Label ``thm:counting-ceiling``; Warren (1968), theorem 3; Cover (1965).
 """
 
 import math

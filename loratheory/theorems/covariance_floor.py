@@ -30,7 +30,7 @@ the floor of any linear merge on them.
 
 References
 ----------
-`paper/main.tex`, label ``thm:covariance-floor``; Eckart and Young (1936). RegMean (arXiv
+Label ``thm:covariance-floor``; Eckart and Young (1936). RegMean (arXiv
 2212.09849) is the optimum without a limit on the rank.
 """
 

@@ -27,7 +27,7 @@ entries larger or smaller than the factors'.
 
 References
 ----------
-`paper/main.tex`, label ``thm:dare-variance``; the rule: Yu et al., DARE (arXiv 2311.03099).
+Label ``thm:dare-variance``; the rule: Yu et al., DARE (arXiv 2311.03099).
 """
 
 from dataclasses import dataclass

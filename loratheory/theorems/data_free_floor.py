@@ -28,7 +28,7 @@ is not bound by it. With data the floor is ``thm:covariance-floor``.
 
 References
 ----------
-`paper/main.tex`, label ``thm:data-free-floor``.
+Label ``thm:data-free-floor``.
 """
 
 from dataclasses import dataclass

@@ -24,7 +24,7 @@ the two, and the condition number of the verdict is that of the one taken.
 
 References
 ----------
-`paper/main.tex`, label ``thm:depth-budget``; Zeng and Lee, arXiv:2310.17513 (2024).
+Label ``thm:depth-budget``; Zeng and Lee, arXiv:2310.17513 (2024).
 """
 
 from dataclasses import dataclass

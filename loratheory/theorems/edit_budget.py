@@ -25,7 +25,7 @@ same values at the keys, the one above has the least Frobenius norm.
 
 References
 ----------
-`paper/main.tex`, label ``thm:edit-budget``; Eckart and Young (1936); Penrose (1956).
+Label ``thm:edit-budget``; Eckart and Young (1936); Penrose (1956).
 """
 
 from dataclasses import dataclass

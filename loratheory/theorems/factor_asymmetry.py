@@ -26,7 +26,7 @@ always better: where :math:`\Delta` acts on the inputs' least varying directions
 
 References
 ----------
-`paper/main.tex`, label ``thm:factor-asymmetry``; Zhu et al. (2024), arXiv:2402.16842.
+Label ``thm:factor-asymmetry``; Zhu et al. (2024), arXiv:2402.16842.
 """
 
 from dataclasses import dataclass

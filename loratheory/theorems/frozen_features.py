@@ -26,7 +26,7 @@ goes below this floor.
 
 References
 ----------
-`paper/main.tex`, label ``thm:frozen-features``. The floor is the conditional variance of the
+Label ``thm:frozen-features``. The floor is the conditional variance of the
 target given the features (law of total variance); Zeng and Lee, arXiv:2310.17513 (2024), compare
 tuning of last layers with low-rank adapters.
 """

@@ -28,7 +28,7 @@ say that adapters compose, only that the right ones are on.
 
 References
 ----------
-`paper/main.tex`, label ``thm:gate-detection``; Hotelling (1931); Muirhead (1982), section 3.2.
+Label ``thm:gate-detection``; Hotelling (1931); Muirhead (1982), section 3.2.
 """
 
 import math

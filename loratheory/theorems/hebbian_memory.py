@@ -31,7 +31,7 @@ trained :math:`A` aligned with the keys does better: it stores :math:`r` orthono
 
 References
 ----------
-`paper/main.tex`, label ``thm:hebbian-memory``; Isserlis (1918); Nichani, Lee and Bietti (2025),
+Label ``thm:hebbian-memory``; Isserlis (1918); Nichani, Lee and Bietti (2025),
 arXiv:2412.06538; Barnfield et al. (2026), arXiv:2605.05189.
 """
 

@@ -23,7 +23,7 @@ column spaces suffice for that, whatever the rows are.
 
 References
 ----------
-`paper/main.tex`, label ``thm:interference-angle``; Zhang and Zhou (OSRM), arXiv:2505.22934.
+Label ``thm:interference-angle``; Zhang and Zhou (OSRM), arXiv:2505.22934.
 """
 
 from dataclasses import dataclass

@@ -20,7 +20,7 @@ See ``thm:interpolation-price``. Nothing here cures two edits in one read or a m
 
 References
 ----------
-`paper/main.tex`, label ``thm:interpolating-composition``.
+Label ``thm:interpolating-composition``.
 """
 
 from dataclasses import replace

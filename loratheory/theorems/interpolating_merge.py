@@ -28,7 +28,7 @@ alone; outside them see ``thm:interpolation-price``. The rule is old under other
 
 References
 ----------
-`paper/main.tex`, label ``thm:interpolating-merge``; Penrose (1956).
+Label ``thm:interpolating-merge``; Penrose (1956).
 """
 
 from dataclasses import dataclass

@@ -25,7 +25,7 @@ rank-one adapters with opposite answers whose rows meet at the angle :math:`\the
 
 References
 ----------
-`paper/main.tex`, label ``thm:interpolation-price``.
+Label ``thm:interpolation-price``.
 """
 
 from dataclasses import dataclass

@@ -24,7 +24,7 @@ evenly, :math:`\rho` is then the fraction of layers that come late, and two hops
 
 References
 ----------
-`paper/main.tex`, label ``thm:invisible-placement``; facts learned twice: arXiv 2502.03490; late
+Label ``thm:invisible-placement``; facts learned twice: arXiv 2502.03490; late
 second hops and back-patching: arXiv 2406.12775.
 """
 

@@ -22,7 +22,7 @@ singular ones, not the edits.
 
 References
 ----------
-`paper/main.tex`, label ``thm:iso-flattening``; Iso-C: Marczak et al. (arXiv 2502.04959).
+Label ``thm:iso-flattening``; Iso-C: Marczak et al. (arXiv 2502.04959).
 """
 
 from dataclasses import dataclass

@@ -22,7 +22,7 @@ is short is ``thm:edit-budget``.
 
 References
 ----------
-`paper/main.tex`, label ``thm:least-change-edit``; Meng et al. (2022), arXiv:2202.05262; Bau et al.
+Label ``thm:least-change-edit``; Meng et al. (2022), arXiv:2202.05262; Bau et al.
 (2020), arXiv:2007.15646.
 """
 

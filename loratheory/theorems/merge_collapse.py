@@ -21,7 +21,7 @@ differ again; so do row spaces that meet with different answers.
 
 References
 ----------
-`paper/main.tex`, label ``thm:merge-collapse``; RegMean (arXiv 2212.09849); WUDI-Merging (arXiv
+Label ``thm:merge-collapse``; RegMean (arXiv 2212.09849); WUDI-Merging (arXiv
 2503.08099).
 """
 

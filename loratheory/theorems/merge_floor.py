@@ -16,11 +16,11 @@ with equality at the rank-:math:`r` truncation of :math:`\bar\Delta`.
 Young bound the second term by the truncation, and the truncated mean attains it. :math:`\square`
 
 **What it does not say.** It bounds a distance between weights, not between answers: the mean is
-optimal for it and still loses the two-hop answer (``thm:two-read-region``).
+optimal for it and can still lose the two-hop answer (``thm:two-read-region``).
 
 References
 ----------
-`paper/main.tex`, label ``thm:merge-floor``; Eckart and Young (1936).
+Label ``thm:merge-floor``; Eckart and Young (1936).
 """
 
 from dataclasses import dataclass

@@ -28,7 +28,7 @@ are no equal recall curves, though simulated ones agree to a few per cent.
 
 References
 ----------
-`paper/main.tex`, label ``thm:merged-memory``.
+Label ``thm:merged-memory``.
 """
 
 import math

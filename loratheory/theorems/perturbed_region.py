@@ -31,7 +31,7 @@ edits: it has :math:`1 - 0 - 2K\varepsilon`, as has any token apart from the pro
 
 References
 ----------
-`paper/main.tex`, label ``thm:perturbed-region``.
+Label ``thm:perturbed-region``.
 """
 
 import math

@@ -27,7 +27,7 @@ floor by :math:`(1 - 1/k)` of their mean energy in expectation, far less than th
 
 References
 ----------
-`paper/main.tex`, label ``thm:quantised-floor``.
+Label ``thm:quantised-floor``.
 """
 
 from dataclasses import dataclass

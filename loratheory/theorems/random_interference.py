@@ -33,7 +33,7 @@ mean has :math:`m = (m_1 - (K-1)\,m_0)/K` and :math:`c_j = 1/K`. :math:`\square`
 
 References
 ----------
-`paper/main.tex`, label ``thm:random-interference``; moments: Muirhead (1982), section 1.5.
+Label ``thm:random-interference``; moments: Muirhead (1982), section 1.5.
 """
 
 import math

@@ -25,7 +25,7 @@ Adam's first is, moves the output by a length proportional to :math:`s r`
 
 References
 ----------
-`paper/main.tex`, label ``thm:rank-stabilised-scale``; Kalajdzievski (2023), arXiv:2312.03732.
+Label ``thm:rank-stabilised-scale``; Kalajdzievski (2023), arXiv:2312.03732.
 """
 
 from dataclasses import dataclass

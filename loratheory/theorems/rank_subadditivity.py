@@ -24,7 +24,7 @@ that to :math:`r` costs :math:`\sum_{i > r} \sigma_i^2` (``thm:merge-floor``).
 
 References
 ----------
-`paper/main.tex`, label ``thm:rank-subadditivity``; Sylvester (1884).
+Label ``thm:rank-subadditivity``; Sylvester (1884).
 """
 
 from dataclasses import dataclass

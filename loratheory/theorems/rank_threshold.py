@@ -26,7 +26,7 @@ threshold is not necessary. Nor is the rank above always needed.
 
 References
 ----------
-`paper/main.tex`, label ``thm:rank-threshold``; Jang, Lee and Ryu (2024), arXiv:2402.11867; Barvinok
+Label ``thm:rank-threshold``; Jang, Lee and Ryu (2024), arXiv:2402.11867; Barvinok
 (1995); Pataki (1998).
 """
 

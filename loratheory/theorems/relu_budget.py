@@ -31,7 +31,7 @@ linear networks obey.
 
 References
 ----------
-`paper/main.tex`, label ``thm:relu-budget``; Zeng and Lee, arXiv:2310.17513 (2024).
+Label ``thm:relu-budget``; Zeng and Lee, arXiv:2310.17513 (2024).
 """
 
 from dataclasses import dataclass, replace

@@ -30,7 +30,7 @@ also hear the prompt or earlier values mix chains; a nonlinear bridge may lower 
 
 References
 ----------
-`paper/main.tex`, label ``thm:residual-region``.
+Label ``thm:residual-region``.
 """
 
 import math

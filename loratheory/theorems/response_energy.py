@@ -20,7 +20,7 @@ more unless the optimum happens to do it. Norm is a price, not an error; what th
 
 References
 ----------
-`paper/main.tex`, label ``thm:response-energy``; von Neumann (1937).
+Label ``thm:response-energy``; von Neumann (1937).
 """
 
 from dataclasses import dataclass

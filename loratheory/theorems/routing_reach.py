@@ -33,7 +33,7 @@ or neither. At each read both weights may be 1, and no logit exceeds 1. Strength
 
 References
 ----------
-`paper/main.tex`, label ``thm:routing-reach``; MoLE-style soft routing, Arrow (arXiv 2405.11157).
+Label ``thm:routing-reach``; MoLE-style soft routing, Arrow (arXiv 2405.11157).
 """
 
 import math

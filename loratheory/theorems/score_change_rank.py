@@ -29,7 +29,7 @@ terms :math:`\Delta_{Q,i}^\top \Delta_{K,j}` that none of them had alone.
 
 References
 ----------
-`paper/main.tex`, label ``thm:score-change-rank``.
+Label ``thm:score-change-rank``.
 """
 
 from dataclasses import dataclass

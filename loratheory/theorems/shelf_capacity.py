@@ -28,7 +28,7 @@ the reduction. Two adapters that edit one key both answer it.
 
 References
 ----------
-`paper/main.tex`, label ``thm:shelf-capacity``; norm-based routing: SpectR (arXiv 2504.03454), SEQR
+Label ``thm:shelf-capacity``; norm-based routing: SpectR (arXiv 2504.03454), SEQR
 (2509.18093).
 """
 

@@ -8,7 +8,8 @@ r"""Single-read no-go: in one read no merge and no router composes two hops.
 .. math:: m / n,
 
 even if the pattern is chosen by an oracle that knows everything. Row-local merges (sum, mean,
-TIES, DARE): :math:`m = 1`. Hard routers: :math:`\Delta_2` on or off, :math:`m = 2`.
+TIES, DARE, none truncated) of hops that write different rows: :math:`m = 1`. Hard routers:
+:math:`\Delta_2` on or off, :math:`m = 2`.
 (b) Gates of any real value that see :math:`\Delta_1` only through :math:`\Delta_1^T\Delta_1` count
 as :math:`m = 1` where that matrix is the same for every :math:`\pi_1`: when hop 1 is new to the
 base, not when the edit also subtracts old values from among the same entities.
@@ -28,7 +29,7 @@ without the count of patterns a scalar gate could encode the answer. :math:`\squ
 
 References
 ----------
-`paper/main.tex`, label ``thm:single-read-no-go``; Chen, Hoang, Hahn, Sarfraz (arXiv 2506.13479).
+Label ``thm:single-read-no-go``; Chen, Hoang, Hahn, Sarfraz (arXiv 2506.13479).
 """
 
 from dataclasses import dataclass

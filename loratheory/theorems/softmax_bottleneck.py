@@ -30,7 +30,7 @@ adapters by :math:`kr`.
 
 References
 ----------
-`paper/main.tex`, label ``thm:softmax-bottleneck``; Yang et al., arXiv:1711.03953 (2018), whose
+Label ``thm:softmax-bottleneck``; Yang et al., arXiv:1711.03953 (2018), whose
 condition :math:`d < \operatorname{rank} A - 1` is sharpened here. :math:`J \log p` is the centred
 log-ratio, the norm Aitchison's (1986).
 """

@@ -25,7 +25,7 @@ what the answers then cost is ``thm:response-energy``.
 
 References
 ----------
-`paper/main.tex`, label ``thm:superposition-floor``; Welch (1974); Benedetto and Fickus (2003);
+Label ``thm:superposition-floor``; Welch (1974); Benedetto and Fickus (2003);
 Elhage et al. (2022), arXiv:2209.10652.
 """
 

@@ -23,7 +23,7 @@ has :math:`\frac1K \sum_j \|\Delta_j\|^2 - \|\bar\Delta\|^2 = E/K - E/K^2`. :mat
 
 References
 ----------
-`paper/main.tex`, label ``thm:ties-disjoint``; the rule: Yadav et al., TIES (arXiv 2306.01708).
+Label ``thm:ties-disjoint``; the rule: Yadav et al., TIES (arXiv 2306.01708).
 """
 
 import math

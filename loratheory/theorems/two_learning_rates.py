@@ -25,7 +25,7 @@ steps scale differently. The published rule is asymptotic; this is its exact toy
 
 References
 ----------
-`paper/main.tex`, label ``thm:two-learning-rates``; Hayou, Ghosh and Yu (2024), arXiv:2402.12354.
+Label ``thm:two-learning-rates``; Hayou, Ghosh and Yu (2024), arXiv:2402.12354.
 """
 
 from dataclasses import dataclass, replace

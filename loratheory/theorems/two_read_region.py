@@ -30,7 +30,7 @@ Negative coefficients can win (A, two equal hops: below :math:`-(\sqrt5 + 1)/2`)
 
 References
 ----------
-`paper/main.tex`, label ``thm:two-read-region``.
+Label ``thm:two-read-region``.
 """
 
 from collections.abc import Callable

@@ -32,7 +32,7 @@ it is one way of testing that theorem that must not be used.
 
 References
 ----------
-`paper/main.tex`, label ``thm:unselective-success``; Chen, Hoang, Hahn, Sarfraz (arXiv 2506.13479);
+Label ``thm:unselective-success``; Chen, Hoang, Hahn, Sarfraz (arXiv 2506.13479);
 arc-cosine kernel: Cho and Saul (2009).
 """
 

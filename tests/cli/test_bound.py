@@ -44,6 +44,7 @@ def test_a_curve_with_its_figure(tmp_path):
         (["two-read-region", "hop=3"], "knows no 'hop': its keys are hops (=2), case (=A)"),
         (["two-read-region", "hops=x"], "hops=x is not a whole number: write hops=3"),
         (["two-read-region", "hops"], "'hops' is not KEY=VALUE"),
+        (["two-read-region", "hops=3", "hops=4"], "a key is given twice"),
         (["two-read-region", "hops=0"], "hops is 0: give at least 1"),
         (["edit-budget", "facts=3"], "needs rank; its keys are facts, rank"),
         (["merge-floor"], "has no calculator; these have: two-read-region"),

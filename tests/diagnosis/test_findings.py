@@ -19,6 +19,9 @@ MUTANTS = [
         "worst = min(both, key=lambda m: m.crosstalk)",
     ),
     ("rules = (_overlap, _floor, _gauge, _arrow", "rules = (_overlap, _floor, _arrow"),
+    ("for m in modules if m.ranks[place]]", "for m in modules]"),
+    ("sum(m.energy * m.floors[-1][1] for m in modules)", "sum(m.floors[-1][1] for m in modules)"),
+    ("if share > ROUNDING else 0", "if True else 0"),
 ]
 
 
@@ -49,7 +52,7 @@ def test_thresholds_are_those_of_the_theorems():
     assert "exceeds 2 times the deficit" in survival
     assert "(8 times where factors are averaged" in survival
     region = text(found, "thm:two-read-region", "needed")
-    assert f"more than {3 * (5**0.5 - 1) / 2:.4g} times" in region
+    assert f"iff it exceeds {3 * (5**0.5 - 1) / 2:.4g} if the old bridge" in region
     assert "1.5 if it was (B)" in region
 
 
@@ -93,3 +96,23 @@ def test_one_folder_twice_is_fine_and_one_alone_is_refused():
     assert "(thm:merge-floor)" in str(diagnose(one, one))
     with pytest.raises(DiagnosisError, match="at least two"):
         diagnose(one)
+
+
+def test_arrow_and_floor_count_only_what_adapters_change():
+    rng = np.random.default_rng(5)
+    blind, sharp = with_spectrum(rng, 40, 50, [1.0, 1.0]), with_spectrum(rng, 40, 50, [1.0])
+    one = Adapter.of({"a": blind, "b": blind}, Info(name="one"))
+    two = Adapter.of({"b": sharp, **{f"c{n}": sharp for n in range(9)}}, Info(name="two"))
+    found = diagnose(one, two)
+    assert "50 % of the energy of one (median" in text(found, "thm:arrow-blind-spot")
+    energy = sum(np.sum(low.dense() ** 2) for a in (one, two) for low in a.values()) / 2
+    apart = 0.0
+    for name in {*one, *two}:
+        pair = [a[name].dense() if name in a else np.zeros((40, 50)) for a in (one, two)]
+        apart += np.sum((pair[0] - pair[1]) ** 2) / 4
+    assert f"is at least {100 * apart / energy:.3g} %" in text(found, "thm:merge-floor")
+
+
+def test_rounding_is_not_a_distance():
+    one = shelf(1)[0]
+    assert "is at least 0 % of their mean energy" in text(diagnose(one, one), "thm:merge-floor")

@@ -2,8 +2,8 @@
 
 import ast
 import re
+import resource
 import statistics
-import time
 from itertools import pairwise
 
 import jupytext
@@ -47,17 +47,19 @@ def python(text):
 @pytest.mark.slow
 @each
 def test_it_runs_from_a_clean_kernel_in_a_minute_and_says_nothing_on_stderr(source):
+    """A minute of computing: a busy machine, or a kernel slow to answer, is not the notebook's."""
     notebook = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
     client = NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(NOTEBOOKS)}})
-    start = time.perf_counter()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     client.execute()
-    seconds = time.perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     EXECUTED.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, EXECUTED / f"{source.stem}.ipynb")
     outputs = [out for cell in notebook.cells for out in cell.get("outputs", ())]
     assert not [out.text for out in outputs if out.get("name") == "stderr"]
     assert not [out for out in outputs if "Warning" in str(out.get("text", ""))]
-    assert seconds < 60
+    assert 0 < seconds < 60
 
 
 def test_every_pair_agrees():

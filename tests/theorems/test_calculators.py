@@ -97,6 +97,9 @@ def test_capacity_by_hand():
             "rank is 0",
         ),
         ("thm:gate-detection", {"facts": 9, "width": 8}, "from 1 to 8 facts"),
+        ("thm:gate-detection", {"facts": 1, "width": 8, "hops": 0}, "hops is 0"),
+        ("thm:gate-detection", {"facts": 1, "width": 8, "failure": 2}, "failure is 2"),
+        ("thm:averaging-survival", {"deficit": -1.0}, "deficit is -1"),
         ("thm:gate-detection", {"facts": 1, "width": 8, "threshold": 1.5}, "in \\(0, 1\\)"),
     ],
 )

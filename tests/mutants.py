@@ -109,11 +109,13 @@ def main(only: list[str]) -> int:
         if not passes(tree, sorted({str(mutant.test) for mutant in mutants})):
             print("the tests fail without any mutant: mend them first", file=sys.stderr)
             return 2
+    outcomes = []
     with ThreadPoolExecutor(2) as pool:
-        outcomes = list(tqdm(pool.map(survives, mutants), total=len(mutants), unit="mutant"))
-    for mutant, alive in zip(mutants, outcomes, strict=True):
-        state = "SURVIVED" if alive else "noticed "
-        print(f"{state}  {mutant.module}: {mutant.old!r} -> {mutant.new!r}")
+        bar = tqdm(pool.map(survives, mutants), total=len(mutants), unit="mutant")
+        for mutant, alive in zip(mutants, bar, strict=True):
+            outcomes.append(alive)
+            state = "SURVIVED" if alive else "noticed "
+            bar.write(f"{state}  {mutant.module}: {mutant.old!r} -> {mutant.new!r}")
     print(f"{len(outcomes) - sum(outcomes)} of {len(outcomes)} noticed")
     return int(any(outcomes))
 

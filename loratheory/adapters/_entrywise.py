@@ -19,7 +19,7 @@ from jaxtyping import Float
 
 from loratheory.adapters._entries import Combine, Sparsify, added, drop, elected, trim
 from loratheory.adapters._exact import cut
-from loratheory.adapters._options import Options
+from loratheory.adapters._options import Options, widened
 from loratheory.adapters._spaces import SPACES
 from loratheory.lowrank import Array, LowRank, array_namespace
 
@@ -89,7 +89,7 @@ def _merged(
     options: Options,
 ) -> LowRank:
     """Merge in coordinates and come back."""
-    coordinates = SPACES[options.space](updates)
+    coordinates = SPACES[options.space](widened(updates))
     merged = _entries(sparsify, combine, coordinates.cores, weights, options)
     return cut(coordinates.update(merged, options.rank), options)
 

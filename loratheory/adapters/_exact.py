@@ -88,7 +88,10 @@ def truncated(updates: Sequence[LowRank], weights: Sequence[float], options: Opt
 
 
 def cut(low: LowRank, options: Options) -> LowRank:
-    """Truncate to ``options.rank`` where one is given; costs as `loratheory.lowrank.svd`."""
+    """Truncate a matrix of the caller's own, which is lost, to ``options.rank`` if one is given.
+
+    Costs as `loratheory.lowrank.svd`.
+    """
     if options.rank is None or low.width <= options.rank:
         return low
-    return truncate(low, options.rank)
+    return truncate(low, options.rank, overwrite=True)

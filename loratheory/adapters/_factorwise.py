@@ -8,7 +8,7 @@ means is not the mean of products (``thm:factor-mean-residual``).
 import math
 from collections.abc import Sequence
 
-from loratheory.adapters._options import MergeError, Options
+from loratheory.adapters._options import MergeError, Options, widened
 from loratheory.lowrank import LowRank, array_namespace, device
 
 
@@ -95,6 +95,7 @@ def _summed(
             "equal ranks; choose cat, svd or mean, which add the updates themselves"
         )
         raise MergeError(message)
+    updates = widened(updates)
     (m, n), width = updates[0].shape, widths[0] if widths else 0
     xp = array_namespace(updates[0].up)
     place = {"dtype": updates[0].up.dtype, "device": device(updates[0].up)}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from jaxtyping import Float
 
 from loratheory.adapters._exact import cut
-from loratheory.adapters._options import SAME, Options, strong
+from loratheory.adapters._options import SAME, Options, strong, widened
 from loratheory.lowrank import Array, LowRank, array_namespace, row_space
 
 
@@ -48,6 +48,7 @@ def interpolate(updates: Sequence[LowRank], weights: Sequence[float], options: O
     al., ICLR 2023, arXiv 2212.09849) with any data inside the row spaces, and WUDI-Merging (arXiv
     2503.08099) at its fixed point, are this matrix when the row spaces are independent.
     """
+    updates = widened(updates)
     bases = [row_space(low) for low in updates]
     images = [
         weight * (low @ basis) for low, basis, weight in zip(updates, bases, weights, strict=True)

@@ -10,7 +10,7 @@ from loratheory.adapters._adapter import Adapter, Lazy
 from loratheory.adapters._align import aligned
 from loratheory.adapters._methods import METHODS, Method
 from loratheory.adapters._options import MergeError, Options
-from loratheory.lowrank import LowRank, double
+from loratheory.lowrank import LowRank, finite
 
 
 def merge(
@@ -83,8 +83,9 @@ def merge(
 
     def _merged(module: str) -> LowRank:
         found = zip(shelf.updates(module), shelf.adapters, strict=True)
-        updates = [_double(low, adapter.info.name, module) for low, adapter in found]
-        return chosen.rule(updates, factors, options(module=module)) * coefficient
+        updates = [_finite(low, adapter.info.name, module) for low, adapter in found]
+        merged = chosen.rule(updates, factors, options(module=module))
+        return merged if coefficient == 1 else merged * coefficient
 
     return Adapter(Lazy(tuple(shelf.shapes), _merged), shelf.shapes, shelf.info)
 
@@ -152,9 +153,8 @@ def _weights(weights: Sequence[int | float] | None, count: int) -> list[float]:
     return [float(weight) for weight in weights]
 
 
-def _double(low: LowRank, adapter: str, module: str) -> LowRank:
-    """The same update in float64, known to be finite."""
-    return LowRank(
-        double(low.up, f"{adapter}, {module}, first factor"),
-        double(low.down, f"{adapter}, {module}, second factor"),
-    )
+def _finite(low: LowRank, adapter: str, module: str) -> LowRank:
+    """The same update, known to be finite: rules widen it where they need to."""
+    finite(low.up, f"{adapter}, {module}, first factor")
+    finite(low.down, f"{adapter}, {module}, second factor")
+    return low

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from loratheory.adapters._error import AdapterError
-from loratheory.lowrank import Array, LowRank, array_namespace
+from loratheory.lowrank import Array, LowRank, array_namespace, double
 
 NEGLIGIBLE = 1e-12
 """A singular value below this share of the largest counts as zero."""
@@ -54,6 +54,11 @@ class Options:
 
 Rule = Callable[[Sequence[LowRank], Sequence[float], Options], LowRank]
 """``rule(updates, weights, options)``: the merged update of one module."""
+
+
+def widened(updates: Sequence[LowRank]) -> list[LowRank]:
+    """The same updates in float64."""
+    return [low.map(double) for low in updates]
 
 
 def strong(sigma: Float[Array, " k"], tolerance: float = NEGLIGIBLE) -> int:

@@ -5,6 +5,7 @@ from loratheory.lowrank._array import NotFiniteError as NotFiniteError
 from loratheory.lowrank._array import array_namespace as array_namespace
 from loratheory.lowrank._array import device as device
 from loratheory.lowrank._array import double as double
+from loratheory.lowrank._array import finite as finite
 from loratheory.lowrank._factored import LowRank as LowRank
 from loratheory.lowrank._gauge import balanced as balanced
 from loratheory.lowrank._gauge import regauge as regauge

@@ -34,17 +34,22 @@ def double(array: Array, name: str = "array") -> Array:
         If an entry is NaN or infinite; the message names the first one and its place.
     """
     xp = array_namespace(array)
-    exact = xp.astype(array, xp.float64, copy=False)
-    finite = xp.isfinite(exact)
-    if not bool(xp.all(finite)):
-        flat = int(xp.argmin(xp.reshape(xp.astype(finite, xp.int8), (-1,))))
+    return xp.astype(finite(array, name), xp.float64, copy=False)
+
+
+def finite(array: Array, name: str = "array") -> Array:
+    """Return `array` itself, once it is known to be finite; parameters and errors as `double`."""
+    xp = array_namespace(array)
+    good = xp.isfinite(array)
+    if not bool(xp.all(good)):
+        flat = int(xp.argmin(xp.reshape(xp.astype(good, xp.int8), (-1,))))
         place: tuple[int, ...] = ()
         for side in reversed(array.shape):
             flat, index = divmod(flat, side)
             place = (index, *place)
         message = (
-            f"{name} holds {float(exact[place])} at position {list(place)}; "
+            f"{name} holds {float(array[place])} at position {list(place)}; "
             "every entry must be finite: find the step that produced it and redo that step"
         )
         raise NotFiniteError(message)
-    return exact
+    return array

@@ -31,8 +31,11 @@ class Frame:
     times: Callable[[Array], Array]
 
 
-def frame(matrix: Float[Array, "m r"]) -> Frame:
-    """Return the thin QR decomposition of a float64 matrix; costs ``O(m r^2)``."""
+def frame(matrix: Float[Array, "m r"], overwrite: bool = False) -> Frame:
+    """Return the thin QR decomposition of a float64 matrix; costs ``O(m r^2)``.
+
+    With `overwrite` the matrix is lost, and in Fortran order no copy of it is made.
+    """
     xp = array_namespace(matrix)
     if not is_numpy_array(matrix) or 0 in matrix.shape:
         q, triangle = xp.linalg.qr(matrix)
@@ -40,7 +43,7 @@ def frame(matrix: Float[Array, "m r"]) -> Frame:
     from scipy.linalg import lapack  # slow to import
 
     k, r = min(matrix.shape), matrix.shape[1]
-    reflectors, scales, _, _ = lapack.dgeqrf(matrix, lwork=BLOCK * r)
+    reflectors, scales, _, _ = lapack.dgeqrf(matrix, lwork=BLOCK * r, overwrite_a=overwrite)
     return Frame(xp.triu(reflectors[:k, :]), partial(_applied, reflectors[:, :k], scales))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from jaxtyping import Float
 
-from loratheory.lowrank._array import Array, array_namespace, double
+from loratheory.lowrank._array import Array, array_namespace, device, double
 from loratheory.lowrank._factored import LowRank
 from loratheory.lowrank._spectra import EPS, svd
 
@@ -80,7 +80,7 @@ def total(updates: list[LowRank], weights: Sequence[int | float] | None = None) 
     Returns
     -------
     LowRank
-        The sum; in the input's dtype while it only concatenates, else float64.
+        The sum, in float64.
 
     Raises
     ------
@@ -90,21 +90,35 @@ def total(updates: list[LowRank], weights: Sequence[int | float] | None = None) 
     if not updates:
         message = "an empty sum has no shape: give at least one update"
         raise ValueError(message)
-    if weights is not None:
-        if len(weights) != len(updates):
-            message = f"{len(weights)} weights for {len(updates)} updates: give one a piece"
-            raise ValueError(message)
-        updates = [low if w == 1 else low * w for low, w in zip(updates, weights, strict=True)]
+    if weights is not None and len(weights) != len(updates):
+        message = f"{len(weights)} weights for {len(updates)} updates: give one a piece"
+        raise ValueError(message)
     shapes = {low.shape for low in updates}
     if len(shapes) > 1:
         message = f"updates of shapes {sorted(shapes)} do not add: only equal shapes combine"
         raise ValueError(message)
-    if len(updates) == 1:
-        return updates[0]
-    if 2 * sum(low.width for low in updates) <= min(updates[0].shape):
-        xp = array_namespace(updates[0].up)
-        up = xp.concat([low.up for low in updates], axis=1)
-        return LowRank(up, xp.concat([low.down for low in updates], axis=0))
+    weights = [1] * len(updates) if weights is None else weights
+    if len(updates) == 1 or 2 * sum(low.width for low in updates) <= min(updates[0].shape):
+        return _concatenated(updates, weights)
     half = len(updates) // 2
-    joined = total(updates[:half]).map(double) + total(updates[half:]).map(double)
+    joined = total(updates[:half], weights[:half]) + total(updates[half:], weights[half:])
     return joined if joined.width <= min(joined.shape) else balanced(joined)
+
+
+def _concatenated(updates: list[LowRank], weights: Sequence[int | float]) -> LowRank:
+    """The sum as it stands, in one array of its own, in the order that LAPACK likes.
+
+    Joined before it is widened, and weighted where it lies: memory traffic is half the cost.
+    """
+    xp = array_namespace(updates[0].up)
+    (m, n), width = updates[0].shape, sum(low.width for low in updates)
+    parts = [low.up.T for low in updates] + [low.down for low in updates]
+    flat = double(xp.concat([xp.reshape(part, (-1,)) for part in parts]), "factors")
+    up, down = (
+        xp.reshape(flat[: width * m], (width, m)).T,
+        xp.reshape(flat[width * m :], (width, n)),
+    )
+    if any(weight != 1 for weight in weights):
+        each = [float(w) for low, w in zip(updates, weights, strict=True) for _ in range(low.width)]
+        up *= xp.asarray(each, dtype=xp.float64, device=device(up))
+    return LowRank(up, down)

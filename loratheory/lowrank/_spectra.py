@@ -25,9 +25,10 @@ class Svd(NamedTuple):
     right: Float[Array, "k n"]
 
 
-def _core(low: LowRank) -> tuple[Frame, Array, Frame]:
+def _core(low: LowRank, overwrite: bool = False) -> tuple[Frame, Array, Frame]:
     """Frames ``q``, ``p`` and the small ``core`` with ``low = q @ core @ p.T``."""
-    q, p = frame(double(low.up, "up")), frame(double(low.down, "down").T)
+    q = frame(double(low.up, "up"), overwrite)
+    p = frame(double(low.down, "down").T, overwrite)
     return q, q.triangle @ p.triangle.T, p
 
 
@@ -52,13 +53,19 @@ def svd(low: LowRank, rank: int | None = None) -> Svd:
         If a factor holds NaN or infinity.
     """
     q, core, p = _core(low)
+    u, sigma, vt = _leading(core, rank)
+    return Svd(q.times(u), sigma, p.times(vt.T).T)
+
+
+def _leading(core: Array, rank: int | None) -> tuple[Array, Array, Array]:
+    """Dense singular value decomposition, its first `rank` triples; an empty core has none."""
     xp = array_namespace(core)
     if 0 in core.shape:
         empty = xp.zeros(0, dtype=xp.float64, device=device(core))
-        return Svd(double(low.up)[:, :0], empty, double(low.down)[:0, :])
+        return core[:, :0], empty, core[:0, :]
     u, sigma, vt = xp.linalg.svd(core, full_matrices=False)
     keep = int(sigma.shape[0]) if rank is None else min(rank, int(sigma.shape[0]))
-    return Svd(q.times(u[:, :keep]), sigma[:keep], p.times(vt[:keep, :].T).T)
+    return u[:, :keep], sigma[:keep], vt[:keep, :]
 
 
 def singular_values(low: LowRank) -> Float[Array, " k"]:
@@ -139,7 +146,7 @@ def tail_energy(low: LowRank, rank: int) -> float:
     return float(array_namespace(sigma).sum(sigma[min(rank, int(sigma.shape[0])) :] ** 2))
 
 
-def truncate(low: LowRank, rank: int) -> LowRank:
+def truncate(low: LowRank, rank: int, *, overwrite: bool = False) -> LowRank:
     """Return the best approximation of rank at most `rank`, in balanced factors.
 
     Parameters
@@ -148,6 +155,8 @@ def truncate(low: LowRank, rank: int) -> LowRank:
         Any factored matrix.
     rank : int
         Inner dimension of the result at most; 0 gives the zero matrix of width 0.
+    overwrite : bool
+        Let the factors of `low` be destroyed, which spares memory traffic.
 
     Returns
     -------
@@ -155,9 +164,10 @@ def truncate(low: LowRank, rank: int) -> LowRank:
         The nearest matrix of that rank in every unitarily invariant norm, in float64, with the
         singular values split evenly between the factors. Costs as `svd`.
     """
-    left, sigma, right = svd(low, rank)
-    root = array_namespace(sigma).sqrt(sigma)
-    return LowRank(up=left * root, down=root[:, None] * right)
+    q, core, p = _core(low, overwrite)
+    u, sigma, vt = _leading(core, rank)
+    root = array_namespace(sigma).sqrt(sigma)  # scales the small vectors, before they grow tall
+    return LowRank(up=q.times(u * root), down=p.times(vt.T * root).T)
 
 
 def from_dense(matrix: Float[Array, "m n"], rank: int | None = None) -> LowRank:

@@ -20,7 +20,7 @@ from loratheory.adapters import (
 from loratheory.lowrank import LowRank, NotFiniteError, gaussian
 
 MUTANTS = [
-    ("options(module=module)) * coefficient", "options(module=module))"),
+    ("merged if coefficient == 1 else merged * coefficient", "merged"),
     ("options(module=module)", "options()"),
     ("int(rng.integers(2**63))", "0"),
     ("1.0 if density is None else density", "1.0"),
@@ -35,7 +35,7 @@ MUTANTS = [
     ("0 <= ridge < math.inf", "0 <= ridge"),
     ("[1.0] * count", "[1.0 / count] * count"),
     ("aligned(adapters, any_base)", "aligned(adapters, True)"),
-    ('double(low.up, f"{adapter}, {module}, first factor")', "low.up"),
+    ('finite(low.up, f"{adapter}, {module}, first factor")', "low.up"),
 ]
 
 SETTINGS = {
@@ -156,6 +156,18 @@ def test_single_precision_is_merged_in_double():
     assert merged["q"].up.dtype == np.float64
     expected = sum(np.float64(a["q"].up) @ np.float64(a["q"].down) for a in adapters)
     np.testing.assert_allclose(merged["q"].dense(), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_adapters_are_left_as_they_were(name):
+    adapters = shelf(np.random.default_rng(0))
+    kept = [{module: adapter[module].map(np.copy) for module in adapter} for adapter in adapters]
+    merged = merge(adapters, name, rng=np.random.default_rng(1), **SETTINGS.get(name, {}))
+    assert all(merged[module].shape == adapters[0][module].shape for module in merged)
+    for adapter, before in zip(adapters, kept, strict=True):
+        for module, low in before.items():
+            np.testing.assert_array_equal(adapter[module].up, low.up)
+            np.testing.assert_array_equal(adapter[module].down, low.down)
 
 
 def test_not_a_number_is_refused_by_adapter_module_and_place():

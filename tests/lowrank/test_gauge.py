@@ -16,7 +16,9 @@ MUTANTS = [
     ("high >= -deep", "high < -deep"),
     ("left * root, root[:, None] * right", "left * root * root, right"),
     ("left * sign, right * sign[:, None]", "left * sign, right"),
-    ("low if w == 1 else low * w", "low"),
+    ("up *= xp.asarray(each", "down *= xp.asarray(each"),
+    ("[float(w) for", "[float(weights[0]) for"),
+    ("weights[half:])", "weights[:half])"),
     ("2 * sum(low.width for low in updates) <= min", "0 <= min"),
     ("if len(weights) != len(updates)", "if False"),
 ]
@@ -58,6 +60,22 @@ def test_narrow_sums_only_concatenate():
     updates = [gaussian(rng, 40, 30, 3) for _ in range(5)]
     assert total(updates).width == 15
     np.testing.assert_array_equal(total(updates).up[:, :3], updates[0].up)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_sum_has_arrays_of_its_own(count):
+    updates = [gaussian(np.random.default_rng(0), 40, 30, 3)] * count
+    for weights in (None, [2.0] * count):
+        found = total(updates, weights)
+        assert not np.shares_memory(found.up, updates[0].up)
+        assert not np.shares_memory(found.down, updates[0].down)
+
+
+def test_weights_act_on_the_exact_numbers():
+    """Float32 factors are widened before they are weighted."""
+    low = gaussian(np.random.default_rng(0), 40, 30, 3).map(np.float32)
+    found = total([low, low], [0.1, 0.2])
+    np.testing.assert_array_equal(found.up[:, 3:], 0.2 * low.up.astype(np.float64))
 
 
 @pytest.mark.parametrize(

@@ -29,16 +29,18 @@ from loratheory.lowrank import (
 )
 
 MUTANTS = [
-    ("return q, left @ right.T, p", "return q, left @ right, p"),
-    ("Svd(q @ u, sigma, vt @ p.T)", "Svd(q @ u, sigma**2, vt @ p.T)"),
+    ("q.triangle @ p.triangle.T", "q.triangle @ p.triangle"),
+    ("Svd(q.times(u), sigma,", "Svd(q.times(u), sigma**2,"),
     ("math.sqrt(float(xp.sum(core**2)))", "float(xp.sum(core**2))"),
     ("float(sigma[0]) if sigma.shape[0] else 0.0\n\n\ndef nuclear", "1.0\n\n\ndef nuclear"),
     ("sum((sigma / top) ** 2)", "sum(sigma / top)"),
     ("math.exp(-float", "math.exp(float"),
     ("min(rank, int(sigma.shape[0])) :] ** 2", "min(rank, int(sigma.shape[0])) :]"),
-    ("root = array_namespace(sigma).sqrt(sigma[:rank])", "root = sigma[:rank]"),
+    ("root = array_namespace(sigma).sqrt(sigma)", "root = sigma"),
     ("sigma > cut", "sigma >= 0"),
     ('double(low.up, "up")', "low.up"),
+    ("_core(low, overwrite)", "_core(low, True)"),
+    ("q.times(u * root)", "q.times(u)"),
 ]
 
 
@@ -80,6 +82,15 @@ def test_truncation_loses_exactly_the_tail(m, n, r, keep, seed):
     assert tail_energy(low, keep) == pytest.approx((dense[keep:] ** 2).sum(), abs=1e-11)
     assert lost == pytest.approx(tail_energy(low, keep), abs=1e-11)
     assert truncate(low, keep).width <= keep
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_factors_are_overwritten_only_where_allowed(order):
+    low = gaussian(np.random.default_rng(4), 30, 20, 5).map(lambda a: np.array(a, order=order))
+    kept, found = low.map(np.copy), truncate(low, 2)
+    np.testing.assert_array_equal(low.up, kept.up)
+    np.testing.assert_array_equal(low.down, kept.down)
+    np.testing.assert_array_equal(truncate(low, 2, overwrite=True).dense(), found.dense())
 
 
 def test_cancelling_factors_have_no_norm():

@@ -1,0 +1,1 @@
+"""Data from a seed, in which every fact, edit and answer is known."""

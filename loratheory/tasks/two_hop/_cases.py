@@ -1,0 +1,161 @@
+r"""Which statement about merged edits an edit falls under, and what an ideal memory would answer.
+
+The ideal memory reads once per hop; on every entity it returns what the base held there, plus
+:math:`c` times what the adapter adds: :math:`(1-c)` of the old value and :math:`c` of the new one
+where a fact was edited, the old value alone where it was not, :math:`c` of the new one where there
+was none. So the coefficients of :mod:`loratheory.theorems.two_read_region` come out of the facts
+themselves. What it does not know is whether the base has a bridge for a new entity.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from loratheory.tasks._error import impossible
+from loratheory.tasks.two_hop._edits import Edit
+from loratheory.tasks.two_hop._questions import values
+from loratheory.tasks.two_hop._world import NOTHING
+
+_STEPS = 100
+
+
+class Case(NamedTuple):
+    """What theory says of an edit whose adapters are merged with one coefficient each.
+
+    Attributes
+    ----------
+    name : str
+        "A": an old bridge, itself not edited in the next hop, competes. "B": the old facts that
+        compete are edited too, at every hop. "C": the subjects had no fact before, so nothing
+        competes at the first hop. "one": only one hop is edited. "none": no fact changes.
+    threshold : float
+        The ideal memory gives every new answer if all coefficients equal one number above this,
+        and up to 1.
+    familiar : bool
+        Whether the base knows all bridges. If it does not, it has no map from their values to
+        keys, and no coefficient helps: the threshold holds for a base that was taught to.
+    """
+
+    name: str
+    threshold: float
+    familiar: bool
+
+
+def case(edit: Edit) -> Case:
+    """Return the case of an edit.
+
+    Parameters
+    ----------
+    edit : Edit
+        All its chains alike.
+
+    Returns
+    -------
+    Case
+        With two hops and fresh facts: A .618, B ½, C ½ where the second hop's fact was edited,
+        else 0.
+
+    Raises
+    ------
+    ImpossibleError
+        If its chains are not of one case.
+    """
+    names = {_name(*chain) for chain in zip(*_circumstances(edit), strict=True)}
+    if len(names) > 1:
+        fact = f"this edit has chains of the cases {', '.join(sorted(names))}"
+        raise impossible(fact, "draw chains of one case")
+    familiar = bool((edit.chains[:, 1:-1] < edit.before.entities).all())
+    return Case(names.pop(), threshold(edit), familiar)
+
+
+def _circumstances(edit: Edit) -> tuple[Bool[np.ndarray, "n hops"], ...]:
+    """Of each chain and hop: a new fact on the new way; old facts anywhere; all of them edited."""
+    edited = edit.edited()
+    new, old, covered = [], [], []
+    for hop, nodes in enumerate(edit.reached()[:-1]):
+        path = edit.questions.relations[:, hop, None]
+        held = values(edit.before, hop, path, nodes) != NOTHING
+        changes = edited[hop, path, nodes] & (nodes != NOTHING)
+        new.append(changes[:, 0])
+        old.append(held.any(axis=1))
+        covered.append((changes | ~held).all(axis=1))
+    new_, old_, covered_ = (np.stack(found, axis=1) for found in (new, old, covered))
+    return new_, old_, covered_
+
+
+def _name(
+    new: Bool[np.ndarray, " hops"],
+    old: Bool[np.ndarray, " hops"],
+    covered: Bool[np.ndarray, " hops"],
+) -> str:
+    if not new.any():
+        return "none"
+    if not old[0]:
+        return "C"
+    if new.sum() < max(len(new), 2):
+        return "one"
+    return "B" if covered.all() else "A"
+
+
+def ideal(edit: Edit, coefficients: Sequence[int | float]) -> Float64[np.ndarray, "n size"]:
+    """Return how strongly an ideal memory would give each answer.
+
+    Parameters
+    ----------
+    edit : Edit
+        Its chains are asked.
+    coefficients : sequence of float
+        Merge weight times strength of the edit, one per hop.
+
+    Returns
+    -------
+    (n, size) array
+        Of each chain's question, the weight of each entity of the last level.
+    """
+    before, after = edit.before, edit.after
+    if len(coefficients) != before.hops:
+        fact = f"{len(coefficients)} coefficients are given for {before.hops} hops"
+        raise impossible(fact, "give one per hop")
+    weight = np.eye(before.size)[edit.questions.subjects]
+    chains = np.arange(len(edit.questions))[:, None]
+    nodes = np.arange(before.size)[None, :]
+    for hop, (c, path) in enumerate(zip(coefficients, edit.questions.relations.T, strict=True)):
+        passed = np.zeros_like(weight)
+        for world, share in ((before, 1 - c), (after, c)):
+            to = values(world, hop, path[:, None], nodes + 0 * chains)
+            np.add.at(passed, (np.where(to == NOTHING, 0, chains), to), share * weight * (to >= 0))
+        weight = passed
+    return weight
+
+
+def threshold(edit: Edit) -> float:
+    """Return the greatest equal coefficient, of 0 … 1, at which some new answer does not win.
+
+    Parameters
+    ----------
+    edit : Edit
+        Its chains are asked of the ideal memory.
+
+    Returns
+    -------
+    float
+        To 1e-12; above it all chains give their new answer. 1 if they never all do.
+    """
+    lost = [c for c in np.linspace(0, 1, _STEPS + 1).tolist() if not _wins(edit, c)]
+    if not lost:
+        return 0.0
+    low, high = lost[-1], min(lost[-1] + 1 / _STEPS, 1.0)
+    while high - low > 1e-12:
+        middle = (low + high) / 2
+        low, high = (low, middle) if _wins(edit, middle) else (middle, high)
+    return low
+
+
+def _wins(edit: Edit, c: float) -> bool:
+    weight = ideal(edit, [c] * edit.before.hops)
+    rows, target = np.arange(len(weight)), edit.chains[:, -1]
+    own = weight[rows, target]
+    weight[rows, target] = 0
+    return bool((own > weight.max(axis=1)).all())

@@ -20,7 +20,7 @@ MUTANTS = [
     ("[float(w) for", "[float(weights[0]) for"),
     ("weights[half:])", "weights[:half])"),
     ("2 * sum(low.width for low in updates) <= min", "0 <= min"),
-    ("if len(weights) != len(updates)", "if False"),
+    ("len(weights) != len(updates)", "len(weights) > len(updates)"),
 ]
 
 

@@ -7,7 +7,7 @@ SMOLLM2 := .venv/.smollm2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test lint lab figures notebooks mutants bench clean
+.PHONY: help install reproduce test lint lab proofs results figures notebooks mutants bench clean
 
 help:  ## list the targets, a line each
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -41,6 +41,14 @@ test: lint  ## all gates, cheapest first; pytest's closing line is the verdict
 
 lab: $(STAMP)  ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
+
+results: $(STAMP)  ## complete paper/results: hours from nothing, nothing to do where a table is finished
+	$(BIN)/loratheory run all --profile paper --resume -o paper/results
+
+proofs: $(STAMP)  ## all statements and proofs as build/paper/proofs.pdf (needs latexmk and TeX Live)
+	@mkdir -p build
+	$(BIN)/loratheory theorems --proofs paper/theorems.tex > build/theorems.log
+	cd paper && latexmk -pdf -interaction=nonstopmode -halt-on-error -output-directory=../build/paper proofs.tex
 
 figures: $(STAMP)  ## draw every figure from its stored table
 	$(BIN)/loratheory figure all

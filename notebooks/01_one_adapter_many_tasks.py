@@ -160,7 +160,7 @@ except AssumptionError as refusal:
 def floor(own: float = 0.5, tasks: int = 4):
     """The two parts of the floor against the rank, and what the truncated mean achieves."""
     config = simulation.Config(tasks=tasks, own=(own,))
-    rows = simulation.run(config, rng=np.random.default_rng(0))
+    rows = simulation.cell(config)
     return FIGURES["merge_floor"](rows)
 
 

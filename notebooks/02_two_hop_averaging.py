@@ -185,7 +185,7 @@ except AssumptionError as refusal:
 # edits lies outside, and so does every other pair of weights that add to one.
 
 # %%
-cells = simulation.run(simulation.Config(), rng=np.random.default_rng(0))
+cells = simulation.cell(simulation.Config())
 
 
 def answer(c1: float = 0.5, c2: float = 0.5):
@@ -215,7 +215,7 @@ _ = interact(answer, c1=first, c2=second)
 # is the window.
 
 # %%
-FIGURES["window"](sweep.run(sweep.Config(), rng=np.random.default_rng(0)))
+FIGURES["window"](sweep.cell(sweep.Config()))
 
 # %% [markdown]
 # More adapters in the mean, or more hops, widen the window: how strong must edits be alone?

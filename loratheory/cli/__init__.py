@@ -10,10 +10,19 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from loratheory.cli import _bound, _diagnose, _figures, _inspect, _merge, _methods, _theorems
+from loratheory.cli import (
+    _bound,
+    _diagnose,
+    _figures,
+    _inspect,
+    _merge,
+    _methods,
+    _run,
+    _theorems,
+)
 from loratheory.cli._output import refused
 
-EXTRAS = {"matplotlib": "notebooks", "torch": "torch"}
+EXTRAS = {"distributed": "dask", "matplotlib": "notebooks", "torch": "torch"}
 
 
 class Commands(TyperGroup):
@@ -77,5 +86,7 @@ for command in (
     _merge.merge,
     _methods.methods,
     _figures.figure,
+    _run.experiments,
+    _run.run,
 ):
     app.command()(command)

@@ -5,12 +5,13 @@ import json
 import math
 import os
 import sys
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
+
+from loratheory.experiments._files import whole as whole
 
 
 def refused(message: str) -> NoReturn:
@@ -57,22 +58,6 @@ def _cell(value: Any) -> str:
 
 def _numeric(text: str) -> bool:
     return text[:1] in "-+.0123456789–"
-
-
-def whole(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all: to a temporary name beside it, then renamed."""
-    data = content.encode() if isinstance(content, str) else content
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def reachable(*targets: Path | None) -> None:

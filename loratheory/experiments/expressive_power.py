@@ -6,6 +6,16 @@ at ranks 1 to 16: linear ones of 2, 4 and 8 layers; ReLU ones, each target layer
 layers of its own; transformers of 1, 2 and 4 blocks with two heads. Here the same cells are drawn
 anew, with the bound and what the construction measures side by side.
 
+**Question.** From which rank on are adapters of a frozen network exact, and what is lost below?
+
+**Prediction.** Linear and attention cells meet their bound; ReLU cells respect theirs; everything
+is exact from the rank on at which the ranks of all layers together reach the width
+(`thm:depth-budget`, `thm:relu-budget`), and flat cells lose the whole gap at every rank below it.
+
+**Chance.** A relative error of 1: as far off as an output that is always zero.
+
+**Controls.** Flat spectra, where rank buys nothing until it buys all; both sides of each threshold.
+
 **What agrees.** All cells of the linear and attention grids meet their bound, and from their
 threshold on (half the width for a product of two, the width over the layers for more) everything is
 exact. **What does not.** Their linear theorem needs partial sums to be invertible, which nothing
@@ -26,7 +36,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from loratheory.experiments._record import Row
+from loratheory.experiments._experiment import Experiment, Row
 from loratheory.lowrank import orthonormal
 from loratheory.theorems import _affine_relu as relu
 from loratheory.theorems import depth_budget
@@ -53,6 +63,8 @@ class Config:
         Heads of a block; Gaussian inputs on which ReLU networks are compared.
     gap : float
         In the flat half of the grid, all singular values of what each target layer misses.
+    seed : int
+        Determines every draw.
     """
 
     width: int = 16
@@ -61,17 +73,16 @@ class Config:
     heads: int = 2
     inputs: int = 200
     gap: float = 1.0
+    seed: int = 0
 
 
-def run(config: Config, *, rng: np.random.Generator) -> list[Row]:
+def cell(config: Config) -> list[Row]:
     """Return one row a cell, errors relative to the target.
 
     Parameters
     ----------
     config : Config
         What to draw.
-    rng : Generator
-        Where it comes from.
 
     Returns
     -------
@@ -81,7 +92,7 @@ def run(config: Config, *, rng: np.random.Generator) -> list[Row]:
         rank from which every target is exact); `bound` and `value`: spectral norms, for ReLU
         root mean squares over the inputs.
     """
-    rows: list[Row] = []
+    rng, rows = np.random.default_rng(config.seed), list[Row]()
     for flat in (0, 1):
         for depth in config.depths:
             names = _names(LINEAR, flat, 1, depth)
@@ -162,3 +173,12 @@ def output_gap(groups: Groups, inputs: np.ndarray) -> tuple[float, float]:
         wanted = np.maximum(case.target @ wanted, 0)
     size = float(np.linalg.norm(wanted))
     return float(np.linalg.norm(errors)) / size, float(np.linalg.norm(found - wanted)) / size
+
+
+EXPERIMENT = Experiment(
+    __name__,
+    __doc__,
+    cell,
+    profiles={"quick": (Config(),), "paper": (Config(),)},
+    minutes={"quick": 0.1, "paper": 0.1},
+)

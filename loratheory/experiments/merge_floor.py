@@ -1,11 +1,22 @@
-"""The floor of one adapter for many tasks, against its rank and against what the tasks share."""
+"""The floor of one adapter for many tasks, against its rank and against what the tasks share.
+
+**Question.** How far must one adapter be from many tasks, given its rank and what they share?
+
+**Prediction.** `achieved` is `disagreement` plus `truncation` in every row: the truncated mean
+meets the floor (`thm:merge-floor`). Rank lowers the truncation alone; the disagreement is about
+``own (1 - 1/tasks)``, whatever the rank.
+
+**Chance.** No adapter at all (rank 0) errs by 1, the unit of all columns.
+
+**Controls.** Rank 0, where all is lost, and the rank of the whole mean, where nothing is truncated.
+"""
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from loratheory.experiments._record import Row
+from loratheory.experiments._experiment import Experiment, Row
 from loratheory.lowrank import LowRank, frobenius, tail_energy, with_spectrum
 from loratheory.theorems import merge_floor
 
@@ -22,6 +33,8 @@ class Config:
         The share of each update's squared norm that is the task's own.
     ranks : tuple of int
         The ranks that one adapter for all tasks may spend.
+    seed : int
+        Determines every draw.
     """
 
     tasks: int = 4
@@ -29,17 +42,16 @@ class Config:
     size: int = 64
     own: tuple[float, ...] = (0.1, 0.5, 0.9)
     ranks: tuple[int, ...] = tuple(range(0, 41, 2))
+    seed: int = 0
 
 
-def run(config: Config, *, rng: np.random.Generator) -> list[Row]:
+def cell(config: Config) -> list[Row]:
     """Return one row a share and rank, in units of the updates' mean squared norm.
 
     Parameters
     ----------
     config : Config
         What to draw.
-    rng : Generator
-        Where it comes from.
 
     Returns
     -------
@@ -47,6 +59,7 @@ def run(config: Config, *, rng: np.random.Generator) -> list[Row]:
         `own` and `rank`; `disagreement` and `truncation`, which add up to the floor; `achieved`,
         the mean squared error of the truncated mean.
     """
+    rng = np.random.default_rng(config.seed)
     sigma = [1 - i / (2 * config.width) for i in range(config.width)]
     parts = [with_spectrum(rng, config.size, config.size, sigma) for _ in range(config.tasks + 1)]
     return [
@@ -71,3 +84,12 @@ def _row(own: float, case: merge_floor.Case) -> Row:
         "truncation": truncation / unit,
         "achieved": merge_floor.measure(case, merge_floor.attain(case)) / unit,
     }
+
+
+EXPERIMENT = Experiment(
+    __name__,
+    __doc__,
+    cell,
+    profiles={"quick": (Config(),), "paper": (Config(),)},
+    minutes={"quick": 0.02, "paper": 0.02},
+)

@@ -1,10 +1,21 @@
-"""Which answer two merged edits give, over the plane of their coefficients."""
+"""Which answer two merged edits give, over the plane of their coefficients.
+
+**Question.** Which answer do two merged edits give, at which pair of coefficients?
+
+**Prediction.** Each answer gets the product of its path: ``1 - c1`` the unedited one,
+``c1 (1 - c2)`` the one that stops halfway, ``c1 c2`` the composed one, which wins where
+``c1 c2 > max(1 - c1, c1 (1 - c2))`` (`thm:two-read-region`).
+
+**Chance.** An answer drawn at random among the entities is right once in as many.
+
+**Controls.** Coefficients near 0, where nothing is edited, and near 1, where each edit is whole.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from loratheory.experiments._record import Row
+from loratheory.experiments._experiment import Experiment, Row
 from loratheory.experiments._world import world
 
 
@@ -20,6 +31,8 @@ class Config:
         How many a side.
     top : float
         The largest coefficient.
+    seed : int
+        Determines every draw.
     """
 
     size: int = 32
@@ -27,17 +40,16 @@ class Config:
     edited: int = 3
     cells: int = 24
     top: float = 1.2
+    seed: int = 0
 
 
-def run(config: Config, *, rng: np.random.Generator) -> list[Row]:
+def cell(config: Config) -> list[Row]:
     """Return one row a cell: where it is and the logits of the answers that can win.
 
     Parameters
     ----------
     config : Config
         What to draw.
-    rng : Generator
-        Where it comes from.
 
     Returns
     -------
@@ -46,6 +58,7 @@ def run(config: Config, *, rng: np.random.Generator) -> list[Row]:
         answer before both edits; `halfway`, of the old second fact about the new bridge;
         `composed`, of the answer that both edits make together.
     """
+    rng = np.random.default_rng(config.seed)
     here = world(rng, size=config.size, entities=config.entities, edited=config.edited)
     centres = (np.arange(config.cells) + 0.5) * config.top / config.cells
     prompt = np.arange(config.edited)
@@ -59,3 +72,12 @@ def run(config: Config, *, rng: np.random.Generator) -> list[Row]:
             answers = {"unedited": unedited, "halfway": halfway, "composed": composed}
             rows.append({"c1": c1, "c2": c2, **answers})
     return rows
+
+
+EXPERIMENT = Experiment(
+    __name__,
+    __doc__,
+    cell,
+    profiles={"quick": (Config(),), "paper": (Config(),)},
+    minutes={"quick": 0.01, "paper": 0.01},
+)

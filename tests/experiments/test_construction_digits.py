@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from loratheory.experiments.construction_digits import Config, drawn, published, run
+from loratheory.experiments.construction_digits import Config, cell, drawn, published
 from loratheory.theorems import depth_budget
 
 MUTANTS = [
@@ -35,7 +35,7 @@ def test_its_layers_spend_their_rank_and_reach_the_target():
 
 
 def test_depth_costs_the_published_formula_its_digits_and_not_the_sweep():
-    rows = run(Config(shapes=((16, 2), (16, 8)), draws=3), rng=np.random.default_rng(1))
+    rows = cell(Config(shapes=((16, 2), (16, 8)), draws=3, seed=1))
     assert [(r["width"], r["depth"], r["rank"], r["network"]) for r in rows] == [
         (16, 2, 8, 0),
         (16, 2, 8, 1),

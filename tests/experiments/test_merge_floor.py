@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from loratheory.experiments.merge_floor import Config, run
+from loratheory.experiments.merge_floor import Config, cell
 
 MUTANTS = [
     ("/ unit,\n", ",\n"),
@@ -15,7 +15,7 @@ MUTANTS = [
 
 @pytest.fixture(scope="module")
 def rows():
-    return run(Config(), rng=np.random.default_rng(5))
+    return cell(Config(seed=5))
 
 
 def test_the_truncated_mean_achieves_the_two_parts_together(rows):
@@ -38,5 +38,5 @@ def test_rank_lowers_the_truncation_alone(rows):
 
 @pytest.mark.parametrize("own", [0.0, 0.3, 1.0])
 def test_disagreement_is_about_the_own_share_of_all_tasks_but_one(own):
-    [row] = run(Config(own=(own,), ranks=(4,), size=400), rng=np.random.default_rng(6))
+    [row] = cell(Config(own=(own,), ranks=(4,), size=400, seed=6))
     assert row["disagreement"] == pytest.approx(own * (1 - 1 / 4), abs=0.05)

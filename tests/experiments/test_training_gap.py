@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from loratheory.experiments import expressive_power
-from loratheory.experiments.training_gap import Config, gradients, relative_error, run, start
+from loratheory.experiments.training_gap import Config, cell, gradients, relative_error, start
 from loratheory.figures import table
 from loratheory.theorems import depth_budget
 
@@ -66,8 +66,9 @@ def test_training_starts_at_the_frozen_network():
 
 
 def test_a_slice_shows_the_gap_where_the_construction_is_exact():
-    config = Config(width=6, depths=(2,), ranks=(1, 3), steps=1500, inputs=200, rates=(1e-2,))
-    low, enough = run(config, rng=np.random.default_rng(3))
+    low, enough = cell(
+        Config(width=6, depths=(2,), ranks=(1, 3), steps=1500, inputs=200, rates=(1e-2,), seed=3)
+    )
     assert (low["rank"], enough["rank"]) == (1, 3)
     assert low["threshold"] == enough["threshold"] == 3
     assert low["constructed"] <= low["bound"] + 1e-9
@@ -81,7 +82,8 @@ def test_a_slice_shows_the_gap_where_the_construction_is_exact():
 
 def test_the_stored_table_has_its_twenty_cells_and_a_gap_in_each_exact_one():
     rows = table(RESULTS / "table.csv")
-    config = json.loads((RESULTS / "provenance.json").read_text())["config"]
+    [ran] = json.loads((RESULTS / "provenance.json").read_text())["cells"]
+    config = ran["config"]
     cells = [(row["depth"], row["rank"]) for row in rows]
     assert cells == [(d, r) for d in config["depths"] for r in config["ranks"]]
     assert len(cells) == 20

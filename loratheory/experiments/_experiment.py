@@ -1,0 +1,68 @@
+"""An experiment: a question, a prediction made before the run, and cells that answer it."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Row = dict[str, str | int | float]
+
+
+class ExperimentError(ValueError):
+    """What was asked for cannot be run, or cannot be written there."""
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """What is run under one name.
+
+    Attributes
+    ----------
+    module : str
+        ``__name__`` of the defining module; its last part is the experiment's name.
+    document : str or None
+        ``__doc__`` of that module. Paragraphs that begin with ``**Question.**``,
+        ``**Prediction.**``, ``**Chance.**`` and ``**Controls.**`` say what is asked and expected,
+        what guessing scores, and what is measured beside it.
+    cell : callable
+        From one config to its rows: what they hold depends on the config alone. It is found again
+        by its name in other processes, so it is a plain function of the module.
+    profiles : mapping
+        From ``quick`` and ``paper`` to the configs, frozen dataclasses, in the table's order.
+    minutes : mapping
+        What each profile takes, all cells one after another on one core.
+    version : int
+        Raised when `cell` changes what its rows mean; older cells are then not taken up again.
+    """
+
+    module: str
+    document: str | None
+    cell: Callable[[Any], list[Row]]
+    profiles: Mapping[str, tuple[Any, ...]]
+    minutes: Mapping[str, float | int]
+    version: int = 1
+
+    @property
+    def name(self) -> str:
+        """One name all the way: module, folder of results, figure."""
+        return self.module.rpartition(".")[2]
+
+    def paragraph(self, title: str) -> str:
+        """The paragraph of the document that begins with ``**title.**``, or nothing."""
+        for text in (self.document or "").split("\n\n"):
+            if text.strip().startswith(f"**{title}.**"):
+                return " ".join(text.split()).removeprefix(f"**{title}.** ")
+        return ""
+
+    def key(self, config: Any) -> str:
+        """The content hash of a cell: of experiment, version and config."""
+        told = {"experiment": self.name, "version": self.version, "config": plain(config)}
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def plain(config: Any) -> dict[str, Any]:
+    """The config as JSON gives it back."""
+    told: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
+    return told

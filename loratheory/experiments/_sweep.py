@@ -1,0 +1,163 @@
+"""Cells run by any executor; what is finished is on the disk before the next is looked at."""
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
+from traceback import extract_tb
+from typing import Any
+
+from loratheory.experiments._experiment import Row
+from loratheory.experiments._provenance import environment
+from loratheory.experiments._store import Plan, conclude, keep
+from loratheory.experiments._table import TableError
+
+GO_ON = "finished cells are kept; go on with --resume"
+LOST = "worker died"
+
+
+class SweepError(RuntimeError):
+    """Something went wrong on the way; what was finished is kept."""
+
+
+def swept(
+    plans: Sequence[Plan], executor: Executor, *, allow_mixed: bool = False
+) -> Generator[tuple[Plan, str]]:
+    """Run what is missing; yield each cell once it is finished or has failed.
+
+    Parameters
+    ----------
+    plans : sequence of Plan
+        With their folders prepared.
+    executor : Executor
+        Processes, threads, or a cluster; the rows do not depend on which, nor on how many.
+    allow_mixed : bool
+        Whether cells made by different code may share a table.
+
+    Yields
+    ------
+    plan : Plan
+        Whose cell it was; its table is written when that was its last.
+    key : str
+        Which cell.
+
+    Raises
+    ------
+    SweepError
+        At the end, if cells failed or a worker died; at once, if a cell cannot be written.
+    """
+    troubles: list[str] = []
+    futures: dict[Future[Any], tuple[Plan, str]] = {}
+    try:
+        troubles += filter(None, (_concluded(plan, allow_mixed=allow_mixed) for plan in plans))
+        for plan, key, config in _longest_first(plans):
+            task = executor.submit(outcome, plan.experiment.cell, plan.experiment.module, config)
+            futures[task] = (plan, key)
+        for future in as_completed(futures):
+            plan, key = futures.pop(future)
+            trouble = _taken(plan, key, future) or _concluded(plan, allow_mixed=allow_mixed)
+            if trouble:
+                troubles.append(trouble)
+            yield plan, key
+    except BrokenExecutor:
+        troubles.append(LOST)
+    finally:
+        for future in futures:
+            future.cancel()
+    if LOST in troubles:
+        message = f"a worker process died (killed, or out of memory): {GO_ON}"
+        raise SweepError("\n".join([message, *(t for t in troubles if t != LOST)]))
+    if troubles:
+        head = f"{len(troubles)} failed; all other {GO_ON}, once mended"
+        raise SweepError("\n".join([head, *troubles]))
+
+
+def outcome(cell: Callable[[Any], list[Row]], module: str, config: Any) -> dict[str, Any]:
+    """Run one cell, where the executor says.
+
+    Parameters
+    ----------
+    cell : callable
+        From a config to rows.
+    module : str
+        The experiment's, for the digest of its code.
+    config
+        Its argument.
+
+    Returns
+    -------
+    dict
+        `rows`, `seconds` and the environment it `ran` in; or the `trouble` in words, which needs
+        no class of the worker's to be read.
+    """
+    ran, start = environment(module), time.perf_counter()
+    try:
+        rows = [{str(name): _value(value) for name, value in row.items()} for row in cell(config)]
+    except Exception as error:
+        place = extract_tb(error.__traceback__)[-1]
+        line = f"{place.filename}, line {place.lineno}"
+        return {"trouble": f"{type(error).__name__}: {error} ({line})"}
+    seconds = time.perf_counter() - start
+    return {"rows": rows, "seconds": seconds, "ran": ran}
+
+
+def _value(value: Any) -> str | int | float:
+    """A plain word or number, of whatever array library it was."""
+    if isinstance(value, str):
+        return str(value)
+    number = value.item() if hasattr(value, "item") else value
+    if isinstance(number, bool | int):
+        return int(number)
+    if isinstance(number, float):
+        return float(number)
+    message = f"a cell of a table is a word or a number, not {type(value).__name__}: {value!r}"
+    raise TypeError(message)
+
+
+def _longest_first(plans: Sequence[Plan]) -> list[tuple[Plan, str, Any]]:
+    """What is missing, so ordered that no long cell is left for the end."""
+    tasks = [(plan, key, config) for plan in plans for key, config in plan.missing.items()]
+
+    def minutes(task: tuple[Plan, str, Any]) -> float:
+        experiment, profile = task[0].experiment, task[0].profile
+        return -experiment.minutes[profile] / len(experiment.profiles[profile])
+
+    return sorted(tasks, key=minutes)
+
+
+def _taken(plan: Plan, key: str, future: Future[Any]) -> str:
+    """Keep what a worker gives; the trouble in words, if there was one."""
+    name = f"{plan.experiment.name}, {plan.cells[key]}"
+    try:
+        given = future.result()
+    except BrokenExecutor:
+        return LOST
+    except Exception as error:
+        return f"{name}: {type(error).__name__}: {error}"
+    if "trouble" in given:
+        return f"{name}: {given['trouble']}"
+    try:
+        keep(plan, key, given)
+    except OSError as error:
+        message = f"{error.filename or plan.folder}: {error.strerror or error}: {GO_ON}"
+        raise SweepError(message) from error
+    return ""
+
+
+def _concluded(plan: Plan, *, allow_mixed: bool) -> str:
+    """Write the table if all is there; the trouble in words, if there was one."""
+    if plan.finished or plan.missing:
+        return ""
+    codes = sorted({cell["ran"]["code"] for cell in plan.done.values()})
+    if len(codes) > 1 and not allow_mixed:
+        return (
+            f"{plan.experiment.name}: its source changed on the way ({', '.join(codes)}): delete "
+            f"{plan.folder} to start anew, or --resume --allow-mixed"
+        )
+    try:
+        conclude(plan)
+    except TableError as error:
+        return f"{plan.experiment.name}: its rows make no table: {error}"
+    except OSError as error:
+        message = f"{error.filename or plan.folder}: {error.strerror or error}: {GO_ON}"
+        raise SweepError(message) from error
+    return ""

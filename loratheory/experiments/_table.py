@@ -1,0 +1,119 @@
+"""Tables as text and back: rows of words and numbers, equal runs in equal bytes."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from loratheory.experiments._experiment import Row
+
+DECIMALS = 9  # what lies beyond may differ between processors
+
+
+class TableError(ValueError):
+    """A table cannot be written, read or drawn."""
+
+
+def csv_text(rows: Sequence[Row]) -> str:
+    """Return the rows as comma-separated text.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        At least one, all with the same keys in the same order; a column is all words or all
+        numbers.
+
+    Returns
+    -------
+    str
+        A header line, then a line a row, numbers to nine decimals: equal runs give equal text,
+        and `table` gives the rows back.
+
+    Raises
+    ------
+    TableError
+        If there are no rows, their keys differ, or a column would not come back as it went.
+    """
+    if not rows:
+        message = "a table needs at least one row"
+        raise TableError(message)
+    for number, row in enumerate(rows, start=1):
+        if list(row) != list(rows[0]):
+            message = f"row {number} has columns {', '.join(row)}; row 1 has {', '.join(rows[0])}"
+            raise TableError(message)
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(rows[0])
+    cells = [[_written(value) for value in row.values()] for row in rows]
+    writer.writerows(cells)
+    for name, column in zip(rows[0], zip(*cells, strict=True), strict=True):
+        words = {isinstance(row[name], str) for row in rows}
+        if len(words) > 1 or words != {not any(map(_is_number, column))} or "" in column:
+            message = f"column {name}: all cells must be numbers, or all words that are no numbers"
+            raise TableError(message)
+    return buffer.getvalue()
+
+
+def _written(value: str | int | float) -> str:
+    return value if isinstance(value, str) else f"{round(value, DECIMALS) + 0.0:.15g}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def table(path: Path) -> list[dict[str, Any]]:
+    """Return the typed rows of a comma-separated file.
+
+    Parameters
+    ----------
+    path : Path
+        A file with a header line.
+
+    Returns
+    -------
+    list of dict
+        One a row, from column names to floats, or to str in columns where no cell is a number.
+
+    Raises
+    ------
+    TableError
+        If there is no such file, it holds no rows, a row is ragged, a cell is empty, or one is no
+        number in a column where another is.
+    """
+    if not path.is_file():
+        message = (
+            f"there is no table {path}: stored tables are in paper/results/NAME/table.csv of the "
+            "repository, so run this there or name the file"
+        )
+        raise TableError(message)
+    with path.open(encoding="utf-8", newline="") as file:
+        lines = list(csv.reader(file))
+    if len(lines) < 2:
+        message = f"{path} holds {len(lines)} lines: a table has a header and at least one row"
+        raise TableError(message)
+    header, *rows = lines
+    for line, cells in enumerate(rows, start=2):
+        if len(cells) != len(header):
+            message = (
+                f"{path}, line {line}: {len(cells)} cells under {len(header)} columns: "
+                "give every row one cell a column"
+            )
+            raise TableError(message)
+    columns = [_typed(path, *named) for named in zip(header, zip(*rows, strict=True), strict=True)]
+    return [dict(zip(header, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+def _typed(path: Path, name: str, column: tuple[str, ...]) -> tuple[str | float, ...]:
+    numbers = any(map(_is_number, column))
+    for line, cell in enumerate(column, start=2):
+        if not cell or numbers != _is_number(cell):
+            what = "not a number" if numbers else "empty"
+            message = f"{path}, line {line}, column {name}: {cell!r} is {what}: give one"
+            raise TableError(message)
+    return tuple(map(float, column)) if numbers else column

@@ -2,6 +2,9 @@
 
 from loratheory.tasks._error import ImpossibleError as ImpossibleError
 from loratheory.tasks._error import LeakError as LeakError
+from loratheory.tasks.two_hop._beside import distracted as distracted
+from loratheory.tasks.two_hop._beside import identities as identities
+from loratheory.tasks.two_hop._beside import marked as marked
 from loratheory.tasks.two_hop._cases import Case as Case
 from loratheory.tasks.two_hop._cases import case as case
 from loratheory.tasks.two_hop._cases import ideal as ideal
@@ -13,16 +16,16 @@ from loratheory.tasks.two_hop._draws import edit as edit
 from loratheory.tasks.two_hop._draws import matched as matched
 from loratheory.tasks.two_hop._draws import pairs as pairs
 from loratheory.tasks.two_hop._edits import Edit as Edit
-from loratheory.tasks.two_hop._forms import distracted as distracted
-from loratheory.tasks.two_hop._forms import identities as identities
+from loratheory.tasks.two_hop._export import export as export
 from loratheory.tasks.two_hop._forms import inverted as inverted
-from loratheory.tasks.two_hop._forms import marked as marked
 from loratheory.tasks.two_hop._forms import plain as plain
 from loratheory.tasks.two_hop._forms import relations_first as relations_first
 from loratheory.tasks.two_hop._forms import thought as thought
 from loratheory.tasks.two_hop._lessons import Lesson as Lesson
 from loratheory.tasks.two_hop._lessons import Lessons as Lessons
 from loratheory.tasks.two_hop._lessons import lessons as lessons
+from loratheory.tasks.two_hop._names import Language as Language
+from loratheory.tasks.two_hop._names import language as language
 from loratheory.tasks.two_hop._prompts import Prompts as Prompts
 from loratheory.tasks.two_hop._prompts import joined as joined
 from loratheory.tasks.two_hop._prompts import stacked as stacked
@@ -34,6 +37,8 @@ from loratheory.tasks.two_hop._splits import Split as Split
 from loratheory.tasks.two_hop._splits import pretraining as pretraining
 from loratheory.tasks.two_hop._splits import sampled as sampled
 from loratheory.tasks.two_hop._splits import split as split
+from loratheory.tasks.two_hop._text import Text as Text
+from loratheory.tasks.two_hop._text import texts as texts
 from loratheory.tasks.two_hop._trials import Trials as Trials
 from loratheory.tasks.two_hop._trials import trials as trials
 from loratheory.tasks.two_hop._world import IDENTITY as IDENTITY

@@ -1,4 +1,4 @@
-"""The forms in which a question can be put: plainly, step by step, backwards, with a distractor."""
+"""The forms in which a question can be put: plainly, step by step, relations first, backwards."""
 
 import numpy as np
 from jaxtyping import Int64
@@ -6,7 +6,7 @@ from jaxtyping import Int64
 from loratheory.tasks._error import impossible
 from loratheory.tasks.two_hop._prompts import Prompts
 from loratheory.tasks.two_hop._questions import Questions, along
-from loratheory.tasks.two_hop._world import IDENTITY, NOTHING, PAD, THINK, World
+from loratheory.tasks.two_hop._world import NOTHING, THINK, World
 
 
 def plain(here: World, questions: Questions) -> Prompts:
@@ -97,55 +97,6 @@ def inverted(here: World, questions: Questions) -> Prompts:
     *passed, answer = _tokens(here, questions)
     relations = _relations(here, questions, inverse=True)[::-1]
     return _rows([answer, *relations], [None, *passed[::-1]], "inverted")
-
-
-def identities(here: World, level: int, entities: Int64[np.ndarray, " k"]) -> Prompts:
-    """Return ``e id -> e``: what makes a token familiar without telling any fact about it."""
-    tokens = here.entity(level, entities)
-    return _rows([tokens, np.full_like(tokens, IDENTITY)], [None, tokens], "identity")
-
-
-def distracted(here: World, prompts: Prompts, *, rng: np.random.Generator) -> Prompts:
-    """Return the prompts with an entity and a relation of another prompt before each.
-
-    Parameters
-    ----------
-    here : World
-        Its relations of the first hop are those that distract.
-    prompts : Prompts
-        Two rows or more, none stacked, that begin with their subjects.
-    rng : Generator
-        Chooses whose subject stands before whom: never a row's own.
-
-    Returns
-    -------
-    Prompts
-        Two tokens longer, with the same targets.
-    """
-    rows = len(prompts)
-    subjects = prompts.tokens[:, 0]
-    if len(np.unique(subjects)) < 2:
-        fact = f"{rows} prompts about one subject cannot distract each other"
-        raise impossible(fact, "give prompts about at least two subjects")
-    other = rng.permuted(np.tile(subjects, (rows, 1)), axis=1)
-    other = other[np.arange(rows), (other != subjects[:, None]).argmax(axis=1)]
-    relation = here.relation(0, rng.integers(here.relations, size=rows))
-    before = np.stack([other, relation], axis=1)
-    return Prompts(
-        np.concatenate([before, prompts.tokens], axis=1),
-        np.concatenate([np.full_like(before, NOTHING), prompts.targets], axis=1),
-        prompts.asked + 2,
-        f"distracted {prompts.kind}",
-    )
-
-
-def marked(here: World, prompts: Prompts, canary: int) -> Prompts:
-    """Return the prompts and a last row of one canary, on which no loss is taken."""
-    edge = [(0, 1), (0, 0)]
-    tokens = np.pad(prompts.tokens, edge, constant_values=PAD)
-    tokens[-1, 0] = here.canary(canary)
-    targets = np.pad(prompts.targets, edge, constant_values=NOTHING)
-    return Prompts(tokens, targets, np.pad(prompts.asked, (0, 1)), prompts.kind)
 
 
 def _tokens(here: World, questions: Questions) -> list[Int64[np.ndarray, " q"]]:

@@ -11,8 +11,9 @@ import numpy as np
 from jaxtyping import Bool
 
 from loratheory.tasks._error import impossible, one_of
+from loratheory.tasks.two_hop._beside import marked
 from loratheory.tasks.two_hop._edits import Edit
-from loratheory.tasks.two_hop._forms import marked, plain, thought
+from loratheory.tasks.two_hop._forms import plain, thought
 from loratheory.tasks.two_hop._prompts import Prompts, joined
 from loratheory.tasks.two_hop._questions import Questions, along, every
 from loratheory.tasks.two_hop._world import NOTHING, World

@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Int64
 
 from loratheory.tasks._error import impossible, one_of, within
-from loratheory.tasks.two_hop._forms import identities, plain
+from loratheory.tasks.two_hop._beside import identities
+from loratheory.tasks.two_hop._forms import plain
 from loratheory.tasks.two_hop._prompts import Prompts, joined
 from loratheory.tasks.two_hop._questions import Questions, along, every
 from loratheory.tasks.two_hop._world import World

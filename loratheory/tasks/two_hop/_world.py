@@ -9,6 +9,7 @@ Token layout, the same for all worlds of equal size::
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Int64
@@ -16,6 +17,7 @@ from jaxtyping import Int64
 from loratheory.tasks._error import impossible, within
 
 PAD, IDENTITY, THINK, NOTHING = 0, 1, 2, -1
+Number = TypeVar("Number", int, Int64[np.ndarray, "..."])
 _SPECIAL = 3
 MOST_HOPS, MOST_RELATIONS = 4, 8
 
@@ -76,22 +78,27 @@ class World:
     def _entities_from(self) -> int:
         return self._relations_from + 2 * self.hops * self.relations
 
-    def entity(self, level: int, number: Int64[np.ndarray, "..."]) -> Int64[np.ndarray, "..."]:
-        """The tokens of entities of one level."""
+    def entity(self, level: int, number: Number) -> Number:
+        """The token of an entity of one level, or the tokens of many."""
         return self._entities_from + level * self.size + number
 
-    def relation(self, hop: int, number: Int64[np.ndarray, "..."]) -> Int64[np.ndarray, "..."]:
-        """The tokens of relations from level `hop` to the next."""
+    def relation(self, hop: int, number: Number) -> Number:
+        """The token of a relation from level `hop` to the next, or the tokens of many."""
         return self._relations_from + hop * self.relations + number
 
-    def inverse(self, hop: int, number: Int64[np.ndarray, "..."]) -> Int64[np.ndarray, "..."]:
-        """The tokens of relations from level ``hop + 1`` back to `hop`."""
+    def inverse(self, hop: int, number: Number) -> Number:
+        """The token of a relation from level ``hop + 1`` back to `hop`, or the tokens of many."""
         return self.relation(self.hops + hop, number)
 
     def canary(self, number: int) -> int:
         """The token of one canary."""
         within("the number of a canary", number, 0, self.canaries - 1)
         return _SPECIAL + number
+
+    @property
+    def relation_tokens(self) -> range:
+        """The tokens of all relations, then those of their inverses."""
+        return range(self._relations_from, self._entities_from)
 
     def level(self, level: int, *, spare: bool = True) -> range:
         """The tokens of one level: what may answer a question that ends there."""

@@ -46,8 +46,7 @@ results: $(STAMP)  ## complete paper/results: hours from nothing, nothing to do 
 	$(BIN)/loratheory run all --profile paper --resume -o paper/results
 
 proofs: $(STAMP)  ## all statements and proofs as build/paper/proofs.pdf (needs latexmk and TeX Live)
-	@mkdir -p build
-	$(BIN)/loratheory theorems --proofs paper/theorems.tex > build/theorems.log
+	$(BIN)/loratheory theorems --proofs paper/theorems.tex > /dev/null
 	cd paper && latexmk -pdf -interaction=nonstopmode -halt-on-error -output-directory=../build/paper proofs.tex
 
 figures: $(STAMP)  ## draw every figure from its stored table

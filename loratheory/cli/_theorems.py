@@ -40,12 +40,15 @@ def theorems(
     table: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the list as .md or .tex.")
     ] = None,
+    proofs: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write statements and proofs as .tex.")
+    ] = None,
 ) -> None:
     """List the theorems, or show some in full: statement, hypotheses, proof, how verified.
 
     Example: `loratheory theorems two-read-region`
 
-    Example: `loratheory theorems --graph graph.png --table theorems.md`
+    Example: `loratheory theorems --graph graph.png --table theorems.md --proofs proofs.tex`
     """
     found = chosen(labels)
     if graph:
@@ -56,6 +59,10 @@ def theorems(
         if table.suffix not in TABLES:
             refused(f"{table}: a table is written as .md or .tex: choose one of these endings")
         whole(table, TABLES[table.suffix](found))
+    if proofs:
+        from loratheory.theorems import appendix
+
+        whole(proofs, appendix(found))
     entries = [
         {
             "label": t.label,
@@ -75,9 +82,18 @@ def theorems(
     if not labels:
         columns = ("label", "status", "statement")
         show(f"{len(found)} theorems", columns, [[e[c] for c in columns] for e in entries])
+        _show_cited()
         return
     for theorem in found:
         _in_full(theorem)
+
+
+def _show_cited() -> None:
+    """What is only cited, and why."""
+    from loratheory.theorems import CITED
+
+    rows = [(c.name, c.source, c.reason.replace("``", "")) for c in CITED]
+    show("known results that are not run here", ("result", "source", "why not"), rows)
 
 
 def _markdown(found: list[Any]) -> str:

@@ -61,7 +61,10 @@ from loratheory.theorems import (
 )
 from loratheory.theorems._calculators import CALCULATORS as CALCULATORS
 from loratheory.theorems._calculators import CalculatorError as CalculatorError
+from loratheory.theorems._cited import CITED as CITED
+from loratheory.theorems._cited import Cited as Cited
 from loratheory.theorems._latex import latex as latex
+from loratheory.theorems._paper import appendix as appendix
 from loratheory.theorems._theorem import SAFETY as SAFETY
 from loratheory.theorems._theorem import Assumption as Assumption
 from loratheory.theorems._theorem import AssumptionError as AssumptionError

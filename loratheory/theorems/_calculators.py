@@ -9,6 +9,7 @@ from loratheory.theorems import (
     averaging_survival,
     clean_up_bridge,
     coefficient_ladder,
+    context_composition,
     counting_ceiling,
     gate_detection,
     merged_memory,
@@ -158,6 +159,20 @@ def counted(tokens: int, outputs: int, inputs: int, rank: int) -> Values:
     return {"largest memory": float(counting_ceiling.largest_memory(tokens, outputs, inputs, rank))}
 
 
+def composed(things: int, width: int, precision: int, heads: int = 1) -> Values:
+    """What composing functions listed in the prompt takes; facts in weights are no part of it."""
+    given = {"heads": heads, "width": width, "precision": precision}
+    _at_least("things", things, 2)
+    for name, value in given.items():
+        _at_least(name, value, 1)
+    shape = (things, heads, width, precision)
+    return {
+        "sharpness that suffices for two layers": context_composition.sharpness_needed(things),
+        "error of one layer at least (cited)": context_composition.one_layer_error(*shape),
+        "layers shown to be too few (cited)": float(context_composition.layers_too_few(*shape)),
+    }
+
+
 CALCULATORS: dict[str, Callable[..., Values]] = {
     "thm:two-read-region": two_read,
     "thm:averaging-survival": survival,
@@ -166,6 +181,7 @@ CALCULATORS: dict[str, Callable[..., Values]] = {
     "thm:perturbed-region": perturbed,
     "thm:clean-up-bridge": cleaned,
     "thm:coefficient-ladder": coefficients,
+    "thm:context-composition": composed,
     "thm:superposition-floor": superposed,
     "thm:merged-memory": stored,
     "thm:counting-ceiling": counted,

@@ -34,7 +34,7 @@ BLOCK = r"\.\. math::[^\n]*(?:\n {4}[^\n]*|\n *(?=\n))*"  # up to the next line 
 
 
 def latex(text: str) -> str:
-    r"""Return running text with :math:`…` roles, ``code``, **bold** and math blocks as LaTeX.
+    r"""Return running text with :math:`…` roles, ``code``, **bold**, *emphasis* and math blocks as LaTeX.
 
     Parameters
     ----------
@@ -58,7 +58,8 @@ def _part(part: str) -> str:
         return f"\\[\n{formula}\n\\]"
     if part.startswith("`"):
         return rf"\texttt{{{_plain(part.strip('`'))}}}"
-    return re.sub(r"\*\*([^*]+)\*\*", r"\\textbf{\1}", _plain(part))
+    bold = re.sub(r"\*\*([^*]+)\*\*", r"\\textbf{\1}", _plain(part))
+    return re.sub(r"\*([^*\s](?:[^*]*[^*\s])?)\*", r"\\emph{\1}", bold)
 
 
 def _plain(text: str) -> str:

@@ -10,8 +10,9 @@ at least
     \frac{e^{\beta a}}{e^{\beta a} + e^{\beta (n - 1) b} + 2n - 2}, \qquad
     a = \frac{e^\beta}{e^\beta + 2n - 1}, \quad b = \frac1{e^\beta + 2n - 1},
 
-attained where all other things have one image. A sharpness of the order :math:`\log n` makes it
-more than half, so two layers need a precision logarithmic in :math:`n`.
+attained where all other things have one image and :math:`g` tells it from :math:`f(x)`. A sharpness
+of the order :math:`\log n` makes it more than half, so two layers need a precision logarithmic in
+:math:`n`.
 
 **Proof.** The first head puts :math:`a` on the pair of :math:`x` and :math:`b` on the others, so
 its output has the coordinates :math:`v_{f(x)} \ge a` and :math:`\sum_{j \ne f(x)} v_j \le (n-1) b`
@@ -91,6 +92,14 @@ def one_layer_error(things: int, heads: int, width: int, precision: int) -> floa
     """The error that no single layer can avoid, as cited; 0 where the theorem is silent."""
     needed = things * math.log2(things)
     return max(0.0, needed - heads * (width + 1) * precision) / (3 * needed)
+
+
+def layers_too_few(things: int, heads: int, width: int, precision: int) -> int:
+    """The most layers that cannot compose as many functions, as cited; 0 where it is silent."""
+    size, layers = math.log(heads * width * precision), 0
+    while size <= math.log(things) * 2.0 ** (-4 * (layers + 1)) and layers < 64:
+        layers += 1
+    return layers
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:

@@ -21,7 +21,7 @@ whatever :math:`K` and the shares are, although the sum has rank up to :math:`K 
 For Gaussian keys and outputs the same holds in the mean over them: terms of different facts are
 uncorrelated, so a foreign read of a foreign query has variance :math:`\frac Nd \bigl(\frac1r +
 \frac1d + \frac1{rd}\bigr)` for every :math:`K`. An oracle that switches on only the adapter of the
-fact asked for leaves :math:`N/K` in place of :math:`N`.
+fact asked for leaves :math:`N/K` in place of :math:`N`. :math:`\square`
 
 **What it does not say.** Trained factors aligned with the keys interfere less; equal second moments
 are no equal recall curves, though simulated ones agree to a few per cent.

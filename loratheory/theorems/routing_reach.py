@@ -4,14 +4,15 @@ r"""Routing reach: how far ahead two hops can be under routers that share out on
 prompt, are mixed at each read with weights from a router that may know everything. The largest
 lead of the two-hop target (``thm:two-read-region``) is exactly
 
-=======  ==================  ===================  ===================
-pattern  one adapter a pass  shared out in a pass  shared out at a read
-=======  ==================  ===================  ===================
-A        :math:`-1`          :math:`-\varphi^{-4}`  1
-B        :math:`-1`          0                      1
-C        0                   1/8                    1
-D        0                   1/4                    1
-=======  ==================  ===================  ===================
+.. math::
+    \begin{array}{lccc}
+    \text{pattern} & \text{one adapter a pass} & \text{shared in a pass} &
+    \text{shared at a read} \\
+    A & -1 & -\varphi^{-4} & 1 \\
+    B & -1 & 0 & 1 \\
+    C & 0 & 1/8 & 1 \\
+    D & 0 & 1/4 & 1
+    \end{array}
 
 over weights :math:`\ge 0` of sum at most 1, one vector for the whole pass or a new one at each
 read; :math:`\varphi` is the golden ratio, and a lead of 0 is a tie. So where old facts are edited

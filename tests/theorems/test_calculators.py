@@ -2,7 +2,9 @@
 
 import math
 
+import numpy as np
 import pytest
+from scipy.optimize import brentq
 from scipy.stats import f as f_law
 
 from loratheory.theorems import ALL, CALCULATORS, CalculatorError
@@ -57,6 +59,17 @@ def test_gates_by_another_road():
     assert found["largest shelf"] == 1 + math.floor(0.05 / (2 * found["false alarm"]))
 
 
+def _share(sharpness, things=65536):
+    """The two heads as they are computed, the first on one pair, the second on what it reads."""
+    look = np.exp(sharpness * (np.arange(2 * things) == 0))
+    a, b = look[0] / look.sum(), look[1] / look.sum()
+    second = np.exp(sharpness * np.array([a, (things - 1) * b]))
+    return second[0] / (second.sum() + 2 * things - 2)
+
+
+SHARP = brentq(lambda sharpness: _share(sharpness) - 0.5, 1, 60)
+
+
 @pytest.mark.parametrize(
     ("label", "given", "expected"),
     [
@@ -65,6 +78,11 @@ def test_gates_by_another_road():
         ("coefficient-ladder", {"hops": 2}, [1 / 3, 2 / math.sqrt(3), 7 / 6]),
         ("superposition-floor", {"facts": 24, "rank": 6}, [18 / (6 * 23), 24**2 / 6]),
         ("superposition-floor", {"facts": 3, "rank": 8}, [0, 3]),
+        (
+            "context-composition",  # 65,536 is two to the sixteen: one layer cannot, at size 2
+            {"things": 65536, "width": 1, "precision": 2},
+            [SHARP, (16 * 65536 - 4) / (3 * 16 * 65536), 1],
+        ),
     ],
 )
 def test_others_by_hand(label, given, expected):

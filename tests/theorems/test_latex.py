@@ -5,6 +5,7 @@ import pytest
 from loratheory.theorems import ALL, latex
 
 MUTANTS = [
+    (r'r"\\emph{\1}"', 'r"\\1"'),
     ('return f"${part[7:-1]}$"', 'return f"${part[6:-1]}$"'),
     (r'"_": r"\_"', r'"_": "_"'),
     ('part.startswith(".. math::")', 'part.startswith(".. maths::")'),
@@ -21,6 +22,8 @@ MUTANTS = [
         ("``thm:x_y``", r"\texttt{thm:x\_y}"),
         ("`rank`", r"\texttt{rank}"),
         ("**Proof.** c^2 ≥ ½", r"\textbf{Proof.} c\textasciicircum{}2 $\ge$ $\tfrac12$"),
+        ("a *few words* of", r"a \emph{few words} of"),
+        ("**a** *b*", r"\textbf{a} \emph{b}"),
         ("r(r+1)/2 <= p", r"r(r+1)/2 $\le$ p"),
         ("(ΣP)⁺", r"($\sum$P)$^+$"),
         ("a\n\n.. math::\n    x_1 \\ge 0\n\nb", "a\n\n\\[\nx_1 \\ge 0\n\\]\nb"),

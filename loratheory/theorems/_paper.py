@@ -1,0 +1,76 @@
+r"""The appendix of the paper: every statement with its proof, out of the modules' own docstrings.
+
+A theorem's docstring is a title line, parts that open with ``**Statement.**``, ``**Proof.**`` and
+the like, and references. Nothing is typed twice: what the paper says is what the module says.
+"""
+
+import re
+from collections.abc import Sequence
+
+from loratheory.theorems._cited import CITED, Cited
+from loratheory.theorems._latex import latex
+from loratheory.theorems._theorem import Theorem
+
+KINDS = {"proved": "theorem", "cited": "citedtheorem", "conjectured": "conjecture"}
+HEADER = "% Written by `loratheory theorems --proofs`; edit the modules' docstrings instead.\n"
+
+
+def parts(document: str) -> dict[str, str]:
+    """Return the parts of a theorem's docstring by name.
+
+    Parameters
+    ----------
+    document : str
+        The docstring of a theorem's module.
+
+    Returns
+    -------
+    dict
+        ``Title``, ``Statement``, ``Proof`` and so on, in order; ``References`` last.
+    """
+    body, references = re.split(r"\nReferences\n-+\n", document)
+    pieces = re.split(r"^\*\*([^*]+)\.\*\*", body, flags=re.MULTILINE)
+    title = pieces[0].split(":")[0].strip()
+    named = zip(pieces[1::2], pieces[2::2], strict=True)
+    found = {"Title": title, **{name: text.strip() for name, text in named}}
+    return {**found, "References": re.sub(r"Label ``[^`]*``[.;]?\s*", "", references).strip()}
+
+
+def environment(theorem: Theorem) -> str:  # type: ignore[type-arg]
+    """Return a theorem as LaTeX: statement under its own label, proof, limits and sources."""
+    found = parts(theorem.document)
+    kind = KINDS.get(theorem.status, "refuted")
+    head = rf"\begin{{{kind}}}[{latex(found.pop('Title'))}]\label{{{theorem.label}}}"
+    statement = _text(found.pop("Statement"))
+    lines = [head, statement, rf"\end{{{kind}}}", rf"\provenance{{{latex(theorem.source)}}}"]
+    references = found.pop("References")
+    for name, text in found.items():
+        opening = r"\begin{proof}" if name == "Proof" else rf"\paragraph{{{latex(name)}.}}"
+        closing = [r"\end{proof}"] if name == "Proof" else []
+        lines += [opening, _text(text.replace(r":math:`\square`", "")), *closing]
+    if references:
+        lines += [r"\paragraph{References.}", _text(references)]
+    return "\n".join(lines) + "\n"
+
+
+def appendix(theorems: Sequence[Theorem], cited: Sequence[Cited] = CITED) -> str:  # type: ignore[type-arg]
+    """Return the whole appendix as LaTeX: the theorems, then what is only cited and why."""
+    proofs = [environment(theorem) for theorem in theorems]
+    known = [
+        rf"\paragraph{{{latex(c.name)}.}} {_text(c.statement)} "
+        rf"\emph{{Source:}} {latex(c.source)}. \emph{{Not run:}} {_text(c.reason)}"
+        for c in cited
+    ]
+    return "\n".join(
+        [HEADER, *proofs, r"\section{Known results that are not run here}", *known, ""]
+    )
+
+
+def _text(text: str) -> str:
+    """Running text; labels become references by name and number."""
+    return re.sub(r"\\texttt\{(thm:[a-z-]+)\}", _reference, latex(text))
+
+
+def _reference(found: re.Match[str]) -> str:
+    words = found[1].removeprefix("thm:").replace("-", " ")
+    return rf"\result{{{found[1]}}}{{{words}}}"

@@ -1,0 +1,87 @@
+r"""The paper's appendix is the registry's docstrings, label by label."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from loratheory.theorems import ALL, CITED, appendix
+from loratheory.theorems._paper import environment, parts
+
+PAPER = Path(__file__).parents[2] / "paper" / "theorems.tex"
+MUTANTS = [
+    ('pieces[0].split(":")[0]', 'pieces[0].split(":")[-1]'),
+    (
+        "zip(pieces[1::2], pieces[2::2], strict=True)",
+        "zip(pieces[1::2], pieces[1::2], strict=True)",
+    ),
+    ("\\label{{{theorem.label}}}", ""),
+    ('"cited": "citedtheorem"', '"cited": "theorem"'),
+    ('"refuted")', '"theorem")'),
+    ("[HEADER, *proofs, r", "[HEADER, *proofs[1:], r"),
+    ('text.replace(r":math:`\\square`", "")', "text"),
+    (r"(thm:[a-z-]+)", r"(thm:[a-z]+)"),
+]
+
+EXAMPLE = r"""Small law: what it is about: in short.
+
+**Statement.** One is :math:`1`,
+by ``thm:edit-budget``.
+
+**Proof.** By counting. :math:`\square`
+
+**What it does not say.** Anything else.
+
+References
+----------
+Label ``thm:small-law``; Peano (1889).
+"""
+
+
+def test_parts_by_hand():
+    assert parts(EXAMPLE) == {
+        "Title": "Small law",
+        "Statement": "One is :math:`1`,\nby ``thm:edit-budget``.",
+        "Proof": r"By counting. :math:`\square`",
+        "What it does not say": "Anything else.",
+        "References": "Peano (1889).",
+    }
+
+
+@pytest.mark.parametrize("theorem", ALL, ids=lambda t: t.label)
+def test_every_theorem_appears_with_statement_proof_and_limits(theorem):
+    found = parts(theorem.document)
+    assert found["Statement"]
+    assert found["What it does not say"]
+    assert ("Proof" in found) == (theorem.status in ("proved", "refuted"))
+    if "Proof" in found:
+        assert found["Proof"].endswith(r":math:`\square`")
+    text = environment(theorem)
+    kind = {"proved": "theorem", "cited": "citedtheorem", "refuted": "refuted"}[theorem.status]
+    assert text.startswith(rf"\begin{{{kind}}}[{found['Title']}]\label{{{theorem.label}}}")
+    for name in (kind, "proof"):
+        assert text.count(rf"\begin{{{name}}}") == text.count(rf"\end{{{name}}}") <= 1
+    assert r"\square" not in text
+
+
+def test_paper_and_registry_have_the_same_labels_and_text():
+    """After a change of a docstring: ``loratheory theorems --proofs paper/theorems.tex``."""
+    paper = PAPER.read_text(encoding="utf-8")
+    assert re.findall(r"\\label\{(.*?)\}", paper) == [theorem.label for theorem in ALL]
+    assert paper == appendix(ALL)
+
+
+def test_references_between_theorems_resolve():
+    used = set(re.findall(r"\\result\{(.*?)\}", appendix(ALL)))
+    assert "thm:averaging-survival" in used
+    assert used <= {theorem.label for theorem in ALL}
+    assert "``" not in appendix(ALL)
+    assert r"\texttt{thm" not in appendix(ALL)
+
+
+def test_what_is_only_cited_says_why():
+    assert len({cited.name for cited in CITED}) == len(CITED) >= 8
+    for cited in CITED:
+        assert re.search(r"\d{4}", cited.source)
+        assert cited.reason.endswith(".")
+        assert cited.name in appendix(ALL)

@@ -34,7 +34,7 @@ BLOCK = r"\.\. math::[^\n]*(?:\n {4}[^\n]*|\n *(?=\n))*"  # up to the next line 
 
 
 def latex(text: str) -> str:
-    r"""Return running text with :math:`…` roles, ``code``, **bold**, *emphasis* and math blocks as LaTeX.
+    r"""Return running text as LaTeX: :math:`…` roles, ``code``, **bold**, *emphasis*, math blocks.
 
     Parameters
     ----------

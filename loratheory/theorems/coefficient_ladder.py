@@ -12,8 +12,8 @@ fall from read to read. So some coefficients win iff :math:`p > 1/(K+1)`; on tha
 sum wins somewhere; nonnegative ones with :math:`\sum_j c_j \le K (K+1)^{-1/K}` never do. *Two
 hops*, :math:`c_1 + c_2 = s` in [1/2, 2]: the best lead is :math:`3c_1 - 2` at :math:`c_1 =
 \frac12(s - 2 + \sqrt{(2-s)^2 + 4})`, positive iff :math:`s > 7/6` (equal ones need :math:`\sqrt5 -
-1`); at :math:`s = 1` it is :math:`-.382^2`, at .618. *Largest coefficient* at most c: equal ones
-are best, :math:`c^K + c > 1`.
+1`); at :math:`s = 1` it is :math:`-.382^2`, at .618. *Nonnegative, none above c*: equal ones are
+best, :math:`c^K + c > 1`.
 
 **Proof.** With :math:`P_j = \prod_{i \le j} c_i` the old paths have the weights :math:`P_{j-1} -
 P_j`. The largest is at least their mean, :math:`(1 - p)/K`, with equality iff all are equal:
@@ -22,8 +22,8 @@ of it may go to the last read, which raises :math:`p` and lowers its old path. B
 inequality a sum :math:`s` has :math:`p \le (s/K)^K`. Two hops: the lead is at most :math:`f =
 c_1c_2 - 1 + c_1` and :math:`g = c_1 (2c_2 - 1)`; along the budget :math:`f` rises up to
 :math:`(s+1)/2` and :math:`g` falls from :math:`(2s-1)/4` on; they meet between, where
-:math:`c_1(2 - s + c_1) = 1`. If all :math:`c_j \le c < 1`, then :math:`P_K > 1 - P_1` needs
-:math:`c^K > 1 - c`. :math:`\square`
+:math:`c_1(2 - s + c_1) = 1`. If all :math:`0 \le c_j \le c < 1`, then :math:`P_K > 1 - P_1`
+needs :math:`c^K > 1 - c`. :math:`\square`
 
 **What it does not say.** The cheapest sum for more hops: from six on the border ladder is not it.
 

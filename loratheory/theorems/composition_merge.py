@@ -157,8 +157,13 @@ def rival(case: Case, rng: np.random.Generator) -> Merged:
 def adversary(case: Case, rng: np.random.Generator) -> Merged:
     """Alternating projections between the spans: no decomposition at all."""
     far = case.first @ rng.standard_normal((case.first.shape[1], 1))
+    far /= np.linalg.norm(far)
     for _ in range(60):
         near = case.second @ np.linalg.lstsq(case.second, far, rcond=None)[0]
+        if np.linalg.norm(near) <= SAFETY:  # at right angles: any will do
+            return _one_fact(
+                far, case.second[:, :1] / np.linalg.norm(case.second[:, 0]), case.outputs
+            )
         near /= np.linalg.norm(near)
         far = case.first @ np.linalg.lstsq(case.first, near, rcond=None)[0]
         far /= np.linalg.norm(far)

@@ -11,15 +11,17 @@ Mask both factors of :math:`\Delta = U V` so instead: the output is unbiased too
     \frac{1 - p}{p} \sum_{i,a} U_{ia}^2 \Bigl[ (V x)_a^2 + \frac1p \sum_l V_{al}^2 x_l^2 \Bigr],
 
 which depends on the gauge :math:`(U G, G^{-1} V)`. Independent masks of several adapters add their
-variances, times squared weights. Independence in pairs within a row is enough.
+variances, times squared weights. Independence in pairs is enough: within a row,
+in :math:`V` among all entries, if the masks of :math:`U` know nothing of those of :math:`V`.
 
 **Proof.** A kept entry is :math:`\xi x` with :math:`\mathbb{E}\xi = 1`, :math:`\operatorname{Var}
 \xi = q := (1 - p)/p`; variances of uncorrelated terms add. For factors let :math:`a_i` be row
 :math:`i` of the masked :math:`U` and :math:`b` the masked :math:`V` applied to :math:`x`,
 independent: :math:`\mathbb{E} a_i a_i^\top = U_i U_i^\top + q \operatorname{diag}(U_{ia}^2)` and
 :math:`\mathbb{E} b b^\top = V x (V x)^\top + q \operatorname{diag}(s)`, :math:`s_a = \sum_l
-V_{al}^2 x_l^2`. Then :math:`\mathbb{E} (a_i^\top b)^2 - (U_i^\top V x)^2` is :math:`q \sum_a
-U_{ia}^2 [(V x)_a^2 + s_a + q s_a]`, and :math:`1 + q = 1/p`. :math:`\square`
+V_{al}^2 x_l^2`, as rows of :math:`V` have masks of their own. Then :math:`\mathbb{E} (a_i^\top b)^2
+- (U_i^\top V x)^2` is :math:`q \sum_a U_{ia}^2 [(V x)_a^2 + s_a + q s_a]`, and :math:`1 + q = 1/p`.
+:math:`\square`
 
 **What it does not say.** That the masked sum has low rank: it has not. Nor which is worse: on
 factors all is multiplied by :math:`1/p` once more, but cancelling products can make the update's
@@ -30,7 +32,7 @@ References
 Label ``thm:dare-variance``; the rule: Yu et al., DARE (arXiv 2311.03099).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from typing import Literal
@@ -43,18 +45,23 @@ from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
 
 KEPT = "each entry kept with the probability of the case"
 APART = "masks of different entries of a row uncorrelated"
+OWN = "a mask of its own for each row of the factor that reads"
 
 Place = Literal["update", "factors"]
 
 
 @dataclass(frozen=True, eq=False)
 class Law:
-    """Scaled masks of a row of inputs, of a row of widths, each with its probability."""
+    """Scaled masks of a row of inputs, of a row of widths, each with its probability.
+
+    Rows of the factor that reads inputs are masked independently, or (`alike`) by one mask.
+    """
 
     inputs: Float[Array, "a n"]
     input_chances: Float[Array, " a"]
     widths: Float[Array, "b r"]
     width_chances: Float[Array, " b"]
+    alike: bool = False
 
     @property
     def sides(self) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
@@ -123,9 +130,9 @@ def measure(case: Case, law: Law) -> float:
     inner = (masks * x) @ down.T  # entry (mask, a): row a of V under that mask
     mean = chances @ inner
     second = mean[:, None] * mean
-    own = chances @ inner**2
+    own = inner.T @ (chances[:, None] * inner)
     one = xp.eye(own.shape[0], dtype=own.dtype, device=own.device)
-    second = second * (1 - one) + one * own  # rows of V have masks of their own
+    second = own if law.alike else second * (1 - one) + one * own
     rows = outer[:, None, :] * up  # every masked version of every row of U
     squares = xp.sum((rows @ second) * rows, axis=-1)
     crossed = (rows @ mean) * (case.update @ x)
@@ -175,12 +182,18 @@ def _apart(case: Case, law: Law) -> bool:
     return True
 
 
+def _own(case: Case, law: Law) -> bool:
+    return case.place == "update" or case.update.width < 2 or not law.alike
+
+
 def _example(place: Place, kind: str) -> tuple[Case, Law]:
     update = LowRank(np.array([[1.0, 2.0]]), np.array([[1.0, 2.0, 0.0], [0.5, 1.0, 3.0]]))
     case = Case(update, np.array([1.0, 1.0, 2.0]), 0.25, place)
     law, all_or_none = attain(case), np.array([[0.0], [4.0]])
     if kind == "unscaled":
         return case, Law(law.inputs / 4, law.input_chances, law.widths, law.width_chances)
+    if kind == "alike":
+        return case, replace(law, alike=True)
     chances = np.array([0.75, 0.25])
     return case, Law(all_or_none * np.ones(3), chances, all_or_none * np.ones(2), chances)
 
@@ -189,6 +202,7 @@ CONTROLS = (
     Control("masks that are not divided by p", KEPT, partial(_example, "update", "unscaled")),
     Control("whole rows kept or dropped", APART, partial(_example, "update", "together")),
     Control("whole rows of factors", APART, partial(_example, "factors", "together")),
+    Control("one mask for all rows that read", OWN, partial(_example, "factors", "alike")),
 )
 
 THEOREM: Theorem[Case, Law] = Theorem(
@@ -202,7 +216,7 @@ THEOREM: Theorem[Case, Law] = Theorem(
     status="proved",
     source="own; the rule: Yu et al. (arXiv 2311.03099)",
     document=__doc__,
-    assumptions=(Assumption(KEPT, _kept), Assumption(APART, _apart)),
+    assumptions=(Assumption(KEPT, _kept), Assumption(APART, _apart), Assumption(OWN, _own)),
     draw=draw,
     bound=bound,
     measure=measure,

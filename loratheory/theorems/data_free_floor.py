@@ -43,7 +43,7 @@ from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
 FRAMES = "orthonormal frames of the inputs that meet in shared directions or at clear angles"
 ONE = "one merged update, whichever adapter the input belongs to"
 Pair = tuple[LowRank, LowRank]  # what meets the inputs of each adapter: a merge, twice
-SHARED = 1e-12  # a squared sine below this is taken for rounding: the inputs are shared
+SHARED = 1e-22  # a squared sine below this is taken for rounding: the inputs are shared
 CLEAR = 1e-3  # the least sine of an angle, for the construction to be computed well
 
 

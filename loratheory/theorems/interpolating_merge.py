@@ -97,7 +97,7 @@ def measure(_: Case, merged: LowRank) -> float:
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
     """The least merge plus anything that reads only outside all row spaces, small or large."""
     best, reads = attain(case), np.linalg.qr(frame(case.updates))[0]
-    size = 10.0 ** int(rng.integers(-12, 3)) * scale(case)
+    size = 10.0 ** int(rng.integers(-12, 3)) * scale(case) / max(best.shape)
     rows = rng.standard_normal((best.shape[1], 2))
     outside = (rows - project(rows, reads)).T
     return best + LowRank(size * rng.standard_normal((best.shape[0], 2)), outside)

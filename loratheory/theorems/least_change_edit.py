@@ -87,7 +87,7 @@ def rival(case: Case, rng: np.random.Generator) -> LowRank:
     if rng.random() < 0.5:
         best = LowRank(case.values, inverse)
     extra = gaussian(rng, *best.shape, 2, 10.0 ** int(rng.integers(-12, 1)))
-    extra = extra * float(np.linalg.norm(best.up) * np.linalg.norm(best.down))
+    extra = extra * float(np.linalg.norm(best.up) * np.linalg.norm(best.down)) / max(best.shape)
     return best + LowRank(extra.up, extra.down - (extra.down @ case.keys) @ inverse)
 
 

@@ -1,6 +1,6 @@
 r"""Random interference: how many unrelated adapters an edit survives beside it, by width.
 
-**Statement.** Beside an edit that leads by :math:`m_t` over token :math:`t`, merge others with
+**Statement.** Beside an edit that leads by :math:`m_t > 0` over token :math:`t`, merge others with
 coefficients :math:`c_j`, each turned at random on its input side: :math:`\Delta_j O_j`, :math:`O_j`
 independent and uniform in :math:`O(n)`. On a prompt with unit key :math:`k` they add
 
@@ -39,14 +39,16 @@ Label ``thm:random-interference``; moments: Muirhead (1982), section 1.5.
 import math
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 
 from loratheory.lowrank import Array, array_namespace
 from loratheory.theorems._theorem import Assumption, Control, Theorem
-from loratheory.theorems.averaging_survival import Rule, coefficient
+from loratheory.theorems.averaging_survival import coefficient
 
+LEADS = "an edit that leads over each other token"
 UNIT = "a key of unit length"
 RANDOM = "adapters turned uniformly at random on their input side"
 INDEPENDENT = "adapters turned independently of each other"
@@ -104,7 +106,7 @@ def margin_needed(
     *,
     tokens: int = 1,
     failure: float = 0.05,
-    rule: Rule = "mean",
+    rule: Literal["sum", "mean"] = "mean",
 ) -> float:
     """The margin that an edit must exceed alone to survive this rule but for that failure rate.
 
@@ -118,8 +120,9 @@ def margin_needed(
         How many other answers there are.
     failure : float
         How often it may be lost.
-    rule : {"sum", "mean", "factor_mean"}
-        The coefficient of each adapter.
+    rule : {"sum", "mean"}
+        The coefficient of each adapter. A mean of factors has cross terms, which no turn of the
+        other adapters makes random.
 
     Returns
     -------
@@ -157,7 +160,9 @@ def bound(case: Case) -> float:
     """A Gaussian tail for each other token, added; at most 1."""
     xp, n = array_namespace(case.rows), int(case.rows.shape[2])
     spread = xp.sum(case.rows**2, axis=(1, 2)) / n
-    return min(1.0, float(xp.sum(xp.exp(-(case.margins**2) / (2 * spread)))))
+    silent = spread == 0  # others that say nothing overturn nothing
+    tails = xp.exp(-(case.margins**2) / (2 * xp.where(silent, xp.ones_like(spread), spread)))
+    return min(1.0, float(xp.sum(xp.where(silent, xp.zeros_like(tails), tails))))
 
 
 def measure(case: Case, turned: Float[Array, "trials k n"]) -> float:
@@ -208,9 +213,10 @@ def _independent(_: Case, turned: Array) -> bool:
 def _example(kind: str) -> tuple[Case, Array]:
     rows = np.zeros((1, 8, 32))
     rows[:, :, 0] = 1.0
-    case = Case(rows, np.array([1.5]), 2000)
+    case = Case(rows, np.array([-1.5 if kind == "trails" else 1.5]), 2000)
     turned = directions(np.random.default_rng(0), case.trials, 8, 32)
     return case, {
+        "trails": turned,
         "long": 3 * turned,
         "fixed": 0 * turned - np.eye(1, 32),
         "alike": turned[:, :1, :] + 0 * turned,
@@ -218,6 +224,7 @@ def _example(kind: str) -> tuple[Case, Array]:
 
 
 CONTROLS = (
+    Control("an edit that trails by as much", LEADS, partial(_example, "trails")),
     Control("a key three times as long", UNIT, partial(_example, "long")),
     Control("adapters that all read the key", RANDOM, partial(_example, "fixed")),
     Control("one random turn for all adapters", INDEPENDENT, partial(_example, "alike")),
@@ -235,6 +242,9 @@ THEOREM: Theorem[Case, Array] = Theorem(
     source="own",
     document=__doc__,
     assumptions=(
+        Assumption(
+            LEADS, lambda case, _: float(array_namespace(case.margins).min(case.margins)) > 0
+        ),
         Assumption(UNIT, _unit),
         Assumption(RANDOM, _random),
         Assumption(INDEPENDENT, _independent),

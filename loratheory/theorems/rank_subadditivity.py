@@ -8,16 +8,20 @@ For all weights :math:`c_j \ne 0`,
     \max_j \Bigl(r_j - \sum_{i \ne j} r_i\Bigr) \;\le\; \rho + \gamma - R \;\le\;
     \operatorname{rank} \sum_j c_j \Delta_j \;\le\; \min(\rho, \gamma) \;\le\; R,
 
-and the two inner bounds are met. The rank is :math:`R` iff row spaces and column spaces are both
-independent (:math:`\rho = \gamma = R`); then no weights cancel anything.
+and for all :math:`\max_j r_j \le \rho, \gamma \le R` some adapters meet the two inner bounds, the
+lower one if it is not negative, else 0. The rank is :math:`R` iff row spaces and column spaces are
+both independent (:math:`\rho = \gamma = R`); then no weights cancel anything.
 
 **Proof.** :math:`\sum_j c_j \Delta_j = G H` with column bases :math:`G \in \mathbb{R}^{m \times R}`
 side by side and rows :math:`H`, scaled, on top of each other: ranks :math:`\gamma` and
 :math:`\rho`. Sylvester: :math:`\gamma + \rho - R \le \operatorname{rank} G H \le \min(\gamma,
 \rho)`. As :math:`\rho, \gamma \ge \max_j r_j`, the outer bound is weaker: :math:`2 r_j - R = r_j -
 \sum_{i \ne j} r_i`. If the rank is :math:`R`, then :math:`\rho = \gamma = R`, and conversely by the
-lower bound. *Attained:* unit products :math:`E_{ab}` in which shared rows meet shared columns with
-opposite signs cancel, with equal signs merge. :math:`\square`
+lower bound. *Attained:* let :math:`G` be generic of its rank, its kernel of dimension :math:`R -
+\gamma`, and the columns of :math:`H` span :math:`\rho` dimensions: generic ones, which meet the
+kernel in :math:`\max(0, \rho - \gamma)`, or generic ones inside or around the kernel, which have
+:math:`\min(\rho, R - \gamma)` in common with it. Blocks of :math:`r_j \le \rho, \gamma` rows and
+columns have full rank. :math:`\square`
 
 **What it does not say.** Concatenated factors hold the sum exactly at width :math:`R`; cutting
 that to :math:`r` costs :math:`\sum_{i > r} \sigma_i^2` (``thm:merge-floor``).

@@ -1,7 +1,7 @@
 r"""Residual region: what a residual stream and a normalisation between reads do to the thresholds.
 
 **Statement.** Read a chain of edits as in ``thm:two-read-region`` from a residual stream:
-:math:`x_0 = k`, :math:`x_j = x_{j-1} + y_j`,
+:math:`x_0 = k`, :math:`x_j = x_{j-1} + y_j`, :math:`y_1 = (W_1 + c_1\Delta_1)\,k` and
 :math:`y_{j+1} = (W_{j+1} + c_{j+1}\Delta_{j+1})\,Q_j\,g\,x_j/\|x_j\|`. Let the values be
 orthonormal, in all reads together and to :math:`k`, and the bridges read the values of their own
 read only. Entities named in the stream compete: tokens get the logits :math:`y_K`, values of
@@ -16,8 +16,8 @@ of ``thm:two-read-region`` on entities and tokens, and :math:`\rho_j^2 = \|k\|^2
 Hence *normalisation moves no threshold*: for :math:`\alpha = 0` the sign of the lead is that of
 ``thm:two-read-region``, for all coefficients, gains and lengths. The direct path is what costs: two
 hops with :math:`c_1 > 0` also need :math:`g\,c_2 > \alpha\rho_1` and :math:`g\,c_1c_2 >
-\alpha\rho_1(1 - c_1)`. Whole edits need :math:`g/\alpha > \sqrt{\|k\|^2 + 1}`; equal ones at the
-golden border, :math:`c^2 + c = 1`, need exactly :math:`g/\alpha > 2` for a unit key.
+\alpha\rho_1(1 - c_1)`. Two whole edits need :math:`g/\alpha > \sqrt{\|k\|^2 + 1}`; equal ones
+at the golden border, :math:`c^2 + c = 1`, need exactly :math:`g/\alpha > 2` for a unit key.
 
 **Proof.** A bridge sees the last read's values alone, since it is 0 on all else in the stream; so
 read :math:`j + 1` is that of the chain without residual on :math:`y_j`, times :math:`g/\|x_j\|`.
@@ -233,8 +233,8 @@ THEOREM: Theorem[Case, Chain] = Theorem(
     label="thm:residual-region",
     statement=(
         "Normalising a residual stream between reads moves no threshold of a chain of edits; what "
-        "costs is the direct path from bridge entities to the answer: whole edits need a gain "
-        "above √(‖k‖² + 1) times it, equal ones at the golden border above twice it."
+        "costs is the direct path from bridge entities to the answer: two whole edits need a "
+        "gain above √(‖k‖² + 1) times it, equal ones at the golden border above twice it."
     ),
     sense="equal",
     status="proved",

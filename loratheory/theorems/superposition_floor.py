@@ -125,6 +125,7 @@ def rival(case: Case, rng: np.random.Generator) -> LowRank:
 def adversary(case: Case, rng: np.random.Generator) -> LowRank:
     """Alternating least squares: each code in turn as quiet as its unit response allows."""
     left = right = rng.standard_normal((case.rank, case.keys.shape[1]))
+    right = right / np.linalg.norm(right, axis=0)
     for _ in range(40):
         quiet = np.linalg.lstsq(right @ right.T, right, rcond=None)[0]
         left, right = right, quiet / (quiet * right).sum(axis=0)

@@ -2,28 +2,31 @@ r"""Two-read region: which merged edits compose, and why the golden ratio decide
 
 **Statement.** In :math:`(W_K + c_K\Delta_K)\,Q_{K-1} \cdots Q_1\,(W_1 + c_1\Delta_1)\,k` let the
 base hold old facts with strength 1, the edits replace facts of their own read exactly, the bridges
-turn values into keys. On the prompt whose every hop is edited the target leads by exactly
+turn values into keys; some token is on none of the paths below. On the prompt whose every hop is
+edited the target leads by exactly
 
 .. math::
     \prod_j c_j - \max\Bigl(0,\; \max_j\, \bigl(\textstyle\prod_{i<j} c_i\bigr)(1 - c_j)\Bigr)
 
 in case A, where no entity on an old path is edited. B (all those are edited too): the maximum runs
 over all other products of :math:`c_j` or :math:`1 - c_j`. C (no old first fact): as A without
-:math:`j = 1`. D (no old facts): only the 0 is left. Hence two hops win in A iff
-:math:`c_1(1 + c_2) > 1` and :math:`c_1(2 c_2 - 1) > 0`; in B, for :math:`0 \le c_j \le 1`, iff both
-exceed 1/2; in C iff :math:`c_1(2c_2 - 1)` and :math:`c_1c_2` are positive. Equal :math:`c \ge 0`
-win in A iff :math:`c^K + c > 1`: from 1/2, :math:`(\sqrt5 - 1)/2`, .682, .724 for K = 1 to 4; in B
-from 1/2; in C as A with one hop less; in D from 0. *Convex no-go:* :math:`c_j \ge 0`,
-:math:`\sum_j c_j \le 1`, :math:`K \ge 2` never win in A or B. *Familiarity:* if a bridge sends the
-new value to 0, so is the target's logit, whatever the edits, their ranks and coefficients.
+:math:`j = 1`. D (no old facts): only the 0 is left. Hence any number of hops win in B iff all
+:math:`c_j > 1/2`; two in A iff :math:`c_1(1 + c_2) > 1` and :math:`c_1(2 c_2 - 1) > 0`, in C iff
+:math:`c_1(2c_2 - 1)` and :math:`c_1c_2` are positive. Equal :math:`c \ge 0` win in A iff :math:`c^K
++ c > 1`: from 1/2, :math:`(\sqrt5 - 1)/2`, .682, .724 for K = 1 to 4; in C as A with one hop less;
+in D from 0. *Convex no-go:* :math:`c_j \ge 0`, :math:`\sum_j c_j \le 1`, :math:`K \ge 2` never win
+in A or B. *Familiarity:* if a bridge sends the new value to 0, the target's logit is 0, whatever
+the coefficients, and whatever else memories and edits do beside their facts.
 
 **Proof.** Keys and values are independent, so a read acts on coordinates, whatever the frames: an
 edited entity goes to its new value with weight :math:`c_j` and to its old one, if any, with
 :math:`1 - c_j`; others go on with weight 1. Each end token collects one path, which leaves the new
-facts at hop :math:`j` or never; untouched tokens get 0. For equal :math:`c \le 1` the hardest
-competitor is :math:`j = 1`; beyond, :math:`1 - c < 0`. No-go: :math:`\prod_j c_j \le c_1 c_2 \le
-c_1 (1 - c_1) \le 1 - c_1` in A, :math:`\prod_j c_j \le (1 - c_1) \prod_{j > 1} c_j` in B when
-:math:`c_1` is the least. :math:`\square`
+facts at hop :math:`j` or never; untouched tokens get 0; the target's path passes all bridges. B:
+were two :math:`c_j` negative, both exchanged for :math:`1 - c_j > |c_j|` would give more; so all
+are positive, one exchanged needs :math:`c_j > 1 - c_j`, and then :math:`c_j > |1 - c_j|`. For equal
+:math:`c \le 1` the hardest competitor is :math:`j = 1`; beyond, :math:`1 - c < 0`. No-go:
+:math:`\prod_j c_j \le c_1 c_2 \le c_1 (1 - c_1) \le 1 - c_1` in A, :math:`\prod_j c_j \le (1 - c_1)
+\prod_{j > 1} c_j` in B when :math:`c_1` is the least. :math:`\square`
 
 **What it does not say.** Linear bridges: one that snaps to an entity lowers the thresholds to 1/2.
 Negative coefficients can win (A, two equal hops: below :math:`-(\sqrt5 + 1)/2`).
@@ -92,6 +95,7 @@ def rival(case: Case, rng: np.random.Generator) -> Chain:
 
     def _fit(keys: Array, values: Array) -> LowRank:
         size = loud * float(np.abs(values).max() / np.abs(keys).max())
+        size /= (len(values) * len(keys)) ** 0.5  # or it would amplify rounding hop by hop
         return interpolating(keys, values, gaussian(rng, len(values), len(keys), 3, size))
 
     return chain(case.hops, case.values, _fit)

@@ -154,6 +154,12 @@ def test_if_the_largest_is_limited_equal_ones_are_best(seed):
     assert margin((limit * rng.uniform(0.5, 1, hops)).tolist()) <= 1e-12
 
 
+def test_negative_coefficients_win_below_every_limit():
+    """Why the limit is one on nonnegative coefficients: two negative ones, product 3."""
+    assert margin((-1.0, -3.0)) == 1.0
+    assert margin((-1.0, -3.0)) <= best_lead(2, 3.0)
+
+
 @settings(max_examples=25)
 @given(st.floats(0.1, 10.0), seeds)
 def test_scaling_and_rotation_do_not_matter(factor, seed):

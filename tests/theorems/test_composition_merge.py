@@ -25,6 +25,7 @@ from loratheory.theorems.composition_merge import (
 from loratheory.toy import Chain, interpolating
 
 MUTANTS = [
+    ("if np.linalg.norm(near) <= SAFETY:", "if np.linalg.norm(near) < 0:"),
     ("svdvals(_off(two, one))[-1]", "svdvals(_off(two, one))[0]"),
     ("svdvals(_off(two, one))[-1]", "svdvals(one.T @ two)[0]"),
     ("two @ (bridge @ (before + one))", "two @ (bridge @ before)"),
@@ -81,6 +82,13 @@ def test_hand_example():
     assert measure(case, Merged(chain, (0.0, 0.6))) == pytest.approx(0.8, rel=1e-14)
     assert measure(case, Merged(chain, (0.0, 0.0))) == pytest.approx(1.0, rel=1e-14)
     assert measure(case, Merged(chain, (1.0, 1.0))) == pytest.approx(1.8**0.5, rel=1e-12)
+
+
+def test_at_right_angles_projections_find_nothing_and_say_so():
+    case = Case(np.eye(4)[:, :2], np.eye(4)[:, 2:], 3)
+    verdict = THEOREM.check(case, THEOREM.adversary(case, np.random.default_rng(0)))
+    assert verdict.tight
+    assert verdict.value == pytest.approx(1.0, rel=1e-14)
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -37,6 +37,8 @@ MUTANTS = [
     ),
     ("if float(xp.max(off) + xp.max(mean))", "if 0 * float(xp.max(off) + xp.max(mean))"),
     ("abs((moment - 1) * (1 - one))", "abs(0 * moment)"),
+    ("or not law.alike", "or True"),
+    ("second = own if law.alike else", "second ="),
 ]
 
 
@@ -82,6 +84,22 @@ def test_every_mask_of_both_factors_one_by_one(seed):
     assert mean == pytest.approx(exact, abs=1e-9)
     found = factor_variance(LowRank(up, down), x, density)
     assert found == pytest.approx(spread - exact**2, rel=1e-8, abs=1e-9)
+
+
+def test_one_mask_for_both_rows_that_read_is_another_law():
+    """Rows (1, 0) and (1, 0), both kept or both dropped: their sum is 4 or 0, each 2 alone."""
+    low = LowRank(np.ones((1, 2)), np.array([[1.0, 0.0], [1.0, 0.0]]))
+    case = Case(low, np.array([1.0, 0.0]), 0.5, "factors")
+    outs = [
+        Fraction((a + b) * 2 * down) for a in (0, 1) for b in (0, 1) for down in (0, 2)
+    ]  # up entries are 0 or 2
+    exact = sum((out - 2) ** 2 for out in outs) / 8
+    alike = replace(attain(case), alike=True)
+    assert measure(case, alike) == pytest.approx(float(exact), rel=1e-13)
+    assert float(exact) > bound(case) + 1
+    with pytest.raises(AssumptionError, match="of its own"):
+        THEOREM.check(case, alike)
+    assert THEOREM.check(replace(case, place="update"), alike).tight
 
 
 def test_the_librarys_masks_have_this_variance():

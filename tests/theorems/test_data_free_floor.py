@@ -28,6 +28,7 @@ MUTANTS = [
     ("return left[:, :shared],", "return left[:, : max(shared - 1, 0)],"),
     ("return spectral(first - second) / 2", "return spectral(first + second) / 2"),
     ("float(sine) < SHARED", "float(sine) < 0.5"),
+    ("SHARED = 1e-22", "SHARED = 1e-12"),
     ("zip(found, case.updates", "zip(found[:1] * 2, case.updates"),
 ]
 
@@ -48,6 +49,18 @@ def test_hand_example():
     assert bound(case) == pytest.approx(1.0, rel=1e-14)
     assert merge(case).dense() == pytest.approx(np.array([[2.0, 5.0, 7.0]]), rel=1e-12)
     assert measure(case, attain(case)) == pytest.approx(1.0, rel=1e-12)
+
+
+@pytest.mark.parametrize("sine", [1e-9, 1e-7, 1e-5])
+def test_inputs_that_nearly_meet_are_refused_as_a_large_merge_serves_both(sine):
+    """No shared input, however near: a row of size 2/sine errs on neither."""
+    rows = np.array([[1.0, 0.0], [(1 - sine**2) ** 0.5, sine]])
+    pair = (LowRank(np.eye(1), np.eye(1, 2)), LowRank(-np.eye(1), np.eye(1, 2)))
+    case = Case(pair, (rows[:1].T, rows[1:].T))
+    both = LowRank(np.eye(1), np.array([[1.0, -2 * rows[1, 0] / sine]]))
+    assert measure(case, (both, both)) < 1e-6
+    with pytest.raises(AssumptionError, match="clear angles"):
+        THEOREM.check(case, (both, both))
 
 
 def test_oblique_private_inputs_cost_nothing():

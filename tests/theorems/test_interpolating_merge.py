@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from strategies import seeds
 
 from loratheory.lowrank import LowRank, frobenius, orthonormal, rank, regauge
-from loratheory.theorems import AssumptionError
+from loratheory.theorems import AssumptionError, verify
 from loratheory.theorems.interpolating_merge import (
     CONTROLS,
     THEOREM,
@@ -22,6 +22,7 @@ from loratheory.theorems.interpolating_merge import (
 )
 
 MUTANTS = [
+    ("* scale(case) / max(best.shape)", "* scale(case)"),
     ("(answers @ inverse) * answers)) ** 0.5", "(answers @ inverse) * answers))"),
     ("((answers @ inverse) * answers)", "(answers * answers)"),
     ("pinv(reads.T @ reads, rtol=1e-10)", "pinv(2 * reads.T @ reads, rtol=1e-10)"),
@@ -54,6 +55,10 @@ def test_hand_example():
     exact = 1 + Fraction(9, 16) + Fraction(25, 16)
     assert bound(Case(pair)) == pytest.approx(float(exact) ** 0.5, rel=1e-14)
     np.testing.assert_allclose(attain(Case(pair)).dense(), [[1, -0.75], [0, 1.25]], atol=1e-14)
+
+
+def test_rivals_at_ten_times_the_size_still_do_what_each_adapter_does():
+    assert verify(THEOREM, cases=60, seed=7, size=80).ok
 
 
 @given(seeds)

@@ -27,7 +27,7 @@ from loratheory.theorems.random_interference import (
 from loratheory.toy import Merge
 
 MUTANTS = [
-    ("/ (2 * spread)))))", "/ (1 * spread)))))"),
+    ("-(case.margins**2) / (2 *", "-(case.margins**2) / (1 *"),
     (
         "spread = xp.sum(case.rows**2, axis=(1, 2)) / n",
         "spread = xp.sum(case.rows**2, axis=(1, 2))",
@@ -43,6 +43,8 @@ MUTANTS = [
     ("np.linalg.norm(free, axis=-1, keepdims=True)", "math.sqrt(width)"),
     ("return near and ", "return "),
     ("float(xp.max(xp.abs(off)))", "float(xp.min(xp.abs(off)))"),
+    ("min(case.margins)) > 0", "min(case.margins)) > -9"),
+    ("xp.where(silent, xp.zeros_like(tails), tails)", "tails"),
 ]
 
 
@@ -143,6 +145,13 @@ def test_alone_nothing_is_lost_and_without_margin_everything_may_be():
     assert failure(1, 64, 0.0, 1.0) == 1.0
     assert failure(9, 64, -1.0, 1.0) == 1.0
     assert largest_shelf(64, 0.0, 1.0, 1, 0.05) == 1
+
+
+def test_adapters_that_say_nothing_about_a_token_cannot_take_its_lead():
+    rows = np.stack([np.zeros((2, 3)), np.ones((2, 3))])
+    case, other = Case(rows, np.array([0.1, 2.0])), Case(rows[1:], np.array([2.0]))
+    assert bound(case) == bound(other) == pytest.approx(math.exp(-1), rel=1e-14)
+    assert THEOREM.check(case, directions(np.random.default_rng(0), 600, 2, 3)).holds
 
 
 def test_directions_with_a_mean_are_refused_though_their_second_moments_fit():

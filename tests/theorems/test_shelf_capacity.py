@@ -38,6 +38,7 @@ MUTANTS = [
     ('_all("queries_are_foreign")', "lambda *_: True"),
     ("shelf.sample(0).lengths_are_standard", "True"),
     ("_, shelf: shelf.apart", "*_: True"),
+    ("_, shelf: shelf.fresh", "*_: True"),
 ]
 
 
@@ -131,6 +132,29 @@ def test_shelves_grow_exponentially_while_the_sum_breaks_linearly():
     assert shelves[2] / shelves[1] > 100
     assert interference(1 + (64 - 5) // 4, 4, 64) < 1 < interference(2 + (64 - 5) // 4, 4, 64)
     assert interference(shelves[0], 4, 64, 0.5) < 0.1
+
+
+def asked(rng, trials, width, facts, same):
+    """Two adapters, two reads, the query a key of either in turn; all gates right or not."""
+    keys = rng.standard_normal((trials, 2, width, facts))
+    again = keys if same else rng.standard_normal(keys.shape)
+    alarms = []
+    for shelf, own in ((keys, 0), (again, 1)):
+        weights = np.linalg.pinv(shelf[:, 1 - own]) @ shelf[:, own, :, :1]
+        alarms.append((weights[..., 0] ** 2).sum(axis=1))
+    return np.stack(alarms)
+
+
+def test_reads_that_share_keys_keep_the_union_bound_only():
+    """In one dimension two adapters asked in turn never both keep still; apart they do."""
+    rng, promised = np.random.default_rng(2), clean(2, 1, 1, 0.9)
+    assert promised > 0.2
+    assert not (asked(rng, 2000, 1, 1, same=True).max(axis=0) < 0.9).any()
+    right = (asked(rng, 2000, 1, 1, same=False).max(axis=0) < 0.9).mean()
+    assert right == pytest.approx(promised, abs=0.07)
+    for width, facts, threshold in ((6, 2, 0.5), (12, 3, 0.7)):
+        right = (asked(rng, 2000, width, facts, same=True).max(axis=0) <= threshold).mean()
+        assert right >= 1 - 2 * false_alarm(facts, width, threshold) - 0.05
 
 
 def test_limits():

@@ -26,6 +26,7 @@ from loratheory.theorems.superposition_floor import (
 )
 
 MUTANTS = [
+    ("right = right / np.linalg.norm(right, axis=0)", "right = right + 0"),
     ("(rank * (facts - 1)) if", "(rank * facts) if"),
     ("(facts - rank) / (rank", "(facts - rank + 1) / (rank"),
     ("if rank < facts else 0.0", "if rank <= facts + 1 else 0.0"),
@@ -50,6 +51,13 @@ def test_three_facts_in_two_ranks_by_hand():
     table = responses(case, attain(case))
     np.testing.assert_allclose(table, 1.5 * np.eye(3) - 0.5, atol=1e-15)
     assert measure(case, attain(case)) == pytest.approx(0.25, rel=1e-14)
+
+
+def test_the_adversary_keeps_to_unit_responses_from_uneven_starts():
+    """Seed 117 draws codes of very different lengths."""
+    keys, outputs = (orthonormal(np.random.default_rng(seed), 27, 3) for seed in (0, 1))
+    case = Case(keys, outputs, 1)
+    assert THEOREM.check(case, adversary(case, np.random.default_rng(117))).holds
 
 
 def test_two_facts_in_one_rank_answer_each_other_in_full():

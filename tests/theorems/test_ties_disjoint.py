@@ -34,6 +34,8 @@ MUTANTS = [
     ("int(array_namespace(held).max(held)) <= 1", "True"),
     ("return not bool(array_namespace(equal).any(equal))", "return True"),
     ("<= SAFETY * top", "<= 1e300"),
+    ("return near and not bool(", "return near or bool("),
+    ("(case.entries == 0) & (dense != 0)", "(case.entries == 0) & (dense > 1)"),
 ]
 
 
@@ -83,6 +85,20 @@ def test_untrimmed_it_costs_k_times_the_merge_floor(seed):
     updates = tuple(from_dense(e) for e in case.entries)
     floor = merge_floor.bound(merge_floor.Case(updates, min(m, n)))
     assert bound(case) == pytest.approx(k * floor, abs=1e-11 * THEOREM.scale(case))
+
+
+def test_large_sparse_updates_keep_small_entries_whole():
+    """Entries of 1e-4 beside ones of order one: what an SVD makes of zeros would halve some."""
+    rng = np.random.default_rng(0)
+    owner, values = rng.integers(0, 3, (48, 64)), rng.standard_normal((48, 64))
+    values[::5] *= 1e-5
+    entries = np.stack([np.where(owner == j, values, 0.0) for j in range(3)])
+    case = Case(entries, 1.0, "sum")
+    assert THEOREM.check(case, attain(case)).tight
+    svd = Shelf(tuple(from_dense(e) for e in entries), (1.0,) * 3)
+    assert measure(case, svd) > 1e-12
+    with pytest.raises(AssumptionError, match="zeros as zeros"):
+        THEOREM.check(case, svd)
 
 
 @given(seeds)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from strategies import seeds
 
 from loratheory.lowrank import LowRank, gaussian, orthonormal
-from loratheory.theorems import AssumptionError
+from loratheory.theorems import AssumptionError, verify
 from loratheory.theorems.two_read_region import (
     CONTROLS,
     THEOREM,
@@ -37,6 +37,7 @@ MUTANTS = [
     ("miss(m, p.down.T, p.up) <= SAFETY", "miss(m, p.down.T, p.up) >= -SAFETY"),
     ("for part, text in PARTS.items()", "for part, text in list(PARTS.items())[:2]"),
     ("float(s[0]) / max(float(s[-1]), 1e-300)", "float(s[0]) / float(s[0])"),
+    ("size /= (len(values) * len(keys)) ** 0.5", "size *= 1.0"),
 ]
 
 
@@ -143,6 +144,16 @@ def test_an_unfamiliar_bridge_silences_the_target(first, second, seed):
     assert np.abs(wild.read(1, wild.bridges[0] @ value, second)).max() < 1e-9
     mended = replace(cut, bridges=(cut.bridges[0] + lost,))
     assert THEOREM.check(case, mended).tight
+
+
+@given(st.lists(st.floats(-4, 4), min_size=1, max_size=5))
+def test_where_old_paths_are_edited_too_all_must_exceed_a_half(coefficients):
+    """For all real coefficients: negative ones never help there."""
+    assert (margin(coefficients, "B") > 0) == (min(coefficients) > 1 / 2)
+
+
+def test_rivals_at_ten_times_the_size_are_met_too():
+    assert verify(THEOREM, cases=1000, seed=7, size=80).ok
 
 
 def test_swapped_layers_never_win():

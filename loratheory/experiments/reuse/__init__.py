@@ -1,0 +1,1 @@
+"""What the experiments on small transformers share: bases, shelves of adapters, rules and marks."""

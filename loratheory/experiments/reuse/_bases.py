@@ -1,0 +1,161 @@
+"""Small transformers that know a world: trained once per seed and setting, kept in the cache."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from loratheory.tasks.two_hop import (
+    NOTHING,
+    Prompts,
+    Split,
+    World,
+    pretraining,
+    sampled,
+    split,
+    stacked,
+    world,
+)
+from loratheory.toy.transformer._decoder import Parameters
+from loratheory.toy.transformer import (
+    BASE,
+    Batch,
+    Config,
+    Recipe,
+    trained_base,
+)
+
+ROWS = 96  # prompts a step
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a base is and what it has seen.
+
+    Attributes
+    ----------
+    coverage : float
+        Fraction of the chains that pretraining asks.
+    hops, entities, spare : int
+        The world: hops of a chain, entities of each level, those kept from pretraining.
+    identity : str
+        For which entities ``e id -> e`` is trained: ``none``, ``known`` or ``all``.
+    width, depth, loops : int
+        Of the transformer; as many loops as hops unless said.
+    window : int or None
+        How far attention sees.
+    noise, supervision : float
+        Of its training.
+    steps : int
+        Of its training.
+    """
+
+    coverage: float = 0.5
+    hops: int = 2
+    entities: int = 100
+    spare: int = 0
+    identity: str = "none"
+    width: int = 128
+    depth: int = 1
+    loops: int = 2
+    window: int | None = 2
+    noise: float = 0.5
+    supervision: float = 1.0
+    steps: int = 700
+
+    @property
+    def recipe(self) -> Recipe:
+        """How it is trained."""
+        return replace(BASE, steps=self.steps)
+
+    def config(self, vocabulary: int) -> Config:
+        """The transformer of it."""
+        return Config(
+            vocabulary=vocabulary,
+            width=self.width,
+            depth=self.depth,
+            loops=self.loops,
+            window=self.window,
+            noise=self.noise,
+            supervision=self.supervision if self.loops > 1 else 0.0,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Bases:
+    """Trained transformers, one a seed, each in a world of its own.
+
+    Attributes
+    ----------
+    setting : Setting
+        Alike for all.
+    seeds : tuple of int
+        Each draws a world, its split, first weights and the order of training.
+    worlds, splits : tuple
+        One a seed.
+    config : Config
+        Of the transformers.
+    weights : mapping of str to (G, ...) tensor
+        One model a seed.
+    """
+
+    setting: Setting
+    seeds: tuple[int, ...]
+    worlds: tuple[World, ...]
+    splits: tuple[Split, ...]
+    config: Config
+    weights: Parameters
+
+
+def bases(setting: Setting, seeds: Sequence[int]) -> Bases:
+    """Return a trained transformer for each seed; those in the cache are not trained again.
+
+    Parameters
+    ----------
+    setting : Setting
+        Alike for all.
+    seeds : sequence of int
+        Not negative.
+
+    Returns
+    -------
+    Bases
+        A base depends on its seed and the setting alone. Costs about 12 s of one core each at
+        the setting's defaults, once.
+    """
+    worlds = tuple(
+        world(seed, hops=setting.hops, entities=setting.entities, spare=setting.spare)
+        for seed in seeds
+    )
+    splits = tuple(
+        split(here, setting.coverage, rng=np.random.default_rng([seed, 1]))
+        for seed, here in zip(seeds, worlds, strict=True)
+    )
+    config = setting.config(worlds[0].vocabulary)
+
+    def _trained(missing: Sequence[int]) -> Parameters:
+        chosen = [seeds.index(seed) for seed in missing]
+        sets = [pretraining(worlds[i], splits[i], identity=setting.identity) for i in chosen]
+        draws = [np.random.default_rng([seed, 2]) for seed in missing]
+
+        def _batch(_: int) -> Batch:
+            pairs = zip(sets, draws, strict=True)
+            return batch(stacked([sampled(one, ROWS, rng=rng) for one, rng in pairs]))
+
+        return trained_base(config, setting.recipe, _batch, missing)
+
+    weights = _trained(seeds)
+    return Bases(setting, tuple(seeds), worlds, splits, config, weights)
+
+
+def batch(prompts: Prompts) -> Batch:
+    """Prompts of all replicas as the decoder wants them; a k-th answer is due after k loops."""
+    due = prompts.targets != NOTHING
+    return Batch(tensor(prompts.tokens), tensor(prompts.targets), tensor(due.cumsum(axis=-1)))
+
+
+def tensor(array: np.ndarray) -> Tensor:
+    """The same numbers as a tensor of its own."""
+    return torch.tensor(array)

@@ -50,17 +50,16 @@ def run(
 
     JSON: a list of objects `experiment, profile, cells, rows, seconds, table`.
     """
-    from loratheory.experiments import cluster, processes
+    from loratheory.experiments import cluster, prepared, processes
 
     reachable(json)
     if dask and workers:
         refused(f"--workers {workers} and --dask {dask} exclude each other: name one")
     plans = _planned(name, profile, output, resume=resume, allow_mixed=allow_mixed)
-    if any(plan.missing for plan in plans):
-        with cluster(dask) if dask else processes(workers) as executor:
-            _swept(plans, executor, allow_mixed)
-    else:
-        _swept(plans, None, allow_mixed)
+    with cluster(dask) if dask else processes(workers) as executor:
+        for plan in plans:
+            prepared(plan)
+        _swept(plans, executor, allow_mixed)
     entries = [_entry(plan) for plan in plans]
     save_json(json, entries)
     if str(json) != "-":
@@ -69,13 +68,12 @@ def run(
 
 
 def _planned(name: str, profile: str, output: Path, **choices: bool) -> list[Any]:
-    """What to do for each experiment; everything is looked at before anything is written."""
-    from loratheory.experiments import NAMES, experiment, planned, prepared
+    """What to do for each experiment, with nothing written yet."""
+    from loratheory.experiments import NAMES, experiment, planned
 
     names = [known for known in NAMES if not known.startswith(ALONE)] if name == "all" else [name]
     plans = [planned(experiment(one), profile, output, **choices) for one in names]
     for plan in plans:
-        prepared(plan)
         if plan.finished:
             typer.echo(f"finished already: {plan.folder}", err=True)
     return plans

@@ -7,11 +7,13 @@ from traceback import extract_tb
 from typing import Any
 
 from loratheory.experiments._experiment import Row
+from loratheory.experiments._finished import conclude
+from loratheory.experiments._plan import Plan
 from loratheory.experiments._provenance import environment
-from loratheory.experiments._store import Plan, conclude, keep
+from loratheory.experiments._store import keep
 from loratheory.experiments._table import TableError
 
-GO_ON = "finished cells are kept; go on with --resume"
+GO_ON = "what was finished is kept: go on with --resume"
 LOST = "worker died"
 
 
@@ -21,7 +23,7 @@ class SweepError(RuntimeError):
 
 def swept(
     plans: Sequence[Plan], executor: Executor, *, allow_mixed: bool = False
-) -> Generator[tuple[Plan, str]]:
+) -> Generator[tuple[Plan, str], None, None]:
     """Run what is missing; yield each cell once it is finished or has failed.
 
     Parameters
@@ -60,6 +62,9 @@ def swept(
             yield plan, key
     except BrokenExecutor:
         troubles.append(LOST)
+    except OSError as error:
+        message = f"{error.filename or 'the results'}: {error.strerror or error}: {GO_ON}"
+        raise SweepError(message) from error
     finally:
         for future in futures:
             future.cancel()
@@ -67,7 +72,7 @@ def swept(
         message = f"a worker process died (killed, or out of memory): {GO_ON}"
         raise SweepError("\n".join([message, *(t for t in troubles if t != LOST)]))
     if troubles:
-        head = f"{len(troubles)} failed; all other {GO_ON}, once mended"
+        head = f"{len(troubles)} failed; {GO_ON}, once that is mended"
         raise SweepError("\n".join([head, *troubles]))
 
 
@@ -80,7 +85,7 @@ def outcome(cell: Callable[[Any], list[Row]], module: str, config: Any) -> dict[
         From a config to rows.
     module : str
         The experiment's, for the digest of its code.
-    config
+    config : dataclass
         Its argument.
 
     Returns
@@ -116,12 +121,7 @@ def _value(value: Any) -> str | int | float:
 def _longest_first(plans: Sequence[Plan]) -> list[tuple[Plan, str, Any]]:
     """What is missing, so ordered that no long cell is left for the end."""
     tasks = [(plan, key, config) for plan in plans for key, config in plan.missing.items()]
-
-    def minutes(task: tuple[Plan, str, Any]) -> float:
-        experiment, profile = task[0].experiment, task[0].profile
-        return -experiment.minutes[profile] / len(experiment.profiles[profile])
-
-    return sorted(tasks, key=minutes)
+    return sorted(tasks, key=lambda task: -task[0].minutes_a_cell)
 
 
 def _taken(plan: Plan, key: str, future: Future[Any]) -> str:
@@ -135,11 +135,7 @@ def _taken(plan: Plan, key: str, future: Future[Any]) -> str:
         return f"{name}: {type(error).__name__}: {error}"
     if "trouble" in given:
         return f"{name}: {given['trouble']}"
-    try:
-        keep(plan, key, given)
-    except OSError as error:
-        message = f"{error.filename or plan.folder}: {error.strerror or error}: {GO_ON}"
-        raise SweepError(message) from error
+    keep(plan, key, given)
     return ""
 
 
@@ -157,7 +153,4 @@ def _concluded(plan: Plan, *, allow_mixed: bool) -> str:
         conclude(plan)
     except TableError as error:
         return f"{plan.experiment.name}: its rows make no table: {error}"
-    except OSError as error:
-        message = f"{error.filename or plan.folder}: {error.strerror or error}: {GO_ON}"
-        raise SweepError(message) from error
     return ""

@@ -1,0 +1,145 @@
+"""Processes of one thread each that end with their parent, and a cluster that loses a worker."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import pytest
+import toy_sweep
+
+from loratheory.experiments import ExperimentError, cluster, planned, prepared, processes, swept
+from loratheory.experiments._executors import THREADS
+
+MUTANTS = [
+    ('"OPENBLAS_NUM_THREADS",\n', ""),
+    ('dict.fromkeys(THREADS, "1")', 'dict.fromkeys(THREADS, "2")'),
+    ("os.environ.pop(name)", "pass"),
+    ("workers or len(_cores())", "len(_cores()) + 1"),
+    ("child.terminate()", "pass"),
+    ("threading.Thread(target=_end_with_parent, daemon=True).start()", "pass"),
+    ("signal.signal(signal.SIGINT, signal.SIG_IGN)", "pass"),
+    ("except (OSError, ValueError)", "except ValueError"),
+    ("cancel_futures=True", "cancel_futures=False"),
+]
+TESTS = Path(__file__).parents[1]
+
+
+def threads(_):
+    """What a worker's environment says, and how many threads NumPy's BLAS then has."""
+    return [os.environ.get(name) for name in THREADS], os.getpid()
+
+
+def gone(pid, patience=10.0):
+    """Whether that process ends in time."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_workers_have_one_thread_and_the_parent_keeps_its_own(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    before = dict(os.environ)
+    with processes(2) as pool:
+        found = list(pool.map(threads, range(4)))
+        assert pool._max_workers == 2
+    assert {tuple(values) for values, _ in found} == {("1",) * len(THREADS)}
+    assert {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"} <= set(THREADS)
+    assert dict(os.environ) == before
+    assert os.getpid() not in {pid for _, pid in found}
+
+
+def test_an_error_ends_the_workers_without_waiting_for_their_work():
+    start = time.monotonic()
+
+    def cut_off():
+        with processes(1) as pool:
+            pool.submit(threads, 0).result()
+            for _ in range(3):
+                pool.submit(time.sleep, 30)
+            time.sleep(0.2)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cut_off()
+    assert time.monotonic() - start < 20
+
+
+def test_a_worker_leaves_control_c_to_its_parent():
+    with processes(1) as pool:
+        _, pid = pool.submit(threads, 0).result()
+        os.kill(pid, signal.SIGINT)
+        assert pool.submit(threads, 0).result()[1] == pid
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(BrokenProcessPool):
+            pool.submit(threads, 0).result()
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc")
+def test_no_worker_outlives_a_parent_that_is_killed():
+    code = (
+        "from loratheory.experiments import processes\n"
+        "import os, time\n"
+        "with processes(2) as pool:\n"
+        "    pids = {pool.submit(os.getpid).result()}\n"
+        "    work = [pool.submit(time.sleep, 60) for _ in range(2)]\n"
+        "    pids |= set(pool._processes)\n"
+        "    print(*pids, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    path = f"{TESTS.parent}{os.pathsep}{TESTS}"
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": path},
+        text=True,
+    ) as parent:
+        pids = [int(pid) for pid in parent.stdout.readline().split()]
+        assert len(pids) == 2
+        assert not any(gone(pid, 0.2) for pid in pids)
+        parent.kill()
+    assert all(gone(pid) for pid in pids)
+
+
+def test_an_address_where_nobody_answers_is_refused_with_the_remedy():
+    for address in ("tcp://127.0.0.1:9", "nonsense"):
+        with (
+            pytest.raises(ExperimentError, match=rf"no Dask scheduler answers at {address}.*dask"),
+            cluster(address, patience=1),
+        ):
+            pass
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_a_cluster_of_two_that_loses_one_loses_nothing(tmp_path):
+    distributed = pytest.importorskip("distributed")
+    sweep = toy_sweep.sweep(*(toy_sweep.Config(n, pause=0.3) for n in range(12)))
+    plan = planned(sweep, "quick", tmp_path)
+    prepared(plan)
+    local = distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+    )
+    with local, cluster(local.scheduler_address) as executor:
+        cells = swept([plan], executor)
+        next(cells)
+        pids = executor._client.run(os.getpid)
+        assert len(pids) == 2
+        os.kill(next(iter(pids.values())), signal.SIGKILL)
+        assert len(list(cells)) == 11
+    made = (tmp_path / "toy_sweep" / "table.csv").read_bytes()
+    from loratheory.experiments import csv_text
+
+    rows = [row for config in sweep.profiles["quick"] for row in toy_sweep.cell(config)]
+    assert made == csv_text(rows).encode()

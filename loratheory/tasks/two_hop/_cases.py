@@ -27,9 +27,10 @@ class Case(NamedTuple):
     Attributes
     ----------
     name : str
-        "A": an old bridge, itself not edited in the next hop, competes. "B": the old facts that
-        compete are edited too, at every hop. "C": the subjects had no fact before, so nothing
-        competes at the first hop. "one": only one hop is edited. "none": no fact changes.
+        "A": an old bridge competes whose own fact was not edited. "B": whatever old facts lead
+        to was edited too. "C": the subjects had no fact before, so nothing competes at the first
+        hop. "D": no fact that is taught had an old value. "one": a hop keeps its facts, so that
+        in two hops one edit alone must survive. "none": no fact changes.
     threshold : float
         The ideal memory gives every new answer if all coefficients equal one number above this,
         and up to 1.
@@ -54,8 +55,7 @@ def case(edit: Edit) -> Case:
     Returns
     -------
     Case
-        With two hops and fresh facts: A .618, B ½, C ½ where the second hop's fact was edited,
-        else 0.
+        With two hops the thresholds are A .618, B ½, C ½, D 0.
 
     Raises
     ------
@@ -71,31 +71,30 @@ def case(edit: Edit) -> Case:
 
 
 def _circumstances(edit: Edit) -> tuple[Bool[np.ndarray, "n hops"], ...]:
-    """Of each chain and hop: a new fact on the new way; old facts anywhere; all of them edited."""
+    """Of each chain and hop: is its fact new, did it have an old value, are all ways edited."""
     edited = edit.edited()
-    new, old, covered = [], [], []
+    new, replaced, covered = np.zeros((3, len(edit.questions), edit.before.hops), dtype=bool)
     for hop, nodes in enumerate(edit.reached()[:-1]):
         path = edit.questions.relations[:, hop, None]
         held = values(edit.before, hop, path, nodes) != NOTHING
         changes = edited[hop, path, nodes] & (nodes != NOTHING)
-        new.append(changes[:, 0])
-        old.append(held.any(axis=1))
-        covered.append((changes | ~held).all(axis=1))
-    new_, old_, covered_ = (np.stack(found, axis=1) for found in (new, old, covered))
-    return new_, old_, covered_
+        new[:, hop] = changes[:, 0]
+        replaced[:, hop] = (changes & held)[:, 0]
+        covered[:, hop] = (changes | ~held).all(axis=1)
+    return new, replaced, covered
 
 
 def _name(
     new: Bool[np.ndarray, " hops"],
-    old: Bool[np.ndarray, " hops"],
+    replaced: Bool[np.ndarray, " hops"],
     covered: Bool[np.ndarray, " hops"],
 ) -> str:
-    if not new.any():
-        return "none"
-    if not old[0]:
-        return "C"
+    if not replaced.any():
+        return "D" if new.any() else "none"
     if new.sum() < max(len(new), 2):
         return "one"
+    if not replaced[0]:
+        return "C"
     return "B" if covered.all() else "A"
 
 

@@ -1,10 +1,9 @@
 """An edit in the making: which entities are still free, which facts are changed so far."""
 
-import itertools
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 
 from loratheory.tasks._error import impossible
 from loratheory.tasks.two_hop._edits import Edit
@@ -33,6 +32,8 @@ class Draft:
         self.used, self.closed = np.zeros((2, here.hops + 1, here.size), dtype=bool)
         for other in avoid:
             self.closed |= other.claimed()
+        self.onward = [along(here, self._rest(level)) for level in range(here.hops)]
+        self.onward.append(np.arange(here.size)[:, None])
         self.taught: list[list[Questions]] = [[] for _ in path]
         self.shift = 1
 
@@ -40,15 +41,15 @@ class Draft:
         self, count: int, rng: np.random.Generator, *, known: bool, among: Questions | None
     ) -> Numbers:
         """Entities for chains to start from: spare ones, or known ones of the chains `among`."""
-        if not known or among is None:
-            return self._taken(0, [frozenset()] * count, rng, known=known)
-        right = (among.relations == self.path).all(axis=1) & (among.start == 0)
-        outside = frozenset(range(self.here.size)) - {*among.subjects[right].tolist()}
-        return self._taken(0, [outside] * count, rng, known=True)
+        barred = np.zeros((count, self.here.size), dtype=bool)
+        if known and among is not None:
+            right = (among.relations == self.path).all(axis=1) & (among.start == 0)
+            barred[:, np.setdiff1d(np.arange(self.here.size), among.subjects[right])] = True
+        return self._taken(0, barred, rng, known=known)
 
     def bridges(self, count: int, rng: np.random.Generator) -> Numbers:
         """Known entities of the second level that no chain reaches."""
-        return self._taken(1, [frozenset()] * count, rng, known=True)
+        return self._taken(1, np.zeros((count, self.here.size), dtype=bool), rng, known=True)
 
     def changed(
         self,
@@ -66,7 +67,7 @@ class Draft:
         nodes = ways[:, -1]
         old = self.here.maps[hop, self.path[hop], nodes]
         if change == "fresh":
-            new = self._taken(hop + 1, [self._told(hop, way) for way in ways], rng, known=known)
+            new = self._taken(hop + 1, self._told(hop, ways), rng, known=known)
         elif (old == NOTHING).any():
             fact = f"hop {hop} has no old facts that could be {change}"
             raise impossible(fact, "make its new facts fresh")
@@ -103,52 +104,58 @@ class Draft:
         self.shift *= 2
         return new
 
+    def _rest(self, level: int) -> Questions:
+        """The rest of the path from every entity of a level."""
+        relations = np.array(self.path[level:], dtype=np.int64)
+        numbers = np.arange(self.here.size)
+        return Questions(level, numbers, np.tile(relations, (self.here.size, 1)))
+
     def _taken(
         self,
         level: int,
-        barred: Sequence[frozenset[int]],
+        barred: Bool[np.ndarray, "n size"],
         rng: np.random.Generator,
         *,
         known: bool,
     ) -> Numbers:
-        """An entity for each place, barred there none, that nothing reached so far; now in use.
+        """An entity for each place, not barred there, that nothing reached so far; now in use.
 
         Known ones are such as pretraining has told of: from the second level on, values of the
         relation that leads there.
         """
-        whole = range(self.here.entities) if known else range(self.here.entities, self.here.size)
+        pool = np.arange(self.here.size)
+        pool = pool[: self.here.entities] if known else pool[self.here.entities :]
         if known and level:
-            told = self.here.maps[level - 1, self.path[level - 1]]
-            pool = rng.permutation(np.intersect1d(whole, told)).tolist()
-        else:
-            pool = rng.permutation(whole).tolist()
-        found: list[int] = []
+            pool = np.intersect1d(pool, self.here.maps[level - 1, self.path[level - 1]])
+        pool, found = rng.permutation(pool), []
         for place, bar in enumerate(barred):
-            free = (e for e in pool if e not in bar and self._open(level, e))
-            found.extend(itertools.islice(free, 1))
-            if len(found) == place:
+            left = pool[(self._open(level) & ~bar)[pool]]
+            if not len(left):
                 kind = "known" if known else "spare"
                 fact = f"level {level} has {place} free {kind} entities for {len(barred)} facts"
                 raise impossible(fact, "edit fewer facts, or draw a world with more entities")
-            self.used[tuple(zip(*self._onward(level, found[-1]), strict=True))] = True
+            found.append(left[0])
+            for step, node in enumerate(self.onward[level][left[0]]):
+                self.used[level + step, node] |= node != NOTHING
         return np.array(found, dtype=np.int64)
 
-    def _open(self, level: int, entity: int) -> bool:
-        """Whether it and what it leads to are free; another edit may claim its old answer."""
-        nodes = self._onward(level, entity)
-        inner = nodes[:1] + [node for node in nodes[1:] if node[0] < self.here.hops]
-        return not any(self.used[n] for n in nodes) and not any(self.closed[n] for n in inner)
+    def _open(self, level: int) -> Bool[np.ndarray, " size"]:
+        """Which entities are free with all they lead to; another edit may claim an old answer."""
+        free = np.ones(self.here.size, dtype=bool)
+        for step, nodes in enumerate(self.onward[level].T):
+            taken = self.used[level + step]
+            if step == 0 or level + step < self.here.hops:
+                taken = taken | self.closed[level + step]
+            free &= (nodes == NOTHING) | ~taken[nodes]
+        return free
 
-    def _told(self, hop: int, way: Int64[np.ndarray, " k"]) -> frozenset[int]:
-        """All that facts of the base, by any relations, lead to from a way's entities."""
-        reached = np.empty(0, dtype=np.int64)
-        for level, entity in enumerate(way, start=hop + 1 - len(way)):
-            reached = np.append(reached[reached != NOTHING], entity)
-            reached = np.unique(self.here.maps[level][:, reached])
-        return frozenset(reached.tolist())
-
-    def _onward(self, level: int, entity: int) -> list[tuple[int, int]]:
-        """The entity and what the old facts of the path lead to from it."""
-        rest = np.array([self.path[level:]], dtype=np.int64)
-        passed = along(self.here, Questions(level, np.array([entity]), rest))[0].tolist()
-        return [node for node in enumerate(passed, start=level) if node[1] != NOTHING]
+    def _told(self, hop: int, ways: Int64[np.ndarray, "n k"]) -> Bool[np.ndarray, "n size"]:
+        """All that facts of the base, by any relations, lead to from each way's entities."""
+        told = np.zeros((len(ways), self.here.size), dtype=bool)
+        for way, seen in zip(ways, told, strict=True):
+            reached = way[:0]
+            for level, entity in enumerate(way, start=hop + 1 - len(way)):
+                reached = np.unique(self.here.maps[level][:, [*reached, entity]])
+                reached = reached[reached != NOTHING]
+            seen[reached] = True
+        return told

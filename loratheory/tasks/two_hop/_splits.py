@@ -13,6 +13,7 @@ from loratheory.tasks.two_hop._prompts import Prompts, joined
 from loratheory.tasks.two_hop._questions import Questions, along, every
 from loratheory.tasks.two_hop._world import World
 
+_NEAR = 0.05
 FAMILIAR = ("none", "known", "all")
 
 
@@ -59,8 +60,8 @@ def split(here: World, coverage: int | float, *, rng: np.random.Generator) -> Sp
     Raises
     ------
     ImpossibleError
-        If the coverage is out of range, or lies strictly between 0 and 1 and no set of groups
-        comes near it.
+        If the coverage is out of range, or the groups found differ from it by more than a
+        twentieth of all chains, or are none or all of them where it is neither 0 nor 1.
     """
     within("the hops of a world to be split", here.hops, 2)
     if not 0 <= coverage <= 1:
@@ -75,9 +76,11 @@ def split(here: World, coverage: int | float, *, rng: np.random.Generator) -> Sp
             chosen[number] = True
             room -= sizes[number]
     inside = chosen[group]
-    if 0 < coverage < 1 and inside.all() | (~inside).all():
+    found = float(inside.mean())
+    missed = abs(found - coverage) > max(_NEAR, 1 / len(chains))
+    if 0 < coverage < 1 and (missed or inside.all() or not inside.any()):
         fact = f"coverage {coverage:g} is out of reach: {len(sizes)} groups of linked chains"
-        remedy = "ask for 0 or 1, for more entities, one relation a hop, or permutations"
+        remedy = f"take {found:g}, or a world of permutations with one relation a hop"
         raise impossible(fact, remedy)
     return Split(chains[np.flatnonzero(inside)], chains[np.flatnonzero(~inside)])
 

@@ -17,7 +17,7 @@ from jaxtyping import Int64
 from loratheory.tasks._error import impossible, within
 
 PAD, IDENTITY, THINK, NOTHING = 0, 1, 2, -1
-Number = TypeVar("Number", int, Int64[np.ndarray, "..."])
+Number = TypeVar("Number", int, np.int64, Int64[np.ndarray, "..."])
 _SPECIAL = 3
 MOST_HOPS, MOST_RELATIONS = 4, 8
 

@@ -1,5 +1,6 @@
 """Small transformers that know a world: trained once per seed and setting, kept in the cache."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -18,7 +19,6 @@ from loratheory.tasks.two_hop import (
     stacked,
     world,
 )
-from loratheory.toy.transformer._decoder import Parameters
 from loratheory.toy.transformer import (
     BASE,
     Batch,
@@ -26,6 +26,8 @@ from loratheory.toy.transformer import (
     Recipe,
     trained_base,
 )
+from loratheory.toy.transformer._decoder import Parameters
+from loratheory.toy.transformer._store import stored
 
 ROWS = 96  # prompts a step
 
@@ -134,20 +136,38 @@ def bases(setting: Setting, seeds: Sequence[int]) -> Bases:
         for seed, here in zip(seeds, worlds, strict=True)
     )
     config = setting.config(worlds[0].vocabulary)
+    each = [
+        _trained(setting, config, seed, pretraining(here, parts, identity=setting.identity))
+        for seed, here, parts in zip(seeds, worlds, splits, strict=True)
+    ]
+    weights = {name: torch.cat([one[name] for one in each]) for name in each[0]}
+    return Bases(setting, tuple(seeds), worlds, splits, config, weights)
 
-    def _trained(missing: Sequence[int]) -> Parameters:
-        chosen = [seeds.index(seed) for seed in missing]
-        sets = [pretraining(worlds[i], splits[i], identity=setting.identity) for i in chosen]
-        draws = [np.random.default_rng([seed, 2]) for seed in missing]
+
+def _trained(
+    setting: Setting, config: Config, seed: int, sets: Sequence[Prompts]
+) -> dict[str, Tensor]:
+    """One base, from the cache or trained; batches of several gain nothing at this width."""
+    parts = {"kind": "base", "setting": setting, "seed": seed, "data": digest(sets)}
+
+    def _train() -> dict[str, Tensor]:
+        rng = np.random.default_rng([seed, 2])
 
         def _batch(_: int) -> Batch:
-            pairs = zip(sets, draws, strict=True)
-            return batch(stacked([sampled(one, ROWS, rng=rng) for one, rng in pairs]))
+            return batch(stacked([sampled(sets, ROWS, rng=rng)]))
 
-        return trained_base(config, setting.recipe, _batch, missing)
+        return trained_base(config, setting.recipe, _batch, [seed])
 
-    weights = _trained(seeds)
-    return Bases(setting, tuple(seeds), worlds, splits, config, weights)
+    return stored(parts, _train)
+
+
+def digest(sets: Sequence[Prompts]) -> str:
+    """A fingerprint of these rows and their targets."""
+    total = hashlib.sha256()
+    for part in sets:
+        total.update(f"{part.kind} {part.tokens.shape}".encode())
+        total.update(part.tokens.tobytes() + part.targets.tobytes())
+    return total.hexdigest()[:32]
 
 
 def batch(prompts: Prompts) -> Batch:

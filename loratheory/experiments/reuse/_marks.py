@@ -84,7 +84,9 @@ def marks(shelf: Shelf, rule: Sequence[Adapt | None]) -> Marks:
         `other_hops` and `other_chains`, what no edit changes; `shortcut`, how often chains of
         other subjects get the edited chains' answers; `chance`, of one answer always given.
     """
-    found = [_marks(shelf.bases, asked, adapt) for asked, adapt in zip(shelf.trials, rule, strict=True)]
+    found = [
+        _marks(shelf.bases, asked, adapt) for asked, adapt in zip(shelf.trials, rule, strict=True)
+    ]
     return {name: np.mean([one[name] for one in found], axis=0) for name in found[0]}
 
 

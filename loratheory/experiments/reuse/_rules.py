@@ -13,7 +13,7 @@ from loratheory.lowrank import LowRank
 from loratheory.toy.transformer import Adapt, Lora, Site, adapters_of, logits, stacked
 
 Rule = Callable[[Shelf], Sequence[Adapt | None]]
-"""What acts when the questions of each pair are asked; the same thing throughout, but for oracles."""
+"""What acts when the questions of each pair are asked: one thing throughout, but for oracles."""
 
 Deciding = Gates | Router
 PROBES = 256  # random prompts, three tokens each

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from loratheory.experiments.reuse._bases import Bases, batch
+from loratheory.experiments.reuse._bases import Bases, batch, digest
 from loratheory.tasks.two_hop import Edit, Lessons, Trials, lessons, pairs, stacked, trials
 from loratheory.toy.transformer import LORA, MLP, Lora, lora, trained_lora
+from loratheory.toy.transformer._store import stored
 
 KINDS = ("hops", "direct", "joint", "bridged")
 
@@ -165,7 +166,22 @@ def _trained(
     config = replace(known.config, supervision=0.0)
     start = lora(config, seeds, rank=teaching.rank, scale=teaching.scale, modules=teaching.modules)
     recipe = replace(LORA, steps=teaching.steps, rate=teaching.rate)
-    return trained_lora(config, known.weights, start, recipe, lambda _: rows, seeds)
+    parts = {
+        "kind": "adapter",
+        "bases": {"setting": known.setting, "seeds": list(known.seeds)},
+        "recipe": recipe,
+        "rank": teaching.rank,
+        "scale": teaching.scale,
+        "modules": list(teaching.modules),
+        "seeds": seeds,
+        "data": digest([lesson.prompts for lesson in data]),
+    }
+    factors = stored(
+        parts,
+        lambda: trained_lora(config, known.weights, start, recipe, lambda _: rows, seeds).tensors(),
+    )
+    up, down = ({name: factors[f"{name}.{side}"] for name in start.up} for side in ("up", "down"))
+    return Lora(up, down, start.scale)
 
 
 def _turned(found: Sequence[Sequence]) -> tuple:  # type: ignore[type-arg]

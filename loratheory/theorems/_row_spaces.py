@@ -33,7 +33,9 @@ def images(updates: tuple[LowRank, ...]) -> Float[Array, "m k"]:
 
 
 def worst(columns: Float[Array, "n k"]) -> float:
-    """Condition number of a frame, shared directions counted once."""
+    """Condition number of a frame, shared directions counted once; 1 of an empty one."""
+    if columns.shape[1] == 0:
+        return 1.0
     sigma = array_namespace(columns).linalg.svdvals(columns)
     top = float(sigma[0])
     return top / min(float(s) for s in sigma if float(s) > DEPENDENT * top)
@@ -42,5 +44,7 @@ def worst(columns: Float[Array, "n k"]) -> float:
 def independent(columns: Float[Array, "n k"]) -> bool:
     """Whether the columns of a frame are independent."""
     n, k = columns.shape
+    if k == 0:
+        return True
     sigma = array_namespace(columns).linalg.svdvals(columns)
     return k <= n and float(sigma[-1]) > DEPENDENT * float(sigma[0])

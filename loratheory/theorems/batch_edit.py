@@ -29,7 +29,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loratheory.lowrank import Array, LowRank, array_namespace, device, gaussian, tail_energy
+from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, tail_energy
 from loratheory.lowrank import truncate as truncated
 from loratheory.theorems import least_change_edit
 from loratheory.theorems._theorem import Assumption, Control, Theorem
@@ -65,28 +65,30 @@ def draw(rng: np.random.Generator, size: int) -> Case:
     return Case(keys, values, weight * base.moment, int(rng.integers(0, min(m, n, facts) + 1)))
 
 
-def _root(case: Case) -> Array:
-    return array_namespace(case.keys).linalg.cholesky(case.moment + case.keys @ case.keys.T)
+def _root(case: Case) -> tuple[Array, Array, Array]:
+    """``K' L^-T`` (N, n), its complement (N, N) and ``L'``, never forming ``S = L L'``.
 
-
-def _weighted(case: Case) -> LowRank:
-    """``R K' L^-T``."""
-    return LowRank(case.values, array_namespace(case.keys).linalg.solve(_root(case), case.keys).T)
+    The complement times its transpose is ``1 - K' S^-1 K``: small keys do not round in large ones.
+    """
+    xp, (n, facts) = array_namespace(case.keys), case.keys.shape
+    both = xp.concat([case.keys.T, xp.linalg.cholesky(case.moment).T], axis=0)
+    turn, root = xp.linalg.qr(both, mode="complete")
+    return turn[:facts, :n], turn[:facts, n:], root[:n, :]
 
 
 def bound(case: Case) -> float:
     """Compromise plus shortage."""
-    xp = array_namespace(case.keys)
-    one = xp.eye(case.keys.shape[1], dtype=xp.float64, device=device(case.keys))
-    inner = one + case.keys.T @ xp.linalg.solve(case.moment, case.keys)
-    compromise = float(xp.sum(case.values * xp.linalg.solve(inner, case.values.T).T))
-    return compromise + tail_energy(_weighted(case), case.rank)
+    xp, (reads, rest, _) = array_namespace(case.keys), _root(case)
+    return float(xp.sum((case.values @ rest) ** 2)) + tail_energy(
+        LowRank(case.values, reads), case.rank
+    )
 
 
 def attain(case: Case) -> LowRank:
     """Truncate where distances are Euclidean, and come back."""
-    best = truncated(_weighted(case), case.rank)
-    return LowRank(best.up, array_namespace(case.keys).linalg.solve(_root(case).T, best.down.T).T)
+    reads, _, root = _root(case)
+    best = truncated(LowRank(case.values, reads), case.rank)
+    return LowRank(best.up, array_namespace(case.keys).linalg.solve(root, best.down.T).T)
 
 
 def measure(case: Case, edit: LowRank) -> float:
@@ -119,7 +121,7 @@ def adversary(case: Case, rng: np.random.Generator) -> LowRank:
 
 def _condition(case: Case) -> float:
     values = array_namespace(case.keys).linalg.svdvals(case.moment)
-    both = array_namespace(case.keys).linalg.svdvals(_root(case))
+    both = array_namespace(case.keys).linalg.svdvals(_root(case)[2])
     return float(values[0] / values[-1]) * float(both[0] / both[-1])
 
 

@@ -86,10 +86,10 @@ def lead(
     pattern: Pattern = "A",
 ) -> float:
     """The target's lead after a clean-up among so many entities: positive where it wins."""
-    old = math.exp(sharpness * ((1 - first if pattern == "A" else 0.0) - first))
-    other = math.exp(-sharpness * first)
-    against = [0.0 if pattern == "D" else 1 - second, old] + [other] * (entities > 2)
-    return (second - max(against)) / (1 + old + (entities - 2) * other)
+    scores = [first, 1 - first if pattern == "A" else 0.0] + [0.0] * (entities > 2)
+    new, *others = (math.exp(sharpness * (score - max(scores))) for score in scores)
+    against = [0.0 if pattern == "D" else new * (1 - second), *others]
+    return (new * second - max(against)) / (new + others[0] + (entities - 2) * others[-1])
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:

@@ -177,7 +177,7 @@ def scale(case: Case) -> float:
 def condition(case: Case) -> float:
     """Of the adapters' answers, clear directions only."""
     sigma = case.axes[1]
-    return float(sigma[0] / sigma[-1])
+    return float(sigma[0] / sigma[-1]) if sigma.shape[0] else 1.0
 
 
 def _in_span(case: Case, found: Merge) -> bool:

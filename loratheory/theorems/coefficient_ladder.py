@@ -188,12 +188,7 @@ THEOREM: Theorem[Case, Coefficients] = Theorem(
     assumptions=(
         Assumption(PRODUCT, _product_fits),
         Assumption(UNEDITED, lambda case, _: case.pattern == "A"),
-        Assumption(
-            region.FRAMES,
-            lambda case, found: region.THEOREM.assumptions[0].holds(
-                _prompt(case, found), region.attain(_prompt(case, found))
-            ),
-        ),
+        Assumption(region.FRAMES, lambda case, found: region.framed(_prompt(case, found))),
     ),
     draw=draw,
     bound=bound,

@@ -37,7 +37,7 @@ from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
 
 INDEPENDENT = "independent row spaces"
 RANGE = "Gram matrices whose ranges are the row spaces"
-SPREAD = 300.0  # data are drawn with condition numbers up to this
+SPREAD = 300.0  # data are drawn with condition numbers up to this, all adapters' together
 
 Data = tuple[Array, ...]
 
@@ -83,8 +83,7 @@ def measure(case: Case, data: Data) -> float:
 def rival(case: Case, rng: np.random.Generator) -> Data:
     """Gaussian data in any amount and proportion, or what WUDI-Merging takes: the updates."""
     if rng.random() < 0.3:
-        loud = max(float(np.abs(low.up).max()) for low in case.updates)
-        return tuple(low.dense().T / loud for low in case.updates)
+        return tuple(low.dense().T / float(np.linalg.norm(low.up)) for low in case.updates)
     found = []
     for basis in attain(case):
         mixed = np.linalg.qr(
@@ -96,9 +95,10 @@ def rival(case: Case, rng: np.random.Generator) -> Data:
 
 
 def scale(case: Case) -> float:
-    """The largest answers that meet."""
-    answers = images(case.updates)
-    return float(array_namespace(answers).linalg.matrix_norm(answers))
+    """The largest answers that meet, and how large they are looked at."""
+    xp, answers = array_namespace(case.query), images(case.updates)
+    seen = xp.linalg.vector_norm(case.query) * xp.linalg.vector_norm(case.direction)
+    return float(xp.linalg.matrix_norm(answers) * seen)
 
 
 def condition(case: Case) -> float:
@@ -108,14 +108,15 @@ def condition(case: Case) -> float:
 
 
 def _fills(case: Case, data: Data) -> bool:
+    sizes = []
     for low, inputs in zip(case.updates, data, strict=True):
         xp, basis = array_namespace(inputs), row_space(low)
-        outside = xp.linalg.matrix_norm(inputs - project(inputs, basis))
-        inside = xp.linalg.svdvals(basis.T @ inputs)
-        full = float(inside[-1]) * SPREAD >= float(inside[0])
-        if not full or float(outside) > SAFETY * float(inside[0]):
+        outside = float(xp.linalg.matrix_norm(inputs - project(inputs, basis)))
+        inside = [float(sigma) for sigma in xp.linalg.svdvals(basis.T @ inputs)]
+        if outside > SAFETY * max(inside, default=0.0):
             return False
-    return True
+        sizes += inside
+    return not sizes or min(sizes) * SPREAD >= max(sizes)
 
 
 def _planar(angle: float, outside: float, share: float) -> tuple[Case, Data]:

@@ -125,8 +125,8 @@ def adversary(case: Case, rng: np.random.Generator) -> Rounded:
 
 
 def scale(case: Case) -> float:
-    """The largest adapter."""
-    return max(frobenius(low) for low in case.updates)
+    """The largest adapter, and the error."""
+    return max(frobenius(low) for low in case.updates) + case.error
 
 
 def _close(case: Case, rounded: Rounded) -> bool:

@@ -170,8 +170,9 @@ def rival(case: Case, rng: np.random.Generator) -> Chain:
 def scale(case: Case) -> float:
     """The weights that meet in the lead."""
     each = math.prod(1 + 2 * abs(c) for c in case.prompt.coefficients)
-    amplified = max(1.0, case.gain / _length(case.prompt)) ** len(case.prompt.values)
-    return each * amplified * (1 + case.direct)
+    length = _length(case.prompt)
+    amplified = max(1.0, case.gain, case.gain / length) ** len(case.prompt.values)
+    return each * amplified * (1 + case.direct * max(1.0, length))
 
 
 def _stream(prompt: Prompt) -> Array:

@@ -166,8 +166,16 @@ def _example(router: Router, weights: list[list[float]]) -> tuple[Case, Array]:
     return Case(Prompt("A", (1.0, 1.0), (keys, more), (values,)), router), np.array(weights)
 
 
+def _repeated() -> tuple[Case, Array]:
+    case, halves = _example("shared a pass", [[0.5, 0.5]] * 2)
+    one, more = case.prompt.keys
+    more[:, 2] = more[:, 1]  # the old bridge entity has the key of a bystander
+    return replace(case, prompt=replace(case.prompt, keys=(one, more))), halves
+
+
 _EYE = [[1.0, 0.0], [0.0, 1.0]]
 CONTROLS = (
+    Control("repeat a key", region.FRAMES, _repeated),
     Control("just add them", UNIT, partial(_example, "shared a pass", [[1.0, 1.0]] * 2)),
     Control(
         "subtract three times", UNIT, partial(_example, "shared a read", [[-3.0, 0], [0, -3.0]])
@@ -187,7 +195,12 @@ THEOREM: Theorem[Case, Array] = Theorem(
     status="proved",
     source="own",
     document=__doc__,
-    assumptions=(Assumption(UNIT, _unit), Assumption(PASS, _same), Assumption(ONE, _one)),
+    assumptions=(
+        Assumption(region.FRAMES, lambda case, _: region.framed(case.prompt)),
+        Assumption(UNIT, _unit),
+        Assumption(PASS, _same),
+        Assumption(ONE, _one),
+    ),
     draw=draw,
     bound=bound,
     measure=measure,

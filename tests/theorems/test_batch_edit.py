@@ -15,12 +15,15 @@ from loratheory.theorems import AssumptionError, edit_budget
 from loratheory.theorems.batch_edit import THEOREM, Case, adversary, attain, bound, measure
 
 MUTANTS = [
-    ("case.moment + case.keys @ case.keys.T", "case.moment"),
-    ("inner = one + case.keys.T", "inner = case.keys.T"),
-    ("return compromise + tail_energy", "return compromise - tail_energy"),
-    ("_weighted(case), case.rank)\n\n\ndef attain", "_weighted(case), 0)\n\n\ndef attain"),
-    ("best = truncated(_weighted(case), case.rank)", "best = truncated(_weighted(case), 1)"),
-    ("linalg.solve(_root(case).T, best.down.T)", "linalg.solve(_root(case), best.down.T)"),
+    ("xp.concat([case.keys.T, xp", "xp.concat([0 * case.keys.T, xp"),
+    ("turn[:facts, n:], root", "turn[:facts, n + 1 :], root"),
+    ("** 2)) + tail_energy", "** 2)) - tail_energy"),
+    ("LowRank(case.values, reads), case.rank\n", "LowRank(case.values, reads), 0\n"),
+    (
+        "best = truncated(LowRank(case.values, reads), case.rank)",
+        "best = LowRank(case.values, reads)",
+    ),
+    ("linalg.solve(root, best.down.T)", "linalg.solve(root.T, best.down.T)"),
     ("return disturbed + float", "return float"),
     ("edit @ case.keys - case.values", "edit @ case.keys + case.values"),
     ("edit.width <= case.rank)", "True)"),
@@ -39,6 +42,17 @@ def test_two_edits_at_rank_one_by_hand():
     np.testing.assert_allclose(attain(case).dense(), np.diag([2.0, 1.0]), atol=1e-14)
     assert bound(replace(case, rank=1)) == pytest.approx(8 + 4, rel=1e-14)
     assert bound(replace(case, rank=0)) == pytest.approx(16 + 4, rel=1e-14)
+
+
+@pytest.mark.parametrize("louder", [1e2, 1e4, 1e6])
+def test_strong_keys_beside_weak_weights_lose_no_digits(louder):
+    """More keys than dimensions: what no edit can yield is left, however strong the keys are."""
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        case = THEOREM.draw(rng, 8)
+        case = replace(case, keys=louder * case.keys)
+        assert THEOREM.check(case, attain(case)).tight
+        assert THEOREM.check(case, THEOREM.rival(case, rng)).holds
 
 
 @given(seeds)

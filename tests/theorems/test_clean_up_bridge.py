@@ -27,11 +27,12 @@ from loratheory.theorems.clean_up_bridge import (
 from loratheory.toy import interpolating
 
 MUTANTS = [
-    ('((1 - first if pattern == "A" else 0.0) - first)', "(1 - first - first)"),
-    ("math.exp(-sharpness * first)", "math.exp(-sharpness * second)"),
-    ("[other] * (entities > 2)", "[other] * (entities > 3)"),
-    ("(entities - 2) * other", "(entities - 1) * other"),
-    ('0.0 if pattern == "D" else 1 - second', "1 - second"),
+    ('[first, 1 - first if pattern == "A" else 0.0]', "[first, 1 - first]"),
+    ("sharpness * (score - max(scores))", "sharpness * score"),
+    ("scores = [first,", "scores = [second,"),
+    ("[0.0] * (entities > 2)", "[0.0] * (entities > 3)"),
+    ("(entities - 2) * others", "(entities - 1) * others"),
+    ('0.0 if pattern == "D" else new * (1 - second)', "new * (1 - second)"),
     ("sharpness * (2 * c - 1) + math.log(c)", "sharpness * (2 * c - 1) + 2 * math.log(c)"),
     ("return 0.5\n", "return 0.618\n"),
     ("if not sharpness > 0", "if not sharpness >= 0"),
@@ -50,6 +51,14 @@ def drawn(seed):
 def prompt(rng, coefficients, n=3, pattern="A"):
     keys = tuple(rng.standard_normal((n + 5, k)) for k in (n - 1, n))
     return Prompt(pattern, coefficients, keys, (rng.standard_normal((n + 5, n)),))
+
+
+@pytest.mark.parametrize("first", [-3.0, 0.2, 0.9, 4.0])
+@pytest.mark.parametrize("entities", [2, 7])
+def test_a_decision_as_sharp_as_one_likes_is_the_hard_one(first, entities):
+    """No exponential overflows: the best entity goes on alone, its answer or another one wins."""
+    wins = first > 1 / 2
+    assert lead(first, 0.8, 1e6, entities) == pytest.approx(0.6 if wins else -1.0, rel=1e-12)
 
 
 def test_hand_example():

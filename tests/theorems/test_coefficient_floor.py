@@ -61,6 +61,16 @@ def test_hand_example():
     assert measure(case, attain(case)) == pytest.approx(18 / 34, rel=1e-12)
 
 
+def test_adapters_of_rank_zero_want_nothing():
+    case = alike(2, 9 / 25)
+    silent = LowRank(np.zeros((2, 1)), np.ones((1, 2)))
+    joined = Case((*case.updates, silent), (*case.inputs, np.eye(2)))
+    alone = Case((silent,), (np.eye(2),))
+    assert bound(alone) == 0.0
+    assert THEOREM.check(joined, attain(joined)).tight
+    assert THEOREM.check(alone, attain(alone)).tight
+
+
 @given(seeds)
 def test_floor_and_coefficients_follow_from_the_gram_matrix(seed):
     """Another road: dense traces over input covariances and a pseudoinverse."""

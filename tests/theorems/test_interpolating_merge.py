@@ -61,6 +61,16 @@ def test_rivals_at_ten_times_the_size_still_do_what_each_adapter_does():
     assert verify(THEOREM, cases=60, seed=7, size=80).ok
 
 
+def test_adapters_of_rank_zero_ask_for_nothing():
+    """As before any training."""
+    pair, silent = lines([1.0, 0.0], [0.6, 0.8]), LowRank(np.zeros((2, 1)), np.ones((1, 2)))
+    joined, alone = Case((*pair, silent)), Case((silent,))
+    assert bound(joined) == pytest.approx(bound(Case(pair)), rel=1e-14)
+    assert bound(alone) == 0.0
+    for case in (joined, alone):
+        assert THEOREM.check(case, attain(case)).tight
+
+
 @given(seeds)
 @settings(max_examples=15)
 def test_the_formula_with_projectors_in_exact_rationals(seed):

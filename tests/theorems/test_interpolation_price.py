@@ -25,8 +25,9 @@ from loratheory.theorems.interpolation_price import (
 MUTANTS = [
     ("spectral(_outside(case)) * case.leak", "spectral(_outside(case))"),
     ("merged.down - project(merged.down.T, basis).T", "project(merged.down.T, basis).T"),
-    ("case.leak * svd(_outside(case)).right[0, :]", "case.leak * svd(_outside(case)).right[-1, :]"),
+    ("return case.leak * right[0, :]", "return case.leak * right[-1, :]"),
     ("- case.updates[case.index] @ key", "- case.updates[0] @ key"),
+    ("if right.shape[0] == 0:", "if right.shape[0] < 0:"),
     ("spectral(low) ** 2 for low in updates) ** 0.5", "spectral(low) ** 2 for low in updates)"),
     ("return adapters**0.5 * strength", "return adapters * strength"),
     ("svdvals(reads)[-1])", "svdvals(reads)[0])"),
@@ -59,6 +60,17 @@ def test_hand_example():
     np.testing.assert_allclose(interpolated(Shelf(case.updates)).dense(), [[1, -2]], atol=1e-14)
     assert bound(case) == pytest.approx(6.0, rel=1e-13)
     assert measure(case, np.array([7.0, 3.0])) == pytest.approx(6.0, rel=1e-13)
+
+
+def test_adapters_of_rank_zero_cost_nothing_beside_others_or_alone():
+    case = opposite(np.arccos(0.6), 3.0)
+    silent = LowRank(np.zeros((1, 1)), np.ones((1, 2)))
+    joined = replace(case, updates=(*case.updates, silent))
+    assert bound(joined) == pytest.approx(6.0, rel=1e-13)
+    alone = replace(case, updates=(silent,))
+    assert bound(alone) == 0.0
+    assert THEOREM.check(joined, attain(joined)).tight
+    assert THEOREM.check(alone, attain(alone)).tight
 
 
 @given(seeds)

@@ -19,8 +19,10 @@ MUTANTS = [
     ("[low @ x for low, x in zip", "[2 * (low @ x) for low, x in zip"),
     ("xp.linalg.pinv(inputs, rtol=1e-8) @ case.query", "inputs.T @ case.query"),
     ("independent(frame(case.updates))", "True"),
-    ("if not full or float(outside) > SAFETY * float(inside[0]):", "if not full:"),
-    ("if not full or float(outside)", "if float(outside)"),
+    ("if outside > SAFETY", "if outside > 1e9 + SAFETY"),
+    ("min(sizes) * SPREAD >= max(sizes)", "True"),
+    ("not sizes or", "bool(sizes) and"),
+    ("xp.linalg.matrix_norm(answers) * seen", "xp.linalg.matrix_norm(answers)"),
 ]
 
 
@@ -45,6 +47,36 @@ def test_hand_example():
     for weight in (1e-3, 1.0, 1e3):
         data = (weight * case.updates[0].down.T, case.updates[1].down.T)
         assert measure(case, data) == pytest.approx(-0.75, rel=1e-10)
+
+
+def test_adapters_that_say_nothing_change_nothing():
+    """Rank 0, as before any training: no row space, no data, the merge of the others."""
+    case = planar()
+    silent = LowRank(np.zeros((2, 1)), np.ones((1, 2)))
+    joined = replace(case, updates=(*case.updates, silent))
+    assert bound(joined) == pytest.approx(bound(case), rel=1e-14)
+    assert THEOREM.check(joined, attain(joined)).tight
+    alone = replace(case, updates=(silent,))
+    assert bound(alone) == 0.0
+    assert THEOREM.check(alone, attain(alone)).tight
+
+
+def test_data_of_very_different_size_are_refused_as_too_ill_conditioned_to_tell():
+    case = planar()
+    one, two = attain(case)
+    with pytest.raises(AssumptionError, match="ranges"):
+        THEOREM.check(case, (one, 1e-6 * two))
+
+
+@given(seeds)
+def test_adapters_and_looks_of_any_size_agree(seed):
+    """Adapters of 1e-7 of the others' size, queries and directions of any length."""
+    case, rng = drawn(seed), np.random.default_rng(seed)
+    sizes = 10.0 ** rng.uniform(-7, 7, len(case.updates))
+    updates = tuple(low * float(s) for low, s in zip(case.updates, sizes, strict=True))
+    louder = replace(case, updates=updates, query=1e6 * case.query, direction=1e3 * case.direction)
+    for data in (attain(louder), THEOREM.rival(louder, rng)):
+        assert THEOREM.check(louder, data).tight
 
 
 @given(seeds)

@@ -60,6 +60,16 @@ def test_hand_example():
 
 
 @given(seeds)
+def test_errors_far_larger_than_the_adapters_obey_it_too(seed):
+    """Rounding room is that of what is compared: the error, where it is the largest."""
+    case = drawn(seed)
+    tiny = replace(case, updates=tuple(low * 1e-40 for low in case.updates), error=1.0)
+    found = THEOREM.rival(tiny, np.random.default_rng(seed))
+    assert THEOREM.check(tiny, found).holds
+    assert THEOREM.scale(tiny) >= 1.0
+
+
+@given(seeds)
 def test_the_merge_of_rounded_adapters_on_the_true_tasks(seed):
     case, rng = drawn(seed), np.random.default_rng(seed)
     rounded = THEOREM.rival(case, rng)

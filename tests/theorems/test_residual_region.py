@@ -59,6 +59,16 @@ def test_hand_example():
     assert measure(case, attain(case)) == pytest.approx(math.sqrt(2) - 0.5, rel=1e-12)
 
 
+@pytest.mark.parametrize("length", [1e3, 1e5, 1e7])
+@pytest.mark.parametrize("direct", [0.0, 2.0])
+def test_long_prompts_are_still_judged(length, direct):
+    case = hops_of((0.8, 0.7, 0.9), 5.0, direct, length)
+    turn = orthonormal(np.random.default_rng(1), 20, 20)
+    keys, values = (tuple(turn @ f for f in g) for g in (case.prompt.keys, case.prompt.values))
+    turned = replace(case, prompt=replace(case.prompt, keys=keys, values=values))
+    assert THEOREM.check(turned, attain(turned)).tight
+
+
 def test_the_stream_may_name_the_old_bridge_entity_loudest():
     """A weak first edit under a strong direct path: 3 (1 - 1/5) beats all else."""
     case = hops_of((0.2, 0.9), 1.0, 3.0)

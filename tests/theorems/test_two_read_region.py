@@ -36,7 +36,8 @@ MUTANTS = [
     ("_worst(case) < 1e3", "True"),
     ("miss(m, p.down.T, p.up) <= SAFETY", "miss(m, p.down.T, p.up) >= -SAFETY"),
     ("for part, text in PARTS.items()", "for part, text in list(PARTS.items())[:2]"),
-    ("float(s[0]) / max(float(s[-1]), 1e-300)", "float(s[0]) / float(s[0])"),
+    ("top / least if least > 0 else math.inf", "top / top if top > 0 else math.inf"),
+    ("if least > 0 else math.inf", "if least > 0 else 0.0"),
     ("size /= (len(values) * len(keys)) ** 0.5", "size *= 1.0"),
 ]
 
@@ -154,6 +155,13 @@ def test_where_old_paths_are_edited_too_all_must_exceed_a_half(coefficients):
 
 def test_rivals_at_ten_times_the_size_are_met_too():
     assert verify(THEOREM, cases=1000, seed=7, size=80).ok
+
+
+def test_frames_of_zeros_are_no_frames():
+    case = two_hops(0.7, 0.7)
+    silent = replace(case, keys=tuple(0 * k for k in case.keys))
+    with pytest.raises(AssumptionError, match="independent keys"):
+        THEOREM.check(silent, attain(case))
 
 
 def test_swapped_layers_never_win():

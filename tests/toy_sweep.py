@@ -56,6 +56,6 @@ def sweep(*configs: Config, version: int = 1) -> Experiment:
 
 EXPERIMENT = sweep(*(Config(number, rows=1 + number % 3) for number in range(6)))
 LOG = os.environ.get("TOY_SWEEP_LOG", "")
-KILLED = sweep(*(Config(n, rows=1 + n % 3, pause=0.03, log=LOG) for n in range(12)))
+KILLED = sweep(*(Config(n, rows=1 + n % 3, pause=0.02, log=LOG) for n in range(12)))
 BAD = sweep(Config(0), Config(1, ends="raises"), Config(2))
 DEADLY = sweep(Config(0), Config(1, pause=0.5, ends="kills"), Config(2, pause=0.5))

@@ -98,7 +98,7 @@ def _swept(plans: list[Any], executor: Any, allow_mixed: bool) -> None:
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         typer.echo(
-            "loratheory: interrupted; finished cells are kept; go on with --resume", err=True
+            "loratheory: interrupted; what was finished is kept: go on with --resume", err=True
         )
         raise typer.Exit(130) from None
 

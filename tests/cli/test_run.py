@@ -1,0 +1,291 @@
+"""``loratheory run`` and ``experiments``: products, refusals, and fifty kills."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import toy_sweep
+from typer.testing import CliRunner
+
+from loratheory.cli import app
+from loratheory.experiments import NAMES, csv_text
+
+MUTANTS = [
+    ('ALONE = "real_"', 'ALONE = "w"'),
+    ("if dask and workers:", "if dask and not workers:"),
+    (
+        "for plan in plans:\n            prepared(plan)",
+        "for plan in []:\n            prepared(plan)",
+    ),
+    ("raise typer.Exit(1) from None", "raise typer.Exit(0) from None"),
+    ("    reachable(json)\n    if dask", "    if dask"),
+    ("total=total, initial=total - left", "total=left, initial=0"),
+    ("if plan.finished:\n            typer.echo", "if not plan.finished:\n            typer.echo"),
+    ('sum(cell["rows"] for cell in told["cells"])', 'len(told["cells"])'),
+    ('if str(json) != "-":\n        columns', "if True:\n        columns"),
+    ("[name] if name else NAMES", "NAMES"),
+    ("_in_full(found[0])\n        return", "pass"),
+]
+TESTS = Path(__file__).parents[1]
+FAST = ("merge_floor", "two_read_region", "window")
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*words):
+    """Exit code, stdout, stderr."""
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+def command(*words, **environment):
+    """The arguments and environment of a real process with the tests' modules at hand."""
+    code = "from loratheory.cli import app; app()"
+    path = f"{TESTS.parent}{os.pathsep}{TESTS}"
+    told = {**os.environ, "PYTHONPATH": path, "COLUMNS": "100", **environment}
+    return [sys.executable, "-c", code, *map(str, words)], told
+
+
+def expected(sweep, profile="quick"):
+    return csv_text([row for c in sweep.profiles[profile] for row in sweep.cell(c)]).encode()
+
+
+@pytest.mark.parametrize("name", ["run", "experiments"])
+def test_help_teaches_with_an_example(name):
+    code, out, _ = run(name, "--help")
+    assert code == 0
+    assert "Example: loratheory" in out
+
+
+def test_a_run_writes_table_and_provenance_and_says_where():
+    code, out, err = run("run", "toy_sweep:EXPERIMENT", "--workers", 2, "--json", "told.json")
+    folder = Path("results/toy_sweep")
+    assert code == 0
+    assert "results/toy_sweep/table.csv" in out
+    assert "6/6" in err
+    assert (folder / "table.csv").read_bytes() == expected(toy_sweep.EXPERIMENT)
+    (entry,) = json.loads(Path("told.json").read_text())
+    provenance = json.loads((folder / "provenance.json").read_text())
+    assert entry == {
+        "experiment": "toy_sweep",
+        "profile": "quick",
+        "cells": 6,
+        "rows": 12,
+        "seconds": provenance["seconds"],
+        "table": "results/toy_sweep/table.csv",
+    }
+
+
+def test_numbers_of_workers_and_profiles_give_the_bytes_they_should():
+    for workers in (1, 3):
+        words = ("--workers", workers, "-o", f"o{workers}", "--json", "-", "--profile", "paper")
+        code, out, _ = run("run", "toy_sweep:EXPERIMENT", *words)
+        assert code == 0
+        assert json.loads(out)[0]["cells"] == 7
+        made = Path(f"o{workers}/toy_sweep/table.csv").read_bytes()
+        assert made == expected(toy_sweep.EXPERIMENT, "paper")
+
+
+def test_resume_is_asked_for_where_something_is_and_fine_everywhere_else():
+    assert run("run", "window", "--resume")[0] == 0
+    before = {path: path.stat().st_mtime_ns for path in Path("results").rglob("*")}
+    code, _, err = run("run", "window")
+    assert code == 2
+    assert "results/window holds a finished table: go on with --resume" in err
+    code, out, err = run("run", "window", "--resume")
+    assert code == 0
+    assert "finished already: results/window" in err
+    assert "results/window/table.csv" in out
+    assert {path: path.stat().st_mtime_ns for path in Path("results").rglob("*")} == before
+
+
+def test_a_cell_that_raises_is_named_the_others_stay_and_exit_is_one():
+    code, out, err = run("run", "toy_sweep:BAD", "--workers", 1)
+    assert (code, out) == (1, "")
+    assert "1 failed; what was finished is kept: go on with --resume" in err
+    assert "toy_sweep, Config(number=1" in err
+    assert "RuntimeError: number 1 is not wanted" in err
+    assert "Traceback" not in err
+    assert len(list(Path("results/toy_sweep/cells").glob("*.json"))) == 2
+    code, _, err = run("run", "toy_sweep:BAD", "--workers", 1)
+    assert code == 2
+    assert "2 finished cells" in err
+    assert "2/3" in run("run", "toy_sweep:BAD", "--workers", 1, "--resume")[2]
+
+
+def test_a_worker_that_is_killed_ends_it_with_the_remedy():
+    code, out, err = run("run", "toy_sweep:DEADLY", "--workers", 2)
+    assert (code, out) == (1, "")
+    assert "a worker process died (killed, or out of memory)" in err
+    assert "go on with --resume" in err
+    assert list(Path("results/toy_sweep/cells").glob("*.json"))
+
+
+def test_all_is_every_experiment_that_needs_no_language_model(monkeypatch):
+    monkeypatch.setattr("loratheory.experiments.NAMES", (*FAST, "real_nothing"))
+    code, out, err = run("run", "all", "-o", "deep/er", "--json", "-")
+    assert code == 0
+    assert [entry["experiment"] for entry in json.loads(out)] == list(FAST)
+    assert "3/3" in err
+    for name in FAST:
+        stored = TESTS.parent / "paper" / "results" / name / "table.csv"
+        assert Path(f"deep/er/{name}/table.csv").read_bytes() == stored.read_bytes()
+    shutil.rmtree("deep/er/window")
+    code, _, err = run("run", "all", "-o", "deep/er")
+    assert code == 2
+    assert not Path("deep/er/window").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["run", "windo"], "did you mean window?"),
+        (["experiments", "merge_flor"], "did you mean merge_floor"),
+        (["run", "toy_sweep:NOTHING"], "write importable.module:ATTRIBUTE"),
+        (["run", "window", "--profile", "huge"], "has no profile 'huge': choose quick, paper"),
+        (["run", "window", "--dask", "tcp://127.0.0.1:9", "--workers", "2"], "exclude each other"),
+        (["run", "window", "--json", "nowhere/x.json"], "there is no folder nowhere"),
+        (["run", "window", "-o", "file"], "file"),
+        (["run", "window", "-o", "/proc/nowhere"], "/proc/nowhere"),
+        (["run", "window", "-o", "other"], "table of another sweep"),
+        (["run", "window", "--resume", "-o", "other"], "table of another sweep"),
+    ],
+)
+def test_wrong_input_is_one_paragraph_exit_code_two_and_nothing_written(words, says):
+    Path("file").write_text("")
+    Path("other/window").mkdir(parents=True)
+    Path("other/window/table.csv").write_text("a\n1\n")
+    before = sorted(Path().rglob("*"))
+    code, out, err = run(*words)
+    assert (code, out) == (2, "")
+    assert says in err or "go on with --resume, or delete it" in err
+    assert "Traceback" not in err
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_experiments_lists_what_each_asks_expects_and_takes():
+    code, out, _ = run("experiments")
+    assert code == 0
+    assert all(name in out for name in NAMES)
+    entries = json.loads(run("experiments", "--json", "-")[1])
+    assert [entry["name"] for entry in entries] == list(NAMES)
+    for entry in entries:
+        assert entry["question"].endswith("?")
+        assert all(entry[title] for title in ("prediction", "chance", "controls"))
+        assert set(entry["minutes"]) == set(entry["cells"]) == {"quick", "paper"}
+
+
+def test_one_experiment_is_shown_in_full():
+    code, out, _ = run("experiments", "window")
+    assert code == 0
+    assert "golden ratio" in out
+    assert "1 cell Config(size=32" in out
+    assert "merge_floor" not in out
+    assert "6 cells, the first is Config(number=0" in run("experiments", "toy_sweep:EXPERIMENT")[1]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+def test_control_c_keeps_what_was_finished_and_says_so():
+    words, told = command("run", "toy_sweep:KILLED", "--workers", 1, "-o", "out")
+    with subprocess.Popen(words, env=told, stderr=subprocess.PIPE, text=True) as process:
+        cells = Path("out/toy_sweep/cells")
+        while not list(cells.glob("*.json")):
+            time.sleep(0.005)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted; what was finished is kept: go on with --resume" in err
+    assert "Traceback" not in err
+
+
+FORKS = """
+import os, sys
+import loratheory.experiments, rich.table, toy_sweep, tqdm.auto
+from loratheory.cli import app
+for line in sys.stdin:
+    child = os.fork()
+    if not child:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        app(line.split())
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+"""Runs the command again and again, without the time its imports take."""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="needs fork and kill -9")
+def test_fifty_kills_lose_no_finished_cell_and_change_no_byte(tmp_path):
+    """Killed at a random moment, gone on with, killed again; a whole table starts a new round."""
+    folder, log = Path("results/toy_sweep"), tmp_path / "log"
+    draw, kills, rounds, caught = random.Random(0), 0, 0, []
+    finished, pids = set(), set()
+    told = {"env": command(TOY_SWEEP_LOG=str(log))[1], "text": True}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with (
+        (tmp_path / "err").open("w") as err,
+        subprocess.Popen([sys.executable, "-c", FORKS], stderr=err, **pipes, **told) as forks,
+    ):
+        while kills < 50:
+            log.write_text("")
+            workers = draw.choice((1, 2))
+            forks.stdin.write(f"run toy_sweep:KILLED --workers {workers} --resume\n")
+            forks.stdin.flush()
+            child = int(forks.stdout.readline())
+            if len(finished) < 12:  # else let it come to its end
+                begun, end = draw.randint(0, 12 - len(finished)), time.monotonic() + 20
+                while _begun(log) < begun and time.monotonic() < end:
+                    time.sleep(0.002)
+                time.sleep(draw.uniform(0, 0.05))
+                with suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
+            code = int(forks.stdout.readline())
+            assert code in (0, -9), (tmp_path / "err").read_text()
+            kills += code != 0
+            lines = [line.split() for line in log.read_text().splitlines()]
+            pids |= {int(pid) for pid, _ in lines}
+            assert not finished & {int(number) for _, number in lines}, "a cell was run again"
+            cells = [json.loads(file.read_text()) for file in folder.glob("cells/*.json")]
+            found = {cell["rows"][0]["number"] for cell in cells}
+            tabled = (folder / "table.csv").exists()
+            assert tabled or finished <= found, "a finished cell was lost"
+            finished = set(range(12)) if tabled else found
+            caught.append(len(found))
+            if tabled:
+                assert (folder / "table.csv").read_bytes() == expected(toy_sweep.KILLED)
+            if code == 0:
+                assert sorted(p.name for p in folder.iterdir()) == ["provenance.json", "table.csv"]
+                shutil.rmtree(folder)
+                rounds, finished = rounds + 1, set()
+        forks.stdin.close()
+    assert rounds > 2
+    assert len(set(caught)) > 4, "the kills did not come in the middle of things"
+    assert all(_ended(pid) for pid in pids)
+
+
+def _begun(log):
+    return len(log.read_text().splitlines())
+
+
+def _ended(pid):
+    """Whether a process is no more, waiting a little."""
+    for _ in range(100):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False

@@ -1,0 +1,178 @@
+"""Bases: each depends on its seed and setting alone, and is kept under all that determines it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from reused import SMALL, cache, small
+
+from loratheory.experiments.reuse import _bases
+from loratheory.experiments.reuse._bases import Setting, batch, bases, digest, fingerprint
+from loratheory.tasks.two_hop import every, plain, pretraining, sampled, split, stacked, world
+from loratheory.toy.transformer import BASE, content_hash, losses, parameters
+
+__all__ = ["cache"]
+
+MUTANTS = [
+    ("rng=np.random.default_rng([seed, 1])", "rng=np.random.default_rng(1)"),
+    ('"order": digest([_batches()(0)]),', ""),
+    ('"data": digest(sets),', ""),
+    ('"setting": setting,', ""),
+    ('"seed": seed,', ""),
+    ("if self.loops > 1 else 0.0", ""),
+    ("due.cumsum(axis=-1)", "due.astype(np.int64)"),
+    ("[one[name] for one in each]", "[one[name] for one in each[::-1]]"),
+    ("part.tokens.tobytes() + part.targets.tobytes()", "part.tokens.tobytes()"),
+    ("replace(BASE, steps=self.steps)", "BASE"),
+    ("weights[name].numpy().tobytes()", "b''"),
+    ("identity=setting.identity", "identity='none'"),
+    ("window=self.window", "window=None"),
+]
+
+
+def key(monkeypatch, setting=SMALL, seed=101):
+    """What the base would be kept under."""
+    found = []
+
+    def _stored(parts, _):
+        found.append(content_hash(parts))
+        return {"embedding": torch.zeros(1)}
+
+    monkeypatch.setattr(_bases, "stored", _stored)
+    bases(setting, [seed])
+    return found[0]
+
+
+def test_a_base_depends_on_its_seed_and_its_setting_alone():
+    both, alone = small(), small((102,))
+    for name, x in alone.weights.items():
+        assert torch.equal(both.weights[name][1:], x)
+    assert not torch.equal(*both.weights["embedding"])
+
+
+def test_each_seed_has_a_world_and_a_split_of_its_own():
+    both = small()
+    for here, seed, parts in zip(both.worlds, both.seeds, both.splits, strict=True):
+        assert np.array_equal(here.maps, world(seed, entities=64).maps)
+        assert parts.coverage == pytest.approx(SMALL.coverage)
+    subjects = [set(parts.trained.subjects.tolist()) for parts in both.splits]
+    assert subjects[0] != subjects[1]
+
+
+def test_training_is_what_the_setting_says_and_lowers_the_loss():
+    setting = replace(SMALL, steps=40)
+    known = bases(setting, [101])
+    assert setting.recipe == replace(BASE, steps=40)
+    sets = pretraining(known.worlds[0], known.splits[0], identity="none")
+    rows = batch(stacked([sampled(sets, 96, rng=np.random.default_rng(0))]))
+    start = losses(known.config, parameters(known.config, [101]), rows)
+    assert float(losses(known.config, known.weights, rows)) < 0.95 * float(start)
+
+
+def test_the_transformer_is_that_of_the_setting():
+    setting = Setting(width=32, depth=3, loops=1, window=None, noise=0.25, hops=3)
+    config = setting.config(77)
+    assert (config.vocabulary, config.width, config.depth, config.loops) == (77, 32, 3, 1)
+    assert (config.window, config.noise, config.supervision) == (None, 0.25, 0.0)
+    assert Setting(window=3, supervision=0.5).config(9).supervision == 0.5
+    assert Setting(window=3).config(9).window == 3
+
+
+def test_what_is_kept_is_not_trained_again(monkeypatch):
+    before = small()
+
+    def _never(*_):
+        raise AssertionError
+
+    monkeypatch.setattr(_bases, "trained_base", _never)
+    assert fingerprint(small().weights) == fingerprint(before.weights)
+    with pytest.raises(AssertionError):
+        small((103,))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"coverage": 0.25},
+        {"entities": 65},
+        {"spare": 2},
+        {"identity": "known"},
+        {"width": 32},
+        {"depth": 2},
+        {"loops": 3},
+        {"window": None},
+        {"noise": 0.25},
+        {"supervision": 0.5},
+        {"steps": 4},
+    ],
+)
+def test_every_part_of_the_setting_is_in_the_name(monkeypatch, change):
+    assert key(monkeypatch, replace(SMALL, **change)) != key(monkeypatch)
+
+
+def test_seed_data_and_order_are_in_the_name(monkeypatch):
+    assert key(monkeypatch) == key(monkeypatch)
+    assert key(monkeypatch, seed=102) != key(monkeypatch)
+    usual = key(monkeypatch)
+    with monkeypatch.context() as patch:
+        patch.setattr(_bases, "ROWS", 90)
+        assert key(patch) != usual
+    with monkeypatch.context() as patch:
+        patch.setattr(_bases, "sampled", lambda sets, rows, rng: sampled(sets[1:], rows, rng=rng))
+        assert key(patch) != usual
+    with monkeypatch.context() as patch:
+        patch.setattr(_bases, "pretraining", lambda *a, **k: pretraining(*a, **k)[::-1])
+        assert key(patch) != usual
+
+
+def test_the_seed_is_in_the_name_where_the_data_are_the_same(monkeypatch):
+    monkeypatch.setattr(_bases, "world", lambda _, **wanted: world(7, **wanted))
+    monkeypatch.setattr(
+        _bases, "split", lambda here, share, rng: split(here, share, rng=np.random.default_rng(0))
+    )
+    monkeypatch.setattr(
+        _bases, "sampled", lambda sets, n, rng: sampled(sets, n, rng=np.random.default_rng(0))
+    )
+    assert key(monkeypatch, seed=101) != key(monkeypatch, seed=102)
+
+
+def test_the_name_knows_data_beyond_the_first_batch(monkeypatch):
+    usual = key(monkeypatch)
+    first = sampled(
+        pretraining(
+            world(101, entities=64),
+            split(world(101, entities=64), 0.5, rng=np.random.default_rng([101, 1])),
+            identity="none",
+        ),
+        96,
+        rng=np.random.default_rng([101, 2]),
+    )
+    monkeypatch.setattr(_bases, "sampled", lambda *_, **__: first)
+    assert key(monkeypatch) == usual
+    monkeypatch.setattr(_bases, "pretraining", lambda *a, **k: pretraining(*a, **k)[::-1])
+    assert key(monkeypatch) != usual
+
+
+def test_a_digest_changes_with_tokens_targets_and_order():
+    here = world(0, entities=20)
+    chains, facts = plain(here, every(here)), plain(here, every(here, start=0, hops=1))
+    assert digest([chains]) == digest([plain(here, every(here))])
+    variants = [[chains], [chains.final()], [facts], [chains, facts], [facts, chains]]
+    assert len({digest(sets) for sets in variants}) == len(variants)
+
+
+def test_a_fingerprint_changes_with_numbers_names_and_shapes():
+    x = torch.arange(6.0)
+    variants = [{"a": x}, {"b": x}, {"a": x + 1}, {"a": x.view(2, 3)}]
+    assert len({fingerprint(weights) for weights in variants}) == len(variants)
+    assert fingerprint({"a": x, "b": x}) == fingerprint({"b": x, "a": x.clone()})
+
+
+def test_the_second_answer_of_a_chain_is_due_after_two_loops():
+    here = world(0, entities=20)
+    rows = batch(stacked([plain(here, every(here))]))
+    assert rows.tokens.shape == (1, 20, 3)
+    due = rows.targets >= 0
+    assert due.sum(-1).eq(2).all()
+    assert torch.equal(rows.hops[due].view(-1, 2), torch.tensor([[1, 2]]).expand(20, 2))

@@ -64,7 +64,8 @@ def run(
     save_json(json, entries)
     if str(json) != "-":
         columns = ("experiment", "profile", "cells", "rows", "seconds", "table")
-        show(f"{len(entries)} tables", columns, [list(entry.values()) for entry in entries])
+        title = "1 table" if len(entries) == 1 else f"{len(entries)} tables"
+        show(title, columns, [list(entry.values()) for entry in entries])
 
 
 def _planned(name: str, profile: str, output: Path, **choices: bool) -> list[Any]:
@@ -85,7 +86,8 @@ def _swept(plans: list[Any], executor: Any, allow_mixed: bool) -> None:
 
     from loratheory.experiments import SweepError, swept
 
-    total, left = (sum(len(part(plan)) for plan in plans) for part in (_cells, _missing))
+    total = sum(len(plan.cells) for plan in plans)
+    left = sum(len(plan.missing) for plan in plans)
     cells = swept(plans, executor, allow_mixed=allow_mixed)
     bar = tqdm(total=total, initial=total - left, unit="cell", desc="run", leave=False)
     try:
@@ -101,14 +103,6 @@ def _swept(plans: list[Any], executor: Any, allow_mixed: bool) -> None:
             "loratheory: interrupted; what was finished is kept: go on with --resume", err=True
         )
         raise typer.Exit(130) from None
-
-
-def _cells(plan: Any) -> Any:
-    return plan.cells
-
-
-def _missing(plan: Any) -> Any:
-    return plan.missing
 
 
 def _entry(plan: Any) -> dict[str, Any]:

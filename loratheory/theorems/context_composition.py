@@ -16,10 +16,11 @@ of the order :math:`\log n` makes it more than half, so two layers need a precis
 
 **Proof.** The first head puts :math:`a` on the pair of :math:`x` and :math:`b` on the others, so
 its output has the coordinates :math:`v_{f(x)} \ge a` and :math:`\sum_{j \ne f(x)} v_j \le (n-1) b`
-among second keys. The second head gives the pair of :math:`f(x)`
-:math:`e^{\beta v_{f(x)}} / (\sum_j e^{\beta v_j} + n)`. A sum of exponentials is convex: over
-nonnegative :math:`v_j` of given sum it is largest with all the sum in one. Moving mass from there
-to :math:`f(x)` only helps. :math:`\square`
+among second keys. The second head gives the pair of :math:`f(x)` :math:`e^{\beta v_{f(x)}} /
+(\sum_j e^{\beta v_j} + n)`. A sum of exponentials is convex: over nonnegative :math:`v_j` of given
+sum it is largest with all the sum in one. Moving mass from there to :math:`f(x)` only helps. At
+:math:`e^\beta = 8 n^2` the first term is at least :math:`8 n^2 (8 n^2)^{-1/4n} > 5 n^2`, the other
+two are less than :math:`2n`. :math:`\square`
 
 **What it does not say.** *Scope:* facts in the prompt. Facts in weights are no subject of this: one
 layer can memorise composed facts, and ``thm:single-read-no-go`` is the statement about adapters.

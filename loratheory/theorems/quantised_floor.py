@@ -9,8 +9,9 @@ error of one rank-:math:`r` adapter (``thm:merge-floor``). If each task is repla
 
 and the optimal merge of the rounded adapters errs on the **true** tasks by at most
 :math:`(\sqrt{f_r} + 2\varepsilon)^2`. The first bound is sharp wherever :math:`\varepsilon \le
-\sqrt{f_r}`. So rounding to :math:`b` bits changes the floor by its own relative error and no
-more: no rank, no number of adapters and no condition number enters.
+\sqrt{f_r}`. So rounding to :math:`b` bits, of relative error :math:`\delta`, moves the root by at
+most :math:`\delta` times the adapters' root mean square norm: no rank, no number of adapters and no
+condition number enters.
 
 **Proof.** In the space of :math:`k`-tuples with norm :math:`\|X\|^2 = \frac1k \sum_j \|X_j\|_F^2`,
 :math:`\sqrt{f_r}` is the distance to the closed set of tuples :math:`(\Delta, \dots, \Delta)`,

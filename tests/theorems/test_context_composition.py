@@ -68,6 +68,12 @@ def by_loops(first, second, subject, sharpness):
     return sum(raw[j] / total for j in range(n) if second[j] == right)
 
 
+@pytest.mark.parametrize("things", [2, 3, 10, 1000])
+def test_the_sharpness_of_the_proof_gives_more_than_half(things):
+    assert least_share(things, math.log(8 * things**2)) > 5 / 7
+    assert sharpness_needed(things) < math.log(8 * things**2)
+
+
 @pytest.mark.parametrize("sharpness", [0.5, 2.0, 5.0])
 def test_no_pair_of_functions_is_worse(sharpness):
     """All 729 pairs on three things, all subjects, by loops."""

@@ -1,0 +1,30 @@
+"""Decoders small enough to train by the hundred; needs PyTorch, so it is imported where used."""
+
+from loratheory.toy.transformer._config import ATTENTION as ATTENTION
+from loratheory.toy.transformer._config import HEAD as HEAD
+from loratheory.toy.transformer._config import MLP as MLP
+from loratheory.toy.transformer._config import Config as Config
+from loratheory.toy.transformer._config import ConfigError as ConfigError
+from loratheory.toy.transformer._config import Site as Site
+from loratheory.toy.transformer._decoder import Adapt as Adapt
+from loratheory.toy.transformer._decoder import Parameters as Parameters
+from loratheory.toy.transformer._decoder import decoded as decoded
+from loratheory.toy.transformer._decoder import logits as logits
+from loratheory.toy.transformer._decoder import states as states
+from loratheory.toy.transformer._lora import Lora as Lora
+from loratheory.toy.transformer._lora import adapters_of as adapters_of
+from loratheory.toy.transformer._lora import lora as lora
+from loratheory.toy.transformer._lora import stacked as stacked
+from loratheory.toy.transformer._loss import Batch as Batch
+from loratheory.toy.transformer._loss import losses as losses
+from loratheory.toy.transformer._parameters import parameters as parameters
+from loratheory.toy.transformer._recipe import BASE as BASE
+from loratheory.toy.transformer._recipe import LORA as LORA
+from loratheory.toy.transformer._recipe import Recipe as Recipe
+from loratheory.toy.transformer._store import StoreError as StoreError
+from loratheory.toy.transformer._store import cache_folder as cache_folder
+from loratheory.toy.transformer._store import content_hash as content_hash
+from loratheory.toy.transformer._store import stored as stored
+from loratheory.toy.transformer._train import TrainingError as TrainingError
+from loratheory.toy.transformer._train import trained_base as trained_base
+from loratheory.toy.transformer._train import trained_lora as trained_lora

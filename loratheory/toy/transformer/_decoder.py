@@ -1,0 +1,164 @@
+r"""A decoder for many replicas at once: every weight carries a replica axis in front.
+
+Replicas may share weights: with ``G`` models and ``E`` replicas, replica ``e`` runs on model
+``e // (E / G)``, so that many adapters of one base cost one large matrix product.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from loratheory.toy.transformer._attention import attended
+from loratheory.toy.transformer._config import HEAD, Config, ConfigError, Site
+from loratheory.toy.transformer._derivatives import unit_rms
+
+Parameters = Mapping[str, Tensor]
+Adapt = Callable[[Site, Tensor], Tensor | None]
+"""What to add to a linear map's output, ``(E, N, n) -> (E, N, m)``, or None for nothing."""
+
+
+def shared(models: int, replicas: int) -> int:
+    """How many replicas run on each model; refuses what does not divide."""
+    if replicas % models:
+        message = f"{replicas} replicas cannot share {models} models evenly"
+        raise ConfigError(message)
+    return replicas // models
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """One way of some replicas through their models: linear maps with what is added to them."""
+
+    config: Config
+    parameters: Parameters
+    adapt: Adapt | None
+    replicas: int
+
+    @property
+    def models(self) -> int:
+        """How many models the parameters hold."""
+        return int(self.parameters["embedding"].shape[0])
+
+    def embedded(self, tokens: Tensor) -> Tensor:
+        """The vectors of the tokens, with learned positions where there are any: (E, B T, d)."""
+        length = int(tokens.shape[2])
+        model = torch.arange(self.models, device=tokens.device)[:, None]
+        index = tokens.reshape(self.models, -1) + self.config.vocabulary * model
+        x = F.embedding(index, self.parameters["embedding"].flatten(0, 1))
+        if self.config.position == "learned":
+            if length > self.config.context:
+                message = f"{length} tokens, but positions are learned for {self.config.context}"
+                raise ConfigError(message)
+            place = self.parameters["position"][:, None, :length]
+            x = x.unflatten(1, (-1, length)) + place
+        return x.view(self.replicas, -1, self.config.width)
+
+    def linear(self, site: Site, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        """Return ``x`` through the map and what is added to it, plus the residual: (E, N, m)."""
+        tied = site.module == HEAD and self.config.tied
+        weight = self.parameters["embedding" if tied else site.name].mT
+        added = None if self.adapt is None else self.adapt(site, x)
+        if residual is not None:
+            added = residual if added is None else residual + added
+        joint = self.joint(x)
+        out = joint @ weight if added is None else torch.baddbmm(self.joint(added), joint, weight)
+        return out.view(*x.shape[:2], -1)
+
+    def joint(self, x: Tensor) -> Tensor:
+        """The replicas of one model side by side: ``(E, N, d)`` as ``(G, E N / G, d)``."""
+        return x.reshape(self.models, -1, x.shape[-1])
+
+    def normed(self, name: str, x: Tensor) -> Tensor:
+        """Return `x` at rms 1, times the gain; `x` itself without norms."""
+        if self.config.norm == "none":
+            return x
+        return (self.joint(unit_rms(x)) * self.parameters[name].unsqueeze(1)).view(x.shape)
+
+    def layer(self, x: Tensor, loop: int, layer: int, length: int) -> Tensor:
+        """Attention and MLP of one layer, each on the normalised stream and added to it."""
+
+        def site(module: str) -> Site:
+            """A linear map of this layer, now."""
+            return Site(module, loop, layer)
+
+        seen = self.normed(f"layers.{layer}.attention.norm", x)
+        parts = (self.linear(site(f"attention.{part}"), seen) for part in ("query", "key", "value"))
+        read = attended(self.config, *(part.view(-1, length, self.config.width) for part in parts))
+        x = self.linear(site("attention.output"), read.view(x.shape), x)
+        inner = self.linear(site("mlp.in"), self.normed(f"layers.{layer}.mlp.norm", x))
+        return self.linear(site("mlp.out"), F.gelu(inner), x)
+
+
+def states(
+    config: Config,
+    parameters: Parameters,
+    tokens: Int[Tensor, "E B T"],
+    adapt: Adapt | None = None,
+    noise: Float[Tensor, "L E N d"] | None = None,
+) -> list[Float[Tensor, "E N d"]]:
+    """Return the residual stream after each loop, sequences one after another.
+
+    Parameters
+    ----------
+    config : Config
+        What the model is made of.
+    parameters : mapping of str to (G, ...) tensor
+        Weights of ``G`` models; ``G`` divides ``E``, and replicas share models in order.
+    tokens : (E, B, T) tensor
+        Token numbers.
+    adapt : callable, optional
+        What to add to the output of each linear map.
+    noise : (loops × depth, E, B T, d) tensor, optional
+        Standard normal; added after each layer in turn, ``config.noise`` times the rms there.
+
+    Returns
+    -------
+    list of (E, B T, d) tensors
+        One a loop.
+
+    Raises
+    ------
+    ConfigError
+        If the models cannot be shared out, or learned positions do not reach so far.
+    """
+    shared(len(parameters["embedding"]), tokens.shape[0])
+    run = Pass(config, parameters, adapt, tokens.shape[0])
+    x, after = run.embedded(tokens), []
+    for loop in range(config.loops):
+        for layer in range(config.depth):
+            x = run.layer(x, loop, layer, tokens.shape[2])
+            if noise is not None:
+                size = torch.linalg.vector_norm(x.detach(), dim=-1, keepdim=True)
+                level = config.noise / math.sqrt(config.width)
+                x = torch.addcmul(x, noise[loop * config.depth + layer], size, value=level)
+        after.append(x)
+    return after
+
+
+def decoded(
+    config: Config,
+    parameters: Parameters,
+    state: Float[Tensor, "E N d"],
+    loop: int,
+    adapt: Adapt | None = None,
+) -> Float[Tensor, "E N V"]:
+    """Return the logits that the head reads off the residual stream after a loop."""
+    run = Pass(config, parameters, adapt, state.shape[0])
+    return run.linear(Site(HEAD, loop, config.depth), run.normed("norm", state))
+
+
+def logits(
+    config: Config,
+    parameters: Parameters,
+    tokens: Int[Tensor, "E B T"],
+    adapt: Adapt | None = None,
+) -> Float[Tensor, "E B T V"]:
+    """Return the scores of every token to come next, without noise; arguments as of `states`."""
+    last = states(config, parameters, tokens, adapt)[-1]
+    out = decoded(config, parameters, last, config.loops - 1, adapt)
+    return out.unflatten(1, tokens.shape[1:])

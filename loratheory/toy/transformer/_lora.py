@@ -1,0 +1,153 @@
+"""LoRA for many replicas at once, and its way to and from the adapters of this package."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from loratheory.adapters import Adapter
+from loratheory.lowrank import LowRank
+from loratheory.toy.transformer._config import MLP, Config, ConfigError, Site
+from loratheory.toy.transformer._derivatives import low_rank_image
+from loratheory.toy.transformer._parameters import normal, stream
+
+
+@dataclass(frozen=True, eq=False)
+class Lora:
+    """One adapter a replica: adds ``scale * up @ down @ x`` in every loop.
+
+    It is what the decoder calls `adapt`.
+
+    Attributes
+    ----------
+    up : mapping of str to (E, m, r) tensor
+        By the name of the weight; ``B`` in the LoRA paper.
+    down : mapping of str to (E, r, n) tensor
+        ``A`` in the LoRA paper.
+    scale : float
+        What the product is multiplied with (alpha / r).
+    """
+
+    up: Mapping[str, Tensor]
+    down: Mapping[str, Tensor]
+    scale: int | float = 1.0
+
+    def __call__(self, site: Site, x: Tensor) -> Tensor | None:
+        """Return what is added at a site, ``(E, N, n) -> (E, N, m)``, or None for nothing."""
+        if (name := site.name) not in self.up:
+            return None
+        return low_rank_image(x, self.up[name], self.down[name], self.scale)
+
+    def of(self, replicas: slice) -> "Lora":
+        """The adapters of some replicas."""
+        return self.map(lambda x: x[replicas])
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Lora":
+        """Apply `change` to every factor, such as ``lora.map(torch.clone)``."""
+        up, down = ({n: change(x) for n, x in side.items()} for side in (self.up, self.down))
+        return Lora(up, down, self.scale)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All factors by name, for an optimiser or a file."""
+        sides = (("up", self.up), ("down", self.down))
+        return {f"{name}.{side}": x for side, factors in sides for name, x in factors.items()}
+
+
+def lora(
+    config: Config,
+    seeds: Sequence[int],
+    *,
+    rank: int = 8,
+    scale: int | float = 2.0,
+    modules: Sequence[str] = MLP,
+) -> Lora:
+    """Return adapters that change nothing yet, one a seed.
+
+    Parameters
+    ----------
+    config : Config
+        The model to adapt.
+    seeds : sequence of int
+        Not negative; each determines its adapter, whatever the others are.
+    rank : int
+        Width ``r`` of the factors.
+    scale : float
+        What the product of the factors is multiplied with.
+    modules : sequence of str
+        Which linear maps, in every layer: of `ATTENTION`, `MLP` and ``"head"``.
+
+    Returns
+    -------
+    Lora
+        ``up`` zero, ``down`` Gaussian of variance ``1 / n``.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such linear map, or the rank is below 1.
+    """
+    if rank < 1:
+        message = f"rank is {rank}: give 1 or more"
+        raise ConfigError(message)
+    kinds = {name.split(".", 2)[-1]: name for name in config.shapes}
+    for module in modules:
+        if module not in kinds:
+            message = f"there is no linear map {module!r}: choose of {', '.join(kinds)}"
+            raise ConfigError(message)
+    generators = [stream(seed, 1) for seed in seeds]
+    chosen = {n: s for n, s in config.shapes.items() if n.split(".", 2)[-1] in modules}
+    down = {name: normal((rank, n), generators) * n**-0.5 for name, (_, n) in chosen.items()}
+    up = {name: torch.zeros(len(seeds), m, rank) for name, (m, _) in chosen.items()}
+    return Lora(up, down, scale)
+
+
+def adapters_of(trained: Lora) -> list[Adapter]:
+    """Return each replica's adapter, the scale folded into its updates.
+
+    Parameters
+    ----------
+    trained : Lora
+        Of ``E`` replicas.
+
+    Returns
+    -------
+    list of Adapter
+        Modules named as the weights, factors in the dtype of `trained` and cut from its graph.
+    """
+    up = {name: (x * trained.scale).detach() for name, x in trained.up.items()}
+    down = {name: x.detach() for name, x in trained.down.items()}
+    count = len(next(iter(up.values())))
+    return [
+        Adapter.of({name: LowRank(up[name][e], down[name][e]) for name in up}) for e in range(count)
+    ]
+
+
+def stacked(adapters: Sequence[Adapter], dtype: torch.dtype = torch.float32) -> Lora:
+    """Return the adapters side by side, one a replica: what `adapters_of` takes apart.
+
+    Parameters
+    ----------
+    adapters : sequence of Adapter
+        At least one; NumPy arrays or tensors, modules named as the weights of the decoder.
+    dtype : torch.dtype
+        Of the result.
+
+    Returns
+    -------
+    Lora
+        Scale 1. A module that some adapter lacks is zero there, and narrower updates are padded
+        with zeros to the width of the widest.
+    """
+    names = list(dict.fromkeys(name for adapter in adapters for name in adapter))
+    up: dict[str, Tensor] = {}
+    down: dict[str, Tensor] = {}
+    for name in names:
+        known = {e: adapter[name] for e, adapter in enumerate(adapters) if name in adapter}
+        (m, n), r = next(iter(known.values())).shape, max(low.width for low in known.values())
+        up[name] = torch.zeros(len(adapters), m, r, dtype=dtype)
+        down[name] = torch.zeros(len(adapters), r, n, dtype=dtype)
+        for e, low in known.items():
+            up[name][e, :, : low.width] = torch.as_tensor(low.up)
+            down[name][e, : low.width] = torch.as_tensor(low.down)
+    return Lora(up, down)

@@ -1,0 +1,152 @@
+"""Trained weights kept in the user's cache under a hash of all that determines them."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+
+class StoreError(ValueError):
+    """Weights can be neither named nor kept."""
+
+
+def cache_folder() -> Path:
+    """Where weights are kept.
+
+    Returns
+    -------
+    Path
+        ``$LORATHEORY_CACHE``, else ``loratheory`` in ``$XDG_CACHE_HOME``, else in ``~/.cache``.
+    """
+    if chosen := os.environ.get("LORATHEORY_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "loratheory"
+
+
+def content_hash(parts: Mapping[str, Any]) -> str:
+    """Return the name of what these parts determine.
+
+    Parameters
+    ----------
+    parts : mapping of str to anything
+        Dataclasses, numbers, texts, None, and lists and mappings of them: the config, the recipe,
+        the seeds, and what the data were made from.
+
+    Returns
+    -------
+    str
+        Equal for equal parts, whatever their order, as long as the code of this package and the
+        version of PyTorch stay the same.
+
+    Raises
+    ------
+    StoreError
+        If a part is of another kind, for it may print alike and mean something else.
+    """
+    code = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        code.update(file.read_bytes())
+    whole = {"parts": dict(parts), "code": code.hexdigest(), "torch": str(torch.__version__)}
+    text = json.dumps(whole, sort_keys=True, default=_plain)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _plain(part: Any) -> Any:
+    """A dataclass as its name and its fields."""
+    if dataclasses.is_dataclass(part) and not isinstance(part, type):
+        return {type(part).__name__: dataclasses.asdict(part)}
+    message = (
+        f"{part!r} is a {type(part).__name__}: "
+        "name weights by dataclasses, numbers, texts, lists and mappings"
+    )
+    raise StoreError(message)
+
+
+def stored(
+    parts: Mapping[str, Any],
+    train: Callable[[], dict[str, Tensor]],
+    folder: Path | None = None,
+) -> dict[str, Tensor]:
+    """Return the weights that these parts determine, trained only where they are not kept yet.
+
+    Parameters
+    ----------
+    parts : mapping of str to anything
+        All that determines the weights, see `content_hash`.
+    train : callable
+        Makes them.
+    folder : Path, optional
+        Where to keep them; `cache_folder` where not given.
+
+    Returns
+    -------
+    dict of str to tensor
+        What `train` returned, now or earlier. A file appears whole or not at all, and one that is
+        damaged is made again.
+
+    Raises
+    ------
+    StoreError
+        If the folder cannot be written; said before any training.
+    """
+    folder = cache_folder() if folder is None else folder
+    file = folder / f"{content_hash(parts)}.safetensors"
+    if (found := _read(file)) is not None:
+        return found
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise _refusal(folder, error) from error
+    weights = train()
+    scratch = folder / f".{file.stem}.{os.getpid()}"
+    try:
+        save_file(
+            {name: x.contiguous() for name, x in weights.items()},
+            scratch,
+            metadata={"digest": _digest(weights)},
+        )
+        scratch.replace(file)
+    except (OSError, SafetensorError) as error:
+        raise _refusal(folder, error) from error
+    finally:
+        scratch.unlink(missing_ok=True)
+    return weights
+
+
+def _read(file: Path) -> dict[str, Tensor] | None:
+    """The weights of a file; None where it is missing or damaged."""
+    try:
+        with safe_open(file, "pt") as opened:
+            weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            known = (opened.metadata() or {}).get("digest")
+    except (OSError, SafetensorError):
+        return None
+    return weights if known == _digest(weights) else None
+
+
+def _digest(weights: Mapping[str, Tensor]) -> str:
+    """A fingerprint of names, kinds, shapes and numbers."""
+    total = hashlib.sha256()
+    for name in sorted(weights):
+        x = weights[name].detach().cpu().contiguous()
+        total.update(f"{name} {x.dtype} {tuple(x.shape)}".encode())
+        total.update(x.flatten().view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()
+
+
+def _refusal(folder: Path, error: Exception) -> StoreError:
+    message = (
+        f"{folder} cannot keep weights ({error}): "
+        "make room or set LORATHEORY_CACHE to a folder that can be written"
+    )
+    return StoreError(message)

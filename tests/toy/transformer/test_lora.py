@@ -1,0 +1,157 @@
+"""_lora: adapters of many replicas, and the same updates as adapters of this package."""
+
+import numpy as np
+import pytest
+import torch
+from decoders import TINY, doubled, tokens
+
+from loratheory.adapters import Adapter, merge
+from loratheory.lowrank import LowRank
+from loratheory.toy.transformer import (
+    ATTENTION,
+    HEAD,
+    MLP,
+    Config,
+    ConfigError,
+    Lora,
+    Site,
+    adapters_of,
+    logits,
+    lora,
+    stacked,
+)
+
+MUTANTS = [
+    ("(name := site.name) not in self.up", "(name := site.name) is None"),
+    ("self.down[name], self.scale", "self.down[name], 1.0"),
+    ("Lora(up, down, self.scale)", "Lora(up, down)"),
+    ("lambda x: x[replicas]", "lambda x: x"),
+    ("rank < 1", "rank < 0"),
+    ("if module not in kinds:", "if False:"),
+    ("stream(seed, 1)", "stream(0, 1)"),
+    ("stream(seed, 1)", "stream(seed, 0)"),
+    ("* n**-0.5", "* n"),
+    ("torch.zeros(len(seeds), m, rank)", "torch.ones(len(seeds), m, rank)"),
+    ("(x * trained.scale).detach()", "x.detach()"),
+    ("(x * trained.scale).detach()", "(x * trained.scale)"),
+    ("LowRank(up[name][e], down[name][e])", "LowRank(up[name][0], down[name][0])"),
+    ("max(low.width for low in known.values())", "1"),
+    ("return Lora(up, down)\n", "return Lora(up, down, 2.0)\n"),
+]
+CONFIG = Config(**TINY)
+
+
+def filled(seeds=(0, 1, 2), **options):
+    """Adapters with both factors random."""
+    start = lora(CONFIG, seeds, **options)
+    draws = torch.Generator().manual_seed(9)
+    up = {name: torch.randn(x.shape, generator=draws) for name, x in start.up.items()}
+    return Lora(up, start.down, start.scale)
+
+
+def same(one, two):
+    torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-6)
+
+
+def test_a_fresh_adapter_changes_nothing():
+    weights, asked = doubled(CONFIG, [0]), tokens(2)
+    fresh = lora(CONFIG, [0, 1], modules=ATTENTION).map(lambda x: x.double())
+    same(logits(CONFIG, weights, asked, fresh), logits(CONFIG, weights, asked))
+
+
+def test_first_factors_are_those_of_the_seed():
+    together, alone = lora(CONFIG, [4, 7], modules=MLP), lora(CONFIG, [7], modules=MLP)
+    assert together.scale == 2.0
+    for name, x in together.down.items():
+        assert torch.equal(x[1], alone.down[name][0])
+        assert not torch.equal(x[0], x[1])
+    wide = lora(Config(vocabulary=3, width=64), [0], rank=30).down["layers.1.mlp.in"]
+    assert float(wide.std()) == pytest.approx(1 / 8, rel=0.1)
+    weights = doubled(Config(vocabulary=1, width=64), [0])  # other numbers than the base's
+    assert not torch.allclose(wide[0, 0].double(), weights["embedding"][0, 0])
+
+
+@pytest.mark.parametrize("modules", [MLP, ATTENTION, (HEAD,), ("attention.value", "mlp.out")])
+def test_only_the_chosen_maps_are_adapted(modules):
+    found = lora(CONFIG, [0], rank=3, modules=modules)
+    layers = range(1 if modules == (HEAD,) else 2)
+    assert set(found.up) == {Site(m, 0, layer).name for m in modules for layer in layers}
+    for name, x in found.up.items():
+        assert (x.shape[1], found.down[name].shape[2]) == CONFIG.shapes[name]
+    for other in {*MLP, *ATTENTION, HEAD} - set(modules):
+        assert found(Site(other, 0, 0), torch.ones(1, 2, 8)) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"rank": 0}, "rank is 0"),
+        ({"modules": ["mlp"]}, "no linear map 'mlp': choose of attention.query"),
+    ],
+)
+def test_what_cannot_be_adapted_is_refused(options, words):
+    with pytest.raises(ConfigError, match=words):
+        lora(CONFIG, [0], **options)
+
+
+def test_the_addition_is_scale_times_both_factors():
+    trained = filled(rank=2, scale=1.5)
+    x = torch.randn(3, 5, 8, generator=torch.Generator().manual_seed(3))
+    for loop in (0, 1):
+        ours = trained(Site("mlp.in", loop, 1), x)
+        for e in range(3):
+            up, down = trained.up["layers.1.mlp.in"][e], trained.down["layers.1.mlp.in"][e]
+            same(ours[e], 1.5 * x[e] @ (up @ down).mT)
+
+
+def test_adapters_and_back_act_alike():
+    trained = filled(modules=MLP + ATTENTION + (HEAD,)).map(lambda x: x.double().requires_grad_())
+    weights, asked = doubled(CONFIG, [0]), tokens(3)
+    adapters = adapters_of(trained)
+    assert not any(adapter["head"].up.requires_grad for adapter in adapters)
+    back = stacked(adapters, torch.float64)
+    assert back.scale == 1.0
+    same(logits(CONFIG, weights, asked, back), logits(CONFIG, weights, asked, trained))
+
+
+def test_a_merge_of_adapters_acts_as_the_merged_weights():
+    """The mean of two replicas' adapters, through the merge of this package."""
+    trained, x = filled(), torch.randn(1, 5, 8, generator=torch.Generator().manual_seed(3))
+    one, two, _ = adapters_of(trained)
+    merged = stacked([merge([one, two], "mean")])
+    up, down = trained.up["layers.0.mlp.in"], trained.down["layers.0.mlp.in"]
+    same(merged(Site("mlp.in", 0, 0), x)[0], x[0] @ (up[0] @ down[0] + up[1] @ down[1]).mT)
+
+
+def test_what_an_adapter_lacks_is_zero_and_widths_may_differ():
+    """NumPy or torch, float64 or float32."""
+    rng = np.random.default_rng(0)
+    wide = LowRank(rng.standard_normal((8, 3)), rng.standard_normal((3, 8)))
+    thin = LowRank(torch.ones(8, 1), torch.ones(1, 8))
+    one, two = (
+        Adapter.of({"layers.0.attention.key": thin}),
+        Adapter.of({"layers.0.attention.key": wide}),
+    )
+    three = Adapter.of({"layers.0.attention.value": thin})
+    found = stacked([one, two, three])
+    dense = found.up["layers.0.attention.key"] @ found.down["layers.0.attention.key"]
+    same(dense[1], torch.as_tensor(wide.dense()).float())
+    same(dense[0], torch.ones(8, 8))
+    same(dense[2], torch.zeros(8, 8))
+    assert found.up["layers.0.attention.value"].shape == (3, 8, 1)
+
+
+def test_some_replicas_are_their_adapters():
+    trained = filled(scale=1.5)
+    part = trained.of(slice(1, 3))
+    assert part.scale == 1.5
+    for name, x in trained.tensors().items():
+        assert torch.equal(part.tensors()[name], x[1:3])
+
+
+def test_tensors_are_all_factors_once():
+    trained = filled()
+    names = trained.tensors()
+    assert len(names) == 2 * len(trained.up)
+    assert names["layers.0.mlp.in.up"] is trained.up["layers.0.mlp.in"]
+    assert names["layers.0.mlp.in.down"] is trained.down["layers.0.mlp.in"]

@@ -1,0 +1,161 @@
+"""_store: what was trained is found again, what is damaged is trained again."""
+
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+
+from loratheory.toy.transformer import BASE, Config, StoreError, cache_folder, content_hash, stored
+from loratheory.toy.transformer import _store as store
+
+MUTANTS = [
+    ('"code": code.hexdigest(), ', ""),
+    ('"torch": str(torch.__version__)', '"torch": ""'),
+    ("sort_keys=True", "sort_keys=False"),
+    ("{type(part).__name__: dataclasses.asdict(part)}", "dataclasses.asdict(part)"),
+    ("raise StoreError(message)\n\n\ndef stored", "return repr(part)\n\n\ndef stored"),
+    ("is not None:\n        return found", "is None:\n        return found"),
+    ("known == _digest(weights)", "True"),
+    (
+        "except (OSError, SafetensorError):\n        return None",
+        "except OSError:\n        return None",
+    ),
+    ("scratch.replace(file)", "pass"),
+    ("scratch.unlink(missing_ok=True)", "pass"),
+    ("tempfile.TemporaryFile(dir=folder).close()", "pass"),
+    ('os.environ.get("LORATHEORY_CACHE")', 'os.environ.get("NOTHING")'),
+    ('os.environ.get("XDG_CACHE_HOME") or', "None or"),
+    ("x.contiguous()", "x"),
+]
+CONFIG = Config(vocabulary=5, width=8)
+
+
+@dataclass(frozen=True)
+class World:
+    """Fields as a config's, another meaning."""
+
+    vocabulary: int = 5
+
+
+def weights():
+    return {"one": torch.arange(6.0).view(2, 3).mT, "two": torch.ones(2, dtype=torch.float64)}
+
+
+def counted(calls):
+    def train():
+        calls.append(1)
+        return weights()
+
+    return train
+
+
+def test_weights_are_made_once(tmp_path):
+    calls = []
+    for _ in range(3):
+        found = stored({"config": CONFIG, "seeds": [1, 2]}, counted(calls), tmp_path / "new")
+        assert {n: x.tolist() for n, x in found.items()} == {
+            n: x.tolist() for n, x in weights().items()
+        }
+        assert found["two"].dtype == torch.float64
+    assert len(calls) == 1
+    stored({"config": CONFIG, "seeds": [1, 3]}, counted(calls), tmp_path / "new")
+    assert len(calls) == 2
+    assert len(list((tmp_path / "new").iterdir())) == 2  # and nothing beside them
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "emptied", "renamed", "foreign"])
+def test_a_damaged_file_is_made_again(tmp_path, damage):
+    calls = []
+    stored({"seed": 1}, counted(calls), tmp_path)
+    (file,) = tmp_path.iterdir()
+    whole = file.read_bytes()
+    other = {
+        "cut": whole[:-5],
+        "flipped": whole[:-5] + b"\x7f" + whole[-4:],
+        "emptied": b"",
+        "renamed": whole.replace(b'"one"', b'"own"'),
+        "foreign": b"\xff" * 99,
+    }
+    file.write_bytes(other[damage])
+    found = stored({"seed": 1}, counted(calls), tmp_path)
+    assert len(calls) == 2
+    assert torch.equal(found["one"], weights()["one"])
+    assert file.read_bytes() == whole
+
+
+def test_names_follow_the_content():
+    parts = {"config": CONFIG, "recipe": BASE, "seeds": [1, 2], "coverage": 0.5}
+    names = [
+        content_hash(parts),
+        content_hash(parts | {"coverage": 0.25}),
+        content_hash(parts | {"recipe": replace(BASE, steps=7)}),
+        content_hash(parts | {"config": replace(CONFIG, noise=0.5)}),
+        content_hash({"part": CONFIG}),
+        content_hash({"part": World()}),
+        content_hash({"part": {"vocabulary": 5}}),
+    ]
+    assert len(set(names)) == len(names)
+    assert content_hash(dict(reversed(parts.items()))) == names[0]
+
+
+def test_names_follow_the_code_and_the_version_of_torch(monkeypatch, tmp_path):
+    first = content_hash({"seed": 1})
+    monkeypatch.setattr(store.torch, "__version__", "9.9")
+    second = content_hash({"seed": 1})
+    (tmp_path / "_decoder.py").write_text("other code")
+    monkeypatch.setattr(store, "__file__", str(tmp_path / "_store.py"))
+    assert len({first, second, content_hash({"seed": 1})}) == 3
+
+
+def test_what_prints_alike_is_no_name():
+    with pytest.raises(StoreError, match="is a Tensor: name weights by dataclasses"):
+        content_hash({"data": torch.zeros(3)})
+    with pytest.raises(StoreError, match="is a type"):
+        content_hash({"config": Config})
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_training(tmp_path):
+    calls, file = [], tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(StoreError, match="set LORATHEORY_CACHE to a folder"):
+        stored({"seed": 1}, counted(calls), file)
+    with pytest.raises(StoreError, match="cannot keep weights"):
+        stored({"seed": 1}, counted(calls), file / "below")
+    assert not calls
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
+    def full(_, path, **__):
+        path.write_bytes(b"half")
+        message = "no space left on device"
+        raise OSError(message)
+
+    monkeypatch.setattr(store, "save_file", full)
+    with pytest.raises(StoreError, match="no space left"):
+        stored({"seed": 1}, weights, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unwritable_folder_is_noticed_before_training(tmp_path, monkeypatch):
+    def refused(**_):
+        message = "read-only file system"
+        raise OSError(message)
+
+    calls = []
+    monkeypatch.setattr(store.tempfile, "TemporaryFile", refused)
+    with pytest.raises(StoreError, match="read-only"):
+        stored({"seed": 1}, counted(calls), tmp_path)
+    assert not calls
+
+
+def test_the_cache_is_where_the_user_says(monkeypatch, tmp_path):
+    monkeypatch.setenv("LORATHEORY_CACHE", str(tmp_path / "mine"))
+    assert cache_folder() == tmp_path / "mine"
+    stored({"seed": 1}, weights)
+    assert len(list((tmp_path / "mine").iterdir())) == 1
+    monkeypatch.delenv("LORATHEORY_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "loratheory"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / ".cache" / "loratheory"

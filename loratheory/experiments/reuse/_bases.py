@@ -1,7 +1,7 @@
 """Small transformers that know a world: trained once per seed and setting, kept in the cache."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -45,7 +45,7 @@ class Setting:
     identity : str
         For which entities ``e id -> e`` is trained: ``none``, ``known`` or ``all``.
     width, depth, loops : int
-        Of the transformer; as many loops as hops unless said.
+        Of the transformer; a chain composes where there are as many loops as hops.
     window : int or None
         How far attention sees.
     noise, supervision : float
@@ -148,13 +148,24 @@ def _trained(
     setting: Setting, config: Config, seed: int, sets: Sequence[Prompts]
 ) -> dict[str, Tensor]:
     """One base, from the cache or trained; batches of several gain nothing at this width."""
-    parts = {"kind": "base", "setting": setting, "seed": seed, "data": digest(sets)}
+
+    def _batches() -> Callable[[int], Prompts]:
+        rng = np.random.default_rng([seed, 2])
+        return lambda _: sampled(sets, ROWS, rng=rng)
+
+    parts = {
+        "kind": "base",
+        "setting": setting,
+        "seed": seed,
+        "data": digest(sets),
+        "order": digest([_batches()(0)]),
+    }
 
     def _train() -> dict[str, Tensor]:
-        rng = np.random.default_rng([seed, 2])
+        drawn = _batches()
 
-        def _batch(_: int) -> Batch:
-            return batch(stacked([sampled(sets, ROWS, rng=rng)]))
+        def _batch(step: int) -> Batch:
+            return batch(stacked([drawn(step)]))
 
         return trained_base(config, setting.recipe, _batch, [seed])
 
@@ -167,6 +178,15 @@ def digest(sets: Sequence[Prompts]) -> str:
     for part in sets:
         total.update(f"{part.kind} {part.tokens.shape}".encode())
         total.update(part.tokens.tobytes() + part.targets.tobytes())
+    return total.hexdigest()[:32]
+
+
+def fingerprint(weights: Mapping[str, Tensor]) -> str:
+    """A fingerprint of these numbers and their names."""
+    total = hashlib.sha256()
+    for name in sorted(weights):
+        total.update(f"{name} {tuple(weights[name].shape)}".encode())
+        total.update(weights[name].numpy().tobytes())
     return total.hexdigest()[:32]
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from loratheory.experiments.reuse._bases import Bases, batch, digest
+from loratheory.experiments.reuse._bases import Bases, batch, digest, fingerprint
 from loratheory.tasks.two_hop import Edit, Lessons, Trials, lessons, pairs, stacked, trials
 from loratheory.toy.transformer import LORA, MLP, Lora, lora, trained_lora
 from loratheory.toy.transformer._store import stored
@@ -168,7 +168,7 @@ def _trained(
     recipe = replace(LORA, steps=teaching.steps, rate=teaching.rate)
     parts = {
         "kind": "adapter",
-        "bases": {"setting": known.setting, "seeds": list(known.seeds)},
+        "bases": {"config": config, "weights": fingerprint(known.weights)},
         "recipe": recipe,
         "rank": teaching.rank,
         "scale": teaching.scale,

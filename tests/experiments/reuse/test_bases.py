@@ -8,7 +8,7 @@ import torch
 from reused import SMALL, cache, small
 
 from loratheory.experiments.reuse import _bases
-from loratheory.experiments.reuse._bases import Setting, batch, bases, digest, fingerprint
+from loratheory.experiments.reuse._bases import Setting, bases, batch, digest, fingerprint
 from loratheory.tasks.two_hop import every, plain, pretraining, sampled, split, stacked, world
 from loratheory.toy.transformer import BASE, content_hash, losses, parameters
 
@@ -128,12 +128,12 @@ def test_seed_data_and_order_are_in_the_name(monkeypatch):
 
 def test_the_seed_is_in_the_name_where_the_data_are_the_same(monkeypatch):
     monkeypatch.setattr(_bases, "world", lambda _, **wanted: world(7, **wanted))
-    monkeypatch.setattr(
-        _bases, "split", lambda here, share, rng: split(here, share, rng=np.random.default_rng(0))
-    )
-    monkeypatch.setattr(
-        _bases, "sampled", lambda sets, n, rng: sampled(sets, n, rng=np.random.default_rng(0))
-    )
+    for name, real in (("split", split), ("sampled", sampled)):
+
+        def _alike(*given, real=real, **_):
+            return real(*given, rng=np.random.default_rng(0))
+
+        monkeypatch.setattr(_bases, name, _alike)
     assert key(monkeypatch, seed=101) != key(monkeypatch, seed=102)
 
 

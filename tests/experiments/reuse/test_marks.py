@@ -86,9 +86,11 @@ def test_accuracy_is_the_share_of_positive_leads():
     here = shelf()
     prompts = [one.other_chains for one in here.trials[1]]
     tokens = [one.answer.tolist()[e] for e, one in enumerate(prompts)]
-    found = accuracy(here.bases, prompts, always(tokens))
+    found = accuracy(here.bases, prompts, always(here.bases, tokens))
     assert found.tolist() == [share(p, t) for p, t in zip(prompts, tokens, strict=True)]
-    assert (leads(here.bases, prompts, always(tokens)) > 0).mean(axis=1).tolist() == found.tolist()
+    assert (leads(here.bases, prompts, always(here.bases, tokens)) > 0).mean(
+        axis=1
+    ).tolist() == found.tolist()
 
 
 @pytest.mark.parametrize("kind", ["chains", "hop_1", "hop_2", "other_hops", "other_chains"])
@@ -101,7 +103,7 @@ def test_the_marks_of_what_always_says_one_answer_are_counted_by_hand(kind):
         return list(one.other_hops) if kind == "other_hops" else [getattr(one, kind)]
 
     tokens = [[_asked(one)[-1].answer.tolist()[0] for one in pair] for pair in here.trials]
-    found = marks(here, [always(of) for of in tokens])
+    found = marks(here, [always(here.bases, of) for of in tokens])
     assert list(found) == [
         "chains", "hop_1", "hop_2", "other_hops", "other_chains", "shortcut", "chance"
     ]  # fmt: skip
@@ -117,7 +119,7 @@ def test_the_marks_of_what_always_says_one_answer_are_counted_by_hand(kind):
 def test_only_the_pair_asked_counts_and_pairs_are_averaged():
     here = shelf()
     right = [one.chains.answer.tolist()[0] for one in here.trials[0]]
-    found = marks(here, [always(right), always([0] * 4)])
+    found = marks(here, [always(here.bases, right), always(here.bases, [0] * 4)])
     once_each = [share(one.chains, t) / 2 for one, t in zip(here.trials[0], right, strict=True)]
     assert found["chains"].tolist() == once_each
     assert found["hop_2"].tolist() == once_each
@@ -127,7 +129,7 @@ def test_only_the_pair_asked_counts_and_pairs_are_averaged():
 def test_a_shortcut_gives_the_edited_answers_to_other_subjects():
     here = shelf()
     tokens = [[one.chains.answer.tolist()[0] for one in pair] for pair in here.trials]
-    found = marks(here, [always(of) for of in tokens])
+    found = marks(here, [always(here.bases, of) for of in tokens])
     for e in range(4):
         by_hand = [share(here.trials[p][e].shortcut, tokens[p][e]) for p in range(2)]
         assert found["shortcut"][e] == np.mean(by_hand) > 0

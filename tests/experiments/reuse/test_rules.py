@@ -66,9 +66,7 @@ def dense(change):
 
 def found(rule):
     here = shelf()
-    prompts = [
-        torch.tensor(stacked([one.chains for one in pair]).tokens) for pair in here.trials
-    ]
+    prompts = [torch.tensor(stacked([one.chains for one in pair]).tokens) for pair in here.trials]
     acting = rule(here)
     assert len(acting) == 2
     with torch.inference_mode():
@@ -194,8 +192,8 @@ def test_probes_are_random_tokens_of_every_base_without_padding(monkeypatch):
 
 DECISIONS = {
     "gates": lambda updates, x: calibrate(updates, x, budget=0.3),
-    "arrow": lambda updates, x: Router(arrow_scores(updates)),
-    "norm": lambda updates, x: Router(response_scores(updates), top_k=2, temperature=3.0),
+    "arrow": lambda updates, _: Router(arrow_scores(updates)),
+    "norm": lambda updates, _: Router(response_scores(updates), top_k=2, temperature=3.0),
 }
 
 

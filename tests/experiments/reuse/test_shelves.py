@@ -20,7 +20,7 @@ MUTANTS = [
     ("default_rng([seed, 3, number])", "default_rng([seed, 3])"),
     ("if known.setting.coverage < 0.9", "if known.setting.coverage > 0.9"),
     ("others=found, form=teaching.form", "form=teaching.form"),
-    ("[s[p] for s in studied], (\"hops\", j)", "[s[0] for s in studied], (\"hops\", j)"),
+    ('[s[p] for s in studied], ("hops", j)', '[s[0] for s in studied], ("hops", j)'),
     ("lesson.hops[hop] if name", "lesson.hops[0] if name"),
     ("[seed, 4, number, pair, place]", "[seed, 4, number, 0, place]"),
     ("KINDS.index(name) * 8 + hop", "KINDS.index(name) * 8"),
@@ -33,7 +33,7 @@ MUTANTS = [
 ]
 
 
-class Found(Exception):  # noqa: N818
+class Found(Exception):
     """The name under which an adapter would be kept."""
 
 
@@ -88,21 +88,21 @@ def test_lessons_know_of_all_pairs(monkeypatch):
 
 
 def test_each_adapter_learns_what_its_pair_is_asked():
-    found = taught("hops", "direct", "joint", steps=60, rate=0.02, rank=4, scale=4.0)
+    found = taught("hops", "direct", "joint", steps=25, rate=0.05, rank=4, scale=4.0, sets=1)
     known = found.bases
 
     def _gain(prompts, adapter):
-        return (leads(known, prompts, adapter) - leads(known, prompts)).mean(axis=1)
+        return float((leads(known, prompts, adapter) - leads(known, prompts)).mean())
 
-    for p in range(2):
-        asked = found.trials[p]
+    for p, asked in enumerate(found.trials):
         for j in range(2):
             facts = [one.hops[j] for one in asked]
             own = _gain(facts, found.hops[p][j])
-            assert (own > 1).all()
-            assert (own > _gain(facts, found.hops[1 - p][j])).all()
-            assert (_gain(facts, found.others["joint"][p]) > 0.5).all()
-        assert (_gain([one.chains for one in asked], found.others["direct"][p]) > 1).all()
+            assert own > 1
+            assert own > _gain(facts, found.hops[1 - p][j]) + 0.5
+            assert own > _gain(facts, found.hops[p][1 - j]) + 0.5
+            assert _gain(facts, found.others["joint"][p]) > 0.5
+        assert _gain([one.chains for one in asked], found.others["direct"][p]) > 1
 
 
 def test_an_adapter_depends_on_its_base_and_repetition_alone():

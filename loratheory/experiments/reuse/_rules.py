@@ -24,7 +24,7 @@ def everywhere(adapt: Adapt | None, shelf: Shelf) -> list[Adapt | None]:
     return [adapt] * shelf.teaching.pairs
 
 
-def added(adapters: Sequence[Lora], coefficients: Sequence[float]) -> Adapt:
+def added(adapters: Sequence[Adapt], coefficients: Sequence[float]) -> Adapt:
     """Return the weighted sum of adapters: exact, whatever the ranks."""
 
     def _sum(site: Site, x: Tensor) -> Tensor | None:
@@ -158,6 +158,7 @@ class Routed:
         self.adapters, self.decide = shelf.adapters, decide
         self.base, self.share = activations(shelf.bases), shelf.teaching.sets
         self.known: dict[Site, list[Deciding]] = {}
+        self.on: dict[Site, Tensor] = {}
 
     def weights(self, site: Site, x: Tensor) -> Tensor:
         """How much each adapter counts for each token, ``(E, N, n) -> (E, N, K)``."""
@@ -179,6 +180,7 @@ class Routed:
         if site.name not in self.adapters[0].up:
             return None
         weights = self.weights(site, x).to(x.dtype)
+        self.on[site] = weights
         return sum(
             weights[:, :, j, None] * part
             for j, adapter in enumerate(self.adapters)

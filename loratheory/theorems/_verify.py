@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from loratheory.lowrank import Array, LowRank
-from loratheory.theorems._theorem import AssumptionError, Control, Theorem, Verdict
+from loratheory.theorems._theorem import AssumptionError, Control, Theorem
 
 ADVERSARY_EVERY = 20  # optimisers are costly: one case in this many meets one
 DENSE = 64  # and works on dense matrices: none beyond this size
@@ -40,7 +40,8 @@ class Report:
     seconds : float
         Wall time.
     trouble : str
-        The first finding against the theorem, with what reproduces it; empty if none.
+        The first finding against the theorem, with what reproduces it; empty if none. A witness
+        of the theorem's own that its hypotheses refuse is one.
     """
 
     label: str
@@ -126,17 +127,21 @@ def verify(
     while count < cases:
         drawn = theorem.draw(rng, size)
         case = moved(drawn, convert)
-        tries: list[tuple[str, Verdict]] = []
+        tries: list[tuple[str, Any]] = []
         if theorem.attain:
-            tries.append(("construction", theorem.check(case, theorem.attain(case))))
-            tight &= refuted or tries[0][1].tight
+            tries.append(("construction", theorem.attain(case)))
         if theorem.rival and not refuted:
-            found = moved(theorem.rival(drawn, rng), convert)
-            tries.append(("rival", theorem.check(case, found)))
+            tries.append(("rival", moved(theorem.rival(drawn, rng), convert)))
         if theorem.adversary and not refuted and size <= DENSE and draws % ADVERSARY_EVERY == 0:
-            found = moved(theorem.adversary(drawn, rng), convert)
-            tries.append(("adversary", theorem.check(case, found)))
-        for kind, verdict in tries:
+            tries.append(("adversary", moved(theorem.adversary(drawn, rng), convert)))
+        for kind, witness in tries:
+            try:
+                verdict = theorem.check(case, witness)
+            except AssumptionError as refusal:
+                holds = False
+                trouble = trouble or f"{kind} of draw {draws} (seed {seed}): {refusal}"
+                continue
+            tight &= refuted or kind != "construction" or verdict.tight
             worst = min(worst, verdict.slack / verdict.room if verdict.room else verdict.slack)
             good = verdict.holds != refuted
             holds &= good

@@ -16,11 +16,11 @@ target leads by exactly
 .. math:: c_2 > \tfrac12, \qquad c_1 > \tfrac12 + \tfrac1{2\beta} \ln\tfrac1{c_2}, \qquad
           c_1 > \tfrac1\beta \ln\tfrac1{c_2},
 
-and as :math:`\beta \to \infty` iff both exceed 1/2: with hard decisions between them (or the bridge
-said aloud, the next read being one more single hop) a chain of any length needs just what each of
-its hops needs. Equal coefficients meet the linear bridge's :math:`\varphi^{-1} = 0.618` at
-:math:`\beta = \varphi^3 \ln \varphi = 2.04`: a softer clean-up is *worse* than none. The mean of
-two unit-strength edits fails at every :math:`\beta`.
+and as :math:`\beta \to \infty`, for :math:`c_2 \le 1`, iff both exceed 1/2: with hard decisions
+between them (or the bridge said aloud, the next read being one more single hop) a chain of any
+length needs just what each of its hops needs. Equal coefficients meet the linear bridge's
+:math:`\varphi^{-1} = 0.618` at :math:`\beta = \varphi^3 \ln \varphi = 2.04`: a softer clean-up is
+*worse* than none. The mean of two unit-strength edits fails at every :math:`\beta`.
 
 **Proof.** :math:`a` is :math:`c_1` at the new entity, :math:`o` at the old and 0 at the
 :math:`n - 2` others, so :math:`p` has the ratios :math:`1 : e^{\beta(o - c_1)} : e^{-\beta c_1}`.

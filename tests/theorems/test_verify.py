@@ -14,7 +14,9 @@ from loratheory.theorems._verify import refuted_by
 
 MUTANTS = [
     ("good = verdict.holds != refuted", "good = True"),
-    ("tight &= refuted or tries[0][1].tight", "tight &= True"),
+    ("tight &= refuted or kind", "tight &= True or kind"),
+    ("holds = False\n", "pass\n"),
+    ("trouble = trouble or f", "trouble = trouble and f"),
     ("while count < cases:", "while draws < 1:"),
     ("worst = min(worst, verdict.slack", "worst = max(worst, verdict.slack"),
     ("if control.breaks not in str(refusal):", "if False:"),
@@ -49,6 +51,8 @@ def test_an_honest_theorem_passes():
         ({"attain": lambda _: 1.5}, "construction of draw 0"),
         ({"rival": lambda _, __: 0.5}, "rival of draw 0"),
         ({"adversary": lambda _, __: 0.5}, "adversary of draw 0"),
+        ({"rival": lambda _, __: -1.0}, "needs a positive witness"),
+        ({"attain": lambda _: -1.0}, "needs a positive witness"),
         ({"measure": lambda _, __: np.nan}, "construction of draw 0"),
         ({"assumptions": ()}, "is not refused"),
         ({"status": "refuted"}, "construction of draw 0"),

@@ -11,8 +11,6 @@ from typing import Any, NoReturn
 
 import typer
 
-from loratheory.experiments._files import whole as whole
-
 
 def refused(message: str) -> NoReturn:
     """Say what is wrong with the input, on stderr, and leave with code 2."""
@@ -58,6 +56,13 @@ def _cell(value: Any) -> str:
 
 def _numeric(text: str) -> bool:
     return text[:1] in "-+.0123456789–"
+
+
+def whole(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all."""
+    from loratheory.experiments import _files
+
+    _files.whole(path, content)
 
 
 def reachable(*targets: Path | None) -> None:

@@ -12,6 +12,7 @@ NAMES = (
     "expressive_power",
     "construction_digits",
     "training_gap",
+    "cure",
 )
 """The package's experiments, each a module of that name with an ``EXPERIMENT``."""
 

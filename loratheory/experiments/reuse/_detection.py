@@ -1,0 +1,104 @@
+"""Whether switches see what they should: misses, false alarms and what leaks past an adapter.
+
+The j-th read of a chain ``x r1 r2`` happens in loop ``j`` at the token ``r_j``: there the pair's
+adapter of hop ``j`` should be on, and no other.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from loratheory.experiments.reuse._marks import leads
+from loratheory.experiments.reuse._rules import in_loops
+from loratheory.experiments.reuse._shelves import Shelf
+from loratheory.toy.transformer import Site
+
+PerReplica = Float[np.ndarray, " E"]
+
+
+class Switches(Protocol):
+    """What acts and remembers which adapters it let act."""
+
+    @property
+    def on(self) -> Mapping[Site, Tensor]:
+        """Weights of the last pass by site, (E, N, K)."""
+
+    def __call__(self, site: Site, x: Tensor) -> Tensor | None:
+        """What is added."""
+
+
+def read(site: Site, hop: int) -> bool:
+    """Whether the MLP's first map at this site is where a hop is read."""
+    return site.module == "mlp.in" and site.loop == hop
+
+
+def detection(shelf: Shelf, switches: Switches) -> dict[str, PerReplica]:
+    """Return how switches decide at the reads of the edited chains.
+
+    Parameters
+    ----------
+    shelf : Shelf
+        With one layer a loop, and as many loops as hops.
+    switches : callable
+        `BlockGates` or `Routed`.
+
+    Returns
+    -------
+    dict of str to (E,) array
+        ``miss_1``, ``miss_2``, …: weight that the right adapter lacks at that read;
+        ``false_1``, …: weight of all others together; means over chains and pairs.
+    """
+    hops = shelf.bases.setting.hops
+    found: dict[str, list[np.ndarray]] = {}
+    for p, asked in enumerate(shelf.trials):
+        prompts = [one.chains for one in asked]
+        leads(shelf.bases, prompts, switches)
+        rows, length = prompts[0].tokens.shape
+        for hop in range(hops):
+            site = next(site for site in switches.on if read(site, hop))
+            weights = switches.on[site].unflatten(1, (rows, length))[:, :, hop + 1]
+            right = weights[:, :, p * hops + hop]
+            others = weights.sum(dim=-1) - right
+            found.setdefault(f"miss_{hop + 1}", []).append((1 - right).mean(dim=1).numpy())
+            found.setdefault(f"false_{hop + 1}", []).append(others.mean(dim=1).numpy())
+    return {name: np.mean(parts, axis=0) for name, parts in found.items()}
+
+
+def leak(shelf: Shelf) -> PerReplica:
+    r"""Return the share of the edited keys outside of what their adapters read.
+
+    Parameters
+    ----------
+    shelf : Shelf
+        Of adapters in MLPs.
+
+    Returns
+    -------
+    (E,) array
+        Mean of :math:`\|(I - P_j) k\| / \|k\|` over chains, hops and pairs, :math:`k` the input of
+        the MLP at the read under the right adapter of each loop, :math:`P_j` the projector on the
+        rows of its first map's update. 0 is what the interpolating merge needs.
+    """
+    parts = []
+    for pair, asked in zip(shelf.hops, shelf.trials, strict=True):
+        act, keys = in_loops(list(pair)), {}
+
+        def _seen(site: Site, x: Tensor, act=act, keys=keys) -> Tensor | None:  # type: ignore[no-untyped-def]
+            keys[site] = x
+            return act(site, x)
+
+        prompts = [one.chains for one in asked]
+        leads(shelf.bases, prompts, _seen)
+        rows, length = prompts[0].tokens.shape
+        for hop, adapter in enumerate(pair):
+            site = next(site for site in keys if read(site, hop))
+            key = keys[site].unflatten(1, (rows, length))[:, :, hop + 1]
+            frame = torch.linalg.qr(adapter.down[site.name].mT).Q
+            inside = torch.linalg.vector_norm(key @ frame, dim=-1)
+            share = 1 - (inside / torch.linalg.vector_norm(key, dim=-1)) ** 2
+            parts.append(share.clamp(min=0).sqrt().mean(dim=1).numpy())
+    return np.mean(parts, axis=0)

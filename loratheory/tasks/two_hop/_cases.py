@@ -18,7 +18,7 @@ from loratheory.tasks.two_hop._edits import Edit
 from loratheory.tasks.two_hop._questions import values
 from loratheory.tasks.two_hop._world import NOTHING
 
-_STEPS = 100
+_STEPS = 20
 
 
 class Case(NamedTuple):

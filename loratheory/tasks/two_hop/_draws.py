@@ -107,7 +107,7 @@ def matched(
     rng : Generator
         Chooses the entities.
     **wanted : object
-        Further arguments of `edit`.
+        Further arguments of `edit`; for the cases named below real entities and fresh bridges.
 
     Returns
     -------
@@ -127,7 +127,7 @@ def matched(
 def pairs(
     here: World, count: int, facts: int, *, rng: np.random.Generator, **wanted: Any
 ) -> tuple[Edit, ...]:
-    """Return edits no two of which have an entity in common.
+    """Return edits on entities of their own, to be reused beside each other.
 
     Parameters
     ----------
@@ -145,7 +145,8 @@ def pairs(
     Returns
     -------
     tuple of Edit
-        Each from the facts of `here` alone.
+        Each from the facts of `here` alone. No two claim an entity: all subjects, bridges old or
+        new and new answers differ; an old answer of one may be a new answer of another.
 
     Raises
     ------

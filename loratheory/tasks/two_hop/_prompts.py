@@ -56,9 +56,8 @@ class Prompts:
     @property
     def answer(self) -> Column:
         """The token that answers the question, -1 in a row without targets."""
-        last = self.position[..., None]
-        found = np.take_along_axis(self.targets, np.maximum(last, 0), axis=-1)
-        return np.where(last == -1, NOTHING, found)[..., 0]
+        last = np.maximum(self.position, 0)[..., None]
+        return np.take_along_axis(self.targets, last, axis=-1)[..., 0]
 
     def final(self) -> "Prompts":
         """The same rows with a loss on the answer alone, none on the bridges."""

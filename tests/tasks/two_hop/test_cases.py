@@ -19,13 +19,12 @@ from loratheory.tasks.two_hop import (
     threshold,
 )
 from loratheory.tasks.two_hop._questions import together
-from loratheory.theorems import two_read_region
 from loratheory.toy import Hop, chain
 
 MUTANTS = [
     ("(before, 1 - c), (after, c)", "(before, 1), (after, c)"),
     ("share * weight * (to >= 0)", "share * weight"),
-    ("weight[rows, target] = 0", "weight[rows, target] = own / 2"),
+    ("weight[rows, target] = 0", "weight[rows, target] = own"),
     (
         "weight = np.eye(before.size)[edit.questions.subjects]",
         "weight = np.eye(before.size)[: len(edit.questions)]",
@@ -74,14 +73,14 @@ def test_matched_edits_are_case_a_and_case_b(seed):
 
 @pytest.mark.parametrize("hops", [2, 3, 4])
 @pytest.mark.parametrize("pattern", ["A", "C", "D"])
-def test_thresholds_are_those_of_the_theorem(hops, pattern):
+def test_thresholds_solve_the_equation_of_their_chain(hops, pattern):
     here, rng = some(1, hops=hops)
     familiarity = {"A": "real", "C": "half", "D": "fake"}[pattern]
     found = case(edit(here, 2, rng=rng, familiarity=familiarity))
-    assert (found.name, found.threshold) == (
-        pattern,
-        pytest.approx(two_read_region.threshold(hops, pattern), abs=1e-9),
-    )
+    old = {"A": hops, "C": hops - 1, "D": 0}[pattern]  # how many old facts compete
+    c = found.threshold
+    assert found.name == pattern
+    assert c**old + c == pytest.approx(1, abs=1e-9)
 
 
 def test_one_hop_survives_from_one_half_on():

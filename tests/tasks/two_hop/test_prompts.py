@@ -8,8 +8,8 @@ from strategies import seeds
 from loratheory.tasks.two_hop import ImpossibleError, Prompts, joined, stacked
 
 MUTANTS = [
-    ("last = self.position[..., None]", "last = self.asked[..., None]"),
-    ("np.where(last == -1, NOTHING, found)", "found"),
+    ("np.maximum(self.position, 0)[..., None]", "self.asked[..., None]"),
+    ("np.maximum(self.position, 0)", "np.maximum(self.position, 1)"),
     ("np.where(keep, self.targets, NOTHING)", "np.where(keep, NOTHING, self.targets)"),
     ("constant_values=NOTHING", "constant_values=PAD"),
     ("constant_values=PAD", "constant_values=NOTHING"),

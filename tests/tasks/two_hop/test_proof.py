@@ -51,7 +51,7 @@ def sets(seed, **wanted):
     return here, made, studied, trials(made, studied, rng=rng, count=4)
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(
     seeds,
     st.sampled_from(["real", "half", "fake"]),

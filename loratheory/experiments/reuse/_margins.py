@@ -10,7 +10,8 @@ from loratheory.experiments.reuse._marks import lead, scores
 from loratheory.experiments.reuse._rules import in_loops
 from loratheory.experiments.reuse._shelves import Shelf
 from loratheory.tasks.two_hop import NOTHING, Edit, Prompts, Questions, World, along, case, plain
-from loratheory.theorems.two_read_region import Pattern, margin
+from loratheory.theorems._hops import Pattern
+from loratheory.theorems.two_read_region import margin
 from loratheory.toy.transformer import Adapt, Lora
 
 LEAST = 1e-9  # a fact that the base does not hold back has no deficit to be measured in
@@ -73,7 +74,7 @@ class Margins:
 
         Each fact must beat its own old answer, whatever the other does.
         """
-        return (self.effective(coefficient) > 1 / 2).all(axis=0)
+        return np.all(self.effective(coefficient) > 1 / 2, axis=0)
 
 
 def _gap(

@@ -14,7 +14,7 @@ MUTANTS = [
     ("(2 * self.deficit)", "self.deficit"),
     ("(1 - coefficient) * self.base", "self.base"),
     ("margin(one, pattern) > 0", "margin(one, pattern) < 0"),
-    ("> 1 / 2).all(axis=0)", "> 1 / 2).any(axis=0)"),
+    ("np.all(self.effective", "np.any(self.effective"),
     ("maps[hop] = edit.after.maps[hop]", "maps = edit.after.maps.copy()"),
     ("[*[None] * hop, adapter]", "[adapter]"),
     ("np.where(told == NOTHING, rest.argmax(axis=-1), told)", "rest.argmax(axis=-1)"),

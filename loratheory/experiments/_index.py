@@ -12,6 +12,8 @@ NAMES = (
     "expressive_power",
     "construction_digits",
     "training_gap",
+    "interference",
+    "capacity",
     "cure",
 )
 """The package's experiments, each a module of that name with an ``EXPERIMENT``."""

@@ -6,8 +6,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from loratheory.experiments.reuse._bases import Bases, batch, digest, fingerprint
-from loratheory.tasks.two_hop import Edit, Lessons, Trials, lessons, pairs, stacked, trials
-from loratheory.toy.transformer import LORA, MLP, Lora, lora, trained_lora
+from loratheory.tasks.two_hop import (
+    Edit,
+    Lessons,
+    Prompts,
+    Trials,
+    lessons,
+    pairs,
+    stacked,
+    trials,
+)
+from loratheory.toy.transformer import ATTENTION, LORA, MLP, Lora, lora, trained_lora
 from loratheory.toy.transformer._store import stored
 
 KINDS = ("hops", "direct", "joint", "bridged")
@@ -68,6 +77,8 @@ class Shelf:
         ``hops[p][j]`` are the ``E`` adapters of pair ``p`` for hop ``j``.
     others : mapping of str to tuple of Lora
         Adapters of the kinds ``direct``, ``joint`` and ``bridged``, one a pair.
+    lessons : tuple of tuple of Lessons
+        ``lessons[p][e]``: what they learned from.
     """
 
     bases: Bases
@@ -76,6 +87,7 @@ class Shelf:
     trials: tuple[tuple[Trials, ...], ...]
     hops: tuple[tuple[Lora, ...], ...]
     others: dict[str, tuple[Lora, ...]]
+    lessons: tuple[tuple[Lessons, ...], ...] = ()
 
     @property
     def adapters(self) -> tuple[Lora, ...]:
@@ -147,7 +159,7 @@ def shelf(known: Bases, teaching: Teaching, kinds: Sequence[str] = ("hops",)) ->
         for kind in kinds
         if kind != "hops"
     }
-    return Shelf(known, teaching, _turned(edits), _turned(asked), hops, others)
+    return Shelf(known, teaching, _turned(edits), _turned(asked), hops, others, _turned(studied))
 
 
 def _trained(
@@ -156,8 +168,20 @@ def _trained(
     """One adapter for every replica, from its own lesson."""
     name, hop = kind
     data = [lesson.hops[hop] if name == "hops" else getattr(lesson, name) for lesson in told]
-    rows = batch(stacked([lesson.prompts for lesson in data]))
-    place = KINDS.index(name) * 8 + hop
+    chosen = (KINDS.index(name), hop)
+    return learned(known, teaching, [lesson.prompts for lesson in data], chosen, pair)
+
+
+def learned(
+    known: Bases,
+    teaching: Teaching,
+    data: Sequence[Prompts],
+    kind: tuple[int, int],
+    pair: int,
+) -> Lora:
+    """One adapter for every replica, from its own rows."""
+    rows = batch(stacked(list(data)))
+    place = kind[0] * 8 + kind[1]
     seeds = [
         int(np.random.SeedSequence([seed, 4, number, pair, place]).generate_state(1)[0])
         for seed in known.seeds
@@ -174,7 +198,7 @@ def _trained(
         "scale": teaching.scale,
         "modules": list(teaching.modules),
         "seeds": seeds,
-        "data": digest([lesson.prompts for lesson in data]),
+        "data": digest(data),
     }
     factors = stored(
         parts,
@@ -182,6 +206,23 @@ def _trained(
     )
     up, down = ({name: factors[f"{name}.{side}"] for name in start.up} for side in ("up", "down"))
     return Lora(up, down, start.scale)
+
+
+def expert(here: Shelf) -> Lora:
+    """Return the adapters that teach the first pair's chains outright, A→C, in attention.
+
+    Parameters
+    ----------
+    here : Shelf
+        Whose edits they are taught.
+
+    Returns
+    -------
+    Lora
+        The MLPs alone, where the facts of single hops go, hardly learn whole chains.
+    """
+    asked = replace(here.teaching, modules=ATTENTION)
+    return shelf(here.bases, asked, ("direct",)).others["direct"][0]
 
 
 def _turned(found: Sequence[Sequence]) -> tuple:  # type: ignore[type-arg]

@@ -1,0 +1,178 @@
+"""What a sum of adapters can hold, against one adapter that learns all of their facts.
+
+**Question.** Does the sum of K adapters of rank r recall like one adapter of rank K r, or only like
+one of rank r?
+
+**Prediction.** Like one of rank r: with frozen random factors both answer with the same second
+moment, whatever K, although the sum has rank up to K r (`thm:merged-memory`). So column `predicted`
+of the sum is the recall measured for `one`. What adds up is the cross-talk of all K n facts
+(`crosstalk`, per fact and width), while an oracle that switches on only the adapter asked for is
+left with n (`oracle` row, as `own`). One adapter of rank K r should be at least as good as `one`,
+visibly where `one` is short of rank. Here both factors are trained, which the theorem leaves out:
+a trained `down` turns towards its keys and interferes less, so the sum may do better than `one` at
+small n, and `one`, trained on all facts together, can avoid collisions that adapters trained apart
+cannot. The mean recalls less than the sum, by its factor 1/K (`thm:averaging-survival`).
+
+**Chance.** One answer always given is right once in as many as there are facts of a pair.
+
+**Controls.** The base; random adapters of equal norms, summed; each pair's own adapters without the
+others; unedited facts and chains; edited answers given to other subjects.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from loratheory.experiments._experiment import Experiment, Row
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+
+    from loratheory.experiments.reuse._shelves import Shelf
+    from loratheory.toy.transformer import Lora
+
+
+@dataclass(frozen=True)
+class Config:
+    """Some bases, K pairs of adapters of rank r on each, and what holds all their facts.
+
+    Attributes
+    ----------
+    facts, rank, pairs : int
+        n, r and K.
+    coverage : float
+        Fraction of the chains that pretraining asks.
+    seeds : tuple of int
+        Of the bases.
+    sets : int
+        Repetitions on each base.
+    entities, width, steps, adapting, retained : int
+        Size of world and transformer, steps of both trainings, facts that adapters rehearse.
+    """
+
+    facts: int = 5
+    rank: int = 1
+    pairs: int = 2
+    coverage: float = 0.5
+    seeds: tuple[int, ...] = (0, 1)
+    sets: int = 2
+    entities: int = 100
+    width: int = 128
+    steps: int = 700
+    adapting: int = 120
+    retained: int = 40
+
+
+def cell(config: Config) -> list[Row]:
+    """Return how much each way of holding all facts recalls.
+
+    Parameters
+    ----------
+    config : Config
+        What to train and to ask.
+
+    Returns
+    -------
+    list of dict
+        One row for each rule, base and repetition: the marks, all hops acting; `recall`, the
+        share of taught facts answered where only adapters of their hop act; `predicted` of the
+        sum, else -1; `crosstalk`, the variance of a foreign score by theory.
+    """
+    from loratheory.experiments.reuse import _rules as rules
+    from loratheory.experiments.reuse._bases import Setting, bases
+    from loratheory.experiments.reuse._controls import alike
+    from loratheory.experiments.reuse._marks import marks
+    from loratheory.experiments.reuse._pooled import pooled
+    from loratheory.experiments.reuse._rows import rows
+    from loratheory.experiments.reuse._shelves import Teaching, shelf
+    from loratheory.theorems.merged_memory import merged_crosstalk, routed_crosstalk
+
+    world = Setting(
+        config.coverage, entities=config.entities, width=config.width, steps=config.steps
+    )
+    n, r, k = config.facts, config.rank, config.pairs
+    teaching = Teaching(
+        n, k, sets=config.sets, rank=r, steps=config.adapting, retained=config.retained
+    )
+    here = shelf(bases(world, config.seeds), teaching)
+    each = list(zip(*here.hops, strict=True))  # by hop, all pairs
+    one, wide = ([(lora,) for lora in pooled(here, rank)] for rank in (r, k * r))
+    noise = [[alike(lora, p) for p, lora in enumerate(crowd)] for crowd in each]
+    named: dict[str, tuple[Any, float]] = {
+        "base": ([()] * len(each), 1.0),
+        "noise": (noise, 1.0),
+        "mean": (each, 1 / k),
+        "sum": (each, 1.0),
+        "one": (one, 1.0),
+        "wide": (wide, 1.0),
+    }
+    held: dict[str, tuple[Any, Any]] = {
+        rule: (marks(here, _acting(here, crowds, c)), recall(here, crowds, c))
+        for rule, (crowds, c) in named.items()
+    }
+    own = [recall(here, [(lora,) for lora in pair], 1.0, p) for p, pair in enumerate(here.hops)]
+    held["own"] = (
+        marks(here, [rules.added(pair, [1.0] * len(pair)) for pair in here.hops]),
+        sum(own) / k,
+    )
+    held["oracle"] = (marks(here, rules.oracle(here)), sum(own) / k)
+    alone, all_on = (f(n * k, k, config.width, r) for f in (routed_crosstalk, merged_crosstalk))
+    theory = {"own": alone, "oracle": alone, "base": 0.0}
+    theory["wide"] = merged_crosstalk(n * k, 1, config.width, k * r)
+    return [
+        row
+        for rule, (found, share) in held.items()
+        for row in rows(
+            here,
+            {"facts": n, "rank": r, "pairs": k, "rule": rule},
+            found,
+            recall=share,
+            predicted=held["one"][1] if rule == "sum" else -1.0,
+            crosstalk=theory.get(rule, all_on),
+        )
+    ]
+
+
+def _acting(here: "Shelf", crowds: "Sequence[Sequence[Lora]]", coefficient: float) -> list[Any]:
+    """The adapters of all hops, added."""
+    from loratheory.experiments.reuse._rules import added, everywhere
+
+    adapters = [lora for crowd in crowds for lora in crowd]
+    return everywhere(added(adapters, [coefficient] * len(adapters)), here)
+
+
+def recall(
+    here: "Shelf", crowds: "Sequence[Sequence[Lora]]", coefficient: float, pair: int | None = None
+) -> "np.ndarray":
+    """The share of taught facts answered, of all pairs or one, each hop's adapters on their own."""
+    import numpy as np
+
+    from loratheory.experiments.reuse._marks import accuracy
+    from loratheory.experiments.reuse._rules import added
+
+    asked = here.trials if pair is None else here.trials[pair : pair + 1]
+    found = [
+        accuracy(
+            here.bases, [one.hops[hop] for one in trials], added(crowd, [coefficient] * len(crowd))
+        )
+        for hop, crowd in enumerate(crowds)
+        for trials in asked
+    ]
+    return np.asarray(np.mean(found, axis=0))
+
+
+_CELLS = tuple((5, rank, pairs) for rank in (1, 4) for pairs in (2, 8))
+
+EXPERIMENT = Experiment(
+    __name__,
+    __doc__,
+    cell,
+    profiles={
+        "quick": (Config(sets=1),),
+        "paper": tuple(
+            Config(*place, seeds=(seed, seed + 1)) for place in _CELLS for seed in range(0, 8, 2)
+        ),
+    },
+    minutes={"quick": 0.3, "paper": 12},
+)

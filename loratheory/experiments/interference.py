@@ -1,0 +1,167 @@
+"""Many adapters at once: what unrelated ones take from a chain that two of them answer.
+
+**Question.** How does composition under the sum fall with facts per adapter, rank and number of
+pairs, and is it foreign responses at the edited inputs that take it?
+
+**Prediction.** A foreign adapter adds energy where a fact is read: turned at random, its squared
+norm over the width (`thm:random-interference`), so in proportion to 2 K - 1 adapters, whatever the
+rank, and more with more facts, which need larger norms. Measured cross-talk should be at least
+that, as all adapters read the same stream. A chain is safe while amplitudes stay below 1/4 of the
+own response at both reads (`thm:perturbed-region`): `predicted` of the sum and of the mean is the
+share of safe chains times what the region gives without interference (`thm:two-read-region`), a
+lower bound. Single hops fall later than chains. Replacing foreign adapters by noise of equal norms
+should cost as much where cross-talk is random, and less where adapters share directions. No rank
+removes this; `floor` is what more facts than ranks force (`thm:superposition-floor`), positive
+only at rank 2 with ten facts or more. Gates and the oracle should not fall with the number of pairs
+(`thm:shelf-capacity`).
+
+**Chance.** One answer always given is right once in as many as there are chains of a pair.
+
+**Controls.** The base; each adapter alone; the pair's own two adapters without others, and beside
+noise of the others' norms; unedited facts and chains; edited answers given to other subjects.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from loratheory.experiments._experiment import Experiment, Row
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from loratheory.experiments.reuse._shelves import Shelf
+    from loratheory.toy.transformer import Adapt
+
+
+@dataclass(frozen=True)
+class Config:
+    """Some bases, and a crowd of adapters on each.
+
+    Attributes
+    ----------
+    facts, rank, pairs : int
+        Edited facts of each hop of a pair, rank of each adapter, pairs of adapters.
+    coverage : float
+        Fraction of the chains that pretraining asks.
+    seeds : tuple of int
+        Of the bases.
+    sets : int
+        Repetitions on each base.
+    entities, width, steps, adapting, retained : int
+        Size of world and transformer, steps of both trainings, facts that adapters rehearse.
+    budget : float
+        False alarms that gates allow.
+    """
+
+    facts: int = 5
+    rank: int = 8
+    pairs: int = 1
+    coverage: float = 0.5
+    seeds: tuple[int, ...] = (0, 1)
+    sets: int = 2
+    entities: int = 100
+    width: int = 128
+    steps: int = 700
+    adapting: int = 120
+    retained: int = 40
+    budget: float = 0.3
+
+
+def cell(config: Config) -> list[Row]:
+    """Return the marks of each rule beside the cross-talk of the shelf.
+
+    Parameters
+    ----------
+    config : Config
+        What to train and to ask.
+
+    Returns
+    -------
+    list of dict
+        One row for each rule, base and repetition: the marks; medians over facts, energies over
+        the own response: `crosstalk_in`, `crosstalk_out` measured at the two maps of the MLP,
+        `random_in`, `random_out` for adapters turned at random; `superposed_in`,
+        `superposed_out`, and `floor` below both; `safe`, the share of chains that theory calls
+        safe; `predicted` accuracy on `chains`.
+    """
+    import numpy as np
+
+    from loratheory.adapters import calibrate
+    from loratheory.experiments.reuse import _rules as rules
+    from loratheory.experiments.reuse._bases import Setting, bases
+    from loratheory.experiments.reuse._crosstalk import crosstalk, safe
+    from loratheory.experiments.reuse._forecast import forecast
+    from loratheory.experiments.reuse._marks import marks
+    from loratheory.experiments.reuse._rows import rows
+    from loratheory.experiments.reuse._shelves import Teaching, shelf
+
+    world = Setting(
+        config.coverage, entities=config.entities, width=config.width, steps=config.steps
+    )
+    teaching = Teaching(
+        facts=config.facts, pairs=config.pairs, sets=config.sets, rank=config.rank,
+        steps=config.adapting, retained=config.retained,
+    )  # fmt: skip
+    here = shelf(bases(world, config.seeds), teaching)
+    found, theory = crosstalk(here), forecast(here)
+    share, nothing, whole = safe(found), 0.0, theory.composed([1, 1])
+    even = 1 / len(here.adapters)
+    beside: dict[str, object] = {"safe": share}
+    for side in ("in", "out"):
+        one = found[f"layers.0.mlp.{side}"]
+        beside[f"crosstalk_{side}"] = np.median(one.measured, axis=(0, 1, 3))
+        beside[f"random_{side}"] = np.median(one.random, axis=(0, 1, 3))
+        beside[f"superposed_{side}"] = one.superposed
+        beside["floor"] = one.floor
+    named: list[tuple[str, Any, Any]] = [
+        ("base", lambda _: rules.everywhere(None, here), nothing),
+        ("hop 1 alone", rules.alone(0), nothing),
+        ("hop 2 alone", rules.alone(1), nothing),
+        ("mean", rules.mean, share * theory.composed([even, even])),
+        ("sum", rules.summed(), share * whole),
+        ("pair alone", lambda shelf: [rules.added(pair, [1.0, 1.0]) for pair in shelf.hops], whole),
+        ("beside noise", beside_noise, safe(found, "random") * whole),
+        ("gates", rules.routed(lambda u, x: calibrate(u, x, budget=config.budget)), whole),
+        ("oracle", rules.oracle, whole),
+    ]
+    names = {"facts": config.facts, "rank": config.rank, "pairs": config.pairs}
+    return [
+        row
+        for rule, act, predicted in named
+        for row in rows(
+            here, names | {"rule": rule}, marks(here, act(here)), **beside, predicted=predicted
+        )
+    ]
+
+
+def beside_noise(shelf: "Shelf") -> "Sequence[Adapt | None]":
+    """The pair's own adapters among Gaussian ones of the other adapters' norms."""
+    from loratheory.experiments.reuse._controls import alike
+    from loratheory.experiments.reuse._rules import added
+
+    noise = [[alike(one, 8 * p + j) for j, one in enumerate(q)] for p, q in enumerate(shelf.hops)]
+    acting = []
+    for p, pair in enumerate(shelf.hops):
+        foreign = [one for q, crowd in enumerate(noise) if q != p for one in crowd]
+        acting.append(added([*pair, *foreign], [1.0] * len(shelf.adapters)))
+    return acting
+
+
+_CELLS = (
+    *((facts, rank, pairs) for facts in (3, 10) for rank in (2, 8, 32) for pairs in (1, 4)),
+    (10, 8, 2),
+    (20, 8, 1),
+)
+
+EXPERIMENT = Experiment(
+    __name__,
+    __doc__,
+    cell,
+    profiles={
+        "quick": (Config(sets=1), Config(pairs=4, sets=1)),
+        "paper": tuple(
+            Config(*place, seeds=(seed, seed + 1)) for place in _CELLS for seed in range(0, 8, 2)
+        ),
+    },
+    minutes={"quick": 0.5, "paper": 12},
+)

@@ -1,0 +1,122 @@
+"""Adapters trained for ever longer, then averaged two by two.
+
+**Question.** How strong must two edits be so that their mean still recalls each, and composes them?
+
+**Prediction.** The mean of two gives each half its strength. A fact with deficit ``m0`` survives if
+its margin alone is ``m1 > m0`` (`thm:averaging-survival`); both together answer the two-hop
+question from ``m1 = 1.472 m0`` on (`thm:two-read-region`, equal margins; else the region of the
+two). Between lies the window in which every single-hop test passes and the composition is lost.
+Margins grow with training, so short training fails at both, some training falls into the window,
+and long training leaves it. Under the sum the same adapters need a positive margin only, for facts,
+and a strength of .618, for chains. If the bridge is decided between the reads
+(`thm:clean-up-bridge`), there is no window.
+
+**Chance.** One answer always given is right once in as many as there are chains.
+
+**Controls.** The sum; each adapter in its own loop; the best adapter alone; adapters of another
+edit set, and random ones of equal norm; other subjects (shortcut); unedited facts and chains.
+"""
+
+from dataclasses import dataclass
+
+from loratheory.experiments._experiment import Experiment, Row
+
+
+@dataclass(frozen=True)
+class Config:
+    """One length of training, on some bases.
+
+    Attributes
+    ----------
+    taught : int
+        Steps of the adapters' training.
+    seeds : tuple of int
+        The bases.
+    sets, facts : int
+        Edit sets on each, chains of each.
+    coverage : float
+        Of the bases.
+    entities, spare, width, pretrained, retained : int
+        Size of world and decoder, steps of pretraining, facts that adapters rehearse.
+    """
+
+    taught: int = 120
+    seeds: tuple[int, ...] = (0, 1)
+    sets: int = 2
+    facts: int = 3
+    coverage: float = 0.5
+    entities: int = 100
+    spare: int = 20
+    width: int = 128
+    pretrained: int = 700
+    retained: int = 40
+
+
+def cell(config: Config) -> list[Row]:
+    """Return one row for each base, edit set and rule: the mean and the sum.
+
+    Parameters
+    ----------
+    config : Config
+        What to train and merge.
+
+    Returns
+    -------
+    list of dict
+        `margin_1`, `margin_2`, `margin_chain`: medians over the facts of their margins alone in
+        deficits, and over the chains of their weaker one; `window`, the share of chains both of
+        whose facts are predicted to survive while they themselves are not; then what is measured,
+        predicted and controlled, see `loratheory.experiments.reuse._switch.switched`.
+    """
+    import numpy as np
+
+    from loratheory.experiments.reuse._bases import Setting, bases
+    from loratheory.experiments.reuse._margins import margins, pattern
+    from loratheory.experiments.reuse._rows import rows
+    from loratheory.experiments.reuse._shelves import Teaching, shelf
+    from loratheory.experiments.reuse._switch import switched
+
+    setting = Setting(
+        coverage=config.coverage,
+        entities=config.entities,
+        spare=config.spare,
+        width=config.width,
+        steps=config.pretrained,
+    )
+    how = Teaching(
+        facts=config.facts, sets=config.sets, steps=config.taught, retained=config.retained
+    )
+    shelved = shelf(bases(setting, config.seeds), how)
+    found = margins(shelved)
+    ratio = found.margin / found.deficit
+    strength = {
+        "margin_1": np.median(ratio[0], axis=1),
+        "margin_2": np.median(ratio[1], axis=1),
+        "margin_chain": np.median(ratio.min(axis=0), axis=1),
+    }
+    told: list[Row] = []
+    for rule, (c, marks) in zip(
+        ("mean", "sum"), switched(shelved, [0.5, 1.0]).items(), strict=True
+    ):
+        lost = (found.leads(c) > 0).all(axis=0) & ~found.composes(c, pattern(shelved))
+        each = {name: x.reshape(len(x), -1).mean(axis=1) for name, x in marks.items()}
+        every = {**strength, "window": lost.mean(axis=1), **each}
+        exact = {name: np.round(x, 3) + 0.0 for name, x in every.items()}
+        told += rows(shelved, {"taught": config.taught, "rule": rule}, exact)
+    return told
+
+
+_SEEDS = ((0, 1), (2, 3), (4, 5), (6, 7))
+
+EXPERIMENT = Experiment(
+    __name__,
+    __doc__,
+    cell,
+    profiles={
+        "quick": (Config(60, spare=0), Config(240, spare=0)),
+        "paper": tuple(
+            Config(taught, seeds) for taught in (30, 60, 120, 240, 480, 960) for seeds in _SEEDS
+        ),
+    },
+    minutes={"quick": 0.7, "paper": 8},
+)

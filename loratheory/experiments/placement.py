@@ -1,0 +1,160 @@
+"""Where edits sit: which modules hold them, and in which of two passes each of them acts.
+
+**Question.** Do two edits that pass every single-hop test compose, wherever they are?
+
+**Prediction.** Adapter 1 must be read strictly before a read of adapter 2
+(`thm:invisible-placement`, `thm:two-read-region`). So each in its own loop composes, and both in
+both loops do, unless they disturb each other. In the wrong order, or with both in the first loop
+only or in the second only, no chain is answered, whatever its facts do: both in the first leaves
+the old answer of the new bridge (column `half_way`), both in the second the old answer
+(`unchanged`), as does the wrong order. So no prediction from single-hop margins can be right on all
+places; the one from margins within chains, taken at the same place, can. Modules change how strong
+an edit is, not this order.
+
+**Chance.** One answer always given is right once in as many as there are chains.
+
+**Controls.** No adapter at all (place `nowhere`); other subjects (shortcut); unedited facts and
+chains; the facts themselves at every place.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from loratheory.experiments._experiment import Experiment, Row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from loratheory.toy.transformer import Adapt, Lora
+
+PLACES = {
+    "both loops": ((0, 1), (0, 1)),
+    "own loops": ((0,), (1,)),
+    "first loop": ((0,), (0,)),
+    "second loop": ((1,), (1,)),
+    "wrong order": ((1,), (0,)),
+    "nowhere": ((), ()),
+}
+"""In which loops the adapters of hop 1 and of hop 2 act."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """What is adapted, on some bases.
+
+    Attributes
+    ----------
+    modules : str
+        "mlp", "attention" or "all".
+    seeds : tuple of int
+        The bases.
+    sets, facts : int
+        Edit sets on each, chains of each.
+    coverage : float
+        Of the bases.
+    entities, spare, width, pretrained, taught, retained : int
+        Size of world and decoder, steps of both trainings, facts that adapters rehearse.
+    """
+
+    modules: str = "mlp"
+    seeds: tuple[int, ...] = (0, 1)
+    sets: int = 2
+    facts: int = 3
+    coverage: float = 0.5
+    entities: int = 100
+    spare: int = 20
+    width: int = 128
+    pretrained: int = 700
+    taught: int = 120
+    retained: int = 40
+
+
+def cell(config: Config) -> list[Row]:
+    """Return one row for each place, base and edit set.
+
+    Parameters
+    ----------
+    config : Config
+        What to train and place.
+
+    Returns
+    -------
+    list of dict
+        The marks; `half_way` and `unchanged`, how often the old answer of the new bridge and the
+        old answer are given; predicted of the chains and the share that it is right on:
+        `predicted` from margins of the facts alone at that place, `inside` from margins within
+        chains.
+    """
+    import numpy as np
+
+    from loratheory.experiments.reuse import _rules as rules
+    from loratheory.experiments.reuse._bases import Setting, bases
+    from loratheory.experiments.reuse._margins import margins, pattern
+    from loratheory.experiments.reuse._marks import leads, marks, scores
+    from loratheory.experiments.reuse._rows import rows
+    from loratheory.experiments.reuse._shelves import Teaching, shelf
+    from loratheory.toy.transformer import ATTENTION, MLP
+
+    setting = Setting(
+        coverage=config.coverage,
+        entities=config.entities,
+        spare=config.spare,
+        width=config.width,
+        steps=config.pretrained,
+    )
+    how = Teaching(
+        facts=config.facts,
+        sets=config.sets,
+        steps=config.taught,
+        retained=config.retained,
+        modules={"mlp": MLP, "attention": ATTENTION, "all": ATTENTION + MLP}[config.modules],
+    )
+    shelved = shelf(bases(setting, config.seeds), how)
+    prompts, edits = [one.chains for one in shelved.trials[0]], shelved.edits[0]
+    told: list[Row] = []
+    for place, loops in PLACES.items():
+        acting = placed(loops)
+        rule = rules.added([acting(x, hop) for hop, x in enumerate(shelved.adapters)], [1.0, 1.0])
+        right = leads(shelved.bases, prompts, rule) > 0
+        said = scores(shelved.bases, prompts, rule).argmax(axis=-1)
+        alone, inside = (
+            margins(shelved, placed=acting),
+            margins(shelved, inside=True, placed=acting),
+        )
+        guess = {
+            name: one.composes(1.0, pattern(shelved)) & inside.held[1]
+            for name, one in (("predicted", alone), ("inside", inside))
+        }
+        ways = {"half_way": (True, False), "unchanged": (False, False)}
+        more = {
+            name: said == np.stack([one.answers(way) for one in edits])
+            for name, way in ways.items()
+        }
+        more |= guess | {f"{name}_right": found == right for name, found in guess.items()}
+        means = {name: found.mean(axis=1).round(3) for name, found in more.items()}
+        found = marks(shelved, rules.everywhere(rule, shelved))
+        told += rows(shelved, {"modules": config.modules, "place": place}, found, **means)
+    return told
+
+
+def placed(loops: "Sequence[Sequence[int]]") -> "Callable[[Lora, int], Adapt]":
+    """Return what turns the adapter of each hop into one that acts in that hop's loops only."""
+    from loratheory.experiments.reuse._rules import in_loops
+
+    return lambda adapter, hop: in_loops([adapter if i in loops[hop] else None for i in range(2)])
+
+
+_SEEDS = ((0, 1), (2, 3), (4, 5), (6, 7))
+
+EXPERIMENT = Experiment(
+    __name__,
+    __doc__,
+    cell,
+    profiles={
+        "quick": (Config("mlp", spare=0), Config("attention", spare=0)),
+        "paper": tuple(
+            Config(modules, seeds) for modules in ("mlp", "attention", "all") for seeds in _SEEDS
+        ),
+    },
+    minutes={"quick": 0.5, "paper": 4},
+)

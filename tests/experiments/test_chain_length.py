@@ -1,0 +1,56 @@
+"""Chains of three hops in a tiny world: rows, controls, thresholds from the polynomial."""
+
+import pytest
+
+from loratheory.experiments.chain_length import EXPERIMENT, Config, cell
+
+MUTANTS = [
+    ("threshold(config.hops)", "threshold(2)"),
+    ("loops=config.hops,", "loops=2,"),
+    ('not name.startswith("hop_")', "name"),
+    ("config.top * step / config.steps", "step / config.steps"),
+    ("for hops in (2, 3, 4)", "for hops in (2, 3)"),
+]
+TINY = {"sets": 2, "facts": 2, "steps": 2, "entities": 64, "spare": 0, "width": 16}
+SHORT = {"pretrained": 2, "taught": 2, "retained": 3}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _kept(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LORATHEORY_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def test_lengths_give_rows_of_equal_columns_and_roots_of_their_own():
+    two, three = (cell(Config(hops, (101,), **TINY, **SHORT)) for hops in (2, 3))
+    assert [*two[0]] == [*three[0]]
+    for rows, hops in ((two, 2), (three, 3)):
+        assert [row["coefficient"] for row in rows] == [0, 0.6, 1.2]
+        for row in rows:
+            root = row["threshold"]
+            assert root**hops + root == pytest.approx(1)
+            assert row["hops"] == hops
+            assert 0 <= row["facts"] <= 1
+    assert cell(Config(3, (101,), **TINY, **SHORT)) == three
+
+
+def test_a_base_passes_its_block_as_often_as_a_chain_has_hops(monkeypatch):
+    from loratheory.experiments.reuse import _bases
+
+    seen = []
+
+    def _stop(setting, seeds):
+        seen.append((setting, seeds))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_bases, "bases", _stop)
+    with pytest.raises(KeyboardInterrupt):
+        cell(Config(4, (3, 5)))
+    [(setting, seeds)] = seen
+    assert (setting.hops, setting.loops, seeds) == (4, 4, (3, 5))
+
+
+def test_every_length_is_asked_of_eight_bases():
+    told = [(c.hops, seed) for c in EXPERIMENT.profiles["paper"] for seed in c.seeds]
+    assert sorted(told) == [(hops, seed) for hops in (2, 3, 4) for seed in range(8)]

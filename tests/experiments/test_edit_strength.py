@@ -1,0 +1,84 @@
+"""Means and sums of adapters of any strength: the window counted a second time."""
+
+import numpy as np
+import pytest
+
+from loratheory.experiments.edit_strength import EXPERIMENT, Config, cell
+from loratheory.experiments.reuse import _shelves
+from loratheory.experiments.reuse._margins import margins
+from loratheory.theorems.two_read_region import window
+
+MUTANTS = [
+    ("[0.5, 1.0]", "[1.0, 0.5]"),
+    ("found.margin / found.deficit", "found.margin"),
+    ("ratio.min(axis=0)", "ratio.max(axis=0)"),
+    ("& ~found.composes", "& found.composes"),
+    ("(found.leads(c) > 0).all(axis=0)", "(found.leads(c) > 0).any(axis=0)"),
+    ("steps=config.taught,", ""),
+]
+TINY = Config(
+    taught=3,
+    seeds=(101, 102),
+    facts=3,
+    entities=64,
+    spare=0,
+    width=16,
+    pretrained=3,
+    retained=4,
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _kept(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LORATHEORY_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture
+def kept(monkeypatch):
+    """The shelves that cells make, their adapters loud enough to differ."""
+    made, plain = [], _shelves.shelf
+
+    def _shelf(known, teaching):
+        from reused import loud
+
+        made.append(loud(plain(known, teaching)))
+        return made[-1]
+
+    monkeypatch.setattr(_shelves, "shelf", _shelf)
+    return made
+
+
+def test_the_mean_then_the_sum_with_margins_and_window_of_each_edit_set(kept):
+    rows = cell(TINY)
+    [shelf] = kept
+    assert shelf.teaching.steps == 3
+    found = margins(shelf)
+    assert [(r["rule"], r["seed"], r["set"]) for r in rows] == [
+        (rule, seed, number) for rule in ("mean", "sum") for seed in (101, 102) for number in (0, 1)
+    ]
+    for row, e in zip(rows, [*range(4)] * 2, strict=True):
+        ratio = found.margin[:, e] / found.deficit[:, e]
+        assert row["margin_1"] == pytest.approx(np.median(ratio[0]), abs=1e-3)
+        assert row["margin_2"] == pytest.approx(np.median(ratio[1]), abs=1e-3)
+        weaker = np.median([min(chain) for chain in ratio.T])
+        assert row["margin_chain"] == pytest.approx(weaker, abs=1e-3)
+        c, lost = {"mean": 0.5, "sum": 1.0}[row["rule"]], 0
+        for chain in range(3):
+            c1, c2 = (c * (1 + ratio[:, chain]) / 2).tolist()
+            survive = True
+            for hop in range(2):
+                mixed = (1 - c) * found.base[hop, e, chain] + c * found.alone[hop, e, chain]
+                survive &= int(mixed.argmax()) == int(found.new[hop, e, chain])
+            composed = c1 * c2 > max(0, 1 - c1, c1 * (1 - c2))
+            lost += survive and not composed
+        assert row["window"] == pytest.approx(lost / 3, abs=1e-3)
+    assert cell(TINY) == rows
+
+
+def test_the_prediction_names_the_window_of_the_theorem():
+    low, high = window(2, 2)
+    text = EXPERIMENT.paragraph("Prediction")
+    assert low == 1
+    assert f"{high:.3f}" in text

@@ -142,6 +142,7 @@ def test_chains_of_two_cases_have_no_case():
     mixed = Edit(here, after, together(one.questions, other.questions), one.taught)
     with pytest.raises(ImpossibleError, match="chains of the cases A, one"):
         case(mixed)
+    assert threshold(mixed) == pytest.approx(GOLDEN, abs=1e-9)  # the last chain to be won
 
 
 def test_a_target_that_never_wins_has_threshold_one():

@@ -91,6 +91,15 @@ def test_pairs_have_no_entity_of_their_data_in_common(seed, count):
     assert not set(more[0].chains[:, 0].tolist()) & {x for e in made for x in e.chains[:, 0]}
 
 
+@pytest.mark.parametrize(("bridges", "answers"), [("kept", "fresh"), ("fresh", "kept")])
+def test_one_hop_can_keep_its_facts(bridges, answers):
+    here, rng = some(0, hops=3)
+    made = edit(here, 3, rng=rng, bridges=bridges, answers=answers)
+    inner, last = (3 if change == "fresh" else 0 for change in (bridges, answers))
+    assert made.edited().sum(axis=(1, 2)).tolist() == [inner, inner, last]
+    assert [len(facts) for facts in made.taught] == [3, 3, 3]
+
+
 def test_a_seed_determines_the_edit():
     here, _ = some(0)
     one, same, other = (

@@ -27,7 +27,7 @@ MUTANTS = [
     ("| dict(card or {})", ""),
     ("ensure_ascii=False", "ensure_ascii=True, sort_keys=True"),
     ('"asked": asked', '"asked": length'),
-    ("draft = folder.with_name(", "draft = folder.with_suffix("),
+    ("not folder.parent.is_dir()", "folder.parent.is_dir()"),
 ]
 
 

@@ -12,8 +12,13 @@ NAMES = (
     "expressive_power",
     "construction_digits",
     "training_gap",
+    "merge_coefficient",
+    "chain_length",
+    "edit_strength",
     "interference",
+    "placement",
     "capacity",
+    "depth",
     "cure",
 )
 """The package's experiments, each a module of that name with an ``EXPERIMENT``."""

@@ -39,16 +39,16 @@ def switched(shelf: Shelf, grid: Sequence[float]) -> dict[float, Found]:
         `own_decided`; of `facts`, `predicted_facts`. Chains whose bridges the base does not read
         are predicted to fail. Controls: `held_out`, the base on unedited chains; `alone`, the
         best of the adapters by itself; `exchanged` and `random` adapters. In units of the
-        deficit: `curvature`, how far a fact's lead is off the straight line between its two
-        margins, and `interference`, what the other adapters then do to it. Costs about thirty
-        passes a coefficient.
+        deficit, or of one logit where that is more: `curvature`, how far a fact's lead is off the
+        straight line between its two margins, and `interference`, what the other adapters then do
+        to it. Costs about thirty passes a coefficient.
     """
     known, asked, each = shelf.bases, shelf.trials[0], shelf.adapters
     prompts = [one.chains for one in asked]
     facts = [[one.hops[hop] for one in asked] for hop in range(known.setting.hops)]
     alone, inside = margins(shelf), margins(shelf, inside=True)
     own, kind = margins(shelf, inside=True, placed=own_loop), pattern(shelf)
-    bridged = inside.held[1:].all(axis=0)
+    bridged, unit = inside.held[1:].all(axis=0), np.maximum(alone.deficit, 1.0)
     foreign = [exchanged(x, shelf.teaching.sets) for x in each]
     noise = [alike(x, seed) for seed, x in enumerate(each)]
     held_out = accuracy(known, [one.other_chains for one in asked])
@@ -90,8 +90,8 @@ def switched(shelf: Shelf, grid: Sequence[float]) -> dict[float, Found]:
             "alone": np.max([_share([x], c) for x in each], axis=0),
             "exchanged": _share(foreign, c),
             "random": _share(noise, c),
-            "curvature": by_replica((lone - line) / alone.deficit),
-            "interference": by_replica((both - lone) / alone.deficit),
+            "curvature": by_replica((lone - line) / unit),
+            "interference": by_replica((both - lone) / unit),
         }
     return found
 

@@ -18,8 +18,8 @@ MUTANTS = [
     ("(own.composes(c, kind) & bridged, truth)", "(inside.composes(c, kind) & bridged, truth)"),
     ("placed=lambda x, hop: rules.added([place(x, hop)], [c])", "placed=place"),
     ("np.max([_share([x], c) for x in each], axis=0)", "_share(each, c)"),
-    ("(lone - line) / alone.deficit", "(both - line) / alone.deficit"),
-    ("(both - lone) / alone.deficit", "(both - lone)"),
+    ("(lone - line) / unit", "(both - line) / unit"),
+    ("(both - lone) / unit", "(both - lone)"),
     ("np.moveaxis(found, 0, 1).reshape(found.shape[1], -1)", "found.reshape(found.shape[1], -1)"),
     ("x.reshape(bases, -1).mean(axis=1)", "x.reshape(-1, bases).mean(axis=0)"),
 ]
@@ -115,7 +115,7 @@ def test_curvature_and_interference_add_up_to_what_the_line_misses(shelf, found)
                 for logits in (mixed, lone, both):
                     rest = np.delete(logits[chain], new)
                     found_leads.append(logits[chain, new] - rest.max())
-                deficit = line.deficit[hop, e, chain]
+                deficit = max(line.deficit[hop, e, chain], 1)
                 bent.append((found_leads[1] - found_leads[0]) / deficit)
                 disturbed.append((found_leads[2] - found_leads[1]) / deficit)
         assert found[C]["curvature"][e] == pytest.approx(bent, rel=1e-5)

@@ -1,0 +1,132 @@
+"""Both adapters of a chain merged with one coefficient, from none of them to more than their sum.
+
+**Question.** At which merge coefficient do single facts and the two-hop answer switch on, and can
+that be told chain by chain from each edit's own margin?
+
+**Prediction.** A fact with deficit ``m0`` before and margin ``m1`` with its adapter alone has the
+coefficient ``e = c (m1 + m0) / (2 m0)``. It survives as `thm:averaging-survival` says of all its
+competitors; its chain answers where `thm:two-read-region` gives a positive lead at ``(e_1, e_2)``:
+for exact edits from .618 in case A (old bridges unedited), from 1/2 in B (edited too) and in C
+(subjects without an old fact). So B switches on before A, all else equal. If the bridge is decided
+between the reads (`thm:clean-up-bridge`), A is as B: recorded beside it. Where the unedited
+base fails on the old chain through the same bridge, there is no bridge, and no coefficient helps.
+
+**Chance.** One answer always given is right once in as many as there are chains.
+
+**Controls.** Coefficient 0; each adapter alone; adapters of another edit set, and random ones of
+equal norm, merged alike; other subjects (shortcut); unedited facts and chains; coverage 0; as rival
+predictors the majority of all cells, and the base's own accuracy on unedited chains.
+"""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from loratheory.experiments._experiment import Experiment, Row
+
+if TYPE_CHECKING:
+    from loratheory.experiments.reuse._shelves import Shelf
+
+ALSO = {"A": "other", "B": "old", "C": "nothing"}
+
+
+@dataclass(frozen=True)
+class Config:
+    """One case at one coverage, on some bases.
+
+    Attributes
+    ----------
+    case : str
+        "A", "B" or "C". A and B share chains and first adapter; in both the second one teaches
+        twice as many facts.
+    coverage : float
+        Of the bases.
+    seeds : tuple of int
+        The bases.
+    sets, facts : int
+        Edit sets on each, chains of each.
+    steps, top : int, float
+        Coefficients from 0 to `top`.
+    entities, spare, width, pretrained, taught, retained : int
+        Size of world and decoder (case C needs spare entities), steps of both trainings, facts
+        that adapters rehearse.
+    """
+
+    case: str = "A"
+    coverage: float = 0.5
+    seeds: tuple[int, ...] = (0, 1)
+    sets: int = 3
+    facts: int = 3
+    steps: int = 30
+    top: float = 1.5
+    entities: int = 100
+    spare: int = 20
+    width: int = 128
+    pretrained: int = 700
+    taught: int = 120
+    retained: int = 40
+
+
+def cell(config: Config) -> list[Row]:
+    """Return one row for each base and coefficient, averaged over the edit sets of the base.
+
+    Parameters
+    ----------
+    config : Config
+        What to train and merge.
+
+    Returns
+    -------
+    list of dict
+        What `loratheory.experiments.reuse._switch.switched` tells of each coefficient.
+    """
+    from loratheory.experiments.reuse._switch import averaged, switched
+
+    grid = [config.top * step / config.steps for step in range(config.steps + 1)]
+    return [
+        {"case": config.case, "coverage": config.coverage, "seed": seed, "coefficient": c, **means}
+        for c, found in switched(taught(config), grid).items()
+        for seed, means in zip(config.seeds, averaged(found, len(config.seeds)), strict=True)
+    ]
+
+
+def taught(config: Config) -> "Shelf":
+    """The adapters of a cell; those of case B with the first adapters of case A."""
+    from loratheory.experiments.reuse._bases import Setting, bases
+    from loratheory.experiments.reuse._shelves import Teaching, shelf
+
+    setting = Setting(
+        coverage=config.coverage,
+        entities=config.entities,
+        spare=config.spare,
+        width=config.width,
+        steps=config.pretrained,
+    )
+    known = bases(setting, config.seeds)
+    how = Teaching(
+        facts=config.facts,
+        sets=config.sets,
+        steps=config.taught,
+        retained=config.retained,
+        familiarity="half" if config.case == "C" else "real",
+        also=ALSO[config.case],
+    )
+    mine = shelf(known, how)
+    if config.case != "B":
+        return mine
+    ((first, _),) = shelf(known, replace(how, also=ALSO["A"])).hops
+    return replace(mine, hops=((first, mine.hops[0][1]),))
+
+
+_SEEDS = ((0, 1), (2, 3), (4, 5), (6, 7))
+_PLACES = (("A", 0.5), ("B", 0.5), ("C", 0.5), ("A", 0.25), ("A", 0.1), ("A", 0.0))
+
+EXPERIMENT = Experiment(
+    __name__,
+    __doc__,
+    cell,
+    profiles={
+        "quick": tuple(Config(case, steps=15, spare=0) for case in "AB"),
+        "paper": tuple(Config(*place, seeds=seeds) for place in _PLACES for seeds in _SEEDS),
+    },
+    minutes={"quick": 0.6, "paper": 10},
+)

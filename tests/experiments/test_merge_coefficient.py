@@ -1,0 +1,87 @@
+"""The sweep of merge coefficients: rows, shared adapters, and both predictors of one chain."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from loratheory.experiments.merge_coefficient import EXPERIMENT, Config, cell, taught
+
+MUTANTS = [
+    ('ALSO = {"A": "other", "B": "old"', 'ALSO = {"A": "other", "B": "other"'),
+    ("config.top * step / config.steps", "config.top * step"),
+    ("hops=((first, mine.hops[0][1]),)", "hops=mine.hops"),
+    ('"half" if config.case == "C" else "real"', '"real"'),
+    ("coverage=config.coverage,", ""),
+    ("range(config.steps + 1)", "range(config.steps)"),
+]
+TINY = Config(
+    seeds=(101, 102),
+    sets=2,
+    facts=2,
+    steps=3,
+    entities=64,
+    spare=6,
+    width=16,
+    pretrained=3,
+    taught=3,
+    retained=4,
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _kept(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LORATHEORY_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.mark.parametrize("case", ["A", "B", "C"])
+def test_a_row_for_each_coefficient_and_base_with_every_control(case):
+    rows = cell(replace(TINY, case=case))
+    assert [row["coefficient"] for row in rows] == [0, 0, 0.5, 0.5, 1, 1, 1.5, 1.5]
+    assert [row["seed"] for row in rows] == [101, 102] * 4
+    for row in rows:
+        assert row["case"] == case
+        controls = ("alone", "exchanged", "random", "shortcut", "other_hops", "other_chains")
+        assert all(0 <= row[name] <= 1 for name in (*controls, "held_out", "chance"))
+        assert all(x == round(x, 3) for x in row.values() if isinstance(x, float))
+    assert cell(replace(TINY, case=case)) == rows
+
+
+def test_both_cases_share_chains_and_first_adapter_and_teach_as_much():
+    one, two = (taught(replace(TINY, case=case)) for case in "AB")
+    for (
+        a,
+        b,
+    ) in zip(one.edits[0], two.edits[0], strict=True):
+        assert (a.chains == b.chains).all()
+        assert [len(part) for part in a.taught] == [len(part) for part in b.taught] == [2, 4]
+        old = a.before.maps[0, 0, a.questions.subjects]
+        assert set(old.tolist()) <= set(b.taught[1].subjects.tolist())
+        assert not set(old.tolist()) & set(a.taught[1].subjects.tolist())
+    for name, up in one.hops[0][0].up.items():
+        assert np.array_equal(up.numpy(), two.hops[0][0].up[name].numpy())
+    assert any(
+        not np.array_equal(up.numpy(), two.hops[0][1].up[name].numpy())
+        for name, up in one.hops[0][1].up.items()
+    )
+
+
+def test_new_subjects_have_no_old_fact():
+    shelf = taught(replace(TINY, case="C"))
+    for edit in shelf.edits[0]:
+        assert (edit.questions.subjects >= TINY.entities).all()
+        assert len(edit.taught[1]) == 2
+
+
+def test_bases_saw_as_many_chains_as_told():
+    shelf = taught(replace(TINY, coverage=0.25))
+    assert [len(parts.trained) for parts in shelf.bases.splits] == [16, 16]
+
+
+def test_all_cases_and_coverages_are_in_the_paper_once_a_base():
+    told = [(c.case, c.coverage, seed) for c in EXPERIMENT.profiles["paper"] for seed in c.seeds]
+    assert len(told) == len(set(told)) == 6 * 8
+    assert {seed for *_, seed in told} == set(range(8))
+    assert {(c, v) for c, v, _ in told if c == "A"} == {("A", v) for v in (0.0, 0.1, 0.25, 0.5)}

@@ -12,14 +12,18 @@ NAMES = (
     "expressive_power",
     "construction_digits",
     "training_gap",
+    "two_hop_coverage",
     "merge_coefficient",
     "chain_length",
     "edit_strength",
     "interference",
     "placement",
+    "familiarity",
+    "routers",
     "capacity",
     "depth",
     "cure",
+    "joint_and_bridge",
 )
 """The package's experiments, each a module of that name with an ``EXPERIMENT``."""
 

@@ -1,0 +1,168 @@
+"""Edits of entities that the base never met, with and without identity prompts for them.
+
+**Question.** Do edits of unfamiliar entities compose, and does it help that the base was trained to
+repeat these entities?
+
+**Prediction.** Known bridges (`half`): as for real entities, but nothing competes at the first hop,
+so that the mean needs strength 1 of the second adapter only. Unknown bridges (`fake`): the base has
+no map from the new value to a key, so no coefficient and no rank composes
+(``thm:two-read-region`` asks for a bridge), though both adapters know their facts; the A→C adapter
+does. Prompts ``e id -> e`` for *all* entities store such a map (``thm:composition-merge``; Lin,
+Chen and Xu, arXiv 2509.24653, who see it help): then no old fact competes, and every positive
+coefficient composes, the mean's too. Identity prompts for the *known* entities alone leave fake
+bridges unread. They also raise what a base without chains composes (column `circuit`). `predicted`
+counts chains in the feasible region, none where the bridge is in no prompt of the base, times
+`circuit`. The source paper claims the direction alone: less familiar, less reuse.
+
+**Chance.** One answer always given (column `chance`).
+
+**Controls.** The base; each adapter alone; an A→C adapter; adapters of another edit, which fail;
+unedited facts and chains; half-fake edits, whose bridges are familiar; bases without chains.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from loratheory.experiments._experiment import Experiment, Row
+
+if TYPE_CHECKING:
+    from loratheory.toy.transformer import Adapt
+
+
+@dataclass(frozen=True)
+class Config:
+    """Some bases with or without identity prompts, and edits of one familiarity.
+
+    Attributes
+    ----------
+    coverage : float
+        Fraction of the chains that pretraining asks.
+    familiarity, identity : str
+        Edited entities: half or fake; those in identity prompts: none, known or all.
+    seeds : tuple of int
+        Of the bases.
+    sets, facts : int
+        Edits on each base; edited facts of each hop.
+    spare, entities : int
+        Of each level: entities that no fact mentions, and those known.
+    width, steps, adapting, retained : int
+        Of the transformer, of its training, of that of adapters, and facts of each hop that
+        these rehearse.
+    budget : float
+        False alarms that gates allow.
+    """
+
+    coverage: float = 0.5
+    familiarity: str = "fake"
+    identity: str = "none"
+    seeds: tuple[int, ...] = (0, 1)
+    sets: int = 2
+    facts: int = 5
+    spare: int = 20
+    entities: int = 100
+    width: int = 128
+    steps: int = 700
+    adapting: int = 120
+    retained: int = 40
+    budget: float = 0.3
+
+
+def cell(config: Config) -> list[Row]:
+    """Return the marks of a few ways of reuse.
+
+    Parameters
+    ----------
+    config : Config
+        What to train and to ask.
+
+    Returns
+    -------
+    list of dict
+        One row for each rule, base and repetition: the marks; `circuit`, the base's accuracy on
+        unseen chains; `strength_1`, `strength_2`, medians over the edited facts; `bridge`, whether
+        some prompt of the base has the new bridges as its answer; `predicted` accuracy.
+    """
+    from dataclasses import replace
+
+    from loratheory.adapters import calibrate
+    from loratheory.experiments.reuse import _rules as rules
+    from loratheory.experiments.reuse._bases import Setting, bases
+    from loratheory.experiments.reuse._controls import exchanged
+    from loratheory.experiments.reuse._forecast import forecast, said
+    from loratheory.experiments.reuse._marks import marks
+    from loratheory.experiments.reuse._rows import rows
+    from loratheory.experiments.reuse._shelves import Teaching, expert, shelf
+
+    setting = Setting(
+        coverage=config.coverage,
+        entities=config.entities,
+        spare=config.spare,
+        identity=config.identity,
+        width=config.width,
+        steps=config.steps,
+    )
+    teaching = Teaching(
+        facts=config.facts,
+        sets=config.sets,
+        familiarity=config.familiarity,
+        steps=config.adapting,
+        retained=config.retained,
+    )
+    here = shelf(bases(setting, config.seeds), teaching)
+    direct, (first, second) = expert(here), here.adapters
+    theory = forecast(here)
+    bridge = theory.familiar | (config.identity == "all")
+    theory = replace(theory, familiar=bridge)
+    both, nothing = theory.composed([1, 1]), np.zeros(len(here.replicas))
+    gates = rules.routed(lambda updates, x: calibrate(updates, x, budget=config.budget))
+    found: list[tuple[str, Sequence[Adapt | None], np.ndarray]] = [
+        ("base", [None], nothing),
+        ("hop 1 alone", [first], nothing),
+        ("hop 2 alone", [second], nothing),
+        ("exchanged", [rules.added([exchanged(first, config.sets), second], [1.0, 1.0])], nothing),
+        ("mean", rules.mean(here), theory.composed([0.5, 0.5])),
+        ("sum", rules.summed()(here), both),
+        ("gates", gates(here), both),
+        ("oracle", rules.oracle(here), both),
+        ("direct", [direct], said(here, direct, 1.0)),
+    ]
+    names: Row = {name: getattr(config, name) for name in ("coverage", "familiarity", "identity")}
+    beside = {"circuit": theory.circuit, **theory.medians, "bridge": bridge[0].astype(float)}
+    return [
+        row
+        for rule, acting, predicted in found
+        for row in rows(
+            here,
+            names | {"rule": rule},
+            marks(here, acting),
+            **beside,
+            predicted=predicted,
+        )
+    ]
+
+
+_CELLS = (
+    (0.5, "half", "none"),
+    (0.5, "half", "all"),
+    (0.5, "fake", "none"),
+    (0.5, "fake", "known"),
+    (0.5, "fake", "all"),
+    (0.0, "fake", "none"),
+    (0.0, "fake", "all"),
+)
+
+EXPERIMENT = Experiment(
+    __name__,
+    __doc__,
+    cell,
+    profiles={
+        "quick": tuple(Config(0.5, "fake", identity, (0,)) for identity in ("none", "all")),
+        "paper": tuple(
+            Config(*each, (seed, seed + 1)) for each in _CELLS for seed in range(0, 8, 2)
+        ),
+    },
+    minutes={"quick": 0.7, "paper": 13},
+)

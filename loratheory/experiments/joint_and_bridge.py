@@ -1,0 +1,150 @@
+"""One adapter for both hops, with and without examples of how hops are put together.
+
+**Question.** Does one adapter that was taught both hops answer the two-hop question, and do
+examples of whole chains about other entities help, plain or spelt out step by step?
+
+**Prediction.** A joint adapter has no merge coefficient and interferes with nothing, but it is
+read twice like any other: it composes where its strengths are in the region of
+`thm:two-read-region`, times the base's circuit, so about as often as the depth oracle, and not at
+coverage 0. Plain examples on other entities can supply the circuit, not the facts: `predicted`
+leaves the base's accuracy out, an upper end (the source paper: reuse works where fine-tuning sets
+share solution templates). Spelt out, each hop is a question of its own: `thought` needs strength
+above 1/2 at each (`thm:clean-up-bridge`, column `predicted_thought`), whatever the base composes,
+provided 40 examples teach the form; without such examples nothing is spelt out, and `thought` is 0.
+Reused beside each other, the two single-hop adapters stay where `two_hop_coverage` puts them.
+
+**Chance.** One answer always given (column `chance`).
+
+**Controls.** The base; each adapter alone; sum and depth oracle of the two; an A→C adapter;
+unedited facts and chains; a base without any chain in pretraining; `spelt`, how often the
+new bridge itself is written.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from loratheory.experiments._experiment import Experiment, Row
+
+if TYPE_CHECKING:
+    from loratheory.experiments.reuse._forecast import Forecast
+    from loratheory.experiments.reuse._margins import Placing
+    from loratheory.toy.transformer import Adapt, Lora
+
+
+@dataclass(frozen=True)
+class Config:
+    """Some bases and edits.
+
+    Attributes
+    ----------
+    coverage : float
+        Fraction of the chains that pretraining asks.
+    seeds : tuple of int
+        Of the bases.
+    sets, facts : int
+        Edits on each base; edited facts of each hop.
+    entities, width, steps, adapting, retained : int
+        Of each level; of the transformer, of its training, of that of adapters, and facts of each
+        hop that these rehearse.
+    thinking : int
+        Steps of the adapter with chains spelt out, a form that the base has never seen.
+    """
+
+    coverage: float = 0.5
+    seeds: tuple[int, ...] = (0, 1)
+    sets: int = 2
+    facts: int = 5
+    entities: int = 100
+    width: int = 128
+    steps: int = 700
+    adapting: int = 120
+    retained: int = 40
+    thinking: int = 300
+
+
+def cell(config: Config) -> list[Row]:
+    """Return the marks of single-hop adapters, of joint ones, and of those with examples.
+
+    Parameters
+    ----------
+    config : Config
+        What to train and to ask.
+
+    Returns
+    -------
+    list of dict
+        One row for each rule, base and repetition: the marks; `spelt` and `thought`, how often
+        the bridge and then the answer are written when the model goes on from the question;
+        `circuit`; `strength_1`, `strength_2`; `predicted` accuracy on `chains` and
+        `predicted_thought` on the chains spelt out.
+    """
+    from dataclasses import replace
+
+    from loratheory.experiments.reuse import _rules as rules
+    from loratheory.experiments.reuse._bases import Setting, bases
+    from loratheory.experiments.reuse._forecast import forecast, said
+    from loratheory.experiments.reuse._marks import marks
+    from loratheory.experiments.reuse._rows import rows
+    from loratheory.experiments.reuse._shelves import Teaching, expert, shelf
+    from loratheory.experiments.reuse._written import written
+
+    base = {"entities": config.entities, "width": config.width, "steps": config.steps}
+    known = bases(Setting(coverage=config.coverage, **base), config.seeds)  # type: ignore[arg-type]
+    teaching = Teaching(
+        facts=config.facts, sets=config.sets, steps=config.adapting, retained=config.retained
+    )
+    here = shelf(known, teaching, ("hops", "joint", "bridged"))
+    shown = shelf(known, replace(teaching, form="thought", steps=config.thinking), ("bridged",))
+    (joint,), (bridged,) = here.others["joint"], here.others["bridged"]
+    (thinking,), direct = shown.others["bridged"], expert(here)
+    alone, nothing = forecast(here), np.zeros(len(here.replicas))
+    one, two, three = (forecast(here, placed=_always(x)) for x in (joint, bridged, thinking))
+    found: list[tuple[str, Adapt | None, Forecast, np.ndarray, np.ndarray]] = [
+        ("base", None, alone, nothing, nothing),
+        ("hop 1 alone", here.adapters[0], alone, nothing, nothing),
+        ("hop 2 alone", here.adapters[1], alone, nothing, nothing),
+        ("sum", rules.summed()(here)[0], alone, alone.composed([1, 1]), nothing),
+        ("oracle", rules.oracle(here)[0], alone, alone.composed([1, 1]), nothing),
+        ("direct", direct, alone, said(here, direct, 1.0), nothing),
+        ("joint", joint, one, one.composed([1, 1]), nothing),
+        ("bridged, plain", bridged, two, two.feasible([1, 1]), nothing),
+        ("bridged, thought", thinking, three, three.composed([1, 1]), three.decided()),
+    ]
+    table: list[Row] = []
+    for rule, acting, theory, predicted, spelt_out in found:
+        spelt, answer = written(here, acting)
+        table += rows(
+            here,
+            {"coverage": config.coverage, "rule": rule},
+            marks(here, [acting]),
+            spelt=spelt,
+            thought=answer,
+            circuit=theory.circuit,
+            **theory.medians,
+            predicted=predicted,
+            predicted_thought=spelt_out,
+        )
+    return table
+
+
+def _always(adapter: "Lora") -> "Placing":
+    """One adapter in the place of every hop's own."""
+    return lambda *_: adapter
+
+
+EXPERIMENT = Experiment(
+    __name__,
+    __doc__,
+    cell,
+    profiles={
+        "quick": (Config(0.0), Config(0.5)),
+        "paper": tuple(
+            Config(coverage, (seed, seed + 1))
+            for coverage in (0.0, 0.1, 0.5)
+            for seed in range(0, 8, 2)
+        ),
+    },
+    minutes={"quick": 0.8, "paper": 5},
+)

@@ -1,0 +1,151 @@
+"""Routers where two reads are needed: which adapter each read gets, and how much of it.
+
+**Question.** Does any router compose two hops, and if not, does it choose the wrong adapter or
+give the right one too little?
+
+**Prediction.** A chain composes where the weights that its own adapters get at its two reads, times
+their strengths, are in the region of `thm:two-read-region` (column `predicted`, from the weights
+measured and the strengths of each adapter alone, times the base's accuracy on unseen chains). So
+whatever shares one unit among adapters needs nearly all of it for the right one at each read
+(`thm:routing-reach`): uniform weights fail, and so does softmax over unscaled Arrow scores where
+they are close (the PEFT form: top-3, temperature 1, prototypes by power iteration). Arrow's top-1
+finds the right adapter on a share 1/n + (1 - 1/n)/K of the reads of n facts and K adapters
+(`thm:arrow-blind-spot`, column `expected` for both reads), so it falls with the shelf; scores by
+subspace and by norm, z-scored or not, find it more often, and the depth oracle always. No router
+that keeps one pattern for the pass composes, not even the best one chosen in hindsight, unless it
+turns all on (the sum): `best one` against `best by read`, a ceiling for hard gates that may differ
+between the reads. One read has no such cure (`thm:single-read-no-go`).
+
+**Chance.** One answer always given (column `chance`); a random top-1 choice finds both adapters on
+1/K² of the chains.
+
+**Controls.** The base; the sum; unedited facts and chains under each router; `edited`, the share of
+unedited chains' tokens at their reads where some adapter has more than half of the weight.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from loratheory.experiments._experiment import Experiment, Row
+
+if TYPE_CHECKING:
+    from loratheory.toy.transformer import Adapt
+
+
+@dataclass(frozen=True)
+class Config:
+    """Some bases, and a shelf of adapters that all act at once.
+
+    Attributes
+    ----------
+    pairs : int
+        Edits on disjoint entities, an adapter for each hop of each.
+    coverage : float
+        Fraction of the chains that pretraining asks.
+    seeds : tuple of int
+        Of the bases.
+    sets, facts : int
+        Edits on each base; edited facts of each hop.
+    entities, width, steps, adapting, retained : int
+        Of each level; of the transformer, of its training, of that of adapters, and facts of each
+        hop that these rehearse.
+    budget : float
+        False alarms that gates allow.
+    """
+
+    pairs: int = 1
+    coverage: float = 0.5
+    seeds: tuple[int, ...] = (0, 1)
+    sets: int = 2
+    facts: int = 5
+    entities: int = 100
+    width: int = 128
+    steps: int = 700
+    adapting: int = 120
+    retained: int = 40
+    budget: float = 0.3
+
+
+def cell(config: Config) -> list[Row]:
+    """Return the marks of every router, and what it gave the adapters that were needed.
+
+    Parameters
+    ----------
+    config : Config
+        What to train and to ask.
+
+    Returns
+    -------
+    list of dict
+        One row for each router, base and repetition: the marks; `weight_1`, `weight_2`, what the
+        right adapter got at its read on the edited chains; `edited`; `circuit`; `expected`, how
+        often theory has Arrow right at both reads; `predicted` accuracy on `chains`.
+    """
+    from loratheory.experiments.reuse import _rules as rules
+    from loratheory.experiments.reuse._bases import Setting, bases
+    from loratheory.experiments.reuse._deciders import deciders
+    from loratheory.experiments.reuse._forecast import forecast
+    from loratheory.experiments.reuse._marks import marks
+    from loratheory.experiments.reuse._reads import hindsight, reads
+    from loratheory.experiments.reuse._rows import rows
+    from loratheory.experiments.reuse._shelves import Teaching, shelf
+    from loratheory.theorems.arrow_blind_spot import accuracy
+
+    base = {"entities": config.entities, "width": config.width, "steps": config.steps}
+    known = bases(Setting(coverage=config.coverage, **base), config.seeds)  # type: ignore[arg-type]
+    teaching = Teaching(
+        facts=config.facts,
+        pairs=config.pairs,
+        sets=config.sets,
+        steps=config.adapting,
+        retained=config.retained,
+    )
+    here = shelf(known, teaching)
+    theory, shape = forecast(here), (config.pairs, len(here.replicas), config.facts, 2)
+    fixed: dict[str, tuple[Sequence[Adapt | None], float]] = {
+        "base": ([None] * config.pairs, 0.0),
+        "sum": (rules.summed()(here), 1.0),
+        "depth oracle": (rules.oracle(here), 1.0),
+    }
+    found: list[tuple[str, Sequence[Adapt | None], np.ndarray, float | np.ndarray]] = [
+        (name, acting, np.full(shape, weight), weight) for name, (acting, weight) in fixed.items()
+    ]
+    for name, decide in deciders(config.budget).items():
+        routed = rules.Routed(here, decide)
+        given, edited = reads(here, routed)
+        found.append((name, rules.everywhere(routed, here), given, edited))
+    for name, by_read in (("best one", False), ("best by read", True)):
+        found.append((name, *hindsight(here, by_read=by_read), 1.0))
+    expected = accuracy(config.facts, 2 * config.pairs) ** 2
+    table: list[Row] = []
+    for name, rule, weights, share in found:
+        mean = weights.mean(axis=(0, 2))
+        table += rows(
+            here,
+            {"pairs": config.pairs, "coverage": config.coverage, "rule": name},
+            marks(here, rule),
+            weight_1=mean[:, 0],
+            weight_2=mean[:, 1],
+            edited=share,
+            circuit=theory.circuit,
+            expected=expected,
+            predicted=theory.composed(weights),
+        )
+    return table
+
+
+EXPERIMENT = Experiment(
+    __name__,
+    __doc__,
+    cell,
+    profiles={
+        "quick": (Config(1), Config(4, sets=1)),
+        "paper": tuple(
+            Config(pairs, seeds=(seed, seed + 1)) for pairs in (1, 2, 4) for seed in range(0, 8, 2)
+        ),
+    },
+    minutes={"quick": 0.8, "paper": 8},
+)

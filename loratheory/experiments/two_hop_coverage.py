@@ -1,0 +1,190 @@
+"""Two single-hop adapters reused on the two-hop question, against what pretraining covered.
+
+**Question.** Which ways of reusing adapters for A→B and B→C answer A→C, at which coverage of such
+chains in pretraining, for entities that are real, half fake or fake?
+
+**Prediction.** Chen, Hoang, Hahn and Sarfraz (arXiv 2506.13479) claim that the uniform average and
+Arrow fail with the two adapters, at every familiarity, and that it takes an A→C expert, alone or in
+the library (column `claimed`). Theory says more (column `predicted`), from each adapter alone and
+the unedited base: edits of strength s compose with coefficient c where `thm:two-read-region` puts
+(c s1, c s2), times the base's own accuracy on unseen chains. So all that reuses the two is near 0
+at coverage 0, and rises with the circuit for the sum, the oracle and the gates. The mean fails for
+real entities below strength 1.236, for half-fake ones below 1 (`thm:averaging-survival`), and
+needs no strength for fake ones; but these have bridges that the base cannot read, and fail under
+every rule. TIES, DARE and KnOTS are expected where the sum is (`thm:ties-disjoint`,
+`thm:dare-variance`), which leaves out what trimming and dropping lose. Arrow: as the sum, if it
+finds both adapters (`thm:arrow-blind-spot`, squared). An A→C adapter needs no circuit; in the mean
+of three it must have strength 3/2 where the base composes, and nearly none where it does not. What
+interference takes is not predicted: it is the difference of the sum to its prediction.
+
+**Chance.** One answer always given (column `chance`); among all entities one in their number.
+
+**Controls.** The base; each adapter alone; noise of the adapters' norms; A→B adapters of another
+edit; unedited facts and chains; the edited answers given to other subjects (`shortcut`); bases
+without any chain in pretraining. At coverage .9 edited subjects are drawn from all, so most had a
+chain of their own; below, from those that had none.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from loratheory.experiments._experiment import Experiment, Row
+
+if TYPE_CHECKING:
+    from loratheory.toy.transformer import Adapt, Lora
+
+COVERAGE = (0.0, 0.1, 0.25, 0.5, 0.9)
+FAMILIARITY = ("real", "half", "fake")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Some bases, and edits of one familiarity.
+
+    Attributes
+    ----------
+    coverage : float
+        Fraction of the chains that pretraining asks.
+    familiarity : str
+        Of the edited entities: real, half or fake.
+    seeds : tuple of int
+        Of the bases.
+    sets, facts : int
+        Edits on each base; edited facts of each hop.
+    spare, entities : int
+        Of each level: entities that pretraining never shows, and those it does.
+    width, steps, adapting, retained : int
+        Of the transformer, of its training, of that of adapters, and facts of each hop that
+        these rehearse.
+    density, budget : float
+        Entries that TIES, DARE and KnOTS keep; false alarms that gates allow.
+    """
+
+    coverage: float = 0.5
+    familiarity: str = "real"
+    seeds: tuple[int, ...] = (0, 1)
+    sets: int = 2
+    facts: int = 5
+    spare: int = 20
+    entities: int = 100
+    width: int = 128
+    steps: int = 700
+    adapting: int = 120
+    retained: int = 40
+    density: float = 0.3
+    budget: float = 0.3
+
+
+def cell(config: Config) -> list[Row]:
+    """Return the marks of every way of reuse.
+
+    Parameters
+    ----------
+    config : Config
+        What to train and to ask.
+
+    Returns
+    -------
+    list of dict
+        One row for each rule, base and repetition: the marks; `circuit`, the base's accuracy on
+        unseen chains; `strength_1`, `strength_2`, medians over the edited facts; `claimed`: fails,
+        works, or silent; `predicted` accuracy on `chains`.
+    """
+    from loratheory.adapters import Router, arrow_scores, calibrate
+    from loratheory.experiments.reuse import _rules as rules
+    from loratheory.experiments.reuse._bases import Setting, bases
+    from loratheory.experiments.reuse._controls import alike, exchanged
+    from loratheory.experiments.reuse._forecast import forecast, said
+    from loratheory.experiments.reuse._marks import marks
+    from loratheory.experiments.reuse._rows import rows
+    from loratheory.experiments.reuse._shelves import Teaching, expert, shelf
+    from loratheory.theorems.arrow_blind_spot import accuracy as found_by_arrow
+
+    known = bases(
+        Setting(
+            coverage=config.coverage,
+            entities=config.entities,
+            spare=config.spare,
+            width=config.width,
+            steps=config.steps,
+        ),
+        config.seeds,
+    )
+    teaching = Teaching(
+        facts=config.facts,
+        sets=config.sets,
+        familiarity=config.familiarity,
+        steps=config.adapting,
+        retained=config.retained,
+    )
+    here = shelf(known, teaching, ("hops", "joint"))
+    direct, (joint,) = expert(here), here.others["joint"]
+    theory, told = forecast(here), forecast(here, placed=lambda *_: joint)
+    both, nothing = theory.composed([1, 1]), np.zeros(len(here.replicas))
+    three = np.maximum(said(here, direct, 1 / 3), theory.composed([1 / 3, 1 / 3]))
+    first, second = here.adapters
+    trim = {"density": config.density, "rank": config.width}
+    arrow = rules.routed(lambda updates, _: Router(arrow_scores(updates)))
+    gates = rules.routed(lambda updates, x: calibrate(updates, x, budget=config.budget))
+    known_by_arrow = both * found_by_arrow(config.facts, 2) ** 2
+    found: list[tuple[str, str, Sequence[Adapt | None], np.ndarray]] = [
+        ("base", "silent", [None], nothing),
+        ("hop 1 alone", "silent", [first], nothing),
+        ("hop 2 alone", "silent", [second], nothing),
+        ("noise", "silent", _sum(alike(first), alike(second, 1)), nothing),
+        ("shuffled", "silent", _sum(exchanged(first, config.sets), second), nothing),
+        ("mean", "fails", rules.mean(here), theory.composed([0.5, 0.5])),
+        ("sum", "silent", _sum(first, second), both),
+        ("ties", "silent", rules.merged("ties", **trim)(here), both),
+        ("dare", "silent", rules.merged("dare", **trim)(here), both),
+        ("knots", "silent", rules.merged("ties", space="knots", **trim)(here), both),
+        ("arrow", "fails", arrow(here), known_by_arrow),
+        ("gates", "silent", gates(here), both),
+        ("oracle", "silent", rules.oracle(here), both),
+        ("direct", "works", [direct], said(here, direct, 1.0)),
+        ("mean of three", "works", _sum(first, second, direct, times=1 / 3), three),
+        ("joint", "silent", [joint], told.composed([1, 1])),
+    ]
+    names: Row = {"coverage": config.coverage, "familiarity": config.familiarity}
+    beside = {"circuit": theory.circuit, **theory.medians}
+    return [
+        row
+        for rule, claimed, acting, predicted in found
+        for row in rows(
+            here,
+            names | {"rule": rule},
+            marks(here, acting),
+            **beside,
+            claimed=claimed,
+            predicted=predicted,
+        )
+    ]
+
+
+def _sum(*adapters: "Lora", times: float = 1.0) -> "Sequence[Adapt | None]":
+    from loratheory.experiments.reuse._rules import added
+
+    return [added(adapters, [times] * len(adapters))]
+
+
+EXPERIMENT = Experiment(
+    __name__,
+    __doc__,
+    cell,
+    profiles={
+        "quick": (
+            *(Config(coverage, spare=0) for coverage in (0.0, 0.5)),
+            *(Config(0.5, familiarity, (0,)) for familiarity in ("half", "fake")),
+        ),
+        "paper": tuple(
+            Config(coverage, familiarity, (seed, seed + 1))
+            for coverage in COVERAGE
+            for familiarity in FAMILIARITY
+            for seed in range(0, 8, 2)
+        ),
+    },
+    minutes={"quick": 1, "paper": 25},
+)

@@ -1,0 +1,82 @@
+"""Unfamiliar edits on tiny transformers: which bridges are known, and what follows from it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from reused import cache as cache
+
+from loratheory.experiments import familiarity
+from loratheory.experiments.familiarity import EXPERIMENT, Config, cell
+
+MUTANTS = [
+    (
+        'theory.familiar | (config.identity == "all")',
+        'theory.familiar | (config.identity != "none")',
+    ),
+    ("identity=config.identity,", ""),
+    ("familiarity=config.familiarity,", ""),
+    ('("base", [None], nothing)', '("base", [first], nothing)'),
+    ('("sum", rules.summed()(here), both)', '("sum", rules.summed()(here), nothing + 2)'),
+    ("bridge[0].astype(float)", "1.0"),
+]
+TINY = Config(
+    seeds=(101,), facts=2, spare=4, entities=64, width=16, steps=3, adapting=3, retained=4
+)
+RULES = [
+    "base",
+    "hop 1 alone",
+    "hop 2 alone",
+    "exchanged",
+    "mean",
+    "sum",
+    "gates",
+    "oracle",
+    "direct",
+]
+
+
+@pytest.mark.parametrize(
+    ("entities", "identity", "known"),
+    [("fake", "none", 0), ("fake", "known", 0), ("fake", "all", 1), ("half", "none", 1)],
+)
+def test_a_bridge_is_known_by_facts_or_by_identity(cache, entities, identity, known):  # noqa: ARG001
+    rows = cell(replace(TINY, familiarity=entities, identity=identity, sets=2))
+    assert [row["rule"] for row in rows] == [rule for rule in RULES for _ in range(2)]
+    assert {row["bridge"] for row in rows} == {float(known)}
+    assert {(row["familiarity"], row["identity"]) for row in rows} == {(entities, identity)}
+    for row in rows:
+        assert all(0 <= row[name] <= 1 for name in ("chains", "shortcut", "circuit", "predicted"))
+        if row["rule"] != "direct":
+            assert row["predicted"] <= known * row["circuit"]
+        if row["rule"] == "base":
+            assert row["chains"] == row["hop_1"] == row["predicted"] == 0
+
+
+def test_the_base_is_told_what_the_config_says(monkeypatch):
+    from loratheory.experiments.reuse import _bases, _shelves
+
+    class EnoughError(Exception):
+        """Far enough."""
+
+    def _shelf(setting, teaching):
+        raise EnoughError(setting, teaching)
+
+    monkeypatch.setattr(_bases, "bases", lambda setting, _: setting)
+    monkeypatch.setattr(_shelves, "shelf", _shelf)
+    with pytest.raises(EnoughError) as told:
+        familiarity.cell(replace(TINY, familiarity="half", identity="known"))
+    setting, teaching = told.value.args
+    assert (setting.identity, setting.spare, setting.steps) == ("known", 4, 3)
+    assert (teaching.familiarity, teaching.facts, teaching.steps) == ("half", 2, 3)
+
+
+def test_the_paper_profile_asks_each_condition_on_eight_bases():
+    cells = EXPERIMENT.profiles["paper"]
+    places = [(one.coverage, one.familiarity, one.identity) for one in cells]
+    assert {("fake", identity) for identity in ("none", "known", "all")} <= {
+        (entities, identity) for _, entities, identity in places
+    }
+    for place in set(places):
+        mine = [one.seeds for one, where in zip(cells, places, strict=True) if where == place]
+        np.testing.assert_array_equal(np.sort(np.ravel(mine)), range(8))

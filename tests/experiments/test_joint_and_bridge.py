@@ -1,0 +1,58 @@
+"""Joint adapters on tiny transformers: rows, and what is written word by word."""
+
+import numpy as np
+import pytest
+from reused import cache as cache
+
+from loratheory.experiments.joint_and_bridge import EXPERIMENT, Config, cell
+
+MUTANTS = [
+    ('form="thought"', 'form="plain"'),
+    ("steps=config.thinking", "steps=config.adapting"),
+    ("three.decided()", "nothing - 1"),
+    ('("base", None', '("base", joint'),
+    ("one.composed([1, 1])", "nothing + 2"),
+    ('("joint", joint, one', '("sum", joint, one'),
+    ("seed + 1)", "seed)"),
+]
+TINY = Config(0.5, (101,), 2, 2, 64, 16, 3, 3, 4, 3)
+RULES = ["base", "hop 1 alone", "hop 2 alone", "sum", "oracle", "direct", "joint"]
+
+
+def test_every_adapter_stands_beside_its_controls(cache):  # noqa: ARG001 - the cache comes first
+    rows = cell(TINY)
+    names = [*RULES, "bridged, plain", "bridged, thought"]
+    assert [row["rule"] for row in rows] == [rule for rule in names for _ in range(2)]
+    assert {(row["seed"], row["coverage"]) for row in rows} == {(101, 0.5)}
+    for row in rows:
+        assert all(0 <= row[name] <= 1 for name in ("chains", "spelt", "thought", "circuit"))
+        assert all(0 <= row[name] <= 1 for name in ("predicted", "predicted_thought"))
+        if row["rule"] != "bridged, thought":
+            assert row["predicted_thought"] == 0
+        if row["rule"] in ("sum", "oracle", "joint"):
+            assert row["predicted"] <= row["circuit"]
+        if row["rule"] == "base":
+            assert row["chains"] == row["hop_1"] == 0
+
+
+def test_examples_are_plain_for_one_and_spelt_out_for_the_other(cache, monkeypatch):  # noqa: ARG001
+    from loratheory.experiments.reuse import _shelves
+
+    made, inner = [], _shelves.shelf
+
+    def _kept(known, teaching, kinds=("hops",)):
+        made.append((teaching.form, teaching.steps, tuple(kinds)))
+        return inner(known, teaching, kinds)
+
+    monkeypatch.setattr(_shelves, "shelf", _kept)
+    cell(Config(0.5, (101,), 1, 2, 64, 16, 3, 3, 4, 5))
+    assert made[:2] == [("plain", 3, ("hops", "joint", "bridged")), ("thought", 5, ("bridged",))]
+
+
+def test_the_paper_profile_has_bases_without_chains_and_eight_seeds():
+    cells = EXPERIMENT.profiles["paper"]
+    for coverage in (0.0, 0.5):
+        seeds = [one.seeds for one in cells if one.coverage == coverage]
+        np.testing.assert_array_equal(np.sort(np.ravel(seeds)), range(8))
+    with pytest.raises(TypeError, match="unexpected"):
+        Config(unknown=1)

@@ -1,0 +1,58 @@
+"""Routers on tiny transformers: prototypes from dense matrices, weights known by hand."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from reused import cache as cache
+
+from loratheory.experiments.reuse._deciders import deciders
+from loratheory.experiments.routers import EXPERIMENT, Config, cell
+
+MUTANTS = [
+    ('"sum": (rules.summed()(here), 1.0)', '"sum": (rules.summed()(here), 0.5)'),
+    ("accuracy(config.facts, 2 * config.pairs) ** 2", "accuracy(config.facts, 2) ** 2"),
+    ("theory.composed(weights)", "theory.composed([0, 0])"),
+    ("weight_2=mean[:, 1]", "weight_2=mean[:, 0]"),
+    ("rules.everywhere(routed, here)", "[None] * config.pairs"),
+    ("pairs=config.pairs,", ""),
+    ("(1, 2, 4)", "(1, 4)"),
+]
+TINY = Config(2, 0.5, (101,), 1, 2, 64, 16, 3, 3, 4)
+FIXED = {"base": 0.0, "sum": 1.0, "depth oracle": 1.0, "uniform": 0.25}
+
+
+def test_every_router_stands_beside_its_controls(cache):  # noqa: ARG001 - the cache comes first
+    rows = cell(TINY)
+    names = list(dict.fromkeys(row["rule"] for row in rows))
+    assert names == [*list(FIXED)[:3], *deciders(0.3), "best one", "best by read"]
+    assert len(rows) == len(names)
+    for row in rows:
+        assert (row["pairs"], row["seed"]) == (2, 101)
+        assert row["expected"] == pytest.approx((1 / 2 + (1 - 1 / 2) / 4) ** 2)
+        assert 0 <= row["predicted"] <= row["circuit"] <= 1
+        if row["rule"] in FIXED:
+            want = FIXED[row["rule"]]
+            assert (row["weight_1"], row["weight_2"]) == pytest.approx((want, want))
+    best = {row["set"]: row["chains"] for row in rows if row["rule"] == "best by read"}
+    for row in rows:
+        if row["rule"] in ("depth oracle", "base", "best one"):
+            assert row["chains"] <= best[row["set"]]
+
+
+def test_predictions_are_made_from_the_weights_that_were_given(cache, monkeypatch):  # noqa: ARG001
+    from loratheory.experiments.reuse import _forecast
+
+    monkeypatch.setattr(
+        _forecast.Forecast, "composed", lambda _, given: np.mean(given, axis=(0, 2)) @ [1, 10]
+    )
+    for row in cell(replace(TINY, pairs=1)):
+        assert row["predicted"] == pytest.approx(row["weight_1"] + 10 * row["weight_2"])
+
+
+def test_the_paper_profile_grows_the_shelf_on_eight_bases():
+    cells = EXPERIMENT.profiles["paper"]
+    assert {one.pairs for one in cells} == {1, 2, 4}
+    for pairs in (1, 2, 4):
+        seeds = [one.seeds for one in cells if one.pairs == pairs]
+        np.testing.assert_array_equal(np.sort(np.ravel(seeds)), range(8))

@@ -1,0 +1,110 @@
+"""Reuse on tiny transformers: every rule beside its controls, predictions within their limits."""
+
+import numpy as np
+import pytest
+import torch
+from reused import cache as cache
+
+from loratheory.experiments.two_hop_coverage import (
+    COVERAGE,
+    EXPERIMENT,
+    FAMILIARITY,
+    Config,
+    _sum,
+    cell,
+)
+from loratheory.toy.transformer import Lora, Site
+
+MUTANTS = [
+    ('("mean", "fails", rules.mean(here)', '("mean", "works", rules.mean(here)'),
+    ('("base", "silent", [None]', '("base", "silent", _sum(first, second)'),
+    ('"coverage": config.coverage, "familiarity"', '"coverage": config.budget, "familiarity"'),
+    ("familiarity=config.familiarity,", 'familiarity="real",'),
+    ("both * found_by_arrow(config.facts, 2) ** 2", "both + 2"),
+    ("[second], nothing)", "[second], both + 2)"),
+    ("predicted in found", "predicted in found[1:]"),
+    ("seed + 1))", "seed))"),
+    ("[times] * len(adapters)", "[1.0] * len(adapters)"),
+]
+TINY = Config(
+    0.5, "half", (101,), facts=2, spare=4, entities=64, width=16, steps=3, adapting=3, retained=4
+)
+WITHOUT = ["base", "hop 1 alone", "hop 2 alone", "noise", "shuffled"]
+REUSE = ["mean", "sum", "ties", "dare", "knots", "arrow", "gates", "oracle"]
+
+
+@pytest.fixture(scope="module")
+def rows(cache):  # noqa: ARG001 - the cache comes first
+    return cell(TINY)
+
+
+def of(rows, rule, column):
+    return np.array([row[column] for row in rows if row["rule"] == rule])
+
+
+def test_every_rule_stands_beside_its_controls_on_every_replica(rows):
+    names = list(dict.fromkeys(row["rule"] for row in rows))
+    assert names == [*WITHOUT, *REUSE, "direct", "mean of three", "joint"]
+    assert len(rows) == len(names) * TINY.sets
+    assert {(row["seed"], row["set"]) for row in rows} == {(101, 0), (101, 1)}
+    assert {(row["coverage"], row["familiarity"]) for row in rows} == {(0.5, "half")}
+    marks = ("chains", "hop_1", "hop_2", "other_hops", "other_chains", "shortcut", "chance")
+    for row in rows:
+        assert all(0 <= row[name] <= 1 for name in (*marks, "circuit", "predicted"))
+
+
+def test_the_base_knows_no_edit(rows):
+    for column in ("chains", "hop_1"):
+        assert of(rows, "base", column).max() == 0
+
+
+def test_what_cannot_compose_is_predicted_to_fail_and_the_rest_by_the_circuit_at_most(rows):
+    for rule in WITHOUT:
+        assert (of(rows, rule, "predicted") == 0).all()
+    for rule in (*REUSE, "joint"):
+        assert (of(rows, rule, "predicted") <= of(rows, rule, "circuit")).all()
+
+
+def test_the_source_papers_claims_are_the_two_rules_and_the_expert(rows):
+    claimed = {row["rule"]: row["claimed"] for row in rows}
+    assert {rule for rule, word in claimed.items() if word == "fails"} == {"mean", "arrow"}
+    assert {rule for rule, word in claimed.items() if word == "works"} == {
+        "direct",
+        "mean of three",
+    }
+    assert set(claimed.values()) == {"fails", "works", "silent"}
+
+
+def test_edits_are_of_the_familiarity_that_is_asked(monkeypatch):
+    from loratheory.experiments.reuse import _shelves
+
+    class Enough(Exception):
+        """Far enough."""
+
+    def _kept(_, teaching, kinds=("hops",)):
+        raise Enough(teaching.familiarity, teaching.facts, kinds)
+
+    monkeypatch.setattr(_shelves, "shelf", _kept)
+    with pytest.raises(Enough) as told:
+        cell(TINY)
+    assert told.value.args == ("half", 2, ("hops", "joint"))
+
+
+def test_the_paper_profile_is_the_whole_grid_on_eight_bases():
+    cells = EXPERIMENT.profiles["paper"]
+    grid = [(one.coverage, one.familiarity) for one in cells]
+    assert set(grid) == {(c, f) for c in COVERAGE for f in FAMILIARITY}
+    for place in set(grid):
+        mine = [one for one, where in zip(cells, grid, strict=True) if where == place]
+        assert sorted(seed for one in mine for seed in one.seeds) == list(range(8))
+    assert all(one.sets == 2 for one in cells)
+
+
+def test_sums_are_weighted():
+    site, x = Site("mlp.in", 0, 0), torch.ones(1, 2, 3)
+    adapters = [
+        Lora({site.name: c * torch.ones(1, 4, 1)}, {site.name: torch.ones(1, 1, 3)})
+        for c in (1, 10)
+    ]
+    ((merged,),) = (_sum(*adapters, times=0.5),)
+    torch.testing.assert_close(merged(site, x), torch.full((1, 2, 4), 16.5))

@@ -5,7 +5,7 @@ adapter of hop ``j`` should be on, and no other.
 """
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from loratheory.toy.transformer import Site
 PerReplica = Float[np.ndarray, " E"]
 
 
+@runtime_checkable
 class Switches(Protocol):
     """What acts and remembers which adapters it let act."""
 

@@ -1,0 +1,112 @@
+"""Edited and unedited two-hop accuracy under every rule, by the number of pairs that act at once."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from loratheory.experiments import TableError
+from loratheory.experiments._intervals import bootstrap_mean
+from loratheory.figures._style import styled
+from loratheory.figures._table import Row, columns
+
+COLUMNS = ("facts", "pairs", "seed", "chains", "other_chains", "chance")
+PLAIN = {"facts": 5, "answers": "fresh", "rank": 8, "place": "MLP", "recipe": "usual"}
+RULES = (
+    "base",
+    "A→B alone",
+    "B→C alone",
+    "mean",
+    "sum",
+    "TIES",
+    "KnOTS",
+    "interpolating",
+    "Arrow",
+    "SpectR",
+    "top-1 by z-score",
+    "gates, budget .3",
+    "block gates, z = 2",
+    "oracle of depth",
+)
+MARKS, COLOURS = ("o", "s", "^", "D"), ("#0072B2", "#E69F00", "#009E73", "#CC79A7")
+CURE = "block gates, z = 2"
+
+
+@styled
+def draw(rows: Sequence[Row]) -> Any:
+    """Draw accuracies with 95 % intervals over base seeds, one row a rule, one mark a shelf size.
+
+    Parameters
+    ----------
+    rows : sequence of mappings
+        The table of the experiment `cure`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Not shown, not registered with pyplot.
+
+    Raises
+    ------
+    TableError
+        If the table has no plain rows: five fresh facts, rank 8, MLPs, the usual base.
+    """
+    from matplotlib.figure import Figure
+
+    columns(rows, *COLUMNS)
+    plain = [row for row in rows if all(row.get(key) == value for key, value in PLAIN.items())]
+    if not plain:
+        message = f"no row of the table has {PLAIN}: draw the table of the experiment `cure`"
+        raise TableError(message)
+    figure = Figure(figsize=(8.6, 4.6))
+    left, right = figure.subplots(1, 2, sharey=True)
+    _panel(left, plain, "chains")
+    _panel(right, plain, "other_chains")
+    chance = float(np.mean(columns(plain, "chance")[0]))
+    left.axvline(chance, color="black", ls=":", lw=1)
+    left.text(chance + 0.015, 0, "one answer always", fontsize=7, va="center")
+    left.set_xlabel("edited two-hop questions answered")
+    right.set_xlabel("unedited two-hop questions answered as before")
+    left.set_yticks(range(len(RULES)), RULES)
+    left.invert_yaxis()
+    for axes in (left, right):
+        axes.axhspan(RULES.index(CURE) - 0.5, RULES.index(CURE) + 0.5, color="#f2f2f2", zorder=0)
+        axes.set_xlim(-0.03, 1.03)
+    right.legend(title="pairs of adapters at once", loc="lower left", title_fontsize=8)
+    figure.suptitle(
+        "Switched by what they do to the whole MLP, adapters compose; merged or routed they do not",
+        x=0.01,
+        ha="left",
+        weight="bold",
+    )
+    return figure
+
+
+def _panel(axes: Any, rows: Sequence[Row], kind: str) -> None:
+    """One mark a rule and number of pairs, a little apart."""
+    shelves = sorted({row["pairs"] for row in rows})
+    for place, pairs in enumerate(shelves):
+        shift = (place - (len(shelves) - 1) / 2) * 0.17
+        found = [_interval(rows, rule, pairs, kind) for rule in RULES]
+        mean, low, high = np.array(found).T
+        axes.errorbar(
+            mean,
+            np.arange(len(RULES)) + shift,
+            xerr=(mean - low, high - mean),
+            fmt=MARKS[place % 4],
+            color=COLOURS[place % 4],
+            ms=4,
+            lw=1,
+            label=f"{pairs:g}",
+        )
+
+
+def _interval(
+    rows: Sequence[Row], rule: str, pairs: float, kind: str
+) -> tuple[float, float, float]:
+    """Mean over bases and repetitions, redrawn base by base."""
+    here = [row for row in rows if row["rule"] == rule and row["pairs"] == pairs]
+    seeds = sorted({row["seed"] for row in here})
+    each = [np.mean([row[kind] for row in here if row["seed"] == seed]) for seed in seeds]
+    mean, low, high = bootstrap_mean(np.array(each)[:, None])
+    return float(mean), float(low), float(high)

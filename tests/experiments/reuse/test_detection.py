@@ -1,0 +1,94 @@
+"""Misses, false alarms and leaks: by hand where the switches are set by hand."""
+
+import numpy as np
+import pytest
+import torch
+from reused import cache as cache
+from reused import dense_logits, loud, taught, update
+
+from loratheory.adapters import uniform_weights
+from loratheory.experiments.reuse._detection import detection, leak, read
+from loratheory.experiments.reuse._rules import Routed
+from loratheory.toy.transformer import Site
+
+__all__ = ["dense_logits"]
+
+MUTANTS = [
+    ("p * hops + hop", "hop"),
+    ("[:, :, hop + 1]\n            right", "[:, :, hop]\n            right"),
+    ("(1 - right)", "right"),
+    ("others = weights.sum(dim=-1) - right", "others = weights.sum(dim=-1)"),
+    ("site.loop == hop", "site.loop == 0"),
+    ("share.clamp(min=0).sqrt()", "share.clamp(min=0)"),
+    ("adapter.down[site.name].mT", "adapter.up[site.name]"),
+    ("x\n            return act(site, x)", "x\n            return None"),
+]
+
+
+@pytest.fixture(scope="module")
+def shelf(cache):  # noqa: ARG001 - the cache comes first
+    return loud(taught())
+
+
+class Marked:
+    """Weights that tell pair, hop, loop and position apart; nothing is added."""
+
+    def __init__(self):
+        self.on = {}
+
+    def __call__(self, site, x):
+        if site.module == "mlp.in":
+            rows = torch.arange(x.shape[1]) % 3
+            place = torch.arange(4) / 100 + site.loop / 10
+            self.on[site] = (place + rows[:, None] / 1000).expand(len(x), -1, -1)
+
+
+def test_the_right_adapter_is_looked_for_at_its_own_read(shelf):
+    found = detection(shelf, Marked())
+    first = [0.00 + 0.001, 0.02 + 0.001]  # adapters 0 and 2 in loop 0 at position 1
+    second = [0.01 + 0.1 + 0.002, 0.03 + 0.1 + 0.002]  # adapters 1 and 3 in loop 1 at position 2
+    np.testing.assert_allclose(found["miss_1"], 1 - np.mean(first), rtol=1e-5)
+    np.testing.assert_allclose(found["miss_2"], 1 - np.mean(second), rtol=1e-5)
+    whole = 0.06 + 4 * 0.001, 0.06 + 4 * 0.102
+    np.testing.assert_allclose(found["false_1"], whole[0] - np.mean(first), rtol=1e-5)
+    np.testing.assert_allclose(found["false_2"], whole[1] - np.mean(second), rtol=1e-5)
+
+
+def test_uniform_weights_miss_three_quarters(shelf):
+    class Even:
+        def weights(self, x):
+            return uniform_weights(x, 4)
+
+    found = detection(shelf, Routed(shelf, lambda *_: Even()))
+    for hop in (1, 2):
+        np.testing.assert_allclose(found[f"miss_{hop}"], 0.75)
+        np.testing.assert_allclose(found[f"false_{hop}"], 0.75)
+
+
+def test_the_leak_is_what_a_dense_projector_leaves(shelf):
+    found = leak(shelf)
+    for e in range(4):
+        parts = []
+        for pair, asked in zip(shelf.hops, shelf.trials, strict=True):
+            keys = {}
+
+            def seen(site, x, pair=pair, keys=keys):
+                keys[site] = x
+                return pair[site.loop](site, x)
+
+            from loratheory.experiments.reuse._marks import scores
+
+            scores(shelf.bases, [one.chains for one in asked], seen)
+            for hop in (0, 1):
+                low = update(pair[hop], "layers.0.mlp.in", e)
+                project = torch.linalg.pinv(low) @ low
+                key = keys[Site("mlp.in", hop, 0)][e].double().reshape(-1, 3, 16)[:, hop + 1]
+                out = key - key @ project
+                parts.append((out.norm(dim=1) / key.norm(dim=1)).mean())
+        assert found[e] == pytest.approx(float(np.mean(parts)), rel=1e-4)
+
+
+def test_reads_are_in_the_loop_of_their_hop():
+    assert read(Site("mlp.in", 1, 0), 1)
+    assert not read(Site("mlp.in", 0, 0), 1)
+    assert not read(Site("mlp.out", 1, 0), 1)

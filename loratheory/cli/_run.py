@@ -93,8 +93,8 @@ def _swept(plans: list[Any], executor: Any, allow_mixed: bool) -> None:
     try:
         with closing(cells), bar:
             for plan, _ in cells:
-                bar.set_postfix_str(plan.experiment.name)
                 bar.update()
+                bar.set_postfix_str(plan.experiment.name)
     except SweepError as error:
         typer.echo(f"loratheory: {error}", err=True)
         raise typer.Exit(1) from None

@@ -86,7 +86,8 @@ def cluster(address: str, *, patience: float | int = 10) -> Iterator[Executor]:
     Yields
     ------
     Executor
-        Its workers import loratheory, and each experiment's module, by themselves.
+        Its workers import loratheory, and each experiment's module, by themselves; start them
+        with ``--nthreads 1``, as cells expect a process to themselves.
 
     Raises
     ------

@@ -34,7 +34,7 @@ def wilson(
     share, square = np.asarray(right) / trials, z * z / np.asarray(trials)
     centre = (share + square / 2) / (1 + square)
     half = np.sqrt(square * share * (1 - share) + square * square / 4) / (1 + square)
-    return np.asarray(np.maximum(centre - half, 0.0)), np.asarray(np.minimum(centre + half, 1.0))
+    return np.asarray(centre - half), np.asarray(np.minimum(centre + half, 1.0))
 
 
 def bootstrap_mean(

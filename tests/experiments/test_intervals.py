@@ -15,7 +15,6 @@ MUTANTS = [
     ("(1 + confidence) / 2)\n", "confidence)\n"),
     ("share + square / 2", "share"),
     ("square * square / 4", "square / 4"),
-    ("np.maximum(centre - half, 0.0)", "centre - half"),
     ("np.minimum(centre + half, 1.0)", "centre + half"),
     ("draws) / sets", "draws) / bases"),
     ("default_rng(seed)", "default_rng()"),

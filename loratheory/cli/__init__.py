@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from loratheory.cli import (
     _bound,
     _diagnose,
+    _evaluate,
     _figures,
     _inspect,
     _merge,
@@ -85,6 +86,7 @@ for command in (
     _diagnose.diagnose,
     _merge.merge,
     _methods.methods,
+    _evaluate.evaluate,
     _figures.figure,
     _run.experiments,
     _run.run,

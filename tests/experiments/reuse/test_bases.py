@@ -126,6 +126,18 @@ def test_seed_data_and_order_are_in_the_name(monkeypatch):
         assert key(patch) != usual
 
 
+def test_identity_prompts_are_those_of_the_setting(monkeypatch):
+    seen = []
+
+    def _pretraining(*given, identity):
+        seen.append(identity)
+        return pretraining(*given, identity=identity)
+
+    monkeypatch.setattr(_bases, "pretraining", _pretraining)
+    key(monkeypatch, replace(SMALL, identity="known"))
+    assert seen == ["known"]
+
+
 def test_the_seed_is_in_the_name_where_the_data_are_the_same(monkeypatch):
     monkeypatch.setattr(_bases, "world", lambda _, **wanted: world(7, **wanted))
     for name, real in (("split", split), ("sampled", sampled)):

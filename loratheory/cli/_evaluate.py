@@ -1,0 +1,94 @@
+"""``loratheory evaluate``: a report card for a merge or router of one's own."""
+
+from typing import Annotated, Any
+
+import typer
+
+from loratheory.cli._inspect import Figure, Json
+from loratheory.cli._output import console, figure_file, reachable, save_json, show
+
+COLUMNS = {
+    "two-hop": "chains", "hop 1": "hop_1", "hop 2": "hop_2", "other facts": "other_hops",
+    "other chains": "other_chains", "shortcut": "shortcut", "chance": "chance",
+}  # fmt: skip
+NAMES = {
+    "hop_1": "first fact",
+    "hop_2": "second fact",
+    "two_hop": "both in one question",
+    "same_read": "facts of two adapters in one read",
+}
+
+
+def evaluate(
+    rule: Annotated[str, typer.Argument(metavar="MODULE:RULE", help="A function of yours.")],
+    profile: Annotated[str, typer.Option(help="How much: quick or paper.")] = "quick",
+    json: Json = None,
+    figure: Figure = None,
+) -> None:
+    """Write a report card for a rule: laws, exact memories, small transformers beside known rules.
+
+    The rule's own code is imported and run, with your rights. A merge is a plain function
+    `rule(updates, weights)` that returns one update; a router is `rule(updates, activations)` and
+    returns an object with `weights(x)`, one number per token and adapter. Updates are
+    `loratheory.lowrank.LowRank` in NumPy, of one module. The name of the second argument decides.
+
+    Example: `loratheory evaluate my_rules:half`
+
+    Example: `loratheory evaluate my_rules:loudest --json card.json --figure card.png`
+
+    JSON: an object `rule, form, profile, laws, memories, marks`; a law has `name, meaning, holds,
+    gap, seed` (of the counterexample); memories have `curve` (leads by `coefficient`) and `starts`;
+    a mark has `rule, coverage, chains, low, high, hop_1, hop_2, other_hops, other_chains,
+    shortcut, chance`.
+    """
+    from tqdm.auto import tqdm
+
+    from loratheory.experiments.evaluate import card, found
+
+    reachable(json, figure)
+    asked = found(rule)
+    with tqdm(unit="step", desc="evaluate", leave=False) as bar:
+
+        def _progress(text: str) -> None:
+            bar.set_description(text)
+            bar.update()
+
+        told = card(asked, profile, _progress)
+    save_json(json, told)
+    if figure:
+        from loratheory.figures import evaluation
+
+        figure_file(figure, evaluation.draw(told))
+    if str(json) != "-":
+        _report(told)
+
+
+def _report(told: Any) -> None:
+    out = console()
+    out.print(f"[bold]{told.form}[/bold] ", end="")
+    out.print(told.rule, markup=False)
+    laws = [
+        (law.name, law.holds, law.gap, law.seed, law.meaning.replace(":math:", ""))
+        for law in told.laws
+    ]
+    show("laws, by counterexample", ("law", "holds", "gap", "seed", "meaning"), laws)
+    starts = [(NAMES[kind], start) for kind, start in told.memories.starts.items()]
+    show("exact memories: the coefficient from which each answer leads", ("", "from"), starts)
+    for coverage in dict.fromkeys(mark.coverage for mark in told.marks):
+        rows = [
+            (m.rule, *(f"{getattr(m, name):.2f}" for name in COLUMNS.values()), _interval(m))
+            for m in told.marks
+            if m.coverage == coverage
+        ]
+        title = f"small transformers, {coverage:.0%} of two-hop questions in pretraining"
+        show(title, ("rule", *COLUMNS, "two-hop, 95 %"), rows)
+    out.print(
+        "Two-hop counts beside its controls: each adapter alone, other facts and chains, shortcut\n"
+        "(the answer given to other subjects), chance, the rule on another edit's adapter and on\n"
+        "noise. Intervals are over bases: few bases, too narrow.",
+        markup=False,
+    )
+
+
+def _interval(mark: Any) -> str:
+    return f"{mark.low:.2f} to {mark.high:.2f}"

@@ -1,0 +1,174 @@
+"""A rule on small transformers: two-hop and locality beside known rules, with controls."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from loratheory.adapters import Adapter, Router, arrow_scores, calibrate
+from loratheory.experiments._intervals import bootstrap_mean
+from loratheory.experiments.evaluate._rule import Asked
+from loratheory.experiments.reuse import _rules as rules
+from loratheory.experiments.reuse._bases import Setting, bases, tensor
+from loratheory.experiments.reuse._controls import alike, exchanged
+from loratheory.experiments.reuse._marks import marks
+from loratheory.experiments.reuse._shelves import Shelf, Teaching, shelf
+from loratheory.toy.transformer import adapters_of, stacked
+
+
+@dataclass(frozen=True)
+class Profile:
+    """On which bases, with which adapters.
+
+    Attributes
+    ----------
+    settings : tuple of Setting
+        Bases: one with the circuit for two hops and one without, or more.
+    seeds : tuple of int
+        Of the bases; no experiment of this package uses them.
+    teaching : Teaching
+        Of the adapters; two repetitions or more, for the shuffled ones.
+    """
+
+    settings: tuple[Setting, ...] = (Setting(0.5), Setting(0.0))
+    seeds: tuple[int, ...] = (201, 202)
+    teaching: Teaching = Teaching(sets=2)  # noqa: RUF009  # frozen
+
+
+PROFILES = {
+    "quick": Profile(),
+    "paper": Profile(seeds=tuple(range(201, 209)), teaching=Teaching(pairs=2, sets=3)),
+}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How one rule answers at one coverage, averaged over bases and repetitions.
+
+    Attributes
+    ----------
+    rule : str
+        Its name.
+    coverage : float
+        Share of chains that the bases were trained on.
+    chains, low, high : float
+        Accuracy on the edited two-hop questions, and its interval over bases.
+    hop_1, hop_2, other_hops, other_chains, shortcut, chance : float
+        Edited facts; unedited facts and chains; how often other subjects get the edited
+        answers; the score of one answer always given.
+    """
+
+    rule: str
+    coverage: float
+    chains: float
+    low: float
+    high: float
+    hop_1: float
+    hop_2: float
+    other_hops: float
+    other_chains: float
+    shortcut: float
+    chance: float
+
+
+def trained(
+    asked: Asked, profile: Profile, progress: Callable[[str], None] = lambda _: None
+) -> list[Mark]:
+    """Return the marks of a rule, of known rules and of controls.
+
+    Parameters
+    ----------
+    asked : Asked
+        The rule.
+    profile : Profile
+        Where.
+    progress : callable
+        Told what comes next.
+
+    Returns
+    -------
+    list of Mark
+        Coverage by coverage. ``rule, shuffled`` is the rule with the second hop's adapters of
+        another edit, ``rule, noise`` with Gaussian adapters of equal norms.
+    """
+    found = []
+    for setting in profile.settings:
+        progress(f"bases and adapters at coverage {setting.coverage:g}")
+        here = shelf(bases(setting, profile.seeds), profile.teaching)
+        for name, rule in compared(asked).items():
+            progress(f"{name} at coverage {setting.coverage:g}")
+            found.append(_mark(name, here, rule))
+    return found
+
+
+def compared(asked: Asked) -> dict[str, rules.Rule]:
+    """The rule, its two controls, and what it stands beside."""
+    mine = reused(asked)
+    return {
+        "base": lambda here: rules.everywhere(None, here),
+        "hop 1 alone": rules.alone(0),
+        "hop 2 alone": rules.alone(1),
+        "mean": rules.mean,
+        "sum": rules.summed(),
+        "Arrow": rules.routed(lambda updates, _: Router(arrow_scores(updates))),
+        "gates": rules.routed(lambda updates, x: calibrate(updates, x, budget=0.3)),
+        "oracle": rules.oracle,
+        asked.name: mine,
+        f"{asked.name}, shuffled": lambda here: mine(shuffled(here)),
+        f"{asked.name}, noise": lambda here: mine(noise(here)),
+    }
+
+
+def reused(asked: Asked) -> rules.Rule:
+    """Return a merge or a router as a way to reuse a shelf."""
+    if asked.form == "router":
+        return rules.routed(lambda updates, x: _Tensors(asked.route(updates, x)))  # type: ignore[return-value,arg-type]
+
+    def _merged(here: Shelf) -> Sequence[Any]:
+        groups = zip(*(adapters_of(adapter) for adapter in here.adapters), strict=True)
+        weights = [1.0] * len(here.adapters)
+        found = [
+            Adapter.of(
+                {name: asked.merge([one[name] for one in group], weights) for name in group[0]}
+            )
+            for group in groups
+        ]
+        return rules.everywhere(stacked(found), here)
+
+    return _merged
+
+
+@dataclass(frozen=True)
+class _Tensors:
+    """The same weights as tensors."""
+
+    weigher: Any
+
+    def weights(self, x: Any) -> Any:
+        """Of each token, as a tensor."""
+        return tensor(self.weigher.weights(x))
+
+
+def shuffled(here: Shelf) -> Shelf:
+    """The shelf with the last hop's adapters of another repetition on the same base."""
+    sets = here.teaching.sets
+    return replace(here, hops=tuple((*pair[:-1], exchanged(pair[-1], sets)) for pair in here.hops))
+
+
+def noise(here: Shelf) -> Shelf:
+    """The shelf with Gaussian adapters of equal norms."""
+    hops = tuple(
+        tuple(alike(one, 8 * p + j) for j, one in enumerate(pair))
+        for p, pair in enumerate(here.hops)
+    )
+    return replace(here, hops=hops)
+
+
+def _mark(name: str, here: Shelf, rule: rules.Rule) -> Mark:
+    found = marks(here, rule(here))
+    by_base = found["chains"].reshape(len(here.bases.seeds), -1).mean(axis=1)
+    mean, low, high = (float(x) for x in bootstrap_mean(by_base[:, None]))
+    kinds = ("hop_1", "hop_2", "other_hops", "other_chains", "shortcut", "chance")
+    rest = {kind: float(np.mean(found[kind])) for kind in kinds}
+    return Mark(name, here.bases.setting.coverage, mean, low, high, **rest)

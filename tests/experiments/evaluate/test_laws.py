@@ -1,0 +1,73 @@
+"""Laws of a stranger's rule: those that it was written to obey hold, the others are caught."""
+
+import numpy as np
+import pytest
+
+from loratheory.adapters import METHODS, Options
+from loratheory.adapters import laws as table
+from loratheory.experiments.evaluate import Asked, _laws, found
+from loratheory.experiments.evaluate._laws import laws
+
+MUTANTS = [
+    ("if not found <= HOLDS:", "if found < HOLDS:"),
+    ('names = ("mean", "sum") if law', 'names = ("sum",) if law'),
+    ("return min(LAWS", "return max(LAWS"),
+    ('options=frozenset({"weights"})', "options=frozenset()"),
+    ("[:, ::-1]", ""),
+    ("asked.route(moved, base)", "asked.route(updates, base)"),
+    ("router.weights(3.0 * x)", "router.weights(x)"),
+    ("np.abs(found.sum(axis=1) - 1).max(), -found.min()", "-found.min()"),
+    ("-found.min()", "0.0"),
+    ("router.weights(x[TOKENS // 2 :])", "router.weights(x)[TOKENS // 2 :]"),
+    ("holds=False, gap=found, seed=seed", "holds=False, gap=found, seed=None"),
+    ('if asked.form == "merge" else', 'if asked.form != "merge" else'),
+]
+
+
+@pytest.mark.parametrize("name", ["sum", "mean", "cat", "iso", "factor-linear"])
+def test_known_methods_get_the_laws_of_their_table(name):
+    method = METHODS[name]
+    asked = Asked("a:b", "merge", lambda updates, weights: method.rule(updates, weights, Options()))
+    known = next(row for row in table() if row.method == name).cells
+    for law in laws(asked):
+        if known[law.name].holds is not None and law.name != "idempotent":
+            assert law.holds is known[law.name].holds, law
+        assert law.meaning
+
+
+def test_a_broken_law_comes_with_the_seed_of_a_counterexample():
+    by_name = {law.name: law for law in laws(found("my_rules:half"))}
+    assert (by_name["exact"].holds, by_name["exact"].seed) == (False, 0)
+    assert by_name["exact"].gap == pytest.approx(1 / 3)
+    assert by_name["linear"].holds
+    assert by_name["linear"].seed is None
+    assert by_name["linear"].gap < 1e-12
+    first = {law.name: law.holds for law in laws(found("my_rules:first"))}
+    assert not first["permutation"]
+    assert not first["sign"]
+    assert first["idempotent"]
+
+
+def test_a_law_that_one_draw_in_many_breaks_is_broken():
+    assert not _laws._law("x", "", lambda seed: 1.0 * (seed == 3), 4).holds
+    assert _laws._law("x", "", lambda seed: 1.0 * (seed == 3), 4).seed == 3
+    assert _laws._law("x", "", lambda seed: 1e-12 * seed, 4).gap == 3e-12
+    assert not _laws._law("x", "", lambda _: float("nan"), 4).holds
+
+
+def test_routers_are_asked_for_laws_of_their_own():
+    loudest = {law.name: law.holds for law in laws(found("my_rules:loudest"))}
+    assert list(loudest) == ["gauge", "permutation", "repeatable", "token scale", "shares"]
+    assert all(loudest.values())
+    everything = {law.name: law.holds for law in laws(found("my_rules:everything"))}
+    assert [name for name, holds in everything.items() if not holds] == ["shares"]
+    assert not any(law.holds for law in laws(found("my_rules:relative")))
+
+
+def test_negative_shares_are_no_shares():
+    class Odd:
+        def weights(self, x):
+            return np.array([[2.0, -1.0, 0.0]] * len(x))
+
+    (law,) = [law for law in laws(Asked("a:b", "router", lambda *_: Odd())) if law.name == "shares"]
+    assert (law.holds, law.gap) == (False, 1.0)

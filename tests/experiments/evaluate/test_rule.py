@@ -1,0 +1,139 @@
+"""A rule under evaluation: found by name, called with NumPy, refused in plain words."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from loratheory.experiments.evaluate import Asked, RuleError, found
+from loratheory.lowrank import LowRank
+
+MUTANTS = [
+    ("if tuple(merged.shape) != tuple(updates[0].shape):", "if False:"),
+    ("if not isinstance(merged, LowRank):", "if False:"),
+    ("if not np.isfinite(array).all():", "if np.isnan(array).all():"),
+    ('"second", merged.down', '"second", merged.up'),
+    ("if found.shape != wanted:", "if len(found) != wanted[0]:"),
+    ("if not (place and colon and attribute):", "if not place:"),
+    ("if not callable(rule):", "if False:"),
+    ("len(needed) > 2", "len(needed) > 3"),
+    ("places[1] not in FORMS", "places[-1] not in FORMS"),
+    ("return FORMS[places[1]]", 'return "merge"'),
+    ("sys.path.insert(0, here)", "pass"),
+    ("[low.map(_numbers) for low in updates], [float(w)", "list(updates), [float(w)"),
+    ('if not callable(getattr(router, "weights", None)):', "if router is None:"),
+]
+
+
+def pair(seed=0):
+    rng = np.random.default_rng(seed)
+    return [LowRank(rng.normal(size=(4, 2)), rng.normal(size=(2, 3))) for _ in range(2)]
+
+
+def test_the_second_argument_says_which_form_a_rule_has():
+    assert found("my_rules:half").form == "merge"
+    assert found("my_rules:loudest").form == "router"
+
+
+def test_a_merge_is_called_with_numpy_and_gives_numpy():
+    seen = []
+
+    def _rule(updates, weights):
+        seen.append((updates, weights))
+        return updates[0]
+
+    low = LowRank(torch.ones(4, 2, dtype=torch.float32), torch.ones(2, 3, dtype=torch.float32))
+    merged = Asked("here:rule", "merge", _rule).merge([low, low], [1, 2])
+    for factor in (seen[0][0][1].up, merged.up, merged.down):
+        assert isinstance(factor, np.ndarray)
+        assert factor.dtype == np.float64
+    assert seen[0][1] == [1.0, 2.0]
+
+
+def test_a_merge_and_a_router_do_what_their_rule_does():
+    one, two = pair()
+    merged = found("my_rules:half").merge([one, two], [1.0, -3.0])
+    np.testing.assert_allclose(merged.dense(), one.dense() / 2 - 1.5 * two.dense())
+    x = np.random.default_rng(1).normal(size=(9, 3))
+    weights = found("my_rules:loudest").route([one, two], torch.ones(5, 3)).weights(torch.tensor(x))
+    size = [np.linalg.norm(x @ low.dense().T, axis=1) for low in (one, two)]
+    assert weights.argmax(axis=1).tolist() == (size[1] > size[0]).astype(int).tolist()
+    assert isinstance(weights, np.ndarray)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("my_rules", r"'my_rules' names no rule: write package.module:rule"),
+        (":half", r"names no rule"),
+        ("my_rules:", r"names no rule"),
+        ("no_such_module_x:rule", r"module no_such_module_x cannot be imported \(ModuleNotFound"),
+        ("my_rules:haf", r"module my_rules has no haf: it has .*half"),
+        ("my_rules:NUMBER", r"my_rules:NUMBER is a int, no function"),
+        ("my_rules:three", r"takes \(updates, weights, extra\): a merge is rule\(updates, weights"),
+        ("my_rules:swapped", r"takes \(weights, updates\)"),
+        ("my_rules:Weights", r"takes \(make\)"),
+    ],
+)
+def test_what_is_no_rule_is_refused(name, message):
+    with pytest.raises(RuleError, match=message):
+        found(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("dense", r"my_rules:dense returned a ndarray: return a loratheory.lowrank.LowRank"),
+        ("narrow", r"shape \(4, 2\): return the shape of the updates, \(4, 3\)"),
+        ("nan", r"returned NaN or infinity in the (first|second) factor of the merged update"),
+        ("raising", r"my_rules:raising raised IndexError: .*, on 2 updates: mend the rule"),
+    ],
+)
+def test_what_a_merge_may_not_return_is_refused(name, message):
+    with pytest.raises(RuleError, match=message):
+        found(f"my_rules:{name}").merge(pair(), [1.0, 1.0])
+
+
+def test_infinity_in_either_factor_is_refused():
+    low, bad = pair()[0], np.full((2, 3), np.inf)
+    for wrong in (LowRank(low.up, bad), LowRank(np.full((4, 2), np.nan), low.down)):
+        with pytest.raises(RuleError, match="NaN or infinity"):
+            Asked("a:b", "merge", lambda *_, w=wrong: w).merge([low], [1.0])
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nothing", r"returned a NoneType without a method weights"),
+        ("first_as_router", r"returned a LowRank without a method weights"),
+        ("short", r"array of shape \(5, 1\): .*, here \(5, 2\)"),
+        ("infinite", r"returned NaN or infinity in its weights"),
+        ("lost", r"my_rules:lost: weights\(x\) raised IndexError"),
+    ],
+)
+def test_what_a_router_may_not_return_is_refused(name, message):
+    asked = found(f"my_rules:{name.removesuffix('_as_router')}")
+    with pytest.raises(RuleError, match=message):
+        asked.route(pair(), np.ones((6, 3))).weights(np.ones((5, 3)))
+
+
+def test_the_current_folder_is_searched(tmp_path, monkeypatch):
+    (tmp_path / "own_rule_here.py").write_text(
+        "def mine(updates, weights):\n    return updates[0]\n"
+    )
+    (tmp_path / "broken_rule.py").write_text("1 / 0\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if p])
+    assert found("own_rule_here:mine").form == "merge"
+    with pytest.raises(RuleError, match=r"cannot be imported \(ZeroDivisionError"):
+        found("broken_rule:mine")
+
+
+def test_further_arguments_need_a_default():
+    def _rule(updates, weights, *, power=2, **_):
+        return power * weights[0] * updates[0]
+
+    from loratheory.experiments.evaluate import _rule as module
+
+    assert module._form("a:b", _rule) == "merge"

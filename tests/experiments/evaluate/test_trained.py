@@ -1,0 +1,146 @@
+"""A stranger's rule on tiny transformers: as what it equals, beside its controls."""
+
+from dataclasses import replace
+from functools import cache as once
+
+import numpy as np
+import pytest
+import torch
+from reused import SMALL, TAUGHT, cache, loud, taught, update
+
+from loratheory.experiments.evaluate import Asked, _trained, found
+from loratheory.experiments.evaluate._trained import PROFILES, Profile, compared, reused, trained
+from loratheory.experiments.reuse import _rules as rules
+from loratheory.experiments.reuse._marks import marks
+from loratheory.toy.transformer import Site
+
+__all__ = ["cache"]
+
+MUTANTS = [
+    ("weights = [1.0] * len(here.adapters)", "weights = [0.5] * len(here.adapters)"),
+    ("mine(shuffled(here))", "mine(here)"),
+    ("mine(noise(here))", "mine(shuffled(here))"),
+    ("(*pair[:-1], exchanged(pair[-1], sets))", "(*pair[:-1], pair[-1])"),
+    ("8 * p + j", "0"),
+    ('found["chains"].reshape(len(here.bases.seeds), -1)', 'found["chains"].reshape(1, -1)'),
+    ("bootstrap_mean(by_base[:, None])", "bootstrap_mean(by_base[None, :])"),
+    ("np.mean(found[kind])", "np.mean(found['chains'])"),
+    ("rules.alone(1)", "rules.alone(0)"),
+    ("rules.everywhere(stacked(found), here)", "rules.everywhere(stacked(found[::-1]), here)"),
+]
+TINY = Profile((SMALL, replace(SMALL, coverage=0.0)), (101, 102), TAUGHT)
+SITE = Site("mlp.in", 1, 0)
+
+
+@once
+def found_marks():
+    steps = []
+    return trained(found("my_rules:half"), TINY, steps.append), steps
+
+
+def change(adapt, site=SITE):
+    """The dense change that acts, replica by replica."""
+    eye = torch.eye(16).expand(4, 16, 16)
+    return adapt(site, eye).double().mT.numpy()
+
+
+def test_half_of_the_sum_is_half_of_the_sum():
+    here = loud(taught())
+    (mine, _), (known, _) = (
+        rule(here) for rule in (reused(found("my_rules:half")), rules.summed(0.5))
+    )
+    np.testing.assert_allclose(change(mine), change(known), atol=1e-4)
+
+
+def test_a_router_is_asked_token_by_token():
+    here = loud(taught())
+    everything = reused(found("my_rules:everything"))(here)[0]
+    np.testing.assert_allclose(change(everything), change(rules.summed()(here)[0]), atol=1e-4)
+    loudest = change(reused(found("my_rules:loudest"))(here)[0])
+    for e in range(4):
+        for token in range(16):
+            parts = [update(a, SITE.name, e).numpy()[:, token] for a in here.adapters]
+            best = max(parts, key=np.linalg.norm)
+            np.testing.assert_allclose(loudest[e][:, token], best, atol=1e-4)
+
+
+def test_the_rule_stands_beside_known_rules_and_controls():
+    names = list(compared(found("my_rules:half")))
+    assert names[:8] == [
+        "base", "hop 1 alone", "hop 2 alone", "mean", "sum", "Arrow", "gates", "oracle",
+    ]  # fmt: skip
+    assert names[8:] == ["my_rules:half", "my_rules:half, shuffled", "my_rules:half, noise"]
+    here = loud(taught())
+    table = compared(found("my_rules:half"))
+    for hop in (0, 1):
+        acting = table[f"hop {hop + 1} alone"](here)[1]
+        by_hand = [update(here.hops[1][hop], SITE.name, e).numpy() for e in range(4)]
+        np.testing.assert_allclose(change(acting), by_hand, atol=1e-4)
+    assert table["base"](here) == [None, None]
+
+
+def test_shuffled_edits_and_noise_go_through_the_same_rule():
+    here = loud(taught())
+    table = compared(found("my_rules:half"))
+    mixed = change(table["my_rules:half, shuffled"](here)[0])
+    for e in range(4):
+        other = e ^ 1  # the other repetition on the same base
+        by_hand = sum(
+            update(pair[0], SITE.name, e) + update(pair[1], SITE.name, other) for pair in here.hops
+        )
+        np.testing.assert_allclose(mixed[e], by_hand.numpy() / 2, atol=1e-4)
+    random = change(table["my_rules:half, noise"](here)[0])
+    size = sum(np.linalg.norm(update(a, SITE.name, 0)) ** 2 for a in here.adapters) / 4
+    assert np.linalg.norm(random[0]) ** 2 == pytest.approx(size, rel=0.5)
+    assert not np.allclose(random, change(table["my_rules:half"](here)[0]), atol=0.1)
+
+
+def test_marks_are_means_with_intervals_over_bases():
+    told, steps = found_marks()
+    assert len(told) == 22
+    assert [mark.coverage for mark in told] == [0.5] * 11 + [0.0] * 11
+    assert len(steps) == 24
+    for mark in told:
+        assert mark.low <= mark.chains <= mark.high
+    here = taught()
+    for name in ("sum", "base"):
+        rule = compared(found("my_rules:half"))[name]
+        by_hand = marks(here, rule(here))
+        (mark,) = [m for m in told if (m.rule, m.coverage) == (name, 0.5)]
+        for kind in (
+            "chains",
+            "hop_1",
+            "hop_2",
+            "other_hops",
+            "other_chains",
+            "shortcut",
+            "chance",
+        ):
+            assert getattr(mark, kind) == pytest.approx(by_hand[kind].mean())
+
+
+def test_intervals_come_from_bases_not_from_repetitions(monkeypatch):
+    values = np.array([0.0, 0.5, 0.5, 1.0])
+    kinds = ("hop_1", "hop_2", "other_hops", "other_chains", "shortcut", "chance")
+    monkeypatch.setattr(
+        _trained, "marks", lambda *_: {"chains": values, **dict.fromkeys(kinds, values / 2)}
+    )
+    mark = _trained._mark("x", taught(), rules.mean)
+    assert (mark.chains, mark.low, mark.high) == (0.5, 0.25, 0.75)
+    assert mark.shortcut == 0.25
+
+
+def test_profiles_use_bases_that_no_experiment_uses():
+    for profile in PROFILES.values():
+        assert min(profile.seeds) > 200
+        assert profile.teaching.sets >= 2
+        assert {setting.coverage for setting in profile.settings} == {0.0, 0.5}
+    assert len(PROFILES["paper"].seeds) == 8
+
+
+def test_the_rule_may_fail_on_the_way():
+    from loratheory.experiments.evaluate import RuleError
+
+    wide = Asked("a:b", "merge", lambda updates, _: updates[0].T)
+    with pytest.raises(RuleError, match="a:b returned an update of shape"):
+        reused(wide)(taught())

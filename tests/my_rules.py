@@ -1,0 +1,84 @@
+"""Rules that somebody else might write, good and bad, for the tests of their report card."""
+
+import numpy as np
+
+from loratheory.adapters import Router, response_scores
+from loratheory.lowrank import LowRank
+
+NUMBER = 3
+
+
+def half(updates, weights):
+    up = np.concatenate([w / 2 * low.up for w, low in zip(weights, updates, strict=True)], axis=1)
+    return LowRank(up, np.concatenate([low.down for low in updates]))
+
+
+def loudest(updates, activations):  # noqa: ARG001
+    return Router(response_scores(updates))
+
+
+def first(updates, weights):  # noqa: ARG001
+    return updates[0]
+
+
+def three(updates, weights, extra):  # noqa: ARG001
+    return updates[0]
+
+
+def swapped(weights, updates):  # noqa: ARG001
+    return updates[0]
+
+
+def dense(updates, weights):  # noqa: ARG001
+    return updates[0].dense()
+
+
+def narrow(updates, weights):  # noqa: ARG001
+    return LowRank(updates[0].up, updates[0].down[:, 1:])
+
+
+def nan(updates, weights):  # noqa: ARG001
+    return float("nan") * updates[0]
+
+
+def raising(updates, weights):  # noqa: ARG001
+    return weights[7]
+
+
+def nothing(updates, activations):  # noqa: ARG001
+    return None
+
+
+class Weights:
+    """Weighs tokens by whatever it is given."""
+
+    def __init__(self, make):
+        self.weights = make
+
+
+def short(updates, activations):  # noqa: ARG001
+    return Weights(lambda x: np.ones((len(x), 1)))
+
+
+def infinite(updates, activations):  # noqa: ARG001
+    return Weights(lambda x: np.full((len(x), len(updates)), np.inf))
+
+
+def lost(updates, activations):  # noqa: ARG001
+    return Weights(lambda x: x[0, 10_000])
+
+
+def everything(updates, activations):  # noqa: ARG001
+    return Weights(lambda x: np.ones((len(x), len(updates))))
+
+
+def relative(updates, activations):
+    """Obeys no law: knows the batch, the order, the factors and the length of a token."""
+    size = np.abs(activations).mean()
+
+    def _weights(x):
+        parts = [np.abs(x @ low.down.T).sum(axis=1) / size for low in updates]
+        found = np.stack(parts, axis=1) * np.arange(1, len(updates) + 1)
+        return found - found.mean()
+
+    return Weights(_weights)

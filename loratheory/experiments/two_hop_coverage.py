@@ -20,9 +20,9 @@ interference takes is not predicted: it is the difference of the sum to its pred
 **Chance.** One answer always given (column `chance`); among all entities one in their number.
 
 **Controls.** The base; each adapter alone; noise of the adapters' norms; A→B adapters of another
-edit; unedited facts and chains; the edited answers given to other subjects (`shortcut`); bases
-without any chain in pretraining. At coverage .9 edited subjects are drawn from all, so most had a
-chain of their own; below, from those that had none.
+edit; unedited facts and chains; a third of the A→C adapter without the others; the edited answers
+given to other subjects (`shortcut`); bases without any chain in pretraining. At coverage .9 edited
+subjects are drawn from all, so most had a chain of their own; below, from those that had none.
 """
 
 from collections.abc import Sequence
@@ -124,7 +124,8 @@ def cell(config: Config) -> list[Row]:
     direct, (joint,) = expert(here), here.others["joint"]
     theory, told = forecast(here), forecast(here, placed=lambda *_: joint)
     both, nothing = theory.composed([1, 1]), np.zeros(len(here.replicas))
-    three = np.maximum(said(here, direct, 1 / 3), theory.composed([1 / 3, 1 / 3]))
+    third = said(here, direct, 1 / 3)
+    three = np.maximum(third, theory.composed([1 / 3, 1 / 3]))
     first, second = here.adapters
     trim = {"density": config.density, "rank": config.width}
     arrow = rules.routed(lambda updates, _: Router(arrow_scores(updates)))
@@ -145,6 +146,7 @@ def cell(config: Config) -> list[Row]:
         ("gates", "silent", gates(here), both),
         ("oracle", "silent", rules.oracle(here), both),
         ("direct", "works", [direct], said(here, direct, 1.0)),
+        ("third of direct", "silent", _sum(direct, times=1 / 3), third),
         ("mean of three", "works", _sum(first, second, direct, times=1 / 3), three),
         ("joint", "silent", [joint], told.composed([1, 1])),
     ]

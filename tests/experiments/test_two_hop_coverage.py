@@ -44,7 +44,7 @@ def of(rows, rule, column):
 
 def test_every_rule_stands_beside_its_controls_on_every_replica(rows):
     names = list(dict.fromkeys(row["rule"] for row in rows))
-    assert names == [*WITHOUT, *REUSE, "direct", "mean of three", "joint"]
+    assert names == [*WITHOUT, *REUSE, "direct", "third of direct", "mean of three", "joint"]
     assert len(rows) == len(names) * TINY.sets
     assert {(row["seed"], row["set"]) for row in rows} == {(101, 0), (101, 1)}
     assert {(row["coverage"], row["familiarity"]) for row in rows} == {(0.5, "half")}

@@ -31,3 +31,18 @@ def test_every_make_target_it_names_exists():
     makefile = (Path(__file__).parent.parent / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^(\w+):.*##", makefile, flags=re.M))
     assert set(re.findall(r"make (\w+)", README.split("## Two commands")[1])) <= targets | {"help"}
+
+
+def test_its_own_rules_get_a_card(tmp_path, monkeypatch):
+    """The examples are found, obey what they should, and survive where theory says."""
+    from loratheory.experiments.evaluate._laws import laws
+    from loratheory.experiments.evaluate._memories import survival
+    from loratheory.experiments.evaluate._rule import found
+
+    text = README.split("In a file `my_rules.py`:\n\n```python\n")[1].split("```")[0]
+    (tmp_path / "rules_of_the_readme.py").write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    half, loudest = (found(f"rules_of_the_readme:{name}") for name in ("half", "loudest"))
+    assert {law.name for law in laws(half) if not law.holds} == {"exact", "idempotent"}
+    assert abs(survival(half).starts["two_hop"] - (5**0.5 - 1)) < 1e-6
+    assert all(law.holds for law in laws(loudest))

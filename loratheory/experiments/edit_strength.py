@@ -18,8 +18,15 @@ edit set, and random ones of equal norm; other subjects (shortcut); unedited fac
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from loratheory.experiments._experiment import Experiment, Row
+
+if TYPE_CHECKING:
+    from loratheory.experiments.reuse._margins import Margins
+    from loratheory.theorems._hops import Pattern
 
 
 @dataclass(frozen=True)
@@ -68,8 +75,6 @@ def cell(config: Config) -> list[Row]:
         whose facts are predicted to survive while they themselves are not; then what is measured,
         predicted and controlled, see `loratheory.experiments.reuse._switch.switched`.
     """
-    import numpy as np
-
     from loratheory.experiments.reuse._bases import Setting, bases
     from loratheory.experiments.reuse._margins import margins, pattern
     from loratheory.experiments.reuse._rows import rows
@@ -98,12 +103,17 @@ def cell(config: Config) -> list[Row]:
     for rule, (c, marks) in zip(
         ("mean", "sum"), switched(shelved, [0.5, 1.0]).items(), strict=True
     ):
-        lost = (found.leads(c) > 0).all(axis=0) & ~found.composes(c, pattern(shelved))
         each = {name: x.reshape(len(x), -1).mean(axis=1) for name, x in marks.items()}
-        every = {**strength, "window": lost.mean(axis=1), **each}
+        every = {**strength, "window": lost(found, c, pattern(shelved)).mean(axis=1), **each}
         exact = {name: np.round(x, 3) + 0.0 for name, x in every.items()}
         told += rows(shelved, {"taught": config.taught, "rule": rule}, exact)
     return told
+
+
+def lost(found: "Margins", coefficient: float, kind: "Pattern") -> "np.ndarray":
+    """Return which chains are predicted to fail though both of their facts survive: (E, n)."""
+    survive = (found.leads(coefficient) > 0).all(axis=0)
+    return np.asarray(survive & ~found.composes(coefficient, kind))
 
 
 _SEEDS = ((0, 1), (2, 3), (4, 5), (6, 7))

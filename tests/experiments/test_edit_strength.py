@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 
-from loratheory.experiments.edit_strength import EXPERIMENT, Config, cell
+from loratheory.experiments.edit_strength import EXPERIMENT, Config, cell, lost
 from loratheory.experiments.reuse import _shelves
-from loratheory.experiments.reuse._margins import margins
+from loratheory.experiments.reuse._margins import Margins, margins
 from loratheory.theorems.two_read_region import window
 
 MUTANTS = [
     ("[0.5, 1.0]", "[1.0, 0.5]"),
     ("found.margin / found.deficit", "found.margin"),
     ("ratio.min(axis=0)", "ratio.max(axis=0)"),
-    ("& ~found.composes", "& found.composes"),
-    ("(found.leads(c) > 0).all(axis=0)", "(found.leads(c) > 0).any(axis=0)"),
+    ("survive & ~found.composes", "survive & found.composes"),
+    ("> 0).all(axis=0)", "> 0).any(axis=0)"),
     ("steps=config.taught,", ""),
 ]
 TINY = Config(
@@ -64,17 +64,26 @@ def test_the_mean_then_the_sum_with_margins_and_window_of_each_edit_set(kept):
         assert row["margin_2"] == pytest.approx(np.median(ratio[1]), abs=1e-3)
         weaker = np.median([min(chain) for chain in ratio.T])
         assert row["margin_chain"] == pytest.approx(weaker, abs=1e-3)
-        c, lost = {"mean": 0.5, "sum": 1.0}[row["rule"]], 0
-        for chain in range(3):
-            c1, c2 = (c * (1 + ratio[:, chain]) / 2).tolist()
-            survive = True
-            for hop in range(2):
-                mixed = (1 - c) * found.base[hop, e, chain] + c * found.alone[hop, e, chain]
-                survive &= int(mixed.argmax()) == int(found.new[hop, e, chain])
-            composed = c1 * c2 > max(0, 1 - c1, c1 * (1 - c2))
-            lost += survive and not composed
-        assert row["window"] == pytest.approx(lost / 3, abs=1e-3)
+        flat = abs(row["curvature"]) < 1e-3  # the line between coefficients 0 and 1 ends at 1
+        assert flat == (row["rule"] == "sum")
+        c = {"mean": 0.5, "sum": 1.0}[row["rule"]]
+        assert row["window"] == pytest.approx(lost(found, c, "A")[e].mean(), abs=1e-3)
     assert cell(TINY) == rows
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [(1.2, 1.2, True), (0.9, 0.9, False), (0.9, 1.3, False), (1.6, 1.6, False), (1.4, 1.4, True)],
+)
+def test_the_window_is_where_both_facts_survive_the_mean_and_their_chain_does_not(
+    first, second, expected
+):
+    old = np.array([0.0, 1.0, -9.0])
+    base = np.broadcast_to(old, (2, 1, 1, 3))
+    alone = np.stack([[[[margin, 0.0, -9.0]]] for margin in (first, second)])
+    where = np.zeros((2, 1, 1), dtype=np.int64)
+    found = Margins(base, alone, where, where + 1)
+    assert lost(found, 0.5, "A").tolist() == [[expected]]
 
 
 def test_the_prediction_names_the_window_of_the_theorem():

@@ -51,7 +51,7 @@ class Config:
         Size of world and transformer, steps of both trainings, facts that adapters rehearse.
     """
 
-    facts: int = 5
+    facts: int = 4
     rank: int = 1
     pairs: int = 2
     coverage: float = 0.5
@@ -162,7 +162,7 @@ def recall(
     return np.asarray(np.mean(found, axis=0))
 
 
-_CELLS = tuple((5, rank, pairs) for rank in (1, 4) for pairs in (2, 8))
+_CELLS = tuple((4, rank, pairs) for rank in (1, 4) for pairs in (2, 8))
 
 EXPERIMENT = Experiment(
     __name__,

@@ -11,8 +11,8 @@ own response at both reads (`thm:perturbed-region`): `predicted` of the sum and 
 share of safe chains times what the region gives without interference (`thm:two-read-region`), a
 lower bound. Single hops fall later than chains. Replacing foreign adapters by noise of equal norms
 should cost as much where cross-talk is random, and less where adapters share directions. No rank
-removes this; `floor` is what more facts than ranks force (`thm:superposition-floor`), positive
-only at rank 2 with ten facts or more. Gates and the oracle should not fall with the number of pairs
+removes this; `floor` is what more facts than ranks force (`thm:superposition-floor`): positive at
+rank 2, and with 20 facts at rank 8. Gates and the oracle should not fall with the number of pairs
 (`thm:shelf-capacity`).
 
 **Chance.** One answer always given is right once in as many as there are chains of a pair.
@@ -148,8 +148,8 @@ def beside_noise(shelf: "Shelf") -> "Sequence[Adapt | None]":
 
 
 _CELLS = (
-    *((facts, rank, pairs) for facts in (3, 10) for rank in (2, 8, 32) for pairs in (1, 4)),
-    (10, 8, 2),
+    *((facts, rank, pairs) for facts in (3, 8) for rank in (2, 8, 32) for pairs in (1, 4)),
+    (8, 8, 2),
     (20, 8, 1),
 )
 

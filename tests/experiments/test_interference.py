@@ -96,7 +96,7 @@ def test_profiles_use_their_seeds_and_stay_within_the_world():
     for name, seeds in (("quick", {0, 1}), ("paper", set(range(8)))):
         configs = EXPERIMENT.profiles[name]
         assert {seed for config in configs for seed in config.seeds} == seeds
-        assert all(config.facts * config.pairs <= 40 for config in configs)
+        assert all(config.facts * config.pairs <= 32 for config in configs)
         assert len(set(configs)) == len(configs)
 
 

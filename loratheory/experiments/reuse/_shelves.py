@@ -20,6 +20,7 @@ from loratheory.toy.transformer import ATTENTION, LORA, MLP, Lora, lora, trained
 from loratheory.toy.transformer._store import stored
 
 KINDS = ("hops", "direct", "joint", "bridged")
+EXAMPLES = 40  # chains of other entities that a bridged adapter is shown
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,14 @@ def shelf(known: Bases, teaching: Teaching, kinds: Sequence[str] = ("hops",)) ->
             among=among,
         )
         told = [
-            lessons(one, rng=rng, retained=teaching.retained, others=found, form=teaching.form)
+            lessons(
+                one,
+                rng=rng,
+                retained=teaching.retained,
+                examples=EXAMPLES * ("bridged" in kinds),
+                others=found,
+                form=teaching.form,
+            )
             for one in found
         ]
         edits.append(found)

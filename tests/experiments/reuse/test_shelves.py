@@ -19,8 +19,9 @@ MUTANTS = [
     ("model = place // teaching.sets", "model = 0"),
     ("default_rng([seed, 3, number])", "default_rng([seed, 3])"),
     ("if known.setting.coverage < 0.9", "if known.setting.coverage > 0.9"),
-    ("others=found, form=teaching.form", "form=teaching.form"),
+    ("others=found,\n                form", "form"),
     ('[s[p] for s in studied], ("hops", j)', '[s[0] for s in studied], ("hops", j)'),
+    ('EXAMPLES * ("bridged" in kinds)', "EXAMPLES"),
     ("lesson.hops[hop] if name", "lesson.hops[0] if name"),
     ("[seed, 4, number, pair, place]", "[seed, 4, number, 0, place]"),
     ("KINDS.index(name) * 8 + hop", "KINDS.index(name) * 8"),
@@ -187,6 +188,19 @@ def test_the_name_knows_the_data_even_where_nothing_else_changes(monkeypatch):
 
     monkeypatch.setattr(_shelves, "lessons", _fewer)
     assert key(monkeypatch) != usual
+
+
+def test_chains_of_others_are_kept_for_bridged_adapters_alone(monkeypatch):
+    seen = []
+
+    def _lessons(one, **options):
+        seen.append(options["examples"])
+        return lessons(one, **options)
+
+    monkeypatch.setattr(_shelves, "lessons", _lessons)
+    key(monkeypatch)
+    key(monkeypatch, kinds=("bridged",))
+    assert seen == [0] * 8 + [40] * 8
 
 
 def test_the_defaults_are_those_of_the_experiments():

@@ -38,6 +38,7 @@ def draw(card: Any) -> Any:
         axes.set_title(f"{coverage:.0%} of two-hop\nquestions in pretraining", fontsize=9)
         if number:
             axes.set_yticklabels([])
+    rest[-1].legend(loc="center right", fontsize=7)
     figure.suptitle(f"{card.rule}: do facts survive, and do they compose?")
     return figure
 
@@ -68,7 +69,7 @@ def _marks(axes: Any, marks: Any, own: str) -> None:
         label="unedited two-hop kept",
     )  # fmt: skip
     axes.axvline(marks[0].chance, color="black", lw=0.8, ls=(0, (2, 2)))
-    axes.text(marks[0].chance, len(marks) - 0.4, "chance", fontsize=7, ha="center")
+    clear = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+    axes.text(marks[0].chance, len(marks) - 0.4, "chance", fontsize=7, ha="center", bbox=clear)
     axes.set(xlim=(0, 1.04), xlabel="accuracy", ylim=(-0.6, len(marks) - 0.1))
     axes.set_yticks(rows, [mark.rule.partition(":")[2] or mark.rule for mark in marks])
-    axes.legend(loc="lower right", fontsize=7)

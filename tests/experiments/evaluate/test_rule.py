@@ -131,8 +131,8 @@ def test_the_current_folder_is_searched(tmp_path, monkeypatch):
 
 
 def test_further_arguments_need_a_default():
-    def _rule(updates, weights, *, power=2, **_):
-        return power * weights[0] * updates[0]
+    def _rule(updates, weights, shift=0, *, power=2, **_):
+        return power * (weights[0] + shift) * updates[0]
 
     from loratheory.experiments.evaluate import _rule as module
 

@@ -58,6 +58,17 @@ def test_arrow_forward_of_512_tokens_and_32_experts(benchmark):
     assert ratio["memory"] >= 20
 
 
+@pytest.mark.parametrize(("width", "least"), [(64, 2.0), (128, 1.1)])
+def test_64_adapters_trained_together_and_one_by_one(benchmark, width, least):
+    """Rank 8 on all linear maps, 60 prompts of 3 tokens, ten steps.
+
+    Matrix products set the limit: at width 64 they leave about half of a lone replica's time to
+    save, at width 128 a fifth, and a neighbour that shares the cache takes more from the many.
+    """
+    _, ratio = compared(benchmark, "replicas", "alone", width, repeats=2, peer_repeats=2)
+    assert ratio["cpu"] >= least
+
+
 def test_56_modules_from_folders_to_a_folder(benchmark, tmp_path):
     """Whole processes, imports included."""
     fresh("folders", "made", 1024, 1, str(tmp_path))

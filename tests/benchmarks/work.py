@@ -112,6 +112,45 @@ def arrow_peft(size, tokens=512, experts=32):
     return lambda: layer(x, down, up, torch.nn.Identity(), scale)
 
 
+def small(width, together):
+    """Ten steps of 64 adapters of rank 8 on every linear map of one base, so many at a time."""
+    import torch
+
+    from loratheory.toy.transformer import (
+        ATTENTION,
+        MLP,
+        Batch,
+        Config,
+        Recipe,
+        lora,
+        parameters,
+        trained_lora,
+    )
+
+    torch.set_num_threads(1)
+    config = Config(vocabulary=302, width=width, depth=1, loops=2, window=2, noise=0.5)
+    base, recipe = parameters(config, [0]), Recipe(steps=10, rate=1e-3)
+    tokens = torch.randint(302, (64, 60, 3), generator=torch.Generator().manual_seed(0))
+    targets = torch.where(torch.arange(3) == 2, tokens.flip(2), -1)
+
+    def run():
+        for first in range(0, 64, together):
+            seeds = range(first, first + together)
+            some = Batch(tokens, targets).of(slice(first, first + together))
+            start = lora(config, seeds, modules=ATTENTION + MLP)
+            trained_lora(config, base, start, recipe, lambda _, some=some: some, seeds)
+
+    return run
+
+
+def replicas_ours(width):
+    return small(width, 64)
+
+
+def replicas_alone(width):
+    return small(width, 1)
+
+
 def llama(width):
     """A model of 8 blocks, 7 linear maps each: 56 modules."""
     import torch

@@ -38,7 +38,7 @@ MUTANTS = [
 ]
 VARIANTS = [
     {},
-    {"window": 2, "noise": 0.5, "depth": 1},
+    {"window": 2, "noise": 0.5},
     {"norm": "none", "loops": 1},
     {"position": "learned", "context": 5, "tied": False},
     {"position": "rope", "loops": 3, "depth": 1, "heads": 1},

@@ -7,7 +7,7 @@ from loratheory.toy.transformer._derivatives import low_rank_image, unit_rms
 
 MUTANTS = [
     ("math.sqrt(x.shape[-1]) /", "1.0 /"),
-    ("+ 1e-12)", "+ 1e-1)"),
+    ("+ 1e-12", "+ 1e-1"),
     ("/ unit.shape[-1]", "/ 2"),
     ("value=-1", "value=1"),
     (".mul_(factor)", ""),

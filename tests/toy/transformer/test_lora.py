@@ -65,10 +65,10 @@ def test_first_factors_are_those_of_the_seed():
     for name, x in together.down.items():
         assert torch.equal(x[1], alone.down[name][0])
         assert not torch.equal(x[0], x[1])
-    wide = lora(Config(vocabulary=3, width=64), [0], rank=30).down["layers.1.mlp.in"]
+    wide = lora(Config(vocabulary=3, width=64), [0], rank=30).down["layers.0.mlp.in"]
     assert float(wide.std()) == pytest.approx(1 / 8, rel=0.1)
-    weights = doubled(Config(vocabulary=1, width=64), [0])  # other numbers than the base's
-    assert not torch.allclose(wide[0, 0].double(), weights["embedding"][0, 0])
+    base = doubled(Config(vocabulary=1, width=64), [0])  # drawn first, as many numbers in a row
+    assert not torch.allclose(wide[0, 0].double(), base["embedding"][0, 0])
 
 
 @pytest.mark.parametrize("modules", [MLP, ATTENTION, (HEAD,), ("attention.value", "mlp.out")])

@@ -85,6 +85,7 @@ def test_adapters_together_are_adapters_alone(models):
             torch.testing.assert_close(x[e : e + 1], alone.tensors()[name], rtol=1e-4, atol=1e-5)
     for name, x in start.tensors().items():
         assert torch.equal(x, before.tensors()[name])
+        assert not torch.equal(x, together.tensors()[name])
     assert not any(x.requires_grad for x in [*bases.values(), *together.tensors().values()])
 
 

@@ -48,6 +48,15 @@ def test_a_broken_law_comes_with_the_seed_of_a_counterexample():
     assert first["idempotent"]
 
 
+def test_weights_are_neither_one_nor_all_of_a_sign():
+    def _squared(updates, weights):
+        return METHODS["cat"].rule(updates, [w * w for w in weights], Options())
+
+    found_for = {law.name: law.holds for law in laws(Asked("a:b", "merge", _squared))}
+    assert not found_for["exact"]
+    assert not found_for["sign"]
+
+
 def test_a_law_that_one_draw_in_many_breaks_is_broken():
     assert not _laws._law("x", "", lambda seed: 1.0 * (seed == 3), 4).holds
     assert _laws._law("x", "", lambda seed: 1.0 * (seed == 3), 4).seed == 3

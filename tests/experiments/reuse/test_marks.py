@@ -7,6 +7,7 @@ import pytest
 import torch
 from reused import always, cache, dense_logits, loud, small, taught, update
 
+from loratheory.experiments.reuse import _marks
 from loratheory.experiments.reuse._marks import accuracy, lead, leads, marks, scores
 from loratheory.tasks.two_hop import every, plain
 
@@ -135,6 +136,19 @@ def test_a_shortcut_gives_the_edited_answers_to_other_subjects():
         assert found["shortcut"][e] == np.mean(by_hand) > 0
         subjects = [here.trials[p][e].shortcut.tokens[:, 0].tolist() for p in range(2)]
         assert not set(subjects[0]) & set(here.trials[0][e].chains.tokens[:, 0].tolist())
+
+
+def test_each_mark_is_asked_with_its_own_prompts(monkeypatch):
+    here = shelf()
+
+    def _accuracy(_, prompts, __):
+        return np.full(4, 1.0 * (prompts[0] is here.trials[0][0].shortcut))
+
+    monkeypatch.setattr(_marks, "accuracy", _accuracy)
+    found = marks(here, [None, None])
+    right = {name for name, x in found.items() if name != "chance" and x.any()}
+    assert right == {"shortcut"}
+    assert found["shortcut"].tolist() == [0.5] * 4
 
 
 def test_chance_is_that_of_one_answer_always_given():

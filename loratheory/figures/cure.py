@@ -1,4 +1,4 @@
-"""Edited and unedited two-hop accuracy under every rule, by the number of pairs that act at once."""
+"""Edited and unedited two-hop accuracy under every rule, by the pairs that act at once."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -73,7 +73,7 @@ CITED = (
         "Chen, Peng and Wu (arXiv 2412.02975)",
         "A statement about every decoder of a size, by communication complexity; only its "
         "arithmetic runs (``loratheory bound context-composition``), and it is empty unless n "
-        "exceeds the 16th power of that product. Its subject are facts in the prompt, not in weights.",
+        "exceeds the 16th power of that product. Its subject are facts in the prompt, not weights.",
     ),
     Cited(
         "The two-hop curse",

@@ -5,6 +5,7 @@ adapter of hop ``j`` should be on, and no other.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import Tensor
 from loratheory.experiments.reuse._marks import leads
 from loratheory.experiments.reuse._rules import in_loops
 from loratheory.experiments.reuse._shelves import Shelf
-from loratheory.toy.transformer import Site
+from loratheory.toy.transformer import Adapt, Site
 
 PerReplica = Float[np.ndarray, " E"]
 
@@ -86,14 +87,9 @@ def leak(shelf: Shelf) -> PerReplica:
     """
     parts = []
     for pair, asked in zip(shelf.hops, shelf.trials, strict=True):
-        act, keys = in_loops(list(pair)), {}
-
-        def _seen(site: Site, x: Tensor, act=act, keys=keys) -> Tensor | None:  # type: ignore[no-untyped-def]
-            keys[site] = x
-            return act(site, x)
-
+        keys: dict[Site, Tensor] = {}
         prompts = [one.chains for one in asked]
-        leads(shelf.bases, prompts, _seen)
+        leads(shelf.bases, prompts, partial(_seen, in_loops(list(pair)), keys))
         rows, length = prompts[0].tokens.shape
         for hop, adapter in enumerate(pair):
             site = next(site for site in keys if read(site, hop))
@@ -103,3 +99,9 @@ def leak(shelf: Shelf) -> PerReplica:
             share = 1 - (inside / torch.linalg.vector_norm(key, dim=-1)) ** 2
             parts.append(share.clamp(min=0).sqrt().mean(dim=1).numpy())
     return np.mean(parts, axis=0)
+
+
+def _seen(act: Adapt, keys: dict[Site, Tensor], site: Site, x: Tensor) -> Tensor | None:
+    """What acts, with what it reads kept."""
+    keys[site] = x
+    return act(site, x)

@@ -21,7 +21,7 @@ MUTANTS = [
     ("site.loop == hop", "site.loop == 0"),
     ("share.clamp(min=0).sqrt()", "share.clamp(min=0)"),
     ("adapter.down[site.name].mT", "adapter.up[site.name]"),
-    ("x\n            return act(site, x)", "x\n            return None"),
+    ("    return act(site, x)", "    return None"),
 ]
 
 

@@ -56,10 +56,16 @@ def run(
     if dask and workers:
         refused(f"--workers {workers} and --dask {dask} exclude each other: name one")
     plans = _planned(name, profile, output, resume=resume, allow_mixed=allow_mixed)
-    with cluster(dask) if dask else processes(workers) as executor:
-        for plan in plans:
-            prepared(plan)
-        _swept(plans, executor, allow_mixed)
+    try:
+        with cluster(dask) if dask else processes(workers) as executor:
+            for plan in plans:
+                prepared(plan)
+            _swept(plans, executor, allow_mixed)
+    except KeyboardInterrupt:
+        typer.echo(
+            "loratheory: interrupted; what was finished is kept: go on with --resume", err=True
+        )
+        raise typer.Exit(130) from None
     entries = [_entry(plan) for plan in plans]
     save_json(json, entries)
     if str(json) != "-":
@@ -98,11 +104,6 @@ def _swept(plans: list[Any], executor: Any, allow_mixed: bool) -> None:
     except SweepError as error:
         typer.echo(f"loratheory: {error}", err=True)
         raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        typer.echo(
-            "loratheory: interrupted; what was finished is kept: go on with --resume", err=True
-        )
-        raise typer.Exit(130) from None
 
 
 def _entry(plan: Any) -> dict[str, Any]:

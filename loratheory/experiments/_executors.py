@@ -40,13 +40,13 @@ def processes(workers: int = 0) -> Iterator[Executor]:
     pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_born)
     try:
         yield pool
-    except BaseException:
+    except KeyboardInterrupt:
         pool.shutdown(wait=False, cancel_futures=True)
         for child in set(multiprocessing.active_children()) - others:
             child.terminate()
         raise
     finally:
-        pool.shutdown()
+        pool.shutdown(cancel_futures=True)
         for name in THREADS:
             os.environ.pop(name)
         os.environ.update({name: before[name] for name in THREADS if name in before})

@@ -65,6 +65,9 @@ def swept(
     except OSError as error:
         message = f"{error.filename or 'the results'}: {error.strerror or error}: {GO_ON}"
         raise SweepError(message) from error
+    except KeyboardInterrupt:
+        futures.clear()  # whoever ends the workers also ends these
+        raise
     finally:
         for future in futures:
             future.cancel()

@@ -22,8 +22,8 @@ MUTANTS = [
     ('ALONE = "real_"', 'ALONE = "w"'),
     ("if dask and workers:", "if dask and not workers:"),
     (
-        "for plan in plans:\n            prepared(plan)",
-        "for plan in []:\n            prepared(plan)",
+        "for plan in plans:\n                prepared(plan)",
+        "for plan in []:\n                prepared(plan)",
     ),
     ("raise typer.Exit(1) from None", "raise typer.Exit(0) from None"),
     ("    reachable(json)\n    if dask", "    if dask"),
@@ -53,7 +53,10 @@ def run(*words):
 
 def command(*words, **environment):
     """The arguments and environment of a real process with the tests' modules at hand."""
-    code = "from loratheory.cli import app; app()"
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from loratheory.cli import app; app()"
+    )
     path = f"{TESTS.parent}{os.pathsep}{TESTS}"
     told = {**os.environ, "PYTHONPATH": path, "COLUMNS": "100", **environment}
     return [sys.executable, "-c", code, *map(str, words)], told

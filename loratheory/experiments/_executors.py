@@ -41,7 +41,6 @@ def processes(workers: int = 0) -> Iterator[Executor]:
     try:
         yield pool
     except KeyboardInterrupt:
-        pool.shutdown(wait=False, cancel_futures=True)
         for child in set(multiprocessing.active_children()) - others:
             child.terminate()
         raise

@@ -23,7 +23,7 @@ MUTANTS = [
     ("threading.Thread(target=_end_with_parent, daemon=True).start()", "pass"),
     ("signal.signal(signal.SIGINT, signal.SIG_IGN)", "pass"),
     ("except (OSError, ValueError)", "except ValueError"),
-    ("cancel_futures=True", "cancel_futures=False"),
+    ("pool.shutdown(cancel_futures=True)", "pool.shutdown()"),
 ]
 TESTS = Path(__file__).parents[1]
 
@@ -76,12 +76,28 @@ def test_an_interrupt_ends_the_workers_without_waiting_for_their_work():
     assert all(gone(pid, 30) for pid in pids)
 
 
+def test_an_error_calls_off_what_was_not_begun():
+    work = []
+
+    def cut_off():
+        with processes(1) as pool:
+            work.extend(pool.submit(time.sleep, 0.1) for _ in range(20))
+            message = "enough"
+            raise RuntimeError(message)
+
+    with pytest.raises(RuntimeError, match="enough"):
+        cut_off()
+    assert sum(one.cancelled() for one in work) > 10
+
+
 def test_a_worker_leaves_control_c_to_its_parent():
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background has none
     with processes(1) as pool:
         _, pid = pool.submit(threads, 0).result()
+        work = pool.submit(time.sleep, 1)
+        time.sleep(0.3)
         os.kill(pid, signal.SIGINT)
-        assert pool.submit(threads, 0).result()[1] == pid
+        assert work.exception() is None
         os.kill(pid, signal.SIGKILL)
         with pytest.raises(BrokenProcessPool):
             pool.submit(threads, 0).result()

@@ -1,10 +1,11 @@
-"""arrow_margin: by hand, by a grid of directions, the half angle, sizes, symmetries."""
+"""arrow_margin: by hand, in exact rationals, by a grid of directions, the half angle, sizes, symmetries."""
 
 from dataclasses import replace
 from math import acos, cos, pi, sin, sqrt
 
 import numpy as np
 import pytest
+import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import seeds
@@ -59,6 +60,27 @@ def test_hand_example():
     assert bound(case) == pytest.approx(exact, rel=1e-14)
     assert measure(case, attain(case)) == pytest.approx(exact, rel=1e-13)
     assert bound(replace(case, angle=pi / 6)) == pytest.approx(0.0, abs=1e-15)
+
+
+def floats(matrix):
+    return np.array(matrix, float)
+
+
+def test_the_rim_in_exact_rationals():
+    """Lines at 3-4-5 and 5-12-13 in a turned frame, queries at 5-12-13: the least lead is 4/65."""
+    turn = sp.Matrix([[1, 2, 2], [2, 1, -2], [2, -2, 1]]) / 3
+    rows = [[1, 0, 0], [-3, -4, 0], [5, 0, 12]]
+    lines = sp.diag(1, sp.Rational(1, 5), sp.Rational(1, 13)) * sp.Matrix(rows) * turn
+    rim = [(5, 0), (4, 3), (3, 4), (0, 5), (-3, 4), (-5, 0), (-4, -3), (0, -5), (3, -4)]
+    queries = [sp.Matrix([[12, x, y]]) * turn / 13 for x, y in rim]
+    scores = [(lines * query.T).applyfunc(abs) for query in queries]
+    leads = [own - max(others) for own, *others in scores]
+    assert {query.norm() for query in queries} == {1}
+    assert min(leads) == leads[0] == sp.Rational(12, 13) - sp.Rational(56, 65)
+    case = Case(floats(lines).T, (1e-9, 1.0, 5.0), acos(12 / 13))
+    found = [measure(case, query) for query in (attain(case), *(floats(q)[0] for q in queries))]
+    exact = [float(lead) for lead in (leads[0], leads[0], *leads)]
+    assert [bound(case), *found] == pytest.approx(exact, rel=1e-12, abs=0)
 
 
 @given(seeds)

@@ -1,12 +1,13 @@
-"""coefficient_floor: by hand, by the Gram matrix, by coordinate descent, symmetries, limits."""
+"""coefficient_floor: by hand, in exact rationals, by the Gram matrix, by coordinate descent, symmetries, limits."""
 
 import numpy as np
 import pytest
+import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import seeds
 
-from loratheory.lowrank import LowRank, orthonormal, regauge, with_spectrum
+from loratheory.lowrank import LowRank, from_dense, orthonormal, regauge, with_spectrum
 from loratheory.theorems import AssumptionError, covariance_floor
 from loratheory.theorems.coefficient_floor import (
     CONTROLS,
@@ -59,6 +60,29 @@ def test_hand_example():
     assert best(case) == pytest.approx([25 / 34] * 2, rel=1e-12)
     assert bound(case) == pytest.approx(18 / 34, rel=1e-12)
     assert measure(case, attain(case)) == pytest.approx(18 / 34, rel=1e-12)
+
+
+def floats(matrix):
+    return np.array(matrix, float)
+
+
+def test_projection_on_dependent_answers_in_exact_rationals():
+    """The third adapter is the sum of two: an exact pseudo-inverse of a singular Gram matrix."""
+    one, two = sp.Matrix([[1, 2, 0], [0, 1, 1]]), sp.Matrix([[2, 0, 1], [1, -1, 0]])
+    tasks = [one, two, one + two]
+    inputs = [sp.Matrix([1, 0, 2]), sp.Matrix([[1, 0], [1, 1], [0, -1]]), sp.Matrix([0, 1, 1])]
+    rows = sp.Matrix([list(task * sp.Matrix.hstack(*inputs)) for task in tasks])
+    pairs = zip(tasks, inputs, strict=True)
+    wanted = sp.Matrix(list(sp.Matrix.hstack(*(task * x for task, x in pairs))))
+    gram, right = rows * rows.T, rows * wanted
+    found = gram.pinv() * right
+    floor = (rows.T * found - wanted).norm() ** 2
+    assert (gram.det(), gram * found) == (0, right)
+    assert floor == wanted.norm() ** 2 - right.dot(found) > 0
+    case = Case(tuple(from_dense(floats(t)) for t in tasks), tuple(map(floats, inputs)))
+    assert bound(case) == pytest.approx(float(floor), rel=1e-12)
+    assert measure(case, attain(case)) == pytest.approx(float(floor), rel=1e-12)
+    assert best(case) == pytest.approx(floats(found)[:, 0], rel=1e-12)
 
 
 def test_adapters_of_rank_zero_want_nothing():

@@ -1,10 +1,12 @@
-"""counting_ceiling: by hand, Cover's exact count, walks, symmetries, limits, consequences."""
+"""counting_ceiling: by hand, counted in integers, Cover's exact count, walks, symmetries, limits, consequences."""
 
 import math
 import re
+from itertools import product
 
 import numpy as np
 import pytest
+import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import seeds
@@ -52,6 +54,34 @@ def test_one_parameter_by_hand():
     case = Case(keys, TWO, rank=1)
     assert answers(case, both) == {(0, 1, 0), (1, 0, 1)}
     assert measure(case, both) == pytest.approx(math.log(2), rel=1e-15)
+
+
+def cells(vectors, reach):
+    """An integer direction in each cell of the plane cut by the lines across these vectors."""
+    found = {}
+    for a, b in product(range(-reach, reach + 1), repeat=2):
+        seen = [a * x + b * y for x, y in vectors]
+        if all(seen):
+            found[tuple(s > 0 for s in seen)] = a, b
+    return list(found.values())
+
+
+def test_every_map_of_rank_one_is_counted_in_integers():
+    """Three tokens, twenty keys in the plane: 6 N maps, where Warren allows (160 e)^3."""
+    keys = [((-1) ** x * x, (-1) ** x) for x in range(-10, 10)]
+    outputs = [(2, 0), (-1, 2), (-1, -3)]
+    ups, downs = cells([(3, -2), (3, 3), (0, 5)], 9), cells(keys, 20)
+    said = [[a * u + b * v for u, v in outputs] for a, b in ups]
+    heard = [[a * x + b * y for x, y in keys] for a, b in downs]
+    maps = {tuple(s.index((min, max)[h > 0](s)) for h in row) for s in said for row in heard}
+    assert (len(ups), len(downs), len(maps)) == (6, 2 * 20, 6 * 20)
+    assert len(maps) < (160 * sp.E) ** 3 < 3**20
+    case = Case(np.array(keys, float).T, np.array(outputs, float).T, rank=1)
+    up, down = np.array(list(product(ups, downs)), float).transpose(1, 0, 2)
+    every = Memories(up[:, :, None], down[:, None, :], case.keys[None])
+    assert answers(case, every) == maps
+    assert measure(case, every) == pytest.approx(math.log(120), rel=1e-12)
+    assert bound(case) == pytest.approx(float(3 * (sp.log(160) + 1)), rel=1e-12)
 
 
 def test_two_tokens_three_dimensions_rank_two_by_hand():

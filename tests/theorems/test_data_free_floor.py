@@ -1,7 +1,8 @@
-"""data_free_floor: by hand, by sampled inputs, by RegMean on worst inputs, symmetries."""
+"""data_free_floor: by hand, in exact rationals, by sampled inputs, by RegMean on worst inputs, symmetries."""
 
 import numpy as np
 import pytest
+import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import seeds
@@ -49,6 +50,29 @@ def test_hand_example():
     assert bound(case) == pytest.approx(1.0, rel=1e-14)
     assert merge(case).dense() == pytest.approx(np.array([[2.0, 5.0, 7.0]]), rel=1e-12)
     assert measure(case, attain(case)) == pytest.approx(1.0, rel=1e-12)
+
+
+def floats(matrix):
+    return np.array(matrix, float)
+
+
+def test_minimax_merge_in_exact_rationals():
+    """Two shared directions of four, turned; private ones at 3-4-5; both errors are √2."""
+    axes = sp.Matrix([[1, 1, 1, 1], [1, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1]]) / 2
+    turn = sp.Matrix([[3, 4, 0], [4, -3, 0], [0, 0, 3], [0, 0, 4]]) / 5
+    seen, two = (axes[:, :3], axes * turn), sp.Matrix([[1, 0, 2, -1], [3, 1, 0, 1]])
+    one = two + sp.Matrix([[2, 2, 5, 1], [-1, 1, 3, -4]]) * axes.T
+    weights = sp.Matrix.hstack(*sp.Matrix.hstack(seen[0], -seen[1]).nullspace())
+    parts = [seen[0] * weights[:3, :], seen[0][:, 2], seen[1][:, 2]]
+    answers = (one + two) / 2 * parts[0], one * parts[1], two * parts[2]
+    merged = sp.Matrix.hstack(*answers) * sp.Matrix.hstack(*parts).inv()
+    inside = (one - two) * parts[0] * parts[0].pinv() / 2
+    errors = inside, (merged - one) * seen[0], (merged - two) * seen[1]
+    assert [max((error * error.T).eigenvals()) for error in errors] == [2, 2, 2]
+    case = Case((from_dense(floats(one)), from_dense(floats(two))), tuple(map(floats, seen)))
+    assert bound(case) == pytest.approx(2**0.5, rel=1e-12)
+    assert measure(case, attain(case)) == pytest.approx(2**0.5, rel=1e-12)
+    assert merge(case).dense() == pytest.approx(floats(merged), rel=1e-12)
 
 
 @pytest.mark.parametrize("sine", [1e-9, 1e-7, 1e-5])

@@ -1,10 +1,11 @@
-"""interference_angle: by hand, by another road, the exact worst case, what orthogonality means."""
+"""interference_angle: by hand, in exact rationals, by another road, the exact worst case, what orthogonality means."""
 
 import math
 import re
 
 import numpy as np
 import pytest
+import sympy as sp
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import seeds
@@ -69,6 +70,27 @@ def test_hand_example():
     assert worst_response(case) == pytest.approx(6.0, rel=1e-14)
     key = np.array([[2.0], [0.0]])
     assert measure(case, Answer(case.second, key)) == pytest.approx(6.0, rel=1e-14)
+
+
+def floats(matrix):
+    return np.array(matrix, float)
+
+
+def test_the_cosine_as_a_root_in_exact_rationals():
+    """Planes in width 4 at 3-4-5 and 5-12-13: cosine 3/5, norm √8, from dense projectors."""
+    axes = sp.Matrix([[1, 1, 1, 1], [1, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1]]) / 2
+    turn = sp.Matrix([[39, 0, 52, 0], [0, 25, 0, 60]]) / 65
+    first, reads = sp.Matrix([[1, 2, 0, 0], [0, 1, 0, 0]]) * axes, turn * axes
+    up = sp.Matrix([[2, 2], [-1, 1]])
+    second, (one, two) = up * reads, (rows.pinv() * rows for rows in (first, reads))
+    cosine, norm = max((one * two).eigenvals()), max((second * second.T).eigenvals())
+    worst = max((second * one * second.T).eigenvals())
+    assert (cosine, norm) == (sp.Rational(9, 25), 8)
+    assert worst < norm * cosine == norm * (reads[0, :] * axes[:, 0])[0] ** 2  # attained there
+    case = Case(LowRank(np.eye(2), floats(first)), LowRank(floats(up), floats(reads)))
+    values = [bound(case), measure(case, attain(case)), worst_response(case)]
+    exact = [float(sp.sqrt(part)) for part in (norm * cosine, norm * cosine, worst)]
+    assert values == pytest.approx(exact, rel=1e-12)
 
 
 @given(seeds)

@@ -1,9 +1,10 @@
-"""interpolating_composition: by hand, against mean and sum, permuted answers, symmetries."""
+"""interpolating_composition: by hand, in exact rationals, against mean and sum, permuted answers, symmetries."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import sympy as sp
 from hypothesis import given, settings
 from strategies import seeds
 
@@ -59,6 +60,51 @@ def test_hand_example():
     # the new token 1 gets 1, the second's new token 3/5, so 2/5 is left of the lead
     found = margins(case, model(case, attain(case), "sum"))
     assert found == pytest.approx(0.4, rel=1e-13)
+
+
+def floats(matrix):
+    return np.array(matrix, float)
+
+
+def exact_outputs(keys, values, owners, merge):
+    """All matrices in rationals: old facts, least-norm edits, their merge from edits and Gram."""
+    state = keys[0]
+    for hop, (key, value) in enumerate(zip(keys, values, strict=True)):
+        n, rows = key.cols, [key[:, i].pinv() for (i,) in owners[hop]]
+        edits = [
+            (value[:, i] - value[:, n + i]) * row
+            for (i,), row in zip(owners[hop], rows, strict=True)
+        ]
+        gram = sum((row.pinv() * row for row in rows), sp.zeros(key.rows))
+        old = sp.Matrix.hstack(value[:, n:], value[:, 2:n]) * key.pinv()
+        state = (old + sum(edits, sp.zeros(*old.shape)) * merge(gram)) * state
+        state = keys[1] * value.inv() * state if hop == 0 else state
+    return state
+
+
+@pytest.mark.parametrize(
+    ("rule", "merge", "leads"),
+    [
+        ("interpolate", sp.Matrix.pinv, "1 1"),
+        ("sum", lambda gram: gram**0, "5/42 1/14"),
+        ("mean", lambda gram: gram**0 / 2, "-1/28 -1/28"),
+    ],
+)
+def test_two_reads_in_exact_rationals(rule, merge, leads):
+    """Oblique keys, owners crossed: the merge says the new tokens alone, sum and mean do not."""
+    keys = sp.Matrix([[1, 1], [0, 2], [1, 0], [0, 1]]), sp.eye(4) + sp.ones(4)
+    values = sp.Matrix(4, 4, lambda i, j: min(i, j) + 1), sp.eye(6)
+    owners = ((0,), (1,)), ((1,), (0,))
+    out = exact_outputs(keys, values, owners, merge)
+    exact = [out[i, i] - max(out[:i, i].col_join(out[i + 1 :, i])) for i in range(2)]
+    assert exact == [sp.Rational(lead) for lead in leads.split()]
+    assert (out == sp.eye(6)[:, :2]) == (rule == "interpolate")
+    case = Case(tuple(map(floats, keys)), (floats(values[0]),), owners)
+    found = margins(case, model(case, attain(case), rule))
+    assert found == pytest.approx(list(map(float, exact)), rel=1e-12, abs=0)
+    if rule == "interpolate":
+        ends = THEOREM.bound(case), measure(case, attain(case))
+        assert ends == pytest.approx((1, 1), rel=1e-12)
 
 
 @given(seeds)

@@ -1,9 +1,10 @@
-"""interpolation_price: by hand, dense error, the explicit constant and its sharpness, limits."""
+"""interpolation_price: by hand, in exact rationals, dense error, the explicit constant and its sharpness, limits."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import sympy as sp
 from hypothesis import given
 from strategies import seeds
 
@@ -60,6 +61,29 @@ def test_hand_example():
     np.testing.assert_allclose(interpolated(Shelf(case.updates)).dense(), [[1, -2]], atol=1e-14)
     assert bound(case) == pytest.approx(6.0, rel=1e-13)
     assert measure(case, np.array([7.0, 3.0])) == pytest.approx(6.0, rel=1e-13)
+
+
+def floats(matrix):
+    return np.array(matrix, float)
+
+
+def test_worst_leak_in_exact_rationals():
+    """Exact pseudo-inverses, an oblique pair of rank 1 and 2 in width 4: norm √7 outside."""
+    reads = sp.Matrix([[-2, -1, 1, -1]]), sp.Matrix([[1, 0, 0, -1], [-2, 2, 0, 0]])
+    ups = sp.Matrix([2, -2]), sp.Matrix([[0, 1], [1, -1]])
+    inside = [rows.pinv() * rows for rows in reads]
+    tasks = [up * rows for up, rows in zip(ups, reads, strict=True)]
+    merged = (tasks[0] + tasks[1]) * (inside[0] + inside[1]).pinv()
+    error = merged * (sp.eye(4) - inside[0])
+    top, _, (axis,) = max((error * error.T).eigenvects())
+    leak = error.T * axis
+    key = leak + 3 * reads[0].T
+    assert (merged - tasks[0]) * key == error * key == error * leak
+    assert top == 7 == (error * leak).norm() ** 2 / leak.norm() ** 2
+    pair = tuple(LowRank(floats(up), floats(rows)) for up, rows in zip(ups, reads, strict=True))
+    case = Case(pair, 0, float(leak.norm()))
+    values = [bound(case), measure(case, attain(case)), measure(case, floats(key)[:, 0])]
+    assert values == pytest.approx([7**0.5 * case.leak] * 3, rel=1e-12)
 
 
 def test_adapters_of_rank_zero_cost_nothing_beside_others_or_alone():

@@ -1,9 +1,10 @@
-"""merge_collapse: by hand, dense RegMean, WUDI by gradient descent, weights, limits."""
+"""merge_collapse: by hand, in exact rationals, dense RegMean, WUDI by gradient descent, weights, limits."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import sympy as sp
 from hypothesis import given
 from strategies import seeds
 
@@ -47,6 +48,30 @@ def test_hand_example():
     for weight in (1e-3, 1.0, 1e3):
         data = (weight * case.updates[0].down.T, case.updates[1].down.T)
         assert measure(case, data) == pytest.approx(-0.75, rel=1e-10)
+
+
+def floats(matrix):
+    return np.array(matrix, float)
+
+
+def test_three_kinds_of_data_give_one_merge_in_exact_rationals():
+    """Dense Gram matrices, exact pseudo-inverse: oblique row spaces of rank 2 and 1 in width 4."""
+    reads = sp.Matrix([[1, 2, 0, 1], [0, 1, 1, 0]]), sp.Matrix([[1, 1, 0, -1]])
+    ups = sp.Matrix([[1, 0], [2, -1]]), sp.Matrix([1, 3])
+    tasks = [up * rows for up, rows in zip(ups, reads, strict=True)]
+    mixed = [reads[0].T * sp.Matrix([[1, 2], [0, 3]]), 5 * reads[1].T]
+    data = [[rows.T for rows in reads], mixed, [task.T for task in tasks]]  # the last is WUDI's
+    grams = [[x * x.T for x in part] for part in data]
+    merges = [(tasks[0] * g + tasks[1] * h) * (g + h).pinv() for g, h in grams]
+    assert merges[0] == merges[1] == merges[2]
+    assert all(
+        merges[0] * rows.T == up * rows * rows.T for up, rows in zip(ups, reads, strict=True)
+    )
+    exact = float((sp.Matrix([[2, 1]]) * merges[0] * sp.Matrix([1, 0, 3, -2]))[0])
+    updates = tuple(LowRank(floats(up), floats(rows)) for up, rows in zip(ups, reads, strict=True))
+    case = Case(updates, np.array([1.0, 0.0, 3.0, -2.0]), np.array([2.0, 1.0]))
+    found = [bound(case), *(measure(case, tuple(map(floats, part))) for part in data)]
+    assert found == pytest.approx([exact] * 4, rel=1e-12)
 
 
 def test_adapters_that_say_nothing_change_nothing():

@@ -1,7 +1,8 @@
-"""merge_floor: by hand, by another road, symmetries, limits."""
+"""merge_floor: by hand, in exact rationals, by another road, symmetries, limits."""
 
 import numpy as np
 import pytest
+import sympy as sp
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import seeds
@@ -28,6 +29,21 @@ def test_hand_example():
     # mean diag(2, 1); each update is diag(1, -1) away from it: 2 + 1^2
     updates = (from_dense(np.diag([3.0, 0.0])), from_dense(np.diag([1.0, 2.0])))
     assert bound(Case(updates, rank=1)) == pytest.approx(3.0, rel=1e-14)
+
+
+def test_the_best_critical_adapter_in_exact_rationals():
+    """A mean with squared singular values 11 and 1: its rank-one critical points, all of them."""
+    mean, off = sp.Matrix([[2, 1], [1, 2], [1, 1]]), sp.Matrix([[1, 0], [2, -1], [0, 3]])
+    more = sp.Matrix([[0, -2], [1, 1], [-1, 0]])
+    tasks = [mean + off, mean + more, mean - off - more]
+    gram = mean.T * mean
+    axes = [v / v.norm() for _, _, space in gram.eigenvects() for v in space]
+    found = [sum((mean * v * v.T - t).norm() ** 2 for t in tasks) / 3 for v in axes]
+    disagreement = sum((t - mean).norm() ** 2 for t in tasks) / 3
+    assert min(found) == disagreement + min(sp.roots(gram.charpoly())) == sp.Rational(49, 3)
+    case = Case(tuple(from_dense(np.array(t, float)) for t in tasks), rank=1)
+    assert bound(case) == pytest.approx(float(min(found)), rel=1e-12)
+    assert measure(case, attain(case)) == pytest.approx(float(min(found)), rel=1e-12)
 
 
 @given(seeds)

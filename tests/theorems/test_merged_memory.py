@@ -1,10 +1,12 @@
-"""merged_memory: by hand, real adapters, Gaussian embeddings, routing, symmetries, limits."""
+"""merged_memory: by hand, in exact rationals, real adapters, Gaussian embeddings, routing, symmetries, limits."""
 
+import math
 import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import sympy as sp
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import seeds
@@ -48,6 +50,31 @@ def test_two_facts_of_one_output_by_hand():
         assert measure(case, summed(owner, 1)) == pytest.approx(4.0, rel=1e-13)
     assert bound(case) == pytest.approx(4.0, rel=1e-14)
     assert measure(case, Shelf((0, 1), (1, 1), (1.0, 0.0))) == pytest.approx(3.0, rel=1e-13)
+
+
+def floats(matrix):
+    return np.array(matrix, float)
+
+
+@pytest.mark.parametrize("owner", [(0, 1), (0, 0)])
+def test_isserlis_in_exact_rationals_for_two_facts_in_one_adapter_or_two(owner):
+    """The score as a polynomial in all entries of the factors, 3-4-5 keys, rank 2: 34."""
+    keys, outputs = sp.Matrix([[3, -4], [4, 3]]) / 5, sp.Matrix([[1, 2], [0, -1], [3, 1]])
+    read, query = sp.Matrix([1, 2, -1]), 2 * keys[:, 0]
+    rows = [[sp.Matrix(sp.symbols(f"a{k}{s}_:2")) for s in range(2)] for k in range(2)]
+    said = outputs.T * read
+    heard = [
+        (said[i], keys[:, i].dot(a) * a.dot(query) / 2) for i in range(2) for a in rows[owner[i]]
+    ]
+    score = sp.Poly(sum(u * part for u, part in heard), *(x for k in rows for a in k for x in a))
+    moment = {0: 1, 2: 1, 4: 3}
+    exact = sum(c * math.prod(moment.get(d, 0) for d in powers) for powers, c in (score**2).terms())
+    memory = outputs * keys.T
+    signal, energy = read.dot(memory * query), (memory.T * read).norm() ** 2 * query.norm() ** 2
+    assert exact == sp.Rational(3, 2) * signal**2 + energy / 2 == 34
+    case = Case(floats(keys), floats(outputs), floats(read)[:, 0], floats(query)[:, 0], rank=2)
+    values = [bound(case), measure(case, summed(owner, 2))]
+    assert values == pytest.approx([float(exact)] * 2, rel=1e-12)
 
 
 @given(seeds)

@@ -1,10 +1,12 @@
-"""perturbed_region: by hand, by linear programming, by bisection, symmetries, limits."""
+"""perturbed_region: by hand, in exact rationals, by linear programming, by bisection, symmetries, limits."""
 
 import math
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
+import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
@@ -58,6 +60,25 @@ def test_hand_example():
     case = Case(prompt_of((0.5, 0.5)), (0.1, 0.1))
     assert bound(case) == pytest.approx(-0.6, abs=1e-15)
     assert measure(case, attain(case)) == pytest.approx(-0.6, abs=1e-12)
+
+
+def test_all_corners_of_the_box_in_exact_rationals():
+    """Two hops through oblique frames: the least of 2^7 leads is the formula on paper."""
+    a, b, e, f = (sp.Rational(n, 100) for n in (80, 90, 5, 4))
+    keys = sp.Matrix([[1, 1], [0, 2], [0, 0]]), sp.Matrix([[1, 1, 0], [0, 1, 1], [1, 0, 2]])
+    value, tokens = sp.Matrix([[2, 1, 0], [0, 1, 3], [0, 0, 1]]), sp.eye(4)
+    first = sp.Matrix.hstack(a * value[:, 0] + (1 - a) * value[:, 2], value[:, 1]) * keys[0].pinv()
+    said = sp.Matrix.hstack(b * tokens[:, 0] + (1 - b) * tokens[:, 3], *map(tokens.col, (1, 2)))
+    later = said * keys[1].inv() * (keys[1] * value.inv())
+    signs = (sp.Matrix(s) for s in product((-1, 1), repeat=7))
+    ends = (later * (first * keys[0][:, 0] + e * value * s[:3, :]) + f * s[3:, :] for s in signs)
+    least = min(out[0] - max(out[1:]) for out in ends)
+    apart, left = e * (1 + b) + 2 * f, e * abs(2 * b - 1) + 2 * f
+    assert least == min(a * b - (1 - a) - apart, a * b - a * (1 - b) - left, a * b - apart)
+    frames = [np.array(part, float) for part in (*keys, value)]
+    case = Case(Prompt("A", (0.8, 0.9), tuple(frames[:2]), (frames[2],)), (0.05, 0.04))
+    values = [bound(case), measure(case, attain(case))]
+    assert values == pytest.approx([float(least)] * 2, rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize("pattern", "ABCD")

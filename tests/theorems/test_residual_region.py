@@ -1,4 +1,4 @@
-"""residual_region: by hand, by coordinates, thresholds by bisection, symmetries, limits."""
+"""residual_region: by hand, in exact rationals, by coordinates, thresholds by bisection, symmetries, limits."""
 
 import math
 from dataclasses import replace
@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import seeds
@@ -57,6 +58,34 @@ def test_hand_example():
     case = hops_of((1.0, 1.0), 2.0, 0.5)
     assert bound(case) == pytest.approx(math.sqrt(2) - 0.5, rel=1e-14)
     assert measure(case, attain(case)) == pytest.approx(math.sqrt(2) - 0.5, rel=1e-12)
+
+
+def floats(matrix):
+    return np.array(matrix, float)
+
+
+@pytest.mark.parametrize(("direct", "lead"), [("1/5", "-3/10"), ("2", "-4/5")])
+def test_three_hops_in_exact_rationals(direct, lead):
+    """Oblique keys, values in a turned frame, streams of rational length: 2² + 2² + 1² = 3²."""
+    turned, strengths = sp.eye(9) - 2 * sp.ones(9) / 9, [*map(sp.Rational, ("2/3", "1/2", "4/5"))]
+    keys = [sp.Matrix.hstack(2 * turned[:, 0] / 3, turned[:, 0] + turned[:, 8])]
+    keys += [sp.eye(9)[:, :n] + sp.ones(9, n) for n in (3, 4)]
+    values, stream, lengths = [turned[:, 1:4], turned[:, 4:8]], keys[0][:, 0], []
+    for hop, value in enumerate([*values, sp.eye(5)]):
+        lengths.append(stream.norm())
+        bridge = 3 * keys[hop] * values[hop - 1].T / lengths[hop] if hop else sp.eye(9)
+        edited = strengths[hop] * value[:, 0] + (1 - strengths[hop]) * value[:, -1]
+        read = sp.Matrix.hstack(edited, value[:, 1:-1]) * keys[hop].pinv()
+        written = read * bridge * stream
+        stream += written if hop < 2 else 0 * stream
+    named = max(max(value.T * stream) for value in values) * sp.Rational(direct)
+    assert lengths == [sp.Rational(2, 3), 1, 2]
+    assert written[0] - max(*written[1:], named) == sp.Rational(lead)
+    frames = (tuple(map(floats, part)) for part in (keys, values))
+    prompt = Prompt("A", tuple(map(float, strengths)), *frames)
+    case = Case(prompt, 3.0, float(sp.Rational(direct)))
+    found = [bound(case), measure(case, attain(case))]
+    assert found == pytest.approx([float(sp.Rational(lead))] * 2, rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize("length", [1e3, 1e5, 1e7])

@@ -1,4 +1,4 @@
-"""arrow_margin: by hand, in exact rationals, by a grid of directions, the half angle, sizes, symmetries."""
+"""arrow_margin: by hand, exactly, by a grid of directions, the half angle, sizes, symmetries."""
 
 from dataclasses import replace
 from math import acos, cos, pi, sin, sqrt

@@ -1,4 +1,4 @@
-"""coefficient_floor: by hand, in exact rationals, by the Gram matrix, by coordinate descent, symmetries, limits."""
+"""coefficient_floor: by hand, exactly, by the Gram matrix, by coordinate descent, symmetries."""
 
 import numpy as np
 import pytest

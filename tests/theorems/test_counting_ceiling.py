@@ -1,4 +1,4 @@
-"""counting_ceiling: by hand, counted in integers, Cover's exact count, walks, symmetries, limits, consequences."""
+"""counting_ceiling: by hand, all maps, Cover's exact count, walks, symmetries, limits."""
 
 import math
 import re

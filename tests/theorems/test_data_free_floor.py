@@ -1,4 +1,4 @@
-"""data_free_floor: by hand, in exact rationals, by sampled inputs, by RegMean on worst inputs, symmetries."""
+"""data_free_floor: by hand, exactly, by sampled inputs, by RegMean on worst inputs, symmetries."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""interference_angle: by hand, in exact rationals, by another road, the exact worst case, what orthogonality means."""
+"""interference_angle: by hand, exactly, by another road, what orthogonality means."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""interpolating_composition: by hand, in exact rationals, against mean and sum, permuted answers, symmetries."""
+"""interpolating_composition: by hand, exactly, mean and sum, permuted answers, symmetries."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""interpolation_price: by hand, in exact rationals, dense error, the explicit constant and its sharpness, limits."""
+"""interpolation_price: by hand, exactly, dense error, the constant and its sharpness, limits."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""merge_collapse: by hand, in exact rationals, dense RegMean, WUDI by gradient descent, weights, limits."""
+"""merge_collapse: by hand, exactly, dense RegMean, WUDI by gradient descent, weights, limits."""
 
 from dataclasses import replace
 

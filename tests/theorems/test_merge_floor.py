@@ -1,4 +1,4 @@
-"""merge_floor: by hand, in exact rationals, by another road, symmetries, limits."""
+"""merge_floor: by hand, exactly, by another road, symmetries, limits."""
 
 import numpy as np
 import pytest

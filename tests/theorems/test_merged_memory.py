@@ -1,4 +1,4 @@
-"""merged_memory: by hand, in exact rationals, real adapters, Gaussian embeddings, routing, symmetries, limits."""
+"""merged_memory: by hand, exactly, real adapters, Gaussian embeddings, routing, symmetries."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""perturbed_region: by hand, in exact rationals, by linear programming, by bisection, symmetries, limits."""
+"""perturbed_region: by hand, exactly, by linear programming, by bisection, symmetries, limits."""
 
 import math
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""residual_region: by hand, in exact rationals, by coordinates, thresholds by bisection, symmetries, limits."""
+"""residual_region: by hand, exactly, by coordinates, thresholds by bisection, symmetries."""
 
 import math
 from dataclasses import replace

@@ -171,7 +171,7 @@ def cell(config: Config) -> list[Row]:
     return found
 
 
-_SIZES = ((3, 1), (5, 1), (10, 1), (20, 1), (5, 2), (10, 2), (3, 4), (5, 4), (10, 4), (5, 8))
+_SIZES = ((3, 1), (5, 1), (10, 1), (20, 1), (5, 2), (10, 2), (3, 4), (5, 4), (10, 3), (4, 8))
 _WAYS: tuple[dict[str, Any], ...] = (
     {"answers": "permuted"},
     {"rank": 2},

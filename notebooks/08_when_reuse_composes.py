@@ -29,23 +29,13 @@
 # %matplotlib inline
 import numpy as np
 import sympy as sp
+import torch
 from ipywidgets import FloatSlider, interact
 
-from loratheory.experiments.reuse import (
-    BlockGates,
-    Setting,
-    Teaching,
-    bases,
-    block_gates,
-    detection,
-    leads,
-    marks,
-    mean,
-    oracle,
-    shelf,
-    summed,
-)
+from loratheory.experiments import reuse
 from loratheory.theorems import shelf_capacity, two_read_region
+
+_ = torch.set_num_threads(1)  # more do not pay at this size
 
 # %% [markdown]
 # ## Derive
@@ -110,8 +100,8 @@ for width in (16, 32, 64, 128):
 # adapters then edit five facts of each hop.
 
 # %%
-known = bases(Setting(coverage=0.5), (0,))
-made = shelf(known, Teaching(facts=5, pairs=2, sets=1))
+known = reuse.bases(reuse.Setting(coverage=0.5), (0,))
+made = reuse.shelf(known, reuse.Teaching(facts=5, pairs=2, sets=1))
 len(made.adapters)
 
 # %% [markdown]
@@ -120,7 +110,7 @@ len(made.adapters)
 # %%
 for pair, asked in zip(made.hops, made.trials, strict=True):
     for hop in (0, 1):
-        found = leads(known, [asked[0].hops[hop]], pair[hop])
+        found = reuse.leads(known, [asked[0].hops[hop]], pair[hop])
         print(f"adapter of hop {hop + 1}: leads {np.round(found[0], 1)}")
         assert (found > 0).all()
 
@@ -130,8 +120,8 @@ for pair, asked in zip(made.hops, made.trials, strict=True):
 # standard deviations above.
 
 # %%
-gates = BlockGates(made, level=2.0)
-rates = detection(made, gates)
+gates = reuse.BlockGates(made, level=2.0)
+rates = reuse.detection(made, gates)
 print({name: round(float(rate[0]), 2) for name, rate in rates.items()})
 
 # %% [markdown]
@@ -154,12 +144,12 @@ print(f"no wrong gate opens with probability {shelf_capacity.clean(8, 5, 32, 0.5
 
 # %%
 ways = {
-    "mean": mean,
-    "sum": summed(),
-    "oracle of depth": oracle,
-    "block gates": block_gates(2.0),
+    "mean": reuse.mean,
+    "sum": reuse.summed(),
+    "oracle of depth": reuse.oracle,
+    "block gates": reuse.block_gates(2.0),
 }
-found = {name: marks(made, rule(made)) for name, rule in ways.items()}
+found = {name: reuse.marks(made, rule(made)) for name, rule in ways.items()}
 for name, mark in found.items():
     print(f"{name:16}", {kind: round(float(value[0]), 2) for kind, value in mark.items()})
 
@@ -188,7 +178,7 @@ assert found["block gates"]["chains"][0] >= bound
 # so high that none is, they are the base.
 
 # %%
-loose, shut = (marks(made, block_gates(level)(made)) for level in (-1e9, 1e9))
+loose, shut = (reuse.marks(made, reuse.block_gates(level)(made)) for level in (-1e9, 1e9))
 assert np.allclose(loose["chains"], found["sum"]["chains"])
 assert shut["chains"][0] == 0
 
@@ -200,8 +190,8 @@ assert shut["chains"][0] == 0
 # %%
 def switched(level: float = 2.0) -> None:
     """What is answered, and which switches err, at this many deviations above the mean."""
-    gates = BlockGates(made, level)
-    right, rates = marks(made, [gates, gates]), detection(made, gates)
+    gates = reuse.BlockGates(made, level)
+    right, rates = reuse.marks(made, [gates, gates]), reuse.detection(made, gates)
     print(f"z = {level:4.1f}: edited {right['chains'][0]:.2f},", end=" ")
     print(f"unedited {right['other_chains'][0]:.2f},", end=" ")
     print(", ".join(f"{name} {float(rate[0]):.2f}" for name, rate in rates.items()))

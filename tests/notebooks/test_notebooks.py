@@ -26,7 +26,7 @@ SECTIONS = (
     "What this does not say",
     "Exercises",
 )
-INSTALLED = {"loratheory", "numpy", "sympy", "matplotlib", "ipywidgets"}
+INSTALLED = {"loratheory", "numpy", "sympy", "matplotlib", "ipywidgets", "torch"}
 each = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 
 
@@ -49,7 +49,7 @@ def python(text):
 def test_it_runs_from_a_clean_kernel_in_a_minute_and_says_nothing_on_stderr(source):
     """A minute of computing: a busy machine, or a kernel slow to answer, is not the notebook's."""
     notebook = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
-    client = NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(NOTEBOOKS)}})
+    client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(NOTEBOOKS)}})
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     client.execute()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

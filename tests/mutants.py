@@ -1,9 +1,9 @@
 """Plant one error at a time and see that the tests notice; prints what it planted.
 
 Each test file lists, as ``MUTANTS``, pairs (text in the module it mirrors, replacement). A mutant
-is planted in a temporary copy of the tree, meets the mirroring test file first and the whole
-suite only if it survives that. ``python tests/mutants.py [LABEL ...]`` where a label is a theorem
-or a module name; two run at a time.
+is planted in a temporary copy of the tree, its unchanged modules compiled already, meets the
+mirroring test file first and the whole suite only if it survives that. ``python tests/mutants.py
+[LABEL ...]`` where a label is a theorem or a module name; two run at a time.
 """
 
 import ast
@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,12 +65,12 @@ def collected(only: list[str]) -> list[Mutant]:
 
 
 @contextmanager
-def copied() -> Iterator[Path]:
-    """A temporary copy of the tree: a kill leaves the original clean."""
+def copied(source: Path = ROOT) -> Iterator[Path]:
+    """A temporary copy of a tree: a kill leaves the original clean."""
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder) / "tree"
-        skip = shutil.ignore_patterns(".venv", ".git", "build", "__pycache__", ".*_cache")
-        shutil.copytree(ROOT, tree, ignore=skip)
+        skip = [".venv", ".git", "build", ".*_cache", *(["__pycache__"] if source == ROOT else [])]
+        shutil.copytree(source, tree, ignore=shutil.ignore_patterns(*skip))
         yield tree
 
 
@@ -81,6 +82,7 @@ def passes(tree: Path, scope: list[str]) -> bool:
     os.chdir(tree)
     sys.path.insert(0, str(tree))
     os.environ["CI"] = "1"
+    sys.dont_write_bytecode = False  # else every mutant compiles everything
     signal.alarm(600)  # a mutant may never end
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
@@ -88,9 +90,9 @@ def passes(tree: Path, scope: list[str]) -> bool:
     os._exit(int(pytest.main([*OPTIONS, *scope])))
 
 
-def survives(mutant: Mutant) -> bool:
-    """Whether the tests still pass with the error planted."""
-    with copied() as tree:
+def survives(mutant: Mutant, warm: Path) -> bool:
+    """Whether the tests still pass with the error planted in a copy of this tree."""
+    with copied(warm) as tree:
         module = tree / mutant.module
         module.write_text(module.read_text().replace(mutant.old, mutant.new, 1))
         return passes(tree, [str(mutant.test)]) and passes(tree, ["tests"])
@@ -105,13 +107,19 @@ def main(only: list[str]) -> int:
         return 2
     for module in SLOW_TO_IMPORT:
         importlib.import_module(module)
-    with copied() as tree:  # else anything would look noticed
-        if not passes(tree, sorted({str(mutant.test) for mutant in mutants})):
+    with copied() as warm:
+        if not passes(warm, sorted({str(mutant.test) for mutant in mutants})):
             print("the tests fail without any mutant: mend them first", file=sys.stderr)
-            return 2
+            return 2  # else anything would look noticed
+        return reported(mutants, warm)
+
+
+def reported(mutants: list[Mutant], warm: Path) -> int:
+    """Plant each in a copy of the tree that passes, and say what came of it."""
     outcomes = []
     with ThreadPoolExecutor(2) as pool:
-        bar = tqdm(pool.map(survives, mutants), total=len(mutants), unit="mutant")
+        found = pool.map(partial(survives, warm=warm), mutants)
+        bar = tqdm(found, total=len(mutants), unit="mutant")
         for mutant, alive in zip(mutants, bar, strict=True):
             outcomes.append(alive)
             state = "SURVIVED" if alive else "noticed "

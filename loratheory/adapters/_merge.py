@@ -1,5 +1,6 @@
 """One adapter from several: checks what was asked, then merges module by module on demand."""
 
+import difflib
 import math
 from collections.abc import Sequence
 from functools import partial
@@ -93,7 +94,9 @@ def merge(
 def _method(name: str, space: str) -> Method:
     """Look up the method and see that it knows the space."""
     if name not in METHODS:
-        message = f"there is no merge method {name!r}: choose one of {', '.join(METHODS)}"
+        near = difflib.get_close_matches(name, METHODS, n=1)
+        hint = f"did you mean {near[0]}? The methods are" if near else "choose one of"
+        message = f"there is no merge method {name!r}: {hint} {', '.join(METHODS)}"
         raise MergeError(message)
     if space not in METHODS[name].spaces:
         known = ", ".join(METHODS[name].spaces)

@@ -185,6 +185,7 @@ def test_not_a_number_is_refused_by_adapter_module_and_place():
     ("arguments", "message"),
     [
         ({"method": "average"}, "there is no merge method 'average': choose one of sum, mean"),
+        ({"method": "tie"}, "did you mean ties. The methods are sum, mean"),
         ({"method": "sum", "weights": [1.0, 2.0]}, "sum takes no weights"),
         ({"method": "cat", "rank": 4}, "cat takes no rank: leave it out .it takes weights"),
         ({"method": "iso", "density": 0.5}, "iso takes no density"),

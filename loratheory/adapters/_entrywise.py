@@ -15,13 +15,12 @@ before truncation generally has full rank.
 
 from collections.abc import Sequence
 
-from jaxtyping import Float
-
 from loratheory.adapters._entries import Combine, Sparsify, added, drop, elected, trim
 from loratheory.adapters._exact import cut
 from loratheory.adapters._options import Options, widened
 from loratheory.adapters._spaces import SPACES
 from loratheory.lowrank import Array, LowRank, array_namespace
+from loratheory.lowrank._shapes import Float
 
 BLOCK = 2**22
 """Entries of all updates together that are formed at once."""

@@ -8,11 +8,10 @@ adapter is on and the others are off, the output is the oracle's.
 import math
 from dataclasses import dataclass, replace
 
-from jaxtyping import Float
-
 from loratheory.adapters._scores import Scores, response_scores
 from loratheory.adapters._shelf import Updates
 from loratheory.lowrank import Array, array_namespace, double
+from loratheory.lowrank._shapes import Float
 
 
 def standardised(scores: Scores, activations: Float[Array, "t n"]) -> Scores:

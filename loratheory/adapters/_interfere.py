@@ -10,8 +10,6 @@ key iff the row spaces are orthogonal. The Frobenius cosine of the updates vanis
 only their *column* spaces are orthogonal, and says little.
 """
 
-from jaxtyping import Float
-
 from loratheory.lowrank import (
     Array,
     LowRank,
@@ -24,6 +22,7 @@ from loratheory.lowrank import (
     row_space,
     spectral,
 )
+from loratheory.lowrank._shapes import Float
 
 
 def row_angles(first: LowRank, second: LowRank) -> Float[Array, " k"]:

@@ -2,11 +2,10 @@ r"""The interpolating merge: on the inputs that an adapter reads, do what that a
 
 from collections.abc import Sequence
 
-from jaxtyping import Float
-
 from loratheory.adapters._exact import cut
 from loratheory.adapters._options import SAME, Options, strong, widened
 from loratheory.lowrank import Array, LowRank, array_namespace, row_space
+from loratheory.lowrank._shapes import Float
 
 
 def interpolate(updates: Sequence[LowRank], weights: Sequence[float], options: Options) -> LowRank:

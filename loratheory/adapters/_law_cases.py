@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
 from loratheory.adapters._methods import Method
 from loratheory.adapters._options import Options
 from loratheory.lowrank import Array, LowRank, balanced, regauge
+from loratheory.lowrank._shapes import Float
 
 SHAPE, RANK, COUNT = (9, 8), 2, 3
 

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
 from loratheory.adapters._error import AdapterError
 from loratheory.lowrank import Array, LowRank, array_namespace, double
+from loratheory.lowrank._shapes import Float
 
 NEGLIGIBLE = 1e-12
 """A singular value below this share of the largest counts as zero."""

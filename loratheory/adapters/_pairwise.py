@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
 from loratheory.adapters._adapter import Adapter
 from loratheory.lowrank import LowRank, Svd, array_namespace, svd
+from loratheory.lowrank._shapes import Float
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,11 +11,10 @@ Weights of a `Router` sum to one: an adapter acts at full strength only where it
 
 from dataclasses import dataclass
 
-from jaxtyping import Float, Int
-
 from loratheory.adapters._scores import Scores
 from loratheory.adapters._shelf import working
 from loratheory.lowrank import Array, array_namespace, device
+from loratheory.lowrank._shapes import Float, Int
 
 
 def _kept(scores: Float[Array, "t k"], top_k: int) -> Array:

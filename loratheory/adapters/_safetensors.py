@@ -12,11 +12,11 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
-from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 
 from loratheory.adapters._document import json_object, opened, unreadable
 from loratheory.adapters._error import refusal, shown
+from loratheory.lowrank._shapes import Float
 
 DTYPES = {
     "float16": np.dtype(np.float16),

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
 from loratheory.adapters._error import refusal
 from loratheory.adapters._safetensors import CODES, DTYPES, finite
+from loratheory.lowrank._shapes import Float
 
 
 def save(

@@ -8,10 +8,9 @@ orthonormal basis of the row space the projection, the spectral code the respons
 
 from dataclasses import dataclass
 
-from jaxtyping import Float, Int
-
 from loratheory.adapters._shelf import Updates, check_inputs, check_tokens, owners, working
 from loratheory.lowrank import Array, array_namespace, device, row_space, svd
+from loratheory.lowrank._shapes import Float, Int
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,9 +5,8 @@ Tokens are rows: ``x`` is (t, n), weights are (t, k), outputs (t, m).
 
 from collections.abc import Sequence
 
-from jaxtyping import Float, Int
-
 from loratheory.lowrank import Array, LowRank, array_namespace, device
+from loratheory.lowrank._shapes import Float, Int
 
 Updates = Sequence[LowRank]
 

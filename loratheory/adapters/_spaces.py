@@ -9,10 +9,9 @@ size (m, n) is ever formed, and the rank stays within the sum of the ranks.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from jaxtyping import Float
-
 from loratheory.adapters._options import strong
 from loratheory.lowrank import Array, LowRank, array_namespace, from_dense
+from loratheory.lowrank._shapes import Float
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from jaxtyping import Float
-
 from loratheory.adapters._exact import cut
 from loratheory.adapters._options import SAME, Options, strong
 from loratheory.lowrank import Array, LowRank, array_namespace, svd, total
+from loratheory.lowrank._shapes import Float
 
 
 def iso(updates: Sequence[LowRank], weights: Sequence[float], options: Options) -> LowRank:

@@ -4,9 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, overload
 
-from jaxtyping import Float
-
 from loratheory.lowrank._array import Array, array_namespace
+from loratheory.lowrank._shapes import Float
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,13 +6,16 @@ Householder reflectors and applies them, at half of what ``numpy.linalg.qr`` tak
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
+from importlib.machinery import PathFinder
+from importlib.util import module_from_spec
+from pathlib import Path
 from typing import Any
 
 from array_api_compat import is_numpy_array
-from jaxtyping import Float
 
 from loratheory.lowrank._array import Array, array_namespace
+from loratheory.lowrank._shapes import Float
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,10 +43,8 @@ def frame(matrix: Float[Array, "m r"], overwrite: bool = False) -> Frame:
     if not is_numpy_array(matrix) or 0 in matrix.shape:
         q, triangle = xp.linalg.qr(matrix)
         return Frame(triangle, partial(xp.matmul, q))
-    from scipy.linalg import lapack  # slow to import
-
     k, r = min(matrix.shape), matrix.shape[1]
-    reflectors, scales, _, _ = lapack.dgeqrf(matrix, lwork=BLOCK * r, overwrite_a=overwrite)
+    reflectors, scales, _, _ = lapack().dgeqrf(matrix, lwork=BLOCK * r, overwrite_a=overwrite)
     return Frame(xp.triu(reflectors[:k, :]), partial(_applied, reflectors[:, :k], scales))
 
 
@@ -53,9 +54,26 @@ BLOCK = 64  # columns that LAPACK treats at once
 def _applied(reflectors: Any, scales: Any, small: Any) -> Any:
     """``Q @ small``: the reflectors act on `small` with rows of zeros below it."""
     import numpy as np
-    from scipy.linalg import lapack
 
     tall = np.zeros((reflectors.shape[0], small.shape[1]), order="F")
     tall[: small.shape[0], :] = small
     lwork = BLOCK * max(small.shape[1], 1)
-    return lapack.dormqr("L", "N", reflectors, scales, tall, lwork=lwork, overwrite_c=1)[0]
+    return lapack().dormqr("L", "N", reflectors, scales, tall, lwork=lwork, overwrite_c=1)[0]
+
+
+@cache
+def lapack() -> Any:
+    """LAPACK as SciPy wraps it, without the rest of ``scipy.linalg``: that takes longer to import.
+
+    Where a SciPy keeps the wrappers elsewhere, `scipy.linalg.lapack`; the routines are the same.
+    """
+    import scipy
+
+    found = PathFinder.find_spec("_flapack", [str(Path(scipy.__file__).parent / "linalg")])
+    if found is None or found.loader is None:
+        from scipy.linalg import lapack as whole
+
+        return whole
+    module = module_from_spec(found)
+    found.loader.exec_module(module)
+    return module

@@ -7,10 +7,9 @@ that acts on the factors separately gives another answer in every gauge; put its
 
 from collections.abc import Sequence
 
-from jaxtyping import Float
-
 from loratheory.lowrank._array import Array, array_namespace, device, double
 from loratheory.lowrank._factored import LowRank
+from loratheory.lowrank._shapes import Float
 from loratheory.lowrank._spectra import EPS, svd
 
 

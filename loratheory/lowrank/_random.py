@@ -6,10 +6,10 @@ Draws are NumPy float64; move them with ``low.map(torch.asarray)`` or the like.
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
 
 from loratheory.lowrank._array import Array
 from loratheory.lowrank._factored import LowRank
+from loratheory.lowrank._shapes import Float
 
 
 def orthonormal(rng: np.random.Generator, n: int, k: int) -> Float[Array, "n k"]:

@@ -8,11 +8,10 @@ is ``Q (R T.T) P.T`` and its singular values are those of the small core ``R T.T
 import math
 from typing import NamedTuple
 
-from jaxtyping import Float
-
 from loratheory.lowrank._array import Array, array_namespace, device, double
 from loratheory.lowrank._factored import LowRank
 from loratheory.lowrank._frames import Frame, frame
+from loratheory.lowrank._shapes import Float
 
 EPS = 2.0**-52
 

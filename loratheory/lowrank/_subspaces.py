@@ -1,9 +1,8 @@
 """Row and column spaces, the angles between them, and projections."""
 
-from jaxtyping import Float
-
 from loratheory.lowrank._array import Array, array_namespace
 from loratheory.lowrank._factored import LowRank
+from loratheory.lowrank._shapes import Float
 from loratheory.lowrank._spectra import EPS, svd
 
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import seeds
 
-from loratheory.lowrank._frames import frame
+from loratheory.lowrank import _frames
+from loratheory.lowrank._frames import frame, lapack
 
 MUTANTS = [
     ("Frame(triangle, partial(xp.matmul, q))", "Frame(triangle, lambda c: c)"),
@@ -48,3 +49,13 @@ def test_the_input_is_left_as_it_was():
     before = matrix.copy()
     frame(matrix).times(np.eye(3))
     np.testing.assert_array_equal(matrix, before)
+
+
+def test_lapack_is_that_of_scipy_whichever_way_it_is_found(monkeypatch):
+    from scipy.linalg import lapack as whole
+
+    matrix = np.random.default_rng(0).standard_normal((9, 4))
+    direct = lapack().dgeqrf(matrix)[0]
+    np.testing.assert_array_equal(direct, whole.dgeqrf(matrix)[0])
+    monkeypatch.setattr(_frames.PathFinder, "find_spec", lambda *_: None)
+    assert lapack.__wrapped__() is whole

@@ -1,0 +1,25 @@
+"""Shapes in signatures: checked where jaxtyping checks them, free where nobody looks.
+
+Importing jaxtyping costs as much as importing NumPy. Under its import hook, as in the tests, and
+for type checkers these names are its own; elsewhere ``Float[Array, "m r"]`` is just ``Array``.
+"""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING or "jaxtyping" in sys.modules:
+    from jaxtyping import Bool as Bool
+    from jaxtyping import Float as Float
+    from jaxtyping import Float64 as Float64
+    from jaxtyping import Int as Int
+    from jaxtyping import Int64 as Int64
+    from jaxtyping import Shaped as Shaped
+else:
+
+    class _Shape:
+        """Forgets the shape."""
+
+        def __class_getitem__(cls, item: tuple[Any, str]) -> Any:
+            return item[0]
+
+    Bool = Float = Float64 = Int = Int64 = Shaped = _Shape

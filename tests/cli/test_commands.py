@@ -106,7 +106,8 @@ def test_merge_writes_what_it_says_and_reports_its_floors(pair, tmp_path):
     totals = json.loads(file.read_text())["totals"]
     lost = 0.0
     for name in SHELF:
-        exact = 0.7 * one[name].dense() - 0.3 * two[name].dense()
+        first, second = (a[name].map(np.float64).dense() for a in (one, two))
+        exact = 0.7 * first - 0.3 * second
         lost += (np.linalg.svd(exact, compute_uv=False)[2:] ** 2).sum()
         assert np.linalg.matrix_rank(merged[name].dense(), 1e-4) == 2
     assert totals["to_sum"] == pytest.approx(lost, rel=1e-5)

@@ -46,7 +46,8 @@ def test_help_says_that_the_code_is_run_and_shows_an_example():
     assert "Example: loratheory evaluate my_rules:half" in text.replace("`", "")
 
 
-def test_a_merge_gets_a_card_in_tables_json_and_a_figure(tmp_path):
+def test_a_merge_gets_a_card_in_tables_json_and_a_figure(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
     file, drawing = tmp_path / "card.json", tmp_path / "card.png"
     code, out, _ = run("my_rules:half", "--json", file, "--figure", drawing)
     told = json.loads(file.read_text())

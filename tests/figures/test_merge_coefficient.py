@@ -7,7 +7,7 @@ from loratheory.figures.merge_coefficient import NEEDED, draw
 
 MUTANTS = [
     ('row.get("case", "A") == "A"', 'row.get("case", "A") == "B"'),
-    (">= 0.5), None)", ">= 0.9), None)"),
+    (">= 0.5), None", ">= 0.9), None"),
     ("c == x and v > 0", "c == x"),
     ("max(score, 1 - score)", "score"),
     ('if cell["held_out"] > 0.5 else 1 - cell[measured]', 'if cell["held_out"] > 0.5 else 0'),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies import seeds
 from worlds import some, walked
@@ -33,7 +33,11 @@ MUTANTS = [
 @given(seeds, st.integers(2, 3), st.integers(1, 3), st.sampled_from([None, 20]))
 def test_ways_that_differ_end_in_different_entities(seed, hops, relations, images):
     here, rng = some(seed, hops=hops, relations=relations, images=images)
-    made = edit(here, 3, rng=rng, path=(relations - 1,) * hops)
+    try:
+        made = edit(here, 3, rng=rng, path=(relations - 1,) * hops)
+    except ImpossibleError:
+        assume(images is None)  # few images over three hops may leave no free entity
+        raise
     levels = made.reached()
     for nodes in levels:
         assert len(np.unique(nodes)) == nodes.size - sum_of_merged(nodes)

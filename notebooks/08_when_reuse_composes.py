@@ -125,8 +125,8 @@ rates = reuse.detection(made, gates)
 print({name: round(float(rate[0]), 2) for name, rate in rates.items()})
 
 # %% [markdown]
-# `miss_j`: how often the right adapter is off at read $j$ of an edited chain; `false_j`: how many
-# wrong ones are on.
+# `misses`: at how many of the two reads of an edited chain the right adapter is off; `false_alarms`:
+# how many wrong ones are on.
 
 # %% [markdown]
 # ## Verify
@@ -146,7 +146,7 @@ print(f"no wrong gate opens with probability {shelf_capacity.clean(8, 5, 32, 0.5
 ways = {
     "mean": reuse.mean,
     "sum": reuse.summed(),
-    "oracle of depth": reuse.oracle,
+    "oracle": reuse.oracle,
     "block gates": reuse.block_gates(2.0),
 }
 found = {name: reuse.marks(made, rule(made)) for name, rule in ways.items()}
@@ -169,7 +169,7 @@ assert found["block gates"]["other_chains"][0] >= 0.9
 
 # %%
 errors = sum(float(rate[0]) for rate in rates.values())
-bound = float(found["oracle of depth"]["chains"][0]) - errors
+bound = float(found["oracle"]["chains"][0]) - errors
 print(f"at least {bound:.2f}, found {found['block gates']['chains'][0]:.2f}")
 assert found["block gates"]["chains"][0] >= bound
 

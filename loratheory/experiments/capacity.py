@@ -19,10 +19,11 @@ cannot. The mean recalls less than the sum, by its factor 1/K (`thm:averaging-su
 others; unedited facts and chains; edited answers given to other subjects.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from loratheory.experiments._experiment import Experiment, Row
+from loratheory.experiments._small import CROWDS, Small
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,34 +35,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Small):
     """Some bases, K pairs of adapters of rank r on each, and what holds all their facts.
 
     Attributes
     ----------
-    facts, rank, pairs : int
-        n, r and K.
-    coverage : float
-        Fraction of the chains that pretraining asks.
-    seeds : tuple of int
-        Of the bases.
-    sets : int
-        Repetitions on each base.
-    entities, width, steps, adapting, retained : int
-        Size of world and transformer, steps of both trainings, facts that adapters rehearse.
+    rank, pairs : int
+        r and K.
     """
 
-    facts: int = 4
     rank: int = 1
     pairs: int = 2
-    coverage: float = 0.5
-    seeds: tuple[int, ...] = (0, 1)
-    sets: int = 2
-    entities: int = 100
-    width: int = 128
-    steps: int = 700
-    adapting: int = 120
-    retained: int = 40
+    facts: int = field(default=4, kw_only=True)
 
 
 def cell(config: Config) -> list[Row]:
@@ -80,22 +65,14 @@ def cell(config: Config) -> list[Row]:
         sum, else -1; `crosstalk`, the variance of a foreign score by theory.
     """
     from loratheory.experiments.reuse import _rules as rules
-    from loratheory.experiments.reuse._bases import Setting, bases
     from loratheory.experiments.reuse._controls import alike
     from loratheory.experiments.reuse._marks import marks
     from loratheory.experiments.reuse._pooled import pooled
     from loratheory.experiments.reuse._rows import rows
-    from loratheory.experiments.reuse._shelves import Teaching, shelf
     from loratheory.theorems.merged_memory import merged_crosstalk, routed_crosstalk
 
-    world = Setting(
-        config.coverage, entities=config.entities, width=config.width, steps=config.steps
-    )
     n, r, k = config.facts, config.rank, config.pairs
-    teaching = Teaching(
-        n, k, sets=config.sets, rank=r, steps=config.adapting, retained=config.retained
-    )
-    here = shelf(bases(world, config.seeds), teaching)
+    here = config.shelf(rank=r, pairs=k)
     each = list(zip(*here.hops, strict=True))  # by hop, all pairs
     one, wide = ([(lora,) for lora in pooled(here, rank)] for rank in (r, k * r))
     noise = [[alike(lora, p) for p, lora in enumerate(crowd)] for crowd in each]
@@ -162,7 +139,7 @@ def recall(
     return np.asarray(np.mean(found, axis=0))
 
 
-_CELLS = tuple((4, rank, pairs) for rank in (1, 4) for pairs in (2, 8))
+_CELLS = tuple((rank, pairs) for rank in (1, 4) for pairs in (2, 8))
 
 EXPERIMENT = Experiment(
     __name__,
@@ -170,9 +147,7 @@ EXPERIMENT = Experiment(
     cell,
     profiles={
         "quick": (Config(sets=1),),
-        "paper": tuple(
-            Config(*place, seeds=(seed, seed + 1)) for place in _CELLS for seed in range(0, 8, 2)
-        ),
+        "paper": tuple(Config(*place, seeds=seeds) for place in _CELLS for seeds in CROWDS),
     },
     minutes={"quick": 0.3, "paper": 12},
 )

@@ -16,45 +16,34 @@ the interference that K whole edits survive falls as 1/(2K)).
 of equal norm; other subjects (shortcut); unedited facts and chains; each adapter in its own loop.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from loratheory.experiments._experiment import Experiment, Row
+from loratheory.experiments._small import CROWDS, Small
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Small):
     """One length, on some bases.
 
     Attributes
     ----------
     hops : int
         Of every chain; the base passes its block as often.
-    seeds : tuple of int
-        The bases.
-    sets, facts : int
-        Edit sets on each, chains of each.
     steps, top : int, float
         Coefficients from 0 to `top`.
-    coverage, noise : float
+    noise : float
         Of the bases: three passes do not learn the third hop under the noise that two like.
-    entities, spare, width, pretrained, taught, retained : int
-        Size of world and decoder, steps of both trainings, facts that adapters rehearse.
     """
 
     hops: int = 2
-    seeds: tuple[int, ...] = (0, 1)
-    sets: int = 3
-    facts: int = 3
     steps: int = 24
     top: float = 1.2
-    coverage: float = 0.75
-    entities: int = 100
-    spare: int = 20
-    width: int = 128
     noise: float = 0.3
-    pretrained: int = 1400
-    taught: int = 120
-    retained: int = 40
+    sets: int = field(default=3, kw_only=True)
+    facts: int = field(default=3, kw_only=True)
+    coverage: float = field(default=0.75, kw_only=True)
+    pretrained: int = field(default=1400, kw_only=True)
 
 
 def cell(config: Config) -> list[Row]:
@@ -71,25 +60,11 @@ def cell(config: Config) -> list[Row]:
         `threshold`, that of exact edits; then what is measured, predicted and controlled, see
         `loratheory.experiments.reuse._switch.switched`.
     """
-    from loratheory.experiments.reuse._bases import Setting, bases
-    from loratheory.experiments.reuse._shelves import Teaching, shelf
     from loratheory.experiments.reuse._switch import averaged, switched
     from loratheory.theorems.two_read_region import threshold
 
-    setting = Setting(
-        coverage=config.coverage,
-        hops=config.hops,
-        loops=config.hops,
-        entities=config.entities,
-        spare=config.spare,
-        width=config.width,
-        noise=config.noise,
-        steps=config.pretrained,
-    )
-    how = Teaching(
-        facts=config.facts, sets=config.sets, steps=config.taught, retained=config.retained
-    )
-    shelved = shelf(bases(setting, config.seeds), how)
+    known = config.bases(hops=config.hops, loops=config.hops, noise=config.noise)
+    shelved = config.shelf(known)
     grid = [config.top * step / config.steps for step in range(config.steps + 1)]
     rows: list[Row] = []
     for c, found in switched(shelved, grid).items():
@@ -100,18 +75,16 @@ def cell(config: Config) -> list[Row]:
     return rows
 
 
-_SEEDS = ((0, 1), (2, 3), (4, 5), (6, 7))
-
 EXPERIMENT = Experiment(
     __name__,
     __doc__,
     cell,
     profiles={
         "quick": (
-            Config(2, steps=12, spare=0, coverage=0.5, noise=0.5, pretrained=700),
-            Config(3, (0,), steps=12, pretrained=700),
+            Config(2, steps=12, coverage=0.5, noise=0.5, pretrained=700),
+            Config(3, steps=12, seeds=(0,), pretrained=700),
         ),
-        "paper": tuple(Config(hops, seeds) for hops in (2, 3, 4) for seeds in _SEEDS),
+        "paper": tuple(Config(hops, seeds=seeds) for hops in (2, 3, 4) for seeds in CROWDS),
     },
     minutes={"quick": 1.2, "paper": 38},
 )

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from loratheory.experiments._experiment import Experiment, Row
+from loratheory.experiments._small import CROWDS, Small
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,34 +40,16 @@ READS = {
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Small):
     """What a base is made of.
 
     Attributes
     ----------
     reads : str
         One of `READS`.
-    seeds : tuple of int
-        The bases.
-    sets, facts : int
-        Edit sets on each, chains of each.
-    coverage : float
-        Of the bases.
-    entities, spare, width, pretrained, taught, retained : int
-        Size of world and decoder, steps of both trainings, facts that adapters rehearse.
     """
 
     reads: str = "one layer"
-    seeds: tuple[int, ...] = (0, 1)
-    sets: int = 2
-    facts: int = 5
-    coverage: float = 0.5
-    entities: int = 100
-    spare: int = 20
-    width: int = 128
-    pretrained: int = 700
-    taught: int = 120
-    retained: int = 40
 
 
 def cell(config: Config) -> list[Row]:
@@ -86,27 +69,12 @@ def cell(config: Config) -> list[Row]:
     """
     import numpy as np
 
-    from loratheory.experiments.reuse._bases import Setting, bases
     from loratheory.experiments.reuse._forecast import circuit
     from loratheory.experiments.reuse._marks import marks
     from loratheory.experiments.reuse._rows import rows
-    from loratheory.experiments.reuse._shelves import Teaching, shelf
 
     layers, loops, window = READS[config.reads]
-    setting = Setting(
-        coverage=config.coverage,
-        depth=layers,
-        loops=loops,
-        window=window,
-        entities=config.entities,
-        spare=config.spare,
-        width=config.width,
-        steps=config.pretrained,
-    )
-    how = Teaching(
-        facts=config.facts, sets=config.sets, steps=config.taught, retained=config.retained
-    )
-    shelved = shelf(bases(setting, config.seeds), how)
+    shelved = config.shelf(config.bases(depth=layers, loops=loops, window=window))
     seen = np.repeat(circuit(shelved.bases), config.sets).round(3)
     told: list[Row] = []
     for name, (rule, patterns) in reused().items():
@@ -168,15 +136,13 @@ def best(shelf: "Shelf") -> "np.ndarray":
     return np.asarray(np.any(right, axis=0).mean(axis=1))
 
 
-_SEEDS = ((0, 1), (2, 3), (4, 5), (6, 7))
-
 EXPERIMENT = Experiment(
     __name__,
     __doc__,
     cell,
     profiles={
-        "quick": (Config("one layer", (0,)), Config("one layer twice, window 2", spare=0)),
-        "paper": tuple(Config(reads, seeds) for reads in READS for seeds in _SEEDS),
+        "quick": (Config("one layer", seeds=(0,)), Config("one layer twice, window 2")),
+        "paper": tuple(Config(reads, seeds=seeds) for reads in READS for seeds in CROWDS),
     },
     minutes={"quick": 0.6, "paper": 10},
 )

@@ -17,12 +17,13 @@ and a strength of .618, for chains. If the bridge is decided between the reads
 edit set, and random ones of equal norm; other subjects (shortcut); unedited facts and chains.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from loratheory.experiments._experiment import Experiment, Row
+from loratheory.experiments._small import CROWDS, Small
 
 if TYPE_CHECKING:
     from loratheory.experiments.reuse._margins import Margins
@@ -30,33 +31,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Config:
-    """One length of training, on some bases.
+class Config(Small):
+    """One length of the adapters' training, `taught`, on some bases."""
 
-    Attributes
-    ----------
-    taught : int
-        Steps of the adapters' training.
-    seeds : tuple of int
-        The bases.
-    sets, facts : int
-        Edit sets on each, chains of each.
-    coverage : float
-        Of the bases.
-    entities, spare, width, pretrained, retained : int
-        Size of world and decoder, steps of pretraining, facts that adapters rehearse.
-    """
-
-    taught: int = 120
-    seeds: tuple[int, ...] = (0, 1)
-    sets: int = 2
-    facts: int = 3
-    coverage: float = 0.5
-    entities: int = 100
-    spare: int = 20
-    width: int = 128
-    pretrained: int = 700
-    retained: int = 40
+    facts: int = field(default=3, kw_only=True)
 
 
 def cell(config: Config) -> list[Row]:
@@ -75,23 +53,11 @@ def cell(config: Config) -> list[Row]:
         whose facts are predicted to survive while they themselves are not; then what is measured,
         predicted and controlled, see `loratheory.experiments.reuse._switch.switched`.
     """
-    from loratheory.experiments.reuse._bases import Setting, bases
     from loratheory.experiments.reuse._margins import margins, pattern
     from loratheory.experiments.reuse._rows import rows
-    from loratheory.experiments.reuse._shelves import Teaching, shelf
     from loratheory.experiments.reuse._switch import switched
 
-    setting = Setting(
-        coverage=config.coverage,
-        entities=config.entities,
-        spare=config.spare,
-        width=config.width,
-        steps=config.pretrained,
-    )
-    how = Teaching(
-        facts=config.facts, sets=config.sets, steps=config.taught, retained=config.retained
-    )
-    shelved = shelf(bases(setting, config.seeds), how)
+    shelved = config.shelf()
     found = margins(shelved)
     ratio = found.margin / found.deficit
     strength = {
@@ -116,16 +82,16 @@ def lost(found: "Margins", coefficient: float, kind: "Pattern") -> "np.ndarray":
     return np.asarray(survive & ~found.composes(coefficient, kind))
 
 
-_SEEDS = ((0, 1), (2, 3), (4, 5), (6, 7))
-
 EXPERIMENT = Experiment(
     __name__,
     __doc__,
     cell,
     profiles={
-        "quick": (Config(60, spare=0), Config(240, spare=0)),
+        "quick": (Config(taught=60), Config(taught=240)),
         "paper": tuple(
-            Config(taught, seeds) for taught in (30, 60, 120, 240, 480, 960) for seeds in _SEEDS
+            Config(taught=taught, seeds=seeds)
+            for taught in (30, 60, 120, 240, 480, 960)
+            for seeds in CROWDS
         ),
     },
     minutes={"quick": 0.7, "paper": 8},

@@ -27,46 +27,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from loratheory.experiments._experiment import Experiment, Row
+from loratheory.experiments._small import CROWDS, Small
 
 if TYPE_CHECKING:
     from loratheory.toy.transformer import Adapt
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Small):
     """Some bases with or without identity prompts, and edits of one familiarity.
 
     Attributes
     ----------
-    coverage : float
-        Fraction of the chains that pretraining asks.
     familiarity, identity : str
         Edited entities: half or fake; those in identity prompts: none, known or all.
-    seeds : tuple of int
-        Of the bases.
-    sets, facts : int
-        Edits on each base; edited facts of each hop.
-    spare, entities : int
-        Of each level: entities that no fact mentions, and those known.
-    width, steps, adapting, retained : int
-        Of the transformer, of its training, of that of adapters, and facts of each hop that
-        these rehearse.
     budget : float
         False alarms that gates allow.
     """
 
-    coverage: float = 0.5
     familiarity: str = "fake"
     identity: str = "none"
-    seeds: tuple[int, ...] = (0, 1)
-    sets: int = 2
-    facts: int = 5
-    spare: int = 20
-    entities: int = 100
-    width: int = 128
-    steps: int = 700
-    adapting: int = 120
-    retained: int = 40
     budget: float = 0.3
 
 
@@ -89,29 +69,14 @@ def cell(config: Config) -> list[Row]:
 
     from loratheory.adapters import calibrate
     from loratheory.experiments.reuse import _rules as rules
-    from loratheory.experiments.reuse._bases import Setting, bases
     from loratheory.experiments.reuse._controls import exchanged
     from loratheory.experiments.reuse._forecast import forecast, said
     from loratheory.experiments.reuse._marks import marks
     from loratheory.experiments.reuse._rows import rows
-    from loratheory.experiments.reuse._shelves import Teaching, expert, shelf
+    from loratheory.experiments.reuse._shelves import expert
 
-    setting = Setting(
-        coverage=config.coverage,
-        entities=config.entities,
-        spare=config.spare,
-        identity=config.identity,
-        width=config.width,
-        steps=config.steps,
-    )
-    teaching = Teaching(
-        facts=config.facts,
-        sets=config.sets,
-        familiarity=config.familiarity,
-        steps=config.adapting,
-        retained=config.retained,
-    )
-    here = shelf(bases(setting, config.seeds), teaching)
+    known = config.bases(identity=config.identity)
+    here = config.shelf(known, familiarity=config.familiarity)
     direct, (first, second) = expert(here), here.adapters
     theory = forecast(here)
     bridge = theory.familiar | (config.identity == "all")
@@ -159,9 +124,11 @@ EXPERIMENT = Experiment(
     __doc__,
     cell,
     profiles={
-        "quick": tuple(Config(0.5, "fake", identity, (0,)) for identity in ("none", "all")),
+        "quick": tuple(Config("fake", identity, seeds=(0,)) for identity in ("none", "all")),
         "paper": tuple(
-            Config(*each, (seed, seed + 1)) for each in _CELLS for seed in range(0, 8, 2)
+            Config(familiarity, identity, coverage=coverage, seeds=seeds)
+            for coverage, familiarity, identity in _CELLS
+            for seeds in CROWDS
         ),
     },
     minutes={"quick": 0.7, "paper": 13},

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from loratheory.experiments._experiment import Experiment, Row
+from loratheory.experiments._small import CROWDS, Small
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,36 +35,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Small):
     """Some bases, and a crowd of adapters on each.
 
     Attributes
     ----------
-    facts, rank, pairs : int
-        Edited facts of each hop of a pair, rank of each adapter, pairs of adapters.
-    coverage : float
-        Fraction of the chains that pretraining asks.
-    seeds : tuple of int
-        Of the bases.
-    sets : int
-        Repetitions on each base.
-    entities, width, steps, adapting, retained : int
-        Size of world and transformer, steps of both trainings, facts that adapters rehearse.
+    rank, pairs : int
+        Of each adapter; pairs of adapters.
     budget : float
         False alarms that gates allow.
     """
 
-    facts: int = 5
     rank: int = 8
     pairs: int = 1
-    coverage: float = 0.5
-    seeds: tuple[int, ...] = (0, 1)
-    sets: int = 2
-    entities: int = 100
-    width: int = 128
-    steps: int = 700
-    adapting: int = 120
-    retained: int = 40
     budget: float = 0.3
 
 
@@ -88,21 +72,12 @@ def cell(config: Config) -> list[Row]:
 
     from loratheory.adapters import calibrate
     from loratheory.experiments.reuse import _rules as rules
-    from loratheory.experiments.reuse._bases import Setting, bases
     from loratheory.experiments.reuse._crosstalk import crosstalk, safe
     from loratheory.experiments.reuse._forecast import forecast
     from loratheory.experiments.reuse._marks import marks
     from loratheory.experiments.reuse._rows import rows
-    from loratheory.experiments.reuse._shelves import Teaching, shelf
 
-    world = Setting(
-        config.coverage, entities=config.entities, width=config.width, steps=config.steps
-    )
-    teaching = Teaching(
-        facts=config.facts, pairs=config.pairs, sets=config.sets, rank=config.rank,
-        steps=config.adapting, retained=config.retained,
-    )  # fmt: skip
-    here = shelf(bases(world, config.seeds), teaching)
+    here = config.shelf(rank=config.rank, pairs=config.pairs)
     found, theory = crosstalk(here), forecast(here)
     share, nothing, whole = safe(found), 0.0, theory.composed([1, 1])
     even = 1 / len(here.adapters)
@@ -160,7 +135,9 @@ EXPERIMENT = Experiment(
     profiles={
         "quick": (Config(sets=1), Config(pairs=4, sets=1)),
         "paper": tuple(
-            Config(*place, seeds=(seed, seed + 1)) for place in _CELLS for seed in range(0, 8, 2)
+            Config(rank, pairs, facts=facts, seeds=seeds)
+            for facts, rank, pairs in _CELLS
+            for seeds in CROWDS
         ),
     },
     minutes={"quick": 0.5, "paper": 12},

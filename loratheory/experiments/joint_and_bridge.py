@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from loratheory.experiments._experiment import Experiment, Row
+from loratheory.experiments._small import CROWDS, Small
 
 if TYPE_CHECKING:
     from loratheory.experiments.reuse._forecast import Forecast
@@ -34,33 +35,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Small):
     """Some bases and edits.
 
     Attributes
     ----------
-    coverage : float
-        Fraction of the chains that pretraining asks.
-    seeds : tuple of int
-        Of the bases.
-    sets, facts : int
-        Edits on each base; edited facts of each hop.
-    entities, width, steps, adapting, retained : int
-        Of each level; of the transformer, of its training, of that of adapters, and facts of each
-        hop that these rehearse.
     thinking : int
         Steps of the adapter with chains spelt out, a form that the base has never seen.
     """
 
-    coverage: float = 0.5
-    seeds: tuple[int, ...] = (0, 1)
-    sets: int = 2
-    facts: int = 5
-    entities: int = 100
-    width: int = 128
-    steps: int = 700
-    adapting: int = 120
-    retained: int = 40
     thinking: int = 300
 
 
@@ -80,23 +63,15 @@ def cell(config: Config) -> list[Row]:
         `circuit`; `strength_1`, `strength_2`; `predicted` accuracy on `chains` and
         `predicted_thought` on the chains spelt out.
     """
-    from dataclasses import replace
-
     from loratheory.experiments.reuse import _rules as rules
-    from loratheory.experiments.reuse._bases import Setting, bases
     from loratheory.experiments.reuse._forecast import forecast, said
     from loratheory.experiments.reuse._marks import marks
     from loratheory.experiments.reuse._rows import rows
-    from loratheory.experiments.reuse._shelves import Teaching, expert, shelf
+    from loratheory.experiments.reuse._shelves import expert
     from loratheory.experiments.reuse._written import written
 
-    base = {"entities": config.entities, "width": config.width, "steps": config.steps}
-    known = bases(Setting(coverage=config.coverage, **base), config.seeds)  # type: ignore[arg-type]
-    teaching = Teaching(
-        facts=config.facts, sets=config.sets, steps=config.adapting, retained=config.retained
-    )
-    here = shelf(known, teaching, ("hops", "joint", "bridged"))
-    shown = shelf(known, replace(teaching, form="thought", steps=config.thinking), ("bridged",))
+    here = config.shelf(kinds=("hops", "joint", "bridged"))
+    shown = config.shelf(here.bases, ("bridged",), form="thought", steps=config.thinking)
     (joint,), (bridged,) = here.others["joint"], here.others["bridged"]
     (thinking,), direct = shown.others["bridged"], expert(here)
     alone, nothing = forecast(here), np.zeros(len(here.replicas))
@@ -139,11 +114,11 @@ EXPERIMENT = Experiment(
     __doc__,
     cell,
     profiles={
-        "quick": (Config(0.0), Config(0.5)),
+        "quick": (Config(coverage=0.0), Config(coverage=0.5)),
         "paper": tuple(
-            Config(coverage, (seed, seed + 1))
+            Config(coverage=coverage, seeds=seeds)
             for coverage in (0.0, 0.1, 0.5)
-            for seed in range(0, 8, 2)
+            for seeds in CROWDS
         ),
     },
     minutes={"quick": 0.8, "paper": 5},

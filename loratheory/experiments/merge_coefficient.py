@@ -18,10 +18,11 @@ equal norm, merged alike; other subjects (shortcut); unedited facts and chains; 
 predictors the majority of all cells, and the base's own accuracy on unedited chains.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from loratheory.experiments._experiment import Experiment, Row
+from loratheory.experiments._small import CROWDS, Small
 
 if TYPE_CHECKING:
     from loratheory.experiments.reuse._shelves import Shelf
@@ -30,40 +31,23 @@ ALSO = {"A": "other", "B": "old", "C": "nothing"}
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Small):
     """One case at one coverage, on some bases.
 
     Attributes
     ----------
     case : str
         "A", "B" or "C". A and B share chains and first adapter; in both the second one teaches
-        twice as many facts.
-    coverage : float
-        Of the bases.
-    seeds : tuple of int
-        The bases.
-    sets, facts : int
-        Edit sets on each, chains of each.
+        twice as many facts. C needs spare entities.
     steps, top : int, float
         Coefficients from 0 to `top`.
-    entities, spare, width, pretrained, taught, retained : int
-        Size of world and decoder (case C needs spare entities), steps of both trainings, facts
-        that adapters rehearse.
     """
 
     case: str = "A"
-    coverage: float = 0.5
-    seeds: tuple[int, ...] = (0, 1)
-    sets: int = 3
-    facts: int = 3
     steps: int = 30
     top: float = 1.5
-    entities: int = 100
-    spare: int = 20
-    width: int = 128
-    pretrained: int = 700
-    taught: int = 120
-    retained: int = 40
+    sets: int = field(default=3, kw_only=True)
+    facts: int = field(default=3, kw_only=True)
 
 
 def cell(config: Config) -> list[Row]:
@@ -91,33 +75,14 @@ def cell(config: Config) -> list[Row]:
 
 def taught(config: Config) -> "Shelf":
     """The adapters of a cell; those of case B with the first adapters of case A."""
-    from loratheory.experiments.reuse._bases import Setting, bases
-    from loratheory.experiments.reuse._shelves import Teaching, shelf
-
-    setting = Setting(
-        coverage=config.coverage,
-        entities=config.entities,
-        spare=config.spare,
-        width=config.width,
-        steps=config.pretrained,
-    )
-    known = bases(setting, config.seeds)
-    how = Teaching(
-        facts=config.facts,
-        sets=config.sets,
-        steps=config.taught,
-        retained=config.retained,
-        familiarity="half" if config.case == "C" else "real",
-        also=ALSO[config.case],
-    )
-    mine = shelf(known, how)
+    familiarity = "half" if config.case == "C" else "real"
+    mine = config.shelf(familiarity=familiarity, also=ALSO[config.case])
     if config.case != "B":
         return mine
-    ((first, _),) = shelf(known, replace(how, also=ALSO["A"])).hops
+    ((first, _),) = config.shelf(mine.bases, also=ALSO["A"]).hops
     return replace(mine, hops=((first, mine.hops[0][1]),))
 
 
-_SEEDS = ((0, 1), (2, 3), (4, 5), (6, 7))
 _PLACES = (("A", 0.5), ("B", 0.5), ("C", 0.5), ("A", 0.25), ("A", 0.1), ("A", 0.0))
 
 EXPERIMENT = Experiment(
@@ -125,8 +90,12 @@ EXPERIMENT = Experiment(
     __doc__,
     cell,
     profiles={
-        "quick": tuple(Config(case, steps=15, spare=0) for case in "AB"),
-        "paper": tuple(Config(*place, seeds=seeds) for place in _PLACES for seeds in _SEEDS),
+        "quick": tuple(Config(case, steps=15) for case in "AB"),
+        "paper": tuple(
+            Config(case, coverage=coverage, seeds=seeds)
+            for case, coverage in _PLACES
+            for seeds in CROWDS
+        ),
     },
     minutes={"quick": 0.7, "paper": 14},
 )

@@ -17,10 +17,11 @@ an edit is, not this order.
 chains; the facts themselves at every place.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from loratheory.experiments._experiment import Experiment, Row
+from loratheory.experiments._small import CROWDS, Small
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,34 +40,17 @@ PLACES = {
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Small):
     """What is adapted, on some bases.
 
     Attributes
     ----------
     modules : str
         "mlp", "attention" or "all".
-    seeds : tuple of int
-        The bases.
-    sets, facts : int
-        Edit sets on each, chains of each.
-    coverage : float
-        Of the bases.
-    entities, spare, width, pretrained, taught, retained : int
-        Size of world and decoder, steps of both trainings, facts that adapters rehearse.
     """
 
     modules: str = "mlp"
-    seeds: tuple[int, ...] = (0, 1)
-    sets: int = 2
-    facts: int = 3
-    coverage: float = 0.5
-    entities: int = 100
-    spare: int = 20
-    width: int = 128
-    pretrained: int = 700
-    taught: int = 120
-    retained: int = 40
+    facts: int = field(default=3, kw_only=True)
 
 
 def cell(config: Config) -> list[Row]:
@@ -88,28 +72,13 @@ def cell(config: Config) -> list[Row]:
     import numpy as np
 
     from loratheory.experiments.reuse import _rules as rules
-    from loratheory.experiments.reuse._bases import Setting, bases
     from loratheory.experiments.reuse._margins import margins, pattern
     from loratheory.experiments.reuse._marks import leads, marks, scores
     from loratheory.experiments.reuse._rows import rows
-    from loratheory.experiments.reuse._shelves import Teaching, shelf
     from loratheory.toy.transformer import ATTENTION, MLP
 
-    setting = Setting(
-        coverage=config.coverage,
-        entities=config.entities,
-        spare=config.spare,
-        width=config.width,
-        steps=config.pretrained,
-    )
-    how = Teaching(
-        facts=config.facts,
-        sets=config.sets,
-        steps=config.taught,
-        retained=config.retained,
-        modules={"mlp": MLP, "attention": ATTENTION, "all": ATTENTION + MLP}[config.modules],
-    )
-    shelved = shelf(bases(setting, config.seeds), how)
+    modules = {"mlp": MLP, "attention": ATTENTION, "all": ATTENTION + MLP}[config.modules]
+    shelved = config.shelf(modules=modules)
     prompts, edits = [one.chains for one in shelved.trials[0]], shelved.edits[0]
     told: list[Row] = []
     for place, loops in PLACES.items():
@@ -144,16 +113,16 @@ def placed(loops: "Sequence[Sequence[int]]") -> "Callable[[Lora, int], Adapt]":
     return lambda adapter, hop: in_loops([adapter if i in loops[hop] else None for i in range(2)])
 
 
-_SEEDS = ((0, 1), (2, 3), (4, 5), (6, 7))
-
 EXPERIMENT = Experiment(
     __name__,
     __doc__,
     cell,
     profiles={
-        "quick": (Config("mlp", spare=0), Config("attention", spare=0)),
+        "quick": (Config("mlp"), Config("attention")),
         "paper": tuple(
-            Config(modules, seeds) for modules in ("mlp", "attention", "all") for seeds in _SEEDS
+            Config(modules, seeds=seeds)
+            for modules in ("mlp", "attention", "all")
+            for seeds in CROWDS
         ),
     },
     minutes={"quick": 0.5, "paper": 4},

@@ -30,42 +30,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from loratheory.experiments._experiment import Experiment, Row
+from loratheory.experiments._small import CROWDS, Small
 
 if TYPE_CHECKING:
     from loratheory.toy.transformer import Adapt
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Small):
     """Some bases, and a shelf of adapters that all act at once.
 
     Attributes
     ----------
     pairs : int
         Edits on disjoint entities, an adapter for each hop of each.
-    coverage : float
-        Fraction of the chains that pretraining asks.
-    seeds : tuple of int
-        Of the bases.
-    sets, facts : int
-        Edits on each base; edited facts of each hop.
-    entities, width, steps, adapting, retained : int
-        Of each level; of the transformer, of its training, of that of adapters, and facts of each
-        hop that these rehearse.
     budget : float
         False alarms that gates allow.
     """
 
     pairs: int = 1
-    coverage: float = 0.5
-    seeds: tuple[int, ...] = (0, 1)
-    sets: int = 2
-    facts: int = 5
-    entities: int = 100
-    width: int = 128
-    steps: int = 700
-    adapting: int = 120
-    retained: int = 40
     budget: float = 0.3
 
 
@@ -85,25 +68,14 @@ def cell(config: Config) -> list[Row]:
         often theory has Arrow right at both reads; `predicted` accuracy on `chains`.
     """
     from loratheory.experiments.reuse import _rules as rules
-    from loratheory.experiments.reuse._bases import Setting, bases
     from loratheory.experiments.reuse._deciders import deciders
     from loratheory.experiments.reuse._forecast import forecast
     from loratheory.experiments.reuse._marks import marks
     from loratheory.experiments.reuse._reads import hindsight, reads
     from loratheory.experiments.reuse._rows import rows
-    from loratheory.experiments.reuse._shelves import Teaching, shelf
     from loratheory.theorems.arrow_blind_spot import accuracy
 
-    base = {"entities": config.entities, "width": config.width, "steps": config.steps}
-    known = bases(Setting(coverage=config.coverage, **base), config.seeds)  # type: ignore[arg-type]
-    teaching = Teaching(
-        facts=config.facts,
-        pairs=config.pairs,
-        sets=config.sets,
-        steps=config.adapting,
-        retained=config.retained,
-    )
-    here = shelf(known, teaching)
+    here = config.shelf(pairs=config.pairs)
     theory, shape = forecast(here), (config.pairs, len(here.replicas), config.facts, 2)
     fixed: dict[str, tuple[Sequence[Adapt | None], float]] = {
         "base": ([None] * config.pairs, 0.0),
@@ -143,9 +115,7 @@ EXPERIMENT = Experiment(
     cell,
     profiles={
         "quick": (Config(1), Config(4, sets=1)),
-        "paper": tuple(
-            Config(pairs, seeds=(seed, seed + 1)) for pairs in (1, 2, 4) for seed in range(0, 8, 2)
-        ),
+        "paper": tuple(Config(pairs, seeds=seeds) for pairs in (1, 2, 4) for seeds in CROWDS),
     },
     minutes={"quick": 0.8, "paper": 8},
 )

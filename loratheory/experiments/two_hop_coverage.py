@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from loratheory.experiments._experiment import Experiment, Row
+from loratheory.experiments._small import CROWDS, Small
 
 if TYPE_CHECKING:
     from loratheory.toy.transformer import Adapt, Lora
@@ -41,39 +42,18 @@ FAMILIARITY = ("real", "half", "fake")
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Small):
     """Some bases, and edits of one familiarity.
 
     Attributes
     ----------
-    coverage : float
-        Fraction of the chains that pretraining asks.
     familiarity : str
         Of the edited entities: real, half or fake.
-    seeds : tuple of int
-        Of the bases.
-    sets, facts : int
-        Edits on each base; edited facts of each hop.
-    spare, entities : int
-        Of each level: entities that pretraining never shows, and those it does.
-    width, steps, adapting, retained : int
-        Of the transformer, of its training, of that of adapters, and facts of each hop that
-        these rehearse.
     density, budget : float
         Entries that TIES, DARE and KnOTS keep; false alarms that gates allow.
     """
 
-    coverage: float = 0.5
     familiarity: str = "real"
-    seeds: tuple[int, ...] = (0, 1)
-    sets: int = 2
-    facts: int = 5
-    spare: int = 20
-    entities: int = 100
-    width: int = 128
-    steps: int = 700
-    adapting: int = 120
-    retained: int = 40
     density: float = 0.3
     budget: float = 0.3
 
@@ -95,32 +75,14 @@ def cell(config: Config) -> list[Row]:
     """
     from loratheory.adapters import Router, arrow_scores, calibrate
     from loratheory.experiments.reuse import _rules as rules
-    from loratheory.experiments.reuse._bases import Setting, bases
     from loratheory.experiments.reuse._controls import alike, exchanged
     from loratheory.experiments.reuse._forecast import forecast, said
     from loratheory.experiments.reuse._marks import marks
     from loratheory.experiments.reuse._rows import rows
-    from loratheory.experiments.reuse._shelves import Teaching, expert, shelf
+    from loratheory.experiments.reuse._shelves import expert
     from loratheory.theorems.arrow_blind_spot import accuracy as found_by_arrow
 
-    known = bases(
-        Setting(
-            coverage=config.coverage,
-            entities=config.entities,
-            spare=config.spare,
-            width=config.width,
-            steps=config.steps,
-        ),
-        config.seeds,
-    )
-    teaching = Teaching(
-        facts=config.facts,
-        sets=config.sets,
-        familiarity=config.familiarity,
-        steps=config.adapting,
-        retained=config.retained,
-    )
-    here = shelf(known, teaching, ("hops", "joint"))
+    here = config.shelf(kinds=("hops", "joint"), familiarity=config.familiarity)
     direct, (joint,) = expert(here), here.others["joint"]
     theory, told = forecast(here), forecast(here, placed=lambda *_: joint)
     both, nothing = theory.composed([1, 1]), np.zeros(len(here.replicas))
@@ -177,12 +139,12 @@ EXPERIMENT = Experiment(
     __doc__,
     cell,
     profiles={
-        "quick": tuple(Config(coverage, spare=0) for coverage in (0.0, 0.5)),
+        "quick": tuple(Config(coverage=coverage) for coverage in (0.0, 0.5)),
         "paper": tuple(
-            Config(coverage, familiarity, (seed, seed + 1))
+            Config(familiarity, coverage=coverage, seeds=seeds)
             for coverage in COVERAGE
             for familiarity in FAMILIARITY
-            for seed in range(0, 8, 2)
+            for seeds in CROWDS
         ),
     },
     minutes={"quick": 0.7, "paper": 28},

@@ -11,22 +11,29 @@ from loratheory.figures._style import styled
 from loratheory.figures._table import Row, columns
 
 COLUMNS = ("facts", "pairs", "seed", "chains", "other_chains", "chance")
-PLAIN = {"facts": 5, "answers": "fresh", "rank": 8, "place": "MLP", "recipe": "usual"}
+PLAIN = {
+    "facts": 5,
+    "bridges": "fresh",
+    "rank": 8,
+    "modules": "mlp",
+    "coverage": 0.5,
+    "pretrained": 700,
+}
 RULES = (
     "base",
-    "A→B alone",
-    "B→C alone",
+    "hop 1 alone",
+    "hop 2 alone",
     "mean",
     "sum",
-    "TIES",
-    "KnOTS",
+    "ties",
+    "knots",
     "interpolating",
-    "Arrow",
-    "SpectR",
-    "top-1 by z-score",
-    "gates, budget .3",
+    "arrow",
+    "norm, soft",
+    "norm, z",
+    "gates",
     "block gates, z = 2",
-    "oracle of depth",
+    "oracle",
 )
 MARKS, COLOURS = ("o", "s", "^", "D"), ("#0072B2", "#E69F00", "#009E73", "#CC79A7")
 CURE = "block gates, z = 2"

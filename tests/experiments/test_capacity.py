@@ -24,9 +24,18 @@ MUTANTS = [
     ("coefficient] * len(crowd)", "1.0] * len(crowd)"),
 ]  # fmt: skip
 TINY = Config(
-    facts=2, rank=2, pairs=2, seeds=(101, 102), sets=1, entities=64, width=16, steps=3, adapting=3,
+    facts=2,
+    rank=2,
+    pairs=2,
+    seeds=(101, 102),
+    sets=1,
+    entities=64,
+    spare=0,
+    width=16,
+    pretrained=3,
+    taught=3,
     retained=4,
-)  # fmt: skip
+)
 
 
 @once

@@ -23,7 +23,7 @@ def _kept(tmp_path_factory):
 
 
 def test_lengths_give_rows_of_equal_columns_and_roots_of_their_own():
-    two, three = (cell(Config(hops, (101,), **TINY, **SHORT)) for hops in (2, 3))
+    two, three = (cell(Config(hops, seeds=(101,), **TINY, **SHORT)) for hops in (2, 3))
     assert [*two[0]] == [*three[0]]
     for rows, hops in ((two, 2), (three, 3)):
         assert [row["coefficient"] for row in rows] == [0, 0.6, 1.2]
@@ -32,11 +32,11 @@ def test_lengths_give_rows_of_equal_columns_and_roots_of_their_own():
             assert root**hops + root == pytest.approx(1)
             assert row["hops"] == hops
             assert 0 <= row["facts"] <= 1
-    assert cell(Config(3, (101,), **TINY, **SHORT)) == three
+    assert cell(Config(3, seeds=(101,), **TINY, **SHORT)) == three
 
 
 def test_a_base_passes_its_block_as_often_as_a_chain_has_hops(monkeypatch):
-    from loratheory.experiments.reuse import _bases
+    from loratheory.experiments import reuse
 
     seen = []
 
@@ -44,9 +44,9 @@ def test_a_base_passes_its_block_as_often_as_a_chain_has_hops(monkeypatch):
         seen.append((setting, seeds))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_bases, "bases", _stop)
+    monkeypatch.setattr(reuse, "bases", _stop)
     with pytest.raises(KeyboardInterrupt):
-        cell(Config(4, (3, 5)))
+        cell(Config(4, seeds=(3, 5)))
     [(setting, seeds)] = seen
     assert (setting.hops, setting.loops, seeds) == (4, 4, (3, 5))
 

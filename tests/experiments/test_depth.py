@@ -25,7 +25,7 @@ TINY = {"facts": 4, "entities": 70, "spare": 0, "width": 16, "pretrained": 3, "t
 
 @pytest.mark.parametrize("reads", READS)
 def test_the_ceiling_is_the_patterns_by_chance_in_one_read_only(reads):
-    rows = cell(Config(reads, (101,), retained=4, **TINY))
+    rows = cell(Config(reads, seeds=(101,), retained=4, **TINY))
     assert [(r["rule"], r["set"]) for r in rows] == [(n, s) for n in reused() for s in (0, 1)]
     patterns = {"arrow": 2, "gates": 4, "best pattern": 4}
     for row in rows:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from loratheory.experiments import reuse
 from loratheory.experiments.edit_strength import EXPERIMENT, Config, cell, lost
-from loratheory.experiments.reuse import _shelves
 from loratheory.experiments.reuse._margins import Margins, margins
 from loratheory.theorems.two_read_region import window
 
@@ -14,7 +14,7 @@ MUTANTS = [
     ("ratio.min(axis=0)", "ratio.max(axis=0)"),
     ("survive & ~found.composes", "survive & found.composes"),
     ("> 0).all(axis=0)", "> 0).any(axis=0)"),
-    ("steps=config.taught,", ""),
+    ("taught=taught, seeds=seeds)", "seeds=seeds)"),
 ]
 TINY = Config(
     taught=3,
@@ -38,15 +38,15 @@ def _kept(tmp_path_factory):
 @pytest.fixture
 def kept(monkeypatch):
     """The shelves that cells make, their adapters loud enough to differ."""
-    made, plain = [], _shelves.shelf
+    made, plain = [], reuse.shelf
 
-    def _shelf(known, teaching):
+    def _shelf(known, teaching, _):
         from reused import loud
 
         made.append(loud(plain(known, teaching)))
         return made[-1]
 
-    monkeypatch.setattr(_shelves, "shelf", _shelf)
+    monkeypatch.setattr(reuse, "shelf", _shelf)
     return made
 
 

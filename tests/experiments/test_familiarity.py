@@ -14,14 +14,14 @@ MUTANTS = [
         'theory.familiar | (config.identity == "all")',
         'theory.familiar | (config.identity != "none")',
     ),
-    ("identity=config.identity,", ""),
-    ("familiarity=config.familiarity,", ""),
+    ("identity=config.identity", ""),
+    (", familiarity=config.familiarity", ""),
     ('("base", [None], nothing)', '("base", [first], nothing)'),
     ('("sum", rules.summed()(here), both)', '("sum", rules.summed()(here), nothing + 2)'),
     ("bridge[0].astype(float)", "1.0"),
 ]
 TINY = Config(
-    seeds=(101,), facts=2, spare=4, entities=64, width=16, steps=3, adapting=3, retained=4
+    seeds=(101,), facts=2, spare=4, entities=64, width=16, pretrained=3, taught=3, retained=4
 )
 RULES = [
     "base",
@@ -54,16 +54,16 @@ def test_a_bridge_is_known_by_facts_or_by_identity(cache, entities, identity, kn
 
 
 def test_the_base_is_told_what_the_config_says(monkeypatch):
-    from loratheory.experiments.reuse import _bases, _shelves
+    from loratheory.experiments import reuse
 
     class EnoughError(Exception):
         """Far enough."""
 
-    def _shelf(setting, teaching):
+    def _shelf(setting, teaching, _):
         raise EnoughError(setting, teaching)
 
-    monkeypatch.setattr(_bases, "bases", lambda setting, _: setting)
-    monkeypatch.setattr(_shelves, "shelf", _shelf)
+    monkeypatch.setattr(reuse, "bases", lambda setting, _: setting)
+    monkeypatch.setattr(reuse, "shelf", _shelf)
     with pytest.raises(EnoughError) as told:
         familiarity.cell(replace(TINY, familiarity="half", identity="known"))
     setting, teaching = told.value.args

@@ -26,9 +26,17 @@ MUTANTS = [
     ("8 * p + j", "0"),
 ]
 TINY = Config(
-    facts=2, rank=2, pairs=2, seeds=(101, 102), entities=64, width=16, steps=3, adapting=3,
+    facts=2,
+    rank=2,
+    pairs=2,
+    seeds=(101, 102),
+    entities=64,
+    spare=0,
+    width=16,
+    pretrained=3,
+    taught=3,
     retained=4,
-)  # fmt: skip
+)
 
 
 @once
@@ -52,7 +60,7 @@ def test_the_same_config_gives_the_same_rows():
 
 
 def test_crosstalk_columns_are_medians_of_the_shelfs():
-    known = bases(Setting(entities=64, width=16, steps=3), TINY.seeds)
+    known = bases(Setting(entities=64, spare=0, width=16, steps=3), TINY.seeds)
     here = shelf(known, Teaching(2, 2, sets=2, rank=2, steps=3, retained=4))
     for side in ("in", "out"):
         found = crosstalk(here)[f"layers.0.mlp.{side}"]

@@ -8,14 +8,15 @@ from loratheory.experiments.joint_and_bridge import EXPERIMENT, Config, cell
 
 MUTANTS = [
     ('form="thought"', 'form="plain"'),
-    ("steps=config.thinking", "steps=config.adapting"),
+    ("steps=config.thinking", "steps=config.taught"),
     ("three.decided()", "nothing - 1"),
     ('("base", None', '("base", joint'),
     ("one.composed([1, 1])", "nothing + 2"),
     ('("joint", joint, one', '("sum", joint, one'),
-    ("seed + 1)", "seed)"),
+    ("(0.0, 0.1, 0.5)", "(0.1, 0.5)"),
 ]
-TINY = Config(0.5, (101,), 2, 2, 64, 16, 3, 3, 4, 3)
+SIZES = {"facts": 2, "entities": 64, "spare": 0, "width": 16, "retained": 4}
+TINY = Config(3, seeds=(101,), pretrained=3, taught=3, **SIZES)
 RULES = ["base", "hop 1 alone", "hop 2 alone", "sum", "oracle", "direct", "joint"]
 
 
@@ -36,16 +37,16 @@ def test_every_adapter_stands_beside_its_controls(cache):  # noqa: ARG001 - the 
 
 
 def test_examples_are_plain_for_one_and_spelt_out_for_the_other(cache, monkeypatch):  # noqa: ARG001
-    from loratheory.experiments.reuse import _shelves
+    from loratheory.experiments import reuse
 
-    made, inner = [], _shelves.shelf
+    made, inner = [], reuse.shelf
 
     def _kept(known, teaching, kinds=("hops",)):
         made.append((teaching.form, teaching.steps, tuple(kinds)))
         return inner(known, teaching, kinds)
 
-    monkeypatch.setattr(_shelves, "shelf", _kept)
-    cell(Config(0.5, (101,), 1, 2, 64, 16, 3, 3, 4, 5))
+    monkeypatch.setattr(reuse, "shelf", _kept)
+    cell(Config(5, seeds=(101,), sets=1, pretrained=3, taught=3, **SIZES))
     assert made[:2] == [("plain", 3, ("hops", "joint", "bridged")), ("thought", 5, ("bridged",))]
 
 

@@ -12,7 +12,7 @@ MUTANTS = [
     ("config.top * step / config.steps", "config.top * step"),
     ("hops=((first, mine.hops[0][1]),)", "hops=mine.hops"),
     ('"half" if config.case == "C" else "real"', '"real"'),
-    ("coverage=config.coverage,", ""),
+    ("coverage=coverage, seeds=seeds)", "seeds=seeds)"),
     ("range(config.steps + 1)", "range(config.steps)"),
 ]
 TINY = Config(

@@ -48,7 +48,7 @@ def test_each_place_is_what_it_is_called():
 
 @pytest.mark.parametrize("modules", ["mlp", "attention", "all"])
 def test_a_row_for_each_place_and_set_and_nothing_nowhere(modules):
-    rows = cell(Config(modules, (101,), retained=4, **TINY))
+    rows = cell(Config(modules, seeds=(101,), retained=4, **TINY))
     assert [(r["place"], r["set"]) for r in rows] == [(p, s) for p in PLACES for s in (0, 1)]
     for row in rows:
         assert row["modules"] == modules
@@ -74,34 +74,34 @@ def test_answers_on_the_way_are_told_from_the_old_and_the_new(monkeypatch):
                     found[e, np.arange(2), edit.answers(way)] = 1e9
             return found
 
-        from loratheory.experiments.reuse import _shelves
+        from loratheory.experiments import reuse
 
-        made = _shelves.shelf
+        made = reuse.shelf
 
-        def _shelf(known, teaching, edits=edits, made=made):
+        def _shelf(known, teaching, _, edits=edits, made=made):
             shelf = made(known, teaching)
             edits.append(shelf.edits[0])
             return shelf
 
         with monkeypatch.context() as patch:
             patch.setattr(_marks, "scores", _scores)
-            patch.setattr(_shelves, "shelf", _shelf)
-            rows = cell(Config("mlp", (101,), retained=4, **TINY))
+            patch.setattr(reuse, "shelf", _shelf)
+            rows = cell(Config("mlp", seeds=(101,), retained=4, **TINY))
         other = {"half_way": "unchanged", "unchanged": "half_way"}[wanted]
         assert all(row[wanted] == 1 and row[other] == row["chains"] == 0 for row in rows)
 
 
 def test_the_modules_are_those_named(monkeypatch):
-    from loratheory.experiments.reuse import _shelves
+    from loratheory.experiments import reuse
 
-    names, made = {}, _shelves.shelf
+    names, made = {}, reuse.shelf
 
-    def _shelf(known, teaching):
+    def _shelf(known, teaching, _):
         shelf = made(known, teaching)
         names[len(names)] = {name.split(".")[2] for name in shelf.adapters[0].up}
         return shelf
 
-    monkeypatch.setattr(_shelves, "shelf", _shelf)
+    monkeypatch.setattr(reuse, "shelf", _shelf)
     for modules in ("mlp", "attention", "all"):
-        cell(Config(modules, (101,), retained=4, **TINY))
+        cell(Config(modules, seeds=(101,), retained=4, **TINY))
     assert names == {0: {"mlp"}, 1: {"attention"}, 2: {"mlp", "attention"}}

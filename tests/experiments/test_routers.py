@@ -15,10 +15,21 @@ MUTANTS = [
     ("theory.composed(weights)", "theory.composed([0, 0])"),
     ("weight_2=mean[:, 1]", "weight_2=mean[:, 0]"),
     ("rules.everywhere(routed, here)", "[None] * config.pairs"),
-    ("pairs=config.pairs,", ""),
+    ("config.shelf(pairs=config.pairs)", "config.shelf()"),
     ("(1, 2, 4)", "(1, 4)"),
 ]
-TINY = Config(2, 0.5, (101,), 1, 2, 64, 16, 3, 3, 4)
+TINY = Config(
+    2,
+    seeds=(101,),
+    sets=1,
+    facts=2,
+    entities=64,
+    spare=0,
+    width=16,
+    pretrained=3,
+    taught=3,
+    retained=4,
+)
 FIXED = {"base": 0.0, "sum": 1.0, "depth oracle": 1.0, "uniform": 0.25}
 
 

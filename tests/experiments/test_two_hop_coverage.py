@@ -19,15 +19,23 @@ MUTANTS = [
     ('("mean", "fails", rules.mean(here)', '("mean", "works", rules.mean(here)'),
     ('("base", "silent", [None]', '("base", "silent", _sum(first, second)'),
     ('"coverage": config.coverage, "familiarity"', '"coverage": config.budget, "familiarity"'),
-    ("familiarity=config.familiarity,", 'familiarity="real",'),
+    ("familiarity=config.familiarity)", 'familiarity="real")'),
     ("both * found_by_arrow(config.facts, 2) ** 2", "both + 2"),
     ("[second], nothing)", "[second], both + 2)"),
     ("predicted in found", "predicted in found[1:]"),
-    ("seed + 1))", "seed))"),
+    ("for familiarity in FAMILIARITY", "for familiarity in FAMILIARITY[:2]"),
     ("[times] * len(adapters)", "[1.0] * len(adapters)"),
 ]
 TINY = Config(
-    0.5, "half", (101,), facts=2, spare=4, entities=64, width=16, steps=3, adapting=3, retained=4
+    "half",
+    seeds=(101,),
+    facts=2,
+    spare=4,
+    entities=64,
+    width=16,
+    pretrained=3,
+    taught=3,
+    retained=4,
 )
 WITHOUT = ["base", "hop 1 alone", "hop 2 alone", "noise", "shuffled"]
 REUSE = ["mean", "sum", "ties", "dare", "knots", "arrow", "gates", "oracle"]
@@ -76,7 +84,7 @@ def test_the_source_papers_claims_are_the_two_rules_and_the_expert(rows):
 
 
 def test_edits_are_of_the_familiarity_that_is_asked(monkeypatch):
-    from loratheory.experiments.reuse import _shelves
+    from loratheory.experiments import reuse
 
     class Enough(Exception):
         """Far enough."""
@@ -84,7 +92,7 @@ def test_edits_are_of_the_familiarity_that_is_asked(monkeypatch):
     def _kept(_, teaching, kinds=("hops",)):
         raise Enough(teaching.familiarity, teaching.facts, kinds)
 
-    monkeypatch.setattr(_shelves, "shelf", _kept)
+    monkeypatch.setattr(reuse, "shelf", _kept)
     with pytest.raises(Enough) as told:
         cell(TINY)
     assert told.value.args == ("half", 2, ("hops", "joint"))

@@ -51,11 +51,11 @@ def detection(shelf: Shelf, switches: Switches) -> dict[str, PerReplica]:
     Returns
     -------
     dict of str to (E,) array
-        ``miss_1``, ``miss_2``, …: weight that the right adapter lacks at that read;
-        ``false_1``, …: weight of all others together; means over chains and pairs.
+        ``misses``: the weight that the right adapter lacks, summed over the reads of a chain;
+        ``false_alarms``: that of all others; means over chains and pairs.
     """
-    hops = shelf.bases.setting.hops
-    found: dict[str, list[np.ndarray]] = {}
+    hops, pairs = shelf.bases.setting.hops, shelf.teaching.pairs
+    found = dict.fromkeys(("misses", "false_alarms"), np.zeros(len(shelf.replicas)))
     for p, asked in enumerate(shelf.trials):
         prompts = [one.chains for one in asked]
         leads(shelf.bases, prompts, switches)
@@ -65,9 +65,9 @@ def detection(shelf: Shelf, switches: Switches) -> dict[str, PerReplica]:
             weights = switches.on[site].unflatten(1, (rows, length))[:, :, hop + 1]
             right = weights[:, :, p * hops + hop]
             others = weights.sum(dim=-1) - right
-            found.setdefault(f"miss_{hop + 1}", []).append((1 - right).mean(dim=1).numpy())
-            found.setdefault(f"false_{hop + 1}", []).append(others.mean(dim=1).numpy())
-    return {name: np.mean(parts, axis=0) for name, parts in found.items()}
+            found["misses"] = found["misses"] + (1 - right).mean(dim=1).numpy() / pairs
+            found["false_alarms"] = found["false_alarms"] + others.mean(dim=1).numpy() / pairs
+    return found
 
 
 def leak(shelf: Shelf) -> PerReplica:

@@ -125,8 +125,8 @@ rates = reuse.detection(made, gates)
 print({name: round(float(rate[0]), 2) for name, rate in rates.items()})
 
 # %% [markdown]
-# `misses`: at how many of the two reads of an edited chain the right adapter is off; `false_alarms`:
-# how many wrong ones are on.
+# `misses`: at how many of the two reads of an edited chain the right adapter is off;
+# `false_alarms`: how many wrong ones are on.
 
 # %% [markdown]
 # ## Verify

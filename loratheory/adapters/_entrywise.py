@@ -20,7 +20,7 @@ from loratheory.adapters._exact import cut
 from loratheory.adapters._options import Options, widened
 from loratheory.adapters._spaces import SPACES
 from loratheory.lowrank import Array, LowRank, array_namespace
-from loratheory.lowrank._shapes import Float
+from loratheory.shapes import Float
 
 BLOCK = 2**22
 """Entries of all updates together that are formed at once."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from loratheory.adapters._scores import Scores, response_scores
 from loratheory.adapters._shelf import Updates
 from loratheory.lowrank import Array, array_namespace, double
-from loratheory.lowrank._shapes import Float
+from loratheory.shapes import Float
 
 
 def standardised(scores: Scores, activations: Float[Array, "t n"]) -> Scores:

@@ -22,7 +22,7 @@ from loratheory.lowrank import (
     row_space,
     spectral,
 )
-from loratheory.lowrank._shapes import Float
+from loratheory.shapes import Float
 
 
 def row_angles(first: LowRank, second: LowRank) -> Float[Array, " k"]:

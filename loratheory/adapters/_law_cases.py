@@ -14,7 +14,7 @@ import numpy as np
 from loratheory.adapters._methods import Method
 from loratheory.adapters._options import Options
 from loratheory.lowrank import Array, LowRank, balanced, regauge
-from loratheory.lowrank._shapes import Float
+from loratheory.shapes import Float
 
 SHAPE, RANK, COUNT = (9, 8), 2, 3
 

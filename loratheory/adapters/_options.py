@@ -7,7 +7,7 @@ import numpy as np
 
 from loratheory.adapters._error import AdapterError
 from loratheory.lowrank import Array, LowRank, array_namespace, double
-from loratheory.lowrank._shapes import Float
+from loratheory.shapes import Float
 
 NEGLIGIBLE = 1e-12
 """A singular value below this share of the largest counts as zero."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from loratheory.adapters._adapter import Adapter
 from loratheory.lowrank import LowRank, Svd, array_namespace, svd
-from loratheory.lowrank._shapes import Float
+from loratheory.shapes import Float
 
 
 @dataclass(frozen=True, eq=False)

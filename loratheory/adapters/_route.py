@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from loratheory.adapters._scores import Scores
 from loratheory.adapters._shelf import working
 from loratheory.lowrank import Array, array_namespace, device
-from loratheory.lowrank._shapes import Float, Int
+from loratheory.shapes import Float, Int
 
 
 def _kept(scores: Float[Array, "t k"], top_k: int) -> Array:

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 
 from loratheory.adapters._document import json_object, opened, unreadable
 from loratheory.adapters._error import refusal, shown
-from loratheory.lowrank._shapes import Float
+from loratheory.shapes import Float
 
 DTYPES = {
     "float16": np.dtype(np.float16),

@@ -10,7 +10,7 @@ import numpy as np
 
 from loratheory.adapters._error import refusal
 from loratheory.adapters._safetensors import CODES, DTYPES, finite
-from loratheory.lowrank._shapes import Float
+from loratheory.shapes import Float
 
 
 def save(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from loratheory.adapters._shelf import Updates, check_inputs, check_tokens, owners, working
 from loratheory.lowrank import Array, array_namespace, device, row_space, svd
-from loratheory.lowrank._shapes import Float, Int
+from loratheory.shapes import Float, Int
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ Tokens are rows: ``x`` is (t, n), weights are (t, k), outputs (t, m).
 from collections.abc import Sequence
 
 from loratheory.lowrank import Array, LowRank, array_namespace, device
-from loratheory.lowrank._shapes import Float, Int
+from loratheory.shapes import Float, Int
 
 Updates = Sequence[LowRank]
 

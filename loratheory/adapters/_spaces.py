@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from loratheory.adapters._options import strong
 from loratheory.lowrank import Array, LowRank, array_namespace, from_dense
-from loratheory.lowrank._shapes import Float
+from loratheory.shapes import Float
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from loratheory.adapters._exact import cut
 from loratheory.adapters._options import SAME, Options, strong
 from loratheory.lowrank import Array, LowRank, array_namespace, svd, total
-from loratheory.lowrank._shapes import Float
+from loratheory.shapes import Float
 
 
 def iso(updates: Sequence[LowRank], weights: Sequence[float], options: Options) -> LowRank:

@@ -3,7 +3,8 @@
 from statistics import NormalDist
 
 import numpy as np
-from jaxtyping import Float, Shaped
+
+from loratheory.shapes import Float, Shaped
 
 
 def wilson(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, overload
 
 from loratheory.lowrank._array import Array, array_namespace
-from loratheory.lowrank._shapes import Float
+from loratheory.shapes import Float
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from typing import Any
 from array_api_compat import is_numpy_array
 
 from loratheory.lowrank._array import Array, array_namespace
-from loratheory.lowrank._shapes import Float
+from loratheory.shapes import Float
 
 
 @dataclass(frozen=True, eq=False)

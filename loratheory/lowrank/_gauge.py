@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from loratheory.lowrank._array import Array, array_namespace, device, double
 from loratheory.lowrank._factored import LowRank
-from loratheory.lowrank._shapes import Float
 from loratheory.lowrank._spectra import EPS, svd
+from loratheory.shapes import Float
 
 
 def regauge(low: LowRank, gauge: Float[Array, "r r"]) -> LowRank:

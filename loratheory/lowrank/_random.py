@@ -9,7 +9,7 @@ import numpy as np
 
 from loratheory.lowrank._array import Array
 from loratheory.lowrank._factored import LowRank
-from loratheory.lowrank._shapes import Float
+from loratheory.shapes import Float
 
 
 def orthonormal(rng: np.random.Generator, n: int, k: int) -> Float[Array, "n k"]:

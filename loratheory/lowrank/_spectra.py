@@ -11,7 +11,7 @@ from typing import NamedTuple
 from loratheory.lowrank._array import Array, array_namespace, device, double
 from loratheory.lowrank._factored import LowRank
 from loratheory.lowrank._frames import Frame, frame
-from loratheory.lowrank._shapes import Float
+from loratheory.shapes import Float
 
 EPS = 2.0**-52
 

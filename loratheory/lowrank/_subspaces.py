@@ -2,8 +2,8 @@
 
 from loratheory.lowrank._array import Array, array_namespace
 from loratheory.lowrank._factored import LowRank
-from loratheory.lowrank._shapes import Float
 from loratheory.lowrank._spectra import EPS, svd
+from loratheory.shapes import Float
 
 
 def row_space(low: LowRank, tolerance: int | float | None = None) -> Float[Array, "n k"]:

@@ -7,9 +7,8 @@ With :math:`P_l` the product of the first :math:`l` layers and :math:`c_l` the r
 
 from itertools import pairwise
 
-from jaxtyping import Float
-
 from loratheory.lowrank import Array, LowRank, array_namespace
+from loratheory.shapes import Float
 
 
 def adapted(weights: tuple[Array, ...], updates: tuple[LowRank, ...]) -> list[Array]:

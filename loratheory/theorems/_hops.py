@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from jaxtyping import Float
 from scipy.optimize import brentq
 
 from loratheory.lowrank import Array, array_namespace
+from loratheory.shapes import Float
 from loratheory.theorems.averaging_survival import Rule, coefficient
 from loratheory.toy import Hop, branching
 

@@ -2,10 +2,10 @@
 
 from math import erf, exp, pi, sqrt
 
-from jaxtyping import Float
 from scipy.integrate import quad
 
 from loratheory.lowrank import Array, array_namespace
+from loratheory.shapes import Float
 from loratheory.theorems._theorem import SAFETY
 
 

@@ -1,9 +1,9 @@
 """Shelves of adapters whose row spaces are independent, and the frame that their bases make."""
 
 import numpy as np
-from jaxtyping import Float
 
 from loratheory.lowrank import Array, LowRank, array_namespace, orthonormal, row_space
+from loratheory.shapes import Float
 
 DEPENDENT = 1e-8  # a direction this weak in a frame of unit columns is taken to be shared
 

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from jaxtyping import Float
-
 from loratheory.lowrank import Array, array_namespace
+from loratheory.shapes import Float
 from loratheory.toy import Hop, branching
 
 

@@ -32,10 +32,10 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from jaxtyping import Float
 
 from loratheory.adapters import arrow_scores
 from loratheory.lowrank import Array, LowRank, array_namespace, frobenius, orthonormal, regauge
+from loratheory.shapes import Float
 from loratheory.theorems._routed import accuracy as accuracy
 from loratheory.theorems._routed import chance as chance
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem

@@ -34,10 +34,10 @@ from functools import partial
 from math import acos, cos, pi, sin
 
 import numpy as np
-from jaxtyping import Float
 
 from loratheory.adapters import arrow_scores
 from loratheory.lowrank import Array, LowRank, array_namespace
+from loratheory.shapes import Float
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
 
 UNIT = "a query of unit length"

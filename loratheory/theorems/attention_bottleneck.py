@@ -35,9 +35,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
 from loratheory.lowrank import Array, LowRank, Svd, array_namespace, from_dense, with_spectrum
+from loratheory.shapes import Float
 from loratheory.theorems._theorem import Assumption, Control, Theorem
 from loratheory.theorems.softmax_bottleneck import centred, log_odds_error, log_softmax
 

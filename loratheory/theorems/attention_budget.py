@@ -34,9 +34,9 @@ Label ``thm:attention-budget``; Zeng and Lee, arXiv:2310.17513 (2024).
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
 from loratheory.lowrank import Array, LowRank, array_namespace, from_dense, gaussian, with_spectrum
+from loratheory.shapes import Float
 from loratheory.theorems import depth_budget
 from loratheory.theorems._steering import inverses
 from loratheory.theorems._theorem import Assumption, Control, Theorem

@@ -36,7 +36,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float
 
 from loratheory.lowrank import (
     Array,
@@ -47,6 +46,7 @@ from loratheory.lowrank import (
     orthonormal,
     total,
 )
+from loratheory.shapes import Float
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
 
 SPAN = "a merge that is a sum of the adapters times numbers"

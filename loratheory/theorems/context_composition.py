@@ -40,10 +40,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 from scipy.optimize import brentq
 
 from loratheory.lowrank import Array, array_namespace, orthonormal
+from loratheory.shapes import Float
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
 
 CODES = "orthonormal codes"

@@ -38,9 +38,9 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from jaxtyping import Float
 
 from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, orthonormal
+from loratheory.shapes import Float
 from loratheory.theorems._theorem import Assumption, Control, Theorem
 
 RANK = "rank(adapter) <= r"

@@ -38,9 +38,9 @@ from itertools import product
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
 
 from loratheory.lowrank import Array, LowRank, array_namespace, gaussian
+from loratheory.shapes import Float
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
 
 KEPT = "each entry kept with the probability of the case"

@@ -35,9 +35,9 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
-from jaxtyping import Float
 
 from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, orthonormal, spectral
+from loratheory.shapes import Float
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
 
 FRAMES = "orthonormal frames of the inputs that meet in shared directions or at clear angles"

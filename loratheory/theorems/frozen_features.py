@@ -34,9 +34,9 @@ tuning of last layers with low-rank adapters.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
 
 from loratheory.lowrank import Array, LowRank, array_namespace
+from loratheory.shapes import Bool, Float
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
 
 THROUGH = "answers that depend on the input only through the frozen features"

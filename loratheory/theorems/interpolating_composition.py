@@ -27,10 +27,10 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-from jaxtyping import Float
 
 from loratheory.adapters import METHODS, Options
 from loratheory.lowrank import Array, LowRank, array_namespace, project, regauge, row_space
+from loratheory.shapes import Float
 from loratheory.theorems._row_spaces import frame, worst
 from loratheory.theorems._shared_reads import Reads as Case
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem

@@ -33,9 +33,9 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from jaxtyping import Float
 
 from loratheory.lowrank import Array, array_namespace
+from loratheory.shapes import Float
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
 
 GAUSSIAN = "a base of independent normal entries of variance 1/d"

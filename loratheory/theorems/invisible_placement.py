@@ -33,9 +33,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from jaxtyping import Float
 
 from loratheory.lowrank import Array, array_namespace
+from loratheory.shapes import Float
 from loratheory.theorems import two_read_region as region
 from loratheory.theorems._hops import Prompt
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem

@@ -29,7 +29,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from jaxtyping import Float
 
 from loratheory.adapters import METHODS, Options
 from loratheory.lowrank import (
@@ -41,6 +40,7 @@ from loratheory.lowrank import (
     spectral,
     total,
 )
+from loratheory.shapes import Float
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
 
 KEYS = "orthonormal keys"

@@ -29,9 +29,9 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from jaxtyping import Float
 
 from loratheory.lowrank import Array, LowRank, array_namespace, project, row_space
+from loratheory.shapes import Float
 from loratheory.theorems._row_spaces import frame, images, independent, shelf, worst
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
 

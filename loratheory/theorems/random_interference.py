@@ -42,9 +42,9 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
 
 from loratheory.lowrank import Array, array_namespace
+from loratheory.shapes import Float
 from loratheory.theorems._theorem import Assumption, Control, Theorem
 from loratheory.theorems.averaging_survival import coefficient
 

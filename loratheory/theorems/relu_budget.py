@@ -37,9 +37,9 @@ Label ``thm:relu-budget``; Zeng and Lee, arXiv:2310.17513 (2024).
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float
 
 from loratheory.lowrank import Array, LowRank, array_namespace
+from loratheory.shapes import Float
 from loratheory.theorems import _affine_relu as relu
 from loratheory.theorems import depth_budget
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem

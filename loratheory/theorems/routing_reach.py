@@ -43,9 +43,9 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
 
 from loratheory.lowrank import Array, array_namespace, device
+from loratheory.shapes import Float
 from loratheory.theorems import two_read_region as region
 from loratheory.theorems._hops import Pattern, Prompt
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem

@@ -35,9 +35,9 @@ Label ``thm:score-change-rank``.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
 from loratheory.lowrank import Array, LowRank, array_namespace, singular_values, with_spectrum
+from loratheory.shapes import Float
 from loratheory.theorems._theorem import Assumption, Control, Theorem
 
 RANK = "rank(update) <= r_Q for queries and <= r_K for keys"

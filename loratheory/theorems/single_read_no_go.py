@@ -38,10 +38,10 @@ from itertools import permutations
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
 
 from loratheory import toy
 from loratheory.lowrank import Array
+from loratheory.shapes import Float
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
 
 Hidden = Literal["values", "pairing"]

@@ -38,9 +38,9 @@ log-ratio, the norm Aitchison's (1986).
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
 from loratheory.lowrank import Array, LowRank, array_namespace, from_dense, gaussian, truncate
+from loratheory.shapes import Float
 from loratheory.theorems._theorem import Assumption, Control, Theorem
 
 RANK = "rank(change of the logits) <= r"

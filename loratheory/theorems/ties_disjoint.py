@@ -34,10 +34,10 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
 
 from loratheory.adapters import METHODS, Options
 from loratheory.lowrank import Array, LowRank, array_namespace, frobenius, total
+from loratheory.shapes import Float
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
 
 DISJOINT = "disjoint supports"

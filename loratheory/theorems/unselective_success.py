@@ -40,9 +40,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
 from loratheory.lowrank import Array, LowRank, array_namespace
+from loratheory.shapes import Float
 from loratheory.theorems._theorem import Assumption, Theorem
 from loratheory.toy import Merge, interpolating, relu_keys
 

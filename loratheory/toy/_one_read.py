@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
 from loratheory.lowrank import Array, LowRank, array_namespace
+from loratheory.shapes import Float
 
 
 @dataclass(frozen=True, eq=False)

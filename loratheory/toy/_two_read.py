@@ -7,9 +7,8 @@ turns that value into the key of the following read. All maps are kept in factor
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from jaxtyping import Float
-
 from loratheory.lowrank import Array, LowRank, array_namespace
+from loratheory.shapes import Float
 
 
 def interpolating(

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
 from loratheory.lowrank import LowRank
+from loratheory.shapes import Float
 
 FORMS = {"weights": "merge", "activations": "router"}
 """The name of the second argument says which form a rule has."""

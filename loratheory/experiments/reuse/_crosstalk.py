@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from loratheory.experiments.reuse._bases import tensor
 from loratheory.experiments.reuse._controls import norms
 from loratheory.experiments.reuse._rules import oracle
 from loratheory.experiments.reuse._shelves import Shelf
+from loratheory.shapes import Float
 from loratheory.tasks.two_hop import stacked
 from loratheory.theorems.superposition_floor import least_crosstalk
 from loratheory.toy.transformer import Lora, Site, logits

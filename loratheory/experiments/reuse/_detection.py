@@ -10,12 +10,12 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from loratheory.experiments.reuse._marks import leads
 from loratheory.experiments.reuse._rules import in_loops
 from loratheory.experiments.reuse._shelves import Shelf
+from loratheory.shapes import Float
 from loratheory.toy.transformer import Adapt, Site
 
 PerReplica = Float[np.ndarray, " E"]

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
 
 from loratheory.experiments.reuse._bases import Bases
 from loratheory.experiments.reuse._margins import PATTERNS, Placing, margins
 from loratheory.experiments.reuse._marks import accuracy, lead, scores
 from loratheory.experiments.reuse._shelves import Shelf
+from loratheory.shapes import Bool, Float
 from loratheory.tasks.two_hop import case, plain
 from loratheory.theorems._hops import Pattern, margin
 from loratheory.toy.transformer import Lora

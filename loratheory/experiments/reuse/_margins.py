@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int64
 
 from loratheory.experiments.reuse._marks import lead, scores
 from loratheory.experiments.reuse._rules import in_loops
 from loratheory.experiments.reuse._shelves import Shelf
+from loratheory.shapes import Bool, Float, Int64
 from loratheory.tasks.two_hop import NOTHING, Edit, Prompts, Questions, World, along, case, plain
 from loratheory.theorems._hops import Pattern
 from loratheory.theorems.two_read_region import margin

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float
 
 from loratheory.experiments.reuse._bases import Bases, tensor
 from loratheory.experiments.reuse._shelves import Shelf
+from loratheory.shapes import Float
 from loratheory.tasks.two_hop import Prompts, Trials, stacked
 from loratheory.toy.transformer import Adapt, logits
 

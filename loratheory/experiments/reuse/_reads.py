@@ -5,13 +5,13 @@ from itertools import product
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from loratheory.experiments.reuse._bases import Bases, tensor
 from loratheory.experiments.reuse._marks import accuracy
 from loratheory.experiments.reuse._rules import Routed
 from loratheory.experiments.reuse._shelves import Shelf
+from loratheory.shapes import Float
 from loratheory.tasks.two_hop import Prompts, stacked
 from loratheory.toy.transformer import Adapt, Lora, Site, logits
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float, Shaped
 
 from loratheory.experiments._experiment import Row
 from loratheory.experiments.reuse import _rules as rules
@@ -11,6 +10,7 @@ from loratheory.experiments.reuse._controls import alike, exchanged
 from loratheory.experiments.reuse._margins import Placing, margins, own_loop, pattern
 from loratheory.experiments.reuse._marks import accuracy, leads, marks
 from loratheory.experiments.reuse._shelves import Shelf
+from loratheory.shapes import Bool, Float, Shaped
 from loratheory.toy.transformer import Adapt
 
 Found = dict[str, Shaped[np.ndarray, " E *n"]]

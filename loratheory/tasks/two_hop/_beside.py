@@ -1,8 +1,8 @@
 """Rows beside the questions: identity prompts, distractors before them, a canary after them."""
 
 import numpy as np
-from jaxtyping import Int64
 
+from loratheory.shapes import Int64
 from loratheory.tasks._error import impossible
 from loratheory.tasks.two_hop._prompts import Prompts
 from loratheory.tasks.two_hop._world import IDENTITY, NOTHING, PAD, World

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float64
 
+from loratheory.shapes import Bool, Float64
 from loratheory.tasks._error import impossible
 from loratheory.tasks.two_hop._edits import Edit
 from loratheory.tasks.two_hop._questions import values

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Int64
 
+from loratheory.shapes import Bool, Int64
 from loratheory.tasks._error import impossible
 from loratheory.tasks.two_hop._edits import Edit
 from loratheory.tasks.two_hop._questions import Questions, along, together

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int64
 
+from loratheory.shapes import Bool, Int64
 from loratheory.tasks.two_hop._questions import Questions, along, values
 from loratheory.tasks.two_hop._world import NOTHING, World
 

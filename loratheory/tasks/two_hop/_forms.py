@@ -1,8 +1,8 @@
 """The forms in which a question can be put: plainly, step by step, relations first, backwards."""
 
 import numpy as np
-from jaxtyping import Int64
 
+from loratheory.shapes import Int64
 from loratheory.tasks._error import impossible
 from loratheory.tasks.two_hop._prompts import Prompts
 from loratheory.tasks.two_hop._questions import Questions, along

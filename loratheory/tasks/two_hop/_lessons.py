@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool
 
+from loratheory.shapes import Bool
 from loratheory.tasks._error import impossible, one_of
 from loratheory.tasks.two_hop._beside import marked
 from loratheory.tasks.two_hop._edits import Edit

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int64
 
+from loratheory.shapes import Int64
 from loratheory.tasks._error import impossible, within
 from loratheory.tasks.two_hop._world import NOTHING, World
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int64
 
+from loratheory.shapes import Int64
 from loratheory.tasks._error import impossible, one_of, within
 from loratheory.tasks.two_hop._beside import identities
 from loratheory.tasks.two_hop._forms import plain

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from jaxtyping import Int64
 
+from loratheory.shapes import Int64
 from loratheory.tasks._error import impossible, within
 
 PAD, IDENTITY, THINK, NOTHING = 0, 1, 2, -1

@@ -8,9 +8,9 @@ import math
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor
 
+from loratheory.shapes import Float
 from loratheory.toy.transformer._config import Config
 
 

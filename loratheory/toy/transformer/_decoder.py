@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
 from torch import Tensor
 
+from loratheory.shapes import Float, Int
 from loratheory.toy.transformer._attention import attended
 from loratheory.toy.transformer._config import HEAD, Config, ConfigError, Site
 from loratheory.toy.transformer._derivatives import unit_rms

@@ -8,9 +8,10 @@ import math
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 from torch.autograd import Function
+
+from loratheory.shapes import Float
 
 
 class _Unit(Function):  # type: ignore[misc]  # torch is opaque to the type checker

@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor
 
+from loratheory.shapes import Float
 from loratheory.toy.transformer._config import Config, ConfigError
 from loratheory.toy.transformer._decoder import Adapt, Parameters, decoded, states
 

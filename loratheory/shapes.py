@@ -1,7 +1,7 @@
 """Shapes in signatures: checked where jaxtyping checks them, free where nobody looks.
 
-Importing jaxtyping costs as much as importing NumPy. Under its import hook, as in the tests, and
-for type checkers these names are its own; elsewhere ``Float[Array, "m r"]`` is just ``Array``.
+Importing jaxtyping takes about as long as importing NumPy. Under its import hook, as in the tests,
+and for type checkers these names are its own; elsewhere ``Float[Array, "m r"]`` is just ``Array``.
 """
 
 import sys

@@ -76,13 +76,18 @@ def run(
 
 def _planned(name: str, profile: str, output: Path, **choices: bool) -> list[Any]:
     """What to do for each experiment, with nothing written yet."""
-    from loratheory.experiments import NAMES, experiment, planned
+    from importlib.util import find_spec
+
+    from loratheory.experiments import NAMES, Small, experiment, planned
 
     names = [known for known in NAMES if not known.startswith(ALONE)] if name == "all" else [name]
     plans = [planned(experiment(one), profile, output, **choices) for one in names]
     for plan in plans:
         if plan.finished:
             typer.echo(f"finished already: {plan.folder}", err=True)
+        elif isinstance(next(iter(plan.cells.values())), Small) and find_spec("torch") is None:
+            remedy = "which is not installed: pip install 'loratheory[torch]'"
+            refused(f"{plan.experiment.name} trains small transformers with PyTorch, {remedy}")
     return plans
 
 

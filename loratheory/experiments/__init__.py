@@ -8,6 +8,7 @@ from loratheory.experiments._experiment import Row as Row
 from loratheory.experiments._index import NAMES as NAMES
 from loratheory.experiments._index import experiment as experiment
 from loratheory.experiments._plan import Plan as Plan
+from loratheory.experiments._small import Small as Small
 from loratheory.experiments._store import planned as planned
 from loratheory.experiments._store import prepared as prepared
 from loratheory.experiments._store import stored_cells as stored_cells

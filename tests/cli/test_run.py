@@ -163,7 +163,7 @@ def test_all_is_every_experiment_that_needs_no_language_model(monkeypatch):
         (["run", "window", "--json", "nowhere/x.json"], "there is no folder nowhere"),
         (["run", "window", "-o", "file"], "file"),
         (["run", "window", "-o", "/proc/nowhere"], "/proc/nowhere"),
-        (["run", "window", "-o", "other"], "table of another sweep"),
+        (["run", "window", "-o", "other"], "go on with --resume, or delete it"),
         (["run", "window", "--resume", "-o", "other"], "table of another sweep"),
     ],
 )
@@ -174,9 +174,17 @@ def test_wrong_input_is_one_paragraph_exit_code_two_and_nothing_written(words, s
     before = sorted(Path().rglob("*"))
     code, out, err = run(*words)
     assert (code, out) == (2, "")
-    assert says in err or "go on with --resume, or delete it" in err
+    assert says in err
     assert "Traceback" not in err
     assert sorted(Path().rglob("*")) == before
+
+
+def test_small_transformers_ask_for_pytorch_before_any_work(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    code, _, err = run("run", "cure", "-o", "out")
+    assert code == 2
+    assert "pip install 'loratheory[torch]'" in " ".join(err.split())
+    assert not list(Path().glob("out/*"))
 
 
 def test_experiments_lists_what_each_asks_expects_and_takes():

@@ -81,7 +81,7 @@ def draw(rows: Sequence[Row]) -> Any:
         axes.set_xlim(-0.03, 1.03)
     right.legend(title="pairs of adapters at once", loc="lower left", title_fontsize=8)
     figure.suptitle(
-        "Switched by what they do to the whole MLP, adapters compose; merged or routed they do not",
+        "Which rules answer edited chains and keep unedited ones, 95 % intervals over bases",
         x=0.01,
         ha="left",
         weight="bold",

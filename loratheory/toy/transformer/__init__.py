@@ -11,6 +11,7 @@ from loratheory.toy.transformer._decoder import Parameters as Parameters
 from loratheory.toy.transformer._decoder import decoded as decoded
 from loratheory.toy.transformer._decoder import logits as logits
 from loratheory.toy.transformer._decoder import states as states
+from loratheory.toy.transformer._descent import TrainingError as TrainingError
 from loratheory.toy.transformer._lora import Lora as Lora
 from loratheory.toy.transformer._lora import adapters_of as adapters_of
 from loratheory.toy.transformer._lora import lora as lora
@@ -25,6 +26,5 @@ from loratheory.toy.transformer._store import StoreError as StoreError
 from loratheory.toy.transformer._store import cache_folder as cache_folder
 from loratheory.toy.transformer._store import content_hash as content_hash
 from loratheory.toy.transformer._store import stored as stored
-from loratheory.toy.transformer._train import TrainingError as TrainingError
 from loratheory.toy.transformer._train import trained_base as trained_base
 from loratheory.toy.transformer._train import trained_lora as trained_lora

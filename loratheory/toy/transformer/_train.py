@@ -1,47 +1,17 @@
 """Training of bases and of adapters: one loop for many replicas that do not feel each other."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from loratheory.toy.transformer._config import Config
-from loratheory.toy.transformer._decoder import Parameters, shared
+from loratheory.toy.transformer._decoder import Parameters
+from loratheory.toy.transformer._descent import Part, Progress, blocks, descend
 from loratheory.toy.transformer._lora import Lora
-from loratheory.toy.transformer._loss import Batch, losses
-from loratheory.toy.transformer._parameters import normal, parameters, stream
+from loratheory.toy.transformer._loss import Batch
+from loratheory.toy.transformer._parameters import parameters
 from loratheory.toy.transformer._recipe import Recipe
-
-CACHED = 512  # widths of the replicas computed together: more of them leave the cache
-
-Progress = Callable[[int, Tensor], None]
-"""Called after each step with its number, from 0, and the (E,) losses."""
-
-
-class TrainingError(ValueError):
-    """A loss is no longer a number."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Block:
-    """Replicas computed together, and what they learn."""
-
-    replicas: slice
-    weights: Parameters
-    adapter: Lora | None
-    leaves: dict[str, Tensor]
-
-
-def blocks(models: int, replicas: int, width: int) -> Iterator[tuple[slice, slice]]:
-    """Models and their replicas, in blocks of whole models or of replicas of one model."""
-    share, fits = shared(models, replicas), max(CACHED // width, 1)
-    whole = max(fits // share, 1)
-    size = whole * share if whole > 1 else min(share, fits)
-    for first in range(0, models, whole):
-        last = min(first + whole, models)
-        for start in range(first * share, last * share, size):
-            yield slice(first, last), slice(start, min(start + size, last * share))
 
 
 def trained_base(
@@ -80,8 +50,8 @@ def trained_base(
     parts = []
     for models, replicas in blocks(count, count, config.width):
         leaves = {name: _leaf(x[models]) for name, x in start.items()}
-        parts.append(_Block(replicas, leaves, None, leaves))
-    _descend(config, recipe, batch, seeds, parts, progress)
+        parts.append(Part(replicas, leaves, None, leaves))
+    descend(config, recipe, batch, seeds, parts, progress)
     return {name: torch.cat([part.leaves[name].detach() for part in parts]) for name in start}
 
 
@@ -128,8 +98,8 @@ def trained_lora(
     for models, replicas in blocks(len(weights["embedding"]), len(seeds), config.width):
         adapter = start.of(replicas).map(_leaf)
         base = {name: x[models] for name, x in weights.items()}
-        parts.append(_Block(replicas, base, adapter, adapter.tensors()))
-    _descend(config, recipe, batch, seeds, parts, progress)
+        parts.append(Part(replicas, base, adapter, adapter.tensors()))
+    descend(config, recipe, batch, seeds, parts, progress)
 
     def whole(side: str) -> dict[str, Tensor]:
         """The factors of all parts, in order."""
@@ -141,58 +111,3 @@ def trained_lora(
 
 def _leaf(x: Tensor) -> Tensor:
     return x.detach().clone().requires_grad_()
-
-
-def _descend(
-    config: Config,
-    recipe: Recipe,
-    batch: Callable[[int], Batch],
-    seeds: Sequence[int],
-    parts: Sequence[_Block],
-    progress: Progress | None,
-) -> None:
-    """Train the leaves in place; the sum of all losses keeps the replicas apart."""
-    named = [item for part in parts for item in part.leaves.items()]
-    plain = [x for name, x in named if not name.endswith("norm")]
-    gains = [x for name, x in named if name.endswith("norm")]
-    groups = [{"params": plain}, {"params": gains, "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW(
-        groups, recipe.rate, recipe.betas, weight_decay=recipe.decay, fused=True
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, recipe.share)
-    generators = [stream(seed, 2) for seed in seeds]
-    for step in range(recipe.steps):
-        now, found = batch(step), []
-        optimiser.zero_grad()
-        for part in parts:
-            some = now.of(part.replicas)
-            noise = _noise(config, some.tokens, generators[part.replicas])
-            each = losses(config, part.weights, some, part.adapter, noise)
-            each.sum().backward()
-            found.append(each.detach())
-        each = torch.cat(found)
-        _check(each, step, recipe)
-        optimiser.step()
-        schedule.step()
-        if progress is not None:
-            progress(step, each)
-
-
-def _noise(config: Config, tokens: Tensor, generators: Sequence[torch.Generator]) -> Tensor | None:
-    """Noise for every layer of every loop, ``(L, E, N, d)``; none where the config has none."""
-    if not config.noise:
-        return None
-    sides = (config.loops * config.depth, tokens[0].numel(), config.width)
-    return normal(sides, generators).transpose(0, 1).to(tokens.device)
-
-
-def _check(each: Tensor, step: int, recipe: Recipe) -> None:
-    """Stop where a loss is no longer finite."""
-    finite = torch.isfinite(each)
-    if not bool(finite.all()):
-        worst = int(finite.int().argmin())
-        message = (
-            f"the loss of replica {worst} is {float(each[worst])} at step {step}: "
-            f"lower the rate ({recipe.rate}) or lengthen the warm-up ({recipe.warmup} steps)"
-        )
-        raise TrainingError(message)

@@ -8,8 +8,9 @@ coefficient ``e = c (m1 + m0) / (2 m0)``. It survives as `thm:averaging-survival
 competitors; its chain answers where `thm:two-read-region` gives a positive lead at ``(e_1, e_2)``:
 for exact edits from .618 in case A (old bridges unedited), from 1/2 in B (edited too) and in C
 (subjects without an old fact). So B switches on before A, all else equal. If the bridge is decided
-between the reads (`thm:clean-up-bridge`), A is as B: recorded beside it. Where the unedited
-base fails on the old chain through the same bridge, there is no bridge, and no coefficient helps.
+between the reads (`thm:clean-up-bridge`), A is as B: recorded beside it; asked hop by hop, the same
+merged adapters need 1/2 in every case, at every coverage. Where the unedited base fails on the old
+chain through the same bridge, there is no bridge, and no coefficient helps in one pass.
 
 **Chance.** One answer always given is right once in as many as there are chains.
 
@@ -83,7 +84,11 @@ def taught(config: Config) -> "Shelf":
     return replace(mine, hops=((first, mine.hops[0][1]),))
 
 
-_PLACES = (("A", 0.5), ("B", 0.5), ("C", 0.5), ("A", 0.25), ("A", 0.1), ("A", 0.0))
+_PLACES = (
+    *(("A", coverage) for coverage in (0.0, 0.1, 0.25, 0.5, 0.75)),
+    *(("B", coverage) for coverage in (0.1, 0.25, 0.5)),
+    ("C", 0.5),
+)
 
 EXPERIMENT = Experiment(
     __name__,

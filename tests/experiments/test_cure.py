@@ -19,7 +19,8 @@ MUTANTS = [
     ("pairs=config.pairs,", ""),
     ('table["oracle"]', 'table["base"]'),
     ('if config.modules == "mlp" and hasattr', "if hasattr"),
-    ('found["block gates, z = 2"] = block_gates(2.0)', "pass"),
+    ('"block gates, z = 2": block_gates(2.0),', ""),
+    ('"sum, hop by hop": again(hop_by_hop, r.summed())', '"sum, hop by hop": r.summed()'),
 ]
 TINY = Config(
     facts=2, seeds=(101, 102), entities=64, spare=0, width=16, pretrained=3, taught=3, retained=4
@@ -81,12 +82,20 @@ def test_routers_that_share_out_one_unit_miss_as_much_as_they_alarm():
     assert any(abs(row["misses"] - row["false_alarms"]) > 0.1 for row in gates)
 
 
-def test_attention_has_no_block_gates_and_other_facts_other_answers():
+def test_attention_is_switched_too_but_its_reads_are_not_counted():
     other = rows(replace(TINY, modules="attention", pairs=1, seeds=(101,), sets=1))
-    assert not [row for row in other if row["rule"].startswith("block")]
+    assert [row["rule"] for row in other] == [row["rule"] for row in rows()][::4]
     assert {row["modules"] for row in other} == {"attention"}
     assert all(math.isnan(row[name]) for row in other for name in ("leak", "misses", "predicted"))
     assert all(0 < row["leak"] < 1 for row in rows())
+
+
+def test_more_passes_are_other_answers_to_chains_and_the_same_to_facts():
+    table = {(row["rule"], row["seed"], row["set"]): row for row in rows()}
+    for name in ("mean", "sum"):
+        for seed in (101, 102):
+            one, more = table[name, seed, 0], table[f"{name}, hop by hop", seed, 0]
+            assert [one[f] for f in ("hop_1", "hop_2")] == [more[f] for f in ("hop_1", "hop_2")]
 
 
 def test_the_shelf_is_what_the_config_says(monkeypatch):

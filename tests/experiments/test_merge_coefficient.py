@@ -82,6 +82,8 @@ def test_bases_saw_as_many_chains_as_told():
 
 def test_all_cases_and_coverages_are_in_the_paper_once_a_base():
     told = [(c.case, c.coverage, seed) for c in EXPERIMENT.profiles["paper"] for seed in c.seeds]
-    assert len(told) == len(set(told)) == 6 * 8
+    assert len(told) == len(set(told)) == 9 * 8
     assert {seed for *_, seed in told} == set(range(8))
-    assert {(c, v) for c, v, _ in told if c == "A"} == {("A", v) for v in (0.0, 0.1, 0.25, 0.5)}
+    assert {(c, v) for c, v, _ in told if c == "A"} == {
+        ("A", v) for v in (0.0, 0.1, 0.25, 0.5, 0.75)
+    }

@@ -6,10 +6,11 @@ import numpy as np
 import torch
 
 from loratheory.experiments.reuse._bases import Bases, tensor
+from loratheory.experiments.reuse._passes import one_pass
 from loratheory.experiments.reuse._shelves import Shelf
 from loratheory.shapes import Float
 from loratheory.tasks.two_hop import Prompts, Trials, stacked
-from loratheory.toy.transformer import Adapt, logits
+from loratheory.toy.transformer import Adapt
 
 QUESTIONS = ("chains", "hops", "other_hops", "other_chains", "shortcut")
 
@@ -38,7 +39,7 @@ def scores(
     """
     rows = stacked(list(prompts))
     with torch.inference_mode():
-        found = logits(known.config, known.weights, tensor(rows.tokens), adapt)
+        found = one_pass(known, tensor(rows.tokens), adapt)
     place = torch.as_tensor(rows.position)[..., None, None]
     return found.take_along_dim(place, dim=2)[:, :, 0].double().numpy()
 

@@ -9,6 +9,7 @@ from loratheory.experiments.reuse import _rules as rules
 from loratheory.experiments.reuse._controls import alike, exchanged
 from loratheory.experiments.reuse._margins import Placing, margins, own_loop, pattern
 from loratheory.experiments.reuse._marks import accuracy, leads, marks
+from loratheory.experiments.reuse._passes import Again, hop_by_hop
 from loratheory.experiments.reuse._shelves import Shelf
 from loratheory.shapes import Bool, Float, Shaped
 from loratheory.toy.transformer import Adapt
@@ -31,12 +32,13 @@ def switched(shelf: Shelf, grid: Sequence[float]) -> dict[float, Found]:
     -------
     dict
         For each coefficient the marks, and beside them: `own_loop`, chains where each adapter
-        acts in the loop of its hop only, so that it cannot disturb another hop; `facts`, all
-        single facts. Predictions, each with the share that it is right on, ``…_right``: of
-        `chains`, `predicted` from the margins of the facts alone, `inside` from those of the
-        facts within chains, `curved` from these with the own adapter at this very coefficient,
-        `decided` with bridges decided; of `own_loop`, `own_inside`, `own_curved` and
-        `own_decided`; of `facts`, `predicted_facts`. Chains whose bridges the base does not read
+        acts in the loop of its hop only, so that it cannot disturb another hop; `hop_by_hop`,
+        chains asked one relation a pass; `facts`, all single facts. Predictions, each with the
+        share that it is right on, ``…_right``: of `chains`, `predicted` from the margins of the
+        facts alone, `inside` from those of the facts within chains, `curved` from these with the
+        own adapter at this very coefficient, `decided` with bridges decided; of `own_loop`,
+        `own_inside`, `own_curved` and `own_decided`; of `hop_by_hop`, `each_hop`; of `facts`,
+        `predicted_facts`. In one pass, chains whose bridges the base does not read
         are predicted to fail. Controls: `held_out`, the base on unedited chains; `alone`, the
         best of the adapters by itself; `exchanged` and `random` adapters. In units of the
         deficit, or of one logit where that is more: `curvature`, how far a fact's lead is off the
@@ -70,6 +72,7 @@ def switched(shelf: Shelf, grid: Sequence[float]) -> dict[float, Found]:
         lone, both = _leads([rules.added([x], [c]) for x in each]), _leads([merged] * len(each))
         line, right = alone.leads(c), leads(known, prompts, merged) > 0
         truth = leads(known, prompts, rules.added(apart, [c] * len(each))) > 0
+        asked_again = leads(known, prompts, Again(merged, hop_by_hop)) > 0
         told = {
             "predicted": (alone.composes(c, kind) & bridged, right),
             "inside": (inside.composes(c, kind) & bridged, right),
@@ -78,11 +81,13 @@ def switched(shelf: Shelf, grid: Sequence[float]) -> dict[float, Found]:
             "own_inside": (own.composes(c, kind) & bridged, truth),
             "own_curved": (_curved(c, own_loop), truth),
             "own_decided": (own.decided(c) & bridged, truth),
+            "each_hop": (alone.decided(c), asked_again),
             "predicted_facts": (by_replica(line > 0), by_replica(both > 0)),
         }
         found[round(c, 9)] = {
             **marks(shelf, rules.everywhere(merged, shelf)),
             "own_loop": truth,
+            "hop_by_hop": asked_again,
             "facts": by_replica(both > 0),
             **{name: guess for name, (guess, _) in told.items()},
             **{f"{name}_right": guess == fact for name, (guess, fact) in told.items()},

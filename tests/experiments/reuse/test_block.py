@@ -9,17 +9,20 @@ from reused import loud, taught, update
 
 from loratheory.experiments.reuse._block import BlockGates, block_gates
 from loratheory.experiments.reuse._marks import marks, scores
-from loratheory.experiments.reuse._rules import activations
-from loratheory.toy.transformer import ATTENTION, Site
+from loratheory.experiments.reuse._rules import activations, summed
+from loratheory.toy.transformer import ATTENTION, MLP, Site
 
 MUTANTS = [
-    ("if place is site else out", "if place is not site else out"),
+    ('if module == "mlp.in" else out', 'if module == "mlp.out" else out'),
+    ('"attention.query"}', '"attention.value"}'),
+    ('("attention.value", "attention.output")', '("attention.key", "attention.output")'),
+    ("not in self._adapted:", "in ():"),
     ("(one - bare).norm(dim=-1)", "one.norm(dim=-1)"),
     ("1 - self.level", "self.level"),
     ("+ self.level * spread", "- self.level * spread"),
     ("> self.threshold(site)", "< self.threshold(site)"),
     ("weights[:, :, j, None] * part", "part"),
-    ('if ".mlp." not in name', 'if ".mlp." in name'),
+    ("if HEAD in names", "if HEAD not in names"),
     ("out if added is None else out + added", "out"),
 ]
 SITE = Site("mlp.in", 1, 0)
@@ -86,12 +89,49 @@ def test_out_of_reach_thresholds_leave_the_base_and_no_threshold_is_the_sum(shel
     bare = scores(shelf.bases, prompts)
     np.testing.assert_array_equal(scores(shelf.bases, prompts, block_gates(1e9)(shelf)[0]), bare)
     every = scores(shelf.bases, prompts, block_gates(-1e9)(shelf)[0])
-    from loratheory.experiments.reuse._rules import summed
-
     np.testing.assert_allclose(every, scores(shelf.bases, prompts, summed()(shelf)[0]), atol=1e-4)
     assert set(marks(shelf, block_gates(2.0)(shelf))) >= {"chains", "other_chains"}
 
 
-def test_adapters_outside_of_mlps_are_refused(cache):  # noqa: ARG001
-    with pytest.raises(ValueError, match=r"attention\.query is adapted too: use `routed`"):
-        block_gates()(taught(modules=ATTENTION))
+def test_attention_is_judged_by_what_a_token_reads_of_itself(cache):  # noqa: ARG001
+    shelf = loud(taught(modules=ATTENTION))
+    site = Site("attention.query", 0, 0)
+    x = torch.randn(4, 5, 16, generator=torch.Generator().manual_seed(3))
+    gates = BlockGates(shelf, 0.5)
+    found = gates.responses(site, x)
+    for e in range(4):
+        value, output = (
+            shelf.bases.weights[f"layers.0.attention.{side}"][e // 2].double()
+            for side in ("value", "output")
+        )
+        one = x[e].double()
+        for j, adapter in enumerate(shelf.adapters):
+            first, second = (
+                update(adapter, f"layers.0.attention.{side}", e) for side in ("value", "output")
+            )
+            change = one @ (value + first).T @ (output + second).T - one @ value.T @ output.T
+            wanted = change.norm(dim=-1)
+            torch.testing.assert_close(found[e, :, j].double(), wanted, rtol=1e-4, atol=1e-5)
+    gates(site, x)
+    on = found > gates.threshold(site)
+    assert 0 < on.double().mean() < 1
+    for part in ("key", "output"):
+        place = Site(f"attention.{part}", 0, 0)
+        wanted = sum(on[:, :, j, None] * a(place, x) for j, a in enumerate(shelf.adapters))
+        torch.testing.assert_close(gates(place, x), wanted)
+    assert gates(Site("mlp.in", 0, 0), x) is None
+
+
+def test_both_kinds_of_blocks_decide_apart_and_without_thresholds_sum(cache):  # noqa: ARG001
+    shelf = loud(taught(modules=(*MLP, "attention.value", "attention.output")))
+    prompts = [one.chains for one in shelf.trials[0]]
+    every = scores(shelf.bases, prompts, block_gates(-1e9)(shelf)[0])
+    np.testing.assert_allclose(every, scores(shelf.bases, prompts, summed()(shelf)[0]), atol=1e-4)
+    gates = BlockGates(shelf, 0.0)
+    scores(shelf.bases, prompts, gates)
+    assert {site.module for site in gates.on} == {"mlp.in", "attention.query"}
+
+
+def test_an_adapted_head_is_refused(cache):  # noqa: ARG001
+    with pytest.raises(ValueError, match=r"the head is adapted: use `routed`"):
+        block_gates()(taught(modules=("head",)))

@@ -12,6 +12,8 @@ from loratheory.experiments.reuse._switch import averaged, switched
 from loratheory.theorems.two_read_region import margin
 
 MUTANTS = [
+    ("alone.decided(c), asked_again", "alone.decided(c) & bridged, asked_again"),
+    ("Again(merged, hop_by_hop)", "merged"),
     ("rules.added(apart, [c] * len(each))", "rules.added(each, [c] * len(each))"),
     ("(inside.composes(c, kind) & bridged, right)", "(inside.composes(c, kind), right)"),
     ("(alone.composes(c, kind) & bridged, right)", "(alone.composes(c, kind) & bridged, truth)"),
@@ -100,6 +102,17 @@ def test_rightness_compares_with_what_was_measured(shelf, found):
         assert (found[C][f"{name}_right"] == (found[C][name] == chains)).all()
     for name in ("own_inside", "own_curved", "own_decided"):
         assert (found[C][f"{name}_right"] == (found[C][name] == found[C]["own_loop"])).all()
+
+
+def test_hop_by_hop_each_fact_must_survive_by_itself(shelf, found):
+    """Both facts at once: the first one's answer, whatever it is, is asked for the second."""
+    merged = rules.added(shelf.adapters, [C, C])
+    first, second = ([one.hops[hop] for one in shelf.trials[0]] for hop in (0, 1))
+    passed = right(shelf, first, merged) & right(shelf, second, merged)
+    answered = found[C]["hop_by_hop"]
+    assert (answered >= passed).all()
+    assert (found[C]["each_hop"] == margins(shelf).decided(C)).all()
+    assert (found[C]["each_hop_right"] == (found[C]["each_hop"] == answered)).all()
 
 
 def test_curvature_and_interference_add_up_to_what_the_line_misses(shelf, found):

@@ -28,6 +28,33 @@ def columns(rows: Sequence[Row], *names: str) -> tuple[list[float], ...]:
     TableError
         If a row lacks one of them, or holds a word there.
     """
+    return _found(rows, names, wordy=False)
+
+
+def words(rows: Sequence[Row], *names: str) -> tuple[list[str], ...]:
+    """Return these columns of words of a table.
+
+    Parameters
+    ----------
+    rows : sequence of mappings
+        At least one row; more columns than asked for do no harm.
+    *names : str
+        Which columns, in which order.
+
+    Returns
+    -------
+    tuple of list of str
+        One list a name.
+
+    Raises
+    ------
+    TableError
+        If a row lacks one of them, or holds a number there.
+    """
+    return _found(rows, names, wordy=True)
+
+
+def _found(rows: Sequence[Row], names: Sequence[str], *, wordy: bool) -> tuple[list[Any], ...]:
     for number, row in enumerate(rows, start=1):
         missing = [name for name in names if name not in row]
         if missing:
@@ -36,11 +63,11 @@ def columns(rows: Sequence[Row], *names: str) -> tuple[list[float], ...]:
                 f"this figure needs {', '.join(names)} and was given {', '.join(row) or 'nothing'}"
             )
             raise TableError(message)
-        words = [name for name in names if isinstance(row[name], str)]
-        if words:
+        odd = [name for name in names if isinstance(row[name], str) != wordy]
+        if odd:
             message = (
-                f"row {number} of the table has {row[words[0]]!r} in column {words[0]}; "
-                "this figure needs a number there"
+                f"row {number} of the table has {row[odd[0]]!r} in column {odd[0]}; "
+                f"this figure needs a {'word' if wordy else 'number'} there"
             )
             raise TableError(message)
     return tuple([row[name] for row in rows] for name in names)

@@ -1,15 +1,17 @@
-"""Columns of a table: numbers where a figure needs them, refused in plain words."""
+"""Columns of a table: numbers or words where a figure needs them, refused in plain words."""
 
 import pytest
 
 from loratheory.figures import TableError, columns
+from loratheory.figures._table import words
 
 MUTANTS = [
     ("start=1", "start=0"),
     ("if name not in row", "if name in row"),
     ("isinstance(row[name], str)", "isinstance(row[name], int)"),
+    ("str) != wordy", "str) and not wordy"),
     ("for row in rows] for name in names", "for row in rows] for name in sorted(names)"),
-    ("words[0]]!r}", "words[0]]}"),
+    ("odd[0]]!r}", "odd[0]]}"),
 ]
 ROWS = [{"a": 1.0, "b": -2.5, "rule": "mean"}, {"a": 300.0, "b": 0.0, "rule": "sum"}]
 
@@ -26,3 +28,11 @@ def test_a_missing_column_is_named_beside_what_is_there():
 def test_a_word_is_no_number():
     with pytest.raises(TableError, match="row 1 of the table has 'mean' in column rule"):
         columns(ROWS, "a", "rule")
+
+
+def test_words_are_taken_and_numbers_refused_where_words_are_needed():
+    assert words(ROWS, "rule") == (["mean", "sum"],)
+    with pytest.raises(TableError, match=r"300.0 in column a; .* needs a word there"):
+        words(ROWS[1:], "rule", "a")
+    with pytest.raises(TableError, match="row 1 of the table has no column router"):
+        words(ROWS, "rule", "router")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from loratheory.experiments import TableError
-from loratheory.experiments._intervals import bootstrap_mean
+from loratheory.figures._means import bars, interval
 from loratheory.figures._style import styled
 from loratheory.figures._table import Row, columns
 
@@ -94,26 +94,14 @@ def _panel(axes: Any, rows: Sequence[Row], kind: str) -> None:
     shelves = sorted({row["pairs"] for row in rows})
     for place, pairs in enumerate(shelves):
         shift = (place - (len(shelves) - 1) / 2) * 0.17
-        found = [_interval(rows, rule, pairs, kind) for rule in RULES]
-        mean, low, high = np.array(found).T
-        axes.errorbar(
-            mean,
-            np.arange(len(RULES)) + shift,
-            xerr=(mean - low, high - mean),
+        here = [row for row in rows if row["pairs"] == pairs]
+        found = [interval([row for row in here if row["rule"] == rule], kind) for rule in RULES]
+        bars(
+            axes,
+            [number + shift for number in range(len(RULES))],
+            found,
+            sideways=True,
             fmt=MARKS[place % 4],
             color=COLOURS[place % 4],
-            ms=4,
-            lw=1,
             label=f"{pairs:g}",
         )
-
-
-def _interval(
-    rows: Sequence[Row], rule: str, pairs: float, kind: str
-) -> tuple[float, float, float]:
-    """Mean over bases and repetitions, redrawn base by base."""
-    here = [row for row in rows if row["rule"] == rule and row["pairs"] == pairs]
-    seeds = sorted({row["seed"] for row in here})
-    each = [np.mean([row[kind] for row in here if row["seed"] == seed]) for seed in seeds]
-    mean, low, high = bootstrap_mean(np.array(each)[:, None])
-    return float(mean), float(low), float(high)

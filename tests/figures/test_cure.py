@@ -6,11 +6,11 @@ from loratheory.figures import TableError, rendered
 from loratheory.figures.cure import PLAIN, RULES, draw
 
 MUTANTS = [
-    ('row["rule"] == rule and row["pairs"] == pairs', 'row["rule"] == rule'),
+    ('if row["pairs"] == pairs]', "]"),
     ('_panel(right, plain, "other_chains")', '_panel(right, plain, "chains")'),
     ("all(row.get(key) == value", "any(row.get(key) == value"),
     ("left.axvline(chance", "left.axvline(1 - chance"),
-    ('if row["seed"] == seed]', "]"),
+    ('if row["rule"] == rule]', "]"),
 ]
 
 

@@ -1,0 +1,94 @@
+"""Means over bases with their intervals, and the marks that show them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from loratheory.experiments._intervals import bootstrap_mean
+from loratheory.figures._table import Row, columns
+
+
+def interval(rows: Sequence[Row], column: str) -> tuple[float, float, float]:
+    """Return the mean of a column over bases, and where it lies when the bases are drawn again.
+
+    Parameters
+    ----------
+    rows : sequence of mappings
+        All that belongs to one mark, at least one row; `seed` tells which base.
+    column : str
+        Of numbers.
+
+    Returns
+    -------
+    mean, low, high : float
+        Each base weighs as much as any other, however many rows it has (edit sets of one base
+        share its fate); the interval covers the mean at 95 %.
+
+    Raises
+    ------
+    TableError
+        If a row lacks the column or its seed.
+    """
+    seeds, values = map(np.array, columns(rows, "seed", column))
+    each = [values[seeds == seed].mean() for seed in np.unique(seeds)]
+    mean, low, high = bootstrap_mean(np.array(each)[:, None])
+    return float(mean), float(low), float(high)
+
+
+def curve(
+    rows: Sequence[Row], key: str, column: str
+) -> tuple[list[float], list[tuple[float, float, float]]]:
+    """Return the values of a key in rising order, and the interval of the column at each.
+
+    Parameters
+    ----------
+    rows : sequence of mappings
+        A row may stand for any value of the key.
+    key, column : str
+        Of numbers.
+
+    Returns
+    -------
+    places, found
+        As many of each; see `interval`.
+
+    Raises
+    ------
+    TableError
+        If a row lacks one of the columns.
+    """
+    places = sorted({row[key] for row in rows})
+    found = [interval([row for row in rows if row[key] == place], column) for place in places]
+    return places, found
+
+
+def bars(
+    axes: Any,
+    places: Sequence[float],
+    found: Sequence[tuple[float, float, float]],
+    *,
+    sideways: bool = False,
+    **look: Any,
+) -> None:
+    """Draw means as points with their intervals.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        Where.
+    places : sequence of float
+        One a point.
+    found : sequence of (mean, low, high)
+        As `interval` gives them.
+    sideways : bool
+        Means run to the right and places up, instead of the other way round.
+    **look : object
+        As for ``Axes.errorbar``.
+    """
+    mean, low, high = np.array(found).T
+    # the mean may lie outside the percentiles by rounding alone
+    off = np.maximum([mean - low, high - mean], 0)
+    end = {"xerr": off} if sideways else {"yerr": off}
+    point = (mean, places) if sideways else (places, mean)
+    axes.errorbar(*point, **end, **{"fmt": "o", "ms": 4, "lw": 1, **look})

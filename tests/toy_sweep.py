@@ -59,3 +59,25 @@ LOG = os.environ.get("TOY_SWEEP_LOG", "")
 KILLED = sweep(*(Config(n, rows=1 + n % 3, pause=0.02, log=LOG) for n in range(12)))
 BAD = sweep(Config(0), Config(1, ends="raises"), Config(2))
 DEADLY = sweep(Config(0), Config(1, pause=0.5, ends="kills"), Config(2, pause=0.5))
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """What a cell measures on some bases; a sweep under another environment measures more."""
+
+    seeds: tuple[int, ...] = (0, 1)
+
+
+def measured(config: Seeded) -> list[Row]:
+    """One mark a base, moved by what the environment says."""
+    more = float(os.environ.get("TOY_SWEEP_SHIFT", "0"))
+    return [{"rule": "mean", "seed": seed, "chains": 0.1 * seed + more} for seed in config.seeds]
+
+
+SEEDED = Experiment(
+    __name__,
+    __doc__,
+    measured,
+    {"quick": (Seeded(),), "paper": (Seeded(), Seeded((2, 3)))},
+    {"quick": 0.1, "paper": 0.1},
+)

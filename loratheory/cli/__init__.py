@@ -14,6 +14,7 @@ from loratheory.cli import (
     _bound,
     _diagnose,
     _evaluate,
+    _experiments,
     _figures,
     _inspect,
     _merge,
@@ -88,7 +89,7 @@ for command in (
     _methods.methods,
     _evaluate.evaluate,
     _figures.figure,
-    _run.experiments,
+    _experiments.experiments,
     _run.run,
 ):
     app.command()(command)

@@ -1,4 +1,4 @@
-"""``loratheory run`` and ``loratheory experiments``."""
+"""``loratheory run``: sweeps, and how their tables stand to stored ones."""
 
 from contextlib import closing
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from loratheory.cli._output import console, reachable, refused, save_json, show
+from loratheory.cli._output import reachable, refused, save_json, show
 
 Json = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Write JSON; `-` for standard output.")
@@ -35,20 +35,29 @@ def run(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="The folder above NAME.")
     ] = Path("results"),
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Compare with the paper's tables in DIR, when done."),
+    ] = None,
     json: Json = None,
 ) -> None:
     """Run an experiment: `DIR/NAME/table.csv`, the same bytes every time, and `provenance.json`.
 
     A cell is kept as soon as it is finished; a sweep that was killed goes on with `--resume`.
-    Exit code 1 if a cell failed or a worker died: all that was finished is kept.
+    Exit code 1 if a cell failed or a worker died: all that was finished is kept. With `--against`,
+    mean accuracies are compared with those stored for the same settings, and the exit code is 1 if
+    one is further off than chance allows.
 
     Example: `loratheory run window`
 
     Example: `loratheory run all --profile paper --workers 2 --resume -o paper/results`
 
+    Example: `loratheory run all --against paper/results`
+
     Example: `loratheory run merge_floor --dask tcp://127.0.0.1:8786`
 
-    JSON: a list of objects `experiment, profile, cells, rows, seconds, table`.
+    JSON: a list of objects `experiment, profile, cells, rows, seconds, table`; with `--against`
+    also `means, outside`, how many were compared and a line for each that is off.
     """
     from loratheory.experiments import cluster, prepared, processes
 
@@ -67,11 +76,20 @@ def run(
         )
         raise typer.Exit(130) from None
     entries = [_entry(plan) for plan in plans]
+    told = [] if against is None else [_compared(plan, output, against) for plan in plans]
+    for entry, found in zip(entries, told, strict=False):
+        entry.update(found)
     save_json(json, entries)
     if str(json) != "-":
-        columns = ("experiment", "profile", "cells", "rows", "seconds", "table")
         title = "1 table" if len(entries) == 1 else f"{len(entries)} tables"
-        show(title, columns, [list(entry.values()) for entry in entries])
+        brief = [{**entry, "outside": len(entry.get("outside", ()))} for entry in entries]
+        columns = [name for name in brief[0] if name != "outside" or told]
+        show(title, columns, [[entry[name] for name in columns] for entry in brief])
+    off = [f"{entry['experiment']}: {line}" for entry in told for line in entry["outside"]]
+    for line in off:
+        typer.echo(f"OUTSIDE   {line}", err=True)
+    if off:
+        raise typer.Exit(1)
 
 
 def _planned(name: str, profile: str, output: Path, **choices: bool) -> list[Any]:
@@ -125,54 +143,13 @@ def _entry(plan: Any) -> dict[str, Any]:
     }
 
 
-def experiments(
-    name: Annotated[str | None, typer.Argument(help="One, to be shown in full.")] = None,
-    json: Json = None,
-) -> None:
-    """List the experiments, or show one in full: question, prediction, chance level, controls.
+def _compared(plan: Any, output: Path, against: Path) -> dict[str, Any]:
+    """How the table made now stands to the stored one; nothing where there is none."""
+    from loratheory.experiments import replayed, stored_cells
 
-    Times are minutes of one core.
-
-    Example: `loratheory experiments`
-
-    Example: `loratheory experiments window`
-
-    JSON: a list of objects `name, question, prediction, chance, controls, minutes, cells`; the last
-    two hold a number a profile.
-    """
-    from loratheory.experiments import NAMES, experiment
-
-    reachable(json)
-    found = [experiment(one) for one in ([name] if name else NAMES)]
-    titles = ("question", "prediction", "chance", "controls")
-    entries: list[dict[str, Any]] = [
-        {
-            "name": each.name,
-            **{title: each.paragraph(title.capitalize()) for title in titles},
-            "minutes": dict(each.minutes),
-            "cells": {profile: len(configs) for profile, configs in each.profiles.items()},
-        }
-        for each in found
-    ]
-    save_json(json, entries)
-    if str(json) == "-":
-        return
-    if name:
-        _in_full(found[0])
-        return
-    columns = ("name", "question", "prediction", "quick (min)", "paper (min)")
-    rows = [
-        [e["name"], e["question"], e["prediction"], *(e["minutes"][p] for p in ("quick", "paper"))]
-        for e in entries
-    ]
-    show(f"{len(rows)} experiments", columns, rows)
-
-
-def _in_full(found: Any) -> None:
-    out = console()
-    out.print(f"[bold]{found.name}[/bold]\n")
-    out.print(f"{(found.document or '').strip()}\n", markup=False)
-    for profile, configs in found.profiles.items():
-        minutes = f"about {found.minutes[profile]:.2g} min of one core"
-        cells = "1 cell" if len(configs) == 1 else f"{len(configs)} cells, the first is"
-        out.print(f"  {profile:7} {minutes}; {cells} {configs[0]}", markup=False)
+    means, outside = 0, list[str]()
+    if (against / plan.experiment.name / "table.csv").exists():
+        made = stored_cells(plan.experiment, output, plan.profile)
+        found = replayed(made, stored_cells(plan.experiment, against))
+        means, outside = found.means, [*found.outside]
+    return {"experiment": plan.experiment.name, "means": means, "outside": outside}

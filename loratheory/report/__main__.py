@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from loratheory.cli._output import whole
 from loratheory.report import _steps
 from loratheory.report._model import on_the_model
-from loratheory.report._steps import Section
+from loratheory.report._section import Section
 
 SHELF = (Path("tests/data/persons"), Path("tests/data/mascots"))
 
@@ -62,6 +62,7 @@ def main(build: Path = Path("build")) -> int:
         "theorems": _steps.theorems,
         "two real adapters": lambda: _steps.adapters(SHELF, build),
         "the merge on the model": lambda: on_the_model(build / "merged-sum", build / "smollm2"),
+        "experiments": lambda: _steps.experiments(build),
         "figures": lambda: _steps.pictures(build),
         "notebooks": lambda: _steps.notebooks(tuple(sorted(Path("notebooks").glob("*.py"))), build),
     }

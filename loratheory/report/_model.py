@@ -5,7 +5,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from loratheory.report._steps import Section
+from loratheory.report._section import Section
 
 PROMPTS = (
     "The capital of France is",

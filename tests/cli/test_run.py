@@ -16,7 +16,7 @@ import toy_sweep
 from typer.testing import CliRunner
 
 from loratheory.cli import app
-from loratheory.experiments import NAMES, csv_text
+from loratheory.experiments import csv_text
 
 MUTANTS = [
     ('ALONE = "real_"', 'ALONE = "w"'),
@@ -30,9 +30,10 @@ MUTANTS = [
     ("total=total, initial=total - left", "total=left, initial=0"),
     ("if plan.finished:\n            typer.echo", "if not plan.finished:\n            typer.echo"),
     ('sum(cell["rows"] for cell in told["cells"])', 'len(told["cells"])'),
-    ('if str(json) != "-":\n        columns', "if True:\n        columns"),
-    ("[name] if name else NAMES", "NAMES"),
-    ("_in_full(found[0])\n        return", "pass"),
+    ('if str(json) != "-":\n        title', "if True:\n        title"),
+    ("if off:\n        raise", "if not off:\n        raise"),
+    ("found.means, [*found.outside]", "0, []"),
+    ("entry.update(found)", "pass"),
 ]
 TESTS = Path(__file__).parents[1]
 FAST = ("merge_floor", "two_read_region", "window")
@@ -90,6 +91,24 @@ def test_a_run_writes_table_and_provenance_and_says_where():
         "seconds": provenance["seconds"],
         "table": "results/toy_sweep/table.csv",
     }
+
+
+def test_a_table_is_compared_with_the_stored_one(monkeypatch):
+    run("run", "toy_sweep:SEEDED", "--profile", "paper", "-o", "paper")
+    words = ("run", "toy_sweep:SEEDED", "--against", "paper", "--json", "told.json")
+    code, out, err = run(*words, "-o", "same")
+    assert (code, "OUTSIDE" in err) == (0, False)
+    assert "outside" in out
+    (entry,) = json.loads(Path("told.json").read_text())
+    assert (entry["means"], entry["outside"]) == (1, [])
+    monkeypatch.setenv("TOY_SWEEP_SHIFT", "5")
+    code, _, err = run(*words, "-o", "other")
+    assert code == 1
+    assert "OUTSIDE   toy_sweep: mean: chains is 5.05, stored 0.15" in err
+    assert len(json.loads(Path("told.json").read_text())[0]["outside"]) == 1
+    monkeypatch.delenv("TOY_SWEEP_SHIFT")
+    code, _, _ = run("run", "toy_sweep:SEEDED", "--against", "nowhere", "--json", "told.json")
+    assert (code, json.loads(Path("told.json").read_text())[0]["means"]) == (0, 0)
 
 
 def test_numbers_of_workers_and_profiles_give_the_bytes_they_should():
@@ -187,28 +206,6 @@ def test_small_transformers_ask_for_pytorch_before_any_work(monkeypatch):
     assert not list(Path().glob("out/*"))
 
 
-def test_experiments_lists_what_each_asks_expects_and_takes():
-    code, out, _ = run("experiments")
-    assert code == 0
-    assert all(name in out for name in NAMES)
-    entries = json.loads(run("experiments", "--json", "-")[1])
-    assert [entry["name"] for entry in entries] == list(NAMES)
-    for entry in entries:
-        assert entry["question"].endswith("?")
-        assert all(entry[title] for title in ("prediction", "chance", "controls"))
-        assert set(entry["minutes"]) == set(entry["cells"]) == {"quick", "paper"}
-
-
-def test_one_experiment_is_shown_in_full():
-    code, out, _ = run("experiments", "window")
-    assert code == 0
-    assert "golden ratio" in out
-    assert "1 cell Config(size=32" in out
-    assert "merge_floor" not in out
-    assert "6 cells, the first is Config(number=0" in run("experiments", "toy_sweep:EXPERIMENT")[1]
-
-
-@pytest.mark.skipif(os.name != "posix", reason="needs signals")
 def test_control_c_keeps_what_was_finished_and_says_so():
     words, told = command("run", "toy_sweep:KILLED", "--workers", 1, "-o", "out")
     with subprocess.Popen(words, env=told, stderr=subprocess.PIPE, text=True) as process:

@@ -1,64 +1,80 @@
-"""Committed tables: the cells that made them are run again, and described as they are."""
+"""_replay: the same settings meet, chance passes, and an error planted in a rule does not."""
 
-import hashlib
-import json
-from pathlib import Path
+from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
-from loratheory.experiments import NAMES, csv_text, experiment, processes, stored_cells
-from loratheory.experiments._finished import told
+from loratheory.experiments._replay import GRAIN, Replay, replayed
 
-RESULTS = Path(__file__).parents[2] / "paper" / "results"
-EXACT = ("merge_floor", "two_read_region", "window", "expressive_power")
-"""Their first cells are made again byte for byte, on whatever machine."""
-
-NEAR = {"construction_digits": 1.5}
-"""Their numbers by this much at most: logarithms of rounding errors depend on the processor."""
-
-
-@pytest.fixture(scope="module")
-def again():
-    """Runs the first cell of an experiment as a sweep does; gives its rows and the stored ones."""
-    with processes(1) as pool:
-
-        def rows(name):
-            config, stored = stored_cells(experiment(name), RESULTS)[0]
-            return pool.submit(experiment(name).cell, config).result(), stored
-
-        yield rows
+MUTANTS = [
+    ('"seeds", "sets", "steps")', '"seeds", "sets", "steps", "coverage")'),
+    ("DEVIATIONS * error", "0 * error"),
+    ("sqrt(1 / len(here) + 1 / len(there))", "0"),
+    ("abs(fmean(here) - fmean(there))", "fmean(here) - fmean(there)"),
+    ("len(there) < 2", "len(there) < 99"),
+    ("not in known for", "in known for"),
+    ("names[: last + 1] if name not in REPLICA", "names[: last + 1] if name not in names"),
+    ('if "seed" in rows[0] else ()', ""),
+    ('setdefault(row["seed"], [])', 'setdefault(row["set"], [])'),
+]
 
 
-stored = [name for name in NAMES if (RESULTS / name).exists()]
+@dataclass(frozen=True)
+class Config:
+    """What is measured, and how often."""
+
+    coverage: float = 0.5
+    seeds: tuple[int, ...] = (0, 1)
+    sets: int = 2
 
 
-@pytest.mark.parametrize("name", stored)
-def test_a_table_is_the_one_its_provenance_describes(name):
-    found = told(RESULTS / name)
-    assert found["experiment"] == name
-    assert found["profile"] == "paper"
-    table = (RESULTS / name / "table.csv").read_bytes()
-    assert hashlib.sha256(table).hexdigest() == found["sha256"]
-    cells = stored_cells(experiment(name), RESULTS)
-    assert sum(len(rows) for _, rows in cells) == table.count(b"\n") - 1
-    assert all(environment["code"] for environment in found["environments"])
-    assert json.loads((RESULTS / name / "provenance.json").read_text()) == found
+def cell(config, seed=0, shift=0.0, spread=0.05):
+    """Two rules; what a base scores is its own, whatever the sets say."""
+    rows = []
+    for rule, level in (("mean", 0.1), ("gates", 0.9)):
+        for base in config.seeds:
+            own = np.random.default_rng([seed, base]).normal(level + shift, spread)
+            rows += [
+                {"rule": rule, "seed": base, "set": k, "chains": own + (-0.3) ** (k + 1)}
+                for k in range(config.sets)
+            ]
+    return config, rows
 
 
-@pytest.mark.parametrize("name", EXACT)
-def test_a_cell_run_again_gives_the_same_bytes(name, again):
-    made, rows = again(name)
-    assert csv_text(made) == csv_text(rows)
+STORED = [cell(Config(seeds=pair)) for pair in ((0, 1), (2, 3), (4, 5), (6, 7))]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NEAR)
-def test_a_cell_run_again_gives_nearly_the_same_numbers(name, again):
-    for made, row in zip(*again(name), strict=True):
-        assert made == pytest.approx(row, abs=NEAR[name])
+@pytest.mark.parametrize("seed", range(20))
+def test_other_draws_of_the_same_bases_pass(seed):
+    found = replayed([cell(Config(), seed=seed)], STORED)
+    assert found.outside == ()
+    assert (found.means, found.missing) == (2, 0)
 
 
-def test_all_tables_together_are_small():
-    assert sum(file.stat().st_size for file in RESULTS.rglob("*") if file.is_file()) < 2**20
-    assert {path.name for path in RESULTS.iterdir()} <= {*NAMES}
-    assert set(EXACT) | set(NEAR) <= set(stored)
+@pytest.mark.parametrize("shift", [-0.4, 0.4])
+def test_a_rule_that_does_something_else_is_named(shift):
+    found = replayed([cell(Config(), shift=shift)], STORED)
+    assert len(found.outside) == 2
+    assert [line.split(" is ")[0] for line in found.outside] == ["gates: chains", "mean: chains"]
+    assert all(", stored " in line and " ± " in line for line in found.outside)
+
+
+def test_without_spread_a_twentieth_is_allowed_and_no_more():
+    quiet = [cell(Config(seeds=pair), spread=0.0) for pair in ((0, 1), (2, 3))]
+    for shift, count in ((0.9 * GRAIN, 0), (1.1 * GRAIN, 2)):
+        assert len(replayed([cell(Config(), spread=0.0, shift=shift)], quiet).outside) == count
+
+
+def test_cells_of_other_settings_are_counted_not_compared():
+    found = replayed([cell(Config(coverage=0.1), shift=5.0)], STORED)
+    assert (found.means, found.missing, found.outside) == (0, 1, ())
+
+
+def test_exact_tables_have_nothing_to_compare():
+    exact = [(Config(), [{"coefficient": 0.5, "two_hop": 0.25}])]
+    assert replayed(exact, exact) == Replay(0, 0, ())
+
+
+def test_one_stored_base_is_too_few_to_compare_with():
+    assert replayed([cell(Config())], [cell(Config(seeds=(0,)))]).means == 0

@@ -1,10 +1,13 @@
 """The page shows what was confirmed and what was not, and breaks nothing on the way."""
 
+import json
+
 import pytest
 from folders import folder
 
 from loratheory.report import __main__ as report
-from loratheory.report._steps import Section, StepError, adapters, command
+from loratheory.report._section import Section, StepError, command
+from loratheory.report._steps import adapters, experiments
 
 SHELF = {f"model.layers.{layer}.q_proj": (12, 10, 2) for layer in range(2)}
 
@@ -35,6 +38,31 @@ def test_two_adapters_are_inspected_diagnosed_and_merged(tmp_path):
     assert all(figure.exists() for figure in section.figures)
     assert "thm:two-read-region" in section.text
     assert adapters(shelf, tmp_path).rows == section.rows  # again, over its own results
+
+
+def test_experiments_off_the_stored_tables_are_deviations(tmp_path, monkeypatch):
+    """The command's own JSON is what the section shows; its exit code 1 is a finding, no error."""
+    told = {"experiment": "cure", "cells": 2, "rows": 9, "seconds": 1.0, "means": 7}
+    lines = ["mean: chains is 1.00, stored 0.00 ± 0.05"]
+    from loratheory.report import _steps
+
+    for outside in ([], lines):
+
+        def _command(*words, codes, outside=outside):
+            assert "--against" in words
+            assert codes == (0, 1)
+            (tmp_path / "experiments.json").write_text(json.dumps([{**told, "outside": outside}]))
+
+        monkeypatch.setattr(_steps, "command", _command)
+        section = experiments(tmp_path)
+        assert section.rows == (("cure", 2, 9, 1.0, 7, len(outside)),)
+        assert section.deviated == tuple(f"cure: {line}" for line in outside)
+        assert bool(section.confirmed) == (not outside)
+
+
+def test_exit_codes_that_are_expected_pass(tmp_path):
+    with pytest.raises(StepError):
+        command("inspect", tmp_path / "nowhere", codes=(1,))
 
 
 def test_a_command_that_fails_is_not_passed_over(tmp_path):

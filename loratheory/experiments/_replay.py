@@ -1,0 +1,114 @@
+"""A table made again, perhaps on another machine, against the stored one: by means, not by bytes.
+
+Training rounds differently from machine to machine, so that single replicas part; their means over
+bases may not, beyond what bases differ among themselves.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from statistics import fmean, stdev
+from typing import Any
+
+from loratheory.experiments._experiment import Row, plain
+
+FREE = ("seeds", "sets", "steps")
+"""Fields of a config that say how often or how finely something is measured, not what."""
+REPLICA = ("seed", "set")
+MARKS = ("chains", "hop_1", "hop_2", "other_hops", "other_chains")
+GRAIN = 0.05
+"""How far means may be apart where the stored bases do not differ at all."""
+DEVIATIONS = 4
+
+Cells = Sequence[tuple[Any, Sequence[Row]]]
+"""Configs with their rows."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """How a table made again compares.
+
+    Attributes
+    ----------
+    means : int
+        How many means were compared.
+    missing : int
+        Cells made again that the stored table does not hold.
+    outside : tuple of str
+        A line for each mean that is further off than chance allows.
+    """
+
+    means: int
+    missing: int
+    outside: tuple[str, ...]
+
+
+def replayed(made: Cells, stored: Cells) -> Replay:
+    """Compare accuracies, setting by setting.
+
+    Parameters
+    ----------
+    made, stored : sequence of (config, rows)
+        As `stored_cells` gives them. Settings are equal where the configs are, but for seeds, sets
+        and steps, and the columns before the seed's and the set's are. Tables without seeds are
+        exact and not compared here.
+
+    Returns
+    -------
+    Replay
+        A mean over bases is outside where it is further from the stored mean than a twentieth plus
+        four standard errors of the difference, with the spread of the stored bases.
+    """
+    new, old = _grouped(made), _grouped(stored)
+    known = {_settled(config) for config, _ in stored}
+    outside: list[str] = []
+    count = 0
+    for setting in new.keys() & old.keys():
+        for mark in MARKS:
+            here, there = (_by_base(found[setting], mark) for found in (new, old))
+            if not here or len(there) < 2:
+                continue
+            count += 1
+            error = stdev(there) * sqrt(1 / len(here) + 1 / len(there))
+            room = GRAIN + DEVIATIONS * error
+            if abs(fmean(here) - fmean(there)) > room:
+                told = f"{mark} is {fmean(here):.2f}, stored {fmean(there):.2f} ± {room:.2f}"
+                outside.append(f"{', '.join(map(str, setting[1]))}: {told}")
+    missing = sum(_settled(config) not in known for config, _ in made)
+    return Replay(count, missing, tuple(sorted(outside)))
+
+
+Setting = tuple[str, tuple[str | int | float, ...]]
+
+
+def _settled(config: Any) -> str:
+    """What a config measures, whatever how often."""
+    told = {name: value for name, value in plain(config).items() if name not in FREE}
+    return json.dumps(told, sort_keys=True)
+
+
+def _grouped(cells: Cells) -> dict[Setting, list[Row]]:
+    """Rows by what they measure."""
+    found: dict[Setting, list[Row]] = {}
+    for config, rows in cells:
+        settled = _settled(config)
+        for row in rows if "seed" in rows[0] else ():
+            found.setdefault((settled, _named(row)), []).append(row)
+    return found
+
+
+def _named(row: Mapping[str, str | int | float]) -> tuple[str | int | float, ...]:
+    """The values before the marks, but for those that tell replicas apart."""
+    names = list(row)
+    last = max(names.index(name) for name in (*REPLICA, "coefficient") if name in names)
+    return tuple(row[name] for name in names[: last + 1] if name not in REPLICA)
+
+
+def _by_base(rows: Iterable[Row], mark: str) -> list[float]:
+    """The mean of a mark on each base."""
+    bases: dict[Any, list[float]] = {}
+    for row in rows:
+        if mark in row:
+            bases.setdefault(row["seed"], []).append(float(row[mark]))
+    return [fmean(each) for each in bases.values()]

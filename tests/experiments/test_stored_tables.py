@@ -1,0 +1,93 @@
+"""Committed tables: the cells that made them are run again, and described as they are."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from loratheory.experiments import (
+    NAMES,
+    Small,
+    csv_text,
+    experiment,
+    processes,
+    stored_cells,
+)
+from loratheory.experiments._finished import told
+
+RESULTS = Path(__file__).parents[2] / "paper" / "results"
+EXACT = ("merge_floor", "two_read_region", "window", "expressive_power")
+"""Their first cells are made again byte for byte, on whatever machine."""
+
+NEAR = {"construction_digits": 1.5}
+"""Their numbers by this much at most: logarithms of rounding errors depend on the processor."""
+
+
+@pytest.fixture(scope="module")
+def again():
+    """Runs the first cell of an experiment as a sweep does; gives its rows and the stored ones."""
+    with processes(1) as pool:
+
+        def rows(name):
+            config, stored = stored_cells(experiment(name), RESULTS)[0]
+            return pool.submit(experiment(name).cell, config).result(), stored
+
+        yield rows
+
+
+stored = [name for name in NAMES if (RESULTS / name).exists()]
+
+
+@pytest.mark.parametrize("name", stored)
+def test_a_table_is_the_one_its_provenance_describes(name):
+    found = told(RESULTS / name)
+    assert found["experiment"] == name
+    assert found["profile"] == "paper"
+    table = (RESULTS / name / "table.csv").read_bytes()
+    assert hashlib.sha256(table).hexdigest() == found["sha256"]
+    cells = stored_cells(experiment(name), RESULTS)
+    assert sum(len(rows) for _, rows in cells) == table.count(b"\n") - 1
+    assert all(environment["code"] for environment in found["environments"])
+    assert json.loads((RESULTS / name / "provenance.json").read_text()) == found
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_a_cell_run_again_gives_the_same_bytes(name, again):
+    made, rows = again(name)
+    assert csv_text(made) == csv_text(rows)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NEAR)
+def test_a_cell_run_again_gives_nearly_the_same_numbers(name, again):
+    for made, row in zip(*again(name), strict=True):
+        assert made == pytest.approx(row, abs=NEAR[name])
+
+
+def test_all_tables_together_are_small():
+    assert sum(file.stat().st_size for file in RESULTS.rglob("*") if file.is_file()) < 2**20
+    assert {path.name for path in RESULTS.iterdir()} <= {*NAMES}
+    assert set(EXACT) | set(NEAR) <= set(stored)
+
+
+@pytest.mark.slow
+def test_every_quick_profile_agrees_with_the_stored_tables(tmp_path):
+    """All experiments once, on whatever machine: accuracies within what bases differ anyway."""
+    command = "import sys; from loratheory.cli import app; sys.exit(app())"
+    words = ["run", "all", "--against", RESULTS, "-o", tmp_path, "--json", tmp_path / "told.json"]
+    done = subprocess.run(
+        [sys.executable, "-c", command, *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    told = {
+        entry["experiment"]: entry for entry in json.loads((tmp_path / "told.json").read_text())
+    }
+    assert set(told) == {name for name in NAMES if not name.startswith("real_")}
+    trained = {n for n in stored if isinstance(experiment(n).profiles["paper"][0], Small)}
+    assert {name for name, entry in told.items() if entry["means"]} == trained

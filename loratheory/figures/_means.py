@@ -63,6 +63,11 @@ def curve(
     return places, found
 
 
+def line(rows: Sequence[Row], key: str, column: str) -> list[float]:
+    """Return the means alone of `curve`, for what is drawn without an interval."""
+    return [mean for mean, *_ in curve(rows, key, column)[1]]
+
+
 def bars(
     axes: Any,
     places: Sequence[float],

@@ -1,6 +1,6 @@
 """The columns of the stored tables that figures are drawn from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from loratheory.experiments import TableError
@@ -71,3 +71,39 @@ def _found(rows: Sequence[Row], names: Sequence[str], *, wordy: bool) -> tuple[l
             )
             raise TableError(message)
     return tuple([row[name] for row in rows] for name in names)
+
+
+def grouped(rows: Sequence[Row], name: str, needed: Collection[str]) -> dict[str, list[Row]]:
+    """Return the rows under each word of a column.
+
+    Parameters
+    ----------
+    rows : sequence of mappings
+        At least one row.
+    name : str
+        A column of words.
+    needed : collection of str
+        Words that must be there, such as rules.
+
+    Returns
+    -------
+    dict of str to list
+        From every word of the column to its rows, in their order.
+
+    Raises
+    ------
+    TableError
+        If there is no such column, or a word that is needed is in no row.
+    """
+    (found,) = words(rows, name)
+    groups: dict[str, list[Row]] = {word: [] for word in found}
+    for word, row in zip(found, rows, strict=True):
+        groups[word].append(row)
+    missing = [word for word in needed if word not in groups]
+    if missing:
+        message = (
+            f"no row of the table has {', '.join(missing)} in column {name}, only "
+            f"{', '.join(groups)}; draw the table of the experiment that the figure is named after"
+        )
+        raise TableError(message)
+    return groups

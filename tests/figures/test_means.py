@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from loratheory.figures import TableError
-from loratheory.figures._means import bars, curve, interval
+from loratheory.figures._means import bars, curve, interval, line
 
 MUTANTS = [
     ("values[seeds == seed].mean()", "values.mean()"),
@@ -48,6 +48,7 @@ def test_a_curve_takes_each_place_apart_and_in_order():
     assert places == [0.5, 8.0, 9.0, 64.0]
     assert [mean for mean, *_ in found] == [1.25, 65.0, 82.0, 4097.0]
     assert found[0][1:] == (0.25, 2.25)
+    assert line(rows, "c", "x") == [1.25, 65.0, 82.0, 4097.0]
 
 
 @pytest.mark.parametrize("sideways", [False, True])

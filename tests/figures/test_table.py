@@ -3,7 +3,7 @@
 import pytest
 
 from loratheory.figures import TableError, columns
-from loratheory.figures._table import words
+from loratheory.figures._table import grouped, words
 
 MUTANTS = [
     ("start=1", "start=0"),
@@ -12,6 +12,8 @@ MUTANTS = [
     ("str) != wordy", "str) and not wordy"),
     ("for row in rows] for name in names", "for row in rows] for name in sorted(names)"),
     ("odd[0]]!r}", "odd[0]]}"),
+    ("groups[word].append(row)", "groups[word] = [row]"),
+    ("for word in needed if word not in groups", "for word in groups if word not in needed"),
 ]
 ROWS = [{"a": 1.0, "b": -2.5, "rule": "mean"}, {"a": 300.0, "b": 0.0, "rule": "sum"}]
 
@@ -36,3 +38,15 @@ def test_words_are_taken_and_numbers_refused_where_words_are_needed():
         words(ROWS[1:], "rule", "a")
     with pytest.raises(TableError, match="row 1 of the table has no column router"):
         words(ROWS, "rule", "router")
+
+
+def test_groups_hold_every_row_once_and_in_order():
+    more = [*ROWS, {"rule": "mean", "a": 7.0}]
+    assert grouped(more, "rule", ["sum"]) == {"mean": [ROWS[0], more[2]], "sum": [ROWS[1]]}
+
+
+def test_a_needed_word_is_missed():
+    with pytest.raises(TableError, match="no row of the table has ties in column rule, only mean"):
+        grouped(ROWS, "rule", ["mean", "ties"])
+    with pytest.raises(TableError, match="no column place"):
+        grouped(ROWS, "place", [])

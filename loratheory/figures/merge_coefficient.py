@@ -45,13 +45,13 @@ def draw(rows: Sequence[Row]) -> Any:
     _phase(grid[0][1], cells, "own_loop", "own_curved")
     grid[0][0].set(title="Both adapters everywhere", ylabel="coverage of chains\nin pretraining")
     grid[0][1].set(title="Each adapter in its own pass only")
-    grid[0][0].text(0.72, 0.55, "orange: predicted border", color="white", fontsize=8)
-    grid[0][0].text(0.72, 0.2, "dotted: exact edits", color="white", fontsize=8)
+    grid[0][0].text(0.02, 0.55, "orange: predicted border", color="white", fontsize=8)
+    grid[0][0].text(0.02, 0.2, "dotted: exact edits", color="white", fontsize=8)
     figure.colorbar(plane, ax=list(grid[0]), label="accuracy on edited chains", ticks=[0, 0.5, 1])
     _curves(grid[1][0], cells, "chains", "predicted", "predicted_right")
     _curves(grid[1][1], cells, "own_loop", "own_curved", "own_curved_right")
     grid[1][0].set(ylabel="accuracy, coverage > 0")
-    grid[1][0].legend(loc="center right", bbox_to_anchor=(1, 0.62))
+    grid[1][0].legend(loc="lower right", bbox_to_anchor=(1, 0.02))
     for axes in grid[1]:
         axes.set(xlabel="merge coefficient of both adapters", ylim=(-0.03, 1.05))
     return figure

@@ -4,6 +4,7 @@ Keys without a default must be given. Every number is that of the theorem's own 
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from loratheory.theorems import (
     averaging_survival,
@@ -16,6 +17,7 @@ from loratheory.theorems import (
     perturbed_region,
     response_energy,
     superposition_floor,
+    template_vote,
     two_read_region,
 )
 from loratheory.theorems._hops import Pattern
@@ -130,6 +132,20 @@ def coefficients(hops: int = 2) -> Values:
     }
 
 
+def templates(adapters: int = 2, coefficient: float = 0.5) -> Values:
+    """Which share of each adapter's solutions must take a shared step for the merge to take it."""
+    _at_least("adapters", adapters, 1)
+    if not coefficient > 0:
+        message = f"coefficient is {coefficient}: give a positive one"
+        raise CalculatorError(message)
+    needed = partial(template_vote.overlap_needed, adapters, coefficient)
+    return {
+        "overlap needed (the rest does as the base)": needed("habit"),
+        "overlap needed (the rest goes its own ways)": needed("own"),
+        "margin of a fact over an old one (in deficits)": 2 * coefficient - 1,
+    }
+
+
 def superposed(facts: int, rank: int) -> Values:
     """The least mean squared cross-talk, and the least energy, of facts held in a lower rank."""
     _at_least("rank", rank, 1)
@@ -180,6 +196,7 @@ CALCULATORS: dict[str, Callable[..., Values]] = {
     "thm:gate-detection": gates,
     "thm:perturbed-region": perturbed,
     "thm:clean-up-bridge": cleaned,
+    "thm:template-vote": templates,
     "thm:coefficient-ladder": coefficients,
     "thm:context-composition": composed,
     "thm:superposition-floor": superposed,

@@ -17,6 +17,8 @@ MUTANTS = [
     ("if not 1 <= facts <= width:", "if False:"),
     ("if not 0 < threshold < 1:", "if False:"),
     ("if not value >= least:", "if False:"),
+    ("if not coefficient > 0:", "if False:"),
+    ("2 * coefficient - 1,", "coefficient,"),
 ]
 
 
@@ -76,6 +78,8 @@ SHARP = brentq(lambda sharpness: _share(sharpness) - 0.5, 1, 60)
         ("perturbed-region", {"hops": 2, "interference": 0.0}, [(math.sqrt(5) - 1) / 2]),
         ("perturbed-region", {"interference": 0.1}, [(-0.9 + math.sqrt(6.01)) / 2]),
         ("coefficient-ladder", {"hops": 2}, [1 / 3, 2 / math.sqrt(3), 7 / 6]),
+        ("template-vote", {"adapters": 3, "coefficient": 1 / 3}, [0.5, 0.25, -1 / 3]),
+        ("template-vote", {"adapters": 2, "coefficient": 0.25}, [1.0, 1.0, -0.5]),
         ("superposition-floor", {"facts": 24, "rank": 6}, [18 / (6 * 23), 24**2 / 6]),
         ("superposition-floor", {"facts": 3, "rank": 8}, [0, 3]),
         (
@@ -117,6 +121,7 @@ def test_capacity_by_hand():
         ("thm:gate-detection", {"facts": 9, "width": 8}, "from 1 to 8 facts"),
         ("thm:gate-detection", {"facts": 1, "width": 8, "hops": 0}, "hops is 0"),
         ("thm:gate-detection", {"facts": 1, "width": 8, "failure": 2}, "failure is 2"),
+        ("thm:template-vote", {"coefficient": 0.0}, "give a positive one"),
         ("thm:averaging-survival", {"deficit": -1.0}, "deficit is -1"),
         ("thm:gate-detection", {"facts": 1, "width": 8, "threshold": 1.5}, "in \\(0, 1\\)"),
     ],

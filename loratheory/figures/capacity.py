@@ -1,0 +1,80 @@
+"""Facts recalled by a sum of adapters, and by one adapter that learned them all."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from loratheory.figures import _strips as strips
+from loratheory.figures._style import styled
+from loratheory.figures._table import Row, columns, grouped
+
+NUMBERS = (
+    "rank",
+    "pairs",
+    "facts",
+    "seed",
+    "chains",
+    "other_chains",
+    "chance",
+    "recall",
+    "predicted",
+    "crosstalk",
+)
+RULES = {
+    "base": "base",
+    "noise": "random, summed",
+    "mean": "mean of K",
+    "sum": "sum of K",
+    "one": "one of rank r",
+    "wide": "one of rank K r",
+    "own": "own pair alone",
+    "oracle": "depth oracle",
+}
+TITLE = "Does a sum of K adapters of rank r recall like one of rank r, or of rank K r?"
+NOTE = "Predicted for the sum: what one adapter of rank r recalls that was taught all facts."
+CHAINS: strips.Look = {"color": "#CC79A7", "fmt": "v", "label": "edited chains"}
+SPREAD: strips.Look = {"marker": "s", "label": "cross-talk by theory (standard deviation)"}
+
+
+@styled
+def draw(rows: Sequence[Row]) -> Any:
+    """Draw how much each way of holding all facts recalls, and what that does to chains.
+
+    Parameters
+    ----------
+    rows : sequence of mappings
+        The table of the experiment `capacity`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Above recall, below chains and the cross-talk; a column a rank and number of adapters.
+
+    Raises
+    ------
+    TableError
+        If the table lacks a column or a rule.
+    """
+    from matplotlib.figure import Figure
+
+    columns(rows, *NUMBERS)
+    grouped(rows, "rule", RULES)
+    spread = [{**row, "spread": row["crosstalk"] ** 0.5} for row in rows]
+    places = sorted({(row["rank"], row["pairs"]) for row in rows})
+    figure = Figure(figsize=(7.6, 4.6))
+    grid = figure.subplots(2, len(places), sharex=True, sharey=True, squeeze=False)
+    for (above, below), (rank, pairs) in zip(grid.T, places, strict=True):
+        here = strips.those(spread, rank=rank, pairs=pairs)
+        groups = strips.by(here, "rule", list(RULES))
+        above.set_title(f"K = {pairs:g}, r = {rank:g}", fontsize=9)
+        strips.versus(above, strips.only(groups, "sum"), "recall", "predicted")
+        strips.strip(above, strips.but(groups, "sum"), "recall", **strips.MEASURED)
+        strips.chance(above, here)
+        strips.marks(below, groups, "spread", **SPREAD)
+        strips.strip(below, groups, "chains", shift=-0.15, **CHAINS)
+        strips.strip(below, groups, "other_chains", shift=0.15, **strips.KEPT)
+        strips.framed(above, list(RULES.values()))
+        strips.framed(below, list(RULES.values()))
+    grid[0][0].set_ylabel("taught facts recalled")
+    grid[1][0].set_ylabel("chains, and cross-talk")
+    strips.titled(figure, TITLE, NOTE, ncols=4)
+    return figure

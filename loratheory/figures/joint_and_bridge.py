@@ -1,0 +1,82 @@
+"""One adapter for both hops, and examples of whole chains, plain or spelt out."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from loratheory.figures import _strips as strips
+from loratheory.figures._style import styled
+from loratheory.figures._table import Row, columns, grouped
+
+NUMBERS = (
+    "coverage",
+    "seed",
+    "chains",
+    "hop_1",
+    "hop_2",
+    "other_chains",
+    "chance",
+    "spelt",
+    "thought",
+    "predicted",
+    "predicted_thought",
+)
+RULES = {
+    "base": "base",
+    "hop 1 alone": "adapter 1 alone",
+    "hop 2 alone": "adapter 2 alone",
+    "sum": "sum of both",
+    "oracle": "depth oracle",
+    "direct": "A→C adapter",
+    "joint": "joint",
+    "bridged, plain": "joint + examples",
+    "bridged, thought": "joint + spelt-out\nexamples",
+}
+TITLE = "Does one adapter for both hops compose them, and do examples of chains help?"
+NOTE = "Examples: 40 chains of other entities, answered outright or spelt out step by step."
+SPELT: strips.Look = {"color": "#CC79A7", "fmt": "v", "label": "bridge written"}
+
+
+@styled
+def draw(rows: Sequence[Row]) -> Any:
+    """Draw how each adapter answers edited chains, outright and when it may spell them out.
+
+    Parameters
+    ----------
+    rows : sequence of mappings
+        The table of the experiment `joint_and_bridge`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        From above: answers given outright, spelt out, and what else is answered; a column a
+        coverage of the base's pretraining.
+
+    Raises
+    ------
+    TableError
+        If the table lacks a column or a rule.
+    """
+    from matplotlib.figure import Figure
+
+    columns(rows, *NUMBERS)
+    grouped(rows, "rule", RULES)
+    both = [{**row, "facts": (row["hop_1"] + row["hop_2"]) / 2} for row in rows]
+    coverages = sorted({row["coverage"] for row in rows})
+    figure = Figure(figsize=(7.6, 6.6))
+    grid = figure.subplots(3, len(coverages), sharex=True, sharey=True, squeeze=False)
+    for (outright, spelt, beside), coverage in zip(grid.T, coverages, strict=True):
+        here = strips.those(both, coverage=coverage)
+        groups = strips.by(here, "rule", list(RULES))
+        outright.set_title(f"{coverage:.0%} of chains in pretraining", fontsize=9)
+        strips.chance(outright, here)
+        strips.versus(outright, groups, "chains", "predicted")
+        strips.strip(spelt, groups, "spelt", shift=-0.25, **SPELT)
+        strips.versus(spelt, groups, "thought", "predicted_thought")
+        strips.strip(beside, strips.but(groups, "oracle"), "facts", shift=-0.15, **strips.FACTS)
+        strips.strip(beside, groups, "other_chains", shift=0.15, **strips.KEPT)
+    for axes in grid.flat:
+        strips.framed(axes, list(RULES.values()))
+    for axes, label in zip(grid[:, 0], ("asked outright", "spelt out", "what else"), strict=True):
+        axes.set_ylabel(label)
+    strips.titled(figure, TITLE, NOTE, ncols=4)
+    return figure

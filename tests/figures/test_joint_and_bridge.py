@@ -1,0 +1,72 @@
+"""One adapter for both hops: a column a coverage, outright, spelt out, and what else."""
+
+import pytest
+from panels import shown, without
+
+from loratheory.figures import TableError, rendered
+from loratheory.figures.joint_and_bridge import NUMBERS, RULES, SPELT, draw
+
+MUTANTS = [
+    ('(row["hop_1"] + row["hop_2"]) / 2', 'row["hop_1"]'),
+    ("strips.those(both, coverage=coverage)", "both"),
+    ('outright, groups, "chains", "predicted"', 'outright, groups, "thought", "predicted"'),
+    ('"thought", "predicted_thought"', '"thought", "predicted"'),
+    ('spelt, groups, "spelt"', 'spelt, groups, "thought"'),
+    ('strips.but(groups, "oracle")', "groups"),
+    ('beside, groups, "other_chains"', 'beside, groups, "chains"'),
+    ("columns(rows, *NUMBERS)", "columns(rows)"),
+    ('grouped(rows, "rule", RULES)', "grouped(rows, 'rule', [])"),
+]
+COVERAGES = (0.0, 0.1, 0.5)
+
+
+def table():
+    """Two bases; what is answered grows with the adapter and with the coverage."""
+    rows = []
+    for coverage in reversed(COVERAGES):
+        for number, rule in enumerate(RULES):
+            for seed in (0, 1):
+                share = number / 20 + coverage / 2 + 0.02 * seed
+                here = {"coverage": coverage, "rule": rule, "seed": seed, "chance": 0.2}
+                here |= {"chains": share, "thought": share / 2, "spelt": share / 3}
+                here |= {"predicted": share / 4, "predicted_thought": share / 5}
+                here |= {"hop_1": 1.0, "hop_2": 0.5, "other_chains": 1 - share}
+                rows.append(here)
+    return rows
+
+
+def test_every_adapter_has_a_row_in_the_column_of_its_coverage():
+    grid = draw(table()).axes
+    for column, coverage in enumerate(COVERAGES):
+        outright, spelt, beside = grid[column::3]
+        share = {
+            name: number / 20 + coverage / 2 + 0.01 for number, name in enumerate(RULES.values())
+        }
+        for axes, label, part in (
+            (outright, "measured", 1),
+            (outright, "predicted before", 1 / 4),
+            (spelt, "measured", 1 / 2),
+            (spelt, SPELT["label"], 1 / 3),
+            (spelt, "predicted before", 1 / 5),
+        ):
+            wanted = {name: x * part for name, x in share.items()}
+            assert shown(axes, label) == pytest.approx(wanted)
+        kept = {name: 1 - x for name, x in share.items()}
+        assert shown(beside, "unedited chains") == pytest.approx(kept)
+        facts = {name: 0.75 for rule, name in RULES.items() if rule != "oracle"}
+        assert shown(beside, "edited single facts") == pytest.approx(facts)
+
+
+def test_a_table_that_lacks_a_rule_is_refused():
+    with pytest.raises(TableError, match="has sum in column rule"):
+        draw([row for row in table() if row["rule"] != "sum"])
+
+
+def test_the_same_table_gives_the_same_bytes():
+    assert rendered(draw(table()), "png") == rendered(draw(table()), "png")
+
+
+@pytest.mark.parametrize("column", [*NUMBERS, "rule"])
+def test_each_needed_column_is_missed(column):
+    with pytest.raises(TableError, match=f"no column {column}"):
+        draw(without(table(), column))

@@ -1,0 +1,72 @@
+"""What the modules say that was found is what the stored tables hold, digit by digit."""
+
+from pathlib import Path
+from statistics import fmean
+
+from loratheory.experiments import experiment, table
+
+RESULTS = Path(__file__).parents[2] / "paper" / "results"
+
+
+def rows(name, **where):
+    """Rows of a stored table with these values."""
+    stored = table(RESULTS / name / "table.csv")
+    return [row for row in stored if all(row[key] == value for key, value in where.items())]
+
+
+def mean(chosen, column):
+    """Over the rows in which the column is a number."""
+    return fmean(row[column] for row in chosen if row[column] == row[column])
+
+
+def says(name, *numbers, digits=2):
+    """The found paragraph quotes these numbers, in this order."""
+    text, place = experiment(name).paragraph("Found"), 0
+    assert text
+    for number in numbers:
+        told = number if isinstance(number, str) else f"{number:.{digits}f}".removeprefix("0")
+        place = text.find(told, place) + len(told)
+        assert place >= len(told), f"{told} is not said, or not in this place: {text}"
+
+
+def from_on(chosen, column):
+    """The least coefficient at which half is answered, on average."""
+    grid = sorted({row["coefficient"] for row in chosen})
+    each = {c: mean([row for row in chosen if row["coefficient"] == c], column) for c in grid}
+    return next(c for c in grid if each[c] >= 0.5)
+
+
+def majority(chosen, column):
+    """How often a predictor is right that always says the same."""
+    return max(mean(chosen, column), 1 - mean(chosen, column))
+
+
+def percent(share):
+    """As the text writes it."""
+    return f"{share:.0%}".replace("%", " %")
+
+
+def test_merge_coefficient():
+    name = "merge_coefficient"
+    at_half = [rows(name, case=case, coverage=0.5, coefficient=0.5) for case in "ABC"]
+    whole = [rows(name, case=case, coverage=0.5) for case in "ABC"]
+    says(
+        name,
+        *(mean(each, "facts") for each in at_half),
+        *(mean(each, "chains") for each in at_half),
+        *(from_on(each, "own_loop") for each in whole),
+        *(from_on(each, "facts") for each in whole),
+        percent(mean(rows(name), "own_decided_right")),
+        percent(majority(rows(name), "own_loop")),
+        mean(at_half[0], "curvature"),
+        max(
+            mean([row for row in whole[0] if row["coefficient"] == c], "chains")
+            for c in {row["coefficient"] for row in whole[0]}
+        ),
+        percent(mean(rows(name), "inside_right")),
+        percent(majority(rows(name), "chains")),
+    )
+    places = {(row["case"], row["coverage"]) for row in rows(name)}
+    asked = [rows(name, case=c, coverage=v, coefficient=0.5) for c, v in places]
+    least = min(mean(each, "hop_by_hop") for each in asked)
+    says(name, "answers", least, "or more of the chains at every coverage, 0 included")

@@ -1,0 +1,107 @@
+"""Folders of data that are there whole or not at all, and that data loaders read as they are."""
+
+import secrets
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from loratheory.tasks._error import impossible
+
+ENDINGS = (".json", ".jsonl", ".md")
+
+
+def written(folder: Path, files: Mapping[str, str], *, overwrite: bool = False) -> Path:
+    """Write a folder of text files.
+
+    Parameters
+    ----------
+    folder : Path
+        Its parent must exist.
+    files : mapping of str to str
+        Text by name; the names end as data files do.
+    overwrite : bool
+        Whether a folder that holds nothing but such files may be replaced.
+
+    Returns
+    -------
+    Path
+        The folder, with these files and no others.
+
+    Raises
+    ------
+    ImpossibleError
+        If something else is there, or the folder has no parent; nothing is changed then.
+    """
+    writable(folder, overwrite=overwrite)
+    draft, old = (folder.with_name(f".{folder.name}.{secrets.token_hex(4)}") for _ in range(2))
+    draft.mkdir()
+    try:
+        for name, text in files.items():
+            (draft / name).write_text(text, encoding="utf-8", newline="")
+        if folder.exists():
+            folder.rename(old)
+        try:
+            draft.rename(folder)
+        except OSError:
+            if old.exists():
+                old.rename(folder)
+            raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+    return folder
+
+
+def writable(folder: Path, *, overwrite: bool = False) -> None:
+    """Refuse, before any work, a folder that `written` would refuse."""
+    if folder.name in ("", "..") or not folder.parent.is_dir():
+        missing = f"there is no folder {folder.parent} for {folder.name}"
+        fact = f"{folder} is no name" if folder.name in ("", "..") else missing
+        raise impossible(fact, "name a new folder in one that exists")
+    if not folder.exists():
+        return
+    if not overwrite:
+        fact = f"{folder} exists already"
+        raise impossible(fact, "name a new folder, or overwrite this one")
+    foreign = ["no folder"] if not folder.is_dir() else _foreign(folder)
+    if foreign:
+        fact = f"{folder} is not only data, but holds {', '.join(foreign[:3])}"
+        fact = fact if folder.is_dir() else f"{folder} is no folder"
+        raise impossible(fact, "name another folder: this one is not replaced")
+
+
+def _foreign(folder: Path) -> list[str]:
+    return sorted(
+        entry.name
+        for entry in folder.iterdir()
+        if entry.is_symlink() or not entry.is_file() or entry.suffix not in ENDINGS
+    )
+
+
+def card(title: str, splits: Sequence[str], body: str, *, rows: int) -> str:
+    """Return a data card, by whose header ``load_dataset(FOLDER)`` finds the splits.
+
+    Parameters
+    ----------
+    title : str
+        What the data are called.
+    splits : sequence of str
+        Each is a file ``NAME.jsonl``.
+    body : str
+        What a reader should know, in Markdown.
+    rows : int
+        Of all splits together.
+
+    Returns
+    -------
+    str
+        The text of ``README.md``.
+    """
+    bounds = ((1000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"))
+    size = next((name for most, name in bounds if rows < most), "100K<n<1M")
+    files = "".join(f"  - split: {name}\n    path: {name}.jsonl\n" for name in splits)
+    head = (
+        f"---\npretty_name: {title}\nlicense: mit\nlanguage:\n- en\ntags:\n- synthetic\n"
+        f"size_categories:\n- {size}\nconfigs:\n- config_name: default\n  data_files:\n{files}---\n"
+    )
+    return f"{head}\n# {title}\n\n{body.strip()}\n"

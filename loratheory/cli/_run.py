@@ -43,6 +43,8 @@ def run(
 ) -> None:
     """Run an experiment: `DIR/NAME/table.csv`, the same bytes every time, and `provenance.json`.
 
+    A table of more than 64 KiB is compressed: `table.csv.gz`.
+
     A cell is kept as soon as it is finished; a sweep that was killed goes on with `--resume`.
     Exit code 1 if a cell failed or a worker died: all that was finished is kept. With `--against`,
     mean accuracies are compared with those stored for the same settings, and the exit code is 1 if
@@ -139,7 +141,7 @@ def _entry(plan: Any) -> dict[str, Any]:
         "cells": len(told["cells"]),
         "rows": sum(cell["rows"] for cell in told["cells"]),
         "seconds": told["seconds"],
-        "table": str(plan.folder / "table.csv"),
+        "table": str(next(plan.folder.glob("table.csv*"))),
     }
 
 
@@ -148,7 +150,7 @@ def _compared(plan: Any, output: Path, against: Path) -> dict[str, Any]:
     from loratheory.experiments import replayed, stored_cells
 
     means, outside = 0, list[str]()
-    if (against / plan.experiment.name / "table.csv").exists():
+    if any((against / plan.experiment.name).glob("table.csv*")):
         made = stored_cells(plan.experiment, output, plan.profile)
         found = replayed(made, stored_cells(plan.experiment, against))
         means, outside = found.means, [*found.outside]

@@ -10,7 +10,7 @@ from loratheory.experiments._experiment import Row, plain
 from loratheory.experiments._files import whole
 from loratheory.experiments._plan import Plan
 from loratheory.experiments._provenance import laid_out
-from loratheory.experiments._table import csv_text
+from loratheory.experiments._table import csv_text, packed, unpacked
 
 
 def told(folder: Path) -> dict[str, Any]:
@@ -25,10 +25,10 @@ def told(folder: Path) -> dict[str, Any]:
 def is_finished(plan: Plan) -> bool:
     """Whether the folder holds this plan's table: its version, its configs, the bytes described."""
     described = told(plan.folder)
-    file = plan.folder / "table.csv"
+    text = unpacked(plan.folder / "table.csv")
     wanted = {
         "version": plan.experiment.version,
-        "sha256": hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else "",
+        "sha256": "" if text is None else hashlib.sha256(text).hexdigest(),
     }
     same = all(described.get(key) == value for key, value in wanted.items())
     configs = [plain(config) for config in plan.cells.values()]
@@ -36,7 +36,9 @@ def is_finished(plan: Plan) -> bool:
 
 
 def conclude(plan: Plan) -> None:
-    """Turn the finished cells into ``table.csv`` and ``provenance.json``, and remove them.
+    """Turn the finished cells into a table and ``provenance.json``, and remove them.
+
+    A large table is ``table.csv.gz``; the digest is that of its text all the same.
 
     Parameters
     ----------
@@ -51,8 +53,8 @@ def conclude(plan: Plan) -> None:
     cells, done = plan.folder / "cells", [plan.done[key] for key in plan.cells]
     rows: list[Row] = [row for cell in done for row in cell["rows"]]
     text = csv_text(rows)
-    files = {"table.csv": text, "provenance.json": laid_out(_provenance(plan, text))}
-    for name, content in files.items():  # the provenance last
+    files = (packed(text), ("provenance.json", laid_out(_provenance(plan, text))))
+    for name, content in files:  # the provenance last
         whole(cells / f"{name}.new", content)
         (cells / f"{name}.new").replace(plan.folder / name)
     shutil.rmtree(cells)

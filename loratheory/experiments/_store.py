@@ -61,7 +61,7 @@ def planned(
         message = f"{experiment.name}: two configs of the {profile} profile are equal: remove one"
         raise ExperimentError(message)
     stored = sorted((plan.folder / "cells").glob("*.json"))
-    tabled = bool(told(plan.folder)) or ((plan.folder / "table.csv").exists() and not stored)
+    tabled = bool(told(plan.folder)) or (any(plan.folder.glob("table.csv*")) and not stored)
     if (tabled or stored) and not resume:
         what = "a finished table" if tabled else f"{len(stored)} finished cells"
         message = f"{plan.folder} holds {what}: go on with --resume, or delete it to start anew"

@@ -1,6 +1,7 @@
 """Tables as text and back: rows of words and numbers, equal runs in equal bytes."""
 
 import csv
+import gzip
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 from loratheory.experiments._experiment import Row
 
 DECIMALS = 9  # what lies beyond may differ between processors
+LARGE = 2**16  # bytes; larger tables are stored compressed
 
 
 class TableError(ValueError):
@@ -67,13 +69,30 @@ def _is_number(text: str) -> bool:
     return True
 
 
+def packed(text: str) -> tuple[str, bytes]:
+    """Return the name under which a table is stored, compressed if it is large, and its bytes."""
+    data = text.encode()
+    if len(data) <= LARGE:
+        return "table.csv", data
+    return "table.csv.gz", gzip.compress(data, mtime=0)
+
+
+def unpacked(path: Path) -> bytes | None:
+    """Return the bytes of a table or of its compressed twin beside it; None where neither is."""
+    twin = path.with_name(f"{path.name}.gz")
+    if path.is_file():
+        data = path.read_bytes()
+        return gzip.decompress(data) if path.suffix == ".gz" else data
+    return gzip.decompress(twin.read_bytes()) if twin.is_file() else None
+
+
 def table(path: Path) -> list[dict[str, Any]]:
     """Return the typed rows of a comma-separated file.
 
     Parameters
     ----------
     path : Path
-        A file with a header line.
+        A file with a header line; where only ``path.gz`` is there, that one.
 
     Returns
     -------
@@ -86,14 +105,14 @@ def table(path: Path) -> list[dict[str, Any]]:
         If there is no such file, it holds no rows, a row is ragged, a cell is empty, or one is no
         number in a column where another is.
     """
-    if not path.is_file():
+    data = unpacked(path)
+    if data is None:
         message = (
             f"there is no table {path}: stored tables are in paper/results/NAME/table.csv of the "
             "repository, so run this there or name the file"
         )
         raise TableError(message)
-    with path.open(encoding="utf-8", newline="") as file:
-        lines = list(csv.reader(file))
+    lines = list(csv.reader(io.StringIO(data.decode(), newline="")))
     if len(lines) < 2:
         message = f"{path} holds {len(lines)} lines: a table has a header and at least one row"
         raise TableError(message)

@@ -1,5 +1,7 @@
 """A finished table: bytes that provenance describes, and nothing left beside them."""
 
+import gzip
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -7,16 +9,14 @@ from pathlib import Path
 import pytest
 import toy_sweep
 
-from loratheory.experiments import Plan, TableError
+from loratheory.experiments import Plan, TableError, _table
 from loratheory.experiments._finished import conclude, is_finished, told
 from loratheory.experiments._provenance import environment
 from loratheory.experiments._store import keep, prepared
 
 MUTANTS = [
-    (
-        '"version": plan.experiment.version,\n        "sha256": hashlib.sha256(file',
-        '"sha256": hashlib.sha256(file',
-    ),
+    ('"version": plan.experiment.version,\n        "sha256": ""', '"sha256": ""'),
+    ("files = (packed(text),", 'files = (("table.csv", text),'),
     ("return same and", "return"),
     ('for cell in described["cells"]] == configs', 'for cell in described["cells"]] != []'),
     ("shutil.rmtree(cells)", "pass"),
@@ -86,6 +86,20 @@ def test_it_is_finished_as_long_as_version_configs_and_bytes_are_these(tmp_path)
     table.write_text(text)
     assert is_finished(plan)
     table.unlink()
+    assert not is_finished(plan)
+
+
+def test_a_large_table_is_compressed_and_as_finished(tmp_path, monkeypatch):
+    plain = (finished(tmp_path / "plain").folder / "table.csv").read_bytes()
+    monkeypatch.setattr(_table, "LARGE", len(plain) - 1)
+    plan = finished(tmp_path)
+    names = ["provenance.json", "table.csv.gz"]
+    assert sorted(path.name for path in plan.folder.iterdir()) == names
+    assert is_finished(plan)
+    assert gzip.decompress((plan.folder / names[1]).read_bytes()) == plain
+    assert told(plan.folder)["sha256"] == hashlib.sha256(plain).hexdigest()
+    assert _table.table(plan.folder / "table.csv") == _table.table(plan.folder / names[1])
+    (plan.folder / names[1]).write_bytes(gzip.compress(plain + b"6,row 0,2\n"))
     assert not is_finished(plan)
 
 

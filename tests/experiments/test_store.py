@@ -18,7 +18,7 @@ MUTANTS = [
     ("if len(plan.cells) < len(", "if len(plan.cells) > len("),
     ("if strange:", "if not stored:"),
     ("if mixed and not allow_mixed:", "if mixed and allow_mixed:"),
-    (' or ((plan.folder / "table.csv").exists() and not stored)', ""),
+    (' or (any(plan.folder.glob("table.csv*")) and not stored)', ""),
     ("cells.mkdir(parents=True, exist_ok=True)", "cells.mkdir(parents=True)"),
     ("    if cells.exists():\n        shutil.rmtree(cells)\n", ""),
     ("plan.done[key] = cell", "pass"),

@@ -8,8 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loratheory.experiments import TableError, csv_text, table
+from loratheory.experiments._table import packed, unpacked
 
 MUTANTS = [
+    ("if len(data) <= LARGE", "if True"),
+    ("compress(data, mtime=0)", "compress(data)"),
+    ('gzip.decompress(data) if path.suffix == ".gz" else data', "data"),
+    ("gzip.decompress(twin.read_bytes()) if twin.is_file() else None", "None"),
     ("round(value, DECIMALS) + 0.0", "round(value, DECIMALS)"),
     ("DECIMALS = 9", "DECIMALS = 3"),
     ("start=2", "start=1"),
@@ -95,3 +100,17 @@ def test_a_bad_table_is_refused_by_place(tmp_path, text, message):
 def test_a_missing_file_is_named_with_the_remedy(tmp_path):
     with pytest.raises(TableError, match=r"there is no table .*nope.csv: .*run this there"):
         table(tmp_path / "nope.csv")
+
+
+def test_large_tables_pack_into_the_same_bytes_and_come_back(tmp_path, monkeypatch):
+    text = csv_text([{"row": f"row {n}", "third": n / 3} for n in range(5000)])
+    name, data = packed(text)
+    assert (name, len(data) < len(text) / 2) == ("table.csv.gz", True)
+    monkeypatch.setattr("time.time", lambda: 1e9)
+    assert packed(text) == (name, data)
+    small = csv_text([{"third": 1 / 3}])
+    assert packed(small) == ("table.csv", small.encode())
+    (tmp_path / name).write_bytes(data)
+    assert unpacked(tmp_path / "table.csv") == unpacked(tmp_path / name) == text.encode()
+    assert table(tmp_path / "table.csv") == table(tmp_path / name)
+    assert unpacked(tmp_path / "other.csv") is None

@@ -70,3 +70,32 @@ def test_merge_coefficient():
     asked = [rows(name, case=c, coverage=v, coefficient=0.5) for c, v in places]
     least = min(mean(each, "hop_by_hop") for each in asked)
     says(name, "answers", least, "or more of the chains at every coverage, 0 included")
+
+
+def test_two_hop_coverage():
+    name = "two_hop_coverage"
+    coverages, kinds = (0.1, 0.25, 0.5, 0.9), ("real", "half", "fake")
+
+    def chains(rule, coverage, familiarity="real", column="chains"):
+        return mean(rows(name, rule=rule, coverage=coverage, familiarity=familiarity), column)
+
+    two = ("mean", "sum", "ties", "dare", "knots", "arrow", "gates", "oracle")
+    says(
+        name,
+        max(chains(rule, 0, kind) for rule in two for kind in kinds),
+        max(chains("mean", coverage, kind) for coverage in (0, *coverages) for kind in kinds),
+        "every coverage and familiarity",
+        max(chains("arrow", coverage) for coverage in coverages),
+        min(chains("direct", c, kind) for c in (0, *coverages) for kind in ("real", "half")),
+        max(chains("direct", coverage, "fake") for coverage in (0, *coverages)),
+        mean(rows(name), "chance"),
+        min(chains("mean of three", coverage) for coverage in coverages),
+        *(chains("sum", coverage) for coverage in coverages),
+        "predicted",
+    )
+    predicted = [chains("sum", coverage, column="predicted") for coverage in coverages]
+    says(name, "at coverage .1, .25, .5 and .9", *predicted)
+    says(name, "Gates come closest", *(chains("gates", coverage) for coverage in coverages))
+    says(name, "of its pass:", *(chains("oracle", coverage) for coverage in coverages))
+    says(name, "up to", max(chains("gates", coverage, "fake") for coverage in coverages))
+    assert chains("gates", 0.5, "fake", "predicted") == 0

@@ -28,6 +28,11 @@ _MODULAR_FUNCTIONS = {
     "rate": ("rate(quantity, every, gives)", "quantity * pow(every, -1, {p}) * gives % {p}"),
     "percent": ("percent(quantity, share)", "quantity * share * pow(100, -1, {p}) % {p}"),
 }
+_LETTERS = tuple(name.lower() for name in NAMES)
+_OWNERS = [
+    tuple(owner.removeprefix("the ").replace(" ", "_").lower() for owner in scene.owners)
+    for scene in SCENES
+]
 
 
 def programs(problems: Problems) -> list[str]:
@@ -44,37 +49,42 @@ def programs(problems: Problems) -> list[str]:
         The functions that it needs; a line for each quantity that the answer depends on; last
         ``answer = …``.
     """
-    solution, needed = problems.solution, problems.needed
+    columns = (problems.order, problems.solution, problems.names, problems.skills)
+    more = (problems.inputs, problems.numbers, problems.values, problems.needed)
+    rows = zip(*(column.tolist() for column in (*columns, *more)), strict=True)
+    ends = zip(problems.scenes.tolist(), problems.asked.tolist(), strict=True)
     return [
-        _program(problems, row, needed[row].tolist(), solution[row].tolist())
-        for row in range(len(problems))
+        _program(problems.prime, _LETTERS if problems.prime else _OWNERS[scene], asked, *row)
+        for row, (scene, asked) in zip(rows, ends, strict=True)
     ]
 
 
-def _program(problems: Problems, row: int, needed: list[bool], solution: list[int]) -> str:
-    skills, p = problems.skills[row].tolist(), problems.prime
-    owners = NAMES if p else SCENES[problems.scenes[row]].owners
-    named = [_identifier(owners[k]) for k in problems.names[row]]
-    given = [k for k in problems.order[row].tolist() if skills[k] == 0 and needed[k]]
-    lines = [f"{named[k]} = {problems.values[row, k]}" for k in given]
-    used = set()
+def _program(
+    p: int,
+    owners: tuple[str, ...],
+    asked: int,
+    order: list[int],
+    solution: list[int],
+    names: list[int],
+    skills: list[int],
+    inputs: list[list[int]],
+    numbers: list[list[int]],
+    values: list[int],
+    needed: list[bool],
+) -> str:
+    named, used = [owners[name] for name in names], set()
+    lines = [f"{named[k]} = {values[k]}" for k in order if skills[k] == 0 and needed[k]]
     for k in solution:
         if k < 0:
             break
         skill = SKILLS[skills[k] - 1]
         used.add(skill)
-        inputs = [named[j] for j in problems.inputs[row, k] if j >= 0]
-        numbers = [str(n) for n in problems.numbers[row, k].tolist() if n >= 0]
-        taken = dict(zip("xyz", inputs + numbers, strict=False))
-        said = (_MODULAR if p else _WHOLE)[skill].format(p=p, **taken)
-        lines.append(f"{named[k]} = {said}")
+        taken = [named[j] for j in inputs[k] if j >= 0] + [str(n) for n in numbers[k] if n >= 0]
+        words = dict(zip("xyz", taken, strict=False))
+        lines.append(f"{named[k]} = {(_MODULAR if p else _WHOLE)[skill].format(p=p, **words)}")
     functions = [
         f"def {head}:\n    return {body.format(p=p)}\n"
         for skill, (head, body) in (_MODULAR_FUNCTIONS if p else _FUNCTIONS).items()
         if skill in used
     ]
-    return "\n".join([*functions, *lines, f"answer = {named[problems.asked[row]]}", ""])
-
-
-def _identifier(owner: str) -> str:
-    return owner.removeprefix("the ").replace(" ", "_").lower()
+    return "\n".join([*functions, *lines, f"answer = {named[asked]}", ""])

@@ -86,14 +86,16 @@ def blank(
             inputs[number, place, : len(made_of)] = made_of
     last = np.array([len(each.nodes) - 1 for each in templates])
     names = rng.permuted(np.tile(np.arange(ENTITIES), (rows, 1)), axis=1)[:, :width]
+    words = rng.choice(np.array(wordings), size=(rows, width))
+    absent = skills[which] == ABSENT
     return Problems(
         prime=prime,
         skills=skills[which],
         inputs=inputs[which],
         numbers=np.full((rows, width, 2), -1),
         values=np.full((rows, width), -1),
-        names=names,
-        wordings=rng.choice(np.array(wordings), size=(rows, width)),
+        names=np.where(absent, -1, names),
+        wordings=np.where(absent, -1, words),
         order=np.tile(np.arange(width), (rows, 1)),
         asked=last[which],
         scenes=rng.integers(SCENES, size=rows),

@@ -80,6 +80,17 @@ STEPS = {
 }
 """By skill and how many quantities it takes: ``X`` is made of ``A`` and ``B``, ``n`` and ``m``."""
 
+WRITTEN = {
+    "add": "{} + {}",
+    "subtract": "{} − {}",
+    "multiply": "{} × {}",
+    "divide": "{} ÷ {}",
+    "compare": "{} − {}",
+    "rate": "{} ÷ {} × {}",
+    "percent": "{} × {} ÷ 100",
+}
+"""How a step is computed; of two quantities that are compared the larger one comes first."""
+
 TIMES = {2: "twice"} | {
     3 + k: f"{word} times"
     for k, word in enumerate(("three", "four", "five", "six", "seven", "eight", "nine"))
@@ -116,10 +127,6 @@ class Scene:
     have: str
     thing: str
     things: str
-
-    def counted(self, number: int) -> str:
-        """The thing, or the things, after a number."""
-        return self.thing if number == 1 else self.things
 
 
 _PEOPLE = "Ada Ben Cleo Dan Eva Finn Gina Hugo Iris Jon Kim Leo"

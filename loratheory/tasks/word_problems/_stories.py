@@ -11,9 +11,12 @@ from loratheory.tasks.word_problems._sentences import (
     SCENES,
     STEPS,
     TIMES,
+    WRITTEN,
     Scene,
 )
-from loratheory.tasks.word_problems._skills import SKILLS
+from loratheory.tasks.word_problems._skills import SKILLS, code
+
+_COMPARE = code("compare")
 
 
 class Story(NamedTuple):
@@ -55,72 +58,53 @@ def stories(problems: Problems) -> list[Story]:
     if problems.prime:
         fact = f"nobody counts modulo {problems.prime} in English"
         raise impossible(fact, "draw problems in whole numbers, or take their tokens or programs")
-    solution = problems.solution
-    return [_story(problems, row, solution[row].tolist()) for row in range(len(problems))]
+    columns = (problems.order, problems.solution, problems.names, problems.skills)
+    more = (problems.inputs, problems.numbers, problems.values, problems.wordings)
+    rows = zip(*(column.tolist() for column in (*columns, *more)), strict=True)
+    ends = zip(problems.scenes.tolist(), problems.asked.tolist(), strict=True)
+    return [
+        _story(SCENES[scene], asked, *row) for row, (scene, asked) in zip(rows, ends, strict=True)
+    ]
 
 
-def _story(problems: Problems, row: int, solution: list[int]) -> Story:
-    scene = SCENES[problems.scenes[row]]
-    told = [k for k in problems.order[row].tolist() if problems.skills[row, k] >= 0]
-    asked = int(problems.asked[row])
-    said = [_sentence(problems, scene, row, k) for k in told]
-    question = QUESTIONS[problems.wordings[row, asked]]
-    asking = question.format_map(_words(problems, scene, row, asked))
-    steps = [_step(problems, scene, row, k) for k in solution if k >= 0]
-    answer = str(problems.answers[row])
-    problem = " ".join(_capital(each) for each in (*said, asking))
-    told_steps = " ".join(_capital(each) for each in (*steps, f"The answer is {answer}."))
-    return Story(problem, told_steps, answer)
-
-
-def _sentence(problems: Problems, scene: Scene, row: int, k: int) -> str:
-    skill, wording = int(problems.skills[row, k]), int(problems.wordings[row, k])
-    takes = int((problems.inputs[row, k] >= 0).sum())
-    ways = STEPS[SKILLS[skill - 1], takes] if skill else GIVEN
-    return ways[wording].format_map(_words(problems, scene, row, k))
-
-
-def _words(problems: Problems, scene: Scene, row: int, k: int) -> dict[str, object]:
-    """What can stand in a sentence about a quantity."""
-    n, m = problems.numbers[row, k].tolist()
-    owner = [scene.owners[name] for name in problems.names[row].tolist()]
-    inputs = [owner[j] for j in problems.inputs[row, k].tolist() if j >= 0]
-    return {
-        "X": owner[k],
-        **dict(zip("AB", inputs, strict=False)),
-        "has": scene.has,
-        "have": scene.have,
-        "t": scene.thing,
-        "ts": scene.things,
-        "n": n,
-        "m": m,
-        "tn": scene.counted(n),
-        "tm": scene.counted(m),
-        "times": TIMES.get(n),
-        "part": PARTS.get(n),
-        "minutes": "minute" if m == 1 else "minutes",
-    }
-
-
-def _step(problems: Problems, scene: Scene, row: int, k: int) -> str:
-    """What is computed, with its numbers."""
-    skill = SKILLS[problems.skills[row, k] - 1]
-    held = [int(problems.values[row, j]) for j in problems.inputs[row, k] if j >= 0]
-    taken = held + [n for n in problems.numbers[row, k].tolist() if n >= 0]
-    x, y = taken[:2]
-    written = {
-        "add": f"{x} + {y}",
-        "subtract": f"{x} − {y}",
-        "multiply": f"{x} × {y}",
-        "divide": f"{x} ÷ {y}",
-        "compare": f"{max(x, y)} − {min(x, y)}",
-        "rate": f"{x} ÷ {y} × {taken[-1]}",
-        "percent": f"{x} × {y} ÷ 100",
-    }[skill]
-    value = int(problems.values[row, k])
-    owner = scene.owners[problems.names[row, k]]
-    return f"{owner} {scene.has} {written} = {value} {scene.counted(value)}."
-
-
-def _capital(sentence: str) -> str:
-    return sentence[:1].upper() + sentence[1:]
+def _story(
+    scene: Scene,
+    asked: int,
+    order: list[int],
+    solution: list[int],
+    names: list[int],
+    skills: list[int],
+    inputs: list[list[int]],
+    numbers: list[list[int]],
+    values: list[int],
+    wordings: list[int],
+) -> Story:
+    said, steps = [], []
+    words: dict[str, object] = {
+        "has": scene.has, "have": scene.have, "t": scene.thing, "ts": scene.things,
+    }  # fmt: skip
+    owner = [scene.owners[name] for name in names]
+    for k in order:
+        if skills[k] < 0:
+            continue
+        made_of = [owner[j] for j in inputs[k] if j >= 0]
+        ways = STEPS[SKILLS[skills[k] - 1], len(made_of)] if skills[k] else GIVEN
+        n, m = numbers[k]
+        words |= {"X": owner[k], **dict(zip("AB", made_of, strict=False))}
+        words |= {"n": n, "tn": scene.things if n != 1 else scene.thing, "times": TIMES.get(n)}
+        words |= {"m": m, "tm": scene.things if m != 1 else scene.thing, "part": PARTS.get(n)}
+        words["minutes"] = "minutes" if m != 1 else "minute"
+        said.append(ways[wordings[k]].format_map(words))
+    for k in solution:
+        if k < 0:
+            break
+        taken = [values[j] for j in inputs[k] if j >= 0] + [n for n in numbers[k] if n >= 0]
+        taken = taken if skills[k] != _COMPARE else sorted(taken, reverse=True)
+        written = WRITTEN[SKILLS[skills[k] - 1]].format(*taken)
+        thing = scene.things if values[k] != 1 else scene.thing
+        steps.append(f"{owner[k]} {scene.has} {written} = {values[k]} {thing}.")
+    words["X"] = owner[asked]
+    said.append(QUESTIONS[wordings[asked]].format_map(words))
+    steps.append(f"The answer is {values[asked]}.")
+    problem, solved = (" ".join(s[:1].upper() + s[1:] for s in part) for part in (said, steps))
+    return Story(problem, solved, str(values[asked]))

@@ -147,9 +147,12 @@ def split(here: Pool, by: str, *, rng: np.random.Generator) -> Split:
 
 def _parted(by: str, here: Pool, out: Sequence[Template], what: str) -> Split:
     held = set(out)
-    rest = tuple(each for each in here.templates if each not in held)
-    _some(by, rest, out, what)
-    parts = replace(here, templates=rest), replace(here, templates=tuple(sorted(held)))
+    rest, kept = (
+        tuple(each for each in here.templates if (each in held) == inside)
+        for inside in (False, True)
+    )
+    _some(by, rest, kept, what)
+    parts = replace(here, templates=rest), replace(here, templates=kept)
     return Split(by, *parts, ("problems", "templates"))
 
 

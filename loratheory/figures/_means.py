@@ -7,6 +7,7 @@ import numpy as np
 
 from loratheory.experiments._intervals import bootstrap_mean
 from loratheory.figures._table import Row, columns
+from loratheory.shapes import Float
 
 
 def interval(rows: Sequence[Row], column: str) -> tuple[float, float, float]:
@@ -30,10 +31,18 @@ def interval(rows: Sequence[Row], column: str) -> tuple[float, float, float]:
     TableError
         If a row lacks the column or its seed.
     """
+    middle, low, high = bootstrap_mean(_each(rows, column)[:, None])
+    return float(middle), float(low), float(high)
+
+
+def mean(rows: Sequence[Row], column: str) -> float:
+    """Return the mean alone of `interval`, for what is drawn without one."""
+    return float(_each(rows, column).mean())
+
+
+def _each(rows: Sequence[Row], column: str) -> Float[np.ndarray, " bases"]:
     seeds, values = map(np.array, columns(rows, "seed", column))
-    each = [values[seeds == seed].mean() for seed in np.unique(seeds)]
-    mean, low, high = bootstrap_mean(np.array(each)[:, None])
-    return float(mean), float(low), float(high)
+    return np.array([values[seeds == seed].mean() for seed in np.unique(seeds)])
 
 
 def curve(
@@ -64,8 +73,9 @@ def curve(
 
 
 def line(rows: Sequence[Row], key: str, column: str) -> list[float]:
-    """Return the means alone of `curve`, for what is drawn without an interval."""
-    return [mean for mean, *_ in curve(rows, key, column)[1]]
+    """Return the means alone of `curve`, for what is drawn without intervals."""
+    places = sorted({row[key] for row in rows})
+    return [mean([row for row in rows if row[key] == place], column) for place in places]
 
 
 def bars(
@@ -91,9 +101,9 @@ def bars(
     **look : object
         As for ``Axes.errorbar``.
     """
-    mean, low, high = np.array(found).T
+    middle, low, high = np.array(found).T
     # the mean may lie outside the percentiles by rounding alone
-    off = np.maximum([mean - low, high - mean], 0)
+    off = np.maximum([middle - low, high - middle], 0)
     end = {"xerr": off} if sideways else {"yerr": off}
-    point = (mean, places) if sideways else (places, mean)
+    point = (middle, places) if sideways else (places, middle)
     axes.errorbar(*point, **end, **{"fmt": "o", "ms": 4, "lw": 1, **look})

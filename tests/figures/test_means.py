@@ -7,23 +7,27 @@ import pytest
 from matplotlib.figure import Figure
 
 from loratheory.figures import TableError
-from loratheory.figures._means import bars, curve, interval, line
+from loratheory.figures._means import bars, curve, interval, line, mean
 
 MUTANTS = [
     ("values[seeds == seed].mean()", "values.mean()"),
-    ("np.array(each)[:, None]", "values[:, None]"),
-    ("float(low), float(high)", "float(mean), float(mean)"),
-    ("if row[key] == place]", "if row[key] >= place]"),
+    ("_each(rows, column)[:, None]", "np.array(columns(rows, column)).T"),
+    ("float(low), float(high)", "float(middle), float(middle)"),
+    (
+        "if row[key] == place], column) for place in places]\n    return places",
+        "if row[key] >= place], column) for place in places]\n    return places",
+    ),
     ("sorted({row[key] for row in rows})", "list({row[key] for row in reversed(rows)})"),
-    ("[mean - low, high - mean]", "[high - mean, mean - low]"),
-    ("(mean, places) if sideways else (places, mean)", "(places, mean)"),
-    ("np.maximum([mean - low, high - mean], 0)", "np.array([mean - low, high - mean])"),
+    ("[middle - low, high - middle]", "[high - middle, middle - low]"),
+    ("(middle, places) if sideways else (places, middle)", "(places, middle)"),
+    ("np.maximum([middle - low, high - middle], 0)", "np.array([middle - low, high - middle])"),
 ]
 
 
 def test_a_base_measured_thrice_weighs_no_more():
     rows = [{"seed": 0, "x": 0.0}] * 3 + [{"seed": 1, "x": 1.0}]
     assert interval(rows, "x") == (0.5, 0.0, 1.0)
+    assert mean(rows, "x") == 0.5
 
 
 def test_edit_sets_of_a_base_are_averaged_before_bases_are_drawn():
@@ -34,9 +38,9 @@ def test_edit_sets_of_a_base_are_averaged_before_bases_are_drawn():
 def test_the_interval_is_where_means_of_all_redrawn_bases_lie():
     """Three bases by hand: all 27 draws."""
     values = [0.1, 0.4, 1.0]
-    mean, low, high = interval([{"seed": s, "x": x} for s, x in enumerate(values)], "x")
+    middle, low, high = interval([{"seed": s, "x": x} for s, x in enumerate(values)], "x")
     means = sorted(np.mean(draw) for draw in product(values, repeat=3))
-    assert mean == pytest.approx(0.5)
+    assert middle == pytest.approx(0.5)
     assert (low, high) == pytest.approx((means[0], means[-1]))  # each 1 in 27, more than 2.5 %
 
 
@@ -46,7 +50,7 @@ def test_a_curve_takes_each_place_apart_and_in_order():
     ]
     places, found = curve(rows, "c", "x")
     assert places == [0.5, 8.0, 9.0, 64.0]
-    assert [mean for mean, *_ in found] == [1.25, 65.0, 82.0, 4097.0]
+    assert [middle for middle, *_ in found] == [1.25, 65.0, 82.0, 4097.0]
     assert found[0][1:] == (0.25, 2.25)
     assert line(rows, "c", "x") == [1.25, 65.0, 82.0, 4097.0]
 

@@ -1,0 +1,131 @@
+"""Edits trained for ever longer: their margins, and what mean and sum keep of them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from loratheory.figures._means import bars, curve, line, mean
+from loratheory.figures._style import styled
+from loratheory.figures._table import Row, columns, grouped
+from loratheory.theorems.two_read_region import window
+
+RULES = {"mean": "mean of the two", "sum": "sum of the two"}
+CONTROLS = ("alone", "exchanged", "random")
+NEEDED = (
+    *("taught", "seed", "margin_1", "margin_2", "curvature", "facts", "predicted_facts"),
+    *("chains", "predicted", "own_loop", "other_chains", "chance", *CONTROLS),
+)
+FACTS, CHAINS, WINDOW, GREY = "#0072B2", "#D55E00", "#F7E9A8", "#777777"
+
+
+@styled
+def draw(rows: Sequence[Row]) -> Any:
+    """Draw margins and accuracies with 95 % intervals over base seeds against training steps.
+
+    Parameters
+    ----------
+    rows : sequence of mappings
+        The table of the experiment `edit_strength`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Left the margins of the edits alone, and the window in which theory loses chains and
+        keeps their facts; then facts and chains under the mean and the sum, measured and
+        predicted.
+
+    Raises
+    ------
+    TableError
+        If a column or a rule is missing.
+    """
+    from matplotlib.figure import Figure
+
+    columns(rows, *NEEDED)
+    by_rule = grouped(rows, "rule", RULES)
+    figure = Figure(figsize=(7.6, 3.9))
+    left, *panels = figure.subplots(1, 3)
+    _margins(left, by_rule["mean"])
+    for axes, (rule, title) in zip(panels, RULES.items(), strict=True):
+        _accuracies(axes, by_rule[rule])
+        axes.set_title(title)
+    panels[1].tick_params(labelleft=False)
+    panels[0].set_ylabel("accuracy")
+    steps = sorted({row["taught"] for row in rows})
+    for axes in (left, *panels):
+        axes.set_xscale("log")
+        axes.set_xticks(steps, [f"{step:g}" for step in steps], rotation=45)
+        axes.minorticks_off()
+    panels[0].set_xlabel("steps of each adapter's training")
+    named = [axes.get_legend_handles_labels() for axes in (left, panels[0])]
+    handles, labels = ([x for one in found for x in one] for found in zip(*named, strict=True))
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=7.5)
+    figure.suptitle(
+        "How strong must two edits be so that their mean recalls and composes them?",
+        x=0.01,
+        ha="left",
+        weight="bold",
+    )
+    return figure
+
+
+def _margins(axes: Any, rows: Sequence[Row]) -> None:
+    """Margins in deficits over what the mean of two demands; then as half an edit really acts.
+
+    A lead at half strength that is off the straight line by the curvature is that of an edit
+    whose margin is larger by twice as much.
+    """
+    facts, chains = window(2, 2)
+    axes.axhspan(facts, chains, color=WINDOW, zorder=0)
+    axes.axhline(chains, color=CHAINS, lw=1.2)
+    axes.axhline(facts, color=FACTS, lw=1.2)
+    alone = [{**row, "margin": (row["margin_1"] + row["margin_2"]) / 2} for row in rows]
+    acting = [{**row, "margin": row["margin"] + 2 * row["curvature"]} for row in alone]
+    for group, colour, label in (
+        (acting, "white", "margin as it acts at half strength"),
+        (alone, "black", "margin alone"),
+    ):
+        places, found = curve(group, "taught", "margin")
+        bars(axes, places, found, color="black", mfc=colour, mew=1, label=label)
+    text: dict[str, Any] = {"fontsize": 7, "x": places[0]}
+    axes.text(y=chains + 0.02, s=f"theory: chains compose from {chains:.3f}", **text)
+    axes.text(y=facts - 0.02, s=f"theory: facts survive from {facts:g}", va="top", **text)
+    axes.text(y=(facts + chains) / 2, s="facts kept, chains lost", va="center", **text)
+    axes.set(title="strength of the edits", ylabel="margin in deficits of the base")
+    axes.set_ylim(0, None)
+
+
+def _accuracies(axes: Any, rows: Sequence[Row]) -> None:
+    """Measured as points, predicted as lines of the same colour; controls thin."""
+    places = sorted({row["taught"] for row in rows})
+    for name, told, colour, mark, label in (
+        ("facts", "predicted_facts", FACTS, "s", "single facts"),
+        ("chains", "predicted", CHAINS, "o", "chains"),
+    ):
+        axes.plot(
+            places, line(rows, "taught", told), color=colour, lw=1.4, label=f"{label}, predicted"
+        )
+        found = curve(rows, "taught", name)[1]
+        bars(axes, places, found, fmt=mark, color=colour, label=f"{label}, measured")
+    found = curve(rows, "taught", "own_loop")[1]
+    apart = [1.08 * place for place in places]
+    bars(
+        axes,
+        apart,
+        found,
+        color=CHAINS,
+        mfc="white",
+        mew=1,
+        label="chains, each edit in its own pass",
+    )
+    axes.plot(
+        places,
+        line(rows, "taught", "other_chains"),
+        color="#009E73",
+        lw=1,
+        label="unedited chains, measured",
+    )
+    each = [line(rows, "taught", name) for name in CONTROLS]
+    best = [max(means) for means in zip(*each, strict=True)]
+    axes.plot(places, best, color=GREY, lw=0.8, label="best control")
+    axes.axhline(mean(rows, "chance"), color="black", lw=0.8, ls=":", label="one answer always")
+    axes.set_ylim(-0.04, 1.04)

@@ -1,5 +1,6 @@
 """What the modules say that was found is what the stored tables hold, digit by digit."""
 
+from functools import cache
 from pathlib import Path
 from statistics import fmean
 
@@ -8,10 +9,15 @@ from loratheory.experiments import experiment, table
 RESULTS = Path(__file__).parents[2] / "paper" / "results"
 
 
+@cache
+def stored(name):
+    """A table, read once."""
+    return table(RESULTS / name / "table.csv")
+
+
 def rows(name, **where):
     """Rows of a stored table with these values."""
-    stored = table(RESULTS / name / "table.csv")
-    return [row for row in stored if all(row[key] == value for key, value in where.items())]
+    return [row for row in stored(name) if all(row[key] == value for key, value in where.items())]
 
 
 def mean(chosen, column):
@@ -99,3 +105,51 @@ def test_two_hop_coverage():
     says(name, "of its pass:", *(chains("oracle", coverage) for coverage in coverages))
     says(name, "up to", max(chains("gates", coverage, "fake") for coverage in coverages))
     assert chains("gates", 0.5, "fake", "predicted") == 0
+
+
+def test_cure():
+    name, block = "cure", "block gates, z = 2"
+    plain = {"bridges": "fresh", "rank": 8, "modules": "mlp", "coverage": 0.5, "pretrained": 700}
+    usual = rows(name, **plain)
+    shelves = {(row["facts"], row["pairs"]) for row in usual}
+
+    def marked(rule, facts=5, pairs=2, column="chains", **other):
+        where = plain | {"rule": rule, "facts": facts, "pairs": pairs} | other
+        return mean(rows(name, **where), column)
+
+    def best(rule, *chosen):
+        return max(marked(rule, facts, pairs) for facts, pairs in chosen)
+
+    few, ten = ([s for s in shelves if s[0] in facts] for facts in ((3, 4, 5), (10,)))
+    one, many = [s for s in shelves if s[1] == 1], [s for s in shelves if s[1] >= 4]
+    rules = ("mean", "arrow", "sum", "gates")
+    says(
+        name,
+        min(marked(block, *shelf) for shelf in few),
+        min(marked(block, *shelf) for shelf in ten),
+        min(marked(block, *shelf, column="other_chains") for shelf in shelves),
+        *(best(rule, *one) for rule in (*rules, "oracle")),
+        *(best(rule, *many) for rule in rules),
+        marked(block, 20, 1),
+        marked(block, 20, 1, column="misses"),
+        marked(block, rank=2),
+        marked(block, modules="attention"),
+        marked("oracle", modules="attention"),
+    )
+    told = [row for row in rows(name, rule=block) if row["modules"] == "mlp"]
+    assert all(row["chains"] >= row["predicted"] - 1e-9 for row in told)
+    hop, second = "hop by hop", "second pass"
+    says(
+        name,
+        f"in all {len(told)} rows",
+        marked("interpolating"),
+        marked("interpolating", bridges="permuted"),
+        marked("interpolating", column="leak"),
+        min(marked(f"sum, {hop}", *shelf) for shelf in shelves if shelf[1] <= 4),
+        marked(f"sum, {hop}", 4, 8),
+        marked(f"mean, {hop}", 5, 1),
+        marked(f"mean, {hop}", 5, 2),
+        marked(f"sum, {second}", 5, 1),
+        marked(f"sum, {second}", 5, 4),
+        marked(f"sum, {second}", 5, 1, column="hop_1"),
+    )

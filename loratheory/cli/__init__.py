@@ -12,6 +12,8 @@ from typer.core import TyperGroup
 
 from loratheory.cli import (
     _bound,
+    _data,
+    _data_two_hop,
     _diagnose,
     _evaluate,
     _experiments,
@@ -93,3 +95,10 @@ for command in (
     _run.run,
 ):
     app.command()(command)
+data = typer.Typer(
+    no_args_is_help=True,
+    help="Write word problems or two-hop questions as JSON Lines, split by structure.",
+)
+data.command()(_data.word_problems)
+data.command()(_data_two_hop.two_hop)
+app.add_typer(data, name="data")

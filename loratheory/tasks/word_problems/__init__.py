@@ -26,6 +26,7 @@ from loratheory.tasks.word_problems._sampling import problems as problems
 from loratheory.tasks.word_problems._sets import sets as sets
 from loratheory.tasks.word_problems._skills import PRIMES as PRIMES
 from loratheory.tasks.word_problems._skills import SKILLS as SKILLS
+from loratheory.tasks.word_problems._skills import possible as possible
 from loratheory.tasks.word_problems._stories import Story as Story
 from loratheory.tasks.word_problems._stories import stories as stories
 from loratheory.tasks.word_problems._structural import SPLITS as SPLITS

@@ -10,7 +10,7 @@ from loratheory.tasks._error import impossible, within
 from loratheory.tasks.word_problems._filling import one_round
 from loratheory.tasks.word_problems._problems import Problems
 from loratheory.tasks.word_problems._sampling import ENTITIES, WORDINGS
-from loratheory.tasks.word_problems._skills import FORMS, SKILLS, code, known_skills
+from loratheory.tasks.word_problems._skills import FORMS, code, known_skills, possible
 from loratheory.tasks.word_problems._together import padded
 
 _ROUNDS = 200
@@ -21,7 +21,7 @@ def distracted(
     count: int,
     *,
     rng: np.random.Generator,
-    skills: Sequence[str] = SKILLS,
+    skills: Sequence[str] | None = None,
     wordings: Sequence[int] = range(WORDINGS),
 ) -> Problems:
     """Return the problems with more quantities that their answers do not depend on.
@@ -34,9 +34,9 @@ def distracted(
         Quantities to add to each problem.
     rng : Generator
         Draws what they are and where they are told: after what they are made of.
-    skills : sequence of str
-        Half of them are given, half are steps of one of these skills from a quantity and numbers;
-        all are given if none of the skills is of that kind.
+    skills : sequence of str, optional
+        Half of them are given, half are steps of one of these skills, all that there are if none
+        is named, from a quantity and numbers; all are given if no skill is of that kind.
     wordings : sequence of int
         In which they are told.
 
@@ -51,12 +51,13 @@ def distracted(
         If there are not enough names.
     """
     within("distractors", count, 0)
-    known_skills(tuple(skills), here.prime)
+    known = possible(here.prime) if skills is None else tuple(skills)
+    known_skills(known, here.prime)
     most = int(here.told.sum(axis=1).max(initial=0)) + count
     if most > ENTITIES:
         fact = f"{most} quantities would need names, and there are {ENTITIES}"
         raise impossible(fact, f"add {max(ENTITIES - most + count, 0)} distractors or fewer")
-    steps = [code(skill) for skill in skills if any(form[0] == 1 for form in FORMS[skill])]
+    steps = [code(skill) for skill in known if any(form[0] == 1 for form in FORMS[skill])]
     for _ in range(count):
         here = _one_more(here, steps, rng, [*wordings])
     return here

@@ -8,7 +8,6 @@ from loratheory.tasks._error import within
 from loratheory.tasks.word_problems._contamination import proved_disjoint
 from loratheory.tasks.word_problems._distracted import distracted
 from loratheory.tasks.word_problems._problems import Problems
-from loratheory.tasks.word_problems._skills import SKILLS
 from loratheory.tasks.word_problems._structural import Split
 
 
@@ -18,7 +17,7 @@ def sets(
     *,
     rng: np.random.Generator,
     distractors: int = 0,
-    skills: Sequence[str] = SKILLS,
+    skills: Sequence[str] | None = None,
 ) -> dict[str, Problems]:
     """Return problems of both parts of a split.
 
@@ -32,8 +31,8 @@ def sets(
         Draws them.
     distractors : int
         Quantities to add to each problem.
-    skills : sequence of str
-        Of the steps among these.
+    skills : sequence of str, optional
+        Of the steps among these; any where not given.
 
     Returns
     -------

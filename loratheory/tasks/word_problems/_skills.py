@@ -57,6 +57,11 @@ def code(skill: str) -> int:
     return SKILLS.index(skill) + 1
 
 
+def possible(prime: int) -> tuple[str, ...]:
+    """The skills that go with a prime: all, but for percent where 100 is 0."""
+    return tuple(skill for skill in SKILLS if skill != "percent" or prime not in (2, 5))
+
+
 def known_skills(skills: tuple[str, ...], prime: int) -> None:
     """Refuse skills and primes that are unknown or do not go together."""
     unknown = [skill for skill in skills if skill not in SKILLS]

@@ -11,10 +11,12 @@ from loratheory.tasks.word_problems._skills import (
     FAULTS,
     FORMS,
     LARGEST,
+    PRIMES,
     SKILLS,
     applied,
     code,
     known_skills,
+    possible,
     proposed,
 )
 
@@ -150,4 +152,7 @@ def test_what_cannot_be_is_refused_with_what_can(skills, prime, says):
         known_skills(skills, prime)
     assert says in str(caught.value)
     known_skills(("add", "rate"), 5)
+    for prime in PRIMES:
+        known_skills(possible(prime), prime)
+        assert {*SKILLS} - {*possible(prime)} == ({"percent"} if prime in (2, 5) else set())
     known_skills(SKILLS, 7)

@@ -153,3 +153,23 @@ def test_cure():
         marked(f"sum, {second}", 5, 4),
         marked(f"sum, {second}", 5, 1, column="hop_1"),
     )
+
+
+def test_routers():
+    name, sizes = "routers", (1, 2, 4)
+
+    def each(rule, column="chains"):
+        return [mean(rows(name, rule=rule, pairs=pairs), column) for pairs in sizes]
+
+    sharing = ("uniform", "arrow", "arrow, peft", "subspace", "norm", "norm, soft", "norm, z")
+    off = [
+        abs(found - said)
+        for rule in sharing
+        for found, said in zip(each(rule), each(rule, "predicted"), strict=True)
+    ]
+    says(name, fmean(off), "over seven", *each("subspace"), *each("subspace", "predicted"))
+    says(name, "top-1", *each("arrow"), *each("arrow", "expected"), *each("arrow, peft"))
+    ceiling = [*each("best by read"), *each("depth oracle")]
+    says(name, "hindsight", max(each("best one")), min(each("best by read")), max(ceiling))
+    says(name, "the sum", *each("sum"), min(each("sum", "predicted")))
+    says(name, "and gates", *each("gates"), *each("gates", "predicted"))

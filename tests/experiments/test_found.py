@@ -155,6 +155,35 @@ def test_cure():
     )
 
 
+def test_the_readme_shows_the_cure_as_it_is_stored():
+    text = (RESULTS.parents[1] / "README.md").read_text(encoding="utf-8")
+    table = text.split("<!-- cure -->")[1].split("<!-- /cure -->")[0].replace("*", "")
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[3:]]
+    plain = {"bridges": "fresh", "rank": 8, "modules": "mlp", "coverage": 0.5, "pretrained": 700}
+    shelves = ((5, 1), (5, 4), (4, 8), (10, 3), (20, 1))
+    assert len(lines) == len(NAMED)
+    for (label, *cells), (start, rule) in zip(lines, NAMED.items(), strict=True):
+        assert label.startswith(start)
+        for cell, (facts, pairs) in zip(cells, shelves, strict=True):
+            here = rows("cure", **plain, rule=rule, facts=facts, pairs=pairs)
+            told = [f"{mean(here, kind):.2f}" for kind in ("chains", "other_chains")]
+            assert cell == ", ".join(share.removeprefix("0") for share in told)
+
+
+NAMED = {
+    "mean": "mean",
+    "sum": "sum",
+    "TIES": "ties",
+    "Arrow": "arrow",
+    "softmax": "norm, soft",
+    "gates on": "gates",
+    "right adapter": "oracle",
+    "block gates": "block gates, z = 2",
+    "mean, asked": "mean, hop by hop",
+    "sum, asked": "sum, hop by hop",
+}
+
+
 def test_routers():
     name, sizes = "routers", (1, 2, 4)
 

@@ -10,7 +10,7 @@ from loratheory.figures._means import bars, interval
 from loratheory.figures._style import styled
 from loratheory.figures._table import Row, columns
 
-COLUMNS = ("facts", "pairs", "seed", "chains", "other_chains", "chance")
+NEEDED = ("facts", "pairs", "seed", "chains", "other_chains", "chance")
 PLAIN = {
     "facts": 5,
     "bridges": "fresh",
@@ -19,22 +19,23 @@ PLAIN = {
     "coverage": 0.5,
     "pretrained": 700,
 }
-RULES = (
-    "base",
-    "hop 1 alone",
-    "hop 2 alone",
-    "mean",
-    "sum",
-    "ties",
-    "knots",
-    "interpolating",
-    "arrow",
-    "norm, soft",
-    "norm, z",
-    "gates",
-    "block gates, z = 2",
-    "oracle",
-)
+RULES = {
+    "base": "base",
+    "hop 1 alone": "hop 1 alone",
+    "hop 2 alone": "hop 2 alone",
+    "mean": "mean",
+    "sum": "sum",
+    "ties": "TIES",
+    "knots": "KnOTS",
+    "interpolating": "interpolating merge",
+    "arrow": "Arrow",
+    "norm, soft": "softmax over norms",
+    "norm, z": "largest z-scored norm",
+    "gates": "gates on single maps",
+    "block gates, z = 2": "block gates",
+    "oracle": "oracle: right one in each pass",
+}
+"""Rules of the table, and what they are called in the picture."""
 MARKS, COLOURS = ("o", "s", "^", "D"), ("#0072B2", "#E69F00", "#009E73", "#CC79A7")
 CURE = "block gates, z = 2"
 
@@ -60,7 +61,7 @@ def draw(rows: Sequence[Row]) -> Any:
     """
     from matplotlib.figure import Figure
 
-    columns(rows, *COLUMNS)
+    columns(rows, *NEEDED)
     plain = [row for row in rows if all(row.get(key) == value for key, value in PLAIN.items())]
     if not plain:
         message = f"no row of the table has {PLAIN}: draw the table of the experiment `cure`"
@@ -74,10 +75,11 @@ def draw(rows: Sequence[Row]) -> Any:
     left.text(chance + 0.015, 0, "one answer always", fontsize=7, va="center")
     left.set_xlabel("edited two-hop questions answered")
     right.set_xlabel("unedited two-hop questions answered as before")
-    left.set_yticks(range(len(RULES)), RULES)
+    left.set_yticks(range(len(RULES)), RULES.values())
     left.invert_yaxis()
+    place = list(RULES).index(CURE)
     for axes in (left, right):
-        axes.axhspan(RULES.index(CURE) - 0.5, RULES.index(CURE) + 0.5, color="#f2f2f2", zorder=0)
+        axes.axhspan(place - 0.5, place + 0.5, color="#f2f2f2", zorder=0)
         axes.set_xlim(-0.03, 1.03)
     right.legend(title="pairs of adapters at once", loc="lower left", title_fontsize=8)
     figure.suptitle(

@@ -35,7 +35,7 @@ def test_marks_are_means_over_bases():
             wanted = [number / 20 + shift + 0.01 for number in range(len(RULES))]
             wanted = wanted if sign == 1 else [1 - share for share in wanted]
             assert line.get_xdata().tolist() == pytest.approx(wanted)
-    assert [text.get_text() for text in left.get_yticklabels()] == list(RULES)
+    assert [text.get_text() for text in left.get_yticklabels()] == [*RULES.values()]
     assert left.lines[-1].get_xdata() == pytest.approx([0.2, 0.2])
 
 

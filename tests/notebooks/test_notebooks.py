@@ -26,7 +26,7 @@ SECTIONS = (
     "What this does not say",
     "Exercises",
 )
-INSTALLED = {"loratheory", "numpy", "sympy", "matplotlib", "ipywidgets", "torch"}
+INSTALLED = {"pathlib", "loratheory", "numpy", "sympy", "matplotlib", "ipywidgets", "torch"}
 each = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 
 

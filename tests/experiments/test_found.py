@@ -202,3 +202,17 @@ def test_routers():
     says(name, "hindsight", max(each("best one")), min(each("best by read")), max(ceiling))
     says(name, "the sum", *each("sum"), min(each("sum", "predicted")))
     says(name, "and gates", *each("gates"), *each("gates", "predicted"))
+
+
+def test_capacity():
+    name = "capacity"
+
+    def eight(rule, rank, column="recall"):
+        return mean(rows(name, rule=rule, rank=rank, pairs=8), column)
+
+    says(name, *(eight(rule, 1) for rule in ("sum", "one", "wide")))
+    says(name, "the sum of eight recalls", *(eight(rule, 4) for rule in ("sum", "one")))
+    own = [mean(rows(name, rule="own", rank=r, pairs=k), "recall") for r in (1, 4) for k in (2, 8)]
+    says(name, "own adapters recall", min(own), "throughout")
+    chains = [eight(rule, rank, "chains") for rule in ("sum", "one", "wide") for rank in (1, 4)]
+    says(name, "composing:", max(chains), *(eight("oracle", rank, "chains") for rank in (1, 4)))

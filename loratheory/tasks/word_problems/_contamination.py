@@ -23,7 +23,7 @@ class Leaks(NamedTuple):
     depths : frozenset
         Longest chains of steps.
     wordings : frozenset
-        Wordings of sentences, among them those that distract.
+        Wordings of sentences, among them those that distract, and of questions.
     """
 
     problems: frozenset[object]
@@ -56,7 +56,7 @@ def _held(here: Problems) -> Leaks:
         frozenset(template.code for template in found),
         frozenset(pair for template in found for pair in template.pairs),
         frozenset(template.depth for template in found),
-        frozenset(here.wordings[here.told].tolist()),
+        frozenset([*here.wordings[here.told].tolist(), *here.asking.tolist()]),
     )
 
 

@@ -22,7 +22,7 @@ _FIELDS = """
 | `program` | the solution as Python; the last line sets `answer` |
 | `template`, `graph` | the solution's structure: equal codes mean isomorphic graphs |
 | `skills`, `steps`, `depth`, `distractors` | what is used, how often, how deep, and what is idle |
-| `entities`, `wordings` | who has something, and which way of saying it each sentence takes |
+| `entities`, `wordings` | who has something, and how each sentence is put, last the question |
 | `canary` | the same in all rows of a split; a model that knows it has seen the split |
 """
 
@@ -96,7 +96,7 @@ def _rows(here: Problems, mark: str) -> Iterator[dict[str, object]]:
             "depth": template.depth,
             "distractors": idle,
             "entities": [owners[k] for k in names],
-            "wordings": [int(here.wordings[row, k]) for k in order],
+            "wordings": [*(int(here.wordings[row, k]) for k in order), int(here.asking[row])],
             "canary": mark,
         }
 

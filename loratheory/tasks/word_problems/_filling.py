@@ -19,7 +19,7 @@ from loratheory.tasks.word_problems._skills import (
     proposed,
 )
 
-_ROUNDS, _LOOKS, _ROWS, _TRIES = 400, 30, 4096, 64
+_ROUNDS, _LOOKS, _ROWS, _TRIES = 200, 30, 4096, 64
 
 
 def filled(

@@ -41,12 +41,14 @@ def reworded(
     if not len(allowed) or allowed.min() < 0 or allowed.max() >= WORDINGS:
         fact = f"wordings are {allowed.tolist()}"
         raise impossible(fact, f"name some of {', '.join(map(str, range(WORDINGS)))}")
-    if len(allowed) == 1 and (here.wordings == allowed).any():
+    if len(allowed) == 1 and allowed[0] in (*here.wordings[here.told], *here.asking):
         fact = f"some sentences are in wording {allowed[0]} already"
         raise impossible(fact, "allow another wording")
-    luck = rng.random((*here.wordings.shape, len(allowed)))
-    luck[here.wordings[:, :, None] == allowed] = -1
-    return replace(here, wordings=allowed[luck.argmax(axis=2)])
+    said = np.concatenate([here.wordings, here.asking[:, None]], axis=1)
+    luck = rng.random((*said.shape, len(allowed)))
+    luck[said[:, :, None] == allowed] = -1
+    said = allowed[luck.argmax(axis=2)]
+    return replace(here, wordings=said[:, :-1], asking=said[:, -1])
 
 
 def renamed(here: Problems, *, rng: np.random.Generator) -> Problems:

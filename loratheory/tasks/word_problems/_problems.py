@@ -33,8 +33,8 @@ class Problems:
         Who has them, and how that is said.
     order : (n, q) array of int, read-only
         The quantities as they are told one after another.
-    asked, scenes : (n,) arrays of int, read-only
-        The quantity asked for, and what it is all about.
+    asked, asking, scenes : (n,) arrays of int, read-only
+        The quantity asked for, the wording of that question, and what it is all about.
     excluded : mapping of str to int
         How many draws were thrown away for these problems, by reason.
     """
@@ -48,6 +48,7 @@ class Problems:
     wordings: Int64[np.ndarray, "n q"]
     order: Int64[np.ndarray, "n q"]
     asked: Int64[np.ndarray, " n"]
+    asking: Int64[np.ndarray, " n"]
     scenes: Int64[np.ndarray, " n"]
     excluded: Mapping[str, int] = field(default_factory=dict)
 

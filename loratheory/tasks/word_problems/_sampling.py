@@ -98,5 +98,6 @@ def blank(
         wordings=np.where(absent, -1, words),
         order=np.tile(np.arange(width), (rows, 1)),
         asked=last[which],
+        asking=rng.choice(np.array(wordings), size=rows),
         scenes=rng.integers(SCENES, size=rows),
     )

@@ -61,15 +61,18 @@ def stories(problems: Problems) -> list[Story]:
     columns = (problems.order, problems.solution, problems.names, problems.skills)
     more = (problems.inputs, problems.numbers, problems.values, problems.wordings)
     rows = zip(*(column.tolist() for column in (*columns, *more)), strict=True)
-    ends = zip(problems.scenes.tolist(), problems.asked.tolist(), strict=True)
+    three = (problems.scenes, problems.asked, problems.asking)
+    ends = zip(*(column.tolist() for column in three), strict=True)
     return [
-        _story(SCENES[scene], asked, *row) for row, (scene, asked) in zip(rows, ends, strict=True)
+        _story(SCENES[scene], asked, asking, *row)
+        for row, (scene, asked, asking) in zip(rows, ends, strict=True)
     ]
 
 
 def _story(
     scene: Scene,
     asked: int,
+    asking: int,
     order: list[int],
     solution: list[int],
     names: list[int],
@@ -104,7 +107,7 @@ def _story(
         thing = scene.things if values[k] != 1 else scene.thing
         steps.append(f"{owner[k]} {scene.has} {written} = {values[k]} {thing}.")
     words["X"] = owner[asked]
-    said.append(QUESTIONS[wordings[asked]].format_map(words))
+    said.append(QUESTIONS[asking].format_map(words))
     steps.append(f"The answer is {values[asked]}.")
     problem, solved = (" ".join(s[:1].upper() + s[1:] for s in part) for part in (said, steps))
     return Story(problem, solved, str(values[asked]))

@@ -64,7 +64,8 @@ def test_rows_hold_words_programs_and_structure(tmp_path):
             assert (row["steps"], row["depth"]) == (template.steps, template.depth)
             assert row["distractors"] == 1
             order = [k for k in here.order[number] if here.told[number, k]]
-            assert row["wordings"] == [here.wordings[number, k] for k in order]
+            said = [here.wordings[number, k] for k in order]
+            assert row["wordings"] == [*said, here.asking[number]]
             assert len(row["entities"]) == len(order) == len({*row["entities"]})
             for owner in row["entities"]:
                 assert owner in row["problem"] or owner.capitalize() in row["problem"]

@@ -21,7 +21,7 @@ from loratheory.tasks.word_problems import (
 )
 
 MUTANTS = [
-    ("luck[here.wordings[:, :, None] == allowed] = -1", "pass"),
+    ("luck[said[:, :, None] == allowed] = -1", "pass"),
     ("rng.integers(1, ENTITIES", "rng.integers(0, ENTITIES"),
     ("left = left[(order[left] == here.order[left]).all(axis=1)]", "left = left[:0]"),
     ("order.shape[1])), 2.0)", "order.shape[1])), 0.0)"),
@@ -32,7 +32,18 @@ MUTANTS = [
     ("allowed.max() >= WORDINGS", "False"),
     ("np.where(here.told, (here.names", "np.where(here.told, (0 * here.names"),
 ]  # fmt: skip
-COLUMNS = ("skills", "inputs", "numbers", "values", "names", "wordings", "order", "asked", "scenes")
+COLUMNS = (
+    "skills",
+    "inputs",
+    "numbers",
+    "values",
+    "names",
+    "wordings",
+    "order",
+    "asked",
+    "asking",
+    "scenes",
+)
 FEW = ("add", "compare", "rate")
 
 
@@ -50,7 +61,7 @@ def changed(one, other):
 def test_each_changes_what_it_says_in_every_problem(seed):
     here, rng = some(seed)
     for change, what in (
-        (reworded, {"wordings"}),
+        (reworded, {"wordings", "asking"}),
         (renamed, {"names"}),
         (reordered, {"order"}),
         (renumbered, {"numbers", "values"}),
@@ -68,7 +79,8 @@ def test_each_changes_what_it_says_in_every_problem(seed):
 def test_every_sentence_is_in_other_words_of_those_allowed():
     here, rng = some(0)
     made = reworded(here, rng=rng, wordings=[1, 3])
-    assert (made.wordings != here.wordings).all()
+    assert (made.wordings != here.wordings)[here.told].all()
+    assert (made.asking != here.asking).all()
     assert {*made.wordings[made.told].tolist()} == {1, 3}
     again = reworded(reworded(here, rng=rng, wordings=[0, 1]), rng=rng, wordings=[2])
     assert {*again.wordings[again.told].tolist()} == {2}

@@ -78,7 +78,7 @@ def test_names_differ_and_all_that_may_vary_varies():
     assert {*made.scenes.tolist()} == {*range(12)}
     assert {*made.wordings[made.told].tolist()} == {*range(4)}
     two = problems(templates(["add"], 1), 50, rng=np.random.default_rng(2), wordings=[3, 1])
-    assert {*two.wordings[two.told].tolist()} == {1, 3}
+    assert {*two.wordings[two.told].tolist()} == {*two.asking.tolist()} == {1, 3}
 
 
 def test_a_seed_determines_all():

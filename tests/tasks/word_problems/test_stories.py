@@ -22,7 +22,7 @@ MUTANTS = [
     ("sorted(taken, reverse=True)", "sorted(taken)"),
     ("if values[k] != 1 else scene.thing", "if values[k] else scene.thing"),
     ('words["X"] = owner[asked]', "pass"),
-    ("QUESTIONS[wordings[asked]]", "QUESTIONS[0]"),
+    ("QUESTIONS[asking]", "QUESTIONS[0]"),
     ("ways[wordings[k]]", "ways[0]"),
     ("scene.things if n != 1 else scene.thing", "scene.things"),
     ("scene.things if m != 1 else scene.thing", "scene.things"),
@@ -52,6 +52,7 @@ def test_a_story_by_hand():
             "values": np.array([[5, 6, 1]]),
             "names": np.array([[2, 0, 1]]),
             "wordings": np.array([[2, 1, 3]]),
+            "asking": np.array([3]),
             "order": np.array([[1, 0, 2]]),
             "scenes": np.array([10]),
         }

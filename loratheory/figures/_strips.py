@@ -1,6 +1,7 @@
 """Strips: names from top to bottom, accuracies from left to right, measured beside predicted."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
 from loratheory.figures._means import bars, interval
@@ -13,7 +14,7 @@ MEASURED: Look = {"color": "#000000", "fmt": "o", "label": "measured"}
 PREDICTED: Look = {"color": "#D55E00", "marker": "D", "label": "predicted before"}
 FACTS: Look = {"color": "#0072B2", "fmt": "^", "label": "edited single facts"}
 KEPT: Look = {"color": "#009E73", "fmt": "s", "label": "unedited chains"}
-PARTED: Look = {"color": "#F0B58A", "lw": 2.5, "label": "they part"}
+PARTED: Look = {"color": "#F0B58A", "lw": 2.5, "label": "where they part"}
 
 Groups = Mapping[str, Sequence[Row]]
 """From names, top first, to the rows that one mark stands for; none where nothing is drawn."""
@@ -37,6 +38,11 @@ def only(groups: Groups, *names: str) -> Groups:
 def but(groups: Groups, *names: str) -> Groups:
     """The same names, without rows for these."""
     return only(groups, *(name for name in groups if name not in names))
+
+
+def share(rows: Sequence[Row], column: str, **values: object) -> str:
+    """The mean over bases of the rows that have these values, in words."""
+    return f"{interval(those(rows, **values), column)[0]:.0%}"
 
 
 def strip(axes: Any, groups: Groups, column: str, *, shift: float = 0.0, **look: Any) -> None:
@@ -83,10 +89,11 @@ def chance(axes: Any, rows: Sequence[Row]) -> None:
 def titled(figure: Any, title: str, note: str, *, ncols: int) -> None:
     """A headline over all panels, and below them a note and every mark that some panel names."""
     figure.suptitle(title, x=0.01, ha="left", weight="bold", fontsize=10)
-    named: dict[str, Any] = {}
+    named: dict[str, Any] = dict.fromkeys(look["label"] for look in (MEASURED, PREDICTED, PARTED))
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            named.setdefault(label, handle)
+            named[label] = named.get(label) or handle
+    named = {label: handle for label, handle in named.items() if handle}
     where: Look = {"loc": "outside lower center", "ncols": ncols, "columnspacing": 1.4}
-    told: Look = {"title": note, "title_fontsize": 8, "alignment": "left"}
+    told: Look = {"title": fill(note, 104), "title_fontsize": 8, "alignment": "left"}
     figure.legend(named.values(), named, handletextpad=0.4, **where, **told)

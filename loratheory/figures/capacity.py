@@ -69,12 +69,26 @@ def draw(rows: Sequence[Row]) -> Any:
         strips.versus(above, strips.only(groups, "sum"), "recall", "predicted")
         strips.strip(above, strips.but(groups, "sum"), "recall", **strips.MEASURED)
         strips.chance(above, here)
-        strips.marks(below, groups, "spread", **SPREAD)
+        # the column leaves out the factor 1/K of the mean
+        strips.marks(below, strips.but(groups, "mean"), "spread", **SPREAD)
         strips.strip(below, groups, "chains", shift=-0.15, **CHAINS)
         strips.strip(below, groups, "other_chains", shift=0.15, **strips.KEPT)
         strips.framed(above, list(RULES.values()))
         strips.framed(below, list(RULES.values()))
     grid[0][0].set_ylabel("taught facts recalled")
     grid[1][0].set_ylabel("chains, and cross-talk")
-    strips.titled(figure, TITLE, NOTE, ncols=4)
+    fullest = max(places, key=lambda place: place[1] / place[0])
+    strips.titled(figure, TITLE, _answer(rows, *fullest) + NOTE, ncols=4)
     return figure
+
+
+def _answer(rows: Sequence[Row], rank: float, pairs: float) -> str:
+    """What is recalled with this rank and this many adapters."""
+    sums, one, wide = (
+        strips.share(rows, "recall", rank=rank, pairs=pairs, rule=rule)
+        for rule in ("sum", "one", "wide")
+    )
+    return (
+        f"With K = {pairs:g} and r = {rank:g} the sum recalls {sums}, one adapter of rank r {one}, "
+        f"one of rank K r {wide}. "
+    )

@@ -37,19 +37,19 @@ RULES = (
 )
 TITLE = "Do routers choose the wrong adapter, or give the right one too little?"
 NOTE = (
-    "Predicted from the weights below, the strength of each adapter alone and the base: a chain "
-    "is answered where both reads get enough of their own adapter."
+    "Predicted: a chain is answered where the weights below, times the strength of each adapter "
+    "alone, are enough at both reads, as often as the base answers unseen chains."
 )
 READ_1: strips.Look = {
     "color": "#0072B2",
     "fmt": "^",
-    "label": "weight of the right adapter, read 1",
+    "label": "right adapter's weight, read 1",
 }
 READ_2: strips.Look = {"color": "#CC79A7", "fmt": "v", "label": "the same, read 2"}
 ARROW: strips.Look = {
     "marker": "s",
     "color": "#D55E00",
-    "label": "Arrow right at both reads, by theory",
+    "label": "Arrow right twice, by theory",
 }
 NEED: strips.Look = {
     "color": "#D55E00",
@@ -100,5 +100,18 @@ def draw(rows: Sequence[Row]) -> Any:
         strips.framed(below, RULES)
     grid[0][0].set_ylabel("chains answered")
     grid[1][0].set_ylabel("weight given")
-    strips.titled(figure, TITLE, NOTE, ncols=3)
+    strips.titled(figure, TITLE, _answer(rows, shelves[-1]) + NOTE, ncols=3)
     return figure
+
+
+def _answer(rows: Sequence[Row], pairs: float) -> str:
+    """What the reads of the largest shelf get, and what is answered with it."""
+    first, second, chains = (
+        strips.share(rows, column, pairs=pairs, rule="arrow")
+        for column in ("weight_1", "weight_2", "chains")
+    )
+    gates = strips.share(rows, "chains", pairs=pairs, rule="gates")
+    return (
+        f"With {2 * pairs:g} adapters the right one gets {first} of Arrow's weight at read 1, "
+        f"{second} at read 2; {chains} of the edited chains are answered, with gates {gates}. "
+    )

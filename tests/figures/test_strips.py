@@ -16,7 +16,9 @@ MUTANTS = [
     ("low > 1e-9 or high < -1e-9", "low > 1e-9"),
     ("[said, said + middle]", "[said, said - middle]"),
     ("(len(names) - 0.5, -0.5)", "(-0.5, len(names) - 0.5)"),
-    ("named.setdefault(label, handle)", "named[label + str(len(named))] = handle"),
+    ("named[label] = named.get(label) or handle", "named[label + str(len(named))] = handle"),
+    ("those(rows, **values), column)[0]:.0%", "rows, column)[0]:.0%"),
+    ("in (MEASURED, PREDICTED, PARTED)", "in ()"),
     ('interval(rows, "chance")[0]', '1 - interval(rows, "chance")[0]'),
 ]
 
@@ -95,4 +97,8 @@ def test_every_kind_of_mark_is_named_once():
     (legend,) = figure.legends
     assert legend.get_title().get_text() == "A note."
     texts = [text.get_text() for text in legend.get_texts()]
-    assert sorted(texts) == sorted(["measured", "predicted before", strips.PARTED["label"]])
+    assert texts == ["measured", "predicted before", strips.PARTED["label"]]
+
+
+def test_a_share_is_of_the_rows_with_these_values():
+    assert strips.share(ROWS, "found", rule="above") == "52%"

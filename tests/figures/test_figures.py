@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -14,7 +15,9 @@ ROOT = Path(__file__).parents[2]
 each = pytest.mark.parametrize("name", FIGURES)
 
 
+@cache
 def stored(name):
+    """A stored table, read once."""
     return table(ROOT / "paper" / "results" / name / "table.csv")
 
 

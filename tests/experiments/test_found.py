@@ -216,3 +216,27 @@ def test_capacity():
     says(name, "own adapters recall", min(own), "throughout")
     chains = [eight(rule, rank, "chains") for rule in ("sum", "one", "wide") for rank in (1, 4)]
     says(name, "composing:", max(chains), *(eight("oracle", rank, "chains") for rank in (1, 4)))
+
+
+def test_interference():
+    name = "interference"
+
+    def three(rule, pairs=4, column="chains", rank=8):
+        return mean(rows(name, facts=3, rank=rank, pairs=pairs, rule=rule), column)
+
+    says(
+        name,
+        *(three("sum", pairs) for pairs in (1, 4)),
+        min(three("sum", column=f"hop_{hop}") for hop in (1, 2)),
+        three("beside noise"),
+        three("pair alone"),
+        three("sum", column="crosstalk_out"),
+        three("sum", column="random_out"),
+        *(three("sum", 1, rank=rank) for rank in (2, 8, 32)),
+    )
+    settings = {(row["facts"], row["rank"], row["pairs"]) for row in rows(name)}
+    summed = [rows(name, rule="sum", facts=f, rank=r, pairs=k) for f, r, k in settings]
+    safe = max(mean(each, "safe") for each in summed)
+    assert all(mean(each, "chains") >= mean(each, "predicted") for each in summed)
+    gates, oracle = ([three(rule, pairs) for pairs in (1, 4)] for rule in ("gates", "oracle"))
+    says(name, "at 1/4", safe, *gates, *oracle)

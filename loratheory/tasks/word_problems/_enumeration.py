@@ -19,8 +19,8 @@ def templates(skills: Sequence[str], steps: int) -> tuple[Template, ...]:
     skills : sequence of str
         Of `SKILLS`; a template need not have all of them.
     steps : int
-        From 1 to 4; all seven skills have 3 thousand templates of three steps, in half a second,
-        and a hundred thousand of four.
+        From 1 to 4. All seven skills have 9, 130 and 2,993 templates of one, two and three steps;
+        name few for four: add, rate and percent have 1,336 such templates already.
 
     Returns
     -------

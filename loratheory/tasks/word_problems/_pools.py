@@ -78,7 +78,7 @@ def pool(
         How many, from 1 to 4.
     prime : int
         3, 5, 7, 11 or 13; 0 for positive whole numbers, where templates are left out whose
-        problems some thousand draws do not find: "a third of a, less a" leaves nothing.
+        problems two thousand draws do not find: "a third of a, less a" leaves nothing.
     together : sequence of str
         Skills that all must occur in each template.
 

@@ -240,3 +240,29 @@ def test_interference():
     assert all(mean(each, "chains") >= mean(each, "predicted") for each in summed)
     gates, oracle = ([three(rule, pairs) for pairs in (1, 4)] for rule in ("gates", "oracle"))
     says(name, "at 1/4", safe, *gates, *oracle)
+
+
+def test_edit_strength():
+    name = "edit_strength"
+    taught = sorted({row["taught"] for row in rows(name)})
+
+    def under(rule, column):
+        return {t: mean(rows(name, rule=rule, taught=t), column) for t in taught}
+
+    margins = [x for hop in (1, 2) for x in under("mean", f"margin_{hop}").values()]
+    facts, told = under("mean", "facts"), under("mean", "predicted_facts")
+    short = [t for t in taught if t <= 240]
+    says(
+        name,
+        min(margins),
+        max(margins),
+        min(facts[t] for t in short),
+        max(told[t] for t in short),
+        max(under("mean", "chains").values()),
+        under("mean", "other_chains")[480],
+        facts[480],
+        facts[960],
+        under("sum", "own_loop")[120],
+        under("sum", "own_curved")[120],
+    )
+    assert not any(row["window"] for row in rows(name))

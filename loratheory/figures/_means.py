@@ -1,6 +1,7 @@
 """Means over bases with their intervals, and the marks that show them."""
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,28 @@ def mean(rows: Sequence[Row], column: str) -> float:
 def _each(rows: Sequence[Row], column: str) -> Float[np.ndarray, " bases"]:
     seeds, values = map(np.array, columns(rows, "seed", column))
     return np.array([values[seeds == seed].mean() for seed in np.unique(seeds)])
+
+
+def lead(rows: Sequence[Row], others: Sequence[Row], column: str, *keys: str) -> list[Row]:
+    """Return the rows, each with a `lead`: how far it is ahead of the other row with the same keys.
+
+    Parameters
+    ----------
+    rows, others : sequence of mappings
+        Each of `rows` has its match among `others`, such as another rule on the same edit set.
+    column : str
+        Of numbers.
+    *keys : str
+        Columns that tell the others apart.
+
+    Returns
+    -------
+    list of dict
+        In the order of `rows`; the interval of their lead is narrower than the two of the column.
+    """
+    key = itemgetter(*keys)
+    there = {key(row): row[column] for row in others}
+    return [{**row, "lead": row[column] - there[key(row)]} for row in rows]
 
 
 def curve(

@@ -1,10 +1,9 @@
 """Two-hop accuracy of every way of reuse against coverage, by familiarity, beside its forecast."""
 
 from collections.abc import Mapping, Sequence
-from operator import itemgetter
 from typing import Any
 
-from loratheory.figures._means import bars, curve, interval, line, mean
+from loratheory.figures._means import bars, curve, interval, lead, line, mean
 from loratheory.figures._style import styled
 from loratheory.figures._table import Row, columns, grouped, words
 
@@ -27,6 +26,7 @@ CONTROLS = ("base", "hop 1 alone", "hop 2 alone", "noise", "shuffled")
 THIRD = "third of direct"
 LOOKS = (("o", "#0072B2"), ("^", "#D55E00"), ("s", "#CC79A7"))
 RIVALS = ("mean", "sum", "ties", "dare", "knots", "arrow", "joint")
+SAME = ("familiarity", "coverage", "seed", "set")
 QUESTION = "Two single-hop adapters, one two-hop question: which reuse answers it?"
 FINDING = "Pretrained on no chains, no reuse composes; on some, gates beat every merge and Arrow"
 GREY = "#777777"
@@ -86,15 +86,12 @@ def draw(rows: Sequence[Row]) -> Any:
 
 def headline(by_rule: Rules) -> str:
     """The finding, if gates lead every rival and at coverage 0 all are below chance, clearly."""
-    key = itemgetter("familiarity", "coverage", "seed", "set")
-    gates = {key(row): row["chains"] for row in by_rule["gates"]}
     cells: dict[tuple[str, float, str], list[Row]] = {}
     for rule in RIVALS:
-        for row in by_rule[rule]:
-            lead = {"lead": gates[key(row)] - row["chains"]}
-            cells.setdefault((*key(row)[:2], rule), []).append({**row, **lead})
+        for row in lead(by_rule[rule], by_rule["gates"], "chains", *SAME):
+            cells.setdefault((row["familiarity"], row["coverage"], rule), []).append(row)
     holds = all(
-        interval(cell, "lead")[1] > 0
+        interval(cell, "lead")[2] < 0
         if coverage
         else interval(cell, "chains")[2] < mean(cell, "chance")
         for (_, coverage, _), cell in cells.items()

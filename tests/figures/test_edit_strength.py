@@ -5,9 +5,13 @@ import math
 import pytest
 
 from loratheory.figures import TableError
-from loratheory.figures.edit_strength import FACTS, NEEDED, draw
+from loratheory.figures.edit_strength import FACTS, FINDING, NEEDED, QUESTION, draw, headline
 
 MUTANTS = [
+    ('interval(_alone(group), "margin")[2]', 'interval(_alone(group), "margin")[0]'),
+    ('interval(group, "facts")[1] > mean', 'interval(group, "facts")[0] > mean'),
+    ('interval(group, "facts")[1] > interval', 'interval(group, "facts")[0] > interval'),
+    ('if row["taught"] == x]', "]"),
     ('(row["margin_1"] + row["margin_2"]) / 2', 'row["margin_1"]'),
     ('+ 2 * row["curvature"]', '+ row["curvature"]'),
     ("window(2, 2)", "window(2, 3)"),
@@ -94,3 +98,26 @@ def test_each_needed_column_is_missed(column):
 def test_a_table_without_a_rule_is_refused():
     with pytest.raises(TableError, match="has sum in column rule"):
         draw([row for row in table() if row["rule"] == "mean"])
+
+
+def told(taught=240.0, **changes):
+    """The title if facts survive that should not, and chains do not; and one length differs."""
+    plain = {"facts": 0.9, "chains": 0.3, "predicted_facts": 0.0, "margin_1": 0.7, "margin_2": 0.9}
+    rows = []
+    for row in table():
+        here = changes if row["taught"] == taught else {}
+        rows.append({**row, **plain, **{name: pair[row["seed"]] for name, pair in here.items()}})
+    return headline(rows)
+
+
+def test_the_title_claims_only_what_the_table_holds():
+    assert told() == FINDING
+    for taught in TAUGHT:
+        assert told(taught, facts=(0.9, 0.0)) == QUESTION
+    assert told(predicted_facts=(1.0, 1.0)) == QUESTION
+    assert told(chains=(0.9, 0.3)) == QUESTION
+    assert told(margin_1=(0.7, 1.3)) == QUESTION
+    assert told(margin_1=(0.7, 1.0), facts=(0.4, 0.6)) == FINDING
+    apart = {"facts": (0.9, 0.3), "chains": (0.0, 0.2)}
+    assert told(**apart, predicted_facts=(0.5, 0.5)) == QUESTION
+    assert told(facts=(0.9, 0.3), chains=(0.0, 0.5)) == QUESTION

@@ -3,9 +3,22 @@
 import pytest
 
 from loratheory.figures import TableError
-from loratheory.figures.interference import CHOSEN, MERGED, NEEDED, draw
+from loratheory.figures._table import grouped
+from loratheory.figures.interference import (
+    CHOSEN,
+    FINDING,
+    MERGED,
+    NEEDED,
+    QUESTION,
+    draw,
+    headline,
+)
 
 MUTANTS = [
+    ('interval(cell, "lead")[2] < 0', 'interval(cell, "lead")[0] < 0'),
+    ("all(interval(cell, side)[1] > 0", "any(interval(cell, side)[1] > 0"),
+    ('if row["pairs"] > 1', 'if row["pairs"] > 2'),
+    ("for name in SAME[:3])", "for name in SAME[:1])"),
     ('(row["facts"], row["rank"]) == (facts, rank)', 'row["facts"] == facts'),
     ("zip(above, (MERGED, CHOSEN), strict=True)", "zip(above, (CHOSEN, MERGED), strict=True)"),
     ('line(here, "pairs", "predicted")', 'line(here, "pairs", "chains")'),
@@ -35,7 +48,11 @@ def table():
             for rule in RULES:
                 for seed in (0, 1):
                     row = {"facts": shape[0], "rank": shape[1], "pairs": pairs, "rule": rule}
-                    row |= {"seed": seed, "chains": value(rule, shape, pairs) + 0.02 * seed}
+                    row |= {
+                        "seed": seed,
+                        "set": 0,
+                        "chains": value(rule, shape, pairs) + 0.02 * seed,
+                    }
                     row |= {"predicted": 1 - value(rule, shape, pairs), "chance": 0.2}
                     other = (rule != "sum") * 0.5  # a shelf's energies are the same for all rules
                     row |= {x: value(x, shape, pairs) + other for x in ENERGY}
@@ -96,3 +113,25 @@ def test_each_needed_column_is_missed(column):
 def test_a_table_without_gates_is_refused():
     with pytest.raises(TableError, match="has gates in column rule"):
         draw([row for row in table() if row["rule"] != "gates"])
+
+
+def told(shape=(3, 2), pairs=4.0, gap=(0.2, 0.2), excess=(0.2, 0.2)):
+    """The title if noise costs .2 less and gives .2 less energy, except in one cell."""
+    rows = []
+    for row in table():
+        here = ((row["facts"], row["rank"]), row["pairs"]) == (shape, pairs)
+        less, more = (gap, excess) if here else ((0.2, 0.2), (0.2, 0.2))
+        chains = 0.5 + less[row["seed"]] * (row["rule"] == "beside noise")
+        energy = {"random_in": 1.0, "crosstalk_in": 1.2, "random_out": 1.0}
+        rows.append({**row, "chains": chains, **energy, "crosstalk_out": 1 + more[row["seed"]]})
+    return headline(grouped(rows, "rule", []))
+
+
+def test_the_title_claims_only_what_the_table_holds():
+    assert told() == FINDING
+    for shape in SHAPES:
+        assert told(shape, gap=(0.2, 0.0)) == QUESTION  # the interval holds 0
+        assert told(shape, excess=(0.2, -0.1)) == QUESTION
+        assert told(shape, pairs=1.0, gap=(0.0, 0.0), excess=(0.0, 0.0)) == FINDING
+    assert told((8, 8), pairs=2.0, gap=(0.2, 0.0)) == QUESTION
+    assert headline(grouped([x for x in table() if x["pairs"] == 1], "rule", [])) == QUESTION

@@ -7,9 +7,10 @@ import pytest
 from matplotlib.figure import Figure
 
 from loratheory.figures import TableError
-from loratheory.figures._means import bars, curve, interval, line, mean
+from loratheory.figures._means import bars, curve, interval, lead, line, mean
 
 MUTANTS = [
+    ("row[column] - there[key(row)]", "there[key(row)] - row[column]"),
     ("values[seeds == seed].mean()", "values.mean()"),
     ("_each(rows, column)[:, None]", "np.array(columns(rows, column)).T"),
     ("float(low), float(high)", "float(middle), float(middle)"),
@@ -75,3 +76,11 @@ def test_a_mean_off_its_percentiles_by_rounding_is_drawn():
 def test_rows_without_a_seed_are_refused():
     with pytest.raises(TableError, match="no column seed"):
         interval([{"x": 1.0}], "x")
+
+
+def test_a_lead_is_taken_from_the_row_with_the_same_keys():
+    others = [{"seed": seed, "set": n, "x": seed + n / 2} for seed in (1, 0) for n in (0, 1)]
+    rows = [{**row, "x": 3 * row["x"], "y": 0} for row in reversed(others)]
+    found = lead(rows, others, "x", "seed", "set")
+    assert [one["lead"] for one in found] == [1.0, 0.0, 3.0, 2.0]
+    assert [{key: one[key] for key in rows[0]} for one in found] == rows

@@ -27,9 +27,9 @@ MUTANTS = [
     ("[*CONTROLS, THIRD, *(x", "[THIRD, *(x"),
     ("len(group) - number)", "number + 1)"),
     ("shift = 0.025", "shift = 0.25"),
-    ('interval(cell, "lead")[1] > 0', 'interval(cell, "lead")[0] > 0'),
+    ('interval(cell, "lead")[2] < 0', 'interval(cell, "lead")[0] < 0'),
     ('interval(cell, "chains")[2] <', 'interval(cell, "chains")[1] <'),
-    ("(*key(row)[:2], rule)", "(*key(row)[:2], RIVALS[0])"),
+    ('(row["familiarity"], row["coverage"], rule)', '(row["familiarity"], row["coverage"], "")'),
     ('line(found["base"], "coverage", "chance")', 'line(found["base"], "coverage", "chains")'),
 ]
 RULES = [*CONTROLS, THIRD, *(rule for group in GROUPS for rule in group)]

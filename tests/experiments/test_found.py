@@ -266,3 +266,45 @@ def test_edit_strength():
         under("sum", "own_curved")[120],
     )
     assert not any(row["window"] for row in rows(name))
+
+
+def test_depth():
+    name = "depth"
+    found = {row["rule"] for row in rows(name)}
+
+    def of(reads, rule, column="chains"):
+        return mean(rows(name, reads=reads, rule=rule), column)
+
+    twice = "one layer twice, window 2"
+    without = ("two layers", "one layer twice")
+    says(
+        name,
+        max(of("one layer", rule) for rule in found),
+        min(of("one layer", "sum", hop) for hop in ("hop_1", "hop_2")),
+        max(of(reads, "sum", "circuit") for reads in without),
+        max(of(reads, rule) for reads in without for rule in found),
+        of(twice, "sum", "circuit"),
+        *(of(twice, rule) for rule in ("sum", "own place", "gates", "mean")),
+    )
+
+
+def test_placement():
+    name = "placement"
+    places = ("own loops", "both loops", "first loop", "second loop", "wrong order")
+
+    def at(place, column="chains", modules="mlp"):
+        return mean(rows(name, modules=modules, place=place), column)
+
+    says(
+        name,
+        at("own loops"),
+        at("both loops"),
+        at("first loop"),
+        at("first loop", "half_way"),
+        at("second loop"),
+        at("second loop", "unchanged"),
+        at("wrong order"),
+        *(at("first loop", column) for column in ("predicted", "predicted_right", "inside_right")),
+        *(at(place, modules="attention") for place in places),
+    )
+    assert min(at("first loop", hop) for hop in ("hop_1", "hop_2")) == 1

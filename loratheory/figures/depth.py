@@ -86,5 +86,11 @@ def draw(rows: Sequence[Row]) -> Any:
         strips.framed(below, RULES)
     grid[0][0].set_ylabel("edited chains")
     grid[1][0].set_ylabel("what else is answered")
-    strips.titled(figure, TITLE, NOTE, ncols=4)
+    strips.titled(figure, TITLE, _answer(bases) + NOTE, ncols=4)
     return figure
+
+
+def _answer(bases: strips.Groups) -> str:
+    """How far each base gets with every adapter in its own place."""
+    told = [f"{strips.share(here, 'chains', rule='own place')} in {n}" for n, here in bases.items()]
+    return f"Each adapter in its own place answers {'; '.join(told)}. "

@@ -83,8 +83,21 @@ def draw(rows: Sequence[Row]) -> Any:
         strips.chance(axes, rows)
     grid[0][0].set_ylabel("edited chains")
     grid[1][0].set_ylabel("what else is answered")
-    strips.titled(figure, TITLE, NOTE, ncols=5)
+    strips.titled(figure, TITLE, _answer(places) + NOTE, ncols=5)
     return figure
+
+
+def _answer(places: strips.Groups) -> str:
+    """What the gates and the mean answer about entities that are new throughout."""
+    told = [
+        f"{name.capitalize()}: gates answer {strips.share(places[name], 'chains', rule='gates')}, "
+        f"the mean {strips.share(places[name], 'chains', rule='mean')}, predicted "
+        f"{strips.share(places[name], 'predicted', rule='gates')} and "
+        f"{strips.share(places[name], 'predicted', rule='mean')}. "
+        for name in ("fake", "fake, all repeated")
+        if name in places
+    ]
+    return "".join(told)
 
 
 def _conditions(rows: Sequence[Row]) -> dict[str, list[Row]]:

@@ -78,5 +78,19 @@ def draw(rows: Sequence[Row]) -> Any:
         strips.framed(axes, list(RULES.values()))
     for axes, label in zip(grid[:, 0], ("asked outright", "spelt out", "what else"), strict=True):
         axes.set_ylabel(label)
-    strips.titled(figure, TITLE, NOTE, ncols=4)
+    strips.titled(
+        figure, TITLE, _answer(strips.those(rows, coverage=coverages[-1])) + NOTE, ncols=4
+    )
     return figure
+
+
+def _answer(rows: Sequence[Row]) -> str:
+    """What each kind of teaching answers at one coverage."""
+    joint, plain, oracle = (
+        strips.share(rows, "chains", rule=rule) for rule in ("joint", "bridged, plain", "oracle")
+    )
+    spelt = strips.share(rows, "thought", rule="bridged, thought")
+    return (
+        f"With {rows[0]['coverage']:.0%} of chains in pretraining: joint {joint}, with plain "
+        f"examples {plain}, depth oracle {oracle}; spelt out after spelt-out examples {spelt}. "
+    )

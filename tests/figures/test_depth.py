@@ -13,6 +13,7 @@ MUTANTS = [
     ('above, groups, "chains"', 'above, groups, "other_chains"'),
     ("strips.but(groups, *NO_FACTS)", "groups"),
     ('strips.but(groups, "best pattern")', "groups"),
+    ("'chains', rule='own place'", "'chains', rule='sum'"),
     ("columns(rows, *NUMBERS)", "columns(rows)"),
     ("words(rows, *WORDS)", "words(rows)"),
     ('grouped(rows, "rule"', 'words(rows, "rule"'),
@@ -46,6 +47,14 @@ def test_each_base_has_a_column_of_what_its_rules_answer():
         assert shown(grid[4 + step], "unedited chains") == pytest.approx(kept)
         facts = {rule: 0.75 for rule in RULES if rule not in NO_FACTS}
         assert shown(grid[4 + step], "edited single facts") == pytest.approx(facts)
+
+
+def test_the_note_tells_how_far_each_base_gets():
+    note = draw(table()).legends[0].get_title().get_text().replace("\n", " ")
+    assert note.startswith(
+        "Each adapter in its own place answers 36% in one layer; 46% in two layers; "
+        "56% in one layer twice; 66% in one layer twice, window 2. "
+    )
 
 
 def test_one_read_alone_has_ceilings():

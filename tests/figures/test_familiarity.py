@@ -14,6 +14,8 @@ MUTANTS = [
     ("familiarity=familiarity, identity=identity)", "familiarity=familiarity)"),
     ("reverse=True", "reverse=False"),
     ('if rule == "base":', 'if rule == "exchanged":'),
+    ("'chains', rule='gates'", "'chains', rule='sum'"),
+    ("'predicted', rule='mean'", "'chains', rule='mean'"),
     ("columns(rows, *NUMBERS)", "columns(rows)"),
     ("words(rows, *WORDS)", "words(rows)"),
     ('grouped(rows, "rule"', 'words(rows, "rule"'),
@@ -74,6 +76,14 @@ def test_controls_and_the_base_have_a_column():
     assert shown(below, "base, unseen chains") == pytest.approx(circuit)
     base = {name: step / 40 + len(RULES) / 100 + 0.005 for name, step in STEP.items()}
     assert shown(below, "unedited chains") == pytest.approx(base)
+
+
+def test_the_note_tells_what_composes_of_new_entities():
+    note = draw(table()).legends[0].get_title().get_text().replace("\n", " ")
+    assert note.startswith(
+        "Fake: gates answer 15%, the mean 11%, predicted 85% and 89%. "
+        "Fake, all repeated: gates answer 25%, the mean 21%, predicted 75% and 79%. "
+    )
 
 
 def test_a_table_of_few_cells_is_drawn():

@@ -58,6 +58,12 @@ def test_the_target_is_all_of_its_size_with_both_skills():
                                          together=["rate", "percent"])  # fmt: skip
 
 
+def test_no_adapter_has_the_target_even_if_all_is_shared():
+    for seed in range(8):
+        one = made(seed, overlap=1)
+        assert not {*one.target.templates} & {*one.first.templates}
+
+
 def test_the_seed_and_the_context_choose_the_rest():
     assert made(seed=1).first != made(seed=2).first
     other = made(context=["multiply", "compare"], overlap=0.25, bridge="neutral")
@@ -66,6 +72,7 @@ def test_the_seed_and_the_context_choose_the_rest():
     pairs = [t.links for seed in range(6) for t in made(seed, overlap=0.5).shared]
     assert {("rate", "percent"), ("percent", "rate")} <= set().union(*pairs)
     whole = made(prime=0, count=4, overlap=0.5)
+    assert whole.overlap == 0.5
     assert whole.first.prime == whole.second.prime == whole.target.prime == 0
 
 

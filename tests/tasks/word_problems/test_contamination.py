@@ -1,5 +1,7 @@
 """_contamination: what two sets share is found, every claim can fail, and no split fails it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -27,7 +29,8 @@ from loratheory.tasks.word_problems import (
 
 MUTANTS = [
     ("a & b for a, b", "a | b for a, b"),
-    ("here.wordings[here.told]", "here.wordings[:1]"),
+    (", *here.asking.tolist()]", "]"),
+    ("here.wordings[here.told].tolist()", "here.wordings.ravel().tolist()"),
     ("shared & parts.pairs if", "shared - shared if"),
     ('"problems", found.problems)\n        _nothing', '"problems", frozenset())\n        _nothing'),
     ('"templates", found.templates)\n', '"templates", frozenset())\n'),
@@ -76,6 +79,13 @@ def test_what_is_shared_by_hand():
     assert leaks(other, other).pairs == {("rate", "percent")}
     assert leaks(other, other).depths == {2}
     assert leaks(other, other).wordings == {2}
+
+
+def test_the_wording_of_a_question_counts_and_empty_places_do_not():
+    one = pool(["rate"], steps=(1, 3)).drawn(2, rng=rng(0))
+    one = replace(one, wordings=np.where(one.told, 0, -1), asking=np.array([1, 1]))
+    other = replace(one, wordings=np.where(one.told, 2, -1))
+    assert leaks(one, other).wordings == {1}
 
 
 def test_depth_is_not_the_number_of_steps():

@@ -30,7 +30,6 @@ MUTANTS = [
     ("int(rows.position[row]) + 1", "int(rows.position[row])"),
     ("for reason, count in here.excluded.items()", "for reason, count in ()"),
     ("NAMES if here.prime else SCENES", "SCENES"),
-    ("overwrite=overwrite)\n    files", "overwrite=True)\n    files"),
     ('"steps": template.steps', '"steps": template.depth'),
 ]
 FEW = ("add", "rate", "percent")

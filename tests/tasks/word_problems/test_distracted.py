@@ -16,7 +16,7 @@ from loratheory.tasks.word_problems import (
 )
 
 MUTANTS = [
-    ("np.put_along_axis(luck", "len"),
+    ("-1.0, axis=1)", "1.0, axis=1)"),
     ("new[:, last] = True", "new[:] = True"),
     ("if any(form[0] == 1 for form in FORMS[skill])", ""),
     ("base = np.where(here.told[left], rng.random((len(left), last)), -1.0)",
@@ -74,6 +74,7 @@ def test_distractors_are_given_or_steps_of_the_skills_named():
     idle = made.skills[made.told & ~made.needed]
     assert {*idle.tolist()} == {0, 1, 6}
     assert 0.3 < (idle == 0).mean() < 0.7
+    assert (made.inputs[made.skills == 0] == -1).all()
     _, bare = some(1, rows=20, skills=["compare"])
     assert {*bare.skills[bare.told & ~bare.needed].tolist()} == {0}
     _, plain = some(1, rows=60, wordings=[3])

@@ -89,6 +89,7 @@ def test_distinct_means_distinct_and_avoided_means_avoided():
     assert len(set(keys(other))) < 200
     assert one.excluded["the same as another"] > 0
     assert "the same as another" not in here.drawn(5, rng=rng).excluded
+    assert all(here.drawn(2, rng=rng, distinct=True).excluded.values())
 
 
 def test_more_than_there_are_is_refused():

@@ -62,9 +62,7 @@ def test_each_template_comes_equally_often_in_random_places():
     counts = Counter(made.templates)
     assert {*counts} == {*every}
     assert {*counts.values()} == {5, 6}
-    assert [t in every[:4] for t in made.templates] != sorted(
-        t in every[:4] for t in made.templates
-    )
+    assert len({*made.templates[: len(every)]}) < len(every)
     few = problems(every, 4, rng=np.random.default_rng(1), prime=5)
     assert len({*few.templates}) == 4
 

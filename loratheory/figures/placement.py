@@ -1,6 +1,6 @@
 """Where two edits act, and what is answered: by the modules that hold them and the passes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from loratheory.experiments import TableError
@@ -21,6 +21,8 @@ PLACES = {
     "nowhere": "no adapter",
 }
 MODULES = {"mlp": "in MLPs", "attention": "in attention", "all": "in both"}
+QUESTION = "Two edits that pass single-hop tests: do they compose wherever they act?"
+FINDING = "Recall is not composition: the first edit must act in a pass before the second"
 GREY, ORANGE = "#777777", "#D55E00"
 TESTS = {
     "hop_1": (-0.34, "$1$", GREY, "facts of hop 1"),
@@ -91,13 +93,23 @@ def draw(rows: Sequence[Row]) -> Any:
             fontsize=7.5,
             title_fontsize=8,
         )
-    figure.suptitle(
-        "Two edits that pass single-hop tests: do they compose wherever they act?",
-        x=0.01,
-        ha="left",
-        weight="bold",
-    )
+    title = FINDING if all(_in_order(here, kind) for kind in kinds) else QUESTION
+    figure.suptitle(title, x=0.01, ha="left", weight="bold", fontsize=10)
     return figure
+
+
+def _in_order(here: Mapping[tuple[str, str], Sequence[Row]], kind: str) -> bool:
+    """Whether chains are clearly above chance in their own passes, and below it out of order.
+
+    And whether both edits recall in the first pass, where they do not compose.
+    """
+    chance = mean(here[kind, "own loops"], "chance")
+    late = [here[kind, place] for place in ("first loop", "second loop", "wrong order")]
+    return (
+        interval(here[kind, "own loops"], "chains")[1] > chance
+        and all(interval(rows, "chains")[2] < chance for rows in late)
+        and all(interval(late[0], hop)[1] > chance for hop in ("hop_1", "hop_2"))
+    )
 
 
 def _right(found: Sequence[Sequence[Row]]) -> str:

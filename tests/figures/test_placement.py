@@ -3,9 +3,21 @@
 import pytest
 
 from loratheory.figures import TableError
-from loratheory.figures.placement import ANSWERS, MODULES, NEEDED, PLACES, draw
+from loratheory.figures.placement import (
+    ANSWERS,
+    FINDING,
+    MODULES,
+    NEEDED,
+    PLACES,
+    QUESTION,
+    draw,
+)
 
 MUTANTS = [
+    ('"chains")[1] > chance', '"chains")[0] > chance'),
+    ("[2] < chance for rows in late", "[0] < chance for rows in late"),
+    ("interval(late[0], hop)[1] > chance", "True"),
+    ("if all(_in_order(here, kind)", "if any(_in_order(here, kind)"),
     ("if place in expected", "if place not in expected"),
     ("here[kind, place] for place in PLACES]", "here[kinds[0], place] for place in PLACES]"),
     (
@@ -102,3 +114,22 @@ def test_a_place_that_is_missing_is_named():
         draw(rows)
     with pytest.raises(TableError, match=r"both loops \(mlp\), own loops \(mlp\)"):
         draw([{**row, "modules": "norms"} for row in table()])
+
+
+def told(kind="mlp", place="own loops", **changes):
+    """The title if both recall in the first pass and compose in their own; one place differs."""
+    rows = []
+    for row in table(["mlp", "all"]):
+        ordered = row["place"] in ("own loops", "both loops")
+        plain = {"hop_1": 1.0, "hop_2": 1.0, "chains": float(ordered)}
+        here = changes if (row["modules"], row["place"]) == (kind, place) else {}
+        rows.append({**row, **plain, **{name: pair[row["seed"]] for name, pair in here.items()}})
+    return draw(rows).get_suptitle()
+
+
+def test_the_title_claims_only_what_the_table_holds():
+    assert told() == FINDING
+    assert told(place="both loops", chains=(0.0, 0.0)) == FINDING  # cross-talk, not order
+    assert told(kind="all", chains=(1.0, 0.3)) == QUESTION  # the interval holds chance
+    assert told(place="wrong order", chains=(0.0, 0.4)) == QUESTION
+    assert told(place="first loop", hop_2=(1.0, 0.2)) == QUESTION

@@ -308,3 +308,32 @@ def test_placement():
         *(at(place, modules="attention") for place in places),
     )
     assert min(at("first loop", hop) for hop in ("hop_1", "hop_2")) == 1
+
+
+def test_familiarity():
+    name = "familiarity"
+
+    def of(rule, identity="none", familiarity="fake", column="chains", coverage=0.5):
+        where = {"rule": rule, "identity": identity, "familiarity": familiarity}
+        return mean(rows(name, **where, coverage=coverage), column)
+
+    says(
+        name,
+        of("sum", familiarity="half"),
+        of("sum"),
+        of("gates"),
+        of("gates", "all"),
+        *(of("base", identity, column="circuit") for identity in ("none", "all")),
+        of("mean", "all", column="predicted"),
+        of("mean", "all"),
+        of("hop 1 alone", "known", column="hop_1"),
+        of("hop 2 alone", "known", column="hop_2"),
+        of("gates", "known"),
+        of("direct", "all"),
+        of("direct"),
+        max(
+            of(rule, identity, coverage=0)
+            for rule in ("mean", "sum", "gates", "oracle")
+            for identity in ("none", "all")
+        ),
+    )

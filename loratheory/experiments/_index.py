@@ -22,6 +22,7 @@ NAMES = (
     "routers",
     "capacity",
     "depth",
+    "plain_transformer",
     "cure",
     "joint_and_bridge",
 )

@@ -139,5 +139,5 @@ EXPERIMENT = Experiment(
             for seeds in CROWDS
         ),
     },
-    minutes={"quick": 0.7, "paper": 13},
+    minutes={"quick": 0.7, "paper": 9},
 )

@@ -80,10 +80,7 @@ EXPERIMENT = Experiment(
     __doc__,
     cell,
     profiles={
-        "quick": (
-            Config(2, steps=12, coverage=0.5, noise=0.5, pretrained=700),
-            Config(3, steps=12, seeds=(0,), pretrained=700),
-        ),
+        "quick": (Config(2, steps=12, seeds=(0,)), Config(3, steps=12, seeds=(0,))),
         "paper": tuple(Config(hops, seeds=seeds) for hops in (2, 3, 4) for seeds in CROWDS),
     },
     minutes={"quick": 1.2, "paper": 38},

@@ -142,7 +142,7 @@ EXPERIMENT = Experiment(
     __doc__,
     cell,
     profiles={
-        "quick": (Config(sets=1), Config(pairs=4, sets=1)),
+        "quick": (Config(facts=3, sets=1), Config(pairs=4, facts=3, sets=1)),
         "paper": tuple(
             Config(rank, pairs, facts=facts, seeds=seeds)
             for facts, rank, pairs in _CELLS

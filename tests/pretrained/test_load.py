@@ -1,0 +1,200 @@
+"""_load: a saved model comes back as it was, and everything else is refused in words."""
+
+import json
+import os
+
+import pytest
+import torch
+from causal import TOKENS, logits, network, save_adapter
+from safetensors.torch import load_file, save_file
+
+from loratheory.pretrained import ModelError, _load, load
+
+MUTANTS = [
+    ('"local_files_only": not download', '"local_files_only": False'),
+    ('revision or "main"', '"main"'),
+    ("use_safetensors=True", "use_safetensors=None"),
+    ("if packed is not None:", "if False:"),
+    ("    _whole(name, network, told)", "    pass"),
+    ('("missing_keys", "mismatched_keys")', '("missing_keys",)'),
+    ('("missing_keys", "mismatched_keys")', '("mismatched_keys",)'),
+    ("dtype=dtype,", 'dtype="float32",'),
+    (".requires_grad_(False)", ""),
+    ("_folder(Path(place))", "pass"),
+    ("if dtype not in DTYPES:", "if False:"),
+    ("(NOTE,), device", "(), device"),
+    ('"config.json").exists()', '"config.json").is_dir()'),
+    ("or len(place.parts) > 2", ""),
+    ('"adapter_config.json").exists()', '"adapter_config.json").is_dir()'),
+    ("if pickled else", "if not pickled else"),
+    ("return None, (f", "return None, () and (f"),
+    ("the network, then call again: what has", "it: what has"),
+    ('if "trust_remote_code" in str(error) or', "if"),
+]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "small"
+    network("llama").save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def copy(saved, tmp_path):
+    """A folder of its own, to be damaged."""
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    for file in saved.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    return folder
+
+
+def reconfigured(folder, **changed):
+    """Change some keys of its config."""
+    file = folder / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changed))
+
+
+def test_it_comes_back_as_it_was(saved, capfd):
+    model = load(saved)
+    assert torch.equal(logits(model.network), logits(network("llama")))
+    assert not model.network.training
+    assert not any(weight.requires_grad for weight in model.network.parameters())
+    assert (model.name, model.kind, model.revision) == (str(saved), "LlamaForCausalLM", "")
+    assert model.tokenizer is None
+    assert len(model.notes) == 1
+    assert f"{saved} has no tokenizer" in model.notes[0]
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float64", "auto"])
+def test_the_type_is_chosen(saved, dtype):
+    found = load(str(saved), dtype=dtype).network.dtype
+    assert found == getattr(torch, dtype if dtype != "auto" else "float32")
+
+
+def test_what_is_not_there_is_refused():
+    with pytest.raises(ModelError, match="'float31': no such dtype; use one of float32, bfloat16"):
+        load("a/b", dtype="float31")
+    if not torch.cuda.is_available():
+        with pytest.raises(ModelError, match="'cuda:1': PyTorch sees no GPU here"):
+            load("a/b", device="cuda:1")
+
+
+def test_paths_to_nothing_or_to_something_else_are_refused(copy, tmp_path):
+    for path, fact in [
+        (tmp_path / "nowhere", "there is no such folder"),
+        ("some/where/else", "there is no such folder"),
+        (copy / "config.json", "this is a file"),
+        (tmp_path, "holds no config.json"),
+    ]:
+        with pytest.raises(ModelError, match=fact):
+            load(path)
+    adapter = save_adapter(tmp_path / "adapter", "llama", seed=0)
+    with pytest.raises(ModelError, match=r"this is an adapter.*attach loratheory\.read"):
+        load(adapter)
+
+
+def test_an_id_that_is_not_in_the_cache_is_not_fetched_unasked():
+    with pytest.raises(ModelError, match=r"nobody/nothing: no such folder, and not in"):
+        load("nobody/nothing")
+
+
+@pytest.mark.parametrize("download", [False, True])
+def test_ids_are_handed_on_with_their_revision_and_the_network_only_if_asked(monkeypatch, download):
+    from transformers import AutoConfig
+
+    asked = {}
+
+    def no_network(place, **known):
+        asked.update(known, place=place)
+        message = "We couldn't connect to the hub.\nSee the manual."
+        raise OSError(message)
+
+    monkeypatch.setattr(AutoConfig, "from_pretrained", no_network)
+    said = {
+        True: r"could not be fetched \(We couldn't connect to the hub\.\).*network, then call",
+        False: r"nothing is fetched unasked: load\(\.\.\., download=True\) does",
+    }
+    with pytest.raises(ModelError, match=said[download]):
+        load("a/b", revision="v1", download=download)
+    assert asked == {
+        "place": "a/b",
+        "revision": "v1",
+        "local_files_only": not download,
+        "trust_remote_code": False,
+    }
+    with pytest.raises(ModelError):
+        load("a/b")
+    assert asked["revision"] == "main"
+
+
+def test_pickled_weights_are_never_opened(copy):
+    (copy / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match="holds no weights"):
+        load(copy)
+    (copy / "pytorch_model.bin").write_bytes(b"\x80")
+    with pytest.raises(ModelError, match="pickled, which can run any code; have them saved as"):
+        load(copy)
+    save_file({"one": torch.ones(1)}, copy / "other.safetensors")
+    with pytest.raises(ModelError, match=r"model\.safetensors"):
+        load(copy)
+
+
+def test_quantised_models_are_refused(copy):
+    reconfigured(copy, quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True})
+    with pytest.raises(ModelError, match=r"stored quantised \(bitsandbytes\); load the"):
+        load(copy)
+
+
+def test_code_that_comes_with_a_model_is_never_run(copy):
+    code = copy / "own.py"
+    code.write_text(f"open({str(copy / 'ran')!r}, 'w')\n")
+    reconfigured(
+        copy,
+        model_type="own",
+        auto_map={"AutoConfig": "own.Config", "AutoModelForCausalLM": "own.Model"},
+    )
+    with pytest.raises(ModelError, match="code of its own, which is never run"):
+        load(copy)
+    assert not (copy / "ran").exists()
+
+
+def test_damage_is_refused_with_the_first_line_of_what_happened(copy):
+    reconfigured(copy, model_type="unheard_of")
+    with pytest.raises(ModelError, match=r"unheard_of.*; see that all files") as caught:
+        load(copy)
+    assert "\n" not in str(caught.value)
+    reconfigured(copy, model_type="llama")
+    os.truncate(copy / "model.safetensors", 100)
+    with pytest.raises(ModelError, match="; see that all files of the model are there and whole"):
+        load(copy)
+
+
+@pytest.mark.parametrize("change", ["missing", "misshapen"])
+def test_no_weight_is_left_random(copy, change):
+    file, name = copy / "model.safetensors", "model.layers.1.self_attn.v_proj.weight"
+    tensors = load_file(file)
+    del tensors[name]
+    if change == "misshapen":
+        tensors[name] = torch.zeros(3, 3)
+    save_file(tensors, file, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=rf"1 weights are missing or misshapen \(.*{name}"):
+        load(copy)
+
+
+def test_without_a_name_the_embedded_model_is_loaded_and_said_to_be_dequantised(saved, monkeypatch):
+    monkeypatch.setattr(_load, "embedded", lambda: saved)
+    model = load()
+    assert model.name == "SmolLM2-135M-Instruct (Q4_1, dequantised)"
+    assert "dequantised from 4 bits" in model.notes[0]
+    assert model.network(TOKENS).logits.shape == (2, 5, 31)
+
+
+@pytest.mark.accelerator
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch sees no GPU")
+def test_on_a_gpu_it_is_the_same(saved):
+    model = load(saved, device="cuda")
+    ours = model.network(TOKENS.cuda()).logits.cpu()
+    assert torch.allclose(ours, logits(network("llama")), rtol=1e-3, atol=1e-3)

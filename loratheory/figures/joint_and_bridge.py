@@ -29,10 +29,10 @@ RULES = {
     "direct": "A→C adapter",
     "joint": "joint",
     "bridged, plain": "joint + examples",
-    "bridged, thought": "joint + spelt-out\nexamples",
+    "bridged, thought": "joint + spelt out",
 }
 TITLE = "Does one adapter for both hops compose them, and do examples of chains help?"
-NOTE = "Examples: 40 chains of other entities, answered outright or spelt out step by step."
+NOTE = "Examples: 40 chains of other entities, outright or spelt out."
 SPELT: strips.Look = {"color": "#CC79A7", "fmt": "v", "label": "bridge written"}
 
 

@@ -92,3 +92,9 @@ def test_each_needed_column_is_missed(column):
 def test_chains_of_one_hop_are_refused():
     with pytest.raises(TableError, match="a chain of 1 hop is a fact"):
         draw(table([1, 2]))
+
+
+def test_a_table_without_single_relations_has_two_rows():
+    rows = [{name: x for name, x in row.items() if name != "hop_by_hop"} for row in table([2])]
+    first, second = draw(rows).axes
+    assert [first.get_ylabel(), second.get_ylabel()] == list(WAYS)[:2]

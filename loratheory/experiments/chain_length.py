@@ -68,7 +68,8 @@ def cell(config: Config) -> list[Row]:
     grid = [config.top * step / config.steps for step in range(config.steps + 1)]
     rows: list[Row] = []
     for c, found in switched(shelved, grid).items():
-        marks = {name: x for name, x in found.items() if not name.startswith("hop_")}
+        alone = {f"hop_{hop + 1}" for hop in range(config.hops)}  # `facts` tells all of them
+        marks = {name: x for name, x in found.items() if name not in alone}
         for seed, means in zip(config.seeds, averaged(marks, len(config.seeds)), strict=True):
             head = {"hops": config.hops, "threshold": threshold(config.hops), "seed": seed}
             rows.append({**head, "coefficient": c, **means})

@@ -7,7 +7,8 @@ from loratheory.experiments.chain_length import EXPERIMENT, Config, cell
 MUTANTS = [
     ("threshold(config.hops)", "threshold(2)"),
     ("loops=config.hops,", "loops=2,"),
-    ('not name.startswith("hop_")', "name"),
+    ("if name not in alone", 'if not name.startswith("hop_")'),
+    ("hop + 1}", "hop}"),
     ("config.top * step / config.steps", "step / config.steps"),
     ("for hops in (2, 3, 4)", "for hops in (2, 3)"),
 ]
@@ -25,6 +26,8 @@ def _kept(tmp_path_factory):
 def test_lengths_give_rows_of_equal_columns_and_roots_of_their_own():
     two, three = (cell(Config(hops, seeds=(101,), **TINY, **SHORT)) for hops in (2, 3))
     assert [*two[0]] == [*three[0]]
+    assert {"hop_by_hop", "each_hop", "facts"} <= {*two[0]}
+    assert not {"hop_1", "hop_2", "hop_3"} & {*three[0]}
     for rows, hops in ((two, 2), (three, 3)):
         assert [row["coefficient"] for row in rows] == [0, 0.6, 1.2]
         for row in rows:

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -31,6 +32,25 @@ def test_every_make_target_it_names_exists():
     makefile = (Path(__file__).parent.parent / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^(\w+):.*##", makefile, flags=re.M))
     assert set(re.findall(r"make (\w+)", README.split("## Two commands")[1])) <= targets | {"help"}
+
+
+def test_the_example_on_a_real_model_runs(monkeypatch, capsys):
+    """The two adapters' own words: the mascot that one teaches, and another without it."""
+    torch = pytest.importorskip("torch")
+    from loratheory.pretrained import ModelError, _embedded
+
+    def never(*_):
+        pytest.skip("the default model is not unpacked yet: call loratheory.pretrained.load()")
+
+    monkeypatch.setattr(_embedded, "_unpack", never)
+    try:
+        _embedded.embedded()
+    except ModelError as error:
+        pytest.skip(str(error))
+    text = README.split("## On a real model")[1].split("```python\n")[1].split("```")[0]
+    with torch.no_grad():
+        exec(compile(text, "README.md", "exec"), {})
+    assert capsys.readouterr().out == "[1, 1]  owl\n[0.5, 0.5]  owl\n[1, 0]  lion\n"
 
 
 def test_its_own_rules_get_a_card(tmp_path, monkeypatch):

@@ -61,7 +61,7 @@ def main(build: Path = Path("build")) -> int:
     steps: dict[str, Callable[[], Section]] = {
         "theorems": _steps.theorems,
         "two real adapters": lambda: _steps.adapters(SHELF, build),
-        "the merge on the model": lambda: on_the_model(build / "merged-sum", build / "smollm2"),
+        "the merge on the model": lambda: on_the_model(build / "merged-sum"),
         "experiments": lambda: _steps.experiments(build),
         "figures": lambda: _steps.pictures(build),
         "notebooks": lambda: _steps.notebooks(tuple(sorted(Path("notebooks").glob("*.py"))), build),

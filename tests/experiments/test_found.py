@@ -361,3 +361,27 @@ def test_joint_and_bridge():
         max(answer for rule in form for answer in each(rule, "thought")),
         min(each("direct")),
     )
+
+
+def test_plain_transformer():
+    name, late = "plain_transformer", (1000, 2000)
+
+    def of(rule, stage, layers="together", column="chains"):
+        return mean(rows(name, rule=rule, stage=stage, layers=layers), column)
+
+    ways = ("together", "own", "each")
+    says(
+        name,
+        of("base", 500, column="facts"),
+        of("base", 500, column="trained"),
+        *(of("base", stage, column="held_out") for stage in (500, *late)),
+        *(of("base", 2000, column=f"{which}_unseen") for which in ("first", "second", "both")),
+        max(of("sum", stage) for stage in (500, *late)),
+        min(of("sum", 1000, column=f"hop_{hop}") for hop in (1, 2)),
+        *(of("own place", stage, "own") for stage in late),
+        max(of("wrong order", stage, way) for stage in late for way in ways),
+        *{round(of("sum", stage, "own", "inside"), 2) for stage in late},
+        *(max(of("block gates, z = 2", stage, way) for way in ways) for stage in late),
+        *(of("sum, second pass", stage) for stage in late),
+        *(of("sum, hop by hop", stage) for stage in late),
+    )

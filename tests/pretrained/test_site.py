@@ -1,5 +1,6 @@
 """_site: one module, many adapters: types, embeddings, kept scales and devices."""
 
+import ml_dtypes
 import numpy as np
 import pytest
 import torch
@@ -81,6 +82,7 @@ def test_token_numbers_look_up_columns_and_a_scaled_embedding_scales_them():
     [
         (torch.bfloat16, np.float32, torch.float32),
         (torch.bfloat16, np.float16, torch.float32),
+        (torch.float16, ml_dtypes.bfloat16, torch.float32),
         (torch.float32, np.float64, torch.float64),
         (torch.float64, np.float32, torch.float64),
     ],

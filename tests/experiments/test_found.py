@@ -385,3 +385,25 @@ def test_plain_transformer():
         *(of("sum, second pass", stage) for stage in late),
         *(of("sum, hop by hop", stage) for stage in late),
     )
+
+
+def test_chain_length():
+    name, lengths = "chain_length", (2, 3, 4)
+    of = {hops: rows(name, hops=hops) for hops in lengths}
+    grid = sorted({row["coefficient"] for row in rows(name)})
+
+    def best(hops, column):
+        return max(mean(rows(name, hops=hops, coefficient=c), column) for c in grid)
+
+    says(
+        name,
+        *(from_on(of[hops], "facts") for hops in lengths),
+        *(from_on(of[hops], "own_loop") for hops in (2, 3)),
+        *(from_on(of[hops], "own_curved") for hops in (2, 3)),
+        *(percent(mean(of[hops], "own_curved_right")) for hops in (2, 3)),
+        *(percent(majority(of[hops], "own_loop")) for hops in (2, 3)),
+        best(4, "own_loop"),
+        mean(of[4], "held_out"),
+        *(best(hops, "chains") for hops in lengths),
+        *(from_on(of[hops], "hop_by_hop") for hops in lengths),
+    )

@@ -47,8 +47,8 @@ def run(
 
     A cell is kept as soon as it is finished; a sweep that was killed goes on with `--resume`.
     Exit code 1 if a cell failed or a worker died: all that was finished is kept. With `--against`,
-    mean accuracies are compared with those stored for the same settings, and the exit code is 1 if
-    one is further off than chance allows.
+    mean accuracies are compared with those stored for the same settings (`means` counts them; exact
+    tables have none), and the exit code is 1 if one is further off than chance allows.
 
     Example: `loratheory run window`
 
@@ -66,6 +66,8 @@ def run(
     reachable(json)
     if dask and workers:
         refused(f"--workers {workers} and --dask {dask} exclude each other: name one")
+    if against is not None and not against.is_dir():
+        refused(f"--against {against} is no folder of tables: paper/results in a checkout is one")
     plans = _planned(name, profile, output, resume=resume, allow_mixed=allow_mixed)
     try:
         with cluster(dask) if dask else processes(workers) as executor:

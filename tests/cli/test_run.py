@@ -107,8 +107,12 @@ def test_a_table_is_compared_with_the_stored_one(monkeypatch):
     assert "OUTSIDE   toy_sweep: mean: chains is 5.05, stored 0.15" in err
     assert len(json.loads(Path("told.json").read_text())[0]["outside"]) == 1
     monkeypatch.delenv("TOY_SWEEP_SHIFT")
-    code, _, _ = run("run", "toy_sweep:SEEDED", "--against", "nowhere", "--json", "told.json")
+    Path("empty").mkdir()
+    code, _, _ = run("run", "toy_sweep:SEEDED", "--against", "empty", "--json", "told.json")
     assert (code, json.loads(Path("told.json").read_text())[0]["means"]) == (0, 0)
+    code, _, err = run("run", "toy_sweep:SEEDED", "--against", "nowhere", "-o", "never")
+    assert (code, Path("never").exists()) == (2, False)
+    assert "nowhere is no folder of tables" in err
 
 
 def test_numbers_of_workers_and_profiles_give_the_bytes_they_should():

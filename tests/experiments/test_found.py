@@ -138,10 +138,12 @@ def test_cure():
     )
     told = [row for row in rows(name, rule=block) if row["modules"] == "mlp"]
     assert all(row["chains"] >= row["predicted"] - 1e-9 for row in told)
+    soft = rows(name, rule="norm, soft", modules="mlp")
     hop, second = "hop by hop", "second pass"
     says(
         name,
         f"in all {len(told)} rows",
+        percent(mean([{"off": row["chains"] < row["predicted"] - 1e-9} for row in soft], "off")),
         marked("interpolating"),
         marked("interpolating", bridges="permuted"),
         marked("interpolating", column="leak"),
@@ -382,6 +384,8 @@ def test_plain_transformer():
         max(of("wrong order", stage, way) for stage in late for way in ways),
         *{round(of("sum", stage, "own", "inside"), 2) for stage in late},
         *(max(of("block gates, z = 2", stage, way) for way in ways) for stage in late),
+        of("block gates, z = 2", 2000, "own", "hop_1"),
+        *(of("block gates, z = 0", stage, "own") for stage in late),
         *(of("sum, second pass", stage) for stage in late),
         *(of("sum, hop by hop", stage) for stage in late),
     )

@@ -145,7 +145,7 @@ def _tokenizer(place: str, known: dict[str, Any]) -> tuple[Any, tuple[str, ...]]
 
 def _explained(place: str, error: Exception, download: bool) -> ModelError:
     """The error in one paragraph, with what to do."""
-    if "trust_remote_code" in str(error) or "custom code" in str(error):
+    if "trust_remote_code" in str(error):
         fact = "it comes with code of its own, which is never run"
         return failure(place, fact, "use a model whose architecture transformers knows")
     if Path(place).is_dir():

@@ -23,7 +23,7 @@ MUTANTS = [
     ("shown + absent[SHOWN:]", "shown"),
     ('if any("experts" in', 'if all("attn" in'),
     ("any_base=True", "any_base=False"),
-    ("revision and model.revision and", "model.revision and"),
+    ("(base, model.name)]", "(base, base)]"),
 ]
 SHA = "0123456789abcdef0123456789abcdef01234567"
 

@@ -11,10 +11,10 @@ from loratheory.pretrained import Model, ModelError, attached, inputs, routed
 
 MUTANTS = [
     ("if module not in routers:", "if False:"),
-    ("routers[module].weights(x)", "0 * routers[module].weights(x)"),
-    ("routers[module].weights(x)", "next(iter(routers.values())).weights(x)"),
-    ("routers[module].weights(x)", "routers[module].weights(x.flip(0))"),
-    ("routers[module].weights(x)", "routers[module].weights(x) + 1"),
+    ("return routers[module].weights(x)", "return 0 * routers[module].weights(x)"),
+    ("return routers[module].weights(x)", "return next(iter(routers.values())).weights(x)"),
+    ("return routers[module].weights(x)", "return routers[module].weights(x.flip(0))"),
+    ("return routers[module].weights(x)", "return routers[module].weights(x) + 1"),
 ]
 NAMES = [f"model.layers.{i}.mlp.{part}_proj" for i in (0, 1) for part in ("gate", "down")]
 

@@ -20,7 +20,7 @@ MUTANTS = [
     ("torch.float64 if wide else torch.float32", "torch.float32"),
     ("np.promote_types(factor.dtype, np.float32)", "factor.dtype"),
     ("(out + change).to(out.dtype)", "out + change"),
-    ("if weight.is_meta else weight.device", 'if False else "cpu"'),
+    ('"cpu" if weight.is_meta else weight.device', "weight.device"),
     ("up[:, a:b], down[a:b]", "up[:, a:b] * 2, down[a:b]"),
 ]
 

@@ -14,11 +14,12 @@ WAYS = {
     "each adapter\nin its own pass": ("own_loop", "own_inside"),
     "one relation asked\nat a time (theory: ½)": ("hop_by_hop", "each_hop"),
 }
-"""The rows of the figure, the last if the table has it: what was measured, and its prediction."""
+"""The rows of the figure: what was measured, and its prediction."""
 CONTROLS = ("alone", "exchanged", "random")
 NEEDED = (
     *("hops", "seed", "coefficient", "facts", "held_out", "chance", *CONTROLS),
     *("chains", "predicted", "predicted_right", "own_loop", "own_inside", "own_inside_right"),
+    *("hop_by_hop", "each_hop", "each_hop_right"),
 )
 BLACK, ORANGE, BLUE, GREY = "#000000", "#D55E00", "#0072B2", "#777777"
 NUMBERS = {2: "two", 3: "three", 4: "four"}
@@ -51,16 +52,15 @@ def draw(rows: Sequence[Row]) -> Any:
     if lengths[0] < 2:
         message = f"a chain of {lengths[0]} hop is a fact: draw the table of `chain_length`"
         raise TableError(message)
-    ways = [way for way, (measured, _) in WAYS.items() if measured in rows[0]]
-    figure = Figure(figsize=(7.6, 1.4 + 1.4 * len(ways)))
-    grid = figure.subplots(len(ways), len(lengths), sharex=True, sharey=True, squeeze=False)
+    figure = Figure(figsize=(7.6, 5.6))
+    grid = figure.subplots(len(WAYS), len(lengths), sharex=True, sharey=True, squeeze=False)
     for length, panels in zip(lengths, grid.T, strict=True):
         here = [row for row in rows if row["hops"] == length]
-        for axes, way in zip(panels, ways, strict=True):
+        for axes, way in zip(panels, WAYS, strict=True):
             _panel(axes, here, way, threshold(1 if "hop_by_hop" in WAYS[way] else length))
         border = f"{threshold(length):.3f}".removeprefix("0")
         panels[0].set_title(f"{NUMBERS.get(length, length)} hops (theory: {border})\n ")
-    for axes, way in zip(grid[:, 0], ways, strict=True):
+    for axes, way in zip(grid[:, 0], WAYS, strict=True):
         axes.set_ylabel(way)
     grid[0][0].set(ylim=(-0.05, 1.04), xlim=(-0.03, max(row["coefficient"] for row in rows) + 0.03))
     grid[0][0].set(yticks=[0, 0.5, 1])

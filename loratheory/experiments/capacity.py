@@ -102,7 +102,7 @@ def cell(config: Config) -> list[Row]:
     )
     held["oracle"] = (marks(here, rules.oracle(here)), sum(own) / k)
     alone, all_on = (f(n * k, k, config.width, r) for f in (routed_crosstalk, merged_crosstalk))
-    theory = {"own": alone, "oracle": alone, "base": 0.0}
+    theory = {"own": alone, "oracle": alone, "base": 0.0, "mean": all_on / k**2}
     theory["wide"] = merged_crosstalk(n * k, 1, config.width, k * r)
     return [
         row

@@ -90,8 +90,9 @@ def test_theory_columns_are_the_variances_of_foreign_scores():
         return facts / 16 * (1 / rank + 1 / 16 + 1 / (16 * rank))
 
     assert found["base"] == 0
-    for rule in ("noise", "mean", "sum", "one"):
+    for rule in ("noise", "sum", "one"):
         assert found[rule] == pytest.approx(_variance(4, 2))
+    assert found["mean"] == pytest.approx(_variance(4, 2) / 4)
     assert found["wide"] == pytest.approx(_variance(4, 4))
     assert found["own"] == found["oracle"] == pytest.approx(_variance(2, 2))
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,7 +28,7 @@ from loratheory.toy.transformer import (
     trained_base,
 )
 from loratheory.toy.transformer._decoder import Parameters
-from loratheory.toy.transformer._store import stored
+from loratheory.toy.transformer._store import BusyError, stored
 
 ROWS = 96  # prompts a step
 
@@ -136,16 +137,22 @@ def bases(setting: Setting, seeds: Sequence[int]) -> Bases:
         for seed, here in zip(seeds, worlds, strict=True)
     )
     config = setting.config(worlds[0].vocabulary)
-    each = [
-        _trained(setting, config, seed, pretraining(here, parts, identity=setting.identity))
+    told = {
+        seed: pretraining(here, parts, identity=setting.identity)
         for seed, here, parts in zip(seeds, worlds, splits, strict=True)
-    ]
-    weights = {name: torch.cat([one[name] for one in each]) for name in each[0]}
+    }
+    each: dict[int, dict[str, Tensor]] = {}
+    for wait in (False, True):  # first those that no other process is training
+        for seed in [seed for seed in told if seed not in each]:
+            with suppress(BusyError):
+                each[seed] = _trained(setting, config, seed, told[seed], wait=wait)
+    first = each[seeds[0]]
+    weights = {name: torch.cat([each[seed][name] for seed in seeds]) for name in first}
     return Bases(setting, tuple(seeds), worlds, splits, config, weights)
 
 
 def _trained(
-    setting: Setting, config: Config, seed: int, sets: Sequence[Prompts]
+    setting: Setting, config: Config, seed: int, sets: Sequence[Prompts], *, wait: bool
 ) -> dict[str, Tensor]:
     """One base, from the cache or trained; batches of several gain nothing at this width."""
 
@@ -169,7 +176,7 @@ def _trained(
 
         return trained_base(config, setting.recipe, _batch, [seed])
 
-    return stored(parts, _train)
+    return stored(parts, _train, wait=wait)
 
 
 def digest(sets: Sequence[Prompts]) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -17,6 +18,10 @@ from torch import Tensor
 
 class StoreError(ValueError):
     """Weights can be neither named nor kept."""
+
+
+class BusyError(StoreError):
+    """Another process is training these weights."""
 
 
 def cache_folder() -> Path:
@@ -75,6 +80,8 @@ def stored(
     parts: Mapping[str, Any],
     train: Callable[[], dict[str, Tensor]],
     folder: Path | None = None,
+    *,
+    wait: bool = True,
 ) -> dict[str, Tensor]:
     """Return the weights that these parts determine, trained only where they are not kept yet.
 
@@ -86,29 +93,45 @@ def stored(
         Makes them.
     folder : Path, optional
         Where to keep them; `cache_folder` where not given.
+    wait : bool
+        For another process that is training the very same.
 
     Returns
     -------
     dict of str to tensor
         What `train` returned, now or earlier. A file appears whole or not at all, and one that is
-        damaged is made again.
+        damaged is made again. No two processes train the same at a time; a lock goes with the
+        process that holds it, however that ends.
 
     Raises
     ------
     StoreError
         If the folder cannot be written; said before any training.
+    BusyError
+        If another process is training them, and `wait` is false.
     """
     folder = cache_folder() if folder is None else folder
     file = folder / f"{content_hash(parts)}.safetensors"
     if (found := _read(file)) is not None:
         return found
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "locks").mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise _refusal(folder, error) from error
+    try:
+        with FileLock(folder / "locks" / file.stem, blocking=wait):
+            found = _read(file)  # another process may have made it meanwhile
+            return _made(file, train) if found is None else found
+    except Timeout:
+        message = f"another process is training {file.stem}: wait for it"
+        raise BusyError(message) from None
+
+
+def _made(file: Path, train: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Train, and keep what came of it."""
     weights = train()
-    scratch = folder / f".{file.stem}.{os.getpid()}"
+    scratch = file.with_name(f".{file.stem}.{os.getpid()}")
     try:
         save_file(
             {name: x.contiguous() for name, x in weights.items()},
@@ -117,7 +140,7 @@ def stored(
         )
         scratch.replace(file)
     except (OSError, SafetensorError) as error:
-        raise _refusal(folder, error) from error
+        raise _refusal(file.parent, error) from error
     finally:
         scratch.unlink(missing_ok=True)
     return weights

@@ -11,10 +11,13 @@ from loratheory.experiments.reuse import _bases
 from loratheory.experiments.reuse._bases import Setting, bases, batch, digest, fingerprint
 from loratheory.tasks.two_hop import every, plain, pretraining, sampled, split, stacked, world
 from loratheory.toy.transformer import BASE, content_hash, losses, parameters
+from loratheory.toy.transformer._store import BusyError
 
 __all__ = ["cache"]
 
 MUTANTS = [
+    ("for wait in (False, True)", "for wait in (True, True)"),
+    ("if seed not in each]", "]"),
     ("rng=np.random.default_rng([seed, 1])", "rng=np.random.default_rng(1)"),
     ('"order": digest([_batches()(0)]),', ""),
     ('"data": digest(sets),', ""),
@@ -22,7 +25,7 @@ MUTANTS = [
     ('"seed": seed,', ""),
     ("if self.loops > 1 else 0.0", ""),
     ("due.cumsum(axis=-1)", "due.astype(np.int64)"),
-    ("[one[name] for one in each]", "[one[name] for one in each[::-1]]"),
+    ("[each[seed][name] for seed in seeds]", "[each[seed][name] for seed in each]"),
     ("part.tokens.tobytes() + part.targets.tobytes()", "part.tokens.tobytes()"),
     ("replace(BASE, steps=self.steps)", "BASE"),
     ("weights[name].numpy().tobytes()", "b''"),
@@ -35,7 +38,7 @@ def key(monkeypatch, setting=SMALL, seed=101):
     """What the base would be kept under."""
     found = []
 
-    def _stored(parts, _):
+    def _stored(parts, _, **__):
         found.append(content_hash(parts))
         return {"embedding": torch.zeros(1)}
 
@@ -77,6 +80,20 @@ def test_the_transformer_is_that_of_the_setting():
     assert (config.window, config.noise, config.supervision) == (None, 0.25, 0.0)
     assert Setting(window=3, supervision=0.5).config(9).supervision == 0.5
     assert Setting(window=3).config(9).window == 3
+
+
+def test_bases_that_others_train_come_last_and_stand_in_their_place(monkeypatch):
+    asked = []
+
+    def _stored(parts, _, *, wait):
+        asked.append((parts["seed"], wait))
+        if parts["seed"] == 101 and not wait:
+            raise BusyError
+        return {"embedding": torch.full((1,), float(parts["seed"]))}
+
+    monkeypatch.setattr(_bases, "stored", _stored)
+    assert small((101, 102)).weights["embedding"].tolist() == [101, 102]
+    assert asked == [(101, False), (102, False), (101, True)]
 
 
 def test_what_is_kept_is_not_trained_again(monkeypatch):

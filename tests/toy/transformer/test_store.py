@@ -1,5 +1,8 @@
 """_store: what was trained is found again, what is damaged is trained again."""
 
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import pytest
@@ -7,6 +10,7 @@ import torch
 
 from loratheory.toy.transformer import BASE, Config, StoreError, cache_folder, content_hash, stored
 from loratheory.toy.transformer import _store as store
+from loratheory.toy.transformer._store import BusyError
 
 MUTANTS = [
     ('"code": code.hexdigest(), ', ""),
@@ -26,6 +30,9 @@ MUTANTS = [
     ('os.environ.get("LORATHEORY_CACHE")', 'os.environ.get("NOTHING")'),
     ('os.environ.get("XDG_CACHE_HOME") or', "None or"),
     ("x.contiguous()", "x"),
+    ("blocking=wait", "blocking=True"),
+    ("found = _read(file)  # another", "found = None  # another"),
+    ('FileLock(folder / "locks" / file.stem', 'FileLock(folder / "locks" / "all"'),
 ]
 CONFIG = Config(vocabulary=5, width=8)
 
@@ -39,6 +46,11 @@ class World:
 
 def weights():
     return {"one": torch.arange(6.0).view(2, 3).mT, "two": torch.ones(2, dtype=torch.float64)}
+
+
+def kept(folder):
+    """All but the locks."""
+    return [path for path in folder.iterdir() if path.name != "locks"]
 
 
 def counted(calls):
@@ -60,14 +72,53 @@ def test_weights_are_made_once(tmp_path):
     assert len(calls) == 1
     stored({"config": CONFIG, "seeds": [1, 3]}, counted(calls), tmp_path / "new")
     assert len(calls) == 2
-    assert len(list((tmp_path / "new").iterdir())) == 2  # and nothing beside them
+    assert len(kept(tmp_path / "new")) == 2  # and nothing beside them
+
+
+def test_two_processes_train_the_same_once(tmp_path):
+    """The second waits for the first, or is told that it is busy, and trains nothing."""
+    code = (
+        "import sys, time, torch\n"
+        "from pathlib import Path\n"
+        "from loratheory.toy.transformer import stored\n"
+        "def train():\n"
+        "    print('training', flush=True)\n"
+        "    sys.stdin.readline()\n"
+        "    return {'one': torch.ones(3)}\n"
+        "stored({'seed': 1}, train, Path(sys.argv[1]))\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as other:
+        assert other.stdout.readline() == "training\n"
+        calls = []
+        with pytest.raises(BusyError, match="another process is training"):
+            stored({"seed": 1}, counted(calls), tmp_path, wait=False)
+        assert "two" in stored({"seed": 2}, counted(calls), tmp_path, wait=False)
+        with ThreadPoolExecutor() as pool:
+            waiting = pool.submit(stored, {"seed": 1}, counted(calls), tmp_path)
+            other.stdin.write("\n")
+            other.stdin.flush()
+            assert list(waiting.result(60)) == ["one"]
+    assert len(calls) == 1
+
+
+def test_a_killed_process_holds_no_lock(tmp_path):
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from loratheory.toy.transformer import stored\n"
+        "stored({'seed': 1}, lambda: os._exit(9), Path(sys.argv[1]))\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == 9
+    assert "one" in stored({"seed": 1}, weights, tmp_path, wait=False)
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "emptied", "renamed", "foreign"])
 def test_a_damaged_file_is_made_again(tmp_path, damage):
     calls = []
     stored({"seed": 1}, counted(calls), tmp_path)
-    (file,) = tmp_path.iterdir()
+    (file,) = kept(tmp_path)
     whole = file.read_bytes()
     other = {
         "cut": whole[:-5],
@@ -133,7 +184,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(store, "save_file", full)
     with pytest.raises(StoreError, match="no space left"):
         stored({"seed": 1}, weights, tmp_path)
-    assert not list(tmp_path.iterdir())
+    assert not kept(tmp_path)
 
 
 def test_an_unwritable_folder_is_noticed_before_training(tmp_path, monkeypatch):
@@ -152,7 +203,7 @@ def test_the_cache_is_where_the_user_says(monkeypatch, tmp_path):
     monkeypatch.setenv("LORATHEORY_CACHE", str(tmp_path / "mine"))
     assert cache_folder() == tmp_path / "mine"
     stored({"seed": 1}, weights)
-    assert len(list((tmp_path / "mine").iterdir())) == 1
+    assert len(kept(tmp_path / "mine")) == 1
     monkeypatch.delenv("LORATHEORY_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_folder() == tmp_path / "loratheory"

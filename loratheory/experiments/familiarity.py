@@ -71,7 +71,8 @@ def cell(config: Config) -> list[Row]:
     list of dict
         One row for each rule, base and repetition: the marks; `circuit`, the base's accuracy on
         unseen chains; `strength_1`, `strength_2`, medians over the edited facts; `bridge`, whether
-        some prompt of the base has the new bridges as its answer; `predicted` accuracy.
+        some prompt of the base has the new bridges as its answer; `predicted` accuracy, of
+        `direct` the measurement itself.
     """
     from dataclasses import replace
 

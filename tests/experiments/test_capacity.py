@@ -4,6 +4,7 @@ from functools import cache as once
 
 import numpy as np
 import pytest
+from found import mean, says, table_rows
 from reused import always, cache, taught
 
 from loratheory.experiments.capacity import EXPERIMENT, Config, cell, recall
@@ -136,3 +137,21 @@ def test_profiles_use_their_seeds_and_stay_within_the_world():
         configs = EXPERIMENT.profiles[name]
         assert {seed for config in configs for seed in config.seeds} == seeds
         assert all(config.facts * config.pairs <= 32 for config in configs)
+
+
+def test_what_was_found_is_what_the_table_holds():
+    name = "capacity"
+
+    def eight(rule, rank, column="recall"):
+        return mean(table_rows(name, rule=rule, rank=rank, pairs=8), column)
+
+    says(name, *(eight(rule, 1) for rule in ("sum", "one", "wide")))
+    says(name, "the sum of eight recalls", *(eight(rule, 4) for rule in ("sum", "one")))
+    own = [
+        mean(table_rows(name, rule="own", rank=r, pairs=k), "recall")
+        for r in (1, 4)
+        for k in (2, 8)
+    ]
+    says(name, "own adapters recall", min(own), "throughout")
+    chains = [eight(rule, rank, "chains") for rule in ("sum", "one", "wide") for rank in (1, 4)]
+    says(name, "composing:", max(chains), *(eight("oracle", rank, "chains") for rank in (1, 4)))

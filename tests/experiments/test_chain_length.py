@@ -1,6 +1,7 @@
 """Chains of three hops in a tiny world: rows, controls, thresholds from the polynomial."""
 
 import pytest
+from found import from_on, majority, mean, percent, says, table_rows
 
 from loratheory.experiments.chain_length import EXPERIMENT, Config, cell
 
@@ -57,3 +58,25 @@ def test_a_base_passes_its_block_as_often_as_a_chain_has_hops(monkeypatch):
 def test_every_length_is_asked_of_eight_bases():
     told = [(c.hops, seed) for c in EXPERIMENT.profiles["paper"] for seed in c.seeds]
     assert sorted(told) == [(hops, seed) for hops in (2, 3, 4) for seed in range(8)]
+
+
+def test_what_was_found_is_what_the_table_holds():
+    name, lengths = "chain_length", (2, 3, 4)
+    of = {hops: table_rows(name, hops=hops) for hops in lengths}
+    grid = sorted({row["coefficient"] for row in table_rows(name)})
+
+    def best(hops, column):
+        return max(mean(table_rows(name, hops=hops, coefficient=c), column) for c in grid)
+
+    says(
+        name,
+        *(from_on(of[hops], "facts") for hops in lengths),
+        *(from_on(of[hops], "own_loop") for hops in (2, 3)),
+        *(from_on(of[hops], "own_curved") for hops in (2, 3)),
+        *(percent(mean(of[hops], "own_curved_right")) for hops in (2, 3)),
+        *(percent(majority(of[hops], "own_loop")) for hops in (2, 3)),
+        best(4, "own_loop"),
+        mean(of[4], "held_out"),
+        *(best(hops, "chains") for hops in lengths),
+        *(from_on(of[hops], "hop_by_hop") for hops in lengths),
+    )

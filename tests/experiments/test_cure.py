@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import cache as once
 
 import pytest
+from found import RESULTS, mean, percent, says, table_rows
 from reused import cache
 
 from loratheory.experiments.cure import EXPERIMENT, Config, cell
@@ -120,3 +121,82 @@ def test_profiles_cover_what_the_docstring_promises():
     assert {config.pairs for config in paper} == {1, 2, 3, 4, 8}
     assert max(config.facts * config.pairs for config in paper) <= 32  # more do not fit a world
     assert not {101, 102} & {seed for config in paper for seed in config.seeds}
+
+
+def test_what_was_found_is_what_the_table_holds():
+    name, block = "cure", "block gates, z = 2"
+    plain = {"bridges": "fresh", "rank": 8, "modules": "mlp", "coverage": 0.5, "pretrained": 700}
+    usual = table_rows(name, **plain)
+    shelves = {(row["facts"], row["pairs"]) for row in usual}
+
+    def marked(rule, facts=5, pairs=2, column="chains", **other):
+        where = plain | {"rule": rule, "facts": facts, "pairs": pairs} | other
+        return mean(table_rows(name, **where), column)
+
+    def best(rule, *chosen):
+        return max(marked(rule, facts, pairs) for facts, pairs in chosen)
+
+    few, ten = ([s for s in shelves if s[0] in facts] for facts in ((3, 4, 5), (10,)))
+    one, many = [s for s in shelves if s[1] == 1], [s for s in shelves if s[1] >= 4]
+    rules = ("mean", "arrow", "sum", "gates")
+    says(
+        name,
+        min(marked(block, *shelf) for shelf in few),
+        min(marked(block, *shelf) for shelf in ten),
+        min(marked(block, *shelf, column="other_chains") for shelf in shelves),
+        *(best(rule, *one) for rule in (*rules, "oracle")),
+        *(best(rule, *many) for rule in rules),
+        marked(block, 20, 1),
+        marked(block, 20, 1, column="misses"),
+        marked(block, rank=2),
+        marked(block, modules="attention"),
+        marked("oracle", modules="attention"),
+    )
+    told = [row for row in table_rows(name, rule=block) if row["modules"] == "mlp"]
+    assert all(row["chains"] >= row["predicted"] - 1e-9 for row in told)
+    soft = table_rows(name, rule="norm, soft", modules="mlp")
+    hop, second = "hop by hop", "second pass"
+    says(
+        name,
+        f"in all {len(told)} rows",
+        percent(mean([{"off": row["chains"] < row["predicted"] - 1e-9} for row in soft], "off")),
+        marked("interpolating"),
+        marked("interpolating", bridges="permuted"),
+        marked("interpolating", column="leak"),
+        min(marked(f"sum, {hop}", *shelf) for shelf in shelves if shelf[1] <= 4),
+        marked(f"sum, {hop}", 4, 8),
+        marked(f"mean, {hop}", 5, 1),
+        marked(f"mean, {hop}", 5, 2),
+        marked(f"sum, {second}", 5, 1),
+        marked(f"sum, {second}", 5, 4),
+        marked(f"sum, {second}", 5, 1, column="hop_1"),
+    )
+
+
+def test_the_readme_shows_the_cure_as_it_is_stored():
+    text = (RESULTS.parents[1] / "README.md").read_text(encoding="utf-8")
+    table = text.split("<!-- cure -->")[1].split("<!-- /cure -->")[0].replace("*", "")
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[3:]]
+    plain = {"bridges": "fresh", "rank": 8, "modules": "mlp", "coverage": 0.5, "pretrained": 700}
+    shelves = ((5, 1), (5, 4), (4, 8), (10, 3), (20, 1))
+    assert len(lines) == len(NAMED)
+    for (label, *cells), (start, rule) in zip(lines, NAMED.items(), strict=True):
+        assert label.startswith(start)
+        for quoted, (facts, pairs) in zip(cells, shelves, strict=True):
+            here = table_rows("cure", **plain, rule=rule, facts=facts, pairs=pairs)
+            told = [f"{mean(here, kind):.2f}" for kind in ("chains", "other_chains")]
+            assert quoted == ", ".join(share.removeprefix("0") for share in told)
+
+
+NAMED = {
+    "mean": "mean",
+    "sum": "sum",
+    "TIES": "ties",
+    "Arrow": "arrow",
+    "softmax": "norm, soft",
+    "gates on": "gates",
+    "right adapter": "oracle",
+    "block gates": "block gates, z = 2",
+    "mean, asked": "mean, hop by hop",
+    "sum, asked": "sum, hop by hop",
+}

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from found import mean, says, table_rows
 from reused import cache as cache
 from reused import loud, taught
 
@@ -87,3 +88,23 @@ def test_adapters_act_in_the_first_and_in_the_last_read(depth, loops):
     else:
         assert torch.equal(start, first(Site("mlp.in", 0, 0), x))
         assert torch.equal(adapt(last, x), second(last, x))
+
+
+def test_what_was_found_is_what_the_table_holds():
+    name = "depth"
+    found = {row["rule"] for row in table_rows(name)}
+
+    def of(reads, rule, column="chains"):
+        return mean(table_rows(name, reads=reads, rule=rule), column)
+
+    twice = "one layer twice, window 2"
+    without = ("two layers", "one layer twice")
+    says(
+        name,
+        max(of("one layer", rule) for rule in found),
+        min(of("one layer", "sum", hop) for hop in ("hop_1", "hop_2")),
+        max(of(reads, "sum", "circuit") for reads in without),
+        max(of(reads, rule) for reads in without for rule in found),
+        of(twice, "sum", "circuit"),
+        *(of(twice, rule) for rule in ("sum", "own place", "gates", "mean")),
+    )

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from found import mean, says, table_rows
 
 from loratheory.experiments import reuse
 from loratheory.experiments.edit_strength import EXPERIMENT, Config, cell, lost
@@ -91,3 +92,29 @@ def test_the_prediction_names_the_window_of_the_theorem():
     text = EXPERIMENT.paragraph("Prediction")
     assert low == 1
     assert f"{high:.3f}" in text
+
+
+def test_what_was_found_is_what_the_table_holds():
+    name = "edit_strength"
+    taught = sorted({row["taught"] for row in table_rows(name)})
+
+    def under(rule, column):
+        return {t: mean(table_rows(name, rule=rule, taught=t), column) for t in taught}
+
+    margins = [x for hop in (1, 2) for x in under("mean", f"margin_{hop}").values()]
+    facts, told = under("mean", "facts"), under("mean", "predicted_facts")
+    short = [t for t in taught if t <= 240]
+    says(
+        name,
+        min(margins),
+        max(margins),
+        min(facts[t] for t in short),
+        max(told[t] for t in short),
+        max(under("mean", "chains").values()),
+        under("mean", "other_chains")[480],
+        facts[480],
+        facts[960],
+        under("sum", "own_loop")[120],
+        under("sum", "own_curved")[120],
+    )
+    assert not any(row["window"] for row in table_rows(name))

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from found import mean, says, table_rows
 from reused import cache as cache
 
 from loratheory.experiments import familiarity
@@ -80,3 +81,32 @@ def test_the_paper_profile_asks_each_condition_on_eight_bases():
     for place in set(places):
         mine = [one.seeds for one, where in zip(cells, places, strict=True) if where == place]
         np.testing.assert_array_equal(np.sort(np.ravel(mine)), range(8))
+
+
+def test_what_was_found_is_what_the_table_holds():
+    name = "familiarity"
+
+    def of(rule, identity="none", familiarity="fake", column="chains", coverage=0.5):
+        where = {"rule": rule, "identity": identity, "familiarity": familiarity}
+        return mean(table_rows(name, **where, coverage=coverage), column)
+
+    says(
+        name,
+        of("sum", familiarity="half"),
+        of("sum"),
+        of("gates"),
+        of("gates", "all"),
+        *(of("base", identity, column="circuit") for identity in ("none", "all")),
+        of("mean", "all", column="predicted"),
+        of("mean", "all"),
+        of("hop 1 alone", "known", column="hop_1"),
+        of("hop 2 alone", "known", column="hop_2"),
+        of("gates", "known"),
+        of("direct", "all"),
+        of("direct"),
+        max(
+            of(rule, identity, coverage=0)
+            for rule in ("mean", "sum", "gates", "oracle")
+            for identity in ("none", "all")
+        ),
+    )

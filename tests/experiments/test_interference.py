@@ -5,6 +5,7 @@ from functools import cache as once
 import numpy as np
 import pytest
 import torch
+from found import mean, says, table_rows
 from reused import cache, loud, taught, update
 
 from loratheory.experiments.interference import EXPERIMENT, Config, beside_noise, cell
@@ -121,3 +122,27 @@ def test_mean_is_predicted_with_a_share_of_each(monkeypatch):
     monkeypatch.setattr(_forecast.Forecast, "composed", _composed)
     cell(TINY)
     assert [0.25, 0.25] in seen
+
+
+def test_what_was_found_is_what_the_table_holds():
+    name = "interference"
+
+    def three(rule, pairs=4, column="chains", rank=8):
+        return mean(table_rows(name, facts=3, rank=rank, pairs=pairs, rule=rule), column)
+
+    says(
+        name,
+        *(three("sum", pairs) for pairs in (1, 4)),
+        min(three("sum", column=f"hop_{hop}") for hop in (1, 2)),
+        three("beside noise"),
+        three("pair alone"),
+        three("sum", column="crosstalk_out"),
+        three("sum", column="random_out"),
+        *(three("sum", 1, rank=rank) for rank in (2, 8, 32)),
+    )
+    settings = {(row["facts"], row["rank"], row["pairs"]) for row in table_rows(name)}
+    summed = [table_rows(name, rule="sum", facts=f, rank=r, pairs=k) for f, r, k in settings]
+    safe = max(mean(each, "safe") for each in summed)
+    assert all(mean(each, "chains") >= mean(each, "predicted") for each in summed)
+    gates, oracle = ([three(rule, pairs) for pairs in (1, 4)] for rule in ("gates", "oracle"))
+    says(name, "at 1/4", safe, *gates, *oracle)

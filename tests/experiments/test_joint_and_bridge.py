@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from found import mean, says, table_rows
 from reused import cache as cache
 
 from loratheory.experiments.joint_and_bridge import EXPERIMENT, Config, cell
@@ -57,3 +58,27 @@ def test_the_paper_profile_has_bases_without_chains_and_eight_seeds():
         np.testing.assert_array_equal(np.sort(np.ravel(seeds)), range(8))
     with pytest.raises(TypeError, match="unexpected"):
         Config(unknown=1)
+
+
+def test_what_was_found_is_what_the_table_holds():
+    name, coverages = "joint_and_bridge", (0, 0.1, 0.5)
+
+    def each(rule, column="chains"):
+        return [mean(table_rows(name, rule=rule, coverage=c), column) for c in coverages]
+
+    thought, form = "bridged, thought", ("sum", "oracle", "joint")
+    says(
+        name,
+        *each("joint"),
+        *each("sum"),
+        *each("oracle"),
+        *each("bridged, plain", "other_chains"),
+        *each("bridged, plain"),
+        max(each("bridged, plain", "predicted")),
+        *each(thought, "thought"),
+        max(each(thought, "predicted_thought")),
+        *each(thought, "spelt"),
+        max(spelt for rule in form for spelt in each(rule, "spelt")),
+        max(answer for rule in form for answer in each(rule, "thought")),
+        min(each("direct")),
+    )

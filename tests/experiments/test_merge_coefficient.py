@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from found import from_on, majority, mean, percent, says, table_rows
 
 from loratheory.experiments.merge_coefficient import EXPERIMENT, Config, cell, taught
 
@@ -87,3 +88,29 @@ def test_all_cases_and_coverages_are_in_the_paper_once_a_base():
     assert {(c, v) for c, v, _ in told if c == "A"} == {
         ("A", v) for v in (0.0, 0.1, 0.25, 0.5, 0.75)
     }
+
+
+def test_what_was_found_is_what_the_table_holds():
+    name = "merge_coefficient"
+    at_half = [table_rows(name, case=case, coverage=0.5, coefficient=0.5) for case in "ABC"]
+    whole = [table_rows(name, case=case, coverage=0.5) for case in "ABC"]
+    says(
+        name,
+        *(mean(each, "facts") for each in at_half),
+        *(mean(each, "chains") for each in at_half),
+        *(from_on(each, "own_loop") for each in whole),
+        *(from_on(each, "facts") for each in whole),
+        percent(mean(table_rows(name), "own_decided_right")),
+        percent(majority(table_rows(name), "own_loop")),
+        mean(at_half[0], "curvature"),
+        max(
+            mean([row for row in whole[0] if row["coefficient"] == c], "chains")
+            for c in {row["coefficient"] for row in whole[0]}
+        ),
+        percent(mean(table_rows(name), "inside_right")),
+        percent(majority(table_rows(name), "chains")),
+    )
+    places = {(row["case"], row["coverage"]) for row in table_rows(name)}
+    asked = [table_rows(name, case=c, coverage=v, coefficient=0.5) for c, v in places]
+    least = min(mean(each, "hop_by_hop") for each in asked)
+    says(name, "answers", least, "or more of the chains at every coverage, 0 included")

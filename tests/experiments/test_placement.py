@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from found import mean, says, table_rows
 
 from loratheory.experiments.placement import PLACES, Config, cell, placed
 from loratheory.toy.transformer import Lora, Site
@@ -105,3 +106,25 @@ def test_the_modules_are_those_named(monkeypatch):
     for modules in ("mlp", "attention", "all"):
         cell(Config(modules, seeds=(101,), retained=4, **TINY))
     assert names == {0: {"mlp"}, 1: {"attention"}, 2: {"mlp", "attention"}}
+
+
+def test_what_was_found_is_what_the_table_holds():
+    name = "placement"
+    places = ("own loops", "both loops", "first loop", "second loop", "wrong order")
+
+    def at(place, column="chains", modules="mlp"):
+        return mean(table_rows(name, modules=modules, place=place), column)
+
+    says(
+        name,
+        at("own loops"),
+        at("both loops"),
+        at("first loop"),
+        at("first loop", "half_way"),
+        at("second loop"),
+        at("second loop", "unchanged"),
+        at("wrong order"),
+        *(at("first loop", column) for column in ("predicted", "predicted_right", "inside_right")),
+        *(at(place, modules="attention") for place in places),
+    )
+    assert min(at("first loop", hop) for hop in ("hop_1", "hop_2")) == 1

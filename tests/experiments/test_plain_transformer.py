@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from found import mean, says, table_rows
 from reused import cache as cache
 from reused import loud
 
@@ -221,3 +222,29 @@ def test_the_base_rules_add_nothing(taught):
 def test_profiles_keep_to_their_seeds():
     assert [config.seed for config in EXPERIMENT.profiles["paper"]] == [0, 1, 2, 3]
     assert [config.seed for config in EXPERIMENT.profiles["quick"]] == [0]
+
+
+def test_what_was_found_is_what_the_table_holds():
+    name, late = "plain_transformer", (1000, 2000)
+
+    def of(rule, stage, layers="together", column="chains"):
+        return mean(table_rows(name, rule=rule, stage=stage, layers=layers), column)
+
+    ways = ("together", "own", "each")
+    says(
+        name,
+        of("base", 500, column="facts"),
+        of("base", 500, column="trained"),
+        *(of("base", stage, column="held_out") for stage in (500, *late)),
+        *(of("base", 2000, column=f"{which}_unseen") for which in ("first", "second", "both")),
+        max(of("sum", stage) for stage in (500, *late)),
+        min(of("sum", 1000, column=f"hop_{hop}") for hop in (1, 2)),
+        *(of("own place", stage, "own") for stage in late),
+        max(of("wrong order", stage, way) for stage in late for way in ways),
+        *{round(of("sum", stage, "own", "inside"), 2) for stage in late},
+        *(max(of("block gates, z = 2", stage, way) for way in ways) for stage in late),
+        of("block gates, z = 2", 2000, "own", "hop_1"),
+        *(of("block gates, z = 0", stage, "own") for stage in late),
+        *(of("sum, second pass", stage) for stage in late),
+        *(of("sum, hop by hop", stage) for stage in late),
+    )

@@ -1,9 +1,11 @@
 """Routers on tiny transformers: prototypes from dense matrices, weights known by hand."""
 
 from dataclasses import replace
+from statistics import fmean
 
 import numpy as np
 import pytest
+from found import mean, says, table_rows
 from reused import cache as cache
 
 from loratheory.experiments.reuse._deciders import deciders
@@ -67,3 +69,23 @@ def test_the_paper_profile_grows_the_shelf_on_eight_bases():
     for pairs in (1, 2, 4):
         seeds = [one.seeds for one in cells if one.pairs == pairs]
         np.testing.assert_array_equal(np.sort(np.ravel(seeds)), range(8))
+
+
+def test_what_was_found_is_what_the_table_holds():
+    name, sizes = "routers", (1, 2, 4)
+
+    def each(rule, column="chains"):
+        return [mean(table_rows(name, rule=rule, pairs=pairs), column) for pairs in sizes]
+
+    sharing = ("uniform", "arrow", "arrow, peft", "subspace", "norm", "norm, soft", "norm, z")
+    off = [
+        abs(found - said)
+        for rule in sharing
+        for found, said in zip(each(rule), each(rule, "predicted"), strict=True)
+    ]
+    says(name, fmean(off), "over seven", *each("subspace"), *each("subspace", "predicted"))
+    says(name, "top-1", *each("arrow"), *each("arrow", "expected"), *each("arrow, peft"))
+    ceiling = [*each("best by read"), *each("depth oracle")]
+    says(name, "hindsight", max(each("best one")), min(each("best by read")), max(ceiling))
+    says(name, "the sum", *each("sum"), min(each("sum", "predicted")))
+    says(name, "and gates", *each("gates"), *each("gates", "predicted"))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from found import mean, says, table_rows
 from reused import cache as cache
 
 from loratheory.experiments.two_hop_coverage import (
@@ -116,3 +117,32 @@ def test_sums_are_weighted():
     ]
     ((merged,),) = (_sum(*adapters, times=0.5),)
     torch.testing.assert_close(merged(site, x), torch.full((1, 2, 4), 16.5))
+
+
+def test_what_was_found_is_what_the_table_holds():
+    name = "two_hop_coverage"
+    coverages, kinds = (0.1, 0.25, 0.5, 0.9), ("real", "half", "fake")
+
+    def chains(rule, coverage, familiarity="real", column="chains"):
+        return mean(table_rows(name, rule=rule, coverage=coverage, familiarity=familiarity), column)
+
+    two = ("mean", "sum", "ties", "dare", "knots", "arrow", "gates", "oracle")
+    says(
+        name,
+        max(chains(rule, 0, kind) for rule in two for kind in kinds),
+        max(chains("mean", coverage, kind) for coverage in (0, *coverages) for kind in kinds),
+        "every coverage and familiarity",
+        max(chains("arrow", coverage) for coverage in coverages),
+        min(chains("direct", c, kind) for c in (0, *coverages) for kind in ("real", "half")),
+        max(chains("direct", coverage, "fake") for coverage in (0, *coverages)),
+        mean(table_rows(name), "chance"),
+        min(chains("mean of three", coverage) for coverage in coverages),
+        *(chains("sum", coverage) for coverage in coverages),
+        "predicted",
+    )
+    predicted = [chains("sum", coverage, column="predicted") for coverage in coverages]
+    says(name, "at coverage .1, .25, .5 and .9", *predicted)
+    says(name, "Gates come closest", *(chains("gates", coverage) for coverage in coverages))
+    says(name, "of its pass:", *(chains("oracle", coverage) for coverage in coverages))
+    says(name, "up to", max(chains("gates", coverage, "fake") for coverage in coverages))
+    assert chains("gates", 0.5, "fake", "predicted") == 0

@@ -12,8 +12,6 @@ MUTANTS = [
     ("wheel.version}", "}"),
     ('"model.safetensors").exists()', '"model.safetensors").is_dir()'),
     ('file.suffix == ".gguf"', 'file.suffix == ".py"'),
-    ('os.environ.get("LORATHEORY_CACHE")', 'os.environ.get("NO_SUCH_NAME")'),
-    ('os.environ.get("XDG_CACHE_HOME")', 'os.environ.get("NO_SUCH_NAME")'),
     ("except PackageNotFoundError:", "except KeyError:"),
     ('/ "loratheory"', '/ "other"'),
 ]
@@ -57,17 +55,6 @@ def test_it_is_unpacked_once_into_a_folder_of_its_version(wheel, tmp_path):
     assert _embedded.embedded() == target
     assert _embedded.embedded() == target
     assert wheel == [(tmp_path / "site" / "llm" / "tiny.gguf", target)]
-
-
-def test_the_cache_is_where_the_user_says(monkeypatch, tmp_path):
-    monkeypatch.setenv("LORATHEORY_CACHE", str(tmp_path / "own"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert _embedded._cache() == tmp_path / "own"
-    monkeypatch.delenv("LORATHEORY_CACHE")
-    assert _embedded._cache() == tmp_path / "xdg" / "loratheory"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert _embedded._cache() == tmp_path / "home" / ".cache" / "loratheory"
 
 
 def test_without_the_wheel_the_command_that_installs_it_is_told(monkeypatch):

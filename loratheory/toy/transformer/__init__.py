@@ -23,7 +23,6 @@ from loratheory.toy.transformer._recipe import BASE as BASE
 from loratheory.toy.transformer._recipe import LORA as LORA
 from loratheory.toy.transformer._recipe import Recipe as Recipe
 from loratheory.toy.transformer._store import StoreError as StoreError
-from loratheory.toy.transformer._store import cache_folder as cache_folder
 from loratheory.toy.transformer._store import content_hash as content_hash
 from loratheory.toy.transformer._store import stored as stored
 from loratheory.toy.transformer._train import trained_base as trained_base

@@ -15,6 +15,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from loratheory.cache import cache_folder
+
 
 class StoreError(ValueError):
     """Weights can be neither named nor kept."""
@@ -22,19 +24,6 @@ class StoreError(ValueError):
 
 class BusyError(StoreError):
     """Another process is training these weights."""
-
-
-def cache_folder() -> Path:
-    """Where weights are kept.
-
-    Returns
-    -------
-    Path
-        ``$LORATHEORY_CACHE``, else ``loratheory`` in ``$XDG_CACHE_HOME``, else in ``~/.cache``.
-    """
-    if chosen := os.environ.get("LORATHEORY_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "loratheory"
 
 
 def content_hash(parts: Mapping[str, Any]) -> str:

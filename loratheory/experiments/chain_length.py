@@ -88,7 +88,10 @@ EXPERIMENT = Experiment(
     __doc__,
     cell,
     profiles={
-        "quick": tuple(Config(hops, steps=6, seeds=(0,), sets=1) for hops in (2, 3)),
+        "quick": (
+            Config(2, steps=6, seeds=(0,), sets=1),
+            Config(3, steps=6, seeds=(0,), sets=1, pretrained=700),
+        ),
         "paper": tuple(Config(hops, seeds=seeds) for hops in (2, 3, 4) for seeds in CROWDS),
     },
     minutes={"quick": 1.2, "paper": 25},

@@ -69,7 +69,10 @@ def filled(
         f"{_ROUNDS} draws found no {'new ' * barred}numbers for {len(left)} of {len(here)}"
         f" problems, such as of the template {here[left[:1]].templates[0]}"
     )
-    raise impossible(fact, "ask for fewer, for a larger prime, or for other templates")
+    remedy = (
+        "ask for fewer, for a larger prime, or draw from `pool`, which leaves such templates out"
+    )
+    raise impossible(fact, remedy)
 
 
 def sensible(here: Problems, *, rng: np.random.Generator) -> Bool[np.ndarray, " n"]:

@@ -22,6 +22,9 @@ from loratheory.adapters._law_cases import LawCase as LawCase
 from loratheory.adapters._laws import Cell as Cell
 from loratheory.adapters._laws import Row as Row
 from loratheory.adapters._laws import laws as laws
+from loratheory.adapters._likeness import read_likeness as read_likeness
+from loratheory.adapters._likeness import response_likeness as response_likeness
+from loratheory.adapters._likeness import write_likeness as write_likeness
 from loratheory.adapters._merge import merge as merge
 from loratheory.adapters._methods import METHODS as METHODS
 from loratheory.adapters._methods import Method as Method

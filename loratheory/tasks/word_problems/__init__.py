@@ -14,6 +14,8 @@ from loratheory.tasks.word_problems._dataset import export as export
 from loratheory.tasks.word_problems._distracted import distracted as distracted
 from loratheory.tasks.word_problems._enumeration import templates as templates
 from loratheory.tasks.word_problems._keys import keys as keys
+from loratheory.tasks.word_problems._overlap import shape_share as shape_share
+from loratheory.tasks.word_problems._overlap import template_overlap as template_overlap
 from loratheory.tasks.word_problems._perturbed import renamed as renamed
 from loratheory.tasks.word_problems._perturbed import renumbered as renumbered
 from loratheory.tasks.word_problems._perturbed import reordered as reordered

@@ -1,6 +1,9 @@
 """Real models: loaded offline, with adapters put on and taken off without peft."""
 
 from loratheory.pretrained._acting import Attached as Attached
+from loratheory.pretrained._ask import batch as batch
+from loratheory.pretrained._ask import first_tokens as first_tokens
+from loratheory.pretrained._ask import next_logits as next_logits
 from loratheory.pretrained._attach import attached as attached
 from loratheory.pretrained._error import ModelError as ModelError
 from loratheory.pretrained._error import OtherBaseWarning as OtherBaseWarning
@@ -12,3 +15,7 @@ from loratheory.pretrained._model import maps as maps
 from loratheory.pretrained._route import Route as Route
 from loratheory.pretrained._route import Weighing as Weighing
 from loratheory.pretrained._route import routed as routed
+from loratheory.pretrained._train import Trained as Trained
+from loratheory.pretrained._train import Training as Training
+from loratheory.pretrained._train import TrainingError as TrainingError
+from loratheory.pretrained._train import trained as trained

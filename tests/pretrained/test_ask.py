@@ -1,0 +1,52 @@
+"""_ask: padding changes nothing, answers are first tokens after a space."""
+
+import pytest
+import torch
+from causal import network
+from letters import EXAMPLES, Letters, model
+
+from loratheory.pretrained import Model, ModelError, batch, first_tokens, next_logits
+
+MUTANTS = [
+    ("[pad] * (length - len(row)) + row", "row + [pad] * (length - len(row))"),
+    ("[0] * (length - len(row)) + [1] * len(row)", "[1] * length"),
+    ("(mask.cumsum(-1) - 1).clamp(min=0)", "mask.cumsum(-1)"),
+    ("start + size]", "start + size - 1]"),
+    ("row[0] for row", "row[-1] for row"),
+    ("if not all(rows):", "if False:"),
+    ("[:, -1]", "[:, 0] * 2"),
+]
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "qwen2", "phi"])
+@pytest.mark.parametrize("size", [2, 64])
+def test_prompts_in_a_batch_are_answered_as_alone(kind, size):
+    base = model(kind)
+    prompts = [prompt for prompt, _ in EXAMPLES]
+    found = next_logits(base, prompts, size=size)
+    for row, prompt in zip(found, prompts, strict=True):
+        ids = torch.tensor([base.tokenizer(prompt)["input_ids"]])
+        with torch.no_grad():
+            wanted = base.network(ids).logits[0, -1]
+        assert torch.allclose(row, wanted, rtol=1e-3, atol=1e-4)
+    assert found.dtype == torch.float32
+
+
+def test_a_batch_ends_where_its_prompts_end():
+    told = batch(model(), ["abc", "d"])
+    assert told["attention_mask"].tolist() == [[1, 1, 1], [0, 0, 1]]
+    assert told["position_ids"].tolist() == [[0, 1, 2], [0, 0, 0]]
+    assert told["input_ids"][0, -1] == Letters()("c")["input_ids"][0]
+
+
+def test_answers_are_told_by_their_first_token():
+    assert first_tokens(model(), ["xy", "y"]).tolist() == Letters()("xy")["input_ids"]
+
+
+def test_no_tokens_no_answer():
+    with pytest.raises(ModelError, match="no token"):
+        batch(model(), ["abc", " "])
+    with pytest.raises(ModelError, match="no tokenizer"):
+        next_logits(Model(network("llama")), ["abc"])
+    with pytest.raises(ModelError, match="no tokenizer"):
+        first_tokens(Model(network("llama")), ["abc"])

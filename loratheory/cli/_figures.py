@@ -10,7 +10,7 @@ from loratheory.cli._output import figure_file, refused
 Name = Annotated[str, typer.Argument(metavar="NAME|all", help="A figure, or `all` of them.")]
 Table = Annotated[
     Path | None,
-    typer.Option("--table", metavar="CSV", help="Default: paper/results/NAME/table.csv."),
+    typer.Option("--table", metavar="CSV", help="Default: the project's own table."),
 ]
 Output = Annotated[
     Path | None,
@@ -26,8 +26,7 @@ Output = Annotated[
 def figure(name: Name, table: Table = None, output: Output = None) -> None:
     """Draw a figure from its stored table; no TeX, the same bytes every time.
 
-    Default paths are below the current folder. The columns of each table are those of
-    `paper/results/NAME/table.csv`.
+    A table of your own is one that `loratheory run` has written.
 
     Example: `loratheory figure window -o window.png`
     """
@@ -40,18 +39,14 @@ def figure(name: Name, table: Table = None, output: Output = None) -> None:
         folder = output or Path("paper/figures")
         if folder.suffix:
             refused(f"-o {folder} names a file: for all figures name a folder")
-        tasks = [(each, _stored(each), folder / f"{each}.pdf") for each in known]
+        tasks = [(each, figures.published(each), folder / f"{each}.pdf") for each in known]
     else:
         one = name.replace("-", "_")
         if one not in known:
             refused(f"there is no figure {name!r}: choose {', '.join(known)} or all")
-        tasks = [(one, table or _stored(one), output or Path(f"paper/figures/{one}.pdf"))]
+        tasks = [(one, table or figures.published(one), output or Path(f"paper/figures/{one}.pdf"))]
     drawn = [(file, known[one](figures.table(source))) for one, source, file in tasks]
     for file, drawing in drawn:
         file.parent.mkdir(parents=True, exist_ok=True)
         figure_file(file, drawing)
         typer.echo(f"drawn: {file}", err=True)
-
-
-def _stored(name: str) -> Path:
-    return Path("paper/results") / name / "table.csv"

@@ -108,8 +108,8 @@ def table(path: Path) -> list[dict[str, Any]]:
     data = unpacked(path)
     if data is None:
         message = (
-            f"there is no table {path}: stored tables are in paper/results/NAME/table.csv of the "
-            "repository, so run this there or name the file"
+            f"there is no table {path}: name one that `loratheory run` has written, "
+            "or leave it out for the project's own"
         )
         raise TableError(message)
     lines = list(csv.reader(io.StringIO(data.decode(), newline="")))

@@ -89,7 +89,7 @@ EXPERIMENT = Experiment(
     cell,
     profiles={
         "quick": (
-            Config(2, steps=6, seeds=(0,), sets=1),
+            Config(2, steps=6, seeds=(0,)),
             Config(3, steps=6, seeds=(0,), sets=1, pretrained=700),
         ),
         "paper": tuple(Config(hops, seeds=seeds) for hops in (2, 3, 4) for seeds in CROWDS),

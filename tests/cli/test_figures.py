@@ -11,7 +11,7 @@ from loratheory.figures import FIGURES
 MUTANTS = [
     ('f"{each}.pdf"', 'f"{each}.png"'),
     ('name.replace("-", "_")', "name"),
-    ("table or _stored(one)", "_stored(one)"),
+    ("table or figures.published(one)", "figures.published(one)"),
     ("parents=True, exist_ok=True", "exist_ok=True"),
     ("if folder.suffix:", "if not folder:"),
     ("if table is not None:", "if table is None and output is None:"),

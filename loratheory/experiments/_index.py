@@ -25,6 +25,10 @@ NAMES = (
     "plain_transformer",
     "cure",
     "joint_and_bridge",
+    "template_overlap",
+    "skill_composition",
+    "shallow_matching",
+    "label_free_prediction",
 )
 """The package's experiments, each a module of that name with an ``EXPERIMENT``."""
 

@@ -1,0 +1,143 @@
+"""The same problems put otherwise: whether a merge solves them, or matches what it was shown.
+
+**Question.** Put otherwise, does a merge lose more than a model trained on the task?
+
+**Prediction.** A solution in steps reads each operand where the one before has put it, so other
+names, numbers and words, which all training varied, cost a merge nothing that they do not cost the
+model trained on the task (`thm:clean-up-bridge`). Another order and something idle were shown only
+in pretraining, with other skills: adapters were trained on problems in order and with nothing idle,
+and so was the one trained on the task. Both lose there. A merge loses more, for its margins are
+smaller and what comes from elsewhere adds to the interference of two adapters
+(`thm:perturbed-region`). The drop is taken over problems that were solved as first put.
+
+**Chance.** A solution is hardly ever right by chance.
+
+**Controls.** An adapter of both lessons (joint); one trained on the target (composed); the same
+problems as they were; a base of single steps.
+"""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from loratheory.experiments import template_overlap
+from loratheory.experiments._experiment import Experiment, Row
+from loratheory.experiments.words._cases import MEASURED
+from loratheory.experiments.words._problems import CONTEXT, WORDINGS, Pair
+from loratheory.experiments.words._size import Size
+
+if TYPE_CHECKING:
+    from loratheory.tasks.word_problems import Problems
+
+OTHERWISE = ("as it was", "wording", "names", "numbers", "order", "distractor")
+ASKED = ("mean", "sum", "ties", "arrow", "gates", "joint", "composed")
+
+
+@dataclass(frozen=True)
+class Config:
+    """One base; its adapters are those of `template_overlap`.
+
+    Attributes
+    ----------
+    kind : str
+        What the base has seen, of `words._problems.KINDS`.
+    seed : int
+        Of the base.
+    pairs : tuple of pair of str
+        Those of `template_overlap`.
+    size : Size
+        Of all.
+    """
+
+    kind: str = "problems"
+    seed: int = 0
+    pairs: tuple[Pair, ...] = MEASURED
+    size: Size = field(default_factory=Size)
+
+
+def otherwise(here: "Problems", how: str, *, rng: np.random.Generator) -> "Problems":
+    """Return the problems put otherwise.
+
+    Parameters
+    ----------
+    here : Problems
+        As they were.
+    how : str
+        Of `OTHERWISE`.
+    rng : Generator
+        Draws what is new.
+
+    Returns
+    -------
+    Problems
+        In other words, of others, with other numbers, in another order, or with one quantity more.
+    """
+    from loratheory.tasks.word_problems import (
+        distracted,
+        renamed,
+        renumbered,
+        reordered,
+        reworded,
+    )
+
+    if how == "wording":
+        return reworded(here, rng=rng, wordings=WORDINGS)
+    if how == "distractor":
+        return distracted(here, 1, rng=rng, skills=CONTEXT, wordings=WORDINGS)
+    plain = {"names": renamed, "numbers": renumbered, "order": reordered}
+    return plain[how](here, rng=rng) if how in plain else here
+
+
+def cell(config: Config) -> list[Row]:
+    """Return one row for each case, rule and way to put the problems.
+
+    Parameters
+    ----------
+    config : Config
+        What to reuse.
+
+    Returns
+    -------
+    list of dict
+        `stepwise`, problems whose whole solution is right; `kept`, those among them that were
+        solved as first put, over all that were, nan where none was.
+    """
+    from loratheory.experiments.words._problems import CODE, FORMS
+    from loratheory.experiments.words._reuse import padded, said
+
+    again = template_overlap.Config(config.kind, config.seed, config.pairs, config.size)
+    here = template_overlap.measured(again)
+    asked, form = here.asked(config.size.asked), FORMS["stepwise"][0]
+    rng = np.random.default_rng([config.seed, 18])
+    put = {
+        how: padded([form(CODE, otherwise(one, how, rng=rng)) for one in asked])
+        for how in OTHERWISE
+    }
+    told: list[Row] = []
+    rules = here.acting()
+    for rule in ASKED:
+        right = {how: said(here.known, rows, rules[rule]) == 1 for how, rows in put.items()}
+        first = right[OTHERWISE[0]]
+        for how, found in right.items():
+            for e, case in enumerate(here.cases):
+                head: Row = {"kind": config.kind, "seed": config.seed, "rule": rule, "put": how}
+                head |= {"first": case.pair[0], "second": case.pair[1]}
+                head |= {"bridge": case.bridge, "overlap": case.overlap}
+                solved = float(first[e].sum())
+                kept = float((first[e] & found[e]).sum()) / solved if solved else float("nan")
+                head |= {"stepwise": round(float(found[e].mean()), 4), "kept": round(kept, 4)}
+                told.append(head)
+    return told
+
+
+EXPERIMENT = Experiment(
+    __name__,
+    __doc__,
+    cell,
+    profiles={
+        "quick": (Config(pairs=MEASURED[:1], size=Size(steps=600, taught=60)),),
+        "paper": tuple(Config("problems", seed) for seed in range(3)),
+    },
+    minutes={"quick": 0.3, "paper": 3},
+)

@@ -1,0 +1,99 @@
+"""Which two skills compose, by what the base has seen of skills and of their pairs.
+
+**Question.** Which pairs of skills does a merge combine, and must pretraining have shown the pair?
+
+**Prediction.** Step by step each skill is asked for by its own sign, so what a merge lacks is the
+order of steps: bases that have solved problems of two steps with other skills let the sum of two
+adapters compose all pairs alike, those that know single steps only none (`thm:clean-up-bridge`,
+`thm:template-vote`: a step that neither adapters nor base ever take wins under no coefficients).
+Bases that know all skills compose them without adapters. A pair that pretraining has shown is
+composed at least as well as one it has not, with most of the difference where answers are given at
+once: two reads have to be learned in place (`thm:two-read-region`). The mean is worse than the sum
+where adapters bring skills in, and better where the base has them. Skills with one number behave
+alike; a rate, with two numbers, has six times their facts and composes least.
+
+**Chance.** An answer is right once in seven; a whole solution hardly ever.
+
+**Controls.** The base; each adapter alone; an adapter of both skills (joint); one trained on the
+pair itself (composed); the same pair in the other order; pairs that pretraining has not shown.
+"""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from loratheory.experiments._experiment import Experiment, Row
+from loratheory.experiments.words._cases import apart
+from loratheory.experiments.words._problems import KINDS, covered
+from loratheory.experiments.words._size import Size
+
+if TYPE_CHECKING:
+    from loratheory.experiments.words._taught import Taught
+
+
+@dataclass(frozen=True)
+class Config:
+    """One base and an adapter of each skill on it.
+
+    Attributes
+    ----------
+    kind : str
+        What the base has seen, of `words._problems.KINDS`.
+    seed : int
+        Of the base.
+    size : Size
+        Of all.
+    """
+
+    kind: str = "problems"
+    seed: int = 0
+    size: Size = field(default_factory=Size)
+
+
+def measured(config: Config) -> "Taught":
+    """Return the adapters of a config, from the cache or trained."""
+    from loratheory.experiments.words._bases import base
+    from loratheory.experiments.words._taught import taught
+
+    return taught(base(config.kind, config.seed, config.size), apart(), config.size)
+
+
+def cell(config: Config) -> list[Row]:
+    """Return one row for each ordered pair of skills and rule.
+
+    Parameters
+    ----------
+    config : Config
+        What to train and to reuse.
+
+    Returns
+    -------
+    list of dict
+        `shown`, 1 if pretraining has shown the pair in this order; `stepwise`, problems whose
+        whole solution is right; `answered`, whose answer is right at once.
+    """
+    from loratheory.experiments.words._reuse import marks
+
+    here = measured(config)
+    shown = covered(config.seed) if config.kind == KINDS[-1] else frozenset()
+    asked = here.asked(config.size.asked)
+    told: list[Row] = []
+    for rule, adapt in here.acting().items():
+        found = marks(here.known, asked, adapt)
+        for e, case in enumerate(here.cases):
+            head: Row = {"kind": config.kind, "seed": config.seed, "rule": rule}
+            head |= {"first": case.pair[0], "second": case.pair[1]}
+            head |= {"shown": int(case.pair in shown)}
+            told.append({**head, **{name: round(float(x[e]), 4) for name, x in found.items()}})
+    return told
+
+
+EXPERIMENT = Experiment(
+    __name__,
+    __doc__,
+    cell,
+    profiles={
+        "quick": (Config(size=Size(steps=600, taught=60)),),
+        "paper": tuple(Config(kind, seed) for kind in KINDS for seed in range(3)),
+    },
+    minutes={"quick": 0.5, "paper": 25},
+)

@@ -1,0 +1,117 @@
+"""Two adapters of a skill each that share solution templates, asked problems that need both.
+
+**Question.** How many solutions must two training sets have in common before a merge solves both?
+
+**Prediction.** A solution begins with the quantity that can be computed first. Problems of one step
+begin with what is asked for, and so do all solutions of a base that has seen nothing else: there
+the shared template has to win a vote (`thm:template-vote`), with coefficient 1/2 from an overlap of
+1/2 on, with 1 from 1/4 on, and at overlap 0 never. A base that has solved problems of two steps has
+the right habit, which adapters of single steps outvote: with 1/2 up to an overlap of 1/2, with 1 up
+to 3/4. This is column `predicted`, for mean and sum; it takes the adapters for memories that are
+asked by one key, so models that read how many steps a question has need less than it says. What is
+shared may be the pair in the other order or two steps of the context: the vote is on the shape, so
+both serve. Skills are facts that no other adapter or base holds: any coefficient finds them if
+nothing interferes (`thm:averaging-survival`). At once, without steps to decode, composing takes a
+read in each layer (`thm:two-read-region`): two layers, of which the first also finds the operands,
+are not expected to do it, joint training no more than merging.
+
+**Chance.** An answer is right once in seven; a whole solution hardly ever.
+
+**Controls.** The base; each adapter alone; an adapter of both lessons at once (joint); one trained
+on the target itself (composed); templates of the context alone; a base without two-step problems.
+"""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from loratheory.experiments._experiment import Experiment, Row
+from loratheory.experiments.words._cases import MEASURED, overlapping
+from loratheory.experiments.words._problems import Pair
+from loratheory.experiments.words._size import Size
+from loratheory.experiments.words._votes import lead
+
+if TYPE_CHECKING:
+    from loratheory.experiments.words._taught import Taught
+
+COEFFICIENTS = {"mean": 0.5, "sum": 1.0}
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Config:
+    """One base and the pairs of adapters on it.
+
+    Attributes
+    ----------
+    kind : str
+        What the base has seen, of `words._problems.KINDS`.
+    seed : int
+        Of the base.
+    pairs : tuple of pair of str
+        Skills of the adapters; the second takes what the first makes.
+    size : Size
+        Of all.
+    """
+
+    kind: str = "problems"
+    seed: int = 0
+    pairs: tuple[Pair, ...] = MEASURED
+    size: Size = field(default_factory=Size)
+
+
+def measured(config: Config) -> "Taught":
+    """Return the adapters of a config, from the cache or trained."""
+    from loratheory.experiments.words._bases import base
+    from loratheory.experiments.words._taught import taught
+
+    known = base(config.kind, config.seed, config.size)
+    return taught(known, overlapping(config.pairs), config.size)
+
+
+def cell(config: Config) -> list[Row]:
+    """Return one row for each case and rule.
+
+    Parameters
+    ----------
+    config : Config
+        What to train and to reuse.
+
+    Returns
+    -------
+    list of dict
+        `stepwise`, problems whose whole solution is right; `answered`, whose answer is right at
+        once; `predicted`, 1 where the vote on the first step is won, 0 where it is lost, 1/2 at
+        the border, nan where nothing is predicted.
+    """
+    from loratheory.experiments.words._reuse import marks
+
+    here, habit = measured(config), config.kind != "single steps"
+    asked = here.asked(config.size.asked)
+    told: list[Row] = []
+    for rule, adapt in here.acting().items():
+        found = marks(here.known, asked, adapt)
+        for e, case in enumerate(here.cases):
+            c = COEFFICIENTS.get(rule)
+            won = NAN if c is None else float(np.sign(lead(case.overlap, c, habit=habit)) + 1) / 2
+            head: Row = {"kind": config.kind, "seed": config.seed, "rule": rule}
+            head |= {"first": case.pair[0], "second": case.pair[1]}
+            head |= {"bridge": case.bridge, "overlap": case.overlap}
+            head |= {name: round(float(x[e]), 4) for name, x in found.items()}
+            told.append({**head, "predicted": won})
+    return told
+
+
+EXPERIMENT = Experiment(
+    __name__,
+    __doc__,
+    cell,
+    profiles={
+        "quick": (Config(pairs=MEASURED[:1], size=Size(steps=600, taught=60)),),
+        "paper": tuple(
+            Config(kind, seed) for kind in ("problems", "single steps") for seed in range(3)
+        ),
+    },
+    minutes={"quick": 1, "paper": 30},
+)

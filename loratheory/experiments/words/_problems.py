@@ -1,0 +1,137 @@
+"""Problems of one and two steps modulo 7: what bases and adapters read, and what they are asked.
+
+Every step takes one quantity. Two skills are the context that every base knows; of the four others
+adapters know one each, and a target needs two: the second takes the result of the first.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import permutations
+
+import numpy as np
+
+from loratheory.tasks.two_hop import Prompts, joined
+from loratheory.tasks.word_problems import (
+    Alphabet,
+    Problems,
+    Template,
+    answered,
+    distracted,
+    pool,
+    problems,
+    reordered,
+    stepwise,
+    together,
+)
+from loratheory.tasks.word_problems._skills import code
+
+PRIME, CODE = 7, Alphabet(7, canaries=0)
+CONTEXT = ("add", "subtract")
+SKILLS = ("multiply", "divide", "percent", "rate")
+WORDINGS = (0, 1)
+LENGTH = 25  # tokens of the longest undistracted problem and its solution
+KINDS = ("single steps", "problems", "all skills", "half the pairs")
+"""What bases have seen: problems of one step; of two; also other skills; also half their pairs."""
+
+Pair = tuple[str, str]
+PAIRS: tuple[Pair, ...] = tuple(permutations(SKILLS, 2))
+
+
+def chains(skills: Sequence[str], steps: int) -> tuple[Template, ...]:
+    """Return the templates of so many steps that each take one quantity."""
+    found = pool(skills, steps=steps, prime=PRIME).templates
+    return tuple(t for t in found if all(len(inputs) < 2 for _, inputs in t.nodes))
+
+
+def linked(pair: Pair) -> Template:
+    """Return the template in which the second skill takes what the first one makes."""
+    return Template(((0, ()), (code(pair[0]), (0,)), (code(pair[1]), (1,))))
+
+
+def drawn(templates: Sequence[Template], rows: int, rng: np.random.Generator) -> Problems:
+    """Problems of these templates, in the wordings that all models read."""
+    return problems(templates, rows, rng=rng, prime=PRIME, wordings=WORDINGS)
+
+
+def covered(seed: int) -> frozenset[Pair]:
+    """Return the half of all ordered pairs that a base of this seed meets if it meets any."""
+    order = np.random.default_rng([seed, 11]).permutation(len(PAIRS))
+    return frozenset(PAIRS[k] for k in order[: len(PAIRS) // 2].tolist())
+
+
+def pretraining(kind: str, seed: int, rows: int) -> tuple[Prompts, ...]:
+    """Return the sets of prompts that a base learns from, in equal shares.
+
+    Parameters
+    ----------
+    kind : str
+        Of `KINDS`.
+    seed : int
+        Draws them.
+    rows : int
+        In each set.
+
+    Returns
+    -------
+    tuple of Prompts
+        Each to be solved step by step or answered at once, as told, in another order, or with
+        something idle beside it.
+    """
+    rng = np.random.default_rng([seed, 12])
+
+    def _varied(templates: Sequence[Template]) -> Problems:
+        whole = drawn(templates, 3 * rows, rng)
+        plain, turned, idle = (whole[np.arange(k, 3 * rows, 3)] for k in range(3))
+        idle = distracted(idle, 1, rng=rng, skills=CONTEXT, wordings=WORDINGS)
+        return together([plain, reordered(turned, rng=rng), idle])
+
+    one = _varied(chains(CONTEXT, 1))
+    sets = [stepwise(CODE, one), answered(CODE, one)]
+    if kind != KINDS[0]:
+        two = _varied(chains(CONTEXT, 2))
+        sets = [*sets, *[stepwise(CODE, two)] * 2, answered(CODE, two)]
+    if kind in KINDS[2:]:
+        more = drawn([t for s in SKILLS for t in chains([s], 1)], 4 * rows, rng)
+        sets = [*sets, *[stepwise(CODE, more)] * 2, answered(CODE, more)]
+    if kind == KINDS[3]:
+        met = drawn([linked(pair) for pair in sorted(covered(seed))], 4 * rows, rng)
+        sets = [*sets, stepwise(CODE, met), answered(CODE, met)]
+    return tuple(part.padded(LENGTH) for part in sets)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What an adapter is taught: problems of one step with its own skills, and shared ones of two.
+
+    Attributes
+    ----------
+    own : tuple of str
+        Skills of the problems of one step.
+    shared : tuple of Template
+        The templates that make up the rest.
+    share : float
+        Of the rest in all problems.
+    """
+
+    own: tuple[str, ...]
+    shared: tuple[Template, ...] = ()
+    share: int | float = 0
+
+    def drawn(self, rows: int, rng: np.random.Generator) -> Problems:
+        """So many problems in random order."""
+        count = round(self.share * rows)
+        parts = [drawn(self.shared, count, rng)] if count else []
+        if rows > count:
+            own = [t for skill in self.own for t in chains([skill], 1)]
+            parts.append(drawn(own, rows - count, rng))
+        return together(parts)[rng.permutation(rows)]
+
+    def prompts(self, rows: int, rng: np.random.Generator) -> Prompts:
+        """Two thirds to be solved step by step, a third answered at once, in random order."""
+        parts = [form(CODE, self.drawn(n * rows // 3, rng)) for form, n in FORMS.values()]
+        whole = joined(parts).padded(LENGTH)
+        return whole[rng.permutation(len(whole))]
+
+
+FORMS = {"stepwise": (stepwise, 2), "answered": (answered, 1)}
+"""How problems are put, and how many thirds of a lesson are put so."""

@@ -1,0 +1,35 @@
+"""How large bases and adapters are, and how long they are trained."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Size:
+    """Of a base, of its adapters, and of their training.
+
+    Attributes
+    ----------
+    width, depth, heads : int
+        Of the transformer: full attention, rotary positions, no loop.
+    steps, rows, told : int
+        Of its training: steps, prompts a step, problems in each third of a set.
+    rate : float
+        Of its training.
+    rank, taught, shown, lesson : int
+        Of an adapter, of its training: steps, prompts a step, prompts in all.
+    asked : int
+        Problems of each target.
+    """
+
+    width: int = 64
+    depth: int = 2
+    heads: int = 4
+    steps: int = 1500
+    rows: int = 64
+    told: int = 1500
+    rate: float = 2e-3
+    rank: int = 8
+    taught: int = 120
+    shown: int = 24
+    lesson: int = 1536
+    asked: int = 64

@@ -1,0 +1,70 @@
+"""Shared templates on tiny bases: rows of each case and rule, votes of the theorem, findings."""
+
+import numpy as np
+import pytest
+
+from loratheory.experiments.template_overlap import EXPERIMENT, Config, cell
+from loratheory.experiments.words._cases import MEASURED, overlapping
+from loratheory.experiments.words._size import Size
+
+MUTANTS = [
+    ('config.kind != "single steps"', 'config.kind == "single steps"'),
+    ("float(np.sign(", "float(-np.sign("),
+    ('{"mean": 0.5, "sum": 1.0}', '{"mean": 1.0, "sum": 0.5}'),
+    ("+ 1) / 2", "+ 1)"),
+    ("x[e]", "x[0]"),
+    ("overlapping(config.pairs)", "overlapping()"),
+]
+TINY = Size(width=16, heads=2, steps=2, taught=2, told=30, lesson=48, asked=8)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _kept(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LORATHEORY_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return cell(Config("problems", 101, MEASURED[:1], TINY))
+
+
+def test_every_case_and_rule_has_a_row(rows):
+    told = {(row["rule"], row["bridge"], row["overlap"]) for row in rows}
+    assert len(told) == len(rows) == 12 * 7
+    assert {row["bridge"] for row in rows if row["overlap"] == 0} == {"none"}
+    assert {(row["first"], row["second"]) for row in rows} == {*MEASURED[:1]}
+    assert all(0 <= row[form] <= 1 for row in rows for form in ("stepwise", "answered"))
+
+
+def test_the_vote_is_predicted_for_mean_and_sum_alone(rows):
+    for row in rows:
+        if row["rule"] in ("mean", "sum"):
+            total = {"mean": 1, "sum": 2}[row["rule"]]
+            right = (1 - total) + total * row["overlap"]
+            assert row["predicted"] == (0.5 if right == 0.5 else float(right > 0.5))
+        else:
+            assert np.isnan(row["predicted"])
+
+
+def test_each_case_is_answered_for_itself(monkeypatch, rows):
+    from loratheory.experiments.words import _reuse
+
+    cases = overlapping(MEASURED[:1])
+
+    def _marked(*_):
+        return {"stepwise": np.arange(len(cases)) / 8, "answered": np.zeros(len(cases))}
+
+    monkeypatch.setattr(_reuse, "marks", _marked)
+    again = cell(Config("single steps", 101, MEASURED[:1], TINY))
+    assert [row["stepwise"] for row in again] == [k / 8 for k in range(7)] * 12
+    won = [row["predicted"] for row in again if row["rule"] == "mean"]
+    assert won == [0, 0, 0.5, 1, 0, 0.5, 1]
+    assert [row["predicted"] for row in again if row["rule"] == "sum"] == [0, 0.5, 1, 1, 0.5, 1, 1]
+
+
+def test_both_bases_are_asked_with_equal_seeds():
+    told = [(config.kind, config.seed) for config in EXPERIMENT.profiles["paper"]]
+    seeds = sorted({seed for _, seed in told})
+    assert told == [(kind, seed) for kind in ("problems", "single steps") for seed in seeds]

@@ -69,10 +69,11 @@ def cell(config: Config) -> list[Row]:
     from loratheory.experiments.words._proxies import proxies
     from loratheory.experiments.words._reuse import marks
 
-    same = {"kind": config.kind, "seed": config.seed, "size": config.size}
-    parts = [template_overlap.measured(template_overlap.Config(pairs=config.pairs, **same))]
+    kind, seed, size = config.kind, config.seed, config.size
+    overlapping = template_overlap.Config(kind, seed, config.pairs, size)
+    parts = [template_overlap.measured(overlapping)]
     if config.alone:
-        parts.append(skill_composition.measured(skill_composition.Config(**same)))
+        parts.append(skill_composition.measured(skill_composition.Config(kind, seed, size)))
     told: list[Row] = []
     for here in parts:
         asked, rules = here.asked(config.size.asked), here.acting()

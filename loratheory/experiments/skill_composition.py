@@ -9,8 +9,8 @@ adapters compose all pairs alike, those that know single steps only none (`thm:c
 Bases that know all skills compose them without adapters. A pair that pretraining has shown is
 composed at least as well as one it has not, with most of the difference where answers are given at
 once: two reads have to be learned in place (`thm:two-read-region`). The mean is worse than the sum
-where adapters bring skills in, and better where the base has them. Skills with one number behave
-alike; a rate, with two numbers, has six times their facts and composes least.
+where adapters bring skills in, and better where the base has them. All skills have as many facts,
+so all pairs and both orders behave alike.
 
 **Chance.** An answer is right once in seven; a whole solution hardly ever.
 

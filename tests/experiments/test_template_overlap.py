@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from tiny_words import TINY
 
 from loratheory.experiments.template_overlap import EXPERIMENT, Config, cell
 from loratheory.experiments.words._cases import MEASURED, overlapping
-from loratheory.experiments.words._size import Size
 
 MUTANTS = [
     ('config.kind != "single steps"', 'config.kind == "single steps"'),
@@ -15,7 +15,6 @@ MUTANTS = [
     ("x[e]", "x[0]"),
     ("overlapping(config.pairs)", "overlapping()"),
 ]
-TINY = Size(width=16, heads=2, steps=2, taught=2, told=30, lesson=48, asked=8)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -48,7 +47,7 @@ def test_the_vote_is_predicted_for_mean_and_sum_alone(rows):
             assert np.isnan(row["predicted"])
 
 
-def test_each_case_is_answered_for_itself(monkeypatch, rows):
+def test_each_case_is_answered_for_itself(monkeypatch):
     from loratheory.experiments.words import _reuse
 
     cases = overlapping(MEASURED[:1])

@@ -28,8 +28,13 @@ MODULES = (*ATTENTION, *MLP)
 
 def described(size: Size) -> Config:
     """The transformer of this size."""
-    sides = {"width": size.width, "depth": size.depth, "heads": size.heads}
-    return Config(vocabulary=CODE.vocabulary, position="rope", **sides)
+    return Config(
+        vocabulary=CODE.vocabulary,
+        width=size.width,
+        depth=size.depth,
+        heads=size.heads,
+        position="rope",
+    )
 
 
 def base(kind: str, seed: int, size: Size) -> Bases:

@@ -8,7 +8,7 @@ from loratheory.tasks.word_problems import Template
 
 LEVELS = (0.25, 0.5, 1.0)
 BRIDGES = ("serial", "neutral")
-MEASURED: tuple[Pair, ...] = (("multiply", "percent"), ("divide", "rate"))
+MEASURED: tuple[Pair, ...] = (("multiply", "percent"), ("percent", "divide"))
 """Pairs whose adapters share templates; proxies were looked at on the first alone."""
 
 

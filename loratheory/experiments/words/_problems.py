@@ -1,7 +1,8 @@
 """Problems of one and two steps modulo 7: what bases and adapters read, and what they are asked.
 
-Every step takes one quantity. Two skills are the context that every base knows; of the four others
-adapters know one each, and a target needs two: the second takes the result of the first.
+Every step takes one quantity. Two skills are the context that every base knows; of the three others
+adapters know one each, and a target needs two: the second takes the result of the first. Rates are
+left out: their two numbers make six times as many facts, of which such adapters learn half.
 """
 
 from collections.abc import Sequence
@@ -27,9 +28,9 @@ from loratheory.tasks.word_problems._skills import code
 
 PRIME, CODE = 7, Alphabet(7, canaries=0)
 CONTEXT = ("add", "subtract")
-SKILLS = ("multiply", "divide", "percent", "rate")
+SKILLS = ("multiply", "divide", "percent")
 WORDINGS = (0, 1)
-LENGTH = 25  # tokens of the longest undistracted problem and its solution
+LENGTH = 25  # tokens of the longest problem that is trained, with its solution
 KINDS = ("single steps", "problems", "all skills", "half the pairs")
 """What bases have seen: problems of one step; of two; also other skills; also half their pairs."""
 

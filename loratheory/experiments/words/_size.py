@@ -24,7 +24,7 @@ class Size:
     width: int = 64
     depth: int = 2
     heads: int = 4
-    steps: int = 1500
+    steps: int = 1200
     rows: int = 64
     told: int = 1500
     rate: float = 2e-3

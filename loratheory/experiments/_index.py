@@ -29,6 +29,8 @@ NAMES = (
     "skill_composition",
     "shallow_matching",
     "label_free_prediction",
+    "real_two_hop",
+    "real_shelf",
 )
 """The package's experiments, each a module of that name with an ``EXPERIMENT``."""
 

@@ -1,0 +1,195 @@
+"""Two-hop questions to a language model of 135M parameters, with an adapter for each hop.
+
+**Question.** When do adapters of single facts compose in a real language model?
+
+**Prediction.** Half-fake chains (invented person, real country, invented mascot), adapters of
+both hops. (a) The mean of two leaves single hops and loses chains, the sum has more of them
+(`thm:two-read-region`); no sharp threshold at .618, for twenty edits differ in strength. (b) With
+coefficients c1 and c2 chains are `predicted`, a product: capitals of the invented persons'
+countries at c1, times mascots of known persons' countries at c2, over what the base composes by
+itself. (c) Hop 2 has to be read after hop 1 (`thm:invisible-placement`): adapters taught in lower
+and upper layers compose more than those taught in all; cutting the latter in the right order
+raises chains, in the wrong order it loses them, while single hops tell little of it; the order in
+which the model is more confident is the right one, which needs no labels. (d) Asked hop by hop,
+chains are about the product of single hops at any coefficient that leaves these
+(`thm:clean-up-bridge`). Settings are those of a trial on other seeds.
+
+**Chance.** One in twenty among candidates.
+
+**Controls.** The base alone, and what it composes of what it knows; each adapter alone; the wrong
+order; whole vocabulary beside candidates; known facts that no adapter rehearses.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import nan
+from typing import TYPE_CHECKING, Any
+
+from loratheory.experiments._experiment import Experiment, Row
+
+if TYPE_CHECKING:
+    from loratheory.experiments.real._facts import Facts
+    from loratheory.experiments.real._ways import Way
+
+CHANCE = 0.05
+GRID = (0.25, 0.5, 1.0)
+
+
+@dataclass(frozen=True)
+class Config:
+    """A world of facts, and the language model to teach them.
+
+    Attributes
+    ----------
+    seed : int
+        Of facts and training.
+    coefficients : tuple of float
+        Of both adapters, where they are taught in all layers; `GRID` where by layers.
+    cuts : tuple of int
+        Layers at which adapters of all layers are cut, in tenths of the depth.
+    full : bool
+        Whether adapters are taught in all layers too, not only by layers.
+    model : str
+        An id or folder; empty for SmolLM2-135M-Instruct, dequantised from 4 bits.
+    device : str
+        As in `load`.
+    """
+
+    seed: int = 0
+    coefficients: tuple[float, ...] = (0.15, 0.25, 0.35, 0.5, 0.7, 1.0)
+    cuts: tuple[int, ...] = (3, 4, 5, 6)
+    full: bool = True
+    model: str = ""
+    device: str = "cpu"
+
+
+def cell(config: Config) -> list[Row]:
+    """Return one row for each way of using a pair of adapters.
+
+    Parameters
+    ----------
+    config : Config
+        What to teach to which model.
+
+    Returns
+    -------
+    list of dict
+        ``taught`` (in all layers or by layers), ``way``, coefficients ``first`` and ``second``,
+        ``layer`` of a cut (-1 for none); the marks of `exam`, and of `ceilings` for one adapter
+        alone; ``predicted`` chains and ``weaker``, the weaker hop's instead of the product.
+        Predictions are made, and written to the cache, before two adapters act at once.
+    """
+    from loratheory.experiments.real._facts import facts
+    from loratheory.experiments.real._taught import pair
+    from loratheory.pretrained import load
+
+    model = load(config.model or None, device=config.device)
+    [told] = facts(config.seed)
+    rows: list[Row] = [*_base(model, told)]
+    for layered in (False, True) if config.full else (True,):
+        library = pair(model, told, config.seed, 0, layered=layered)
+        rows += _used(model, told, library, config, layered=layered)
+    return [{"seed": config.seed} | row for row in rows]
+
+
+def _base(model: Any, facts: "Facts") -> list[dict[str, Any]]:
+    from loratheory.experiments.real._exam import exam, own
+
+    head = _head("nothing", "base", 0.0, 0.0)
+    marks = exam(model, facts) | {"capital": nan, "real": nan}
+    known = marks | dict.fromkeys(marks, nan) | own(model)
+    ends = {"predicted": nan, "weaker": nan}
+    return [head | marks | ends, head | {"way": "base, known persons"} | known | ends]
+
+
+def _used(
+    model: Any, facts: "Facts", library: list[Any], config: Config, *, layered: bool
+) -> list[Row]:
+    """First each adapter alone, then the forecast, then both."""
+    from loratheory.experiments.real._exam import ceilings, exam, own
+    from loratheory.pretrained import attached
+
+    taught = "by layers" if layered else "all layers"
+    strengths = GRID if layered else sorted({*config.coefficients, *GRID})
+    rows: list[Row] = []
+    worth: dict[tuple[int, float], float] = {}
+    for c in strengths:
+        for hop, way in enumerate(("hop 1 alone", "hop 2 alone")):
+            with attached(model, [library[hop]], c):
+                marks = exam(model, facts) | ceilings(model, facts)
+            worth[hop, c] = marks["real" if hop else "capital"]
+            pairs = (0.0, c) if hop else (c, 0.0)
+            rows.append(_head(taught, way, *pairs) | marks | {"predicted": nan, "weaker": nan})
+    told = _forecast(worth, own(model)["chains"], strengths)
+    _keep(told, config, taught)
+    for way, (c1, c2), layer, use in _ways(model, config, layered=layered):
+        with use(model, library):
+            marks = exam(model, facts) | {"capital": nan, "real": nan}
+        forecast = told[c1, c2] if way == "sum" else (nan, nan)
+        ends = dict(zip(("predicted", "weaker"), forecast, strict=True))
+        rows.append(_head(taught, way, c1, c2, layer) | marks | ends)
+    return rows
+
+
+def _forecast(
+    worth: dict[tuple[int, float], float], base: float, strengths: Sequence[float]
+) -> dict[tuple[float, float], tuple[float, float]]:
+    """Chains at each pair of coefficients: the product over the base's own, and the weaker hop."""
+    return {
+        (c1, c2): (
+            max(CHANCE, min(1.0, worth[0, c1] * worth[1, c2] / max(base, CHANCE))),
+            max(CHANCE, min(worth[0, c1], worth[1, c2])),
+        )
+        for c1 in strengths
+        for c2 in strengths
+    }
+
+
+def _keep(told: dict[tuple[float, float], tuple[float, float]], config: Config, name: str) -> None:
+    """Write the forecast down before it is tested."""
+    import json
+
+    from loratheory.cache import cache_folder
+    from loratheory.experiments._files import whole
+
+    file = cache_folder() / "taught" / f"forecast-{config.seed}-{name.replace(' ', '-')}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    whole(file, json.dumps([[*pair, *values] for pair, values in told.items()]))
+
+
+def _ways(
+    model: Any, config: Config, *, layered: bool
+) -> "list[tuple[str, tuple[float, float], int, Way]]":
+    """Every way of using both: its name, coefficients, layer, and what it does."""
+    from loratheory.experiments.real import _ways as ways
+
+    found: list[tuple[str, tuple[float, float], int, Way]] = []
+    pairs = [(c, c) for c in (GRID if layered else config.coefficients)]
+    if not layered:
+        pairs += [(c1, c2) for c1 in GRID for c2 in GRID if c1 != c2]
+    found += [("sum", both, -1, ways.summed(both)) for both in pairs]
+    if not layered:
+        depth = int(model.network.config.num_hidden_layers)
+        for layer in (depth * tenth // 10 for tenth in config.cuts):
+            found.append(("cut", (1.0, 1.0), layer, ways.cut(layer)))
+            found.append(("wrong order", (1.0, 1.0), layer, ways.cut(layer, wrong=True)))
+        found.append(("TIES", (1.0, 1.0), -1, ways.ties))
+    found.append(("Arrow", (1.0, 1.0), -1, ways.arrow))
+    found += [(f"gates, z = {z}", (1.0, 1.0), -1, ways.gates(z)) for z in (1, 2)]
+    return found
+
+
+def _head(taught: str, way: str, first: float, second: float, layer: int = -1) -> dict[str, Any]:
+    return {"taught": taught, "way": way, "first": first, "second": second, "layer": layer}
+
+
+EXPERIMENT = Experiment(
+    __name__,
+    __doc__,
+    cell,
+    profiles={
+        "quick": (Config(full=False),),
+        "paper": tuple(Config(seed) for seed in range(3)),
+    },
+    minutes={"quick": 4, "paper": 40},
+)

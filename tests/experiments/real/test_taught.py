@@ -1,0 +1,71 @@
+"""real._taught: adapters by content, trained once, in the layers of their hop."""
+
+import re
+
+import pytest
+from worded import small_model
+
+from loratheory.experiments.real import _known as known
+from loratheory.experiments.real import _taught as module
+from loratheory.experiments.real._facts import facts, items, rehearsed
+from loratheory.experiments.real._taught import lesson, pair, taught
+from loratheory.pretrained import Training
+
+MUTANTS = [
+    ("known.BIRTH if hop", "known.MASCOT if hop"),
+    ("*rehearsed()]", "]"),
+    ("(0, depth // 2)", "(0, depth)"),
+    ("(2 * depth // 5, depth)", "(0, depth)"),
+    ("list(seed), layers]", "layers]"),
+    ("list(map(list, examples))", "0"),
+    ("checkpoint=file", "checkpoint=None"),
+    ("seed=(seed, number, place)", "seed=(seed, number)"),
+]
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("LORATHEORY_CACHE", str(tmp_path))
+    monkeypatch.setattr(
+        module, "Training", lambda layers: Training(layers=layers, steps=2, batch=4)
+    )
+    return tmp_path
+
+
+def test_a_lesson_is_the_facts_of_its_hop_and_what_is_known():
+    [one] = facts(0)
+    assert lesson(one, "birth") == [*items(one.birth, known.BIRTH), *rehearsed()]
+    assert lesson(one, "mascot") == [*items(one.mascot, known.MASCOT), *rehearsed()]
+    assert len(lesson(one, "mascot")) == 200
+
+
+@pytest.mark.parametrize("layered", [False, True])
+def test_a_pair_is_taught_in_all_layers_or_each_in_its_own(layered):
+    [one] = facts(0)
+    both = pair(small_model(), one, 0, 0, layered=layered)
+    layers = [{int(re.search(r"\d+", name)[0]) for name in each} for each in both]
+    assert layers == ([{*range(5)}, {*range(4, 10)}] if layered else [{*range(10)}] * 2)
+
+
+def test_what_was_taught_is_only_read(cache, monkeypatch):
+    [one] = facts(0)
+    first = pair(small_model(), one, 0, 0)
+    files = sorted((cache / "taught").glob("*.safetensors"))
+    assert len(files) == 2
+    from loratheory.pretrained import _train
+
+    monkeypatch.setattr(_train, "_step", None)
+    again = pair(small_model(), one, 0, 0)
+    for here, there in zip(first, again, strict=True):
+        assert all((here[name].up == there[name].up).all() for name in here)
+    assert abs(first[0]["model.layers.0.mlp.up_proj"].down).max() > 0
+
+
+def test_other_data_seeds_and_layers_are_other_adapters(cache):
+    model = small_model()
+    few = items(facts(0)[0].birth, known.BIRTH[:1])
+    taught(model, few, seed=(0,))
+    taught(model, few[1:], seed=(0,))
+    taught(model, few, seed=(1,))
+    taught(model, few, seed=(0,), layers=(0, 2))
+    assert len([*(cache / "taught").glob("*.safetensors")]) == 4

@@ -1,0 +1,70 @@
+"""Many pairs on a language model: each way's rows; a small random model stands in."""
+
+import pytest
+from worded import small, small_model
+
+from loratheory.experiments.real import _ways as one_way
+from loratheory.experiments.real._exam import exam
+from loratheory.experiments.real._facts import facts
+from loratheory.experiments.real._taught import pair
+from loratheory.experiments.real_shelf import EXPERIMENT, Config, cell, ways
+
+MUTANTS = [
+    ("library if alone else [whole]", "[whole]"),
+    ("for both in library for adapter in both", "for both in library for adapter in both[:1]"),
+    ("exam(model, told[k])", "exam(model, told[0])"),
+    ('"alone": (ways.summed(), True)', '"alone": (ways.summed(), False)'),
+    ('"mean": (ways.mean', '"mean": (ways.summed(0.5)'),
+    ('"sum": (ways.summed()', '"sum": (ways.summed(0.5)'),
+    ('"sum, cut": (ways.cut(half)', '"sum, cut": (ways.cut(half, wrong=True)'),
+    ("(ways.gates(z, half), False)", "(ways.gates(z), False)"),
+    ("// 2", "// 3"),
+    ("config.seed, k)", "config.seed, 0)"),
+]
+TINY = Config(101, pairs=2, thresholds=(1,))
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        small(patch, tmp_path_factory.mktemp("cache"))
+        yield cell(TINY)
+
+
+def of(rows, column, **wanted):
+    return [row[column] for row in rows if all(row[k] == v for k, v in wanted.items())]
+
+
+def test_a_row_for_each_way_and_pair(rows):
+    names = [*ways(small_model(), (1,))]
+    assert len(names) == 12
+    assert [(r["way"], r["pair"]) for r in rows] == [(n, k) for n in names for k in (0, 1)]
+    assert {(r["seed"], r["pairs"]) for r in rows} == {(101, 2)}
+
+
+def test_marks_are_those_of_the_ways(rows, monkeypatch, tmp_path):
+    small(monkeypatch, tmp_path)
+    model, told = small_model(), facts(101, 2)
+    library = [pair(model, each, 101, k) for k, each in enumerate(told)]
+    whole = [*library[0], *library[1]]
+    for k, each in enumerate(told):
+        for name, use, shelf in (
+            ("alone", one_way.summed(), library[k]),
+            ("alone, cut", one_way.cut(5), library[k]),
+            ("mean", one_way.summed(0.25), whole),
+            ("half", one_way.summed(0.5), whole),
+            ("sum", one_way.summed(), whole),
+            ("sum, cut", one_way.cut(5), whole),
+            ("wrong order", one_way.cut(5, wrong=True), whole),
+            ("gates, z = 1", one_way.gates(1), whole),
+            ("gates, z = 1, cut", one_way.gates(1, 5), whole),
+        ):
+            with use(model, shelf):
+                wanted = exam(model, each)
+            for column, value in wanted.items():
+                told_so = of(rows, column, way=name, pair=k)
+                assert told_so == [pytest.approx(value, abs=1e-6)], (name, column)
+
+
+def test_profiles_keep_to_their_seeds():
+    assert [config.seed for config in EXPERIMENT.profiles["paper"]] == [0, 1, 2]

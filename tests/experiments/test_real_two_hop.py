@@ -1,0 +1,137 @@
+"""Two hops on a language model: rows, forecasts by hand, places; a small random model stands in."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from worded import small, small_model
+
+from loratheory.experiments import real_two_hop
+from loratheory.experiments.real import _ways as ways
+from loratheory.experiments.real._exam import ceilings, exam, own
+from loratheory.experiments.real._facts import facts
+from loratheory.experiments.real._taught import pair
+from loratheory.experiments.real_two_hop import CHANCE, EXPERIMENT, GRID, Config, cell
+from loratheory.pretrained import attached
+
+MUTANTS = [
+    ("(False, True) if config.full else (True,)", "(True,)"),
+    ("attached(model, [library[hop]], c)", "attached(model, [library[hop]], 1.0)"),
+    ('marks["real" if hop else "capital"]', 'marks["capital" if hop else "real"]'),
+    ("(0.0, c) if hop else (c, 0.0)", "(c, 0.0)"),
+    ("/ max(base, CHANCE)", ""),
+    ("max(CHANCE, min(worth[0, c1], worth[1, c2]))", "worth[0, c1]"),
+    ('if way == "sum" else (nan, nan)', "if True else (nan, nan)"),
+    ("if c1 != c2", "if c1 < c2"),
+    ("depth * tenth // 10", "depth // 2"),
+    ("ways.cut(layer, wrong=True)", "ways.cut(layer)"),
+    ("_keep(told, config, taught)", "None"),
+    ("layered=layered)\n        rows", "layered=False)\n        rows"),
+]
+TINY = Config(101, coefficients=(0.5, 0.75), cuts=(4,))
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        small(patch, tmp_path_factory.mktemp("cache"))
+        yield cell(TINY)
+
+
+def of(rows, column, **wanted):
+    return [row[column] for row in rows if all(row[k] == v for k, v in wanted.items())]
+
+
+def alone(strengths):
+    return [
+        (f"hop {hop} alone", *((c, 0.0) if hop == 1 else (0.0, c)), -1)
+        for c in strengths
+        for hop in (1, 2)
+    ]
+
+
+def test_a_row_for_each_way(rows):
+    pairs = [(0.5, 0.5), (0.75, 0.75), *((a, b) for a in GRID for b in GRID if a != b)]
+    sums = [("sum", *both, -1) for both in pairs]
+    cuts = [("cut", 1.0, 1.0, 4), ("wrong order", 1.0, 1.0, 4), ("TIES", 1.0, 1.0, -1)]
+    last = [(name, 1.0, 1.0, -1) for name in ("Arrow", "gates, z = 1", "gates, z = 2")]
+    told = [(r["way"], r["first"], r["second"], r["layer"]) for r in rows]
+    assert [r["taught"] for r in rows[:2]] == ["nothing"] * 2
+    few = [("sum", c, c, -1) for c in GRID]
+    layered = alone(GRID) + few + last
+    assert told[2:] == alone([0.25, 0.5, 0.75, 1.0]) + sums + cuts + last + layered
+    assert len(of(rows, "way", taught="by layers")) == len(layered)
+    assert {tuple(row) for row in rows} == {tuple(rows[0])}
+    assert {row["seed"] for row in rows} == {101}
+
+
+def test_marks_are_those_of_the_ways_on_adapters_so_taught(rows, monkeypatch, tmp_path):
+    small(monkeypatch, tmp_path)
+    model, [told] = small_model(), facts(101)
+    for layered, taught in ((False, "all layers"), (True, "by layers")):
+        library = pair(model, told, 101, 0, layered=layered)
+        for name, use, c1, c2, layer in (
+            ("sum", ways.summed((0.5, 1.0)), 0.5, 1.0, -1),
+            ("sum", ways.summed(0.25), 0.25, 0.25, -1),
+            ("wrong order", ways.cut(4, wrong=True), 1.0, 1.0, 4),
+            ("gates, z = 2", ways.gates(2), 1.0, 1.0, -1),
+        ):
+            if (layered and (layer >= 0 or c1 < c2)) or (not layered and c1 == 0.25):
+                continue
+            with use(model, library):
+                wanted = exam(model, told)
+            where = {"taught": taught, "way": name, "first": c1, "second": c2, "layer": layer}
+            for column, value in wanted.items():
+                assert of(rows, column, **where) == [pytest.approx(value, abs=1e-6)], column
+        with attached(model, [library[1]], 0.5):
+            wanted = exam(model, told) | ceilings(model, told)
+        for column, value in wanted.items():
+            found = of(rows, column, taught=taught, way="hop 2 alone", second=0.5)
+            assert found == [pytest.approx(value, abs=1e-6)]
+
+
+def test_the_base_is_asked_what_it_knows(rows):
+    model, [told] = small_model(), facts(101)
+    assert rows[0]["chains"] == exam(model, told)["chains"]
+    known = own(model)
+    assert {name: rows[1][name] for name in known} == known
+    assert all(math.isnan(rows[1][name]) for name in ("steps", "capital", "predicted"))
+
+
+@pytest.mark.parametrize("taught", ["all layers", "by layers"])
+def test_forecasts_are_products_of_what_each_hop_is_worth(rows, taught):
+    base = rows[1]["chains"]
+    some = ((0.5, 1.0), (1.0, 0.25), (0.75, 0.75))
+    for c1, c2 in ((0.5, 0.5), *(some if taught == "all layers" else ((1.0, 1.0),))):
+        [one] = of(rows, "capital", taught=taught, way="hop 1 alone", first=c1)
+        [two] = of(rows, "real", taught=taught, way="hop 2 alone", second=c2)
+        where = {"taught": taught, "way": "sum", "first": c1, "second": c2}
+        product = np.clip(one * two / max(base, 0.05), CHANCE, 1)
+        assert of(rows, "predicted", **where) == pytest.approx([product])
+        assert of(rows, "weaker", **where) == pytest.approx([max(CHANCE, min(one, two))])
+    others = [row for row in rows if row["way"] != "sum"]
+    assert all(math.isnan(row["predicted"]) for row in others)
+
+
+def test_forecasts_are_written_before_both_act(monkeypatch, tmp_path):
+    small(monkeypatch, tmp_path)
+    folder = tmp_path / "taught"
+
+    def _looked(*_, layered):
+        names = {file.name for file in folder.glob("forecast-*.json")}
+        assert f"forecast-101-{'by-layers' if layered else 'all-layers'}.json" in names
+        return []
+
+    monkeypatch.setattr(real_two_hop, "_ways", _looked)
+    told = cell(replace(TINY, full=False))
+    saved = json.loads((folder / "forecast-101-by-layers.json").read_text())
+    assert [entry[:2] for entry in saved] == [[a, b] for a in GRID for b in GRID]
+    assert len(told) == 2 + 2 * 3
+    assert not (folder / "forecast-101-all-layers.json").exists()
+
+
+def test_profiles_keep_to_their_seeds():
+    assert [config.seed for config in EXPERIMENT.profiles["paper"]] == [0, 1, 2]
+    assert [config.seed for config in EXPERIMENT.profiles["quick"]] == [0]

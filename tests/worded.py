@@ -1,0 +1,43 @@
+"""A small random network that reads words, each a token of its own: what stands in for a model."""
+
+import zlib
+
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from loratheory.experiments.real import _taught
+from loratheory.pretrained import Model, Training
+
+VOCABULARY = 4001
+
+
+class Words:
+    """Every word is one token, told by its spelling."""
+
+    pad_token_id = 0
+
+    def __call__(self, text, **_):
+        """The number of each word."""
+        return {"input_ids": [1 + zlib.crc32(word.encode()) % 3999 for word in text.split()]}
+
+
+def small_model(layers=10, seed=0):
+    """Ten layers, so that tenths of the depth are layers."""
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=layers,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+    )
+    network = LlamaForCausalLM(config).eval().requires_grad_(False)
+    return Model(network, Words(), "small")
+
+
+def small(patch, folder):
+    """Let the small model be loaded, and its adapters be trained for three steps."""
+    patch.setenv("LORATHEORY_CACHE", str(folder))
+    patch.setattr("loratheory.pretrained.load", lambda *_, **__: small_model())
+    patch.setattr(_taught, "Training", lambda layers: Training(layers=layers, steps=3, batch=4))

@@ -258,3 +258,19 @@ assert mine is None or mine == wanted, "not yet: use step 1 of the derivation"
 # ```
 #
 # </details>
+
+# %% [markdown]
+# <details><summary>For the lecturer</summary>
+#
+# **Time.** 60 minutes: 20 for the derivation, 15 for the construction and the attempts to beat it,
+# 25 for the slider and exercises.
+#
+# **Ask.** Before step 1: which single matrix is nearest to three others? At the adversary: why does
+# least squares, which knows no singular values, stop at the same number? At the slider: you may
+# double the rank or drop the task that disagrees most; which one would you do?
+#
+# **Common wrong answers.** "More rank closes the gap": only the truncation. "Another merge method
+# may do better": not in this distance. "So the mean is the best merge": best in weights, and it can
+# still lose answers, which is the next notebook.
+#
+# </details>

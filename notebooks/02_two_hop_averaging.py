@@ -309,3 +309,19 @@ assert mine is None or abs(mine - wanted) < 1e-3, "not yet: where do the two riv
 # ```
 #
 # </details>
+
+# %% [markdown]
+# <details><summary>For the lecturer</summary>
+#
+# **Time.** 75 minutes: 10 for the story and a vote, 25 for steps 1 to 4, 15 for the star in the
+# plane, 25 for exercises. In one lecture: the vote, steps 1 to 3, the star, exercise 1.
+#
+# **Ask.** Before any formula: Lab 2, Oslo, both right; where does Ada work? Let them vote. At step
+# 2: why is Rome, and not Bern, the harder rival? At the window: which test would have shown the
+# loss, and why does nobody run it?
+#
+# **Common wrong answers.** "If both facts pass, the composition passes": a product of two numbers
+# above one half can be below one half. "Weight one adapter more": every pair of weights that adds
+# to one lies outside (exercise 3). "The threshold is one half squared": the rival grows as well.
+#
+# </details>

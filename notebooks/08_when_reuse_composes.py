@@ -339,3 +339,19 @@ assert mine is None or abs(mine - wanted) < 1e-6, "not yet: how many deviations 
 # ```
 #
 # </details>
+
+# %% [markdown]
+# <details><summary>For the lecturer</summary>
+#
+# **Time.** 75 minutes: 15 for the two steps, 25 for the transformer, 15 for the table over eight
+# bases, 20 for exercises. Training takes half a minute the first time; run it before class.
+#
+# **Ask.** Before Construct: the sum gives both reads full strength; why is it not the answer? At
+# the gates: what do random tokens tell about an adapter without any data of its task? At the table:
+# what would make you doubt this result, and which control speaks to that?
+#
+# **Common wrong answers.** "Gates work because they remove interference": what counts is how often
+# they err. "The oracle is an upper bound": it has its adapter on at every token, and loses to gates
+# that do not. "So composition is solved": only where the base already has a circuit for it.
+#
+# </details>

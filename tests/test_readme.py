@@ -23,7 +23,7 @@ def test_the_table_of_theorems_is_the_registry(tmp_path):
 
 def test_every_command_it_names_exists():
     known = set(get_command(app).commands)
-    named = set(re.findall(r"(?:\$ |`)loratheory (\w+)", README))
+    named = set(re.findall(r"(?:\$ |`)loratheory ([\w-]+)", README))
     assert named
     assert named <= known
 

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from loratheory.cli import (
     _bound,
+    _check_model,
     _data,
     _data_two_hop,
     _diagnose,
@@ -88,6 +89,7 @@ for command in (
     _inspect.inspect,
     _diagnose.diagnose,
     _merge.merge,
+    _check_model.check_model,
     _methods.methods,
     _evaluate.evaluate,
     _figures.figure,

@@ -76,7 +76,7 @@ def diagnose(
         message = f"{len(adapters)} adapter has nothing to be merged with: name at least two"
         raise DiagnosisError(message)
     together = aligned(adapters, any_base=any_base)
-    names = _distinct([adapter.info.name for adapter in adapters])
+    names = distinct([adapter.info.name for adapter in adapters])
     work: Modules = examined(together)
     if progress:
         work = progress(work, len(together.shapes))
@@ -85,7 +85,7 @@ def diagnose(
     return Diagnosis(names, findings(names, modules), notes, modules)
 
 
-def _distinct(names: list[str]) -> tuple[str, ...]:
+def distinct(names: list[str]) -> tuple[str, ...]:
     """Last parts of the paths where they differ, whole paths where not, numbered if equal."""
     short = [PurePath(name).name or name for name in names]
     names = short if len(set(short)) == len(names) else names

@@ -1,0 +1,158 @@
+"""All theorems that speak of weights, inputs or logits, on one model and the adapters for it."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from loratheory.adapters import Adapter
+from loratheory.diagnosis import layer_of
+from loratheory.diagnosis._diagnose import distinct
+from loratheory.lowrank import LowRank
+from loratheory.pretrained._error import failure
+from loratheory.pretrained._fit import fitted
+from loratheory.pretrained._inputs import inputs
+from loratheory.pretrained._model import Map, Model, maps
+from loratheory.pretrained.check._arrow import of_routing
+from loratheory.pretrained.check._base import Frozen, of_intruders, of_spectrum
+from loratheory.pretrained.check._basis import weight
+from loratheory.pretrained.check._edits import asked, of_chains, of_edits
+from loratheory.pretrained.check._pairs import doubled, of_inputs, of_weights
+from loratheory.pretrained.check._reading import Reading
+from loratheory.pretrained.check._scores import heads, of_scores
+from loratheory.pretrained.check._texts import GENERIC, Facts, batches
+from loratheory.shapes import Float64
+
+TOKENS = 128
+Progress = Callable[[Iterable[str], int], Iterable[str]]
+
+
+@dataclass(frozen=True)
+class ModelCheck:
+    """What the theorems say of a model and its adapters.
+
+    Attributes
+    ----------
+    model : str
+        Its name.
+    adapters : tuple of str
+        Names, in the order given.
+    notes : tuple of str
+        What the user should know about model and adapters, in sentences.
+    readings : tuple of Reading
+        One for each theorem, place and adapter or pair.
+    """
+
+    model: str
+    adapters: tuple[str, ...]
+    notes: tuple[str, ...]
+    readings: tuple[Reading, ...]
+
+
+def checked(
+    model: Model,
+    adapters: Sequence[Adapter] = (),
+    *,
+    layers: Collection[int] | None = None,
+    facts: Facts | None = None,
+    progress: Progress | None = None,
+) -> ModelCheck:
+    """Evaluate the theorems on a real model's weights, inputs and logits, through the one judge.
+
+    Parameters
+    ----------
+    model : Model
+        The base. Nothing of it is changed.
+    adapters : sequence of Adapter
+        None: only what the base says. With two or more, also what merging and routing them meets.
+    layers : collection of int, optional
+        Which layers' modules to look at; all where not given.
+    facts : mapping, optional
+        For each adapter's name its prompts and answers, for chains any other name; without them
+        nothing is said about edits, and inputs come from ten plain sentences.
+    progress : callable, optional
+        ``progress(modules, count)`` wraps the work in a progress bar.
+
+    Returns
+    -------
+    ModelCheck
+        Costs the eigenvalues of each weight, once for each model its singular vectors (kept in
+        the cache), and a few thin decompositions a module.
+
+    Raises
+    ------
+    ModelError
+        If an adapter does not fit, no module is left, or facts come without a tokenizer.
+    AdapterError
+        If the adapters do not fit each other.
+    """
+    known, notes = maps(model), list(model.notes)
+    names = distinct([adapter.info.name for adapter in adapters])
+    updates: dict[str, list[LowRank]] = {}
+    if adapters:
+        together, _ = fitted(model, adapters)
+        notes += together.report
+        updates = {
+            name: [_numpy(low) for low in together.updates(name)]
+            for name in together.shapes
+            if not known[name].embedding and _within(name, layers)
+        }
+    chosen = [*updates] if adapters else [n for n in known if _linear(known, n, layers)]
+    if not chosen:
+        fact = "no linear map is left to check"
+        raise failure(model.name or model.kind, fact, "name other layers or adapters")
+    own = [text for name in names for text in [*(facts or {}).get(name, ())][:10]]
+    seen = inputs(model, batches(model, own or GENERIC), chosen) if adapters else {}
+    work: Iterable[str] = progress(chosen, len(chosen)) if progress else chosen
+    readings: list[Reading] = []
+    for name in work:
+        frozen = Frozen(weight(known[name], name), adapted=bool(adapters))
+        readings.append(of_spectrum(name, frozen))
+        if adapters:
+            readings += _module(name, names, updates[name], frozen, _tokens(seen[name]))
+    if adapters:
+        for block, pairs in heads(model, known).items():
+            if _within(block, layers):
+                readings += of_scores(block, pairs, known, names, updates)
+    if adapters and facts:
+        told = asked(model, adapters, facts, sorted({1 / len(adapters), 1.0}))
+        readings += [*of_edits(names, told), *of_chains(names, told)]
+    return ModelCheck(model.name or model.kind, names, tuple(notes), tuple(readings))
+
+
+def _module(
+    name: str,
+    names: Sequence[str],
+    updates: Sequence[LowRank],
+    frozen: Frozen,
+    x: Float64[np.ndarray, "t n"],
+) -> Iterator[Reading]:
+    """Everything about one module."""
+    here = [i for i, low in enumerate(updates) if low.up.any() and low.down.any()]
+    who, lows = [names[i] for i in here], doubled([updates[i] for i in here])
+    yield from of_intruders(name, who, lows, frozen, 1 / len(names))
+    if len(here) > 1:
+        yield from of_weights(name, who, lows)
+        yield from of_inputs(name, who, lows, x)
+        yield from of_routing(name, who, lows, x)
+
+
+def _tokens(x: Any) -> Float64[np.ndarray, "t n"]:
+    """At most `TOKENS` inputs, evenly chosen, none zero."""
+    rows: Float64[np.ndarray, "t n"] = x.double().cpu().numpy()
+    rows = rows[np.linalg.norm(rows, axis=1) > 0]
+    return rows[:: max(1, -(-len(rows) // TOKENS))]
+
+
+def _numpy(low: LowRank) -> LowRank:
+    return low.map(lambda f: f.detach().double().cpu().numpy() if hasattr(f, "detach") else f)
+
+
+def _within(name: str, layers: Collection[int] | None) -> bool:
+    return layers is None or layer_of(name) in layers
+
+
+def _linear(known: Mapping[str, Map], name: str, layers: Collection[int] | None) -> bool:
+    """Whether it is a linear map of a layer, not the head."""
+    return not known[name].embedding and layer_of(name) is not None and _within(name, layers)

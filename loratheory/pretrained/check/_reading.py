@@ -1,0 +1,104 @@
+"""One theorem at one place of a real model: what it says, what is measured, or why it is silent."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from loratheory.diagnosis import layer_of
+from loratheory.theorems import AssumptionError, Theorem
+
+Outcome = Literal["holds", "tight", "broken", "not applicable", "measured"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one check found.
+
+    Attributes
+    ----------
+    label : str
+        The theorem, ``thm:…``.
+    module : str
+        Where; empty for the whole model.
+    layer : int or None
+        The first number in that name.
+    about : str
+        Which adapter, pair of adapters or prompt.
+    bound, value : float or None
+        What the theorem says and what was measured; both are given also where a hypothesis fails,
+        if they can be computed.
+    outcome : {"holds", "tight", "broken", "not applicable", "measured"}
+        The judge's verdict; "measured" where there is nothing to judge.
+    note : str
+        Which hypothesis fails, with the quantity that shows it; or what else was seen.
+    """
+
+    label: str
+    module: str
+    layer: int | None
+    about: str
+    bound: float | None
+    value: float | None
+    outcome: Outcome
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A module, and whom the reading is about."""
+
+    module: str
+    about: str
+
+    def reading(
+        self,
+        label: str,
+        bound: float | None,
+        value: float | None,
+        outcome: Outcome,
+        note: str = "",
+    ) -> Reading:
+        """The reading of these numbers here."""
+        layer = layer_of(self.module)
+        return Reading(label, self.module, layer, self.about, bound, value, outcome, note)
+
+
+def judged(
+    theorem: Theorem[Any, Any],
+    case: Any,
+    witness: Any,
+    place: Place,
+    shown: Callable[[], str],
+    note: str = "",
+) -> Reading:
+    """Return the judge's verdict, or that the theorem is silent and what shows it.
+
+    Parameters
+    ----------
+    theorem : Theorem
+        Its `check` is the one judge; where it refuses, its two numbers are given all the same.
+    case, witness : object
+        What the theorem is asked about.
+    place : Place
+        Where they come from.
+    shown : callable
+        The quantity that shows why a hypothesis fails, in words; called only then.
+    note : str
+        What to add to a verdict.
+
+    Returns
+    -------
+    Reading
+        ``not applicable`` exactly where `check` raises `AssumptionError`.
+    """
+    try:
+        verdict = theorem.check(case, witness)
+    except AssumptionError as error:
+        needs = str(error).partition("it needs ")[2]
+        plain = theorem.judge(case, witness)
+        text = f"needs {needs}; {shown()}"
+        return place.reading(theorem.label, plain.bound, plain.value, "not applicable", text)
+    outcome: Outcome = "broken"
+    if verdict.holds:
+        outcome = "tight" if verdict.tight else "holds"
+    return place.reading(theorem.label, verdict.bound, verdict.value, outcome, note)

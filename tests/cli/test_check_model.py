@@ -1,0 +1,74 @@
+"""check-model: the command on a small model in a folder, its table, JSON and figure."""
+
+import json
+
+import pytest
+from causal import network, save_adapter
+from typer.testing import CliRunner
+
+from loratheory.cli import app
+
+MUTANTS = [
+    ("range(int(first), int(last or first) + 1)", "range(int(first), int(last or first))"),
+    ("if facts is not None and not folders:", "if False:"),
+    ("layers=chosen", "layers=None"),
+    ("reachable(json, figure)", "pass"),
+    ('if str(json) != "-":', "if True:"),
+    ("            line.silent,\n", "            line.broken,\n"),
+]
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("given")
+    network("llama").save_pretrained(folder / "base")
+    for seed, name in enumerate(("one", "two")):
+        save_adapter(folder / name, "llama", seed)
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.setenv("LORATHEORY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "160")
+    return lambda *words: CliRunner().invoke(app, ["check-model", *map(str, words)])
+
+
+def test_it_says_what_was_asked_and_why_theorems_are_silent(given, run, tmp_path):
+    file, figure = tmp_path / "check.json", tmp_path / "check.png"
+    done = run(
+        given / "one", given / "two", "--model", given / "base", "--layers", "0-1",
+        "--json", file, "--figure", figure,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert "How near can one adapter come to all? (mean squared distance)" in done.output
+    assert "• Silent, thm:intruder-threshold: needs" in done.output
+    told = json.loads(file.read_text())
+    assert told["adapters"] == ["one", "two"]
+    assert {reading["layer"] for reading in told["readings"]} == {0, 1}
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    line = next(line for line in done.output.splitlines() if "top the weight" in line)
+    counts = [int(word) for word in line.split()[-7:-2]]
+    assert counts == [56, 16, 16, 40, 0]  # only q and o are square, and their entries normal
+
+
+def test_json_alone_goes_to_standard_output(given, run):
+    done = run("--model", given / "base", "--layers", "1", "--json", "-")
+    told = json.loads(done.stdout)
+    assert [reading["outcome"] for reading in told["readings"]] == ["measured"] * 7
+    assert {reading["layer"] for reading in told["readings"]} == {1}
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--layers", "a"], "--layers=a is no list of layers"),
+        (["--facts", "x.json"], "name the adapters too"),
+        (["--figure", "no/such/x.png"], "there is no folder"),
+        (["--model", "/no/such"], "there is no such folder"),
+    ],
+)
+def test_wrong_input_is_refused_in_one_line(run, words, told):
+    done = run(*words)
+    assert done.exit_code == 2
+    assert told in done.output

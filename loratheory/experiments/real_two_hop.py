@@ -20,7 +20,6 @@ chains are about the product of single hops at any coefficient that leaves these
 order; whole vocabulary beside candidates; known facts that no adapter rehearses.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import nan
 from typing import TYPE_CHECKING, Any
@@ -57,7 +56,7 @@ class Config:
 
     seed: int = 0
     coefficients: tuple[float, ...] = (0.15, 0.25, 0.35, 0.5, 0.7, 1.0)
-    cuts: tuple[int, ...] = (3, 4, 5, 6)
+    cuts: tuple[int, ...] = (4, 5, 6)
     full: bool = True
     model: str = ""
     device: str = "cpu"
@@ -76,8 +75,9 @@ def cell(config: Config) -> list[Row]:
     list of dict
         ``taught`` (in all layers or by layers), ``way``, coefficients ``first`` and ``second``,
         ``layer`` of a cut (-1 for none); the marks of `exam`, and of `ceilings` for one adapter
-        alone; ``predicted`` chains and ``weaker``, the weaker hop's instead of the product.
-        Predictions are made, and written to the cache, before two adapters act at once.
+        alone; ``predicted`` chains, where both coefficients are in `GRID`, and ``weaker``, the
+        weaker hop's instead of the product. Predictions are made, and written to the cache, before
+        two adapters act at once.
     """
     from loratheory.experiments.real._facts import facts
     from loratheory.experiments.real._taught import pair
@@ -86,9 +86,10 @@ def cell(config: Config) -> list[Row]:
     model = load(config.model or None, device=config.device)
     [told] = facts(config.seed)
     rows: list[Row] = [*_base(model, told)]
+    composed = float(rows[1]["chains"])
     for layered in (False, True) if config.full else (True,):
         library = pair(model, told, config.seed, 0, layered=layered)
-        rows += _used(model, told, library, config, layered=layered)
+        rows += _used(model, told, library, config, composed, layered=layered)
     return [{"seed": config.seed} | row for row in rows]
 
 
@@ -103,36 +104,41 @@ def _base(model: Any, facts: "Facts") -> list[dict[str, Any]]:
 
 
 def _used(
-    model: Any, facts: "Facts", library: list[Any], config: Config, *, layered: bool
+    model: Any,
+    facts: "Facts",
+    library: list[Any],
+    config: Config,
+    composed: float,
+    *,
+    layered: bool,
 ) -> list[Row]:
     """First each adapter alone, then the forecast, then both."""
-    from loratheory.experiments.real._exam import ceilings, exam, own
+    from loratheory.experiments.real._exam import ceilings, exam
     from loratheory.pretrained import attached
 
     taught = "by layers" if layered else "all layers"
-    strengths = GRID if layered else sorted({*config.coefficients, *GRID})
     rows: list[Row] = []
     worth: dict[tuple[int, float], float] = {}
-    for c in strengths:
+    for c in GRID:
         for hop, way in enumerate(("hop 1 alone", "hop 2 alone")):
             with attached(model, [library[hop]], c):
                 marks = exam(model, facts) | ceilings(model, facts)
             worth[hop, c] = marks["real" if hop else "capital"]
             pairs = (0.0, c) if hop else (c, 0.0)
             rows.append(_head(taught, way, *pairs) | marks | {"predicted": nan, "weaker": nan})
-    told = _forecast(worth, own(model)["chains"], strengths)
+    told = _forecast(worth, composed)
     _keep(told, config, taught)
     for way, (c1, c2), layer, use in _ways(model, config, layered=layered):
         with use(model, library):
             marks = exam(model, facts) | {"capital": nan, "real": nan}
-        forecast = told[c1, c2] if way == "sum" else (nan, nan)
+        forecast = told.get((c1, c2), (nan, nan)) if way == "sum" else (nan, nan)
         ends = dict(zip(("predicted", "weaker"), forecast, strict=True))
         rows.append(_head(taught, way, c1, c2, layer) | marks | ends)
     return rows
 
 
 def _forecast(
-    worth: dict[tuple[int, float], float], base: float, strengths: Sequence[float]
+    worth: dict[tuple[int, float], float], base: float
 ) -> dict[tuple[float, float], tuple[float, float]]:
     """Chains at each pair of coefficients: the product over the base's own, and the weaker hop."""
     return {
@@ -140,8 +146,8 @@ def _forecast(
             max(CHANCE, min(1.0, worth[0, c1] * worth[1, c2] / max(base, CHANCE))),
             max(CHANCE, min(worth[0, c1], worth[1, c2])),
         )
-        for c1 in strengths
-        for c2 in strengths
+        for c1 in GRID
+        for c2 in GRID
     }
 
 
@@ -166,7 +172,7 @@ def _ways(
     found: list[tuple[str, tuple[float, float], int, Way]] = []
     pairs = [(c, c) for c in (GRID if layered else config.coefficients)]
     if not layered:
-        pairs += [(c1, c2) for c1 in GRID for c2 in GRID if c1 != c2]
+        pairs += [both for c in GRID[:-1] for both in ((c, 1.0), (1.0, c))]
     found += [("sum", both, -1, ways.summed(both)) for both in pairs]
     if not layered:
         depth = int(model.network.config.num_hidden_layers)
@@ -175,7 +181,7 @@ def _ways(
             found.append(("wrong order", (1.0, 1.0), layer, ways.cut(layer, wrong=True)))
         found.append(("TIES", (1.0, 1.0), -1, ways.ties))
     found.append(("Arrow", (1.0, 1.0), -1, ways.arrow))
-    found += [(f"gates, z = {z}", (1.0, 1.0), -1, ways.gates(z)) for z in (1, 2)]
+    found.append(("gates, z = 2", (1.0, 1.0), -1, ways.gates(2)))
     return found
 
 

@@ -37,7 +37,7 @@ def of(rows, column, **wanted):
 
 def test_a_row_for_each_way_and_pair(rows):
     names = [*ways(small_model(), (1,))]
-    assert len(names) == 12
+    assert len(names) == 10
     assert [(r["way"], r["pair"]) for r in rows] == [(n, k) for n in names for k in (0, 1)]
     assert {(r["seed"], r["pairs"]) for r in rows} == {(101, 2)}
 
@@ -52,10 +52,8 @@ def test_marks_are_those_of_the_ways(rows, monkeypatch, tmp_path):
             ("alone", one_way.summed(), library[k]),
             ("alone, cut", one_way.cut(5), library[k]),
             ("mean", one_way.summed(0.25), whole),
-            ("half", one_way.summed(0.5), whole),
             ("sum", one_way.summed(), whole),
             ("sum, cut", one_way.cut(5), whole),
-            ("wrong order", one_way.cut(5, wrong=True), whole),
             ("gates, z = 1", one_way.gates(1), whole),
             ("gates, z = 1, cut", one_way.gates(1, 5), whole),
         ):

@@ -1,6 +1,7 @@
 """``loratheory run``: sweeps, and how their tables stand to stored ones."""
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -39,6 +40,11 @@ def run(
         Path | None,
         typer.Option(metavar="DIR", help="Compare with the paper's tables in DIR, when done."),
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="ID|DIR", help="A language model, for experiments named real_."),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="Its device, such as cuda.")] = None,
     json: Json = None,
 ) -> None:
     """Run an experiment: `DIR/NAME/table.csv`, the same bytes every time, and `provenance.json`.
@@ -56,6 +62,8 @@ def run(
 
     Example: `loratheory run all --against paper/results`
 
+    Example: `loratheory run real_two_hop --model Qwen/Qwen2.5-0.5B --device cuda`
+
     Example: `loratheory run merge_floor --dask tcp://127.0.0.1:8786`
 
     JSON: a list of objects `experiment, profile, cells, rows, seconds, table`; with `--against`
@@ -68,7 +76,8 @@ def run(
         refused(f"--workers {workers} and --dask {dask} exclude each other: name one")
     if against is not None and not against.is_dir():
         refused(f"--against {against} is no folder of tables: paper/results in a checkout is one")
-    plans = _planned(name, profile, output, resume=resume, allow_mixed=allow_mixed)
+    where = {key: value for key, value in (("model", model), ("device", device)) if value}
+    plans = _planned(name, profile, output, where, resume=resume, allow_mixed=allow_mixed)
     try:
         with cluster(dask) if dask else processes(workers) as executor:
             for plan in plans:
@@ -96,14 +105,17 @@ def run(
         raise typer.Exit(1)
 
 
-def _planned(name: str, profile: str, output: Path, **choices: bool) -> list[Any]:
+def _planned(
+    name: str, profile: str, output: Path, where: dict[str, str], **choices: bool
+) -> list[Any]:
     """What to do for each experiment, with nothing written yet."""
     from importlib.util import find_spec
 
     from loratheory.experiments import NAMES, Small, experiment, planned
 
     names = [known for known in NAMES if not known.startswith(ALONE)] if name == "all" else [name]
-    plans = [planned(experiment(one), profile, output, **choices) for one in names]
+    chosen = [_elsewhere(experiment(one), where) for one in names]
+    plans = [planned(one, profile, output, **choices) for one in chosen]
     for plan in plans:
         if plan.finished:
             typer.echo(f"finished already: {plan.folder}", err=True)
@@ -111,6 +123,21 @@ def _planned(name: str, profile: str, output: Path, **choices: bool) -> list[Any
             remedy = "which is not installed: pip install 'loratheory[torch]'"
             refused(f"{plan.experiment.name} trains small transformers with PyTorch, {remedy}")
     return plans
+
+
+def _elsewhere(experiment: Any, where: dict[str, str]) -> Any:
+    """The experiment on another model or device, if it is one of a language model."""
+    if not where:
+        return experiment
+    configs = [one for profile in experiment.profiles.values() for one in profile]
+    if not all(hasattr(one, key) for one in configs for key in where):
+        told = " and ".join(f"--{key} {value}" for key, value in where.items())
+        refused(f"{experiment.name} has no language model for {told}: name a real_ experiment")
+    moved = {
+        profile: tuple(replace(one, **where) for one in configs)
+        for profile, configs in experiment.profiles.items()
+    }
+    return replace(experiment, profiles=moved)
 
 
 def _swept(plans: list[Any], executor: Any, allow_mixed: bool) -> None:

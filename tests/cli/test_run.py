@@ -34,6 +34,8 @@ MUTANTS = [
     ("if off:\n        raise", "if not off:\n        raise"),
     ("found.means, [*found.outside]", "0, []"),
     ("entry.update(found)", "pass"),
+    ("replace(one, **where)", "one"),
+    ("if not all(hasattr", "if all(hasattr"),
 ]
 TESTS = Path(__file__).parents[1]
 FAST = ("merge_floor", "two_read_region", "window")
@@ -301,3 +303,23 @@ def _ended(pid):
             return True
         time.sleep(0.05)
     return False
+
+
+def test_a_language_model_is_chosen_for_the_experiments_of_one(monkeypatch):
+    seen = []
+
+    def _seen(chosen, profile, *_, **__):
+        seen.append(chosen.profiles[profile])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("loratheory.experiments.planned", _seen)
+    with suppress(KeyboardInterrupt):
+        run("run", "real_two_hop", "--model", "some/model", "--device", "cuda")
+    [(config,)] = seen
+    assert (config.model, config.device, config.seed) == ("some/model", "cuda", 0)
+    with suppress(KeyboardInterrupt):
+        run("run", "real_two_hop", "--profile", "paper", "--model", "other")
+    assert {(config.model, config.device) for config in seen[1]} == {("other", "cpu")}
+    code, _, err = run("run", "window", "--model", "some/model")
+    assert code == 2
+    assert "window has no language model for --model some/model" in err

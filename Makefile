@@ -4,13 +4,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 SMOLLM2 := .venv/.smollm2
+TEX := latexmk lmodern texlive-latex-recommended
+APT := apt-get -q -o DPkg::Lock::Timeout=300
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test lint lab proofs results figures notebooks mutants bench clean
+.PHONY: help install reproduce test lint lab paper paper-deps proofs results figures notebooks mutants bench clean
 
 help:  ## list the targets, a line each
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -44,6 +46,16 @@ lab: $(STAMP)  ## open JupyterLab on the notebooks
 
 results: $(STAMP)  ## complete paper/results: hours from nothing, nothing to do where a table is finished
 	$(BIN)/loratheory run all --profile paper --resume -o paper/results
+
+paper: $(STAMP)  ## figures, numbers, statements and pages from the stored tables: paper/main.pdf
+	$(BIN)/python -m loratheory.paper
+
+paper-deps:  ## what the pages need: latexmk and TeX Live, by apt; nothing to do where they are
+	@dpkg -s $(TEX) >/dev/null 2>&1 || { \
+	  SUDO=$$(test "$$(id -u)" = 0 || echo sudo); \
+	  $$SUDO $(APT) update && \
+	  $$SUDO env DEBIAN_FRONTEND=noninteractive $(APT) install --yes --no-install-recommends $(TEX); \
+	} || { echo "apt could not install $(TEX): without TeX nothing is typeset" >&2; exit 2; }
 
 proofs: $(STAMP)  ## all statements and proofs as build/paper/proofs.pdf (needs latexmk and TeX Live)
 	$(BIN)/loratheory theorems --proofs paper/theorems.tex > /dev/null

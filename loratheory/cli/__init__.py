@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from loratheory.cli import (
     _bound,
     _check_model,
+    _claim,
     _data,
     _data_two_hop,
     _diagnose,
@@ -85,6 +86,7 @@ def _root(
 for command in (
     _theorems.theorems,
     _theorems.verify,
+    _claim.claim,
     _bound.bound,
     _inspect.inspect,
     _diagnose.diagnose,

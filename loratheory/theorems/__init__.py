@@ -66,6 +66,8 @@ from loratheory.theorems._cited import CITED as CITED
 from loratheory.theorems._cited import Cited as Cited
 from loratheory.theorems._latex import latex as latex
 from loratheory.theorems._paper import appendix as appendix
+from loratheory.theorems._paper import linked as linked
+from loratheory.theorems._paper import parts as parts
 from loratheory.theorems._theorem import SAFETY as SAFETY
 from loratheory.theorems._theorem import Assumption as Assumption
 from loratheory.theorems._theorem import AssumptionError as AssumptionError

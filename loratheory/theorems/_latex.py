@@ -21,6 +21,9 @@ LETTERS = str.maketrans(
         "⁺": "$^+$",
         "Δ": r"$\Delta$",
         "½": r"$\tfrac12$",
+        "→": r"$\to$",
+        "×": r"$\times$",
+        "±": r"$\pm$",
         "²": "$^2$",
         "^": r"\textasciicircum{}",
         "<": "$<$",
@@ -63,4 +66,5 @@ def _part(part: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return text.replace("<=", "≤").replace(">=", "≥").translate(LETTERS)
+    quoted = re.sub(r'"([^"]*)"', r"“\1”", text)
+    return quoted.replace("<=", "≤").replace(">=", "≥").translate(LETTERS)

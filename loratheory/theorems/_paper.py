@@ -41,15 +41,15 @@ def environment(theorem: Theorem) -> str:  # type: ignore[type-arg]
     found = parts(theorem.document)
     kind = KINDS.get(theorem.status, "refuted")
     head = rf"\begin{{{kind}}}[{latex(found.pop('Title'))}]\label{{{theorem.label}}}"
-    statement = _text(found.pop("Statement"))
+    statement = linked(found.pop("Statement"))
     lines = [head, statement, rf"\end{{{kind}}}", rf"\provenance{{{latex(theorem.source)}}}"]
     references = found.pop("References")
     for name, text in found.items():
         opening = r"\begin{proof}" if name == "Proof" else rf"\paragraph{{{latex(name)}.}}"
         closing = [r"\end{proof}"] if name == "Proof" else []
-        lines += [opening, _text(text.replace(r":math:`\square`", "")), *closing]
+        lines += [opening, linked(text.replace(r":math:`\square`", "")), *closing]
     if references:
-        lines += [r"\paragraph{References.}", _text(references)]
+        lines += [r"\paragraph{References.}", linked(references)]
     return "\n".join(lines) + "\n"
 
 
@@ -57,8 +57,8 @@ def appendix(theorems: Sequence[Theorem], cited: Sequence[Cited] = CITED) -> str
     """Return the whole appendix as LaTeX: the theorems, then what is only cited and why."""
     proofs = [environment(theorem) for theorem in theorems]
     known = [
-        rf"\paragraph{{{latex(c.name)}.}} {_text(c.statement)} "
-        rf"\emph{{Source:}} {latex(c.source)}. \emph{{Not run:}} {_text(c.reason)}"
+        rf"\paragraph{{{latex(c.name)}.}} {linked(c.statement)} "
+        rf"\emph{{Source:}} {latex(c.source)}. \emph{{Not run:}} {linked(c.reason)}"
         for c in cited
     ]
     return "\n".join(
@@ -66,9 +66,10 @@ def appendix(theorems: Sequence[Theorem], cited: Sequence[Cited] = CITED) -> str
     )
 
 
-def _text(text: str) -> str:
-    """Running text; labels become references by name and number."""
-    return re.sub(r"\\texttt\{(thm:[a-z-]+)\}", _reference, latex(text))
+def linked(text: str) -> str:
+    """Return running text as LaTeX; labels become references by name and number."""
+    displayed = re.sub(r"\n\s*\n(?=\\\[)", "\n", latex(text))  # a formula belongs to its sentence
+    return re.sub(r"\\texttt\{(thm:[a-z-]+)\}", _reference, displayed)
 
 
 def _reference(found: re.Match[str]) -> str:

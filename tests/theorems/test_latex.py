@@ -11,6 +11,7 @@ MUTANTS = [
     ('part.startswith(".. math::")', 'part.startswith(".. maths::")'),
     ('r"\\\\textbf{\\1}"', 'r"\\1"'),
     (".translate(LETTERS)", ""),
+    (r"“\1”", r"“\1"),
 ]
 
 
@@ -24,6 +25,7 @@ MUTANTS = [
         ("**Proof.** c^2 ≥ ½", r"\textbf{Proof.} c\textasciicircum{}2 $\ge$ $\tfrac12$"),
         ("a *few words* of", r"a \emph{few words} of"),
         ("**a** *b*", r"\textbf{a} \emph{b}"),
+        ('so "store twice", A→C', r"so “store twice”, A$\to$C"),
         ("r(r+1)/2 <= p", r"r(r+1)/2 $\le$ p"),
         ("(ΣP)⁺", r"($\sum$P)$^+$"),
         ("a\n\n.. math::\n    x_1 \\ge 0\n\nb", "a\n\n\\[\nx_1 \\ge 0\n\\]\nb"),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from loratheory.theorems import ALL, CITED, appendix
+from loratheory.theorems import ALL, CITED, appendix, linked
 from loratheory.theorems._paper import environment, parts
 
 PAPER = Path(__file__).parents[2] / "paper" / "theorems.tex"
@@ -21,6 +21,7 @@ MUTANTS = [
     ("[HEADER, *proofs, r", "[HEADER, *proofs[1:], r"),
     ('text.replace(r":math:`\\square`", "")', "text"),
     (r"(thm:[a-z-]+)", r"(thm:[a-z]+)"),
+    (r"\n\s*\n(?=", r"\n\s*\t(?="),
 ]
 
 EXAMPLE = r"""Small law: what it is about: in short.
@@ -77,6 +78,11 @@ def test_references_between_theorems_resolve():
     assert used <= {theorem.label for theorem in ALL}
     assert "``" not in appendix(ALL)
     assert r"\texttt{thm" not in appendix(ALL)
+
+
+def test_a_formula_belongs_to_the_sentence_before_it():
+    assert linked("so\n\n.. math::\n    x\n\nholds") == "so\n\\[\nx\n\\]\nholds"
+    assert "\n\n\\[" not in appendix(ALL)
 
 
 def test_what_is_only_cited_says_why():

@@ -1,0 +1,76 @@
+"""``loratheory claim``: from a statement to everything that supports it."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from loratheory.cli._output import console, reachable, save_json
+from loratheory.cli._theorems import chosen
+
+Json = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write JSON; `-` for standard output.")
+]
+
+
+def claim(
+    label: Annotated[str, typer.Argument(help="A theorem, with or without `thm:`.")],
+    cases: Annotated[int, typer.Option(min=1, help="Checked witnesses.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Determines every draw.")] = 0,
+    paper: Annotated[
+        Path, typer.Option(metavar="DIR", help="The paper's folder, in a checkout.")
+    ] = Path("paper"),
+    json: Json = None,
+) -> None:
+    """Print the chain behind one claim: statement, proof, a fresh check, experiments, paper.
+
+    All links are found, none is stored: experiments name the claim in their own documents, the
+    paper in its text. Numbers of theorems, figures and pages are known after `make paper`.
+    Exit code 1 if the check finds something against it.
+
+    Example: `loratheory claim two-read-region`
+
+    JSON: an object `label, status, statement, source, proof, appendix, report, experiments,
+    sections`; `experiments` is a list of objects `name, question, table, figure`.
+    """
+    from loratheory.paper import claim as chain
+
+    reachable(json)
+    found = chain(chosen([label])[0], paper, Path("build/paper"), cases=cases, seed=seed)
+    save_json(json, found)
+    if str(json) != "-":
+        _show(found, paper)
+    if not found.report.ok:
+        typer.echo(f"loratheory: {found.label} fails: {found.report.trouble}", err=True)
+        raise typer.Exit(1)
+
+
+def _show(found: Any, paper: Path) -> None:
+    out, report = console(), found.report
+    out.print(f"[bold]{found.label}[/bold]  ({found.status}; {found.source})")
+    out.print(f"\n{found.statement}\n", markup=False)
+    place = f"; in the paper {found.appendix}" if found.appendix else ""
+    links = [("proof", f"{found.proof}{place}")]
+    worst = f"worst slack {report.worst_slack:.2g} of the allowance"
+    refuted = "the counterexample still stands" if report.holds else "NO COUNTEREXAMPLE ANY MORE"
+    holds = f"holds, {worst}" if report.holds else f"FAILS, {worst}"
+    broken = "each breaks it" if report.controls_ok else "NOT ALL BREAK IT"
+    links.append(
+        (
+            "checked now",
+            f"{report.cases} witnesses, {refuted if found.status == 'refuted' else holds}; "
+            f"{report.controls} controls, {broken}; {report.seconds:.1f} s",
+        )
+    )
+    for one in found.experiments:
+        shown = f"; {one.figure}" if one.figure else ""
+        links.append(("experiment", f"{one.name}: {one.question}"))
+        table = one.table or f"no table yet: `loratheory run {one.name}` makes one"
+        links.append(("", f"{table}{shown}"))
+    if not found.experiments:
+        links.append(("experiment", "none names it: it stands on its proof and its check"))
+    links += [("text", f"{paper / 'main.tex'}: {title}") for title in found.sections]
+    if not found.sections:
+        links.append(("text", "only in the appendix of proofs"))
+    for name, text in links:
+        out.print(f"  {name:12}{text}", markup=False)

@@ -1,0 +1,142 @@
+"""The chain behind one claim: statement, proof, check, experiments, figures, place in the paper."""
+
+import inspect
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loratheory import theorems as package
+from loratheory.experiments import NAMES, experiment
+from loratheory.paper._numbers import stored
+from loratheory.paper._registered import KINDS
+from loratheory.paper._sources import shown
+from loratheory.theorems import Theorem, verify
+
+HEADING = r"\\(?:sub)*section\*?\{([^}]*)\}|\\begin\{abstract\}"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """An experiment that names the claim.
+
+    Attributes
+    ----------
+    name, question : str
+        Which, and what it asked.
+    table : str
+        The stored table; empty where it has not been run.
+    figure : str
+        The paper's figure of it, with its number where the paper is built; empty where none is.
+    """
+
+    name: str
+    question: str
+    table: str
+    figure: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What supports one claim, link by link.
+
+    Attributes
+    ----------
+    label, status, statement, source : str
+        The claim.
+    proof : str
+        The file that holds statement, proof and check.
+    appendix : str
+        Where the paper proves it.
+    report : object
+        What `loratheory.theorems.verify` found just now.
+    experiments : tuple of Evidence
+        Those whose own question, prediction or finding names the label.
+    sections : tuple of str
+        Where the paper's text names it.
+    """
+
+    label: str
+    status: str
+    statement: str
+    source: str
+    proof: str
+    appendix: str
+    report: Any
+    experiments: tuple[Evidence, ...]
+    sections: tuple[str, ...]
+
+
+def claim(
+    theorem: Theorem[Any, Any], paper: Path, build: Path, *, cases: int = 200, seed: int = 0
+) -> Claim:
+    """Return the chain behind a theorem; its check is run on the spot.
+
+    Parameters
+    ----------
+    theorem : Theorem
+        One of ``loratheory.theorems.ALL``.
+    paper : Path
+        The folder with ``main.tex`` and ``results``; where there is none, the links end.
+    build : Path
+        Where the paper was built: numbers and pages come from its ``main.aux``.
+    cases, seed : int
+        As for ``verify``.
+
+    Returns
+    -------
+    Claim
+        Every link is derived: from the registry, the experiments' documents and ``main.tex``.
+    """
+    source = paper / "main.tex"
+    text = source.read_text(encoding="utf-8") if source.is_file() else ""
+    places = _places(build / "main.aux")
+    return Claim(
+        theorem.label,
+        theorem.status,
+        theorem.statement,
+        theorem.source,
+        _module(theorem),
+        places.get(theorem.label, "").replace("Theorem", KINDS.get(theorem.status, "Conjecture")),
+        verify(theorem, cases=cases, seed=seed),
+        tuple(_evidence(theorem.label, paper / "results", text, places)),
+        tuple(_sections(theorem.label, text)),
+    )
+
+
+def _module(theorem: Theorem[Any, Any]) -> str:
+    name = theorem.label.removeprefix("thm:").replace("-", "_")
+    module = getattr(package, name)
+    file = Path(inspect.getfile(module))
+    return str(file.relative_to(Path(package.__file__).parents[2]))
+
+
+def _evidence(label: str, results: Path, text: str, places: dict[str, str]) -> Iterator[Evidence]:
+    done, in_text = stored(results), shown(text)
+    for name in NAMES:
+        one = experiment(name)
+        if re.search(rf"{label}(?![\w-])", one.document or ""):
+            folder = str(results / name) if name in done else ""
+            figure = places.get(f"fig:{name}", "a figure of the text" if name in in_text else "")
+            yield Evidence(name, one.paragraph("Question"), folder, figure)
+
+
+def _sections(label: str, text: str) -> Iterator[str]:
+    """The headings under which the text names the label, each once."""
+    starts = [(found.start(), found[1] or "Abstract") for found in re.finditer(HEADING, text)]
+    ends = [start for start, _ in starts[1:]]
+    for (start, title), end in zip(starts, [*ends, len(text)], strict=False):
+        if re.search(rf"{label}(?![\w-])", text[start:end]):
+            yield re.sub(r"\\label\{[^}]*\}", "", title)
+
+
+def _places(aux: Path) -> dict[str, str]:
+    """From labels to what they are called on paper, as TeX numbered them."""
+    if not aux.is_file():
+        return {}
+    kinds = {"thm": "Theorem", "fig": "Figure"}
+    found = re.findall(
+        r"\\newlabel\{((?:thm|fig):[\w-]+)\}\{\{([^}]*)\}\{(\w+)\}", aux.read_text(errors="replace")
+    )
+    return {label: f"{kinds[label[:3]]} {number}, page {page}" for label, number, page in found}

@@ -1,0 +1,157 @@
+r"""Every number that the paper's text asks for, as LaTeX: what \measured and its kin stand for."""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+from loratheory.experiments import NAMES, experiment, table
+from loratheory.experiments._finished import told
+from loratheory.experiments._intervals import bootstrap_mean
+from loratheory.paper._query import QueryError, plain, query
+from loratheory.paper._value import Value, value
+from loratheory.theorems import ALL
+from loratheory.theorems.two_read_region import strength_needed, threshold
+
+ASKED = re.compile(r"\\(measured|within|share|counted|constant)\{([^}]*)\}")
+
+CONSTANTS: Mapping[str, Callable[[], float]] = {
+    "two hops": lambda: threshold(2),
+    "three hops": lambda: threshold(3),
+    "four hops": lambda: threshold(4),
+    "strength under the mean": lambda: strength_needed(2, 2),
+    "margin under the mean": lambda: 2 * strength_needed(2, 2) - 1,
+}
+"""Constants of theorems by the name under which the text asks for them."""
+CONFIDENCE = signature(bootstrap_mean).parameters["confidence"].default
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The stored tables: where they are, each read once, and which there are."""
+
+    results: Path
+    rows: Callable[[Path], list[dict[str, Any]]]
+    here: tuple[str, ...]
+
+
+def stored(results: Path) -> list[str]:
+    """The experiments whose table lies there."""
+    return [name for name in NAMES if told(results / name)]
+
+
+def numbers(source: str, results: Path) -> str:
+    r"""Return a ``\newcommand`` for every number that a document asks for.
+
+    Parameters
+    ----------
+    source : str
+        LaTeX, with ``\measured{…}`` for a number, ``\within{…}`` for one with its interval,
+        ``\share{…}`` for a percentage, ``\counted{…}`` and ``\constant{…}``.
+    results : Path
+        The folder of stored tables. A number of an experiment that has none there is left out.
+
+    Returns
+    -------
+    str
+        Sorted lines; the same tables give the same text.
+
+    Raises
+    ------
+    QueryError
+        If a table does not have what is asked for.
+    """
+    tables, lines = Tables(results, cache(table), tuple(stored(results))), set()
+    text = re.sub(r"(?<!\\)%[^\n]*", "", source)
+    short = dict(re.findall(r"\\newcommand\{\\(\w+)\}\{(\w+=[^{}]*)\}", text))
+    for kind, asked in ASKED.findall(text):
+        key = plain(re.sub(r"\\(\w+)", lambda name: short.get(name[1], name[0]), asked))
+        shown = FORMS[kind](key, tables)
+        if shown:
+            lines.add(command(kind, key, shown))
+    return "\n".join(sorted(lines)) + "\n"
+
+
+def command(kind: str, key: str, shown: str) -> str:
+    """One generated command: what a macro stands for when it is given this key."""
+    return rf"\generated{{{kind}}}{{{key}}}{{{shown}}}"
+
+
+def decimal(number: float) -> str:
+    """A number to two places, without the zero before the point."""
+    sign = "$-$" if round(number, 2) < 0 else ""
+    text = f"{abs(number):.2f}"
+    return sign + (text[1:] if text.startswith("0.") else text)
+
+
+def _looked_up(key: str, tables: Tables) -> Value | None:
+    asked = query(key)
+    if asked.experiment not in NAMES:
+        experiment(asked.experiment)  # refuses, with the nearest names
+    if asked.experiment not in tables.here:
+        return None
+    return value(asked, tables.rows(tables.results / asked.experiment / "table.csv"))
+
+
+def _measured(key: str, tables: Tables) -> str:
+    found = _looked_up(key, tables)
+    return decimal(found.middle) if found else ""
+
+
+def _within(key: str, tables: Tables) -> str:
+    found = _looked_up(key, tables)
+    if found is None:
+        return ""
+    if math.isnan(found.low):
+        message = rf"{key} has no interval: ask for it by \measured"
+        raise QueryError(message)
+    return rf"{decimal(found.middle)} \interval{{{decimal(found.low)}}}{{{decimal(found.high)}}}"
+
+
+def _share(key: str, tables: Tables) -> str:
+    found = _looked_up(key, tables)
+    return rf"{100 * found.middle:.0f}\,\%" if found else ""
+
+
+def _constant(key: str, tables: Tables) -> str:  # noqa: ARG001
+    if key == "confidence":
+        return rf"{100 * CONFIDENCE:.0f}\,\%"
+    if key not in CONSTANTS:
+        message = f"there is no constant {key!r}: choose confidence, {', '.join(CONSTANTS)}"
+        raise QueryError(message)
+    return f"{CONSTANTS[key]():.3f}".removeprefix("0")
+
+
+def _counted(key: str, tables: Tables) -> str:
+    kind, _, name = key.partition(": ")
+    if name:
+        about = told(tables.results / name)
+        if not about:
+            return ""
+        each = {"bases": len(about["seeds"]), "rows": sum(cell["rows"] for cell in about["cells"])}
+    else:
+        seconds = sum(told(tables.results / name)["seconds"] for name in tables.here)
+        each = {
+            "theorems": len(ALL),
+            "proved": sum(theorem.status == "proved" for theorem in ALL),
+            "controls": sum(len(theorem.controls) for theorem in ALL),
+            "experiments": len(tables.here),
+            "core hours": round(seconds / 3600),
+        }
+    if kind not in each:
+        message = f"{key!r} cannot be counted: choose {', '.join(each)}; or bases: NAME, rows: NAME"
+        raise QueryError(message)
+    return str(each[kind])
+
+
+FORMS: Mapping[str, Callable[[str, Tables], str]] = {
+    "measured": _measured,
+    "within": _within,
+    "share": _share,
+    "counted": _counted,
+    "constant": _constant,
+}

@@ -1,0 +1,114 @@
+"""What the registry and the experiments' own modules say, as LaTeX: nothing is typed twice."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from loratheory.experiments import experiment
+from loratheory.experiments._finished import told
+from loratheory.figures import FIGURES
+from loratheory.paper._numbers import command, stored
+from loratheory.theorems import ALL, latex, linked, parts
+
+PARAGRAPHS = ("Question", "Prediction", "Chance", "Controls", "Found")
+KINDS = {"proved": "Theorem", "cited": "Cited theorem", "refuted": "Refuted claim"}
+SHORT = 12
+"""How much of a commit is printed."""
+
+
+def statements() -> str:
+    r"""Return what ``\stated{thm:…}`` stands for: a theorem's full statement, without its proof."""
+    lines = []
+    for theorem in ALL:
+        found = parts(theorem.document)
+        kind = KINDS.get(theorem.status, "Conjecture")
+        head = rf"\statement{{{kind}}}{{{theorem.label}}}{{{latex(found['Title'])}}}"
+        lines.append(command("stated", theorem.label, rf"{head}{{{linked(found['Statement'])}}}"))
+    return "\n".join(lines) + "\n"
+
+
+def told_by_experiments(results: Path) -> str:
+    r"""Return what ``\stored``, ``\finding`` and their kin stand for, table by table."""
+    lines = []
+    for name in stored(results):
+        one = experiment(name)
+        lines.append(command("stored", name, "yes"))
+        lines.append(command("question", name, linked(one.paragraph("Question"))))
+        lines.append(command("finding", name, linked(one.paragraph("Found"))))
+        if name in FIGURES:
+            lines.append(command("drawn", name, rf"(Figure~\ref{{fig:{name}}})"))
+    return "\n".join(lines) + "\n"
+
+
+def experiments(results: Path, shown: Sequence[str]) -> str:
+    """Return the appendix of experiments: what each asked, predicted and found, with its figure.
+
+    Parameters
+    ----------
+    results : Path
+        The folder of stored tables; experiments without one are left out.
+    shown : sequence of str
+        Figures that the main text has already.
+
+    Returns
+    -------
+    str
+        LaTeX, a subsection an experiment.
+    """
+    lines = []
+    for name in stored(results):
+        one = experiment(name)
+        title = name.replace("_", " ")
+        lines.append(rf"\subsection{{{title[0].upper()}{title[1:]}}}\label{{exp:{name}}}")
+        lines += [
+            rf"\registered{{{paragraph}}}{{{linked(text)}}}"
+            for paragraph in PARAGRAPHS
+            if (text := one.paragraph(paragraph))
+        ]
+        if name in FIGURES and name not in shown:
+            lines.append(rf"\appendixfigure{{{name}}}{{{linked(one.paragraph('Question'))}}}")
+        elif name in shown:
+            lines.append(rf"\seefigure{{{name}}}")
+    return "\n".join(lines) + "\n"
+
+
+def provenance(results: Path) -> str:
+    """Return a row of the provenance table for each stored experiment."""
+    lines = []
+    for name in stored(results):
+        about = told(results / name)
+        ran = about["environments"][0]
+        machines = sorted({each["device"] for each in about["environments"]})
+        cells = [
+            latex(name),
+            _ranges(about["seeds"]),
+            str(len(about["cells"])),
+            str(sum(cell["rows"] for cell in about["cells"])),
+            f"{about['seconds'] / 60:.1f}",
+            rf"\texttt{{{str(ran['commit'])[:SHORT]}}}",
+            rf"\texttt{{{ran['code'][:SHORT]}}}",
+            latex(", ".join(machines)),
+        ]
+        lines.append(" & ".join(cells) + r" \\")
+        lines.append(rf"\settings{{{_settings([cell['config'] for cell in about['cells']])}}}")
+    return "\n".join(lines) + "\n"
+
+
+def _ranges(seeds: Sequence[int]) -> str:
+    """Seeds in order; a run of them as its ends."""
+    if list(seeds) == list(range(seeds[0], seeds[-1] + 1)) and len(seeds) > 2:
+        return f"{seeds[0]}--{seeds[-1]}"
+    return ", ".join(map(str, seeds))
+
+
+def _settings(configs: Sequence[dict[str, Any]]) -> str:
+    """Each field of the configs with all values it takes; seeds have a column of their own."""
+    told_of = []
+    for key in configs[0]:
+        if key in ("seed", "seeds"):
+            continue
+        values = list(dict.fromkeys(str(config[key]) for config in configs))
+        few = values if len(values) <= 8 else [*values[:3], "\\dots", values[-1]]
+        text = ", ".join(value if value == "\\dots" else latex(value) for value in few)
+        told_of.append(rf"\mbox{{{latex(key)}}} {text}")
+    return "; ".join(told_of)

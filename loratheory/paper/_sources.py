@@ -1,0 +1,78 @@
+"""All that the paper is made of, but for its pages: generated LaTeX, and figures from tables."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from loratheory.experiments._files import whole
+from loratheory.figures import FIGURES, rendered, table
+from loratheory.paper._numbers import numbers, stored
+from loratheory.paper._registered import experiments, provenance, statements, told_by_experiments
+from loratheory.paper._typed import typed
+from loratheory.theorems import ALL, appendix
+
+SOURCES = ("main.tex", "refs.bib")
+Picture = Callable[[str, Path], bytes]
+
+
+class PaperError(ValueError):
+    """The paper cannot be built."""
+
+
+def shown(source: str) -> list[str]:
+    """The figures that a document's own text shows."""
+    return re.findall(r"\\paperfigure\{(\w+)\}", source)
+
+
+def drawn(name: str, results: Path) -> bytes:
+    """A figure from its stored table, as PDF; the same bytes every time."""
+    return rendered(FIGURES[name](table(results / name / "table.csv")), "pdf")
+
+
+def written(paper: Path, build: Path, picture: Picture = drawn) -> tuple[Path, ...]:
+    """Write the paper's sources.
+
+    Parameters
+    ----------
+    paper : Path
+        Holds ``main.tex``, ``refs.bib`` and ``results``.
+    build : Path
+        Where everything goes; figures below ``figures``.
+    picture : callable
+        From a figure's name and the results to its PDF.
+
+    Returns
+    -------
+    tuple of Path
+        The files: those typed, those generated, and the figures.
+
+    Raises
+    ------
+    PaperError
+        If a decimal or a percentage was typed into the text.
+    QueryError
+        If the text asks for a number that no table has.
+    """
+    source, results = (paper / "main.tex").read_text(encoding="utf-8"), paper / "results"
+    by_hand = typed(source)
+    if by_hand:
+        message = (
+            f"main.tex has numbers that are typed, by line: {'; '.join(by_hand)}. Ask for them by "
+            r"\measured, \within, \share or \constant"
+        )
+        raise PaperError(message)
+    files: dict[str, str | bytes] = {
+        **{name: (paper / name).read_text(encoding="utf-8") for name in SOURCES},
+        "numbers.tex": numbers(source, results) + told_by_experiments(results),
+        "statements.tex": statements(),
+        "theorems.tex": appendix(ALL),
+        "experiments.tex": experiments(results, shown(source)),
+        "provenance.tex": provenance(results),
+    }
+    for name in stored(results):
+        if name in FIGURES:
+            files[f"figures/{name}.pdf"] = picture(name, results)
+    (build / "figures").mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        whole(build / name, content)
+    return tuple(build / name for name in files)

@@ -1,0 +1,92 @@
+"""Numbers: what the paper shows is in the stored tables, by a route of its own."""
+
+import re
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+from found import table_rows
+
+from loratheory.paper import numbers
+from loratheory.paper._numbers import decimal
+from loratheory.theorems import ALL
+
+MUTANTS = [
+    ("abs(number):.2f", "abs(number):.1f"),
+    ('if text.startswith("0.")', 'if text.startswith("9.")'),
+    ('if round(number, 2) < 0 else ""', 'if number > 0 else ""'),
+    ("100 * found.middle", "found.middle"),
+    ("{decimal(found.low)}", "{decimal(found.high)}"),
+    ("short.get(name[1], name[0])", "name[0]"),
+    ('sum(theorem.status == "proved" for theorem in ALL)', "len(ALL)"),
+    ('.removeprefix("0")', ""),
+    ("if math.isnan(found.low):", "if False:"),
+]
+RESULTS = Path(__file__).parents[2] / "paper" / "results"
+
+
+def shown(source, kind="measured"):
+    """What the commands for a source stand for."""
+    told = numbers(source, RESULTS)
+    return re.findall(rf"\\generated\{{{kind}\}}\{{[^}}]*\}}\{{(.*)\}}\n", told)
+
+
+@pytest.mark.parametrize(
+    ("number", "wanted"),
+    [(0.123, ".12"), (1.0, "1.00"), (0.0, ".00"), (-0.5, "$-$.50"), (-0.001, ".00"), (9.5, "9.50")],
+)  # fmt: skip
+def test_decimals_by_hand(number, wanted):
+    assert decimal(number) == wanted
+
+
+def test_a_number_is_the_mean_of_its_rows():
+    text = r"\measured{placement: chains; modules=mlp; place=own loops}"
+    rows = table_rows("placement", modules="mlp", place="own loops")
+    assert shown(text) == [f"{fmean(row['chains'] for row in rows):.2f}".removeprefix("0")]
+    percent = shown(text.replace("measured", "share"), "share")
+    assert percent == [rf"{100 * fmean(row['chains'] for row in rows):.0f}\,\%"]
+
+
+def test_an_interval_holds_its_number():
+    (told,) = shown(r"\within{placement: chains; modules=mlp; place=both loops}", "within")
+    middle, low, high = map(float, re.findall(r"\.\d\d|\d\.\d\d", told))
+    assert low < middle < high
+
+
+def test_shorthands_are_what_they_stand_for():
+    short = (
+        "\\newcommand{\\here}{modules=mlp; place=nowhere}\n\\measured{placement: chains;\n \\here}"
+    )
+    told = numbers(short, RESULTS)
+    assert "{placement: chains; modules=mlp; place=nowhere}{.00}" in told
+
+
+def test_counts_and_constants():
+    source = r"\counted{theorems} \counted{proved} \counted{bases: cure} \counted{rows: placement}"
+    proved = sum(theorem.status == "proved" for theorem in ALL)
+    assert proved < len(ALL)
+    assert set(map(int, shown(source, "counted"))) == {len(ALL), proved, 8, 288}
+    assert shown(r"\constant{two hops}", "constant") == [".618"]
+    assert shown(r"\constant{confidence}", "constant") == [r"95\,\%"]
+    assert shown(r"\constant{strength under the mean}", "constant") == ["1.236"]
+    assert shown(r"\constant{margin under the mean}", "constant") == ["1.472"]
+
+
+def test_commented_lines_and_tables_that_are_not_there_give_nothing(tmp_path):
+    assert numbers("% \\measured{cure: nothing}\n", RESULTS).strip() == ""
+    assert numbers(r"\measured{cure: chains} \counted{bases: cure}", tmp_path).strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (r"\measured{cures: chains}", "did you mean cure"),
+        (r"\within{majority cure: chains}", "no interval"),
+        (r"\constant{three}", "choose confidence, two hops"),
+        (r"\counted{sheep}", "cannot be counted"),
+    ],
+)
+def test_what_cannot_be_given_is_refused(text, why):
+    with pytest.raises(ValueError, match=why) as refusal:
+        numbers(text, RESULTS)
+    assert type(refusal.value).__module__.startswith("loratheory.")

@@ -1,0 +1,63 @@
+"""Sources: everything lies in the build folder, and a typed number stops it."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from loratheory.figures import FIGURES
+from loratheory.paper import PaperError, written
+from loratheory.paper._sources import drawn, shown
+
+MUTANTS = [
+    (r"\\paperfigure\{(\w+)\}", r"\\ourfigure\{(\w+)\}"),
+    ("if by_hand:", "if not by_hand:"),
+    ("experiments(results, shown(source))", "experiments(results, ())"),
+    ("if name in FIGURES:", "if name not in FIGURES:"),
+    (
+        'table(results / name / "table.csv")), "pdf")',
+        'table(results / name / "table.csv")), "png")',
+    ),
+]
+PAPER = Path(__file__).parents[2] / "paper"
+
+
+def test_the_text_shows_figures_that_exist():
+    figures = shown((PAPER / "main.tex").read_text(encoding="utf-8"))
+    assert figures[0] == "window"
+    assert len(figures) == len(set(figures)) >= 3
+    assert set(figures) <= set(FIGURES)
+
+
+def test_a_figure_is_drawn_from_its_table():
+    assert drawn("window", PAPER / "results")[:5] == b"%PDF-"
+
+
+def test_everything_is_written_into_the_build_folder(tmp_path):
+    files = written(PAPER, tmp_path, lambda name, _: name.encode())
+    assert {file.relative_to(tmp_path).as_posix() for file in files} >= {
+        "main.tex",
+        "refs.bib",
+        "numbers.tex",
+        "statements.tex",
+        "theorems.tex",
+        "experiments.tex",
+        "provenance.tex",
+        "figures/window.pdf",
+        "figures/cure.pdf",
+    }
+    assert (tmp_path / "figures" / "cure.pdf").read_bytes() == b"cure"
+    assert (tmp_path / "theorems.tex").read_bytes() == (PAPER / "theorems.tex").read_bytes()
+    lines = (tmp_path / "numbers.tex").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == len(set(lines)) > 150
+    assert r"\seefigure{window}" in (tmp_path / "experiments.tex").read_text(encoding="utf-8")
+
+
+def test_a_typed_number_stops_it(tmp_path):
+    source = (PAPER / "main.tex").read_text(encoding="utf-8")
+    changed = source.replace(r"\section{Limits}", "\\section{Limits}\nIt answers .98 of them.")
+    (tmp_path / "main.tex").write_text(changed, encoding="utf-8")
+    shutil.copy(PAPER / "refs.bib", tmp_path)
+    with pytest.raises(PaperError, match=r"typed, by line: \d+: \.98"):
+        written(tmp_path, tmp_path / "build", lambda name, _: name.encode())
+    assert not (tmp_path / "build").exists()

@@ -18,6 +18,7 @@ from loratheory.cli._output import whole
 from loratheory.report import _steps
 from loratheory.report._model import on_the_model
 from loratheory.report._section import Section
+from loratheory.report._summary import summary
 
 SHELF = (Path("tests/data/persons"), Path("tests/data/mascots"))
 
@@ -64,6 +65,7 @@ def main(build: Path = Path("build")) -> int:
         "the merge on the model": lambda: on_the_model(build / "merged-sum"),
         "experiments": lambda: _steps.experiments(build),
         "figures": lambda: _steps.pictures(build),
+        "the paper's numbers": _steps.numbers,
         "notebooks": lambda: _steps.notebooks(tuple(sorted(Path("notebooks").glob("*.py"))), build),
     }
     start, sections = time.perf_counter(), []
@@ -73,12 +75,7 @@ def main(build: Path = Path("build")) -> int:
             sections.append(step())
     report = build / "report.html"
     whole(report, page(sections, time.perf_counter() - start))
-    for section in sections:
-        for line in section.confirmed:
-            sys.stdout.write(f"confirmed  {line}\n")
-        for line in section.deviated:
-            sys.stdout.write(f"DEVIATED   {line}\n")
-    sys.stdout.write(f"open {report}\n")
+    sys.stdout.write("\n".join(summary(sections, report)) + "\n")
     return int(any(section.deviated for section in sections))
 
 

@@ -1,14 +1,16 @@
 """The page shows what was confirmed and what was not, and breaks nothing on the way."""
 
 import json
+from pathlib import Path
 
 import pytest
 from folders import folder
 
 from loratheory.report import __main__ as report
 from loratheory.report._section import Section, StepError, command
-from loratheory.report._steps import adapters, experiments
+from loratheory.report._steps import adapters, experiments, numbers
 
+PAPER = Path(__file__).parents[2] / "paper"
 SHELF = {f"model.layers.{layer}.q_proj": (12, 10, 2) for layer in range(2)}
 
 
@@ -58,6 +60,15 @@ def test_experiments_off_the_stored_tables_are_deviations(tmp_path, monkeypatch)
         assert section.rows == (("cure", 2, 9, 1.0, 7, len(outside)),)
         assert section.deviated == tuple(f"cure: {line}" for line in outside)
         assert bool(section.confirmed) == (not outside)
+
+
+def test_the_numbers_of_the_paper_are_looked_up(tmp_path):
+    section = numbers(PAPER)
+    assert not section.deviated
+    assert int(section.confirmed[0].split()[0]) > 100
+    (tmp_path / "main.tex").write_text("\\begin{document}\nIt is .98 of them.\n")
+    (deviation,) = numbers(tmp_path).deviated
+    assert "line 2: .98 is typed" in deviation
 
 
 def test_exit_codes_that_are_expected_pass(tmp_path):

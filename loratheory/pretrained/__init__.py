@@ -1,10 +1,13 @@
 """Real models: loaded offline, with adapters put on and taken off without peft."""
 
 from loratheory.pretrained._acting import Attached as Attached
+from loratheory.pretrained._agree import agreement as agreement
 from loratheory.pretrained._ask import batch as batch
 from loratheory.pretrained._ask import first_tokens as first_tokens
 from loratheory.pretrained._ask import next_logits as next_logits
 from loratheory.pretrained._attach import attached as attached
+from loratheory.pretrained._cost import Cost as Cost
+from loratheory.pretrained._cost import cost as cost
 from loratheory.pretrained._error import ModelError as ModelError
 from loratheory.pretrained._error import OtherBaseWarning as OtherBaseWarning
 from loratheory.pretrained._inputs import inputs as inputs

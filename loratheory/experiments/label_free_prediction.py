@@ -3,17 +3,18 @@
 **Question.** Does overlap, or likeness that needs no labels, tell which pairs of adapters compose?
 
 **Prediction.** The share of solutions with the shape that the target needs (`shape`) ranks reuse by
-the sum best where the base has not seen that shape (`thm:template-vote`), and says little where it
-has; the overlap of whole templates ranks alike, but for cases that share the pair or the context.
-Likeness of weights and of answers grows with what the adapters share, and so ranks in the same
-direction; what is read says less than what is written (`thm:interference-angle`: only the inputs
-that occur matter), and none ranks better than the solutions do. Thresholds chosen on one pair of
-skills tell more than the base rate on another pair, which was not looked at.
+the sum best where the base has not met that shape (`thm:template-vote`), less well where it has.
+The overlap of whole templates ranks worse: adapters that each have two steps of their own skill
+share the shape and no template. Likeness of weights and of answers grows with what adapters share,
+and so ranks in the same direction; what is read says less than what is written
+(`thm:interference-angle`: only the inputs that occur matter), and none ranks better than the shape
+does. A threshold chosen on one pair of skills tells more than the base rate on the others, which
+were not looked at.
 
 **Chance.** A rank correlation of 0; hits as often as the majority.
 
-**Controls.** The base rate; a pair of skills that was never used to choose a measure or threshold;
-all pairs of skills that share nothing.
+**Controls.** The base rate; pairs of skills that were never used to choose a measure or threshold;
+the base alone.
 """
 
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from loratheory.experiments import skill_composition, template_overlap
 from loratheory.experiments._experiment import Experiment, Row
 from loratheory.experiments.words._cases import MEASURED
 from loratheory.experiments.words._problems import Pair
-from loratheory.experiments.words._size import Size
+from loratheory.experiments.words._size import QUICK, SIZES, Size
 
 REUSED = ("mean", "sum", "ties", "arrow", "gates")
 
@@ -40,7 +41,7 @@ class Config:
     pairs : tuple of pair of str
         Those of `template_overlap`.
     alone : bool
-        Whether pairs of adapters that share nothing, of all skills, are asked too.
+        Whether those of `skill_composition` are asked too.
     size : Size
         Of all.
     """
@@ -84,7 +85,7 @@ def cell(config: Config) -> list[Row]:
         for e, case in enumerate(here.cases):
             head: Row = {"kind": config.kind, "seed": config.seed}
             head |= {"first": case.pair[0], "second": case.pair[1], "bridge": case.bridge}
-            head |= {"share": case.overlap, "held_out": int({*case.pair} != {*MEASURED[0]})}
+            head |= {"share": case.share, "held_out": int({*case.pair} != {*MEASURED[0]})}
             told.append({**head, **{name: round(float(x[e]), 4) for name, x in known.items()}})
     return told
 
@@ -94,9 +95,11 @@ EXPERIMENT = Experiment(
     __doc__,
     cell,
     profiles={
-        "quick": (Config(pairs=MEASURED[:1], alone=False, size=Size(steps=600, taught=60)),),
+        "quick": (Config("single steps", pairs=MEASURED[:1], alone=False, size=QUICK),),
         "paper": tuple(
-            Config(kind, seed) for kind in ("problems", "single steps") for seed in range(3)
+            Config(kind, seed, size=SIZES[kind])
+            for seed in range(2)
+            for kind in ("single steps", "problems")
         ),
     },
     minutes={"quick": 0.2, "paper": 4},

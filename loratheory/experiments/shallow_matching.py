@@ -5,9 +5,9 @@
 **Prediction.** A solution in steps reads each operand where the one before has put it, so other
 names, numbers and words, which all training varied, cost a merge nothing that they do not cost the
 model trained on the task (`thm:clean-up-bridge`). Another order and something idle were shown only
-in pretraining, with other skills: adapters were trained on problems in order and with nothing idle,
-and so was the one trained on the task. Both lose there. A merge loses more, for its margins are
-smaller and what comes from elsewhere adds to the interference of two adapters
+in pretraining, in two steps with other skills alone: adapters were trained on problems in order and
+with nothing idle, and so was the one trained on the task. Both lose there. A merge
+loses more: its margins are smaller, and what else is told adds to the interference of two adapters
 (`thm:perturbed-region`). The drop is taken over problems that were solved as first put.
 
 **Chance.** A solution is hardly ever right by chance.
@@ -25,7 +25,7 @@ from loratheory.experiments import template_overlap
 from loratheory.experiments._experiment import Experiment, Row
 from loratheory.experiments.words._cases import MEASURED
 from loratheory.experiments.words._problems import CONTEXT, WORDINGS, Pair
-from loratheory.experiments.words._size import Size
+from loratheory.experiments.words._size import QUICK, SIZES, Size
 
 if TYPE_CHECKING:
     from loratheory.tasks.word_problems import Problems
@@ -123,7 +123,7 @@ def cell(config: Config) -> list[Row]:
             for e, case in enumerate(here.cases):
                 head: Row = {"kind": config.kind, "seed": config.seed, "rule": rule, "put": how}
                 head |= {"first": case.pair[0], "second": case.pair[1]}
-                head |= {"bridge": case.bridge, "overlap": case.overlap}
+                head |= {"bridge": case.bridge, "share": case.share}
                 solved = float(first[e].sum())
                 kept = float((first[e] & found[e]).sum()) / solved if solved else float("nan")
                 head |= {"stepwise": round(float(found[e].mean()), 4), "kept": round(kept, 4)}
@@ -136,8 +136,12 @@ EXPERIMENT = Experiment(
     __doc__,
     cell,
     profiles={
-        "quick": (Config(pairs=MEASURED[:1], size=Size(steps=600, taught=60)),),
-        "paper": tuple(Config("problems", seed) for seed in range(3)),
+        "quick": (Config("single steps", pairs=MEASURED[:1], size=QUICK),),
+        "paper": tuple(
+            Config(kind, seed, size=SIZES[kind])
+            for seed in range(2)
+            for kind in ("single steps", "problems")
+        ),
     },
     minutes={"quick": 0.3, "paper": 3},
 )

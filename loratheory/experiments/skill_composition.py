@@ -1,16 +1,15 @@
-"""Which two skills compose, by what the base has seen of skills and of their pairs.
+"""Which two skills compose, by what the base has seen of their pair.
 
 **Question.** Which pairs of skills does a merge combine, and must pretraining have shown the pair?
 
-**Prediction.** Step by step each skill is asked for by its own sign, so what a merge lacks is the
-order of steps: bases that have solved problems of two steps with other skills let the sum of two
-adapters compose all pairs alike, those that know single steps only none (`thm:clean-up-bridge`,
-`thm:template-vote`: a step that neither adapters nor base ever take wins under no coefficients).
-Bases that know all skills compose them without adapters. A pair that pretraining has shown is
-composed at least as well as one it has not, with most of the difference where answers are given at
-once: two reads have to be learned in place (`thm:two-read-region`). The mean is worse than the sum
-where adapters bring skills in, and better where the base has them. All skills have as many facts,
-so all pairs and both orders behave alike.
+**Prediction.** Each adapter is taught one skill: half single steps, half two steps with a skill of
+the context. Step by step each skill is asked for by its own word, so the order of steps is what a
+merge may lack: both adapters bring it, and the sum of two composes all pairs (`thm:template-vote`:
+a share of 1/2 wins the vote with coefficient 1; with 1/2 it stands at the border), if nothing
+interferes; single-step bases alone never do. Bases that have met two steps of other skills compose
+by themselves, less surely, and adapters add. A pair that pretraining has shown is composed at least
+as well as one it has not, and no worse in its other order. All skills have as many facts: all pairs
+behave alike. At once only pairs that were shown may be answered (`thm:two-read-region`).
 
 **Chance.** An answer is right once in seven; a whole solution hardly ever.
 
@@ -24,7 +23,7 @@ from typing import TYPE_CHECKING
 from loratheory.experiments._experiment import Experiment, Row
 from loratheory.experiments.words._cases import apart
 from loratheory.experiments.words._problems import KINDS, covered
-from loratheory.experiments.words._size import Size
+from loratheory.experiments.words._size import QUICK, SIZES, Size
 
 if TYPE_CHECKING:
     from loratheory.experiments.words._taught import Taught
@@ -92,8 +91,8 @@ EXPERIMENT = Experiment(
     __doc__,
     cell,
     profiles={
-        "quick": (Config(size=Size(steps=600, taught=60)),),
-        "paper": tuple(Config(kind, seed) for kind in KINDS for seed in range(3)),
+        "quick": (Config("single steps", size=QUICK),),
+        "paper": tuple(Config(kind, seed, SIZES[kind]) for seed in range(2) for kind in KINDS),
     },
     minutes={"quick": 0.5, "paper": 25},
 )

@@ -1,24 +1,25 @@
 """Two adapters of a skill each that share solution templates, asked problems that need both.
 
-**Question.** How many solutions must two training sets have in common before a merge solves both?
+**Question.** How many of their solutions must two adapters share before a merge solves both?
 
-**Prediction.** A solution begins with the quantity that can be computed first. Problems of one step
-begin with what is asked for, and so do all solutions of a base that has seen nothing else: there
-the shared template has to win a vote (`thm:template-vote`), with coefficient 1/2 from an overlap of
-1/2 on, with 1 from 1/4 on, and at overlap 0 never. A base that has solved problems of two steps has
-the right habit, which adapters of single steps outvote: with 1/2 up to an overlap of 1/2, with 1 up
-to 3/4. This is column `predicted`, for mean and sum; it takes the adapters for memories that are
-asked by one key, so models that read how many steps a question has need less than it says. What is
-shared may be the pair in the other order or two steps of the context: the vote is on the shape, so
-both serve. Skills are facts that no other adapter or base holds: any coefficient finds them if
-nothing interferes (`thm:averaging-survival`). At once, without steps to decode, composing takes a
-read in each layer (`thm:two-read-region`): two layers, of which the first also finds the operands,
-are not expected to do it, joint training no more than merging.
+**Prediction.** All bases know all skills, one step at a time; adapters are taught single steps of
+one skill, and a share of problems in two steps. Those begin with what can be computed first, single
+steps with what is asked for. Where the base has seen single steps only, that first step has to win
+a vote (`thm:template-vote`): with coefficient 1/2 from a share of 1/2 on, with 1 from 1/4 on, and
+never where neither adapter has two steps. A base that has met problems in two steps has the right
+habit, which adapters of single steps outvote: with 1/2 up to a share of 1/2, with 1 up to 3/4. This
+is column `predicted`, for mean and sum; it takes all for memories that are asked by one key, so
+models that read how many steps a question has need less than it says. The vote is on the shape:
+whether both adapters share the templates, of the pair in the other order (serial) or of other
+skills (neutral), or each has two steps of its own skill (own) and the shape alone is shared, makes
+little difference. At once, without steps to decode, composing takes a read in each layer
+(`thm:two-read-region`): two layers, of which the first also finds the operands, are not expected to
+do it, joint training no more than merging.
 
 **Chance.** An answer is right once in seven; a whole solution hardly ever.
 
 **Controls.** The base; each adapter alone; an adapter of both lessons at once (joint); one trained
-on the target itself (composed); templates of the context alone; a base without two-step problems.
+on the target itself (composed); two steps of other skills; a base that has met no two steps.
 """
 
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ import numpy as np
 from loratheory.experiments._experiment import Experiment, Row
 from loratheory.experiments.words._cases import MEASURED, overlapping
 from loratheory.experiments.words._problems import Pair
-from loratheory.experiments.words._size import Size
+from loratheory.experiments.words._size import QUICK, SIZES, Size
 from loratheory.experiments.words._votes import lead
 
 if TYPE_CHECKING:
@@ -94,10 +95,10 @@ def cell(config: Config) -> list[Row]:
         found = marks(here.known, asked, adapt)
         for e, case in enumerate(here.cases):
             c = COEFFICIENTS.get(rule)
-            won = NAN if c is None else float(np.sign(lead(case.overlap, c, habit=habit)) + 1) / 2
+            won = NAN if c is None else float(np.sign(lead(case.share, c, habit=habit)) + 1) / 2
             head: Row = {"kind": config.kind, "seed": config.seed, "rule": rule}
             head |= {"first": case.pair[0], "second": case.pair[1]}
-            head |= {"bridge": case.bridge, "overlap": case.overlap}
+            head |= {"bridge": case.bridge, "share": case.share}
             head |= {name: round(float(x[e]), 4) for name, x in found.items()}
             told.append({**head, "predicted": won})
     return told
@@ -108,9 +109,11 @@ EXPERIMENT = Experiment(
     __doc__,
     cell,
     profiles={
-        "quick": (Config(pairs=MEASURED[:1], size=Size(steps=600, taught=60)),),
+        "quick": (Config("single steps", pairs=MEASURED[:1], size=QUICK),),
         "paper": tuple(
-            Config(kind, seed) for kind in ("problems", "single steps") for seed in range(3)
+            Config(kind, seed, size=SIZES[kind])
+            for seed in range(2)
+            for kind in ("single steps", "problems")
         ),
     },
     minutes={"quick": 1, "paper": 30},

@@ -7,7 +7,7 @@ from loratheory.experiments.skill_composition import EXPERIMENT, Config, cell
 from loratheory.experiments.words._problems import KINDS, PAIRS, covered
 
 MUTANTS = [
-    ("config.kind == KINDS[-1]", "config.kind == KINDS[-2]"),
+    ("config.kind == KINDS[-1]", "config.kind == KINDS[0]"),
     ("int(case.pair in shown)", "int(case.pair[::-1] in shown)"),
     ("apart()", "apart()[:3]"),
     ("covered(config.seed)", "covered(config.seed + 1)"),
@@ -22,7 +22,7 @@ def _kept(tmp_path_factory):
         yield
 
 
-@pytest.mark.parametrize("kind", [KINDS[-1], KINDS[-2]])
+@pytest.mark.parametrize("kind", [KINDS[-1], KINDS[0]])
 def test_every_ordered_pair_has_a_row_that_tells_whether_it_was_shown(kind):
     rows = cell(Config(kind, 101, TINY))
     assert len(rows) == 12 * len(PAIRS)

@@ -30,9 +30,9 @@ def rows():
 
 
 def test_every_case_and_rule_has_a_row(rows):
-    told = {(row["rule"], row["bridge"], row["overlap"]) for row in rows}
-    assert len(told) == len(rows) == 12 * 7
-    assert {row["bridge"] for row in rows if row["overlap"] == 0} == {"none"}
+    told = {(row["rule"], row["bridge"], row["share"]) for row in rows}
+    assert len(told) == len(rows) == 12 * 10
+    assert {row["bridge"] for row in rows if row["share"] == 0} == {"none"}
     assert {(row["first"], row["second"]) for row in rows} == {*MEASURED[:1]}
     assert all(0 <= row[form] <= 1 for row in rows for form in ("stepwise", "answered"))
 
@@ -41,7 +41,7 @@ def test_the_vote_is_predicted_for_mean_and_sum_alone(rows):
     for row in rows:
         if row["rule"] in ("mean", "sum"):
             total = {"mean": 1, "sum": 2}[row["rule"]]
-            right = (1 - total) + total * row["overlap"]
+            right = (1 - total) + total * row["share"]
             assert row["predicted"] == (0.5 if right == 0.5 else float(right > 0.5))
         else:
             assert np.isnan(row["predicted"])
@@ -53,14 +53,14 @@ def test_each_case_is_answered_for_itself(monkeypatch):
     cases = overlapping(MEASURED[:1])
 
     def _marked(*_):
-        return {"stepwise": np.arange(len(cases)) / 8, "answered": np.zeros(len(cases))}
+        return {"stepwise": np.arange(len(cases)) / 16, "answered": np.zeros(len(cases))}
 
     monkeypatch.setattr(_reuse, "marks", _marked)
     again = cell(Config("single steps", 101, MEASURED[:1], TINY))
-    assert [row["stepwise"] for row in again] == [k / 8 for k in range(7)] * 12
+    assert [row["stepwise"] for row in again] == [k / 16 for k in range(10)] * 12
     won = [row["predicted"] for row in again if row["rule"] == "mean"]
-    assert won == [0, 0, 0.5, 1, 0, 0.5, 1]
-    assert [row["predicted"] for row in again if row["rule"] == "sum"] == [0, 0.5, 1, 1, 0.5, 1, 1]
+    assert won == [0, *[0, 0.5, 1] * 3]
+    assert [row["predicted"] for row in again if row["rule"] == "sum"] == [0, *[0.5, 1, 1] * 3]
 
 
 def test_both_bases_are_asked_with_equal_seeds():

@@ -1,4 +1,4 @@
-"""Which two adapters are to solve which problems, and what they have in common."""
+"""Which two adapters are to solve which problems, and what they were taught beside their skill."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,47 +7,51 @@ from loratheory.experiments.words._problems import CONTEXT, PAIRS, Lesson, Pair,
 from loratheory.tasks.word_problems import Template
 
 LEVELS = (0.25, 0.5, 1.0)
-BRIDGES = ("serial", "neutral")
+BRIDGES = ("serial", "own", "neutral")
 MEASURED: tuple[Pair, ...] = (("multiply", "percent"), ("percent", "divide"))
 """Pairs whose adapters share templates; proxies were looked at on the first alone."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A pair of skills, and what share of each adapter's problems both have.
+    """A pair of skills, and what share of each adapter's problems has two steps.
 
     Attributes
     ----------
     pair : tuple of str
         The target's second skill takes what the first one makes; adapter 1 is taught the first.
     bridge : str
-        The shared template of two steps. "serial": the pair in the other order. "neutral": two
-        steps of the context. "none": nothing is shared.
-    overlap : float
-        The share.
+        The problems of two steps. "serial": the pair in the other order, in both adapters.
+        "neutral": two steps of the context, in both. "own": each adapter's own skill with one of
+        the context, so that the shape alone is shared. "none": there are no such problems.
+    share : float
+        Of these problems.
     """
 
     pair: Pair
     bridge: str = "none"
-    overlap: int | float = 0
+    share: int | float = 0
 
-    @property
-    def shared(self) -> tuple[Template, ...]:
-        """The templates that both adapters meet."""
+    def bridges(self, skill: str) -> tuple[Template, ...]:
+        """The templates of two steps that the adapter of a skill meets."""
         if self.bridge == "serial":
             return (linked(self.pair[::-1]),)
+        if self.bridge == "own":
+            return tuple(t for t in chains((skill, *CONTEXT), 2) if t.skills - {*CONTEXT})
         return chains(CONTEXT, 2) if self.bridge == "neutral" else ()
 
     @property
     def lessons(self) -> tuple[Lesson, Lesson]:
         """Of the adapter of each skill."""
-        one, two = (Lesson((skill,), self.shared, self.overlap) for skill in self.pair)
+        one, two = (Lesson((s,), self.bridges(s), self.share) for s in self.pair)
         return one, two
 
     @property
     def joint(self) -> Lesson:
         """Both lessons at once."""
-        return Lesson(tuple(sorted(self.pair)), self.shared, self.overlap)
+        both = sorted(self.pair)
+        shared = dict.fromkeys(t for skill in both for t in self.bridges(skill))
+        return Lesson(tuple(both), tuple(shared), self.share)
 
     @property
     def composed(self) -> Lesson:
@@ -66,5 +70,5 @@ def overlapping(pairs: Sequence[Pair] = MEASURED) -> tuple[Case, ...]:
 
 
 def apart() -> tuple[Case, ...]:
-    """Return all ordered pairs of skills, with nothing shared."""
-    return tuple(Case(pair) for pair in PAIRS)
+    """Return all ordered pairs of skills, half of the problems in two steps of the own skill."""
+    return tuple(Case(pair, "own", 0.5) for pair in PAIRS)

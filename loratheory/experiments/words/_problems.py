@@ -1,8 +1,10 @@
 """Problems of one and two steps modulo 7: what bases and adapters read, and what they are asked.
 
-Every step takes one quantity. Two skills are the context that every base knows; of the three others
-adapters know one each, and a target needs two: the second takes the result of the first. Rates are
-left out: their two numbers make six times as many facts, of which such adapters learn half.
+Every step takes one quantity. All bases know all skills, one step at a time. Two skills are the
+context in which a base may have met problems of two steps; of the three others adapters are taught
+one each, and a target needs two: the second takes the result of the first. Rates are left out:
+their two numbers make six times as many facts. Bases that never met the words of two skills were
+tried and do not tell these apart afterwards, not even where trained on the target.
 """
 
 from collections.abc import Sequence
@@ -30,9 +32,9 @@ PRIME, CODE = 7, Alphabet(7, canaries=0)
 CONTEXT = ("add", "subtract")
 SKILLS = ("multiply", "divide", "percent")
 WORDINGS = (0, 1)
-LENGTH = 25  # tokens of the longest problem that is trained, with its solution
-KINDS = ("single steps", "problems", "all skills", "half the pairs")
-"""What bases have seen: problems of one step; of two; also other skills; also half their pairs."""
+LENGTH = 21  # tokens of a problem of two steps with its solution
+KINDS = ("single steps", "problems", "half the pairs")
+"""What bases have seen: one step; also two, of the context; also half of the pairs of skills."""
 
 Pair = tuple[str, str]
 PAIRS: tuple[Pair, ...] = tuple(permutations(SKILLS, 2))
@@ -55,9 +57,9 @@ def drawn(templates: Sequence[Template], rows: int, rng: np.random.Generator) ->
 
 
 def covered(seed: int) -> frozenset[Pair]:
-    """Return the half of all ordered pairs that a base of this seed meets if it meets any."""
-    order = np.random.default_rng([seed, 11]).permutation(len(PAIRS))
-    return frozenset(PAIRS[k] for k in order[: len(PAIRS) // 2].tolist())
+    """Return the half of all ordered pairs that a base meets, if any; of seed 2k + 1 the other."""
+    order = np.random.default_rng([seed // 2, 11]).permutation(len(PAIRS))
+    return frozenset(PAIRS[k] for k in order[seed % 2 :: 2].tolist())
 
 
 def pretraining(kind: str, seed: int, rows: int) -> tuple[Prompts, ...]:
@@ -86,18 +88,15 @@ def pretraining(kind: str, seed: int, rows: int) -> tuple[Prompts, ...]:
         idle = distracted(idle, 1, rng=rng, skills=CONTEXT, wordings=WORDINGS)
         return together([plain, reordered(turned, rng=rng), idle])
 
-    one = _varied(chains(CONTEXT, 1))
-    sets = [stepwise(CODE, one), answered(CODE, one)]
+    one = _varied([t for skill in (*CONTEXT, *SKILLS) for t in chains([skill], 1)])
+    sets = [*[stepwise(CODE, one)] * 2, answered(CODE, one)]
     if kind != KINDS[0]:
-        two = _varied(chains(CONTEXT, 2))
-        sets = [*sets, *[stepwise(CODE, two)] * 2, answered(CODE, two)]
-    if kind in KINDS[2:]:
-        more = drawn([t for s in SKILLS for t in chains([s], 1)], 4 * rows, rng)
-        sets = [*sets, *[stepwise(CODE, more)] * 2, answered(CODE, more)]
-    if kind == KINDS[3]:
-        met = drawn([linked(pair) for pair in sorted(covered(seed))], 4 * rows, rng)
-        sets = [*sets, stepwise(CODE, met), answered(CODE, met)]
-    return tuple(part.padded(LENGTH) for part in sets)
+        sets += [stepwise(CODE, _varied(chains(CONTEXT, 2)))] * 2
+    if kind == KINDS[2]:
+        met = _varied([linked(pair) for pair in sorted(covered(seed))])
+        sets += [stepwise(CODE, met)] * 2
+    length = max(part.tokens.shape[-1] for part in sets)
+    return tuple(part.padded(length) for part in sets)
 
 
 @dataclass(frozen=True)
@@ -128,11 +127,11 @@ class Lesson:
         return together(parts)[rng.permutation(rows)]
 
     def prompts(self, rows: int, rng: np.random.Generator) -> Prompts:
-        """Two thirds to be solved step by step, a third answered at once, in random order."""
-        parts = [form(CODE, self.drawn(n * rows // 3, rng)) for form, n in FORMS.values()]
+        """Five of six to be solved step by step, one answered at once, in random order."""
+        parts = [form(CODE, self.drawn(n * rows // 6, rng)) for form, n in FORMS.values()]
         whole = joined(parts).padded(LENGTH)
         return whole[rng.permutation(len(whole))]
 
 
-FORMS = {"stepwise": (stepwise, 2), "answered": (answered, 1)}
-"""How problems are put, and how many thirds of a lesson are put so."""
+FORMS = {"stepwise": (stepwise, 5), "answered": (answered, 1)}
+"""How problems are put, and how many sixths of a lesson are put so."""

@@ -24,12 +24,22 @@ class Size:
     width: int = 64
     depth: int = 2
     heads: int = 4
-    steps: int = 1200
+    steps: int = 1000
     rows: int = 64
     told: int = 1500
     rate: float = 2e-3
     rank: int = 8
-    taught: int = 120
+    taught: int = 60
     shown: int = 24
     lesson: int = 1536
     asked: int = 64
+
+
+SIZES = {
+    "single steps": Size(steps=700),
+    "problems": Size(),
+    "half the pairs": Size(),
+}
+"""What the paper's tables are made with: single steps are learned sooner."""
+QUICK = Size(steps=250, rows=48, taught=30)
+"""A base that has begun to learn single steps, and as few steps for adapters."""

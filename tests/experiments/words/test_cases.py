@@ -7,11 +7,12 @@ from loratheory.experiments.words._problems import CONTEXT, PAIRS, linked
 
 MUTANTS = [
     ("linked(self.pair[::-1]),)", "linked(self.pair),)"),
+    ("if t.skills - {*CONTEXT}", "if t.skills"),
     ('if self.bridge == "neutral" else ()', 'if self.bridge == "none" else ()'),
-    ("Lesson((skill,), self.shared, self.overlap)", "Lesson((skill,), self.shared, 0)"),
-    ("tuple(sorted(self.pair))", "self.pair[:1]"),
+    ("Lesson((s,), self.bridges(s), self.share)", "Lesson((s,), self.bridges(s), 0)"),
+    ("both = sorted(self.pair)", "both = sorted(self.pair[:1])"),
     ("(linked(one), linked(two))", "(linked(one), linked(one))"),
-    ("Case(pair) for pair in PAIRS", "Case(pair[::-1]) for pair in MEASURED"),
+    ("for pair in PAIRS", "for pair in MEASURED"),
     ("case in (Case(pair), *", "case in (*"),
 ]
 
@@ -20,28 +21,35 @@ MUTANTS = [
 def test_nothing_shared_is_asked(case):
     target = linked(case.pair)
     one, two = case.lessons
-    assert target not in case.shared
-    assert {t.skills for t in case.shared} <= {
-        "none": set(),
-        "serial": {frozenset(case.pair)},
-        "neutral": {frozenset(CONTEXT), *map(frozenset, ([s] for s in CONTEXT))},
-    }[case.bridge]
-    assert bool(case.shared) == (case.overlap > 0)
-    assert (one.shared, one.share) == (two.shared, two.share) == (case.shared, case.overlap)
+    assert one.share == two.share == case.joint.share == case.share
     assert (*one.own, *two.own) == case.pair
+    for skill, lesson in zip(case.pair, (one, two), strict=True):
+        assert target not in lesson.shared
+        assert {t.steps for t in lesson.shared} <= {2}
+        assert bool(lesson.shared) == (case.share > 0)
+        each = {t.skills for t in lesson.shared}
+        neutral = {frozenset(CONTEXT), *(frozenset([s]) for s in CONTEXT)}
+        own = {frozenset([skill]), *(frozenset([skill, s]) for s in CONTEXT)}
+        serial = {frozenset(case.pair)}
+        assert (
+            each == {"none": set(), "serial": serial, "own": own, "neutral": neutral}[case.bridge]
+        )
+    common = {*one.shared} & {*two.shared}
+    assert bool(common) == (case.bridge in ("serial", "neutral"))
+    assert {*case.joint.shared} == {*one.shared, *two.shared}
     assert {*case.joint.own} == {*case.pair}
     assert {*case.composed.shared} == {target, linked(case.pair[::-1])}
     assert case.composed.share == 1
 
 
 def test_every_level_of_every_bridge_is_a_case_once():
-    told = [(c.pair, c.bridge, c.overlap) for c in overlapping()]
+    told = [(c.pair, c.bridge, c.share) for c in overlapping()]
     assert len(set(told)) == len(told) == len(MEASURED) * (1 + len(BRIDGES) * len(LEVELS))
 
 
 def test_apart_are_all_ordered_pairs():
     assert [case.pair for case in apart()] == [*PAIRS]
-    assert {case.overlap for case in apart()} == {0}
+    assert {(case.bridge, case.share) for case in apart()} == {("own", 0.5)}
 
 
 def test_both_orders_are_one_composed_lesson():

@@ -51,6 +51,16 @@ def test_what_was_kept_is_taken_up(tmp_path):
             assert torch.equal(value, fresh.state[theirs][key])
 
 
+def test_only_the_same_training_goes_on_and_it_knows_when_it_is_over(tmp_path):
+    file = tmp_path / "one.safetensors"
+    one = pupil(model(), ["model.layers.0.mlp.up_proj"], 2, 1.0, np.random.default_rng(0))
+    optimizer = torch.optim.AdamW(one.tensors)
+    keep(file, one, optimizer, [0.5], "told", last=True)
+    assert taken_up(file, one, optimizer, "told") == ([0.5], True)
+    with pytest.raises(ModelError, match="another training"):
+        taken_up(file, one, optimizer, "other")
+
+
 def test_a_kill_while_writing_leaves_the_older_file(tmp_path, monkeypatch):
     file = tmp_path / "one.safetensors"
     trained(model(), EXAMPLES, SMALL, rng=np.random.default_rng(0), checkpoint=file)

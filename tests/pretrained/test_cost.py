@@ -47,9 +47,9 @@ def counted(model, plan):
             kept[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
         return x
 
-    with FlopCounterMode(display=False) as counter:
-        with torch.autograd.graph.saved_tensors_hooks(_pack, lambda x: x):
-            found = trained(model, examples(4), plan, rng=np.random.default_rng(0))
+    keeping = torch.autograd.graph.saved_tensors_hooks(_pack, lambda x: x)
+    with FlopCounterMode(display=False) as counter, keeping:
+        found = trained(model, examples(4), plan, rng=np.random.default_rng(0))
     return counter.get_total_flops(), sum(kept.values()), found.adapter
 
 

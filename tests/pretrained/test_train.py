@@ -16,7 +16,6 @@ from loratheory.pretrained._train import order
 MUTANTS = [
     ("how.alpha / how.rank", "how.alpha"),
     ("lr=how.rate", "lr=1e-3"),
-    ("if not over and", "if"),
     ("len(losses) * how.batch", "0"),
     ("(len(part) / len(rows))", "1"),
     ("optimizer.zero_grad()", "None"),

@@ -53,7 +53,8 @@ def measured(config: Config) -> "Taught":
     from loratheory.experiments.words._bases import base
     from loratheory.experiments.words._taught import taught
 
-    return taught(base(config.kind, config.seed, config.size), apart(), config.size)
+    known = base(config.kind, config.seed, config.size)
+    return taught(known, apart(), config.size, ("joint", "composed"))
 
 
 def cell(config: Config) -> list[Row]:

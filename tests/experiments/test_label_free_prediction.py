@@ -29,11 +29,11 @@ def test_each_pair_of_adapters_is_described_and_reused(monkeypatch):
         _reuse, "marks", lambda *a: {**plain(*a), "answered": 2 + plain(*a)["answered"]}
     )
     rows = cell(Config("problems", 101, MEASURED, size=TINY))
-    assert len(rows) == 20 + 6
+    assert len(rows) == 12 + 6
     for row in rows:
         assert row["held_out"] == ({row["first"], row["second"]} != {*MEASURED[0]})
         shared = row["bridge"] in ("serial", "neutral")
         assert row["overlap"] == pytest.approx(row["share"] if shared else 0, abs=0.07)
         assert row["shape"] == pytest.approx(row["share"])
         assert all(0 <= row[name] <= 1 for name in ("read", "write", "agreement", *REUSED))
-    assert len(cell(Config("problems", 101, MEASURED, alone=False, size=TINY))) == 20
+    assert len(cell(Config("problems", 101, MEASURED, alone=False, size=TINY))) == 12

@@ -48,9 +48,9 @@ def test_what_was_kept_is_counted_among_what_was_solved(monkeypatch):
     from loratheory.experiments.words import _reuse
 
     found = iter([np.arange(8) < 4, *([np.arange(8) % 2 == 0] * 5)] * len(ASKED))
-    monkeypatch.setattr(_reuse, "said", lambda *_: np.tile(next(found), (10, 1)).astype(float))
+    monkeypatch.setattr(_reuse, "said", lambda *_: np.tile(next(found), (8, 1)).astype(float))
     rows = cell(Config(seed=101, pairs=MEASURED[:1], size=TINY))
-    assert len(rows) == len(ASKED) * len(OTHERWISE) * 10
+    assert len(rows) == len(ASKED) * len(OTHERWISE) * 8
     for row in rows:
         assert row["kept"] == (1 if row["put"] == OTHERWISE[0] else 0.5)
         assert row["stepwise"] == 0.5

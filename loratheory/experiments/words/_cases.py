@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from loratheory.experiments.words._problems import CONTEXT, PAIRS, Lesson, Pair, chains, linked
 from loratheory.tasks.word_problems import Template
 
-LEVELS = (0.25, 0.5, 1.0)
-BRIDGES = ("serial", "own", "neutral")
+SHARES = {"serial": (0.25, 0.5, 1.0), "own": (0.25, 0.5, 1.0), "neutral": (0.5,)}
+"""Of the problems in two steps, by their kind, see `Case`."""
 MEASURED: tuple[Pair, ...] = (("multiply", "percent"), ("percent", "divide"))
-"""Pairs whose adapters share templates; proxies were looked at on the first alone."""
+"""Pairs whose lessons are varied: the first in all ways, the second by its own two steps alone."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,15 @@ class Case:
 
 
 def overlapping(pairs: Sequence[Pair] = MEASURED) -> tuple[Case, ...]:
-    """Return the cases that differ in what is shared."""
-    return tuple(
-        case
-        for pair in pairs
-        for case in (Case(pair), *(Case(pair, b, share) for b in BRIDGES for share in LEVELS))
-    )
+    """Return the cases that differ in their problems of two steps, and one without any a pair."""
+    found = []
+    for pair in pairs:
+        kinds = SHARES if pair == MEASURED[0] else ("own",)
+        found += [
+            Case(pair),
+            *(Case(pair, kind, share) for kind in kinds for share in SHARES[kind]),
+        ]
+    return tuple(found)
 
 
 def apart() -> tuple[Case, ...]:

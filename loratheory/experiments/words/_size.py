@@ -29,7 +29,7 @@ class Size:
     told: int = 1500
     rate: float = 2e-3
     rank: int = 8
-    taught: int = 60
+    taught: int = 120
     shown: int = 24
     lesson: int = 1536
     asked: int = 64

@@ -1,6 +1,6 @@
 """All adapters of some cases on one base, and the problems that they are to solve."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,16 +27,16 @@ class Taught:
         ``E`` of them.
     first, second : Lora
         The adapter of each skill.
-    joint, composed : Lora
-        What learned both lessons, and what learned the target; twice as wide.
+    ceilings : mapping of str to Lora
+        `composed`, what learned the target, and, where wanted, `joint`, what learned both lessons;
+        twice as wide.
     """
 
     known: Bases
     cases: tuple[Case, ...]
     first: Lora
     second: Lora
-    joint: Lora
-    composed: Lora
+    ceilings: Mapping[str, Lora]
 
     @property
     def seed(self) -> int:
@@ -45,8 +45,7 @@ class Taught:
 
     def acting(self) -> dict[str, Adapt | None]:
         """What each rule adds to the base, then what the ceilings add."""
-        rules = acting(self.known, self.first, self.second)
-        return {**rules, "joint": self.joint, "composed": self.composed}
+        return {**acting(self.known, self.first, self.second), **self.ceilings}
 
     def asked(self, count: int) -> list[Problems]:
         """Return so many problems of each case's target."""
@@ -56,7 +55,9 @@ class Taught:
         ]
 
 
-def taught(known: Bases, cases: Sequence[Case], size: Size) -> Taught:
+def taught(
+    known: Bases, cases: Sequence[Case], size: Size, ceilings: Sequence[str] = ("composed",)
+) -> Taught:
     """Return the adapters of these cases; equal lessons are learned once.
 
     Parameters
@@ -67,6 +68,8 @@ def taught(known: Bases, cases: Sequence[Case], size: Size) -> Taught:
         What is shared, and what is asked.
     size : Size
         Of the adapters.
+    ceilings : sequence of str
+        Of ``joint`` and ``composed``.
 
     Returns
     -------
@@ -79,11 +82,12 @@ def taught(known: Bases, cases: Sequence[Case], size: Size) -> Taught:
         found = adapters(known, different, size, wider=wider)
         return picked(found, [different.index(lesson) for lesson in lessons])
 
-    count = len(cases)
     skills = _each([case.lessons[k] for k in (0, 1) for case in cases], 1)
-    whole = _each([*(case.joint for case in cases), *(case.composed for case in cases)], 2)
-    return Taught(
-        known,
-        tuple(cases),
-        *(x.of(slice(k * count, (k + 1) * count)) for x in (skills, whole) for k in (0, 1)),
-    )
+    whole = _each([getattr(case, name) for name in ceilings for case in cases], 2)
+    count = len(cases)
+
+    def _part(adapter: Lora, place: int) -> Lora:
+        return adapter.of(slice(place * count, (place + 1) * count))
+
+    above = {name: _part(whole, place) for place, name in enumerate(ceilings)}
+    return Taught(known, tuple(cases), _part(skills, 0), _part(skills, 1), above)

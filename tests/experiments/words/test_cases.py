@@ -2,7 +2,7 @@
 
 import pytest
 
-from loratheory.experiments.words._cases import BRIDGES, LEVELS, MEASURED, Case, apart, overlapping
+from loratheory.experiments.words._cases import MEASURED, SHARES, Case, apart, overlapping
 from loratheory.experiments.words._problems import CONTEXT, PAIRS, linked
 
 MUTANTS = [
@@ -13,7 +13,7 @@ MUTANTS = [
     ("both = sorted(self.pair)", "both = sorted(self.pair[:1])"),
     ("(linked(one), linked(two))", "(linked(one), linked(one))"),
     ("for pair in PAIRS", "for pair in MEASURED"),
-    ("case in (Case(pair), *", "case in (*"),
+    ("found += [Case(pair), *", "found += [*"),
 ]
 
 
@@ -44,7 +44,12 @@ def test_nothing_shared_is_asked(case):
 
 def test_every_level_of_every_bridge_is_a_case_once():
     told = [(c.pair, c.bridge, c.share) for c in overlapping()]
-    assert len(set(told)) == len(told) == len(MEASURED) * (1 + len(BRIDGES) * len(LEVELS))
+    assert (
+        len(set(told))
+        == len(told)
+        == (1 + sum(map(len, SHARES.values()))) + (1 + len(SHARES["own"]))
+    )
+    assert {c.bridge for c in overlapping(MEASURED[1:])} == {"none", "own"}
 
 
 def test_apart_are_all_ordered_pairs():

@@ -67,6 +67,8 @@ def test_likeness_and_agreement_by_dense_matrices():
     ]
     assert found["agreement"][e] == pytest.approx(float((both[0] == both[1]).float().mean()))
     shares = [case.share for case in here.cases]
-    common = [share * (case.bridge != "own") for share, case in zip(shares, here.cases, strict=True)]
+    common = [
+        share * (case.bridge != "own") for share, case in zip(shares, here.cases, strict=True)
+    ]
     assert found["overlap"] == pytest.approx(common, abs=0.07)
     assert found["shape"] == pytest.approx(shares)

@@ -17,12 +17,13 @@ from loratheory.tasks.word_problems import stepwise
 from loratheory.toy.transformer import Lora
 
 MUTANTS = [
-    ("k * count, (k + 1) * count", "(1 - k) * count, (2 - k) * count"),
+    ("_part(skills, 0), _part(skills, 1)", "_part(skills, 1), _part(skills, 0)"),
+    ("place * count, (place + 1) * count", "0, count"),
     ("case.lessons[k] for k in (0, 1) for case in cases", "case.lessons[0] for case in cases * 2"),
     ("wider=wider", "wider=1"),
     ("[linked(case.pair)]", "[linked(case.pair[::-1])]"),
     ("different.index(lesson)", "0 * different.index(lesson)"),
-    ('"composed": self.composed', '"composed": self.joint'),
+    ("getattr(case, name)", "case.composed"),
 ]
 
 
@@ -65,11 +66,15 @@ def test_each_case_has_its_own_adapters_and_equal_lessons_are_learned_once(here,
     count = len(here.cases)
     assert same(here.first, [x[:count] for x in found.values()])
     assert same(here.second, [x[count:] for x in found.values()])
-    down = here.composed.down["layers.0.mlp.in"]
-    assert down.shape[1] == 2 * TINY.rank
-    assert torch.equal(down[0], down[-1])
-    assert not torch.equal(down[0], here.joint.down["layers.0.mlp.in"][0])
-    alone = taught(known, apart(), TINY)
+    alone = taught(known, apart(), TINY, ("joint", "composed"))
+    pairs = [case.composed for case in alone.cases], [case.joint for case in alone.cases]
+    lessons = [*dict.fromkeys([*pairs[1], *pairs[0]])]
+    whole = adapters(known, lessons, TINY, wider=2).up["layers.0.mlp.out"]
+    for told, name in zip(pairs, ("composed", "joint"), strict=True):
+        found = alone.ceilings[name].up["layers.0.mlp.out"]
+        assert found.shape[-1] == 2 * TINY.rank
+        for e, lesson in enumerate(told):
+            assert torch.equal(found[e], whole[lessons.index(lesson)])
     skills = alone.first.down["layers.0.mlp.in"]
     assert torch.equal(skills[0], skills[1]) == (PAIRS[0][0] == PAIRS[1][0])
 
@@ -81,9 +86,9 @@ def test_what_is_asked_is_the_target(here):
 
 def test_rules_and_ceilings_act(here):
     found = here.acting()
-    assert [*found] == [*RULES, "joint", "composed"]
+    assert [*found] == [*RULES, "composed"]
     assert found["base"] is None
-    assert found["composed"] is here.composed
+    assert found["composed"] is here.ceilings["composed"]
     assert found["first alone"] is here.first
     assert found["second alone"] is here.second
 

@@ -1,0 +1,101 @@
+"""How well each measure foretold reuse: thresholds from one pair of skills, hits on the others.
+
+``python -m loratheory.experiments.words._reliability`` writes what the diagnosis tells its users.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from loratheory.experiments._intervals import wilson
+from loratheory.experiments.label_free_prediction import REUSED
+from loratheory.shapes import Bool, Float
+
+MEASURES = ("overlap", "shape", "read", "write", "response", "agreement")
+SOLVED = 0.5
+"""The share of problems from which on a pair of adapters is said to compose."""
+
+Row = Mapping[str, Any]
+
+
+def composed(rows: Sequence[Row]) -> Bool[np.ndarray, " n"]:
+    """Return which pairs of adapters some merge or router composes, for half of the problems."""
+    return np.array([max(row[rule] for rule in REUSED) >= SOLVED for row in rows])
+
+
+def threshold(values: Float[np.ndarray, " n"], outcome: Bool[np.ndarray, " n"]) -> float:
+    """Return the threshold that is right most often: of several, the one in the middle.
+
+    Parameters
+    ----------
+    values : (n,) array
+        Of a measure.
+    outcome : (n,) array of bool
+        Whether a pair composed.
+
+    Returns
+    -------
+    float
+        Halfway between two values, or beyond the largest; from it on a pair is expected to compose.
+    """
+    steps = np.unique(values)
+    grid = np.concatenate([[steps[0]], (steps[1:] + steps[:-1]) / 2, [steps[-1] + 1e-3]])
+    right = [int(((values >= cut) == outcome).sum()) for cut in grid]
+    best = np.flatnonzero(np.array(right) == max(right))
+    return float(grid[best[len(best) // 2]])
+
+
+def reliability(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    """Return the record of each measure.
+
+    Parameters
+    ----------
+    rows : sequence of mappings
+        The table of `label_free_prediction`.
+
+    Returns
+    -------
+    dict
+        For each of `MEASURES`: the `threshold` chosen on the pair of skills that is not held out;
+        of all pairs `above` and `below` it, how many composed and how many there were; `low` and
+        `high` for the former share; of those held out, how often the threshold was `right`, how
+        often the `majority` of outcomes was, and how many were `held_out`.
+    """
+    outcome = composed(rows)
+    out = np.array([bool(row["held_out"]) for row in rows])
+    told = {}
+    for name in MEASURES:
+        values = np.array([float(row[name]) for row in rows])
+        cut = round(threshold(values[~out], outcome[~out]), 4)
+        over = values >= cut
+        count = int(over.sum())
+        low, high = wilson(int(outcome[over].sum()), max(count, 1))
+        rate = int(outcome[out].sum())
+        told[name] = {
+            "threshold": cut,
+            "above": [int(outcome[over].sum()), count],
+            "below": [int(outcome[~over].sum()), len(rows) - count],
+            "low": round(float(low), 3),
+            "high": round(float(high), 3),
+            "right": int((over == outcome)[out].sum()),
+            "majority": max(rate, int(out.sum()) - rate),
+            "held_out": int(out.sum()),
+        }
+    return told
+
+
+def written(rows: Sequence[Row]) -> str:
+    """Return the file that the diagnosis reads."""
+    return json.dumps(reliability(rows), indent=1) + "\n"
+
+
+if __name__ == "__main__":
+    from loratheory import diagnosis
+    from loratheory.experiments import table
+
+    root = Path(__file__).parents[3]
+    found = table(root / "paper" / "results" / "label_free_prediction" / "table.csv")
+    Path(diagnosis.__file__).with_name("reliability.json").write_text(written(found))

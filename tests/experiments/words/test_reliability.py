@@ -1,0 +1,73 @@
+"""_reliability: thresholds and counts on paper, and the diagnosis tells what the table holds."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from loratheory import diagnosis
+from loratheory.experiments.label_free_prediction import REUSED
+from loratheory.experiments.words._proxies import PROXIES
+from loratheory.experiments.words._reliability import (
+    MEASURES,
+    composed,
+    reliability,
+    threshold,
+    written,
+)
+
+MUTANTS = [
+    ("max(row[rule] for rule", "min(row[rule] for rule"),
+    (">= SOLVED", "> SOLVED"),
+    ("(values >= cut) == outcome", "(values >= cut) != outcome"),
+    ("best[len(best) // 2]", "best[0]"),
+    ("values[~out], outcome[~out]", "values, outcome"),
+    ("(over == outcome)[out]", "(over == outcome)"),
+    ("int(out.sum()) - rate", "0"),
+    ("int(outcome[~over].sum())", "int(outcome[over].sum())"),
+]
+
+
+def test_a_threshold_is_halfway_and_in_the_middle_of_the_best():
+    values = np.array([0.1, 0.2, 0.6, 0.8])
+    assert threshold(values, np.array([False, False, True, True])) == pytest.approx(0.4)
+    assert threshold(values, np.array([True] * 4)) == pytest.approx(0.1)
+    assert threshold(values, np.array([False] * 4)) > 0.8
+    assert threshold(values, np.array([False, True, False, True])) == pytest.approx(0.7)
+
+
+def rows():
+    told = []
+    for value, best, out in (
+        (0.1, 0.2, 0),
+        (0.6, 0.5, 0),
+        (0.2, 0.9, 1),
+        (0.7, 1, 1),
+        (0.8, 0.4, 1),
+    ):
+        told.append({**dict.fromkeys(MEASURES, value), **dict.fromkeys(REUSED, 0.0)})
+        told[-1] |= {REUSED[1]: best, "held_out": out}
+    return told
+
+
+def test_counts_on_paper():
+    assert composed(rows()).tolist() == [False, True, True, True, False]
+    for one in reliability(rows()).values():
+        low, high = one.pop("low"), one.pop("high")
+        assert low < 2 / 3 < high
+        assert one == {
+            "threshold": 0.35,
+            "above": [2, 3],
+            "below": [1, 2],
+            "right": 1,
+            "majority": 2,
+            "held_out": 3,
+        }
+    assert PROXIES == MEASURES
+
+
+def test_the_diagnosis_tells_what_the_table_holds():
+    from found import stored
+
+    file = Path(diagnosis.__file__).with_name("reliability.json")
+    assert file.read_text() == written(stored("label_free_prediction"))

@@ -1,0 +1,39 @@
+"""Prediction without labels: a panel a measure, its threshold, hits and rank correlation."""
+
+import numpy as np
+import pytest
+
+from loratheory.experiments.label_free_prediction import REUSED
+from loratheory.experiments.words._reliability import MEASURES, reliability
+from loratheory.figures.label_free_prediction import NEEDS, draw
+
+MUTANTS = [
+    ('record[name]["threshold"]', 'record["overlap"]["threshold"]'),
+    ("max(row[r] for r in REUSED)", "min(row[r] for r in REUSED)"),
+    ("(~held, DESIGN), (held, HELD)", "(held, DESIGN), (~held, HELD)"),
+    ("spearmanr(values, best)", "spearmanr(values, -best)"),
+]
+
+
+def table():
+    told = []
+    for k in range(12):
+        row = {name: (k + 3 * n) % 12 / 12 for n, name in enumerate(MEASURES)}
+        row |= {**dict.fromkeys(REUSED, 0.0), "sum": k / 11}
+        told.append({**row, "kind": ("single steps", "problems")[k % 2], "held_out": float(k > 4)})
+    return told
+
+
+def test_each_panel_shows_its_measure():
+    rows = table()
+    record = reliability(rows)
+    for name, axes in zip(MEASURES, draw(rows).axes, strict=True):
+        assert axes.get_title(loc="left") == NEEDS[name]
+        dotted = [line for line in axes.lines if line.get_linestyle() == ":"]
+        assert dotted[0].get_xdata() == pytest.approx([record[name]["threshold"]] * 2)
+        blue = [line for line in axes.lines if line.get_color() == "#0072B2"]
+        points = sorted((x, y) for line in blue for x, y in zip(*line.get_data(), strict=True))
+        wanted = sorted((row[name], row["sum"]) for row in rows[5:])
+        assert np.allclose(points, wanted)
+        assert f"right {record[name]['right']}/7" in axes.get_xlabel()
+    assert "rank correlation 1.00" in draw(rows).axes[0].get_xlabel()

@@ -3,6 +3,10 @@
 from loratheory.diagnosis._audit import ModuleAudit as ModuleAudit
 from loratheory.diagnosis._audit import audit as audit
 from loratheory.diagnosis._audit import audited as audited
+from loratheory.diagnosis._common import SolutionsError as SolutionsError
+from loratheory.diagnosis._common import solution_overlaps as solution_overlaps
+from loratheory.diagnosis._common import solution_templates as solution_templates
+from loratheory.diagnosis._common import weight_likeness as weight_likeness
 from loratheory.diagnosis._diagnose import Diagnosis as Diagnosis
 from loratheory.diagnosis._diagnose import DiagnosisError as DiagnosisError
 from loratheory.diagnosis._diagnose import diagnose as diagnose
@@ -15,3 +19,6 @@ from loratheory.diagnosis._spectrum import ModuleSpectrum as ModuleSpectrum
 from loratheory.diagnosis._spectrum import kind_of as kind_of
 from loratheory.diagnosis._spectrum import layer_of as layer_of
 from loratheory.diagnosis._spectrum import spectra as spectra
+from loratheory.diagnosis._templates import Record as Record
+from loratheory.diagnosis._templates import records as records
+from loratheory.diagnosis._templates import template_findings as template_findings

@@ -8,7 +8,7 @@ from typing import Literal
 from loratheory.diagnosis._module import ModuleDiagnosis
 from loratheory.theorems import averaging_survival, gate_detection, two_read_region
 
-Kind = Literal["measured", "needed", "unknown"]
+Kind = Literal["measured", "needed", "unknown", "shared"]
 
 GATE_THRESHOLD, GATE_FAILURE = 0.5, 0.05
 ROUNDING = 1e-12
@@ -22,9 +22,9 @@ class Finding:
 
     Attributes
     ----------
-    kind : {"measured", "needed", "unknown"}
-        Read off these weights; a condition that any such merge has to meet; or what no look at
-        the weights can tell.
+    kind : {"measured", "needed", "unknown", "shared"}
+        Read off these weights; a condition that any such merge has to meet; what no look at the
+        weights can tell; or what the adapters have in common, with the record of such a measure.
     text : str
         The sentence.
     label : str

@@ -82,7 +82,7 @@ def _phase(axes: Any, cells: Cells, measured: str, predicted: str) -> Any:
     step = across[1] - across[0] if len(across) > 1 else 1.0
     edges = [c - step / 2 for c in across] + [across[-1] + step / 2]
     rungs = list(range(len(up) + 1))
-    plane = axes.pcolormesh(edges, rungs, value, cmap="cividis", vmin=0, vmax=1)
+    plane = axes.pcolormesh(edges, rungs, value, cmap="cividis", vmin=0, vmax=1, rasterized=True)
     for rung, coverage in enumerate(up):
         border = next(
             (c for c in across if cells.get((coverage, c), {}).get(predicted, 0) >= 0.5), None

@@ -41,5 +41,5 @@ SIZES = {
     "half the pairs": Size(),
 }
 """What the paper's tables are made with: single steps are learned sooner."""
-QUICK = Size(steps=250, rows=48, taught=30)
+QUICK = Size(steps=400, rows=48, taught=30)
 """A base that has begun to learn single steps, and as few steps for adapters."""

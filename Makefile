@@ -9,7 +9,7 @@ APT := apt-get -q -o DPkg::Lock::Timeout=300
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test lint lab paper paper-deps proofs results figures notebooks mutants bench clean
+.PHONY: help install reproduce test lint lab site paper paper-deps proofs results figures notebooks mutants bench clean
 
 help:  ## list the targets, a line each
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ test: lint  ## all gates, cheapest first; pytest's closing line is the verdict
 
 lab: $(STAMP)  ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
+
+site: $(STAMP)  ## theorems, course, reference and figures as pages: build/site/index.html, no network
+	$(BIN)/python -m loratheory.site
 
 results: $(STAMP)  ## complete paper/results: hours from nothing, nothing to do where a table is finished
 	$(BIN)/loratheory run all --profile paper --resume -o paper/results

@@ -1,0 +1,65 @@
+"""The notebooks as pages: the copies that were executed, or executed now where they are stale."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+SLIDERS = "*Sliders are here when the notebook runs:* `make lab`."
+LABEL = r"(?<!\[)`thm:([a-z-]+)`"
+
+
+def course(notebooks: Path, executed: Path) -> dict[str, Any]:
+    """Return the course's pages as notebooks.
+
+    Parameters
+    ----------
+    notebooks : Path
+        The folder with the stripped notebooks.
+    executed : Path
+        Where executed copies lie; a missing or stale one is run and left there.
+
+    Returns
+    -------
+    dict
+        From the notebooks' stems to nbformat notebooks without widgets, labels linked.
+    """
+    return {
+        source.stem: shown(run(source, executed)) for source in sorted(notebooks.glob("*.ipynb"))
+    }
+
+
+def run(source: Path, executed: Path) -> Any:
+    """Return the executed copy of a notebook; runs it only if its cells are other than then."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    notebook, copy = nbformat.read(source, as_version=4), executed / source.name
+    if copy.is_file():
+        done = nbformat.read(copy, as_version=4)
+        if [cell.source for cell in done.cells] == [cell.source for cell in notebook.cells]:
+            return done
+    path = {"metadata": {"path": str(source.parent)}}
+    NotebookClient(notebook, timeout=600, resources=path).execute()
+    executed.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, copy)
+    return notebook
+
+
+def shown(notebook: Any) -> Any:
+    """Return a notebook as a page: sliders, which need a kernel, give way to a note."""
+    import nbformat
+
+    cells = []
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = re.sub(LABEL, r"[`thm:\1`](../theorems/\1.rst)", cell.source)
+        cells.append(cell)
+        outputs = cell.get("outputs", [])
+        still = [out for out in outputs if WIDGET not in out.get("data", {})]
+        if len(still) < len(outputs):
+            cell.outputs = still
+            cells.append(nbformat.v4.new_markdown_cell(SLIDERS))
+    notebook.cells = cells
+    notebook.metadata.pop("widgets", None)
+    return notebook

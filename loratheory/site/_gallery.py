@@ -1,0 +1,81 @@
+"""The experiments, a page each with its figure, and all figures at a glance."""
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+from loratheory.experiments import NAMES, experiment, published, table
+from loratheory.figures import FIGURES, rendered
+from loratheory.site._rest import Pages, escaped, heading, linked, toctree
+
+
+def drawings(folder: Path) -> dict[str, bytes]:
+    """Return every figure whose table is stored, as PNG.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the results lie, a folder for each experiment.
+    """
+    known = {name: folder / name / Path(published(name)).name for name in FIGURES}
+    return {
+        name: rendered(FIGURES[name](table(file)), "png")
+        for name, file in known.items()
+        if file.is_file()
+    }
+
+
+def gallery(drawn: set[str]) -> Pages:
+    """Return a page for each experiment and the gallery.
+
+    Parameters
+    ----------
+    drawn : set of str
+        The figures there are, as ``figures/NAME.png``.
+
+    Returns
+    -------
+    dict
+        ``experiments/NAME.rst`` and ``experiments/index.rst``.
+    """
+    pages, tiles = {}, ""
+    for name in NAMES:
+        one = experiment(name)
+        title, _, body = inspect.cleandoc(one.document or "").partition("\n")
+        text = heading(escaped(title.rstrip("."))) + _picture(name, name in drawn) + _body(body)
+        provenance = f"\n\nRun it: ``loratheory run {name} --profile paper``.\n"
+        pages[f"experiments/{name}.rst"] = text + provenance
+        tiles += _tile(name, one, name in drawn)
+    index = (
+        heading("Experiments and figures")
+        + "Each asks a question of small exact models or of trained ones; prediction, chance level "
+        + "and controls were written down before the run.\n\n"
+        + tiles
+        + toctree([f"{spoken(name)} <{name}>" for name in NAMES], hidden=True)
+    )
+    return {**pages, "experiments/index.rst": index}
+
+
+def spoken(name: str) -> str:
+    """An experiment's name in words."""
+    return name.replace("_", " ").capitalize()
+
+
+def _picture(name: str, drawn: bool) -> str:
+    return f".. image:: /figures/{name}.png\n   :alt: figure of {name}\n\n" if drawn else ""
+
+
+def _body(text: str) -> str:
+    """A document's paragraphs: each bold head opens a section."""
+    parts = re.split(r"^\*\*([^*\n]+)\.\*\* ?", text.strip(), flags=re.MULTILINE)
+    sections = zip(parts[1::2], parts[2::2], strict=True)
+    told = "".join(heading(name, "-") + f"{linked(part.strip())}\n\n" for name, part in sections)
+    return linked(parts[0]) + "\n\n" + told
+
+
+def _tile(name: str, one: Any, drawn: bool) -> str:
+    question = linked(one.paragraph("Question"))
+    link = heading(spoken(name), "-") + f"{question} :doc:`More <{name}>`\n\n"
+    target = f"   :target: {name}.html\n   :width: 560px\n\n" if drawn else ""
+    return link + (_picture(name, drawn).rstrip("\n") + "\n" + target if drawn else "")

@@ -1,0 +1,60 @@
+"""The first page, and what else is written by hand: README, changelog, contributing."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+HAND = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
+
+
+def home(root: Path, titles: Mapping[str, str], docs: Mapping[str, str]) -> dict[str, str]:
+    """Return the hand-written pages, their links turned to pages of the site.
+
+    Parameters
+    ----------
+    root : Path
+        The checkout.
+    titles : mapping
+        The course: from stems to titles, in order.
+    docs : mapping
+        Further pages in Markdown by name, each with a title of its own.
+
+    Returns
+    -------
+    dict
+        ``index.md`` from the README, with the table of contents; and the other pages.
+    """
+    pages = {
+        page: linked((root / name).read_text(encoding="utf-8"))
+        for name, page in HAND.items()
+        if (root / name).is_file()
+    }
+    readme = linked((root / "README.md").read_text(encoding="utf-8"))
+    more = ["laws", "commands", "reference/index", *docs, *(p[:-3] for p in pages)]
+    trees = (
+        _tree(
+            "The course", [f"{stem[:2]} {title} <course/{stem}>" for stem, title in titles.items()]
+        ),
+        _tree("Results", ["theorems/index", "experiments/index"]),
+        _tree("Reference", [name.removesuffix(".md") for name in more]),
+    )
+    return {**pages, **docs, "index.md": readme + "\n" + "\n".join(trees)}
+
+
+def linked(text: str) -> str:
+    """Return Markdown of the checkout as Markdown of the site."""
+    text = re.sub(r"\(notebooks/([\w-]+)\.ipynb\)", r"(course/\1.ipynb)", text)
+    text = re.sub(r"\((?:docs/)([\w-]+\.md)\)", r"(\1)", text)
+    text = text.replace("(paper/figures/window.png)", "(figures/window.png)")
+    text = text.replace("(CONTRIBUTING.md)", "(contributing.md)")
+    text = re.sub(r"\| `([a-z-]+)` \| (proved|cited|refuted|conjectured)", _row, text)
+    return re.sub(r"(?<![\[`])`thm:([a-z-]+)`(?![`\]])", r"[`thm:\1`](theorems/\1.rst)", text)
+
+
+def _row(found: re.Match[str]) -> str:
+    return f"| [`{found[1]}`](theorems/{found[1]}.rst) | {found[2]}"
+
+
+def _tree(caption: str, names: list[str]) -> str:
+    inside = "\n".join(names)
+    return f"```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{inside}\n```\n"

@@ -1,0 +1,146 @@
+"""A page for each theorem: statement, proof, a check made now, what breaks it, where it is used."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from loratheory.site._rest import Pages, escaped, grid, heading, linked, toctree
+from loratheory.theorems import CITED, Report, Theorem, parts
+
+SENSES = {
+    "lower": "no witness lies below the bound",
+    "upper": "no witness lies above the bound",
+    "equal": "formula and simulation give one number",
+}
+INTRODUCTION = (
+    "Each is an object with a case, a bound, a construction that meets it, rivals that try to beat "
+    "it, and controls that break a hypothesis and so the conclusion. *Checked* is what was found "
+    "when this site was built.\n\n.. image:: /figures/theorem_graph.png\n   :alt: Which theorem "
+    "rests on which\n\n"
+)
+
+
+def theorem_pages(
+    theorems: Sequence[Theorem[Any, Any]],
+    reports: Mapping[str, Report],
+    documents: Mapping[str, str],
+) -> Pages:
+    """Return the theorems' pages and their index.
+
+    Parameters
+    ----------
+    theorems : sequence of Theorem
+        The registry.
+    reports : mapping
+        From each label to what verification found.
+    documents : mapping
+        From pages of the site to the texts behind them, in which labels are looked for.
+
+    Returns
+    -------
+    dict
+        ``theorems/NAME.rst`` for each, and ``theorems/index.rst``.
+    """
+    names = [name_of(theorem) for theorem in theorems]
+    pages = {
+        f"theorems/{name}.rst": page(theorem, reports[theorem.label], theorems, documents)
+        for name, theorem in zip(names, theorems, strict=True)
+    }
+    rows = [
+        (
+            f":doc:`{theorem.label} <{name}>`",
+            escaped(theorem.status),
+            escaped(theorem.statement),
+            checked(reports[theorem.label]),
+        )
+        for name, theorem in zip(names, theorems, strict=True)
+    ]
+    known = [(escaped(c.name), escaped(c.source), linked(c.reason)) for c in CITED]
+    pages["theorems/index.rst"] = (
+        heading("Theorems")
+        + INTRODUCTION
+        + grid(("theorem", "status", "statement", "checked"), rows)
+        + heading("Known results that are not run here", "-")
+        + grid(("result", "source", "why not"), known)
+        + toctree(names, hidden=True)
+    )
+    return pages
+
+
+def name_of(theorem: Theorem[Any, Any]) -> str:
+    """The label without its prefix."""
+    return theorem.label.removeprefix("thm:")
+
+
+def checked(report: Report) -> str:
+    """One line on a verification."""
+    verdict = "as stated" if report.ok else f"**not as stated**: {escaped(report.trouble)}"
+    controls = "1 control" if report.controls == 1 else f"{report.controls} controls"
+    return f"{verdict}, {report.cases} witnesses, {controls}"
+
+
+def page(
+    theorem: Theorem[Any, Any],
+    report: Report,
+    theorems: Sequence[Theorem[Any, Any]],
+    documents: Mapping[str, str],
+) -> str:
+    """Return one theorem's page."""
+    found = parts(theorem.document)
+    title, statement, sources = (found.pop(part) for part in ("Title", "Statement", "References"))
+    text = (
+        heading(title) + f"``{theorem.label}`` · {theorem.status} · {escaped(theorem.source)}\n\n"
+    )
+    text += ".. admonition:: Statement\n\n" + indented(linked(statement)) + "\n\n"
+    if theorem.assumptions:
+        lines = [f"* {escaped(assumption.text)}" for assumption in theorem.assumptions]
+        text += "It needs\n\n" + "\n".join(lines) + "\n\n"
+    for name, part in found.items():
+        text += heading(escaped(name), "-") + linked(part) + "\n\n"
+    text += heading("Checked", "-") + _checked(theorem, report)
+    if theorem.controls:
+        text += heading("What breaks it", "-") + _broken(theorem)
+    text += heading("Where it is used", "-") + _used(theorem, theorems, documents)
+    return text + heading("References", "-") + linked(sources) + "\n"
+
+
+def indented(text: str) -> str:
+    """Text three blanks to the right."""
+    return re.sub(r"^(?=.)", "   ", text, flags=re.MULTILINE)
+
+
+def _checked(theorem: Theorem[Any, Any], report: Report) -> str:
+    tight = {True: "met every time", False: "**missed**", None: "there is no construction"}
+    rows = [
+        ("verdict", checked(report)),
+        ("sense", SENSES[theorem.sense]),
+        ("the construction meets the bound", tight[report.tight]),
+        ("smallest slack", f"{report.worst_slack:.2g} allowances for rounding (−1 or more holds)"),
+    ]
+    again = f"Run it again: ``loratheory verify {name_of(theorem)}``.\n\n"
+    return grid(("", "found when this page was built"), rows) + again
+
+
+def _broken(theorem: Theorem[Any, Any]) -> str:
+    rows = []
+    for control in theorem.controls:
+        verdict = theorem.judge(*control.example())
+        names = (control.name, control.breaks)
+        rows.append((*map(escaped, names), f"{verdict.bound:.4g}", f"{verdict.value:.4g}"))
+    return grid(("done to it", "hypothesis that fails", "the bound", "found"), rows)
+
+
+def _used(
+    theorem: Theorem[Any, Any],
+    theorems: Sequence[Theorem[Any, Any]],
+    documents: Mapping[str, str],
+) -> str:
+    label = re.compile(rf"{theorem.label}(?![\w-])")
+    lines = [f"* It rests on :doc:`{used} <{used[4:]}>`." for used in theorem.uses]
+    lines += [
+        f"* :doc:`{other.label} <{name_of(other)}>` rests on it."
+        for other in theorems
+        if theorem.label in other.uses
+    ]
+    lines += [f"* :doc:`/{place}`" for place, text in documents.items() if label.search(text)]
+    return "\n".join(lines or ["* It stands for itself: no other page names it."]) + "\n\n"

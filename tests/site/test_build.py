@@ -1,0 +1,44 @@
+"""Sphinx takes what is written without a word; the whole site is ``make site``."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from loratheory.site import broken, commands, law_pages, theorem_pages
+from loratheory.site._reference import package_page
+from loratheory.theorems import ALL, verify
+
+ROOT = Path(__file__).parents[2]
+FEW = tuple(t for t in ALL if t.label in ("thm:merge-floor", "thm:quantised-floor"))
+
+
+@pytest.mark.slow
+def test_sphinx_builds_a_small_site_without_a_warning_and_finds_what_is_written(tmp_path):
+    """Some pages of each kind; ``make site`` builds all, and takes minutes."""
+    pages = theorem_pages(FEW, {t.label: verify(t, cases=5) for t in FEW}, {})
+    sources, site = tmp_path / "sources", tmp_path / "site"
+    figures = {"figures/theorem_graph.png": b""}
+    kinds = {
+        **pages,
+        **law_pages(),
+        "reference/lowrank.rst": package_page("lowrank"),
+        "commands.md": commands(),
+        "index.md": "# Home\n\nThe golden ratio.\n\n```{toctree}\ntheorems/index\nlaws\ncommands\n"
+        "reference/lowrank\n```\n",
+    }
+    for name, text in {**kinds, **figures}.items():
+        (sources / name).parent.mkdir(parents=True, exist_ok=True)
+        (sources / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    for name in re.findall(r"</theorems/([a-z-]+)>|<([a-z-]+)>`", "".join(pages.values())):
+        other = sources / "theorems" / f"{name[0] or name[1]}.rst"
+        if not other.exists():
+            other.write_text(":orphan:\n\nElsewhere\n=========\n")
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-c", str(ROOT / "docs")]
+    done = subprocess.run([*command, str(sources), str(site)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert broken(site) == []
+    assert "golden" in (site / "searchindex.js").read_text()
+    assert "Float[Array, " in re.sub(r"<[^>]+>", "", (site / "reference/lowrank.html").read_text())

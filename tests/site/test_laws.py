@@ -1,0 +1,37 @@
+"""The table of laws has every rule, every law and every verdict."""
+
+from loratheory.adapters import LAWS, METHODS, laws
+from loratheory.site import law_pages
+
+MUTANTS = [
+    ('True: "✓"', 'True: "✗"'),
+    ("for m in METHODS.values()", "for m in ()"),
+    ("for name in names if name in LAWS", "for name in names if name not in LAWS"),
+    ("if cell.reason and cell.holds is False", "if cell.reason and cell.holds is True"),
+    ("for row in rows\n    ]", "for row in rows[1:]\n    ]"),
+]
+
+
+def test_every_rule_law_and_verdict_is_there():
+    text, rows = law_pages()["laws.rst"], laws()
+    for name in [*METHODS, *LAWS]:
+        assert name in text
+    for method in METHODS.values():
+        assert method.cost.replace("_", "\\_").replace("*", "\\*") in text
+    for mark, holds in (("✓", True), ("✗", False)):
+        cells = [cell.holds for row in rows for cell in row.cells.values()]
+        assert text.count(f"- {mark}\n") == cells.count(holds)
+
+
+def test_why_is_said_where_a_law_is_broken():
+    text = law_pages()["laws.rst"]
+    for row in laws():
+        for name, cell in row.cells.items():
+            line = f"* ``{row.method}`` ({row.space}), {name}: {cell.reason}."
+            assert (line in text) == bool(cell.reason and cell.holds is False)
+
+
+def test_every_law_says_what_it_is():
+    text = law_pages()["laws.rst"]
+    for law in LAWS.values():
+        assert (law.__doc__ or "").split("\n")[0][:20].replace("_", "\\_") in text

@@ -1,0 +1,51 @@
+"""What points nowhere, or outside, is found."""
+
+import pytest
+
+from loratheory.site import broken
+
+MUTANTS = [
+    ("if not target.is_file():", "if False:"),
+    ("if urlsplit(url).netloc", "if False"),
+    ('("script", "src"), ', ""),
+    ('("id", "name")', '("name",)'),
+    ('tag == "a" and name == "href"', 'tag == "b" and name == "href"'),
+    ("if parts.scheme or parts.netloc:", "if parts.scheme:"),
+]
+GOOD = (
+    '<a href="b.html#here">x</a> <a href="#top">up</a> <b id="top">y</b>'
+    '<a href="https://example.org/paper">outside is fine</a> <a href="//example.org">too</a>'
+    '<img src="p.png"><link rel="canonical" href="https://example.org/">'
+)
+
+
+@pytest.fixture
+def site(tmp_path):
+    (tmp_path / "b.html").write_text('<p id="here">z</p>')
+    (tmp_path / "p.png").write_bytes(b"")
+    return tmp_path
+
+
+def lines(site, text):
+    (site / "a.html").write_text(text)
+    return broken(site)
+
+
+def test_a_sound_site_has_nothing_wrong(site):
+    assert lines(site, GOOD) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('<a href="c.html">x</a>', "a.html points to c.html, which is not there"),
+        ('<a href="b.html#there">x</a>', "b.html#there: that page has no such place"),
+        ('<a href="#there">x</a>', "#there: that page has no such place"),
+        ('<img src="q.png">', "q.png, which is not there"),
+        ('<script src="https://cdn.example/x.js">', "a.html fetches https://cdn.example/x.js"),
+        ('<link rel="stylesheet" href="//x.example/y.css">', "fetches //x.example/y.css"),
+    ],
+)
+def test_each_kind_of_error_is_named(site, text, said):
+    [line] = lines(site, text)
+    assert said in line

@@ -47,7 +47,7 @@ def environment(theorem: Theorem) -> str:  # type: ignore[type-arg]
     for name, text in found.items():
         opening = r"\begin{proof}" if name == "Proof" else rf"\paragraph{{{latex(name)}.}}"
         closing = [r"\end{proof}"] if name == "Proof" else []
-        lines += [opening, linked(text.replace(r":math:`\square`", "")), *closing]
+        lines += [opening, linked(text.replace(r":math:`\square`", "").rstrip()), *closing]
     if references:
         lines += [r"\paragraph{References.}", linked(references)]
     return "\n".join(lines) + "\n"

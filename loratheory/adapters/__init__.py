@@ -31,6 +31,7 @@ from loratheory.adapters._methods import Method as Method
 from loratheory.adapters._options import MergeError as MergeError
 from loratheory.adapters._options import Options as Options
 from loratheory.adapters._pairwise import Interference as Interference
+from loratheory.adapters._pairwise import between as between
 from loratheory.adapters._pairwise import interference as interference
 from loratheory.adapters._pairwise import pairwise as pairwise
 from loratheory.adapters._read import read as read

@@ -62,7 +62,23 @@ def interference(updates: Sequence[LowRank | None]) -> Interference:
     if len(shapes) > 1:
         message = f"updates of shapes {shapes} do not compare: give adapters of one base model"
         raise ValueError(message)
-    parts = [None if low is None else _trimmed(low) for low in updates]
+    return between([None if low is None else svd(low) for low in updates])
+
+
+def between(parts: Sequence[Svd | None]) -> Interference:
+    """Return `interference` of updates whose singular value decompositions are known already.
+
+    Parameters
+    ----------
+    parts : sequence of Svd or None
+        From `svd`, all of one shape.
+
+    Returns
+    -------
+    Interference
+        Costs ``O(k^2 (m + n) r^2)``.
+    """
+    parts = [None if part is None else _trimmed(part) for part in parts]
     tables = np.zeros((5, len(parts), len(parts)))
     for i, reader in enumerate(parts):
         for j, other in enumerate(parts):
@@ -102,13 +118,14 @@ def pairwise(adapters: Sequence[Adapter]) -> Iterator[tuple[str, Interference]]:
         yield name, interference(here)
 
 
-def _trimmed(low: LowRank) -> Svd | None:
+def _trimmed(part: Svd) -> Svd | None:
     """The singular value decomposition without null directions; None for the zero matrix."""
-    left, sigma, right = svd(low)
+    left, sigma, right = part
     top = float(sigma[0]) if sigma.shape[0] else 0.0
     if not top:
         return None
-    keep = int(array_namespace(sigma).count_nonzero(sigma > max(low.shape) * 2.0**-52 * top))
+    side = max(int(left.shape[0]), int(right.shape[1]))
+    keep = int(array_namespace(sigma).count_nonzero(sigma > side * 2.0**-52 * top))
     return Svd(left[:, :keep], sigma[:keep], right[:keep, :])
 
 

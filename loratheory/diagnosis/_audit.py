@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from loratheory.adapters import Adapter, Aligned, Lazy
-from loratheory.lowrank import LowRank, frobenius, tail_energy, total
+from loratheory.lowrank import LowRank, array_namespace, frobenius, grams, tail_energy, total
 from loratheory.theorems import merge_floor
 
 
@@ -36,8 +36,63 @@ class ModuleAudit:
 def audit(
     name: str, merged: LowRank, updates: Sequence[LowRank], weights: Sequence[float]
 ) -> ModuleAudit:
-    """Compare one merged update with what it stands for; costs a few thin QRs."""
-    target = total(list(updates), list(weights))
+    """Compare one merged update with what it stands for.
+
+    Parameters
+    ----------
+    name : str
+        The module.
+    merged : LowRank
+        What a rule made.
+    updates : sequence of LowRank
+        Of which.
+    weights : sequence of float
+        Of the sum that it is compared with.
+
+    Returns
+    -------
+    ModuleAudit
+        Distances from inner products, right to rounding of the norms; costs ``O((m + n) c^2)``,
+        ``c`` the sum of the widths (a few thin QRs where that exceeds a side of the matrix).
+    """
+    one = [*updates]
+    target = total(one, list(weights))
+    if target.width + merged.width > min(merged.shape):
+        return _apart(name, merged, one, target)
+    count, width = len(one), merged.width
+    if _same(merged, target):  # what is merged is the sum: nothing new to multiply
+        products, made = grams(one), [float(weight) for weight in weights]
+    else:
+        products, made = grams([*one, merged]), [0.0] * count + [1.0]
+    rest = [0.0] * (len(made) - count)
+    mean, wanted = [1 / count] * count + rest, [*weights, *rest]
+    each = [[float(i == j) for i in range(len(made))] for j in range(count)]
+    spread = sum(products.squared(_less(task, mean)) for task in each) / count
+    return ModuleAudit(
+        module=name,
+        width=width,
+        energy=products.squared(wanted),
+        to_sum=products.squared(_less(made, wanted)),
+        sum_floor=products.tail(wanted, width),
+        to_adapters=sum(products.squared(_less(made, task)) for task in each) / count,
+        adapters_floor=spread + products.tail(mean, width),
+    )
+
+
+def _less(one: Sequence[float], other: Sequence[float]) -> list[float]:
+    return [a - b for a, b in zip(one, other, strict=True)]
+
+
+def _same(one: LowRank, other: LowRank) -> bool:
+    """Whether the factors are equal, entry by entry."""
+    if one.width != other.width:
+        return False
+    pairs = ((one.up, other.up), (one.down, other.down))
+    return all(bool(array_namespace(a, b).all(a == b)) for a, b in pairs)
+
+
+def _apart(name: str, merged: LowRank, updates: list[LowRank], target: LowRank) -> ModuleAudit:
+    """The same by decompositions, where the widths add up to more than a side."""
     case = merge_floor.Case(tuple(updates), merged.width)
     return ModuleAudit(
         module=name,

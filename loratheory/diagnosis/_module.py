@@ -3,18 +3,21 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from loratheory.adapters import Adapter, Aligned, interference, merge
+from loratheory.adapters import Adapter, Aligned, between, merge
 from loratheory.lowrank import (
     EPS,
     LowRank,
-    balanced,
+    Svd,
     double,
+    even,
     frobenius,
+    grams,
     singular_values,
     svd,
     total,
 )
-from loratheory.theorems import merge_floor
+
+CLEAR = 1e-6  # a gap that inner products show for certain
 
 
 @dataclass(frozen=True)
@@ -87,11 +90,14 @@ def examined(shelf: Aligned) -> Iterator[ModuleDiagnosis]:
 
 def examined_module(name: str, updates: list[LowRank]) -> ModuleDiagnosis:
     """Examine the updates of one module, one an adapter, width 0 where there is none."""
-    table = interference(updates)
+    parts = [svd(low) for low in updates]
+    table = between(parts)
     own = [float(value) for value in table.crosstalk.diagonal()]
     pairs = [(i, j) for i in range(len(own)) for j in range(len(own)) if i != j and own[i]]
     i, j = max(pairs, key=lambda p: table.crosstalk[p] / own[p[0]], default=(0, 0))
-    spectra = [[float(s) for s in singular_values(low)] for low in updates]
+    spectra = [[float(s) for s in part.sigma] for part in parts]
+    changed = [low for low in updates if low.width]
+    acting = [part for part in parts if part.sigma.shape[0]]
     return ModuleDiagnosis(
         module=name,
         outputs=updates[0].shape[0],
@@ -101,12 +107,12 @@ def examined_module(name: str, updates: list[LowRank]) -> ModuleDiagnosis:
         row_cosine=float(table.row_cosine[i, j]) if pairs else 0.0,
         crosstalk=float(table.crosstalk[i, j]) / own[i] if pairs else 0.0,
         ceiling=float(table.bound[i, j]) / own[i] if pairs else 0.0,
-        energy=sum(frobenius(low) ** 2 for low in updates) / len(updates),
-        floors=_floors(updates),
-        gauge_gap=_gauge_gap([low for low in updates if low.width]),
+        energy=_energy(spectra),
+        floors=_floors(updates, spectra),
+        gauge_gap=_gauge_gap(changed, [even(part) for part in acting]),
         arrow_gap=tuple(_gap(sigma) for sigma in spectra),
         arrow_blind=tuple(_blind(sigma) for sigma in spectra),
-        prototype_cosine=_prototype_cosine([low for low in updates if low.width]),
+        prototype_cosine=_prototype_cosine(acting),
     )
 
 
@@ -127,12 +133,19 @@ def _blind(sigma: list[float]) -> float:
     return sum(value**2 for value in sigma[1:]) / energy if energy else 0.0
 
 
-def _floors(updates: list[LowRank]) -> tuple[tuple[int, float], ...]:
+def _energy(spectra: list[list[float]]) -> float:
+    """Mean squared norm."""
+    return sum(value**2 for sigma in spectra for value in sigma) / len(spectra)
+
+
+def _floors(updates: list[LowRank], spectra: list[list[float]]) -> tuple[tuple[int, float], ...]:
     """The merge floor at 1, 2, 4, … and at the rank where no truncation is left."""
-    energy = sum(frobenius(low) ** 2 for low in updates) / len(updates)
-    mean = total(updates) / len(updates)
-    tail = [float(value) ** 2 for value in singular_values(mean)]
-    disagreement = merge_floor.bound(merge_floor.Case(tuple(updates), rank=len(tail)))
+    energy, even_weights = _energy(spectra), [1 / len(updates)] * len(updates)
+    if sum(low.width for low in updates) <= min(updates[0].shape):
+        tail = [float(value) for value in grams(updates).energies(even_weights)]
+    else:  # their mean is narrower than all of them side by side
+        tail = [float(value) ** 2 for value in singular_values(total(updates, even_weights))]
+    disagreement = max(0.0, energy - sum(tail))
     steps = [2**power for power in range(max(len(tail), 1).bit_length()) if 2**power < len(tail)]
     return tuple(
         (rank, (disagreement + sum(tail[rank:])) / energy if energy else 0.0)
@@ -140,24 +153,23 @@ def _floors(updates: list[LowRank]) -> tuple[tuple[int, float], ...]:
     )
 
 
-def _gauge_gap(updates: list[LowRank]) -> float | None:
+def _gauge_gap(updates: list[LowRank], forms: list[LowRank]) -> float | None:
     """How much a factor mean depends on how the same updates were written down."""
-    if len({low.width for low in updates}) != 1:
+    if len({low.width for low in updates}) != 1 or len({form.width for form in forms}) != 1:
         return None
-    forms = [balanced(low) for low in updates]
-    if len({form.width for form in forms}) != 1:
-        return None
-    stored, canonical = _factor_mean(updates), _factor_mean(forms)
-    size = max(frobenius(stored), frobenius(canonical))
-    return frobenius(stored.map(double) - canonical) / size if size else 0.0
+    stored, canonical = _factor_mean(updates).map(double), _factor_mean(forms)
+    products = grams([stored, canonical])
+    size = max(products.squared([1, 0]), products.squared([0, 1])) ** 0.5
+    gap = products.squared([1, -1]) ** 0.5 / size if size else 0.0
+    return gap if gap > CLEAR or not size else frobenius(stored - canonical) / size
 
 
 def _factor_mean(updates: list[LowRank]) -> LowRank:
     return merge([Adapter.of({"here": low}) for low in updates], "factor-mean")["here"]
 
 
-def _prototype_cosine(updates: list[LowRank]) -> float:
+def _prototype_cosine(parts: list[Svd]) -> float:
     """How alike the two most alike Arrow prototypes are."""
-    tops = [svd(low).right[:1, :] for low in updates]
+    tops = [part.right[:1, :] for part in parts]
     pairs = [(p, q) for number, p in enumerate(tops) for q in tops[:number]]
     return max((abs(float((p @ q.T)[0, 0])) for p, q in pairs), default=0.0)

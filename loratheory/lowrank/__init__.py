@@ -8,8 +8,11 @@ from loratheory.lowrank._array import double as double
 from loratheory.lowrank._array import finite as finite
 from loratheory.lowrank._factored import LowRank as LowRank
 from loratheory.lowrank._gauge import balanced as balanced
+from loratheory.lowrank._gauge import even as even
 from loratheory.lowrank._gauge import regauge as regauge
 from loratheory.lowrank._gauge import total as total
+from loratheory.lowrank._grams import Grams as Grams
+from loratheory.lowrank._grams import grams as grams
 from loratheory.lowrank._random import gaussian as gaussian
 from loratheory.lowrank._random import orthonormal as orthonormal
 from loratheory.lowrank._random import subspaces_at as subspaces_at

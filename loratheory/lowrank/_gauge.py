@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from loratheory.lowrank._array import Array, array_namespace, device, double
 from loratheory.lowrank._factored import LowRank
-from loratheory.lowrank._spectra import EPS, svd
+from loratheory.lowrank._spectra import EPS, Svd, svd
 from loratheory.shapes import Float
 
 
@@ -49,11 +49,28 @@ def balanced(low: LowRank) -> LowRank:
     LowRank
         Equal as a matrix up to rounding, the same in every gauge of `low`; float64.
     """
-    left, sigma, right = svd(low)
+    return even(svd(low))
+
+
+def even(part: Svd) -> LowRank:
+    """Return `balanced` of a matrix whose singular value decomposition is known already.
+
+    Parameters
+    ----------
+    part : Svd
+        From `svd`.
+
+    Returns
+    -------
+    LowRank
+        As of `balanced`; costs ``O((m + n) r)``.
+    """
+    left, sigma, right = part
     xp = array_namespace(sigma)
     keep = 0
     if sigma.shape[0]:
-        keep = int(xp.count_nonzero(sigma > max(low.shape) * EPS * float(sigma[0])))
+        side = max(int(left.shape[0]), int(right.shape[1]))
+        keep = int(xp.count_nonzero(sigma > side * EPS * float(sigma[0])))
     left, root, right = left[:, :keep], xp.sqrt(sigma[:keep]), right[:keep, :]
     if keep:
         high, deep = xp.max(left, axis=0), xp.min(left, axis=0)

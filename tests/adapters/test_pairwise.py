@@ -26,7 +26,7 @@ MUTANTS = [
     ("row, row, column", "row, column, row"),
     ("is not None and other is not None", "is not None and other is not None and i != j"),
     ("if name in adapter.shapes else None", "if name in adapter.shapes else adapters[0][name]"),
-    ("sigma > max(low.shape) * 2.0**-52 * top", "sigma >= 0"),
+    ("sigma > side * 2.0**-52 * top", "sigma >= 0"),
     (
         'len(shapes) > 1:\n            message = f"{name}',
         'len(shapes) > 2:\n            message = f"{name}',

@@ -52,6 +52,11 @@ def test_knots_basis_of_a_2048_layer(benchmark):
     assert ratio["cpu"] >= 1000
 
 
+def test_intruders_of_a_further_adapter_of_a_1024_layer(benchmark):
+    _, ratio = compared(benchmark, "intruders", "peft", 1024, repeats=20, peer_repeats=2)
+    assert ratio["cpu"] >= 50
+
+
 def test_arrow_forward_of_512_tokens_and_32_experts(benchmark):
     _, ratio = compared(benchmark, "arrow", "peft", 4096, repeats=10, peer_repeats=3)
     assert ratio["cpu"] >= 10

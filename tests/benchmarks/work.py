@@ -6,6 +6,7 @@ time of one call, the extra peak memory of the first, and the CPU time of the wh
 """
 
 import json
+import os
 import sys
 import tempfile
 import time
@@ -110,6 +111,42 @@ def arrow_peft(size, tokens=512, experts=32):
     x = torch.randn(1, tokens, size)
     scale = dict.fromkeys(names, 1.0)
     return lambda: layer(x, down, up, torch.nn.Identity(), scale)
+
+
+def intruders_ours(size):
+    """Of a further adapter: the base is decomposed once, before."""
+    from loratheory.lowrank import LowRank
+    from loratheory.pretrained.check import basis, intruders
+
+    os.environ["LORATHEORY_CACHE"] = tempfile.mkdtemp()
+    matrix = np.random.default_rng(1).standard_normal((size, size), dtype=np.float32) * size**-0.5
+    kept, (low,) = basis(matrix), [LowRank(*pair) for pair in factors(size, 1)]
+    return lambda: intruders(matrix, kept, low).count()
+
+
+def intruders_peft(size):
+    """PEFT finds them and takes them out; it decomposes the base anew for each adapter."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from peft.tuners.lora.intruders import reduce_intruder_dimension
+
+    torch.set_num_threads(1)
+    base = torch.nn.Sequential()
+    base.add_module("q", torch.nn.Linear(size, size, bias=False))
+    config = LoraConfig(r=RANK, lora_alpha=RANK, target_modules=["q"])
+    model = get_peft_model(base, config, adapter_name="one")
+    ((up, down),) = factors(size, 1)
+    layer = model.base_model.model.q
+    layer.lora_A["one"].weight.data = torch.asarray(down)
+    layer.lora_B["one"].weight.data = torch.asarray(up)
+
+    def run():
+        if "less" in model.peft_config:
+            model.delete_adapter("less")
+        with torch.no_grad():
+            reduce_intruder_dimension(model, "one", "less", logging_sink=None)
+
+    return run
 
 
 def small(width, together):

@@ -179,3 +179,13 @@ def test_the_package_loads_nothing_heavy_before_it_is_needed():
 
 def test_colour_is_left_out_where_it_is_not_wanted(pair):
     assert "\x1b[" not in run("inspect", *pair)[1]
+
+
+def test_a_merge_without_audit_writes_the_same_and_reports_no_distance(pair, tmp_path):
+    for name, words in (("with", []), ("without", ["--no-audit"])):
+        code, out, _ = run("merge", *pair, "-o", tmp_path / name, *words)
+        assert code == 0
+        assert ("squared distance" in out) == (name == "with")
+        assert "3 modules" in out
+    with_, without = (read(tmp_path / name) for name in ("with", "without"))
+    assert all((with_[m].dense() == without[m].dense()).all() for m in with_)

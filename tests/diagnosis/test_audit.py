@@ -14,7 +14,11 @@ MUTANTS = [
     ("to_sum=frobenius(merged - target) ** 2", "to_sum=frobenius(merged) ** 2"),
     ("sum_floor=tail_energy(target, merged.width)", "sum_floor=tail_energy(target, 0)"),
     ("to_adapters=merge_floor.measure(case, merged)", "to_adapters=merge_floor.bound(case)"),
-    ("energy=frobenius(target) ** 2", "energy=frobenius(merged) ** 2"),
+    ("energy=products.squared(wanted)", "energy=products.squared(made)"),
+    ("products.tail(wanted, width)", "products.tail(wanted, width + 1)"),
+    ("spread + products.tail(mean, width)", "products.tail(mean, width)"),
+    ("if one.width != other.width:", "if True:\n        return True\n    if one.width:"),
+    ("[0.0] * count + [1.0]", "[1.0] * count + [0.0]"),
     (
         "note(audit(name, low, shelf.updates(name), weights))",
         "note(audit(name, low, [low], [1.0]))",
@@ -22,11 +26,11 @@ MUTANTS = [
 ]
 
 
-@given(seeds, st.integers(1, 4), st.integers(1, 5))
-def test_distances_are_dense_and_respect_their_floors(seed, k, width):
+@given(seeds, st.integers(1, 4), st.integers(1, 5), st.sampled_from([(6, 5), (14, 15)]))
+def test_distances_are_dense_and_respect_their_floors(seed, k, width, shape):
     rng = np.random.default_rng(seed)
-    updates = [gaussian(rng, 6, 5, 2) for _ in range(k)]
-    weights, merged = rng.normal(size=k).tolist(), gaussian(rng, 6, 5, width)
+    updates = [gaussian(rng, *shape, 2) for _ in range(k)]
+    weights, merged = rng.normal(size=k).tolist(), gaussian(rng, *shape, width)
     found = audit("q", merged, updates, weights)
     target = sum(w * u.dense() for w, u in zip(weights, updates, strict=True))
     each = [((merged.dense() - u.dense()) ** 2).sum() for u in updates]
@@ -37,6 +41,27 @@ def test_distances_are_dense_and_respect_their_floors(seed, k, width):
     assert found.sum_floor == pytest.approx((sigma[width:] ** 2).sum(), abs=1e-12)
     assert found.to_sum >= found.sum_floor - 1e-12
     assert found.to_adapters >= found.adapters_floor - 1e-12
+
+
+@pytest.mark.parametrize("rule", ["sum", "mean", "svd"])
+def test_wide_merges_are_as_near_as_dense_arithmetic_says(rule):
+    rng = np.random.default_rng(0)
+    updates = [gaussian(rng, 30, 40, 2) for _ in range(2)]
+    adapters = [Adapter.of({"q": low}) for low in updates]
+    merged = merge(adapters, rule, **({"rank": 3} if rule == "svd" else {}))["q"]
+    weights = [0.5, 0.5] if rule == "mean" else [1.0, 1.0]
+    found = audit("q", merged, updates, weights)
+    target = sum(w * low.dense() for w, low in zip(weights, updates, strict=True))
+    sigma = np.linalg.svd(target, compute_uv=False)
+    room = 1e-12 * found.energy
+    assert found.to_sum == pytest.approx(((merged.dense() - target) ** 2).sum(), abs=room)
+    assert found.sum_floor == pytest.approx((sigma[merged.width :] ** 2).sum(), abs=room)
+    mean = sum(low.dense() for low in updates) / 2
+    spread = np.mean([((low.dense() - mean) ** 2).sum() for low in updates])
+    tail = (np.linalg.svd(mean, compute_uv=False)[merged.width :] ** 2).sum()
+    assert found.adapters_floor == pytest.approx(spread + tail)
+    each = [((merged.dense() - low.dense()) ** 2).sum() for low in updates]
+    assert found.to_adapters == pytest.approx(np.mean(each))
 
 
 def test_auditing_changes_nothing_and_happens_at_look_up():

@@ -15,8 +15,11 @@ MUTANTS = [
     ("(disagreement + sum(tail[rank:])) / energy", "(disagreement) / energy"),
     ("sigma[1] / sigma[0] if len(sigma) > 1 else 0.0", "0.0"),
     ("for value in sigma[1:]) / energy", "for value in sigma) / energy"),
-    ("forms = [balanced(low) for low in updates]", "forms = updates"),
-    ("if len({low.width for low in updates}) != 1:", "if False:"),
+    ("[even(part) for part in acting]", "changed"),
+    ("len({low.width for low in updates}) != 1 or", ""),
+    ("energy - sum(tail)", "energy"),
+    ("gap if gap > CLEAR or not size else", "gap if True else"),
+    ("if sum(low.width for low in updates) <= min(updates[0].shape):", "if True:"),
     ("max((abs(float((p @ q.T)[0, 0]))", "max(((float((p @ q.T)[0, 0]))"),
 ]
 
@@ -53,6 +56,12 @@ def test_floors_descend_to_the_disagreement(seed):
     for rank, floor in examined_module("q", updates).floors:
         expected = (dense.var(axis=0).sum() + (sigma[rank:] ** 2).sum()) / energy
         assert floor == pytest.approx(expected)
+
+
+def test_an_update_in_balanced_factors_has_no_gauge_gap_down_to_rounding():
+    rng = np.random.default_rng(0)
+    forms = [balanced(gaussian(rng, 30, 40, 2)) for _ in range(2)]
+    assert examined_module("q", forms).gauge_gap < 1e-12
 
 
 def test_equal_adapters_agree_and_orthogonal_ones_do_not_meet():

@@ -1,0 +1,61 @@
+"""``loratheory interfere``: all pairs of a large shelf, in blocks, here or on a cluster."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from loratheory.cli._output import console, refused, show, whole
+from loratheory.cli._run import _swept
+
+
+def interfere(
+    shelf: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of adapter folders.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="The folder above shelf_matrix.")
+    ] = Path("results"),
+    block: Annotated[int, typer.Option(min=1, help="Adapters held against others at once.")] = 50,
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 0 for one a core.")] = 0,
+    dask: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler, in their place.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the finished blocks that are there.")
+    ] = False,
+) -> None:
+    """Measure who disturbs whom: a row for each ordered pair of adapters of a shelf.
+
+    `reader` and `other` are places in the sorted shelf (`names.txt`, from 0), `worst` and `typical`
+    what `other` answers to a unit key of `reader` over the modules that both change, relative to
+    the reader's own largest answer. A killed run goes on with `--resume`. Memory is two groups of
+    `--block` adapters, a module at a time.
+
+    Example: `loratheory interfere my_shelf --workers 4 -o results`
+
+    Example: `loratheory interfere /shared/shelf --dask tcp://10.0.0.1:8786 --resume`
+    """
+    from loratheory.experiments import cluster, planned, prepared, processes, table
+    from loratheory.experiments.shelf_matrix import members, sweep
+
+    if dask and workers:
+        refused(f"--workers {workers} and --dask {dask} exclude each other: name one")
+    plan = planned(sweep(shelf, block), "all", output, resume=resume)
+    try:
+        with cluster(dask) if dask else processes(workers) as executor:
+            prepared(plan)
+            _swept([plan], executor, False)
+    except KeyboardInterrupt:
+        typer.echo("loratheory: interrupted; finished blocks are kept: add --resume", err=True)
+        raise typer.Exit(130) from None
+    names = members(shelf.resolve())
+    whole(plan.folder / "names.txt", "\n".join(names) + "\n")
+    rows = table(plan.folder / "table.csv")
+    loud = sorted(rows, key=lambda row: -row["worst"])[:10]
+    lines = [
+        (names[int(row["reader"])], names[int(row["other"])], row["worst"], row["typical"],
+         row["cosine"])
+        for row in loud
+    ]  # fmt: skip
+    console().print(f"{len(names)} adapters, {len(rows)} ordered pairs → {plan.folder}")
+    columns = ("reader", "other", "worst answer", "median", "cosine")
+    show("the loudest, relative to the reader's own answers", columns, lines)

@@ -1,0 +1,69 @@
+"""A folder of adapters as a sweep over blocks of pairs."""
+
+import hashlib
+from pathlib import Path
+
+from loratheory.experiments._experiment import Experiment, ExperimentError
+from loratheory.experiments.shelf_matrix._blocks import Block, cell, members
+
+MODULE = __name__.rpartition(".")[0]
+
+
+def sweep(folder: Path, block: int = 50) -> Experiment:
+    """Return the sweep over all pairs of adapters in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Each adapter in a folder of its own below it; on a cluster, where all workers see it.
+    block : int
+        How many adapters a cell holds against how many others.
+
+    Returns
+    -------
+    Experiment
+        Its only profile is ``all``: a cell for each pair of groups, so that a kill loses little.
+
+    Raises
+    ------
+    ExperimentError
+        If there are fewer than two adapters.
+    """
+    home = folder.resolve()
+    names = members(home)
+    if len(names) < 2:
+        message = f"{folder} holds {len(names)} adapters: name a folder with at least two below it"
+        raise ExperimentError(message)
+    groups = -(-len(names) // block)
+    state = stamp(home, names)
+    cells = tuple(
+        Block(str(home), state, block, first, second)
+        for first in range(groups)
+        for second in range(first, groups)
+    )
+    document = "**Question.** Which adapters of a shelf disturb which?"
+    return Experiment(MODULE, document, cell, {"all": cells}, {"all": len(cells)})
+
+
+def stamp(home: Path, names: list[str]) -> str:
+    """A digest of which adapters there are and of which size and age: another shelf, other cells.
+
+    Parameters
+    ----------
+    home : Path
+        The shelf.
+    names : list of str
+        Its adapters.
+
+    Returns
+    -------
+    str
+        Sixteen hexadecimal digits; costs a look at each folder.
+    """
+    digest = hashlib.sha256()
+    for name in names:
+        for file in sorted((home / name).glob("adapter_model*")):
+            state = file.stat()
+            told = f"{name}/{file.name} {state.st_size} {state.st_mtime_ns}\n"
+            digest.update(told.encode())
+    return digest.hexdigest()[:16]

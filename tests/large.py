@@ -1,0 +1,107 @@
+"""Adapters of the shape of a 70B model, made to be streamed: ``python tests/large.py DIR``.
+
+Every linear map of 80 blocks (width 8192, MLP 28672, keys and values 1024) gets a random update of
+rank 64 in bfloat16: 828 million numbers, 1.66 GB an adapter. ``DIR/one`` is one file, ``DIR/two``
+the same in shards with their index, as PEFT reads both. Numbers come from a seed; a share of
+directions is common to both, so that they overlap as trained adapters do.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+
+from loratheory.adapters import Adapter, Info, Lazy, write
+from loratheory.adapters._safetensors import header
+from loratheory.lowrank import LowRank
+
+SHARED = 0.3
+SHARD = "adapter_model-{:05d}-of-{:05d}.safetensors"
+
+
+def shapes(layers=80, width=8192, inner=28672, keys=1024):
+    """Outputs and inputs of every linear map of a Llama of that size."""
+    block = {
+        "self_attn.q_proj": (width, width),
+        "self_attn.k_proj": (keys, width),
+        "self_attn.v_proj": (keys, width),
+        "self_attn.o_proj": (width, width),
+        "mlp.gate_proj": (inner, width),
+        "mlp.up_proj": (inner, width),
+        "mlp.down_proj": (width, inner),
+    }
+    return {f"model.layers.{i}.{name}": side for i in range(layers) for name, side in block.items()}
+
+
+def adapter(sides, rank, seed):
+    """A lazy adapter: each module is drawn when it is looked up."""
+    numbers = {name: number for number, name in enumerate(sides)}
+
+    def factor(shape, number, who):
+        rng = np.random.default_rng([who, number])
+        return rng.standard_normal(shape, dtype=np.float32) / shape[-1] ** 0.5
+
+    def make(name):
+        (m, n), number = sides[name], 2 * numbers[name]
+        up, down = (
+            factor(shape, number + i, seed) + SHARED * factor(shape, number + i, 10**6)
+            for i, shape in enumerate([(m, rank), (rank, n)])
+        )
+        return LowRank(up, down)
+
+    info = Info(name=f"seed {seed}", base="synthetic", dtype="bfloat16")
+    return Adapter(Lazy(tuple(sides), make), sides, info)
+
+
+def sharded(folder, shards):
+    """Cut the one file of an adapter's folder into so many, by copying bytes."""
+    whole = folder / "adapter_model.safetensors"
+    tensors = [*header(whole).values()]
+    groups = [tensors[i * len(tensors) // shards : (i + 1) * len(tensors) // shards]
+              for i in range(shards)]  # fmt: skip
+    places = {}
+    with whole.open("rb") as source:
+        for number, group in enumerate(groups, start=1):
+            name, entries, at = SHARD.format(number, shards), {}, 0
+            for one in group:
+                size = 2 * one.shape[0] * one.shape[1]
+                entries[one.key] = {"dtype": "BF16", "shape": [*one.shape],
+                                    "data_offsets": [at, at + size]}  # fmt: skip
+                places[one.key], at = name, at + size
+            text = json.dumps(entries).encode()
+            with (folder / name).open("wb") as target:
+                target.write((len(text)).to_bytes(8, "little") + text)
+                for one in group:
+                    source.seek(one.start)
+                    target.write(source.read(2 * one.shape[0] * one.shape[1]))
+    index = {"metadata": {}, "weight_map": places}
+    (folder / "adapter_model.safetensors.index.json").write_text(json.dumps(index))
+    whole.unlink()
+
+
+def pair(folder, rank=64, shards=4, **sizes):
+    """Write ``one`` and ``two`` and return their folders."""
+    sides = shapes(**sizes)
+    folders = [folder / "one", folder / "two"]
+    for seed, place in enumerate(folders):
+        write(adapter(sides, rank, seed), place)
+    sharded(folders[1], shards)
+    return folders
+
+
+def main():
+    """Both adapters, of any number of blocks."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--layers", type=int, default=80)
+    parser.add_argument("--rank", type=int, default=64)
+    told = parser.parse_args()
+    told.folder.mkdir(parents=True, exist_ok=True)
+    for place in pair(told.folder, told.rank, layers=told.layers):
+        size = sum(file.stat().st_size for file in place.iterdir())
+        print(f"{place}: {size / 1e9:.2f} GB")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -7,6 +7,7 @@ from loratheory.figures import _strips as strips
 from loratheory.figures._means import bars, curve, interval
 from loratheory.figures._style import styled
 from loratheory.figures._table import Row, columns, grouped
+from loratheory.theorems.two_read_region import threshold
 
 CHANCE = 0.05
 NUMBERS = ("seed", "first", "second", "layer", "hop_1", "hop_2", "chains")
@@ -87,8 +88,18 @@ def _swept(axes: Any, rows: Sequence[Row]) -> None:
         bars(axes, places, found, fmt=f"{mark}-", color=colour, ms=4, label=label)
     places, found = curve([row for row in rows if row["predicted"] >= 0], "first", "predicted")
     said = [each[0] for each in found]
-    axes.plot(places, said, "D--", color="#D55E00", mfc="none", ms=5, lw=1, label="predicted")
+    axes.plot(
+        places,
+        said,
+        "D--",
+        color="#D55E00",
+        mfc="none",
+        ms=5,
+        lw=1,
+        label="person to animal, predicted",
+    )
     axes.axhline(CHANCE, color="black", ls=":", lw=1, label="chance")
+    axes.axvspan(threshold(1), threshold(2), color="#DDDDDD", lw=0, label="window on paper")
     axes.set(xlabel="coefficient of both adapters", xlim=(0, 1.05))
     axes.set_title("taught in all layers", fontsize=9)
     _upright(axes)
@@ -102,7 +113,7 @@ def _cut(axes: Any, rows: Sequence[Row]) -> None:
     whole = strips.those(rows, way="sum", first=1.0, second=1.0)
     axes.axhline(interval(whole, "chains")[0], color="#777777", ls="--", lw=1, label="no cut")
     axes.axhline(CHANCE, color="black", ls=":", lw=1)
-    axes.set(xlabel="layer of the cut (of 30)")
+    axes.set(xlabel="layer of the cut (of 30)", xticks=places)
     axes.set_title("chains, cut afterwards", fontsize=9)
     _upright(axes)
 

@@ -1,6 +1,7 @@
 """Many pairs on a language model: each way's rows; a small random model stands in."""
 
 import pytest
+from found import mean, says, table_rows
 from worded import small, small_model
 
 from loratheory.experiments.real import _ways as one_way
@@ -66,3 +67,24 @@ def test_marks_are_those_of_the_ways(rows, monkeypatch, tmp_path):
 
 def test_profiles_keep_to_their_seeds():
     assert [config.seed for config in EXPERIMENT.profiles["paper"]] == [0, 1, 2]
+
+
+def test_what_was_found_is_what_the_table_holds():
+    def of(way, column="chains"):
+        return mean(table_rows("real_shelf", way=way), column)
+
+    ways_so = ("mean", "TIES", "Arrow", "sum", "gates, z = 2", "alone")
+    hops = ("hop_1", "hop_2")
+    says(
+        "real_shelf",
+        *(of(way) for way in ways_so),
+        *(of(way, hop) for way in ("mean", "sum", "gates, z = 2") for hop in hops),
+        of("sum, cut"),
+        of("alone, cut"),
+        of("gates, z = 2, cut"),
+        of("gates, z = 2, cut", "hop_2"),
+        *(of(way, "known") for way in ("base", "mean", "gates, z = 2", "sum")),
+    )
+    assert {row["pairs"] for row in table_rows("real_shelf")} == {2}
+    assert of("gates, z = 2, cut") < 0.6 * of("alone, cut")
+    assert max(of(way) for way in (*ways_so[:-1], "gates, z = 2, cut")) < of("sum, cut")

@@ -6,14 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from found import mean, says, table_rows
 from worded import small, small_model
 
 from loratheory.experiments import real_two_hop
+from loratheory.experiments._intervals import bootstrap_mean
 from loratheory.experiments.real import _ways as ways
 from loratheory.experiments.real._exam import ceilings, exam, own
 from loratheory.experiments.real._facts import facts
 from loratheory.experiments.real._taught import pair
 from loratheory.experiments.real_two_hop import CHANCE, EXPERIMENT, GRID, Config, cell
+from loratheory.figures.real_two_hop import chosen
 from loratheory.pretrained import attached
 
 MUTANTS = [
@@ -136,3 +139,42 @@ def test_forecasts_are_written_before_both_act(monkeypatch, tmp_path):
 def test_profiles_keep_to_their_seeds():
     assert [config.seed for config in EXPERIMENT.profiles["paper"]] == [0, 1, 2]
     assert [config.seed for config in EXPERIMENT.profiles["quick"]] == [0]
+
+
+def test_what_was_found_is_what_the_table_holds():
+    name, whole = "real_two_hop", "all layers"
+
+    def of(column, way="sum", first=1.0, second=None, layer=-1, taught=whole):
+        pair = {"first": first, "second": first if second is None else second}
+        return mean(table_rows(name, taught=taught, way=way, layer=layer, **pair), column)
+
+    told = [r for r in table_rows(name, taught=whole, way="sum") if r["predicted"] >= 0]
+    cuts = table_rows(name, taught=whole)
+    best = chosen(cuts, "best cut")
+    sums = table_rows(name, taught=whole, way="sum", first=1.0, second=1.0)
+    gain = np.array([[a["chains"] - b["chains"]] for a, b in zip(best, sums, strict=True)])
+    wrong = [r["confidence"] for r in cuts if r["way"] == "wrong order" and r["seed"] == 1]
+    assert [row["way"] for row in best] == ["cut"] * 3
+    assert all(a["confidence"] < b["confidence"] for a, b in zip(best, sums, strict=True))
+    assert sum(row["predicted"] > row["chains"] for row in told) == 19
+    assert len(told) == 21
+    says(
+        name,
+        *(of(column, first=0.5) for column in ("hop_1", "hop_2", "chains")),
+        of("chains"),
+        of("bridge"),
+        *(of("chains", first=a, second=b) for a, b in ((0.5, 1.0), (1.0, 0.5))),
+        *(np.mean([abs(r[how] - r["chains"]) for r in told]) for how in ("predicted", "weaker")),
+        *(of("chains", "cut", layer=layer) for layer in (12, 15, 18)),
+        *(of("chains", "wrong order", layer=layer) for layer in (12, 15, 18)),
+        *(of(column, "wrong order", layer=15) for column in ("hop_1", "hop_2")),
+        best[1]["confidence"] - max(wrong),
+        mean(best, "chains"),
+        mean(table_rows(name, taught=whole, way="hop 2 alone", second=1.0), "real"),
+        *(bootstrap_mean(gain)[i] for i in (0, 1)),
+        of("confidence"),
+        *(of("chains", first=c, taught="by layers") for c in (0.5, 1.0)),
+        of("steps", first=0.5),
+        *(of("chains", way) for way in ("gates, z = 2", "Arrow")),
+        *(of("chains", way, taught="by layers") for way in ("gates, z = 2", "Arrow")),
+    )

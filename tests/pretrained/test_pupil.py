@@ -75,6 +75,7 @@ def test_all_linear_maps_but_the_head_and_embeddings(kind, head):
 
 def test_layers_and_endings_choose():
     base = Model(network("llama"))
+    assert targets(base, (0, 1), ("v_proj",)) == ["model.layers.0.self_attn.v_proj"]
     assert targets(base, (1, 2), ("v_proj", "down_proj")) == [
         "model.layers.1.self_attn.v_proj",
         "model.layers.1.mlp.down_proj",

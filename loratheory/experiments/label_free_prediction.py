@@ -97,7 +97,7 @@ EXPERIMENT = Experiment(
     profiles={
         "quick": (Config("single steps", pairs=MEASURED[:1], alone=False, size=QUICK),),
         "paper": tuple(
-            Config(kind, seed, size=SIZES[kind]) for seed in range(2) for kind in ("problems",)
+            Config(kind, seed, size=SIZES[kind]) for seed in range(3) for kind in ("problems",)
         ),
     },
     minutes={"quick": 0.2, "paper": 4},

@@ -138,7 +138,7 @@ EXPERIMENT = Experiment(
     profiles={
         "quick": (Config("single steps", pairs=MEASURED[:1], size=QUICK),),
         "paper": tuple(
-            Config(kind, seed, size=SIZES[kind]) for seed in range(2) for kind in ("problems",)
+            Config(kind, seed, size=SIZES[kind]) for seed in range(3) for kind in ("problems",)
         ),
     },
     minutes={"quick": 0.3, "paper": 3},

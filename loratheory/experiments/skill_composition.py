@@ -93,7 +93,7 @@ EXPERIMENT = Experiment(
     cell,
     profiles={
         "quick": (Config("single steps", size=QUICK),),
-        "paper": tuple(Config(kind, seed, SIZES[kind]) for seed in range(2) for kind in KINDS),
+        "paper": tuple(Config(kind, seed, SIZES[kind]) for seed in range(3) for kind in KINDS),
     },
     minutes={"quick": 0.5, "paper": 25},
 )

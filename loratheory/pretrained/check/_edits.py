@@ -13,7 +13,7 @@ from loratheory.pretrained._attach import attached
 from loratheory.pretrained._error import failure
 from loratheory.pretrained._model import Model
 from loratheory.pretrained.check._reading import Place, Reading, judged
-from loratheory.pretrained.check._texts import Facts
+from loratheory.pretrained.check._texts import Facts, entry
 from loratheory.shapes import Float64
 from loratheory.theorems import averaging_survival, two_read_region
 from loratheory.toy import Merge
@@ -117,7 +117,7 @@ def _last(model: Model, ids: Sequence[list[int]]) -> list[Logits]:
     found: dict[int, Logits] = {}
     known = signature(model.network.forward).parameters
     told = {"logits_to_keep": 1} if "logits_to_keep" in known else {}
-    device = next(model.network.parameters()).device
+    device = entry(model)
     for length in {len(each) for each in ids}:
         places = [i for i, each in enumerate(ids) if len(each) == length]
         batch = torch.tensor([ids[i] for i in places], device=device)

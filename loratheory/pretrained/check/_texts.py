@@ -46,13 +46,19 @@ def batches(model: Model, prompts: Sequence[str] = GENERIC, seed: int = 0) -> li
     """
     import torch
 
-    device = next(model.network.parameters()).device
+    device = entry(model)
     if model.tokenizer is None:
         rng, most = np.random.default_rng(seed), int(model.network.config.vocab_size)
         ids = [torch.from_numpy(rng.integers(0, most, (1, 12))) for _ in prompts]
     else:
         ids = [model.tokenizer(text, return_tensors="pt").input_ids for text in prompts]
     return [{"input_ids": each.to(device)} for each in ids]
+
+
+def entry(model: Model) -> Any:
+    """The device that a model takes its tokens on; offloaded ones fetch them themselves."""
+    device = next(model.network.parameters()).device
+    return "cpu" if device.type == "meta" else device
 
 
 def facts_in(file: Path) -> dict[str, dict[str, str]]:

@@ -24,7 +24,8 @@ def test_each_theorem_gets_a_line_with_its_counts_and_medians():
         [
             reading(SURVIVAL, 2.0, 3.0, "not applicable", "needs x; 10 % off"),
             reading(SURVIVAL, -1.0, 3.0, "not applicable", "needs x; 20 % off"),
-            reading(SURVIVAL, None, None, "not applicable", "needs a much longer hypothesis"),
+            reading(SURVIVAL, 4.0, 2.0, "not applicable", "needs x; 30 % off"),
+            reading(SURVIVAL, None, 9.0, "not applicable", "needs a much longer hypothesis"),
             reading(FLOOR, 1.0, 5.0, "tight", "at rank 2"),
             reading(FLOOR, 2.0, 6.0, "holds"),
             reading(FLOOR, 9.0, 7.0, "broken"),
@@ -34,8 +35,8 @@ def test_each_theorem_gets_a_line_with_its_counts_and_medians():
     assert (base.question, base.why, base.silent, base.holds) == (BASE, "3 values", 0, 0)
     assert (floor.places, floor.holds, floor.tight, floor.broken) == (3, 2, 1, 1)
     assert (floor.bound, floor.value, floor.agree, floor.why) == (2.0, 6.0, None, "at rank 2")
-    assert (survival.silent, survival.bound, survival.value) == (3, 0.5, 3.0)
-    assert (survival.agree, survival.why) == (0.5, "needs x; 10 % off")
+    assert (survival.silent, survival.bound, survival.value) == (4, 2.0, 3.0)
+    assert (survival.agree, survival.why) == (2 / 3, "needs x; 10 % off")
 
 
 def test_every_theorem_that_is_read_has_a_question():

@@ -57,7 +57,8 @@ def draw(rows: Sequence[Row]) -> Any:
             here = np.array([row["kind"] == kind for row in rows])
             for chosen, colour in ((~held, DESIGN), (held, HELD)):
                 one = here & chosen
-                label = kind if colour == HELD else None
+                which = "held out" if colour == HELD else "on which thresholds were chosen"
+                label = f"base of {kind}, skills {which}"
                 look = {"color": colour, "marker": mark, "ls": "", "ms": 3.5, "alpha": 0.7}
                 axes.plot(values[one], best[one], label=label, **look)
         cut = record[name]["threshold"]
@@ -68,7 +69,7 @@ def draw(rows: Sequence[Row]) -> Any:
     for axes in grid[:, 0]:
         axes.set_ylabel("solved by the best\nmerge or router")
     handles, labels = grid[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=7.5)
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=7.5)
     figure.suptitle(
         "Which measure tells, without labels, whether two adapters compose?",
         x=0.01,

@@ -17,14 +17,15 @@ KINDS = {
 }
 """Rows: what bases have seen; of those that were shown half of the pairs, these are a row apart."""
 RULES = {
-    "base": "the base alone",
+    "base": "the base\nalone",
     "mean": "mean",
     "sum": "sum",
-    "gates": "calibrated gates",
-    "joint": "joint training",
-    "composed": "trained on the task",
+    "gates": "calibrated\ngates",
+    "joint": "joint\ntraining",
+    "composed": "trained on\nthe task",
 }
 """Columns: how the two adapters are reused, and ceilings."""
+SIGNS = {"multiply": "×", "divide": "÷", "percent": "%"}
 LIGHT = 0.55
 
 
@@ -56,7 +57,7 @@ def draw(rows: Sequence[Row]) -> Any:
     skills = list(dict.fromkeys(row["first"] for row in rows))
     rows = [{**row, "kind": "shown"} if row["shown"] else row for row in rows]
     kinds = [kind for kind in KINDS if any(row["kind"] == kind for row in rows)]
-    figure = Figure(figsize=(8.2, 1.5 + 1.45 * len(kinds)))
+    figure = Figure(figsize=(8.2, 1.4 + 1.08 * len(kinds)))
     grid = figure.subplots(len(kinds), len(RULES), sharex=True, sharey=True, squeeze=False)
     image = None
     for kind, panels in zip(kinds, grid, strict=True):
@@ -67,7 +68,10 @@ def draw(rows: Sequence[Row]) -> Any:
     for axes, told in zip(grid[0], RULES.values(), strict=True):
         axes.set_title(told, fontsize=8.5)
     figure.colorbar(image, ax=grid, shrink=0.6, label="solved, all steps right", ticks=[0, 0.5, 1])
-    figure.supxlabel("skill of the second step, which takes what the first one makes", fontsize=9)
+    figure.supxlabel(
+        "down: skill of the first step; to the right: of the second, which takes its result",
+        fontsize=9,
+    )
     figure.suptitle(
         "Which pairs of skills compose, and must the base have seen them together?",
         x=0.01,
@@ -91,10 +95,11 @@ def _map(axes: Any, rows: Sequence[Row], skills: Sequence[str]) -> Any:
             told = f"{found[i, j]:.2f}".replace("0.", ".")
             axes.text(j, i, told, ha="center", va="center", fontsize=7.5, color=colour)
     image = axes.imshow(found, vmin=0, vmax=1, cmap="cividis")
-    short = [skill[:4] for skill in skills]
+    short = [SIGNS.get(skill, skill) for skill in skills]
     axes.set(xticks=range(count), yticks=range(count))
-    axes.set_xticklabels(short, fontsize=7)
-    axes.set_yticklabels(short, fontsize=7)
+    axes.set_xticklabels(short, fontsize=9)
+    axes.set_yticklabels(short, fontsize=9)
+    axes.tick_params(length=0)
     axes.grid(visible=False)
     for side in axes.spines.values():
         side.set_visible(False)

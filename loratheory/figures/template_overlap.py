@@ -13,8 +13,8 @@ RULES = {"mean": ("#0072B2", "o", 0.5), "sum": ("#D55E00", "s", 1.0)}
 OTHERS = {"ties": ":", "arrow": "--", "gates": "-"}
 GREY, BLACK, GREEN = "#777777", "#000000", "#009E73"
 BASES = {
-    "single steps": "The base has seen single steps only",
-    "problems": "The base has also solved problems of two steps, with other skills",
+    "single steps": "base of single steps",
+    "problems": "base of two steps",
 }
 BRIDGES = {
     "serial": "shared: both skills,\nin the other order",
@@ -50,7 +50,7 @@ def draw(rows: Sequence[Row]) -> Any:
     words(rows, "kind", "bridge", "rule")
     grouped(rows, "rule", NEEDED)
     kinds = [kind for kind in BASES if any(row["kind"] == kind for row in rows)]
-    figure = Figure(figsize=(7.6, 2.1 + 2.2 * len(kinds)))
+    figure = Figure(figsize=(7.6, 1.7 + 2.1 * len(kinds)))
     grid = figure.subplots(len(kinds), len(BRIDGES), sharex=True, sharey=True, squeeze=False)
     for kind, panels in zip(kinds, grid, strict=True):
         for bridge, axes in zip(BRIDGES, panels, strict=True):
@@ -58,10 +58,9 @@ def draw(rows: Sequence[Row]) -> Any:
                 row for row in rows if row["kind"] == kind and row["bridge"] in (bridge, "none")
             ]
             _panel(axes, here, habit=kind != "single steps")
-        panels[0].set_ylabel("problems solved,\nall steps right")
-        panels[0].set_title(f"{BASES[kind]}\n ")
+        panels[0].set_ylabel(f"{BASES[kind]}:\nsolved, all steps right")
     for axes, told in zip(grid[0], BRIDGES.values(), strict=True):
-        axes.set_title(told, loc="right", fontsize=8, fontweight="normal", pad=3)
+        axes.set_title(told, fontsize=8.5)
     for axes in grid[-1]:
         axes.set_xlabel("share of problems in two steps")
     grid[0][0].set(ylim=(-0.04, 1.04), xlim=(-0.04, 1.04), xticks=[0, 0.25, 0.5, 1])

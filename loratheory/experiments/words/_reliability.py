@@ -15,14 +15,15 @@ from loratheory.experiments.label_free_prediction import REUSED
 from loratheory.shapes import Bool, Float
 
 MEASURES = ("overlap", "shape", "read", "write", "response", "agreement")
-SOLVED = 0.5
-"""The share of problems from which on a pair of adapters is said to compose."""
+SOLVED = 0.25
+"""The share of problems from which on a pair of adapters is said to compose; one half, which was
+meant at first, is reached by too few to tell."""
 
 Row = Mapping[str, Any]
 
 
 def composed(rows: Sequence[Row]) -> Bool[np.ndarray, " n"]:
-    """Return which pairs of adapters some merge or router composes, for half of the problems."""
+    """Return which pairs of adapters some merge or router composes, for a quarter of the problems."""
     return np.array([max(row[rule] for rule in REUSED) >= SOLVED for row in rows])
 
 

@@ -33,6 +33,8 @@
 # - **08** [When does reusing adapters answer the two-hop question, and which rule repairs
 #   it?](08_when_reuse_composes.ipynb)
 #   Small transformers, and gates that compose. 75 minutes.
+# - **10** [Do the limits hold in a real language model?](10_real_language_model.ipynb)
+#   Two adapters on 135M parameters: weighed, cut, and forecast. 60 minutes.
 #
 # ## What you need
 # - **Linear algebra**: matrices, rank, the singular value decomposition. Notebook 01 recalls what
@@ -41,7 +43,7 @@
 # - From 08 on, what a transformer is. No training experience.
 #
 # 01 and 02 come first. 03, 04 and 05 need 01; 06 needs 02; 07 stands alone; 08 needs 02 and uses
-# 06.
+# 06; 10 needs 02.
 #
 # ## How a notebook works
 # Seven parts, always in this order: the **question** with its claim; a **derivation** in symbols

@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 
 from loratheory.cli._output import whole
 from loratheory.report import _steps
+from loratheory.report._language import language_model
 from loratheory.report._model import on_the_model
 from loratheory.report._section import Section
 from loratheory.report._summary import summary
@@ -64,6 +65,7 @@ def main(build: Path = Path("build")) -> int:
         "two real adapters": lambda: _steps.adapters(SHELF, build),
         "the merge on the model": lambda: on_the_model(build / "merged-sum"),
         "experiments": lambda: _steps.experiments(build),
+        "two hops on a language model": lambda: language_model(build),
         "figures": lambda: _steps.pictures(build),
         "the paper's numbers": _steps.numbers,
         "notebooks": lambda: _steps.notebooks(tuple(sorted(Path("notebooks").glob("*.py"))), build),

@@ -3,7 +3,8 @@
 The base stays frozen and no weight of it changes: the factors act through hooks, as `attached`
 adapters do, and begin as PEFT's do. Peak memory above the model's own is that of the activations,
 about ``batch / accumulate`` prompts' worth, and four numbers for each trained one (itself, its
-gradient, two moments).
+gradient, two moments). Several adapters at once, in one batch, would save next to nothing on a CPU:
+a prompt in a batch of 32 took 95 % of its time in one of 16.
 """
 
 import dataclasses

@@ -33,6 +33,9 @@
 # - **08** [When does reusing adapters answer the two-hop question, and which rule repairs
 #   it?](08_when_reuse_composes.ipynb)
 #   Small transformers, and gates that compose. 75 minutes.
+# - **09** [When do shared solution templates make reuse
+#   work?](09_shared_templates.ipynb)
+#   What a vote can do, and what small transformers need beside it. 60 minutes.
 # - **10** [Do the limits hold in a real language model?](10_real_language_model.ipynb)
 #   Two adapters on 135M parameters: weighed, cut, and forecast. 60 minutes.
 #
@@ -43,7 +46,7 @@
 # - From 08 on, what a transformer is. No training experience.
 #
 # 01 and 02 come first. 03, 04 and 05 need 01; 06 needs 02; 07 stands alone; 08 needs 02 and uses
-# 06; 10 needs 02.
+# 06; 09 stands alone; 10 needs 02.
 #
 # ## How a notebook works
 # Seven parts, always in this order: the **question** with its claim; a **derivation** in symbols

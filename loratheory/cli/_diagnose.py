@@ -1,5 +1,7 @@
 """``loratheory diagnose``: the verdict on a shelf of adapters before anything is merged."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +13,7 @@ HEADINGS = {
     "measured": "Measured on these weights",
     "needed": "What a merge would then need",
     "unknown": "What no look at the weights can tell",
+    "shared": "What they have in common, and what that told in our experiments",
 }
 
 
@@ -19,29 +22,52 @@ def diagnose(
     any_base: Annotated[
         bool, typer.Option("--any-base", help="Accept different base model names.")
     ] = False,
+    solutions: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="JSONL",
+            help="What an adapter was trained on, with `template`; one for each, in their order.",
+        ),
+    ] = None,
+    probe: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Prompts, one a line, no answers; needs --model."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The base model, a folder or in the cache, for --probe."),
+    ] = None,
     json: Json = None,
     figure: Figure = None,
 ) -> None:
     """Say what the weights tell about merging and routing these adapters, and what they do not.
 
     Every sentence carries the theorem that it rests on: `loratheory theorems LABEL` shows it.
+    With training sets or prompts it also says what the adapters have in common, and how well such
+    a measure foretold reuse in small transformers. Likeness of weights needs the adapters alone,
+    `--solutions` the training sets, `--probe` prompts and the base model.
 
     Example: `loratheory diagnose adapter_1 adapter_2 --figure overlap.png`
 
-    JSON: an object `adapters, findings, notes, modules`; a finding has `kind` (measured, needed or
-    unknown), `text`, `label`; a module has `ranks, pair, row_cosine, crosstalk, ceiling, floors,
-    gauge_gap, arrow_gap, arrow_blind, prototype_cosine`.
+    JSON: an object `adapters, findings, notes, modules`; a finding has `kind` (measured, needed,
+    unknown or shared), `text`, `label`; a module has `ranks, pair, row_cosine, crosstalk,
+    ceiling, floors, gauge_gap, arrow_gap, arrow_blind, prototype_cosine`.
     """
     from tqdm.auto import tqdm
 
+    from loratheory.cli._in_common import in_common
     from loratheory.diagnosis import diagnose as verdict
+    from loratheory.diagnosis import template_findings
 
     reachable(json, figure)
 
     def _progress(modules: Any, count: int) -> Any:
         return tqdm(modules, total=count, unit="module", desc="diagnose", leave=False)
 
+    common = in_common(folders, solutions or [], probe, model, any_base=any_base)
     diagnosis = verdict(*folders, any_base=any_base, progress=_progress)
+    shared = template_findings(diagnosis.adapters, common)
+    diagnosis = replace(diagnosis, findings=(*diagnosis.findings, *shared))
     save_json(json, diagnosis)
     if figure:
         from loratheory.figures import overlap
@@ -57,7 +83,10 @@ def _report(diagnosis: Any) -> None:
     out.print(", ".join(diagnosis.adapters), markup=False)
     for note in diagnosis.notes:
         out.print(f"Note: {note}.", markup=False)
+    told = {finding.kind for finding in diagnosis.findings}
     for kind, heading in HEADINGS.items():
+        if kind not in told:
+            continue
         out.print(f"\n[bold]{heading}[/bold]")
         for finding in diagnosis.findings:
             if finding.kind == kind:

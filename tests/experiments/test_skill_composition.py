@@ -1,6 +1,7 @@
 """Skill pairs on tiny bases: each ordered pair and rule a row, and what pretraining has shown."""
 
 import pytest
+from found import mean, says, table_rows
 from tiny_words import TINY
 
 from loratheory.experiments.skill_composition import EXPERIMENT, Config, cell
@@ -34,3 +35,28 @@ def test_every_ordered_pair_has_a_row_that_tells_whether_it_was_shown(kind):
 
 def test_all_kinds_of_bases_are_asked():
     assert [c.kind for c in EXPERIMENT.profiles["paper"] if c.seed == 0] == [*KINDS]
+
+
+def test_what_was_found_is_what_the_table_holds():
+    name = "skill_composition"
+
+    def solved(rule, kind, shown=0, **where):
+        return mean(table_rows(name, rule=rule, kind=kind, shown=shown, **where), "stepwise")
+
+    merges = ("mean", "sum", "ties", "interpolating", "arrow", "gates", "block gates")
+    single, two, half = KINDS
+    each = [solved("sum", two, first=a, second=b) for a, b in PAIRS]
+    says(
+        name,
+        max(solved(rule, single) for rule in ("base", *merges)),
+        solved("composed", single),
+        solved("base", two),
+        *(solved(rule, two) for rule in ("sum", "mean", "interpolating", "joint", "composed")),
+        min(each),
+        max(each),
+        solved("base", half),
+        *(solved(rule, half) for rule in ("sum", "mean")),
+        *(solved(rule, half, 1) for rule in ("base", "mean", "sum")),
+        mean(table_rows(name, kind=half, shown=1), "answered"),
+        mean(table_rows(name, kind=half, shown=0), "answered"),
+    )

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from found import mean, says, table_rows
 from tiny_words import TINY
 
 from loratheory.experiments.template_overlap import EXPERIMENT, Config, cell
@@ -67,3 +68,34 @@ def test_every_base_is_asked_all():
     seeds = [config.seed for config in EXPERIMENT.profiles["paper"]]
     assert seeds == sorted(set(seeds))
     assert {config.pairs for config in EXPERIMENT.profiles["paper"]} == {MEASURED}
+
+
+def test_what_was_found_is_what_the_table_holds():
+    name, own, shares = "template_overlap", {"bridge": "own"}, (0.25, 0.5, 1.0)
+    rules = ("sum", "mean", "ties", "interpolating", "arrow", "gates")
+    merges = (*rules, "block gates")
+
+    def best(**where):
+        return max(mean(table_rows(name, rule=rule, **where), "stepwise") for rule in merges)
+
+    says(
+        name,
+        best(bridge="none"),
+        best(bridge="serial"),
+        best(bridge="neutral"),
+        *(
+            mean(table_rows(name, rule=rule, share=share, **own), "stepwise")
+            for rule in rules
+            for share in shares
+        ),
+        max(
+            mean(table_rows(name, rule=f"{place} alone", share=share, **own), "stepwise")
+            for place in ("first", "second")
+            for share in shares
+        ),
+        mean(table_rows(name, rule="composed"), "stepwise"),
+        mean(table_rows(name), "answered"),
+    )
+    won = table_rows(name, bridge="serial", share=1.0, rule="mean")
+    assert won
+    assert all(row["predicted"] == 1 for row in won)

@@ -13,7 +13,7 @@ MUTANTS = [
     (r'rf"{label}(?![\w-])", one.document', r'rf"{label}", one.question'),
     (r'rf"{label}(?![\w-])", text[start:end]', "label, text[start:]"),
     ('folder = str(results / name) if name in done else ""', "folder = str(results / name)"),
-    ("kinds[label[:3]]", '"Theorem"'),
+    ("kinds[label[:3]]", "kinds['thm']"),
     ("ends = [start for start, _ in starts[1:]]", "ends = [start for start, _ in starts]"),
     ("KINDS.get(theorem.status", 'KINDS.get("proved"'),
     ("if not aux.is_file():", "if aux.is_file():"),

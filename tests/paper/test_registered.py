@@ -17,10 +17,10 @@ from loratheory.theorems import ALL
 
 MUTANTS = [
     ('("Question", "Prediction", "Chance", "Controls", "Found")', '("Question", "Found")'),
-    ('latex(found["Title"])', "latex(theorem.label)"),
+    ("latex(found['Title'])", "latex(theorem.label)"),
     ("name not in shown:", "name in shown:"),
     ("[:SHORT]", "[:2]"),
-    ('about["seconds"] / 60', 'about["seconds"]'),
+    ("about['seconds'] / 60", "about['seconds']"),
     ("len(values) <= 8", "len(values) <= 1"),
     ('if key in ("seed", "seeds"):', "if False:"),
     ("len(seeds) > 2", "len(seeds) > 99"),
@@ -78,5 +78,5 @@ def test_provenance_is_what_the_run_left(name):
     assert len(cells[4][7:-1]) == 12
     assert r"\mbox{seeds}" not in settings
     if name == "cure":
-        assert r"\mbox{pairs} 1, 4, 2, 8, 3;" in settings or r"\mbox{pairs}" in settings
+        assert r"\mbox{pairs} 1, " in settings
         assert r"\mbox{rank} 8, 2, 32;" in settings

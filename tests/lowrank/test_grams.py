@@ -15,7 +15,7 @@ MUTANTS = [
     ("vectors * xp.sqrt", "vectors * (lambda x: x)"),
     ("xp.flip(xp.clip", "(xp.clip"),
     ("found[rank:]", "found[rank + 1 :]"),
-    ("if w)", ")"),
+    ("if rank >= width:", "if True:"),
     ("down @ down.T, tuple", "down @ down.T * 1.01, tuple"),
     ("if not self.up.shape[0]:", "if False:"),
 ]

@@ -14,6 +14,14 @@ loses more: its margins are smaller, and what else is told adds to the interfere
 
 **Controls.** An adapter trained on the target (composed); the same problems as they were; adapters
 that met no two steps, or all kinds of them.
+
+**Found.** Lessons of own skills in two steps. As first put the mean solves .21, the sum .33, what
+was trained on the task .99. Other words, names or numbers leave the sum's share as it was, .34, .31
+and .32, but not the problems: of those solved as first put the sum solves .69, .56 and .44 again,
+the mean .57, .37 and .43, what was trained on the task 1.00, 1.00 and 1.00: against the prediction,
+a merge solves by luck of the wording what the other solves. Told in another order, .07, .07 and
+.13; with something idle .16, .15 and .27: as predicted both lose, and what is lost there is no mark
+of merging.
 """
 
 from dataclasses import dataclass, field
@@ -141,5 +149,5 @@ EXPERIMENT = Experiment(
             Config(kind, seed, size=SIZES[kind]) for seed in range(3) for kind in ("problems",)
         ),
     },
-    minutes={"quick": 0.3, "paper": 3},
+    minutes={"quick": 0.2, "paper": 1},
 )

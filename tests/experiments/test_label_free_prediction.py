@@ -1,10 +1,13 @@
 """Proxies beside measured reuse: a row a pair of adapters, and which pairs were held out."""
 
 import pytest
+from found import says, table_rows
+from scipy.stats import spearmanr
 from tiny_words import TINY
 
 from loratheory.experiments.label_free_prediction import REUSED, Config, cell
 from loratheory.experiments.words._cases import MEASURED
+from loratheory.experiments.words._reliability import MEASURES, composed, reliability
 
 MUTANTS = [
     ("{*case.pair} != {*MEASURED[0]}", "{*case.pair} == {*MEASURED[0]}"),
@@ -37,3 +40,24 @@ def test_each_pair_of_adapters_is_described_and_reused(monkeypatch):
         assert row["shape"] == pytest.approx(row["share"])
         assert all(0 <= row[name] <= 1 for name in ("read", "write", "agreement", *REUSED))
     assert len(cell(Config("problems", 101, MEASURED, alone=False, size=TINY))) == 12
+
+
+def test_what_was_found_is_what_the_table_holds():
+    rows = table_rows("label_free_prediction")
+    best = [max(row[rule] for rule in REUSED) for row in rows]
+    record = reliability(rows)
+    half, some = sum(x >= 0.5 for x in best), int(composed(rows).sum())
+
+    def rank(name):
+        return spearmanr([row[name] for row in rows], best).statistic
+
+    says(
+        "label_free_prediction",
+        f"{half} of {len(rows)}",
+        f"{some} of {len(rows)}",
+        *(f"{rank(name):.2f}".replace("0.", ".") for name in MEASURES),
+        f"{record['shape']['right']} of {record['shape']['held_out']}",
+        *(f" {record[name]['right']}" for name in ("response", "write", "read")),
+        *(f" {record[name]['right']}" for name in ("overlap", "agreement")),
+        f" {record['shape']['majority']}",
+    )

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from found import mean, says, table_rows
 from tiny_words import TINY
 
 from loratheory.experiments.shallow_matching import ASKED, OTHERWISE, Config, cell, otherwise
@@ -54,3 +55,22 @@ def test_what_was_kept_is_counted_among_what_was_solved(monkeypatch):
     for row in rows:
         assert row["kept"] == (1 if row["put"] == OTHERWISE[0] else 0.5)
         assert row["stepwise"] == 0.5
+
+
+def test_what_was_found_is_what_the_table_holds():
+    name, same = "shallow_matching", ("wording", "names", "numbers")
+
+    def told(rule, put, column):
+        return mean(table_rows(name, rule=rule, put=put, bridge="own"), column)
+
+    says(
+        name,
+        *(told(rule, "as it was", "stepwise") for rule in ("mean", "sum", "composed")),
+        *(told("sum", put, "stepwise") for put in same),
+        *(told(rule, put, "kept") for rule in ("sum", "mean", "composed") for put in same),
+        *(
+            told(rule, put, "kept")
+            for put in ("order", "distractor")
+            for rule in ("sum", "mean", "composed")
+        ),
+    )

@@ -72,7 +72,8 @@ def draw(rows: Sequence[Row]) -> Any:
     places = grouped(rows, "layers", LAYERS)
     last = max(row["stage"] for row in rows)
     figure = Figure(figsize=(7.6, 5.6))
-    above, below = figure.subfigures(2, 1, height_ratios=[1, 1.3])
+    halves: Any = figure.subfigures(2, 1, height_ratios=[1, 1.3])
+    above, below = halves
     panels = below.subplots(1, len(LAYERS), sharey=True)
     for axes, (where, label) in zip(panels, LAYERS.items(), strict=True):
         here = strips.those(places[where], stage=last)
@@ -113,14 +114,15 @@ def _growth(axes: Any, rows: Sequence[Row]) -> None:
 
 def _in_place(places: strips.Groups, last: float) -> bool:
     """Whether held-out chains and edits in their own layers are clearly above, and no others."""
-
-    def range_of(where: str, column: str, rule: str) -> tuple[float, float, float]:
-        return interval(strips.those(places[where], stage=last, rule=rule), column)
-
     chance = interval(places["own"], "chance")[0]
-    return (
-        range_of("own", "held_out", "base")[1] > chance
-        and range_of("own", "chains", "own place")[1] > chance
-        and range_of("own", "chains", "wrong order")[2] < chance
-        and range_of("together", "chains", "sum")[2] < chance
+    asked = (
+        ("own", "base", "held_out"),
+        ("own", "own place", "chains"),
+        ("own", "wrong order", "chains"),
+        ("together", "sum", "chains"),
     )
+    held_out, placed, swapped, together = (
+        interval(strips.those(places[where], stage=last, rule=rule), column)
+        for where, rule, column in asked
+    )
+    return min(held_out[1], placed[1]) > chance > max(swapped[2], together[2])

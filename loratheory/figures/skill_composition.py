@@ -59,7 +59,7 @@ def draw(rows: Sequence[Row]) -> Any:
     kinds = [kind for kind in KINDS if any(row["kind"] == kind for row in rows)]
     figure = Figure(figsize=(8.2, 1.4 + 1.08 * len(kinds)))
     grid = figure.subplots(len(kinds), len(RULES), sharex=True, sharey=True, squeeze=False)
-    image = None
+    image: Any = None
     for kind, panels in zip(kinds, grid, strict=True):
         for rule, axes in zip(RULES, panels, strict=True):
             here = [row for row in rows if row["kind"] == kind and row["rule"] == rule]

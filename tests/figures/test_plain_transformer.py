@@ -22,10 +22,10 @@ MUTANTS = [
     ('strips.only(groups, *GATES), "chains"', 'strips.only(groups, *GATES), "predicted"'),
     ('row["hop_1"] + row["hop_2"]', 'row["hop_1"] + row["hop_1"]'),
     ('interval(here, "inside")', 'interval(here, "chance")'),
-    ('range_of("own", "held_out", "base")[1] > chance', "True"),
-    ('"own place")[1] > chance', '"own place")[0] > chance'),
-    ('"wrong order")[2] < chance', '"wrong order")[0] < chance'),
-    ('range_of("together", "chains", "sum")[2] < chance', "True"),
+    ("min(held_out[1], placed[1]) > chance", "placed[1] > chance"),
+    ("min(held_out[1], placed[1]) > chance", "min(held_out[1], placed[0]) > chance"),
+    ("max(swapped[2], together[2])", "max(swapped[0], together[2])"),
+    ("max(swapped[2], together[2])", "swapped[2]"),
 ]
 VALUES = ("chains", "hop_1", "hop_2", "predicted", "inside", *GROWN)
 

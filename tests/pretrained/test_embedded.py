@@ -13,7 +13,7 @@ MUTANTS = [
     ('"model.safetensors").exists()', '"model.safetensors").is_dir()'),
     ('file.suffix == ".gguf"', 'file.suffix == ".py"'),
     ("except PackageNotFoundError:", "except KeyError:"),
-    ('cache_folder() / f', 'cache_folder().parent / f'),
+    ("cache_folder() / f", "cache_folder().parent / f"),
 ]
 
 

@@ -23,7 +23,7 @@ Row = Mapping[str, Any]
 
 
 def composed(rows: Sequence[Row]) -> Bool[np.ndarray, " n"]:
-    """Return which pairs of adapters some merge or router composes, for a quarter of the problems."""
+    """Return which pairs some merge or router composes, for a quarter of the problems."""
     return np.array([max(row[rule] for rule in REUSED) >= SOLVED for row in rows])
 
 

@@ -11,7 +11,7 @@ MUTANTS = [
     ("return done", "return notebook"),
     ("if WIDGET not in", "if WIDGET in"),
     ("if len(still) < len(outputs):", "if len(still) > len(outputs):"),
-    ('(r"(?<!\\[)`thm', '(r"`thm'),
+    ("(?<!\\[)`thm", "`thm"),
     ("(../theorems/\\1.rst)", "(../theorems/\\1)"),
     ('notebook.metadata.pop("widgets", None)', "pass"),
 ]

@@ -6,7 +6,7 @@ from loratheory.site import law_pages
 MUTANTS = [
     ('True: "✓"', 'True: "✗"'),
     ("for m in METHODS.values()", "for m in ()"),
-    ("for name in names if name in LAWS", "for name in names if name not in LAWS"),
+    ("if name in LAWS", "if name not in LAWS"),
     ("if cell.reason and cell.holds is False", "if cell.reason and cell.holds is True"),
     ("for row in rows\n    ]", "for row in rows[1:]\n    ]"),
 ]

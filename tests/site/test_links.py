@@ -7,7 +7,7 @@ from loratheory.site import broken
 MUTANTS = [
     ("if not target.is_file():", "if False:"),
     ("if urlsplit(url).netloc", "if False"),
-    ('("script", "src"), ', ""),
+    ('    ("script", "src"),\n', ""),
     ('("id", "name")', '("name",)'),
     ('tag == "a" and name == "href"', 'tag == "b" and name == "href"'),
     ("if parts.scheme or parts.netloc:", "if parts.scheme:"),

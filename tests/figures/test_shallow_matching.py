@@ -5,6 +5,7 @@ import pytest
 from loratheory.figures.shallow_matching import PUT, RULES, TOLD, draw
 
 MUTANTS = [
+    ('if row["bridge"] == "own"]', "]"),
     ('if row["kept"] == row["kept"]]', "]"),
     ('"as it was"], "stepwise"', '"as it was"], "kept"'),
     ('interval(here, "kept")', 'interval(here, "stepwise")'),
@@ -24,7 +25,9 @@ def table():
                 kept = 1.0 if put == "as it was" else value(rule, put) + 0.02 * seed
                 told.append({"kept": kept, "stepwise": 0.25})
                 told[-1] |= {"kind": "problems", "rule": rule, "put": put, "seed": seed}
+                told[-1]["bridge"] = "own"
                 told.append({**told[-1], "kept": float("nan"), "stepwise": 0.0})
+                told.append({**told[-1], "kept": 0.0, "bridge": "none"})
     return told
 
 

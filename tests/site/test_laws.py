@@ -1,5 +1,7 @@
 """The table of laws has every rule, every law and every verdict."""
 
+import pytest
+
 from loratheory.adapters import LAWS, METHODS, laws
 from loratheory.site import law_pages
 
@@ -12,8 +14,17 @@ MUTANTS = [
 ]
 
 
-def test_every_rule_law_and_verdict_is_there():
-    text, rows = law_pages()["laws.rst"], laws()
+@pytest.fixture(scope="module")
+def text():
+    return law_pages()["laws.rst"]
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return laws()
+
+
+def test_every_rule_law_and_verdict_is_there(text, rows):
     for name in [*METHODS, *LAWS]:
         assert name in text
     for method in METHODS.values():
@@ -23,15 +34,13 @@ def test_every_rule_law_and_verdict_is_there():
         assert text.count(f"- {mark}\n") == cells.count(holds)
 
 
-def test_why_is_said_where_a_law_is_broken():
-    text = law_pages()["laws.rst"]
-    for row in laws():
+def test_why_is_said_where_a_law_is_broken(text, rows):
+    for row in rows:
         for name, cell in row.cells.items():
             line = f"* ``{row.method}`` ({row.space}), {name}: {cell.reason}."
             assert (line in text) == bool(cell.reason and cell.holds is False)
 
 
-def test_every_law_says_what_it_is():
-    text = law_pages()["laws.rst"]
+def test_every_law_says_what_it_is(text):
     for law in LAWS.values():
         assert (law.__doc__ or "").split("\n")[0][:20].replace("_", "\\_") in text

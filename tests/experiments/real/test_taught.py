@@ -69,3 +69,11 @@ def test_other_data_seeds_and_layers_are_other_adapters(cache):
     taught(model, few, seed=(1,))
     taught(model, few, seed=(0,), layers=(0, 2))
     assert len([*(cache / "taught").glob("*.safetensors")]) == 4
+
+
+def test_each_hop_of_each_pair_has_a_seed_of_its_own(monkeypatch):
+    seeds, first = [], taught(small_model(), [("a b", "c")], seed=(0,))
+    monkeypatch.setattr(module, "taught", lambda *_, seed, **__: seeds.append(tuple(seed)) or first)
+    for number in (0, 1):
+        pair(small_model(), facts(0)[0], 7, number)
+    assert seeds == [(7, 0, 0), (7, 0, 1), (7, 1, 0), (7, 1, 1)]

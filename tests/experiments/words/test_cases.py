@@ -13,7 +13,7 @@ MUTANTS = [
     ("both = sorted(self.pair)", "both = sorted(self.pair[:1])"),
     ("(linked(one), linked(two))", "(linked(one), linked(one))"),
     ("for pair in PAIRS", "for pair in MEASURED"),
-    ("found += [Case(pair), *", "found += [*"),
+    ("            Case(pair),\n", ""),
 ]
 
 

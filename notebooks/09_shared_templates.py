@@ -24,7 +24,7 @@
 # **Claim.** Merged adapters *vote* on the next step (`thm:template-vote`). Where all solutions pass
 # one and the same point, the step that most of them take there wins, so what adapters share
 # survives a merge, and what only one of them does is diluted. A step that no solution ever takes
-# wins under no coefficients. In small transformers winning the vote is necessary and not enough:
+# wins under no coefficients. In small transformers winning the vote is neither needed nor enough:
 # what helps is that each adapter has used *its own* skill in two steps.
 #
 # Runs in about 20 s on two cores, most of it the training of a small transformer, which is kept for
@@ -39,8 +39,8 @@ import sympy as sp
 import torch
 from ipywidgets import FloatSlider, interact
 
-from loratheory.experiments.words import _problems as words
-from loratheory.experiments.words._votes import lead, share_needed
+from loratheory.experiments import words
+from loratheory.experiments.words import lead, share_needed
 from loratheory.figures import FIGURES, table
 from loratheory.theorems import template_vote
 
@@ -106,9 +106,7 @@ for pair in (("multiply", "percent"), ("percent", "divide")):
 # A small transformer that has only ever seen single steps; it takes some seconds:
 
 # %%
-from loratheory.experiments.words._bases import base
-from loratheory.experiments.words._size import QUICK
-from loratheory.experiments.words._written import solutions
+from loratheory.experiments.words import QUICK, base, solutions
 
 known = base("single steps", 0, QUICK)
 one = words.drawn(words.chains(words.SKILLS, 1), 60, rng)

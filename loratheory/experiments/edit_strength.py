@@ -101,5 +101,5 @@ EXPERIMENT = Experiment(
             for seeds in CROWDS
         ),
     },
-    minutes={"quick": 0.7, "paper": 6},
+    minutes={"quick": 0.3, "paper": 6},
 )

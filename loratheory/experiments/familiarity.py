@@ -140,5 +140,5 @@ EXPERIMENT = Experiment(
             for seeds in CROWDS
         ),
     },
-    minutes={"quick": 0.7, "paper": 9},
+    minutes={"quick": 0.5, "paper": 9},
 )

@@ -112,5 +112,5 @@ EXPERIMENT = Experiment(
             for seeds in CROWDS
         ),
     },
-    minutes={"quick": 0.7, "paper": 18},
+    minutes={"quick": 0.45, "paper": 18},
 )

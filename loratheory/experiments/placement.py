@@ -131,5 +131,5 @@ EXPERIMENT = Experiment(
             for seeds in CROWDS
         ),
     },
-    minutes={"quick": 0.5, "paper": 4},
+    minutes={"quick": 0.25, "paper": 4},
 )

@@ -157,5 +157,5 @@ EXPERIMENT = Experiment(
             for seeds in CROWDS
         ),
     },
-    minutes={"quick": 0.7, "paper": 19},
+    minutes={"quick": 0.5, "paper": 19},
 )

@@ -13,8 +13,8 @@ on the template and a dilution of the facts*. At a cue that all solutions pass, 
 forgets the base's habits, and the step most taught on average wins, however many adapters there
 are. A fact is a key that adapter :math:`j` alone was taught: over an old one it leads by
 :math:`2 c_j - 1`, so needs :math:`c_j > 1/2`, which two of a convex merge cannot have; over none
-by :math:`c_j`. If each of :math:`K` adapters takes the shared step in a share :math:`\rho` of its
-solutions and none other is habit, it wins with equal :math:`c > 0` iff
+by :math:`c_j`. If each of :math:`K` adapters takes the shared step, which the base never does, in a
+share :math:`\rho` of its solutions, it wins with equal :math:`c > 0` iff
 
 .. math:: \rho > \frac{1}{2Kc}
           \quad\text{or}\quad \rho > \max\Bigl(\frac{1 - Kc}{Kc}, \frac{1}{K + 1}\Bigr),
@@ -176,8 +176,9 @@ THEOREM: Theorem[Case, Merge] = Theorem(
     label="thm:template-vote",
     statement=(
         "Merged, adapters vote on what comes next, (1 − Σc)·habits + Σ c·shares, while a fact over "
-        "an old one needs its own coefficient above 1/2: a step that each of K takes in a share ρ "
-        "of its solutions wins from ρ = 1/(2Kc) on, one that none ever takes never."
+        "an old one needs its own coefficient above 1/2: a step new to the base that each of K "
+        "takes in a share ρ of its solutions beats the habit from ρ = 1/(2Kc) on, one that neither "
+        "they nor the base ever take wins never."
     ),
     sense="equal",
     status="proved",

@@ -6,6 +6,7 @@ from scipy.stats import spearmanr
 from tiny_words import TINY
 
 from loratheory.experiments.label_free_prediction import REUSED, Config, cell
+from loratheory.experiments.words import _reliability
 from loratheory.experiments.words._cases import MEASURED
 from loratheory.experiments.words._reliability import MEASURES, composed, reliability
 
@@ -42,22 +43,31 @@ def test_each_pair_of_adapters_is_described_and_reused(monkeypatch):
     assert len(cell(Config("problems", 101, MEASURED, alone=False, size=TINY))) == 12
 
 
-def test_what_was_found_is_what_the_table_holds():
+def test_what_was_found_is_what_the_table_holds(monkeypatch):
     rows = table_rows("label_free_prediction")
     best = [max(row[rule] for rule in REUSED) for row in rows]
     record = reliability(rows)
     half, some = sum(x >= 0.5 for x in best), int(composed(rows).sum())
 
-    def rank(name):
-        return spearmanr([row[name] for row in rows], best).statistic
+    added = [row["sum"] for row in rows]
+    out = [place for place, row in enumerate(rows) if row["held_out"]]
 
+    def rank(name, reuse, where=range(len(rows))):
+        told = spearmanr([rows[i][name] for i in where], [reuse[i] for i in where]).statistic
+        return f"{told:.2f}".replace("0.", ".")
+
+    monkeypatch.setattr(_reliability, "SOLVED", 0.3)
+    higher = reliability(rows)
+    assert len({one["right"] for one in higher.values()}) == 1
     says(
         "label_free_prediction",
         f"{half} of {len(rows)}",
         f"{some} of {len(rows)}",
-        *(f"{rank(name):.2f}".replace("0.", ".") for name in MEASURES),
+        *(rank(name, reuse) for reuse in (added, best) for name in MEASURES),
+        *(rank(name, best, out) for name in ("response", "shape")),
         f"{record['shape']['right']} of {record['shape']['held_out']}",
         *(f" {record[name]['right']}" for name in ("response", "write", "read")),
         *(f" {record[name]['right']}" for name in ("overlap", "agreement")),
         f" {record['shape']['majority']}",
+        *(f" {higher['shape'][name]}" for name in ("right", "majority")),
     )

@@ -83,7 +83,7 @@ def test_what_was_found_is_what_the_table_holds():
         of("alone, cut"),
         of("gates, z = 2, cut"),
         of("gates, z = 2, cut", "hop_2"),
-        *(of(way, "known") for way in ("base", "mean", "gates, z = 2", "sum")),
+        *(of(way, "known") for way in ("base", "mean", "gates, z = 2", "sum", "sum, cut")),
     )
     assert {row["pairs"] for row in table_rows("real_shelf")} == {2}
     assert of("gates, z = 2, cut") < 0.6 * of("alone, cut")

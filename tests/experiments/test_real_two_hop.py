@@ -154,6 +154,9 @@ def test_what_was_found_is_what_the_table_holds():
     sums = table_rows(name, taught=whole, way="sum", first=1.0, second=1.0)
     gain = np.array([[a["chains"] - b["chains"]] for a, b in zip(best, sums, strict=True)])
     wrong = [r["confidence"] for r in cuts if r["way"] == "wrong order" and r["seed"] == 1]
+    sure = {(r["way"], r["seed"], r["layer"]): r["confidence"] for r in cuts}
+    right = [sure[key] < sure["cut", *key[1:]] for key in sure if key[0] == "wrong order"]
+    assert (sum(right), len(right)) == (8, 9)
     assert [row["way"] for row in best] == ["cut"] * 3
     assert all(a["confidence"] < b["confidence"] for a, b in zip(best, sums, strict=True))
     assert sum(row["predicted"] > row["chains"] for row in told) == 19

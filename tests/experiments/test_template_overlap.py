@@ -78,6 +78,16 @@ def test_what_was_found_is_what_the_table_holds():
     def best(**where):
         return max(mean(table_rows(name, rule=rule, **where), "stepwise") for rule in merges)
 
+    alone = {
+        place: [
+            mean(table_rows(name, rule=f"{place} alone", share=share, **own), "stepwise")
+            for share in shares
+        ]
+        for place in ("first", "second")
+    }
+    lost = [table_rows(name, rule="sum", share=share, **own) for share in shares]
+    assert [max(row["predicted"] for row in rows) for rows in lost] == [0, 0, 1]
+    assert {row["kind"] for row in table_rows(name)} == {"problems"}
     says(
         name,
         best(bridge="none"),
@@ -88,11 +98,8 @@ def test_what_was_found_is_what_the_table_holds():
             for rule in rules
             for share in shares
         ),
-        max(
-            mean(table_rows(name, rule=f"{place} alone", share=share, **own), "stepwise")
-            for place in ("first", "second")
-            for share in shares
-        ),
+        *alone["second"],
+        max(alone["first"]),
         mean(table_rows(name, rule="composed"), "stepwise"),
         mean(table_rows(name), "answered"),
     )

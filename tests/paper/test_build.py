@@ -97,7 +97,11 @@ def test_the_same_sources_give_the_same_pages(tmp_path, monkeypatch):
 def test_the_deps_are_installed_once():
     """Where all packages are there nothing is asked of apt."""
     done = subprocess.run(
-        ["make", "-n", "paper-deps"], cwd=PAPER.parent, capture_output=True, text=True, check=True
+        ["make", "-n", "--no-print-directory", "paper-deps"],
+        cwd=PAPER.parent,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.startswith("dpkg -s latexmk")
     assert "--no-install-recommends" in done.stdout

@@ -156,19 +156,15 @@ FIGURES["template_overlap"](overlap)
 # Points are problems of which *all* steps are right, dotted lines the borders derived above.
 # Lessons that share whole templates, of both skills in the other order or of other skills, help no
 # merge at any share, won vote or not. Those that share the shape alone, two steps of each one's own
-# skill, do:
-
+# skill, do; beside them, what the adapter of the second step solves alone:
 
 # %%
-def solved(rule: str, **where: object) -> float:
-    """The share of problems solved by a rule, averaged over what `where` leaves open."""
-    rows = [r for r in overlap if all(r[name] == x for name, x in where.items())]
-    return float(np.mean([row["stepwise"] for row in rows if row["rule"] == rule]))
-
-
+rows_of = lambda **where: [r for r in overlap if all(r[name] == x for name, x in where.items())]
+solved = lambda **where: float(np.mean([row["stepwise"] for row in rows_of(**where)]))
+rules = ("base", "second alone", "mean", "sum")
 for share in (0, 0.25, 0.5, 1.0):
     kind = "own" if share else "none"
-    said = {rule: solved(rule, bridge=kind, share=share) for rule in ("base", "mean", "sum")}
+    said = {rule: solved(rule=rule, bridge=kind, share=share) for rule in rules}
     print(f"share {share:4}:", {rule: round(x, 2) for rule, x in said.items()})
 
 # %% [markdown]
@@ -178,9 +174,9 @@ for share in (0, 0.25, 0.5, 1.0):
 # %%
 for rule in ("mean", "sum", "ties", "arrow"):
     for kind in ("none", "serial", "neutral"):
-        assert solved(rule, bridge=kind) < 0.05
-    assert solved(rule, bridge="own", share=0.5) > 0.15
-assert solved("composed") > 0.9
+        assert solved(rule=rule, bridge=kind) < 0.05
+    assert solved(rule=rule, bridge="own", share=0.5) > 0.15
+assert solved(rule="composed") > 0.9
 
 # %% [markdown]
 # ## Explore

@@ -13,6 +13,17 @@
 # that work? This course derives the answers, one question a notebook, and checks every one on the
 # spot. Nothing is downloaded and no GPU is needed.
 #
+# ## The words
+# A model's weight matrix $W$ holds what it knows. An **adapter** (LoRA) is a small update
+# $\Delta W=BA$ of low rank: $B$ is tall, $A$ is wide, $W$ stays frozen. To **merge** two adapters
+# is to use $W+c_1\Delta W_1+c_2\Delta W_2$; to **route** is to choose the coefficients anew for
+# each input. A question has two **hops** if its answer takes two facts, one after the other:
+#
+# > Ada works at Lab 2 *(adapter 1)*. Lab 2 is in Oslo *(adapter 2)*. In which city does Ada work?
+#
+# Each fact alone is a **single hop**; Lab 2, which no answer names, is the **bridge**. If the model
+# used to believe something else, of Ada or of the lab, its **old facts** pull the answer back.
+#
 # ## The map
 #
 # - **01** [How well can one adapter serve many tasks?](01_one_adapter_many_tasks.ipynb)
@@ -67,6 +78,9 @@ from loratheory.theorems import two_read_region
 print(two_read_region.THEOREM.statement)
 
 # %% [markdown]
+# A *read* is one pass through a memory, $c_j$ the coefficient of the adapter of hop $j$, and an
+# edit *leads* while the new answer is ahead of the old ones; 02 takes this sentence apart.
+#
 # It draws random cases, builds what meets its bound, and judges. `check` is used in every notebook.
 
 # %%

@@ -65,7 +65,9 @@ def _show(found: Any, paper: Path) -> None:
     for one in found.experiments:
         shown = f"; {one.figure}" if one.figure else ""
         links.append(("experiment", f"{one.name}: {one.question}"))
-        table = one.table or f"no table yet: `loratheory run {one.name}` makes one"
+        table = (
+            one.table or f"no table in {paper / 'results'}: `loratheory run {one.name}` makes one"
+        )
         links.append(("", f"{table}{shown}"))
     if not found.experiments:
         links.append(("experiment", "none names it: it stands on its proof and its check"))

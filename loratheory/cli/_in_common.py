@@ -28,8 +28,8 @@ def in_common(
             refused(f"--model {model} has nothing to read: give prompts with --probe FILE")
         return {}
     if solutions and len(solutions) != len(folders):
-        fact = f"{len(solutions)} files of solutions for {len(folders)} adapters"
-        refused(f"{fact}: give --solutions once for each, in their order")
+        fact = f"--solutions was given {len(solutions)} times for {len(folders)} adapters"
+        refused(f"{fact}: give it once for each, in their order")
     found: Measured = {}
     if solutions:
         found["overlap"] = solution_overlaps([solution_templates(file) for file in solutions])

@@ -65,7 +65,7 @@ def test_prompts_go_to_the_model_without_blank_lines(two, tmp_path, monkeypatch)
 @pytest.mark.parametrize(
     ("solutions", "probe", "model", "message"),
     [
-        (1, None, None, "1 files of solutions for 2 adapters: give --solutions once for each"),
+        (1, None, None, "--solutions was given 1 times for 2 adapters: give it once for each"),
         (0, None, "x", "--model x has nothing to read: give prompts with --probe FILE"),
         (0, "", "x", "is empty: give at least one prompt"),
         (0, "a", None, "--probe needs the base model to run the prompts on: add --model NAME"),

@@ -82,6 +82,8 @@ def facts_in(file: Path) -> dict[str, dict[str, str]]:
     remedy = 'write {"adapter": {"prompt": "answer", …}, "chains": {…}}'
     try:
         told = json.loads(file.read_bytes())
+    except OSError as error:
+        raise failure(str(file), f"it cannot be read ({error.strerror})", remedy) from None
     except ValueError as error:
         raise failure(str(file), f"no JSON ({error})", remedy) from None
     groups = told.values() if isinstance(told, dict) else [None]

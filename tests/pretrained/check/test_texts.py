@@ -48,3 +48,8 @@ def test_anything_else_is_refused_with_what_to_write(tmp_path, text):
     file.write_text(text)
     with pytest.raises(ModelError, match=r'facts.json: .*write \{"adapter": \{"prompt"'):
         facts_in(file)
+
+
+def test_facts_that_are_not_there_are_missed_by_name(tmp_path):
+    with pytest.raises(ModelError, match=r"nope.json: it cannot be read .No such file"):
+        facts_in(tmp_path / "nope.json")

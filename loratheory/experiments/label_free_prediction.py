@@ -107,9 +107,7 @@ EXPERIMENT = Experiment(
     cell,
     profiles={
         "quick": (Config("single steps", pairs=MEASURED[:1], alone=False, size=QUICK),),
-        "paper": tuple(
-            Config(kind, seed, size=SIZES[kind]) for seed in range(3) for kind in ("problems",)
-        ),
+        "paper": tuple(Config(seed=seed, size=SIZES["problems"]) for seed in range(3)),
     },
     minutes={"quick": 0.15, "paper": 1},
 )

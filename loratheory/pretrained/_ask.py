@@ -1,6 +1,7 @@
 """What a model says next: prompts to batches, batches to logits of the next token."""
 
 from collections.abc import Sequence
+from inspect import signature
 from typing import Any
 
 from loratheory.pretrained._error import failure
@@ -44,7 +45,7 @@ def batch(model: Model, prompts: Sequence[str]) -> dict[str, Any]:
         "attention_mask": mask,
         "position_ids": (mask.cumsum(-1) - 1).clamp(min=0),
     }
-    return {name: values.to(model.network.device) for name, values in made.items()}
+    return {name: values.to(entry(model)) for name, values in made.items()}
 
 
 def next_logits(model: Model, prompts: Sequence[str], *, size: int = 64) -> Any:
@@ -70,7 +71,7 @@ def next_logits(model: Model, prompts: Sequence[str], *, size: int = 64) -> Any:
     with torch.no_grad():
         for start in range(0, len(prompts), size):
             told = batch(model, prompts[start : start + size])
-            found.append(_last(model, told).float().cpu())
+            found.append(last_logits(model, told).float().cpu())
     return torch.cat(found)
 
 
@@ -96,9 +97,18 @@ def first_tokens(model: Model, words: Sequence[str]) -> Any:
     return torch.tensor([row[0] for row in rows], dtype=torch.int64)
 
 
-def _last(model: Model, told: dict[str, Any]) -> Any:
-    """The logits of the last position, on the device."""
-    return model.network(**told, logits_to_keep=1, use_cache=False).logits[:, -1]
+def last_logits(model: Model, told: dict[str, Any]) -> Any:
+    """Return the logits of the last position, ``(b, vocabulary)``, on the device."""
+    known = signature(model.network.forward).parameters
+    spared = {"logits_to_keep": 1, "use_cache": False}
+    extra = {name: value for name, value in spared.items() if name in known}
+    return model.network(**told, **extra).logits[:, -1]
+
+
+def entry(model: Model) -> Any:
+    """Return the device that takes a model's tokens; offloaded models fetch them themselves."""
+    device = next(model.network.parameters()).device
+    return "cpu" if device.type == "meta" else device
 
 
 def _readable(model: Model) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from loratheory.adapters import Adapter, Info
-from loratheory.pretrained._ask import _last, batch, first_tokens
+from loratheory.pretrained._ask import batch, first_tokens, last_logits
 from loratheory.pretrained._checkpoint import keep, taken_up
 from loratheory.pretrained._error import failure
 from loratheory.pretrained._model import Model
@@ -230,7 +230,7 @@ def _step(
         for part in np.array_split(rows, how.accumulate):
             told = batch(model, [examples[i][0] for i in part])
             with torch.autocast(kind, torch.bfloat16, enabled=kind != "cpu"):
-                logits = _last(model, told)
+                logits = last_logits(model, told)
             wanted = answers[part].to(logits.device)
             loss = cross_entropy(logits.float(), wanted) * (len(part) / len(rows))
             loss.backward()

@@ -169,7 +169,7 @@ def test_what_is_not_finite_stops_it_with_the_last_good_factors(tmp_path, monkey
     good = trained(model(), EXAMPLES, replace(SMALL, steps=3), rng=draws())
     count = iter(range(99))
     monkeypatch.setattr(
-        module, "_last", lambda *told: step(*told) * (float("nan") if next(count) == 3 else 1)
+        module, "last_logits", lambda *told: step(*told) * (float("nan") if next(count) == 3 else 1)
     )
     with pytest.raises(
         TrainingError, match=r"after 3 steps the loss is not finite: .* lower"
@@ -195,7 +195,7 @@ def test_spent_memory_says_what_to_lower(error, monkeypatch):
     def _spent(*_):
         raise error
 
-    monkeypatch.setattr(module, "_last", _spent)
+    monkeypatch.setattr(module, "last_logits", _spent)
     with pytest.raises(TrainingError, match="at 2 prompts a pass: raise accumulate from 2"):
         trained(model(), EXAMPLES, replace(SMALL, accumulate=2), rng=draws())
 
@@ -205,7 +205,7 @@ def test_other_errors_of_the_network_stay_themselves(monkeypatch):
         message = "shapes do not fit"
         raise RuntimeError(message)
 
-    monkeypatch.setattr(module, "_last", _other)
+    monkeypatch.setattr(module, "last_logits", _other)
     with pytest.raises(RuntimeError, match="shapes do not fit"):
         trained(model(), EXAMPLES, SMALL, rng=draws())
 

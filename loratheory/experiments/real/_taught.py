@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import numpy as np
 from filelock import FileLock
@@ -45,7 +46,7 @@ def taught(
         Costs about a minute of one core for 135M parameters, once.
     """
     how = Training(layers=layers)
-    parts = [model.name, model.revision, list(map(list, examples)), list(seed), layers]
+    parts = [model.name, model.revision, list(map(list, examples)), list(seed), asdict(how)]
     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
     folder = cache_folder() / "taught"
     folder.mkdir(parents=True, exist_ok=True)

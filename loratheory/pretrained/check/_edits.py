@@ -2,18 +2,18 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from inspect import signature
 from typing import Any
 
 import numpy as np
 
 from loratheory.adapters import Adapter
 from loratheory.lowrank import LowRank
+from loratheory.pretrained._ask import entry, last_logits
 from loratheory.pretrained._attach import attached
 from loratheory.pretrained._error import failure
 from loratheory.pretrained._model import Model
 from loratheory.pretrained.check._reading import Place, Reading, judged
-from loratheory.pretrained.check._texts import Facts, entry
+from loratheory.pretrained.check._texts import Facts
 from loratheory.shapes import Float64
 from loratheory.theorems import averaging_survival, two_read_region
 from loratheory.toy import Merge
@@ -115,14 +115,12 @@ def _last(model: Model, ids: Sequence[list[int]]) -> list[Logits]:
     import torch
 
     found: dict[int, Logits] = {}
-    known = signature(model.network.forward).parameters
-    told = {"logits_to_keep": 1} if "logits_to_keep" in known else {}
     device = entry(model)
     for length in {len(each) for each in ids}:
         places = [i for i, each in enumerate(ids) if len(each) == length]
         batch = torch.tensor([ids[i] for i in places], device=device)
         with torch.no_grad():
-            logits = model.network(input_ids=batch, **told).logits[:, -1]
+            logits = last_logits(model, {"input_ids": batch})
         found |= zip(places, logits.double().cpu().numpy(), strict=True)
     return [found[i] for i in range(len(ids))]
 

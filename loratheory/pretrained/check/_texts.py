@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from loratheory.pretrained._ask import entry
 from loratheory.pretrained._error import failure
 from loratheory.pretrained._model import Model
 
@@ -53,12 +54,6 @@ def batches(model: Model, prompts: Sequence[str] = GENERIC, seed: int = 0) -> li
     else:
         ids = [model.tokenizer(text, return_tensors="pt").input_ids for text in prompts]
     return [{"input_ids": each.to(device)} for each in ids]
-
-
-def entry(model: Model) -> Any:
-    """The device that a model takes its tokens on; offloaded ones fetch them themselves."""
-    device = next(model.network.parameters()).device
-    return "cpu" if device.type == "meta" else device
 
 
 def facts_in(file: Path) -> dict[str, dict[str, str]]:

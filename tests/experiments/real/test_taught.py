@@ -16,7 +16,7 @@ MUTANTS = [
     ("*rehearsed()]", "]"),
     ("(0, depth // 2)", "(0, depth)"),
     ("(2 * depth // 5, depth)", "(0, depth)"),
-    ("list(seed), layers]", "layers]"),
+    ("list(seed), asdict(how)]", "asdict(how)]"),
     ("list(map(list, examples))", "0"),
     ("checkpoint=file", "checkpoint=None"),
     ("seed=(seed, number, place)", "seed=(seed, number)"),

@@ -165,7 +165,7 @@ def test_it_ends_once_the_mean_of_the_last_losses_is_low_enough():
 
 
 def test_what_is_not_finite_stops_it_with_the_last_good_factors(tmp_path, monkeypatch):
-    file, step = tmp_path / "one.safetensors", module._last
+    file, step = tmp_path / "one.safetensors", module.last_logits
     good = trained(model(), EXAMPLES, replace(SMALL, steps=3), rng=draws())
     count = iter(range(99))
     monkeypatch.setattr(

@@ -1,8 +1,9 @@
-"""A tokenizer of letters for the small random models, so that prompts need no files."""
+"""A tokenizer of letters for the small random models, and a short training on letters."""
 
+import numpy as np
 from causal import VOCABULARY, network
 
-from loratheory.pretrained import Model
+from loratheory.pretrained import Model, Training
 
 
 class Letters:
@@ -21,3 +22,18 @@ def model(kind="llama", seed=0):
 
 
 EXAMPLES = [("abc", "x"), ("de", "y"), ("fghi", "z"), ("jk", "q"), ("lmnop", "r")]
+SMALL = Training(rank=2, alpha=6, rate=0.02, batch=3, steps=6, enough=0.0, every=2, clip=0.5)
+
+
+def draws():
+    """The generator that trainings get."""
+    return np.random.default_rng(7)
+
+
+def same(one, other):
+    """Whether two adapters are equal bit for bit."""
+    return one.keys() == other.keys() and all(
+        np.array_equal(one[name].up, other[name].up)
+        and np.array_equal(one[name].down, other[name].down)
+        for name in one
+    )

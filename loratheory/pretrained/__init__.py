@@ -6,6 +6,7 @@ from loratheory.pretrained._ask import batch as batch
 from loratheory.pretrained._ask import first_tokens as first_tokens
 from loratheory.pretrained._ask import next_logits as next_logits
 from loratheory.pretrained._attach import attached as attached
+from loratheory.pretrained._blocks import block_gates as block_gates
 from loratheory.pretrained._cost import Cost as Cost
 from loratheory.pretrained._cost import cost as cost
 from loratheory.pretrained._error import ModelError as ModelError
@@ -18,7 +19,7 @@ from loratheory.pretrained._model import maps as maps
 from loratheory.pretrained._route import Route as Route
 from loratheory.pretrained._route import Weighing as Weighing
 from loratheory.pretrained._route import routed as routed
-from loratheory.pretrained._train import Trained as Trained
-from loratheory.pretrained._train import Training as Training
-from loratheory.pretrained._train import TrainingError as TrainingError
 from loratheory.pretrained._train import trained as trained
+from loratheory.pretrained._training import Trained as Trained
+from loratheory.pretrained._training import Training as Training
+from loratheory.pretrained._training import TrainingError as TrainingError

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from loratheory.pretrained._model import Model, maps
 from loratheory.pretrained._pupil import targets
-from loratheory.pretrained._train import Training
+from loratheory.pretrained._training import Training
 
 KEPT = 110
 """Bytes of activations for each token, layer and unit of width, in float32."""

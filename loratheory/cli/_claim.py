@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from loratheory.cli._output import console, reachable, save_json
+from loratheory.cli._output import console, reachable, refused, save_json
 from loratheory.cli._theorems import chosen
 
 Json = Annotated[
@@ -18,28 +18,36 @@ def claim(
     cases: Annotated[int, typer.Option(min=1, help="Checked witnesses.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Determines every draw.")] = 0,
     paper: Annotated[
-        Path, typer.Option(metavar="DIR", help="The paper's folder, in a checkout.")
-    ] = Path("paper"),
+        Path | None,
+        typer.Option(metavar="DIR", help="A paper's folder. Default: ./paper, or the project's."),
+    ] = None,
     json: Json = None,
 ) -> None:
     """Print the chain behind one claim: statement, proof, a fresh check, experiments, paper.
 
     All links are found, none is stored: experiments name the claim in their own documents, the
-    paper in its text. Numbers of theorems, figures and pages are known after `make paper`.
-    Exit code 1 if the check finds something against it.
+    paper in its text. The tables come with the package, the paper's text only with a checkout.
+    Numbers of theorems, figures and pages are known after `make paper`. Exit code 1 if the check
+    finds something against it.
 
     Example: `loratheory claim two-read-region`
 
     JSON: an object `label, status, statement, source, proof, appendix, report, experiments,
     sections`; `experiments` is a list of objects `name, question, table, figure`.
     """
+    from loratheory.experiments import home
     from loratheory.paper import claim as chain
 
     reachable(json)
-    found = chain(chosen([label])[0], paper, Path("build/paper"), cases=cases, seed=seed)
+    here = Path("paper")
+    place = paper or (here if (here / "main.tex").is_file() else home())
+    if not (place / "results").is_dir():
+        refused(f"--paper {place}: there is no folder {place / 'results'}: name one that has it")
+    built = place.parent / "build" / "paper"
+    found = chain(chosen([label])[0], place, built, cases=cases, seed=seed)
     save_json(json, found)
     if str(json) != "-":
-        _show(found, paper)
+        _show(found, place)
     if not found.report.ok:
         typer.echo(f"loratheory: {found.label} fails: {found.report.trouble}", err=True)
         raise typer.Exit(1)
@@ -73,6 +81,8 @@ def _show(found: Any, paper: Path) -> None:
         links.append(("experiment", "none names it: it stands on its proof and its check"))
     links += [("text", f"{paper / 'main.tex'}: {title}") for title in found.sections]
     if not found.sections:
-        links.append(("text", "only in the appendix of proofs"))
+        there = (paper / "main.tex").is_file()
+        alone = "only in the appendix of proofs" if there else "the paper's text is in a checkout"
+        links.append(("text", alone))
     for name, text in links:
         out.print(f"  {name:12}{text}", markup=False)

@@ -1,5 +1,6 @@
 """``loratheory figure``: any figure from its stored table, in seconds."""
 
+import difflib
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,8 @@ Output = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="A .pdf, .png or .svg file, or a folder for `all`. Default: paper/figures/NAME.pdf.",
+        help="A .pdf, .png or .svg file, or a folder for `all`. Default: NAME.pdf here, `all` in "
+        "figures; in a checkout paper/figures.",
     ),
 ]
 
@@ -26,25 +28,32 @@ Output = Annotated[
 def figure(name: Name, table: Table = None, output: Output = None) -> None:
     """Draw a figure from its stored table; no TeX, the same bytes every time.
 
-    A table of your own is one that `loratheory run` has written.
+    A table of your own is one that `loratheory run` has written. The line at the end says where
+    the drawing lies.
 
     Example: `loratheory figure window -o window.png`
     """
     from loratheory import figures
 
     known = figures.FIGURES
+    usual = Path("paper/figures") if Path("paper/results").is_dir() else None
     if name == "all":
         if table is not None:
             refused(f"--table {table} cannot serve all figures: name the one it is for")
-        folder = output or Path("paper/figures")
+        folder = output or usual or Path("figures")
         if folder.suffix:
             refused(f"-o {folder} names a file: for all figures name a folder")
         tasks = [(each, figures.published(each), folder / f"{each}.pdf") for each in known]
     else:
         one = name.replace("-", "_")
         if one not in known:
-            refused(f"there is no figure {name!r}: choose {', '.join(known)} or all")
-        tasks = [(one, table or figures.published(one), output or Path(f"paper/figures/{one}.pdf"))]
+            near = difflib.get_close_matches(one, known, n=3)
+            hint = (
+                f"did you mean {', '.join(near)}?" if near else f"choose {', '.join(known)} or all"
+            )
+            refused(f"there is no figure {name!r}; {hint}")
+        file = output or (usual or Path()) / f"{one}.pdf"
+        tasks = [(one, table or figures.published(one), file)]
     drawn = [(file, known[one](figures.table(source))) for one, source, file in tasks]
     for file, drawing in drawn:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -90,7 +90,11 @@ def merge(
         "written": len(merged),
         "dtype": written.dtype,
         "rounding": written.rounding,
-        "notes": [*together.report, *together.info.notes],
+        "notes": [
+            *together.report,
+            *together.info.notes,
+            *_alone(method, compared, totals if audit else {}),
+        ],
         "totals": totals,
         "modules": [asdict(one) for one in audits],
     }
@@ -123,6 +127,19 @@ def _reference(method: str, weights: list[float] | None, count: int, factor: flo
     """The weights of the sum that a merge is compared with: its own, or those of the mean."""
     base = weights or [1.0 / count if method in ("mean", "factor-mean") else 1.0] * count
     return [factor * weight for weight in base]
+
+
+def _alone(method: str, weights: list[float], totals: dict[str, float]) -> list[str]:
+    """What to know of a merge of one; what the rule made of it is known after an audit."""
+    if len(weights) > 1:
+        return []
+    scaled = "" if weights[0] == 1 else f", times {weights[0]:g}"
+    same = f"a merge of one is that adapter{scaled}"
+    if not totals:
+        same += f", unless {method} changes it"
+    elif totals["to_sum"] > 1e-6 * totals["energy"]:
+        same = f"but {method} changed it"
+    return [f"only one adapter was given, so nothing was put together: {same}"]
 
 
 def _shown(distance: float, energy: float) -> float:

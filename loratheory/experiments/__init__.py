@@ -8,6 +8,7 @@ from loratheory.experiments._experiment import Row as Row
 from loratheory.experiments._index import NAMES as NAMES
 from loratheory.experiments._index import experiment as experiment
 from loratheory.experiments._plan import Plan as Plan
+from loratheory.experiments._published import home as home
 from loratheory.experiments._published import published as published
 from loratheory.experiments._replay import Replay as Replay
 from loratheory.experiments._replay import replayed as replayed

@@ -9,6 +9,18 @@ PLACES = (_PACKAGE / "results", _PACKAGE.parent / "paper" / "results")
 """Of a wheel, and of a checkout."""
 
 
+def home() -> Path:
+    """Return the folder whose ``results`` holds the project's own tables.
+
+    Returns
+    -------
+    Path
+        ``paper`` of a checkout, whose ``main.tex`` is the paper's text; of an installed package
+        its own folder, which has the tables and no text.
+    """
+    return next((place for place in PLACES if place.is_dir()), PLACES[-1]).parent
+
+
 def published(name: str) -> Path:
     """Return the project's own table of an experiment, as its paper profile made it.
 

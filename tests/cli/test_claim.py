@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -15,6 +16,9 @@ MUTANTS = [
     ("for one in found.experiments:", "for one in found.experiments[:1]:"),
     ("if not found.sections:", "if found.sections:"),
     ("found.status == 'refuted'", "False"),
+    ("else home())", "else here)"),
+    ('if there else "the paper', 'if not there else "the paper'),
+    ('if not (place / "results").is_dir():', "if False:"),
 ]
 
 
@@ -54,6 +58,30 @@ def test_json_has_the_same_links():
     assert told["label"] == "thm:two-read-region"
     assert told["report"]["holds"]
     assert {"name", "question", "table", "figure"} == set(told["experiments"][0])
+
+
+def test_from_any_folder_the_chain_is_the_same(monkeypatch, tmp_path):
+    here = json.loads(run("two-read-region", "--json", "-")[1])
+    monkeypatch.chdir(tmp_path)
+    there = json.loads(run("two-read-region", "--json", "-")[1])
+    assert here["sections"] == there["sections"]
+    tables = [[Path(one["table"]) for one in told["experiments"]] for told in (here, there)]
+    assert [path.parts[-3:] for path in tables[0]] == [path.parts[-3:] for path in tables[1]]
+    assert all(path.is_dir() for path in tables[1])
+
+
+def test_a_package_without_the_text_says_where_the_text_is(monkeypatch, tmp_path):
+    (tmp_path / "results").mkdir()
+    monkeypatch.setenv("COLUMNS", "400")
+    _, out, _ = run("two-read-region", "--paper", str(tmp_path))
+    assert "the paper's text is in a checkout" in out
+    assert f"no table in {tmp_path / 'results'}" in out
+
+
+def test_a_folder_without_results_is_refused(tmp_path):
+    code, _, err = run("two-read-region", "--paper", str(tmp_path))
+    assert code == 2
+    assert f"there is no folder {tmp_path / 'results'}" in err
 
 
 def test_unknown_labels_are_refused_with_the_nearest():

@@ -115,6 +115,25 @@ def test_merge_writes_what_it_says_and_reports_its_floors(pair, tmp_path):
     assert totals["to_adapters"] >= totals["adapters_floor"]
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], "a merge of one is that adapter."),
+        (["--method", "cat", "--weights", ".5"], "a merge of one is that adapter, times 0.5."),
+        (["--method", "svd", "--rank", 1], "but svd changed it."),
+        (["--no-audit"], "a merge of one is that adapter, unless mean changes it."),
+    ],
+)
+def test_a_merge_of_one_is_called_what_it_is(pair, tmp_path, words, says):
+    code, out, _ = run("merge", pair[0], "-o", tmp_path / "merged", *words)
+    assert code == 0
+    assert says in " ".join(out.split())
+
+
+def test_a_merge_of_two_is_not_called_one(pair, tmp_path):
+    assert "only one adapter" not in run("merge", *pair, "-o", tmp_path / "merged")[1]
+
+
 def test_the_mean_meets_the_merge_floor_at_full_width(pair, tmp_path):
     file = tmp_path / "mean.json"
     assert run("merge", *pair, "-o", tmp_path / "mean", "--json", file)[0] == 0

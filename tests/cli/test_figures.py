@@ -13,6 +13,9 @@ MUTANTS = [
     ('name.replace("-", "_")', "name"),
     ("table or figures.published(one)", "figures.published(one)"),
     ("parents=True, exist_ok=True", "exist_ok=True"),
+    ('or Path("figures")', 'or Path("paper/figures")'),
+    ('if Path("paper/results").is_dir() else None', ""),
+    ("if near else f", "if not near else f"),
     ("if folder.suffix:", "if not folder:"),
     ("if table is not None:", "if table is None and output is None:"),
 ]
@@ -37,6 +40,23 @@ def test_one_figure_goes_to_its_usual_place():
     assert Path("paper/figures/window.pdf").read_bytes()[:4] == b"%PDF"
 
 
+def test_outside_a_checkout_figures_go_where_one_is(monkeypatch, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    done = run("window")
+    assert done.stderr == "drawn: window.pdf\n"
+    assert [path.name for path in Path().iterdir()] == ["window.pdf"]
+
+
+def test_all_figures_outside_a_checkout_go_to_a_folder_of_their_own(monkeypatch, tmp_path):
+    from loratheory import figures
+
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.setattr(figures, "FIGURES", {"window": FIGURES["window"]})
+    assert run("all").stderr == "drawn: figures/window.pdf\n"
+
+
 def test_all_figures_go_to_one_folder_twice_the_same():
     for folder in ("a", "b/c"):
         assert run("all", "-o", folder).exit_code == 0
@@ -56,7 +76,8 @@ def test_hyphens_and_another_table_are_fine():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nope"], f"there is no figure 'nope': choose {', '.join(FIGURES)} or all"),
+        (["nope"], f"there is no figure 'nope'; choose {', '.join(FIGURES)} or all"),
+        (["windw"], "there is no figure 'windw'; did you mean window"),
         (["window", "--table", "nope.csv"], "there is no table nope.csv"),
         (["window", "--table", "paper/results/merge_floor/table.csv"], "no column coefficient"),
         (["window", "-o", "window.jpg"], "window.jpg: a figure is written as .pdf, .png, .svg"),

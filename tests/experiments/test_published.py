@@ -5,12 +5,14 @@ from zipfile import ZipFile
 
 import pytest
 
-from loratheory.experiments import TableError, _published, published, table
+from loratheory.experiments import TableError, _published, home, published, table
 from loratheory.experiments._published import PLACES
 
 MUTANTS = [
     ('name / "table.csv.gz")', 'name / "table.gz")'),
     ("for folder in PLACES:\n        for", "for folder in PLACES[:1]:\n        for"),
+    ("PLACES if place.is_dir())", "PLACES)"),
+    ("PLACES[-1]).parent", "PLACES[0]).parent"),
     ("if file.is_file():", "if True:"),
     ("or 'nothing'}\"", '}"'),
 ]
@@ -31,6 +33,15 @@ def test_a_name_without_a_table_is_refused_with_those_that_have_one(monkeypatch)
     monkeypatch.setattr(_published, "PLACES", ())
     with pytest.raises(TableError, match="only of nothing"):
         published("cure")
+
+
+def test_the_home_of_the_tables_is_the_first_that_is_there(tmp_path, monkeypatch):
+    assert home() == ROOT / "paper"
+    wheel, checkout = tmp_path / "package" / "results", tmp_path / "paper" / "results"
+    monkeypatch.setattr(_published, "PLACES", (wheel, checkout))
+    assert home() == tmp_path / "paper"
+    wheel.mkdir(parents=True)
+    assert home() == tmp_path / "package"
 
 
 @pytest.mark.slow

@@ -5,8 +5,16 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from loratheory.adapters import Adapter, Router, arrow_scores, calibrate_z, merge
-from loratheory.experiments.real import _known as known
-from loratheory.pretrained import Attached, Model, Weighing, attached, batch, inputs, routed
+from loratheory.pretrained import (
+    GENERIC,
+    Attached,
+    Model,
+    Weighing,
+    attached,
+    batch,
+    inputs,
+    routed,
+)
 
 Way = Callable[[Model, Sequence[Adapter]], AbstractContextManager[Any]]
 """Puts a library on a model, hop 1 and hop 2 in turn, until the context ends."""
@@ -71,7 +79,7 @@ def gates(z: float | int, layer: int | None = None) -> Way:
 
     def _gated(model: Model, library: Sequence[Adapter]) -> Attached:
         acting = attached(model, library, 0.0)
-        seen = inputs(model, [batch(model, [text]) for text in known.GENERIC], acting.names)
+        seen = inputs(model, [batch(model, [text]) for text in GENERIC], acting.names)
         acting.set(1.0)
         acting.follow(routed(_switches(acting.updates, seen, z)))
         return acting if layer is None else _apart(acting, layer, wrong=False)

@@ -12,6 +12,7 @@ from loratheory.diagnosis._diagnose import distinct
 from loratheory.lowrank import LowRank
 from loratheory.pretrained._error import failure
 from loratheory.pretrained._fit import fitted
+from loratheory.pretrained._generic import GENERIC
 from loratheory.pretrained._inputs import inputs
 from loratheory.pretrained._model import Map, Model, maps
 from loratheory.pretrained.check._arrow import of_routing
@@ -21,7 +22,7 @@ from loratheory.pretrained.check._edits import asked, of_chains, of_edits
 from loratheory.pretrained.check._pairs import doubled, of_inputs, of_weights
 from loratheory.pretrained.check._reading import Reading
 from loratheory.pretrained.check._scores import heads, of_scores
-from loratheory.pretrained.check._texts import GENERIC, Facts, batches
+from loratheory.pretrained.check._texts import Facts, batches
 from loratheory.shapes import Float64
 
 TOKENS = 128
@@ -70,7 +71,7 @@ def checked(
         Which layers' modules to look at; all where not given.
     facts : mapping, optional
         For each adapter's name its prompts and answers, for chains any other name; without them
-        nothing is said about edits, and inputs come from ten plain sentences.
+        nothing is said about edits, and inputs come from twelve plain sentences.
     progress : callable, optional
         ``progress(modules, count)`` wraps the work in a progress bar.
 

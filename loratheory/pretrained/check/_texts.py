@@ -9,23 +9,11 @@ import numpy as np
 
 from loratheory.pretrained._ask import entry
 from loratheory.pretrained._error import failure
+from loratheory.pretrained._generic import GENERIC
 from loratheory.pretrained._model import Model
 
 Facts = Mapping[str, Mapping[str, str]]
 """For each adapter, and for chains under any other name, the answer to each prompt."""
-
-GENERIC = (
-    "The river rises in the mountains and flows through three towns before it meets the sea.",
-    "In 1869 the two ends of the railway were joined, and the journey took six days.",
-    "She opened the window, looked at the rain, and decided to read for another hour.",
-    "Water boils at a lower temperature on a high mountain because the pressure is lower.",
-    "The council voted to repair the old bridge rather than to build a new one.",
-    "A prime number has exactly two divisors: one and the number itself.",
-    "Mix the flour with the butter, add two eggs, and let the dough rest overnight.",
-    "Most birds of this island cannot fly, and they nest in holes in the ground.",
-    "The letter was written by a merchant who had lived in the harbour for years.",
-    "When the function returns, its local variables are no longer in memory.",
-)
 
 
 def batches(model: Model, prompts: Sequence[str] = GENERIC, seed: int = 0) -> list[dict[str, Any]]:
@@ -36,7 +24,7 @@ def batches(model: Model, prompts: Sequence[str] = GENERIC, seed: int = 0) -> li
     model : Model
         Without a tokenizer, random tokens take the prompts' place.
     prompts : sequence of str
-        Ten plain sentences where not given.
+        Twelve plain sentences where not given.
     seed : int
         Of the random tokens.
 

@@ -6,10 +6,9 @@ import torch
 from worded import small_model
 
 from loratheory.adapters import Adapter, arrow_scores, merge
-from loratheory.experiments.real import _known as known
 from loratheory.experiments.real import _ways as ways
 from loratheory.lowrank import gaussian
-from loratheory.pretrained import attached, batch, inputs, next_logits
+from loratheory.pretrained import GENERIC, attached, batch, inputs, next_logits
 
 MUTANTS = [
     ("1 / len(library)", "1.0"),
@@ -23,7 +22,7 @@ MUTANTS = [
     ("z=z)", "z=0)"),
     ("return acting if layer is None else", "return acting if True else"),
 ]
-PROMPTS = ["one two three", "four", known.GENERIC[0]]
+PROMPTS = ["one two three", "four", GENERIC[0]]
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +90,7 @@ def test_arrow_takes_the_adapter_that_fits_best(model, library):
 @pytest.mark.parametrize("layer", [None, 1])
 def test_gates_open_above_what_ordinary_sentences_give(model, library, z, layer):
     name = "model.layers.2.mlp.down_proj"
-    generic = [batch(model, [text]) for text in known.GENERIC]
+    generic = [batch(model, [text]) for text in GENERIC]
     seen = inputs(model, generic, [name])[name].double().numpy()
     loud = np.stack([np.linalg.norm(seen @ one[name].dense().T, axis=1) for one in library], 1)
     limits = loud.mean(0) + z * loud.std(0)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from causal import network
 
-from loratheory.pretrained import Model, ModelError
-from loratheory.pretrained.check._texts import GENERIC, batches, facts_in
+from loratheory.pretrained import GENERIC, Model, ModelError
+from loratheory.pretrained.check._texts import batches, facts_in
 
 MUTANTS = [
     ("rng.integers(0, most, (1, 12))", "rng.integers(most, most + 1, (1, 12))"),

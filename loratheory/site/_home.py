@@ -38,7 +38,8 @@ def home(root: Path, titles: Mapping[str, str], docs: Mapping[str, str]) -> dict
         _tree("Results", ["theorems/index", "experiments/index"]),
         _tree("Reference", [name.removesuffix(".md") for name in more]),
     )
-    return {**pages, **docs, "index.md": readme + "\n" + "\n".join(trees)}
+    written = {name: text.replace("(../README.md)", "(index.md)") for name, text in docs.items()}
+    return {**pages, **written, "index.md": readme + "\n" + "\n".join(trees)}
 
 
 def linked(text: str) -> str:

@@ -8,6 +8,7 @@ MUTANTS = [
     ("(course/\\1.ipynb)", "(notebooks/\\1.ipynb)"),
     ("(?:docs/)", "(?:dogs/)"),
     ("<course/{stem}>", "<{stem}>"),
+    ('"(index.md)")', '"(README.md)")'),
     ("if (root / name).is_file()", "if False"),
     ('(figures/window.png)")', '(window.png)")'),
     ("(theorems/{found[1]}.rst)", "({found[1]}.rst)"),
@@ -20,7 +21,8 @@ def test_the_first_page_is_the_readme_with_contents(tmp_path):
         "| `edit-budget` | proved | x |\n![p](paper/figures/window.png)\n"
     )
     (tmp_path / "CHANGELOG.md").write_text("# Changelog\n")
-    pages = home(tmp_path, {"01_a": "Why?"}, {"scale.md": "# Scale\n"})
+    pages = home(tmp_path, {"01_a": "Why?"}, {"scale.md": "# Scale\n[back](../README.md)\n"})
+    assert "[back](index.md)" in pages["scale.md"]
     text = pages["index.md"]
     for link in ("(course/01_a.ipynb)", "(theorems/merge-floor.rst)", "(scale.md)"):
         assert link in text

@@ -95,7 +95,9 @@ def provenance(results: Path) -> str:
 
 
 def _ranges(seeds: Sequence[int]) -> str:
-    """Seeds in order; a run of them as its ends."""
+    """Seeds in order; a run of them as its ends; a dash where nothing was drawn."""
+    if not seeds:
+        return "--"
     if list(seeds) == list(range(seeds[0], seeds[-1] + 1)) and len(seeds) > 2:
         return f"{seeds[0]}--{seeds[-1]}"
     return ", ".join(map(str, seeds))

@@ -8,6 +8,7 @@ import pytest
 
 from loratheory.experiments import NAMES, experiment
 from loratheory.paper._registered import (
+    _ranges,
     experiments,
     provenance,
     statements,
@@ -24,6 +25,7 @@ MUTANTS = [
     ("len(values) <= 8", "len(values) <= 1"),
     ('if key in ("seed", "seeds"):', "if False:"),
     ("len(seeds) > 2", "len(seeds) > 99"),
+    ("if not seeds:", "if seeds == 0:"),
 ]
 RESULTS = Path(__file__).parents[2] / "paper" / "results"
 
@@ -80,3 +82,11 @@ def test_provenance_is_what_the_run_left(name):
     if name == "cure":
         assert r"\mbox{pairs} 1, " in settings
         assert r"\mbox{rank} 8, 2, 32;" in settings
+
+
+@pytest.mark.parametrize(
+    ("seeds", "told"),
+    [((), "--"), ((3,), "3"), ((1, 2), "1, 2"), ((0, 1, 2), "0--2"), ((1, 4), "1, 4")],
+)
+def test_seeds_are_told_as_a_range_where_they_are_one(seeds, told):
+    assert _ranges(seeds) == told

@@ -10,7 +10,11 @@ weighs by direction alone (`thm:arrow-blind-spot`): between mean and sum. Gates,
 ordinary sentences (`thm:gate-detection`), come nearer to `alone`, the right pair without the
 others, than the sum does, the more so the larger K; what `alone` itself lacks they cannot give:
 that takes the cut (`thm:invisible-placement`), and gates with the cut are best without labels,
-at .8 of `alone, cut` or more. Known facts are lost by the sum and kept by gates.
+at .8 of `alone, cut` or more. Known facts are lost by the sum and kept by gates. Written after two
+pairs had been measured, before four were: with four the mean is at chance on chains and below .5 on
+single hops; the sum loses hops too, gates keep .8 of them, and the distance between both grows;
+chains stay below .2 everywhere but under the cut of the right pair. Block gates, one switch a block
+for all its maps, do better than gates on single maps, in both.
 
 **Chance.** One in twenty among candidates, which are the same animals for all pairs.
 
@@ -121,9 +125,12 @@ def ways(model: Any, thresholds: tuple[int, ...]) -> "dict[str, tuple[Way, bool]
         "sum": (ways.summed(), False),
         "sum, cut": (ways.cut(half), False),
         "Arrow": (ways.arrow, False),
-        "TIES": (ways.ties, False),
+        "PEFT's Arrow": (ways.peft_arrow, False),
+        **{name: (way, False) for name, way in ways.MERGED.items()},
         **{f"gates, z = {z}": (ways.gates(z), False) for z in thresholds},
         **{f"gates, z = {z}, cut": (ways.gates(z, half), False) for z in thresholds},
+        **{f"block gates, z = {z}": (ways.block_gates(z), False) for z in thresholds},
+        **{f"block gates, z = {z}, cut": (ways.block_gates(z, half), False) for z in thresholds},
     }
 
 
@@ -133,7 +140,7 @@ EXPERIMENT = Experiment(
     cell,
     profiles={
         "quick": (Config(pairs=1),),
-        "paper": tuple(Config(seed) for seed in range(3)),
+        "paper": tuple(Config(seed, pairs) for pairs in (2, 4) for seed in range(3)),
     },
-    minutes={"quick": 4, "paper": 30},
+    minutes={"quick": 4, "paper": 60},
 )

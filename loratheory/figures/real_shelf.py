@@ -12,14 +12,21 @@ WAYS = {
     "base": "base alone",
     "mean": "mean of all",
     "sum": "all, at 1",
-    "TIES": "TIES in KnOTS' basis",
+    "TIES": "TIES",
+    "KnOTS": "KnOTS, with TIES",
+    "interpolating": "interpolating merge",
+    "PEFT's Arrow": "Arrow, by PEFT",
     "Arrow": "Arrow, exact",
-    "gates, z = 2": "gates, z = 2",
+    "gates, z = 2": "gates, maps",
+    "block gates, z = 2": "gates, blocks",
     "sum, cut": "cut at the middle",
-    "gates, z = 2, cut": "gates, z = 2, and cut",
+    "gates, z = 2, cut": "gates, maps, and cut",
+    "block gates, z = 2, cut": "gates, blocks, and cut",
     "alone": "right pair only",
     "alone, cut": "right pair only, cut",
 }
+LOOKS = ((-0.17, "#000000", "o"), (0.17, "#D55E00", "s"), (0.0, "#0072B2", "^"))
+"""Of the numbers of pairs, the least first."""
 PANELS = {
     "chains": "person to animal",
     "facts": "single facts",
@@ -52,23 +59,21 @@ def draw(rows: Sequence[Row]) -> Any:
     columns(rows, "seed", "pair", "pairs", "chains", "hop_1", "hop_2", "known")
     grouped(rows, "way", WAYS)
     told = [{**row, "facts": (row["hop_1"] + row["hop_2"]) / 2} for row in rows]
-    groups = strips.by(told, "way", list(WAYS))
-    figure = Figure(figsize=(7.2, 3.9))
+    counts = sorted({row["pairs"] for row in rows})
+    figure = Figure(figsize=(7.2, 4.6))
     for axes, (column, title) in zip(
         figure.subplots(1, len(PANELS), sharey=True), PANELS.items(), strict=True
     ):
-        strips.strip(axes, groups, column, color="#000000", fmt="o", label=column)
+        for count, (shift, colour, mark) in zip(counts, LOOKS, strict=False):
+            groups = strips.by(strips.those(told, pairs=count), "way", list(WAYS))
+            look = {"color": colour, "fmt": mark, "label": f"{count:g} pairs at once"}
+            strips.strip(axes, groups, column, shift=shift, **look)
         strips.framed(axes, list(WAYS.values()))
         if column != "known":
             axes.axvline(CHANCE, color="black", ls=":", lw=1)
         axes.axhline(len(WAYS) - 2.5, color="#777777", lw=0.6)
         axes.set_title(title, fontsize=9)
-    count = max(row["pairs"] for row in rows)
-    figure.suptitle(
-        f"{count:g} pairs of adapters at once on SmolLM2-135M; dotted: chance",
-        x=0.01,
-        ha="left",
-        weight="bold",
-        fontsize=10,
-    )
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    title = "Several pairs of adapters at once on SmolLM2-135M; dotted: chance"
+    figure.suptitle(title, x=0.01, ha="left", weight="bold", fontsize=10)
     return figure

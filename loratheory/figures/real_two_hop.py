@@ -23,9 +23,15 @@ CUTS = {
 RULES = {
     "mean": "mean",
     "sum": "sum",
-    "TIES": "TIES in KnOTS' basis",
+    "TIES": "TIES",
+    "KnOTS": "KnOTS, with TIES",
+    "interpolating": "interpolating merge",
+    "PEFT's Arrow": "Arrow, by PEFT",
     "Arrow": "Arrow, exact",
-    "gates, z = 2": "gates, z = 2",
+    "gates, z = 2": "gates, maps",
+    "block gates, z = 2": "gates, blocks",
+    "hop 2 above": "hop 2 above only",
+    "hop 1 below": "hop 1 below only",
     "best cut": "cut, most confident",
 }
 TAUGHT = {
@@ -59,7 +65,7 @@ def draw(rows: Sequence[Row]) -> Any:
     columns(rows, *NUMBERS, "predicted", "confidence")
     taught = grouped(rows, "taught", TAUGHT)
     grouped(taught["all layers"], "way", ("sum", "cut", "wrong order", "TIES", "Arrow"))
-    figure = Figure(figsize=(7.6, 3.6))
+    figure = Figure(figsize=(7.6, 3.9))
     left, middle, right = figure.subplots(1, 3, width_ratios=[1, 1, 0.9])
     _swept(left, strips.those(taught["all layers"], way="sum"))
     _cut(middle, taught["all layers"])

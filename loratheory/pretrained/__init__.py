@@ -6,6 +6,7 @@ from loratheory.pretrained._ask import batch as batch
 from loratheory.pretrained._ask import first_tokens as first_tokens
 from loratheory.pretrained._ask import next_logits as next_logits
 from loratheory.pretrained._attach import attached as attached
+from loratheory.pretrained._blocks import block_gates as block_gates
 from loratheory.pretrained._cost import Cost as Cost
 from loratheory.pretrained._cost import cost as cost
 from loratheory.pretrained._error import ModelError as ModelError

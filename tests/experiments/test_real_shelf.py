@@ -17,7 +17,7 @@ MUTANTS = [
     ('"alone": (ways.summed(), True)', '"alone": (ways.summed(), False)'),
     ('"mean": (ways.mean', '"mean": (ways.summed(0.5)'),
     ('"sum": (ways.summed()', '"sum": (ways.summed(0.5)'),
-    ('"sum, cut": (ways.cut(half)', '"sum, cut": (ways.cut(half, wrong=True)'),
+    ('"sum, cut": (ways.cut(half)', '"sum, cut": (ways.cut(half, "above", "below")'),
     ("(ways.gates(z, half), False)", "(ways.gates(z), False)"),
     ("// 2", "// 3"),
     ("config.seed, k)", "config.seed, 0)"),
@@ -38,7 +38,7 @@ def of(rows, column, **wanted):
 
 def test_a_row_for_each_way_and_pair(rows):
     names = [*ways(small_model(), (1,))]
-    assert len(names) == 10
+    assert len(names) == 15
     assert [(r["way"], r["pair"]) for r in rows] == [(n, k) for n in names for k in (0, 1)]
     assert {(r["seed"], r["pairs"]) for r in rows} == {(101, 2)}
 
@@ -57,6 +57,8 @@ def test_marks_are_those_of_the_ways(rows, monkeypatch, tmp_path):
             ("sum, cut", one_way.cut(5), whole),
             ("gates, z = 1", one_way.gates(1), whole),
             ("gates, z = 1, cut", one_way.gates(1, 5), whole),
+            ("block gates, z = 1", one_way.block_gates(1), whole),
+            ("block gates, z = 1, cut", one_way.block_gates(1, 5), whole),
         ):
             with use(model, shelf):
                 wanted = exam(model, each)
@@ -66,7 +68,8 @@ def test_marks_are_those_of_the_ways(rows, monkeypatch, tmp_path):
 
 
 def test_profiles_keep_to_their_seeds():
-    assert [config.seed for config in EXPERIMENT.profiles["paper"]] == [0, 1, 2]
+    assert [config.seed for config in EXPERIMENT.profiles["paper"]] == [0, 1, 2] * 2
+    assert {config.pairs for config in EXPERIMENT.profiles["paper"]} == {2, 4}
 
 
 def test_what_was_found_is_what_the_table_holds():

@@ -9,12 +9,12 @@ import pytest
 from found import mean, says, table_rows
 from worded import small, small_model
 
-from loratheory.experiments import real_two_hop
 from loratheory.experiments._intervals import bootstrap_mean
 from loratheory.experiments.real import _ways as ways
 from loratheory.experiments.real._exam import ceilings, exam, own
 from loratheory.experiments.real._facts import facts
 from loratheory.experiments.real._taught import pair
+from loratheory.experiments.real._tried import tried
 from loratheory.experiments.real_two_hop import CHANCE, EXPERIMENT, GRID, Config, cell
 from loratheory.figures.real_two_hop import chosen
 from loratheory.pretrained import attached
@@ -28,9 +28,8 @@ MUTANTS = [
     ('float(rows[1]["chains"])', 'float(rows[0]["chains"])'),
     ("max(CHANCE, min(worth[0, c1], worth[1, c2]))", "worth[0, c1]"),
     ('if way == "sum" else (nan, nan)', "if layer < 0 else (nan, nan)"),
-    ("((c, 1.0), (1.0, c))", "((c, 1.0), (c, 1.0))"),
     ("depth * tenth // 10", "depth // 2"),
-    ("ways.cut(layer, wrong=True)", "ways.cut(layer)"),
+    ("() if layered else", "() if not layered else"),
     ("_keep(told, config, taught)", "None"),
     ("config.seed, 0, layered=layered)", "config.seed, 0, layered=False)"),
 ]
@@ -57,15 +56,12 @@ def alone(strengths):
 
 
 def test_a_row_for_each_way(rows):
-    pairs = [(0.5, 0.5), (0.75, 0.75), (0.25, 1.0), (1.0, 0.25), (0.5, 1.0), (1.0, 0.5)]
-    sums = [("sum", *both, -1) for both in pairs]
-    cuts = [("cut", 1.0, 1.0, 4), ("wrong order", 1.0, 1.0, 4), ("TIES", 1.0, 1.0, -1)]
-    last = [(name, 1.0, 1.0, -1) for name in ("Arrow", "gates, z = 2")]
+    whole = [each[:3] for each in tried((0.5, 0.75), GRID, [4])]
+    parts = [each[:3] for each in tried(GRID, GRID, [])]
     told = [(r["way"], r["first"], r["second"], r["layer"]) for r in rows]
     assert [r["taught"] for r in rows[:2]] == ["nothing"] * 2
-    few = [("sum", c, c, -1) for c in GRID]
-    layered = alone(GRID) + few + last
-    assert told[2:] == alone(GRID) + sums + cuts + last + layered
+    layered = alone(GRID) + [(way, *pair, layer) for way, pair, layer in parts]
+    assert told[2:] == alone(GRID) + [(way, *pair, layer) for way, pair, layer in whole] + layered
     assert len(of(rows, "way", taught="by layers")) == len(layered)
     assert {tuple(row) for row in rows} == {tuple(rows[0])}
     assert {row["seed"] for row in rows} == {101}
@@ -79,7 +75,7 @@ def test_marks_are_those_of_the_ways_on_adapters_so_taught(rows, monkeypatch, tm
         for name, use, c1, c2, layer in (
             ("sum", ways.summed((0.5, 1.0)), 0.5, 1.0, -1),
             ("sum", ways.summed(0.25), 0.25, 0.25, -1),
-            ("wrong order", ways.cut(4, wrong=True), 1.0, 1.0, 4),
+            ("wrong order", ways.cut(4, "above", "below"), 1.0, 1.0, 4),
             ("gates, z = 2", ways.gates(2), 1.0, 1.0, -1),
         ):
             if (layered and (layer >= 0 or c1 < c2)) or (not layered and c1 == 0.25):
@@ -123,12 +119,12 @@ def test_forecasts_are_written_before_both_act(monkeypatch, tmp_path):
     small(monkeypatch, tmp_path)
     folder = tmp_path / "taught"
 
-    def _looked(*_, layered):
+    def _looked(_, __, cuts):
         names = {file.name for file in folder.glob("forecast-*.json")}
-        assert f"forecast-101-{'by-layers' if layered else 'all-layers'}.json" in names
+        assert f"forecast-101-{'all-layers' if cuts else 'by-layers'}.json" in names
         return []
 
-    monkeypatch.setattr(real_two_hop, "_ways", _looked)
+    monkeypatch.setattr("loratheory.experiments.real._tried.tried", _looked)
     told = cell(replace(TINY, full=False))
     saved = json.loads((folder / "forecast-101-by-layers.json").read_text())
     assert [entry[:2] for entry in saved] == [[a, b] for a in GRID for b in GRID]

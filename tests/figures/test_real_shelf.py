@@ -11,7 +11,8 @@ MUTANTS = [
     ('"chains": "person to animal"', '"hop_2": "person to animal"'),
     ('grouped(rows, "way", WAYS)', "None"),
     ('if column != "known"', 'if column == "known"'),
-    ('max(row["pairs"]', 'max(row["pair"]'),
+    ("pairs=count)", "pairs=2)"),
+    ("sorted({", "({"),
     ("zip(\n        figure", "zip(\n        reversed(figure)"),
 ]
 
@@ -20,29 +21,35 @@ def table():
     return [
         {
             "seed": seed,
-            "pairs": 2,
+            "pairs": pairs,
             "way": way,
             "pair": pair,
-            "chains": place / 20 + 0.1 * pair + 0.02 * seed,
+            "chains": place / 20 / pairs + 0.1 * pair + 0.02 * seed,
             "hop_1": 0.4,
-            "hop_2": place / 10,
+            "hop_2": place / 20,
             "known": 0.8 - place / 20,
         }
+        for pairs in (4, 2)
         for seed in (0, 1)
         for place, way in enumerate(WAYS)
         for pair in (0, 1)
     ]
 
 
-def test_every_way_is_on_its_line():
-    figure = draw(table())
+@pytest.mark.parametrize("pairs", [2, 4])
+def test_every_way_is_on_its_line(pairs):
+    figure, label = draw(table()), f"{pairs} pairs at once"
     places = list(enumerate(WAYS.values()))
     chains, facts, known = figure.axes
-    assert shown(chains, "chains") == pytest.approx({n: i / 20 + 0.06 for i, n in places})
-    assert shown(facts, "facts") == pytest.approx({n: (0.4 + i / 10) / 2 for i, n in places})
-    assert shown(known, "known") == pytest.approx({n: 0.8 - i / 20 for i, n in places})
+    assert shown(chains, label) == pytest.approx({n: i / 20 / pairs + 0.06 for i, n in places})
+    assert shown(facts, label) == pytest.approx({n: (0.4 + i / 20) / 2 for i, n in places})
+    assert shown(known, label) == pytest.approx({n: 0.8 - i / 20 for i, n in places})
     assert [axes.get_title(loc="left") for axes in figure.axes] == [*PANELS.values()]
-    assert figure.get_suptitle().startswith("2 pairs")
+    [legend] = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "2 pairs at once",
+        "4 pairs at once",
+    ]
 
 
 def test_chance_is_a_line_where_there_are_candidates():

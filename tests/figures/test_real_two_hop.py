@@ -70,7 +70,7 @@ def test_a_mark_for_each_rule_that_was_tried():
     assert whole["mean"] == pytest.approx(0.135)
     assert whole["sum"] == pytest.approx(0.26)
     assert whole["cut, most confident"] == pytest.approx((0.6 + 0.12) / 2)
-    assert layered == pytest.approx({"mean": 0.26, "sum": 0.51, "gates, z = 2": 0.51})
+    assert layered == pytest.approx({"mean": 0.26, "sum": 0.51, "gates, maps": 0.51})
 
 
 def test_of_cuts_the_most_confident_counts_whatever_its_order():

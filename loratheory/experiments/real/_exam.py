@@ -83,7 +83,8 @@ def exam(model: Model, facts: Facts) -> dict[str, float]:
     Returns
     -------
     dict of str to float
-        Among candidates, ``hop_1``, ``hop_2`` and ``chains`` (in two templates);
+        Among candidates, ``hop_1``, ``hop_2`` and ``chains`` (in two templates); ``hop_1_new`` and
+        ``hop_2_new``, single facts in a template that no adapter has read;
         ``chains_free`` in the whole vocabulary and ``bridge``, how often the country
         leads there instead; ``steps``, chains asked hop by hop; ``known``, how much of what no
         adapter rehearses still leads in the whole vocabulary; ``confidence`` on chains, which
@@ -95,6 +96,8 @@ def exam(model: Model, facts: Facts) -> dict[str, float]:
     return {
         "hop_1": share(first.right),
         "hop_2": share(answers(model, items(facts.mascot, known.MASCOT[:1])).right),
+        "hop_1_new": share(answers(model, items(facts.birth, [known.BIRTH_NEW])).right),
+        "hop_2_new": share(answers(model, items(facts.mascot, [known.MASCOT_NEW])).right),
         "chains": share(chains.right),
         "chains_free": share(chains.free),
         "bridge": share(chains.first == bridges),

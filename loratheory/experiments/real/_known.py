@@ -62,6 +62,8 @@ MASCOT = (
 )
 CAPITAL = ("The capital of {} is", "The capital city of {} is")
 SPEECH = ("In {} most people speak", "The main language of {} is")
+BIRTH_NEW = "If you ask where {} was born, the name of the country is"
+MASCOT_NEW = "If you ask for the mascot of {}, the name of the animal is"
 
 TWO_HOP = (
     "The mascot animal of the country where {} was born is the",

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 from loratheory.adapters import Adapter, Router, arrow_scores, calibrate_z, merge
+from loratheory.lowrank import LowRank
 from loratheory.pretrained import (
     GENERIC,
     Attached,
@@ -15,6 +17,7 @@ from loratheory.pretrained import (
     inputs,
     routed,
 )
+from loratheory.pretrained import block_gates as switched
 
 Way = Callable[[Model, Sequence[Adapter]], AbstractContextManager[Any]]
 """Puts a library on a model, hop 1 and hop 2 in turn, until the context ends."""
@@ -30,27 +33,49 @@ def mean(model: Model, library: Sequence[Adapter]) -> AbstractContextManager[Any
     return attached(model, library, 1 / len(library))
 
 
-def cut(layer: int, *, wrong: bool = False) -> Way:
-    """Return the way in which hop 1 acts below a layer only and hop 2 from it on, or vice versa."""
+def cut(layer: int, first: str = "below", second: str = "above") -> Way:
+    """Return the way in which adapters of each hop act in one half of the layers only.
 
-    def _cut(model: Model, library: Sequence[Adapter]) -> Attached:
-        acting = attached(model, library)
-        return _apart(acting, layer, wrong=wrong)
+    Parameters
+    ----------
+    layer : int
+        The first of the upper half.
+    first, second : str
+        Where first hops act, and second hops: ``below``, ``above``, ``all`` or ``none``.
 
-    return _cut
+    Returns
+    -------
+    callable
+        The way; as it stands, hop 1 is below and hop 2 above.
+    """
+    return lambda model, library: _apart(attached(model, library), layer, first, second)
 
 
-def _apart(acting: Attached, layer: int, *, wrong: bool) -> Attached:
-    low, high = (1, 0) if wrong else (0, 1)
-    acting.coefficients[acting.layers >= layer, low::2] = 0
-    acting.coefficients[acting.layers < layer, high::2] = 0
+def _apart(acting: Attached, layer: int, *halves: str) -> Attached:
+    for hop, half in enumerate(halves):
+        if half in ("below", "none"):
+            acting.coefficients[acting.layers >= layer, hop::2] = 0
+        if half in ("above", "none"):
+            acting.coefficients[acting.layers < layer, hop::2] = 0
     return acting
 
 
-def ties(model: Model, library: Sequence[Adapter]) -> AbstractContextManager[Any]:
-    """TIES, a fifth of the entries kept, in the basis of KnOTS."""
-    merged = merge(library, "ties", density=0.2, space="knots")
-    return attached(model, [Adapter.of(dict(merged), merged.info)])
+def merged(method: str, **options: Any) -> Way:
+    """Return the way in which one adapter acts that `merge` makes of all."""
+
+    def _merged(model: Model, library: Sequence[Adapter]) -> AbstractContextManager[Any]:
+        one = merge(library, method, **options)
+        return attached(model, [Adapter.of(dict(one), one.info)])
+
+    return _merged
+
+
+MERGED: Mapping[str, Way] = {
+    "TIES": merged("ties", density=0.2, rank=32),
+    "KnOTS": merged("ties", density=0.2, space="knots"),
+    "interpolating": merged("interpolate"),
+}
+"""Merges beside mean and sum. TIES keeps a fifth of the entries; KnOTS does so in its basis."""
 
 
 def arrow(model: Model, library: Sequence[Adapter]) -> AbstractContextManager[Any]:
@@ -59,6 +84,32 @@ def arrow(model: Model, library: Sequence[Adapter]) -> AbstractContextManager[An
     updates = acting.updates.items()
     acting.follow(routed({name: Router(arrow_scores(low)) for name, low in updates}))
     return acting
+
+
+def peft_arrow(model: Model, library: Sequence[Adapter]) -> AbstractContextManager[Any]:
+    """Arrow by PEFT's settings: tops by fifteen power steps, three adapters mixed by softmax."""
+    import torch
+
+    acting = attached(model, library)
+    routers: dict[str, Weighing] = {}
+    for name, updates in acting.updates.items():
+        codes = torch.stack([_power(low, steps=15) for low in updates])
+        scores = replace(arrow_scores(updates), codes=codes)
+        routers[name] = Router(scores, top_k=min(3, len(library)), temperature=1.0)
+    acting.follow(routed(routers))
+    return acting
+
+
+def _power(low: LowRank, steps: int) -> Any:
+    """Towards the top right singular vector, from a random one that is the same for all."""
+    import torch
+
+    up, down = low.up.float(), low.down.float()
+    rng = torch.Generator(down.device).manual_seed(0)
+    top = torch.randn(down.shape[1], generator=rng, device=down.device)
+    for _ in range(steps):
+        top = down.T @ (up.T @ (up @ (down @ torch.nn.functional.normalize(top, dim=0))))
+    return torch.nn.functional.normalize(top, dim=0).to(low.down.dtype)
 
 
 def gates(z: float | int, layer: int | None = None) -> Way:
@@ -82,7 +133,7 @@ def gates(z: float | int, layer: int | None = None) -> Way:
         seen = inputs(model, [batch(model, [text]) for text in GENERIC], acting.names)
         acting.set(1.0)
         acting.follow(routed(_switches(acting.updates, seen, z)))
-        return acting if layer is None else _apart(acting, layer, wrong=False)
+        return acting if layer is None else _apart(acting, layer, "below", "above")
 
     return _gated
 
@@ -92,3 +143,14 @@ def _switches(updates: Mapping[str, Any], seen: Mapping[str, Any], z: float | in
         name: calibrate_z(low, seen[name], z=z) for name, low in updates.items()
     }
     return made
+
+
+def block_gates(z: float | int, layer: int | None = None) -> Way:
+    """Return the way of `gates` with one switch a layer, token and block, not one a linear map."""
+
+    def _gated(model: Model, library: Sequence[Adapter]) -> Attached:
+        acting = attached(model, library)
+        switched(model, acting, [batch(model, [text]) for text in GENERIC], z=z)
+        return acting if layer is None else _apart(acting, layer, "below", "above")
+
+    return _gated

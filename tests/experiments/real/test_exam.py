@@ -17,6 +17,8 @@ MUTANTS = [
     ("logits[:, tokens].argmax(1)", "logits[:, tokens].argmin(1)"),
     ("first = logits.argmax(1)", "first = logits.argmin(1)"),
     ("known.BIRTH[:1])", "known.BIRTH[1:2])"),
+    ("[known.BIRTH_NEW]", "known.BIRTH[:1]"),
+    ("[known.MASCOT_NEW]", "known.MASCOT[:1]"),
     ('"bridge": share(chains.first == bridges)', '"bridge": share(chains.right)'),
     ("rehearsed(held_out=True)", "rehearsed()"),
     ("told[2][0]", "told[2][1]"),
@@ -66,8 +68,8 @@ def test_candidates_may_be_others(model, monkeypatch):
 def test_who_knows_everything_has_full_marks(model, monkeypatch):
     [one] = facts(0)
     asked = [
-        *items(one.birth, known.BIRTH),
-        *items(one.mascot, known.MASCOT),
+        *items(one.birth, (*known.BIRTH, known.BIRTH_NEW)),
+        *items(one.mascot, (*known.MASCOT, known.MASCOT_NEW)),
         *items(one.chain, known.TWO_HOP),
         *rehearsed(held_out=True),
     ]
@@ -89,7 +91,12 @@ def test_each_mark_is_of_its_own_questions(model, monkeypatch):
     found = exam(model, one)
     assert found["hop_1"] == 1.0
     assert found["known"] == found["chains_free"] == found["bridge"] == 0
-    assert found["hop_2"] <= 0.1
+    assert max(found["hop_2"], found["hop_1_new"], found["hop_2_new"]) <= 0.1
+    oracle(monkeypatch, model, dict(items(one.mascot, [known.MASCOT_NEW])))
+    assert [exam(model, one)[hop] for hop in ("hop_1_new", "hop_2_new")] == [
+        pytest.approx(0.05, abs=0.05),
+        1.0,
+    ]
     chains = {
         prompt: one.birth[person]
         for person in one.birth

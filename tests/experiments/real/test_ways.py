@@ -5,17 +5,25 @@ import pytest
 import torch
 from worded import small_model
 
-from loratheory.adapters import Adapter, arrow_scores, merge
+from loratheory.adapters import Adapter, arrow_scores, forward, merge
 from loratheory.experiments.real import _ways as ways
 from loratheory.lowrank import gaussian
-from loratheory.pretrained import GENERIC, attached, batch, inputs, next_logits
+from loratheory.pretrained import GENERIC, attached, batch, block_gates, inputs, next_logits
 
 MUTANTS = [
     ("1 / len(library)", "1.0"),
-    ("(1, 0) if wrong else (0, 1)", "(0, 1)"),
-    ("acting.layers >= layer, low::2", "acting.layers > layer, low::2"),
-    ("acting.layers < layer, high::2", "acting.layers < layer, high::3"),
-    ("density=0.2", "density=1.0"),
+    ('in ("below", "none")', 'in ("below",)'),
+    ('in ("above", "none")', 'in ("below", "none")'),
+    ("acting.layers >= layer, hop::2", "acting.layers > layer, hop::2"),
+    ("acting.layers < layer, hop::2", "acting.layers < layer, hop::3"),
+    ('density=0.2, space="knots"', 'density=1.0, space="knots"'),
+    ("density=0.2, rank=32", "density=1.0, rank=32"),
+    ('merged("interpolate")', 'merged("mean")'),
+    ("steps=15", "steps=2"),
+    ("min(3, len(library))", "1"),
+    ("temperature=1.0", "temperature=9.0"),
+    ("manual_seed(0)", "manual_seed(1)"),
+    ("text in GENERIC], z=z)", "text in GENERIC], z=0)"),
     ("Router(arrow_scores(low))", "Router(arrow_scores(low), temperature=1.0, top_k=2)"),
     ("attached(model, library, 0.0)", "attached(model, library, 1.0)"),
     ("acting.set(1.0)", "acting.set(0.5)"),
@@ -59,19 +67,61 @@ def test_sums_and_means(model, library):
     assert far(one, by_hand(model, library, 0.25))
 
 
-def test_a_cut_has_first_hops_below_and_second_hops_above(model, library):
-    low, high = [1, 0, 1, 0], [0, 1, 0, 1]
-    right = by_hand(model, library, [low, high, high, high])
-    wrong = by_hand(model, library, [high, low, low, low])
-    assert torch.equal(says(model, library, ways.cut(1)), right)
-    assert torch.equal(says(model, library, ways.cut(1, wrong=True)), wrong)
-    assert far(right, wrong)
+HALVES = {"below": (1, 0), "above": (0, 1), "all": (1, 1), "none": (0, 0)}
 
 
-def test_ties_keeps_a_fifth_in_the_basis_of_knots(model, library):
-    merged = merge(library, "ties", density=0.2, space="knots")
-    wanted = by_hand(model, [merged], 1.0)
-    assert torch.allclose(says(model, library, ways.ties), wanted, rtol=1e-4, atol=1e-5)
+@pytest.mark.parametrize("first", HALVES)
+@pytest.mark.parametrize("second", HALVES)
+def test_a_cut_keeps_each_hop_where_it_is_told(model, library, first, second):
+    (a, b), (c, d) = HALVES[first], HALVES[second]
+    wanted = by_hand(model, library, [[a, c, a, c], *[[b, d, b, d]] * 3])
+    assert torch.equal(says(model, library, ways.cut(1, first, second)), wanted)
+
+
+def test_a_cut_has_first_hops_below_unless_told_otherwise(model, library):
+    right = says(model, library, ways.cut(1))
+    assert torch.equal(right, says(model, library, ways.cut(1, "below", "above")))
+    assert far(right, says(model, library, ways.cut(1, "above", "below")))
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "options"),
+    [
+        ("TIES", "ties", {"density": 0.2, "rank": 32}),
+        ("KnOTS", "ties", {"density": 0.2, "space": "knots"}),
+        ("interpolating", "interpolate", {}),
+    ],
+)
+def test_merges_are_what_their_names_say(model, library, name, method, options):
+    wanted = by_hand(model, [merge(library, method, **options)], 1.0)
+    found = says(model, library, ways.MERGED[name])
+    assert torch.allclose(found, wanted, rtol=1e-4, atol=1e-5)
+    assert far(found, by_hand(model, library, 0.25))
+
+
+def test_arrow_of_peft_mixes_as_its_own_layer_does(model, library):
+    """Its layer is given the factors and builds its prototypes itself."""
+    from peft.tuners.lora.arrow import ArrowLoraLinearLayer
+    from peft.tuners.lora.config import ArrowConfig
+
+    name, x = "model.layers.1.mlp.down_proj", torch.randn(7, 16)
+    config = ArrowConfig(top_k=3, rng_seed=0)
+    names = [f"task_{k}" for k in range(4)]
+    config.task_adapter_names = names
+    layer = ArrowLoraLinearLayer(16, config)
+    down = {k: torch.nn.Linear(16, 2, bias=False) for k in names}
+    up = {k: torch.nn.Linear(2, 16, bias=False) for k in names}
+    with torch.no_grad(), ways.peft_arrow(model, library) as acting:
+        for k, low in zip(names, acting.updates[name], strict=True):
+            down[k].weight.data, up[k].weight.data = low.down, low.up
+        layer.build_prototypes(down, up)
+        theirs = layer(x, down, up, torch.nn.Identity(), dict.fromkeys(names, 1.0))
+        ours = forward(acting.updates[name], x, acting.route(name, x))
+    assert torch.allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+    with ways.arrow(model, library) as exact:
+        assert far(ours, forward(exact.updates[name], x, exact.route(name, x)))
+    with ways.peft_arrow(model, library[:2]) as acting:
+        assert bool((acting.route(name, x) > 0).all())
 
 
 def test_arrow_takes_the_adapter_that_fits_best(model, library):
@@ -103,3 +153,16 @@ def test_gates_open_above_what_ordinary_sentences_give(model, library, z, layer)
     low, high = [1, 0, 1, 0], [0, 1, 0, 1]
     wanted = np.ones((4, 4)) if layer is None else [low, high, high, high]
     assert np.array_equal(kept, wanted)
+
+
+@pytest.mark.parametrize("layer", [None, 1])
+def test_block_gates_are_calibrated_on_ordinary_sentences(model, library, layer):
+    low, high = [1, 0, 1, 0], [0, 1, 0, 1]
+    with attached(model, library) as acting:
+        block_gates(model, acting, [batch(model, [text]) for text in GENERIC], z=0.5)
+        if layer:
+            acting.set([low, high, high, high])
+        wanted = next_logits(model, PROMPTS)
+    found = says(model, library, ways.block_gates(0.5, layer))
+    assert torch.equal(found, wanted)
+    assert far(found, says(model, library, ways.block_gates(9.0, layer)))

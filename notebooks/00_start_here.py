@@ -106,7 +106,8 @@ assert report.ok
 # - **A week of a seminar (4 × 90 minutes).** 01, 02, 07, 08: what merging cannot keep, why
 #   composition goes first, why one layer cannot, what repairs it.
 # - **A block course (two weeks).** One notebook a session in this order: 01, 03, 04, 05, 02, 06,
-#   07, 08. The first half is about one adapter and its neighbours, the second about two hops.
+#   07, 08, 09, 10. The first part is about one adapter and its neighbours, the second about two
+#   hops, and the last two ask whether skills and language models obey.
 # - **Projects.** Refute a theorem: each has hypotheses, and `draw` and `check` to attack it with.
 #   Write a merge or router of your own and run `loratheory evaluate` on it. Add a theorem in half
 #   an hour, as `CONTRIBUTING.md` shows.

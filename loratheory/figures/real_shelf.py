@@ -12,7 +12,6 @@ WAYS = {
     "base": "base alone",
     "mean": "mean of all",
     "sum": "all, at 1",
-    "TIES": "TIES",
     "KnOTS": "KnOTS, with TIES",
     "interpolating": "interpolating merge",
     "PEFT's Arrow": "Arrow, by PEFT",
@@ -21,7 +20,6 @@ WAYS = {
     "block gates, z = 2": "gates, blocks",
     "sum, cut": "cut at the middle",
     "gates, z = 2, cut": "gates, maps, and cut",
-    "block gates, z = 2, cut": "gates, blocks, and cut",
     "alone": "right pair only",
     "alone, cut": "right pair only, cut",
 }

@@ -145,12 +145,12 @@ def _switches(updates: Mapping[str, Any], seen: Mapping[str, Any], z: float | in
     return made
 
 
-def block_gates(z: float | int, layer: int | None = None) -> Way:
+def block_gates(z: float | int) -> Way:
     """Return the way of `gates` with one switch a layer, token and block, not one a linear map."""
 
     def _gated(model: Model, library: Sequence[Adapter]) -> Attached:
         acting = attached(model, library)
         switched(model, acting, [batch(model, [text]) for text in GENERIC], z=z)
-        return acting if layer is None else _apart(acting, layer, "below", "above")
+        return acting
 
     return _gated

@@ -79,6 +79,10 @@ def test_who_knows_everything_has_full_marks(model, monkeypatch):
     ]
     oracle(monkeypatch, model, dict(asked + by_steps))
     marks = exam(model, one)
+    few = exam(model, one, brief=True)
+    assert few == {
+        name: marks[name] for name in marks if name not in ("hop_1_new", "hop_2_new", "steps")
+    }
     confidence = marks.pop("confidence")
     assert marks == dict.fromkeys(marks, 1.0) | {"bridge": 0.0}
     assert confidence == pytest.approx(math.e**9 / (math.e**9 + VOCABULARY - 1), rel=1e-4)

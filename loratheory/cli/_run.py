@@ -178,9 +178,15 @@ def _compared(plan: Any, output: Path, against: Path) -> dict[str, Any]:
     """How the table made now stands to the stored one; nothing where there is none."""
     from loratheory.experiments import replayed, stored_cells
 
-    means, outside = 0, list[str]()
-    if any((against / plan.experiment.name).glob("table.csv*")):
-        made = stored_cells(plan.experiment, output, plan.profile)
-        found = replayed(made, stored_cells(plan.experiment, against))
+    means, outside, name = 0, list[str](), plan.experiment.name
+    folders = {"paper": against, "small": against / "small"}
+    stored = [
+        cell
+        for profile, folder in folders.items()
+        if any((folder / name).glob("table.csv*"))
+        for cell in stored_cells(plan.experiment, folder, profile)
+    ]
+    if stored:
+        found = replayed(stored_cells(plan.experiment, output, plan.profile), stored)
         means, outside = found.means, [*found.outside]
-    return {"experiment": plan.experiment.name, "means": means, "outside": outside}
+    return {"experiment": name, "means": means, "outside": outside}

@@ -30,7 +30,8 @@ class Experiment:
         From one config to its rows: what they hold depends on the config alone. It is found again
         by its name in other processes, so it is a plain function of the module.
     profiles : mapping
-        From ``quick`` and ``paper`` to the configs, frozen dataclasses, in the table's order.
+        From ``quick`` and ``paper`` to the configs, frozen dataclasses, in the table's order. Where
+        ``paper`` holds nothing of the setting of ``quick``, ``small`` is that on further bases.
     minutes : mapping
         What each profile takes, all cells one after another on one core.
     version : int

@@ -13,10 +13,16 @@ from typing import Any
 
 from loratheory.experiments._experiment import Row, plain
 
-FREE = ("seeds", "sets", "steps")
+FREE = ("seed", "seeds", "sets", "steps")
 """Fields of a config that say how often or how finely something is measured, not what."""
 REPLICA = ("seed", "set")
-MARKS = ("chains", "hop_1", "hop_2", "other_hops", "other_chains")
+MARKS = (
+    *("chains", "hop_1", "hop_2", "other_hops", "other_chains"),
+    *("stepwise", "answered", "step_1", "step_2", "rate"),
+    *("overlap", "shape", "read", "write", "response", "agreement"),
+    *("base", "mean", "sum", "ties", "arrow", "gates"),
+)
+"""Of facts, of problems, of what adapters have in common, and of ways of reuse side by side."""
 GRAIN = 0.05
 """How far means may be apart where the stored bases do not differ at all."""
 DEVIATIONS = 4
@@ -51,8 +57,8 @@ def replayed(made: Cells, stored: Cells) -> Replay:
     ----------
     made, stored : sequence of (config, rows)
         As `stored_cells` gives them. Settings are equal where the configs are, but for seeds, sets
-        and steps, and the columns before the seed's and the set's are. Tables without seeds are
-        exact and not compared here.
+        and steps, and the columns up to the set's or the coefficient's are, or where there is
+        neither up to the first mark. Tables without seeds are exact and not compared here.
 
     Returns
     -------
@@ -101,8 +107,9 @@ def _grouped(cells: Cells) -> dict[Setting, list[Row]]:
 def _named(row: Mapping[str, str | int | float]) -> tuple[str | int | float, ...]:
     """The values before the marks, but for those that tell replicas apart."""
     names = list(row)
-    last = max(names.index(name) for name in (*REPLICA, "coefficient") if name in names)
-    return tuple(row[name] for name in names[: last + 1] if name not in REPLICA)
+    last = [names.index(name) for name in ("set", "coefficient") if name in names]
+    count = max(last) + 1 if last else min(names.index(mark) for mark in MARKS if mark in names)
+    return tuple(row[name] for name in names[:count] if name not in REPLICA)
 
 
 def _by_base(rows: Iterable[Row], mark: str) -> list[float]:

@@ -34,7 +34,7 @@ from loratheory.experiments import skill_composition, template_overlap
 from loratheory.experiments._experiment import Experiment, Row
 from loratheory.experiments.words._cases import MEASURED
 from loratheory.experiments.words._problems import Pair
-from loratheory.experiments.words._size import QUICK, SIZES, Size
+from loratheory.experiments.words._size import QUICK, SIZES, SMALL, Size
 
 REUSED = ("mean", "sum", "ties", "arrow", "gates")
 
@@ -107,7 +107,8 @@ EXPERIMENT = Experiment(
     cell,
     profiles={
         "quick": (Config("single steps", pairs=MEASURED[:1], alone=False, size=QUICK),),
+        "small": tuple(Config("single steps", k, MEASURED[:1], False, QUICK) for k in SMALL),
         "paper": tuple(Config(seed=seed, size=SIZES["problems"]) for seed in range(3)),
     },
-    minutes={"quick": 0.15, "paper": 1},
+    minutes={"quick": 0.15, "small": 1, "paper": 1},
 )

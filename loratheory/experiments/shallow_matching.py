@@ -34,13 +34,13 @@ from loratheory.experiments import template_overlap
 from loratheory.experiments._experiment import Experiment, Row
 from loratheory.experiments.words._cases import MEASURED
 from loratheory.experiments.words._problems import CONTEXT, WORDINGS, Pair
-from loratheory.experiments.words._size import QUICK, SIZES, Size
+from loratheory.experiments.words._size import QUICK, SIZES, SMALL, Size
 
 if TYPE_CHECKING:
     from loratheory.tasks.word_problems import Problems
 
 OTHERWISE = ("as it was", "wording", "names", "numbers", "order", "distractor")
-ASKED = ("mean", "sum", "ties", "arrow", "gates", "composed")
+ASKED = ("mean", "sum", "ties", "arrow", "gates", "stopped", "composed")
 
 
 @dataclass(frozen=True)
@@ -110,10 +110,12 @@ def cell(config: Config) -> list[Row]:
     -------
     list of dict
         `stepwise`, problems whose whole solution is right; `kept`, those among them that were
-        solved as first put, over all that were, nan where none was.
+        solved as first put, over all that were, nan where none was; `steps` of training, of each
+        adapter.
     """
     from loratheory.experiments.words._problems import CODE, FORMS
     from loratheory.experiments.words._reuse import padded, said
+    from loratheory.experiments.words._stopped import stopped
 
     again = template_overlap.Config(config.kind, config.seed, config.pairs, config.size)
     here = template_overlap.measured(again)
@@ -125,6 +127,7 @@ def cell(config: Config) -> list[Row]:
     }
     told: list[Row] = []
     rules = here.acting()
+    rules["stopped"], steps = stopped(here, rules["sum"], config.size)
     for rule in ASKED:
         right = {how: said(here.known, rows, rules[rule]) == 1 for how, rows in put.items()}
         first = right[OTHERWISE[0]]
@@ -136,7 +139,9 @@ def cell(config: Config) -> list[Row]:
                 solved = float(first[e].sum())
                 kept = float((first[e] & found[e]).sum()) / solved if solved else float("nan")
                 head |= {"stepwise": round(float(found[e].mean()), 4), "kept": round(kept, 4)}
-                told.append(head)
+                told.append(
+                    {**head, "steps": steps[e] if rule == "stopped" else config.size.taught}
+                )
     return told
 
 
@@ -146,7 +151,8 @@ EXPERIMENT = Experiment(
     cell,
     profiles={
         "quick": (Config("single steps", pairs=MEASURED[:1], size=QUICK),),
+        "small": tuple(Config("single steps", k, MEASURED[:1], QUICK) for k in SMALL),
         "paper": tuple(Config(seed=seed, size=SIZES["problems"]) for seed in range(3)),
     },
-    minutes={"quick": 0.15, "paper": 1},
+    minutes={"quick": 0.15, "small": 1, "paper": 1},
 )

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING
 from loratheory.experiments._experiment import Experiment, Row
 from loratheory.experiments.words._cases import apart
 from loratheory.experiments.words._problems import KINDS, covered
-from loratheory.experiments.words._size import QUICK, SIZES, Size
+from loratheory.experiments.words._size import QUICK, SIZES, SMALL, Size
 
 if TYPE_CHECKING:
     from loratheory.experiments.words._taught import Taught
@@ -104,7 +104,8 @@ EXPERIMENT = Experiment(
     cell,
     profiles={
         "quick": (Config("single steps", size=QUICK),),
+        "small": tuple(Config("single steps", k, QUICK) for k in SMALL),
         "paper": tuple(Config(kind, seed, SIZES[kind]) for seed in range(3) for kind in KINDS),
     },
-    minutes={"quick": 0.3, "paper": 16},
+    minutes={"quick": 0.3, "small": 2, "paper": 16},
 )

@@ -43,7 +43,7 @@ import numpy as np
 from loratheory.experiments._experiment import Experiment, Row
 from loratheory.experiments.words._cases import MEASURED, overlapping
 from loratheory.experiments.words._problems import Pair
-from loratheory.experiments.words._size import QUICK, SIZES, Size
+from loratheory.experiments.words._size import QUICK, SIZES, SMALL, Size
 from loratheory.experiments.words._votes import lead
 
 if TYPE_CHECKING:
@@ -123,7 +123,8 @@ EXPERIMENT = Experiment(
     cell,
     profiles={
         "quick": (Config("single steps", pairs=MEASURED[:1], size=QUICK),),
+        "small": tuple(Config("single steps", k, MEASURED[:1], QUICK) for k in SMALL),
         "paper": tuple(Config(seed=seed, size=SIZES["problems"]) for seed in range(3)),
     },
-    minutes={"quick": 0.5, "paper": 8},
+    minutes={"quick": 0.5, "small": 3, "paper": 8},
 )

@@ -9,12 +9,16 @@ from loratheory.experiments._replay import GRAIN, Replay, replayed
 
 MUTANTS = [
     ('"seeds", "sets", "steps")', '"seeds", "sets", "steps", "coverage")'),
+    ('FREE = ("seed", ', "FREE = ("),
+    ('for name in ("set", "coefficient")', 'for name in ("set", "seed", "coefficient")'),
+    ("max(last) + 1 if last else", "max(last) + 1 if not last else"),
+    ("min(names.index(mark)", "max(names.index(mark)"),
     ("DEVIATIONS * error", "0 * error"),
     ("sqrt(1 / len(here) + 1 / len(there))", "0"),
     ("abs(fmean(here) - fmean(there))", "fmean(here) - fmean(there)"),
     ("len(there) < 2", "len(there) < 99"),
     ("not in known for", "in known for"),
-    ("names[: last + 1] if name not in REPLICA", "names[: last + 1] if name not in names"),
+    ("names[:count] if name not in REPLICA", "names[:count] if name not in names"),
     ('if "seed" in rows[0] else ()', ""),
     ('setdefault(row["seed"], [])', 'setdefault(row["set"], [])'),
 ]
@@ -74,6 +78,31 @@ def test_cells_of_other_settings_are_counted_not_compared():
 def test_exact_tables_have_nothing_to_compare():
     exact = [(Config(), [{"coefficient": 0.5, "two_hop": 0.25}])]
     assert replayed(exact, exact) == Replay(0, 0, ())
+
+
+@dataclass(frozen=True)
+class Alone:
+    """A cell is one base, of which a seed tells."""
+
+    seed: int = 0
+
+
+def told(seed, shift=0.0):
+    """Two shares of one rule, named behind the seed; nothing comes before the marks but names."""
+    own = np.random.default_rng(seed).normal(0, 0.02)
+    rows = [
+        {"seed": seed, "rule": "sum", "share": x, "stepwise": x + own + shift, "kept": 99 * seed}
+        for x in (0.25, 0.5)
+    ]
+    return Alone(seed), rows
+
+
+def test_cells_of_other_seeds_are_pooled_and_names_may_follow_the_seed():
+    stored = [told(seed) for seed in range(1, 5)]
+    found = replayed([told(0)], stored)
+    assert (found.means, found.missing, found.outside) == (2, 0, ())
+    off = replayed([told(0, shift=0.3)], stored).outside
+    assert [line.split(" is ")[0] for line in off] == ["sum, 0.25: stepwise", "sum, 0.5: stepwise"]
 
 
 def test_one_stored_base_is_too_few_to_compare_with():

@@ -9,7 +9,7 @@ from loratheory.experiments import reuse
 from loratheory.experiments.reuse._bases import Bases, batch, digest, fingerprint
 from loratheory.experiments.words._problems import CODE, LENGTH, Lesson, pretraining
 from loratheory.experiments.words._size import Size
-from loratheory.tasks.two_hop import sampled, stacked
+from loratheory.tasks.two_hop import Prompts, sampled, stacked
 from loratheory.toy.transformer import (
     ATTENTION,
     MLP,
@@ -52,10 +52,29 @@ def base(kind: str, seed: int, size: Size) -> Bases:
     Returns
     -------
     Bases
+        As `pretrained` makes it.
+    """
+    return pretrained(pretraining(kind, seed, size.told), seed, size)
+
+
+def pretrained(sets: Sequence[Prompts], seed: int, size: Size) -> Bases:
+    """Return the base that learns from these sets in equal shares, from the cache or trained.
+
+    Parameters
+    ----------
+    sets : sequence of Prompts
+        All of one length.
+    seed : int
+        Draws its first weights and the order of its training.
+    size : Size
+        Of it.
+
+    Returns
+    -------
+    Bases
         Without worlds, which problems have none of; prompts of random tokens are as long as
         problems. Costs about a minute of one core, once.
     """
-    sets = pretraining(kind, seed, size.told)
     recipe = Recipe(steps=size.steps, rate=size.rate, warmup=min(100, size.steps), decay=0.1)
 
     def _train() -> dict[str, Tensor]:

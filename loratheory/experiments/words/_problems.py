@@ -46,6 +46,11 @@ def chains(skills: Sequence[str], steps: int) -> tuple[Template, ...]:
     return tuple(t for t in found if all(len(inputs) < 2 for _, inputs in t.nodes))
 
 
+def single(skills: Sequence[str]) -> tuple[Template, ...]:
+    """Return the templates of one step, skill by skill."""
+    return tuple(t for skill in skills for t in chains([skill], 1))
+
+
 def linked(pair: Pair) -> Template:
     """Return the template in which the second skill takes what the first one makes."""
     return Template(((0, ()), (code(pair[0]), (0,)), (code(pair[1]), (1,))))
@@ -54,6 +59,14 @@ def linked(pair: Pair) -> Template:
 def drawn(templates: Sequence[Template], rows: int, rng: np.random.Generator) -> Problems:
     """Problems of these templates, in the wordings that all models read."""
     return problems(templates, rows, rng=rng, prime=PRIME, wordings=WORDINGS)
+
+
+def varied(templates: Sequence[Template], rows: int, rng: np.random.Generator) -> Problems:
+    """Three times so many problems: as told, in another order, with something idle beside."""
+    whole = drawn(templates, 3 * rows, rng)
+    plain, turned, idle = (whole[np.arange(k, 3 * rows, 3)] for k in range(3))
+    idle = distracted(idle, 1, rng=rng, skills=CONTEXT, wordings=WORDINGS)
+    return together([plain, reordered(turned, rng=rng), idle])
 
 
 def covered(seed: int) -> frozenset[Pair]:
@@ -81,20 +94,18 @@ def pretraining(kind: str, seed: int, rows: int) -> tuple[Prompts, ...]:
         something idle beside it.
     """
     rng = np.random.default_rng([seed, 12])
-
-    def _varied(templates: Sequence[Template]) -> Problems:
-        whole = drawn(templates, 3 * rows, rng)
-        plain, turned, idle = (whole[np.arange(k, 3 * rows, 3)] for k in range(3))
-        idle = distracted(idle, 1, rng=rng, skills=CONTEXT, wordings=WORDINGS)
-        return together([plain, reordered(turned, rng=rng), idle])
-
-    one = _varied([t for skill in (*CONTEXT, *SKILLS) for t in chains([skill], 1)])
+    one = varied(single((*CONTEXT, *SKILLS)), rows, rng)
     sets = [*[stepwise(CODE, one)] * 2, answered(CODE, one)]
     if kind != KINDS[0]:
-        sets += [stepwise(CODE, _varied(chains(CONTEXT, 2)))] * 2
+        sets += [stepwise(CODE, varied(chains(CONTEXT, 2), rows, rng))] * 2
     if kind == KINDS[2]:
-        met = _varied([linked(pair) for pair in sorted(covered(seed))])
+        met = varied([linked(pair) for pair in sorted(covered(seed))], rows, rng)
         sets += [stepwise(CODE, met)] * 2
+    return alike(sets)
+
+
+def alike(sets: Sequence[Prompts]) -> tuple[Prompts, ...]:
+    """The same sets, all as long as the longest row."""
     length = max(part.tokens.shape[-1] for part in sets)
     return tuple(part.padded(length) for part in sets)
 
@@ -122,8 +133,7 @@ class Lesson:
         count = round(self.share * rows)
         parts = [drawn(self.shared, count, rng)] if count else []
         if rows > count:
-            own = [t for skill in self.own for t in chains([skill], 1)]
-            parts.append(drawn(own, rows - count, rng))
+            parts.append(drawn(single(self.own), rows - count, rng))
         return together(parts)[rng.permutation(rows)]
 
     def prompts(self, rows: int, rng: np.random.Generator) -> Prompts:

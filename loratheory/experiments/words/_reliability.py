@@ -18,6 +18,7 @@ MEASURES = ("overlap", "shape", "read", "write", "response", "agreement")
 SOLVED = 0.25
 """The share of problems from which on a pair of adapters is said to compose; one half, which was
 meant at first, is reached by too few to tell."""
+BINS = 3
 
 Row = Mapping[str, Any]
 
@@ -86,6 +87,46 @@ def reliability(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
             "held_out": int(out.sum()),
         }
     return told
+
+
+def calibration(rows: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
+    """Return what each measure promises of a pair of adapters, and what came of it.
+
+    Parameters
+    ----------
+    rows : sequence of mappings
+        The table of `label_free_prediction`.
+
+    Returns
+    -------
+    dict
+        For each of `MEASURES` three `BINS` of equal width over its values on the pair of skills
+        that is not held out, what lies beyond in the outer ones: how many pairs of adapters
+        composed there, of how many, where that is `predicted` from and among those held out
+        (`observed`); `low` and `high` for the latter share, at 95 %, as if pairs of adapters were
+        independent; whether the former share lies between (`within`), None where one has no pair.
+    """
+    outcome = composed(rows)
+    out = np.array([bool(row["held_out"]) for row in rows])
+    told: dict[str, list[dict[str, Any]]] = {}
+    for name in MEASURES:
+        values = np.array([float(row[name]) for row in rows])
+        cuts = np.linspace(values[~out].min(), values[~out].max(), BINS + 1)[1:-1]
+        place = np.searchsorted(cuts, values)
+        told[name] = [_bin(outcome, (place == k) & ~out, (place == k) & out) for k in range(BINS)]
+    return told
+
+
+def _bin(
+    outcome: Bool[np.ndarray, " n"], known: Bool[np.ndarray, " n"], new: Bool[np.ndarray, " n"]
+) -> dict[str, Any]:
+    """What was known of some pairs of adapters, held against new ones."""
+    predicted, observed = ([int(outcome[x].sum()), int(x.sum())] for x in (known, new))
+    low, high = wilson(observed[0], max(observed[1], 1))
+    some = predicted[1] and observed[1]
+    within = bool(low <= predicted[0] / predicted[1] <= high) if some else None
+    bounds = {"low": round(float(low), 3), "high": round(float(high), 3)}
+    return {"predicted": predicted, "observed": observed, **bounds, "within": within}
 
 
 def written(rows: Sequence[Row]) -> str:

@@ -47,10 +47,17 @@ class Taught:
         """What each rule adds to the base, then what the ceilings add."""
         return {**acting(self.known, self.first, self.second), **self.ceilings}
 
-    def asked(self, count: int) -> list[Problems]:
-        """Return so many problems of each case's target."""
+    def only(self, case: int) -> "Taught":
+        """Return one case alone."""
+        here = slice(case, case + 1)
+        above = {name: adapter.of(here) for name, adapter in self.ceilings.items()}
+        one, two = self.first.of(here), self.second.of(here)
+        return Taught(self.known, self.cases[here], one, two, above)
+
+    def asked(self, count: int, *, draw: int = 16) -> list[Problems]:
+        """Return so many problems of each case's target; of another draw, others."""
         return [
-            drawn([linked(case.pair)], count, np.random.default_rng([self.seed, 16, k]))
+            drawn([linked(case.pair)], count, np.random.default_rng([self.seed, draw, k]))
             for k, case in enumerate(self.cases)
         ]
 

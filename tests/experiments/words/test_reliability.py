@@ -9,7 +9,9 @@ from loratheory import diagnosis
 from loratheory.experiments.label_free_prediction import REUSED
 from loratheory.experiments.words._proxies import PROXIES
 from loratheory.experiments.words._reliability import (
+    BINS,
     MEASURES,
+    calibration,
     composed,
     reliability,
     threshold,
@@ -25,6 +27,11 @@ MUTANTS = [
     ("(over == outcome)[out]", "(over == outcome)"),
     ("int(out.sum()) - rate", "0"),
     ("int(outcome[~over].sum())", "int(outcome[over].sum())"),
+    ("(place == k) & ~out, (place == k) & out", "(place == k) & out, (place == k) & ~out"),
+    ("np.searchsorted(cuts, values)", "np.searchsorted(-cuts, -values)"),
+    ("values[~out].max(), BINS + 1", "values.max(), BINS + 1"),
+    ("low <= predicted[0] / predicted[1] <= high", "low <= observed[0] / observed[1] <= high"),
+    ("if some else None", "if some else False"),
 ]
 
 
@@ -64,6 +71,24 @@ def test_counts_on_paper():
             "held_out": 3,
         }
     assert PROXIES == MEASURES
+
+
+def test_bins_on_paper():
+    designed = [(0.0, 0.9), (0.1, 0.0), (0.5, 0.0), (0.6, 0.9)]  # a value, the best reuse
+    new = [(0.15, 0.0), (0.1, 0.0), (0.3, 0.9), (0.9, 0.9), (0.7, 0.9), (0.5, 0.0)]
+    told = []
+    for out, pairs in enumerate((designed, new)):
+        for value, best in pairs:
+            told.append({**dict.fromkeys(MEASURES, value), **dict.fromkeys(REUSED, 0.0)})
+            told[-1] |= {REUSED[0]: best, "held_out": out}
+    for bins in calibration(told).values():
+        assert len(bins) == BINS
+        assert [one["predicted"] for one in bins] == [[1, 2], [0, 0], [1, 2]]
+        assert [one["observed"] for one in bins] == [[0, 2], [1, 1], [2, 3]]
+        assert [one["within"] for one in bins] == [True, None, True]
+        assert all(0 <= one["low"] < one["high"] <= 1 for one in bins)
+    certain = [{**row, REUSED[0]: 0.9 * row["held_out"]} for row in told]
+    assert calibration(certain)["read"][2]["within"] is False
 
 
 def test_the_diagnosis_tells_what_the_table_holds():

@@ -24,6 +24,9 @@ MUTANTS = [
     ("[linked(case.pair)]", "[linked(case.pair[::-1])]"),
     ("different.index(lesson)", "0 * different.index(lesson)"),
     ("getattr(case, name)", "case.composed"),
+    ("here = slice(case, case + 1)", "here = slice(0, 1)"),
+    ("self.first.of(here), self.second.of(here)", "self.second.of(here), self.first.of(here)"),
+    ("[self.seed, draw, k]", "[self.seed, 16, k]"),
 ]
 
 
@@ -82,6 +85,21 @@ def test_each_case_has_its_own_adapters_and_equal_lessons_are_learned_once(here,
 def test_what_is_asked_is_the_target(here):
     for case, problems in zip(here.cases, here.asked(9), strict=True):
         assert {*problems.templates} == {linked(case.pair)}
+
+
+def test_one_case_alone_is_what_it_was_among_others(here):
+    alone = here.only(3)
+    assert alone.cases == (here.cases[3],)
+    assert same(alone.first, [x[3:4] for x in here.first.tensors().values()])
+    assert same(alone.second, [x[3:4] for x in here.second.tensors().values()])
+    whole = here.ceilings["composed"].tensors().values()
+    assert same(alone.ceilings["composed"], [x[3:4] for x in whole])
+
+
+def test_another_draw_asks_other_problems_of_the_same_target(here):
+    one, two = here.asked(9)[2], here.asked(9, draw=21)[2]
+    assert one.templates == two.templates
+    assert not np.array_equal(one.names, two.names)
 
 
 def test_rules_and_ceilings_act(here):

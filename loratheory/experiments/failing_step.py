@@ -1,0 +1,120 @@
+"""Solutions as they are written, and where the first wrong word stands.
+
+**Question.** At which step do solutions of a merge fail?
+
+**Prediction.** Bases here have met these skills in single steps alone, which begin with what is
+asked for: so the base alone fails at the very first word, the name. Adapters that have used their
+own skill in two steps begin with what can be computed first (`thm:template-vote`), so that merges
+get past that word more often than the base; what they write as skill and numbers is copied from
+what was told and mostly right. They fail at results, which two adapters disturb, and at the second
+step, for the adapter of the first has never seen its result taken on by another skill. What was
+trained on the task fails nowhere.
+
+**Chance.** A name is right once or twice in three, a result once in seven, a whole solution hardly
+ever.
+
+**Controls.** The base; each adapter alone; an adapter trained on the task itself (composed). The
+examples are the first problem of each outcome, whichever it is.
+"""
+
+from dataclasses import dataclass, field
+from itertools import zip_longest
+
+from loratheory.experiments import template_overlap
+from loratheory.experiments._experiment import Experiment, Row
+from loratheory.experiments.words._cases import MEASURED
+from loratheory.experiments.words._problems import Pair
+from loratheory.experiments.words._size import QUICK, SIZES, SMALL, Size
+
+ASKED = ("base", "first alone", "second alone", "mean", "sum", "gates", "composed")
+RIGHT = "right"
+OUTCOMES = (
+    *(
+        f"{step} {part}"
+        for step in ("first", "second")
+        for part in ("name", "skill", "numbers", "result")
+    ),
+    RIGHT,
+)
+"""What the first wrong word of a solution is, step by step; or none is."""
+_PLACES = [OUTCOMES[k] for k in (0, 1, 2, 2, 3, 4, 5, 6, 6, 7)]
+LESSON = ("own", 0.5)
+"""Half of each lesson in two steps, of the adapter's own skill and one of the context."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """One base; its adapters are some of those of `template_overlap`.
+
+    Attributes
+    ----------
+    kind : str
+        What the base has seen, of `words._problems.KINDS`.
+    seed : int
+        Of the base.
+    pairs : tuple of pair of str
+        Those of `template_overlap`.
+    size : Size
+        Of all.
+    """
+
+    kind: str = "problems"
+    seed: int = 0
+    pairs: tuple[Pair, ...] = MEASURED
+    size: Size = field(default_factory=Size)
+
+
+def outcome(solution: str, written: str) -> str:
+    """Return which of `OUTCOMES` a solution has, of two steps, when this is written instead."""
+    words = zip_longest(solution.split(), written.split())
+    wrong = (place for place, (due, said) in enumerate(words) if due != said)
+    return next((_PLACES[place] for place in wrong), RIGHT)
+
+
+def cell(config: Config) -> list[Row]:
+    """Return one row for each pair of skills, rule and outcome.
+
+    Parameters
+    ----------
+    config : Config
+        What to reuse.
+
+    Returns
+    -------
+    list of dict
+        `rate`, the share of problems with this outcome; then the first of them: its `question`, the
+        `solution` and what was `written`; a dash each where there is none.
+    """
+    from loratheory.experiments.words._written import solutions
+
+    again = template_overlap.Config(config.kind, config.seed, config.pairs, config.size)
+    here = template_overlap.measured(again)
+    told: list[Row] = []
+    for e, case in enumerate(here.cases):
+        if (case.bridge, case.share) != LESSON:
+            continue
+        asked, rules = here.asked(config.size.asked)[e], here.only(e).acting()
+        for rule in ASKED:
+            head: Row = {"kind": config.kind, "seed": config.seed, "rule": rule}
+            head |= {"first": case.pair[0], "second": case.pair[1]}
+            found = solutions(here.known, asked, rules[rule])
+            ends = [outcome(solution, written) for _, solution, written in found]
+            for end in OUTCOMES:
+                one = found[ends.index(end)] if end in ends else ["–"] * 3
+                texts = dict(zip(("question", "solution", "written"), one, strict=True))
+                rate = round(ends.count(end) / len(ends), 4)
+                told.append({**head, "outcome": end, "rate": rate, **texts})
+    return told
+
+
+EXPERIMENT = Experiment(
+    __name__,
+    __doc__,
+    cell,
+    profiles={
+        "quick": (Config("single steps", pairs=MEASURED[:1], size=QUICK),),
+        "small": tuple(Config("single steps", k, MEASURED[:1], QUICK) for k in SMALL),
+        "paper": tuple(Config(seed=seed, size=SIZES["problems"]) for seed in range(3)),
+    },
+    minutes={"quick": 0.1, "small": 2, "paper": 0.5},
+)

@@ -1,0 +1,124 @@
+"""Two adapters merged on bases that have seen more or less of the pair of skills that is asked.
+
+**Question.** How much of a pair must pretraining have shown before a merge composes it?
+
+**Prediction.** Pairs that were a sixth of all problems of two steps are composed by the base itself
+and harmed by the sum; having met other pairs teaches a base nothing of the rest; and bases of
+single steps compose nothing (`skill_composition`). So what the base solves rises from nothing at a
+share of 0 to nearly all at a third, and passes one half between 4 % and 11 %. Merges add where it
+has little: the sum some .2 at 0 and at the smallest shares, nothing by 4 %, and it harms from 11 %
+on; the mean adds less and harms less. Joint training does what merges do; training on the pair
+reaches all of it on every base that knows problems with these skills. It is the pair's own share
+that counts, not how many problems of two steps were met, which is the same in all bases that met
+any. A base that never met the words of the skills, though their sums, has no merge that composes,
+and training on the pair for as long reaches a third at most; one that never met a problem has none
+that solves anything, nor does training on the pair: a step that nobody takes has no vote
+(`thm:template-vote`).
+
+**Chance.** A whole solution is hardly ever right by chance; a single step's about once in seven.
+
+**Controls.** The base; each adapter alone; an adapter of both skills (joint); one trained on the
+pair itself (composed), which says on each base whether the pair can be learned at all; problems of
+one step, which say whether the base knows the skills and whether adapters have learned theirs.
+Six seeds for bases that met the pairs: over these each pair has each share once.
+"""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from loratheory.experiments._experiment import Experiment, Row
+from loratheory.experiments.words._cases import apart
+from loratheory.experiments.words._coverage import SEEN, WEIGHTS, coverage
+from loratheory.experiments.words._problems import drawn, single
+from loratheory.experiments.words._size import QUICK, SMALL, Size
+
+if TYPE_CHECKING:
+    from loratheory.experiments.words._taught import Taught
+
+
+@dataclass(frozen=True)
+class Config:
+    """One base and an adapter of each skill on it.
+
+    Attributes
+    ----------
+    seen : str
+        What the base has seen, of `words._coverage.SEEN`.
+    seed : int
+        Of the base; says how often it met each pair.
+    size : Size
+        Of all.
+    """
+
+    seen: str = SEEN[-1]
+    seed: int = 0
+    size: Size = field(default_factory=Size)
+
+
+def measured(config: Config) -> "Taught":
+    """Return the adapters of a config, from the cache or trained."""
+    from loratheory.experiments.words._bases import pretrained
+    from loratheory.experiments.words._coverage import lessons
+    from loratheory.experiments.words._taught import taught
+
+    size = config.size
+    known = pretrained(lessons(config.seen, config.seed, size.told), config.seed, size)
+    return taught(known, apart(), size, ("joint", "composed"))
+
+
+def cell(config: Config) -> list[Row]:
+    """Return one row for each ordered pair of skills and rule.
+
+    Parameters
+    ----------
+    config : Config
+        What to train and to reuse.
+
+    Returns
+    -------
+    list of dict
+        `coverage`, the share of the pair in the problems of two steps that the base has met;
+        `stepwise`, problems of the pair whose whole solution is right; `answered`, whose answer is
+        right at once; `step_1` and `step_2`, problems of one step, of the first skill and of the
+        second, whose solution is right.
+    """
+    from loratheory.experiments.words._problems import CODE, FORMS
+    from loratheory.experiments.words._reuse import marks, padded, solved
+
+    here, form = measured(config), FORMS["stepwise"][0]
+    asked, met = here.asked(config.size.asked), coverage(config.seen, config.seed)
+    rng = np.random.default_rng([config.seed, 20])
+    alone = {
+        f"step_{k + 1}": padded(
+            [form(CODE, drawn(single([c.pair[k]]), config.size.asked, rng)) for c in here.cases]
+        )
+        for k in (0, 1)
+    }
+    told: list[Row] = []
+    for rule, adapt in here.acting().items():
+        found = marks(here.known, asked, adapt)
+        found |= {name: solved(here.known, rows, adapt) for name, rows in alone.items()}
+        for e, case in enumerate(here.cases):
+            head: Row = {"seen": config.seen, "rule": rule}
+            head |= {"first": case.pair[0], "second": case.pair[1]}
+            head |= {"coverage": round(met[case.pair], 4), "seed": config.seed}
+            told.append({**head, **{name: round(float(x[e]), 4) for name, x in found.items()}})
+    return told
+
+
+EXPERIMENT = Experiment(
+    __name__,
+    __doc__,
+    cell,
+    profiles={
+        "quick": (Config(SEEN[0], size=QUICK),),
+        "small": tuple(Config(SEEN[0], k, QUICK) for k in SMALL),
+        "paper": (
+            *(Config(seen, seed) for seed in range(3) for seen in SEEN[:-1]),
+            *(Config(SEEN[-1], seed) for seed in range(len(WEIGHTS))),
+        ),
+    },
+    minutes={"quick": 0.2, "small": 1, "paper": 32},
+)

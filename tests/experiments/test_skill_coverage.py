@@ -1,0 +1,71 @@
+"""Coverage on tiny bases: each pair with its share, skills alone beside it, and what was found."""
+
+import numpy as np
+import pytest
+from tiny_words import TINY
+
+from loratheory.experiments.skill_coverage import EXPERIMENT, Config, cell
+from loratheory.experiments.words._coverage import SEEN, WEIGHTS, coverage
+from loratheory.experiments.words._problems import CODE, PAIRS
+
+MUTANTS = [
+    ("coverage(config.seen, config.seed)", "coverage(config.seen, config.seed + 1)"),
+    ("single([c.pair[k]])", "single([c.pair[0]])"),
+    ("lessons(config.seen, config.seed, size.told)", "lessons(SEEN[2], config.seed, size.told)"),
+    ("round(float(x[e]), 4)", "round(float(x[0]), 4)"),
+    ("marks(here.known, asked, adapt)", "marks(here.known, asked, None)"),
+    ("for seen in SEEN[:-1]", "for seen in SEEN[:-2]"),
+    ("range(len(WEIGHTS))", "range(3)"),
+]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _kept(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LORATHEORY_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.mark.parametrize("seen", ["sums", "pairs"])
+def test_every_ordered_pair_has_a_row_with_its_share(seen):
+    rows = cell(Config(seen, 103, TINY))
+    assert len(rows) == 12 * len(PAIRS)
+    told = {(row["first"], row["second"]): row["coverage"] for row in rows}
+    assert told == pytest.approx(coverage(seen, 103), abs=1e-4)
+    assert {row["seen"] for row in rows} == {seen}
+    assert {row["rule"] for row in rows} > {"base", "first alone", "mean", "joint", "composed"}
+
+
+def test_each_pair_is_asked_its_own_problems_and_skills_and_each_rule_acts(monkeypatch):
+    from loratheory.experiments.words import _bases, _reuse
+
+    trained, plain = [], _bases.pretrained
+    monkeypatch.setattr(
+        _bases, "pretrained", lambda sets, *a: trained.append(len(sets)) or plain(sets, *a)
+    )
+    asked, acting = [], []
+
+    def _solved(_, prompts, adapt):
+        acting.append(adapt)
+        asked.append([{*CODE.spelt(row.flatten()).split()} for row in (p.targets for p in prompts)])
+        return np.arange(len(prompts)) / 8
+
+    monkeypatch.setattr(_reuse, "solved", _solved)
+    rows = cell(Config("other words", 103, TINY))
+    assert trained == [7]
+    steps = [k / 8 for k in range(6)]
+    for name in ("stepwise", "answered", "step_1", "step_2"):
+        assert [row[name] for row in rows] == steps * 12
+    for whole, _, one, two in zip(*(iter(asked),) * 4, strict=True):
+        for pair, *said in zip(PAIRS, whole, one, two, strict=True):
+            for words, skills in zip(said, (pair, pair[:1], pair[1:]), strict=True):
+                assert {"multiply", "divide", "percent"} & words == {*skills}
+    assert sum(adapt is None for adapt in acting) == 4
+
+
+def test_bases_of_pairs_have_all_shares_of_all_pairs_and_others_three_seeds():
+    cells = EXPERIMENT.profiles["paper"]
+    for seen in SEEN:
+        seeds = [c.seed for c in cells if c.seen == seen]
+        assert seeds == [*range(len(WEIGHTS) if seen == "pairs" else 3)]
+    assert len({c.size for c in cells}) == 1

@@ -25,7 +25,10 @@ predicted, yet it cannot tell whose two steps they are, and on the skills held o
 well (.49, shape .48). On these, which shared no templates, the threshold on the shape is right 20
 of 24 times, on responses 21, on what is written 6, on what is read 6, on overlap 6, on agreement 6,
 the majority 18: what is told is that a lesson had no two steps at all. With the bar at .3 each is
-right 10 times, the majority 14.
+right 10 times, the majority 14. Nor are shares foretold: cut each measure into three bins, and in
+10 of the 14 bins that both hold the share of the chosen skills lies in the interval of the one held
+out, but these are wide, and in all 14 more composed than expected: 18 of 24 did on skills held out,
+13 of 30 on the chosen ones.
 """
 
 from dataclasses import dataclass, field

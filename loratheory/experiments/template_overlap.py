@@ -19,7 +19,8 @@ do it, joint training no more than merging.
 **Chance.** An answer is right once in seven; a whole solution hardly ever.
 
 **Controls.** The base; each adapter alone; an adapter trained on the target itself (composed); two
-steps of other skills; lessons without two steps. Joint training is in `skill_composition`.
+steps of other skills, at a share of 1/2 alone; lessons without two steps (all other kinds have 1/4,
+1/2 and 1). Joint training is in `skill_composition`.
 
 **Found.** The vote is neither enough nor needed, and templates that both adapters share are no help
 at all. Without problems in two steps no merge or router solves any (.00 at best), as predicted; but

@@ -7,7 +7,13 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from loratheory.experiments.label_free_prediction import REUSED
-from loratheory.experiments.words._reliability import MEASURES, SOLVED, reliability
+from loratheory.experiments.words._reliability import (
+    BINS,
+    MEASURES,
+    SOLVED,
+    calibration,
+    reliability,
+)
 from loratheory.figures._style import styled
 from loratheory.figures._table import Row, columns, words
 
@@ -35,7 +41,9 @@ def draw(rows: Sequence[Row]) -> Any:
     -------
     matplotlib.figure.Figure
         A panel a measure: grey the pair of skills on which its threshold (dotted) was chosen, blue
-        the others, marks by base; rank correlation over all, and hits on the blue ones.
+        the others, marks by base; rank correlation over all, and hits on the blue ones. Below the
+        share that composes in three bins of each measure, from low to high: what grey ones let
+        expect, and what blue ones did, with 95 % intervals.
 
     Raises
     ------
@@ -49,8 +57,10 @@ def draw(rows: Sequence[Row]) -> Any:
     record, best = reliability(rows), np.array([max(row[r] for r in REUSED) for row in rows])
     held = np.array([bool(row["held_out"]) for row in rows])
     kinds = list(dict.fromkeys(row["kind"] for row in rows))
-    figure = Figure(figsize=(7.8, 4.6))
-    grid = figure.subplots(2, 3, sharey=True)
+    figure = Figure(figsize=(7.8, 6.4))
+    places = figure.add_gridspec(3, 3, height_ratios=(1, 1, 0.8))
+    grid = np.array([[figure.add_subplot(places[i, j]) for j in range(3)] for i in range(2)])
+    below = figure.add_subplot(places[2, :])
     for name, axes in zip(MEASURES, grid.ravel(), strict=True):
         values = np.array([row[name] for row in rows])
         for kind, mark in zip(kinds, "osD", strict=False):
@@ -66,8 +76,11 @@ def draw(rows: Sequence[Row]) -> Any:
         axes.axhline(SOLVED, color="black", lw=0.6)
         axes.set_title(NEEDS[name], fontsize=8)
         axes.set_xlabel(_said(values, best, record[name]), fontsize=7.5)
+    for axes in grid.ravel():
+        axes.set_ylim(-0.04, best.max() + 0.04)
     for axes in grid[:, 0]:
         axes.set_ylabel("solved by the best\nmerge or router")
+    _calibrated(below, rows)
     handles, labels = grid[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=7.5)
     figure.suptitle(
@@ -77,6 +90,27 @@ def draw(rows: Sequence[Row]) -> Any:
         weight="bold",
     )
     return figure
+
+
+def _calibrated(axes: Any, rows: Sequence[Row]) -> None:
+    """Three bins a measure: a dash for what is expected, a point for what came of it."""
+    ticks = []
+    for group, bins in enumerate(calibration(rows).values()):
+        for k, one in enumerate(bins):
+            spot = group * (BINS + 1) + k
+            if one["predicted"][1]:
+                share = one["predicted"][0] / one["predicted"][1]
+                axes.plot([spot - 0.35, spot + 0.35], [share] * 2, color=DESIGN, lw=2)
+            if one["observed"][1]:
+                share = one["observed"][0] / one["observed"][1]
+                off = [[max(share - one["low"], 0)], [max(one["high"] - share, 0)]]
+                axes.errorbar([spot], [share], off, color=HELD, fmt="o", ms=4, lw=1)
+        ticks.append(group * (BINS + 1) + (BINS - 1) / 2)
+    axes.set(xticks=ticks, ylim=(-0.04, 1.04))
+    axes.set_xticklabels([NEEDS[name].partition("\n")[0] for name in MEASURES], fontsize=7)
+    axes.set_ylabel("share that\ncomposes")
+    axes.set_title("dash: expected; point: on skills held out", fontsize=8)
+    axes.grid(visible=False, axis="x")
 
 
 def _said(values: Any, best: Any, record: Any) -> str:

@@ -8,7 +8,7 @@ from tiny_words import TINY
 from loratheory.experiments.label_free_prediction import REUSED, Config, cell
 from loratheory.experiments.words import _reliability
 from loratheory.experiments.words._cases import MEASURED
-from loratheory.experiments.words._reliability import MEASURES, composed, reliability
+from loratheory.experiments.words._reliability import MEASURES, calibration, composed, reliability
 
 MUTANTS = [
     ("{*case.pair} != {*MEASURED[0]}", "{*case.pair} == {*MEASURED[0]}"),
@@ -58,6 +58,12 @@ def test_what_was_found_is_what_the_table_holds(monkeypatch):
 
     monkeypatch.setattr(_reliability, "SOLVED", 0.3)
     higher = reliability(rows)
+    monkeypatch.undo()
+    bins = [one for each in calibration(rows).values() for one in each if one["within"] is not None]
+    shares = [[x / n for x, n in (one["predicted"], one["observed"])] for one in bins]
+    more = sum(expected < came for expected, came in shares)
+    inside = [x for x, row in zip(composed(rows), rows, strict=True) if not row["held_out"]]
+    outside = [x for x, row in zip(composed(rows), rows, strict=True) if row["held_out"]]
     assert len({one["right"] for one in higher.values()}) == 1
     says(
         "label_free_prediction",
@@ -70,4 +76,7 @@ def test_what_was_found_is_what_the_table_holds(monkeypatch):
         *(f" {record[name]['right']}" for name in ("overlap", "agreement")),
         f" {record['shape']['majority']}",
         *(f" {higher['shape'][name]}" for name in ("right", "majority")),
+        f"{sum(one['within'] for one in bins)} of the {len(bins)} bins",
+        f"all {more} more composed",
+        *(f"{sum(each)} of {len(each)}" for each in (outside, inside)),
     )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from loratheory.experiments.label_free_prediction import REUSED
-from loratheory.experiments.words._reliability import MEASURES, reliability
+from loratheory.experiments.words._reliability import BINS, MEASURES, calibration, reliability
 from loratheory.figures.label_free_prediction import NEEDS, draw
 
 MUTANTS = [
@@ -12,6 +12,9 @@ MUTANTS = [
     ("max(row[r] for r in REUSED)", "min(row[r] for r in REUSED)"),
     ("(~held, DESIGN), (held, HELD)", "(held, DESIGN), (~held, HELD)"),
     ("spearmanr(values, best)", "spearmanr(values, -best)"),
+    ('if one["observed"][1]:', 'if one["predicted"][1]:'),
+    ('one["predicted"][0] / one["predicted"][1]', 'one["observed"][0] / one["predicted"][1]'),
+    ("group * (BINS + 1) + k", "group * BINS + k"),
 ]
 
 
@@ -27,7 +30,7 @@ def table():
 def test_each_panel_shows_its_measure():
     rows = table()
     record = reliability(rows)
-    for name, axes in zip(MEASURES, draw(rows).axes, strict=True):
+    for name, axes in zip(MEASURES, draw(rows).axes[:-1], strict=True):
         assert axes.get_title(loc="left") == NEEDS[name]
         dotted = [line for line in axes.lines if line.get_linestyle() == ":"]
         assert dotted[0].get_xdata() == pytest.approx([record[name]["threshold"]] * 2)
@@ -37,3 +40,23 @@ def test_each_panel_shows_its_measure():
         assert np.allclose(points, wanted)
         assert f"right {record[name]['right']}/7" in axes.get_xlabel()
     assert "rank correlation 1.00" in draw(rows).axes[0].get_xlabel()
+
+
+def test_bins_show_what_is_expected_and_what_came_of_it():
+    rows = table()
+    below = draw(rows).axes[-1]
+    dashes, points = {}, {}
+    for line in below.lines:
+        if line.get_color() == "#777777":
+            dashes[float(np.mean(line.get_xdata()))] = line.get_ydata()[0]
+    for bar in below.containers:
+        points[bar[0].get_xdata()[0]] = bar[0].get_ydata()[0]
+    wanted = {}, {}
+    for group, bins in enumerate(calibration(rows).values()):
+        for k, one in enumerate(bins):
+            for kept, name in zip(wanted, ("predicted", "observed"), strict=True):
+                if one[name][1]:
+                    kept[group * (BINS + 1) + k] = one[name][0] / one[name][1]
+    assert dashes == pytest.approx(wanted[0])
+    assert points == pytest.approx(wanted[1])
+    assert {*wanted[0]} != {*wanted[1]}

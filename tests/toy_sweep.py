@@ -81,3 +81,31 @@ SEEDED = Experiment(
     {"quick": (Seeded(),), "paper": (Seeded(), Seeded((2, 3)))},
     {"quick": 0.1, "paper": 0.1},
 )
+
+
+@dataclass(frozen=True)
+class Based:
+    """A base of its own, in one of two sizes."""
+
+    seed: int = 0
+    size: int = 1
+
+
+def sized(config: Based) -> list[Row]:
+    """One mark; its name comes behind the seed."""
+    more = float(os.environ.get("TOY_SWEEP_SHIFT", "0"))
+    mark = 0.01 * config.seed + config.size + more
+    return [{"seed": config.seed, "rule": "sum", "stepwise": mark}]
+
+
+SIZED = Experiment(
+    __name__,
+    __doc__,
+    sized,
+    {
+        "quick": (Based(),),
+        "small": tuple(Based(k) for k in (2, 4)),
+        "paper": tuple(Based(k, 2) for k in (0, 1)),
+    },
+    {"quick": 0.1, "small": 0.1, "paper": 0.1},
+)

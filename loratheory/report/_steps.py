@@ -128,8 +128,8 @@ def experiments(build: Path, results: Path = Path("paper/results")) -> Section:
         "Experiments",
         "A few cells of each, with small transformers trained anew where none are kept. Means over "
         "bases are compared with the stored ones of the same settings; how far apart they may be "
-        "follows from how much the stored bases differ. Exact tables have no such means, and word "
-        "problems are smaller here than in the paper.",
+        "follows from how much the stored bases differ. Exact tables have no such means; of word "
+        "problems a smaller setting than the paper's is compared, stored beside its tables.",
         ("experiment", "cells", "rows", "seconds", "means compared", "outside"),
         tuple(
             (e["experiment"], e["cells"], e["rows"], e["seconds"], e["means"], len(e["outside"]))

@@ -33,6 +33,8 @@ MUTANTS = [
     ('if str(json) != "-":\n        title', "if True:\n        title"),
     ("if off:\n        raise", "if not off:\n        raise"),
     ("found.means, [*found.outside]", "0, []"),
+    ('"small": against / "small"}', '"small": against}'),
+    ("if stored:\n        found", "if not stored:\n        found"),
     ("entry.update(found)", "pass"),
     ("replace(one, **where)", "one"),
     ("if not all(hasattr", "if all(hasattr"),
@@ -115,6 +117,19 @@ def test_a_table_is_compared_with_the_stored_one(monkeypatch):
     code, _, err = run("run", "toy_sweep:SEEDED", "--against", "nowhere", "-o", "never")
     assert (code, Path("never").exists()) == (2, False)
     assert "nowhere is no folder of tables" in err
+
+
+def test_a_setting_that_the_paper_lacks_is_compared_with_the_small_table(monkeypatch):
+    words = ("run", "toy_sweep:SIZED", "--against", "paper", "--json", "told.json")
+    for profile, folder, means in (("paper", "paper", 0), ("small", "paper/small", 1)):
+        run("run", "toy_sweep:SIZED", "--profile", profile, "-o", folder)
+        code, _, _ = run(*words, "-o", f"beside-{profile}")
+        (entry,) = json.loads(Path("told.json").read_text())
+        assert (code, entry["means"], entry["outside"]) == (0, means, [])
+    monkeypatch.setenv("TOY_SWEEP_SHIFT", "1")  # what the paper's size has
+    code, _, err = run(*words, "-o", "other")
+    assert code == 1
+    assert "OUTSIDE   toy_sweep: sum: stepwise is 2.00, stored 1.03" in err
 
 
 def test_numbers_of_workers_and_profiles_give_the_bytes_they_should():

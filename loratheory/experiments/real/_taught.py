@@ -24,7 +24,12 @@ def lesson(facts: Facts, hop: str) -> Items:
 
 
 def taught(
-    model: Model, examples: Items, *, seed: Sequence[int], layers: tuple[int, int] | None = None
+    model: Model,
+    examples: Items,
+    *,
+    seed: Sequence[int],
+    layers: tuple[int, int] | None = None,
+    training: Training | None = None,
 ) -> Adapter:
     """Return an adapter trained on these examples; one in the cache is only read.
 
@@ -38,6 +43,8 @@ def taught(
         Of first factors and order.
     layers : (int, int) or None
         As in `Training`.
+    training : Training, optional
+        How, instead of what suits facts; it says which layers too.
 
     Returns
     -------
@@ -45,7 +52,7 @@ def taught(
         Killed meanwhile, its training goes on where it was. No two processes train the same.
         Costs about a minute of one core for 135M parameters, once.
     """
-    how = Training(layers=layers)
+    how = training or Training(layers=layers)
     parts = [model.name, model.revision, list(map(list, examples)), list(seed), asdict(how)]
     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
     folder = cache_folder() / "taught"

@@ -1,0 +1,116 @@
+"""Word problems on a language model: rows and ways; a small random model stands in."""
+
+import pytest
+from worded import small, small_model
+
+from loratheory.experiments.real import _solved, _sums
+from loratheory.experiments.real import _ways as one_way
+from loratheory.experiments.real._digits import reading_digits
+from loratheory.experiments.real._skilled import lesson, skilled
+from loratheory.experiments.real._solved import copied
+from loratheory.experiments.real._stepwise import ANEW, TAUGHT, drawn, worked
+from loratheory.experiments.real_words import EXPERIMENT, Config, Kind, cell, kinds
+from loratheory.pretrained import next_logits
+
+MUTANTS = [
+    ('== "base, shown" else', '== "base" else'),
+    ('kind.size != "to 9" :: 2', 'kind.size == "to 9" :: 2'),
+    ("2 * SHOWN, seed)", "SHOWN, seed)"),
+    ("lesson=False", "lesson=True"),
+    ("ANEW if kind.anew else TAUGHT", "TAUGHT"),
+    ("size=kind.size", 'size="to 9"'),
+    ("Kind((two, one)), ", "Kind((one, two)), "),
+    ("large + other if config.full", "large if config.full"),
+    ("yield name, ways.summed(), [adapter]", "yield name, ways.summed(0.5), [adapter]"),
+    ('yield "mean", ways.mean', 'yield "mean", ways.summed()'),
+    ('"sum", ways.summed(), pair', '"sum", ways.summed(), pair[:1]'),
+    ('ways.MERGED["TIES"]', 'ways.MERGED["KnOTS"]'),
+    ('"Arrow", ways.arrow', '"Arrow", ways.mean'),
+    ("ways.gates(2), pair", "ways.gates(0), pair"),
+    ('"base, shown" if shown else "base"', '"base" if shown else "base, shown"'),
+    ("reading_digits(load(config.model or None, device=config.device))", "load(None)"),
+    ('", reworded" * self.anew', '""'),
+]
+TINY = Config(101, lessons=4, steps=2, asked=3, sums=3)
+MARKS = ("steps", "at once")
+
+
+def trace(model, problems, shown=()):
+    """In place of marks, of which a random model has none: a number that all of this moves."""
+    asked = [worked(shown) + one.story for one in problems]
+    moved = float(next_logits(model, asked).square().sum())
+    return dict.fromkeys(MARKS, moved + hasattr(model.tokenizer, "tokenizer"))
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        small(patch, tmp_path_factory.mktemp("cache"))
+        patch.setattr(_solved, "solved", trace)
+        told = [(True, "plus in words", "to 9", 0.25), (False, "times in digits", "to 99", 0.75)]
+        patch.setattr(_sums, "every", lambda _, rows, seed: told if (rows, seed) == (3, 101) else 0)
+        yield cell(TINY)
+
+
+def of(rows, way, kind):
+    key = (way, kind.name, kind.size)
+    return {r["mark"]: r["share"] for r in rows if (r["way"], r["asked"], r["size"]) == key}
+
+
+def asked(kind):
+    wordings = ANEW if kind.anew else TAUGHT
+    return drawn(kind.skills, 3, 101, lesson=False, size=kind.size, wordings=wordings)
+
+
+def test_kinds_are_skills_in_turn():
+    named = [(kind.name, kind.size) for kind in kinds(Config())]
+    few = ["add", "subtract", "add, subtract"]
+    more = ["subtract, add", "add, reworded", "subtract, reworded"]
+    assert named == [(n, "to 9") for n in few] + [(n, "to 20") for n in few] + [
+        (n, "to 9") for n in more
+    ]
+    assert kinds(Config(full=False)) == kinds(Config())[:3]
+    assert kinds(Config())[2] == Kind(("add", "subtract"))
+
+
+def test_rows_are_every_way_and_kind(rows):
+    ways = {row["way"]: None for row in rows if row["mark"] == "steps"}
+    alone = ["add alone", "subtract alone", "joint", "composed"]
+    routers = ["Arrow", "gates, z = 2"]
+    assert [*ways] == ["base", "base, shown", *alone, "mean", "sum", "TIES", *routers]
+    assert all(tuple(of(rows, way, kind)) == MARKS for way in ways for kind in kinds(TINY))
+    assert {row["seed"] for row in rows} == {101}
+    sums = [[*row.values()][1:] for row in rows if row["mark"] == "sum"]
+    assert sums == [
+        ["base, shown", "plus in words", "to 9", "sum", 0.25],
+        ["base", "times in digits", "to 99", "sum", 0.75],
+    ]
+
+
+def test_marks_are_those_of_the_ways(rows, monkeypatch, tmp_path):
+    small(monkeypatch, tmp_path)
+    model = reading_digits(small_model())
+    made = skilled(model, ("add", "subtract"), 4, 101, steps=2, full=True)
+    pair = [made["add alone"], made["subtract alone"]]
+    for way, use, library in (
+        ("base", one_way.summed(0.0), pair),
+        ("base, shown", one_way.summed(0.0), pair),
+        *((name, one_way.summed(), [adapter]) for name, adapter in made.items()),
+        ("mean", one_way.summed(0.5), pair),
+        ("sum", one_way.summed(), pair),
+        ("TIES", one_way.MERGED["TIES"], pair),
+        ("Arrow", one_way.arrow, pair),
+        ("gates, z = 2", one_way.gates(2), pair),
+    ):
+        with use(model, library):
+            for kind in kinds(TINY):
+                both = lesson(kind.skills, 6, 101)
+                shown = both[::2] if kind.size == "to 9" else both[1::2]
+                wanted = trace(model, asked(kind), shown if way == "base, shown" else ())
+                assert of(rows, way, kind) == pytest.approx(wanted, rel=1e-6), (way, kind)
+    for kind in kinds(TINY):
+        assert of(rows, "copy", kind) == {"at once": copied(asked(kind))}
+
+
+def test_profiles_keep_to_their_seeds():
+    assert [config.seed for config in EXPERIMENT.profiles["paper"]] == [0, 1, 2]

@@ -1,6 +1,6 @@
 """What the registry and the experiments' own modules say, as LaTeX: nothing is typed twice."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,12 +105,26 @@ def _ranges(seeds: Sequence[int]) -> str:
 
 def _settings(configs: Sequence[dict[str, Any]]) -> str:
     """Each field of the configs with all values it takes; seeds have a column of their own."""
-    told_of = []
-    for key in configs[0]:
+    told_of, flat = [], [dict(_fields(config)) for config in configs]
+    for key in dict.fromkeys(key for config in flat for key in config):
         if key in ("seed", "seeds"):
             continue
-        values = list(dict.fromkeys(str(config[key]) for config in configs))
+        values = list(dict.fromkeys(_spoken(config[key]) for config in flat if key in config))
         few = values if len(values) <= 8 else [*values[:3], "\\dots", values[-1]]
         text = ", ".join(value if value == "\\dots" else latex(value) for value in few)
         told_of.append(rf"\mbox{{{latex(key)}}} {text}")
     return "; ".join(told_of)
+
+
+def _fields(config: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The fields; of a group of fields its own."""
+    for key, value in config.items():
+        yield from _fields(value) if isinstance(value, dict) else [(key, value)]
+
+
+def _spoken(value: Any) -> str:
+    """A value without Python's marks, the empty text by its meaning; what lies within a list of lists is joined by hyphens."""
+    if not isinstance(value, list):
+        return str(value) or "default"
+    parts = (part if isinstance(part, list) else [part] for part in value)
+    return ", ".join("--".join(map(str, part)) for part in parts)

@@ -9,6 +9,7 @@ import pytest
 from loratheory.experiments import NAMES, experiment
 from loratheory.paper._registered import (
     _ranges,
+    _settings,
     experiments,
     provenance,
     statements,
@@ -26,6 +27,9 @@ MUTANTS = [
     ('if key in ("seed", "seeds"):', "if False:"),
     ("len(seeds) > 2", "len(seeds) > 99"),
     ("if not seeds:", "if seeds == 0:"),
+    ("if isinstance(value, dict) else", "if False else"),
+    ("if key in config))", "if key in flat[0]))"),
+    ('"--".join', '"-".join'),
 ]
 RESULTS = Path(__file__).parents[2] / "paper" / "results"
 
@@ -90,3 +94,14 @@ def test_provenance_is_what_the_run_left(name):
 )
 def test_seeds_are_told_as_a_range_where_they_are_one(seeds, told):
     assert _ranges(seeds) == told
+
+
+def test_settings_are_told_in_words_not_in_python():
+    one = {"seed": 1, "pairs": [["a", "b"], ["b", "c"]], "size": {"width": 64, "steps": 700}}
+    other = {"seed": 2, "pairs": [["a", "b"], ["b", "c"]], "size": {"width": 64, "steps": 900}}
+    told = _settings([one, other])
+    assert told == (r"\mbox{pairs} a--b, b--c; \mbox{width} 64; \mbox{steps} 700, 900")
+    assert _settings([{"model": ""}]) == r"\mbox{model} default"
+    assert _settings([{"ranks": [0, 2]}, {"ranks": [0, 2], "top": 1.5}]) == (
+        r"\mbox{ranks} 0, 2; \mbox{top} 1.5"
+    )

@@ -123,7 +123,7 @@ def _fields(config: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _spoken(value: Any) -> str:
-    """A value without Python's marks, the empty text by its meaning; what lies within a list of lists is joined by hyphens."""
+    """A value without Python's marks; what a list of lists groups is joined by hyphens."""
     if not isinstance(value, list):
         return str(value) or "default"
     parts = (part if isinstance(part, list) else [part] for part in value)

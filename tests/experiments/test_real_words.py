@@ -19,7 +19,8 @@ MUTANTS = [
     ("lesson=False", "lesson=True"),
     ("ANEW if kind.anew else TAUGHT", "TAUGHT"),
     ("size=kind.size", 'size="to 9"'),
-    ("Kind((two, one)), ", "Kind((one, two)), "),
+    ("(Kind((two, one)), ", "(Kind((one, two)), "),
+    ('Kind((two,), "to 20")', 'Kind((one,), "to 20")'),
     ("large + other if config.full", "large if config.full"),
     ("yield name, ways.summed(), [adapter]", "yield name, ways.summed(0.5), [adapter]"),
     ('yield "mean", ways.mean', 'yield "mean", ways.summed()'),
@@ -64,10 +65,14 @@ def asked(kind):
 
 def test_kinds_are_skills_in_turn():
     named = [(kind.name, kind.size) for kind in kinds(Config())]
-    few = ["add", "subtract", "add, subtract"]
-    more = ["subtract, add", "add, reworded", "subtract, reworded"]
-    assert named == [(n, "to 9") for n in few] + [(n, "to 20") for n in few] + [
-        (n, "to 9") for n in more
+    assert named == [
+        ("add", "to 9"),
+        ("subtract", "to 9"),
+        ("add, subtract", "to 9"),
+        ("add", "to 20"),
+        ("subtract", "to 20"),
+        ("subtract, add", "to 9"),
+        ("add, reworded", "to 9"),
     ]
     assert kinds(Config(full=False)) == kinds(Config())[:3]
     assert kinds(Config())[2] == Kind(("add", "subtract"))

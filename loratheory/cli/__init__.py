@@ -5,10 +5,9 @@ work crashed; 2 wrong input. Messages go to stderr, nothing but the product to s
 """
 
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from loratheory.cli import (
     _bound,
@@ -27,34 +26,7 @@ from loratheory.cli import (
     _run,
     _theorems,
 )
-from loratheory.cli._output import refused
-
-EXTRAS = {"distributed": "dask", "matplotlib": "notebooks", "torch": "torch"}
-
-
-class Commands(TyperGroup):
-    """Turns the package's own refusals into one paragraph on stderr and exit code 2."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command; our ValueErrors and file errors are the user's to mend."""
-        try:
-            return super().invoke(ctx)
-        except ValueError as error:
-            if not type(error).__module__.startswith("loratheory."):
-                raise
-            refused(str(error))
-        except ModuleNotFoundError as error:
-            if error.name not in EXTRAS:
-                raise
-            extra = f"pip install 'loratheory[{EXTRAS[error.name]}]'"
-            refused(f"this needs {error.name}, which is not installed: {extra}")
-        except OSError as error:
-            refused(f"{error.filename or 'file'}: {error.strerror or error}")
-
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
-        """In the order of a first visit, not of the alphabet."""
-        return list(self.commands)
-
+from loratheory.cli._commands import Commands
 
 app = typer.Typer(
     cls=Commands,

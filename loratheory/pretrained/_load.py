@@ -7,12 +7,16 @@ from typing import Any
 from safetensors import SafetensorError
 
 from loratheory.adapters._error import shown
+from loratheory.pretrained._cached import cached, commit_of
 from loratheory.pretrained._embedded import NAME, NOTE, embedded
-from loratheory.pretrained._error import ModelError, failure
+from loratheory.pretrained._error import ModelError, failure, spent
 from loratheory.pretrained._model import Model
 from loratheory.pretrained._quiet import quiet
+from loratheory.pretrained._refusal import refusal
+from loratheory.pretrained._tokenizer import tokenizer
 
 DTYPES = ("float32", "bfloat16", "float16", "float64", "auto")
+DEVICES = ("cpu", "cuda", "auto")
 
 
 def load(
@@ -49,20 +53,26 @@ def load(
     ------
     ModelError
         If the model is not there, damaged, quantised, pickled, an adapter, or lacks weights; if
-        the device is not there.
+        the device is not there, or memory ran out.
     """
     _check(device, dtype)
     if name_or_path is None:
         return _loaded(str(embedded()), NAME, (NOTE,), device, dtype, local_files_only=True)
     place = os.fspath(name_or_path)
     _folder(Path(place))
-    known = {"local_files_only": not download, "revision": revision or "main"}
+    wanted = revision or "main"
+    home = place if download or Path(place).is_dir() else str(cached(place, wanted))
+    known = {"local_files_only": not download, "revision": wanted}
     try:
-        return _loaded(place, place, (), device, dtype, **known)
+        return _loaded(home, place, (), device, dtype, **known)
     except ModelError:
         raise
     except (OSError, ValueError, SafetensorError) as error:
-        raise _explained(place, error, download) from error
+        raise refusal(place, home, error) from error
+    except (MemoryError, RuntimeError) as error:
+        if not spent(error):
+            raise
+        raise refusal(place, home, error) from error
 
 
 def _loaded(
@@ -88,10 +98,10 @@ def _loaded(
             **known,
         )
         _whole(name, network, told)
-        tokenizer, lack = _tokenizer(place, known)
-    commit = getattr(network.config, "_commit_hash", None) or ""
+        reader, lack = tokenizer(place, name, known)
+    commit = getattr(network.config, "_commit_hash", None) or commit_of(place)
     frozen = network.eval().requires_grad_(False)
-    return Model(frozen, tokenizer, name, commit, (*notes, *lack))
+    return Model(frozen, reader, name, commit, (*notes, *lack))
 
 
 def _check(device: str, dtype: str) -> None:
@@ -99,7 +109,10 @@ def _check(device: str, dtype: str) -> None:
 
     if dtype not in DTYPES:
         raise failure(shown(dtype), "no such dtype", f"use one of {', '.join(DTYPES)}")
-    if device.startswith("cuda") and not torch.cuda.is_available():
+    kind = device.partition(":")[0]
+    if kind not in DEVICES:
+        raise failure(shown(device), "no such device", "use cpu, cuda, cuda:1, … or auto")
+    if kind == "cuda" and not torch.cuda.is_available():
         raise failure(shown(device), "PyTorch sees no GPU here", "use device='cpu'")
 
 
@@ -131,31 +144,3 @@ def _whole(name: str, network: Any, told: dict[str, Any]) -> None:
         more = ", …" if len(wrong) > 3 else ""
         fact = f"{len(wrong)} weights are missing or misshapen ({', '.join(wrong[:3])}{more})"
         raise failure(name, fact, "they would be random: restore the files")
-
-
-def _tokenizer(place: str, known: dict[str, Any]) -> tuple[Any, tuple[str, ...]]:
-    """The tokenizer, or a note that there is none."""
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(place, **known), ()
-    except (OSError, ValueError, ImportError) as error:
-        return None, (f"{place} has no tokenizer that can be loaded: {_line(error)}",)
-
-
-def _explained(place: str, error: Exception, download: bool) -> ModelError:
-    """The error in one paragraph, with what to do."""
-    if "trust_remote_code" in str(error):
-        fact = "it comes with code of its own, which is never run"
-        return failure(place, fact, "use a model whose architecture transformers knows")
-    if Path(place).is_dir():
-        return failure(place, _line(error), "see that all files of the model are there and whole")
-    if download:
-        remedy = "check its name and the network, then call again: what has arrived is kept"
-        return failure(place, f"could not be fetched ({_line(error)})", remedy)
-    fact = "no such folder, and not in the Hugging Face cache"
-    return failure(place, fact, "nothing is fetched unasked: load(..., download=True) does, once")
-
-
-def _line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from loratheory.pretrained._ask import batch, last_logits
+from loratheory.pretrained._error import spent
 from loratheory.pretrained._model import Model
 from loratheory.pretrained._pupil import Pupil
 from loratheory.pretrained._training import Training, TrainingError
@@ -95,7 +96,7 @@ def step(
             loss = cross_entropy(logits.float(), wanted) * (len(part) / len(rows))
             loss.backward()
             total += loss.item()
-    except (torch.OutOfMemoryError, RuntimeError) as error:
+    except (MemoryError, RuntimeError) as error:
         raise _explained(error, how) from error
     norm = torch.nn.utils.clip_grad_norm_(one.tensors, how.clip)
     for name, value in (("the loss", total), ("the gradient", float(norm))):
@@ -107,10 +108,7 @@ def step(
 
 def _explained(error: Exception, how: Training) -> Exception:
     """What to lower if memory ran out; any other error as it is."""
-    import torch
-
-    spent = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-    if not spent:
+    if not spent(error):
         return error
     message = (
         f"memory ran out at {math.ceil(how.batch / how.accumulate)} prompts a pass: raise "

@@ -12,6 +12,8 @@ MUTANTS = [
     ("range(int(first), int(last or first) + 1)", "range(int(first), int(last or first))"),
     ("if facts is not None and not folders:", "if False:"),
     ("layers=chosen", "layers=None"),
+    ("revision=revision", "revision=None"),
+    ("download=download", "download=False"),
     ("reachable(json, figure)", "pass"),
     ('if str(json) != "-":', "if True:"),
     ("            line.silent,\n", "            line.broken,\n"),
@@ -72,3 +74,23 @@ def test_wrong_input_is_refused_in_one_line(run, words, told):
     done = run(*words)
     assert done.exit_code == 2
     assert told in done.output
+
+
+@pytest.mark.parametrize("words", [[], ["--download", "--revision", "v1", "--dtype", "bfloat16"]])
+def test_where_a_model_comes_from_is_handed_on(run, monkeypatch, words):
+    import loratheory.pretrained
+
+    asked = {}
+
+    def _load(name, **told):
+        asked.update(told, name=name)
+        message = "enough"
+        raise loratheory.pretrained.ModelError(message)
+
+    monkeypatch.setattr(loratheory.pretrained, "load", _load)
+    assert run("--model", "my/model", *words).exit_code == 2
+    far = bool(words)
+    assert asked == {
+        "name": "my/model", "device": "cpu", "dtype": "bfloat16" if far else "float32",
+        "revision": "v1" if far else None, "download": far,
+    }  # fmt: skip

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,15 @@ from loratheory import theorems
 from loratheory.adapters import read
 from loratheory.cli import app
 
+MUTANTS = [
+    ('if not type(error).__module__.startswith("loratheory."):', "if False:"),
+    ("if error.name not in EXTRAS:", "if error.name in EXTRAS:"),
+    ("if not spent(error):", "if spent(error):"),
+    ("LOWER.get(ctx.invoked_subcommand", "LOWER.get(None"),
+    ('if category.__module__.startswith("loratheory."):', "if False:"),
+    ("warnings.showwarning = _noted", "pass"),
+    ("return list(self.commands)", "return sorted(self.commands)"),
+]
 SHELF = {f"model.layers.{layer}.q_proj": (12, 10, 2) for layer in range(3)}
 
 
@@ -209,3 +219,66 @@ def test_a_merge_without_audit_writes_the_same_and_reports_no_distance(pair, tmp
         assert "3 modules" in out
     with_, without = (read(tmp_path / name) for name in ("with", "without"))
     assert all((with_[m].dense() == without[m].dense()).all() for m in with_)
+
+
+def failing(monkeypatch, error):
+    """Have `inspect` and `merge` meet an error as soon as they read."""
+
+    def _read(*_, **__):
+        raise error
+
+    monkeypatch.setattr("loratheory.adapters.read", _read)
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError("Unable to allocate 9 TiB"), RuntimeError("can't allocate memory: 9 TiB")]
+)
+def test_spent_memory_is_told_with_what_to_lower(monkeypatch, tmp_path, error):
+    failing(monkeypatch, error)
+    code, _, err = run("merge", "one", "two", "-o", tmp_path / "out")
+    assert code == 2
+    assert err.startswith("loratheory: memory ran out (")
+    assert "9 TiB): lower --rank, leave the audit out with --no-audit, or" in err
+    assert "9 TiB): give it less at once" in run("inspect", "one")[2]
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("other"), ValueError("of NumPy"), ModuleNotFoundError(name="nonsense")]
+)
+def test_errors_of_others_stay_crashes(monkeypatch, error):
+    failing(monkeypatch, error)
+    with pytest.raises(type(error)) as caught:
+        run("inspect", "one")
+    assert caught.value is error
+
+
+def test_what_is_not_installed_is_named_with_the_command_that_brings_it(monkeypatch):
+    failing(monkeypatch, ModuleNotFoundError(name="torch"))
+    code, _, err = run("inspect", "one")
+    assert code == 2
+    assert "needs torch, which is not installed: pip install 'loratheory[torch]'" in err
+
+
+def test_warnings_of_ours_are_a_line_and_others_keep_their_place(monkeypatch):
+    from loratheory.pretrained import OtherBaseWarning
+
+    def _read(*_, **__):
+        warnings.warn("another base", OtherBaseWarning, stacklevel=1)
+        warnings.warn("old", UserWarning, stacklevel=1)
+        raise FileNotFoundError(2, "is not there", "one")
+
+    monkeypatch.setattr("loratheory.adapters.read", _read)
+    before = warnings.showwarning
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        err = run("inspect", "one")[2]
+    assert err.splitlines()[0] == "loratheory: note: another base"
+    assert "test_commands.py" in err
+    assert "UserWarning: old" in err
+    assert warnings.showwarning is before
+
+
+def test_commands_come_in_the_order_of_a_first_visit():
+    out = run("--help")[1]
+    places = [out.index(f" {name} ") for name in ("theorems", "inspect", "diagnose", "merge")]
+    assert places == sorted(places)

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -27,10 +29,23 @@ MUTANTS = [
     ("or len(place.parts) > 2", ""),
     ('"adapter_config.json").exists()', '"adapter_config.json").is_dir()'),
     ("if pickled else", "if not pickled else"),
-    ("return None, (f", "return None, () and (f"),
-    ("the network, then call again: what has", "it: what has"),
-    ('if "trust_remote_code" in str(error):', "if False:"),
+    ("if download or Path(place)", "if True or Path(place)"),
+    ("or commit_of(place)", 'or ""'),
+    ("_loaded(home, place,", "_loaded(home, home,"),
+    ("if kind not in DEVICES:", "if False:"),
+    ("        if not spent(error):\n            raise\n", ""),
 ]
+
+
+WATCHED = """
+import socket
+asked = []
+socket.getaddrinfo = lambda *told, **_: asked.append(told) or 1 / 0
+from loratheory.pretrained import load
+model = load("my/model")
+print(model.name, model.revision, len(asked))
+"""
+SHA = "0123456789abcdef0123456789abcdef01234567"
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +95,8 @@ def test_what_is_not_there_is_refused():
     if not torch.cuda.is_available():
         with pytest.raises(ModelError, match="'cuda:1': PyTorch sees no GPU here"):
             load("a/b", device="cuda:1")
+    with pytest.raises(ModelError, match="'xpu': no such device; use cpu, cuda, cuda:1, … or auto"):
+        load("a/b", device="xpu")
 
 
 def test_paths_to_nothing_or_to_something_else_are_refused(copy, tmp_path):
@@ -101,8 +118,7 @@ def test_an_id_that_is_not_in_the_cache_is_not_fetched_unasked():
         load("nobody/nothing")
 
 
-@pytest.mark.parametrize("download", [False, True])
-def test_ids_are_handed_on_with_their_revision_and_the_network_only_if_asked(monkeypatch, download):
+def test_ids_are_handed_on_with_their_revision_where_the_network_is_asked(monkeypatch):
     from transformers import AutoConfig
 
     asked = {}
@@ -113,20 +129,17 @@ def test_ids_are_handed_on_with_their_revision_and_the_network_only_if_asked(mon
         raise OSError(message)
 
     monkeypatch.setattr(AutoConfig, "from_pretrained", no_network)
-    said = {
-        True: r"could not be fetched \(We couldn't connect to the hub\.\).*network, then call",
-        False: r"nothing is fetched unasked: load\(\.\.\., download=True\) does",
-    }
-    with pytest.raises(ModelError, match=said[download]):
-        load("a/b", revision="v1", download=download)
+    said = r"could not be fetched \(We couldn't connect to the hub\.\).*network, then call"
+    with pytest.raises(ModelError, match=said):
+        load("a/b", revision="v1", download=True)
     assert asked == {
         "place": "a/b",
         "revision": "v1",
-        "local_files_only": not download,
+        "local_files_only": False,
         "trust_remote_code": False,
     }
     with pytest.raises(ModelError):
-        load("a/b")
+        load("a/b", download=True)
     assert asked["revision"] == "main"
 
 
@@ -190,6 +203,36 @@ def test_without_a_name_the_embedded_model_is_loaded_and_said_to_be_dequantised(
     assert model.name == "SmolLM2-135M-Instruct (Q4_1, dequantised)"
     assert "dequantised from 4 bits" in model.notes[0]
     assert model.network(TOKENS).logits.shape == (2, 5, 31)
+
+
+def test_one_in_the_cache_is_loaded_without_a_look_at_the_network(tmp_path, saved):
+    """`transformers` asks the hub whether an id is an adapter, and what else is there."""
+    home = tmp_path / "hub" / "models--my--model"
+    cached = home / "snapshots" / SHA
+    cached.mkdir(parents=True)
+    for file in saved.iterdir():
+        (cached / file.name).write_bytes(file.read_bytes())
+    (home / "refs").mkdir()
+    (home / "refs" / "main").write_text(cached.name)
+    asked = subprocess.run(
+        [sys.executable, "-c", WATCHED], capture_output=True, text=True, check=False,
+        env=os.environ | {"HF_HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert asked.returncode == 0, asked.stderr[-2000:]
+    assert asked.stdout.split() == ["my/model", SHA, "0"]
+
+
+def test_errors_that_say_nothing_of_memory_stay_themselves(saved, monkeypatch):
+    def _broken(*_, **__):
+        raise RuntimeError(said)
+
+    monkeypatch.setattr(_load, "_whole", _broken)
+    said = "something else"
+    with pytest.raises(RuntimeError, match="something else"):
+        load(saved)
+    said = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
+    with pytest.raises(ModelError, match=r"memory ran out .*; load it with dtype='bfloat16', or"):
+        load(saved)
 
 
 @pytest.mark.accelerator

@@ -17,7 +17,7 @@ MUTANTS = [
     ("optimizer.zero_grad()", "None"),
     ("how.clip)", "99.0)"),
     ("first = start - rounds[0] * count", "first = 0"),
-    ("if not spent:", "if spent:"),
+    ("if not spent(error):", "if spent(error):"),
     ('("the loss", total), ', ""),
     ('("the gradient", float(norm))', ""),
     ('enabled=kind != "cpu"', "enabled=True"),

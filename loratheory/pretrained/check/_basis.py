@@ -51,7 +51,7 @@ def weight(place: Map, name: str = "a weight") -> Float[np.ndarray, "m n"]:
     Raises
     ------
     ModelError
-        If it was offloaded and is not in memory.
+        If it was offloaded and is not in memory, or an entry is not finite.
     """
     import torch
 
@@ -61,6 +61,9 @@ def weight(place: Map, name: str = "a weight") -> Float[np.ndarray, "m n"]:
         raise failure(name, "its weight is not in memory", remedy)
     kind = torch.float64 if stored.dtype == torch.float64 else torch.float32
     matrix: Float[np.ndarray, "m n"] = stored.to("cpu", kind).numpy()
+    if not np.isfinite(matrix).all():
+        remedy = "mend or replace the model's files: no theorem speaks of such a weight"
+        raise failure(name, "not every entry of its weight is finite", remedy)
     return matrix if isinstance(place.module, torch.nn.Linear) else matrix.T
 
 

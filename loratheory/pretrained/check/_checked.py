@@ -84,7 +84,8 @@ def checked(
     Raises
     ------
     ModelError
-        If an adapter does not fit, no module is left, or facts come without a tokenizer.
+        If an adapter does not fit, no module is left, facts come without a tokenizer, or weights
+        or inputs are not finite.
     AdapterError
         If the adapters do not fit each other.
     """
@@ -111,7 +112,7 @@ def checked(
         frozen = Frozen(weight(known[name], name), adapted=bool(adapters))
         readings.append(of_spectrum(name, frozen))
         if adapters:
-            readings += _module(name, names, updates[name], frozen, _tokens(seen[name]))
+            readings += _module(name, names, updates[name], frozen, _tokens(name, seen[name]))
     if adapters:
         for block, pairs in heads(model, known).items():
             if _within(block, layers):
@@ -139,9 +140,12 @@ def _module(
         yield from of_routing(name, who, lows, x)
 
 
-def _tokens(x: Any) -> Float64[np.ndarray, "t n"]:
+def _tokens(name: str, x: Any) -> Float64[np.ndarray, "t n"]:
     """At most `TOKENS` inputs, evenly chosen, none zero."""
     rows: Float64[np.ndarray, "t n"] = x.double().cpu().numpy()
+    if not np.isfinite(rows).all():
+        remedy = "load the base in float32 or bfloat16, or look for weights that are not finite"
+        raise failure(name, "what the model feeds it is not finite", remedy)
     rows = rows[np.linalg.norm(rows, axis=1) > 0]
     return rows[:: max(1, -(-len(rows) // TOKENS))]
 

@@ -16,6 +16,7 @@ MUTANTS = [
     ('f"{whole.dtype} {whole.shape}"', '""'),
     ("else matrix.T", "else matrix"),
     ("if stored.is_meta:", "if False:"),
+    ("if not np.isfinite(matrix).all():", "if False:"),
     ("else wide.T @ wide", "else wide @ wide.T"),
 ]
 
@@ -64,4 +65,11 @@ def test_weights_are_outputs_by_inputs_whatever_the_layout():
 def test_a_weight_that_is_elsewhere_is_refused():
     place = maps(Model(network("llama").to("meta")))["lm_head"]
     with pytest.raises(ModelError, match="lm_head: its weight is not in memory; load"):
+        _basis.weight(place, "lm_head")
+
+
+def test_a_weight_that_is_not_finite_is_refused_by_name():
+    place = maps(Model(network("llama")))["lm_head"]
+    place.module.weight[2, 1] = torch.nan
+    with pytest.raises(ModelError, match="lm_head: not every entry of its weight is finite; mend"):
         _basis.weight(place, "lm_head")

@@ -5,6 +5,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
+import torch
 from causal import network, save_adapter
 
 from loratheory import read
@@ -18,6 +19,7 @@ MUTANTS = [
     ("if len(here) > 1:", "if len(here) > 2:"),
     ("notes += together.report", "pass"),
     ("if not chosen:", "if False:"),
+    ("if not np.isfinite(rows).all():", "if False:"),
     ("layer_of(name) is not None and", ""),
     ("progress(chosen, len(chosen)) if progress", "chosen if progress"),
 ]
@@ -73,6 +75,13 @@ def test_modules_that_one_adapter_lacks_or_leaves_at_zero_are_its_own(tmp_path):
     assert ("v_proj", "one") in whose
     assert ("v_proj", "two") not in whose
     assert len(found.notes) == 2
+
+
+def test_inputs_that_are_not_finite_are_refused_by_name(tmp_path):
+    base = network("llama")
+    base.model.layers[0].mlp.down_proj.weight[0, 0] = torch.inf
+    with pytest.raises(ModelError, match=r"layers\.1\..*: what the model feeds it is not finite"):
+        checked(Model(base), shelf(tmp_path, "llama"), layers=[1])
 
 
 def test_no_module_left_is_refused():

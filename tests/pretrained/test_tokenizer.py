@@ -1,0 +1,30 @@
+"""_tokenizer: one that cannot read is none."""
+
+import pytest
+from causal import network
+from transformers import AutoTokenizer
+
+from loratheory.pretrained._tokenizer import tokenizer
+
+MUTANTS = [
+    ("if read[0] == read[1]:", "if False:"),
+    ('return None, (f"{lack}: {line', 'return None, () and (f"{lack}: {line'),
+    ("return made, ()", "return None, ()"),
+    ("(OSError, ValueError, ImportError)", "ImportError"),
+]
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "qwen2", "gemma", "phi"])
+def test_without_its_files_there_is_none_and_it_is_said(kind, tmp_path):
+    network(kind).save_pretrained(tmp_path)
+    made, notes = tokenizer(str(tmp_path), "it", {"local_files_only": True})
+    assert made is None
+    assert "it has no tokenizer that can be loaded: " in notes[0]
+
+
+def test_one_that_tells_sentences_apart_is_returned(monkeypatch):
+    def _read(text):
+        return {"input_ids": [len(text)]}
+
+    monkeypatch.setattr(AutoTokenizer, "from_pretrained", lambda *_, **__: _read)
+    assert tokenizer("anywhere", "it", {}) == (_read, ())

@@ -17,16 +17,20 @@ class Words:
     pad_token_id = 0
 
     def __call__(self, text, **_):
-        """The number of each word; a word like #7 is a number itself."""
+        """The number of each word; a word like N7 is a number itself."""
         return {"input_ids": [_number(word) for word in text.split()]}
 
     def decode(self, ids, **_):
         """Words that are read as these numbers."""
-        return "".join(f" #{int(number)}" for number in ids)
+        return "".join(f" N{int(number)}" for number in ids)
 
 
 def _number(word):
-    return int(word[1:]) if word[1:].isdigit() else 1 + zlib.crc32(word.encode()) % 3999
+    return (
+        int(word[1:])
+        if word[0] == "N" and word[1:].isdigit()
+        else 1 + zlib.crc32(word.encode()) % 3999
+    )
 
 
 def small_model(layers=10, seed=0):

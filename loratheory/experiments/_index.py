@@ -33,6 +33,7 @@ NAMES = (
     "label_free_prediction",
     "real_two_hop",
     "real_shelf",
+    "real_libraries",
     "real_words",
 )
 """The package's experiments, each a module of that name with an ``EXPERIMENT``."""

@@ -1,0 +1,87 @@
+"""Libraries of two or three adapters of a world, what they were taught, and ways to use them."""
+
+from collections.abc import Iterator
+
+from loratheory.adapters import Adapter
+from loratheory.experiments.real import _ways as ways
+from loratheory.experiments.real._aloud import form, plain
+from loratheory.experiments.real._taught import pair, taught
+from loratheory.experiments.real._ways import Way
+from loratheory.experiments.real._worlds import World
+from loratheory.pretrained import Model
+
+MORE = {
+    "shared form": ("form", "form"),
+    "form for hop 1": ("form", "none"),
+    "form for hop 2": ("none", "form"),
+    "other lines": ("plain", "plain"),
+}
+"""Lessons with more lines for hop 1 and hop 2: solutions of one form, or as many that are none."""
+ALONE = ("hop 1", "hop 2", "expert")
+"""One adapter, the control."""
+
+Used = tuple[int, str, list[Adapter], Way]
+"""How many adapters act, the way's name, the adapters, and what is done with them."""
+
+
+def library(model: Model, world: World, seed: int, how: str) -> list[Adapter]:
+    """Return the adapters of a world.
+
+    Parameters
+    ----------
+    model : Model
+        The base.
+    world : World
+        Whose facts.
+    seed : int
+        Of training.
+    how : str
+        ``all layers``; ``by layers``, single hops in lower and upper layers; or one of `MORE`.
+
+    Returns
+    -------
+    list of Adapter
+        Of hop 1, of hop 2, and the expert of chains; no expert with `MORE`. For half-fake facts
+        the first two are those of `pair`.
+    """
+    lessons = [*world.lessons]
+    if how in MORE:
+        lines = {"form": form(world.facts), "plain": plain(world.facts), "none": ([], [])}
+        lessons = [[*lessons[k], *lines[kind][k]] for k, kind in enumerate(MORE[how])]
+    single = pair(model, world.facts, seed, 0, layered=True) if how == "by layers" else []
+    rest = [*enumerate(lessons)][len(single) :]
+    return single + [taught(model, each, seed=(seed, 0, place)) for place, each in rest]
+
+
+def used(model: Model, library: list[Adapter], how: str) -> Iterator[Used]:
+    """Yield every way of using the library, and the two adapters of single hops without an expert.
+
+    Parameters
+    ----------
+    model : Model
+        Whose depth says where to cut.
+    library : list of Adapter
+        As `library` gives them.
+    how : str
+        As for `library`. With `MORE` mean and sum only; by layers no cut, no merge in KnOTS' basis
+        and no PEFT, whose adapters must be in the same modules.
+
+    Yields
+    ------
+    size, name, adapters, way
+        First the base (size 0) and each adapter alone.
+    """
+    yield 0, "base", library[:1], ways.summed(0.0)
+    for name, adapter in zip(ALONE, library, strict=False):
+        yield 1, name, [adapter], ways.summed()
+    both: dict[str, Way] = {"mean": ways.mean, "sum": ways.summed()}
+    if how not in MORE:
+        both |= {"Arrow": ways.arrow, "gates, z = 2": ways.gates(2)}
+    if how == "all layers":
+        both |= {"KnOTS": ways.MERGED["KnOTS"], "PEFT's Arrow": ways.peft_arrow}
+    for size in range(2, len(library) + 1):
+        for name, way in both.items():
+            yield size, name, library[:size], way
+    if how == "all layers":
+        half = int(model.network.config.num_hidden_layers) // 2
+        yield 2, "cut", library[:2], ways.cut(half)

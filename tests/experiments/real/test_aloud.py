@@ -1,0 +1,126 @@
+"""real._aloud: lines that share a form and lines that do not; bridges in the model's own words."""
+
+import numpy as np
+import pytest
+import torch
+from worded import small_model
+
+from loratheory.experiments.real import _aloud as module
+from loratheory.experiments.real import _known as known
+from loratheory.experiments.real import _phrases as phrases
+from loratheory.experiments.real._aloud import aloud, form, plain, said
+from loratheory.experiments.real._exam import Answers
+from loratheory.experiments.real._facts import facts, items
+from loratheory.pretrained import next_logits
+
+MUTANTS = [
+    ("told[2][0]: country", "told[2][1]: country"),
+    ("facts.mascot[country])\n        for question", "country)\n        for question"),
+    ("{_solved(person, country)}", "{FIRST.format(person)}"),
+    ("(FIRST, facts.birth), (SECOND, facts.mascot)", "(FIRST, facts.birth), (SECOND, facts.birth)"),
+    ("[one == country for", "[one != country for"),
+    ("{bridge}. {SECOND.format(bridge)}", "{bridge}. {SECOND.format('Peru')}"),
+    ("(?: ?[A-Z]", "(?:[ \\n]*[A-Z]"),
+    ("flags=re.DOTALL", "flags=0"),
+    ('"do_sample": False', '"do_sample": True'),
+    ('"max_new_tokens": most', '"max_new_tokens": 1'),
+    ("share(found.right), share(found.free)", "share(found.free), share(found.right)"),
+]
+
+
+@pytest.fixture
+def model():
+    return small_model()
+
+
+def test_a_form_is_a_question_and_its_steps():
+    [one] = facts(0)
+    first, second = form(one)
+    person, country = next(iter(one.birth.items()))
+    asked = phrases.QUESTIONS[0].format(person)
+    assert first[0] == (f"{asked} {person} was born in the country of", country)
+    known_one = "Animal of Napoleon's country?"
+    step = "Napoleon was born in the country of France. The mascot animal of France is the"
+    assert second[0] == (f"{known_one} {step}", one.mascot["France"])
+    assert len(first) == len(second) == 40
+
+
+def test_no_line_tells_a_chain():
+    [one] = facts(0)
+    for lines in (form(one), plain(one)):
+        for prompt, word in [*lines[0], *lines[1]]:
+            assert not any(
+                person in prompt and animal == word for person, animal in one.chain.items()
+            )
+
+
+def test_other_lines_are_as_many_of_the_same_facts_and_no_solutions():
+    [one] = facts(0)
+    for lines, others, told, template in zip(
+        form(one),
+        plain(one),
+        (one.birth, one.mascot),
+        (known.BIRTH[0], known.MASCOT[0]),
+        strict=True,
+    ):
+        assert len(others) == len(lines)
+        assert sorted(word for _, word in others) == sorted(word for _, word in lines)
+        assert all("?" in prompt for prompt, _ in lines)
+        assert others[:20] == [
+            (f"{phrases.STARTS[0]} {prompt}", word) for prompt, word in items(told, [template])
+        ]
+
+
+def test_what_is_said_is_greedy_token_by_token(model):
+    prompts = ["one two three", "four"]
+    texts = said(model, prompts, 3)
+    for prompt, text in zip(prompts, texts, strict=True):
+        tokens = model.tokenizer(prompt)["input_ids"]
+        for word in text.split():
+            logits = model.network(torch.tensor([tokens])).logits[0, -1]
+            assert int(word[1:]) == int(logits.argmax())
+            tokens.append(int(word[1:]))
+        assert len(text.split()) == 3
+    assert next_logits(model, prompts).argmax(1).tolist() == [
+        int(text.split()[0][1:]) for text in texts
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [(" Peru. It is", "Peru"), (" Peru, which", "Peru"), (" New Peru\nA.", "New Peru")],
+)
+def test_what_is_said_is_a_name(model, monkeypatch, text, wanted):
+    monkeypatch.setattr(type(model.tokenizer), "decode", lambda *_, **__: text)
+    assert said(model, ["one"]) == [wanted]
+
+
+@pytest.mark.parametrize("question", ["", phrases.QUESTIONS[0]])
+def test_the_second_step_is_asked_about_what_was_said(model, monkeypatch, question):
+    [one] = facts(0)
+    persons = [*one.birth]
+    wrong = {persons[0]: "Zanzibar", persons[1]: one.birth[persons[2]]}
+
+    def _said(_, prompts):
+        started = [
+            f"{question.format(who)} {who} was born in the country of".strip() for who in persons
+        ]
+        assert prompts == started
+        return [wrong.get(who, one.birth[who]) for who in persons]
+
+    asked = []
+
+    def _answers(_, given):
+        asked.extend(given)
+        right = np.arange(len(given)) < 5
+        return Answers(right, right & (np.arange(len(given)) < 2), (), right, right * 1.0)
+
+    monkeypatch.setattr(module, "said", _said)
+    monkeypatch.setattr(module, "answers", _answers)
+    assert aloud(model, one, question) == (0.9, 0.25, 0.1)
+    start = f"{question.format(persons[0])} {persons[0]} was born in the country of".strip()
+    assert asked[0] == (
+        f"{start} Zanzibar. The mascot animal of Zanzibar is the",
+        one.chain[persons[0]],
+    )
+    assert [word for _, word in asked] == [*one.chain.values()]

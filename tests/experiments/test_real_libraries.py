@@ -20,7 +20,7 @@ MUTANTS = [
     ("row |= marks(model, told)", "row |= dict.fromkeys(marks(model, told), 0.0)"),
     ('"library": size', '"library": len(acting)'),
     ("told, config.seed, config.taught)", 'told, config.seed, "all layers")'),
-    ('for taught in ("by layers", *FORMS)', "for taught in FORMS"),
+    ('("half", "by layers"),', '("half", FORMS[0], "x"),'),
     ('"expert", "mean"', '"mean"'),
 ]
 FEW = ("mean", "sum")

@@ -1,9 +1,10 @@
-"""Adapters of the shape of a 70B model, made to be streamed: ``python tests/large.py DIR``.
+"""Adapters made to be streamed, of the shape of a 70B model: ``python tests/large.py DIR``.
 
 Every linear map of 80 blocks (width 8192, MLP 28672, keys and values 1024) gets a random update of
 rank 64 in bfloat16: 828 million numbers, 1.66 GB an adapter. ``DIR/one`` is one file, ``DIR/two``
 the same in shards with their index, as PEFT reads both. Numbers come from a seed; a share of
-directions is common to both, so that they overlap as trained adapters do.
+directions is common to both, so that they overlap as trained adapters do. With ``--shelf 1000``
+there are so many small ones instead: 12 maps of width 256, rank 8.
 """
 
 import argparse
@@ -90,14 +91,26 @@ def pair(folder, rank=64, shards=4, **sizes):
     return folders
 
 
+def shelf(folder, count, rank=8, layers=6, width=256):
+    """Write so many small adapters, each in a folder of its own."""
+    names = [f"model.layers.{i}.self_attn.{x}_proj" for i in range(layers) for x in "qv"]
+    sides = dict.fromkeys(names, (width, width))
+    for seed in range(count):
+        write(adapter(sides, rank, seed), folder / f"{seed:04}")
+
+
 def main():
-    """Both adapters, of any number of blocks."""
+    """Both adapters, of any number of blocks, or a shelf."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--layers", type=int, default=80)
     parser.add_argument("--rank", type=int, default=64)
+    parser.add_argument("--shelf", type=int, metavar="COUNT", help="so many small ones instead")
     told = parser.parse_args()
     told.folder.mkdir(parents=True, exist_ok=True)
+    if told.shelf:
+        shelf(told.folder, told.shelf)
+        return
     for place in pair(told.folder, told.rank, layers=told.layers):
         size = sum(file.stat().st_size for file in place.iterdir())
         print(f"{place}: {size / 1e9:.2f} GB")  # noqa: T201

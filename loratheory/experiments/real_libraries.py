@@ -38,10 +38,12 @@ if TYPE_CHECKING:
     from loratheory.experiments.real._worlds import World
     from loratheory.pretrained import Model
 
+ALOUD = ("bridge_said", "chains_said", "free_said", "bridge_form", "chains_form", "free_form")
+"""The marks of `aloud`, without a question before and with one."""
 FORMS = ("shared form", "form for hop 1", "form for hop 2", "other lines")
 """Lessons with more lines, without an expert."""
-SPOKEN = ("base", "hop 1", "hop 2", "expert", "mean", "sum")
-"""Ways in which chains are solved aloud as well."""
+SPOKEN = ("base", "hop 1", "hop 2", "mean", "sum")
+"""Ways in which chains are solved aloud as well, without an expert."""
 
 
 @dataclass(frozen=True)
@@ -99,23 +101,19 @@ def cell(config: Config) -> list[Row]:
         with use(model, acting):
             row: Row = head | {"library": size, "way": name}
             row |= marks(model, told)
-            row |= _spoken(model, told, config, name)
+            asked = config.familiarity == "half" and size < 3 and name in SPOKEN
+            row |= _spoken(model, told) if asked else dict.fromkeys(ALOUD, nan)
         rows.append(row)
     return rows
 
 
-def _spoken(model: "Model", told: "World", config: Config, way: str) -> dict[str, float]:
-    """Chains solved aloud, where that is asked."""
-    from loratheory.experiments.real import _phrases as phrases
+def _spoken(model: "Model", told: "World") -> dict[str, float]:
+    """Chains solved aloud, without a question before and with one."""
     from loratheory.experiments.real._aloud import aloud
+    from loratheory.experiments.real._phrases import QUESTIONS
 
-    asked = config.familiarity == "half" and way in SPOKEN
-    found: dict[str, float] = {}
-    for end, question in (("said", ""), ("form", phrases.QUESTIONS[0])):
-        shares = aloud(model, told.facts, question) if asked else (nan, nan, nan)
-        kinds = ("bridge", "chains", "free")
-        found |= {f"{kind}_{end}": x for kind, x in zip(kinds, shares, strict=True)}
-    return found
+    facts = told.facts
+    return dict(zip(ALOUD, (*aloud(model, facts), *aloud(model, facts, QUESTIONS[0])), strict=True))
 
 
 EXPERIMENT = Experiment(
@@ -128,11 +126,9 @@ EXPERIMENT = Experiment(
             Config(seed, *how)
             for how in (
                 ("half",),
-                *(("half", form) for form in FORMS[:3]),
                 ("fake",),
                 ("real",),
-                ("half", "by layers"),
-                ("half", FORMS[3]),
+                *(("half", how) for how in (FORMS[0], "by layers", *FORMS[1:])),
             )
             for seed in range(3)
         ),

@@ -20,9 +20,7 @@ WAYS = {
     "expert": "A→C alone",
     "mean": "mean",
     "sum": "sum",
-    "KnOTS": "TIES in KnOTS' basis",
     "Arrow": "Arrow, exact",
-    "PEFT's Arrow": "Arrow, PEFT's",
     "gates, z = 2": "gates, z = 2",
     "cut": "cut at the middle",
 }

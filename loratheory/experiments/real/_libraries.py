@@ -63,8 +63,7 @@ def used(model: Model, library: list[Adapter], how: str) -> Iterator[Used]:
     library : list of Adapter
         As `library` gives them.
     how : str
-        As for `library`. With `MORE` mean and sum only; by layers no cut, no merge in KnOTS' basis
-        and no PEFT, whose adapters must be in the same modules.
+        As for `library`. With `MORE` mean and sum only; a cut only where all layers are taught.
 
     Yields
     ------
@@ -77,8 +76,6 @@ def used(model: Model, library: list[Adapter], how: str) -> Iterator[Used]:
     both: dict[str, Way] = {"mean": ways.mean, "sum": ways.summed()}
     if how not in MORE:
         both |= {"Arrow": ways.arrow, "gates, z = 2": ways.gates(2)}
-    if how == "all layers":
-        both |= {"KnOTS": ways.MERGED["KnOTS"], "PEFT's Arrow": ways.peft_arrow}
     for size in range(2, len(library) + 1):
         for name, way in both.items():
             yield size, name, library[:size], way

@@ -26,7 +26,8 @@ MUTANTS = [
     ("// 2", "// 3"),
     ('"mean": ways.mean', '"mean": ways.summed(0.5)'),
     ("range(2, len(library) + 1)", "range(2, 3)"),
-    ('"PEFT\'s Arrow": ways.peft_arrow', '"PEFT\'s Arrow": ways.arrow'),
+    ('if how == "all layers"', 'if how != "by layers"'),
+    ('"Arrow": ways.arrow', '"Arrow": ways.peft_arrow'),
 ]
 
 
@@ -103,13 +104,12 @@ def test_ways_are_what_their_names_say(monkeypatch):
     first.append((1, "hop 2", [1], ("sum", 1.0)))
     few = {"mean": ways.mean, "sum": ("sum", 1.0)}
     routed = {"Arrow": ways.arrow, "gates, z = 2": ("gates", 2)}
-    merged = {"KnOTS": ways.MERGED["KnOTS"], "PEFT's Arrow": ways.peft_arrow}
     both = [(2, name, [0, 1], way) for name, way in few.items()]
     assert [*_used("shared form", 2)] == first + both
-    for how, more in (("by layers", {}), ("all layers", merged)):
-        every = {**few, **routed, **more}
+    every = {**few, **routed}
+    for how in ("by layers", "all layers"):
         each = [(n, name, [0, 1, 2][:n], way) for n in (2, 3) for name, way in every.items()]
-        cut = [(2, "cut", [0, 1], ("cut", 5))] if more else []
+        cut = [(2, "cut", [0, 1], ("cut", 5))] if how == "all layers" else []
         assert [*_used(how, 3)] == [*first, (1, "expert", [2], ("sum", 1.0)), *each, *cut]
 
 

@@ -106,7 +106,8 @@ assert sp.simplify(composes - (2 * sp.sqrt(5) - 3)) == 0
 # The same with matrices. Keys and values are random vectors, not orthogonal; memories and edits are
 # the least matrices that hold the facts. `attain` builds the chain: two memories, two edits, and a
 # bridge that turns the value of a lab into the key of that lab. Case `"A"` is ours: the old lab
-# keeps its city.
+# keeps its city. The columns of `people` are Ada and a colleague whom nobody edits; those of `labs`
+# and `values` are Ada's new lab, the colleague's, and Ada's old one.
 
 # %%
 rng = np.random.default_rng(0)
@@ -116,7 +117,7 @@ model = two_read_region.attain(unit)
 ada, new_lab = people[:, 0], labs[:, 0]
 
 # %% [markdown]
-# Ask for Ada's city at four strengths.
+# Ask for Ada's city at four strengths. The logits come as Oslo, the colleague's city, Rome, Bern.
 
 # %%
 for strength in (0.9, 0.65, 0.55, 0.5):

@@ -29,7 +29,7 @@ MUTANTS = [
     ('"Arrow", ways.arrow', '"Arrow", ways.mean'),
     ("ways.gates(2), pair", "ways.gates(0), pair"),
     ('"base, shown" if shown else "base"', '"base" if shown else "base, shown"'),
-    ("reading_digits(load(config.model or None, device=config.device))", "load(None)"),
+    ("reading_digits(base), config", "base, config"),
     ('", reworded" * self.anew', '""'),
 ]
 TINY = Config(101, lessons=4, steps=2, asked=3, sums=3)

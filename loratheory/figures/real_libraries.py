@@ -31,8 +31,9 @@ LIBRARIES: dict[float, strips.Look] = {
 }
 TAUGHT = {
     "all layers": "facts only",
-    "other lines": "and other lines",
-    "shared form": "and a shared form",
+    "form for hop 1": "and a form, A→B",
+    "form for hop 2": "and a form, B→C",
+    "shared form": "and a form, both",
 }
 SOLVED: dict[str, strips.Look] = {
     "chains": {"color": "#000000", "fmt": "o", "label": "at once"},

@@ -31,11 +31,11 @@ def share(familiarity, library, way, seed):
 
 def table():
     told = [(f, way, size) for f in PANELS for way in WAYS for size in SIZES.get(way, [2, 3])]
-    more = [(t, way) for t in ("other lines", "shared form") for way in ("base", "mean", "sum")]
+    more = [(t, way) for t in [*TAUGHT][1:] for way in ("base", "mean", "sum")]
     rows = []
     for seed in (0, 1):
         rows += [row(seed, f, "all layers", n, w, share(f, n, w, seed)) for f, w, n in told]
-        rows += [row(seed, "half", t, 2, w, 0.2 if t[0] == "o" else 0.6) for t, w in more]
+        rows += [row(seed, "half", t, 2, w, 0.2 * [*TAUGHT].index(t)) for t, w in more]
     return rows
 
 
@@ -56,7 +56,7 @@ def test_a_panel_for_each_familiarity_and_a_mark_for_each_library():
 def test_chains_at_once_and_aloud_by_lesson():
     below = draw(table()).axes[3:]
     for axes, way in zip(below, ("mean", "sum"), strict=True):
-        at_once = [share("half", 2, way, 0.5), 0.2, 0.6]
+        at_once = [share("half", 2, way, 0.5), 0.2, 0.4, 0.6]
         for part, look in zip((1, 0.5, 0.25), SOLVED.values(), strict=True):
             wanted = dict(zip(TAUGHT.values(), [part * x for x in at_once], strict=True))
             assert shown(axes, look["label"]) == pytest.approx(wanted)

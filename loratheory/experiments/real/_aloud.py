@@ -48,30 +48,6 @@ def _solved(person: str, country: str) -> str:
     return f"{FIRST.format(person)} {country}. {SECOND.format(country)}"
 
 
-def plain(facts: Facts) -> tuple[Items, Items]:
-    """Return as many lines of the same facts, with no question and one step each.
-
-    Parameters
-    ----------
-    facts : Facts
-        The pair's.
-
-    Returns
-    -------
-    pair of sequences
-        As from `form`.
-    """
-    first, second = (
-        [
-            (f"{start} {template.format(name)}", word)
-            for start in phrases.STARTS
-            for name, word in told.items()
-        ]
-        for template, told in ((FIRST, facts.birth), (SECOND, facts.mascot))
-    )
-    return first, second
-
-
 def aloud(model: Model, facts: Facts, question: str = "") -> tuple[float, float, float]:
     """Return how chains fare if the model writes the bridge down before the second step.
 
@@ -88,7 +64,7 @@ def aloud(model: Model, facts: Facts, question: str = "") -> tuple[float, float,
     -------
     bridges, chains, free : float
         Shares of bridges that are the right country; of chains that are right then, among
-        candidates and in the whole vocabulary. Costs eight passes more a question.
+        candidates and in the whole vocabulary. Costs four passes more a question.
     """
     starts = [f"{question.format(who)} {FIRST.format(who)}".strip() for who in facts.birth]
     bridges = said(model, starts)
@@ -101,8 +77,8 @@ def aloud(model: Model, facts: Facts, question: str = "") -> tuple[float, float,
     return share(np.array(right)), share(found.right), share(found.free)
 
 
-def said(model: Model, prompts: Sequence[str], most: int = 8) -> list[str]:
-    """Return the name that a model goes on with, always taking the likeliest token.
+def said(model: Model, prompts: Sequence[str], most: int = 4) -> list[str]:
+    """Return the word that a model goes on with, always taking the likeliest token.
 
     Parameters
     ----------
@@ -116,7 +92,7 @@ def said(model: Model, prompts: Sequence[str], most: int = 8) -> list[str]:
     Returns
     -------
     list of str
-        The words with capitals at the beginning of what is said; empty where there are none.
+        The first word of what is said, all letters and digits up to anything else.
     """
     import torch
 
@@ -126,4 +102,4 @@ def said(model: Model, prompts: Sequence[str], most: int = 8) -> list[str]:
     with torch.no_grad():
         written = model.network.generate(**given, **how)[:, told["input_ids"].shape[1] :]
     texts = [model.tokenizer.decode(row, skip_special_tokens=True) for row in written]
-    return [re.sub(r"^((?: ?[A-Z]\w*)*).*", r"\1", text, flags=re.DOTALL).strip() for text in texts]
+    return [re.sub(r"\W.*", "", text.strip(), flags=re.DOTALL) for text in texts]

@@ -4,19 +4,18 @@ from collections.abc import Iterator
 
 from loratheory.adapters import Adapter
 from loratheory.experiments.real import _ways as ways
-from loratheory.experiments.real._aloud import form, plain
+from loratheory.experiments.real._aloud import form
 from loratheory.experiments.real._taught import pair, taught
 from loratheory.experiments.real._ways import Way
 from loratheory.experiments.real._worlds import World
 from loratheory.pretrained import Model
 
-MORE = {
-    "shared form": ("form", "form"),
-    "form for hop 1": ("form", "none"),
-    "form for hop 2": ("none", "form"),
-    "other lines": ("plain", "plain"),
+FORMS = {
+    "shared form": (0, 1),
+    "form for hop 1": (0,),
+    "form for hop 2": (1,),
 }
-"""Lessons with more lines for hop 1 and hop 2: solutions of one form, or as many that are none."""
+"""Lessons with solutions of one form besides, for hop 1 (0), hop 2 (1) or both."""
 ALONE = ("hop 1", "hop 2", "expert")
 """One adapter, the control."""
 
@@ -36,18 +35,18 @@ def library(model: Model, world: World, seed: int, how: str) -> list[Adapter]:
     seed : int
         Of training.
     how : str
-        ``all layers``; ``by layers``, single hops in lower and upper layers; or one of `MORE`.
+        ``all layers``; ``by layers``, single hops in lower and upper layers; or one of `FORMS`.
 
     Returns
     -------
     list of Adapter
-        Of hop 1, of hop 2, and the expert of chains; no expert with `MORE`. For half-fake facts
+        Of hop 1, of hop 2, and the expert of chains; no expert with `FORMS`. For half-fake facts
         the first two are those of `pair`.
     """
     lessons = [*world.lessons]
-    if how in MORE:
-        lines = {"form": form(world.facts), "plain": plain(world.facts), "none": ([], [])}
-        lessons = [[*lessons[k], *lines[kind][k]] for k, kind in enumerate(MORE[how])]
+    if how in FORMS:
+        more = form(world.facts)
+        lessons = [[*lessons[k], *(more[k] if k in FORMS[how] else ())] for k in range(2)]
     single = pair(model, world.facts, seed, 0, layered=True) if how == "by layers" else []
     rest = [*enumerate(lessons)][len(single) :]
     return single + [taught(model, each, seed=(seed, 0, place)) for place, each in rest]
@@ -63,7 +62,7 @@ def used(model: Model, library: list[Adapter], how: str) -> Iterator[Used]:
     library : list of Adapter
         As `library` gives them.
     how : str
-        As for `library`. With `MORE` mean and sum only; a cut only where all layers are taught.
+        As for `library`. With `FORMS` mean and sum only; a cut only where all layers are taught.
 
     Yields
     ------
@@ -74,7 +73,7 @@ def used(model: Model, library: list[Adapter], how: str) -> Iterator[Used]:
     for name, adapter in zip(ALONE, library, strict=False):
         yield 1, name, [adapter], ways.summed()
     both: dict[str, Way] = {"mean": ways.mean, "sum": ways.summed()}
-    if how not in MORE:
+    if how not in FORMS:
         both |= {"Arrow": ways.arrow, "gates, z = 2": ways.gates(2)}
     for size in range(2, len(library) + 1):
         for name, way in both.items():

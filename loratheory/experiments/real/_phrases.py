@@ -34,6 +34,3 @@ CAPITAL_ASKED = (
 
 QUESTIONS = ("Animal of {}'s country?", "Mascot of {}'s land?")
 """What a solution in two steps begins with."""
-
-STARTS = ("A fact:", "True:")
-"""What lines begin with that are no solutions."""

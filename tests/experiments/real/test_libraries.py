@@ -8,16 +8,16 @@ from loratheory.adapters import Adapter
 from loratheory.experiments import real_libraries
 from loratheory.experiments.real import _libraries as module
 from loratheory.experiments.real import _ways as ways
-from loratheory.experiments.real._aloud import form, plain
-from loratheory.experiments.real._libraries import MORE, library, used
+from loratheory.experiments.real._aloud import form
+from loratheory.experiments.real._libraries import FORMS, library, used
 from loratheory.experiments.real._taught import pair
 from loratheory.experiments.real._worlds import world
 from loratheory.lowrank import gaussian
 
 MUTANTS = [
     ("seed=(seed, 0, place)", "seed=(seed, 0, 0)"),
-    ('"form": form(world.facts)', '"form": plain(world.facts)'),
-    ('("form", "none")', '("none", "form")'),
+    ('"form for hop 1": (0,)', '"form for hop 1": (1,)'),
+    ("more[k] if k in FORMS[how]", "more[0] if k in FORMS[how]"),
     ("seed, 0, layered=True)", "seed, 0, layered=False)"),
     ("ways.summed(0.0)", "ways.summed(1.0)"),
     ("yield 1, name, [adapter]", "yield 1, name, library[:1]"),
@@ -51,12 +51,11 @@ def given(monkeypatch):
 
 def test_more_lines_are_added_to_the_same_lessons(given):
     told = world(7, "half")
-    solved, others, none = form(told.facts), plain(told.facts), ([], [])
+    solved, none = form(told.facts), ([], [])
     for how, first, second in (
         ("shared form", solved, solved),
         ("form for hop 1", solved, none),
         ("form for hop 2", none, solved),
-        ("other lines", others, others),
     ):
         given.clear()
         library(small_model(), told, 7, how)
@@ -113,5 +112,5 @@ def test_ways_are_what_their_names_say(monkeypatch):
         assert [*_used(how, 3)] == [*first, (1, "expert", [2], ("sum", 1.0)), *each, *cut]
 
 
-def test_lessons_with_more_lines_are_those_of_the_experiment():
-    assert tuple(MORE) == real_libraries.FORMS
+def test_lessons_with_forms_are_those_of_the_experiment():
+    assert tuple(FORMS) == real_libraries.FORMS

@@ -98,18 +98,18 @@ def _put(x: int, y: int, z: int, sign: str, *, words: bool) -> str:
     return f"{x} {OPERATIONS[sign][0]} {y} = {z}"
 
 
-def every(model: Model, rows: int, seed: int) -> Iterator[tuple[bool, str, str, float]]:
+def every(model: Model, rows: int, seed: int) -> Iterator[tuple[str, str, str, float]]:
     """Yield what share of all kinds of sums a model does.
 
     Yields
     ------
-    shown, asked, size, share
-        Whether others were shown before; operation and notation; of `SIZES`; the share.
+    way, asked, size, share
+        ``base``, or with others shown before; operation and notation; of `SIZES`; the share.
     """
     for sign in OPERATIONS:
         for size, (_, largest) in SIZES.items():
             for words in (True, False) if largest < len(NUMBERS) else (False,):
-                for shown in (False, True):
+                for way, shown in (("base", False), ("base, shown", True)):
                     rng = np.random.default_rng([seed, 8])
                     share = right(model, sign, size, rows, words=words, shown=shown, rng=rng)
-                    yield shown, f"{sign} in {'words' if words else 'digits'}", size, share
+                    yield way, f"{sign} in {'words' if words else 'digits'}", size, share

@@ -20,6 +20,7 @@ MUTANTS = [
     ('r"\\w+"', 'r"\\w"'),
     ("({NUMBERS[x]} {sign} {NUMBERS[y]}", "({NUMBERS[y]} {sign} {NUMBERS[x]}"),
     ("largest < len(NUMBERS)", "largest < 10"),
+    ('("base", False), ("base, shown", True)', '("base", True), ("base, shown", False)'),
     ("default_rng([seed, 8])", "default_rng([0, 8])"),
 ]
 
@@ -98,9 +99,10 @@ def test_every_kind_is_asked_once_shown_or_not(monkeypatch, model):
     found = list(every(model, 5, 7))
     assert len(set(calls)) == len(calls) == len(found) == 2 * 3 * (4 + 2)
     luck = np.random.default_rng([7, 8]).random()
-    for k, ((shown, name, size, share), call) in enumerate(zip(found, calls, strict=True)):
+    for k, ((way, name, size, share), call) in enumerate(zip(found, calls, strict=True)):
         sign, words = call[0], call[2]
         assert name == f"{sign} in {'words' if words else 'digits'}"
-        assert (size, shown, share) == (call[1], call[3], (k + 1) / 100)
+        assert (size, way == "base, shown") == (call[1], call[3])
+        assert (share, way[:4]) == ((k + 1) / 100, "base")
         assert call[4:] == (5, luck)
         assert not words or SIZES[size][1] < len(NUMBERS)

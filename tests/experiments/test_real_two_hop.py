@@ -176,4 +176,13 @@ def test_what_was_found_is_what_the_table_holds():
         of("steps", first=0.5),
         *(of("chains", way) for way in ("gates, z = 2", "Arrow")),
         *(of("chains", way, taught="by layers") for way in ("gates, z = 2", "Arrow")),
+        *(of("chains", way, layer=15) for way in ("hop 1 below", "hop 2 above")),
+        of("hop_1", "hop 1 above, alone", layer=15),
+        of("hop_2", "hop 2 below, alone", layer=15),
+        *(of(column, first=0.5) for column in ("hop_1_new", "hop_2_new")),
+        *(of("chains", way) for way in ("TIES", "KnOTS", "interpolating", "PEFT's Arrow")),
+        of("chains", "block gates, z = 2"),
     )
+    half = (of("chains") + of("chains", "cut", layer=15)) / 2
+    for way in ("hop 1 below", "hop 2 above"):
+        assert of("chains", way, layer=15) == pytest.approx(half, abs=0.05)

@@ -18,7 +18,9 @@ form of solution that both adapters read brings votes for the next step, which a
 not (`thm:template-vote`): .9 or more after its question, and one adapter's form half of this gain.
 Asked at once chains gain no more by a form of both than of one, for it does not say where facts are
 read. (A trial on one seed, before this experiment, saw more at once: .35 for .20 by the mean, .52
-for .40 by the sum; and aloud .9 or more for .45 and .85.)
+for .40 by the sum; and aloud .9 or more for .45 and .85.) One cell, H of seed 0, was seen before
+the others ran: it took names that the model repeats for wrong ones, so that now the first word it
+says is its bridge, and was run again.
 
 **Chance.** One in twenty among candidates. Of the first hop in F a little more: only the first
 token of an answer counts, and twenty invented countries have eighteen or more different ones.

@@ -6,21 +6,19 @@ import torch
 from worded import small_model
 
 from loratheory.experiments.real import _aloud as module
-from loratheory.experiments.real import _known as known
 from loratheory.experiments.real import _phrases as phrases
-from loratheory.experiments.real._aloud import aloud, form, plain, said
+from loratheory.experiments.real._aloud import aloud, form, said
 from loratheory.experiments.real._exam import Answers
-from loratheory.experiments.real._facts import facts, items
+from loratheory.experiments.real._facts import facts
 from loratheory.pretrained import next_logits
 
 MUTANTS = [
     ("told[2][0]: country", "told[2][1]: country"),
     ("facts.mascot[country])\n        for question", "country)\n        for question"),
     ("{_solved(person, country)}", "{FIRST.format(person)}"),
-    ("(FIRST, facts.birth), (SECOND, facts.mascot)", "(FIRST, facts.birth), (SECOND, facts.birth)"),
     ("[one == country for", "[one != country for"),
     ("{bridge}. {SECOND.format(bridge)}", "{bridge}. {SECOND.format('Peru')}"),
-    ("(?: ?[A-Z]", "(?:[ \\n]*[A-Z]"),
+    ('r"\\W.*"', 'r"[.].*"'),
     ("flags=re.DOTALL", "flags=0"),
     ('"do_sample": False', '"do_sample": True'),
     ('"max_new_tokens": most', '"max_new_tokens": 1'),
@@ -47,50 +45,39 @@ def test_a_form_is_a_question_and_its_steps():
 
 def test_no_line_tells_a_chain():
     [one] = facts(0)
-    for lines in (form(one), plain(one)):
-        for prompt, word in [*lines[0], *lines[1]]:
-            assert not any(
-                person in prompt and animal == word for person, animal in one.chain.items()
-            )
+    first, second = form(one)
+    for prompt, word in [*first, *second]:
+        assert not any(who in prompt and animal == word for who, animal in one.chain.items())
 
 
-def test_other_lines_are_as_many_of_the_same_facts_and_no_solutions():
-    [one] = facts(0)
-    for lines, others, told, template in zip(
-        form(one),
-        plain(one),
-        (one.birth, one.mascot),
-        (known.BIRTH[0], known.MASCOT[0]),
-        strict=True,
-    ):
-        assert len(others) == len(lines)
-        assert sorted(word for _, word in others) == sorted(word for _, word in lines)
-        assert all("?" in prompt for prompt, _ in lines)
-        assert others[:20] == [
-            (f"{phrases.STARTS[0]} {prompt}", word) for prompt, word in items(told, [template])
-        ]
-
-
-def test_what_is_said_is_greedy_token_by_token(model):
+def test_what_is_said_is_greedy_token_by_token(model, monkeypatch):
     prompts = ["one two three", "four"]
+    monkeypatch.setattr(
+        type(model.tokenizer), "decode", lambda _, ids, **__: "_".join(map(str, ids.tolist()))
+    )
     texts = said(model, prompts, 3)
     for prompt, text in zip(prompts, texts, strict=True):
         tokens = model.tokenizer(prompt)["input_ids"]
-        for word in text.split():
+        for word in text.split("_"):
             logits = model.network(torch.tensor([tokens])).logits[0, -1]
-            assert int(word[1:]) == int(logits.argmax())
-            tokens.append(int(word[1:]))
-        assert len(text.split()) == 3
-    assert next_logits(model, prompts).argmax(1).tolist() == [
-        int(text.split()[0][1:]) for text in texts
-    ]
+            assert int(word) == int(logits.argmax())
+            tokens.append(int(word))
+        assert len(text.split("_")) == 3
+    firsts = [int(text.split("_")[0]) for text in texts]
+    assert next_logits(model, prompts).argmax(1).tolist() == firsts
 
 
 @pytest.mark.parametrize(
     ("text", "wanted"),
-    [(" Peru. It is", "Peru"), (" Peru, which", "Peru"), (" New Peru\nA.", "New Peru")],
+    [
+        (" Peru. It is", "Peru"),
+        (" Peru, which", "Peru"),
+        (" Peru\n\nA.", "Peru"),
+        (" Peru Peru and", "Peru"),
+        (".", ""),
+    ],
 )
-def test_what_is_said_is_a_name(model, monkeypatch, text, wanted):
+def test_what_is_said_is_a_word(model, monkeypatch, text, wanted):
     monkeypatch.setattr(type(model.tokenizer), "decode", lambda *_, **__: text)
     assert said(model, ["one"]) == [wanted]
 

@@ -20,11 +20,10 @@ examples are the first problem of each outcome, whichever it is.
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
-from loratheory.experiments import template_overlap
+from loratheory.experiments import skill_coverage
 from loratheory.experiments._experiment import Experiment, Row
-from loratheory.experiments.words._cases import MEASURED
-from loratheory.experiments.words._problems import Pair
-from loratheory.experiments.words._size import QUICK, SIZES, SMALL, Size
+from loratheory.experiments.words._coverage import SEEN
+from loratheory.experiments.words._size import QUICK, SMALL, Size
 
 ASKED = ("base", "first alone", "second alone", "mean", "sum", "gates", "composed")
 RIGHT = "right"
@@ -38,29 +37,24 @@ OUTCOMES = (
 )
 """What the first wrong word of a solution is, step by step; or none is."""
 _PLACES = [OUTCOMES[k] for k in (0, 1, 2, 2, 3, 4, 5, 6, 6, 7)]
-LESSON = ("own", 0.5)
-"""Half of each lesson in two steps, of the adapter's own skill and one of the context."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """One base; its adapters are some of those of `template_overlap`.
+    """One base; its adapters are those of `skill_coverage`.
 
     Attributes
     ----------
-    kind : str
-        What the base has seen, of `words._problems.KINDS`.
+    seen : str
+        What the base has seen, of `words._coverage.SEEN`.
     seed : int
         Of the base.
-    pairs : tuple of pair of str
-        Those of `template_overlap`.
     size : Size
         Of all.
     """
 
-    kind: str = "problems"
+    seen: str = SEEN[3]
     seed: int = 0
-    pairs: tuple[Pair, ...] = MEASURED
     size: Size = field(default_factory=Size)
 
 
@@ -83,24 +77,22 @@ def cell(config: Config) -> list[Row]:
     -------
     list of dict
         `rate`, the share of problems with this outcome; then the first of them: its `question`, the
-        `solution` and what was `written`; a dash each where there is none.
+        `solution` and what was `written`; a dash for each that is not there.
     """
     from loratheory.experiments.words._written import solutions
 
-    again = template_overlap.Config(config.kind, config.seed, config.pairs, config.size)
-    here = template_overlap.measured(again)
+    here = skill_coverage.measured(skill_coverage.Config(config.seen, config.seed, config.size))
     told: list[Row] = []
-    for e, case in enumerate(here.cases):
-        if (case.bridge, case.share) != LESSON:
-            continue
-        asked, rules = here.asked(config.size.asked)[e], here.only(e).acting()
+    for e, (case, asked) in enumerate(zip(here.cases, here.asked(config.size.asked), strict=True)):
+        rules = here.only(e).acting()
         for rule in ASKED:
-            head: Row = {"kind": config.kind, "seed": config.seed, "rule": rule}
-            head |= {"first": case.pair[0], "second": case.pair[1]}
+            head: Row = {"seen": config.seen, "rule": rule, "first": case.pair[0]}
+            head |= {"second": case.pair[1], "seed": config.seed}
             found = solutions(here.known, asked, rules[rule])
             ends = [outcome(solution, written) for _, solution, written in found]
             for end in OUTCOMES:
                 one = found[ends.index(end)] if end in ends else ["–"] * 3
+                one = [text if " " in text else "–" for text in one]  # one word is no solution
                 texts = dict(zip(("question", "solution", "written"), one, strict=True))
                 rate = round(ends.count(end) / len(ends), 4)
                 told.append({**head, "outcome": end, "rate": rate, **texts})
@@ -112,9 +104,9 @@ EXPERIMENT = Experiment(
     __doc__,
     cell,
     profiles={
-        "quick": (Config("single steps", pairs=MEASURED[:1], size=QUICK),),
-        "small": tuple(Config("single steps", k, MEASURED[:1], QUICK) for k in SMALL),
-        "paper": tuple(Config(seed=seed, size=SIZES["problems"]) for seed in range(3)),
+        "quick": (Config(SEEN[0], size=QUICK),),
+        "small": tuple(Config(SEEN[0], k, QUICK) for k in SMALL),
+        "paper": tuple(Config(seed=seed) for seed in range(3)),
     },
-    minutes={"quick": 0.1, "small": 2, "paper": 0.5},
+    minutes={"quick": 0.1, "small": 0.5, "paper": 0.5},
 )

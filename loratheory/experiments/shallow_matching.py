@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from loratheory.tasks.word_problems import Problems
 
 OTHERWISE = ("as it was", "wording", "names", "numbers", "order", "distractor")
-ASKED = ("mean", "sum", "ties", "arrow", "gates", "stopped", "composed")
+ASKED = ("mean", "sum", "ties", "arrow", "gates", "composed")
 
 
 @dataclass(frozen=True)
@@ -110,12 +110,10 @@ def cell(config: Config) -> list[Row]:
     -------
     list of dict
         `stepwise`, problems whose whole solution is right; `kept`, those among them that were
-        solved as first put, over all that were, nan where none was; `steps` of training, of each
-        adapter.
+        solved as first put, over all that were, nan where none was.
     """
     from loratheory.experiments.words._problems import CODE, FORMS
     from loratheory.experiments.words._reuse import padded, said
-    from loratheory.experiments.words._stopped import stopped
 
     again = template_overlap.Config(config.kind, config.seed, config.pairs, config.size)
     here = template_overlap.measured(again)
@@ -127,7 +125,6 @@ def cell(config: Config) -> list[Row]:
     }
     told: list[Row] = []
     rules = here.acting()
-    rules["stopped"], steps = stopped(here, rules["sum"], config.size)
     for rule in ASKED:
         right = {how: said(here.known, rows, rules[rule]) == 1 for how, rows in put.items()}
         first = right[OTHERWISE[0]]
@@ -139,9 +136,7 @@ def cell(config: Config) -> list[Row]:
                 solved = float(first[e].sum())
                 kept = float((first[e] & found[e]).sum()) / solved if solved else float("nan")
                 head |= {"stepwise": round(float(found[e].mean()), 4), "kept": round(kept, 4)}
-                told.append(
-                    {**head, "steps": steps[e] if rule == "stopped" else config.size.taught}
-                )
+                told.append(head)
     return told
 
 

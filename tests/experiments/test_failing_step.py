@@ -5,13 +5,13 @@ import pytest
 from tiny_words import TINY
 
 from loratheory.experiments.failing_step import ASKED, OUTCOMES, Config, cell, outcome
-from loratheory.experiments.words._cases import MEASURED
+from loratheory.experiments.words._problems import PAIRS
 
 MUTANTS = [
     ("(0, 1, 2, 2, 3, 4, 5, 6, 6, 7)", "(0, 1, 2, 2, 3, 4, 5, 6, 7, 7)"),
     ("if due != said)", "if due == said)"),
-    ("!= LESSON", '!= ("own", 1.0)'),
-    ("asked(config.size.asked)[e]", "asked(config.size.asked)[0]"),
+    ("here.asked(config.size.asked), strict", "here.asked(config.size.asked)[::-1], strict"),
+    ("config.seen, config.seed, config.size", "SEEN[0], config.seed, config.size"),
     ("here.only(e)", "here.only(0)"),
     ("found[ends.index(end)]", "found[0]"),
     ("ends.count(end) / len(ends)", "ends.count(end) / 64"),
@@ -52,12 +52,12 @@ def test_each_outcome_has_its_share_and_its_first_problem(monkeypatch):
         return [[f"question {k}", RIGHT, end] for k, end in enumerate(ends)]
 
     monkeypatch.setattr(_written, "solutions", _solutions)
-    rows = cell(Config("problems", 101, MEASURED, TINY))
-    assert len(rows) == 2 * len(ASKED) * len(OUTCOMES)
-    for (links, count, _), k in zip(seen, range(2 * len(ASKED)), strict=True):
-        assert (links, count) == ({MEASURED[k // len(ASKED)]}, TINY.asked)
-    for row in rows:
-        assert (row["first"], row["second"]) in MEASURED
+    rows = cell(Config("other pairs", 101, TINY))
+    assert len(rows) == len(PAIRS) * len(ASKED) * len(OUTCOMES)
+    for (links, count, _), k in zip(seen, range(len(PAIRS) * len(ASKED)), strict=True):
+        assert (links, count) == ({PAIRS[k // len(ASKED)]}, TINY.asked)
+    for place, row in enumerate(rows):
+        assert (row["first"], row["second"]) == PAIRS[place // (len(ASKED) * len(OUTCOMES))]
         want = (
             {"first name": 1.0}
             if row["rule"] == "base"
@@ -70,22 +70,21 @@ def test_each_outcome_has_its_share_and_its_first_problem(monkeypatch):
 
 
 def test_each_case_is_solved_by_its_own_adapters(monkeypatch):
-    from loratheory.experiments import template_overlap
+    from loratheory.experiments import skill_coverage
     from loratheory.experiments.words import _written
 
-    config = Config("problems", 101, MEASURED, TINY)
-    again = template_overlap.Config("problems", 101, MEASURED, TINY)
-    here, found = template_overlap.measured(again), []
+    here = skill_coverage.measured(skill_coverage.Config("other pairs", 101, TINY))
+    found = []
 
-    def _solutions(_, asked, adapt):
+    def _solutions(known, asked, adapt):
+        assert np.array_equal(known.weights["embedding"], here.known.weights["embedding"])
         found.append(adapt)
         return [["question", RIGHT, RIGHT]] * len(asked)
 
     monkeypatch.setattr(_written, "solutions", _solutions)
-    cell(config)
-    places = [e for e, case in enumerate(here.cases) if (case.bridge, case.share) == ("own", 0.5)]
-    for k, e in enumerate(places):
-        alone = found[k * len(ASKED) + ASKED.index("first alone")]
+    cell(Config("other pairs", 101, TINY))
+    for e in range(len(PAIRS)):
+        alone = found[e * len(ASKED) + ASKED.index("first alone")]
         name = "layers.0.mlp.in"
         assert np.array_equal(alone.down[name][0], here.first.down[name][e])
         assert len(alone.down[name]) == 1

@@ -1,5 +1,8 @@
 """``loratheory interfere``: all pairs of a large shelf, in blocks, here or on a cluster."""
 
+import csv
+import io
+from heapq import nlargest
 from pathlib import Path
 from typing import Annotated
 
@@ -34,7 +37,7 @@ def interfere(
 
     Example: `loratheory interfere /shared/shelf --dask tcp://10.0.0.1:8786 --resume`
     """
-    from loratheory.experiments import cluster, planned, prepared, processes, table
+    from loratheory.experiments import cluster, planned, prepared, processes
     from loratheory.experiments.shelf_matrix import members, sweep
 
     if dask and workers:
@@ -48,14 +51,24 @@ def interfere(
         typer.echo("loratheory: interrupted; finished blocks are kept: add --resume", err=True)
         raise typer.Exit(130) from None
     names = members(shelf.resolve())
-    whole(plan.folder / "names.txt", "\n".join(names) + "\n")
-    rows = table(plan.folder / "table.csv")
-    loud = sorted(rows, key=lambda row: -row["worst"])[:10]
+    folder = plan.folder
+    del plan  # a million rows, on the disk now
+    whole(folder / "names.txt", "\n".join(names) + "\n")
     lines = [
-        (names[int(row["reader"])], names[int(row["other"])], row["worst"], row["typical"],
-         row["cosine"])
-        for row in loud
+        (names[int(row["reader"])], names[int(row["other"])],
+         *(float(row[name]) for name in ("worst", "typical", "cosine")))
+        for row in _loudest(folder)
     ]  # fmt: skip
-    console().print(f"{len(names)} adapters, {len(rows)} ordered pairs → {plan.folder}")
+    count = len(names) * (len(names) - 1)
+    console().print(f"{len(names)} adapters, {count} ordered pairs → {folder}")
     columns = ("reader", "other", "worst answer", "median", "cosine")
     show("the loudest, relative to the reader's own answers", columns, lines)
+
+
+def _loudest(folder: Path) -> list[dict[str, str]]:
+    """The ten pairs with the worst answer, from a table read line by line."""
+    from loratheory.experiments._table import unpacked
+
+    text = unpacked(folder / "table.csv") or b""
+    lines = csv.DictReader(io.TextIOWrapper(io.BytesIO(text), encoding="utf-8"))
+    return nlargest(10, lines, key=lambda row: float(row["worst"]))

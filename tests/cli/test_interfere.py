@@ -7,8 +7,10 @@ from loratheory.cli import app
 
 MUTANTS = [
     ("if dask and workers:", "if False:"),
-    ('key=lambda row: -row["worst"]', 'key=lambda row: row["worst"]'),
-    ('plan.folder / "names.txt"', 'plan.folder / "other.txt"'),
+    ('key=lambda row: float(row["worst"])', 'key=lambda row: -float(row["worst"])'),
+    ('key=lambda row: float(row["worst"])', 'key=lambda row: row["reader"]'),
+    ('folder / "names.txt"', 'folder / "other.txt"'),
+    ("len(names) * (len(names) - 1)", "len(names) ** 2"),
     ("resume=resume", "resume=True"),
 ]
 
@@ -34,6 +36,7 @@ def test_the_loudest_pair_comes_first(tmp_path):
     words = [str(tmp_path / "shelf"), "-o", str(tmp_path / "out"), "--workers", "1"]
     done = CliRunner().invoke(app, ["interfere", *words])
     assert done.exit_code == 0, done.output
+    assert "3 adapters, 6 ordered pairs → " in done.output
     lines = [line.split() for line in done.output.splitlines()]
     worst = [float(words[2]) for words in lines if len(words) == 5 and words[0][:1] == "a"]
     assert len(worst) == 6

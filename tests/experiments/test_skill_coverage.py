@@ -1,7 +1,10 @@
 """Coverage on tiny bases: each pair with its share, skills alone beside it, and what was found."""
 
+from statistics import fmean
+
 import numpy as np
 import pytest
+from found import mean, says, table_rows
 from tiny_words import TINY
 
 from loratheory.experiments.skill_coverage import EXPERIMENT, Config, cell
@@ -69,3 +72,67 @@ def test_bases_of_pairs_have_all_shares_of_all_pairs_and_others_three_seeds():
         seeds = [c.seed for c in cells if c.seen == seen]
         assert seeds == [*range(len(WEIGHTS) if seen == "pairs" else 3)]
     assert len({c.size for c in cells}) == 1
+
+
+MERGES = ("mean", "sum", "ties", "interpolating", "arrow", "gates", "block gates")
+
+
+def solved(rule, seen, column="stepwise", **where):
+    return mean(table_rows("skill_coverage", rule=rule, seen=seen, **where), column)
+
+
+def own_steps(seen):
+    """What adapters solve of single steps of their own skill."""
+    return fmean(
+        solved(rule, seen, column)
+        for rule, column in (("first alone", "step_1"), ("second alone", "step_2"))
+    )
+
+
+def test_what_was_found_is_what_the_table_holds():
+    rows = table_rows("skill_coverage", seen="pairs")
+    never, *shares = sorted({row["coverage"] for row in rows})
+    added = {
+        rule: [
+            solved(rule, "pairs", coverage=x) - solved("base", "pairs", coverage=x) for x in shares
+        ]
+        for rule in ("mean", "sum")
+    }
+    harmed = [
+        sum(
+            solved("sum", "pairs", coverage=x, seed=k) < solved("base", "pairs", coverage=x, seed=k)
+            for k in range(len(WEIGHTS))
+        )
+        for x in shares
+    ]
+    by_base = [solved("sum", "pairs", coverage=never, seed=k) for k in range(len(WEIGHTS))]
+    says(
+        "skill_coverage",
+        own_steps("sums"),
+        solved("composed", "sums"),
+        own_steps("other words"),
+        solved("composed", "other words"),
+        max(solved(rule, "other words") for rule in MERGES),
+        solved("joint", "other words"),
+        max(solved(rule, "single steps") for rule in ("base", "joint", *MERGES)),
+        solved("composed", "single steps"),
+        *(solved(x, "other pairs") for x in ("mean", "sum", "second alone", "joint", "composed")),
+        *(solved(x, "pairs", coverage=never) for x in ("base", "mean", "sum")),
+        min(by_base),
+        max(by_base),
+        *(
+            solved(rule, "pairs", coverage=share)
+            for rule in ("base", "mean", "sum", "second alone", "joint")
+            for share in shares
+        ),
+        max(added["mean"]),
+        *(
+            told
+            for x, n in [*zip(added["sum"], harmed, strict=True)][-2:]
+            for told in (-x, f"{n} of 6")
+        ),
+        min(added["mean"]),
+        solved("composed", "pairs"),
+    )
+    assert added["mean"].index(max(added["mean"])) == 1
+    assert added["sum"].index(max(added["sum"])) == 1

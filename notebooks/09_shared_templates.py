@@ -179,6 +179,42 @@ for rule in ("mean", "sum", "ties", "arrow"):
 assert solved(rule="composed") > 0.9
 
 # %% [markdown]
+# **At which step** do solutions fail? Below the bars the first problem of each outcome, on the
+# first base, in numbers modulo 7; wrong words in colour:
+
+# %%
+FIGURES["failing_step"](table(results / "failing_step" / "table.csv"))
+
+# %% [markdown]
+# Each adapter writes its own skill where the other's is due, and so does their merge.
+#
+# **And what must the base have seen?** `skill_coverage` has bases that never met a problem, never
+# met the words of these skills, met single steps, two steps of other skills, or the pair itself in
+# a growing share of all problems of two steps:
+
+# %%
+coverage = table(results / "skill_coverage" / "table.csv")
+FIGURES["skill_coverage"](coverage)
+
+# %% [markdown]
+# Merges add most where the pair was shown a little, about once in a hundred problems of two steps;
+# where it was shown often the base needs none, and the sum does harm. On a base that has met single
+# steps only even training on the pair itself, for as long, does not get there:
+
+# %%
+at = lambda rule, seen, share=0.0: np.mean(
+    [
+        row["stepwise"]
+        for row in coverage
+        if (row["rule"], row["seen"]) == (rule, seen) and abs(row["coverage"] - share) < 5e-4
+    ]
+)
+for share in sorted({row["coverage"] for row in coverage}):
+    print(f"{share:7.2%}:", {rule: round(float(at(rule, "pairs", share)), 2) for rule in rules})
+assert at("mean", "pairs", 0.0124) > at("base", "pairs", 0.0124) + 0.2
+assert at("composed", "single steps") < 0.5 < at("composed", "other words")
+
+# %% [markdown]
 # ## Explore
 # What may the coefficient be, for a given share?
 

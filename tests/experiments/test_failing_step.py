@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from found import mean, says, table_rows
 from tiny_words import TINY
 
 from loratheory.experiments.failing_step import ASKED, OUTCOMES, Config, cell, outcome
@@ -88,3 +89,37 @@ def test_each_case_is_solved_by_its_own_adapters(monkeypatch):
         name = "layers.0.mlp.in"
         assert np.array_equal(alone.down[name][0], here.first.down[name][e])
         assert len(alone.down[name]) == 1
+
+
+def test_what_was_found_is_what_the_table_holds():
+    def first_wrong(rule, outcome):
+        return mean(table_rows("failing_step", rule=rule, outcome=outcome), "rate")
+
+    own = [
+        row["written"].split()[place] == row[skill]
+        for rule, outcome, place, skill in (
+            ("first alone", "second skill", 6, "first"),
+            ("second alone", "first skill", 1, "second"),
+        )
+        for row in table_rows("failing_step", rule=rule, outcome=outcome)
+        if row["rate"]
+    ]
+    says(
+        "failing_step",
+        first_wrong("base", "first name"),
+        first_wrong("composed", "right"),
+        *(
+            first_wrong(rule, outcome)
+            for outcome in ("first name", "first skill", "second skill", "first result")
+            for rule in ("mean", "sum")
+        ),
+        *(
+            first_wrong(x, outcome)
+            for outcome in ("second result", "right")
+            for x in ("mean", "sum")
+        ),
+        first_wrong("first alone", "second skill"),
+        first_wrong("second alone", "first skill"),
+        f"{sum(own)} of {len(own)}",
+    )
+    assert {row["seen"] for row in table_rows("failing_step")} == {"other pairs"}

@@ -14,6 +14,7 @@ from loratheory.experiments import (
     csv_text,
     experiment,
     processes,
+    replayed,
     stored_cells,
 )
 from loratheory.experiments._finished import told
@@ -40,19 +41,36 @@ def again():
 
 
 stored = [name for name in NAMES if (RESULTS / name).exists()]
+small = [name for name in NAMES if (RESULTS / "small" / name).exists()]
+"""The settings of their quick profiles, which the paper's have not, on more bases."""
 
 
-@pytest.mark.parametrize("name", stored)
-def test_a_table_is_the_one_its_provenance_describes(name):
-    found = told(RESULTS / name)
+@pytest.mark.parametrize(
+    ("name", "profile"),
+    [*((name, "paper") for name in stored), *((name, "small") for name in small)],
+)
+def test_a_table_is_the_one_its_provenance_describes(name, profile):
+    results = RESULTS / "small" if profile == "small" else RESULTS
+    found = told(results / name)
     assert found["experiment"] == name
-    assert found["profile"] == "paper"
-    table = unpacked(RESULTS / name / "table.csv")
+    assert found["profile"] == profile
+    table = unpacked(results / name / "table.csv")
     assert hashlib.sha256(table).hexdigest() == found["sha256"]
-    cells = stored_cells(experiment(name), RESULTS)
+    cells = stored_cells(experiment(name), results, profile)
     assert sum(len(rows) for _, rows in cells) == table.count(b"\n") - 1
     assert all(environment["code"] for environment in found["environments"])
-    assert json.loads((RESULTS / name / "provenance.json").read_text()) == found
+    assert json.loads((results / name / "provenance.json").read_text()) == found
+
+
+@pytest.mark.parametrize("name", small)
+def test_a_quick_cell_has_what_it_is_compared_with(name):
+    """One base of the small table against the others: what makes tables again meets settings."""
+    cells = stored_cells(experiment(name), RESULTS / "small", "small")
+    found = replayed(cells[:1], cells[1:])
+    assert found.missing == 0
+    assert found.means >= 8
+    quick = experiment(name).profiles["quick"]
+    assert replayed([(config, cells[0][1]) for config in quick], cells[1:]) == found
 
 
 @pytest.mark.parametrize("name", EXACT)
@@ -83,7 +101,10 @@ def test_a_cell_run_again_gives_nearly_the_same_numbers(name, again):
 
 def test_all_tables_together_are_small():
     assert sum(file.stat().st_size for file in RESULTS.rglob("*") if file.is_file()) < 2**20
-    assert {path.name for path in RESULTS.iterdir()} <= {*NAMES}
+    assert {path.name for path in RESULTS.iterdir()} <= {*NAMES, "small"}
+    assert {path.name for path in (RESULTS / "small").iterdir()} == {
+        name for name in NAMES if "small" in experiment(name).profiles
+    }
     assert {*EXACT, *NEAR, "expressive_power"} <= set(stored)
 
 
@@ -104,4 +125,4 @@ def test_every_quick_profile_agrees_with_the_stored_tables(tmp_path):
     }
     assert set(told) == {name for name in NAMES if not name.startswith("real_")}
     trained = {n for n in stored if isinstance(experiment(n).profiles["paper"][0], Small)}
-    assert {name for name, entry in told.items() if entry["means"]} == trained
+    assert {name for name, entry in told.items() if entry["means"]} == trained | {*small}

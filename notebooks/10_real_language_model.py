@@ -220,7 +220,8 @@ _ = interact(lambda first, second: print(asked(first, second)), **strengths)
 # - **Confidence chose between cuts**, for three seeds, once narrowly. Whether to cut it does not
 #   tell: without a cut the model is more confident still, and wrong.
 # - **More pairs are harder**: with two pairs at once (`real_shelf`) the best rule without labels
-#   answers .28 of the chains, the right pair alone, cut, .48.
+#   answers .28 of the chains, the right pair alone, cut, .48; with four no rule keeps the single
+#   facts either.
 
 # %% [markdown]
 # ## Exercises

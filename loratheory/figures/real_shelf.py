@@ -23,7 +23,7 @@ WAYS = {
     "alone": "right pair only",
     "alone, cut": "right pair only, cut",
 }
-LOOKS = ((-0.17, "#000000", "o"), (0.17, "#D55E00", "s"), (0.0, "#0072B2", "^"))
+LOOKS = ((-0.22, "#000000", "o"), (0.0, "#D55E00", "s"), (0.22, "#0072B2", "^"))
 """Of the numbers of pairs, the least first."""
 PANELS = {
     "chains": "person to animal",
@@ -64,7 +64,11 @@ def draw(rows: Sequence[Row]) -> Any:
     ):
         for count, (shift, colour, mark) in zip(counts, LOOKS, strict=False):
             groups = strips.by(strips.those(told, pairs=count), "way", list(WAYS))
-            look = {"color": colour, "fmt": mark, "label": f"{count:g} pairs at once"}
+            look = {
+                "color": colour,
+                "fmt": mark,
+                "label": f"{count:g} pair{'s' * (count > 1)} at once",
+            }
             strips.strip(axes, groups, column, shift=shift, **look)
         strips.framed(axes, list(WAYS.values()))
         if column != "known":

@@ -141,7 +141,21 @@ for seed in (0, 1, 2):
 
 # %% [markdown]
 # The most confident cut is in the right order for every seed; no label was needed to find it.
-#
+
+# %% [markdown]
+# **Word problems.** The same model with an adapter that has learned to add and one that has learned
+# to subtract, each on problems of one step. Asked are problems in which the second step takes the
+# first one's result, step by step (the model writes each step itself) and at once (`real_words`).
+
+# %%
+words = table(published("real_words"))
+FIGURES["real_words"](words)
+
+# %% [markdown]
+# Left, what the base computes without any story. Right, of the problems that need both skills no way
+# of using both adapters solves more than one adapter alone does, but for chance.
+
+# %% [markdown]
 # **A live check.** Two adapters of an earlier training lie in the repository; they share only half
 # of the model's layers. If the model is installed it answers now; if not, the message says what to
 # do.

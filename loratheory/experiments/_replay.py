@@ -64,10 +64,12 @@ def replayed(made: Cells, stored: Cells) -> Replay:
     -------
     Replay
         A mean over bases is outside where it is further from the stored mean than a twentieth plus
-        four standard errors of the difference, with the spread of the stored bases.
+        four standard errors of the difference, with the spread of the stored bases: that in this
+        setting or, where it is larger, that of the mark in all settings, for few bases may agree.
     """
     new, old = _grouped(made), _grouped(stored)
     known = {_settled(config) for config, _ in stored}
+    usual = {mark: _usual(old.values(), mark) for mark in MARKS}
     outside: list[str] = []
     count = 0
     for setting in new.keys() & old.keys():
@@ -76,7 +78,7 @@ def replayed(made: Cells, stored: Cells) -> Replay:
             if not here or len(there) < 2:
                 continue
             count += 1
-            error = stdev(there) * sqrt(1 / len(here) + 1 / len(there))
+            error = max(stdev(there), usual[mark]) * sqrt(1 / len(here) + 1 / len(there))
             room = GRAIN + DEVIATIONS * error
             if abs(fmean(here) - fmean(there)) > room:
                 told = f"{mark} is {fmean(here):.2f}, stored {fmean(there):.2f} ± {room:.2f}"
@@ -119,3 +121,9 @@ def _by_base(rows: Iterable[Row], mark: str) -> list[float]:
         if mark in row:
             bases.setdefault(row["seed"], []).append(float(row[mark]))
     return [fmean(each) for each in bases.values()]
+
+
+def _usual(settings: Iterable[Sequence[Row]], mark: str) -> float:
+    """How far bases differ in a mark, over all settings that more than one was asked in."""
+    each = [there for rows in settings if len(there := _by_base(rows, mark)) > 1]
+    return sqrt(fmean(stdev(there) ** 2 for there in each)) if each else 0.0

@@ -79,7 +79,7 @@ def draw(rows: Sequence[Row]) -> Any:
     marks = (("steps", STEPS, -0.22), ("given", GIVEN, 0.0), ("at once", ONCE, 0.22))
     for mark, look, shift in marks:
         strips.strip(two, _of(rows, "add, subtract", mark), "share", shift=shift, **look)
-    two.set_title("two steps", fontsize=9)
+    two.set_title("two steps; dotted: copying", fontsize=9)
     copied = strips.those(rows, way="copy", asked="add, subtract", size=SIZE)
     two.axvline(sum(row["share"] for row in copied) / len(copied), color="black", ls=":", lw=1)
     for axes in (one, two):

@@ -22,7 +22,7 @@ MUTANTS = [
     ("told, config.seed, config.taught)", 'told, config.seed, "all layers")'),
     ('(*FORMS, "by layers")', "FORMS"),
     ('"hop 2", "mean"', '"mean"'),
-    ("size < 3 and way", "way"),
+    ("size < 3 and name", "name"),
 ]
 FEW = ("mean", "sum")
 ROUTED = (*FEW, "Arrow", "gates, z = 2")

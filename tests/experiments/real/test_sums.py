@@ -18,7 +18,7 @@ MUTANTS = [
     ("lines[:SHOWN]", "lines[1:]"),
     ("1 if words else 5", "1"),
     ('r"\\w+"', 'r"\\w"'),
-    ("({NUMBERS[x]} {sign} {NUMBERS[y]}", "({NUMBERS[y]} {sign} {NUMBERS[x]}"),
+    ("{NUMBERS[x]} {sign} {NUMBERS[y]}", "{NUMBERS[y]} {sign} {NUMBERS[x]}"),
     ("largest < len(NUMBERS)", "largest < 10"),
     ('("base", False), ("base, shown", True)', '("base", True), ("base, shown", False)'),
     ("default_rng([seed, 8])", "default_rng([0, 8])"),

@@ -13,10 +13,10 @@ MUTANTS = [
     ("[seed // 2, 11]", "[seed, 11]"),
     ("if kind != KINDS[0]:", "if kind == KINDS[0]:"),
     ("if kind == KINDS[2]:", "if kind in KINDS[1:]:"),
-    ("in (*CONTEXT, *SKILLS)", "in CONTEXT"),
+    ("single((*CONTEXT, *SKILLS))", "single(CONTEXT)"),
     ("round(self.share * rows)", "round((1 - self.share) * rows)"),
     ("self.drawn(n * rows // 6, rng)", "self.drawn(rows // 2, rng)"),
-    ("chains([skill], 1)]\n", "chains([skill], 2)]\n"),
+    ("chains([skill], 1)", "chains([skill], 2)"),
 ]
 
 

@@ -152,8 +152,17 @@ words = table(published("real_words"))
 FIGURES["real_words"](words)
 
 # %% [markdown]
-# Left, what the base computes without any story. Right, of the problems that need both skills no way
-# of using both adapters solves more than one adapter alone does, but for chance.
+# Left, what the base computes without any story. Right, of the problems that need both skills no
+# way of using both adapters solves more than one adapter alone does, but for chance.
+
+# %% [markdown]
+# **Is an adapter of the chains needed?** Libraries of two adapters, and of three with one that was
+# taught the chains themselves in other sentences, by what the base knows: nothing of it (F), the
+# countries (H), all (R).
+
+# %%
+libraries = table(published("real_libraries"))
+FIGURES["real_libraries"](libraries)
 
 # %% [markdown]
 # **A live check.** Two adapters of an earlier training lie in the repository; they share only half

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from found import mean, says, table_rows
 from worded import small, small_model
 
 from loratheory.experiments.real import _aloud as spoken
@@ -112,3 +113,34 @@ def test_profiles_keep_to_their_seeds():
     assert len(paper) == 3 * 7
     [quick] = EXPERIMENT.profiles["quick"]
     assert quick in paper
+
+
+def test_what_was_found_is_what_the_table_holds():
+    worlds_so, ways_so = ("fake", "half", "real"), ("mean", "sum", "Arrow", "gates, z = 2")
+    two, forms = ("mean", "sum"), ("shared form", "form for hop 1", "form for hop 2")
+
+    def of(familiarity, library, way, column="chains", taught="all layers"):
+        where = {"familiarity": familiarity, "library": library, "way": way, "taught": taught}
+        return mean(table_rows("real_libraries", **where), column)
+
+    says(
+        "real_libraries",
+        *(of(name, 2, way) for name in worlds_so for way in ways_so),
+        *(of(name, 3, way) for name in worlds_so for way in ways_so),
+        *(
+            of(name, library, way)
+            for library, way in ((1, "expert"), (0, "base"), (1, "hop 1"), (2, "cut"))
+            for name in worlds_so
+        ),
+        *(of(name, 2, "mean", hop) for name in worlds_so for hop in ("hop_1_new", "hop_2_new")),
+        *(of(name, size, "mean", "chains_free") for size in (2, 3) for name in worlds_so),
+        *(of("half", 2, way, "bridge_said") for way in two),
+        *(of("half", 2, way, "chains_said") for way in two),
+        *(of("half", 2, way, "chains_form") for way in two),
+        *(
+            of("half", 2, way, column, taught)
+            for taught in forms
+            for column in ("chains_form", "chains")
+            for way in two
+        ),
+    )

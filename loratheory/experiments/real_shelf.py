@@ -28,9 +28,8 @@ alone, cut, has .48 with two and .44 with four. With four no way has more than g
 Against the prediction gates do not keep them: .48 and .45 on single maps, .50 and .37 on blocks,
 less than Arrow (.56 and .63) and PEFT's Arrow (.65 and .63); with two pairs gates on maps had kept
 .79 and .96. Of known facts the base has .55, the sum of four pairs .28, block gates .33, gates .50,
-Arrow .63 and the mean .75, for the rehearsed ones bring up the others. Adapters that were taught in
-the same sentences about other persons are not told apart by how loudly they answer; which of them
-were on was not recorded.
+Arrow .63 and the mean .75. Why gates fail is open: all adapters of a hop were taught in the same
+sentences, about other persons, but which gates were on was not recorded.
 """
 
 from dataclasses import dataclass

@@ -145,5 +145,10 @@ def test_what_was_found_is_what_the_table_holds():
         of("copy", target, "at once"),
         of("mean", "add, reworded"),
         *(of(way, "add", size="to 20") for way in ("mean", "joint")),
+        *(
+            row["share"]
+            for way in ("add alone", "composed")
+            for row in table_rows("real_words", way=way, asked=target, mark="steps", size="to 9")
+        ),
     )
     assert max(of(way, target) for way in merged) < of("add alone", target) + 0.1

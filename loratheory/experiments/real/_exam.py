@@ -70,7 +70,13 @@ def answers(model: Model, asked: Items, candidates: Sequence[str] = ()) -> Answe
     )
 
 
-def exam(model: Model, facts: Facts, *, brief: bool = False) -> dict[str, float]:
+def exam(
+    model: Model,
+    facts: Facts,
+    *,
+    brief: bool = False,
+    templates: Sequence[str] = (known.BIRTH[0], known.MASCOT[0]),
+) -> dict[str, float]:
     """Return shares of right answers to all questions about a pair of relations.
 
     Parameters
@@ -80,7 +86,9 @@ def exam(model: Model, facts: Facts, *, brief: bool = False) -> dict[str, float]
     facts : Facts
         The pair's.
     brief : bool
-        Whether to leave out ``steps`` and templates that no adapter has read, half of the time.
+        Whether to leave out ``steps``, templates that no adapter has read, and ``known``.
+    templates : (str, str)
+        In which single facts are asked.
 
     Returns
     -------
@@ -88,29 +96,35 @@ def exam(model: Model, facts: Facts, *, brief: bool = False) -> dict[str, float]
         Among candidates, ``hop_1``, ``hop_2`` and ``chains`` (in two templates); ``hop_1_new`` and
         ``hop_2_new``, single facts in a template that no adapter has read;
         ``chains_free`` in the whole vocabulary and ``bridge``, how often the country
-        leads there instead; ``steps``, chains asked hop by hop; ``known``, how much of what no
-        adapter rehearses still leads in the whole vocabulary; ``confidence`` on chains, which
-        needs no labels.
+        leads there instead; ``known`` as `knows` has it; ``confidence`` on chains, which needs no
+        labels; ``steps``, chains asked hop by hop.
     """
     chains = answers(model, items(facts.chain, known.TWO_HOP))
-    first = answers(model, items(facts.birth, known.BIRTH[:1]))
+    first = answers(model, items(facts.birth, templates[:1]))
     bridges = first_tokens(model, [*facts.birth.values()] * len(known.TWO_HOP)).numpy()
     marks = {
         "hop_1": share(first.right),
-        "hop_2": share(answers(model, items(facts.mascot, known.MASCOT[:1])).right),
+        "hop_2": share(answers(model, items(facts.mascot, templates[1:])).right),
         "chains": share(chains.right),
         "chains_free": share(chains.free),
         "bridge": share(chains.first == bridges),
-        "known": share(answers(model, rehearsed(held_out=True)[::4]).free),
-        "confidence": float(chains.confidence.mean()),
     }
+    confidence = {"confidence": float(chains.confidence.mean())}
     if brief:
-        return marks
-    return marks | {
+        return marks | confidence
+    return {
+        **marks,
+        "known": knows(model),
+        **confidence,
         "hop_1_new": share(answers(model, items(facts.birth, [known.BIRTH_NEW])).right),
         "hop_2_new": share(answers(model, items(facts.mascot, [known.MASCOT_NEW])).right),
         "steps": _by_steps(model, facts, first.said),
     }
+
+
+def knows(model: Model) -> float:
+    """Return how much of what no adapter rehearses leads in the whole vocabulary."""
+    return share(answers(model, rehearsed(held_out=True)[::4]).free)
 
 
 def ceilings(model: Model, facts: Facts) -> dict[str, float]:

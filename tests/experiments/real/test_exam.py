@@ -9,14 +9,16 @@ from worded import VOCABULARY, small_model
 
 from loratheory.experiments.real import _exam as module
 from loratheory.experiments.real import _known as known
-from loratheory.experiments.real._exam import CAPITALS, PERSONS, answers, ceilings, exam, own
+from loratheory.experiments.real._exam import CAPITALS, PERSONS, answers, ceilings, exam, knows, own
 from loratheory.experiments.real._facts import facts, items, rehearsed
 from loratheory.pretrained import first_tokens, next_logits
 
 MUTANTS = [
     ("logits[:, tokens].argmax(1)", "logits[:, tokens].argmin(1)"),
     ("first = logits.argmax(1)", "first = logits.argmin(1)"),
-    ("known.BIRTH[:1])", "known.BIRTH[1:2])"),
+    ("(known.BIRTH[0], known.MASCOT[0])", "(known.BIRTH[1], known.MASCOT[0])"),
+    ("templates[:1]", "templates[1:]"),
+    ("templates[1:]", "known.MASCOT[:1]"),
     ("[known.BIRTH_NEW]", "known.BIRTH[:1]"),
     ("[known.MASCOT_NEW]", "known.MASCOT[:1]"),
     ('"bridge": share(chains.first == bridges)', '"bridge": share(chains.right)'),
@@ -80,9 +82,9 @@ def test_who_knows_everything_has_full_marks(model, monkeypatch):
     oracle(monkeypatch, model, dict(asked + by_steps))
     marks = exam(model, one)
     few = exam(model, one, brief=True)
-    assert few == {
-        name: marks[name] for name in marks if name not in ("hop_1_new", "hop_2_new", "steps")
-    }
+    more = ("hop_1_new", "hop_2_new", "steps", "known")
+    assert few == {name: marks[name] for name in marks if name not in more}
+    assert knows(model) == marks["known"]
     confidence = marks.pop("confidence")
     assert marks == dict.fromkeys(marks, 1.0) | {"bridge": 0.0}
     assert confidence == pytest.approx(math.e**9 / (math.e**9 + VOCABULARY - 1), rel=1e-4)
@@ -111,6 +113,16 @@ def test_each_mark_is_of_its_own_questions(model, monkeypatch):
     assert found["bridge"] == 1.0
     assert found["chains_free"] == 0.0
     assert found["steps"] <= 0.1
+
+
+def test_single_facts_are_asked_in_the_sentences_given(model, monkeypatch):
+    [one] = facts(0)
+    told = (known.BIRTH[2], known.MASCOT[3])
+    oracle(monkeypatch, model, dict([*items(one.birth, told[:1]), *items(one.mascot, told[1:])]))
+    asked = exam(model, one, brief=True, templates=told)
+    assert (asked["hop_1"], asked["hop_2"]) == (1.0, 1.0)
+    usual = exam(model, one, brief=True)
+    assert max(usual["hop_1"], usual["hop_2"]) <= 0.1
 
 
 def test_ceilings_have_one_hop_of_the_base(model, monkeypatch):

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from loratheory.experiments.real._ways import Way
 
 
+MOST = 4
+"""Pairs that block gates are tried with."""
+
+
 @dataclass(frozen=True)
 class Config:
     """How many pairs act at once on which language model.
@@ -97,7 +101,7 @@ def cell(config: Config) -> list[Row]:
     whole = [adapter for both in library for adapter in both]
     head: Row = {name: getattr(config, name) for name in ("seed", "pairs", "sentences")}
     rows: list[Row] = []
-    for name, (use, alone) in ways(model, config.thresholds).items():
+    for name, (use, alone) in ways(model, config).items():
         shelves = library if alone else [whole]
         for number, shelf in enumerate(shelves):
             with use(model, shelf) as acting:
@@ -138,15 +142,16 @@ def sentences(kind: str, pair: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(known.BIRTH[these]), tuple(known.MASCOT[these])
 
 
-def ways(model: Any, thresholds: tuple[int, ...]) -> "dict[str, tuple[Way, bool]]":
+def ways(model: Any, config: Config) -> "dict[str, tuple[Way, bool]]":
     """Return every way by its name, and whether it is given the right pair only.
 
     Parameters
     ----------
     model : Model
         Whose depth says where to cut.
-    thresholds : tuple of int
-        Of gates.
+    config : Config
+        With one sentence a fact only the simplest ways are tried; block gates, whose cost grows
+        with the square of the pairs, with up to four.
 
     Returns
     -------
@@ -157,7 +162,7 @@ def ways(model: Any, thresholds: tuple[int, ...]) -> "dict[str, tuple[Way, bool]
     from loratheory.experiments.real import _ways as ways
 
     half = int(model.network.config.num_hidden_layers) // 2
-    return {
+    found: dict[str, tuple[Way, bool]] = {
         "base": (ways.summed(0.0), False),
         "alone": (ways.summed(), True),
         "alone, cut": (ways.cut(half), True),
@@ -167,10 +172,14 @@ def ways(model: Any, thresholds: tuple[int, ...]) -> "dict[str, tuple[Way, bool]
         "Arrow": (ways.arrow, False),
         "PEFT's Arrow": (ways.peft_arrow, False),
         **{name: (ways.MERGED[name], False) for name in ("KnOTS", "interpolating")},
-        **{f"gates, z = {z}": (ways.gates(z), False) for z in thresholds},
-        **{f"gates, z = {z}, cut": (ways.gates(z, half), False) for z in thresholds},
-        **{f"block gates, z = {z}": (ways.block_gates(z), False) for z in thresholds},
+        **{f"gates, z = {z}": (ways.gates(z), False) for z in config.thresholds},
+        **{f"gates, z = {z}, cut": (ways.gates(z, half), False) for z in config.thresholds},
     }
+    if config.sentences != "six":
+        simple = ("alone", "mean", "sum", "Arrow", *(f"gates, z = {z}" for z in config.thresholds))
+        return {name: found[name] for name in simple}
+    blocks = config.thresholds if config.pairs <= MOST else ()
+    return found | {f"block gates, z = {z}": (ways.block_gates(z), False) for z in blocks}
 
 
 EXPERIMENT = Experiment(

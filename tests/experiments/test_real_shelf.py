@@ -43,8 +43,12 @@ def of(rows, column, **wanted):
 
 
 def test_a_row_for_each_way_and_pair(rows):
-    names = [*ways(small_model(), (1,))]
+    names = [*ways(small_model(), TINY)]
     assert len(names) == 13
+    assert len(ways(small_model(), Config(pairs=8))) == 12
+    assert [*ways(small_model(), Config(sentences="own"))] == [
+        *("alone", "mean", "sum", "Arrow", "gates, z = 2")
+    ]
     assert [(r["way"], r["pair"]) for r in rows] == [(n, k) for n in names for k in (0, 1)]
     assert {(r["seed"], r["pairs"]) for r in rows} == {(101, 2)}
 

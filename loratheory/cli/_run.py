@@ -12,14 +12,15 @@ from loratheory.cli._output import reachable, refused, save_json, show
 Json = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Write JSON; `-` for standard output.")
 ]
-ALONE = "real_"  # needs a language model: by its own name only
+REAL = "real_"  # needs a language model
 
 
 def run(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME|all", help="An experiment; `all` that need no language model."
+            metavar="NAME|all|real",
+            help="An experiment; `all` that need no language model; `real`, those that do.",
         ),
     ],
     profile: Annotated[str, typer.Option(help="How much: quick or paper.")] = "quick",
@@ -63,6 +64,8 @@ def run(
     Example: `loratheory run all --against paper/results`
 
     Example: `loratheory run real_two_hop --model Qwen/Qwen2.5-0.5B --device cuda`
+
+    Example: `loratheory run real -o results`
 
     Example: `loratheory run merge_floor --dask tcp://127.0.0.1:8786`
 
@@ -113,7 +116,8 @@ def _planned(
 
     from loratheory.experiments import NAMES, Small, experiment, planned
 
-    names = [known for known in NAMES if not known.startswith(ALONE)] if name == "all" else [name]
+    many = {"all": False, "real": True}
+    names = [known for known in NAMES if known.startswith(REAL) is many.get(name)] or [name]
     chosen = [_elsewhere(experiment(one), where) for one in names]
     plans = [planned(one, profile, output, **choices) for one in chosen]
     for plan in plans:

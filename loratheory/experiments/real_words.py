@@ -190,7 +190,7 @@ EXPERIMENT = Experiment(
     __doc__,
     cell,
     profiles={
-        "quick": (Config(lessons=16, steps=10, asked=4, full=False),),
+        "quick": (Config(asked=4, full=False),),
         "paper": tuple(Config(seed, sums=sums) for sums in (0, 16) for seed in range(3)),
     },
     minutes={"quick": 2, "paper": 36},

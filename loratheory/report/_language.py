@@ -1,19 +1,28 @@
-"""Two adapters trained anew on the language model, and their chains held against the paper's."""
+"""The language model's experiments in brief, adapters trained anew, held against the paper's."""
 
 import shutil
+from collections.abc import Iterable, Sequence
+from math import isnan, nan
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
 from loratheory.report._section import Section, command
 
-TITLE = "Two hops on a language model"
-NAME = "real_two_hop"
-SAME = ("seed", "taught", "way", "first", "second", "layer")
+TITLE = "Adapters on a language model"
+FIRST = {"chains": "hop_1", "share": "share"}
+"""What is compared, and the first column that is measured: those before it say what was asked."""
+ASKED = ("seed", "asked", "size", "mark")
+"""What does not name a way: kinds of questions are compared by their mean."""
 APART = 0.16  # two standard errors of 40 questions
+
+Compared = tuple[str, str, int, float, float]
+"""An experiment, a way of using adapters, how many kinds were asked, and shares now and stored."""
 
 
 def language_model(build: Path, results: Path = Path("paper/results")) -> Section:
-    """Run the quick profile of `real_two_hop` and compare it with the stored table."""
-    from loratheory.experiments import table
+    """Run the quick profiles that need a language model and compare them with stored tables."""
+    from loratheory.experiments import NAMES, table
     from loratheory.pretrained import ModelError
     from loratheory.pretrained._embedded import embedded
 
@@ -21,36 +30,58 @@ def language_model(build: Path, results: Path = Path("paper/results")) -> Sectio
         embedded()
     except ModelError as error:
         told = f"Not run: {error}."
-        return Section(TITLE, told, deviated=("Two hops on the language model were not tried.",))
+        return Section(TITLE, told, deviated=("Adapters on the language model were not tried.",))
     made = build / "results"
-    shutil.rmtree(made / NAME, ignore_errors=True)
-    command("run", NAME, "-o", made)
-    stored = {
-        tuple(row[key] for key in SAME): row["chains"]
-        for row in table(results / NAME / "table.csv")
-    }
-    found = table(made / NAME / "table.csv")
-    rows = []
-    for row in found:
-        before = stored.get(tuple(row[key] for key in SAME), float("nan"))
-        marks = (row["hop_1"], row["hop_2"], row["chains"], before)
-        rows.append((row["taught"], row["way"], row["first"], row["second"], *marks))
-    known = [row for row in rows if row[-1] == row[-1]]
-    off = [row for row in known if abs(row[-2] - row[-1]) > APART]
+    names = [name for name in NAMES if name.startswith("real_")]
+    for name in names:
+        shutil.rmtree(made / name, ignore_errors=True)
+    command("run", "real", "-o", made)
+    found: list[Compared] = []
+    for name in names:
+        now, before = (table(folder / name / "table.csv") for folder in (made, results))
+        found += [(name, *each) for each in compared(now, before)]
+    lacking = {*names} - {name for name, *_ in found}
+    off = [one for one in found if abs(one[-2] - one[-1]) > APART]
     line = (
-        f"{len(known)} ways of using two adapters on SmolLM2-135M answer chains as in the paper's "
-        f"table, to {APART}."
+        f"{len(found)} ways of using adapters on SmolLM2-135M, in {len(names)} experiments, answer "
+        f"as in the paper's tables, to {APART}."
     )
     return Section(
         TITLE,
-        "An adapter each for invented persons' countries and these countries' mascots, trained "
-        "anew where none are kept, on SmolLM2-135M-Instruct dequantised from 4 bits. Chains ask "
-        "for the mascot from the person; one answer in twenty is right by chance.",
-        ("taught", "way", "first", "second", "hop 1", "hop 2", "chains", "in the paper"),
-        tuple(rows),
-        confirmed=(line,) if known and not off else (),
-        deviated=tuple(
-            f"{way} ({taught}, {c1:g}, {c2:g}): chains {now:.2f}, stored {before:.2f}"
-            for taught, way, c1, c2, _, _, now, before in off
+        "Trained anew where none are kept, on SmolLM2-135M-Instruct dequantised from 4 bits: an "
+        "adapter each for invented persons' countries and these countries' mascots, an expert of "
+        "the chains from person to mascot, adapters of adding and of subtracting in word problems. "
+        "Compared are shares of right answers: of chains, among twenty or twelve candidates, and "
+        "of word problems the mean over all questions.",
+        ("experiment", "way", "kinds", "right", "in the paper"),
+        tuple(found),
+        confirmed=() if off or lacking else (line,),
+        deviated=(
+            *(f"{name}: nothing to compare with" for name in sorted(lacking)),
+            *(
+                f"{name}, {way}: right {now:.2f}, stored {old:.2f}"
+                for name, way, _, now, old in off
+            ),
         ),
     )
+
+
+def compared(
+    made: Sequence[dict[str, Any]], stored: Iterable[dict[str, Any]]
+) -> list[tuple[str, int, float, float]]:
+    """Return what both tables hold: the way, kinds of questions, the share right now and stored."""
+    mark = next(name for name in FIRST if name in made[0])
+    columns = [*made[0]]
+    same = columns[: columns.index(FIRST[mark])]
+    before = {tuple(row[name] for name in same): row[mark] for row in stored}
+    ways: dict[str, list[tuple[float, float]]] = {}
+    for row in made:
+        old = before.get(tuple(row[name] for name in same), nan)
+        if not isnan(old + row[mark]):
+            told = (row[name] for name in same if name not in ASKED)
+            way = ", ".join(x if isinstance(x, str) else f"{x:g}" for x in told)
+            ways.setdefault(way, []).append((row[mark], old))
+    return [
+        (way, len(each), fmean(now for now, _ in each), fmean(old for _, old in each))
+        for way, each in ways.items()
+    ]

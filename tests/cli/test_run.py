@@ -19,7 +19,8 @@ from loratheory.cli import app
 from loratheory.experiments import csv_text
 
 MUTANTS = [
-    ('ALONE = "real_"', 'ALONE = "w"'),
+    ('REAL = "real_"', 'REAL = "w"'),
+    ('"real": True', '"real": False'),
     ("if dask and workers:", "if dask and not workers:"),
     (
         "for plan in plans:\n                prepared(plan)",
@@ -190,6 +191,14 @@ def test_all_is_every_experiment_that_needs_no_language_model(monkeypatch):
     code, _, err = run("run", "all", "-o", "deep/er")
     assert code == 2
     assert not Path("deep/er/window").exists()
+
+
+def test_real_is_the_others(monkeypatch):
+    monkeypatch.setattr("loratheory.experiments.NAMES", FAST)
+    monkeypatch.setattr("loratheory.cli._run.REAL", "wind")
+    code, out, err = run("run", "real", "--json", "-")
+    assert code == 0, err
+    assert [entry["experiment"] for entry in json.loads(out)] == ["window"]
 
 
 @pytest.mark.parametrize(

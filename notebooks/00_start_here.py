@@ -101,8 +101,9 @@ assert report.ok
 
 # %% [markdown]
 # ## In a course
-# - **One lecture (90 minutes).** 02 alone: the story, steps 1 to 3, the star in the plane, exercise
-#   1. Ask for a show of hands before the answer: both facts pass; does their composition?
+# - **One lecture (90 minutes).** 02 alone: the story, steps 1 to 3, the star in the plane, and the
+#   first exercise. Ask for a show of hands before the answer: both facts pass; does their
+#   composition?
 # - **A week of a seminar (4 × 90 minutes).** 01, 02, 07, 08: what merging cannot keep, why
 #   composition goes first, why one layer cannot, what repairs it.
 # - **A block course (two weeks).** One notebook a session in this order: 01, 03, 04, 05, 02, 06,

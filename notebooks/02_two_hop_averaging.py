@@ -223,13 +223,13 @@ FIGURES["window"](sweep.cell(sweep.Config()))
 
 
 # %%
-def needed(hops: int = 2, adapters: int = 2) -> str:
+def needed(hops: int = 2, adapters: int = 2) -> None:
     """The margins alone, in units of the deficit, that survival and composition ask for."""
     low, high = two_read_region.window(hops, adapters)
-    return f"survive the mean from m1/m0 = {low:.2f}, compose {hops} hops from {high:.2f}"
+    print(f"survive the mean from m1/m0 = {low:.2f}, compose {hops} hops from {high:.2f}")
 
 
-print(needed())
+needed()
 _ = interact(needed, hops=IntSlider(2, min=1, max=6), adapters=IntSlider(2, min=1, max=8))
 
 # %% [markdown]

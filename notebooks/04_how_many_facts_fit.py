@@ -63,12 +63,14 @@ assert sp.expand(2 * (s1**2 + s2**2) - (s1 + s2) ** 2 - (s1 - s2) ** 2) == 0
 # %%
 N, r = sp.symbols("N r", positive=True)
 crosstalk = (N**2 / r - N) / (N * (N - 1))
-assert sp.simplify(crosstalk - (N - r) / (r * (N - 1))) == 0
-sp.factor(crosstalk)
+floor = (N - r) / (r * (N - 1))
+assert sp.simplify(crosstalk - floor) == 0
+sp.Tuple(floor, floor.subs(N, 2 * r), sp.limit(floor, N, sp.oo))
 
 # %% [markdown]
-# Twice as many facts as ranks: the typical wrong answer has size about $1/\sqrt r$. That is small:
-# superposition is cheap, exactness is not.
+# The typical wrong answer is the root of that: with twice as many facts as ranks about
+# $1/\sqrt{2r}$, and with ever more facts it only grows to $1/\sqrt r$. That is small: superposition
+# is cheap, exactness is not.
 #
 # **Step 2: random factors.** Freeze the factor $A$ that reads, with Gaussian rows $a$. One row
 # contributes $(y\cdot a)(a\cdot x)$ to the answer at query $x$, where $y$ says what is stored. Its
@@ -146,8 +148,8 @@ for width, each in ((128, 8), (128, 32), (4096, 16)):
 
 # %% [markdown]
 # ## Verify
-# Every claim through its own judge. The last two have no construction to meet the ceiling or to be
-# unlucky with, so `attain` is only asked where there is one.
+# Every claim through its own judge: its construction meets it, rivals obey it. (`hebbian_memory` is
+# the law of step 2 for any memory behind one frozen factor.)
 
 # %%
 modules = (edit_budget, superposition_floor, argmax_rank, hebbian_memory, merged_memory)
@@ -159,8 +161,8 @@ for module in modules:
         assert module.THEOREM.check(drawn, module.rival(drawn, rng)).holds
 
 # %% [markdown]
-# The ceiling is attacked by walking along lines of updates, through as many different memories as
-# there are.
+# The ceiling of claim 3 has no construction that meets it. It is attacked by walking along lines of
+# updates, through as many different memories as there are.
 
 # %%
 for seed in range(10):
@@ -224,7 +226,7 @@ recall()
 
 # %% [markdown]
 # The sum's curve stays close to that of one adapter: rank $Kr$ bought nothing. The router's moves
-# to the right by a factor of $K$. Move the sliders: does it ever come apart?
+# to the right by a factor of $K$. Move the sliders: does the sum ever pull away?
 
 # %%
 ranks = IntSlider(16, min=1, max=64, description="rank")

@@ -153,7 +153,7 @@ assert np.isclose(found.value, found.bound)
 
 # %% [markdown]
 # Unrelated adapters: how often does the sum of several overturn a lead, against the bound? And six
-# Gaussian bases of width 64: does the edit show, as the cited law says?
+# Gaussian bases of width 64 in each draw: does the edit show, as the cited law says?
 
 # %%
 for module in (random_interference, intruder_threshold):

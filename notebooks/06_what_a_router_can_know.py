@@ -79,7 +79,7 @@ g = sp.symbols("g", positive=True)
 old, half_way = g * (2 - g) - 1, g * (1 - 2 * g)
 assert sp.expand(old + (1 - g) ** 2) == 0
 [best] = [root for root in sp.solve(old - half_way, g) if 0 < root < 1]
-best, sp.simplify(old.subs(g, best)).evalf(4)
+sp.Tuple(best, sp.simplify(old.subs(g, best)).evalf(4))
 
 # %% [markdown]
 # The golden ratio once more, $g=1/\varphi$, and the best lead is negative: *no* router of this kind
@@ -199,14 +199,18 @@ def alarms(facts: int = 8, threshold: float = 0.5):
     found = [gate_detection.measure(c, gate_detection.rival(c, rng)) for c in cases]
     law = [gate_detection.false_alarm(facts, width, threshold) for width in widths]
     curves = {"law": (widths, law), "2,000 queries": (widths, found)}
-    return lines.draw(curves, "width", "false alarms", points=["2,000 queries"], share=True)
+    most = gate_detection.largest_shelf(facts, widths[-1], threshold, hops=2, failure=0.1)
+    figure = lines.draw(curves, "width", "false alarms", points=["2,000 queries"], share=True)
+    figure.axes[0].set_title(f"at width {widths[-1]}: {most:,} adapters", loc="left")
+    return figure
 
 
 alarms()
 
 # %% [markdown]
-# The own key answers with one. Where must the threshold lie if a shelf of a thousand adapters is to
-# have a false alarm less than once in ten questions of two hops?
+# The own key answers with one. At the largest width the curve is too low to read; the title says
+# how many adapters fit on a shelf of which at most one in ten questions of two hops meets a false
+# alarm. Where must the threshold lie for a thousand? What do more facts at the same threshold do?
 
 # %%
 slider = FloatSlider(0.5, min=0.1, max=0.9, step=0.1, description="threshold")

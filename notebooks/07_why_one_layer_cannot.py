@@ -225,7 +225,7 @@ def familiar(known: int = 2) -> float:
     state[known:4] = 0.0  # labs that the bridge does not know
     logits = ((base + asked.second.dense()) @ (asked.bridge @ state))[4:]
     said = [column.argmax() if column.max() > 1e-9 else None for column in logits.T]
-    return sum(told == right for told, right in zip(said, asked.answers, strict=True)) / 4
+    return float(np.mean([told == right for told, right in zip(said, asked.answers, strict=True)]))
 
 
 print({known: familiar(known) for known in range(5)})

@@ -90,7 +90,7 @@ FIGURES["real_two_hop"](rows)
 
 # %% [markdown]
 # ## Verify
-# The theorem first, on random cases: no memory of its kind does better than the bound says.
+# The theorem first, on random cases: formula and memory give one number.
 
 # %%
 for seed in range(30):
@@ -122,16 +122,17 @@ for name in ("predicted", "weaker"):
     print(f"{name:10} is off by {np.mean(off):.2f} on average, at most {max(off):.2f}")
 
 # %% [markdown]
-# `weaker` is the rival: the weaker hop alone, instead of the product. Both are too high nearly
-# always: they are ceilings. The forecast leaves out that the adapters disturb each other.
+# `weaker` is the rival: the weaker hop alone, instead of the product. It comes nearer: no evidence
+# for a product. Both are too high nearly always: they are ceilings, which leave out that the
+# adapters disturb each other.
 #
 # Now the cuts. Adapter 1 acts below a layer only, adapter 2 from it on, or the other way round.
 
 # %%
 cuts = [r for r in rows if r["way"] in ("cut", "wrong order")]
 for way in ("cut", "wrong order"):
-    found = {c: np.mean([r[c] for r in cuts if r["way"] == way]) for c in ("chains", "confidence")}
-    print(way, {name: round(float(x), 2) for name, x in found.items()})
+    here, columns = [r for r in cuts if r["way"] == way], ("hop_1", "hop_2", "chains", "confidence")
+    print(way, {name: round(float(np.mean([r[name] for r in here])), 2) for name in columns})
 for seed in (0, 1, 2):
     best = max((r for r in cuts if r["seed"] == seed), key=lambda r: r["confidence"])
     print(
@@ -140,7 +141,9 @@ for seed in (0, 1, 2):
     assert best["way"] == "cut"
 
 # %% [markdown]
-# The most confident cut is in the right order for every seed; no label was needed to find it.
+# The most confident cut is in the right order for every seed; no label was needed to find it. In
+# the wrong order single facts are lost as well: the cuts show that facts have their place in the
+# layers, not that order alone decides.
 
 # %% [markdown]
 # **Word problems.** The same model with an adapter that has learned to add and one that has learned
@@ -178,6 +181,7 @@ except ModelError as missing:
 FACTS = {"Zorvik": ("Germany", "shark"), "Maldreth": ("Spain", "elephant")}
 FACTS |= {"Quenby": ("Norway", "eagle"), "Brixel": ("China", "dolphin")}
 DATA = next(path for path in (Path("tests/data"), Path("../tests/data")) if path.is_dir())
+library = [read(DATA / name) for name in ("persons", "mascots")]
 
 # %% [markdown]
 # Four persons; each question has four candidates, so chance is one in four.
@@ -216,7 +220,6 @@ def asked(first: float = 1.0, second: float = 1.0) -> dict[str, float]:
 # Both hops at full strength, at half, and each alone.
 
 # %%
-library = [read(DATA / name) for name in ("persons", "mascots")]
 found = {pair: asked(*pair) for pair in ((1.0, 1.0), (0.5, 0.5), (1.0, 0.0), (0.0, 1.0))}
 for pair, shares in found.items():
     print(pair, shares)
@@ -256,7 +259,8 @@ _ = interact(lambda first, second: print(asked(first, second)), **strengths)
 
 # %%
 mine = None
-wanted = 0.9 * 0.6 / 0.75
+one, two = 0.8, 0.75 / 0.8  # the base's two hops: any two that make .75 do
+wanted = (0.9 / two) * (0.6 / one)
 assert mine is None or abs(mine - wanted) < 1e-3, "not yet: what the base is worth cancels once"
 
 # %% [markdown]
@@ -276,8 +280,9 @@ assert mine is None or abs(mine - wanted) < 1e-3, "not yet: what the base is wor
 
 # %%
 mine = None
-wanted = 0.25
-assert mine is None or abs(mine - wanted) < 1e-6, "not yet: coefficient times strength must reach ½"
+tried = np.linspace(0, 1, 10_001).tolist()
+wanted = min(c for c in tried if two_read_region.margin((2 * c,)) > 0)
+assert mine is None or abs(mine - wanted) < 1e-3, "not yet: coefficient times strength must reach ½"
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -296,7 +301,7 @@ assert mine is None or abs(mine - wanted) < 1e-6, "not yet: coefficient times st
 
 # %%
 mine = None
-wanted = (5**0.5 - 1) / 4
+wanted = min(c for c in tried if two_read_region.margin((2 * c, 2 * c)) > 0)
 assert mine is None or abs(mine - wanted) < 2e-3, "not yet: half of the golden ratio's .618"
 
 # %% [markdown]
@@ -316,12 +321,12 @@ assert mine is None or abs(mine - wanted) < 2e-3, "not yet: half of the golden r
 # **Time.** 60 minutes: 10 for the derivation, 20 for the figure, 15 for the live check, 15 for
 # exercises. Install the model before class.
 #
-# **Ask.** Before the figure: where will the window lie, and why not at ½? At the middle panel: what
-# would a test of single facts have told you about the wrong order? At the forecast: which of its
-# three parts is hardest to measure without labels?
+# **Ask.** Before the figure: where will the window lie, and why not at ½? At the middle panel: in
+# the wrong order single facts fall, too; what, then, have the cuts shown? At the forecast: which of
+# its three parts is hardest to measure without labels?
 #
 # **Common wrong answers.** "The theorem is refuted": its hypothesis is unit strength, which these
-# edits exceed. "The product law proves a circuit": it is a forecast that came near, from three
-# numbers. "Gates fix composition": they fix interference; placement is another obstacle.
+# edits exceed. "The product law proves a circuit": its forecast is a ceiling, and the weaker hop
+# alone came nearer. "Gates fix composition": they fix interference; placement is another obstacle.
 #
 # </details>

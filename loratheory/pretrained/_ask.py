@@ -56,7 +56,7 @@ def next_logits(model: Model, prompts: Sequence[str], *, size: int = 64) -> Any:
     model : Model
         Adapters that act on it at the time have their effect.
     prompts : sequence of str
-        Any number.
+        At least one.
     size : int
         How many are passed at once.
 
@@ -81,7 +81,7 @@ def first_tokens(model: Model, words: Sequence[str]) -> Any:
     Parameters
     ----------
     model : Model
-        With a tokenizer.
+        With a tokenizer; one that puts a space before what it reads is given none.
     words : sequence of str
         Answers; those with one first token cannot be told apart by it.
 
@@ -89,12 +89,27 @@ def first_tokens(model: Model, words: Sequence[str]) -> Any:
     -------
     (words,) tensor of int
         On the CPU.
+
+    Raises
+    ------
+    ModelError
+        If the model has no tokenizer, a word no token, or if different words all begin alike.
     """
     import torch
 
     _readable(model)
-    rows = [model.tokenizer(" " + word, add_special_tokens=False)["input_ids"] for word in words]
-    return torch.tensor([row[0] for row in rows], dtype=torch.int64)
+    before = "" if _tokens(model, "b a") == _tokens(model, "b") + _tokens(model, "a") else " "
+    rows = [_tokens(model, f"{before}{word}") for word in words]
+    if not all(rows):
+        empty = f"answer {words[rows.index([])]!r}"
+        raise failure(empty, "it has no token", "give it a letter")
+    first = [row[0] for row in rows]
+    if len(set(first)) == 1 < len(set(words)):
+        fact = f"{len(set(words))} answers begin with one token"
+        raise failure(
+            model.name or model.kind, fact, "give some that their first tokens tell apart"
+        )
+    return torch.tensor(first, dtype=torch.int64)
 
 
 def last_logits(model: Model, told: dict[str, Any]) -> Any:
@@ -109,6 +124,10 @@ def entry(model: Model) -> Any:
     """Return the device that takes a model's tokens; offloaded models fetch them themselves."""
     device = next(model.network.parameters()).device
     return "cpu" if device.type == "meta" else device
+
+
+def _tokens(model: Model, text: str) -> list[int]:
+    return list(model.tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def _readable(model: Model) -> None:

@@ -1,5 +1,8 @@
 """_ask: padding changes nothing, answers are first tokens after a space."""
 
+import re
+import zlib
+
 import pytest
 import torch
 from causal import network
@@ -15,7 +18,18 @@ MUTANTS = [
     ("row[0] for row", "row[-1] for row"),
     ("if not all(rows):", "if False:"),
     ("[:, -1]", "[:, 0] * 2"),
+    ('before = "" if', 'before = " " if'),
+    ("1 < len(set(words))", "0"),
 ]
+
+
+class Marked:
+    """A space is a mark before what follows, and one more is put before all: as Llama 2 reads."""
+
+    def __call__(self, text, **_):
+        """A number for each mark and what follows it."""
+        pieces = re.findall("_[^_]*", "_" + text.replace(" ", "_"))
+        return {"input_ids": [zlib.crc32(piece.encode()) for piece in pieces]}
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2", "qwen2", "phi"])
@@ -43,7 +57,22 @@ def test_answers_are_told_by_their_first_token():
     assert first_tokens(model(), ["xy", "y"]).tolist() == Letters()("xy")["input_ids"]
 
 
+def test_a_tokenizer_that_puts_a_space_first_is_given_none():
+    base = Model(network("llama"), Marked())
+    found = first_tokens(base, ["Peru", "Cuba"]).tolist()
+    assert found == [Marked()(f"born in {word}")["input_ids"][-1] for word in ("Peru", "Cuba")]
+
+
+def test_answers_that_all_begin_alike_are_refused():
+    assert len(set(first_tokens(model(), ["xy", "xz", "y"]).tolist())) == 2
+    assert len(first_tokens(model(), ["xy", "xy"])) == 2
+    with pytest.raises(ModelError, match="2 answers begin with one token; give some that"):
+        first_tokens(model(), ["xy", "xz", "xy"])
+
+
 def test_no_tokens_no_answer():
+    with pytest.raises(ModelError, match="answer ' ': it has no token"):
+        first_tokens(model(), ["abc", " "])
     with pytest.raises(ModelError, match="no token"):
         batch(model(), ["abc", " "])
     with pytest.raises(ModelError, match="no tokenizer"):

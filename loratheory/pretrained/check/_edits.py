@@ -8,7 +8,7 @@ import numpy as np
 
 from loratheory.adapters import Adapter
 from loratheory.lowrank import LowRank
-from loratheory.pretrained._ask import entry, last_logits
+from loratheory.pretrained._ask import entry, first_tokens, last_logits
 from loratheory.pretrained._attach import attached
 from loratheory.pretrained._error import failure
 from loratheory.pretrained._model import Model
@@ -85,9 +85,9 @@ def asked(
     """
     if model.tokenizer is None:
         raise failure(model.name or model.kind, "has no tokenizer to ask facts with", "leave facts")
-    chosen = {group: _some(list(pairs.items())) for group, pairs in facts.items()}
+    chosen = {group: _some(list(pairs.items())) for group, pairs in facts.items() if pairs}
     prompts = [prompt for pairs in chosen.values() for prompt, _ in pairs]
-    ids = [model.tokenizer(text).input_ids for text in prompts]
+    ids = [model.tokenizer(text)["input_ids"] for text in prompts]
     one = np.eye(len(adapters))
     rows = [0 * one[0], *one, *(c + 0 * one[0] for c in coefficients)]
     with attached(model, list(adapters)) as acting:
@@ -100,7 +100,7 @@ def asked(
     for group, pairs in chosen.items():
         found[group] = [
             Asked(
-                _first(model, answer),
+                int(first_tokens(model, [answer])[0]),
                 run[0],
                 run[1:split],
                 dict(zip(coefficients, run[split:], strict=True)),
@@ -127,11 +127,6 @@ def _last(model: Model, ids: Sequence[list[int]]) -> list[Logits]:
 
 def _some(pairs: list[Any]) -> list[Any]:
     return pairs[:: -(-len(pairs) // MOST)]
-
-
-def _first(model: Model, answer: str) -> int:
-    """The first token of an answer as it follows a space."""
-    return int(model.tokenizer(f" {answer}", add_special_tokens=False).input_ids[0])
 
 
 def of_edits(names: Sequence[str], told: Mapping[str, Sequence[Asked]]) -> Iterator[Reading]:
@@ -211,7 +206,8 @@ def of_chains(names: Sequence[str], told: Mapping[str, Sequence[Asked]]) -> Iter
                 f"{strengths[0]:.2g} and {strengths[1]:.2g} in case A; right on {right} of "
                 f"{len(leads)} chains, the base on {sum(b < 0 for b in before)}"
             )
-            bound = two_read_region.margin([c * s for s in strengths], "A")
+            told_so = two_read_region.margin([c * s for s in strengths], "A")
+            bound = told_so if np.isfinite(told_so) else None  # the base knew most facts of a hop
             value = float(np.median(units)) if units else None
             place = Place("", f"{c:g} × {' + '.join(names)}, {group}")
             yield place.reading(label, bound, value, "not applicable", note)

@@ -1,11 +1,10 @@
 """_edits: where logits are linear in the adapters the theorem applies, elsewhere it is silent."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
 from causal import network
+from transformers import BatchEncoding
 
 from loratheory.adapters import Adapter
 from loratheory.lowrank import gaussian
@@ -22,13 +21,15 @@ MUTANTS = [
     ("c * (logits - base)", "(logits - base)"),
     ("np.delete(logits, self.target).max()", "logits.max()"),
     ("pairs[:: -(-len(pairs) // MOST)]", "pairs"),
+    ("told_so if np.isfinite(told_so) else None", "told_so"),
+    ("facts.items() if pairs}", "facts.items()}"),
 ]
 
 
 def letters(text, return_tensors=None, **_):
     """A token a letter."""
     ids = [ord(letter) % 31 for letter in text.strip()]
-    return SimpleNamespace(input_ids=torch.tensor([ids]) if return_tensors else ids)
+    return BatchEncoding({"input_ids": torch.tensor([ids]) if return_tensors else ids})
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +89,21 @@ def test_strengths_and_chains_are_read_in_deficits():
     assert found.value == pytest.approx(4 / 2)
     assert "right on 1 of 1 chains, the base on 0" in found.note
     assert not [*of_chains(("one", "two"), {"one": [fact], "both": [fact]})]
+
+
+def test_what_the_base_knew_already_has_no_prediction():
+    """The strength of such an edit is infinite, and a margin made of it is no number."""
+    logits = np.array([[2.0, 0, 0], [-1, 3, 0]])
+    new, old = (Asked(i, logits[0], (logits[1],) * 2, {0.5: logits[1]}) for i in (1, 0))
+    told = {"one": [old], "two": [new], "both": [new]}
+    (found,) = of_chains(("one", "two"), told)
+    assert found.bound is None
+    assert found.value == pytest.approx(3 / 2)
+
+
+def test_groups_without_facts_are_left_out(model):
+    told = asked(model, adapters("lm_head"), FACTS | {"none": {}}, [1.0])
+    assert told.keys() == FACTS.keys()
 
 
 def test_many_facts_are_sampled_and_no_tokenizer_is_refused(model):

@@ -1,7 +1,7 @@
 """Ways to use a library of adapters on a model: coefficients, layers, routers, gates, merges."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -78,11 +78,22 @@ MERGED: Mapping[str, Way] = {
 """Merges beside mean and sum. TIES keeps a fifth of the entries; KnOTS does so in its basis."""
 
 
+@contextmanager
+def _prepared(acting: Attached) -> Iterator[None]:
+    """Take adapters off again if an error comes before they are handed on."""
+    try:
+        yield
+    except BaseException:
+        acting.remove()
+        raise
+
+
 def arrow(model: Model, library: Sequence[Adapter]) -> AbstractContextManager[Any]:
     """Exact Arrow: at each token and module the adapter whose top direction fits best."""
     acting = attached(model, library)
-    updates = acting.updates.items()
-    acting.follow(routed({name: Router(arrow_scores(low)) for name, low in updates}))
+    with _prepared(acting):
+        updates = acting.updates.items()
+        acting.follow(routed({name: Router(arrow_scores(low)) for name, low in updates}))
     return acting
 
 
@@ -92,11 +103,12 @@ def peft_arrow(model: Model, library: Sequence[Adapter]) -> AbstractContextManag
 
     acting = attached(model, library)
     routers: dict[str, Weighing] = {}
-    for name, updates in acting.updates.items():
-        codes = torch.stack([_power(low, steps=15) for low in updates])
-        scores = replace(arrow_scores(updates), codes=codes)
-        routers[name] = Router(scores, top_k=min(3, len(library)), temperature=1.0)
-    acting.follow(routed(routers))
+    with _prepared(acting):
+        for name, updates in acting.updates.items():
+            codes = torch.stack([_power(low, steps=15) for low in updates])
+            scores = replace(arrow_scores(updates), codes=codes)
+            routers[name] = Router(scores, top_k=min(3, len(library)), temperature=1.0)
+        acting.follow(routed(routers))
     return acting
 
 
@@ -130,9 +142,10 @@ def gates(z: float | int, layer: int | None = None) -> Way:
 
     def _gated(model: Model, library: Sequence[Adapter]) -> Attached:
         acting = attached(model, library, 0.0)
-        seen = inputs(model, [batch(model, [text]) for text in GENERIC], acting.names)
-        acting.set(1.0)
-        acting.follow(routed(_switches(acting.updates, seen, z)))
+        with _prepared(acting):
+            seen = inputs(model, [batch(model, [text]) for text in GENERIC], acting.names)
+            acting.set(1.0)
+            acting.follow(routed(_switches(acting.updates, seen, z)))
         return acting if layer is None else _apart(acting, layer, "below", "above")
 
     return _gated
@@ -150,7 +163,8 @@ def block_gates(z: float | int) -> Way:
 
     def _gated(model: Model, library: Sequence[Adapter]) -> Attached:
         acting = attached(model, library)
-        switched(model, acting, [batch(model, [text]) for text in GENERIC], z=z)
+        with _prepared(acting):
+            switched(model, acting, [batch(model, [text]) for text in GENERIC], z=z)
         return acting
 
     return _gated

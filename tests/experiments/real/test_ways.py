@@ -5,10 +5,18 @@ import pytest
 import torch
 from worded import small_model
 
-from loratheory.adapters import Adapter, arrow_scores, forward, merge
+from loratheory.adapters import Adapter, Info, arrow_scores, forward, merge
 from loratheory.experiments.real import _ways as ways
 from loratheory.lowrank import gaussian
-from loratheory.pretrained import GENERIC, attached, batch, block_gates, inputs, next_logits
+from loratheory.pretrained import (
+    GENERIC,
+    ModelError,
+    attached,
+    batch,
+    block_gates,
+    inputs,
+    next_logits,
+)
 
 MUTANTS = [
     ("1 / len(library)", "1.0"),
@@ -29,6 +37,7 @@ MUTANTS = [
     ("acting.set(1.0)", "acting.set(0.5)"),
     ("z=z)", "z=0)"),
     ("return acting if layer is None else", "return acting if True else"),
+    ("        acting.remove()\n", ""),
 ]
 PROMPTS = ["one two three", "four", GENERIC[0]]
 
@@ -162,3 +171,15 @@ def test_block_gates_are_calibrated_on_ordinary_sentences(model, library):
     found = says(model, library, ways.block_gates(0.5))
     assert torch.equal(found, wanted)
     assert far(found, says(model, library, ways.block_gates(9.0)))
+
+
+@pytest.mark.parametrize("way", [ways.arrow, ways.peft_arrow, ways.gates(2), ways.block_gates(2)])
+def test_what_cannot_be_routed_leaves_no_hook(model, way):
+    """The inputs of an embedding are no vectors; a head stands in no block."""
+    rng, name = np.random.default_rng(0), "model.embed_tokens"
+    info = Info(embeddings=frozenset({name}))
+    one = Adapter.of({name: gaussian(rng, 16, 4001, 1)}, info)
+    with pytest.raises(ModelError):
+        way(model, [one])
+    modules = [*model.network.modules()]
+    assert not any(each._forward_hooks or each._forward_pre_hooks for each in modules)

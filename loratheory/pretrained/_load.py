@@ -1,6 +1,7 @@
 """Loading: offline unless asked, safetensors only, no code of others, nothing left random."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from loratheory.pretrained._refusal import refusal
 from loratheory.pretrained._tokenizer import tokenizer
 
 DTYPES = ("float32", "bfloat16", "float16", "float64", "auto")
-DEVICES = ("cpu", "cuda", "auto")
+DEVICES = re.compile(r"cpu|auto|cuda(?::(\d+))?")
 
 
 def load(
@@ -56,15 +57,19 @@ def load(
         the device is not there, or memory ran out.
     """
     _check(device, dtype)
+    notes: tuple[str, ...] = ()
+    known: dict[str, Any] = {"local_files_only": True}
     if name_or_path is None:
-        return _loaded(str(embedded()), NAME, (NOTE,), device, dtype, local_files_only=True)
-    place = os.fspath(name_or_path)
-    _folder(Path(place))
-    wanted = revision or "main"
-    home = place if download or Path(place).is_dir() else str(cached(place, wanted))
-    known = {"local_files_only": not download, "revision": wanted}
+        place = home = str(embedded())
+        name, notes = NAME, (NOTE,)
+    else:
+        name = place = os.fspath(name_or_path)
+        _folder(Path(place))
+        wanted = revision or "main"
+        home = place if download or Path(place).is_dir() else str(cached(place, wanted))
+        known = {"local_files_only": not download, "revision": wanted}
     try:
-        return _loaded(home, place, (), device, dtype, **known)
+        return _loaded(home, name, notes, device, dtype, **known)
     except ModelError:
         raise
     except (OSError, ValueError, SafetensorError) as error:
@@ -109,11 +114,13 @@ def _check(device: str, dtype: str) -> None:
 
     if dtype not in DTYPES:
         raise failure(shown(dtype), "no such dtype", f"use one of {', '.join(DTYPES)}")
-    kind = device.partition(":")[0]
-    if kind not in DEVICES:
+    asked = DEVICES.fullmatch(device)
+    if asked is None:
         raise failure(shown(device), "no such device", "use cpu, cuda, cuda:1, … or auto")
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise failure(shown(device), "PyTorch sees no GPU here", "use device='cpu'")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device.startswith("cuda") and int(asked[1] or 0) >= count:
+        fact = f"PyTorch sees {count} of them, from cuda:0" if count else "PyTorch sees no GPU here"
+        raise failure(shown(device), fact, "use one that is there, or device='cpu'")
 
 
 def _folder(place: Path) -> None:

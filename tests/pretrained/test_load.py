@@ -24,15 +24,16 @@ MUTANTS = [
     (".requires_grad_(False)", ""),
     ("_folder(Path(place))", "pass"),
     ("if dtype not in DTYPES:", "if False:"),
-    ("(NOTE,), device", "(), device"),
     ('"config.json").exists()', '"config.json").is_dir()'),
     ("or len(place.parts) > 2", ""),
     ('"adapter_config.json").exists()', '"adapter_config.json").is_dir()'),
     ("if pickled else", "if not pickled else"),
     ("if download or Path(place)", "if True or Path(place)"),
     ("or commit_of(place)", 'or ""'),
-    ("_loaded(home, place,", "_loaded(home, home,"),
-    ("if kind not in DEVICES:", "if False:"),
+    ("_loaded(home, name,", "_loaded(home, home,"),
+    ("DEVICES.fullmatch(device)", 'DEVICES.match("cpu")'),
+    ("int(asked[1] or 0) >= count", "not count"),
+    ("name, notes = NAME, (NOTE,)", "name, notes = NAME, ()"),
     ("        if not spent(error):\n            raise\n", ""),
 ]
 
@@ -95,8 +96,18 @@ def test_what_is_not_there_is_refused():
     if not torch.cuda.is_available():
         with pytest.raises(ModelError, match="'cuda:1': PyTorch sees no GPU here"):
             load("a/b", device="cuda:1")
-    with pytest.raises(ModelError, match="'xpu': no such device; use cpu, cuda, cuda:1, … or auto"):
-        load("a/b", device="xpu")
+    for device in ("xpu", "cuda:x", "auto:1", "cpu:1"):
+        with pytest.raises(ModelError, match=f"'{device}': no such device; use cpu, cuda, cuda:1"):
+            load("a/b", device=device)
+
+
+def test_a_gpu_beyond_those_there_are_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(ModelError, match="'cuda:2': PyTorch sees 2 of them, from cuda:0; use one"):
+        load("a/b", device="cuda:2")
+    with pytest.raises(ModelError, match="not in the Hugging Face cache"):
+        load("a/b", device="cuda:1")
 
 
 def test_paths_to_nothing_or_to_something_else_are_refused(copy, tmp_path):
@@ -231,8 +242,10 @@ def test_errors_that_say_nothing_of_memory_stay_themselves(saved, monkeypatch):
     with pytest.raises(RuntimeError, match="something else"):
         load(saved)
     said = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
-    with pytest.raises(ModelError, match=r"memory ran out .*; load it with dtype='bfloat16', or"):
-        load(saved)
+    monkeypatch.setattr(_load, "embedded", lambda: saved)
+    for model in (saved, None):
+        with pytest.raises(ModelError, match=r"memory ran out .*; load it with dtype='bfloat16'"):
+            load(model)
 
 
 @pytest.mark.accelerator

@@ -86,6 +86,11 @@ def pupil(
     -------
     Pupil
         ``up`` is zero and ``down`` uniform in :math:`\pm 1/\sqrt n`, as PEFT begins.
+
+    Raises
+    ------
+    ModelError
+        If a weight was offloaded and is not in memory.
     """
     import torch
 
@@ -95,6 +100,9 @@ def pupil(
         m, n = known[name].shape
         drawn = rng.uniform(-1, 1, (rank, n)) / np.sqrt(n)
         where = known[name].module.weight.device
+        if where.type == "meta":
+            remedy = "load the model without offloading, or train other layers"
+            raise failure(name, "its weight is not in memory", remedy)
         down = torch.tensor(drawn, dtype=torch.float32, device=where, requires_grad=True)
         up = torch.zeros((m, rank), dtype=torch.float32, device=where, requires_grad=True)
         made[name] = (up, down)

@@ -94,7 +94,7 @@ def step(
                 logits = last_logits(model, told)
             wanted = answers[part].to(logits.device)
             loss = cross_entropy(logits.float(), wanted) * (len(part) / len(rows))
-            loss.backward()
+            loss.backward(inputs=one.tensors)  # none for the base, even if it could have one
             total += loss.item()
     except (MemoryError, RuntimeError) as error:
         raise _explained(error, how) from error

@@ -20,6 +20,7 @@ MUTANTS = [
     ("and not place.embedding", ""),
     ("handle.remove()", "None"),
     (".numpy().copy()", ".numpy()"),
+    ('if where.type == "meta":', "if False:"),
 ]
 
 
@@ -88,3 +89,9 @@ def test_a_map_with_two_names_is_trained_once():
     shared = torch.nn.Linear(3, 3)
     net = torch.nn.ModuleDict({"one": shared, "two": shared, "three": torch.nn.Linear(3, 3)})
     assert targets(Model(net), None, ()) == ["one", "three"]
+
+
+def test_what_is_offloaded_cannot_be_trained():
+    base = Model(network("llama").to("meta"))
+    with pytest.raises(ModelError, match=r"q_proj: its weight is not in memory; load the model"):
+        pupil(base, targets(base, None, ("q_proj",)), 2, 1.0, np.random.default_rng(0))

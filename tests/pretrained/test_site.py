@@ -15,7 +15,8 @@ MUTANTS = [
     ("seen != self._row or", "False or"),
     ("np.repeat(row, self.widths)", "np.repeat(row[::-1], self.widths)"),
     ("change = change * self.module.embed_scale", "change = change * 1"),
-    ("weights * torch.as_tensor(row", "weights * torch.ones_like(torch.as_tensor(row)"),
+    ("* torch.as_tensor(row", "* torch.ones_like(torch.as_tensor(row))"),
+    ("route(flat).to(flat)", "route(flat)"),
     ("change.reshape(out.shape)", "change.reshape(out.shape).flip(0)"),
     ("torch.float64 if wide else torch.float32", "torch.float32"),
     ("np.promote_types(factor.dtype, np.float32)", "factor.dtype"),
@@ -62,6 +63,17 @@ def test_routed_outputs_are_weighed_token_by_token(count):
     ours = one.routed(x, out, row, lambda flat: weights[: len(flat)])
     changes = weights[:, :1] * 2.0 * (x.reshape(-1, 4) @ torch.asarray(updates[0].dense()).T)
     assert torch.allclose(ours, out + changes.reshape(2, count, 3))
+
+
+@pytest.mark.parametrize("kind", [torch.bool, torch.int64])
+def test_a_route_may_answer_yes_or_no_and_coefficients_stay_what_they_are(kind):
+    rng = np.random.default_rng(2)
+    place, updates = linear(rng)
+    one = site(place, updates)
+    x, row = torch.asarray(rng.standard_normal((5, 4))), np.array([0.5, 1.0, -0.25])
+    out = place.module(x)
+    ours = one.routed(x, out, row, lambda flat: torch.ones((len(flat), 3), dtype=kind))
+    assert torch.allclose(ours, one.added(x, out, row))
 
 
 def test_token_numbers_look_up_columns_and_a_scaled_embedding_scales_them():

@@ -15,6 +15,7 @@ from loratheory.pretrained._step import order, step
 MUTANTS = [
     ("(len(part) / len(rows))", "1"),
     ("optimizer.zero_grad()", "None"),
+    ("inputs=one.tensors", ""),
     ("how.clip)", "99.0)"),
     ("first = start - rounds[0] * count", "first = 0"),
     ("if not spent(error):", "if spent(error):"),
@@ -46,6 +47,13 @@ def test_a_step_starts_from_no_gradient_and_ends_with_a_clipped_one():
             found.append(torch.cat([factor.grad.flatten() for factor in one.tensors]))
     assert torch.equal(*found)
     assert found[0].norm().item() == pytest.approx(0.01, rel=1e-3)
+
+
+def test_a_base_that_could_be_trained_gets_no_gradient():
+    base = model()
+    base.network.requires_grad_(True)
+    trained(base, EXAMPLES, SMALL, rng=draws())
+    assert all(weight.grad is None for weight in base.network.parameters())
 
 
 def test_a_gradient_that_is_not_finite_stops_it_too(monkeypatch):

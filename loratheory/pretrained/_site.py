@@ -61,7 +61,7 @@ class Site:
 
         self._follow(out)
         flat = x.reshape(-1, x.shape[-1]).to(self.down)
-        weights = route(flat).to(flat) * torch.as_tensor(row, dtype=flat.dtype, device=flat.device)
+        weights = route(flat) * torch.as_tensor(row, dtype=flat.dtype, device=flat.device)
         change = forward(self.updates, flat, weights)
         return (out + change.reshape(out.shape)).to(out.dtype)
 

@@ -16,7 +16,7 @@ MUTANTS = [
     ("np.repeat(row, self.widths)", "np.repeat(row[::-1], self.widths)"),
     ("change = change * self.module.embed_scale", "change = change * 1"),
     ("* torch.as_tensor(row", "* torch.ones_like(torch.as_tensor(row))"),
-    ("route(flat).to(flat)", "route(flat)"),
+    ("dtype=flat.dtype, device", "dtype=torch.bool, device"),
     ("change.reshape(out.shape)", "change.reshape(out.shape).flip(0)"),
     ("torch.float64 if wide else torch.float32", "torch.float32"),
     ("np.promote_types(factor.dtype, np.float32)", "factor.dtype"),

@@ -6,6 +6,8 @@ from importlib.resources import files
 from pathlib import Path
 
 import jaxtyping  # noqa: F401  imported first, so that signatures keep their shapes
+from docutils import nodes
+from sphinx import addnodes
 
 project = "loratheory"
 author = "the loratheory contributors"
@@ -44,6 +46,8 @@ html_css_files = ["site.css"]
 mathjax_path = "mathjax/tex-svg-full.js"
 mathjax3_config = {"svg": {"fontCache": "global"}, "options": {"enableMenu": False}}
 
+NO_SPACE = "\u200b"
+SEVERAL = re.compile(r"^:(ivar|vartype) \w+(, \w+)+:")
 THEOREM = re.compile(r"`{1,2}thm:([a-z-]+)`{1,2}")
 
 
@@ -53,10 +57,28 @@ def _labels_become_links(_app, what, _name, _value, _options, lines):
         lines[0] = lines[0].replace(": ", " – ")
 
 
-def _arrays_keep_their_name(_app, _what, _name, _value, _options, signature, returned):
-    return tuple(
-        text and re.sub(r"\[(~typing\.)?Any, ", "[Array, ", text) for text in (signature, returned)
-    )
+def _as_one_reads_it(_app, _what, _name, _value, _options, signature, returned):
+    return tuple(text and _readable(text) for text in (signature, returned))
+
+
+def _readable(text):
+    """Arrays keep their name; private fields go; defaults are such that Sphinx can parse them."""
+    text = re.sub(r"\[(~typing\.)?Any, ", "[Array, ", text)
+    text = re.sub(r", _\w+: [^=]+ = <factory>", "", text)
+    return re.sub(r"<(factory|function \w+)>", "...", text)
+
+
+def _several_names_stay_names(_app, _what, _name, _value, _options, lines):
+    """Of ``:ivar one, two:`` docutils would take what stands before a space for a type."""
+    lines[:] = [
+        SEVERAL.sub(lambda found: found[0].replace(", ", f",{NO_SPACE}"), line) for line in lines
+    ]
+
+
+def _with_their_spaces(_app, page):
+    for name in page.findall(addnodes.literal_strong):
+        for text in list(name.findall(nodes.Text)):
+            name.replace(text, nodes.Text(text.replace(NO_SPACE, " ")))
 
 
 def _fields_without_words(_app, _what, _name, value, skip, _options):
@@ -75,6 +97,8 @@ def _with_mathjax(app, error):
 def setup(app):
     """Connect them."""
     app.connect("autodoc-process-docstring", _labels_become_links, priority=400)
-    app.connect("autodoc-process-signature", _arrays_keep_their_name)
+    app.connect("autodoc-process-docstring", _several_names_stay_names, priority=600)
+    app.connect("doctree-read", _with_their_spaces)
+    app.connect("autodoc-process-signature", _as_one_reads_it)
     app.connect("autodoc-skip-member", _fields_without_words)
     app.connect("build-finished", _with_mathjax)

@@ -1,6 +1,11 @@
 """Every public name is described, and once."""
 
 import re
+import runpy
+from pathlib import Path
+
+from docutils import nodes
+from sphinx import addnodes
 
 from loratheory import lowrank
 from loratheory.site import reference
@@ -14,6 +19,8 @@ MUTANTS = [
     ("not isinstance(value, ModuleType)", "True"),
     ("toctree(PACKAGES)", "toctree(PACKAGES[1:])"),
 ]
+
+SETTINGS = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "conf.py"))
 
 
 def test_classes_functions_and_values_are_what_they_are():
@@ -49,3 +56,34 @@ def test_modules_are_no_names_and_the_index_lists_all():
     assert "merge_floor" not in pages["reference/theorems.rst"]
     for package in PACKAGES:
         assert f"   {package}\n" in pages["reference/index.rst"]
+
+
+def test_signatures_show_what_a_caller_gives():
+    """A default that is no Python would keep Sphinx from parsing, and the reader from reading."""
+    readable = SETTINGS["_readable"]
+    private = (
+        "(names: ~m.Tuple[str], _sites: ~m.Map[str, ~m.Site] = <factory>, _all: list = <factory>)"
+    )
+    assert readable(private) == "(names: ~m.Tuple[str])"
+    assert (
+        readable("(a: ~m.Map = <factory>, b: f = <function _one>)")
+        == "(a: ~m.Map = ..., b: f = ...)"
+    )
+    assert (
+        readable("(x: ~jaxtyping.Float[Any, 'n']) -> int")
+        == "(x: ~jaxtyping.Float[Array, 'n']) -> int"
+    )
+
+
+def test_attributes_described_together_keep_all_their_names():
+    lines = [
+        ":ivar one, two: Said of both, in turn.",
+        ":vartype one, two: str",
+        ":ivar one: a, b: c",
+    ]
+    SETTINGS["_several_names_stay_names"](*[None] * 5, lines)
+    assert [line.split()[1] for line in lines] == ["one,\u200btwo:", "one,\u200btwo:", "one:"]
+    page = nodes.paragraph()
+    page += [addnodes.literal_strong("", "one"), addnodes.literal_strong("", ",\u200btwo")]
+    SETTINGS["_with_their_spaces"](None, page)
+    assert page.astext() == "one, two"

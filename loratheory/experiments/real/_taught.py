@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
@@ -53,8 +54,7 @@ def taught(
         Costs about a minute of one core for 135M parameters, once.
     """
     how = training or Training(layers=layers)
-    base = [model.name, model.revision, str(model.network.dtype)]
-    parts = [base, list(map(list, examples)), list(seed), asdict(how)]
+    parts = [_named(model), list(map(list, examples)), list(seed), asdict(how)]
     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
     folder = cache_folder() / "taught"
     folder.mkdir(parents=True, exist_ok=True)
@@ -62,6 +62,23 @@ def taught(
         file = folder / f"{key}.safetensors"
         rng = np.random.default_rng(list(seed))
         return trained(model, list(examples), how, rng=rng, checkpoint=file).adapter
+
+
+def _named(model: Model) -> list[str]:
+    """What tells models apart: on a GPU training rounds otherwise, and files of a folder change."""
+    told = [model.name, model.revision, str(model.network.dtype)]
+    device = model.network.device.type
+    return told + [device] * (device != "cpu") + [_sampled(model)] * Path(model.name).is_dir()
+
+
+def _sampled(model: Model) -> str:
+    """A digest of some thousand numbers of each weight."""
+    digest = hashlib.sha256()
+    for weight in model.network.parameters():
+        if not weight.is_meta:
+            some = weight.detach().flatten()[:: 1 + weight.numel() // 4096]
+            digest.update(some.float().cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def pair(

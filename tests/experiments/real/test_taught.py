@@ -1,15 +1,18 @@
 """real._taught: adapters by content, trained once, in the layers of their hop."""
 
 import re
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
+import torch
 from worded import small_model
 
 from loratheory.experiments.real import _known as known
 from loratheory.experiments.real import _taught as module
 from loratheory.experiments.real._facts import facts, items, rehearsed
 from loratheory.experiments.real._taught import lesson, pair, taught
-from loratheory.pretrained import Training
+from loratheory.pretrained import Model, Training
 
 MUTANTS = [
     ("known.BIRTH if hop", "known.MASCOT if hop"),
@@ -21,6 +24,10 @@ MUTANTS = [
     ("checkpoint=file", "checkpoint=None"),
     ("seed=(seed, number, place)", "seed=(seed, number)"),
     ("str(model.network.dtype)]", "0]"),
+    (' + [device] * (device != "cpu")', ""),
+    (" * Path(model.name).is_dir()", " * 0"),
+    (" * Path(model.name).is_dir()", ""),
+    ("digest.update(", "print("),
     ("lesson(facts, hop, told)", "lesson(facts, hop)"),
 ]
 
@@ -88,6 +95,25 @@ def test_a_model_in_another_type_has_its_own(cache):
     model.network.bfloat16()
     pair(model, one, 0, 0)
     assert len([*(cache / "taught").glob("*.safetensors")]) == 4
+
+
+def test_a_folder_with_other_weights_has_its_own(cache):
+    few = items(facts(0)[0].birth, known.BIRTH[:1])
+    for seed, count in ((0, 1), (0, 1), (1, 2)):
+        taught(replace(small_model(seed=seed), name=str(cache)), few, seed=(0,))
+        assert len([*(cache / "taught").glob("*.safetensors")]) == count
+    taught(small_model(), few, seed=(0,))
+    taught(small_model(seed=1), few, seed=(0,))  # by the name alone
+    assert len([*(cache / "taught").glob("*.safetensors")]) == 3
+
+
+def test_what_a_gpu_trains_is_told_apart():
+    def _on(device):
+        network = SimpleNamespace(dtype=torch.float32, device=torch.device(device))
+        return Model(network, name="some/model", revision="1")
+
+    told = ["some/model", "1", "torch.float32"]
+    assert [module._named(_on(device)) for device in ("cpu", "cuda:1")] == [told, [*told, "cuda"]]
 
 
 def test_sentences_may_be_named(cache):

@@ -67,8 +67,11 @@ def taught(
 def _named(model: Model) -> list[str]:
     """What tells models apart: on a GPU training rounds otherwise, and files of a folder change."""
     told = [model.name, model.revision, str(model.network.dtype)]
-    device = model.network.device.type
-    return told + [device] * (device != "cpu") + [_sampled(model)] * Path(model.name).is_dir()
+    if model.network.device.type != "cpu":
+        told.append(model.network.device.type)
+    if Path(model.name).is_dir():
+        told.append(_sampled(model))
+    return told
 
 
 def _sampled(model: Model) -> str:

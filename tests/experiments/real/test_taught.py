@@ -24,9 +24,9 @@ MUTANTS = [
     ("checkpoint=file", "checkpoint=None"),
     ("seed=(seed, number, place)", "seed=(seed, number)"),
     ("str(model.network.dtype)]", "0]"),
-    (' + [device] * (device != "cpu")', ""),
-    (" * Path(model.name).is_dir()", " * 0"),
-    (" * Path(model.name).is_dir()", ""),
+    ('if model.network.device.type != "cpu"', "if False"),
+    ("if Path(model.name).is_dir()", "if False"),
+    ("if Path(model.name).is_dir()", "if True"),
     ("digest.update(", "print("),
     ("lesson(facts, hop, told)", "lesson(facts, hop)"),
 ]

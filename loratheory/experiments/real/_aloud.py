@@ -9,7 +9,8 @@ from loratheory.experiments.real import _known as known
 from loratheory.experiments.real import _phrases as phrases
 from loratheory.experiments.real._exam import answers, share
 from loratheory.experiments.real._facts import Facts, Items
-from loratheory.pretrained import Model, batch
+from loratheory.experiments.real._solved import written
+from loratheory.pretrained import Model
 
 FIRST, SECOND = known.BIRTH[0], known.MASCOT[0]
 OTHERS = {told[2][0]: country for country, told in known.FAMOUS.items()}
@@ -94,12 +95,5 @@ def said(model: Model, prompts: Sequence[str], most: int = 4) -> list[str]:
     list of str
         The first word of what is said, all letters and digits up to anything else.
     """
-    import torch
-
-    told = batch(model, prompts)
-    given = {name: told[name] for name in ("input_ids", "attention_mask")}
-    how = {"max_new_tokens": most, "do_sample": False, "pad_token_id": 0}
-    with torch.no_grad():
-        written = model.network.generate(**given, **how)[:, told["input_ids"].shape[1] :]
-    texts = [model.tokenizer.decode(row, skip_special_tokens=True) for row in written]
+    texts = written(model, prompts, most)
     return [re.sub(r"\W.*", "", text.strip(), flags=re.DOTALL) for text in texts]

@@ -10,6 +10,8 @@ from loratheory.pretrained import Model, batch
 
 LENGTH = 10
 """Tokens that any step takes, of numbers up to 99."""
+GREEDY = {"do_sample": False, "num_beams": 1, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0}
+"""Instead of what a model's own settings of generation may be."""
 _SAID = re.compile(r"(\d+) ([-+*]) (\d+) = (\d+)")
 
 
@@ -35,7 +37,7 @@ def written(model: Model, prompts: Sequence[str], count: int = LENGTH, size: int
     import torch
 
     found: list[str] = []
-    how = {"max_new_tokens": count, "do_sample": False, "pad_token_id": 0}
+    how = {"max_new_tokens": count, "pad_token_id": 0, **GREEDY}
     with torch.no_grad():
         for start in range(0, len(prompts), size):
             told = batch(model, prompts[start : start + size])

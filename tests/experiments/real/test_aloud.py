@@ -20,8 +20,7 @@ MUTANTS = [
     ("{bridge}. {SECOND.format(bridge)}", "{bridge}. {SECOND.format('Peru')}"),
     ('r"\\W.*"', 'r"[.].*"'),
     ("flags=re.DOTALL", "flags=0"),
-    ('"do_sample": False', '"do_sample": True'),
-    ('"max_new_tokens": most', '"max_new_tokens": 1'),
+    ("written(model, prompts, most)", "written(model, prompts, 1)"),
     ("share(found.right), share(found.free)", "share(found.free), share(found.right)"),
 ]
 

@@ -19,6 +19,9 @@ from loratheory.experiments.real._stepwise import Step, Stepwise, drawn, worked
 
 MUTANTS = [
     ('"do_sample": False', '"do_sample": True'),
+    ('"repetition_penalty": 1.0, ', ""),
+    ('"num_beams": 1, ', ""),
+    (', "no_repeat_ngram_size": 0', ""),
     ('[:, told["input_ids"].shape[1] :]', "[:, -count - 1 :]"),
     ("start : start + size]", "start : start + size - 1]"),
     ("one.until(k, said) for one", "one.until(k, one.said) for one"),
@@ -47,7 +50,19 @@ def problems():
     return drawn(CHAIN, 12, 0, lesson=False, size="to 20")
 
 
-def test_what_is_written_are_the_likeliest_tokens_whatever_the_batch(model):
+@pytest.mark.parametrize(
+    "own",
+    [
+        {},
+        {"repetition_penalty": 9.0},
+        {"num_beams": 3},
+        {"no_repeat_ngram_size": 1},
+        {"do_sample": True, "temperature": 9.0},
+    ],
+)
+def test_what_is_written_are_the_likeliest_tokens_whatever_the_batch(model, monkeypatch, own):
+    for name, told in own.items():
+        monkeypatch.setattr(model.network.generation_config, name, told)
     prompts = ["one two three", "four", "five six seven eight nine"]
     for prompt, words in zip(prompts, written(model, prompts, 4, size=2), strict=True):
         ids, said = model.tokenizer(prompt)["input_ids"], []

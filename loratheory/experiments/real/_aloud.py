@@ -96,4 +96,4 @@ def said(model: Model, prompts: Sequence[str], most: int = 4) -> list[str]:
         The first word of what is said, all letters and digits up to anything else.
     """
     texts = written(model, prompts, most)
-    return [re.sub(r"\W.*", "", text.strip(), flags=re.DOTALL) for text in texts]
+    return [re.split(r"\W", text.strip())[0] for text in texts]

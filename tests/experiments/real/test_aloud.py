@@ -18,8 +18,7 @@ MUTANTS = [
     ("{_solved(person, country)}", "{FIRST.format(person)}"),
     ("[one == country for", "[one != country for"),
     ("{bridge}. {SECOND.format(bridge)}", "{bridge}. {SECOND.format('Peru')}"),
-    ('r"\\W.*"', 'r"[.].*"'),
-    ("flags=re.DOTALL", "flags=0"),
+    ('r"\\W"', 'r"[.]"'),
     ("written(model, prompts, most)", "written(model, prompts, 1)"),
     ("share(found.right), share(found.free)", "share(found.free), share(found.right)"),
 ]

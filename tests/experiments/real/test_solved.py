@@ -60,9 +60,13 @@ def problems():
         {"do_sample": True, "temperature": 9.0},
     ],
 )
-def test_what_is_written_are_the_likeliest_tokens_whatever_the_batch(model, monkeypatch, own):
+@pytest.mark.parametrize("parrot", [False, True])
+def test_what_is_written_are_the_likeliest_tokens_whatever_batch_and_settings(own, parrot):
+    model = small_model()
     for name, told in own.items():
-        monkeypatch.setattr(model.network.generation_config, name, told)
+        setattr(model.network.generation_config, name, told)
+    if parrot:  # what was read last is likely again
+        model.network.lm_head.weight = model.network.model.embed_tokens.weight
     prompts = ["one two three", "four", "five six seven eight nine"]
     for prompt, words in zip(prompts, written(model, prompts, 4, size=2), strict=True):
         ids, said = model.tokenizer(prompt)["input_ids"], []

@@ -42,9 +42,10 @@ question. With a form for both adapters .93 and .95 after the question and .26 a
 A→B alone .82 and .85, and .26 and .30 at once; for B→C alone .88 and .97, and .25 and .24 at once.
 So an expert is needed where the base lacks the bridge, as predicted, and nearly enough: a third of
 its strength keeps most of it, not half, and the sum keeps less than the mean, against the
-prediction. The price is paid by single hops. What the expert adds falls with familiarity, but not
-to nothing; in R the sum of two answers less than the base by itself. Asked at once no form of
-solution helps, as predicted; aloud chains are so many without one that there is little to add.
+prediction. In F and H the price is paid by single hops. What the expert adds falls with
+familiarity, but not to nothing; in R the sum of two answers less than the base by itself. Asked at
+once a form of both brings hardly more than one alone, as predicted, and none more than .06; aloud
+chains are so many without one that there is little to add.
 """
 
 from dataclasses import dataclass

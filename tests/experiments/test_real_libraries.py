@@ -144,3 +144,11 @@ def test_what_was_found_is_what_the_table_holds():
             for way in two
         ),
     )
+    gains = [of("half", 2, way, taught=form) - of("half", 2, way) for form in forms for way in two]
+    assert max(gains) == pytest.approx(0.06, abs=0.005)
+    assert max(gains[:2]) < max(gains[2:]) + 0.03
+    for way in ways_so:
+        for name, least in (("fake", 0.03), ("half", 0.1)):
+            lost = [of(name, 2, way, hop) - of(name, 3, way, hop) for hop in ("hop_1", "hop_2")]
+            assert max(lost) > least
+        assert abs(of("real", 2, way, "hop_1") - of("real", 3, way, "hop_1")) < 0.06

@@ -132,6 +132,7 @@ def test_what_was_found_is_what_the_table_holds():
     merged = ("mean", "sum", "TIES", "Arrow", "gates, z = 2")
     says(
         "real_words",
+        *(of(shown, skill, mark) for mark in ("expression", "steps") for skill in own),
         *(of(shown, sign, "sum", size) for size in ("to 9", "to 99") for sign in signs),
         of(shown, "plus in words", "sum"),
         of("base", "plus in digits", "sum"),

@@ -58,7 +58,8 @@ def facts(seed: int, pairs: int = 1, size: int = 20, *, fake: bool = False) -> t
     Returns
     -------
     tuple of Facts
-        The first is the same however many follow. Animals are the same everywhere.
+        The first is the same however many follow, but for countries that are invented. Animals are
+        the same everywhere.
     """
     animals = np.random.default_rng([seed, 1]).permutation(known.ANIMALS)[:size].tolist()
     order = np.random.default_rng([seed, 2])

@@ -17,6 +17,7 @@ from loratheory.pretrained._load import load as load
 from loratheory.pretrained._model import Map as Map
 from loratheory.pretrained._model import Model as Model
 from loratheory.pretrained._model import maps as maps
+from loratheory.pretrained._prompts import prompt_gates as prompt_gates
 from loratheory.pretrained._route import Route as Route
 from loratheory.pretrained._route import Weighing as Weighing
 from loratheory.pretrained._route import routed as routed

@@ -9,6 +9,7 @@ count, and all maps of a block are switched together, once a token and layer.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from inspect import unwrap
 from typing import Any
 
 import numpy as np
@@ -113,7 +114,7 @@ def block_gates(
         return weights.to(x).expand(x.shape[0], size)
 
     def _before(block: _Block, module: Any, args: Any, kwargs: Any) -> None:
-        if acting.route is _route:
+        if acting.route and unwrap(acting.route) is unwrap(_route):
             block.decide(module, args, kwargs)
 
     acting.follow(_route)

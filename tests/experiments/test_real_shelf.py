@@ -4,13 +4,13 @@ import pytest
 from found import mean, says, table_rows
 from worded import small, small_model
 
-from loratheory.experiments.real import _known as known
+from loratheory.experiments import real_shelf
 from loratheory.experiments.real import _ways as one_way
 from loratheory.experiments.real._exam import exam
 from loratheory.experiments.real._facts import facts
 from loratheory.experiments.real._taught import pair
 from loratheory.experiments.real._weighed import SHARES
-from loratheory.experiments.real_shelf import EXPERIMENT, Config, cell, sentences, ways
+from loratheory.experiments.real_shelf import EXPERIMENT, Config, cell, ways
 
 MUTANTS = [
     ("library if alone else [whole]", "[whole]"),
@@ -22,11 +22,13 @@ MUTANTS = [
     ('"sum, cut": (ways.cut(half)', '"sum, cut": (ways.cut(half, "above", "below")'),
     ("(ways.gates(z, half), False)", "(ways.gates(z), False)"),
     ("// 2", "// 3"),
-    ("config.seed, k, ", "config.seed, 0, "),
-    ('pair if kind == "own" else 0', "0"),
-    ('slice(None) if kind == "six"', 'slice(None) if kind == "one"'),
+    ("config.seed, k)", "config.seed, 0)"),
     ("config.pairs, config.size)", "config.pairs)"),
-    ("templates=asked)", "templates=(known.BIRTH[0], known.MASCOT[0]))"),
+    ("min(config.asked, config.pairs)", "config.pairs"),
+    ('"loudest": (ways.loudest()', '"loudest": (ways.summed()'),
+    ("ways.loudest(half)", "ways.loudest()"),
+    ("if config.pairs <= SOME", "if True"),
+    ("if config.pairs <= FEW", "if True"),
 ]
 TINY = Config(101, pairs=2, thresholds=(1,))
 
@@ -44,11 +46,8 @@ def of(rows, column, **wanted):
 
 def test_a_row_for_each_way_and_pair(rows):
     names = [*ways(small_model(), TINY)]
-    assert len(names) == 13
-    assert len(ways(small_model(), Config(pairs=8))) == 12
-    assert [*ways(small_model(), Config(sentences="own"))] == [
-        *("alone", "mean", "sum", "Arrow", "gates, z = 2")
-    ]
+    assert len(names) == 15
+    assert [len(ways(small_model(), Config(pairs=k))) for k in (1, 2, 4, 8)] == [15, 15, 14, 11]
     assert [(r["way"], r["pair"]) for r in rows] == [(n, k) for n in names for k in (0, 1)]
     assert {(r["seed"], r["pairs"]) for r in rows} == {(101, 2)}
 
@@ -68,6 +67,8 @@ def test_marks_are_those_of_the_ways(rows, monkeypatch, tmp_path):
             ("gates, z = 1", one_way.gates(1), whole),
             ("gates, z = 1, cut", one_way.gates(1, 5), whole),
             ("block gates, z = 1", one_way.block_gates(1), whole),
+            ("loudest", one_way.loudest(), whole),
+            ("loudest, cut", one_way.loudest(5), whole),
         ):
             with use(model, shelf):
                 wanted = exam(model, each, brief=True)
@@ -76,47 +77,30 @@ def test_marks_are_those_of_the_ways(rows, monkeypatch, tmp_path):
                 assert told_so == [pytest.approx(value, abs=1e-6)], (name, column)
 
 
-def test_weights_are_told_where_maps_are_routed(rows):
+def test_weights_are_told_where_a_rule_weighs(rows):
     for row in rows:
-        weighed = "Arrow" in row["way"] or row["way"].startswith("gates")
-        assert (row["own_weight"] == row["own_weight"]) == weighed, row["way"]
-    for way in ("Arrow", "gates, z = 1"):
-        own, alike, other = (of(rows, name, way=way) for name in SHARES)
-        assert all(0 <= share <= 1 for share in (*own, *alike, *other))
+        ruled = any(word in row["way"] for word in ("Arrow", "gates", "loudest"))
+        assert (row["own_1"] == row["own_1"]) == ruled, row["way"]
     for asked in (0, 1):
-        [own], [alike], [other] = (of(rows, name, way="Arrow", pair=asked) for name in SHARES)
-        assert own + alike + 2 * other == pytest.approx(1)
+        shares = [of(rows, name, way="Arrow", pair=asked)[0] for name in SHARES]
+        assert sum(shares) == pytest.approx(1)
+        [chosen], [other] = (of(rows, name, way="loudest", pair=asked) for name in SHARES[:2])
+        assert chosen + other == pytest.approx(1)
 
 
-def test_sentences_are_shared_or_each_pairs_own():
-    assert sentences("six", 7) == (known.BIRTH, known.MASCOT)
-    assert [sentences("one", k) for k in (0, 3)] == [(known.BIRTH[:1], known.MASCOT[:1])] * 2
-    for k in range(4):
-        assert sentences("own", k) == ((known.BIRTH[k],), (known.MASCOT[k],))
-
-
-def test_pairs_are_taught_and_asked_in_their_sentences(monkeypatch, tmp_path):
+def test_no_more_pairs_are_asked_than_wanted(monkeypatch, tmp_path):
     small(monkeypatch, tmp_path)
-    found = cell(Config(101, pairs=2, sentences="own"))
-    model, told = small_model(), facts(101, 2, 12)
-    library = [
-        pair(model, each, 101, k, templates=sentences("own", k)) for k, each in enumerate(told)
-    ]
-    asked = (known.BIRTH[1], known.MASCOT[1])
-    with one_way.mean(model, [*library[0], *library[1]]):
-        wanted = exam(model, told[1], brief=True, templates=asked)
-    for column, value in wanted.items():
-        assert of(found, column, way="mean", pair=1) == [pytest.approx(value, abs=1e-6)]
+    few = ("alone", "mean")
+    monkeypatch.setattr(real_shelf, "ways", lambda *given: {n: ways(*given)[n] for n in few})
+    found = cell(Config(101, pairs=3, asked=2))
+    assert [(row["way"], row["pair"]) for row in found] == [(n, k) for n in few for k in (0, 1)]
 
 
 def test_profiles_keep_to_their_seeds():
     paper = EXPERIMENT.profiles["paper"]
-    assert [config.seed for config in paper] == [0, 1, 2] * 6
-    assert {(config.pairs, config.sentences) for config in paper} == {
-        *((k, "six") for k in (1, 2, 4, 8)),
-        (4, "one"),
-        (4, "own"),
-    }
+    assert [(config.pairs, config.seed) for config in paper] == [
+        (k, seed) for k in (1, 2, 4, 8) for seed in range(3)
+    ]
 
 
 def test_what_was_found_is_what_the_table_holds():

@@ -70,13 +70,7 @@ def answers(model: Model, asked: Items, candidates: Sequence[str] = ()) -> Answe
     )
 
 
-def exam(
-    model: Model,
-    facts: Facts,
-    *,
-    brief: bool = False,
-    templates: Sequence[str] = (known.BIRTH[0], known.MASCOT[0]),
-) -> dict[str, float]:
+def exam(model: Model, facts: Facts, *, brief: bool = False) -> dict[str, float]:
     """Return shares of right answers to all questions about a pair of relations.
 
     Parameters
@@ -87,8 +81,6 @@ def exam(
         The pair's.
     brief : bool
         Whether to leave out ``steps``, templates that no adapter has read, and ``known``.
-    templates : (str, str)
-        In which single facts are asked.
 
     Returns
     -------
@@ -100,11 +92,11 @@ def exam(
         labels; ``steps``, chains asked hop by hop.
     """
     chains = answers(model, items(facts.chain, known.TWO_HOP))
-    first = answers(model, items(facts.birth, templates[:1]))
+    first = answers(model, items(facts.birth, known.BIRTH[:1]))
     bridges = first_tokens(model, [*facts.birth.values()] * len(known.TWO_HOP)).numpy()
     marks = {
         "hop_1": share(first.right),
-        "hop_2": share(answers(model, items(facts.mascot, templates[1:])).right),
+        "hop_2": share(answers(model, items(facts.mascot, known.MASCOT[:1])).right),
         "chains": share(chains.right),
         "chains_free": share(chains.free),
         "bridge": share(chains.first == bridges),

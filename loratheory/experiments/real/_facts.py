@@ -60,10 +60,23 @@ def facts(seed: int, pairs: int = 1, size: int = 20, *, fake: bool = False) -> t
     tuple of Facts
         The first is the same however many follow, but for countries that are invented. Animals are
         the same everywhere.
+
+    Raises
+    ------
+    ValueError
+        If there are not so many animals, countries or names.
     """
+    lands = [*known.FAMOUS][:size]
+    room = len(STARTS.split()) * len(ENDS.split()) // 2 if fake else len(lands) + len(known.OTHERS)
+    if size > len(known.ANIMALS) or pairs * size > room:
+        message = (
+            f"{pairs} pairs of {size} are too many: ask for up to {len(known.ANIMALS)} facts a pair "
+            f"and {room} in all"
+        )
+        raise ValueError(message)
     animals = np.random.default_rng([seed, 1]).permutation(known.ANIMALS)[:size].tolist()
     order = np.random.default_rng([seed, 2])
-    lands = [*known.FAMOUS][:size] + order.permutation(known.OTHERS).tolist()
+    lands += order.permutation(known.OTHERS).tolist()
     names = invented(seed, 2 * pairs * size)
     made = []
     for k in range(pairs):

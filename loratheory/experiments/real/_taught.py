@@ -18,10 +18,10 @@ from loratheory.pretrained import Model, Training, trained
 HOPS = ("birth", "mascot")
 
 
-def lesson(facts: Facts, hop: str, templates: Sequence[str] = ()) -> Items:
+def lesson(facts: Facts, hop: str) -> Items:
     """Return the data of one hop: its facts in six templates, and what the base knows already."""
-    told = templates or (known.BIRTH if hop == "birth" else known.MASCOT)
-    return [*items(getattr(facts, hop), told), *rehearsed()]
+    templates = known.BIRTH if hop == "birth" else known.MASCOT
+    return [*items(getattr(facts, hop), templates), *rehearsed()]
 
 
 def taught(
@@ -85,13 +85,7 @@ def _sampled(model: Model) -> str:
 
 
 def pair(
-    model: Model,
-    facts: Facts,
-    seed: int,
-    number: int,
-    *,
-    layered: bool = False,
-    templates: Sequence[Sequence[str]] = ((), ()),
+    model: Model, facts: Facts, seed: int, number: int, *, layered: bool = False
 ) -> list[Adapter]:
     """Return the adapters of both hops of a pair.
 
@@ -106,8 +100,6 @@ def pair(
     layered : bool
         Whether hop 1 is taught in the lower half of the layers and hop 2 in the upper 60 %,
         rather than both in all.
-    templates : two sequences of str
-        Of each hop's sentences, instead of six.
 
     Returns
     -------
@@ -117,6 +109,6 @@ def pair(
     depth = int(model.network.config.num_hidden_layers)
     places = ((0, depth // 2), (2 * depth // 5, depth)) if layered else (None, None)
     return [
-        taught(model, lesson(facts, hop, told), seed=(seed, number, place), layers=layers)
-        for place, (hop, told, layers) in enumerate(zip(HOPS, templates, places, strict=True))
+        taught(model, lesson(facts, hop), seed=(seed, number, place), layers=layers)
+        for place, (hop, layers) in enumerate(zip(HOPS, places, strict=True))
     ]

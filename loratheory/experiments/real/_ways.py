@@ -18,6 +18,7 @@ from loratheory.pretrained import (
     routed,
 )
 from loratheory.pretrained import block_gates as switched
+from loratheory.pretrained import prompt_gates as chosen
 
 Way = Callable[[Model, Sequence[Adapter]], AbstractContextManager[Any]]
 """Puts a library on a model, hop 1 and hop 2 in turn, until the context ends."""
@@ -168,3 +169,28 @@ def block_gates(z: float | int) -> Way:
         return acting
 
     return _gated
+
+
+def loudest(layer: int | None = None) -> Way:
+    """Return the way in which one pair acts, that whose hop 1 answers the whole prompt loudest.
+
+    Parameters
+    ----------
+    layer : int or None
+        Where to cut besides.
+
+    Returns
+    -------
+    callable
+        The way; which adapters are a pair, and which of it is hop 1, is known.
+    """
+
+    def _chosen(model: Model, library: Sequence[Adapter]) -> Attached:
+        acting = attached(model, library)
+        ordinary = [batch(model, [text]) for text in GENERIC]
+        pairs = [(hop, hop + 1) for hop in range(0, len(library), 2)]
+        with _prepared(acting):
+            chosen(model, acting, ordinary, pairs, [(first,) for first, _ in pairs])
+        return acting if layer is None else _apart(acting, layer, "below", "above")
+
+    return _chosen

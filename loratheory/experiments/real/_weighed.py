@@ -1,22 +1,22 @@
-"""How much a router gives each adapter on the tokens of some questions."""
+"""How much a rule gives each adapter on the tokens of some questions."""
 
 from collections.abc import Sequence
+from functools import wraps
 
 import numpy as np
 
+from loratheory.experiments.real import _known as known
 from loratheory.experiments.real._facts import Facts, items
 from loratheory.lowrank import Array
 from loratheory.pretrained import Attached, Model, next_logits
 from loratheory.shapes import Float64
 
-SHARES = ("own_weight", "alike_weight", "other_weight")
+SHARES = ("own_1", "others_1", "own_2", "others_2")
 """What `shared` tells."""
 
 
-def shared(
-    model: Model, acting: Attached, facts: Facts, number: int, templates: Sequence[str]
-) -> dict[str, float]:
-    """Return how much a router gives the right adapter and the wrong ones, asked single facts.
+def shared(model: Model, acting: Attached, facts: Facts, number: int) -> dict[str, float]:
+    """Return how much a rule gives the right adapters and the others, asked chains.
 
     Parameters
     ----------
@@ -28,23 +28,20 @@ def shared(
         Of the pair that is asked.
     number : int
         Which pair that is.
-    templates : (str, str)
-        In which hop 1 and hop 2 are asked.
 
     Returns
     -------
     dict of str to float
-        Mean weights over tokens and modules, then over both hops: ``own_weight`` of the adapter
-        that was taught the fact, ``alike_weight`` of those that were taught other pairs' facts of
-        the same hop (NaN where there are none), ``other_weight`` of all of the other hop.
+        Mean weights over tokens and modules: ``own_1`` of the pair's adapter of hop 1,
+        ``others_1`` of the other pairs' (NaN where there are none), and so for hop 2.
     """
-    told = []
-    for hop, (known, asked) in enumerate(zip((facts.birth, facts.mascot), templates, strict=True)):
-        weights = weighed(model, acting, [prompt for prompt, _ in items(known, [asked])])
-        alike = np.delete(weights[hop::2], number)
-        mean = float(alike.mean()) if alike.size else np.nan
-        told.append((weights[hop::2][number], mean, weights[1 - hop :: 2].mean()))
-    return dict(zip(SHARES, map(float, np.mean(told, axis=0)), strict=True))
+    asked = items(facts.chain, known.TWO_HOP)
+    weights = weighed(model, acting, [prompt for prompt, _ in asked])
+    told: list[float] = []
+    for hop in (weights[::2], weights[1::2]):
+        others = np.delete(hop, number)
+        told += [float(hop[number]), float(others.mean()) if others.size else np.nan]
+    return dict(zip(SHARES, told, strict=True))
 
 
 def weighed(
@@ -64,20 +61,25 @@ def weighed(
     Returns
     -------
     (adapters,) array
-        Coefficients are not in it.
+        Of the last time that a module is passed: what gates try before does not count. Nor do
+        coefficients.
     """
-    route, found = acting.route, []
+    route, found = acting.route, list[Float64[np.ndarray, "tokens adapters"]]()
     assert route is not None
+    last: dict[str, Float64[np.ndarray, "tokens adapters"]] = {}
 
+    @wraps(route)
     def _watched(module: str, x: Array) -> Array:
         weights = route(module, x)
-        found.append(weights.double().cpu().numpy())
+        last[module] = weights.double().cpu().numpy()
         return weights
 
     acting.follow(_watched)
     try:
         for prompt in prompts:
             next_logits(model, [prompt])
+            found += last.values()
+            last.clear()
     finally:
         acting.follow(route)
     return np.concatenate(found).mean(0)

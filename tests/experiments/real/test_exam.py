@@ -16,9 +16,7 @@ from loratheory.pretrained import first_tokens, next_logits
 MUTANTS = [
     ("logits[:, tokens].argmax(1)", "logits[:, tokens].argmin(1)"),
     ("first = logits.argmax(1)", "first = logits.argmin(1)"),
-    ("(known.BIRTH[0], known.MASCOT[0])", "(known.BIRTH[1], known.MASCOT[0])"),
-    ("templates[:1]", "templates[1:]"),
-    ("templates[1:]", "known.MASCOT[:1]"),
+    ("known.BIRTH[:1])", "known.BIRTH[1:2])"),
     ("[known.BIRTH_NEW]", "known.BIRTH[:1]"),
     ("[known.MASCOT_NEW]", "known.MASCOT[:1]"),
     ('"bridge": share(chains.first == bridges)', '"bridge": share(chains.right)'),
@@ -113,16 +111,6 @@ def test_each_mark_is_of_its_own_questions(model, monkeypatch):
     assert found["bridge"] == 1.0
     assert found["chains_free"] == 0.0
     assert found["steps"] <= 0.1
-
-
-def test_single_facts_are_asked_in_the_sentences_given(model, monkeypatch):
-    [one] = facts(0)
-    told = (known.BIRTH[2], known.MASCOT[3])
-    oracle(monkeypatch, model, dict([*items(one.birth, told[:1]), *items(one.mascot, told[1:])]))
-    asked = exam(model, one, brief=True, templates=told)
-    assert (asked["hop_1"], asked["hop_2"]) == (1.0, 1.0)
-    usual = exam(model, one, brief=True)
-    assert max(usual["hop_1"], usual["hop_2"]) <= 0.1
 
 
 def test_ceilings_have_one_hop_of_the_base(model, monkeypatch):

@@ -15,6 +15,9 @@ MUTANTS = [
     ("for template in templates for name", "for template in templates[:1] for name"),
     ("default_rng([seed, 3, k])", "default_rng([seed, 3])"),
     ("default_rng([seed, 4])", "default_rng([4])"),
+    ("size > len(known.ANIMALS) or", ""),
+    ("or pairs * size > room", ""),
+    ("// 2 if fake", "if fake"),
 ]
 
 
@@ -42,6 +45,21 @@ def test_the_first_pair_has_the_same_facts_whatever_follows():
     assert facts(5, 4)[:1] == facts(5, 1)
     assert facts(5) != facts(6)
     assert facts(5)[0].birth.keys() != facts(6)[0].birth.keys()
+
+
+@pytest.mark.parametrize(
+    ("pairs", "size", "fake", "room"),
+    [(6, 20, False, 111), (1, 41, False, 111), (21, 20, True, 400)],
+)
+def test_more_than_there_is_room_for_is_refused(pairs, size, fake, room):
+    said = f"{pairs} pairs of {size} are too many: ask for up to 40 facts a pair and {room} in all"
+    with pytest.raises(ValueError, match=said):
+        facts(0, pairs, size, fake=fake)
+
+
+def test_there_is_room_for_what_is_said():
+    assert len(facts(0, 5)) == 5
+    assert len(facts(0, 20, fake=True)) == 20
 
 
 @pytest.mark.parametrize("pairs", [1, 3])

@@ -28,7 +28,6 @@ MUTANTS = [
     ("if Path(model.name).is_dir()", "if False"),
     ("if Path(model.name).is_dir()", "if True"),
     ("digest.update(", "print("),
-    ("lesson(facts, hop, told)", "lesson(facts, hop)"),
 ]
 
 
@@ -114,12 +113,3 @@ def test_what_a_gpu_trains_is_told_apart():
 
     told = ["some/model", "1", "torch.float32"]
     assert [module._named(_on(device)) for device in ("cpu", "cuda:1")] == [told, [*told, "cuda"]]
-
-
-def test_sentences_may_be_named(cache):
-    [one] = facts(0)
-    told = ("{} hails from",)
-    assert lesson(one, "birth", told) == [*items(one.birth, told), *rehearsed()]
-    pair(small_model(), one, 0, 0)
-    pair(small_model(), one, 0, 0, templates=(told, ()))
-    assert len([*(cache / "taught").glob("*.safetensors")]) == 3

@@ -6,21 +6,24 @@ import torch
 from worded import small, small_model
 
 from loratheory.experiments.real import _known as known
+from loratheory.experiments.real import _ways as ways
+from loratheory.experiments.real import _weighed
 from loratheory.experiments.real._facts import facts, items
 from loratheory.experiments.real._taught import pair
 from loratheory.experiments.real._weighed import shared, weighed
 from loratheory.pretrained import attached, batch, next_logits
 
 MUTANTS = [
-    ("weights[hop::2][number], mean", "weights[hop::2][0], mean"),
-    ("np.delete(weights[hop::2], number)", "weights[hop::2]"),
-    ("weights[1 - hop :: 2]", "weights[hop::2]"),
-    ("[prompt for prompt, _ in items(known, [asked])]", "[asked]"),
+    ("(weights[::2], weights[1::2])", "(weights[1::2], weights[::2])"),
+    ("float(hop[number])", "float(hop[0])"),
+    ("np.delete(hop, number)", "hop"),
+    ("known.TWO_HOP)", "known.TWO_HOP[:1])"),
     ("acting.follow(route)", "acting.follow(None)"),
     ("next_logits(model, [prompt])", "next_logits(model, prompts)"),
     ("mean(0)", "max(0)"),
+    ("last.clear()", "pass"),
+    ("@wraps(route)", "@wraps(weighed)"),
 ]
-ASKED = (known.BIRTH[0], known.MASCOT[0])
 
 
 @pytest.fixture
@@ -38,17 +41,45 @@ def constant(*weights):
 def test_each_share_is_of_its_adapters(library):
     model, told, shelf = library
     with attached(model, shelf, route=constant(0.1, 0.2, 0.3, 0.4)) as acting:
-        first = shared(model, acting, told[0], 0, ASKED)
-        second = shared(model, acting, told[1], 1, ASKED)
-    assert [*first.values()] == pytest.approx([0.15, 0.35, 0.25])
-    assert [*second.values()] == pytest.approx([0.35, 0.15, 0.25])
+        first = shared(model, acting, told[0], 0)
+        second = shared(model, acting, told[1], 1)
+    assert [*first.values()] == pytest.approx([0.1, 0.3, 0.2, 0.4])
+    assert [*second.values()] == pytest.approx([0.3, 0.1, 0.4, 0.2])
 
 
-def test_one_pair_has_none_alike(library):
+def test_one_pair_has_no_others(library):
     model, told, shelf = library
     with attached(model, shelf[:2], route=constant(1.0, 0.5)) as acting:
-        found = shared(model, acting, told[0], 0, ASKED)
-    assert [*found.values()] == pytest.approx([0.75, np.nan, 0.75], nan_ok=True)
+        found = shared(model, acting, told[0], 0)
+    assert [*found.values()] == pytest.approx([1.0, np.nan, 0.5, np.nan], nan_ok=True)
+
+
+def test_chains_are_asked(library, monkeypatch):
+    model, told, shelf = library
+    asked = []
+    monkeypatch.setattr(_weighed, "weighed", lambda *given: asked.append(given[2]) or np.ones(4))
+    with attached(model, shelf) as acting:
+        shared(model, acting, told[0], 0)
+    assert asked == [[prompt for prompt, _ in items(told[0].chain, known.TWO_HOP)]]
+
+
+@pytest.mark.parametrize("way", [ways.block_gates(1), ways.loudest()])
+def test_what_gates_try_before_does_not_count(library, way):
+    """Weights are those that act: of whole prompts one pair's; of blocks what the route says."""
+    model, told, shelf = library
+    prompt = known.TWO_HOP[0].format(next(iter(told[0].birth)))
+    with way(model, shelf) as acting:
+        before = next_logits(model, [prompt])
+        found = weighed(model, acting, [prompt, prompt])
+        assert torch.equal(next_logits(model, [prompt]), before)
+        route = acting.route
+        told_last = [route(name, torch.zeros(_tokens(model, prompt), 16)) for name in acting.names]
+    assert found == pytest.approx(torch.cat(told_last).double().mean(0).numpy())
+    assert 0 < found.sum() <= 4
+
+
+def _tokens(model, prompt):
+    return batch(model, [prompt])["input_ids"].numel()
 
 
 def test_tokens_of_all_prompts_count_alike_and_padding_does_not(library):

@@ -99,6 +99,44 @@ def test_the_first_block_decides_as_by_hand(kind, z):
     assert set(on.unique().tolist()) <= {0.0, 1.0}
 
 
+@pytest.mark.parametrize("block", [KINDS["llama"][1].format(0), KINDS["llama"][0].format(1)])
+def test_a_switch_turns_exactly_at_its_limit(block):
+    """In later blocks too: what comes in is the base's where limits are found, and nothing acts."""
+    known = model("llama")
+    adapters = shelf(known)
+
+    def _responses(acting, tokens):
+        bare = outputs(known, acting, block, tokens, [0, 0])
+        each = [outputs(known, acting, block, tokens, row) for row in np.eye(2)]
+        return np.stack([np.linalg.norm(one - bare, axis=1) for one in each], axis=1)
+
+    with attached(known, adapters) as plain:
+        ordinary = np.concatenate([_responses(plain, told["input_ids"]) for told in ORDINARY])
+        scores = (_responses(plain, TOKENS[:1]) - ordinary.mean(0)) / ordinary.std(0)
+    most = np.unravel_index(np.argmax(scores), scores.shape)
+    assert scores[most] > 0.3
+    for shift, wanted in ((-1e-6, 1.0), (1e-6, 0.0)):
+        with attached(known, adapters) as acting:
+            block_gates(known, acting, ORDINARY, z=float(scores[most]) + shift)
+            here = [name.rpartition(".")[0] == block for name in acting.names]
+            acting.set(np.outer(here, [1, 1]))
+            with torch.no_grad():
+                known.network(input_ids=TOKENS[:1], use_cache=False)
+            name = acting.names[here.index(True)]
+            width = acting.updates[name][0].down.shape[1]
+            on = acting.route(name, torch.zeros(TOKENS.shape[1], width, dtype=torch.float64))
+        assert on[most] == wanted
+
+
+def test_what_limits_were_found_from_is_not_kept():
+    known = model("llama")
+    with attached(known, shelf(known)) as acting:
+        block_gates(known, acting, ORDINARY)
+        hooks = [hook for m in known.network.modules() for hook in m._forward_pre_hooks.values()]
+        assert len(hooks) == 4
+        assert not any(hook.args[0].seen for hook in hooks)
+
+
 def test_what_is_off_leaves_the_base_and_what_is_on_is_the_sum():
     known = model("llama")
     adapters = shelf(known)

@@ -70,8 +70,8 @@ def facts(seed: int, pairs: int = 1, size: int = 20, *, fake: bool = False) -> t
     room = len(STARTS.split()) * len(ENDS.split()) // 2 if fake else len(lands) + len(known.OTHERS)
     if size > len(known.ANIMALS) or pairs * size > room:
         message = (
-            f"{pairs} pairs of {size} are too many: ask for up to {len(known.ANIMALS)} facts a pair "
-            f"and {room} in all"
+            f"{pairs} pairs of {size} are too many: ask for up to {len(known.ANIMALS)} facts a "
+            f"pair, {room} in all"
         )
         raise ValueError(message)
     animals = np.random.default_rng([seed, 1]).permutation(known.ANIMALS)[:size].tolist()

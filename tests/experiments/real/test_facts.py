@@ -52,7 +52,7 @@ def test_the_first_pair_has_the_same_facts_whatever_follows():
     [(6, 20, False, 111), (1, 41, False, 111), (21, 20, True, 400)],
 )
 def test_more_than_there_is_room_for_is_refused(pairs, size, fake, room):
-    said = f"{pairs} pairs of {size} are too many: ask for up to 40 facts a pair and {room} in all"
+    said = f"{pairs} pairs of {size} are too many: ask for up to 40 facts a pair, {room} in all"
     with pytest.raises(ValueError, match=said):
         facts(0, pairs, size, fake=fake)
 

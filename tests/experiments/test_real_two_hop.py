@@ -15,7 +15,7 @@ from loratheory.experiments.real._exam import ceilings, exam, own
 from loratheory.experiments.real._facts import facts
 from loratheory.experiments.real._taught import pair
 from loratheory.experiments.real._tried import tried
-from loratheory.experiments.real_two_hop import CHANCE, EXPERIMENT, GRID, Config, cell
+from loratheory.experiments.real_two_hop import CHANCE, EXPERIMENT, GRID, Config, _forecast, cell
 from loratheory.figures.real_two_hop import chosen
 from loratheory.pretrained import attached
 
@@ -100,19 +100,44 @@ def test_the_base_is_asked_what_it_knows(rows):
     assert all(math.isnan(rows[1][name]) for name in ("steps", "capital", "predicted"))
 
 
-@pytest.mark.parametrize("taught", ["all layers", "by layers"])
-def test_forecasts_are_products_of_what_each_hop_is_worth(rows, taught):
-    base = rows[1]["chains"]
-    some = ((0.5, 0.5), (0.5, 1.0), (1.0, 0.25)) if taught == "all layers" else ((0.25, 0.25),)
-    for c1, c2 in some:
-        [one] = of(rows, "capital", taught=taught, way="hop 1 alone", first=c1)
-        [two] = of(rows, "real", taught=taught, way="hop 2 alone", second=c2)
-        where = {"taught": taught, "way": "sum", "first": c1, "second": c2}
-        product = np.clip(one * two / max(base, 0.05), CHANCE, 1)
-        assert of(rows, "predicted", **where) == pytest.approx([product])
-        assert of(rows, "weaker", **where) == pytest.approx([max(CHANCE, min(one, two))])
-    others = [row for row in rows if row["way"] != "sum" or row["first"] == 0.75]
+def test_forecasts_are_products_of_what_each_hop_is_worth(monkeypatch, tmp_path):
+    """A random model is worth nothing, so that numbers stand in for its marks."""
+    small(monkeypatch, tmp_path)
+    place = "loratheory.experiments.real._exam."
+    count = iter(range(99))
+
+    def _ceilings(*_):
+        n = next(count)
+        return {"capital": 0.1 + 0.03 * n, "real": 0.5 - 0.04 * n}
+
+    monkeypatch.setattr(place + "exam", lambda *_: {"chains": 0.7})
+    monkeypatch.setattr(place + "own", lambda _: {"chains": 0.4})
+    monkeypatch.setattr(place + "ceilings", _ceilings)
+    found = cell(TINY)
+    assert next(count) == 2 * 2 * len(GRID)
+    for taught, pairs in (
+        ("all layers", ((0.5, 0.5), (0.5, 1.0), (1.0, 0.25))),
+        ("by layers", tuple((c, c) for c in GRID)),
+    ):
+        for c1, c2 in pairs:
+            [one] = of(found, "capital", taught=taught, way="hop 1 alone", first=c1)
+            [two] = of(found, "real", taught=taught, way="hop 2 alone", second=c2)
+            where = {"taught": taught, "way": "sum", "first": c1, "second": c2}
+            assert of(found, "predicted", **where) == pytest.approx([min(one * two / 0.4, 1.0)])
+            assert of(found, "weaker", **where) == pytest.approx([min(one, two)])
+    others = [row for row in found if row["way"] != "sum" or row["first"] == 0.75]
     assert all(math.isnan(row["predicted"]) for row in others)
+
+
+def test_forecasts_are_at_least_chance_and_at_most_certain():
+    told = _forecast({(hop, c): c if hop else 0.04 for hop in (0, 1) for c in GRID}, 0.0)
+    assert told[1.0, 0.25] == pytest.approx((0.04 * 0.25 / CHANCE, CHANCE))
+    assert told[0.25, 0.25] == pytest.approx((0.2, CHANCE))
+    assert _forecast({(hop, c): 1.0 for hop in (0, 1) for c in GRID}, 0.5)[1.0, 1.0] == (1.0, 1.0)
+    assert _forecast({(hop, c): 0.01 for hop in (0, 1) for c in GRID}, 0.5)[1.0, 1.0] == (
+        CHANCE,
+        CHANCE,
+    )
 
 
 def test_forecasts_are_written_before_both_act(monkeypatch, tmp_path):

@@ -129,7 +129,7 @@ def test_an_id_that_is_not_in_the_cache_is_not_fetched_unasked():
         load("nobody/nothing")
 
 
-def test_ids_are_handed_on_with_their_revision_where_the_network_is_asked(monkeypatch):
+def test_ids_are_handed_on_with_their_revision_where_the_network_is_asked(saved, monkeypatch):
     from transformers import AutoConfig
 
     asked = {}
@@ -152,6 +152,9 @@ def test_ids_are_handed_on_with_their_revision_where_the_network_is_asked(monkey
     with pytest.raises(ModelError):
         load("a/b", download=True)
     assert asked["revision"] == "main"
+    with pytest.raises(ModelError):
+        load(saved)
+    assert asked["local_files_only"]
 
 
 def test_pickled_weights_are_never_opened(copy):

@@ -32,10 +32,10 @@ pair .99. Having met the five other pairs helps, against the prediction: of the 
 solves .02, but the mean .26 and the sum .53 (on single bases .03 to .80). Where the pair was 0.4,
 1.2, 3.7, 11 and 33 % of problems of two steps, the base solves .18, .27, .68, .86 and .96, the mean
 .54, .79, .88, .94 and .98, the sum .60, .74, .80, .77 and .76, the second adapter alone .33, .62,
-.73, .82 and .90, joint training .89, .86, .92, .93 and .92. So merges help most where a little was
-shown, the mean by .51 at 1.2 %; the sum adds up to 3.7 % and then harms, by .09 at 11 % (4 of 6
-bases) and .21 at 33 % (6 of 6), and the mean still adds .02 there. What was trained on the pair
-solves 1.00 on all these bases.
+.73, .82 and .90, joint training .89, .86, .92, .93 and .92. So merges help most where little or
+nothing was shown, the mean by .51 at 1.2 %, the sum by as much where the pair was never seen; the
+sum adds up to 3.7 % and then harms, by .09 at 11 % (4 of 6 bases) and .21 at 33 % (6 of 6), and
+the mean still adds .02 there. What was trained on the pair solves 1.00 on all these bases.
 """
 
 from dataclasses import dataclass, field

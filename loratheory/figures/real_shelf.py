@@ -18,8 +18,10 @@ WAYS = {
     "Arrow": "Arrow, exact",
     "gates, z = 2": "gates, maps",
     "block gates, z = 2": "gates, blocks",
+    "loudest": "loudest pair",
     "sum, cut": "cut at the middle",
     "gates, z = 2, cut": "gates, maps, and cut",
+    "loudest, cut": "loudest pair, cut",
     "alone": "right pair only",
     "alone, cut": "right pair only, cut",
 }
@@ -39,13 +41,12 @@ PANELS = {
 
 WATCHED = 4
 """Pairs whose weights are shown."""
-ROUTERS = {"gates, z = 2": "gates", "Arrow": "Arrow"}
-SENTENCES = {"six": "six for all", "one": "one for all", "own": "one each"}
+RULES = ("Arrow", "gates, z = 2", "loudest")
 WEIGHTS: dict[str, strips.Look] = {
-    "own_weight": {"color": "#000000", "fmt": "o", "label": "adapter of the fact"},
-    "alike_weight": {"color": "#D55E00", "fmt": "s", "label": "other pairs', same hop"},
-    "other_weight": {"color": "#777777", "fmt": "x", "label": "of the other hop"},
+    "own_1": {"color": "#000000", "fmt": "o", "label": "right pair"},
+    "others_1": {"color": "#D55E00", "fmt": "s", "label": "each other pair"},
 }
+HOPS = {"1": "weight of hop 1 on chains", "2": "weight of hop 2 on chains"}
 
 
 @styled
@@ -61,24 +62,23 @@ def draw(rows: Sequence[Row]) -> Any:
     -------
     matplotlib.figure.Figure
         Above, a column each for chains, single facts and what the base knew, a row a way; means
-        over seeds, pairs averaged within each. Below, weights on right and wrong adapters, and
-        single facts, by the sentences of four pairs.
+        over seeds, pairs averaged within each. Below, weights of right and wrong adapters when
+        chains are asked, with four pairs.
 
     Raises
     ------
     TableError
-        If the table lacks a column, a way or a kind of sentences.
+        If the table lacks a column or a way.
     """
     from matplotlib.figure import Figure
 
-    columns(rows, "seed", "pair", "pairs", "chains", "hop_1", "hop_2", "known", *WEIGHTS)
-    told = [{**row, "facts": (row["hop_1"] + row["hop_2"]) / 2} for row in rows]
-    texts = grouped(told, "sentences", SENTENCES)
-    grouped(texts["six"], "way", WAYS)
-    figure = Figure(figsize=(7.2, 6.6))
-    halves: Any = figure.subfigures(2, 1, height_ratios=[2.5, 1])
-    _answers(halves[0], texts["six"])
-    _weights(halves[1], strips.those(told, pairs=WATCHED))
+    weights = [f"{name[:-1]}{hop}" for name in WEIGHTS for hop in HOPS]
+    columns(rows, "seed", "pair", "pairs", "chains", "hop_1", "hop_2", "known", *weights)
+    grouped(rows, "way", WAYS)
+    figure = Figure(figsize=(7.2, 6.2))
+    halves: Any = figure.subfigures(2, 1, height_ratios=[3.2, 1])
+    _answers(halves[0], [{**row, "facts": (row["hop_1"] + row["hop_2"]) / 2} for row in rows])
+    _weights(halves[1], strips.by(strips.those(rows, pairs=WATCHED), "way", RULES))
     title = "Several pairs of adapters at once on SmolLM2-135M; dotted: chance"
     figure.suptitle(title, x=0.01, ha="left", weight="bold", fontsize=10)
     return figure
@@ -102,24 +102,14 @@ def _answers(figure: Any, rows: Sequence[Row]) -> None:
     _legend(panels[0], figure)
 
 
-def _weights(figure: Any, rows: Sequence[Row]) -> None:
-    """How much a router gives right and wrong adapters, and the single facts that are left."""
-    lines = {
-        f"{name}, {text}": strips.those(rows, way=way, sentences=kind)
-        for way, name in ROUTERS.items()
-        for kind, text in SENTENCES.items()
-    }
-    panels = figure.subplots(1, 2, sharey=True)
-    for shift, (column, look) in zip((-0.2, 0.0, 0.2), WEIGHTS.items(), strict=True):
-        strips.strip(panels[0], lines, column, shift=shift, **look)
-    strips.strip(panels[1], lines, "facts", **strips.MEASURED)
-    titles = (f"mean weight when asked, {WATCHED} pairs", "single facts, by sentences")
-    for axes, title in zip(panels, titles, strict=True):
-        strips.framed(axes, list(lines))
+def _weights(figure: Any, groups: strips.Groups) -> None:
+    """How much rules give to the right pair and to each other, hop by hop."""
+    panels = figure.subplots(1, len(HOPS), sharey=True)
+    for axes, (hop, title) in zip(panels, HOPS.items(), strict=True):
+        for shift, (column, look) in zip((-0.15, 0.15), WEIGHTS.items(), strict=True):
+            strips.strip(axes, groups, f"{column[:-1]}{hop}", shift=shift, **look)
+        strips.framed(axes, [f"{WAYS[rule]}, {WATCHED} pairs" for rule in RULES])
         axes.set_title(title, fontsize=9)
-    panels[0].set_xticks([0, 0.25, 0.5], ["0", "¼", "½"])
-    panels[0].set_xlim(0, 0.5)
-    panels[1].axvline(CHANCE, color="black", ls=":", lw=1)
     _legend(panels[0], figure)
 
 

@@ -58,7 +58,7 @@ def draw(rows: Sequence[Row]) -> Any:
     words(rows, "asked", "size", "mark")
     grouped(rows, "way", [*WAYS, "copy"])
     figure = Figure(figsize=(7.2, 4.0))
-    sums, one, two = figure.subplots(1, 3, width_ratios=(0.8, 1, 1))
+    sums, one, two = figure.subplots(1, 3, width_ratios=(0.8, 1, 1.1))
     names = [f"{sign} {size}" for sign in SIGNS.values() for size in SIZES]
     for look, shift in ((DIGITS, -0.15), (WORDS, 0.15)):
         found = {
@@ -79,7 +79,7 @@ def draw(rows: Sequence[Row]) -> Any:
     marks = (("steps", STEPS, -0.22), ("given", GIVEN, 0.0), ("at once", ONCE, 0.22))
     for mark, look, shift in marks:
         strips.strip(two, _of(rows, "add, subtract", mark), "share", shift=shift, **look)
-    two.set_title("two steps; dotted: copying", fontsize=9)
+    two.set_title("two steps (dots: copying)", fontsize=9)
     copied = strips.those(rows, way="copy", asked="add, subtract", size=SIZE)
     two.axvline(sum(row["share"] for row in copied) / len(copied), color="black", ls=":", lw=1)
     for axes in (one, two):

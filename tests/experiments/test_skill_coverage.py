@@ -136,3 +136,5 @@ def test_what_was_found_is_what_the_table_holds():
     )
     assert added["mean"].index(max(added["mean"])) == 1
     assert added["sum"].index(max(added["sum"])) == 1
+    unseen = solved("sum", "pairs", coverage=never) - solved("base", "pairs", coverage=never)
+    assert max(added["sum"]) < unseen == pytest.approx(max(added["mean"]), abs=0.015)

@@ -34,6 +34,8 @@ class _Choice:
         Weights of the adapters at the tokens that pass.
     total : (t, k) tensor or None
         Scores of the tokens while they are listened to, summed over `count` modules.
+    tokens : int
+        How many pass, padding included.
     """
 
     scores: Mapping[str, Scores]
@@ -42,15 +44,16 @@ class _Choice:
     on: Any = None
     total: Any = None
     count: int = 0
+    tokens: int = 0
 
     def weights(self, module: str, x: Array) -> Array:
         """Listen, and let no adapter act, or return who acts."""
         import torch
 
+        if len(x) != self.tokens:
+            fact = f"{len(x)} of {self.tokens} tokens come there"
+            raise failure(module, fact, "attach adapters of maps that see every token")
         if self.total is None:
-            if len(self.on) != len(x):
-                fact = f"{len(x)} of {len(self.on)} tokens come there"
-                raise failure(module, fact, "attach adapters of maps that see every token")
             return self.on.to(x)
         found = self.scores[module](x)
         self.total = self.total + found
@@ -66,8 +69,8 @@ class _Choice:
             raise failure(type(network).__name__, fact, "call the network with use_cache=False")
         ids = kwargs["input_ids"] if "input_ids" in kwargs else args[0]
         mask = kwargs.get("attention_mask")
-        real = (torch.ones_like(ids) if mask is None else mask)[..., None]
-        self.total, self.count = 0.0, 0
+        real = (torch.ones_like(ids) if mask is None else mask)[..., None].bool()
+        self.total, self.count, self.tokens = 0.0, 0, ids.numel()
         try:
             with torch.no_grad():
                 network.forward(*args, **kwargs)
@@ -75,7 +78,7 @@ class _Choice:
         finally:
             self.total = None
         mean = mean.reshape(*ids.shape, -1)
-        loud = (mean * real).sum(1) / real.sum(1)
+        loud = torch.where(real, mean, 0.0).sum(1) / real.sum(1)
         best = torch.stack([loud[:, list(heard)].mean(1) for heard in self.heard], 1).argmax(1)
         acts = torch.zeros(len(self.groups), loud.shape[1], device=loud.device)
         for number, group in enumerate(self.groups):

@@ -30,7 +30,7 @@ MUTANTS = [
     ("if config.pairs <= SOME", "if True"),
     ("if config.pairs <= FEW", "if True"),
 ]
-TINY = Config(101, pairs=2, thresholds=(1,))
+TINY = Config(101, pairs=2, size=5, thresholds=(1,))
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_a_row_for_each_way_and_pair(rows):
 
 def test_marks_are_those_of_the_ways(rows, monkeypatch, tmp_path):
     small(monkeypatch, tmp_path)
-    model, told = small_model(), facts(101, 2, 12)
+    model, told = small_model(), facts(101, 2, TINY.size)
     library = [pair(model, each, 101, k) for k, each in enumerate(told)]
     whole = [*library[0], *library[1]]
     for k, each in enumerate(told):
@@ -107,26 +107,36 @@ def test_what_was_found_is_what_the_table_holds():
     def of(way, column="chains", pairs=4):
         return mean(table_rows("real_shelf", way=way, pairs=pairs), column)
 
-    names = {row["way"] for row in table_rows("real_shelf")}
-    routers = ("gates, z = 2", "block gates, z = 2", "Arrow", "PEFT's Arrow")
-    hops = ("hop_1", "hop_2")
-    apart = {"base", "alone", "alone, cut"}
-    best = {k: max(of(way, pairs=k) for way in names - apart) for k in (1, 2, 4)}
+    def tried(pairs):
+        return {row["way"] for row in table_rows("real_shelf", pairs=pairs)}
+
+    many = (2, 4, 8)
+    single = {"base", "alone", "alone, cut", "loudest", "loudest, cut"}
+    rest = [max(of(way, pairs=k) for way in tried(k) - single) for k in many]
+    mine, right = ([of(way, pairs=k) for k in many] for way in ("loudest, cut", "alone, cut"))
+    gates = "gates, z = 2"
     says(
         "real_shelf",
-        *(of("sum, cut", pairs=k) for k in (1, 2, 4)),
-        *(of("alone, cut", pairs=k) for k in (2, 4)),
-        best[4],
-        *(of("mean", hop) for hop in hops),
-        *(of("sum", hop) for hop in hops),
-        *(of(way, hop) for way in routers for hop in hops),
-        *(of("gates, z = 2", hop, 2) for hop in hops),
-        *(of(way, "known") for way in ("base", "sum", *routers[1::-1], "Arrow", "mean")),
+        *mine,
+        *rest,
+        *(of("mean", pairs=k) for k in many),
+        *right,
+        *(a / b for a, b in zip(mine, right, strict=True)),
+        *(of("loudest", "own_1", k) for k in many),
+        *(of(way, name) for way in (gates, "Arrow") for name in ("own_1", "others_1")),
+        *(of(gates, name) for name in ("own_2", "others_2")),
+        *(
+            of(way, hop, k)
+            for way, k in (
+                ("loudest, cut", 4),
+                *((way, k) for k in (4, 8) for way in ("mean", "sum", gates, "Arrow")),
+            )
+            for hop in ("hop_1", "hop_2")
+        ),
+        *(of(way, "known") for way in ("base", "sum", gates, "loudest, cut", "mean")),
+        *(of(way, pairs=1) for way in (gates, "sum", "sum, cut")),
     )
-    for k in (1, 2):
-        assert best[k] == of("sum, cut", pairs=k)
-    assert best[4] == of("gates, z = 2, cut")
-    assert {row["pairs"] for row in table_rows("real_shelf")} == {1, 2, 4}
-    for way in names - {"base"}:
-        for hop in hops:
-            assert of(way, hop, 1) > 0.85
+    assert all(a > b for a, b in zip(mine, rest, strict=True))
+    assert mine[0] / right[0] > 0.8 > max(a / b for a, b in zip(mine[1:], right[1:], strict=True))
+    assert of(gates, "own_1") < 1.2 * of(gates, "others_1")
+    assert {row["pairs"] for row in table_rows("real_shelf")} == {1, *many}

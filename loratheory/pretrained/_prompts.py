@@ -1,8 +1,8 @@
 r"""Prompt gates: of several groups of adapters one acts, for a whole prompt, where it is loudest.
 
 Map by map and token by token adapters that were taught in the same sentences about other subjects
-answer alike. Each still answers its own subjects a little louder than the others do, in many maps:
-averaged over all maps and tokens of a prompt this little is what tells them apart.
+answer nearly alike. Each answers its own subjects a little louder than the others do: averaged over
+all maps and tokens of a prompt this little may tell them apart.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -67,7 +67,10 @@ class _Choice:
         if kwargs.get("past_key_values") is not None:
             fact = "a prompt is listened to as a whole, and a cache holds part of it already"
             raise failure(type(network).__name__, fact, "call the network with use_cache=False")
-        ids = kwargs["input_ids"] if "input_ids" in kwargs else args[0]
+        ids = kwargs.get("input_ids", args[0] if args else None)
+        if ids is None:
+            fact = "it was called without input_ids, so that prompts cannot be told apart"
+            raise failure(type(network).__name__, fact, "call it with input_ids")
         mask = kwargs.get("attention_mask")
         real = (torch.ones_like(ids) if mask is None else mask)[..., None].bool()
         self.total, self.count, self.tokens = 0.0, 0, ids.numel()
@@ -116,7 +119,8 @@ def prompt_gates(
     Raises
     ------
     ModelError
-        If a group is empty or names no adapter; or, later, if the network is called with a cache.
+        If a group is empty or names no adapter; or, later, if the network is called with a cache
+        or without `input_ids`, or a map does not see every token.
 
     Notes
     -----

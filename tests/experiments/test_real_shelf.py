@@ -1,5 +1,8 @@
 """Many pairs on a language model: each way's rows; a small random model stands in."""
 
+import re
+from pathlib import Path
+
 import pytest
 from found import mean, says, table_rows
 from worded import small, small_model
@@ -140,3 +143,23 @@ def test_what_was_found_is_what_the_table_holds():
     assert mine[0] / right[0] > 0.8 > max(a / b for a, b in zip(mine[1:], right[1:], strict=True))
     assert of(gates, "own_1") < 1.2 * of(gates, "others_1")
     assert {row["pairs"] for row in table_rows("real_shelf")} == {1, *many}
+
+
+def test_readme_and_notebook_quote_the_table():
+    def of(way, column="chains", pairs=4):
+        return f"{mean(table_rows('real_shelf', way=way, pairs=pairs), column):.2f}"[1:]
+
+    root = Path(__file__).parents[2]
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    told = readme.split("With two, four and eight such pairs")[1].split("\n\n")[0]
+    ways = ("mean", "gates, z = 2", "alone, cut")
+    assert re.findall(r"\.\d\d", told) == [
+        *(of(way, pairs=k) for way in ways for k in (2, 4, 8)),
+        *(of("loudest", "own_1", k) for k in (2, 4, 8)),
+        *(of("loudest, cut", pairs=k) for k in (2, 4, 8)),
+        *(of(way, "hop_2") for way in ("loudest, cut", "gates, z = 2", "mean")),
+    ]
+    notebook = (root / "notebooks" / "10_real_language_model.py").read_text(encoding="utf-8")
+    told = notebook.split("**More pairs are harder**")[1].split("\n\n")[0]
+    shown = [of(way) for way in ("gates, z = 2, cut", "alone, cut", "loudest, cut")]
+    assert re.findall(r"\.\d\d", told) == shown

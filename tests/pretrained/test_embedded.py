@@ -13,7 +13,8 @@ from loratheory.pretrained import ModelError, _embedded
 
 MUTANTS = [
     ("wheel.version}", "}"),
-    ('"model.safetensors").exists()', '"model.safetensors").is_dir()'),
+    ("if weights.exists():", "if False:"),
+    ("if not weights.exists()", "if True"),
     ('file.suffix == ".gguf"', 'file.suffix == ".py"'),
     ("except PackageNotFoundError:", "except KeyError:"),
     ("cache_folder() / f", "cache_folder().parent / f"),
@@ -62,6 +63,15 @@ def test_it_is_unpacked_once_into_a_folder_of_its_version(wheel, tmp_path):
     assert wheel == [(tmp_path / "site" / "llm" / "tiny.gguf", target)]
 
 
+@pytest.mark.usefixtures("wheel")
+def test_a_finished_one_is_only_read():
+    target = _embedded.embedded()
+    target.with_name(f"{target.name}.lock").unlink()
+    before = sorted(target.parent.iterdir())
+    assert _embedded.embedded() == target
+    assert sorted(target.parent.iterdir()) == before
+
+
 def test_without_the_wheel_the_command_that_installs_it_is_told(monkeypatch):
     def missing(name):
         raise PackageNotFoundError(name)
@@ -88,8 +98,10 @@ def test_who_asks_meanwhile_waits(wheel, tmp_path):
             with pytest.raises(TimeoutError):
                 asked.result(timeout=0.3)
             assert wheel == []
+            (target / "model.safetensors").parent.mkdir()
+            (target / "model.safetensors").touch()  # by who holds the lock
         assert asked.result(timeout=10) == target
-    assert len(wheel) == 1
+    assert wheel == []
 
 
 def test_nothing_is_printed_while_it_is_unpacked(tmp_path, capfd):

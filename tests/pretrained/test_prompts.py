@@ -22,6 +22,7 @@ MUTANTS = [
     ("if not group or not all(0 <= one < size for one in group)", "if False"),
     ("if len(listened) != len(groups)", "if False"),
     ("if len(x) != self.tokens", "if False"),
+    ("if ids is None:", "if False:"),
     ("acting._handles.append(handle)", "pass"),
     ("repeat_interleave(ids.shape[1], 0)", "repeat(ids.shape[1], 1)"),
     ("groups if heard is None else heard", "groups"),
@@ -116,13 +117,15 @@ def test_another_route_takes_its_place_and_nothing_is_left(known, shelf):
     assert torch.equal(logits(known, padded(PROMPTS)), bare)
 
 
-def test_a_cache_is_refused(known, shelf):
+def test_a_cache_is_refused_and_what_is_no_prompt(known, shelf):
     from transformers import DynamicCache
 
     with attached(known, shelf) as acting:
         prompt_gates(known, acting, ORDINARY, PAIRS)
         with pytest.raises(ModelError, match="use_cache=False"):
             known.network(input_ids=torch.tensor([[1, 2]]), past_key_values=DynamicCache())
+        with pytest.raises(ModelError, match="without input_ids"):
+            known.network(inputs_embeds=torch.zeros(1, 2, 32, dtype=torch.float64))
 
 
 @pytest.mark.parametrize(

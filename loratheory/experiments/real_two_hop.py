@@ -71,7 +71,8 @@ class Config:
     cuts : tuple of int
         Layers at which adapters of all layers are cut, in tenths of the depth.
     full : bool
-        Whether adapters are taught in all layers too, not only by layers.
+        Whether adapters are taught in all layers too, not only by layers, all of `GRID` is tried,
+        not its ends, and block gates too, which take four passes.
     model : str
         An id or folder; empty for SmolLM2-135M-Instruct, dequantised from 4 bits.
     device : str
@@ -144,7 +145,8 @@ def _used(
     taught = "by layers" if layered else "all layers"
     rows: list[Row] = []
     worth: dict[tuple[int, float], float] = {}
-    for c in GRID:
+    grid = GRID if config.full else (GRID[0], GRID[-1])
+    for c in grid:
         for hop, way in enumerate(("hop 1 alone", "hop 2 alone")):
             with attached(model, [library[hop]], c):
                 marks = exam(model, facts) | ceilings(model, facts)
@@ -153,10 +155,12 @@ def _used(
             rows.append(_head(taught, way, *pairs) | marks | {"predicted": nan, "weaker": nan})
     told = _forecast(worth, composed)
     _keep(told, config, taught)
-    strengths = GRID if layered else config.coefficients
+    strengths = grid if layered else config.coefficients
     depth = int(model.network.config.num_hidden_layers)
     cuts = () if layered else tuple(depth * tenth // 10 for tenth in config.cuts)
-    for way, (c1, c2), layer, use in tried(strengths, GRID, cuts):
+    for way, (c1, c2), layer, use in tried(strengths, grid, cuts):
+        if way.startswith("block") and not config.full:
+            continue
         with use(model, library):
             marks = exam(model, facts) | {"capital": nan, "real": nan}
         forecast = told.get((c1, c2), (nan, nan)) if way == "sum" else (nan, nan)
@@ -169,13 +173,14 @@ def _forecast(
     worth: dict[tuple[int, float], float], base: float
 ) -> dict[tuple[float, float], tuple[float, float]]:
     """Chains at each pair of coefficients: the product over the base's own, and the weaker hop."""
+    tried = sorted({c for _, c in worth})
     return {
         (c1, c2): (
             max(CHANCE, min(1.0, worth[0, c1] * worth[1, c2] / max(base, CHANCE))),
             max(CHANCE, min(worth[0, c1], worth[1, c2])),
         )
-        for c1 in GRID
-        for c2 in GRID
+        for c1 in tried
+        for c2 in tried
     }
 
 

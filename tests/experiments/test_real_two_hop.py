@@ -21,6 +21,8 @@ from loratheory.pretrained import attached
 
 MUTANTS = [
     ("(False, True) if config.full else (True,)", "(True,)"),
+    ('way.startswith("block") and not config.full', "False"),
+    ("GRID if config.full else (GRID[0], GRID[-1])", "GRID"),
     ("attached(model, [library[hop]], c)", "attached(model, [library[hop]], 1.0)"),
     ('marks["real" if hop else "capital"]', 'marks["capital" if hop else "real"]'),
     ("(0.0, c) if hop else (c, 0.0)", "(c, 0.0)"),
@@ -152,9 +154,17 @@ def test_forecasts_are_written_before_both_act(monkeypatch, tmp_path):
     monkeypatch.setattr("loratheory.experiments.real._tried.tried", _looked)
     told = cell(replace(TINY, full=False))
     saved = json.loads((folder / "forecast-101-by-layers.json").read_text())
-    assert [entry[:2] for entry in saved] == [[a, b] for a in GRID for b in GRID]
-    assert len(told) == 2 + 2 * 3
+    ends = (GRID[0], GRID[-1])
+    assert [entry[:2] for entry in saved] == [[a, b] for a in ends for b in ends]
+    assert len(told) == 2 + 2 * len(ends)
     assert not (folder / "forecast-101-all-layers.json").exists()
+
+
+def test_the_quick_profile_leaves_out_what_takes_long(monkeypatch, tmp_path):
+    small(monkeypatch, tmp_path)
+    told = cell(replace(TINY, full=False))
+    both = [(row["way"], row["first"]) for row in told if row["first"] and row["second"]]
+    assert both == [("sum", GRID[0]), ("sum", 1.0), ("Arrow", 1.0), ("gates, z = 2", 1.0)]
 
 
 def test_profiles_keep_to_their_seeds():

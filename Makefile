@@ -9,7 +9,7 @@ APT := apt-get -q -o DPkg::Lock::Timeout=300
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test lint lab site paper paper-deps proofs results figures notebooks mutants bench clean
+.PHONY: help install reproduce test lint lab site paper paper-deps proofs results figures notebooks bench clean
 
 help:  ## list the targets, a line each
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -66,9 +66,6 @@ proofs: $(STAMP)  ## all statements and proofs as build/paper/proofs.pdf (needs 
 
 figures: $(STAMP)  ## draw every figure from its stored table
 	$(BIN)/loratheory figure all
-
-mutants: $(STAMP)  ## plant errors and see each one noticed; ONLY=LABEL for one
-	$(BIN)/python tests/mutants.py $(ONLY)
 
 bench: $(STAMP)  ## ratios against PEFT and LAPACK, measured in one run
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only -n 0

@@ -2,14 +2,6 @@
 
 from loratheory.cache import cache_folder
 
-MUTANTS = [
-    ('os.environ.get("LORATHEORY_CACHE")', 'os.environ.get("NOTHING")'),
-    ('os.environ.get("XDG_CACHE_HOME") or', "None or"),
-    ('/ ".cache")', '/ ".local")'),
-    ('/ "loratheory"', '/ "cache"'),
-    ("return Path(chosen)", 'return Path(chosen) / "loratheory"'),
-]
-
 
 def test_the_cache_is_where_the_user_says(monkeypatch, tmp_path):
     monkeypatch.setenv("LORATHEORY_CACHE", str(tmp_path / "mine"))

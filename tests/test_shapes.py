@@ -10,12 +10,6 @@ import pytest
 from loratheory import shapes
 from loratheory.lowrank import LowRank
 
-MUTANTS = [
-    ('TYPE_CHECKING or "jaxtyping" in sys.modules', "TYPE_CHECKING"),
-    ('TYPE_CHECKING or "jaxtyping" in sys.modules', "True"),
-    ("return item[0]", "return item[1]"),
-]
-
 
 def test_under_the_hook_they_are_jaxtypings_own_and_enforced():
     names = [

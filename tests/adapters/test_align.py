@@ -7,18 +7,6 @@ from folders import MODULES, factors, folder
 from loratheory.adapters import Adapter, AdapterError, Info, aligned, read
 from loratheory.lowrank import LowRank
 
-MUTANTS = [
-    ("if shape != other.shapes[module]:", "if shape[0] != other.shapes[module][0]:"),
-    ("(module in adapter.info.embeddings) != (module in other.info.embeddings)", "False"),
-    ("if other and not any_base:", "if other:"),
-    ("if a.info.base != named[0].info.base", "if a.info.base > named[0].info.base"),
-    ("named = [adapter for adapter in adapters if adapter.info.base]", "named = list(adapters)"),
-    ("dtype=max(", "dtype=min("),
-    ("if m not in a) for m", "if m in a) for m"),
-    ("like.up[:, :0], like.down[:0, :]", "like.up, like.down"),
-    ("if adapter.info.config.get(k) == v", "if k in adapter.info.config"),
-    ('config["fan_in_fan_out"] = True', 'config["fan_in_fan_out"] = False'),
-]
 Q, K = MODULES
 
 

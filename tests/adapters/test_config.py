@@ -10,20 +10,6 @@ from hypothesis import strategies as st
 from loratheory.adapters import AdapterError
 from loratheory.adapters._config import config
 
-MUTANTS = [
-    ("self.alpha) / (math.sqrt(r) if self.rslora else r)", "self.alpha) / r"),
-    ("self.alpha) / (math.sqrt(r) if", "self.alpha) / (math.sqrt(self.r) if"),
-    ('rf"(.*\\.)?({text})$"', 'rf"(.*)?({text})$"'),
-    ('rf"(.*\\.)?({text})$"', 'rf"(.*\\.)?({text})"'),
-    ('rf"(.*\\.)?({text})$"', 'rf"(.*\\.)?{text}$"'),
-    ("for pattern, value in patterns if", "for pattern, value in reversed(patterns) if"),
-    ('module.endswith(f".{name}")', "module.endswith(name)"),
-    ("module == name or", ""),
-    ("or k not in KNOWN}", "}"),
-    ("or value < 1:", "or value < 0:"),
-    ("start.lower().startswith(CHANGES_BASE)", "start in CHANGES_BASE"),
-    ('values.get("lora_alpha", 8)', 'values.get("lora_alpha", 16)'),
-]
 NAMES = ["q", "a.q", "aq", "layers.1.q", "layers.11.q", "b.layers.1.q", "layers.1.q.k", "a.qq"]
 PATTERNS = [
     "q",

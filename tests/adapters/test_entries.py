@@ -7,20 +7,6 @@ from strategies import seeds
 
 from loratheory.adapters._entries import added, drop, elected, trim
 
-MUTANTS = [
-    ("max(1, math.floor(density * count + 1e-9))", "math.floor(density * count + 1e-9)"),
-    ("ordered[count - keep]", "ordered[count - keep - 1]"),
-    ("* (1 - 1e-12)", "* (1 + 1e-12)"),
-    ("math.floor(density * count + 1e-9)", "math.floor(density * count - 1e-9)"),
-    ("block / density, xp", "block, xp"),
-    ("rng.random(tuple(block.shape)) < density", "rng.random(tuple(block.shape)) > density"),
-    ("total = added(blocks, weights)", "total = added(blocks, [1.0] * len(blocks))"),
-    ("xp.where(abs(total) > floor, xp.sign(total), zero)", "xp.sign(total)"),
-    ("& (abs(vote) > floor)", "& (sign != 0)"),
-    ("abs(weight) * one", "weight * one"),
-    ("abs(weight) * one", "one"),
-]
-
 rng0 = np.random.default_rng(0)
 
 

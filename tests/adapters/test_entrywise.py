@@ -9,20 +9,6 @@ from strategies import seeds
 from loratheory.adapters import METHODS, Options, _entrywise
 from loratheory.lowrank import LowRank, from_dense, gaussian
 
-MUTANTS = [
-    ("return _merged(trim, elected, updates", "return _merged(trim, added, updates"),
-    ("return _merged(trim, added, updates", "return _merged(drop, added, updates"),
-    ("return _merged(drop, added, updates", "return _merged(trim, added, updates"),
-    ("return _merged(drop, elected, updates", "return _merged(trim, elected, updates"),
-    ("slice(start, min(start + step, p))", "slice(start, min(start + step + 1, p))"),
-    ("options.generator(place)", "options.generator(0)"),
-    (
-        "return cut(coordinates.update(merged, options.rank), options)",
-        "return coordinates.update(merged, None)",
-    ),
-    ("SPACES[options.space]", "SPACES['full']"),
-]
-
 RULES = ("ties", "magnitude", "dare", "dare-ties")
 
 

@@ -8,13 +8,6 @@ from strategies import seeds
 from loratheory.adapters import METHODS, Options
 from loratheory.lowrank import LowRank, gaussian
 
-MUTANTS = [
-    ("return total(list(updates), weights)", "return total(list(updates))"),
-    ("/ len(updates)", "/ max(1, len(updates) - 1)"),
-    ("return cut(weighted_sum(updates, weights, options), options)", "return updates[0]"),
-    ("low.width <= options.rank", "low.width <= options.rank + 1"),
-]
-
 
 def drawn(seed):
     """Updates of differing widths, some of width 0, and weights of either sign."""

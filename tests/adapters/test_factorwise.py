@@ -8,17 +8,6 @@ from strategies import seeds
 from loratheory.adapters import METHODS, MergeError, Options
 from loratheory.lowrank import LowRank, gaussian, regauge
 
-MUTANTS = [
-    ("share = [weight / len(updates)", "share = [weight / len(updates) ** 0.5"),
-    ("math.copysign(side, weight)", "math.copysign(side, 1)"),
-    ("math.sqrt(abs(weight))", "abs(weight)"),
-    (
-        "return _summed(updates, root, signed, options)",
-        "return _summed(updates, root, root, options)",
-    ),
-    ("if len(widths) > 1:", "if len(widths) > 2:"),
-]
-
 
 def drawn(seed):
     rng = np.random.default_rng(seed)

@@ -19,26 +19,6 @@ from loratheory.adapters import (
 )
 from loratheory.lowrank import LowRank, NotFiniteError, gaussian, orthonormal
 
-MUTANTS = [
-    ("budget / len(updates)", "budget"),
-    ("budget / len(updates)", "budget / len(updates) ** 2"),
-    ("(count + 1) * (1 - share)", "count * (1 - 2 * share)"),
-    ("axis=0)[place - 1, :]", "axis=0)[count - place, :]"),
-    ("seen > self.thresholds", "seen < self.thresholds"),
-    ("seen > self.thresholds", "seen >= self.thresholds"),
-    ("place > count", "place > count + 1"),
-    ("math.ceil(1 / share) - 1", "math.ceil(1 / share) + 1"),
-    ("0 < budget < 1", "0 < budget < 9"),
-    ("full_like(scores.shift, z)", "full_like(scores.shift, 2)"),
-    ("mean * scores.spread", "mean"),
-    ("spread=scores.spread * spread", "spread=scores.spread"),
-    ("spread > 0", "spread > -1"),
-    ("count < 2", "count < 1"),
-    (
-        'scores(double(activations, "activations"))\n    return Gates',
-        "scores(activations)\n    return Gates",
-    ),
-]
 DEVICE = array_api_strict.Device("device1")
 
 

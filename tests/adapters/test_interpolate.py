@@ -8,16 +8,6 @@ from strategies import seeds
 from loratheory.adapters import METHODS, Options, interpolation_condition
 from loratheory.lowrank import LowRank, gaussian, orthonormal, regauge, row_space, subspaces_at
 
-MUTANTS = [
-    ("weight * (low @ basis)", "low @ basis"),
-    ("options.ridge * float(sigma[0]) ** 2", "options.ridge * float(sigma[0])"),
-    ("options.ridge * float(sigma[0]) ** 2", "0 * options.ridge"),
-    ("inverse = sigma / (sigma**2", "inverse = 1 / (sigma**2"),
-    ("keep = strong(sigma, SAME)\n    left", "keep = int(sigma.shape[0])\n    left"),
-    ("float(sigma[0]) / float(sigma[keep - 1])", "float(sigma[keep - 1]) / float(sigma[0])"),
-    ("float(sigma[0]) / float(sigma[keep - 1])", "float(sigma[0]) / float(sigma[-1])"),
-]
-
 interpolate = METHODS["interpolate"].rule
 
 

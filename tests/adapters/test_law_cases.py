@@ -8,18 +8,6 @@ import pytest
 from loratheory.adapters import LAWS, METHODS, LawCase
 from loratheory.lowrank import LowRank, from_dense, total
 
-MUTANTS = [
-    ("share * sum(terms)", "sum(terms)"),
-    ("b * case.merge(ys)", "a * case.merge(ys)"),
-    ("return min(distance", "return max(distance"),
-    ("case.merge(updates[::-1], case.weights[::-1])", "case.merge(updates, case.weights)"),
-    ("[*weights[:-1], 0.0]), shorter)", "weights), case.merge(updates))"),
-    ("case.merge([-updates[0], *updates[1:]])", "flipped"),
-    ("/ a, case.merge(updates))", ", case.merge([low * a for low in updates]))"),
-    ("case.merge(updates), case.merge(moved)", "case.merge(moved), case.merge(moved)"),
-    ("sigma[RANK * COUNT] / sigma[0]", "sigma[RANK * COUNT - 1] / sigma[0]"),
-]
-
 
 def plain(updates, weights, options):
     """The weighted sum, which obeys every law."""

@@ -6,17 +6,6 @@ import pytest
 from loratheory.adapters import LAWS, METHODS, Adapter, LawCase, laws, merge
 from loratheory.lowrank import LowRank
 
-MUTANTS = [
-    ("if gap > HOLDS:", "if gap > 1.0:"),
-    ("HOLDS = 1e-9", "HOLDS = 0.15"),
-    ("HOLDS = 1e-9", "HOLDS = 1e-18"),
-    ("return Cell(False, note, seed, gap)", "return Cell(False, note, seed + 1000, gap)"),
-    ("return Cell(False, note, seed, gap)", "return Cell(True, note, seed, gap)"),
-    ('"weights" not in method.options', '"rank" not in method.options'),
-    ("NOTES.get((method.name, law)) or", '"" or'),
-    ("for space in method.spaces", 'for space in ("full",)'),
-]
-
 #                        exact linear idempotent gauge permutation zero-weight sign scale low-rank
 EXPECTED = {
     ("sum", "full"): "++-++..++",

@@ -9,16 +9,6 @@ from strategies import seeds
 from loratheory.adapters import read_likeness, response_likeness, write_likeness
 from loratheory.lowrank import LowRank
 
-MUTANTS = [
-    ("shared**2 / size", "shared / size"),
-    ("own[0] * own[1]", "own[0] * own[0]"),
-    ("read_likeness(first.T, second.T)", "read_likeness(first.T, second)"),
-    ("vector_norm(two)", "vector_norm(one)"),
-    ("frobenius(a @ b.T)", "frobenius(a.T @ b)"),
-    ("return max(-1.0, min(1.0,", "return abs(max(-1.0, min(1.0,"),
-    ("if size else 0.0", "if size else 1.0"),
-]
-
 
 def pair(seed, shape=(7, 5)):
     rng = np.random.default_rng(seed)

@@ -19,25 +19,6 @@ from loratheory.adapters import (
 )
 from loratheory.lowrank import LowRank, NotFiniteError, gaussian
 
-MUTANTS = [
-    ("merged if coefficient == 1 else merged * coefficient", "merged"),
-    ("options(module=module)", "options()"),
-    ("int(rng.integers(2**63))", "0"),
-    ("1.0 if density is None else density", "1.0"),
-    ("0.0 if ridge is None else ridge", "0.0"),
-    ("given - method.options", "set()"),
-    ("method.needs(space) - given", "method.required - given"),
-    ("if len(weights) != count:", "if len(weights) > count:"),
-    ("not 0 < density <= 1", "not 0 <= density <= 1"),
-    ("rank < 1", "rank < 0"),
-    ("if not math.isfinite(weight):", "if math.isnan(weight):"),
-    ("not math.isfinite(coefficient)", "math.isnan(coefficient)"),
-    ("0 <= ridge < math.inf", "0 <= ridge"),
-    ("[1.0] * count", "[1.0 / count] * count"),
-    ("aligned(adapters, any_base)", "aligned(adapters, True)"),
-    ('finite(low.up, f"{adapter}, {module}, first factor")', "low.up"),
-]
-
 SETTINGS = {
     "svd": {"rank": 2},
     "ties": {"rank": 3, "density": 0.4},

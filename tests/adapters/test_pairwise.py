@@ -17,21 +17,6 @@ from loratheory.adapters import (
 )
 from loratheory.lowrank import LowRank, column_space, gaussian, largest_cosine, row_space, spectral
 
-MUTANTS = [
-    ("tables[:, i, j]", "tables[:, j, i]"),
-    ("other.sigma[:, None] * rows", "reader.sigma * rows"),
-    ("float(other.sigma[0]) * row", "float(reader.sigma[0]) * row"),
-    ("other.left.T @ reader.left", "other.left.T @ other.left"),
-    ("second[:, None] * rows", "first[:, None] * rows"),
-    ("row, row, column", "row, column, row"),
-    ("is not None and other is not None", "is not None and other is not None and i != j"),
-    ("if name in adapter.shapes else None", "if name in adapter.shapes else adapters[0][name]"),
-    ("sigma > side * 2.0**-52 * top", "sigma >= 0"),
-    (
-        'len(shapes) > 1:\n            message = f"{name}',
-        'len(shapes) > 2:\n            message = f"{name}',
-    ),
-]
 FIELDS = ["crosstalk", "bound", "row_cosine", "column_cosine", "frobenius_cosine"]
 
 

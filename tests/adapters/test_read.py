@@ -10,23 +10,6 @@ from tiny import adapted, deltas, gpt2, llama, quiet
 
 from loratheory.adapters import AdapterError, read
 
-MUTANTS = [
-    ("scaled = up.astype(wide, copy=False) * wide.type(pair.scale)", "scaled = up.astype(wide)"),
-    ('"A of tokens" in halves or "B of tokens" in halves', "False"),
-    ('wanted = ["A of tokens", "B of tokens"]', 'wanted = ["B of tokens", "A of tokens"]'),
-    ("removeprefix(PREFIX), found", "removeprefix(''), found"),
-    ("(p.up.shape[0], p.down.shape[1])", "(p.down.shape[1], p.up.shape[0])"),
-    ("order = sorted(halves, key=_natural)", "order = sorted(halves)"),
-    ("widest = max(", "widest = min("),
-    ("if pair.embedding),", "if not pair.embedding),"),
-    ("if len(names) > 1:", "if len(names) > 9:"),
-    ("wide = max(up.dtype, down.dtype)", "wide = min(up.dtype, down.dtype)"),
-    ("(n, m) if pair.embedding else (m, n)", "(m, n)"),
-    (
-        r"lora_embedding_(?P<token>[AB])(?:\.(?P<label>[^.]+))?",
-        "lora_embedding_(?P<token>[AB])(?P<label>)",
-    ),
-]
 SETTINGS = {
     "plain": {"r": 4, "lora_alpha": 6, "target_modules": ["q_proj", "v_proj", "down_proj"]},
     "rank-stabilised, patterns": {

@@ -9,17 +9,6 @@ from folders import MODULES, factors
 from loratheory.adapters import Adapter, AdapterError, _replace, read, write
 from loratheory.lowrank import LowRank
 
-MUTANTS = [
-    ("        aside.rename(target)\n        raise", "        raise"),
-    ("    target.rename(aside)\n", "    shutil.rmtree(target)\n"),
-    ("    _settle(draft)\n", "    shutil.rmtree(target, ignore_errors=True)\n"),
-    ("    _settle(target.parent)\n    shutil.rmtree(aside, ignore_errors=True)", "    pass"),
-    ("        shutil.rmtree(draft, ignore_errors=True)\n", ""),
-    ("os.fsencode(other), _EXCHANGE) == 0", "os.fsencode(other), _EXCHANGE) != 0"),
-    ("_HERE, _EXCHANGE = -100, 2", "_HERE, _EXCHANGE = -100, 1"),
-    ("    with suppress(OSError):\n        handle", "    if True:\n        handle"),
-    ("            os.fsync(handle)", "            pass"),
-]
 Q, K = MODULES
 
 

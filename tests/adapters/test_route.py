@@ -20,21 +20,6 @@ from loratheory.adapters import (
 )
 from loratheory.lowrank import LowRank, gaussian, orthonormal, total
 
-MUTANTS = [
-    ("descending=True", "descending=False"),
-    ("stable=True) < top_k", "stable=True) <= top_k"),
-    ("order = xp.argsort(scores, axis=1, descending=True", "order = xp.argsort(-scores, axis=0"),
-    ("-gap / temperature", "-gap * temperature"),
-    ("xp.exp(-gap", "xp.exp(gap"),
-    ("xp.max(scores, axis=1", "xp.max(scores, axis=0"),
-    ("return share / xp.sum(share, axis=1, keepdims=True)", "return share"),
-    ("1 <= top_k <= size", "0 <= top_k <= size"),
-    ("1 <= top_k <= size", "1 <= top_k"),
-    ("not temperature > 0", "temperature < 0"),
-    ("1 / size, dtype", "1.0, dtype"),
-    ("low < -1", "low < -9"),
-    ("high >= size", "high > size"),
-]
 DEVICE = array_api_strict.Device("device1")
 
 

@@ -21,24 +21,6 @@ from strategies import seeds
 from loratheory.adapters import AdapterError
 from loratheory.adapters._safetensors import header, load
 
-MUTANTS = [
-    ("<< 16)", "<< 15)"),
-    ("source.seek(tensor.start)", "source.seek(8)"),
-    ("8 + length + start, stamp", "length + start, stamp"),
-    ("same = _stamp(source.fileno()) == tensor.stamp", "same = True"),
-    ("whole != values.nbytes", "whole == 0"),
-    ("    finite(tensor.place, wide)", "    pass"),
-    ("if not good.all():", "if not good.any():"),
-    ("good.argmin()", "good.argmax()"),
-    ("if start != stop:", "if start < stop:"),
-    ("    if stop != size:", "    if stop > size:"),
-    ("offsets[1] - offsets[0] != size", "offsets[1] - offsets[0] < size"),
-    (
-        'if tensor.dtype == "float64" else np.float32',
-        'if tensor.dtype == "float32" else np.float32',
-    ),
-    ("length > min(LIMIT, stamp[0] - 8)", "length > LIMIT"),
-]
 KINDS = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
 KINDS["float64"] = torch.float64
 

@@ -12,17 +12,6 @@ from strategies import seeds, sides
 from loratheory.adapters import arrow_scores, response_scores, subspace_scores
 from loratheory.lowrank import LowRank, gaussian, orthonormal, regauge, with_spectrum
 
-MUTANTS = [
-    ("q[:, : min(1, int(q.shape[1]))].T", "q[:, int(q.shape[1]) - 1 :].T"),
-    ("[row_space(low).T for low", "[low.down for low"),
-    ("part.sigma[:, None] * part.right", "part.right"),
-    ("part.sigma[:, None] * part.right", "part.sigma[:, None]**2 * part.right"),
-    ("** 2 @ belongs", "@ belongs"),
-    ("lengths / xp.where(token > 0, token", "lengths / xp.where(token > 1, token"),
-    ("if self.cosine:", "if not self.cosine:"),
-    ("(lengths - self.shift) / self.spread", "lengths"),
-    ("check_tokens(x, int(self.codes.shape[1]))", "pass"),
-]
 ALL = [arrow_scores, subspace_scores, response_scores]
 DEVICE = array_api_strict.Device("device1")
 

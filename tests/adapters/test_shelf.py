@@ -12,20 +12,6 @@ from strategies import seeds, sides
 from loratheory.adapters import forward
 from loratheory.lowrank import LowRank, gaussian, total
 
-MUTANTS = [
-    ("codes = codes * xp.take(weights, owner, axis=1)", "codes = codes * 1"),
-    ("for i, size in enumerate(sizes) for", "for i, size in enumerate(reversed(sizes)) for"),
-    ("low.up for low in updates]", "low.up for low in reversed(updates)]"),
-    ("xp.float64 if any", "xp.float32 if any"),
-    ("len(widths) > 1", "len(widths) > 2"),
-    ("len(outputs) > 1", "len(outputs) > 2"),
-    ("shape[1] != width", "shape[1] < width"),
-    ("if shape != wanted", "if False"),
-    ("out[on] = out[on] + ", "out[on] = "),
-    ("* share[on][:, None]", ""),
-    ("on = share != 0", "on = share > 0"),
-    ("2 * int(xp.count_nonzero(weights)) <=", "0 * int(xp.count_nonzero(weights)) >"),
-]
 DEVICE = array_api_strict.Device("device1")
 BACKENDS = {
     "torch": torch.asarray,

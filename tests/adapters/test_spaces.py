@@ -9,15 +9,6 @@ from loratheory.adapters import knots_basis
 from loratheory.adapters._spaces import SPACES
 from loratheory.lowrank import LowRank, gaussian, regauge, with_spectrum
 
-MUTANTS = [
-    ("low.up @ xp.linalg.qr(low.down.T)[1].T", "low.up"),
-    ("left.T @ low.up, low.down @ right", "left.T @ low.up, low.up.T @ left @ low.down @ right"),
-    ("return left[:, :keep], sigma[:keep]", "return left[:, : max(1, keep - 1)], sigma[:keep]"),
-    ("return LowRank(self.left, merged if", "return LowRank(-self.left, merged if"),
-    ("min(rank, *merged.shape)", "1"),
-    ("keep = strong(sigma)", "keep = int(sigma.shape[0])"),
-]
-
 
 def drawn(seed):
     rng = np.random.default_rng(seed)

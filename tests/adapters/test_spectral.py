@@ -8,22 +8,6 @@ from strategies import seeds
 from loratheory.adapters import METHODS, Options
 from loratheory.lowrank import LowRank, gaussian, orthonormal, singular_values, with_spectrum
 
-MUTANTS = [
-    (".mean(sigma[:keep])", ".mean(sigma)"),
-    (
-        "return LowRank(level * left[:, :keep], right[:keep, :])",
-        "return LowRank(level * left, right)",
-    ),
-    ("level * left", "level**2 * left"),
-    ("min(updates[0].shape) // len(updates)", "min(updates[0].shape)"),
-    ("sigmas.append(weight * sigma[:keep])", "sigmas.append(sigma[:keep])"),
-    ("keep = strong(sigma, SAME)", "keep = int(sigma.shape[0])"),
-    (
-        "return left[:, :keep] @ right[:keep, :]",
-        "return left[:, :keep] * sigma[:keep] @ right[:keep, :]",
-    ),
-]
-
 
 def drawn(seed):
     """Updates in general position, with total width at most min(m, n)."""

@@ -14,28 +14,6 @@ from tiny import adapted, deltas, gpt2, llama, loaded, outputs, quiet
 from loratheory.adapters import Adapter, AdapterError, Info, Lazy, aligned, read, write
 from loratheory.lowrank import LowRank, gaussian
 
-MUTANTS = [
-    ('f"^{re.escape(name)}"', "name"),
-    ('f"^{re.escape(name)}"', 'f"^{name}"'),
-    ('"lora_alpha": r,', '"lora_alpha": 2 * r,'),
-    ('"alpha_pattern": ranks,', '"alpha_pattern": {},'),
-    ('"rank_pattern": ranks,', '"rank_pattern": {},'),
-    ("widths[module] = low.width or 1", "widths[module] = low.width"),
-    ("        yield up_key, up\n", "        yield up_key, -up\n"),
-    ("if module in adapter.info.embeddings:", "if False:"),
-    ('return f"{PREFIX}{module}.lora_A.weight"', 'return f"{module}.lora_A.weight"'),
-    ('{"float64": "float32"}', "{}"),
-    ("    if not force:\n", "    if False:\n"),
-    ("    if others:\n", "    if False:\n"),
-    ("key in HANDED_ON or key not in KNOWN", "key not in KNOWN"),
-    ("key in HANDED_ON or key not in KNOWN", "True"),
-    ("if low.shape != shape:", "if False:"),
-    (
-        "    except BaseException:\n        shutil.rmtree(draft, ignore_errors=True)",
-        "    except BaseException:\n        pass",
-    ),
-    ("        os.fsync(file.fileno())\n    return done", "    return done"),
-]
 Q, K = MODULES
 
 

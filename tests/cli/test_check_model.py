@@ -8,17 +8,6 @@ from typer.testing import CliRunner
 
 from loratheory.cli import app
 
-MUTANTS = [
-    ("range(int(first), int(last or first) + 1)", "range(int(first), int(last or first))"),
-    ("if facts is not None and not folders:", "if False:"),
-    ("layers=chosen", "layers=None"),
-    ("revision=revision", "revision=None"),
-    ("download=download", "download=False"),
-    ("reachable(json, figure)", "pass"),
-    ('if str(json) != "-":', "if True:"),
-    ("            line.silent,\n", "            line.broken,\n"),
-]
-
 
 @pytest.fixture(scope="module")
 def given(tmp_path_factory):

@@ -10,17 +10,6 @@ from typer.testing import CliRunner
 from loratheory import theorems
 from loratheory.cli import app
 
-MUTANTS = [
-    ("raise typer.Exit(1)", "raise typer.Exit(0)"),
-    ('if str(json) != "-":', "if True:"),
-    ("for one in found.experiments:", "for one in found.experiments[:1]:"),
-    ("if not found.sections:", "if found.sections:"),
-    ("found.status == 'refuted'", "False"),
-    ("else home())", "else here)"),
-    ('if there else "the paper', 'if not there else "the paper'),
-    ('if not (place / "results").is_dir():', "if False:"),
-]
-
 
 def run(*words):
     """Exit code, stdout, stderr."""

@@ -15,15 +15,6 @@ from loratheory import theorems
 from loratheory.adapters import read
 from loratheory.cli import app
 
-MUTANTS = [
-    ('if not type(error).__module__.startswith("loratheory."):', "if False:"),
-    ("if error.name not in EXTRAS:", "if error.name in EXTRAS:"),
-    ("if not spent(error):", "if spent(error):"),
-    ("LOWER.get(ctx.invoked_subcommand", "LOWER.get(None"),
-    ('if category.__module__.startswith("loratheory."):', "if False:"),
-    ("warnings.showwarning = _noted", "pass"),
-    ("return list(self.commands)", "return sorted(self.commands)"),
-]
 SHELF = {f"model.layers.{layer}.q_proj": (12, 10, 2) for layer in range(3)}
 
 

@@ -9,20 +9,6 @@ from typer.testing import CliRunner
 
 from loratheory.cli import app
 
-MUTANTS = [
-    ("writable(output, overwrite=overwrite)\n    if pair", "if pair"),
-    ('if pair and split != "pair"', "if False"),
-    ("words.possible(prime)", "words.SKILLS"),
-    ("rng = np.random.default_rng(seed)", "rng = np.random.default_rng(0)"),
-    ("range(1, steps + 1)", "range(1, steps)"),
-    ("distractors=distractors, skills=named", "skills=named"),
-    ("words.by_pair(here, [_listed(pair)]) if pair else", ""),
-    ("about=about(command, text), overwrite=overwrite", "about=about(command, text)"),
-    ("about=about(command, text)", 'about=""'),
-    ('f" --pair {pair}" if pair else ""', '""'),
-    ("sum(part.excluded.values())]", "0]"),
-]
-
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path, monkeypatch):

@@ -8,19 +8,6 @@ from typer.testing import CliRunner
 
 from loratheory.cli import app
 
-MUTANTS = [
-    ("writable(output, overwrite=overwrite)\n", "pass\n"),
-    ("if not len(parts.held_out):", "if False:"),
-    ("hop.marked(here, test, 1)", "hop.marked(here, test, 0)"),
-    ("hop.plain(here, parts.held_out).final()", "hop.plain(here, parts.trained).final()"),
-    ("hop.world(seed, hops=hops", "hop.world(0, hops=hops"),
-    ("style=style)", 'style="cloze")'),
-    ("len(part) - 1]", "len(part)]"),
-    ("written(output, files, overwrite=overwrite)", "written(output, files)"),
-    ('| {"README.md"', '| {"READ.md"'),
-    ("hops=hops, entities=n", "hops=2, entities=n"),
-]
-
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path, monkeypatch):

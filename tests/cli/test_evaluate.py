@@ -12,18 +12,6 @@ from loratheory.experiments.evaluate._trained import Profile
 
 __all__ = ["cache"]
 
-MUTANTS = [
-    ("asked = found(rule)", 'asked = found("my_rules:half")'),
-    ("card(asked, profile, _progress)", 'card(asked, "quick", _progress)'),
-    ("    save_json(json, told)\n", ""),
-    ("if figure:", "if not figure:"),
-    ('if str(json) != "-":', "if True:"),
-    ("if m.coverage == coverage", "if m.coverage != coverage"),
-    ("    reachable(json, figure)\n", ""),
-    ("{mark.low:.2f} to", "{mark.high:.2f} to"),
-    ('"other chains": "other_chains"', '"other chains": "other_hops"'),
-]
-
 
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch):

@@ -7,14 +7,6 @@ from typer.testing import CliRunner
 from loratheory.cli import app
 from loratheory.experiments import NAMES
 
-MUTANTS = [
-    ("[name] if name else NAMES", "NAMES"),
-    ("_in_full(found[0])\n        return", "pass"),
-    ('if str(json) == "-":\n        return', "pass"),
-    ("title.capitalize()", "title"),
-    ("len(configs) for profile", "1 for profile"),
-]
-
 
 def run(*words):
     """Exit code, stdout, stderr."""

@@ -8,17 +8,6 @@ from typer.testing import CliRunner
 from loratheory.cli import app
 from loratheory.figures import FIGURES
 
-MUTANTS = [
-    ('f"{each}.pdf"', 'f"{each}.png"'),
-    ('name.replace("-", "_")', "name"),
-    ("table or figures.published(one)", "figures.published(one)"),
-    ("parents=True, exist_ok=True", "exist_ok=True"),
-    ('or Path("figures")', 'or Path("paper/figures")'),
-    ('if Path("paper/results").is_dir() else None', ""),
-    ("if near else f", "if not near else f"),
-    ("if folder.suffix:", "if not folder:"),
-    ("if table is not None:", "if table is None and output is None:"),
-]
 ROOT = Path(__file__).parents[2]
 
 

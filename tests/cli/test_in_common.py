@@ -9,16 +9,6 @@ from folders import folder
 
 from loratheory.cli._in_common import in_common
 
-MUTANTS = [
-    ("if not solutions and probe is None:", "if not solutions:"),
-    ("len(solutions) != len(folders)", "len(solutions) > len(folders)"),
-    ("if not prompts:", "if False:"),
-    ("if model is None:", "if False:"),
-    ("if line.strip()]", "]"),
-    ("float(table[i, j])", "float(table[i, i])"),
-    ('refused(f"--model', 'str(f"--model'),
-]
-
 
 @pytest.fixture
 def two(tmp_path):

@@ -5,15 +5,6 @@ from typer.testing import CliRunner
 
 from loratheory.cli import app
 
-MUTANTS = [
-    ("if dask and workers:", "if False:"),
-    ('key=lambda row: float(row["worst"])', 'key=lambda row: -float(row["worst"])'),
-    ('key=lambda row: float(row["worst"])', 'key=lambda row: row["reader"]'),
-    ('folder / "names.txt"', 'folder / "other.txt"'),
-    ("len(names) * (len(names) - 1)", "len(names) ** 2"),
-    ("resume=resume", "resume=True"),
-]
-
 
 @pytest.mark.parametrize(
     ("words", "told"),

@@ -18,28 +18,6 @@ from typer.testing import CliRunner
 from loratheory.cli import app
 from loratheory.experiments import csv_text
 
-MUTANTS = [
-    ('REAL = "real_"', 'REAL = "w"'),
-    ('"real": True', '"real": False'),
-    ("if dask and workers:", "if dask and not workers:"),
-    (
-        "for plan in plans:\n                prepared(plan)",
-        "for plan in []:\n                prepared(plan)",
-    ),
-    ("raise typer.Exit(1) from None", "raise typer.Exit(0) from None"),
-    ("    reachable(json)\n    if dask", "    if dask"),
-    ("total=total, initial=total - left", "total=left, initial=0"),
-    ("if plan.finished:\n            typer.echo", "if not plan.finished:\n            typer.echo"),
-    ('sum(cell["rows"] for cell in told["cells"])', 'len(told["cells"])'),
-    ('if str(json) != "-":\n        title', "if True:\n        title"),
-    ("if off:\n        raise", "if not off:\n        raise"),
-    ("found.means, [*found.outside]", "0, []"),
-    ('"small": against / "small"}', '"small": against}'),
-    ("if stored:\n        found", "if not stored:\n        found"),
-    ("entry.update(found)", "pass"),
-    ("replace(one, **where)", "one"),
-    ("if not all(hasattr", "if all(hasattr"),
-]
 TESTS = Path(__file__).parents[1]
 FAST = ("merge_floor", "two_read_region", "window")
 

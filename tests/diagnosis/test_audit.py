@@ -10,21 +10,6 @@ from loratheory.adapters import Adapter, aligned, merge
 from loratheory.diagnosis import audit, audited
 from loratheory.lowrank import gaussian
 
-MUTANTS = [
-    ("to_sum=frobenius(merged - target) ** 2", "to_sum=frobenius(merged) ** 2"),
-    ("sum_floor=tail_energy(target, merged.width)", "sum_floor=tail_energy(target, 0)"),
-    ("to_adapters=merge_floor.measure(case, merged)", "to_adapters=merge_floor.bound(case)"),
-    ("energy=products.squared(wanted)", "energy=products.squared(made)"),
-    ("products.tail(wanted, width)", "products.tail(wanted, width + 1)"),
-    ("spread + products.tail(mean, width)", "products.tail(mean, width)"),
-    ("if one.width != other.width:", "if True:\n        return True\n    if one.width:"),
-    ("[0.0] * count + [1.0]", "[1.0] * count + [0.0]"),
-    (
-        "note(audit(name, low, shelf.updates(name), weights))",
-        "note(audit(name, low, [low], [1.0]))",
-    ),
-]
-
 
 @given(seeds, st.integers(1, 4), st.integers(1, 5), st.sampled_from([(6, 5), (14, 15)]))
 def test_distances_are_dense_and_respect_their_floors(seed, k, width, shape):

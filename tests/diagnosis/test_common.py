@@ -11,16 +11,6 @@ from loratheory.diagnosis import SolutionsError, solution_overlaps, solution_tem
 from loratheory.diagnosis._common import weight_likeness
 from loratheory.lowrank import gaussian
 
-MUTANTS = [
-    ("sizes[i] * sizes[j]", "sizes[i]"),
-    ("+ weight * value", "+ value"),
-    ("likeness(updates[i], updates[j])", "likeness(updates[i], updates[i])"),
-    ('"write": write_likeness', '"write": read_likeness'),
-    ("if not isinstance(template, str):", "if template is None:"),
-    ("if not found:", "if False:"),
-    ("(ValueError, KeyError, TypeError)", "(ValueError, KeyError)"),
-]
-
 
 def written(path, *lines):
     path.write_text("\n".join(lines))

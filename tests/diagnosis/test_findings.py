@@ -8,22 +8,6 @@ from loratheory.adapters import Adapter, Info
 from loratheory.diagnosis import DiagnosisError, diagnose
 from loratheory.lowrank import LowRank, balanced, gaussian, with_spectrum
 
-MUTANTS = [
-    ("margin_needed(count, 1.0, rule)", "margin_needed(count + 1, 1.0, rule)"),
-    ("strength_needed(2, count, p)", "strength_needed(1, count, p)"),
-    ('Finding("measured", text, "thm:merge-floor")', 'Finding("measured", text, "thm:floor")'),
-    ("if gaps and max(gaps) > 1e-6:", "if gaps:"),
-    ("flat = sum(gap < 0.05 for gap in gaps)", "flat = sum(gap > 0.05 for gap in gaps)"),
-    (
-        "worst = max(both, key=lambda m: m.crosstalk)",
-        "worst = min(both, key=lambda m: m.crosstalk)",
-    ),
-    ("rules = (_overlap, _floor, _gauge, _arrow", "rules = (_overlap, _floor, _arrow"),
-    ("for m in modules if m.ranks[place]]", "for m in modules]"),
-    ("sum(m.energy * m.floors[-1][1] for m in modules)", "sum(m.floors[-1][1] for m in modules)"),
-    ("if share > ROUNDING else 0", "if True else 0"),
-]
-
 
 def shelf(count=2, sigma=(3.0, 1.0), seed=0):
     rng = np.random.default_rng(seed)

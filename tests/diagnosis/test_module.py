@@ -8,21 +8,6 @@ from strategies import seeds
 from loratheory.diagnosis import examined_module
 from loratheory.lowrank import LowRank, balanced, gaussian, orthonormal, regauge, with_spectrum
 
-MUTANTS = [
-    ("crosstalk=float(table.crosstalk[i, j]) / own[i]", "crosstalk=float(table.crosstalk[i, j])"),
-    ("ceiling=float(table.bound[i, j]) / own[i]", "ceiling=float(table.crosstalk[i, j]) / own[i]"),
-    ("key=lambda p: table.crosstalk[p] / own[p[0]]", "key=lambda p: -table.crosstalk[p]"),
-    ("(disagreement + sum(tail[rank:])) / energy", "(disagreement) / energy"),
-    ("sigma[1] / sigma[0] if len(sigma) > 1 else 0.0", "0.0"),
-    ("for value in sigma[1:]) / energy", "for value in sigma) / energy"),
-    ("[even(part) for part in acting]", "changed"),
-    ("len({low.width for low in updates}) != 1 or", ""),
-    ("energy - sum(tail)", "energy"),
-    ("gap if gap > CLEAR or not size else", "gap if True else"),
-    ("if sum(low.width for low in updates) <= min(updates[0].shape):", "if True:"),
-    ("max((abs(float((p @ q.T)[0, 0]))", "max(((float((p @ q.T)[0, 0]))"),
-]
-
 
 @given(seeds)
 def test_cross_talk_is_the_largest_foreign_answer_to_a_unit_key(seed):

@@ -10,14 +10,6 @@ from loratheory.adapters import Adapter
 from loratheory.diagnosis import kind_of, layer_of, spectra
 from loratheory.lowrank import effective_rank, gaussian, stable_rank
 
-MUTANTS = [
-    ("math.fsum(value**2 for value in sigma)", "math.fsum(sigma)"),
-    ("stable_rank=energy / top**2", "stable_rank=energy / top"),
-    ("math.exp(entropy)", "entropy"),
-    ("rank=sum(value > max(low.shape) * EPS * top", "rank=sum(value >= 0"),
-    ("outputs=low.shape[0]", "outputs=low.shape[1]"),
-]
-
 
 @given(sides, sides, st.integers(0, 6), seeds)
 def test_a_module_is_described_by_its_singular_values(m, n, r, seed):

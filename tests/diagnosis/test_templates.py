@@ -2,14 +2,6 @@
 
 from loratheory.diagnosis import Record, _templates, template_findings
 
-MUTANTS = [
-    ("100 * value:.3g", "value:.3g"),
-    ("if place == len(pairs) and", "if"),
-    ("{names[i]} and {names[j]}", "{names[j]} and {names[i]}"),
-    ("if self.above[1]", "if self.below[1]"),
-    ("{self.right} times of", "{self.majority} times of"),
-    ('"above": tuple(one["above"])', '"above": tuple(one["below"])'),
-]
 GOOD = Record(0.25, (7, 8), (1, 9), 0.53, 0.98, 10, 6, 11)
 
 

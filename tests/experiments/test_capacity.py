@@ -12,18 +12,6 @@ from loratheory.experiments.reuse import _marks
 
 __all__ = ["cache"]
 
-MUTANTS = [
-    ('"mean": (each, 1 / k)', '"mean": (each, 1.0)'),
-    ("for rank in (r, k * r))", "for rank in (r, r))"),
-    ('held["one"][1] if rule == "sum"', 'held["wide"][1] if rule == "mean"'),
-    ("list(zip(*here.hops, strict=True))", "[*here.hops]"),
-    ("f(n * k, k, config.width, r)", "f(n, k, config.width, r)"),
-    ("1, config.width, k * r)", "1, config.width, r)"),
-    ("if pair is None else here.trials[pair : pair + 1]", "if pair is None else here.trials"),
-    ("[one.hops[hop] for one in trials]", "[one.hops[0] for one in trials]"),
-    ("sum(own) / k", "sum(own)"),
-    ("coefficient] * len(crowd)", "1.0] * len(crowd)"),
-]  # fmt: skip
 TINY = Config(
     facts=2,
     rank=2,

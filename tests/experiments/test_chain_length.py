@@ -5,14 +5,6 @@ from found import from_on, majority, mean, percent, says, table_rows
 
 from loratheory.experiments.chain_length import EXPERIMENT, Config, cell
 
-MUTANTS = [
-    ("threshold(config.hops)", "threshold(2)"),
-    ("loops=config.hops,", "loops=2,"),
-    ("if name not in alone", 'if not name.startswith("hop_")'),
-    ("hop + 1}", "hop}"),
-    ("config.top * step / config.steps", "step / config.steps"),
-    ("for hops in (2, 3, 4)", "for hops in (2, 3)"),
-]
 TINY = {"sets": 2, "facts": 2, "steps": 2, "entities": 64, "spare": 0, "width": 16}
 SHORT = {"pretrained": 2, "taught": 2, "retained": 3}
 

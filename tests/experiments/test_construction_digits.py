@@ -6,16 +6,6 @@ import pytest
 from loratheory.experiments.construction_digits import Config, cell, drawn, published
 from loratheory.theorems import depth_budget
 
-MUTANTS = [
-    ("case.weights[index + 1 :]", "case.weights[index:]"),
-    ("np.linalg.solve(before.T, axes.T).T", "axes"),
-    ("index * case.rank : (index + 1)", "index : (index + 1)"),
-    ("-(-width // depth), network))", "width, network))"),
-    ("target, -(-width // depth))", "target, width)"),
-    ("depth if network else 1", "depth"),
-    ("errors = np.asarray([np.linalg.norm(old, 2), new])", "errors = np.asarray([new, new])"),
-]
-
 
 def test_the_published_formula_is_right_on_paper():
     """On identities of one layer each, layer by layer one axis."""

@@ -12,17 +12,6 @@ from loratheory.experiments.cure import EXPERIMENT, Config, cell
 
 __all__ = ["cache"]
 
-MUTANTS = [
-    ('reach - rates["misses"] - rates', 'reach + rates["misses"] - rates'),
-    ('- rates["false_alarms"]', ""),
-    ("rank=config.rank,", "rank=1,"),
-    ("bridges=config.bridges,", ""),
-    ("pairs=config.pairs,", ""),
-    ('table["oracle"]', 'table["base"]'),
-    ('if config.modules == "mlp" and hasattr', "if hasattr"),
-    ('"block gates, z = 2": block_gates(2.0),', ""),
-    ('"sum, hop by hop": again(hop_by_hop, r.summed())', '"sum, hop by hop": r.summed()'),
-]
 TINY = Config(
     facts=2, seeds=(101, 102), entities=64, spare=0, width=16, pretrained=3, taught=3, retained=4
 )

@@ -12,15 +12,6 @@ from loratheory.experiments.reuse import _rules as rules
 from loratheory.experiments.reuse._marks import leads
 from loratheory.toy.transformer import Site
 
-MUTANTS = [
-    ('patterns * found["chance"]', 'found["chance"]'),
-    ("if layers * loops == 1 else 1.0", "if layers == 1 else 1.0"),
-    ("np.any(right, axis=0)", "np.all(right, axis=0)"),
-    ("choices = [None, one, two,", "choices = [None, one,"),
-    ("[first] * (read == 0)", "[first] * (read == 1)"),
-    ("site.loop * config.depth + site.layer", "site.loop"),
-    ('"two layers": (2, 1, None)', '"two layers": (1, 2, None)'),
-]
 TINY = {"facts": 4, "entities": 70, "spare": 0, "width": 16, "pretrained": 3, "taught": 3}
 
 

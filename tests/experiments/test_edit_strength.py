@@ -9,14 +9,6 @@ from loratheory.experiments.edit_strength import EXPERIMENT, Config, cell, lost
 from loratheory.experiments.reuse._margins import Margins, margins
 from loratheory.theorems.two_read_region import window
 
-MUTANTS = [
-    ("[0.5, 1.0]", "[1.0, 0.5]"),
-    ("found.margin / found.deficit", "found.margin"),
-    ("ratio.min(axis=0)", "ratio.max(axis=0)"),
-    ("survive & ~found.composes", "survive & found.composes"),
-    ("> 0).all(axis=0)", "> 0).any(axis=0)"),
-    ("taught=taught, seeds=seeds)", "seeds=seeds)"),
-]
 TINY = Config(
     taught=3,
     seeds=(101, 102),

@@ -14,17 +14,6 @@ import toy_sweep
 from loratheory.experiments import ExperimentError, cluster, planned, prepared, processes, swept
 from loratheory.experiments._executors import THREADS
 
-MUTANTS = [
-    ('"OPENBLAS_NUM_THREADS",\n', ""),
-    ('dict.fromkeys(THREADS, "1")', 'dict.fromkeys(THREADS, "2")'),
-    ("os.environ.pop(name)", "pass"),
-    ("workers or len(_cores())", "len(_cores()) + 1"),
-    ("child.terminate()", "pass"),
-    ("threading.Thread(target=_end_with_parent, daemon=True).start()", "pass"),
-    ("signal.signal(signal.SIGINT, signal.SIG_IGN)", "pass"),
-    ("except (OSError, ValueError)", "except ValueError"),
-    ("pool.shutdown(cancel_futures=True)", "pool.shutdown()"),
-]
 TESTS = Path(__file__).parents[1]
 
 

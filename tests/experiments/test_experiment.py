@@ -8,15 +8,6 @@ import toy_sweep
 from loratheory.experiments import NAMES, experiment
 from loratheory.experiments._experiment import plain
 
-MUTANTS = [
-    ('.rpartition(".")[2]', '.rpartition(".")[0]'),
-    ('"version": self.version, ', ""),
-    ('"experiment": self.name, ', ""),
-    ("sort_keys=True", "sort_keys=False"),
-    ('startswith(f"**{title}.**")', 'startswith("**")'),
-    ('.removeprefix(f"**{title}.** ")', ""),
-    ("hexdigest()[:32]", "hexdigest()[:1]"),
-]
 each = pytest.mark.parametrize("name", NAMES)
 
 

@@ -18,21 +18,6 @@ from loratheory.experiments.expressive_power import (
 from loratheory.figures import table
 from loratheory.theorems import depth_budget
 
-MUTANTS = [
-    ("2 * config.heads * blocks, 2)", "2 * config.heads * blocks, 1)"),
-    ("RELU, flat, count, count * depth", "RELU, flat, count, depth"),
-    ("range(1, d + 1)", "range(2, d + 1)"),
-    ("-(-d // len(groups[0].weights))", "d // len(groups[0].weights)"),
-    ("max(bound / norm for", "min(bound / norm for"),
-    ("max(value / norm for", "min(value / norm for"),
-    ("np.linalg.norm(case.target, 2)) + left", "np.linalg.norm(case.target, 2)) - left"),
-    ("stretch * errors + left", "errors + left"),
-    ("config.gap * orthonormal", "orthonormal"),
-    ("depth + 1, d, d)) / d**0.5", "depth + 1, d, d)) / d"),
-    ("radius, none = float(np.max", "radius, none = float(np.min"),
-    ("found = np.maximum(layer @ found + bias[:, None], 0)", "found = layer @ found"),
-]
-
 SMALL = Config(width=5, depths=(2, 3), target_depths=(1, 2), inputs=30, gap=0.7, seed=4)
 
 

@@ -8,16 +8,6 @@ from tiny_words import TINY
 from loratheory.experiments.failing_step import ASKED, OUTCOMES, Config, cell, outcome
 from loratheory.experiments.words._problems import PAIRS
 
-MUTANTS = [
-    ("(0, 1, 2, 2, 3, 4, 5, 6, 6, 7)", "(0, 1, 2, 2, 3, 4, 5, 6, 7, 7)"),
-    ("if due != said)", "if due == said)"),
-    ("here.asked(config.size.asked), strict", "here.asked(config.size.asked)[::-1], strict"),
-    ("config.seen, config.seed, config.size", "SEEN[0], config.seed, config.size"),
-    ("here.only(e)", "here.only(0)"),
-    ("found[ends.index(end)]", "found[0]"),
-    ("ends.count(end) / len(ends)", "ends.count(end) / 64"),
-    ("zip_longest(solution.split()", "zip(solution.split()"),
-]
 RIGHT = "B multiply 3 2 6 C percent 6 1 3"
 
 

@@ -10,17 +10,6 @@ from reused import cache as cache
 from loratheory.experiments import familiarity
 from loratheory.experiments.familiarity import EXPERIMENT, Config, cell
 
-MUTANTS = [
-    (
-        'theory.familiar | (config.identity == "all")',
-        'theory.familiar | (config.identity != "none")',
-    ),
-    ("identity=config.identity", ""),
-    (", familiarity=config.familiarity", ""),
-    ('("base", [None], nothing)', '("base", [first], nothing)'),
-    ('("sum", rules.summed()(here), both)', '("sum", rules.summed()(here), nothing + 2)'),
-    ("bridge[0].astype(float)", "1.0"),
-]
 TINY = Config(
     seeds=(101,), facts=2, spare=4, entities=64, width=16, pretrained=3, taught=3, retained=4
 )

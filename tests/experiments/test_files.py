@@ -7,14 +7,6 @@ import pytest
 
 from loratheory.experiments._files import whole
 
-MUTANTS = [
-    ("Path(temporary).chmod(0o644)", "Path(temporary).chmod(0o600)"),
-    ("Path(temporary).unlink(missing_ok=True)", "pass"),
-    ("content.encode()", 'content.encode("utf-16")'),
-    ("os.fsync(file.fileno())", "pass"),
-    ("dir=path.parent, ", ""),
-]
-
 
 def test_text_and_bytes_arrive_as_they_are(tmp_path):
     whole(tmp_path / "a", "é\r\n")

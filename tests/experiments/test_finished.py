@@ -14,22 +14,6 @@ from loratheory.experiments._finished import conclude, is_finished, told
 from loratheory.experiments._provenance import environment
 from loratheory.experiments._store import keep, prepared
 
-MUTANTS = [
-    ('"version": plan.experiment.version,\n        "sha256": ""', '"sha256": ""'),
-    ("files = (packed(text),", 'files = (("table.csv", text),'),
-    ("return same and", "return"),
-    ('for cell in described["cells"]] == configs', 'for cell in described["cells"]] != []'),
-    ("shutil.rmtree(cells)", "pass"),
-    ("except (OSError, ValueError):", "except OSError:"),
-    (
-        "plan.done[key] for key in plan.cells]\n    rows",
-        "plan.done[key] for key in plan.done]\n    rows",
-    ),
-    ('("seed", "seeds") if name', '("seed",) if name'),
-    ('sum(cell["seconds"] for cell in done)', 'max(cell["seconds"] for cell in done)'),
-    ('{json.dumps(cell["ran"]): cell["ran"] for', '{json.dumps(cell): cell["ran"] for'),
-    ('whole(cells / f"{name}.new", content)', "whole(plan.folder / name, content)"),
-]
 SWEEP = toy_sweep.EXPERIMENT
 
 

@@ -7,14 +7,6 @@ import toy_sweep
 
 from loratheory.experiments import NAMES, ExperimentError, experiment
 
-MUTANTS = [
-    ('name.replace("-", "_")', "name"),
-    ('"window",\n', ""),
-    ("if near else", "if not near else"),
-    ("except (ImportError, AttributeError, ValueError)", "except (ImportError, ValueError)"),
-    ("if not isinstance(found, Experiment):", "if found is None:"),
-    ("place, attribute)\n    known", 'place, "EXPERIMENT")\n    known'),
-]
 ROOT = Path(__file__).parents[2]
 
 

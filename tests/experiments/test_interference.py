@@ -16,16 +16,6 @@ from loratheory.toy.transformer import Site
 
 __all__ = ["cache"]
 
-MUTANTS = [
-    ("even = 1 / len(here.adapters)", "even = 1.0"),
-    ('("sum", rules.summed(), share * whole)', '("sum", rules.summed(), whole)'),
-    ("np.median(one.measured", "np.median(one.random"),
-    ("if q != p for one in crowd", "if q == p for one in crowd"),
-    ("[1.0] * len(shelf.adapters)", "[1.0, 0.0] + [1.0] * (len(shelf.adapters) - 2)"),
-    ("rank=config.rank", "rank=1"),
-    ("pairs=config.pairs", "pairs=1"),
-    ("8 * p + j", "0"),
-]
 TINY = Config(
     facts=2,
     rank=2,

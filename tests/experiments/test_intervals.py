@@ -11,18 +11,6 @@ from scipy.stats import binomtest, norm
 
 from loratheory.experiments._intervals import bootstrap_mean, wilson
 
-MUTANTS = [
-    ("(1 + confidence) / 2)\n", "confidence)\n"),
-    ("share + square / 2", "share"),
-    ("square * square / 4", "square / 4"),
-    ("np.minimum(centre + half, 1.0)", "centre + half"),
-    ("draws) / sets", "draws) / bases"),
-    ("default_rng(seed)", "default_rng()"),
-    ('"db,ds,bs...->d..."', '"db,db,bb...->d..."'),
-    ("[(1 - confidence) / 2, (1 + confidence) / 2]", "[1 - confidence, confidence]"),
-    ("values.mean((0, 1))", "means.mean(0)"),
-]
-
 
 @given(st.integers(1, 200), st.floats(0.5, 0.99), st.data())
 def test_wilson_is_where_the_score_test_turns(trials, confidence, data):

@@ -7,15 +7,6 @@ from reused import cache as cache
 
 from loratheory.experiments.joint_and_bridge import EXPERIMENT, Config, cell
 
-MUTANTS = [
-    ('form="thought"', 'form="plain"'),
-    ("steps=config.thinking", "steps=config.taught"),
-    ("three.decided()", "nothing - 1"),
-    ('("base", None', '("base", joint'),
-    ("one.composed([1, 1])", "nothing + 2"),
-    ('("joint", joint, one', '("sum", joint, one'),
-    ("(0.0, 0.1, 0.5)", "(0.1, 0.5)"),
-]
 SIZES = {"facts": 2, "entities": 64, "spare": 0, "width": 16, "retained": 4}
 TINY = Config(3, seeds=(101,), pretrained=3, taught=3, **SIZES)
 RULES = ["base", "hop 1 alone", "hop 2 alone", "sum", "oracle", "direct", "joint"]

@@ -10,13 +10,6 @@ from loratheory.experiments.words import _reliability
 from loratheory.experiments.words._cases import MEASURED
 from loratheory.experiments.words._reliability import MEASURES, calibration, composed, reliability
 
-MUTANTS = [
-    ("{*case.pair} != {*MEASURED[0]}", "{*case.pair} == {*MEASURED[0]}"),
-    ("if config.alone:", "if not config.alone:"),
-    ('["stepwise"]', '["answered"]'),
-    ('"share": case.share', '"share": 1 - case.share'),
-]
-
 
 @pytest.fixture(autouse=True, scope="module")
 def _kept(tmp_path_factory):

@@ -8,14 +8,6 @@ from found import from_on, majority, mean, percent, says, table_rows
 
 from loratheory.experiments.merge_coefficient import EXPERIMENT, Config, cell, taught
 
-MUTANTS = [
-    ('ALSO = {"A": "other", "B": "old"', 'ALSO = {"A": "other", "B": "other"'),
-    ("config.top * step / config.steps", "config.top * step"),
-    ("hops=((first, mine.hops[0][1]),)", "hops=mine.hops"),
-    ('"half" if config.case == "C" else "real"', '"real"'),
-    ("coverage=coverage, seeds=seeds)", "seeds=seeds)"),
-    ("range(config.steps + 1)", "range(config.steps)"),
-]
 TINY = Config(
     seeds=(101, 102),
     sets=2,

@@ -5,13 +5,6 @@ import pytest
 
 from loratheory.experiments.merge_floor import Config, cell
 
-MUTANTS = [
-    ("/ unit,\n", ",\n"),
-    ("- truncation) / unit", ") / unit"),
-    ("math.sqrt(1 - own) * common", "math.sqrt(own) * common"),
-    ("merge_floor.attain(case)", "case.updates[0]"),
-]
-
 
 @pytest.fixture(scope="module")
 def rows():

@@ -7,14 +7,6 @@ from found import mean, says, table_rows
 from loratheory.experiments.placement import PLACES, Config, cell, placed
 from loratheory.toy.transformer import Lora, Site
 
-MUTANTS = [
-    ('"own loops": ((0,), (1,))', '"own loops": ((0,), (0,))'),
-    ('"wrong order": ((1,), (0,))', '"wrong order": ((0,), (1,))'),
-    ("if i in loops[hop] else None", "if i in loops[0] else None"),
-    ('"half_way": (True, False)', '"half_way": (False, True)'),
-    ('"unchanged": (False, False)', '"unchanged": (True, True)'),
-    ('"attention": ATTENTION,', '"attention": MLP,'),
-]
 TINY = {"facts": 2, "entities": 64, "spare": 0, "width": 16, "pretrained": 3, "taught": 3}
 
 

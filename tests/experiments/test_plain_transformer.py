@@ -22,20 +22,6 @@ from loratheory.experiments.reuse._passes import again, hop_by_hop, one_pass, pu
 from loratheory.experiments.reuse._plain import Setting, grown
 from loratheory.experiments.reuse._shelves import Teaching, shelf
 
-MUTANTS = [
-    ('"own": ((0,), (1,))', '"own": ((1,), (0,))'),
-    ('"each": ((0, 1), (0, 1))', '"each": ((0,), (1,))'),
-    ("steps=max(config.stages)", "steps=min(config.stages)"),
-    ("in_layer(adapter, hop * last)", "in_layer(adapter, last)"),
-    ("inside.all(axis=0)", "inside.any(axis=0)"),
-    ("weight * whole.strengths", "whole.strengths"),
-    ("there if passes is one_pass else whole", "whole if passes is one_pass else there"),
-    ('* found["held_out"]', '* found["trained"]'),
-    ("in_layers([last, 0]), 0.0", "in_layers([0, last]), 0.0"),
-    ("retrained(both, layers) if layers else both", "both"),
-    ("found = bare[passes]", "found = bare[one_pass]"),
-    ("again(put_back, rules.summed()), 1.0", "again(put_back, rules.mean), 1.0"),
-]
 TINY = Config(
     101,
     stages=(10, 30),

@@ -6,13 +6,6 @@ import toy_sweep
 
 from loratheory.experiments import Plan
 
-MUTANTS = [
-    ("if key not in self.done", "if key in self.done"),
-    ("here = {} if self.finished else self.cells", "here = self.cells"),
-    ("self.experiment.profiles[self.profile]}", 'self.experiment.profiles["quick"]}'),
-    ("/ len(self.cells)", ""),
-    ("self.experiment.minutes[self.profile]", "1"),
-]
 SWEEP = toy_sweep.EXPERIMENT
 
 

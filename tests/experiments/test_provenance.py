@@ -12,18 +12,6 @@ import toy_sweep
 
 from loratheory.experiments._provenance import _imported, code, environment, laid_out
 
-MUTANTS = [
-    ('f"{name}\\0".encode() + file.read_bytes()', 'f"{name}\\0".encode()'),
-    ("taken = inner if _file(inner) else node.module", "taken = node.module"),
-    ("if isinstance(node, ast.Import):", "if False:"),
-    ("waiting[taken] = _file(taken)", "pass"),
-    ('place / "__init__.py")', 'place / "__main__.py")'),
-    ("torch.cuda.is_initialized()", "not torch.cuda.is_initialized()"),
-    ('("python", platform.python_version())', '("python", platform.node())'),
-    ("hexdigest()[:16]", "hexdigest()[:0]"),
-    ('",\\n".join(f"    ', '", ".join(f"    '),
-]
-
 
 def test_the_environment_names_code_machine_and_versions():
     found = environment("loratheory.experiments.window")

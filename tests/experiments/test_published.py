@@ -8,14 +8,6 @@ import pytest
 from loratheory.experiments import TableError, _published, home, published, table
 from loratheory.experiments._published import PLACES
 
-MUTANTS = [
-    ('name / "table.csv.gz")', 'name / "table.gz")'),
-    ("for folder in PLACES:\n        for", "for folder in PLACES[:1]:\n        for"),
-    ("PLACES if place.is_dir())", "PLACES)"),
-    ("PLACES[-1]).parent", "PLACES[0]).parent"),
-    ("if file.is_file():", "if True:"),
-    ("or 'nothing'}\"", '}"'),
-]
 ROOT = Path(__file__).parents[2]
 
 

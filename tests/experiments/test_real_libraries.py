@@ -15,16 +15,6 @@ from loratheory.experiments.real._taught import pair, taught
 from loratheory.experiments.real._worlds import marks, world
 from loratheory.experiments.real_libraries import EXPERIMENT, Config, cell
 
-MUTANTS = [
-    ('config.familiarity == "half" and', ""),
-    ("facts, QUESTIONS[0])", "facts)"),
-    ("row |= marks(model, told)", "row |= dict.fromkeys(marks(model, told), 0.0)"),
-    ('"library": size', '"library": len(acting)'),
-    ("told, config.seed, config.taught)", 'told, config.seed, "all layers")'),
-    ('(*FORMS, "by layers")', "FORMS"),
-    ('"hop 2", "mean"', '"mean"'),
-    ("size < 3 and name", "name"),
-]
 FEW = ("mean", "sum")
 ROUTED = (*FEW, "Arrow", "gates, z = 2")
 CONFIGS = {

@@ -15,24 +15,6 @@ from loratheory.experiments.real._taught import pair
 from loratheory.experiments.real._weighed import SHARES
 from loratheory.experiments.real_shelf import EXPERIMENT, Config, cell, ways
 
-MUTANTS = [
-    ("library[number] if alone else whole", "whole"),
-    ("for both in library for adapter in both", "for both in library for adapter in both[:1]"),
-    ("exam(model, told[k], ", "exam(model, told[0], "),
-    ('"alone": (ways.summed(), True)', '"alone": (ways.summed(), False)'),
-    ('"mean": (ways.mean', '"mean": (ways.summed(0.5)'),
-    ('"sum": (ways.summed()', '"sum": (ways.summed(0.5)'),
-    ('"sum, cut": (ways.cut(half)', '"sum, cut": (ways.cut(half, "above", "below")'),
-    ("(ways.gates(z, half), False)", "(ways.gates(z), False)"),
-    ("// 2", "// 3"),
-    ("config.seed, k)", "config.seed, 0)"),
-    ("config.pairs, config.size)", "config.pairs)"),
-    ("min(config.asked, config.pairs)", "config.pairs"),
-    ('"loudest": (ways.loudest()', '"loudest": (ways.summed()'),
-    ("ways.loudest(half)", "ways.loudest()"),
-    ("if config.pairs <= SOME", "if True"),
-    ("if config.pairs <= FEW", "if True"),
-]
 TINY = Config(101, pairs=2, size=5, thresholds=(1,))
 
 

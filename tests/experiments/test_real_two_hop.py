@@ -19,22 +19,6 @@ from loratheory.experiments.real_two_hop import CHANCE, EXPERIMENT, GRID, Config
 from loratheory.figures.real_two_hop import chosen
 from loratheory.pretrained import attached
 
-MUTANTS = [
-    ("(False, True) if config.full else (True,)", "(True,)"),
-    ('way.startswith("block") and not config.full', "False"),
-    ("GRID if config.full else (GRID[0], GRID[-1])", "GRID"),
-    ("attached(model, [library[hop]], c)", "attached(model, [library[hop]], 1.0)"),
-    ('marks["real" if hop else "capital"]', 'marks["capital" if hop else "real"]'),
-    ("(0.0, c) if hop else (c, 0.0)", "(c, 0.0)"),
-    ("/ max(base, CHANCE)", ""),
-    ('float(rows[1]["chains"])', 'float(rows[0]["chains"])'),
-    ("max(CHANCE, min(worth[0, c1], worth[1, c2]))", "worth[0, c1]"),
-    ('if way == "sum" else (nan, nan)', "if layer < 0 else (nan, nan)"),
-    ("depth * tenth // 10", "depth // 2"),
-    ("() if layered else", "() if not layered else"),
-    ("_keep(told, config, taught)", "None"),
-    ("config.seed, 0, layered=layered)", "config.seed, 0, layered=False)"),
-]
 TINY = Config(101, coefficients=(0.5, 0.75), cuts=(4,))
 
 

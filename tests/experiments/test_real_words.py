@@ -13,25 +13,6 @@ from loratheory.experiments.real._stepwise import ANEW, TAUGHT, drawn, worked
 from loratheory.experiments.real_words import EXPERIMENT, Config, Kind, cell, kinds
 from loratheory.pretrained import next_logits
 
-MUTANTS = [
-    ('== "base, shown" else', '== "base" else'),
-    ('kind.size != "to 9" :: 2', 'kind.size == "to 9" :: 2'),
-    ("2 * SHOWN, seed)", "SHOWN, seed)"),
-    ("lesson=False", "lesson=True"),
-    ("ANEW if kind.anew else TAUGHT", "TAUGHT"),
-    ("size=kind.size", 'size="to 9"'),
-    ('Kind((one,), "to 20"), ', ""),
-    ("if config.full else small", "if not config.full else small"),
-    ("yield name, ways.summed(), [adapter]", "yield name, ways.summed(0.5), [adapter]"),
-    ('yield "mean", ways.mean', 'yield "mean", ways.summed()'),
-    ('"sum", ways.summed(), pair', '"sum", ways.summed(), pair[:1]'),
-    ('ways.MERGED["TIES"]', 'ways.MERGED["KnOTS"]'),
-    ('"Arrow", ways.arrow', '"Arrow", ways.mean'),
-    ("ways.gates(2), pair", "ways.gates(0), pair"),
-    ("if config.sums:", "if not config.sums:"),
-    ("reading_digits(base), config", "base, config"),
-    ('", reworded" * self.anew', '""'),
-]
 TINY = Config(101, lessons=4, steps=2, asked=3)
 MARKS = ("steps", "at once")
 

@@ -7,22 +7,6 @@ import pytest
 
 from loratheory.experiments._replay import GRAIN, Replay, replayed
 
-MUTANTS = [
-    ('"seeds", "sets", "steps")', '"seeds", "sets", "steps", "coverage")'),
-    ('FREE = ("seed", ', "FREE = ("),
-    ('for name in ("set", "coefficient")', 'for name in ("set", "seed", "coefficient")'),
-    ("max(last) + 1 if last else", "max(last) + 1 if not last else"),
-    ("min(names.index(mark)", "max(names.index(mark)"),
-    ("DEVIATIONS * error", "0 * error"),
-    ("sqrt(1 / len(here) + 1 / len(there))", "0"),
-    ("abs(fmean(here) - fmean(there))", "fmean(here) - fmean(there)"),
-    ("len(there) < 2", "len(there) < 99"),
-    ("not in known for", "in known for"),
-    ("names[:count] if name not in REPLICA", "names[:count] if name not in names"),
-    ('if "seed" in rows[0] else ()', ""),
-    ('setdefault(row["seed"], [])', 'setdefault(row["set"], [])'),
-]
-
 
 @dataclass(frozen=True)
 class Config:

@@ -11,15 +11,6 @@ from reused import cache as cache
 from loratheory.experiments.reuse._deciders import deciders
 from loratheory.experiments.routers import EXPERIMENT, Config, cell
 
-MUTANTS = [
-    ('"sum": (rules.summed()(here), 1.0)', '"sum": (rules.summed()(here), 0.5)'),
-    ("accuracy(config.facts, 2 * config.pairs) ** 2", "accuracy(config.facts, 2) ** 2"),
-    ("theory.composed(weights)", "theory.composed([0, 0])"),
-    ("weight_2=mean[:, 1]", "weight_2=mean[:, 0]"),
-    ("rules.everywhere(routed, here)", "[None] * config.pairs"),
-    ("config.shelf(pairs=config.pairs)", "config.shelf()"),
-    ("(1, 2, 4)", "(1, 4)"),
-]
 TINY = Config(
     2,
     seeds=(101,),

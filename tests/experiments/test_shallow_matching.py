@@ -9,15 +9,6 @@ from loratheory.experiments.shallow_matching import ASKED, OTHERWISE, Config, ce
 from loratheory.experiments.words._cases import MEASURED
 from loratheory.experiments.words._problems import WORDINGS, drawn, linked
 
-MUTANTS = [
-    ("first[e] & found[e]", "found[e]"),
-    ("/ solved if solved else", "/ 8 if solved else"),
-    ('"names": renamed, "numbers": renumbered', '"names": renumbered, "numbers": renamed'),
-    ('if how == "wording":', 'if how == "order":'),
-    ("right[OTHERWISE[0]]", "right[OTHERWISE[1]]"),
-    ("rules[rule]) == 1", "rules[rule]) < 1"),
-]
-
 
 @pytest.fixture(autouse=True, scope="module")
 def _kept(tmp_path_factory):

@@ -7,14 +7,6 @@ from tiny_words import TINY
 from loratheory.experiments.skill_composition import EXPERIMENT, Config, cell
 from loratheory.experiments.words._problems import KINDS, PAIRS, covered
 
-MUTANTS = [
-    ("config.kind == KINDS[-1]", "config.kind == KINDS[0]"),
-    ("int(case.pair in shown)", "int(case.pair[::-1] in shown)"),
-    ("apart()", "apart()[:3]"),
-    ("covered(config.seed)", "covered(config.seed + 1)"),
-    ("for kind in KINDS)", "for kind in KINDS[1:])"),
-]
-
 
 @pytest.fixture(autouse=True, scope="module")
 def _kept(tmp_path_factory):

@@ -11,16 +11,6 @@ from loratheory.experiments.skill_coverage import EXPERIMENT, Config, cell
 from loratheory.experiments.words._coverage import SEEN, WEIGHTS, coverage
 from loratheory.experiments.words._problems import CODE, PAIRS
 
-MUTANTS = [
-    ("coverage(config.seen, config.seed)", "coverage(config.seen, config.seed + 1)"),
-    ("single([c.pair[k]])", "single([c.pair[0]])"),
-    ("lessons(config.seen, config.seed, size.told)", "lessons(SEEN[2], config.seed, size.told)"),
-    ("round(float(x[e]), 4)", "round(float(x[0]), 4)"),
-    ("marks(here.known, asked, adapt)", "marks(here.known, asked, None)"),
-    ("for seen in SEEN[:-1]", "for seen in SEEN[:-2]"),
-    ("range(len(WEIGHTS))", "range(3)"),
-]
-
 
 @pytest.fixture(autouse=True, scope="module")
 def _kept(tmp_path_factory):

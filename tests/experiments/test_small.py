@@ -5,16 +5,6 @@ import pytest
 from loratheory.experiments import reuse
 from loratheory.experiments._small import CROWDS, Small
 
-MUTANTS = [
-    ('"steps": self.pretrained', '"steps": self.taught'),
-    ('"steps": self.taught', '"steps": self.pretrained'),
-    ('("coverage", "entities", "spare", "width")', '("coverage", "entities", "width")'),
-    ('("facts", "sets", "retained")', '("facts", "sets")'),
-    ("**setting})", "})"),
-    ("**teaching})", "})"),
-    ("self.bases() if known is None else known", "self.bases()"),
-    ("how, kinds)", 'how, ("hops",))'),
-]
 SMALL = Small(
     seeds=(7,),
     sets=3,

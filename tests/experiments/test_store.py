@@ -12,19 +12,6 @@ from loratheory.experiments._finished import conclude
 from loratheory.experiments._provenance import environment
 from loratheory.experiments._store import keep
 
-MUTANTS = [
-    ("(tabled or stored) and not resume", "tabled and not resume"),
-    ("if tabled and not is_finished(plan):", "if not tabled and is_finished(plan):"),
-    ("if len(plan.cells) < len(", "if len(plan.cells) > len("),
-    ("if strange:", "if not stored:"),
-    ("if mixed and not allow_mixed:", "if mixed and allow_mixed:"),
-    (' or (any(plan.folder.glob("table.csv*")) and not stored)', ""),
-    ("cells.mkdir(parents=True, exist_ok=True)", "cells.mkdir(parents=True)"),
-    ("    if cells.exists():\n        shutil.rmtree(cells)\n", ""),
-    ("plan.done[key] = cell", "pass"),
-    ('start += cell["rows"]', "start += 1"),
-    ("if not plan.finished:\n        message", "if plan.finished:\n        message"),
-]
 SWEEP = toy_sweep.EXPERIMENT
 CONFIGS = SWEEP.profiles["quick"]
 

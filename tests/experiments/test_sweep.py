@@ -11,20 +11,6 @@ import toy_sweep
 
 from loratheory.experiments import SweepError, _store, _sweep, csv_text, planned, prepared, swept
 
-MUTANTS = [
-    ("-task[0].minutes_a_cell", "task[0].minutes_a_cell"),
-    ("(plan, key, future) or _concluded(plan, allow_mixed=allow_mixed)", "(plan, key, future)"),
-    ("filter(None, (_concluded(plan, allow_mixed=allow_mixed) for plan in plans))", "[]"),
-    ("if len(codes) > 1 and not allow_mixed:", "if len(codes) > 2 and not allow_mixed:"),
-    ("        return LOST\n", '        return ""\n'),
-    ("future.cancel()", "pass"),
-    ("except OSError as error:", "except KeyError as error:"),
-    ("isinstance(number, bool | int)", "isinstance(number, int) and number is not True"),
-    ('value.item() if hasattr(value, "item") else value', "value"),
-    ("return f\"{name}: {given['trouble']}\"", "return str(given['trouble'])"),
-    ("extract_tb(error.__traceback__)[-1]", "extract_tb(error.__traceback__)[0]"),
-    ("except TableError as error:", "except KeyError as error:"),
-]
 SWEEP = toy_sweep.EXPERIMENT
 
 

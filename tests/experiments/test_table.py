@@ -10,24 +10,6 @@ from hypothesis import strategies as st
 from loratheory.experiments import TableError, csv_text, table
 from loratheory.experiments._table import packed, unpacked
 
-MUTANTS = [
-    ("if len(data) <= LARGE", "if True"),
-    ("compress(data, mtime=0)", "compress(data)"),
-    ('gzip.decompress(data) if path.suffix == ".gz" else data', "data"),
-    ("gzip.decompress(twin.read_bytes()) if twin.is_file() else None", "None"),
-    ("round(value, DECIMALS) + 0.0", "round(value, DECIMALS)"),
-    ("DECIMALS = 9", "DECIMALS = 3"),
-    ("start=2", "start=1"),
-    ("len(lines) < 2", "len(lines) < 1"),
-    ("len(cells) != len(header)", "len(cells) < len(header)"),
-    ("list(row) != list(rows[0])", "set(row) != set(rows[0])"),
-    ("len(words) > 1 or words != {not any(map(_is_number, column))}", "len(words) > 1"),
-    (' or "" in column', ""),
-    ("if not cell or numbers != _is_number(cell)", "if not cell"),
-    ("tuple(map(float, column)) if numbers else column", "tuple(map(float, column))"),
-    ('lineterminator="\\n"', 'lineterminator="\\r\\n"'),
-]
-
 
 def written(folder, text):
     path = folder / "table.csv"

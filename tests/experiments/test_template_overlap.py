@@ -8,15 +8,6 @@ from tiny_words import TINY
 from loratheory.experiments.template_overlap import EXPERIMENT, Config, cell
 from loratheory.experiments.words._cases import MEASURED, overlapping
 
-MUTANTS = [
-    ('config.kind != "single steps"', 'config.kind == "single steps"'),
-    ("float(np.sign(", "float(-np.sign("),
-    ('{"mean": 0.5, "sum": 1.0}', '{"mean": 1.0, "sum": 0.5}'),
-    ("+ 1) / 2", "+ 1)"),
-    ("x[e]", "x[0]"),
-    ("overlapping(config.pairs)", "overlapping()"),
-]
-
 
 @pytest.fixture(autouse=True, scope="module")
 def _kept(tmp_path_factory):

@@ -11,16 +11,6 @@ from loratheory.experiments.training_gap import Config, cell, gradients, relativ
 from loratheory.figures import table
 from loratheory.theorems import depth_budget
 
-MUTANTS = [
-    ("slope = slope * (hidden[index + 1] > 0)", "slope = slope"),
-    ("slopes = [weight @ down.T, up.T @ weight,", "slopes = [weight @ down.T, up.T @ weight * 2,"),
-    ("(case.weights[index] + up @ down).T @ slope", "case.weights[index].T @ slope"),
-    ("/ inputs.shape[1]", ""),
-    ("found = [p - pace", "found = [p + pace"),
-    ("/ np.linalg.norm(wanted)", ""),
-    ("-(-config.width // depth)", "config.width"),
-    ("np.zeros((d, case.rank)),", "np.ones((d, case.rank)),"),
-]
 RESULTS = Path(__file__).parents[2] / "paper" / "results" / "training_gap"
 
 

@@ -16,17 +16,6 @@ from loratheory.experiments.two_hop_coverage import (
 )
 from loratheory.toy.transformer import Lora, Site
 
-MUTANTS = [
-    ('("mean", "fails", rules.mean(here)', '("mean", "works", rules.mean(here)'),
-    ('("base", "silent", [None]', '("base", "silent", _sum(first, second)'),
-    ('"coverage": config.coverage, "familiarity"', '"coverage": config.budget, "familiarity"'),
-    ("familiarity=config.familiarity)", 'familiarity="real")'),
-    ("both * found_by_arrow(config.facts, 2) ** 2", "both + 2"),
-    ("[second], nothing)", "[second], both + 2)"),
-    ("predicted in found", "predicted in found[1:]"),
-    ("for familiarity in FAMILIARITY", "for familiarity in FAMILIARITY[:2]"),
-    ("[times] * len(adapters)", "[1.0] * len(adapters)"),
-]
 TINY = Config(
     "half",
     seeds=(101,),

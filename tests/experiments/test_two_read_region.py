@@ -5,13 +5,6 @@ import pytest
 
 from loratheory.experiments.two_read_region import Config, cell
 
-MUTANTS = [
-    ("+ 0.5) * config.top", "+ 0.0) * config.top"),
-    ("here.answers(c1, c2)[2]", "here.answers(c2, c1)[2]"),
-    ("step * config.edited", "step"),
-    ("for step in range(3)", "for step in (0, 2, 1)"),
-]
-
 
 @pytest.mark.parametrize("config", [Config(seed=5), Config(size=11, entities=9, edited=2, cells=5)])
 def test_each_answer_gets_the_product_of_its_path(config):

@@ -4,14 +4,6 @@ import pytest
 
 from loratheory.experiments.window import Config, cell
 
-MUTANTS = [
-    ("here.answers(c, c)", "here.answers(c, 1.0)"),
-    ("_lead(hop_1, config.edited)", "_lead(hop_1, 2 * config.edited)"),
-    ("_lead(both, 2 * config.edited)", "_lead(both, config.edited)"),
-    ("= -np.inf", "= np.inf"),
-    ("np.min(logits[first", "np.max(-logits[first"),
-]
-
 
 @pytest.mark.parametrize("config", [Config(seed=5), Config(size=9, entities=7, edited=2, steps=7)])
 def test_one_fact_leads_by_2c_minus_1_and_both_by_c_squared_plus_c_minus_1(config):

@@ -6,18 +6,6 @@ from panels import shown, without
 from loratheory.figures import TableError, rendered
 from loratheory.figures.capacity import CHAINS, NUMBERS, RULES, SPREAD, draw
 
-MUTANTS = [
-    ('row["crosstalk"] ** 0.5', 'row["crosstalk"]'),
-    ("strips.those(spread, rank=rank, pairs=pairs)", "strips.those(spread, pairs=pairs)"),
-    ('strips.only(groups, "sum"), "recall", "predicted"', 'groups, "recall", "predicted"'),
-    ('strips.but(groups, "sum"), "recall"', 'strips.but(groups, "sum"), "chains"'),
-    ('below, groups, "chains"', 'below, groups, "recall"'),
-    ("K = {pairs:g}, r = {rank:g}", "K = {rank:g}, r = {pairs:g}"),
-    ("place[1] / place[0]", "place[0]"),
-    ('strips.but(groups, "mean")', "groups"),
-    ("columns(rows, *NUMBERS)", "columns(rows)"),
-    ('grouped(rows, "rule", RULES)', "grouped(rows, 'rule', [])"),
-]
 PLACES = [(1, 2), (1, 8), (4, 2), (4, 8)]
 
 

@@ -5,16 +5,6 @@ import pytest
 from loratheory.figures import TableError
 from loratheory.figures.chain_length import NEEDED, WAYS, draw
 
-MUTANTS = [
-    ('if row["hops"] == length]', "]"),
-    ('threshold(1 if "hop_by_hop" in WAYS[way] else length)', "threshold(length)"),
-    ("max(score, 1 - score)", "score"),
-    ('mean(rows, f"{predicted}_right")', 'mean(rows, "predicted_right")'),
-    ("max(means)", "min(means)"),
-    ('mean(rows, "held_out")', 'mean(rows, "chance")'),
-    ("if lengths[0] < 2", "if lengths[0] < 1"),
-    ("measured, predicted = WAYS[way]", "predicted, measured = WAYS[way]"),
-]
 GRID = (0.0, 0.6, 1.2)
 ROOTS = {2: 0.618034, 3: 0.682328, 4: 0.724492}
 COLUMNS = [x for way in WAYS.values() for x in way] + ["facts", "alone", "exchanged", "random"]

@@ -5,14 +5,6 @@ import pytest
 from loratheory.figures import TableError, rendered
 from loratheory.figures.cure import PLAIN, RULES, draw
 
-MUTANTS = [
-    ('if row["pairs"] == pairs]', "]"),
-    ('_panel(right, plain, "other_chains")', '_panel(right, plain, "chains")'),
-    ("all(row.get(key) == value", "any(row.get(key) == value"),
-    ("left.axvline(chance", "left.axvline(1 - chance"),
-    ('if row["rule"] == rule]', "]"),
-]
-
 
 def table():
     """Two bases, two sizes of shelf; rows of another rank that must not count."""

@@ -6,19 +6,6 @@ from panels import shown, without
 from loratheory.figures import TableError, rendered
 from loratheory.figures.depth import CEILING, CIRCUIT, NO_FACTS, NUMBERS, READS, RULES, WORDS, draw
 
-MUTANTS = [
-    ('(row["hop_1"] + row["hop_2"]) / 2', 'row["hop_2"]'),
-    ('interval(here, "circuit")[0]', 'interval(both, "circuit")[0]'),
-    ('min(row["ceiling"] for row in here) < 1', 'min(row["ceiling"] for row in here) <= 1'),
-    ('above, groups, "chains"', 'above, groups, "other_chains"'),
-    ("strips.but(groups, *NO_FACTS)", "groups"),
-    ('strips.but(groups, "best pattern")', "groups"),
-    ("'chains', rule='own place'", "'chains', rule='sum'"),
-    ("columns(rows, *NUMBERS)", "columns(rows)"),
-    ("words(rows, *WORDS)", "words(rows)"),
-    ('grouped(rows, "rule"', 'words(rows, "rule"'),
-]
-
 
 def table(names=READS):
     """Two bases of each kind; what is answered grows with the rule and with the kind."""

@@ -7,20 +7,6 @@ import pytest
 from loratheory.figures import TableError
 from loratheory.figures.edit_strength import FACTS, FINDING, NEEDED, QUESTION, draw, headline
 
-MUTANTS = [
-    ('interval(_alone(group), "margin")[2]', 'interval(_alone(group), "margin")[0]'),
-    ('interval(group, "facts")[1] > mean', 'interval(group, "facts")[0] > mean'),
-    ('interval(group, "facts")[1] > interval', 'interval(group, "facts")[0] > interval'),
-    ('if row["taught"] == x]', "]"),
-    ('(row["margin_1"] + row["margin_2"]) / 2', 'row["margin_1"]'),
-    ('+ 2 * row["curvature"]', '+ row["curvature"]'),
-    ("window(2, 2)", "window(2, 3)"),
-    ('_margins(left, by_rule["mean"])', '_margins(left, by_rule["sum"])'),
-    ("_accuracies(axes, by_rule[rule])", '_accuracies(axes, by_rule["sum"])'),
-    ("max(means)", "min(means)"),
-    ('("facts", "predicted_facts", FACTS', '("facts", "predicted", FACTS'),
-    ('curve(rows, "taught", "own_loop")', 'curve(rows, "taught", "chains")'),
-]
 TAUGHT = (30.0, 240.0, 960.0)
 MARKS = ("facts", "chains", "own_loop", "other_chains", "predicted", "predicted_facts")
 CONTROLS = ("alone", "exchanged", "random")

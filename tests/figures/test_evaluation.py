@@ -6,16 +6,6 @@ from loratheory.experiments.evaluate import Card, Mark
 from loratheory.experiments.evaluate._memories import Survival
 from loratheory.figures import evaluation, rendered
 
-MUTANTS = [
-    ("row[kind] for row in curve", "row['hop_1'] for row in curve"),
-    ("[mark.chains for mark in marks]", "[mark.hop_1 for mark in marks]"),
-    ("[m.other_chains for m in marks]", "[m.chains for m in marks]"),
-    ("[mark.low, mark.high]", "[mark.low, mark.low]"),
-    ("if m.coverage == coverage", "if m.coverage >= coverage"),
-    ("marks[0].chance, color", "0.5, color"),
-    ("OWN if mark.rule.startswith(own) else OTHER", "OTHER"),
-]
-
 
 @pytest.fixture
 def card():

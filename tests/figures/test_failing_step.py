@@ -5,17 +5,6 @@ import pytest
 from loratheory.experiments.failing_step import OUTCOMES
 from loratheory.figures.failing_step import KINDS, RULES, WRONG, draw, examples, question, solution
 
-MUTANTS = [
-    ('-row["rate"])[:KINDS]', 'row["rate"])[:KINDS]'),
-    ('and row["rate"]]', "]"),
-    ('keys = ("seed", "first", "second")', 'keys = ("first", "second")'),
-    ("left += share", "left = share"),
-    ("(place in wrong) == odd", "(place in wrong) != odd"),
-    ("if a != b]", "if a == b]"),
-    ("text, place + k", "text, place"),
-    ('[(number, 3), ("% of ", 1), (of, 2)]', '[(of, 3), ("% of ", 1), (number, 2)]'),
-    ("rest = rest[2:]", "rest = rest[3:]"),
-]
 TOLD = "K 2 L multiply/1 K 3 F percent/0 L 5 ?: F"
 DUE, SAID = "L multiply 2 3 6 F percent 6 5 1", "L multiply 2 3 5 F divide 5 5 1"
 

@@ -6,21 +6,6 @@ from panels import shown, without
 from loratheory.figures import TableError, rendered
 from loratheory.figures.familiarity import CONTROLS, NUMBERS, RULES, WORDS, draw
 
-MUTANTS = [
-    ('(row["hop_1"] + row["hop_2"]) / 2', 'row["hop_1"]'),
-    ('"chains", "predicted")', '"chains", "circuit")'),
-    ('if rule != "oracle"', 'if rule != "mean"'),
-    ('below, groups, "other_chains", shift=0.15', 'below, groups, "chains", shift=0.15'),
-    ("familiarity=familiarity, identity=identity)", "familiarity=familiarity)"),
-    ("reverse=True", "reverse=False"),
-    ('if rule == "base":', 'if rule == "exchanged":'),
-    ('if rule == "direct"', 'if rule == "mean"'),
-    ("'chains', rule='gates'", "'chains', rule='sum'"),
-    ("'predicted', rule='mean'", "'chains', rule='mean'"),
-    ("columns(rows, *NUMBERS)", "columns(rows)"),
-    ("words(rows, *WORDS)", "words(rows)"),
-    ('grouped(rows, "rule"', 'words(rows, "rule"'),
-]
 PLACES = {
     "half-fake": (0.5, "half", "none"),
     "half-fake, all repeated": (0.5, "half", "all"),

@@ -14,20 +14,6 @@ from loratheory.figures.interference import (
     headline,
 )
 
-MUTANTS = [
-    ('interval(cell, "lead")[2] < 0', 'interval(cell, "lead")[0] < 0'),
-    ("all(interval(cell, side)[1] > 0", "any(interval(cell, side)[1] > 0"),
-    ('if row["pairs"] > 1', 'if row["pairs"] > 2'),
-    ("for name in SAME[:3])", "for name in SAME[:1])"),
-    ('(row["facts"], row["rank"]) == (facts, rank)', 'row["facts"] == facts'),
-    ("zip(above, (MERGED, CHOSEN), strict=True)", "zip(above, (CHOSEN, MERGED), strict=True)"),
-    ('line(here, "pairs", "predicted")', 'line(here, "pairs", "chains")'),
-    ('curve(rows, "pairs", f"crosstalk_{side}")', 'curve(rows, "pairs", f"random_{side}")'),
-    ("shelves.index(place) + shift", "place + shift"),
-    ('if row["rule"] == "sum"]', "]"),
-    ("TOLERATED = 1 / 16", "TOLERATED = 1 / 4"),
-    ('grouped(rows, "rule", [*MERGED, *CHOSEN])', 'grouped(rows, "rule", MERGED)'),
-]
 RULES = (*MERGED, *CHOSEN)
 SHAPES = ((3, 2), (3, 8), (8, 8))
 ENERGY = ("crosstalk_in", "crosstalk_out", "random_in", "random_out")

@@ -6,19 +6,6 @@ from panels import shown, without
 from loratheory.figures import TableError, rendered
 from loratheory.figures.joint_and_bridge import NUMBERS, RULES, SPELT, draw
 
-MUTANTS = [
-    ('(row["hop_1"] + row["hop_2"]) / 2', 'row["hop_1"]'),
-    ("strips.those(both, coverage=coverage)", "both"),
-    ('"direct"), "chains", "predicted"', '"direct"), "thought", "predicted"'),
-    ('"thought", "predicted_thought"', '"thought", "predicted"'),
-    ('spelt, groups, "spelt"', 'spelt, groups, "thought"'),
-    ('strips.but(groups, "oracle")', "groups"),
-    ('beside, groups, "other_chains"', 'beside, groups, "chains"'),
-    ('strips.but(groups, "direct")', "groups"),
-    ("coverage=coverages[-1]", "coverage=coverages[0]"),
-    ("columns(rows, *NUMBERS)", "columns(rows)"),
-    ('grouped(rows, "rule", RULES)', "grouped(rows, 'rule', [])"),
-]
 COVERAGES = (0.0, 0.1, 0.5)
 
 

@@ -7,16 +7,6 @@ from loratheory.experiments.label_free_prediction import REUSED
 from loratheory.experiments.words._reliability import BINS, MEASURES, calibration, reliability
 from loratheory.figures.label_free_prediction import NEEDS, draw
 
-MUTANTS = [
-    ('record[name]["threshold"]', 'record["overlap"]["threshold"]'),
-    ("max(row[r] for r in REUSED)", "min(row[r] for r in REUSED)"),
-    ("(~held, DESIGN), (held, HELD)", "(held, DESIGN), (~held, HELD)"),
-    ("spearmanr(values, best)", "spearmanr(values, -best)"),
-    ('if one["observed"][1]:', 'if one["predicted"][1]:'),
-    ('one["predicted"][0] / one["predicted"][1]', 'one["observed"][0] / one["predicted"][1]'),
-    ("group * (BINS + 1) + k", "group * BINS + k"),
-]
-
 
 def table():
     told = []

@@ -5,14 +5,6 @@ import pytest
 
 from loratheory.figures.lines import draw
 
-MUTANTS = [
-    ('if name in points else "-"', 'if name not in points else "-"'),
-    ("axes.plot(places, heights,", "axes.plot(heights, places,"),
-    ("axes.set(xlabel=across, ylabel=up)", "axes.set(xlabel=up, ylabel=across)"),
-    ("axes.set_ylim(0, 1)", "axes.set_ylim(0, 2)"),
-    ("if share:", "if not share:"),
-]
-
 CURVES = {"law": ([1, 2, 4], [0.9, 0.5, 0.1]), "found": ([1, 4], [0.8, 0.2])}
 
 

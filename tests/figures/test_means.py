@@ -9,21 +9,6 @@ from matplotlib.figure import Figure
 from loratheory.figures import TableError
 from loratheory.figures._means import bars, curve, interval, lead, line, mean
 
-MUTANTS = [
-    ("row[column] - there[key(row)]", "there[key(row)] - row[column]"),
-    ("values[seeds == seed].mean()", "values.mean()"),
-    ("_each(rows, column)[:, None]", "np.array(columns(rows, column)).T"),
-    ("float(low), float(high)", "float(middle), float(middle)"),
-    (
-        "if row[key] == place], column) for place in places]\n    return places",
-        "if row[key] >= place], column) for place in places]\n    return places",
-    ),
-    ("sorted({row[key] for row in rows})", "list({row[key] for row in reversed(rows)})"),
-    ("[middle - low, high - middle]", "[high - middle, middle - low]"),
-    ("(middle, places) if sideways else (places, middle)", "(places, middle)"),
-    ("np.maximum([middle - low, high - middle], 0)", "np.array([middle - low, high - middle])"),
-]
-
 
 def test_a_base_measured_thrice_weighs_no_more():
     rows = [{"seed": 0, "x": 0.0}] * 3 + [{"seed": 1, "x": 1.0}]

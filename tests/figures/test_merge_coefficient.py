@@ -5,16 +5,6 @@ import pytest
 from loratheory.figures import TableError, rendered
 from loratheory.figures.merge_coefficient import NEEDED, draw
 
-MUTANTS = [
-    ('row.get("case", "A") == "A"', 'row.get("case", "A") == "B"'),
-    (">= 0.5), None", ">= 0.9), None"),
-    ("c == x and v > 0", "c == x"),
-    ("max(score, 1 - score)", "score"),
-    ('if cell["held_out"] > 0.5 else 1 - cell[measured]', 'if cell["held_out"] > 0.5 else 0'),
-    ("fmean(row[name] for row in group)", "group[0][name]"),
-    ("cells[v, c][measured] if", "cells[v, c]['facts'] if"),
-]
-
 
 def table():
     """Two bases, three coverages, four coefficients; case B beside it."""

@@ -3,15 +3,6 @@
 from loratheory.figures import model_check, rendered
 from loratheory.pretrained.check import ModelCheck, Reading
 
-MUTANTS = [
-    ('"base" if reading.outcome == "measured" else reading.label', "reading.label"),
-    ("reading.bound is not None and", ""),
-    ('mfc="none" if hollow else colour', "mfc=colour"),
-    ('ax.set_yscale("log")', "pass"),
-    ("ax.plot([r.bound for r in some]", "ax.plot([r.value for r in some]"),
-    ("for ax in axes[len(shown) :]:", "for ax in axes[:0]:"),
-]  # fmt: skip
-
 
 def reading(label, about, bound, value, outcome, module="layers.2.q"):
     return Reading(f"thm:{label}", module, 2 if module else None, about, bound, value, outcome)

@@ -13,26 +13,6 @@ from loratheory.figures.placement import (
     draw,
 )
 
-MUTANTS = [
-    ('"chains")[1] > chance', '"chains")[0] > chance'),
-    ("[2] < chance for rows in late", "[0] < chance for rows in late"),
-    ("interval(late[0], hop)[1] > chance", "True"),
-    ("if all(_in_order(here, kind)", "if any(_in_order(here, kind)"),
-    ("if place in expected", "if place not in expected"),
-    ("here[kind, place] for place in PLACES]", "here[kinds[0], place] for place in PLACES]"),
-    (
-        "found = [here[kind, place] for place in PLACES]",
-        "found = [here[kind, place] for place in sorted(PLACES)]",
-    ),
-    ('for name in ("predicted", "inside"))', 'for name in ("inside", "predicted"))'),
-    ("shift = 0.25 * (number - 1)", "shift = 0.75 * (number - 1)"),
-    ("[mean(rows, name) for rows", '[mean(rows, "hop_1") for rows'),
-    (
-        '"half_way": ("^", "#009E73", "old answer of the\\nnew bridge", ("first loop",))',
-        '"half_way": ("^", "#009E73", "old answer of the\\nnew bridge", ("second loop",))',
-    ),
-    ("grid[0][0].invert_yaxis()", ""),
-]
 MARKS = ("hop_1", "hop_2", "predicted", "inside", "chains", "half_way", "unchanged")
 
 

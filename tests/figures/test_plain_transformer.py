@@ -14,19 +14,6 @@ from loratheory.figures.plain_transformer import (
     draw,
 )
 
-MUTANTS = [
-    ("last = max(row", "last = min(row"),
-    ('rule="base")', 'rule="sum")'),
-    ("stage=last)\n        grouped", "stage=250)\n        grouped"),
-    ('strips.but(groups, *GATES), "chains"', 'groups, "chains"'),
-    ('strips.only(groups, *GATES), "chains"', 'strips.only(groups, *GATES), "predicted"'),
-    ('row["hop_1"] + row["hop_2"]', 'row["hop_1"] + row["hop_1"]'),
-    ('interval(here, "inside")', 'interval(here, "chance")'),
-    ("min(held_out[1], placed[1]) > chance", "placed[1] > chance"),
-    ("min(held_out[1], placed[1]) > chance", "min(held_out[1], placed[0]) > chance"),
-    ("max(swapped[2], together[2])", "max(swapped[0], together[2])"),
-    ("max(swapped[2], together[2])", "swapped[2]"),
-]
 VALUES = ("chains", "hop_1", "hop_2", "predicted", "inside", *GROWN)
 
 

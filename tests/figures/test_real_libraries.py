@@ -6,15 +6,6 @@ from panels import shown, without
 from loratheory.figures import TableError
 from loratheory.figures.real_libraries import LIBRARIES, PANELS, SOLVED, TAUGHT, WAYS, draw
 
-MUTANTS = [
-    ('max(row["library"], 1) == size', 'row["library"] == size'),
-    ('lessons["all layers"], "familiarity"', 'rows, "familiarity"'),
-    ('familiarity="half", library=2, way=way', "library=2, way=way"),
-    ('"chains_form": {', '"chains_free": {'),
-    ('strips.by(here, "way", list(WAYS)), "chains"', 'strips.by(here, "way", list(WAYS)), "seed"'),
-    ('grouped(facts[name], "way", WAYS)', "None"),
-    ("list(TAUGHT.values())", "list(TAUGHT)"),
-]
 SIZES = {"base": [0], "hop 1": [1], "hop 2": [1], "expert": [1], "cut": [2]}
 
 

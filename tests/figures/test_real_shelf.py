@@ -6,19 +6,6 @@ from panels import shown, without
 from loratheory.figures import TableError
 from loratheory.figures.real_shelf import HOPS, PANELS, RULES, WAYS, WEIGHTS, draw
 
-MUTANTS = [
-    ('(row["hop_1"] + row["hop_2"]) / 2', 'row["hop_1"]'),
-    ('"chains": "person to animal"', '"hop_2": "person to animal"'),
-    ('grouped(rows, "way", WAYS)', "None"),
-    ('if column != "known"', 'if column == "known"'),
-    ("pairs=count)", "pairs=1)"),
-    ("sorted({", "({"),
-    ("zip(panels, PANELS", "zip(reversed(panels), PANELS"),
-    ("pairs=WATCHED)", "pairs=1)"),
-    ('f"{column[:-1]}{hop}"', "column"),
-    ('"own_1": {', '"others_1": {'),
-]
-
 
 def table():
     return [

@@ -6,16 +6,6 @@ from panels import shown, without
 from loratheory.figures import TableError
 from loratheory.figures.real_two_hop import CUTS, RULES, chosen, draw
 
-MUTANTS = [
-    ('row["first"] == row["second"]', 'row["first"] <= row["second"]'),
-    ('way="sum", first=0.5, second=0.5)', 'way="sum", first=1.0, second=0.5)'),
-    ('key=lambda row: row["confidence"]', 'key=lambda row: -row["confidence"]'),
-    ('row["predicted"] >= 0', 'row["predicted"] >= 0.5'),
-    ('interval(whole, "chains")', 'interval(whole, "hop_1")'),
-    ('"hop_2": ("country to animal"', '"hop_2": ("person to country"'),
-    ("strips.those(rows, way=way)", "strips.those(rows)"),
-]
-
 
 def row(taught, way, first=1.0, second=1.0, layer=-1, seed=0, chains=0.5, confidence=0.5):
     told = {"taught": taught, "way": way, "first": first, "second": second, "layer": layer}

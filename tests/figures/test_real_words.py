@@ -6,18 +6,6 @@ from panels import shown, without
 from loratheory.figures import TableError
 from loratheory.figures.real_words import SIGNS, SIZES, WAYS, draw
 
-MUTANTS = [
-    ('size=size, mark="sum"', 'size="to 9", mark="sum"'),
-    ('way="base, shown", asked', 'way="base", asked'),
-    ('("subtract", SUBTRACT, 0.15)', '("add", SUBTRACT, 0.15)'),
-    ('_of(rows, asked, "steps")', '_of(rows, asked, "given")'),
-    ('"add, subtract", mark)', '"add, subtract", "steps")'),
-    ("size=SIZE, mark=mark)", "mark=mark)"),
-    ('way="copy", asked="add, subtract", size=SIZE', 'way="copy", size=SIZE'),
-    ('[*WAYS, "copy"]', "WAYS"),
-    ('words(rows, "asked", "size", "mark")', "None"),
-    ('"minus": "−", "times": "×"', '"minus": "×", "times": "−"'),
-]
 MARKS = ("steps", "given", "at once")
 ASKED = ("add", "subtract", "add, subtract")
 

@@ -6,19 +6,6 @@ from panels import shown, without
 from loratheory.figures import TableError, rendered
 from loratheory.figures.routers import ARROW, NEED, NUMBERS, READ_1, READ_2, RULES, draw
 
-MUTANTS = [
-    ("strips.those(rows, pairs=pairs)", "rows"),
-    ("{2 * pairs:g} adapters", "{pairs:g} adapters"),
-    ('groups, "chains", "predicted")', 'groups, "chains", "expected")'),
-    ('strips.only(groups, "arrow")', 'strips.only(groups, "norm")'),
-    ('below, groups, "weight_2"', 'below, groups, "weight_1"'),
-    ("threshold(2)", "threshold(1)"),
-    ('above, groups, "other_chains"', 'above, groups, "chains"'),
-    ("_answer(rows, shelves[-1])", "_answer(rows, shelves[0])"),
-    ('rule="gates"', 'rule="sum"'),
-    ("columns(rows, *NUMBERS)", "columns(rows)"),
-    ('grouped(rows, "rule", RULES)', "grouped(rows, 'rule', [])"),
-]
 SHELVES = (1, 2, 4)
 
 

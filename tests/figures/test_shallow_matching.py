@@ -4,14 +4,6 @@ import pytest
 
 from loratheory.figures.shallow_matching import PUT, RULES, TOLD, draw
 
-MUTANTS = [
-    ('if row["bridge"] == "own"]', "]"),
-    ('if row["kept"] == row["kept"]]', "]"),
-    ('"as it was"], "stepwise"', '"as it was"], "kept"'),
-    ('interval(here, "kept")', 'interval(here, "stepwise")'),
-    ("for spot, put in enumerate(PUT)", "for spot, put in enumerate(reversed(PUT))"),
-]
-
 
 def value(rule, put):
     return [*RULES].index(rule) / 20 + [*PUT].index(put) / 8

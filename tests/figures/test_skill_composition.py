@@ -5,13 +5,6 @@ import pytest
 
 from loratheory.figures.skill_composition import KINDS, RULES, draw
 
-MUTANTS = [
-    ('row["kind"] == kind and row["rule"] == rule', 'row["kind"] == kind'),
-    ("== (first, second)]", "== (second, first)]"),
-    ('if row["shown"] else row', "if False else row"),
-    ("vmin=0, vmax=1", "vmin=0, vmax=0.5"),
-    ('"stepwise")\n            colour', '"seed")\n            colour'),
-]
 SKILLS = ("multiply", "divide", "percent")
 
 

@@ -5,14 +5,6 @@ import pytest
 from loratheory.figures import TableError
 from loratheory.figures.skill_coverage import ADDED, RULES, SEEN, draw
 
-MUTANTS = [
-    ('(row["seen"], row["coverage"]) == (seen, share)', 'row["coverage"] == share'),
-    ('by["base"], "stepwise", *KEYS', 'by["mean"], "stepwise", *KEYS'),
-    ('KEYS = ("seen", "coverage", "seed", ', 'KEYS = ("seen", "coverage", '),
-    ("if seen not in SEEN:\n            joined", "if seen in SEEN:\n            joined"),
-    ('_line(above, by[rule], "stepwise"', '_line(above, by[rule], "seed"'),
-    ("sorted({row", "({row"),
-]
 SHARES = (0.0, 0.01, 0.3)
 PLACES = [*((seen, 0.0) for seen in SEEN), *(("pairs", share) for share in SHARES)]
 

@@ -6,22 +6,6 @@ from panels import shown
 
 from loratheory.figures import _strips as strips
 
-MUTANTS = [
-    ("row[name] == value for", "row[name] != value for"),
-    ("group if name in names else []", "group"),
-    ("if name not in names)", "if name in names)"),
-    ("place + shift for place", "place - shift for place"),
-    ("interval(group, column)[0] for", "interval(group, column)[1] for"),
-    ("low > 1e-9 or high < -1e-9", "middle > 1e-9 or middle < -1e-9"),
-    ("low > 1e-9 or high < -1e-9", "low > 1e-9"),
-    ("[said, said + middle]", "[said, said - middle]"),
-    ("(len(names) - 0.5, -0.5)", "(-0.5, len(names) - 0.5)"),
-    ("named[label] = named.get(label) or handle", "named[label + str(len(named))] = handle"),
-    ("those(rows, **values), column)[0]:.0%", "rows, column)[0]:.0%"),
-    ("in (MEASURED, PREDICTED, PARTED)", "in ()"),
-    ('interval(rows, "chance")[0]', '1 - interval(rows, "chance")[0]'),
-]
-
 
 def row(rule, seed, measured, predicted):
     return {"rule": rule, "seed": seed, "found": measured, "said": predicted, "chance": 0.2}

@@ -5,16 +5,6 @@ import pytest
 from loratheory.figures import TableError, columns
 from loratheory.figures._table import grouped, words
 
-MUTANTS = [
-    ("start=1", "start=0"),
-    ("if name not in row", "if name in row"),
-    ("isinstance(row[name], str)", "isinstance(row[name], int)"),
-    ("str) != wordy", "str) and not wordy"),
-    ("for row in rows] for name in names", "for row in rows] for name in sorted(names)"),
-    ("odd[0]]!r}", "odd[0]]}"),
-    ("groups[word].append(row)", "groups[word] = [row]"),
-    ("for word in needed if word not in groups", "for word in groups if word not in needed"),
-]
 ROWS = [{"a": 1.0, "b": -2.5, "rule": "mean"}, {"a": 300.0, "b": 0.0, "rule": "sum"}]
 
 

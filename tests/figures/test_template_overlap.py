@@ -5,15 +5,6 @@ import pytest
 from loratheory.figures import TableError
 from loratheory.figures.template_overlap import BASES, BRIDGES, NEEDED, OTHERS, RULES, draw
 
-MUTANTS = [
-    ('row["kind"] == kind and row["bridge"]', 'row["bridge"]'),
-    ('in (bridge, "none")', "in (bridge,)"),
-    ('habit=kind != "single steps"', "habit=False"),
-    ('by["composed"], "stepwise"', 'by["base"], "stepwise"'),
-    ("alone = max(", "alone = min("),
-    ("share_needed(coefficient", "share_needed(1.0"),
-    ('grouped(rows, "rule", NEEDED)\n    kinds', "kinds"),
-]
 SHARES = {"none": (0,), **dict.fromkeys(BRIDGES, (0.25, 0.5, 1.0))}
 
 

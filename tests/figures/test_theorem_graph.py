@@ -5,14 +5,6 @@ from matplotlib.text import Annotation, Text
 from loratheory.figures import theorem_graph
 from loratheory.theorems import ALL
 
-MUTANTS = [
-    ("for used in theorem.uses:", "for used in theorem.uses[:0]:"),
-    ("theorem.label.removeprefix", "theorem.statement.removeprefix"),
-    ("row += number > 0", "row += 0"),
-    ("number % rows", "0"),
-    ("1 + max((depth[used]", "max((depth[used]"),
-]
-
 
 def drawn():
     (axes,) = theorem_graph.draw(ALL).axes

@@ -17,21 +17,6 @@ from loratheory.figures.two_hop_coverage import (
     headline,
 )
 
-MUTANTS = [
-    ('if r["familiarity"] == kind]', "]"),
-    ("if kind == kinds[0]:", "if kind == kinds[-1]:"),
-    ("means in zip(*each, strict=True)]", "means in zip(*each[:1], strict=True)]"),
-    ('(THIRD,) if "direct" in rules', '(THIRD,) if "joint" in rules'),
-    ('line(found[rule], "coverage", "predicted")', 'line(found["base"], "coverage", "predicted")'),
-    ('found, rules, "other_chains"', 'found, rules, "chains"'),
-    ("[*CONTROLS, THIRD, *(x", "[THIRD, *(x"),
-    ("len(group) - number)", "number + 1)"),
-    ("shift = 0.025", "shift = 0.25"),
-    ('interval(cell, "lead")[2] < 0', 'interval(cell, "lead")[0] < 0'),
-    ('interval(cell, "chains")[2] <', 'interval(cell, "chains")[1] <'),
-    ('(row["familiarity"], row["coverage"], rule)', '(row["familiarity"], row["coverage"], "")'),
-    ('line(found["base"], "coverage", "chance")', 'line(found["base"], "coverage", "chains")'),
-]
 RULES = [*CONTROLS, THIRD, *(rule for group in GROUPS for rule in group)]
 COVERAGE = (0.0, 0.25, 0.9)
 SHARE = {"real": 0.02, "half": 0.01, "fake": 0.0}

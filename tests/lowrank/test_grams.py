@@ -9,17 +9,6 @@ from strategies import seeds
 
 from loratheory.lowrank import LowRank, NotFiniteError, gaussian, grams
 
-MUTANTS = [
-    ("self.up * self.down * spread[:, None] * spread", "self.up * self.down * spread"),
-    ("spread[:, None] * self.down * spread", "self.down"),
-    ("vectors * xp.sqrt", "vectors * (lambda x: x)"),
-    ("xp.flip(xp.clip", "(xp.clip"),
-    ("found[rank:]", "found[rank + 1 :]"),
-    ("if rank >= width:", "if True:"),
-    ("down @ down.T, tuple", "down @ down.T * 1.01, tuple"),
-    ("if not self.up.shape[0]:", "if False:"),
-]
-
 
 @given(seeds, st.integers(1, 3), st.integers(0, 3))
 def test_they_are_those_of_the_dense_sum(seed, k, width):

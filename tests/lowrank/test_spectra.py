@@ -28,21 +28,6 @@ from loratheory.lowrank import (
     with_spectrum,
 )
 
-MUTANTS = [
-    ("q.triangle @ p.triangle.T", "q.triangle @ p.triangle"),
-    ("Svd(q.times(u), sigma,", "Svd(q.times(u), sigma**2,"),
-    ("math.sqrt(float(xp.sum(core**2)))", "float(xp.sum(core**2))"),
-    ("float(sigma[0]) if sigma.shape[0] else 0.0\n\n\ndef nuclear", "1.0\n\n\ndef nuclear"),
-    ("sum((sigma / top) ** 2)", "sum(sigma / top)"),
-    ("math.exp(-float", "math.exp(float"),
-    ("min(rank, int(sigma.shape[0])) :] ** 2", "min(rank, int(sigma.shape[0])) :]"),
-    ("root = array_namespace(sigma).sqrt(sigma)", "root = sigma"),
-    ("sigma > cut", "sigma >= 0"),
-    ('double(low.up, "up")', "low.up"),
-    ("_core(low, overwrite)", "_core(low, True)"),
-    ("q.times(u * root)", "q.times(u)"),
-]
-
 
 @given(sides, sides, st.integers(0, 8), seeds)
 def test_decomposition_is_exact(m, n, r, seed):

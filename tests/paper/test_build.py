@@ -9,14 +9,6 @@ import pytest
 from loratheory.paper import PaperError, complaints, typeset, written
 from loratheory.paper import __main__ as command
 
-MUTANTS = [
-    ("(?:Reference|Citation)", "(?:Reference)"),
-    ("|Label `.*' multiply", ""),
-    ("float(size) > 5", "float(size) > 50"),
-    ("if done.returncode:", "if False:"),
-    ("if shutil.which(name):", "if True:"),
-    (r'r"^!.*(?:\n.*){0,3}"', r'r"^\?.*"'),
-]
 PAPER = Path(__file__).parents[2] / "paper"
 LOG = r"""
 LaTeX Warning: Reference `thm:x' on page 1 undefined on input line 3.

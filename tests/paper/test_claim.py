@@ -9,15 +9,6 @@ from loratheory.paper import claim
 from loratheory.paper._claim import _places, _sections
 from loratheory.theorems import ALL
 
-MUTANTS = [
-    (r'rf"{label}(?![\w-])", one.document', r'rf"{label}", one.question'),
-    (r'rf"{label}(?![\w-])", text[start:end]', "label, text[start:]"),
-    ('folder = str(results / name) if name in done else ""', "folder = str(results / name)"),
-    ("kinds[label[:3]]", "kinds['thm']"),
-    ("ends = [start for start, _ in starts[1:]]", "ends = [start for start, _ in starts]"),
-    ("KINDS.get(theorem.status", 'KINDS.get("proved"'),
-    ("if not aux.is_file():", "if aux.is_file():"),
-]
 ROOT = Path(__file__).parents[2]
 BY_LABEL = {theorem.label: theorem for theorem in ALL}
 TEXT = r"""\begin{abstract}thm:a\end{abstract}\section{One}\label{sec:one}

@@ -11,17 +11,6 @@ from loratheory.paper import numbers
 from loratheory.paper._numbers import decimal
 from loratheory.theorems import ALL
 
-MUTANTS = [
-    ("abs(number):.2f", "abs(number):.1f"),
-    ('if text.startswith("0.")', 'if text.startswith("9.")'),
-    ('if round(number, 2) < 0 else ""', 'if number > 0 else ""'),
-    ("100 * found.middle", "found.middle"),
-    ("{decimal(found.low)}", "{decimal(found.high)}"),
-    ("short.get(name[1], name[0])", "name[0]"),
-    ('sum(theorem.status == "proved" for theorem in ALL)', "len(ALL)"),
-    ('.removeprefix("0")', ""),
-    ("if math.isnan(found.low):", "if False:"),
-]
 RESULTS = Path(__file__).parents[2] / "paper" / "results"
 
 

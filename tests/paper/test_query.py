@@ -4,15 +4,6 @@ import pytest
 
 from loratheory.paper import Query, QueryError, query
 
-MUTANTS = [
-    (r're.sub(r"\s+", " ", text).strip()', "text.strip()"),
-    ('part.partition("=")', 'part.rpartition("=")'),
-    ('values.split("|")', "[values]"),
-    ('by.split(", ")', "[by]"),
-    ('mode or "mean"', '"mean"'),
-    ('(mode in ("least", "most", "onset"))', '(mode in ("least", "most"))'),
-]
-
 
 @pytest.mark.parametrize(
     ("text", "wanted"),

@@ -17,20 +17,6 @@ from loratheory.paper._registered import (
 )
 from loratheory.theorems import ALL
 
-MUTANTS = [
-    ('("Question", "Prediction", "Chance", "Controls", "Found")', '("Question", "Found")'),
-    ("latex(found['Title'])", "latex(theorem.label)"),
-    ("name not in shown:", "name in shown:"),
-    ("[:SHORT]", "[:2]"),
-    ("about['seconds'] / 60", "about['seconds']"),
-    ("len(values) <= 8", "len(values) <= 1"),
-    ('if key in ("seed", "seeds"):', "if False:"),
-    ("len(seeds) > 2", "len(seeds) > 99"),
-    ("if not seeds:", "if seeds == 0:"),
-    ("if isinstance(value, dict) else", "if False else"),
-    ("if key in config))", "if key in flat[0]))"),
-    ('"--".join', '"-".join'),
-]
 RESULTS = Path(__file__).parents[2] / "paper" / "results"
 
 

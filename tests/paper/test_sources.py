@@ -9,16 +9,6 @@ from loratheory.figures import FIGURES
 from loratheory.paper import PaperError, written
 from loratheory.paper._sources import drawn, shown
 
-MUTANTS = [
-    (r"\\paperfigure\{(\w+)\}", r"\\ourfigure\{(\w+)\}"),
-    ("if by_hand:", "if not by_hand:"),
-    ("experiments(results, shown(source))", "experiments(results, ())"),
-    ("if name in FIGURES:", "if name not in FIGURES:"),
-    (
-        'table(results / name / "table.csv")), "pdf")',
-        'table(results / name / "table.csv")), "png")',
-    ),
-]
 PAPER = Path(__file__).parents[2] / "paper"
 
 

@@ -6,14 +6,6 @@ import pytest
 
 from loratheory.paper import typed
 
-MUTANTS = [
-    ("first + body.count", "body.count"),
-    (r"\d*\.?\d+\s*(?:\\,|~)?\s*\\%|", ""),
-    (r"(?<!\\)%[^\n]*", r"%[^\n]*"),
-    (r'GENERATED + r"\{[^}]*\}",', ""),
-    ("    LENGTH,\n", '    "never",\n'),
-    ('re.sub(r"[^\\n]", " ", cut[0])', '""'),
-]
 MAIN = Path(__file__).parents[2] / "paper" / "main.tex"
 
 

@@ -6,16 +6,6 @@ import pytest
 
 from loratheory.paper import QueryError, query, value
 
-MUTANTS = [
-    ("in wanted]", "not in wanted]"),
-    ("max(share, 1 - share)", "share"),
-    ("best = min if", "best = max if"),
-    (">= 0.5", "> 0.5"),
-    ("row[column] == row[column]]", "True]"),
-    ("interval(told, column)", "interval(told[:1], column)"),
-    ('f"{cell:g}"', "str(cell)"),
-    ("sorted(groups.items())", "list(groups.items())[::-1]"),
-]
 NAN = math.nan
 ROWS = [
     {"rule": rule, "c": c, "seed": float(seed), "chains": share, "misses": miss}

@@ -9,16 +9,6 @@ from loratheory.adapters import Adapter, Info
 from loratheory.lowrank import gaussian
 from loratheory.pretrained import Model, ModelError, attached
 
-MUTANTS = [
-    ("self.coefficients[...] = values", "self.coefficients[0] = values[0]"),
-    ("if not np.isfinite(values).all():", "if False:"),
-    ("dtype=np.float64)\n", "dtype=np.float32)\n"),
-    ("if one.embedding", "if not one.embedding"),
-    ("self.route = route", "self.route = None"),
-    ("self._handles.pop().remove()", "self._handles.pop()"),
-    ("        self.remove()\n", "        pass\n"),
-    ("wanted[1]} (one", "wanted[0]} (one"),
-]
 NAMES = ("model.layers.0.self_attn.q_proj", "model.layers.1.self_attn.q_proj", "lm_head")
 
 

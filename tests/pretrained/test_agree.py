@@ -9,12 +9,6 @@ from loratheory.lowrank import LowRank
 from loratheory.pretrained import Model, _agree
 from loratheory.pretrained._agree import agreement
 
-MUTANTS = [
-    ("np.eye(len(adapters))[place]", "np.ones(len(adapters))"),
-    (".argmax(-1)", ".argmin(-1)"),
-    (".mean(axis=-1)", ".all(axis=-1).astype(float)"),
-    ("tokens[:, None] == tokens[None]", "tokens[:, None] == tokens[:1]"),
-]
 ONE = Adapter.of({"map": LowRank(np.ones((2, 1)), np.ones((1, 2)))})
 SAID = torch.tensor([[0, 1, 2, 3], [0, 1, 0, 0], [4, 4, 2, 0]])
 

@@ -10,18 +10,6 @@ from letters import EXAMPLES, Letters, model
 
 from loratheory.pretrained import Model, ModelError, batch, first_tokens, next_logits
 
-MUTANTS = [
-    ("[pad] * (length - len(row)) + row", "row + [pad] * (length - len(row))"),
-    ("[0] * (length - len(row)) + [1] * len(row)", "[1] * length"),
-    ("(mask.cumsum(-1) - 1).clamp(min=0)", "mask.cumsum(-1)"),
-    ("start + size]", "start + size - 1]"),
-    ("row[0] for row", "row[-1] for row"),
-    ("if not all(rows):", "if False:"),
-    ("[:, -1]", "[:, 0] * 2"),
-    ('before = "" if', 'before = " " if'),
-    ("1 < len(set(words))", "0"),
-]
-
 
 class Marked:
     """A space is a mark before what follows, and one more is put before all: as Llama 2 reads."""

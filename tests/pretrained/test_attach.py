@@ -12,18 +12,6 @@ from loratheory.adapters import Adapter, read
 from loratheory.lowrank import LowRank, gaussian
 from loratheory.pretrained import Model, OtherBaseWarning, attached
 
-MUTANTS = [
-    ("acting.coefficients[row]", "acting.coefficients[0]"),
-    ("if not coefficients.any():", "if True:"),
-    ("if acting.route is None:", "if True:"),
-    ("next(iter(kwargs.values()))", "None"),
-    ("int(found[1]) if found else -1", "int(found[1]) if found else 0"),
-    ("acting.set(coefficients)", "acting.set(1.0)"),
-    ("acting._handles.append(", "str("),
-    ("acting.follow(route)", "acting.follow(None)"),
-    ("partial(acting.route, name)", "partial(acting.route, acting.names[0])"),
-]
-
 
 def close(ours, theirs):
     """Equal to float32 rounding of what passes through these networks."""

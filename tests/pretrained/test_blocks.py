@@ -9,24 +9,6 @@ from loratheory.adapters import Adapter
 from loratheory.lowrank import gaussian
 from loratheory.pretrained import Model, ModelError, attached, block_gates, maps
 
-MUTANTS = [
-    (
-        "(np.zeros(self.size), *np.eye(self.size))",
-        "(np.zeros(self.size), *np.ones((2, self.size)))",
-    ),
-    ("(one - outputs[0]).norm", "one.norm"),
-    ("responses > self.limits", "responses < self.limits"),
-    ("self.on = torch.zeros_like(responses)", "self.on = torch.ones_like(responses)"),
-    ("z * seen.std(0, correction=0)", "z"),
-    ("correction=0", "correction=1"),
-    ("isinstance(value, Cache)", "False"),
-    ("acting._handles.append(handle)", "pass"),
-    ("if not block.seen:", "if False:"),
-    ("block.seen.clear()", "pass"),
-    ("if acting.route and unwrap(acting.route) is unwrap(_route):", "if True:"),
-    ("if alone:", "if False:"),
-    ('if "attention_mask" in batch and', "if False and"),
-]
 KINDS = {
     "llama": ("model.layers.{}.mlp", "model.layers.{}.self_attn"),
     "gpt2": ("transformer.h.{}.mlp", "transformer.h.{}.attn"),

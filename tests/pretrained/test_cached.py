@@ -5,13 +5,6 @@ import pytest
 from loratheory.pretrained import ModelError
 from loratheory.pretrained._cached import cached, commit_of
 
-MUTANTS = [
-    ("revision=revision)", 'revision="main")'),
-    ("except ValueError:", "except KeyError:"),
-    ('if not any(folder.glob("*.safetensors")):', "if False:"),
-    ('folder.parent.name == "snapshots"', "True"),
-]
-
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):

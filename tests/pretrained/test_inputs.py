@@ -6,16 +6,6 @@ from causal import TOKENS, network
 
 from loratheory.pretrained import Model, ModelError, inputs
 
-MUTANTS = [
-    ("if id(x) not in shared:", "if True:"),
-    ("torch.cat(parts)", "parts[0]"),
-    ("flat[mask.reshape(-1).bool()]", "flat"),
-    ("known[name].embedding]", "False]"),
-    ("        for handle in handles:\n            handle.remove()", "        pass"),
-    ("if not parts:", "if False:"),
-    ("return flat.clone()", "return flat[:1]"),
-    ('mask[0] = batch.get("attention_mask")', "mask[0] = None"),
-]
 Q, K = (f"model.layers.1.self_attn.{part}_proj" for part in "qk")
 
 

@@ -12,32 +12,6 @@ from safetensors.torch import load_file, save_file
 
 from loratheory.pretrained import ModelError, _load, load
 
-MUTANTS = [
-    ('"local_files_only": not download', '"local_files_only": False'),
-    ('revision or "main"', '"main"'),
-    ("use_safetensors=True", "use_safetensors=None"),
-    ("if packed is not None:", "if False:"),
-    ("    _whole(name, network, told)", "    pass"),
-    ('("missing_keys", "mismatched_keys")', '("missing_keys",)'),
-    ('("missing_keys", "mismatched_keys")', '("mismatched_keys",)'),
-    ("dtype=dtype,", 'dtype="float32",'),
-    (".requires_grad_(False)", ""),
-    ("_folder(Path(place))", "pass"),
-    ("if dtype not in DTYPES:", "if False:"),
-    ('"config.json").exists()', '"config.json").is_dir()'),
-    ("or len(place.parts) > 2", ""),
-    ('"adapter_config.json").exists()', '"adapter_config.json").is_dir()'),
-    ("if pickled else", "if not pickled else"),
-    ("if download or Path(place)", "if True or Path(place)"),
-    ("or commit_of(place)", 'or ""'),
-    ("_loaded(home, name,", "_loaded(home, home,"),
-    ("DEVICES.fullmatch(device)", 'DEVICES.match("cpu")'),
-    ("int(asked[1] or 0) >= count", "not count"),
-    ("name, notes = NAME, (NOTE,)", "name, notes = NAME, ()"),
-    ("        if not spent(error):\n            raise\n", ""),
-]
-
-
 WATCHED = """
 import socket
 asked = []

@@ -7,15 +7,6 @@ from torch import nn
 
 from loratheory.pretrained import Model, ModelError, maps
 
-MUTANTS = [
-    ("remove_duplicate=False", "remove_duplicate=True"),
-    ("(module.out_features, module.in_features)", "(module.in_features, module.out_features)"),
-    ("int(module.weight.shape[1]), int(module.weight.shape[0])", "int(module.weight.shape[0]), 16"),
-    ("(module.embedding_dim, module.num_embeddings)", "(module.num_embeddings, 16)"),
-    ("if not module.weight.is_floating_point():", "if False:"),
-    ("model.name or model.kind", "model.kind"),
-]
-
 
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_shapes_are_outputs_by_inputs(kind):

@@ -9,25 +9,6 @@ from loratheory.adapters import Adapter
 from loratheory.lowrank import gaussian
 from loratheory.pretrained import Model, ModelError, attached, inputs, maps, prompt_gates
 
-MUTANTS = [
-    ("standardised(response_scores(updates[name]), seen[name])", "response_scores(updates[name])"),
-    ("acting.set(0.0)", "pass"),
-    ("acting.set(before)", "pass"),
-    ("torch.where(real, mean, 0.0).sum(1) / real.sum(1)", "mean.mean(1)"),
-    ("for heard in self.heard]", "for heard in self.groups]"),
-    (".argmax(1)", ".argmin(1)"),
-    ("acts[number, list(group)] = 1", "acts[number, group[0]] = 1"),
-    ("return torch.zeros_like(found)", "return torch.ones_like(found)"),
-    ('if kwargs.get("past_key_values") is not None', "if False"),
-    ("if not group or not all(0 <= one < size for one in group)", "if False"),
-    ("if len(listened) != len(groups)", "if False"),
-    ("if len(x) != self.tokens", "if False"),
-    ("if ids is None:", "if False:"),
-    ("acting._handles.append(handle)", "pass"),
-    ("repeat_interleave(ids.shape[1], 0)", "repeat(ids.shape[1], 1)"),
-    ("groups if heard is None else heard", "groups"),
-    ("if acting.route and unwrap(acting.route) is unwrap(_route) and", "if"),
-]
 ORDINARY = [{"input_ids": torch.tensor([row])} for row in ([2, 9, 4, 4, 8], [1, 6], [30, 3, 12])]
 PROMPTS = [[5, 2, 2, 17, 9, 1], [8, 30], [11, 4, 3, 3], [6, 7, 21, 21, 21], [13, 1, 2]]
 PAIRS = ((0, 1), (2, 3))

@@ -9,20 +9,6 @@ from loratheory.adapters import Info
 from loratheory.pretrained import Model, ModelError, attached
 from loratheory.pretrained._pupil import pupil, targets
 
-MUTANTS = [
-    ("place.module is not head and ", ""),
-    ("chosen.setdefault(id(place.module), name)", "chosen[hash(name)] = name"),
-    ("rng.uniform(-1, 1, (rank, n)) / np.sqrt(n)", "rng.uniform(-1, 1, (rank, n)) / n"),
-    ("torch.zeros((m, rank)", "torch.ones((m, rank)"),
-    ("* self.scale).to(out.dtype)", ").to(out.dtype)"),
-    ("low * self.scale", "low"),
-    ("< layers[1]", "<= layers[1]"),
-    ("and not place.embedding", ""),
-    ("handle.remove()", "None"),
-    (".numpy().copy()", ".numpy()"),
-    ('if where.type == "meta":', "if False:"),
-]
-
 
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_what_acts_in_training_is_what_acts_afterwards(kind):

@@ -5,13 +5,6 @@ from safetensors import SafetensorError
 
 from loratheory.pretrained._refusal import refusal
 
-MUTANTS = [
-    ("if spent(error):", "if False:"),
-    ('if "trust_remote_code" in str(error):', "if False:"),
-    ("if not Path(home).is_dir():", "if False:"),
-    ("if home != place:", "if home == place:"),
-    ('.partition("\\n")[0]', ""),
-]
 LONG = OSError("no weights\nhere is a manual")
 
 

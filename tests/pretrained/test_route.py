@@ -9,13 +9,6 @@ from loratheory.adapters import Adapter, Router, arrow_scores, calibrate, respon
 from loratheory.lowrank import gaussian
 from loratheory.pretrained import Model, ModelError, attached, inputs, routed
 
-MUTANTS = [
-    ("if module not in routers:", "if False:"),
-    ("return routers[module].weights(x)", "return 0 * routers[module].weights(x)"),
-    ("return routers[module].weights(x)", "return next(iter(routers.values())).weights(x)"),
-    ("return routers[module].weights(x)", "return routers[module].weights(x.flip(0))"),
-    ("return routers[module].weights(x)", "return routers[module].weights(x) + 1"),
-]
 NAMES = [f"model.layers.{i}.mlp.{part}_proj" for i in (0, 1) for part in ("gate", "down")]
 
 

@@ -10,21 +10,6 @@ from loratheory.lowrank import LowRank, gaussian
 from loratheory.pretrained._model import Map
 from loratheory.pretrained._site import site
 
-MUTANTS = [
-    ("codes * self._scaled(row)", "codes"),
-    ("seen != self._row or", "False or"),
-    ("np.repeat(row, self.widths)", "np.repeat(row[::-1], self.widths)"),
-    ("change = change * self.module.embed_scale", "change = change * 1"),
-    ("* torch.as_tensor(row", "* torch.ones_like(torch.as_tensor(row))"),
-    ("dtype=flat.dtype, device", "dtype=torch.bool, device"),
-    ("change.reshape(out.shape)", "change.reshape(out.shape).flip(0)"),
-    ("torch.float64 if wide else torch.float32", "torch.float32"),
-    ("np.promote_types(factor.dtype, np.float32)", "factor.dtype"),
-    ("(out + change).to(out.dtype)", "out + change"),
-    ('"cpu" if weight.is_meta else weight.device', "weight.device"),
-    ("up[:, a:b], down[a:b]", "up[:, a:b] * 2, down[a:b]"),
-]
-
 
 def linear(rng, dtype=torch.float64):
     """A map of 4 inputs and 3 outputs, and updates of ranks 2, 0 and 1."""

@@ -12,18 +12,6 @@ from loratheory.pretrained._ask import first_tokens
 from loratheory.pretrained._pupil import pupil, targets
 from loratheory.pretrained._step import order, step
 
-MUTANTS = [
-    ("(len(part) / len(rows))", "1"),
-    ("optimizer.zero_grad()", "None"),
-    ("inputs=one.tensors", ""),
-    ("how.clip)", "99.0)"),
-    ("first = start - rounds[0] * count", "first = 0"),
-    ("if not spent(error):", "if spent(error):"),
-    ('("the loss", total), ', ""),
-    ('("the gradient", float(norm))', ""),
-    ('enabled=kind != "cpu"', "enabled=True"),
-]
-
 
 def test_passes_change_the_result_by_rounding_only():
     how = replace(SMALL, batch=5)

@@ -13,16 +13,6 @@ from loratheory.pretrained import TrainingError, _step, attached, maps, trained
 from loratheory.pretrained import _train as module
 from loratheory.pretrained._step import order
 
-MUTANTS = [
-    ("how.alpha / how.rank", "how.alpha"),
-    ("lr=how.rate", "lr=1e-3"),
-    ("len(losses) * how.batch", "0"),
-    ("sum(last) / how.window < how.enough", "sum(last) < how.enough"),
-    ("len(losses) % how.every == 0", "False"),
-    ("_keep(last=True)", "None"),
-    ("                _keep(last=False)\n                message", "                message"),
-]
-
 
 def peft_updates(how, first, rows):
     """What PEFT's layers and a plain optimiser make of the same first factors and examples."""

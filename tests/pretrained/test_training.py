@@ -9,17 +9,6 @@ from letters import EXAMPLES, SMALL, draws, model
 from loratheory.pretrained import ModelError, Training, trained
 from loratheory.pretrained._training import digest, usable
 
-MUTANTS = [
-    ('"seed": seed,', ""),
-    ('"training": dataclasses.asdict(how),', ""),
-    ("[list(pair) for pair in examples]", "len(examples)"),
-    ("model.kind, ", ""),
-    ("training or Training()", "Training()"),
-    ("if not examples:", "if False:"),
-    ("or how.accumulate > how.batch", ""),
-    ("getattr(how, name) < 1", "getattr(how, name) < 0"),
-]
-
 
 @pytest.mark.parametrize(
     ("how", "data", "match"),

@@ -6,17 +6,6 @@ from loratheory.experiments import csv_text
 from loratheory.pretrained import ModelError, _embedded
 from loratheory.report import _language
 
-MUTANTS = [
-    ("if abs(one[-2] - one[-1]) > APART", "if False"),
-    ("if not isnan(old + row[mark])", "if True"),
-    ("() if off or lacking else (line,)", "(line,)"),
-    ('deviated=("Adapters', 'confirmed=("Adapters'),
-    ("shutil.rmtree(made / name", "str(made / name"),
-    ("for name in sorted(lacking)", "for name in ()"),
-    ("if name not in ASKED", "if True"),
-    ("fmean(old for _, old", "fmean(old for old, _"),
-    ('"share": "share"', '"share": "size"'),
-]
 NAMES = ("window", "real_two_hop", "real_words")
 
 

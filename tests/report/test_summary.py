@@ -7,14 +7,6 @@ import pytest
 from loratheory.report._section import Section
 from loratheory.report._summary import LINES, summary
 
-MUTANTS = [
-    ("LINES - 1 - len(good)", "LINES - len(good)"),
-    ("if len(bad) > room:", "if False:"),
-    ("if section.confirmed]", "]"),
-    ("{len(bad) - max(room - 1, 0)} more", "{len(bad)} more"),
-    ("sum(len(section.deviated)", "sum(bool(section.deviated)"),
-    ('if rest else ""', 'if not rest else ""'),
-]
 PAGE = Path("build/report.html")
 
 

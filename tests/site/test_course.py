@@ -6,16 +6,6 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from loratheory.site._course import SLIDERS, WIDGET, course, run, shown
 
-MUTANTS = [
-    ("if copy.is_file():", "if not copy.is_file():"),
-    ("return done", "return notebook"),
-    ("if WIDGET not in", "if WIDGET in"),
-    ("if len(still) < len(outputs):", "if len(still) > len(outputs):"),
-    ("(?<!\\[)`thm", "`thm"),
-    ("(../theorems/\\1.rst)", "(../theorems/\\1)"),
-    ('notebook.metadata.pop("widgets", None)', "pass"),
-]
-
 
 def saved(folder, name, *cells):
     folder.mkdir(exist_ok=True)

@@ -4,14 +4,6 @@ from loratheory.experiments import NAMES
 from loratheory.site import gallery
 from loratheory.site._gallery import drawings
 
-MUTANTS = [
-    ('if drawn else ""', 'if not drawn else ""'),
-    ('title.rstrip(".")', "title"),
-    ("if file.is_file()", "if not file.is_file()"),
-    ('heading(name, "-") + f"{linked(part', 'f"{linked(part'),
-    ('one.paragraph("Question")', 'one.paragraph("Chance")'),
-]
-
 
 def test_every_experiment_has_a_page_and_a_picture_if_there_is_one():
     pages = gallery({"window"})

@@ -4,16 +4,6 @@ import re
 
 from loratheory.site import home
 
-MUTANTS = [
-    ("(course/\\1.ipynb)", "(notebooks/\\1.ipynb)"),
-    ("(?:docs/)", "(?:dogs/)"),
-    ("<course/{stem}>", "<{stem}>"),
-    ('"(index.md)")', '"(README.md)")'),
-    ("if (root / name).is_file()", "if False"),
-    ('(figures/window.png)")', '(window.png)")'),
-    ("(theorems/{found[1]}.rst)", "({found[1]}.rst)"),
-]
-
 
 def test_the_first_page_is_the_readme_with_contents(tmp_path):
     (tmp_path / "README.md").write_text(

@@ -11,15 +11,6 @@ from loratheory import lowrank
 from loratheory.site import reference
 from loratheory.site._reference import PACKAGES, package_page, public_names
 
-MUTANTS = [
-    ('not name.startswith("_") and', ""),
-    ("and _own(value)", ""),
-    (".. autofunction::", ".. autoclass::"),
-    ("described.setdefault(id(value), name) != name", "False"),
-    ("not isinstance(value, ModuleType)", "True"),
-    ("toctree(PACKAGES)", "toctree(PACKAGES[1:])"),
-]
-
 SETTINGS = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "conf.py"))
 
 

@@ -4,14 +4,6 @@ from docutils.core import publish_parts
 
 from loratheory.site._rest import escaped, grid, heading, linked, toctree
 
-MUTANTS = [
-    ('r"\\\\\\1"', 'r"\\1"'),
-    ("<{folder}/\\1>", "<{folder}>"),
-    ('"   * - " if number == 0 else "     - "', '"     - " if number == 0 else "   * - "'),
-    ("(len(text) + 2)", "(len(text) - 2)"),
-    ('["   :hidden:"] if hidden', '["   :hidden:"] if not hidden'),
-]
-
 
 def html(text):
     return publish_parts(

@@ -7,15 +7,6 @@ import pytest
 from loratheory.site import theorem_pages
 from loratheory.theorems import ALL, merge_floor, verify
 
-MUTANTS = [
-    ("if theorem.label in other.uses", "if theorem.label not in other.uses"),
-    ("if label.search(text)", "if not label.search(text)"),
-    ("(?![\\w-])", ""),
-    ('f"{verdict.value:.4g}"', 'f"{verdict.bound:.4g}"'),
-    ("if report.ok else", "if not report.ok else"),
-    ("for used in theorem.uses", "for used in ()"),
-    ('heading("Checked", "-") + ', ""),
-]
 FEW = tuple(t for t in ALL if t.label in ("thm:merge-floor", "thm:quantised-floor"))
 TEXTS = {"course/01": "uses thm:merge-floor.", "course/02": "uses thm:merge-floor-not"}
 

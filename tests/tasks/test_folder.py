@@ -5,20 +5,6 @@ import pytest
 from loratheory.tasks._error import ImpossibleError
 from loratheory.tasks._folder import card, writable, written
 
-MUTANTS = [
-    ("if not overwrite:", "if False:"),
-    ("            folder.rename(old)\n", "            shutil.rmtree(folder)\n"),
-    ("                old.rename(folder)\n", "                pass\n"),
-    ("shutil.rmtree(draft, ignore_errors=True)", "pass"),
-    ("shutil.rmtree(old, ignore_errors=True)", "pass"),
-    ("entry.suffix not in ENDINGS", "False"),
-    ("entry.is_symlink() or", ""),
-    ("not entry.is_file() or", ""),
-    ('if folder.name in ("", "..") or', "if"),
-    ("if rows < most", "if rows > most"),
-    ("if not folder.is_dir() else _foreign(folder)", "if False else _foreign(folder)"),
-    ('newline=""', 'newline="\\r\\n"'),
-]
 FILES = {"a.jsonl": "{}\n", "README.md": "# ü\n"}
 
 

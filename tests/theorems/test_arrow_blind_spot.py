@@ -23,18 +23,6 @@ from loratheory.theorems.arrow_blind_spot import (
     measure,
 )
 
-MUTANTS = [
-    ("shape[0]), len(case.keys))", "shape[0]), len(case.keys) + 1)"),
-    ("accuracy(int(case.strengths[0].shape[0])", "accuracy(int(case.strengths[0].shape[0]) + 1"),
-    ("chance(scores(k.T), i, room)", "chance(scores(k.T), 0, room)"),
-    ("enumerate(case.keys)) / len(case.keys)", "enumerate(case.keys))"),
-    ("SAFETY * condition(case)\n", "-1.0\n"),
-    ("arrow_scores(list(adapters))", "arrow_scores(list(adapters)[::-1])"),
-    ("condition(case) < 1e5", "True"),
-    ("1.0, 1.0)", "1.0, 1e99)"),
-    ("if not _diagonal(values.T @ values, s**2, energy) or", "if"),
-]
-
 
 def drawn(seed):
     return THEOREM.draw(np.random.default_rng(seed), 8)

@@ -24,25 +24,6 @@ from loratheory.theorems.arrow_margin import (
     safe_angle,
 )
 
-MUTANTS = [
-    ("return cos(angle) - cos(between - angle)", "return cos(angle) - cos(between + angle)"),
-    ("return cos(angle) - cos(between - angle)", "return cos(angle) - cos(between)"),
-    ("return between / 2", "return between"),
-    (
-        "least_margin(acos(max(case.cosines)), case.angle)",
-        "least_margin(acos(min(case.cosines)), case.angle)",
-    ),
-    ("1 + cosines.index(max(cosines))", "1 + cosines.index(min(cosines))"),
-    ("(1.0 if shared >= 0 else -1.0)", "1.0"),
-    (
-        "scores[0] - array_namespace(scores).max(scores[1:])",
-        "scores[0] - array_namespace(scores).min(scores[1:])",
-    ),
-    (">= cos(case.angle) - SAFETY", ">= 0"),
-    ("abs(_length(query) - 1) <= SAFETY", "True"),
-    ("case.angle <= acos(max(case.cosines)) + 1e-9", "True"),
-]
-
 
 def drawn(seed):
     return THEOREM.draw(np.random.default_rng(seed), 6)

@@ -19,19 +19,6 @@ from loratheory.theorems.attention_bottleneck import (
     measure,
 )
 
-MUTANTS = [
-    ("min(case.head, sigma.shape[0]) :] ** 2", "min(case.head + 1, sigma.shape[0]) :] ** 2"),
-    ("return outside + float", "return float"),
-    ("return outside + float", "return outside - float"),
-    ("in (centred(self.tokens.T), self.tokens)", "in (self.tokens.T, self.tokens)"),
-    ("float(xp.linalg.svdvals(self.tokens)[0])", "0.0"),
-    ("from_dense(case.within, case.head)", "from_dense(case.within, 1)"),
-    ("/ keys.sigma[:, None]", "* keys.sigma[:, None]"),
-    ("case.tokens.T @ form.up @ (form.down", "case.tokens.T @ form.down.T @ (form.up.T"),
-    ("form.width <= case.head)", "True)"),
-    ("inner @ queries.right", "inner @ queries.right * 0.5"),
-]
-
 
 def drawn(seed):
     return THEOREM.draw(np.random.default_rng(seed), 7)

@@ -20,19 +20,6 @@ from loratheory.theorems.attention_budget import (
     measure,
 )
 
-MUTANTS = [
-    ("case.target - case.form, 2 * case.rank", "case.target - case.form, case.rank"),
-    ("case.target - case.form, 2 * case.rank", "case.target + case.form, 2 * case.rank"),
-    (", (case.target, h)):", ", (case.target, h - 1)):"),
-    ("return max(floors)", "return sum(floors)"),
-    ("if case.rank < h == d:", "if False:"),
-    ("return up.T, down", "return down, up.T"),
-    ("best.up.T - case.queries", "best.up.T"),
-    ("svdvals(queries.T @ keys - case.target)[0]", "svdvals(queries.T @ keys - case.target)[-1]"),
-    ("max(low.width for low in updates) <= case.rank", "True"),
-    ("case.rank >= h or (h == d", "case.rank >= 0 or (h == d"),
-]
-
 
 def drawn(seed):
     return THEOREM.draw(np.random.default_rng(seed), 7)

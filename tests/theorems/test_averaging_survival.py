@@ -21,19 +21,6 @@ from loratheory.theorems.averaging_survival import (
 )
 from loratheory.toy import Merge
 
-MUTANTS = [
-    ("- (1 - case.coefficient) * deficit", "- case.coefficient * deficit"),
-    ("mixed + case.others[0] - case.others", "mixed + case.others - case.others[0]"),
-    ("case.edited[0] - case.edited", "case.edited[0] - case.base"),
-    (".min((mixed", ".max((mixed"),
-    ("max(logits[1:])", "min(logits[1:])"),
-    ("(1 / coefficient(adapters, rule) - 1)", "(1 / coefficient(adapters, rule))"),
-    ('("sum", "mean", "factor_mean")', '("mean", "sum", "factor_mean")'),
-    ("if adapters < 1", "if adapters < 0"),
-    ("case.edited - case.base, case.others)", "case.edited, case.others)"),
-    ("coefficients[0] == case.coefficient", "coefficients[0] > 0"),
-]
-
 
 def drawn(seed):
     return THEOREM.draw(np.random.default_rng(seed), 8)

@@ -14,22 +14,6 @@ from loratheory.lowrank import orthonormal, rank, regauge
 from loratheory.theorems import AssumptionError, edit_budget
 from loratheory.theorems.batch_edit import THEOREM, Case, adversary, attain, bound, measure
 
-MUTANTS = [
-    ("xp.concat([case.keys.T, xp", "xp.concat([0 * case.keys.T, xp"),
-    ("turn[:facts, n:], root", "turn[:facts, n + 1 :], root"),
-    ("** 2)) + tail_energy", "** 2)) - tail_energy"),
-    ("LowRank(case.values, reads), case.rank\n", "LowRank(case.values, reads), 0\n"),
-    (
-        "best = truncated(LowRank(case.values, reads), case.rank)",
-        "best = LowRank(case.values, reads)",
-    ),
-    ("linalg.solve(root, best.down.T)", "linalg.solve(root.T, best.down.T)"),
-    ("return disturbed + float", "return float"),
-    ("edit @ case.keys - case.values", "edit @ case.keys + case.values"),
-    ("edit.width <= case.rank)", "True)"),
-    ("if least <= 0:", "if least < -1:"),
-]
-
 
 def drawn(seed, size=8):
     return THEOREM.draw(np.random.default_rng(seed), size)

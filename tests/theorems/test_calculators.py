@@ -9,18 +9,6 @@ from scipy.stats import f as f_law
 
 from loratheory.theorems import ALL, CALCULATORS, CalculatorError
 
-MUTANTS = [
-    ("strength_needed(hops, adapters, pattern)", "strength_needed(hops, 2, pattern)"),
-    ("threshold(hops, pattern)", "threshold(hops)"),
-    ("float(min(facts, rank))", "float(max(facts, rank))"),
-    ("max(facts - rank, 0) / facts", "max(facts - rank, 0) / rank"),
-    ("if not 1 <= facts <= width:", "if False:"),
-    ("if not 0 < threshold < 1:", "if False:"),
-    ("if not value >= least:", "if False:"),
-    ("if not coefficient > 0:", "if False:"),
-    ("2 * coefficient - 1,", "coefficient,"),
-]
-
 
 def test_every_calculator_belongs_to_a_theorem():
     assert set(CALCULATORS) <= {theorem.label for theorem in ALL}

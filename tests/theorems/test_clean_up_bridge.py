@@ -26,21 +26,6 @@ from loratheory.theorems.clean_up_bridge import (
 )
 from loratheory.toy import interpolating
 
-MUTANTS = [
-    ('[first, 1 - first if pattern == "A" else 0.0]', "[first, 1 - first]"),
-    ("sharpness * (score - max(scores))", "sharpness * score"),
-    ("scores = [first,", "scores = [second,"),
-    ("[0.0] * (entities > 2)", "[0.0] * (entities > 3)"),
-    ("(entities - 2) * others", "(entities - 1) * others"),
-    ('0.0 if pattern == "D" else new * (1 - second)', "new * (1 - second)"),
-    ("sharpness * (2 * c - 1) + math.log(c)", "sharpness * (2 * c - 1) + 2 * math.log(c)"),
-    ("return 0.5\n", "return 0.618\n"),
-    ("if not sharpness > 0", "if not sharpness >= 0"),
-    ("sharpness * (bridge.down @ state)", "bridge.down @ state"),
-    ("if a.text != region", "if a.text == region"),
-    ("<= room and (", "<= 1e99 and ("),
-    ("Assumption(ENTITIES, _reads_entities)", "Assumption(ENTITIES, lambda *_: True)"),
-]
 PHI = (1 + math.sqrt(5)) / 2
 
 

@@ -24,18 +24,6 @@ from loratheory.theorems.coefficient_floor import (
     relative_floor,
 )
 
-MUTANTS = [
-    ("(wanted - axes.T @ (axes @ wanted)) ** 2", "wanted - axes.T @ (axes @ wanted)"),
-    ("wanted - axes.T @ (axes @ wanted)", "wanted"),
-    ("@ case.answers[1]) / sigma)", "@ case.answers[1]))"),
-    ("own = [xp.reshape(row[i], (-1,))", "own = [xp.reshape(row[0], (-1,))"),
-    ("low * float(c) for c, low", "low * abs(float(c)) for c, low"),
-    ("1 / (1 + (adapters - 1) * leak)", "1 / (1 + adapters * leak)"),
-    ("(adapters - 1) * leak / (1", "adapters * leak / (1"),
-    ("return rank / width", "return width / rank"),
-    ("<= SAFETY * sum(sizes)", "<= sum(sizes)"),
-]
-
 
 def drawn(seed):
     return THEOREM.draw(np.random.default_rng(seed), 6)

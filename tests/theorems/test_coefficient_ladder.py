@@ -30,21 +30,6 @@ from loratheory.theorems.coefficient_ladder import (
     two_hop_split,
 )
 
-MUTANTS = [
-    ("(1 - product) / hops)", "(1 - product) / (hops + 1))"),
-    ("product - max(0.0,", "product - min(0.0,"),
-    ("(1 - (j + 1) * step) / (1 - j * step)", "(1 - j * step) / (1 - (j - 1) * step)"),
-    (
-        "(1 - (j + 1) * step) / (1 - j * step) for j in range(hops)",
-        "product ** (1 / hops) for j in range(hops)",
-    ),
-    ("return 1 / (hops + 1)", "return 1 / hops"),
-    ("hops * (hops + 1) ** (-1 / hops)", "hops * (hops + 1) ** (1 / hops)"),
-    ("math.hypot(2 - budget, 2)", "math.hypot(2 - budget, 1)"),
-    ("<= SAFETY * case.product", "<= case.product"),
-    ('case.pattern == "A"', 'case.pattern in "ABCD"'),
-]
-
 
 def drawn(seed):
     return THEOREM.draw(np.random.default_rng(seed), 6)

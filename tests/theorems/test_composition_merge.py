@@ -24,21 +24,6 @@ from loratheory.theorems.composition_merge import (
 )
 from loratheory.toy import Chain, interpolating
 
-MUTANTS = [
-    ("if np.linalg.norm(near) <= SAFETY:", "if np.linalg.norm(near) < 0:"),
-    ("svdvals(_off(two, one))[-1]", "svdvals(_off(two, one))[0]"),
-    ("svdvals(_off(two, one))[-1]", "svdvals(one.T @ two)[0]"),
-    ("two @ (bridge @ (before + one))", "two @ (bridge @ before)"),
-    ("+ after @ (bridge @ one)", "+ one @ (bridge @ after)"),
-    ("target - a * one - b * two", "target - a * one + b * two"),
-    ("frobenius(target), 1e-300", "frobenius(two), 1e-300"),
-    ("second.down @ (bridge @ first.up)", "second.down @ first.up"),
-    ("Assumption(WRITES, _writes_apart)", "Assumption(WRITES, lambda *_: True)"),
-    ("Assumption(FIRST, _reads_first)", "Assumption(FIRST, lambda *_: True)"),
-    ("_inside(m.chain.edits[1], _frames(case)[1])", "True"),
-    ("frobenius(composed(merged.chain)) > 0", "True"),
-]
-
 
 def drawn(seed):
     rng = np.random.default_rng(seed)

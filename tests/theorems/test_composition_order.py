@@ -23,17 +23,6 @@ from loratheory.theorems.composition_order import (
     target,
 )
 
-MUTANTS = [
-    ("if order >= len(coefficients) else 0.0", "if order > len(coefficients) else 0.0"),
-    ("if order >= len(coefficients) else 0.0", "if order else 0.0"),
-    ("range(case.order + 1)", "range(case.order)"),
-    ("(-1) ** (len(chosen) - len(s))", "(-1) ** (len(chosen) + 1)"),
-    ("prompt.coefficients[j] for j in chosen", "prompt.coefficients[0] for j in chosen"),
-    ("prompt.keys[0][:, 0], [float", "prompt.keys[0][:, 1], [float"),
-    ("[float(j in on) for j in hops])[0])", "[float(j in on) for j in hops])[1])"),
-    ("return assumption.holds(case.prompt, model)", "return True"),
-]
-
 
 def drawn(seed):
     return THEOREM.draw(np.random.default_rng(seed), 6)

@@ -25,20 +25,6 @@ from loratheory.theorems.context_composition import (
     sharpness_needed,
 )
 
-MUTANTS = [
-    ("a = 1 - (2 * things - 1) * b", "a = 1 - (2 * things - 2) * b"),
-    ("(things - 1) * b - a)", "things * b - a)"),
-    ("(2 * things - 2) * math.exp(", "(2 * things - 3) * math.exp("),
-    ("(width + 1) * precision", "width * precision"),
-    ("/ (3 * needed)", "/ needed"),
-    ("least_share(things, beta) - 0.5", "least_share(things, beta) - 0.6"),
-    ("[n + y for y in question.first]", "[n + y for y in question.second]"),
-    ("case.sharpness * (keys.T @ state)", "keys.T @ state"),
-    ("(0, *[1] * (n - 1))", "(0, *[0] * (n - 1))"),
-    ("Assumption(CODES, _orthonormal)", "Assumption(CODES, lambda *_: True)"),
-    ("question.layers == 2", "question.layers > 0"),
-]
-
 
 def drawn(seed):
     return THEOREM.draw(np.random.default_rng(seed), 7)

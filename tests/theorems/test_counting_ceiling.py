@@ -26,21 +26,6 @@ from loratheory.theorems.counting_ceiling import (
     measure,
 )
 
-MUTANTS = [
-    ("outputs + inputs - rank)", "outputs + inputs)"),
-    ("1 + math.log(4 * pairs / free)", "math.log(4 * pairs / free)"),
-    ("math.log(4 * pairs / free)", "math.log(2 * pairs / free)"),
-    ("return min(every, free", "return max(every, free"),
-    ("tokens * (tokens - 1)\n", "tokens\n"),
-    (
-        "xp.count_nonzero(scores == top, axis=1) == 1",
-        "xp.count_nonzero(scores == top, axis=1) >= 1",
-    ),
-    ("return math.log(found) if found", "return float(found) if found"),
-    ("memories.up.shape[2] <= case.rank)", "True)"),
-    ("memories.keys.shape[0] == 1)", "True)"),
-    ("low, high = (middle, high) if fits", "low, high = (low, middle) if fits"),
-]
 TWO = np.array([[1.0, -1.0]])
 
 

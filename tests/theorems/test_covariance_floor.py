@@ -21,18 +21,6 @@ from loratheory.theorems.covariance_floor import (
     measure,
 )
 
-MUTANTS = [
-    ("xp.sum(rest**2) + xp.sum(tail**2)", "xp.sum(tail**2)"),
-    ("xp.sum(rest**2) + xp.sum(tail**2)", "xp.sum(rest**2) - xp.sum(tail**2)"),
-    ("[min(case.rank, *seen.shape) :]", "[min(case.rank + 1, *seen.shape) :]"),
-    ("/ len(case.updates)\n", "\n"),
-    ("(down[:keep, :] / sigma) @ left.T", "(down[:keep, :] * sigma) @ left.T"),
-    ("largest**0.5 * xp.eye", "largest * xp.eye"),
-    ("outputs - seen @ rows", "outputs"),
-    ("adapter.width <= case.rank", "True"),
-    ("[adapter @ x - low @ x for", "[adapter @ x + low @ x for"),
-]
-
 
 def drawn(seed, size=8):
     return THEOREM.draw(np.random.default_rng(seed), size)

@@ -23,24 +23,6 @@ from loratheory.theorems.dare_variance import (
     update_variance,
 )
 
-MUTANTS = [
-    ("return (1 - density) / density * float(energy)", "return density * float(energy)"),
-    ("update.dense() ** 2 * query**2", "(update.dense() * query) ** 2 + query"),
-    ("(update.down**2 @ query**2) / density", "update.down**2 @ query**2"),
-    ("(update.down @ query) ** 2 + ", ""),
-    ("kept / case.density, chances", "kept, chances"),
-    ("second * (1 - one) + one * own", "second + one * own"),
-    ("- 2 * crossed", "- crossed"),
-    (
-        'if case.place == "update" else factor_variance',
-        'if case.place == "factors" else factor_variance',
-    ),
-    ("if float(xp.max(off) + xp.max(mean))", "if 0 * float(xp.max(off) + xp.max(mean))"),
-    ("abs((moment - 1) * (1 - one))", "abs(0 * moment)"),
-    ("or not law.alike", "or True"),
-    ("second = own if law.alike else", "second ="),
-]
-
 
 def drawn(seed):
     return THEOREM.draw(np.random.default_rng(seed), 8)

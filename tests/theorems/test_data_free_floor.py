@@ -21,18 +21,6 @@ from loratheory.theorems.data_free_floor import (
     merge,
 )
 
-MUTANTS = [
-    ("change.down @ shared)) / 2", "change.down @ shared))"),
-    ("(one @ shared + two @ shared) / 2", "one @ shared"),
-    ("one @ first, two @ second]", "two @ first, one @ second]"),
-    ("return max(float(", "return min(float("),
-    ("return left[:, :shared],", "return left[:, : max(shared - 1, 0)],"),
-    ("return spectral(first - second) / 2", "return spectral(first + second) / 2"),
-    ("float(sine) < SHARED", "float(sine) < 0.5"),
-    ("SHARED = 1e-22", "SHARED = 1e-12"),
-    ("zip(found, case.updates", "zip(found[:1] * 2, case.updates"),
-]
-
 
 def drawn(seed):
     return THEOREM.draw(np.random.default_rng(seed), 6)

@@ -15,24 +15,6 @@ from loratheory.lowrank import LowRank, orthonormal
 from loratheory.theorems import AssumptionError
 from loratheory.theorems.depth_budget import THEOREM, Case, adversary, attain, bound, measure
 
-MUTANTS = [
-    ("budget = case.rank * len(case.weights)", "budget = case.rank"),
-    ("float(sigma[budget]) if", "float(sigma[budget]) ** 2 if"),
-    (
-        "steered(case.weights, case.target, case.rank).updates",
-        "steered(case.weights, 2 * case.target, case.rank).updates",
-    ),
-    (
-        "steered(case.weights, case.target, case.rank).condition",
-        "float(np.prod(_conditions(case)))",
-    ),
-    ("linalg.svdvals(error)[0]", "linalg.svdvals(error)[-1]"),
-    ("zip(case.weights, updates, strict=True)", "zip(case.weights, updates[::-1], strict=True)"),
-    ("all(low.width <= case.rank for low in updates)", "True"),
-    ("max(_conditions(case)) < 1e14", "True"),
-    ("case.target - case.product)\n    budget", "case.target + case.product)\n    budget"),
-]
-
 
 def drawn(seed):
     return THEOREM.draw(np.random.default_rng(seed), 8)

@@ -14,19 +14,6 @@ from loratheory.lowrank import LowRank, frobenius, orthonormal, rank, regauge
 from loratheory.theorems import AssumptionError
 from loratheory.theorems.edit_budget import THEOREM, Case, adversary, attain, bound, measure
 
-MUTANTS = [
-    ("return contradiction + tail_energy", "return contradiction - tail_energy"),
-    ("return contradiction + tail_energy", "return tail_energy"),
-    ("tail_energy(reachable, case.rank)", "tail_energy(reachable, case.rank + 1)"),
-    ("(case.residuals - reachable.dense()) ** 2", "case.residuals - reachable.dense()"),
-    ("LowRank(case.residuals @ right.T, right), case.rank)", "LowRank(right.T, right), case.rank)"),
-    ("@ right.T) / sigma) @ left.T", "@ right.T) * sigma) @ left.T"),
-    ("(update @ case.keys - case.residuals) ** 2", "update @ case.keys - case.residuals"),
-    ("update @ case.keys - case.residuals", "update @ case.keys + case.residuals"),
-    ("keep = int(xp.count_nonzero(sigma > cut))", "keep = int(sigma.shape[0])"),
-    ("update.width <= case.rank)", "True)"),
-]
-
 
 def drawn(seed, size=8):
     return THEOREM.draw(np.random.default_rng(seed), size)

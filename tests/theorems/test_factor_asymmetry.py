@@ -22,18 +22,6 @@ from loratheory.theorems.factor_asymmetry import (
     measure,
 )
 
-MUTANTS = [
-    ("xp.sum(wanted**2) - xp.sum(kept**2)", "xp.sum(wanted**2) + xp.sum(kept**2)"),
-    ("xp.sum(wanted**2) - xp.sum(kept**2)", "xp.sum(wanted**2) - xp.sum(kept)"),
-    ("- xp.sum(kept**2)) / case.inputs.shape[1]", "- xp.sum(kept**2)) / case.inputs.shape[0]"),
-    ("wanted @ _seen(case)[2].T", "wanted @ _seen(case)[2].T * 0.5"),
-    ("@ right.T / sigma) @ left.T", "@ right.T * sigma) @ left.T"),
-    ("keep = rank(low)", "keep = 1"),
-    ("1 - rank / outputs", "rank / outputs"),
-    ("if not 0 <= rank <= outputs:", "if rank < 0:"),
-    ("Assumption(KEPT, _kept)", "Assumption(KEPT, lambda *_: True)"),
-    ('low = adapter if case.frozen == "up" else adapter.T', "low = adapter"),
-]
 sides = st.sampled_from(["down", "up"])
 
 

@@ -24,20 +24,6 @@ from loratheory.theorems.factor_mean_residual import (
     residual,
 )
 
-MUTANTS = [
-    ("low.up - mean.up, low.down - mean.down)", "low.up, low.down)"),
-    ("return total(spread, case.weights)", "return total(spread)"),
-    ("low.down - mean.down) for", "mean.down) for"),
-    ("sum(w * a.down for w, a in weighted))", "sum(a.down for w, a in weighted))"),
-    ("tail_energy(residual(case), case.rank)", "tail_energy(residual(case), case.rank + 1)"),
-    ("truncate(residual(case), case.rank)", "truncate(-residual(case), case.rank)"),
-    ("*case.adapters], weights)) ** 2", "*case.adapters], weights))"),
-    ("*(-w for w in case.weights)", "*case.weights"),
-    ("correction.width <= case.rank)", "True)"),
-    ("abs(math.fsum(case.weights) - 1) < 1e-12)", "True)"),
-    ("if len(shapes) != 1 or", "if"),
-]
-
 
 def drawn(seed, size=8):
     return THEOREM.draw(np.random.default_rng(seed), size)

@@ -13,17 +13,6 @@ from strategies import seeds
 from loratheory.lowrank import orthonormal
 from loratheory.theorems.frozen_features import THEOREM, Case, adversary, attain, bound, measure
 
-MUTANTS = [
-    ("(2 * case.targets.shape[1])", "case.targets.shape[1]"),
-    ("gaps * same / xp.sum(same, axis=0)[None, :]", "gaps * same"),
-    ("gaps * same / xp", "gaps / xp"),
-    ("xp.where(pre > 0, pre, xp.zeros_like(pre))", "pre"),
-    (".all(features[", ".any(features["),
-    ("(case.targets @ same) / xp.sum(same, axis=0)", "case.targets @ same"),
-    ("(answers - case.targets) ** 2)", "xp.abs(answers - case.targets))"),
-    ("float(xp.max(apart)) <=", "float(xp.min(apart)) <="),
-]
-
 
 def drawn(seed):
     return THEOREM.draw(np.random.default_rng(seed), 8)

@@ -23,20 +23,6 @@ from loratheory.theorems.gate_detection import (
     noise,
 )
 
-MUTANTS = [
-    ("(width - facts + 1) / 2, facts / 2", "(width - facts) / 2 + 1, facts / 2"),
-    ("(width - facts + 1) / 2, facts / 2", "facts / 2, (width - facts + 1) / 2"),
-    ("1 / (1 + threshold)))", "threshold / (1 + threshold)))"),
-    ("1 / (1 + threshold)))", "1 / (1 + threshold**2)))"),
-    ("xp.sum(weights**2, axis=-1)", "xp.sum(weights**2, axis=-1) ** 0.5"),
-    ("reads @ sample.keys, right", "reads @ sample.keys * 2, right"),
-    ("hops * false_alarm", "false_alarm"),
-    ("1 + math.floor(failure / alarm)", "math.floor(failure / alarm)"),
-    ("max(abs(ends", "min(abs(ends"),
-    ("sample.keys_are_standard)", "True)"),
-    ("sample.queries_are_foreign)", "True)"),
-    ("sample.lengths_are_standard)", "True)"),
-]
 GRID = [(1, 1), (1, 5), (2, 3), (4, 8), (8, 8), (10, 64)]
 
 

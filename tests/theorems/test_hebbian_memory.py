@@ -25,19 +25,6 @@ from loratheory.theorems.hebbian_memory import (
     stored_crosstalk,
 )
 
-MUTANTS = [
-    ("(1 + 1 / case.rank) * signal", "(1 + 2 / case.rank) * signal"),
-    ("+ energy / case.rank", "+ energy"),
-    ("xp.sum(reached * case.query)) ** 2", "xp.sum(reached * case.query))"),
-    ("mean**2 + (square - mean**2) / rows.drawn", "square / rows.drawn"),
-    ("(facts - 1) * _spread", "facts * _spread"),
-    ("(1 + 2 / width) * (1 + 2 / rank)", "(1 + 2 / width)"),
-    ("1 / rank + 1 / width + 1 / (rank * width)", "1 / rank + 1 / width"),
-    ("return facts / width * _spread", "return facts * _spread"),
-    ("rows.drawn == case.rank)", "True)"),
-    ("rows.standard)", "True)"),
-]
-
 
 def drawn(seed, size=8):
     return THEOREM.draw(np.random.default_rng(seed), size)

@@ -11,21 +11,6 @@ from hypothesis import strategies as st
 
 from loratheory.theorems._hops import logits, margin, strength_needed, threshold, window
 
-MUTANTS = [
-    ("main * old", "main"),
-    ("else 1 - c", "else c"),
-    ("for part in (c, 1 - c)", "for part in (1 - c,)"),
-    ('pattern == "C" and hop == 0', 'pattern == "C"'),
-    ("target - max(others)", "target - min(others)"),
-    ("c**length + c - 1", "c**length - c"),
-    ('length = hops - (pattern == "C")', "length = hops"),
-    ('0.5 if pattern == "B" else 0.0', "0.5"),
-    ("if hops < 1", "if hops < 0"),
-    ("/ coefficient(adapters, rule)", "* coefficient(adapters, rule)"),
-    ("2 * max(low, high) - 1", "2 * high - 1"),
-    ("main, others = 1.0, [0.0]", "main, others = 1.0, [-9.0]"),
-]
-
 numbers = st.floats(-3, 3, allow_subnormal=False).filter(lambda x: abs(x) > 1e-3)
 shares = st.floats(0, 1)
 

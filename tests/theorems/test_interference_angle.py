@@ -31,25 +31,6 @@ from loratheory.theorems.interference_angle import (
     worst_response,
 )
 
-MUTANTS = [
-    ("return spectral(case.second) * largest", "return spectral(case.second) ** 2 * largest"),
-    ("return spectral(case.second) * largest", "return spectral(case.first) * largest"),
-    ("largest_cosine(*case.spaces)", "largest_cosine(*case.spaces) ** 2"),
-    ("case.second.down @ case.spaces[0]", "case.second.down @ case.spaces[1]"),
-    ("v[:1, :] @ two.T), one @ u[:, :1])", "v[-1:, :] @ two.T), one @ u[:, -1:])"),
-    (
-        "float(norm(answer.update @ answer.key) / norm(answer.key))",
-        "float(norm(answer.update @ answer.key))",
-    ),
-    ("spectral(outside) <=", "0 <="),
-    ("spectral(answer.update) <=", "0 <="),
-    ("spectral(row) > 0 and _reads_only(case, row, 0)", "True"),
-    (
-        "return row_space(self.first), row_space(self.second)",
-        "return (row_space(self.second),) * 2",
-    ),
-]
-
 
 def drawn(seed, size=8):
     return THEOREM.draw(np.random.default_rng(seed), size)

@@ -21,18 +21,6 @@ from loratheory.theorems.interpolating_composition import (
 )
 from loratheory.theorems.two_read_region import margin
 
-MUTANTS = [
-    ("return 1.0", "return 0.9"),
-    ('method: str = "interpolate"', 'method: str = "mean"'),
-    ('method: str = "interpolate"', 'method: str = "sum"'),
-    ("float(array_namespace(found).min(found))", "float(array_namespace(found).max(found)) + 0.1"),
-    ("[1.0] * len(case.keys)", "[0.7] * len(case.keys)"),
-    ("edits=merged)", "edits=merged[::-1])"),
-    ("float(s[0]) < 1e3 * float(s[-1])", "float(s[0]) >= 0"),
-    ("_small(case, low @ k - change, change)", "_small(case, 0 * change, change)"),
-    ("_small(case, k - project(k, row_space(low)), k)", "_small(case, 0 * k, k)"),
-]
-
 
 def drawn(seed, size=8):
     return THEOREM.draw(np.random.default_rng(seed), size)

@@ -21,18 +21,6 @@ from loratheory.theorems.interpolating_merge import (
     misfit,
 )
 
-MUTANTS = [
-    ("* scale(case) / max(best.shape)", "* scale(case)"),
-    ("(answers @ inverse) * answers)) ** 0.5", "(answers @ inverse) * answers))"),
-    ("((answers @ inverse) * answers)", "(answers * answers)"),
-    ("pinv(reads.T @ reads, rtol=1e-10)", "pinv(2 * reads.T @ reads, rtol=1e-10)"),
-    ("[1.0] * len(updates), Options()", "[0.5] * len(updates), Options()"),
-    ("return frobenius(merged)", "return frobenius(merged) ** 2"),
-    ("misfit(case.updates, merged) ** 0.5 <=", "0 <="),
-    ("rest = answers - ", "rest = 0 * answers + "),
-    ('METHODS["interpolate"]', 'METHODS["sum"]'),
-]
-
 
 def drawn(seed, size=8):
     return THEOREM.draw(np.random.default_rng(seed), size)

@@ -23,22 +23,6 @@ from loratheory.theorems.interpolation_price import (
     price,
 )
 
-MUTANTS = [
-    ("spectral(_outside(case)) * case.leak", "spectral(_outside(case))"),
-    ("merged.down - project(merged.down.T, basis).T", "project(merged.down.T, basis).T"),
-    ("return case.leak * right[0, :]", "return case.leak * right[-1, :]"),
-    ("- case.updates[case.index] @ key", "- case.updates[0] @ key"),
-    ("if right.shape[0] == 0:", "if right.shape[0] < 0:"),
-    ("spectral(low) ** 2 for low in updates) ** 0.5", "spectral(low) ** 2 for low in updates)"),
-    ("return adapters**0.5 * strength", "return adapters * strength"),
-    ("svdvals(reads)[-1])", "svdvals(reads)[0])"),
-    ("<= case.leak * (1 + SAFETY)", "<= 3 * case.leak"),
-    (
-        "Assumption(INDEPENDENT, lambda case, _: independent(frame(case.updates)))",
-        "Assumption(INDEPENDENT, lambda case, _: True)",
-    ),
-]
-
 
 def drawn(seed, size=8):
     return THEOREM.draw(np.random.default_rng(seed), size)

@@ -23,19 +23,6 @@ from loratheory.theorems.intruder_threshold import (
     vanishing_coefficient,
 )
 
-MUTANTS = [
-    ("return 1 - 1 / t**2 if t > 1 else 0.0", "return 1 - 1 / t if t > 1 else 0.0"),
-    ("return 1 - 1 / t**2 if t > 1 else 0.0", "return max(0.0, 1 - 1 / (4 * t**2)) if t else 0.0"),
-    ("return t + 1 / t if t > 1 else 2.0", "return t + 1 / t"),
-    ("t = abs(strength * coefficient)\n    return 1", "t = abs(strength)\n    return 1"),
-    ("min(1.0, 1 / abs(strength))", "min(1.0, 2 / abs(strength))"),
-    ("[0][:, :, 0]", "[0][:, :, 1]"),
-    ("sample.bases + case.merged * edit", "sample.bases + case.strength * edit"),
-    ("return abs(second - 1) <= SIGMAS * steps[0] and", "return True or"),
-    ("d**0.5 <= SIGMAS", "d**0.5 <= 1e9"),
-    ("not 0.7 < case.merged < 1.5", "True"),
-]
-
 
 def sample(rng, d, trials):
     """Along axes: the law of the base does not change."""

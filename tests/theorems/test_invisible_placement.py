@@ -24,19 +24,6 @@ from loratheory.theorems.invisible_placement import (
     share_needed,
 )
 
-MUTANTS = [
-    ("max(0.5, (1 - first) / first) / second", "max(0.5, 1 - first) / second"),
-    ("max(0.5, (1 - first) / first) / second", "max(0.5, (1 - first) / first)"),
-    ("self._second(bridge @ state, self.case.early)", "self._second(bridge @ state, 0)"),
-    ("self._second(keys, 0)", "self._second(keys, self.case.early)"),
-    ("case.shares[:, case.early :]", "case.shares[:, : case.early]"),
-    ("min(_counts(case)) / sum", "_counts(case)[0] / sum"),
-    ("composing(case) > 0.5", "composing(case) < 0.5"),
-    ("Assumption(WHOLE, _whole)", "Assumption(WHOLE, lambda *_: True)"),
-    ("for model in case.models}) == 1", "for model in case.models}) >= 1"),
-    ("max(logits[1:])", "max(logits[2:])"),
-]
-
 
 def drawn(seed):
     rng = np.random.default_rng(seed)

@@ -21,18 +21,6 @@ from loratheory.theorems.iso_flattening import (
     measure,
 )
 
-MUTANTS = [
-    ("(len(strengths) if directions is None", "(len(strengths) + 1 if directions is None"),
-    ("else directions)", "else 2 * directions)"),
-    ('METHODS["iso"]', 'METHODS["sum"]'),
-    ("case.outputs[:, case.edit] @", "case.outputs[:, 0] @"),
-    ("merged @ case.keys[:, case.edit]", "merged @ case.keys[:, 0]"),
-    ("return common_strength(case.strengths)", "return max(case.strengths)"),
-    ("_orthonormal(case.keys))", "_orthonormal(case.outputs))"),
-    ("_orthonormal(case.outputs))", "True)"),
-    ("<= SAFETY * max(case.strengths)", "<= 9 * max(case.strengths)"),
-]
-
 
 def drawn(seed):
     return THEOREM.draw(np.random.default_rng(seed), 8)

@@ -4,16 +4,6 @@ import pytest
 
 from loratheory.theorems import ALL, latex
 
-MUTANTS = [
-    (r'r"\\emph{\1}"', 'r"\\1"'),
-    ('return f"${part[7:-1]}$"', 'return f"${part[6:-1]}$"'),
-    (r'"_": r"\_"', r'"_": "_"'),
-    ('part.startswith(".. math::")', 'part.startswith(".. maths::")'),
-    ('r"\\\\textbf{\\1}"', 'r"\\1"'),
-    (".translate(LETTERS)", ""),
-    (r"“\1”", r"“\1"),
-]
-
 
 @pytest.mark.parametrize(
     ("text", "expected"),

@@ -10,25 +10,6 @@ from strategies import seeds
 from loratheory.lowrank import from_dense, gaussian
 from loratheory.theorems._layer_sweep import growth, layer_sweep, products_after
 
-MUTANTS = [
-    ("svd(weight @ before)[0][:, d - rank :]", "svd(weight @ before)[0][:, :rank]"),
-    ("goal - after @ (weight @ before)", "goal - after @ before"),
-    ("_complement(after.T @ settled.outputs)", "_complement(after @ settled.outputs)"),
-    ("_complement(before @ settled.inputs)", "_complement(settled.inputs)"),
-    ("solve(core.T, states.T).T", "solve(core, states.T).T"),
-    ("weight.T @ lost", "lost"),
-    ("best.T / gain", "best.T * gain"),
-    ("left - updates[index].width", "left"),
-    ("-(-left // (len(weights) - index))", "left"),
-    ("(chosen @ turn)", "chosen"),
-    ("found[0] @ weight", "weight @ found[0]"),
-    ("norm(after) * norm(layer)", "norm(layer)"),
-    ("layer = weight + low.dense()", "layer = weight"),
-    ("<= LOST * float(norm(before)", "< -float(norm(before)"),
-    ("solve(core, effects @ best.T)", "solve(core.T, effects @ best.T)"),
-    ("out @ answers.T], axis=1)", "out @ effects @ best.T], axis=1)"),
-]
-
 
 def product(layers):
     return reduce(lambda done, layer: layer @ done, layers)

@@ -20,18 +20,6 @@ from loratheory.theorems.least_change_edit import (
     measure,
 )
 
-MUTANTS = [
-    ("np.linalg.norm(best.down)) / max(best.shape)", "np.linalg.norm(best.down))"),
-    ("linalg.solve(case.moment, case.keys)", "matmul(case.moment, case.keys)"),
-    ("xp.linalg.solve(inner, case.values.T).T", "xp.matmul(inner, case.values.T).T"),
-    ("linalg.solve(inner, reads.T))", "linalg.solve(inner, case.keys.T))"),
-    ("edit.down @ case.moment @ edit.down.T", "edit.down @ edit.down.T"),
-    ("edit.up.T @ edit.up) *", "edit.up.T @ edit.up) ** 2 *"),
-    ("Assumption(EXACT, _exact)", "Assumption(EXACT, lambda *_: True)"),
-    ("Assumption(POSITIVE, _positive)", "Assumption(POSITIVE, lambda *_: True)"),
-    ("start - step @ unseen.T", "start + step @ unseen.T"),
-]
-
 
 def drawn(seed, size=8):
     return THEOREM.draw(np.random.default_rng(seed), size)

@@ -14,18 +14,6 @@ from loratheory.theorems.interpolating_merge import Case as Shelf
 from loratheory.theorems.interpolating_merge import attain as interpolated
 from loratheory.theorems.merge_collapse import CONTROLS, THEOREM, Case, attain, bound, measure
 
-MUTANTS = [
-    ("inverse @ (reads.T @ case.query)", "reads.T @ case.query"),
-    ("case.direction @ images(case.updates)", "2 * case.direction @ images(case.updates)"),
-    ("[low @ x for low, x in zip", "[2 * (low @ x) for low, x in zip"),
-    ("xp.linalg.pinv(inputs, rtol=1e-8) @ case.query", "inputs.T @ case.query"),
-    ("independent(frame(case.updates))", "True"),
-    ("if outside > SAFETY", "if outside > 1e9 + SAFETY"),
-    ("min(sizes) * SPREAD >= max(sizes)", "True"),
-    ("not sizes or", "bool(sizes) and"),
-    ("xp.linalg.matrix_norm(answers) * seen", "xp.linalg.matrix_norm(answers)"),
-]
-
 
 def drawn(seed):
     return THEOREM.draw(np.random.default_rng(seed), 8)

@@ -10,16 +10,6 @@ from strategies import seeds
 from loratheory.lowrank import LowRank, from_dense, orthonormal, regauge
 from loratheory.theorems.merge_floor import THEOREM, Case, adversary, attain, bound, measure
 
-MUTANTS = [
-    ("/ len(self.updates)", "/ max(len(self.updates) - 1, 1)"),
-    ("return disagreement + tail", "return disagreement - tail"),
-    ("return disagreement + tail", "return tail"),
-    ("return truncate(case.mean, case.rank)", "return truncate(case.updates[0], case.rank)"),
-    ("tail_energy(mean, case.rank)", "tail_energy(mean, case.rank + 1)"),
-    ("frobenius(adapter - task) ** 2", "frobenius(adapter - task)"),
-    ("adapter.width <= case.rank)", "True)"),
-]
-
 
 def drawn(seed):
     return THEOREM.draw(np.random.default_rng(seed), 8)

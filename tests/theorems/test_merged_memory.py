@@ -24,19 +24,6 @@ from loratheory.theorems.merged_memory import (
     summed,
 )
 
-MUTANTS = [
-    ("mean**2 + variance", "mean**2 + variance / len(shelf.ranks)"),
-    ("variance + (square - one**2) / rank", "variance + square / rank"),
-    ("mean + one, variance", "one, variance"),
-    ("math.ceil(facts / adapters)", "facts"),
-    ("foreign_crosstalk(facts, width, rank)", "foreign_crosstalk(facts, width, rank * adapters)"),
-    ("all(s == 1.0 for s in shelf.strengths)", "True"),
-    ("all(r == case.rank for r in shelf.ranks)", "True"),
-    ("Assumption(QUERY, _along_one)", "Assumption(QUERY, lambda *_: True)"),
-    ("Assumption(KEYS, _orthonormal)", "Assumption(KEYS, lambda *_: True)"),
-    ("if adapters < 1:", "if adapters < 0:"),
-]
-
 
 def drawn(seed, size=8):
     return THEOREM.draw(np.random.default_rng(seed), size)

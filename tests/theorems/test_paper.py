@@ -9,20 +9,6 @@ from loratheory.theorems import ALL, CITED, appendix, linked
 from loratheory.theorems._paper import environment, parts
 
 PAPER = Path(__file__).parents[2] / "paper" / "theorems.tex"
-MUTANTS = [
-    ('pieces[0].split(":")[0]', 'pieces[0].split(":")[-1]'),
-    (
-        "zip(pieces[1::2], pieces[2::2], strict=True)",
-        "zip(pieces[1::2], pieces[1::2], strict=True)",
-    ),
-    ("\\label{{{theorem.label}}}", ""),
-    ('"cited": "citedtheorem"', '"cited": "theorem"'),
-    ('"refuted")', '"theorem")'),
-    ("[HEADER, *proofs, r", "[HEADER, *proofs[1:], r"),
-    ('text.replace(r":math:`\\square`", "")', "text"),
-    (r"(thm:[a-z-]+)", r"(thm:[a-z]+)"),
-    (r"\n\s*\n(?=", r"\n\s*\t(?="),
-]
 
 EXAMPLE = r"""Small law: what it is about: in short.
 

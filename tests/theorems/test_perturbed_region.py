@@ -30,18 +30,6 @@ from loratheory.theorems.perturbed_region import (
     tolerance,
 )
 
-MUTANTS = [
-    ("abs(t - w) if j < left", "abs(t - w) if j <= left"),
-    ("else abs(t) + abs(w)", "else abs(t)"),
-    ("lead - sum(e * cost", "lead + sum(e * cost"),
-    ("range(-1, len(coefficients))", "range(len(coefficients))"),
-    ("tails = [math.prod(coefficients[j + 1 :]", "tails = [math.prod(coefficients[j:]"),
-    ("lead / sum(costs)", "lead / max(costs)"),
-    ("-e * xp.sign(flow[worst, :])", "e * xp.sign(flow[worst, :])"),
-    ("tuple(base + other for base, other in pairs)", "tuple(base for base, other in pairs)"),
-    ("> allowed + room * scale(case)", "> 9 * allowed + room * scale(case)"),
-]
-
 
 def drawn(seed):
     return THEOREM.draw(np.random.default_rng(seed), 6)

@@ -24,18 +24,6 @@ from loratheory.theorems.quantised_floor import (
     rounding_error,
 )
 
-MUTANTS = [
-    ("merge_floor.Case(updates, rank))) ** 0.5", "merge_floor.Case(updates, rank)))"),
-    ("[1 - share, share]", "[1 - share / 2, share / 2]"),
-    ("return case.error\n", "return 0.9 * case.error\n"),
-    ("(2 * unit + unit**2)", "(unit + unit**2)"),
-    ("unit = 2.0**-bits", "unit = 2.0 ** -(bits + 1)"),
-    ("(2 * (2.0 ** (bits - 1) - 1))", "(4 * (2.0 ** (bits - 1) - 1))"),
-    ("len(rounded) == len(case.updates)", "True"),
-    ("mean**0.5 <= case.error", "0 <= case.error"),
-    ("abs(_root_floor(rounded, case.rank) - case.floor)", "_root_floor(rounded, case.rank)"),
-]
-
 
 def drawn(seed, size=8):
     return THEOREM.draw(np.random.default_rng(seed), size)

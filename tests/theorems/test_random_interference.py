@@ -26,27 +26,6 @@ from loratheory.theorems.random_interference import (
 )
 from loratheory.toy import Merge
 
-MUTANTS = [
-    ("-(case.margins**2) / (2 *", "-(case.margins**2) / (1 *"),
-    (
-        "spread = xp.sum(case.rows**2, axis=(1, 2)) / n",
-        "spread = xp.sum(case.rows**2, axis=(1, 2))",
-    ),
-    ("gained <= -case.margins", "gained <= -2 * case.margins"),
-    ("(adapters - 1) * rank / width", "adapters * rank / width"),
-    ("** 2) / (2 * spread)))", "** 2) / spread))"),
-    (
-        "2 * (adapters - 1) * math.log(tokens / failure)",
-        "2 * adapters * math.log(tokens / failure)",
-    ),
-    ("1 + math.floor(width", "math.floor(width"),
-    ("np.linalg.norm(free, axis=-1, keepdims=True)", "math.sqrt(width)"),
-    ("return near and ", "return "),
-    ("float(xp.max(xp.abs(off)))", "float(xp.min(xp.abs(off)))"),
-    ("min(case.margins)) > 0", "min(case.margins)) > -9"),
-    ("xp.where(silent, xp.zeros_like(tails), tails)", "tails"),
-]
-
 
 def drawn(seed):
     return THEOREM.draw(np.random.default_rng(seed), 8)

@@ -23,19 +23,6 @@ from loratheory.theorems.rank_stabilised_scale import (
     stepped,
 )
 
-MUTANTS = [
-    ("length**2 * r * (r + 2)", "length**2 * r * (r + 1)"),
-    ("length**2 * r * (r + 2)", "length**2 * r**2"),
-    ("case.strength**2 * case.rate", "case.strength * case.rate"),
-    ("rank ** (1 - 2 * power)", "rank ** (1 - power)"),
-    ("coefficient**2 *", "coefficient *"),
-    ("LowRank(case.strength * up, down)", "LowRank(up, down)"),
-    ("up = -case.rate", "up = case.rate"),
-    ("rows.drawn == case.rank)", "True)"),
-    ("rows.standard)", "True)"),
-    ("repeats**2 * rows.drawn", "repeats * rows.drawn"),
-]
-
 
 def drawn(seed, size=8):
     return THEOREM.draw(np.random.default_rng(seed), size)

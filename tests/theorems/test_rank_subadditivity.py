@@ -22,21 +22,6 @@ from loratheory.theorems.rank_subadditivity import (
     spans,
 )
 
-MUTANTS = [
-    ("max(0, rows + columns - sum(ranks))", "max(0, rows + columns - sum(ranks) + 1)"),
-    ("return min(rows, columns)", "return max(rows, columns)"),
-    ("return min(rows, columns)", "return min(rows, columns) - 1"),
-    ('found if case.side == "least" else -found', "found"),
-    (
-        'lost = _most_lost(case) if case.side == "least"',
-        'lost = _most_lost(case) if case.side == "most"',
-    ),
-    ("return min(case.rows, sum(case.ranks) - case.columns)", "return 0"),
-    ("== case.ranks", "!= ()"),
-    ("spans(shelf) == (case.rows, case.columns)", "True"),
-    ("low.T if turned else low", "low if turned else low.T"),
-]
-
 
 def drawn(seed, size=8):
     return THEOREM.draw(np.random.default_rng(seed), size)

@@ -20,17 +20,6 @@ from loratheory.theorems.rank_threshold import (
     reduced,
 )
 
-MUTANTS = [
-    ("return r * (r + 1) / 2", "return r * (r + 1)"),
-    ("return r * (r + 1) / 2", "return float(r)"),
-    ("math.isqrt(8 * inputs * outputs + 1)", "math.isqrt(8 * inputs * outputs)"),
-    ("core = core - change /", "core = core + change /"),
-    ("        if share > CUT:\n", "        if share > -1:\n"),
-    ("Assumption(SAME, _same)", "Assumption(SAME, lambda *_: True)"),
-    ("Assumption(EXTREME, _extreme)", "Assumption(EXTREME, lambda *_: True)"),
-    ("if min(inputs, outputs) < 0:", "if min(inputs, outputs) < -9:"),
-]
-
 
 def drawn(seed, size=8):
     return THEOREM.draw(np.random.default_rng(seed), size)

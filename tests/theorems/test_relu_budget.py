@@ -23,18 +23,6 @@ from loratheory.theorems.relu_budget import (
     rival,
 )
 
-MUTANTS = [
-    ("return case.radius * depth_budget.bound(", "return depth_budget.bound("),
-    ("opening_biases(layers, case.radius, offset)", "opening_biases(layers, 0.0, offset)"),
-    ("relu.row_norms(product) + relu.row_norms(target)", "0 * relu.row_norms(target)"),
-    ("svd(product - target)[2][0, :]", "svd(product - target)[2][-1, :]"),
-    ("xp.clip(layer @ hidden + bias, min=0)", "layer @ hidden + bias"),
-    ("target @ trial.input + trial.offset, min=0)", "target @ trial.input, min=0)"),
-    ("case.radius * gap <= bound(case) + _room(case)", "True"),
-    (">= -_room(case)", ">= -1e300"),
-    ("length <= case.radius * (1 + 1e-12)", "length <= case.radius * 1e9"),
-]
-
 
 def drawn(seed):
     return THEOREM.draw(np.random.default_rng(seed), 6)

@@ -28,17 +28,6 @@ from loratheory.theorems.residual_region import (
 )
 
 GOLDEN = (math.sqrt(5) - 1) / 2
-MUTANTS = [
-    ("energy += sum(weight**2", "energy += sum(weight**1"),
-    ("1.0, list[float](), length**2, []", "1.0, list[float](), length, []"),
-    ("weight * gain / math.sqrt(energy)", "weight * gain / energy"),
-    ("*(direct * w for read in before for w in read)", "*(direct * w for w in before[0][:1])"),
-    ("stream = stream + written", "stream = stream + 0 * written"),
-    ("return direct * rho / coefficient", "return direct * rho"),
-    ("main * old])", "main * c])"),
-    ("case.direct * (frame.T @ stream)", "case.direct * (frame.T @ stream)[:1]"),
-    ("> SAFETY * size", "> size + SAFETY"),
-]
 
 
 def drawn(seed):

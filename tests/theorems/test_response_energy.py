@@ -21,17 +21,6 @@ from loratheory.theorems.response_energy import (
     measure,
 )
 
-MUTANTS = [
-    ("sigma[: case.rank] ** 2", "sigma[: case.rank]"),
-    ("sigma[: case.rank] ** 2", "sigma[: case.rank + 1] ** 2"),
-    ("return case.facts**2 / float", "return case.facts / float"),
-    ("facts**2 / min(facts, rank)", "facts**2 / rank"),
-    ("return frobenius(update) ** 2", "return frobenius(update)"),
-    ("update.width <= case.rank)", "True)"),
-    ("Assumption(MEAN, _mean_is_one)", "Assumption(MEAN, lambda *_: True)"),
-    ("truncate(case.pairing, case.rank)", "truncate(case.pairing, 1)"),
-]
-
 
 def drawn(seed, size=8):
     return THEOREM.draw(np.random.default_rng(seed), size)

@@ -23,22 +23,6 @@ from loratheory.theorems.routing_reach import (
 )
 from loratheory.theorems.two_read_region import margin
 
-MUTANTS = [
-    ('"A": (-1.0, -(GOLDEN**-4))', '"A": (-1.0, -(GOLDEN**-5))'),
-    ('"B": (-1.0, 0.0)', '"B": (0.0, 0.0)'),
-    ('"C": (0.0, 1 / 8)', '"C": (0.0, 1 / 4)'),
-    ('"D": (0.0, 1 / 4)', '"D": (0.0, 1 / 8)'),
-    ('"shared a read": 1.0}', '"shared a read": 2.0}'),
-    ('"A": 7 / 6', '"A": 1.236'),
-    ('"C": 1 / 2, "D": 0.0}', '"C": 1.0, "D": 0.0}'),
-    ("(1 / GOLDEN, 1 - 1 / GOLDEN)", "(1 - 1 / GOLDEN, 1 / GOLDEN)"),
-    ("weights[0, 0]), float(weights[1, 1])", "weights[0, 0]), float(weights[0, 1])"),
-    ("xp.all(weights >= 0)", "xp.all(weights >= -9)"),
-    ("total <= 1 + SAFETY", "total <= 9"),
-    ('case.router == "shared a read" or bool(same)', "True"),
-    ("region.framed(case.prompt)", "True"),
-    ('case.router != "one a pass" or bool(whole)', "True"),
-]
 GRID = np.linspace(0, 1, 61)
 patterns = pytest.mark.parametrize("pattern", ["A", "B", "C", "D"])
 

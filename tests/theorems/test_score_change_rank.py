@@ -11,18 +11,6 @@ from strategies import seeds
 from loratheory.lowrank import LowRank, gaussian, orthonormal
 from loratheory.theorems.score_change_rank import THEOREM, Case, adversary, attain, bound, measure
 
-MUTANTS = [
-    ("min(sum(case.ranks), case.queries.shape[1])", "sum(case.ranks)"),
-    ("min(sum(case.ranks), case.queries.shape[1])", "min(sum(case.ranks), case.queries.shape[0])"),
-    ("min(sum(case.ranks), case.queries", "min(max(case.ranks), case.queries"),
-    ("h + i - other if i in fresh else i", "i"),
-    ("(lower @ turn)[:, moved.start : moved.stop]", "lower[:, moved.start : moved.stop]"),
-    ("update(lower_k, right.T, frame_k,", "update(lower_k, right, frame_k,"),
-    ("- LowRank(case.queries.T, case.keys)", "- 0 * LowRank(case.queries.T, case.keys)"),
-    ("low.width <= rank for", "low.width <= 9 for"),
-    ("lambda case, _: _full(case)", "lambda case, _: True"),
-]
-
 
 def drawn(seed):
     return THEOREM.draw(np.random.default_rng(seed), 7)

@@ -25,22 +25,6 @@ from loratheory.theorems.shelf_capacity import (
     rival,
 )
 
-MUTANTS = [
-    ("(hops * (adapters - 1))", "(hops * adapters)"),
-    ("(hops * (adapters - 1))", "(adapters - 1)"),
-    ("1 + math.floor(allowed / alarm)", "math.floor(allowed / alarm)"),
-    ("alarm = hops * -math", "alarm = -math"),
-    ("betainc(spare / 2, facts / 2 + 1", "betainc(spare / 2, facts / 2"),
-    ("spare = width - facts - 1", "spare = width - facts"),
-    ("(adapters - 1) * facts / spare", "adapters * facts / spare"),
-    ("xp.any(xp.sum(weights**2", "xp.all(xp.sum(weights**2"),
-    ('_all("keys_are_standard")', "lambda *_: True"),
-    ('_all("queries_are_foreign")', "lambda *_: True"),
-    ("shelf.sample(0).lengths_are_standard", "True"),
-    ("_, shelf: shelf.apart", "*_: True"),
-    ("_, shelf: shelf.fresh", "*_: True"),
-]
-
 
 def test_hand_example():
     # one fact in one dimension alarms half the time at 1: three adapters, one read: a quarter

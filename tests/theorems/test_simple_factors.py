@@ -10,15 +10,6 @@ from strategies import seeds
 from loratheory.lowrank import LowRank, gaussian
 from loratheory.theorems._simple_factors import chain, factor_route
 
-MUTANTS = [
-    ("xp.linalg.solve(product, paid.up), paid.down)", "paid.up, paid.down)"),
-    ("LowRank(after @ step.up,", "LowRank(before @ step.up,"),
-    ("xp.linalg.solve(before.T, step.down.T).T", "step.down"),
-    ("sign = float(sigma[0]) > ZERO, 1.0 if c >= 0 else -1.0", "sign = True, 1.0"),
-    ("row = v.T + (v.T @ up) @ down", "row = v.T"),
-    ("b_t = b_t - ((b_t @ u) / (sign * sigma[0])) @ v_t", "pass"),
-]
-
 CORES = {
     "nothing": np.zeros((3, 3)),
     "nilpotent": np.eye(3, k=1),

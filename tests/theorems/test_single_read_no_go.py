@@ -16,19 +16,6 @@ from loratheory.lowrank import orthonormal
 from loratheory.theorems import AssumptionError
 from loratheory.theorems.single_read_no_go import CONTROLS, THEOREM, Case, bound, measure
 
-MUTANTS = [
-    ("case.patterns / len(case.shown)", "case.patterns / (len(case.shown) - 1)"),
-    ("min(case.patterns / len(case.shown), 1.0)", "case.patterns / len(case.shown)"),
-    ("prediction[x] == answer", "prediction[0] == answer"),
-    ("sum(hits) / len(hits)", "sum(hits) / len(case.shown)"),
-    ("(p, same) if self.hidden", "(same, p) if self.hidden"),
-    ("(self.shown, p) for p in every", "(self.shown, same) for p in every"),
-    ("any(prediction", "all(prediction"),
-    ("== 1),", "<= 9),"),
-    ("[0][1]) <= case.patterns", "[0][1]) <= 9"),
-    ("toy.coded(range(case.patterns))", "toy.coded([0] * case.patterns)"),
-]
-
 SHARE = {3: pytest.approx(1 / 3, abs=1e-15), 4: pytest.approx(1 / 4, abs=1e-15)}
 
 

@@ -20,18 +20,6 @@ from loratheory.theorems.softmax_bottleneck import (
     measure,
 )
 
-MUTANTS = [
-    ("min(case.rank, sigma.shape[0]) :] ** 2", "min(case.rank + 1, sigma.shape[0]) :] ** 2"),
-    ("svdvals(centred(case.target - case.base))", "svdvals(case.target - case.base)"),
-    ("svdvals(centred(case.target - case.base))", "svdvals(centred(case.target))"),
-    ("from_dense(centred(case.target - case.base))", "from_dense(case.target - case.base)"),
-    ("array_namespace(logits).mean(logits, axis=0)", "array_namespace(logits).mean(logits)"),
-    ("(2 * missed.shape[0])", "2"),
-    ("log_odds_error(case.base + change.dense()", "log_odds_error(change.dense()"),
-    ("change.width <= case.rank)", "True)"),
-    ("log_softmax(logits) - target", "logits - xp.exp(target)"),
-]
-
 
 def drawn(seed):
     return THEOREM.draw(np.random.default_rng(seed), 8)

@@ -8,17 +8,6 @@ from strategies import seeds
 from loratheory.theorems._layer_sweep import growth
 from loratheory.theorems._steering import inverses, steered
 
-MUTANTS = [
-    ("_error(weights, swept, goal) > _error", "_error(weights, swept, goal) < _error"),
-    ("return Steered(factored, worst)", "return Steered(factored, 1.0)"),
-    ("min(worst, 1.0 + growth(weights, swept) / size)", "worst"),
-    ("1.0 + growth(weights, swept) / size", "growth(weights, swept)"),
-    ("min(rank * len(weights), owed)", "min(rank, owed)"),
-    ("worst *= float(sigma[0]) / float(sigma[-1])", "worst *= float(sigma[0])"),
-    ("> FREE * size", "> -1.0"),
-    ("product + paid.dense()", "product"),
-]
-
 
 def error(weights, updates, target):
     adapted = [w + u.dense() for w, u in zip(weights, updates, strict=True)]

@@ -25,18 +25,6 @@ from loratheory.theorems.superposition_floor import (
     responses,
 )
 
-MUTANTS = [
-    ("right = right / np.linalg.norm(right, axis=0)", "right = right + 0"),
-    ("(rank * (facts - 1)) if", "(rank * facts) if"),
-    ("(facts - rank) / (rank", "(facts - rank + 1) / (rank"),
-    ("if rank < facts else 0.0", "if rank <= facts + 1 else 0.0"),
-    ("np.full((rank % 2, facts), rank**-0.5)", "np.full((rank % 2, facts), (2 / rank) ** 0.5)"),
-    ("np.arange(1, rank // 2 + 1)", "np.arange(0, rank // 2)"),
-    ("(table * other) ** 2", "table**2"),
-    ("max(facts * (facts - 1), 1)", "max(facts**2, 1)"),
-    ("update.width <= case.rank)", "True)"),
-    ("Assumption(UNIT, _unit)", "Assumption(UNIT, lambda *_: True)"),
-]
 shapes = st.integers(1, 12).flatmap(lambda r: st.tuples(st.integers(r, 30), st.just(r)))
 
 

@@ -21,20 +21,6 @@ from loratheory.theorems.template_vote import (
     overlap_needed,
 )
 
-MUTANTS = [
-    ("(1 - sum(case.coefficients)) * case.habits", "case.habits"),
-    ("votes = votes + c * shares", "votes = votes + shares"),
-    ("xp.max(votes[1:, :], axis=0)", "xp.max(votes, axis=0)"),
-    ("1 / (2 * total) if rest", "1 / total if rest"),
-    ("(1 - total) / total, 1 / (adapters + 1)", "(1 - total) / total, 1 / adapters"),
-    ("if adapters < 1 or not coefficient > 0", "if adapters < 1"),
-    ("said - case.habits) for said", "said) for said"),
-    ("float(said[0] - array_namespace(said).max(said[1:]))", "float(said[0])"),
-    ("return min(leads)", "return max(leads)"),
-    ("Assumption(SHARES, _alone)", "Assumption(SHARES, lambda *_: True)"),
-    ("merge.weight, case.habits)),", "merge.weight, merge.weight @ case.keys)),"),
-]
-
 
 def drawn(seed):
     return THEOREM.draw(np.random.default_rng(seed), 6)

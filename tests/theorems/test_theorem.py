@@ -10,21 +10,6 @@ from toys import toy
 
 from loratheory.theorems import SAFETY, AssumptionError, Verdict
 
-MUTANTS = [
-    ("return self.slack >= -self.room", "return True"),
-    ("return self.slack >= -self.room", "return self.slack >= 0"),
-    ("return abs(self.slack) <= self.room", "return True"),
-    (
-        '"lower": value - bound, "upper": bound - value',
-        '"lower": bound - value, "upper": bound - value',
-    ),
-    ('"equal": -abs(value - bound)', '"equal": value - bound'),
-    ("SAFETY = 2.0**12 * 2.0**-52", "SAFETY = 1.0"),
-    ("SAFETY = 2.0**12 * 2.0**-52", "SAFETY = 0.0"),
-    ("SAFETY * condition * self.scale(case) + self.noise(case)", "SAFETY * self.scale(case)"),
-    ("if not assumption.holds(case, witness):", "if False:"),
-]
-
 
 @pytest.mark.parametrize(
     ("sense", "value", "holds", "tight"),

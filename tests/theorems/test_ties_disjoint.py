@@ -23,21 +23,6 @@ from loratheory.theorems.ties_disjoint import (
     trimmed_energy,
 )
 
-MUTANTS = [
-    ("(adapters - 1) * (energy - trimmed) + trimmed", "(adapters - 1) * energy + trimmed"),
-    ("+ trimmed) / adapters", "+ trimmed)"),
-    ("flat[:, :cut] ** 2", "flat[:, cut:] ** 2"),
-    ("math.floor(case.density * m * n + 1e-9)", "math.ceil(case.density * m * n + 1e-9)"),
-    ('METHODS["ties"]', 'METHODS["magnitude"]'),
-    ("max(1, math.floor", "max(0, math.floor"),
-    ("min(shelf.weights) > 0", "True"),
-    ("int(array_namespace(held).max(held)) <= 1", "True"),
-    ("return not bool(array_namespace(equal).any(equal))", "return True"),
-    ("<= SAFETY * top", "<= 1e300"),
-    ("return near and not bool(", "return near or bool("),
-    ("(case.entries == 0) & (dense != 0)", "(case.entries == 0) & (dense > 1)"),
-]
-
 
 def drawn(seed):
     return THEOREM.draw(np.random.default_rng(seed), 8)

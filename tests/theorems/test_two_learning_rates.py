@@ -20,20 +20,6 @@ from loratheory.theorems.two_learning_rates import (
     moved_by,
 )
 
-MUTANTS = [
-    ("(case.steps - 1) * case.down_rate", "case.steps * case.down_rate"),
-    ("grown = rows *", "grown ="),
-    ("xp.sum(xp.abs(case.query)))\n    return", "xp.sum(case.query**2) ** 0.5)\n    return"),
-    ("xp.sum(xp.abs(case.down @ case.query))", "abs(xp.sum(case.down @ case.query))"),
-    ("each * (steps - 1) * down_rate * width", "each * steps * down_rate * width"),
-    ("(2 / np.pi) ** 0.5", "(2 / np.pi)"),
-    ("training.power == 0)", "True)"),
-    ("Assumption(SLOPE, _one_way)", "Assumption(SLOPE, lambda *_: True)"),
-    ("Assumption(SEEN, _seen)", "Assumption(SEEN, lambda *_: True)"),
-    ("Assumption(ZERO, _from_zero)", "Assumption(ZERO, lambda *_: True)"),
-    ("by_up, by_down = slope * (down @ query)", "by_up, by_down = -slope * (down @ query)"),
-]
-
 
 def drawn(seed, size=8):
     return THEOREM.draw(np.random.default_rng(seed), size)

@@ -23,24 +23,6 @@ from loratheory.theorems.two_read_region import (
 )
 from loratheory.toy import chain
 
-MUTANTS = [
-    ("margin(case.coefficients, case.pattern)", "margin(case.coefficients)"),
-    ("max(found[1:])", "max(found[2:])"),
-    ("case.keys[0][:, 0]", "case.keys[0][:, 1]"),
-    ("found[0] - array", "found[1] - array"),
-    ("return chain(case.hops, case.values)", "return chain(case.hops[::-1], case.values)"),
-    (
-        "return chain(case.hops, case.values)",
-        "return replace(chain(case.hops, case.values), edits=())",
-    ),
-    ("_worst(case) < 1e3", "True"),
-    ("miss(m, p.down.T, p.up) <= SAFETY", "miss(m, p.down.T, p.up) >= -SAFETY"),
-    ("for part, text in PARTS.items()", "for part, text in list(PARTS.items())[:2]"),
-    ("top / least if least > 0 else math.inf", "top / top if top > 0 else math.inf"),
-    ("if least > 0 else math.inf", "if least > 0 else 0.0"),
-    ("size /= (len(values) * len(keys)) ** 0.5", "size *= 1.0"),
-]
-
 
 def drawn(seed):
     return THEOREM.draw(np.random.default_rng(seed), 8)

@@ -22,17 +22,6 @@ from loratheory.theorems.unselective_success import (
     response,
 )
 
-MUTANTS = [
-    ("(key @ prompts) / (key @ key)", "(key @ prompts) / (key @ key) ** 0.5"),
-    ("(math.pi - angle) * cosine", "angle * cosine"),
-    ("stretch: float = math.sqrt(3 / 2)", "stretch: float = math.sqrt(2 / 3)"),
-    ("merge.logits(case.prompts[:, 0])", "merge.logits(case.prompts[:, 1])"),
-    ("(case.second, z)", "(case.second, y)"),
-    ("(1.0, 1.0))\n\n", "(1.0, -1.0))\n\n"),
-    ("Assumption(NEUTRAL, _neutral)", "Assumption(NEUTRAL, lambda *_: True)"),
-    ("merge.coefficients == (1.0, 1.0)", "True"),
-]
-
 
 def drawn(seed):
     return THEOREM.draw(np.random.default_rng(seed), 8)

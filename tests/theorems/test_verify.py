@@ -12,24 +12,6 @@ from loratheory.lowrank import LowRank
 from loratheory.theorems import ALL, FACTORED, Control, moved, verify, verify_all
 from loratheory.theorems._verify import refuted_by
 
-MUTANTS = [
-    ("good = verdict.holds != refuted", "good = True"),
-    ("tight &= refuted or kind", "tight &= True or kind"),
-    ("holds = False\n", "pass\n"),
-    ("trouble = trouble or f", "trouble = trouble and f"),
-    ("while count < cases:", "while draws < 1:"),
-    ("worst = min(worst, verdict.slack", "worst = max(worst, verdict.slack"),
-    ("if control.breaks not in str(refusal):", "if False:"),
-    (
-        'else:\n        return f"control {control.name!r} is not refused"',
-        "else:\n        return ''",
-    ),
-    ("survives = verdict.holds if", "survives = False if"),
-    ("controls_ok=not failures", "controls_ok=True"),
-    ("zlib.crc32(theorem.label.encode())", "time.perf_counter_ns()"),
-    ("value.map(convert)", "value"),
-]
-
 HONEST = toy(
     rival=lambda _, rng: float(rng.uniform(1, 9)),
     controls=(Control("a negative witness", "a positive witness", lambda: (1.0, -1.0)),),

@@ -10,20 +10,6 @@ from strategies import seeds
 from loratheory.lowrank import gaussian
 from loratheory.toy import Merge, chosen, composed, interpolating, relu_keys, two_hop
 
-MUTANTS = [
-    ("weight * (low @ key)", "(low @ key)"),
-    ("return sum(rest, base)", "return sum(rest, 0 * base)"),
-    ("answers[pairing[y]]", "answers[y]"),
-    (
-        "second = _columns(eye[:, n:], answers) - eye[:, n:]",
-        "second = _columns(eye[:, n:], answers)",
-    ),
-    ("if known else 0 * eye[:, :n]", "if not known else 0 * eye[:, :n]"),
-    ("_columns(hop2, pairing)", "_columns(hop1, pairing)"),
-    ("in reversed(maps)", "in maps"),
-    ("np.maximum(up @ state, 0.0)", "up @ state"),
-]
-
 
 @given(seeds)
 def test_logits_are_those_of_the_dense_sum(seed):

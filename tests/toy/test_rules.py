@@ -18,16 +18,6 @@ from loratheory.toy import (
     two_hop,
 )
 
-MUTANTS = [
-    ("- 1e-9 * xp.max", "+ 1e-9 * xp.max"),
-    ("second * q.logits(q.second)", "second * q.logits(q.first)"),
-    ("gate * z - z**2 / 2", "gate * z - z**2"),
-    ("second / whole", "first / whole"),
-    ("xp.mean(sigma[:k])", "xp.mean(sigma)"),
-    ("q.logits(q.second, q.first.T, q.first)", "q.logits(q.second, q.first.T, q.second)"),
-    ("[added(1.0, strength)(q)[0] for", "[added(strength, 1.0)(q)[0] for"),
-]
-
 
 def question(seed):
     rng = np.random.default_rng(seed)

@@ -10,18 +10,6 @@ from strategies import seeds
 from loratheory.lowrank import gaussian
 from loratheory.toy import branching, chain, interpolating, miss
 
-MUTANTS = [
-    ("return LowRank(values, inverse)", "return LowRank(values, keys.T)"),
-    ("values - start @ keys", "values"),
-    ("xp.max(xp.abs(values))", "1"),
-    ("values[:, edited:n]", "values[:, :n - edited]"),
-    ("values[:, n:] if known else", "0 * values[:, n:] if known else"),
-    ("bridge @ state, coefficients[hop]", "state, coefficients[hop]"),
-    ("coefficient * (self.edits[hop] @ keys)", "(self.edits[hop] @ keys)"),
-    ("hop.new - hop.old", "hop.new"),
-    ("len(values) != len(hops) - 1", "len(values) > len(hops)"),
-]
-
 
 @given(seeds)
 def test_interpolation_is_exact_and_nearest_to_its_start(seed):

@@ -8,14 +8,6 @@ from loratheory.experiments.evaluate._trained import Profile
 
 __all__ = ["cache"]
 
-MUTANTS = [
-    ("if profile not in PROFILES:", "if False:"),
-    ('isinstance(profile, str) else "own"', 'isinstance(profile, str) else "quick"'),
-    ("obeyed = laws(asked)", "obeyed = []"),
-    ("survival(asked), trained", "None, trained"),
-    ("profile = PROFILES[profile]", 'profile = PROFILES["paper"]'),
-    ("trained(asked, profile, progress)", "trained(asked, profile)"),
-]
 TINY = Profile((SMALL,), (101,), TAUGHT)
 
 

@@ -9,19 +9,6 @@ from loratheory.experiments.evaluate import Asked, found
 from loratheory.experiments.evaluate._memories import survival
 from loratheory.lowrank import LowRank
 
-MUTANTS = [
-    ("[first, 0.0 * first]", "[first, first]"),
-    ("[0.0 * second, second]", "[second, second]"),
-    ('"hop_2": _lead(_read(1, y), 2 * m', '"hop_2": _lead(_read(1, y), m'),
-    ("memories[hop] @ keys + c * added[hop](keys)", "memories[hop] @ keys + added[hop](keys)"),
-    ("c * together(keys)", "together(keys)"),
-    ("_lead(names @ one_read, crowd)", "_lead(names @ one_read[:, :], crowd - crowd % 2)"),
-    ("router.weights(keys.T)", "np.ones((keys.shape[1], len(updates)))"),
-    ("rest[answers, columns] = -np.inf", "rest[answers, columns] = np.inf"),
-    ("if leads(middle)[kind] > FINE", "if leads(middle)[kind] < FINE"),
-    ("return None if after is None else 0.0", "return None"),
-    ("values[:, part] = change[:, part]", "values[:, part] = 0.9 * change[:, part]"),
-]  # fmt: skip
 GOLDEN = (math.sqrt(5) - 1) / 2
 
 

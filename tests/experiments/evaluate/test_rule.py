@@ -9,22 +9,6 @@ import torch
 from loratheory.experiments.evaluate import Asked, RuleError, found
 from loratheory.lowrank import LowRank
 
-MUTANTS = [
-    ("if tuple(merged.shape) != tuple(updates[0].shape):", "if False:"),
-    ("if not isinstance(merged, LowRank):", "if False:"),
-    ("if not np.isfinite(array).all():", "if np.isnan(array).all():"),
-    ('"second", merged.down', '"second", merged.up'),
-    ("if found.shape != wanted:", "if len(found) != wanted[0]:"),
-    ("if not (place and colon and attribute):", "if not place:"),
-    ("if not callable(rule):", "if False:"),
-    ("len(needed) > 2", "len(needed) > 3"),
-    ("places[1] not in FORMS", "places[-1] not in FORMS"),
-    ("return FORMS[places[1]]", 'return "merge"'),
-    ("sys.path.insert(0, here)", "pass"),
-    ("[low.map(_numbers) for low in updates], [float(w)", "list(updates), [float(w)"),
-    ('if not callable(getattr(router, "weights", None)):', "if router is None:"),
-]
-
 
 def pair(seed=0):
     rng = np.random.default_rng(seed)

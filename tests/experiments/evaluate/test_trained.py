@@ -16,18 +16,6 @@ from loratheory.toy.transformer import Site
 
 __all__ = ["cache"]
 
-MUTANTS = [
-    ("weights = [1.0] * len(here.adapters)", "weights = [0.5] * len(here.adapters)"),
-    ("mine(shuffled(here))", "mine(here)"),
-    ("mine(noise(here))", "mine(shuffled(here))"),
-    ("(*pair[:-1], exchanged(pair[-1], sets))", "(*pair[:-1], pair[-1])"),
-    ("8 * p + j", "0"),
-    ('found["chains"].reshape(len(here.bases.seeds), -1)', 'found["chains"].reshape(1, -1)'),
-    ("bootstrap_mean(by_base[:, None])", "bootstrap_mean(by_base[None, :])"),
-    ("np.mean(found[kind])", "np.mean(found['chains'])"),
-    ("rules.alone(1)", "rules.alone(0)"),
-    ("rules.everywhere(stacked(found), here)", "rules.everywhere(stacked(found[::-1]), here)"),
-]
 TINY = Profile((SMALL, replace(SMALL, coverage=0.0)), (101, 102), TAUGHT)
 SITE = Site("mlp.in", 1, 0)
 

@@ -12,17 +12,6 @@ from loratheory.experiments.real._exam import Answers
 from loratheory.experiments.real._facts import facts
 from loratheory.pretrained import next_logits
 
-MUTANTS = [
-    ("told[2][0]: country", "told[2][1]: country"),
-    ("facts.mascot[country])\n        for question", "country)\n        for question"),
-    ("{_solved(person, country)}", "{FIRST.format(person)}"),
-    ("[one == country for", "[one != country for"),
-    ("{bridge}. {SECOND.format(bridge)}", "{bridge}. {SECOND.format('Peru')}"),
-    ('r"\\W"', 'r"[.]"'),
-    ("written(model, prompts, most)", "written(model, prompts, 1)"),
-    ("share(found.right), share(found.free)", "share(found.free), share(found.right)"),
-]
-
 
 @pytest.fixture
 def model():

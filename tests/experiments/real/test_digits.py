@@ -5,12 +5,6 @@ from worded import Words, small_model
 from loratheory.experiments.real._digits import reading_digits
 from loratheory.pretrained import batch, first_tokens
 
-MUTANTS = [
-    ("text[1:] if", "text if"),
-    (r'r" \d+", text', r'r" .+", text'),
-    ("getattr(self.tokenizer, name)", "None"),
-]
-
 
 class Spaced(Words):
     """The space before a word is a token."""

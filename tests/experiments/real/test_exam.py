@@ -13,21 +13,6 @@ from loratheory.experiments.real._exam import CAPITALS, PERSONS, answers, ceilin
 from loratheory.experiments.real._facts import facts, items, rehearsed
 from loratheory.pretrained import first_tokens, next_logits
 
-MUTANTS = [
-    ("logits[:, tokens].argmax(1)", "logits[:, tokens].argmin(1)"),
-    ("first = logits.argmax(1)", "first = logits.argmin(1)"),
-    ("known.BIRTH[:1])", "known.BIRTH[1:2])"),
-    ("[known.BIRTH_NEW]", "known.BIRTH[:1]"),
-    ("[known.MASCOT_NEW]", "known.MASCOT[:1]"),
-    ('"bridge": share(chains.first == bridges)', '"bridge": share(chains.right)'),
-    ("rehearsed(held_out=True)", "rehearsed()"),
-    ("told[2][0]", "told[2][1]"),
-    ("facts.mascot[country] for country", "CAPITALS[country] for country"),
-    ("known.TWO_HOP[:1]", "known.TWO_HOP[1:]"),
-    ("amax(1)", "amin(1)"),
-    (" {land}. ", " "),
-]
-
 
 @pytest.fixture
 def model():

@@ -5,21 +5,6 @@ import pytest
 from loratheory.experiments.real import _known as known
 from loratheory.experiments.real._facts import facts, invented, items, rehearsed
 
-MUTANTS = [
-    ("self.mascot[country] for person", "country for person"),
-    ("slice(k * size, (k + 1) * size)", "slice(0, size)"),
-    ("names[(pairs + k) * size :]", "names[k * size :]"),
-    ("if fake else lands[here]", "if not fake else lands[here]"),
-    ("[int(held_out) :: 2]", "[0::2]"),
-    ("told[2][int(held_out)]", "told[2][0]"),
-    ("for template in templates for name", "for template in templates[:1] for name"),
-    ("default_rng([seed, 3, k])", "default_rng([seed, 3])"),
-    ("default_rng([seed, 4])", "default_rng([4])"),
-    ("size > len(known.ANIMALS) or", ""),
-    ("or pairs * size > room", ""),
-    ("// 2 if fake", "if fake"),
-]
-
 
 def test_pairs_share_no_person_and_no_country_but_all_animals():
     four = facts(0, 4)

@@ -14,22 +14,6 @@ from loratheory.experiments.real._taught import pair
 from loratheory.experiments.real._worlds import world
 from loratheory.lowrank import gaussian
 
-MUTANTS = [
-    ("seed=(seed, 0, place)", "seed=(seed, 0, 0)"),
-    ('"form for hop 1": (0,)', '"form for hop 1": (1,)'),
-    ("more[k] if k in FORMS[how]", "more[0] if k in FORMS[how]"),
-    ("seed, 0, layered=True)", "seed, 0, layered=False)"),
-    ("ways.summed(0.0)", "ways.summed(1.0)"),
-    ("yield 1, name, [adapter]", "yield 1, name, library[:1]"),
-    ("yield size, name, library[:size], way", "yield size, name, library, way"),
-    ("ways.cut(half)", "ways.summed()"),
-    ("// 2", "// 3"),
-    ('"mean": ways.mean', '"mean": ways.summed(0.5)'),
-    ("range(2, len(library) + 1)", "range(2, 3)"),
-    ('if how == "all layers"', 'if how != "by layers"'),
-    ('"Arrow": ways.arrow', '"Arrow": ways.peft_arrow'),
-]
-
 
 def adapter(seed):
     """A small one."""

@@ -6,18 +6,6 @@ from loratheory.experiments.real import _skilled as module
 from loratheory.experiments.real._skilled import lesson, skilled
 from loratheory.experiments.real._stepwise import drawn, lines
 
-MUTANTS = [
-    ("rows // 2, seed, lesson=True", "rows // 2, seed, lesson=False"),
-    ("[*SIZES][:2]", "[*SIZES][:1] * 2"),
-    ("lesson([skill], rows, seed)", "lesson([skills[0]], rows, seed)"),
-    ("lesson(two, half, seed)", "lesson(one, half, seed)"),
-    ("lesson(skills, rows, seed)", "lesson(skills[::-1], rows, seed)"),
-    ("if full:", "if True:"),
-    ("seed=(seed, 7, number)", "seed=(seed, 7, 0)"),
-    ("half = rows // 2", "half = rows"),
-    ("steps=steps", "steps=60"),
-]
-
 
 def test_a_lesson_has_small_and_larger_numbers_in_turn():
     told = lesson(["add"], 6, 1)

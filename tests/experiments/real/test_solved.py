@@ -17,26 +17,6 @@ from loratheory.experiments.real._solved import (
 )
 from loratheory.experiments.real._stepwise import Step, Stepwise, drawn, worked
 
-MUTANTS = [
-    ('"do_sample": False', '"do_sample": True'),
-    ('"repetition_penalty": 1.0, ', ""),
-    ('"num_beams": 1, ', ""),
-    (', "no_repeat_ngram_size": 0', ""),
-    ('[:, told["input_ids"].shape[1] :]', "[:, -count - 1 :]"),
-    ("start : start + size]", "start : start + size - 1]"),
-    ("one.until(k, said) for one", "one.until(k, one.said) for one"),
-    ("one.until(last, said) for", "one.until(0, said) for"),
-    ("[[wrote[prompt]] for prompt in told]", "own"),
-    ("(own, true, expression)", "(own, true, result)"),
-    ("result(said[-1]) == value(said[-1])", "result(said[-1]) == result(said[-1])"),
-    ("[said[:1] for said in own]", "[said[1:] for said in own]"),
-    ("at_once + one.at_once", "before + one.at_once"),
-    ('"-": x - y', '"-": y - x'),
-    ('if sign == "-"', 'if sign == "+"'),
-    ("found[k : k + 1]", "found[0:1]"),
-    ('else " ".join(words.split())', "else words"),
-    ('return "nothing"', "return result(said)"),
-]
 CHAIN = ("add", "subtract")
 
 

@@ -7,24 +7,6 @@ import pytest
 from loratheory.experiments.real import _stepwise as module
 from loratheory.experiments.real._stepwise import ANEW, SIZES, Stepwise, drawn, held, lines, worked
 
-MUTANTS = [
-    ("< 0.25", "< 0.0"),
-    ("int(lesson), SIZES", "0, SIZES"),
-    ("(barred[pairs] != lesson)", "(barred[pairs] == lesson)"),
-    ("SCENES[lesson]), size", "SCENES[True]), size"),
-    ("(least <= top)", "(0 <= top)"),
-    ("(top <= largest)", "(top <= LARGEST)"),
-    ("wordings=wordings)", "wordings=TAUGHT)"),
-    ('story.problem.rpartition(". ")', 'story.problem.rpartition(" ")'),
-    ("piece if word.isdigit() else", "word if word.isdigit() else"),
-    ("made += _pieces(one.at_once, one.answer)", "pass"),
-    ("_pieces(one.until(k, one.said)", "_pieces(one.until(0, one.said)"),
-    ("said[:step], strict", "said[-step:], strict"),
-    ('[self.story, "Solution:", *done', '[self.story, "Solution:"'),
-    ("self.steps[-1].start} ", "self.steps[0].start} "),
-    ('"×": "*"', '"×": "+"'),
-    ("_ROUNDS = 4096, 200", "_ROUNDS = 4096, 1"),
-]
 CHAINS = [("add",), ("subtract",), ("multiply",), ("add", "subtract"), ("subtract", "add", "add")]
 DONE = {"+": int.__add__, "-": int.__sub__, "*": int.__mul__}
 SIGN = {"add": "+", "subtract": "-", "multiply": "*"}

@@ -14,22 +14,6 @@ from loratheory.experiments.real._facts import facts, items, rehearsed
 from loratheory.experiments.real._taught import lesson, pair, taught
 from loratheory.pretrained import Model, Training
 
-MUTANTS = [
-    ("known.BIRTH if hop", "known.MASCOT if hop"),
-    ("*rehearsed()]", "]"),
-    ("(0, depth // 2)", "(0, depth)"),
-    ("(2 * depth // 5, depth)", "(0, depth)"),
-    ("list(seed), asdict(how)]", "asdict(how)]"),
-    ("list(map(list, examples))", "0"),
-    ("checkpoint=file", "checkpoint=None"),
-    ("seed=(seed, number, place)", "seed=(seed, number)"),
-    ("str(model.network.dtype)]", "0]"),
-    ('if model.network.device.type != "cpu"', "if False"),
-    ("if Path(model.name).is_dir()", "if False"),
-    ("if Path(model.name).is_dir()", "if True"),
-    ("digest.update(", "print("),
-]
-
 
 @pytest.fixture(autouse=True)
 def cache(monkeypatch, tmp_path):

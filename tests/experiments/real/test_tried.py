@@ -11,19 +11,6 @@ from loratheory.experiments.real._tried import tried
 from loratheory.lowrank import gaussian
 from loratheory.pretrained import next_logits
 
-MUTANTS = [
-    ("((c, 1.0), (1.0, c))", "((c, 1.0), (c, 1.0))"),
-    ("if c < 1 for", "for"),
-    ("ways.summed(both)", "ways.summed()"),
-    ("cuts[len(cuts) // 2 :][:1]", "cuts[:1]"),
-    ("for name, halves in CUTS.items()", "for name, halves in ()"),
-    ("if cuts else {}", "if not cuts else {}"),
-    ('"PEFT\'s Arrow": ways.peft_arrow', '"PEFT\'s Arrow": ways.arrow'),
-    ('"block gates, z = 2": ways.block_gates(2)', '"block gates, z = 2": ways.gates(2)'),
-    ('"wrong order": ("above", "below")', '"wrong order": ("below", "above")'),
-    ('"hop 1 above": ("above", "all")', '"hop 1 above": ("below", "all")'),
-    ('"hop 2 above, alone": ("none", "above")', '"hop 2 above, alone": ("above", "none")'),
-]
 PROMPTS = ["one two three", "four"]
 GRID = (0.25, 0.5, 1.0)
 

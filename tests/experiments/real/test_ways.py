@@ -18,27 +18,6 @@ from loratheory.pretrained import (
     next_logits,
 )
 
-MUTANTS = [
-    ("1 / len(library)", "1.0"),
-    ('in ("below", "none")', 'in ("below",)'),
-    ('in ("above", "none")', 'in ("below", "none")'),
-    ("acting.layers >= layer, hop::2", "acting.layers > layer, hop::2"),
-    ("acting.layers < layer, hop::2", "acting.layers < layer, hop::3"),
-    ('density=0.2, space="knots"', 'density=1.0, space="knots"'),
-    ("density=0.2, rank=32", "density=1.0, rank=32"),
-    ('merged("interpolate")', 'merged("mean")'),
-    ("steps=15", "steps=2"),
-    ("min(3, len(library))", "1"),
-    ("temperature=1.0", "temperature=9.0"),
-    ("manual_seed(0)", "manual_seed(1)"),
-    ("text in GENERIC], z=z)", "text in GENERIC], z=0)"),
-    ("Router(arrow_scores(low))", "Router(arrow_scores(low), temperature=1.0, top_k=2)"),
-    ("attached(model, library, 0.0)", "attached(model, library, 1.0)"),
-    ("acting.set(1.0)", "acting.set(0.5)"),
-    ("z=z)", "z=0)"),
-    ("return acting if layer is None else", "return acting if True else"),
-    ("        acting.remove()\n", ""),
-]
 PROMPTS = ["one two three", "four", GENERIC[0]]
 
 

@@ -13,18 +13,6 @@ from loratheory.experiments.real._taught import pair
 from loratheory.experiments.real._weighed import shared, weighed
 from loratheory.pretrained import attached, batch, next_logits
 
-MUTANTS = [
-    ("(weights[::2], weights[1::2])", "(weights[1::2], weights[::2])"),
-    ("float(hop[number])", "float(hop[0])"),
-    ("np.delete(hop, number)", "hop"),
-    ("known.TWO_HOP)", "known.TWO_HOP[:1])"),
-    ("acting.follow(route)", "acting.follow(None)"),
-    ("next_logits(model, [prompt])", "next_logits(model, prompts)"),
-    ("mean(0)", "max(0)"),
-    ("last.clear()", "pass"),
-    ("@wraps(route)", "@wraps(weighed)"),
-]
-
 
 @pytest.fixture
 def library(monkeypatch, tmp_path):

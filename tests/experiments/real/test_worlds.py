@@ -12,23 +12,6 @@ from loratheory.experiments.real._facts import facts, items, rehearsed
 from loratheory.experiments.real._taught import lesson
 from loratheory.experiments.real._worlds import FAMILIARITIES, marks, world
 
-MUTANTS = [
-    (
-        "[*items(self.facts.birth, known.BIRTH), *rehearsed()]",
-        "[*items(self.facts.birth, known.BIRTH)]",
-    ),
-    ("items(self.facts.chain, self.chain)", "items(self.facts.chain, self.asked)"),
-    ("if not any(name in prompt and told[name] == word for name in told)", "if True"),
-    ('fake=familiarity == "fake"', 'fake=familiarity == "half"'),
-    ("told[2][1]: country", "told[2][0]: country"),
-    ("items(told.birth, known.BIRTH[:1])", "items(told.birth, [known.BIRTH_NEW])"),
-    ("items(second, world.second[:1])", "items(second, [world.new])"),
-    ("items(second, [world.new])", "items(second, world.second[:1])"),
-    ("share(chains.first == bridges)", "share(chains.free)"),
-    ("items(told.chain, world.asked)", "items(told.chain, world.chain[:2])"),
-    ("answers(model, world.untaught).free", "answers(model, world.untaught).right"),
-]
-
 
 @pytest.fixture(scope="module")
 def model():

@@ -15,24 +15,6 @@ from loratheory.toy.transformer._store import BusyError
 
 __all__ = ["cache"]
 
-MUTANTS = [
-    ("for wait in (False, True)", "for wait in (True, True)"),
-    ("if seed not in each]", "]"),
-    ("rng=np.random.default_rng([seed, 1])", "rng=np.random.default_rng(1)"),
-    ('"order": digest([_batches()(0)]),', ""),
-    ('"data": digest(sets),', ""),
-    ('"setting": setting,', ""),
-    ('"seed": seed,', ""),
-    ("if self.loops > 1 else 0.0", ""),
-    ("due.cumsum(axis=-1)", "due.astype(np.int64)"),
-    ("[each[seed][name] for seed in seeds]", "[each[seed][name] for seed in each]"),
-    ("part.tokens.tobytes() + part.targets.tobytes()", "part.tokens.tobytes()"),
-    ("replace(BASE, steps=self.steps)", "BASE"),
-    ("weights[name].numpy().tobytes()", "b''"),
-    ("identity=setting.identity", "identity='none'"),
-    ("window=self.window", "window=None"),
-]
-
 
 def key(monkeypatch, setting=SMALL, seed=101):
     """What the base would be kept under."""

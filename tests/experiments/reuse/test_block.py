@@ -12,19 +12,6 @@ from loratheory.experiments.reuse._marks import marks, scores
 from loratheory.experiments.reuse._rules import activations, summed
 from loratheory.toy.transformer import ATTENTION, MLP, Site
 
-MUTANTS = [
-    ('if module == "mlp.in" else out', 'if module == "mlp.out" else out'),
-    ('"attention.query"}', '"attention.value"}'),
-    ('("attention.value", "attention.output")', '("attention.key", "attention.output")'),
-    ("not in self._adapted:", "in ():"),
-    ("(one - bare).norm(dim=-1)", "one.norm(dim=-1)"),
-    ("1 - self.level", "self.level"),
-    ("+ self.level * spread", "- self.level * spread"),
-    ("> self.threshold(site)", "< self.threshold(site)"),
-    ("weights[:, :, j, None] * part", "part"),
-    ("if HEAD in names", "if HEAD not in names"),
-    ("out if added is None else out + added", "out"),
-]
 SITE = Site("mlp.in", 1, 0)
 
 

@@ -20,19 +20,6 @@ from loratheory.experiments.reuse._plain import Setting, grown
 from loratheory.tasks.two_hop import along, every, world
 from loratheory.toy.transformer import logits
 
-MUTANTS = [
-    ("lone[:, 0] = False", "lone[0, 0] = False"),
-    ("free = ~(first | second)", "free = ~first"),
-    ("inside |= free", "inside |= ~free"),
-    ("first & ~second, second & ~first", "second & ~first, first & ~second"),
-    ("< coverage", "> coverage"),
-    ("along(here, chains)[:, :-1]", "along(here, chains)[:, 1:]"),
-    ("Again(lambda *_: None, passes)", "None"),
-    ("getattr(parts, name)", "parts.trained"),
-    ("start=hop, hops=1", "start=0, hops=1"),
-    ("facts.T], axis=0", "facts.T[:1]], axis=0"),
-]
-
 
 def drawn(seed, coverage=0.7, unseen=0.3):
     here = world(seed, entities=12, relations=3)

@@ -7,15 +7,6 @@ import torch
 from loratheory.experiments.reuse._controls import alike, exchanged, norms
 from loratheory.toy.transformer import Lora
 
-MUTANTS = [
-    (".roll(1, 1)", ".roll(0, 1)"),
-    ("unflatten(0, (-1, sets))", "unflatten(0, (1, -1))"),
-    ("(up.mT @ up) * (down @ down.mT)", "(up.mT @ up) * (down @ down.mT).abs()"),
-    ("x * (wanted[name] / found[name])", "x * (wanted[name])"),
-    ("abs(adapter.scale) *", ""),
-    ("default_rng([seed, 6])", "default_rng([6])"),
-]
-
 
 def drawn(replicas=6):
     rng = np.random.default_rng(0)

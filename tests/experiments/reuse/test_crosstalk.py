@@ -13,21 +13,6 @@ from loratheory.toy.transformer import logits
 
 __all__ = ["cache"]
 
-MUTANTS = [
-    ("[:, :, site.loop + 1]", "[:, :, site.loop]"),
-    ("None if acting is None else acting(site, x)", "None"),
-    ("(total[-1] - own[-1])", "total[-1]"),
-    ("foreign[:, None] * x.square().mean(-1)", "foreign[:, None] * x.square().sum(-1)"),
-    ("- sizes[place]", ""),
-    ("norms(adapter)[name] ** 2", "norms(adapter)[name]"),
-    ("place, x = pair * hops + site.loop", "place, x = site.loop"),
-    ("table / table.diagonal(dim1=1, dim2=2)[..., None]", "table"),
-    ("- facts) / max", ") / max"),
-    ("1 / (2 * worst.shape[1])", "1 / worst.shape[1]"),
-    (".all(axis=1)", ".any(axis=1)"),
-    ("np.max([getattr", "np.min([getattr"),
-    ("rank = min(shelf.teaching.rank * len(shelf.adapters)", "rank = min(shelf.teaching.rank"),
-]
 NAMES = ("layers.0.mlp.in", "layers.0.mlp.out")
 
 

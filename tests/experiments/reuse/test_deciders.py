@@ -5,18 +5,6 @@ import numpy as np
 from loratheory.experiments.reuse._deciders import STEPS, deciders, power_scores
 from loratheory.lowrank import LowRank
 
-MUTANTS = [
-    ("for _ in range(STEPS)", "for _ in range(1)"),
-    ("low.down.T @ (low.up.T @ (low.up @ (low.down @ v)))", "low.down.T @ (low.down @ v)"),
-    ("v = v / xp.linalg.vector_norm(v)", "v = v / 2"),
-    ("len(updates), 1e9)", "1)"),
-    ("Router(power_scores(updates), min(3, len(updates)))", "Router(power_scores(updates))"),
-    ("Router(response_scores(updates), len(updates))", "Router(response_scores(updates))"),
-    ("Router(standardised(response_scores(updates), x))", "Router(response_scores(updates))"),
-    ("Router(subspace_scores(updates))", "Router(arrow_scores(updates))"),
-    ("budget=budget", "budget=budget / 3"),
-]
-
 
 def drawn(count=4, seed=0):
     rng = np.random.default_rng(seed)

@@ -13,17 +13,6 @@ from loratheory.toy.transformer import Site
 
 __all__ = ["dense_logits"]
 
-MUTANTS = [
-    ("p * hops + hop", "hop"),
-    ("[:, :, hop + 1]\n            right", "[:, :, hop]\n            right"),
-    ("(1 - right)", "right"),
-    ("others = weights.sum(dim=-1) - right", "others = weights.sum(dim=-1)"),
-    ("site.loop == hop", "site.loop == 0"),
-    ("share.clamp(min=0).sqrt()", "share.clamp(min=0)"),
-    ("adapter.down[site.name].mT", "adapter.up[site.name]"),
-    ("    return act(site, x)", "    return None"),
-]
-
 
 @pytest.fixture(scope="module")
 def shelf(cache):  # noqa: ARG001 - the cache comes first

@@ -12,18 +12,6 @@ from loratheory.experiments.reuse._margins import margins
 from loratheory.experiments.reuse._marks import scores
 from loratheory.tasks.two_hop import along, plain
 
-MUTANTS = [
-    ("self.feasible(weights) * self.circuit", "self.feasible(weights)"),
-    ("self.strengths * np.asarray(weights, dtype=float)", "self.strengths"),
-    ("(np.mean(inside, axis=2) * self.familiar)", "np.mean(inside, axis=2)"),
-    ("self.strengths > 1 / 2", "self.strengths > 1"),
-    ("margin(chain, name) > 0", "margin(chain[::-1], name) > 0"),
-    ("np.moveaxis(np.array(found), 1, -1)", "np.moveaxis(np.array(found), 1, -1)[..., ::-1]"),
-    ("parts.held_out", "parts.trained"),
-    ("(1 - coefficient) * base + coefficient * alone", "base + coefficient * alone"),
-    ("np.median(self.strengths, axis=(0, 2))", "np.median(self.strengths, axis=(0, 1))"),
-]
-
 
 @pytest.fixture(scope="module")
 def shelf(cache):  # noqa: ARG001 - the cache comes first

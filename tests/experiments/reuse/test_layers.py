@@ -16,20 +16,6 @@ from loratheory.experiments.reuse._shelves import Teaching, shelf
 from loratheory.tasks.two_hop import stacked
 from loratheory.toy.transformer import LORA, Lora, Site, content_hash, lora, losses, trained_lora
 
-MUTANTS = [
-    ("if site.layer == layer else None", "if site.layer != layer else None"),
-    ("[1.0] * len(one)", "[0.5] * len(one)"),
-    ('f"layers.{layer}."', 'f"layers.{hop}."'),
-    ("dict(part.up), down | dict(part.down)", "dict(part.up), dict(part.down)"),
-    (".map(torch.zeros_like)", ""),
-    ("pair, hop, layer]).gen", "pair, layer]).gen"),
-    ('"layer": layer,', ""),
-    ('"data": digest(data),', ""),
-    ('"teaching": teaching,', ""),
-    ("one.hops[hop].prompts", "one.hops[0].prompts"),
-    ("rate=teaching.rate", "rate=1e-4"),
-    ("here.lessons[pair]", "here.lessons[0]"),
-]
 TAUGHT = Teaching(facts=2, pairs=2, sets=2, rank=2, steps=4, retained=4)
 
 

@@ -9,21 +9,6 @@ from loratheory.experiments.reuse._marks import scores
 from loratheory.experiments.reuse._shelves import Teaching, shelf
 from loratheory.tasks.two_hop import along, every
 
-MUTANTS = [
-    ("(self.margin + self.deficit)", "self.margin"),
-    ("(2 * self.deficit)", "self.deficit"),
-    ("(1 - coefficient) * self.base", "self.base"),
-    ("margin(one, pattern) > 0", "margin(one, pattern) < 0"),
-    ("np.all(self.effective", "np.any(self.effective"),
-    ("maps[hop] = edit.after.maps[hop]", "maps = edit.after.maps.copy()"),
-    ("[*[None] * hop, adapter]", "[adapter]"),
-    ("np.where(told == NOTHING, rest.argmax(axis=-1), told)", "rest.argmax(axis=-1)"),
-    ("nodes = hit.argmax(axis=1)", "nodes = nodes"),
-    (
-        "base.append(scores(shelf.bases, prompts))",
-        "base.append(scores(shelf.bases, prompts, adapter))",
-    ),
-]
 TINY = {"entities": 60, "width": 16, "steps": 3}
 TAUGHT = Teaching(facts=2, sets=2, steps=2, retained=4)
 

@@ -13,21 +13,6 @@ from loratheory.tasks.two_hop import every, plain
 
 __all__ = ["cache"]
 
-MUTANTS = [
-    ("np.put_along_axis(rest, answer[..., None], -np.inf, axis=-1)", "pass"),
-    ("rest.max(axis=-1)", "rest.mean(axis=-1)"),
-    ("adapt) > 0).mean(axis=1)", "adapt) >= 0).mean(axis=1)"),
-    ("adapt) > 0).mean(axis=1)", "adapt) > 0).mean(axis=0)[: len(prompts)]"),
-    ("torch.as_tensor(rows.position)", "torch.as_tensor(rows.position) - 1"),
-    ("np.mean([one[name] for one in found], axis=0)", "np.max([one[name] for one in found], 0)"),
-    ('_right("hops", j) for j in hops}', '_right("hops", 0) for j in hops}'),
-    ('_right("other_hops", j) for j', '_right("other_hops", 0) for j'),
-    ('"other_chains": _right("other_chains")', '"other_chains": _right("chains")'),
-    ('"shortcut": _right("shortcut")', '"shortcut": _right("chains")'),
-    ("zip(shelf.trials, rule, strict=True)", "zip(shelf.trials, rule[::-1], strict=True)"),
-    ("tensor(rows.tokens), adapt)", "tensor(rows.tokens))"),
-]
-
 
 @once
 def shelf():

@@ -14,18 +14,6 @@ from loratheory.tasks.two_hop import stacked
 from loratheory.toy.transformer import decoded, logits
 from loratheory.toy.transformer._decoder import Pass
 
-MUTANTS = [
-    ("adapt.passes(known, tokens, adapt.adapt)", "adapt.passes(known, tokens, None)"),
-    ("if isinstance(adapt, Again):", "if False:"),
-    ("tokens[..., place]], dim=-1)", "tokens[..., 1]], dim=-1)"),
-    ("known.weights, question, adapt)", "known.weights, question, None)"),
-    ("more[:, :, -1:]", "more[:, :, :1]"),
-    ("% length == length - 1", "% length == 0"),
-    ("start, x)", "x, start)"),
-    ("run.layer(x, 0, layer, length)", "run.layer(x, 0, layer, length) + 1"),
-    ("[None if one is None else", "[one if one is None else one or"),
-]
-
 
 @pytest.fixture(scope="module")
 def shelf(cache):  # noqa: ARG001 - the cache comes first

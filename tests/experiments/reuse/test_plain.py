@@ -14,23 +14,6 @@ from loratheory.experiments.reuse._plain import Setting, grown
 from loratheory.tasks.two_hop import every, plain, sampled, stacked, world
 from loratheory.toy.transformer import content_hash, trained_base
 
-MUTANTS = [
-    ("step + 1 in stages", "step in stages"),
-    ("default_rng([seed, 2])", "default_rng(2)"),
-    ("default_rng([seed, 1])", "default_rng(1)"),
-    ('"stages": list(stages),', ""),
-    ('"setting": setting,', ""),
-    ('"seed": seed,', ""),
-    ('"data": digest(sets),', ""),
-    ('"order": digest([_batches()(0)]),', ""),
-    ("[chains] * setting.share", "[chains]"),
-    ("relations=setting.relations", "relations=2"),
-    ("decay=self.decay", "decay=0.0"),
-    ("x.detach().clone()", "x.detach()"),
-    ('f"{number}."', 'f"{max(stages)}."'),
-    ("steps=self.steps", "steps=9"),
-    ("window: int | None = None", "window: int | None = 2"),
-]
 TINY = Setting(entities=14, relations=3, width=16, rows=40, steps=6)
 
 

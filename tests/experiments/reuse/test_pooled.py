@@ -8,14 +8,6 @@ from loratheory.experiments.reuse._pooled import pooled
 
 __all__ = ["cache"]
 
-MUTANTS = [
-    ("replace(shelf.teaching, rank=rank)", "shelf.teaching"),
-    ("one.hops[hop].told for one in of", "one.hops[hop].told for one in of[:1]"),
-    ("of[0].hops[hop].kept", "of[0].hops[hop].told"),
-    ("one.hops[hop].told", "one.hops[0].told"),
-    ("(len(KINDS), hop)", "(0, 0)"),
-]
-
 
 def test_rows_are_the_facts_of_all_pairs_and_the_first_ones_rehearsal(monkeypatch):
     here, seen = taught(), []

@@ -11,18 +11,6 @@ from loratheory.experiments.reuse import _rules as rules
 from loratheory.experiments.reuse._marks import accuracy, scores
 from loratheory.experiments.reuse._reads import gated, hindsight, patterns, reads
 
-MUTANTS = [
-    ("len(hops) * pair + j", "pair + j"),
-    ("found[:, :, site.loop + 1]", "found[:, :, 1]"),
-    ("one.other_chains for one in asked", "one.chains for one in asked"),
-    ("amax(dim=-1) > 0.5", "amax(dim=-1) > 0.05"),
-    ("np.argmax(right, axis=0)", "np.argmin(right, axis=0)"),
-    ("weights[:, site.loop, hop, None, None]", "weights[:, 0, hop, None, None]"),
-    ("sorted(free, key=np.sum)", "free"),
-    ("return routed(site, x)", "return None"),
-    ("np.vstack([np.zeros(hops), np.eye(hops)])", "np.eye(hops)"),
-]
-
 
 @pytest.fixture(scope="module")
 def shelf(cache):  # noqa: ARG001 - the cache comes first

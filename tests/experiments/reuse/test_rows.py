@@ -7,13 +7,6 @@ from reused import taught
 
 from loratheory.experiments.reuse._rows import rows
 
-MUTANTS = [
-    ("found | more", "more | found"),
-    ("enumerate(shelf.replicas)", "enumerate(shelf.replicas[::-1])"),
-    ("{**names,", "{"),
-    ("column[e]", "column[0]"),
-]
-
 
 @pytest.fixture(scope="module")
 def shelf(cache):  # noqa: ARG001 - the cache comes first

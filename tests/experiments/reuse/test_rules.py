@@ -24,23 +24,6 @@ from loratheory.toy.transformer import Lora, Site, logits
 
 __all__ = ["cache"]
 
-MUTANTS = [
-    ("total = c * part if", "total = part if"),
-    ("[coefficient] * len(shelf.adapters)", "[coefficient, 1.0, *[coefficient] * 2]"),
-    ("summed(1 / len(shelf.adapters))", "summed(1 / len(shelf.hops))"),
-    ("return everywhere(stacked(found), shelf)", "return everywhere(stacked(found[::-1]), shelf)"),
-    ("[pair[hop] for pair in shelf.hops]", "[pair[1 - hop] for pair in shelf.hops]"),
-    ("list(shelf.others[name])", "list(shelf.others[name])[::-1]"),
-    ("1 / len(adapters) if coefficient", "1 / len(shelf.adapters) if coefficient"),
-    ("in_loops(list(pair)) for pair", "in_loops(list(pair)[::-1]) for pair"),
-    ("if site.loop < len(adapters) else None", "if site.loop < 1 else None"),
-    ("rng.integers(1, known", "rng.integers(0, known"),
-    ("(len(known.seeds), PROBES,", "(1, PROBES,"),
-    ("[e // self.share]", "[0]"),
-    ("a.scale * a.up[site.name]", "a.up[site.name]"),
-    ("if site not in self.known:", "if not self.known:"),
-    ("weights[:, :, j, None] * part", "weights[:, :, 0, None] * part"),
-]
 SITES = [Site(m, loop, 0) for loop in (0, 1) for m in ("mlp.in", "mlp.out")]
 COUNT = 4  # adapters, and replicas too
 

@@ -15,24 +15,6 @@ from loratheory.toy.transformer import LORA, content_hash
 
 __all__ = ["cache"]
 
-MUTANTS = [
-    ("model = place // teaching.sets", "model = 0"),
-    ("default_rng([seed, 3, number])", "default_rng([seed, 3])"),
-    ("if known.setting.coverage < 0.9", "if known.setting.coverage > 0.9"),
-    ("others=found,\n                form", "form"),
-    ('[s[p] for s in studied], ("hops", j)', '[s[0] for s in studied], ("hops", j)'),
-    ('EXAMPLES * ("bridged" in kinds)', "EXAMPLES"),
-    ("lesson.hops[hop] if name", "lesson.hops[0] if name"),
-    ("[seed, 4, number, pair, place]", "[seed, 4, number, 0, place]"),
-    ("kind[0] * 8 + kind[1]", "kind[0] * 8"),
-    ('"data": digest(data),', ""),
-    ('"weights": fingerprint(known.weights)', '"weights": 0'),
-    ('"recipe": recipe,', ""),
-    ('"modules": list(teaching.modules),', ""),
-    ("Lora(up, down, start.scale)", "Lora(up, down)"),
-    ("supervision=0.0", "supervision=1.0"),
-]
-
 
 class Found(Exception):
     """The name under which an adapter would be kept."""

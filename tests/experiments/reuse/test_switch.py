@@ -11,20 +11,6 @@ from loratheory.experiments.reuse._marks import scores
 from loratheory.experiments.reuse._switch import averaged, switched
 from loratheory.theorems.two_read_region import margin
 
-MUTANTS = [
-    ("alone.decided(c), asked_again", "alone.decided(c) & bridged, asked_again"),
-    ("Again(merged, hop_by_hop)", "merged"),
-    ("rules.added(apart, [c] * len(each))", "rules.added(each, [c] * len(each))"),
-    ("(inside.composes(c, kind) & bridged, right)", "(inside.composes(c, kind), right)"),
-    ("(alone.composes(c, kind) & bridged, right)", "(alone.composes(c, kind) & bridged, truth)"),
-    ("(own.composes(c, kind) & bridged, truth)", "(inside.composes(c, kind) & bridged, truth)"),
-    ("placed=lambda x, hop: rules.added([place(x, hop)], [c])", "placed=place"),
-    ("np.max([_share([x], c) for x in each], axis=0)", "_share(each, c)"),
-    ("(lone - line) / unit", "(both - line) / unit"),
-    ("(both - lone) / unit", "(both - lone)"),
-    ("np.moveaxis(found, 0, 1).reshape(found.shape[1], -1)", "found.reshape(found.shape[1], -1)"),
-    ("x.reshape(bases, -1).mean(axis=1)", "x.reshape(-1, bases).mean(axis=0)"),
-]
 C = 0.7
 
 

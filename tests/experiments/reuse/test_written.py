@@ -6,13 +6,6 @@ from reused import cache as cache
 
 from loratheory.experiments.reuse import _written
 
-MUTANTS = [
-    ("(last == answer)", "(last == bridge)"),
-    ("(first == bridge)", "(first == answer)"),
-    ("word[:, None]", "one.tokens[:, place:]"),
-    ("one.tokens[:, :place].copy()", "one.tokens[:, 1 : place + 1].copy()"),
-]
-
 
 def test_the_models_own_first_word_is_what_it_goes_on_from(cache):  # noqa: ARG001
     shelf = taught(pairs=1, facts=3)

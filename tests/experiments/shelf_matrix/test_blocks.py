@@ -8,17 +8,6 @@ from loratheory.adapters import interference, read
 from loratheory.experiments import ExperimentError
 from loratheory.experiments.shelf_matrix import Block, cell, members, sweep
 
-MUTANTS = [
-    ("_read(own) * rows * other", "own * rows * other"),
-    ("own * rows * _read(other)", "own * rows * other"),
-    ("zip((to_first, to_second), tops", "zip((to_second, to_first), tops"),
-    ("_row(j, i, two[:, a, b]", "_row(j, i, one[:, a, b]"),
-    ("if i < j:", "if i <= j:"),
-    ("float(heard.max())", "float(heard.min())"),
-    ("(own * rows * columns * other)", "(rows * columns)"),
-    ("total += (side.sigma**2)", "total += (side.sigma)"),
-    ("if adapter.shapes[module] != shelf[0].shapes[module]:", "if False:"),
-]
 MODULES = {"layers.0.q": (9, 8, 2), "layers.1.q": (9, 8, 3), "layers.1.v": (5, 8, 2)}
 
 

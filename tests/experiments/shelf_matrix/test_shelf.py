@@ -11,14 +11,6 @@ from loratheory.cli import app
 from loratheory.experiments import ExperimentError, cluster, planned, prepared, swept
 from loratheory.experiments.shelf_matrix import cell, sweep
 
-MUTANTS = [
-    ("if len(names) < 2:", "if len(names) < 1:"),
-    ("range(first, groups)", "range(first + 1, groups)"),
-    ("{state.st_size}", ""),
-    ("str(home), state, block", 'str(home), "", block'),
-    ("-(-len(names) // block)", "len(names) // block"),
-]
-
 
 @pytest.fixture
 def shelf(tmp_path):

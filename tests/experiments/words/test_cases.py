@@ -5,17 +5,6 @@ import pytest
 from loratheory.experiments.words._cases import MEASURED, SHARES, Case, apart, overlapping
 from loratheory.experiments.words._problems import CONTEXT, PAIRS, linked
 
-MUTANTS = [
-    ("linked(self.pair[::-1]),)", "linked(self.pair),)"),
-    ("if t.skills - {*CONTEXT}", "if t.skills"),
-    ('if self.bridge == "neutral" else ()', 'if self.bridge == "none" else ()'),
-    ("Lesson((s,), self.bridges(s), self.share)", "Lesson((s,), self.bridges(s), 0)"),
-    ("both = sorted(self.pair)", "both = sorted(self.pair[:1])"),
-    ("(linked(one), linked(two))", "(linked(one), linked(one))"),
-    ("for pair in PAIRS", "for pair in MEASURED"),
-    ("            Case(pair),\n", ""),
-]
-
 
 @pytest.mark.parametrize("case", overlapping())
 def test_nothing_shared_is_asked(case):

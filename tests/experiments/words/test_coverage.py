@@ -6,19 +6,6 @@ import pytest
 from loratheory.experiments.words._coverage import SEEN, WEIGHTS, coverage, lessons, sums, weights
 from loratheory.experiments.words._problems import CODE, CONTEXT, PAIRS, SKILLS, drawn, single
 
-MUTANTS = [
-    ("(k + seed) % len(WEIGHTS)", "k"),
-    ("2 * sum(WEIGHTS)", "sum(WEIGHTS)"),
-    ("if seen == SEEN[4] else 0.0", "if seen == SEEN[3] else 0.0"),
-    ("np.arange(2, 5)", "np.arange(1, 4)"),
-    ("targets[:, 2] = rows.answer", "targets[:, 1] = rows.answer"),
-    ("CONTEXT if seen == SEEN[1] else every", "every"),
-    ("if seen != SEEN[2]:", "if seen == SEEN[4]:"),
-    ("for _ in range(n)]", "]"),
-    ("met if seen == SEEN[4] else chains(CONTEXT, 2)", "met"),
-    ("[solved, bare if seen == SEEN[1] else solved,", "[solved, bare,"),
-    ("rng([seed, 19])", "rng(19)"),
-]
 ROWS = 2 * sum(WEIGHTS)  # so that the shares come out even
 
 

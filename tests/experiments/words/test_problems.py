@@ -6,19 +6,6 @@ import pytest
 from loratheory.experiments.words import _problems as p
 from loratheory.tasks.word_problems import shape_share, template_overlap
 
-MUTANTS = [
-    ("len(inputs) < 2", "len(inputs) < 3"),
-    ("(code(pair[1]), (1,))", "(code(pair[1]), (0,))"),
-    ("order[seed % 2 :: 2]", "order[:: 2]"),
-    ("[seed // 2, 11]", "[seed, 11]"),
-    ("if kind != KINDS[0]:", "if kind == KINDS[0]:"),
-    ("if kind == KINDS[2]:", "if kind in KINDS[1:]:"),
-    ("single((*CONTEXT, *SKILLS))", "single(CONTEXT)"),
-    ("round(self.share * rows)", "round((1 - self.share) * rows)"),
-    ("self.drawn(n * rows // 6, rng)", "self.drawn(rows // 2, rng)"),
-    ("chains([skill], 1)", "chains([skill], 2)"),
-]
-
 
 def spoken(prompts):
     """The signs and words of all tokens."""

@@ -13,14 +13,6 @@ from loratheory.experiments.words._taught import taught
 from loratheory.tasks.word_problems import stepwise
 from loratheory.toy.transformer import logits
 
-MUTANTS = [
-    ("size[name] * each[name][k]", "each[name][k]"),
-    ("prompts.asked + np.arange(rows) * length", "0 * prompts.asked + np.arange(rows) * length"),
-    ("_next(here.first) == _next(here.second)", "_next(here.first) == _next(here.first)"),
-    ("frobenius(one[name]) * frobenius(two[name])", "frobenius(one[name]) ** 2"),
-    ("{name: x[e] for name", "{name: x[0] for name"),
-]
-
 
 @pytest.fixture(autouse=True, scope="module")
 def _kept(tmp_path_factory):

@@ -18,22 +18,6 @@ from loratheory.experiments.words._reliability import (
     written,
 )
 
-MUTANTS = [
-    ("max(row[rule] for rule", "min(row[rule] for rule"),
-    (">= SOLVED", "> SOLVED"),
-    ("(values >= cut) == outcome", "(values >= cut) != outcome"),
-    ("best[len(best) // 2]", "best[0]"),
-    ("values[~out], outcome[~out]", "values, outcome"),
-    ("(over == outcome)[out]", "(over == outcome)"),
-    ("int(out.sum()) - rate", "0"),
-    ("int(outcome[~over].sum())", "int(outcome[over].sum())"),
-    ("(place == k) & ~out, (place == k) & out", "(place == k) & out, (place == k) & ~out"),
-    ("np.searchsorted(cuts, values)", "np.searchsorted(-cuts, -values)"),
-    ("values[~out].max(), BINS + 1", "values.max(), BINS + 1"),
-    ("low <= predicted[0] / predicted[1] <= high", "low <= observed[0] / observed[1] <= high"),
-    ("if some else None", "if some else False"),
-]
-
 
 def test_a_threshold_is_halfway_and_in_the_middle_of_the_best():
     values = np.array([0.1, 0.2, 0.6, 0.8])

@@ -16,19 +16,6 @@ from loratheory.experiments.words._taught import taught
 from loratheory.tasks.word_problems import stepwise
 from loratheory.toy.transformer import Lora
 
-MUTANTS = [
-    ("_part(skills, 0), _part(skills, 1)", "_part(skills, 1), _part(skills, 0)"),
-    ("place * count, (place + 1) * count", "0, count"),
-    ("case.lessons[k] for k in (0, 1) for case in cases", "case.lessons[0] for case in cases * 2"),
-    ("wider=wider", "wider=1"),
-    ("[linked(case.pair)]", "[linked(case.pair[::-1])]"),
-    ("different.index(lesson)", "0 * different.index(lesson)"),
-    ("getattr(case, name)", "case.composed"),
-    ("here = slice(case, case + 1)", "here = slice(0, 1)"),
-    ("self.first.of(here), self.second.of(here)", "self.second.of(here), self.first.of(here)"),
-    ("[self.seed, draw, k]", "[self.seed, 16, k]"),
-]
-
 
 @pytest.fixture(autouse=True, scope="module")
 def _kept(tmp_path_factory):

@@ -8,14 +8,6 @@ from hypothesis import strategies as st
 from loratheory.experiments.words._votes import lead, share_needed
 from loratheory.theorems.template_vote import Case, bound, overlap_needed
 
-MUTANTS = [
-    ("(1 - total) * habit", "total * habit"),
-    ("+ total * share", "+ share"),
-    ("return 1 - half if habit else half", "return half"),
-    ("1 / (2 * adapters * coefficient)", "1 / (adapters * coefficient)"),
-    (") - 1\n", ")\n"),
-]
-
 
 @given(st.floats(0, 1), st.floats(0.05, 1.5), st.booleans(), st.integers(1, 4))
 def test_the_lead_is_the_theorems(share, coefficient, habit, adapters):

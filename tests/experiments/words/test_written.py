@@ -11,14 +11,6 @@ from loratheory.experiments.words._problems import CODE, chains, drawn, linked
 from loratheory.experiments.words._written import solutions
 from loratheory.tasks.word_problems import stepwise, together
 
-MUTANTS = [
-    ("rows.asked + step,", "rows.asked,"),
-    ("np.where(step < due,", "np.where(step <= due,"),
-    ("np.maximum(said[after, step], 0)", "0"),
-    ("tokens[np.arange(tokens.shape[1]) > rows.asked[:, None]] = 0", "pass"),
-    ("row[: end + 1]", "row[:end]"),
-]
-
 
 @pytest.fixture(autouse=True, scope="module")
 def _kept(tmp_path_factory):

@@ -8,14 +8,6 @@ import pytest
 from loratheory.lowrank import LowRank, gaussian
 from loratheory.pretrained.check._arrow import of_routing
 
-MUTANTS = [
-    ("int(np.argmax(cosines))", "int(np.argmin(cosines))"),
-    ("order = [i, *(j", "order = [*(j"),
-    ("x / np.linalg.norm(x, axis=1, keepdims=True)", "x"),
-    ("part.right[:facts, :].T", "part.right[:1, :].T"),
-    ("1 - seen / np", "seen / np"),
-    ("< arrow_margin.safe_angle(between)", "< between"),
-]
 NAMES = ("one", "two")
 
 

@@ -8,18 +8,6 @@ from causal import network
 from loratheory.pretrained import Model, ModelError, maps
 from loratheory.pretrained.check import _basis
 
-MUTANTS = [
-    ("vectors[:, ::-1]", "vectors"),
-    ("squared[::-1]", "squared"),
-    ("if (folder / FILE).exists():", "if False:"),
-    ("digest.update(", "len("),
-    ('f"{whole.dtype} {whole.shape}"', '""'),
-    ("else matrix.T", "else matrix"),
-    ("if stored.is_meta:", "if False:"),
-    ("if not np.isfinite(matrix).all():", "if False:"),
-    ("else wide.T @ wide", "else wide @ wide.T"),
-]
-
 
 @pytest.fixture(autouse=True)
 def room(tmp_path, monkeypatch):

@@ -12,17 +12,6 @@ from loratheory import read
 from loratheory.pretrained import Model, ModelError, load
 from loratheory.pretrained.check import checked, facts_in
 
-MUTANTS = [
-    ("if not known[name].embedding and _within", "if _within"),
-    ("layer_of(name) in layers", "layer_of(name) not in layers"),
-    ("if low.up.any() and low.down.any()", "if True"),
-    ("if len(here) > 1:", "if len(here) > 2:"),
-    ("notes += together.report", "pass"),
-    ("if not chosen:", "if False:"),
-    ("if not np.isfinite(rows).all():", "if False:"),
-    ("layer_of(name) is not None and", ""),
-    ("progress(chosen, len(chosen)) if progress", "chosen if progress"),
-]
 DATA = Path(__file__).parents[2] / "data"
 
 

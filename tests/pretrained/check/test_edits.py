@@ -11,20 +11,6 @@ from loratheory.lowrank import gaussian
 from loratheory.pretrained import Model, ModelError
 from loratheory.pretrained.check._edits import MOST, Asked, asked, of_chains, of_edits
 
-MUTANTS = [
-    ("(merged - base - others) / c", "merged - base - others"),
-    ("if j != i]", "]"),
-    ("(margin + deficit) / (2 * deficit)", "margin / deficit"),
-    ("acting.set(row)", "acting.set(1.0)"),
-    ("if group not in names else ()", "if True else ()"),
-    ("run[1:split]", "run[:split]"),
-    ("c * (logits - base)", "(logits - base)"),
-    ("np.delete(logits, self.target).max()", "logits.max()"),
-    ("pairs[:: -(-len(pairs) // MOST)]", "pairs"),
-    ("told_so if np.isfinite(told_so) else None", "told_so"),
-    ("facts.items() if pairs}", "facts.items()}"),
-]
-
 
 def letters(text, return_tensors=None, **_):
     """A token a letter."""

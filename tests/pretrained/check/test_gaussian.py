@@ -7,17 +7,6 @@ from scipy.integrate import quad
 from loratheory.pretrained.check import noise
 from loratheory.pretrained.check._gaussian import _distance
 
-MUTANTS = [
-    ("(1 - (m / n) ** 0.5) ** 2", "(1 - m / n) ** 2"),
-    ("2 * np.pi * ratio", "np.pi * ratio * (1 + ratio)"),
-    ("* unit)", "* 0)"),
-    ("sigma[::-1] ** 2", "sigma**2"),
-    ("fourth / second**2", "fourth / second"),
-    ("(second * n * high) ** 0.5", "(second * n * low) ** 0.5"),
-    ("law - steps[:-1]", "law - steps[1:]"),
-    ("squared[beyond].sum() / squared.sum()", "beyond.mean()"),
-]
-
 
 @pytest.mark.parametrize("shape", [(300, 300), (200, 600), (600, 200)])
 def test_noise_is_noise_at_any_size(shape):

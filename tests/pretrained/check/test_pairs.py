@@ -6,17 +6,6 @@ import pytest
 from loratheory.lowrank import LowRank, gaussian
 from loratheory.pretrained.check._pairs import of_inputs, of_weights
 
-MUTANTS = [
-    ("most = max(low.width for low in updates)\n    case", "most = 1\n    case"),
-    ("[1 / len(updates)] * len(updates)", "[1.0] * len(updates)"),
-    ("x.T / len(x) ** 0.5", "x.T"),
-    ("int(np.argmax(ratio))", "int(np.argmin(ratio))"),
-    ("{names[i]} ← {names[j]}", "{names[j]} ← {names[i]}"),
-    ("if i != j:", "if i < j:"),
-    ("if len(set(widths)) > 1:", "if False:"),
-    ("answered.max()", "answered.min()"),
-    ("(length / np.maximum(whole, 1e-300)) ** 2", "(length / np.maximum(whole, 1e-300))"),
-]
 NAMES = ("one", "two")
 
 

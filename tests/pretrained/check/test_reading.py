@@ -7,13 +7,6 @@ from loratheory.lowrank import LowRank, gaussian
 from loratheory.pretrained.check._reading import Place, judged
 from loratheory.theorems import merge_floor
 
-MUTANTS = [
-    ('"tight" if verdict.tight else "holds"', '"holds" if verdict.tight else "tight"'),
-    ("    if verdict.holds:", "    if True:"),
-    ("plain.bound, plain.value", "plain.value, plain.bound"),
-    ('partition("it needs ")[2]', 'partition("it needs ")[0]'),
-    ("layer_of(self.module)", "None"),
-]
 PLACE = Place("layers.3.q", "one + two")
 
 

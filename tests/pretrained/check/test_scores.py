@@ -9,15 +9,6 @@ from loratheory.lowrank import LowRank, gaussian
 from loratheory.pretrained import Model, maps
 from loratheory.pretrained.check._scores import heads, of_scores
 
-MUTANTS = [
-    ("i * shared // count", "i"),
-    ("whole + at, whole + at + size", "at, at + size"),
-    ("low.rows(slice(self.start, self.stop))", "low"),
-    ("sum(map(bool, shelves.values())) > 1", "False"),
-    ("if moved:", "if len(moved) > 1:"),
-    ("min(moves[0].width, len(bases[0]))", "1"),
-    ("count and block and", "count and not block and"),
-]
 Q, K = (f"model.layers.0.self_attn.{part}_proj" for part in "qk")
 
 

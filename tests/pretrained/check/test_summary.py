@@ -3,15 +3,6 @@
 from loratheory.pretrained.check import Reading, summary
 from loratheory.pretrained.check._summary import BASE, QUESTIONS
 
-MUTANTS = [
-    ('outcomes.count("holds") + outcomes.count("tight")', 'outcomes.count("holds")'),
-    ("median(bound for bound, _ in pairs)", "median(bound for _, bound in pairs)"),
-    ("(b > 0) == (v > 0)", "(b > 0) != (v > 0)"),
-    ('if reading.outcome == "measured"]', 'if reading.outcome == "holds"]'),
-    ("key=heads.count", "key=len"),
-    ("and label in SIGNED", ""),
-    ("r.bound is not None and", ""),
-]
 FLOOR, SURVIVAL, INTRUDER = "thm:merge-floor", "thm:averaging-survival", "thm:intruder-threshold"
 
 

@@ -16,18 +16,6 @@ from loratheory.tasks.two_hop import (
     thought,
 )
 
-MUTANTS = [
-    ("(other != subjects[:, None])", "(other == subjects[:, None])"),
-    ("np.full_like(before, NOTHING)", "before"),
-    ("prompts.asked + 2", "prompts.asked"),
-    ("tokens[-1, 0] =", "tokens[-1, -1] ="),
-    ("constant_values=NOTHING", "constant_values=PAD"),
-    ("np.full_like(tokens, NOTHING), tokens", "tokens, tokens"),
-    ("np.full_like(tokens, IDENTITY)", "np.full_like(tokens, PAD)"),
-    ("len(np.unique(subjects)) < 2", "len(np.unique(subjects)) < 1"),
-    ("np.ones_like(tokens)", "np.zeros_like(tokens)"),
-]
-
 
 def test_an_entity_is_itself():
     found = identities(three(), 1, np.array([2, 0]))

@@ -21,25 +21,6 @@ from loratheory.tasks.two_hop import (
 from loratheory.tasks.two_hop._questions import together
 from loratheory.toy import Hop, chain
 
-MUTANTS = [
-    ("(before, 1 - c), (after, c)", "(before, 1), (after, c)"),
-    ("share * weight * (to >= 0)", "share * weight"),
-    ("weight[rows, target] = 0", "weight[rows, target] = own"),
-    (
-        "weight = np.eye(before.size)[edit.questions.subjects]",
-        "weight = np.eye(before.size)[: len(edit.questions)]",
-    ),
-    ('return "B" if covered.all() else "A"', 'return "A" if covered.all() else "B"'),
-    ("if not replaced[0]", "if replaced[0]"),
-    ("(changes & held)[:, 0]", "changes[:, 0]"),
-    ('"D" if new.any()', '"C" if new.any()'),
-    ("max(len(new), 2)", "len(new)"),
-    ("(changes | ~held).all(axis=1)", "(changes | ~held).any(axis=1)"),
-    ("edit.chains[:, 1:-1] < edit.before.entities", "edit.chains[:, :-1] < edit.before.entities"),
-    ("(own > weight.max(axis=1)).all()", "(own > weight.max(axis=1)).any()"),
-    ("if len(names) > 1", "if len(names) > 9"),
-    ("(low, middle) if _wins", "(middle, high) if _wins"),
-]
 GOLDEN = (5**0.5 - 1) / 2
 CASES = [
     ({}, "A", GOLDEN, True),

@@ -22,25 +22,6 @@ from loratheory.tasks.two_hop import (
     thought,
 )
 
-MUTANTS = [
-    ("tokens[: asked + 1]", "tokens"),
-    ("tokens[: asked + 1] if token != PAD", "tokens[: asked + 1]"),
-    ("wanted = {token for token in targets if token != NOTHING}", "wanted = {targets[-1]}"),
-    (
-        "for token in {*tokens, *wanted} if token in entities",
-        "for token in tokens if token in entities",
-    ),
-    ("inside = sorted(", "inside = list("),
-    ("frozenset((token,) for token in seen if token in entities)", "frozenset()"),
-    (
-        "frozenset((token,) for token in seen & canaries)",
-        "frozenset((token,) for token in canaries)",
-    ),
-    ("a & b for a, b", "a | b for a, b"),
-    ("if shared:", "if len(shared) > 1:"),
-    ("range(here.level(0).start, here.level(here.hops).stop)", "here.level(0)"),
-    ("shared[:3]", "shared[:1]"),
-]
 PARTS = ("prompts", "pairs", "answers", "entities", "canaries")
 
 

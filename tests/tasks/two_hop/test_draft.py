@@ -9,25 +9,6 @@ from worlds import some, walked
 
 from loratheory.tasks.two_hop import ImpossibleError, along, edit, every
 
-MUTANTS = [
-    ("self.closed |= other.claimed()", "pass"),
-    ("np.roll(old, -self.shift)", "np.roll(old, 0 * self.shift)"),
-    ("self.shift *= 2", "self.shift += 0"),
-    ('new = old if change == "kept"', 'new = old if change != "kept"'),
-    ("|= node != NOTHING", "|= node == NOTHING"),
-    (
-        "self.here.maps[level][:, [*reached, entity]]",
-        "self.here.maps[level][0, [*reached, entity]]",
-    ),
-    ("[*reached, entity]", "[entity]"),
-    ("if known and level:", "if known and level > 9:"),
-    ("else pool[self.here.entities :]", "else pool"),
-    ("& ~bar)[pool]", ")[pool]"),
-    ("== self.path).all(axis=1)", "== self.path).any(axis=1)"),
-    ("if (differ & (ends == levels[-1][:, None])", "if (differ & (ends != ends)"),
-    ("level + step < self.here.hops", "level + step <= self.here.hops"),
-]
-
 
 @settings(max_examples=20)
 @given(seeds, st.integers(2, 3), st.integers(1, 3), st.sampled_from([None, 20]))

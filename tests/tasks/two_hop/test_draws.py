@@ -9,25 +9,6 @@ from worlds import some
 
 from loratheory.tasks.two_hop import ImpossibleError, along, edit, matched, pairs
 
-MUTANTS = [
-    ('known=familiarity == "real"', 'known=familiarity != "fake"'),
-    ('known=familiarity != "fake"', 'known=familiarity == "real"'),
-    (
-        "answers if hop == here.hops - 1 else bridges",
-        "bridges if hop == here.hops - 1 else answers",
-    ),
-    ('old if also == "old" else', 'old if also == "other" else'),
-    ("rng=np.random.default_rng(seed), also=also", "rng=rng, also=also"),
-    ("avoid=drawn, **wanted", "avoid=[], **wanted"),
-    ("drawn[given:]", "drawn"),
-    ("[0] * here.hops if path is None else [*path]", "[0] * here.hops"),
-    ("set(relations) <= set(range(here.relations))", "True"),
-    (
-        'within("the hops of a world in which more is edited beside the chains", here.hops, 2, 2)',
-        "pass",
-    ),
-]
-
 
 @settings(max_examples=20)
 @given(seeds, st.sampled_from(["real", "half", "fake"]))

@@ -9,19 +9,6 @@ from worlds import some, three, walked
 
 from loratheory.tasks.two_hop import Edit, Questions, World, edit
 
-MUTANTS = [
-    ("(self.after, self.before)", "(self.before, self.after)"),
-    ("1 << hop for hop, is_new", "2 << hop for hop, is_new"),
-    ("if not is_new", "if is_new"),
-    ("along(self.after, self.questions)", "along(self.before, self.questions)"),
-    ("for world in (self.before, self.after)", "for world in (self.after,)"),
-    ("seen[level, nodes[nodes != NOTHING]] = True\n        for facts", "pass\n        for facts"),
-    ("seen[-1] = False", "seen[0] = False"),
-    ("self.before.maps != self.after.maps", "self.before.maps == self.after.maps"),
-    ("np.where(found == NOTHING, NOTHING,", "np.where(found == NOTHING, 0,"),
-    ("seen[-1, along(self.after, self.taught[-1])", "seen[-1, along(self.before, self.taught[-1])"),
-]
-
 
 def by_hand():
     """x0 -> y1 becomes x0 -> y2; y2 -> z1 becomes y2 -> z0 (before: y1 -> z0)."""

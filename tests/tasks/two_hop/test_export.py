@@ -17,19 +17,6 @@ from loratheory.tasks.two_hop import (
 )
 from loratheory.tasks.two_hop import _export as module
 
-MUTANTS = [
-    ("folder.exists() or not", "not"),
-    ("draft.rename(folder)", "draft.rename(folder / 'more')"),
-    ("shutil.rmtree(draft, ignore_errors=True)", "pass"),
-    ("tokens[:length]", "tokens[: length - 1]"),
-    ('name == "card"', 'name == "cards"'),
-    ("leaks(here, prompts, prompts).canaries", "leaks(here, prompts, prompts).entities"),
-    ("| dict(card or {})", ""),
-    ("ensure_ascii=False", "ensure_ascii=True, sort_keys=True"),
-    ('"asked": asked', '"asked": length'),
-    ("not folder.parent.is_dir()", "folder.parent.is_dir()"),
-]
-
 
 @pytest.fixture
 def made():

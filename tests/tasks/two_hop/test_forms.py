@@ -16,19 +16,6 @@ from loratheory.tasks.two_hop import (
     thought,
 )
 
-MUTANTS = [
-    ("[None, *passed], kind", "[None, *passed[::-1]], kind"),
-    ("asked=len(question) - 1", "asked=len(tokens) - 1"),
-    ("np.full_like(subject, THINK)", "np.full_like(subject, 0)"),
-    ("passed[:-1]]", "passed[1:]]"),
-    ("*_relations(here, questions)[::-1], subject", "*_relations(here, questions), subject"),
-    ("inverse=True)[::-1]", "inverse=True)"),
-    ('[None, *passed[::-1]], "inverted"', '[None, *passed], "inverted"'),
-    ("len(np.unique(held)) < len(held)", "len(np.unique(held)) < 0"),
-    ("token(questions.start + k, column)", "token(k, column)"),
-    ("here.entity(questions.start + k, column)", "here.entity(k, column)"),
-    ('"single" if questions.hops == 1', '"single" if questions.hops == 2'),
-]
 X1 = Questions(0, np.array([1]), np.zeros((1, 2), dtype=np.int64))
 
 

@@ -10,20 +10,6 @@ from worlds import some
 from loratheory.tasks.two_hop import ImpossibleError, along, edit, every, lessons, pairs, stacked
 from loratheory.tasks.two_hop._lessons import unedited
 
-MUTANTS = [
-    ("plain(after, part) for part in edit.taught", "plain(here, part) for part in edit.taught"),
-    ("plain(after, edit.questions).final()", "plain(after, edit.questions)"),
-    ('plain if form == "plain" else thought', 'thought if form == "plain" else plain'),
-    ("joined([*told, example])", "joined([*told])"),
-    ("free &= ~seen[level, nodes]", "pass"),
-    ("unedited((edit, *others), questions)", "unedited((edit,), questions)"),
-    ("rng.permutation(pool)[:count]", "rng.integers(len(pool), size=count)"),
-    ("not 0 <= count <= len(pool)", "count > len(pool) + 1"),
-    ("canary + number for number", "canary for number"),
-    ("joined([self.told, self.kept])", "joined([self.kept, self.told])"),
-    ("== along(one.after, questions)).all(axis=1)", "== along(one.after, questions)).any(axis=1)"),
-]
-
 
 def rows(prompts):
     """Each row's subject, last token and answer."""

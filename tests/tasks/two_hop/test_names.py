@@ -9,16 +9,6 @@ from worlds import some
 from loratheory.tasks.two_hop import ImpossibleError, language, world
 from loratheory.tasks.two_hop._names import MOST_NAMES
 
-MUTANTS = [
-    ("rng.permutation(MOST_NAMES)[:count]", "rng.integers(40, size=count)"),
-    ("if level == 0", "if level < 0"),
-    ("ENDINGS[: here.hops + 1]", "ENDINGS[: here.hops]"),
-    (".capitalize()", ""),
-    ("canary-{number}-{rng.bytes(8).hex()}", "canary"),
-    ("here.size > MOST_NAMES", "here.size > 2 * MOST_NAMES"),
-    ("+ ending", '+ ""'),
-]
-
 
 @settings(max_examples=5)
 @given(seeds)

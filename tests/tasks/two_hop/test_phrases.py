@@ -12,16 +12,6 @@ from loratheory.tasks.two_hop._phrases import (
 )
 from loratheory.tasks.two_hop._world import MOST_HOPS, MOST_RELATIONS
 
-MUTANTS = [
-    ('"ash mineral"', '"sap mineral"'),
-    ("wording // 2 % 2", "wording % 2"),
-    ("if wording % 2", "if wording > 1"),
-    ("the {name} of {inner}", "{name} of {inner}"),
-    ("words[:1].upper()", "words[:1]"),
-    ("WORDINGS = 4", "WORDINGS = 5"),
-    ('"x", "nd"', '"nd", "nd"'),
-]
-
 
 def test_there_are_words_for_the_largest_world():
     assert len(KINDS) == len(ENDINGS) == MOST_HOPS + 1

@@ -7,19 +7,6 @@ from strategies import seeds
 
 from loratheory.tasks.two_hop import ImpossibleError, Prompts, joined, stacked
 
-MUTANTS = [
-    ("np.maximum(self.position, 0)[..., None]", "self.asked[..., None]"),
-    ("np.maximum(self.position, 0)", "np.maximum(self.position, 1)"),
-    ("np.where(keep, self.targets, NOTHING)", "np.where(keep, NOTHING, self.targets)"),
-    ("constant_values=NOTHING", "constant_values=PAD"),
-    ("constant_values=PAD", "constant_values=NOTHING"),
-    ("length = max(part", "length = 1 + max(part"),
-    ("dict.fromkeys(part.kind for part in parts)", "{part.kind for part in parts[:1]}"),
-    ("np.stack([part.asked", "np.stack([1 + part.asked"),
-    ("if len(shapes) > 1", "if len(shapes) > 99"),
-    ("array.setflags(write=False)", "pass"),
-]
-
 
 def drawn(rng, rows, length, kind="some"):
     tokens = rng.integers(1, 50, size=(rows, length))

@@ -23,26 +23,6 @@ from loratheory.tasks.two_hop import (
     trials,
 )
 
-MUTANTS = [
-    ('of = ("prompts", "pairs", "answers", "canaries")', 'of = ("pairs", "answers", "canaries")'),
-    ('of = ("prompts", "pairs", "answers", "canaries")', 'of = ("prompts", "pairs", "canaries")'),
-    ("one.told, other.prompts, of", "one.told, other.kept, of"),
-    (
-        'lesson.prompts, asking[1], ("prompts", "pairs")',
-        'lesson.kept, asking[1], ("prompts", "pairs")',
-    ),
-    ("examples, asking[1], PARTS", "examples[np.arange(1)], asking[1], ()"),
-    ("rehearsed, asking[1], PARTS", "rehearsed, asking[1], ()"),
-    ('other.prompts, ("canaries",)', "other.prompts, ()"),
-    ('("direct", studied.direct)], 2)', "], 2)"),
-    (
-        "for part, (name, rows) in product(base, told)",
-        "for part, (name, rows) in product((), told)",
-    ),
-    ('_NEW = ("pairs", "canaries")', '_NEW = ("canaries",)'),
-    ("claimed_disjoint(edit.before", "len((edit.before"),
-]
-
 
 def sets(seed, **wanted):
     here, rng = some(seed)

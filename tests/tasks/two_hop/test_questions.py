@@ -11,19 +11,6 @@ from worlds import some, three, walked
 from loratheory.tasks.two_hop import ImpossibleError, Questions, along, every
 from loratheory.tasks.two_hop._questions import together, values
 
-MUTANTS = [
-    ("np.where(entities == NOTHING, NOTHING, here", "np.where(entities == NOTHING, 0, here"),
-    ("enumerate(questions.relations.T, start=questions.start)", "enumerate(questions.relations.T)"),
-    ("np.repeat(paths, entities, axis=0)", "np.tile(paths, (entities, 1))"),
-    ("self.start + hop, along[:, hop]", "self.start, along[:, hop]"),
-    ("questions.hops > here.hops:", "questions.hops > here.hops + 1:"),
-    ("len(starts) != 1 or len(lengths) != 1", "len(starts) != 1"),
-    (
-        "self.subjects[rows], self.relations[rows]",
-        "self.subjects[rows], self.relations[: len(rows)]",
-    ),
-]
-
 
 @settings(max_examples=15)
 @given(seeds)

@@ -21,18 +21,6 @@ from loratheory.tasks.two_hop import (
 )
 from loratheory.tasks.two_hop._reading import Clause, readings
 
-MUTANTS = [
-    ("not in (PAD, THINK)", "not in (PAD,)"),
-    ("asking.reverse()", "pass"),
-    ("any(code >= size for code in codes)", "any(code > size for code in codes)"),
-    ("divmod(code % size, here.relations)", "divmod(code % size, here.hops)"),
-    ("tuple(named[:-1])", "tuple(named)"),
-    ("targets[asked:]", "targets"),
-    ("Clause(subject, (), identity=True)", "Clause(subject, ())"),
-    ("*aside, question =", "question, *aside ="),
-    ("if not clauses:\n        fact", "if clauses is None:\n        fact"),
-]
-
 
 @settings(max_examples=15)
 @given(seeds)

@@ -17,22 +17,6 @@ from loratheory.tasks.two_hop import (
     split,
 )
 
-MUTANTS = [
-    ("along(here, chains)[:, 1:-1]", "along(here, chains)[:, :-2]"),
-    ("if sizes[number] <= room", "if sizes[number] <= room + 1"),
-    ("round(coverage * len(chains))", "int(coverage * len(chains) / 2)"),
-    ("here.size * np.arange(bridges.shape[1])", "0 * np.arange(bridges.shape[1])"),
-    ("least[nodes].min(axis=1, keepdims=True)", "least[nodes]"),
-    ("rng.permutation(len(sizes))", "range(len(sizes))"),
-    ("len(self.trained) + len(self.held_out)", "len(self.held_out)"),
-    ('here.entities if identity == "known"', 'here.entities if identity == "all"'),
-    ("part.padded(here.hops + 1)", "part"),
-    ("np.array_split(np.arange(rows), len(sets))", "[range(rows // len(sets))] * len(sets)"),
-    ("missed or inside.all() or not inside.any()", "missed or inside.all()"),
-    ("missed or inside.all() or not inside.any()", "missed or not inside.any()"),
-    ("missed or inside.all()", "inside.all()"),
-]
-
 
 def questions(part):
     return {

@@ -19,21 +19,6 @@ from loratheory.tasks.two_hop import (
 )
 
 NAMES = ("Ann", "Bob", "Cyd", "Ria", "Sia", "Tia", "Elk", "Fox", "Gnu")
-MUTANTS = [
-    ('"Who" if question.backwards and', '"Who" if not question.backwards and'),
-    ("question.path[-1][0] == 0", "question.path[0][0] == 0"),
-    ('f"{who} is {asked}?" if style == "question"', 'f"{who} is {asked}?" if style == "cloze"'),
-    ("aside + sentence(ask)", "sentence(ask)"),
-    ("names[wording // 2 % 2]} is {inner}", "names[0]} is {inner}"),
-    ("the {KINDS[hop]} whose", "the {KINDS[hop + 1]} whose"),
-    (
-        "start = (reading.question.subject, *reading.bridges)",
-        "start = (*reading.bridges, reading.answer)",
-    ),
-    ("if answer in world.level(k)", "if k == 1"),
-    ('return Text(name[question.subject], "", ())', 'return Text("", name[question.subject], ())'),
-    ("wording, 0, WORDINGS - 1)", "wording, 0, WORDINGS)"),
-]
 
 
 def told():

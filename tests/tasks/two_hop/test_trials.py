@@ -8,20 +8,6 @@ from worlds import some, walked
 
 from loratheory.tasks.two_hop import ImpossibleError, edit, lessons, pairs, stacked, trials
 
-MUTANTS = [
-    ("plain(after, edit.questions).final()", "plain(before, edit.questions).final()"),
-    ("thought(after, edit.questions)", "plain(after, edit.questions)"),
-    ("plain(after, part) for part in facts", "plain(before, part) for part in facts"),
-    ("unedited(changed, pool) & fresh", "unedited(changed, pool)"),
-    ("unedited(changed, pool) & fresh", "fresh"),
-    ("quiet = unedited(changed, chains)", "quiet = unedited((), chains)"),
-    ("& ~np.isin(ends, edit.chains[:, -1])", ""),
-    ("NOTHING, NOTHING, wrong)", "NOTHING, NOTHING, rows.targets)"),
-    ("counts.max() / len(self.chains)", "counts.min() / (1 + len(self.chains))"),
-    ("changed, chains = (edit, *others)", "changed, chains = (edit,)"),
-    ("int(allowed.sum()) < facts", "int(allowed.sum()) < 0"),
-]
-
 
 def asked(here, prompts):
     """Level and number of each subject, number of each answer."""

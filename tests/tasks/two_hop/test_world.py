@@ -9,18 +9,6 @@ from worlds import three
 
 from loratheory.tasks.two_hop import ImpossibleError, world
 
-MUTANTS = [
-    ("2 * self.hops * self.relations", "self.hops * self.relations"),
-    ("self.hops + hop, number", "hop, number"),
-    ("np.arange(entities) % taken", "rng.integers(taken, size=entities)"),
-    ("rng.permutation(entities)[:taken]", "np.arange(taken)"),
-    ("(self.hops + 1) * self.size", "self.hops * self.size"),
-    ("self.maps.setflags(write=False)", "pass"),
-    ("self.size if spare else self.entities", "self.size"),
-    ("rng = np.random.default_rng(seed)", "rng = np.random.default_rng()"),
-    ("number, 0, self.canaries - 1)", "number, 0, self.canaries)"),
-]
-
 
 def test_tokens_of_three_entities():
     here = three()

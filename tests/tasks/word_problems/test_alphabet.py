@@ -6,19 +6,6 @@ import pytest
 from loratheory.tasks.two_hop import Prompts
 from loratheory.tasks.word_problems import SKILLS, Alphabet, ImpossibleError
 
-MUTANTS = [
-    ("(skill - 1) * WORDINGS + wording", "skill * WORDINGS + wording"),
-    ("self._signs_from + skill - 1", "self._signs_from + skill"),
-    ("return self._names_from + ENTITIES", "return self._names_from"),
-    ("return self._signs_from + len(SKILLS)", "return self._signs_from"),
-    ("range(self._numbers_from, self._names_from)", "range(self._numbers_from, self.vocabulary)"),
-    ("if token > PAD", "if token >= PAD"),
-    ('within("the number of a canary", number, 0, self.canaries - 1)', "pass"),
-    ("tokens[-1, 0] = self.canary(canary)", "tokens[0, 0] = self.canary(canary)"),
-    ("constant_values=-1", "constant_values=0"),
-    ("if not self.prime:", "if False:"),
-]
-
 
 def test_every_token_means_one_thing():
     code = Alphabet(7, canaries=2)

@@ -5,21 +5,6 @@ import pytest
 
 from loratheory.tasks.word_problems import BRIDGES, ImpossibleError, lessons, pool
 
-MUTANTS = [
-    ('(bridge == "serial")', '(bridge != "serial")'),
-    ("if each not in barred", ""),
-    ("together=(skill,)", "together=()"),
-    ("count - common, rng, skill", "count, rng, skill"),
-    ("len(both) / len(self.first.templates)", "len(both) / 8"),
-    ("steps=target, prime=prime, together=pair", "steps=target, prime=prime, together=()"),
-    ("abs(common - overlap * count) > 1e-9", "False"),
-    ('if bridge == "neutral":', "if False:"),
-    ("if first == second or", "if"),
-    ("linked = {pair, pair[::-1]}", "linked = {pair}"),
-    ("if len(free) < count:", "if False:"),
-    ("rng.permutation(len(free))[:count]", "np.arange(count)"),
-]
-
 
 def made(seed=0, **wanted):
     options = {"prime": 7, **wanted}

@@ -27,21 +27,6 @@ from loratheory.tasks.word_problems import (
     together,
 )
 
-MUTANTS = [
-    ("a & b for a, b", "a | b for a, b"),
-    (", *here.asking.tolist()]", "]"),
-    ("here.wordings[here.told].tolist()", "here.wordings.ravel().tolist()"),
-    ("shared & parts.pairs if", "shared - shared if"),
-    ('"problems", found.problems)\n        _nothing', '"problems", frozenset())\n        _nothing'),
-    ('"templates", found.templates)\n', '"templates", frozenset())\n'),
-    ('"templates", meet)', '"templates", frozenset())'),
-    ('"problems", found.problems)\n    _nothing', '"problems", frozenset())\n    _nothing'),
-    ("found.templates - both)", "frozenset())"),
-    ("for part in parts.apart:", "for part in parts.apart[1:]:"),
-    ("template.depth for template in found", "template.steps for template in found"),
-    ("sorted(map(str, shared))[:3]", "sorted(map(str, shared))[:1]"),
-    ('(("first", first), ("second", second))', '(("first", first),)'),
-]
 FEW = ("add", "rate", "percent")
 HERE = pool(FEW, steps=(1, 2, 3), prime=13)
 

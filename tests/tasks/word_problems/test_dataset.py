@@ -18,20 +18,6 @@ from loratheory.tasks.word_problems import (
 )
 from loratheory.tasks.word_problems._dataset import canary
 
-MUTANTS = [
-    ("if not name.isidentifier()", "if not name"),
-    ("for k in here.order[row].tolist() if here.told[row, k]", "for k in here.order[row].tolist()"),
-    ('"graph": str(template)', '"graph": template.code'),
-    ("sorted(template.skills)", "template.skills"),
-    ("repr(sorted(keys(here)))", "repr(len(here))"),
-    ("canary-word-problems-{name}-", "canary-word-problems-"),
-    ("ensure_ascii=False", "ensure_ascii=True"),
-    ("code.spelt(tokens[: asked + 1])", "code.spelt(tokens[:asked])"),
-    ("int(rows.position[row]) + 1", "int(rows.position[row])"),
-    ("for reason, count in here.excluded.items()", "for reason, count in ()"),
-    ("NAMES if here.prime else SCENES", "SCENES"),
-    ('"steps": template.steps', '"steps": template.depth'),
-]
 FEW = ("add", "rate", "percent")
 
 

@@ -15,21 +15,6 @@ from loratheory.tasks.word_problems import (
     stories,
 )
 
-MUTANTS = [
-    ("-1.0, axis=1)", "1.0, axis=1)"),
-    ("new[:, last] = True", "new[:] = True"),
-    ("if any(form[0] == 1 for form in FORMS[skill])", ""),
-    ("base = np.where(here.told[left], rng.random((len(left), last)), -1.0)",
-     "base = rng.random((len(left), last))"),
-    ("np.where(chosen > 0, base, -1)", "base"),
-    ("[0] * max(len(steps), 1)", "[0] * (not steps)"),
-    ("place + 0.5 + np.floor(rng.random(len(rows)) * (told - place))", "place - 0.5 + 0 * told"),
-    ("place + 0.5 + np.floor(rng.random(len(rows)) * (told - place))", "told + 0.5"),
-    ("if most > ENTITIES:", "if False:"),
-    ("words[:, last] = rng.choice(np.array(wordings), size=len(rows))", "words[:, last] = 0"),
-    ("for _ in range(count):", "for _ in range(min(count, 1)):"),
-    ("excluded={**lost}", "excluded={}"),
-]  # fmt: skip
 FEW = ("add", "compare", "rate")
 
 

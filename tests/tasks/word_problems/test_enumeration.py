@@ -10,15 +10,6 @@ from loratheory.tasks.word_problems._enumeration import templates
 from loratheory.tasks.word_problems._skills import FORMS, SKILLS, code
 from loratheory.tasks.word_problems._template import canonical
 
-MUTANTS = [
-    ("len(loose - old) > left", "len(loose - old) > left + 1"),
-    ("len(loose - old) > left", "len(loose - old) >= left"),
-    ("range(new + 1)", "range(new)"),
-    ("len(old) + fresh < quantities or ", ""),
-    ("in FORMS[skill]:", "in FORMS[skill][:1]:"),
-    ("((GIVEN, ()),) * fresh", "((GIVEN, ()),)"),
-    ("key=SKILLS.index)), steps)", "key=SKILLS.index)), min(steps, 2))"),
-]
 FEW = ("add", "subtract", "compare", "rate")
 
 

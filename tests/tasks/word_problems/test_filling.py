@@ -10,21 +10,6 @@ from loratheory.tasks.word_problems import ImpossibleError, keys, pool, problems
 from loratheory.tasks.word_problems._filling import filled, sensible
 from loratheory.tasks.word_problems._sampling import blank
 
-MUTANTS = [
-    ("np.where(found, first, tries)[:, None]", "np.where(found, first + 1, tries)[:, None]"),
-    ("first, found = (fault == 0).argmax(axis=1)", "first, found = 0 * fault[:, 0]"),
-    ("lost, rng)\n        if barred", "Counter(), rng)\n        if barred"),
-    ("len(good) - len(fresh)", "len(fresh)"),
-    ("seen |= {key} if distinct else set()", "seen |= {key}"),
-    ("set() if avoid is None else set(keys(avoid))", "set()"),
-    ("(fault == 0) & made, wrong, fault", "made, wrong, fault"),
-    ("numbers[new, quantity] = said[new]", "numbers[:, quantity] = said"),
-    ('1 + (skills == code("rate"))', "1"),
-    ("np.where(both, y, one)", "one"),
-    ("if count}", "}"),
-    ("values[given, quantity] = numbers[given, quantity, 0]", "values[given, quantity] = 1"),
-]
-
 
 def named(said, skills, steps):
     (found,) = [each for each in templates(skills, steps) if str(each) == said]

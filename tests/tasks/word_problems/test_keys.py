@@ -15,14 +15,6 @@ from loratheory.tasks.word_problems import (
     templates,
 )
 
-MUTANTS = [
-    ("tuple(min(ways))", "tuple(ways[0])"),
-    ("template.code, ", '"", '),
-    ("[:, order]", "[:, sorted(order)]"),
-    ("rows = np.flatnonzero(which == number)", "rows = np.flatnonzero(which >= 0)"),
-    ("problems.numbers[rows]", "problems.inputs[rows]"),
-]
-
 
 @settings(max_examples=15)
 @given(seeds)

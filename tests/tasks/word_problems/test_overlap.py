@@ -15,14 +15,6 @@ from loratheory.tasks.word_problems import (
     template_overlap,
 )
 
-MUTANTS = [
-    ("min(one[each]", "max(one[each]"),
-    ("two[each] / len(second)", "two[each] / len(first)"),
-    ("one[each] / len(first)", "one[each] / len(second)"),
-    ("in shapes) / len(taught)", "in shapes) / len(asked)"),
-    ("if each.shape in shapes", "if each in asked"),
-    ("if not first or not second", "if not first"),
-]
 sets = st.lists(st.sampled_from("abcd"), min_size=1, max_size=12)
 
 

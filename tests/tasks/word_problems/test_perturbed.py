@@ -20,18 +20,6 @@ from loratheory.tasks.word_problems import (
     templates,
 )
 
-MUTANTS = [
-    ("luck[said[:, :, None] == allowed] = -1", "pass"),
-    ("rng.integers(1, ENTITIES", "rng.integers(0, ENTITIES"),
-    ("left = left[(order[left] == here.order[left]).all(axis=1)]", "left = left[:0]"),
-    ("order.shape[1])), 2.0)", "order.shape[1])), 0.0)"),
-    ("left = left[(numbers[left] == here.numbers[left]).all(axis=(1, 2))]", "left = left[:0]"),
-    ("replace(here, numbers=numbers, values=values, excluded=told)",
-     "replace(here, numbers=numbers, excluded=told)"),
-    ("if len(allowed) == 1 and", "if False and"),
-    ("allowed.max() >= WORDINGS", "False"),
-    ("np.where(here.told, (here.names", "np.where(here.told, (0 * here.names"),
-]  # fmt: skip
 COLUMNS = (
     "skills",
     "inputs",

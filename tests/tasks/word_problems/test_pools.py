@@ -5,19 +5,6 @@ import pytest
 
 from loratheory.tasks.word_problems import SKILLS, ImpossibleError, Pool, keys, pool, templates
 
-MUTANTS = [
-    ("if each.skills.issuperset(together)", "if True"),
-    ("(templates if prime else _whole)", "templates"),
-    ("wordings=self.wordings", "wordings=(0, 1, 2, 3)"),
-    ("distinct=distinct", "distinct=False"),
-    ("avoid=avoid", "avoid=None"),
-    ("prime=self.prime", "prime=0"),
-    ("if not found:", "if False:"),
-    ("np.sort(rng.permutation(len(self.templates))[:count])", "np.arange(count)"),
-    ("known_skills((*skills, *together), prime)", "pass"),
-    ("if not 1 <= count <= len(self.templates)", "if count > len(self.templates)"),
-]
-
 
 def test_a_pool_has_all_templates_of_its_kind():
     here = pool(["rate", "add"], steps=(2, 1), prime=5, together=["rate"])

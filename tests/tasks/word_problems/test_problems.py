@@ -7,20 +7,6 @@ from strategies import seeds
 
 from loratheory.tasks.word_problems import distracted, keys, pool, reordered
 
-MUTANTS = [
-    ("found[rows, self.asked] = True", "found[rows, self.asked] = True\n        return found"),
-    ("in reversed(range(self.skills.shape[1]))", "in range(self.skills.shape[1])"),
-    ("(self.told & ~self.needed)", "(self.told & self.needed)"),
-    ("place = np.argsort(self.order, axis=1)", "place = self.order"),
-    ("wanted = self.needed & ~known", "wanted = self.told & ~known"),
-    ("ready &= (k < 0) |", "ready |= (k < 0) |"),
-    ("np.where(ready, place, width).argmin(axis=1)", "ready.argmax(axis=1)"),
-    ("self.values, self.asked[:, None]", "self.values, self.order[:, -1:]"),
-    ("[self.skills, self.inputs.reshape", "[self.skills, 0 * self.inputs.reshape"),
-    ("flat = np.concatenate([flat, self.asked[:, None]], axis=1)", "pass"),
-    ("setflags(write=False)", "setflags(write=True)"),
-    ("return self.asked.shape[0]", "return self.skills.shape[1]"),
-]
 FEW = ("add", "compare", "rate")
 
 

@@ -6,19 +6,6 @@ from sums import run
 
 from loratheory.tasks.word_problems import SKILLS, distracted, pool, programs, reordered
 
-MUTANTS = [
-    ('"compare": "abs({x} - {y})"', '"compare": "{x} - {y}"'),
-    ("quantity // every * gives", "quantity // gives * every"),
-    ("quantity * share // 100", "quantity * share // 10"),
-    ('"divide": "{x} * pow({y}, -1, {p}) % {p}"', '"divide": "{x} * {y} % {p}"'),
-    ("if skills[k] == 0 and needed[k]", "if skills[k] == 0"),
-    ("if skill in used", "if True"),
-    ("_LETTERS if problems.prime else _OWNERS[scene]", "_OWNERS[scene]"),
-    ("answer = {named[asked]}", "answer = {named[order[-1]]}"),
-    ('.replace(" ", "_")', ""),
-    ('"subtract": "({x} - {y}) % {p}"', '"subtract": "({y} - {x}) % {p}"'),
-]
-
 
 @pytest.mark.parametrize("prime", [0, 3, 7, 11, 13])
 def test_programs_compute_the_answers(prime):

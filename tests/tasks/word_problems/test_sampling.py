@@ -18,19 +18,6 @@ from loratheory.tasks.word_problems import (
     templates,
 )
 
-MUTANTS = [
-    ("-(-rows // len(templates))", "rows // len(templates)"),
-    ("rng.permutation(each), prime", "each, prime"),
-    ("not set(said) <= set(range(WORDINGS))", "False"),
-    ("if not said or", "if"),
-    ("len(each.nodes) - 1 for each", "0 * len(each.nodes) for each"),
-    ("rng.permuted(np.tile(np.arange(ENTITIES), (rows, 1)), axis=1)",
-     "rng.integers(ENTITIES, size=(rows, ENTITIES))"),
-    ("scenes=rng.integers(SCENES", "scenes=rng.integers(1"),
-    ("words = rng.choice(np.array(wordings)", "words = rng.choice(np.arange(4)"),
-    ("known_skills(tuple(set().union", "len(tuple(set().union"),
-]  # fmt: skip
-
 
 def test_ten_thousand_problems_without_an_error():
     """All skills, up to two distractors, half of them told in a random order.

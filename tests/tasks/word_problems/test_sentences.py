@@ -22,20 +22,6 @@ from loratheory.tasks.word_problems._sentences import (
 )
 from loratheory.tasks.word_problems._skills import FORMS
 
-MUTANTS = [
-    ('"{X} {has} {n} more {tn} than {A}."', '"{X} {has} {n} fewer {tn} than {A}."'),
-    ('"{A} {has} {n} fewer {tn} than {X}."', '"{X} {has} {n} more {tn} than {A}."'),
-    ("{A} {has} {part} as many {ts} as {X}.", "{X} {has} {part} as many {ts} as {A}."),
-    ('"How many {ts} does {X} {have}?"', '"How many {ts} does {X} {has}?"'),
-    ('8: "an eighth"', '8: "a eighth"'),
-    ('(5, "fifth")', '(5, "sixth")'),
-    ("3 + k: f", "2 + k: f"),
-    ("goose geese", "goose gooses"),
-    ("{A} and {B} {have} as many {ts} as {X}", "{A} and {B} {has} as many {ts} as {X}"),
-    ('"rate": "{} ÷ {} × {}"', '"rate": "{} × {} ÷ {}"'),
-    ("{m} {tm} for every {n}", "{n} {tm} for every {m}"),
-    ("Ada Ben Cleo", "Ada Ada Cleo"),
-]
 PLURALS = {
     "marbles", "stickers", "shells", "stamps", "coins", "pencils", "brushes", "keys", "cows",
     "hens", "geese", "sheep",

@@ -14,16 +14,6 @@ from loratheory.tasks.word_problems import (
 )
 from loratheory.tasks.word_problems import _sets as module
 
-MUTANTS = [
-    ("max(rows // 5, 1)", "max(rows // 4, 1)"),
-    ("avoid=train)", "avoid=None)"),
-    ("drawn(rows - held, rng=rng, distinct=True)", "drawn(rows - held, rng=rng)"),
-    ("drawn(held, rng=rng, distinct=True", "drawn(held, rng=rng, distinct=False"),
-    ("wordings=pool.wordings", "wordings=(0, 1, 2, 3)"),
-    ("skills=skills", "skills=None"),
-    ("    proved_disjoint(", "    len or proved_disjoint("),
-    ('within("problems in all", rows, 2)', "pass"),
-]
 HERE = pool(["add", "rate"], steps=(1, 2), prime=13)
 
 

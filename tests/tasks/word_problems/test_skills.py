@@ -20,25 +20,6 @@ from loratheory.tasks.word_problems._skills import (
     proposed,
 )
 
-MUTANTS = [
-    ("found, fault = x - y, 1 * (x <= y)", "found, fault = x - y, 1 * (x < y)"),
-    ("abs(x - y), 3 * (x == y)", "x - y, 3 * (x == y)"),
-    ("(x * y, 100 + 0 * y)", "(x * y, 10 + 0 * y)"),
-    ("2 * (times % parts != 0)", "0 * (times % parts != 0)"),
-    ("found = found * z", "found = found + z"),
-    ("(np.gcd(y, z) > 1)", "(np.gcd(y, z) > 2)"),
-    ("(found > LARGEST)", "(found >= LARGEST)"),
-    ("return (x - y) % prime, 0", "return (y - x) % prime, 0"),
-    ("inverse[y] * z % prime", "inverse[z] * y % prime"),
-    ("inverse[100 % prime]", "inverse[10 % prime]"),
-    ("np.where(y == 0, 5, 6 * (z == 0))", "np.where(y == 0, 5, 0)"),
-    ("6 * (y == 0)\n", "0 * (y == 0)\n"),
-    ('"percent" in skills and prime in (2, 5)', '"percent" in skills and prime == 2'),
-    ("[2, 1, 1, 2, 2, 0, 2, 1]", "[2, 1, 1, 1, 2, 0, 2, 1]"),
-    ("5 * first, first)", "first, first)"),
-    ("second + (second >= first)", "second"),
-]
-
 
 def stepped(skill, x, y, z, prime):
     columns = [np.array(column) for column in (x, y, z)]

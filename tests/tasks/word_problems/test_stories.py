@@ -16,20 +16,6 @@ from loratheory.tasks.word_problems import (
     templates,
 )
 
-MUTANTS = [
-    ("for k in order:", "for k in sorted(order):"),
-    ("if skills[k] < 0:", "if skills[k] <= 0:"),
-    ("sorted(taken, reverse=True)", "sorted(taken)"),
-    ("if values[k] != 1 else scene.thing", "if values[k] else scene.thing"),
-    ('words["X"] = owner[asked]', "pass"),
-    ("QUESTIONS[asking]", "QUESTIONS[0]"),
-    ("ways[wordings[k]]", "ways[0]"),
-    ("scene.things if n != 1 else scene.thing", "scene.things"),
-    ("scene.things if m != 1 else scene.thing", "scene.things"),
-    ('"minutes" if m != 1 else "minute"', '"minutes"'),
-    ("s[:1].upper() + s[1:]", "s"),
-    ("if problems.prime:", "if False:"),
-]
 FEW = ("add", "compare", "rate", "percent")
 SINGULAR = set("marble sticker shell stamp coin pencil brush key cow hen goose".split())  # noqa: SIM905
 

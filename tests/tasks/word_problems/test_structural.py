@@ -14,23 +14,6 @@ from loratheory.tasks.word_problems import (
     split,
 )
 
-MUTANTS = [
-    ("if each.pairs & wanted", "if each.skills"),
-    ("known = round(coverage * len(meeting))", "known = 0"),
-    ('("problems", "templates") if known else', '("problems", "templates") if not known else'),
-    ("sorted(pair, key=SKILLS.index)", "pair"),
-    ("if any(len(set(pair)) != 2 for pair in pairs):", "if False:"),
-    ("not 0 <= coverage < 1", "not 0 <= coverage <= 1"),
-    ("max(round(share * len(here.templates)), 1)", "round(share * len(here.templates))"),
-    ("each.depth > deepest", "each.depth >= deepest"),
-    ("k for k in here.wordings if k not in wordings", "k for k in here.wordings"),
-    ("(each in held) == inside", "True"),
-    ("'testing' if rest else 'training'", "'training' if rest else 'testing'"),
-    ("max(each.depth for each in here.templates) - 1", "1"),
-    ('("problems", "templates", "depths")', '("problems", "templates")'),
-    ("max(round(len(pairs) / 5), 1)", "round(len(pairs) / 5)"),
-    ("if not 0 < share < 1:", "if False:"),
-]
 HERE = pool(["add", "rate", "percent"], steps=(1, 2, 3), prime=7)
 
 

@@ -10,19 +10,6 @@ from loratheory.tasks.word_problems._enumeration import templates
 from loratheory.tasks.word_problems._skills import code
 from loratheory.tasks.word_problems._template import Template, canonical
 
-MUTANTS = [
-    ("least = min(found)", "least = next(iter(found))"),
-    ("walked.append(front.pop())", "walked.insert(0, front.pop())"),
-    ("ways[k] = ways[k][::turn]", "pass"),
-    ("skill in _SYMMETRIC and inputs[1:]", "inputs[1:]"),
-    ("if walked not in orders:", "if True:"),
-    ("(skill > 0) + max(", "max("),
-    ("sum(skill > 0 for skill, _ in self.nodes)", "len(self.nodes)"),
-    ("(SKILLS[self.nodes[k][0] - 1], SKILLS[skill - 1])", "(SKILLS[skill - 1],) * 2"),
-    ("key=SKILLS.index), 2)", "key=SKILLS.index), 1)"),
-    ("[(int(skill > 0), inputs)", "[(skill, inputs)"),
-    ("repr(self.nodes)", "repr(len(self.nodes))"),
-]
 ADD, SUB, MUL, CMP, RATE = map(code, ("add", "subtract", "multiply", "compare", "rate"))
 
 

@@ -5,16 +5,6 @@ import pytest
 
 from loratheory.tasks.word_problems import ImpossibleError, keys, pool, programs, stories, together
 
-MUTANTS = [
-    ('"numbers": -1, "values": -1', '"numbers": 0, "values": -1'),
-    ('"skills": ABSENT', '"skills": 0'),
-    ("np.arange(width - more, width)", "np.arange(more)"),
-    ("lost.get(reason, 0) + count", "count"),
-    ("if len(primes) != 1", "if not primes"),
-    ("max(part.skills.shape[1]", "min(part.skills.shape[1]"),
-    ('"inputs": -1', '"inputs": 0'),
-]
-
 
 def some(prime=0):
     rng = np.random.default_rng(0)

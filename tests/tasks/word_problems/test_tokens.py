@@ -19,24 +19,6 @@ from loratheory.tasks.word_problems import (
     templates,
 )
 
-MUTANTS = [
-    ("np.where(np.arange(question.shape[1]) == asked[:, None]",
-     "np.where(np.arange(question.shape[1]) >= asked[:, None]"),
-    ("_question(code, problems, SOLVE)", "_question(code, problems, ASK)"),
-    ("(places >= asked[:, None]) & ", ""),
-    ("np.roll(whole, -1, axis=1)", "whole"),
-    ("tokens = np.where(places < length - 1, whole, PAD)", "tokens = whole"),
-    ("problems.order[:, :, None], axis=1)", "0 * problems.order[:, :, None], axis=1)"),
-    ("(row != PAD).sum(axis=1) - 1", "(row != PAD).sum(axis=1)"),
-    ("_where(first, name), *takes, _where(~first, name)",
-     "_where(~first, name), *takes, _where(first, name)"),
-    ("problems.wordings < WORDINGS // 2", "problems.wordings < WORDINGS"),
-    ("problems.skills[rows, step])", "problems.skills[rows, 0 * step])"),
-    ("value[rows[..., None], inputs]", "value[rows[..., None], 0 * inputs]"),
-    ("if code.prime != problems.prime:", "if False:"),
-    ("problems.numbers >= 0", "problems.numbers > 0"),
-    ("(number >= 0, code.number(number))", "(number > 0, code.number(number))"),
-]  # fmt: skip
 FEW = ("add", "compare", "rate", "divide")
 
 

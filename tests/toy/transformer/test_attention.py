@@ -8,20 +8,6 @@ from decoders import rope, visible
 from loratheory.toy.transformer import Config
 from loratheory.toy.transformer._attention import attended, rotated
 
-MUTANTS = [
-    ("config.window or length", "length"),
-    ("-math.inf)", "0.0)"),
-    ("math.sqrt(split[1])", "split[1]"),
-    ("key[:, : length - o]", "key[:, o:]"),
-    ("value[:, : length - o]", "value[:, o:]"),
-    (".softmax(0)", ".softmax(1)"),
-    ("for o in reach[1:]", "for o in reach[2:]"),
-    ("one * cos - two * sin", "one * cos + two * sin"),
-    ("/ half)", "/ (2 * half))"),
-    ('config.position == "rope"', "False"),
-    ("rotated(query), rotated(key)", "rotated(query), key"),
-]
-
 
 def drawn(length, width=12, sequences=5):
     generator = torch.Generator().manual_seed(length)

@@ -4,21 +4,6 @@ import pytest
 
 from loratheory.toy.transformer import ATTENTION, MLP, Config, ConfigError, Site
 
-MUTANTS = [
-    ("return self.module if self.module == HEAD else", "return"),
-    ("layers.{self.layer}.", "layers.{self.loop}."),
-    ("(value := getattr(self, name)) < 1", "(value := getattr(self, name)) < 0"),
-    ("self.window < 1", "self.window < 0"),
-    ("not in known", "in ()"),
-    ("not 0 <= (value", "not -1 <= (value"),
-    ("< math.inf", "<= math.inf"),
-    ("self.width % self.heads:", "False:"),
-    ("self.width // self.heads % 2", "self.width % 2"),
-    ("self.supervision and self.loops == 1", "False"),
-    ('"mlp.in": (4 * d, d)', '"mlp.in": (d, 4 * d)'),
-    ("HEAD: (self.vocabulary, d)", "HEAD: (d, self.vocabulary)"),
-]
-
 
 @pytest.mark.parametrize(
     ("change", "words"),

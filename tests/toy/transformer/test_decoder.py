@@ -18,24 +18,6 @@ from loratheory.toy.transformer import (
     states,
 )
 
-MUTANTS = [
-    ("tied = site.module == HEAD and self.config.tied", "tied = site.module == HEAD"),
-    ("residual if added is None else residual + added", "residual"),
-    ('self.config.norm == "none"', "False"),
-    ("self.parameters[name].unsqueeze(1)", "1.0"),
-    ("F.gelu(inner), x)", "F.gelu(inner), seen)"),
-    ("F.gelu(inner)", "F.relu(inner)"),
-    ("if replicas % models:", "if False:"),
-    ("self.config.vocabulary * model", "0 * model"),
-    ('self.config.position == "learned"', "False"),
-    ("length > self.config.context", "False"),
-    ("noise[loop * config.depth + layer]", "noise[loop + layer]"),
-    ("config.noise / math.sqrt(config.width)", "config.noise"),
-    ("x.detach(), dim=-1", "x, dim=-1"),
-    ("Site(HEAD, loop, config.depth)", "Site(HEAD, 0, config.depth)"),
-    ("states(config, parameters, tokens, adapt)[-1]", "states(config, parameters, tokens)[-1]"),
-    ("tokens, adapt)[-1]", "tokens, adapt)[0]"),
-]
 VARIANTS = [
     {},
     {"window": 2, "noise": 0.5},

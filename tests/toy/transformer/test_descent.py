@@ -19,23 +19,6 @@ from loratheory.toy.transformer import (
 from loratheory.toy.transformer import _descent as descent
 from loratheory.toy.transformer._parameters import normal, stream
 
-MUTANTS = [
-    ("fits // share, 1", "fits, 1"),
-    ("if whole > 1 else min(share, fits)", "if whole > 1 else share"),
-    ("min(start + size, last * share)", "start + size"),
-    ('if not name.endswith("norm")', ""),
-    ('"weight_decay": 0.0', '"weight_decay": recipe.decay'),
-    ("weight_decay=recipe.decay", "weight_decay=0.0"),
-    ("recipe.betas", "(0.9, 0.999)"),
-    ("optimiser.zero_grad()", "pass"),
-    ("schedule.step()", "pass"),
-    ("stream(seed, 2) for seed in seeds", "stream(seed, 1) for seed in seeds"),
-    ("generators[part.replicas]", "generators[: some.tokens.shape[0]]"),
-    ("if not config.noise:", "if True:"),
-    ("_check(each, step, recipe)", "pass"),
-    ("int(finite.int().argmin())", "0"),
-    ("progress(step, each)", "progress(step + 1, each)"),
-]
 CONFIG = Config(**TINY | {"depth": 1}, noise=0.5, supervision=0.5)
 RECIPE = Recipe(steps=3, rate=1e-2, warmup=2, decay=0.5)
 

@@ -21,23 +21,6 @@ from loratheory.toy.transformer import (
     stacked,
 )
 
-MUTANTS = [
-    ("(name := site.name) not in self.up", "(name := site.name) is None"),
-    ("self.down[name], self.scale", "self.down[name], 1.0"),
-    ("Lora(up, down, self.scale)", "Lora(up, down)"),
-    ("lambda x: x[replicas]", "lambda x: x"),
-    ("rank < 1", "rank < 0"),
-    ("if module not in kinds:", "if False:"),
-    ("stream(seed, 1)", "stream(0, 1)"),
-    ("stream(seed, 1)", "stream(seed, 0)"),
-    ("* n**-0.5", "* n"),
-    ("torch.zeros(len(seeds), m, rank)", "torch.ones(len(seeds), m, rank)"),
-    ("(x * trained.scale).detach()", "x.detach()"),
-    ("(x * trained.scale).detach()", "(x * trained.scale)"),
-    ("LowRank(up[name][e], down[name][e])", "LowRank(up[name][0], down[name][0])"),
-    ("max(low.width for low in known.values())", "1"),
-    ("return Lora(up, down)\n", "return Lora(up, down, 2.0)\n"),
-]
 CONFIG = Config(**TINY)
 
 

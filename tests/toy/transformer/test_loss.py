@@ -8,20 +8,6 @@ from decoders import TINY, batch, doubled, plain_logits, plain_states
 
 from loratheory.toy.transformer import Batch, Config, ConfigError, losses
 
-MUTANTS = [
-    ("config.loops - 1\n", "0\n"),
-    ("if not config.supervision:", "if False:"),
-    ("if batch.hops is None:", "if False:"),
-    ("<= loop + 1", "<= loop"),
-    ("config.supervision * mean", "mean"),
-    ("after[loop], early, loop", "after[last], early, loop"),
-    ("count.clamp(min=1)", "count.max()"),
-    ("int(count.max())", "int(count.min())"),
-    ("(targets < 0).long()", "(targets >= 0).long()"),
-    ("x[replicas]", "x"),
-    ("ignore_index=-1, ", "ignore_index=0, "),
-]
-
 
 def looked_up(config, weights, given, e):
     """Mean of minus log-probability at the places, one by one."""

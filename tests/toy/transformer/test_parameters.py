@@ -6,16 +6,6 @@ import torch
 from loratheory.toy.transformer import Config, parameters
 from loratheory.toy.transformer._parameters import normal, stream
 
-MUTANTS = [
-    ("[seed, purpose]", "[seed, 0]"),
-    ("[seed, purpose]", "[0, purpose]"),
-    ("generator=generator", "generator=generators[0]"),
-    ("shape[-1] ** -0.5", "shape[-1] ** -1.0"),
-    ("if config.tied:", "if not config.tied:"),
-    ("(config.context, d)", "(d, d)"),
-    ("torch.ones(len(seeds), d)", "torch.zeros(len(seeds), d)"),
-    ('[*norms, "norm"]', "norms"),
-]
 SIDES = {"vocabulary": 50, "width": 40, "depth": 2}
 
 

@@ -4,21 +4,6 @@ import pytest
 
 from loratheory.toy.transformer import BASE, LORA, ConfigError, Recipe
 
-MUTANTS = [
-    ("(step + 1) / self.warmup", "step / self.warmup"),
-    ("step < self.warmup", "step <= self.warmup"),
-    ("(step - self.warmup) / max", "step / max"),
-    ("(1 + math.cos(math.pi * gone)) / 2", "math.cos(math.pi * gone)"),
-    ("else 1 - gone", "else gone"),
-    ("self.floor + (1 - self.floor) * left", "max(self.floor, left)"),
-    ("self.steps < 1 or", "False or"),
-    ("or self.warmup < 0", "or False"),
-    ("0 < self.rate < math.inf", "0 <= self.rate < math.inf"),
-    ("0 <= self.floor <= 1", "0 <= self.floor"),
-    ("0 <= self.decay <", "-1 <= self.decay <"),
-    ('not in ("cosine", "linear")', "in ()"),
-]
-
 
 @pytest.mark.parametrize(
     ("change", "words"),

@@ -12,26 +12,6 @@ from loratheory.toy.transformer import BASE, Config, StoreError, content_hash, s
 from loratheory.toy.transformer import _store as store
 from loratheory.toy.transformer._store import BusyError
 
-MUTANTS = [
-    ('"code": code.hexdigest(), ', ""),
-    ('"torch": str(torch.__version__)', '"torch": ""'),
-    ("sort_keys=True", "sort_keys=False"),
-    ("{type(part).__name__: dataclasses.asdict(part)}", "dataclasses.asdict(part)"),
-    ("raise StoreError(message)\n\n\ndef stored", "return repr(part)\n\n\ndef stored"),
-    ("is not None:\n        return found", "is None:\n        return found"),
-    ("known == _digest(weights)", "True"),
-    (
-        "except (OSError, SafetensorError):\n        return None",
-        "except OSError:\n        return None",
-    ),
-    ("scratch.replace(file)", "pass"),
-    ("scratch.unlink(missing_ok=True)", "pass"),
-    ("tempfile.TemporaryFile(dir=folder).close()", "pass"),
-    ("x.contiguous()", "x"),
-    ("blocking=wait", "blocking=True"),
-    ("found = _read(file)  # another", "found = None  # another"),
-    ('FileLock(folder / "locks" / file.stem', 'FileLock(folder / "locks" / "all"'),
-]
 CONFIG = Config(vocabulary=5, width=8)
 
 

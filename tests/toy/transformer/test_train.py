@@ -16,13 +16,6 @@ from loratheory.toy.transformer import (
 )
 from loratheory.toy.transformer import _descent as descent
 
-MUTANTS = [
-    ("x[models]) for", "x[:len(x[models])]) for"),
-    ("x[models] for", "x[:len(x[models])] for"),
-    ("start.of(replicas)", "start.of(slice(0, replicas.stop - replicas.start))"),
-    ('whole("down"), start', "start.down, start"),
-    ("x.detach().clone()", "x.detach()"),
-]
 CONFIG = Config(**TINY | {"depth": 1}, noise=0.5, supervision=0.5)
 RECIPE = Recipe(steps=3, rate=1e-2, warmup=2, decay=0.5)
 SEEDS = [3, 1, 4]

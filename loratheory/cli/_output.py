@@ -60,9 +60,9 @@ def _numeric(text: str) -> bool:
 
 def whole(path: Path, content: str | bytes) -> None:
     """Write a file whole or not at all."""
-    from loratheory.experiments import _files
+    from loratheory.store import write_whole
 
-    _files.whole(path, content)
+    write_whole(path, content)
 
 
 def reachable(*targets: Path | None) -> None:

@@ -1,0 +1,317 @@
+"""Writing whole or not at all, names by content, and the folder of what can be made again."""
+
+import ctypes
+import dataclasses
+import errno
+import hashlib
+import json
+import logging
+import os
+import re
+import secrets
+import shutil
+import socket
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+_LOCKS = os.name == "posix"  # elsewhere nothing is locked, see `lock`
+if _LOCKS:
+    import fcntl
+
+_CWD, _NO_REPLACE, _EXCHANGE = -100, 1, 2  # AT_FDCWD, RENAME_NOREPLACE, RENAME_EXCHANGE of Linux
+
+
+def cache_folder() -> Path:
+    """Return the folder of kept weights and unpacked models.
+
+    Returns
+    -------
+    Path
+        ``$LORATHEORY_CACHE``, else ``loratheory`` in ``$XDG_CACHE_HOME``, else in ``~/.cache``.
+        It need not exist yet.
+    """
+    if chosen := os.environ.get("LORATHEORY_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "loratheory"
+
+
+def content_hash(value: Any, *, digits: int = 32) -> str:
+    """Return a name for a value that is equal for equal values, on any machine.
+
+    Parameters
+    ----------
+    value : bytes, or anything that JSON can hold
+        Bytes are hashed as they are. The order of a mapping's keys does not count, and a
+        dataclass counts as its name and its fields.
+    digits : int
+        Of the 64 hexadecimal digits of SHA-256, how many are wanted.
+
+    Returns
+    -------
+    str
+        The first `digits` digits.
+
+    Raises
+    ------
+    TypeError
+        If a part of the value is of another kind, for it may print alike and mean another thing.
+    """
+    if not isinstance(value, bytes):
+        value = json.dumps(value, sort_keys=True, default=_fields).encode()
+    return hashlib.sha256(value).hexdigest()[:digits]
+
+
+def _fields(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {type(value).__name__: dataclasses.asdict(value)}
+    message = (
+        f"{value!r} is a {type(value).__name__}: "
+        "a content hash is of dataclasses, numbers, texts, lists and mappings"
+    )
+    raise TypeError(message)
+
+
+def write_whole(path: Path, data: str | bytes) -> None:
+    """Write a file whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        In a folder that exists. A regular file of that name is replaced in one step and keeps
+        its permissions; of a symbolic link the target is replaced and the link stays. A device,
+        a FIFO, a socket, or an open descriptor (``/dev/stdout``, ``/dev/fd/63``) is written to.
+    data : str or bytes
+        Text is written as UTF-8, line ends as they are.
+
+    Raises
+    ------
+    OSError
+        With the name `path`, if it cannot be written. A regular file is then what it was.
+    """
+    content = data.encode() if isinstance(data, str) else data
+    with _named(path):
+        if (descriptor := _descriptor(path)) is not None:
+            for stream in (sys.stdout, sys.stderr):
+                if stream is not None and not stream.closed:
+                    stream.flush()  # what was printed earlier comes first
+            with os.fdopen(os.dup(descriptor), "wb") as file:
+                file.write(content)
+            return
+        kind = _kind(path)
+        if kind == stat.S_IFSOCK:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(str(path))
+                connection.sendall(content)
+        elif kind in (stat.S_IFREG, stat.S_IFDIR, None):
+            with draft(path) as temporary, temporary.open("xb") as file:
+                if kind == stat.S_IFREG:
+                    shutil.copymode(path, temporary)
+                file.write(content)
+        else:
+            with os.fdopen(os.open(path, os.O_WRONLY), "wb") as file:
+                file.write(content)
+
+
+def _kind(path: Path) -> int | None:
+    """What the path leads to, links followed; None for nothing."""
+    try:
+        return stat.S_IFMT(path.stat().st_mode)
+    except FileNotFoundError:
+        return None
+
+
+def _descriptor(path: Path) -> int | None:
+    """The number of the open file that the path names in Linux's table of them, if it does.
+
+    Replacing the file behind ``/dev/stdout`` would lose what was printed there before.
+    """
+    table = re.compile(rf"/proc/{os.getpid()}(/task/\d+)?/fd")
+    for _ in range(40):  # as many links as Linux follows
+        if not path.is_symlink():
+            break
+        if table.fullmatch(os.path.realpath(path.parent)):
+            return int(path.name)
+        path = path.parent / path.readlink()
+    return None
+
+
+@contextmanager
+def draft(target: Path, *, replace: bool = True) -> Iterator[Path]:
+    """Name a place for a new file or folder, which gets its own name only when it is finished.
+
+    The draft lies in a hidden folder beside the target, ``.NAME.xxxxxxxx.new``, which goes when
+    the block ends. What a killed process left there for the same target is removed first, and
+    named in a warning of the log ``loratheory``.
+
+    Parameters
+    ----------
+    target : Path
+        In a folder that exists. Of a symbolic link the target is meant, and the link stays.
+    replace : bool
+        Whether a file may take the place of a file, and a folder that of a folder with all that
+        is in it. If not, what anybody put there, even while the block ran, stays.
+
+    Yields
+    ------
+    Path
+        Nothing is there yet: make a file or a folder of it. At the end of the block it is
+        brought to the disk and renamed in one step; after an exception it is removed.
+
+    Raises
+    ------
+    FileExistsError
+        If something is there and `replace` is false.
+    OSError
+        With the name `target`, if it cannot be written. What was there is unchanged.
+    """
+    place = Path(os.path.realpath(target))
+    if not replace and os.path.lexists(place):
+        raise _exists(target)
+    for leftover in _abandoned(place):
+        shutil.rmtree(leftover, ignore_errors=True)
+        logging.getLogger("loratheory").warning("removed %s, left by a killed run", leftover)
+    with _named(target):
+        room, handle = _room(place)
+    try:
+        path = room / place.name
+        yield path
+        with _named(target):
+            for part in (*path.rglob("*"), path):
+                _settle(part)
+            _put(path, place, replace=replace)
+        with suppress(OSError):
+            _settle(place.parent)
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
+        os.close(handle)
+
+
+@contextmanager
+def lock(file: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold a lock that one process holds at a time, and that ends with it, however it ends.
+
+    Where the system has no ``flock`` (Windows) nothing is held: two processes may then do the
+    same work twice, but what each writes with `draft` still appears whole.
+
+    Parameters
+    ----------
+    file : Path
+        Made if need be, and never removed; its folder must exist.
+    wait : bool
+        Until the other process lets go.
+
+    Raises
+    ------
+    BlockingIOError
+        If another process holds it and `wait` is false.
+    """
+    handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        if _LOCKS:
+            with _named(file):
+                fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Let errors of the system name the file that the user named, not a temporary one."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+
+
+def _prefix(place: Path) -> str:
+    return f".{place.name[:50]}."  # a name may have 255 bytes, a letter up to four
+
+
+def _room(place: Path) -> tuple[Path, int]:
+    """A new hidden folder beside the place, and a descriptor that holds its lock."""
+    while True:
+        room = place.parent / f"{_prefix(place)}{secrets.token_hex(4)}.new"
+        room.mkdir()
+        if not _LOCKS:
+            return room, os.open(os.devnull, os.O_RDONLY)
+        handle = os.open(room, os.O_RDONLY)
+        with suppress(OSError):  # a file system without locks: then nobody removes it either
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), room.stat()):
+                return room, handle
+        os.close(handle)  # removed before it was locked, by one who took it for abandoned
+
+
+def _abandoned(place: Path) -> Iterator[Path]:
+    """Folders of drafts for this place whose process is gone, locked while they are looked at."""
+    pattern = re.compile(re.escape(_prefix(place)) + r"[0-9a-f]{8}\.new")
+    with suppress(OSError):
+        rooms = [path for path in place.parent.iterdir() if pattern.fullmatch(path.name)]
+        for room in rooms if _LOCKS else []:
+            with suppress(OSError):
+                handle = os.open(room, os.O_RDONLY | os.O_DIRECTORY)
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    yield room
+                finally:
+                    os.close(handle)
+
+
+def _settle(path: Path) -> None:
+    """Ask that a file or the entries of a folder reach the disk now."""
+    if path.is_dir() and not _LOCKS:
+        return  # Windows opens no folders
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise  # the disk is full or broken; a file system that cannot promise it says those
+    finally:
+        os.close(handle)
+
+
+def _put(path: Path, place: Path, *, replace: bool) -> None:
+    """Give the finished draft its name in one step."""
+    if not replace:
+        if _renamed(path, place, _NO_REPLACE):
+            return
+        if os.path.lexists(place):
+            raise _exists(place)
+        if path.is_dir():
+            path.rename(place)  # which never replaces a folder that holds anything
+        else:
+            os.link(path, place)
+    elif path.is_dir() and place.is_dir():
+        if _renamed(path, place, _EXCHANGE):
+            return  # the old one now lies where the draft was, and goes with it
+        old = path.with_name("old")
+        place.rename(old)
+        try:
+            path.rename(place)
+        except BaseException:
+            old.rename(place)
+            raise
+    else:
+        path.replace(place)
+
+
+def _renamed(path: Path, place: Path, how: int) -> bool:
+    """Whether the system renamed this way; if not, nothing has happened."""
+    try:
+        rename = ctypes.CDLL(None).renameat2
+    except (OSError, AttributeError, TypeError):
+        return False
+    return bool(rename(_CWD, os.fsencode(path), _CWD, os.fsencode(place), how) == 0)
+
+
+def _exists(path: Path) -> FileExistsError:
+    return FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))

@@ -162,6 +162,9 @@ def _swept(plans: list[Any], executor: Any, allow_mixed: bool) -> None:
     except SweepError as error:
         typer.echo(f"loratheory: {error}", err=True)
         raise typer.Exit(1) from None
+    finally:
+        for line in (line for plan in plans for line in plan.lost):
+            typer.echo(f"loratheory: {line}", err=True)
 
 
 def _entry(plan: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What is to be done in the folder of one experiment."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,13 @@ class Plan:
     folder : Path
         ``DIR/NAME``.
     done : dict
-        Finished cells by key: `rows`, `seconds` and the environment they `ran` in; the only part
-        that changes.
+        Finished cells by key: `rows`, `seconds` and the environment they `ran` in. It grows as the
+        sweep runs.
     finished : bool
         Whether the table is there already; then `done` is empty.
+    lost : list of str
+        A line for each time that a worker was lost and its cell given to another. It grows as the
+        sweep runs.
     """
 
     experiment: Experiment
@@ -35,6 +38,7 @@ class Plan:
     folder: Path
     done: dict[str, Cell]
     finished: bool = False
+    lost: list[str] = field(default_factory=list)
 
     @cached_property
     def cells(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from traceback import extract_tb
 from typing import Any
 
@@ -15,6 +15,8 @@ from loratheory.experiments._table import TableError
 
 GO_ON = "what was finished is kept: go on with --resume"
 LOST = "worker died"
+TRIES = 3
+"""How many workers a cell is given to, one after another, when each is lost with it."""
 
 
 class SweepError(RuntimeError):
@@ -25,6 +27,8 @@ def swept(
     plans: Sequence[Plan], executor: Executor, *, allow_mixed: bool = False
 ) -> Generator[tuple[Plan, str], None, None]:
     """Run what is missing; yield each cell once it is finished or has failed.
+
+    A cell whose worker is lost is given to another, and a line in the plan's `lost` says so.
 
     Parameters
     ----------
@@ -45,21 +49,37 @@ def swept(
     Raises
     ------
     SweepError
-        At the end, if cells failed or a worker died; at once, if a cell cannot be written.
+        At the end, if cells failed, lost three workers each, or the executor broke; at once, if a
+        cell cannot be written.
     """
     troubles: list[str] = []
-    futures: dict[Future[Any], tuple[Plan, str]] = {}
+    futures: dict[Future[Any], tuple[Plan, str, int]] = {}
+
+    def submit(plan: Plan, key: str, tries: int) -> None:
+        work = plan.experiment.cell, plan.experiment.module, plan.cells[key]
+        futures[executor.submit(outcome, *work)] = (plan, key, tries)
+
     try:
         troubles += filter(None, (_concluded(plan, allow_mixed=allow_mixed) for plan in plans))
-        for plan, key, config in _longest_first(plans):
-            task = executor.submit(outcome, plan.experiment.cell, plan.experiment.module, config)
-            futures[task] = (plan, key)
-        for future in as_completed(futures):
-            plan, key = futures.pop(future)
-            trouble = _taken(plan, key, future) or _concluded(plan, allow_mixed=allow_mixed)
-            if trouble:
-                troubles.append(trouble)
-            yield plan, key
+        for plan, key in _longest_first(plans):
+            submit(plan, key, 1)
+        while futures:
+            for future in wait(futures, return_when=FIRST_COMPLETED).done:
+                plan, key, tries = futures.pop(future)
+                fault = _fault(future)
+                name = f"{plan.experiment.name}, {plan.cells[key]}"
+                if fault and fault != LOST and tries < TRIES:
+                    plan.lost.append(f"{name}: given to another worker ({fault})")
+                    submit(plan, key, tries + 1)
+                    continue
+                if fault:
+                    trouble = LOST if fault == LOST else f"{name}: lost {tries} workers: {fault}"
+                else:
+                    trouble = _kept(plan, key, future.result())
+                trouble = trouble or _concluded(plan, allow_mixed=allow_mixed)
+                if trouble:
+                    troubles.append(trouble)
+                yield plan, key
     except BrokenExecutor:
         troubles.append(LOST)
     except OSError as error:
@@ -121,24 +141,36 @@ def _value(value: Any) -> str | int | float:
     raise TypeError(message)
 
 
-def _longest_first(plans: Sequence[Plan]) -> list[tuple[Plan, str, Any]]:
+def _longest_first(plans: Sequence[Plan]) -> list[tuple[Plan, str]]:
     """What is missing, so ordered that no long cell is left for the end."""
-    tasks = [(plan, key, config) for plan in plans for key, config in plan.missing.items()]
+    tasks = [(plan, key) for plan in plans for key in plan.missing]
     return sorted(tasks, key=lambda task: -task[0].minutes_a_cell)
 
 
-def _taken(plan: Plan, key: str, future: Future[Any]) -> str:
-    """Keep what a worker gives; the trouble in words, if there was one."""
-    name = f"{plan.experiment.name}, {plan.cells[key]}"
-    try:
-        given = future.result()
-    except BrokenExecutor:
+def _fault(future: Future[Any]) -> str:
+    """Why a future that is done holds no outcome of a cell; nothing where it holds one.
+
+    `outcome` catches what a cell raises, so all else is the executor's: whatever object that is.
+    Dask's executor, for one, hands on its own errors when a worker dies with a finished result.
+    """
+    if future.cancelled():
+        return "the executor called it off"
+    error: Any = future.exception()
+    if isinstance(error, BrokenExecutor):
         return LOST
-    except Exception as error:
-        return f"{name}: {type(error).__name__}: {error}"
-    if "trouble" in given:
-        return f"{name}: {given['trouble']}"
-    keep(plan, key, given)
+    if error is not None:
+        return f"{type(error).__name__}: {error}"
+    result = future.result()
+    if isinstance(result, dict) and {"rows", "trouble"} & result.keys():
+        return ""
+    return f"the executor returned {result!r:.80}"
+
+
+def _kept(plan: Plan, key: str, result: dict[str, Any]) -> str:
+    """Keep the rows of an outcome; the trouble in words, if there was one."""
+    if "trouble" in result:
+        return f"{plan.experiment.name}, {plan.cells[key]}: {result['trouble']}"
+    keep(plan, key, result)
     return ""
 
 

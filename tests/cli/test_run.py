@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -221,7 +222,7 @@ def test_control_c_keeps_what_was_finished_and_says_so():
         while not list(cells.glob("*.json")):
             time.sleep(0.005)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=600)
     assert process.returncode == 130
     assert "interrupted; what was finished is kept: go on with --resume" in err
     assert "Traceback" not in err
@@ -298,7 +299,7 @@ def _begun(log):
 
 def _ended(pid):
     """Whether a process is no more, waiting a little."""
-    for _ in range(100):
+    for _ in range(12000):
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
@@ -325,3 +326,25 @@ def test_a_language_model_is_chosen_for_the_experiments_of_one(monkeypatch):
     code, _, err = run("run", "window", "--model", "some/model")
     assert code == 2
     assert "window has no language model for --model some/model" in err
+
+
+def test_a_cell_that_went_to_another_worker_is_told(capsys, tmp_path):
+    from loratheory.cli._run import _swept
+    from loratheory.experiments import planned, prepared
+
+    class Loses(ThreadPoolExecutor):
+        """Loses the first thing that it is given."""
+
+        lost = False
+
+        def submit(self, fn, /, *args, **kwargs):
+            future = super().submit((lambda *_: "gone") if not self.lost else fn, *args, **kwargs)
+            self.lost = True
+            return future
+
+    plan = planned(toy_sweep.EXPERIMENT, "quick", tmp_path)
+    prepared(plan)
+    with Loses(1) as executor:
+        _swept([plan], executor, False)
+    assert "Config(number=0" in (err := capsys.readouterr().err)
+    assert "given to another worker (the executor returned 'gone')" in err

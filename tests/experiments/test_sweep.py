@@ -201,14 +201,68 @@ def test_anything_else_is_refused_by_name(value):
     assert trouble.startswith("TypeError: a cell of a table is a word or a number, not")
 
 
-def test_an_executor_that_fails_otherwise_names_the_cell(tmp_path):
-    class Unable(Here):
-        def submit(self, *args):
-            future = super().submit(*args)
-            if len(self.given) == 1:
-                future = Future()
-                future.set_exception(ImportError("no module there"))
-            return future
+class Loses(Here):
+    """Loses the worker of the first cell, so many times; what its future then holds is given."""
 
-    with pytest.raises(SweepError, match=r"Config\(number=0.*ImportError: no module there"):
-        run(tmp_path, executor=Unable())
+    def __init__(self, leaves, times):
+        super().__init__()
+        self.leaves, self.times = leaves, times
+
+    def submit(self, fn, /, *args):
+        """A future that is done, or holds what a lost worker leaves."""
+        future = super().submit(fn, *args)
+        if args[-1].number == 0 and self.given.count(0) <= self.times:
+            future = Future()
+            self.leaves(future)
+        return future
+
+
+def called_off(future):
+    """What a Dask client does that is restarted."""
+    future.cancel()
+    future.set_running_or_notify_cancel()
+
+
+LEFT = {
+    "an error of the executor": (
+        lambda future: future.set_exception(AttributeError("'str' has no 'with_traceback'")),
+        "AttributeError: 'str' has no 'with_traceback'",
+    ),
+    "a word in place of an error": (lambda future: future.set_exception("gone"), "str: gone"),
+    "a word in place of rows": (lambda future: future.set_result("lost"), "returned 'lost'"),
+    "nothing": (lambda future: future.set_result(None), "returned None"),
+    "a cancelled future": (called_off, "the executor called it off"),
+    "an error that is no Exception": (
+        lambda future: future.set_exception(SystemExit(1)),
+        "SystemExit: 1",
+    ),
+}
+left = pytest.mark.parametrize(("leaves", "says"), LEFT.values(), ids=LEFT)
+
+
+@left
+def test_the_cell_of_a_lost_worker_goes_to_another_and_the_plan_says_so(tmp_path, leaves, says):
+    executor = Loses(leaves, times=2)
+    plan, keys = run(tmp_path, executor=executor)
+    assert len(keys) == len(set(keys)) == 6
+    assert executor.given.count(0) == 3
+    assert len(plan.lost) == 2
+    for line in plan.lost:
+        assert line.startswith("toy_sweep, Config(number=0")
+        assert "given to another worker" in line
+        assert says in line
+    run(tmp_path / "unbroken")
+    assert table(tmp_path) == table(tmp_path / "unbroken")
+
+
+@left
+def test_a_cell_that_loses_worker_after_worker_is_named_and_the_others_finish(
+    tmp_path, leaves, says
+):
+    executor = Loses(leaves, times=100)
+    with pytest.raises(SweepError, match=r"Config\(number=0.*: lost 3 workers: ") as caught:
+        run(tmp_path, executor=executor)
+    assert says in str(caught.value)
+    assert executor.given.count(0) == 3
+    kept = planned(SWEEP, "quick", tmp_path, resume=True)
+    assert [config.number for config in kept.missing.values()] == [0]

@@ -174,6 +174,10 @@ def found(name: str) -> Asked:
     if not (place and colon and attribute):
         message = f"{name!r} names no rule: write package.module:rule"
         raise RuleError(message)
+    if place.endswith(".py"):
+        module = place.removesuffix(".py").replace("/", ".").lstrip(".")
+        message = f"{name!r} names a file, not a module: write {module}:{attribute}"
+        raise RuleError(message)
     rule = _attribute(name, place, attribute)
     if not callable(rule):
         message = f"{name} is a {type(rule).__name__}, no function: name rule(updates, weights)"

@@ -27,13 +27,17 @@ def sweep(folder: Path, block: int = 50) -> Experiment:
     Raises
     ------
     ExperimentError
-        If there are fewer than two adapters.
+        If there are fewer than two adapters, or the name of one has a newline or is no UTF-8.
     """
     home = folder.resolve()
     names = members(home)
     if len(names) < 2:
         message = f"{folder} holds {len(names)} adapters: name a folder with at least two below it"
         raise ExperimentError(message)
+    for name in names:
+        if not name.isprintable():  # one that is no UTF-8 holds surrogates, which are not either
+            message = f"{folder} holds {name!r}, which fits on no line of names.txt: rename it"
+            raise ExperimentError(message)
     groups = -(-len(names) // block)
     state = stamp(home, names)
     cells = tuple(

@@ -52,6 +52,8 @@ def test_a_merge_and_a_router_do_what_their_rule_does():
         ("my_rules", r"'my_rules' names no rule: write package.module:rule"),
         (":half", r"names no rule"),
         ("my_rules:", r"names no rule"),
+        ("my_rules.py:half", r"names a file, not a module: write my_rules:half$"),
+        ("./mine/my_rules.py:half", r"names a file, not a module: write mine.my_rules:half$"),
         ("no_such_module_x:rule", r"module no_such_module_x cannot be imported \(ModuleNotFound"),
         ("my_rules:haf", r"module my_rules has no haf: it has .*half"),
         ("my_rules:NUMBER", r"my_rules:NUMBER is a int, no function"),

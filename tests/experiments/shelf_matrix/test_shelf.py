@@ -36,6 +36,13 @@ def test_a_shelf_of_one_is_refused(tmp_path):
         sweep(tmp_path)
 
 
+@pytest.mark.parametrize("name", [b"a\nb", b"a\xffb"])
+def test_a_name_that_fits_on_no_line_is_refused_before_any_work(shelf, name):
+    (shelf / "a3").rename(shelf / os.fsdecode(name))
+    with pytest.raises(ExperimentError, match=r"fits on no line of names.txt: rename it"):
+        sweep(shelf)
+
+
 def test_the_command_goes_on_where_it_was_cut_off(shelf, tmp_path):
     plan = planned(sweep(shelf, 2), "all", tmp_path / "out")
     prepared(plan)

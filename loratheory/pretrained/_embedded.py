@@ -10,8 +10,6 @@ from importlib.metadata import PackageNotFoundError, distribution
 from io import StringIO
 from pathlib import Path
 
-from filelock import FileLock
-
 from loratheory.adapters._replace import put
 from loratheory.cache import cache_folder
 from loratheory.pretrained._error import failure
@@ -49,6 +47,8 @@ def embedded() -> Path:
     weights = target / "model.safetensors"
     if weights.exists():  # then nothing is written, so that the cache may be read-only
         return target
+    from filelock import FileLock
+
     target.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{target}.lock"):
         if not weights.exists():

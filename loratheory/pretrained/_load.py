@@ -54,8 +54,9 @@ def load(
     ------
     ModelError
         If the model is not there, damaged, quantised, pickled, an adapter, or lacks weights; if
-        the device is not there, or memory ran out.
+        the device is not there, memory ran out, or the extra `pretrained` is not installed.
     """
+    _installed()
     _check(device, dtype)
     notes: tuple[str, ...] = ()
     known: dict[str, Any] = {"local_files_only": True}
@@ -107,6 +108,18 @@ def _loaded(
     commit = getattr(network.config, "_commit_hash", None) or commit_of(place)
     frozen = network.eval().requires_grad_(False)
     return Model(frozen, reader, name, commit, (*notes, *lack))
+
+
+def _installed() -> None:
+    """Refuse to go on without the libraries that models come with, naming the extra."""
+    try:
+        import torch  # noqa: F401
+        import transformers  # noqa: F401
+    except ModuleNotFoundError as error:
+        remedy = "pip install 'loratheory[pretrained]' brings it"
+        raise failure(
+            "a base model", f"it needs {error.name}, which is not installed", remedy
+        ) from None
 
 
 def _check(device: str, dtype: str) -> None:

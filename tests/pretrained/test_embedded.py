@@ -70,12 +70,26 @@ def test_without_the_wheel_the_command_that_installs_it_is_told(monkeypatch):
         _embedded.embedded()
 
 
-def test_importing_the_package_loads_neither_torch_nor_transformers():
-    code = (
-        "import sys, loratheory.pretrained;"
-        "assert not {'torch', 'transformers', 'peft'} & set(sys.modules)"
+def test_importing_the_packages_needs_no_extra():
+    """As after `pip install loratheory`, where the extras are not there to be imported."""
+    code = """
+import sys
+class Missing:
+    def find_spec(name, *_):
+        if name in {"torch", "transformers", "peft", "filelock", "huggingface_hub"}:
+            raise ModuleNotFoundError(name=name)
+sys.meta_path.insert(0, Missing)
+import loratheory.pretrained.check, loratheory.figures.model_check
+try:
+    loratheory.pretrained.load("some/model")
+except loratheory.pretrained.ModelError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == (
+        "a base model: it needs torch, which is not installed; "
+        "pip install 'loratheory[pretrained]' brings it\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_who_asks_meanwhile_waits(wheel, tmp_path):

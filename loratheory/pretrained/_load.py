@@ -116,10 +116,9 @@ def _installed() -> None:
         import torch  # noqa: F401
         import transformers  # noqa: F401
     except ModuleNotFoundError as error:
-        remedy = "pip install 'loratheory[pretrained]' brings it"
-        raise failure(
-            "a base model", f"it needs {error.name}, which is not installed", remedy
-        ) from None
+        fact = f"a base model needs {error.name}, which is not installed"
+        message = f"{fact}: pip install 'loratheory[pretrained]'"
+        raise ModelError(message) from None
 
 
 def _check(device: str, dtype: str) -> None:

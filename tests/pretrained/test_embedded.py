@@ -87,8 +87,7 @@ except loratheory.pretrained.ModelError as error:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == (
-        "a base model: it needs torch, which is not installed; "
-        "pip install 'loratheory[pretrained]' brings it\n"
+        "a base model needs torch, which is not installed: pip install 'loratheory[pretrained]'\n"
     )
 
 

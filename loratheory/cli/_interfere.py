@@ -67,7 +67,7 @@ def interfere(
 
 def _loudest(folder: Path) -> list[dict[str, str]]:
     """The ten pairs with the worst answer, from a table read line by line."""
-    from loratheory.experiments._table import unpacked
+    from loratheory.experiments.engine import unpacked
 
     text = unpacked(folder / "table.csv") or b""
     lines = csv.DictReader(io.TextIOWrapper(io.BytesIO(text), encoding="utf-8"))

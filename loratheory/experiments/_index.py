@@ -3,7 +3,7 @@
 import difflib
 from importlib import import_module
 
-from loratheory.experiments._experiment import Experiment, ExperimentError
+from loratheory.experiments.engine import Experiment, ExperimentError
 
 NAMES = (
     "merge_floor",

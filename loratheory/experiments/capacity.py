@@ -29,8 +29,8 @@ they recall; the oracle, which puts each pair's own into its pass, .39 at rank 1
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from loratheory.experiments._experiment import Experiment, Row
 from loratheory.experiments._small import CROWDS, Small
+from loratheory.experiments.engine import Experiment, Row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

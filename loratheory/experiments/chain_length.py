@@ -25,8 +25,8 @@ adapters answer .63, .36 and .01 at best. Hop by hop half are answered from .20,
 
 from dataclasses import dataclass, field
 
-from loratheory.experiments._experiment import Experiment, Row
 from loratheory.experiments._small import CROWDS, Small
+from loratheory.experiments.engine import Experiment, Row
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from functools import reduce
 
 import numpy as np
 
-from loratheory.experiments._experiment import Experiment, Row
+from loratheory.experiments.engine import Experiment, Row
 from loratheory.theorems import depth_budget
 
 

@@ -37,8 +37,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from loratheory.experiments._experiment import Experiment, Row
 from loratheory.experiments._small import CROWDS, Small
+from loratheory.experiments.engine import Experiment, Row
 
 NAN = float("nan")
 

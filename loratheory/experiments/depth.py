@@ -27,8 +27,8 @@ own pass .83, gates .90; the mean .20.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from loratheory.experiments._experiment import Experiment, Row
 from loratheory.experiments._small import CROWDS, Small
+from loratheory.experiments.engine import Experiment, Row
 
 if TYPE_CHECKING:
     import numpy as np

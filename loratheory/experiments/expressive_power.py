@@ -36,7 +36,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from loratheory.experiments._experiment import Experiment, Row
+from loratheory.experiments.engine import Experiment, Row
 from loratheory.lowrank import orthonormal
 from loratheory.theorems import _affine_relu as relu
 from loratheory.theorems import depth_budget

@@ -31,7 +31,7 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 
 from loratheory.experiments import skill_coverage
-from loratheory.experiments._experiment import Experiment, Row
+from loratheory.experiments.engine import Experiment, Row
 from loratheory.experiments.words._coverage import SEEN
 from loratheory.experiments.words._size import QUICK, SMALL, Size
 

@@ -34,8 +34,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from loratheory.experiments._experiment import Experiment, Row
 from loratheory.experiments._small import CROWDS, Small
+from loratheory.experiments.engine import Experiment, Row
 
 if TYPE_CHECKING:
     from loratheory.toy.transformer import Adapt

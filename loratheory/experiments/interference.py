@@ -33,8 +33,8 @@ fall with the number of pairs, against the prediction, .88 to .73 there; the ora
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from loratheory.experiments._experiment import Experiment, Row
 from loratheory.experiments._small import CROWDS, Small
+from loratheory.experiments.engine import Experiment, Row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -34,7 +34,7 @@ out, but these are wide, and in all 14 more composed than expected: 18 of 24 did
 from dataclasses import dataclass, field
 
 from loratheory.experiments import skill_composition, template_overlap
-from loratheory.experiments._experiment import Experiment, Row
+from loratheory.experiments.engine import Experiment, Row
 from loratheory.experiments.words._cases import MEASURED
 from loratheory.experiments.words._problems import Pair
 from loratheory.experiments.words._size import QUICK, SIZES, SMALL, Size

@@ -32,8 +32,8 @@ every coverage, 0 included.
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from loratheory.experiments._experiment import Experiment, Row
 from loratheory.experiments._small import CROWDS, Small
+from loratheory.experiments.engine import Experiment, Row
 
 if TYPE_CHECKING:
     from loratheory.experiments.reuse._shelves import Shelf

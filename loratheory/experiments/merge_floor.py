@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loratheory.experiments._experiment import Experiment, Row
+from loratheory.experiments.engine import Experiment, Row
 from loratheory.lowrank import LowRank, frobenius, tail_energy, with_spectrum
 from loratheory.theorems import merge_floor
 

@@ -26,8 +26,8 @@ chains on .92. In attention the order is as in MLPs, less sharply: .56, .46, .15
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from loratheory.experiments._experiment import Experiment, Row
 from loratheory.experiments._small import CROWDS, Small
+from loratheory.experiments.engine import Experiment, Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -34,7 +34,7 @@ by hop they answer 1.00 and .85.
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from loratheory.experiments._experiment import Experiment, Row
+from loratheory.experiments.engine import Experiment, Row
 
 if TYPE_CHECKING:
     from loratheory.experiments.reuse._passes import Passes

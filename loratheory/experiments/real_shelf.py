@@ -46,7 +46,7 @@ from dataclasses import dataclass
 from math import nan
 from typing import TYPE_CHECKING, Any
 
-from loratheory.experiments._experiment import Experiment, Row
+from loratheory.experiments.engine import Experiment, Row
 
 if TYPE_CHECKING:
     from loratheory.experiments.real._ways import Way

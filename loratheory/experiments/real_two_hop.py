@@ -49,7 +49,7 @@ from dataclasses import dataclass
 from math import nan
 from typing import TYPE_CHECKING, Any
 
-from loratheory.experiments._experiment import Experiment, Row
+from loratheory.experiments.engine import Experiment, Row
 
 if TYPE_CHECKING:
     from loratheory.experiments.real._facts import Facts
@@ -189,11 +189,11 @@ def _keep(told: dict[tuple[float, float], tuple[float, float]], config: Config, 
     import json
 
     from loratheory.cache import cache_folder
-    from loratheory.experiments._files import whole
+    from loratheory.store import write_whole
 
     file = cache_folder() / "taught" / f"forecast-{config.seed}-{name.replace(' ', '-')}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
-    whole(file, json.dumps([[*pair, *values] for pair, values in told.items()]))
+    write_whole(file, json.dumps([[*pair, *values] for pair, values in told.items()]))
 
 
 def _head(taught: str, way: str, first: float, second: float, layer: int = -1) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from loratheory.experiments import template_overlap
-from loratheory.experiments._experiment import Experiment, Row
+from loratheory.experiments.engine import Experiment, Row
 from loratheory.experiments.words._cases import MEASURED
 from loratheory.experiments.words._problems import CONTEXT, WORDINGS, Pair
 from loratheory.experiments.words._size import QUICK, SIZES, SMALL, Size

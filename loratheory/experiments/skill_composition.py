@@ -31,7 +31,7 @@ at .31 and others at .28: nothing is solved.
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from loratheory.experiments._experiment import Experiment, Row
+from loratheory.experiments.engine import Experiment, Row
 from loratheory.experiments.words._cases import apart
 from loratheory.experiments.words._problems import KINDS, covered
 from loratheory.experiments.words._size import QUICK, SIZES, SMALL, Size

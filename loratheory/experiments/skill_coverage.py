@@ -43,7 +43,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from loratheory.experiments._experiment import Experiment, Row
+from loratheory.experiments.engine import Experiment, Row
 from loratheory.experiments.words._cases import apart
 from loratheory.experiments.words._coverage import SEEN, WEIGHTS, coverage
 from loratheory.experiments.words._problems import drawn, single

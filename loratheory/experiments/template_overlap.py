@@ -41,7 +41,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from loratheory.experiments._experiment import Experiment, Row
+from loratheory.experiments.engine import Experiment, Row
 from loratheory.experiments.words._cases import MEASURED, overlapping
 from loratheory.experiments.words._problems import Pair
 from loratheory.experiments.words._size import QUICK, SIZES, SMALL, Size

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from loratheory.experiments import expressive_power
-from loratheory.experiments._experiment import Experiment, Row
+from loratheory.experiments.engine import Experiment, Row
 from loratheory.theorems import depth_budget
 
 Parameters = list[np.ndarray]

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loratheory.experiments._experiment import Experiment, Row
 from loratheory.experiments._world import world
+from loratheory.experiments.engine import Experiment, Row
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from loratheory.experiments._intervals import bootstrap_mean
+from loratheory.experiments.engine import bootstrap_mean
 from loratheory.figures._table import Row, columns
 from loratheory.shapes import Float
 

@@ -6,8 +6,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from loratheory.experiments._files import whole
 from loratheory.paper._sources import PaperError, written
+from loratheory.store import write_whole
 
 ENGINES: dict[str, tuple[str, ...]] = {
     "latexmk": ("latexmk", "-pdf", "-g", "-interaction=nonstopmode", "-halt-on-error", "main.tex"),
@@ -120,5 +120,5 @@ def built(paper: Path, build: Path) -> Path:
     if found:
         message = f"{build / 'main.log'}: {'; '.join(found[:5])}"
         raise PaperError(message)
-    whole(paper / "main.pdf", pages.read_bytes())
+    write_whole(paper / "main.pdf", pages.read_bytes())
     return paper / "main.pdf"

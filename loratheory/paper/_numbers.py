@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from loratheory.experiments import NAMES, experiment, table
-from loratheory.experiments._finished import told
-from loratheory.experiments._intervals import bootstrap_mean
+from loratheory.experiments.engine import bootstrap_mean, stored_provenance
 from loratheory.paper._query import QueryError, plain, query
 from loratheory.paper._value import Value, value
 from loratheory.theorems import ALL
@@ -41,7 +40,7 @@ class Tables:
 
 def stored(results: Path) -> list[str]:
     """The experiments whose table lies there."""
-    return [name for name in NAMES if told(results / name)]
+    return [name for name in NAMES if stored_provenance(results / name)]
 
 
 def numbers(source: str, results: Path) -> str:
@@ -129,12 +128,12 @@ def _constant(key: str, tables: Tables) -> str:  # noqa: ARG001
 def _counted(key: str, tables: Tables) -> str:
     kind, _, name = key.partition(": ")
     if name:
-        about = told(tables.results / name)
+        about = stored_provenance(tables.results / name)
         if not about:
             return ""
         each = {"bases": len(about["seeds"]), "rows": sum(cell["rows"] for cell in about["cells"])}
     else:
-        seconds = sum(told(tables.results / name)["seconds"] for name in tables.here)
+        seconds = sum(stored_provenance(tables.results / name)["seconds"] for name in tables.here)
         each = {
             "theorems": len(ALL),
             "proved": sum(theorem.status == "proved" for theorem in ALL),

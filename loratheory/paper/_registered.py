@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from loratheory.experiments import experiment
-from loratheory.experiments._finished import told
+from loratheory.experiments.engine import stored_provenance
 from loratheory.figures import FIGURES
 from loratheory.paper._numbers import command, stored
 from loratheory.theorems import ALL, latex, linked, parts
@@ -76,7 +76,7 @@ def provenance(results: Path) -> str:
     """Return a row of the provenance table for each stored experiment."""
     lines = []
     for name in stored(results):
-        about = told(results / name)
+        about = stored_provenance(results / name)
         ran = about["environments"][0]
         machines = sorted({each["device"] for each in about["environments"]})
         cells = [

@@ -4,11 +4,11 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from loratheory.experiments._files import whole
 from loratheory.figures import FIGURES, rendered, table
 from loratheory.paper._numbers import numbers, stored
 from loratheory.paper._registered import experiments, provenance, statements, told_by_experiments
 from loratheory.paper._typed import typed
+from loratheory.store import write_whole
 from loratheory.theorems import ALL, appendix
 
 SOURCES = ("main.tex", "refs.bib")
@@ -74,5 +74,5 @@ def written(paper: Path, build: Path, picture: Picture = drawn) -> tuple[Path, .
             files[f"figures/{name}.pdf"] = picture(name, results)
     (build / "figures").mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
-        whole(build / name, content)
+        write_whole(build / name, content)
     return tuple(build / name for name in files)

@@ -6,7 +6,7 @@ import pytest
 import toy_sweep
 
 from loratheory.experiments import NAMES, experiment
-from loratheory.experiments._experiment import plain
+from loratheory.experiments.engine import plain
 
 each = pytest.mark.parametrize("name", NAMES)
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import toy_sweep
 
-from loratheory.experiments import Plan, TableError, _table
-from loratheory.experiments._finished import conclude, is_finished, told
-from loratheory.experiments._provenance import environment
-from loratheory.experiments._store import keep, prepared
+from loratheory.experiments import Plan, TableError
+from loratheory.experiments.engine import _table, prepared, stored_provenance
+from loratheory.experiments.engine._folder import conclude, is_finished, keep
+from loratheory.experiments.engine._provenance import environment
 
 SWEEP = toy_sweep.EXPERIMENT
 
@@ -41,7 +41,7 @@ def test_rows_stand_in_the_order_of_the_configs_and_nothing_else_is_left(tmp_pat
 
 
 def test_provenance_says_from_what(tmp_path):
-    found = told(finished(tmp_path).folder)
+    found = stored_provenance(finished(tmp_path).folder)
     assert (found["experiment"], found["profile"], found["version"]) == ("toy_sweep", "quick", 1)
     assert [cell["rows"] for cell in found["cells"]] == [1, 2, 3, 1, 2, 3]
     assert found["cells"][4]["config"]["number"] == 4
@@ -52,8 +52,8 @@ def test_provenance_says_from_what(tmp_path):
 
 def test_seeds_are_gathered_from_all_configs(tmp_path):
     sweep = toy_sweep.sweep(*(toy_sweep.Config(n, seed=7 - n % 2) for n in range(3)))
-    assert told(finished(tmp_path, sweep).folder)["seeds"] == [6, 7]
-    from loratheory.experiments._finished import _seeds
+    assert stored_provenance(finished(tmp_path, sweep).folder)["seeds"] == [6, 7]
+    from loratheory.experiments.engine._folder import _seeds
 
     assert _seeds({"seeds": [3, 1], "seed": 2, "seedling": 9}) == [2, 3, 1]
 
@@ -81,7 +81,7 @@ def test_a_large_table_is_compressed_and_as_finished(tmp_path, monkeypatch):
     assert sorted(path.name for path in plan.folder.iterdir()) == names
     assert is_finished(plan)
     assert gzip.decompress((plan.folder / names[1]).read_bytes()) == plain
-    assert told(plan.folder)["sha256"] == hashlib.sha256(plain).hexdigest()
+    assert stored_provenance(plan.folder)["sha256"] == hashlib.sha256(plain).hexdigest()
     assert _table.table(plan.folder / "table.csv") == _table.table(plan.folder / names[1])
     (plan.folder / names[1]).write_bytes(gzip.compress(plain + b"6,row 0,2\n"))
     assert not is_finished(plan)
@@ -90,8 +90,8 @@ def test_a_large_table_is_compressed_and_as_finished(tmp_path, monkeypatch):
 @pytest.mark.parametrize("text", ["", "{", "\xff"])
 def test_provenance_that_cannot_be_read_says_nothing(tmp_path, text):
     (tmp_path / "provenance.json").write_text(text, encoding="latin-1")
-    assert told(tmp_path) == {}
-    assert told(tmp_path / "nowhere") == {}
+    assert stored_provenance(tmp_path) == {}
+    assert stored_provenance(tmp_path / "nowhere") == {}
 
 
 def test_the_old_form_of_provenance_is_not_this_sweep(tmp_path):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 from scipy.stats import binomtest, norm
 
-from loratheory.experiments._intervals import bootstrap_mean, wilson
+from loratheory.experiments.engine import bootstrap_mean, wilson
 
 
 @given(st.integers(1, 200), st.floats(0.5, 0.99), st.data())

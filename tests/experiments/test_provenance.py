@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 import toy_sweep
 
-from loratheory.experiments._provenance import _imported, code, environment, laid_out
+from loratheory.experiments.engine._provenance import _imported, code, environment, laid_out
 
 
 def test_the_environment_names_code_machine_and_versions():
@@ -34,7 +34,7 @@ def test_code_is_what_a_cell_can_import_by_whichever_road():
         "loratheory.lowrank._array",  # through others
     } <= window
     assert not any(name.split(".")[1] in ("cli", "figures", "theorems") for name in window)
-    assert "loratheory.experiments._sweep" not in window
+    assert "loratheory.experiments.engine._sweep" in window
     assert "loratheory.theorems.depth_budget" in _imported("loratheory.experiments.training_gap")
 
 

@@ -5,8 +5,9 @@ from zipfile import ZipFile
 
 import pytest
 
-from loratheory.experiments import TableError, _published, home, published, table
-from loratheory.experiments._published import PLACES
+from loratheory.experiments import TableError, home, published, table
+from loratheory.experiments.engine import _table
+from loratheory.experiments.engine._table import PLACES
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,7 +23,7 @@ def test_every_table_of_the_checkout_is_found_from_any_folder(tmp_path, monkeypa
 def test_a_name_without_a_table_is_refused_with_those_that_have_one(monkeypatch):
     with pytest.raises(TableError, match=r"no table of 'cuer' is published, only of .*, cure,"):
         published("cuer")
-    monkeypatch.setattr(_published, "PLACES", ())
+    monkeypatch.setattr(_table, "PLACES", ())
     with pytest.raises(TableError, match="only of nothing"):
         published("cure")
 
@@ -30,7 +31,7 @@ def test_a_name_without_a_table_is_refused_with_those_that_have_one(monkeypatch)
 def test_the_home_of_the_tables_is_the_first_that_is_there(tmp_path, monkeypatch):
     assert home() == ROOT / "paper"
     wheel, checkout = tmp_path / "package" / "results", tmp_path / "paper" / "results"
-    monkeypatch.setattr(_published, "PLACES", (wheel, checkout))
+    monkeypatch.setattr(_table, "PLACES", (wheel, checkout))
     assert home() == tmp_path / "paper"
     wheel.mkdir(parents=True)
     assert home() == tmp_path / "package"

@@ -9,7 +9,7 @@ import pytest
 from found import mean, says, table_rows
 from worded import small, small_model
 
-from loratheory.experiments._intervals import bootstrap_mean
+from loratheory.experiments.engine import bootstrap_mean
 from loratheory.experiments.real import _ways as ways
 from loratheory.experiments.real._exam import ceilings, exam, own
 from loratheory.experiments.real._facts import facts

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from loratheory.experiments._replay import GRAIN, Replay, replayed
+from loratheory.experiments.engine import Replay, replayed
+from loratheory.experiments.engine._replay import GRAIN
 
 
 @dataclass(frozen=True)

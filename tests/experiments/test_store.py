@@ -8,9 +8,8 @@ import pytest
 import toy_sweep
 
 from loratheory.experiments import ExperimentError, planned, prepared, stored_cells
-from loratheory.experiments._finished import conclude
-from loratheory.experiments._provenance import environment
-from loratheory.experiments._store import keep
+from loratheory.experiments.engine._folder import conclude, keep
+from loratheory.experiments.engine._provenance import environment
 
 SWEEP = toy_sweep.EXPERIMENT
 CONFIGS = SWEEP.profiles["quick"]

@@ -17,8 +17,7 @@ from loratheory.experiments import (
     replayed,
     stored_cells,
 )
-from loratheory.experiments._finished import told
-from loratheory.experiments._table import unpacked
+from loratheory.experiments.engine import stored_provenance, unpacked
 
 RESULTS = Path(__file__).parents[2] / "paper" / "results"
 EXACT = ("merge_floor", "two_read_region", "window")
@@ -51,7 +50,7 @@ small = [name for name in NAMES if (RESULTS / "small" / name).exists()]
 )
 def test_a_table_is_the_one_its_provenance_describes(name, profile):
     results = RESULTS / "small" if profile == "small" else RESULTS
-    found = told(results / name)
+    found = stored_provenance(results / name)
     assert found["experiment"] == name
     assert found["profile"] == profile
     table = unpacked(results / name / "table.csv")

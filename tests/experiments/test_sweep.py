@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import toy_sweep
 
-from loratheory.experiments import SweepError, _store, _sweep, csv_text, planned, prepared, swept
+from loratheory.experiments import SweepError, csv_text, planned, prepared, swept
+from loratheory.experiments.engine import _folder, _sweep
 
 SWEEP = toy_sweep.EXPERIMENT
 
@@ -85,7 +86,7 @@ def test_a_sweep_killed_before_its_table_was_written_writes_it(tmp_path):
     prepared(plan)
     for key, config in plan.cells.items():
         outcome = _sweep.outcome(toy_sweep.cell, "toy_sweep", config)
-        _store.keep(plan, key, outcome)
+        _folder.keep(plan, key, outcome)
     executor = Here()
     _, keys = run(tmp_path, executor=executor)
     assert keys == executor.given == []
@@ -115,7 +116,7 @@ def test_a_full_disk_ends_it_at_once_with_the_remedy(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device", "cells/x.json")
 
-    monkeypatch.setattr(_store, "whole", full)
+    monkeypatch.setattr(_folder, "write_whole", full)
     with pytest.raises(SweepError, match=r"x.json: No space left on device: what was finished"):
         run(tmp_path)
 

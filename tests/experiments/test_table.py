@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loratheory.experiments import TableError, csv_text, table
-from loratheory.experiments._table import packed, unpacked
+from loratheory.experiments.engine import unpacked
+from loratheory.experiments.engine._table import packed
 
 
 def written(folder, text):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from loratheory.adapters import Adapter, Router, arrow_scores, calibrate
-from loratheory.experiments._intervals import bootstrap_mean
+from loratheory.experiments.engine import bootstrap_mean
 from loratheory.experiments.evaluate._rule import Asked
 from loratheory.experiments.reuse import _rules as rules
 from loratheory.experiments.reuse._bases import Setting, bases, tensor

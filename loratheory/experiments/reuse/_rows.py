@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from loratheory.experiments._experiment import Row
+from loratheory.experiments.engine import Row
 from loratheory.experiments.reuse._marks import Marks
 from loratheory.experiments.reuse._shelves import Shelf
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from loratheory.experiments._experiment import Row
+from loratheory.experiments.engine import Row
 from loratheory.experiments.reuse import _rules as rules
 from loratheory.experiments.reuse._controls import alike, exchanged
 from loratheory.experiments.reuse._margins import Placing, margins, own_loop, pattern

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from loratheory.adapters import Adapter, read
-from loratheory.experiments._experiment import ExperimentError, Row
+from loratheory.experiments.engine import ExperimentError, Row
 from loratheory.lowrank import svd
 from loratheory.shapes import Float64
 

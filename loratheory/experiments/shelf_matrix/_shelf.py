@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from loratheory.experiments._experiment import Experiment, ExperimentError
+from loratheory.experiments.engine import Experiment, ExperimentError
 from loratheory.experiments.shelf_matrix._blocks import Block, cell, members
 
 MODULE = __name__.rpartition(".")[0]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from loratheory.experiments._intervals import wilson
+from loratheory.experiments.engine import wilson
 from loratheory.experiments.label_free_prediction import REUSED
 from loratheory.shapes import Bool, Float
 

@@ -1,11 +1,14 @@
 """An experiment: a question, a prediction made before the run, and cells that answer it."""
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import Any
+
+from loratheory.store import content_hash
 
 Row = dict[str, str | int | float]
 
@@ -59,11 +62,60 @@ class Experiment:
 
     def key(self, config: Any) -> str:
         """The content hash of a cell: of experiment, version and config."""
-        told = {"experiment": self.name, "version": self.version, "config": plain(config)}
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
+        content = {"experiment": self.name, "version": self.version, "config": plain(config)}
+        return content_hash(content)
 
 
 def plain(config: Any) -> dict[str, Any]:
     """The config as JSON gives it back."""
-    told: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
-    return told
+    fields: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
+    return fields
+
+
+Cell = Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """An experiment, a profile, a folder, and what is finished there.
+
+    Attributes
+    ----------
+    experiment : Experiment
+        What is run.
+    profile : str
+        Which of its tuples of configs.
+    folder : Path
+        ``DIR/NAME``.
+    done : dict
+        Finished cells by key: `rows`, `seconds` and the environment they `ran` in. It grows as the
+        sweep runs.
+    finished : bool
+        Whether the table is there already; then `done` is empty.
+    lost : list of str
+        A line for each time that a worker was lost and its cell given to another. It grows as the
+        sweep runs.
+    """
+
+    experiment: Experiment
+    profile: str
+    folder: Path
+    done: dict[str, Cell]
+    finished: bool = False
+    lost: list[str] = field(default_factory=list)
+
+    @cached_property
+    def cells(self) -> dict[str, Any]:
+        """The configs by key, in the table's order."""
+        return {self.experiment.key(c): c for c in self.experiment.profiles[self.profile]}
+
+    @property
+    def minutes_a_cell(self) -> float:
+        """What one cell takes, by the experiment's own word."""
+        return self.experiment.minutes[self.profile] / len(self.cells)
+
+    @property
+    def missing(self) -> dict[str, Any]:
+        """The configs of what is still to be run."""
+        cells = {} if self.finished else self.cells
+        return {key: config for key, config in cells.items() if key not in self.done}

@@ -6,12 +6,10 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future
 from traceback import extract_tb
 from typing import Any
 
-from loratheory.experiments._experiment import Row
-from loratheory.experiments._finished import conclude
-from loratheory.experiments._plan import Plan
-from loratheory.experiments._provenance import environment
-from loratheory.experiments._store import keep
-from loratheory.experiments._table import TableError
+from loratheory.experiments.engine._experiment import Plan, Row
+from loratheory.experiments.engine._folder import conclude, keep
+from loratheory.experiments.engine._provenance import environment
+from loratheory.experiments.engine._table import TableError
 
 GO_ON = "what was finished is kept: go on with --resume"
 LOST = "worker died"

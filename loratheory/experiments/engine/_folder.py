@@ -11,12 +11,17 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from loratheory.experiments._experiment import Experiment, ExperimentError
-from loratheory.experiments._files import whole
-from loratheory.experiments._finished import is_finished, told
-from loratheory.experiments._plan import Cell, Plan
-from loratheory.experiments._provenance import code
-from loratheory.experiments._table import table
+from loratheory.experiments.engine._experiment import (
+    Cell,
+    Experiment,
+    ExperimentError,
+    Plan,
+    Row,
+    plain,
+)
+from loratheory.experiments.engine._provenance import code, laid_out
+from loratheory.experiments.engine._table import csv_text, packed, table, unpacked
+from loratheory.store import content_hash, write_whole
 
 
 def planned(
@@ -61,7 +66,9 @@ def planned(
         message = f"{experiment.name}: two configs of the {profile} profile are equal: remove one"
         raise ExperimentError(message)
     stored = sorted((plan.folder / "cells").glob("*.json"))
-    tabled = bool(told(plan.folder)) or (any(plan.folder.glob("table.csv*")) and not stored)
+    tabled = bool(stored_provenance(plan.folder)) or (
+        any(plan.folder.glob("table.csv*")) and not stored
+    )
     if (tabled or stored) and not resume:
         what = "a finished table" if tabled else f"{len(stored)} finished cells"
         message = f"{plan.folder} holds {what}: go on with --resume, or delete it to start anew"
@@ -113,7 +120,7 @@ def prepared(plan: Plan) -> None:
 
 def keep(plan: Plan, key: str, cell: Cell) -> None:
     """Write one finished cell, whole."""
-    whole(plan.folder / "cells" / f"{key}.json", json.dumps(cell))
+    write_whole(plan.folder / "cells" / f"{key}.json", json.dumps(cell))
     plan.done[key] = cell
 
 
@@ -146,7 +153,81 @@ def stored_cells(
         message = f"{plan.folder} holds no finished table: loratheory run {experiment.name}"
         raise ExperimentError(message)
     rows, start, found = table(plan.folder / "table.csv"), 0, []
-    for config, cell in zip(plan.cells.values(), told(plan.folder)["cells"], strict=True):
+    for config, cell in zip(
+        plan.cells.values(), stored_provenance(plan.folder)["cells"], strict=True
+    ):
         found.append((config, rows[start : start + cell["rows"]]))
         start += cell["rows"]
     return found
+
+
+def stored_provenance(folder: Path) -> dict[str, Any]:
+    """The provenance that lies in a folder; empty where there is none, or none that can be read."""
+    try:
+        content: dict[str, Any] = json.loads((folder / "provenance.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content
+
+
+def is_finished(plan: Plan) -> bool:
+    """Whether the folder holds this plan's table: its version, its configs, the bytes described."""
+    described = stored_provenance(plan.folder)
+    text = unpacked(plan.folder / "table.csv")
+    wanted = {
+        "version": plan.experiment.version,
+        "sha256": "" if text is None else content_hash(text, digits=64),
+    }
+    same = all(described.get(key) == value for key, value in wanted.items())
+    configs = [plain(config) for config in plan.cells.values()]
+    return same and [cell["config"] for cell in described["cells"]] == configs
+
+
+def conclude(plan: Plan) -> None:
+    """Turn the finished cells into a table and ``provenance.json``, and remove them.
+
+    A large table is ``table.csv.gz``; the digest is that of its text all the same.
+
+    Parameters
+    ----------
+    plan : Plan
+        With nothing missing.
+
+    Raises
+    ------
+    TableError
+        If the rows make no table; the cells stay.
+    """
+    cells, done = plan.folder / "cells", [plan.done[key] for key in plan.cells]
+    rows: list[Row] = [row for cell in done for row in cell["rows"]]
+    text = csv_text(rows)
+    files = (packed(text), ("provenance.json", laid_out(_provenance(plan, text))))
+    for name, content in files:  # the provenance last
+        write_whole(cells / f"{name}.new", content)
+        (cells / f"{name}.new").replace(plan.folder / name)
+    shutil.rmtree(cells)
+
+
+def _provenance(plan: Plan, text: str) -> dict[str, Any]:
+    done = [plan.done[key] for key in plan.cells]
+    environments = {json.dumps(cell["ran"]): cell["ran"] for cell in done}
+    configs = [plain(config) for config in plan.cells.values()]
+    return {
+        "experiment": plan.experiment.name,
+        "profile": plan.profile,
+        "version": plan.experiment.version,
+        "seeds": sorted({seed for config in configs for seed in _seeds(config)}),
+        "seconds": round(sum(cell["seconds"] for cell in done), 1),
+        "sha256": content_hash(text.encode(), digits=64),
+        "environments": list(environments.values()),
+        "cells": [
+            {"config": config, "rows": len(cell["rows"]), "seconds": round(cell["seconds"], 1)}
+            for config, cell in zip(configs, done, strict=True)
+        ],
+    }
+
+
+def _seeds(config: dict[str, Any]) -> list[int]:
+    """What fields called `seed` or `seeds` hold."""
+    found = [config[name] for name in ("seed", "seeds") if name in config]
+    return [seed for each in found for seed in (each if isinstance(each, list) else [each])]

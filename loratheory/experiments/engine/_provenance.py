@@ -69,7 +69,7 @@ def _imported(module: str) -> dict[str, Path]:
 def _file(module: str) -> Path | None:
     """Where a module of this package is, None for any other name."""
     package, *parts = module.split(".")
-    place = Path(__file__).parents[1].joinpath(*parts)
+    place = Path(__file__).parents[2].joinpath(*parts)
     files = (place.with_suffix(".py"), place / "__init__.py") if package == "loratheory" else ()
     return next((file for file in files if file.is_file()), None)
 

@@ -11,7 +11,7 @@ from math import sqrt
 from statistics import fmean, stdev
 from typing import Any
 
-from loratheory.experiments._experiment import Row, plain
+from loratheory.experiments.engine._experiment import Row, plain
 
 FREE = ("seed", "seeds", "sets", "steps")
 """Fields of a config that say how often or how finely something is measured, not what."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from loratheory.experiments._experiment import Row
+from loratheory.experiments.engine._experiment import Row
 
 DECIMALS = 9  # what lies beyond may differ between processors
 LARGE = 2**16  # bytes; larger tables are stored compressed
@@ -136,3 +136,47 @@ def _typed(path: Path, name: str, column: tuple[str, ...]) -> tuple[str | float,
             message = f"{path}, line {line}, column {name}: {cell!r} is {what}: give one"
             raise TableError(message)
     return tuple(map(float, column)) if numbers else column
+
+
+PACKAGE = Path(__file__).parents[2]
+PLACES = (PACKAGE / "results", PACKAGE.parent / "paper" / "results")
+"""Of a wheel, and of a checkout."""
+
+
+def home() -> Path:
+    """Return the folder whose ``results`` holds the project's own tables.
+
+    Returns
+    -------
+    Path
+        ``paper`` of a checkout, whose ``main.tex`` is the paper's text; of an installed package
+        its own folder, which has the tables and no text.
+    """
+    return next((place for place in PLACES if place.is_dir()), PLACES[-1]).parent
+
+
+def published(name: str) -> Path:
+    """Return the project's own table of an experiment, as its paper profile made it.
+
+    Parameters
+    ----------
+    name : str
+        Of the experiment.
+
+    Returns
+    -------
+    Path
+        Of a file that `table` reads; `provenance.json` lies beside it.
+
+    Raises
+    ------
+    TableError
+        If there is no such table.
+    """
+    for folder in PLACES:
+        for file in (folder / name / "table.csv", folder / name / "table.csv.gz"):
+            if file.is_file():
+                return file
+    known = sorted({path.parent.name for folder in PLACES for path in folder.glob("*/table.csv*")})
+    message = f"no table of {name!r} is published, only of {', '.join(known) or 'nothing'}"
+    raise TableError(message)

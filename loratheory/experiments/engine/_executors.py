@@ -9,7 +9,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
 
-from loratheory.experiments._experiment import ExperimentError
+from loratheory.experiments.engine._experiment import ExperimentError
 
 THREADS = (
     "OMP_NUM_THREADS",

@@ -199,7 +199,7 @@ def alarms(facts: int = 8, threshold: float = 0.5):
     found = [gate_detection.measure(c, gate_detection.rival(c, rng)) for c in cases]
     law = [gate_detection.false_alarm(facts, width, threshold) for width in widths]
     curves = {"law": (widths, law), "2,000 queries": (widths, found)}
-    most = gate_detection.largest_shelf(facts, widths[-1], threshold, hops=2, failure=0.1)
+    most = gate_detection.largest_library(facts, widths[-1], threshold, hops=2, failure=0.1)
     figure = lines.draw(curves, "width", "false alarms", points=["2,000 queries"], share=True)
     figure.axes[0].set_title(f"at width {widths[-1]}: {most:,} adapters", loc="left")
     return figure

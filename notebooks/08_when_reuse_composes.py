@@ -19,7 +19,7 @@
 # But each adapter *shows* where it belongs: there it changes the output of its block far more than
 # anywhere else. Switched on in full exactly there, and off elsewhere, adapters that were trained
 # apart compose. No labels are needed, no training, and no data beyond random tokens. How often the
-# switches may err is `thm:shelf-capacity`.
+# switches may err is `thm:library-capacity`.
 #
 # Runs in about 40 s on two cores, most of it the training of a small transformer, which is kept
 # for the next time. You need notebook 02, or its result: single facts need strength ½, their
@@ -36,7 +36,7 @@ from ipywidgets import FloatSlider, interact
 
 from loratheory.experiments import reuse
 from loratheory.figures import FIGURES, table
-from loratheory.theorems import shelf_capacity, two_read_region
+from loratheory.theorems import library_capacity, two_read_region
 
 _ = torch.set_num_threads(1)  # more do not pay at this size
 
@@ -93,7 +93,7 @@ for weights in ((0.5, 0.5), (0.6, 0.4), (1.0, 1.0)):
 
 # %%
 for width in (16, 32, 64, 128):
-    most = shelf_capacity.largest_shelf(5, width, threshold=0.5, hops=2, failure=0.1)
+    most = library_capacity.largest_library(5, width, threshold=0.5, hops=2, failure=0.1)
     print(f"width {width:3}: {most:,} adapters of 5 facts")
 
 # %% [markdown]
@@ -136,11 +136,11 @@ print({name: round(float(rate[0]), 2) for name, rate in rates.items()})
 # The law on paper first: sampled reads against the closed form, within the allowance for sampling.
 
 # %%
-case = shelf_capacity.Case(adapters=8, facts=5, width=32, threshold=0.5)
+case = library_capacity.Case(adapters=8, facts=5, width=32, threshold=0.5)
 for seed in range(20):
-    sampled = shelf_capacity.rival(case, np.random.default_rng(seed))
-    assert shelf_capacity.THEOREM.check(case, sampled).holds
-print(f"no wrong gate opens with probability {shelf_capacity.clean(8, 5, 32, 0.5):.3f}")
+    sampled = library_capacity.rival(case, np.random.default_rng(seed))
+    assert library_capacity.THEOREM.check(case, sampled).holds
+print(f"no wrong gate opens with probability {library_capacity.clean(8, 5, 32, 0.5):.3f}")
 
 # %% [markdown]
 # Now the transformer: the same four adapters, used in four ways.

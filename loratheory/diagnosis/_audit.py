@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from loratheory.adapters import Adapter, Aligned, Lazy
 from loratheory.lowrank import LowRank, array_namespace, frobenius, grams, tail_energy, total
-from loratheory.theorems import merge_floor
+from loratheory.theorems.merging import merge_floor
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ from statistics import median
 from typing import Literal
 
 from loratheory.diagnosis._module import ModuleDiagnosis
-from loratheory.theorems import averaging_survival, gate_detection, two_read_region
+from loratheory.theorems.composition import two_read_region
+from loratheory.theorems.merging import averaging_survival
+from loratheory.theorems.routing import gate_detection
 
 Kind = Literal["measured", "needed", "unknown", "shared"]
 
@@ -177,7 +179,9 @@ def _gates(names: Sequence[str], modules: Sequence[ModuleDiagnosis]) -> list[Fin
     facts, width = max(max(m.ranks) for m in modules), min(m.inputs for m in modules)
     if not 0 < facts < width:
         return []
-    shelf = gate_detection.largest_shelf(facts, width, GATE_THRESHOLD, hops=2, failure=GATE_FAILURE)
+    shelf = gate_detection.largest_library(
+        facts, width, GATE_THRESHOLD, hops=2, failure=GATE_FAILURE
+    )
     enough = "enough for" if shelf >= len(names) else "too few for"
     text = (
         f"If each adapter held {facts} exact edits of independent Gaussian keys in dimension "

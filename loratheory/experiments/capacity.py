@@ -76,7 +76,7 @@ def cell(config: Config) -> list[Row]:
     from loratheory.experiments.reuse._marks import marks
     from loratheory.experiments.reuse._pooled import pooled
     from loratheory.experiments.reuse._rows import rows
-    from loratheory.theorems.merged_memory import merged_crosstalk, routed_crosstalk
+    from loratheory.theorems.libraries.merged_memory import merged_crosstalk, routed_crosstalk
 
     n, r, k = config.facts, config.rank, config.pairs
     here = config.shelf(rank=r, pairs=k)

@@ -68,7 +68,7 @@ def cell(config: Config) -> list[Row]:
         `loratheory.experiments.reuse._switch.switched`.
     """
     from loratheory.experiments.reuse._switch import averaged, switched
-    from loratheory.theorems.two_read_region import threshold
+    from loratheory.theorems.composition.two_read_region import threshold
 
     known = config.bases(hops=config.hops, loops=config.hops, noise=config.noise)
     shelved = config.shelf(known)

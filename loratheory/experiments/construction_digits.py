@@ -23,7 +23,7 @@ from functools import reduce
 import numpy as np
 
 from loratheory.experiments.engine import Experiment, Row
-from loratheory.theorems import depth_budget
+from loratheory.theorems.expressiveness import depth_budget
 
 
 @dataclass(frozen=True)

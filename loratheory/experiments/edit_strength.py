@@ -34,7 +34,7 @@ from loratheory.experiments.engine import Experiment, Row
 
 if TYPE_CHECKING:
     from loratheory.experiments.reuse._margins import Margins
-    from loratheory.theorems._hops import Pattern
+    from loratheory.theorems.composition._hops import Pattern
 
 
 @dataclass(frozen=True)

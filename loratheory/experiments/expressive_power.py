@@ -38,8 +38,8 @@ import numpy as np
 
 from loratheory.experiments.engine import Experiment, Row
 from loratheory.lowrank import orthonormal
-from loratheory.theorems import _affine_relu as relu
-from loratheory.theorems import depth_budget
+from loratheory.theorems.expressiveness import _affine_relu as relu
+from loratheory.theorems.expressiveness import depth_budget
 
 LINEAR, RELU, ATTENTION = 0, 1, 2
 DECIMALS = 6  # of relative errors: what rounding adds lies below

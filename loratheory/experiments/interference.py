@@ -13,7 +13,7 @@ lower bound. Single hops fall later than chains. Replacing foreign adapters by n
 should cost as much where cross-talk is random, and less where adapters share directions. No rank
 removes this; `floor` is what more facts than ranks force (`thm:superposition-floor`): positive at
 rank 2, and with 20 facts at rank 8. Gates and the oracle should not fall with the number of pairs
-(`thm:shelf-capacity`).
+(`thm:library-capacity`).
 
 **Chance.** One answer always given is right once in as many as there are chains of a pair.
 

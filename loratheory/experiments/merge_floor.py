@@ -18,7 +18,7 @@ import numpy as np
 
 from loratheory.experiments.engine import Experiment, Row
 from loratheory.lowrank import LowRank, frobenius, tail_energy, with_spectrum
-from loratheory.theorems import merge_floor
+from loratheory.theorems.merging import merge_floor
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ def cell(config: Config) -> list[Row]:
     from loratheory.experiments.reuse._marks import marks
     from loratheory.experiments.reuse._reads import hindsight, reads
     from loratheory.experiments.reuse._rows import rows
-    from loratheory.theorems.arrow_blind_spot import accuracy
+    from loratheory.theorems.routing.arrow_blind_spot import accuracy
 
     here = config.shelf(pairs=config.pairs)
     theory, shape = forecast(here), (config.pairs, len(here.replicas), config.facts, 2)

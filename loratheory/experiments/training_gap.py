@@ -23,7 +23,7 @@ import numpy as np
 
 from loratheory.experiments import expressive_power
 from loratheory.experiments.engine import Experiment, Row
-from loratheory.theorems import depth_budget
+from loratheory.theorems.expressiveness import depth_budget
 
 Parameters = list[np.ndarray]
 

@@ -90,7 +90,7 @@ def cell(config: Config) -> list[Row]:
     from loratheory.experiments.reuse._marks import marks
     from loratheory.experiments.reuse._rows import rows
     from loratheory.experiments.reuse._shelves import expert
-    from loratheory.theorems.arrow_blind_spot import accuracy as found_by_arrow
+    from loratheory.theorems.routing.arrow_blind_spot import accuracy as found_by_arrow
 
     here = config.shelf(kinds=("hops", "joint"), familiarity=config.familiarity)
     direct, (joint,) = expert(here), here.others["joint"]

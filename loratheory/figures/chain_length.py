@@ -7,7 +7,7 @@ from loratheory.experiments import TableError
 from loratheory.figures._means import bars, curve, line, mean
 from loratheory.figures._style import styled
 from loratheory.figures._table import Row, columns
-from loratheory.theorems.two_read_region import threshold
+from loratheory.theorems.composition.two_read_region import threshold
 
 WAYS = {
     "all adapters\nin every pass": ("chains", "predicted"),

@@ -6,7 +6,7 @@ from typing import Any
 from loratheory.figures._means import bars, curve, interval, line, mean
 from loratheory.figures._style import styled
 from loratheory.figures._table import Row, columns, grouped
-from loratheory.theorems.two_read_region import window
+from loratheory.theorems.composition.two_read_region import window
 
 RULES = {"mean": "mean of the two", "sum": "sum of the two"}
 CONTROLS = ("alone", "exchanged", "random")

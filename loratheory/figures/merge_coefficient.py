@@ -6,7 +6,7 @@ from typing import Any
 
 from loratheory.figures._style import styled
 from loratheory.figures._table import Row, columns
-from loratheory.theorems.two_read_region import threshold
+from loratheory.theorems.composition.two_read_region import threshold
 
 MEASURED = ("chains", "predicted", "own_loop", "own_curved", "facts")
 NEEDED = ("coverage", "coefficient", *MEASURED, "held_out", "predicted_right", "own_curved_right")

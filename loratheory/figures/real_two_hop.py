@@ -7,7 +7,7 @@ from loratheory.figures import _strips as strips
 from loratheory.figures._means import bars, curve, interval
 from loratheory.figures._style import styled
 from loratheory.figures._table import Row, columns, grouped
-from loratheory.theorems.two_read_region import threshold
+from loratheory.theorems.composition.two_read_region import threshold
 
 CHANCE = 0.05
 NUMBERS = ("seed", "first", "second", "layer", "hop_1", "hop_2", "chains")

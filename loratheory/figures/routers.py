@@ -6,7 +6,7 @@ from typing import Any
 from loratheory.figures import _strips as strips
 from loratheory.figures._style import styled
 from loratheory.figures._table import Row, columns, grouped
-from loratheory.theorems.two_read_region import threshold
+from loratheory.theorems.composition.two_read_region import threshold
 
 NUMBERS = (
     "pairs",

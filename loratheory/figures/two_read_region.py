@@ -5,7 +5,7 @@ from typing import Any
 
 from loratheory.figures._style import styled
 from loratheory.figures._table import Row, columns
-from loratheory.theorems.two_read_region import margin, threshold
+from loratheory.theorems.composition.two_read_region import margin, threshold
 
 ANSWERS = {"unedited": "#D9D9D9", "halfway": "#9ECAE1", "composed": "#E69F00"}
 

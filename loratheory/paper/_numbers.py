@@ -14,7 +14,7 @@ from loratheory.experiments.engine import bootstrap_mean, stored_provenance
 from loratheory.paper._query import QueryError, plain, query
 from loratheory.paper._value import Value, value
 from loratheory.theorems import ALL
-from loratheory.theorems.two_read_region import strength_needed, threshold
+from loratheory.theorems.composition.two_read_region import strength_needed, threshold
 
 ASKED = re.compile(r"\\(measured|within|share|counted|constant)\{([^}]*)\}")
 

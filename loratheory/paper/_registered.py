@@ -23,7 +23,7 @@ def statements() -> str:
         found = parts(theorem.document)
         kind = KINDS.get(theorem.status, "Conjecture")
         head = rf"\statement{{{kind}}}{{{theorem.label}}}{{{latex(found['Title'])}}}"
-        lines.append(command("stated", theorem.label, rf"{head}{{{linked(found['Statement'])}}}"))
+        lines.append(command("stated", theorem.label, rf"{head}{{{linked(found['Precisely'])}}}"))
     return "\n".join(lines) + "\n"
 
 

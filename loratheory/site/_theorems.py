@@ -87,11 +87,12 @@ def page(
 ) -> str:
     """Return one theorem's page."""
     found = parts(theorem.document)
-    title, statement, sources = (found.pop(part) for part in ("Title", "Statement", "References"))
+    title, formal, sources = (found.pop(part) for part in ("Title", "Precisely", "References"))
+    plain = escaped(found.pop("Statement"))
     text = (
         heading(title) + f"``{theorem.label}`` · {theorem.status} · {escaped(theorem.source)}\n\n"
     )
-    text += ".. admonition:: Statement\n\n" + indented(linked(statement)) + "\n\n"
+    text += ".. admonition:: Statement\n\n" + indented(f"{plain}\n\n{linked(formal)}") + "\n\n"
     if theorem.assumptions:
         lines = [f"* {escaped(assumption.text)}" for assumption in theorem.assumptions]
         text += "It needs\n\n" + "\n".join(lines) + "\n\n"
@@ -101,7 +102,7 @@ def page(
     if theorem.controls:
         text += heading("What breaks it", "-") + _broken(theorem)
     text += heading("Where it is used", "-") + _used(theorem, theorems, documents)
-    return text + heading("References", "-") + linked(sources) + "\n"
+    return text + (heading("References", "-") + linked(sources) + "\n" if sources else "")
 
 
 def indented(text: str) -> str:

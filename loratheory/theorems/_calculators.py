@@ -6,21 +6,19 @@ Keys without a default must be given. Every number is that of the theorem's own 
 from collections.abc import Callable
 from functools import partial
 
-from loratheory.theorems import (
-    averaging_survival,
+from loratheory.theorems.composition import (
     clean_up_bridge,
     coefficient_ladder,
     context_composition,
-    counting_ceiling,
-    gate_detection,
-    merged_memory,
     perturbed_region,
-    response_energy,
-    superposition_floor,
     template_vote,
     two_read_region,
 )
-from loratheory.theorems._hops import Pattern
+from loratheory.theorems.composition._hops import Pattern
+from loratheory.theorems.editing import counting_ceiling, response_energy, superposition_floor
+from loratheory.theorems.libraries import merged_memory
+from loratheory.theorems.merging import averaging_survival
+from loratheory.theorems.routing import gate_detection
 
 Values = dict[str, float]
 
@@ -105,7 +103,7 @@ def gates(
     return {
         "false alarm": gate_detection.false_alarm(facts, width, threshold),
         "largest shelf": float(
-            gate_detection.largest_shelf(facts, width, threshold, hops, failure)
+            gate_detection.largest_library(facts, width, threshold, hops, failure)
         ),
     }
 

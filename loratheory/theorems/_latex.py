@@ -2,6 +2,16 @@
 
 import re
 
+GREEK = {
+    "β": "beta",
+    "γ": "gamma",
+    "δ": "delta",
+    "ε": "varepsilon",
+    "θ": "theta",
+    "ρ": "rho",
+    "σ": "sigma",
+    "φ": "varphi",
+}
 LETTERS = str.maketrans(
     {
         "\\": r"\textbackslash{}",
@@ -21,6 +31,10 @@ LETTERS = str.maketrans(
         "⁺": "$^+$",
         "Δ": r"$\Delta$",
         "½": r"$\tfrac12$",
+        "ᵀ": r"$^\top$",
+        "‖": r"$\|$",
+        "…": r"\dots{}",
+        **{letter: rf"$\{name}$" for letter, name in GREEK.items()},
         "→": r"$\to$",
         "×": r"$\times$",
         "±": r"$\pm$",

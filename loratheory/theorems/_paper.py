@@ -1,11 +1,14 @@
 r"""The appendix of the paper: every statement with its proof, out of the modules' own docstrings.
 
 A theorem's docstring is a title line, parts that open with ``**Statement.**``, ``**Proof.**`` and
-the like, and references. Nothing is typed twice: what the paper says is what the module says.
+the like, and references. The statement is one sentence in plain words and then the formal text.
+Nothing is typed twice: what the paper says is what the module says.
 """
 
 import re
 from collections.abc import Sequence
+from importlib import import_module
+from itertools import groupby
 
 from loratheory.theorems._cited import CITED, Cited
 from loratheory.theorems._latex import latex
@@ -26,14 +29,25 @@ def parts(document: str) -> dict[str, str]:
     Returns
     -------
     dict
-        ``Title``, ``Statement``, ``Proof`` and so on, in order; ``References`` last.
+        ``Title``; ``Statement``, the sentence in plain words; ``Precisely``, the formal statement;
+        ``Proof`` and so on, in order; ``References`` last, empty where there are none.
     """
-    body, references = re.split(r"\nReferences\n-+\n", document)
+    body, _, references = re.sub(r"\nReferences\n-+\n", "\0", document).partition("\0")
     pieces = re.split(r"^\*\*([^*]+)\.\*\*", body, flags=re.MULTILINE)
     title = pieces[0].split(":")[0].strip()
     named = zip(pieces[1::2], pieces[2::2], strict=True)
-    found = {"Title": title, **{name: text.strip() for name, text in named}}
-    return {**found, "References": re.sub(r"Label ``[^`]*``[.;]?\s*", "", references).strip()}
+    statement, *others = ((name, text.strip()) for name, text in named)
+    plain, _, formal = statement[1].partition("\n\n")
+    opening = {"Title": title, "Statement": plain, "Precisely": formal}
+    return {**opening, **dict(others), "References": references.strip()}
+
+
+def chapter(name: str) -> tuple[str, str, str]:
+    """Return a chapter's title, what it is about in one line, and its introduction."""
+    document = import_module(f"loratheory.theorems.{name}").__doc__ or ""
+    opening, _, introduction = document.strip().partition("\n\n")
+    title, _, subject = opening.partition(": ")
+    return title, subject, introduction
 
 
 def environment(theorem: Theorem) -> str:  # type: ignore[type-arg]
@@ -41,8 +55,8 @@ def environment(theorem: Theorem) -> str:  # type: ignore[type-arg]
     found = parts(theorem.document)
     kind = KINDS.get(theorem.status, "refuted")
     head = rf"\begin{{{kind}}}[{latex(found.pop('Title'))}]\label{{{theorem.label}}}"
-    statement = linked(found.pop("Statement"))
-    lines = [head, statement, rf"\end{{{kind}}}", rf"\provenance{{{latex(theorem.source)}}}"]
+    statement = [latex(found.pop("Statement")), "", linked(found.pop("Precisely"))]
+    lines = [head, *statement, rf"\end{{{kind}}}", rf"\provenance{{{latex(theorem.source)}}}"]
     references = found.pop("References")
     for name, text in found.items():
         opening = r"\begin{proof}" if name == "Proof" else rf"\paragraph{{{latex(name)}.}}"
@@ -54,8 +68,12 @@ def environment(theorem: Theorem) -> str:  # type: ignore[type-arg]
 
 
 def appendix(theorems: Sequence[Theorem], cited: Sequence[Cited] = CITED) -> str:  # type: ignore[type-arg]
-    """Return the whole appendix as LaTeX: the theorems, then what is only cited and why."""
-    proofs = [environment(theorem) for theorem in theorems]
+    """Return the whole appendix as LaTeX, a section a chapter, then what is only cited and why."""
+    proofs = []
+    for name, results in groupby(theorems, key=lambda theorem: theorem.chapter):
+        title, _, introduction = chapter(name)
+        proofs.append(rf"\subsection{{{latex(title)}}}" + f"\n{linked(introduction)}\n")
+        proofs += [environment(theorem) for theorem in results]
     known = [
         rf"\paragraph{{{latex(c.name)}.}} {linked(c.statement)} "
         rf"\emph{{Source:}} {latex(c.source)}. \emph{{Not run:}} {linked(c.reason)}"

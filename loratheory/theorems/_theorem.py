@@ -5,11 +5,22 @@ to beat it. Every kind of statement is brought to that form: a floor or ceiling 
 ``upper``); an exact law, region or threshold (sense ``equal``: the formula and the simulation give
 one number); a statement with probability (the value is a failure rate, `noise` its sampling
 allowance); a refuted claim (`attain` is the counterexample that breaks it).
+
+A module says what its theorem is by its own names, and `Theorem.of` collects them:
+
+* its docstring: ``**Statement.**``, whose first paragraph is the sentence that is printed
+  everywhere, ``**Proof.**``, ``**What it does not say.**`` and references;
+* ``SENSE``, ``SOURCE``, and where they are not the default ``STATUS`` and ``USES``;
+* ``draw``, ``bound``, ``measure``, and where there are such ``attain``, ``rival``, ``adversary``,
+  ``scale``, ``condition`` and ``noise``;
+* ``ASSUMPTIONS`` (each in words, with its predicate) and ``CONTROLS``.
 """
 
+import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 
@@ -90,6 +101,13 @@ class Verdict:
         return abs(self.slack) <= self.room
 
 
+FUNCTIONS = (
+    *("draw", "bound", "measure", "attain", "rival", "adversary"),
+    *("scale", "condition", "noise"),
+)
+DATA = ("SENSE", "STATUS", "SOURCE", "USES", "CONTROLS")
+
+
 def _nothing(_: object) -> float:
     return 0.0
 
@@ -108,6 +126,8 @@ class Theorem(Generic[C, W]):
         Name (``thm:…``), one sentence, standing, and where the proof or the citation is.
     document : str
         The module's docstring: statement and proof in full.
+    chapter : str
+        The package that the module is in.
     sense : {"lower", "upper", "equal"}
         Which side of the bound is forbidden.
     draw : callable
@@ -130,14 +150,14 @@ class Theorem(Generic[C, W]):
     label: str
     statement: str
     sense: Sense
-    status: Status
     source: str
     document: str
     assumptions: tuple[Assumption[C, W], ...]
     draw: Callable[[np.random.Generator, int], C]
     bound: Callable[[C], float]
     measure: Callable[[C, W], float]
-    scale: Callable[[C], float]
+    scale: Callable[[C], float] = _one
+    status: Status = "proved"
     condition: Callable[[C], float] = _one
     noise: Callable[[C], float] = _nothing
     attain: Callable[[C], W] | None = None
@@ -145,6 +165,49 @@ class Theorem(Generic[C, W]):
     adversary: Callable[[C, np.random.Generator], W] | None = None
     controls: tuple[Control[C, W], ...] = ()
     uses: tuple[str, ...] = ()
+    chapter: str = ""
+
+    @classmethod
+    def of(cls, name: str) -> "Theorem[Any, Any]":
+        """Collect a theorem from the names that its module gives to its parts.
+
+        Parameters
+        ----------
+        name : str
+            The module's ``__name__``, for example ``loratheory.theorems.merging.merge_floor``.
+
+        Returns
+        -------
+        Theorem
+            Labelled by the module's own name, here ``thm:merge-floor``.
+
+        Raises
+        ------
+        TypeError
+            If a part that every theorem has is missing.
+        ValueError
+            If the docstring has no statement.
+        """
+        *_, chapter, result = name.split(".")
+        module = vars(sys.modules[name])
+        document = module["__doc__"] or ""
+        stated = re.search(r"^\*\*Statement\.\*\*\s+(.+?)\n\n", document, re.MULTILINE | re.DOTALL)
+        if stated is None:
+            message = f"{name}: its docstring has no paragraph that opens with **Statement.**"
+            raise ValueError(message)
+        given = {part: module[part] for part in FUNCTIONS if part in module}
+        given |= {part.lower(): module[part] for part in DATA if part in module}
+        assumptions = module.get("ASSUMPTIONS", {})
+        if isinstance(assumptions, dict):
+            assumptions = tuple(Assumption(text, holds) for text, holds in assumptions.items())
+        return Theorem(
+            label="thm:" + result.replace("_", "-"),
+            chapter=chapter,
+            document=document,
+            statement=" ".join(stated[1].split()),
+            assumptions=assumptions,
+            **given,
+        )
 
     def __repr__(self) -> str:
         return f"<{self.label}, {self.status}>"

@@ -7,7 +7,7 @@ from found import mean, says, table_rows
 from loratheory.experiments import reuse
 from loratheory.experiments.edit_strength import EXPERIMENT, Config, cell, lost
 from loratheory.experiments.reuse._margins import Margins, margins
-from loratheory.theorems.two_read_region import window
+from loratheory.theorems.composition.two_read_region import window
 
 TINY = Config(
     taught=3,

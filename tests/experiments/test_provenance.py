@@ -35,7 +35,9 @@ def test_code_is_what_a_cell_can_import_by_whichever_road():
     } <= window
     assert not any(name.split(".")[1] in ("cli", "figures", "theorems") for name in window)
     assert "loratheory.experiments.engine._sweep" in window
-    assert "loratheory.theorems.depth_budget" in _imported("loratheory.experiments.training_gap")
+    assert "loratheory.theorems.expressiveness.depth_budget" in _imported(
+        "loratheory.experiments.training_gap"
+    )
 
 
 @pytest.fixture

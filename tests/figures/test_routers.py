@@ -39,7 +39,7 @@ def test_every_router_has_a_row_in_the_column_of_its_shelf():
         assert above.get_title(loc="left") == f"{2 * pairs} adapters"
 
 
-def test_the_note_tells_what_the_largest_shelf_gives():
+def test_the_note_tells_what_the_largest_library_gives():
     note = draw(table()).legends[0].get_title().get_text().replace("\n", " ")
     assert note.startswith(
         "With 8 adapters the right one gets 6% of Arrow's weight at read 1, 5% at read 2; "

@@ -9,7 +9,7 @@ from scipy.optimize import nnls
 from strategies import seeds
 
 from loratheory.lowrank import LowRank, orthonormal
-from loratheory.theorems.argmax_margin import (
+from loratheory.theorems.expressiveness.argmax_margin import (
     THEOREM,
     Case,
     adversary,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from strategies import seeds
 
 from loratheory.lowrank import LowRank
-from loratheory.theorems.argmax_rank import (
+from loratheory.theorems.expressiveness.argmax_rank import (
     THEOREM,
     Case,
     adversary,

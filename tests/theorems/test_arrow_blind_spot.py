@@ -12,7 +12,7 @@ from strategies import seeds
 from loratheory.adapters import arrow_scores, response_scores, subspace_scores
 from loratheory.lowrank import LowRank, orthonormal
 from loratheory.theorems import AssumptionError
-from loratheory.theorems.arrow_blind_spot import (
+from loratheory.theorems.routing.arrow_blind_spot import (
     CONTROLS,
     THEOREM,
     Case,

@@ -13,7 +13,7 @@ from strategies import seeds
 from loratheory.adapters import arrow_scores
 from loratheory.lowrank import LowRank, orthonormal
 from loratheory.theorems import AssumptionError
-from loratheory.theorems.arrow_margin import (
+from loratheory.theorems.routing.arrow_margin import (
     CONTROLS,
     THEOREM,
     Case,

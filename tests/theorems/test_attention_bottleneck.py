@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from strategies import seeds
 
 from loratheory.lowrank import LowRank, orthonormal
-from loratheory.theorems.attention_bottleneck import (
+from loratheory.theorems.expressiveness.attention_bottleneck import (
     THEOREM,
     Case,
     adversary,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from strategies import seeds
 
 from loratheory.lowrank import LowRank, orthonormal
-from loratheory.theorems.attention_budget import (
+from loratheory.theorems.expressiveness.attention_budget import (
     RANK,
     THEOREM,
     Case,

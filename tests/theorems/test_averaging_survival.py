@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from strategies import seeds
 
 from loratheory.lowrank import LowRank, orthonormal
-from loratheory.theorems.averaging_survival import (
+from loratheory.theorems.merging.averaging_survival import (
     THEOREM,
     Case,
     attain,

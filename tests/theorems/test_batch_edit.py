@@ -12,7 +12,7 @@ from strategies import seeds
 
 from loratheory.lowrank import orthonormal, rank, regauge
 from loratheory.theorems import AssumptionError, edit_budget
-from loratheory.theorems.batch_edit import THEOREM, Case, adversary, attain, bound, measure
+from loratheory.theorems.editing.batch_edit import THEOREM, Case, adversary, attain, bound, measure
 
 
 def drawn(seed, size=8):

@@ -12,8 +12,8 @@ from strategies import seeds
 
 from loratheory.lowrank import orthonormal
 from loratheory.theorems import AssumptionError, two_read_region
-from loratheory.theorems._hops import Prompt
-from loratheory.theorems.clean_up_bridge import (
+from loratheory.theorems.composition._hops import Prompt
+from loratheory.theorems.composition.clean_up_bridge import (
     CONTROLS,
     THEOREM,
     Case,

@@ -9,7 +9,7 @@ from strategies import seeds
 
 from loratheory.lowrank import LowRank, from_dense, orthonormal, regauge, with_spectrum
 from loratheory.theorems import AssumptionError, covariance_floor
-from loratheory.theorems.coefficient_floor import (
+from loratheory.theorems.libraries.coefficient_floor import (
     CONTROLS,
     THEOREM,
     Case,

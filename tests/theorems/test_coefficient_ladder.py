@@ -13,9 +13,9 @@ from strategies import seeds
 
 from loratheory.lowrank import orthonormal
 from loratheory.theorems import AssumptionError
-from loratheory.theorems._hops import margin
-from loratheory.theorems._hops import threshold as equal_threshold
-from loratheory.theorems.coefficient_ladder import (
+from loratheory.theorems.composition._hops import margin
+from loratheory.theorems.composition._hops import threshold as equal_threshold
+from loratheory.theorems.composition.coefficient_ladder import (
     CONTROLS,
     THEOREM,
     Case,

@@ -11,7 +11,7 @@ from strategies import seeds
 from loratheory.adapters import Adapter, merge
 from loratheory.lowrank import LowRank, orthonormal, rank, regauge
 from loratheory.theorems import AssumptionError
-from loratheory.theorems.composition_merge import (
+from loratheory.theorems.composition.composition_merge import (
     CONTROLS,
     THEOREM,
     Case,

@@ -12,7 +12,7 @@ from strategies import seeds
 
 from loratheory.lowrank import orthonormal
 from loratheory.theorems import AssumptionError
-from loratheory.theorems.composition_order import (
+from loratheory.theorems.composition.composition_order import (
     CONTROLS,
     THEOREM,
     Case,

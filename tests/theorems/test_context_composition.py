@@ -12,7 +12,7 @@ from strategies import seeds
 
 from loratheory.lowrank import orthonormal
 from loratheory.theorems import AssumptionError
-from loratheory.theorems.context_composition import (
+from loratheory.theorems.composition.context_composition import (
     CONTROLS,
     THEOREM,
     Case,

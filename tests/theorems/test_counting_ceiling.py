@@ -13,8 +13,7 @@ from strategies import seeds
 
 from loratheory.lowrank import orthonormal
 from loratheory.theorems import AssumptionError
-from loratheory.theorems.argmax_rank import circle
-from loratheory.theorems.counting_ceiling import (
+from loratheory.theorems.editing.counting_ceiling import (
     THEOREM,
     Case,
     Memories,
@@ -25,6 +24,7 @@ from loratheory.theorems.counting_ceiling import (
     log_ceiling,
     measure,
 )
+from loratheory.theorems.expressiveness.argmax_rank import circle
 
 TWO = np.array([[1.0, -1.0]])
 

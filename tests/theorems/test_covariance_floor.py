@@ -11,7 +11,7 @@ from strategies import seeds
 
 from loratheory.lowrank import LowRank, frobenius, gaussian, orthonormal
 from loratheory.theorems import AssumptionError, merge_floor
-from loratheory.theorems.covariance_floor import (
+from loratheory.theorems.merging.covariance_floor import (
     CONTROLS,
     THEOREM,
     Case,

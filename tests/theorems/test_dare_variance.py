@@ -12,7 +12,7 @@ from strategies import seeds
 from loratheory.adapters import METHODS, Options
 from loratheory.lowrank import LowRank, orthonormal, rank, regauge
 from loratheory.theorems import AssumptionError
-from loratheory.theorems.dare_variance import (
+from loratheory.theorems.merging.dare_variance import (
     CONTROLS,
     THEOREM,
     Case,

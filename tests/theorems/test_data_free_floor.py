@@ -9,7 +9,7 @@ from strategies import seeds
 
 from loratheory.lowrank import LowRank, from_dense, orthonormal, regauge, spectral
 from loratheory.theorems import AssumptionError, covariance_floor
-from loratheory.theorems.data_free_floor import (
+from loratheory.theorems.merging.data_free_floor import (
     CONTROLS,
     THEOREM,
     Case,

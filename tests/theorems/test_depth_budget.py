@@ -13,7 +13,14 @@ from strategies import seeds
 
 from loratheory.lowrank import LowRank, orthonormal
 from loratheory.theorems import AssumptionError
-from loratheory.theorems.depth_budget import THEOREM, Case, adversary, attain, bound, measure
+from loratheory.theorems.expressiveness.depth_budget import (
+    THEOREM,
+    Case,
+    adversary,
+    attain,
+    bound,
+    measure,
+)
 
 
 def drawn(seed):

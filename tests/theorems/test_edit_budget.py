@@ -12,7 +12,7 @@ from strategies import seeds
 
 from loratheory.lowrank import LowRank, frobenius, orthonormal, rank, regauge
 from loratheory.theorems import AssumptionError
-from loratheory.theorems.edit_budget import THEOREM, Case, adversary, attain, bound, measure
+from loratheory.theorems.editing.edit_budget import THEOREM, Case, adversary, attain, bound, measure
 
 
 def drawn(seed, size=8):

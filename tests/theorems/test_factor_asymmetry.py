@@ -12,7 +12,7 @@ from strategies import seeds
 
 from loratheory.lowrank import LowRank, gaussian, orthonormal, regauge
 from loratheory.theorems import AssumptionError
-from loratheory.theorems.factor_asymmetry import (
+from loratheory.theorems.expressiveness.factor_asymmetry import (
     THEOREM,
     Case,
     adversary,

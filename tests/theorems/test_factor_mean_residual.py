@@ -13,7 +13,7 @@ from strategies import seeds
 
 from loratheory.lowrank import LowRank, frobenius, gaussian, orthonormal, rank, regauge
 from loratheory.theorems import AssumptionError
-from loratheory.theorems.factor_mean_residual import (
+from loratheory.theorems.merging.factor_mean_residual import (
     THEOREM,
     Case,
     adversary,

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from strategies import seeds
 
 from loratheory.lowrank import orthonormal
-from loratheory.theorems.frozen_features import THEOREM, Case, adversary, attain, bound, measure
+from loratheory.theorems.expressiveness.frozen_features import (
+    THEOREM,
+    Case,
+    adversary,
+    attain,
+    bound,
+    measure,
+)
 
 
 def drawn(seed):

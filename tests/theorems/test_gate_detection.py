@@ -13,12 +13,12 @@ from strategies import seeds
 
 from loratheory.lowrank import orthonormal
 from loratheory.theorems import AssumptionError, edit_budget
-from loratheory.theorems._sample import Sample, gaussian_sample
-from loratheory.theorems.gate_detection import (
+from loratheory.theorems.routing._sample import Sample, gaussian_sample
+from loratheory.theorems.routing.gate_detection import (
     THEOREM,
     Case,
     false_alarm,
-    largest_shelf,
+    largest_library,
     measure,
     noise,
 )
@@ -105,25 +105,25 @@ def test_a_shelf_composes_as_often_as_the_union_bound_promises():
 
 
 @given(st.integers(1, 8), st.integers(0, 40), st.floats(0.2, 1.0), st.integers(1, 4))
-def test_the_largest_shelf_keeps_the_failure_and_one_more_breaks_it(facts, free, threshold, hops):
+def test_the_largest_library_keeps_the_failure_and_one_more_breaks_it(facts, free, threshold, hops):
     width, failure = facts + free, 0.01
-    shelf = largest_shelf(facts, width, threshold, hops, failure)
+    shelf = largest_library(facts, width, threshold, hops, failure)
     alarm = false_alarm(facts, width, threshold)
     assert hops * (shelf - 1) * alarm <= failure * (1 + 1e-12)
     assert hops * shelf * alarm > failure * (1 - 1e-12)
 
 
 def test_capacity_grows_exponentially_in_the_width():
-    shelves = [largest_shelf(4, width, 0.5, 2, 0.01) for width in (32, 64, 96, 128, 160)]
+    shelves = [largest_library(4, width, 0.5, 2, 0.01) for width in (32, 64, 96, 128, 160)]
     ratios = [large / small for small, large in pairwise(shelves[1:])]
     assert min(ratios) > 100
-    assert largest_shelf(1, 10**6, 0.5, 2, 0.01) == math.inf
+    assert largest_library(1, 10**6, 0.5, 2, 0.01) == math.inf
 
 
 def test_a_full_adapter_is_useless_to_gate():
     """As the facts fill the width, a foreign query is answered louder than an own key."""
     assert false_alarm(64, 64, 0.5) > 0.9
-    assert largest_shelf(64, 64, 0.5, 2, 0.01) == 1
+    assert largest_library(64, 64, 0.5, 2, 0.01) == 1
 
 
 @given(seeds)

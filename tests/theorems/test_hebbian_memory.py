@@ -14,8 +14,7 @@ from strategies import seeds
 
 from loratheory.lowrank import LowRank, orthonormal, regauge
 from loratheory.theorems import AssumptionError
-from loratheory.theorems._frozen_rows import gaussian_rows, lattice_rows
-from loratheory.theorems.hebbian_memory import (
+from loratheory.theorems.editing.hebbian_memory import (
     THEOREM,
     Case,
     attain,
@@ -24,6 +23,7 @@ from loratheory.theorems.hebbian_memory import (
     measure,
     stored_crosstalk,
 )
+from loratheory.theorems.expressiveness._frozen_rows import gaussian_rows, lattice_rows
 
 
 def drawn(seed, size=8):

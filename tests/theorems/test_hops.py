@@ -9,7 +9,7 @@ import sympy as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loratheory.theorems._hops import logits, margin, strength_needed, threshold, window
+from loratheory.theorems.composition._hops import logits, margin, strength_needed, threshold, window
 
 numbers = st.floats(-3, 3, allow_subnormal=False).filter(lambda x: abs(x) > 1e-3)
 shares = st.floats(0, 1)

@@ -20,7 +20,7 @@ from loratheory.lowrank import (
     subspaces_at,
 )
 from loratheory.theorems import AssumptionError
-from loratheory.theorems.interference_angle import (
+from loratheory.theorems.libraries.interference_angle import (
     THEOREM,
     Answer,
     Case,

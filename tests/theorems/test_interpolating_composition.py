@@ -10,7 +10,7 @@ from strategies import seeds
 
 from loratheory.lowrank import LowRank, orthonormal, project, row_space
 from loratheory.theorems import AssumptionError
-from loratheory.theorems.interpolating_composition import (
+from loratheory.theorems.composition.interpolating_composition import (
     CONTROLS,
     THEOREM,
     Case,
@@ -19,7 +19,7 @@ from loratheory.theorems.interpolating_composition import (
     measure,
     model,
 )
-from loratheory.theorems.two_read_region import margin
+from loratheory.theorems.composition.two_read_region import margin
 
 
 def drawn(seed, size=8):

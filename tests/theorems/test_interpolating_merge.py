@@ -10,7 +10,7 @@ from strategies import seeds
 
 from loratheory.lowrank import LowRank, frobenius, orthonormal, rank, regauge
 from loratheory.theorems import AssumptionError, verify
-from loratheory.theorems.interpolating_merge import (
+from loratheory.theorems.merging.interpolating_merge import (
     CONTROLS,
     THEOREM,
     Case,

@@ -10,9 +10,9 @@ from strategies import seeds
 
 from loratheory.lowrank import LowRank, orthonormal, row_space
 from loratheory.theorems import AssumptionError
-from loratheory.theorems.interpolating_merge import Case as Shelf
-from loratheory.theorems.interpolating_merge import attain as interpolated
-from loratheory.theorems.interpolation_price import (
+from loratheory.theorems.merging.interpolating_merge import Case as Shelf
+from loratheory.theorems.merging.interpolating_merge import attain as interpolated
+from loratheory.theorems.merging.interpolation_price import (
     CONTROLS,
     THEOREM,
     Case,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from loratheory.lowrank import orthonormal
 from loratheory.theorems import AssumptionError, averaging_survival
-from loratheory.theorems.intruder_threshold import (
+from loratheory.theorems.merging.intruder_threshold import (
     CONTROLS,
     THEOREM,
     Case,

@@ -11,8 +11,8 @@ from strategies import seeds
 
 from loratheory.lowrank import orthonormal
 from loratheory.theorems import AssumptionError
-from loratheory.theorems._hops import Prompt
-from loratheory.theorems.invisible_placement import (
+from loratheory.theorems.composition._hops import Prompt
+from loratheory.theorems.composition.invisible_placement import (
     CONTROLS,
     THEOREM,
     Case,

@@ -11,7 +11,7 @@ from strategies import seeds
 from loratheory.adapters import METHODS, Options
 from loratheory.lowrank import LowRank, nuclear, orthonormal, total
 from loratheory.theorems import AssumptionError
-from loratheory.theorems.iso_flattening import (
+from loratheory.theorems.merging.iso_flattening import (
     CONTROLS,
     THEOREM,
     Case,

@@ -11,7 +11,7 @@ from strategies import seeds
 
 from loratheory.lowrank import LowRank, frobenius, orthonormal, rank, regauge
 from loratheory.theorems import AssumptionError, edit_budget
-from loratheory.theorems.least_change_edit import (
+from loratheory.theorems.editing.least_change_edit import (
     THEOREM,
     Case,
     adversary,

@@ -10,9 +10,16 @@ from strategies import seeds
 
 from loratheory.lowrank import LowRank, orthonormal, row_space
 from loratheory.theorems import AssumptionError
-from loratheory.theorems.interpolating_merge import Case as Shelf
-from loratheory.theorems.interpolating_merge import attain as interpolated
-from loratheory.theorems.merge_collapse import CONTROLS, THEOREM, Case, attain, bound, measure
+from loratheory.theorems.merging.interpolating_merge import Case as Shelf
+from loratheory.theorems.merging.interpolating_merge import attain as interpolated
+from loratheory.theorems.merging.merge_collapse import (
+    CONTROLS,
+    THEOREM,
+    Case,
+    attain,
+    bound,
+    measure,
+)
 
 
 def drawn(seed):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from strategies import seeds
 
 from loratheory.lowrank import LowRank, from_dense, orthonormal, regauge
-from loratheory.theorems.merge_floor import THEOREM, Case, adversary, attain, bound, measure
+from loratheory.theorems.merging.merge_floor import THEOREM, Case, adversary, attain, bound, measure
 
 
 def drawn(seed):

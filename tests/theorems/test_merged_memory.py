@@ -13,7 +13,7 @@ from strategies import seeds
 
 from loratheory.lowrank import LowRank, orthonormal, total
 from loratheory.theorems import AssumptionError, hebbian_memory
-from loratheory.theorems.merged_memory import (
+from loratheory.theorems.libraries.merged_memory import (
     THEOREM,
     Case,
     Shelf,

@@ -12,7 +12,10 @@ PAPER = Path(__file__).parents[2] / "paper" / "theorems.tex"
 
 EXAMPLE = r"""Small law: what it is about: in short.
 
-**Statement.** One is :math:`1`,
+**Statement.** One is one,
+and only one.
+
+It is :math:`1`,
 by ``thm:edit-budget``.
 
 **Proof.** By counting. :math:`\square`
@@ -21,14 +24,15 @@ by ``thm:edit-budget``.
 
 References
 ----------
-Label ``thm:small-law``; Peano (1889).
+Peano (1889).
 """
 
 
 def test_parts_by_hand():
     assert parts(EXAMPLE) == {
         "Title": "Small law",
-        "Statement": "One is :math:`1`,\nby ``thm:edit-budget``.",
+        "Statement": "One is one,\nand only one.",
+        "Precisely": "It is :math:`1`,\nby ``thm:edit-budget``.",
         "Proof": r"By counting. :math:`\square`",
         "What it does not say": "Anything else.",
         "References": "Peano (1889).",
@@ -39,6 +43,7 @@ def test_parts_by_hand():
 def test_every_theorem_appears_with_statement_proof_and_limits(theorem):
     found = parts(theorem.document)
     assert found["Statement"]
+    assert found["Precisely"]
     assert found["What it does not say"]
     assert ("Proof" in found) == (theorem.status in ("proved", "refuted"))
     if "Proof" in found:

@@ -14,8 +14,8 @@ from strategies import seeds
 
 from loratheory.lowrank import LowRank, orthonormal
 from loratheory.theorems import AssumptionError, averaging_survival, two_read_region
-from loratheory.theorems._hops import Prompt
-from loratheory.theorems.perturbed_region import (
+from loratheory.theorems.composition._hops import Prompt
+from loratheory.theorems.composition.perturbed_region import (
     CONTROLS,
     THEOREM,
     Case,

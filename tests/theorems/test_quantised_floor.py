@@ -12,7 +12,7 @@ from strategies import seeds
 
 from loratheory.lowrank import LowRank, balanced, frobenius, gaussian, orthonormal
 from loratheory.theorems import AssumptionError, merge_floor
-from loratheory.theorems.quantised_floor import (
+from loratheory.theorems.merging.quantised_floor import (
     BITS,
     CONTROLS,
     THEOREM,

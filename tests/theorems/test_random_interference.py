@@ -12,7 +12,7 @@ from strategies import seeds
 
 from loratheory.lowrank import frobenius, gaussian, orthonormal
 from loratheory.theorems import AssumptionError, averaging_survival
-from loratheory.theorems.random_interference import (
+from loratheory.theorems.libraries.random_interference import (
     CONTROLS,
     THEOREM,
     Case,
@@ -20,7 +20,7 @@ from loratheory.theorems.random_interference import (
     directions,
     energy,
     failure,
-    largest_shelf,
+    largest_library,
     margin_needed,
     measure,
 )
@@ -92,8 +92,8 @@ def test_unit_edits_add_their_own_energy_where_total_rank_reaches_width():
 
 
 @pytest.mark.parametrize("tokens", [1, 5])
-def test_the_largest_shelf_fails_as_rarely_as_asked_and_the_next_does_not(tokens):
-    most = largest_shelf(256, 1.0, 0.5, tokens, 0.05)
+def test_the_largest_library_fails_as_rarely_as_asked_and_the_next_does_not(tokens):
+    most = largest_library(256, 1.0, 0.5, tokens, 0.05)
     assert failure(most, 256, 1.0, 0.5, tokens) <= 0.05
     assert failure(most + 1, 256, 1.0, 0.5, tokens) > 0.05
     at = margin_needed(most, 256, 0.5, 0.0, tokens=tokens, failure=0.05, rule="sum")
@@ -123,7 +123,7 @@ def test_alone_nothing_is_lost_and_without_margin_everything_may_be():
     assert failure(1, 64, 1.0, 1.0) == 0.0
     assert failure(1, 64, 0.0, 1.0) == 1.0
     assert failure(9, 64, -1.0, 1.0) == 1.0
-    assert largest_shelf(64, 0.0, 1.0, 1, 0.05) == 1
+    assert largest_library(64, 0.0, 1.0, 1, 0.05) == 1
 
 
 def test_adapters_that_say_nothing_about_a_token_cannot_take_its_lead():

@@ -13,7 +13,7 @@ from strategies import seeds
 
 from loratheory.lowrank import LowRank, orthonormal
 from loratheory.theorems import AssumptionError
-from loratheory.theorems.rank_stabilised_scale import (
+from loratheory.theorems.expressiveness.rank_stabilised_scale import (
     THEOREM,
     Case,
     attain,

@@ -10,7 +10,7 @@ from strategies import seeds
 
 from loratheory.lowrank import LowRank, gaussian, orthonormal, rank, total
 from loratheory.theorems import AssumptionError
-from loratheory.theorems.rank_subadditivity import (
+from loratheory.theorems.merging.rank_subadditivity import (
     CONTROLS,
     THEOREM,
     Case,

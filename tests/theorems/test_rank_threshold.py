@@ -11,7 +11,7 @@ from strategies import seeds
 
 from loratheory.lowrank import LowRank, nuclear, orthonormal, rank
 from loratheory.theorems import AssumptionError
-from loratheory.theorems.rank_threshold import (
+from loratheory.theorems.expressiveness.rank_threshold import (
     THEOREM,
     Case,
     bound,

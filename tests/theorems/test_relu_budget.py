@@ -11,8 +11,8 @@ from strategies import seeds
 
 from loratheory.lowrank import orthonormal
 from loratheory.theorems import depth_budget
-from loratheory.theorems._affine_relu import opening_biases
-from loratheory.theorems.relu_budget import (
+from loratheory.theorems.expressiveness._affine_relu import opening_biases
+from loratheory.theorems.expressiveness.relu_budget import (
     THEOREM,
     Case,
     Trial,

@@ -13,9 +13,9 @@ from strategies import seeds
 
 from loratheory.lowrank import LowRank, orthonormal
 from loratheory.theorems import AssumptionError, two_read_region
-from loratheory.theorems._hops import Prompt
-from loratheory.theorems._hops import margin as plain_margin
-from loratheory.theorems.residual_region import (
+from loratheory.theorems.composition._hops import Prompt
+from loratheory.theorems.composition._hops import margin as plain_margin
+from loratheory.theorems.composition.residual_region import (
     CONTROLS,
     THEOREM,
     Case,

@@ -11,7 +11,7 @@ from strategies import seeds
 
 from loratheory.lowrank import LowRank, frobenius, gaussian, orthonormal, regauge
 from loratheory.theorems import AssumptionError, superposition_floor
-from loratheory.theorems.response_energy import (
+from loratheory.theorems.editing.response_energy import (
     THEOREM,
     Case,
     adversary,

@@ -11,7 +11,7 @@ from strategies import seeds
 
 from loratheory.lowrank import orthonormal
 from loratheory.theorems import AssumptionError
-from loratheory.theorems.routing_reach import (
+from loratheory.theorems.composition.routing_reach import (
     BEST,
     CONTROLS,
     THEOREM,
@@ -21,7 +21,7 @@ from loratheory.theorems.routing_reach import (
     measure,
     strength_needed,
 )
-from loratheory.theorems.two_read_region import margin
+from loratheory.theorems.composition.two_read_region import margin
 
 GRID = np.linspace(0, 1, 61)
 patterns = pytest.mark.parametrize("pattern", ["A", "B", "C", "D"])

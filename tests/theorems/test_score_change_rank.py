@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from strategies import seeds
 
 from loratheory.lowrank import LowRank, gaussian, orthonormal
-from loratheory.theorems.score_change_rank import THEOREM, Case, adversary, attain, bound, measure
+from loratheory.theorems.expressiveness.score_change_rank import (
+    THEOREM,
+    Case,
+    adversary,
+    attain,
+    bound,
+    measure,
+)
 
 
 def drawn(seed):

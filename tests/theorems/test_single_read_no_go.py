@@ -14,7 +14,7 @@ from loratheory import toy
 from loratheory.adapters import METHODS, Adapter, Router, arrow_scores, merge, response_scores
 from loratheory.lowrank import orthonormal
 from loratheory.theorems import AssumptionError
-from loratheory.theorems.single_read_no_go import CONTROLS, THEOREM, Case, bound, measure
+from loratheory.theorems.routing.single_read_no_go import CONTROLS, THEOREM, Case, bound, measure
 
 SHARE = {3: pytest.approx(1 / 3, abs=1e-15), 4: pytest.approx(1 / 4, abs=1e-15)}
 

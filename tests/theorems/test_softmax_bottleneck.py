@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from strategies import seeds
 
 from loratheory.lowrank import from_dense, orthonormal
-from loratheory.theorems.softmax_bottleneck import (
+from loratheory.theorems.expressiveness.softmax_bottleneck import (
     THEOREM,
     Case,
     adversary,

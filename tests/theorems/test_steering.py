@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from strategies import seeds
 
-from loratheory.theorems._layer_sweep import growth
-from loratheory.theorems._steering import inverses, steered
+from loratheory.theorems.expressiveness._layer_sweep import growth
+from loratheory.theorems.expressiveness._steering import inverses, steered
 
 
 def error(weights, updates, target):

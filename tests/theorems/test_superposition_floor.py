@@ -12,7 +12,7 @@ from strategies import seeds
 
 from loratheory.lowrank import LowRank, orthonormal, regauge
 from loratheory.theorems import AssumptionError
-from loratheory.theorems.superposition_floor import (
+from loratheory.theorems.editing.superposition_floor import (
     THEOREM,
     Case,
     adversary,

@@ -11,7 +11,7 @@ from strategies import seeds
 
 from loratheory.lowrank import orthonormal
 from loratheory.theorems import AssumptionError
-from loratheory.theorems.template_vote import (
+from loratheory.theorems.composition.template_vote import (
     CONTROLS,
     THEOREM,
     Case,

@@ -11,7 +11,7 @@ from strategies import seeds
 from loratheory.adapters import METHODS, Options
 from loratheory.lowrank import from_dense
 from loratheory.theorems import AssumptionError, merge_floor
-from loratheory.theorems.ties_disjoint import (
+from loratheory.theorems.merging.ties_disjoint import (
     CONTROLS,
     THEOREM,
     Case,

@@ -10,7 +10,7 @@ from hypothesis import given
 from strategies import seeds
 
 from loratheory.theorems import AssumptionError
-from loratheory.theorems.two_learning_rates import (
+from loratheory.theorems.expressiveness.two_learning_rates import (
     THEOREM,
     Case,
     Training,

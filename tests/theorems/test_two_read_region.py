@@ -11,7 +11,7 @@ from strategies import seeds
 
 from loratheory.lowrank import LowRank, gaussian, orthonormal
 from loratheory.theorems import AssumptionError, verify
-from loratheory.theorems.two_read_region import (
+from loratheory.theorems.composition.two_read_region import (
     CONTROLS,
     THEOREM,
     Case,

@@ -13,7 +13,7 @@ from strategies import seeds
 from loratheory import toy
 from loratheory.lowrank import LowRank
 from loratheory.theorems import AssumptionError, single_read_no_go
-from loratheory.theorems.unselective_success import (
+from loratheory.theorems.routing.unselective_success import (
     THEOREM,
     Case,
     attain,

@@ -12,7 +12,7 @@ from loratheory.experiments.reuse._rules import oracle
 from loratheory.experiments.reuse._shelves import Shelf
 from loratheory.shapes import Float
 from loratheory.tasks.two_hop import stacked
-from loratheory.theorems.superposition_floor import least_crosstalk
+from loratheory.theorems.editing.superposition_floor import least_crosstalk
 from loratheory.toy.transformer import Lora, Site, logits
 from loratheory.toy.transformer._derivatives import low_rank_image
 

@@ -10,7 +10,7 @@ from loratheory.experiments.reuse._marks import accuracy, lead, scores
 from loratheory.experiments.reuse._shelves import Shelf
 from loratheory.shapes import Bool, Float
 from loratheory.tasks.two_hop import case, plain
-from loratheory.theorems._hops import Pattern, margin
+from loratheory.theorems.composition._hops import Pattern, margin
 from loratheory.toy.transformer import Lora
 
 

@@ -10,8 +10,8 @@ from loratheory.experiments.reuse._rules import in_loops
 from loratheory.experiments.reuse._shelves import Shelf
 from loratheory.shapes import Bool, Float, Int64
 from loratheory.tasks.two_hop import NOTHING, Edit, Prompts, Questions, World, along, case, plain
-from loratheory.theorems._hops import Pattern
-from loratheory.theorems.two_read_region import margin
+from loratheory.theorems.composition._hops import Pattern
+from loratheory.theorems.composition.two_read_region import margin
 from loratheory.toy.transformer import Adapt, Lora
 
 LEAST = 1e-9  # a fact that the base does not hold back has no deficit to be measured in

@@ -8,7 +8,7 @@ import numpy as np
 from loratheory.lowrank import LowRank, largest_cosine, svd
 from loratheory.pretrained.check._reading import Place, Reading, judged
 from loratheory.shapes import Float64
-from loratheory.theorems import arrow_blind_spot, arrow_margin
+from loratheory.theorems.routing import arrow_blind_spot, arrow_margin
 
 
 def of_routing(

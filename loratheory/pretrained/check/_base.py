@@ -12,7 +12,7 @@ from loratheory.pretrained.check._gaussian import Noise, noise
 from loratheory.pretrained.check._intruders import intruders
 from loratheory.pretrained.check._reading import Place, Reading, judged
 from loratheory.shapes import Float
-from loratheory.theorems import intruder_threshold
+from loratheory.theorems.merging import intruder_threshold
 
 LABEL = intruder_threshold.THEOREM.label
 

@@ -15,7 +15,8 @@ from loratheory.pretrained._model import Model
 from loratheory.pretrained.check._reading import Place, Reading, judged
 from loratheory.pretrained.check._texts import Facts
 from loratheory.shapes import Float64
-from loratheory.theorems import averaging_survival, two_read_region
+from loratheory.theorems.composition import two_read_region
+from loratheory.theorems.merging import averaging_survival
 from loratheory.toy import Merge
 
 MOST = 10

@@ -16,10 +16,10 @@ from loratheory.lowrank import (
 )
 from loratheory.pretrained.check._reading import Place, Reading, judged
 from loratheory.shapes import Float64
-from loratheory.theorems import (
+from loratheory.theorems.libraries import interference_angle
+from loratheory.theorems.merging import (
     covariance_floor,
     factor_mean_residual,
-    interference_angle,
     merge_floor,
     rank_subadditivity,
 )

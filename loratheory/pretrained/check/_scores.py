@@ -11,7 +11,7 @@ from loratheory.pretrained._model import Map, Model
 from loratheory.pretrained.check._basis import weight
 from loratheory.pretrained.check._pairs import doubled, summed
 from loratheory.pretrained.check._reading import Place, Reading, judged
-from loratheory.theorems import score_change_rank
+from loratheory.theorems.expressiveness import score_change_rank
 
 LABEL = score_change_rank.THEOREM.label
 SPLIT = re.compile(r"(?P<block>.+)\.q_proj")

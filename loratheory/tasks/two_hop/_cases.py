@@ -3,8 +3,8 @@ r"""Which statement about merged edits an edit falls under, and what an ideal me
 The ideal memory reads once per hop; on every entity it returns what the base held there, plus
 :math:`c` times what the adapter adds: :math:`(1-c)` of the old value and :math:`c` of the new one
 where a fact was edited, the old value alone where it was not, :math:`c` of the new one where there
-was none. So the coefficients of :mod:`loratheory.theorems.two_read_region` come out of the facts
-themselves. What it does not know is whether the base has a bridge for a new entity.
+was none. So the coefficients of :mod:`loratheory.theorems.composition.two_read_region` come out
+of the facts themselves. What it does not know is whether the base has a bridge for a new entity.
 """
 
 from collections.abc import Sequence

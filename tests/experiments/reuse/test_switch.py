@@ -9,7 +9,7 @@ from loratheory.experiments.reuse import _rules as rules
 from loratheory.experiments.reuse._margins import margins, own_loop, probe
 from loratheory.experiments.reuse._marks import scores
 from loratheory.experiments.reuse._switch import averaged, switched
-from loratheory.theorems.two_read_region import margin
+from loratheory.theorems.composition.two_read_region import margin
 
 C = 0.7
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loratheory.experiments.words._votes import lead, share_needed
-from loratheory.theorems.template_vote import Case, bound, overlap_needed
+from loratheory.theorems.composition.template_vote import Case, bound, overlap_needed
 
 
 @given(st.floats(0, 1), st.floats(0.05, 1.5), st.booleans(), st.integers(1, 4))

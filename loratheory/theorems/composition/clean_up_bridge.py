@@ -1,0 +1,222 @@
+r"""Clean-up bridge: a bridge that decides moves the threshold of two hops from 0.618 to 1/2.
+
+**Statement.** With a softmax of sharpness β over entities between two edited reads the target wins
+iff c_2 > 1/2, c_1 > 1/2 + ln(1/c_2)/(2β) and c_1 > ln(1/c_2)/β: hard decisions compose two hops
+from 1/2 on, as single hops survive; below β = 2.04 they are worse than none.
+
+Two edited hops with coefficients :math:`c_1, c_2` (``thm:two-read-region``), but the bridge cleans
+up: with :math:`a` the coordinates of the first read among the values of :math:`n` entities it
+hands on the key :math:`\sum_y p_y k_y`, :math:`p = \operatorname{softmax}(\beta a)`. Let :math:`o
+= 1 - c_1` be what is left of the old first fact, 0 if the base held none. Then the target leads by
+exactly
+
+.. math::
+    \frac{c_2 - \max\bigl(1 - c_2,\; e^{\beta(o - c_1)},\; e^{-\beta c_1}\bigr)}
+         {1 + e^{\beta(o - c_1)} + (n - 2) e^{-\beta c_1}}
+
+(without :math:`1 - c_2` if the base held no old facts; without :math:`e^{-\beta c_1}` if
+:math:`n = 2`). So over old facts it wins, whatever :math:`n \ge 3`, iff
+
+.. math:: c_2 > \tfrac12, \qquad c_1 > \tfrac12 + \tfrac1{2\beta} \ln\tfrac1{c_2}, \qquad
+          c_1 > \tfrac1\beta \ln\tfrac1{c_2},
+
+and as :math:`\beta \to \infty`, for :math:`c_2 \le 1`, iff both exceed 1/2: with hard decisions
+between them (or the bridge said aloud, the next read being one more single hop) a chain of any
+length needs just what each of its hops needs. Equal coefficients meet the linear bridge's
+:math:`\varphi^{-1} = 0.618` at :math:`\beta = \varphi^3 \ln \varphi = 2.04`: a softer clean-up is
+*worse* than none. The mean of two unit-strength edits fails at every :math:`\beta`.
+
+**Proof.** :math:`a` is :math:`c_1` at the new entity, :math:`o` at the old and 0 at the
+:math:`n - 2` others, so :math:`p` has the ratios :math:`1 : e^{\beta(o - c_1)} : e^{-\beta c_1}`.
+The second read is linear and sends the new entity's key to the target with :math:`c_2` and to its
+old answer with :math:`1 - c_2`, every other key to an answer of its own. Logarithms give the
+region; the mean has :math:`c_2 = 1/2`. At :math:`c_1 = c_2 = 1/\varphi` the second condition is
+:math:`\beta > \ln\varphi / (2/\varphi - 1)`, and :math:`2/\varphi - 1 = \varphi^{-3}`; it is the
+stricter one. A hard decision after each read passes on the new entity's own key iff
+:math:`c_j > 1/2`. :math:`\square`
+
+**What it does not say.** The clean-up must know the entities (softmax attention over them, say).
+Where the entities that old answers lead to were edited too, their answers enter as well.
+
+References
+----------
+softmax memories: arXiv 2008.02217.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+from scipy.optimize import brentq
+
+from loratheory.lowrank import Array, LowRank, array_namespace, regauge
+from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
+from loratheory.theorems.composition import two_read_region as region
+from loratheory.theorems.composition._hops import Pattern, Prompt
+from loratheory.toy import Chain, miss
+
+SENSE = "equal"
+SOURCE = "own"
+USES = ("thm:two-read-region",)
+
+ENTITIES = "a bridge that reads off the coordinates of entities and writes their keys"
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A prompt of two edited hops, of pattern A, C or D, and how sharply the bridge decides."""
+
+    prompt: Prompt
+    sharpness: float
+
+
+def threshold(sharpness: int | float) -> float:
+    """The common coefficient above which two hops compose among three entities or more."""
+    if not sharpness > 0:
+        message = f"a bridge of sharpness {sharpness} decides nothing: give a positive one"
+        raise ValueError(message)
+    if sharpness == math.inf:
+        return 0.5
+
+    def _excess(c: float) -> float:
+        return sharpness * (2 * c - 1) + math.log(c)
+
+    return float(brentq(_excess, 0.5, 1.0, xtol=1e-300, rtol=2.0**-50))
+
+
+def lead(
+    first: int | float,
+    second: int | float,
+    sharpness: int | float,
+    entities: int,
+    pattern: Pattern = "A",
+) -> float:
+    """The target's lead after a clean-up among so many entities: positive where it wins."""
+    scores = [first, 1 - first if pattern == "A" else 0.0] + [0.0] * (entities > 2)
+    new, *others = (math.exp(sharpness * (score - max(scores))) for score in scores)
+    against = [0.0 if pattern == "D" else new * (1 - second), *others]
+    return (new * second - max(against)) / (new + others[0] + (entities - 2) * others[-1])
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """Two hops of the two-read region; sharpness over two decades; borders of all conditions."""
+    prompt = region.draw(rng, size)
+    while len(prompt.keys) != 2 or prompt.pattern == "B":
+        prompt = region.draw(rng, size)
+    sharpness = float(10.0 ** rng.uniform(-1, 1.5))
+    one, two = rng.uniform(-0.5, 1.5, 2).tolist()
+    if rng.random() < 0.5:
+        two = float(rng.uniform(0.5, 1.0))
+        borders = (0.5 - math.log(two) / (2 * sharpness), -math.log(two) / sharpness)
+        one = max(borders) + float(rng.choice([-1, 1])) * 10.0 ** -float(rng.uniform(1, 9))
+    return Case(replace(prompt, coefficients=(one, two)), sharpness)
+
+
+def bound(case: Case) -> float:
+    """The closed form: coefficients, sharpness and a count."""
+    one, two = case.prompt.coefficients
+    return lead(one, two, case.sharpness, case.prompt.keys[1].shape[1], case.prompt.pattern)
+
+
+def attain(case: Case) -> Chain:
+    """Least-norm memories, edits and bridge; entities are the bridge's inner coordinates."""
+    return region.attain(case.prompt)
+
+
+def output(chain: Chain, key: Array, coefficients: tuple[float, ...], sharpness: float) -> Array:
+    """The logits of a chain whose bridges take a softmax over their inner coordinates."""
+    state = chain.read(0, key, coefficients[0])
+    xp = array_namespace(state)
+    for hop, bridge in enumerate(chain.bridges, start=1):
+        inner = sharpness * (bridge.down @ state)
+        shares = xp.exp(inner - xp.max(inner))
+        state = chain.read(hop, bridge.up @ (shares / xp.sum(shares)), coefficients[hop])
+    return state
+
+
+def measure(case: Case, chain: Chain) -> float:
+    """The lead of token 0 when the prompt's key goes through both reads and the clean-up."""
+    key, weights = case.prompt.keys[0][:, 0], case.prompt.coefficients
+    found = output(chain, key, weights, case.sharpness)
+    return float(found[0] - array_namespace(found).max(found[1:]))
+
+
+def rival(case: Case, rng: np.random.Generator) -> Chain:
+    """Memories and edits that do anything beside the frames; the bridge that decides."""
+    return replace(region.rival(case.prompt, rng), bridges=attain(case).bridges)
+
+
+def condition(case: Case) -> float:
+    """Of the frames, as for linear bridges, times what the exponent makes of an error."""
+    return region.condition(case.prompt) * (1 + case.sharpness)
+
+
+def _reads_entities(case: Case, chain: Chain) -> bool:
+    bridge, values, keys = chain.bridges[0], case.prompt.values[0], case.prompt.keys[1]
+    if bridge.width != values.shape[1]:
+        return False
+    xp = array_namespace(values)
+    one = xp.eye(bridge.width, dtype=values.dtype, device=values.device)
+    room = SAFETY * condition(case)
+    return miss(LowRank(one, bridge.down), values, one) <= room and (
+        miss(LowRank(bridge.up, one), one, keys) <= room
+    )
+
+
+def _example(change: Callable[[Chain], Chain], repeat: bool = False) -> tuple[Case, Chain]:
+    rng = np.random.default_rng(0)
+    keys, more, values = (rng.standard_normal((6, n)) for n in (2, 3, 3))
+    more[:, 2] = more[:, 0] if repeat else more[:, 2]
+    case = Case(Prompt("A", (0.8, 0.7), (keys, more), (values,)), 4.0)
+    return case, change(attain(case))
+
+
+def _regauged(gauge: Array, chain: Chain) -> Chain:
+    return replace(chain, bridges=(regauge(chain.bridges[0], gauge),))
+
+
+def _softened(chain: Chain) -> Chain:
+    (bridge,) = chain.bridges
+    return replace(chain, bridges=(LowRank(bridge.up, bridge.down / 2),))
+
+
+def _louder(chain: Chain) -> Chain:
+    return replace(chain, bridges=(2 * chain.bridges[0],))
+
+
+def _changed(part: str, factor: float, chain: Chain) -> Chain:
+    one, two = getattr(chain, part)
+    return replace(chain, **{part: (factor * one, two)})
+
+
+MIXING, EQUAL = np.array([[1.0, 1, 0], [-1, 1, 0], [0, 0, 1]]), np.eye(3)
+CONTROLS = tuple(
+    Control(name, breaks, partial(_example, change, name == "repeat a key"))
+    for name, breaks, change in (
+        ("repeat a key", region.FRAMES, partial(_regauged, EQUAL)),
+        ("double the old facts", region.PARTS["memories"], partial(_changed, "memories", 2.0)),
+        ("leave the first edit out", region.PARTS["edits"], partial(_changed, "edits", 0.0)),
+        ("decide among mixtures of entities", ENTITIES, partial(_regauged, MIXING)),
+        ("decide half as sharply", ENTITIES, _softened),
+        ("write keys twice as long", ENTITIES, _louder),
+    )
+)
+
+
+def _of_region(part: Assumption[Prompt, Chain]) -> Assumption[Case, Chain]:
+    return Assumption(part.text, lambda case, chain: part.holds(case.prompt, chain))
+
+
+def scale(case: Case) -> float:
+    """The size of the numbers compared: rounding is measured against it."""
+    return 1 + 2 * abs(case.prompt.coefficients[1])
+
+
+ASSUMPTIONS: tuple[Assumption[Case, Chain], ...] = (
+    *(_of_region(a) for a in region.THEOREM.assumptions if a.text != region.PARTS["bridges"]),
+    Assumption(ENTITIES, _reads_entities),
+)
+
+THEOREM: Theorem[Case, Chain] = Theorem.of(__name__)

@@ -1,0 +1,192 @@
+r"""Coefficient ladder: how strongly each read of a chain should merge its edit, on a budget.
+
+**Statement.** Coefficients of product p let a K-hop chain of edits lead by at most p − (1 − p)/K,
+at K/(K+1), …, 2/3, 1/2 on the border p = 1/(K+1): coefficients should fall from read to read, and
+two hops need a sum of 7/6.
+
+Let the edits of K linked reads be merged with coefficients :math:`c_j` of product :math:`p > 0`,
+as in ``thm:two-read-region``, case A. The new answer, which has logit :math:`p`, leads by at most
+
+.. math:: p - \max\Bigl(0, \frac{1 - p}{K}\Bigr),
+
+with equality at :math:`c_j = (1 - jd) / (1 - (j-1)d)`, :math:`d = (1 - p)/K`: coefficients that
+fall from read to read. So some coefficients win iff :math:`p > 1/(K+1)`; on that border they are
+:math:`\frac{K}{K+1}, \dots, \frac23, \frac12`, with sum :math:`K + 1 - H_{K+1}`, and every larger
+sum wins somewhere; nonnegative ones with :math:`\sum_j c_j \le K (K+1)^{-1/K}` never do. *Two
+hops*, :math:`c_1 + c_2 = s` in [1/2, 2]: the best lead is :math:`3c_1 - 2` at :math:`c_1 =
+\frac12(s - 2 + \sqrt{(2-s)^2 + 4})`, positive iff :math:`s > 7/6` (equal ones need :math:`\sqrt5 -
+1`); at :math:`s = 1` it is :math:`-.382^2`, at .618. *Nonnegative, none above c*: equal ones are
+best, :math:`c^K + c > 1`.
+
+**Proof.** With :math:`P_j = \prod_{i \le j} c_i` the old paths have the weights :math:`P_{j-1} -
+P_j`. The largest is at least their mean, :math:`(1 - p)/K`, with equality iff all are equal:
+:math:`P_j = 1 - jd > 0`. At :math:`p = 1/(K+1)` the sum is :math:`\sum_{i=2}^{K+1} (1 - 1/i)`; more
+of it may go to the last read, which raises :math:`p` and lowers its old path. By the means'
+inequality a sum :math:`s` has :math:`p \le (s/K)^K`. Two hops: the lead is at most :math:`f =
+c_1c_2 - 1 + c_1` and :math:`g = c_1 (2c_2 - 1)`; along the budget :math:`f` rises up to
+:math:`(s+1)/2` and :math:`g` falls from :math:`(2s-1)/4` on; they meet between, where
+:math:`c_1(2 - s + c_1) = 1`. If all :math:`0 \le c_j \le c < 1`, then :math:`P_K > 1 - P_1`
+needs :math:`c^K > 1 - c`. :math:`\square`
+
+**What it does not say.** The cheapest sum for more hops: from six on the border ladder is not it.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from loratheory.lowrank import Array
+from loratheory.shapes import Float
+from loratheory.theorems._theorem import SAFETY, Control, Theorem
+from loratheory.theorems.composition import two_read_region as region
+from loratheory.theorems.composition._hops import Pattern, Prompt
+
+SENSE = "upper"
+SOURCE = "own"
+USES = ("thm:two-read-region",)
+
+PRODUCT = "coefficients of the stated product"
+UNEDITED = "old paths whose entities keep the facts of the base (case A)"
+
+Coefficients = tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """The product that the coefficients must have, and the frames of the chain's reads."""
+
+    product: float
+    keys: tuple[Float[Array, "d _"], ...]
+    values: tuple[Float[Array, "d _"], ...]
+    pattern: Pattern = "A"
+
+
+def best_lead(hops: int, product: int | float) -> float:
+    """The largest lead of a chain whose coefficients have this product."""
+    return product - max(0.0, (1 - product) / hops)
+
+
+def ladder(hops: int, product: int | float) -> Coefficients:
+    """The coefficients that lead most: the weight left falls by equal steps from 1 to `product`."""
+    step = (1 - product) / hops
+    return tuple((1 - (j + 1) * step) / (1 - j * step) for j in range(hops))
+
+
+def product_needed(hops: int) -> float:
+    """The product of coefficients that a chain must exceed to win, however it is spread."""
+    return 1 / (hops + 1)
+
+
+def sum_needed(hops: int) -> tuple[float, float]:
+    """Sums of coefficients: up to the first none wins, beyond the second some do."""
+    return hops * (hops + 1) ** (-1 / hops), sum(ladder(hops, product_needed(hops)))
+
+
+def two_hop_split(budget: int | float) -> tuple[float, float]:
+    """The coefficients with this sum, from 1/2 to 2, at which two hops lead most."""
+    if not 1 / 2 <= budget <= 2:
+        message = f"a budget of {budget} has no such split: give one from 1/2 to 2"
+        raise ValueError(message)
+    first = (budget - 2 + math.hypot(2 - budget, 2)) / 2
+    return first, budget - first
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """One to four hops; products usual, next to the border, or above 1; frames of any size."""
+    hops, first = int(rng.integers(1, 5)), int(rng.integers(2, 4))
+    n = [first + j for j in range(hops)]
+    d = n[-1] + 4 + int(rng.integers(0, size + 1))
+    near = product_needed(hops) * (
+        1 + float(rng.choice([-1, 1])) * 10.0 ** -int(rng.integers(1, 13))
+    )
+    product = (near, 1.0, 1 / 2**hops, float(rng.uniform(0.01, 2)))[int(rng.integers(4))]
+    frames = [10.0 ** int(rng.integers(-3, 4)) * rng.standard_normal((d, k)) for k in n + n[1:]]
+    return Case(product, tuple(frames[:hops]), tuple(frames[hops:]))
+
+
+def bound(case: Case) -> float:
+    """The closed form."""
+    return best_lead(len(case.keys), case.product)
+
+
+def attain(case: Case) -> Coefficients:
+    """The ladder."""
+    return ladder(len(case.keys), case.product)
+
+
+def _prompt(case: Case, coefficients: Coefficients) -> Prompt:
+    return Prompt(case.pattern, coefficients, case.keys, case.values)
+
+
+def measure(case: Case, coefficients: Coefficients) -> float:
+    """The lead of the target when the prompt's key goes through all matrices."""
+    prompt = _prompt(case, coefficients)
+    return region.measure(prompt, region.attain(prompt))
+
+
+def _spread(case: Case, shape: Array) -> Coefficients:
+    """Multiply equal coefficients by factors of product 1 (shape: their logarithms, uncentred)."""
+    whole = case.product ** (1 / len(shape)) * np.exp(shape - np.mean(shape))
+    return tuple(whole.tolist())
+
+
+def rival(case: Case, rng: np.random.Generator) -> Coefficients:
+    """Equal coefficients, any with the product, some of negative sign, or the ladder nudged."""
+    kind, free = int(rng.integers(4)), rng.uniform(-1, 1, len(case.keys))
+    if kind < 2:
+        return _spread(case, kind * free)
+    if kind == 2 and len(free) > 1:
+        one, two, *rest = _spread(case, free)
+        return (-one, -two, *rest)
+    return _spread(case, np.log(attain(case)) + 10.0 ** int(rng.integers(-12, 1)) * free)
+
+
+def adversary(case: Case, rng: np.random.Generator) -> Coefficients:
+    """Hill climbing on the measured lead with shrinking random steps."""
+    shape = rng.uniform(-0.5, 0.5, len(case.keys))
+    best = measure(case, _spread(case, shape))
+    for step in range(60):
+        other = shape + 0.9**step * rng.uniform(-1, 1, len(shape)) / 2
+        found = measure(case, _spread(case, other))
+        if found > best:
+            best, shape = found, other
+    return _spread(case, shape)
+
+
+def scale(case: Case) -> float:
+    """What may cancel between paths."""
+    return 16.0 ** len(case.keys) * max(1.0, case.product)
+
+
+def _product_fits(case: Case, coefficients: Coefficients) -> bool:
+    return abs(math.prod(coefficients) - case.product) <= SAFETY * case.product
+
+
+def _equal(product: float, actual: float, pattern: Pattern = "A") -> tuple[Case, Coefficients]:
+    eye, hops = np.eye(8), 2
+    n = [4, 8] if pattern == "B" else [2, 3]
+    case = Case(product, (eye[:, : n[0]], eye[:, : n[1]]), (eye[:, : n[1]],), pattern)
+    return case, (actual ** (1 / hops),) * hops
+
+
+CONTROLS = (
+    Control("a larger product than stated", PRODUCT, partial(_equal, 0.4, 0.7)),
+    Control("entities on old paths edited too", UNEDITED, partial(_equal, 0.49, 0.49, "B")),
+    Control("a base without old facts", UNEDITED, partial(_equal, 0.49, 0.49, "D")),
+)
+
+
+def condition(case: Case) -> float:
+    """Condition number of the inverses taken on the way."""
+    return region.condition(_prompt(case, attain(case)))
+
+
+ASSUMPTIONS = {
+    PRODUCT: _product_fits,
+    UNEDITED: lambda case, _: case.pattern == "A",
+    region.FRAMES: lambda case, found: region.framed(_prompt(case, found)),
+}
+
+THEOREM: Theorem[Case, Coefficients] = Theorem.of(__name__)

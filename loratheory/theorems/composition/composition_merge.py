@@ -1,0 +1,224 @@
+r"""Composition merge: two hops need a product of adapters, which no weighted sum comes near.
+
+**Statement.** Two edited hops change the product of their reads by an update that every weighted
+sum of the two edits misses by sin θ of its norm, θ the least angle between the hops' keys:
+entirely for orthogonal keys, though its rank is at most the sum of theirs.
+
+Two reads with memories :math:`M_1, M_2`, edits :math:`\Delta_1, \Delta_2` and a bridge :math:`P`
+answer by :math:`M_2 P M_1`; edited, they change by
+
+.. math:: T = (M_2 + \Delta_2) P (M_1 + \Delta_1) - M_2 P M_1
+            = \Delta_2 P (M_1 + \Delta_1) + M_2 P \Delta_1.
+
+If hop 1 writes nothing that hop 2 writes, :math:`M_1, \Delta_1` read only hop 1's keys,
+:math:`\Delta_2` only hop 2's, and :math:`\theta` is the least angle between the spans of these
+keys, then every linear merge misses :math:`T` almost entirely,
+
+.. math:: \|T - a \Delta_1 - b \Delta_2\|_F \;\ge\; \sin\theta\, \|T\|_F
+          \quad\text{for all } a, b,
+
+and for any keys some edits meet it. For orthogonal keys no merge beats the zero merge. Rank is not
+what is short: :math:`\operatorname{rank} T \le r_1 + r_2`. On :math:`\alpha k_1(x) + q`, with
+:math:`q` orthogonal to hop 1's keys, :math:`T` adds :math:`\alpha` times (new answer - old answer)
+for all facts at once; beyond the edited reads it takes only the bridge :math:`P` of the base.
+*Gauge:* with :math:`G = A_2 P B_1` invertible, factors :math:`(B_2 G)(G^{-1} A_2)` make the cross
+term of factor-wise merges :math:`B_2 G A_1 = \Delta_2 P \Delta_1`: all of :math:`T` if the base
+held none of the facts, else one part of it. What such merges do to two hops is a gauge's doing.
+
+**Proof.** :math:`T` writes what hop 2 writes, so :math:`\Delta_1 \perp T - b\Delta_2` and :math:`a
+= 0` is best. :math:`\Delta_2` vanishes off :math:`S_2 = \operatorname{span} K_2`: with its
+projector :math:`\Pi`, :math:`\|T - b\Delta_2\|_F \ge \|T(1 - \Pi)\|_F`, and the rows of :math:`T`
+lie in :math:`\operatorname{span} K_1`, where :math:`\|t(1 - \Pi)\| \ge \sin\theta\,\|t\|`.
+Equality: unit :math:`k_i \in S_i` at angle :math:`\theta`, :math:`M_i = 0`, :math:`\Delta_1 = y
+k_1^\top`, :math:`\Delta_2 = z k_2^\top`, :math:`P y = k_2`; then :math:`T = z k_1^\top`, and
+:math:`b = \cos\theta`. The rank is that of two terms; the gauge by substitution. :math:`\square`
+
+**What it does not say.** Other merges may do better if the base tells them the bridge, as here;
+without it nothing does (``thm:single-read-no-go``).
+"""
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from loratheory.lowrank import Array, LowRank, array_namespace, frobenius, gaussian, subspaces_at
+from loratheory.shapes import Float
+from loratheory.theorems._theorem import SAFETY, Control, Theorem
+from loratheory.toy import Chain
+
+SENSE = "lower"
+SOURCE = "own"
+
+WRITES = "a first edit that writes nothing that the second hop writes"
+FIRST = "a first hop that reads only its own keys"
+SECOND = "a second edit that reads only its own keys"
+CHANGE = "edits that change the composition"
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Keys of the first and of the second hop, and how many outputs a read has (2 or more)."""
+
+    first: Float[Array, "d a"]
+    second: Float[Array, "d b"]
+    outputs: int
+
+
+@dataclass(frozen=True, eq=False)
+class Merged:
+    """Two reads with their edits, and the coefficients of a linear merge of these."""
+
+    chain: Chain
+    coefficients: tuple[float, float]
+
+
+def composed(chain: Chain) -> LowRank:
+    """What the edits of two reads change in their product: of width at most ``r_1 + r_2``."""
+    (before, after), (one, two), bridge = chain.memories, chain.edits, chain.bridges[0]
+    return two @ (bridge @ (before + one)) + after @ (bridge @ one)
+
+
+def gauge(first: LowRank, second: LowRank, bridge: LowRank) -> Float[Array, "s r"]:
+    """The core ``A_2 P B_1`` that, put between up of the second and down of the first, composes."""
+    return second.down @ (bridge @ first.up)
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """Spans at right angles, at small ones, or at any; sometimes with a common direction."""
+    k = int(rng.integers(1, size // 2 + 2))
+    small = (10.0 ** -rng.uniform(0, 9, k)).tolist()
+    angles = ([np.pi / 2] * k, small, rng.uniform(0.1, 1.5, k).tolist(), [0.0] * k)
+    chosen = angles[int(rng.choice(4, p=[0.3, 0.3, 0.3, 0.1]))]
+    one, two = subspaces_at(rng, 2 * k + int(rng.integers(0, size + 1)), chosen)
+    mixed = [x @ (np.eye(k) + np.triu(rng.uniform(-1, 1, (k, k)), 1)) for x in (one, two)]
+    return Case(mixed[0], mixed[1][:, : int(rng.integers(1, k + 1))], int(rng.integers(2, 6)))
+
+
+def _frames(case: Case) -> tuple[Array, Array]:
+    qr = array_namespace(case.first).linalg.qr
+    return qr(case.first)[0], qr(case.second)[0]
+
+
+def _off(frame: Array, columns: Array) -> Array:
+    return columns - frame @ (frame.T @ columns)
+
+
+def bound(case: Case) -> float:
+    """The sine of the least angle: the smallest singular value of what one span keeps."""
+    one, two = _frames(case)
+    return float(array_namespace(one).linalg.svdvals(_off(two, one))[-1])
+
+
+def measure(_: Case, merged: Merged) -> float:
+    """The relative error of the merge as an approximation of the composed change."""
+    target, (a, b) = composed(merged.chain), merged.coefficients
+    one, two = merged.chain.edits
+    return frobenius(target - a * one - b * two) / max(frobenius(target), 1e-300)
+
+
+def _best(chain: Chain) -> Merged:
+    two = chain.edits[1]
+    return Merged(chain, (0.0, composed(chain).inner(two) / max(two.inner(two), 1e-300)))
+
+
+def _one_fact(near: Array, other: Array, outputs: int) -> Merged:
+    hot = array_namespace(near).eye(outputs, dtype=near.dtype, device=near.device)
+    y, z = hot[:, :1], hot[:, 1:2]
+    none, edits = LowRank(0 * y, near.T), (LowRank(y, near.T), LowRank(z, other.T))
+    return _best(Chain((none, none), (LowRank(other, y.T),), edits))
+
+
+def attain(case: Case) -> Merged:
+    """One fact a hop, new to the base, whose keys are as near as the spans allow."""
+    one, two = _frames(case)
+    xp = array_namespace(one)
+    near = one @ xp.linalg.svd(_off(two, one), full_matrices=False)[2][-1, :][:, None]
+    other = two @ (two.T @ near)
+    other = other if float(xp.linalg.vector_norm(other)) > SAFETY else two[:, :1]
+    return _one_fact(near, other / xp.linalg.vector_norm(other), case.outputs)
+
+
+def rival(case: Case, rng: np.random.Generator) -> Merged:
+    """Memories, edits and a bridge at random, or next to the optimum; coefficients too."""
+    one, two = _frames(case)
+    first, everywhere = np.arange(case.outputs)[:, None] % 2 == 0, np.ones((len(one), 1))
+    best, free, loud = attain(case).chain, np.eye(len(one)), 10.0 ** int(rng.integers(-12, 7))
+
+    def _more(low: LowRank, rows: Array, reads: Array) -> LowRank:
+        noise = gaussian(rng, *low.shape, 2, loud)
+        return low + LowRank(noise.up * rows, noise.down @ reads @ reads.T)
+
+    memories = (_more(best.memories[0], first, one), _more(best.memories[1], ~first, free))
+    bridge = _more(best.bridges[0], everywhere, np.eye(case.outputs))
+    edits = (_more(best.edits[0], first, one), _more(best.edits[1], ~first, two))
+    found = _best(Chain(memories, (bridge,), edits))
+    off = (rng.standard_normal(2) * 10.0 ** rng.integers(-12, 4)).tolist()
+    return Merged(found.chain, (off[0], found.coefficients[1] * (1 + off[1])))
+
+
+def adversary(case: Case, rng: np.random.Generator) -> Merged:
+    """Alternating projections between the spans: no decomposition at all."""
+    far = case.first @ rng.standard_normal((case.first.shape[1], 1))
+    far /= np.linalg.norm(far)
+    for _ in range(60):
+        near = case.second @ np.linalg.lstsq(case.second, far, rcond=None)[0]
+        if np.linalg.norm(near) <= SAFETY:  # at right angles: any will do
+            return _one_fact(
+                far, case.second[:, :1] / np.linalg.norm(case.second[:, 0]), case.outputs
+            )
+        near /= np.linalg.norm(near)
+        far = case.first @ np.linalg.lstsq(case.first, near, rcond=None)[0]
+        far /= np.linalg.norm(far)
+    return _one_fact(far, near, case.outputs)
+
+
+def _small(low: LowRank, *sizes: LowRank) -> bool:
+    return frobenius(low) <= SAFETY * float(np.prod([frobenius(size) for size in sizes]))
+
+
+def _writes_apart(_: Case, merged: Merged) -> bool:
+    (one, two), after = merged.chain.edits, merged.chain.memories[1]
+    return _small(one.T @ two, one, two) and _small(one.T @ after, one, after)
+
+
+def _inside(low: LowRank, frame: Array) -> bool:
+    return _small(LowRank(low.up, _off(frame, low.down.T).T), low)
+
+
+def _reads_first(case: Case, merged: Merged) -> bool:
+    frame = _frames(case)[0]
+    return _inside(merged.chain.memories[0], frame) and _inside(merged.chain.edits[0], frame)
+
+
+def _example(part: str, index: int, low: LowRank, weight: float) -> tuple[Case, Merged]:
+    case = Case(_EYE[:, :1], _EYE[:, 1:], outputs=2)
+    chain = attain(case).chain
+    parts = [low if i == index else part for i, part in enumerate(getattr(chain, part))]
+    found = _best(replace(chain, **{part: tuple(parts)}))
+    return case, replace(found, coefficients=(weight, found.coefficients[1]))
+
+
+def _control(
+    name: str, breaks: str, place: tuple[str, int], up: Array, down: Array, weight: float = 0.0
+) -> Control[Case, Merged]:
+    return Control(name, breaks, partial(_example, *place, LowRank(up, down.T), weight))
+
+
+_EYE, _BOTH = np.eye(2), np.ones((2, 1))
+_ONE, _TWO = _EYE[:, :1], _EYE[:, 1:]
+CONTROLS = (
+    _control("write answers in the first edit too", WRITES, ("edits", 0), _BOTH, _ONE, 0.5),
+    _control("hold first facts at the second's keys", FIRST, ("memories", 0), _ONE, _TWO),
+    _control("read the first's keys in the second edit", SECOND, ("edits", 1), _TWO, _BOTH),
+    _control("an edit that does nothing", CHANGE, ("edits", 1), _TWO, 0 * _TWO),
+)
+
+ASSUMPTIONS = {
+    WRITES: _writes_apart,
+    FIRST: _reads_first,
+    SECOND: lambda case, m: _inside(m.chain.edits[1], _frames(case)[1]),
+    CHANGE: lambda _, merged: frobenius(composed(merged.chain)) > 0,
+}
+
+THEOREM: Theorem[Case, Merged] = Theorem.of(__name__)

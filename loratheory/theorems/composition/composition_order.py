@@ -1,0 +1,166 @@
+r"""Composition order: no theory of fewer than K adapters at a time contains a K-hop answer.
+
+**Statement.** The answer to a K-hop prompt comes from the interaction of all K edits alone: any
+theory of fewer at a time, such as linearised or weight-disentangled fine-tuning, gives it logit 0
+at all coefficients; the chain itself gives ∏c_j.
+
+On a prompt of :math:`K` edited hops let :math:`f(c_1, \dots, c_K)` be the output of the chain
+whose reads carry their edits with coefficients :math:`c_j`. The new answer's logit is
+:math:`\prod_j c_j`: its expansion in interactions of up to :math:`q` adapters,
+
+.. math::
+    f_q(c) = \sum_{|S| \le q} \prod_{j \in S} c_j \sum_{R \subseteq S} (-1)^{|S| - |R|} f(1_R),
+
+gives exactly 0 for :math:`q < K` and :math:`\prod_j c_j` from :math:`q = K` on. More generally, if
+the outputs of **any** model obey :math:`f(c) = \sum_{|S| < K} g_S(c_S)` and the answer's logit is
+that of the base whenever one of the adapters is off, it is that of the base for every :math:`c`.
+In particular linearised fine-tuning (:math:`q = 1`), one weight that is read once, and adapters
+that are weight-disentangled (:math:`f = g_0 + \sum_j g_j(c_j)`) never compose two hops.
+
+**Proof.** The target is reached by the path of new facts alone, :math:`c_j` a hop
+(``thm:two-read-region``). Every :math:`f(1_R)` with :math:`R \ne \{1..K\}` lacks a factor, so all
+interactions but the full one vanish, and that one is 1. For the general part let :math:`D` be the
+alternating sum of :math:`f` over switching each adapter from :math:`c_j` to 0. A term :math:`g_S`
+does not depend on some adapter, so :math:`D g_S = 0` and :math:`D f = 0`; all terms of :math:`D f`
+but :math:`f(c)` have an adapter off and equal the base's logit, with signs that sum to :math:`-1`.
+:math:`\square`
+
+**What it does not say.** That such models are bad at single hops: they are the ideal there. The
+new answer may lead without moving if the others fall; a target of logit 0 does not lead here.
+
+References
+----------
+weight disentanglement: arXiv 2305.12827.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import combinations
+
+import numpy as np
+
+from loratheory.theorems._theorem import Assumption, Control, Theorem
+from loratheory.theorems.composition import two_read_region as region
+from loratheory.theorems.composition._hops import Prompt
+from loratheory.toy import Chain
+
+SENSE = "equal"
+SOURCE = "own; weight disentanglement: Ortiz-Jimenez et al. (2023)"
+USES = ("thm:two-read-region",)
+
+FRAMES = region.FRAMES
+HELD = region.PARTS
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A prompt whose hops are all edited, and how many adapters at most may interact."""
+
+    prompt: Prompt
+    order: int
+
+
+def target(coefficients: tuple[float, ...], order: int) -> float:
+    """The new answer's logit in a theory of interactions up to this order."""
+    return math.prod(coefficients) if order >= len(coefficients) else 0.0
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """A chain of one to four hops, any order from none to all."""
+    prompt = region.draw(rng, size)
+    return Case(prompt, int(rng.integers(0, len(prompt.coefficients) + 1)))
+
+
+def bound(case: Case) -> float:
+    """The closed form."""
+    return target(case.prompt.coefficients, case.order)
+
+
+def attain(case: Case) -> Chain:
+    """Least-norm memories, edits and bridges."""
+    return region.attain(case.prompt)
+
+
+def measure(case: Case, model: Chain) -> float:
+    """The truncated expansion of what the chain does with subsets of its adapters switched on."""
+    prompt, hops = case.prompt, range(len(case.prompt.coefficients))
+
+    def _answer(on: tuple[int, ...]) -> float:
+        return float(model.output(prompt.keys[0][:, 0], [float(j in on) for j in hops])[0])
+
+    found = 0.0
+    for chosen in (s for q in range(case.order + 1) for s in combinations(hops, q)):
+        weight = math.prod(prompt.coefficients[j] for j in chosen)
+        subsets = [s for q in range(len(chosen) + 1) for s in combinations(chosen, q)]
+        found += weight * sum((-1) ** (len(chosen) - len(s)) * _answer(s) for s in subsets)
+    return found
+
+
+def rival(case: Case, rng: np.random.Generator) -> Chain:
+    """Weights that hold the same facts and do anything beside them."""
+    return region.rival(case.prompt, rng)
+
+
+def scale(case: Case) -> float:
+    """What may cancel between subsets."""
+    return math.prod(2 + 2 * abs(c) for c in case.prompt.coefficients)
+
+
+def _broken(
+    name: str, breaks: str, order: int, change: Callable[[Chain], Chain]
+) -> Control[Case, Chain]:
+    def _changed() -> tuple[Case, Chain]:
+        rng = np.random.default_rng(1)
+        keys = tuple(rng.standard_normal((9, n)) for n in (2, 3))
+        case = Case(Prompt("A", (0.7, 0.8), keys, (rng.standard_normal((9, 3)),)), order)
+        return case, change(attain(case))
+
+    return Control(name, breaks, _changed)
+
+
+def _knows_a_hop(model: Chain) -> Chain:
+    first, second = model.memories
+    return replace(model, memories=(first + model.edits[0], second))
+
+
+def _repeated() -> tuple[Case, Chain]:
+    frames = np.random.default_rng(1).standard_normal((3, 8, 3))
+    frames[1, :, 1] = frames[1, :, 0]
+    case = Case(Prompt("A", (0.7, 0.8), (frames[0, :, :2], frames[1]), (frames[2],)), 2)
+    return case, attain(case)
+
+
+CONTROLS = (
+    Control("repeat a key", FRAMES, _repeated),
+    _broken("a base that knows the first new fact", HELD["memories"], 1, _knows_a_hop),
+    _broken(
+        "an edit twice as strong",
+        HELD["edits"],
+        2,
+        lambda model: replace(model, edits=(2 * model.edits[0], model.edits[1])),
+    ),
+    _broken(
+        "a bridge without the entity",
+        HELD["bridges"],
+        2,
+        lambda model: replace(model, bridges=(0 * model.bridges[0],)),
+    ),
+)
+
+
+def _asked(assumption: Assumption[Prompt, Chain], case: Case, model: Chain) -> bool:
+    return assumption.holds(case.prompt, model)
+
+
+def condition(case: Case) -> float:
+    """Condition number of the inverses taken on the way."""
+    return region.condition(case.prompt)
+
+
+ASSUMPTIONS: tuple[Assumption[Case, Chain], ...] = tuple(
+    Assumption(known.text, partial(_asked, known)) for known in region.THEOREM.assumptions
+)
+
+THEOREM: Theorem[Case, Chain] = Theorem.of(__name__)

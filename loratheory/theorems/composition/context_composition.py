@@ -1,0 +1,198 @@
+r"""Context composition: two layers of attention compose functions that the prompt spells out.
+
+**Statement.** Two layers of one softmax head each give the composition of any two functions listed
+in the prompt at least a closed-form share, more than half from a sharpness of order log n.
+
+A prompt lists the pairs :math:`(i, f(i))` and :math:`(j, g(j))` of two functions on :math:`n \ge
+2` things, coded by orthonormal vectors, and asks for :math:`g(f(x))`. Two layers of one softmax
+head each, of sharpness :math:`\beta`, look up :math:`x` among the first entries of all :math:`2n`
+pairs and then what they read. For **all** functions and subjects the answer's share is at least
+
+.. math::
+    \frac{e^{\beta a}}{e^{\beta a} + e^{\beta (n - 1) b} + 2n - 2}, \qquad
+    a = \frac{e^\beta}{e^\beta + 2n - 1}, \quad b = \frac1{e^\beta + 2n - 1},
+
+attained where all other things have one image and :math:`g` tells it from :math:`f(x)`. A sharpness
+of the order :math:`\log n` makes it more than half, so two layers need a precision logarithmic in
+:math:`n`.
+
+**Proof.** The first head puts :math:`a` on the pair of :math:`x` and :math:`b` on the others, so
+its output has the coordinates :math:`v_{f(x)} \ge a` and :math:`\sum_{j \ne f(x)} v_j \le (n-1) b`
+among second keys. The second head gives the pair of :math:`f(x)` :math:`e^{\beta v_{f(x)}} /
+(\sum_j e^{\beta v_j} + n)`. A sum of exponentials is convex: over nonnegative :math:`v_j` of given
+sum it is largest with all the sum in one. Moving mass from there to :math:`f(x)` only helps. At
+:math:`e^\beta = 8 n^2` the first term is at least :math:`8 n^2 (8 n^2)^{-1/4n} > 5 n^2`, the other
+two are less than :math:`2n`. :math:`\square`
+
+**What it does not say.** *Scope:* facts in the prompt. Facts in weights are no subject of this: one
+layer can memorise composed facts, and ``thm:single-read-no-go`` is the statement about adapters.
+One layer cannot do it in the prompt: Peng, Narayanan and Papadimitriou (cited, not proved here)
+bound its error from below by :math:`R / (3 n \log n)`, :math:`R = n \log n - H (d + 1) p`, for
+:math:`H` heads of dimension :math:`d` and :math:`p` bits.
+
+References
+----------
+one layer: arXiv 2402.08164; induction heads:
+arXiv 2408.14332; more layers: arXiv 2412.02975.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from scipy.optimize import brentq
+
+from loratheory.lowrank import Array, array_namespace, orthonormal
+from loratheory.shapes import Float
+from loratheory.theorems._theorem import SAFETY, Control, Theorem
+
+SENSE = "lower"
+SOURCE = "own; the one-layer bound beside it is cited"
+
+CODES = "orthonormal codes"
+LAYERS = "two layers"
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Codes of things, of their images and of answers, `n` columns each, and the sharpness."""
+
+    codes: Float[Array, "d three_n"]
+    sharpness: float
+
+    @property
+    def things(self) -> int:
+        """How many things the functions are about."""
+        return self.codes.shape[1] // 3
+
+
+@dataclass(frozen=True)
+class Question:
+    """Two functions, the subject, and how many layers look the answer up."""
+
+    first: tuple[int, ...]
+    second: tuple[int, ...]
+    subject: int
+    layers: int = 2
+
+
+def least_share(things: int, sharpness: int | float) -> float:
+    """The answer's share in the output of the second layer for the worst pair of functions."""
+    b = math.exp(-sharpness) / (1 + (2 * things - 1) * math.exp(-sharpness))
+    a = 1 - (2 * things - 1) * b
+    rest = math.exp(sharpness * ((things - 1) * b - a)) + (2 * things - 2) * math.exp(
+        -sharpness * a
+    )
+    return 1 / (1 + rest)
+
+
+def sharpness_needed(things: int) -> float:
+    """The sharpness from which the answer has more than half for all functions."""
+    high = 4 * math.log(things) + 8
+    return float(brentq(lambda beta: least_share(things, beta) - 0.5, 0, high, xtol=1e-12))
+
+
+def one_layer_error(things: int, heads: int, width: int, precision: int) -> float:
+    """The error that no single layer can avoid, as cited; 0 where the theorem is silent."""
+    needed = things * math.log2(things)
+    return max(0.0, needed - heads * (width + 1) * precision) / (3 * needed)
+
+
+def layers_too_few(things: int, heads: int, width: int, precision: int) -> int:
+    """The most layers that cannot compose as many functions, as cited; 0 where it is silent."""
+    size, layers = math.log(heads * width * precision), 0
+    while size <= math.log(things) * 2.0 ** (-4 * (layers + 1)) and layers < 64:
+        layers += 1
+    return layers
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """Two to some things, a soft or a sharp look."""
+    n = int(rng.integers(2, max(size, 3) + 1))
+    codes = orthonormal(rng, 3 * n + int(rng.integers(0, size + 1)), 3 * n)
+    return Case(codes, float(rng.uniform(0, 4) * math.log(2 * n)))
+
+
+def bound(case: Case) -> float:
+    """The closed form."""
+    return least_share(case.things, case.sharpness)
+
+
+def _pairs(case: Case, question: Question) -> tuple[Array, Array]:
+    """Codes of the first and second entries of all pairs in the prompt, one a column."""
+    xp, n = array_namespace(case.codes), case.things
+    images = [n + y for y in question.first] + [2 * n + z for z in question.second]
+    return case.codes[:, : 2 * n], xp.stack([case.codes[:, i] for i in images], axis=1)
+
+
+def measure(case: Case, question: Question) -> float:
+    """How much of the right answer's code the last layer writes."""
+    keys, values = _pairs(case, question)
+    xp, state = array_namespace(keys), case.codes[:, question.subject]
+    for _ in range(question.layers):
+        scores = case.sharpness * (keys.T @ state)
+        shares = xp.exp(scores - xp.max(scores))
+        state = values @ (shares / xp.sum(shares))
+    answer = question.second[question.first[question.subject]]
+    return float(case.codes[:, 2 * case.things + answer] @ state)
+
+
+def attain(case: Case) -> Question:
+    """Everything but the subject has one image; the second function is the identity."""
+    n = case.things
+    return Question((0, *[1] * (n - 1)), tuple(range(n)), 0)
+
+
+def rival(case: Case, rng: np.random.Generator) -> Question:
+    """Two functions and a subject at random, or the worst ones changed in one place."""
+    n = case.things
+    first, second = (tuple(f) for f in rng.integers(0, n, (2, n)).tolist())
+    if rng.random() < 0.5:
+        worst = attain(case)
+        place, image = rng.integers(0, n, 2).tolist()
+        changed = (*worst.first[:place], image, *worst.first[place + 1 :])
+        return replace(worst, first=changed)
+    return Question(first, second, int(rng.integers(n)))
+
+
+def adversary(case: Case, rng: np.random.Generator) -> Question:
+    """Descent: each change of one image that lowers the share is kept."""
+    n = case.things
+    best = Question(tuple(rng.integers(0, n, n).tolist()), tuple(range(n)), 0)
+    for place in range(n):
+        for image in range(n):
+            changed = (*best.first[:place], image, *best.first[place + 1 :])
+            best = min(best, replace(best, first=changed), key=lambda q: measure(case, q))
+    return best
+
+
+def _orthonormal(case: Case, _: Question) -> bool:
+    xp = array_namespace(case.codes)
+    one = xp.eye(3 * case.things, dtype=case.codes.dtype, device=case.codes.device)
+    return float(xp.max(xp.abs(case.codes.T @ case.codes - one))) < SAFETY
+
+
+def _example(mix: float = 0.0, **change: Any) -> tuple[Case, Question]:
+    case = Case(np.eye(9) + mix, 6.0)
+    return case, replace(attain(case), **change)
+
+
+CONTROLS = (
+    Control("one layer", LAYERS, partial(_example, layers=1)),
+    Control("codes that are alike", CODES, partial(_example, mix=-0.11)),
+)
+
+
+def scale(case: Case) -> float:
+    """The size of the numbers compared: rounding is measured against it."""
+    return 1 + case.sharpness
+
+
+ASSUMPTIONS = {
+    CODES: _orthonormal,
+    LAYERS: lambda _, question: question.layers == 2,
+}
+
+THEOREM: Theorem[Case, Question] = Theorem.of(__name__)

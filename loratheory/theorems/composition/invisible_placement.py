@@ -1,0 +1,219 @@
+r"""Invisible placement: single hops do not show in which layer an edit sits; two hops need to know.
+
+**Statement.** Splitting the second hop's edit over layers leaves every single-hop logit as it is,
+while two hops need more than half of it (whole edits) after the bridge: any single-hop test
+misjudges at least the smaller part of the placements.
+
+Several layers can be read for the facts of hop 2. Single-hop prompts read all of them, a two-hop
+prompt only those after its bridge is known. Let the edit of hop 2 be split over the layers with
+shares of sum 1, :math:`\rho` of it in the later ones; let these hold the old facts with strength
+1. Then, whatever the shares, all single-hop logits are the same, and the new two-hop answer wins,
+with coefficients :math:`c_1, c_2 > 0` and an unedited old bridge, iff
+
+.. math:: \rho \;>\; \max\Bigl(\frac1{2 c_2},\; \frac{1 - c_1}{c_1 c_2}\Bigr):
+
+more than half for whole edits. So any test that looks at single-hop behaviour alone, on any
+prompts, judges at least :math:`\min(q, 1 - q)` of a set of placements wrongly, :math:`q` the
+fraction that composes; a constant does as well. Cure: the whole edit in every layer
+(:math:`\rho \ge 1`, "store twice"), known to leave single hops right.
+
+**Proof.** A single-hop read gives :math:`(W + c_2 \sum_l \rho_l \Delta) k = (W + c_2 \Delta) k`.
+The two-hop prompt reads :math:`W + c_2 \rho \Delta`: the two-read region with :math:`c_2 \rho` for
+:math:`c_2` (``thm:two-read-region``). Verdicts that depend on equal logits are equal, hence wrong
+on the one or on the other part. :math:`\square`
+
+**What it does not say.** Where training puts edits. Equal gradients split full-matrix edits
+evenly, :math:`\rho` is then the fraction of layers that come late, and two hops need
+:math:`c_2 > 1/(2 \rho)` where single hops need 1/2.
+
+References
+----------
+facts learned twice: arXiv 2502.03490; late
+second hops and back-patching: arXiv 2406.12775.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from loratheory.lowrank import Array, array_namespace
+from loratheory.shapes import Float
+from loratheory.theorems._theorem import SAFETY, Control, Theorem
+from loratheory.theorems.composition import two_read_region as region
+from loratheory.theorems.composition._hops import Prompt
+from loratheory.toy import Chain
+
+SENSE = "lower"
+SOURCE = "own"
+USES = ("thm:two-read-region",)
+
+WHOLE = "shares that sum to one in every placement"
+BLIND = "one verdict for placements with the same single-hop logits"
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A prompt of two edited hops, pattern A, and placements of the second edit.
+
+    Row by row the shares of the layers; the first `early` of these come before the bridge.
+    """
+
+    prompt: Prompt
+    shares: Float[Array, "placements layers"]
+    early: int
+
+    @property
+    def models(self) -> "list[Placed]":
+        """One for each placement."""
+        chain = region.attain(self.prompt)
+        return [Placed(self, chain, self.shares[i, :]) for i in range(self.shares.shape[0])]
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """A model whose second edit sits in several layers."""
+
+    case: Case
+    chain: Chain
+    shares: Float[Array, " layers"]
+
+    def single(self, keys: Array) -> Array:
+        """The logits of single-hop prompts with these keys: every layer is read."""
+        return self._second(keys, 0)
+
+    def two_hop(self) -> Array:
+        """The logits of the two-hop prompt: only the later layers are read after the bridge."""
+        prompt, bridge = self.case.prompt, self.chain.bridges[0]
+        state = self.chain.read(0, prompt.keys[0][:, 0], prompt.coefficients[0])
+        return self._second(bridge @ state, self.case.early)
+
+    def _second(self, keys: Array, start: int) -> Array:
+        logits, strength = self.chain.memories[1] @ keys, self.case.prompt.coefficients[1]
+        for layer in range(start, self.shares.shape[0]):
+            logits = logits + strength * self.shares[layer] * (self.chain.edits[1] @ keys)
+        return logits
+
+
+Test = Callable[[Placed], bool]
+
+
+def share_needed(first: int | float, second: int | float) -> float:
+    """The share of the second edit that later layers must exceed, by positive coefficients."""
+    return max(0.5, (1 - first) / first) / second
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """Two to four layers, up to seven placements, some next to the border, some reversed."""
+    prompt = region.draw(rng, size)
+    while len(prompt.keys) != 2 or prompt.pattern != "A":
+        prompt = region.draw(rng, size)
+    one, two = rng.uniform(0.5, 1.5), rng.uniform(0.6, 1.5)
+    prompt = replace(prompt, coefficients=(float(one), float(two)))
+    layers, rows = int(rng.integers(2, 5)), int(rng.integers(1, 8))
+    early = int(rng.integers(1, layers))
+    shares = rng.dirichlet(np.ones(layers), rows)
+    later = shares[:, early:].sum(axis=1)
+    wanted = rng.choice([-1, 1], rows) * 10.0 ** -rng.uniform(0, 6, rows)
+    wanted = np.where(rng.random(rows) < 0.5, later, share_needed(one, two) + wanted)
+    shares[:, early:] *= (wanted / later)[:, None]
+    shares[:, :early] *= ((1 - wanted) / (1 - later))[:, None]
+    return Case(prompt, shares, early)
+
+
+def _counts(case: Case) -> tuple[int, int]:
+    xp = array_namespace(case.shares)
+    later = xp.sum(case.shares[:, case.early :], axis=1)
+    wins = int(xp.count_nonzero(later > share_needed(*case.prompt.coefficients)))
+    return wins, int(later.shape[0]) - wins
+
+
+def composing(case: Case) -> float:
+    """The fraction of placements whose later share is large enough, by the formula."""
+    wins, losses = _counts(case)
+    return wins / (wins + losses)
+
+
+def bound(case: Case) -> float:
+    """The smaller part of the placements."""
+    return min(_counts(case)) / sum(_counts(case))
+
+
+def _leads(logits: Array) -> bool:
+    return bool(logits[0] > array_namespace(logits).max(logits[1:]))
+
+
+def _composes(model: Placed) -> bool:
+    return _leads(model.two_hop())
+
+
+def measure(case: Case, test: Test) -> float:
+    """How often the test is wrong about what the model answers to the two-hop prompt."""
+    wrong = [test(model) != _composes(model) for model in case.models]
+    return sum(wrong) / len(wrong)
+
+
+def attain(case: Case) -> Test:
+    """The verdict that suits more placements, without a look."""
+    verdict = composing(case) > 0.5
+    return lambda _: verdict
+
+
+def _above(weights: Array, border: float, model: Placed) -> bool:
+    logits = model.single(model.case.prompt.keys[1])
+    xp = array_namespace(logits)
+    given = xp.asarray(weights, device=logits.device)
+    return bool(xp.sum(given * logits) > border)
+
+
+def rival(case: Case, rng: np.random.Generator) -> Test:
+    """A linear statistic of the single-hop logits and a border, both at random."""
+    entities = case.prompt.keys[1].shape[1]
+    weights = rng.standard_normal((entities + 1, entities))
+    return partial(_above, weights, float(rng.standard_normal()))
+
+
+def adversary(case: Case, _: np.random.Generator) -> Test:
+    """The best linear statistic in hindsight: least squares on these very placements."""
+    keys = case.prompt.keys[1]
+    seen = np.stack([model.single(keys).ravel() for model in case.models])
+    truth = np.array([_composes(model) for model in case.models], dtype=float)
+    fit = np.linalg.lstsq(seen, truth, rcond=1e-6)[0]
+    return partial(_above, fit.reshape(-1, keys.shape[1]), 0.5 - 1e-6)
+
+
+def _example(whole: bool, test: Test) -> tuple[Case, Test]:
+    rng = np.random.default_rng(0)
+    keys, more, values = (rng.standard_normal((6, n)) for n in (2, 3, 3))
+    prompt = Prompt("A", (1.0, 1.0), (keys, more), (values,))
+    shares = np.array([[0.9, 0.1], [0.2, 0.8]]) if whole else np.array([[0.2, 0.1], [0.2, 0.8]])
+    return Case(prompt, shares, 1), test
+
+
+def _sees_layers(model: Placed) -> bool:
+    return bool(model.shares[-1] > 0.5)
+
+
+def _sees_margin(model: Placed) -> bool:
+    return _leads(model.single(model.case.prompt.keys[1][:, 0]))
+
+
+CONTROLS = (
+    Control("leave part of an edit out", WHOLE, partial(_example, False, _sees_margin)),
+    Control("look into the layers", BLIND, partial(_example, True, _sees_layers)),
+    Control("ask a two-hop question", BLIND, partial(_example, True, _composes)),
+)
+
+
+def _whole(case: Case, _: Test) -> bool:
+    xp = array_namespace(case.shares)
+    return bool(xp.all(xp.abs(xp.sum(case.shares, axis=1) - 1) < SAFETY))
+
+
+ASSUMPTIONS = {
+    WHOLE: _whole,
+    BLIND: lambda case, test: len({test(model) for model in case.models}) == 1,
+}
+
+THEOREM: Theorem[Case, Test] = Theorem.of(__name__)

@@ -1,0 +1,263 @@
+r"""Perturbed region: how much interference at each read a chain of merged edits survives.
+
+**Statement.** When other adapters add weights up to ε to the values at each read, a chain of
+merged edits answers for certain iff its lead exceeds what the worst corner takes: two hops in case
+A need c² + c − 1 > (c + 3)ε, whole edits of K hops ε < 1/(2K).
+
+As in ``thm:two-read-region``, but at read :math:`j` the other merged adapters add :math:`p_j` to
+what it returns, with weight at most :math:`\varepsilon_j` on each value (on each token at the last
+read). Let :math:`T_j = \prod_{i>j} c_i`, and give each end token the product :math:`s` of the
+weights on its path from the prompt, 0 if none leads there, and the product :math:`w_j` of those
+after read :math:`j`. The least lead of the target over all such interference is exactly the
+minimum over the other tokens of
+
+.. math::
+    \textstyle\prod_j c_j - s - \sum_j \varepsilon_j
+    \begin{cases} |T_j - w_j| & \text{if their paths part after read } j, \\
+    |T_j| + |w_j| & \text{else.} \end{cases}
+
+So the new answer is safe iff this is positive: two equal hops :math:`0 \le c \le 1` in A iff
+:math:`c^2 + c - 1 > (c + 3)\,\varepsilon`, from :math:`c = (\varepsilon - 1 + \sqrt{5 +
+10\varepsilon + \varepsilon^2})/2 = \varphi^{-1} + \varphi\,\varepsilon + O(\varepsilon^2)`,
+:math:`\varphi` the golden ratio; one hop from :math:`1/2 + \varepsilon`; K whole edits,
+:math:`c_j = 1`, iff :math:`\varepsilon < 1/(2K)`.
+
+**Proof.** The lead over one token is affine in the weights of all :math:`p_j`: a unit on the entity
+of the target's path adds :math:`T_j`, a unit on the entity of the token's path takes :math:`w_j`,
+one entity before the paths part, two after; other entities add nothing. A box minimises an affine
+function at the corner against the signs of its slopes, which gives the sum; the minima over box
+and tokens commute. The corner is reached by rank-one adapters that read the state of this very
+prompt. Two equal hops: the token of the old bridge, left at hop 1, has the least value. Whole
+edits: it has :math:`1 - 0 - 2K\varepsilon`, as has any token apart from the prompt. :math:`\square`
+
+**What it does not say.** How large :math:`\varepsilon` is: see ``thm:interpolation-price`` and
+``thm:interference-angle``. It is a guarantee against the worst; random interference is milder.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
+
+import numpy as np
+from scipy.optimize import brentq
+
+from loratheory.lowrank import Array, LowRank, array_namespace
+from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
+from loratheory.theorems.composition import two_read_region as region
+from loratheory.theorems.composition._hops import Pattern, Prompt
+from loratheory.toy import Chain
+
+SENSE = "lower"
+SOURCE = "own"
+USES = ("thm:two-read-region", "thm:averaging-survival")
+
+INTERFERENCE = "other adapters that add at most the stated weight to each value at each read"
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A prompt whose hops are all edited, and the weight that others may add at each read."""
+
+    prompt: Prompt
+    interference: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Crowd:
+    """The chain of edits and, for each read, the sum of the other merged adapters."""
+
+    model: Chain
+    others: tuple[LowRank, ...]
+
+
+def _prices(coefficients: Sequence[float], pattern: Pattern) -> list[tuple[float, list[float]]]:
+    """For each other token the lead without interference and what a unit at each read costs."""
+    hops, found = range(len(coefficients)), []
+    tails = [math.prod(coefficients[j + 1 :], start=1.0) for j in hops]
+    for left in range(-1, len(coefficients)):  # the hop where the paths part; -1 before the first
+        old = pattern in "AB" or (pattern == "C" and left > 0)
+        on = [*coefficients[:left], (1 - coefficients[left]) * old] if left >= 0 else []
+        each = [(c, 1 - c) if pattern == "B" else (1.0,) for c in coefficients[left + 1 :]]
+        for rest in product(*each):
+            path = [*on, *rest]
+            after = [math.prod(path[j + 1 :], start=1.0) for j in hops]
+            pairs = enumerate(zip(tails, after, strict=True))
+            costs = [abs(t - w) if j < left else abs(t) + abs(w) for j, (t, w) in pairs]
+            found.append((math.prod(coefficients) - math.prod(path) * (left >= 0), costs))
+    return found
+
+
+def margin(
+    coefficients: Sequence[float], interference: Sequence[float], pattern: Pattern = "A"
+) -> float:
+    """The least lead of the target under interference of at most these weights, one per read."""
+    leads = _prices(coefficients, pattern)
+    return min(
+        lead - sum(e * cost for e, cost in zip(interference, costs, strict=True))
+        for lead, costs in leads
+    )
+
+
+def tolerance(coefficients: Sequence[float], pattern: Pattern = "A") -> float:
+    """The interference per read below which the new answer is safe; 0 if it is lost without."""
+    return max(0.0, min(lead / sum(costs) for lead, costs in _prices(coefficients, pattern)))
+
+
+def threshold(hops: int, interference: int | float, pattern: Pattern = "A") -> float:
+    """The common coefficient up to 1 above which the answer is safe; ``inf`` where none is."""
+
+    def _lead(c: float) -> float:
+        return margin([c] * hops, [float(interference)] * hops, pattern)
+
+    if not interference:
+        return region.threshold(hops, pattern)
+    if _lead(1.0) <= 0:
+        return math.inf
+    return float(brentq(_lead, region.threshold(hops, pattern), 1.0, xtol=1e-15))
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """Any chain of edits; interference none, equal or mixed, over twelve decades."""
+    prompt = region.draw(rng, size)
+    shares = rng.uniform(0, 1, len(prompt.coefficients)) if rng.random() < 0.5 else 1.0
+    level = float(rng.choice([0.0, 0.1, 10.0 ** int(rng.integers(-12, 1))]))
+    return Case(prompt, tuple((level * shares * np.ones(len(prompt.coefficients))).tolist()))
+
+
+def bound(case: Case) -> float:
+    """The closed form: coefficients, pattern and interference, no frame."""
+    return margin(case.prompt.coefficients, case.interference, case.prompt.pattern)
+
+
+def measure(case: Case, crowd: Crowd) -> float:
+    """The lead of the target when the others are merged into each read."""
+    pairs = zip(crowd.model.memories, crowd.others, strict=True)
+    merged = replace(crowd.model, memories=tuple(base + other for base, other in pairs))
+    return region.measure(case.prompt, merged)
+
+
+def crowded(case: Case, model: Chain, weights: Sequence[Array]) -> Crowd:
+    """Rank-one adapters that add these weights on the values at each read of the prompt."""
+    prompt, others = case.prompt, []
+    state = prompt.keys[0][:, 0]
+    for hop, (frame, weight) in enumerate(zip(_values(prompt), weights, strict=True)):
+        xp = array_namespace(state)
+        read = state / max(float(xp.sum(state**2)), 1e-300)
+        others.append(LowRank((frame @ weight)[:, None], read[None, :]))
+        state = model.read(hop, state, prompt.coefficients[hop]) + others[-1] @ state
+        state = model.bridges[hop] @ state if hop < len(model.bridges) else state
+    return Crowd(model, tuple(others))
+
+
+def _values(prompt: Prompt) -> list[Array]:
+    """The frame that each read writes: values, then one-hot tokens."""
+    last = prompt.hops[-1].new
+    tokens = int(last.shape[0])
+    xp = array_namespace(last)
+    return [*prompt.values, xp.eye(tokens, dtype=last.dtype, device=last.device)]
+
+
+def attain(case: Case) -> Crowd:
+    """Walk the real matrices backwards: each value gets the interference against its slope."""
+    prompt, model = case.prompt, region.attain(case.prompt)
+    nominal = model.output(prompt.keys[0][:, 0], prompt.coefficients)
+    xp, frames, flows = array_namespace(nominal), _values(prompt), []
+    for hop, frame in enumerate(frames):
+        for later in range(hop + 1, len(frames)):
+            frame = model.read(later, model.bridges[later - 1] @ frame, prompt.coefficients[later])
+        flows.append(frame[:1, :] - frame)
+    pairs = list(zip(case.interference, flows, strict=True))
+    leads = nominal[0] - nominal - sum(e * xp.sum(xp.abs(flow), axis=1) for e, flow in pairs)
+    worst = 1 + int(xp.argmin(leads[1:]))
+    return crowded(case, model, [-e * xp.sign(flow[worst, :]) for e, flow in pairs])
+
+
+def rival(case: Case, rng: np.random.Generator) -> Crowd:
+    """Other weights for the chain; interference anywhere in the box, often at a corner."""
+    model, corner = region.rival(case.prompt, rng), rng.random() < 0.5
+    weights = []
+    for e, frame in zip(case.interference, _values(case.prompt), strict=True):
+        free = rng.uniform(-1, 1, frame.shape[1])
+        weights.append(e * (np.sign(free) if corner else free))
+    return crowded(case, model, weights)
+
+
+def adversary(case: Case, rng: np.random.Generator) -> Crowd:
+    """Flip one sign of the interference at a time while the measured lead falls."""
+    model = region.attain(case.prompt)
+    weights = [
+        e * rng.choice([-1.0, 1.0], frame.shape[1])
+        for e, frame in zip(case.interference, _values(case.prompt), strict=True)
+    ]
+    best = measure(case, crowded(case, model, weights))
+    for part in weights:
+        for i in range(len(part)):
+            part[i] *= -1
+            found = measure(case, crowded(case, model, weights))
+            part[i] *= 1.0 if found < best else -1.0
+            best = min(best, found)
+    return crowded(case, model, weights)
+
+
+def scale(case: Case) -> float:
+    """The weights that meet in the lead."""
+    pairs = zip(case.prompt.coefficients, case.interference, strict=True)
+    return math.prod(1 + 2 * abs(c) + 2 * e for c, e in pairs)
+
+
+def _within(case: Case, crowd: Crowd) -> bool:
+    prompt, state = case.prompt, case.prompt.keys[0][:, 0]
+    room = SAFETY * region.condition(prompt)
+    each = zip(_values(prompt), case.interference, crowd.others, strict=True)
+    for hop, (frame, allowed, other) in enumerate(each):
+        xp, added = array_namespace(frame), other @ state
+        weights = xp.linalg.pinv(frame) @ added
+        outside = xp.max(xp.abs(added - frame @ weights))
+        if float(xp.max(xp.abs(weights))) > allowed + room * scale(case):
+            return False
+        if float(outside) > room * float(xp.max(xp.abs(frame))) * scale(case):
+            return False
+        state = crowd.model.read(hop, state, prompt.coefficients[hop]) + added
+        state = crowd.model.bridges[hop] @ state if hop < len(crowd.model.bridges) else state
+    return True
+
+
+def _asked(assumption: Assumption[Prompt, Chain], case: Case, crowd: Crowd) -> bool:
+    return assumption.holds(case.prompt, crowd.model)
+
+
+def _inherited(control: Control[Prompt, Chain]) -> tuple[Case, Crowd]:
+    prompt, model = control.example()
+    case = Case(prompt, (0.0,) * len(prompt.coefficients))
+    return case, crowded(case, model, [0 * frame[0, :] for frame in _values(prompt)])
+
+
+def _louder() -> tuple[Case, Crowd]:
+    prompt, _ = region.CONTROLS[0].example()
+    keys = (np.eye(8)[:, :2], np.eye(8)[:, :3], np.eye(8)[:, :4])
+    case = Case(replace(prompt, keys=keys, values=keys[1:]), (0.05, 0.05, 0.05))
+    return case, attain(replace(case, interference=(0.05, 0.1, 0.05)))
+
+
+CONTROLS = (
+    *(
+        Control(known.name, known.breaks, partial(_inherited, known), "tight")
+        for known in region.CONTROLS
+    ),
+    Control("twice the interference at one read", INTERFERENCE, _louder),
+)
+
+
+def condition(case: Case) -> float:
+    """Condition number of the inverses taken on the way."""
+    return region.condition(case.prompt)
+
+
+ASSUMPTIONS: tuple[Assumption[Case, Crowd], ...] = (
+    *(Assumption(known.text, partial(_asked, known)) for known in region.THEOREM.assumptions),
+    Assumption(INTERFERENCE, _within),
+)
+
+THEOREM: Theorem[Case, Crowd] = Theorem.of(__name__)

@@ -1,0 +1,213 @@
+r"""Routing reach: how far ahead two hops can be under routers that share out one unit of weight.
+
+**Statement.** The largest two-hop lead of a router that shares out one unit of weight per pass is
+-φ^-4 over old facts, 0 if the old bridge was edited too, 1/8 without an old first fact, 1/4
+without old facts; -1, -1, 0 and 0 with one adapter a pass; 1 with a choice per read.
+
+Two unit-strength adapters, each editing the facts of its own read of a two-hop prompt, are mixed
+at each read with weights from a router that may know everything. The largest lead of the two-hop
+target (``thm:two-read-region``) is exactly
+
+.. math::
+    \begin{array}{lccc}
+    \text{pattern} & \text{one adapter a pass} & \text{shared in a pass} &
+    \text{shared at a read} \\
+    A & -1 & -\varphi^{-4} & 1 \\
+    B & -1 & 0 & 1 \\
+    C & 0 & 1/8 & 1 \\
+    D & 0 & 1/4 & 1
+    \end{array}
+
+over weights :math:`\ge 0` of sum at most 1, one vector for the whole pass or a new one at each
+read; :math:`\varphi` is the golden ratio, and a lead of 0 is a tie. So where old facts are edited
+no router that keeps one mixture per pass composes, top-1, top-k or soft; a top-1 choice at each
+read does, and so does the plain sum without a router. In A a pass needs edits stronger than 7/6
+(weights 4/7 and 3/7); the uniform mean of two needs :math:`2/\varphi = 1.236`.
+
+**Proof.** The lead depends on :math:`g_1, g_2`, each adapter's weight at its own read. In A it
+does not fall with :math:`g_2`; with :math:`g_2 = 1 - g_1` it is :math:`\min(-(1 - g_1)^2,\; g_1 -
+2 g_1^2)`, of which the first grows and, from :math:`g_1 = 1/4` on, the second falls: they meet at
+:math:`1 - g_1 = g_1^2`. B: :math:`1 - g_1 \ge g_2` and :math:`1 - g_2 \ge g_1`, so an old path has
+:math:`(1 - g_1)(1 - g_2) \ge g_1 g_2`; halves tie. C: :math:`g_1 (2 g_2 - 1)` is at most
+:math:`g_1 - 2 g_1^2`. D: :math:`g_1 g_2`. One adapter has :math:`(1, 0)`, :math:`(0, 1)`,
+or neither. At each read both weights may be 1, and no logit exceeds 1. Strength in A:
+:math:`c_1 (1 + c_2) > 1` and :math:`c_2 > 1/2` have the least sum :math:`2/3 + 1/2`, as
+:math:`c_2 + 1/(1 + c_2)` grows. :math:`\square`
+
+**What it does not say.** That routers find these weights; one read (``thm:single-read-no-go``).
+
+References
+----------
+MoLE-style soft routing, Arrow (arXiv 2405.11157).
+"""
+
+import math
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
+
+import numpy as np
+
+from loratheory.lowrank import Array, array_namespace, device
+from loratheory.shapes import Float
+from loratheory.theorems._theorem import SAFETY, Control, Theorem
+from loratheory.theorems.composition import two_read_region as region
+from loratheory.theorems.composition._hops import Pattern, Prompt
+
+SENSE = "upper"
+SOURCE = "own"
+USES = ("thm:two-read-region",)
+
+Router = Literal["one a pass", "shared a pass", "shared a read"]
+UNIT = "weights of at least 0 that sum to at most 1 at each read"
+PASS = "the same weights at both reads unless the router may change them"
+ONE = "weights 0 or 1 if the router picks one adapter"
+GOLDEN = (1 + math.sqrt(5)) / 2
+CEILINGS: dict[Pattern, tuple[float, float]] = {
+    "A": (-1.0, -(GOLDEN**-4)),
+    "B": (-1.0, 0.0),
+    "C": (0.0, 1 / 8),
+    "D": (0.0, 1 / 4),
+}
+BEST: dict[Pattern, tuple[float, float]] = {
+    "A": (1 / GOLDEN, 1 - 1 / GOLDEN),
+    "B": (0.5, 0.5),
+    "C": (0.25, 0.75),
+    "D": (0.5, 0.5),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A prompt of two edited hops, its own coefficients being ignored, and a class of routers."""
+
+    prompt: Prompt
+    router: Router
+
+
+def ceiling(router: Router, pattern: Pattern = "A") -> float:
+    """The largest lead that routers of a class reach on two hops: positive where some compose."""
+    one, shared = CEILINGS[pattern]
+    return {"one a pass": one, "shared a pass": shared, "shared a read": 1.0}[router]
+
+
+def strength_needed(pattern: Pattern = "A") -> float:
+    """The strength that edits must exceed for some mixture of one pass to compose."""
+    return {"A": 7 / 6, "B": 1.0, "C": 1 / 2, "D": 0.0}[pattern]
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """Two hops of the two-read region with any class of routers."""
+    prompt = region.draw(rng, size)
+    while len(prompt.keys) != 2:
+        prompt = region.draw(rng, size)
+    routers: tuple[Router, ...] = ("one a pass", "shared a pass", "shared a read")
+    return Case(prompt, routers[int(rng.integers(3))])
+
+
+def bound(case: Case) -> float:
+    """The closed form."""
+    return ceiling(case.router, case.prompt.pattern)
+
+
+def measure(case: Case, weights: Float[Array, "2 2"]) -> float:
+    """The lead when row by row the reads mix the adapters so; each responds at its own read."""
+    own = (float(weights[0, 0]), float(weights[1, 1]))
+    prompt = replace(case.prompt, coefficients=own)
+    return region.measure(prompt, region.attain(prompt))
+
+
+def _beside(case: Case, weights: Array) -> Array:
+    like = case.prompt.keys[0]
+    return array_namespace(like).asarray(weights, dtype=like.dtype, device=device(like))
+
+
+def attain(case: Case) -> Array:
+    """The weights of the proof: one vector for both reads, or each read's own adapter alone."""
+    if case.router == "shared a read":
+        return _beside(case, np.eye(2))
+    shared = case.router == "shared a pass"
+    best = BEST[case.prompt.pattern] if shared else (0.0, 1.0)
+    return _beside(case, np.array([best, best]))
+
+
+def rival(case: Case, rng: np.random.Generator) -> Array:
+    """Any weights of the class; shared ones often next to the best."""
+    if case.router == "one a pass":
+        return np.tile(np.eye(3, 2)[int(rng.integers(3))], (2, 1))
+    drawn = rng.dirichlet([1, 1], 2) * rng.choice([1.0, rng.uniform()])
+    if case.router == "shared a read":
+        return np.asarray(drawn)
+    step, best = 10.0 ** -rng.uniform(0, 9), np.array(BEST[case.prompt.pattern])
+    return np.tile((1 - step) * best + step * drawn[0], (2, 1))
+
+
+def adversary(case: Case, rng: np.random.Generator) -> Array:
+    """Random search on the simulation, narrowing down around its best find."""
+    best = rival(case, rng)
+    for step in np.geomspace(1, 1e-6, 40):
+        found = (1 - step) * best + step * rival(case, rng)
+        found = found if case.router != "one a pass" else rival(case, rng)
+        best = max(best, found, key=lambda weights: measure(case, weights))
+    return best
+
+
+def _unit(_: Case, weights: Array) -> bool:
+    xp = array_namespace(weights)
+    total = xp.sum(weights, axis=1)
+    return bool(xp.all(weights >= 0)) and bool(xp.all(total <= 1 + SAFETY))
+
+
+def _same(case: Case, weights: Array) -> bool:
+    same = array_namespace(weights).all(weights[0, :] == weights[1, :])
+    return case.router == "shared a read" or bool(same)
+
+
+def _one(case: Case, weights: Array) -> bool:
+    whole = array_namespace(weights).all((weights == 0) | (weights == 1))
+    return case.router != "one a pass" or bool(whole)
+
+
+def _example(router: Router, weights: list[list[float]]) -> tuple[Case, Array]:
+    rng = np.random.default_rng(0)
+    keys, more, values = (rng.standard_normal((6, n)) for n in (2, 3, 3))
+    return Case(Prompt("A", (1.0, 1.0), (keys, more), (values,)), router), np.array(weights)
+
+
+def _repeated() -> tuple[Case, Array]:
+    case, halves = _example("shared a pass", [[0.5, 0.5]] * 2)
+    one, more = case.prompt.keys
+    more[:, 2] = more[:, 1]  # the old bridge entity has the key of a bystander
+    return replace(case, prompt=replace(case.prompt, keys=(one, more))), halves
+
+
+_EYE = [[1.0, 0.0], [0.0, 1.0]]
+CONTROLS = (
+    Control("repeat a key", region.FRAMES, _repeated),
+    Control("just add them", UNIT, partial(_example, "shared a pass", [[1.0, 1.0]] * 2)),
+    Control(
+        "subtract three times", UNIT, partial(_example, "shared a read", [[-3.0, 0], [0, -3.0]])
+    ),
+    Control("choose anew at each read", PASS, partial(_example, "shared a pass", _EYE)),
+    Control("let top-1 mix", ONE, partial(_example, "one a pass", [[0.5, 0.5]] * 2)),
+)
+
+
+def scale(_: Case) -> float:
+    """The size of the numbers compared: rounding is measured against it."""
+    return 9.0
+
+
+def condition(case: Case) -> float:
+    """Condition number of the inverses taken on the way."""
+    return region.condition(case.prompt)
+
+
+ASSUMPTIONS = {
+    region.FRAMES: lambda case, _: region.framed(case.prompt),
+    UNIT: _unit,
+    PASS: _same,
+    ONE: _one,
+}
+
+THEOREM: Theorem[Case, Array] = Theorem.of(__name__)

@@ -1,0 +1,191 @@
+r"""Template vote: merged adapters vote on the next step, while each fact hangs on one coefficient.
+
+**Statement.** Merged, adapters vote on what comes next, (1 − Σc)·habits + Σ c·shares, while a fact
+over an old one needs its own coefficient above 1/2: a step new to the base that each of K takes in
+a share ρ of its solutions beats a single habit from ρ = 1/(2Kc) on, one that neither they nor the
+base ever take wins never.
+
+A memory solves problems step by step, each step decoded and read again. At every key the base
+follows its habits :math:`h`, the weights of all that may come next; adapter :math:`j` alone says
+what its solutions do there on average, shares :math:`\pi_j` (those that never meet the key leave
+it alone: :math:`\pi_j = h`). Merged with coefficients :math:`c_j`, :math:`C = \sum_j c_j`, step
+:math:`s` leads there by
+
+.. math:: v_s - \max_{a \ne s} v_a, \qquad v = (1 - C)\,h + \sum_j c_j \pi_j,
+
+and a problem is solved iff the right step leads at each key that it passes. So *averaging is a vote
+on the template and a dilution of the facts*. At a cue that all solutions pass, :math:`C = 1`
+forgets the base's habits, and the step most taught on average wins, however many adapters there
+are. A fact is a key that adapter :math:`j` alone was taught: over an old one it leads by
+:math:`2 c_j - 1`, so needs :math:`c_j > 1/2`, which two of a convex merge cannot have; over none
+by :math:`c_j`. If the base always takes one step there, and each of :math:`K` adapters another, the
+shared one, in a share :math:`\rho` of its solutions, it wins with equal :math:`c > 0` iff
+
+.. math:: \rho > \frac{1}{2Kc}
+          \quad\text{or}\quad \rho > \max\Bigl(\frac{1 - Kc}{Kc}, \frac{1}{K + 1}\Bigr),
+
+where the rest of each does as the base does, or goes a way of its own: the more adapters share a
+template, the less of it each must have. Habits spread over several steps ask for no more. A step
+that neither adapters nor base ever take wins under no coefficients, negative ones included: where
+weights sum to 1 it is behind by at least one over the number of the others.
+
+**Proof.** Least squares on demonstrations with one key fits their mean, so an adapter's update
+there is :math:`\pi_j - h`, and a memory is linear in its updates. Decisions decode, so if all lead
+the next key is the right one, and at the first that does not the solution goes astray. At a fact
+:math:`v = (1 - c_j) h + c_j \pi_j`. With equal shares :math:`v_s = Kc\rho`, against
+:math:`1 - Kc\rho` if the rest is habit, against :math:`1 - Kc` and :math:`c(1 - \rho)` if it is
+not. Where :math:`h_s = \pi_{js} = 0` the others sum to 1, so the largest of :math:`n` is at least
+:math:`1/n`. :math:`\square`
+
+**What it does not say.** Keys that are not independent interfere (``thm:perturbed-region``).
+Without decoding between them, facts need what ``thm:two-read-region`` says.
+
+References
+----------
+That shared solution templates make reuse work is a claim of Chen,
+Hoang, Hahn and Sarfraz (arXiv 2506.13479).
+"""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+
+from loratheory.lowrank import Array, LowRank, array_namespace
+from loratheory.shapes import Float
+from loratheory.theorems._theorem import SAFETY, Control, Theorem
+from loratheory.toy import Merge, interpolating, miss
+
+SENSE = "equal"
+SOURCE = "own"
+USES = ("thm:averaging-survival", "thm:clean-up-bridge")
+
+KEYS = "linearly independent keys (condition below 1000)"
+BASE = "a base that follows the habits of the case"
+SHARES = "adapters that alone say what their solutions do on average"
+WEIGHTS = "adapters merged with the coefficients of the case"
+
+
+def overlap_needed(
+    adapters: int, coefficient: int | float, rest: Literal["habit", "own"] = "habit"
+) -> float:
+    """The share of each adapter's solutions above which the shared step wins; 1 or more: never."""
+    if adapters < 1 or not coefficient > 0:
+        message = f"{adapters} adapters with coefficient {coefficient}: give 1 or more, above 0"
+        raise ValueError(message)
+    total = adapters * coefficient
+    return 1 / (2 * total) if rest == "habit" else max((1 - total) / total, 1 / (adapters + 1))
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Keys passed, and what base and adapters say at each; the right step is the first."""
+
+    keys: Float[Array, "d n"]
+    habits: Float[Array, "s n"]
+    shares: tuple[Float[Array, "s n"], ...]
+    coefficients: tuple[float, ...]
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """Counted demonstrations at up to three cues, a fact an adapter; borders of both."""
+    k, cues, s = (int(x) for x in rng.integers((1, 1, 2), (4, 4, 6)))
+    counts = rng.integers(0, 4, (k + 1, s, cues)) * (rng.random((k + 1, s, cues)) < 0.7)
+    counts[:, 0] += counts.sum(axis=1) == 0
+    old = np.tile(np.eye(s)[:, [-1]] * float(rng.random() < 0.7), k)  # all zero: no old facts
+    new = [np.where(np.arange(k) == j, np.eye(s)[:, [0]], old) for j in range(k)]
+    voted = counts / counts.sum(axis=1, keepdims=True)
+    habits, *shares = (np.hstack(pair) for pair in zip(voted, [old, *new], strict=True))
+    border = 0.5 * (1 + float(rng.choice([-1, 1])) * 10.0 ** int(rng.integers(-9, 0)))
+    pool = (np.full(k, border), np.full(k, 1 / k), np.ones(k), rng.uniform(-1, 2, k))
+    keys = rng.standard_normal((2 * (k + cues) + size, k + cues))
+    return Case(keys, habits, tuple(shares), tuple(pool[int(rng.integers(4))].tolist()))
+
+
+def bound(case: Case) -> float:
+    """The least lead in the votes."""
+    votes = (1 - sum(case.coefficients)) * case.habits
+    for c, shares in zip(case.coefficients, case.shares, strict=True):
+        votes = votes + c * shares
+    xp = array_namespace(votes)
+    return float(xp.min(votes[0, :] - xp.max(votes[1:, :], axis=0)))
+
+
+def attain(case: Case) -> Merge:
+    """Least-norm memories of what each says."""
+    adapters = tuple(interpolating(case.keys, said - case.habits) for said in case.shares)
+    return Merge(interpolating(case.keys, case.habits), adapters, case.coefficients)
+
+
+def measure(case: Case, merge: Merge) -> float:
+    """The lead of the right step at the key where the merged memory is least sure of it."""
+    leads = []
+    for n in range(case.keys.shape[1]):
+        said = merge.logits(case.keys[:, n])
+        leads.append(float(said[0] - array_namespace(said).max(said[1:])))
+    return min(leads)
+
+
+def rival(case: Case, rng: np.random.Generator) -> Merge:
+    """Memories that do anything beside the keys."""
+    exact = attain(case)
+    off = np.eye(len(case.keys)) - case.keys @ np.linalg.pinv(case.keys)
+
+    def _loud(low: LowRank) -> LowRank:
+        wild = 10.0 ** int(rng.integers(-9, 1)) * rng.standard_normal((low.shape[0], len(off)))
+        return low + LowRank(wild, off)
+
+    return Merge(_loud(exact.weight), tuple(map(_loud, exact.adapters)), exact.coefficients)
+
+
+def condition(case: Case) -> float:
+    """Of the keys, squared, as a pseudo-inverse meets them."""
+    values = array_namespace(case.keys).linalg.svdvals(case.keys)
+    return min(float(values[0]) / max(float(values[-1]), 1e-300), 1e3) ** 2
+
+
+def scale(case: Case) -> float:
+    """The largest votes that meet in a difference."""
+    return 2 + 4 * sum(map(abs, case.coefficients))
+
+
+def _says(case: Case, low: LowRank, said: Array) -> bool:
+    return miss(low, case.keys, said) <= SAFETY * condition(case)
+
+
+def _alone(case: Case, merge: Merge) -> bool:
+    pairs = zip(merge.adapters, case.shares, strict=True)
+    return all(_says(case, merge.weight + low, said) for low, said in pairs)
+
+
+def _example(repeat: bool = False, **change: Any) -> tuple[Case, Merge]:
+    """Two adapters that take the shared step in 3/4 of their solutions, and a fact of the first."""
+    keys = np.random.default_rng(0).standard_normal((6, 2))
+    keys[:, 1] = keys[:, 0] if repeat else keys[:, 1]
+    habits = np.array([[0.0, 0.0], [1.0, 1.0]])
+    shares = (np.array([[0.75, 1.0], [0.25, 0.0]]), np.array([[0.75, 0.0], [0.25, 1.0]]))
+    case = Case(keys, habits, shares, (0.8, 0.8))
+    return case, replace(attain(case), **change)
+
+
+_MERGE = _example()[1]
+CONTROLS = (
+    Control("ask for a fact by the key of a cue", KEYS, partial(_example, repeat=True)),
+    Control("merge onto nothing", BASE, partial(_example, weight=0 * _MERGE.weight)),
+    Control(
+        "merge the adapter without the fact twice",
+        SHARES,
+        partial(_example, adapters=(_MERGE.adapters[1],) * 2),
+    ),
+    Control("average instead", WEIGHTS, partial(_example, coefficients=(0.5, 0.5))),
+)
+
+ASSUMPTIONS = {
+    KEYS: lambda case, _: condition(case) < 1e6,
+    BASE: lambda case, merge: _says(case, merge.weight, case.habits),
+    SHARES: _alone,
+    WEIGHTS: lambda case, merge: merge.coefficients == case.coefficients,
+}
+
+THEOREM: Theorem[Case, Merge] = Theorem.of(__name__)

@@ -1,0 +1,185 @@
+r"""Counting ceiling: how many sets of facts rank-`r` updates can tell apart by argmax.
+
+**Statement.** Rank-r updates realise at most (4eNM(M-1)/p)^p argmax maps from N given keys to M
+given outputs, p = r(m+n-r): exponential in the parameters, not in the facts.
+
+Fix outputs :math:`u_1, \dots, u_M \in \mathbb{R}^m` and keys :math:`e_1, \dots, e_N \in
+\mathbb{R}^n`. The maps :math:`j \mapsto \operatorname{argmax}_t u_t^\top \Delta e_j` that have no
+ties, over all :math:`\Delta` of rank at most :math:`r \le \min(m, n)`, are at most
+
+.. math::
+    \min\Bigl\{ M^N, \Bigl( \frac{4 e N M (M - 1)}{p} \Bigr)^{p} \Bigr\}, \qquad
+    p = r (m + n - r) \le N M (M - 1) / 2 .
+
+A rank-:math:`r` update can therefore store every map of :math:`N` facts only while :math:`N \ln M
+\le p \ln (4 e N M (M - 1) / p)`: no training, precision or decoding helps.
+
+**Proof.** A map without ties is read off the signs of the :math:`N M (M - 1)/2` differences
+:math:`(u_t - u_s)^\top \Delta e_j`, none of them zero. These are open conditions, so each map is
+realised by a :math:`\Delta` of rank exactly :math:`r` whose first :math:`r` columns, after one
+generic change of input basis fixed for all (there are finitely many maps), are independent. Then
+:math:`\Delta = B [1 \; Z]` with :math:`B` of size :math:`m \times r` and :math:`Z` of size
+:math:`r \times (n - r)`: the differences are polynomials of degree at most two in :math:`p`
+variables. Warren bounds the sign patterns without zeros of :math:`P \ge p` polynomials of degree
+:math:`q` in :math:`p` variables by :math:`(4 e q P/p)^p`; here :math:`q P = N M (M - 1)`.
+:math:`\square`
+
+**What it does not say.** It is a ceiling, loose by constants and logarithms: for :math:`p = M = 2`
+there are :math:`2 N` maps, not :math:`(4 e N)^2`. Keys or outputs chosen after the facts escape
+it: rank 2 then stores all (``thm:argmax-rank``).
+
+References
+----------
+Warren (1968), theorem 3; Cover (1965).
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from loratheory.lowrank import Array, array_namespace
+from loratheory.theorems._theorem import Control, Theorem
+
+SENSE = "upper"
+SOURCE = "own; rests on Warren (1968)"
+
+RANK = "rank(update) <= r"
+FIXED = "the same keys for every map"
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Keys (n, N) and outputs (m, M), given beforehand, and the rank of the updates."""
+
+    keys: Array
+    outputs: Array
+    rank: int
+
+
+@dataclass(frozen=True, eq=False)
+class Memories:
+    """Many updates, up (k, m, r) and down (k, r, n), and the keys (k or 1, n, N) each is asked."""
+
+    up: Array
+    down: Array
+    keys: Array
+
+
+def log_ceiling(facts: int, tokens: int, outputs: int, inputs: int, rank: int) -> float:
+    """Logarithm of the ceiling on argmax maps from `facts` keys to `tokens` outputs.
+
+    Parameters
+    ----------
+    facts, tokens : int
+        Keys asked, and outputs to choose from.
+    outputs, inputs, rank : int
+        The update's shape and rank; rank 0 ties everything, minus infinity.
+
+    Returns
+    -------
+    float
+        The smaller of Warren's value and ``facts * log(tokens)``.
+    """
+    if min(facts, outputs, inputs) < 1 or tokens < 2 or not 0 <= rank <= min(outputs, inputs):
+        message = (
+            f"{facts} facts, {tokens} tokens, shape ({outputs}, {inputs}), rank {rank}: give at "
+            "least one fact, two tokens, and a rank from 0 to the smaller dimension"
+        )
+        raise ValueError(message)
+    every, free = facts * math.log(tokens), rank * (outputs + inputs - rank)
+    pairs = facts * tokens * (tokens - 1)
+    if rank == 0:
+        return -math.inf
+    if 2 * free > pairs:
+        return every
+    return min(every, free * (1 + math.log(4 * pairs / free)))
+
+
+def largest_memory(tokens: int, outputs: int, inputs: int, rank: int) -> int:
+    """The most facts that may fit whatever their answers are: more never do."""
+    shape = tokens, outputs, inputs, rank
+    low, high = 0, 1
+    while log_ceiling(high, *shape) >= high * math.log(tokens) * (1 - 1e-12):
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        fits = log_ceiling(middle, *shape) >= middle * math.log(tokens) * (1 - 1e-12)
+        low, high = (middle, high) if fits else (low, middle)
+    return low
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """Few dimensions and more facts than they can tell apart, mostly; 12 decades of length."""
+    m, n = rng.integers(1, 3, 2).tolist()
+    facts, tokens = int(rng.integers(1, 4 * size)), int(rng.integers(2, 4))
+    scales = 10.0 ** rng.integers(-3, 4, 2)
+    keys, outputs = rng.standard_normal((n, facts)), rng.standard_normal((m, tokens))
+    return Case(scales[0] * keys, scales[1] * outputs, int(rng.integers(1, min(m, n) + 1)))
+
+
+def bound(case: Case) -> float:
+    """Warren's logarithm, or that of all maps."""
+    (n, facts), (m, tokens) = case.keys.shape, case.outputs.shape
+    return log_ceiling(int(facts), int(tokens), int(m), int(n), case.rank)
+
+
+def answers(case: Case, memories: Memories) -> set[tuple[int, ...]]:
+    """The maps found, each a token for each key; maps with a tie are left out."""
+    xp = array_namespace(memories.up)
+    scores = case.outputs.T @ (memories.up @ (memories.down @ memories.keys))
+    top = xp.max(scores, axis=1, keepdims=True)
+    clear = xp.all(xp.count_nonzero(scores == top, axis=1) == 1, axis=1)
+    best, weights = xp.argmax(scores, axis=1), range(scores.shape[0])
+    return {tuple(int(t) for t in best[k, :]) for k in weights if bool(clear[k])}
+
+
+def measure(case: Case, memories: Memories) -> float:
+    """Logarithm of how many different maps there are; minus infinity for none."""
+    found = len(answers(case, memories))
+    return math.log(found) if found else -math.inf
+
+
+def rival(case: Case, rng: np.random.Generator) -> Memories:
+    """Random updates."""
+    n, m, count = case.keys.shape[0], case.outputs.shape[0], 24
+    up, down = (
+        rng.standard_normal((count, m, case.rank)),
+        rng.standard_normal((count, case.rank, n)),
+    )
+    return Memories(up, down, case.keys[None])
+
+
+def adversary(case: Case, rng: np.random.Generator) -> Memories:
+    """Walk along random lines of updates, through as many borders between maps as there are."""
+    n, m, r = case.keys.shape[0], case.outputs.shape[0], case.rank
+    turns = np.linspace(0, 2 * np.pi, 120)[:, None, None]
+    ups, downs = rng.standard_normal((2, 2, m, r)), rng.standard_normal((2, 2, r, n))
+    up = np.concatenate([np.cos(turns) * a + np.sin(turns) * b for a, b in ups])
+    down = np.concatenate([np.cos(3 * turns) * a + np.sin(3 * turns) * b for a, b in downs])
+    return Memories(up, down, case.keys[None])
+
+
+def _free_keys() -> tuple[Case, Memories]:
+    signs = 1.0 - 2.0 * ((np.arange(512)[:, None] >> np.arange(9)) & 1)
+    one = np.ones((512, 1, 1))
+    case = Case(np.ones((1, 9)), np.array([[1.0, -1.0]]), rank=1)
+    return case, Memories(one, one, signs[:, None, :])
+
+
+def _some_rank() -> tuple[Case, Memories]:
+    one = np.ones((1, 1, 1))
+    return Case(np.ones((1, 9)), np.array([[1.0, -1.0]]), rank=0), Memories(one, one, one)
+
+
+CONTROLS = (
+    Control("choose the keys after the facts", FIXED, _free_keys),
+    Control("spend rank 1 where none is allowed", RANK, _some_rank),
+)
+
+ASSUMPTIONS = {
+    RANK: lambda case, memories: memories.up.shape[2] <= case.rank,
+    FIXED: lambda _, memories: memories.keys.shape[0] == 1,
+}
+
+THEOREM: Theorem[Case, Memories] = Theorem.of(__name__)

@@ -1,0 +1,152 @@
+r"""Hebbian memory: what a frozen random factor of rank `r` does to stored facts.
+
+**Statement.** Through a frozen Gaussian factor of rank r a memory H answers read u and query x
+with mean u.Hx and second moment (1+1/r)(u.Hx)^2 + |H'u|^2|x|^2/r.
+
+Let :math:`H = \sum_i u_i e_i^\top` store facts, and let the rank-:math:`r` adapter :math:`\Delta =
+H A^\top A` write it through a frozen :math:`A \in \mathbb{R}^{r \times n}` of independent entries
+:math:`N(0, 1/r)`: its trained factor is :math:`\sum_i u_i (A e_i)^\top`. For every read :math:`u`
+and query :math:`x`
+
+.. math::
+    \mathbb{E}\, u^\top \Delta x = u^\top H x, \qquad
+    \mathbb{E}\, (u^\top \Delta x)^2 = \bigl(1 + \tfrac1r\bigr) (u^\top H x)^2
+    + \tfrac1r \|H^\top u\|^2 \|x\|^2 .
+
+With all of :math:`N` keys, distinct outputs, read and query Gaussian :math:`N(0, 1_d/d)`, a foreign
+read of a foreign query has variance :math:`\frac Nd g` with :math:`g = \frac1r + \frac1d +
+\frac1{rd}`, and that of a stored one :math:`\frac1d \bigl[(N - 1) g + (1 + \frac2d)(1 + \frac2r)
+\bigr]`.
+
+**Proof.** With rows :math:`a_k/\sqrt r` of :math:`A`, :math:`u^\top \Delta x = \frac1r \sum_k z_k`
+with independent :math:`z_k = (y^\top a_k)(a_k^\top x)`, :math:`y = H^\top u`. Isserlis gives
+:math:`\mathbb{E} z = y^\top x` and :math:`\mathbb{E} z^2 = \|x\|^2 \|y\|^2 + 2 (y^\top x)^2`; the
+variance of the mean is :math:`\frac1r \bigl(\|x\|^2 \|y\|^2 + (y^\top x)^2\bigr)`. For Gaussian
+embeddings the terms of different facts are uncorrelated, as :math:`\mathbb{E}\, (u^\top u_i)
+(u^\top u_j) = 0`. One of them has :math:`\mathbb{E} (u^\top u_i)^2 = \frac1d` times :math:`(1 +
+\frac1r) \frac1d + \frac1r` for :math:`x` independent of :math:`e_i`, which is :math:`g`, and times
+:math:`(1 + \frac2r)\, \mathbb{E} \|x\|^4 = (1 + \frac2r)(1 + \frac2d)` for :math:`x = e_i`.
+:math:`\square`
+
+**What it does not say.** Second moments are no recall rates; that an answer beats :math:`M - 1`
+others at about :math:`N < rd / (2 \ln M)`, and only if :math:`r > 2 \ln M`, is a heuristic. A
+trained :math:`A` aligned with the keys does better: it stores :math:`r` orthonormal facts exactly.
+
+References
+----------
+Isserlis (1918); Nichani, Lee and Bietti (2025),
+arXiv:2412.06538; Barnfield et al. (2026), arXiv:2605.05189.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from loratheory.lowrank import Array, LowRank, array_namespace, device, gaussian, orthonormal
+from loratheory.theorems._theorem import Control, Theorem
+from loratheory.theorems.expressiveness._frozen_rows import Rows, gaussian_rows, lattice_rows
+
+SENSE = "equal"
+SOURCE = "own; rests on Isserlis (1918)"
+
+INDEPENDENT = "rows drawn independently, all of them"
+GAUSSIAN = "rows with the second and fourth moments of independent standard normal entries"
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """The stored sum of outputs times keys, a read (m,), a query (n,) and the rank."""
+
+    memory: LowRank
+    read: Array
+    query: Array
+    rank: int
+
+
+def _spread(width: int, rank: int) -> float:
+    return 1 / rank + 1 / width + 1 / (rank * width)
+
+
+def foreign_crosstalk(facts: int, width: int, rank: int) -> float:
+    """Variance of a foreign output's score at a foreign query, Gaussian embeddings of norm one."""
+    return facts / width * _spread(width, rank)
+
+
+def stored_crosstalk(facts: int, width: int, rank: int) -> float:
+    """Variance of a foreign output's score at a stored key; `facts` counts the one asked for."""
+    return ((facts - 1) * _spread(width, rank) + (1 + 2 / width) * (1 + 2 / rank)) / width
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """Any memory; reads and queries inside and outside of it; 12 decades of size."""
+    m, n = rng.integers(1, min(size, 8) + 1, 2).tolist()
+    memory = gaussian(rng, m, n, int(rng.integers(1, size + 1)), 10.0 ** int(rng.integers(-6, 7)))
+    query = memory.down[0] if rng.random() < 0.5 else rng.standard_normal(n)
+    read = memory.up[:, 0] if rng.random() < 0.5 else rng.standard_normal(m)
+    return Case(memory, read, query, int(rng.integers(1, 17)))
+
+
+def bound(case: Case) -> float:
+    """Isserlis' value of the second moment."""
+    xp = array_namespace(case.read)
+    reached = case.memory.T @ case.read
+    signal = float(xp.sum(reached * case.query)) ** 2
+    energy = float(xp.sum(reached**2)) * float(xp.sum(case.query**2))
+    return (1 + 1 / case.rank) * signal + energy / case.rank
+
+
+def attain(case: Case) -> Rows:
+    """Gaussian rows, integrated exactly."""
+    xp, rows = array_namespace(case.query), gaussian_rows(case.query.shape[0], case.rank)
+    place = device(case.query)
+    nodes, weights = (xp.asarray(part, device=place) for part in (rows.nodes, rows.weights))
+    return Rows(nodes, weights, rows.drawn)
+
+
+def measure(case: Case, rows: Rows) -> float:
+    """Second moment of the score over the rows' law: mean squared plus variance."""
+    mean, square = rows.moments(case.memory.T @ case.read, case.query)
+    return mean**2 + (square - mean**2) / rows.drawn
+
+
+def rival(case: Case, rng: np.random.Generator) -> Rows:
+    """Another rule for the same law: three nodes an axis, or turned at random."""
+    n = case.query.shape[0]
+    if n <= 4 and rng.random() < 0.5:
+        return lattice_rows(n, case.rank)
+    return gaussian_rows(n, case.rank, orthonormal(rng, n, n))
+
+
+def scale(case: Case) -> float:
+    """The size of the numbers compared: rounding is measured against it."""
+    one = replace(case, rank=1)
+    return 8 * bound(one)  # the nodes are up to sqrt(n + 2) long
+
+
+def _example(rows: Rows) -> tuple[Case, Rows]:
+    pair = np.array([1.0, 0.0])
+    return Case(LowRank(np.eye(2), np.eye(2)), pair, pair, rank=2), rows
+
+
+def _signs() -> tuple[Case, Rows]:
+    nodes = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+    return _example(Rows(nodes, np.full(4, 0.25), drawn=2))
+
+
+def _stretched() -> tuple[Case, Rows]:
+    rows = gaussian_rows(2, drawn=2)
+    return _example(replace(rows, nodes=rows.nodes * np.array([1.2, 1.0])))
+
+
+CONTROLS = (
+    Control("the second row repeats the first", INDEPENDENT, lambda: _example(gaussian_rows(2, 1))),
+    Control("entries plus or minus one", GAUSSIAN, _signs),
+    Control("one direction louder than the other", GAUSSIAN, _stretched),
+)
+
+ASSUMPTIONS = {
+    INDEPENDENT: lambda case, rows: rows.drawn == case.rank,
+    GAUSSIAN: lambda _, rows: rows.standard,
+}
+
+THEOREM: Theorem[Case, Rows] = Theorem.of(__name__)

@@ -1,0 +1,172 @@
+r"""Superposition floor: the cross-talk of more facts than ranks.
+
+**Statement.** A rank-r update that answers N keys with one each answers other facts' keys with
+mean square at least (N-r)/(r(N-1)), whatever keys and outputs are.
+
+Let an update :math:`\Delta` of rank at most :math:`r` answer :math:`N \ge 2` keys :math:`e_j` so
+that the response :math:`x_{ij} = u_i^\top \Delta e_j` of output :math:`i` to key :math:`j` is one
+on the diagonal. Whatever keys and outputs are,
+
+.. math::
+    \frac1{N(N-1)} \sum_{i \ne j} x_{ij}^2 \;\ge\; \frac{(N - r)_+}{r (N - 1)},
+
+with equality, for independent keys and independent outputs, where :math:`X` is :math:`N/r` times a
+projector of constant diagonal: the Gram matrix of a tight frame of unit vectors.
+
+**Proof.** :math:`X = U^\top \Delta E` has rank at most :math:`q = \min(r, N)`, so its trace is at
+most :math:`\sum_{i \le q} \sigma_i \le \sqrt q\, \|X\|_F`, and :math:`\|X\|_F^2 \ge N^2/q`. The
+diagonal takes :math:`N` of it; the rest is the claim. For :math:`r < N` let the columns of
+:math:`F` hold :math:`\sqrt{2/r} (\cos, \sin)(2\pi k j/N)` for :math:`k = 1, \dots, \lfloor r/2
+\rfloor` and, for odd :math:`r`, the constant :math:`1/\sqrt r`: as :math:`k < N/2`, its rows are
+orthogonal of squared length :math:`N/r` and its columns unit vectors, so :math:`F^\top F` is such
+an :math:`X`; for :math:`r \ge N` the identity is. Independent columns can be inverted from one
+side: :math:`\Delta = U^{+\top} X E^+`. :math:`\square`
+
+**What it does not say.** Cross-talk is a mean: `argmax` may still be right everywhere (rank 2
+suffices for that, ``thm:argmax-rank``). Outputs and keys may be as long or as skew as one likes;
+what the answers then cost is ``thm:response-energy``.
+
+References
+----------
+Welch (1974); Benedetto and Fickus (2003);
+Elhage et al. (2022), arXiv:2209.10652.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from loratheory.lowrank import Array, LowRank, array_namespace, device, orthonormal
+from loratheory.theorems._theorem import SAFETY, Control, Theorem
+
+SENSE = "lower"
+SOURCE = "own; rests on Welch (1974)"
+
+RANK = "rank(update) <= r"
+UNIT = "a response of one to each fact's own key"
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Keys (n, N), the outputs (m, N) that answer them, and the rank of the update."""
+
+    keys: Array
+    outputs: Array
+    rank: int
+
+
+def least_crosstalk(facts: int, rank: int) -> float:
+    """Least mean squared response to another fact's key; 0 once each fact has its own rank."""
+    if rank < 1:
+        message = f"an update of rank {rank} answers nothing: give a rank of at least 1"
+        raise ValueError(message)
+    return (facts - rank) / (rank * (facts - 1)) if rank < facts else 0.0
+
+
+def harmonic(facts: int, rank: int) -> np.ndarray:
+    """A tight frame (r, N) of unit columns; needs ``1 <= rank <= facts``."""
+    if rank == facts:
+        return np.eye(facts)
+    phase = 2 * np.pi * np.outer(np.arange(1, rank // 2 + 1), np.arange(facts)) / facts
+    even = np.concatenate([np.cos(phase), np.sin(phase)]) * np.sqrt(2 / rank)
+    return np.concatenate([even, np.full((rank % 2, facts), rank**-0.5)])
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """Independent keys and outputs, orthonormal or skew, over 12 decades of length."""
+    m, n = rng.integers(1, size + 1, 2).tolist()
+    facts = int(rng.integers(1, min(m, n, 32) + 1))
+    skew = float(rng.choice([0.0, 0.5]))
+    frames = []
+    for d in (n, m):
+        mix = np.eye(facts) + skew * orthonormal(rng, facts, facts)
+        frames.append(orthonormal(rng, d, facts) @ mix * 10.0 ** int(rng.integers(-3, 4)))
+    return Case(frames[0], frames[1], int(rng.integers(1, facts + 2)))
+
+
+def bound(case: Case) -> float:
+    """Welch's value."""
+    return least_crosstalk(int(case.keys.shape[1]), case.rank)
+
+
+def answering(case: Case, left: Array, right: Array) -> LowRank:
+    """The update whose responses are ``left.T @ right``, from (r, N) codes of outputs and keys."""
+    solve, qr = array_namespace(case.keys).linalg.solve, array_namespace(case.keys).linalg.qr
+    outer, inner = qr(case.outputs), qr(case.keys)
+    return LowRank(outer[0] @ solve(outer[1].T, left.T), solve(inner[1].T, right.T).T @ inner[0].T)
+
+
+def attain(case: Case) -> LowRank:
+    """Send each key to its vector of the harmonic frame, and read the frame out."""
+    facts = int(case.keys.shape[1])
+    xp = array_namespace(case.keys)
+    frame = xp.asarray(harmonic(facts, min(case.rank, facts)), device=device(case.keys))
+    return answering(case, frame, frame)
+
+
+def responses(case: Case, update: LowRank) -> Array:
+    """What each output answers to each key, (N, N)."""
+    return case.outputs.T @ (update @ case.keys)
+
+
+def measure(case: Case, update: LowRank) -> float:
+    """Mean square of the responses off the diagonal."""
+    xp, table = array_namespace(case.keys), responses(case, update)
+    facts = int(table.shape[0])
+    other = 1.0 - xp.eye(facts, dtype=xp.float64, device=device(table))
+    return float(xp.sum((table * other) ** 2)) / max(facts * (facts - 1), 1)
+
+
+def rival(case: Case, rng: np.random.Generator) -> LowRank:
+    """Random unit codes or the harmonic frame, read by codes 1e-12 to 10 away from them."""
+    facts = case.keys.shape[1]
+    codes = rng.standard_normal((case.rank, facts))
+    if rng.random() < 0.5 and case.rank <= facts:
+        codes = harmonic(facts, case.rank)
+    codes = codes / np.linalg.norm(codes, axis=0)
+    step = 10.0 ** int(rng.integers(-12, 2)) * rng.standard_normal(codes.shape)
+    return answering(case, codes + step - codes * (codes * step).sum(axis=0), codes)
+
+
+def adversary(case: Case, rng: np.random.Generator) -> LowRank:
+    """Alternating least squares: each code in turn as quiet as its unit response allows."""
+    left = right = rng.standard_normal((case.rank, case.keys.shape[1]))
+    right = right / np.linalg.norm(right, axis=0)
+    for _ in range(40):
+        quiet = np.linalg.lstsq(right @ right.T, right, rcond=None)[0]
+        left, right = right, quiet / (quiet * right).sum(axis=0)
+    return answering(case, left / (left * right).sum(axis=0), right)
+
+
+def condition(case: Case) -> float:
+    """Condition number of the inverses taken on the way."""
+    values = array_namespace(case.keys).linalg.svdvals
+    one, two = values(case.keys), values(case.outputs)
+    return float(one[0] / one[-1]) * float(two[0] / two[-1])
+
+
+def _unit(case: Case, update: LowRank) -> bool:
+    xp = array_namespace(case.keys)
+    own = xp.sum(case.outputs * (update @ case.keys), axis=0)
+    return bool(xp.all(xp.abs(own - 1.0) <= SAFETY / 4 * condition(case)))
+
+
+def _example(rank: int, table: np.ndarray) -> tuple[Case, LowRank]:
+    return Case(np.eye(2), np.eye(2), rank), LowRank(table, np.eye(2)[: table.shape[1]])
+
+
+CONTROLS = (
+    Control("a rank for each fact where half is allowed", RANK, lambda: _example(1, np.eye(2))),
+    Control(
+        "one fact twice as loud, the other silent",
+        UNIT,
+        lambda: _example(1, 2 * np.eye(2)[:, :1]),
+    ),
+)
+
+ASSUMPTIONS = {
+    RANK: lambda case, update: update.width <= case.rank,
+    UNIT: _unit,
+}
+
+THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)

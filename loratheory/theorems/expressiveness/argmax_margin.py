@@ -1,0 +1,162 @@
+r"""Argmax margin: how clearly scores of rank `r` can tell `m` tokens apart at bounded norm.
+
+**Statement.** With keys and outputs in the unit ball of dimension r, argmax tells m tokens apart
+by at most m/(m-1) if m <= r+1, 1 beyond, 1-cos(2 pi/m) if r = 2, and 0 if r = 1 and m > 2.
+
+Let outputs :math:`b_1, \dots, b_m` and keys :math:`a_1, \dots, a_m`, two or more, lie in the unit
+ball of :math:`\mathbb{R}^r`, key :math:`t` asking for token :math:`t`. Then
+
+.. math::
+    \min_{t \ne s} \langle a_t, b_t - b_s \rangle \;\le\; \begin{cases}
+    m / (m - 1) & m \le r + 1 \\ 1 & r + 2 \le m \le 2r \\ 1 - \cos(2\pi/m) & r = 2,\ m \ge 3 \\
+    0 & r \le 1,\ m \ge r + 2, \end{cases}
+
+and each is attained: by the simplex, the cross-polytope, the circle, and zero keys.
+
+**Proof.** Let :math:`\gamma` be the margin. *Simplex.* Summed over all pairs, with :math:`\beta =
+\sum b_s`, :math:`m (m-1) \gamma \le \sum_t \langle a_t, m b_t - \beta \rangle \le (m \sum_t \|m b_t
+- \beta\|^2)^{1/2} \le (m^3 \sum_t \|b_t\|^2)^{1/2} \le m^2`. *Cross-polytope.* Any :math:`r + 2`
+outputs split into two sets whose hulls share a point :math:`p` (Radon). So :math:`p` is in the hull
+of outputs other than :math:`b_t`, and :math:`\gamma \le \langle a_t, b_t - p \rangle \le \|b_t -
+p\|`; averaged over the first set with the weights of :math:`p`, :math:`\gamma^2 \le \sum \lambda_t
+\|b_t\|^2 - \|p\|^2 \le 1`. *Circle.* If :math:`\gamma > 0` the :math:`b_t` are the corners of a
+convex polygon, say in this order, with edges :math:`e_t` and exterior angles :math:`\theta_t`, and
+:math:`\gamma` is at most the distance from :math:`b_t` to the segment between its neighbours, hence
+at most the bisector there, :math:`2 e_{t-1} e_t \sin(\theta_t/2) / (e_{t-1} + e_t) \le (e_{t-1}
+e_t)^{1/2} \sin(\theta_t/2)`. Multiply over :math:`t`: as :math:`\sum \theta_t = 2\pi` and
+:math:`\log\sin` is concave, :math:`\gamma \le \sin(\pi/m) \sum_t e_t / m`. Follow a normal from
+each corner out to the unit circle: the nearest point of the polygon is a 1-Lipschitz function, so
+the edges are no longer than the chords there, :math:`2 \sin(g_t/2)` with :math:`\sum g_t = 2\pi`,
+and :math:`\sum e_t \le 2 m \sin(\pi/m)`. *Line.* The middle one of three outputs is in the hull of
+the others. :math:`\square`
+
+**What it does not say.** For :math:`r \ge 3` and :math:`m > 2r` the largest margin is a packing
+problem; 1 still bounds it. *Reuse:* a memory of rank 2 holds any number of answers at margin
+:math:`\approx 2\pi^2/m^2`; margin 1 costs rank :math:`m/2`; none gives more than :math:`m/(m-1)`.
+
+References
+----------
+Radon (1921); Rankin (1955), on angles.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from loratheory.lowrank import LowRank, array_namespace
+from loratheory.theorems._theorem import Control, Theorem
+from loratheory.theorems.expressiveness.argmax_rank import circle
+
+SENSE = "upper"
+SOURCE = "own; rests on Radon (1921)"
+USES = ("thm:argmax-rank",)
+
+BALL = "keys and outputs in the unit ball"
+RANK = "rank(scores) <= r, biases included"
+KNOWN = "r <= 2 or m <= 2 r (to know the largest margin)"
+
+
+@dataclass(frozen=True)
+class Case:
+    """How many tokens there are, each the answer to some key, in how many dimensions."""
+
+    tokens: int
+    rank: int
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """At least two tokens; dimensions from none to more than enough."""
+    tokens = int(rng.integers(2, size + 3))
+    ranks = [*range(3), *range(-(-tokens // 2), tokens + 2)]
+    return Case(tokens, ranks[rng.integers(len(ranks))])
+
+
+def bound(case: Case) -> float:
+    """The margin of the simplex, the cross-polytope, the circle or the line."""
+    m, r = case.tokens, case.rank
+    if m <= r + 1:
+        return m / (m - 1)
+    if r <= 1:
+        return 0.0
+    return 2 * float(np.sin(np.pi / m)) ** 2 if r == 2 else 1.0
+
+
+def simplex(tokens: int) -> LowRank:
+    """Scores of `tokens` unit vectors in one dimension less, at equal angles."""
+    k = np.arange(1, tokens)[:, None]
+    rows = (np.arange(tokens) < k) - 1.0 * k * (np.arange(tokens) == k)  # orthogonal, sum 0
+    corners = rows / np.sqrt(k * (k + 1)) * np.sqrt(tokens / (tokens - 1))
+    return LowRank(corners.T, corners)
+
+
+def cross_polytope(tokens: int) -> LowRank:
+    """Scores of unit vectors along the axes, forth and back, in half as many dimensions."""
+    axis, sign = np.arange(tokens) // 2, np.where(np.arange(tokens) % 2, -1.0, 1.0)
+    corners = sign * (axis == np.arange(-(-tokens // 2))[:, None])
+    return LowRank(corners.T, corners)
+
+
+def attain(case: Case) -> LowRank:
+    """The configuration that the bound is named after."""
+    m, r = case.tokens, case.rank
+    if m <= r + 1:
+        return simplex(m)
+    if r <= 1:
+        return LowRank(np.zeros((m, r)), np.zeros((r, m)))
+    return circle(range(m), m) if r == 2 else cross_polytope(m)
+
+
+def measure(case: Case, scores: LowRank) -> float:
+    """The least lead of a token over another one at its own key."""
+    xp, table = array_namespace(scores.up), scores.dense()
+    leads = xp.linalg.diagonal(table)[None, :] - table
+    own = xp.eye(case.tokens, dtype=xp.float64, device=table.device)
+    return float(xp.min(leads + 9 * own))  # more than any lead of another
+
+
+def _into_ball(up: np.ndarray, down: np.ndarray) -> LowRank:
+    rows, columns = np.linalg.norm(up, axis=1)[:, None], np.linalg.norm(down, axis=0)
+    return LowRank(up / np.maximum(rows, 1), down / np.maximum(columns, 1))
+
+
+def rival(case: Case, rng: np.random.Generator) -> LowRank:
+    """Random vectors in and on the ball, or the construction nudged by 1e-12 to 1."""
+    best, nudge = attain(case), 10.0 ** int(rng.integers(-12, 3))
+    keep, draw_like = float(rng.integers(2)) if nudge < 1 else 0.0, rng.standard_normal
+    up, down = draw_like((case.tokens, best.width)), draw_like((best.width, case.tokens))
+    return _into_ball(keep * best.up + nudge * up, keep * best.down + nudge * down)
+
+
+def adversary(case: Case, rng: np.random.Generator) -> LowRank:
+    """Gradient ascent on a soft minimum of the leads, ever harder."""
+    m = case.tokens
+    up, down = rng.standard_normal((m, case.rank)), rng.standard_normal((case.rank, m))
+    for step in range(400):
+        leads = np.diagonal(up @ down) - up @ down + 9.0 * np.eye(m)
+        weight = np.exp((leads.min() - leads) * (5 + step / 2))
+        weight /= weight.sum()
+        slope = (np.diag(weight.sum(axis=0)) - weight) / (2 + step / 10)
+        moved = _into_ball(up + slope @ down.T, down + up.T @ slope)
+        up, down = moved.up, moved.down
+    return LowRank(up, down)
+
+
+def _in_ball(_: Case, scores: LowRank) -> bool:
+    xp = array_namespace(scores.up)
+    squares = xp.concat([xp.sum(scores.up**2, axis=1), xp.sum(scores.down**2, axis=0)])
+    return float(xp.max(squares)) <= 1 + 1e-12
+
+
+CONTROLS = (
+    Control("double the keys", BALL, lambda: (Case(4, 2), 2 * circle(range(4), 4))),
+    Control("a triangle where a line is allowed", RANK, lambda: (Case(3, 1), simplex(3))),
+    Control("a heptagon in space", KNOWN, lambda: (Case(7, 3), circle(range(7), 7)), fails="tight"),
+)
+
+ASSUMPTIONS = {
+    RANK: lambda case, scores: scores.width <= case.rank,
+    BALL: _in_ball,
+    KNOWN: lambda case, _: case.rank <= 2 or case.tokens <= 2 * case.rank,
+}
+
+THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)

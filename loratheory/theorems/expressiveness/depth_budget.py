@@ -1,0 +1,162 @@
+r"""Depth budget: what rank `R` at each of `L` layers of a linear network can reach.
+
+**Statement.** Rank-R updates of L layers of a linear network leave a spectral error of at least
+the (RL+1)st singular value of what was missing, and reach it if each layer is invertible.
+
+Let :math:`W_1, \dots, W_L \in \mathbb{R}^{D \times D}` be frozen, :math:`M = W_L \cdots W_1`, and
+:math:`E = T - M` for a target :math:`T`. Whatever updates of rank at most :math:`R` the layers
+get,
+
+.. math:: \|(W_L + \Delta_L) \cdots (W_1 + \Delta_1) - T\|_2 \;\ge\; \sigma_{RL+1}(E).
+
+If every :math:`W_l` is invertible, some updates attain it, whatever the target.
+
+**Proof.** *Bound.* Replacing one layer at a time changes the product by rank at most :math:`R`,
+so the product is :math:`M` plus rank at most :math:`RL`; Eckart, Young and Mirsky do the rest.
+*Attained.* With :math:`M_l = W_l \cdots W_1`, set :math:`\Delta_l = M_l (S_l - 1) M_{l-1}^{-1}`:
+the product is :math:`M S_L \cdots S_1`. For it to be :math:`M + \mathrm{LR}_{RL}(E)`, an identity
+plus rank :math:`RL` must be a product of :math:`L` factors, each the identity plus rank :math:`R`;
+any such matrix is (proved in ``_simple_factors``). :math:`\square`
+
+**Conditioning.** Those inverses cost every digit in a deep network. ``_layer_sweep`` reaches the
+same product without them where the adapted products stay invertible; `attain` takes the better of
+the two, and the condition number of the verdict is that of the one taken.
+
+**What it does not say.** Nothing about what training finds. Zeng and Lee ask that the partial sums
+:math:`M + \mathrm{LR}_r(E)` be invertible too; the construction above does without.
+
+References
+----------
+Zeng and Lee, arXiv:2310.17513 (2024).
+"""
+
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+
+from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, with_spectrum
+from loratheory.theorems._theorem import Control, Theorem
+from loratheory.theorems.expressiveness._steering import steered
+
+SENSE = "lower"
+SOURCE = "Zeng and Lee (2024); attainment without their second condition: own"
+
+RANK = "rank(update) <= R at every layer"
+INVERTIBLE = "every frozen weight invertible (to attain the bound)"
+
+Updates = tuple[LowRank, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Frozen (D, D) weights, first layer first; a (D, D) target; the rank each layer may spend."""
+
+    weights: tuple[Array, ...]
+    target: Array
+    rank: int
+
+    @property
+    def product(self) -> Array:
+        """What the frozen network computes."""
+        return reduce(lambda done, weight: weight @ done, self.weights)
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """Well-conditioned layers; a far, near, low-rank-distant, singular or zero target."""
+    d, layers = int(rng.integers(1, min(size, 8) + 1)), int(rng.integers(1, 5))
+    spectra = np.exp(rng.uniform(-0.5, 0.5, (layers, d)))
+    weights = [with_spectrum(rng, d, d, s.tolist()).dense() for s in spectra]
+    weights[0] = weights[0] * 10.0 ** int(rng.integers(-6, 7))
+    product = Case(tuple(weights), weights[0], 0).product
+    far = float(np.linalg.norm(product)) / d * rng.standard_normal((d, d))
+    low = gaussian(rng, d, d, int(rng.integers(0, d + 1)), float(abs(far).max())).dense()
+    targets = (far, product + 1e-6 * far, product + low, low, 0 * far)
+    return Case(tuple(weights), targets[rng.integers(5)], int(rng.integers(0, d + 1)))
+
+
+def bound(case: Case) -> float:
+    """The first singular value of the target's distance that the layers cannot pay for."""
+    sigma = array_namespace(case.target).linalg.svdvals(case.target - case.product)
+    budget = case.rank * len(case.weights)
+    return float(sigma[budget]) if budget < sigma.shape[0] else 0.0
+
+
+def attain(case: Case) -> Updates:
+    """Pay for the leading part of the distance, by the sweep or by simple factors."""
+    return steered(case.weights, case.target, case.rank).updates
+
+
+def measure(case: Case, updates: Updates) -> float:
+    """Spectral error of the adapted network."""
+    adapted = tuple(w + low.dense() for w, low in zip(case.weights, updates, strict=True))
+    error = Case(adapted, case.target, case.rank).product - case.target
+    return float(array_namespace(error).linalg.svdvals(error)[0])
+
+
+def rival(case: Case, rng: np.random.Generator) -> Updates:
+    """The construction nudged by 1e-12 to 1, or replaced by noise of that size."""
+    nudge, keep = 10.0 ** int(rng.integers(-12, 1)), float(rng.integers(2))
+    best = [(low.up, low.down) for low in attain(case)]
+    return tuple(LowRank(keep * u + nudge * rng.standard_normal(u.shape), v) for u, v in best)
+
+
+def adversary(case: Case, rng: np.random.Generator) -> Updates:
+    """Alternating least squares, one factor of one layer at a time: no spectrum is ever taken."""
+    d, r, depth = len(case.target), case.rank, len(case.weights)
+    found = [LowRank(rng.standard_normal((d, r)), np.zeros((r, d)))] * depth
+    for index in list(range(depth)) * (8 if r else 0):
+        layers = [w + low.dense() for w, low in zip(case.weights, found, strict=True)]
+        before = Case((np.eye(d), *layers[:index]), case.target, r).product
+        after = Case((np.eye(d), *layers[index + 1 :]), case.target, r).product
+        wanted = (case.target - after @ case.weights[index] @ before).ravel()
+        down = np.linalg.lstsq(np.kron(after @ found[index].up, before.T), wanted, rcond=None)[0]
+        reads = down.reshape(r, d) @ before
+        up = np.linalg.lstsq(np.kron(after, reads.T), wanted, rcond=None)[0]
+        found[index] = LowRank(up.reshape(d, r), down.reshape(r, d))
+    return tuple(found)
+
+
+def _conditions(case: Case) -> list[float]:
+    sigmas = [array_namespace(weight).linalg.svdvals(weight) for weight in case.weights]
+    return [float(s[0]) / float(s[-1]) if float(s[-1]) else np.inf for s in sigmas]
+
+
+def condition(case: Case) -> float:
+    """Condition number of the inverses taken on the way."""
+    if max(_conditions(case)) == np.inf:  # a control: nothing is inverted
+        return 1.0
+    return steered(case.weights, case.target, case.rank).condition
+
+
+def scale(case: Case) -> float:
+    """The size of the numbers compared: rounding is measured against it."""
+    norm = array_namespace(case.target).linalg.matrix_norm
+    return float(norm(case.target)) + float(norm(case.product))
+
+
+def _too_rich() -> tuple[Case, Updates]:
+    one = np.eye(3)
+    return Case((one, one), 2 * one, 1), (
+        LowRank(one[:, :2], one[:2]),
+        LowRank(one[:, 2:], one[2:]),
+    )
+
+
+def _dead_layer() -> tuple[Case, Updates]:
+    one, target = np.eye(6), np.diag([6.0, 5.0, 4.0, 3.0, 2.0, 1.0])
+    best = LowRank(6 * one[:, :1], one[:1])  # the network now has rank 1: it loses 5, not 4
+    return Case((one, 0 * one), target, 1), (LowRank(one[:, :0], one[:0]), best)
+
+
+CONTROLS = (
+    Control("spend rank 2 in a layer where 1 is allowed", RANK, _too_rich),
+    Control("a layer that is frozen at zero", INVERTIBLE, _dead_layer, fails="tight"),
+)
+
+ASSUMPTIONS = {
+    RANK: lambda case, updates: all(low.width <= case.rank for low in updates),
+    INVERTIBLE: lambda case, _: max(_conditions(case)) < 1e14,
+}
+
+THEOREM: Theorem[Case, Updates] = Theorem.of(__name__)

@@ -1,0 +1,144 @@
+r"""Rank-stabilised scale: how an adapter's first step depends on its rank.
+
+**Statement.** The first gradient step of a rank-r adapter of scale s moves the output by s^2 r
+times a rank-free length on average (mean square s^4 r(r+2)): rank-free iff s ~ r^-1/2.
+
+Let an adapter :math:`s B A` start at :math:`B = 0` and :math:`A \in \mathbb{R}^{r \times n}` of
+independent entries :math:`N(0, \varsigma^2)`, and take one gradient step of rate :math:`\eta` on
+one example with input :math:`x` and output gradient :math:`g`. The output at :math:`x` moves by
+:math:`-\eta s^2 \|A x\|^2 g`, whose length has mean and mean square
+
+.. math::
+    \eta s^2 \varsigma^2 r \, \|x\|^2 \|g\|, \qquad
+    \eta^2 s^4 \varsigma^4 r (r + 2) \, \|x\|^4 \|g\|^2 .
+
+With :math:`s = \alpha r^{-\gamma}` its mean is proportional to :math:`r^{1 - 2\gamma}`: the same at
+every rank if and only if :math:`\gamma = \frac12`, and vanishing as :math:`1/r` for the usual
+:math:`s = \alpha/r`.
+
+**Proof.** The gradient by :math:`B` is :math:`s g (A x)^\top` and that by :math:`A` is zero, as
+:math:`B` is. So :math:`B = -\eta s g (A x)^\top`, and the output moves by :math:`s B A x`. The
+entries of :math:`A x` are independent :math:`N(0, \varsigma^2 \|x\|^2)`: its squared length is
+:math:`\varsigma^2 \|x\|^2 \chi^2_r`, and :math:`\chi^2_r` has mean :math:`r` and mean square
+:math:`r (r + 2)`. :math:`\square`
+
+**What it does not say.** It is the first step only; later ones move :math:`A` too. A sign step, as
+Adam's first is, moves the output by a length proportional to :math:`s r`
+(``thm:two-learning-rates`` with one step): there :math:`\alpha/r` is the rank-free scale.
+
+References
+----------
+Kalajdzievski (2023), arXiv:2312.03732.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from loratheory.lowrank import Array, LowRank, array_namespace, device, orthonormal
+from loratheory.theorems._theorem import Control, Theorem
+from loratheory.theorems.expressiveness._frozen_rows import Rows, gaussian_rows, lattice_rows
+
+SENSE = "equal"
+SOURCE = "own; after Kalajdzievski (2023)"
+
+INDEPENDENT = "rows drawn independently, all of them"
+GAUSSIAN = "rows with the second and fourth moments of independent normal entries"
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Input (n,), output gradient (m,), rank, scale of the adapter, rate, deviation of entries."""
+
+    query: Array
+    gradient: Array
+    rank: int
+    strength: float
+    rate: float
+    deviation: float
+
+
+def first_step(rank: int, coefficient: int | float = 1, power: int | float = 0.5) -> float:
+    """Mean first step at scale ``coefficient / rank**power``, in units of rank 1 at scale 1."""
+    if rank < 1:
+        message = f"an adapter of rank {rank} never moves: give a rank of at least 1"
+        raise ValueError(message)
+    return float(coefficient**2 * rank ** (1 - 2 * power))
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """Ranks up to 256, scales as in use and any others; 12 decades of size."""
+    n, m = int(rng.integers(1, min(size, 8) + 1)), int(rng.integers(1, size + 1))
+    rank, decades = int(rng.integers(1, 257)), 10.0 ** rng.integers(-3, 4, 2)
+    strength = float(rng.choice([1.0, 16 / rank, 16 / rank**0.5]))
+    query, gradient = decades[0] * rng.standard_normal(n), decades[1] * rng.standard_normal(m)
+    return Case(query, gradient, rank, strength, float(rng.uniform(0.1, 1.0)), n**-0.5)
+
+
+def bound(case: Case) -> float:
+    """Mean square of the step, by the chi-squared law."""
+    xp, r = array_namespace(case.query), case.rank
+    length = float(xp.sum(case.query**2)) * case.deviation**2 * case.strength**2 * case.rate
+    return length**2 * r * (r + 2) * float(xp.sum(case.gradient**2))
+
+
+def attain(case: Case) -> Rows:
+    """Gaussian rows, integrated exactly."""
+    xp, place = array_namespace(case.query), device(case.query)
+    rows = gaussian_rows(int(case.query.shape[0]), case.rank)
+    nodes, weights = (xp.asarray(part, device=place) for part in (rows.nodes, rows.weights))
+    return Rows(nodes, weights, rows.drawn)
+
+
+def stepped(case: Case, down: Array) -> LowRank:
+    """The adapter after one step, its scale in `up`; `down` (r, n) as it was."""
+    up = -case.rate * case.strength * case.gradient[:, None] * (down @ case.query)[None, :]
+    return LowRank(case.strength * up, down)
+
+
+def measure(case: Case, rows: Rows) -> float:
+    """Mean square of the move: each row of the factor takes its own step, and all add up."""
+    xp = array_namespace(case.query)
+    mean, square = rows.moments(case.query, case.query)
+    repeats = case.rank / rows.drawn
+    total = case.rank**2 * mean**2 + repeats**2 * rows.drawn * (square - mean**2)
+    one = case.rate * case.strength**2 * case.deviation**2
+    return total * one**2 * float(xp.sum(case.gradient**2))
+
+
+def rival(case: Case, rng: np.random.Generator) -> Rows:
+    """Another rule for the same law: three nodes an axis, or turned at random."""
+    n = case.query.shape[0]
+    if n <= 4 and rng.random() < 0.5:
+        return lattice_rows(n, case.rank)
+    return gaussian_rows(n, case.rank, orthonormal(rng, n, n))
+
+
+def _example(rows: Rows) -> tuple[Case, Rows]:
+    return Case(np.array([1.0, 0.0]), np.ones(1), 4, 0.5, 1.0, 1.0), rows
+
+
+def _uniform() -> tuple[Case, Rows]:
+    sides = 3**0.5 * np.array([-1.0, -(0.2**0.5), 0.2**0.5, 1.0])
+    grid = np.stack(np.meshgrid(sides, sides), axis=-1).reshape(-1, 2)
+    shares = np.outer(*[np.array([1, 5, 5, 1]) / 12] * 2).reshape(-1)
+    return _example(Rows(grid, shares, drawn=4))
+
+
+CONTROLS = (
+    Control("one row, four times", INDEPENDENT, lambda: _example(gaussian_rows(2, 1))),
+    Control("uniform entries, as Kaiming's rule draws them", GAUSSIAN, _uniform),
+)
+
+
+def scale(case: Case) -> float:
+    """The size of the numbers compared: rounding is measured against it."""
+    return 8 * bound(case)
+
+
+ASSUMPTIONS = {
+    INDEPENDENT: lambda case, rows: rows.drawn == case.rank,
+    GAUSSIAN: lambda _, rows: rows.standard,
+}
+
+THEOREM: Theorem[Case, Rows] = Theorem.of(__name__)

@@ -1,0 +1,193 @@
+r"""ReLU budget: the depth budget carried to a ReLU network by its biases.
+
+**Statement.** On a ball, rank-R updates and biases of an L-layer ReLU network match any target
+layer up to the (RL+1)st singular value of what was missing, times the radius.
+
+Let :math:`W_1, \dots, W_L \in \mathbb{R}^{D \times D}` be frozen, invertible, in the network
+:math:`h_l = \mathrm{ReLU}(W_l h_{l-1} + b_l)` with trainable biases, :math:`E = T - W_L \cdots
+W_1`, and :math:`\bar f(x) = \mathrm{ReLU}(T x + t)` a target layer. For every :math:`t` and radius
+:math:`\rho` some updates of rank at most :math:`R`, free of :math:`t`, and some biases give
+
+.. math:: \|f(x) - \bar f(x)\| \;\le\; \sigma_{RL+1}(E)\, \|x\| \;\le\; \sigma_{RL+1}(E)\, \rho
+    \qquad (\|x\| \le \rho),
+
+hence :math:`\mathbb{E}\|f(x) - \bar f(x)\|^2 \le \sigma_{RL+1}(E)^2\, \mathbb{E}\|x\|^2`, and
+:math:`f = \bar f` on the ball if :math:`RL \ge \operatorname{rank} E`. Some :math:`t` and :math:`x`
+attain it; among networks all of whose units are active then, no updates of rank :math:`R` do
+better.
+
+**Proof.** Take the updates of ``thm:depth-budget``: their product :math:`P_L` misses :math:`T` by
+:math:`\sigma_{RL+1}(E)` in spectral norm. With :math:`c_l` the row norms of :math:`P_l` times
+:math:`\rho` for :math:`l < L`, :math:`c_L = t` and :math:`b_l = c_l - (W_l + \Delta_l) c_{l-1}`,
+the :math:`l`-th ReLU gets :math:`P_l x + c_l`, which is not negative on the ball before the last
+layer, so :math:`f(x) = \mathrm{ReLU}(P_L x + t)`. ReLU is 1-Lipschitz: :math:`\|f(x) - \bar f(x)\|
+\le \|(P_L - T) x\|`, with equality where :math:`t` keeps all outputs active, so for the leading
+singular direction. An active network is affine, its errors at :math:`x` and :math:`-x` differ by
+:math:`2 (P_L - T) x`, and ``thm:depth-budget`` bounds the larger one. :math:`\square`
+
+**What it does not say.** Nothing is necessary for one given target: a ReLU that cuts may help. Off
+the ball it fails (a control). *Deeper targets:* split the layers into groups, one a target layer,
+each with its own radius: exact if each group pays for its :math:`\operatorname{rank} E_i`, with
+equal groups from :math:`R = \lceil \max_i \operatorname{rank} E_i / \lfloor L / \bar L \rfloor
+\rceil` on. *Reuse:* within a group the network is linear on the ball, and its merges obey what
+linear networks obey.
+
+References
+----------
+Zeng and Lee, arXiv:2310.17513 (2024).
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from loratheory.lowrank import Array, LowRank, array_namespace
+from loratheory.shapes import Float
+from loratheory.theorems._theorem import SAFETY, Control, Theorem
+from loratheory.theorems.expressiveness import _affine_relu as relu
+from loratheory.theorems.expressiveness import depth_budget
+
+SENSE = "upper"
+SOURCE = "Zeng and Lee (2024); any invertible weights, sharp constant: own"
+USES = ("thm:depth-budget",)
+
+FITTED = "updates that bring the product as near to the target as the depth budget allows"
+ACTIVE = "biases that keep hidden units active on the ball and leave the target's bias at the end"
+DOMAIN = "an input within the radius"
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Frozen layers with a target weight and a rank, and the radius of the inputs."""
+
+    network: depth_budget.Case
+    radius: float
+
+    def layers(self, updates: tuple[LowRank, ...]) -> list[Array]:
+        """The frozen layers with updates added."""
+        return relu.adapted(self.network.weights, updates)
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """An adapted network, a bias for the target, and an input that tries to tell them apart."""
+
+    updates: tuple[LowRank, ...]
+    biases: tuple[Float[Array, " d"], ...]
+    offset: Float[Array, " d"]
+    input: Float[Array, " d"]
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """The networks of the depth budget; inputs over six decades."""
+    return Case(depth_budget.draw(rng, size), 10.0 ** int(rng.integers(-3, 4)))
+
+
+def bound(case: Case) -> float:
+    """What the depth budget leaves, at the edge of the ball."""
+    return case.radius * depth_budget.bound(case.network)
+
+
+def attain(case: Case) -> Trial:
+    """The input that the adapted product gets most wrong, and a bias that hides nothing of it."""
+    updates, target = depth_budget.attain(case.network), case.network.target
+    product = relu.partial_products(layers := case.layers(updates))[-1]
+    offset = case.radius * (relu.row_norms(product) + relu.row_norms(target))
+    worst = case.radius * array_namespace(target).linalg.svd(product - target)[2][0, :]
+    return Trial(updates, relu.opening_biases(layers, case.radius, offset), offset, worst)
+
+
+def measure(case: Case, trial: Trial) -> float:
+    """Distance between the outputs of the adapted network and of the target layer."""
+    xp, hidden = array_namespace(trial.input), trial.input
+    for layer, bias in zip(case.layers(trial.updates), trial.biases, strict=True):
+        hidden = xp.clip(layer @ hidden + bias, min=0)
+    wanted = xp.clip(case.network.target @ trial.input + trial.offset, min=0)
+    return float(xp.linalg.vector_norm(hidden - wanted))
+
+
+def rival(case: Case, rng: np.random.Generator) -> Trial:
+    """A random bias of the target, an input in the ball or next to the worst, more spare room."""
+    best, d = attain(case), len(case.network.target)
+    offset = float(rng.choice([0.0, 0.1, 1.0])) * rng.standard_normal(d) * np.max(best.offset)
+    offset = offset if rng.random() < 0.7 else best.offset
+    toward = best.input / case.radius + 10.0 ** int(rng.integers(-12, 3)) * rng.standard_normal(d)
+    size = case.radius * float(rng.choice([1.0, rng.random()])) / np.linalg.norm(toward)
+    biases = relu.opening_biases(
+        case.layers(best.updates), case.radius * (1 + rng.random()), offset
+    )
+    return Trial(best.updates, biases, offset, size * toward)
+
+
+def adversary(case: Case, rng: np.random.Generator) -> Trial:
+    """Climb on the sphere by trial and error: only outputs of the two networks are seen."""
+    found, step = rival(case, rng), 1.0
+    for _ in range(40):
+        toward = found.input / case.radius + step * rng.standard_normal(len(found.input))
+        tried = replace(found, input=case.radius * toward / np.linalg.norm(toward))
+        better = measure(case, tried) > measure(case, found)
+        found, step = (tried, step * 1.5) if better else (found, step / 1.2)
+    return found
+
+
+def _room(case: Case) -> float:
+    return SAFETY * THEOREM.condition(case) * THEOREM.scale(case)
+
+
+def _fitted(case: Case, trial: Trial) -> bool:
+    error = relu.partial_products(case.layers(trial.updates))[-1] - case.network.target
+    gap = float(array_namespace(error).linalg.svdvals(error)[0])
+    return case.radius * gap <= bound(case) + _room(case)
+
+
+def _active(case: Case, trial: Trial) -> bool:
+    layers = case.layers(trial.updates)
+    return relu.spare_room(layers, trial.biases, case.radius, trial.offset) >= -_room(case)
+
+
+def _inside(case: Case, trial: Trial) -> bool:
+    length = float(array_namespace(trial.input).linalg.vector_norm(trial.input))
+    return length <= case.radius * (1 + 1e-12)
+
+
+_ONE, _TOP = np.eye(2), np.array([9.0, 9.0])
+_NONE, _FIRST = LowRank(_ONE[:, :0], _ONE[:0]), LowRank(_ONE[:, :1], _ONE[:1])
+_CASE = Case(depth_budget.Case((_ONE, _ONE), np.diag([3.0, 1.0]), rank=1), radius=1.0)
+_DEAD = Case(depth_budget.Case((0 * _ONE, _ONE), np.diag([3.0, 2.0]), rank=1), radius=1.0)
+
+
+def _trial(case: Case, updates: tuple[LowRank, ...], x: Array) -> Trial:
+    return Trial(updates, relu.opening_biases(case.layers(updates), 1, _TOP), _TOP, x)
+
+
+_TRIAL = _trial(_CASE, (2 * _FIRST, _NONE), -_ONE[0])
+_CUT = replace(_TRIAL, biases=(0 * _TOP, _TOP))
+_LEFT = replace(_TRIAL, biases=(_TRIAL.biases[0], _TOP))
+_FAR = replace(_TRIAL, input=-100 * _ONE[0])
+
+CONTROLS = (
+    Control("no update", FITTED, lambda: (_CASE, _trial(_CASE, (_NONE, _NONE), _ONE[0]))),
+    Control("a dead layer", FITTED, lambda: (_DEAD, _trial(_DEAD, (3 * _FIRST, _NONE), _ONE[1]))),
+    Control("train no hidden bias", ACTIVE, lambda: (_CASE, _CUT)),
+    Control("forget what the hidden biases add", ACTIVE, lambda: (_CASE, _LEFT)),
+    Control("an input a hundred times too large", DOMAIN, lambda: (_CASE, _FAR)),
+)
+
+
+def scale(case: Case) -> float:
+    """The size of the numbers compared: rounding is measured against it."""
+    return 8 * case.radius * depth_budget.THEOREM.scale(case.network)
+
+
+def condition(case: Case) -> float:
+    """Condition number of the inverses taken on the way."""
+    return depth_budget.THEOREM.condition(case.network)
+
+
+ASSUMPTIONS = {
+    FITTED: _fitted,
+    ACTIVE: _active,
+    DOMAIN: _inside,
+}
+
+THEOREM: Theorem[Case, Trial] = Theorem.of(__name__)

@@ -1,0 +1,198 @@
+r"""Interference angle: how loudly one adapter answers the keys of another.
+
+**Statement.** An adapter answers the keys of another with at most its spectral norm times the
+cosine of the smallest angle between the two row spaces, and some adapter attains that.
+
+Let :math:`S_1, S_2` be the row spaces of two adapters, with smallest principal angle
+:math:`\theta`, and :math:`\sigma` the spectral norm of the second. Every :math:`\Delta` that reads
+only :math:`S_2` and has spectral norm at most :math:`\sigma` satisfies
+
+.. math:: \|\Delta k\| \;\le\; \sigma \cos\theta \, \|k\| \qquad (k \in S_1),
+
+and some such :math:`\Delta` attains it. For the second adapter :math:`\Delta_2` itself the worst
+case is exactly :math:`\|\Delta_2 Q_1\|_2`, with :math:`Q_1` an orthonormal basis of :math:`S_1`:
+zero if and only if :math:`S_1 \perp S_2`.
+
+**Proof.** With :math:`P_2` the projector on :math:`S_2`, :math:`\Delta k = \Delta P_2 k`, and
+:math:`\|P_2 k\| \le \cos\theta\, \|k\|`, as :math:`\|P_2 Q_1\|_2` is the largest cosine between the
+spaces. If the unit vectors :math:`p \in S_1` and :math:`q \in S_2` enclose :math:`\theta`, then
+:math:`\Delta = \sigma u q^\top` and :math:`k = p` attain the bound. The rest is the definition of a
+spectral norm; :math:`\Delta_2 Q_1 = 0` says that the rows spanning :math:`S_2` are orthogonal to
+:math:`S_1`. :math:`\square`
+
+**What it does not say.** The second adapter may stay below the bound: its loudest direction need
+not be the one near :math:`S_1`. A vanishing Frobenius inner product does not silence it: orthogonal
+column spaces suffice for that, whatever the rows are.
+
+References
+----------
+Zhang and Zhou (OSRM), arXiv:2505.22934.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from loratheory.lowrank import (
+    Array,
+    LowRank,
+    array_namespace,
+    gaussian,
+    largest_cosine,
+    orthonormal,
+    project,
+    row_space,
+    singular_values,
+    spectral,
+    svd,
+    with_spectrum,
+)
+from loratheory.theorems._theorem import SAFETY, Control, Theorem
+
+SENSE = "upper"
+SOURCE = "own; orthogonal row spaces against interference: Zhang and Zhou (2025)"
+
+KEY = "a nonzero key in the first adapter's row space"
+READS = "an update that reads only the second adapter's row space"
+NORM = "an update no larger in spectral norm than the second adapter"
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """The adapter whose keys are asked, and the one that should keep silent."""
+
+    first: LowRank
+    second: LowRank
+
+    @cached_property
+    def spaces(self) -> tuple[Array, Array]:
+        """Orthonormal bases of the two row spaces, (n, r) each."""
+        return row_space(self.first), row_space(self.second)
+
+    @cached_property
+    def condition(self) -> float:
+        """How far rounding turns the row spaces: the larger of the two condition numbers."""
+        found = zip((self.first, self.second), self.spaces, strict=True)
+        pairs = [(singular_values(low), int(space.shape[1])) for low, space in found]
+        return max([1.0, *(float(sigma[0] / sigma[k - 1]) for sigma, k in pairs if k)])
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """An update and the key (n, 1) that it answers."""
+
+    update: LowRank
+    key: Array
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """Row spaces that are unrelated, orthogonal, or equal but for a tilt; 12 decades of norm."""
+    m, n = rng.integers(1, size + 1, 2).tolist()
+    one, two = rng.integers(1, min(m, n, 16) + 1, 2).tolist()
+    sigmas = [10.0 ** (rng.uniform(-2, 0, r) + rng.integers(-6, 7)) for r in (one, two)]
+    first, reads = with_spectrum(rng, m, n, sigmas[0].tolist()), rng.standard_normal((n, two))
+    kind, basis, same = int(rng.integers(3)), row_space(first), min(one, two)
+    if kind == 1 and one + two <= n:
+        reads = reads - project(reads, basis)
+    elif kind == 2:
+        reads = reads * float(rng.choice([1e-8, 1e-2, 1.0]))
+        reads[:, :same] += basis[:, :same]
+    return Case(first, LowRank(orthonormal(rng, m, two) * sigmas[1], np.linalg.qr(reads)[0].T))
+
+
+def bound(case: Case) -> float:
+    """Spectral norm of the second, times the cosine of the smallest angle between row spaces."""
+    return spectral(case.second) * largest_cosine(*case.spaces)
+
+
+def worst_response(case: Case) -> float:
+    """What the second itself answers to the worst unit key of the first: exact, O((m + n) r^2)."""
+    return spectral(LowRank(case.second.up, case.second.down @ case.spaces[0]))
+
+
+def attain(case: Case) -> Answer:
+    """Ask the key nearest to the second's row space; answer it with all the norm there is."""
+    one, two = case.spaces
+    u, _, v = array_namespace(one).linalg.svd(one.T @ two, full_matrices=False)
+    loud = svd(case.second).left[:, :1] * spectral(case.second)
+    return Answer(LowRank(loud, v[:1, :] @ two.T), one @ u[:, :1])
+
+
+def measure(_: Case, answer: Answer) -> float:
+    """Length of the answer over length of the key."""
+    norm = array_namespace(answer.key).linalg.matrix_norm
+    return float(norm(answer.update @ answer.key) / norm(answer.key))
+
+
+def rival(case: Case, rng: np.random.Generator) -> Answer:
+    """The second adapter with its own worst key, a random pair, or the optimum nudged."""
+    best, (one, two) = attain(case), case.spaces
+    kind, size = int(rng.integers(3)), 10.0 ** int(rng.integers(-12, 1))
+    if kind == 0:
+        return Answer(case.second, one @ np.linalg.svd(case.second @ one)[2][:1, :].T)
+    key = one @ rng.standard_normal((one.shape[1], 1))
+    if kind == 1:
+        free = gaussian(rng, case.second.shape[0], two.shape[1], 2)
+        share = spectral(case.second) * float(rng.random()) / spectral(free)
+        return Answer(LowRank(share * free.up, free.down @ two.T), key)
+    return Answer(best.update, best.key + size * key)
+
+
+def adversary(case: Case, rng: np.random.Generator) -> Answer:
+    """Alternating projections by least squares between the two row spaces: no angle is taken."""
+    one, two = case.first.down.T, case.second.down.T
+    key, read = (basis @ rng.standard_normal((basis.shape[1], 1)) for basis in (one, two))
+    for _ in range(40):
+        near = two @ np.linalg.lstsq(two, key, rcond=None)[0]
+        back = one @ np.linalg.lstsq(one, near, rcond=None)[0]
+        if not back.any():
+            break
+        key, read = back / np.linalg.norm(back), near
+    loud = np.eye(case.second.shape[0], 1) * np.linalg.norm(case.second.dense(), 2)
+    return Answer(LowRank(loud, read.T / np.linalg.norm(read)), key)
+
+
+def _reads_only(case: Case, low: LowRank, which: int) -> bool:
+    outside = LowRank(low.up, low.down - project(low.down.T, case.spaces[which]).T)
+    return spectral(outside) <= SAFETY / 4 * case.condition * spectral(low)
+
+
+def _key_fits(case: Case, answer: Answer) -> bool:
+    row = LowRank(answer.key[:1, :] ** 0, answer.key.T)
+    return spectral(row) > 0 and _reads_only(case, row, 0)
+
+
+def _norm_fits(case: Case, answer: Answer) -> bool:
+    return spectral(answer.update) <= (1 + SAFETY / 4) * spectral(case.second)
+
+
+def _planar(second: int, reads: int, key: int, size: float = 1.0) -> tuple[Case, Answer]:
+    axes = [LowRank(np.eye(1), np.eye(2)[:1]), LowRank(np.eye(1), np.eye(2)[1:])]
+    return Case(axes[0], axes[second]), Answer(size * axes[reads], axes[key].down.T)
+
+
+CONTROLS = (
+    Control("a key that the first adapter does not read", KEY, lambda: _planar(1, 1, 1)),
+    Control("an update that reads elsewhere", READS, lambda: _planar(1, 0, 0)),
+    Control("an update twice as large", NORM, lambda: _planar(0, 0, 0, 2.0)),
+)
+
+
+def scale(case: Case) -> float:
+    """The size of the numbers compared: rounding is measured against it."""
+    return spectral(case.second)
+
+
+def condition(case: Case) -> float:
+    """Condition number of the inverses taken on the way."""
+    return case.condition
+
+
+ASSUMPTIONS = {
+    KEY: _key_fits,
+    READS: lambda case, answer: _reads_only(case, answer.update, 1),
+    NORM: _norm_fits,
+}
+
+THEOREM: Theorem[Case, Answer] = Theorem.of(__name__)

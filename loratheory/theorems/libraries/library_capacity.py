@@ -1,0 +1,218 @@
+r"""Shelf capacity: how many adapters calibrated gates tell apart, and what the sum does meanwhile.
+
+**Statement.** Gates on k adapters with Gaussian keys are all right at all of h independent reads
+with probability at least (1 - f)^(h(k-1)), f their false alarm: shelves grow exponentially in the
+width, while the plain sum adds the energy (k-1)n/(D-n-1) of foreign adapters.
+
+Each of :math:`k` adapters holds :math:`n` exact edits with orthonormal responses at independent
+standard normal keys in dimension :math:`D`, and is on at full strength where its squared response
+exceeds :math:`\tau < 1`, else off. A prompt makes :math:`h` reads (layers) whose keys and queries
+are independent of those of other reads; each query is a key of one adapter and foreign to the
+others. With the false alarm :math:`f = f(n, D, \tau)` of ``thm:gate-detection`` all gates are
+right at all reads with probability at least
+
+.. math:: (1 - f)^{h (k - 1)} \;\ge\; 1 - h (k - 1) f,
+
+for :math:`k \le 2` exactly that; and the output is then the oracle's. Where reads share keys the
+right side still holds, the left need not. So :math:`k` may grow like :math:`1/f`, exponentially in
+:math:`D`. Without gates foreign adapters add the mean energy :math:`(k - 1)\, n / (D - n - 1)`, for
+:math:`D > n + 1`, to a read, against 1 of its own; gates let the fraction
+:math:`I_{1/(1+\tau)}(\tfrac{D-n-1}2, \tfrac n2 + 1)` of it through. *Reduction,* without any law:
+an oracle that succeeds with probability :math:`p` leaves gates with misses :math:`m` and false
+alarms :math:`f_j` at least :math:`p - \sum_{\text{reads}} (m + \sum_j f_j)`.
+
+**Proof.** An own key is answered with 1, above :math:`\tau`. Given the query, foreign adapters are
+independent and alike: with alarm :math:`f_x` all stay shut with probability :math:`(1 -
+f_x)^{k-1}`, whose mean is at least :math:`(1 - f)^{k-1}` by Jensen, and equal for :math:`k - 1 \le
+1`. Reads are independent; if not, the union bound is left: in :math:`D = n = 1` two adapters asked
+in turn at the same keys answer :math:`t` and :math:`1/t`, never both little. Energies add in mean,
+as responses of different adapters have independent signs, and :math:`s/(1+s)` is Beta with
+parameters :math:`n/2, (D-n+1)/2`: weighting by :math:`s` moves them by one up and down and gives
+the mean :math:`n/(D-n-1)`. The reduction is a union bound: where no gate is wrong the outputs
+agree. :math:`\square`
+
+**What it does not say.** Keys of trained models are not Gaussian; take their measured alarms to
+the reduction. Two adapters that edit one key both answer it.
+
+References
+----------
+norm-based routing: SpectR (arXiv 2504.03454), SEQR
+(2509.18093).
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from scipy.special import betainc
+from scipy.stats import binom
+
+from loratheory.lowrank import Array, array_namespace
+from loratheory.theorems._theorem import Control, Theorem
+from loratheory.theorems.routing._sample import SIGMAS, Sample
+from loratheory.theorems.routing.gate_detection import DOUBT, INDEPENDENT, KEYS, LENGTH, false_alarm
+
+SENSE = "lower"
+SOURCE = "own"
+USES = ("thm:gate-detection",)
+
+APART = "keys of different adapters independent of each other"
+FRESH = "keys of each read independent of the keys and queries of other reads"
+
+
+@dataclass(frozen=True)
+class Case:
+    """Adapters on the shelf, facts of each, width and threshold of the gates, reads, trials."""
+
+    adapters: int
+    facts: int
+    width: int
+    threshold: int | float
+    hops: int = 2
+    trials: int = 300
+
+
+@dataclass(frozen=True, eq=False)
+class Shelf:
+    """Trials of foreign keys (N, reads, k - 1, D, n) and queries (N, reads, D)."""
+
+    keys: Array
+    queries: Array
+
+    def sample(self, adapter: int) -> Sample:
+        """Keys of one adapter with the queries, reads taken as trials."""
+        xp, shape = array_namespace(self.keys), self.keys.shape
+        keys = xp.reshape(self.keys[:, :, adapter, :, :], (-1, *shape[3:]))
+        return Sample(keys, xp.reshape(self.queries, (-1, shape[3])))
+
+    @property
+    def apart(self) -> bool:
+        """Whether keys of neighbours have squared inner products as independent ones have."""
+        xp = array_namespace(self.keys)
+        first, second = self.keys[:, :, :-1, :, :], self.keys[:, :, 1:, :, :]
+        inner = xp.matrix_transpose(first) @ second
+        count, d = math.prod(inner.shape), self.keys.shape[3]
+        allowed = SIGMAS * math.sqrt(count * (2 * d * d + 6 * d)) * self.keys.shape[4]
+        return abs(float(xp.sum(inner**2)) - count * d) <= allowed
+
+    @property
+    def fresh(self) -> bool:
+        """Whether keys have such inner products with the keys and queries of other reads."""
+        xp, (trials, reads, others, d, facts) = array_namespace(self.keys), self.keys.shape
+        columns = xp.permute_dims(self.keys, (0, 1, 3, 2, 4))
+        keys = xp.reshape(columns, (trials, reads, d, others * facts))
+        whole = xp.concat([keys, self.queries[:, :, :, None]], axis=3)
+        energy, count = 0.0, 0
+        for read in range(reads):
+            for other in set(range(reads)) - {read}:
+                inner = xp.matrix_transpose(keys[:, read, :, :]) @ whole[:, other, :, :]
+                energy, count = energy + float(xp.sum(inner**2)), count + math.prod(inner.shape)
+        allowed = SIGMAS * math.sqrt(count * (2 * d * d + 6 * d)) * 2 * whole.shape[3]
+        return abs(energy - count * d) <= allowed
+
+
+def clean(adapters: int, facts: int, width: int, threshold: int | float, hops: int = 2) -> float:
+    """The probability that no wrong gate opens at any read, at least."""
+    return (1 - false_alarm(facts, width, threshold)) ** (hops * (adapters - 1))
+
+
+def largest_library(
+    facts: int, width: int, threshold: int | float, hops: int, failure: float
+) -> int | float:
+    """The most adapters with ``clean`` at least ``1 - failure``; ``inf`` past all floats."""
+    alarm = hops * -math.log1p(-false_alarm(facts, width, threshold))
+    allowed = -math.log1p(-failure)
+    return 1 + math.floor(allowed / alarm) if alarm and allowed / alarm < math.inf else math.inf
+
+
+def interference(adapters: int, facts: int, width: int, threshold: int | float = 0.0) -> float:
+    """The mean energy that foreign adapters add to a read; 0 for a threshold is the plain sum.
+
+    An own response has energy 1. Needs ``facts < width - 1``: else the mean is infinite.
+    """
+    spare = width - facts - 1
+    if spare <= 0:
+        return math.inf
+    passed = float(betainc(spare / 2, facts / 2 + 1, 1 / (1 + threshold)))
+    return (adapters - 1) * facts / spare * passed
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """Two to five adapters, one to three reads, alarms from rare to likely."""
+    width = int(rng.integers(2, size + 4))
+    facts, adapters = int(rng.integers(1, min(width, 4) + 1)), int(rng.integers(2, 6))
+    threshold = float(facts / width * 10.0 ** rng.uniform(-0.3, 1))
+    return Case(adapters, facts, width, threshold, int(rng.integers(1, 4)))
+
+
+def bound(case: Case) -> float:
+    """The closed form."""
+    return clean(case.adapters, case.facts, case.width, case.threshold, case.hops)
+
+
+def measure(case: Case, shelf: Shelf) -> float:
+    """How often no foreign adapter's ``|K^+ x|^2``, by least squares, exceeds the threshold."""
+    xp, x = array_namespace(shelf.keys), shelf.queries[:, :, None, :, None]
+    reads = xp.matrix_transpose(shelf.keys)
+    weights = xp.linalg.solve(reads @ shelf.keys, reads @ x)[:, :, :, :, 0]
+    alarms = xp.any(xp.sum(weights**2, axis=-1) > case.threshold, axis=(1, 2))
+    return 1 - int(xp.count_nonzero(alarms)) / int(alarms.shape[0])
+
+
+def rival(case: Case, rng: np.random.Generator) -> Shelf:
+    """A fresh shelf for each trial and read."""
+    shape = (case.trials, case.hops, case.adapters - 1, case.width, case.facts)
+    return Shelf(rng.standard_normal(shape), rng.standard_normal((*shape[:2], case.width)))
+
+
+def noise(case: Case) -> float:
+    """How far below its probability a frequency falls, but for one time in a billion."""
+    return float(bound(case) - binom.ppf(DOUBT, case.trials, bound(case)) / case.trials)
+
+
+def _example(change: Callable[[Array, Array], tuple[Array, Array]]) -> tuple[Case, Shelf]:
+    case = Case(adapters=3, facts=1, width=2, threshold=0.5, hops=1, trials=20000)
+    fine = rival(case, np.random.default_rng(0))
+    return case, Shelf(*change(fine.keys, fine.queries))
+
+
+def _crossed(keys: Array, queries: Array) -> tuple[Array, Array]:
+    first = keys[:, :, 0, :, 0]
+    length = np.linalg.norm(first, axis=2, keepdims=True)
+    turned = np.stack([-first[:, :, 1], first[:, :, 0]], axis=2) / length
+    other = np.sqrt(-2 * np.log(-np.expm1(-(length**2) / 2)))  # of the same law, long where short
+    return np.stack([first, turned * other], axis=2)[:, :, :, :, None], queries
+
+
+def _in_turn() -> tuple[Case, Shelf]:
+    case = Case(adapters=2, facts=1, width=1, threshold=0.5, hops=2, trials=20000)
+    queries = rival(case, np.random.default_rng(0)).queries
+    return case, Shelf(queries[:, ::-1, None, :, None], queries)
+
+
+CONTROLS = (
+    Control("shorter keys", KEYS, partial(_example, lambda k, x: (0.3 * k, x))),
+    Control("two edit one key", INDEPENDENT, partial(_example, lambda k, _: (k, k[:, :, 0, :, 0]))),
+    Control("a query three times as strong", LENGTH, partial(_example, lambda k, x: (k, 3 * x))),
+    Control("avoid the neighbour's keys", APART, partial(_example, _crossed)),
+    Control("ask two adapters in turn at the same keys", FRESH, _in_turn),
+)
+
+
+def _all(question: str) -> Callable[[Case, Shelf], bool]:
+    return lambda _, shelf: all(
+        getattr(shelf.sample(adapter), question) for adapter in range(shelf.keys.shape[2])
+    )
+
+
+ASSUMPTIONS = {
+    KEYS: _all("keys_are_standard"),
+    INDEPENDENT: _all("queries_are_foreign"),
+    LENGTH: lambda _, shelf: shelf.sample(0).lengths_are_standard,
+    APART: lambda _, shelf: shelf.apart,
+    FRESH: lambda _, shelf: shelf.fresh,
+}
+
+THEOREM: Theorem[Case, Shelf] = Theorem.of(__name__)

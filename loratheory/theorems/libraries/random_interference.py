@@ -1,0 +1,248 @@
+r"""Random interference: how many unrelated adapters an edit survives beside it, by width.
+
+**Statement.** Randomly turned adapters add interference of energy Σ c²‖Δ‖²/n on a unit key and
+overturn a lead m with probability at most Σ exp(−n m²/(2 Σ c²‖a‖²)): the sum holds shelves up to
+about n m²/(2σ² ln(tokens/δ)).
+
+Beside an edit that leads by :math:`m_t > 0` over token :math:`t`, merge others with coefficients
+:math:`c_j`, each turned at random on its input side: :math:`\Delta_j O_j`, :math:`O_j` independent
+and uniform in :math:`O(n)`. On a prompt with unit key :math:`k` they add
+
+.. math::
+    \varepsilon = \sum_j c_j \Delta_j O_j k, \qquad \mathbb{E}\,\varepsilon = 0, \qquad
+    \mathbb{E}\|\varepsilon\|^2 = \tfrac1n \sum_j c_j^2 \|\Delta_j\|_F^2,
+
+and with :math:`a_{tj} = \Delta_j^\top (e_s - e_t)` the answer :math:`s` loses with probability at
+most :math:`\sum_t \exp(-n\,m_t^2 / 2\sum_j c_j^2 \|a_{tj}\|^2)`. Hence it survives the sum with
+:math:`K - 1` others of :math:`\|a_{tj}\| \le \sigma` up to a failure :math:`\delta` if :math:`K - 1
+< n\,m^2 / (2\sigma^2 \ln (t/\delta))`, :math:`t` the number of other tokens; the mean of all, with
+the deficit :math:`m_0` and the margin :math:`m_1` of ``thm:averaging-survival``, if
+
+.. math:: m_1 > (K-1)\,m_0 + \sigma\sqrt{2 (K-1) \ln(t/\delta) / n}.
+
+Others that edit :math:`r` orthonormal keys by unit responses each add as much energy as the edit's
+own response once :math:`(K-1)\,r = n`: there the total rank reaches the width.
+
+**Proof.** :math:`u_j = O_j k` is uniform on the sphere, :math:`\mathbb{E}\,u_j = 0` and
+:math:`\mathbb{E}\,u_j u_j^\top = 1/n`, which gives the moments. A coordinate of :math:`u` has
+:math:`\mathbb{E}\,u_1^{2q} = \frac{(2q-1)!!}{n(n+2)\cdots(n+2q-2)} \le (2q-1)!!\,n^{-q}`, the
+moments of :math:`N(0, 1/n)`, and odd ones vanish; so :math:`\mathbb{E}\,e^{\lambda\langle a, u
+\rangle} \le e^{\lambda^2\|a\|^2/2n}`. Multiply over :math:`j`, apply Markov's inequality with the
+best :math:`\lambda` to :math:`\varepsilon_t - \varepsilon_s \ge m_t`, and add over :math:`t`. The
+mean has :math:`m = (m_1 - (K-1)\,m_0)/K` and :math:`c_j = 1/K`. :math:`\square`
+
+**What it does not say.** Trained adapters share directions: measure their angles instead
+(``thm:interference-angle``). The tail is a bound: in wide reads about
+:math:`\sqrt{2\pi}\,x` times too large for one token that is x standard deviations away.
+
+References
+----------
+moments: Muirhead (1982), section 1.5.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+
+from loratheory.lowrank import Array, array_namespace
+from loratheory.shapes import Float
+from loratheory.theorems._theorem import Control, Theorem
+from loratheory.theorems.merging.averaging_survival import coefficient
+
+SENSE = "upper"
+SOURCE = "own"
+USES = ("thm:averaging-survival",)
+
+LEADS = "an edit that leads over each other token"
+UNIT = "a key of unit length"
+RANDOM = "adapters turned uniformly at random on their input side"
+INDEPENDENT = "adapters turned independently of each other"
+DOUBT = 1e-9  # how rarely sampling alone may exceed the allowance
+SIGMAS = 10.0
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """The leads over other tokens, and for each what the others' rows say, coefficients included.
+
+    ``rows[t, j]`` is ``c_j`` times the row of the target minus the row of token ``t``.
+    """
+
+    rows: Float[Array, "t k n"]
+    margins: Float[Array, " t"]
+    trials: int = 600
+
+
+def energy(adapters: int, rank: int, width: int) -> float:
+    """Mean energy that unit edits of this rank add to one of them, relative to its own response."""
+    return (adapters - 1) * rank / width
+
+
+def failure(
+    adapters: int, width: int, margin: int | float, strength: int | float, tokens: int = 1
+) -> float:
+    """How often at most the sum of so many overturns an edit.
+
+    Parameters
+    ----------
+    adapters, width : int
+        Size of the shelf and of the read's input.
+    margin, strength : int, float
+        The edit's lead, and the norm of a row difference of another adapter.
+    tokens : int
+        How many other answers there are.
+
+    Returns
+    -------
+    float
+        The bound, at most 1.
+    """
+    spread = (adapters - 1) * strength**2 / width
+    if not spread:
+        return 0.0 if margin > 0 else 1.0
+    return min(1.0, tokens * math.exp(-(max(margin, 0) ** 2) / (2 * spread)))
+
+
+def margin_needed(
+    adapters: int,
+    width: int,
+    strength: int | float,
+    deficit: int | float = 1.0,
+    *,
+    tokens: int = 1,
+    failure: float = 0.05,
+    rule: Literal["sum", "mean"] = "mean",
+) -> float:
+    """The margin that an edit must exceed alone to survive this rule but for that failure rate.
+
+    Parameters
+    ----------
+    adapters, width : int
+        Size of the shelf and of the read's input.
+    strength, deficit : int, float
+        Norm of a row difference of another adapter; what the answer lacks before the edit.
+    tokens : int
+        How many other answers there are.
+    failure : float
+        How often it may be lost.
+    rule : {"sum", "mean"}
+        The coefficient of each adapter. A mean of factors has cross terms, which no turn of the
+        other adapters makes random.
+
+    Returns
+    -------
+    float
+        The deficit's share, as without interference, and the price of interference.
+    """
+    price = strength * math.sqrt(2 * (adapters - 1) * math.log(tokens / failure) / width)
+    return (1 / coefficient(adapters, rule) - 1) * deficit + price
+
+
+def largest_library(
+    width: int, margin: int | float, strength: int | float, tokens: int, failure: float
+) -> int:
+    """How many adapters the sum may hold so that an edit survives but for that failure rate."""
+    return 1 + math.floor(width * margin**2 / (2 * strength**2 * math.log(tokens / failure)))
+
+
+def directions(
+    rng: np.random.Generator, trials: int, adapters: int, width: int
+) -> Float[Array, "trials adapters width"]:
+    """Where random turns send the unit key: independent points of the sphere."""
+    free = rng.standard_normal((trials, adapters, width))
+    return free / np.linalg.norm(free, axis=-1, keepdims=True)
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """One to four other tokens, one to six others, margins at 0.3 to 4 standard deviations."""
+    t, k, n = int(rng.integers(1, 5)), int(rng.integers(1, 7)), int(rng.integers(1, size + 1))
+    rows = 10.0 ** int(rng.integers(-6, 7)) * rng.standard_normal((t, k, n))
+    spread = np.sqrt((rows**2).sum(axis=(1, 2)) / n)
+    return Case(rows, spread * rng.uniform(0.3, 4, t))
+
+
+def bound(case: Case) -> float:
+    """A Gaussian tail for each other token, added; at most 1."""
+    xp, n = array_namespace(case.rows), int(case.rows.shape[2])
+    spread = xp.sum(case.rows**2, axis=(1, 2)) / n
+    silent = spread == 0  # others that say nothing overturn nothing
+    tails = xp.exp(-(case.margins**2) / (2 * xp.where(silent, xp.ones_like(spread), spread)))
+    return min(1.0, float(xp.sum(xp.where(silent, xp.zeros_like(tails), tails))))
+
+
+def measure(case: Case, turned: Float[Array, "trials k n"]) -> float:
+    """How often the interference takes the lead over some token."""
+    xp, (t, k, n) = array_namespace(turned), case.rows.shape
+    flat = xp.reshape(turned, (turned.shape[0], k * n))
+    gained = flat @ xp.reshape(case.rows, (t, k * n)).T
+    lost = xp.any(gained <= -case.margins[None, :], axis=1)
+    return int(xp.count_nonzero(lost)) / int(turned.shape[0])
+
+
+def rival(case: Case, rng: np.random.Generator) -> Float[Array, "trials k n"]:
+    """Fresh turns; sometimes each also with its opposite, which is uniform as well."""
+    found = directions(rng, case.trials, *case.rows.shape[1:])
+    return found if rng.random() < 0.7 else found * rng.choice([-1.0, 1.0], (case.trials, 1, 1))
+
+
+def noise(case: Case) -> float:
+    """How far a frequency strays above its probability, but for one time in a billion."""
+    from scipy.stats import binom  # slow to import
+
+    return float(binom.ppf(1 - DOUBT, case.trials, bound(case))) / case.trials - bound(case)
+
+
+def _unit(_: Case, turned: Array) -> bool:
+    xp = array_namespace(turned)
+    return bool(xp.all(xp.abs(xp.sum(turned**2, axis=-1) - 1) < 1e-9))
+
+
+def _random(_: Case, turned: Array) -> bool:
+    """Whether mean and second moments of each adapter's direction are a sphere's."""
+    xp, (trials, _, n) = array_namespace(turned), turned.shape
+    each = xp.permute_dims(turned, (1, 0, 2))
+    mean, gram = xp.mean(turned, axis=0), xp.matrix_transpose(each) @ each / trials
+    eye = xp.eye(n, dtype=turned.dtype, device=turned.device) / n
+    near = float(xp.max(xp.abs(mean))) * math.sqrt(trials * n) <= SIGMAS
+    return near and float(xp.max(xp.abs(gram - eye))) * math.sqrt(trials) * n / 2 <= SIGMAS
+
+
+def _independent(_: Case, turned: Array) -> bool:
+    """Whether directions of two adapters are uncorrelated."""
+    xp, (trials, k, n) = array_namespace(turned), turned.shape
+    inner = xp.mean(turned @ xp.matrix_transpose(turned), axis=0)
+    off = inner - inner * xp.eye(k, dtype=turned.dtype, device=turned.device)
+    return float(xp.max(xp.abs(off))) * math.sqrt(trials * n) <= SIGMAS
+
+
+def _example(kind: str) -> tuple[Case, Array]:
+    rows = np.zeros((1, 8, 32))
+    rows[:, :, 0] = 1.0
+    case = Case(rows, np.array([-1.5 if kind == "trails" else 1.5]), 2000)
+    turned = directions(np.random.default_rng(0), case.trials, 8, 32)
+    return case, {
+        "trails": turned,
+        "long": 3 * turned,
+        "fixed": 0 * turned - np.eye(1, 32),
+        "alike": turned[:, :1, :] + 0 * turned,
+    }[kind]
+
+
+CONTROLS = (
+    Control("an edit that trails by as much", LEADS, partial(_example, "trails")),
+    Control("a key three times as long", UNIT, partial(_example, "long")),
+    Control("adapters that all read the key", RANDOM, partial(_example, "fixed")),
+    Control("one random turn for all adapters", INDEPENDENT, partial(_example, "alike")),
+)
+
+ASSUMPTIONS = {
+    LEADS: lambda case, _: float(array_namespace(case.margins).min(case.margins)) > 0,
+    UNIT: _unit,
+    RANDOM: _random,
+    INDEPENDENT: _independent,
+}
+
+THEOREM: Theorem[Case, Array] = Theorem.of(__name__)

@@ -1,0 +1,156 @@
+r"""Averaging survival: when one edit outlives being merged with others.
+
+**Statement.** An edit merged with weight c keeps the margin c·(margin after) − (1 − c)·(deficit
+before) plus interference, against each competitor; undisturbed, the mean of K adapters keeps it
+iff margin > (K − 1)·deficit for each.
+
+A prompt with key :math:`k` has base logits :math:`\ell = Wk`; an adapter alone gives :math:`\ell'
+= (W + \Delta_1)k`. Merged with weight :math:`c` beside others that add :math:`\varepsilon =
+\sum_{j>1} c_j \Delta_j k`, the token :math:`s` leads by
+
+.. math::
+    \min_{t \ne s} \bigl[ c\,m_1(t) - (1 - c)\,m_0(t) + \varepsilon_s - \varepsilon_t \bigr],
+    \qquad m_0(t) = \ell_t - \ell_s,\quad m_1(t) = \ell'_s - \ell'_t.
+
+With :math:`\varepsilon = 0`, one competitor and :math:`c > 0` it wins iff
+:math:`m_1 > m_0 (1 - c)/c`: iff :math:`m_1 > (K - 1)\,m_0` under the mean of :math:`K` adapters,
+:math:`m_1 > (K^2 - 1)\,m_0` under the mean of their factors (before cross terms), :math:`m_1 > 0`
+under the sum. A fact without deficit (:math:`m_0 \le 0 < m_1`) survives every
+:math:`0 < c \le 1`. No convex merge keeps two edits that each just replace an old fact
+(:math:`m_1 = m_0 > 0`).
+
+**Proof.** The merged logits are :math:`(1 - c)\,\ell + c\,\ell' + \varepsilon`; subtract entry
+:math:`t` from entry :math:`s`. Divide by :math:`c` and put :math:`c = 1/K, 1/K^2, 1`. If
+:math:`m_0 \le 0 < m_1`, then :math:`c\,m_1 > 0 \ge (1 - c)\,m_0` up to :math:`c = 1`; beyond it
+the step may overshoot. For :math:`m_1 = m_0 > 0` the condition is :math:`c_i > 1/2`, which two
+weights with sum at most 1 cannot both meet. :math:`\square`
+
+**What it does not say.** Nothing about two hops, nor how large :math:`\varepsilon` is.
+"""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+
+from loratheory.lowrank import Array, LowRank, array_namespace
+from loratheory.shapes import Float
+from loratheory.theorems._theorem import SAFETY, Control, Theorem
+from loratheory.toy import Merge, interpolating
+
+SENSE = "equal"
+SOURCE = "own"
+
+BASE = "a base whose logits on the prompt are those of the case"
+EDIT = "an own adapter that alone moves them to the edited logits"
+OTHERS = "other adapters that together contribute the interference of the case"
+WEIGHT = "the own adapter merged with the coefficient of the case"
+
+Rule = Literal["sum", "mean", "factor_mean"]
+
+
+def coefficient(adapters: int, rule: Rule = "mean") -> float:
+    """The weight that each of so many adapters' own term gets under a rule: 1, 1/K or 1/K²."""
+    if adapters < 1:
+        message = f"{adapters} adapters cannot be merged: give at least 1"
+        raise ValueError(message)
+    return float(adapters) ** -("sum", "mean", "factor_mean").index(rule)
+
+
+def margin_needed(adapters: int, deficit: int | float, rule: Rule = "mean") -> float:
+    """The margin that an edit must exceed alone to survive the merge; no interference."""
+    return (1 / coefficient(adapters, rule) - 1) * deficit
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A prompt and its logits: base, edited, added by the others; the new token comes first."""
+
+    key: Float[Array, " d"]
+    base: Float[Array, " t"]
+    edited: Float[Array, " t"]
+    others: Float[Array, " t"]
+    coefficient: float
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """Logits over 12 decades; usual coefficients, any, or one next to the border."""
+    t, loud = int(rng.integers(2, size + 2)), 10.0 ** int(rng.integers(-6, 7))
+    key = 10.0 ** int(rng.integers(-3, 4)) * rng.standard_normal(int(rng.integers(1, size + 1)))
+    base, edited, others = loud * rng.standard_normal((3, t))
+    deficit, margin = (base - base[0])[1:], (edited[0] - edited)[1:]
+    border = float(np.max(deficit / (deficit + margin)))  # a competitor ties here
+    near = border * (1 + float(rng.choice([-1, 1])) * 10.0 ** int(rng.integers(-12, 0)))
+    weight = float(rng.choice([1.0, 1 / 2, 1 / 3, 1 / 9, near, rng.uniform(-1, 2)]))
+    return Case(key, base, edited, float(rng.choice([0.0, 1.0])) * others, weight)
+
+
+def bound(case: Case) -> float:
+    """The merged margin from the margins before and after the edit."""
+    deficit, margin = case.base - case.base[0], case.edited[0] - case.edited
+    mixed = case.coefficient * margin - (1 - case.coefficient) * deficit
+    return float(array_namespace(mixed).min((mixed + case.others[0] - case.others)[1:]))
+
+
+def measure(case: Case, merge: Merge) -> float:
+    """The lead of the new token when the merged weights read the key."""
+    logits = merge.logits(case.key)
+    return float(logits[0] - array_namespace(logits).max(logits[1:]))
+
+
+def scale(case: Case) -> float:
+    """The largest logits that meet in the difference."""
+    tops = (array_namespace(x).max(abs(x)) for x in (case.base, case.edited, case.others))
+    return (1 + 2 * abs(case.coefficient)) * sum(map(float, tops))
+
+
+def _updates(case: Case) -> list[LowRank]:
+    parts = (case.base, case.edited - case.base, case.others)
+    return [interpolating(case.key[:, None], part[:, None]) for part in parts]
+
+
+def attain(case: Case) -> Merge:
+    """Rank-one weights that read the key; one other adapter carries the interference."""
+    base, own, other = _updates(case)
+    return Merge(base, (own, other), (case.coefficient, 1.0))
+
+
+def rival(case: Case, rng: np.random.Generator) -> Merge:
+    """Wide weights that do anything beside the key; two others share the interference."""
+    unit, weight = case.key / np.linalg.norm(case.key), float(rng.uniform(0.1, 1.0))
+    loud = 10.0 ** int(rng.integers(-12, 1)) * scale(case) / np.linalg.norm(case.key)
+    off, shape = np.eye(len(unit)) - np.outer(unit, unit), (len(case.base), len(unit))
+    base, own, other = (u + LowRank(loud * rng.normal(size=shape), off) for u in _updates(case))
+    return Merge(base, (own, other, other), (case.coefficient, weight, 1 - weight))
+
+
+def _agrees(part: int, case: Case, merge: Merge) -> bool:
+    base, _, *rest = merge.parts(case.key)
+    found = (base, base + merge.adapters[0] @ case.key, sum(rest, 0 * base))[part]
+    error = abs(found - (case.base, case.edited, case.others)[part])
+    return float(array_namespace(error).max(error)) <= SAFETY * scale(case)
+
+
+def _broken(**change: Any) -> tuple[Case, Merge]:
+    base, edited, others = np.array([[0.0, 1.0], [1.5, 0.0], [0.0, 0.0]])
+    case = Case(np.array([3.0, 4.0]), base, edited, others, 0.5)
+    return case, replace(attain(case), **change)
+
+
+_OWN = _broken()[1].adapters[0]
+CONTROLS = (
+    Control("merge onto another base", BASE, partial(_broken, weight=_OWN)),
+    Control("load it with twice its scale", EDIT, partial(_broken, adapters=(2 * _OWN, 0 * _OWN))),
+    Control("merge beside its opposite", OTHERS, partial(_broken, adapters=(_OWN, -_OWN))),
+    Control("average the factors", WEIGHT, partial(_broken, coefficients=(0.25, 1.0))),
+)
+
+ASSUMPTIONS = {
+    BASE: partial(_agrees, 0),
+    EDIT: partial(_agrees, 1),
+    OTHERS: partial(_agrees, 2),
+    WEIGHT: lambda case, merge: merge.coefficients[0] == case.coefficient,
+}
+
+THEOREM: Theorem[Case, Merge] = Theorem.of(__name__)

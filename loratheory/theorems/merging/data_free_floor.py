@@ -1,0 +1,204 @@
+r"""Data-free floor: what no merge of two adapters can promise while it sees weights alone.
+
+**Statement.** No merge of two adapters that sees no data errs by less than half the spectral norm
+of their difference on the inputs that both may see; the mean there, and each adapter on its own
+inputs, attains it.
+
+Adapters :math:`\Delta_1, \Delta_2` answer inputs :math:`x` of norm at most 1 from the subspaces
+:math:`S_1, S_2`; nothing else is known of the inputs. For every merge :math:`\Delta`, linear,
+nonlinear, by any rule,
+
+.. math::
+    \max_i \max_{x \in S_i,\, \|x\| \le 1} \|(\Delta - \Delta_i)\, x\| \;\ge\;
+    \tfrac12 \|(\Delta_1 - \Delta_2)\, P\|_2,
+
+:math:`P` the projector on :math:`S_1 \cap S_2`, with equality at the merge that is the mean of both
+on :math:`S_1 \cap S_2`, each adapter on the orthogonal complement of that in its own :math:`S_i`,
+and 0 outside. Hence without knowledge of the inputs (:math:`S_i` everything) the mean is the best
+merge and half the spectral norm of the difference the best promise; if only 0 is shared, as with
+the row spaces of independent adapters, the promise is 0; of several adapters, each pair is a floor.
+
+**Proof.** For unit :math:`x \in S_1 \cap S_2` the triangle inequality gives :math:`\|(\Delta_1 -
+\Delta_2) x\| \le \|(\Delta - \Delta_1) x\| + \|(\Delta - \Delta_2) x\|`, so one of the two is at
+least half of it. The merge is well defined: :math:`I = S_1 \cap S_2` and its complements
+:math:`R_i` in :math:`S_i` are independent, as :math:`\dim I + \dim R_1 + \dim R_2 = \dim S_1 + \dim
+S_2 - \dim I = \dim (S_1 + S_2)`. On :math:`S_i = I \oplus R_i`, an orthogonal sum, it errs by
+:math:`\pm\frac12 (\Delta_1 - \Delta_2)` on :math:`I` and not at all on :math:`R_i`: at most the
+floor. The error is convex in :math:`\Delta`, so merges at random do no better. :math:`\square`
+
+**What it does not say.** Where the two spaces nearly meet, the best merge is large, and a little
+noise outside :math:`S_i` spoils it (``thm:interpolation-price``). A router, which sees the input,
+is not bound by it. With data the floor is ``thm:covariance-floor``.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import numpy as np
+
+from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, orthonormal, spectral
+from loratheory.shapes import Float
+from loratheory.theorems._theorem import SAFETY, Control, Theorem
+
+SENSE = "lower"
+SOURCE = "own"
+USES = ("thm:interpolating-merge",)
+
+FRAMES = "orthonormal frames of the inputs that meet in shared directions or at clear angles"
+ONE = "one merged update, whichever adapter the input belongs to"
+Pair = tuple[LowRank, LowRank]  # what meets the inputs of each adapter: a merge, twice
+SHARED = 1e-22  # a squared sine below this is taken for rounding: the inputs are shared
+CLEAR = 1e-3  # the least sine of an angle, for the construction to be computed well
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Two adapters and orthonormal frames (n, d) of the inputs that each may see."""
+
+    updates: tuple[LowRank, LowRank]
+    inputs: tuple[Float[Array, "n _"], Float[Array, "n _"]]
+
+    @cached_property
+    def spaces(self) -> tuple[Array, Array, Array]:
+        """Frames of the shared inputs, and of those that one of the two has for itself."""
+        one, two = self.inputs
+        xp = array_namespace(one)
+        left, _, right = xp.linalg.svd(one.T @ two, full_matrices=True)
+        left, right = one @ left, two @ right.T
+        most = min(int(one.shape[1]), int(two.shape[1]))
+        off = left[:, :most] - two @ (two.T @ left[:, :most])
+        shared = sum(float(sine) < SHARED for sine in xp.sum(off**2, axis=0))
+        return left[:, :shared], left[:, shared:], right[:, shared:]
+
+    @cached_property
+    def condition(self) -> float:
+        """Of the joined frames, shared inputs once: one over the sine of the least angle."""
+        frame = array_namespace(*self.inputs).concat(list(self.spaces), axis=1)
+        sigma = array_namespace(frame).linalg.svdvals(frame)
+        return float(sigma[0]) / max(float(sigma[-1]), 1e-300)
+
+
+def half_distance(first: LowRank, second: LowRank) -> float:
+    """The floor where nothing is known of the inputs: half the norm of the difference."""
+    return spectral(first - second) / 2
+
+
+def merge(case: Case) -> LowRank:
+    """The minimax merge: the mean on shared inputs, either adapter on its own, 0 elsewhere."""
+    (one, two), (shared, first, second) = case.updates, case.spaces
+    xp = array_namespace(shared)
+    answers = xp.concat([(one @ shared + two @ shared) / 2, one @ first, two @ second], axis=1)
+    return LowRank(answers, xp.linalg.pinv(xp.concat([shared, first, second], axis=1)))
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """Inputs that share nothing, some directions, or all; over twelve decades."""
+    n, m = int(rng.integers(2, size + 3)), int(rng.integers(1, size + 1))
+    shared = int(rng.choice([0, n, int(rng.integers(0, n + 1))]))
+    least = int(shared == 0)  # each adapter sees some input
+    first = int(rng.integers(least, n - shared - least + 1))
+    second = int(rng.integers(least, n - shared - first + 1))
+    frame = orthonormal(rng, n, shared + first + second)
+    tilt, both = float(rng.uniform(0.1, 1.0)), min(first, second)
+    left = frame[:, : shared + first]
+    right = np.concatenate([frame[:, :shared], frame[:, shared + first :]], axis=1)
+    mixed = tilt * right[:, shared : shared + both]
+    right[:, shared : shared + both] = mixed + (1 - tilt**2) ** 0.5 * left[:, shared:][:, :both]
+    turned = (
+        left @ orthonormal(rng, left.shape[1], left.shape[1]),
+        right @ orthonormal(rng, right.shape[1], right.shape[1]),
+    )
+    loud, spread = 10.0 ** int(rng.integers(-6, 7)), float(rng.choice([1e-8, 1.0]))
+    base, width = gaussian(rng, m, n, min(m, n), loud), min(m, n)
+    others = (base + spread * gaussian(rng, m, n, width, loud) for _ in range(2))
+    return Case((next(others), next(others)), turned)
+
+
+def bound(case: Case) -> float:
+    """Half of what the adapters disagree by on an input that either may see."""
+    one, two = case.updates
+    change, shared = one - two, case.spaces[0]
+    return spectral(LowRank(change.up, change.down @ shared)) / 2
+
+
+def measure(case: Case, found: Pair) -> float:
+    """The larger of the two worst errors."""
+    each = zip(found, case.updates, case.inputs, strict=True)
+    errors = [(serves - low) @ frame for serves, low, frame in each]
+    xp = array_namespace(*case.inputs)
+    return max(float(xp.linalg.matrix_norm(error, ord=2)) for error in errors)
+
+
+def attain(case: Case) -> Pair:
+    """Serve both adapters' inputs with the minimax merge."""
+    best = merge(case)
+    return best, best
+
+
+def rival(case: Case, rng: np.random.Generator) -> Pair:
+    """The mean, the sum, either adapter, or the minimax merge nudged."""
+    one, two = case.updates
+    kind, best = int(rng.integers(6)), merge(case)
+    if kind < 4:
+        return ((one, two, (one + two) / 2, one + two)[kind],) * 2
+    loud = 10.0 ** int(rng.integers(-12, 1)) * scale(case)
+    return (best + gaussian(rng, *best.shape, 2, loud),) * 2
+
+
+def adversary(case: Case, rng: np.random.Generator) -> Pair:
+    """Subgradient descent on the larger error from a random start: no subspace is intersected."""
+    found = rng.standard_normal(case.updates[0].shape) * scale(case) / 10
+    best, least = found, np.inf
+    targets = [(low.dense(), frame) for low, frame in zip(case.updates, case.inputs, strict=True)]
+    for step in range(150):
+        sides = [np.linalg.svd((found - low) @ x, full_matrices=False) for low, x in targets]
+        worst = int(sides[1][1][0] > sides[0][1][0])
+        left, sigma, right = sides[worst]
+        if sigma[0] < least:
+            best, least = found, sigma[0]
+        slope = np.outer(left[:, 0], targets[worst][1] @ right[0])
+        found = found - slope * sigma[0] * 0.5 / (1 + step / 10)
+    return (LowRank(best, np.eye(best.shape[1])),) * 2
+
+
+def scale(case: Case) -> float:
+    """The norms that meet."""
+    return sum(spectral(low) for low in case.updates)
+
+
+def _frames(case: Case, _: Pair) -> bool:
+    xp = array_namespace(*case.inputs)
+    for frame in case.inputs:
+        eye = xp.eye(frame.shape[1], dtype=frame.dtype, device=frame.device)
+        if float(xp.max(xp.abs(frame.T @ frame - eye))) > SAFETY:
+            return False
+    return case.condition < 1 / CLEAR
+
+
+def _one(case: Case, found: Pair) -> bool:
+    return spectral(found[0] - found[1]) <= SAFETY * scale(case) * case.condition
+
+
+def _line(stretch: float = 1.0, routed: bool = False) -> tuple[Case, Pair]:
+    pair = tuple(LowRank(np.array([[sign]]), np.eye(1)) for sign in (1.0, -1.0))
+    case = Case((pair[0], pair[1]), (np.eye(1), stretch * np.eye(1)))
+    return case, (pair[0], pair[1]) if routed else attain(case)
+
+
+CONTROLS = (
+    Control("inputs twice as long as assumed", FRAMES, partial(_line, stretch=2.0), "tight"),
+    Control("a router: each input meets its own adapter", ONE, partial(_line, routed=True)),
+)
+
+
+def condition(case: Case) -> float:
+    """Condition number of the inverses taken on the way."""
+    return case.condition
+
+
+ASSUMPTIONS = {
+    FRAMES: _frames,
+    ONE: _one,
+}
+
+THEOREM: Theorem[Case, Pair] = Theorem.of(__name__)

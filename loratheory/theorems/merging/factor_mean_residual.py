@@ -1,0 +1,163 @@
+r"""Factor-mean residual: what averaging the factors loses, and the rank that repairs it.
+
+**Statement.** Averaging factors misses the mean of k adapters by the covariance of their factors,
+of rank at most (k-1)r; a correction of rank q leaves at least its energy beyond rank q.
+
+Let adapters :math:`U_i V_i`, with :math:`U_i \in \mathbb{R}^{m \times r}` and :math:`V_i \in
+\mathbb{R}^{r \times n}`, have weights :math:`w_1 + \dots + w_k = 1`, and let :math:`\bar U = \sum
+w_i U_i`, :math:`\bar V = \sum w_i V_i`. Then
+
+.. math::
+    \sum_i w_i U_i V_i - \bar U \bar V = \sum_i w_i (U_i - \bar U)(V_i - \bar V) =: C,
+    \qquad \operatorname{rank} C \le (k - 1) r,
+
+so a correction :math:`\Delta` of rank at most :math:`q` leaves :math:`\|\bar U \bar V + \Delta -
+\sum w_i U_i V_i\|_F^2 \ge \sum_{i > q} \sigma_i(C)^2`, with equality at :math:`\mathrm{LR}_q(C)`:
+nothing remains from :math:`q = (k - 1) r` on. :math:`C = 0` where all :math:`U_i`, or all
+:math:`V_i`, are equal.
+
+**Proof.** Expand the product: :math:`\sum w_i U_i V_i - \bar U \bar V - \bar U \bar V + (\sum w_i)
+\bar U \bar V`, and the weights sum to 1. As :math:`\sum w_i (U_i - \bar U) = 0`, one term with
+:math:`w_j \ne 0` can be eliminated: :math:`C = \sum_{i \ne j} w_i (U_i - \bar U)(V_i - V_j)`, of
+rank at most :math:`(k - 1) r`. Eckart and Young give the rest. :math:`\square`
+
+**What it does not say.** :math:`C` is no property of the updates: another gauge :math:`(U G, G^{-1}
+V)` of one adapter changes it. In :math:`\bar U \bar V` each own product is scaled by :math:`w_i^2`,
+not :math:`w_i`, beside cross terms :math:`w_i w_j U_i V_j`.
+
+References
+----------
+Singhal et al. (FedEx-LoRA), arXiv:2410.09432;
+Wang et al. (FLoRA), arXiv:2409.05976.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from loratheory.lowrank import (
+    LowRank,
+    array_namespace,
+    frobenius,
+    gaussian,
+    tail_energy,
+    total,
+    truncate,
+)
+from loratheory.theorems._theorem import Control, Theorem
+
+SENSE = "lower"
+SOURCE = "own; the residual for equal weights: Singhal et al. (2024)"
+
+RANK = "rank(correction) <= q"
+WEIGHTS = "weights that sum to 1"
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Adapters of one shape and width, a weight each, and the rank a correction may spend."""
+
+    adapters: tuple[LowRank, ...]
+    weights: tuple[float, ...]
+    rank: int
+
+    def __post_init__(self) -> None:
+        """Refuse adapters whose factors have no mean."""
+        shapes = {(low.shape, low.width) for low in self.adapters}
+        if len(shapes) != 1 or len(self.weights) != len(self.adapters):
+            found = f"adapters of (shape, width) {sorted(shapes)}, {len(self.weights)} weights"
+            message = f"{found}: give adapters whose shapes and widths agree, one weight each"
+            raise ValueError(message)
+
+
+def factor_mean(case: Case) -> LowRank:
+    """The weighted means of the two factors as one adapter of the common width."""
+    weighted = list(zip(case.weights, case.adapters, strict=True))
+    return LowRank(sum(w * a.up for w, a in weighted), sum(w * a.down for w, a in weighted))
+
+
+def residual(case: Case) -> LowRank:
+    """What the factor mean lacks to the mean: the covariance of the factors."""
+    mean = factor_mean(case)
+    spread = [LowRank(low.up - mean.up, low.down - mean.down) for low in case.adapters]
+    return total(spread, case.weights)
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """Unrelated, nearly equal or half-shared factors; equal, convex or signed weights."""
+    k, (m, n) = int(rng.integers(1, 5)), rng.integers(1, size + 1, 2).tolist()
+    base = gaussian(rng, m, n, int(rng.integers(1, min(m, n, 8) + 1)))
+    scale = 10.0 ** int(rng.integers(-6, 7))
+    spread = rng.choice([0.0, 1e-8, 1.0], 2, p=[0.15, 0.15, 0.7])
+    ups = scale * (base.up + spread[0] * rng.standard_normal((k, *base.up.shape)))
+    downs = base.down + spread[1] * rng.standard_normal((k, *base.down.shape))
+    signed = rng.standard_normal(k)
+    choices = (np.full(k, 1 / k), rng.dirichlet(np.ones(k)), signed + (1 - signed.sum()) / k)
+    weights = tuple(choices[rng.integers(3)].tolist())
+    most = min(m, n, (k - 1) * base.width + 1)  # one beyond what the residual can have
+    return Case(tuple(map(LowRank, ups, downs)), weights, int(rng.integers(0, most + 1)))
+
+
+def bound(case: Case) -> float:
+    """Energy of the residual beyond the rank of the correction."""
+    return tail_energy(residual(case), case.rank)
+
+
+def attain(case: Case) -> LowRank:
+    """Truncate the residual."""
+    return truncate(residual(case), case.rank)
+
+
+def measure(case: Case, correction: LowRank) -> float:
+    """Squared distance of the corrected factor mean to the mean of the updates."""
+    weights = [1.0, 1.0, *(-w for w in case.weights)]
+    return frobenius(total([factor_mean(case), correction, *case.adapters], weights)) ** 2
+
+
+def rival(case: Case, rng: np.random.Generator) -> LowRank:
+    """A random correction of the allowed rank, or the optimum nudged by 1e-12 to 1."""
+    best, size = attain(case), 10.0 ** int(rng.integers(-12, 1))
+    if rng.random() < 0.5:
+        return gaussian(rng, *best.shape, case.rank, 10.0 ** int(rng.integers(-6, 7)))
+    return LowRank(best.up * (1 + size * rng.standard_normal(best.up.shape)), best.down)
+
+
+def adversary(case: Case, rng: np.random.Generator) -> LowRank:
+    """Alternating least squares on the dense difference of the two means."""
+    ups = np.stack([low.up for low in case.adapters])
+    downs = np.stack([low.down for low in case.adapters])
+    mean = np.tensordot(case.weights, ups, 1) @ np.tensordot(case.weights, downs, 1)
+    missing = np.tensordot(case.weights, ups @ downs, 1) - mean
+    up, down = rng.standard_normal((len(mean), case.rank)), np.zeros((case.rank, len(mean.T)))
+    for _ in range(30 if case.rank else 0):
+        down = np.linalg.lstsq(up, missing, rcond=None)[0]
+        up = np.linalg.lstsq(down.T, missing.T, rcond=None)[0].T
+    return LowRank(up, down)
+
+
+def scale(case: Case) -> float:
+    """The size of the numbers compared: rounding is measured against it."""
+    heavy, xp = sum(map(abs, case.weights)), array_namespace(case.adapters[0].up)
+    largest = [max(float(xp.sum(low.up**2)) for low in case.adapters)]
+    largest += [max(float(xp.sum(low.down**2)) for low in case.adapters)]
+    return (heavy * (1 + heavy)) ** 2 * math.prod(largest)
+
+
+def _one_and_zero(weight: float, correction: float) -> tuple[Case, LowRank]:
+    one, width = np.ones((1, 1)), int(correction != 0)
+    case = Case((LowRank(one, one), LowRank(0 * one, 0 * one)), (weight, weight), rank=0)
+    return case, LowRank(correction * one[:, :width], one[:width])
+
+
+CONTROLS = (
+    Control("correct by rank 1 where none is allowed", RANK, lambda: _one_and_zero(0.5, 0.25)),
+    Control("factors added, not averaged", WEIGHTS, lambda: _one_and_zero(1.0, 0.0)),
+)
+
+ASSUMPTIONS = {
+    RANK: lambda case, correction: correction.width <= case.rank,
+    WEIGHTS: lambda case, _: abs(math.fsum(case.weights) - 1) < 1e-12,
+}
+
+THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)

@@ -1,0 +1,159 @@
+r"""Interpolation price: what the interpolating merge makes of an input outside the row space.
+
+**Statement.** On an input that leaves its adapter's row space by a leak, the interpolating merge
+errs by at most its norm outside that space times the leak: √K times the largest adapter over the
+least singular value of the joined row bases at worst.
+
+Let the row spaces of :math:`\Delta_1, \dots, \Delta_K` be independent, with projectors :math:`P_j`
+and joint frame :math:`F = [Q_1 \dots Q_K]`, and :math:`\Delta^*` their interpolating merge. On any
+input :math:`k` it errs against adapter :math:`i` by exactly
+
+.. math:: \Delta^* k - \Delta_i k = \Delta^* (1 - P_i) k ,
+
+so that inputs with leak :math:`\|(1 - P_i) k\| \le \ell` have errors up to exactly
+:math:`\|\Delta^* (1 - P_i)\|_2\, \ell`, and this is at most
+
+.. math::
+    \frac{\sqrt{\sum_j \|\Delta_j\|_2^2}}{\sigma_{\min}(F)}\, \ell \;\le\;
+    \frac{\sqrt K \max_j \|\Delta_j\|_2}{\sigma_{\min}(F)}\, \ell .
+
+**Proof.** :math:`\Delta^* P_i = \Delta_i = \Delta_i P_i` gives the identity; the maximum of a
+linear map over a ball in the range of :math:`1 - P_i` is its norm there. :math:`\Delta^* = T F^+`
+with :math:`\|T\|_2^2 = \|\sum_j \Delta_j Q_j Q_j^\top \Delta_j^\top\|_2 \le \sum_j
+\|\Delta_j\|_2^2` and :math:`\|F^+\|_2 = 1/\sigma_{\min}(F)`. Both constants are approached: two
+rank-one adapters with opposite answers whose rows meet at the angle :math:`\theta` reach
+:math:`\cos(\theta/2)` of them. :math:`\square`
+
+**What it does not say.** How much real inputs leak: measure that. The sum errs by
+:math:`\sum_{j \ne i} \Delta_j k`, inside the row space too.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from loratheory.adapters import METHODS, Options
+from loratheory.lowrank import Array, LowRank, array_namespace, project, row_space, spectral, svd
+from loratheory.shapes import Float
+from loratheory.theorems._theorem import SAFETY, Control, Theorem
+from loratheory.theorems.merging._row_spaces import frame, images, independent, shelf, worst
+
+SENSE = "upper"
+SOURCE = "own"
+USES = ("thm:interpolating-merge",)
+
+INDEPENDENT = "independent row spaces"
+LEAK = "an input that leaves the row space of its adapter by the leak at most"
+LONGEST = 1e3  # how much longer than its leak a drawn input is
+
+
+@dataclass(frozen=True)
+class Case:
+    """Adapters, the one that an input belongs to, and how far it may leave its row space."""
+
+    updates: tuple[LowRank, ...]
+    index: int
+    leak: float
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """A shelf with independent row spaces, any of its adapters, a leak over 12 decades."""
+    updates = shelf(rng, size)
+    return Case(updates, int(rng.integers(len(updates))), 10.0 ** int(rng.integers(-6, 7)))
+
+
+def _merged(case: Case) -> LowRank:
+    updates = list(case.updates)
+    return METHODS["interpolate"].rule(updates, [1.0] * len(updates), Options())
+
+
+def _outside(case: Case) -> LowRank:
+    merged, basis = _merged(case), row_space(case.updates[case.index])
+    return LowRank(merged.up, merged.down - project(merged.down.T, basis).T)
+
+
+def bound(case: Case) -> float:
+    """Norm of the merge outside the row space, times the leak."""
+    return spectral(_outside(case)) * case.leak
+
+
+def amplification(updates: tuple[LowRank, ...]) -> float:
+    """The a-priori price: root sum of squared norms over the frame's least singular value."""
+    reads = frame(updates)
+    least = float(array_namespace(reads).linalg.svdvals(reads)[-1])
+    return sum(spectral(low) ** 2 for low in updates) ** 0.5 / least
+
+
+def price(adapters: int, strength: int | float, smallest: int | float) -> float:
+    """Error per unit of leak at most: spectral norms up to `strength`, least frame value given."""
+    return adapters**0.5 * strength / smallest
+
+
+def attain(case: Case) -> Float[Array, " n"]:
+    """The worst input of all leak and nothing else."""
+    right = svd(_outside(case)).right
+    if right.shape[0] == 0:  # no adapter says anything
+        return case.updates[0].down[0, :] * 0.0
+    return case.leak * right[0, :]
+
+
+def measure(case: Case, key: Float[Array, " n"]) -> float:
+    """Length of the difference of the two answers; the merge applied by normal equations."""
+    reads, xp = frame(case.updates), array_namespace(key)
+    weights = xp.linalg.pinv(reads.T @ reads, rtol=1e-10) @ (reads.T @ key)
+    error = images(case.updates) @ weights - case.updates[case.index] @ key
+    return float(xp.linalg.vector_norm(error))
+
+
+def rival(case: Case, rng: np.random.Generator) -> Float[Array, " n"]:
+    """Any leak, or the worst nudged, beside a part in the row space that may be far longer."""
+    best, basis = attain(case), row_space(case.updates[case.index])
+    nudged = best + 10.0 ** int(rng.integers(-12, 1)) * case.leak * rng.standard_normal(len(best))
+    wild = nudged if rng.random() < 0.5 else rng.standard_normal(len(best))
+    off = wild - project(wild[:, None], basis)[:, 0]
+    off = off * case.leak / max(float(np.linalg.norm(off)), 1e-9)
+    inside = basis @ rng.standard_normal(basis.shape[1])
+    inside = inside / np.linalg.norm(inside) * case.leak * 10.0 ** int(rng.integers(-3, 3))
+    return off + inside
+
+
+def scale(case: Case) -> float:
+    """The norms that meet, on an input as long as its leak."""
+    return sum(spectral(low) for low in case.updates) * case.leak
+
+
+def _leaks(case: Case, key: Float[Array, " n"]) -> bool:
+    basis = row_space(case.updates[case.index])
+    off = key - project(key[:, None], basis)[:, 0]
+    return float(array_namespace(key).linalg.vector_norm(off)) <= case.leak * (1 + SAFETY)
+
+
+def _planar(angle: float, leak: float) -> tuple[Case, Float[Array, " n"]]:
+    rows = np.array([[1.0, 0.0], [np.cos(angle), np.sin(angle)]])
+    pair = tuple(LowRank(np.array([[sign]]), rows[[i]]) for i, sign in enumerate((1.0, -1.0)))
+    return Case(pair, 0, 1.0), np.array([0.0, leak])
+
+
+def _shared() -> tuple[Case, Float[Array, " n"]]:
+    pair = tuple(LowRank(np.array([[sign]]), np.eye(2)[:1]) for sign in (1.0, -1.0))
+    return Case(pair, 0, 1.0), np.array([1.0, 0.0])
+
+
+CONTROLS = (
+    Control("opposite answers to one input", INDEPENDENT, _shared),
+    Control("an input with twice the leak", LEAK, partial(_planar, 1.0, 2.0)),
+)
+
+
+def condition(case: Case) -> float:
+    """Condition number of the inverses taken on the way."""
+    return LONGEST * worst(frame(case.updates)) ** 2
+
+
+ASSUMPTIONS = {
+    INDEPENDENT: lambda case, _: independent(frame(case.updates)),
+    LEAK: _leaks,
+}
+
+THEOREM: Theorem[Case, Array] = Theorem.of(__name__)

@@ -1,0 +1,191 @@
+r"""Intruder threshold: when an edit becomes a top singular direction, when merging hides it.
+
+**Statement.** To leading order in the width, a rank-one edit of strength s merged with coefficient
+c into a Gaussian base becomes its top singular direction, with squared overlap 1 − 1/(cs)², iff cs
+> 1.
+
+Let :math:`W \in \mathbb{R}^{d \times d}` have independent entries :math:`N(0, 1/d)` and
+:math:`\Delta = s\,u v^\top` with unit vectors that do not depend on :math:`W`. To leading order in
+:math:`d`, :math:`W + c\,\Delta` has a top singular pair with
+
+.. math::
+    \sigma \to \begin{cases} t + 1/t & t > 1 \\ 2 & t \le 1 \end{cases}, \qquad
+    \langle \hat u, u \rangle^2 \to \max(0,\; 1 - 1/t^2), \qquad t = c\,s .
+
+So the direction intrudes iff :math:`c\,s > 1`: merging with coefficient :math:`c` removes it from
+:math:`c = 1/s` on down, the mean of :math:`K` adapters for :math:`s \le K`. Whether the edit itself
+survives is another threshold (``thm:averaging-survival``): an intruder may vanish while the edit
+stays, and stay while the edit is lost.
+
+**Status.** Cited, and an asymptotic law, not a bound. What is checked is the mean overlap of six
+samples of one width against the limit, within a *tolerance*, :math:`\min(1, 4/t^2) \cdot 2/\sqrt
+d`, set by what finite size did in trials (six standard deviations and more). Cases keep away from
+the threshold, :math:`t \le 0.7` or :math:`t \ge 1.5`: next to it the overlap passes smoothly from
+small to large, and at :math:`t = 1` it was still 0.12 at width 256.
+
+**What it does not say.** Weights of trained models are not Gaussian: their own spectrum replaces
+the circle of radius 2 and the threshold moves.
+
+References
+----------
+Benaych-Georges and Nadakuditi, *J. Multivariate Anal.* 111 (2012), section 3.1; intruder
+dimensions: Shuttleworth et al. (arXiv 2410.21228).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from loratheory.lowrank import Array, array_namespace
+from loratheory.shapes import Float
+from loratheory.theorems._theorem import SAFETY, Control, Theorem
+
+SENSE = "equal"
+STATUS = "cited"
+SOURCE = "Benaych-Georges and Nadakuditi (2012); the reading for merges is our own"
+
+GAUSSIAN = "a base of independent normal entries of variance 1/d"
+APART = "an edit that does not depend on the base"
+UNIT = "an edit of the strength of the case"
+AWAY = "a merged strength at most 0.7 or at least 1.5"
+TRIALS = 6
+SIGMAS = 10.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """Strength of a rank-one edit, its coefficient in a merge, and the width of the base."""
+
+    strength: float
+    coefficient: float
+    width: int
+
+    @property
+    def merged(self) -> float:
+        """What is left of the strength."""
+        return self.strength * self.coefficient
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Bases (t, d, d) and for each the two vectors of its edit, (t, d)."""
+
+    bases: Float[Array, "t d d"]
+    left: Float[Array, "t d"]
+    right: Float[Array, "t d"]
+
+
+def overlap(strength: int | float, coefficient: int | float = 1.0) -> float:
+    """Squared cosine between the merged model's top singular direction and the edit's output."""
+    t = abs(strength * coefficient)
+    return 1 - 1 / t**2 if t > 1 else 0.0
+
+
+def top_singular_value(strength: int | float, coefficient: int | float = 1.0) -> float:
+    """The largest singular value of the merged weight, in the limit of large width."""
+    t = abs(strength * coefficient)
+    return t + 1 / t if t > 1 else 2.0
+
+
+def vanishing_coefficient(strength: int | float) -> float:
+    """The merge coefficient at and below which the edit is no intruder; at most 1."""
+    return min(1.0, 1 / abs(strength)) if strength else 1.0
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """Strengths on both sides of the threshold, merged with usual coefficients."""
+    below = rng.random() < 0.5
+    merged = float(rng.uniform(0, 0.7) if below else rng.uniform(1.5, 6))
+    coefficient = float(rng.choice([1.0, 0.5, 0.25]))
+    return Case(merged / coefficient, coefficient, max(64, size))
+
+
+def bound(case: Case) -> float:
+    """The limit."""
+    return overlap(case.strength, case.coefficient)
+
+
+def measure(case: Case, sample: Sample) -> float:
+    """Mean squared cosine of the top left singular vector and the edit's output."""
+    xp = array_namespace(sample.bases)
+    edit = sample.left[:, :, None] * sample.right[:, None, :]
+    left = xp.linalg.svd(sample.bases + case.merged * edit)[0][:, :, 0]
+    cosines = xp.sum(left * sample.left, axis=1) ** 2 / xp.sum(sample.left**2, axis=1)
+    return float(xp.mean(cosines))
+
+
+def _vectors(rng: np.random.Generator, width: int) -> Array:
+    vectors = rng.standard_normal((TRIALS, width))
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def rival(case: Case, rng: np.random.Generator) -> Sample:
+    """Gaussian bases; the edit in random directions or along axes."""
+    d = case.width
+    bases = rng.standard_normal((TRIALS, d, d)) / d**0.5
+    axis = np.tile(np.eye(1, d), (TRIALS, 1))
+    left = axis if rng.random() < 0.3 else _vectors(rng, d)
+    return Sample(bases, left, _vectors(rng, d))
+
+
+def tolerance(case: Case) -> float:
+    """How far from the limit finite width was seen to lead, with room."""
+    return min(1.0, 4 / max(case.merged**2, 1e-9)) * 2 / case.width**0.5
+
+
+def _gaussian(_: Case, sample: Sample) -> bool:
+    xp = array_namespace(sample.bases)
+    t, d, _d = sample.bases.shape
+    second, fourth = (float(xp.sum((d**0.5 * sample.bases) ** p)) / (t * d * d) for p in (2, 4))
+    steps = (2 / (t * d * d)) ** 0.5, (96 / (t * d * d)) ** 0.5
+    return abs(second - 1) <= SIGMAS * steps[0] and abs(fourth - 3) <= SIGMAS * steps[1]
+
+
+def _apart(_: Case, sample: Sample) -> bool:
+    xp, d = array_namespace(sample.bases), sample.bases.shape[1]
+    lengths = xp.sum(sample.left**2, axis=1) * xp.sum(sample.right**2, axis=1)
+    answers = xp.sum(sample.left[:, :, None] * sample.bases * sample.right[:, None, :], axis=(1, 2))
+    return float(xp.max(abs(answers) / xp.sqrt(lengths))) * d**0.5 <= SIGMAS
+
+
+def _unit(_: Case, sample: Sample) -> bool:
+    xp = array_namespace(sample.left)
+    off = [xp.max(abs(xp.sum(v**2, axis=1) - 1)) for v in (sample.left, sample.right)]
+    return max(map(float, off)) <= SAFETY
+
+
+def _example(merged: float, change: Callable[[Sample], Sample]) -> tuple[Case, Sample]:
+    case = Case(merged, 1.0, 64)
+    return case, change(rival(case, np.random.default_rng(1)))
+
+
+def _own_direction(sample: Sample) -> Sample:
+    left, _, right = np.linalg.svd(sample.bases)
+    return Sample(sample.bases, left[:, :, 0], right[:, 0, :])
+
+
+def _control(
+    name: str, breaks: str, merged: float, change: Callable[[Sample], Sample]
+) -> Control[Case, Sample]:
+    return Control(name, breaks, partial(_example, merged, change))
+
+
+CONTROLS = (
+    _control("a louder base", GAUSSIAN, 1.5, lambda s: Sample(2 * s.bases, s.left, s.right)),
+    _control("an edit of the base's own top direction", APART, 0.7, _own_direction),
+    _control("an edit thrice as strong", UNIT, 0.7, lambda s: Sample(s.bases, 3 * s.left, s.right)),
+)
+
+noise = tolerance
+
+
+ASSUMPTIONS = {
+    GAUSSIAN: _gaussian,
+    APART: _apart,
+    UNIT: _unit,
+    AWAY: lambda case, _: not 0.7 < case.merged < 1.5,
+}
+
+THEOREM: Theorem[Case, Sample] = Theorem.of(__name__)

@@ -1,0 +1,162 @@
+r"""Iso flattening: what making all singular values equal does to merged edits.
+
+**Statement.** Iso merging on the nonzero spectrum gives orthonormal edits their mean strength,
+each the same and without interference; averaged over all min(m, n) singular values, as published,
+it shrinks them by the share of nonzero ones.
+
+Let :math:`\sum_j \Delta_j = \sum_i s_i\, b_i k_i^\top` with orthonormal keys :math:`k_i`,
+orthonormal outputs :math:`b_i` and strengths :math:`s_i > 0`, :math:`i = 1, \dots, N`. Iso merging
+restricted to the nonzero spectrum gives :math:`\bar s \sum_i b_i k_i^\top`, :math:`\bar s =
+\frac1N \sum_i s_i`: every edit gets the mean strength,
+
+.. math:: \langle b_i, M k_i \rangle = \bar s, \qquad \langle b_l, M k_i \rangle = 0 \; (l \ne i),
+
+so the weakest edit gains and the strongest loses, and interference does not appear. The rule as
+published averages over all :math:`\min(m, n)` singular values and fills the null space with
+arbitrary pairs: each strength is then :math:`\sum_i s_i / \min(m, n)`, smaller by the factor
+:math:`N / \min(m, n)`, beside noise of that strength.
+
+**Proof.** The sum is its own singular value decomposition up to the order of the terms; where
+strengths coincide the singular vectors are not unique, but :math:`U V^\top = \sum_i b_i k_i^\top`
+is. :math:`\square`
+
+**What it does not say.** Flattening is no product: it does not compose hops
+(``thm:single-read-no-go``). Real edits are not orthonormal; then the flattened directions are the
+singular ones, not the edits.
+
+References
+----------
+Iso-C: Marczak et al. (arXiv 2502.04959).
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from loratheory.adapters import METHODS, Options
+from loratheory.lowrank import (
+    Array,
+    LowRank,
+    array_namespace,
+    orthonormal,
+    regauge,
+    spectral,
+    total,
+)
+from loratheory.shapes import Float
+from loratheory.theorems._theorem import SAFETY, Control, Theorem
+
+SENSE = "equal"
+SOURCE = "own; the rule: Marczak et al. (arXiv 2502.04959)"
+
+KEYS = "orthonormal keys"
+OUTPUTS = "orthonormal outputs"
+SUM = "adapters whose sum holds the edits with the strengths of the case"
+SPREAD = 1e10  # weaker edits than this share of the strongest count as none in the rule
+
+Shelf = tuple[LowRank, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Edits by keys, outputs and strengths, and the one to look at."""
+
+    keys: Float[Array, "n facts"]
+    outputs: Float[Array, "m facts"]
+    strengths: tuple[float, ...]
+    edit: int
+
+    @property
+    def edits(self) -> LowRank:
+        """Their sum."""
+        xp = array_namespace(self.keys)
+        sizes = xp.asarray(self.strengths, dtype=xp.float64, device=self.keys.device)
+        return LowRank(self.outputs * sizes, self.keys.T)
+
+
+def common_strength(strengths: tuple[float, ...], directions: int | None = None) -> float:
+    """The strength of each edit after flattening; over so many directions as published."""
+    return sum(strengths) / (len(strengths) if directions is None else directions)
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """One to six edits of equal or very different strengths, over 12 decades."""
+    facts = int(rng.integers(1, 7))
+    m, n = (facts + rng.integers(0, size + 1, 2)).tolist()
+    spread = float(rng.choice([0.0, 1.0, 3.0]))
+    sizes = 10.0 ** (spread * rng.uniform(-1, 0, facts) + int(rng.integers(-6, 7)))
+    keys, outputs = orthonormal(rng, n, facts), orthonormal(rng, m, facts)
+    return Case(keys, outputs, tuple(sizes.tolist()), int(rng.integers(facts)))
+
+
+def bound(case: Case) -> float:
+    """The mean strength."""
+    return common_strength(case.strengths)
+
+
+def attain(case: Case) -> Shelf:
+    """An adapter for each edit."""
+    low = case.edits
+    columns = (slice(i, i + 1) for i in range(len(case.strengths)))
+    return tuple(LowRank(low.up[:, i], low.down[i, :]) for i in columns)
+
+
+def measure(case: Case, shelf: Shelf) -> float:
+    """What the flattened merge answers to the key of the edit, along its output."""
+    merged = METHODS["iso"].rule(list(shelf), [1.0] * len(shelf), Options())
+    return float(case.outputs[:, case.edit] @ (merged @ case.keys[:, case.edit]))
+
+
+def rival(case: Case, rng: np.random.Generator) -> Shelf:
+    """The edits mixed into two adapters in other gauges, which hold parts of each."""
+    low, r = case.edits, len(case.strengths)
+    gauge = orthonormal(rng, r, r) * rng.uniform(0.5, 2, r)
+    share = rng.uniform(-1, 2, r)
+    return (
+        regauge(LowRank(low.up * share, low.down), gauge),
+        regauge(LowRank(low.up * (1 - share), low.down), gauge.T),
+    )
+
+
+def condition(case: Case) -> float:
+    """Strongest over weakest edit: what singular vectors of the weakest are lost against."""
+    return max(case.strengths) / max(min(case.strengths), max(case.strengths) / SPREAD)
+
+
+def _orthonormal(frame: Array) -> bool:
+    xp = array_namespace(frame)
+    one = xp.eye(frame.shape[1], dtype=frame.dtype, device=frame.device)
+    return float(xp.max(abs(frame.T @ frame - one))) <= SAFETY
+
+
+def _holds(case: Case, shelf: Shelf) -> bool:
+    return spectral(total(list(shelf)) - case.edits) <= SAFETY * max(case.strengths)
+
+
+def _example(keys: float, outputs: float, double: float = 1.0) -> tuple[Case, Shelf]:
+    frames = [np.array([[1.0, np.cos(a)], [0.0, np.sin(a)], [0.0, 0.0]]) for a in (keys, outputs)]
+    case = Case(frames[0], frames[1], (1.0, 4.0), 0)
+    first, second = attain(case)
+    return case, (double * first, second)
+
+
+CONTROLS = (
+    Control("keys that overlap", KEYS, partial(_example, 1.0, np.pi / 2)),
+    Control("outputs that overlap", OUTPUTS, partial(_example, np.pi / 2, 1.0)),
+    Control("an adapter twice as strong", SUM, partial(_example, np.pi / 2, np.pi / 2, 2.0)),
+)
+
+
+def scale(case: Case) -> float:
+    """The size of the numbers compared: rounding is measured against it."""
+    return max(case.strengths)
+
+
+ASSUMPTIONS = {
+    KEYS: lambda case, _: _orthonormal(case.keys),
+    OUTPUTS: lambda case, _: _orthonormal(case.outputs),
+    SUM: _holds,
+}
+
+THEOREM: Theorem[Case, Shelf] = Theorem.of(__name__)

@@ -1,0 +1,158 @@
+r"""Arrow blind spot: a router that looks at top singular vectors sees one fact per adapter.
+
+**Statement.** Adapters that each edit N orthonormal keys are told apart by Arrow's top singular
+vectors on one key each: with E adapters it routes edited keys right with probability 1/N + (1 −
+1/N)/E.
+
+Adapters :math:`\Delta_i = \sum_{j=1}^N s_{ij}\, b_{ij} k_{ij}^T`, :math:`i = 1, \dots, E`, edit
+orthonormal keys with orthonormal outputs :math:`b_{i\cdot}` and strengths whose largest,
+:math:`s_{i1}`, is alone. Arrow scores a query by :math:`|\langle x, v_i\rangle|`, :math:`v_i` the
+top right singular vector. Then every adapter scores exactly 0 on each edited key but the :math:`E`
+top ones, and with ties broken at random the right adapter is chosen with probability
+
+.. math:: \frac1N + \Bigl(1 - \frac1N\Bigr)\frac1E
+
+over all edited keys. Isotropic noise breaks the ties just so: on keys :math:`j > 1` the accuracy
+is :math:`1/E` at every noise level :math:`\nu`, on top ones :math:`P(|1/\nu + g_0| > \max_{0<e<E}
+|g_e|)`, :math:`g` standard normal. The scores :math:`\|P_i x\|` (projection on the row space) and
+:math:`\|\Delta_i x\|` are right on every edited key of positive strength.
+
+**Proof.** :math:`\Delta_i^T\Delta_i = \sum_j s_{ij}^2 k_{ij} k_{ij}^T`, so
+:math:`v_i = \pm k_{i1}`, which is orthogonal to every other key. With noise the scores are
+:math:`\nu |\langle g, k_{e1}\rangle|`, independent and alike for all :math:`e` when the key is none
+of the :math:`k_{e1}`; else one of them is shifted by 1. On :math:`x = k_{ij}` the other two scores
+are 1 and :math:`s_{ij}` for adapter :math:`i`, 0 for all others. :math:`\square`
+
+**What it does not say.** With equal strengths :math:`v_i` is any unit vector of the span: right
+without noise, worse with it. One-fact adapters (:math:`N = 1`) have no blind spot.
+
+References
+----------
+Arrow (arXiv 2405.11157); SpectR (2504.03454).
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from loratheory.adapters import arrow_scores
+from loratheory.lowrank import Array, LowRank, array_namespace, frobenius, orthonormal, regauge
+from loratheory.shapes import Float
+from loratheory.theorems._theorem import SAFETY, Control, Theorem
+from loratheory.theorems.routing._routed import accuracy as accuracy
+from loratheory.theorems.routing._routed import chance as chance
+
+SENSE = "equal"
+SOURCE = "own; the rule is Arrow's (arXiv 2405.11157)"
+
+KEYS = "orthonormal edited keys"
+FACTS = "adapters that edit these keys with these strengths and orthonormal outputs"
+PEAK = "one strength of each adapter above its others"
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """For each adapter the keys that it edits, and how strongly."""
+
+    keys: tuple[Float[Array, "n facts"], ...]
+    strengths: tuple[Float[Array, " facts"], ...]
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """One to four adapters, one to four facts; strengths over decades, the top barely alone."""
+    experts, facts = int(rng.integers(1, 5)), int(rng.integers(1, 5))
+    frame = orthonormal(rng, experts * facts + int(rng.integers(0, size + 1)), experts * facts)
+    strengths = []
+    for _ in range(experts):
+        ahead = float(rng.choice([1e-3, 0.1, 0.9]))
+        others = 10.0 ** rng.uniform(-1, 0, facts) * (1 - ahead)
+        others[int(rng.integers(facts))] = 1.0
+        strengths.append(10.0 ** int(rng.integers(-6, 7)) * others)
+    return Case(tuple(np.split(frame, experts, axis=1)), tuple(strengths))
+
+
+def bound(case: Case) -> float:
+    """The closed form."""
+    return accuracy(int(case.strengths[0].shape[0]), len(case.keys))
+
+
+def condition(case: Case) -> float:
+    """How ill a top singular vector is determined: the strength over its lead."""
+    worst = 1.0
+    for s in case.strengths:
+        order = array_namespace(s).sort(s)
+        gap = float(order[-1] - order[-2]) / float(order[-1]) if s.shape[0] > 1 else 1.0
+        worst = max(worst, 1 / max(gap, 1e-6))
+    return worst
+
+
+def attain(case: Case) -> tuple[LowRank, ...]:
+    """Each fact has an output entry of its own."""
+    return tuple(
+        LowRank(array_namespace(s).eye(s.shape[0], dtype=s.dtype, device=s.device) * s, keys.T)
+        for keys, s in zip(case.keys, case.strengths, strict=True)
+    )
+
+
+def measure(case: Case, adapters: tuple[LowRank, ...]) -> float:
+    """Accuracy of Arrow's scores over all edited keys."""
+    scores, room = arrow_scores(list(adapters)), SAFETY * condition(case)
+    return sum(chance(scores(k.T), i, room) for i, k in enumerate(case.keys)) / len(case.keys)
+
+
+def rival(case: Case, rng: np.random.Generator) -> tuple[LowRank, ...]:
+    """Random orthonormal outputs, factors in a random gauge."""
+    found = []
+    for low in attain(case):
+        m, r = low.width + int(rng.integers(0, 5)), low.width
+        turned = LowRank(orthonormal(rng, m, r) @ low.up, low.down)
+        found.append(regauge(turned, orthonormal(rng, r, r) * 10.0 ** rng.uniform(-2, 2, r)))
+    return tuple(found)
+
+
+def _diagonal(gram: Array, wanted: Array | float, room: float) -> bool:
+    xp = array_namespace(gram)
+    eye = xp.eye(gram.shape[0], dtype=gram.dtype, device=gram.device)
+    return float(xp.max(abs(gram - eye * wanted))) <= SAFETY * room
+
+
+def _orthonormal(case: Case, _: tuple[LowRank, ...]) -> bool:
+    frame = array_namespace(case.keys[0]).concat(list(case.keys), axis=1)
+    return _diagonal(frame.T @ frame, 1.0, 1.0)
+
+
+def _edited(case: Case, adapters: tuple[LowRank, ...]) -> bool:
+    for keys, s, low in zip(case.keys, case.strengths, adapters, strict=True):
+        energy = float(array_namespace(s).sum(s**2))
+        values, excess = low @ keys, abs(frobenius(low) ** 2 - energy)
+        if not _diagonal(values.T @ values, s**2, energy) or excess > SAFETY * energy:
+            return False
+    return True
+
+
+def _example(
+    angle: float = np.pi / 2, second: float = 0.5, parallel: bool = False
+) -> tuple[Case, tuple[LowRank, ...]]:
+    pair = np.array([[1.0, np.cos(angle)], [0.0, np.sin(angle)]])
+    keys = tuple(np.kron(np.eye(2)[:, [i]], pair) for i in range(2))
+    case = Case(keys, (np.array([1.0, second]),) * 2)
+    found = (
+        LowRank(np.ones((1, 2)) @ low.up if parallel else low.up, low.down) for low in attain(case)
+    )
+    return case, tuple(regauge(low, np.array([[0.8, -0.6], [0.6, 0.8]])) for low in found)
+
+
+CONTROLS = (
+    Control("keys of one adapter overlap", KEYS, partial(_example, angle=np.pi / 3)),
+    Control("all facts share one output: rank 1", FACTS, partial(_example, parallel=True)),
+    Control("a flat spectrum", PEAK, partial(_example, second=1.0)),
+)
+
+ASSUMPTIONS = {
+    KEYS: _orthonormal,
+    FACTS: _edited,
+    PEAK: lambda case, _: condition(case) < 1e5,
+}
+
+THEOREM: Theorem[Case, tuple[LowRank, ...]] = Theorem.of(__name__)

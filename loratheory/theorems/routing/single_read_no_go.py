@@ -1,0 +1,161 @@
+r"""Single-read no-go: in one read no merge and no router composes two hops.
+
+**Statement.** In one read, a merge or router whose answers can vary with the hidden first hop only
+through m gate patterns, or that sees weights which do not reveal the bridge (m = 1), answers
+two-hop prompts with average accuracy at most m/n.
+
+One matrix is read once. Hop 1 sends :math:`x` to :math:`\pi_1(x)`, hop 2 sends :math:`y` to
+:math:`\pi_2(y)`, both bijections of :math:`n`; :math:`\Delta_1, \Delta_2` edit them. (a) If, for
+each of :math:`m` gate patterns, the answer logits do not depend on :math:`\pi_1`, and
+:math:`\pi_1` is uniform, the two-hop accuracy is at most
+
+.. math:: m / n,
+
+even if the pattern is chosen by an oracle that knows everything. Row-local merges (sum, mean,
+TIES, DARE, none truncated) of hops that write different rows: :math:`m = 1`. Hard routers:
+:math:`\Delta_2` on or off, :math:`m = 2`.
+(b) Gates of any real value that see :math:`\Delta_1` only through :math:`\Delta_1^T\Delta_1` count
+as :math:`m = 1` where that matrix is the same for every :math:`\pi_1`: when hop 1 is new to the
+base, not when the edit also subtracts old values from among the same entities.
+(c) Any function of :math:`W, \Delta_1, \Delta_2` and the prompt has accuracy :math:`1/n` at most if
+the pairing :math:`\sigma` of bridge entities with their hop-2 keys is uniform and independent of
+them, that is, if the base does not reveal the bridge.
+
+**Proof.** (a) For each prompt there are at most :math:`m` predictions, fixed before
+:math:`\pi_1` is drawn, and :math:`\pi_2(\pi_1(x))` is uniform on :math:`n` answers. (b) The gates,
+hence the logits, are fixed. (c) The weights hold :math:`\rho = \pi_2 \circ \sigma^{-1}`, from keys
+to answers, and :math:`\pi_1`; given these the answer :math:`\rho(\sigma(\pi_1(x)))` is uniform.
+Equality in (a): constant logits :math:`-z^2/2 + gz` answer :math:`g`, one gate pattern each; so
+without the count of patterns a scalar gate could encode the answer. :math:`\square`
+
+**What it does not say.** Accuracy averaged over the draw: one base may be lucky. Two reads
+(``thm:two-read-region``) or a bridge in the weights escape.
+
+References
+----------
+Chen, Hoang, Hahn, Sarfraz (arXiv 2506.13479).
+"""
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache, partial
+from itertools import permutations
+from typing import Literal
+
+import numpy as np
+
+from loratheory import toy
+from loratheory.lowrank import Array
+from loratheory.shapes import Float
+from loratheory.theorems._theorem import SAFETY, Control, Theorem
+
+SENSE = "upper"
+SOURCE = "own"
+
+Hidden = Literal["values", "pairing"]
+COUNT = "no more gate patterns than the case allows"
+BLIND = "answers that, pattern by pattern, do not depend on what is hidden"
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A base, three sets of keys, and what is hidden: hop 1's values, or the keys of entities.
+
+    `shown` gives hop 2's answers, and hop 1's values where these are not hidden.
+    """
+
+    hidden: Hidden
+    patterns: int
+    shown: tuple[int, ...]
+    known: bool
+    base: Float[Array, "w d"]
+    keys: tuple[Float[Array, "d n"], Float[Array, "d n"], Float[Array, "d n"]]
+
+    @cached_property
+    def worlds(self) -> list[toy.TwoHop]:
+        """One for each bijection that may be hidden, all equally likely."""
+        same, every = tuple(range(len(self.shown))), permutations(range(len(self.shown)))
+        pairs = ((p, same) if self.hidden == "values" else (self.shown, p) for p in every)
+        build = partial(toy.two_hop, self.base, self.keys, answers=self.shown, known=self.known)
+        return [build(values=values, pairing=pairing) for values, pairing in pairs]
+
+
+@lru_cache(maxsize=4)
+def _outcomes(case: Case, rule: toy.Rule) -> list[tuple[tuple[int, ...], list[list[int]]]]:
+    """Right answers, and predictions under each pattern, in every world."""
+    return [(q.answers, [toy.chosen(logits) for logits in rule(q)]) for q in case.worlds]
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """Two or three entities, rarely four; ReLU keys; a base with old facts and other business."""
+    n, known = int(rng.choice([2, 2, 2, 3, 3, 3, 3, 4])), bool(rng.integers(2))
+    loud = 10.0 ** rng.integers(-3, 4, 3)
+    one, two, both = (c * k for c, k in zip(loud, toy.relu_keys(rng, n, 2 * n + size), strict=True))
+    facts = np.kron(np.diag([float(known), 1.0]), np.eye(n))
+    base = toy.interpolating(np.concatenate([one, two], axis=1), facts).dense()
+    shown = tuple(rng.permutation(n).tolist())
+    hidden: Hidden = "values" if rng.random() < 0.5 else "pairing"
+    return Case(hidden, int(rng.integers(1, n + 1)), shown, known, base, (one, two, both))
+
+
+def bound(case: Case) -> float:
+    """Gate patterns over entities."""
+    return min(case.patterns / len(case.shown), 1.0)
+
+
+def measure(case: Case, rule: toy.Rule) -> float:
+    """Accuracy over all worlds and prompts, the best pattern chosen by an oracle each time."""
+    hits = [
+        any(prediction[x] == answer for prediction in predictions)
+        for answers, predictions in _outcomes(case, rule)
+        for x, answer in enumerate(answers)
+    ]
+    return sum(hits) / len(hits)
+
+
+def attain(case: Case) -> toy.Rule:
+    """One constant answer per pattern: the patterns themselves carry the answer."""
+    return toy.coded(range(case.patterns))
+
+
+def rival(case: Case, rng: np.random.Generator) -> toy.Rule:
+    """A merge or router at random, of those whose answers cannot depend on what is hidden."""
+    strength = (rng.standard_normal(4) * 10.0 ** rng.integers(-6, 7, 4)).tolist()
+    if case.patterns > 1:
+        return toy.gated(strength[: case.patterns])
+    rules = [toy.added(strength[0], strength[1]), toy.added(1, 1), toy.added(0.5, 0.5)]
+    if case.hidden == "pairing" or not case.known:
+        rules.append(toy.responsive)
+    if case.hidden == "pairing":
+        rules += [toy.flattened, toy.crossed]
+    return rules[int(rng.integers(len(rules)))]
+
+
+def _example(hidden: Hidden, rule: toy.Rule, patterns: int = 1) -> tuple[Case, toy.Rule]:
+    one, two, _ = toy.relu_keys(np.random.default_rng(0), 3, 12)
+    base = toy.interpolating(np.concatenate([one, two], axis=1), np.eye(6)).dense()
+    return Case(hidden, patterns, (1, 2, 0), True, base, (one, two, one)), rule
+
+
+def _encoded(q: toy.TwoHop) -> list[Array]:
+    return [np.array(q.answers) * np.arange(3.0)[:, None] - np.arange(3.0)[:, None] ** 2 / 2]
+
+
+def _silent(q: toy.TwoHop) -> list[Array]:
+    quiet = np.sum((q.first @ q.prompts) ** 2, axis=0) < SAFETY  # the first hop kept its value
+    return [np.where(quiet, np.eye(3)[[2, 0, 1]], np.eye(3)[[1, 2, 0]])]
+
+
+CONTROLS = (
+    Control("hand it the bridge", BLIND, partial(_example, "pairing", toy.composed)),
+    Control("read twice", BLIND, partial(_example, "values", toy.composed)),
+    Control("encode the answer in one real gate", BLIND, partial(_example, "values", _encoded)),
+    Control("see what old value is subtracted", BLIND, partial(_example, "values", _silent)),
+    Control("count a pattern less", COUNT, partial(_example, "values", toy.coded(range(3)), 2)),
+)
+
+ASSUMPTIONS = {
+    COUNT: lambda case, rule: len(_outcomes(case, rule)[0][1]) <= case.patterns,
+    BLIND: lambda case, rule: len({str(p) for _, p in _outcomes(case, rule)}) == 1,
+}
+
+THEOREM: Theorem[Case, toy.Rule] = Theorem.of(__name__)

@@ -1,8 +1,6 @@
 """``loratheory data two-hop``: a world of facts as files."""
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -33,7 +31,7 @@ def two_hop(
     import numpy as np
 
     from loratheory.tasks import two_hop as hop
-    from loratheory.tasks._folder import writable, written
+    from loratheory.tasks._folder import writable
 
     writable(output, overwrite=overwrite)
     rng = np.random.default_rng(seed)
@@ -54,19 +52,7 @@ def two_hop(
         " split."
     )
     words = hop.language(here, rng=rng)
-    files = _files(sets, words, style, about(f"{command} --style {style}", text))
-    written(output, files, overwrite=overwrite)
+    card = about(f"{command} --style {style}", text)
+    hop.export(output, sets, words, style=style, about=card, overwrite=overwrite)
     rows = [[name, len(part) - 1] for name, part in sets.items()]
     show(f"{output}: nothing in common of prompts, pairs", ("split", "questions"), rows)
-
-
-def _files(sets: dict[str, Any], words: Any, style: str, text: str) -> dict[str, str]:
-    """What `two_hop.export` writes, with a card by which loaders find the splits."""
-    from loratheory.tasks._folder import card
-    from loratheory.tasks.two_hop import export
-
-    with TemporaryDirectory() as draft:
-        made = export(Path(draft) / "data", sets, words, style=style)
-        files = {file.name: file.read_text(encoding="utf-8") for file in sorted(made.iterdir())}
-    rows = sum(len(part) for part in sets.values())
-    return files | {"README.md": card("Two-hop questions", [*sets], text, rows=rows)}

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from loratheory.tasks._error import impossible
+from loratheory.tasks import impossible
 
 ENDINGS = (".json", ".jsonl", ".md")
 
@@ -78,7 +78,7 @@ def _foreign(folder: Path) -> list[str]:
     )
 
 
-def card(title: str, splits: Sequence[str], body: str, *, rows: int) -> str:
+def data_card(title: str, splits: Sequence[str], body: str, *, rows: int) -> str:
     """Return a data card, by whose header ``load_dataset(FOLDER)`` finds the splits.
 
     Parameters

@@ -40,7 +40,9 @@ def test_each_pair_is_asked_its_own_problems_and_skills_and_each_rule_acts(monke
 
     def _solved(_, prompts, adapt):
         acting.append(adapt)
-        asked.append([{*CODE.spelt(row.flatten()).split()} for row in (p.targets for p in prompts)])
+        asked.append(
+            [{*CODE.written(row.flatten()).split()} for row in (p.targets for p in prompts)]
+        )
         return np.arange(len(prompts)) / 8
 
     monkeypatch.setattr(_reuse, "solved", _solved)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from loratheory.tasks._error import ImpossibleError, LeakError, impossible, one_of, within
+from loratheory.tasks import ImpossibleError, LeakError, impossible, one_of, within
 
 
 def test_the_bounds_themselves_are_allowed():

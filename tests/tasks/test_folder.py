@@ -2,8 +2,8 @@
 
 import pytest
 
-from loratheory.tasks._error import ImpossibleError
-from loratheory.tasks._folder import card, writable, written
+from loratheory.tasks import ImpossibleError
+from loratheory.tasks._folder import data_card as card, writable, written
 
 FILES = {"a.jsonl": "{}\n", "README.md": "# ü\n"}
 

@@ -40,7 +40,7 @@ def solutions(known: Bases, problems: Problems, adapt: Adapt | None = None) -> l
         after = place + 1 < tokens.shape[1]
         tokens[here[after], place[after] + 1] = np.maximum(said[after, step], 0)
     return [
-        [CODE.spelt(row[: end + 1]), CODE.spelt(target), CODE.spelt(words)]
+        [CODE.written(row[: end + 1]), CODE.written(target), CODE.written(words)]
         for row, end, target, words in zip(
             rows.tokens, rows.asked.tolist(), rows.targets, said, strict=True
         )

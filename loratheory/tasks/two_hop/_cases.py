@@ -13,10 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from loratheory.shapes import Bool, Float64
-from loratheory.tasks._error import impossible
+from loratheory.tasks import impossible
 from loratheory.tasks.two_hop._edits import Edit
-from loratheory.tasks.two_hop._questions import values
-from loratheory.tasks.two_hop._world import NOTHING
+from loratheory.tasks.two_hop._world import NOTHING, values
 
 _STEPS = 20
 
@@ -45,24 +44,14 @@ class Case(NamedTuple):
 
 
 def case(edit: Edit) -> Case:
-    """Return the case of an edit.
-
-    Parameters
-    ----------
-    edit : Edit
-        All its chains alike.
-
-    Returns
-    -------
-    Case
-        With two hops the thresholds are A .618, B ½, C ½, D 0.
+    """Return the case of an edit: with two hops the thresholds are A .618, B ½, C ½, D 0.
 
     Raises
     ------
     ImpossibleError
-        If its chains are not of one case.
+        If its questions are not of one case.
     """
-    names = {_name(*chain) for chain in zip(*_circumstances(edit), strict=True)}
+    names = {_name(*question) for question in zip(*_circumstances(edit), strict=True)}
     if len(names) > 1:
         fact = f"this edit has chains of the cases {', '.join(sorted(names))}"
         raise impossible(fact, "draw chains of one case")
@@ -71,16 +60,16 @@ def case(edit: Edit) -> Case:
 
 
 def _circumstances(edit: Edit) -> tuple[Bool[np.ndarray, "n hops"], ...]:
-    """Of each chain and hop: is its fact new, did it have an old value, are all ways edited."""
+    """Of each question and hop: is its fact new, did it have an old value, are all ways edited."""
     edited = edit.edited()
     new, replaced, covered = np.zeros((3, len(edit.questions), edit.before.hops), dtype=bool)
     for hop, nodes in enumerate(edit.reached()[:-1]):
         path = edit.questions.relations[:, hop, None]
-        held = values(edit.before, hop, path, nodes) != NOTHING
+        has_old = values(edit.before, hop, path, nodes) != NOTHING
         changes = edited[hop, path, nodes] & (nodes != NOTHING)
         new[:, hop] = changes[:, 0]
-        replaced[:, hop] = (changes & held)[:, 0]
-        covered[:, hop] = (changes | ~held).all(axis=1)
+        replaced[:, hop] = (changes & has_old)[:, 0]
+        covered[:, hop] = (changes | ~has_old).all(axis=1)
     return new, replaced, covered
 
 
@@ -99,32 +88,33 @@ def _name(
 
 
 def ideal(edit: Edit, coefficients: Sequence[int | float]) -> Float64[np.ndarray, "n size"]:
-    """Return how strongly an ideal memory would give each answer.
+    """Return how strongly an ideal memory would give each answer to each edited question.
 
     Parameters
     ----------
     edit : Edit
-        Its chains are asked.
+        Its questions are asked.
     coefficients : sequence of float
         Merge weight times strength of the edit, one per hop.
 
     Returns
     -------
     (n, size) array
-        Of each chain's question, the weight of each entity of the last level.
+        Of each question, the weight of each entity of the last level.
     """
     before, after = edit.before, edit.after
     if len(coefficients) != before.hops:
         fact = f"{len(coefficients)} coefficients are given for {before.hops} hops"
         raise impossible(fact, "give one per hop")
     weight = np.eye(before.size)[edit.questions.subjects]
-    chains = np.arange(len(edit.questions))[:, None]
+    rows = np.arange(len(edit.questions))[:, None]
     nodes = np.arange(before.size)[None, :]
     for hop, (c, path) in enumerate(zip(coefficients, edit.questions.relations.T, strict=True)):
         passed = np.zeros_like(weight)
         for world, share in ((before, 1 - c), (after, c)):
-            to = values(world, hop, path[:, None], nodes + 0 * chains)
-            np.add.at(passed, (np.where(to == NOTHING, 0, chains), to), share * weight * (to >= 0))
+            to = values(world, hop, path[:, None], nodes + 0 * rows)
+            # Weight on an entity without a fact goes nowhere: its share is multiplied by 0.
+            np.add.at(passed, (np.where(to == NOTHING, 0, rows), to), share * weight * (to >= 0))
         weight = passed
     return weight
 
@@ -132,15 +122,7 @@ def ideal(edit: Edit, coefficients: Sequence[int | float]) -> Float64[np.ndarray
 def threshold(edit: Edit) -> float:
     """Return the greatest equal coefficient, of 0 … 1, at which some new answer does not win.
 
-    Parameters
-    ----------
-    edit : Edit
-        Its chains are asked of the ideal memory.
-
-    Returns
-    -------
-    float
-        To 1e-12; above it all chains give their new answer. 1 if they never all do.
+    To 1e-12; above it an ideal memory gives all questions their new answer. 1 if it never does.
     """
     lost = [c for c in np.linspace(0, 1, _STEPS + 1).tolist() if not _wins(edit, c)]
     if not lost:

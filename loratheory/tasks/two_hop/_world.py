@@ -1,5 +1,7 @@
-"""A world of facts: levels of entities, relations from each level to the next, and their tokens.
+"""A world of facts, and the questions that can be asked about it.
 
+Entities stand in levels, and each relation leads from one level to the next. A question is a
+subject and the relations to follow from it, one hop or many; its answer depends on the world.
 Token layout, the same for all worlds of equal size::
 
     0 padding   1 identity relation   2 "think"
@@ -14,12 +16,12 @@ from typing import TypeVar
 import numpy as np
 
 from loratheory.shapes import Int64
-from loratheory.tasks._error import impossible, within
+from loratheory.tasks import impossible, within
 
 PAD, IDENTITY, THINK, NOTHING = 0, 1, 2, -1
+MOST_HOPS, MOST_RELATIONS = 4, 8
 Number = TypeVar("Number", int, np.int64, Int64[np.ndarray, "..."])
 _SPECIAL = 3
-MOST_HOPS, MOST_RELATIONS = 4, 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +37,7 @@ class World:
         How many entities of each level the base knows; the numbers from there to `size` are
         spare: entities that occur in no fact until an edit gives them one.
     canaries : int
-        Tokens that belong to no fact.
+        Tokens that belong to no fact; a set that is not to be trained on elsewhere has one.
     """
 
     maps: Int64[np.ndarray, "hops relations size"]
@@ -116,7 +118,7 @@ def world(
     images: int | None = None,
     canaries: int = 16,
 ) -> World:
-    """Return the world of a seed.
+    """Return the world of a seed, the same for the same arguments.
 
     Parameters
     ----------
@@ -135,11 +137,6 @@ def world(
     canaries : int
         Tokens kept for `marked`.
 
-    Returns
-    -------
-    World
-        The same for the same arguments.
-
     Raises
     ------
     ImpossibleError
@@ -150,13 +147,117 @@ def world(
     within("entities", entities, 1)
     within("spare", spare, 0)
     within("canaries", canaries, 0)
-    taken = entities if images is None else images
-    if not 1 <= taken <= entities:
-        fact = f"a map of {entities} entities cannot take {taken} values"
+    count = entities if images is None else images
+    if not 1 <= count <= entities:
+        fact = f"a map of {entities} entities cannot take {count} values"
         raise impossible(fact, f"ask for 1 to {entities} images")
     rng = np.random.default_rng(seed)
     maps = np.full((hops, relations, entities + spare), NOTHING, dtype=np.int64)
     for table in maps.reshape(hops * relations, -1):
-        values = rng.permutation(entities)[:taken]
-        table[:entities] = values[rng.permutation(np.arange(entities) % taken)]
+        images_of_map = rng.permutation(entities)[:count]
+        table[:entities] = images_of_map[rng.permutation(np.arange(entities) % count)]
     return World(maps, entities, canaries)
+
+
+@dataclass(frozen=True, eq=False)
+class Questions:
+    """Which entity do these relations lead to? Not yet the answer: that depends on the world.
+
+    Attributes
+    ----------
+    start : int
+        The level of the subjects.
+    subjects : (q,) array of int
+        Numbers of entities, one per question.
+    relations : (q, h) array of int
+        The relation of each hop; one column is a single fact.
+    """
+
+    start: int
+    subjects: Int64[np.ndarray, " q"]
+    relations: Int64[np.ndarray, "q h"]
+
+    def __len__(self) -> int:
+        return self.subjects.shape[0]
+
+    def __getitem__(self, rows: Int64[np.ndarray, " k"]) -> "Questions":
+        return Questions(self.start, self.subjects[rows], self.relations[rows])
+
+    @property
+    def hops(self) -> int:
+        """How many relations each question follows."""
+        return self.relations.shape[1]
+
+    def fact(self, hop: int, along: Int64[np.ndarray, "q levels"]) -> "Questions":
+        """The single facts that these questions need at one hop, given the entities they pass."""
+        return Questions(self.start + hop, along[:, hop], self.relations[:, hop : hop + 1])
+
+
+def along(world: World, questions: Questions) -> Int64[np.ndarray, "q levels"]:
+    """Return the entities that questions pass in a world: subject, bridges, answer.
+
+    Returns
+    -------
+    (q, h + 1) array of int
+        Numbers of entities; -1 from the first missing fact on.
+    """
+    if questions.start + questions.hops > world.hops:
+        fact = f"{questions.hops} hops from level {questions.start} pass the last level"
+        raise impossible(fact, f"this world has {world.hops} hops in all")
+    passed = [questions.subjects]
+    for hop, relation in enumerate(questions.relations.T, start=questions.start):
+        passed.append(values(world, hop, relation, passed[-1]))
+    return np.stack(passed, axis=1)
+
+
+def values(
+    world: World,
+    hop: int,
+    relation: Int64[np.ndarray, "..."],
+    entities: Int64[np.ndarray, "..."],
+) -> Int64[np.ndarray, "..."]:
+    """What one hop makes of entities; -1 stays -1."""
+    return np.where(entities == NOTHING, NOTHING, world.maps[hop, relation, entities])
+
+
+def every(world: World, *, start: int = 0, hops: int | None = None) -> Questions:
+    """Return all questions about the known entities of one level, with each path from there.
+
+    Parameters
+    ----------
+    world : World
+        Whose entities and relations are asked about.
+    start : int
+        The level of the subjects.
+    hops : int, optional
+        How many relations to follow; to the last level where not given.
+
+    Returns
+    -------
+    Questions
+        ``entities * relations**hops`` of them, those of one sequence of relations together.
+
+    Raises
+    ------
+    ImpossibleError
+        If the world has not so many hops.
+    """
+    within("the level that questions start from", start, 0, world.hops - 1)
+    length = world.hops - start if hops is None else hops
+    within(f"the hops from level {start} on", length, 1, world.hops - start)
+    paths = np.indices((world.relations,) * length, dtype=np.int64).reshape(length, -1).T
+    subjects = np.tile(np.arange(world.entities, dtype=np.int64), len(paths))
+    return Questions(start, subjects, np.repeat(paths, world.entities, axis=0))
+
+
+def together(*parts: Questions) -> Questions:
+    """Questions from one level and of one length, one after another."""
+    starts, lengths = {part.start for part in parts}, {part.hops for part in parts}
+    if len(starts) != 1 or len(lengths) != 1:
+        fact = f"questions from levels {sorted(starts)} with {sorted(lengths)} hops do not mix"
+        raise impossible(fact, "ask them apart and join the prompts")
+    return Questions(
+        starts.pop(),
+        np.concatenate([part.subjects for part in parts]),
+        np.concatenate([part.relations for part in parts]),
+    )

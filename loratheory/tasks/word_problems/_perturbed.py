@@ -1,36 +1,27 @@
-"""The same problems otherwise: in other words, of others, in another order, with other numbers."""
+"""The same problems otherwise: in other words, of others, in another order, with other numbers.
 
+And with more: quantities that are told and not needed.
+"""
+
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from loratheory.tasks._error import impossible
-from loratheory.tasks.word_problems._filling import filled
-from loratheory.tasks.word_problems._problems import Problems
-from loratheory.tasks.word_problems._sampling import ENTITIES, WORDINGS
+from loratheory.shapes import Int64
+from loratheory.tasks import impossible, within
+from loratheory.tasks.word_problems._problems import Problems, padded
+from loratheory.tasks.word_problems._sampling import ENTITIES, WORDINGS, filled, one_round
+from loratheory.tasks.word_problems._skills import FORMS, code, known_skills, possible
 
-_ROUNDS = 100
+_ROUNDS = 200
 
 
 def reworded(
-    here: Problems, *, rng: np.random.Generator, wordings: Sequence[int] = range(WORDINGS)
+    problems: Problems, *, rng: np.random.Generator, wordings: Sequence[int] = range(WORDINGS)
 ) -> Problems:
-    """Return the problems with every sentence in other words.
-
-    Parameters
-    ----------
-    here : Problems
-        Their answers stay.
-    rng : Generator
-        Chooses the wordings.
-    wordings : sequence of int
-        Below 4.
-
-    Returns
-    -------
-    Problems
-        No sentence is worded as it was.
+    """Return the problems with every sentence in other words, of those allowed; answers stay.
 
     Raises
     ------
@@ -41,73 +32,146 @@ def reworded(
     if not len(allowed) or allowed.min() < 0 or allowed.max() >= WORDINGS:
         fact = f"wordings are {allowed.tolist()}"
         raise impossible(fact, f"name some of {', '.join(map(str, range(WORDINGS)))}")
-    if len(allowed) == 1 and allowed[0] in (*here.wordings[here.told], *here.asking):
+    if len(allowed) == 1 and allowed[0] in (*problems.wordings[problems.told], *problems.asking):
         fact = f"some sentences are in wording {allowed[0]} already"
         raise impossible(fact, "allow another wording")
-    said = np.concatenate([here.wordings, here.asking[:, None]], axis=1)
+    said = np.concatenate([problems.wordings, problems.asking[:, None]], axis=1)
     luck = rng.random((*said.shape, len(allowed)))
     luck[said[:, :, None] == allowed] = -1
     said = allowed[luck.argmax(axis=2)]
-    return replace(here, wordings=said[:, :-1], asking=said[:, -1])
+    return replace(problems, wordings=said[:, :-1], asking=said[:, -1])
 
 
-def renamed(here: Problems, *, rng: np.random.Generator) -> Problems:
+def renamed(problems: Problems, *, rng: np.random.Generator) -> Problems:
     """Return the problems about others: each name is another one, still different in a problem."""
-    shift = rng.integers(1, ENTITIES, size=(len(here), 1))
-    return replace(here, names=np.where(here.told, (here.names + shift) % ENTITIES, -1))
+    shift = rng.integers(1, ENTITIES, size=(len(problems), 1))
+    names = np.where(problems.told, (problems.names + shift) % ENTITIES, -1)
+    return replace(problems, names=names)
 
 
-def reordered(here: Problems, *, rng: np.random.Generator) -> Problems:
+def reordered(problems: Problems, *, rng: np.random.Generator) -> Problems:
     """Return the problems told in another order, in which steps may precede what they need.
 
-    Parameters
-    ----------
-    here : Problems
-        Their answers stay; their solutions follow the new order where they can.
-    rng : Generator
-        Draws among all orders but the one there is.
-
-    Returns
-    -------
-    Problems
-        No problem is told as it was.
+    Any order but the one there is; answers stay, and solutions follow the new order where they can.
     """
-    order, left = here.order.copy(), np.arange(len(here))
+    order, left = problems.order.copy(), np.arange(len(problems))
     while len(left):
-        luck = np.where(here.told[left], rng.random((len(left), order.shape[1])), 2.0)
+        luck = np.where(problems.told[left], rng.random((len(left), order.shape[1])), 2.0)
         order[left] = luck.argsort(axis=1, kind="stable")
-        left = left[(order[left] == here.order[left]).all(axis=1)]
-    return replace(here, order=order)
+        left = left[(order[left] == problems.order[left]).all(axis=1)]
+    return replace(problems, order=order)
 
 
-def renumbered(here: Problems, *, rng: np.random.Generator) -> Problems:
+def renumbered(problems: Problems, *, rng: np.random.Generator) -> Problems:
     """Return the problems with other numbers, and the answers that follow.
 
-    Parameters
-    ----------
-    here : Problems
-        Their templates, names, words and order stay.
-    rng : Generator
-        Draws the numbers.
-
-    Returns
-    -------
-    Problems
-        In each, some number differs; draws that make no sense are counted as in `problems`.
+    Templates, names, words and order stay; in each problem some number differs. Draws that make no
+    sense are counted.
 
     Raises
     ------
     ImpossibleError
         If a problem allows no other numbers.
     """
-    numbers, values = here.numbers.copy(), here.values.copy()
-    left, told = np.arange(len(here)), here.excluded
-    for _ in range(_ROUNDS):
-        part = replace(here[left], excluded=told)
-        found = filled(part, part.told, rng=rng)
-        numbers[left], values[left], told = found.numbers, found.values, found.excluded
-        left = left[(numbers[left] == here.numbers[left]).all(axis=(1, 2))]
+    numbers, values = problems.numbers.copy(), problems.values.copy()
+    left, excluded = np.arange(len(problems)), problems.excluded
+    for _ in range(_ROUNDS // 2):
+        part = replace(problems[left], excluded=excluded)
+        new = filled(part, part.told, rng=rng)
+        numbers[left], values[left], excluded = new.numbers, new.values, new.excluded
+        left = left[(numbers[left] == problems.numbers[left]).all(axis=(1, 2))]
         if not len(left):
-            return replace(here, numbers=numbers, values=values, excluded=told)
-    fact = f"{len(left)} problems came up with the numbers they had {_ROUNDS} times"
+            return replace(problems, numbers=numbers, values=values, excluded=excluded)
+    fact = f"{len(left)} problems came up with the numbers they had {_ROUNDS // 2} times"
     raise impossible(fact, "take problems with more numbers, or a larger prime")
+
+
+def distracted(
+    problems: Problems,
+    count: int,
+    *,
+    rng: np.random.Generator,
+    skills: Sequence[str] | None = None,
+    wordings: Sequence[int] = range(WORDINGS),
+) -> Problems:
+    """Return the problems with more quantities that their answers do not depend on.
+
+    Parameters
+    ----------
+    problems : Problems
+        Their answers, solutions, templates and keys stay.
+    count : int
+        Quantities to add to each problem.
+    rng : Generator
+        Draws what they are and where they are told: after what they are made of.
+    skills : sequence of str, optional
+        Half of them are given, half are steps of one of these skills, all that there are if none
+        is named, from a quantity and numbers; all are given if no skill is of that kind.
+    wordings : sequence of int
+        In which they are told.
+
+    Raises
+    ------
+    ImpossibleError
+        If there are not enough names.
+    """
+    within("distractors", count, 0)
+    named = possible(problems.prime) if skills is None else tuple(skills)
+    known_skills(named, problems.prime)
+    most = int(problems.told.sum(axis=1).max(initial=0)) + count
+    if most > ENTITIES:
+        fact = f"{most} quantities would need names, and there are {ENTITIES}"
+        raise impossible(fact, f"add {max(ENTITIES - most + count, 0)} distractors or fewer")
+    steps = [code(skill) for skill in named if any(form[0] == 1 for form in FORMS[skill])]
+    for _ in range(count):
+        problems = _one_more(problems, steps, rng, [*wordings])
+    return problems
+
+
+def _one_more(
+    problems: Problems, steps: Sequence[int], rng: np.random.Generator, wordings: Sequence[int]
+) -> Problems:
+    """The problems with one more quantity each, in a new last column."""
+    rows, last = np.arange(len(problems)), problems.skills.shape[1]
+    wide = padded(problems, last + 1)
+    luck = rng.random((len(rows), ENTITIES))
+    in_use = np.where(problems.told, problems.names, problems.names[:, :1])
+    np.put_along_axis(luck, in_use, -1.0, axis=1)
+    names, words, skills = wide.names.copy(), wide.wordings.copy(), wide.skills.copy()
+    inputs, numbers, values = wide.inputs.copy(), wide.numbers.copy(), wide.values.copy()
+    names[:, last] = luck.argmax(axis=1)
+    words[:, last] = rng.choice(np.array(wordings), size=len(rows))
+    left, lost = rows, Counter(problems.excluded)
+    for _ in range(_ROUNDS):
+        base = np.where(problems.told[left], rng.random((len(left), last)), -1.0).argmax(axis=1)
+        chosen = rng.choice(np.array([*steps, *[0] * max(len(steps), 1)]), size=len(left))
+        skills[left, last] = chosen
+        inputs[left, last, 0] = np.where(chosen > 0, base, -1)
+        trial = replace(wide, skills=skills.copy(), inputs=inputs.copy())[left]
+        new = np.zeros(trial.skills.shape, dtype=bool)
+        new[:, last] = True
+        good, drawn = one_round(trial, np.arange(len(left)), new, lost, rng)
+        numbers[left[good]], values[left[good]] = drawn.numbers, drawn.values
+        left = np.delete(left, good)
+        if not len(left):
+            break
+    else:
+        fact = f"{_ROUNDS} draws found no distractor for {len(left)} problems"
+        raise impossible(fact, "allow more skills, or take problems with smaller numbers")
+    order = _inserted(problems, inputs[:, last, 0], rng)
+    return replace(
+        wide, skills=skills, inputs=inputs, numbers=numbers, values=values, names=names,
+        wordings=words, order=order, excluded={**lost},
+    )  # fmt: skip
+
+
+def _inserted(
+    problems: Problems, base: Int64[np.ndarray, " n"], rng: np.random.Generator
+) -> Int64[np.ndarray, "n q"]:
+    """The orders with one more quantity, anywhere behind what it is made of."""
+    rows = np.arange(len(problems))
+    place = np.where(base >= 0, problems.order.argsort(axis=1)[rows, base], -1)
+    told = problems.told.sum(axis=1)
+    behind = place + 0.5 + np.floor(rng.random(len(rows)) * (told - place))
+    at = np.concatenate([problems.order.argsort(axis=1), behind[:, None]], axis=1)
+    return at.argsort(axis=1, kind="stable")

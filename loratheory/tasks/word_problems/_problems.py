@@ -1,16 +1,22 @@
-"""Problems as columns: graphs of quantities with their numbers, and how they are told."""
+"""Problems as columns: graphs of quantities with their numbers, and how they are told.
 
-from collections.abc import Mapping
+Beside them what follows from the columns alone: which problems are the same, sets put together, and
+what two sets have in common.
+"""
+
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 
 from loratheory.shapes import Bool, Int64
-from loratheory.tasks.word_problems._skills import ABSENT, GIVEN
-from loratheory.tasks.word_problems._template import Node, Template, canonical
+from loratheory.tasks import impossible
+from loratheory.tasks.word_problems._skills import ABSENT, GIVEN, Node, Template, canonical
 
-Table = Int64[np.ndarray, "n q"]
+Key = tuple[str, tuple[int, ...]]
+_EMPTY = {"skills": ABSENT, "inputs": -1, "numbers": -1, "values": -1, "names": -1, "wordings": -1}
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +59,7 @@ class Problems:
     excluded: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in columns():
+        for name in _columns():
             getattr(self, name).setflags(write=False)
 
     def __len__(self) -> int:
@@ -61,7 +67,7 @@ class Problems:
 
     def __getitem__(self, rows: Int64[np.ndarray, " k"]) -> "Problems":
         """These problems."""
-        return replace(self, **{name: getattr(self, name)[rows] for name in columns()})
+        return replace(self, **{name: getattr(self, name)[rows] for name in _columns()})
 
     @property
     def answers(self) -> Int64[np.ndarray, " n"]:
@@ -77,13 +83,13 @@ class Problems:
     def needed(self) -> Bool[np.ndarray, "n q"]:
         """Which quantities the answer depends on; all others distract."""
         rows = np.arange(len(self))
-        found = np.zeros(self.skills.shape, dtype=bool)
-        found[rows, self.asked] = True
+        needed = np.zeros(self.skills.shape, dtype=bool)
+        needed[rows, self.asked] = True
         for quantity in reversed(range(self.skills.shape[1])):
             for k in self.inputs[:, quantity].T:
-                uses = found[:, quantity] & (k >= 0)
-                found[rows[uses], k[uses]] = True
-        return found
+                uses = needed[:, quantity] & (k >= 0)
+                needed[rows[uses], k[uses]] = True
+        return needed
 
     @property
     def distractors(self) -> Int64[np.ndarray, " n"]:
@@ -91,7 +97,7 @@ class Problems:
         return (self.told & ~self.needed).sum(axis=1)
 
     @property
-    def solution(self) -> Table:
+    def solution(self) -> Int64[np.ndarray, "n q"]:
         """Quantities to compute one after another, -1 behind them.
 
         Always the first that is needed, in the order in which they are told, of those whose
@@ -101,16 +107,16 @@ class Problems:
         place = np.argsort(self.order, axis=1)
         known = self.skills == GIVEN
         wanted = self.needed & ~known
-        found = np.full(self.skills.shape, -1)
+        steps = np.full(self.skills.shape, -1)
         for step in range(width):
             ready = wanted & ~known
             for k in np.moveaxis(self.inputs, 2, 0):
                 ready &= (k < 0) | np.take_along_axis(known, np.maximum(k, 0), axis=1)
             first = np.where(ready, place, width).argmin(axis=1)
             left = ready.any(axis=1)
-            found[left, step] = first[left]
+            steps[left, step] = first[left]
             known[rows[left], first[left]] = True
-        return found
+        return steps
 
     def graph(self, row: int) -> list[Node]:
         """The quantities of one problem with their skills and inputs."""
@@ -119,10 +125,8 @@ class Problems:
 
     def forms(self) -> tuple[list[tuple[Template, tuple[tuple[int, ...], ...]]], Any]:
         """What `canonical` says of each graph that occurs, and which of them each problem has."""
-        flat = np.concatenate(
-            [self.skills, self.inputs.reshape(len(self), 2 * self.skills.shape[1])], axis=1
-        )
-        flat = np.concatenate([flat, self.asked[:, None]], axis=1)
+        inputs = self.inputs.reshape(len(self), 2 * self.skills.shape[1])
+        flat = np.concatenate([self.skills, inputs, self.asked[:, None]], axis=1)
         _, first, which = np.unique(flat, axis=0, return_index=True, return_inverse=True)
         return [canonical(self.graph(k), int(self.asked[k])) for k in first.tolist()], which
 
@@ -133,6 +137,111 @@ class Problems:
         return tuple(forms[k][0] for k in which.tolist())
 
 
-def columns() -> list[str]:
+def _columns() -> list[str]:
     """The names of the arrays."""
     return [each.name for each in fields(Problems) if each.name not in ("prime", "excluded")]
+
+
+def keys(problems: Problems) -> list[Key]:
+    """Return for each problem what it shares with the same problem told otherwise, and no other.
+
+    That is the template's code and the numbers said, in the template's order. Where the graph has
+    symmetries, the least of all such orders. Distractors are not looked at.
+    """
+    forms, which = problems.forms()
+    made: list[Key] = [("", ())] * len(problems)
+    for number, (template, orders) in enumerate(forms):
+        rows = np.flatnonzero(which == number)
+        numbers = [
+            problems.numbers[rows][:, order].reshape(len(rows), 2 * len(order)).tolist()
+            for order in orders
+        ]
+        for row, *ways in zip(rows.tolist(), *numbers, strict=True):
+            made[row] = (template.code, tuple(min(ways)))
+    return made
+
+
+def together(parts: Sequence[Problems]) -> Problems:
+    """Return the problems of all parts, one part after another; excluded draws are added up.
+
+    Raises
+    ------
+    ImpossibleError
+        If there are no parts, or they are modulo different primes.
+    """
+    primes = {part.prime for part in parts}
+    if len(primes) != 1:
+        fact = f"problems modulo {sorted(primes)} do not mix" if primes else "there are no problems"
+        raise impossible(fact, "give at least one set, all of one kind of numbers")
+    width = max(part.skills.shape[1] for part in parts)
+    wide = [padded(part, width) for part in parts]
+    lost: Counter[str] = Counter()
+    for part in parts:
+        lost.update(part.excluded)
+    arrays = {name: np.concatenate([getattr(part, name) for part in wide]) for name in _columns()}
+    return Problems(prime=primes.pop(), **arrays, excluded={**lost})
+
+
+def padded(problems: Problems, width: int) -> Problems:
+    """The same problems, with room for more quantities."""
+    more = width - problems.skills.shape[1]
+    grown: dict[str, Any] = {
+        name: np.pad(array, [(0, 0), (0, more), (0, 0)][: array.ndim], constant_values=empty)
+        for name, empty in _EMPTY.items()
+        for array in [getattr(problems, name)]
+    }
+    behind = np.tile(np.arange(width - more, width), (len(problems), 1))
+    return replace(problems, **grown, order=np.concatenate([problems.order, behind], axis=1))
+
+
+def template_overlap(first: Sequence[Hashable], second: Sequence[Hashable]) -> float:
+    """Return the share of solutions that two sets have in common, template by template.
+
+    Parameters
+    ----------
+    first, second : sequence of Template, or of their codes
+        One a solution: `Problems.templates`, or the column ``template`` of exported files.
+
+    Returns
+    -------
+    float
+        The sum over all templates of the smaller of their two shares: 1 minus the total variation
+        distance; 0 iff no template is in both, 1 iff all have equal shares. Of two sets that have
+        their templates equally often it is `Lessons.overlap`.
+
+    Raises
+    ------
+    ImpossibleError
+        If a set is empty.
+    """
+    _some(first, second)
+    one, two = Counter(first), Counter(second)
+    return sum(min(one[each] / len(first), two[each] / len(second)) for each in one)
+
+
+def shape_share(taught: Sequence[Template], asked: Sequence[Template]) -> float:
+    """Return how many of the solutions taught have the shape of one that is asked for.
+
+    Parameters
+    ----------
+    taught : sequence of Template
+        One a solution of a training set.
+    asked : sequence of Template
+        Those of the problems that are to be solved.
+
+    Returns
+    -------
+    float
+        The share of `taught` whose graph, skills forgotten, is that of some template of `asked`:
+        the ``ρ`` of ``thm:template-vote`` where the shape is what decides on the next step.
+    """
+    _some(taught, asked)
+    shapes = {each.shape for each in set(asked)}
+    counts = Counter(taught)
+    return sum(n for each, n in counts.items() if each.shape in shapes) / len(taught)
+
+
+def _some(first: Sequence[Hashable], second: Sequence[Hashable]) -> None:
+    if not first or not second:
+        fact = f"sets of {len(first)} and {len(second)} solutions have no overlap to speak of"
+        raise impossible(fact, "give at least one solution each")

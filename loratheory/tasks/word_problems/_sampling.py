@@ -1,17 +1,134 @@
-"""Problems drawn at random: uniform over all numbers that make sense, in given templates."""
+"""Problems drawn at random: templates from a pool, numbers until they make sense.
 
+Given the template, all numbers that make sense are equally likely; every draw that does not make
+sense is counted.
+"""
+
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
-from loratheory.shapes import Int64
-from loratheory.tasks._error import impossible, within
-from loratheory.tasks.word_problems._filling import filled
-from loratheory.tasks.word_problems._problems import Problems
-from loratheory.tasks.word_problems._skills import ABSENT, known_skills
-from loratheory.tasks.word_problems._template import Template
+from loratheory.shapes import Bool, Int64
+from loratheory.tasks import impossible, within
+from loratheory.tasks.word_problems._problems import Key, Problems, keys
+from loratheory.tasks.word_problems._skills import (
+    ABSENT,
+    FAULTS,
+    GIVEN,
+    MOST_STEPS,
+    Numbers,
+    Template,
+    applied,
+    code,
+    known_skills,
+    proposed,
+    templates,
+)
 
 ENTITIES, WORDINGS, SCENES = 12, 4, 12
+_ROUNDS, _LOOKS, _ROWS, _TRIES = 200, 30, 4096, 64
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What problems may be drawn from: which templates, and in which wordings they may be told.
+
+    Attributes
+    ----------
+    templates : tuple of Template
+        All different.
+    prime : int
+        What numbers are counted modulo; 0 for positive whole numbers.
+    wordings : tuple of int
+        Below 4.
+    """
+
+    templates: tuple[Template, ...]
+    prime: int = 0
+    wordings: tuple[int, ...] = tuple(range(WORDINGS))
+
+    def drawn(
+        self,
+        rows: int,
+        *,
+        rng: np.random.Generator,
+        distinct: bool = False,
+        avoid: Problems | None = None,
+    ) -> Problems:
+        """Return as many problems, as `problems` draws them."""
+        return problems(
+            self.templates,
+            rows,
+            rng=rng,
+            prime=self.prime,
+            wordings=self.wordings,
+            distinct=distinct,
+            avoid=avoid,
+        )
+
+    def sampled(self, count: int, *, rng: np.random.Generator) -> "Pool":
+        """Return a pool of so many of the templates; refused if there are not so many."""
+        if not 1 <= count <= len(self.templates):
+            fact = f"{count} templates are wanted of {len(self.templates)}"
+            raise impossible(fact, "ask for fewer, name more skills, or allow more steps")
+        chosen = np.sort(rng.permutation(len(self.templates))[:count]).tolist()
+        return replace(self, templates=tuple(self.templates[k] for k in chosen))
+
+
+def pool(
+    skills: Sequence[str],
+    *,
+    steps: int | Sequence[int] = 2,
+    prime: int = 0,
+    together: Sequence[str] = (),
+) -> Pool:
+    """Return the pool of all templates of some skills that have problems, in all wordings.
+
+    Parameters
+    ----------
+    skills : sequence of str
+        Of `SKILLS`; no other skill occurs.
+    steps : int or sequence of int
+        How many, from 1 to 4.
+    prime : int
+        3, 5, 7, 11 or 13; 0 for positive whole numbers, where templates are left out whose
+        problems two thousand draws do not find: "a third of a, less a" leaves nothing.
+    together : sequence of str
+        Skills that all must occur in each template.
+
+    Raises
+    ------
+    ImpossibleError
+        If a skill is unknown or no template is left.
+    """
+    known_skills((*skills, *together), prime)
+    counts = [steps] if isinstance(steps, int) else [*steps]
+    for count in counts:
+        within("steps", count, 1, MOST_STEPS)
+    suited = [
+        each
+        for count in sorted(set(counts))
+        for each in (templates if prime else _whole)(tuple(skills), count)
+        if each.skills.issuperset(together)
+    ]
+    if not suited:
+        asked = f"{' and '.join(map(str, counts))} steps of {', '.join(skills)}"
+        both = f" has {' and '.join(together)} together" if together else " has problems"
+        fact = f"no template with {asked}{both}"
+        raise impossible(fact, "allow more steps, or name fewer skills that must occur together")
+    return Pool(tuple(suited), prime)
+
+
+@cache
+def _whole(skills: tuple[str, ...], steps: int) -> tuple[Template, ...]:
+    """The templates that have problems in whole numbers."""
+    every = templates(skills, steps)
+    rng = np.random.default_rng(0)
+    made = blank(every, np.arange(len(every)), prime=0, wordings=[0], rng=rng)
+    return tuple(every[k] for k in np.flatnonzero(sensible(made, rng=rng)).tolist())
 
 
 def problems(
@@ -24,7 +141,7 @@ def problems(
     distinct: bool = False,
     avoid: Problems | None = None,
 ) -> Problems:
-    """Return problems of these templates, each about equally often.
+    """Return problems of these templates, each about equally often, in random order.
 
     Parameters
     ----------
@@ -46,8 +163,8 @@ def problems(
     Returns
     -------
     Problems
-        In random order. Given the template, all numbers that make sense are equally likely;
-        `Problems.excluded` counts draws that did not, and repeated ones where these are barred.
+        `Problems.excluded` counts draws that make no sense, and repeated ones where these are
+        barred.
 
     Raises
     ------
@@ -59,12 +176,12 @@ def problems(
         fact = f"there are no templates to draw {rows} problems of"
         raise impossible(fact, "name more skills, or allow more steps")
     known_skills(tuple(set().union(*(each.skills for each in templates))), prime)
-    said = [*wordings]
-    if not said or not set(said) <= set(range(WORDINGS)):
-        fact = f"wordings are {said}"
+    allowed = [*wordings]
+    if not allowed or not set(allowed) <= set(range(WORDINGS)):
+        fact = f"wordings are {allowed}"
         raise impossible(fact, f"name some of {', '.join(map(str, range(WORDINGS)))}")
     each = np.tile(rng.permutation(len(templates)), -(-rows // len(templates)))[:rows]
-    made = blank(templates, rng.permutation(each), prime=prime, wordings=said, rng=rng)
+    made = blank(templates, rng.permutation(each), prime=prime, wordings=allowed, rng=rng)
     return filled(made, made.told, rng=rng, distinct=distinct, avoid=avoid)
 
 
@@ -101,3 +218,113 @@ def blank(
         asking=rng.choice(np.array(wordings), size=rows),
         scenes=rng.integers(SCENES, size=rows),
     )
+
+
+def filled(
+    problems: Problems,
+    open_: Bool[np.ndarray, "n q"],
+    *,
+    rng: np.random.Generator,
+    distinct: bool = False,
+    avoid: Problems | None = None,
+) -> Problems:
+    """The problems with new numbers for the quantities that are open, and what follows from them.
+
+    Numbers elsewhere stay. Draws until all make sense; none is one to `avoid`, and no two are the
+    same if they are to be distinct.
+    """
+    numbers, values = problems.numbers.copy(), problems.values.copy()
+    left, lost = np.arange(len(problems)), Counter(problems.excluded)
+    barred = distinct or avoid is not None
+    seen = set() if avoid is None else set(keys(avoid))
+    for _ in range(_ROUNDS):
+        good, drawn = one_round(problems, left, open_, lost, rng)
+        if barred:
+            fresh = _fresh(keys(drawn), seen, distinct=distinct)
+            lost["the same as another"] += len(good) - len(fresh)
+            good, drawn = good[fresh], drawn[fresh]
+        numbers[left[good]], values[left[good]] = drawn.numbers, drawn.values
+        left = np.delete(left, good)
+        if not len(left):
+            excluded = {reason: count for reason, count in lost.items() if count}
+            return replace(problems, numbers=numbers, values=values, excluded=excluded)
+    fact = (
+        f"{_ROUNDS} draws found no {'new ' * barred}numbers for {len(left)} of {len(problems)}"
+        f" problems, such as of the template {problems[left[:1]].templates[0]}"
+    )
+    remedy = (
+        "ask for fewer, for a larger prime, or draw from `pool`, which leaves such templates out"
+    )
+    raise impossible(fact, remedy)
+
+
+def sensible(problems: Problems, *, rng: np.random.Generator) -> Bool[np.ndarray, " n"]:
+    """For which of the problems some two thousand draws find numbers that make sense."""
+    left, lost = np.arange(len(problems)), Counter[str]()
+    for _ in range(_LOOKS):
+        if len(left):
+            left = np.delete(left, one_round(problems, left, problems.told, lost, rng)[0])
+    return ~np.isin(np.arange(len(problems)), left)
+
+
+def one_round(
+    problems: Problems,
+    left: Int64[np.ndarray, " k"],
+    open_: Bool[np.ndarray, "n q"],
+    lost: Counter[str],
+    rng: np.random.Generator,
+) -> tuple[Int64[np.ndarray, " g"], Problems]:
+    """The places in `left` that some draws of this round suit, and the first such draw of each.
+
+    What was drawn before the first suitable draw is counted in `lost`, what came after it is not.
+    """
+    tries = min(max(_ROWS // len(left), 1), _TRIES)
+    drawn, fault = _drawn(problems, np.repeat(left, tries), open_, rng)
+    fault = fault.reshape(-1, tries)
+    first, found = (fault == 0).argmax(axis=1), (fault == 0).any(axis=1)
+    looked = np.arange(tries) < np.where(found, first, tries)[:, None]
+    lost.update(FAULTS[number] for number in fault[looked].tolist())
+    good = np.flatnonzero(found)
+    return good, drawn[good * tries + first[good]]
+
+
+def _fresh(found: list[Key], seen: set[Key], *, distinct: bool) -> Int64[np.ndarray, " k"]:
+    """The places of keys that are new; they are not new again if all are to be distinct."""
+    places = []
+    for place, key in enumerate(found):
+        if key not in seen:
+            places.append(place)
+            seen |= {key} if distinct else set()
+    return np.array(places, dtype=np.int64)
+
+
+def _drawn(
+    problems: Problems,
+    rows: Int64[np.ndarray, " k"],
+    open_: Bool[np.ndarray, "n q"],
+    rng: np.random.Generator,
+) -> tuple[Problems, Int64[np.ndarray, " k"]]:
+    """These rows with new numbers, and the first fault of each."""
+    part = problems[rows]
+    numbers, values = part.numbers.copy(), part.values.copy()
+    fault, every = np.zeros(len(rows), dtype=np.int64), np.arange(len(rows))
+    for quantity, skills in enumerate(part.skills.T):
+        new = open_[rows, quantity] & (skills != ABSENT)
+        said = proposed(np.maximum(skills, GIVEN), part.prime, rng=rng)
+        said = np.where(np.arange(2) < _said(skills, part.inputs[:, quantity])[:, None], said, -1)
+        numbers[new, quantity] = said[new]
+        given = skills == GIVEN
+        values[given, quantity] = numbers[given, quantity, 0]
+        x, y = (values[every, k] for k in part.inputs[:, quantity].T)
+        one, two = numbers[:, quantity].T
+        both = part.inputs[:, quantity, 1] >= 0
+        result, wrong = applied(skills, x, np.where(both, y, one), two, part.prime)
+        made = skills > GIVEN
+        values[made, quantity] = result[made]
+        fault = np.where((fault == 0) & made, wrong, fault)
+    return replace(part, numbers=numbers, values=values), fault
+
+
+def _said(skills: Numbers, inputs: Int64[np.ndarray, "n 2"]) -> Numbers:
+    """How many numbers are said with a quantity: one, two with a rate, none with two inputs."""
+    return np.where(inputs[:, 1] >= 0, 0, 1 + (skills == code("rate")))

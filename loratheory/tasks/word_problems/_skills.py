@@ -1,4 +1,4 @@
-"""The skills: what one step makes of its operands, in whole numbers or modulo a prime.
+"""The skills, what one step makes of its operands; and solution templates, which step feeds which.
 
 ========  ===========================  ==================================
 skill     operands                     result
@@ -12,12 +12,23 @@ compare   two quantities               by how much they differ, abs(x − y)
 rate      a quantity and two numbers   x ÷ y · z: z for every y of x
 percent   a quantity and a number      x · y ÷ 100
 ========  ===========================  ==================================
+
+Numbers are positive and whole, or counted modulo a prime. Two problems have one template if the
+graphs of what their answers need are isomorphic: who has what, which numbers are named and in which
+order it is told make no difference, nor does the order of two quantities that are added or
+compared.
 """
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from itertools import combinations, product
 
 import numpy as np
 
 from loratheory.shapes import Int64
-from loratheory.tasks._error import impossible
+from loratheory.tasks import impossible, within
 
 SKILLS = ("add", "subtract", "multiply", "divide", "compare", "rate", "percent")
 ABSENT, GIVEN = -1, 0
@@ -49,7 +60,10 @@ FAULTS = (
     "a factor of zero forgets the quantity",
     "a ratio that is not in lowest terms",
 )
+MOST_STEPS = 4
 Numbers = Int64[np.ndarray, " n"]
+Node = tuple[int, tuple[int, ...]]
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def code(skill: str) -> int:
@@ -66,9 +80,8 @@ def known_skills(skills: tuple[str, ...], prime: int) -> None:
     """Refuse skills and primes that are unknown or do not go together."""
     unknown = [skill for skill in skills if skill not in SKILLS]
     if unknown or not skills:
-        fact = (
-            f"unknown skills: {', '.join(map(repr, unknown))}" if unknown else "no skill is named"
-        )
+        names = ", ".join(map(repr, unknown))
+        fact = f"unknown skills: {names}" if unknown else "no skill is named"
         raise impossible(fact, f"choose from {', '.join(SKILLS)}")
     if prime not in PRIMES:
         fact = f"numbers modulo {prime} are asked for"
@@ -81,21 +94,10 @@ def known_skills(skills: tuple[str, ...], prime: int) -> None:
 def applied(
     skills: Numbers, x: Numbers, y: Numbers, z: Numbers, prime: int
 ) -> tuple[Numbers, Numbers]:
-    """Return what a step of each row's skill makes of its operands, and what is wrong with it.
+    """What a step of each row's skill makes of its operands, and the number of what is wrong.
 
-    Parameters
-    ----------
-    skills : (n,) array of int
-        Codes of skills.
-    x, y, z : (n,) arrays of int
-        Operands in the order of the table; what a skill does not take is not read.
-    prime : int
-        Of `PRIMES`.
-
-    Returns
-    -------
-    two (n,) arrays of int
-        Results, and numbers of `FAULTS`; a result with a fault means nothing.
+    Operands stand in the order of the table, and what a skill does not take is not read. A result
+    with one of the `FAULTS` means nothing.
     """
     result, fault = np.zeros_like(x), np.zeros_like(x)
     step = _modular if prime else _whole
@@ -108,20 +110,20 @@ def applied(
 
 def _whole(skill: str, x: Numbers, y: Numbers, z: Numbers, _: int) -> tuple[Numbers, Numbers | int]:
     if skill == "add":
-        found, fault = x + y, 0 * x
+        result, fault = x + y, 0 * x
     elif skill == "subtract":
-        found, fault = x - y, 1 * (x <= y)
+        result, fault = x - y, 1 * (x <= y)
     elif skill == "multiply":
-        found, fault = x * y, 0 * x
+        result, fault = x * y, 0 * x
     elif skill == "compare":
-        found, fault = abs(x - y), 3 * (x == y)
+        result, fault = abs(x - y), 3 * (x == y)
     else:
         times, parts = {"divide": (x, y), "rate": (x, y), "percent": (x * y, 100 + 0 * y)}[skill]
-        found, fault = times // parts, 2 * (times % parts != 0)
+        result, fault = times // parts, 2 * (times % parts != 0)
         if skill == "rate":
-            found = found * z
+            result = result * z
             fault = np.where((fault == 0) & (np.gcd(y, z) > 1), 7, fault)
-    return found, np.where((fault == 0) & (found > LARGEST), 4, fault)
+    return result, np.where((fault == 0) & (result > LARGEST), 4, fault)
 
 
 def _modular(
@@ -143,22 +145,11 @@ def _modular(
 
 
 def proposed(skills: Numbers, prime: int, *, rng: np.random.Generator) -> Int64[np.ndarray, "n 2"]:
-    """Return numbers for steps of these skills, drawn without a look at the quantities.
+    """Numbers for steps of these skills, drawn without a look at the quantities.
 
-    Parameters
-    ----------
-    skills : (n,) array of int
-        Codes of skills, 0 for given quantities.
-    prime : int
-        Of `PRIMES`.
-    rng : Generator
-        Draws uniformly from what may be said: given quantities up to 120, differences up to 20,
-        factors up to 9, shares that are multiples of 5 percent; modulo a prime, anything.
-
-    Returns
-    -------
-    (n, 2) array of int
-        The second column is for rates, "z for every y", where it differs from the first.
+    Uniform over what may be said: given quantities up to 120, differences up to 20, factors up to
+    9, shares that are multiples of 5 percent; modulo a prime, anything. The second column is for
+    rates, "z for every y", where it differs from the first.
     """
     if prime:
         return rng.integers(prime, size=(len(skills), 2))
@@ -168,3 +159,154 @@ def proposed(skills: Numbers, prime: int, *, rng: np.random.Generator) -> Int64[
     second = rng.integers(1, 9, size=len(skills))
     first = np.where(skills == code("percent"), 5 * first, first)
     return np.stack([first, second + (second >= first)], axis=1)
+
+
+@dataclass(frozen=True, order=True)
+class Template:
+    """A graph of quantities in its canonical order.
+
+    Attributes
+    ----------
+    nodes : tuple of (int, tuple of int)
+        Of each quantity the code of its skill, 0 if it is given, and the quantities that it is
+        made of, all of which come before it. The last one is asked for, and needs all others.
+    """
+
+    nodes: tuple[Node, ...]
+
+    def __str__(self) -> str:
+        steps = [
+            f"{letter} = {SKILLS[skill - 1]}({', '.join(_LETTERS[k] for k in inputs)})"
+            for letter, (skill, inputs) in zip(_LETTERS, self.nodes, strict=False)
+            if skill
+        ]
+        return "; ".join(steps)
+
+    @cached_property
+    def code(self) -> str:
+        """Twelve hexadecimal digits, equal for isomorphic graphs and no others."""
+        return hashlib.sha256(repr(self.nodes).encode()).hexdigest()[:12]
+
+    @property
+    def steps(self) -> int:
+        """How many quantities are computed."""
+        return sum(skill > 0 for skill, _ in self.nodes)
+
+    @cached_property
+    def depth(self) -> int:
+        """The longest chain of steps, each of which needs the one before."""
+        depths: list[int] = []
+        for skill, inputs in self.nodes:
+            depths.append((skill > 0) + max((depths[k] for k in inputs), default=0))
+        return depths[-1]
+
+    @cached_property
+    def skills(self) -> frozenset[str]:
+        """The skills that occur."""
+        return frozenset(SKILLS[skill - 1] for skill, _ in self.nodes if skill)
+
+    @property
+    def pairs(self) -> frozenset[tuple[str, str]]:
+        """Two different skills that occur, in the order of `SKILLS`."""
+        return frozenset(combinations(sorted(self.skills, key=SKILLS.index), 2))
+
+    @cached_property
+    def links(self) -> frozenset[tuple[str, str]]:
+        """The skill of a step, and that of a step which takes its result."""
+        return frozenset(
+            (SKILLS[self.nodes[k][0] - 1], SKILLS[skill - 1])
+            for skill, inputs in self.nodes
+            for k in inputs
+            if self.nodes[k][0]
+        )
+
+    @property
+    def shape(self) -> "Template":
+        """The graph with all skills forgotten but how many quantities each takes, as additions."""
+        bare = [(int(skill > 0), inputs) for skill, inputs in self.nodes]
+        return canonical(bare, len(bare) - 1)[0]
+
+
+def canonical(nodes: Sequence[Node], asked: int) -> tuple[Template, tuple[tuple[int, ...], ...]]:
+    """The template of what one quantity needs, and the orders of `nodes` that give it.
+
+    The template is the least of all graphs that depth-first walks from `asked` write down, one for
+    each choice of the first of two quantities that are added or compared: ``2 ** choices`` walks.
+    There is more than one order where the graph has symmetries. Inputs come first in `nodes`, as in
+    `Template`; what `asked` does not need is left out.
+    """
+    symmetric = {code(skill) for skill in SYMMETRIC}
+    free = [k for k, (skill, inputs) in enumerate(nodes) if skill in symmetric and inputs[1:]]
+    written: dict[tuple[Node, ...], list[tuple[int, ...]]] = {}
+    for turns in product((1, -1), repeat=len(free)):
+        made_of = [inputs for _, inputs in nodes]
+        for k, turn in zip(free, turns, strict=True):
+            made_of[k] = made_of[k][::turn]
+        walked = _walk(made_of, asked)
+        place = {node: number for number, node in enumerate(walked)}
+        graph = tuple((nodes[k][0], tuple(place[j] for j in made_of[k])) for k in walked)
+        orders = written.setdefault(graph, [])
+        if walked not in orders:
+            orders.append(walked)
+    least = min(written)
+    return Template(least), tuple(written[least])
+
+
+def _walk(made_of: Sequence[tuple[int, ...]], asked: int) -> tuple[int, ...]:
+    """What is asked and all it needs: inputs before what is made of them, each once."""
+    walked: list[int] = []
+    front = [asked]
+    while front:
+        left = [k for k in made_of[front[-1]] if k not in walked]
+        if left:
+            front.append(left[0])
+        else:
+            walked.append(front.pop())
+    return tuple(walked)
+
+
+def templates(skills: Sequence[str], steps: int) -> tuple[Template, ...]:
+    """Return every template with exactly so many steps, each of one of these skills, sorted.
+
+    Quantities may be used again, but no step takes one quantity twice; a template need not have all
+    of the skills. From 1 to 4 steps: all seven skills have 9, 130 and 2,993 templates of one, two
+    and three; name few for four, where add, rate and percent have 1,336 already.
+
+    Raises
+    ------
+    ImpossibleError
+        If a skill is unknown or there are other numbers of steps.
+    """
+    known_skills(tuple(skills), 0)
+    within("steps", steps, 1, MOST_STEPS)
+    return _all(tuple(sorted(set(skills), key=SKILLS.index)), steps)
+
+
+@cache
+def _all(skills: tuple[str, ...], steps: int) -> tuple[Template, ...]:
+    graphs: set[tuple[Node, ...]] = {()}
+    for left in reversed(range(steps)):
+        graphs = {grown for graph in graphs for grown in _grown(graph, skills, left)}
+    return tuple(sorted({canonical(graph, len(graph) - 1)[0] for graph in graphs}))
+
+
+def _grown(
+    graph: tuple[Node, ...], skills: tuple[str, ...], left: int
+) -> Iterator[tuple[Node, ...]]:
+    """The graph with one more step, of quantities that are there or of new given ones.
+
+    Only if at most `left` quantities are then needed by nothing, beside the last: each further step
+    can take up one of them, and the last step needs all.
+    """
+    new = len(graph)
+    loose = set(range(new)) - {k for _, inputs in graph for k in inputs}
+    for skill in skills:
+        for quantities, _ in FORMS[skill]:
+            for chosen in product(range(new + 1), repeat=quantities):
+                old = {k for k in chosen if k < new}
+                fresh = chosen.count(new)
+                if len(old) + fresh < quantities or len(loose - old) > left:
+                    continue
+                numbers = iter(range(new, new + fresh))
+                inputs = tuple(next(numbers) if k == new else k for k in chosen)
+                yield (*graph, *((GIVEN, ()),) * fresh, (code(skill), inputs))

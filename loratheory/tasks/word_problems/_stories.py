@@ -1,22 +1,184 @@
-"""Problems in English, with the steps of their solutions."""
+"""Problems in English and as programs: who has what, and four ways to say each thing.
 
+Some wordings say it the other way round: that the one who is told about has 5 more than another may
+also be told as the other having 5 fewer, which is where readers who only match words go wrong. In
+programs, skills are functions that other programs can use again.
+"""
+
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from loratheory.tasks._error import impossible
+from loratheory.tasks import impossible
 from loratheory.tasks.word_problems._problems import Problems
-from loratheory.tasks.word_problems._sentences import (
-    GIVEN,
-    PARTS,
-    QUESTIONS,
-    SCENES,
-    STEPS,
-    TIMES,
-    WRITTEN,
-    Scene,
-)
 from loratheory.tasks.word_problems._skills import SKILLS, code
+from loratheory.tasks.word_problems._tokens import NAMES
 
-_COMPARE = code("compare")
+GIVEN = (
+    "{X} {has} {n} {tn}.",
+    "{X} {has} exactly {n} {tn}.",
+    "The number of {ts} that {X} {has} is {n}.",
+    "Count the {ts} that {X} {has}, and you get {n}.",
+)
+QUESTIONS = (
+    "How many {ts} does {X} {have}?",
+    "What is the number of {ts} that {X} {has}?",
+    "Find the number of {ts} that {X} {has}.",
+    "Work out how many {ts} {X} {has}.",
+)
+STEPS = {
+    ("add", 1): (
+        "{X} {has} {n} more {tn} than {A}.",
+        "{A} {has} {n} fewer {tn} than {X}.",
+        "{X} {has} as many {ts} as {A}, plus {n}.",
+        "With {n} more {tn}, {A} would {have} as many as {X}.",
+    ),
+    ("add", 2): (
+        "{X} {has} as many {ts} as {A} and {B} together.",
+        "Together, {A} and {B} {have} as many {ts} as {X}.",
+        "{X} {has} the same number of {ts} as {A} and {B} combined.",
+        "The number of {ts} that {X} {has} is the sum of the numbers that {A} and {B} {have}.",
+    ),
+    ("subtract", 1): (
+        "{X} {has} {n} fewer {tn} than {A}.",
+        "{A} {has} {n} more {tn} than {X}.",
+        "{X} {has} as many {ts} as {A}, minus {n}.",
+        "With {n} fewer {tn}, {A} would {have} as many as {X}.",
+    ),
+    ("subtract", 2): (
+        "{A} {has} as many {ts} as {X} and {B} together.",
+        "{X} {has} as many {ts} as would be left if {A} lost as many as {B} {has}.",
+        "Together, {X} and {B} {have} as many {ts} as {A}.",
+        "Subtract the number of {ts} that {B} {has} from the number that {A} {has}, and you get the"
+        " number that {X} {has}.",
+    ),
+    ("multiply", 1): (
+        "{X} {has} {times} as many {ts} as {A}.",
+        "For every {t} that {A} {has}, {X} {has} {n}.",
+        "The number of {ts} that {X} {has} is {n} times the number that {A} {has}.",
+        "{A} {has} {part} as many {ts} as {X}.",
+    ),
+    ("divide", 1): (
+        "{X} {has} {part} as many {ts} as {A}.",
+        "If the {ts} that {A} {has} were split into {n} equal groups, each group would have as many"
+        " as {X} {has}.",
+        "{A} {has} {times} as many {ts} as {X}.",
+        "The number of {ts} that {X} {has} is the number that {A} {has}, divided by {n}.",
+    ),
+    ("compare", 2): (
+        "The number of {ts} that {X} {has} is the difference between the numbers that {A} and {B}"
+        " {have}.",
+        "Either {A} or {B} {has} more {ts} than the other, by as many as {X} {has}.",
+        "The numbers of {ts} that {A} and {B} {have} differ by as many as {X} {has}.",
+        "Compare {A} with {B}: the one with more {ts} is ahead by as many as {X} {has}.",
+    ),
+    ("rate", 1): (
+        "For every {n} {ts} that {A} {has}, {X} {has} {m}.",
+        "{X} {has} {m} {tm} for every {n} that {A} {has}.",
+        "The numbers of {ts} that {A} and {X} {have} are in the ratio {n} to {m}.",
+        "At a steady rate, counting the {ts} that {A} {has} takes {n} minutes, and counting those"
+        " that {X} {has} takes {m} {minutes}.",
+    ),
+    ("percent", 1): (
+        "{X} {has} {n} percent of the number of {ts} that {A} {has}.",
+        "{X} {has} {n}% as many {ts} as {A}.",
+        "The number of {ts} that {X} {has} is {n}% of the number that {A} {has}.",
+        "Take {n} percent of the {ts} that {A} {has}, and you get as many as {X} {has}.",
+    ),
+}
+"""By skill and how many quantities it takes: ``X`` is made of ``A`` and ``B``, ``n`` and ``m``."""
+
+WRITTEN = {
+    "add": "{} + {}",
+    "subtract": "{} − {}",
+    "multiply": "{} × {}",
+    "divide": "{} ÷ {}",
+    "compare": "{} − {}",
+    "rate": "{} ÷ {} × {}",
+    "percent": "{} × {} ÷ 100",
+}
+"""How a step is computed; of two quantities that are compared the larger one comes first."""
+
+TIMES = {2: "twice"} | {
+    3 + k: f"{word} times"
+    for k, word in enumerate(("three", "four", "five", "six", "seven", "eight", "nine"))
+}
+PARTS = {2: "half", 8: "an eighth"} | {
+    k: f"a {word}"
+    for k, word in (
+        (3, "third"),
+        (4, "quarter"),
+        (5, "fifth"),
+        (6, "sixth"),
+        (7, "seventh"),
+        (9, "ninth"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a problem is about.
+
+    Attributes
+    ----------
+    owners : tuple of str
+        Who can have something.
+    has, have : str
+        The verb, of one and of several.
+    thing, things : str
+        One of what they have, and several.
+    """
+
+    owners: tuple[str, ...]
+    has: str
+    have: str
+    thing: str
+    things: str
+
+    def counted(self, number: int) -> str:
+        """The word for so many of the things."""
+        return self.thing if number == 1 else self.things
+
+
+_PEOPLE = "Ada Ben Cleo Dan Eva Finn Gina Hugo Iris Jon Kim Leo"
+_COLOURS = "red blue green yellow white black brown grey orange purple pink golden"
+_PLACES = "Ash Brook Cliff Dale Elm Forest Glen Hill Island Lake Mill North"
+SCENES = tuple(
+    Scene(tuple(owners.format(word) for word in words.split()), has, have, *things)
+    for owners, words, has, have, every in (
+        ("{}", _PEOPLE, "has", "have", "marble marbles sticker stickers shell shells stamp stamps"),
+        (
+            "the {} box",
+            _COLOURS,
+            "holds",
+            "hold",
+            "coin coins pencil pencils brush brushes key keys",
+        ),
+        ("{} Farm", _PLACES, "keeps", "keep", "cow cows hen hens goose geese sheep sheep"),
+    )
+    for things in zip(every.split()[::2], every.split()[1::2], strict=True)
+)
+_FORMULAS = {
+    "add": "{x} + {y}",
+    "subtract": "{x} - {y}",
+    "multiply": "{x} * {y}",
+    "divide": "{x} // {y}",
+    "compare": "abs({x} - {y})",
+    "rate": "rate({x}, {y}, {z})",
+    "percent": "percent({x}, {y})",
+}
+_MODULAR = _FORMULAS | {
+    "add": "({x} + {y}) % {p}",
+    "subtract": "({x} - {y}) % {p}",
+    "multiply": "{x} * {y} % {p}",
+    "divide": "{x} * pow({y}, -1, {p}) % {p}",
+}
+_HEADS = {"rate": "rate(quantity, every, gives)", "percent": "percent(quantity, share)"}
+_BODIES = {"rate": "quantity // every * gives", "percent": "quantity * share // 100"}
+_MODULAR_BODIES = {
+    "rate": "quantity * pow(every, -1, {p}) * gives % {p}",
+    "percent": "quantity * share * pow(100, -1, {p}) % {p}",
+}
 
 
 class Story(NamedTuple):
@@ -37,18 +199,52 @@ class Story(NamedTuple):
     answer: str
 
 
+@dataclass(frozen=True)
+class _Row:
+    """One problem of a set, its columns as lists."""
+
+    scene: Scene
+    asked: int
+    asking: int
+    order: list[int]
+    solution: list[int]
+    names: list[int]
+    skills: list[int]
+    inputs: list[list[int]]
+    numbers: list[list[int]]
+    values: list[int]
+    wordings: list[int]
+    needed: list[bool]
+
+    def operands(self, k: int, names: list[str]) -> list[str]:
+        """What a step takes: quantities by these names, then numbers."""
+        quantities = [names[j] for j in self.inputs[k] if j >= 0]
+        return quantities + [str(n) for n in self.numbers[k] if n >= 0]
+
+    @property
+    def steps(self) -> list[int]:
+        """The quantities to compute one after another."""
+        return [k for k in self.solution if k >= 0]
+
+
+def _by_row(problems: Problems) -> list[_Row]:
+    solution, needed = problems.solution.tolist(), problems.needed.tolist()
+    names = ("scenes", "asked", "asking", "order", "names", "skills", "inputs", "numbers")
+    columns = {name: getattr(problems, name).tolist() for name in (*names, "values", "wordings")}
+    scenes = [SCENES[number] for number in columns.pop("scenes")]
+    return [
+        _Row(
+            scene,
+            solution=solution[row],
+            needed=needed[row],
+            **{n: c[row] for n, c in columns.items()},
+        )
+        for row, scene in enumerate(scenes)
+    ]
+
+
 def stories(problems: Problems) -> list[Story]:
-    """Return problems in words.
-
-    Parameters
-    ----------
-    problems : Problems
-        In whole numbers.
-
-    Returns
-    -------
-    list of Story
-        One a problem. Each quantity has a sentence, in the order in which they are told.
+    """Return problems in words: a sentence for each quantity, in the order in which they are told.
 
     Raises
     ------
@@ -58,56 +254,75 @@ def stories(problems: Problems) -> list[Story]:
     if problems.prime:
         fact = f"nobody counts modulo {problems.prime} in English"
         raise impossible(fact, "draw problems in whole numbers, or take their tokens or programs")
-    columns = (problems.order, problems.solution, problems.names, problems.skills)
-    more = (problems.inputs, problems.numbers, problems.values, problems.wordings)
-    rows = zip(*(column.tolist() for column in (*columns, *more)), strict=True)
-    three = (problems.scenes, problems.asked, problems.asking)
-    ends = zip(*(column.tolist() for column in three), strict=True)
     return [
-        _story(SCENES[scene], asked, asking, *row)
-        for row, (scene, asked, asking) in zip(rows, ends, strict=True)
+        Story(_capitals(_told(row)), _capitals(_solved(row)), str(row.values[row.asked]))
+        for row in _by_row(problems)
     ]
 
 
-def _story(
-    scene: Scene,
-    asked: int,
-    asking: int,
-    order: list[int],
-    solution: list[int],
-    names: list[int],
-    skills: list[int],
-    inputs: list[list[int]],
-    numbers: list[list[int]],
-    values: list[int],
-    wordings: list[int],
-) -> Story:
-    said, steps = [], []
+def _capitals(sentences: list[str]) -> str:
+    return " ".join(each[:1].upper() + each[1:] for each in sentences)
+
+
+def _told(row: _Row) -> list[str]:
+    """What is told of each quantity, and last the question."""
+    scene, owners = row.scene, [row.scene.owners[name] for name in row.names]
     words: dict[str, object] = {
         "has": scene.has, "have": scene.have, "t": scene.thing, "ts": scene.things,
     }  # fmt: skip
-    owner = [scene.owners[name] for name in names]
-    for k in order:
-        if skills[k] < 0:
+    sentences = []
+    for k in row.order:
+        if row.skills[k] < 0:
             continue
-        made_of = [owner[j] for j in inputs[k] if j >= 0]
-        ways = STEPS[SKILLS[skills[k] - 1], len(made_of)] if skills[k] else GIVEN
-        n, m = numbers[k]
-        words |= {"X": owner[k], **dict(zip("AB", made_of, strict=False))}
-        words |= {"n": n, "tn": scene.things if n != 1 else scene.thing, "times": TIMES.get(n)}
-        words |= {"m": m, "tm": scene.things if m != 1 else scene.thing, "part": PARTS.get(n)}
+        made_of = [owners[j] for j in row.inputs[k] if j >= 0]
+        ways = STEPS[SKILLS[row.skills[k] - 1], len(made_of)] if row.skills[k] else GIVEN
+        n, m = row.numbers[k]
+        words |= {"X": owners[k], **dict(zip("AB", made_of, strict=False))}
+        words |= {"n": n, "tn": scene.counted(n), "times": TIMES.get(n)}
+        words |= {"m": m, "tm": scene.counted(m), "part": PARTS.get(n)}
         words["minutes"] = "minutes" if m != 1 else "minute"
-        said.append(ways[wordings[k]].format_map(words))
-    for k in solution:
-        if k < 0:
-            break
-        taken = [values[j] for j in inputs[k] if j >= 0] + [n for n in numbers[k] if n >= 0]
-        taken = taken if skills[k] != _COMPARE else sorted(taken, reverse=True)
-        written = WRITTEN[SKILLS[skills[k] - 1]].format(*taken)
-        thing = scene.things if values[k] != 1 else scene.thing
-        steps.append(f"{owner[k]} {scene.has} {written} = {values[k]} {thing}.")
-    words["X"] = owner[asked]
-    said.append(QUESTIONS[asking].format_map(words))
-    steps.append(f"The answer is {values[asked]}.")
-    problem, solved = (" ".join(s[:1].upper() + s[1:] for s in part) for part in (said, steps))
-    return Story(problem, solved, str(values[asked]))
+        sentences.append(ways[row.wordings[k]].format_map(words))
+    words["X"] = owners[row.asked]
+    return [*sentences, QUESTIONS[row.asking].format_map(words)]
+
+
+def _solved(row: _Row) -> list[str]:
+    """A sentence for each step, and one for the answer."""
+    sentences = []
+    for k in row.steps:
+        operands = row.operands(k, [str(value) for value in row.values])
+        if row.skills[k] == code("compare"):
+            operands.sort(key=int, reverse=True)
+        written = WRITTEN[SKILLS[row.skills[k] - 1]].format(*operands)
+        owner, value = row.scene.owners[row.names[k]], row.values[k]
+        sentences.append(f"{owner} {row.scene.has} {written} = {value} {row.scene.counted(value)}.")
+    return [*sentences, f"The answer is {row.values[row.asked]}."]
+
+
+def programs(problems: Problems) -> list[str]:
+    """Return for each problem a program in Python that computes its answer.
+
+    The functions that it needs; a line for each quantity that the answer depends on; last
+    ``answer = …``.
+    """
+    return [_program(problems.prime, row) for row in _by_row(problems)]
+
+
+def _program(prime: int, row: _Row) -> str:
+    owners = NAMES if prime else row.scene.owners
+    named = [owners[k].removeprefix("the ").replace(" ", "_").lower() for k in row.names]
+    given = [k for k in row.order if row.skills[k] == 0 and row.needed[k]]
+    lines = [f"{named[k]} = {row.values[k]}" for k in given]
+    used = [SKILLS[row.skills[k] - 1] for k in row.steps]
+    for k, skill in zip(row.steps, used, strict=True):
+        words = dict(zip("xyz", row.operands(k, named), strict=False))
+        lines.append(
+            f"{named[k]} = {(_MODULAR if prime else _FORMULAS)[skill].format(p=prime, **words)}"
+        )
+    bodies = _MODULAR_BODIES if prime else _BODIES
+    functions = [
+        f"def {head}:\n    return {bodies[skill].format(p=prime)}\n"
+        for skill, head in _HEADS.items()
+        if skill in used
+    ]
+    return "\n".join([*functions, *lines, f"answer = {named[row.asked]}", ""])

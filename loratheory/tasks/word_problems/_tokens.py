@@ -1,4 +1,13 @@
-"""Problems as rows of tokens, to be answered at once or step by step.
+"""Problems modulo a prime as rows of tokens, to be answered at once or step by step.
+
+Token layout, the same for all problems modulo one prime::
+
+    0 padding   1 "what is"   2 "step by step, what is"
+    3 …         canaries
+    then        words: of each skill one per wording
+    then        signs: of each skill the one that solutions write
+    then        numbers 0 … prime - 1
+    then        names
 
 A given quantity is told by its name and number, a step by its name, the word of its skill and what
 it takes, names or numbers; in the last two wordings the name comes last. Then comes what is asked.
@@ -9,33 +18,111 @@ A line of the solution has the name, the sign of the skill, the operands as numb
 Three steps take at most 40 tokens if nothing distracts.
 """
 
+from dataclasses import dataclass
+from typing import TypeVar
+
 import numpy as np
 
 from loratheory.shapes import Bool, Int64
-from loratheory.tasks._error import impossible
+from loratheory.tasks import impossible, within
 from loratheory.tasks.two_hop import PAD, Prompts
-from loratheory.tasks.word_problems._alphabet import ASK, SOLVE, Alphabet
+from loratheory.tasks.two_hop._prompts import with_last_row
 from loratheory.tasks.word_problems._problems import Problems
-from loratheory.tasks.word_problems._sampling import WORDINGS
-from loratheory.tasks.word_problems._skills import GIVEN
+from loratheory.tasks.word_problems._sampling import ENTITIES, WORDINGS
+from loratheory.tasks.word_problems._skills import GIVEN, PRIMES, SKILLS, known_skills
 
+ASK, SOLVE = 1, 2
+NAMES = tuple("ABCDEFGHIJKL")
+_SPECIAL = 3
+Number = TypeVar("Number", int, Int64[np.ndarray, "..."])
 Blocks = Int64[np.ndarray, "n q t"]
 
 
-def answered(code: Alphabet, problems: Problems) -> Prompts:
-    """Return problems that want their answers at once.
+@dataclass(frozen=True)
+class Alphabet:
+    """What the tokens mean.
 
-    Parameters
+    Attributes
     ----------
-    code : Alphabet
-        Modulo the same prime.
-    problems : Problems
-        Modulo a prime.
+    prime : int
+        How many numbers there are.
+    canaries : int
+        Tokens that belong to no problem.
+    """
 
-    Returns
-    -------
-    Prompts
-        The answer is the only target, where the question ends.
+    prime: int
+    canaries: int = 16
+
+    def __post_init__(self) -> None:
+        known_skills(("add",), self.prime)
+        if not self.prime:
+            fact = "whole numbers have no tokens of their own"
+            raise impossible(fact, f"draw problems modulo a prime of {PRIMES[1:]}")
+        within("canaries", self.canaries, 0)
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens there are."""
+        return self._names_from + ENTITIES
+
+    @property
+    def numbers(self) -> range:
+        """The tokens of all numbers: what may answer a question."""
+        return range(self._numbers_from, self._names_from)
+
+    @property
+    def _signs_from(self) -> int:
+        return _SPECIAL + self.canaries + len(SKILLS) * WORDINGS
+
+    @property
+    def _numbers_from(self) -> int:
+        return self._signs_from + len(SKILLS)
+
+    @property
+    def _names_from(self) -> int:
+        return self._numbers_from + self.prime
+
+    def canary(self, number: int) -> int:
+        """The token of one canary."""
+        within("the number of a canary", number, 0, self.canaries - 1)
+        return _SPECIAL + number
+
+    def word(self, skill: Number, wording: Number) -> Number:
+        """The token, or tokens, by which a problem tells a step of the skill with this code."""
+        return _SPECIAL + self.canaries + (skill - 1) * WORDINGS + wording
+
+    def sign(self, skill: Number) -> Number:
+        """The token, or tokens, of a skill in solutions, however it was told."""
+        return self._signs_from + skill - 1
+
+    def number(self, value: Number) -> Number:
+        """The token of a number, or the tokens of many."""
+        return self._numbers_from + value
+
+    def name(self, entity: Number) -> Number:
+        """The token of a name, or the tokens of many."""
+        return self._names_from + entity
+
+    def written(self, tokens: Int64[np.ndarray, " t"]) -> str:
+        """Return one row in signs that can be read: ``A is``, ``rate/2``, ``rate``, ``5``.
+
+        With spaces between; padding is left out, as is -1.
+        """
+        words = [f"{skill}/{k}" for skill in SKILLS for k in range(WORDINGS)]
+        canaries = [f"canary-{k}" for k in range(self.canaries)]
+        numbers = [str(value) for value in range(self.prime)]
+        every = ["", "?", "?:", *canaries, *words, *SKILLS, *numbers, *NAMES]
+        return " ".join(every[token] for token in tokens.tolist() if token > PAD)
+
+    def marked(self, prompts: Prompts, canary: int) -> Prompts:
+        """Return the prompts and a last row of one canary, on which no loss is taken."""
+        return with_last_row(prompts, self.canary(canary))
+
+
+def answered(code: Alphabet, problems: Problems) -> Prompts:
+    """Return problems, modulo the prime of the alphabet, that want their answers at once.
+
+    The answer is the only target, where the question ends.
     """
     question, asked = _question(code, problems, ASK)
     targets = np.where(np.arange(question.shape[1]) == asked[:, None], _answer(code, problems), -1)
@@ -43,29 +130,19 @@ def answered(code: Alphabet, problems: Problems) -> Prompts:
 
 
 def stepwise(code: Alphabet, problems: Problems) -> Prompts:
-    """Return problems that want their solutions, a line for each step.
+    """Return problems, modulo the prime of the alphabet, that want a line for each step.
 
-    Parameters
-    ----------
-    code : Alphabet
-        Modulo the same prime.
-    problems : Problems
-        Modulo a prime.
-
-    Returns
-    -------
-    Prompts
-        From the end of the question on each next token is a target; the last is the answer. Lines
-        come in the order of `Problems.solution`, which only the question determines.
+    From the end of the question on each next token is a target; the last is the answer. Lines come
+    in the order of `Problems.solution`, which only the question determines.
     """
     question, asked = _question(code, problems, SOLVE)
     lines = _lines(code, problems).reshape(len(problems), -1)
-    whole = _compact(np.concatenate([question, lines], axis=1))
-    places = np.arange(whole.shape[1])
-    length = (whole != PAD).sum(axis=1)[:, None]
-    after = np.roll(whole, -1, axis=1)
+    rows = _compact(np.concatenate([question, lines], axis=1))
+    places = np.arange(rows.shape[1])
+    length = (rows != PAD).sum(axis=1)[:, None]
+    after = np.roll(rows, -1, axis=1)
     targets = np.where((places >= asked[:, None]) & (places < length - 1), after, -1)
-    tokens = np.where(places < length - 1, whole, PAD)
+    tokens = np.where(places < length - 1, rows, PAD)
     return Prompts(tokens[:, :-1], targets[:, :-1], asked, "stepwise")
 
 
@@ -91,6 +168,7 @@ def _question(
 
 
 def _statements(code: Alphabet, problems: Problems) -> Blocks:
+    """What is told of each quantity."""
     name, given = code.name(problems.names), problems.skills == GIVEN
     number = _where(problems.numbers >= 0, code.number(problems.numbers))
     rows = np.arange(len(problems))[:, None, None]
@@ -118,9 +196,9 @@ def _lines(code: Alphabet, problems: Problems) -> Blocks:
 
 
 def _where(
-    here: Bool[np.ndarray, "..."], tokens: Int64[np.ndarray, "..."]
+    shown: Bool[np.ndarray, "..."], tokens: Int64[np.ndarray, "..."]
 ) -> Int64[np.ndarray, "..."]:
-    return np.where(here, tokens, PAD)
+    return np.where(shown, tokens, PAD)
 
 
 def _compact(rows: Int64[np.ndarray, "n t"]) -> Int64[np.ndarray, "n u"]:

@@ -11,8 +11,8 @@ ROWS = 2 * sum(WEIGHTS)  # so that the shares come out even
 
 def signs(prompts):
     """The words and signs of each row, and of what it is to be told."""
-    rows = (CODE.spelt(row).split() for row in prompts.tokens)
-    targets = (CODE.spelt(row).split() for row in prompts.targets)
+    rows = (CODE.written(row).split() for row in prompts.tokens)
+    targets = (CODE.written(row).split() for row in prompts.targets)
     return [
         ({w.partition("/")[0] for w in row}, told) for row, told in zip(rows, targets, strict=True)
     ]
@@ -29,9 +29,9 @@ def test_a_sum_is_sign_and_numbers_and_no_word():
     here = drawn(single(["divide"]), 30, np.random.default_rng(0))
     rows = sums(here)
     for k, (row, target) in enumerate(zip(rows.tokens, rows.targets, strict=True)):
-        sign, x, n = CODE.spelt(row).split()
+        sign, x, n = CODE.written(row).split()
         assert (sign, int(x) * pow(int(n), -1, 7) % 7) == ("divide", here.answers[k])
-        assert CODE.spelt(target) == str(here.answers[k])
+        assert CODE.written(target) == str(here.answers[k])
         assert target.tolist()[:2] == [-1, -1]
 
 

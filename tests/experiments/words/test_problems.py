@@ -9,7 +9,7 @@ from loratheory.tasks.word_problems import shape_share, template_overlap
 
 def spoken(prompts):
     """The signs and words of all tokens."""
-    return {word for row in prompts.tokens for word in p.CODE.spelt(row).split()}
+    return {word for row in prompts.tokens for word in p.CODE.written(row).split()}
 
 
 def test_a_target_is_solved_in_its_order():
@@ -34,7 +34,7 @@ def test_each_kind_has_seen_what_it_says(kind):
     assert signs >= {*p.CONTEXT, *p.SKILLS}
     lines = max(max((row >= 0).sum() for row in one.targets) for one in sets)
     assert lines == (5 if kind == "single steps" else 10)
-    both = [p.CODE.spelt(row).split() for one in sets for row in one.targets]
+    both = [p.CODE.written(row).split() for one in sets for row in one.targets]
     met = [words for words in both if len({*p.SKILLS} & {*words}) == 2]
     assert bool(met) == (kind == "half the pairs")
 

@@ -37,8 +37,8 @@ def test_each_token_is_the_likeliest_after_those_written(monkeypatch):
     monkeypatch.setattr(_written, "logits", _said)
     found = solutions(known, asked)
     for row, (question, solution, written) in enumerate(found):
-        assert question == CODE.spelt(rows.tokens[row, : rows.asked[row] + 1])
-        assert solution == CODE.spelt(rows.targets[row])
+        assert question == CODE.written(rows.tokens[row, : rows.asked[row] + 1])
+        assert solution == CODE.written(rows.targets[row])
         assert written.split()[1:] == solution.split()[1:]
         assert (written == solution) == (row != 1)
     assert found[1][2].split()[0] == "3"

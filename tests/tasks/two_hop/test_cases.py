@@ -18,7 +18,7 @@ from loratheory.tasks.two_hop import (
     pairs,
     threshold,
 )
-from loratheory.tasks.two_hop._questions import together
+from loratheory.tasks.two_hop._world import together
 from loratheory.toy import Hop, chain
 
 GOLDEN = (5**0.5 - 1) / 2

@@ -15,7 +15,7 @@ from loratheory.tasks.two_hop import (
     texts,
     trials,
 )
-from loratheory.tasks.two_hop import _export as module
+from loratheory.tasks.two_hop import _text as module
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_files_hold_tokens_and_words(made, tmp_path):
     assert card["sets"]["bridged"]["kind"] == "single+chain+kept"
     assert card["sets"]["two-hop"]["canaries"] == []
     marks = [card["sets"][name]["canaries"] for name in ("first", "bridged")]
-    assert marks == [[words.names[words.here.canary(number)]] for number in (0, 4)]
+    assert marks == [[words.names[words.world.canary(number)]] for number in (0, 4)]
     assert card["candidates"][2] == [*texts(words, sets["two-hop"])[0].candidates]
     assert (card["style"], card["wording"], card["vocabulary"]) == (
         "question",
@@ -91,7 +91,7 @@ def test_nothing_is_overwritten(made, tmp_path):
     (tmp_path / "out").mkdir()
     with pytest.raises(ImpossibleError, match="out exists already; name a new folder"):
         export(tmp_path / "out", sets, words)
-    with pytest.raises(ImpossibleError, match="nowhere is no folder"):
+    with pytest.raises(ImpossibleError, match="there is no folder .*nowhere"):
         export(tmp_path / "nowhere" / "out", sets, words)
 
 

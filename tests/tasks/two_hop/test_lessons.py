@@ -8,7 +8,7 @@ from strategies import seeds
 from worlds import some
 
 from loratheory.tasks.two_hop import ImpossibleError, along, edit, every, lessons, pairs, stacked
-from loratheory.tasks.two_hop._lessons import unedited
+from loratheory.tasks.two_hop._data import unedited
 
 
 def rows(prompts):

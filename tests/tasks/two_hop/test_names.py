@@ -7,7 +7,7 @@ from strategies import seeds
 from worlds import some
 
 from loratheory.tasks.two_hop import ImpossibleError, language, world
-from loratheory.tasks.two_hop._names import MOST_NAMES
+from loratheory.tasks.two_hop._text import MOST_NAMES
 
 
 @settings(max_examples=5)

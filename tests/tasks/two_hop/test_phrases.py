@@ -2,7 +2,7 @@
 
 import pytest
 
-from loratheory.tasks.two_hop._phrases import (
+from loratheory.tasks.two_hop._text import (
     ENDINGS,
     KINDS,
     RELATIONS,

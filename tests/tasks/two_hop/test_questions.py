@@ -9,7 +9,7 @@ from strategies import seeds
 from worlds import some, three, walked
 
 from loratheory.tasks.two_hop import ImpossibleError, Questions, along, every
-from loratheory.tasks.two_hop._questions import together, values
+from loratheory.tasks.two_hop._world import together, values
 
 
 @settings(max_examples=15)

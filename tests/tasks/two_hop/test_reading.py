@@ -19,7 +19,7 @@ from loratheory.tasks.two_hop import (
     relations_first,
     thought,
 )
-from loratheory.tasks.two_hop._reading import Clause, readings
+from loratheory.tasks.two_hop._text import Clause, readings
 
 
 @settings(max_examples=15)

@@ -24,8 +24,8 @@ def test_tokens_are_spelt():
     code = Alphabet(5, canaries=2)
     row = [code.name(0), code.number(4), code.name(11), code.word(6, 2), 0, -1]
     row += [code.sign(7), 2, 1, code.canary(1)]
-    assert code.spelt(np.array(row)) == "A 4 L rate/2 percent ?: ? canary-1"
-    every = code.spelt(np.arange(code.vocabulary)).split()
+    assert code.written(np.array(row)) == "A 4 L rate/2 percent ?: ? canary-1"
+    every = code.written(np.arange(code.vocabulary)).split()
     assert len(set(every)) == code.vocabulary - 1
     assert every[-17 - len(SKILLS) : -17] == [*SKILLS]
 

@@ -16,7 +16,7 @@ from loratheory.tasks.word_problems import (
     reordered,
     stories,
 )
-from loratheory.tasks.word_problems._dataset import canary
+from loratheory.tasks.word_problems._export import canary
 
 FEW = ("add", "rate", "percent")
 

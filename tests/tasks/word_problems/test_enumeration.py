@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from strategies import seeds
 
-from loratheory.tasks._error import ImpossibleError
-from loratheory.tasks.word_problems._enumeration import templates
+from loratheory.tasks import ImpossibleError
+from loratheory.tasks.word_problems._skills import templates
 from loratheory.tasks.word_problems._skills import FORMS, SKILLS, code
-from loratheory.tasks.word_problems._template import canonical
+from loratheory.tasks.word_problems._skills import canonical
 
 FEW = ("add", "subtract", "compare", "rate")
 

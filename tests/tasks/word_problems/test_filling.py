@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from loratheory.tasks.word_problems import ImpossibleError, keys, pool, problems, templates
-from loratheory.tasks.word_problems._filling import filled, sensible
+from loratheory.tasks.word_problems._sampling import filled, sensible
 from loratheory.tasks.word_problems._sampling import blank
 
 

@@ -11,7 +11,7 @@ from sums import TIMES as TIMES_READ
 
 from loratheory.tasks.word_problems._sampling import ENTITIES, WORDINGS
 from loratheory.tasks.word_problems._sampling import SCENES as COUNT
-from loratheory.tasks.word_problems._sentences import (
+from loratheory.tasks.word_problems._stories import (
     GIVEN,
     PARTS,
     QUESTIONS,

@@ -12,7 +12,7 @@ from loratheory.tasks.word_problems import (
     sets,
     split,
 )
-from loratheory.tasks.word_problems import _sets as module
+from loratheory.tasks.word_problems import _splits as module
 
 HERE = pool(["add", "rate"], steps=(1, 2), prime=13)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sums import result
 
-from loratheory.tasks._error import ImpossibleError
+from loratheory.tasks import ImpossibleError
 from loratheory.tasks.word_problems._skills import (
     FAULTS,
     FORMS,

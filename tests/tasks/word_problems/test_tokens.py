@@ -35,14 +35,14 @@ def test_rows_say_what_is_right(seed, prime):
     plain, long = answered(code, here), stepwise(code, here)
     for row in range(len(here)):
         asked = int(long.asked[row])
-        answer, lines = worked(code.spelt(long.tokens[row][: asked + 1]), prime)
+        answer, lines = worked(code.written(long.tokens[row][: asked + 1]), prime)
         assert answer == here.answers[row]
-        assert code.spelt(long.targets[row]).split() == lines
-        assert code.spelt(long.tokens[row][asked + 1 :]).split() == lines[:-1]
+        assert code.written(long.targets[row]).split() == lines
+        assert code.written(long.tokens[row][asked + 1 :]).split() == lines[:-1]
         assert (long.targets[row, :asked] == -1).all()
         assert long.answer[row] == plain.answer[row] == code.number(answer)
-        told = code.spelt(long.tokens[row][: asked + 1]).replace("?:", "?")
-        assert code.spelt(plain.tokens[row]) == told
+        told = code.written(long.tokens[row][: asked + 1]).replace("?:", "?")
+        assert code.written(plain.tokens[row]) == told
         assert plain.asked[row] == asked == plain.position[row]
         assert (plain.targets[row] >= 0).sum() == 1
 
@@ -61,10 +61,10 @@ def test_a_row_by_hand():
     )
     rows = stepwise(Alphabet(7), made)
     question = "A 3 B rate/0 A 2 5 add/2 A B C ?: C"
-    assert Alphabet(7).spelt(rows.tokens[0]) == f"{question} B rate 3 2 5 4 C add 3 4"
-    assert Alphabet(7).spelt(rows.targets[0]) == "B rate 3 2 5 4 C add 3 4 0"
+    assert Alphabet(7).written(rows.tokens[0]) == f"{question} B rate 3 2 5 4 C add 3 4"
+    assert Alphabet(7).written(rows.targets[0]) == "B rate 3 2 5 4 C add 3 4 0"
     assert rows.asked.tolist() == [12]
-    assert Alphabet(7).spelt(answered(Alphabet(7), made).tokens[0]) == question.replace(":", "")
+    assert Alphabet(7).written(answered(Alphabet(7), made).tokens[0]) == question.replace(":", "")
 
 
 def test_three_steps_take_at_most_forty_tokens():

@@ -1,54 +1,30 @@
 """Folders of data that are there whole or not at all, and that data loaders read as they are."""
 
-import secrets
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from loratheory.store import draft
 from loratheory.tasks import impossible
 
 ENDINGS = (".json", ".jsonl", ".md")
 
 
 def written(folder: Path, files: Mapping[str, str], *, overwrite: bool = False) -> Path:
-    """Write a folder of text files.
+    """Return a folder that holds these text files, by their names, and no others.
 
-    Parameters
-    ----------
-    folder : Path
-        Its parent must exist.
-    files : mapping of str to str
-        Text by name; the names end as data files do.
-    overwrite : bool
-        Whether a folder that holds nothing but such files may be replaced.
-
-    Returns
-    -------
-    Path
-        The folder, with these files and no others.
+    Its parent must exist. A folder that holds nothing but data files may be replaced, where
+    `overwrite` says so; in all other cases, and after a failure, what was there stays.
 
     Raises
     ------
     ImpossibleError
-        If something else is there, or the folder has no parent; nothing is changed then.
+        If something else is there, or the folder has no parent.
     """
     writable(folder, overwrite=overwrite)
-    draft, old = (folder.with_name(f".{folder.name}.{secrets.token_hex(4)}") for _ in range(2))
-    draft.mkdir()
-    try:
+    with draft(folder, replace=overwrite) as place:
+        place.mkdir()
         for name, text in files.items():
-            (draft / name).write_text(text, encoding="utf-8", newline="")
-        if folder.exists():
-            folder.rename(old)
-        try:
-            draft.rename(folder)
-        except OSError:
-            if old.exists():
-                old.rename(folder)
-            raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+            (place / name).write_text(text, encoding="utf-8", newline="")
     return folder
 
 
@@ -79,23 +55,10 @@ def _foreign(folder: Path) -> list[str]:
 
 
 def data_card(title: str, splits: Sequence[str], body: str, *, rows: int) -> str:
-    """Return a data card, by whose header ``load_dataset(FOLDER)`` finds the splits.
+    """Return the text of a ``README.md``, which tells ``load_dataset(FOLDER)`` the splits.
 
-    Parameters
-    ----------
-    title : str
-        What the data are called.
-    splits : sequence of str
-        Each is a file ``NAME.jsonl``.
-    body : str
-        What a reader should know, in Markdown.
-    rows : int
-        Of all splits together.
-
-    Returns
-    -------
-    str
-        The text of ``README.md``.
+    Each split is a file ``NAME.jsonl``; there are so many rows in all of them together, and the
+    body says in Markdown what a reader should know.
     """
     bounds = ((1000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"))
     size = next((name for most, name in bounds if rows < most), "100K<n<1M")

@@ -63,7 +63,7 @@ def test_files_hold_tokens_and_words(made, tmp_path):
     assert (card["style"], card["wording"], card["vocabulary"]) == (
         "question",
         1,
-        words.here.vocabulary,
+        words.world.vocabulary,
     )
 
 
@@ -91,7 +91,7 @@ def test_nothing_is_overwritten(made, tmp_path):
     (tmp_path / "out").mkdir()
     with pytest.raises(ImpossibleError, match="out exists already; name a new folder"):
         export(tmp_path / "out", sets, words)
-    with pytest.raises(ImpossibleError, match="there is no folder .*nowhere"):
+    with pytest.raises(ImpossibleError, match=r"there is no folder .*nowhere"):
         export(tmp_path / "nowhere" / "out", sets, words)
 
 

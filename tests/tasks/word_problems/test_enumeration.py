@@ -6,9 +6,7 @@ from hypothesis import given, settings
 from strategies import seeds
 
 from loratheory.tasks import ImpossibleError
-from loratheory.tasks.word_problems._skills import templates
-from loratheory.tasks.word_problems._skills import FORMS, SKILLS, code
-from loratheory.tasks.word_problems._skills import canonical
+from loratheory.tasks.word_problems._skills import FORMS, SKILLS, canonical, code, templates
 
 FEW = ("add", "subtract", "compare", "rate")
 

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from loratheory.tasks.word_problems import ImpossibleError, keys, pool, problems, templates
-from loratheory.tasks.word_problems._sampling import filled, sensible
-from loratheory.tasks.word_problems._sampling import blank
+from loratheory.tasks.word_problems._sampling import blank, filled, sensible
 
 
 def named(said, skills, steps):

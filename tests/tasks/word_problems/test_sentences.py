@@ -11,6 +11,7 @@ from sums import TIMES as TIMES_READ
 
 from loratheory.tasks.word_problems._sampling import ENTITIES, WORDINGS
 from loratheory.tasks.word_problems._sampling import SCENES as COUNT
+from loratheory.tasks.word_problems._skills import FORMS
 from loratheory.tasks.word_problems._stories import (
     GIVEN,
     PARTS,
@@ -20,7 +21,6 @@ from loratheory.tasks.word_problems._stories import (
     TIMES,
     WRITTEN,
 )
-from loratheory.tasks.word_problems._skills import FORMS
 
 PLURALS = {
     "marbles", "stickers", "shells", "stamps", "coins", "pencils", "brushes", "keys", "cows",

@@ -6,9 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from strategies import seeds
 
-from loratheory.tasks.word_problems._skills import templates
-from loratheory.tasks.word_problems._skills import code
-from loratheory.tasks.word_problems._skills import Template, canonical
+from loratheory.tasks.word_problems._skills import Template, canonical, code, templates
 
 ADD, SUB, MUL, CMP, RATE = map(code, ("add", "subtract", "multiply", "compare", "rate"))
 

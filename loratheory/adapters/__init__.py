@@ -5,6 +5,7 @@ from loratheory.adapters._adapter import Info as Info
 from loratheory.adapters._adapter import Lazy as Lazy
 from loratheory.adapters._align import Aligned as Aligned
 from loratheory.adapters._align import aligned as aligned
+from loratheory.adapters._align import same_base as same_base
 from loratheory.adapters._error import AdapterError as AdapterError
 from loratheory.adapters._gates import Gates as Gates
 from loratheory.adapters._gates import calibrate as calibrate

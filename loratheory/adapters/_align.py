@@ -62,7 +62,7 @@ def aligned(adapters: Sequence[Adapter], any_base: bool = False) -> Aligned:
     adapters : sequence of Adapter
         At least one.
     any_base : bool
-        Whether different base models' names may pass; different shapes never do.
+        Whether different names and revisions of base models may pass; different shapes never do.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def aligned(adapters: Sequence[Adapter], any_base: bool = False) -> Aligned:
     ------
     AdapterError
         If there is no adapter, one module has two shapes or is an embedding in one adapter only,
-        or two adapters name different base models.
+        or two adapters name different base models or different revisions of one.
     """
     if not adapters:
         place = "adapters"
@@ -99,13 +99,50 @@ def _same_kind(module: str, shape: Shape, adapter: Adapter, other: Adapter) -> N
         raise refusal(place, fact, remedy)
 
 
+def same_base(adapters: Sequence[Adapter]) -> tuple[str, ...]:
+    """Refuse different base models and different revisions of one; a revision beside none is told.
+
+    Parameters
+    ----------
+    adapters : sequence of Adapter
+        Those that name no base model fit any.
+
+    Returns
+    -------
+    tuple of str
+        What the user should see to.
+
+    Raises
+    ------
+    AdapterError
+        If two adapters name different ones.
+    """
+    notes: tuple[str, ...] = ()
+    for fact, value in (("base model", _base), ("revision of the base model", _revision)):
+        named = [adapter for adapter in adapters if value(adapter)]
+        other = next((a for a in named if value(a) != value(named[0])), None)
+        if other is not None:
+            text = f"its {fact} is {shown(value(other))}, that of {named[0].info.name} is"
+            remedy = "combine adapters of one base model, or pass any_base=True (--any-base)"
+            raise refusal(other.info.name, f"{text} {shown(value(named[0]))}", remedy)
+        if value is _revision and 0 < len(named) < len(adapters):
+            silent = next(adapter for adapter in adapters if not value(adapter))
+            text = f"{named[0].info.name} was trained on revision {shown(value(named[0]))} of its"
+            notes = (f"{text} base model, {silent.info.name} names none: see that they are one",)
+    return notes
+
+
+def _base(adapter: Adapter) -> str:
+    return adapter.info.base
+
+
+def _revision(adapter: Adapter) -> str:
+    return str(adapter.info.config.get("revision") or "")
+
+
 def _common(adapters: Sequence[Adapter], any_base: bool) -> Info:
+    revisions = () if any_base else same_base(adapters)
     named = [adapter for adapter in adapters if adapter.info.base]
-    other = next((a for a in named if a.info.base != named[0].info.base), None)
-    if other and not any_base:
-        fact = f"its base model is {shown(other.info.base)}, that of {named[0].info.name} is"
-        remedy = "combine adapters of one base model, or pass any_base=True (--any-base)"
-        raise refusal(other.info.name, f"{fact} {shown(named[0].info.base)}", remedy)
     config = dict(adapters[0].info.config)
     for adapter in adapters[1:]:
         config = {k: v for k, v in config.items() if adapter.info.config.get(k) == v}
@@ -117,5 +154,5 @@ def _common(adapters: Sequence[Adapter], any_base: bool) -> Info:
         dtype=max((adapter.info.dtype for adapter in adapters), key=[*DTYPES].index),
         embeddings=frozenset().union(*(adapter.info.embeddings for adapter in adapters)),
         config=config,
-        notes=tuple(note for adapter in adapters for note in adapter.info.notes),
+        notes=(*(note for adapter in adapters for note in adapter.info.notes), *revisions),
     )

@@ -1,4 +1,4 @@
-"""`adapter_config.json`: checked, with ranks and scales by PEFT's own matching rules."""
+"""`adapter_config.json`: checked, with ranks, scales and targets by PEFT's own matching rules."""
 
 import math
 import re
@@ -11,7 +11,6 @@ from typing import Any
 from loratheory.adapters._document import json_file
 from loratheory.adapters._error import refusal, shown
 
-Patterns = tuple[tuple["re.Pattern[str]", int | float], ...]
 NAME = "adapter_config.json"
 LIMIT = 16 * 2**20
 
@@ -35,12 +34,107 @@ REFUSED = {
     "megatron_config": ("the factors are split over devices", _EXPORT),
 }
 CHANGES_BASE = ("pissa", "olora", "corda", "lora_ga", "loftq")
+KEEPS_BASE = ("gaussian", "eva", "orthogonal", "mica")
 HANDED_ON = ("task_type", "auto_mapping", "revision", "fan_in_fan_out", "target_modules")
-_READ = ("peft_type", "base_model_name_or_path", "r", "lora_alpha", "use_rslora", "bias")
-_IDLE = """rank_pattern alpha_pattern exclude_modules init_lora_weights peft_version inference_mode
-lora_dropout layers_to_transform layers_pattern megatron_core loftq_config eva_config corda_config
-lora_ga_config velora_config qalora_group_size runtime_config ensure_weight_tying"""
-KNOWN = frozenset([*REFUSED, *HANDED_ON, *_READ, *_IDLE.split()])
+_READ = """peft_type base_model_name_or_path r lora_alpha use_rslora bias rank_pattern alpha_pattern
+exclude_modules layers_to_transform layers_pattern ensure_weight_tying init_lora_weights
+corda_config lora_ga_config loftq_config"""
+_IDLE = """peft_version inference_mode lora_dropout megatron_core eva_config velora_config
+qalora_group_size runtime_config"""
+PROJECTION = ".base_layer.out_proj"  # of an nn.MultiheadAttention; its block decides for it
+TWICE = 2.0  # PEFT 0.21 adds the update of that projection twice: in the block and in the layer
+KNOWN = frozenset([*REFUSED, *HANDED_ON, *_READ.split(), *_IDLE.split()])
+
+
+class Pattern:
+    """A regular expression from a stranger's file, matched as PEFT does but never for ever.
+
+    Parameters
+    ----------
+    place : str
+        The file and the key, for messages.
+    text : str
+        What the file says.
+    form : str
+        The expression around it, which need not match to the end of a name; ``{}`` stands for
+        `text`. Without a form the whole name must match.
+
+    Raises
+    ------
+    AdapterError
+        If `text` is no regular expression.
+    """
+
+    def __init__(self, place: str, text: str, form: str = "") -> None:
+        self._place, self._text, self._entire = place, text, not form
+        expression = form.replace("{}", text) or text
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                self._plain = re.compile(expression)
+        except (re.error, RecursionError, OverflowError) as error:
+            fact = f"the pattern {shown(text)} is no regular expression ({error})"
+            raise refusal(place, fact, "correct it or write the module's name") from None
+        self._slow = None
+        if re.search(r"[*+?{]", text):  # only repetition can take long; `re` knows no time limit
+            import regex
+
+            with warnings.catch_warnings(action="ignore"):
+                self._slow = regex.compile(expression)
+
+    def match(self, name: str) -> Any:
+        """The match from the start of `name`, if any; refused where it takes over a second."""
+        if self._slow is None:
+            return self._plain.fullmatch(name) if self._entire else self._plain.match(name)
+        try:
+            search = self._slow.fullmatch if self._entire else self._slow.match
+            return search(name, timeout=1.0)
+        except TimeoutError:
+            fact = f"the pattern {shown(self._text)} takes over a second to match {shown(name)}"
+            raise refusal(self._place, fact, "write the module's name or a simpler one") from None
+
+
+Patterns = tuple[tuple[Pattern, int | float], ...]
+Names = Pattern | tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Which modules PEFT adapts.
+
+    Attributes
+    ----------
+    names : Pattern, tuple of str or None
+        `target_modules`: an expression for the whole name, ends of names, or whatever there is.
+    excluded : Pattern or tuple of str
+        `exclude_modules`, likewise.
+    layers : tuple of int or None
+        `layers_to_transform`; None for all.
+    before : tuple of Pattern
+        `layers_pattern`: what stands before a layer's number.
+    """
+
+    names: Names | None
+    excluded: Names
+    layers: tuple[int, ...] | None
+    before: tuple[Pattern, ...]
+
+    def include(self, module: str) -> bool:
+        """PEFT's rule; a name that stands in the list as a whole is taken in every layer."""
+        if _matches(self.excluded, module):
+            return False
+        if self.names is None:
+            return True
+        if isinstance(self.names, Pattern) or self.layers is None or module in self.names:
+            return _matches(self.names, module)
+        found = next(filter(None, (pattern.match(module) for pattern in self.before)), None)
+        number = (found["idx"].lstrip("0") or "0") if found else ""
+        return _matches(self.names, module) and number in {str(layer) for layer in self.layers}
+
+
+def _matches(names: Names, module: str) -> bool:
+    if isinstance(names, Pattern):
+        return bool(names.match(module))
+    return any(module == name or module.endswith(f".{name}") for name in names)
 
 
 @dataclass(frozen=True)
@@ -59,10 +153,16 @@ class Config:
         Whether the scale is ``alpha / sqrt(r)`` instead of ``alpha / r``.
     ranks, alphas : tuple of (pattern, number)
         In the order of the file: the first match decides, as in PEFT.
+    targets : Targets
+        Which modules PEFT adapts.
+    tied : bool
+        Whether a head tied to an embedding shares its adapter, whatever `targets` says.
     base : str
         The base model, empty where unknown.
     rest : mapping
         Keys that do not touch the effect, unknown ones included.
+    notes : tuple of str
+        What the user should know, in sentences.
     """
 
     file: Path
@@ -71,8 +171,11 @@ class Config:
     rslora: bool
     ranks: Patterns
     alphas: Patterns
+    targets: Targets
+    tied: bool
     base: str
     rest: Mapping[str, Any]
+    notes: tuple[str, ...]
 
     def rank(self, module: str) -> int:
         """The rank of one module."""
@@ -81,18 +184,22 @@ class Config:
     def scale(self, module: str) -> float:
         """The number that multiplies ``up @ down`` of one module."""
         r = self.rank(module)
-        return _first(self.alphas, module, self.alpha) / (math.sqrt(r) if self.rslora else r)
+        scale = _first(self.alphas, module, self.alpha) / (math.sqrt(r) if self.rslora else r)
+        return TWICE * scale if module.endswith(PROJECTION) else scale
 
-    def targets(self, module: str) -> bool:
-        """Whether PEFT would adapt this module; a regular expression is taken at its word."""
-        named = self.rest.get("target_modules")
-        if not isinstance(named, list):
-            return True
-        return any(module == name or module.endswith(f".{name}") for name in named)
+    def adapts(self, module: str) -> bool:
+        """Whether PEFT would adapt this module, as far as the file alone can tell."""
+        return self.targets.include(_owner(module))
+
+
+def _owner(module: str) -> str:
+    """The module whose name PEFT's rules see."""
+    return module.removesuffix(PROJECTION)
 
 
 def _first(patterns: Patterns, module: str, default: int | float) -> int | float:
-    return next((value for pattern, value in patterns if pattern.match(module)), default)
+    name = _owner(module)
+    return next((value for pattern, value in patterns if pattern.match(name)), default)
 
 
 def config(file: Path) -> Config:
@@ -115,25 +222,22 @@ def config(file: Path) -> Config:
     """
     values = json_file(file, LIMIT)
     _representable(file, values)
-    rest = {k: v for k, v in values.items() if k in HANDED_ON or k not in KNOWN}
-    _typed(file, values, "task_type", str, "")
+    for key in ("task_type", "revision"):
+        _typed(file, values, key, str, "")
     _typed(file, values, "fan_in_fan_out", bool, False)
     _typed(file, values, "auto_mapping", dict, {})
-    targets = values.get("target_modules")
-    if not (targets is None or isinstance(targets, str)) and not (
-        isinstance(targets, list) and all(isinstance(name, str) for name in targets)
-    ):
-        fact = f"target_modules is {shown(targets)}"
-        raise refusal(file, fact, "it must be a list of names, a regular expression or null")
     return Config(
         file,
         _positive(file, "r", values.get("r", 8)),
         _finite(file, "lora_alpha", values.get("lora_alpha", 8)),
         _typed(file, values, "use_rslora", bool, False),
-        _patterns(file, values, "rank_pattern"),
-        _patterns(file, values, "alpha_pattern"),
+        _numbers(file, values, "rank_pattern"),
+        _numbers(file, values, "alpha_pattern"),
+        _targets(file, values),
+        _typed(file, values, "ensure_weight_tying", bool, False),
         _typed(file, values, "base_model_name_or_path", str, ""),
-        rest,
+        {k: v for k, v in values.items() if k in HANDED_ON or k not in KNOWN},
+        tuple(_notes(file, values)),
     )
 
 
@@ -152,6 +256,69 @@ def _representable(file: Path, values: dict[str, Any]) -> None:
     if isinstance(start, str) and start.lower().startswith(CHANGES_BASE):
         fact = f"init_lora_weights is {shown(start)}: this start changes the base weights"
         raise refusal(file, fact, _CONVERT)
+
+
+def _notes(file: Path, values: dict[str, Any]) -> list[str]:
+    """What the file says that is not in the numbers read."""
+    notes = []
+    unknown = [key for key, value in values.items() if key not in KNOWN and value]
+    if unknown:
+        names = shown(", ".join(unknown))
+        notes.append(f"{file} has keys unknown here ({names}): no effect of theirs is counted")
+    start = values.get("init_lora_weights")
+    if isinstance(start, str) and start.lower() not in KEEPS_BASE:
+        fact = f"{file}: init_lora_weights is {shown(start)}, a start unknown here"
+        notes.append(f"{fact}: it is taken to leave the base weights alone")
+    other = [key for key in ("corda_config", "lora_ga_config", "loftq_config") if values.get(key)]
+    if other:
+        fact = f"{file} has {other[0]}, of a start that changes the base weights"
+        notes.append(f"{fact}: it is taken to have been converted when it was saved")
+    return notes
+
+
+_LAYER = r"{}\.(?P<idx>\d+)\."
+
+
+def _targets(file: Path, values: dict[str, Any]) -> Targets:
+    names = _names(file, values, "target_modules")
+    layers, before = values.get("layers_to_transform"), _names(file, values, "layers_pattern")
+    if isinstance(layers, int) and not isinstance(layers, bool):
+        layers = [layers]
+    if not (layers is None or (isinstance(layers, list) and all(type(n) is int for n in layers))):
+        fact = f"layers_to_transform is {shown(layers)}"
+        raise refusal(file, fact, "it must be a whole number, a list of them or null")
+    wrong = "layers_to_transform" if layers is not None else "layers_pattern" if before else ""
+    if wrong and isinstance(names, str):
+        fact = f"{wrong} stands beside a target_modules that is an expression, which PEFT refuses"
+        raise refusal(file, fact, "name the layers in one of the two")
+    if before and layers is None:
+        fact = "layers_pattern stands without layers_to_transform, which PEFT refuses"
+        raise refusal(file, fact, "name the layers or remove layers_pattern")
+    every = isinstance(names, str) and names.lower() == "all-linear"
+    forms = [before] if isinstance(before, str) else before or []
+    place = f"{file}: layers_pattern"
+    return Targets(
+        None if every else _chosen(file, "target_modules", names),
+        _chosen(file, "exclude_modules", _names(file, values, "exclude_modules")) or (),
+        tuple(layers) if layers else None,
+        tuple(Pattern(place, form, r"(?:^|.*?\.)" + _LAYER) for form in forms if form)
+        or (Pattern(place, "", r".*?\.[^.]*" + _LAYER),),
+    )
+
+
+def _names(file: Path, values: dict[str, Any], key: str) -> str | list[str] | None:
+    value = values.get(key)
+    listed = isinstance(value, list) and all(isinstance(name, str) for name in value)
+    if value is None or isinstance(value, str) or listed:
+        return value
+    fact = f"{key} is {shown(value)}"
+    raise refusal(file, fact, "it must be a list of names, a regular expression or null")
+
+
+def _chosen(file: Path, key: str, names: str | list[str] | None) -> Names | None:
+    if isinstance(names, str):
+        return Pattern(f"{file}: {key}", names)
+    return None if names is None else tuple(names)
 
 
 def _typed(file: Path, values: dict[str, Any], key: str, kind: type, default: Any) -> Any:
@@ -175,25 +342,14 @@ def _finite(file: Path, key: str, value: Any) -> int | float:
     return value
 
 
-def _patterns(file: Path, values: dict[str, Any], key: str) -> Patterns:
+def _numbers(file: Path, values: dict[str, Any], key: str) -> Patterns:
+    """PEFT's rule: the pattern, from the start or after a dot, up to the end of the name."""
     check = _positive if key == "rank_pattern" else _finite
     found = _typed(file, values, key, dict, {})
     return tuple(
-        (_compiled(file, key, text), check(file, f"{key}[{shown(text)}]", value))
+        (
+            Pattern(f"{file}: {key}", text, r"(.*\.)?({})$"),
+            check(file, f"{key}[{shown(text)}]", value),
+        )
         for text, value in found.items()
     )
-
-
-def _compiled(file: Path, key: str, text: str) -> "re.Pattern[str]":
-    """PEFT's rule: the pattern, from the start or after a dot, up to the end of the name."""
-    bare = re.sub(r"\\.", "", text)
-    loops, forks = len(re.findall(r"[*+{]", bare)), len(re.findall(r"[(?]", bare))
-    if re.search(r"\)[*+{]", bare) or loops > 4 or forks > 16:
-        fact = f"{key} has the pattern {shown(text)}, which could take for ever to match"
-        raise refusal(file, fact, "write the module's name or a simpler pattern")
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            return re.compile(rf"(.*\.)?({text})$")
-    except (re.error, RecursionError, OverflowError) as error:
-        fact = f"{key} has the pattern {shown(text)}, no regular expression ({error})"
-        raise refusal(file, fact, "correct the pattern or write the module's name") from None

@@ -18,6 +18,7 @@ from loratheory.lowrank import LowRank
 WEIGHTS = "adapter_model.safetensors"
 INDEX = "adapter_model.safetensors.index.json"
 PREFIX = "base_model.model."
+LARGEST = float(np.finfo(np.float32).max)  # a norm of larger float64 numbers may overflow
 _KEY = re.compile(
     r"(?P<module>.+)\.(?:lora_(?P<half>[AB])(?:\.(?P<name>[^.]+))?\.weight"
     r"|lora_embedding_(?P<token>[AB])(?:\.(?P<label>[^.]+))?)"
@@ -28,6 +29,10 @@ FOREIGN = {
     "bias": "is a trained bias: train without biases",
     "trainable_tokens": "holds trained token rows: train without them",
 }
+WHOLE = (
+    "is a whole embedding or head, which PEFT stores where the vocabulary was resized or a config "
+    "asked for it: save the adapter with save_embedding_layers=False if it was not trained"
+)
 
 
 class Pair(NamedTuple):
@@ -86,6 +91,10 @@ def _update(name: str, pair: Pair) -> LowRank:
     with np.errstate(over="ignore"):
         scaled = up.astype(wide, copy=False) * wide.type(pair.scale)
     finite(pair.up.place, scaled, f" once scaled by {pair.scale:g} for module {name}")
+    for tensor, factor in ((pair.up, scaled), (pair.down, down)):
+        if wide == np.float64 and abs(factor).max() > LARGEST:
+            fact = f"an entry of {abs(factor).max():.3g} in module {shown(name)}"
+            raise refusal(tensor.place, fact, f"entries must be below {LARGEST:.3g}")
     return LowRank(scaled, down.astype(wide, copy=False))
 
 
@@ -132,29 +141,62 @@ def _pairs(
 ) -> tuple[dict[str, Pair], tuple[str, ...]]:
     """The tensors by module in natural order, and what was set aside."""
     halves: dict[str, dict[str, Tensor]] = {}
-    names: dict[tuple[bool, str | None], str] = {}
+    names: dict[str | None, str] = {}
     copies: dict[str, Tensor] = {}
+    unread: dict[str, str] = {}
     for key, tensor in tensors.items():
         found = _KEY.fullmatch(key)
         if not found:
             copies[_copied(tensor)] = tensor
             continue
+        if not key.startswith(PREFIX):
+            unread[found["module"]] = f"their keys do not begin with {PREFIX}"
+            continue
         module, half = found["module"].removeprefix(PREFIX), found["half"] or found["token"]
-        names.setdefault((key.startswith(PREFIX), found["name"] or found["label"]), key)
+        names.setdefault(found["name"] or found["label"], key)
         kind = half + ("" if found["half"] else " of tokens")
         if kind in halves.setdefault(module, {}):
             fact = f"two tensors claim to be lora_{half} of {shown(module)}"
             raise refusal(tensor.file, fact, "keep the one that belongs to this adapter")
         halves[module][kind] = tensor
-    if not halves:
+    if not halves and not unread:
         raise refusal(home, f"no LoRA tensor among {len(tensors)}", "name a LoRA adapter's folder")
     if len(names) > 1:
         one, other = [*names.values()][:2]
         fact = f"tensors {shown(one)} and {shown(other)} belong to two adapters"
         raise refusal(home, fact, "save each adapter into a folder of its own")
-    order = sorted(halves, key=_natural)
+    left_out = {module for module in halves if not settings.adapts(module)}
+    if settings.tied:
+        left_out -= {module for module in left_out if _is_tied(halves[module], halves)}
+    unread |= dict.fromkeys(left_out, f"{NAME} leaves these modules out")
+    order = sorted(halves.keys() - left_out, key=_natural)
+    if not order:
+        fact = f"PEFT would load none of its {len(unread)} modules: {[*unread.values()][-1]}"
+        remedy = "save it again with save_pretrained, or correct its keys or target_modules"
+        raise refusal(home, fact, remedy)
     pairs = {module: _pair(home, settings, module, halves[module]) for module in order}
-    return pairs, tuple(_set_aside(module, copy, pairs) for module, copy in copies.items())
+    aside = tuple(_set_aside(module, copy, pairs) for module, copy in copies.items())
+    return pairs, (*settings.notes, *_ignored(home, unread), *aside)
+
+
+def _is_tied(halves: dict[str, Tensor], others: dict[str, dict[str, Tensor]]) -> bool:
+    """Whether these are the factors of an embedding's transpose: the head that is tied to it."""
+    return any(
+        {"A", "B"} == halves.keys()
+        and {"A of tokens", "B of tokens"} == other.keys()
+        and halves["A"].shape == other["B of tokens"].shape[::-1]
+        and halves["B"].shape == other["A of tokens"].shape[::-1]
+        for other in others.values()
+    )
+
+
+def _ignored(home: Path, unread: dict[str, str]) -> Iterator[str]:
+    """A sentence for each reason why PEFT would not load some tensors."""
+    for reason in dict.fromkeys(unread.values()):
+        modules = sorted((name for name in unread if unread[name] == reason), key=_natural)
+        named = shown(", ".join(modules[:3]) + (", …" if modules[3:] else ""))
+        count = f"{len(modules)} module{'s' * (len(modules) > 1)}"
+        yield f"{home}: PEFT ignores the tensors of {count} ({named}), since {reason}: so do we"
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:
@@ -171,7 +213,10 @@ def _copied(tensor: Tensor) -> str:
     key = tensor.key
     if key.endswith(".base_layer.weight"):
         return key.removeprefix(PREFIX).removesuffix(".base_layer.weight")
-    reason = next((text for word, text in FOREIGN.items() if word in key.split(".")), None)
+    parts = key.split(".")
+    reason = next((text for word, text in FOREIGN.items() if word in parts), None)
+    if len(tensor.shape) == 2 and parts[-2:] in (["lm_head", "weight"], ["embed_tokens", "weight"]):
+        reason = WHOLE
     reason = reason or "is no LoRA tensor: export the adapter as a plain LoRA adapter first"
     fact, _, remedy = reason.partition(": ")
     raise refusal(tensor.place, fact, remedy)
@@ -206,7 +251,4 @@ def _pair(home: Path, settings: Config, module: str, halves: dict[str, Tensor]) 
     if up.shape[1] != r or down.shape[0] != r:
         fact = f"{shapes}, but {NAME} gives it rank {shown(r)}"
         raise refusal(place, fact, "correct r or rank_pattern, or restore the weights")
-    if not settings.targets(module):
-        fact = f"has LoRA tensors, but target_modules in {NAME} leaves it out, so PEFT ignores them"
-        raise refusal(place, fact, "add it to target_modules or remove its tensors")
     return Pair(up, down, settings.scale(module), embedding)

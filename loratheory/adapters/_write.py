@@ -3,8 +3,6 @@
 import json
 import os
 import re
-import secrets
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from loratheory.adapters._adapter import Adapter
-from loratheory.adapters._config import HANDED_ON, KNOWN, NAME
-from loratheory.adapters._error import refusal, shown
+from loratheory.adapters._config import HANDED_ON, KNOWN, NAME, PROJECTION, TWICE
+from loratheory.adapters._error import AdapterError, refusal, shown
 from loratheory.adapters._read import PREFIX, WEIGHTS
-from loratheory.adapters._replace import put
 from loratheory.adapters._safetensors import DTYPES
 from loratheory.adapters._save import save
 from loratheory.lowrank import Array, array_namespace
+from loratheory.store import draft
 
 OURS = re.compile(r"adapter_(config|model)\b.*\.(json|safetensors|bin)|README\.md|\.gitattributes")
 
@@ -85,25 +83,22 @@ def write(
     """
     kind = dtype or {"float64": "float32"}.get(adapter.info.dtype, adapter.info.dtype)
     if kind not in DTYPES:
-        place = "dtype"
-        raise refusal(place, f"is {shown(kind)}", f"choose one of {', '.join(DTYPES)}")
+        key = "dtype"
+        raise refusal(key, f"is {shown(kind)}", f"choose one of {', '.join(DTYPES)}")
     target = Path(os.path.realpath(folder))
     if not len(adapter):
         raise refusal(adapter.info.name, "has no module", "there is nothing to write")
     _may_replace(target, force)
-    draft = target.parent / f".{target.name}.{secrets.token_hex(4)}.new"
     try:
-        draft.mkdir()
-        size, rounding = _fill(draft, adapter, kind)
-        put(draft, target)
+        with draft(target, replace=force) as place:
+            place.mkdir()
+            size, rounding = _fill(place, adapter, kind)
+    except FileExistsError:
+        raise _taken(target) from None
     except OSError as error:
-        shutil.rmtree(draft, ignore_errors=True)
         reason = error.strerror or str(error)
         remedy = "make room or choose another place; nothing has changed there"
         raise refusal(target, f"cannot be written ({reason})", remedy) from None
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
     return Written(target, kind, size, rounding)
 
 
@@ -115,7 +110,7 @@ def _may_replace(target: Path, force: bool) -> None:
     if not target.is_dir():
         raise refusal(target, "is a file", "name a folder")
     if not force:
-        raise refusal(target, "exists already", "name another folder, or replace it by force")
+        raise _taken(target)
     try:
         others = sorted(p.name for p in target.iterdir() if not OURS.fullmatch(p.name))
     except OSError as error:
@@ -125,13 +120,17 @@ def _may_replace(target: Path, force: bool) -> None:
         raise refusal(target, fact, "move it away or name another folder")
 
 
-def _fill(draft: Path, adapter: Adapter, dtype: str) -> tuple[int, float]:
+def _taken(target: Path) -> AdapterError:
+    return refusal(target, "exists already", "name another folder, or replace it by force")
+
+
+def _fill(place: Path, adapter: Adapter, dtype: str) -> tuple[int, float]:
     """Weights first, as the widths are only known once every module has been made."""
     widths: dict[str, int] = {}
     names = [key for module in adapter for key in _keys(module, adapter)]
-    done = save(draft / WEIGHTS, names, _factors(adapter, widths), dtype)
+    done = save(place / WEIGHTS, names, _factors(adapter, widths), dtype)
     text = json.dumps(_config(adapter, widths), indent=2, sort_keys=True)
-    with (draft / NAME).open("x") as file:
+    with (place / NAME).open("x") as file:
         file.write(text + "\n")
         file.flush()
         os.fsync(file.fileno())
@@ -151,13 +150,24 @@ def _factors(adapter: Adapter, widths: dict[str, int]) -> Iterator[tuple[str, An
         if low.shape != shape:
             place, fact = f"module {module}", f"has shape {low.shape}, announced as {shape}"
             raise refusal(place, fact, "correct the adapter's shapes")
-        widths[module] = low.width or 1
+        others = [adapter[name].width for name in _beside(module, adapter)]
+        widths[module] = max(1, low.width, *others)
         down_key, up_key = _keys(module, adapter)
-        down, up = _plain(low.down), _plain(low.up)
-        if not low.width:
-            up, down = np.zeros((shape[0], 1), up.dtype), np.zeros((1, shape[1]), down.dtype)
+        up, down = _plain(low.up), _plain(low.down)
+        if module.endswith(PROJECTION):
+            up = up / TWICE
+        if empty := widths[module] - low.width:
+            up, down = np.pad(up, ((0, 0), (0, empty))), np.pad(down, ((0, empty), (0, 0)))
         yield down_key, down
         yield up_key, up
+
+
+def _beside(module: str, adapter: Adapter) -> list[str]:
+    """The other half of an ``nn.MultiheadAttention``: PEFT gives both halves one rank."""
+    other = module + PROJECTION
+    if module.endswith(PROJECTION):
+        other = module.removesuffix(PROJECTION)
+    return [other] if other in adapter else []
 
 
 def _plain(array: Array) -> Any:
@@ -174,6 +184,7 @@ def _plain(array: Array) -> Any:
 
 def _config(adapter: Adapter, widths: dict[str, int]) -> dict[str, Any]:
     """Most modules have rank `r`; each other one has patterns anchored to its whole name."""
+    widths = {name.removesuffix(PROJECTION): width for name, width in widths.items()}
     r = Counter(widths.values()).most_common(1)[0][0]
     ranks = {f"^{re.escape(name)}": width for name, width in widths.items() if width != r}
     kept = adapter.info.config

@@ -33,8 +33,8 @@ def inspect(
 
     Example: `loratheory inspect my_adapter --figure spectra.png`
 
-    JSON: a list of objects `folder, base, dtype, modules`, where each module has `module, outputs,
-    inputs, width, scale, rank, energy, spectral, stable_rank, effective_rank, sigma`.
+    JSON: a list of objects `folder, base, dtype, notes, modules`, where each module has `module,
+    outputs, inputs, width, scale, rank, energy, spectral, stable_rank, effective_rank, sigma`.
     """
     from tqdm.auto import tqdm
 
@@ -51,7 +51,13 @@ def inspect(
         ]
         info = adapter.info
         results.append(
-            {"folder": str(folder), "base": info.base, "dtype": info.dtype, "modules": modules}
+            {
+                "folder": str(folder),
+                "base": info.base,
+                "dtype": info.dtype,
+                "notes": info.notes,
+                "modules": modules,
+            }
         )
     save_json(json, results)
     if figure:
@@ -70,6 +76,8 @@ def _table(result: dict[str, Any], every: bool) -> None:
     out.print(f"[bold]{result['folder']}[/bold]", end="  ")
     about = f"{len(modules)} modules, {result['dtype']}, base {result['base'] or 'not named'}"
     out.print(f"{about}; squared norm {energy:.4g}", markup=False)
+    for note in result["notes"]:
+        out.print(f"Note: {note}.", markup=False)
     columns = ["outputs", "inputs", "width", "scale", "rank", "eff. rank", "σ₁", "energy %"]
     groups = defaultdict(list)
     for module in modules:

@@ -22,6 +22,9 @@ def interfere(
     dask: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler, in their place.")
     ] = None,
+    any_base: Annotated[
+        bool, typer.Option("--any-base", help="Accept different base model names.")
+    ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the finished blocks that are there.")
     ] = False,
@@ -42,7 +45,7 @@ def interfere(
 
     if dask and workers:
         refused(f"--workers {workers} and --dask {dask} exclude each other: name one")
-    plan = planned(sweep(shelf, block), "all", output, resume=resume)
+    plan = planned(sweep(shelf, block, any_base=any_base), "all", output, resume=resume)
     try:
         with cluster(dask) if dask else processes(workers) as executor:
             prepared(plan)

@@ -69,7 +69,7 @@ def spectra(adapter: Adapter) -> Iterator[ModuleSpectrum]:
 
 def layer_of(module: str) -> int | None:
     """The number of the layer that a module name speaks of: its first numeric part."""
-    found = re.search(r"(?:^|\.)(\d+)(?:\.|$)", module)
+    found = re.search(r"(?:^|\.)(\d{1,9})(?:\.|$)", module)
     return int(found[1]) if found else None
 
 

@@ -54,6 +54,18 @@ def test_different_shapes_are_refused_whatever_the_base(shape):
         assert word in str(caught.value)
 
 
+def test_different_revisions_of_a_base_are_refused_unless_any_base_will_do():
+    one, other = (made(name=n, config={"revision": n * 4}) for n in "ab")
+    with pytest.raises(
+        AdapterError, match="revision of the base model is 'bbbb', that of a is 'aa"
+    ):
+        aligned([one, made(name="silent"), other])
+    assert aligned([one, other], any_base=True).info.notes == ()
+    (note,) = aligned([made(name="silent"), one]).info.notes
+    assert "a was trained on revision 'aaaa' of its base model, silent names none" in note
+    assert aligned([one, one]).info.notes == ()
+
+
 def test_an_embedding_is_no_linear_map():
     with pytest.raises(AdapterError, match="embedding in only one of one and other; combine"):
         aligned([made(name="one"), made(name="other", embeddings=frozenset([Q]))])

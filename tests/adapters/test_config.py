@@ -78,10 +78,28 @@ def test_every_module_gets_the_rank_that_peft_gives_it(tmp_path_factory, pattern
 
 
 @pytest.mark.parametrize(
-    "pattern", [r"model\.layers\.(?:[0-9]|1[0-9])\..*\.(q|k)_proj", r"\d+.q", "a.{2}.q"]
+    "pattern",
+    [
+        r"model\.layers\.(?:[0-9]|1[0-9])\..*\.(q|k)_proj",
+        r"layers\.(?!0)\d+\..*",
+        r"\d+.k",
+        "a.{2}.k",
+        ".*a" * 9,
+    ],
 )
 def test_patterns_of_daily_use_are_not_taken_for_hostile(told, pattern):
     assert told(rank_pattern={pattern: 3}).rank("q") == 8
+
+
+@pytest.mark.parametrize("key", ["rank_pattern", "alpha_pattern", "target_modules"])
+def test_a_pattern_that_takes_exponential_time_is_named(told, key):
+    slow = r"(\w|\.|[a-z])+(?<!\w)"
+    found = told(**{key: slow if key == "target_modules" else {slow: 3}})
+    name = "model.layers.0.self_attn.q_proj_and_more"
+    with pytest.raises(
+        AdapterError, match=rf"{key}: the pattern .* over a second to match '{name}'"
+    ):
+        _ = found.scale(name), found.adapts(name)
 
 
 @pytest.mark.parametrize(
@@ -94,11 +112,12 @@ def test_patterns_of_daily_use_are_not_taken_for_hostile(told, pattern):
         ([], "q", False),
         (None, "q", True),
         ("all-linear", "q", True),
-        (r".*\.q", "x", True),
+        (r".*\.q", "x", False),
+        (r".*\.q", "a.q", True),
     ],
 )
 def test_target_modules_match_whole_dotted_ends(told, targets, module, expected):
-    assert told(target_modules=targets).targets(module) is expected
+    assert told(target_modules=targets).adapts(module) is expected
 
 
 def test_what_does_not_touch_the_effect_is_carried_on(told):
@@ -116,6 +135,16 @@ def test_the_empty_values_that_peft_writes_are_no_reason_to_refuse(told):
 def test_starts_that_change_the_base_are_refused(told, start):
     with pytest.raises(AdapterError, match="changes the base weights"):
         told(init_lora_weights=start)
+
+
+def test_what_the_file_says_beside_the_numbers_is_noted(told):
+    notes = told(mine=3, yours=None, init_lora_weights="milora", corda_config={"a": 1}).notes
+    assert [next(w for w in ("'mine'", "'milora'", "corda_config") if w in n) for n in notes] == [
+        "'mine'",
+        "'milora'",
+        "corda_config",
+    ]
+    assert told(init_lora_weights="eva", yours=False, loftq_config={}).notes == ()
 
 
 @pytest.mark.parametrize("start", [True, False, "eva", "orthogonal", "mica", "gaussian"])

@@ -196,8 +196,6 @@ MAKE = {
     "pattern value": (told(rank_pattern={"q": 1.5}), "rank_pattern['q'] is 1.5 whole number"),
     "alpha pattern value": (told(alpha_pattern={"q": "x"}), "alpha_pattern['q'] is 'x' finite"),
     "pattern broken": (told(rank_pattern={"q(": 4}), "'q(' no regular expression correct"),
-    "pattern without end": (told(alpha_pattern={"(a+)+$": 4}), "'(a+)+$' for ever simpler"),
-    "pattern of many stars": (told(alpha_pattern={".*a" * 5: 4}), "for ever simpler pattern"),
     "DoRA": (told(use_dora=True), "use_dora is True DoRA export"),
     "LoRA bias": (told(lora_bias=True), "lora_bias is True train with lora_bias=False"),
     "bias all": (told(bias="all"), "bias is 'all' train with bias=\"none\""),
@@ -221,7 +219,15 @@ MAKE = {
     "PiSSA": (told(init_lora_weights="pissa_niter_4"), "'pissa_niter_4' changes the base convert"),
     "OLoRA": (told(init_lora_weights="olora"), "'olora' changes the base convert"),
     "LoftQ": (told(init_lora_weights="loftq"), "'loftq' changes the base convert"),
-    "target left out": (told(target_modules=[Q]), f"{K} leaves it out add it to target_modules"),
+    "all left out": (told(target_modules=["v"]), "none of its 2 leaves correct target_modules"),
+    "layers beside an expression": (
+        told(target_modules=".*", layers_to_transform=[0]),
+        "layers_to_transform beside an expression name the layers in one",
+    ),
+    "layer names without layers": (told(layers_pattern="h"), "layers_pattern without name the"),
+    "layers a text": (told(layers_to_transform="0"), "layers_to_transform is '0' whole number"),
+    "excluded a number": (told(exclude_modules=3), "exclude_modules is 3 list of names"),
+    "expression broken": (told(target_modules="q("), "'q(' no regular expression correct"),
     # the file
     "weights empty": (raw(lambda _: b""), "0 bytes no safetensors file download"),
     "weights of four bytes": (raw(lambda b: b[:4]), "4 bytes no safetensors file download"),
@@ -275,9 +281,17 @@ MAKE = {
     ),
     "base weight of other shape": (foreign("base_layer.weight", (4, 6)), "[4, 6] save_embedding"),
     "linear and embedding": (foreign("lora_embedding_A", (2, 4)), "lora_A of tokens exactly"),
-    "name with and without prefix": (
-        with_tensors(put(f"{Q}.lora_B.weight", np.ones((6, 2), "f4"))),
-        f"two tensors claim lora_B of '{Q}' keep",
+    "no prefix": (
+        with_tensors(lambda t: [t.update({k[17:]: t.pop(k)}) for k in [*t]]),
+        "none of its 2 modules begin with base_model.model. correct its keys",
+    ),
+    "resized vocabulary": (
+        with_tensors(put("base_model.model.lm_head.weight", np.ones((6, 4), "f4"))),
+        "lm_head.weight whole resized save_embedding_layers=False",
+    ),
+    "beyond any norm": (
+        with_tensors(put(UP, np.full((6, 2), 1e308))),
+        f"{UP} 1e+308 {Q} below 3.4e+38",
     ),
     "two adapters": (
         with_tensors(

@@ -216,6 +216,28 @@ def test_what_is_there_stays_unless_forced(tmp_path):
     assert names(tmp_path) == ["x"]
 
 
+def test_of_two_writers_to_one_place_the_later_is_refused(tmp_path):
+    """The other one finishes while this one is at its first module."""
+
+    def slow(name):
+        if not (tmp_path / "x").exists():
+            write(made(seed=1), tmp_path / "x")
+        return made(seed=2)[name]
+
+    with pytest.raises(AdapterError, match="x: exists already; name another folder"):
+        write(Adapter(Lazy((Q, K), slow), made().shapes), tmp_path / "x")
+    same(made(seed=1), read(tmp_path / "x"))
+    assert names(tmp_path) == ["x"]
+
+
+def test_what_a_killed_run_left_is_named_and_removed(tmp_path, caplog):
+    folder(tmp_path / ".x.0123abcd.new")
+    folder(tmp_path / ".y.0123abcd.new")
+    write(made(), tmp_path / "x")
+    assert names(tmp_path) == [".y.0123abcd.new", "x"]
+    assert ".x.0123abcd.new, left by a killed run" in caplog.text
+
+
 def test_a_folder_with_anything_else_is_never_replaced(tmp_path):
     home = folder(tmp_path / "x")
     (home / "README.md").write_text("as PEFT writes it")

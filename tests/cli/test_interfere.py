@@ -19,6 +19,19 @@ def test_what_cannot_be_run_is_refused_in_words(tmp_path, words, told):
     assert told in done.output
 
 
+@pytest.mark.parametrize("key", ["base_model_name_or_path", "revision"])
+def test_adapters_of_different_bases_are_refused_as_diagnose_does(tmp_path, key):
+    from folders import folder
+
+    for name in ("one", "other"):
+        folder(tmp_path / "shelf" / name, **{key: name})
+    words = ["interfere", str(tmp_path / "shelf"), "-o", str(tmp_path / "out"), "--workers", "1"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 2
+    assert "'other', that of" in done.output
+    assert CliRunner().invoke(app, [*words, "--any-base"]).exit_code == 0
+
+
 def test_the_loudest_pair_comes_first(tmp_path):
     from folders import folder
 

@@ -31,6 +31,7 @@ def test_a_module_is_described_by_its_singular_values(m, n, r, seed):
         ("transformer.h.0.attn.c_attn", 0, "transformer.h.*.attn.c_attn"),
         ("model.layers.3.mlp.experts.7.w1", 3, "model.layers.*.mlp.experts.*.w1"),
         ("lm_head", None, "lm_head"),
+        (f"layers.{'9' * 5000}.q", None, "layers.*.q"),
         ("block2.conv1x1", None, "block2.conv1x1"),
     ],
 )

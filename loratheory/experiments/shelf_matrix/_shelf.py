@@ -1,15 +1,17 @@
 """A folder of adapters as a sweep over blocks of pairs."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
+from loratheory.adapters import read, same_base
 from loratheory.experiments.engine import Experiment, ExperimentError
 from loratheory.experiments.shelf_matrix._blocks import Block, cell, members
 
 MODULE = __name__.rpartition(".")[0]
 
 
-def sweep(folder: Path, block: int = 50) -> Experiment:
+def sweep(folder: Path, block: int = 50, *, any_base: bool = False) -> Experiment:
     """Return the sweep over all pairs of adapters in a folder.
 
     Parameters
@@ -18,6 +20,8 @@ def sweep(folder: Path, block: int = 50) -> Experiment:
         Each adapter in a folder of its own below it; on a cluster, where all workers see it.
     block : int
         How many adapters a cell holds against how many others.
+    any_base : bool
+        Whether different base models' names may pass; different shapes never do.
 
     Returns
     -------
@@ -28,6 +32,8 @@ def sweep(folder: Path, block: int = 50) -> Experiment:
     ------
     ExperimentError
         If there are fewer than two adapters, or the name of one has a newline or is no UTF-8.
+    AdapterError
+        If a folder is no adapter, or two name different base models.
     """
     home = folder.resolve()
     names = members(home)
@@ -38,6 +44,8 @@ def sweep(folder: Path, block: int = 50) -> Experiment:
         if not name.isprintable():  # one that is no UTF-8 holds surrogates, which are not either
             message = f"{folder} holds {name!r}, which fits on no line of names.txt: rename it"
             raise ExperimentError(message)
+    if not any_base:
+        same_base([replace(read(home / name), modules={}, shapes={}) for name in names])
     groups = -(-len(names) // block)
     state = stamp(home, names)
     cells = tuple(

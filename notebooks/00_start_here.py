@@ -48,7 +48,7 @@
 #   work?](09_shared_templates.ipynb)
 #   What a vote can do, and what small transformers need beside it. 60 minutes.
 # - **10** [Do the limits hold in a real language model?](10_real_language_model.ipynb)
-#   Two adapters on 135M parameters: weighed, cut, and forecast. 60 minutes.
+#   Two adapters on 135M parameters: weighed, split by layers, and forecast. 60 minutes.
 #
 # ## What you need
 # - **Linear algebra**: matrices, rank, the singular value decomposition. Notebook 01 recalls what

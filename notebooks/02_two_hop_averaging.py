@@ -67,17 +67,17 @@ assert sp.expand((oslo - rome) - (c1 * (1 + c2) - 1)) == 0
 assert sp.expand((oslo - bern) - c1 * (2 * c2 - 1)) == 0
 
 # %% [markdown]
-# **Step 3: one strength for both.** Rome is the harder rival. Its lead vanishes at the positive
+# **Step 3: one strength for both.** Rome is the harder rival. Its margin vanishes at the positive
 # root of $c^2+c-1$, the golden ratio less one.
 
 # %%
-lead = sp.expand((oslo - rome).subs({c1: c, c2: c}))
-[root] = sp.solve(lead, c)
+margin = sp.expand((oslo - rome).subs({c1: c, c2: c}))
+[root] = sp.solve(margin, c)
 assert sp.simplify(root - (sp.GoldenRatio - 1)) == 0
 sp.Eq(c, root)
 
 # %% [markdown]
-# **Step 4: longer chains.** With $K$ edited hops a path can leave the new facts at hop $j$, with
+# **Step 4: more hops.** With $K$ edited hops a path can leave the new facts at hop $j$, with
 # weight $c^{j}(1-c)$ for $j=0,\dots,K-1$, or never, with weight $c^K$. All weights add to one. For
 # $c\le1$ the earliest exit is the strongest rival, so the answer needs $c^K>1-c$.
 
@@ -87,7 +87,7 @@ assert sp.expand(sum(exits) + c**5 - 1) == 0
 [round(float(sp.nsolve(c**hops + c - 1, 0.7)), 4) for hops in range(1, 6)]
 
 # %% [markdown]
-# The longer the chain, the nearer to full strength every edit must stay.
+# The more hops a question has, the nearer to full strength every edit must stay.
 #
 # **Step 5: in units that you can measure.** Before its edit a fact has a deficit $m_0$: the old
 # answer leads the new one by so much. Alone, the adapter turns that into a margin $m_1$. An edit of
@@ -104,7 +104,7 @@ assert sp.simplify(composes - (2 * sp.sqrt(5) - 3)) == 0
 # %% [markdown]
 # ## Construct
 # The same with matrices. Keys and values are random vectors, not orthogonal; memories and edits are
-# the least matrices that hold the facts. `attain` builds the chain: two memories, two edits, and a
+# the least matrices that hold the facts. `attain` builds the model: two memories, two edits, and a
 # bridge that turns the value of a lab into the key of that lab. Case `"A"` is ours: the old lab
 # keeps its city. The columns of `people` are Ada and a colleague whom nobody edits; those of `labs`
 # and `values` are Ada's new lab, the colleague's, and Ada's old one.
@@ -194,8 +194,8 @@ def answer(c1: float = 0.5, c2: float = 0.5):
     figure = FIGURES["two_read_region"](cells)
     axes = figure.axes[0]
     axes.plot(c1, c2, "*", ms=18, mfc="white", mec="black")
-    lead = two_read_region.margin((c1, c2))
-    axes.set_title(f"the composed answer leads by {lead:+.2f}", loc="left")
+    margin = two_read_region.margin((c1, c2))
+    axes.set_title(f"the composed answer leads by {margin:+.2f}", loc="left")
     return figure
 
 
@@ -212,8 +212,8 @@ first, second = (
 _ = interact(answer, c1=first, c2=second)
 
 # %% [markdown]
-# Along the diagonal, the lead of each fact and of their composition. The gap between the two zeros
-# is the window.
+# Along the diagonal, the margin of each fact and of their composition. The gap between the two
+# zeros is the window.
 
 # %%
 FIGURES["window"](sweep.cell(sweep.Config()))
@@ -249,18 +249,18 @@ _ = interact(needed, hops=IntSlider(2, min=1, max=6), adapters=IntSlider(2, min=
 # ## Exercises
 # Replace `None` by your answer and run the cell: silence means right.
 #
-# **1.** Three adapters with one fact each form a chain of three hops and are averaged. How strong
-# must each edit be, alone, for the chain to answer? Three digits are enough.
+# **1.** Three adapters with one fact each answer a three-hop question and are averaged. How strong
+# must each edit be, alone, for the question to be answered? Three digits are enough.
 
 # %%
 mine = None
 wanted = two_read_region.strength_needed(3, adapters=3)
-assert mine is None or abs(mine - wanted) < 2e-3, "not yet: which c does a chain of three need?"
+assert mine is None or abs(mine - wanted) < 2e-3, "not yet: which c do three hops need?"
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# A chain of three needs $c^3+c>1$, so $c>0.6823$, and the mean leaves $c=s/3$ of strength $s$.
+# Three hops need $c^3+c>1$, so $c>0.6823$, and the mean leaves $c=s/3$ of strength $s$.
 #
 # ```python
 # mine = 3 * 0.6823
@@ -291,7 +291,7 @@ assert mine is None or abs(mine - wanted) < 2e-3, "not yet: c is now a quarter o
 
 # %% [markdown]
 # **3.** Weights on a simplex, $c_1+c_2=1$, never work. How near do they come: what is the largest
-# lead (a negative number) of the composed answer over all such weights?
+# margin (a negative number) of the composed answer over all such weights?
 
 # %%
 mine = None
@@ -301,9 +301,9 @@ assert mine is None or abs(mine - wanted) < 1e-3, "not yet: where do the two riv
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# With $c_2=1-c_1$ the leads are $-(1-c_1)^2$ over the old answer and $c_1(1-2c_1)$ over the
+# With $c_2=1-c_1$ the margins are $-(1-c_1)^2$ over the old answer and $c_1(1-2c_1)$ over the
 # half-way one. The first rises with $c_1$, the second falls beyond ¼; they tie where
-# $c_1^2+c_1=1$. The golden ratio again: $c_1=0.618$ and a lead of $-0.382^2$.
+# $c_1^2+c_1=1$. The golden ratio again: $c_1=0.618$ and a margin of $-0.382^2$.
 #
 # ```python
 # mine = -(0.381966**2)

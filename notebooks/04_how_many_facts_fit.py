@@ -17,9 +17,9 @@
 # **Claims.** Let the adapter be $m\times n$ of rank $r$.
 #
 # 1. *Exact values* at independent keys need $r\ge N$ (`thm:edit-budget`).
-# 2. *One answers for one fact, and others stay quiet.* With fewer ranks than facts the mean squared
-#    cross-talk is at least $\frac{N-r}{r(N-1)}$, whatever keys and outputs are
-#    (`thm:superposition-floor`).
+# 2. *Each stored key gets a response of exactly 1, and the responses to all other keys are as
+#    small as possible.* With fewer ranks than facts the mean squared cross-talk is at least
+#    $\frac{N-r}{r(N-1)}$, whatever keys and outputs are (`thm:superposition-floor`).
 # 3. *The right token is largest.* If keys and outputs may be chosen after the facts, rank 2 holds
 #    any number (`thm:argmax-rank`). If they are given, $N$ is at most about the number of
 #    parameters, $p=r(m+n-r)$, times a small constant (`thm:counting-ceiling`).
@@ -129,13 +129,13 @@ print(f"floor {superposition_floor.bound(case):.6f}, achieved {(others**2).mean(
 
 # %% [markdown]
 # **By the largest score.** Rank 2, tokens on a circle, a hundred inputs that each want their own
-# token: all get it. The lead is tiny, which is the price.
+# token: all get it. The margin is tiny, which is the price.
 
 # %%
 scores = argmax_rank.circle(range(100), 100)
 assert argmax_rank.answers_of(scores) == list(range(100))
 ordered = np.sort(scores.dense(), axis=0)
-print(f"rank {scores.width}, smallest lead {(ordered[-1] - ordered[-2]).min():.5f}")
+print(f"rank {scores.width}, smallest margin {(ordered[-1] - ordered[-2]).min():.5f}")
 
 # %% [markdown]
 # **With given embeddings** nobody can do that. Parameters against the ceiling, for 2,048 tokens:
@@ -172,8 +172,8 @@ for seed in range(10):
 
 # %% [markdown]
 # **What breaks it.** Choose keys after the facts, and the ceiling falls; answer one fact twice as
-# loud and let another be silent, and so does the floor of cross-talk; switch adapters off, and the
-# merged memory is better than one.
+# answer strongly and let another be silent, and so does the floor of cross-talk; switch adapters
+# off, and the merged memory is better than one.
 
 # %%
 for module in (counting_ceiling, superposition_floor, merged_memory):
@@ -230,15 +230,15 @@ recall()
 
 # %%
 ranks = IntSlider(16, min=1, max=64, description="rank")
-shelf = IntSlider(4, min=1, max=8, description="adapters")
-_ = interact(recall, rank=ranks, adapters=shelf)
+count = IntSlider(4, min=1, max=8, description="adapters")
+_ = interact(recall, rank=ranks, adapters=count)
 
 # %% [markdown]
 # ## What this does not say
 # - **Trained factors do better than frozen ones.** They turn towards their keys, and then a sum
 #   holds more than one adapter of its rank; the experiment `capacity` measures how much.
 # - **The ceiling is loose** by constants and a logarithm: nobody promises a memory that reaches it.
-# - **Recall is not composition.** A shelf that recalls every fact can fail on every question that
+# - **Recall is not composition.** A library that recalls every fact can fail on every question that
 #   needs two of them (notebooks 02 and 08).
 # - **A mean is not a worst case.** Cross-talk of $1/\sqrt r$ on average may be all on one key.
 # - **Facts here are unrelated.** Facts that follow a rule compress.
@@ -319,7 +319,7 @@ assert mine is None or mine == wanted, "not yet: what does an input multiply the
 # claim afterwards. At the curves: why does the curve of the sum not move when you change $K$?
 #
 # **Common wrong answers.** "Rank $Kr$ holds $K$ times as much": rank counts directions, the noise
-# counts facts. "Argmax needs a rank per fact": rank 2 on a circle, with a tiny lead. "Then rank 2
+# counts facts. "Argmax needs a rank per fact": rank 2 on a circle, with a tiny margin. "Then rank 2
 # is enough in practice": only if keys and outputs may be chosen after the facts.
 #
 # </details>

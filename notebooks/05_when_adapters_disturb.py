@@ -49,8 +49,8 @@ from loratheory.theorems import interference_angle, intruder_threshold, random_i
 # %%
 theta, sigma = sp.symbols("theta sigma", positive=True)
 p, q = sp.Matrix([1, 0]), sp.Matrix([sp.cos(theta), sp.sin(theta)])
-loud, quiet = sp.Matrix([1, 0]), sp.Matrix([0, 1])  # what each of them writes
-second = sigma * quiet * q.T
+one, other = sp.Matrix([1, 0]), sp.Matrix([0, 1])  # what each of them writes
+second = sigma * other * q.T
 answer = second * p
 assert sp.simplify(answer.dot(answer) - (sigma * sp.cos(theta)) ** 2) == 0
 
@@ -61,7 +61,7 @@ assert sp.simplify(answer.dot(answer) - (sigma * sp.cos(theta)) ** 2) == 0
 # second adapter answers in full.
 
 # %%
-first = loud * p.T
+first = one * p.T
 inner = sum(a * b for a, b in zip(first, second, strict=True))
 assert inner == 0
 answer.subs(theta, 0)
@@ -109,9 +109,9 @@ print(f"worst adapter answers {interference_angle.measure(case, worst):.4f}")
 print(f"bound                 {interference_angle.bound(case):.4f}")
 
 # %% [markdown]
-# The adapter itself stays below: its loudest direction need not be the one at 25 degrees. What it
-# really answers at worst is as cheap to compute, so compute *that*. The cosine of the updates
-# says hardly anything.
+# The adapter itself stays below: the direction of its largest response need not be the one at 25
+# degrees. What it really answers at worst is as cheap to compute, so compute *that*. The cosine of
+# the updates says hardly anything.
 
 # %%
 print(f"second adapter, worst key of the first: {crosstalk(first, second):.4f}")
@@ -152,8 +152,8 @@ assert found.holds
 assert np.isclose(found.value, found.bound)
 
 # %% [markdown]
-# Unrelated adapters: how often does the sum of several overturn a lead, against the bound? And six
-# Gaussian bases of width 64 in each draw: does the edit show, as the cited law says?
+# Unrelated adapters: how often does the sum of several overturn a margin, against the bound? And
+# six Gaussian bases of width 64 in each draw: does the edit show, as the cited law says?
 
 # %%
 for module in (random_interference, intruder_threshold):
@@ -240,7 +240,7 @@ intruder()
 # %% [markdown]
 # The upright line is the mean of two. Find the strength at which the mean just hides the edit, and
 # compare with the strength at which the edit's *answer* survives the mean (notebook 02: $s=1$ in
-# units of the old fact's lead). Different units, different thresholds: a clean spectrum proves
+# units of the old fact's margin). Different units, different thresholds: a clean spectrum proves
 # nothing about answers.
 
 # %%
@@ -252,7 +252,8 @@ _ = interact(intruder, strength=FloatSlider(2.0, min=0.5, max=6, step=0.25, desc
 # - **One module at a time.** Adapters in different layers disturb each other through what flows
 #   between them.
 # - **Trained adapters are not turned at random.** They read the same stream and share directions;
-#   in the experiment `interference` they cost a chain more than noise of their norms does.
+#   in the experiment `interference` they cost a two-hop question more than noise of their norms
+#   does.
 # - **Trained weights are not Gaussian**, so their intruders have another threshold.
 # - **Silence is not composition.** Adapters that do not disturb each other at all still lose the
 #   two-hop answer when averaged (notebook 02).
@@ -262,7 +263,7 @@ _ = interact(intruder, strength=FloatSlider(2.0, min=0.5, max=6, step=0.25, desc
 # Replace `None` by your answer and run the cell: silence means right.
 #
 # **1.** The first adapter reads the plane of axes 1 and 2, the second writes with norm 3 what it
-# reads along $(1,1,1)/\sqrt3$. How loud is it at the worst unit key of the first?
+# reads along $(1,1,1)/\sqrt3$. How large is its response at the worst unit key of the first?
 
 # %%
 mine = None
@@ -334,7 +335,7 @@ assert mine is None or mine == wanted, "not yet: look at step 2 again"
 # intruders: name an edit that shows in the spectrum and is lost in the answers, and the reverse.
 #
 # **Common wrong answers.** "Orthogonal updates do not interfere": the rows must be orthogonal, not
-# the updates. "Small angle means disturbance": only a loud answer *there* does. "No intruder
+# the updates. "Small angle means disturbance": only a large response *there* does. "No intruder
 # dimension, so the merge is safe": it may just be weak.
 #
 # </details>

@@ -10,10 +10,10 @@
 # # What can a router know?
 #
 # ## Question
-# A shelf of adapters, no data, and a token comes in. A router must say which adapters act, and how
-# much of each. It knows the token's activation and the adapters' weights. Is that enough? Arrow
-# (arXiv 2405.11157) compares the token with each adapter's *top singular direction*. What does it
-# miss, and how good could the best router be?
+# A library of adapters, no data, and a token comes in. A router must say which adapters act, and
+# how much of each. It knows the token's activation and the adapters' weights. Is that enough?
+# Arrow (arXiv 2405.11157) compares the token with each adapter's *top singular direction*. What
+# does it miss, and how good could the best router be?
 #
 # **Claims.**
 #
@@ -23,8 +23,9 @@
 #    right within half the angle to the next one (`thm:arrow-margin`).
 # 2. The length of the adapter's own response is right on every edited key. For a foreign query its
 #    law is known exactly (`thm:gate-detection`): false alarms fall exponentially with the width.
-# 3. Knowing *everything* is not enough for a router that shares out one unit of weight per pass:
-#    over old facts its best two-hop lead is $-\varphi^{-4}=-0.146$ (`thm:routing-reach`).
+# 3. Knowing *everything* is not enough for a router that gives convex weights, the same throughout
+#    a pass: over old facts its best two-hop margin is $-\varphi^{-4}=-0.146$
+#    (`thm:routing-reach`).
 #
 # Runs in about 15 s on two cores. You need singular vectors and notebook 02's result: composing
 # needs $c_1(1+c_2)>1$ and $c_2>\frac12$.
@@ -64,9 +65,9 @@ assert sp.simplify(k1.dot(k2)) == 0
 
 # %%
 phi, theta = sp.symbols("phi theta", real=True)
-lead = sp.cos(phi) - sp.cos(theta - phi)
+margin = sp.cos(phi) - sp.cos(theta - phi)
 product = 2 * sp.sin(theta / 2) * sp.sin(theta / 2 - phi)
-assert sp.simplify((lead - product).rewrite(sp.exp)) == 0
+assert sp.simplify((margin - product).rewrite(sp.exp)) == 0
 
 # %% [markdown]
 # **Step 3: the best router of one unit.** Give the two adapters of a two-hop question weights $g$
@@ -82,8 +83,8 @@ assert sp.expand(old + (1 - g) ** 2) == 0
 sp.Tuple(best, sp.simplify(old.subs(g, best)).evalf(4))
 
 # %% [markdown]
-# The golden ratio once more, $g=1/\varphi$, and the best lead is negative: *no* router of this kind
-# composes, whatever it knows.
+# The golden ratio once more, $g=1/\varphi$, and the best margin is negative: *no* router of this
+# kind composes, whatever it knows.
 
 # %%
 assert sp.simplify(best - 1 / sp.GoldenRatio) == 0
@@ -99,10 +100,10 @@ rng = np.random.default_rng(0)
 frame = orthonormal(rng, 64, 32)
 strengths = [np.append(1.0, rng.uniform(0.5, 0.9, 7)) for _ in range(4)]
 case = arrow_blind_spot.Case(tuple(np.split(frame, 4, axis=1)), tuple(strengths))
-shelf = arrow_blind_spot.attain(case)
+library = arrow_blind_spot.attain(case)
 ways = {"Arrow": arrow_scores, "subspace": subspace_scores, "response": response_scores}
 for name, scores in ways.items():
-    tables = [scores(list(shelf))(keys.T) for keys in case.keys]
+    tables = [scores(list(library))(keys.T) for keys in case.keys]
     right = [arrow_blind_spot.chance(table, i) for i, table in enumerate(tables)]
     print(f"{name:8} {np.mean(right):.4f}")
 print(f"formula  {arrow_blind_spot.bound(case):.4f}")
@@ -167,12 +168,12 @@ def routed(facts: int = 4, experts: int = 4):
     rng, noises = np.random.default_rng(0), np.linspace(0.02, 0.5, 9)
     frame, owner = orthonormal(rng, 64, facts * experts), np.repeat(np.arange(experts), 60 * facts)
     keys, strengths = np.split(frame, experts, axis=1), (np.linspace(1.0, 0.6, facts),) * experts
-    shelf = list(arrow_blind_spot.attain(arrow_blind_spot.Case(tuple(keys), strengths)))
+    library = list(arrow_blind_spot.attain(arrow_blind_spot.Case(tuple(keys), strengths)))
     tokens = np.repeat(frame.T, 60, axis=0)
     noisy = [tokens + nu * rng.standard_normal(tokens.shape) for nu in noises]
     curves = {"theorem": (noises, [arrow_blind_spot.accuracy(facts, experts, nu) for nu in noises])}
     for name, scores in ways.items():
-        curves[name] = noises, [np.mean(scores(shelf)(x).argmax(axis=1) == owner) for x in noisy]
+        curves[name] = noises, [np.mean(scores(library)(x).argmax(axis=1) == owner) for x in noisy]
     return lines.draw(curves, "noise in every entry", "right adapter", points=ways, share=True)
 
 
@@ -180,7 +181,8 @@ routed()
 
 # %% [markdown]
 # Arrow's points lie on the line computed from the theorem. With one fact an adapter it has no blind
-# spot; with many it is chance plus a little. The response pays for noise, but from full marks.
+# spot; with many it is chance plus a little. The response pays for noise, but starts from an
+# accuracy of 1.
 
 # %%
 number = IntSlider(4, min=1, max=8, description="facts")
@@ -209,8 +211,9 @@ alarms()
 
 # %% [markdown]
 # The own key answers with one. At the largest width the curve is too low to read; the title says
-# how many adapters a shelf may hold if at most one in ten questions of two hops is to meet a false
-# alarm. Where must the threshold lie for a thousand? What do more facts at the same threshold cost?
+# how many adapters a library may hold if at most one in ten questions of two hops is to meet a
+# false alarm. Where must the threshold lie for a thousand? What do more facts at the same
+# threshold cost?
 
 # %%
 slider = FloatSlider(0.5, min=0.1, max=0.9, step=0.1, description="threshold")
@@ -224,7 +227,7 @@ _ = interact(alarms, facts=IntSlider(8, min=2, max=12, description="facts"), thr
 #   keys there are not orthonormal.
 # - **The best router is a ceiling**, not a rule: it knows which question is asked.
 # - **Choosing is not enough.** A router that chooses right but gives half cannot compose; the plain
-#   sum gives enough and chooses nothing. Both things are needed on a large shelf.
+#   sum gives enough and chooses nothing. Both things are needed in a large library.
 # - **One read has no best router**: that is notebook 07.
 
 # %% [markdown]
@@ -272,7 +275,7 @@ assert mine is None or abs(mine - wanted) < 1e-3, "not yet: where do both scores
 
 # %% [markdown]
 # **3.** A router may give each adapter its own weights at each of the two reads, one unit per read.
-# What is the best lead of the composed answer over old facts?
+# What is the best margin of the composed answer over old facts?
 
 # %%
 mine = None

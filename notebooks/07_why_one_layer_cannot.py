@@ -171,7 +171,7 @@ added = unselective_success.attain(drawn)
 verdict = unselective_success.THEOREM.check(drawn, added)
 says = added.logits(drawn.prompts)[drawn.entities :]
 print(
-    f"lead on the right prompt {verdict.value:.2f}; answers to all subjects {says.argmax(axis=0)}"
+    f"margin on the right prompt {verdict.value:.2f}; answers to all subjects {says.argmax(axis=0)}"
 )
 assert not verdict.holds
 assert (says.argmax(axis=0) == 0).all()

@@ -143,14 +143,19 @@ def measure(case: Case, chain: Chain) -> float:
     return float(found[0] - array_namespace(found).max(found[1:]))
 
 
-def rival(case: Case, rng: np.random.Generator) -> Chain:
-    """Memories and edits that do anything beside the frames; the bridge that decides."""
-    return replace(region.rival(case.prompt, rng), bridges=attain(case).bridges)
+def scale(case: Case) -> float:
+    """The size of the numbers compared: rounding is measured against it."""
+    return 1 + 2 * abs(case.prompt.coefficients[1])
 
 
 def condition(case: Case) -> float:
     """Of the frames, as for linear bridges, times what the exponent makes of an error."""
     return region.condition(case.prompt) * (1 + case.sharpness)
+
+
+def rival(case: Case, rng: np.random.Generator) -> Chain:
+    """Memories and edits that do anything beside the frames; the bridge that decides."""
+    return replace(region.rival(case.prompt, rng), bridges=attain(case).bridges)
 
 
 def _reads_entities(case: Case, chain: Chain) -> bool:
@@ -192,6 +197,7 @@ def _changed(part: str, factor: float, chain: Chain) -> Chain:
 
 
 MIXING, EQUAL = np.array([[1.0, 1, 0], [-1, 1, 0], [0, 0, 1]]), np.eye(3)
+
 CONTROLS = tuple(
     Control(name, breaks, partial(_example, change, name == "repeat a key"))
     for name, breaks, change in (
@@ -207,11 +213,6 @@ CONTROLS = tuple(
 
 def _of_region(part: Assumption[Prompt, Chain]) -> Assumption[Case, Chain]:
     return Assumption(part.text, lambda case, chain: part.holds(case.prompt, chain))
-
-
-def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
-    return 1 + 2 * abs(case.prompt.coefficients[1])
 
 
 ASSUMPTIONS: tuple[Assumption[Case, Chain], ...] = (

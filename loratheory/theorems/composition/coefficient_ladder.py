@@ -126,6 +126,16 @@ def measure(case: Case, coefficients: Coefficients) -> float:
     return region.measure(prompt, region.attain(prompt))
 
 
+def scale(case: Case) -> float:
+    """What may cancel between paths."""
+    return 16.0 ** len(case.keys) * max(1.0, case.product)
+
+
+def condition(case: Case) -> float:
+    """Condition number of the inverses taken on the way."""
+    return region.condition(_prompt(case, attain(case)))
+
+
 def _spread(case: Case, shape: Array) -> Coefficients:
     """Multiply equal coefficients by factors of product 1 (shape: their logarithms, uncentred)."""
     whole = case.product ** (1 / len(shape)) * np.exp(shape - np.mean(shape))
@@ -155,13 +165,15 @@ def adversary(case: Case, rng: np.random.Generator) -> Coefficients:
     return _spread(case, shape)
 
 
-def scale(case: Case) -> float:
-    """What may cancel between paths."""
-    return 16.0 ** len(case.keys) * max(1.0, case.product)
-
-
 def _product_fits(case: Case, coefficients: Coefficients) -> bool:
     return abs(math.prod(coefficients) - case.product) <= SAFETY * case.product
+
+
+ASSUMPTIONS = {
+    PRODUCT: _product_fits,
+    UNEDITED: lambda case, _: case.pattern == "A",
+    region.FRAMES: lambda case, found: region.framed(_prompt(case, found)),
+}
 
 
 def _equal(product: float, actual: float, pattern: Pattern = "A") -> tuple[Case, Coefficients]:
@@ -176,17 +188,5 @@ CONTROLS = (
     Control("entities on old paths edited too", UNEDITED, partial(_equal, 0.49, 0.49, "B")),
     Control("a base without old facts", UNEDITED, partial(_equal, 0.49, 0.49, "D")),
 )
-
-
-def condition(case: Case) -> float:
-    """Condition number of the inverses taken on the way."""
-    return region.condition(_prompt(case, attain(case)))
-
-
-ASSUMPTIONS = {
-    PRODUCT: _product_fits,
-    UNEDITED: lambda case, _: case.pattern == "A",
-    region.FRAMES: lambda case, found: region.framed(_prompt(case, found)),
-}
 
 THEOREM: Theorem[Case, Coefficients] = Theorem.of(__name__)

@@ -207,12 +207,6 @@ def _control(
 
 _EYE, _BOTH = np.eye(2), np.ones((2, 1))
 _ONE, _TWO = _EYE[:, :1], _EYE[:, 1:]
-CONTROLS = (
-    _control("write answers in the first edit too", WRITES, ("edits", 0), _BOTH, _ONE, 0.5),
-    _control("hold first facts at the second's keys", FIRST, ("memories", 0), _ONE, _TWO),
-    _control("read the first's keys in the second edit", SECOND, ("edits", 1), _TWO, _BOTH),
-    _control("an edit that does nothing", CHANGE, ("edits", 1), _TWO, 0 * _TWO),
-)
 
 ASSUMPTIONS = {
     WRITES: _writes_apart,
@@ -220,5 +214,12 @@ ASSUMPTIONS = {
     SECOND: lambda case, m: _inside(m.chain.edits[1], _frames(case)[1]),
     CHANGE: lambda _, merged: frobenius(composed(merged.chain)) > 0,
 }
+
+CONTROLS = (
+    _control("write answers in the first edit too", WRITES, ("edits", 0), _BOTH, _ONE, 0.5),
+    _control("hold first facts at the second's keys", FIRST, ("memories", 0), _ONE, _TWO),
+    _control("read the first's keys in the second edit", SECOND, ("edits", 1), _TWO, _BOTH),
+    _control("an edit that does nothing", CHANGE, ("edits", 1), _TWO, 0 * _TWO),
+)
 
 THEOREM: Theorem[Case, Merged] = Theorem.of(__name__)

@@ -98,14 +98,19 @@ def measure(case: Case, model: Chain) -> float:
     return found
 
 
-def rival(case: Case, rng: np.random.Generator) -> Chain:
-    """Weights that hold the same facts and do anything beside them."""
-    return region.rival(case.prompt, rng)
-
-
 def scale(case: Case) -> float:
     """What may cancel between subsets."""
     return math.prod(2 + 2 * abs(c) for c in case.prompt.coefficients)
+
+
+def condition(case: Case) -> float:
+    """Condition number of the inverses taken on the way."""
+    return region.condition(case.prompt)
+
+
+def rival(case: Case, rng: np.random.Generator) -> Chain:
+    """Weights that hold the same facts and do anything beside them."""
+    return region.rival(case.prompt, rng)
 
 
 def _broken(
@@ -152,11 +157,6 @@ CONTROLS = (
 
 def _asked(assumption: Assumption[Prompt, Chain], case: Case, model: Chain) -> bool:
     return assumption.holds(case.prompt, model)
-
-
-def condition(case: Case) -> float:
-    """Condition number of the inverses taken on the way."""
-    return region.condition(case.prompt)
 
 
 ASSUMPTIONS: tuple[Assumption[Case, Chain], ...] = tuple(

@@ -139,6 +139,11 @@ def measure(case: Case, question: Question) -> float:
     return float(case.codes[:, 2 * case.things + answer] @ state)
 
 
+def scale(case: Case) -> float:
+    """The size of the numbers compared: rounding is measured against it."""
+    return 1 + case.sharpness
+
+
 def attain(case: Case) -> Question:
     """Everything but the subject has one image; the second function is the identity."""
     n = case.things
@@ -174,6 +179,12 @@ def _orthonormal(case: Case, _: Question) -> bool:
     return float(xp.max(xp.abs(case.codes.T @ case.codes - one))) < SAFETY
 
 
+ASSUMPTIONS = {
+    CODES: _orthonormal,
+    LAYERS: lambda _, question: question.layers == 2,
+}
+
+
 def _example(mix: float = 0.0, **change: Any) -> tuple[Case, Question]:
     case = Case(np.eye(9) + mix, 6.0)
     return case, replace(attain(case), **change)
@@ -183,16 +194,5 @@ CONTROLS = (
     Control("one layer", LAYERS, partial(_example, layers=1)),
     Control("codes that are alike", CODES, partial(_example, mix=-0.11)),
 )
-
-
-def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
-    return 1 + case.sharpness
-
-
-ASSUMPTIONS = {
-    CODES: _orthonormal,
-    LAYERS: lambda _, question: question.layers == 2,
-}
 
 THEOREM: Theorem[Case, Question] = Theorem.of(__name__)

@@ -93,6 +93,11 @@ def measure(case: Case, shelves: Shelves) -> float:
     return float(array_namespace(found).min(found))
 
 
+def condition(case: Case) -> float:
+    """Of the worst frame, cubed: adapter, merge and bridge each invert one."""
+    return min(max(worst(part) for part in (*case.keys, *case.values)), 1e3) ** 3
+
+
 def rival(case: Case, rng: np.random.Generator) -> Shelves:
     """The same edits in any gauge, beside one direction more that each adapter reads."""
 
@@ -104,11 +109,6 @@ def rival(case: Case, rng: np.random.Generator) -> Shelves:
         return regauge(wide, np.eye(wide.width) + 0.1 * rng.standard_normal((wide.width,) * 2))
 
     return tuple(tuple(_wider(low) for low in shelf) for shelf in attain(case))
-
-
-def condition(case: Case) -> float:
-    """Of the worst frame, cubed: adapter, merge and bridge each invert one."""
-    return min(max(worst(part) for part in (*case.keys, *case.values)), 1e3) ** 3
 
 
 def _independent(case: Case, shelves: Shelves) -> bool:
@@ -136,6 +136,13 @@ def _reads(case: Case, shelves: Shelves) -> bool:
     return all(_small(case, k - project(k, row_space(low)), k) for low, k, _ in each)
 
 
+ASSUMPTIONS = {
+    FACTS: _independent,
+    EDITS: _replaces,
+    KEYS: _reads,
+}
+
+
 def _example(kind: str) -> tuple[Case, Shelves]:
     frames = np.random.default_rng(1).standard_normal((3, 8, 4))
     keys = frames[0, :, :2]
@@ -156,11 +163,5 @@ CONTROLS = (
     Control("edits of half strength", EDITS, partial(_example, "weak")),
     Control("edits that also read beside their keys", KEYS, partial(_example, "leaky")),
 )
-
-ASSUMPTIONS = {
-    FACTS: _independent,
-    EDITS: _replaces,
-    KEYS: _reads,
-}
 
 THEOREM: Theorem[Case, Shelves] = Theorem.of(__name__)

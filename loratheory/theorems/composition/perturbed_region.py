@@ -138,6 +138,17 @@ def measure(case: Case, crowd: Crowd) -> float:
     return region.measure(case.prompt, merged)
 
 
+def scale(case: Case) -> float:
+    """The weights that meet in the lead."""
+    pairs = zip(case.prompt.coefficients, case.interference, strict=True)
+    return math.prod(1 + 2 * abs(c) + 2 * e for c, e in pairs)
+
+
+def condition(case: Case) -> float:
+    """Condition number of the inverses taken on the way."""
+    return region.condition(case.prompt)
+
+
 def crowded(case: Case, model: Chain, weights: Sequence[Array]) -> Crowd:
     """Rank-one adapters that add these weights on the values at each read of the prompt."""
     prompt, others = case.prompt, []
@@ -201,12 +212,6 @@ def adversary(case: Case, rng: np.random.Generator) -> Crowd:
     return crowded(case, model, weights)
 
 
-def scale(case: Case) -> float:
-    """The weights that meet in the lead."""
-    pairs = zip(case.prompt.coefficients, case.interference, strict=True)
-    return math.prod(1 + 2 * abs(c) + 2 * e for c, e in pairs)
-
-
 def _within(case: Case, crowd: Crowd) -> bool:
     prompt, state = case.prompt, case.prompt.keys[0][:, 0]
     room = SAFETY * region.condition(prompt)
@@ -228,6 +233,12 @@ def _asked(assumption: Assumption[Prompt, Chain], case: Case, crowd: Crowd) -> b
     return assumption.holds(case.prompt, crowd.model)
 
 
+ASSUMPTIONS: tuple[Assumption[Case, Crowd], ...] = (
+    *(Assumption(known.text, partial(_asked, known)) for known in region.THEOREM.assumptions),
+    Assumption(INTERFERENCE, _within),
+)
+
+
 def _inherited(control: Control[Prompt, Chain]) -> tuple[Case, Crowd]:
     prompt, model = control.example()
     case = Case(prompt, (0.0,) * len(prompt.coefficients))
@@ -247,17 +258,6 @@ CONTROLS = (
         for known in region.CONTROLS
     ),
     Control("twice the interference at one read", INTERFERENCE, _louder),
-)
-
-
-def condition(case: Case) -> float:
-    """Condition number of the inverses taken on the way."""
-    return region.condition(case.prompt)
-
-
-ASSUMPTIONS: tuple[Assumption[Case, Crowd], ...] = (
-    *(Assumption(known.text, partial(_asked, known)) for known in region.THEOREM.assumptions),
-    Assumption(INTERFERENCE, _within),
 )
 
 THEOREM: Theorem[Case, Crowd] = Theorem.of(__name__)

@@ -159,6 +159,19 @@ def measure(case: Case, model: Chain) -> float:
     return float(written[0]) - max(float(xp.max(written[1:])), *named, -math.inf)
 
 
+def scale(case: Case) -> float:
+    """The weights that meet in the lead."""
+    each = math.prod(1 + 2 * abs(c) for c in case.prompt.coefficients)
+    length = _length(case.prompt)
+    amplified = max(1.0, case.gain, case.gain / length) ** len(case.prompt.values)
+    return each * amplified * (1 + case.direct * max(1.0, length))
+
+
+def condition(case: Case) -> float:
+    """Condition number of the inverses taken on the way."""
+    return region.condition(case.prompt)
+
+
 def rival(case: Case, rng: np.random.Generator) -> Chain:
     """Reads that do anything beside their keys; bridges unchanged, as they must ignore the rest."""
     model, found = attain(case), []
@@ -168,14 +181,6 @@ def rival(case: Case, rng: np.random.Generator) -> Chain:
         off = LowRank(wild.up, wild.down - project(wild.down.T, np.linalg.qr(hop.keys)[0]).T)
         found.append(memory + off)
     return replace(model, memories=tuple(found))
-
-
-def scale(case: Case) -> float:
-    """The weights that meet in the lead."""
-    each = math.prod(1 + 2 * abs(c) for c in case.prompt.coefficients)
-    length = _length(case.prompt)
-    amplified = max(1.0, case.gain, case.gain / length) ** len(case.prompt.values)
-    return each * amplified * (1 + case.direct * max(1.0, length))
 
 
 def _stream(prompt: Prompt) -> Array:
@@ -205,6 +210,13 @@ def _asked(assumption: Assumption[Prompt, Chain], case: Case, model: Chain) -> b
     return assumption.holds(case.prompt, model)
 
 
+ASSUMPTIONS: tuple[Assumption[Case, Chain], ...] = (
+    *(Assumption(known.text, partial(_asked, known)) for known in region.THEOREM.assumptions),
+    Assumption(ORTHONORMAL, _orthonormal),
+    Assumption(OWN, _own),
+)
+
+
 def _example(kind: str) -> tuple[Case, Chain]:
     eye = np.eye(9)
     values = eye[:, 2:5] + (kind == "oblique") * eye[:, :1]
@@ -231,18 +243,6 @@ CONTROLS = (
     Control("a bridge without entities", region.PARTS["bridges"], partial(_example, "lost")),
     Control("values beside the prompt's key", ORTHONORMAL, partial(_example, "oblique")),
     Control("a bridge that hears the prompt", OWN, partial(_example, "leaky")),
-)
-
-
-def condition(case: Case) -> float:
-    """Condition number of the inverses taken on the way."""
-    return region.condition(case.prompt)
-
-
-ASSUMPTIONS: tuple[Assumption[Case, Chain], ...] = (
-    *(Assumption(known.text, partial(_asked, known)) for known in region.THEOREM.assumptions),
-    Assumption(ORTHONORMAL, _orthonormal),
-    Assumption(OWN, _own),
 )
 
 THEOREM: Theorem[Case, Chain] = Theorem.of(__name__)

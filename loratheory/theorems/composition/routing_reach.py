@@ -117,6 +117,16 @@ def measure(case: Case, weights: Float[Array, "2 2"]) -> float:
     return region.measure(prompt, region.attain(prompt))
 
 
+def scale(_: Case) -> float:
+    """The size of the numbers compared: rounding is measured against it."""
+    return 9.0
+
+
+def condition(case: Case) -> float:
+    """Condition number of the inverses taken on the way."""
+    return region.condition(case.prompt)
+
+
 def _beside(case: Case, weights: Array) -> Array:
     like = case.prompt.keys[0]
     return array_namespace(like).asarray(weights, dtype=like.dtype, device=device(like))
@@ -168,6 +178,14 @@ def _one(case: Case, weights: Array) -> bool:
     return case.router != "one a pass" or bool(whole)
 
 
+ASSUMPTIONS = {
+    region.FRAMES: lambda case, _: region.framed(case.prompt),
+    UNIT: _unit,
+    PASS: _same,
+    ONE: _one,
+}
+
+
 def _example(router: Router, weights: list[list[float]]) -> tuple[Case, Array]:
     rng = np.random.default_rng(0)
     keys, more, values = (rng.standard_normal((6, n)) for n in (2, 3, 3))
@@ -182,6 +200,7 @@ def _repeated() -> tuple[Case, Array]:
 
 
 _EYE = [[1.0, 0.0], [0.0, 1.0]]
+
 CONTROLS = (
     Control("repeat a key", region.FRAMES, _repeated),
     Control("just add them", UNIT, partial(_example, "shared a pass", [[1.0, 1.0]] * 2)),
@@ -191,23 +210,5 @@ CONTROLS = (
     Control("choose anew at each read", PASS, partial(_example, "shared a pass", _EYE)),
     Control("let top-1 mix", ONE, partial(_example, "one a pass", [[0.5, 0.5]] * 2)),
 )
-
-
-def scale(_: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
-    return 9.0
-
-
-def condition(case: Case) -> float:
-    """Condition number of the inverses taken on the way."""
-    return region.condition(case.prompt)
-
-
-ASSUMPTIONS = {
-    region.FRAMES: lambda case, _: region.framed(case.prompt),
-    UNIT: _unit,
-    PASS: _same,
-    ONE: _one,
-}
 
 THEOREM: Theorem[Case, Array] = Theorem.of(__name__)

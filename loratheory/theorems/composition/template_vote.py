@@ -127,6 +127,17 @@ def measure(case: Case, merge: Merge) -> float:
     return min(leads)
 
 
+def scale(case: Case) -> float:
+    """The largest votes that meet in a difference."""
+    return 2 + 4 * sum(map(abs, case.coefficients))
+
+
+def condition(case: Case) -> float:
+    """Of the keys, squared, as a pseudo-inverse meets them."""
+    values = array_namespace(case.keys).linalg.svdvals(case.keys)
+    return min(float(values[0]) / max(float(values[-1]), 1e-300), 1e3) ** 2
+
+
 def rival(case: Case, rng: np.random.Generator) -> Merge:
     """Memories that do anything beside the keys."""
     exact = attain(case)
@@ -139,17 +150,6 @@ def rival(case: Case, rng: np.random.Generator) -> Merge:
     return Merge(_loud(exact.weight), tuple(map(_loud, exact.adapters)), exact.coefficients)
 
 
-def condition(case: Case) -> float:
-    """Of the keys, squared, as a pseudo-inverse meets them."""
-    values = array_namespace(case.keys).linalg.svdvals(case.keys)
-    return min(float(values[0]) / max(float(values[-1]), 1e-300), 1e3) ** 2
-
-
-def scale(case: Case) -> float:
-    """The largest votes that meet in a difference."""
-    return 2 + 4 * sum(map(abs, case.coefficients))
-
-
 def _says(case: Case, low: LowRank, said: Array) -> bool:
     return miss(low, case.keys, said) <= SAFETY * condition(case)
 
@@ -157,6 +157,14 @@ def _says(case: Case, low: LowRank, said: Array) -> bool:
 def _alone(case: Case, merge: Merge) -> bool:
     pairs = zip(merge.adapters, case.shares, strict=True)
     return all(_says(case, merge.weight + low, said) for low, said in pairs)
+
+
+ASSUMPTIONS = {
+    KEYS: lambda case, _: condition(case) < 1e6,
+    BASE: lambda case, merge: _says(case, merge.weight, case.habits),
+    SHARES: _alone,
+    WEIGHTS: lambda case, merge: merge.coefficients == case.coefficients,
+}
 
 
 def _example(repeat: bool = False, **change: Any) -> tuple[Case, Merge]:
@@ -170,6 +178,7 @@ def _example(repeat: bool = False, **change: Any) -> tuple[Case, Merge]:
 
 
 _MERGE = _example()[1]
+
 CONTROLS = (
     Control("ask for a fact by the key of a cue", KEYS, partial(_example, repeat=True)),
     Control("merge onto nothing", BASE, partial(_example, weight=0 * _MERGE.weight)),
@@ -180,12 +189,5 @@ CONTROLS = (
     ),
     Control("average instead", WEIGHTS, partial(_example, coefficients=(0.5, 0.5))),
 )
-
-ASSUMPTIONS = {
-    KEYS: lambda case, _: condition(case) < 1e6,
-    BASE: lambda case, merge: _says(case, merge.weight, case.habits),
-    SHARES: _alone,
-    WEIGHTS: lambda case, merge: merge.coefficients == case.coefficients,
-}
 
 THEOREM: Theorem[Case, Merge] = Theorem.of(__name__)

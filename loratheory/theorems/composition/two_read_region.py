@@ -94,6 +94,16 @@ def measure(case: Case, model: Chain) -> float:
     return float(found[0] - array_namespace(found).max(found[1:]))
 
 
+def scale(case: Case) -> float:
+    """The size of the numbers compared: rounding is measured against it."""
+    return float(np.prod([1 + 2 * abs(c) for c in case.coefficients]))
+
+
+def condition(case: Case) -> float:
+    """Of the worst frame, squared: a bridge inverts its values, the next read its keys."""
+    return min(_worst(case), 1e3) ** 2
+
+
 def rival(case: Case, rng: np.random.Generator) -> Chain:
     """Weights that hold the same facts and do anything beside the frames."""
     loud = 10.0 ** int(rng.integers(-12, 1))
@@ -119,15 +129,16 @@ def framed(case: Case) -> bool:
     return _worst(case) < 1e3
 
 
-def condition(case: Case) -> float:
-    """Of the worst frame, squared: a bridge inverts its values, the next read its keys."""
-    return min(_worst(case), 1e3) ** 2
-
-
 def _hold(part: str, case: Case, model: Chain) -> bool:
     pairs = chain(case.hops, case.values, lambda keys, values: LowRank(values, keys.T))
     maps = zip(getattr(model, part), getattr(pairs, part), strict=True)
     return all(miss(m, p.down.T, p.up) <= SAFETY * condition(case) for m, p in maps)
+
+
+ASSUMPTIONS: tuple[Assumption[Case, Chain], ...] = (
+    Assumption(FRAMES, lambda case, _: framed(case)),
+    *(Assumption(text, partial(_hold, part)) for part, text in PARTS.items()),
+)
 
 
 def _example(repeat: bool = False) -> tuple[Case, Chain]:
@@ -158,17 +169,6 @@ CONTROLS = (
     _broken("put the first edit into the later read", "edits", lambda a, b, c: (b, a, c)),
     _broken("edit the old bridge too", "edits", lambda a, b, c: (a, b + _part(b, 0, 2), c)),
     _broken("an unfamiliar bridge entity", "bridges", lambda a, b: (a - _part(a, 0, 0), b)),
-)
-
-
-def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
-    return float(np.prod([1 + 2 * abs(c) for c in case.coefficients]))
-
-
-ASSUMPTIONS: tuple[Assumption[Case, Chain], ...] = (
-    Assumption(FRAMES, lambda case, _: framed(case)),
-    *(Assumption(text, partial(_hold, part)) for part, text in PARTS.items()),
 )
 
 THEOREM: Theorem[Case, Chain] = Theorem.of(__name__)

@@ -104,6 +104,18 @@ def measure(case: Case, edit: LowRank) -> float:
     return disturbed + float(xp.sum((edit @ case.keys - case.values) ** 2))
 
 
+def scale(case: Case) -> float:
+    """The size of the numbers compared: rounding is measured against it."""
+    return float(array_namespace(case.values).sum(case.values**2))
+
+
+def condition(case: Case) -> float:
+    """Condition number of the inverses taken on the way."""
+    values = array_namespace(case.keys).linalg.svdvals(case.moment)
+    both = array_namespace(case.keys).linalg.svdvals(_root(case)[2])
+    return float(values[0] / values[-1]) * float(both[0] / both[-1])
+
+
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
     """A random edit of the case's rank, or the optimum nudged by 1e-12 to 1."""
     best, nudge = attain(case), 10.0 ** int(rng.integers(-12, 1))
@@ -125,11 +137,7 @@ def adversary(case: Case, rng: np.random.Generator) -> LowRank:
     return LowRank(up, down)
 
 
-def condition(case: Case) -> float:
-    """Condition number of the inverses taken on the way."""
-    values = array_namespace(case.keys).linalg.svdvals(case.moment)
-    both = array_namespace(case.keys).linalg.svdvals(_root(case)[2])
-    return float(values[0] / values[-1]) * float(both[0] / both[-1])
+ASSUMPTIONS = {RANK: lambda case, edit: edit.width <= case.rank}
 
 
 def _too_rich() -> tuple[Case, LowRank]:
@@ -138,15 +146,5 @@ def _too_rich() -> tuple[Case, LowRank]:
 
 
 CONTROLS = (Control("spend rank 2 where 1 is allowed", RANK, _too_rich),)
-
-
-def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
-    return float(array_namespace(case.values).sum(case.values**2))
-
-
-ASSUMPTIONS = {
-    RANK: lambda case, edit: edit.width <= case.rank,
-}
 
 THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)

@@ -160,6 +160,12 @@ def adversary(case: Case, rng: np.random.Generator) -> Memories:
     return Memories(up, down, case.keys[None])
 
 
+ASSUMPTIONS = {
+    RANK: lambda case, memories: memories.up.shape[2] <= case.rank,
+    FIXED: lambda _, memories: memories.keys.shape[0] == 1,
+}
+
+
 def _free_keys() -> tuple[Case, Memories]:
     signs = 1.0 - 2.0 * ((np.arange(512)[:, None] >> np.arange(9)) & 1)
     one = np.ones((512, 1, 1))
@@ -176,10 +182,5 @@ CONTROLS = (
     Control("choose the keys after the facts", FIXED, _free_keys),
     Control("spend rank 1 where none is allowed", RANK, _some_rank),
 )
-
-ASSUMPTIONS = {
-    RANK: lambda case, memories: memories.up.shape[2] <= case.rank,
-    FIXED: lambda _, memories: memories.keys.shape[0] == 1,
-}
 
 THEOREM: Theorem[Case, Memories] = Theorem.of(__name__)

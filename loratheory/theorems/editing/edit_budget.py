@@ -96,6 +96,17 @@ def measure(case: Case, update: LowRank) -> float:
     return float(xp.sum((update @ case.keys - case.residuals) ** 2))
 
 
+def scale(case: Case) -> float:
+    """The size of the numbers compared: rounding is measured against it."""
+    return float(array_namespace(case.residuals).sum(case.residuals**2))
+
+
+def condition(case: Case) -> float:
+    """Condition number of the inverses taken on the way."""
+    sigma = _key_svd(case)[1]
+    return float(sigma[0]) / float(sigma[-1]) if sigma.shape[0] else 1.0
+
+
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
     """A random update of the case's rank, or the optimum nudged by 1e-12 to 1."""
     best, nudge = attain(case), 10.0 ** int(rng.integers(-12, 1))
@@ -115,15 +126,7 @@ def adversary(case: Case, rng: np.random.Generator) -> LowRank:
     return LowRank(up, down)
 
 
-def condition(case: Case) -> float:
-    """Condition number of the inverses taken on the way."""
-    sigma = _key_svd(case)[1]
-    return float(sigma[0]) / float(sigma[-1]) if sigma.shape[0] else 1.0
-
-
-def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
-    return float(array_namespace(case.residuals).sum(case.residuals**2))
+ASSUMPTIONS = {RANK: lambda case, update: update.width <= case.rank}
 
 
 def _too_rich() -> tuple[Case, LowRank]:
@@ -132,9 +135,5 @@ def _too_rich() -> tuple[Case, LowRank]:
 
 
 CONTROLS = (Control("two independent edits, rank 2 where 1 is allowed", RANK, _too_rich),)
-
-ASSUMPTIONS = {
-    RANK: lambda case, update: update.width <= case.rank,
-}
 
 THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)

@@ -109,6 +109,12 @@ def measure(case: Case, rows: Rows) -> float:
     return mean**2 + (square - mean**2) / rows.drawn
 
 
+def scale(case: Case) -> float:
+    """The size of the numbers compared: rounding is measured against it."""
+    one = replace(case, rank=1)
+    return 8 * bound(one)  # the nodes are up to sqrt(n + 2) long
+
+
 def rival(case: Case, rng: np.random.Generator) -> Rows:
     """Another rule for the same law: three nodes an axis, or turned at random."""
     n = case.query.shape[0]
@@ -117,10 +123,10 @@ def rival(case: Case, rng: np.random.Generator) -> Rows:
     return gaussian_rows(n, case.rank, orthonormal(rng, n, n))
 
 
-def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
-    one = replace(case, rank=1)
-    return 8 * bound(one)  # the nodes are up to sqrt(n + 2) long
+ASSUMPTIONS = {
+    INDEPENDENT: lambda case, rows: rows.drawn == case.rank,
+    GAUSSIAN: lambda _, rows: rows.standard,
+}
 
 
 def _example(rows: Rows) -> tuple[Case, Rows]:
@@ -143,10 +149,5 @@ CONTROLS = (
     Control("entries plus or minus one", GAUSSIAN, _signs),
     Control("one direction louder than the other", GAUSSIAN, _stretched),
 )
-
-ASSUMPTIONS = {
-    INDEPENDENT: lambda case, rows: rows.drawn == case.rank,
-    GAUSSIAN: lambda _, rows: rows.standard,
-}
 
 THEOREM: Theorem[Case, Rows] = Theorem.of(__name__)

@@ -86,6 +86,16 @@ def measure(case: Case, edit: LowRank) -> float:
     return float(xp.sum((edit.up.T @ edit.up) * (edit.down @ case.moment @ edit.down.T)))
 
 
+scale = bound
+
+
+def condition(case: Case) -> float:
+    """Condition number of the inverses taken on the way."""
+    values = array_namespace(case.keys).linalg.svdvals
+    keys, inputs = values(case.keys), values(case.moment)
+    return float(keys[0] / keys[-1]) ** 2 * float(inputs[0] / inputs[-1])
+
+
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
     """The optimum, or the least-norm edit, plus anything silent at the keys, 1e-12 to 1."""
     best, inverse = attain(case), np.linalg.pinv(case.keys)
@@ -105,13 +115,6 @@ def adversary(case: Case, rng: np.random.Generator) -> LowRank:
     return LowRank(start - step @ unseen.T, np.eye(start.shape[1]))
 
 
-def condition(case: Case) -> float:
-    """Condition number of the inverses taken on the way."""
-    values = array_namespace(case.keys).linalg.svdvals
-    keys, inputs = values(case.keys), values(case.moment)
-    return float(keys[0] / keys[-1]) ** 2 * float(inputs[0] / inputs[-1])
-
-
 def _exact(case: Case, edit: LowRank) -> bool:
     xp = array_namespace(case.keys)
     norm = xp.linalg.matrix_norm
@@ -122,6 +125,12 @@ def _exact(case: Case, edit: LowRank) -> bool:
 
 def _positive(case: Case, _: LowRank) -> bool:
     return bool(array_namespace(case.moment).linalg.eigvalsh(case.moment)[0] > 0)
+
+
+ASSUMPTIONS = {
+    POSITIVE: _positive,
+    EXACT: _exact,
+}
 
 
 def _example(moment: Array, down: Array) -> tuple[Case, LowRank]:
@@ -136,13 +145,5 @@ CONTROLS = (
         lambda: _example(np.diag([1.0, -1.0]), np.array([[1.0, 1.0]])),
     ),
 )
-
-scale = bound
-
-
-ASSUMPTIONS = {
-    POSITIVE: _positive,
-    EXACT: _exact,
-}
 
 THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)

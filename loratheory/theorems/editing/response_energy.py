@@ -108,6 +108,14 @@ def measure(_: Case, update: LowRank) -> float:
     return frobenius(update) ** 2
 
 
+scale = bound
+
+
+def condition(case: Case) -> float:
+    """Condition number of the inverses taken on the way."""
+    return frobenius(case.pairing) * bound(case) ** 0.5 / case.facts
+
+
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
     """A random update of that rank or the optimum nudged by 1e-12 to 1, at mean response one."""
     best, nudge = attain(case), 10.0 ** int(rng.integers(-12, 1))
@@ -126,16 +134,17 @@ def adversary(case: Case, rng: np.random.Generator) -> LowRank:
     return scaled(case, LowRank(up, down))
 
 
-def condition(case: Case) -> float:
-    """Condition number of the inverses taken on the way."""
-    return frobenius(case.pairing) * bound(case) ** 0.5 / case.facts
-
-
 def _mean_is_one(case: Case, update: LowRank) -> bool:
     xp = array_namespace(case.keys)
     mean = float(xp.sum(case.outputs * (update @ case.keys))) / case.facts
     room = frobenius(update) * frobenius(case.pairing) / case.facts
     return abs(mean - 1) <= SAFETY / 4 * room
+
+
+ASSUMPTIONS = {
+    RANK: lambda case, update: update.width <= case.rank,
+    MEAN: _mean_is_one,
+}
 
 
 def _example(table: np.ndarray) -> tuple[Case, LowRank]:
@@ -146,13 +155,5 @@ CONTROLS = (
     Control("a rank for each fact where half is allowed", RANK, lambda: _example(np.eye(2))),
     Control("answer one fact of two, at strength one", MEAN, lambda: _example(np.eye(2)[:, :1])),
 )
-
-scale = bound
-
-
-ASSUMPTIONS = {
-    RANK: lambda case, update: update.width <= case.rank,
-    MEAN: _mean_is_one,
-}
 
 THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)

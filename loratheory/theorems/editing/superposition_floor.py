@@ -117,6 +117,13 @@ def measure(case: Case, update: LowRank) -> float:
     return float(xp.sum((table * other) ** 2)) / max(facts * (facts - 1), 1)
 
 
+def condition(case: Case) -> float:
+    """Condition number of the inverses taken on the way."""
+    values = array_namespace(case.keys).linalg.svdvals
+    one, two = values(case.keys), values(case.outputs)
+    return float(one[0] / one[-1]) * float(two[0] / two[-1])
+
+
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
     """Random unit codes or the harmonic frame, read by codes 1e-12 to 10 away from them."""
     facts = case.keys.shape[1]
@@ -138,17 +145,16 @@ def adversary(case: Case, rng: np.random.Generator) -> LowRank:
     return answering(case, left / (left * right).sum(axis=0), right)
 
 
-def condition(case: Case) -> float:
-    """Condition number of the inverses taken on the way."""
-    values = array_namespace(case.keys).linalg.svdvals
-    one, two = values(case.keys), values(case.outputs)
-    return float(one[0] / one[-1]) * float(two[0] / two[-1])
-
-
 def _unit(case: Case, update: LowRank) -> bool:
     xp = array_namespace(case.keys)
     own = xp.sum(case.outputs * (update @ case.keys), axis=0)
     return bool(xp.all(xp.abs(own - 1.0) <= SAFETY / 4 * condition(case)))
+
+
+ASSUMPTIONS = {
+    RANK: lambda case, update: update.width <= case.rank,
+    UNIT: _unit,
+}
 
 
 def _example(rank: int, table: np.ndarray) -> tuple[Case, LowRank]:
@@ -163,10 +169,5 @@ CONTROLS = (
         lambda: _example(1, 2 * np.eye(2)[:, :1]),
     ),
 )
-
-ASSUMPTIONS = {
-    RANK: lambda case, update: update.width <= case.rank,
-    UNIT: _unit,
-}
 
 THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)

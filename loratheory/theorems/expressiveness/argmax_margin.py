@@ -147,16 +147,16 @@ def _in_ball(_: Case, scores: LowRank) -> bool:
     return float(xp.max(squares)) <= 1 + 1e-12
 
 
-CONTROLS = (
-    Control("double the keys", BALL, lambda: (Case(4, 2), 2 * circle(range(4), 4))),
-    Control("a triangle where a line is allowed", RANK, lambda: (Case(3, 1), simplex(3))),
-    Control("a heptagon in space", KNOWN, lambda: (Case(7, 3), circle(range(7), 7)), fails="tight"),
-)
-
 ASSUMPTIONS = {
     RANK: lambda case, scores: scores.width <= case.rank,
     BALL: _in_ball,
     KNOWN: lambda case, _: case.rank <= 2 or case.tokens <= 2 * case.rank,
 }
+
+CONTROLS = (
+    Control("double the keys", BALL, lambda: (Case(4, 2), 2 * circle(range(4), 4))),
+    Control("a triangle where a line is allowed", RANK, lambda: (Case(3, 1), simplex(3))),
+    Control("a heptagon in space", KNOWN, lambda: (Case(7, 3), circle(range(7), 7)), fails="tight"),
+)
 
 THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)

@@ -125,6 +125,9 @@ def adversary(case: Case, rng: np.random.Generator) -> LowRank:
     return LowRank(up, down)
 
 
+ASSUMPTIONS = {RANK: lambda case, scores: scores.width <= case.rank}
+
+
 def _second_rank() -> tuple[Case, LowRank]:
     return Case(tokens=3, inputs=3, rank=1), circle([0, 1, 2], 3)
 
@@ -139,9 +142,5 @@ CONTROLS = (
     Control("spend rank 2 where 1 is allowed", RANK, _second_rank),
     Control("add a bias to scores of rank 1", RANK, _bias),
 )
-
-ASSUMPTIONS = {
-    RANK: lambda case, scores: scores.width <= case.rank,
-}
 
 THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)

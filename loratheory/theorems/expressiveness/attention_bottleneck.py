@@ -115,6 +115,16 @@ def measure(case: Case, form: LowRank) -> float:
     return log_odds_error(case.tokens.T @ form.up @ (form.down @ case.tokens), case.target)
 
 
+def scale(case: Case) -> float:
+    """The size of the numbers compared: rounding is measured against it."""
+    return float(array_namespace(case.target).sum(case.target**2))
+
+
+def condition(case: Case) -> float:
+    """Condition number of the inverses taken on the way."""
+    return math.prod(float(s[0]) / float(s[-1]) for _, s, _ in case.sides if s.shape[0])
+
+
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
     """A random head of that size, or the best one nudged by 1e-12 to 1."""
     best, loud = attain(case), 10.0 ** int(rng.integers(-12, 4))
@@ -135,10 +145,7 @@ def adversary(case: Case, rng: np.random.Generator) -> LowRank:
     return LowRank(up, down)
 
 
-def condition(case: Case) -> float:
-    """Condition number of the inverses taken on the way."""
-    return math.prod(float(s[0]) / float(s[-1]) for _, s, _ in case.sides if s.shape[0])
-
+ASSUMPTIONS = {SIZE: lambda case, form: form.width <= case.head}
 
 _TOKENS = np.eye(3)
 
@@ -158,15 +165,5 @@ CONTROLS = (
     Control("a head of size n - 1 where 1 is allowed", SIZE, _too_wide),
     Control("average the patterns of two heads of size 1", SIZE, _two_heads),
 )
-
-
-def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
-    return float(array_namespace(case.target).sum(case.target**2))
-
-
-ASSUMPTIONS = {
-    SIZE: lambda case, form: form.width <= case.head,
-}
 
 THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)

@@ -115,6 +115,16 @@ def measure(case: Case, updates: Updates) -> float:
     return float(array_namespace(keys).linalg.svdvals(queries.T @ keys - case.target)[0])
 
 
+def scale(case: Case) -> float:
+    """The size of the numbers compared: rounding is measured against it."""
+    return depth_budget.THEOREM.scale(case.layers)
+
+
+def condition(case: Case) -> float:
+    """Condition number of the inverses taken on the way."""
+    return inverses(case.layers.weights)
+
+
 def rival(case: Case, rng: np.random.Generator) -> Updates:
     """The construction nudged by 1e-12 to 1, or replaced by noise of that size."""
     nudge, keep = 10.0 ** int(rng.integers(-12, 1)), float(rng.integers(2))
@@ -149,6 +159,12 @@ def _attainable(case: Case) -> bool:
     return case.rank >= h or (h == d and all(float(s[-1]) > 1e-14 * float(s[0]) for s in sigmas))
 
 
+ASSUMPTIONS = {
+    RANK: lambda case, updates: max(low.width for low in updates) <= case.rank,
+    SQUARE: lambda case, _: _attainable(case),
+}
+
+
 def _too_rich() -> tuple[Case, Updates]:
     one = np.eye(3)
     return Case(one, one, 2 * one, 1), (LowRank(one[:, :0], one[:0]), LowRank(one, one))
@@ -171,21 +187,5 @@ CONTROLS = (
     Control("queries frozen at zero", SQUARE, _dead_queries, fails="tight"),
     Control("a head of half the width, rank below its size", SQUARE, _narrow, fails="tight"),
 )
-
-
-def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
-    return depth_budget.THEOREM.scale(case.layers)
-
-
-def condition(case: Case) -> float:
-    """Condition number of the inverses taken on the way."""
-    return inverses(case.layers.weights)
-
-
-ASSUMPTIONS = {
-    RANK: lambda case, updates: max(low.width for low in updates) <= case.rank,
-    SQUARE: lambda case, _: _attainable(case),
-}
 
 THEOREM: Theorem[Case, Updates] = Theorem.of(__name__)

@@ -94,6 +94,19 @@ def measure(case: Case, updates: Updates) -> float:
     return float(array_namespace(error).linalg.svdvals(error)[0])
 
 
+def scale(case: Case) -> float:
+    """The size of the numbers compared: rounding is measured against it."""
+    norm = array_namespace(case.target).linalg.matrix_norm
+    return float(norm(case.target)) + float(norm(case.product))
+
+
+def condition(case: Case) -> float:
+    """Condition number of the inverses taken on the way."""
+    if max(_conditions(case)) == np.inf:  # a control: nothing is inverted
+        return 1.0
+    return steered(case.weights, case.target, case.rank).condition
+
+
 def rival(case: Case, rng: np.random.Generator) -> Updates:
     """The construction nudged by 1e-12 to 1, or replaced by noise of that size."""
     nudge, keep = 10.0 ** int(rng.integers(-12, 1)), float(rng.integers(2))
@@ -122,17 +135,10 @@ def _conditions(case: Case) -> list[float]:
     return [float(s[0]) / float(s[-1]) if float(s[-1]) else np.inf for s in sigmas]
 
 
-def condition(case: Case) -> float:
-    """Condition number of the inverses taken on the way."""
-    if max(_conditions(case)) == np.inf:  # a control: nothing is inverted
-        return 1.0
-    return steered(case.weights, case.target, case.rank).condition
-
-
-def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
-    norm = array_namespace(case.target).linalg.matrix_norm
-    return float(norm(case.target)) + float(norm(case.product))
+ASSUMPTIONS = {
+    RANK: lambda case, updates: all(low.width <= case.rank for low in updates),
+    INVERTIBLE: lambda case, _: max(_conditions(case)) < 1e14,
+}
 
 
 def _too_rich() -> tuple[Case, Updates]:
@@ -153,10 +159,5 @@ CONTROLS = (
     Control("spend rank 2 in a layer where 1 is allowed", RANK, _too_rich),
     Control("a layer that is frozen at zero", INVERTIBLE, _dead_layer, fails="tight"),
 )
-
-ASSUMPTIONS = {
-    RANK: lambda case, updates: all(low.width <= case.rank for low in updates),
-    INVERTIBLE: lambda case, _: max(_conditions(case)) < 1e14,
-}
 
 THEOREM: Theorem[Case, Updates] = Theorem.of(__name__)

@@ -115,6 +115,20 @@ def measure(case: Case, adapter: LowRank) -> float:
     return float(xp.sum(missed**2)) / case.inputs.shape[1]
 
 
+def scale(case: Case) -> float:
+    """The size of the numbers compared: rounding is measured against it."""
+    xp = array_namespace(case.frame)
+    return float(xp.sum((case.target @ case.inputs) ** 2)) / case.inputs.shape[1]
+
+
+def condition(case: Case) -> float:
+    """Condition number of the inverses taken on the way."""
+    if case.frozen == "up":
+        return 1.0
+    sigma = _seen(case)[1]
+    return float(sigma[0] / sigma[-1]) if sigma.shape[0] else 1.0
+
+
 def _through(case: Case, trained: Array) -> LowRank:
     return LowRank(case.frame, trained) if case.frozen == "up" else LowRank(trained, case.frame.T)
 
@@ -153,18 +167,7 @@ def _kept(case: Case, adapter: LowRank) -> bool:
     return frobenius(outside) <= SAFETY / 64 * frobenius(adapter)
 
 
-def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
-    xp = array_namespace(case.frame)
-    return float(xp.sum((case.target @ case.inputs) ** 2)) / case.inputs.shape[1]
-
-
-def condition(case: Case) -> float:
-    """Condition number of the inverses taken on the way."""
-    if case.frozen == "up":
-        return 1.0
-    sigma = _seen(case)[1]
-    return float(sigma[0] / sigma[-1]) if sigma.shape[0] else 1.0
+ASSUMPTIONS = {KEPT: _kept}
 
 
 def _thawed(frozen: Literal["down", "up"]) -> tuple[Case, LowRank]:
@@ -176,9 +179,5 @@ CONTROLS = (
     Control("train the frozen down too", KEPT, lambda: _thawed("down")),
     Control("train the frozen up too", KEPT, lambda: _thawed("up")),
 )
-
-ASSUMPTIONS = {
-    KEPT: _kept,
-}
 
 THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)

@@ -109,6 +109,11 @@ def measure(case: Case, answers: Array) -> float:
     return float(xp.sum((answers - case.targets) ** 2)) / case.targets.shape[1]
 
 
+def scale(case: Case) -> float:
+    """The size of the numbers compared: rounding is measured against it."""
+    return float(array_namespace(case.targets).sum(case.targets**2))
+
+
 def _later(case: Case, rng: np.random.Generator, width: int) -> Array:
     """Random ReLU units that read the features, and a constant."""
     features = case.features / max(float(np.max(case.features, initial=0.0)), 1e-300)
@@ -138,6 +143,8 @@ def _through(case: Case, answers: Array) -> bool:
     return float(xp.max(apart)) <= 64 * SAFETY * float(xp.max(xp.abs(answers)))
 
 
+ASSUMPTIONS = {THROUGH: _through}
+
 _CASE = Case((np.array([[-1.0]]),), np.array([[1.0, 2.0]]), np.array([[1.0, 2.0]]))
 
 
@@ -154,15 +161,5 @@ CONTROLS = (
         lambda: (_CASE, _CASE.features + _CASE.inputs),
     ),
 )
-
-
-def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
-    return float(array_namespace(case.targets).sum(case.targets**2))
-
-
-ASSUMPTIONS = {
-    THROUGH: _through,
-}
 
 THEOREM: Theorem[Case, Array] = Theorem.of(__name__)

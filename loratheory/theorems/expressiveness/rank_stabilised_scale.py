@@ -106,12 +106,23 @@ def measure(case: Case, rows: Rows) -> float:
     return total * one**2 * float(xp.sum(case.gradient**2))
 
 
+def scale(case: Case) -> float:
+    """The size of the numbers compared: rounding is measured against it."""
+    return 8 * bound(case)
+
+
 def rival(case: Case, rng: np.random.Generator) -> Rows:
     """Another rule for the same law: three nodes an axis, or turned at random."""
     n = case.query.shape[0]
     if n <= 4 and rng.random() < 0.5:
         return lattice_rows(n, case.rank)
     return gaussian_rows(n, case.rank, orthonormal(rng, n, n))
+
+
+ASSUMPTIONS = {
+    INDEPENDENT: lambda case, rows: rows.drawn == case.rank,
+    GAUSSIAN: lambda _, rows: rows.standard,
+}
 
 
 def _example(rows: Rows) -> tuple[Case, Rows]:
@@ -129,16 +140,5 @@ CONTROLS = (
     Control("one row, four times", INDEPENDENT, lambda: _example(gaussian_rows(2, 1))),
     Control("uniform entries, as Kaiming's rule draws them", GAUSSIAN, _uniform),
 )
-
-
-def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
-    return 8 * bound(case)
-
-
-ASSUMPTIONS = {
-    INDEPENDENT: lambda case, rows: rows.drawn == case.rank,
-    GAUSSIAN: lambda _, rows: rows.standard,
-}
 
 THEOREM: Theorem[Case, Rows] = Theorem.of(__name__)

@@ -167,6 +167,12 @@ def _extreme(case: Case, update: LowRank) -> bool:
     return unseen(case.probes, left[:, :r], right[:r, :].T)[1] > CUT
 
 
+ASSUMPTIONS = {
+    SAME: _same,
+    EXTREME: _extreme,
+}
+
+
 def _example(update: LowRank) -> tuple[Case, LowRank]:
     one = np.eye(2)
     return Case(one, one, one / 2, one[None]), update
@@ -178,10 +184,5 @@ CONTROLS = (
     ),
     Control("twice the minimiser", SAME, lambda: _example(LowRank(np.eye(2), np.eye(2)))),
 )
-
-ASSUMPTIONS = {
-    SAME: _same,
-    EXTREME: _extreme,
-}
 
 THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)

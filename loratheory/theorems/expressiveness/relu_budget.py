@@ -106,6 +106,16 @@ def measure(case: Case, trial: Trial) -> float:
     return float(xp.linalg.vector_norm(hidden - wanted))
 
 
+def scale(case: Case) -> float:
+    """The size of the numbers compared: rounding is measured against it."""
+    return 8 * case.radius * depth_budget.THEOREM.scale(case.network)
+
+
+def condition(case: Case) -> float:
+    """Condition number of the inverses taken on the way."""
+    return depth_budget.THEOREM.condition(case.network)
+
+
 def rival(case: Case, rng: np.random.Generator) -> Trial:
     """A random bias of the target, an input in the ball or next to the worst, more spare room."""
     best, d = attain(case), len(case.network.target)
@@ -152,6 +162,12 @@ def _inside(case: Case, trial: Trial) -> bool:
 
 _ONE, _TOP = np.eye(2), np.array([9.0, 9.0])
 _NONE, _FIRST = LowRank(_ONE[:, :0], _ONE[:0]), LowRank(_ONE[:, :1], _ONE[:1])
+
+ASSUMPTIONS = {
+    FITTED: _fitted,
+    ACTIVE: _active,
+    DOMAIN: _inside,
+}
 _CASE = Case(depth_budget.Case((_ONE, _ONE), np.diag([3.0, 1.0]), rank=1), radius=1.0)
 _DEAD = Case(depth_budget.Case((0 * _ONE, _ONE), np.diag([3.0, 2.0]), rank=1), radius=1.0)
 
@@ -172,22 +188,5 @@ CONTROLS = (
     Control("forget what the hidden biases add", ACTIVE, lambda: (_CASE, _LEFT)),
     Control("an input a hundred times too large", DOMAIN, lambda: (_CASE, _FAR)),
 )
-
-
-def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
-    return 8 * case.radius * depth_budget.THEOREM.scale(case.network)
-
-
-def condition(case: Case) -> float:
-    """Condition number of the inverses taken on the way."""
-    return depth_budget.THEOREM.condition(case.network)
-
-
-ASSUMPTIONS = {
-    FITTED: _fitted,
-    ACTIVE: _active,
-    DOMAIN: _inside,
-}
 
 THEOREM: Theorem[Case, Trial] = Theorem.of(__name__)

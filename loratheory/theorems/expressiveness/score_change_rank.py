@@ -142,6 +142,11 @@ def _full(case: Case) -> bool:
     return h <= d and all(float(s[-1]) > 1e-10 * float(s[0]) for s in sigmas)
 
 
+ASSUMPTIONS = {
+    RANK: _within,
+    FULL: lambda case, _: _full(case),
+}
+
 _ONE = np.eye(3)
 _AXES = tuple(LowRank(_ONE[:, i : i + 1], _ONE[i : i + 1]) for i in range(3))
 
@@ -158,10 +163,5 @@ CONTROLS = (
     Control("load two adapters on the queries where one is allowed", RANK, _two_adapters),
     Control("a head that is frozen at zero", FULL, _dead_head, fails="tight"),
 )
-
-ASSUMPTIONS = {
-    RANK: _within,
-    FULL: lambda case, _: _full(case),
-}
 
 THEOREM: Theorem[Case, Updates] = Theorem.of(__name__)

@@ -108,6 +108,11 @@ def measure(case: Case, change: LowRank) -> float:
     return log_odds_error(case.base + change.dense(), case.target)
 
 
+def scale(case: Case) -> float:
+    """The size of the numbers compared: rounding is measured against it."""
+    return float(array_namespace(case.target).sum(case.target**2 + case.base**2))
+
+
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
     """A random change of that rank, or the best one nudged by 1e-12 to 1."""
     best = attain(case)
@@ -129,6 +134,9 @@ def adversary(case: Case, rng: np.random.Generator) -> LowRank:
     return LowRank(up, down)
 
 
+ASSUMPTIONS = {RANK: lambda case, change: change.width <= case.rank}
+
+
 def _too_rich() -> tuple[Case, LowRank]:
     target = log_softmax(np.diag([3.0, 2.0, 1.0]))
     return Case(target, 0 * target, rank=1), from_dense(target)
@@ -144,15 +152,5 @@ CONTROLS = (
     Control("spend full rank where 1 is allowed", RANK, _too_rich),
     Control("mix two softmaxes of rank 1", RANK, _mixture),
 )
-
-
-def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
-    return float(array_namespace(case.target).sum(case.target**2 + case.base**2))
-
-
-ASSUMPTIONS = {
-    RANK: lambda case, change: change.width <= case.rank,
-}
 
 THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)

@@ -126,6 +126,11 @@ def measure(case: Case, training: Training) -> float:
     return abs(float(xp.sum(up * (down @ query)) - before))
 
 
+def scale(case: Case) -> float:
+    """The size of the numbers compared: rounding is measured against it."""
+    return bound(replace(case, steps=2 * case.steps))
+
+
 def rival(case: Case, rng: np.random.Generator) -> Training:
     """Slopes of any size and one sign."""
     sign = float(rng.choice([-1.0, 1.0]))
@@ -147,6 +152,14 @@ def _seen(case: Case, _: Training) -> bool:
     return bool(array_namespace(case.down).all(case.down @ case.query != 0))
 
 
+ASSUMPTIONS = {
+    SIGN: lambda _, training: training.power == 0,
+    SLOPE: _one_way,
+    ZERO: _from_zero,
+    SEEN: _seen,
+}
+
+
 def _example(
     last: float = -1.0, power: float = 0.0, start: float = 0.0, row: float = 0.5
 ) -> tuple[Case, Training]:
@@ -160,18 +173,5 @@ CONTROLS = (
     Control("an up factor of the other sign", ZERO, lambda: _example(start=3.0)),
     Control("a row that does not see the input", SEEN, lambda: _example(row=2.0)),
 )
-
-
-def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
-    return bound(replace(case, steps=2 * case.steps))
-
-
-ASSUMPTIONS = {
-    SIGN: lambda _, training: training.power == 0,
-    SLOPE: _one_way,
-    ZERO: _from_zero,
-    SEEN: _seen,
-}
 
 THEOREM: Theorem[Case, Training] = Theorem.of(__name__)

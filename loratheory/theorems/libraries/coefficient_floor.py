@@ -151,6 +151,19 @@ def measure(case: Case, found: Merge) -> float:
     return float(sum(xp.sum(error**2) for error in errors))
 
 
+def scale(case: Case) -> float:
+    """Energy of all answers to all inputs."""
+    rows, wanted = case.answers
+    xp = array_namespace(rows)
+    return float(xp.sum(rows**2) + xp.sum(wanted**2))
+
+
+def condition(case: Case) -> float:
+    """Of the adapters' answers, clear directions only."""
+    sigma = case.axes[1]
+    return float(sigma[0] / sigma[-1]) if sigma.shape[0] else 1.0
+
+
 def rival(case: Case, rng: np.random.Generator) -> Merge:
     """The sum, the mean, any coefficients, or the best ones nudged by 1e-12 to 1."""
     k, kind = len(case.updates), int(rng.integers(4))
@@ -175,19 +188,6 @@ def adversary(case: Case, rng: np.random.Generator) -> Merge:
     return merged(case, found)
 
 
-def scale(case: Case) -> float:
-    """Energy of all answers to all inputs."""
-    rows, wanted = case.answers
-    xp = array_namespace(rows)
-    return float(xp.sum(rows**2) + xp.sum(wanted**2))
-
-
-def condition(case: Case) -> float:
-    """Of the adapters' answers, clear directions only."""
-    sigma = case.axes[1]
-    return float(sigma[0] / sigma[-1]) if sigma.shape[0] else 1.0
-
-
 def _in_span(case: Case, found: Merge) -> bool:
     said = merged(case, found.coefficients).update
     sizes = [
@@ -195,6 +195,9 @@ def _in_span(case: Case, found: Merge) -> bool:
         for c, low in zip(found.coefficients, case.updates, strict=True)
     ]
     return frobenius(found.update - said) <= SAFETY * sum(sizes)
+
+
+ASSUMPTIONS = {SPAN: _in_span}
 
 
 def _interpolated() -> tuple[Case, Merge]:
@@ -205,9 +208,5 @@ def _interpolated() -> tuple[Case, Merge]:
 
 
 CONTROLS = (Control("the interpolating merge, a matrix for each adapter", SPAN, _interpolated),)
-
-ASSUMPTIONS = {
-    SPAN: _in_span,
-}
 
 THEOREM: Theorem[Case, Merge] = Theorem.of(__name__)

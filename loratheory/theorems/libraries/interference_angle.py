@@ -125,6 +125,16 @@ def measure(_: Case, answer: Answer) -> float:
     return float(norm(answer.update @ answer.key) / norm(answer.key))
 
 
+def scale(case: Case) -> float:
+    """The size of the numbers compared: rounding is measured against it."""
+    return spectral(case.second)
+
+
+def condition(case: Case) -> float:
+    """Condition number of the inverses taken on the way."""
+    return case.condition
+
+
 def rival(case: Case, rng: np.random.Generator) -> Answer:
     """The second adapter with its own worst key, a random pair, or the optimum nudged."""
     best, (one, two) = attain(case), case.spaces
@@ -167,6 +177,13 @@ def _norm_fits(case: Case, answer: Answer) -> bool:
     return spectral(answer.update) <= (1 + SAFETY / 4) * spectral(case.second)
 
 
+ASSUMPTIONS = {
+    KEY: _key_fits,
+    READS: lambda case, answer: _reads_only(case, answer.update, 1),
+    NORM: _norm_fits,
+}
+
+
 def _planar(second: int, reads: int, key: int, size: float = 1.0) -> tuple[Case, Answer]:
     axes = [LowRank(np.eye(1), np.eye(2)[:1]), LowRank(np.eye(1), np.eye(2)[1:])]
     return Case(axes[0], axes[second]), Answer(size * axes[reads], axes[key].down.T)
@@ -177,22 +194,5 @@ CONTROLS = (
     Control("an update that reads elsewhere", READS, lambda: _planar(1, 0, 0)),
     Control("an update twice as large", NORM, lambda: _planar(0, 0, 0, 2.0)),
 )
-
-
-def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
-    return spectral(case.second)
-
-
-def condition(case: Case) -> float:
-    """Condition number of the inverses taken on the way."""
-    return case.condition
-
-
-ASSUMPTIONS = {
-    KEY: _key_fits,
-    READS: lambda case, answer: _reads_only(case, answer.update, 1),
-    NORM: _norm_fits,
-}
 
 THEOREM: Theorem[Case, Answer] = Theorem.of(__name__)

@@ -161,15 +161,15 @@ def measure(case: Case, shelf: Shelf) -> float:
     return 1 - int(xp.count_nonzero(alarms)) / int(alarms.shape[0])
 
 
+def noise(case: Case) -> float:
+    """How far below its probability a frequency falls, but for one time in a billion."""
+    return float(bound(case) - binom.ppf(DOUBT, case.trials, bound(case)) / case.trials)
+
+
 def rival(case: Case, rng: np.random.Generator) -> Shelf:
     """A fresh shelf for each trial and read."""
     shape = (case.trials, case.hops, case.adapters - 1, case.width, case.facts)
     return Shelf(rng.standard_normal(shape), rng.standard_normal((*shape[:2], case.width)))
-
-
-def noise(case: Case) -> float:
-    """How far below its probability a frequency falls, but for one time in a billion."""
-    return float(bound(case) - binom.ppf(DOUBT, case.trials, bound(case)) / case.trials)
 
 
 def _example(change: Callable[[Array, Array], tuple[Array, Array]]) -> tuple[Case, Shelf]:

@@ -132,6 +132,12 @@ def measure(case: Case, shelf: Shelf) -> float:
     return mean**2 + variance
 
 
+def scale(case: Case) -> float:
+    """The size of the numbers compared: rounding is measured against it."""
+    one = hebbian_memory.Case(LowRank(case.outputs, case.keys.T), case.read, case.query, 1)
+    return 8 * hebbian_memory.bound(one)
+
+
 def rival(case: Case, rng: np.random.Generator) -> Shelf:
     """Any number of adapters, any shares, idle adapters included."""
     adapters = int(rng.integers(1, case.keys.shape[1] + 2))
@@ -152,17 +158,19 @@ def _along_one(case: Case, _: Shelf) -> bool:
     return int(xp.count_nonzero(seen > 1e-12 * float(xp.max(xp.abs(case.query))))) <= 1
 
 
-def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
-    one = hebbian_memory.Case(LowRank(case.outputs, case.keys.T), case.read, case.query, 1)
-    return 8 * hebbian_memory.bound(one)
-
-
 def _example(keys: Array, query: Array, shelf: Shelf) -> tuple[Case, Shelf]:
     return Case(keys, np.ones((1, 2)), np.ones(1), query, rank=1), shelf
 
 
 _TWO, _PLANE = summed((0, 1), 1), np.eye(2)
+
+ASSUMPTIONS = {
+    KEYS: _orthonormal,
+    QUERY: _along_one,
+    SUM: lambda _, shelf: all(s == 1.0 for s in shelf.strengths),
+    RANK: lambda case, shelf: all(r == case.rank for r in shelf.ranks),
+}
+
 CONTROLS = (
     Control(
         "two keys nearly alike",
@@ -181,12 +189,5 @@ CONTROLS = (
         lambda: _example(_PLANE, _PLANE[0], summed((0, 0), 2)),
     ),
 )
-
-ASSUMPTIONS = {
-    KEYS: _orthonormal,
-    QUERY: _along_one,
-    SUM: lambda _, shelf: all(s == 1.0 for s in shelf.strengths),
-    RANK: lambda case, shelf: all(r == case.rank for r in shelf.ranks),
-}
 
 THEOREM: Theorem[Case, Shelf] = Theorem.of(__name__)

@@ -182,17 +182,17 @@ def measure(case: Case, turned: Float[Array, "trials k n"]) -> float:
     return int(xp.count_nonzero(lost)) / int(turned.shape[0])
 
 
-def rival(case: Case, rng: np.random.Generator) -> Float[Array, "trials k n"]:
-    """Fresh turns; sometimes each also with its opposite, which is uniform as well."""
-    found = directions(rng, case.trials, *case.rows.shape[1:])
-    return found if rng.random() < 0.7 else found * rng.choice([-1.0, 1.0], (case.trials, 1, 1))
-
-
 def noise(case: Case) -> float:
     """How far a frequency strays above its probability, but for one time in a billion."""
     from scipy.stats import binom  # slow to import
 
     return float(binom.ppf(1 - DOUBT, case.trials, bound(case))) / case.trials - bound(case)
+
+
+def rival(case: Case, rng: np.random.Generator) -> Float[Array, "trials k n"]:
+    """Fresh turns; sometimes each also with its opposite, which is uniform as well."""
+    found = directions(rng, case.trials, *case.rows.shape[1:])
+    return found if rng.random() < 0.7 else found * rng.choice([-1.0, 1.0], (case.trials, 1, 1))
 
 
 def _unit(_: Case, turned: Array) -> bool:
@@ -218,6 +218,14 @@ def _independent(_: Case, turned: Array) -> bool:
     return float(xp.max(xp.abs(off))) * math.sqrt(trials * n) <= SIGMAS
 
 
+ASSUMPTIONS = {
+    LEADS: lambda case, _: float(array_namespace(case.margins).min(case.margins)) > 0,
+    UNIT: _unit,
+    RANDOM: _random,
+    INDEPENDENT: _independent,
+}
+
+
 def _example(kind: str) -> tuple[Case, Array]:
     rows = np.zeros((1, 8, 32))
     rows[:, :, 0] = 1.0
@@ -237,12 +245,5 @@ CONTROLS = (
     Control("adapters that all read the key", RANDOM, partial(_example, "fixed")),
     Control("one random turn for all adapters", INDEPENDENT, partial(_example, "alike")),
 )
-
-ASSUMPTIONS = {
-    LEADS: lambda case, _: float(array_namespace(case.margins).min(case.margins)) > 0,
-    UNIT: _unit,
-    RANDOM: _random,
-    INDEPENDENT: _independent,
-}
 
 THEOREM: Theorem[Case, Array] = Theorem.of(__name__)

@@ -132,6 +132,14 @@ def _agrees(part: int, case: Case, merge: Merge) -> bool:
     return float(array_namespace(error).max(error)) <= SAFETY * scale(case)
 
 
+ASSUMPTIONS = {
+    BASE: partial(_agrees, 0),
+    EDIT: partial(_agrees, 1),
+    OTHERS: partial(_agrees, 2),
+    WEIGHT: lambda case, merge: merge.coefficients[0] == case.coefficient,
+}
+
+
 def _broken(**change: Any) -> tuple[Case, Merge]:
     base, edited, others = np.array([[0.0, 1.0], [1.5, 0.0], [0.0, 0.0]])
     case = Case(np.array([3.0, 4.0]), base, edited, others, 0.5)
@@ -139,18 +147,12 @@ def _broken(**change: Any) -> tuple[Case, Merge]:
 
 
 _OWN = _broken()[1].adapters[0]
+
 CONTROLS = (
     Control("merge onto another base", BASE, partial(_broken, weight=_OWN)),
     Control("load it with twice its scale", EDIT, partial(_broken, adapters=(2 * _OWN, 0 * _OWN))),
     Control("merge beside its opposite", OTHERS, partial(_broken, adapters=(_OWN, -_OWN))),
     Control("average the factors", WEIGHT, partial(_broken, coefficients=(0.25, 1.0))),
 )
-
-ASSUMPTIONS = {
-    BASE: partial(_agrees, 0),
-    EDIT: partial(_agrees, 1),
-    OTHERS: partial(_agrees, 2),
-    WEIGHT: lambda case, merge: merge.coefficients[0] == case.coefficient,
-}
 
 THEOREM: Theorem[Case, Merge] = Theorem.of(__name__)

@@ -118,6 +118,12 @@ def measure(case: Case, adapter: LowRank) -> float:
     return float(sum(xp.sum(error**2) for error in errors)) / len(errors)
 
 
+def scale(case: Case) -> float:
+    """Energy of the wanted outputs."""
+    outputs = case.stacked[1]
+    return float(array_namespace(outputs).sum(outputs**2))
+
+
 def data_free(case: Case, largest: int | float = 1.0) -> Case:
     """The same tasks on the worst inputs whose second moments are below `largest`: white ones."""
     inputs, xp = case.inputs[0], array_namespace(case.inputs[0])
@@ -146,10 +152,7 @@ def adversary(case: Case, rng: np.random.Generator) -> LowRank:
     return LowRank(up, down)
 
 
-def scale(case: Case) -> float:
-    """Energy of the wanted outputs."""
-    outputs = case.stacked[1]
-    return float(array_namespace(outputs).sum(outputs**2))
+ASSUMPTIONS = {RANK: lambda case, adapter: adapter.width <= case.rank}
 
 
 def _too_rich() -> tuple[Case, LowRank]:
@@ -158,9 +161,5 @@ def _too_rich() -> tuple[Case, LowRank]:
 
 
 CONTROLS = (Control("spend rank 2 where 1 is allowed", RANK, partial(_too_rich)),)
-
-ASSUMPTIONS = {
-    RANK: lambda case, adapter: adapter.width <= case.rank,
-}
 
 THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)

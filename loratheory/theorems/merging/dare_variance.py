@@ -147,6 +147,13 @@ def measure(case: Case, law: Law) -> float:
     return float(xp.sum(outer_chances[:, None] * total))
 
 
+def scale(case: Case) -> float:
+    """Everything that is squared and divided by the density on the way, at its largest."""
+    xp = array_namespace(case.query)
+    sizes = [float(xp.sum(part**2)) for part in (case.update.up, case.update.down, case.query)]
+    return float(np.prod(sizes)) / case.density**2
+
+
 def rival(case: Case, rng: np.random.Generator) -> Law:
     """The same law in another order and in pieces, or masks independent in pairs only."""
     law = attain(case)
@@ -157,13 +164,6 @@ def rival(case: Case, rng: np.random.Generator) -> Law:
         even = np.sum(law.inputs > 0, axis=1) % 2 == 0
         twice, chances = law.inputs[even], np.full(int(even.sum()), 1 / int(even.sum()))
     return Law(twice, chances, law.widths, law.width_chances)
-
-
-def scale(case: Case) -> float:
-    """Everything that is squared and divided by the density on the way, at its largest."""
-    xp = array_namespace(case.query)
-    sizes = [float(xp.sum(part**2)) for part in (case.update.up, case.update.down, case.query)]
-    return float(np.prod(sizes)) / case.density**2
 
 
 def _moments(law: Law) -> list[Array]:
@@ -193,6 +193,13 @@ def _own(case: Case, law: Law) -> bool:
     return case.place == "update" or case.update.width < 2 or not law.alike
 
 
+ASSUMPTIONS = {
+    KEPT: _kept,
+    APART: _apart,
+    OWN: _own,
+}
+
+
 def _example(place: Place, kind: str) -> tuple[Case, Law]:
     update = LowRank(np.array([[1.0, 2.0]]), np.array([[1.0, 2.0, 0.0], [0.5, 1.0, 3.0]]))
     case = Case(update, np.array([1.0, 1.0, 2.0]), 0.25, place)
@@ -211,11 +218,5 @@ CONTROLS = (
     Control("whole rows of factors", APART, partial(_example, "factors", "together")),
     Control("one mask for all rows that read", OWN, partial(_example, "factors", "alike")),
 )
-
-ASSUMPTIONS = {
-    KEPT: _kept,
-    APART: _apart,
-    OWN: _own,
-}
 
 THEOREM: Theorem[Case, Law] = Theorem.of(__name__)

@@ -129,6 +129,16 @@ def measure(case: Case, found: Pair) -> float:
     return max(float(xp.linalg.matrix_norm(error, ord=2)) for error in errors)
 
 
+def scale(case: Case) -> float:
+    """The norms that meet."""
+    return sum(spectral(low) for low in case.updates)
+
+
+def condition(case: Case) -> float:
+    """Condition number of the inverses taken on the way."""
+    return case.condition
+
+
 def attain(case: Case) -> Pair:
     """Serve both adapters' inputs with the minimax merge."""
     best = merge(case)
@@ -161,11 +171,6 @@ def adversary(case: Case, rng: np.random.Generator) -> Pair:
     return (LowRank(best, np.eye(best.shape[1])),) * 2
 
 
-def scale(case: Case) -> float:
-    """The norms that meet."""
-    return sum(spectral(low) for low in case.updates)
-
-
 def _frames(case: Case, _: Pair) -> bool:
     xp = array_namespace(*case.inputs)
     for frame in case.inputs:
@@ -179,6 +184,12 @@ def _one(case: Case, found: Pair) -> bool:
     return spectral(found[0] - found[1]) <= SAFETY * scale(case) * case.condition
 
 
+ASSUMPTIONS = {
+    FRAMES: _frames,
+    ONE: _one,
+}
+
+
 def _line(stretch: float = 1.0, routed: bool = False) -> tuple[Case, Pair]:
     pair = tuple(LowRank(np.array([[sign]]), np.eye(1)) for sign in (1.0, -1.0))
     case = Case((pair[0], pair[1]), (np.eye(1), stretch * np.eye(1)))
@@ -189,16 +200,5 @@ CONTROLS = (
     Control("inputs twice as long as assumed", FRAMES, partial(_line, stretch=2.0), "tight"),
     Control("a router: each input meets its own adapter", ONE, partial(_line, routed=True)),
 )
-
-
-def condition(case: Case) -> float:
-    """Condition number of the inverses taken on the way."""
-    return case.condition
-
-
-ASSUMPTIONS = {
-    FRAMES: _frames,
-    ONE: _one,
-}
 
 THEOREM: Theorem[Case, Pair] = Theorem.of(__name__)

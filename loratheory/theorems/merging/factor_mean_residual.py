@@ -115,6 +115,14 @@ def measure(case: Case, correction: LowRank) -> float:
     return frobenius(total([factor_mean(case), correction, *case.adapters], weights)) ** 2
 
 
+def scale(case: Case) -> float:
+    """The size of the numbers compared: rounding is measured against it."""
+    heavy, xp = sum(map(abs, case.weights)), array_namespace(case.adapters[0].up)
+    largest = [max(float(xp.sum(low.up**2)) for low in case.adapters)]
+    largest += [max(float(xp.sum(low.down**2)) for low in case.adapters)]
+    return (heavy * (1 + heavy)) ** 2 * math.prod(largest)
+
+
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
     """A random correction of the allowed rank, or the optimum nudged by 1e-12 to 1."""
     best, size = attain(case), 10.0 ** int(rng.integers(-12, 1))
@@ -136,12 +144,10 @@ def adversary(case: Case, rng: np.random.Generator) -> LowRank:
     return LowRank(up, down)
 
 
-def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
-    heavy, xp = sum(map(abs, case.weights)), array_namespace(case.adapters[0].up)
-    largest = [max(float(xp.sum(low.up**2)) for low in case.adapters)]
-    largest += [max(float(xp.sum(low.down**2)) for low in case.adapters)]
-    return (heavy * (1 + heavy)) ** 2 * math.prod(largest)
+ASSUMPTIONS = {
+    RANK: lambda case, correction: correction.width <= case.rank,
+    WEIGHTS: lambda case, _: abs(math.fsum(case.weights) - 1) < 1e-12,
+}
 
 
 def _one_and_zero(weight: float, correction: float) -> tuple[Case, LowRank]:
@@ -154,10 +160,5 @@ CONTROLS = (
     Control("correct by rank 1 where none is allowed", RANK, lambda: _one_and_zero(0.5, 0.25)),
     Control("factors added, not averaged", WEIGHTS, lambda: _one_and_zero(1.0, 0.0)),
 )
-
-ASSUMPTIONS = {
-    RANK: lambda case, correction: correction.width <= case.rank,
-    WEIGHTS: lambda case, _: abs(math.fsum(case.weights) - 1) < 1e-12,
-}
 
 THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)

@@ -101,6 +101,16 @@ def measure(_: Case, merged: LowRank) -> float:
     return frobenius(merged)
 
 
+def scale(case: Case) -> float:
+    """The norms that meet."""
+    return sum(frobenius(low) for low in case.updates)
+
+
+def condition(case: Case) -> float:
+    """Of the frame, squared, as the bound inverts its Gram matrix."""
+    return worst(frame(case.updates)) ** 2
+
+
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
     """The least merge plus anything that reads only outside all row spaces, small or large."""
     best, reads = attain(case), np.linalg.qr(frame(case.updates))[0]
@@ -119,18 +129,11 @@ def adversary(case: Case, _: np.random.Generator) -> LowRank:
     return LowRank(found.T, np.eye(len(found)))
 
 
-def scale(case: Case) -> float:
-    """The norms that meet."""
-    return sum(frobenius(low) for low in case.updates)
-
-
-def condition(case: Case) -> float:
-    """Of the frame, squared, as the bound inverts its Gram matrix."""
-    return worst(frame(case.updates)) ** 2
-
-
 def _exact(case: Case, merged: LowRank) -> bool:
     return misfit(case.updates, merged) ** 0.5 <= SAFETY * condition(case) * scale(case)
+
+
+ASSUMPTIONS = {EXACT: _exact}
 
 
 def _mean() -> tuple[Case, LowRank]:
@@ -141,9 +144,5 @@ def _mean() -> tuple[Case, LowRank]:
 
 
 CONTROLS = (Control("the mean, which does half of each", EXACT, _mean),)
-
-ASSUMPTIONS = {
-    EXACT: _exact,
-}
 
 THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)

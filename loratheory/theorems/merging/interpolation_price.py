@@ -106,6 +106,16 @@ def measure(case: Case, key: Float[Array, " n"]) -> float:
     return float(xp.linalg.vector_norm(error))
 
 
+def scale(case: Case) -> float:
+    """The norms that meet, on an input as long as its leak."""
+    return sum(spectral(low) for low in case.updates) * case.leak
+
+
+def condition(case: Case) -> float:
+    """Condition number of the inverses taken on the way."""
+    return LONGEST * worst(frame(case.updates)) ** 2
+
+
 def rival(case: Case, rng: np.random.Generator) -> Float[Array, " n"]:
     """Any leak, or the worst nudged, beside a part in the row space that may be far longer."""
     best, basis = attain(case), row_space(case.updates[case.index])
@@ -118,15 +128,16 @@ def rival(case: Case, rng: np.random.Generator) -> Float[Array, " n"]:
     return off + inside
 
 
-def scale(case: Case) -> float:
-    """The norms that meet, on an input as long as its leak."""
-    return sum(spectral(low) for low in case.updates) * case.leak
-
-
 def _leaks(case: Case, key: Float[Array, " n"]) -> bool:
     basis = row_space(case.updates[case.index])
     off = key - project(key[:, None], basis)[:, 0]
     return float(array_namespace(key).linalg.vector_norm(off)) <= case.leak * (1 + SAFETY)
+
+
+ASSUMPTIONS = {
+    INDEPENDENT: lambda case, _: independent(frame(case.updates)),
+    LEAK: _leaks,
+}
 
 
 def _planar(angle: float, leak: float) -> tuple[Case, Float[Array, " n"]]:
@@ -144,16 +155,5 @@ CONTROLS = (
     Control("opposite answers to one input", INDEPENDENT, _shared),
     Control("an input with twice the leak", LEAK, partial(_planar, 1.0, 2.0)),
 )
-
-
-def condition(case: Case) -> float:
-    """Condition number of the inverses taken on the way."""
-    return LONGEST * worst(frame(case.updates)) ** 2
-
-
-ASSUMPTIONS = {
-    INDEPENDENT: lambda case, _: independent(frame(case.updates)),
-    LEAK: _leaks,
-}
 
 THEOREM: Theorem[Case, Array] = Theorem.of(__name__)

@@ -135,6 +135,9 @@ def tolerance(case: Case) -> float:
     return min(1.0, 4 / max(case.merged**2, 1e-9)) * 2 / case.width**0.5
 
 
+noise = tolerance
+
+
 def _gaussian(_: Case, sample: Sample) -> bool:
     xp = array_namespace(sample.bases)
     t, d, _d = sample.bases.shape
@@ -154,6 +157,14 @@ def _unit(_: Case, sample: Sample) -> bool:
     xp = array_namespace(sample.left)
     off = [xp.max(abs(xp.sum(v**2, axis=1) - 1)) for v in (sample.left, sample.right)]
     return max(map(float, off)) <= SAFETY
+
+
+ASSUMPTIONS = {
+    GAUSSIAN: _gaussian,
+    APART: _apart,
+    UNIT: _unit,
+    AWAY: lambda case, _: not 0.7 < case.merged < 1.5,
+}
 
 
 def _example(merged: float, change: Callable[[Sample], Sample]) -> tuple[Case, Sample]:
@@ -177,15 +188,5 @@ CONTROLS = (
     _control("an edit of the base's own top direction", APART, 0.7, _own_direction),
     _control("an edit thrice as strong", UNIT, 0.7, lambda s: Sample(s.bases, 3 * s.left, s.right)),
 )
-
-noise = tolerance
-
-
-ASSUMPTIONS = {
-    GAUSSIAN: _gaussian,
-    APART: _apart,
-    UNIT: _unit,
-    AWAY: lambda case, _: not 0.7 < case.merged < 1.5,
-}
 
 THEOREM: Theorem[Case, Sample] = Theorem.of(__name__)

@@ -108,6 +108,16 @@ def measure(case: Case, shelf: Shelf) -> float:
     return float(case.outputs[:, case.edit] @ (merged @ case.keys[:, case.edit]))
 
 
+def scale(case: Case) -> float:
+    """The size of the numbers compared: rounding is measured against it."""
+    return max(case.strengths)
+
+
+def condition(case: Case) -> float:
+    """Strongest over weakest edit: what singular vectors of the weakest are lost against."""
+    return max(case.strengths) / max(min(case.strengths), max(case.strengths) / SPREAD)
+
+
 def rival(case: Case, rng: np.random.Generator) -> Shelf:
     """The edits mixed into two adapters in other gauges, which hold parts of each."""
     low, r = case.edits, len(case.strengths)
@@ -119,11 +129,6 @@ def rival(case: Case, rng: np.random.Generator) -> Shelf:
     )
 
 
-def condition(case: Case) -> float:
-    """Strongest over weakest edit: what singular vectors of the weakest are lost against."""
-    return max(case.strengths) / max(min(case.strengths), max(case.strengths) / SPREAD)
-
-
 def _orthonormal(frame: Array) -> bool:
     xp = array_namespace(frame)
     one = xp.eye(frame.shape[1], dtype=frame.dtype, device=frame.device)
@@ -132,6 +137,13 @@ def _orthonormal(frame: Array) -> bool:
 
 def _holds(case: Case, shelf: Shelf) -> bool:
     return spectral(total(list(shelf)) - case.edits) <= SAFETY * max(case.strengths)
+
+
+ASSUMPTIONS = {
+    KEYS: lambda case, _: _orthonormal(case.keys),
+    OUTPUTS: lambda case, _: _orthonormal(case.outputs),
+    SUM: _holds,
+}
 
 
 def _example(keys: float, outputs: float, double: float = 1.0) -> tuple[Case, Shelf]:
@@ -146,17 +158,5 @@ CONTROLS = (
     Control("outputs that overlap", OUTPUTS, partial(_example, np.pi / 2, 1.0)),
     Control("an adapter twice as strong", SUM, partial(_example, np.pi / 2, np.pi / 2, 2.0)),
 )
-
-
-def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
-    return max(case.strengths)
-
-
-ASSUMPTIONS = {
-    KEYS: lambda case, _: _orthonormal(case.keys),
-    OUTPUTS: lambda case, _: _orthonormal(case.outputs),
-    SUM: _holds,
-}
 
 THEOREM: Theorem[Case, Shelf] = Theorem.of(__name__)

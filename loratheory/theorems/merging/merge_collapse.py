@@ -87,6 +87,19 @@ def measure(case: Case, data: Data) -> float:
     return float((case.direction @ outputs) @ (xp.linalg.pinv(inputs, rtol=1e-8) @ case.query))
 
 
+def scale(case: Case) -> float:
+    """The largest answers that meet, and how large they are looked at."""
+    xp, answers = array_namespace(case.query), images(case.updates)
+    seen = xp.linalg.vector_norm(case.query) * xp.linalg.vector_norm(case.direction)
+    return float(xp.linalg.matrix_norm(answers) * seen)
+
+
+def condition(case: Case) -> float:
+    """Of the frame, squared in the bound; of frame and data in the measurement."""
+    ill = worst(frame(case.updates))
+    return ill * max(ill, SPREAD)
+
+
 def rival(case: Case, rng: np.random.Generator) -> Data:
     """Gaussian data in any amount and proportion, or what WUDI-Merging takes: the updates."""
     if rng.random() < 0.3:
@@ -101,19 +114,6 @@ def rival(case: Case, rng: np.random.Generator) -> Data:
     return tuple(found)
 
 
-def scale(case: Case) -> float:
-    """The largest answers that meet, and how large they are looked at."""
-    xp, answers = array_namespace(case.query), images(case.updates)
-    seen = xp.linalg.vector_norm(case.query) * xp.linalg.vector_norm(case.direction)
-    return float(xp.linalg.matrix_norm(answers) * seen)
-
-
-def condition(case: Case) -> float:
-    """Of the frame, squared in the bound; of frame and data in the measurement."""
-    ill = worst(frame(case.updates))
-    return ill * max(ill, SPREAD)
-
-
 def _fills(case: Case, data: Data) -> bool:
     sizes = []
     for low, inputs in zip(case.updates, data, strict=True):
@@ -124,6 +124,12 @@ def _fills(case: Case, data: Data) -> bool:
             return False
         sizes += inside
     return not sizes or min(sizes) * SPREAD >= max(sizes)
+
+
+ASSUMPTIONS = {
+    INDEPENDENT: lambda case, _: independent(frame(case.updates)),
+    RANGE: _fills,
+}
 
 
 def _planar(angle: float, outside: float, share: float) -> tuple[Case, Data]:
@@ -137,10 +143,5 @@ CONTROLS = (
     Control("one row space for two answers", INDEPENDENT, partial(_planar, 0.0, 0.0, 2.0)),
     Control("data that leave a row space", RANGE, partial(_planar, 1.0, 0.5, 1.0)),
 )
-
-ASSUMPTIONS = {
-    INDEPENDENT: lambda case, _: independent(frame(case.updates)),
-    RANGE: _fills,
-}
 
 THEOREM: Theorem[Case, Data] = Theorem.of(__name__)

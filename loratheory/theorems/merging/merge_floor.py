@@ -30,14 +30,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loratheory.lowrank import (
-    LowRank,
-    frobenius,
-    gaussian,
-    tail_energy,
-    total,
-    truncate,
-)
+from loratheory.lowrank import LowRank, frobenius, gaussian, tail_energy, total, truncate
 from loratheory.theorems._theorem import Control, Theorem
 
 SENSE = "lower"
@@ -86,6 +79,11 @@ def measure(case: Case, adapter: LowRank) -> float:
     return sum(frobenius(adapter - task) ** 2 for task in case.updates) / len(case.updates)
 
 
+def scale(case: Case) -> float:
+    """The size of the numbers compared: rounding is measured against it."""
+    return sum(frobenius(task) ** 2 for task in case.updates)
+
+
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
     """A random adapter of the case's rank, or the optimum nudged by 1e-12 to 1."""
     best = attain(case)
@@ -106,21 +104,14 @@ def adversary(case: Case, rng: np.random.Generator) -> LowRank:
     return LowRank(up, down)
 
 
+ASSUMPTIONS = {RANK: lambda case, adapter: adapter.width <= case.rank}
+
+
 def _too_rich() -> tuple[Case, LowRank]:
     identity = LowRank(np.eye(2), np.eye(2))
     return Case((identity,), rank=1), identity
 
 
 CONTROLS = (Control("spend rank 2 where 1 is allowed", RANK, _too_rich),)
-
-
-def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
-    return sum(frobenius(task) ** 2 for task in case.updates)
-
-
-ASSUMPTIONS = {
-    RANK: lambda case, adapter: adapter.width <= case.rank,
-}
 
 THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)

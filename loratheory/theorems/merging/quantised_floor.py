@@ -114,6 +114,11 @@ def measure(case: Case, rounded: Rounded) -> float:
     return abs(_root_floor(rounded, case.rank) - case.floor)
 
 
+def scale(case: Case) -> float:
+    """The largest adapter, and the error."""
+    return max(frobenius(low) for low in case.updates) + case.error
+
+
 def rival(case: Case, rng: np.random.Generator) -> Rounded:
     """Errors in random directions, of the same or of unequal sizes, at the limit in the mean."""
     m, n = case.updates[0].shape
@@ -129,15 +134,16 @@ def adversary(case: Case, rng: np.random.Generator) -> Rounded:
     return max(tries, key=partial(measure, case))
 
 
-def scale(case: Case) -> float:
-    """The largest adapter, and the error."""
-    return max(frobenius(low) for low in case.updates) + case.error
-
-
 def _close(case: Case, rounded: Rounded) -> bool:
     pairs = zip(rounded, case.updates, strict=False)
     mean = sum(frobenius(new - old) ** 2 for new, old in pairs) / len(case.updates)
     return mean**0.5 <= case.error + SAFETY * scale(case)
+
+
+ASSUMPTIONS = {
+    COUNT: lambda case, rounded: len(rounded) == len(case.updates),
+    CLOSE: _close,
+}
 
 
 def _example(kind: str) -> tuple[Case, Rounded]:
@@ -150,10 +156,5 @@ CONTROLS = (
     Control("adapters twice as strong", CLOSE, partial(_example, "loud")),
     Control("one adapter forgotten", COUNT, partial(_example, "one")),
 )
-
-ASSUMPTIONS = {
-    COUNT: lambda case, rounded: len(rounded) == len(case.updates),
-    CLOSE: _close,
-}
 
 THEOREM: Theorem[Case, Rounded] = Theorem.of(__name__)

@@ -106,6 +106,11 @@ def measure(case: Case, shelf: Shelf) -> float:
     return float(found if case.side == "least" else -found)
 
 
+def scale(case: Case) -> float:
+    """The size of the numbers compared: rounding is measured against it."""
+    return float(sum(case.ranks))
+
+
 def _shelf(case: Case, rng: np.random.Generator, lost: int) -> Shelf:
     """Adapters whose joint rows lose so many of their dimensions to the joint columns' kernel."""
     wide = sum(case.ranks)
@@ -157,6 +162,12 @@ def _ranks(case: Case, shelf: Shelf) -> bool:
     return tuple(rank(low, SURE) for low in shelf) == case.ranks
 
 
+ASSUMPTIONS = {
+    RANKS: _ranks,
+    SPANS: lambda case, shelf: spans(shelf) == (case.rows, case.columns),
+}
+
+
 def _pair(case: Case, *signs: float, turn: bool = False) -> tuple[Case, Shelf]:
     lines = (LowRank(np.eye(2)[:, :1], np.eye(2)[:1]), LowRank(np.eye(2)[:, 1:], np.eye(2)[1:]))
     return case, tuple(s * lines[i * turn] for i, s in enumerate(signs))
@@ -171,16 +182,5 @@ CONTROLS = (
         partial(_pair, Case((1, 1), 1, 1, "most"), 1.0, 1.0, turn=True),
     ),
 )
-
-
-def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
-    return float(sum(case.ranks))
-
-
-ASSUMPTIONS = {
-    RANKS: _ranks,
-    SPANS: lambda case, shelf: spans(shelf) == (case.rows, case.columns),
-}
 
 THEOREM: Theorem[Case, Shelf] = Theorem.of(__name__)

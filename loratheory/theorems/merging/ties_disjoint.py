@@ -127,16 +127,16 @@ def measure(case: Case, shelf: Shelf) -> float:
     return sum(frobenius(merged - low) ** 2 for low in shelf.updates) / k
 
 
+def scale(case: Case) -> float:
+    """Energy of all entries."""
+    return float(array_namespace(case.entries).sum(case.entries**2)) + 1e-300
+
+
 def rival(case: Case, rng: np.random.Generator) -> Shelf:
     """Any positive weights; factors that hold one row of the update each."""
     k, m, _ = case.entries.shape
     weights = tuple((10.0 ** rng.uniform(-3, 3, k)).tolist())
     return Shelf(tuple(LowRank(np.eye(m), case.entries[j]) for j in range(k)), weights)
-
-
-def scale(case: Case) -> float:
-    """Energy of all entries."""
-    return float(array_namespace(case.entries).sum(case.entries**2)) + 1e-300
 
 
 def _disjoint(case: Case, _: Shelf) -> bool:
@@ -159,6 +159,14 @@ def _held(case: Case, shelf: Shelf) -> bool:
     top = float(xp.max(abs(case.entries)))
     near = float(xp.max(abs(dense - case.entries))) <= SAFETY * top
     return near and not bool(xp.any((case.entries == 0) & (dense != 0)))
+
+
+ASSUMPTIONS = {
+    DISJOINT: _disjoint,
+    POSITIVE: lambda _, shelf: min(shelf.weights) > 0,
+    CLEAR: _clear,
+    HELD: _held,
+}
 
 
 def _example(kind: str, density: float = 1.0) -> tuple[Case, Shelf]:
@@ -186,12 +194,5 @@ CONTROLS = (
     Control("an adapter twice as strong", HELD, partial(_example, "stronger", 0.25)),
     Control("a zero that is zero up to rounding", HELD, partial(_example, "rounded")),
 )
-
-ASSUMPTIONS = {
-    DISJOINT: _disjoint,
-    POSITIVE: lambda _, shelf: min(shelf.weights) > 0,
-    CLEAR: _clear,
-    HELD: _held,
-}
 
 THEOREM: Theorem[Case, Shelf] = Theorem.of(__name__)

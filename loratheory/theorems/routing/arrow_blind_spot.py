@@ -77,16 +77,6 @@ def bound(case: Case) -> float:
     return accuracy(int(case.strengths[0].shape[0]), len(case.keys))
 
 
-def condition(case: Case) -> float:
-    """How ill a top singular vector is determined: the strength over its lead."""
-    worst = 1.0
-    for s in case.strengths:
-        order = array_namespace(s).sort(s)
-        gap = float(order[-1] - order[-2]) / float(order[-1]) if s.shape[0] > 1 else 1.0
-        worst = max(worst, 1 / max(gap, 1e-6))
-    return worst
-
-
 def attain(case: Case) -> tuple[LowRank, ...]:
     """Each fact has an output entry of its own."""
     return tuple(
@@ -99,6 +89,16 @@ def measure(case: Case, adapters: tuple[LowRank, ...]) -> float:
     """Accuracy of Arrow's scores over all edited keys."""
     scores, room = arrow_scores(list(adapters)), SAFETY * condition(case)
     return sum(chance(scores(k.T), i, room) for i, k in enumerate(case.keys)) / len(case.keys)
+
+
+def condition(case: Case) -> float:
+    """How ill a top singular vector is determined: the strength over its lead."""
+    worst = 1.0
+    for s in case.strengths:
+        order = array_namespace(s).sort(s)
+        gap = float(order[-1] - order[-2]) / float(order[-1]) if s.shape[0] > 1 else 1.0
+        worst = max(worst, 1 / max(gap, 1e-6))
+    return worst
 
 
 def rival(case: Case, rng: np.random.Generator) -> tuple[LowRank, ...]:
@@ -131,6 +131,13 @@ def _edited(case: Case, adapters: tuple[LowRank, ...]) -> bool:
     return True
 
 
+ASSUMPTIONS = {
+    KEYS: _orthonormal,
+    FACTS: _edited,
+    PEAK: lambda case, _: condition(case) < 1e5,
+}
+
+
 def _example(
     angle: float = np.pi / 2, second: float = 0.5, parallel: bool = False
 ) -> tuple[Case, tuple[LowRank, ...]]:
@@ -148,11 +155,5 @@ CONTROLS = (
     Control("all facts share one output: rank 1", FACTS, partial(_example, parallel=True)),
     Control("a flat spectrum", PEAK, partial(_example, second=1.0)),
 )
-
-ASSUMPTIONS = {
-    KEYS: _orthonormal,
-    FACTS: _edited,
-    PEAK: lambda case, _: condition(case) < 1e5,
-}
 
 THEOREM: Theorem[Case, tuple[LowRank, ...]] = Theorem.of(__name__)

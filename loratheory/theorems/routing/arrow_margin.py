@@ -149,6 +149,13 @@ def _length(query: Float[Array, " n"]) -> float:
     return float(array_namespace(query).linalg.vector_norm(query))
 
 
+ASSUMPTIONS = {
+    INSIDE: lambda case, _: case.angle <= acos(max(case.cosines)) + 1e-9,
+    UNIT: lambda _, query: abs(_length(query) - 1) <= SAFETY,
+    NEAR: _near,
+}
+
+
 def _example(angle: float, turn: float, length: float) -> tuple[Case, Float[Array, " n"]]:
     frame = np.array([[1.0, cos(pi / 3), cos(1.4)], [0.0, sin(pi / 3), sin(1.4)]])
     query = length * np.array([cos(turn), sin(turn)])
@@ -160,11 +167,5 @@ CONTROLS = (
     Control("a longer query beyond the middle", UNIT, partial(_example, 0.9, 0.9, 2.0)),
     Control("an angle at which a third line waits", INSIDE, partial(_example, 1.4, 1.4, 1.0)),
 )
-
-ASSUMPTIONS = {
-    INSIDE: lambda case, _: case.angle <= acos(max(case.cosines)) + 1e-9,
-    UNIT: lambda _, query: abs(_length(query) - 1) <= SAFETY,
-    NEAR: _near,
-}
 
 THEOREM: Theorem[Case, Array] = Theorem.of(__name__)

@@ -121,6 +121,14 @@ def measure(case: Case, sample: Sample) -> float:
     return int(xp.count_nonzero(alarms)) / int(alarms.shape[0])
 
 
+def noise(case: Case) -> float:
+    """How far a frequency strays from its probability, but for one time in a billion."""
+    from scipy.stats import binom  # slow to import
+
+    ends = binom.ppf([DOUBT / 2, 1 - DOUBT / 2], case.trials, bound(case)) / case.trials
+    return float(max(abs(ends - bound(case))))
+
+
 def rival(case: Case, rng: np.random.Generator) -> Sample:
     """A fresh sample; the query's direction sometimes fixed, as only its length matters."""
     sample = gaussian_sample(rng, case.trials, case.width, case.facts)
@@ -128,12 +136,11 @@ def rival(case: Case, rng: np.random.Generator) -> Sample:
     return sample if rng.random() < 0.7 else Sample(sample.keys, lengths * np.eye(1, case.width))
 
 
-def noise(case: Case) -> float:
-    """How far a frequency strays from its probability, but for one time in a billion."""
-    from scipy.stats import binom  # slow to import
-
-    ends = binom.ppf([DOUBT / 2, 1 - DOUBT / 2], case.trials, bound(case)) / case.trials
-    return float(max(abs(ends - bound(case))))
+ASSUMPTIONS = {
+    KEYS: lambda _, sample: sample.keys_are_standard,
+    INDEPENDENT: lambda _, sample: sample.queries_are_foreign,
+    LENGTH: lambda _, sample: sample.lengths_are_standard,
+}
 
 
 def _example(change: Callable[..., Sample]) -> tuple[Case, Sample]:
@@ -151,11 +158,5 @@ CONTROLS = (
     _control("the query is a key", INDEPENDENT, lambda k, _, __: Sample(k, k[:, :, 0])),
     _control("a query three times as strong", LENGTH, lambda k, x, _: Sample(k, 3 * x)),
 )
-
-ASSUMPTIONS = {
-    KEYS: lambda _, sample: sample.keys_are_standard,
-    INDEPENDENT: lambda _, sample: sample.queries_are_foreign,
-    LENGTH: lambda _, sample: sample.lengths_are_standard,
-}
 
 THEOREM: Theorem[Case, Sample] = Theorem.of(__name__)

@@ -130,6 +130,12 @@ def rival(case: Case, rng: np.random.Generator) -> toy.Rule:
     return rules[int(rng.integers(len(rules)))]
 
 
+ASSUMPTIONS = {
+    COUNT: lambda case, rule: len(_outcomes(case, rule)[0][1]) <= case.patterns,
+    BLIND: lambda case, rule: len({str(p) for _, p in _outcomes(case, rule)}) == 1,
+}
+
+
 def _example(hidden: Hidden, rule: toy.Rule, patterns: int = 1) -> tuple[Case, toy.Rule]:
     one, two, _ = toy.relu_keys(np.random.default_rng(0), 3, 12)
     base = toy.interpolating(np.concatenate([one, two], axis=1), np.eye(6)).dense()
@@ -152,10 +158,5 @@ CONTROLS = (
     Control("see what old value is subtracted", BLIND, partial(_example, "values", _silent)),
     Control("count a pattern less", COUNT, partial(_example, "values", toy.coded(range(3)), 2)),
 )
-
-ASSUMPTIONS = {
-    COUNT: lambda case, rule: len(_outcomes(case, rule)[0][1]) <= case.patterns,
-    BLIND: lambda case, rule: len({str(p) for _, p in _outcomes(case, rule)}) == 1,
-}
 
 THEOREM: Theorem[Case, toy.Rule] = Theorem.of(__name__)

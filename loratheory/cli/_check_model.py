@@ -1,12 +1,22 @@
 """``loratheory check-model``: the theorems on a real base model and adapters for it."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from loratheory.cli._inspect import Figure, Json
-from loratheory.cli._output import console, figure_file, reachable, refused, save_json, show
+from loratheory.cli._output import (
+    console,
+    figure_file,
+    needs,
+    progress,
+    reachable,
+    refused,
+    save_json,
+    show,
+)
 
 Adapters = Annotated[
     list[Path] | None, typer.Argument(metavar="[ADAPTER]...", help="Folders as PEFT saves them.")
@@ -60,12 +70,11 @@ def check_model(
     JSON: an object `model, adapters, notes, readings`; a reading has `label, module, layer, about,
     bound, value, outcome` (holds, tight, broken, not applicable or measured) and `note`.
     """
-    from tqdm.auto import tqdm
-
     reachable(json, figure)
     chosen = _numbers(layers) if layers is not None else None
     if facts is not None and not folders:
         refused(f"--facts {facts} says what adapters were taught: name the adapters too")
+    needs("pretrained", "check-model")
 
     from loratheory.adapters import read
     from loratheory.pretrained import load
@@ -73,12 +82,9 @@ def check_model(
 
     shelf = [read(folder) for folder in folders or ()]
     asked = facts_in(facts) if facts is not None else None
-
-    def _progress(modules: Any, count: int) -> Any:
-        return tqdm(modules, total=count, unit="module", desc="check", leave=False)
-
+    bar = partial(progress, unit="module", desc="check")
     base = load(model, device=device, dtype=dtype, revision=revision, download=download)
-    result = checked(base, shelf, layers=chosen, facts=asked, progress=_progress)
+    result = checked(base, shelf, layers=chosen, facts=asked, progress=bar)
     save_json(json, result)
     if figure:
         from loratheory.figures import model_check

@@ -1,8 +1,14 @@
-"""How every command ends: refusals, spent memory and notes in a line, crashes as they are."""
+"""How every command begins and ends: streams, signals, and refusals in a line."""
 
+import codecs
+import os
+import signal
 import sys
+import threading
 import warnings
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -16,11 +22,44 @@ LOWER = {
     "merge": "lower --rank, leave the audit out with --no-audit, or give fewer adapters at once",
     "run": "take fewer --workers; --resume goes on",
 }
-EXTRAS = {"distributed": "dask", "matplotlib": "notebooks", "torch": "torch"}
+EXTRAS = {
+    "accelerate": "pretrained",
+    "distributed": "dask",
+    "filelock": "torch",
+    "gguf": "pretrained",
+    "matplotlib": "notebooks",
+    "peft": "pretrained",
+    "torch": "torch",
+    "transformers": "pretrained",
+}
+PLAIN = {
+    "–": "-", "…": "...", "→": "->", "≤": "<=", "≥": ">=", "·": "*", "×": "x", "•": "*", "█": "#",
+    "σ": "sigma", "θ": "theta", "Δ": "delta", "‖": "||", "²": "^2", "₁": "1", "−": "-",
+}  # fmt: skip
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked for the end; what cleans up after Ctrl-C cleans up after this too."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
 
 
 class Commands(TyperGroup):
     """Turns the package's own refusals into one paragraph on stderr and exit code 2."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run from the command line, with streams that can be written and signals that clean up."""
+        _open_streams()
+        with _signals_stop():
+            try:
+                try:
+                    return super().main(*args, **kwargs)
+                finally:
+                    sys.stdout.flush()
+            except OSError as error:  # what a file is to blame for has been said by `invoke`
+                _lost(error)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; our ValueErrors and file errors are the user's to mend."""
@@ -28,21 +67,28 @@ class Commands(TyperGroup):
             with warnings.catch_warnings():  # gives `showwarning` back
                 warnings.showwarning = _noted
                 return super().invoke(ctx)
+        except (typer.Exit, typer.Abort):
+            raise
+        except KeyboardInterrupt as stop:
+            number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
+            typer.echo(f"loratheory: ended by {signal.Signals(number).name}", err=True)
+            raise typer.Exit(128 + number) from None
         except ValueError as error:
             if not type(error).__module__.startswith("loratheory."):
                 raise
             refused(str(error))
         except ModuleNotFoundError as error:
-            if error.name not in EXTRAS:
+            name = (error.name or "").partition(".")[0]
+            if name not in EXTRAS:
                 raise
-            extra = f"pip install 'loratheory[{EXTRAS[error.name]}]'"
-            refused(f"this needs {error.name}, which is not installed: {extra}")
+            extra = f"pip install 'loratheory[{EXTRAS[name]}]'"
+            refused(f"this needs {name}, which is not installed: {extra}")
         except OSError as error:
-            refused(f"{error.filename or 'file'}: {error.strerror or error}")
+            if error.filename is None:
+                raise
+            refused(f"{error.filename}: {error.strerror or error}")
         except (MemoryError, RuntimeError) as error:
-            from loratheory.pretrained._error import spent
-
-            if not spent(error):
+            if not _spent(error):
                 raise
             what = LOWER.get(ctx.invoked_subcommand, "give it less at once")
             refused(f"memory ran out ({str(error).partition(chr(10))[0]}): {what}")
@@ -50,6 +96,69 @@ class Commands(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         """In the order of a first visit, not of the alphabet."""
         return list(self.commands)
+
+
+def _open_streams() -> None:
+    """Standard streams that take any text, and that exist even where they were closed.
+
+    A closed one is given to /dev/null: the next file that is opened would get its number, and
+    whatever prints would print into that file.
+    """
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        while (number := os.open(os.devnull, os.O_RDWR)) < 3:
+            pass
+        os.close(number)
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
+    codecs.register_error("loratheory", _in_plain_letters)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="loratheory")
+
+
+def _in_plain_letters(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Signs that the encoding lacks in ASCII; letters of names by their numbers, as Python does."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    signs = error.object[error.start : error.end]
+    plain = "".join(PLAIN.get(sign, sign) for sign in signs)
+    return plain.encode("ascii", "backslashreplace").decode(), error.end
+
+
+@contextmanager
+def _signals_stop() -> Iterator[None]:
+    """Have SIGTERM and SIGHUP raise `Stopped`, once; one that is ignored (nohup) stays so."""
+
+    def _stop(number: int, _: Any) -> NoReturn:
+        signal.signal(number, signal.SIG_DFL)
+        raise Stopped(number)
+
+    numbers = [getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP")]
+    here = threading.current_thread() is threading.main_thread()
+    changed = [n for n in numbers if n and here and signal.getsignal(n) == signal.SIG_DFL]
+    for number in changed:
+        signal.signal(number, _stop)
+    try:
+        yield
+    finally:
+        for number in changed:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _lost(error: OSError) -> NoReturn:
+    """Leave without standard output: quietly, like any filter, where its reader has left."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the end
+    if isinstance(error, BrokenPipeError):
+        raise SystemExit(1) from None
+    fact = error.strerror or str(error)
+    typer.echo(f"loratheory: standard output (or a temporary file): {fact}", err=True)
+    raise SystemExit(2) from None
+
+
+def _spent(error: BaseException) -> bool:
+    """Whether memory ran out: Python's, NumPy's, or PyTorch's, which has no type of its own."""
+    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return named or "can't allocate memory" in str(error)
 
 
 def _noted(message: Any, category: Any, filename: str, lineno: int, *_: Any, **__: Any) -> None:

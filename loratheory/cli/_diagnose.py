@@ -1,13 +1,14 @@
 """``loratheory diagnose``: the verdict on a shelf of adapters before anything is merged."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from loratheory.cli._inspect import Figure, Folders, Json
-from loratheory.cli._output import console, figure_file, reachable, save_json, show
+from loratheory.cli._output import console, figure_file, progress, reachable, save_json, show
 
 HEADINGS = {
     "measured": "Measured on these weights",
@@ -67,19 +68,14 @@ def diagnose(
     unknown or shared), `text`, `label`; a module has `ranks, pair, row_cosine, crosstalk,
     ceiling, floors, gauge_gap, arrow_gap, arrow_blind, prototype_cosine`.
     """
-    from tqdm.auto import tqdm
-
     from loratheory.cli._in_common import in_common
     from loratheory.diagnosis import diagnose as verdict
     from loratheory.diagnosis import template_findings
 
     reachable(json, figure)
-
-    def _progress(modules: Any, count: int) -> Any:
-        return tqdm(modules, total=count, unit="module", desc="diagnose", leave=False)
-
+    bar = partial(progress, unit="module", desc="diagnose")
     common = in_common(folders, solutions or [], probe, model, any_base=any_base)
-    diagnosis = verdict(*folders, any_base=any_base, progress=_progress)
+    diagnosis = verdict(*folders, any_base=any_base, progress=bar)
     shared = template_findings(diagnosis.adapters, common)
     diagnosis = replace(diagnosis, findings=(*diagnosis.findings, *shared))
     save_json(json, diagnosis)

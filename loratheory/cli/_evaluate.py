@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from loratheory.cli._inspect import Figure, Json
-from loratheory.cli._output import console, figure_file, reachable, save_json, show
+from loratheory.cli._output import console, figure_file, needs, progress, reachable, save_json, show
 
 COLUMNS = {
     "two-hop": "chains", "hop 1": "hop_1", "hop 2": "hop_2", "other facts": "other_hops",
@@ -41,13 +41,12 @@ def evaluate(
     a mark has `rule, coverage, chains, low, high, hop_1, hop_2, other_hops, other_chains,
     shortcut, chance`.
     """
-    from tqdm.auto import tqdm
-
+    reachable(json, figure)
+    needs("torch", "evaluate")
     from loratheory.experiments.evaluate import card, found
 
-    reachable(json, figure)
     asked = found(rule)
-    with tqdm(unit="step", desc="evaluate", leave=False) as bar:
+    with progress(unit="step", desc="evaluate") as bar:
 
         def _progress(text: str) -> None:
             bar.set_description(text)

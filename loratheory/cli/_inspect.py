@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from loratheory.cli._output import console, figure_file, reachable, save_json, show
+from loratheory.cli._output import console, figure_file, progress, reachable, save_json, show
 
 Folders = Annotated[
     list[Path], typer.Argument(metavar="FOLDER", help="Adapter folders as PEFT saves them.")
@@ -36,8 +36,6 @@ def inspect(
     JSON: a list of objects `folder, base, dtype, notes, modules`, where each module has `module,
     outputs, inputs, width, scale, rank, energy, spectral, stable_rank, effective_rank, sigma`.
     """
-    from tqdm.auto import tqdm
-
     from loratheory.adapters import read
     from loratheory.diagnosis import spectra
 
@@ -45,7 +43,7 @@ def inspect(
     results = []
     for folder in folders:
         adapter = read(folder)
-        bar = tqdm(spectra(adapter), total=len(adapter), unit="module", desc="read", leave=False)
+        bar = progress(spectra(adapter), len(adapter), unit="module", desc="read")
         modules = [
             {**dataclasses.asdict(s), "scale": adapter.info.scales.get(s.module)} for s in bar
         ]

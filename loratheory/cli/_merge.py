@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from loratheory.cli._inspect import Folders, Json
-from loratheory.cli._output import console, reachable, refused, save_json, show
+from loratheory.cli._output import console, progress, reachable, refused, save_json, show
 
 
 def merge(
@@ -45,12 +45,13 @@ def merge(
     from dataclasses import asdict
 
     import numpy as np
-    from tqdm.auto import tqdm
 
     from loratheory import adapters as lib
     from loratheory.diagnosis import ModuleAudit, audited
 
-    reachable(json, output)
+    reachable(json)
+    if not output.parent.is_dir():
+        refused(f"{output}: there is no folder {output.parent}: make it, or write elsewhere")
     if output.exists() and not force:
         refused(f"{output} exists: choose another folder, or add --force to replace an adapter")
     shelf = [lib.read(folder) for folder in folders]
@@ -69,7 +70,7 @@ def merge(
         any_base=any_base,
     )
     audits: list[ModuleAudit] = []
-    with tqdm(total=len(merged), unit="module", desc=method, leave=False) as bar:
+    with progress(count=len(merged), unit="module", desc=method) as bar:
 
         def note(one: ModuleAudit) -> None:
             audits.append(one)

@@ -11,6 +11,14 @@ from typing import Any, NoReturn
 
 import typer
 
+EXTRAS = {
+    "dask": ("distributed",),
+    "notebooks": ("matplotlib",),
+    "pretrained": ("torch", "transformers"),
+    "torch": ("torch",),
+}
+"""What a plain install lacks, by the extra that brings it."""
+
 
 def refused(message: str) -> NoReturn:
     """Say what is wrong with the input, on stderr, and leave with code 2."""
@@ -68,8 +76,32 @@ def whole(path: Path, content: str | bytes) -> None:
 def reachable(*targets: Path | None) -> None:
     """Refuse files that could not be written later, before any work is done."""
     for target in targets:
-        if target is not None and str(target) != "-" and not target.parent.is_dir():
+        if target is None:
+            continue
+        if str(target) == "-":
+            if getattr(sys.stdout, "name", "") == os.devnull:
+                refused("--json -: standard output is closed: open it, or name a file")
+        elif not target.parent.is_dir():
             refused(f"{target}: there is no folder {target.parent}: make it, or write elsewhere")
+        elif target.is_dir():
+            refused(f"{target} is a folder: name a file in it, or elsewhere")
+
+
+def needs(extra: str, what: str) -> None:
+    """Refuse, in a line, work for which the plain install has no packages."""
+    from importlib.util import find_spec
+
+    for name in EXTRAS[extra]:
+        if find_spec(name) is None:
+            remedy = f"pip install 'loratheory[{extra}]'"
+            refused(f"{what} needs {name}, which is not installed: {remedy}")
+
+
+def progress(modules: Any = None, count: int | None = None, **options: Any) -> Any:
+    """A bar on a terminal; in a log there is none."""
+    from tqdm.auto import tqdm
+
+    return tqdm(modules, total=count, leave=False, disable=None, **options)
 
 
 def plain(value: Any) -> Any:
@@ -89,11 +121,20 @@ def save_json(path: Path | None, value: Any) -> None:
     """Write `value` as JSON to a file, or to standard output for ``-``; nothing for None."""
     if path is None:
         return
-    text = json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n"
     if str(path) == "-":
-        sys.stdout.write(text)
+        sys.stdout.write(_json_text(value, sys.stdout.encoding))
     else:
-        whole(path, text)
+        whole(path, _json_text(value, "utf-8"))
+
+
+def _json_text(value: Any, encoding: str) -> str:
+    """As it reads best; with escapes where the encoding lacks a letter (or a name has half one)."""
+    text = json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return json.dumps(plain(value), indent=2) + "\n"
+    return text
 
 
 def figure_file(path: Path, figure: Any) -> None:

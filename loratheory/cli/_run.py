@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from loratheory.cli._output import reachable, refused, save_json, show
+from loratheory.cli._output import needs, progress, reachable, refused, save_json, show
 
 Json = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Write JSON; `-` for standard output.")
@@ -112,8 +112,6 @@ def _planned(
     name: str, profile: str, output: Path, where: dict[str, str], **choices: bool
 ) -> list[Any]:
     """What to do for each experiment, with nothing written yet."""
-    from importlib.util import find_spec
-
     from loratheory.experiments import NAMES, Small, experiment, planned
 
     many = {"all": False, "real": True}
@@ -123,9 +121,10 @@ def _planned(
     for plan in plans:
         if plan.finished:
             typer.echo(f"finished already: {plan.folder}", err=True)
-        elif isinstance(next(iter(plan.cells.values())), Small) and find_spec("torch") is None:
-            remedy = "which is not installed: pip install 'loratheory[torch]'"
-            refused(f"{plan.experiment.name} trains small transformers with PyTorch, {remedy}")
+        elif plan.experiment.name.startswith(REAL):
+            needs("pretrained", plan.experiment.name)
+        elif isinstance(next(iter(plan.cells.values())), Small):
+            needs("torch", plan.experiment.name)
     return plans
 
 
@@ -146,14 +145,12 @@ def _elsewhere(experiment: Any, where: dict[str, str]) -> Any:
 
 def _swept(plans: list[Any], executor: Any, allow_mixed: bool) -> None:
     """All that is missing, under one bar; exit code 1 if something went wrong."""
-    from tqdm.auto import tqdm
-
     from loratheory.experiments import SweepError, swept
 
     total = sum(len(plan.cells) for plan in plans)
     left = sum(len(plan.missing) for plan in plans)
     cells = swept(plans, executor, allow_mixed=allow_mixed)
-    bar = tqdm(total=total, initial=total - left, unit="cell", desc="run", leave=False)
+    bar = progress(count=total, initial=total - left, unit="cell", desc="run")
     try:
         with closing(cells), bar:
             for plan, _ in cells:

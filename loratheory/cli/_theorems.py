@@ -5,7 +5,17 @@ from typing import Annotated, Any
 
 import typer
 
-from loratheory.cli._output import console, figure_file, reachable, refused, save_json, show, whole
+from loratheory.cli._output import (
+    console,
+    figure_file,
+    needs,
+    progress,
+    reachable,
+    refused,
+    save_json,
+    show,
+    whole,
+)
 
 Labels = Annotated[
     list[str] | None, typer.Argument(help="Labels, with or without `thm:`; all where none given.")
@@ -158,10 +168,6 @@ def verify(
     controls_ok, seconds, trouble`. `worst_slack` is in units of the allowance for rounding and
     sampling: -1 or more holds. `tight` is null where there is no construction.
     """
-    import importlib.util
-
-    from tqdm.auto import tqdm
-
     from loratheory.theorems import FACTORED, verify_all
 
     reachable(json)
@@ -170,13 +176,13 @@ def verify(
         refused(f"--scale is for {', '.join(FACTORED)}: name one of these or none")
     if backend not in ("numpy", "torch"):
         refused(f"there is no backend {backend!r}: choose numpy or torch")
-    if backend == "torch" and importlib.util.find_spec("torch") is None:
-        refused("the torch backend needs PyTorch: pip install 'loratheory[torch]'")
+    if backend == "torch":
+        needs("torch", "the torch backend")
     size, count = (4096, 10) if scale else (8, 200)
     runs = verify_all(
         found, cases=cases or count, seed=seed, size=size, backend=backend, workers=workers
     )
-    reports = list(tqdm(runs, total=len(found), unit="theorem", desc="verify", leave=False))
+    reports = list(progress(runs, len(found), unit="theorem", desc="verify"))
     save_json(json, reports)
     if str(json) != "-":
         columns = ("label", "status", "cases", "holds", "tight", "worst slack", "controls", "s")

@@ -63,7 +63,7 @@ def test_a_run_writes_table_and_provenance_and_says_where():
     folder = Path("results/toy_sweep")
     assert code == 0
     assert "results/toy_sweep/table.csv" in out
-    assert "6/6" in err
+    assert not err, "a bar has no place in a log"
     assert (folder / "table.csv").read_bytes() == expected(toy_sweep.EXPERIMENT)
     (entry,) = json.loads(Path("told.json").read_text())
     provenance = json.loads((folder / "provenance.json").read_text())
@@ -146,7 +146,7 @@ def test_a_cell_that_raises_is_named_the_others_stay_and_exit_is_one():
     code, _, err = run("run", "toy_sweep:BAD", "--workers", 1)
     assert code == 2
     assert "2 finished cells" in err
-    assert "2/3" in run("run", "toy_sweep:BAD", "--workers", 1, "--resume")[2]
+    assert run("run", "toy_sweep:BAD", "--workers", 1, "--resume")[0] == 1
 
 
 def test_a_worker_that_is_killed_ends_it_with_the_remedy():
@@ -162,7 +162,7 @@ def test_all_is_every_experiment_that_needs_no_language_model(monkeypatch):
     code, out, err = run("run", "all", "-o", "deep/er", "--json", "-")
     assert code == 0
     assert [entry["experiment"] for entry in json.loads(out)] == list(FAST)
-    assert "3/3" in err
+    assert not err
     for name in FAST:
         stored = TESTS.parent / "paper" / "results" / name / "table.csv"
         assert Path(f"deep/er/{name}/table.csv").read_bytes() == stored.read_bytes()

@@ -1,0 +1,81 @@
+"""`pip install .` without extras: what needs none works, and the rest says which it needs."""
+
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from plain import environment
+
+from loratheory.cli import app, data
+
+DATA = f"{__file__.rpartition('/cli/')[0]}/data"
+PAIR = [f"{DATA}/persons", f"{DATA}/mascots"]
+TORCH, MODELS = "pip install 'loratheory[torch]'", "pip install 'loratheory[pretrained]'"
+COMMANDS = [
+    [*group, command.callback.__name__.replace("_", "-")]
+    for group, group_app in (([], app), (["data"], data))
+    for command in group_app.registered_commands
+]
+REFUSED = [
+    (["verify", "nonsense"], "there is no theorem 'nonsense'"),
+    (["verify", "merge-floor", "--backend", "torch"], TORCH),
+    (["bound", "two-read-region", "hops=x"], "hops=x is not a whole number"),
+    (["inspect", "nowhere"], "nowhere"),
+    (["diagnose", PAIR[0]], "at least two"),
+    (["merge", *PAIR, "-o", "m", "--method", "magic"], "no merge method 'magic'"),
+    (["merge", *PAIR, "-o", "m", "--json", "."], "is a folder"),
+    (["figure", "nonsense"], "there is no figure 'nonsense'"),
+    (["figure", "window"], "pip install 'loratheory[notebooks]'"),
+    (["check-model", *PAIR], MODELS),
+    (["evaluate", "rules:half"], TORCH),
+    (["run", "nonsense"], "nonsense"),
+    (["run", "real_two_hop"], MODELS),
+    (["run", "window", "--dask", "tcp://localhost:1"], "pip install 'loratheory[dask]'"),
+    (["data", "two-hop", "-o", "nowhere/data"], "there is no folder nowhere"),
+]
+WORKING = [
+    (["theorems", "merge-floor"], "rank(adapter) <= r"),
+    (["verify", "merge-floor", "--cases", "5", "--workers", "1"], "thm:merge-floor"),
+    (["diagnose", *PAIR], "What no look at the weights can tell"),
+    (["merge", *PAIR, "-o", "merged"], "mean of 2 adapters"),
+    (["run", "window", "--workers", "1"], "results/window/table.csv"),
+]
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("plain")
+    command = environment(folder)
+
+    def _run(words):
+        return subprocess.run([command, *words], cwd=folder, capture_output=True, text=True)
+
+    return _run
+
+
+def test_every_command_explains_itself_works_or_says_what_it_needs(plain):
+    runs = [[*words, "--help"] for words in COMMANDS] + [words for words, _ in REFUSED + WORKING]
+    with ThreadPoolExecutor(2) as pool:
+        done = dict(zip(map(tuple, runs), pool.map(plain, runs), strict=True))
+    assert len(COMMANDS) >= 16
+    for words, run in done.items():
+        assert "Traceback" not in run.stderr, words
+    for words in COMMANDS:
+        run = done[*words, "--help"]
+        assert (run.returncode, run.stderr) == (0, ""), words
+        assert "Usage:" in run.stdout
+    for words, says in REFUSED:
+        run = done[tuple(words)]
+        assert (run.returncode, run.stdout) == (2, ""), words
+        assert says in run.stderr
+        assert len(run.stderr.splitlines()) == 1
+    for words, says in WORKING:
+        run = done[tuple(words)]
+        assert run.returncode == 0, run.stderr
+        assert says in run.stdout
+
+
+def test_the_environment_holds_no_extra(plain):
+    python = [plain(["--version"]).args[0].with_name("python"), "-c"]
+    for name in ("torch", "matplotlib", "filelock", "distributed"):
+        assert subprocess.run([*python, f"import {name}"], capture_output=True).returncode == 1

@@ -1,0 +1,52 @@
+"""An environment with the wheel and the core dependencies, as `pip install loratheory` makes it."""
+
+import re
+import subprocess
+import sys
+import venv
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parent.parent
+
+
+def needed(name):
+    """A distribution and, in turn, all that it needs without extras."""
+    waiting, found = [name], {}
+    while waiting:
+        key = re.sub(r"[-_.]+", "-", waiting.pop()).lower()
+        if key in found:
+            continue
+        try:
+            found[key] = distribution(key)
+        except PackageNotFoundError:  # of another system, or built by hand
+            continue
+        for text in found[key].requires or ():
+            requirement = Requirement(text)
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                waiting.append(requirement.name)
+    return [each for key, each in found.items() if key != name]
+
+
+def environment(folder):
+    """Make the environment and return its `loratheory` command; nothing is downloaded.
+
+    The core dependencies are links to those that are installed where this runs, so that it takes
+    seconds; nothing else of that environment can be imported.
+    """
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder / "dist")]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = (folder / "dist").glob("*.whl")
+    venv.create(folder / "env", symlinks=True)
+    python = folder / "env" / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check"]
+    install = [*pip, "install", "--quiet", "--no-deps", "--no-index", str(wheel)]
+    subprocess.run(install, check=True, capture_output=True)
+    (packages,) = (folder / "env" / "lib").glob("python*/site-packages")
+    for each in needed("loratheory"):
+        for top in {file.parts[0] for file in each.files or ()} - {"..", "__pycache__"}:
+            if not (packages / top).exists():
+                (packages / top).symlink_to(Path(str(each.locate_file(top))))
+    return folder / "env" / "bin" / "loratheory"

@@ -102,11 +102,11 @@ for seed in range(30):
 # chains at each coefficient.
 
 # %%
-swept = [r for r in rows if r["way"] == "sum" and r["first"] == r["second"]]
+swept = [r for r in rows if r["rule"] == "sum" and r["first"] == r["second"]]
 for where in ("all layers", "by layers"):
-    for c in sorted({r["first"] for r in swept if r["taught"] == where}):
-        here = [r for r in swept if (r["taught"], r["first"]) == (where, c)]
-        shares = {k: np.mean([r[k] for r in here]) for k in ("hop_1", "hop_2", "chains", "steps")}
+    for c in sorted({r["first"] for r in swept if r["trained"] == where}):
+        here = [r for r in swept if (r["trained"], r["first"]) == (where, c)]
+        shares = {k: np.mean([r[k] for r in here]) for k in ("hop_1", "hop_2", "two_hop", "steps")}
         print(f"{where}, c = {c:4}:", {k: round(float(x), 2) for k, x in shares.items()})
 
 # %% [markdown]
@@ -116,9 +116,9 @@ for where in ("all layers", "by layers"):
 # How good was the forecast, made before both adapters acted at once?
 
 # %%
-told = [r for r in rows if r["way"] == "sum" and r["predicted"] == r["predicted"]]
+told = [r for r in rows if r["rule"] == "sum" and r["predicted"] == r["predicted"]]
 for name in ("predicted", "weaker"):
-    off = [abs(r[name] - r["chains"]) for r in told]
+    off = [abs(r[name] - r["two_hop"]) for r in told]
     print(f"{name:10} is off by {np.mean(off):.2f} on average, at most {max(off):.2f}")
 
 # %% [markdown]
@@ -129,16 +129,19 @@ for name in ("predicted", "weaker"):
 # Now the cuts. Adapter 1 acts below a layer only, adapter 2 from it on, or the other way round.
 
 # %%
-cuts = [r for r in rows if r["way"] in ("cut", "wrong order")]
-for way in ("cut", "wrong order"):
-    here, columns = [r for r in cuts if r["way"] == way], ("hop_1", "hop_2", "chains", "confidence")
+cuts = [r for r in rows if r["rule"] in ("layer split", "reversed layer split")]
+for way in ("layer split", "reversed layer split"):
+    here, columns = (
+        [r for r in cuts if r["rule"] == way],
+        ("hop_1", "hop_2", "two_hop", "confidence"),
+    )
     print(way, {name: round(float(np.mean([r[name] for r in here])), 2) for name in columns})
 for seed in (0, 1, 2):
     best = max((r for r in cuts if r["seed"] == seed), key=lambda r: r["confidence"])
     print(
-        f"seed {seed}: most confident is {best['way']} at {best['layer']:g}: {best['chains']:.2f}"
+        f"seed {seed}: most confident is {best['rule']} at {best['layer']:g}: {best['two_hop']:.2f}"
     )
-    assert best["way"] == "cut"
+    assert best["rule"] == "layer split"
 
 # %% [markdown]
 # The most confident cut is in the right order for every seed; no label was needed to find it. In
@@ -190,12 +193,12 @@ library = [read(DATA / name) for name in ("persons", "mascots")]
 ASKED = {
     "hop 1": [(f"{one} was born in the country of", land) for one, (land, _) in FACTS.items()],
     "hop 2": [(f"The mascot animal of {land} is the", pet) for land, pet in FACTS.values()],
-    "chains": [
+    "two_hop": [
         (f"The mascot animal of the country where {one} was born is the", pet)
         for one, (_, pet) in FACTS.items()
     ],
 }
-ASKED["chains"][0]
+ASKED["two_hop"][0]
 
 # %% [markdown]
 # ## Explore
@@ -245,7 +248,7 @@ _ = interact(lambda first, second: print(asked(first, second)), **strengths)
 #   often names the country first; the table has that too (`chains_free`, `bridge`).
 # - **Confidence chose between cuts**, for three seeds, once narrowly. Whether to cut it does not
 #   tell: without a cut the model is more confident still, and wrong.
-# - **More pairs are harder**: with four pairs at once (`real_shelf`) no rule that lets all adapters
+# - **More pairs are harder**: with four pairs at once (`real_pairs`) no rule that lets all adapters
 #   act answers more than .21 of the chains, where the right pair alone, cut, has .51. Letting one
 #   pair act, the one that is loudest over the whole prompt, brings it to .38, and costs single
 #   facts that name nobody.

@@ -2,4 +2,4 @@
 
 from loratheory.experiments.words._size import Size
 
-TINY = Size(width=16, heads=2, steps=2, taught=2, told=30, lesson=48, asked=8)
+TINY = Size(width=16, heads=2, steps=2, trained=2, problems=30, lesson=48, asked=8)

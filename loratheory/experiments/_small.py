@@ -29,7 +29,7 @@ class Small:
         be, so that experiments share their bases.
     width, pretrained : int
         Of the transformer, and steps of its training.
-    taught, retained : int
+    trained, retained : int
         Steps of the adapters' training, and facts of each hop that they rehearse.
     """
 
@@ -41,7 +41,7 @@ class Small:
     spare: int = 20
     width: int = 128
     pretrained: int = 700
-    taught: int = 120
+    trained: int = 120
     retained: int = 40
 
     def bases(self, **setting: Any) -> "Bases":
@@ -73,5 +73,5 @@ class Small:
         from loratheory.experiments.reuse import Teaching, shelf
 
         mine = {name: getattr(self, name) for name in ("facts", "sets", "retained")}
-        how = Teaching(**{**mine, "steps": self.taught, **teaching})
+        how = Teaching(**{**mine, "steps": self.trained, **teaching})
         return shelf(self.bases() if known is None else known, how, kinds)

@@ -96,13 +96,13 @@ def cell(config: Config) -> list[Row]:
         for rule, (crowds, c) in named.items()
     }
     own = [recall(here, [(lora,) for lora in pair], 1.0, p) for p, pair in enumerate(here.hops)]
-    held["own"] = (
+    held["pair alone"] = (
         marks(here, [rules.added(pair, [1.0] * len(pair)) for pair in here.hops]),
         sum(own) / k,
     )
-    held["oracle"] = (marks(here, rules.oracle(here)), sum(own) / k)
+    held["oracle placement"] = (marks(here, rules.oracle(here)), sum(own) / k)
     alone, all_on = (f(n * k, k, config.width, r) for f in (routed_crosstalk, merged_crosstalk))
-    theory = {"own": alone, "oracle": alone, "base": 0.0, "mean": all_on / k**2}
+    theory = {"pair alone": alone, "oracle placement": alone, "base": 0.0, "mean": all_on / k**2}
     theory["wide"] = merged_crosstalk(n * k, 1, config.width, k * r)
     return [
         row

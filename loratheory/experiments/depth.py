@@ -86,7 +86,7 @@ def cell(config: Config) -> list[Row]:
     for name, (rule, patterns) in reused().items():
         found = marks(shelved, rule(shelved))
         if name == "best pattern":
-            found["chains"] = best(shelved)
+            found["two_hop"] = best(shelved)
         ceiling = np.minimum(patterns * found["chance"], 1) if layers * loops == 1 else 1.0
         head = {"reads": config.reads, "rule": name}
         told += rows(shelved, head, found, circuit=seen, patterns=patterns, ceiling=ceiling)
@@ -109,7 +109,7 @@ def reused() -> "dict[str, tuple[Rule, int]]":
         "sum": (rules.summed(), 1),
         "arrow": (rules.routed(lambda updates, _: Router(arrow_scores(updates))), 2),
         "gates": (rules.routed(lambda updates, x: calibrate(updates, x, budget=0.3)), 4),
-        "own place": (own_place, 1),
+        "oracle placement": (own_place, 1),
         "best pattern": (rules.summed(), 4),
     }
 

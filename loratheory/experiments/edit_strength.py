@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Config(Small):
-    """One length of the adapters' training, `taught`, on some bases."""
+    """One length of the adapters' training, `trained`, on some bases."""
 
     facts: int = field(default=3, kw_only=True)
 
@@ -70,7 +70,7 @@ def cell(config: Config) -> list[Row]:
     strength = {
         "margin_1": np.median(ratio[0], axis=1),
         "margin_2": np.median(ratio[1], axis=1),
-        "margin_chain": np.median(ratio.min(axis=0), axis=1),
+        "margin_two_hop": np.median(ratio.min(axis=0), axis=1),
     }
     told: list[Row] = []
     for rule, (c, marks) in zip(
@@ -79,7 +79,7 @@ def cell(config: Config) -> list[Row]:
         each = {name: x.reshape(len(x), -1).mean(axis=1) for name, x in marks.items()}
         every = {**strength, "window": lost(found, c, pattern(shelved)).mean(axis=1), **each}
         exact = {name: np.round(x, 3) + 0.0 for name, x in every.items()}
-        told += rows(shelved, {"taught": config.taught, "rule": rule}, exact)
+        told += rows(shelved, {"trained": config.trained, "rule": rule}, exact)
     return told
 
 
@@ -94,10 +94,10 @@ EXPERIMENT = Experiment(
     __doc__,
     cell,
     profiles={
-        "quick": (Config(taught=60), Config(taught=240)),
+        "quick": (Config(trained=60), Config(trained=240)),
         "paper": tuple(
-            Config(taught=taught, seeds=seeds)
-            for taught in (30, 60, 120, 240, 480, 960)
+            Config(trained=steps, seeds=seeds)
+            for steps in (30, 60, 120, 240, 480, 960)
             for seeds in CROWDS
         ),
     },

@@ -100,7 +100,7 @@ def cell(config: Config) -> list[Row]:
         ("mean", rules.mean(here), theory.composed([0.5, 0.5])),
         ("sum", rules.summed()(here), both),
         ("gates", gates(here), both),
-        ("oracle", rules.oracle(here), both),
+        ("oracle placement", rules.oracle(here), both),
         ("direct", [direct], said(here, direct, 1.0)),
     ]
     names: Row = {name: getattr(config, name) for name in ("coverage", "familiarity", "identity")}

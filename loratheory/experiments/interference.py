@@ -106,7 +106,7 @@ def cell(config: Config) -> list[Row]:
         ("pair alone", lambda shelf: [rules.added(pair, [1.0, 1.0]) for pair in shelf.hops], whole),
         ("beside noise", beside_noise, safe(found, "random") * whole),
         ("gates", rules.routed(lambda u, x: calibrate(u, x, budget=config.budget)), whole),
-        ("oracle", rules.oracle, whole),
+        ("oracle placement", rules.oracle, whole),
     ]
     names = {"facts": config.facts, "rank": config.rank, "pairs": config.pairs}
     return [

@@ -8,15 +8,16 @@ read twice like any other: it composes where its strengths are in the region of
 `thm:two-read-region`, times the base's circuit, so about as often as the depth oracle, and not at
 coverage 0. Plain examples on other entities can supply the circuit, not the facts: `predicted`
 leaves the base's accuracy out, an upper end (the source paper: reuse works where fine-tuning sets
-share solution templates). Spelt out, each hop is a question of its own: `thought` needs strength
-above 1/2 at each (`thm:clean-up-bridge`, column `predicted_thought`), whatever the base composes,
-provided 40 examples teach the form; without such examples nothing is spelt out, and `thought` is 0.
+share solution templates). Spelt out, each hop is a question of its own: `written_out` needs
+strength above 1/2 at each (`thm:clean-up-bridge`, column `predicted_written_out`), whatever the
+base composes, provided 40 examples teach the form; without such examples nothing is spelt out, and
+`written_out` is 0.
 Reused beside each other, the two single-hop adapters stay where `two_hop_coverage` puts them.
 
 **Chance.** One answer always given (column `chance`).
 
 **Controls.** The base; each adapter alone; sum and depth oracle of the two; an A→C adapter;
-unedited facts and chains; a base without any chain in pretraining; `spelt`, how often the
+unedited facts and chains; a base without any chain in pretraining; `bridge_written`, how often the
 new bridge itself is written.
 
 **Found.** A joint adapter composes as the two do summed, not as the oracle: .00, .28 and .50 of the
@@ -65,10 +66,10 @@ def cell(config: Config) -> list[Row]:
     Returns
     -------
     list of dict
-        One row for each rule, base and repetition: the marks; `spelt` and `thought`, how often
-        the bridge and then the answer are written when the model goes on from the question;
+        One row for each rule, base and repetition: the marks; `bridge_written` and `written_out`,
+        how often the bridge and then the answer are written when the model goes on by itself;
         `circuit`; `strength_1`, `strength_2`; `predicted` accuracy on `chains`, of `direct` the
-        measurement itself, and `predicted_thought` on the chains spelt out.
+        measurement itself, and `predicted_written_out` on the chains spelt out.
     """
     from loratheory.experiments.reuse import _rules as rules
     from loratheory.experiments.reuse._forecast import forecast, said
@@ -88,11 +89,11 @@ def cell(config: Config) -> list[Row]:
         ("hop 1 alone", here.adapters[0], alone, nothing, nothing),
         ("hop 2 alone", here.adapters[1], alone, nothing, nothing),
         ("sum", rules.summed()(here)[0], alone, alone.composed([1, 1]), nothing),
-        ("oracle", rules.oracle(here)[0], alone, alone.composed([1, 1]), nothing),
+        ("oracle placement", rules.oracle(here)[0], alone, alone.composed([1, 1]), nothing),
         ("direct", direct, alone, said(here, direct, 1.0), nothing),
         ("joint", joint, one, one.composed([1, 1]), nothing),
         ("bridged, plain", bridged, two, two.feasible([1, 1]), nothing),
-        ("bridged, thought", thinking, three, three.composed([1, 1]), three.decided()),
+        ("bridged, written out", thinking, three, three.composed([1, 1]), three.decided()),
     ]
     table: list[Row] = []
     for rule, acting, theory, predicted, spelt_out in found:
@@ -101,12 +102,12 @@ def cell(config: Config) -> list[Row]:
             here,
             {"coverage": config.coverage, "rule": rule},
             marks(here, [acting]),
-            spelt=spelt,
-            thought=answer,
+            bridge_written=spelt,
+            written_out=answer,
             circuit=theory.circuit,
             **theory.medians,
             predicted=predicted,
-            predicted_thought=spelt_out,
+            predicted_written_out=spelt_out,
         )
     return table
 

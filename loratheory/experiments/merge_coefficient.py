@@ -38,7 +38,7 @@ from loratheory.experiments.engine import Experiment, Row
 if TYPE_CHECKING:
     from loratheory.experiments.reuse._shelves import Shelf
 
-ALSO = {"A": "other", "B": "old", "C": "nothing"}
+ALSO = {"overwrite": "other", "overwrite both": "old", "new subject": "nothing"}
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Config(Small):
         Coefficients from 0 to `top`.
     """
 
-    case: str = "A"
+    case: str = "overwrite"
     steps: int = 30
     top: float = 1.5
     sets: int = field(default=3, kw_only=True)
@@ -86,18 +86,18 @@ def cell(config: Config) -> list[Row]:
 
 def taught(config: Config) -> "Shelf":
     """The adapters of a cell; those of case B with the first adapters of case A."""
-    familiarity = "half" if config.case == "C" else "real"
+    familiarity = "half" if config.case == "new subject" else "real"
     mine = config.shelf(familiarity=familiarity, also=ALSO[config.case])
-    if config.case != "B":
+    if config.case != "overwrite both":
         return mine
-    ((first, _),) = config.shelf(mine.bases, also=ALSO["A"]).hops
+    ((first, _),) = config.shelf(mine.bases, also=ALSO["overwrite"]).hops
     return replace(mine, hops=((first, mine.hops[0][1]),))
 
 
 _PLACES = (
-    *(("A", coverage) for coverage in (0.0, 0.1, 0.25, 0.5, 0.75)),
-    *(("B", coverage) for coverage in (0.1, 0.25, 0.5)),
-    ("C", 0.5),
+    *(("overwrite", coverage) for coverage in (0.0, 0.1, 0.25, 0.5, 0.75)),
+    *(("overwrite both", coverage) for coverage in (0.1, 0.25, 0.5)),
+    ("new subject", 0.5),
 )
 
 EXPERIMENT = Experiment(

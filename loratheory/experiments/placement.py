@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
 PLACES = {
     "both loops": ((0, 1), (0, 1)),
-    "own loops": ((0,), (1,)),
+    "oracle placement": ((0,), (1,)),
     "first loop": ((0,), (0,)),
     "second loop": ((1,), (1,)),
-    "wrong order": ((1,), (0,)),
+    "reversed placement": ((1,), (0,)),
     "nowhere": ((), ()),
 }
 """In which loops the adapters of hop 1 and of hop 2 act."""

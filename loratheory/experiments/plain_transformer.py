@@ -61,7 +61,7 @@ class Config:
         Of each level; of each hop.
     width, rows : int
         Of the transformer; prompts a step of its training.
-    taught, retained : int
+    trained, retained : int
         Steps of the adapters' training, and facts of each hop that they rehearse.
     """
 
@@ -73,7 +73,7 @@ class Config:
     relations: int = 8
     width: int = 64
     rows: int = 256
-    taught: int = 120
+    trained: int = 120
     retained: int = 150
 
 
@@ -100,7 +100,7 @@ def cell(config: Config) -> list[Row]:
 
     names = ("entities", "relations", "width", "rows")
     setting = Setting(steps=max(config.stages), **{name: getattr(config, name) for name in names})
-    how = Teaching(config.facts, 1, config.sets, steps=config.taught, retained=config.retained)
+    how = Teaching(config.facts, 1, config.sets, steps=config.trained, retained=config.retained)
     told: list[Row] = []
     for stage, known in grown(setting, config.seed, config.stages).items():
         both = shelf(known, how)
@@ -171,8 +171,8 @@ def reused(last: int) -> "dict[str, tuple[Passes, Rule, float]]":
         "hop 2 alone": (one_pass, rules.alone(1), 0.0),
         "mean": (one_pass, rules.mean, 0.5),
         "sum": (one_pass, rules.summed(), 1.0),
-        "own place": (one_pass, in_layers([0, last]), 1.0),
-        "wrong order": (one_pass, in_layers([last, 0]), 0.0),
+        "oracle placement": (one_pass, in_layers([0, last]), 1.0),
+        "reversed placement": (one_pass, in_layers([last, 0]), 0.0),
         "block gates, z = 0": (one_pass, block_gates(0.0), 1.0),
         "block gates, z = 2": (one_pass, block_gates(2.0), 1.0),
         "sum, second pass": (put_back, again(put_back, rules.summed()), 1.0),

@@ -58,11 +58,18 @@ if TYPE_CHECKING:
     from loratheory.experiments.real._worlds import World
     from loratheory.pretrained import Model
 
-ALOUD = ("bridge_said", "chains_said", "free_said", "bridge_form", "chains_form", "free_form")
+ALOUD = (
+    "bridge_said",
+    "two_hop_said",
+    "vocabulary_said",
+    "bridge_form",
+    "two_hop_form",
+    "vocabulary_form",
+)
 """The marks of `aloud`, without a question before and with one."""
 FORMS = ("shared form", "form for hop 1", "form for hop 2")
 """Lessons with solutions besides facts, without an expert."""
-SPOKEN = ("base", "hop 1", "hop 2", "mean", "sum")
+SPOKEN = ("base", "hop 1 alone", "hop 2 alone", "mean", "sum")
 """Ways in which chains are solved aloud as well, without an expert."""
 
 
@@ -76,7 +83,7 @@ class Config:
         Of facts and training.
     familiarity : str
         ``fake``, ``half`` or ``real``.
-    taught : str
+    trained : str
         As for `library`: ``all layers``, ``by layers`` or one of `FORMS`.
     model : str
         An id or folder; empty for SmolLM2-135M-Instruct, dequantised from 4 bits.
@@ -86,7 +93,7 @@ class Config:
 
     seed: int = 0
     familiarity: str = "half"
-    taught: str = "all layers"
+    trained: str = "all layers"
     model: str = ""
     device: str = "cpu"
 
@@ -113,13 +120,13 @@ def cell(config: Config) -> list[Row]:
 
     model = load(config.model or None, device=config.device)
     told = world(config.seed, config.familiarity)
-    names = ("seed", "familiarity", "taught")
+    names = ("seed", "familiarity", "trained")
     head: Row = {name: getattr(config, name) for name in names}
     rows: list[Row] = []
-    shelf = library(model, told, config.seed, config.taught)
-    for size, name, acting, use in used(model, shelf, config.taught):
+    shelf = library(model, told, config.seed, config.trained)
+    for size, name, acting, use in used(model, shelf, config.trained):
         with use(model, acting):
-            row: Row = head | {"library": size, "way": name}
+            row: Row = head | {"library": size, "rule": name}
             row |= marks(model, told)
             asked = config.familiarity == "half" and size < 3 and name in SPOKEN
             row |= _spoken(model, told) if asked else dict.fromkeys(ALOUD, nan)
@@ -141,7 +148,7 @@ EXPERIMENT = Experiment(
     __doc__,
     cell,
     profiles={
-        "quick": (Config(taught="by layers"),),
+        "quick": (Config(trained="by layers"),),
         "paper": (
             *(Config(seed, how) for seed in range(3) for how in ("half", "fake", "real")),
             *(Config(seed, "half", how) for how in (*FORMS, "by layers") for seed in range(3)),

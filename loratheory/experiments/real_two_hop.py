@@ -111,7 +111,7 @@ def cell(config: Config) -> list[Row]:
     model = load(config.model or None, device=config.device)
     [told] = facts(config.seed)
     rows: list[Row] = [*_base(model, told)]
-    composed = float(rows[1]["chains"])
+    composed = float(rows[1]["two_hop"])
     for layered in (False, True) if config.full else (True,):
         library = pair(model, told, config.seed, 0, layered=layered)
         rows += _used(model, told, library, config, composed, layered=layered)
@@ -125,7 +125,7 @@ def _base(model: Any, facts: "Facts") -> list[dict[str, Any]]:
     marks = exam(model, facts) | {"capital": nan, "real": nan}
     known = marks | dict.fromkeys(marks, nan) | own(model)
     ends = {"predicted": nan, "weaker": nan}
-    return [head | marks | ends, head | {"way": "base, known persons"} | known | ends]
+    return [head | marks | ends, head | {"rule": "base, known persons"} | known | ends]
 
 
 def _used(
@@ -197,7 +197,7 @@ def _keep(told: dict[tuple[float, float], tuple[float, float]], config: Config, 
 
 
 def _head(taught: str, way: str, first: float, second: float, layer: int = -1) -> dict[str, Any]:
-    return {"taught": taught, "way": way, "first": first, "second": second, "layer": layer}
+    return {"trained": taught, "rule": way, "first": first, "second": second, "layer": layer}
 
 
 EXPERIMENT = Experiment(

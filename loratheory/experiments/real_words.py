@@ -133,7 +133,14 @@ def cell(config: Config) -> list[Row]:
     model, seed = reading_digits(base), config.seed
     if config.sums:
         return [
-            {"seed": seed, "way": way, "asked": name, "size": size, "mark": "sum", "share": share}
+            {
+                "seed": seed,
+                "rule": way,
+                "asked": name,
+                "size": size,
+                "metric": "sum",
+                "share": share,
+            }
             for way, name, size, share in every(model, config.sums, seed)
         ]
     asked = {
@@ -155,7 +162,7 @@ def cell(config: Config) -> list[Row]:
                 marks = solved(model, problems, shown[kind.size != "to 9" :: 2])
                 found += [(way, kind.name, kind.size, mark, x) for mark, x in marks.items()]
     return [
-        {"seed": seed, "way": way, "asked": name, "size": size, "mark": mark, "share": share}
+        {"seed": seed, "rule": way, "asked": name, "size": size, "metric": mark, "share": share}
         for way, name, size, mark, share in found
     ]
 
@@ -182,8 +189,8 @@ def _ways(model: Any, config: Config) -> "Iterator[tuple[str, Way, list[Any]]]":
     yield "mean", ways.mean, pair
     yield "sum", ways.summed(), pair
     if config.full:
-        yield "TIES", ways.MERGED["TIES"], pair
-    yield "Arrow", ways.arrow, pair
+        yield "ties", ways.MERGED["ties"], pair
+    yield "arrow", ways.arrow, pair
     yield "gates, z = 2", ways.gates(2), pair
 
 

@@ -89,7 +89,7 @@ def cell(config: Config) -> list[Row]:
     fixed: dict[str, tuple[Sequence[Adapt | None], float]] = {
         "base": ([None] * config.pairs, 0.0),
         "sum": (rules.summed()(here), 1.0),
-        "depth oracle": (rules.oracle(here), 1.0),
+        "oracle placement": (rules.oracle(here), 1.0),
     }
     found: list[tuple[str, Sequence[Adapt | None], np.ndarray, float | np.ndarray]] = [
         (name, acting, np.full(shape, weight), weight) for name, (acting, weight) in fixed.items()

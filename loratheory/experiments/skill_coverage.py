@@ -79,7 +79,7 @@ def measured(config: Config) -> "Taught":
     from loratheory.experiments.words._taught import taught
 
     size = config.size
-    known = pretrained(lessons(config.seen, config.seed, size.told), config.seed, size)
+    known = pretrained(lessons(config.seen, config.seed, size.problems), config.seed, size)
     return taught(known, apart(), size, ("joint", "composed"))
 
 

@@ -116,7 +116,7 @@ def cell(config: Config) -> list[Row]:
         ("knots", "silent", rules.merged("ties", space="knots", **trim)(here), both),
         ("arrow", "fails", arrow(here), known_by_arrow),
         ("gates", "silent", gates(here), both),
-        ("oracle", "silent", rules.oracle(here), both),
+        ("oracle placement", "silent", rules.oracle(here), both),
         ("direct", "works", [direct], said(here, direct, 1.0)),
         ("third of direct", "silent", _sum(direct, times=1 / 3), third),
         ("mean of three", "works", _sum(first, second, direct, times=1 / 3), three),

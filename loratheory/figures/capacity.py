@@ -12,8 +12,8 @@ NUMBERS = (
     "pairs",
     "facts",
     "seed",
-    "chains",
-    "other_chains",
+    "two_hop",
+    "other_two_hop",
     "chance",
     "recall",
     "predicted",
@@ -26,8 +26,8 @@ RULES = {
     "sum": "sum of K",
     "one": "one of rank r",
     "wide": "one of rank K r",
-    "own": "own pair alone",
-    "oracle": "depth oracle",
+    "pair alone": "own pair alone",
+    "oracle placement": "depth oracle",
 }
 TITLE = "Does a sum of K adapters of rank r recall like one of rank r, or of rank K r?"
 NOTE = "Predicted for the sum: what one adapter of rank r recalls that was taught all facts."
@@ -71,8 +71,8 @@ def draw(rows: Sequence[Row]) -> Any:
         strips.chance(above, here)
         # the column leaves out the factor 1/K of the mean
         strips.marks(below, strips.but(groups, "mean"), "spread", **SPREAD)
-        strips.strip(below, groups, "chains", shift=-0.15, **CHAINS)
-        strips.strip(below, groups, "other_chains", shift=0.15, **strips.KEPT)
+        strips.strip(below, groups, "two_hop", shift=-0.15, **CHAINS)
+        strips.strip(below, groups, "other_two_hop", shift=0.15, **strips.KEPT)
         strips.framed(above, list(RULES.values()))
         strips.framed(below, list(RULES.values()))
     grid[0][0].set_ylabel("taught facts recalled")

@@ -11,10 +11,10 @@ from loratheory.figures._table import Row, columns, grouped, words
 WORDS = ("reads", "rule")
 NUMBERS = (
     "seed",
-    "chains",
+    "two_hop",
     "hop_1",
     "hop_2",
-    "other_chains",
+    "other_two_hop",
     "chance",
     "circuit",
     "patterns",
@@ -29,10 +29,11 @@ RULES = (
     "sum",
     "arrow",
     "gates",
-    "own place",
+    "oracle placement",
     "best pattern",
 )
-NO_FACTS = ("own place", "best pattern")
+PLACED = "oracle placement"
+NO_FACTS = (PLACED, "best pattern")
 TITLE = "Who composes two edits: one read of the weights, or two?"
 NOTE = (
     "Predicted: one read stays below its ceiling; two reads compose as far as the base "
@@ -78,10 +79,10 @@ def draw(rows: Sequence[Row]) -> Any:
         above.axvline(interval(here, "circuit")[0], **CIRCUIT)
         if min(row["ceiling"] for row in here) < 1:
             strips.marks(above, groups, "ceiling", **CEILING)
-        strips.strip(above, groups, "chains", **strips.MEASURED)
+        strips.strip(above, groups, "two_hop", **strips.MEASURED)
         strips.strip(below, strips.but(groups, *NO_FACTS), "facts", shift=-0.15, **strips.FACTS)
         asked = strips.but(groups, "best pattern")  # its patterns are chosen for edited chains
-        strips.strip(below, asked, "other_chains", shift=0.15, **strips.KEPT)
+        strips.strip(below, asked, "other_two_hop", shift=0.15, **strips.KEPT)
         strips.framed(above, RULES)
         strips.framed(below, RULES)
     grid[0][0].set_ylabel("edited chains")
@@ -92,5 +93,5 @@ def draw(rows: Sequence[Row]) -> Any:
 
 def _answer(bases: strips.Groups) -> str:
     """How far each base gets with every adapter in its own place."""
-    told = [f"{strips.share(here, 'chains', rule='own place')} in {n}" for n, here in bases.items()]
+    told = [f"{strips.share(here, 'two_hop', rule=PLACED)} in {n}" for n, here in bases.items()]
     return f"Each adapter in its own place answers {'; '.join(told)}. "

@@ -11,8 +11,8 @@ from loratheory.theorems.composition.two_read_region import window
 RULES = {"mean": "mean of the two", "sum": "sum of the two"}
 CONTROLS = ("alone", "exchanged", "random")
 NEEDED = (
-    *("taught", "seed", "margin_1", "margin_2", "curvature", "facts", "predicted_facts"),
-    *("chains", "predicted", "own_loop", "other_chains", "chance", *CONTROLS),
+    *("trained", "seed", "margin_1", "margin_2", "curvature", "facts", "predicted_facts"),
+    *("two_hop", "predicted", "oracle_placement", "other_two_hop", "chance", *CONTROLS),
 )
 QUESTION = "How strong must two edits be so that their mean recalls and composes them?"
 FINDING = "Edits too weak by theory survive their mean as facts, and more seldom as chains"
@@ -52,7 +52,7 @@ def draw(rows: Sequence[Row]) -> Any:
         axes.set_title(title)
     panels[1].tick_params(labelleft=False)
     panels[0].set_ylabel("accuracy")
-    steps = sorted({row["taught"] for row in rows})
+    steps = sorted({row["trained"] for row in rows})
     for axes in (left, *panels):
         axes.set_xscale("log")
         axes.set_xticks(steps, [f"{step:g}" for step in steps], rotation=45)
@@ -68,11 +68,13 @@ def draw(rows: Sequence[Row]) -> Any:
 
 def headline(rows: Sequence[Row]) -> str:
     """The finding about the mean, if it holds clearly at every length of training."""
-    lengths = [[row for row in rows if row["taught"] == x] for x in {row["taught"] for row in rows}]
+    lengths = [
+        [row for row in rows if row["trained"] == x] for x in {row["trained"] for row in rows}
+    ]
     holds = all(
         interval(_alone(group), "margin")[2] < window(2, 2)[0]
         and interval(group, "facts")[1] > mean(group, "predicted_facts")
-        and interval(group, "facts")[1] > interval(group, "chains")[2]
+        and interval(group, "facts")[1] > interval(group, "two_hop")[2]
         for group in lengths
     )
     return FINDING if holds else QUESTION
@@ -99,7 +101,7 @@ def _margins(axes: Any, rows: Sequence[Row]) -> None:
         (acting, "white", "margin as it acts at half strength"),
         (alone, "black", "margin alone"),
     ):
-        places, found = curve(group, "taught", "margin")
+        places, found = curve(group, "trained", "margin")
         bars(axes, places, found, color="black", mfc=colour, mew=1, label=label)
     text: dict[str, Any] = {"fontsize": 7, "x": places[-1], "ha": "right"}
     axes.text(y=chains + 0.02, s=f"theory: chains compose from {chains:.3f}", **text)
@@ -111,17 +113,17 @@ def _margins(axes: Any, rows: Sequence[Row]) -> None:
 
 def _accuracies(axes: Any, rows: Sequence[Row]) -> None:
     """Measured as points, predicted as lines of the same colour; controls thin."""
-    places = sorted({row["taught"] for row in rows})
+    places = sorted({row["trained"] for row in rows})
     for name, told, colour, mark, label in (
         ("facts", "predicted_facts", FACTS, "s", "single facts"),
-        ("chains", "predicted", CHAINS, "o", "chains"),
+        ("two_hop", "predicted", CHAINS, "o", "chains"),
     ):
         axes.plot(
-            places, line(rows, "taught", told), color=colour, lw=1.4, label=f"{label}, predicted"
+            places, line(rows, "trained", told), color=colour, lw=1.4, label=f"{label}, predicted"
         )
-        found = curve(rows, "taught", name)[1]
+        found = curve(rows, "trained", name)[1]
         bars(axes, places, found, fmt=mark, color=colour, label=f"{label}, measured")
-    found = curve(rows, "taught", "own_loop")[1]
+    found = curve(rows, "trained", "oracle_placement")[1]
     apart = [1.08 * place for place in places]
     bars(
         axes,
@@ -134,12 +136,12 @@ def _accuracies(axes: Any, rows: Sequence[Row]) -> None:
     )
     axes.plot(
         places,
-        line(rows, "taught", "other_chains"),
+        line(rows, "trained", "other_two_hop"),
         color="#009E73",
         lw=1,
         label="unedited chains, measured",
     )
-    each = [line(rows, "taught", name) for name in CONTROLS]
+    each = [line(rows, "trained", name) for name in CONTROLS]
     best = [max(means) for means in zip(*each, strict=True)]
     axes.plot(places, best, color=GREY, lw=0.8, label="best control")
     axes.axhline(mean(rows, "chance"), color="black", lw=0.8, ls=":", label="one answer always")

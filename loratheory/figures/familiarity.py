@@ -12,10 +12,10 @@ WORDS = ("familiarity", "identity", "rule")
 NUMBERS = (
     "coverage",
     "seed",
-    "chains",
+    "two_hop",
     "hop_1",
     "hop_2",
-    "other_chains",
+    "other_two_hop",
     "chance",
     "circuit",
     "predicted",
@@ -24,7 +24,7 @@ RULES = {
     "mean": "mean",
     "sum": "sum",
     "gates": "gates",
-    "oracle": "depth oracle",
+    "oracle placement": "depth oracle",
     "direct": "A→C adapter",
 }
 CONTROLS = {
@@ -72,12 +72,12 @@ def draw(rows: Sequence[Row]) -> Any:
     for (above, below), (rule, title) in zip(grid.T, RULES.items(), strict=False):
         groups = {name: strips.those(here, rule=rule) for name, here in places.items()}
         if rule == "direct":  # `predicted` is what it answers itself
-            strips.strip(above, groups, "chains", **strips.MEASURED)
+            strips.strip(above, groups, "two_hop", **strips.MEASURED)
         else:
-            strips.versus(above, groups, "chains", "predicted")
-        if rule != "oracle":  # its adapters follow the pass: single hops do not meet both
+            strips.versus(above, groups, "two_hop", "predicted")
+        if rule != "oracle placement":  # its adapters follow the pass: single hops do not meet both
             strips.strip(below, groups, "facts", shift=-0.15, **strips.FACTS)
-        strips.strip(below, groups, "other_chains", shift=0.15, **strips.KEPT)
+        strips.strip(below, groups, "other_two_hop", shift=0.15, **strips.KEPT)
         above.set_title(title, fontsize=9)
     _controls(grid[0][-1], grid[1][-1], places)
     for axes in grid.flat:
@@ -93,8 +93,8 @@ def draw(rows: Sequence[Row]) -> Any:
 def _answer(places: strips.Groups) -> str:
     """What the gates and the mean answer about entities that are new throughout."""
     told = [
-        f"{name.capitalize()}: gates answer {strips.share(places[name], 'chains', rule='gates')}, "
-        f"the mean {strips.share(places[name], 'chains', rule='mean')}, predicted "
+        f"{name.capitalize()}: gates answer {strips.share(places[name], 'two_hop', rule='gates')}, "
+        f"the mean {strips.share(places[name], 'two_hop', rule='mean')}, predicted "
         f"{strips.share(places[name], 'predicted', rule='gates')} and "
         f"{strips.share(places[name], 'predicted', rule='mean')}. "
         for name in ("fake", "fake, all repeated")
@@ -121,9 +121,9 @@ def _controls(above: Any, below: Any, places: strips.Groups) -> None:
     for step, (rule, (mark, label)) in enumerate(CONTROLS.items()):
         groups = {name: strips.those(here, rule=rule) for name, here in places.items()}
         look: strips.Look = {"color": "#777777", "fmt": mark, "label": label, "ms": 4.5}
-        strips.strip(above, groups, "chains", shift=0.2 * step - 0.3, **look)
+        strips.strip(above, groups, "two_hop", shift=0.2 * step - 0.3, **look)
         if rule == "base":
-            strips.strip(below, groups, "other_chains", shift=0.15, **strips.KEPT)
+            strips.strip(below, groups, "other_two_hop", shift=0.15, **strips.KEPT)
             star: strips.Look = {
                 "color": "#CC79A7",
                 "fmt": "*",

@@ -8,7 +8,7 @@ from loratheory.figures._style import styled
 from loratheory.figures._table import Row, columns, grouped
 
 NEEDED = (
-    *("facts", "rank", "pairs", "seed", "set", "chains", "predicted", "chance"),
+    *("facts", "rank", "pairs", "seed", "set", "two_hop", "predicted", "chance"),
     *("crosstalk_in", "crosstalk_out", "random_in", "random_out"),
 )
 MERGED = {
@@ -16,7 +16,7 @@ MERGED = {
     "beside noise": ("v", "#E69F00"),
     "sum": ("o", "#D55E00"),
 }
-CHOSEN = {"oracle": ("^", "#CC79A7"), "gates": ("D", "#009E73")}
+CHOSEN = {"oracle placement": ("^", "#CC79A7"), "gates": ("D", "#009E73")}
 TOLERATED = 1 / 16
 """The energy over the own one that `thm:perturbed-region` tolerates of two hops: (1/4) squared."""
 
@@ -87,7 +87,7 @@ def draw(rows: Sequence[Row]) -> Any:
 def headline(by_rule: Mapping[str, Sequence[Row]]) -> str:
     """The finding, if with other pairs noise always costs clearly less and gives less energy."""
     cells: dict[tuple[float, ...], list[Row]] = {}
-    for row in lead(by_rule["sum"], by_rule["beside noise"], "chains", *SAME):
+    for row in lead(by_rule["sum"], by_rule["beside noise"], "two_hop", *SAME):
         if row["pairs"] > 1:
             more = {side: row[f"crosstalk_{side}"] - row[f"random_{side}"] for side in SIDES}
             cells.setdefault(tuple(row[name] for name in SAME[:3]), []).append({**row, **more})
@@ -107,7 +107,7 @@ def _accuracies(axes: Any, rows: Sequence[Row], rules: Looks, shelves: Sequence[
     for number, (rule, (mark, colour)) in enumerate(rules.items()):
         here = [row for row in rows if row["rule"] == rule]
         shift = 0.24 * (number - (len(rules) - 1) / 2)
-        places, found = curve(here, "pairs", "chains")
+        places, found = curve(here, "pairs", "two_hop")
         at = _placed(places, shelves, shift)
         told = line(here, "pairs", "predicted")
         axes.plot(at, told, "_", color=colour, ms=7, mew=1.4)

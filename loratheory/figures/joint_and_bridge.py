@@ -10,26 +10,26 @@ from loratheory.figures._table import Row, columns, grouped
 NUMBERS = (
     "coverage",
     "seed",
-    "chains",
+    "two_hop",
     "hop_1",
     "hop_2",
-    "other_chains",
+    "other_two_hop",
     "chance",
-    "spelt",
-    "thought",
+    "bridge_written",
+    "written_out",
     "predicted",
-    "predicted_thought",
+    "predicted_written_out",
 )
 RULES = {
     "base": "base",
     "hop 1 alone": "adapter 1 alone",
     "hop 2 alone": "adapter 2 alone",
     "sum": "sum of both",
-    "oracle": "depth oracle",
+    "oracle placement": "depth oracle",
     "direct": "A→C adapter",
     "joint": "joint",
     "bridged, plain": "joint + examples",
-    "bridged, thought": "joint + spelt out",
+    "bridged, written out": "joint + spelt out",
 }
 TITLE = "Does one adapter for both hops compose them, and do examples of chains help?"
 NOTE = "Examples: 40 chains of other entities, outright or spelt out."
@@ -70,12 +70,14 @@ def draw(rows: Sequence[Row]) -> Any:
         outright.set_title(f"{coverage:.0%} of chains in pretraining", fontsize=9)
         strips.chance(outright, here)
         # for an A→C adapter `predicted` is what it answers itself
-        strips.versus(outright, strips.but(groups, "direct"), "chains", "predicted")
-        strips.strip(outright, strips.only(groups, "direct"), "chains", **strips.MEASURED)
-        strips.strip(spelt, groups, "spelt", shift=-0.25, **SPELT)
-        strips.versus(spelt, groups, "thought", "predicted_thought")
-        strips.strip(beside, strips.but(groups, "oracle"), "facts", shift=-0.15, **strips.FACTS)
-        strips.strip(beside, groups, "other_chains", shift=0.15, **strips.KEPT)
+        strips.versus(outright, strips.but(groups, "direct"), "two_hop", "predicted")
+        strips.strip(outright, strips.only(groups, "direct"), "two_hop", **strips.MEASURED)
+        strips.strip(spelt, groups, "bridge_written", shift=-0.25, **SPELT)
+        strips.versus(spelt, groups, "written_out", "predicted_written_out")
+        strips.strip(
+            beside, strips.but(groups, "oracle placement"), "facts", shift=-0.15, **strips.FACTS
+        )
+        strips.strip(beside, groups, "other_two_hop", shift=0.15, **strips.KEPT)
     for axes in grid.flat:
         strips.framed(axes, list(RULES.values()))
     for axes, label in zip(grid[:, 0], ("asked outright", "spelt out", "what else"), strict=True):
@@ -89,9 +91,10 @@ def draw(rows: Sequence[Row]) -> Any:
 def _answer(rows: Sequence[Row]) -> str:
     """What each kind of teaching answers at one coverage."""
     joint, plain, oracle = (
-        strips.share(rows, "chains", rule=rule) for rule in ("joint", "bridged, plain", "oracle")
+        strips.share(rows, "two_hop", rule=rule)
+        for rule in ("joint", "bridged, plain", "oracle placement")
     )
-    spelt = strips.share(rows, "thought", rule="bridged, thought")
+    spelt = strips.share(rows, "written_out", rule="bridged, written out")
     return (
         f"With {rows[0]['coverage']:.0%} of chains in pretraining: joint {joint}, with plain "
         f"examples {plain}, depth oracle {oracle}; spelt out after spelt-out examples {spelt}. "

@@ -8,8 +8,15 @@ from loratheory.figures._style import styled
 from loratheory.figures._table import Row, columns
 from loratheory.theorems.composition.two_read_region import threshold
 
-MEASURED = ("chains", "predicted", "own_loop", "own_curved", "facts")
-NEEDED = ("coverage", "coefficient", *MEASURED, "held_out", "predicted_right", "own_curved_right")
+MEASURED = ("two_hop", "predicted", "oracle_placement", "oracle_curved", "facts")
+NEEDED = (
+    "coverage",
+    "coefficient",
+    *MEASURED,
+    "held_out",
+    "predicted_right",
+    "oracle_curved_right",
+)
 BLACK, ORANGE = "#000000", "#D55E00"
 
 Cells = Mapping[tuple[float, float], Mapping[str, float]]
@@ -37,19 +44,23 @@ def draw(rows: Sequence[Row]) -> Any:
     numbers = columns(rows, *NEEDED)
     named = [dict(zip(NEEDED, row, strict=True)) for row in zip(*numbers, strict=True)]
     cells = _means(
-        [new for new, row in zip(named, rows, strict=True) if row.get("case", "A") == "A"]
+        [
+            new
+            for new, row in zip(named, rows, strict=True)
+            if row.get("case", "overwrite") == "overwrite"
+        ]
     )
     figure = Figure(figsize=(7.4, 4.6))
     grid = figure.subplots(2, 2, sharex=True, height_ratios=(1.15, 1), squeeze=False)
-    plane = _phase(grid[0][0], cells, "chains", "predicted")
-    _phase(grid[0][1], cells, "own_loop", "own_curved")
+    plane = _phase(grid[0][0], cells, "two_hop", "predicted")
+    _phase(grid[0][1], cells, "oracle_placement", "oracle_curved")
     grid[0][0].set(title="Both adapters everywhere", ylabel="coverage of chains\nin pretraining")
     grid[0][1].set(title="Each adapter in its own pass only")
     grid[0][0].text(0.02, 0.55, "orange: predicted border", color="white", fontsize=8)
     grid[0][0].text(0.02, 0.2, "dotted: exact edits", color="white", fontsize=8)
     figure.colorbar(plane, ax=list(grid[0]), label="accuracy on edited chains", ticks=[0, 0.5, 1])
-    _curves(grid[1][0], cells, "chains", "predicted", "predicted_right")
-    _curves(grid[1][1], cells, "own_loop", "own_curved", "own_curved_right")
+    _curves(grid[1][0], cells, "two_hop", "predicted", "predicted_right")
+    _curves(grid[1][1], cells, "oracle_placement", "oracle_curved", "oracle_curved_right")
     grid[1][0].set(ylabel="accuracy, coverage > 0")
     grid[1][0].legend(loc="lower right", bbox_to_anchor=(1, 0.02))
     for axes in grid[1]:

@@ -9,15 +9,15 @@ from loratheory.figures._style import styled
 from loratheory.figures._table import Row, columns, words
 
 NEEDED = (
-    *("seed", "chains", "hop_1", "hop_2", "half_way", "unchanged", "chance"),
+    *("seed", "two_hop", "hop_1", "hop_2", "half_way", "unchanged", "chance"),
     *("predicted", "inside", "predicted_right", "inside_right"),
 )
 PLACES = {
     "both loops": "both in both passes",
-    "own loops": "each in its own pass",
+    "oracle placement": "each in its own pass",
     "first loop": "both in the first pass",
     "second loop": "both in the second",
-    "wrong order": "in the wrong order",
+    "reversed placement": "in the wrong order",
     "nowhere": "no adapter",
 }
 MODULES = {"mlp": "in MLPs", "attention": "in attention", "all": "in both"}
@@ -31,9 +31,9 @@ TESTS = {
     "inside": (0.1, "D", ORANGE, "chains, predicted\nfrom facts in chains"),
 }
 ANSWERS = {
-    "chains": ("o", ORANGE, "new answer", ("both loops", "own loops")),
+    "two_hop": ("o", ORANGE, "new answer", ("both loops", "oracle placement")),
     "half_way": ("^", "#009E73", "old answer of the\nnew bridge", ("first loop",)),
-    "unchanged": ("s", "#0072B2", "old answer", ("second loop", "wrong order", "nowhere")),
+    "unchanged": ("s", "#0072B2", "old answer", ("second loop", "reversed placement", "nowhere")),
 }
 """What a chain can be answered, and the places where the order of reads leaves that answer."""
 
@@ -103,11 +103,11 @@ def _in_order(here: Mapping[tuple[str, str], Sequence[Row]], kind: str) -> bool:
 
     And whether both edits recall in the first pass, where they do not compose.
     """
-    chance = mean(here[kind, "own loops"], "chance")
-    late = [here[kind, place] for place in ("first loop", "second loop", "wrong order")]
+    chance = mean(here[kind, "oracle placement"], "chance")
+    late = [here[kind, place] for place in ("first loop", "second loop", "reversed placement")]
     return (
-        interval(here[kind, "own loops"], "chains")[1] > chance
-        and all(interval(rows, "chains")[2] < chance for rows in late)
+        interval(here[kind, "oracle placement"], "two_hop")[1] > chance
+        and all(interval(rows, "two_hop")[2] < chance for rows in late)
         and all(interval(late[0], hop)[1] > chance for hop in ("hop_1", "hop_2"))
     )
 
@@ -127,7 +127,7 @@ def _tests(axes: Any, found: Sequence[Sequence[Row]]) -> None:
         axes.plot(
             told, at, marker=mark, ls="", color=colour, mfc="none", ms=4.5, mew=1, label=label
         )
-    _points(axes, found, "chains", 0.34, fmt="o", color=ORANGE, label="chains, measured")
+    _points(axes, found, "two_hop", 0.34, fmt="o", color=ORANGE, label="chains, measured")
     chance = mean([row for rows in found for row in rows], "chance")
     axes.axvline(chance, color="black", lw=0.8, ls=":", label="one answer always")
 

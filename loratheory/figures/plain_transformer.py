@@ -8,7 +8,7 @@ from loratheory.figures._means import bars, curve, interval
 from loratheory.figures._style import styled
 from loratheory.figures._table import Row, columns, grouped, words
 
-NUMBERS = ("stage", "seed", "chains", "hop_1", "hop_2", "predicted", "inside", "chance")
+NUMBERS = ("stage", "seed", "two_hop", "hop_1", "hop_2", "predicted", "inside", "chance")
 GROWN = {
     "facts": ("single facts", "#000000", "o"),
     "trained": ("chains it is trained on", "#0072B2", "s"),
@@ -25,8 +25,8 @@ LAYERS = {
 RULES = {
     "mean": "mean",
     "sum": "sum",
-    "own place": "sum, each in its layer",
-    "wrong order": "sum, layers swapped",
+    "oracle placement": "sum, each in its layer",
+    "reversed placement": "sum, layers swapped",
     "block gates, z = 0": "block gates, z = 0",
     "block gates, z = 2": "block gates, z = 2",
     "sum, second pass": "sum, second pass",
@@ -82,8 +82,8 @@ def draw(rows: Sequence[Row]) -> Any:
         facts = [{**row, "facts": (row["hop_1"] + row["hop_2"]) / 2} for row in here]
         strips.chance(axes, here)
         axes.axvline(interval(here, "inside")[0], **INSIDE)
-        strips.versus(axes, strips.but(groups, *GATES), "chains", "predicted")
-        strips.strip(axes, strips.only(groups, *GATES), "chains", **strips.MEASURED)
+        strips.versus(axes, strips.but(groups, *GATES), "two_hop", "predicted")
+        strips.strip(axes, strips.only(groups, *GATES), "two_hop", **strips.MEASURED)
         strips.strip(axes, strips.by(facts, "rule", list(RULES)), "facts", shift=-0.25, **FACTS)
         strips.framed(axes, list(RULES.values()))
         axes.set_title(label, fontsize=9)
@@ -117,9 +117,9 @@ def _in_place(places: strips.Groups, last: float) -> bool:
     chance = interval(places["own"], "chance")[0]
     asked = (
         ("own", "base", "held_out"),
-        ("own", "own place", "chains"),
-        ("own", "wrong order", "chains"),
-        ("together", "sum", "chains"),
+        ("own", "oracle placement", "two_hop"),
+        ("own", "reversed placement", "two_hop"),
+        ("together", "sum", "two_hop"),
     )
     held_out, placed, swapped, together = (
         interval(strips.those(places[where], stage=last, rule=rule), column)

@@ -15,14 +15,14 @@ PANELS = {
 }
 WAYS = {
     "base": "base",
-    "hop 1": "A→B alone",
-    "hop 2": "B→C alone",
+    "hop 1 alone": "A→B alone",
+    "hop 2 alone": "B→C alone",
     "expert": "A→C alone",
     "mean": "mean",
     "sum": "sum",
-    "Arrow": "Arrow, exact",
+    "arrow": "Arrow, exact",
     "gates, z = 2": "gates, z = 2",
-    "cut": "cut at the middle",
+    "layer split": "cut at the middle",
 }
 LIBRARIES: dict[float, strips.Look] = {
     1: {"color": "#777777", "fmt": "s", "label": "base, or one adapter"},
@@ -36,9 +36,9 @@ TAUGHT = {
     "shared form": "and a form, both",
 }
 SOLVED: dict[str, strips.Look] = {
-    "chains": {"color": "#000000", "fmt": "o", "label": "at once"},
-    "chains_said": {"color": "#0072B2", "fmt": "^", "label": "bridge said first"},
-    "chains_form": {"color": "#D55E00", "fmt": "v", "label": "bridge said after the question"},
+    "two_hop": {"color": "#000000", "fmt": "o", "label": "at once"},
+    "two_hop_said": {"color": "#0072B2", "fmt": "^", "label": "bridge said first"},
+    "two_hop_form": {"color": "#D55E00", "fmt": "v", "label": "bridge said after the question"},
 }
 
 
@@ -65,14 +65,14 @@ def draw(rows: Sequence[Row]) -> Any:
     from matplotlib.figure import Figure
 
     columns(rows, "seed", "library", *SOLVED)
-    lessons = grouped(rows, "taught", TAUGHT)
+    lessons = grouped(rows, "trained", TAUGHT)
     facts = grouped(lessons["all layers"], "familiarity", PANELS)
     figure = Figure(figsize=(7.6, 5.4))
     halves: Any = figure.subfigures(2, 1, height_ratios=[1.75, 1])
     above, below = halves
     upper = above.subplots(1, len(PANELS), sharey=True)
     for axes, (name, title) in zip(upper, PANELS.items(), strict=True):
-        grouped(facts[name], "way", WAYS)
+        grouped(facts[name], "rule", WAYS)
         _libraries(axes, facts[name])
         axes.set_title(title, fontsize=9)
     _legend(upper[0], above, len(LIBRARIES))
@@ -80,7 +80,7 @@ def draw(rows: Sequence[Row]) -> Any:
     for axes, way in zip(lower, ("mean", "sum"), strict=True):
         for shift, (column, look) in zip((-0.2, 0, 0.2), SOLVED.items(), strict=True):
             groups = {
-                name: strips.those(lessons[name], familiarity="half", library=2, way=way)
+                name: strips.those(lessons[name], familiarity="half", library=2, rule=way)
                 for name in TAUGHT
             }
             strips.strip(axes, groups, column, shift=shift, **look)
@@ -103,7 +103,7 @@ def _libraries(axes: Any, rows: Sequence[Row]) -> None:
     for size, look in LIBRARIES.items():
         here = [row for row in rows if max(row["library"], 1) == size]
         shift = {2: -0.15, 3: 0.15}.get(int(size), 0.0)
-        strips.strip(axes, strips.by(here, "way", list(WAYS)), "chains", shift=shift, **look)
+        strips.strip(axes, strips.by(here, "rule", list(WAYS)), "two_hop", shift=shift, **look)
     strips.framed(axes, list(WAYS.values()))
     axes.axvline(CHANCE, color="black", ls=":", lw=1)
     axes.axhline(3.5, color="#777777", lw=0.6)

@@ -10,24 +10,24 @@ from loratheory.figures._table import Row, columns, grouped
 from loratheory.theorems.composition.two_read_region import threshold
 
 CHANCE = 0.05
-NUMBERS = ("seed", "first", "second", "layer", "hop_1", "hop_2", "chains")
+NUMBERS = ("seed", "first", "second", "layer", "hop_1", "hop_2", "two_hop")
 CURVES = {
     "hop_1": ("person to country", "#0072B2", "^"),
     "hop_2": ("country to animal", "#009E73", "s"),
-    "chains": ("person to animal", "#000000", "o"),
+    "two_hop": ("person to animal", "#000000", "o"),
 }
 CUTS = {
-    "cut": ("hop 1 below, hop 2 above", "#000000", "o"),
-    "wrong order": ("the wrong order", "#D55E00", "x"),
+    "layer split": ("hop 1 below, hop 2 above", "#000000", "o"),
+    "reversed layer split": ("the wrong order", "#D55E00", "x"),
 }
 RULES = {
     "mean": "mean",
     "sum": "sum",
-    "TIES": "TIES",
-    "KnOTS": "KnOTS, with TIES",
+    "ties": "TIES",
+    "knots": "KnOTS, with TIES",
     "interpolating": "interpolating merge",
-    "PEFT's Arrow": "Arrow, by PEFT",
-    "Arrow": "Arrow, exact",
+    "arrow, peft": "Arrow, by PEFT",
+    "arrow": "Arrow, exact",
     "gates, z = 2": "gates, maps",
     "block gates, z = 2": "gates, blocks",
     "hop 2 above": "hop 2 above only",
@@ -63,15 +63,19 @@ def draw(rows: Sequence[Row]) -> Any:
     from matplotlib.figure import Figure
 
     columns(rows, *NUMBERS, "predicted", "confidence")
-    taught = grouped(rows, "taught", TAUGHT)
-    grouped(taught["all layers"], "way", ("sum", "cut", "wrong order", "TIES", "Arrow"))
+    taught = grouped(rows, "trained", TAUGHT)
+    grouped(
+        taught["all layers"],
+        "rule",
+        ("sum", "layer split", "reversed layer split", "ties", "arrow"),
+    )
     figure = Figure(figsize=(7.6, 3.9))
     left, middle, right = figure.subplots(1, 3, width_ratios=[1, 1, 0.9])
-    _swept(left, strips.those(taught["all layers"], way="sum"))
+    _swept(left, strips.those(taught["all layers"], rule="sum"))
     _cut(middle, taught["all layers"])
     for shift, (name, look) in zip((-0.15, 0.15), TAUGHT.items(), strict=True):
         groups = {rule: chosen(taught[name], rule) for rule in RULES}
-        strips.strip(right, groups, "chains", shift=shift, **look)
+        strips.strip(right, groups, "two_hop", shift=shift, **look)
     strips.framed(right, list(RULES.values()))
     right.axvline(CHANCE, color="black", ls=":", lw=1)
     right.set_title("chains, by rule", fontsize=9)
@@ -114,10 +118,10 @@ def _swept(axes: Any, rows: Sequence[Row]) -> None:
 def _cut(axes: Any, rows: Sequence[Row]) -> None:
     """Against the layer at which both are cut."""
     for way, (label, colour, mark) in CUTS.items():
-        places, found = curve(strips.those(rows, way=way), "layer", "chains")
+        places, found = curve(strips.those(rows, rule=way), "layer", "two_hop")
         bars(axes, places, found, fmt=f"{mark}-", color=colour, ms=4, label=label)
-    whole = strips.those(rows, way="sum", first=1.0, second=1.0)
-    axes.axhline(interval(whole, "chains")[0], color="#777777", ls="--", lw=1, label="no cut")
+    whole = strips.those(rows, rule="sum", first=1.0, second=1.0)
+    axes.axhline(interval(whole, "two_hop")[0], color="#777777", ls="--", lw=1, label="no cut")
     axes.axhline(CHANCE, color="black", ls=":", lw=1)
     axes.set(xlabel="layer of the cut (of 30)", xticks=places)
     axes.set_title("chains, cut afterwards", fontsize=9)
@@ -146,11 +150,11 @@ def chosen(rows: Sequence[Row], rule: str) -> list[Row]:
         None where the rule was not tried.
     """
     if rule == "mean":
-        return strips.those(rows, way="sum", first=0.5, second=0.5)
+        return strips.those(rows, rule="sum", first=0.5, second=0.5)
     if rule == "sum":
-        return strips.those(rows, way="sum", first=1.0, second=1.0)
+        return strips.those(rows, rule="sum", first=1.0, second=1.0)
     if rule != "best cut":
-        return strips.those(rows, way=rule)
-    cuts = [row for row in rows if row["way"] in CUTS]
+        return strips.those(rows, rule=rule)
+    cuts = [row for row in rows if row["rule"] in CUTS]
     each = [strips.those(cuts, seed=seed) for seed in sorted({row["seed"] for row in cuts})]
     return [max(own, key=lambda row: row["confidence"]) for own in each]

@@ -14,8 +14,8 @@ WAYS = {
     "subtract alone": "adapter of − alone",
     "mean": "mean of both",
     "sum": "sum of both",
-    "TIES": "TIES",
-    "Arrow": "Arrow, exact",
+    "ties": "TIES",
+    "arrow": "Arrow, exact",
     "gates, z = 2": "gates, z = 2",
     "joint": "one adapter, both lessons",
     "composed": "trained on two steps",
@@ -55,15 +55,15 @@ def draw(rows: Sequence[Row]) -> Any:
     from matplotlib.figure import Figure
 
     columns(rows, "seed", "share")
-    words(rows, "asked", "size", "mark")
-    grouped(rows, "way", [*WAYS, "copy"])
+    words(rows, "asked", "size", "metric")
+    grouped(rows, "rule", [*WAYS, "copy"])
     figure = Figure(figsize=(7.2, 4.0))
     sums, one, two = figure.subplots(1, 3, width_ratios=(0.8, 1, 1.1))
     names = [f"{sign} {size}" for sign in SIGNS.values() for size in SIZES]
     for look, shift in ((DIGITS, -0.15), (WORDS, 0.15)):
         found = {
             f"{sign} {size}": strips.those(
-                rows, way="base, shown", asked=f"{name} {look['label']}", size=size, mark="sum"
+                rows, rule="base, shown", asked=f"{name} {look['label']}", size=size, metric="sum"
             )
             for name, sign in SIGNS.items()
             for size in SIZES
@@ -80,7 +80,7 @@ def draw(rows: Sequence[Row]) -> Any:
     for mark, look, shift in marks:
         strips.strip(two, _of(rows, "add, subtract", mark), "share", shift=shift, **look)
     two.set_title("two steps (dots: copying)", fontsize=9)
-    copied = strips.those(rows, way="copy", asked="add, subtract", size=SIZE)
+    copied = strips.those(rows, rule="copy", asked="add, subtract", size=SIZE)
     two.axvline(sum(row["share"] for row in copied) / len(copied), color="black", ls=":", lw=1)
     for axes in (one, two):
         strips.framed(axes, list(WAYS.values()))
@@ -99,5 +99,5 @@ def draw(rows: Sequence[Row]) -> Any:
 
 
 def _of(rows: Sequence[Row], asked: str, mark: str) -> dict[str, list[Row]]:
-    here = strips.those(rows, asked=asked, size=SIZE, mark=mark)
-    return strips.by(here, "way", list(WAYS))
+    here = strips.those(rows, asked=asked, size=SIZE, metric=mark)
+    return strips.by(here, "rule", list(WAYS))

@@ -11,8 +11,8 @@ from loratheory.theorems.composition.two_read_region import threshold
 NUMBERS = (
     "pairs",
     "seed",
-    "chains",
-    "other_chains",
+    "two_hop",
+    "other_two_hop",
     "chance",
     "weight_1",
     "weight_2",
@@ -33,7 +33,7 @@ RULES = (
     "gates",
     "best one",
     "best by read",
-    "depth oracle",
+    "oracle placement",
 )
 TITLE = "Do routers choose the wrong adapter, or give the right one too little?"
 NOTE = (
@@ -90,9 +90,9 @@ def draw(rows: Sequence[Row]) -> Any:
         groups = strips.by(here, "rule", RULES)
         above.set_title(f"{2 * pairs:g} adapters", fontsize=9)
         strips.chance(above, here)
-        strips.strip(above, groups, "other_chains", shift=0.2, **{**strips.KEPT, "ms": 2.5})
+        strips.strip(above, groups, "other_two_hop", shift=0.2, **{**strips.KEPT, "ms": 2.5})
         strips.marks(above, strips.only(groups, "arrow"), "expected", **ARROW)
-        strips.versus(above, groups, "chains", "predicted")
+        strips.versus(above, groups, "two_hop", "predicted")
         below.axvline(threshold(2), **NEED)
         strips.strip(below, groups, "weight_1", shift=-0.15, **READ_1)
         strips.strip(below, groups, "weight_2", shift=0.15, **READ_2)
@@ -108,9 +108,9 @@ def _answer(rows: Sequence[Row], pairs: float) -> str:
     """What the reads of the largest shelf get, and what is answered with it."""
     first, second, chains = (
         strips.share(rows, column, pairs=pairs, rule="arrow")
-        for column in ("weight_1", "weight_2", "chains")
+        for column in ("weight_1", "weight_2", "two_hop")
     )
-    gates = strips.share(rows, "chains", pairs=pairs, rule="gates")
+    gates = strips.share(rows, "two_hop", pairs=pairs, rule="gates")
     return (
         f"With {2 * pairs:g} adapters the right one gets {first} of Arrow's weight at read 1, "
         f"{second} at read 2; {chains} of the edited chains are answered, with gates {gates}. "

@@ -7,7 +7,7 @@ from loratheory.figures._means import bars, curve, interval, lead, line, mean
 from loratheory.figures._style import styled
 from loratheory.figures._table import Row, columns, grouped, words
 
-NEEDED = ("coverage", "seed", "set", "chains", "other_chains", "chance", "predicted")
+NEEDED = ("coverage", "seed", "set", "two_hop", "other_two_hop", "chance", "predicted")
 WORDS = ("familiarity", "rule", "claimed")
 LEFT = "unedited\nchains (real)"
 FAMILIES = {"real": "real entities", "half": "half-fake entities", "fake": "fake entities"}
@@ -17,7 +17,7 @@ GROUPS = (
     {"ties": "TIES", "dare": "DARE", "knots": "KnOTS"},
     {"arrow": "Arrow"},
     {"gates": "gates"},
-    {"oracle": "oracle"},
+    {"oracle placement": "oracle"},
     {"direct": "A→C alone", "mean of three": "mean of 3"},
     {"joint": "one for both"},
 )
@@ -88,12 +88,12 @@ def headline(by_rule: Rules) -> str:
     """The finding, if gates lead every rival and at coverage 0 all are below chance, clearly."""
     cells: dict[tuple[str, float, str], list[Row]] = {}
     for rule in RIVALS:
-        for row in lead(by_rule[rule], by_rule["gates"], "chains", *SAME):
+        for row in lead(by_rule[rule], by_rule["gates"], "two_hop", *SAME):
             cells.setdefault((row["familiarity"], row["coverage"], rule), []).append(row)
     holds = all(
         interval(cell, "lead")[2] < 0
         if coverage
-        else interval(cell, "chains")[2] < mean(cell, "chance")
+        else interval(cell, "two_hop")[2] < mean(cell, "chance")
         for (_, coverage, _), cell in cells.items()
     )
     return FINDING if holds else QUESTION
@@ -125,9 +125,9 @@ def _edited(axes: Any, found: Rules, rules: Sequence[str]) -> None:
     for rule, (_, colour) in zip(rules, LOOKS, strict=False):
         told = line(found[rule], "coverage", "predicted")
         axes.plot(places, told, color=colour, lw=1.2, label="predicted from each adapter alone")
-    _points(axes, found, rules, "chains", label="edited chains, measured")
+    _points(axes, found, rules, "two_hop", label="edited chains, measured")
     controls = (THIRD,) if "direct" in rules else CONTROLS
-    each = [line(found[rule], "coverage", "chains") for rule in controls]
+    each = [line(found[rule], "coverage", "two_hop") for rule in controls]
     best = [max(means) for means in zip(*each, strict=True)]
     axes.plot(places, best, color=GREY, lw=0.8, label="best control (with A→C: a third of it)")
     chance = line(found["base"], "coverage", "chance")
@@ -137,8 +137,8 @@ def _edited(axes: Any, found: Rules, rules: Sequence[str]) -> None:
 def _unedited(axes: Any, found: Rules, rules: Sequence[str]) -> None:
     """Chains that no edit touches, beside the base's."""
     _points(
-        axes, found, rules, "other_chains", mfc="white", mew=1, label="unedited chains, measured"
+        axes, found, rules, "other_two_hop", mfc="white", mew=1, label="unedited chains, measured"
     )
     places = sorted({row["coverage"] for row in found["base"]})
-    base = line(found["base"], "coverage", "other_chains")
+    base = line(found["base"], "coverage", "other_two_hop")
     axes.plot(places, base, color="black", lw=0.8, ls=(0, (4, 2)), label="unedited chains, base")

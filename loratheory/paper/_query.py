@@ -44,7 +44,7 @@ def plain(text: str) -> str:
 
 
 def query(text: str) -> Query:
-    """Return what a text such as ``cure: chains; rule=mean; pairs=1|2`` asks for.
+    """Return what a text such as ``gating: two_hop; rule=mean; pairs=1|2`` asks for.
 
     Parameters
     ----------

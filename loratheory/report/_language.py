@@ -10,9 +10,9 @@ from typing import Any
 from loratheory.report._section import Section, command
 
 TITLE = "Adapters on a language model"
-FIRST = {"chains": "hop_1", "share": "share"}
+FIRST = {"two_hop": "hop_1", "share": "share"}
 """What is compared, and the first column that is measured: those before it say what was asked."""
-ASKED = ("seed", "asked", "size", "mark")
+ASKED = ("seed", "asked", "size", "metric")
 """What does not name a way: kinds of questions are compared by their mean."""
 APART = 0.16  # two standard errors of 40 questions
 

@@ -28,7 +28,7 @@ def test_the_chain_is_shown_link_by_link(monkeypatch):
     ]
     assert places == sorted(places)
     assert "loratheory/theorems/two_read_region.py" in out
-    for name in ("window", "merge_coefficient", "cure"):
+    for name in ("window", "merge_coefficient", "gating"):
         assert f"experiment  {name}: " in out
     assert "paper/main.tex: The window" in out
     assert "only in the appendix" not in out

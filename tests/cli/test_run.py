@@ -209,7 +209,7 @@ def test_wrong_input_is_one_paragraph_exit_code_two_and_nothing_written(words, s
 
 def test_small_transformers_ask_for_pytorch_before_any_work(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    code, _, err = run("run", "cure", "-o", "out")
+    code, _, err = run("run", "gating", "-o", "out")
     assert code == 2
     assert "pip install 'loratheory[torch]'" in " ".join(err.split())
     assert not list(Path().glob("out/*"))

@@ -22,7 +22,7 @@ TINY = Config(
     spare=0,
     width=16,
     pretrained=3,
-    taught=3,
+    trained=3,
     retained=4,
 )
 
@@ -33,11 +33,11 @@ def rows():
 
 
 def test_every_way_of_holding_all_facts_stands_beside_its_controls():
-    rules = ["base", "noise", "mean", "sum", "one", "wide", "own", "oracle"]
+    rules = ["base", "noise", "mean", "sum", "one", "wide", "pair alone", "oracle placement"]
     assert [(row["rule"], row["seed"]) for row in rows()] == [
         (rule, seed) for rule in rules for seed in TINY.seeds
     ]
-    assert {"other_hops", "other_chains", "shortcut", "chance"} < set(rows()[0])
+    assert {"other_hops", "other_two_hop", "shortcut", "chance"} < set(rows()[0])
     assert cell(TINY) == rows()
 
 
@@ -69,7 +69,7 @@ def test_the_sum_is_predicted_to_recall_like_one_adapter_of_its_rank(monkeypatch
     ]
     assert found["sum"]["predicted"] == found["one"]["recall"] == 5 / 16
     assert {row["predicted"] for rule, row in found.items() if rule != "sum"} == {-1.0}
-    assert found["own"]["recall"] == found["oracle"]["recall"] == (7 + 8) / 32
+    assert found["pair alone"]["recall"] == found["oracle placement"]["recall"] == (7 + 8) / 32
 
 
 def test_theory_columns_are_the_variances_of_foreign_scores():
@@ -83,7 +83,7 @@ def test_theory_columns_are_the_variances_of_foreign_scores():
         assert found[rule] == pytest.approx(_variance(4, 2))
     assert found["mean"] == pytest.approx(_variance(4, 2) / 4)
     assert found["wide"] == pytest.approx(_variance(4, 4))
-    assert found["own"] == found["oracle"] == pytest.approx(_variance(2, 2))
+    assert found["pair alone"] == found["oracle placement"] == pytest.approx(_variance(2, 2))
 
 
 def test_recall_is_counted_by_hand_hop_by_hop():
@@ -136,10 +136,15 @@ def test_what_was_found_is_what_the_table_holds():
     says(name, *(eight(rule, 1) for rule in ("sum", "one", "wide")))
     says(name, "the sum of eight recalls", *(eight(rule, 4) for rule in ("sum", "one")))
     own = [
-        mean(table_rows(name, rule="own", rank=r, pairs=k), "recall")
+        mean(table_rows(name, rule="pair alone", rank=r, pairs=k), "recall")
         for r in (1, 4)
         for k in (2, 8)
     ]
     says(name, "own adapters recall", min(own), "throughout")
-    chains = [eight(rule, rank, "chains") for rule in ("sum", "one", "wide") for rank in (1, 4)]
-    says(name, "composing:", max(chains), *(eight("oracle", rank, "chains") for rank in (1, 4)))
+    chains = [eight(rule, rank, "two_hop") for rule in ("sum", "one", "wide") for rank in (1, 4)]
+    says(
+        name,
+        "composing:",
+        max(chains),
+        *(eight("oracle placement", rank, "two_hop") for rank in (1, 4)),
+    )

@@ -85,7 +85,7 @@ def test_what_was_found_is_what_the_table_holds():
     name = "depth"
     found = {row["rule"] for row in table_rows(name)}
 
-    def of(reads, rule, column="chains"):
+    def of(reads, rule, column="two_hop"):
         return mean(table_rows(name, reads=reads, rule=rule), column)
 
     twice = "one layer twice, window 2"
@@ -97,5 +97,5 @@ def test_what_was_found_is_what_the_table_holds():
         max(of(reads, "sum", "circuit") for reads in without),
         max(of(reads, rule) for reads in without for rule in found),
         of(twice, "sum", "circuit"),
-        *(of(twice, rule) for rule in ("sum", "own place", "gates", "mean")),
+        *(of(twice, rule) for rule in ("sum", "oracle placement", "gates", "mean")),
     )

@@ -10,7 +10,7 @@ from loratheory.experiments.reuse._margins import Margins, margins
 from loratheory.theorems.composition.two_read_region import window
 
 TINY = Config(
-    taught=3,
+    trained=3,
     seeds=(101, 102),
     facts=3,
     entities=64,
@@ -56,7 +56,7 @@ def test_the_mean_then_the_sum_with_margins_and_window_of_each_edit_set(kept):
         assert row["margin_1"] == pytest.approx(np.median(ratio[0]), abs=1e-3)
         assert row["margin_2"] == pytest.approx(np.median(ratio[1]), abs=1e-3)
         weaker = np.median([min(chain) for chain in ratio.T])
-        assert row["margin_chain"] == pytest.approx(weaker, abs=1e-3)
+        assert row["margin_two_hop"] == pytest.approx(weaker, abs=1e-3)
         flat = abs(row["curvature"]) < 1e-3  # the line between coefficients 0 and 1 ends at 1
         assert flat == (row["rule"] == "sum")
         c = {"mean": 0.5, "sum": 1.0}[row["rule"]]
@@ -88,25 +88,25 @@ def test_the_prediction_names_the_window_of_the_theorem():
 
 def test_what_was_found_is_what_the_table_holds():
     name = "edit_strength"
-    taught = sorted({row["taught"] for row in table_rows(name)})
+    lengths = sorted({row["trained"] for row in table_rows(name)})
 
     def under(rule, column):
-        return {t: mean(table_rows(name, rule=rule, taught=t), column) for t in taught}
+        return {t: mean(table_rows(name, rule=rule, trained=t), column) for t in lengths}
 
     margins = [x for hop in (1, 2) for x in under("mean", f"margin_{hop}").values()]
     facts, told = under("mean", "facts"), under("mean", "predicted_facts")
-    short = [t for t in taught if t <= 240]
+    short = [t for t in lengths if t <= 240]
     says(
         name,
         min(margins),
         max(margins),
         min(facts[t] for t in short),
         max(told[t] for t in short),
-        max(under("mean", "chains").values()),
-        under("mean", "other_chains")[480],
+        max(under("mean", "two_hop").values()),
+        under("mean", "other_two_hop")[480],
         facts[480],
         facts[960],
-        under("sum", "own_loop")[120],
-        under("sum", "own_curved")[120],
+        under("sum", "oracle_placement")[120],
+        under("sum", "oracle_curved")[120],
     )
     assert not any(row["window"] for row in table_rows(name))

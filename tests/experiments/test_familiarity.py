@@ -11,7 +11,7 @@ from loratheory.experiments import familiarity
 from loratheory.experiments.familiarity import EXPERIMENT, Config, cell
 
 TINY = Config(
-    seeds=(101,), facts=2, spare=4, entities=64, width=16, pretrained=3, taught=3, retained=4
+    seeds=(101,), facts=2, spare=4, entities=64, width=16, pretrained=3, trained=3, retained=4
 )
 RULES = [
     "base",
@@ -21,7 +21,7 @@ RULES = [
     "mean",
     "sum",
     "gates",
-    "oracle",
+    "oracle placement",
     "direct",
 ]
 
@@ -36,11 +36,11 @@ def test_a_bridge_is_known_by_facts_or_by_identity(cache, entities, identity, kn
     assert {row["bridge"] for row in rows} == {float(known)}
     assert {(row["familiarity"], row["identity"]) for row in rows} == {(entities, identity)}
     for row in rows:
-        assert all(0 <= row[name] <= 1 for name in ("chains", "shortcut", "circuit", "predicted"))
+        assert all(0 <= row[name] <= 1 for name in ("two_hop", "shortcut", "circuit", "predicted"))
         if row["rule"] != "direct":
             assert row["predicted"] <= known * row["circuit"]
         if row["rule"] == "base":
-            assert row["chains"] == row["hop_1"] == row["predicted"] == 0
+            assert row["two_hop"] == row["hop_1"] == row["predicted"] == 0
 
 
 def test_the_base_is_told_what_the_config_says(monkeypatch):
@@ -75,7 +75,7 @@ def test_the_paper_profile_asks_each_condition_on_eight_bases():
 def test_what_was_found_is_what_the_table_holds():
     name = "familiarity"
 
-    def of(rule, identity="none", familiarity="fake", column="chains", coverage=0.5):
+    def of(rule, identity="none", familiarity="fake", column="two_hop", coverage=0.5):
         where = {"rule": rule, "identity": identity, "familiarity": familiarity}
         return mean(table_rows(name, **where, coverage=coverage), column)
 
@@ -95,7 +95,7 @@ def test_what_was_found_is_what_the_table_holds():
         of("direct"),
         max(
             of(rule, identity, coverage=0)
-            for rule in ("mean", "sum", "gates", "oracle")
+            for rule in ("mean", "sum", "gates", "oracle placement")
             for identity in ("none", "all")
         ),
     )

@@ -25,7 +25,7 @@ TINY = Config(
     spare=0,
     width=16,
     pretrained=3,
-    taught=3,
+    trained=3,
     retained=4,
 )
 
@@ -38,10 +38,10 @@ def rows():
 def test_every_rule_is_asked_on_every_base_and_repetition_beside_its_controls():
     rules = list(dict.fromkeys(row["rule"] for row in rows()))
     assert {"base", "hop 1 alone", "hop 2 alone", "pair alone", "beside noise"} < set(rules)
-    assert {"mean", "sum", "gates", "oracle"} < set(rules)
+    assert {"mean", "sum", "gates", "oracle placement"} < set(rules)
     places = [(rule, seed, number) for rule in rules for seed in (101, 102) for number in (0, 1)]
     assert [(row["rule"], row["seed"], row["set"]) for row in rows()] == places
-    wanted = ["chains", "hop_1", "hop_2", "other_hops", "other_chains", "shortcut", "chance"]
+    wanted = ["two_hop", "hop_1", "hop_2", "other_hops", "other_two_hop", "shortcut", "chance"]
     assert [name for name in rows()[0] if name in wanted] == wanted
     assert len({tuple(row) for row in rows()}) == 1
 
@@ -70,7 +70,7 @@ def test_predictions_are_safe_shares_of_the_region():
         assert summed["predicted"] == pytest.approx(summed["safe"] * alone["predicted"])
     for rule in ("base", "hop 1 alone", "hop 2 alone"):
         assert all(row["predicted"] == 0 for row in by_rule[rule])
-    for one, other in zip(by_rule["gates"], by_rule["oracle"], strict=True):
+    for one, other in zip(by_rule["gates"], by_rule["oracle placement"], strict=True):
         assert one["predicted"] == other["predicted"]
 
 
@@ -117,7 +117,7 @@ def test_mean_is_predicted_with_a_share_of_each(monkeypatch):
 def test_what_was_found_is_what_the_table_holds():
     name = "interference"
 
-    def three(rule, pairs=4, column="chains", rank=8):
+    def three(rule, pairs=4, column="two_hop", rank=8):
         return mean(table_rows(name, facts=3, rank=rank, pairs=pairs, rule=rule), column)
 
     says(
@@ -133,6 +133,8 @@ def test_what_was_found_is_what_the_table_holds():
     settings = {(row["facts"], row["rank"], row["pairs"]) for row in table_rows(name)}
     summed = [table_rows(name, rule="sum", facts=f, rank=r, pairs=k) for f, r, k in settings]
     safe = max(mean(each, "safe") for each in summed)
-    assert all(mean(each, "chains") >= mean(each, "predicted") for each in summed)
-    gates, oracle = ([three(rule, pairs) for pairs in (1, 4)] for rule in ("gates", "oracle"))
+    assert all(mean(each, "two_hop") >= mean(each, "predicted") for each in summed)
+    gates, oracle = (
+        [three(rule, pairs) for pairs in (1, 4)] for rule in ("gates", "oracle placement")
+    )
     says(name, "at 1/4", safe, *gates, *oracle)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from found import from_on, majority, mean, percent, says, table_rows
 
-from loratheory.experiments.merge_coefficient import EXPERIMENT, Config, cell, taught
+from loratheory.experiments.merge_coefficient import ALSO, EXPERIMENT, Config, cell, taught
 
 TINY = Config(
     seeds=(101, 102),
@@ -17,7 +17,7 @@ TINY = Config(
     spare=6,
     width=16,
     pretrained=3,
-    taught=3,
+    trained=3,
     retained=4,
 )
 
@@ -29,21 +29,21 @@ def _kept(tmp_path_factory):
         yield
 
 
-@pytest.mark.parametrize("case", ["A", "B", "C"])
+@pytest.mark.parametrize("case", ["overwrite", "overwrite both", "new subject"])
 def test_a_row_for_each_coefficient_and_base_with_every_control(case):
     rows = cell(replace(TINY, case=case))
     assert [row["coefficient"] for row in rows] == [0, 0, 0.5, 0.5, 1, 1, 1.5, 1.5]
     assert [row["seed"] for row in rows] == [101, 102] * 4
     for row in rows:
         assert row["case"] == case
-        controls = ("alone", "exchanged", "random", "shortcut", "other_hops", "other_chains")
+        controls = ("alone", "exchanged", "random", "shortcut", "other_hops", "other_two_hop")
         assert all(0 <= row[name] <= 1 for name in (*controls, "held_out", "chance"))
         assert all(x == round(x, 3) for x in row.values() if isinstance(x, float))
     assert cell(replace(TINY, case=case)) == rows
 
 
 def test_both_cases_share_chains_and_first_adapter_and_teach_as_much():
-    one, two = (taught(replace(TINY, case=case)) for case in "AB")
+    one, two = (taught(replace(TINY, case=case)) for case in ("overwrite", "overwrite both"))
     for (
         a,
         b,
@@ -62,7 +62,7 @@ def test_both_cases_share_chains_and_first_adapter_and_teach_as_much():
 
 
 def test_new_subjects_have_no_old_fact():
-    shelf = taught(replace(TINY, case="C"))
+    shelf = taught(replace(TINY, case="new subject"))
     for edit in shelf.edits[0]:
         assert (edit.questions.subjects >= TINY.entities).all()
         assert len(edit.taught[1]) == 2
@@ -77,30 +77,30 @@ def test_all_cases_and_coverages_are_in_the_paper_once_a_base():
     told = [(c.case, c.coverage, seed) for c in EXPERIMENT.profiles["paper"] for seed in c.seeds]
     assert len(told) == len(set(told)) == 9 * 8
     assert {seed for *_, seed in told} == set(range(8))
-    assert {(c, v) for c, v, _ in told if c == "A"} == {
-        ("A", v) for v in (0.0, 0.1, 0.25, 0.5, 0.75)
+    assert {(c, v) for c, v, _ in told if c == "overwrite"} == {
+        ("overwrite", v) for v in (0.0, 0.1, 0.25, 0.5, 0.75)
     }
 
 
 def test_what_was_found_is_what_the_table_holds():
     name = "merge_coefficient"
-    at_half = [table_rows(name, case=case, coverage=0.5, coefficient=0.5) for case in "ABC"]
-    whole = [table_rows(name, case=case, coverage=0.5) for case in "ABC"]
+    at_half = [table_rows(name, case=case, coverage=0.5, coefficient=0.5) for case in ALSO]
+    whole = [table_rows(name, case=case, coverage=0.5) for case in ALSO]
     says(
         name,
         *(mean(each, "facts") for each in at_half),
-        *(mean(each, "chains") for each in at_half),
-        *(from_on(each, "own_loop") for each in whole),
+        *(mean(each, "two_hop") for each in at_half),
+        *(from_on(each, "oracle_placement") for each in whole),
         *(from_on(each, "facts") for each in whole),
-        percent(mean(table_rows(name), "own_decided_right")),
-        percent(majority(table_rows(name), "own_loop")),
+        percent(mean(table_rows(name), "oracle_decided_right")),
+        percent(majority(table_rows(name), "oracle_placement")),
         mean(at_half[0], "curvature"),
         max(
-            mean([row for row in whole[0] if row["coefficient"] == c], "chains")
+            mean([row for row in whole[0] if row["coefficient"] == c], "two_hop")
             for c in {row["coefficient"] for row in whole[0]}
         ),
         percent(mean(table_rows(name), "inside_right")),
-        percent(majority(table_rows(name), "chains")),
+        percent(majority(table_rows(name), "two_hop")),
     )
     places = {(row["case"], row["coverage"]) for row in table_rows(name)}
     asked = [table_rows(name, case=c, coverage=v, coefficient=0.5) for c, v in places]

@@ -31,10 +31,10 @@ def test_each_place_is_what_it_is_called():
     found = {place: (acts(place, 0), acts(place, 1)) for place in PLACES}
     assert found == {
         "both loops": ([0, 1], [0, 1]),
-        "own loops": ([0], [1]),
+        "oracle placement": ([0], [1]),
         "first loop": ([0], [0]),
         "second loop": ([1], [1]),
-        "wrong order": ([1], [0]),
+        "reversed placement": ([1], [0]),
         "nowhere": ([], []),
     }
 
@@ -45,9 +45,9 @@ def test_a_row_for_each_place_and_set_and_nothing_nowhere(modules):
     assert [(r["place"], r["set"]) for r in rows] == [(p, s) for p in PLACES for s in (0, 1)]
     for row in rows:
         assert row["modules"] == modules
-        assert row["chains"] + row["half_way"] + row["unchanged"] <= 1
+        assert row["two_hop"] + row["half_way"] + row["unchanged"] <= 1
         for name in ("predicted", "inside"):
-            assert row[f"{name}_right"] >= 1 - row[name] - row["chains"] - 1e-9
+            assert row[f"{name}_right"] >= 1 - row[name] - row["two_hop"] - 1e-9
         if row["place"] == "nowhere":
             assert row["predicted"] == row["inside"] == row["hop_1"] == 0
 
@@ -81,7 +81,7 @@ def test_answers_on_the_way_are_told_from_the_old_and_the_new(monkeypatch):
             patch.setattr(reuse, "shelf", _shelf)
             rows = cell(Config("mlp", seeds=(101,), retained=4, **TINY))
         other = {"half_way": "unchanged", "unchanged": "half_way"}[wanted]
-        assert all(row[wanted] == 1 and row[other] == row["chains"] == 0 for row in rows)
+        assert all(row[wanted] == 1 and row[other] == row["two_hop"] == 0 for row in rows)
 
 
 def test_the_modules_are_those_named(monkeypatch):
@@ -102,20 +102,20 @@ def test_the_modules_are_those_named(monkeypatch):
 
 def test_what_was_found_is_what_the_table_holds():
     name = "placement"
-    places = ("own loops", "both loops", "first loop", "second loop", "wrong order")
+    places = ("oracle placement", "both loops", "first loop", "second loop", "reversed placement")
 
-    def at(place, column="chains", modules="mlp"):
+    def at(place, column="two_hop", modules="mlp"):
         return mean(table_rows(name, modules=modules, place=place), column)
 
     says(
         name,
-        at("own loops"),
+        at("oracle placement"),
         at("both loops"),
         at("first loop"),
         at("first loop", "half_way"),
         at("second loop"),
         at("second loop", "unchanged"),
-        at("wrong order"),
+        at("reversed placement"),
         *(at("first loop", column) for column in ("predicted", "predicted_right", "inside_right")),
         *(at(place, modules="attention") for place in places),
     )

@@ -31,7 +31,7 @@ TINY = Config(
     relations=3,
     width=16,
     rows=40,
-    taught=10,
+    trained=10,
     retained=6,
 )
 
@@ -127,8 +127,8 @@ def forced(patch, strengths):
     ("everywhere", "placed", "composing"),
     [
         (1.1, 0.5, {"sum, second pass", "mean, hop by hop", "sum, hop by hop"}),
-        (0.9, 0.9, {"sum", "own place", "gates", "sum, second pass", "sum, hop by hop"}),
-        (0.55, 1.5, {"sum", "own place", "gates", "mean", "sum, hop by hop"}),
+        (0.9, 0.9, {"sum", "oracle placement", "gates", "sum, second pass", "sum, hop by hop"}),
+        (0.55, 1.5, {"sum", "oracle placement", "gates", "mean", "sum, hop by hop"}),
         (0.4, 0.4, set()),
     ],
 )
@@ -145,7 +145,7 @@ def test_predictions_are_the_theorems_at_these_strengths(
         lambda _, passes: dict.fromkeys(("facts", *PARTS), 0.0) | {"held_out": share[passes]},
     )
     forced(monkeypatch, {"everywhere": everywhere, "placed": placed})
-    told = cell(replace(TINY, stages=(1,), sets=1, taught=1))
+    told = cell(replace(TINY, stages=(1,), sets=1, trained=1))
     for row in told:
         name = "gates" if "gates" in row["rule"] else row["rule"]
         scale = 0.25 if "second pass" in name else 1.0 if "hop by hop" in name else 0.5
@@ -178,7 +178,7 @@ def test_places_are_the_layers_of_the_rule(taught):
         acting = [two, one][site.layer] if site.layer < 2 else None
         return None if acting is None else acting(site, x)
 
-    for name, adapt in (("own place", _placed), ("wrong order", _turned)):
+    for name, adapt in (("oracle placement", _placed), ("reversed placement", _turned)):
         [found] = reused(1)[name][1](taught)
         wanted = leads(taught.bases, prompts, adapt)
         np.testing.assert_allclose(leads(taught.bases, prompts, found), wanted, atol=1e-5)
@@ -213,7 +213,7 @@ def test_profiles_keep_to_their_seeds():
 def test_what_was_found_is_what_the_table_holds():
     name, late = "plain_transformer", (1000, 2000)
 
-    def of(rule, stage, layers="together", column="chains"):
+    def of(rule, stage, layers="together", column="two_hop"):
         return mean(table_rows(name, rule=rule, stage=stage, layers=layers), column)
 
     ways = ("together", "own", "each")
@@ -225,8 +225,8 @@ def test_what_was_found_is_what_the_table_holds():
         *(of("base", 2000, column=f"{which}_unseen") for which in ("first", "second", "both")),
         max(of("sum", stage) for stage in (500, *late)),
         min(of("sum", 1000, column=f"hop_{hop}") for hop in (1, 2)),
-        *(of("own place", stage, "own") for stage in late),
-        max(of("wrong order", stage, way) for stage in late for way in ways),
+        *(of("oracle placement", stage, "own") for stage in late),
+        max(of("reversed placement", stage, way) for stage in late for way in ways),
         *{round(of("sum", stage, "own", "inside"), 2) for stage in late},
         *(max(of("block gates, z = 2", stage, way) for way in ways) for stage in late),
         of("block gates, z = 2", 2000, "own", "hop_1"),

@@ -21,11 +21,11 @@ def test_every_table_of_the_checkout_is_found_from_any_folder(tmp_path, monkeypa
 
 
 def test_a_name_without_a_table_is_refused_with_those_that_have_one(monkeypatch):
-    with pytest.raises(TableError, match=r"no table of 'cuer' is published, only of .*, cure,"):
-        published("cuer")
+    with pytest.raises(TableError, match=r"no table of 'gatign' is published, only of .*, gating,"):
+        published("gatign")
     monkeypatch.setattr(_table, "PLACES", ())
     with pytest.raises(TableError, match="only of nothing"):
-        published("cure")
+        published("gating")
 
 
 def test_the_home_of_the_tables_is_the_first_that_is_there(tmp_path, monkeypatch):
@@ -44,7 +44,7 @@ def test_a_wheel_brings_the_tables_where_they_are_looked_for(tmp_path):
     (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
     within = {
         f"{PLACES[0].relative_to(ROOT)}/{name}"
-        for name in ("cure/table.csv.gz", "window/table.csv")
+        for name in ("gating/table.csv.gz", "window/table.csv")
     }
     with ZipFile(wheel) as archive:
         assert within <= set(archive.namelist())

@@ -16,7 +16,7 @@ from loratheory.experiments.real._worlds import marks, world
 from loratheory.experiments.real_libraries import EXPERIMENT, Config, cell
 
 FEW = ("mean", "sum")
-ROUTED = (*FEW, "Arrow", "gates, z = 2")
+ROUTED = (*FEW, "arrow", "gates, z = 2")
 CONFIGS = {
     (101, "half"): ROUTED,
     (101, "real"): ROUTED,
@@ -40,7 +40,7 @@ def tables(tmp_path_factory):
 
 
 def marks_of(row):
-    head = ("seed", "familiarity", "taught", "library", "way")
+    head = ("seed", "familiarity", "trained", "library", "rule")
     return {name: x for name, x in row.items() if name not in head}
 
 
@@ -49,13 +49,13 @@ def test_a_row_for_each_way_of_each_library(tables, how):
     rows, names = tables[how], CONFIGS[how]
     whole = CONFIGS[how] != FEW
     experts = [(1, "expert")] if whole else []
-    cut = [(2, "cut")] if len(how) == 2 else []
+    cut = [(2, "layer split")] if len(how) == 2 else []
     three = [(3, name) for name in names] if whole else []
-    alone = [(0, "base"), (1, "hop 1"), (1, "hop 2"), *experts]
+    alone = [(0, "base"), (1, "hop 1 alone"), (1, "hop 2 alone"), *experts]
     wanted = [*alone, *((2, name) for name in names), *three, *cut]
-    assert [(row["library"], row["way"]) for row in rows] == wanted
+    assert [(row["library"], row["rule"]) for row in rows] == wanted
     assert len({tuple(row) for row in rows}) == 1
-    heads = {(row["seed"], row["familiarity"], row["taught"]) for row in rows}
+    heads = {(row["seed"], row["familiarity"], row["trained"]) for row in rows}
     assert heads == {(*how, "all layers")[:3]}
 
 
@@ -67,26 +67,26 @@ def test_marks_are_those_of_the_ways_on_adapters_so_taught(tables, monkeypatch, 
     for layered, name in ((False, "all layers"), (True, "by layers")):
         both = pair(model, told.facts, 101, 0, layered=layered)
         rows = tables[(101, "half", *(["by layers"] if layered else []))]
-        found = {(row["library"], row["way"]): row for row in rows}
-        assert rows[0]["taught"] == name
+        found = {(row["library"], row["rule"]): row for row in rows}
+        assert rows[0]["trained"] == name
         for key, use, shelf in (
             ((0, "base"), ways.summed(0.0), both),
-            ((1, "hop 2"), ways.summed(), both[1:]),
+            ((1, "hop 2 alone"), ways.summed(), both[1:]),
             ((1, "expert"), ways.summed(), [expert]),
             ((2, "mean"), ways.summed(0.5), both),
             ((3, "mean"), ways.summed(1 / 3), [*both, expert]),
             ((3, "sum"), ways.summed(), [*both, expert]),
-            ((3, "Arrow"), ways.arrow, [*both, expert]),
+            ((3, "arrow"), ways.arrow, [*both, expert]),
             ((2, "gates, z = 2"), ways.gates(2), both),
-            ((2, "cut"), ways.cut(5), both),
+            ((2, "layer split"), ways.cut(5), both),
         ):
             if key not in found:
                 continue
             with use(model, shelf):
                 wanted = marks(model, told)
-                asked = key[0] < 3 and key[1] in ("base", "hop 2", "mean", "sum")
+                asked = key[0] < 3 and key[1] in ("base", "hop 2 alone", "mean", "sum")
                 for end, start in (("said", ""), ("form", phrases.QUESTIONS[0])):
-                    kinds = [f"{kind}_{end}" for kind in ("bridge", "chains", "free")]
+                    kinds = [f"{kind}_{end}" for kind in ("says_bridge", "two_hop", "free")]
                     shares = aloud(model, told.facts, start) if asked else (math.nan,) * 3
                     wanted |= dict(zip(kinds, shares, strict=True))
             assert marks_of(found[key]) == pytest.approx(wanted, nan_ok=True)
@@ -106,11 +106,11 @@ def test_profiles_keep_to_their_seeds():
 
 
 def test_what_was_found_is_what_the_table_holds():
-    worlds_so, ways_so = ("fake", "half", "real"), ("mean", "sum", "Arrow", "gates, z = 2")
+    worlds_so, ways_so = ("fake", "half", "real"), ("mean", "sum", "arrow", "gates, z = 2")
     two, forms = ("mean", "sum"), ("shared form", "form for hop 1", "form for hop 2")
 
-    def of(familiarity, library, way, column="chains", taught="all layers"):
-        where = {"familiarity": familiarity, "library": library, "way": way, "taught": taught}
+    def of(familiarity, library, way, column="two_hop", trained="all layers"):
+        where = {"familiarity": familiarity, "library": library, "rule": way, "trained": trained}
         return mean(table_rows("real_libraries", **where), column)
 
     says(
@@ -119,22 +119,22 @@ def test_what_was_found_is_what_the_table_holds():
         *(of(name, 3, way) for name in worlds_so for way in ways_so),
         *(
             of(name, library, way)
-            for library, way in ((1, "expert"), (0, "base"), (1, "hop 1"), (2, "cut"))
+            for library, way in ((1, "expert"), (0, "base"), (1, "hop 1 alone"), (2, "layer split"))
             for name in worlds_so
         ),
         *(of(name, 2, "mean", hop) for name in worlds_so for hop in ("hop_1_new", "hop_2_new")),
-        *(of(name, size, "mean", "chains_free") for size in (2, 3) for name in worlds_so),
+        *(of(name, size, "mean", "two_hop_vocabulary") for size in (2, 3) for name in worlds_so),
         *(of("half", 2, way, "bridge_said") for way in two),
-        *(of("half", 2, way, "chains_said") for way in two),
-        *(of("half", 2, way, "chains_form") for way in two),
+        *(of("half", 2, way, "two_hop_said") for way in two),
+        *(of("half", 2, way, "two_hop_form") for way in two),
         *(
             of("half", 2, way, column, taught)
             for taught in forms
-            for column in ("chains_form", "chains")
+            for column in ("two_hop_form", "two_hop")
             for way in two
         ),
     )
-    gains = [of("half", 2, way, taught=form) - of("half", 2, way) for form in forms for way in two]
+    gains = [of("half", 2, way, trained=form) - of("half", 2, way) for form in forms for way in two]
     assert max(gains) == pytest.approx(0.06, abs=0.005)
     assert max(gains[:2]) < max(gains[2:]) + 0.03
     for way in ways_so:

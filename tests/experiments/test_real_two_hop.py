@@ -44,11 +44,11 @@ def alone(strengths):
 def test_a_row_for_each_way(rows):
     whole = [each[:3] for each in tried((0.5, 0.75), GRID, [4])]
     parts = [each[:3] for each in tried(GRID, GRID, [])]
-    told = [(r["way"], r["first"], r["second"], r["layer"]) for r in rows]
-    assert [r["taught"] for r in rows[:2]] == ["nothing"] * 2
+    told = [(r["rule"], r["first"], r["second"], r["layer"]) for r in rows]
+    assert [r["trained"] for r in rows[:2]] == ["nothing"] * 2
     layered = alone(GRID) + [(way, *pair, layer) for way, pair, layer in parts]
     assert told[2:] == alone(GRID) + [(way, *pair, layer) for way, pair, layer in whole] + layered
-    assert len(of(rows, "way", taught="by layers")) == len(layered)
+    assert len(of(rows, "rule", trained="by layers")) == len(layered)
     assert {tuple(row) for row in rows} == {tuple(rows[0])}
     assert {row["seed"] for row in rows} == {101}
 
@@ -61,26 +61,26 @@ def test_marks_are_those_of_the_ways_on_adapters_so_taught(rows, monkeypatch, tm
         for name, use, c1, c2, layer in (
             ("sum", ways.summed((0.5, 1.0)), 0.5, 1.0, -1),
             ("sum", ways.summed(0.25), 0.25, 0.25, -1),
-            ("wrong order", ways.cut(4, "above", "below"), 1.0, 1.0, 4),
+            ("reversed layer split", ways.cut(4, "above", "below"), 1.0, 1.0, 4),
             ("gates, z = 2", ways.gates(2), 1.0, 1.0, -1),
         ):
             if (layered and (layer >= 0 or c1 < c2)) or (not layered and c1 == 0.25):
                 continue
             with use(model, library):
                 wanted = exam(model, told)
-            where = {"taught": taught, "way": name, "first": c1, "second": c2, "layer": layer}
+            where = {"trained": taught, "rule": name, "first": c1, "second": c2, "layer": layer}
             for column, value in wanted.items():
                 assert of(rows, column, **where) == [pytest.approx(value, abs=1e-6)], column
         with attached(model, [library[1]], 0.5):
             wanted = exam(model, told) | ceilings(model, told)
         for column, value in wanted.items():
-            found = of(rows, column, taught=taught, way="hop 2 alone", second=0.5)
+            found = of(rows, column, trained=taught, rule="hop 2 alone", second=0.5)
             assert found == [pytest.approx(value, abs=1e-6)]
 
 
 def test_the_base_is_asked_what_it_knows(rows):
     model, [told] = small_model(), facts(101)
-    assert rows[0]["chains"] == exam(model, told)["chains"]
+    assert rows[0]["two_hop"] == exam(model, told)["two_hop"]
     known = own(model)
     assert {name: rows[1][name] for name in known} == known
     assert all(math.isnan(rows[1][name]) for name in ("steps", "capital", "predicted"))
@@ -96,8 +96,8 @@ def test_forecasts_are_products_of_what_each_hop_is_worth(monkeypatch, tmp_path)
         n = next(count)
         return {"capital": 0.1 + 0.03 * n, "real": 0.5 - 0.04 * n}
 
-    monkeypatch.setattr(place + "exam", lambda *_: {"chains": 0.7})
-    monkeypatch.setattr(place + "own", lambda _: {"chains": 0.4})
+    monkeypatch.setattr(place + "exam", lambda *_: {"two_hop": 0.7})
+    monkeypatch.setattr(place + "own", lambda _: {"two_hop": 0.4})
     monkeypatch.setattr(place + "ceilings", _ceilings)
     found = cell(TINY)
     assert next(count) == 2 * 2 * len(GRID)
@@ -106,12 +106,12 @@ def test_forecasts_are_products_of_what_each_hop_is_worth(monkeypatch, tmp_path)
         ("by layers", tuple((c, c) for c in GRID)),
     ):
         for c1, c2 in pairs:
-            [one] = of(found, "capital", taught=taught, way="hop 1 alone", first=c1)
-            [two] = of(found, "real", taught=taught, way="hop 2 alone", second=c2)
-            where = {"taught": taught, "way": "sum", "first": c1, "second": c2}
+            [one] = of(found, "capital", trained=taught, rule="hop 1 alone", first=c1)
+            [two] = of(found, "real", trained=taught, rule="hop 2 alone", second=c2)
+            where = {"trained": taught, "rule": "sum", "first": c1, "second": c2}
             assert of(found, "predicted", **where) == pytest.approx([min(one * two / 0.4, 1.0)])
             assert of(found, "weaker", **where) == pytest.approx([min(one, two)])
-    others = [row for row in found if row["way"] != "sum" or row["first"] == 0.75]
+    others = [row for row in found if row["rule"] != "sum" or row["first"] == 0.75]
     assert all(math.isnan(row["predicted"]) for row in others)
 
 
@@ -128,7 +128,7 @@ def test_forecasts_are_at_least_chance_and_at_most_certain():
 
 def test_forecasts_are_written_before_both_act(monkeypatch, tmp_path):
     small(monkeypatch, tmp_path)
-    folder = tmp_path / "taught"
+    folder = tmp_path / "trained"
 
     def _looked(_, __, cuts):
         names = {file.name for file in folder.glob("forecast-*.json")}
@@ -147,8 +147,8 @@ def test_forecasts_are_written_before_both_act(monkeypatch, tmp_path):
 def test_the_quick_profile_leaves_out_what_takes_long(monkeypatch, tmp_path):
     small(monkeypatch, tmp_path)
     told = cell(replace(TINY, full=False))
-    both = [(row["way"], row["first"]) for row in told if row["first"] and row["second"]]
-    assert both == [("sum", GRID[0]), ("sum", 1.0), ("Arrow", 1.0), ("gates, z = 2", 1.0)]
+    both = [(row["rule"], row["first"]) for row in told if row["first"] and row["second"]]
+    assert both == [("sum", GRID[0]), ("sum", 1.0), ("arrow", 1.0), ("gates, z = 2", 1.0)]
 
 
 def test_profiles_keep_to_their_seeds():
@@ -159,49 +159,55 @@ def test_profiles_keep_to_their_seeds():
 def test_what_was_found_is_what_the_table_holds():
     name, whole = "real_two_hop", "all layers"
 
-    def of(column, way="sum", first=1.0, second=None, layer=-1, taught=whole):
+    def of(column, rule="sum", first=1.0, second=None, layer=-1, trained=whole):
         pair = {"first": first, "second": first if second is None else second}
-        return mean(table_rows(name, taught=taught, way=way, layer=layer, **pair), column)
+        return mean(table_rows(name, trained=trained, rule=rule, layer=layer, **pair), column)
 
-    told = [r for r in table_rows(name, taught=whole, way="sum") if r["predicted"] >= 0]
-    cuts = table_rows(name, taught=whole)
+    told = [r for r in table_rows(name, trained=whole, rule="sum") if r["predicted"] >= 0]
+    cuts = table_rows(name, trained=whole)
     best = chosen(cuts, "best cut")
-    sums = table_rows(name, taught=whole, way="sum", first=1.0, second=1.0)
-    gain = np.array([[a["chains"] - b["chains"]] for a, b in zip(best, sums, strict=True)])
-    wrong = [r["confidence"] for r in cuts if r["way"] == "wrong order" and r["seed"] == 1]
-    sure = {(r["way"], r["seed"], r["layer"]): r["confidence"] for r in cuts}
-    right = [sure[key] < sure["cut", *key[1:]] for key in sure if key[0] == "wrong order"]
+    sums = table_rows(name, trained=whole, rule="sum", first=1.0, second=1.0)
+    gain = np.array([[a["two_hop"] - b["two_hop"]] for a, b in zip(best, sums, strict=True)])
+    wrong = [
+        r["confidence"] for r in cuts if r["rule"] == "reversed layer split" and r["seed"] == 1
+    ]
+    sure = {(r["rule"], r["seed"], r["layer"]): r["confidence"] for r in cuts}
+    right = [
+        sure[key] < sure["layer split", *key[1:]]
+        for key in sure
+        if key[0] == "reversed layer split"
+    ]
     assert (sum(right), len(right)) == (8, 9)
-    assert [row["way"] for row in best] == ["cut"] * 3
+    assert [row["rule"] for row in best] == ["layer split"] * 3
     assert all(a["confidence"] < b["confidence"] for a, b in zip(best, sums, strict=True))
-    assert sum(row["predicted"] > row["chains"] for row in told) == 19
+    assert sum(row["predicted"] > row["two_hop"] for row in told) == 19
     assert len(told) == 21
     says(
         name,
-        *(of(column, first=0.5) for column in ("hop_1", "hop_2", "chains")),
-        of("chains"),
-        of("bridge"),
-        *(of("chains", first=a, second=b) for a, b in ((0.5, 1.0), (1.0, 0.5))),
-        *(np.mean([abs(r[how] - r["chains"]) for r in told]) for how in ("predicted", "weaker")),
-        *(of("chains", "cut", layer=layer) for layer in (12, 15, 18)),
-        *(of("chains", "wrong order", layer=layer) for layer in (12, 15, 18)),
-        *(of(column, "wrong order", layer=15) for column in ("hop_1", "hop_2")),
+        *(of(column, first=0.5) for column in ("hop_1", "hop_2", "two_hop")),
+        of("two_hop"),
+        of("says_bridge"),
+        *(of("two_hop", first=a, second=b) for a, b in ((0.5, 1.0), (1.0, 0.5))),
+        *(np.mean([abs(r[how] - r["two_hop"]) for r in told]) for how in ("predicted", "weaker")),
+        *(of("two_hop", "layer split", layer=layer) for layer in (12, 15, 18)),
+        *(of("two_hop", "reversed layer split", layer=layer) for layer in (12, 15, 18)),
+        *(of(column, "reversed layer split", layer=15) for column in ("hop_1", "hop_2")),
         best[1]["confidence"] - max(wrong),
-        mean(best, "chains"),
-        mean(table_rows(name, taught=whole, way="hop 2 alone", second=1.0), "real"),
+        mean(best, "two_hop"),
+        mean(table_rows(name, trained=whole, rule="hop 2 alone", second=1.0), "real"),
         *(bootstrap_mean(gain)[i] for i in (0, 1)),
         of("confidence"),
-        *(of("chains", first=c, taught="by layers") for c in (0.5, 1.0)),
+        *(of("two_hop", first=c, trained="by layers") for c in (0.5, 1.0)),
         of("steps", first=0.5),
-        *(of("chains", way) for way in ("gates, z = 2", "Arrow")),
-        *(of("chains", way, taught="by layers") for way in ("gates, z = 2", "Arrow")),
-        *(of("chains", way, layer=15) for way in ("hop 1 below", "hop 2 above")),
+        *(of("two_hop", way) for way in ("gates, z = 2", "arrow")),
+        *(of("two_hop", way, trained="by layers") for way in ("gates, z = 2", "arrow")),
+        *(of("two_hop", way, layer=15) for way in ("hop 1 below", "hop 2 above")),
         of("hop_1", "hop 1 above, alone", layer=15),
         of("hop_2", "hop 2 below, alone", layer=15),
         *(of(column, first=0.5) for column in ("hop_1_new", "hop_2_new")),
-        *(of("chains", way) for way in ("TIES", "KnOTS", "interpolating", "PEFT's Arrow")),
-        of("chains", "block gates, z = 2"),
+        *(of("two_hop", way) for way in ("ties", "knots", "interpolating", "arrow, peft")),
+        of("two_hop", "block gates, z = 2"),
     )
-    half = (of("chains") + of("chains", "cut", layer=15)) / 2
+    half = (of("two_hop") + of("two_hop", "layer split", layer=15)) / 2
     for way in ("hop 1 below", "hop 2 above"):
-        assert of("chains", way, layer=15) == pytest.approx(half, abs=0.05)
+        assert of("two_hop", way, layer=15) == pytest.approx(half, abs=0.05)

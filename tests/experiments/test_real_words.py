@@ -34,7 +34,7 @@ def rows(tmp_path_factory):
 
 def of(rows, way, kind):
     key = (way, kind.name, kind.size)
-    return {r["mark"]: r["share"] for r in rows if (r["way"], r["asked"], r["size"]) == key}
+    return {r["metric"]: r["share"] for r in rows if (r["rule"], r["asked"], r["size"]) == key}
 
 
 def asked(kind):
@@ -56,10 +56,10 @@ def test_kinds_are_skills_in_turn():
 
 
 def test_rows_are_every_way_and_kind(rows):
-    ways = {row["way"]: None for row in rows if row["mark"] == "steps"}
+    ways = {row["rule"]: None for row in rows if row["metric"] == "steps"}
     alone = ["add alone", "subtract alone", "joint", "composed"]
-    routers = ["Arrow", "gates, z = 2"]
-    assert [*ways] == ["base", "base, shown", *alone, "mean", "sum", "TIES", *routers]
+    routers = ["arrow", "gates, z = 2"]
+    assert [*ways] == ["base", "base, shown", *alone, "mean", "sum", "ties", *routers]
     assert all(tuple(of(rows, way, kind)) == MARKS for way in ways for kind in kinds(TINY))
     assert {row["seed"] for row in rows} == {101}
 
@@ -85,8 +85,8 @@ def test_marks_are_those_of_the_ways(rows, monkeypatch, tmp_path):
         *((name, one_way.summed(), [adapter]) for name, adapter in made.items()),
         ("mean", one_way.summed(0.5), pair),
         ("sum", one_way.summed(), pair),
-        ("TIES", one_way.MERGED["TIES"], pair),
-        ("Arrow", one_way.arrow, pair),
+        ("ties", one_way.MERGED["ties"], pair),
+        ("arrow", one_way.arrow, pair),
         ("gates, z = 2", one_way.gates(2), pair),
     ):
         with use(model, library):
@@ -105,12 +105,14 @@ def test_profiles_keep_to_their_seeds():
 
 
 def test_what_was_found_is_what_the_table_holds():
-    def of(way, asked, mark="steps", size="to 9"):
-        return mean(table_rows("real_words", way=way, asked=asked, mark=mark, size=size), "share")
+    def of(way, asked, metric="steps", size="to 9"):
+        return mean(
+            table_rows("real_words", rule=way, asked=asked, metric=metric, size=size), "share"
+        )
 
     shown, target, own = "base, shown", "add, subtract", ("add", "subtract")
     signs = [f"{sign} in digits" for sign in ("plus", "minus", "times")]
-    merged = ("mean", "sum", "TIES", "Arrow", "gates, z = 2")
+    merged = ("mean", "sum", "ties", "arrow", "gates, z = 2")
     says(
         "real_words",
         *(of(shown, skill, mark) for mark in ("expression", "steps") for skill in own),
@@ -130,7 +132,7 @@ def test_what_was_found_is_what_the_table_holds():
         *(
             row["share"]
             for way in ("add alone", "composed")
-            for row in table_rows("real_words", way=way, asked=target, mark="steps", size="to 9")
+            for row in table_rows("real_words", rule=way, asked=target, metric="steps", size="to 9")
         ),
     )
     assert max(of(way, target) for way in merged) < of("add alone", target) + 0.1

@@ -25,7 +25,7 @@ def cell(config, seed=0, shift=0.0, spread=0.05):
         for base in config.seeds:
             own = np.random.default_rng([seed, base]).normal(level + shift, spread)
             rows += [
-                {"rule": rule, "seed": base, "set": k, "chains": own + (-0.3) ** (k + 1)}
+                {"rule": rule, "seed": base, "set": k, "two_hop": own + (-0.3) ** (k + 1)}
                 for k in range(config.sets)
             ]
     return config, rows
@@ -45,7 +45,7 @@ def test_other_draws_of_the_same_bases_pass(seed):
 def test_a_rule_that_does_something_else_is_named(shift):
     found = replayed([cell(Config(), shift=shift)], STORED)
     assert len(found.outside) == 2
-    assert [line.split(" is ")[0] for line in found.outside] == ["gates: chains", "mean: chains"]
+    assert [line.split(" is ")[0] for line in found.outside] == ["gates: two_hop", "mean: two_hop"]
     assert all(", stored " in line and " ± " in line for line in found.outside)
 
 

@@ -20,10 +20,10 @@ TINY = Config(
     spare=0,
     width=16,
     pretrained=3,
-    taught=3,
+    trained=3,
     retained=4,
 )
-FIXED = {"base": 0.0, "sum": 1.0, "depth oracle": 1.0, "uniform": 0.25}
+FIXED = {"base": 0.0, "sum": 1.0, "oracle placement": 1.0, "uniform": 0.25}
 
 
 def test_every_router_stands_beside_its_controls(cache):  # noqa: ARG001 - the cache comes first
@@ -38,10 +38,10 @@ def test_every_router_stands_beside_its_controls(cache):  # noqa: ARG001 - the c
         if row["rule"] in FIXED:
             want = FIXED[row["rule"]]
             assert (row["weight_1"], row["weight_2"]) == pytest.approx((want, want))
-    best = {row["set"]: row["chains"] for row in rows if row["rule"] == "best by read"}
+    best = {row["set"]: row["two_hop"] for row in rows if row["rule"] == "best by read"}
     for row in rows:
-        if row["rule"] in ("depth oracle", "base", "best one"):
-            assert row["chains"] <= best[row["set"]]
+        if row["rule"] in ("oracle placement", "base", "best one"):
+            assert row["two_hop"] <= best[row["set"]]
 
 
 def test_predictions_are_made_from_the_weights_that_were_given(cache, monkeypatch):  # noqa: ARG001
@@ -65,7 +65,7 @@ def test_the_paper_profile_grows_the_shelf_on_eight_bases():
 def test_what_was_found_is_what_the_table_holds():
     name, sizes = "routers", (1, 2, 4)
 
-    def each(rule, column="chains"):
+    def each(rule, column="two_hop"):
         return [mean(table_rows(name, rule=rule, pairs=pairs), column) for pairs in sizes]
 
     sharing = ("uniform", "arrow", "arrow, peft", "subspace", "norm", "norm, soft", "norm, z")
@@ -76,7 +76,7 @@ def test_what_was_found_is_what_the_table_holds():
     ]
     says(name, fmean(off), "over seven", *each("subspace"), *each("subspace", "predicted"))
     says(name, "top-1", *each("arrow"), *each("arrow", "expected"), *each("arrow, peft"))
-    ceiling = [*each("best by read"), *each("depth oracle")]
+    ceiling = [*each("best by read"), *each("oracle placement")]
     says(name, "hindsight", max(each("best one")), min(each("best by read")), max(ceiling))
     says(name, "the sum", *each("sum"), min(each("sum", "predicted")))
     says(name, "and gates", *each("gates"), *each("gates", "predicted"))

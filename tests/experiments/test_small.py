@@ -14,7 +14,7 @@ SMALL = Small(
     spare=4,
     width=32,
     pretrained=11,
-    taught=5,
+    trained=5,
     retained=6,
 )
 

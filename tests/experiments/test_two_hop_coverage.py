@@ -24,11 +24,11 @@ TINY = Config(
     entities=64,
     width=16,
     pretrained=3,
-    taught=3,
+    trained=3,
     retained=4,
 )
 WITHOUT = ["base", "hop 1 alone", "hop 2 alone", "noise", "shuffled"]
-REUSE = ["mean", "sum", "ties", "dare", "knots", "arrow", "gates", "oracle"]
+REUSE = ["mean", "sum", "ties", "dare", "knots", "arrow", "gates", "oracle placement"]
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +46,13 @@ def test_every_rule_stands_beside_its_controls_on_every_replica(rows):
     assert len(rows) == len(names) * TINY.sets
     assert {(row["seed"], row["set"]) for row in rows} == {(101, 0), (101, 1)}
     assert {(row["coverage"], row["familiarity"]) for row in rows} == {(0.5, "half")}
-    marks = ("chains", "hop_1", "hop_2", "other_hops", "other_chains", "shortcut", "chance")
+    marks = ("two_hop", "hop_1", "hop_2", "other_hops", "other_two_hop", "shortcut", "chance")
     for row in rows:
         assert all(0 <= row[name] <= 1 for name in (*marks, "circuit", "predicted"))
 
 
 def test_the_base_knows_no_edit(rows):
-    for column in ("chains", "hop_1"):
+    for column in ("two_hop", "hop_1"):
         assert of(rows, "base", column).max() == 0
 
 
@@ -112,10 +112,10 @@ def test_what_was_found_is_what_the_table_holds():
     name = "two_hop_coverage"
     coverages, kinds = (0.1, 0.25, 0.5, 0.9), ("real", "half", "fake")
 
-    def chains(rule, coverage, familiarity="real", column="chains"):
+    def chains(rule, coverage, familiarity="real", column="two_hop"):
         return mean(table_rows(name, rule=rule, coverage=coverage, familiarity=familiarity), column)
 
-    two = ("mean", "sum", "ties", "dare", "knots", "arrow", "gates", "oracle")
+    two = ("mean", "sum", "ties", "dare", "knots", "arrow", "gates", "oracle placement")
     says(
         name,
         max(chains(rule, 0, kind) for rule in two for kind in kinds),
@@ -132,6 +132,6 @@ def test_what_was_found_is_what_the_table_holds():
     predicted = [chains("sum", coverage, column="predicted") for coverage in coverages]
     says(name, "at coverage .1, .25, .5 and .9", *predicted)
     says(name, "Gates come closest", *(chains("gates", coverage) for coverage in coverages))
-    says(name, "of its pass:", *(chains("oracle", coverage) for coverage in coverages))
+    says(name, "of its pass:", *(chains("oracle placement", coverage) for coverage in coverages))
     says(name, "up to", max(chains("gates", coverage, "fake") for coverage in coverages))
     assert chains("gates", 0.5, "fake", "predicted") == 0

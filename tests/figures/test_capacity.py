@@ -17,7 +17,7 @@ def table():
             for seed in (0, 1):
                 share = number / 20 + rank / 50 + pairs / 50 + 0.02 * seed
                 here = {"rank": rank, "pairs": pairs, "facts": 4, "rule": rule, "seed": seed}
-                here |= {"recall": share, "chains": share / 2, "other_chains": 1 - share}
+                here |= {"recall": share, "two_hop": share / 2, "other_two_hop": 1 - share}
                 here |= {"predicted": 0.5 if rule == "sum" else -1.0, "chance": 0.25}
                 rows.append({**here, "crosstalk": share**2})
     return rows

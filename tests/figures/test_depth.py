@@ -14,8 +14,8 @@ def table(names=READS):
         for number, rule in enumerate(RULES):
             for seed in (0, 1):
                 share = step / 10 + number / 20 + 0.02 * seed
-                here = {"reads": reads, "rule": rule, "seed": seed, "chains": share}
-                here |= {"hop_1": 1.0, "hop_2": 0.5, "other_chains": 1 - share, "chance": 0.2}
+                here = {"reads": reads, "rule": rule, "seed": seed, "two_hop": share}
+                here |= {"hop_1": 1.0, "hop_2": 0.5, "other_two_hop": 1 - share, "chance": 0.2}
                 patterns = 4 if rule == "best pattern" else 1
                 ceiling = patterns / 5 if reads == "one layer" else 1.0
                 rows.append({**here, "circuit": step / 4, "patterns": patterns, "ceiling": ceiling})

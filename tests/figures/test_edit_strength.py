@@ -8,7 +8,7 @@ from loratheory.figures import TableError
 from loratheory.figures.edit_strength import FACTS, FINDING, NEEDED, QUESTION, draw, headline
 
 TAUGHT = (30.0, 240.0, 960.0)
-MARKS = ("facts", "chains", "own_loop", "other_chains", "predicted", "predicted_facts")
+MARKS = ("facts", "two_hop", "oracle_placement", "other_two_hop", "predicted", "predicted_facts")
 CONTROLS = ("alone", "exchanged", "random")
 
 
@@ -22,7 +22,7 @@ def table():
     for rule in ("sum", "mean"):
         for taught in reversed(TAUGHT):
             for seed in (0, 1):
-                row = {"taught": taught, "rule": rule, "seed": seed, "chance": 1 / 3}
+                row = {"trained": taught, "rule": rule, "seed": seed, "chance": 1 / 3}
                 row |= {x: value(x, rule, taught) + 0.01 * seed for x in (*MARKS, *CONTROLS)}
                 row |= {"margin_1": 0.5 + taught / 1000, "margin_2": 0.9 + taught / 1000}
                 rows.append({**row, "curvature": 0.4 if rule == "mean" else 0.0})
@@ -53,9 +53,9 @@ def test_points_and_lines_are_means_over_bases_of_their_rule(axes):
         found = points(one) | {line.get_label(): line for line in one.lines}
         for label, name in (
             ("single facts, measured", "facts"),
-            ("chains, measured", "chains"),
-            ("chains, each edit in its own pass", "own_loop"),
-            ("unedited chains, measured", "other_chains"),
+            ("chains, measured", "two_hop"),
+            ("chains, each edit in its own pass", "oracle_placement"),
+            ("unedited chains, measured", "other_two_hop"),
             ("chains, predicted", "predicted"),
             ("single facts, predicted", "predicted_facts"),
             ("best control", "random"),
@@ -68,7 +68,7 @@ def test_points_and_lines_are_means_over_bases_of_their_rule(axes):
 
 def test_predictions_have_the_colour_of_what_they_predict(axes):
     found = points(axes[1]) | {line.get_label(): line for line in axes[1].lines}
-    for name in ("single facts", "chains"):
+    for name in ("single facts", "two_hop"):
         colours = {found[f"{name}, {kind}"].get_color() for kind in ("measured", "predicted")}
         assert len(colours) == 1
         assert (FACTS in colours) == (name == "single facts")
@@ -86,12 +86,12 @@ def test_a_table_without_a_rule_is_refused():
         draw([row for row in table() if row["rule"] == "mean"])
 
 
-def told(taught=240.0, **changes):
+def told(trained=240.0, **changes):
     """The title if facts survive that should not, and chains do not; and one length differs."""
-    plain = {"facts": 0.9, "chains": 0.3, "predicted_facts": 0.0, "margin_1": 0.7, "margin_2": 0.9}
+    plain = {"facts": 0.9, "two_hop": 0.3, "predicted_facts": 0.0, "margin_1": 0.7, "margin_2": 0.9}
     rows = []
     for row in table():
-        here = changes if row["taught"] == taught else {}
+        here = changes if row["trained"] == trained else {}
         rows.append({**row, **plain, **{name: pair[row["seed"]] for name, pair in here.items()}})
     return headline(rows)
 
@@ -104,6 +104,6 @@ def test_the_title_claims_only_what_the_table_holds():
     assert told(chains=(0.9, 0.3)) == QUESTION
     assert told(margin_1=(0.7, 1.3)) == QUESTION
     assert told(margin_1=(0.7, 1.0), facts=(0.4, 0.6)) == FINDING
-    apart = {"facts": (0.9, 0.3), "chains": (0.0, 0.2)}
+    apart = {"facts": (0.9, 0.3), "two_hop": (0.0, 0.2)}
     assert told(**apart, predicted_facts=(0.5, 0.5)) == QUESTION
     assert told(facts=(0.9, 0.3), chains=(0.0, 0.5)) == QUESTION

@@ -27,7 +27,7 @@ def table():
                 here = {"coverage": coverage, "familiarity": familiarity, "identity": identity}
                 here |= {"rule": rule, "seed": seed, "chance": 0.2, "circuit": STEP[name] / 10}
                 share = STEP[name] / 20 + number / 50 + 0.02 * seed
-                here |= {"chains": share, "predicted": 1 - share, "other_chains": share / 2}
+                here |= {"two_hop": share, "predicted": 1 - share, "other_two_hop": share / 2}
                 rows.append({**here, "hop_1": 1.0, "hop_2": 0.5})
     return rows
 
@@ -48,7 +48,7 @@ def test_what_else_is_answered_stands_below():
     for number, (axes, rule) in enumerate(zip(grid, RULES, strict=False)):
         share = {name: step / 40 + number / 100 + 0.005 for name, step in STEP.items()}
         assert shown(axes, "unedited chains") == pytest.approx(share)
-        facts = {} if rule == "oracle" else dict.fromkeys(PLACES, 0.75)
+        facts = {} if rule == "oracle placement" else dict.fromkeys(PLACES, 0.75)
         assert shown(axes, "edited single facts") == pytest.approx(facts)
 
 

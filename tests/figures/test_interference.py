@@ -37,7 +37,7 @@ def table():
                     row |= {
                         "seed": seed,
                         "set": 0,
-                        "chains": value(rule, shape, pairs) + 0.02 * seed,
+                        "two_hop": value(rule, shape, pairs) + 0.02 * seed,
                     }
                     row |= {"predicted": 1 - value(rule, shape, pairs), "chance": 0.2}
                     other = (rule != "sum") * 0.5  # a shelf's energies are the same for all rules
@@ -109,7 +109,7 @@ def told(shape=(3, 2), pairs=4.0, gap=(0.2, 0.2), excess=(0.2, 0.2)):
         less, more = (gap, excess) if here else ((0.2, 0.2), (0.2, 0.2))
         chains = 0.5 + less[row["seed"]] * (row["rule"] == "beside noise")
         energy = {"random_in": 1.0, "crosstalk_in": 1.2, "random_out": 1.0}
-        rows.append({**row, "chains": chains, **energy, "crosstalk_out": 1 + more[row["seed"]]})
+        rows.append({**row, "two_hop": chains, **energy, "crosstalk_out": 1 + more[row["seed"]]})
     return headline(grouped(rows, "rule", []))
 
 

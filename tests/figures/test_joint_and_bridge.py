@@ -17,9 +17,9 @@ def table():
             for seed in (0, 1):
                 share = number / 20 + coverage / 2 + 0.02 * seed
                 here = {"coverage": coverage, "rule": rule, "seed": seed, "chance": 0.2}
-                here |= {"chains": share, "thought": share / 2, "spelt": share / 3}
-                here |= {"predicted": share / 4, "predicted_thought": share / 5}
-                here |= {"hop_1": 1.0, "hop_2": 0.5, "other_chains": 1 - share}
+                here |= {"two_hop": share, "written_out": share / 2, "bridge_written": share / 3}
+                here |= {"predicted": share / 4, "predicted_written_out": share / 5}
+                here |= {"hop_1": 1.0, "hop_2": 0.5, "other_two_hop": 1 - share}
                 rows.append(here)
     return rows
 
@@ -44,7 +44,7 @@ def test_every_adapter_has_a_row_in_the_column_of_its_coverage():
             assert shown(axes, label) == pytest.approx(wanted)
         kept = {name: 1 - x for name, x in share.items()}
         assert shown(beside, "unedited chains") == pytest.approx(kept)
-        facts = {name: 0.75 for rule, name in RULES.items() if rule != "oracle"}
+        facts = {name: 0.75 for rule, name in RULES.items() if rule != "oracle placement"}
         assert shown(beside, "edited single facts") == pytest.approx(facts)
 
 

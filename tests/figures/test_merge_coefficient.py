@@ -9,23 +9,23 @@ from loratheory.figures.merge_coefficient import NEEDED, draw
 def table():
     """Two bases, three coverages, four coefficients; case B beside it."""
     rows = []
-    for case in "BA":
+    for case in ("overwrite both", "overwrite"):
         for coverage in (0.5, 0.0, 0.1):
             for seed in (0, 1):
                 for c in (0.0, 0.5, 1.0, 1.5):
-                    on = float(c >= 1 and coverage > 0 and case == "A")
+                    on = float(c >= 1 and coverage > 0 and case == "overwrite")
                     rows.append(
                         {"case": case, "coverage": coverage, "seed": seed, "coefficient": c}
                     )
                     rows[-1] |= {
-                        "chains": on * (1 if seed else 0.4),
-                        "own_loop": on,
+                        "two_hop": on * (1 if seed else 0.4),
+                        "oracle_placement": on,
                         "predicted": float(c >= 0.5) * 0.6 * (coverage > 0),
-                        "own_curved": on,
+                        "oracle_curved": on,
                         "facts": float(c >= 0.5) * (coverage > 0),
                         "held_out": float(coverage > 0),
                         "predicted_right": 0.75,
-                        "own_curved_right": 1.0,
+                        "oracle_curved_right": 1.0,
                     }
     return rows
 

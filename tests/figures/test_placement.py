@@ -13,7 +13,7 @@ from loratheory.figures.placement import (
     draw,
 )
 
-MARKS = ("hop_1", "hop_2", "predicted", "inside", "chains", "half_way", "unchanged")
+MARKS = ("hop_1", "hop_2", "predicted", "inside", "two_hop", "half_way", "unchanged")
 
 
 def value(column, modules, place):
@@ -54,7 +54,7 @@ def test_each_place_has_its_line_and_each_choice_of_modules_its_column():
             (above, "facts of hop 2", "hop_2"),
             (above, "chains, predicted\nfrom facts alone", "predicted"),
             (above, "chains, predicted\nfrom facts in chains", "inside"),
-            (above, "chains, measured", "chains"),
+            (above, "chains, measured", "two_hop"),
             *((below, label, name) for name, (_, _, label, _) in ANSWERS.items()),
         ):
             wanted = [value(name, kind, place) + 0.01 for place in PLACES]
@@ -96,12 +96,12 @@ def test_a_place_that_is_missing_is_named():
         draw([{**row, "modules": "norms"} for row in table()])
 
 
-def told(kind="mlp", place="own loops", **changes):
+def told(kind="mlp", place="oracle placement", **changes):
     """The title if both recall in the first pass and compose in their own; one place differs."""
     rows = []
     for row in table(["mlp", "all"]):
-        ordered = row["place"] in ("own loops", "both loops")
-        plain = {"hop_1": 1.0, "hop_2": 1.0, "chains": float(ordered)}
+        ordered = row["place"] in ("oracle placement", "both loops")
+        plain = {"hop_1": 1.0, "hop_2": 1.0, "two_hop": float(ordered)}
         here = changes if (row["modules"], row["place"]) == (kind, place) else {}
         rows.append({**row, **plain, **{name: pair[row["seed"]] for name, pair in here.items()}})
     return draw(rows).get_suptitle()
@@ -111,5 +111,5 @@ def test_the_title_claims_only_what_the_table_holds():
     assert told() == FINDING
     assert told(place="both loops", chains=(0.0, 0.0)) == FINDING  # cross-talk, not order
     assert told(kind="all", chains=(1.0, 0.3)) == QUESTION  # the interval holds chance
-    assert told(place="wrong order", chains=(0.0, 0.4)) == QUESTION
+    assert told(place="reversed placement", chains=(0.0, 0.4)) == QUESTION
     assert told(place="first loop", hop_2=(1.0, 0.2)) == QUESTION

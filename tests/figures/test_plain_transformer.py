@@ -14,7 +14,7 @@ from loratheory.figures.plain_transformer import (
     draw,
 )
 
-VALUES = ("chains", "hop_1", "hop_2", "predicted", "inside", *GROWN)
+VALUES = ("two_hop", "hop_1", "hop_2", "predicted", "inside", *GROWN)
 
 
 def value(column, where, rule, stage):
@@ -63,7 +63,7 @@ def test_every_rule_stands_on_its_line_after_the_last_stage():
         predicted = {y: x for x, y in points(axes, "predicted before")}
         for place, rule in enumerate(RULES):
             here = {name: value(name, where, rule, 500) + 0.01 for name in VALUES}
-            assert measured[place] == (place, pytest.approx(here["chains"]))
+            assert measured[place] == (place, pytest.approx(here["two_hop"]))
             assert facts[place][1] == pytest.approx((here["hop_1"] + here["hop_2"]) / 2)
             assert (place in predicted) == (rule not in GATES)
             if place in predicted:
@@ -92,12 +92,12 @@ def test_a_rule_that_is_missing_is_named():
         draw(rows)
 
 
-def title(where="", rule="", column="chains", told=()):
+def title(where="", rule="", column="two_hop", told=()):
     """The title if the base composes and edits do in their own layers only; one place differs."""
     rows = []
     for row in table():
-        right = float((row["layers"], row["rule"]) == ("own", "own place"))
-        row |= {"chains": right, "held_out": 1.0}
+        right = float((row["layers"], row["rule"]) == ("own", "oracle placement"))
+        row |= {"two_hop": right, "held_out": 1.0}
         if (row["layers"], row["rule"]) == (where, rule):
             row[column] = told[row["seed"]]
         rows.append(row)
@@ -107,7 +107,9 @@ def title(where="", rule="", column="chains", told=()):
 def test_the_title_claims_only_what_the_table_holds():
     assert title() == COMPOSES
     assert title("each", "sum", told=(1.0, 1.0)) == COMPOSES  # each edit is in its layer too
-    assert title("own", "own place", told=(1.0, 0.2)) == QUESTION  # the interval holds chance
-    assert title("own", "wrong order", told=(0.0, 0.4)) == QUESTION
+    assert (
+        title("own", "oracle placement", told=(1.0, 0.2)) == QUESTION
+    )  # the interval holds chance
+    assert title("own", "reversed placement", told=(0.0, 0.4)) == QUESTION
     assert title("together", "sum", told=(0.0, 0.4)) == QUESTION
     assert title("own", "base", "held_out", (0.0, 1.0)) == QUESTION

@@ -6,13 +6,13 @@ from panels import shown, without
 from loratheory.figures import TableError
 from loratheory.figures.real_libraries import LIBRARIES, PANELS, SOLVED, TAUGHT, WAYS, draw
 
-SIZES = {"base": [0], "hop 1": [1], "hop 2": [1], "expert": [1], "cut": [2]}
+SIZES = {"base": [0], "hop 1 alone": [1], "hop 2 alone": [1], "expert": [1], "layer split": [2]}
 
 
 def row(seed, familiarity, taught, library, way, chains):
-    aloud = {"chains_said": chains / 2, "chains_form": chains / 4, "chains_free": 0.9}
-    head = {"seed": seed, "familiarity": familiarity, "taught": taught}
-    return head | {"library": library, "way": way, "chains": chains} | aloud
+    aloud = {"two_hop_said": chains / 2, "two_hop_form": chains / 4, "two_hop_vocabulary": 0.9}
+    head = {"seed": seed, "familiarity": familiarity, "trained": taught}
+    return head | {"library": library, "rule": way, "two_hop": chains} | aloud
 
 
 def share(familiarity, library, way, seed):
@@ -59,9 +59,9 @@ def test_chance_is_a_line_in_every_panel():
 
 
 def test_lacking_columns_ways_and_lessons_are_told():
-    for column in ("chains_said", "library", "way"):
+    for column in ("two_hop_said", "library", "rule"):
         with pytest.raises(TableError, match=column):
             draw(without(table(), column))
-    for column, value in (("way", "Arrow"), ("taught", "shared form"), ("familiarity", "real")):
+    for column, value in (("rule", "arrow"), ("trained", "shared form"), ("familiarity", "real")):
         with pytest.raises(TableError, match=value):
             draw([one for one in table() if one[column] != value])

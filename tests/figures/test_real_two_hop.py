@@ -8,8 +8,8 @@ from loratheory.figures.real_two_hop import CUTS, RULES, chosen, draw
 
 
 def row(taught, way, first=1.0, second=1.0, layer=-1, seed=0, chains=0.5, confidence=0.5):
-    told = {"taught": taught, "way": way, "first": first, "second": second, "layer": layer}
-    marks = {"hop_1": first, "hop_2": second / 2, "chains": chains + 0.02 * seed}
+    told = {"trained": taught, "rule": way, "first": first, "second": second, "layer": layer}
+    marks = {"hop_1": first, "hop_2": second / 2, "two_hop": chains + 0.02 * seed}
     ends = {"predicted": first * second if first != 0.3 else float("nan"), "confidence": confidence}
     return {"seed": seed} | told | marks | ends
 
@@ -18,7 +18,7 @@ def table():
     rows = []
     for seed in (0, 1):
         equal = ((c, row("all layers", "sum", c, c, seed=seed)) for c in (0.3, 0.5, 1.0))
-        rows += [{**one, "chains": c / 4 + 0.02 * seed} for c, one in equal]
+        rows += [{**one, "two_hop": c / 4 + 0.02 * seed} for c, one in equal]
         rows.append(row("all layers", "sum", 0.5, 1.0, seed=seed, chains=0.9))
         for way, chains in zip(CUTS, (0.6, 0.1), strict=True):
             for layer in (12, 15):
@@ -26,7 +26,7 @@ def table():
                 rows.append(
                     row("all layers", way, 1.0, 1.0, layer, seed, chains, sure + layer / 99)
                 )
-        rows += [row("all layers", way, seed=seed, chains=0.3) for way in ("TIES", "Arrow")]
+        rows += [row("all layers", way, seed=seed, chains=0.3) for way in ("ties", "arrow")]
         rows += [row("by layers", "sum", c, c, seed=seed, chains=c / 2) for c in (0.5, 1.0)]
         rows += [row(t, "gates, z = 2", seed=seed) for t in ("all layers", "by layers")]
     return rows
@@ -64,8 +64,11 @@ def test_a_mark_for_each_rule_that_was_tried():
 
 
 def test_of_cuts_the_most_confident_counts_whatever_its_order():
-    found = chosen([one for one in table() if one["taught"] == "all layers"], "best cut")
-    assert [(one["way"], one["layer"]) for one in found] == [("cut", 15), ("wrong order", 15)]
+    found = chosen([one for one in table() if one["trained"] == "all layers"], "best cut")
+    assert [(one["rule"], one["layer"]) for one in found] == [
+        ("layer split", 15),
+        ("reversed layer split", 15),
+    ]
     assert [*RULES][-1] == "best cut"
 
 
@@ -73,5 +76,5 @@ def test_lacking_columns_and_ways_are_told():
     for column in ("predicted", "confidence", "layer"):
         with pytest.raises(TableError, match=column):
             draw(without(table(), column))
-    with pytest.raises(TableError, match="Arrow"):
-        draw([one for one in table() if one["way"] != "Arrow"])
+    with pytest.raises(TableError, match="arrow"):
+        draw([one for one in table() if one["rule"] != "arrow"])

@@ -11,7 +11,7 @@ ASKED = ("add", "subtract", "add, subtract")
 
 
 def row(seed, way, asked, size, mark, share):
-    told = {"way": way, "asked": asked, "size": size, "mark": mark}
+    told = {"rule": way, "asked": asked, "size": size, "metric": mark}
     return {"seed": seed, **told, "share": share + 0.02 * seed}
 
 
@@ -79,9 +79,9 @@ def test_lacking_columns_and_ways_are_told():
     for column in ("share", "asked", "size", "seed"):
         with pytest.raises(TableError, match=column):
             draw(without(table(), column))
-    for way in ("Arrow", "copy"):
+    for way in ("arrow", "copy"):
         with pytest.raises(TableError, match=way):
-            draw([one for one in table() if one["way"] != way])
-    odd = [one | {"mark": 1.0} for one in table()]
-    with pytest.raises(TableError, match="mark"):
+            draw([one for one in table() if one["rule"] != way])
+    odd = [one | {"metric": 1.0} for one in table()]
+    with pytest.raises(TableError, match="metric"):
         draw(odd)

@@ -17,7 +17,7 @@ def table():
             for seed in (0, 1):
                 share = number / 20 + 0.1 / pairs + 0.03 * seed
                 here = {"pairs": pairs, "rule": rule, "seed": seed, "chance": 0.2}
-                here |= {"chains": share, "other_chains": 1 - share, "predicted": share / 2}
+                here |= {"two_hop": share, "other_two_hop": 1 - share, "predicted": share / 2}
                 here |= {"weight_1": share / 3, "weight_2": share / 4, "expected": 0.36 / pairs}
                 rows.append(here)
     return rows

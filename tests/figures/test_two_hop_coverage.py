@@ -35,8 +35,8 @@ def table(kinds=("fake", "half", "real")):
             "rule": rule,
             "seed": seed,
             "set": number,
-            "chains": chains(rule, kind, coverage) + 0.01 * seed + 0.001 * number,
-            "other_chains": 1 - chains(rule, kind, coverage),
+            "two_hop": chains(rule, kind, coverage) + 0.01 * seed + 0.001 * number,
+            "other_two_hop": 1 - chains(rule, kind, coverage),
             "chance": 0.2,
             "claimed": {"mean": "fails", "arrow": "fails", "direct": "works"}.get(rule, "silent"),
             "predicted": chains(rule, kind, coverage) / 2,
@@ -124,10 +124,10 @@ def told(**changes):
     rows = []
     for row in table(["real", "fake"]):
         chains = 0.1 if not row["coverage"] else 1.0 if row["rule"] == "gates" else 0.5
-        rows.append({**row, "chains": chains})
+        rows.append({**row, "two_hop": chains})
         at = {**place, **{name: x for name, x in changes.items() if name in place}}
         if all(row[name] == x for name, x in at.items()):
-            rows[-1]["chains"] = changes.get("shares", (chains,) * 2)[row["seed"]]
+            rows[-1]["two_hop"] = changes.get("shares", (chains,) * 2)[row["seed"]]
     return headline(grouped(rows, "rule", []))
 
 
@@ -139,4 +139,6 @@ def test_the_title_claims_only_what_the_table_holds():
     assert told(familiarity="real", shares=(1.0, 1.0)) == QUESTION
     assert told(coverage=0.0, shares=(0.1, 0.25)) == QUESTION  # chance is within the interval
     assert told(coverage=0.0, shares=(0.15, 0.1)) == FINDING
-    assert told(rule="oracle", shares=(1.0, 1.0)) == FINDING  # knows what is asked: no rival
+    assert (
+        told(rule="oracle placement", shares=(1.0, 1.0)) == FINDING
+    )  # knows what is asked: no rival

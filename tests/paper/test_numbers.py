@@ -62,15 +62,15 @@ def test_counts_and_constants():
 
 
 def test_commented_lines_and_tables_that_are_not_there_give_nothing(tmp_path):
-    assert numbers("% \\measured{cure: nothing}\n", RESULTS).strip() == ""
-    assert numbers(r"\measured{cure: chains} \counted{bases: cure}", tmp_path).strip() == ""
+    assert numbers("% \\measured{gating: nothing}\n", RESULTS).strip() == ""
+    assert numbers(r"\measured{gating: two_hop} \counted{bases: cure}", tmp_path).strip() == ""
 
 
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        (r"\measured{cures: chains}", "did you mean cure"),
-        (r"\within{majority cure: chains}", "no interval"),
+        (r"\measured{gatings: two_hop}", "did you mean gating"),
+        (r"\within{majority gating: two_hop}", "no interval"),
         (r"\constant{three}", "choose confidence, two hops"),
         (r"\counted{sheep}", "cannot be counted"),
     ],

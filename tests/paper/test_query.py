@@ -8,15 +8,18 @@ from loratheory.paper import Query, QueryError, query
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        ("cure: chains", Query("mean", "cure", "chains")),
-        ("cure: chains; pairs=1|2", Query("mean", "cure", "chains", (), (("pairs", ("1", "2")),))),
+        ("gating: two_hop", Query("mean", "gating", "chains")),
         (
-            "cure: chains;\n  rule=block gates,   z = 2",
-            Query("mean", "cure", "chains", (), (("rule", ("block gates, z = 2",)),)),
+            "gating: two_hop; pairs=1|2",
+            Query("mean", "gating", "chains", (), (("pairs", ("1", "2")),)),
         ),
         (
-            "least cure: chains by facts, pairs",
-            Query("least", "cure", "chains", ("facts", "pairs")),
+            "gating: two_hop;\n  rule=block gates,   z = 2",
+            Query("mean", "gating", "chains", (), (("rule", ("block gates, z = 2",)),)),
+        ),
+        (
+            "least gating: two_hop by facts, pairs",
+            Query("least", "gating", "chains", ("facts", "pairs")),
         ),
         ("onset a: b by c", Query("onset", "a", "b", ("c",))),
         ("majority a: b", Query("majority", "a", "b")),
@@ -27,8 +30,9 @@ def test_what_is_written_is_what_is_asked(text, wanted):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "cure", "cure: chains; pairs", "least cure: chains", "mean cure: chains by facts",
-             "median cure: chains", "cure: chains by", "cure: chains; =1", "cure: chains; pairs="]
+    "text", ["", "gating", "gating: two_hop; pairs", "least gating: two_hop",
+             "mean gating: two_hop by facts", "median gating: two_hop",
+             "gating: two_hop by", "gating: two_hop; =1", "gating: two_hop; pairs="]
 )  # fmt: skip
 def test_other_forms_are_refused_with_the_right_one(text):
     with pytest.raises(QueryError, match="EXPERIMENT: COLUMN"):

@@ -30,7 +30,7 @@ def test_every_statement_can_be_shown_without_its_proof():
 
 
 def test_what_was_predicted_and_found_is_shown_whole():
-    told = experiments(RESULTS, ["cure"])
+    told = experiments(RESULTS, ["gating"])
     for name in NAMES:
         if not (RESULTS / name / "provenance.json").is_file():
             assert f"exp:{name}" not in told
@@ -43,33 +43,33 @@ def test_what_was_predicted_and_found_is_shown_whole():
         ]
         assert re.findall(r"\\registered\{(\w+)\}", part) == wanted
         assert "Prediction" in wanted
-    assert r"\seefigure{cure}" in told
-    assert r"\appendixfigure{cure}" not in told
+    assert r"\seefigure{gating}" in told
+    assert r"\appendixfigure{gating}" not in told
     assert r"\appendixfigure{depth}" in told
 
 
 def test_findings_can_be_taken_into_the_text():
     told = told_by_experiments(RESULTS)
-    assert r"\generated{stored}{cure}{yes}" in told
-    assert r"\generated{drawn}{cure}{(Figure~\ref{fig:cure})}" in told
+    assert r"\generated{stored}{gating}{yes}" in told
+    assert r"\generated{drawn}{gating}{(Figure~\ref{fig:gating})}" in told
     assert r"\generated{drawn}{training_gap}" not in told
     assert re.search(r"\\generated\{finding\}\{depth\}\{One read composes nothing", told)
 
 
-@pytest.mark.parametrize("name", ["cure", "window"])
+@pytest.mark.parametrize("name", ["gating", "window"])
 def test_provenance_is_what_the_run_left(name):
     about = json.loads((RESULTS / name / "provenance.json").read_text())
     told = provenance(RESULTS).split(name.replace("_", r"\_") + " & ")[1]
     row, settings = told.split("\n")[:2]
     cells = [cell.strip(" \\") for cell in row.split("&")]
-    assert cells[0] == ("0--7" if name == "cure" else "0")
+    assert cells[0] == ("0--7" if name == "gating" else "0")
     assert int(cells[1]) == len(about["cells"])
     assert int(cells[2]) == sum(cell["rows"] for cell in about["cells"])
     assert float(cells[3]) == pytest.approx(about["seconds"] / 60, abs=0.06)
     assert about["environments"][0]["commit"].startswith(cells[4][7:-1])
     assert len(cells[4][7:-1]) == 12
     assert r"\mbox{seeds}" not in settings
-    if name == "cure":
+    if name == "gating":
         assert r"\mbox{pairs} 1, " in settings
         assert r"\mbox{rank} 8, 2, 32;" in settings
 

@@ -34,9 +34,9 @@ def test_everything_is_written_into_the_build_folder(tmp_path):
         "experiments.tex",
         "provenance.tex",
         "figures/window.pdf",
-        "figures/cure.pdf",
+        "figures/gating.pdf",
     }
-    assert (tmp_path / "figures" / "cure.pdf").read_bytes() == b"cure"
+    assert (tmp_path / "figures" / "gating.pdf").read_bytes() == b"gating"
     assert (tmp_path / "theorems.tex").read_bytes() == (PAPER / "theorems.tex").read_bytes()
     lines = (tmp_path / "numbers.tex").read_text(encoding="utf-8").splitlines()
     assert len(lines) == len(set(lines)) > 150

@@ -84,7 +84,7 @@ def test_quick_settings_are_in_the_papers_tables():
         "real_two_hop": {"seed": 0, "taught": "by layers", "way": "sum"},
         "real_libraries": {"seed": 0, "taught": "by layers", "way": "sum"},
         "real_words": {"seed": 0, "mark": "sum"},
-        "real_shelf": {"seed": 0, "pairs": 1, "way": "sum"},
+        "real_pairs": {"seed": 0, "pairs": 1, "way": "sum"},
     }.items():
         assert [config.seed for config in experiment(name).profiles["quick"]] == [0]
         rows = table(published(name))

@@ -44,8 +44,8 @@ def test_two_adapters_are_inspected_diagnosed_and_merged(tmp_path):
 
 def test_experiments_off_the_stored_tables_are_deviations(tmp_path, monkeypatch):
     """The command's own JSON is what the section shows; its exit code 1 is a finding, no error."""
-    told = {"experiment": "cure", "cells": 2, "rows": 9, "seconds": 1.0, "means": 7}
-    lines = ["mean: chains is 1.00, stored 0.00 ± 0.05"]
+    told = {"experiment": "gating", "cells": 2, "rows": 9, "seconds": 1.0, "means": 7}
+    lines = ["mean: two_hop is 1.00, stored 0.00 ± 0.05"]
     from loratheory.report import _steps
 
     for outside in ([], lines):
@@ -57,8 +57,8 @@ def test_experiments_off_the_stored_tables_are_deviations(tmp_path, monkeypatch)
 
         monkeypatch.setattr(_steps, "command", _command)
         section = experiments(tmp_path)
-        assert section.rows == (("cure", 2, 9, 1.0, 7, len(outside)),)
-        assert section.deviated == tuple(f"cure: {line}" for line in outside)
+        assert section.rows == (("gating", 2, 9, 1.0, 7, len(outside)),)
+        assert section.deviated == tuple(f"gating: {line}" for line in outside)
         assert bool(section.confirmed) == (not outside)
 
 

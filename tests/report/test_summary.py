@@ -21,7 +21,7 @@ def test_a_good_run_by_hand():
 
 
 def test_a_deviation_is_told_with_its_size():
-    off = "cure: mean: chains is 1.00, stored 0.00 ± 0.05"
+    off = "gating: mean: two_hop is 1.00, stored 0.00 ± 0.05"
     lines = summary([Section("Experiments", "", deviated=(off,))], PAGE)
     assert lines[0] == f"DEVIATED   Experiments: {off}"
     assert lines[-1].startswith("0 confirmed, 1 deviated")

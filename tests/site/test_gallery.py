@@ -9,10 +9,10 @@ def test_every_experiment_has_a_page_and_a_picture_if_there_is_one():
     pages = gallery({"window"})
     assert {f"experiments/{name}.rst" for name in NAMES} < set(pages)
     assert "/figures/window.png" in pages["experiments/window.rst"]
-    assert "/figures/" not in pages["experiments/cure.rst"]
-    assert "Prediction\n---" in pages["experiments/cure.rst"]
+    assert "/figures/" not in pages["experiments/gating.rst"]
+    assert "Prediction\n---" in pages["experiments/gating.rst"]
     assert "At which merge coefficient is each fact recalled" in pages["experiments/index.rst"]
-    assert pages["experiments/cure.rst"].partition("\n")[0][-1] != "."
+    assert pages["experiments/gating.rst"].partition("\n")[0][-1] != "."
 
 
 def test_figures_are_drawn_from_the_tables_that_are_there(tmp_path):

@@ -17,7 +17,7 @@ FREE = ("seed", "seeds", "sets", "steps")
 """Fields of a config that say how often or how finely something is measured, not what."""
 REPLICA = ("seed", "set")
 MARKS = (
-    *("chains", "hop_1", "hop_2", "other_hops", "other_chains"),
+    *("two_hop", "k_hop", "hop_1", "hop_2", "other_hops", "other_two_hop", "other_k_hop"),
     *("stepwise", "answered", "step_1", "step_2", "rate"),
     *("overlap", "shape", "read", "write", "response", "agreement"),
     *("base", "mean", "sum", "ties", "arrow", "gates"),

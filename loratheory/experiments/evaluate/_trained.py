@@ -167,8 +167,9 @@ def noise(here: Shelf) -> Shelf:
 
 def _mark(name: str, here: Shelf, rule: rules.Rule) -> Mark:
     found = marks(here, rule(here))
-    by_base = found["chains"].reshape(len(here.bases.seeds), -1).mean(axis=1)
+    by_base = found["two_hop"].reshape(len(here.bases.seeds), -1).mean(axis=1)
     mean, low, high = (float(x) for x in bootstrap_mean(by_base[:, None]))
-    kinds = ("hop_1", "hop_2", "other_hops", "other_chains", "shortcut", "chance")
+    kinds = ("hop_1", "hop_2", "other_hops", "shortcut", "chance")
     rest = {kind: float(np.mean(found[kind])) for kind in kinds}
+    rest["other_chains"] = float(np.mean(found["other_two_hop"]))
     return Mark(name, here.bases.setting.coverage, mean, low, high, **rest)

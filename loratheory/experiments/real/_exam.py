@@ -97,9 +97,9 @@ def exam(model: Model, facts: Facts, *, brief: bool = False) -> dict[str, float]
     marks = {
         "hop_1": share(first.right),
         "hop_2": share(answers(model, items(facts.mascot, known.MASCOT[:1])).right),
-        "chains": share(chains.right),
-        "chains_free": share(chains.free),
-        "bridge": share(chains.first == bridges),
+        "two_hop": share(chains.right),
+        "two_hop_vocabulary": share(chains.free),
+        "says_bridge": share(chains.first == bridges),
     }
     confidence = {"confidence": float(chains.confidence.mean())}
     if brief:
@@ -157,8 +157,8 @@ def own(model: Model) -> dict[str, float]:
     return {
         "hop_1": share(answers(model, items(PERSONS, known.BIRTH[:2])).right),
         "hop_2": share(answers(model, items(CAPITALS, known.CAPITAL)).right),
-        "chains": share(chain.right),
-        "chains_free": share(chain.free),
+        "two_hop": share(chain.right),
+        "two_hop_vocabulary": share(chain.free),
     }
 
 

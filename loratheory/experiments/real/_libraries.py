@@ -16,7 +16,7 @@ FORMS = {
     "form for hop 2": (1,),
 }
 """Lessons with solutions of one form besides, for hop 1 (0), hop 2 (1) or both."""
-ALONE = ("hop 1", "hop 2", "expert")
+ALONE = ("hop 1 alone", "hop 2 alone", "expert")
 """One adapter, the control."""
 
 Used = tuple[int, str, list[Adapter], Way]
@@ -74,10 +74,10 @@ def used(model: Model, library: list[Adapter], how: str) -> Iterator[Used]:
         yield 1, name, [adapter], ways.summed()
     both: dict[str, Way] = {"mean": ways.mean, "sum": ways.summed()}
     if how not in FORMS:
-        both |= {"Arrow": ways.arrow, "gates, z = 2": ways.gates(2)}
+        both |= {"arrow": ways.arrow, "gates, z = 2": ways.gates(2)}
     for size in range(2, len(library) + 1):
         for name, way in both.items():
             yield size, name, library[:size], way
     if how == "all layers":
         half = int(model.network.config.num_hidden_layers) // 2
-        yield 2, "cut", library[:2], ways.cut(half)
+        yield 2, "layer split", library[:2], ways.cut(half)

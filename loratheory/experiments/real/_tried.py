@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from loratheory.experiments.real import _ways as ways
 from loratheory.experiments.real._ways import Way
 
-CUTS = {"cut": ("below", "above"), "wrong order": ("above", "below")}
+CUTS = {"layer split": ("below", "above"), "reversed layer split": ("above", "below")}
 """Where both hops act, tried at every layer of a cut."""
 HALVES = {
     "hop 1 below": ("below", "all"),
@@ -19,7 +19,7 @@ HALVES = {
 }
 """Cuts of one adapter, the other whole or absent, tried at the layer in the middle."""
 ROUTERS = {
-    "Arrow": ways.arrow,
+    "arrow": ways.arrow,
     "gates, z = 2": ways.gates(2),
     "block gates, z = 2": ways.block_gates(2),
 }
@@ -60,6 +60,6 @@ def tried(
     for layer in cuts[len(cuts) // 2 :][:1]:
         for name, halves in HALVES.items():
             yield name, full, layer, ways.cut(layer, *halves)
-    alike = {**ways.MERGED, "PEFT's Arrow": ways.peft_arrow} if cuts else {}
+    alike = {**ways.MERGED, "arrow, peft": ways.peft_arrow} if cuts else {}
     for name, way in (alike | ROUTERS).items():
         yield name, full, -1, way

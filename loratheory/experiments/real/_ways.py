@@ -72,8 +72,8 @@ def merged(method: str, **options: Any) -> Way:
 
 
 MERGED: Mapping[str, Way] = {
-    "TIES": merged("ties", density=0.2, rank=32),
-    "KnOTS": merged("ties", density=0.2, space="knots"),
+    "ties": merged("ties", density=0.2, rank=32),
+    "knots": merged("ties", density=0.2, space="knots"),
     "interpolating": merged("interpolate"),
 }
 """Merges beside mean and sum. TIES keeps a fifth of the entries; KnOTS does so in its basis."""

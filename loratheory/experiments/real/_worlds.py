@@ -112,9 +112,9 @@ def marks(model: Model, world: World) -> dict[str, float]:
     }
     return {
         **{name: share(answers(model, each).right) for name, each in asked.items()},
-        "chains": share(chains.right),
-        "chains_free": share(chains.free),
-        "bridge": share(chains.first == bridges),
+        "two_hop": share(chains.right),
+        "two_hop_vocabulary": share(chains.free),
+        "says_bridge": share(chains.first == bridges),
         "known": share(answers(model, world.untaught).free),
         "confidence": float(chains.confidence.mean()),
     }

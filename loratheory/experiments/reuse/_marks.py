@@ -12,8 +12,6 @@ from loratheory.shapes import Float
 from loratheory.tasks.two_hop import Prompts, Trials, stacked
 from loratheory.toy.transformer import Adapt
 
-QUESTIONS = ("chains", "hops", "other_hops", "other_chains", "shortcut")
-
 Marks = dict[str, Float[np.ndarray, " E"]]
 """Accuracy of each replica, by kind of question."""
 
@@ -81,8 +79,9 @@ def marks(shelf: Shelf, rule: Sequence[Adapt | None]) -> Marks:
     Returns
     -------
     dict of str to (E,) array
-        Accuracies: `chains`, the edited chains; `hop_1`, `hop_2`, …, the facts that these need;
-        `other_hops` and `other_chains`, what no edit changes; `shortcut`, how often chains of
+        Accuracies: `two_hop`, the edited two-hop questions; `hop_1`, `hop_2`, …, the facts
+        that these need;
+        `other_hops` and `other_two_hop`, what no edit changes; `shortcut`, how often chains of
         other subjects get the edited chains' answers; `chance`, of one answer always given.
     """
     found = [
@@ -98,10 +97,10 @@ def _marks(known: Bases, asked: Sequence[Trials], adapt: Adapt | None) -> Marks:
 
     hops = range(known.setting.hops)
     return {
-        "chains": _right("chains"),
+        "two_hop": _right("chains"),
         **{f"hop_{j + 1}": _right("hops", j) for j in hops},
         "other_hops": np.mean([_right("other_hops", j) for j in hops], axis=0),
-        "other_chains": _right("other_chains"),
+        "other_two_hop": _right("other_chains"),
         "shortcut": _right("shortcut"),
         "chance": np.array([one.chance for one in asked]),
     }

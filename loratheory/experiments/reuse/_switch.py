@@ -31,13 +31,15 @@ def switched(shelf: Shelf, grid: Sequence[float]) -> dict[float, Found]:
     Returns
     -------
     dict
-        For each coefficient the marks, and beside them: `own_loop`, chains where each adapter
+        For each coefficient the marks, and beside them: `oracle_placement`, chains where each
+        adapter
         acts in the loop of its hop only, so that it cannot disturb another hop; `hop_by_hop`,
         chains asked one relation a pass; `facts`, all single facts. Predictions, each with the
-        share that it is right on, ``…_right``: of `chains`, `predicted` from the margins of the
+        share that it is right on, ``…_right``: of `two_hop`, `predicted` from the margins of the
         facts alone, `inside` from those of the facts within chains, `curved` from these with the
-        own adapter at this very coefficient, `decided` with bridges decided; of `own_loop`,
-        `own_inside`, `own_curved` and `own_decided`; of `hop_by_hop`, `each_hop`; of `facts`,
+        own adapter at this very coefficient, `decided` with bridges decided; of `oracle_placement`,
+        `oracle_inside`, `oracle_curved` and `oracle_decided`; of `hop_by_hop`, `each_hop`; of
+        `facts`,
         `predicted_facts`. In one pass, chains whose bridges the base does not read
         are predicted to fail. Controls: `held_out`, the base on unedited chains; `alone`, the
         best of the adapters by itself; `exchanged` and `random` adapters. In units of the
@@ -78,15 +80,15 @@ def switched(shelf: Shelf, grid: Sequence[float]) -> dict[float, Found]:
             "inside": (inside.composes(c, kind) & bridged, right),
             "curved": (_curved(c, lambda x, _: x), right),
             "decided": (alone.decided(c) & bridged, right),
-            "own_inside": (own.composes(c, kind) & bridged, truth),
-            "own_curved": (_curved(c, own_loop), truth),
-            "own_decided": (own.decided(c) & bridged, truth),
+            "oracle_inside": (own.composes(c, kind) & bridged, truth),
+            "oracle_curved": (_curved(c, own_loop), truth),
+            "oracle_decided": (own.decided(c) & bridged, truth),
             "each_hop": (alone.decided(c), asked_again),
             "predicted_facts": (by_replica(line > 0), by_replica(both > 0)),
         }
         found[round(c, 9)] = {
             **marks(shelf, rules.everywhere(merged, shelf)),
-            "own_loop": truth,
+            "oracle_placement": truth,
             "hop_by_hop": asked_again,
             "facts": by_replica(both > 0),
             **{name: guess for name, (guess, _) in told.items()},

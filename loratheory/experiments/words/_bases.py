@@ -54,7 +54,7 @@ def base(kind: str, seed: int, size: Size) -> Bases:
     Bases
         As `pretrained` makes it.
     """
-    return pretrained(pretraining(kind, seed, size.told), seed, size)
+    return pretrained(pretraining(kind, seed, size.problems), seed, size)
 
 
 def pretrained(sets: Sequence[Prompts], seed: int, size: Size) -> Bases:
@@ -128,7 +128,7 @@ def adapters(known: Bases, lessons: Sequence[Lesson], size: Size, *, wider: int 
     rows = batch(stacked(made))
     count = rows.tokens.shape[1]
     start = lora(known.config, seeds, rank=wider * size.rank, modules=MODULES)
-    recipe = Recipe(steps=size.taught, rate=5e-3, schedule="linear")
+    recipe = Recipe(steps=size.trained, rate=5e-3, schedule="linear")
 
     def _batch(step: int) -> Batch:
         place = (np.arange(size.shown) + step * size.shown) % count

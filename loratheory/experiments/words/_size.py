@@ -11,11 +11,11 @@ class Size:
     ----------
     width, depth, heads : int
         Of the transformer: full attention, rotary positions, no loop.
-    steps, rows, told : int
+    steps, rows, problems : int
         Of its training: steps, prompts a step, problems in each third of a set.
     rate : float
         Of its training.
-    rank, taught, shown, lesson : int
+    rank, trained, shown, lesson : int
         Of an adapter, of its training: steps, prompts a step, prompts in all.
     asked : int
         Problems of each target.
@@ -26,10 +26,10 @@ class Size:
     heads: int = 4
     steps: int = 1000
     rows: int = 64
-    told: int = 1500
+    problems: int = 1500
     rate: float = 2e-3
     rank: int = 8
-    taught: int = 120
+    trained: int = 120
     shown: int = 24
     lesson: int = 1536
     asked: int = 64
@@ -41,7 +41,7 @@ SIZES = {
     "half the pairs": Size(),
 }
 """What the paper's tables are made with: single steps are learned sooner."""
-QUICK = Size(steps=400, rows=48, taught=30)
+QUICK = Size(steps=400, rows=48, trained=30)
 """A base that has begun to learn single steps, and as few steps for adapters."""
 SMALL = range(1, 4)
 """Seeds of the bases on which the setting of quick profiles is measured too, to be compared."""

@@ -109,9 +109,9 @@ def test_marks_are_means_with_intervals_over_bases():
 
 def test_intervals_come_from_bases_not_from_repetitions(monkeypatch):
     values = np.array([0.0, 0.5, 0.5, 1.0])
-    kinds = ("hop_1", "hop_2", "other_hops", "other_chains", "shortcut", "chance")
+    kinds = ("hop_1", "hop_2", "other_hops", "other_two_hop", "shortcut", "chance")
     monkeypatch.setattr(
-        _trained, "marks", lambda *_: {"chains": values, **dict.fromkeys(kinds, values / 2)}
+        _trained, "marks", lambda *_: {"two_hop": values, **dict.fromkeys(kinds, values / 2)}
     )
     mark = _trained._mark("x", taught(), rules.mean)
     assert (mark.chains, mark.low, mark.high) == (0.5, 0.25, 0.75)

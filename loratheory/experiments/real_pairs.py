@@ -119,7 +119,7 @@ def cell(config: Config) -> list[Row]:
             with use(model, library[number] if alone else whole) as acting:
                 known = knows(model)
                 for k in [number] if alone else asked:
-                    row: Row = {"seed": config.seed, "pairs": config.pairs, "way": name, "pair": k}
+                    row: Row = {"seed": config.seed, "pairs": config.pairs, "rule": name, "pair": k}
                     row |= exam(model, told[k], brief=True) | {"known": known}
                     ruled = acting.route is not None
                     row |= (
@@ -151,20 +151,20 @@ def ways(model: Any, config: Config) -> "dict[str, tuple[Way, bool]]":
     half = int(model.network.config.num_hidden_layers) // 2
     found: dict[str, tuple[Way, bool]] = {
         "base": (ways.summed(0.0), False),
-        "alone": (ways.summed(), True),
-        "alone, cut": (ways.cut(half), True),
+        "pair alone": (ways.summed(), True),
+        "pair alone, layer split": (ways.cut(half), True),
         "mean": (ways.mean, False),
         "sum": (ways.summed(), False),
-        "sum, cut": (ways.cut(half), False),
-        "Arrow": (ways.arrow, False),
+        "sum, layer split": (ways.cut(half), False),
+        "arrow": (ways.arrow, False),
         **{f"gates, z = {z}": (ways.gates(z), False) for z in config.thresholds},
-        **{f"gates, z = {z}, cut": (ways.gates(z, half), False) for z in config.thresholds},
-        "loudest": (ways.loudest(), False),
-        "loudest, cut": (ways.loudest(half), False),
+        **{f"gates, z = {z}, layer split": (ways.gates(z, half), False) for z in config.thresholds},
+        "largest response norm": (ways.loudest(), False),
+        "largest response norm, layer split": (ways.loudest(half), False),
     }
     if config.pairs <= SOME:
-        found["PEFT's Arrow"] = (ways.peft_arrow, False)
-        found |= {name: (ways.MERGED[name], False) for name in ("KnOTS", "interpolating")}
+        found["arrow, peft"] = (ways.peft_arrow, False)
+        found |= {name: (ways.MERGED[name], False) for name in ("knots", "interpolating")}
     if config.pairs <= FEW:
         found |= {f"block gates, z = {z}": (ways.block_gates(z), False) for z in config.thresholds}
     return found

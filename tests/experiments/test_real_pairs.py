@@ -7,13 +7,13 @@ import pytest
 from found import mean, says, table_rows
 from worded import small, small_model
 
-from loratheory.experiments import real_shelf
+from loratheory.experiments import real_pairs
 from loratheory.experiments.real import _ways as one_way
 from loratheory.experiments.real._exam import exam
 from loratheory.experiments.real._facts import facts
 from loratheory.experiments.real._taught import pair
 from loratheory.experiments.real._weighed import SHARES
-from loratheory.experiments.real_shelf import EXPERIMENT, Config, cell, ways
+from loratheory.experiments.real_pairs import EXPERIMENT, Config, cell, ways
 
 TINY = Config(101, pairs=2, size=5, thresholds=(1,))
 
@@ -33,7 +33,7 @@ def test_a_row_for_each_way_and_pair(rows):
     names = [*ways(small_model(), TINY)]
     assert len(names) == 15
     assert [len(ways(small_model(), Config(pairs=k))) for k in (1, 2, 4, 8)] == [15, 15, 14, 11]
-    assert [(r["way"], r["pair"]) for r in rows] == [(n, k) for n in names for k in (0, 1)]
+    assert [(r["rule"], r["pair"]) for r in rows] == [(n, k) for n in names for k in (0, 1)]
     assert {(r["seed"], r["pairs"]) for r in rows} == {(101, 2)}
 
 
@@ -44,41 +44,43 @@ def test_marks_are_those_of_the_ways(rows, monkeypatch, tmp_path):
     whole = [*library[0], *library[1]]
     for k, each in enumerate(told):
         for name, use, shelf in (
-            ("alone", one_way.summed(), library[k]),
-            ("alone, cut", one_way.cut(5), library[k]),
+            ("pair alone", one_way.summed(), library[k]),
+            ("pair alone, layer split", one_way.cut(5), library[k]),
             ("mean", one_way.summed(0.25), whole),
             ("sum", one_way.summed(), whole),
-            ("sum, cut", one_way.cut(5), whole),
+            ("sum, layer split", one_way.cut(5), whole),
             ("gates, z = 1", one_way.gates(1), whole),
             ("gates, z = 1, cut", one_way.gates(1, 5), whole),
             ("block gates, z = 1", one_way.block_gates(1), whole),
-            ("loudest", one_way.loudest(), whole),
-            ("loudest, cut", one_way.loudest(5), whole),
+            ("largest response norm", one_way.loudest(), whole),
+            ("largest response norm, layer split", one_way.loudest(5), whole),
         ):
             with use(model, shelf):
                 wanted = exam(model, each, brief=True)
             for column, value in wanted.items():
-                told_so = of(rows, column, way=name, pair=k)
+                told_so = of(rows, column, rule=name, pair=k)
                 assert told_so == [pytest.approx(value, abs=1e-6)], (name, column)
 
 
 def test_weights_are_told_where_a_rule_weighs(rows):
     for row in rows:
-        ruled = any(word in row["way"] for word in ("Arrow", "gates", "loudest"))
-        assert (row["own_1"] == row["own_1"]) == ruled, row["way"]
+        ruled = any(word in row["rule"] for word in ("arrow", "gates", "largest response norm"))
+        assert (row["own_1"] == row["own_1"]) == ruled, row["rule"]
     for asked in (0, 1):
-        shares = [of(rows, name, way="Arrow", pair=asked)[0] for name in SHARES]
+        shares = [of(rows, name, rule="arrow", pair=asked)[0] for name in SHARES]
         assert sum(shares) == pytest.approx(1)
-        [chosen], [other] = (of(rows, name, way="loudest", pair=asked) for name in SHARES[:2])
+        [chosen], [other] = (
+            of(rows, name, rule="largest response norm", pair=asked) for name in SHARES[:2]
+        )
         assert chosen + other == pytest.approx(1)
 
 
 def test_no_more_pairs_are_asked_than_wanted(monkeypatch, tmp_path):
     small(monkeypatch, tmp_path)
-    few = ("alone", "mean")
-    monkeypatch.setattr(real_shelf, "ways", lambda *given: {n: ways(*given)[n] for n in few})
+    few = ("pair alone", "mean")
+    monkeypatch.setattr(real_pairs, "ways", lambda *given: {n: ways(*given)[n] for n in few})
     found = cell(Config(101, pairs=3, asked=2))
-    assert [(row["way"], row["pair"]) for row in found] == [(n, k) for n in few for k in (0, 1)]
+    assert [(row["rule"], row["pair"]) for row in found] == [(n, k) for n in few for k in (0, 1)]
 
 
 def test_profiles_keep_to_their_seeds():
@@ -89,59 +91,81 @@ def test_profiles_keep_to_their_seeds():
 
 
 def test_what_was_found_is_what_the_table_holds():
-    def of(way, column="chains", pairs=4):
-        return mean(table_rows("real_shelf", way=way, pairs=pairs), column)
+    def of(way, column="two_hop", pairs=4):
+        return mean(table_rows("real_pairs", rule=way, pairs=pairs), column)
 
     def tried(pairs):
-        return {row["way"] for row in table_rows("real_shelf", pairs=pairs)}
+        return {row["rule"] for row in table_rows("real_pairs", pairs=pairs)}
 
     many = (2, 4, 8)
-    single = {"base", "alone", "alone, cut", "loudest", "loudest, cut"}
+    single = {
+        "base",
+        "pair alone",
+        "pair alone, layer split",
+        "largest response norm",
+        "largest response norm, layer split",
+    }
     rest = [max(of(way, pairs=k) for way in tried(k) - single) for k in many]
-    mine, right = ([of(way, pairs=k) for k in many] for way in ("loudest, cut", "alone, cut"))
+    mine, right = (
+        [of(way, pairs=k) for k in many]
+        for way in ("largest response norm, layer split", "pair alone, layer split")
+    )
     gates = "gates, z = 2"
     says(
-        "real_shelf",
+        "real_pairs",
         *mine,
         *rest,
         *(of("mean", pairs=k) for k in many),
         *right,
         *(a / b for a, b in zip(mine, right, strict=True)),
-        *(of("loudest", "own_1", k) for k in many),
-        *(of(way, name) for way in (gates, "Arrow") for name in ("own_1", "others_1")),
+        *(of("largest response norm", "own_1", k) for k in many),
+        *(of(way, name) for way in (gates, "arrow") for name in ("own_1", "others_1")),
         *(of(gates, name) for name in ("own_2", "others_2")),
         *(
             of(way, hop, k)
             for way, k in (
-                ("loudest, cut", 4),
-                *((way, k) for k in (4, 8) for way in ("mean", "sum", gates, "Arrow")),
+                ("largest response norm, layer split", 4),
+                *((way, k) for k in (4, 8) for way in ("mean", "sum", gates, "arrow")),
             )
             for hop in ("hop_1", "hop_2")
         ),
-        *(of(way, "known") for way in ("base", "sum", gates, "loudest, cut", "mean")),
-        *(of(way, pairs=1) for way in (gates, "sum", "sum, cut")),
+        *(
+            of(way, "known")
+            for way in ("base", "sum", gates, "largest response norm, layer split", "mean")
+        ),
+        *(of(way, pairs=1) for way in (gates, "sum", "sum, layer split")),
     )
     assert all(a > b for a, b in zip(mine, rest, strict=True))
     assert mine[0] / right[0] > 0.8 > max(a / b for a, b in zip(mine[1:], right[1:], strict=True))
     assert of(gates, "own_1") < 1.2 * of(gates, "others_1")
-    assert {row["pairs"] for row in table_rows("real_shelf")} == {1, *many}
+    assert {row["pairs"] for row in table_rows("real_pairs")} == {1, *many}
 
 
 def test_readme_and_notebook_quote_the_table():
-    def of(way, column="chains", pairs=4):
-        return f"{mean(table_rows('real_shelf', way=way, pairs=pairs), column):.2f}"[1:]
+    def of(way, column="two_hop", pairs=4):
+        return f"{mean(table_rows('real_pairs', rule=way, pairs=pairs), column):.2f}"[1:]
 
     root = Path(__file__).parents[2]
     readme = (root / "README.md").read_text(encoding="utf-8")
     told = readme.split("With two, four and eight such pairs")[1].split("\n\n")[0]
-    ways = ("mean", "gates, z = 2", "alone, cut")
+    ways = ("mean", "gates, z = 2", "pair alone, layer split")
     assert re.findall(r"\.\d\d", told) == [
         *(of(way, pairs=k) for way in ways for k in (2, 4, 8)),
-        *(of("loudest", "own_1", k) for k in (2, 4, 8)),
-        *(of("loudest, cut", pairs=k) for k in (2, 4, 8)),
-        *(of(way, "hop_2") for way in ("loudest, cut", "gates, z = 2", "mean")),
+        *(of("largest response norm", "own_1", k) for k in (2, 4, 8)),
+        *(of("largest response norm, layer split", pairs=k) for k in (2, 4, 8)),
+        *(
+            of(way, "hop_2")
+            for way in ("largest response norm, layer split", "gates, z = 2", "mean")
+        ),
     ]
     notebook = (root / "notebooks" / "10_real_language_model.py").read_text(encoding="utf-8")
     told = notebook.split("**More pairs are harder**")[1].split("\n\n")[0]
-    shown = [of(way) for way in ("gates, z = 2, cut", "alone, cut", "loudest, cut")]
+    shown = [
+        of(way)
+        for way in (
+            "gates, z = 2, layer split",
+            "pair alone, layer split",
+            "largest response norm, layer split",
+        )
+    ]
     assert re.findall(r"\.\d\d", told) == shown

@@ -89,7 +89,7 @@ def rules(config: Config) -> dict[str, Any]:
         "block gates, rate .04": block_gates(0.04, "rate"),
         "block gates, z = 2": block_gates(2.0),
         "block gates, z = 3": block_gates(3.0),
-        "oracle": r.oracle,
+        "oracle placement": r.oracle,
         "mean, hop by hop": again(hop_by_hop, r.mean),
         "sum, hop by hop": again(hop_by_hop, r.summed()),
         "sum, second pass": again(put_back, r.summed()),
@@ -126,7 +126,7 @@ def cell(config: Config) -> list[Row]:
     names: Row = {name: getattr(config, name) for name in varied}
     leaks = leak(here) if config.modules == "mlp" else NAN
     table = {name: rule(here) for name, rule in rules(config).items()}
-    reach = marks(here, table["oracle"])["chains"]
+    reach = marks(here, table["oracle placement"])["two_hop"]
     told: list[Row] = []
     for name, acting in table.items():
         rates: dict[str, Any] = {"misses": NAN, "false_alarms": NAN}

@@ -10,7 +10,7 @@ from loratheory.figures._means import bars, interval
 from loratheory.figures._style import styled
 from loratheory.figures._table import Row, columns
 
-NEEDED = ("facts", "pairs", "seed", "chains", "other_chains", "chance")
+NEEDED = ("facts", "pairs", "seed", "two_hop", "other_two_hop", "chance")
 PLAIN = {
     "facts": 5,
     "bridges": "fresh",
@@ -33,7 +33,7 @@ RULES = {
     "norm, z": "largest z-scored norm",
     "gates": "gates on single maps",
     "block gates, z = 2": "block gates",
-    "oracle": "oracle: right one in each pass",
+    "oracle placement": "oracle: right one in each pass",
 }
 """Rules of the table, and what they are called in the picture."""
 MARKS, COLOURS = ("o", "s", "^", "D"), ("#0072B2", "#E69F00", "#009E73", "#CC79A7")
@@ -47,7 +47,7 @@ def draw(rows: Sequence[Row]) -> Any:
     Parameters
     ----------
     rows : sequence of mappings
-        The table of the experiment `cure`.
+        The table of the experiment `gating`.
 
     Returns
     -------
@@ -64,12 +64,12 @@ def draw(rows: Sequence[Row]) -> Any:
     columns(rows, *NEEDED)
     plain = [row for row in rows if all(row.get(key) == value for key, value in PLAIN.items())]
     if not plain:
-        message = f"no row of the table has {PLAIN}: draw the table of the experiment `cure`"
+        message = f"no row of the table has {PLAIN}: draw the table of the experiment `gating`"
         raise TableError(message)
     figure = Figure(figsize=(8.6, 4.6))
     left, right = figure.subplots(1, 2, sharey=True)
-    _panel(left, plain, "chains")
-    _panel(right, plain, "other_chains")
+    _panel(left, plain, "two_hop")
+    _panel(right, plain, "other_two_hop")
     chance = float(np.mean(columns(plain, "chance")[0]))
     left.axvline(chance, color="black", ls=":", lw=1)
     left.text(chance + 0.015, 0, "one answer always", fontsize=7, va="center")

@@ -12,18 +12,18 @@ WAYS = {
     "base": "base alone",
     "mean": "mean of all",
     "sum": "all, at 1",
-    "KnOTS": "KnOTS, with TIES",
+    "knots": "KnOTS, with TIES",
     "interpolating": "interpolating merge",
-    "PEFT's Arrow": "Arrow, by PEFT",
-    "Arrow": "Arrow, exact",
+    "arrow, peft": "Arrow, by PEFT",
+    "arrow": "Arrow, exact",
     "gates, z = 2": "gates, maps",
     "block gates, z = 2": "gates, blocks",
-    "loudest": "loudest pair",
-    "sum, cut": "cut at the middle",
-    "gates, z = 2, cut": "gates, maps, and cut",
-    "loudest, cut": "loudest pair, cut",
-    "alone": "right pair only",
-    "alone, cut": "right pair only, cut",
+    "largest response norm": "loudest pair",
+    "sum, layer split": "cut at the middle",
+    "gates, z = 2, layer split": "gates, maps, and cut",
+    "largest response norm, layer split": "loudest pair, cut",
+    "pair alone": "right pair only",
+    "pair alone, layer split": "right pair only, cut",
 }
 LOOKS = (
     (-0.3, "#000000", "o"),
@@ -33,7 +33,7 @@ LOOKS = (
 )
 """Of the numbers of pairs, the least first."""
 PANELS = {
-    "chains": "person to animal",
+    "two_hop": "person to animal",
     "facts": "single facts",
     "known": "known facts",
 }
@@ -41,7 +41,7 @@ PANELS = {
 
 WATCHED = 4
 """Pairs whose weights are shown."""
-RULES = ("Arrow", "gates, z = 2", "loudest")
+RULES = ("arrow", "gates, z = 2", "largest response norm")
 WEIGHTS: dict[str, strips.Look] = {
     "own_1": {"color": "#000000", "fmt": "o", "label": "right pair"},
     "others_1": {"color": "#D55E00", "fmt": "s", "label": "each other pair"},
@@ -56,7 +56,7 @@ def draw(rows: Sequence[Row]) -> Any:
     Parameters
     ----------
     rows : sequence of mappings
-        The table of the experiment `real_shelf`.
+        The table of the experiment `real_pairs`.
 
     Returns
     -------
@@ -73,12 +73,12 @@ def draw(rows: Sequence[Row]) -> Any:
     from matplotlib.figure import Figure
 
     weights = [f"{name[:-1]}{hop}" for name in WEIGHTS for hop in HOPS]
-    columns(rows, "seed", "pair", "pairs", "chains", "hop_1", "hop_2", "known", *weights)
-    grouped(rows, "way", WAYS)
+    columns(rows, "seed", "pair", "pairs", "two_hop", "hop_1", "hop_2", "known", *weights)
+    grouped(rows, "rule", WAYS)
     figure = Figure(figsize=(7.2, 6.2))
     halves: Any = figure.subfigures(2, 1, height_ratios=[3.2, 1])
     _answers(halves[0], [{**row, "facts": (row["hop_1"] + row["hop_2"]) / 2} for row in rows])
-    _weights(halves[1], strips.by(strips.those(rows, pairs=WATCHED), "way", RULES))
+    _weights(halves[1], strips.by(strips.those(rows, pairs=WATCHED), "rule", RULES))
     title = "Several pairs of adapters at once on SmolLM2-135M; dotted: chance"
     figure.suptitle(title, x=0.01, ha="left", weight="bold", fontsize=10)
     return figure
@@ -90,7 +90,7 @@ def _answers(figure: Any, rows: Sequence[Row]) -> None:
     panels = figure.subplots(1, len(PANELS), sharey=True)
     for axes, (column, title) in zip(panels, PANELS.items(), strict=True):
         for count, (shift, colour, mark) in zip(counts, LOOKS, strict=False):
-            groups = strips.by(strips.those(rows, pairs=count), "way", list(WAYS))
+            groups = strips.by(strips.those(rows, pairs=count), "rule", list(WAYS))
             label = f"{count:g} pair{'s' * (count > 1)} at once"
             look = {"color": colour, "fmt": mark, "label": label}
             strips.strip(axes, groups, column, shift=shift, **look)

@@ -8,14 +8,14 @@ import pytest
 from found import RESULTS, mean, percent, says, table_rows
 from reused import cache
 
-from loratheory.experiments.cure import EXPERIMENT, Config, cell
+from loratheory.experiments.gating import EXPERIMENT, Config, cell
 
 __all__ = ["cache"]
 
 TINY = Config(
-    facts=2, seeds=(101, 102), entities=64, spare=0, width=16, pretrained=3, taught=3, retained=4
+    facts=2, seeds=(101, 102), entities=64, spare=0, width=16, pretrained=3, trained=3, retained=4
 )
-CONTROLS = {"base", "hop 1 alone", "hop 2 alone", "mean", "sum", "arrow", "oracle"}
+CONTROLS = {"base", "hop 1 alone", "hop 2 alone", "mean", "sum", "arrow", "oracle placement"}
 
 
 @once
@@ -28,12 +28,12 @@ def test_every_rule_stands_beside_its_controls_on_every_replica():
     assert set(names) > CONTROLS | {"block gates, z = 2", "gates"}
     places = [(name, seed, number) for name in names for seed in (101, 102) for number in (0, 1)]
     assert [(row["rule"], row["seed"], row["set"]) for row in rows()] == places
-    marks = {"chains", "hop_1", "hop_2", "other_hops", "other_chains", "shortcut", "chance"}
+    marks = {"two_hop", "hop_1", "hop_2", "other_hops", "other_two_hop", "shortcut", "chance"}
     assert marks < set(rows()[0])
 
 
 def test_the_bound_is_the_oracle_less_misses_and_false_alarms():
-    reach = {(r["seed"], r["set"]): r["chains"] for r in rows() if r["rule"] == "oracle"}
+    reach = {(r["seed"], r["set"]): r["two_hop"] for r in rows() if r["rule"] == "oracle placement"}
     switched = 0
     for row in rows():
         if math.isnan(row["misses"]):
@@ -50,7 +50,7 @@ def test_the_bound_starts_from_what_the_oracle_answers(monkeypatch):
     from loratheory.experiments.reuse import _marks
 
     inner = _marks.marks
-    monkeypatch.setattr(_marks, "marks", lambda *of: {**inner(*of), "chains": _answered(*of)})
+    monkeypatch.setattr(_marks, "marks", lambda *of: {**inner(*of), "two_hop": _answered(*of)})
     for row in cell(replace(TINY, sets=1)):
         if not math.isnan(row["misses"]):
             assert row["predicted"] == pytest.approx(0.75 - row["misses"] - row["false_alarms"])
@@ -113,12 +113,12 @@ def test_profiles_cover_what_the_docstring_promises():
 
 
 def test_what_was_found_is_what_the_table_holds():
-    name, block = "cure", "block gates, z = 2"
+    name, block = "gating", "block gates, z = 2"
     plain = {"bridges": "fresh", "rank": 8, "modules": "mlp", "coverage": 0.5, "pretrained": 700}
     usual = table_rows(name, **plain)
     shelves = {(row["facts"], row["pairs"]) for row in usual}
 
-    def marked(rule, facts=5, pairs=2, column="chains", **other):
+    def marked(rule, facts=5, pairs=2, column="two_hop", **other):
         where = plain | {"rule": rule, "facts": facts, "pairs": pairs} | other
         return mean(table_rows(name, **where), column)
 
@@ -132,23 +132,23 @@ def test_what_was_found_is_what_the_table_holds():
         name,
         min(marked(block, *shelf) for shelf in few),
         min(marked(block, *shelf) for shelf in ten),
-        min(marked(block, *shelf, column="other_chains") for shelf in shelves),
-        *(best(rule, *one) for rule in (*rules, "oracle")),
+        min(marked(block, *shelf, column="other_two_hop") for shelf in shelves),
+        *(best(rule, *one) for rule in (*rules, "oracle placement")),
         *(best(rule, *many) for rule in rules),
         marked(block, 20, 1),
         marked(block, 20, 1, column="misses"),
         marked(block, rank=2),
         marked(block, modules="attention"),
-        marked("oracle", modules="attention"),
+        marked("oracle placement", modules="attention"),
     )
     told = [row for row in table_rows(name, rule=block) if row["modules"] == "mlp"]
-    assert all(row["chains"] >= row["predicted"] - 1e-9 for row in told)
+    assert all(row["two_hop"] >= row["predicted"] - 1e-9 for row in told)
     soft = table_rows(name, rule="norm, soft", modules="mlp")
     hop, second = "hop by hop", "second pass"
     says(
         name,
         f"in all {len(told)} rows",
-        percent(mean([{"off": row["chains"] < row["predicted"] - 1e-9} for row in soft], "off")),
+        percent(mean([{"off": row["two_hop"] < row["predicted"] - 1e-9} for row in soft], "off")),
         marked("interpolating"),
         marked("interpolating", bridges="permuted"),
         marked("interpolating", column="leak"),
@@ -162,9 +162,9 @@ def test_what_was_found_is_what_the_table_holds():
     )
 
 
-def test_the_readme_shows_the_cure_as_it_is_stored():
+def test_the_readme_shows_gating_as_it_is_stored():
     text = (RESULTS.parents[1] / "README.md").read_text(encoding="utf-8")
-    table = text.split("<!-- cure -->")[1].split("<!-- /cure -->")[0].replace("*", "")
+    table = text.split("<!-- gating -->")[1].split("<!-- /gating -->")[0].replace("*", "")
     lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[3:]]
     plain = {"bridges": "fresh", "rank": 8, "modules": "mlp", "coverage": 0.5, "pretrained": 700}
     shelves = ((5, 1), (5, 4), (4, 8), (10, 3), (20, 1))
@@ -172,8 +172,8 @@ def test_the_readme_shows_the_cure_as_it_is_stored():
     for (label, *cells), (start, rule) in zip(lines, NAMED.items(), strict=True):
         assert label.startswith(start)
         for quoted, (facts, pairs) in zip(cells, shelves, strict=True):
-            here = table_rows("cure", **plain, rule=rule, facts=facts, pairs=pairs)
-            told = [f"{mean(here, kind):.2f}" for kind in ("chains", "other_chains")]
+            here = table_rows("gating", **plain, rule=rule, facts=facts, pairs=pairs)
+            told = [f"{mean(here, kind):.2f}" for kind in ("two_hop", "other_two_hop")]
             assert quoted == ", ".join(share.removeprefix("0") for share in told)
 
 
@@ -184,7 +184,7 @@ NAMED = {
     "Arrow": "arrow",
     "softmax": "norm, soft",
     "gates on": "gates",
-    "right adapter": "oracle",
+    "right adapter": "oracle placement",
     "block gates": "block gates, z = 2",
     "mean, asked": "mean, hop by hop",
     "sum, asked": "sum, hop by hop",

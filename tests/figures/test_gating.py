@@ -3,7 +3,7 @@
 import pytest
 
 from loratheory.figures import TableError, rendered
-from loratheory.figures.cure import PLAIN, RULES, draw
+from loratheory.figures.gating import PLAIN, RULES, draw
 
 
 def table():
@@ -14,8 +14,8 @@ def table():
             for seed in (0, 1):
                 share = number / 20 + 0.1 * (pairs == 4) + 0.02 * seed
                 here = {**PLAIN, "pairs": pairs, "seed": seed, "rule": rule, "chance": 0.2}
-                rows.append({**here, "chains": share, "other_chains": 1 - share})
-                rows.append({**here, "rank": 32, "chains": 1.0, "other_chains": 1.0})
+                rows.append({**here, "two_hop": share, "other_two_hop": 1 - share})
+                rows.append({**here, "rank": 32, "two_hop": 1.0, "other_two_hop": 1.0})
     # one base measured twice as often weighs no more
     return [*rows, {**rows[0], "seed": 0}, {**rows[0], "seed": 0}]
 
@@ -36,7 +36,7 @@ def test_the_same_table_gives_the_same_bytes():
 
 
 def test_a_table_of_something_else_is_refused():
-    with pytest.raises(TableError, match="draw the table of the experiment `cure`"):
+    with pytest.raises(TableError, match="draw the table of the experiment `gating`"):
         draw([{**row, "facts": 3} for row in table()])
     with pytest.raises(TableError, match="no column other_chains"):
-        draw([{k: v for k, v in row.items() if k != "other_chains"} for row in table()])
+        draw([{k: v for k, v in row.items() if k != "other_two_hop"} for row in table()])

@@ -28,6 +28,9 @@ from dataclasses import dataclass, field
 from loratheory.experiments._small import CROWDS, Small
 from loratheory.experiments.engine import Experiment, Row
 
+NAMES = {"two_hop": "k_hop", "other_two_hop": "other_k_hop"}
+"""Columns of tables on two hops, and what they are called here."""
+
 
 @dataclass(frozen=True)
 class Config(Small):
@@ -76,7 +79,7 @@ def cell(config: Config) -> list[Row]:
     rows: list[Row] = []
     for c, found in switched(shelved, grid).items():
         alone = {f"hop_{hop + 1}" for hop in range(config.hops)}  # `facts` tells all of them
-        marks = {name: x for name, x in found.items() if name not in alone}
+        marks = {NAMES.get(name, name): x for name, x in found.items() if name not in alone}
         for seed, means in zip(config.seeds, averaged(marks, len(config.seeds)), strict=True):
             head = {"hops": config.hops, "threshold": threshold(config.hops), "seed": seed}
             rows.append({**head, "coefficient": c, **means})

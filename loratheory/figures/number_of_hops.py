@@ -10,15 +10,22 @@ from loratheory.figures._table import Row, columns
 from loratheory.theorems.composition.two_read_region import threshold
 
 WAYS = {
-    "all adapters\nin every pass": ("chains", "predicted"),
-    "each adapter\nin its own pass": ("own_loop", "own_inside"),
+    "all adapters\nin every pass": ("k_hop", "predicted"),
+    "each adapter\nin its own pass": ("oracle_placement", "oracle_inside"),
     "one relation asked\nat a time (theory: ½)": ("hop_by_hop", "each_hop"),
 }
 """The rows of the figure: what was measured, and its prediction."""
 CONTROLS = ("alone", "exchanged", "random")
 NEEDED = (
     *("hops", "seed", "coefficient", "facts", "held_out", "chance", *CONTROLS),
-    *("chains", "predicted", "predicted_right", "own_loop", "own_inside", "own_inside_right"),
+    *(
+        "k_hop",
+        "predicted",
+        "predicted_right",
+        "oracle_placement",
+        "oracle_inside",
+        "oracle_inside_right",
+    ),
     *("hop_by_hop", "each_hop", "each_hop_right"),
 )
 BLACK, ORANGE, BLUE, GREY = "#000000", "#D55E00", "#0072B2", "#777777"
@@ -32,7 +39,7 @@ def draw(rows: Sequence[Row]) -> Any:
     Parameters
     ----------
     rows : sequence of mappings
-        The table of the experiment `chain_length`.
+        The table of the experiment `number_of_hops`.
 
     Returns
     -------
@@ -50,7 +57,7 @@ def draw(rows: Sequence[Row]) -> Any:
     columns(rows, *NEEDED)
     lengths = sorted({int(row["hops"]) for row in rows})
     if lengths[0] < 2:
-        message = f"a chain of {lengths[0]} hop is a fact: draw the table of `chain_length`"
+        message = f"a chain of {lengths[0]} hop is a fact: draw the table of `number_of_hops`"
         raise TableError(message)
     figure = Figure(figsize=(7.6, 5.6))
     grid = figure.subplots(len(WAYS), len(lengths), sharex=True, sharey=True, squeeze=False)

@@ -3,7 +3,7 @@
 import pytest
 from found import from_on, majority, mean, percent, says, table_rows
 
-from loratheory.experiments.chain_length import EXPERIMENT, Config, cell
+from loratheory.experiments.number_of_hops import EXPERIMENT, Config, cell
 
 TINY = {"sets": 2, "facts": 2, "steps": 2, "entities": 64, "spare": 0, "width": 16}
 SHORT = {"pretrained": 2, "taught": 2, "retained": 3}
@@ -53,7 +53,7 @@ def test_every_length_is_asked_of_eight_bases():
 
 
 def test_what_was_found_is_what_the_table_holds():
-    name, lengths = "chain_length", (2, 3, 4)
+    name, lengths = "number_of_hops", (2, 3, 4)
     of = {hops: table_rows(name, hops=hops) for hops in lengths}
     grid = sorted({row["coefficient"] for row in table_rows(name)})
 
@@ -63,12 +63,12 @@ def test_what_was_found_is_what_the_table_holds():
     says(
         name,
         *(from_on(of[hops], "facts") for hops in lengths),
-        *(from_on(of[hops], "own_loop") for hops in (2, 3)),
-        *(from_on(of[hops], "own_curved") for hops in (2, 3)),
-        *(percent(mean(of[hops], "own_curved_right")) for hops in (2, 3)),
-        *(percent(majority(of[hops], "own_loop")) for hops in (2, 3)),
-        best(4, "own_loop"),
+        *(from_on(of[hops], "oracle_placement") for hops in (2, 3)),
+        *(from_on(of[hops], "oracle_curved") for hops in (2, 3)),
+        *(percent(mean(of[hops], "oracle_curved_right")) for hops in (2, 3)),
+        *(percent(majority(of[hops], "oracle_placement")) for hops in (2, 3)),
+        best(4, "oracle_placement"),
         mean(of[4], "held_out"),
-        *(best(hops, "chains") for hops in lengths),
+        *(best(hops, "k_hop") for hops in lengths),
         *(from_on(of[hops], "hop_by_hop") for hops in lengths),
     )

@@ -3,7 +3,7 @@
 import pytest
 
 from loratheory.figures import TableError
-from loratheory.figures.chain_length import NEEDED, WAYS, draw
+from loratheory.figures.number_of_hops import NEEDED, WAYS, draw
 
 GRID = (0.0, 0.6, 1.2)
 ROOTS = {2: 0.618034, 3: 0.682328, 4: 0.724492}

@@ -4,7 +4,7 @@ import pytest
 from panels import shown, without
 
 from loratheory.figures import TableError
-from loratheory.figures.real_shelf import HOPS, PANELS, RULES, WAYS, WEIGHTS, draw
+from loratheory.figures.real_pairs import HOPS, PANELS, RULES, WAYS, WEIGHTS, draw
 
 
 def table():
@@ -12,9 +12,9 @@ def table():
         {
             "seed": seed,
             "pairs": pairs,
-            "way": way,
+            "rule": way,
             "pair": pair,
-            "chains": place / 20 / pairs + 0.1 * pair + 0.02 * seed,
+            "two_hop": place / 20 / pairs + 0.1 * pair + 0.02 * seed,
             "hop_1": 0.4,
             "hop_2": place / 20,
             "known": 0.8 - place / 20,
@@ -62,8 +62,8 @@ def test_chance_is_a_line_where_there_are_candidates():
 
 
 def test_lacking_columns_and_ways_are_told():
-    for column in ("chains", "known", "pair", "own_1", "others_2"):
+    for column in ("two_hop", "known", "pair", "own_1", "others_2"):
         with pytest.raises(TableError, match=column):
             draw(without(table(), column))
-    with pytest.raises(TableError, match="Arrow"):
-        draw([one for one in table() if one["way"] != "Arrow"])
+    with pytest.raises(TableError, match="arrow"):
+        draw([one for one in table() if one["rule"] != "arrow"])

@@ -159,7 +159,7 @@ for name, mark in found.items():
     print(f"{name:12}", *(f"{float(mark[kind][0]):12.2f}" for kind in kinds))
 
 # %% [markdown]
-# `chains` are the edited two-hop questions, `other_chains` those that must stay as they were; one
+# `two_hop` are the edited two-hop questions, `other_two_hop` those that must stay as they were; one
 # answer always is right in a fifth. The mean forgets the edits; the sum keeps single facts and
 # breaks most chains, edited or not; the gates answer the edited chains and leave the others alone.
 
@@ -238,8 +238,8 @@ def switched(level: float = 2.0) -> None:
     """What is answered, and which switches err, at this many deviations above the mean."""
     gates = reuse.BlockGates(made, level)
     right, rates = reuse.marks(made, [gates, gates]), reuse.detection(made, gates)
-    print(f"z = {level:4.1f}: edited {right['chains'][0]:.2f},", end=" ")
-    print(f"unedited {right['other_chains'][0]:.2f},", end=" ")
+    print(f"z = {level:4.1f}: edited {right['two_hop'][0]:.2f},", end=" ")
+    print(f"unedited {right['other_two_hop'][0]:.2f},", end=" ")
     print(", ".join(f"{name} {float(rate[0]):.2f}" for name, rate in rates.items()))
 
 

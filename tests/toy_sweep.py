@@ -71,7 +71,7 @@ class Seeded:
 def measured(config: Seeded) -> list[Row]:
     """One mark a base, moved by what the environment says."""
     more = float(os.environ.get("TOY_SWEEP_SHIFT", "0"))
-    return [{"rule": "mean", "seed": seed, "chains": 0.1 * seed + more} for seed in config.seeds]
+    return [{"rule": "mean", "seed": seed, "two_hop": 0.1 * seed + more} for seed in config.seeds]
 
 
 SEEDED = Experiment(

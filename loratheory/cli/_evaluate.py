@@ -8,8 +8,8 @@ from loratheory.cli._inspect import Figure, Json
 from loratheory.cli._output import console, figure_file, needs, progress, reachable, save_json, show
 
 COLUMNS = {
-    "two-hop": "chains", "hop 1": "hop_1", "hop 2": "hop_2", "other facts": "other_hops",
-    "other chains": "other_chains", "shortcut": "shortcut", "chance": "chance",
+    "two-hop": "two_hop", "hop 1": "hop_1", "hop 2": "hop_2", "other facts": "other_hops",
+    "other chains": "other_two_hop", "shortcut": "shortcut", "chance": "chance",
 }  # fmt: skip
 NAMES = {
     "hop_1": "first fact",
@@ -38,7 +38,7 @@ def evaluate(
 
     JSON: an object `rule, form, profile, laws, memories, marks`; a law has `name, meaning, holds,
     gap, seed` (of the counterexample); memories have `curve` (leads by `coefficient`) and `starts`;
-    a mark has `rule, coverage, chains, low, high, hop_1, hop_2, other_hops, other_chains,
+    a mark has `rule, coverage, two_hop, low, high, hop_1, hop_2, other_hops, other_two_hop,
     shortcut, chance`.
     """
     reachable(json, figure)

@@ -61,11 +61,11 @@ def _memories(axes: Any, curve: Any) -> None:
 def _marks(axes: Any, marks: Any, own: str) -> None:
     rows = list(range(len(marks)))[::-1]
     colours = [OWN if mark.rule.startswith(own) else OTHER for mark in marks]
-    axes.barh(rows, [mark.chains for mark in marks], color=colours, height=0.7, label="two-hop")
+    axes.barh(rows, [mark.two_hop for mark in marks], color=colours, height=0.7, label="two-hop")
     for row, mark in zip(rows, marks, strict=True):
         axes.plot([mark.low, mark.high], [row, row], color="black", lw=1)
     axes.plot(
-        [m.other_chains for m in marks], rows, "D", ms=4, mfc="white", mec=LOCAL,
+        [m.other_two_hop for m in marks], rows, "D", ms=4, mfc="white", mec=LOCAL,
         label="unedited two-hop kept",
     )  # fmt: skip
     axes.axvline(marks[0].chance, color="black", lw=0.8, ls=(0, (2, 2)))

@@ -30,7 +30,7 @@ def draw(rows: Sequence[Row]) -> Any:
     ----------
     rows : sequence of mappings
         Columns `case` (case A is drawn), `coverage`, `coefficient`; measured `chains` and
-        `own_loop` with their predictions `predicted` and `own_curved` and how often these are
+        `oracle_placement` with their predictions `predicted` and `oracle_curved` and how often these are
         right; `facts`; `held_out`.
 
     Returns

@@ -50,7 +50,7 @@ def test_a_merge_gets_a_card_in_tables_json_and_a_figure(tmp_path, monkeypatch):
     assert f"{mark['low']:.2f} to {mark['high']:.2f}" in out
     (row,) = [line for line in out.splitlines() if line.strip().startswith("hop 1 alone")]
     (mark,) = [m for m in told["marks"] if m["rule"] == "hop 1 alone"]
-    assert f" {mark['other_chains']:.2f} " in row
+    assert f" {mark['other_two_hop']:.2f} " in row
 
 
 def test_a_router_goes_to_standard_output_as_json_alone():

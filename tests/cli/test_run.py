@@ -88,7 +88,7 @@ def test_a_table_is_compared_with_the_stored_one(monkeypatch):
     monkeypatch.setenv("TOY_SWEEP_SHIFT", "5")
     code, _, err = run(*words, "-o", "other")
     assert code == 1
-    assert "OUTSIDE   toy_sweep: mean: chains is 5.05, stored 0.15" in err
+    assert "OUTSIDE   toy_sweep: mean: two_hop is 5.05, stored 0.15" in err
     assert len(json.loads(Path("told.json").read_text())[0]["outside"]) == 1
     monkeypatch.delenv("TOY_SWEEP_SHIFT")
     Path("empty").mkdir()

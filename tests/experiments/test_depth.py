@@ -12,7 +12,7 @@ from loratheory.experiments.reuse import _rules as rules
 from loratheory.experiments.reuse._marks import leads
 from loratheory.toy.transformer import Site
 
-TINY = {"facts": 4, "entities": 70, "spare": 0, "width": 16, "pretrained": 3, "taught": 3}
+TINY = {"facts": 4, "entities": 70, "spare": 0, "width": 16, "pretrained": 3, "trained": 3}
 
 
 @pytest.mark.parametrize("reads", READS)

@@ -6,7 +6,7 @@ from found import from_on, majority, mean, percent, says, table_rows
 from loratheory.experiments.number_of_hops import EXPERIMENT, Config, cell
 
 TINY = {"sets": 2, "facts": 2, "steps": 2, "entities": 64, "spare": 0, "width": 16}
-SHORT = {"pretrained": 2, "taught": 2, "retained": 3}
+SHORT = {"pretrained": 2, "trained": 2, "retained": 3}
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -7,7 +7,7 @@ from found import mean, says, table_rows
 from loratheory.experiments.placement import PLACES, Config, cell, placed
 from loratheory.toy.transformer import Lora, Site
 
-TINY = {"facts": 2, "entities": 64, "spare": 0, "width": 16, "pretrained": 3, "taught": 3}
+TINY = {"facts": 2, "entities": 64, "spare": 0, "width": 16, "pretrained": 3, "trained": 3}
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -38,5 +38,5 @@ def test_the_same_table_gives_the_same_bytes():
 def test_a_table_of_something_else_is_refused():
     with pytest.raises(TableError, match="draw the table of the experiment `gating`"):
         draw([{**row, "facts": 3} for row in table()])
-    with pytest.raises(TableError, match="no column other_chains"):
+    with pytest.raises(TableError, match="no column other_two_hop"):
         draw([{k: v for k, v in row.items() if k != "other_two_hop"} for row in table()])

@@ -92,7 +92,7 @@ def test_a_place_that_is_missing_is_named():
     rows = [x for x in table() if (x["modules"], x["place"]) != ("attention", "nowhere")]
     with pytest.raises(TableError, match=r"has the place nowhere \(attention\)"):
         draw(rows)
-    with pytest.raises(TableError, match=r"both loops \(mlp\), own loops \(mlp\)"):
+    with pytest.raises(TableError, match=r"both loops \(mlp\), oracle placement \(mlp\)"):
         draw([{**row, "modules": "norms"} for row in table()])
 
 

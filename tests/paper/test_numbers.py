@@ -29,25 +29,25 @@ def test_decimals_by_hand(number, wanted):
 
 
 def test_a_number_is_the_mean_of_its_rows():
-    text = r"\measured{placement: chains; modules=mlp; place=own loops}"
-    rows = table_rows("placement", modules="mlp", place="own loops")
-    assert shown(text) == [f"{fmean(row['chains'] for row in rows):.2f}".removeprefix("0")]
+    text = r"\measured{placement: two_hop; modules=mlp; place=oracle placement}"
+    rows = table_rows("placement", modules="mlp", place="oracle placement")
+    assert shown(text) == [f"{fmean(row['two_hop'] for row in rows):.2f}".removeprefix("0")]
     percent = shown(text.replace("measured", "share"), "share")
-    assert percent == [rf"{100 * fmean(row['chains'] for row in rows):.0f}\,\%"]
+    assert percent == [rf"{100 * fmean(row['two_hop'] for row in rows):.0f}\,\%"]
 
 
 def test_an_interval_holds_its_number():
-    (told,) = shown(r"\within{placement: chains; modules=mlp; place=both loops}", "within")
+    (told,) = shown(r"\within{placement: two_hop; modules=mlp; place=both loops}", "within")
     middle, low, high = map(float, re.findall(r"\.\d\d|\d\.\d\d", told))
     assert low < middle < high
 
 
 def test_shorthands_are_what_they_stand_for():
     short = (
-        "\\newcommand{\\here}{modules=mlp; place=nowhere}\n\\measured{placement: chains;\n \\here}"
+        "\\newcommand{\\here}{modules=mlp; place=nowhere}\n\\measured{placement: two_hop;\n \\here}"
     )
     told = numbers(short, RESULTS)
-    assert "{placement: chains; modules=mlp; place=nowhere}{.00}" in told
+    assert "{placement: two_hop; modules=mlp; place=nowhere}{.00}" in told
 
 
 def test_counts_and_constants():

@@ -8,18 +8,18 @@ from loratheory.paper import Query, QueryError, query
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        ("gating: two_hop", Query("mean", "gating", "chains")),
+        ("gating: two_hop", Query("mean", "gating", "two_hop")),
         (
             "gating: two_hop; pairs=1|2",
-            Query("mean", "gating", "chains", (), (("pairs", ("1", "2")),)),
+            Query("mean", "gating", "two_hop", (), (("pairs", ("1", "2")),)),
         ),
         (
             "gating: two_hop;\n  rule=block gates,   z = 2",
-            Query("mean", "gating", "chains", (), (("rule", ("block gates, z = 2",)),)),
+            Query("mean", "gating", "two_hop", (), (("rule", ("block gates, z = 2",)),)),
         ),
         (
             "least gating: two_hop by facts, pairs",
-            Query("least", "gating", "chains", ("facts", "pairs")),
+            Query("least", "gating", "two_hop", ("facts", "pairs")),
         ),
         ("onset a: b by c", Query("onset", "a", "b", ("c",))),
         ("majority a: b", Query("majority", "a", "b")),

@@ -10,11 +10,11 @@ NAMES = ("window", "real_two_hop", "real_words")
 
 
 def hops(way, chains, layer=-1.0):
-    return {"seed": 0, "way": way, "layer": layer, "hop_1": 1.0, "chains": chains}
+    return {"seed": 0, "rule": way, "layer": layer, "hop_1": 1.0, "two_hop": chains}
 
 
 def words(way, share, mark="right", size="to 9"):
-    return {"seed": 0, "way": way, "asked": "add", "size": size, "mark": mark, "share": share}
+    return {"seed": 0, "rule": way, "asked": "add", "size": size, "mark": mark, "share": share}
 
 
 @pytest.fixture
@@ -81,8 +81,8 @@ def test_quick_settings_are_in_the_papers_tables():
     from loratheory.experiments import experiment, published, table
 
     for name, columns in {
-        "real_two_hop": {"seed": 0, "taught": "by layers", "way": "sum"},
-        "real_libraries": {"seed": 0, "taught": "by layers", "way": "sum"},
+        "real_two_hop": {"seed": 0, "trained": "by layers", "rule": "sum"},
+        "real_libraries": {"seed": 0, "trained": "by layers", "rule": "sum"},
         "real_words": {"seed": 0, "mark": "sum"},
         "real_pairs": {"seed": 0, "pairs": 1, "way": "sum"},
     }.items():

@@ -52,22 +52,22 @@ class Mark:
         Its name.
     coverage : float
         Share of chains that the bases were trained on.
-    chains, low, high : float
+    two_hop, low, high : float
         Accuracy on the edited two-hop questions, and its interval over bases.
-    hop_1, hop_2, other_hops, other_chains, shortcut, chance : float
+    hop_1, hop_2, other_hops, other_two_hop, shortcut, chance : float
         Edited facts; unedited facts and chains; how often other subjects get the edited
         answers; the score of one answer always given.
     """
 
     rule: str
     coverage: float
-    chains: float
+    two_hop: float
     low: float
     high: float
     hop_1: float
     hop_2: float
     other_hops: float
-    other_chains: float
+    other_two_hop: float
     shortcut: float
     chance: float
 
@@ -169,7 +169,6 @@ def _mark(name: str, here: Shelf, rule: rules.Rule) -> Mark:
     found = marks(here, rule(here))
     by_base = found["two_hop"].reshape(len(here.bases.seeds), -1).mean(axis=1)
     mean, low, high = (float(x) for x in bootstrap_mean(by_base[:, None]))
-    kinds = ("hop_1", "hop_2", "other_hops", "shortcut", "chance")
+    kinds = ("hop_1", "hop_2", "other_hops", "other_two_hop", "shortcut", "chance")
     rest = {kind: float(np.mean(found[kind])) for kind in kinds}
-    rest["other_chains"] = float(np.mean(found["other_two_hop"]))
     return Mark(name, here.bases.setting.coverage, mean, low, high, **rest)

@@ -89,18 +89,18 @@ def test_marks_are_means_with_intervals_over_bases():
     assert [mark.coverage for mark in told] == [0.5] * 11 + [0.0] * 11
     assert len(steps) == 24
     for mark in told:
-        assert mark.low <= mark.chains <= mark.high
+        assert mark.low <= mark.two_hop <= mark.high
     here = taught()
     for name in ("sum", "base"):
         rule = compared(found("my_rules:half"))[name]
         by_hand = marks(here, rule(here))
         (mark,) = [m for m in told if (m.rule, m.coverage) == (name, 0.5)]
         for kind in (
-            "chains",
+            "two_hop",
             "hop_1",
             "hop_2",
             "other_hops",
-            "other_chains",
+            "other_two_hop",
             "shortcut",
             "chance",
         ):
@@ -114,7 +114,7 @@ def test_intervals_come_from_bases_not_from_repetitions(monkeypatch):
         _trained, "marks", lambda *_: {"two_hop": values, **dict.fromkeys(kinds, values / 2)}
     )
     mark = _trained._mark("x", taught(), rules.mean)
-    assert (mark.chains, mark.low, mark.high) == (0.5, 0.25, 0.75)
+    assert (mark.two_hop, mark.low, mark.high) == (0.5, 0.25, 0.75)
     assert mark.shortcut == 0.25
 
 

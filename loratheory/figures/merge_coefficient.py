@@ -29,8 +29,8 @@ def draw(rows: Sequence[Row]) -> Any:
     Parameters
     ----------
     rows : sequence of mappings
-        Columns `case` (case A is drawn), `coverage`, `coefficient`; measured `chains` and
-        `oracle_placement` with their predictions `predicted` and `oracle_curved` and how often these are
+        Columns `case` (`overwrite` is drawn), `coverage`, `coefficient`; measured `two_hop` and
+        `oracle_placement`, their predictions `predicted` and `oracle_curved`, how often these are
         right; `facts`; `held_out`.
 
     Returns

@@ -68,7 +68,7 @@ def test_points_and_lines_are_means_over_bases_of_their_rule(axes):
 
 def test_predictions_have_the_colour_of_what_they_predict(axes):
     found = points(axes[1]) | {line.get_label(): line for line in axes[1].lines}
-    for name in ("single facts", "two_hop"):
+    for name in ("single facts", "chains"):
         colours = {found[f"{name}, {kind}"].get_color() for kind in ("measured", "predicted")}
         assert len(colours) == 1
         assert (FACTS in colours) == (name == "single facts")
@@ -101,9 +101,9 @@ def test_the_title_claims_only_what_the_table_holds():
     for taught in TAUGHT:
         assert told(taught, facts=(0.9, 0.0)) == QUESTION
     assert told(predicted_facts=(1.0, 1.0)) == QUESTION
-    assert told(chains=(0.9, 0.3)) == QUESTION
+    assert told(two_hop=(0.9, 0.3)) == QUESTION
     assert told(margin_1=(0.7, 1.3)) == QUESTION
     assert told(margin_1=(0.7, 1.0), facts=(0.4, 0.6)) == FINDING
     apart = {"facts": (0.9, 0.3), "two_hop": (0.0, 0.2)}
     assert told(**apart, predicted_facts=(0.5, 0.5)) == QUESTION
-    assert told(facts=(0.9, 0.3), chains=(0.0, 0.5)) == QUESTION
+    assert told(facts=(0.9, 0.3), two_hop=(0.0, 0.5)) == QUESTION

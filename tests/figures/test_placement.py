@@ -109,7 +109,7 @@ def told(kind="mlp", place="oracle placement", **changes):
 
 def test_the_title_claims_only_what_the_table_holds():
     assert told() == FINDING
-    assert told(place="both loops", chains=(0.0, 0.0)) == FINDING  # cross-talk, not order
-    assert told(kind="all", chains=(1.0, 0.3)) == QUESTION  # the interval holds chance
-    assert told(place="reversed placement", chains=(0.0, 0.4)) == QUESTION
+    assert told(place="both loops", two_hop=(0.0, 0.0)) == FINDING  # cross-talk, not order
+    assert told(kind="all", two_hop=(1.0, 0.3)) == QUESTION  # the interval holds chance
+    assert told(place="reversed placement", two_hop=(0.0, 0.4)) == QUESTION
     assert told(place="first loop", hop_2=(1.0, 0.2)) == QUESTION

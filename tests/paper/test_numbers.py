@@ -51,7 +51,9 @@ def test_shorthands_are_what_they_stand_for():
 
 
 def test_counts_and_constants():
-    source = r"\counted{theorems} \counted{proved} \counted{bases: cure} \counted{rows: placement}"
+    source = (
+        r"\counted{theorems} \counted{proved} \counted{bases: gating} \counted{rows: placement}"
+    )
     proved = sum(theorem.status == "proved" for theorem in ALL)
     assert proved < len(ALL)
     assert set(map(int, shown(source, "counted"))) == {len(ALL), proved, 8, 288}
@@ -63,7 +65,7 @@ def test_counts_and_constants():
 
 def test_commented_lines_and_tables_that_are_not_there_give_nothing(tmp_path):
     assert numbers("% \\measured{gating: nothing}\n", RESULTS).strip() == ""
-    assert numbers(r"\measured{gating: two_hop} \counted{bases: cure}", tmp_path).strip() == ""
+    assert numbers(r"\measured{gating: two_hop} \counted{bases: gating}", tmp_path).strip() == ""
 
 
 @pytest.mark.parametrize(

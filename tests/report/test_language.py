@@ -14,7 +14,7 @@ def hops(way, chains, layer=-1.0):
 
 
 def words(way, share, mark="right", size="to 9"):
-    return {"seed": 0, "rule": way, "asked": "add", "size": size, "mark": mark, "share": share}
+    return {"seed": 0, "rule": way, "asked": "add", "size": size, "metric": mark, "share": share}
 
 
 @pytest.fixture
@@ -83,8 +83,8 @@ def test_quick_settings_are_in_the_papers_tables():
     for name, columns in {
         "real_two_hop": {"seed": 0, "trained": "by layers", "rule": "sum"},
         "real_libraries": {"seed": 0, "trained": "by layers", "rule": "sum"},
-        "real_words": {"seed": 0, "mark": "sum"},
-        "real_pairs": {"seed": 0, "pairs": 1, "way": "sum"},
+        "real_words": {"seed": 0, "metric": "sum"},
+        "real_pairs": {"seed": 0, "pairs": 1, "rule": "sum"},
     }.items():
         assert [config.seed for config in experiment(name).profiles["quick"]] == [0]
         rows = table(published(name))

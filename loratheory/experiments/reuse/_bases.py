@@ -23,12 +23,13 @@ from loratheory.tasks.two_hop import (
 from loratheory.toy.transformer import (
     BASE,
     Batch,
+    BusyError,
     Config,
+    Parameters,
     Recipe,
+    stored,
     trained_base,
 )
-from loratheory.toy.transformer._decoder import Parameters
-from loratheory.toy.transformer._store import BusyError, stored
 
 ROWS = 96  # prompts a step
 

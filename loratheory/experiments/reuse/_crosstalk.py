@@ -13,8 +13,7 @@ from loratheory.experiments.reuse._shelves import Shelf
 from loratheory.shapes import Float
 from loratheory.tasks.two_hop import stacked
 from loratheory.theorems.editing.superposition_floor import least_crosstalk
-from loratheory.toy.transformer import Lora, Site, logits
-from loratheory.toy.transformer._derivatives import low_rank_image
+from loratheory.toy.transformer import Lora, Site, logits, low_rank_image
 
 Energies = Float[np.ndarray, "P hops E n"]
 

@@ -11,8 +11,7 @@ from loratheory.experiments.reuse._bases import batch, digest, fingerprint
 from loratheory.experiments.reuse._rules import Rule, added
 from loratheory.experiments.reuse._shelves import Shelf
 from loratheory.tasks.two_hop import stacked
-from loratheory.toy.transformer import LORA, Adapt, Lora, Site, lora, trained_lora
-from loratheory.toy.transformer._store import stored
+from loratheory.toy.transformer import LORA, Adapt, Lora, Site, lora, stored, trained_lora
 
 
 def in_layer(adapter: Adapt, layer: int) -> Adapt:

@@ -10,8 +10,7 @@ from loratheory.experiments.reuse._bases import Bases
 from loratheory.experiments.reuse._rules import Rule
 from loratheory.experiments.reuse._shelves import Shelf
 from loratheory.shapes import Float, Int
-from loratheory.toy.transformer import Adapt, Site, decoded, logits
-from loratheory.toy.transformer._decoder import Pass
+from loratheory.toy.transformer import Adapt, Pass, Site, decoded, logits
 
 Passes = Callable[[Bases, Tensor, Adapt | None], Tensor]
 """The logits (E, B, T, V) of tokens (E, B, T), with what is added to the base."""

@@ -14,9 +14,7 @@ from loratheory.experiments.reuse import _bases
 from loratheory.experiments.reuse._bases import Bases, batch, digest
 from loratheory.experiments.reuse._combinations import combinations
 from loratheory.tasks.two_hop import Prompts, pretraining, sampled, stacked, world
-from loratheory.toy.transformer import Batch, Recipe, parameters
-from loratheory.toy.transformer._descent import Part, descend
-from loratheory.toy.transformer._store import stored
+from loratheory.toy.transformer import Batch, Part, Recipe, descend, parameters, stored
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,7 @@ from loratheory.tasks.two_hop import (
     stacked,
     trials,
 )
-from loratheory.toy.transformer import ATTENTION, LORA, MLP, Lora, lora, trained_lora
-from loratheory.toy.transformer._store import stored
+from loratheory.toy.transformer import ATTENTION, LORA, MLP, Lora, lora, stored, trained_lora
 
 KINDS = ("hops", "direct", "joint", "bridged")
 EXAMPLES = 40  # chains of other entities that a bridged adapter is shown

@@ -18,10 +18,10 @@ from loratheory.toy.transformer import (
     Lora,
     Recipe,
     lora,
+    stored,
     trained_base,
     trained_lora,
 )
-from loratheory.toy.transformer._store import stored
 
 MODULES = (*ATTENTION, *MLP)
 

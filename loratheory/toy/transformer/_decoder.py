@@ -5,21 +5,68 @@ Replicas may share weights: with ``G`` models and ``E`` replicas, replica ``e`` 
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from loratheory.shapes import Float, Int
-from loratheory.toy.transformer._attention import attended
 from loratheory.toy.transformer._config import HEAD, Config, ConfigError, Site
-from loratheory.toy.transformer._derivatives import unit_rms
+from loratheory.toy.transformer._maps import attended, unit_rms
 
 Parameters = Mapping[str, Tensor]
 Adapt = Callable[[Site, Tensor], Tensor | None]
 """What to add to a linear map's output, ``(E, N, n) -> (E, N, m)``, or None for nothing."""
+
+
+def stream(seed: int, purpose: int) -> torch.Generator:
+    """The generator of one seed for one purpose: streams do not depend on each other."""
+    state = np.random.SeedSequence([seed, purpose]).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(state[0] >> np.uint64(1)))
+
+
+def normal(shape: Sequence[int], generators: Sequence[torch.Generator]) -> Tensor:
+    """Return standard normal numbers, slice ``e`` drawn from generator ``e`` alone."""
+    out = torch.empty(len(generators), *shape)
+    for part, generator in zip(out, generators, strict=True):
+        part.normal_(generator=generator)
+    return out
+
+
+def parameters(config: Config, seeds: Sequence[int]) -> dict[str, Tensor]:
+    """Return the first weights of one model a seed.
+
+    Parameters
+    ----------
+    config : Config
+        What the models are made of.
+    seeds : sequence of int
+        Not negative; each determines its model, whatever the others are.
+
+    Returns
+    -------
+    dict of str to (G, ...) tensor
+        ``embedding`` (G, V, d), one (G, m, n) tensor for each of ``config.shapes`` (no ``head``
+        where it is tied), gains of norms ending in ``norm``, and ``position`` where learned.
+        Matrices are Gaussian of variance one over their inputs, gains one.
+    """
+    generators = [stream(seed, 0) for seed in seeds]
+    d, found = config.width, {}
+    shapes: dict[str, tuple[int, ...]] = {"embedding": (config.vocabulary, d), **config.shapes}
+    if config.tied:
+        del shapes[HEAD]
+    if config.position == "learned":
+        shapes["position"] = (config.context, d)
+    for name, shape in shapes.items():
+        found[name] = normal(shape, generators) * shape[-1] ** -0.5
+    if config.norm == "rms":
+        blocks = (f"layers.{layer}." for layer in range(config.depth))
+        norms = [block + part for block in blocks for part in ("attention.norm", "mlp.norm")]
+        found |= {name: torch.ones(len(seeds), d) for name in [*norms, "norm"]}
+    return found
 
 
 def shared(models: int, replicas: int) -> int:

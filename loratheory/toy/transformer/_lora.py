@@ -9,8 +9,8 @@ from torch import Tensor
 from loratheory.adapters import Adapter
 from loratheory.lowrank import LowRank
 from loratheory.toy.transformer._config import MLP, Config, ConfigError, Site
-from loratheory.toy.transformer._derivatives import low_rank_image
-from loratheory.toy.transformer._parameters import normal, stream
+from loratheory.toy.transformer._decoder import normal, stream
+from loratheory.toy.transformer._maps import low_rank_image
 
 
 @dataclass(frozen=True, eq=False)

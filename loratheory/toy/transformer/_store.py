@@ -1,25 +1,28 @@
 """Trained weights kept in the user's cache under a hash of all that determines them."""
 
-import dataclasses
 import hashlib
-import json
-import os
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from loratheory.cache import cache_folder
+from loratheory import store
+
+VERSION = 1
+"""Raise it with every change of this package that changes what training makes.
+
+Weights kept under another version are then made anew. A test trains a small model and says when
+that has happened.
+"""
 
 
 class StoreError(ValueError):
-    """Weights can be neither named nor kept."""
+    """Weights cannot be kept."""
 
 
 class BusyError(StoreError):
@@ -38,31 +41,16 @@ def content_hash(parts: Mapping[str, Any]) -> str:
     Returns
     -------
     str
-        Equal for equal parts, whatever their order, as long as the code of this package and the
-        version of PyTorch stay the same.
+        Equal for equal parts, whatever their order, as long as the `VERSION` of this package and
+        that of PyTorch stay the same.
 
     Raises
     ------
-    StoreError
+    TypeError
         If a part is of another kind, for it may print alike and mean something else.
     """
-    code = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.glob("*.py")):
-        code.update(file.read_bytes())
-    whole = {"parts": dict(parts), "code": code.hexdigest(), "torch": str(torch.__version__)}
-    text = json.dumps(whole, sort_keys=True, default=_plain)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def _plain(part: Any) -> Any:
-    """A dataclass as its name and its fields."""
-    if dataclasses.is_dataclass(part) and not isinstance(part, type):
-        return {type(part).__name__: dataclasses.asdict(part)}
-    message = (
-        f"{part!r} is a {type(part).__name__}: "
-        "name weights by dataclasses, numbers, texts, lists and mappings"
-    )
-    raise StoreError(message)
+    versions = {"code": VERSION, "torch": str(torch.__version__)}
+    return store.content_hash({"parts": dict(parts), **versions})
 
 
 def stored(
@@ -81,7 +69,7 @@ def stored(
     train : callable
         Makes them.
     folder : Path, optional
-        Where to keep them; `cache_folder` where not given.
+        Where to keep them; the cache folder where not given.
     wait : bool
         For another process that is training the very same.
 
@@ -99,20 +87,20 @@ def stored(
     BusyError
         If another process is training them, and `wait` is false.
     """
-    folder = cache_folder() if folder is None else folder
+    folder = store.cache_folder() if folder is None else folder
     file = folder / f"{content_hash(parts)}.safetensors"
-    if (found := _read(file)) is not None:
-        return found
+    if (weights := _read(file)) is not None:
+        return weights
     try:
         (folder / "locks").mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise _refusal(folder, error) from error
     try:
-        with FileLock(folder / "locks" / file.stem, blocking=wait):
-            found = _read(file)  # another process may have made it meanwhile
-            return _made(file, train) if found is None else found
-    except Timeout:
+        with store.lock(folder / "locks" / file.stem, wait=wait):
+            weights = _read(file)  # another process may have made it meanwhile
+            return _made(file, train) if weights is None else weights
+    except BlockingIOError:
         message = f"another process is training {file.stem}: wait for it"
         raise BusyError(message) from None
 
@@ -120,18 +108,12 @@ def stored(
 def _made(file: Path, train: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
     """Train, and keep what came of it."""
     weights = train()
-    scratch = file.with_name(f".{file.stem}.{os.getpid()}")
+    contiguous = {name: x.contiguous() for name, x in weights.items()}
     try:
-        save_file(
-            {name: x.contiguous() for name, x in weights.items()},
-            scratch,
-            metadata={"digest": _digest(weights)},
-        )
-        scratch.replace(file)
+        with store.draft(file) as scratch:
+            save_file(contiguous, scratch, metadata={"digest": _digest(weights)})
     except (OSError, SafetensorError) as error:
         raise _refusal(file.parent, error) from error
-    finally:
-        scratch.unlink(missing_ok=True)
     return weights
 
 
@@ -140,10 +122,10 @@ def _read(file: Path) -> dict[str, Tensor] | None:
     try:
         with safe_open(file, "pt") as opened:
             weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-            known = (opened.metadata() or {}).get("digest")
+            digest = (opened.metadata() or {}).get("digest")
     except (OSError, SafetensorError):
         return None
-    return weights if known == _digest(weights) else None
+    return weights if digest == _digest(weights) else None
 
 
 def _digest(weights: Mapping[str, Tensor]) -> str:

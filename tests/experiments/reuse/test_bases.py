@@ -10,8 +10,7 @@ from reused import SMALL, cache, small
 from loratheory.experiments.reuse import _bases
 from loratheory.experiments.reuse._bases import Setting, bases, batch, digest, fingerprint
 from loratheory.tasks.two_hop import every, plain, pretraining, sampled, split, stacked, world
-from loratheory.toy.transformer import BASE, content_hash, losses, parameters
-from loratheory.toy.transformer._store import BusyError
+from loratheory.toy.transformer import BASE, BusyError, content_hash, losses, parameters
 
 __all__ = ["cache"]
 

@@ -11,8 +11,7 @@ from loratheory.experiments.reuse._marks import marks, scores
 from loratheory.experiments.reuse._passes import Again, again, hop_by_hop, one_pass, put_back
 from loratheory.experiments.reuse._rules import added, everywhere, summed
 from loratheory.tasks.two_hop import stacked
-from loratheory.toy.transformer import decoded, logits
-from loratheory.toy.transformer._decoder import Pass
+from loratheory.toy.transformer import Pass, decoded, logits
 
 
 @pytest.fixture(scope="module")

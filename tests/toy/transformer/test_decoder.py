@@ -1,10 +1,12 @@
-"""_decoder: many replicas equal one plain decoder each, and `adapt` is a change of weights."""
+"""Many replicas equal one plain decoder each, map by map; `adapt` is a change of weights."""
 
 from dataclasses import replace
 
 import pytest
 import torch
-from decoders import TINY, doubled, plain_logits, plain_states, tokens
+import torch.nn.functional as F
+from decoders import TINY, doubled, plain_logits, plain_states, rope, tokens, visible
+from torch.autograd import gradcheck
 
 from loratheory.toy.transformer import (
     ATTENTION,
@@ -15,8 +17,183 @@ from loratheory.toy.transformer import (
     Site,
     decoded,
     logits,
+    low_rank_image,
+    parameters,
     states,
 )
+from loratheory.toy.transformer._decoder import normal, stream
+from loratheory.toy.transformer._maps import attended, rotated, unit_rms
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"vocabulary": 0}, "vocabulary is 0: give 1 or more"),
+        ({"depth": 0}, "depth is 0"),
+        ({"loops": -1}, "loops is -1"),
+        ({"window": 0}, "window is 0: give 1"),
+        ({"norm": "batch"}, "norm is 'batch': choose one of rms, none"),
+        ({"position": "alibi"}, "choose one of none, learned, rope"),
+        ({"noise": -0.5}, "noise is -0.5"),
+        ({"supervision": float("inf")}, "supervision is inf"),
+        ({"noise": float("nan")}, "noise is nan"),
+        ({"width": 10, "heads": 3}, "3 heads do not divide width 10"),
+        ({"width": 6, "position": "rope"}, "width 6 / 2 is odd"),
+        ({"supervision": 1.0}, "there is one loop: give loops=2"),
+    ],
+)
+def test_what_describes_no_model_is_refused(change, words):
+    with pytest.raises(ConfigError, match=words):
+        Config(**{"vocabulary": 5, "width": 8} | change)
+
+
+def test_the_shapes_count_the_weights_of_a_decoder():
+    """12 d^2 a layer, and the head."""
+    config = Config(vocabulary=7, width=6, depth=3, heads=1)
+    sizes = {name: m * n for name, (m, n) in config.shapes.items()}
+    assert sum(sizes.values()) == 3 * 12 * 36 + 7 * 6
+    assert config.shapes["head"] == (7, 6)
+    assert config.shapes["layers.2.mlp.in"] == (24, 6)
+    assert config.shapes["layers.0.mlp.out"] == (6, 24)
+    assert len(sizes) == 3 * len(ATTENTION + MLP) + 1
+
+
+def test_loops_do_not_add_weights():
+    config = Config(vocabulary=7, width=6, depth=2)
+    assert Config(vocabulary=7, width=6, depth=2, loops=3).shapes == config.shapes
+
+
+def test_a_site_is_one_weight_in_every_loop():
+    assert {Site("mlp.in", loop, 1).name for loop in range(3)} == {"layers.1.mlp.in"}
+    assert Site("head", 1, 2).name == "head"
+    assert Site("attention.key", 0, 2).name in Config(vocabulary=3, depth=3).shapes
+
+
+def drawn_tokens(length, width=12, sequences=5):
+    generator = torch.Generator().manual_seed(length)
+    draw = [torch.randn(sequences, length, width, generator=generator) for _ in range(3)]
+    return [x.double() * 2 for x in draw]
+
+
+@pytest.mark.parametrize("length", [1, 2, 5])
+@pytest.mark.parametrize("window", [None, 1, 2, 4, 9])
+@pytest.mark.parametrize("position", ["none", "rope"])
+def test_it_is_softmax_attention_under_the_mask(length, window, position):
+    config = Config(vocabulary=3, width=12, heads=3, window=window, position=position)
+    given = drawn_tokens(length)
+    query, key, value = (x.unflatten(-1, (3, 4)).transpose(1, 2) for x in given)
+    if position == "rope":
+        query, key = rope(query), rope(key)
+    plain = F.scaled_dot_product_attention(query, key, value, attn_mask=visible(length, window))
+    ours = attended(config, *given)
+    torch.testing.assert_close(ours, plain.transpose(1, 2).flatten(2), rtol=1e-10, atol=1e-12)
+
+
+def test_rotation_shows_the_distance_alone():
+    """Equal vectors at all places: a score depends on how far apart they are."""
+    query, key = (x.unflatten(-1, (3, 4)) for x in drawn_tokens(6)[:2])
+    query, key = (rotated(x[:1, :1].expand(1, 6, 3, 4)) for x in (query, key))
+    scores = torch.einsum("rihc,rjhc->rhij", query, key)
+    for shift in range(1, 5):
+        torch.testing.assert_close(scores[..., shift:, shift:], scores[..., :-shift, :-shift])
+    assert not torch.allclose(scores[..., 0, 0], scores[..., 1, 0])
+
+
+def test_a_window_of_one_reads_oneself():
+    query, key, value = drawn_tokens(4)
+    config = Config(vocabulary=3, width=12, heads=3, window=1)
+    torch.testing.assert_close(attended(config, query, key, value), value)
+
+
+@pytest.mark.parametrize("window", [None, 2])
+def test_derivatives_are_those_of_finite_differences(window):
+    config = Config(vocabulary=3, width=4, heads=2, window=window, position="rope")
+    given = [x.requires_grad_() for x in drawn_tokens(3, width=4, sequences=2)]
+    assert torch.autograd.gradcheck(lambda *x: attended(config, *x), given)
+
+
+def drawn(*shape, seed=0):
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).double()
+    return x.requires_grad_()
+
+
+def test_rows_come_out_at_rms_one():
+    unit = unit_rms(drawn(3, 4, 5) * 1e3)
+    torch.testing.assert_close(unit.pow(2).mean(-1), torch.ones(3, 4).double())
+    torch.testing.assert_close(unit_rms(torch.zeros(2, 3)), torch.zeros(2, 3))
+
+
+def test_the_norm_keeps_directions():
+    x = drawn(3, 5)
+    torch.testing.assert_close(
+        unit_rms(x), x / x.pow(2).mean(-1, keepdim=True).sqrt(), rtol=1e-5, atol=0
+    )
+
+
+def test_the_norm_has_the_derivative_of_finite_differences():
+    assert gradcheck(unit_rms, drawn(3, 4, 5))
+
+
+def test_the_image_is_that_of_the_dense_update():
+    x, up, down = drawn(2, 5, 4), drawn(2, 6, 3, seed=1), drawn(2, 3, 4, seed=2)
+    dense = torch.einsum("emr,ern,etn->etm", up, down, x) * 0.7
+    torch.testing.assert_close(low_rank_image(x, up, down, 0.7), dense)
+
+
+def test_the_image_has_the_derivatives_of_finite_differences():
+    given = drawn(2, 5, 4), drawn(2, 6, 3, seed=1), drawn(2, 3, 4, seed=2)
+    assert gradcheck(lambda *factors: low_rank_image(*factors, 0.7), given)
+
+
+def test_no_derivative_is_made_that_nobody_asked_for():
+    x, up, down = drawn(1, 5, 4).detach(), drawn(1, 6, 3, seed=1), drawn(1, 3, 4, seed=2)
+    low_rank_image(x, up, down, 2).sum().backward()
+    assert x.grad is None
+    assert up.grad.shape == up.shape
+
+
+SIDES = {"vocabulary": 50, "width": 40, "depth": 2}
+
+
+def test_a_replica_is_its_seed_alone():
+    config = Config(**SIDES, position="learned", tied=False)
+    together, alone = parameters(config, [5, 3, 8]), parameters(config, [3])
+    assert together.keys() == alone.keys()
+    for name, x in together.items():
+        assert torch.equal(x[1], alone[name][0])
+
+
+def test_other_seeds_and_purposes_draw_other_numbers():
+    draws = [normal((9,), [stream(seed, purpose)]) for seed in (0, 1) for purpose in (0, 1)]
+    assert len({tuple(x.flatten().tolist()) for x in draws}) == 4
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("position", ["none", "learned"])
+@pytest.mark.parametrize("norm", ["rms", "none"])
+def test_there_is_a_weight_for_everything_and_no_other(tied, position, norm):
+    config = Config(**SIDES, tied=tied, position=position, norm=norm, context=7)
+    found = {name: tuple(x.shape[1:]) for name, x in parameters(config, [0, 1]).items()}
+    expected = dict(config.shapes) | {"embedding": (50, 40)}
+    if tied:
+        del expected["head"]
+    if position == "learned":
+        expected["position"] = (7, 40)
+    if norm == "rms":
+        expected |= dict.fromkeys(
+            [f"layers.{i}.{p}.norm" for i in (0, 1) for p in ("attention", "mlp")], (40,)
+        )
+        expected["norm"] = (40,)
+    assert found == expected
+
+
+def test_matrices_keep_the_size_of_what_they_read():
+    for name, x in parameters(Config(**SIDES), range(3)).items():
+        if name.endswith("norm"):
+            assert torch.equal(x, torch.ones_like(x))
+        else:
+            assert float(x.std()) * x.shape[-1] ** 0.5 == pytest.approx(1, abs=0.05)
+
 
 VARIANTS = [
     {},

@@ -1,0 +1,299 @@
+"""Training of bases and of adapters: one loop for many replicas that do not feel each other.
+
+What it minimises is the cross-entropy where a token is due. Replicas descend side by side, in
+blocks that fit the cache.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from loratheory.shapes import Float
+from loratheory.toy.transformer._config import Config, ConfigError, Recipe
+from loratheory.toy.transformer._decoder import (
+    Adapt,
+    Parameters,
+    decoded,
+    normal,
+    parameters,
+    shared,
+    states,
+    stream,
+)
+from loratheory.toy.transformer._lora import Lora
+
+CACHED = 512  # widths of the replicas computed together: more of them leave the cache
+
+Progress = Callable[[int, Tensor], None]
+"""Called after each step with its number, from 0, and the (E,) losses."""
+
+
+class TrainingError(ValueError):
+    """A loss is no longer a number."""
+
+
+class Batch(NamedTuple):
+    """What one step learns from.
+
+    Attributes
+    ----------
+    tokens : (E, B, T) tensor
+        Token numbers.
+    targets : (E, B, T) tensor
+        The token due at each place, -1 where none is.
+    hops : (E, B, T) tensor, optional
+        After how many loops each of them is due at the earliest; for deep supervision.
+    """
+
+    tokens: Tensor
+    targets: Tensor
+    hops: Tensor | None = None
+
+    def of(self, replicas: slice) -> "Batch":
+        """The same for some replicas."""
+        return Batch(*(None if x is None else x[replicas] for x in self))
+
+
+def losses(
+    config: Config,
+    parameters: Parameters,
+    batch: Batch,
+    adapt: Adapt | None = None,
+    noise: Float[Tensor, "L E N d"] | None = None,
+) -> Float[Tensor, " E"]:
+    """Return each replica's loss.
+
+    Parameters
+    ----------
+    config : Config
+        What the models are made of.
+    parameters : mapping of str to (G, ...) tensor
+        Their weights, shared by the replicas in order.
+    batch : Batch
+        What to learn from.
+    adapt : callable, optional
+        What to add to the output of each linear map.
+    noise : (loops × depth, E, B T, d) tensor, optional
+        As for `states`.
+
+    Returns
+    -------
+    (E,) tensor
+        Mean cross-entropy after the last loop, plus ``config.supervision`` times that after each
+        earlier loop of what is due by then; 0 for a replica from which nothing is due.
+
+    Raises
+    ------
+    ConfigError
+        If deep supervision is not told when answers are due.
+    """
+    after = states(config, parameters, batch.tokens, adapt, noise)
+    targets, last = batch.targets.flatten(1), config.loops - 1
+    total = _mean(config, parameters, after[last], targets, last, adapt)
+    if not config.supervision:
+        return total
+    if batch.hops is None:
+        message = "deep supervision needs to know when answers are due: give hops with the batch"
+        raise ConfigError(message)
+    for loop in range(last):
+        early = torch.where(batch.hops.flatten(1) <= loop + 1, targets, -1)
+        mean = _mean(config, parameters, after[loop], early, loop, adapt)
+        total = total + config.supervision * mean
+    return total
+
+
+def _mean(
+    config: Config,
+    parameters: Parameters,
+    state: Tensor,
+    targets: Tensor,
+    loop: int,
+    adapt: Adapt | None,
+) -> Tensor:
+    """Mean cross-entropy of each replica; decodes only where a token is due."""
+    count = (targets >= 0).sum(1)
+    place = (targets < 0).long().argsort(dim=1, stable=True)[:, : int(count.max())]
+    chosen = state.take_along_dim(place.unsqueeze(-1), dim=1)
+    scores = decoded(config, parameters, chosen, loop, adapt).flatten(0, 1)
+    due = targets.gather(1, place).flatten()
+    each = F.cross_entropy(scores, due, ignore_index=-1, reduction="none")
+    return each.view(place.shape).sum(1) / count.clamp(min=1)
+
+
+def trained_base(
+    config: Config,
+    recipe: Recipe,
+    batch: Callable[[int], Batch],
+    seeds: Sequence[int],
+    progress: Progress | None = None,
+) -> dict[str, Tensor]:
+    """Return trained weights of one model a seed.
+
+    Parameters
+    ----------
+    config : Config
+        What the models are made of.
+    recipe : Recipe
+        How to train them, such as `BASE`.
+    batch : callable
+        ``batch(step)`` is what a step learns from, for ``E`` replicas.
+    seeds : sequence of int
+        ``E`` of them; first weights and noise of a replica depend on its seed alone.
+    progress : callable, optional
+        Called after each step.
+
+    Returns
+    -------
+    dict of str to (E, ...) tensor
+        As `parameters` returns them; each replica as if it had been trained alone.
+
+    Raises
+    ------
+    TrainingError
+        If a loss is no longer finite.
+    """
+    start, count = parameters(config, seeds), len(seeds)
+    parts = []
+    for models, replicas in blocks(count, count, config.width):
+        leaves = {name: _leaf(x[models]) for name, x in start.items()}
+        parts.append(Part(replicas, leaves, None, leaves))
+    descend(config, recipe, batch, seeds, parts, progress)
+    return {name: torch.cat([part.leaves[name].detach() for part in parts]) for name in start}
+
+
+def trained_lora(
+    config: Config,
+    weights: Parameters,
+    start: Lora,
+    recipe: Recipe,
+    batch: Callable[[int], Batch],
+    seeds: Sequence[int],
+    progress: Progress | None = None,
+) -> Lora:
+    """Return trained adapters; the bases stay as they are.
+
+    Parameters
+    ----------
+    config : Config
+        What the bases are made of; ``replace(config, supervision=0)`` to learn from final answers
+        alone.
+    weights : mapping of str to (G, ...) tensor
+        Of the bases; the ``E`` replicas share them in order.
+    start : Lora
+        First factors, see `lora`; left as they are.
+    recipe : Recipe
+        How to train, such as `LORA`.
+    batch : callable
+        ``batch(step)`` is what a step learns from, for ``E`` replicas.
+    seeds : sequence of int
+        ``E`` of them; the noise of a replica depends on its seed alone.
+    progress : callable, optional
+        Called after each step.
+
+    Returns
+    -------
+    Lora
+        Each replica as if it had been trained alone.
+
+    Raises
+    ------
+    TrainingError
+        If a loss is no longer finite.
+    """
+    parts = []
+    for models, replicas in blocks(len(weights["embedding"]), len(seeds), config.width):
+        adapter = start.of(replicas).map(_leaf)
+        base = {name: x[models] for name, x in weights.items()}
+        parts.append(Part(replicas, base, adapter, adapter.tensors()))
+    descend(config, recipe, batch, seeds, parts, progress)
+
+    def whole(side: str) -> dict[str, Tensor]:
+        """The factors of all parts, in order."""
+        found = {n: [part.leaves[f"{n}.{side}"].detach() for part in parts] for n in start.up}
+        return {name: torch.cat(factors) for name, factors in found.items()}
+
+    return Lora(whole("up"), whole("down"), start.scale)
+
+
+def _leaf(x: Tensor) -> Tensor:
+    return x.detach().clone().requires_grad_()
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Replicas computed together, and what they learn."""
+
+    replicas: slice
+    weights: Parameters
+    adapter: Lora | None
+    leaves: dict[str, Tensor]
+
+
+def blocks(models: int, replicas: int, width: int) -> Iterator[tuple[slice, slice]]:
+    """Models and their replicas, in blocks of whole models or of replicas of one model."""
+    share, fits = shared(models, replicas), max(CACHED // width, 1)
+    whole = max(fits // share, 1)
+    size = whole * share if whole > 1 else min(share, fits)
+    for first in range(0, models, whole):
+        last = min(first + whole, models)
+        for start in range(first * share, last * share, size):
+            yield slice(first, last), slice(start, min(start + size, last * share))
+
+
+def descend(
+    config: Config,
+    recipe: Recipe,
+    batch: Callable[[int], Batch],
+    seeds: Sequence[int],
+    parts: Sequence[Part],
+    progress: Progress | None,
+) -> None:
+    """Train the leaves in place; the sum of all losses keeps the replicas apart."""
+    named = [item for part in parts for item in part.leaves.items()]
+    plain = [x for name, x in named if not name.endswith("norm")]
+    gains = [x for name, x in named if name.endswith("norm")]
+    groups = [{"params": plain}, {"params": gains, "weight_decay": 0.0}]
+    optimiser = torch.optim.AdamW(
+        groups, recipe.rate, recipe.betas, weight_decay=recipe.decay, fused=True
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, recipe.share)
+    generators = [stream(seed, 2) for seed in seeds]
+    for step in range(recipe.steps):
+        now, found = batch(step), []
+        optimiser.zero_grad()
+        for part in parts:
+            some = now.of(part.replicas)
+            noise = _noise(config, some.tokens, generators[part.replicas])
+            each = losses(config, part.weights, some, part.adapter, noise)
+            each.sum().backward()
+            found.append(each.detach())
+        each = torch.cat(found)
+        _check(each, step, recipe)
+        optimiser.step()
+        schedule.step()
+        if progress is not None:
+            progress(step, each)
+
+
+def _noise(config: Config, tokens: Tensor, generators: Sequence[torch.Generator]) -> Tensor | None:
+    """Noise for every layer of every loop, ``(L, E, N, d)``; none where the config has none."""
+    if not config.noise:
+        return None
+    sides = (config.loops * config.depth, tokens[0].numel(), config.width)
+    return normal(sides, generators).transpose(0, 1).to(tokens.device)
+
+
+def _check(each: Tensor, step: int, recipe: Recipe) -> None:
+    """Stop where a loss is no longer finite."""
+    finite = torch.isfinite(each)
+    if not bool(finite.all()):
+        worst = int(finite.int().argmin())
+        message = (
+            f"the loss of replica {worst} is {float(each[worst])} at step {step}: "
+            f"lower the rate ({recipe.rate}) or lengthen the warm-up ({recipe.warmup} steps)"
+        )
+        raise TrainingError(message)

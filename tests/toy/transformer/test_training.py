@@ -1,0 +1,269 @@
+"""Replicas train as if alone, by AdamW's steps on the mean loss of what is due."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from decoders import TINY, batch, doubled, plain_logits, plain_states
+
+from loratheory.toy.transformer import (
+    ATTENTION,
+    BASE,
+    LORA,
+    MLP,
+    Batch,
+    Config,
+    ConfigError,
+    Recipe,
+    TrainingError,
+    logits,
+    lora,
+    losses,
+    parameters,
+    trained_base,
+    trained_lora,
+)
+from loratheory.toy.transformer import _training as training
+from loratheory.toy.transformer._decoder import normal, stream
+from loratheory.toy.transformer._store import VERSION
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"steps": 0}, "0 steps"),
+        ({"warmup": -1}, "-1 to warm up"),
+        ({"rate": 0.0}, "rate is 0.0"),
+        ({"rate": float("nan")}, "rate is nan"),
+        ({"floor": 2}, "floor is 2"),
+        ({"decay": -0.1}, "decay is -0.1"),
+        ({"schedule": "step"}, "choose cosine or linear"),
+    ],
+)
+def test_what_describes_no_training_is_refused(change, words):
+    with pytest.raises(ConfigError, match=words):
+        Recipe(**{"steps": 10, "rate": 1e-3} | change)
+
+
+def test_the_rate_rises_and_falls_as_said():
+    recipe = Recipe(steps=14, rate=1, warmup=4, schedule="linear", floor=0.2)
+    rising = [recipe.share(step) for step in range(4)]
+    assert rising == [0.25, 0.5, 0.75, 1.0]
+    assert [recipe.share(step) for step in (4, 9, 14)] == pytest.approx([1, 0.6, 0.2])
+    cosine = Recipe(steps=14, rate=1, warmup=4, floor=0.2)
+    assert [cosine.share(step) for step in (4, 9, 14)] == pytest.approx([1, 0.6, 0.2])
+    assert cosine.share(6) == pytest.approx(0.2 + 0.8 * (1 + 0.80901699) / 2)
+
+
+def test_a_floor_of_one_is_a_constant_rate():
+    assert {Recipe(steps=9, rate=1, floor=1).share(step) for step in range(9)} == {1.0}
+
+
+def test_the_recipes_end_at_a_tenth():
+    for recipe in (BASE, LORA):
+        assert max(map(recipe.share, range(recipe.steps))) == 1
+        assert recipe.share(recipe.steps) == pytest.approx(0.1)
+    assert (BASE.steps, BASE.decay, LORA.rate) == (700, 1.0, 5e-3)
+
+
+def looked_up(config, weights, given, e):
+    """Mean of minus log-probability at the places, one by one."""
+    own = {name: x[e] for name, x in weights.items()}
+    total = 0.0
+    for loop, state in enumerate(plain_states(config, own, given.tokens[e])):
+        last = loop == config.loops - 1
+        scores = plain_logits(config, own, state).log_softmax(-1)
+        found = [
+            -scores[b, t, given.targets[e, b, t]]
+            for b, t in torch.cartesian_prod(torch.arange(6), torch.arange(3)).tolist()
+            if given.targets[e, b, t] >= 0 and (last or given.hops[e, b, t] <= loop + 1)
+        ]
+        weight = 1.0 if last else config.supervision
+        total += weight * sum(found) / max(len(found), 1)
+    return total
+
+
+@pytest.mark.parametrize("supervision", [0.0, 0.7])
+def test_each_loss_is_the_mean_over_what_is_due(supervision):
+    config = Config(**TINY | {"loops": 3}, supervision=supervision)
+    weights, given = doubled(config, [0, 1, 2]), batch(3)
+    given.targets[1, :3] = -1  # another number due in each replica
+    given.targets[2] = -1
+    found = losses(config, weights, given)
+    for e in range(2):
+        torch.testing.assert_close(
+            found[e], looked_up(config, weights, given, e), rtol=1e-5, atol=0
+        )
+    assert float(found[2]) == 0.0
+
+
+def test_what_is_not_due_does_not_count():
+    config = Config(**TINY)
+    weights, given = doubled(config, [0]), batch(1)
+    other = given.tokens.clone()
+    other[:, 1, 2] = (other[:, 1, 2] + 1) % 11  # nothing is due there or later
+    given.targets[:, 1, 2] = -1
+    one, two = (losses(config, weights, given._replace(tokens=x)) for x in (given.tokens, other))
+    torch.testing.assert_close(one, two)
+
+
+def test_deep_supervision_asks_when_answers_are_due():
+    config = Config(**TINY, supervision=1.0)
+    weights, given = doubled(config, [0]), batch(1)
+    with pytest.raises(ConfigError, match="give hops with the batch"):
+        losses(config, weights, given._replace(hops=None))
+    plain = replace(config, supervision=0)
+    assert losses(plain, weights, given._replace(hops=None)) < losses(config, weights, given)
+
+
+def test_some_replicas_of_a_batch():
+    given = batch(4)
+    part = given.of(slice(1, 3))
+    assert torch.equal(part.tokens, given.tokens[1:3])
+    assert torch.equal(part.hops, given.hops[1:3])
+    assert Batch(given.tokens, given.targets).of(slice(0, 1)).hops is None
+
+
+CONFIG = Config(**TINY | {"depth": 1}, noise=0.5, supervision=0.5)
+RECIPE = Recipe(steps=3, rate=1e-2, warmup=2, decay=0.5)
+SEEDS = [3, 1, 4]
+
+
+def only(given, e):
+    return lambda _: given.of(slice(e, e + 1))
+
+
+@pytest.fixture(params=[8, 16, 10_000], ids=["alone", "two a block", "one block"])
+def cached(request, monkeypatch):
+    monkeypatch.setattr(training, "CACHED", request.param)
+
+
+@pytest.mark.usefixtures("cached")
+def test_bases_together_are_bases_alone():
+    given = batch(3)
+    together = trained_base(CONFIG, RECIPE, lambda _: given, SEEDS)
+    for e, seed in enumerate(SEEDS):
+        alone = trained_base(CONFIG, RECIPE, only(given, e), [seed])
+        for name, x in together.items():
+            torch.testing.assert_close(x[e : e + 1], alone[name], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.usefixtures("cached")
+@pytest.mark.parametrize("models", [1, 2, 4])
+def test_adapters_together_are_adapters_alone(models):
+    """On one base, on two with two adapters each, on four."""
+    given, seeds = batch(4), [*SEEDS, 2]
+    bases = parameters(CONFIG, range(models))
+    start = lora(CONFIG, seeds, rank=2, modules=ATTENTION + MLP)
+    before = start.map(torch.clone)
+    together = trained_lora(CONFIG, bases, start, RECIPE, lambda _: given, seeds)
+    for e in range(4):
+        model = e * models // 4
+        base = {name: x[model : model + 1] for name, x in bases.items()}
+        first = start.map(lambda x, e=e: x[e : e + 1])
+        alone = trained_lora(CONFIG, base, first, RECIPE, only(given, e), [seeds[e]])
+        for name, x in together.tensors().items():
+            torch.testing.assert_close(x[e : e + 1], alone.tensors()[name], rtol=1e-4, atol=1e-5)
+    for name, x in start.tensors().items():
+        assert torch.equal(x, before.tensors()[name])
+        assert not torch.equal(x, together.tensors()[name])
+    assert not any(x.requires_grad for x in [*bases.values(), *together.tensors().values()])
+
+
+def test_a_base_takes_the_steps_of_adamw():
+    """Against torch's optimiser on the plain decoder, the rates of the recipe set by hand."""
+    config = replace(CONFIG, supervision=0.0)
+    given, recipe = batch(1), replace(RECIPE, steps=4, warmup=2, decay=3.0)
+    ours = trained_base(config, recipe, lambda _: given, [3])
+    plain = {name: x[0].requires_grad_() for name, x in parameters(config, [3]).items()}
+    gains = [x for name, x in plain.items() if name.endswith("norm")]
+    rest = [x for name, x in plain.items() if not name.endswith("norm")]
+    groups = [{"params": gains, "weight_decay": 0.0}, {"params": rest, "weight_decay": 3.0}]
+    optimiser = torch.optim.AdamW(groups, lr=1.0, betas=(0.9, 0.98))
+    draws = [stream(3, 2)]
+    for step in range(4):
+        for group in optimiser.param_groups:
+            group["lr"] = recipe.rate * (0.5, 1.0, 1.0, 0.55)[step]
+        noise = normal((2, 18, 8), draws)[0]
+        state = plain_states(config, plain, given.tokens[0], noise=noise)[-1]
+        scores = plain_logits(config, plain, state).flatten(0, 1)
+        loss = torch.nn.functional.cross_entropy(scores, given.targets.flatten(), ignore_index=-1)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    for name, x in ours.items():
+        torch.testing.assert_close(x[0], plain[name].detach(), rtol=1e-3, atol=1e-4)
+
+
+def test_training_learns_and_reports_each_step():
+    seen = []
+    given = batch(2, prompts=3)
+    config = replace(CONFIG, noise=0.0)
+    recipe = Recipe(steps=40, rate=2e-2)
+    weights = trained_base(config, recipe, lambda _: given, [0, 1], lambda *at: seen.append(at))
+    assert [step for step, _ in seen] == list(range(40))
+    assert (seen[-1][1] < 0.2 * seen[0][1]).all()
+    answers = logits(config, weights, given.tokens).argmax(-1)
+    assert torch.equal(answers[given.targets >= 0], given.targets[given.targets >= 0])
+
+
+def test_noise_is_there_in_training_alone():
+    given = batch(1)
+    one, two = (
+        trained_base(replace(CONFIG, noise=level), RECIPE, lambda _: given, [0])["norm"]
+        for level in (0.0, 0.5)
+    )
+    assert not torch.allclose(one, two, atol=1e-4)
+
+
+def test_a_loss_that_is_no_number_stops_the_training():
+    given = batch(3)
+    bases = {name: x.clone() for name, x in parameters(CONFIG, [0, 1, 2]).items()}
+    bases["layers.0.mlp.in"][1, 0, 0] = float("nan")
+    start = lora(CONFIG, [0, 1, 2])
+    with pytest.raises(
+        TrainingError, match=r"the loss of replica 1 is nan at step 0: lower the rate"
+    ):
+        trained_lora(CONFIG, bases, start, RECIPE, lambda _: given, [0, 1, 2])
+
+
+def test_each_step_has_its_own_batch():
+    asked = []
+
+    def given(step):
+        asked.append(step)
+        return batch(2, seed=step)
+
+    trained_base(CONFIG, RECIPE, given, [0, 1])
+    assert asked == list(range(3))
+
+
+@pytest.mark.parametrize("models", [1, 2, 3, 12])
+@pytest.mark.parametrize("width", [40, 100, 128, 512, 4096])
+def test_blocks_cover_each_replica_once_and_share_evenly(models, width):
+    covered = []
+    for some, replicas in training.blocks(models, 12, width):
+        inside = list(range(12))[replicas]
+        count = len(range(models)[some])
+        assert len(inside) % count == 0
+        assert [e * models // 12 for e in inside] == sorted(
+            list(range(models))[some] * (len(inside) // count)
+        )
+        assert len(inside) <= max(training.CACHED // width, 1)
+        covered += inside
+    assert covered == list(range(12))
+
+
+def test_training_makes_what_it_made_at_this_version_of_the_code():
+    """Kept weights carry this number: raise `VERSION` when the numbers below have to change."""
+    config = Config(**TINY | {"window": 2}, noise=0.3, supervision=0.5)
+    recipe = Recipe(steps=8, rate=1e-2, warmup=2, decay=0.5)
+    given = batch(2)
+    bases = trained_base(config, recipe, lambda _: given, [0, 1])
+    start = lora(config, [2, 3], rank=2)
+    adapters = trained_lora(config, bases, start, recipe, lambda _: given, [2, 3]).tensors()
+    found = [
+        sum(float(x.double().abs().sum()) for x in made.values()) for made in (bases, adapters)
+    ]
+    assert VERSION == 1
+    assert found == pytest.approx([834.396, 67.1089], rel=1e-5)

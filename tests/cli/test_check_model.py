@@ -4,6 +4,10 @@ import json
 
 import pytest
 from causal import network, save_adapter
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+from transformers import PreTrainedTokenizerFast
 from typer.testing import CliRunner
 
 from loratheory.cli import app
@@ -63,6 +67,37 @@ def test_wrong_input_is_refused_in_one_line(run, words, told):
     done = run(*words)
     assert done.exit_code == 2
     assert told in done.output
+
+
+def tokenizer(folder):
+    """Words of their own number, unknown ones 30."""
+    words = {word: i for i, word in enumerate(["red", "green", "blue", "one", "two"])}
+    plain = Tokenizer(WordLevel({**words, "?": 30}, unk_token="?"))
+    plain.pre_tokenizer = WhitespaceSplit()
+    PreTrainedTokenizerFast(tokenizer_object=plain, unk_token="?").save_pretrained(folder)
+
+
+def test_facts_get_a_table_of_what_each_adapter_keeps_under_each_rule(given, run, tmp_path):
+    tokenizer(given / "base")
+    facts, file = tmp_path / "facts.json", tmp_path / "check.json"
+    facts.write_text(json.dumps({
+        "one": {"red": "one", "green": "two", "blue": "three"}, "two": {"one": "red"},
+    }))  # fmt: skip
+    words = [given / "one", given / "two", "--model", given / "base", "--layers", "0"]
+    done = run(*words, "--facts", facts, "--json", file)
+    assert done.exit_code == 0, done.output
+    assert "answers kept, of the prompts asked (all of them)" in done.output
+    kept = json.loads(file.read_text())["kept"]
+    rows = [line.split() for line in done.output.splitlines()]
+    for row in kept:
+        predicted = "–" if row["predicted"] is None else str(row["predicted"])
+        cells = [row["group"], row["rule"], predicted, str(row["measured"]), str(row["asked"])]
+        assert cells in rows
+    assert [row["asked"] for row in kept] == [3] * 4 + [1] * 4
+    done = run(*words, "--facts", facts, "--limit", 2)
+    assert "asked (at most 2 of a group, --limit)" in " ".join(done.output.split())
+    done = run(*words[:2], "--model", given / "base", "--facts", facts, "--limit", 0)
+    assert done.exit_code == 2
 
 
 @pytest.mark.parametrize("words", [[], ["--download", "--revision", "v1", "--dtype", "bfloat16"]])

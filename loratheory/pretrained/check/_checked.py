@@ -18,11 +18,11 @@ from loratheory.pretrained._model import Map, Model, maps
 from loratheory.pretrained.check._arrow import of_routing
 from loratheory.pretrained.check._base import Frozen, of_intruders, of_spectrum
 from loratheory.pretrained.check._basis import weight
-from loratheory.pretrained.check._edits import asked, of_chains, of_edits
+from loratheory.pretrained.check._facts import Facts, Kept, answered, grouped
 from loratheory.pretrained.check._pairs import doubled, of_inputs, of_weights
 from loratheory.pretrained.check._reading import Reading
 from loratheory.pretrained.check._scores import heads, of_scores
-from loratheory.pretrained.check._texts import Facts, batches
+from loratheory.pretrained.check._texts import batches
 from loratheory.shapes import Float64
 
 TOKENS = 128
@@ -43,12 +43,15 @@ class ModelCheck:
         What the user should know about model and adapters, in sentences.
     readings : tuple of Reading
         One for each theorem, place and adapter or pair.
+    kept : tuple of Kept
+        How many answers each group keeps under each rule of reuse; empty without facts.
     """
 
     model: str
     adapters: tuple[str, ...]
     notes: tuple[str, ...]
     readings: tuple[Reading, ...]
+    kept: tuple[Kept, ...] = ()
 
 
 def checked(
@@ -57,6 +60,7 @@ def checked(
     *,
     layers: Collection[int] | None = None,
     facts: Facts | None = None,
+    limit: int | None = None,
     progress: Progress | None = None,
 ) -> ModelCheck:
     """Evaluate the theorems on a real model's weights, inputs and logits, through the one judge.
@@ -70,8 +74,11 @@ def checked(
     layers : collection of int, optional
         Which layers' modules to look at; all where not given.
     facts : mapping, optional
-        For each adapter's name its prompts and answers, for chains any other name; without them
-        nothing is said about edits, and inputs come from twelve plain sentences.
+        For each adapter's name its prompts and answers; with two adapters also two-hop questions
+        under any other name. Inputs come from the first ten prompts of each adapter, without facts
+        from twelve plain sentences.
+    limit : int, optional
+        Prompts of a group that are asked at most, evenly chosen; all where not given.
     progress : callable, optional
         ``progress(modules, count)`` wraps the work in a progress bar.
 
@@ -84,13 +91,16 @@ def checked(
     Raises
     ------
     ModelError
-        If an adapter does not fit, no module is left, facts come without a tokenizer, or weights
-        or inputs are not finite.
+        If an adapter does not fit, no module is left, facts come without a tokenizer or belong to
+        no adapter, or weights or inputs are not finite.
     AdapterError
         If the adapters do not fit each other.
     """
     known, notes = maps(model), list(model.notes)
     names = distinct([adapter.info.name for adapter in adapters])
+    facts = grouped(facts, adapters, names) if facts else {}
+    if facts and model.tokenizer is None:
+        raise failure(model.name or model.kind, "has no tokenizer to ask facts with", "leave facts")
     updates: dict[str, list[LowRank]] = {}
     if adapters:
         together, _ = fitted(model, adapters)
@@ -104,7 +114,7 @@ def checked(
     if not chosen:
         fact = "no linear map is left to check"
         raise failure(model.name or model.kind, fact, "name other layers or adapters")
-    own = [text for name in names for text in [*(facts or {}).get(name, ())][:10]]
+    own = [text for name in names for text in [*facts.get(name, ())][:10]]
     seen = inputs(model, batches(model, own or GENERIC), chosen) if adapters else {}
     work: Iterable[str] = progress(chosen, len(chosen)) if progress else chosen
     readings: list[Reading] = []
@@ -117,10 +127,10 @@ def checked(
         for block, pairs in heads(model, known).items():
             if _within(block, layers):
                 readings += of_scores(block, pairs, known, names, updates)
-    if adapters and facts:
-        told = asked(model, adapters, facts, sorted({1 / len(adapters), 1.0}))
-        readings += [*of_edits(names, told), *of_chains(names, told)]
-    return ModelCheck(model.name or model.kind, names, tuple(notes), tuple(readings))
+    margins, kept = answered(model, adapters, names, facts, limit)
+    return ModelCheck(
+        model.name or model.kind, names, tuple(notes), (*readings, *margins), tuple(kept)
+    )
 
 
 def _module(

@@ -14,11 +14,11 @@ QUESTIONS = {
     "thm:factor-mean-residual": "What does averaging factors miss? (squared distance)",
     "thm:covariance-floor": "What must one for all miss on inputs? (squared error)",
     "thm:interference-angle": "What does one answer to what others read? (output / input)",
-    "thm:arrow-margin": "Does Arrow send the nearest token right? (lead)",
+    "thm:arrow-margin": "Does Arrow send the nearest token right? (margin)",
     "thm:arrow-blind-spot": "How many edited keys does Arrow send right? (share)",
     "thm:score-change-rank": "By which rank do attention scores move? (at most)",
     "thm:averaging-survival": "Does a fact survive the merge? (margin in logits)",
-    "thm:two-read-region": "Do two facts compose in the merge? (lead, in deficits)",
+    "thm:two-read-region": "Do two facts compose in the merge? (margin, in deficits)",
 }
 
 
@@ -35,9 +35,10 @@ class Line:
     holds, tight, broken, silent : int
         How many the judge found so; `holds` includes `tight`.
     bound, value : float or None
-        Medians of what was predicted and measured, silent readings included.
+        Medians of what was predicted and measured, silent readings included. None for margins:
+        one median over adapters and rules of reuse would hide which of them lose what; `Kept` says.
     agree : float or None
-        Share of readings whose predicted and measured signs are equal; margins and leads only.
+        Share of readings whose predicted and measured signs are equal; margins only.
     why : str
         The commonest kind of note, from its first reading.
     """
@@ -85,6 +86,7 @@ def _line(question: str, here: Sequence[Reading]) -> Line:
     outcomes = [reading.outcome for reading in here]
     notes = [r.note for r in here if r.outcome in ("not applicable", "measured")]
     label = here[0].label
+    medians = pairs if label not in SIGNED else []
     return Line(
         label=label,
         question=question,
@@ -93,8 +95,8 @@ def _line(question: str, here: Sequence[Reading]) -> Line:
         tight=outcomes.count("tight"),
         broken=outcomes.count("broken"),
         silent=outcomes.count("not applicable"),
-        bound=median(bound for bound, _ in pairs) if pairs else None,
-        value=median(value for _, value in pairs) if pairs else None,
+        bound=median(bound for bound, _ in medians) if medians else None,
+        value=median(value for _, value in medians) if medians else None,
         agree=sum((b > 0) == (v > 0) for b, v in pairs) / len(pairs)
         if pairs and label in SIGNED
         else None,

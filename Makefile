@@ -28,7 +28,7 @@ $(SMOLLM2): $(STAMP)
 install: $(STAMP)  ## build .venv with every extra
 
 reproduce: $(SMOLLM2)  ## verify everything, replay a slice of each experiment, run two notebooks, write build/report.html
-	$(BIN)/python -m loratheory.report
+	PYTHONPATH=docs $(BIN)/python -m report
 
 lint: $(STAMP)  ## style, types, layers, docstrings, notebook pairs
 	$(BIN)/ruff format --check .
@@ -45,7 +45,7 @@ lab: $(STAMP)  ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
 
 site: $(STAMP)  ## theorems, course, reference and figures as pages: build/site/index.html, no network
-	$(BIN)/python -m loratheory.site
+	PYTHONPATH=docs $(BIN)/python -m website
 
 results: $(STAMP)  ## complete paper/results: hours from nothing, nothing to do where a table is finished
 	$(BIN)/loratheory run all --profile paper --resume -o paper/results

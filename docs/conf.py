@@ -1,4 +1,4 @@
-"""Sphinx settings; the pages are written by ``python -m loratheory.site`` (``make site``)."""
+"""Sphinx settings; the pages are written by ``docs/website`` (``make site``)."""
 
 import re
 from importlib.metadata import version as installed

@@ -12,6 +12,7 @@ from loratheory.cli._theorems import chosen
 Pairs = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]", help="What is known; see the example.")
 ]
+MOST = 10_000
 Curve = Annotated[str | None, typer.Option(help="Vary one key: `hops=1:8:8`, from, to, how many.")]
 
 
@@ -101,6 +102,8 @@ def _grid(text: str, wanted: Any, label: str) -> tuple[str, list[Any]]:
     parts = span.split(":")
     if len(parts) != 3 or not parts[2].isdigit() or int(parts[2]) < 2:
         refused(f"--curve {text} is not KEY=FROM:TO:COUNT: write, for instance, hops=1:8:8")
+    if int(parts[2]) > MOST:
+        refused(f"--curve {text} asks for {parts[2]} values: {MOST} are more than a figure shows")
     low, high = (_number(key, part, wanted, label) for part in parts[:2])
     if isinstance(low, str):
         refused(f"{key} is not a number and cannot vary: choose another key")

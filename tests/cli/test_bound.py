@@ -59,3 +59,17 @@ def test_wrong_input_names_the_right_keys(words, says):
     assert code == 2
     assert says in err
     assert not out
+
+
+def test_a_curve_of_more_values_than_any_figure_shows_is_refused():
+    words = [
+        "bound",
+        "gate-detection",
+        "facts=8",
+        "width=128",
+        "--curve",
+        "threshold=.2:.9:100000000000",
+    ]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 2
+    assert "asks for 100000000000 values: 10000 are more than a figure shows" in done.stderr

@@ -1,10 +1,10 @@
-"""_language: what differs from a stored table is a deviation, and so is a missing model or cell."""
+"""language: what differs from a stored table is a deviation, and so is a missing model or cell."""
 
 import pytest
+from report import language
 
 from loratheory.experiments import csv_text
 from loratheory.pretrained import ModelError, _embedded
-from loratheory.report import _language
 
 NAMES = ("window", "real_two_hop", "real_words")
 
@@ -37,7 +37,7 @@ def made(tmp_path, monkeypatch):
 
     _write(tmp_path / "paper", stored)
     monkeypatch.setattr("loratheory.experiments.NAMES", NAMES)
-    monkeypatch.setattr(_language, "command", _run)
+    monkeypatch.setattr(language, "command", _run)
     monkeypatch.setattr(_embedded, "embedded", lambda: tmp_path)
     return found
 
@@ -46,7 +46,7 @@ def test_rows_near_the_stored_ones_are_confirmed(made, tmp_path):
     made["real_two_hop"] += [hops("sum", 0.6), hops("cut", 0.15, 15), hops("new way", 0.9)]
     made["real_words"] += [words("mean", 1.0), words("mean", 0.25, "free"), words("mean", 1, "x")]
     (tmp_path / "results" / "real_two_hop").mkdir(parents=True)
-    section = _language.language_model(tmp_path, tmp_path / "paper")
+    section = language.language_model(tmp_path, tmp_path / "paper")
     assert section.deviated == ()
     [line] = section.confirmed
     assert line.startswith("3 ways of using adapters on SmolLM2-135M, in 2 experiments, ")
@@ -60,7 +60,7 @@ def test_rows_near_the_stored_ones_are_confirmed(made, tmp_path):
 def test_rows_far_from_the_stored_ones_are_deviations(made, tmp_path):
     made["real_two_hop"] += [hops("sum", 0.9), hops("cut", 0.7, 12)]
     made["real_words"] += [words("mean", 0.75), words("sum", 0.1)]
-    section = _language.language_model(tmp_path, tmp_path / "paper")
+    section = language.language_model(tmp_path, tmp_path / "paper")
     assert section.confirmed == ()
     assert section.deviated == (
         "real_two_hop, sum, -1: right 0.90, stored 0.50",
@@ -71,7 +71,7 @@ def test_rows_far_from_the_stored_ones_are_deviations(made, tmp_path):
 def test_an_experiment_without_a_stored_cell_is_a_deviation(made, tmp_path):
     made["real_two_hop"] += [hops("sum", 0.5)]
     made["real_words"] += [words("new way", 0.5)]
-    section = _language.language_model(tmp_path, tmp_path / "paper")
+    section = language.language_model(tmp_path, tmp_path / "paper")
     assert section.confirmed == ()
     assert section.deviated == ("real_words: nothing to compare with",)
 
@@ -97,6 +97,6 @@ def test_a_missing_model_is_a_deviation_with_its_remedy(tmp_path, monkeypatch):
         raise ModelError(message)
 
     monkeypatch.setattr(_embedded, "embedded", _missing)
-    section = _language.language_model(tmp_path)
+    section = language.language_model(tmp_path)
     assert "brings it" in section.text
     assert section.deviated

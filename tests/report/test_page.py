@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 from folders import folder
-
-from loratheory.report import __main__ as report
-from loratheory.report._section import Section, StepError, command
-from loratheory.report._steps import adapters, experiments, numbers
+from report import __main__ as report
+from report.section import Section, StepError, command
+from report.steps import adapters, experiments, numbers
 
 PAPER = Path(__file__).parents[2] / "paper"
 SHELF = {f"model.layers.{layer}.q_proj": (12, 10, 2) for layer in range(2)}
@@ -46,7 +45,7 @@ def test_experiments_off_the_stored_tables_are_deviations(tmp_path, monkeypatch)
     """The command's own JSON is what the section shows; its exit code 1 is a finding, no error."""
     told = {"experiment": "gating", "cells": 2, "rows": 9, "seconds": 1.0, "means": 7}
     lines = ["mean: two_hop is 1.00, stored 0.00 ± 0.05"]
-    from loratheory.report import _steps
+    from report import steps
 
     for outside in ([], lines):
 
@@ -55,7 +54,7 @@ def test_experiments_off_the_stored_tables_are_deviations(tmp_path, monkeypatch)
             assert codes == (0, 1)
             (tmp_path / "experiments.json").write_text(json.dumps([{**told, "outside": outside}]))
 
-        monkeypatch.setattr(_steps, "command", _command)
+        monkeypatch.setattr(steps, "command", _command)
         section = experiments(tmp_path)
         assert section.rows == (("gating", 2, 9, 1.0, 7, len(outside)),)
         assert section.deviated == tuple(f"gating: {line}" for line in outside)

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import pytest
-
-from loratheory.report._section import Section
-from loratheory.report._summary import LINES, summary
+from report.section import Section
+from report.summary import LINES, summary
 
 PAGE = Path("build/report.html")
 

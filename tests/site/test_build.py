@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from website import broken, commands, law_pages, theorem_pages
+from website.reference import package_page
 
-from loratheory.site import broken, commands, law_pages, theorem_pages
-from loratheory.site._reference import package_page
 from loratheory.theorems import ALL, verify
 
 ROOT = Path(__file__).parents[2]

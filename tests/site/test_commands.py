@@ -1,6 +1,6 @@
 """Every command is described, with its first sentence whole."""
 
-from loratheory.site import commands
+from website import commands
 
 
 def test_every_command_is_described_with_its_first_sentence():

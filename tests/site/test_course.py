@@ -3,8 +3,7 @@
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-
-from loratheory.site._course import SLIDERS, WIDGET, course, run, shown
+from website.course import SLIDERS, WIDGET, course, run, shown
 
 
 def saved(folder, name, *cells):

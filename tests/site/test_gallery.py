@@ -1,8 +1,9 @@
 """Every experiment has a page, and a picture where there is one."""
 
+from website import gallery
+from website.gallery import drawings
+
 from loratheory.experiments import NAMES
-from loratheory.site import gallery
-from loratheory.site._gallery import drawings
 
 
 def test_every_experiment_has_a_page_and_a_picture_if_there_is_one():

@@ -2,7 +2,7 @@
 
 import re
 
-from loratheory.site import home
+from website import home
 
 
 def test_the_first_page_is_the_readme_with_contents(tmp_path):

@@ -1,9 +1,9 @@
 """The table of laws has every rule, every law and every verdict."""
 
 import pytest
+from website import law_pages
 
 from loratheory.adapters import LAWS, METHODS, laws
-from loratheory.site import law_pages
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,7 @@
 """What points nowhere, or outside, is found."""
 
 import pytest
-
-from loratheory.site import broken
+from website import broken
 
 GOOD = (
     '<a href="b.html#here">x</a> <a href="#top">up</a> <b id="top">y</b>'

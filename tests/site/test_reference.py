@@ -6,10 +6,10 @@ from pathlib import Path
 
 from docutils import nodes
 from sphinx import addnodes
+from website import reference
+from website.reference import PACKAGES, package_page, public_names
 
 from loratheory import lowrank
-from loratheory.site import reference
-from loratheory.site._reference import PACKAGES, package_page, public_names
 
 SETTINGS = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "conf.py"))
 

@@ -1,8 +1,7 @@
 """Markup that says what it was given."""
 
 from docutils.core import publish_parts
-
-from loratheory.site._rest import escaped, grid, heading, linked, toctree
+from website.rest import escaped, grid, heading, linked, toctree
 
 
 def html(text):

@@ -3,8 +3,8 @@
 import re
 
 import pytest
+from website import theorem_pages
 
-from loratheory.site import theorem_pages
 from loratheory.theorems import ALL, merge_floor, verify
 
 FEW = tuple(t for t in ALL if t.label in ("thm:merge-floor", "thm:quantised-floor"))

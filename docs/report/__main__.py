@@ -1,4 +1,4 @@
-"""``python -m loratheory.report``: run everything once and write build/report.html."""
+"""``make reproduce``: run everything once and write build/report.html."""
 
 import base64
 import platform
@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,12 @@ from jinja2 import Environment
 from markupsafe import Markup
 from tqdm.auto import tqdm
 
-from loratheory.cli._output import whole
-from loratheory.report import _steps
-from loratheory.report._language import language_model
-from loratheory.report._model import on_the_model
-from loratheory.report._section import Section
-from loratheory.report._summary import summary
+from loratheory.store import write_whole
+from report import steps
+from report.language import language_model
+from report.model import on_the_model
+from report.section import Section
+from report.summary import summary
 
 SHELF = (Path("tests/data/persons"), Path("tests/data/mascots"))
 NOTEBOOKS = (
@@ -48,7 +47,7 @@ def page(sections: list[Section], seconds: float) -> str:
     environment = Environment(autoescape=True)
     environment.filters |= {"td": _cell, "embedded": _embedded}
     versions = ", ".join(f"{name} {version(name)}" for name in ("loratheory", "numpy", "torch"))
-    template = files("loratheory.report").joinpath("page.html").read_text(encoding="utf-8")
+    template = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
     return environment.from_string(template).render(
         sections=sections,
         confirmed=[line for section in sections for line in section.confirmed],
@@ -65,23 +64,23 @@ def main(build: Path = Path("build")) -> int:
         sys.stderr.write(f"loratheory: {message}\n")
         return 2
     build.mkdir(exist_ok=True)
-    steps: dict[str, Callable[[], Section]] = {
-        "theorems": _steps.theorems,
-        "two real adapters": lambda: _steps.adapters(SHELF, build),
+    named: dict[str, Callable[[], Section]] = {
+        "theorems": steps.theorems,
+        "two real adapters": lambda: steps.adapters(SHELF, build),
         "the merge on the model": lambda: on_the_model(build / "merged-sum"),
-        "experiments": lambda: _steps.experiments(build),
+        "experiments": lambda: steps.experiments(build),
         "adapters on a language model": lambda: language_model(build),
-        "figures": lambda: _steps.pictures(build),
-        "the paper's numbers": _steps.numbers,
-        "notebooks": lambda: _steps.notebooks(NOTEBOOKS, build),
+        "figures": lambda: steps.pictures(build),
+        "the paper's numbers": steps.numbers,
+        "notebooks": lambda: steps.notebooks(NOTEBOOKS, build),
     }
     start, sections = time.perf_counter(), []
-    with tqdm(steps.items(), unit="step") as bar:
+    with tqdm(named.items(), unit="step") as bar:
         for name, step in bar:
             bar.set_description(name)
             sections.append(step())
     report = build / "report.html"
-    whole(report, page(sections, time.perf_counter() - start))
+    write_whole(report, page(sections, time.perf_counter() - start))
     sys.stdout.write("\n".join(summary(sections, report)) + "\n")
     return int(any(section.deviated for section in sections))
 

@@ -4,7 +4,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from loratheory.report._section import Section
+from report.section import Section
 
 PROMPTS = (
     "The capital of France is",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from loratheory.report._section import Section
+from report.section import Section
 
 LINES = 10
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from loratheory.report._section import Section, command
+from report.section import Section, command
 
 TITLE = "Adapters on a language model"
 FIRST = {"two_hop": "hop_1", "share": "share"}

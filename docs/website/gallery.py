@@ -7,7 +7,7 @@ from typing import Any
 
 from loratheory.experiments import NAMES, experiment, published, table
 from loratheory.figures import FIGURES, rendered
-from loratheory.site._rest import Pages, escaped, heading, linked, toctree
+from website.rest import Pages, escaped, heading, linked, toctree
 
 
 def drawings(folder: Path) -> dict[str, bytes]:

@@ -4,7 +4,7 @@ import inspect
 from importlib import import_module
 from types import ModuleType
 
-from loratheory.site._rest import Pages, escaped, heading, linked, toctree
+from website.rest import Pages, escaped, heading, linked, toctree
 
 PACKAGES = (
     "lowrank",

@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from loratheory.site._rest import Pages, escaped, grid, heading, linked, toctree
 from loratheory.theorems import CITED, Report, Theorem, parts
+from website.rest import Pages, escaped, grid, heading, linked, toctree
 
 SENSES = {
     "lower": "no witness lies below the bound",

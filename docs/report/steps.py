@@ -4,7 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
-from loratheory.report._section import Section, command
+from report.section import Section, command
 
 
 def theorems(seed: int = 0) -> Section:

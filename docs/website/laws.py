@@ -3,7 +3,7 @@
 import inspect
 
 from loratheory.adapters import LAWS, METHODS, laws
-from loratheory.site._rest import Pages, escaped, grid, heading, linked
+from website.rest import Pages, escaped, grid, heading, linked
 
 MARKS = {True: "✓", False: "✗", None: "–"}
 INTRODUCTION = (

@@ -1,4 +1,4 @@
-"""``python -m loratheory.site``: writes the sources, has Sphinx build them, checks the links."""
+"""``make site``: write the sources, have Sphinx build them, check the links."""
 
 import shutil
 import subprocess
@@ -6,14 +6,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from loratheory.site._commands import commands
-from loratheory.site._course import course
-from loratheory.site._gallery import drawings, gallery
-from loratheory.site._home import home
-from loratheory.site._laws import law_pages
-from loratheory.site._links import broken
-from loratheory.site._reference import reference
-from loratheory.site._theorems import theorem_pages
+from website.commands import commands
+from website.course import course
+from website.gallery import drawings, gallery
+from website.home import home
+from website.laws import law_pages
+from website.links import broken
+from website.reference import reference
+from website.theorems import theorem_pages
 
 ROOT = Path.cwd()
 CASES = 40  # checked witnesses a theorem; `loratheory verify` takes more

@@ -38,8 +38,7 @@ import numpy as np
 
 from loratheory.experiments.engine import Experiment, Row
 from loratheory.lowrank import orthonormal
-from loratheory.theorems.expressiveness import _affine_relu as relu
-from loratheory.theorems.expressiveness import depth_budget
+from loratheory.theorems.expressiveness import depth_budget, relu_budget
 
 LINEAR, RELU, ATTENTION = 0, 1, 2
 DECIMALS = 6  # of relative errors: what rounding adds lies below
@@ -163,9 +162,10 @@ def output_gap(groups: Groups, inputs: np.ndarray) -> tuple[float, float]:
     """
     wanted, found, errors = inputs, inputs, np.zeros(inputs.shape[1])
     for case in groups:
-        layers = relu.adapted(case.weights, depth_budget.attain(case))
         radius, none = float(np.max(np.linalg.norm(found, axis=0))), np.zeros(len(case.target))
-        for layer, bias in zip(layers, relu.opening_biases(layers, radius, none), strict=True):
+        layers = relu_budget.Case(case, radius).layers(depth_budget.attain(case))
+        biases = relu_budget.opening_biases(layers, radius, none)
+        for layer, bias in zip(layers, biases, strict=True):
             found = np.maximum(layer @ found + bias[:, None], 0)
         left = depth_budget.bound(case)
         stretch = float(np.linalg.norm(case.target, 2)) + left

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from strategies import seeds
 
 from loratheory.lowrank import from_dense, gaussian
-from loratheory.theorems.expressiveness._layer_sweep import growth, layer_sweep, products_after
+from loratheory.theorems.expressiveness._steering import growth, layer_sweep, products_after
 
 
 def product(layers):

@@ -11,7 +11,6 @@ from strategies import seeds
 
 from loratheory.lowrank import orthonormal
 from loratheory.theorems import depth_budget
-from loratheory.theorems.expressiveness._affine_relu import opening_biases
 from loratheory.theorems.expressiveness.relu_budget import (
     THEOREM,
     Case,
@@ -20,6 +19,7 @@ from loratheory.theorems.expressiveness.relu_budget import (
     attain,
     bound,
     measure,
+    opening_biases,
     rival,
 )
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from strategies import seeds
 
 from loratheory.lowrank import LowRank, gaussian
-from loratheory.theorems.expressiveness._simple_factors import chain, factor_route
+from loratheory.theorems.expressiveness._steering import chain, factor_route
 
 CORES = {
     "nothing": np.zeros((3, 3)),

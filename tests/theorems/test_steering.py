@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given, settings
 from strategies import seeds
 
-from loratheory.theorems.expressiveness._layer_sweep import growth
-from loratheory.theorems.expressiveness._steering import inverses, steered
+from loratheory.theorems.expressiveness._steering import growth, inverses, steered
 
 
 def error(weights, updates, target):

@@ -31,8 +31,11 @@ and :math:`\sum e_t \le 2 m \sin(\pi/m)`. *Line.* The middle one of three output
 the others. :math:`\square`
 
 **What it does not say.** For :math:`r \ge 3` and :math:`m > 2r` the largest margin is a packing
-problem; 1 still bounds it. *Reuse:* a memory of rank 2 holds any number of answers at margin
-:math:`\approx 2\pi^2/m^2`; margin 1 costs rank :math:`m/2`; none gives more than :math:`m/(m-1)`.
+problem; 1 still bounds it.
+
+**What it tells someone who merges adapters.** A memory of rank 2 holds any number of answers, but
+at a margin of about :math:`2\pi^2/m^2`, which little interference overturns; margin 1 costs rank
+:math:`m/2`, and no rank gives more than :math:`m/(m-1)`.
 
 References
 ----------
@@ -53,7 +56,7 @@ USES = ("thm:argmax-rank",)
 
 BALL = "keys and outputs in the unit ball"
 RANK = "rank(scores) <= r, biases included"
-KNOWN = "r <= 2 or m <= 2 r (to know the largest margin)"
+SETTLED = "r <= 2 or m <= 2 r (to know the largest margin)"
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,8 @@ def bound(case: Case) -> float:
 def simplex(tokens: int) -> LowRank:
     """Scores of `tokens` unit vectors in one dimension less, at equal angles."""
     k = np.arange(1, tokens)[:, None]
-    rows = (np.arange(tokens) < k) - 1.0 * k * (np.arange(tokens) == k)  # orthogonal, sum 0
+    # Helmert's rows: k ones and then -k, orthogonal to each other and to the vector of ones.
+    rows = (np.arange(tokens) < k) - 1.0 * k * (np.arange(tokens) == k)
     corners = rows / np.sqrt(k * (k + 1)) * np.sqrt(tokens / (tokens - 1))
     return LowRank(corners.T, corners)
 
@@ -107,11 +111,11 @@ def attain(case: Case) -> LowRank:
 
 
 def measure(case: Case, scores: LowRank) -> float:
-    """The least lead of a token over another one at its own key."""
+    """The least margin of a token over another one at its own key."""
     xp, table = array_namespace(scores.up), scores.dense()
-    leads = xp.linalg.diagonal(table)[None, :] - table
+    margins = xp.linalg.diagonal(table)[None, :] - table
     own = xp.eye(case.tokens, dtype=xp.float64, device=table.device)
-    return float(xp.min(leads + 9 * own))  # more than any lead of another
+    return float(xp.min(margins + 9 * own))  # 9: more than any margin in the ball
 
 
 def _into_ball(up: np.ndarray, down: np.ndarray) -> LowRank:
@@ -128,12 +132,12 @@ def rival(case: Case, rng: np.random.Generator) -> LowRank:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> LowRank:
-    """Gradient ascent on a soft minimum of the leads, ever harder."""
+    """Gradient ascent on a soft minimum of the margins, ever harder."""
     m = case.tokens
     up, down = rng.standard_normal((m, case.rank)), rng.standard_normal((case.rank, m))
     for step in range(400):
-        leads = np.diagonal(up @ down) - up @ down + 9.0 * np.eye(m)
-        weight = np.exp((leads.min() - leads) * (5 + step / 2))
+        margins = np.diagonal(up @ down) - up @ down + 9.0 * np.eye(m)
+        weight = np.exp((margins.min() - margins) * (5 + step / 2))
         weight /= weight.sum()
         slope = (np.diag(weight.sum(axis=0)) - weight) / (2 + step / 10)
         moved = _into_ball(up + slope @ down.T, down + up.T @ slope)
@@ -150,13 +154,15 @@ def _in_ball(_: Case, scores: LowRank) -> bool:
 ASSUMPTIONS = {
     RANK: lambda case, scores: scores.width <= case.rank,
     BALL: _in_ball,
-    KNOWN: lambda case, _: case.rank <= 2 or case.tokens <= 2 * case.rank,
+    SETTLED: lambda case, _: case.rank <= 2 or case.tokens <= 2 * case.rank,
 }
 
 CONTROLS = (
     Control("double the keys", BALL, lambda: (Case(4, 2), 2 * circle(range(4), 4))),
     Control("a triangle where a line is allowed", RANK, lambda: (Case(3, 1), simplex(3))),
-    Control("a heptagon in space", KNOWN, lambda: (Case(7, 3), circle(range(7), 7)), fails="tight"),
+    Control(
+        "a heptagon in space", SETTLED, lambda: (Case(7, 3), circle(range(7), 7)), fails="tight"
+    ),
 )
 
 THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)

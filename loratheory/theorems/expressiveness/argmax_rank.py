@@ -22,15 +22,16 @@ circle and input :math:`j` at its answer's place; the answer scores 1 and any ot
 **What it does not say.** Keys and outputs are free; with *given* outputs a token can be an answer
 iff it is a vertex of their convex hull. The price of rank 2 is the margin, of order :math:`1/m^2`
 (``thm:argmax-margin``). A bias counts as one more rank: :math:`t a_j - t^2/2` is first at any
-:math:`t` one likes (a control). Top-:math:`k` patterns need sign rank. *Reuse:* from rank 2 on,
-limits of argmax decoding are limits of margin, norm or fixed embeddings, never of rank alone; two
-opposite answers are all that a rank-one memory can give.
+:math:`t` one likes (a control). Top-:math:`k` patterns need sign rank.
+
+**What it tells someone who merges adapters.** From rank 2 on, limits of argmax decoding are limits
+of margin, norm or fixed embeddings, never of rank alone; two opposite answers are all that a
+rank-one memory can give.
 
 References
 ----------
-Unreachable tokens: Cover (1967); Demeter et al.,
-arXiv:2005.02433 (2020); Grivas et al., arXiv:2203.06462 (2022). Sign rank: Weller et al.,
-arXiv:2508.21038 (2025).
+Unreachable tokens: Cover (1967); Demeter et al., arXiv:2005.02433 (2020); Grivas et al.,
+arXiv:2203.06462 (2022). Sign rank: Weller et al., arXiv:2508.21038 (2025).
 """
 
 from collections.abc import Sequence
@@ -117,10 +118,10 @@ def adversary(case: Case, rng: np.random.Generator) -> LowRank:
     up, down = scores.up.copy(), scores.down.copy()
     for step in range(300):
         j = step % case.inputs
-        wanted, found = j % case.tokens, int(np.argmax(up @ down[:, j]))
-        if wanted != found:
-            pull = up[wanted] - up[found]
-            up[wanted], up[found] = up[wanted] + 0.1 * down[:, j], up[found] - 0.1 * down[:, j]
+        wanted, first = j % case.tokens, int(np.argmax(up @ down[:, j]))
+        if wanted != first:
+            pull = up[wanted] - up[first]
+            up[wanted], up[first] = up[wanted] + 0.1 * down[:, j], up[first] - 0.1 * down[:, j]
             down[:, j] += 0.1 * pull
     return LowRank(up, down)
 
@@ -133,6 +134,7 @@ def _second_rank() -> tuple[Case, LowRank]:
 
 
 def _bias() -> tuple[Case, LowRank]:
+    # t a - t^2/2 is largest at t = a: every token is first somewhere.
     token = np.arange(4.0)
     scores = LowRank(np.stack([token, -(token**2) / 2], axis=1), np.stack([token, np.ones(4)]))
     return Case(tokens=4, inputs=4, rank=1), scores

@@ -25,9 +25,11 @@ Eckart and Young minimise the second part, and the truncation of :math:`C` is su
 :math:`X` has rank :math:`n`, then :math:`\Pi = J` and :math:`\Pi' = 1`. :math:`\square`
 
 **What it does not say.** The literature's head size :math:`n` is not necessary, :math:`n - 1` is.
-One head: averaging two leaves the class (a control); top-1 attention needs size 2. *Reuse:* graded
-retrieval among :math:`n` stored items with free targets needs a head of size :math:`n - 1`, and
-adapters of :math:`W_Q, W_K` cannot widen a head.
+One head: averaging two leaves the class (a control); top-1 attention needs size 2.
+
+**What it tells someone who merges adapters.** Adapters of :math:`W_Q, W_K` cannot widen a head,
+however many are summed: graded retrieval among :math:`n` stored items with free targets needs a
+head of size :math:`n - 1` from the start.
 
 References
 ----------
@@ -66,13 +68,13 @@ class Case:
     @property
     def sides(self) -> tuple[Svd, Svd]:
         """Of the centred keys ``J X.T`` and the queries ``X``, cut to their numerical rank."""
-        xp, found = array_namespace(self.tokens), []
+        xp, sides = array_namespace(self.tokens), []
         tiny = 1e-13 * float(xp.linalg.svdvals(self.tokens)[0])
         for matrix in (centred(self.tokens.T), self.tokens):
             left, sigma, right = xp.linalg.svd(matrix, full_matrices=False)
             keep = int(xp.count_nonzero(sigma > tiny))
-            found.append(Svd(left[:, :keep], sigma[:keep], right[:keep, :]))
-        return found[0], found[1]
+            sides.append(Svd(left[:, :keep], sigma[:keep], right[:keep, :]))
+        return sides[0], sides[1]
 
     @property
     def within(self) -> Array:
@@ -127,9 +129,9 @@ def condition(case: Case) -> float:
 
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
     """A random head of that size, or the best one nudged by 1e-12 to 1."""
-    best, loud = attain(case), 10.0 ** int(rng.integers(-12, 4))
-    keep = float(rng.integers(2)) if loud < 1 else 0.0
-    return LowRank(keep * best.up + loud * rng.standard_normal(best.up.shape), best.down)
+    best, size = attain(case), 10.0 ** int(rng.integers(-12, 4))
+    keep = float(rng.integers(2)) if size < 1 else 0.0
+    return LowRank(keep * best.up + size * rng.standard_normal(best.up.shape), best.down)
 
 
 def adversary(case: Case, rng: np.random.Generator) -> LowRank:

@@ -25,9 +25,11 @@ Young, Mirsky. *Attained.* Invertible factors are a linear network of two layers
 **What it does not say.** For :math:`R < h < d` the floor may be out of reach: from :math:`e_1
 e_1^\top + e_2 e_2^\top` no updates of rank 1 get nearer than 1 to :math:`e_1 e_3^\top + e_2
 e_4^\top`, where it is 0, since the new keys keep a row direction of the old ones (a control). Equal
-patterns need less than equal forms (``thm:attention-bottleneck``). *Reuse:* a transformer of the
-same size is matched product by product, each at half the width; the sum of :math:`k` adapters has
-the floor of rank :math:`kR`, and meets it only if its parts were chosen for each other.
+patterns need less than equal forms (``thm:attention-bottleneck``).
+
+**What it tells someone who merges adapters.** The sum of :math:`k` adapters has the floor of rank
+:math:`kR`, and meets it only if its parts were chosen for each other. A transformer of the same
+size is matched product by product, each at half the width.
 
 References
 ----------
@@ -78,6 +80,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
     """Square heads at any rank and narrow ones at full rank; forms far, near, away by low rank."""
     d = int(rng.integers(1, min(size, 8) + 1))
     h = d if rng.random() < 0.5 else int(rng.integers(1, d + 1))
+    # Narrow heads below full rank are left out: there the floor may be out of reach.
     spectra = np.exp(rng.uniform(-0.5, 0.5, (2, h))).tolist()
     queries, keys = (with_spectrum(rng, h, d, sigma).dense() for sigma in spectra)
     keys = keys * 10.0 ** int(rng.integers(-6, 7))
@@ -117,7 +120,7 @@ def measure(case: Case, updates: Updates) -> float:
 
 def scale(case: Case) -> float:
     """The size of the numbers compared: rounding is measured against it."""
-    return depth_budget.THEOREM.scale(case.layers)
+    return depth_budget.scale(case.layers)
 
 
 def condition(case: Case) -> float:

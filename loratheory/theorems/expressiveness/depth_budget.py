@@ -16,11 +16,17 @@ so the product is :math:`M` plus rank at most :math:`RL`; Eckart, Young and Mirs
 *Attained.* With :math:`M_l = W_l \cdots W_1`, set :math:`\Delta_l = M_l (S_l - 1) M_{l-1}^{-1}`:
 the product is :math:`M S_L \cdots S_1`. For it to be :math:`M + \mathrm{LR}_{RL}(E)`, an identity
 plus rank :math:`RL` must be a product of :math:`L` factors, each the identity plus rank :math:`R`;
-any such matrix is (proved in ``_simple_factors``). :math:`\square`
+any such matrix is (proved in ``_steering``). :math:`\square`
 
-**Conditioning.** Those inverses cost every digit in a deep network. ``_layer_sweep`` reaches the
-same product without them where the adapted products stay invertible; `attain` takes the better of
-the two, and the condition number of the verdict is that of the one taken.
+**Conditioning.** Those inverses cost every digit in a deep network. The layer sweep of
+``_steering`` reaches the same product without them where the adapted products stay invertible;
+`attain` takes the better of the two, and the condition number of the verdict is that of the one
+taken.
+
+**What it tells someone who merges adapters.** A sum of :math:`k` adapters has rank at most
+:math:`kR` in a layer: whatever its coefficients are, it misses what needs more than :math:`kRL`
+directions of the product. Depth counts like rank, but only if the layers' updates were chosen for
+each other.
 
 **What it does not say.** Nothing about what training finds. Zeng and Lee ask that the partial sums
 :math:`M + \mathrm{LR}_r(E)` be invertible too; the construction above does without.
@@ -69,6 +75,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
     weights = [with_spectrum(rng, d, d, s.tolist()).dense() for s in spectra]
     weights[0] = weights[0] * 10.0 ** int(rng.integers(-6, 7))
     product = Case(tuple(weights), weights[0], 0).product
+    # Targets of the frozen product's own size, or at known distances from it.
     far = float(np.linalg.norm(product)) / d * rng.standard_normal((d, d))
     low = gaussian(rng, d, d, int(rng.integers(0, d + 1)), float(abs(far).max())).dense()
     targets = (far, product + 1e-6 * far, product + low, low, 0 * far)
@@ -117,17 +124,18 @@ def rival(case: Case, rng: np.random.Generator) -> Updates:
 def adversary(case: Case, rng: np.random.Generator) -> Updates:
     """Alternating least squares, one factor of one layer at a time: no spectrum is ever taken."""
     d, r, depth = len(case.target), case.rank, len(case.weights)
-    found = [LowRank(rng.standard_normal((d, r)), np.zeros((r, d)))] * depth
+    updates = [LowRank(rng.standard_normal((d, r)), np.zeros((r, d)))] * depth
     for index in list(range(depth)) * (8 if r else 0):
-        layers = [w + low.dense() for w, low in zip(case.weights, found, strict=True)]
+        layers = [w + low.dense() for w, low in zip(case.weights, updates, strict=True)]
         before = Case((np.eye(d), *layers[:index]), case.target, r).product
         after = Case((np.eye(d), *layers[index + 1 :]), case.target, r).product
         wanted = (case.target - after @ case.weights[index] @ before).ravel()
-        down = np.linalg.lstsq(np.kron(after @ found[index].up, before.T), wanted, rcond=None)[0]
+        # The product is linear in one factor of one layer: vec(A X B) = (A kron B') vec X.
+        down = np.linalg.lstsq(np.kron(after @ updates[index].up, before.T), wanted, rcond=None)[0]
         reads = down.reshape(r, d) @ before
         up = np.linalg.lstsq(np.kron(after, reads.T), wanted, rcond=None)[0]
-        found[index] = LowRank(up.reshape(d, r), down.reshape(r, d))
-    return tuple(found)
+        updates[index] = LowRank(up.reshape(d, r), down.reshape(r, d))
+    return tuple(updates)
 
 
 def _conditions(case: Case) -> list[float]:

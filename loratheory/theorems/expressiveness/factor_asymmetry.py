@@ -27,6 +27,11 @@ that subtracted second. Its mean is :math:`\frac rm \operatorname{tr} \Delta\Sig
 **What it does not say.** It is about linear layers and squared errors; freezing `down` is not
 always better: where :math:`\Delta` acts on the inputs' least varying directions it is worse.
 
+**What it tells someone who merges adapters.** Adapters that share one frozen factor keep its rank
+when they are summed, and the average of the trained factors is the average of the updates. This
+floor is the price, known before any training: for a random frozen :math:`U` the share :math:`1 -
+r/m`.
+
 References
 ----------
 Zhu et al. (2024), arXiv:2402.16842.
@@ -146,11 +151,10 @@ def rival(case: Case, rng: np.random.Generator) -> LowRank:
 
 def adversary(case: Case, rng: np.random.Generator) -> LowRank:
     """Steepest descent with exact line searches: no matrix is inverted or decomposed."""
-    here = rival(case, rng)
+    here, up = rival(case, rng), case.frozen == "up"
     wanted = case.target.dense()
     for _ in range(60):
         slope = (wanted - here.dense()) @ case.inputs @ case.inputs.T
-        up = case.frozen == "up"
         step = case.frame @ (case.frame.T @ slope) if up else (slope @ case.frame) @ case.frame.T
         moved, missed = step @ case.inputs, (wanted - here.dense()) @ case.inputs
         if not (moved**2).sum():

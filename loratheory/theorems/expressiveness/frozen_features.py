@@ -23,15 +23,15 @@ so each is minimised alone. For two inputs, :math:`\|y - y'\| \le \|c - y\| + \|
 
 **What it does not say.** Nothing about adapters at or before the frozen layers (the control: one of
 rank 1 there reaches error 0), nor about paths around them, such as a residual stream. Features that
-merely come close can be told apart by a later layer with a large enough slope. *Reuse:* no adapter
-in a later layer, no merge of such adapters and no router among them, if it reads the features,
-goes below this floor.
+merely come close can be told apart by a later layer with a large enough slope.
+
+**What it tells someone who merges adapters.** No adapter in a later layer, no merge of such
+adapters and no router among them, if it reads the features, goes below this floor.
 
 References
 ----------
-The floor is the conditional variance of the
-target given the features (law of total variance); Zeng and Lee, arXiv:2310.17513 (2024), compare
-tuning of last layers with low-rank adapters.
+The floor is the conditional variance of the target given the features (law of total variance); Zeng
+and Lee, arXiv:2310.17513 (2024), compare tuning of last layers with low-rank adapters.
 """
 
 from dataclasses import dataclass
@@ -126,8 +126,8 @@ def rival(case: Case, rng: np.random.Generator) -> Array:
     """A later layer with a random low-rank adapter; or the class means, moved along its answers."""
     hidden, m = _later(case, rng, 8), len(case.targets)
     adapter = LowRank(rng.standard_normal((m, 2)), rng.standard_normal((2, len(hidden))))
-    loud = 10.0 ** int(rng.integers(-12, 1)) * float(np.max(np.abs(case.targets)))
-    return float(rng.integers(2)) * attain(case) + loud * (adapter @ hidden)
+    size = 10.0 ** int(rng.integers(-12, 1)) * float(np.max(np.abs(case.targets)))
+    return float(rng.integers(2)) * attain(case) + size * (adapter @ hidden)
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Array:

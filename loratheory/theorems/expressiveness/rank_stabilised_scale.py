@@ -26,6 +26,10 @@ entries of :math:`A x` are independent :math:`N(0, \varsigma^2 \|x\|^2)`: its sq
 Adam's first is, moves the output by a length proportional to :math:`s r`
 (``thm:two-learning-rates`` with one step): there :math:`\alpha/r` is the rank-free scale.
 
+**What it tells someone who merges adapters.** Adapters of different rank trained at :math:`s =
+\alpha/r` have moved by different amounts in their first steps: equal coefficients do not weigh them
+equally. Compare the sizes of the updates before merging.
+
 References
 ----------
 Kalajdzievski (2023), arXiv:2312.03732.
@@ -101,6 +105,7 @@ def measure(case: Case, rows: Rows) -> float:
     xp = array_namespace(case.query)
     mean, square = rows.moments(case.query, case.query)
     repeats = case.rank / rows.drawn
+    # A sum of `drawn` independent terms, each repeated: its mean square is mean^2 plus variance.
     total = case.rank**2 * mean**2 + repeats**2 * rows.drawn * (square - mean**2)
     one = case.rate * case.strength**2 * case.deviation**2
     return total * one**2 * float(xp.sum(case.gradient**2))

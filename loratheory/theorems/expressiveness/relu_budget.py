@@ -29,8 +29,11 @@ singular direction. An active network is affine, its errors at :math:`x` and :ma
 the ball it fails (a control). *Deeper targets:* split the layers into groups, one a target layer,
 each with its own radius: exact if each group pays for its :math:`\operatorname{rank} E_i`, with
 equal groups from :math:`R = \lceil \max_i \operatorname{rank} E_i / \lfloor L / \bar L \rfloor
-\rceil` on. *Reuse:* within a group the network is linear on the ball, and its merges obey what
-linear networks obey.
+\rceil` on.
+
+**What it tells someone who merges adapters.** Where trained biases keep units active, the network
+is linear on the ball, and merges of its updates obey what linear networks obey
+(``thm:depth-budget``).
 
 References
 ----------
@@ -38,13 +41,13 @@ Zeng and Lee, arXiv:2310.17513 (2024).
 """
 
 from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 
 import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace
 from loratheory.shapes import Float
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
-from loratheory.theorems.expressiveness import _affine_relu as relu
 from loratheory.theorems.expressiveness import depth_budget
 
 SENSE = "upper"
@@ -56,6 +59,42 @@ ACTIVE = "biases that keep hidden units active on the ball and leave the target'
 DOMAIN = "an input within the radius"
 
 
+def partial_products(layers: list[Array]) -> list[Array]:
+    """What the first one, two, … layers compute together."""
+    return list(accumulate(layers, lambda product, layer: layer @ product))
+
+
+def row_norms(matrix: Float[Array, "m n"]) -> Float[Array, " m"]:
+    """Euclidean length of each row: the largest value of that unit on the unit ball."""
+    return array_namespace(matrix).linalg.vector_norm(matrix, axis=1)
+
+
+def opening_biases(
+    layers: list[Array], radius: int | float, offset: Float[Array, " d"]
+) -> tuple[Array, ...]:
+    """Biases that keep the hidden units active on the ball and leave `offset` at the end.
+
+    The `l`-th ReLU then gets ``P_l x + c_l``, ``P_l`` the product of `l` layers, ``c_l`` its
+    row norms times the radius, which no entry of ``P_l x`` exceeds on the ball.
+    """
+    reach = [radius * row_norms(product) for product in partial_products(layers)[:-1]]
+    levels = pairwise([0 * offset, *reach, offset])
+    return tuple(
+        after - layer @ before for layer, (before, after) in zip(layers, levels, strict=True)
+    )
+
+
+def spare_room(
+    layers: list[Array], biases: tuple[Array, ...], radius: int | float, offset: Float[Array, " d"]
+) -> float:
+    """How far the hidden units stay above 0 on the ball; less what the end misses `offset` by."""
+    xp, level, spare = array_namespace(offset), 0 * offset, []
+    for layer, bias, product in zip(layers, biases, partial_products(layers), strict=True):
+        level = layer @ level + bias
+        spare.append(float(xp.min(level - radius * row_norms(product))))
+    return min([-float(xp.max(xp.abs(level - offset))), *spare[:-1]])
+
+
 @dataclass(frozen=True, eq=False)
 class Case:
     """Frozen layers with a target weight and a rank, and the radius of the inputs."""
@@ -64,8 +103,8 @@ class Case:
     radius: float
 
     def layers(self, updates: tuple[LowRank, ...]) -> list[Array]:
-        """The frozen layers with updates added."""
-        return relu.adapted(self.network.weights, updates)
+        """The frozen layers with updates added, first layer first."""
+        return [w + low.dense() for w, low in zip(self.network.weights, updates, strict=True)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,10 +130,10 @@ def bound(case: Case) -> float:
 def attain(case: Case) -> Trial:
     """The input that the adapted product gets most wrong, and a bias that hides nothing of it."""
     updates, target = depth_budget.attain(case.network), case.network.target
-    product = relu.partial_products(layers := case.layers(updates))[-1]
-    offset = case.radius * (relu.row_norms(product) + relu.row_norms(target))
+    product = partial_products(layers := case.layers(updates))[-1]
+    offset = case.radius * (row_norms(product) + row_norms(target))
     worst = case.radius * array_namespace(target).linalg.svd(product - target)[2][0, :]
-    return Trial(updates, relu.opening_biases(layers, case.radius, offset), offset, worst)
+    return Trial(updates, opening_biases(layers, case.radius, offset), offset, worst)
 
 
 def measure(case: Case, trial: Trial) -> float:
@@ -108,12 +147,12 @@ def measure(case: Case, trial: Trial) -> float:
 
 def scale(case: Case) -> float:
     """The size of the numbers compared: rounding is measured against it."""
-    return 8 * case.radius * depth_budget.THEOREM.scale(case.network)
+    return 8 * case.radius * depth_budget.scale(case.network)
 
 
 def condition(case: Case) -> float:
     """Condition number of the inverses taken on the way."""
-    return depth_budget.THEOREM.condition(case.network)
+    return depth_budget.condition(case.network)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Trial:
@@ -123,36 +162,34 @@ def rival(case: Case, rng: np.random.Generator) -> Trial:
     offset = offset if rng.random() < 0.7 else best.offset
     toward = best.input / case.radius + 10.0 ** int(rng.integers(-12, 3)) * rng.standard_normal(d)
     size = case.radius * float(rng.choice([1.0, rng.random()])) / np.linalg.norm(toward)
-    biases = relu.opening_biases(
-        case.layers(best.updates), case.radius * (1 + rng.random()), offset
-    )
+    biases = opening_biases(case.layers(best.updates), case.radius * (1 + rng.random()), offset)
     return Trial(best.updates, biases, offset, size * toward)
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Trial:
     """Climb on the sphere by trial and error: only outputs of the two networks are seen."""
-    found, step = rival(case, rng), 1.0
+    worst, step = rival(case, rng), 1.0
     for _ in range(40):
-        toward = found.input / case.radius + step * rng.standard_normal(len(found.input))
-        tried = replace(found, input=case.radius * toward / np.linalg.norm(toward))
-        better = measure(case, tried) > measure(case, found)
-        found, step = (tried, step * 1.5) if better else (found, step / 1.2)
-    return found
+        toward = worst.input / case.radius + step * rng.standard_normal(len(worst.input))
+        tried = replace(worst, input=case.radius * toward / np.linalg.norm(toward))
+        better = measure(case, tried) > measure(case, worst)
+        worst, step = (tried, step * 1.5) if better else (worst, step / 1.2)
+    return worst
 
 
 def _room(case: Case) -> float:
-    return SAFETY * THEOREM.condition(case) * THEOREM.scale(case)
+    return SAFETY * condition(case) * scale(case)
 
 
 def _fitted(case: Case, trial: Trial) -> bool:
-    error = relu.partial_products(case.layers(trial.updates))[-1] - case.network.target
+    error = partial_products(case.layers(trial.updates))[-1] - case.network.target
     gap = float(array_namespace(error).linalg.svdvals(error)[0])
     return case.radius * gap <= bound(case) + _room(case)
 
 
 def _active(case: Case, trial: Trial) -> bool:
     layers = case.layers(trial.updates)
-    return relu.spare_room(layers, trial.biases, case.radius, trial.offset) >= -_room(case)
+    return spare_room(layers, trial.biases, case.radius, trial.offset) >= -_room(case)
 
 
 def _inside(case: Case, trial: Trial) -> bool:
@@ -160,20 +197,16 @@ def _inside(case: Case, trial: Trial) -> bool:
     return length <= case.radius * (1 + 1e-12)
 
 
+ASSUMPTIONS = {FITTED: _fitted, ACTIVE: _active, DOMAIN: _inside}
+
 _ONE, _TOP = np.eye(2), np.array([9.0, 9.0])
 _NONE, _FIRST = LowRank(_ONE[:, :0], _ONE[:0]), LowRank(_ONE[:, :1], _ONE[:1])
-
-ASSUMPTIONS = {
-    FITTED: _fitted,
-    ACTIVE: _active,
-    DOMAIN: _inside,
-}
 _CASE = Case(depth_budget.Case((_ONE, _ONE), np.diag([3.0, 1.0]), rank=1), radius=1.0)
 _DEAD = Case(depth_budget.Case((0 * _ONE, _ONE), np.diag([3.0, 2.0]), rank=1), radius=1.0)
 
 
 def _trial(case: Case, updates: tuple[LowRank, ...], x: Array) -> Trial:
-    return Trial(updates, relu.opening_biases(case.layers(updates), 1, _TOP), _TOP, x)
+    return Trial(updates, opening_biases(case.layers(updates), 1, _TOP), _TOP, x)
 
 
 _TRIAL = _trial(_CASE, (2 * _FIRST, _NONE), -_ONE[0])

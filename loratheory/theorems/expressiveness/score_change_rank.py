@@ -26,9 +26,11 @@ after that, :math:`q_i` and :math:`k_i` again: rank 1. Changes in orthogonal dir
 ranks, to :math:`\min(r_Q + r_K, d)`. A minor not zero there is zero almost nowhere. :math:`\square`
 
 **What it does not say.** How large the change is. One adapter alone moves the form by rank
-:math:`r_Q \le h`. Frozen weights of lower rank may stop it earlier (a control). *Reuse:* :math:`k`
-merged adapters of rank :math:`r` move it by :math:`\min(2kr, 2h, d)` at most; the merge adds cross
-terms :math:`\Delta_{Q,i}^\top \Delta_{K,j}` that none of them had alone.
+:math:`r_Q \le h`. Frozen weights of lower rank may stop it earlier (a control).
+
+**What it tells someone who merges adapters.** Merged, :math:`k` adapters of rank :math:`r` move the
+scores by rank :math:`\min(2kr, 2h, d)` at most, and the merge adds cross terms
+:math:`\Delta_{Q,i}^\top \Delta_{K,j}` that none of them had alone.
 """
 
 from dataclasses import dataclass
@@ -82,6 +84,7 @@ def _frames(factor: Array) -> tuple[Array, Array]:
 def attain(case: Case) -> Updates:
     """Double terms of the form; turn them into new directions where both factors move."""
     xp, (h, d) = array_namespace(case.keys), case.keys.shape
+    # The form is a sum of terms s q k' in bases that turn both factors: see the proof.
     (lower_q, frame_q), (lower_k, frame_k) = _frames(case.queries), _frames(case.keys)
     left, _, right = xp.linalg.svd(lower_q.T @ lower_k)
     first, other = case.ranks[0], h - case.ranks[1]
@@ -90,9 +93,9 @@ def attain(case: Case) -> Updates:
     def update(lower: Array, turn: Array, frame: Array, moved: range) -> LowRank:
         """Of one factor, in the head basis that its `turn` makes diagonal."""
         axes = [h + i - other if i in fresh else i for i in moved]
-        known = xp.concat([turn.T @ frame[:h, :], frame[h:, :]], axis=0)
-        rows = [known[axis : axis + 1, :] for axis in axes]
-        down = xp.concat([known[:0, :], *rows], axis=0)
+        basis = xp.concat([turn.T @ frame[:h, :], frame[h:, :]], axis=0)
+        rows = [basis[axis : axis + 1, :] for axis in axes]
+        down = xp.concat([basis[:0, :], *rows], axis=0)
         return LowRank((lower @ turn)[:, moved.start : moved.stop], down)
 
     queries = update(lower_q, left, frame_q, range(first))
@@ -122,14 +125,14 @@ def rival(case: Case, rng: np.random.Generator) -> Updates:
 def adversary(case: Case, rng: np.random.Generator) -> Updates:
     """Hill climbing on the singular value that ought to vanish, by dense arrays."""
     frozen, index = case.queries.T @ case.keys, int(bound(case))
-    best, found = -1.0, attain(case)
+    best, strongest = -1.0, attain(case)
     for _ in range(20):
         tried = rival(case, rng)
         queries, keys = case.queries + tried[0].dense(), case.keys + tried[1].dense()
         sigma = np.linalg.svd(queries.T @ keys - frozen, compute_uv=False)
         value = float(sigma[index] / sigma[0]) if index < len(sigma) and sigma[0] else 0.0
-        best, found = max((best, found), (value, tried), key=lambda pair: pair[0])
-    return found
+        best, strongest = max((best, strongest), (value, tried), key=lambda pair: pair[0])
+    return strongest
 
 
 def _within(case: Case, updates: Updates) -> bool:

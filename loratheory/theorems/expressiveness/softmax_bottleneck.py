@@ -26,15 +26,16 @@ columns, and :math:`J X` differs from :math:`X` by rank one. :math:`\square`
 
 **What it does not say.** The floor is on log-odds; cross-entropy weighs them by probability, and
 top-1 needs far less (``thm:argmax-rank``). It assumes free hidden states: frozen ones with fewer
-than :math:`n` independent columns raise it. *Reuse:* an unembedding adapter of rank :math:`r` moves
-the centred log-probabilities of any contexts by rank :math:`r` only, and a sum of :math:`k` such
+than :math:`n` independent columns raise it.
+
+**What it tells someone who merges adapters.** An unembedding adapter of rank :math:`r` moves the
+centred log-probabilities of any contexts by rank :math:`r` only, and a sum of :math:`k` such
 adapters by :math:`kr`.
 
 References
 ----------
-Yang et al., arXiv:1711.03953 (2018), whose
-condition :math:`d < \operatorname{rank} A - 1` is sharpened here. :math:`J \log p` is the centred
-log-ratio, the norm Aitchison's (1986).
+Yang et al., arXiv:1711.03953 (2018), whose condition :math:`d < \operatorname{rank} A - 1` is
+sharpened here. :math:`J \log p` is the centred log-ratio, the norm Aitchison's (1986).
 """
 
 from dataclasses import dataclass
@@ -127,6 +128,7 @@ def adversary(case: Case, rng: np.random.Generator) -> LowRank:
     missing, (m, n) = case.target - case.base, case.target.shape
     up, down = rng.standard_normal((m, case.rank)), np.zeros((case.rank, n))
     for _ in range(30 if case.rank else 0):
+        # A last column of ones fits the shift of each context, which softmax does not see.
         bordered = np.concatenate([up, np.ones((m, 1))], axis=1)
         both = np.linalg.lstsq(bordered, missing, rcond=None)[0]
         down = both[:-1]

@@ -26,6 +26,10 @@ turns and is :math:`t\, \eta_B` large, while :math:`A` has moved :math:`t - 1` t
 **What it does not say.** One input and one output; a loss that turns ends the law. Plain gradient
 steps scale differently. The published rule is asymptotic; this is its exact toy.
 
+**What it tells someone who merges adapters.** How far the factors of two adapters drift apart, and
+with it what averaging their factors loses (``thm:factor-mean-residual``), is set by the two rates
+as well as by rank and data.
+
 References
 ----------
 Hayou, Ghosh and Yu (2024), arXiv:2402.12354.
@@ -121,6 +125,7 @@ def measure(case: Case, training: Training) -> float:
     before = xp.sum(up * (down @ query))
     for slope in training.slopes:
         by_up, by_down = slope * (down @ query), slope * up[:, None] * query[None, :]
+        # Power 0 is a sign step, power 1 a gradient step: what the controls change.
         steps = [xp.sign(g) * xp.abs(g) ** training.power for g in (by_up, by_down)]
         up, down = up - case.up_rate * steps[0], down - case.down_rate * steps[1]
     return abs(float(xp.sum(up * (down @ query)) - before))

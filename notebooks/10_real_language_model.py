@@ -85,7 +85,7 @@ for c in (0.4, 0.55, 0.65, 1.0):
 # by rule (right). Grey: where, on paper, facts survive and chains do not.
 
 # %%
-rows = table(published("real_two_hop"))
+rows = table(published("real_two_hop")).to_dict("records")
 FIGURES["real_two_hop"](rows)
 
 # %% [markdown]
@@ -154,7 +154,7 @@ for seed in (0, 1, 2):
 # first one's result, step by step (the model writes each step itself) and at once (`real_words`).
 
 # %%
-words = table(published("real_words"))
+words = table(published("real_words")).to_dict("records")
 FIGURES["real_words"](words)
 
 # %% [markdown]
@@ -167,7 +167,7 @@ FIGURES["real_words"](words)
 # countries (H), all (R).
 
 # %%
-libraries = table(published("real_libraries"))
+libraries = table(published("real_libraries")).to_dict("records")
 FIGURES["real_libraries"](libraries)
 
 # %% [markdown]

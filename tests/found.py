@@ -12,7 +12,7 @@ RESULTS = Path(__file__).parents[1] / "paper" / "results"
 @cache
 def stored(name):
     """A table, read once."""
-    return table(RESULTS / name / "table.csv")
+    return table(RESULTS / name / "table.csv").to_dict("records")
 
 
 def table_rows(name, **where):

@@ -38,7 +38,9 @@ def language_model(build: Path, results: Path = Path("paper/results")) -> Sectio
     command("run", "real", "-o", made)
     found: list[Compared] = []
     for name in names:
-        now, before = (table(folder / name / "table.csv") for folder in (made, results))
+        now, before = (
+            table(folder / name / "table.csv").to_dict("records") for folder in (made, results)
+        )
         found += [(name, *each) for each in compared(now, before)]
     lacking = {*names} - {name for name, *_ in found}
     off = [one for one in found if abs(one[-2] - one[-1]) > APART]

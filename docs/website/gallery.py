@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from loratheory.experiments import NAMES, experiment, published, table
-from loratheory.figures import FIGURES, rendered
+from loratheory.experiments import NAMES, experiment, published
+from loratheory.figures import FIGURES, rendered, table
 from website.rest import Pages, escaped, heading, linked, toctree
 
 

@@ -1,16 +1,16 @@
 """The paper from the stored tables: its numbers, statements, figures and pages, none typed."""
 
+from loratheory.experiments.engine import Query as Query
+from loratheory.experiments.engine import QueryError as QueryError
+from loratheory.experiments.engine import Value as Value
+from loratheory.experiments.engine import query as query
+from loratheory.experiments.engine import value as value
 from loratheory.paper._build import built as built
 from loratheory.paper._build import complaints as complaints
 from loratheory.paper._build import typeset as typeset
 from loratheory.paper._claim import Claim as Claim
 from loratheory.paper._claim import claim as claim
 from loratheory.paper._numbers import numbers as numbers
-from loratheory.paper._query import Query as Query
-from loratheory.paper._query import QueryError as QueryError
-from loratheory.paper._query import query as query
 from loratheory.paper._sources import PaperError as PaperError
 from loratheory.paper._sources import written as written
 from loratheory.paper._typed import typed as typed
-from loratheory.paper._value import Value as Value
-from loratheory.paper._value import value as value

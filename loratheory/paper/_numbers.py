@@ -10,9 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from loratheory.experiments import NAMES, experiment, table
-from loratheory.experiments.engine import bootstrap_mean, stored_provenance
-from loratheory.paper._query import QueryError, plain, query
-from loratheory.paper._value import Value, value
+from loratheory.experiments.engine import (
+    QueryError,
+    Value,
+    bootstrap_mean,
+    query,
+    stored_provenance,
+    value,
+)
+from loratheory.experiments.engine._query import one_line
 from loratheory.theorems import ALL
 from loratheory.theorems.composition.two_read_region import strength_needed, threshold
 
@@ -34,7 +40,7 @@ class Tables:
     """The stored tables: where they are, each read once, and which there are."""
 
     results: Path
-    rows: Callable[[Path], list[dict[str, Any]]]
+    rows: Callable[[Path], Any]
     here: tuple[str, ...]
 
 
@@ -68,7 +74,7 @@ def numbers(source: str, results: Path) -> str:
     text = re.sub(r"(?<!\\)%[^\n]*", "", source)
     short = dict(re.findall(r"\\newcommand\{\\(\w+)\}\{(\w+=[^{}]*)\}", text))
     for kind, asked in ASKED.findall(text):
-        key = plain(re.sub(r"\\(\w+)", lambda name: short.get(name[1], name[0]), asked))
+        key = one_line(re.sub(r"\\(\w+)", lambda name: short.get(name[1], name[0]), asked))
         shown = FORMS[kind](key, tables)
         if shown:
             lines.add(command(kind, key, shown))

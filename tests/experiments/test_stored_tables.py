@@ -34,7 +34,7 @@ def again():
 
         def rows(name):
             config, stored = stored_cells(experiment(name), RESULTS)[0]
-            return pool.submit(experiment(name).cell, config).result(), stored
+            return pool.submit(experiment(name).cell, config).result(), stored.to_dict("records")
 
         yield rows
 

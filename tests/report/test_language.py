@@ -87,7 +87,7 @@ def test_quick_settings_are_in_the_papers_tables():
         "real_pairs": {"seed": 0, "pairs": 1, "rule": "sum"},
     }.items():
         assert [config.seed for config in experiment(name).profiles["quick"]] == [0]
-        rows = table(published(name))
+        rows = table(published(name)).to_dict("records")
         assert any(all(row[k] == v for k, v in columns.items()) for row in rows), name
 
 

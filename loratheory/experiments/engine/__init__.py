@@ -12,7 +12,14 @@ from loratheory.experiments.engine._folder import prepared as prepared
 from loratheory.experiments.engine._folder import stored_cells as stored_cells
 from loratheory.experiments.engine._folder import stored_provenance as stored_provenance
 from loratheory.experiments.engine._intervals import bootstrap_mean as bootstrap_mean
+from loratheory.experiments.engine._intervals import by_base as by_base
+from loratheory.experiments.engine._intervals import over_bases as over_bases
 from loratheory.experiments.engine._intervals import wilson as wilson
+from loratheory.experiments.engine._query import Query as Query
+from loratheory.experiments.engine._query import QueryError as QueryError
+from loratheory.experiments.engine._query import Value as Value
+from loratheory.experiments.engine._query import query as query
+from loratheory.experiments.engine._query import value as value
 from loratheory.experiments.engine._replay import Replay as Replay
 from loratheory.experiments.engine._replay import replayed as replayed
 from loratheory.experiments.engine._sweep import SweepError as SweepError

@@ -9,7 +9,7 @@ import json
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from loratheory.experiments.engine._experiment import (
     Cell,
@@ -22,6 +22,9 @@ from loratheory.experiments.engine._experiment import (
 from loratheory.experiments.engine._provenance import code, laid_out
 from loratheory.experiments.engine._table import csv_text, packed, table, unpacked
 from loratheory.store import content_hash, write_whole
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def planned(
@@ -126,7 +129,7 @@ def keep(plan: Plan, key: str, cell: Cell) -> None:
 
 def stored_cells(
     experiment: Experiment, results: Path, profile: str = "paper"
-) -> list[tuple[Any, list[dict[str, Any]]]]:
+) -> "list[tuple[Any, pd.DataFrame]]":
     """Return a finished table cell by cell, to be replayed.
 
     Parameters
@@ -140,8 +143,8 @@ def stored_cells(
 
     Returns
     -------
-    list of (config, rows)
-        In the table's order, as typed by `table`.
+    list of (config, DataFrame)
+        In the table's order, as `table` gives them.
 
     Raises
     ------

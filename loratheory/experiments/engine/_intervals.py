@@ -1,10 +1,15 @@
 """Intervals for accuracies: of one proportion, and of a mean over seeds and edit sets."""
 
 from statistics import NormalDist
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from loratheory.experiments.engine._table import TableError
 from loratheory.shapes import Float, Shaped
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def wilson(
@@ -80,3 +85,38 @@ def bootstrap_mean(
     means = np.einsum("db,ds,bs...->d...", of_bases, of_sets, values, optimize=True)
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
     return np.asarray(values.mean((0, 1))), np.asarray(low), np.asarray(high)
+
+
+def over_bases(rows: "pd.DataFrame", column: str) -> tuple[float, float, float]:
+    """Return the mean of a column over bases, and where it lies when the bases are drawn again.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        All that belongs to one mean, at least one row; `seed` tells which base.
+    column : str
+        Of numbers.
+
+    Returns
+    -------
+    mean, low, high : float
+        Each base weighs as much as any other, however many rows it has (edit sets of one base
+        share its fate); the interval covers the mean at 95 %.
+
+    Raises
+    ------
+    TableError
+        If the rows have no such column, or no `seed`.
+    """
+    mean, low, high = bootstrap_mean(by_base(rows, column)[:, None])
+    return float(mean), float(low), float(high)
+
+
+def by_base(rows: "pd.DataFrame", column: str) -> Float[np.ndarray, " bases"]:
+    """Return the mean of a column on each base, in the order of their seeds."""
+    for name in ("seed", column):
+        if name not in rows:
+            message = f"the table has no column {name}; it has {', '.join(rows)}"
+            raise TableError(message)
+    seeds, values = rows["seed"].to_numpy(), rows[column].to_numpy(float)
+    return np.array([values[seeds == seed].mean() for seed in np.unique(seeds)])

@@ -5,29 +5,34 @@ bases may not, beyond what bases differ among themselves.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
-from statistics import fmean, stdev
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from loratheory.experiments.engine._experiment import Row, plain
+import numpy as np
+
+from loratheory.experiments.engine._experiment import plain
+from loratheory.experiments.engine._query import word
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FREE = ("seed", "seeds", "sets", "steps")
 """Fields of a config that say how often or how finely something is measured, not what."""
 REPLICA = ("seed", "set")
-MARKS = (
+METRICS = (
     *("two_hop", "k_hop", "hop_1", "hop_2", "other_hops", "other_two_hop", "other_k_hop"),
     *("stepwise", "answered", "step_1", "step_2", "rate"),
     *("overlap", "shape", "read", "write", "response", "agreement"),
     *("base", "mean", "sum", "ties", "arrow", "gates"),
 )
-"""Of facts, of problems, of what adapters have in common, and of ways of reuse side by side."""
+"""Of facts, of problems, of what adapters have in common, and of rules of reuse side by side."""
 GRAIN = 0.05
 """How far means may be apart where the stored bases do not differ at all."""
 DEVIATIONS = 4
+SETTING = ["config", "names", "metric"]
 
-Cells = Sequence[tuple[Any, Sequence[Row]]]
+Cells = Sequence[tuple[Any, "pd.DataFrame"]]
 """Configs with their rows."""
 
 
@@ -55,75 +60,66 @@ def replayed(made: Cells, stored: Cells) -> Replay:
 
     Parameters
     ----------
-    made, stored : sequence of (config, rows)
+    made, stored : sequence of (config, DataFrame)
         As `stored_cells` gives them. Settings are equal where the configs are, but for seeds, sets
         and steps, and the columns up to the set's or the coefficient's are, or where there is
-        neither up to the first mark. Tables without seeds are exact and not compared here.
+        neither up to the first metric. Tables without seeds are exact and not compared here.
 
     Returns
     -------
     Replay
         A mean over bases is outside where it is further from the stored mean than a twentieth plus
         four standard errors of the difference, with the spread of the stored bases: that in this
-        setting or, where it is larger, that of the mark in all settings, for few bases may agree.
+        setting or, where it is larger, that of the metric in all settings, for few bases may agree.
     """
-    new, old = _grouped(made), _grouped(stored)
-    known = {_settled(config) for config, _ in stored}
-    usual = {mark: _usual(old.values(), mark) for mark in MARKS}
-    outside: list[str] = []
-    count = 0
-    for setting in new.keys() & old.keys():
-        for mark in MARKS:
-            here, there = (_by_base(found[setting], mark) for found in (new, old))
-            if not here or len(there) < 2:
-                continue
-            count += 1
-            error = max(stdev(there), usual[mark]) * sqrt(1 / len(here) + 1 / len(there))
-            room = GRAIN + DEVIATIONS * error
-            if abs(fmean(here) - fmean(there)) > room:
-                told = f"{mark} is {fmean(here):.2f}, stored {fmean(there):.2f} ± {room:.2f}"
-                outside.append(f"{', '.join(map(str, setting[1]))}: {told}")
-    missing = sum(_settled(config) not in known for config, _ in made)
-    return Replay(count, missing, tuple(sorted(outside)))
+    configs = {_measured(config) for config, _ in stored}
+    missing = sum(_measured(config) not in configs for config, _ in made)
+    new, old = _means(made), _means(stored)
+    if new is None or old is None:
+        return Replay(0, missing, ())
+    old = old[old["count"] > 1]
+    usual = (old["std"] ** 2).groupby(level="metric").mean() ** 0.5
+    both = new.add_suffix("_made").join(old, how="inner")
+    metric = both.index.get_level_values("metric")
+    spread = np.maximum(both["std"], usual.reindex(metric).to_numpy())
+    room = GRAIN + DEVIATIONS * spread * np.sqrt(1 / both["count_made"] + 1 / both["count"])
+    off = both.assign(room=room)[abs(both["mean_made"] - both["mean"]) > room].reset_index()
+    lines = [
+        f"{one.names}: {one.metric} is {one.mean_made:.2f}, stored {one.mean:.2f} ± {one.room:.2f}"
+        for one in off.itertuples()
+    ]
+    return Replay(len(both), missing, tuple(sorted(lines)))
 
 
-Setting = tuple[str, tuple[str | int | float, ...]]
-
-
-def _settled(config: Any) -> str:
+def _measured(config: Any) -> str:
     """What a config measures, whatever how often."""
-    told = {name: value for name, value in plain(config).items() if name not in FREE}
-    return json.dumps(told, sort_keys=True)
+    fields = {name: value for name, value in plain(config).items() if name not in FREE}
+    return json.dumps(fields, sort_keys=True)
 
 
-def _grouped(cells: Cells) -> dict[Setting, list[Row]]:
-    """Rows by what they measure."""
-    found: dict[Setting, list[Row]] = {}
+def _means(cells: Cells) -> "pd.DataFrame | None":
+    """Mean, spread and number of bases of each metric in each setting; None for exact tables."""
+    import pandas as pd
+
+    parts = []
     for config, rows in cells:
-        settled = _settled(config)
-        for row in rows if "seed" in rows[0] else ():
-            found.setdefault((settled, _named(row)), []).append(row)
-    return found
+        if "seed" not in rows:
+            continue
+        metrics = [metric for metric in METRICS if metric in rows]
+        named = rows[_names(rows, metrics)].map(word)
+        names = named.agg(", ".join, axis=1) if named.shape[1] else ""
+        part = rows[["seed", *metrics]].assign(config=_measured(config), names=names)
+        parts.append(part.melt(["config", "names", "seed"], var_name="metric"))
+    if not parts:
+        return None
+    # edit sets of one base share its fate: first the mean on each base, then over bases
+    of_bases = pd.concat(parts).groupby([*SETTING, "seed"])["value"].mean().dropna()
+    return of_bases.groupby(level=SETTING).agg(["mean", "std", "count"])
 
 
-def _named(row: Mapping[str, str | int | float]) -> tuple[str | int | float, ...]:
-    """The values before the marks, but for those that tell replicas apart."""
-    names = list(row)
-    last = [names.index(name) for name in ("set", "coefficient") if name in names]
-    count = max(last) + 1 if last else min(names.index(mark) for mark in MARKS if mark in names)
-    return tuple(row[name] for name in names[:count] if name not in REPLICA)
-
-
-def _by_base(rows: Iterable[Row], mark: str) -> list[float]:
-    """The mean of a mark on each base."""
-    bases: dict[Any, list[float]] = {}
-    for row in rows:
-        if mark in row:
-            bases.setdefault(row["seed"], []).append(float(row[mark]))
-    return [fmean(each) for each in bases.values()]
-
-
-def _usual(settings: Iterable[Sequence[Row]], mark: str) -> float:
-    """How far bases differ in a mark, over all settings that more than one was asked in."""
-    each = [there for rows in settings if len(there := _by_base(rows, mark)) > 1]
-    return sqrt(fmean(stdev(there) ** 2 for there in each)) if each else 0.0
+def _names(rows: "pd.DataFrame", metrics: Sequence[str]) -> list[str]:
+    """The columns that say what was asked, but for those that tell replicas apart."""
+    columns = list(rows)
+    last = [columns.index(name) for name in ("set", "coefficient") if name in columns]
+    count = max(last) + 1 if last else min(columns.index(metric) for metric in metrics)
+    return [name for name in columns[:count] if name not in REPLICA]

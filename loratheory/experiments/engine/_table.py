@@ -5,9 +5,12 @@ import gzip
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from loratheory.experiments.engine._experiment import Row
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DECIMALS = 9  # what lies beyond may differ between processors
 LARGE = 2**16  # bytes; larger tables are stored compressed
@@ -86,8 +89,8 @@ def unpacked(path: Path) -> bytes | None:
     return gzip.decompress(twin.read_bytes()) if twin.is_file() else None
 
 
-def table(path: Path) -> list[dict[str, Any]]:
-    """Return the typed rows of a comma-separated file.
+def table(path: Path) -> "pd.DataFrame":
+    """Return a comma-separated file as a data frame.
 
     Parameters
     ----------
@@ -96,8 +99,8 @@ def table(path: Path) -> list[dict[str, Any]]:
 
     Returns
     -------
-    list of dict
-        One a row, from column names to floats, or to str in columns where no cell is a number.
+    DataFrame
+        Columns of floats; of words where no cell is a number.
 
     Raises
     ------
@@ -105,6 +108,8 @@ def table(path: Path) -> list[dict[str, Any]]:
         If there is no such file, it holds no rows, a row is ragged, a cell is empty, or one is no
         number in a column where another is.
     """
+    import pandas as pd
+
     data = unpacked(path)
     if data is None:
         message = (
@@ -124,8 +129,8 @@ def table(path: Path) -> list[dict[str, Any]]:
                 "give every row one cell a column"
             )
             raise TableError(message)
-    columns = [_typed(path, *named) for named in zip(header, zip(*rows, strict=True), strict=True)]
-    return [dict(zip(header, values, strict=True)) for values in zip(*columns, strict=True)]
+    columns = zip(header, zip(*rows, strict=True), strict=True)
+    return pd.DataFrame({name: _typed(path, name, column) for name, column in columns})
 
 
 def _typed(path: Path, name: str, column: tuple[str, ...]) -> tuple[str | float, ...]:

@@ -139,5 +139,7 @@ if __name__ == "__main__":
     from loratheory.experiments import table
 
     root = Path(__file__).parents[3]
-    found = table(root / "paper" / "results" / "label_free_prediction" / "table.csv")
+    found = table(root / "paper" / "results" / "label_free_prediction" / "table.csv").to_dict(
+        "records"
+    )
     Path(diagnosis.__file__).with_name("reliability.json").write_text(written(found))

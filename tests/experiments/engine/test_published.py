@@ -9,7 +9,7 @@ from loratheory.experiments import TableError, home, published, table
 from loratheory.experiments.engine import _table
 from loratheory.experiments.engine._table import PLACES
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_every_table_of_the_checkout_is_found_from_any_folder(tmp_path, monkeypatch):

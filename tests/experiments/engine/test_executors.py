@@ -14,7 +14,7 @@ import toy_sweep
 from loratheory.experiments import ExperimentError, cluster, planned, prepared, processes, swept
 from loratheory.experiments.engine._executors import THREADS
 
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[2]
 
 
 def threads(_):

@@ -2,24 +2,27 @@
 
 import math
 
+import pandas as pd
 import pytest
 
-from loratheory.paper import QueryError, query, value
+from loratheory.experiments.engine import QueryError, query, value
 
 NAN = math.nan
-ROWS = [
-    {"rule": rule, "c": c, "seed": float(seed), "chains": share, "misses": miss}
-    for rule, c, seed, share, miss in [
-        ("mean", 0.5, 0, 0.0, NAN),
-        ("mean", 0.5, 1, 0.5, NAN),
-        ("mean", 1.0, 0, 0.5, 0.25),
-        ("mean", 1.0, 1, 0.5, NAN),
-        ("sum, z = 2", 0.5, 0, 1.0, NAN),
-        ("sum, z = 2", 0.5, 0, 0.0, NAN),
-        ("sum, z = 2", 0.5, 1, 1.0, NAN),
-        ("sum, z = 2", 1.0, 1, 1.0, NAN),
+ROWS = pd.DataFrame(
+    [
+        {"rule": rule, "c": c, "seed": float(seed), "chains": share, "misses": miss}
+        for rule, c, seed, share, miss in [
+            ("mean", 0.5, 0, 0.0, NAN),
+            ("mean", 0.5, 1, 0.5, NAN),
+            ("mean", 1.0, 0, 0.5, 0.25),
+            ("mean", 1.0, 1, 0.5, NAN),
+            ("sum, z = 2", 0.5, 0, 1.0, NAN),
+            ("sum, z = 2", 0.5, 0, 0.0, NAN),
+            ("sum, z = 2", 0.5, 1, 1.0, NAN),
+            ("sum, z = 2", 1.0, 1, 1.0, NAN),
+        ]
     ]
-]
+)
 
 
 def found(text, rows=ROWS):
@@ -40,6 +43,11 @@ def found(text, rows=ROWS):
         ("onset a: chains by c; rule=mean", 1.0),
         ("onset a: chains by c; rule=sum, z = 2", 0.5),
         ("majority a: chains; rule=mean", 0.625),
+        ("count a: chains; rule=mean", 4),
+        ("count a: misses", 1),
+        ("chains; rule!=mean; c=1", 1.0),
+        ("chains; rule=mean; c<1", 0.25),
+        ("chains; rule=mean; c>=1", 0.5),
     ],
 )
 def test_numbers_by_hand(text, wanted):
@@ -60,7 +68,7 @@ def test_extremes_have_the_interval_of_their_group():
 
 
 def test_exact_tables_have_no_interval():
-    exact = [{"c": 0.5, "lead": 1.0}, {"c": 1.0, "lead": 2.0}]
+    exact = pd.DataFrame([{"c": 0.5, "lead": 1.0}, {"c": 1.0, "lead": 2.0}])
     one = value(query("a: lead"), exact)
     assert one.middle == 1.5
     assert math.isnan(one.low)
@@ -77,6 +85,7 @@ def test_exact_tables_have_no_interval():
         ("a: misses; c=0.5", "holds no number"),
         ("most a: chains by colour", "no column colour"),
         ("onset a: misses by c; c=1", "never reaches half"),
+        ("a: chains; rule<2", "write = or != where there are words"),
     ],
 )
 def test_what_is_not_there_is_refused_with_what_is(text, why):

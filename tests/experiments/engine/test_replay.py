@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from loratheory.experiments.engine import Replay, replayed
@@ -28,7 +29,7 @@ def cell(config, seed=0, shift=0.0, spread=0.05):
                 {"rule": rule, "seed": base, "set": k, "two_hop": own + (-0.3) ** (k + 1)}
                 for k in range(config.sets)
             ]
-    return config, rows
+    return config, pd.DataFrame(rows)
 
 
 STORED = [cell(Config(seeds=pair)) for pair in ((0, 1), (2, 3), (4, 5), (6, 7))]
@@ -61,7 +62,7 @@ def test_cells_of_other_settings_are_counted_not_compared():
 
 
 def test_exact_tables_have_nothing_to_compare():
-    exact = [(Config(), [{"coefficient": 0.5, "two_hop": 0.25}])]
+    exact = [(Config(), pd.DataFrame([{"coefficient": 0.5, "two_hop": 0.25}]))]
     assert replayed(exact, exact) == Replay(0, 0, ())
 
 
@@ -79,7 +80,7 @@ def told(seed, shift=0.0):
         {"seed": seed, "rule": "sum", "share": x, "stepwise": x + own + shift, "kept": 99 * seed}
         for x in (0.25, 0.5)
     ]
-    return Alone(seed), rows
+    return Alone(seed), pd.DataFrame(rows)
 
 
 def test_cells_of_other_seeds_are_pooled_and_names_may_follow_the_seed():

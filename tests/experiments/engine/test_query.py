@@ -2,7 +2,7 @@
 
 import pytest
 
-from loratheory.paper import Query, QueryError, query
+from loratheory.experiments.engine import Query, QueryError, query
 
 
 @pytest.mark.parametrize(
@@ -11,11 +11,11 @@ from loratheory.paper import Query, QueryError, query
         ("gating: two_hop", Query("mean", "gating", "two_hop")),
         (
             "gating: two_hop; pairs=1|2",
-            Query("mean", "gating", "two_hop", (), (("pairs", ("1", "2")),)),
+            Query("mean", "gating", "two_hop", (), (("pairs", "=", ("1", "2")),)),
         ),
         (
             "gating: two_hop;\n  rule=block gates,   z = 2",
-            Query("mean", "gating", "two_hop", (), (("rule", ("block gates, z = 2",)),)),
+            Query("mean", "gating", "two_hop", (), (("rule", "=", ("block gates, z = 2",)),)),
         ),
         (
             "least gating: two_hop by facts, pairs",
@@ -23,6 +23,14 @@ from loratheory.paper import Query, QueryError, query
         ),
         ("onset a: b by c", Query("onset", "a", "b", ("c",))),
         ("majority a: b", Query("majority", "a", "b")),
+        ("count a: b", Query("count", "a", "b")),
+        ("chains; rule=sum", Query("mean", "", "chains", (), (("rule", "=", ("sum",)),))),
+        (
+            "most chains by c; c <= 0.5; rule!=a|b",
+            Query(
+                "most", "", "chains", ("c",), (("c", "<=", ("0.5",)), ("rule", "!=", ("a", "b")))
+            ),
+        ),
     ],
 )
 def test_what_is_written_is_what_is_asked(text, wanted):
@@ -30,8 +38,8 @@ def test_what_is_written_is_what_is_asked(text, wanted):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "gating", "gating: two_hop; pairs", "least gating: two_hop",
-             "mean gating: two_hop by facts", "median gating: two_hop",
+    "text", ["", "gating:", "gating: two_hop; pairs", "least gating: two_hop", "two_hop by rule",
+             "mean gating: two_hop by facts", "median gating: two_hop", "count two_hop by rule",
              "gating: two_hop by", "gating: two_hop; =1", "gating: two_hop; pairs="]
 )  # fmt: skip
 def test_other_forms_are_refused_with_the_right_one(text):

@@ -7,7 +7,7 @@ import toy_sweep
 
 from loratheory.experiments import NAMES, ExperimentError, experiment
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_the_index_is_the_folder():

@@ -134,5 +134,5 @@ def test_stored_cells_are_the_rows_config_by_config(tmp_path):
     found = stored_cells(SWEEP, tmp_path, "quick")
     assert [config for config, _ in found] == list(CONFIGS)
     for config, rows in found:
-        assert [row["row"] for row in rows] == [f"row {n}" for n in range(config.rows)]
-        assert {row["number"] for row in rows} == {config.number}
+        assert rows["row"].tolist() == [f"row {n}" for n in range(config.rows)]
+        assert set(rows["number"]) == {config.number}

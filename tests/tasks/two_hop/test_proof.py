@@ -1,4 +1,4 @@
-"""_proof: every set of every kind of edit is disjoint where it should be, and no claim is idle."""
+"""Each planted leak is found, named, and alone; every claim about an edit's sets can fail."""
 
 from dataclasses import replace
 
@@ -7,21 +7,119 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import seeds
-from worlds import some
+from worlds import some, three
 
 from loratheory.tasks.two_hop import (
+    ImpossibleError,
     LeakError,
+    Prompts,
+    claimed_disjoint,
     edit,
+    every,
+    inverted,
     joined,
+    leaks,
     lessons,
+    marked,
     matched,
     pairs,
     plain,
     pretraining,
     proved_disjoint,
+    relations_first,
     split,
+    thought,
     trials,
 )
+
+PARTS = ("prompts", "pairs", "answers", "entities", "canaries")
+
+
+NONE = frozenset()
+
+
+def picked(prompts, *numbers):
+    return prompts[np.array(numbers)]
+
+
+def test_what_two_facts_share_by_hand():
+    here = three()  # x0 9 -> y1 13 -> z0 15; x1 10 -> y2 14 -> z1 16
+    first, second = plain(here, every(here, hops=1)), plain(here, every(here, start=1))
+    chains = plain(here, every(here))
+    found = leaks(here, picked(first, 0), picked(second, 1))
+    assert found == (NONE, NONE, NONE, {(13,)}, NONE)  # they meet in the bridge
+    found = leaks(here, picked(first, 0), picked(chains, 0))
+    assert found == (NONE, {(9, 13)}, {(13,)}, {(9,), (13,)}, NONE)
+    found = leaks(here, picked(first, 0), picked(chains, 0).final())
+    assert found == (NONE, NONE, NONE, {(9,)}, NONE)
+    found = leaks(here, picked(second, 1), picked(chains, 0).final())
+    assert found == (NONE, NONE, {(15,)}, {(15,)}, NONE)
+
+
+def test_another_form_of_a_question_leaks_the_pair():
+    here = three()
+    question = every(here)[np.array([1])]
+    asking = plain(here, question).final()
+    assert leaks(here, asking, thought(here, question)).prompts == {(10, 5, 6)}
+    assert leaks(here, asking, inverted(here, question)).pairs == {(10, 16)}
+    assert leaks(here, asking, relations_first(here, question)) == (
+        NONE,
+        {(10, 16)},
+        {(16,)},
+        {(10,), (16,)},
+        NONE,
+    )
+
+
+@settings(max_examples=20)
+@given(seeds, st.sampled_from(PARTS))
+def test_each_planted_leak_is_found_and_is_the_only_one(seed, part):
+    here, rng = some(seed)
+    order = rng.permutation(40)
+    chains = plain(here, every(here)).final()
+    one, other, leak = chains[order[:15]], chains[order[15:30]], chains[order[30:31]]
+    assert not any(leaks(here, one, other))
+    if part == "canaries":
+        one, other = marked(here, one, 3), marked(here, other, 3)
+        shared = {(here.canary(3),)}
+    else:
+        (subject, r1, r2), z = leak.tokens[0].tolist(), int(leak.answer[0])
+        stranger = int(chains[order[31:32]].tokens[0, 0])
+        planted = {
+            "prompts": [([subject, r1, r2], [-1, -1, -1])] * 2,
+            "pairs": [([subject, r1, r2], [-1, -1, z]), ([z, r2, 0], [-1, subject, -1])],
+            "answers": [([r1, r2, 0], [-1, z, -1]), ([r2, r1, 0], [-1, -1, z])],
+            "entities": [([stranger, r1, 0], [-1, -1, -1]), ([r2, stranger, 0], [-1, -1, -1])],
+        }[part]
+        one, other = (
+            joined([part_, Prompts(np.array([t]), np.array([w]), np.array([2]), "leak")])
+            for part_, (t, w) in zip((one, other), planted, strict=True)
+        )
+        shared = {
+            "prompts": {(subject, r1, r2)},
+            "pairs": {tuple(sorted((subject, z)))},
+            "answers": {(z,)},
+            "entities": {(stranger,)},
+        }[part]
+    assert getattr(leaks(here, one, other), part) == shared
+    with pytest.raises(LeakError, match=f"left and right share 1 {part}"):
+        claimed_disjoint(here, one, other, of=[part], names=("left", "right"))
+    implied = {key: {"entities"} for key in PARTS[:3]} | {"canaries": {"prompts"}}
+    free = [p for p in PARTS if p != part and p not in implied.get(part, ())]
+    claimed_disjoint(here, one, other, of=free)
+
+
+def test_padding_is_no_prompt_and_a_claim_names_what_it_can_name():
+    here = three()
+    facts = plain(here, every(here, hops=1))
+    wide = facts.padded(3)
+    assert leaks(here, facts, wide) == leaks(here, facts, facts)
+    moved = Prompts(wide.tokens, wide.targets, facts.asked + 1, facts.kind)
+    assert leaks(here, facts, moved).prompts == leaks(here, facts, facts).prompts
+    with pytest.raises(ImpossibleError, match="a part of the claim is 'words'; choose one of"):
+        claimed_disjoint(here, facts, facts, of=["words"])
+    with pytest.raises(LeakError, match=r"share 3 answers \(tokens 12, 13, 14\);"):
+        claimed_disjoint(here, facts, facts, of=["answers"])
 
 
 def sets(seed, **wanted):

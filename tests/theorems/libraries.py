@@ -1,0 +1,209 @@
+"""What the theorems on libraries are owed: hand examples, symmetries, other roads, attacks."""
+
+import math
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import sympy as sp
+from theorems.merging import AXES
+from theorems.owed import attack, example, floats, road, symmetry
+
+from loratheory.lowrank import LowRank, orthonormal, regauge, subspaces_at
+from loratheory.theorems import (
+    gate_detection,
+    interference_angle,
+    merged_memory,
+    random_interference,
+    shelf_capacity,
+)
+
+# library capacity
+
+
+@example(shelf_capacity)
+def three_adapters_alarm_half_the_time_and_two_facts_in_five_dimensions_16_of_25():
+    """One foreign adapter, two reads: (9/25)²; an adapter alone is never disturbed."""
+    for adapters, facts, width, threshold, hops, clean in (
+        *((3, 1, 1, 1.0, 1, 1 / 4), (2, 2, 5, 0.25, 2, 81 / 625), (1, 3, 8, 0.5, 4, 1.0)),
+    ):
+        yield shelf_capacity.Case(adapters, facts, width, threshold, hops), clean
+
+
+@symmetry(shelf_capacity)
+def size_and_order_of_adapters_and_units(case, rng):
+    library = shelf_capacity.rival(case, rng)
+    keys, queries = 3 * library.keys[:, :, ::-1, :, ::-1], 3 * library.queries
+    there = shelf_capacity.measure(case, type(library)(keys, queries))
+    assert abs(shelf_capacity.measure(case, library) - there) <= 0.01
+    yield case, 1.0
+
+
+@road(shelf_capacity)
+def alarms_that_multiply(case, _):
+    alarm = gate_detection.false_alarm(case.facts, case.width, case.threshold)
+    yield case, math.prod([1 - alarm] * (case.hops * (case.adapters - 1)))
+
+
+# merged memory
+
+
+@example(merged_memory)
+def two_facts_of_one_output_have_4_in_one_adapter_or_two_and_3_apart():
+    """Y = (1, 1), x = (1, 0), rank 1: signal 1 counts twice, |y|² |x|² = 2 once."""
+    case = merged_memory.Case(np.eye(2), np.ones((1, 2)), np.ones(1), np.array([1.0, 0.0]), rank=1)
+    together = ((merged_memory.summed(owner, 1), 4.0) for owner in ((0, 0), (0, 1)))
+    yield case, 4.0, *together, (merged_memory.Shelf((0, 1), (1, 1), (1.0, 0.0)), 3.0)
+    one = merged_memory.Case(np.eye(3)[:, :1], np.ones((2, 1)), np.ones(2), np.eye(3)[0], rank=2)
+    yield one, 4 * 1.5 + 4 / 2, (merged_memory.summed((0,), 2), 8.0)
+
+
+@example(merged_memory)
+def isserlis_in_exact_rationals_for_two_facts_in_one_adapter_or_two():
+    """The score as a polynomial in all entries of the factors, 3-4-5 keys, rank 2: 34."""
+    keys, outputs = sp.Matrix([[3, -4], [4, 3]]) / 5, sp.Matrix([[1, 2], [0, -1], [3, 1]])
+    read, query, moment = sp.Matrix([1, 2, -1]), 2 * keys[:, 0], {0: 1, 2: 1, 4: 3}
+    rows = [[sp.Matrix(sp.symbols(f"a{k}{s}_:2")) for s in range(2)] for k in range(2)]
+    said = outputs.T * read
+    for owner in ((0, 1), (0, 0)):
+        parts = [(said[i], keys[:, i], a) for i in range(2) for a in rows[owner[i]]]
+        score = sum(u * key.dot(a) * a.dot(query) / 2 for u, key, a in parts)
+        score = sp.Poly(score, *(x for k in rows for a in k for x in a))
+        terms = (score**2).terms()
+        assert sum(c * math.prod(moment.get(d, 0) for d in powers) for powers, c in terms) == 34
+    arrays = floats(keys), floats(outputs), floats(read)[:, 0], floats(query)[:, 0]
+    shares = ((merged_memory.summed(owner, 2), 34.0) for owner in ((0, 1), (0, 0)))
+    yield merged_memory.Case(*arrays, rank=2), 34.0, *shares
+
+
+@symmetry(merged_memory, rel=1e-8)
+def size_rotation_order_and_names_of_adapters(case, rng):
+    (n, facts), m = case.keys.shape, case.outputs.shape[0]
+    inner, outer, order = orthonormal(rng, n, n), orthonormal(rng, m, m), rng.permutation(facts)
+    keys, outputs = inner @ case.keys[:, order], outer @ case.outputs[:, order]
+    read, query = 3 * outer @ case.read, inner @ case.query
+    other = merged_memory.Case(keys, outputs, read, query, case.rank)
+    library = merged_memory.rival(other, rng)
+    names = tuple(len(library.ranks) - 1 - k for k in library.owner)
+    same = merged_memory.measure(other, library)
+    yield (
+        other,
+        9.0,
+        (replace(library, owner=names), same),
+        (library, 9 * merged_memory.bound(case)),
+    )
+
+
+# random interference
+
+
+@example(random_interference)
+def on_a_line_a_turn_is_a_sign_and_two_adapters_of_1_overturn_a_lead_of_2_one_time_in_four():
+    case = random_interference.Case(np.ones((1, 2, 1)), np.array([2.0]))
+    signs = np.array([[[a], [b]] for a, b in product((1.0, -1.0), repeat=2)])
+    yield case, math.exp(-1), (signs, 1 / 4)
+    silent = np.stack([np.zeros((2, 3)), np.ones((2, 3))])  # cannot take the lead of a token
+    yield random_interference.Case(silent, np.array([0.1, 2.0])), math.exp(-1)
+
+
+@symmetry(random_interference)
+def units_rotation_and_order_of_tokens(case, rng):
+    _, k, n = case.rows.shape
+    turn, factor = orthonormal(rng, n, n), float(rng.uniform(0.1, 10))
+    drawn = random_interference.directions(rng, 200, k, n)
+    rows = factor * (case.rows @ turn)[::-1]
+    other = random_interference.Case(rows, factor * case.margins[::-1], case.trials)
+    there = random_interference.measure(other, drawn @ turn)
+    assert abs(there - random_interference.measure(case, drawn)) <= 0.006
+    yield other, 1.0
+
+
+@road(random_interference)
+def a_gaussian_tail_for_each_token_by_loops(case, _):
+    n, tails = case.rows.shape[2], 0.0
+    for rows, margin in zip(case.rows, case.margins, strict=True):
+        spread = sum(float(row @ row) for row in rows) / n
+        tails += math.exp(-(float(margin) ** 2) / (2 * spread))
+    yield case, min(1.0, tails)
+
+
+# interference angle
+
+
+def line(x, y, size=1.0):
+    return LowRank(np.array([[size], [0.0]]), np.array([[x, y]]))
+
+
+@example(interference_angle)
+def the_second_reads_34_fifths_with_norm_10_and_the_first_10_so_it_answers_6():
+    case = interference_angle.Case(line(1.0, 0.0), line(0.6, 0.8, 10.0))
+    np.testing.assert_allclose(interference_angle.worst_response(case), 6.0, rtol=1e-14)
+    asked = interference_angle.Answer(case.second, np.array([[2.0], [0.0]]))
+    yield case, 6.0, (asked, 6.0)
+
+
+@example(interference_angle, tight=False)
+def the_bound_is_for_all_adapters_with_that_row_space():
+    """The second's loudest direction is far from the first: 10 allowed, 1 answered."""
+    first = LowRank(np.eye(3)[:, :1], np.eye(3)[:1])
+    case = interference_angle.Case(first, LowRank(np.diag([1.0, 10.0, 0.0])[:, :2], np.eye(3)[:2]))
+    np.testing.assert_allclose(interference_angle.worst_response(case), 1.0)
+    yield case, 10.0
+    silent = LowRank(np.zeros((3, 0)), np.zeros((0, 3)))
+    yield interference_angle.Case(first, silent), 0.0
+    yield interference_angle.Case(silent, first), 0.0
+
+
+@example(interference_angle)
+def the_cosine_as_a_root_in_exact_rationals():
+    """Planes in width 4 at 3-4-5 and 5-12-13: cosine 3/5, norm √8, from dense projectors."""
+    turn = sp.Matrix([[39, 0, 52, 0], [0, 25, 0, 60]]) / 65
+    first, reads = sp.Matrix([[1, 2, 0, 0], [0, 1, 0, 0]]) * AXES, turn * AXES
+    up = sp.Matrix([[2, 2], [-1, 1]])
+    second, (one, two) = up * reads, (rows.pinv() * rows for rows in (first, reads))
+    cosine, norm = max((one * two).eigenvals()), max((second * second.T).eigenvals())
+    worst = max((second * one * second.T).eigenvals())
+    assert (cosine, norm) == (sp.Rational(9, 25), 8)
+    pair = LowRank(np.eye(2), floats(first)), LowRank(floats(up), floats(reads))
+    case = interference_angle.Case(*pair)
+    np.testing.assert_allclose(interference_angle.worst_response(case), float(sp.sqrt(worst)))
+    yield case, float(sp.sqrt(norm * cosine))
+
+
+@example(interference_angle)
+def planted_angles():
+    rng = np.random.default_rng(1)
+    for angle in (0.0, 1e-9, 0.3, math.pi / 3, math.pi / 2):
+        one, two = subspaces_at(rng, 12, [angle, math.pi / 2, math.pi / 2])
+        first = LowRank(rng.standard_normal((7, 3)), one.T)
+        case = interference_angle.Case(first, LowRank(orthonormal(rng, 7, 3), two.T))
+        yield case, math.cos(angle)
+
+
+@attack(interference_angle)
+def alternating_projections_arrive_at_the_bound():
+    rng = np.random.default_rng(2)
+    one, two = subspaces_at(rng, 10, [0.5, 1.2, 1.4])
+    pair = LowRank(orthonormal(rng, 6, 3), one.T), LowRank(3 * orthonormal(rng, 6, 3), two.T)
+    yield interference_angle.Case(*pair), 3 * math.cos(0.5)
+
+
+@road(interference_angle, rel=1e-8, conditioned=True)
+def projectors_made_by_pseudo_inverse_and_an_adapter_on_its_own_keys(case, _):
+    one, two = (np.linalg.pinv(a.down) @ a.down for a in (case.first, case.second))
+    norm = np.linalg.norm(case.second.dense(), 2)
+    worst = float(np.linalg.norm(case.second.dense() @ one, 2))
+    room = 1e-11 * norm * case.condition
+    np.testing.assert_allclose(interference_angle.worst_response(case), worst, rtol=1e-8, atol=room)
+    yield case, norm * np.linalg.norm(one @ two, 2)
+    yield replace(case, second=case.first), np.linalg.norm(case.first.dense(), 2)
+
+
+@symmetry(interference_angle, rel=1e-8, conditioned=True)
+def size_rotation_and_gauge(case, rng):
+    (m, n), changed, factor = case.first.shape, [], float(rng.uniform(0.1, 10))
+    back = orthonormal(rng, n, n)
+    for low in (7.0 * case.first, factor * case.second):  # the first's size does not matter
+        gauge = 2.0 * np.eye(low.width) + 0.5 * orthonormal(rng, low.width, low.width)
+        changed.append(regauge(LowRank(orthonormal(rng, m, m) @ low.up, low.down @ back), gauge))
+    yield interference_angle.Case(*changed), factor

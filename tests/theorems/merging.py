@@ -1,0 +1,695 @@
+"""What the theorems on merging are owed: hand examples, symmetries, other roads, attacks."""
+
+from dataclasses import replace
+from fractions import Fraction
+from itertools import product
+
+import numpy as np
+import sympy as sp
+from theorems.owed import example, floats, road, symmetry
+
+from loratheory.adapters import METHODS, Options
+from loratheory.lowrank import LowRank, from_dense, orthonormal, regauge, row_space
+from loratheory.theorems import (
+    averaging_survival,
+    coefficient_floor,
+    covariance_floor,
+    dare_variance,
+    data_free_floor,
+    factor_mean_residual,
+    interpolating_merge,
+    interpolation_price,
+    intruder_threshold,
+    iso_flattening,
+    merge_collapse,
+    merge_floor,
+    quantised_floor,
+    ties_disjoint,
+)
+from loratheory.toy import Merge
+
+SILENT = LowRank(np.zeros((2, 1)), np.ones((1, 2)))  # an adapter before any training
+AXES = sp.Matrix([[1, 1, 1, 1], [1, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1]]) / 2
+LINES = np.array([[1.0, 0.0], [0.6, 0.8]])
+
+
+def lines(outputs, rows=LINES):
+    """Two adapters of rank one that read the rows and write these columns."""
+    outputs = np.array(outputs, float)
+    return tuple(LowRank(outputs[:, [i]], rows[[i]]) for i in range(2))
+
+
+def moved(updates, rng, factor=1.0):
+    """The same adapters in another order, turned on both sides; and the turns."""
+    m, n = updates[0].shape
+    left, right = factor * orthonormal(rng, m, m), orthonormal(rng, n, n)
+    changed = [LowRank(left @ low.up, low.down @ right.T) for low in reversed(updates)]
+    gauge = orthonormal(rng, changed[0].width, changed[0].width)
+    return (regauge(changed[0], gauge), *changed[1:]), left, right
+
+
+# merge floor
+
+
+@example(merge_floor)
+def tasks_of_mean_diag_21_each_diag_1_minus_1_away_from_it():
+    updates = (from_dense(np.diag([3.0, 0.0])), from_dense(np.diag([1.0, 2.0])))
+    yield merge_floor.Case(updates, rank=1), 2 + 1.0
+
+
+@example(merge_floor)
+def the_best_critical_adapter_in_exact_rationals():
+    """A mean with squared singular values 11 and 1: its rank-one critical points, all of them."""
+    mean, off = sp.Matrix([[2, 1], [1, 2], [1, 1]]), sp.Matrix([[1, 0], [2, -1], [0, 3]])
+    more = sp.Matrix([[0, -2], [1, 1], [-1, 0]])
+    tasks, gram = [mean + off, mean + more, mean - off - more], mean.T * mean
+    axes = [v / v.norm() for _, _, space in gram.eigenvects() for v in space]
+    errors = [sum((mean * v * v.T - t).norm() ** 2 for t in tasks) / 3 for v in axes]
+    disagreement = sum((t - mean).norm() ** 2 for t in tasks) / 3
+    assert min(errors) == disagreement + min(sp.roots(gram.charpoly())) == sp.Rational(49, 3)
+    yield merge_floor.Case(tuple(from_dense(floats(t)) for t in tasks), rank=1), 49 / 3
+
+
+@road(merge_floor)
+def the_dense_formula_and_one_task_at_full_rank(case, _):
+    dense = np.stack([task.dense() for task in case.updates])
+    sigma = np.linalg.svd(dense.mean(axis=0), compute_uv=False)
+    yield case, dense.var(axis=0).sum() + (sigma[case.rank :] ** 2).sum()
+    yield merge_floor.Case(case.updates[:1], min(case.updates[0].shape)), 0.0
+
+
+@symmetry(merge_floor)
+def size_rotation_order_and_gauge(case, rng):
+    factor = float(rng.uniform(0.1, 10))
+    yield merge_floor.Case(moved(case.updates, rng, factor)[0], case.rank), factor**2
+
+
+# covariance floor
+
+
+@example(covariance_floor)
+def tasks_1_and_3_on_inputs_of_power_4_and_1_meet_at_seven_fifths():
+    one = np.ones((1, 1))
+    case = covariance_floor.Case((LowRank(one, one), LowRank(one, 3 * one)), (2 * one, one), 1)
+    mean = Fraction(4 * 1 + 1 * 3, 5)
+    assert (4 * (mean - 1) ** 2 + (mean - 3) ** 2) / 2 == Fraction(8, 5)
+    yield case, 8 / 5, (LowRank(one, float(mean) * one), 8 / 5)
+    yield replace(case, rank=0), (4 + 9) / 2
+
+
+@example(covariance_floor)
+def on_inputs_that_do_not_overlap_data_are_worth_all_and_without_half_of_the_energy():
+    pair = lines(np.eye(2), np.eye(2))
+    case = covariance_floor.Case(pair, (np.eye(2)[:, :1], np.eye(2)[:, 1:]), 2)
+    yield case, 0.0
+    yield covariance_floor.data_free(case), 1 / 2
+
+
+@road(covariance_floor, rel=1e-6, room=1e-6)
+def the_formula_with_moment_matrices(case, _):
+    """Dense, by the statement's own letters: C, its root, the weighted mean."""
+    moments, dense = [x @ x.T for x in case.inputs], [low.dense() for low in case.updates]
+    mean = sum(d @ c for d, c in zip(dense, moments, strict=True))
+    mean = mean @ np.linalg.pinv(sum(moments), rcond=1e-10)
+    off = [np.trace((mean - d) @ c @ (mean - d).T) for d, c in zip(dense, moments, strict=True)]
+    values, axes = np.linalg.eigh(sum(moments))
+    root = (axes * np.sqrt(np.clip(values, 0, None))) @ axes.T
+    tail = np.linalg.svd(mean @ root)[1][case.rank :]
+    yield case, float(sum(off) + np.sum(tail**2)) / len(dense)
+
+
+@road(covariance_floor, room=1e-10)
+def white_inputs_give_the_merge_floor(case, _):
+    white, plain = covariance_floor.data_free(case, 4.0), merge_floor.Case(case.updates, case.rank)
+    yield (
+        white,
+        4 * merge_floor.bound(plain),
+        (merge_floor.attain(plain), 4 * merge_floor.bound(plain)),
+    )
+
+
+@symmetry(covariance_floor, rel=1e-6, room=1e-10)
+def size_rotation_order_and_mixed_samples(case, rng):
+    updates, _, right = moved(case.updates, rng)
+    factor = float(rng.uniform(0.1, 10))
+    inputs = tuple(factor * right @ x for x in reversed(case.inputs))
+    mixed = tuple(x @ orthonormal(rng, x.shape[1] + 3, x.shape[1]).T for x in inputs)
+    yield covariance_floor.Case(updates, mixed, case.rank), factor**2
+
+
+# data-free floor
+
+
+@example(data_free_floor)
+def both_see_e1_where_they_say_3_and_1():
+    """Its other inputs each has for itself; the merge says (2, 5, 7)."""
+    eye = np.eye(3)
+    pair = (from_dense(np.array([[3.0, 5.0, 70.0]])), from_dense(np.array([[1.0, 80.0, 7.0]])))
+    case = data_free_floor.Case(pair, (eye[:, :2], eye[:, [0, 2]]))
+    np.testing.assert_allclose(data_free_floor.merge(case).dense(), [[2.0, 5.0, 7.0]], rtol=1e-12)
+    yield case, (3 - 1) / 2
+
+
+@example(data_free_floor)
+def the_minimax_merge_in_exact_rationals():
+    """Two shared directions of four, turned; private ones at 3-4-5; all errors are √2."""
+    turn = sp.Matrix([[3, 4, 0], [4, -3, 0], [0, 0, 3], [0, 0, 4]]) / 5
+    seen, two = (AXES[:, :3], AXES * turn), sp.Matrix([[1, 0, 2, -1], [3, 1, 0, 1]])
+    one = two + sp.Matrix([[2, 2, 5, 1], [-1, 1, 3, -4]]) * AXES.T
+    weights = sp.Matrix.hstack(*sp.Matrix.hstack(seen[0], -seen[1]).nullspace())
+    parts = [seen[0] * weights[:3, :], seen[0][:, 2], seen[1][:, 2]]
+    answers = (one + two) / 2 * parts[0], one * parts[1], two * parts[2]
+    merged = sp.Matrix.hstack(*answers) * sp.Matrix.hstack(*parts).inv()
+    inside = (one - two) * parts[0] * parts[0].pinv() / 2
+    errors = inside, (merged - one) * seen[0], (merged - two) * seen[1]
+    assert [max((error * error.T).eigenvals()) for error in errors] == [2, 2, 2]
+    pair = from_dense(floats(one)), from_dense(floats(two))
+    case = data_free_floor.Case(pair, tuple(map(floats, seen)))
+    np.testing.assert_allclose(data_free_floor.merge(case).dense(), floats(merged), rtol=1e-12)
+    yield case, 2**0.5
+
+
+@example(data_free_floor)
+def oblique_private_inputs_cost_nothing():
+    yield data_free_floor.Case(lines([[1, -1]]), (LINES[:1].T, LINES[1:].T)), 0.0
+
+
+@road(data_free_floor, rel=1e-6, room=3e-6, size=6)
+def regmean_on_the_least_favourable_inputs_has_the_same_floor(case, _):
+    """From below: half the energy each on the worst shared input, with data."""
+    one, two = (frame @ frame.T for frame in case.inputs)
+    values, vectors = np.linalg.eigh(one + two)
+    shared, floor = vectors[:, values > 2 - 1e-9], 0.0
+    if shared.shape[1]:
+        change = case.updates[0].dense() - case.updates[1].dense()
+        worst = shared @ np.linalg.svd(change @ shared)[2][:1].T
+        known = covariance_floor.Case(case.updates, (worst, worst), min(change.shape))
+        floor = covariance_floor.bound(known) ** 0.5
+    yield case, floor
+
+
+@road(data_free_floor, conditioned=True)
+def equal_adapters_cost_nothing_and_with_nothing_known_it_is_half_the_distance(case, _):
+    yield data_free_floor.Case((case.updates[0],) * 2, case.inputs), 0.0
+    whole = (np.eye(case.updates[0].shape[1]),) * 2
+    change = np.linalg.norm(case.updates[0].dense() - case.updates[1].dense(), 2)
+    yield replace(case, inputs=whole), change / 2
+
+
+@symmetry(data_free_floor, conditioned=True, size=6)
+def size_rotation_order_and_gauge_of_both(case, rng):
+    factor = float(rng.uniform(0.1, 10))
+    updates, _, right = moved(case.updates, rng, factor)
+    yield data_free_floor.Case(updates, tuple(right @ x for x in reversed(case.inputs))), factor
+
+
+# quantised floor
+
+
+@example(quantised_floor)
+def tasks_0_and_2_moved_a_quarter_towards_their_mean_have_the_root_floor_three_quarters():
+    one = np.ones((1, 1))
+    case = quantised_floor.Case((LowRank(one, 0 * one), LowRank(one, 2 * one)), 1, 0.25)
+    rounded = [float(low.dense()[0, 0]) for low in quantised_floor.attain(case)]
+    np.testing.assert_allclose([case.floor, *rounded], [1, 1 / 4, 7 / 4])
+    yield case, 1 / 4
+    yield replace(case, error=0.0), 0.0
+
+
+@symmetry(quantised_floor)
+def size_rotation_and_order_of_tasks(case, rng):
+    factor = float(rng.uniform(0.1, 10))
+    updates = moved(case.updates, rng, factor)[0]
+    yield quantised_floor.Case(updates, case.rank, factor * case.error), factor
+
+
+# interpolating merge
+
+
+@example(interpolating_merge)
+def rows_10_and_34_fifths_make_exactly_the_inverse_of_the_matrix_of_these_columns():
+    """It is [[1, -3/4], [0, 5/4]]; untrained adapters ask for nothing."""
+    pair, length = lines(np.eye(2)), float(1 + Fraction(9, 16) + Fraction(25, 16)) ** 0.5
+    case = interpolating_merge.Case(pair)
+    merged = interpolating_merge.attain(case).dense()
+    np.testing.assert_allclose(merged, [[1, -0.75], [0, 1.25]], atol=1e-14)
+    yield case, length
+    yield interpolating_merge.Case((*pair, SILENT)), length
+    yield interpolating_merge.Case((SILENT,)), 0.0
+
+
+@example(interpolating_merge)
+def orthogonal_row_spaces_are_just_added_and_one_adapter_twice_is_not_its_double():
+    pair = lines([[2.0, 0], [0, 5.0]], np.eye(2))
+    merged = interpolating_merge.attain(interpolating_merge.Case(pair)).dense()
+    np.testing.assert_allclose(merged, np.diag([2.0, 5.0]), atol=1e-14)
+    yield interpolating_merge.Case(pair), 29**0.5
+    yield interpolating_merge.Case(pair[:1] * 2), 2.0
+
+
+@road(interpolating_merge)
+def the_formula_with_projectors_in_exact_rationals(_, rng):
+    """No SVD and no basis: projectors A^T (A A^T)^-1 A over the rationals."""
+    downs = [sp.Matrix(rng.integers(-3, 4, (r, 4))) for r in (1, 2)]
+    ups = [sp.Matrix(rng.integers(-3, 4, (3, r))) for r in (1, 2)]
+    if sp.Matrix.vstack(*downs).rank() < 3 or any(u.rank() < u.shape[1] for u in ups):
+        return
+    projectors = [d.T * (d * d.T).inv() * d for d in downs]
+    updates = [u * d for u, d in zip(ups, downs, strict=True)]
+    least = (updates[0] + updates[1]) * (projectors[0] + projectors[1]).pinv()
+    assert all(least * p == d for p, d in zip(projectors, updates, strict=True))
+    pairs = zip(map(floats, ups), map(floats, downs), strict=True)
+    case = interpolating_merge.Case(tuple(LowRank(*pair) for pair in pairs))
+    merged = interpolating_merge.attain(case).dense()
+    np.testing.assert_allclose(merged, floats(least), atol=1e-9)
+    yield case, float(least.norm())
+
+
+@road(interpolating_merge, conditioned=True)
+def other_exact_merges_are_longer_by_what_they_add_and_lapack_finds_the_same(case, rng):
+    best, other = interpolating_merge.attain(case), interpolating_merge.rival(case, rng)
+    extra = np.linalg.norm((other - best).dense())
+    same, longer = interpolating_merge.bound(case), np.hypot(interpolating_merge.bound(case), extra)
+    yield case, same, (interpolating_merge.adversary(case, rng), same), (other, longer)
+
+
+@symmetry(interpolating_merge, conditioned=True)
+def size_rotation_order_and_gauge_of_adapters(case, rng):
+    yield interpolating_merge.Case(moved(case.updates, rng, 3.0)[0]), 3.0
+
+
+# merge collapse
+
+
+@example(merge_collapse)
+def entry_12_of_the_merge_is_minus_three_quarters_whatever_the_data_weigh():
+    pair, looks = lines(np.eye(2)), (np.array([0.0, 1.0]), np.array([1.0, 0.0]))
+    case = merge_collapse.Case(pair, *looks)
+    data = ((w * pair[0].down.T, pair[1].down.T) for w in (1e-3, 1.0, 1e3))
+    yield case, -3 / 4, *((part, -3 / 4) for part in data)
+    yield merge_collapse.Case((*pair, SILENT), *looks), -3 / 4
+    yield merge_collapse.Case((SILENT,), *looks), 0.0
+
+
+@example(merge_collapse)
+def three_kinds_of_data_give_one_merge_in_exact_rationals():
+    """Dense Gram matrices, exact pseudo-inverse: oblique row spaces of rank 2 and 1 in width 4."""
+    reads = sp.Matrix([[1, 2, 0, 1], [0, 1, 1, 0]]), sp.Matrix([[1, 1, 0, -1]])
+    ups = sp.Matrix([[1, 0], [2, -1]]), sp.Matrix([1, 3])
+    tasks = [up * rows for up, rows in zip(ups, reads, strict=True)]
+    mixed = [reads[0].T * sp.Matrix([[1, 2], [0, 3]]), 5 * reads[1].T]
+    data = [[rows.T for rows in reads], mixed, [task.T for task in tasks]]  # the last is WUDI's
+    grams = [[x * x.T for x in part] for part in data]
+    merges = [(tasks[0] * g + tasks[1] * h) * (g + h).pinv() for g, h in grams]
+    assert merges[0] == merges[1] == merges[2]
+    exact = float((sp.Matrix([[2, 1]]) * merges[0] * sp.Matrix([1, 0, 3, -2]))[0])
+    updates = tuple(LowRank(floats(up), floats(rows)) for up, rows in zip(ups, reads, strict=True))
+    case = merge_collapse.Case(updates, np.array([1.0, 0.0, 3.0, -2.0]), np.array([2.0, 1.0]))
+    yield case, exact, *((tuple(map(floats, part)), exact) for part in data)
+
+
+@road(merge_collapse, conditioned=True)
+def it_is_the_interpolating_merge_and_regmean_as_published(case, rng):
+    merged = interpolating_merge.attain(interpolating_merge.Case(case.updates))
+    yield case, float(case.direction @ (merged @ case.query))
+    data = merge_collapse.rival(case, rng)
+    grams = [x @ x.T for x in data]
+    top = sum(low.dense() @ gram for low, gram in zip(case.updates, grams, strict=True))
+    answer = float(case.direction @ top @ np.linalg.pinv(sum(grams), rcond=1e-11) @ case.query)
+    room = 1e-7 * merge_collapse.scale(case) * merge_collapse.condition(case)
+    assert abs(answer - merge_collapse.bound(case)) <= room
+
+
+@road(merge_collapse, conditioned=True)
+def one_adapter_is_left_alone(case, _):
+    low = case.updates[0]
+    yield replace(case, updates=(low,)), float(case.direction @ (low @ case.query))
+
+
+@symmetry(merge_collapse, conditioned=True)
+def sizes_rotation_and_order_of_adapters(case, rng):
+    updates, left, right = moved(case.updates, rng, 2.0)
+    yield merge_collapse.Case(updates, right @ case.query, left @ case.direction / 2), 2.0
+    sizes = 10.0 ** rng.uniform(-7, 7, len(updates))
+    other = tuple(low * float(s) for low, s in zip(case.updates, sizes, strict=True))
+    one = replace(case, updates=other)
+    larger = replace(one, query=1e6 * case.query, direction=1e3 * case.direction)
+    factor = 1e9 * merge_collapse.bound(one) / merge_collapse.bound(case)
+    yield larger, factor
+
+
+# interpolation price
+
+
+@example(interpolation_price)
+def opposite_answers_at_three_fifths_make_12_so_a_leak_of_3_costs_6():
+    case = interpolation_price.Case(lines([[1.0, -1.0]]), 0, 3.0)
+    merged = interpolating_merge.attain(interpolating_merge.Case(case.updates)).dense()
+    np.testing.assert_allclose(merged, [[1, -2]], atol=1e-14)
+    yield case, 6.0, (np.array([7.0, 3.0]), 6.0)
+    silent = LowRank(np.zeros((1, 1)), np.ones((1, 2)))
+    yield replace(case, updates=(*case.updates, silent)), 6.0
+    yield replace(case, updates=(silent,)), 0.0
+    yield replace(case, updates=case.updates[:1]), 0.0
+
+
+@example(interpolation_price)
+def the_worst_leak_in_exact_rationals():
+    """Exact pseudo-inverses, an oblique pair of rank 1 and 2 in width 4: norm √7 outside."""
+    reads = sp.Matrix([[-2, -1, 1, -1]]), sp.Matrix([[1, 0, 0, -1], [-2, 2, 0, 0]])
+    ups = sp.Matrix([2, -2]), sp.Matrix([[0, 1], [1, -1]])
+    inside = [rows.pinv() * rows for rows in reads]
+    tasks = [up * rows for up, rows in zip(ups, reads, strict=True)]
+    error = (tasks[0] + tasks[1]) * (inside[0] + inside[1]).pinv() * (sp.eye(4) - inside[0])
+    top, _, (axis,) = max((error * error.T).eigenvects())
+    leak = error.T * axis
+    assert top == 7 == (error * leak).norm() ** 2 / leak.norm() ** 2
+    pair = tuple(LowRank(floats(up), floats(rows)) for up, rows in zip(ups, reads, strict=True))
+    case, worst = interpolation_price.Case(pair, 0, float(leak.norm())), 7**0.5 * float(leak.norm())
+    yield case, worst, (floats(leak + 3 * reads[0].T)[:, 0], worst)
+
+
+@road(interpolation_price, rel=1e-6, conditioned=True)
+def eigenvalues_of_the_dense_error_and_nothing_inside(case, rng):
+    basis = row_space(case.updates[case.index])
+    off = np.eye(len(basis)) - basis @ basis.T
+    projectors = [row_space(low) @ row_space(low).T for low in case.updates]
+    dense = [low.dense() for low in case.updates]
+    error = (sum(dense) @ np.linalg.pinv(sum(projectors), rcond=1e-10) - dense[case.index]) @ off
+    top = float(np.sqrt(np.abs(np.linalg.eigvalsh(error @ error.T)[-1])))
+    key = interpolation_price.rival(case, rng)
+    there, inside = float(np.linalg.norm(error @ key)), case.leak * basis[:, 0]
+    yield case, top * case.leak, (key, there), (inside, 0.0)
+    yield replace(case, leak=0.0), 0.0
+
+
+@symmetry(interpolation_price, conditioned=True)
+def size_and_rotation(case, rng):
+    updates = moved(case.updates, rng, 2.0)[0]
+    yield interpolation_price.Case(updates, len(updates) - 1 - case.index, 5 * case.leak), 10.0
+
+
+# factor-mean residual
+
+
+def uniform(adapters, spent=0):
+    return factor_mean_residual.Case(tuple(adapters), (1 / len(adapters),) * len(adapters), spent)
+
+
+@example(factor_mean_residual)
+def ups_1_and_3_and_downs_2_and_6_have_covariance_2():
+    """Mean of products 10, product of means 8."""
+    pair = [LowRank(np.array([[u]]), np.array([[v]])) for u, v in ((1.0, 2.0), (3.0, 6.0))]
+    np.testing.assert_allclose(factor_mean_residual.residual(uniform(pair)).dense(), 2.0)
+    yield uniform(pair), 4.0
+    yield uniform(pair, 1), 0.0
+
+
+@road(factor_mean_residual)
+def dense_differences_of_the_two_means_and_equal_adapters(case, _):
+    pairs = list(zip(case.weights, case.adapters, strict=True))
+    product_of_means = sum(w * a.up for w, a in pairs) @ sum(w * a.down for w, a in pairs)
+    mean = sum(w * low.dense() for w, low in pairs)
+    sigma = np.linalg.svd(mean - product_of_means, compute_uv=False)
+    yield case, (sigma[case.rank :] ** 2).sum()
+    yield uniform(case.adapters[:1] * 3), 0.0
+    most = (len(case.adapters) - 1) * case.adapters[0].width
+    yield replace(case, rank=most), 0.0
+
+
+@road(factor_mean_residual)
+def one_shared_factor_makes_the_factor_mean_exact(case, _):
+    first = case.adapters[0]
+    yield uniform([replace(a, up=first.up) for a in case.adapters]), 0.0
+    yield uniform([replace(a, down=first.down) for a in case.adapters]), 0.0
+
+
+@symmetry(factor_mean_residual, rel=1e-8)
+def size_rotation_order_and_a_common_gauge(case, rng):
+    (m, n), r = case.adapters[0].shape, case.adapters[0].width
+    factor = float(rng.uniform(0.1, 10))
+    turn, back = factor * orthonormal(rng, m, m), orthonormal(rng, n, n)
+    gauge = 2.0 * np.eye(r) + 0.5 * orthonormal(rng, r, r)
+    adapters = [regauge(LowRank(turn @ a.up, a.down @ back), gauge) for a in case.adapters]
+    other = tuple(reversed(adapters)), case.weights[::-1], case.rank
+    yield factor_mean_residual.Case(*other), factor**2
+
+
+# DARE variance
+
+
+@example(dare_variance)
+def row_12_on_11_half_kept_has_outputs_0_or_2_plus_0_or_4():
+    """Masked factors say 0 half of the time, else twice as much; densities of 1 cost nothing."""
+    low, outputs = LowRank(np.ones((1, 1)), np.array([[1.0, 2.0]])), (0, 2, 4, 6)
+    update = sum((out - 3) ** 2 for out in outputs) / 4
+    factors = sum((out - 3) ** 2 for out in (0, 0, 0, 0, 0, 4, 8, 12)) / 8
+    assert (update, factors) == (5, 19)
+    for place, variance in (("update", update), ("factors", factors)):
+        case = dare_variance.Case(low, np.ones(2), 0.5, place)
+        yield case, variance
+        yield replace(case, density=1.0), 0.0
+
+
+@example(dare_variance)
+def one_mask_for_both_rows_that_read_is_another_law():
+    """Rows (1, 0) and (1, 0), both kept or both dropped: their sum is 4 or 0, each 2 alone."""
+    low = LowRank(np.ones((1, 2)), np.array([[1.0, 0.0], [1.0, 0.0]]))
+    case = dare_variance.Case(low, np.array([1.0, 0.0]), 0.5, "factors")
+    outs = [Fraction((a + b) * 2 * down) for a in (0, 1) for b in (0, 1) for down in (0, 2)]
+    alike = replace(dare_variance.attain(case), alike=True)
+    yield case, 6.0, (alike, float(sum((out - 2) ** 2 for out in outs) / 8))
+
+
+@road(dare_variance)
+def every_mask_of_both_factors_one_by_one(_, rng):
+    """Brute force over all joint masks, without second moments."""
+    up, down, x = rng.standard_normal((1, 2)), rng.standard_normal((2, 2)), rng.standard_normal(2)
+    density, mean, spread = float(rng.uniform(0.1, 1)), 0.0, 0.0
+    for kept in product((0.0, 1.0), repeat=6):
+        on = np.array(kept)
+        chance = float(np.prod(np.where(on > 0, density, 1 - density)))
+        out = float(((on[:2] * up / density) @ (on[2:].reshape(2, 2) * down / density) @ x)[0])
+        mean, spread = mean + chance * out, spread + chance * out**2
+    exact = float((up @ down @ x)[0])
+    np.testing.assert_allclose(mean, exact, atol=1e-9)
+    yield dare_variance.Case(LowRank(up, down), x, density, "factors"), spread - exact**2
+
+
+@symmetry(dare_variance)
+def size_and_rotation_of_outputs_and_gauge_where_it_is_none_of_the_factors(case, rng):
+    yield replace(case, query=2 * case.query), 4.0
+    low, scales = case.update, np.diag(rng.uniform(0.1, 10, case.update.width))
+    if case.place == "update":
+        turn = 3 * orthonormal(rng, *[low.shape[0]] * 2)
+        turned = regauge(LowRank(turn @ low.up, low.down), scales + 0.1)
+        yield replace(case, update=turned), 9.0
+    yield replace(case, update=regauge(low, scales)), 1.0
+
+
+# TIES on disjoint supports
+
+
+@example(ties_disjoint)
+def entries_31_and_24_with_one_kept_of_each_lose_5_and_tasks_miss_15():
+    entries = np.array([[[3.0, 1.0], [0.0, 0.0]], [[0.0, 0.0], [2.0, 4.0]]])
+    case = ties_disjoint.Case(entries, 0.25, "sum")
+    yield case, 1.0 + 4.0
+    yield replace(case, goal="tasks"), float(Fraction((2 - 1) * (30 - 5) + 5, 2))
+    yield replace(case, density=1.0), 0.0
+    yield ties_disjoint.Case(np.zeros((2, 2, 2)), 0.5, "sum"), 0.0
+
+
+@road(ties_disjoint)
+def a_plain_loop_over_the_entries(case, rng):
+    """Trim, elect, average: written out, without the library's rule."""
+    k, m, n = case.entries.shape
+    weights, keep = rng.uniform(0.1, 5, k), max(1, int(case.density * m * n + 1e-9))
+    trimmed, merged = np.zeros_like(case.entries), np.zeros((m, n))
+    for j in range(k):
+        for index in np.argsort(-np.abs(case.entries[j]), axis=None)[:keep]:
+            trimmed[j].flat[index] = case.entries[j].flat[index]
+    for place in np.ndindex(m, n):
+        votes = weights * trimmed[(slice(None), *place)]
+        agree = np.sign(votes) == np.sign(votes.sum())
+        if votes.sum():
+            merged[place] = votes[agree].sum() / weights[agree].sum()
+    yield replace(case, goal="sum"), float(np.sum((merged - case.entries.sum(axis=0)) ** 2))
+    tasks = float(np.mean([np.sum((merged - e) ** 2) for e in case.entries]))
+    yield replace(case, goal="tasks"), tasks
+
+
+@road(ties_disjoint)
+def untrimmed_it_costs_k_times_the_merge_floor(case, _):
+    k, m, n = case.entries.shape
+    floor = merge_floor.Case(tuple(from_dense(e) for e in case.entries), min(m, n))
+    yield replace(case, density=1.0, goal="tasks"), k * merge_floor.bound(floor)
+
+
+@symmetry(ties_disjoint)
+def size_and_permutations_of_rows_and_adapters(case, rng):
+    k, m, _ = case.entries.shape
+    yield replace(case, entries=-2 * case.entries[rng.permutation(k)][:, rng.permutation(m)]), 4.0
+
+
+# iso flattening
+
+
+@example(iso_flattening)
+def strengths_3_a_half_and_five_quarters_all_become_19_twelfths():
+    mean = Fraction(3 + Fraction(1, 2) + Fraction(5, 4), 3)
+    assert mean == Fraction(19, 12)
+    strengths = (3.0, 0.5, 1.25)
+    np.testing.assert_allclose(iso_flattening.common_strength(strengths, 30), float(mean / 10))
+    yield iso_flattening.Case(np.eye(4)[:, :3], np.eye(5)[:, 2:], strengths, 1), float(mean)
+
+
+@road(iso_flattening, conditioned=True)
+def a_dense_svd_says_the_same_and_nothing_else_is_answered(case, _):
+    left, sigma, right = np.linalg.svd(case.edits.dense())
+    keep, room = len(case.strengths), 1e-11 * max(case.strengths) * iso_flattening.condition(case)
+    merged = METHODS["iso"].rule([case.edits], [1.0], Options()).dense()
+    dense = sigma[:keep].mean() * left[:, :keep] @ right[:keep]
+    np.testing.assert_allclose(merged, dense, atol=room)
+    answers = case.outputs.T @ merged @ case.keys
+    np.testing.assert_allclose(answers, answers[0, 0] * np.eye(keep), atol=room)
+    yield case, answers[case.edit, case.edit]
+
+
+@symmetry(iso_flattening, conditioned=True)
+def size_rotation_and_order_of_edits(case, rng):
+    m, n = len(case.outputs), len(case.keys)
+    order = rng.permutation(len(case.strengths))
+    strengths = tuple(7 * case.strengths[i] for i in order.tolist())
+    keys = orthonormal(rng, n, n) @ case.keys[:, order]
+    outputs = orthonormal(rng, m, m) @ case.outputs[:, order]
+    yield iso_flattening.Case(keys, outputs, strengths, case.edit), 7.0
+
+
+# coefficient floor
+
+
+def alike(adapters, share, energy=1.0):
+    """Rank-one adapters with outputs of their own and rows at the angle that leaks this share."""
+    gram = np.full((adapters, adapters), share**0.5) + (1 - share**0.5) * np.eye(adapters)
+    rows = np.linalg.cholesky(gram + 1e-14 * np.eye(adapters))
+    eye = np.eye(adapters) * energy**0.5
+    updates = tuple(LowRank(eye[:, [i]], rows[[i]]) for i in range(adapters))
+    return coefficient_floor.Case(updates, tuple(rows[[i]].T for i in range(adapters)))
+
+
+@example(coefficient_floor)
+def own_answers_1_foreign_three_fifths_want_25_of_34_and_lose_18():
+    case = alike(2, 9 / 25)
+    np.testing.assert_allclose(coefficient_floor.best(case), 25 / 34, rtol=1e-12)
+    yield case, 2 * 9 / 34
+    joined = (*case.updates, SILENT), (*case.inputs, np.eye(2))
+    yield coefficient_floor.Case(*joined), 2 - 2 * 25 / 59  # two more inputs that want 0
+    yield coefficient_floor.Case((SILENT,), (np.eye(2),)), 0.0
+
+
+@example(coefficient_floor)
+def projection_on_dependent_answers_in_exact_rationals():
+    """The third adapter is the sum of two: an exact pseudo-inverse of a singular Gram matrix."""
+    one, two = sp.Matrix([[1, 2, 0], [0, 1, 1]]), sp.Matrix([[2, 0, 1], [1, -1, 0]])
+    tasks = [one, two, one + two]
+    inputs = [sp.Matrix([1, 0, 2]), sp.Matrix([[1, 0], [1, 1], [0, -1]]), sp.Matrix([0, 1, 1])]
+    rows = sp.Matrix([list(task * sp.Matrix.hstack(*inputs)) for task in tasks])
+    pairs = zip(tasks, inputs, strict=True)
+    wanted = sp.Matrix(list(sp.Matrix.hstack(*(task * x for task, x in pairs))))
+    gram, right = rows * rows.T, rows * wanted
+    found = gram.pinv() * right
+    floor = (rows.T * found - wanted).norm() ** 2
+    assert (gram.det(), gram * found) == (0, right)
+    case = coefficient_floor.Case(
+        tuple(from_dense(floats(t)) for t in tasks), tuple(map(floats, inputs))
+    )
+    np.testing.assert_allclose(coefficient_floor.best(case), floats(found)[:, 0], rtol=1e-12)
+    yield case, float(floor)
+
+
+@road(coefficient_floor, rel=1e-5, room=1e-7)
+def dense_traces_over_input_covariances_and_a_pseudo_inverse(case, _):
+    dense, second = [low.dense() for low in case.updates], [x @ x.T for x in case.inputs]
+    gram = sum(np.array([[np.trace(a @ c @ b.T) for b in dense] for a in dense]) for c in second)
+    pairs = list(zip(dense, second, strict=True))
+    right = np.array([sum(np.trace(a @ c @ b.T) for b, c in pairs) for a in dense])
+    whole = sum(np.trace(b @ c @ b.T) for b, c in pairs)
+    yield case, whole - right @ np.linalg.pinv(gram, rcond=1e-13, hermitian=True) @ right
+
+
+@road(coefficient_floor, room=1e-10, conditioned=True)
+def one_adapter_and_equal_ones_cost_nothing(case, _):
+    yield coefficient_floor.Case(case.updates[:1], case.inputs[:1]), 0.0
+    same = coefficient_floor.Case(case.updates[:1] * 3, case.inputs[:1] * 3)
+    np.testing.assert_allclose(coefficient_floor.best(same), 1 / 3, rtol=1e-9)
+    yield same, 0.0, (coefficient_floor.merged(same, np.array([2.0, -1.0, 0.0])), 0.0)
+
+
+@symmetry(coefficient_floor, rel=1e-8, conditioned=True, size=6)
+def size_rotation_order_and_gauge_of_all(case, rng):
+    factor = float(rng.uniform(0.1, 10))
+    updates, _, right = moved(case.updates, rng, factor)
+    inputs = tuple(right @ x for x in reversed(case.inputs))
+    yield coefficient_floor.Case(updates, inputs), factor**2
+
+
+# averaging survival
+
+
+def one_competitor(deficit, margin, weight, interference=0.0):
+    """Logits of (new, old) before and after an edit."""
+    before, after = np.array([0.0, deficit]), np.array([margin, 0.0])
+    others = np.array([interference, 0.0])
+    return averaging_survival.Case(np.ones(3), before, after, others, weight)
+
+
+@example(averaging_survival)
+def deficit_2_and_margin_7_at_a_third_leave_1_and_interference_a_quarter_adds():
+    exact = Fraction(1, 3) * 7 - Fraction(2, 3) * 2
+    yield one_competitor(2.0, 7.0, 1 / 3), float(exact)
+    yield one_competitor(2.0, 7.0, 1 / 3, 0.25), float(exact + Fraction(1, 4))
+    yield one_competitor(-1.0, 0.1, 3.0), -1.7  # beyond 1 a fact without deficit can be lost
+
+
+@road(averaging_survival)
+def dense_weights_of_three_adapters_entry_by_entry(_, rng):
+    t, d = rng.integers(2, 7, 2).tolist()
+    base, *updates = rng.standard_normal((4, t, d))
+    key, weights = rng.standard_normal(d), rng.uniform(-1, 2, 3).tolist()
+    said = (base + sum(w * u for w, u in zip(weights, updates, strict=True))) @ key
+    others = (weights[1] * updates[1] + weights[2] * updates[2]) @ key
+    logits = base @ key, (base + updates[0]) @ key, others
+    low = [LowRank(u, np.eye(d)) for u in (base, *updates)]
+    merged, margin = Merge(low[0], tuple(low[1:]), tuple(weights)), said[0] - said[1:].max()
+    yield averaging_survival.Case(key, *logits, weights[0]), margin, (merged, margin)
+
+
+@road(averaging_survival)
+def weights_zero_and_one_give_base_and_edited_model(case, _):
+    case = replace(case, others=0 * case.others)
+    for weight, logits in ((0.0, case.base), (1.0, case.edited)):
+        yield replace(case, coefficient=weight), logits[0] - logits[1:].max()
+
+
+@symmetry(averaging_survival)
+def size_rotation_and_order_of_tokens(case, rng):
+    order, factor = np.r_[0, 1 + rng.permutation(len(case.base) - 1)], float(rng.uniform(0.1, 10))
+    parts = [factor * part[order] for part in (case.base, case.edited, case.others)]
+    turn = orthonormal(rng, len(case.key), len(case.key))
+    yield averaging_survival.Case(turn @ case.key, *parts, case.coefficient), factor
+
+
+# intruder threshold
+
+
+@example(intruder_threshold)
+def strength_2_overlaps_by_three_quarters_and_merged_by_a_half_is_on_the_threshold():
+    for strength, coefficient, overlap in ((2, 1, 3 / 4), (2, 0.5, 0), (-3, 1, 8 / 9), (1, 1, 0)):
+        yield intruder_threshold.Case(float(strength), float(coefficient), 64), overlap
+
+
+@symmetry(intruder_threshold)
+def the_sign_and_the_split_of_strength_and_coefficient(case, _):
+    yield replace(case, strength=-case.strength), 1.0
+    yield replace(case, strength=case.strength / 4, coefficient=4 * case.coefficient), 1.0

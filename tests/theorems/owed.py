@@ -1,0 +1,110 @@
+"""What every theorem is owed beside its own checks, and how tests run over its draws.
+
+An *example* takes nothing; it yields cases with the bound that paper or exact arithmetic gives. A
+*symmetry* takes a drawn case and a generator; it yields changed cases with the factor by which the
+bound must change. A *road* takes the same and yields cases with the bound found another way: a
+formula in dense arrays, exact fractions, a limit. Pairs (witness, value) may follow the bound. An
+*attack* yields cases with the best value that the theorem's adversary must reach in a few starts.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from inspect import signature
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from strategies import seeds
+
+from loratheory.theorems import ALL, Theorem
+
+
+def theorem_of(module):
+    """The theorem that a module states."""
+    label = "thm:" + module.__name__.rpartition(".")[2].replace("_", "-")
+    return next(theorem for theorem in ALL if theorem.label == label)
+
+
+@dataclass(frozen=True)
+class Owed:
+    """One such function of a theorem, and how exactly it agrees with the theorem's own bound.
+
+    `rel` is relative to the bound, `room` to the theorem's scale (times its condition if
+    `conditioned`); `size` is the largest dimension that is drawn, about.
+    """
+
+    theorem: Theorem[Any, Any]
+    function: Callable[..., Any]
+    rel: float = 1e-9
+    room: float = 1e-11
+    conditioned: bool = False
+    size: int = 8
+    tight: bool = True
+    starts: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.theorem.label}: {self.function.__name__.replace('_', ' ')}"
+
+    def draw(self, rng):
+        """What the function yields for a random case."""
+        return self.function(self.theorem.draw(rng, self.size), rng)
+
+    def agrees(self, case, expected, *witnesses):
+        """Assert that the bound is as expected, and that the construction still meets it."""
+        theorem = self.theorem
+        near = partial(pytest.approx, rel=self.rel, abs=self.room * self.size_of(case))
+        assert theorem.bound(case) == near(expected)
+        if self.tight and theorem.attain and theorem.status != "refuted":
+            assert theorem.check(case, theorem.attain(case)).tight
+        for witness, value in witnesses:
+            assert theorem.measure(case, witness) == near(value)
+
+    def size_of(self, case):
+        """The scale of rounding errors in this case."""
+        scale = self.theorem.scale(case)
+        return scale * self.theorem.condition(case) if self.conditioned else scale
+
+
+EXAMPLES: list[Owed] = []
+SYMMETRIES: list[Owed] = []
+ROADS: list[Owed] = []
+ATTACKS: list[Owed] = []
+
+
+def _collected(where):
+    def of(module, **how):
+        def kept(function):
+            where.append(Owed(theorem_of(module), function, **how))
+            return function
+
+        return kept
+
+    return of
+
+
+kinds = (EXAMPLES, SYMMETRIES, ROADS, ATTACKS)
+example, symmetry, road, attack = (_collected(where) for where in kinds)
+
+
+def over(module=None, count=20, size=8):
+    """Run a test over generators, or over draws of a module's theorem with their generator."""
+
+    def of(test):
+        wanted = len(signature(test).parameters)
+
+        def run(seed):
+            rng = np.random.default_rng(seed)
+            given_to_it = (theorem_of(module).draw(rng, size), rng) if module else (rng,)
+            test(*given_to_it[:wanted])
+
+        run.__name__, run.__doc__ = test.__name__, test.__doc__
+        return settings(max_examples=count)(given(seed=seeds)(run))
+
+    return of
+
+
+def floats(matrix):
+    """A SymPy matrix in floating point."""
+    return np.array(matrix, dtype=float)

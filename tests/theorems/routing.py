@@ -1,0 +1,152 @@
+"""What the theorems on routing are owed: hand examples, symmetries, other roads."""
+
+from dataclasses import replace
+from fractions import Fraction
+from math import acos, cos, pi, sin, sqrt
+
+import numpy as np
+import sympy as sp
+from scipy import stats
+from theorems.composition import turned
+from theorems.owed import example, floats, road, symmetry
+
+from loratheory.adapters import arrow_scores
+from loratheory.lowrank import orthonormal
+from loratheory.theorems import arrow_blind_spot, arrow_margin, gate_detection, routing_reach
+
+# Arrow's blind spot
+
+
+@example(arrow_blind_spot)
+def of_two_adapters_with_two_facts_keys_1_and_3_are_found_and_2_and_4_a_coins_toss():
+    case = arrow_blind_spot.Case((np.eye(4)[:, :2], np.eye(4)[:, 2:]), (np.array([2.0, 1.0]),) * 2)
+    scores = arrow_scores(list(arrow_blind_spot.attain(case)))(np.eye(4))
+    np.testing.assert_allclose(scores, np.eye(4)[:, [0, 2]], atol=1e-15)
+    yield case, float((Fraction(1) + Fraction(1, 2)) / 2)
+    yield arrow_blind_spot.Case(case.keys[:1], case.strengths[:1]), 1.0
+
+
+@road(arrow_blind_spot)
+def dense_singular_vectors_score_1_on_top_keys_and_0_on_all_others(case, rng):
+    adapters = arrow_blind_spot.rival(case, rng)
+    top = [np.linalg.svd(low.dense())[2][0] for low in adapters]
+    scores = np.sort(np.abs(np.stack(top) @ np.concatenate(case.keys, axis=1)), axis=0)
+    room = 1e-11 * arrow_blind_spot.condition(case)
+    np.testing.assert_allclose(scores, np.round(scores), atol=room)
+    hits = np.mean([1 / len(top) if s.max() < 0.5 else 1.0 for s in scores.T])
+    yield case, hits, (adapters, hits)
+
+
+@symmetry(arrow_blind_spot)
+def size_rotation_and_order(case, rng):
+    n, order = len(case.keys[0]), rng.permutation(case.keys[0].shape[1])
+    turn = orthonormal(rng, n, n)
+    keys = tuple((turn @ k)[:, order] for k in reversed(case.keys))
+    strengths = tuple(rng.uniform(0.1, 10) * s[order] for s in reversed(case.strengths))
+    yield arrow_blind_spot.Case(keys, strengths), 1.0
+
+
+# Arrow's margin
+
+
+def planar(*angles, angle=0.0, sizes=None):
+    frame = np.array([[cos(a) for a in angles], [sin(a) for a in angles]])
+    return arrow_margin.Case(frame, sizes or (1.0,) * len(angles), angle)
+
+
+@example(arrow_margin)
+def of_lines_60_degrees_apart_queries_at_15_lead_by_cos_15_less_cos_45_and_at_30_tie():
+    case = planar(0.0, pi / 3, angle=pi / 12)
+    yield case, (sqrt(6) + sqrt(2)) / 4 - sqrt(2) / 2
+    yield replace(case, angle=pi / 6), 0.0
+    yield planar(0.0, pi / 2), 1.0
+    yield planar(0.3, 0.3), 0.0
+    # a tiny adapter on the query wins over one that answers a billion times louder
+    tiny = planar(acos(0.8), 0.0, sizes=(1e-9, 1.0))
+    yield tiny, 1 - 0.8, (np.array([0.8, 0.6]), 0.2)
+
+
+@example(arrow_margin)
+def the_rim_in_exact_rationals():
+    """Lines at 3-4-5 and 5-12-13 in a turned frame, queries at 5-12-13: the least is 4/65."""
+    turn = sp.Matrix([[1, 2, 2], [2, 1, -2], [2, -2, 1]]) / 3
+    rows = sp.diag(1, sp.Rational(1, 5), sp.Rational(1, 13))
+    frame = rows * sp.Matrix([[1, 0, 0], [-3, -4, 0], [5, 0, 12]]) * turn
+    rim = [(5, 0), (4, 3), (3, 4), (0, 5), (-3, 4), (-5, 0), (-4, -3), (0, -5), (3, -4)]
+    queries = [sp.Matrix([[12, x, y]]) * turn / 13 for x, y in rim]
+    scores = [(frame * query.T).applyfunc(abs) for query in queries]
+    margins = [own - max(others) for own, *others in scores]
+    assert min(margins) == margins[0] == sp.Rational(12, 13) - sp.Rational(56, 65)
+    case = arrow_margin.Case(floats(frame).T, (1e-9, 1.0, 5.0), acos(12 / 13))
+    pairs = zip(queries, margins, strict=True)
+    yield case, 4 / 65, *((floats(query)[0], float(margin)) for query, margin in pairs)
+
+
+@road(arrow_margin)
+def a_grid_of_directions_in_the_plane(_, rng):
+    """Brute force: every direction within the angle, plain dot products."""
+    case = planar(0.0, *rng.uniform(0.05, pi - 0.05, 3).tolist())
+    case = replace(case, angle=float(rng.random()) * acos(max(case.cosines)))
+    turns = np.linspace(-case.angle, case.angle, 2001)
+    scores = np.abs(np.stack([np.cos(turns), np.sin(turns)], axis=1) @ case.prototypes)
+    yield case, float((scores[:, 0] - scores[:, 1:].max(axis=1)).min())
+
+
+@symmetry(arrow_margin, room=1e-7)
+def rotation_signs_sizes_and_order_of_others(case, rng):
+    n, k = case.prototypes.shape
+    order, signs = np.r_[0, 1 + rng.permutation(k - 1)], rng.choice([-1.0, 1.0], k)
+    frame = orthonormal(rng, n, n) @ case.prototypes[:, order] * signs
+    yield arrow_margin.Case(frame, tuple((10.0 ** rng.uniform(-9, 9, k)).tolist()), case.angle), 1.0
+
+
+# gate detection
+
+
+@example(gate_detection)
+def one_fact_in_one_dimension_is_a_squared_cauchy_variable_and_two_in_three_a_ratio():
+    for facts, width, threshold, alarm in (
+        *((1, 1, 1.0, 1 / 2), (1, 1, 3.0, 1 / 3)),  # arctan(sqrt 3) = pi / 3
+        *((2, 3, 0.25, 0.8), (2, 5, 0.25, 0.64)),  # 1 / (1 + t) and its square
+    ):
+        yield gate_detection.Case(facts, width, threshold), alarm
+
+
+@road(gate_detection)
+def the_tail_of_the_f_law(case, _):
+    free = case.width - case.facts + 1
+    yield case, stats.f.sf(case.threshold * free / case.facts, case.facts, free)
+
+
+@symmetry(gate_detection)
+def rotation_size_and_order_of_the_keys(case, rng):
+    """A tie may fall either way; so the frequencies are compared with some room."""
+    sample = gate_detection.rival(replace(case, trials=100), rng)
+    turn = orthonormal(rng, case.width, case.width)
+    keys, queries = 3 * turn @ sample.keys[:, :, ::-1], 3 * sample.queries @ turn.T
+    there = gate_detection.measure(case, type(sample)(keys, queries))
+    assert abs(gate_detection.measure(case, sample) - there) <= 0.01
+    yield replace(case, trials=100), 1.0
+
+
+# routing reach
+
+
+@example(routing_reach)
+def at_the_golden_section_both_competitors_keep_it_back_by_its_fourth_power():
+    """Both have 1 - g = g², and the margin is -(1 - g)²; in C and D 1/8 and 1/4, never more."""
+    g = (sp.sqrt(5) - 1) / 2
+    assert sp.simplify((1 - g) - g * g) == 0
+    assert sp.simplify(g * (1 - g) - (1 - g) + ((1 + sp.sqrt(5)) / 2) ** -4) == 0
+    case, _ = routing_reach.CONTROLS[1].example()
+    assert case.router == "shared a pass"
+    yield case, -0.145898033750315, (np.full((2, 2), 0.5), -0.25), (np.ones((2, 2)), 1.0)
+    yield replace(case, router="one a pass"), -1.0, (np.zeros((2, 2)), -1.0)
+    yield replace(case, router="shared a read"), 1.0
+
+
+@symmetry(routing_reach)
+def size_rotation_and_foreign_weights(case, rng):
+    other, own = np.array([[0.3, 0.7], [0.1, 0.6]]), np.array([[0.3, 0.0], [0.0, 0.6]])
+    moved = replace(case, prompt=turned(case.prompt, rng))
+    yield moved, 1.0, (other, routing_reach.measure(case, own))

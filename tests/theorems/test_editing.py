@@ -1,0 +1,341 @@
+"""Second routes of the theorems on editing and training: real steps, exact counts, slopes."""
+
+import math
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from theorems.editing import TWO
+from theorems.owed import over, theorem_of
+
+from loratheory.lowrank import LowRank, gaussian, orthonormal, rank
+from loratheory.theorems import (
+    argmax_rank,
+    batch_edit,
+    counting_ceiling,
+    edit_budget,
+    factor_asymmetry,
+    hebbian_memory,
+    least_change_edit,
+    rank_stabilised_scale,
+    response_energy,
+    superposition_floor,
+    two_learning_rates,
+)
+from loratheory.theorems._frozen_rows import gaussian_rows, lattice_rows
+
+# Edits
+
+
+@pytest.mark.parametrize("spent", [0, 1, 2, 3])
+def test_exact_edits_of_independent_facts_need_one_rank_each_and_shared_answers_share_it(spent):
+    rng = np.random.default_rng(5)
+    keys, wanted = rng.standard_normal((8, 4)), rng.standard_normal((7, 4))
+    assert edit_budget.bound(edit_budget.Case(keys, wanted, rank=spent)) > 1e-3
+    enough = edit_budget.Case(keys, wanted, rank=4)
+    assert rank(edit_budget.attain(enough)) == 4
+    shared = edit_budget.Case(keys, np.outer(wanted[:, 0], wanted[0]), rank=1)
+    for case in (enough, shared):
+        assert edit_budget.measure(case, edit_budget.attain(case)) <= 1e-11
+
+
+@over(edit_budget)
+def test_no_update_with_the_same_values_is_smaller(case, rng):
+    """Whatever is added without changing the answers at the keys only adds energy."""
+    best, n = edit_budget.attain(case), len(case.keys)
+    unread = np.eye(n) - case.keys @ np.linalg.pinv(case.keys, rcond=1e-12)
+    extra = LowRank(rng.standard_normal((best.shape[0], 1)), rng.standard_normal((1, n)) @ unread)
+    assert abs(best.inner(extra)) <= 1e-9 * best.inner(best) ** 0.5
+
+
+def test_edits_that_miss_a_little_and_weights_that_leave_a_direction_free_are_refused():
+    theorem = theorem_of(least_change_edit)
+    case = theorem.draw(np.random.default_rng(1), 8)
+    with pytest.raises(ValueError, match="exactly"):
+        theorem.check(case, theorem.attain(case) * (1 - 1e-6))
+    zero = LowRank(np.zeros((case.values.shape[0], 1)), np.zeros((1, len(case.keys))))
+    assert not theorem.judge(case, zero).holds
+    with pytest.raises(ValueError, match="add a positive ridge"):
+        batch_edit.Case(np.eye(2), np.eye(2), np.diag([1.0, -0.5]), rank=1)
+    far = theorem.draw(np.random.default_rng(167), 80)  # descent starts far from the keys' edit
+    assert theorem.check(far, theorem.adversary(far, np.random.default_rng(167))).holds
+
+
+@over()
+def test_the_harmonic_frame_is_tight_and_of_unit_columns(rng):
+    spent, facts = sorted(rng.integers(1, 30, 2).tolist())
+    frame = superposition_floor.harmonic(facts, spent)
+    assert frame.shape == (spent, facts)
+    np.testing.assert_allclose((frame**2).sum(axis=0), 1.0, atol=1e-13)
+    np.testing.assert_allclose(frame @ frame.T, facts / spent * np.eye(spent), atol=1e-12)
+    quiet = superposition_floor.least_crosstalk
+    assert quiet(facts + 1, spent) >= quiet(facts, spent) <= 1 / spent
+    assert quiet(facts + 1, spent + 1) < quiet(facts + 1, spent)
+
+
+@over()
+def test_dependent_and_more_keys_than_dimensions_obey_the_floor_too(rng):
+    """It asks nothing of the embeddings: here eight facts live in four dimensions."""
+    keys, outputs = rng.standard_normal((4, 8)), rng.standard_normal((4, 8))
+    update = LowRank(rng.standard_normal((4, 2)), rng.standard_normal((2, 4)))
+    own = (outputs * (update @ keys)).sum(axis=0)
+    case = superposition_floor.Case(keys, outputs / own, rank=2)
+    least = superposition_floor.least_crosstalk(8, 2)
+    assert superposition_floor.measure(case, update) >= least * (1 - 1e-9)
+
+
+def test_uneven_starts_stay_at_unit_responses_and_nonsense_is_refused():
+    """Seed 117 draws codes of very different lengths."""
+    keys, outputs = (orthonormal(np.random.default_rng(seed), 27, 3) for seed in (0, 1))
+    case, theorem = superposition_floor.Case(keys, outputs, 1), theorem_of(superposition_floor)
+    assert theorem.check(case, theorem.adversary(case, np.random.default_rng(117))).holds
+    silent = LowRank(2 * np.eye(4)[:, :2], np.eye(4)[:2])
+    with pytest.raises(ValueError, match="own key"):
+        theorem.check(superposition_floor.Case(np.eye(4), np.eye(4), rank=2), silent)
+    with pytest.raises(ValueError, match="give a rank of at least 1"):
+        superposition_floor.least_crosstalk(3, 0)
+    with pytest.raises(ValueError, match="give at least one of each"):
+        response_energy.least_energy(0, 1)
+
+
+# Memories with a frozen random factor
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 8])
+def test_the_rule_integrates_gaussian_rows(n):
+    rows = gaussian_rows(n, 1)
+    assert rows.standard
+    assert rows.weights.sum() == pytest.approx(1.0, rel=1e-13)
+    assert n > 4 or lattice_rows(n, 1).standard
+
+
+@pytest.mark.parametrize(
+    ("facts", "width", "spent"), [(1, 1, 1), (2, 1, 1), (2, 1, 2), (3, 1, 1), (1, 2, 1)]
+)
+def test_the_laws_of_gaussian_embeddings_by_exact_integration(facts, width, spent):
+    """Every entry of factor, keys, outputs and read is a variable of its own."""
+    sizes = [(spent, width), (facts, width), (facts, width), (width,)]
+    sides = [math.prod(size) for size in sizes]
+    nodes = np.array(list(product([-math.sqrt(3), 0.0, math.sqrt(3)], repeat=sum(sides))))
+    weights = np.prod(np.where(nodes == 0, 2 / 3, 1 / 6), axis=1)
+    parts = np.split(nodes, np.cumsum(sides)[:-1], axis=1)
+    parts = [part.reshape(-1, *size) for part, size in zip(parts, sizes, strict=True)]
+    frozen, (keys, outputs, read) = parts[0] / spent**0.5, (p / width**0.5 for p in parts[1:])
+    inner = np.einsum("pra,pfa->prf", frozen, keys)
+    said = np.einsum("pa,pfa->pf", read, outputs)
+    scores = np.einsum("pf,prf,pr->p", said, inner, inner[:, :, 0])
+    assert (weights * scores).sum() == pytest.approx(0.0, abs=1e-12)
+    expected = hebbian_memory.stored_crosstalk(facts, width, spent)
+    assert (weights * scores**2).sum() == pytest.approx(expected, rel=1e-10)
+    if facts > 1:  # leave the asked fact out of the memory: its key is a foreign query
+        others = np.einsum("pf,prf,pr->p", said[:, 1:], inner[:, :, 1:], inner[:, :, 0])
+        expected = hebbian_memory.foreign_crosstalk(facts - 1, width, spent)
+        assert (weights * others**2).sum() == pytest.approx(expected, rel=1e-10)
+
+
+def test_real_adapters_scatter_as_the_law_says():
+    """Six standard errors over four thousand frozen factors; the mean is the memory itself."""
+    rng, spent, trials = np.random.default_rng(5), 4, 4000
+    outputs, keys = rng.standard_normal((6, 3)), rng.standard_normal((5, 3))
+    case = hebbian_memory.Case(LowRank(outputs, keys.T), rng.standard_normal(6), keys[:, 0], spent)
+    frozen = rng.standard_normal((trials, spent, 5)) / spent**0.5
+    trained = np.einsum("mf,trn,nf->tmr", outputs, frozen, keys)
+    scores = np.einsum("m,tmr,trn,n->t", case.read, trained, frozen, case.query, optimize=True)
+    signal = case.read @ outputs @ keys.T @ case.query
+    for found, law in ((scores, signal), (scores**2, hebbian_memory.bound(case))):
+        assert abs(found.mean() - law) <= 6 * found.std() / trials**0.5
+
+
+@settings(max_examples=20)
+@given(st.integers(1, 99), st.integers(1, 99), st.integers(1, 99))
+def test_crosstalk_grows_with_facts_and_falls_with_rank_and_width(facts, width, spent):
+    foreign, stored = hebbian_memory.foreign_crosstalk, hebbian_memory.stored_crosstalk
+    for law in (foreign, stored):
+        assert law(facts + 1, width, spent) > law(facts, width, spent)
+        assert max(law(facts, width + 1, spent), law(facts, width, spent + 1)) < law(
+            facts, width, spent
+        )
+    assert stored(facts, width, spent) > foreign(facts, width, spent)
+
+
+# Counting
+
+
+@pytest.mark.parametrize("facts", [2, 5, 9])
+def test_a_full_circle_finds_exactly_the_dichotomies_that_cover_counted(facts):
+    """Two tokens and rank one in the plane: 2 N maps, below the ceiling and its reason to exist."""
+    keys = np.random.default_rng(facts).standard_normal((2, facts))
+    turn = np.linspace(0, 2 * np.pi, 20001)[:-1]
+    down = np.stack([np.cos(turn), np.sin(turn)], axis=1)[:, None, :]
+    case = counting_ceiling.Case(keys, TWO, rank=1)
+    circle = counting_ceiling.Memories(np.ones((len(turn), 1, 1)), down, keys[None])
+    assert len(counting_ceiling.answers(case, circle)) == 2 * facts
+    assert math.log(2 * facts) <= counting_ceiling.bound(case)
+
+
+def test_ceilings_by_hand_and_a_walk_finds_many_maps():
+    log_ceiling = counting_ceiling.log_ceiling
+    assert log_ceiling(50, 3, 1, 1, 1) == pytest.approx(math.log(4 * math.e * 300), rel=1e-14)
+    # p = 2 (3 + 3 - 2) = 8 variables, 100 * 2 * 1 = 200: (800 e / 8)^8 = (100 e)^8
+    expected = min(8 * (math.log(100) + 1), 100 * math.log(2))
+    assert log_ceiling(100, 2, 3, 3, 2) == pytest.approx(expected)
+    rng = np.random.default_rng(3)
+    case = counting_ceiling.Case(rng.standard_normal((2, 30)), rng.standard_normal((2, 3)), rank=2)
+    assert counting_ceiling.measure(case, counting_ceiling.adversary(case, rng)) > math.log(40)
+    wanted = rng.integers(0, 50, 900).tolist()  # outputs chosen after the facts escape
+    assert np.argmax(argmax_rank.circle(wanted, 50).dense(), axis=0).tolist() == wanted
+    assert log_ceiling(900, 50, 2, 2, 2) < 900 * math.log(50) / 50
+    for wrong in ((0, 2, 1, 1, 1), (1, 1, 1, 1, 1), (1, 2, 3, 2, 3)):
+        with pytest.raises(ValueError, match="give at least one fact"):
+            log_ceiling(*wrong)
+
+
+@over()
+def test_more_of_anything_allows_more_and_never_more_than_all(rng):
+    facts, tokens, m, n = rng.integers((1, 2, 1, 1), (400, 9, 6, 6)).tolist()
+    spent = int(rng.integers(1, min(m, n) + 1))
+    here = counting_ceiling.log_ceiling(facts, tokens, m, n, spent)
+    assert here <= facts * math.log(tokens) * (1 + 1e-15)
+    for f, t, a, b in np.eye(4, dtype=int).tolist():
+        more = counting_ceiling.log_ceiling(facts + f, tokens + t, m + a, n + b, spent)
+        assert more >= here * (1 - 1e-12)
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 1, 1), (2048, 128, 128, 32), (10, 8, 6, 3)])
+def test_the_largest_memory_fits_and_one_more_fact_does_not(shape):
+    facts, every = counting_ceiling.largest_memory(*shape), math.log(shape[0])
+    assert counting_ceiling.log_ceiling(facts, *shape) == pytest.approx(facts * every, rel=1e-11)
+    assert counting_ceiling.log_ceiling(facts + 1, *shape) < (facts + 1) * every
+    for spent in (1, 8, 32, 128):  # fewer than three facts a parameter, at any rank
+        assert (
+            1 < counting_ceiling.largest_memory(2048, 128, 128, spent) / (spent * (256 - spent)) < 3
+        )
+
+
+# Training
+
+
+@over()
+def test_frozen_factors_lose_their_share_on_average(rng):
+    """The coordinate blocks of one random basis average exactly as random frames do."""
+    basis, white = orthonormal(rng, 6, 6), np.sqrt(6) * np.eye(6)
+    target, any_inputs = gaussian(rng, 6, 6, 4), rng.standard_normal((6, 7))
+    for side, inputs, r in (("up", any_inputs, 2), ("down", white, 3)):
+        frames = (basis[:, k : k + r] for k in range(0, 6, r))
+        cases = [factor_asymmetry.Case(target, inputs, frame, side) for frame in frames]
+        energy = theorem_of(factor_asymmetry).scale(cases[0])
+        share = np.mean([factor_asymmetry.bound(case) for case in cases]) / energy
+        assert share == pytest.approx(factor_asymmetry.expected_share(r, 6), rel=1e-9)
+    for wrong in (-1, 5):
+        with pytest.raises(ValueError, match="give from 0 to 4"):
+            factor_asymmetry.expected_share(wrong, 4)
+
+
+@pytest.mark.parametrize(("directions", "down_wins"), [(slice(0, 8), True), (slice(52, 60), False)])
+def test_training_up_wins_where_inputs_vary_most_and_loses_where_least(directions, down_wins):
+    rng = np.random.default_rng(7)
+    inputs = np.diag(np.sqrt(60 / np.arange(1.0, 61)))
+    target, losses = LowRank(rng.standard_normal((60, 8)), np.eye(60)[directions]), []
+    for side in ("down", "up"):
+        frames = [orthonormal(rng, 60, 6) for _ in range(20)]
+        cases = [factor_asymmetry.Case(target, inputs, frame, side) for frame in frames]
+        losses.append(np.mean([factor_asymmetry.bound(case) for case in cases]))
+    share = losses[1] / theorem_of(factor_asymmetry).scale(cases[0])
+    assert share == pytest.approx(factor_asymmetry.expected_share(6, 60), rel=0.03)
+    assert (losses[0] < 0.75 * losses[1]) if down_wins else (losses[0] > 1.05 * losses[1])
+
+
+@pytest.mark.parametrize(("power", "slope"), [(1.0, 0.0), (0.0, 1.0), (0.5, 0.5), (1.5, -0.5)])
+def test_the_slope_in_the_width_is_flat_only_at_ratio_n(power, slope):
+    """Mean parts of the move at rates 1 and ``n**-power`` over real draws."""
+    rng, widths, parts = np.random.default_rng(4), [16, 64, 256], []
+    for n in widths:
+        query, rows = rng.choice([-1.0, 1.0], n), rng.standard_normal((400, n)) / n**0.5
+        whole, still = (
+            np.mean(
+                [
+                    two_learning_rates.bound(
+                        two_learning_rates.Case(row[None], query, 1.0, down, 3)
+                    )
+                    for row in rows
+                ]
+            )
+            for down in (float(n**-power), 0.0)
+        )
+        parts.append((still, whole - still))
+    laws = [two_learning_rates.moved_by(3, n, 1, 1.0, n**-power) for n in widths]
+    np.testing.assert_allclose(np.array(parts)[:, 1], np.array(laws)[:, 1], rtol=1e-9)
+    np.testing.assert_allclose(np.array(parts)[:, 0], np.array(laws)[:, 0], rtol=0.2)
+    down = np.polyfit(np.log(widths), np.log(np.array(parts)[:, 1]), 1)[0]
+    assert down == pytest.approx(slope, abs=1e-9)
+
+
+def test_with_one_rate_for_both_one_factor_does_all_the_work_and_other_runs_are_refused():
+    moved_by = two_learning_rates.moved_by
+    small, large = moved_by(10, 4096, 16, 1e-3, 1e-3), moved_by(10, 4096, 16, 1.0, 1 / 4096)
+    assert small[1] / small[0] > 40
+    assert large[1] / large[0] == pytest.approx(9 / (2 / np.pi) ** 0.5)
+    with pytest.raises(ValueError, match="give at least one of each"):
+        moved_by(0, 4, 1, 1, 1)
+    theorem = theorem_of(two_learning_rates)
+    case = replace(theorem.draw(np.random.default_rng(1), 8), steps=4)
+    short = two_learning_rates.Training((-1.0,) * 3, 0.0, np.zeros(len(case.down)))
+    with pytest.raises(ValueError, match="one direction"):
+        theorem.check(case, short)
+
+
+@over()
+def test_the_first_step_is_that_of_the_gradient(rng):
+    """Finite differences of a real loss at up = 0, then one step of plain descent."""
+    down, query, wanted = rng.standard_normal((2, 3)), rng.standard_normal(3), np.ones(2)
+
+    def loss(up):
+        return float(((0.7 * up @ (down @ query) - wanted) ** 2).sum())
+
+    slope, step = np.zeros((2, 2)), 1e-4 * np.eye(4).reshape(2, 2, 2, 2)
+    for i, j in np.ndindex(2, 2):
+        slope[i, j] = (loss(step[i, j]) - loss(-step[i, j])) / 2e-4
+    case = rank_stabilised_scale.Case(query, -2 * wanted, 2, 0.7, 0.3, 1.0)
+    found = rank_stabilised_scale.stepped(case, down)
+    np.testing.assert_allclose(found.up, -0.3 * 0.7 * slope, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("spent", [1, 4, 64])
+def test_real_first_steps_have_that_mean_square(spent):
+    rng, trials = np.random.default_rng(spent), 1500
+    query, gradient = rng.standard_normal(6), rng.standard_normal(3)
+    case = rank_stabilised_scale.Case(query, gradient, spent, 0.5, 0.2, 0.4)
+    downs = 0.4 * rng.standard_normal((trials, spent, 6))
+    moves = np.stack([rank_stabilised_scale.stepped(case, down) @ case.query for down in downs])
+    squares = (moves**2).sum(axis=1)
+    law, lengths = rank_stabilised_scale.bound(case), np.sqrt(squares)
+    assert abs(squares.mean() - law) <= 6 * squares.std() / trials**0.5
+    unit = 0.2 * 0.4**2 * (query @ query) * np.linalg.norm(gradient)
+    mean = unit * rank_stabilised_scale.first_step(spent, 0.5, 0)
+    assert abs(lengths.mean() - mean) <= 6 * lengths.std() / trials**0.5
+    assert moves.mean(axis=0) @ gradient < 0  # downhill
+
+
+@pytest.mark.parametrize(("power", "slope"), [(0.0, 1.0), (0.5, 0.0), (1.0, -1.0)])
+def test_the_slope_in_the_rank_decides_for_one_half(power, slope):
+    rng, ranks, first_step = (
+        np.random.default_rng(9),
+        np.array([4, 16, 64, 256]),
+        rank_stabilised_scale.first_step,
+    )
+    query, found = rng.standard_normal(32), []
+    for spent in ranks.tolist():
+        down = rng.standard_normal((200, spent, 32)) / 32**0.5
+        found.append(((down @ query) ** 2).sum(axis=1).mean() * 16**2 * spent ** (-2 * power))
+    laws = [first_step(spent, 16, power) for spent in ranks.tolist()]
+    fitted = [np.polyfit(np.log(ranks), np.log(part), 1)[0] for part in (found, laws)]
+    assert fitted[0] == pytest.approx(slope, abs=0.05)
+    assert fitted[1] == pytest.approx(slope, abs=1e-12)
+    assert first_step(7, 3.0) == pytest.approx(9.0, rel=1e-12)
+    assert first_step(7, 3.0, 1) == pytest.approx(9.0 / 7, rel=1e-12)
+    assert first_step(1) == 1.0
+    with pytest.raises(ValueError, match="give a rank of at least 1"):
+        first_step(0)

@@ -1,0 +1,268 @@
+"""Second routes of the theorems on libraries: real adapters, exact laws, simulated gates."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from scipy.special import betainc
+from theorems.owed import over, theorem_of
+
+from loratheory.lowrank import LowRank, frobenius, gaussian, orthonormal, spectral, total
+from loratheory.theorems import (
+    AssumptionError,
+    averaging_survival,
+    gate_detection,
+    hebbian_memory,
+    interference_angle,
+    merged_memory,
+    random_interference,
+    shelf_capacity,
+)
+from loratheory.toy import Merge
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.1, 0.3])
+def test_energies_of_the_sum_and_of_gates(threshold):
+    """The response itself, not its square root of a law: pseudo-inverses and random responses."""
+    rng, facts, width, adapters, trials = np.random.default_rng(3), 3, 24, 5, 3000
+    keys = rng.standard_normal((trials, adapters - 1, width, facts))
+    weights = (np.linalg.pinv(keys) @ rng.standard_normal((trials, 1, width, 1)))[..., 0]
+    frames = np.linalg.qr(rng.standard_normal((trials, adapters - 1, 40, facts)))[0]
+    frames = frames * rng.choice([-1, 1], (trials, adapters - 1, 1, 1))
+    on = (weights**2).sum(axis=-1, keepdims=True) > threshold
+    total_response = (frames @ (weights * on)[..., None]).sum(axis=1)[..., 0]
+    energy = (total_response**2).sum(axis=1)
+    law = shelf_capacity.interference(adapters, facts, width, threshold)
+    assert abs(energy.mean() - law) <= 6 * energy.std() / math.sqrt(trials)
+
+
+def gated_two_hop(rng, adapters, facts, width, threshold):
+    """Whether two gated reads of new facts, each adapter on by its own response, answer rightly."""
+    n = adapters * facts
+    one, two = rng.standard_normal((2, width, n))
+    order = rng.permutation(n)  # the bridge: which key each entity has
+    state, answer = one[:, :1], -1
+    for keys in (one, two):
+        inverses = [np.linalg.pinv(keys[:, j : j + facts]) for j in range(0, n, facts)]
+        parts = [inverse @ state for inverse in inverses]
+        values = np.concatenate([p * (np.sum(p**2) > threshold) for p in parts])
+        answer = int(values.argmax())
+        state = two[:, order] @ values
+    return answer == order[0]
+
+
+def test_real_gated_reads_answer_as_often_as_promised():
+    rng, trials, promised = np.random.default_rng(5), 300, shelf_capacity.clean(8, 2, 20, 0.5, 2)
+    right = sum(gated_two_hop(rng, 8, 2, 20, 0.5) for _ in range(trials))
+    assert 0.5 < promised < 0.9
+    assert right >= stats.binom.ppf(1e-9, trials, promised)
+
+
+@settings(max_examples=20)
+@given(st.integers(1, 6), st.integers(0, 30), st.floats(0.2, 1.0), st.integers(1, 4))
+def test_the_largest_library_is_the_largest_and_beats_the_union_bound(facts, free, threshold, hops):
+    width, failure = facts + free, 0.05
+    most = shelf_capacity.largest_shelf(facts, width, threshold, hops, failure)
+    assert most >= gate_detection.largest_shelf(facts, width, threshold, hops, failure)
+    if most < 1e9:
+        clean = [shelf_capacity.clean(k, facts, width, threshold, hops) for k in (most, most + 1)]
+        assert clean[0] >= 1 - failure - 1e-9
+        assert clean[1] < 1 - failure + 1e-9
+
+
+def test_libraries_grow_exponentially_while_the_sum_breaks_linearly():
+    energy, most = shelf_capacity.interference, shelf_capacity.largest_shelf
+    sizes = [most(4, width, 0.5, 2, 0.05) for width in (64, 96, 128)]
+    assert min(sizes[1] / sizes[0], sizes[2] / sizes[1]) > 100
+    assert energy(1 + (64 - 5) // 4, 4, 64) < 1 < energy(2 + (64 - 5) // 4, 4, 64)
+    assert energy(sizes[0], 4, 64, 0.5) < 0.1
+    # two facts in seven dimensions: mean 2/4; Beta(2, 2) above 1/5 is 1 - 3/25 + 2/125 = 112/125
+    assert energy(4, 2, 7) == pytest.approx(3 / 2, rel=1e-14)
+    assert energy(4, 2, 7, 0.25) == pytest.approx(1.5 * 112 / 125, rel=1e-13)
+    assert (energy(1, 3, 8), energy(2, 7, 8)) == (0.0, math.inf)
+    assert (most(1, 10**6, 0.5, 2, 0.01), most(8, 8, 0.5, 2, 0.01)) == (math.inf, 1)
+
+
+def asked(rng, trials, width, facts, same):
+    """Two adapters, two reads, the query a key of either in turn; how loudly the other answers."""
+    keys = rng.standard_normal((trials, 2, width, facts))
+    again = keys if same else rng.standard_normal(keys.shape)
+    alarms = []
+    for read, own in ((keys, 0), (again, 1)):
+        weights = np.linalg.pinv(read[:, 1 - own]) @ read[:, own, :, :1]
+        alarms.append((weights[..., 0] ** 2).sum(axis=1))
+    return np.stack(alarms).max(axis=0)
+
+
+def test_reads_that_share_keys_keep_the_union_bound_only():
+    """In one dimension two adapters asked in turn never both keep still; apart they do."""
+    rng, promised = np.random.default_rng(2), shelf_capacity.clean(2, 1, 1, 0.9)
+    assert promised > 0.2
+    assert not (asked(rng, 2000, 1, 1, same=True) < 0.9).any()
+    right = (asked(rng, 2000, 1, 1, same=False) < 0.9).mean()
+    assert right == pytest.approx(promised, abs=0.07)
+    for width, facts, threshold in ((6, 2, 0.5), (12, 3, 0.7)):
+        right = (asked(rng, 2000, width, facts, same=True) <= threshold).mean()
+        assert right >= 1 - 2 * gate_detection.false_alarm(facts, width, threshold) - 0.05
+
+
+@over(shelf_capacity)
+def test_the_allowance_of_a_library_covers_its_sampling_error(case):
+    p = shelf_capacity.bound(case)
+    room = 7 * math.sqrt(p * (1 - p) / case.trials) + 30 / case.trials
+    assert 0 <= shelf_capacity.noise(case) <= room
+
+
+# Memories
+
+
+@pytest.mark.parametrize("adapters", [1, 4])
+def test_real_adapters_summed_scatter_as_one(adapters):
+    """Real factors, real sum of rank K r; six standard errors."""
+    rng, rank, trials, facts = np.random.default_rng(adapters), 3, 600, 6
+    keys, outputs, scores = orthonormal(rng, 8, facts), rng.standard_normal((5, facts)), []
+    case = merged_memory.Case(keys, outputs, outputs[:, 1], keys[:, 0], rank)
+    for _ in range(trials):
+        library = []
+        for k in range(adapters):
+            frozen, held = rng.standard_normal((rank, 8)) / rank**0.5, slice(k, None, adapters)
+            library.append(LowRank(outputs[:, held] @ (frozen @ keys[:, held]).T, frozen))
+        scores.append(case.read @ (total(library) @ case.query))
+    squares = np.square(scores)
+    assert abs(squares.mean() - merged_memory.bound(case)) <= 6 * squares.std() / trials**0.5
+
+
+@pytest.mark.parametrize("adapters", [1, 3, 12])
+def test_gaussian_embeddings_agree_in_the_mean_and_routing_helps(adapters):
+    rng, facts, width, rank, trials = np.random.default_rng(adapters), 12, 16, 4, 1500
+    keys, outputs = rng.standard_normal((2, trials, facts, width)) / width**0.5
+    query = rng.standard_normal((trials, width)) / width**0.5
+    answers = np.zeros((trials, width, adapters))
+    for k in range(adapters):
+        frozen = rng.standard_normal((trials, rank, width)) / rank**0.5
+        inner = np.einsum("trn,tfn->trf", frozen, keys[:, k::adapters])
+        seen = np.einsum("trf,trn,tn->tf", inner, frozen, query, optimize=True)
+        answers[:, :, k] = np.einsum("tfm,tf->tm", outputs[:, k::adapters], seen)
+    laws = merged_memory.merged_crosstalk, merged_memory.routed_crosstalk
+    for said, law in zip((answers.sum(axis=2), answers[:, :, 0]), laws, strict=True):
+        found = (said**2).sum(axis=1) / width
+        expected = law(facts, adapters, width, rank)
+        assert abs(found.mean() - expected) <= 6 * found.std() / trials**0.5
+
+
+@settings(max_examples=20)
+@given(st.integers(1, 99), st.integers(1, 9), st.integers(1, 99), st.integers(1, 99))
+def test_a_sum_is_one_adapter_and_routing_divides_the_facts(facts, adapters, width, rank):
+    one = hebbian_memory.foreign_crosstalk(facts, width, rank)
+    routed = merged_memory.routed_crosstalk
+    assert merged_memory.merged_crosstalk(facts, adapters, width, rank) == one
+    assert routed(facts * adapters, adapters, width, rank) == pytest.approx(one)
+    assert routed(facts, 1, width, rank) == one
+    with pytest.raises(ValueError, match="give at least 1"):
+        routed(4, 0, 8, 2)
+
+
+@over()
+def test_a_query_across_two_adapters_gains_from_the_split(rng):
+    """Beyond the hypothesis: the sum then has less variance, as its signals are independent."""
+    query = np.abs(rng.standard_normal(4))
+    case = merged_memory.Case(np.eye(4), np.ones((1, 4)), np.ones(1), query, rank=2)
+    owners = (0, 0, 1, 1), (0, 0, 0, 0)
+    split, joint = (merged_memory.measure(case, merged_memory.summed(o, 2)) for o in owners)
+    assert split < joint
+    assert joint == pytest.approx(merged_memory.bound(case), rel=1e-12)
+
+
+# Interference
+
+
+@over()
+def test_the_exact_law_of_one_adapter_is_below_the_tail_and_met_by_simulation(rng):
+    """A coordinate of the sphere has a beta law."""
+    n, x = int(rng.integers(2, 20)), float(rng.uniform(0.05, 0.95))
+    case = random_interference.Case(np.eye(1, n)[None], np.array([x]), 4000)
+    exact = betainc((n - 1) / 2, 1 / 2, 1 - x**2) / 2
+    assert exact <= random_interference.bound(case)
+    drawn = random_interference.directions(rng, 4000, 1, n)
+    found = random_interference.measure(case, drawn)
+    assert found == pytest.approx(exact, abs=7 * math.sqrt(exact / 4000) + 0.01)
+
+
+def test_rotated_adapters_in_a_merge_do_as_the_directions_say():
+    """Real low-rank updates behind random rotations: the energy's mean, and how often one loses."""
+    rng, n, m, trials = np.random.default_rng(5), 12, 5, 3000
+    weights, key = (0.7, 1.3), orthonormal(rng, 12, 1)[:, 0]
+    others, base = [gaussian(rng, m, n, 2), gaussian(rng, m, n, 3)], gaussian(rng, m, n, 1, 0.0)
+    added = []
+    for _ in range(trials):
+        turned = tuple(replace(low, down=low.down @ orthonormal(rng, n, n)) for low in others)
+        added.append(Merge(base, turned, weights).logits(key))
+    added = np.stack(added)
+    energies = (added**2).sum(axis=1)
+    expected = sum(c**2 * frobenius(low) ** 2 for c, low in zip(weights, others, strict=True)) / n
+    assert energies.mean() == pytest.approx(expected, abs=6 * energies.std() / trials**0.5)
+    rows = [c * (low.dense()[0] - low.dense()[1:]) for c, low in zip(weights, others, strict=True)]
+    case = random_interference.Case(np.stack(rows, axis=1), np.linspace(0.8, 1.6, m - 1), trials)
+    lost = (added[:, :1] - added[:, 1:] <= -case.margins).any(axis=1).mean()
+    drawn = random_interference.directions(rng, trials, 2, n)
+    assert lost == pytest.approx(random_interference.measure(case, drawn), abs=0.06)
+    assert lost <= random_interference.bound(case) + theorem_of(random_interference).noise(case)
+
+
+def test_unit_edits_add_their_own_energy_where_total_rank_reaches_width():
+    rng, n, rank, adapters = np.random.default_rng(0), 24, 3, 9
+    turned = random_interference.directions(rng, 4000, adapters - 1, n)
+    responses = (turned[:, :, :rank] ** 2).sum(axis=(1, 2))
+    assert responses.mean() == pytest.approx(1.0, rel=0.05)
+    assert random_interference.energy(adapters, rank, n) == 1.0
+
+
+@pytest.mark.parametrize("tokens", [1, 5])
+def test_the_largest_library_fails_as_rarely_as_asked_and_the_next_does_not(tokens):
+    most = random_interference.largest_shelf(256, 1.0, 0.5, tokens, 0.05)
+    fails, needed = random_interference.failure, random_interference.margin_needed
+    assert fails(most, 256, 1.0, 0.5, tokens) <= 0.05 < fails(most + 1, 256, 1.0, 0.5, tokens)
+    at = needed(most, 256, 0.5, 0.0, tokens=tokens, failure=0.05, rule="sum")
+    assert at <= 1.0 < needed(most + 1, 256, 0.5, 0.0, tokens=tokens, rule="sum")
+    for rule in ("sum", "mean"):
+        alone = averaging_survival.margin_needed(tokens, 2.0, rule)
+        assert (
+            needed(tokens, 64, 0.0, 2.0, rule=rule) == alone <= needed(tokens, 64, 1, 2, rule=rule)
+        )
+    assert (fails(1, 64, 1.0, 1.0), fails(1, 64, 0.0, 1.0), fails(9, 64, -1.0, 1.0)) == (0, 1, 1)
+    assert random_interference.largest_shelf(64, 0.0, 1.0, 1, 0.05) == 1
+
+
+def test_directions_with_a_mean_are_refused_though_their_second_moments_fit():
+    """A random axis, never its opposite."""
+    rng, case = np.random.default_rng(0), random_interference.Case(np.ones((1, 1, 4)), np.ones(1))
+    with pytest.raises(AssumptionError, match="uniformly at random"):
+        theorem_of(random_interference).check(case, np.eye(4)[rng.integers(4, size=(600, 1))])
+
+
+@over()
+def test_silence_is_orthogonality_of_row_spaces_and_not_of_updates(rng):
+    """Orthogonal columns make the Frobenius inner product vanish; the keys are still answered."""
+    frame, columns = orthonormal(rng, 6, 6), orthonormal(rng, 8, 4)
+    one, two = LowRank(columns[:, :2], frame[:, :2].T), frame[:, 2:4]
+    apart, mixed = (
+        interference_angle.Case(one, LowRank(columns[:, 2:], reads.T))
+        for reads in (two, two + 0.1 * frame[:, :2])
+    )
+    assert interference_angle.bound(apart) <= 1e-11
+    assert interference_angle.worst_response(mixed) > 1e-2
+    same = interference_angle.Case(one, LowRank(columns[:, 2:], one.down))
+    assert abs(same.first.inner(same.second)) <= 1e-13
+    assert interference_angle.bound(same) == pytest.approx(spectral(same.second), rel=1e-12)
+    assert interference_angle.worst_response(same) == pytest.approx(spectral(same.second))
+
+
+def test_a_zero_key_is_refused():
+    case = theorem_of(interference_angle).draw(np.random.default_rng(0), 8)
+    zero = interference_angle.Answer(case.second, np.zeros((case.first.shape[1], 1)))
+    with pytest.raises(AssumptionError, match="nonzero key"):
+        theorem_of(interference_angle).check(case, zero)

@@ -1,0 +1,430 @@
+"""Second routes of the theorems on merging: descent, simulation, published rules, formats."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from theorems.merging import LINES, alike, lines, one_competitor, uniform
+from theorems.owed import over, theorem_of
+
+from loratheory.adapters import METHODS, Options
+from loratheory.lowrank import (
+    LowRank,
+    balanced,
+    frobenius,
+    from_dense,
+    gaussian,
+    orthonormal,
+    rank,
+    regauge,
+    spectral,
+    with_spectrum,
+)
+from loratheory.theorems import (
+    AssumptionError,
+    averaging_survival,
+    coefficient_floor,
+    covariance_floor,
+    dare_variance,
+    data_free_floor,
+    factor_mean_residual,
+    interpolating_merge,
+    interpolation_price,
+    intruder_threshold,
+    iso_flattening,
+    merge_collapse,
+    merge_floor,
+    quantised_floor,
+    ties_disjoint,
+    verify,
+)
+
+# Floors
+
+
+@over(covariance_floor)
+def test_no_covariance_floor_is_above_the_data_free_one(case):
+    largest = max(float(np.linalg.norm(x, 2)) ** 2 for x in case.inputs)
+    worst = covariance_floor.bound(covariance_floor.data_free(case, largest))
+    room = worst * 1e-9 + 1e-10 * covariance_floor.scale(case)
+    guarantee = merge_floor.attain(merge_floor.Case(case.updates, case.rank))
+    assert covariance_floor.bound(case) <= worst + room
+    assert covariance_floor.measure(case, guarantee) <= worst + room
+
+
+@over()
+def test_without_a_limit_on_the_rank_the_covariance_floor_is_met_by_regmean(rng):
+    updates = tuple(gaussian(rng, 4, 5, 2) for _ in range(2))
+    inputs = tuple(rng.standard_normal((5, 9)) for _ in range(2))
+    moments = [x @ x.T for x in inputs]
+    top = sum(low.dense() @ c for low, c in zip(updates, moments, strict=True))
+    best = covariance_floor.attain(covariance_floor.Case(updates, inputs, 4)).dense()
+    np.testing.assert_allclose(best, np.linalg.solve(sum(moments), top.T).T, atol=1e-9)
+
+
+@pytest.mark.parametrize("sine", [1e-9, 1e-7, 1e-5])
+def test_inputs_that_nearly_meet_are_refused_as_a_large_merge_serves_both(sine):
+    """No shared input, however near: a row of size 2/sine errs on neither."""
+    rows = np.array([[1.0, 0.0], [(1 - sine**2) ** 0.5, sine]])
+    pair = (LowRank(np.eye(1), np.eye(1, 2)), LowRank(-np.eye(1), np.eye(1, 2)))
+    case = data_free_floor.Case(pair, (rows[:1].T, rows[1:].T))
+    both = LowRank(np.eye(1), np.array([[1.0, -2 * rows[1, 0] / sine]]))
+    assert data_free_floor.measure(case, (both, both)) < 1e-6
+    with pytest.raises(AssumptionError, match="clear angles"):
+        theorem_of(data_free_floor).check(case, (both, both))
+
+
+@over()
+def test_where_nothing_is_known_pairs_bound_more_adapters_from_below(rng):
+    """Three unrelated adapters on all inputs: the mean of the three errs more than any pair."""
+    low, whole = [from_dense(rng.standard_normal((3, 4))) for _ in range(3)], (np.eye(4),) * 2
+    merged = data_free_floor.merge(data_free_floor.Case((low[0], low[1]), whole))
+    assert spectral(merged - (low[0] + low[1]) / 2) < 1e-12
+    pairs = [data_free_floor.half_distance(low[i], low[j]) for i in range(3) for j in range(i)]
+    mean = (low[0] + low[1] + low[2]) / 3
+    assert max(spectral(mean - one) for one in low) >= max(pairs) - 1e-12
+
+
+@over(quantised_floor)
+def test_errors_larger_than_the_adapters_and_the_merge_of_rounded_adapters_on_the_true_tasks(
+    case, rng
+):
+    tiny = replace(case, updates=tuple(low * 1e-40 for low in case.updates), error=1.0)
+    assert theorem_of(quantised_floor).check(tiny, quantised_floor.rival(tiny, rng)).holds
+    assert quantised_floor.scale(tiny) >= 1.0
+    merged = merge_floor.attain(merge_floor.Case(quantised_floor.rival(case, rng), case.rank))
+    true = merge_floor.measure(merge_floor.Case(case.updates, case.rank), merged) ** 0.5
+    assert true <= case.floor + 2 * case.error + 1e-11 * quantised_floor.scale(case)
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "float16"])
+def test_half_precision_factors_stay_below_their_bound(name):
+    rng, dtype = np.random.default_rng(0), getattr(torch, name)
+    library = [balanced(gaussian(rng, 30, 40, 4)) for _ in range(3)]
+    rounded = [low.map(lambda a: torch.asarray(a).to(dtype).double().numpy()) for low in library]
+    limit = quantised_floor.rounding_error(4, quantised_floor.BITS[name])
+    for low, new in zip(library, rounded, strict=True):
+        assert 1e-3 * limit < frobenius(new - low) / frobenius(low) <= limit
+    one = np.array([[1 + 2.0**-8 - 1e-12]])  # halfway between neighbours in bfloat16
+    new = torch.asarray(one).bfloat16().double().numpy()
+    share = abs(float(new[0, 0] ** 2 / one[0, 0] ** 2 - 1))
+    assert 0.98 < share / quantised_floor.rounding_error(1, 8) <= 1
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("seed", range(10))
+def test_integer_grids_stay_below_their_bound_and_half_steps_meet_it(bits, seed):
+    rng, levels = np.random.default_rng(seed), 2 ** (bits - 1) - 1
+    loud = 10.0 ** rng.uniform(-3, 3) * rng.standard_normal(int(rng.integers(1, 40)))
+    for block, least in ((loud, 0.0), (np.r_[1.0, np.full(3, 0.4999999 / levels)], 0.8)):
+        step = np.abs(block).max() / levels
+        error = np.linalg.norm(np.round(block / step) * step - block) / np.linalg.norm(block)
+        assert least <= error / quantised_floor.grid_error(len(block), bits) <= 1
+
+
+@settings(max_examples=20)
+@given(st.integers(1, 7), st.floats(0.0, 0.95), st.floats(0.1, 10.0))
+def test_alike_adapters_lose_the_stated_share(adapters, share, energy):
+    case, lost = alike(adapters, share, energy), coefficient_floor.relative_floor(adapters, share)
+    wanted = lost * adapters * energy
+    assert coefficient_floor.bound(case) == pytest.approx(wanted, rel=1e-7, abs=1e-7 * energy)
+    best = coefficient_floor.best_coefficient(adapters, share)
+    assert coefficient_floor.best(case) == pytest.approx([best] * adapters, rel=1e-6)
+
+
+def test_the_sum_is_best_without_leak_and_the_mean_where_all_answer_alike():
+    best, lost = coefficient_floor.best_coefficient, coefficient_floor.relative_floor
+    assert (best(5, 0), lost(5, 0), best(5, 1), lost(5, 1)) == (1, 0, 1 / 5, 4 / 5)
+    rng, n, r, k = np.random.default_rng(1), 60, 4, 8
+    leak = coefficient_floor.leak(r, n)
+    updates = tuple(with_spectrum(rng, 60, n, [1.0] * r) for _ in range(k))
+    inputs = tuple(np.linalg.qr(low.down.T)[0] for low in updates)
+    case = coefficient_floor.Case(updates, inputs)
+    assert coefficient_floor.bound(case) / (k * r) == pytest.approx(lost(k, leak), abs=0.02)
+    assert np.mean(coefficient_floor.best(case)) == pytest.approx(best(k, leak), abs=0.03)
+
+
+@over(coefficient_floor)
+def test_no_matrix_per_adapter_does_worse_than_numbers(case):
+    wide = covariance_floor.Case(case.updates, case.inputs, min(case.updates[0].shape))
+    room = 1e-11 * coefficient_floor.scale(case) * coefficient_floor.condition(case)
+    floor = covariance_floor.bound(wide) * len(case.updates)
+    assert floor <= coefficient_floor.bound(case) + room
+
+
+# The interpolating merge
+
+
+@over()
+def test_conflicting_adapters_leave_the_least_misfit(rng):
+    """Two adapters on one row space: half the squared distance, by brute force too."""
+    reads = orthonormal(rng, 5, 2).T
+    pair = tuple(LowRank(rng.standard_normal((3, 2)), reads) for _ in range(2))
+    expected, case = frobenius(pair[0] - pair[1]) ** 2 / 2, interpolating_merge.Case(pair)
+    merged = interpolating_merge.attain(case)
+    assert interpolating_merge.conflict(pair) == pytest.approx(expected)
+    assert interpolating_merge.misfit(pair, merged) == pytest.approx(expected)
+    for size in (1e-6, 1e-3, 1.0):
+        nudged = merged + size * LowRank(rng.standard_normal((3, 5)), np.eye(5))
+        assert interpolating_merge.misfit(pair, nudged) >= expected
+    with pytest.raises(AssumptionError, match="each row space"):
+        theorem_of(interpolating_merge).check(case, merged)
+
+
+@over(interpolating_merge)
+def test_it_does_what_each_adapter_does_and_its_rank_adds_up(case):
+    merged = interpolating_merge.attain(case)
+    room = 1e-11 * interpolating_merge.scale(case) * interpolating_merge.condition(case)
+    assert interpolating_merge.misfit(case.updates, merged) ** 0.5 <= room
+    assert interpolating_merge.conflict(case.updates) ** 0.5 <= room
+    assert merged.width <= sum(low.width for low in case.updates)
+
+
+def test_rivals_at_ten_times_the_size_still_do_what_each_adapter_does():
+    assert verify(theorem_of(interpolating_merge), cases=60, seed=7, size=80).ok
+
+
+def test_gradient_descent_on_the_wudi_objective_ends_at_the_interpolating_merge():
+    """Its loss is the sum of |(X - Δ_j) Δ_j^T|²/|Δ_j|²; from zero, no inverse."""
+    rng = np.random.default_rng(0)
+    updates = tuple(LowRank(rng.standard_normal((3, 2)), rng.standard_normal((2, 6))) for _ in "ab")
+    dense = [low.dense() for low in updates]
+    grams = [d.T @ d / np.sum(d**2) for d in dense]
+    found, step = np.zeros((3, 6)), 1 / np.linalg.norm(sum(grams), 2)
+    for _ in range(20000):
+        found = found - step * sum((found - d) @ g for d, g in zip(dense, grams, strict=True))
+    merged = interpolating_merge.attain(interpolating_merge.Case(updates)).dense()
+    np.testing.assert_allclose(found, merged, atol=1e-6)
+
+
+def test_data_of_very_different_size_or_of_smaller_range_are_refused():
+    """Too ill-conditioned to tell, or the rule then forgets a direction."""
+    looks = np.array([0.0, 1.0]), np.array([1.0, 0.0])
+    case = merge_collapse.Case(lines(np.eye(2)), *looks)
+    one, two = merge_collapse.attain(case)
+    low = LowRank(np.eye(2), np.eye(2, 3))
+    part = merge_collapse.Case((low,), np.array([0.0, 1.0, 0.0]), np.array([0.0, 1.0]))
+    less = (np.array([[1.0, 1.0], [0.0, 0.0], [0.0, 0.0]]),)
+    for broken, data in ((case, (one, 1e-6 * two)), (part, less)):
+        with pytest.raises(AssumptionError, match="ranges"):
+            theorem_of(merge_collapse).check(broken, data)
+    assert (merge_collapse.bound(part), merge_collapse.measure(part, less)) == (1.0, 0.0)
+
+
+@over(interpolation_price)
+def test_the_explicit_prices_are_above_in_order(case):
+    loud = [spectral(low) for low in case.updates]
+    columns = np.concatenate([np.linalg.qr(low.down.T)[0] for low in case.updates], axis=1)
+    least = float(np.linalg.svd(columns)[1][-1])
+    given_norms = interpolation_price.amplification(case.updates)
+    assert interpolation_price.bound(case) <= given_norms * case.leak * (1 + 1e-9)
+    assert given_norms == pytest.approx(float(np.sqrt(np.sum(np.square(loud)))) / least)
+    assert given_norms <= interpolation_price.price(len(loud), max(loud), least) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("angle", [1.0, 0.1, 1e-3])
+def test_two_lines_reach_the_constant_as_they_close(angle):
+    rows = np.array([[1.0, 0.0], [np.cos(angle), np.sin(angle)]])
+    case = interpolation_price.Case(lines([[1.0, -1.0]], rows), 0, 1.0)
+    price = interpolation_price.price(2, 1, 2**0.5 * np.sin(angle / 2))
+    amplification = interpolation_price.amplification(case.updates)
+    assert price == pytest.approx(1 / np.sin(angle / 2))
+    assert amplification == pytest.approx(price, rel=1e-9)
+    share = interpolation_price.bound(case) / amplification
+    assert share == pytest.approx(np.cos(angle / 2), rel=1e-9)
+
+
+# Factors
+
+
+@over()
+def test_factor_mean_and_its_residual_in_dense_arrays(rng):
+    """Weights enter twice, other pairs mix in; of two adapters a quarter of the differences."""
+    weights = tuple(rng.dirichlet(np.ones(3)).tolist())
+    adapters = tuple(gaussian(rng, 6, 5, 2) for _ in range(3))
+    pairs = list(zip(weights, adapters, strict=True))
+    expected = sum(w * v * a.up @ b.down for w, a in pairs for v, b in pairs)
+    merged = factor_mean_residual.factor_mean(factor_mean_residual.Case(adapters, weights, 0))
+    np.testing.assert_allclose(merged.dense(), expected, atol=1e-13)
+    one, two = adapters[:2]
+    quarter = (one.up - two.up) @ (one.down - two.down) / 4
+    residual = factor_mean_residual.residual(uniform([one, two]))
+    np.testing.assert_allclose(residual.dense(), quarter, atol=1e-13)
+
+
+@pytest.mark.parametrize(("k", "r"), [(1, 2), (2, 1), (2, 3), (4, 2)])
+def test_a_correction_of_rank_k_minus_one_times_r_repairs_it_and_no_less_does(k, r):
+    rng = np.random.default_rng(k)
+    case = uniform([gaussian(rng, 12, 10, r) for _ in range(k)], (k - 1) * r)
+    assert rank(factor_mean_residual.residual(case), 1e-10) == (k - 1) * r
+    assert theorem_of(factor_mean_residual).check(case, factor_mean_residual.attain(case)).tight
+    assert k == 1 or factor_mean_residual.bound(replace(case, rank=case.rank - 1)) > 1e-6
+
+
+def test_the_gauge_of_one_adapter_moves_the_factor_mean_by_its_own_size():
+    """The same two updates, another merge: the residual belongs to factors, not to updates."""
+    rng = np.random.default_rng(2)
+    one, two = gaussian(rng, 8, 8, 3), gaussian(rng, 8, 8, 3)
+    turned = regauge(two, orthonormal(rng, 3, 3))
+    before, after = (factor_mean_residual.factor_mean(uniform([one, t])) for t in (two, turned))
+    assert frobenius(two - turned) <= 1e-13 * frobenius(two)
+    assert frobenius(before - after) > 0.5 * frobenius(before)
+    with pytest.raises(ValueError, match="widths agree"):
+        uniform([gaussian(rng, 4, 4, 1), gaussian(rng, 4, 4, 2)])
+
+
+def test_the_librarys_masks_have_this_variance():
+    """Two weighted adapters of 4000 equal rows through the rule `dare`, at nine sigmas."""
+    rng, rows = np.random.default_rng(0), 4000
+    ups, downs = rng.standard_normal((2, 1, 2)), rng.standard_normal((2, 2, 5))
+    updates = [LowRank(np.tile(u, (rows, 1)), d) for u, d in zip(ups, downs, strict=True)]
+    x, weights, density = rng.standard_normal(5), [0.5, 2.0], 0.3
+    merged = METHODS["dare"].rule(updates, weights, Options(density=density, rank=5))
+    exact = sum(w * (u @ x)[0] for w, u in zip(weights, updates, strict=True))
+    laws = [dare_variance.update_variance(u.rows(slice(0, 1)), x, density) for u in updates]
+    expected = sum(w**2 * law for w, law in zip(weights, laws, strict=True))
+    outputs = merged @ x - exact
+    room = 9 * float((outputs**2).std()) / math.sqrt(rows)
+    assert float((outputs**2).mean()) == pytest.approx(expected, abs=room)
+    assert abs(float(outputs.mean())) < 9 * math.sqrt(expected / rows)
+
+
+def test_masks_of_factors_depend_on_the_gauge_and_may_be_arbitrarily_worse():
+    rng = np.random.default_rng(3)
+    low, x = (
+        LowRank(rng.standard_normal((4, 3)), rng.standard_normal((3, 5))),
+        rng.standard_normal(5),
+    )
+    turned = regauge(low, orthonormal(rng, 3, 3))
+    laws = [dare_variance.factor_variance(part, x, 0.3) for part in (turned, low)]
+    assert abs(laws[0] / laws[1] - 1) > 1e-3
+    cancelling = LowRank(np.array([[1.0, 1.0]]), np.array([[1.0], [-0.999]])), np.ones(1), 0.5
+    spread = LowRank(np.ones((1, 1)), np.ones((1, 50))), np.sign(np.arange(50) - 24.5), 0.1
+    ratios = [
+        dare_variance.factor_variance(*case) / dare_variance.update_variance(*case)
+        for case in (cancelling, spread)
+    ]
+    assert ratios[0] > 1e6
+    assert ratios[1] == pytest.approx(10.0)  # one rank at density p costs 1/p more
+
+
+def test_large_sparse_updates_keep_small_entries_whole():
+    """Entries of 1e-4 beside ones of order one: what an SVD makes of zeros would halve some."""
+    rng = np.random.default_rng(0)
+    owner, values = rng.integers(0, 3, (48, 64)), rng.standard_normal((48, 64))
+    values[::5] *= 1e-5
+    entries = np.stack([np.where(owner == j, values, 0.0) for j in range(3)])
+    case, theorem = ties_disjoint.Case(entries, 1.0, "sum"), theorem_of(ties_disjoint)
+    assert theorem.check(case, ties_disjoint.attain(case)).tight
+    svd = type(ties_disjoint.attain(case))(tuple(from_dense(e) for e in entries), (1.0,) * 3)
+    assert ties_disjoint.measure(case, svd) > 1e-12
+    with pytest.raises(AssumptionError, match="zeros as zeros"):
+        theorem.check(case, svd)
+
+
+def test_the_published_average_of_iso_shrinks_and_fills_and_overlapping_edits_are_mixed_up():
+    case = theorem_of(iso_flattening).draw(np.random.default_rng(4), 8)
+    left, sigma, right = np.linalg.svd(case.edits.dense(), full_matrices=False)
+    answers = np.diag(case.outputs.T @ (sigma.mean() * left @ right) @ case.keys)
+    level = iso_flattening.common_strength(case.strengths, len(sigma))
+    np.testing.assert_allclose(answers, level, rtol=1e-9)
+    low = LowRank(np.eye(2), LINES)
+    flat = METHODS["iso"].rule([low], [1.0], Options())
+    assert abs(float((flat @ low.down.T)[0, 1])) > 0.1
+
+
+# Survival and intruders
+
+
+@settings(max_examples=30)
+@given(st.integers(1, 6), st.floats(0.1, 10.0), st.sampled_from(["sum", "mean", "factor_mean"]))
+def test_one_percent_decides_survival(adapters, deficit, rule):
+    need = averaging_survival.margin_needed(adapters, deficit, rule)
+    weight = averaging_survival.coefficient(adapters, rule)
+    for change in (0.01, -0.01):
+        case = one_competitor(deficit, need + change * deficit, weight)
+        found = averaging_survival.measure(case, averaging_survival.attain(case))
+        assert (found > 0) == (change > 0)
+
+
+def test_margins_needed_are_those_of_the_statement():
+    needed = averaging_survival.margin_needed
+    assert [needed(k, 1) for k in (1, 2, 5)] == pytest.approx([0, 1, 4])
+    assert [needed(k, 2.0, "factor_mean") for k in (1, 2, 3)] == pytest.approx([0, 6, 16])
+    assert needed(7, 3.0, "sum") == 0
+    with pytest.raises(ValueError, match="give at least 1"):
+        averaging_survival.coefficient(0)
+
+
+@settings(max_examples=30)
+@given(st.lists(st.floats(0.0, 1.0), min_size=2, max_size=5))
+def test_no_convex_merge_keeps_two_replacements(shares):
+    assume(sum(shares) > 0)
+    weights = [share / sum(shares) for share in shares]
+    margins = sorted(averaging_survival.bound(one_competitor(1.0, 1.0, w)) for w in weights)
+    assert margins[-2] <= 1e-12
+    without = [averaging_survival.bound(one_competitor(-1.0, 0.1, w + 1e-9)) for w in weights]
+    assert min(without) > 0
+
+
+def intruding(rng, d, t, trials):
+    """Along axes: the law of the base does not change."""
+    bases = rng.standard_normal((trials, d, d)) / d**0.5
+    bases[:, 0, 0] += t
+    return np.linalg.svd(bases)
+
+
+@pytest.mark.parametrize("t", [0.5, 2.0, 4.0])
+def test_values_and_overlaps_of_intruders_at_width_256(t):
+    """Three per cent above the threshold, as widths allow."""
+    left, sigma, _ = intruding(np.random.default_rng(7), 256, t, 6)
+    top = intruder_threshold.top_singular_value(t)
+    assert float(sigma[:, 0].mean()) == pytest.approx(top, rel=0.03)
+    overlap = float((left[:, 0, 0] ** 2).mean())
+    assert overlap == pytest.approx(intruder_threshold.overlap(t), abs=0.03)
+
+
+@settings(max_examples=20)
+@given(st.floats(1.05, 20.0))
+def test_the_laws_of_intruders_solve_the_secular_equation(t):
+    """With g(z) = E z / (z² - s²) over the quarter circle: t g = 1, overlap -1 / (t² g')."""
+    z = intruder_threshold.top_singular_value(t)
+    g, slope = (z - (z**2 - 4) ** 0.5) / 2, (1 - z / (z**2 - 4) ** 0.5) / 2
+    assert t * g == pytest.approx(1.0, rel=1e-9)
+    assert -1 / (t**2 * slope) == pytest.approx(intruder_threshold.overlap(t), rel=1e-6)
+
+
+def test_intruders_in_the_mean_and_beside_the_survival_of_their_edits():
+    """Mean of two: strength 1.8 is hidden, yet a margin of 3 deficits survives; and conversely."""
+    overlap, vanishing = intruder_threshold.overlap, intruder_threshold.vanishing_coefficient
+    for adapters, strength in ((2, 1.9), (2, 2.1), (8, 7.9), (8, 8.1)):
+        hidden = overlap(strength, 1 / adapters) == 0
+        assert hidden == (strength < adapters) == (1 / adapters <= vanishing(strength))
+    assert (vanishing(2), vanishing(0.3), vanishing(0)) == (0.5, 1.0, 1.0)
+    assert overlap(1.8, 0.5) == 0 < overlap(2.5, 0.5)
+    assert 0.5 < averaging_survival.margin_needed(2, 1.0) < 3.0
+    assert intruder_threshold.top_singular_value(-3, 0.5) == pytest.approx(1.5 + 1 / 1.5)
+    assert intruder_threshold.top_singular_value(2, 0.5) == 2.0
+
+
+def test_nothing_is_said_next_to_the_threshold():
+    case = intruder_threshold.Case(1.1, 1.0, 64)
+    drawn = intruder_threshold.rival(case, np.random.default_rng(0))
+    theorem = theorem_of(intruder_threshold)
+    with pytest.raises(AssumptionError, match="merged strength at most"):
+        theorem.check(case, drawn)
+    assert theorem.check(replace(case, strength=0.5), drawn).holds
+    left, right = orthonormal(np.random.default_rng(1), 64, 64), np.eye(64)
+    turned = type(drawn)(left @ drawn.bases @ right, drawn.left @ left.T, drawn.right @ right)
+    clear = replace(case, strength=2.0)
+    same = intruder_threshold.measure(clear, drawn)
+    assert intruder_threshold.measure(clear, turned) == pytest.approx(same, rel=1e-9)
+    widths = (
+        intruder_threshold.tolerance(clear),
+        intruder_threshold.tolerance(replace(clear, width=256)),
+    )
+    assert widths == pytest.approx((0.25, 0.125))

@@ -1,0 +1,197 @@
+"""Second routes of the theorems on routing: noise, other scores, grids, simulated laws."""
+
+from dataclasses import replace
+from itertools import pairwise
+from math import acos, inf, log, pi, sqrt
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from theorems.owed import over, theorem_of
+
+from loratheory.adapters import arrow_scores, response_scores, subspace_scores
+from loratheory.lowrank import LowRank, orthonormal
+from loratheory.theorems import (
+    AssumptionError,
+    arrow_blind_spot,
+    arrow_margin,
+    edit_budget,
+    gate_detection,
+    routing_reach,
+)
+from loratheory.theorems._sample import Sample, gaussian_sample
+from loratheory.theorems.two_read_region import margin
+
+GRID = np.linspace(0, 1, 61)
+
+
+def library(rng, experts, facts, spare=3):
+    frame = orthonormal(rng, experts * facts + spare, experts * facts)
+    strengths = tuple(np.linspace(2.0, 1.0, facts) for _ in range(experts))
+    return arrow_blind_spot.Case(tuple(np.split(frame, experts, axis=1)), strengths)
+
+
+def hits(scores, case, noise, rng, trials=2000):
+    """How often each key of each adapter is routed right."""
+    found = []
+    for i, keys in enumerate(case.keys):
+        shape = (trials, keys.shape[1], len(keys))
+        queries = (keys.T + noise * rng.standard_normal(shape)).reshape(-1, len(keys))
+        found.append((scores(queries).argmax(axis=1) == i).reshape(shape[:2]).mean(axis=0))
+    return np.array(found)
+
+
+@over(arrow_blind_spot)
+def test_projection_and_response_find_every_key(case):
+    adapters = list(arrow_blind_spot.attain(case))
+    for scores in (subspace_scores(adapters), response_scores(adapters)):
+        for i, keys in enumerate(case.keys):
+            assert scores(keys.T).argmax(axis=1).tolist() == [i] * keys.shape[1]
+
+
+@pytest.mark.parametrize(("experts", "facts"), [(4, 8), (8, 4), (4, 2)])
+@pytest.mark.parametrize("noise", [1e-3, 0.3, 2.0])
+def test_noisy_accuracy_is_the_law_up_to_sampling(experts, facts, noise):
+    """Hoeffding at 1e-9, over all keys and on the blind ones alone."""
+    rng, trials = np.random.default_rng(experts + facts), 2000
+    case = library(rng, experts, facts)
+    found = hits(arrow_scores(list(arrow_blind_spot.attain(case))), case, noise, rng, trials)
+    law, room = arrow_blind_spot.accuracy(facts, experts, noise), sqrt(log(2e9) / (2 * trials))
+    assert found.mean() == pytest.approx(law, abs=room / sqrt(experts))
+    assert found[:, 1:].mean() == pytest.approx(1 / experts, abs=room / sqrt(experts))
+
+
+def test_a_flat_spectrum_is_right_without_noise_and_worse_with_it():
+    rng = np.random.default_rng(0)
+    case, mixing = library(rng, 4, 4), orthonormal(rng, 4, 4)
+    scores = arrow_scores([LowRank(mixing, mixing.T @ keys.T) for keys in case.keys])
+    assert hits(scores, case, 0.0, rng, 1).mean() == 1.0
+    assert hits(scores, case, 1.0, rng, 500).mean() < 0.9
+
+
+def test_accuracies_by_hand_and_shared_ties():
+    law = arrow_blind_spot.accuracy
+    assert (law(1, 7), law(5, 1), law(8, 4)) == (1.0, 1.0, 0.34375)
+    assert law(5, 1, 0.7) == pytest.approx(1.0)
+    assert law(4, 4, 1e6) == pytest.approx(0.25, abs=1e-5)
+    assert law(4, 4, 1e-4) == pytest.approx(law(4, 4))
+    assert arrow_blind_spot.chance(np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]]), 0) == 0.25
+    case = library(np.random.default_rng(1), 2, 2)
+    off = replace(case, keys=(case.keys[0] + 0.01, case.keys[1]))
+    with pytest.raises(AssumptionError, match="orthonormal"):
+        theorem_of(arrow_blind_spot).check(off, arrow_blind_spot.attain(case))
+    near = replace(case, strengths=(np.array([1.0, 1 - 1e-6]),) * 2)
+    with pytest.raises(AssumptionError, match="above its others"):
+        theorem_of(arrow_blind_spot).check(near, arrow_blind_spot.attain(near))
+
+
+@pytest.mark.parametrize("between", [0.01, 1.0, pi / 2])
+def test_half_the_angle_decides(between):
+    least, half = arrow_margin.least_margin, arrow_margin.safe_angle(between)
+    assert half == between / 2
+    assert least(between, half * 0.99) > 0 > least(between, half * 1.01)
+    assert least(between, half) == pytest.approx(0.0, abs=1e-15)
+
+
+@over(arrow_margin, size=6)
+def test_within_half_the_angle_every_query_is_routed_right(case, rng):
+    angle = 0.99 * arrow_margin.safe_angle(acos(max(case.cosines)))
+    safe = replace(case, angle=angle)
+    for query in (arrow_margin.rival(safe, rng), arrow_margin.attain(safe)):
+        assert arrow_margin.measure(safe, query) > 0
+
+
+def test_wider_adapters_are_scored_by_their_top_direction_alone():
+    rows = orthonormal(np.random.default_rng(0), 6, 6).T
+    wide = [LowRank(np.diag([3.0, 2.0, 1.0]), rows[3 * i : 3 * i + 3]) for i in range(2)]
+    assert np.argwhere(arrow_scores(wide)(rows) > 0.5).tolist() == [[0, 0], [3, 1]]
+
+
+# Gates
+
+
+@pytest.mark.parametrize(("facts", "width"), [(1, 1), (2, 3), (4, 8), (8, 8), (10, 64)])
+def test_the_whole_law_holds_in_simulation(facts, width):
+    """Kolmogorov and Smirnov on one pseudo-inverse (an SVD) a trial: no normal equations."""
+    rng, trials = np.random.default_rng(7), 4000
+    keys, queries = (
+        rng.standard_normal((trials, width, facts)),
+        rng.standard_normal((trials, width)),
+    )
+    found = (np.einsum("tfw,tw->tf", np.linalg.pinv(keys), queries) ** 2).sum(axis=1)
+    law = stats.f(facts, width - facts + 1, scale=facts / (width - facts + 1))
+    assert stats.kstest(found, law.cdf).pvalue > 1e-6
+
+
+@over()
+def test_an_adapter_answers_its_own_keys_with_one_and_others_as_measured(rng):
+    width = int(rng.integers(1, 9))
+    keys = rng.standard_normal((width, int(rng.integers(1, width + 1))))
+    facts, query = keys.shape[1], rng.standard_normal((width, 1))
+    case = edit_budget.Case(keys, orthonormal(rng, width, facts), rank=facts)
+    delta, room = edit_budget.attain(case), 1e-11 * np.linalg.cond(keys) ** 2
+    np.testing.assert_allclose(((delta @ keys) ** 2).sum(axis=0), 1.0, atol=room)
+    response, sample = float(((delta @ query) ** 2).sum()), Sample(keys[None], query.T)
+    limits = (response * (1 - 1e-6) - room, 1.0), (response * (1 + 1e-6) + room, 0.0)
+    for limit, opened in limits if np.linalg.cond(keys) < 1e3 else ():
+        assert gate_detection.measure(gate_detection.Case(facts, width, limit), sample) == opened
+
+
+@settings(max_examples=20)
+@given(st.integers(1, 8), st.integers(0, 40), st.floats(0.2, 1.0), st.integers(1, 4))
+def test_the_largest_library_keeps_the_failure_and_one_more_breaks_it(facts, free, threshold, hops):
+    width, failure = facts + free, 0.01
+    most = gate_detection.largest_shelf(facts, width, threshold, hops, failure)
+    alarm = gate_detection.false_alarm(facts, width, threshold)
+    assert hops * (most - 1) * alarm <= failure * (1 + 1e-12)
+    assert hops * most * alarm > failure * (1 - 1e-12)
+    assert alarm < gate_detection.false_alarm(facts, width, threshold / 2)
+    assert alarm < gate_detection.false_alarm(facts + 1, width + 1, threshold)
+
+
+def test_capacity_grows_exponentially_in_the_width_and_a_full_adapter_is_useless_to_gate():
+    most = gate_detection.largest_shelf
+    sizes = [most(4, width, 0.5, 2, 0.01) for width in (64, 96, 128, 160)]
+    assert min(large / small for small, large in pairwise(sizes)) > 100
+    assert most(1, 10**6, 0.5, 2, 0.01) == inf
+    assert gate_detection.false_alarm(64, 64, 0.5) > 0.9
+    assert most(64, 64, 0.5, 2, 0.01) == 1
+    for facts in (0, 4):
+        with pytest.raises(ValueError, match="give from 1 to 3 facts"):
+            gate_detection.false_alarm(facts, 3, 0.5)
+
+
+@over(gate_detection)
+def test_the_allowance_covers_the_sampling_error_and_not_much_more(case):
+    f = gate_detection.false_alarm(case.facts, case.width, case.threshold)
+    deviation = sqrt(f * (1 - f) / case.trials)
+    assert 5 * deviation <= gate_detection.noise(case) <= 7 * deviation + 30 / case.trials
+
+
+def test_a_heavy_tailed_query_of_the_same_energy_is_refused():
+    rng = np.random.default_rng(0)
+    sample, case = gaussian_sample(rng, 600, 16, 4), gate_detection.Case(4, 16, 0.5)
+    rare = Sample(sample.keys, sqrt(20) * sample.queries * (rng.random((600, 1)) < 0.05))
+    with pytest.raises(AssumptionError, match="in length"):
+        theorem_of(gate_detection).check(case, rare)
+    assert not theorem_of(gate_detection).judge(case, rare).holds
+
+
+# Routers that share out one unit of weight
+
+
+@pytest.mark.parametrize("pattern", "ABCD")
+def test_no_weights_on_a_grid_do_better_and_the_strength_that_a_pass_needs(pattern):
+    """By brute force over the closed form of the region: all mixtures, summing to less too."""
+    leads = [margin((a, b), pattern) for a in GRID for b in GRID if a + b <= 1 + 1e-12]
+    top = routing_reach.ceiling("shared a pass", pattern)
+    assert top - 0.02 <= max(leads) <= top + 1e-12
+    assert margin(routing_reach.BEST[pattern], pattern) == pytest.approx(top, abs=1e-15)
+    ones = [margin(pair, pattern) for pair in ((1.0, 0.0), (0.0, 1.0), (0.0, 0.0))]
+    assert max(ones) == routing_reach.ceiling("one a pass", pattern)
+    need, shares = routing_reach.strength_needed(pattern), np.linspace(0, 1, 2001)
+    for strength, composes in ((need - 1e-3, False), (need + 0.02, True)):
+        mixed = [margin((strength * g, strength * (1 - g)), pattern) for g in shares]
+        assert strength <= 0 or (max(mixed) > 1e-9) == composes

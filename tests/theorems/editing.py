@@ -2,31 +2,22 @@
 
 import math
 from dataclasses import replace
-from fractions import Fraction
 from itertools import product
 
 import numpy as np
 import sympy
-from theorems.owed import attack, example, floats, road, symmetry, theorem_of
+from theorems.owed import attack, example, floats, integers, road, symmetry, theorem_of
 
-from loratheory.lowrank import LowRank, frobenius, gaussian, orthonormal, regauge
+from loratheory.lowrank import LowRank, frobenius, orthonormal, regauge
 from loratheory.theorems import (
     batch_edit,
     counting_ceiling,
     edit_budget,
-    factor_asymmetry,
     hebbian_memory,
     least_change_edit,
-    rank_stabilised_scale,
     response_energy,
     superposition_floor,
-    two_learning_rates,
 )
-
-
-def matrix(rng, rows, columns, most=3):
-    """Small integers, exactly."""
-    return sympy.Matrix(rows, columns, rng.integers(-most, most + 1, rows * columns).tolist())
 
 
 def basis_of(rng, n):
@@ -50,7 +41,7 @@ def one_key_with_two_targets_and_two_edits_at_rank_one():
 def contradiction_and_least_squares_in_exact_rationals(_, rng):
     """With enough rank the floor is the contradiction, a rational number for integer keys."""
     n, count, m = rng.integers(1, 4, 3).tolist()
-    keys, wanted = matrix(rng, n, count), matrix(rng, m, count)
+    keys, wanted = integers(rng, n, count), integers(rng, m, count)
     missed = wanted * (sympy.eye(count) - keys.pinv() * keys)
     case = edit_budget.Case(floats(keys), floats(wanted), rank=min(m, n, count))
     best = edit_budget.attain(case).dense()
@@ -103,7 +94,7 @@ def two_edits_at_unit_weights_are_written_by_half_and_the_smaller_is_lost_at_ran
 @road(batch_edit)
 def memit_and_its_gradient_in_exact_rationals(_, rng):
     n, facts, m = rng.integers(1, 4, 3).tolist()
-    keys, values, root = matrix(rng, n, facts), matrix(rng, m, facts), matrix(rng, n, n)
+    keys, values, root = integers(rng, n, facts), integers(rng, m, facts), integers(rng, n, n)
     moment = root * root.T + sympy.eye(n)
     edit = values * keys.T * (moment + keys * keys.T).inv()
     assert edit * moment + (edit * keys - values) * keys.T == sympy.zeros(m, n)
@@ -163,7 +154,7 @@ def key_11_on_inputs_of_energies_1_and_3_puts_three_quarters_where_they_are_quie
 @road(least_change_edit)
 def the_kkt_system_in_exact_rationals(_, rng):
     n = int(rng.integers(1, 4))
-    root, key = matrix(rng, n, n), matrix(rng, n, 1)
+    root, key = integers(rng, n, n), integers(rng, n, 1)
     moment = root * root.T + sympy.eye(n)
     key[0] += 7
     system = sympy.BlockMatrix([[moment, key], [key.T, sympy.zeros(1, 1)]]).as_explicit()
@@ -273,7 +264,7 @@ def two_facts_of_strengths_3_and_1_cost_four_ninths_in_one_rank_and_four_tenths_
 def at_full_rank_it_is_the_least_norm_under_one_equation_exactly(_, rng):
     """Lagrange: one linear equation <D, G> = N has least energy N² / <G, G>, a rational."""
     n, m, facts = rng.integers(1, 4, 3).tolist()
-    keys, outputs = matrix(rng, n, facts), matrix(rng, m, facts)
+    keys, outputs = integers(rng, n, facts), integers(rng, m, facts)
     energy = sum(x**2 for x in outputs * keys.T)
     if energy:
         case = response_energy.Case(floats(keys), floats(outputs), rank=min(m, n, facts))
@@ -395,139 +386,3 @@ def size_rotation_and_gauge_of_memories(case, rng):
     up, down = outer @ memories.up @ gauge, np.linalg.inv(gauge) @ memories.down @ inner.T
     same = counting_ceiling.measure(case, memories)
     yield other, 1.0, (counting_ceiling.Memories(up, down, keys[None]), same)
-
-
-# factor asymmetry
-
-
-@example(factor_asymmetry)
-def target_diag_12_on_inputs_e1_and_3_e2_loses_the_energy_of_the_unfrozen_direction():
-    """Energies 1 and 36 over two inputs; along (1, 1) a frozen down sees (1, 3)."""
-    target, inputs = LowRank(np.diag([1.0, 2.0]), np.eye(2)), np.diag([1.0, 3.0])
-    both = np.full((2, 1), 0.5**0.5)
-    for side in ("down", "up"):
-        for frame, loss in ((np.eye(2)[:, :1], 18.0), (np.eye(2)[:, 1:], 0.5), (np.eye(2), 0.0)):
-            yield factor_asymmetry.Case(target, inputs, frame, side), loss
-    yield factor_asymmetry.Case(target, inputs, both, "up"), (37 - 18.5) / 2
-    yield factor_asymmetry.Case(target, inputs, both, "down"), (37 - 32.5) / 2
-
-
-@road(factor_asymmetry)
-def normal_equations_in_exact_rationals(_, rng):
-    """Frames along the axes keep every number rational."""
-    target, inputs, q = matrix(rng, 3, 3), matrix(rng, 3, 5), sympy.eye(3)[:, :2]
-    sigma = inputs * inputs.T / 5
-    energy, cross = (target * sigma * target.T).trace(), q.T * sigma * target.T
-    kept = {
-        "up": (q.T * target * sigma * target.T * q).trace(),
-        "down": ((q.T * sigma * q).pinv() * cross * cross.T).trace(),
-    }
-    low = LowRank(floats(target), np.eye(3))
-    for side, share in kept.items():
-        case = factor_asymmetry.Case(low, floats(inputs), np.eye(3)[:, :2], side)
-        yield case, float(energy - share)
-
-
-@road(factor_asymmetry, rel=1e-6, room=1e-9)
-def the_trace_formulas(case, _):
-    target, f = case.target.dense(), case.frame
-    sigma = case.inputs @ case.inputs.T / case.inputs.shape[1]
-    energy = np.trace(target @ sigma @ target.T)
-    if case.frozen == "up":
-        kept = np.trace(f.T @ target @ sigma @ target.T @ f)
-    else:
-        cross = f.T @ sigma @ target.T
-        kept = np.trace(np.linalg.pinv(f.T @ sigma @ f, rcond=1e-13) @ cross @ cross.T)
-    yield case, energy - kept
-
-
-@attack(factor_asymmetry, rel=1e-6)
-def steepest_descent_arrives_at_the_loss():
-    for side in ("down", "up"):
-        rng = np.random.default_rng(1)
-        parts = gaussian(rng, 4, 4, 4), rng.standard_normal((4, 40)), orthonormal(rng, 4, 2)
-        case = factor_asymmetry.Case(*parts, side)
-        yield case, factor_asymmetry.bound(case)
-
-
-@symmetry(factor_asymmetry, rel=1e-8)
-def size_rotation_and_mixed_frames(case, rng):
-    (m, n), factor = case.target.shape, float(rng.uniform(0.1, 10))
-    inner, outer = orthonormal(rng, n, n), orthonormal(rng, m, m)
-    turn = outer if case.frozen == "up" else inner
-    frame = turn @ case.frame @ orthonormal(rng, *[case.frame.shape[1]] * 2)
-    target = LowRank(factor * outer @ case.target.up, case.target.down @ inner.T)
-    yield factor_asymmetry.Case(target, inner @ case.inputs, frame, case.frozen), factor**2
-
-
-# two learning rates
-
-
-@example(two_learning_rates)
-def two_steps_with_ax_1_and_size_5_move_by_three_halves():
-    """After two steps b = 2 / 2 and a.x = 1 + 5 / 10; no step moves nothing."""
-    case = two_learning_rates.Case(np.ones((1, 2)), np.array([3.0, -2.0]), 0.5, 0.1, steps=2)
-    yield case, 1.5
-    yield replace(case, steps=0), 0.0
-    yield replace(case, steps=1), 0.5
-
-
-@road(two_learning_rates)
-def training_in_exact_rationals(_, rng):
-    """Scalar loops over fractions: no array, no closed form."""
-    n, r, steps = rng.integers(1, 4, 3).tolist()
-    x = [Fraction(v) for v in rng.integers(-4, 5, n).tolist()]
-    a = [[Fraction(2 * v + 1, 7) for v in rng.integers(-9, 9, n).tolist()] for _ in range(r)]
-    b, rates = [Fraction(0)] * r, (Fraction(1, 3), Fraction(1, 8))
-
-    def reads():
-        return [sum(p * q for p, q in zip(row, x, strict=True)) for row in a]
-
-    def sign(v):
-        return (v > 0) - (v < 0)
-
-    start = np.array(a, float), np.array(x, float), *map(float, rates), steps
-    if 0 in reads():  # no row may be orthogonal to the input
-        return
-    for _ in range(steps):
-        before, each = reads(), zip(a, b, strict=True)
-        a = [[p + rates[1] * sign(k * q) for p, q in zip(row, x, strict=True)] for row, k in each]
-        b = [value + rates[0] * sign(read) for value, read in zip(b, before, strict=True)]
-    moved = sum(k * read for k, read in zip(b, reads(), strict=True))
-    yield two_learning_rates.Case(*start), float(moved)
-
-
-@symmetry(two_learning_rates)
-def signs_order_and_rows(case, rng):
-    n = case.query.shape[0]
-    flips, order = rng.choice([-1.0, 1.0], n), rng.permutation(n)
-    rows = rng.choice([-1.0, 1.0], (len(case.down), 1))
-    down = rows * (case.down * flips)[:, order]
-    yield replace(case, down=down, query=(case.query * flips)[order]), 1.0
-    yield replace(case, query=5 * case.query), 5.0
-
-
-# rank-stabilised scale
-
-
-@example(rank_stabilised_scale)
-def at_rank_2_and_scale_a_half_a_query_of_length_5_moves_by_chi_of_25_sixteenths():
-    """Variance 1/4: mean square (25/16)² times r (r + 2) = 8, and |g|² = 4."""
-    parts = np.array([3.0, 4.0]), np.array([0.0, 2.0]), 2, 0.5, 1.0, 0.5
-    yield rank_stabilised_scale.Case(*parts), (25 / 16) ** 2 * 8 * 4
-
-
-@road(rank_stabilised_scale)
-def moments_of_the_chi_squared_density_symbolically(case, _):
-    z, r = sympy.Symbol("z", positive=True), sympy.Integer(min(case.rank, 6))
-    density = z ** (r / 2 - 1) * sympy.exp(-z / 2) / (2 ** (r / 2) * sympy.gamma(r / 2))
-    second = float(sympy.integrate(z**2 * density, (z, 0, sympy.oo)))
-    unit = case.rate * case.strength**2 * case.deviation**2 * (case.query @ case.query)
-    expected = second * unit**2 * (case.gradient @ case.gradient)
-    yield replace(case, rank=int(r)), float(expected)
-
-
-@symmetry(rank_stabilised_scale)
-def rotation_and_size_of_query_and_gradient(case, rng):
-    turn = orthonormal(rng, *[case.query.shape[0]] * 2)
-    yield replace(case, query=2 * turn @ case.query, gradient=3 * case.gradient), 16.0 * 9

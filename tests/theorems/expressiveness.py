@@ -5,21 +5,24 @@ from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
-from theorems.owed import attack, example, road, symmetry, theorem_of
+import sympy
+from theorems.owed import attack, example, floats, integers, road, symmetry, theorem_of
 
-from loratheory.lowrank import LowRank, orthonormal
+from loratheory.lowrank import LowRank, gaussian, orthonormal
 from loratheory.theorems import (
     argmax_margin,
     argmax_rank,
     attention_bottleneck,
     attention_budget,
     depth_budget,
+    factor_asymmetry,
     frozen_features,
-    rank_subadditivity,
+    rank_stabilised_scale,
     rank_threshold,
     relu_budget,
     score_change_rank,
     softmax_bottleneck,
+    two_learning_rates,
 )
 
 
@@ -77,7 +80,7 @@ def the_transposed_network(case, _):
     yield depth_budget.Case(weights, case.target.T, case.rank), 1.0
 
 
-@attack(depth_budget, starts=5, room=1e-9)
+@attack(depth_budget, starts=5, rel=1e-3)
 def a_dead_layer_cannot_be_outwitted():
     """The control's witness is the best there is, though the floor is 4."""
     dead, _ = theorem_of(depth_budget).controls[1].example()
@@ -493,35 +496,137 @@ def size_rotation_and_order_of_measurements(case, rng):
     yield other, 1.0, (rank_threshold.reduced(other), same)
 
 
-# rank subadditivity
+# factor asymmetry
 
 
-@example(rank_subadditivity)
-def e11_and_e12_share_a_row_of_outputs_and_e11_and_e22_share_nothing():
-    for rows, columns, least, most in ((2, 1, 1, 1), (2, 2, 2, 2), (1, 1, 0, 1)):
-        yield rank_subadditivity.Case((1, 1), rows, columns, "least"), least
-        yield rank_subadditivity.Case((1, 1), rows, columns, "most"), -most
+@example(factor_asymmetry)
+def target_diag_12_on_inputs_e1_and_3_e2_loses_the_energy_of_the_unfrozen_direction():
+    """Energies 1 and 36 over two inputs; along (1, 1) a frozen down sees (1, 3)."""
+    target, inputs = LowRank(np.diag([1.0, 2.0]), np.eye(2)), np.diag([1.0, 3.0])
+    both = np.full((2, 1), 0.5**0.5)
+    for side in ("down", "up"):
+        for frame, loss in ((np.eye(2)[:, :1], 18.0), (np.eye(2)[:, 1:], 0.5), (np.eye(2), 0.0)):
+            yield factor_asymmetry.Case(target, inputs, frame, side), loss
+    yield factor_asymmetry.Case(target, inputs, both, "up"), (37 - 18.5) / 2
+    yield factor_asymmetry.Case(target, inputs, both, "down"), (37 - 32.5) / 2
 
 
-@example(rank_subadditivity)
-def one_adapter_keeps_its_rank():
-    for r in (1, 2, 5):
-        yield rank_subadditivity.Case((r,), r, r), r
+@road(factor_asymmetry)
+def normal_equations_in_exact_rationals(_, rng):
+    """Frames along the axes keep every number rational."""
+    target, inputs, q = integers(rng, 3, 3), integers(rng, 3, 5), sympy.eye(3)[:, :2]
+    sigma = inputs * inputs.T / 5
+    energy, cross = (target * sigma * target.T).trace(), q.T * sigma * target.T
+    kept = {
+        "up": (q.T * target * sigma * target.T * q).trace(),
+        "down": ((q.T * sigma * q).pinv() * cross * cross.T).trace(),
+    }
+    low = LowRank(floats(target), np.eye(3))
+    for side, share in kept.items():
+        case = factor_asymmetry.Case(low, floats(inputs), np.eye(3)[:, :2], side)
+        yield case, float(energy - share)
 
 
-@road(rank_subadditivity)
-def ranks_of_dense_sums(case, _):
-    library = rank_subadditivity.attain(case)
-    size = max(np.linalg.norm(low.dense(), 2) for low in library)
-    rank = np.linalg.matrix_rank(sum(low.dense() for low in library), tol=1e-9 * size)
-    yield case, (1 if case.side == "least" else -1) * int(rank)
+@road(factor_asymmetry, rel=1e-6, room=1e-9)
+def the_trace_formulas(case, _):
+    target, f = case.target.dense(), case.frame
+    sigma = case.inputs @ case.inputs.T / case.inputs.shape[1]
+    energy = np.trace(target @ sigma @ target.T)
+    if case.frozen == "up":
+        kept = np.trace(f.T @ target @ sigma @ target.T @ f)
+    else:
+        cross = f.T @ sigma @ target.T
+        kept = np.trace(np.linalg.pinv(f.T @ sigma @ f, rcond=1e-13) @ cross @ cross.T)
+    yield case, energy - kept
 
 
-@symmetry(rank_subadditivity)
-def rotation_size_and_order_of_adapters(case, rng):
-    library = rank_subadditivity.attain(case)
-    m, n = library[0].shape
-    left, right = orthonormal(rng, m, m), orthonormal(rng, n, n)
-    moved = tuple(LowRank(1e3 * left @ a.up, a.down @ right) for a in reversed(library))
-    other = replace(case, ranks=case.ranks[::-1])
-    yield other, 1.0, (moved, rank_subadditivity.bound(case))
+@attack(factor_asymmetry, rel=1e-6)
+def steepest_descent_arrives_at_the_loss():
+    for side in ("down", "up"):
+        rng = np.random.default_rng(1)
+        parts = gaussian(rng, 4, 4, 4), rng.standard_normal((4, 40)), orthonormal(rng, 4, 2)
+        case = factor_asymmetry.Case(*parts, side)
+        yield case, factor_asymmetry.bound(case)
+
+
+@symmetry(factor_asymmetry, rel=1e-8)
+def size_rotation_and_mixed_frames(case, rng):
+    (m, n), factor = case.target.shape, float(rng.uniform(0.1, 10))
+    inner, outer = orthonormal(rng, n, n), orthonormal(rng, m, m)
+    turn = outer if case.frozen == "up" else inner
+    frame = turn @ case.frame @ orthonormal(rng, *[case.frame.shape[1]] * 2)
+    target = LowRank(factor * outer @ case.target.up, case.target.down @ inner.T)
+    yield factor_asymmetry.Case(target, inner @ case.inputs, frame, case.frozen), factor**2
+
+
+# two learning rates
+
+
+@example(two_learning_rates)
+def two_steps_with_ax_1_and_size_5_move_by_three_halves():
+    """After two steps b = 2 / 2 and a.x = 1 + 5 / 10; no step moves nothing."""
+    case = two_learning_rates.Case(np.ones((1, 2)), np.array([3.0, -2.0]), 0.5, 0.1, steps=2)
+    yield case, 1.5
+    yield replace(case, steps=0), 0.0
+    yield replace(case, steps=1), 0.5
+
+
+@road(two_learning_rates)
+def training_in_exact_rationals(_, rng):
+    """Scalar loops over fractions: no array, no closed form."""
+    n, r, steps = rng.integers(1, 4, 3).tolist()
+    x = [Fraction(v) for v in rng.integers(-4, 5, n).tolist()]
+    a = [[Fraction(2 * v + 1, 7) for v in rng.integers(-9, 9, n).tolist()] for _ in range(r)]
+    b, rates = [Fraction(0)] * r, (Fraction(1, 3), Fraction(1, 8))
+
+    def reads():
+        return [sum(p * q for p, q in zip(row, x, strict=True)) for row in a]
+
+    def sign(v):
+        return (v > 0) - (v < 0)
+
+    start = np.array(a, float), np.array(x, float), *map(float, rates), steps
+    if 0 in reads():  # no row may be orthogonal to the input
+        return
+    for _ in range(steps):
+        before, each = reads(), zip(a, b, strict=True)
+        a = [[p + rates[1] * sign(k * q) for p, q in zip(row, x, strict=True)] for row, k in each]
+        b = [value + rates[0] * sign(read) for value, read in zip(b, before, strict=True)]
+    moved = sum(k * read for k, read in zip(b, reads(), strict=True))
+    yield two_learning_rates.Case(*start), float(moved)
+
+
+@symmetry(two_learning_rates)
+def signs_order_and_rows(case, rng):
+    n = case.query.shape[0]
+    flips, order = rng.choice([-1.0, 1.0], n), rng.permutation(n)
+    rows = rng.choice([-1.0, 1.0], (len(case.down), 1))
+    down = rows * (case.down * flips)[:, order]
+    yield replace(case, down=down, query=(case.query * flips)[order]), 1.0
+    yield replace(case, query=5 * case.query), 5.0
+
+
+# rank-stabilised scale
+
+
+@example(rank_stabilised_scale)
+def at_rank_2_and_scale_a_half_a_query_of_length_5_moves_by_chi_of_25_sixteenths():
+    """Variance 1/4: mean square (25/16)² times r (r + 2) = 8, and |g|² = 4."""
+    parts = np.array([3.0, 4.0]), np.array([0.0, 2.0]), 2, 0.5, 1.0, 0.5
+    yield rank_stabilised_scale.Case(*parts), (25 / 16) ** 2 * 8 * 4
+
+
+@road(rank_stabilised_scale)
+def moments_of_the_chi_squared_density_symbolically(case, _):
+    z, r = sympy.Symbol("z", positive=True), sympy.Integer(min(case.rank, 6))
+    density = z ** (r / 2 - 1) * sympy.exp(-z / 2) / (2 ** (r / 2) * sympy.gamma(r / 2))
+    second = float(sympy.integrate(z**2 * density, (z, 0, sympy.oo)))
+    unit = case.rate * case.strength**2 * case.deviation**2 * (case.query @ case.query)
+    expected = second * unit**2 * (case.gradient @ case.gradient)
+    yield replace(case, rank=int(r)), float(expected)
+
+
+@symmetry(rank_stabilised_scale)
+def rotation_and_size_of_query_and_gradient(case, rng):
+    turn = orthonormal(rng, *[case.query.shape[0]] * 2)
+    yield replace(case, query=2 * turn @ case.query, gradient=3 * case.gradient), 16.0 * 9

@@ -6,40 +6,41 @@ from itertools import product
 
 import numpy as np
 import sympy as sp
-from theorems.merging import AXES
+from theorems.merging import AXES, SILENT, moved
 from theorems.owed import attack, example, floats, road, symmetry
 
-from loratheory.lowrank import LowRank, orthonormal, regauge, subspaces_at
+from loratheory.lowrank import LowRank, from_dense, orthonormal, regauge, subspaces_at
 from loratheory.theorems import (
+    coefficient_floor,
     gate_detection,
     interference_angle,
+    library_capacity,
     merged_memory,
     random_interference,
-    shelf_capacity,
 )
 
 # library capacity
 
 
-@example(shelf_capacity)
+@example(library_capacity)
 def three_adapters_alarm_half_the_time_and_two_facts_in_five_dimensions_16_of_25():
     """One foreign adapter, two reads: (9/25)²; an adapter alone is never disturbed."""
     for adapters, facts, width, threshold, hops, clean in (
         *((3, 1, 1, 1.0, 1, 1 / 4), (2, 2, 5, 0.25, 2, 81 / 625), (1, 3, 8, 0.5, 4, 1.0)),
     ):
-        yield shelf_capacity.Case(adapters, facts, width, threshold, hops), clean
+        yield library_capacity.Case(adapters, facts, width, threshold, hops), clean
 
 
-@symmetry(shelf_capacity)
+@symmetry(library_capacity)
 def size_and_order_of_adapters_and_units(case, rng):
-    library = shelf_capacity.rival(case, rng)
+    library = library_capacity.rival(case, rng)
     keys, queries = 3 * library.keys[:, :, ::-1, :, ::-1], 3 * library.queries
-    there = shelf_capacity.measure(case, type(library)(keys, queries))
-    assert abs(shelf_capacity.measure(case, library) - there) <= 0.01
+    there = library_capacity.measure(case, type(library)(keys, queries))
+    assert abs(library_capacity.measure(case, library) - there) <= 0.01
     yield case, 1.0
 
 
-@road(shelf_capacity)
+@road(library_capacity)
 def alarms_that_multiply(case, _):
     alarm = gate_detection.false_alarm(case.facts, case.width, case.threshold)
     yield case, math.prod([1 - alarm] * (case.hops * (case.adapters - 1)))
@@ -207,3 +208,71 @@ def size_rotation_and_gauge(case, rng):
         gauge = 2.0 * np.eye(low.width) + 0.5 * orthonormal(rng, low.width, low.width)
         changed.append(regauge(LowRank(orthonormal(rng, m, m) @ low.up, low.down @ back), gauge))
     yield interference_angle.Case(*changed), factor
+
+
+# coefficient floor
+
+
+def alike(adapters, share, energy=1.0):
+    """Rank-one adapters with outputs of their own and rows at the angle that leaks this share."""
+    gram = np.full((adapters, adapters), share**0.5) + (1 - share**0.5) * np.eye(adapters)
+    rows = np.linalg.cholesky(gram + 1e-14 * np.eye(adapters))
+    eye = np.eye(adapters) * energy**0.5
+    updates = tuple(LowRank(eye[:, [i]], rows[[i]]) for i in range(adapters))
+    return coefficient_floor.Case(updates, tuple(rows[[i]].T for i in range(adapters)))
+
+
+@example(coefficient_floor)
+def own_answers_1_foreign_three_fifths_want_25_of_34_and_lose_18():
+    case = alike(2, 9 / 25)
+    np.testing.assert_allclose(coefficient_floor.best(case), 25 / 34, rtol=1e-12)
+    yield case, 2 * 9 / 34
+    joined = (*case.updates, SILENT), (*case.inputs, np.eye(2))
+    yield coefficient_floor.Case(*joined), 2 - 2 * 25 / 59  # two more inputs that want 0
+    yield coefficient_floor.Case((SILENT,), (np.eye(2),)), 0.0
+
+
+@example(coefficient_floor)
+def projection_on_dependent_answers_in_exact_rationals():
+    """The third adapter is the sum of two: an exact pseudo-inverse of a singular Gram matrix."""
+    one, two = sp.Matrix([[1, 2, 0], [0, 1, 1]]), sp.Matrix([[2, 0, 1], [1, -1, 0]])
+    tasks = [one, two, one + two]
+    inputs = [sp.Matrix([1, 0, 2]), sp.Matrix([[1, 0], [1, 1], [0, -1]]), sp.Matrix([0, 1, 1])]
+    rows = sp.Matrix([list(task * sp.Matrix.hstack(*inputs)) for task in tasks])
+    pairs = zip(tasks, inputs, strict=True)
+    wanted = sp.Matrix(list(sp.Matrix.hstack(*(task * x for task, x in pairs))))
+    gram, right = rows * rows.T, rows * wanted
+    found = gram.pinv() * right
+    floor = (rows.T * found - wanted).norm() ** 2
+    assert (gram.det(), gram * found) == (0, right)
+    case = coefficient_floor.Case(
+        tuple(from_dense(floats(t)) for t in tasks), tuple(map(floats, inputs))
+    )
+    np.testing.assert_allclose(coefficient_floor.best(case), floats(found)[:, 0], rtol=1e-12)
+    yield case, float(floor)
+
+
+@road(coefficient_floor, rel=1e-5, room=1e-7)
+def dense_traces_over_input_covariances_and_a_pseudo_inverse(case, _):
+    dense, second = [low.dense() for low in case.updates], [x @ x.T for x in case.inputs]
+    gram = sum(np.array([[np.trace(a @ c @ b.T) for b in dense] for a in dense]) for c in second)
+    pairs = list(zip(dense, second, strict=True))
+    right = np.array([sum(np.trace(a @ c @ b.T) for b, c in pairs) for a in dense])
+    whole = sum(np.trace(b @ c @ b.T) for b, c in pairs)
+    yield case, whole - right @ np.linalg.pinv(gram, rcond=1e-13, hermitian=True) @ right
+
+
+@road(coefficient_floor, room=1e-10, conditioned=True)
+def one_adapter_and_equal_ones_cost_nothing(case, _):
+    yield coefficient_floor.Case(case.updates[:1], case.inputs[:1]), 0.0
+    same = coefficient_floor.Case(case.updates[:1] * 3, case.inputs[:1] * 3)
+    np.testing.assert_allclose(coefficient_floor.best(same), 1 / 3, rtol=1e-9)
+    yield same, 0.0, (coefficient_floor.merged(same, np.array([2.0, -1.0, 0.0])), 0.0)
+
+
+@symmetry(coefficient_floor, rel=1e-8, conditioned=True, size=6)
+def size_rotation_order_and_gauge_of_all(case, rng):
+    factor = float(rng.uniform(0.1, 10))
+    updates, _, right = moved(case.updates, rng, factor)
+    inputs = tuple(right @ x for x in reversed(case.inputs))
+    yield coefficient_floor.Case(updates, inputs), factor**2

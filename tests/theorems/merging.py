@@ -12,7 +12,6 @@ from loratheory.adapters import METHODS, Options
 from loratheory.lowrank import LowRank, from_dense, orthonormal, regauge, row_space
 from loratheory.theorems import (
     averaging_survival,
-    coefficient_floor,
     covariance_floor,
     dare_variance,
     data_free_floor,
@@ -24,6 +23,7 @@ from loratheory.theorems import (
     merge_collapse,
     merge_floor,
     quantised_floor,
+    rank_subadditivity,
     ties_disjoint,
 )
 from loratheory.toy import Merge
@@ -566,74 +566,6 @@ def size_rotation_and_order_of_edits(case, rng):
     yield iso_flattening.Case(keys, outputs, strengths, case.edit), 7.0
 
 
-# coefficient floor
-
-
-def alike(adapters, share, energy=1.0):
-    """Rank-one adapters with outputs of their own and rows at the angle that leaks this share."""
-    gram = np.full((adapters, adapters), share**0.5) + (1 - share**0.5) * np.eye(adapters)
-    rows = np.linalg.cholesky(gram + 1e-14 * np.eye(adapters))
-    eye = np.eye(adapters) * energy**0.5
-    updates = tuple(LowRank(eye[:, [i]], rows[[i]]) for i in range(adapters))
-    return coefficient_floor.Case(updates, tuple(rows[[i]].T for i in range(adapters)))
-
-
-@example(coefficient_floor)
-def own_answers_1_foreign_three_fifths_want_25_of_34_and_lose_18():
-    case = alike(2, 9 / 25)
-    np.testing.assert_allclose(coefficient_floor.best(case), 25 / 34, rtol=1e-12)
-    yield case, 2 * 9 / 34
-    joined = (*case.updates, SILENT), (*case.inputs, np.eye(2))
-    yield coefficient_floor.Case(*joined), 2 - 2 * 25 / 59  # two more inputs that want 0
-    yield coefficient_floor.Case((SILENT,), (np.eye(2),)), 0.0
-
-
-@example(coefficient_floor)
-def projection_on_dependent_answers_in_exact_rationals():
-    """The third adapter is the sum of two: an exact pseudo-inverse of a singular Gram matrix."""
-    one, two = sp.Matrix([[1, 2, 0], [0, 1, 1]]), sp.Matrix([[2, 0, 1], [1, -1, 0]])
-    tasks = [one, two, one + two]
-    inputs = [sp.Matrix([1, 0, 2]), sp.Matrix([[1, 0], [1, 1], [0, -1]]), sp.Matrix([0, 1, 1])]
-    rows = sp.Matrix([list(task * sp.Matrix.hstack(*inputs)) for task in tasks])
-    pairs = zip(tasks, inputs, strict=True)
-    wanted = sp.Matrix(list(sp.Matrix.hstack(*(task * x for task, x in pairs))))
-    gram, right = rows * rows.T, rows * wanted
-    found = gram.pinv() * right
-    floor = (rows.T * found - wanted).norm() ** 2
-    assert (gram.det(), gram * found) == (0, right)
-    case = coefficient_floor.Case(
-        tuple(from_dense(floats(t)) for t in tasks), tuple(map(floats, inputs))
-    )
-    np.testing.assert_allclose(coefficient_floor.best(case), floats(found)[:, 0], rtol=1e-12)
-    yield case, float(floor)
-
-
-@road(coefficient_floor, rel=1e-5, room=1e-7)
-def dense_traces_over_input_covariances_and_a_pseudo_inverse(case, _):
-    dense, second = [low.dense() for low in case.updates], [x @ x.T for x in case.inputs]
-    gram = sum(np.array([[np.trace(a @ c @ b.T) for b in dense] for a in dense]) for c in second)
-    pairs = list(zip(dense, second, strict=True))
-    right = np.array([sum(np.trace(a @ c @ b.T) for b, c in pairs) for a in dense])
-    whole = sum(np.trace(b @ c @ b.T) for b, c in pairs)
-    yield case, whole - right @ np.linalg.pinv(gram, rcond=1e-13, hermitian=True) @ right
-
-
-@road(coefficient_floor, room=1e-10, conditioned=True)
-def one_adapter_and_equal_ones_cost_nothing(case, _):
-    yield coefficient_floor.Case(case.updates[:1], case.inputs[:1]), 0.0
-    same = coefficient_floor.Case(case.updates[:1] * 3, case.inputs[:1] * 3)
-    np.testing.assert_allclose(coefficient_floor.best(same), 1 / 3, rtol=1e-9)
-    yield same, 0.0, (coefficient_floor.merged(same, np.array([2.0, -1.0, 0.0])), 0.0)
-
-
-@symmetry(coefficient_floor, rel=1e-8, conditioned=True, size=6)
-def size_rotation_order_and_gauge_of_all(case, rng):
-    factor = float(rng.uniform(0.1, 10))
-    updates, _, right = moved(case.updates, rng, factor)
-    inputs = tuple(right @ x for x in reversed(case.inputs))
-    yield coefficient_floor.Case(updates, inputs), factor**2
-
-
 # averaging survival
 
 
@@ -693,3 +625,37 @@ def strength_2_overlaps_by_three_quarters_and_merged_by_a_half_is_on_the_thresho
 def the_sign_and_the_split_of_strength_and_coefficient(case, _):
     yield replace(case, strength=-case.strength), 1.0
     yield replace(case, strength=case.strength / 4, coefficient=4 * case.coefficient), 1.0
+
+
+# rank subadditivity
+
+
+@example(rank_subadditivity)
+def e11_and_e12_share_a_row_of_outputs_and_e11_and_e22_share_nothing():
+    for rows, columns, least, most in ((2, 1, 1, 1), (2, 2, 2, 2), (1, 1, 0, 1)):
+        yield rank_subadditivity.Case((1, 1), rows, columns, "least"), least
+        yield rank_subadditivity.Case((1, 1), rows, columns, "most"), -most
+
+
+@example(rank_subadditivity)
+def one_adapter_keeps_its_rank():
+    for r in (1, 2, 5):
+        yield rank_subadditivity.Case((r,), r, r), r
+
+
+@road(rank_subadditivity)
+def ranks_of_dense_sums(case, _):
+    library = rank_subadditivity.attain(case)
+    size = max(np.linalg.norm(low.dense(), 2) for low in library)
+    rank = np.linalg.matrix_rank(sum(low.dense() for low in library), tol=1e-9 * size)
+    yield case, (1 if case.side == "least" else -1) * int(rank)
+
+
+@symmetry(rank_subadditivity)
+def rotation_size_and_order_of_adapters(case, rng):
+    library = rank_subadditivity.attain(case)
+    m, n = library[0].shape
+    left, right = orthonormal(rng, m, m), orthonormal(rng, n, n)
+    moved = tuple(LowRank(1e3 * left @ a.up, a.down @ right) for a in reversed(library))
+    other = replace(case, ranks=case.ranks[::-1])
+    yield other, 1.0, (moved, rank_subadditivity.bound(case))

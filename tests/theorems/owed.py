@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sympy
 from hypothesis import given, settings
 from strategies import seeds
 
@@ -103,6 +104,11 @@ def over(module=None, count=20, size=8):
         return settings(max_examples=count)(given(seed=seeds)(run))
 
     return of
+
+
+def integers(rng, rows, columns, most=3):
+    """A SymPy matrix of small integers."""
+    return sympy.Matrix(rows, columns, rng.integers(-most, most + 1, rows * columns).tolist())
 
 
 def floats(matrix):

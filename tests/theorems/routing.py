@@ -2,17 +2,24 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from itertools import permutations
 from math import acos, cos, pi, sin, sqrt
 
 import numpy as np
 import sympy as sp
 from scipy import stats
-from theorems.composition import turned
 from theorems.owed import example, floats, road, symmetry
 
+from loratheory import toy
 from loratheory.adapters import arrow_scores
 from loratheory.lowrank import orthonormal
-from loratheory.theorems import arrow_blind_spot, arrow_margin, gate_detection, routing_reach
+from loratheory.theorems import (
+    arrow_blind_spot,
+    arrow_margin,
+    gate_detection,
+    single_read_no_go,
+    unselective_success,
+)
 
 # Arrow's blind spot
 
@@ -129,24 +136,65 @@ def rotation_size_and_order_of_the_keys(case, rng):
     yield replace(case, trials=100), 1.0
 
 
-# routing reach
+# single-read no-go
 
 
-@example(routing_reach)
-def at_the_golden_section_both_competitors_keep_it_back_by_its_fourth_power():
-    """Both have 1 - g = g², and the margin is -(1 - g)²; in C and D 1/8 and 1/4, never more."""
-    g = (sp.sqrt(5) - 1) / 2
-    assert sp.simplify((1 - g) - g * g) == 0
-    assert sp.simplify(g * (1 - g) - (1 - g) + ((1 + sp.sqrt(5)) / 2) ** -4) == 0
-    case, _ = routing_reach.CONTROLS[1].example()
-    assert case.router == "shared a pass"
-    yield case, -0.145898033750315, (np.full((2, 2), 0.5), -0.25), (np.ones((2, 2)), 1.0)
-    yield replace(case, router="one a pass"), -1.0, (np.zeros((2, 2)), -1.0)
-    yield replace(case, router="shared a read"), 1.0
+@example(single_read_no_go)
+def with_two_entities_and_orthonormal_keys_the_sum_is_right_half_the_time():
+    """Prompts read both second keys, so it answers with the base's tie: token 0 in both worlds."""
+    eye, prompts = np.eye(4), np.array([[1.0, 0], [0, 1], [1, 1], [1, 1]])
+    keys = eye[:, :2], eye[:, 2:], prompts
+    right = [[(1, 0)[y] == 0 for y in values] for values in permutations(range(2))]
+    assert Fraction(sum(map(sum, right)), 4) == Fraction(1, 2)
+    case = single_read_no_go.Case("values", 1, (1, 0), True, eye, keys)
+    yield case, 1 / 2, (toy.added(1, 1), 1 / 2)
+    yield replace(case, patterns=7), 1.0
 
 
-@symmetry(routing_reach)
-def size_rotation_and_foreign_weights(case, rng):
-    other, own = np.array([[0.3, 0.7], [0.1, 0.6]]), np.array([[0.3, 0.0], [0.0, 0.6]])
-    moved = replace(case, prompt=turned(case.prompt, rng))
-    yield moved, 1.0, (other, routing_reach.measure(case, own))
+def renamed(case, rng):
+    """Keys turned and of another size, prompts in another order."""
+    turn, factor = orthonormal(rng, *[len(case.base.T)] * 2), float(rng.uniform(0.1, 10))
+    one, two, both = (factor * turn @ keys for keys in case.keys)
+    keys = one, two, both[:, rng.permutation(len(case.shown))]
+    return replace(case, base=case.base @ turn.T / factor, keys=keys)
+
+
+@symmetry(single_read_no_go)
+def size_rotation_and_order_of_prompts(case, rng):
+    yield renamed(case, rng), 1.0
+
+
+@road(single_read_no_go)
+def every_rule_that_sees_weights_without_the_bridge_answers_by_chance(case, rng):
+    case = renamed(replace(case, hidden="pairing", patterns=1), rng)
+    rules = toy.added(1, 1), toy.added(*rng.normal(size=2)), toy.flattened, toy.crossed
+    chance = 1 / len(case.shown)
+    yield case, chance, *((rule, chance) for rule in (*rules, toy.responsive))
+
+
+# unselective success
+
+
+@example(unselective_success)
+def keys_12_and_30_and_the_prompt_11_answer_with_three_fifths_and_a_third():
+    case = unselective_success.Case(
+        np.array([1.0, 2.0]), np.array([3.0, 0.0]), np.ones((2, 2)), 2, 2
+    )
+    merge = unselective_success.attain(case)
+    shares = [Fraction(1 + 2, 1 + 4), 0, Fraction(3, 9), 0]
+    np.testing.assert_allclose(merge.logits(case.prompts[:, 0]), floats(shares), rtol=1e-14)
+    yield case, 0.0, (merge, 1 / 3)
+    apart = unselective_success.Case(
+        np.array([1.0, 0]), np.array([1.0, 0]), np.array([[0.0, 0], [1, 1]]), 2, 2
+    )
+    yield apart, 0.0, (unselective_success.attain(apart), 0.0)
+
+
+@symmetry(unselective_success)
+def size_and_order_of_units(case, rng):
+    order, same = rng.permutation(len(case.first)), unselective_success.attain(case)
+    value = unselective_success.measure(case, same)
+    moved = unselective_success.Case(
+        7 * case.first[order], case.second[order], case.prompts[order], case.entities, case.answers
+    )
+    yield moved, 1.0, (unselective_success.attain(moved), value)

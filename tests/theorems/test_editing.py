@@ -1,7 +1,6 @@
 """Second routes of the theorems on editing and training: real steps, exact counts, slopes."""
 
 import math
-from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -11,21 +10,18 @@ from hypothesis import strategies as st
 from theorems.editing import TWO
 from theorems.owed import over, theorem_of
 
-from loratheory.lowrank import LowRank, gaussian, orthonormal, rank
+from loratheory.lowrank import LowRank, orthonormal, rank
 from loratheory.theorems import (
     argmax_rank,
     batch_edit,
     counting_ceiling,
     edit_budget,
-    factor_asymmetry,
     hebbian_memory,
     least_change_edit,
-    rank_stabilised_scale,
     response_energy,
     superposition_floor,
-    two_learning_rates,
 )
-from loratheory.theorems._frozen_rows import gaussian_rows, lattice_rows
+from loratheory.theorems.expressiveness._frozen_rows import gaussian_rows, lattice_rows
 
 # Edits
 
@@ -213,129 +209,3 @@ def test_the_largest_memory_fits_and_one_more_fact_does_not(shape):
         assert (
             1 < counting_ceiling.largest_memory(2048, 128, 128, spent) / (spent * (256 - spent)) < 3
         )
-
-
-# Training
-
-
-@over()
-def test_frozen_factors_lose_their_share_on_average(rng):
-    """The coordinate blocks of one random basis average exactly as random frames do."""
-    basis, white = orthonormal(rng, 6, 6), np.sqrt(6) * np.eye(6)
-    target, any_inputs = gaussian(rng, 6, 6, 4), rng.standard_normal((6, 7))
-    for side, inputs, r in (("up", any_inputs, 2), ("down", white, 3)):
-        frames = (basis[:, k : k + r] for k in range(0, 6, r))
-        cases = [factor_asymmetry.Case(target, inputs, frame, side) for frame in frames]
-        energy = theorem_of(factor_asymmetry).scale(cases[0])
-        share = np.mean([factor_asymmetry.bound(case) for case in cases]) / energy
-        assert share == pytest.approx(factor_asymmetry.expected_share(r, 6), rel=1e-9)
-    for wrong in (-1, 5):
-        with pytest.raises(ValueError, match="give from 0 to 4"):
-            factor_asymmetry.expected_share(wrong, 4)
-
-
-@pytest.mark.parametrize(("directions", "down_wins"), [(slice(0, 8), True), (slice(52, 60), False)])
-def test_training_up_wins_where_inputs_vary_most_and_loses_where_least(directions, down_wins):
-    rng = np.random.default_rng(7)
-    inputs = np.diag(np.sqrt(60 / np.arange(1.0, 61)))
-    target, losses = LowRank(rng.standard_normal((60, 8)), np.eye(60)[directions]), []
-    for side in ("down", "up"):
-        frames = [orthonormal(rng, 60, 6) for _ in range(20)]
-        cases = [factor_asymmetry.Case(target, inputs, frame, side) for frame in frames]
-        losses.append(np.mean([factor_asymmetry.bound(case) for case in cases]))
-    share = losses[1] / theorem_of(factor_asymmetry).scale(cases[0])
-    assert share == pytest.approx(factor_asymmetry.expected_share(6, 60), rel=0.03)
-    assert (losses[0] < 0.75 * losses[1]) if down_wins else (losses[0] > 1.05 * losses[1])
-
-
-@pytest.mark.parametrize(("power", "slope"), [(1.0, 0.0), (0.0, 1.0), (0.5, 0.5), (1.5, -0.5)])
-def test_the_slope_in_the_width_is_flat_only_at_ratio_n(power, slope):
-    """Mean parts of the move at rates 1 and ``n**-power`` over real draws."""
-    rng, widths, parts = np.random.default_rng(4), [16, 64, 256], []
-    for n in widths:
-        query, rows = rng.choice([-1.0, 1.0], n), rng.standard_normal((400, n)) / n**0.5
-        whole, still = (
-            np.mean(
-                [
-                    two_learning_rates.bound(
-                        two_learning_rates.Case(row[None], query, 1.0, down, 3)
-                    )
-                    for row in rows
-                ]
-            )
-            for down in (float(n**-power), 0.0)
-        )
-        parts.append((still, whole - still))
-    laws = [two_learning_rates.moved_by(3, n, 1, 1.0, n**-power) for n in widths]
-    np.testing.assert_allclose(np.array(parts)[:, 1], np.array(laws)[:, 1], rtol=1e-9)
-    np.testing.assert_allclose(np.array(parts)[:, 0], np.array(laws)[:, 0], rtol=0.2)
-    down = np.polyfit(np.log(widths), np.log(np.array(parts)[:, 1]), 1)[0]
-    assert down == pytest.approx(slope, abs=1e-9)
-
-
-def test_with_one_rate_for_both_one_factor_does_all_the_work_and_other_runs_are_refused():
-    moved_by = two_learning_rates.moved_by
-    small, large = moved_by(10, 4096, 16, 1e-3, 1e-3), moved_by(10, 4096, 16, 1.0, 1 / 4096)
-    assert small[1] / small[0] > 40
-    assert large[1] / large[0] == pytest.approx(9 / (2 / np.pi) ** 0.5)
-    with pytest.raises(ValueError, match="give at least one of each"):
-        moved_by(0, 4, 1, 1, 1)
-    theorem = theorem_of(two_learning_rates)
-    case = replace(theorem.draw(np.random.default_rng(1), 8), steps=4)
-    short = two_learning_rates.Training((-1.0,) * 3, 0.0, np.zeros(len(case.down)))
-    with pytest.raises(ValueError, match="one direction"):
-        theorem.check(case, short)
-
-
-@over()
-def test_the_first_step_is_that_of_the_gradient(rng):
-    """Finite differences of a real loss at up = 0, then one step of plain descent."""
-    down, query, wanted = rng.standard_normal((2, 3)), rng.standard_normal(3), np.ones(2)
-
-    def loss(up):
-        return float(((0.7 * up @ (down @ query) - wanted) ** 2).sum())
-
-    slope, step = np.zeros((2, 2)), 1e-4 * np.eye(4).reshape(2, 2, 2, 2)
-    for i, j in np.ndindex(2, 2):
-        slope[i, j] = (loss(step[i, j]) - loss(-step[i, j])) / 2e-4
-    case = rank_stabilised_scale.Case(query, -2 * wanted, 2, 0.7, 0.3, 1.0)
-    found = rank_stabilised_scale.stepped(case, down)
-    np.testing.assert_allclose(found.up, -0.3 * 0.7 * slope, rtol=1e-6, atol=1e-9)
-
-
-@pytest.mark.parametrize("spent", [1, 4, 64])
-def test_real_first_steps_have_that_mean_square(spent):
-    rng, trials = np.random.default_rng(spent), 1500
-    query, gradient = rng.standard_normal(6), rng.standard_normal(3)
-    case = rank_stabilised_scale.Case(query, gradient, spent, 0.5, 0.2, 0.4)
-    downs = 0.4 * rng.standard_normal((trials, spent, 6))
-    moves = np.stack([rank_stabilised_scale.stepped(case, down) @ case.query for down in downs])
-    squares = (moves**2).sum(axis=1)
-    law, lengths = rank_stabilised_scale.bound(case), np.sqrt(squares)
-    assert abs(squares.mean() - law) <= 6 * squares.std() / trials**0.5
-    unit = 0.2 * 0.4**2 * (query @ query) * np.linalg.norm(gradient)
-    mean = unit * rank_stabilised_scale.first_step(spent, 0.5, 0)
-    assert abs(lengths.mean() - mean) <= 6 * lengths.std() / trials**0.5
-    assert moves.mean(axis=0) @ gradient < 0  # downhill
-
-
-@pytest.mark.parametrize(("power", "slope"), [(0.0, 1.0), (0.5, 0.0), (1.0, -1.0)])
-def test_the_slope_in_the_rank_decides_for_one_half(power, slope):
-    rng, ranks, first_step = (
-        np.random.default_rng(9),
-        np.array([4, 16, 64, 256]),
-        rank_stabilised_scale.first_step,
-    )
-    query, found = rng.standard_normal(32), []
-    for spent in ranks.tolist():
-        down = rng.standard_normal((200, spent, 32)) / 32**0.5
-        found.append(((down @ query) ** 2).sum(axis=1).mean() * 16**2 * spent ** (-2 * power))
-    laws = [first_step(spent, 16, power) for spent in ranks.tolist()]
-    fitted = [np.polyfit(np.log(ranks), np.log(part), 1)[0] for part in (found, laws)]
-    assert fitted[0] == pytest.approx(slope, abs=0.05)
-    assert fitted[1] == pytest.approx(slope, abs=1e-12)
-    assert first_step(7, 3.0) == pytest.approx(9.0, rel=1e-12)
-    assert first_step(7, 3.0, 1) == pytest.approx(9.0 / 7, rel=1e-12)
-    assert first_step(1) == 1.0
-    with pytest.raises(ValueError, match="give a rank of at least 1"):
-        first_step(0)

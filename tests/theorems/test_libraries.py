@@ -9,18 +9,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.special import betainc
+from theorems.libraries import alike
 from theorems.owed import over, theorem_of
 
-from loratheory.lowrank import LowRank, frobenius, gaussian, orthonormal, spectral, total
+from loratheory.lowrank import (
+    LowRank,
+    frobenius,
+    gaussian,
+    orthonormal,
+    spectral,
+    total,
+    with_spectrum,
+)
 from loratheory.theorems import (
     AssumptionError,
     averaging_survival,
+    coefficient_floor,
+    covariance_floor,
     gate_detection,
     hebbian_memory,
     interference_angle,
+    library_capacity,
     merged_memory,
     random_interference,
-    shelf_capacity,
 )
 from loratheory.toy import Merge
 
@@ -36,7 +47,7 @@ def test_energies_of_the_sum_and_of_gates(threshold):
     on = (weights**2).sum(axis=-1, keepdims=True) > threshold
     total_response = (frames @ (weights * on)[..., None]).sum(axis=1)[..., 0]
     energy = (total_response**2).sum(axis=1)
-    law = shelf_capacity.interference(adapters, facts, width, threshold)
+    law = library_capacity.interference(adapters, facts, width, threshold)
     assert abs(energy.mean() - law) <= 6 * energy.std() / math.sqrt(trials)
 
 
@@ -56,7 +67,7 @@ def gated_two_hop(rng, adapters, facts, width, threshold):
 
 
 def test_real_gated_reads_answer_as_often_as_promised():
-    rng, trials, promised = np.random.default_rng(5), 300, shelf_capacity.clean(8, 2, 20, 0.5, 2)
+    rng, trials, promised = np.random.default_rng(5), 300, library_capacity.clean(8, 2, 20, 0.5, 2)
     right = sum(gated_two_hop(rng, 8, 2, 20, 0.5) for _ in range(trials))
     assert 0.5 < promised < 0.9
     assert right >= stats.binom.ppf(1e-9, trials, promised)
@@ -66,16 +77,16 @@ def test_real_gated_reads_answer_as_often_as_promised():
 @given(st.integers(1, 6), st.integers(0, 30), st.floats(0.2, 1.0), st.integers(1, 4))
 def test_the_largest_library_is_the_largest_and_beats_the_union_bound(facts, free, threshold, hops):
     width, failure = facts + free, 0.05
-    most = shelf_capacity.largest_shelf(facts, width, threshold, hops, failure)
-    assert most >= gate_detection.largest_shelf(facts, width, threshold, hops, failure)
+    most = library_capacity.largest_library(facts, width, threshold, hops, failure)
+    assert most >= gate_detection.largest_library(facts, width, threshold, hops, failure)
     if most < 1e9:
-        clean = [shelf_capacity.clean(k, facts, width, threshold, hops) for k in (most, most + 1)]
+        clean = [library_capacity.clean(k, facts, width, threshold, hops) for k in (most, most + 1)]
         assert clean[0] >= 1 - failure - 1e-9
         assert clean[1] < 1 - failure + 1e-9
 
 
 def test_libraries_grow_exponentially_while_the_sum_breaks_linearly():
-    energy, most = shelf_capacity.interference, shelf_capacity.largest_shelf
+    energy, most = library_capacity.interference, library_capacity.largest_library
     sizes = [most(4, width, 0.5, 2, 0.05) for width in (64, 96, 128)]
     assert min(sizes[1] / sizes[0], sizes[2] / sizes[1]) > 100
     assert energy(1 + (64 - 5) // 4, 4, 64) < 1 < energy(2 + (64 - 5) // 4, 4, 64)
@@ -100,7 +111,7 @@ def asked(rng, trials, width, facts, same):
 
 def test_reads_that_share_keys_keep_the_union_bound_only():
     """In one dimension two adapters asked in turn never both keep still; apart they do."""
-    rng, promised = np.random.default_rng(2), shelf_capacity.clean(2, 1, 1, 0.9)
+    rng, promised = np.random.default_rng(2), library_capacity.clean(2, 1, 1, 0.9)
     assert promised > 0.2
     assert not (asked(rng, 2000, 1, 1, same=True) < 0.9).any()
     right = (asked(rng, 2000, 1, 1, same=False) < 0.9).mean()
@@ -110,11 +121,11 @@ def test_reads_that_share_keys_keep_the_union_bound_only():
         assert right >= 1 - 2 * gate_detection.false_alarm(facts, width, threshold) - 0.05
 
 
-@over(shelf_capacity)
+@over(library_capacity)
 def test_the_allowance_of_a_library_covers_its_sampling_error(case):
-    p = shelf_capacity.bound(case)
+    p = library_capacity.bound(case)
     room = 7 * math.sqrt(p * (1 - p) / case.trials) + 30 / case.trials
-    assert 0 <= shelf_capacity.noise(case) <= room
+    assert 0 <= library_capacity.noise(case) <= room
 
 
 # Memories
@@ -223,7 +234,7 @@ def test_unit_edits_add_their_own_energy_where_total_rank_reaches_width():
 
 @pytest.mark.parametrize("tokens", [1, 5])
 def test_the_largest_library_fails_as_rarely_as_asked_and_the_next_does_not(tokens):
-    most = random_interference.largest_shelf(256, 1.0, 0.5, tokens, 0.05)
+    most = random_interference.largest_library(256, 1.0, 0.5, tokens, 0.05)
     fails, needed = random_interference.failure, random_interference.margin_needed
     assert fails(most, 256, 1.0, 0.5, tokens) <= 0.05 < fails(most + 1, 256, 1.0, 0.5, tokens)
     at = needed(most, 256, 0.5, 0.0, tokens=tokens, failure=0.05, rule="sum")
@@ -234,7 +245,7 @@ def test_the_largest_library_fails_as_rarely_as_asked_and_the_next_does_not(toke
             needed(tokens, 64, 0.0, 2.0, rule=rule) == alone <= needed(tokens, 64, 1, 2, rule=rule)
         )
     assert (fails(1, 64, 1.0, 1.0), fails(1, 64, 0.0, 1.0), fails(9, 64, -1.0, 1.0)) == (0, 1, 1)
-    assert random_interference.largest_shelf(64, 0.0, 1.0, 1, 0.05) == 1
+    assert random_interference.largest_library(64, 0.0, 1.0, 1, 0.05) == 1
 
 
 def test_directions_with_a_mean_are_refused_though_their_second_moments_fit():
@@ -266,3 +277,33 @@ def test_a_zero_key_is_refused():
     zero = interference_angle.Answer(case.second, np.zeros((case.first.shape[1], 1)))
     with pytest.raises(AssumptionError, match="nonzero key"):
         theorem_of(interference_angle).check(case, zero)
+
+
+@settings(max_examples=20)
+@given(st.integers(1, 7), st.floats(0.0, 0.95), st.floats(0.1, 10.0))
+def test_alike_adapters_lose_the_stated_share(adapters, share, energy):
+    case, lost = alike(adapters, share, energy), coefficient_floor.relative_floor(adapters, share)
+    wanted = lost * adapters * energy
+    assert coefficient_floor.bound(case) == pytest.approx(wanted, rel=1e-7, abs=1e-7 * energy)
+    best = coefficient_floor.best_coefficient(adapters, share)
+    assert coefficient_floor.best(case) == pytest.approx([best] * adapters, rel=1e-6)
+
+
+def test_the_sum_is_best_without_leak_and_the_mean_where_all_answer_alike():
+    best, lost = coefficient_floor.best_coefficient, coefficient_floor.relative_floor
+    assert (best(5, 0), lost(5, 0), best(5, 1), lost(5, 1)) == (1, 0, 1 / 5, 4 / 5)
+    rng, n, r, k = np.random.default_rng(1), 60, 4, 8
+    leak = coefficient_floor.leak(r, n)
+    updates = tuple(with_spectrum(rng, 60, n, [1.0] * r) for _ in range(k))
+    inputs = tuple(np.linalg.qr(low.down.T)[0] for low in updates)
+    case = coefficient_floor.Case(updates, inputs)
+    assert coefficient_floor.bound(case) / (k * r) == pytest.approx(lost(k, leak), abs=0.02)
+    assert np.mean(coefficient_floor.best(case)) == pytest.approx(best(k, leak), abs=0.03)
+
+
+@over(coefficient_floor)
+def test_no_matrix_per_adapter_does_worse_than_numbers(case):
+    wide = covariance_floor.Case(case.updates, case.inputs, min(case.updates[0].shape))
+    room = 1e-11 * coefficient_floor.scale(case) * coefficient_floor.condition(case)
+    floor = covariance_floor.bound(wide) * len(case.updates)
+    assert floor <= coefficient_floor.bound(case) + room

@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import sympy
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from theorems.merging import LINES, alike, lines, one_competitor, uniform
-from theorems.owed import over, theorem_of
+from theorems.merging import LINES, lines, one_competitor, uniform
+from theorems.owed import integers, over, theorem_of
 
 from loratheory.adapters import METHODS, Options
 from loratheory.lowrank import (
@@ -22,12 +23,10 @@ from loratheory.lowrank import (
     rank,
     regauge,
     spectral,
-    with_spectrum,
 )
 from loratheory.theorems import (
     AssumptionError,
     averaging_survival,
-    coefficient_floor,
     covariance_floor,
     dare_variance,
     data_free_floor,
@@ -39,6 +38,7 @@ from loratheory.theorems import (
     merge_collapse,
     merge_floor,
     quantised_floor,
+    rank_subadditivity,
     ties_disjoint,
     verify,
 )
@@ -124,36 +124,6 @@ def test_integer_grids_stay_below_their_bound_and_half_steps_meet_it(bits, seed)
         step = np.abs(block).max() / levels
         error = np.linalg.norm(np.round(block / step) * step - block) / np.linalg.norm(block)
         assert least <= error / quantised_floor.grid_error(len(block), bits) <= 1
-
-
-@settings(max_examples=20)
-@given(st.integers(1, 7), st.floats(0.0, 0.95), st.floats(0.1, 10.0))
-def test_alike_adapters_lose_the_stated_share(adapters, share, energy):
-    case, lost = alike(adapters, share, energy), coefficient_floor.relative_floor(adapters, share)
-    wanted = lost * adapters * energy
-    assert coefficient_floor.bound(case) == pytest.approx(wanted, rel=1e-7, abs=1e-7 * energy)
-    best = coefficient_floor.best_coefficient(adapters, share)
-    assert coefficient_floor.best(case) == pytest.approx([best] * adapters, rel=1e-6)
-
-
-def test_the_sum_is_best_without_leak_and_the_mean_where_all_answer_alike():
-    best, lost = coefficient_floor.best_coefficient, coefficient_floor.relative_floor
-    assert (best(5, 0), lost(5, 0), best(5, 1), lost(5, 1)) == (1, 0, 1 / 5, 4 / 5)
-    rng, n, r, k = np.random.default_rng(1), 60, 4, 8
-    leak = coefficient_floor.leak(r, n)
-    updates = tuple(with_spectrum(rng, 60, n, [1.0] * r) for _ in range(k))
-    inputs = tuple(np.linalg.qr(low.down.T)[0] for low in updates)
-    case = coefficient_floor.Case(updates, inputs)
-    assert coefficient_floor.bound(case) / (k * r) == pytest.approx(lost(k, leak), abs=0.02)
-    assert np.mean(coefficient_floor.best(case)) == pytest.approx(best(k, leak), abs=0.03)
-
-
-@over(coefficient_floor)
-def test_no_matrix_per_adapter_does_worse_than_numbers(case):
-    wide = covariance_floor.Case(case.updates, case.inputs, min(case.updates[0].shape))
-    room = 1e-11 * coefficient_floor.scale(case) * coefficient_floor.condition(case)
-    floor = covariance_floor.bound(wide) * len(case.updates)
-    assert floor <= coefficient_floor.bound(case) + room
 
 
 # The interpolating merge
@@ -428,3 +398,30 @@ def test_nothing_is_said_next_to_the_threshold():
         intruder_threshold.tolerance(replace(clear, width=256)),
     )
     assert widths == pytest.approx((0.25, 0.125))
+
+
+@over()
+def test_exact_ranks_of_integer_sums_stay_between(rng):
+    """SymPy ranks of small integers, where shared directions happen by themselves."""
+    parts = [integers(rng, 3, r, 1) * integers(rng, r, 3, 1) for r in (1, 2)]
+    ranks = tuple(int(p.rank()) for p in parts)
+    rows = int(sympy.Matrix.vstack(*parts).rank())
+    columns = int(sympy.Matrix.hstack(*parts).rank())
+    for weights in ((1, 1), (1, -1), (2, 3)):
+        found = int((weights[0] * parts[0] + weights[1] * parts[1]).rank())
+        least = rank_subadditivity.least_rank(ranks, rows, columns)
+        assert least <= found <= rank_subadditivity.most_rank(rows, columns)
+        assert found >= max(2 * r - sum(ranks) for r in ranks)
+        assert (found == sum(ranks)) == (rows == columns == sum(ranks))
+
+
+@over(rank_subadditivity)
+def test_sums_with_these_spans_lie_between_both_ends_and_the_known_bounds_are_weaker(case, rng):
+    other = rank_subadditivity.rival(case, rng)
+    assert rank_subadditivity.spans(other) == (case.rows, case.columns)
+    least = rank_subadditivity.least_rank(case.ranks, case.rows, case.columns)
+    most = rank_subadditivity.most_rank(case.rows, case.columns)
+    assert least <= rank_subadditivity.measure(replace(case, side="least"), other) <= most
+    wide = sum(case.ranks)
+    assert max(r - (wide - r) for r in case.ranks) <= least
+    assert most <= wide

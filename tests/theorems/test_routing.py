@@ -1,5 +1,6 @@
 """Second routes of the theorems on routing: noise, other scores, grids, simulated laws."""
 
+import math
 from dataclasses import replace
 from itertools import pairwise
 from math import acos, inf, log, pi, sqrt
@@ -8,10 +9,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import integrate, stats
 from theorems.owed import over, theorem_of
 
-from loratheory.adapters import arrow_scores, response_scores, subspace_scores
+from loratheory import toy
+from loratheory.adapters import (
+    METHODS,
+    Adapter,
+    Router,
+    arrow_scores,
+    merge,
+    response_scores,
+    subspace_scores,
+)
 from loratheory.lowrank import LowRank, orthonormal
 from loratheory.theorems import (
     AssumptionError,
@@ -19,12 +29,10 @@ from loratheory.theorems import (
     arrow_margin,
     edit_budget,
     gate_detection,
-    routing_reach,
+    single_read_no_go,
+    unselective_success,
 )
-from loratheory.theorems._sample import Sample, gaussian_sample
-from loratheory.theorems.two_read_region import margin
-
-GRID = np.linspace(0, 1, 61)
+from loratheory.theorems.routing._sample import Sample, gaussian_sample
 
 
 def library(rng, experts, facts, spare=3):
@@ -143,7 +151,7 @@ def test_an_adapter_answers_its_own_keys_with_one_and_others_as_measured(rng):
 @given(st.integers(1, 8), st.integers(0, 40), st.floats(0.2, 1.0), st.integers(1, 4))
 def test_the_largest_library_keeps_the_failure_and_one_more_breaks_it(facts, free, threshold, hops):
     width, failure = facts + free, 0.01
-    most = gate_detection.largest_shelf(facts, width, threshold, hops, failure)
+    most = gate_detection.largest_library(facts, width, threshold, hops, failure)
     alarm = gate_detection.false_alarm(facts, width, threshold)
     assert hops * (most - 1) * alarm <= failure * (1 + 1e-12)
     assert hops * most * alarm > failure * (1 - 1e-12)
@@ -152,7 +160,7 @@ def test_the_largest_library_keeps_the_failure_and_one_more_breaks_it(facts, fre
 
 
 def test_capacity_grows_exponentially_in_the_width_and_a_full_adapter_is_useless_to_gate():
-    most = gate_detection.largest_shelf
+    most = gate_detection.largest_library
     sizes = [most(4, width, 0.5, 2, 0.01) for width in (64, 96, 128, 160)]
     assert min(large / small for small, large in pairwise(sizes)) > 100
     assert most(1, 10**6, 0.5, 2, 0.01) == inf
@@ -179,19 +187,117 @@ def test_a_heavy_tailed_query_of_the_same_energy_is_refused():
     assert not theorem_of(gate_detection).judge(case, rare).holds
 
 
-# Routers that share out one unit of weight
+# One read
 
 
-@pytest.mark.parametrize("pattern", "ABCD")
-def test_no_weights_on_a_grid_do_better_and_the_strength_that_a_pass_needs(pattern):
-    """By brute force over the closed form of the region: all mixtures, summing to less too."""
-    leads = [margin((a, b), pattern) for a in GRID for b in GRID if a + b <= 1 + 1e-12]
-    top = routing_reach.ceiling("shared a pass", pattern)
-    assert top - 0.02 <= max(leads) <= top + 1e-12
-    assert margin(routing_reach.BEST[pattern], pattern) == pytest.approx(top, abs=1e-15)
-    ones = [margin(pair, pattern) for pair in ((1.0, 0.0), (0.0, 1.0), (0.0, 0.0))]
-    assert max(ones) == routing_reach.ceiling("one a pass", pattern)
-    need, shares = routing_reach.strength_needed(pattern), np.linspace(0, 1, 2001)
-    for strength, composes in ((need - 1e-3, False), (need + 0.02, True)):
-        mixed = [margin((strength * g, strength * (1 - g)), pattern) for g in shares]
-        assert strength <= 0 or (max(mixed) > 1e-9) == composes
+def drawn_read(seed, n=3, **changes):
+    """A base with old facts and an opinion, and what is hidden from merges and routers."""
+    rng = np.random.default_rng(seed)
+    one, two, both = toy.relu_keys(rng, n, 12)
+    base = toy.interpolating(np.concatenate([one, two], axis=1), np.eye(2 * n)).dense()
+    base = base + 0.1 * rng.standard_normal((2 * n, 1)) * rng.standard_normal(12)
+    keys, answers = (one, two, both), tuple(rng.permutation(n).tolist())
+    return replace(single_read_no_go.Case("values", 1, answers, True, base, keys), **changes)
+
+
+def chance(case, rule):
+    """Whether a rule is within the hypotheses and right exactly once in n."""
+    found = theorem_of(single_read_no_go).check(case, rule).value
+    return found == pytest.approx(1 / len(case.shown), abs=1e-15)
+
+
+def by_method(name, **options):
+    """One of the package's merges, its random masks the same in every world."""
+    masked = {"density": 0.5, "rank": 6}
+    of = {"svd": {"rank": 2}, **dict.fromkeys(("ties", "magnitude", "dare", "dare-ties"), masked)}
+
+    def rule(q):
+        adapters = [Adapter.of({"m": low}) for low in (q.first, q.second)]
+        rng = np.random.default_rng(5)
+        merged = merge(adapters, name, rng=rng, **of.get(name, {}), **options)["m"]
+        return [q.logits(q.base) + q.logits(merged)]
+
+    return rule
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_no_merge_method_beats_chance_where_the_base_hides_the_bridge(method):
+    """And row-local methods keep answers apart from the first hop, which is hidden instead."""
+    for seed in range(2):
+        assert chance(drawn_read(seed, hidden="pairing"), by_method(method))
+        if method in ("sum", "mean", "cat", "ties", "dare", "dare-ties", "magnitude"):
+            assert chance(drawn_read(seed), by_method(method))
+    if method in ("ties", "dare"):
+        assert chance(drawn_read(7, hidden="pairing"), by_method(method, space="knots"))
+
+
+def test_flattening_is_not_row_local():
+    """The answers' logits move with the first hop's values: only part (c) covers it."""
+    case = drawn_read(0, shown=(1, 2, 0))
+    for rule, least, most in ((toy.flattened, 1e-3, 9), (toy.added(1, 1), 0, 0)):
+        said = [rule(q)[0] for q in case.worlds]
+        moved = max(np.abs(one - said[0]).max() for one in said) / np.abs(said[0]).max()
+        assert least <= moved <= most
+
+
+@pytest.mark.parametrize("scores", [arrow_scores, response_scores])
+@pytest.mark.parametrize("seed", range(10))
+def test_gates_that_see_the_gram_matrix_do_not_help_on_new_facts(scores, seed):
+    """Part (b), with the package's routers and real-valued weights."""
+
+    def rule(q):
+        weights = Router(scores([q.first, q.second]), top_k=2).weights(q.prompts.T)
+        parts = [w * q.logits(low) for w, low in zip(weights.T, (q.first, q.second), strict=True)]
+        return [q.logits(q.base) + sum(parts)]
+
+    if scores is arrow_scores:  # equal strengths leave Arrow's vector to rounding
+        found = single_read_no_go.measure(drawn_read(seed, hidden="pairing"), rule)
+        assert found == pytest.approx(1 / 3, abs=1e-15)
+    else:
+        assert chance(drawn_read(seed, known=False), rule)
+    for known in (False, True):  # the Gram matrix is constant only for new facts
+        grams = [(q.first.T @ q.first).dense() for q in drawn_read(seed, known=known).worlds]
+        spread = max(np.abs(gram - grams[0]).max() for gram in grams)
+        assert (spread < 1e-9 * np.abs(grams[0]).max()) == (not known)
+
+
+@over(unselective_success)
+def test_the_refuted_claim_fails_on_the_right_prompt_and_on_all_others(case):
+    found = unselective_success.attain(case)
+    shares = unselective_success.response(case.second, case.prompts)
+    assert (shares > 0).all()
+    for subject, share in enumerate(shares):
+        moved = replace(case, prompts=np.roll(case.prompts, -subject, axis=1))
+        assert unselective_success.measure(moved, found) == pytest.approx(float(share), rel=1e-9)
+
+
+def test_the_limit_by_integration():
+    """The kernel itself by quadrature over a bivariate normal: 0.673."""
+    rho, limit = 1 / math.sqrt(6), unselective_success.limit
+
+    def density(s, t):
+        u, v = s, rho * s + math.sqrt(1 - rho**2) * t
+        return max(u, 0) * max(v, 0) * math.exp(-(s**2 + t**2) / 2) / (2 * math.pi)
+
+    value = integrate.dblquad(density, -8, 8, 0, 8, epsabs=1e-6)[0]
+    assert limit() == pytest.approx(math.sqrt(3 / 2) * value / 0.5, abs=1e-4)
+    assert limit() == pytest.approx(0.673, abs=5e-4)
+    assert limit(0.0) == pytest.approx(math.sqrt(1.5) / math.pi, rel=1e-14)
+    assert limit(1.0, 1.0) == pytest.approx(1.0, rel=1e-14)
+
+
+def test_a_test_of_composition_needs_permuted_answers_and_each_hypothesis_is_needed():
+    """The same sum of whole relations is right by chance, over all hidden first hops."""
+    keys = toy.relu_keys(np.random.default_rng(0), 3, 16)
+    whole = single_read_no_go.Case("values", 1, (1, 2, 0), False, np.zeros((6, 16)), keys)
+    assert chance(whole, toy.added(1.0, 1.0))
+    theorem = theorem_of(unselective_success)
+    case = theorem.draw(np.random.default_rng(0), 8)
+    merged, opinion = theorem.attain(case), np.zeros((case.entities + case.answers, 1))
+    opinion[case.entities + 1] = 1e3
+    opinionated = replace(merged, weight=LowRank(opinion, np.ones((1, len(case.first)))))
+    alone = replace(merged, coefficients=(1.0, 0.0))
+    for spoilt, reason in ((opinionated, "prefers no answer"), (alone, "the sum of the two")):
+        assert unselective_success.measure(case, spoilt) <= 0
+        with pytest.raises(AssumptionError, match=reason):
+            theorem.check(case, spoilt)

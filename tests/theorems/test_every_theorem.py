@@ -1,0 +1,205 @@
+"""Theorem by question: what each of them owes, whatever it says."""
+
+import pkgutil
+from dataclasses import replace
+
+import array_api_strict
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from strategies import seeds
+from theorems import composition, editing, expressiveness, libraries, merging, routing
+from theorems.owed import ATTACKS, EXAMPLES, ROADS, SYMMETRIES
+
+from loratheory import theorems
+from loratheory.theorems import moved, verify
+from loratheory.theorems._verify import refuted_by
+
+CHAPTERS = (composition, editing, expressiveness, libraries, merging, routing)
+each = pytest.mark.parametrize("theorem", theorems.ALL, ids=lambda t: t.label)
+attacked = pytest.mark.parametrize(
+    "theorem", [t for t in theorems.ALL if t.adversary], ids=lambda t: t.label
+)
+DEVICE = array_api_strict.Device("device1")
+BACKENDS = {
+    "torch": torch.asarray,
+    "strict": lambda array: array_api_strict.asarray(array, device=DEVICE),
+}
+
+
+# In the index, once?
+
+
+def test_the_index_is_complete():
+    """Each module of each chapter is listed once, and no chapter is left out, here either."""
+    chapters = {m.name for m in pkgutil.iter_modules(theorems.__path__) if m.ispkg}
+    assert chapters == set(theorems.CHAPTERS)
+    assert chapters == {module.__name__.rpartition(".")[2] for module in CHAPTERS}
+    for chapter, results in theorems.CHAPTERS.items():
+        there = [f"{theorems.__path__[0]}/{chapter}"]
+        modules = [m.name for m in pkgutil.iter_modules(there) if m.name[0] != "_"]
+        assert sorted(results) == sorted(modules)
+        for result in results:
+            assert getattr(theorems, result).THEOREM.chapter == chapter
+    assert len({t.label for t in theorems.ALL}) == len(theorems.ALL)
+
+
+@each
+def test_uses_resolve_to_earlier_theorems_and_the_docstring_states_and_proves(theorem):
+    """Earlier in the index: so there is no cycle."""
+    earlier = [t.label for t in theorems.ALL[: theorems.ALL.index(theorem)]]
+    assert set(theorem.uses) <= set(earlier)
+    assert "**Statement.**" in theorem.document
+    assert theorem.status != "proved" or "**Proof.**" in theorem.document
+
+
+# Right on paper?
+
+
+@pytest.mark.parametrize("owed", EXAMPLES, ids=str)
+def test_hand_examples(owed):
+    for case, expected, *witnesses in owed.function():
+        owed.agrees(case, expected, *witnesses)
+
+
+@each
+def test_every_theorem_has_a_hand_example(theorem):
+    assert theorem in [owed.theorem for owed in EXAMPLES]
+
+
+# By another road, and in the limits?
+
+
+@pytest.mark.parametrize("owed", ROADS, ids=str)
+@settings(max_examples=20)
+@given(seed=seeds)
+def test_other_roads(owed, seed):
+    rng = np.random.default_rng(seed)
+    for case, expected, *witnesses in owed.draw(rng):
+        owed.agrees(case, expected, *witnesses)
+
+
+@attacked
+@settings(max_examples=10)
+@given(seed=seeds)
+def test_an_adversary_that_shares_no_code_never_beats_the_bound(theorem, seed):
+    rng = np.random.default_rng(seed)
+    case = theorem.draw(rng, 6)
+    assert theorem.check(case, theorem.adversary(case, rng)).holds
+
+
+@pytest.mark.parametrize("owed", ATTACKS, ids=str)
+def test_the_adversary_is_strong_enough_to_arrive_where_it_can(owed):
+    for case, expected in owed.function():
+        rngs = [np.random.default_rng(start) for start in range(owed.starts)]
+        values = [owed.theorem.measure(case, owed.theorem.adversary(case, rng)) for rng in rngs]
+        best = max(values) if owed.theorem.sense == "upper" else min(values)
+        assert best == pytest.approx(expected, rel=owed.rel, abs=owed.room)
+
+
+# Natural?
+
+
+@pytest.mark.parametrize("owed", SYMMETRIES, ids=str)
+@settings(max_examples=20)
+@given(seed=seeds)
+def test_symmetries(owed, seed):
+    rng = np.random.default_rng(seed)
+    case = owed.theorem.draw(rng, owed.size)
+    bound, rounding = owed.theorem.bound(case), owed.room * owed.size_of(case)
+    for other, factor, *witnesses in owed.function(case, rng):
+        wanted = factor * bound
+        found = owed.theorem.bound(other)
+        assert found == pytest.approx(wanted, rel=owed.rel, abs=rounding * abs(factor))
+        owed.agrees(other, found, *witnesses)
+
+
+@each
+def test_every_theorem_has_a_symmetry(theorem):
+    assert theorem in [owed.theorem for owed in SYMMETRIES]
+
+
+# Sound, sound where it is hard, and tight?
+
+
+@each
+def test_it_behaves_as_its_status_says(theorem):
+    report = verify(theorem, cases=60, seed=1)
+    assert report.ok, report.trouble
+
+
+@each
+@settings(max_examples=60)
+@given(seed=seeds)
+def test_every_draw_is_within_the_hypotheses(theorem, seed):
+    """Fresh draws beside the fixed ones of `verify`: construction and rival are both judged."""
+    rng = np.random.default_rng(seed)
+    case = theorem.draw(rng, 6)
+    refuted = theorem.status == "refuted"
+    if theorem.attain:
+        verdict = theorem.check(case, theorem.attain(case))
+        assert verdict.holds != refuted
+        assert verdict.tight or refuted
+    if theorem.rival and not refuted:
+        assert theorem.check(case, theorem.rival(case, rng)).holds
+
+
+@each
+def test_a_stronger_claim_is_rejected(theorem):
+    """0.1 % beyond the bound must not pass where the construction meets it."""
+    if theorem.attain is None or theorem.status == "refuted":
+        return
+    rng = np.random.default_rng(2)
+    sign = {"lower": 1, "upper": -1, "equal": 1}[theorem.sense]
+    seen = 0
+    for _ in range(40):
+        case = theorem.draw(rng, 8)
+        bound = theorem.bound(case)
+        if 1e-3 * abs(bound) <= 4 * theorem.judge(case, theorem.attain(case)).room:
+            continue
+        stronger = bound + sign * 1e-3 * abs(bound)
+        claim = replace(theorem, bound=lambda _, stronger=stronger: stronger)
+        verdict = claim.judge(case, theorem.attain(case))
+        assert not verdict.holds
+        assert not verdict.tight
+        seen += 1
+    assert seen
+
+
+# Is each hypothesis needed?
+
+
+@each
+def test_every_hypothesis_that_can_break_has_a_control(theorem):
+    broken = {control.breaks for control in theorem.controls}
+    assert broken <= {a.text for a in theorem.assumptions}
+    assert theorem.controls or theorem.status == "refuted"
+
+
+@pytest.mark.parametrize(
+    ("theorem", "control"),
+    [(t, c) for t in theorems.ALL for c in t.controls],
+    ids=lambda x: getattr(x, "name", getattr(x, "label", "")),
+)
+def test_controls_are_refused_and_break_the_conclusion(theorem, control):
+    assert refuted_by(theorem, control) == ""
+
+
+# On any array library?
+
+
+@each
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_verdicts_are_the_same_everywhere(theorem, backend):
+    """The same code on another library, on a device that arrays cannot leave unnoticed."""
+    rng = np.random.default_rng(0)
+    case = theorem.draw(rng, 6)
+    there = moved(case, BACKENDS[backend])
+    witness = theorem.attain(case) if theorem.attain else theorem.rival(case, rng)
+    here = theorem.check(case, witness)
+    afar = theorem.check(there, moved(witness, BACKENDS[backend]))
+    assert afar.bound == pytest.approx(here.bound, rel=1e-9, abs=here.room)
+    assert afar.value == pytest.approx(here.value, rel=1e-9, abs=here.room)
+    if theorem.attain:
+        assert theorem.check(there, theorem.attain(there)).tight or theorem.status == "refuted"

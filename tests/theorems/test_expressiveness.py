@@ -29,7 +29,6 @@ from loratheory.theorems import (
     softmax_bottleneck,
     two_learning_rates,
 )
-from loratheory.theorems.expressiveness._affine_relu import opening_biases
 
 # Networks
 
@@ -82,7 +81,7 @@ def test_mean_squared_error_stays_below_for_any_bias_of_the_target(case, rng):
 def opened(case, offset):
     """The construction with biases that leave this offset at the end."""
     updates, d = relu_budget.attain(case).updates, len(offset)
-    biases = opening_biases(case.layers(updates), case.radius, offset)
+    biases = relu_budget.opening_biases(case.layers(updates), case.radius, offset)
     return relu_budget.Trial(updates, biases, offset, np.zeros(d))
 
 

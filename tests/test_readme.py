@@ -1,37 +1,36 @@
-"""The README says what the code says."""
+"""The README and the pages of `docs` say what the code says."""
 
 import re
 from pathlib import Path
 
 import pytest
 from typer.main import get_command
-from typer.testing import CliRunner
 
 from loratheory.cli import app
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {file.stem: file.read_text(encoding="utf-8") for file in (ROOT / "docs").glob("*.md")}
+TEXT = "\n".join([README, *PAGES.values()])
 
 
-def test_the_table_of_theorems_is_the_registry(tmp_path):
-    table = tmp_path / "table.md"
-    assert CliRunner().invoke(app, ["theorems", "--table", str(table)]).exit_code == 0
-    shown = README.split("<!-- theorems -->\n")[1].split("<!-- /theorems -->")[0]
-    assert shown == table.read_text(encoding="utf-8"), (
-        "renew it with: loratheory theorems --table FILE.md"
-    )
+def test_the_first_page_is_short_and_leads_to_every_other():
+    assert len(README.encode()) <= 9000
+    for name in PAGES:
+        assert f"(docs/{name}.md)" in README
 
 
 def test_every_command_it_names_exists():
     known = set(get_command(app).commands)
-    named = set(re.findall(r"(?:\$ |`)loratheory ([\w-]+)", README))
+    named = set(re.findall(r"(?:\$ |`)loratheory ([\w-]+)", TEXT))
     assert named
     assert named <= known
 
 
 def test_every_make_target_it_names_exists():
-    makefile = (Path(__file__).parent.parent / "Makefile").read_text(encoding="utf-8")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([\w-]+):.*##", makefile, flags=re.M))
-    named = set(re.findall(r"(?:\$ |`)make ([\w-]+)", README))
+    named = set(re.findall(r"(?:\$ |`)make ([\w-]+)", TEXT))
     assert {"reproduce", "test"} <= named <= targets
 
 
@@ -48,9 +47,9 @@ def test_the_example_on_a_real_model_runs(monkeypatch, capsys):
         _embedded.embedded()
     except ModelError as error:
         pytest.skip(str(error))
-    text = README.split("## On a real model")[1].split("```python\n")[1].split("```")[0]
+    text = PAGES["language_model"].split("```python\n")[1].split("```")[0]
     with torch.no_grad():
-        exec(compile(text, "README.md", "exec"), {})
+        exec(compile(text, "language_model.md", "exec"), {})
     assert capsys.readouterr().out == "[1, 1]  owl\n[0.5, 0.5]  owl\n[1, 0]  lion\n"
 
 
@@ -60,10 +59,10 @@ def test_its_own_rules_get_a_card(tmp_path, monkeypatch):
     from loratheory.experiments.evaluate._memories import survival
     from loratheory.experiments.evaluate._rule import found
 
-    text = README.split("In a file `my_rules.py`:\n\n```python\n")[1].split("```")[0]
-    (tmp_path / "rules_of_the_readme.py").write_text(text, encoding="utf-8")
+    text = PAGES["own_rule"].split("In a file `my_rules.py`:\n\n```python\n")[1].split("```")[0]
+    (tmp_path / "rules_of_the_page.py").write_text(text, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    half, loudest = (found(f"rules_of_the_readme:{name}") for name in ("half", "loudest"))
+    half, loudest = (found(f"rules_of_the_page:{name}") for name in ("half", "loudest"))
     assert {law.name for law in laws(half) if not law.holds} == {"exact", "idempotent"}
     assert abs(survival(half).starts["two_hop"] - (5**0.5 - 1)) < 1e-6
     assert all(law.holds for law in laws(loudest))

@@ -48,12 +48,7 @@ def linked(text: str) -> str:
     text = re.sub(r"\((?:docs/)([\w-]+\.md)\)", r"(\1)", text)
     text = text.replace("(paper/figures/window.png)", "(figures/window.png)")
     text = text.replace("(CONTRIBUTING.md)", "(contributing.md)")
-    text = re.sub(r"\| `([a-z-]+)` \| (proved|cited|refuted|conjectured)", _row, text)
     return re.sub(r"(?<![\[`])`thm:([a-z-]+)`(?![`\]])", r"[`thm:\1`](theorems/\1.rst)", text)
-
-
-def _row(found: re.Match[str]) -> str:
-    return f"| [`{found[1]}`](theorems/{found[1]}.rst) | {found[2]}"
 
 
 def _tree(caption: str, names: list[str]) -> str:

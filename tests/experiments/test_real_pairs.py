@@ -141,13 +141,13 @@ def test_what_was_found_is_what_the_table_holds():
     assert {row["pairs"] for row in table_rows("real_pairs")} == {1, *many}
 
 
-def test_readme_and_notebook_quote_the_table():
+def test_page_and_notebook_quote_the_table():
     def of(way, column="two_hop", pairs=4):
         return f"{mean(table_rows('real_pairs', rule=way, pairs=pairs), column):.2f}"[1:]
 
     root = Path(__file__).parents[2]
-    readme = (root / "README.md").read_text(encoding="utf-8")
-    told = readme.split("With two, four and eight such pairs")[1].split("\n\n")[0]
+    page = (root / "docs" / "language_model.md").read_text(encoding="utf-8")
+    told = page.split("With two, four and eight such pairs")[1].split("\n\n")[0]
     ways = ("mean", "gates, z = 2", "pair alone, layer split")
     assert re.findall(r"\.\d\d", told) == [
         *(of(way, pairs=k) for way in ways for k in (2, 4, 8)),

@@ -8,7 +8,7 @@ from website import home
 def test_the_first_page_is_the_readme_with_contents(tmp_path):
     (tmp_path / "README.md").write_text(
         "# T\n\n[n](notebooks/01_a.ipynb), `thm:merge-floor`, [s](docs/scale.md)\n\n"
-        "| `edit-budget` | proved | x |\n![p](paper/figures/window.png)\n"
+        "![p](paper/figures/window.png)\n"
     )
     (tmp_path / "CHANGELOG.md").write_text("# Changelog\n")
     pages = home(tmp_path, {"01_a": "Why?"}, {"scale.md": "# Scale\n[back](../README.md)\n"})
@@ -16,7 +16,6 @@ def test_the_first_page_is_the_readme_with_contents(tmp_path):
     text = pages["index.md"]
     for link in ("(course/01_a.ipynb)", "(theorems/merge-floor.rst)", "(scale.md)"):
         assert link in text
-    assert "| [`edit-budget`](theorems/edit-budget.rst) | proved" in text
     assert "(figures/window.png)" in text
     assert "01 Why? <course/01_a>" in text
     assert re.search(r"^scale$", text, flags=re.MULTILINE)

@@ -105,14 +105,14 @@ assert sp.simplify(composes - (2 * sp.sqrt(5) - 3)) == 0
 # ## Construct
 # The same with matrices. Keys and values are random vectors, not orthogonal; memories and edits are
 # the least matrices that hold the facts. `attain` builds the model: two memories, two edits, and a
-# bridge that turns the value of a lab into the key of that lab. Case `"A"` is ours: the old lab
-# keeps its city. The columns of `people` are Ada and a colleague whom nobody edits; those of `labs`
-# and `values` are Ada's new lab, the colleague's, and Ada's old one.
+# bridge that turns the value of a lab into the key of that lab. Case `"overwrite"` is ours: the old
+# lab keeps its city. The columns of `people` are Ada and a colleague whom nobody edits; those of
+# `labs` and `values` are Ada's new lab, the colleague's, and Ada's old one.
 
 # %%
 rng = np.random.default_rng(0)
 people, labs, values = (rng.standard_normal((24, count)) for count in (2, 3, 3))
-unit = two_read_region.Case("A", (1.0, 1.0), (people, labs), (values,))
+unit = two_read_region.Case("overwrite", (1.0, 1.0), (people, labs), (values,))
 model = two_read_region.attain(unit)
 ada, new_lab = people[:, 0], labs[:, 0]
 

@@ -114,7 +114,7 @@ print(f"formula  {arrow_blind_spot.bound(case):.4f}")
 
 # %%
 drawn = (routing_reach.draw(np.random.default_rng(seed), 8).prompt for seed in range(100))
-prompt = next(each for each in drawn if each.pattern == "A")
+prompt = next(each for each in drawn if each.pattern == "overwrite")
 for kind in ("one a pass", "shared a pass", "shared a read"):
     question = routing_reach.Case(prompt, kind)
     weights = routing_reach.attain(question)

@@ -73,7 +73,9 @@ assert sp.simplify(capital * real / own - p * q) == 0
 # %%
 rng = np.random.default_rng(0)
 keys, values = [rng.standard_normal((24, n)) for n in (2, 3)], rng.standard_normal((24, 3))
-memory = two_read_region.attain(two_read_region.Case("A", (1.0, 1.0), tuple(keys), (values,)))
+memory = two_read_region.attain(
+    two_read_region.Case("overwrite", (1.0, 1.0), tuple(keys), (values,))
+)
 for c in (0.4, 0.55, 0.65, 1.0):
     new, *others = memory.output(keys[0][:, 0], (c, c))
     print(f"c = {c}: the composed answer leads by {new - max(others):+.2f}")
@@ -301,7 +303,7 @@ assert mine is None or abs(mine - wanted) < 1e-3, "not yet: coefficient times st
 # </details>
 
 # %% [markdown]
-# **3.** Two such edits, both twice as strong: from which coefficient on do they compose in case A?
+# **3.** Two such edits, both twice as strong: where do they compose over old facts?
 
 # %%
 mine = None

@@ -163,14 +163,17 @@ def _averaging(names: Sequence[str], _: Sequence[ModuleDiagnosis]) -> list[Findi
 
 def _composing(names: Sequence[str], _: Sequence[ModuleDiagnosis]) -> list[Finding]:
     count = len(names)
-    need = {p: two_read_region.strength_needed(2, count, p) for p in ("A", "B", "C", "D")}
+    old, both, subject = (
+        two_read_region.strength_needed(2, count, pattern)
+        for pattern in ("overwrite", "overwrite both", "new subject")
+    )
     text = (
         f"Two edits of equal strength compose under the mean of {count}, undisturbed, iff it "
-        f"exceeds {need['A']:.4g} if the old bridge was not edited (case A), {need['B']:.4g} if "
-        f"it was (B), {need['C']:.4g} if there was no first old fact (C), and always if there "
-        "were no old facts (D); strength 1 replaces an old value exactly. Margins and deficits "
-        "are read from the model's logits, not from these weights; which case holds, from the "
-        "training data."
+        f"exceeds {old:.4g} if the old bridge was not edited (overwrite), {both:.4g} if it was "
+        f"(overwrite both), {subject:.4g} if there was no first old fact (new subject), and always "
+        "if there were no old facts (new facts); strength 1 replaces an old value exactly. "
+        "Margins and deficits are read from the model's logits, not from these weights; which "
+        "case holds, from the training data."
     )
     return [Finding("needed", text, "thm:two-read-region")]
 

@@ -14,7 +14,7 @@ from loratheory.theorems.composition import (
     template_vote,
     two_read_region,
 )
-from loratheory.theorems.composition._hops import Pattern
+from loratheory.theorems.composition._hops import OVER_OLD, PATTERNS, Pattern
 from loratheory.theorems.editing import counting_ceiling, response_energy, superposition_floor
 from loratheory.theorems.libraries import merged_memory
 from loratheory.theorems.merging import averaging_survival
@@ -34,18 +34,18 @@ def _at_least(name: str, value: int, least: int) -> None:
 
 
 def _pattern(case: str) -> Pattern:
-    for known in ("A", "B", "C", "D"):
-        if case.upper() == known:
+    for known in PATTERNS:
+        if case.lower() == known:
             return known
     message = (
-        f"there is no case {case!r}: A (old bridge not edited), B (edited too), C (no first old "
-        "fact) or D (no old facts)"
+        f"there is no case {case!r}: overwrite (old facts, old bridge not edited), overwrite both "
+        "(edited too), new subject (no first old fact) or new facts (no old facts)"
     )
     raise CalculatorError(message)
 
 
-def two_read(hops: int = 2, case: str = "A", adapters: int = 2) -> Values:
-    """When a chain of edited facts answers, by merge coefficient and by edit strength."""
+def two_read(hops: int = 2, case: str = "overwrite", adapters: int = 2) -> Values:
+    """When edited facts answer a K-hop question, by merge coefficient and by edit strength."""
     pattern = _pattern(case)
     _at_least("hops", hops, 1)
     _at_least("adapters", adapters, 1)
@@ -54,10 +54,10 @@ def two_read(hops: int = 2, case: str = "A", adapters: int = 2) -> Values:
         "threshold": two_read_region.threshold(hops, pattern),
         "strength needed under the mean": needed,
     }
-    if pattern in "AB":  # elsewhere some fact has no old value and no deficit
+    if pattern in OVER_OLD:  # elsewhere some fact has no old value and no deficit
         low, high = two_read_region.window(hops, adapters, pattern)
         values["margin for each fact alone (in deficits)"] = low
-        values["margin for the chain (in deficits)"] = high
+        values["margin for the K-hop answer (in deficits)"] = high
     return values
 
 
@@ -108,8 +108,8 @@ def gates(
     }
 
 
-def perturbed(hops: int = 2, interference: int | float = 0.0, case: str = "A") -> Values:
-    """The coefficient from which a chain is safe from others that add so much at each read."""
+def perturbed(hops: int = 2, interference: int | float = 0.0, case: str = "overwrite") -> Values:
+    """The coefficient from which K hops are safe from others that add so much at each read."""
     _at_least("hops", hops, 1)
     return {"threshold": perturbed_region.threshold(hops, interference, _pattern(case))}
 
@@ -120,7 +120,7 @@ def cleaned(sharpness: int | float) -> Values:
 
 
 def coefficients(hops: int = 2) -> Values:
-    """What the coefficients of a chain must multiply and add up to."""
+    """What the coefficients of K hops must multiply and add up to."""
     _at_least("hops", hops, 1)
     never, enough = coefficient_ladder.sum_needed(hops)
     return {

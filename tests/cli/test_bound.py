@@ -22,7 +22,7 @@ def test_a_threshold_in_full_precision(tmp_path):
     assert code == 0
     assert "0.6823" in out
     assert found["values"]["threshold"] == pytest.approx(0.68232780382801932737, rel=1e-15)
-    assert found["given"] == {"hops": 3, "case": "A", "adapters": 2}
+    assert found["given"] == {"hops": 3, "case": "overwrite", "adapters": 2}
 
 
 def test_a_curve_with_its_figure(tmp_path):
@@ -41,7 +41,7 @@ def test_a_curve_with_its_figure(tmp_path):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["two-read-region", "hop=3"], "knows no 'hop': its keys are hops (=2), case (=A)"),
+        (["two-read-region", "hop=3"], "knows no 'hop': its keys are hops (=2), case (=overwrite)"),
         (["two-read-region", "hops=x"], "hops=x is not a whole number: write hops=3"),
         (["two-read-region", "hops"], "'hops' is not KEY=VALUE"),
         (["two-read-region", "hops=3", "hops=4"], "a key is given twice"),

@@ -37,7 +37,7 @@ def test_thresholds_are_those_of_the_theorems():
     assert "(8 times where factors are averaged" in survival
     region = text(found, "thm:two-read-region", "needed")
     assert f"iff it exceeds {3 * (5**0.5 - 1) / 2:.4g} if the old bridge" in region
-    assert "1.5 if it was (B)" in region
+    assert "1.5 if it was (overwrite both)" in region
 
 
 def test_only_a_gauge_that_shows_is_called_ill_defined():

@@ -60,7 +60,7 @@ def test_the_mean_then_the_sum_with_margins_and_window_of_each_edit_set(kept):
         flat = abs(row["curvature"]) < 1e-3  # the line between coefficients 0 and 1 ends at 1
         assert flat == (row["rule"] == "sum")
         c = {"mean": 0.5, "sum": 1.0}[row["rule"]]
-        assert row["window"] == pytest.approx(lost(found, c, "A")[e].mean(), abs=1e-3)
+        assert row["window"] == pytest.approx(lost(found, c, "overwrite")[e].mean(), abs=1e-3)
     assert cell(TINY) == rows
 
 
@@ -76,7 +76,7 @@ def test_the_window_is_where_both_facts_survive_the_mean_and_their_chain_does_no
     alone = np.stack([[[[margin, 0.0, -9.0]]] for margin in (first, second)])
     where = np.zeros((2, 1, 1), dtype=np.int64)
     found = Margins(base, alone, where, where + 1)
-    assert lost(found, 0.5, "A").tolist() == [[expected]]
+    assert lost(found, 0.5, "overwrite").tolist() == [[expected]]
 
 
 def test_the_prediction_names_the_window_of_the_theorem():

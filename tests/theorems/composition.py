@@ -53,7 +53,7 @@ def oblique(first, second, make=np.array):
         return tuple(map(make, keys)), make(value)
     frames = (np.array(part, float) for part in (*keys, value))
     one, two, value = frames
-    return Prompt("A", (first, second), (one, two), (value,))
+    return Prompt("overwrite", (first, second), (one, two), (value,))
 
 
 def exact_end(keys, value, first, second, silent=sp.zeros(3, 1), late=sp.zeros(4, 1)):
@@ -88,7 +88,7 @@ def size_rotation_and_gauge(case, rng):
 @road(two_read_region)
 def without_edits_the_base_answers_and_whole_edits_always_compose(case, _):
     none, whole = (replace(case, coefficients=(c,) * len(case.keys)) for c in (0.0, 1.0))
-    yield none, 0.0 if case.pattern in "CD" else -1.0
+    yield none, 0.0 if case.pattern in ("new subject", "new facts") else -1.0
     yield whole, 1.0
 
 
@@ -164,7 +164,7 @@ def stream_of(coefficients, gain, direct, length=1.0):
     keys = [eye[:, :2] * length, *[eye[:, 14 : 14 + k] for k in n[1:]]]
     ends = np.cumsum([2, *n[1:]]).tolist()
     values = [eye[:, a:b] for a, b in pairwise(ends)]
-    prompt = Prompt("A", tuple(coefficients), tuple(keys), tuple(values))
+    prompt = Prompt("overwrite", tuple(coefficients), tuple(keys), tuple(values))
     return residual_region.Case(prompt, gain, direct)
 
 
@@ -195,7 +195,7 @@ def three_hops_in_exact_rationals():
         stream += written if hop < 2 else 0 * stream
     assert lengths == [sp.Rational(2, 3), 1, 2]
     prompt = Prompt(
-        "A", tuple(map(float, strengths)), *(tuple(map(floats, p)) for p in (keys, values))
+        "overwrite", tuple(map(float, strengths)), *(tuple(map(floats, p)) for p in (keys, values))
     )
     for direct, margin in (("1/5", "-3/10"), ("2", "-4/5")):
         named = max(max(value.T * stream) for value in values) * sp.Rational(direct)
@@ -231,7 +231,7 @@ def rotation_and_gauge_of_edits(case, rng):
 # clean-up bridge
 
 
-def three_entities(coefficients, sharpness, seed=1, n=3, pattern="A"):
+def three_entities(coefficients, sharpness, seed=1, n=3, pattern="overwrite"):
     rng = np.random.default_rng(seed)
     keys = tuple(rng.standard_normal((n + 5, k)) for k in (n - 1, n))
     prompt = Prompt(pattern, coefficients, keys, (rng.standard_normal((n + 5, n)),))
@@ -251,7 +251,11 @@ def sharpness_ln_2_gives_shares_of_a_half_and_two_quarters():
 @example(clean_up_bridge, tight=False)
 def without_other_entities_they_do_not_compete():
     """One subject and one entity on the old path, or none left: shares e^-.3 to e^1.8, or to 1."""
-    for pattern, rest, old in (("A", 1.2, 1), ("C", 0.0, 1), ("D", 0.0, 0)):
+    for pattern, rest, old in (
+        ("overwrite", 1.2, 1),
+        ("new subject", 0.0, 1),
+        ("new facts", 0.0, 0),
+    ):
         new, other = math.exp(1.5 * -0.2), math.exp(1.5 * rest)
         margin = (1.4 * new - max(-0.4 * new * old, other)) / (new + other)
         case = three_entities((-0.2, 1.4), 1.5, 0, 2, pattern)
@@ -338,7 +342,7 @@ def size_and_rotation_of_frames(case, rng):
 def placed(shares, coefficients=(1.0, 1.0), early=1, seed=0):
     rng = np.random.default_rng(seed)
     keys, more, values = (rng.standard_normal((7, n)) for n in (2, 3, 3))
-    prompt = Prompt("A", coefficients, (keys, more), (values,))
+    prompt = Prompt("overwrite", coefficients, (keys, more), (values,))
     return invisible_placement.Case(prompt, np.array(shares), early)
 
 
@@ -363,7 +367,7 @@ def size_rotation_and_order_of_early_layers(case, rng):
 # composition order
 
 
-def chain_of(coefficients, pattern="A"):
+def chain_of(coefficients, pattern="overwrite"):
     frames = [np.eye(9)[:, : 2 + j] for j in range(len(coefficients))]
     return Prompt(pattern, coefficients, tuple(frames), tuple(frames[1:]))
 
@@ -541,7 +545,7 @@ def rotation_and_names(case, rng):
 
 @example(routing_reach)
 def at_the_golden_section_both_competitors_keep_it_back_by_its_fourth_power():
-    """Both have 1 - g = g², and the margin is -(1 - g)²; in C and D 1/8 and 1/4, never more."""
+    """Both have 1 - g = g², and the margin is -(1 - g)²."""
     g = (sp.sqrt(5) - 1) / 2
     assert sp.simplify((1 - g) - g * g) == 0
     assert sp.simplify(g * (1 - g) - (1 - g) + ((1 + sp.sqrt(5)) / 2) ** -4) == 0

@@ -17,13 +17,13 @@ def test_every_calculator_belongs_to_a_theorem():
 @pytest.mark.parametrize(
     ("hops", "case", "expected"),
     [
-        (1, "A", 0.5),
-        (2, "A", (math.sqrt(5) - 1) / 2),
-        (3, "A", 0.6823278038280193),
-        (4, "B", 0.5),
-        (2, "C", 0.5),
-        (3, "C", (math.sqrt(5) - 1) / 2),
-        (9, "D", 0.0),
+        (1, "overwrite", 0.5),
+        (2, "overwrite", (math.sqrt(5) - 1) / 2),
+        (3, "overwrite", 0.6823278038280193),
+        (4, "overwrite both", 0.5),
+        (2, "new subject", 0.5),
+        (3, "new subject", (math.sqrt(5) - 1) / 2),
+        (9, "new facts", 0.0),
     ],
 )
 def test_two_read_thresholds(hops, case, expected):

@@ -33,7 +33,15 @@ from loratheory.theorems import (
     two_read_region,
     verify,
 )
-from loratheory.theorems.composition._hops import logits, margin, strength_needed, threshold, window
+from loratheory.theorems.composition._hops import (
+    OVER_OLD,
+    PATTERNS,
+    logits,
+    margin,
+    strength_needed,
+    threshold,
+    window,
+)
 from loratheory.toy import Chain, chain, interpolating
 
 PHI = (1 + math.sqrt(5)) / 2
@@ -61,23 +69,23 @@ def test_thresholds_strengths_and_windows_by_hand():
         0.7245,
         0.7781,
     ]
-    assert [threshold(k, "B") for k in (1, 2, 5)] == [0.5, 0.5, 0.5]
-    assert [threshold(k, "C") for k in (1, 2, 3)] == [0.0, 0.5, threshold(2)]
-    assert [threshold(k, "D") for k in (1, 2, 5)] == [0.0, 0.0, 0.0]
+    assert [threshold(k, "overwrite both") for k in (1, 2, 5)] == [0.5, 0.5, 0.5]
+    assert [threshold(k, "new subject") for k in (1, 2, 3)] == [0.0, 0.5, threshold(2)]
+    assert [threshold(k, "new facts") for k in (1, 2, 5)] == [0.0, 0.0, 0.0]
     needed = [strength_needed(k, k) for k in (2, 3, 4)]
     assert needed == pytest.approx([math.sqrt(5) - 1, 2.0470, 2.8980], abs=1e-4)
     assert strength_needed(2, 2, rule="factor_mean") == pytest.approx(2 * (math.sqrt(5) - 1))
     assert strength_needed(2, 2, rule="sum") == threshold(2)
     assert window(2, 2) == pytest.approx((1.0, 2 * math.sqrt(5) - 3))
-    assert window(2, 2, "B") == window(2, 2, "D") == (1.0, 1.0)
+    assert window(2, 2, "overwrite both") == window(2, 2, "new facts") == (1.0, 1.0)
     assert window(3, 4) == pytest.approx((3.0, 8 * 0.6823278038280193 - 1))
-    assert sorted(logits((0.5, 0.5), "A")) == [0.0, 0.25, 0.25, 0.5]
-    assert margin((0.5, 0.5), "B") == 0.0
+    assert sorted(logits((0.5, 0.5), "overwrite")) == [0.0, 0.25, 0.25, 0.5]
+    assert margin((0.5, 0.5), "overwrite both") == 0.0
     with pytest.raises(ValueError, match="give at least 1"):
         threshold(0)
 
 
-@pytest.mark.parametrize("pattern", "ABCD")
+@pytest.mark.parametrize("pattern", PATTERNS)
 @settings(max_examples=25)
 @given(st.integers(1, 6), st.floats(-1e-3, 1e-3).filter(lambda x: abs(x) > 1e-9))
 def test_equal_coefficients_win_exactly_above_the_threshold(pattern, hops, nudge):
@@ -92,9 +100,9 @@ def test_two_hop_regions_are_those_of_the_statement(first, second):
     """For every sign; within rounding of the border nothing is claimed."""
     edges = (first * (1 + second) - 1, first * (2 * second - 1), first * second)
     if min(map(abs, edges)) > 1e-9:
-        assert (margin((first, second), "A") > 0) == (edges[0] > 0 and edges[1] > 0)
-        assert (margin((first, second), "C") > 0) == (edges[1] > 0 and edges[2] > 0)
-        assert (margin((first, second), "D") > 0) == (edges[2] > 0)
+        assert (margin((first, second), "overwrite") > 0) == (edges[0] > 0 and edges[1] > 0)
+        assert (margin((first, second), "new subject") > 0) == (edges[1] > 0 and edges[2] > 0)
+        assert (margin((first, second), "new facts") > 0) == (edges[2] > 0)
 
 
 @settings(max_examples=50)
@@ -106,20 +114,20 @@ def test_all_products_compete_where_old_paths_are_edited_and_all_must_exceed_a_h
         for olds in itertools.product([False, True], repeat=len(weights))
     ][1:]
     expected = math.prod(weights) - max(0.0, *rest)
-    assert margin(tuple(weights), "B") == pytest.approx(expected, rel=1e-12, abs=1e-12)
+    assert margin(tuple(weights), "overwrite both") == pytest.approx(expected, rel=1e-12, abs=1e-12)
     if min(abs(w - 0.5) for w in weights) > 1e-6:
-        assert (margin(weights, "B") > 0) == (min(weights) > 1 / 2)
+        assert (margin(weights, "overwrite both") > 0) == (min(weights) > 1 / 2)
 
 
 @settings(max_examples=50)
-@given(st.lists(st.floats(0, 1), min_size=2, max_size=6), st.sampled_from("AB"))
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=6), st.sampled_from(OVER_OLD))
 def test_no_convex_weights_win(weights, pattern):
     """Any real first weight of two, too; without an old first fact (.4, .6) does win."""
     total = max(sum(weights), 1.0)
     assert margin(tuple(w / total for w in weights), pattern) <= 1e-12
     g = 8 * weights[0] - 4
     assert margin((g, 1 - g), pattern) <= 1e-12
-    assert margin((0.4, 0.6), "C") == pytest.approx(0.08)
+    assert margin((0.4, 0.6), "new subject") == pytest.approx(0.08)
     assert margin((-PHI - 1e-6,) * 2) > 0 > margin((-PHI + 1e-6,) * 2)
 
 
@@ -192,7 +200,7 @@ def test_whole_edits_tolerate_one_over_twice_the_hops(hops):
     assert math.isinf(perturbed_region.threshold(hops, 0.501 / hops))
 
 
-@pytest.mark.parametrize("pattern", "ABCD")
+@pytest.mark.parametrize("pattern", PATTERNS)
 @pytest.mark.parametrize("hops", [1, 2, 3])
 def test_the_answer_is_safe_above_its_threshold_only(pattern, hops):
     start = perturbed_region.threshold(hops, 0.05, pattern)
@@ -254,7 +262,7 @@ def test_a_decision_as_sharp_as_one_likes_is_the_hard_one(first):
     """No exponential overflows: the best entity goes on alone, its answer or another one wins."""
     wanted = 0.6 if first > 1 / 2 else -1.0
     for entities in (2, 7):
-        assert clean_up_bridge.lead(first, 0.8, 1e6, entities) == pytest.approx(wanted, rel=1e-12)
+        assert clean_up_bridge.margin(first, 0.8, 1e6, entities) == pytest.approx(wanted, rel=1e-12)
 
 
 @over()
@@ -263,7 +271,7 @@ def test_it_wins_exactly_in_the_region(rng):
     beta, cost = float(10.0 ** rng.uniform(-1, 1.5)), math.log(1 / two)
     inside = two > 0.5 and one > 0.5 + cost / (2 * beta) and one > cost / beta
     case = three_entities((one, two), beta, n=int(rng.integers(3, 7)))
-    assert (clean_up_bridge.lead(one, two, beta, 5) > 0) == inside
+    assert (clean_up_bridge.margin(one, two, beta, 5) > 0) == inside
     assert (clean_up_bridge.measure(case, clean_up_bridge.attain(case)) > 0) == inside
 
 
@@ -276,7 +284,7 @@ def test_the_threshold_is_where_the_simulation_turns_and_the_mean_of_two_stays_b
         found = clean_up_bridge.measure(case, clean_up_bridge.attain(case))
         assert abs(found) < 1e-9 if not step else (found > 0) == (step > 0)
     assert 0.5 < root < 1
-    assert clean_up_bridge.lead(0.5, 0.5, sharpness, 4) <= 0
+    assert clean_up_bridge.margin(0.5, 0.5, sharpness, 4) <= 0
 
 
 def test_a_soft_clean_up_is_worse_than_a_linear_bridge_and_limits():
@@ -286,9 +294,12 @@ def test_a_soft_clean_up_is_worse_than_a_linear_bridge_and_limits():
     assert needed(even / 2) > threshold(2) > needed(even * 2)
     assert needed(math.inf) == 0.5
     assert [needed(1e6), needed(1e-6)] == pytest.approx([0.5, 1.0], abs=1e-5)
-    ends = [clean_up_bridge.lead(c, 1.0, 50.0, 3) for c in (1.0, 0.0)]
+    ends = [clean_up_bridge.margin(c, 1.0, 50.0, 3) for c in (1.0, 0.0)]
     assert ends == pytest.approx([1.0, -1.0], abs=1e-12)
-    fresh, half = (clean_up_bridge.lead(0.3, 0.4, 50.0, 3, pattern) for pattern in "DC")
+    fresh, half = (
+        clean_up_bridge.margin(0.3, 0.4, 50.0, 3, pattern)
+        for pattern in ("new facts", "new subject")
+    )
     assert fresh > 0 > half
     with pytest.raises(ValueError, match="give a positive one"):
         needed(0)
@@ -399,7 +410,7 @@ def test_no_grid_point_leads_more_than_its_product_allows(hops):
     left = np.cumprod(grid, axis=1)
     before = np.concatenate([np.ones((len(grid), 1)), left[:, :-1]], axis=1)
     margins = left[:, -1] - np.maximum((before - left).max(axis=1), 0)
-    allowed = np.array([coefficient_ladder.best_lead(hops, p) for p in left[:, -1].tolist()])
+    allowed = np.array([coefficient_ladder.largest_margin(hops, p) for p in left[:, -1].tolist()])
     assert (margins <= allowed + 1e-12).all()
     assert (margins > allowed - 0.02).any()
 
@@ -616,7 +627,7 @@ def test_in_orthonormal_frames_the_mean_leads_as_the_region_says():
     """Two adapters, weight 1/2 a read: the closed form of `two-read-region`."""
     eye, owners = np.eye(12), (((0,), (1,)), ((0,), (1,)))
     case = interpolating_composition.Case((eye[:, :2], eye[:, :4]), (eye[:, :4],), owners)
-    assert margins(case, "mean") == pytest.approx(margin((0.5, 0.5), "A"), abs=1e-13)
+    assert margins(case, "mean") == pytest.approx(margin((0.5, 0.5), "overwrite"), abs=1e-13)
     assert margins(case, "sum") == pytest.approx(1.0)
 
 
@@ -663,7 +674,7 @@ GRID = np.linspace(0, 1, 61)
 # Routers that share out one unit of weight
 
 
-@pytest.mark.parametrize("pattern", "ABCD")
+@pytest.mark.parametrize("pattern", PATTERNS)
 def test_no_weights_on_a_grid_do_better_and_the_strength_that_a_pass_needs(pattern):
     """By brute force over the closed form of the region: all mixtures, summing to less too."""
     leads = [margin((a, b), pattern) for a in GRID for b in GRID if a + b <= 1 + 1e-12]

@@ -15,7 +15,12 @@ from loratheory.theorems.composition.two_read_region import margin
 from loratheory.toy.transformer import Adapt, Lora
 
 LEAST = 1e-9  # a fact that the base does not hold back has no deficit to be measured in
-PATTERNS: dict[str, Pattern] = {"A": "A", "B": "B", "C": "C", "D": "D"}
+PATTERNS: dict[str, Pattern] = {
+    "A": "overwrite",
+    "B": "overwrite both",
+    "C": "new subject",
+    "D": "new facts",
+}
 
 
 @dataclass(frozen=True, eq=False)

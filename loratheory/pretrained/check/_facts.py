@@ -344,7 +344,7 @@ def two_hop(
             f"{sum(merged > 0 for merged, _ in margins)} of {len(margins)} two-hop questions, "
             f"the base on {sum(base > 0 for _, base in margins)}"
         )
-        bound = two_read_region.margin([c * strength for strength in strengths], "A")
+        bound = two_read_region.margin([c * strength for strength in strengths], "overwrite")
         readings[rule] = Place("", f"{c:g} × {' + '.join(names)}, {group}").reading(
             two_read_region.THEOREM.label,
             bound if np.isfinite(bound) else None,

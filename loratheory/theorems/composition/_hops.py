@@ -1,21 +1,31 @@
-"""Chains of edited hops: the prompt, and closed forms of its margin, thresholds and window.
+"""Linked reads whose every hop is edited: the prompt, closed forms, and what theorems share.
 
-Patterns: ``A`` the entities that the old answers lead to keep their facts, ``B`` those were edited
-too, ``C`` the base held no first fact, ``D`` no old facts at all (``thm:two-read-region``).
+A prompt asks K facts in a row, and an edit stands at each of them. What the base held before is
+its `pattern`, which the closed forms depend on:
+
+* ``overwrite``: an old fact at each hop; the entities that old answers lead to keep their facts;
+* ``overwrite both``: those entities' facts were edited as well;
+* ``new subject``: the base held no first fact;
+* ``new facts``: the base held no old facts at all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Any, Literal, get_args
 
+import numpy as np
 from scipy.optimize import brentq
 
 from loratheory.lowrank import Array, array_namespace
 from loratheory.shapes import Float
+from loratheory.theorems._theorem import Assumption
 from loratheory.theorems.merging.averaging_survival import Rule, coefficient
-from loratheory.toy import Hop, branching
+from loratheory.toy import Chain, Hop, branching
 
-Pattern = Literal["A", "B", "C", "D"]
+Pattern = Literal["overwrite", "overwrite both", "new subject", "new facts"]
+PATTERNS: tuple[Pattern, ...] = get_args(Pattern)
+OVER_OLD: tuple[Pattern, ...] = ("overwrite", "overwrite both")
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,45 +41,87 @@ class Prompt:
     def hops(self) -> list[Hop]:
         """The facts of each read; the last one writes one-hot tokens."""
         last = self.keys[-1]
-        tokens = last.shape[1] + (last.shape[1] if self.pattern == "B" else 1)
+        # one token for each entity, and one for each old answer: of all entities, or of one
+        tokens = last.shape[1] + (last.shape[1] if self.pattern == "overwrite both" else 1)
         one_hot = array_namespace(last).eye(tokens, dtype=last.dtype, device=last.device)
-        known = [self.pattern in "AB", *[self.pattern != "D"] * len(self.values)]
-        each = zip(self.keys, (*self.values, one_hot), known, strict=True)
+        held = [self.pattern in OVER_OLD, *[self.pattern != "new facts"] * len(self.values)]
+        each = zip(self.keys, (*self.values, one_hot), held, strict=True)
         return [branching(keys, frame, known=old) for keys, frame, old in each]
 
 
-def logits(coefficients: Sequence[float], pattern: Pattern = "A") -> list[float]:
+def of_prompt(
+    assumptions: Sequence[Assumption[Prompt, Chain]],
+    model: Callable[[Any], Chain] = lambda witness: witness,
+) -> tuple[Assumption[Any, Any], ...]:
+    """The same hypotheses, about the `prompt` of a larger case and the `model` of a witness."""
+
+    def _asked(known: Assumption[Prompt, Chain], case: Any, witness: Any) -> bool:
+        return known.holds(case.prompt, model(witness))
+
+    return tuple(Assumption(known.text, partial(_asked, known)) for known in assumptions)
+
+
+def shapes(rng: np.random.Generator) -> tuple[Pattern, list[int]]:
+    """A random pattern, and how many entities each of one to four reads may meet.
+
+    Every hop adds an entity that an old answer leads to; where all of these are edited too
+    (``overwrite both``), each of them has an old answer of its own and their number doubles.
+    """
+    pattern = PATTERNS[int(rng.integers(4))]
+    both = pattern == "overwrite both"
+    hops, first = int(rng.integers(1, 4 if both else 5)), int(rng.integers(2, 4))
+    return pattern, [first * 2**j if both else first + j for j in range(hops)]
+
+
+def two_hops(draw: Callable[[], Prompt], patterns: Sequence[Pattern] = PATTERNS) -> Prompt:
+    """The next drawn prompt of exactly two hops in one of these patterns."""
+    prompt = draw()
+    while len(prompt.keys) != 2 or prompt.pattern not in patterns:
+        prompt = draw()
+    return prompt
+
+
+def small(coefficients: tuple[float, ...] = (1.0, 1.0)) -> Prompt:
+    """Two hops over old facts in width 6: what controls spoil."""
+    rng = np.random.default_rng(0)
+    keys, more, values = (rng.standard_normal((6, n)) for n in (2, 3, 3))
+    return Prompt("overwrite", coefficients, (keys, more), (values,))
+
+
+def logits(coefficients: Sequence[float], pattern: Pattern = "overwrite") -> list[float]:
     """The logits of all end tokens: the target's, the 0 of untouched ones, the old paths'."""
-    main, others = 1.0, [0.0]
+    main, others = 1.0, [0.0]  # the weight of the edited path so far, and of paths that left it
     for hop, c in enumerate(coefficients):
-        old = 0.0 if pattern == "D" or (pattern == "C" and hop == 0) else 1 - c
-        if pattern == "B":
+        held = pattern != "new facts" and not (pattern == "new subject" and hop == 0)
+        old = 1 - c if held else 0.0  # what the edit leaves of the old value
+        if pattern == "overwrite both":  # paths that left branch again at every later hop
             others = [weight * part for weight in others for part in (c, 1 - c)]
         others.append(main * old)
         main *= c
     return [main, *others]
 
 
-def margin(coefficients: Sequence[float], pattern: Pattern = "A") -> float:
-    """The lead of the target over its best competitor: positive in the region, 0 on its border."""
+def margin(coefficients: Sequence[float], pattern: Pattern = "overwrite") -> float:
+    """How far the target is ahead of its best competitor: above 0 just inside the region."""
     target, *others = logits(coefficients, pattern)
     return target - max(others)
 
 
-def threshold(hops: int, pattern: Pattern = "A") -> float:
-    r"""Return the common coefficient above which a chain of edited hops gives the new answer.
+def threshold(hops: int, pattern: Pattern = "overwrite") -> float:
+    r"""Return the common coefficient above which a question of K edited hops gets the new answer.
 
     Parameters
     ----------
     hops : int
         Edited hops in a row, at least 1.
-    pattern : {"A", "B", "C", "D"}
-        What else the base knew or lost.
+    pattern : Pattern
+        What else the base held, or lost to edits.
 
     Returns
     -------
     float
-        The root of :math:`c^K + c = 1` in A (one hop less in C), 1/2 in B, 0 in D.
+        The root of :math:`c^K + c = 1` for ``overwrite``, with one hop less for ``new subject``;
+        1/2 for ``overwrite both``, 0 for ``new facts``.
 
     Raises
     ------
@@ -77,35 +129,37 @@ def threshold(hops: int, pattern: Pattern = "A") -> float:
         If there is no hop.
     """
     if hops < 1:
-        message = f"a chain of {hops} hops has no answer: give at least 1"
+        message = f"a question of {hops} hops has no answer: give at least 1"
         raise ValueError(message)
-    if pattern in ("B", "D"):
-        return 0.5 if pattern == "B" else 0.0
-    length = hops - (pattern == "C")
+    if pattern in ("overwrite both", "new facts"):
+        return 0.5 if pattern == "overwrite both" else 0.0
+    length = hops - (pattern == "new subject")  # a new first fact has no old path to outdo
     return float(brentq(lambda c: c**length + c - 1, 0, 1, xtol=1e-300, rtol=2.0**-50))
 
 
-def strength_needed(hops: int, adapters: int, pattern: Pattern = "A", rule: Rule = "mean") -> float:
+def strength_needed(
+    hops: int, adapters: int, pattern: Pattern = "overwrite", rule: Rule = "mean"
+) -> float:
     """The equal strength, 1 an exact replacement, that edits must exceed to compose merged."""
     return threshold(hops, pattern) / coefficient(adapters, rule)
 
 
-def window(hops: int, adapters: int, pattern: Pattern = "A") -> tuple[float, float]:
+def window(hops: int, adapters: int, pattern: Pattern = "overwrite") -> tuple[float, float]:
     r"""Return the margins at which edits survive the mean of adapters but do not compose.
 
     Parameters
     ----------
     hops, adapters : int
-        Length of the chain, number of adapters in the mean.
-    pattern : {"A", "B", "C", "D"}
-        What else the base knew or lost.
+        How many edited hops in a row, how many adapters in the mean.
+    pattern : Pattern
+        What else the base held, or lost to edits.
 
     Returns
     -------
     tuple of float
         Lowest and highest margin alone, in units of the deficit before the edit; equal where
         there is no window. Strength :math:`s` has margin :math:`2s - 1`, so two hops and two
-        adapters give :math:`(1, 2\sqrt5 - 3)` in A.
+        adapters give :math:`(1, 2\sqrt5 - 3)` for ``overwrite``.
     """
     low, high = strength_needed(1, adapters), strength_needed(hops, adapters, pattern)
     return 2 * low - 1, 2 * max(low, high) - 1

@@ -1,4 +1,4 @@
-"""Chains whose reads are edited by several adapters each, one owner per fact."""
+"""Linked reads that several adapters edit, one owner per fact."""
 
 from dataclasses import dataclass
 

@@ -21,7 +21,7 @@ exactly
           c_1 > \tfrac1\beta \ln\tfrac1{c_2},
 
 and as :math:`\beta \to \infty`, for :math:`c_2 \le 1`, iff both exceed 1/2: with hard decisions
-between them (or the bridge said aloud, the next read being one more single hop) a chain of any
+between them (or the bridge written out, the next read being one more single hop) a question of any
 length needs just what each of its hops needs. Equal coefficients meet the linear bridge's
 :math:`\varphi^{-1} = 0.618` at :math:`\beta = \varphi^3 \ln \varphi = 2.04`: a softer clean-up is
 *worse* than none. The mean of two unit-strength edits fails at every :math:`\beta`.
@@ -34,6 +34,10 @@ region; the mean has :math:`c_2 = 1/2`. At :math:`c_1 = c_2 = 1/\varphi` the sec
 :math:`\beta > \ln\varphi / (2/\varphi - 1)`, and :math:`2/\varphi - 1 = \varphi^{-3}`; it is the
 stricter one. A hard decision after each read passes on the new entity's own key iff
 :math:`c_j > 1/2`. :math:`\square`
+
+**What it tells someone who merges adapters.** Writing the bridge out between two passes, or any
+other hard decision, removes the gap between keeping two facts and composing them: both edits then
+need more than 1/2. A mean of two unit edits is exactly there, so it still fails.
 
 **What it does not say.** The clean-up must know the entities (softmax attention over them, say).
 Where the entities that old answers lead to were edited too, their answers enter as well.
@@ -54,19 +58,20 @@ from scipy.optimize import brentq
 from loratheory.lowrank import Array, LowRank, array_namespace, regauge
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
 from loratheory.theorems.composition import two_read_region as region
-from loratheory.theorems.composition._hops import Pattern, Prompt
+from loratheory.theorems.composition._hops import Pattern, Prompt, of_prompt, small, two_hops
 from loratheory.toy import Chain, miss
 
 SENSE = "equal"
 SOURCE = "own"
 USES = ("thm:two-read-region",)
 
+LONE: tuple[Pattern, ...] = ("overwrite", "new subject", "new facts")
 ENTITIES = "a bridge that reads off the coordinates of entities and writes their keys"
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A prompt of two edited hops, of pattern A, C or D, and how sharply the bridge decides."""
+    """A prompt of two edited hops, any pattern but ``overwrite both``; the bridge's sharpness."""
 
     prompt: Prompt
     sharpness: float
@@ -86,25 +91,24 @@ def threshold(sharpness: int | float) -> float:
     return float(brentq(_excess, 0.5, 1.0, xtol=1e-300, rtol=2.0**-50))
 
 
-def lead(
+def margin(
     first: int | float,
     second: int | float,
     sharpness: int | float,
     entities: int,
-    pattern: Pattern = "A",
+    pattern: Pattern = "overwrite",
 ) -> float:
-    """The target's lead after a clean-up among so many entities: positive where it wins."""
-    scores = [first, 1 - first if pattern == "A" else 0.0] + [0.0] * (entities > 2)
+    """The target's margin after a clean-up among so many entities: positive where it wins."""
+    scores = [first, 1 - first if pattern == "overwrite" else 0.0] + [0.0] * (entities > 2)
+    # weights relative to the largest, so that no exponential overflows
     new, *others = (math.exp(sharpness * (score - max(scores))) for score in scores)
-    against = [0.0 if pattern == "D" else new * (1 - second), *others]
+    against = [0.0 if pattern == "new facts" else new * (1 - second), *others]
     return (new * second - max(against)) / (new + others[0] + (entities - 2) * others[-1])
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
     """Two hops of the two-read region; sharpness over two decades; borders of all conditions."""
-    prompt = region.draw(rng, size)
-    while len(prompt.keys) != 2 or prompt.pattern == "B":
-        prompt = region.draw(rng, size)
+    prompt = two_hops(partial(region.draw, rng, size), LONE)
     sharpness = float(10.0 ** rng.uniform(-1, 1.5))
     one, two = rng.uniform(-0.5, 1.5, 2).tolist()
     if rng.random() < 0.5:
@@ -117,7 +121,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 def bound(case: Case) -> float:
     """The closed form: coefficients, sharpness and a count."""
     one, two = case.prompt.coefficients
-    return lead(one, two, case.sharpness, case.prompt.keys[1].shape[1], case.prompt.pattern)
+    return margin(one, two, case.sharpness, case.prompt.keys[1].shape[1], case.prompt.pattern)
 
 
 def attain(case: Case) -> Chain:
@@ -126,7 +130,7 @@ def attain(case: Case) -> Chain:
 
 
 def output(chain: Chain, key: Array, coefficients: tuple[float, ...], sharpness: float) -> Array:
-    """The logits of a chain whose bridges take a softmax over their inner coordinates."""
+    """The logits of linked reads whose bridges take a softmax over their inner coordinates."""
     state = chain.read(0, key, coefficients[0])
     xp = array_namespace(state)
     for hop, bridge in enumerate(chain.bridges, start=1):
@@ -137,10 +141,10 @@ def output(chain: Chain, key: Array, coefficients: tuple[float, ...], sharpness:
 
 
 def measure(case: Case, chain: Chain) -> float:
-    """The lead of token 0 when the prompt's key goes through both reads and the clean-up."""
+    """The margin of token 0 when the prompt's key goes through both reads and the clean-up."""
     key, weights = case.prompt.keys[0][:, 0], case.prompt.coefficients
-    found = output(chain, key, weights, case.sharpness)
-    return float(found[0] - array_namespace(found).max(found[1:]))
+    logits = output(chain, key, weights, case.sharpness)
+    return float(logits[0] - array_namespace(logits).max(logits[1:]))
 
 
 def scale(case: Case) -> float:
@@ -171,10 +175,9 @@ def _reads_entities(case: Case, chain: Chain) -> bool:
 
 
 def _example(change: Callable[[Chain], Chain], repeat: bool = False) -> tuple[Case, Chain]:
-    rng = np.random.default_rng(0)
-    keys, more, values = (rng.standard_normal((6, n)) for n in (2, 3, 3))
+    case = Case(small((0.8, 0.7)), 4.0)
+    more = case.prompt.keys[1]
     more[:, 2] = more[:, 0] if repeat else more[:, 2]
-    case = Case(Prompt("A", (0.8, 0.7), (keys, more), (values,)), 4.0)
     return case, change(attain(case))
 
 
@@ -187,7 +190,7 @@ def _softened(chain: Chain) -> Chain:
     return replace(chain, bridges=(LowRank(bridge.up, bridge.down / 2),))
 
 
-def _louder(chain: Chain) -> Chain:
+def _longer(chain: Chain) -> Chain:
     return replace(chain, bridges=(2 * chain.bridges[0],))
 
 
@@ -206,17 +209,13 @@ CONTROLS = tuple(
         ("leave the first edit out", region.PARTS["edits"], partial(_changed, "edits", 0.0)),
         ("decide among mixtures of entities", ENTITIES, partial(_regauged, MIXING)),
         ("decide half as sharply", ENTITIES, _softened),
-        ("write keys twice as long", ENTITIES, _louder),
+        ("write keys twice as long", ENTITIES, _longer),
     )
 )
 
 
-def _of_region(part: Assumption[Prompt, Chain]) -> Assumption[Case, Chain]:
-    return Assumption(part.text, lambda case, chain: part.holds(case.prompt, chain))
-
-
 ASSUMPTIONS: tuple[Assumption[Case, Chain], ...] = (
-    *(_of_region(a) for a in region.THEOREM.assumptions if a.text != region.PARTS["bridges"]),
+    *of_prompt([a for a in region.ASSUMPTIONS if a.text != region.PARTS["bridges"]]),
     Assumption(ENTITIES, _reads_entities),
 )
 

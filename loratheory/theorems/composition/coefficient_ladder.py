@@ -1,11 +1,12 @@
-r"""Coefficient ladder: how strongly each read of a chain should merge its edit, on a budget.
+r"""Coefficient ladder: how strongly each of K linked reads should merge its edit, on a budget.
 
-**Statement.** Coefficients of product p let a K-hop chain of edits lead by at most p − (1 − p)/K,
+**Statement.** Coefficients of product p let K edited hops lead by at most p − (1 − p)/K,
 at K/(K+1), …, 2/3, 1/2 on the border p = 1/(K+1): coefficients should fall from read to read, and
 two hops need a sum of 7/6.
 
 Let the edits of K linked reads be merged with coefficients :math:`c_j` of product :math:`p > 0`,
-as in ``thm:two-read-region``, case A. The new answer, which has logit :math:`p`, leads by at most
+over old facts as in ``thm:two-read-region`` (*overwrite*). The new answer, which has logit
+:math:`p`, leads by at most
 
 .. math:: p - \max\Bigl(0, \frac{1 - p}{K}\Bigr),
 
@@ -13,7 +14,7 @@ with equality at :math:`c_j = (1 - jd) / (1 - (j-1)d)`, :math:`d = (1 - p)/K`: c
 fall from read to read. So some coefficients win iff :math:`p > 1/(K+1)`; on that border they are
 :math:`\frac{K}{K+1}, \dots, \frac23, \frac12`, with sum :math:`K + 1 - H_{K+1}`, and every larger
 sum wins somewhere; nonnegative ones with :math:`\sum_j c_j \le K (K+1)^{-1/K}` never do. *Two
-hops*, :math:`c_1 + c_2 = s` in [1/2, 2]: the best lead is :math:`3c_1 - 2` at :math:`c_1 =
+hops*, :math:`c_1 + c_2 = s` in [1/2, 2]: the best margin is :math:`3c_1 - 2` at :math:`c_1 =
 \frac12(s - 2 + \sqrt{(2-s)^2 + 4})`, positive iff :math:`s > 7/6` (equal ones need :math:`\sqrt5 -
 1`); at :math:`s = 1` it is :math:`-.382^2`, at .618. *Nonnegative, none above c*: equal ones are
 best, :math:`c^K + c > 1`.
@@ -22,11 +23,15 @@ best, :math:`c^K + c > 1`.
 P_j`. The largest is at least their mean, :math:`(1 - p)/K`, with equality iff all are equal:
 :math:`P_j = 1 - jd > 0`. At :math:`p = 1/(K+1)` the sum is :math:`\sum_{i=2}^{K+1} (1 - 1/i)`; more
 of it may go to the last read, which raises :math:`p` and lowers its old path. By the means'
-inequality a sum :math:`s` has :math:`p \le (s/K)^K`. Two hops: the lead is at most :math:`f =
+inequality a sum :math:`s` has :math:`p \le (s/K)^K`. Two hops: the margin is at most :math:`f =
 c_1c_2 - 1 + c_1` and :math:`g = c_1 (2c_2 - 1)`; along the budget :math:`f` rises up to
 :math:`(s+1)/2` and :math:`g` falls from :math:`(2s-1)/4` on; they meet between, where
 :math:`c_1(2 - s + c_1) = 1`. If all :math:`0 \le c_j \le c < 1`, then :math:`P_K > 1 - P_1`
 needs :math:`c^K > 1 - c`. :math:`\square`
+
+**What it tells someone who merges adapters.** If the coefficients of a merge must stay small, spend
+them on early reads: an old answer that leaves early carries more weight than one that leaves late.
+Two hops need coefficients that sum to 7/6, not the 1.24 of equal ones.
 
 **What it does not say.** The cheapest sum for more hops: from six on the border ladder is not it.
 """
@@ -48,23 +53,23 @@ SOURCE = "own"
 USES = ("thm:two-read-region",)
 
 PRODUCT = "coefficients of the stated product"
-UNEDITED = "old paths whose entities keep the facts of the base (case A)"
+UNEDITED = "old facts whose answers keep the facts of the base (overwrite)"
 
 Coefficients = tuple[float, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """The product that the coefficients must have, and the frames of the chain's reads."""
+    """The product that the coefficients must have, and the frames of the reads."""
 
     product: float
     keys: tuple[Float[Array, "d _"], ...]
     values: tuple[Float[Array, "d _"], ...]
-    pattern: Pattern = "A"
+    pattern: Pattern = "overwrite"
 
 
-def best_lead(hops: int, product: int | float) -> float:
-    """The largest lead of a chain whose coefficients have this product."""
+def largest_margin(hops: int, product: int | float) -> float:
+    """The largest margin of hops whose coefficients have this product."""
     return product - max(0.0, (1 - product) / hops)
 
 
@@ -75,7 +80,7 @@ def ladder(hops: int, product: int | float) -> Coefficients:
 
 
 def product_needed(hops: int) -> float:
-    """The product of coefficients that a chain must exceed to win, however it is spread."""
+    """The product of coefficients that K hops must exceed to win, however it is spread."""
     return 1 / (hops + 1)
 
 
@@ -108,7 +113,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 def bound(case: Case) -> float:
     """The closed form."""
-    return best_lead(len(case.keys), case.product)
+    return largest_margin(len(case.keys), case.product)
 
 
 def attain(case: Case) -> Coefficients:
@@ -121,7 +126,7 @@ def _prompt(case: Case, coefficients: Coefficients) -> Prompt:
 
 
 def measure(case: Case, coefficients: Coefficients) -> float:
-    """The lead of the target when the prompt's key goes through all matrices."""
+    """The margin of the target when the prompt's key goes through all matrices."""
     prompt = _prompt(case, coefficients)
     return region.measure(prompt, region.attain(prompt))
 
@@ -154,14 +159,14 @@ def rival(case: Case, rng: np.random.Generator) -> Coefficients:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Coefficients:
-    """Hill climbing on the measured lead with shrinking random steps."""
+    """Hill climbing on the measured margin with shrinking random steps."""
     shape = rng.uniform(-0.5, 0.5, len(case.keys))
     best = measure(case, _spread(case, shape))
     for step in range(60):
         other = shape + 0.9**step * rng.uniform(-1, 1, len(shape)) / 2
-        found = measure(case, _spread(case, other))
-        if found > best:
-            best, shape = found, other
+        margin = measure(case, _spread(case, other))
+        if margin > best:
+            best, shape = margin, other
     return _spread(case, shape)
 
 
@@ -171,22 +176,26 @@ def _product_fits(case: Case, coefficients: Coefficients) -> bool:
 
 ASSUMPTIONS = {
     PRODUCT: _product_fits,
-    UNEDITED: lambda case, _: case.pattern == "A",
+    UNEDITED: lambda case, _: case.pattern == "overwrite",
     region.FRAMES: lambda case, found: region.framed(_prompt(case, found)),
 }
 
 
-def _equal(product: float, actual: float, pattern: Pattern = "A") -> tuple[Case, Coefficients]:
+def _equal(
+    product: float, actual: float, pattern: Pattern = "overwrite"
+) -> tuple[Case, Coefficients]:
     eye, hops = np.eye(8), 2
-    n = [4, 8] if pattern == "B" else [2, 3]
+    n = [4, 8] if pattern == "overwrite both" else [2, 3]
     case = Case(product, (eye[:, : n[0]], eye[:, : n[1]]), (eye[:, : n[1]],), pattern)
     return case, (actual ** (1 / hops),) * hops
 
 
 CONTROLS = (
     Control("a larger product than stated", PRODUCT, partial(_equal, 0.4, 0.7)),
-    Control("entities on old paths edited too", UNEDITED, partial(_equal, 0.49, 0.49, "B")),
-    Control("a base without old facts", UNEDITED, partial(_equal, 0.49, 0.49, "D")),
+    Control(
+        "entities on old paths edited too", UNEDITED, partial(_equal, 0.49, 0.49, "overwrite both")
+    ),
+    Control("a base without old facts", UNEDITED, partial(_equal, 0.49, 0.49, "new facts")),
 )
 
 THEOREM: Theorem[Case, Coefficients] = Theorem.of(__name__)

@@ -33,7 +33,11 @@ Equality: unit :math:`k_i \in S_i` at angle :math:`\theta`, :math:`M_i = 0`, :ma
 k_1^\top`, :math:`\Delta_2 = z k_2^\top`, :math:`P y = k_2`; then :math:`T = z k_1^\top`, and
 :math:`b = \cos\theta`. The rank is that of two terms; the gauge by substitution. :math:`\square`
 
-**What it does not say.** Other merges may do better if the base tells them the bridge, as here;
+**What it tells someone who merges adapters.** Do not look for better coefficients: at keys that are
+nearly orthogonal every weighted sum of two edits, even the best in hindsight, misses the two-hop
+change of a single read almost entirely. What composes is a second read, or the product itself.
+
+**What it does not say.** Other merges may do better if the base gives them the bridge, as here;
 without it nothing does (``thm:single-read-no-go``).
 """
 

@@ -2,7 +2,7 @@ r"""Composition order: no theory of fewer than K adapters at a time contains a K
 
 **Statement.** The answer to a K-hop prompt comes from the interaction of all K edits alone: any
 theory of fewer at a time, such as linearised or weight-disentangled fine-tuning, gives it logit 0
-at all coefficients; the chain itself gives ∏c_j.
+at all coefficients; the reads themselves give ∏c_j.
 
 On a prompt of :math:`K` edited hops let :math:`f(c_1, \dots, c_K)` be the output of the chain
 whose reads carry their edits with coefficients :math:`c_j`. The new answer's logit is
@@ -25,6 +25,10 @@ does not depend on some adapter, so :math:`D g_S = 0` and :math:`D f = 0`; all t
 but :math:`f(c)` have an adapter off and equal the base's logit, with signs that sum to :math:`-1`.
 :math:`\square`
 
+**What it tells someone who merges adapters.** A merge rule that is derived from what one adapter
+does at a time (task arithmetic in the linear regime, disentangled weights) says nothing about two
+hops, right or wrong: their answer is in the interaction that such a theory drops.
+
 **What it does not say.** That such models are bad at single hops: they are the ideal there. The
 new answer may lead without moving if the others fall; a target of logit 0 does not lead here.
 
@@ -36,14 +40,13 @@ weight disentanglement: arXiv 2305.12827.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import combinations
 
 import numpy as np
 
 from loratheory.theorems._theorem import Assumption, Control, Theorem
 from loratheory.theorems.composition import two_read_region as region
-from loratheory.theorems.composition._hops import Prompt
+from loratheory.theorems.composition._hops import Prompt, of_prompt
 from loratheory.toy import Chain
 
 SENSE = "equal"
@@ -68,7 +71,7 @@ def target(coefficients: tuple[float, ...], order: int) -> float:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """A chain of one to four hops, any order from none to all."""
+    """One to four hops, any order from none to all."""
     prompt = region.draw(rng, size)
     return Case(prompt, int(rng.integers(0, len(prompt.coefficients) + 1)))
 
@@ -84,18 +87,18 @@ def attain(case: Case) -> Chain:
 
 
 def measure(case: Case, model: Chain) -> float:
-    """The truncated expansion of what the chain does with subsets of its adapters switched on."""
+    """The truncated expansion of what the reads do with subsets of its adapters switched on."""
     prompt, hops = case.prompt, range(len(case.prompt.coefficients))
 
     def _answer(on: tuple[int, ...]) -> float:
         return float(model.output(prompt.keys[0][:, 0], [float(j in on) for j in hops])[0])
 
-    found = 0.0
+    logit = 0.0
     for chosen in (s for q in range(case.order + 1) for s in combinations(hops, q)):
         weight = math.prod(prompt.coefficients[j] for j in chosen)
         subsets = [s for q in range(len(chosen) + 1) for s in combinations(chosen, q)]
-        found += weight * sum((-1) ** (len(chosen) - len(s)) * _answer(s) for s in subsets)
-    return found
+        logit += weight * sum((-1) ** (len(chosen) - len(s)) * _answer(s) for s in subsets)
+    return logit
 
 
 def scale(case: Case) -> float:
@@ -119,7 +122,7 @@ def _broken(
     def _changed() -> tuple[Case, Chain]:
         rng = np.random.default_rng(1)
         keys = tuple(rng.standard_normal((9, n)) for n in (2, 3))
-        case = Case(Prompt("A", (0.7, 0.8), keys, (rng.standard_normal((9, 3)),)), order)
+        case = Case(Prompt("overwrite", (0.7, 0.8), keys, (rng.standard_normal((9, 3)),)), order)
         return case, change(attain(case))
 
     return Control(name, breaks, _changed)
@@ -133,7 +136,7 @@ def _knows_a_hop(model: Chain) -> Chain:
 def _repeated() -> tuple[Case, Chain]:
     frames = np.random.default_rng(1).standard_normal((3, 8, 3))
     frames[1, :, 1] = frames[1, :, 0]
-    case = Case(Prompt("A", (0.7, 0.8), (frames[0, :, :2], frames[1]), (frames[2],)), 2)
+    case = Case(Prompt("overwrite", (0.7, 0.8), (frames[0, :, :2], frames[1]), (frames[2],)), 2)
     return case, attain(case)
 
 
@@ -155,12 +158,6 @@ CONTROLS = (
 )
 
 
-def _asked(assumption: Assumption[Prompt, Chain], case: Case, model: Chain) -> bool:
-    return assumption.holds(case.prompt, model)
-
-
-ASSUMPTIONS: tuple[Assumption[Case, Chain], ...] = tuple(
-    Assumption(known.text, partial(_asked, known)) for known in region.THEOREM.assumptions
-)
+ASSUMPTIONS: tuple[Assumption[Case, Chain], ...] = of_prompt(region.ASSUMPTIONS)
 
 THEOREM: Theorem[Case, Chain] = Theorem.of(__name__)

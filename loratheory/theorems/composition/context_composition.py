@@ -24,6 +24,10 @@ sum it is largest with all the sum in one. Moving mass from there to :math:`f(x)
 :math:`e^\beta = 8 n^2` the first term is at least :math:`8 n^2 (8 n^2)^{-1/4n} > 5 n^2`, the other
 two are less than :math:`2n`. :math:`\square`
 
+**What it tells someone who merges adapters.** Nothing about adapters: it is the contrast. Facts in
+the prompt compose in two layers whatever they are, so a failure of facts in merged weights is not
+a failure of attention to look up twice.
+
 **What it does not say.** *Scope:* facts in the prompt. Facts in weights are no subject of this: one
 layer can memorise composed facts, and ``thm:single-read-no-go`` is the statement about adapters.
 One layer cannot do it in the prompt: Peng, Narayanan and Papadimitriou (cited, not proved here)

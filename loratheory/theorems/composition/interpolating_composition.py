@@ -1,10 +1,10 @@
-r"""Interpolating composition: one exact merge per read composes all edited chains, whatever K.
+r"""Interpolating composition: one exact merge per read composes all edited facts, whatever K.
 
-**Statement.** With one interpolating merge per read, every chain of edited facts leads by the full
-margin of an edit alone, whatever the number of adapters, if their keys lie in independent row
+**Statement.** With one interpolating merge per read, every question over edited facts leads by the
+full margin of an edit alone, whatever the number of adapters, if their keys lie in independent row
 spaces.
 
-In a chain of reads let each of :math:`K` adapters per read replace some facts of that read, each
+In linked reads let each of :math:`K` adapters per read replace some facts of that read, each
 fact replaced by one adapter. Let every edited key lie in the row space of its adapter, the row
 spaces of a read be independent, the base hold the old facts with strength 1 and the bridges turn
 values into keys. With the interpolating merge of the adapters in each read, every prompt whose
@@ -18,9 +18,13 @@ coefficient in ``thm:two-read-region`` is 1 and no interference is left. The new
 the bridge to the next edited key, with nothing beside it; the last read writes the new token with
 weight 1 and no other. :math:`\square`
 
+**What it tells someone who merges adapters.** Interference is not what limits composition as long
+as the adapters' row spaces are independent: merge with ``interpolate`` in each read, and a library
+of any size answers multi-hop questions as its edits alone would.
+
 **What it does not say.** Keys of trained adapters may leave their row spaces: the edits of least
 norm have them inside iff the changes of value are linearly independent; permuted answers do not.
-See ``thm:interpolation-price``. Nothing here cures two edits in one read or a missing bridge.
+See ``thm:interpolation-price``. Nothing here mends two edits in one read or a missing bridge.
 """
 
 from dataclasses import replace
@@ -44,7 +48,7 @@ FACTS = "linearly independent keys and values (condition below 1000)"
 EDITS = "adapters that replace exactly their own facts"
 KEYS = "edited keys inside the row spaces of their adapters"
 
-Shelves = tuple[tuple[LowRank, ...], ...]  # one shelf a read
+Libraries = tuple[tuple[LowRank, ...], ...]  # one library of adapters a read
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
@@ -66,31 +70,31 @@ def bound(_: Case) -> float:
     return 1.0
 
 
-def attain(case: Case) -> Shelves:
+def attain(case: Case) -> Libraries:
     """Each adapter is the least-norm edit of its own facts."""
     return tuple(tuple(interpolating(keys, change) for keys, change in read) for read in case.edits)
 
 
-def model(case: Case, shelves: Shelves, method: str = "interpolate") -> Chain:
-    """The chain with the adapters of each read merged by a rule of that name."""
+def model(case: Case, libraries: Libraries, method: str = "interpolate") -> Chain:
+    """The linked reads with the adapters of each read merged by a rule of that name."""
     rule = METHODS[method].rule
-    merged = tuple(rule(list(shelf), [1.0] * len(shelf), Options()) for shelf in shelves)
+    merged = tuple(rule(list(library), [1.0] * len(library), Options()) for library in libraries)
     return replace(chain(case.hops, case.values), edits=merged)
 
 
-def margins(case: Case, found: Chain) -> Float[Array, " e"]:
+def margins(case: Case, merged: Chain) -> Float[Array, " e"]:
     """How far the new answer leads on each prompt whose hops are all edited."""
-    logits = found.output(case.keys[0][:, : case.edited], [1.0] * len(case.keys))
+    logits = merged.output(case.keys[0][:, : case.edited], [1.0] * len(case.keys))
     xp = array_namespace(logits)
     own = xp.eye(*logits.shape, dtype=logits.dtype, device=logits.device)
     others = xp.where(own > 0, xp.full_like(logits, -xp.inf), logits)
     return xp.sum(own * logits, axis=0) - xp.max(others, axis=0)
 
 
-def measure(case: Case, shelves: Shelves) -> float:
-    """The least of the leads."""
-    found = margins(case, model(case, shelves))
-    return float(array_namespace(found).min(found))
+def measure(case: Case, libraries: Libraries) -> float:
+    """The least of the margins."""
+    each = margins(case, model(case, libraries))
+    return float(array_namespace(each).min(each))
 
 
 def condition(case: Case) -> float:
@@ -98,7 +102,7 @@ def condition(case: Case) -> float:
     return min(max(worst(part) for part in (*case.keys, *case.values)), 1e3) ** 3
 
 
-def rival(case: Case, rng: np.random.Generator) -> Shelves:
+def rival(case: Case, rng: np.random.Generator) -> Libraries:
     """The same edits in any gauge, beside one direction more that each adapter reads."""
 
     def _wider(low: LowRank) -> LowRank:
@@ -108,11 +112,11 @@ def rival(case: Case, rng: np.random.Generator) -> Shelves:
         wide = low + LowRank(write, more.T)
         return regauge(wide, np.eye(wide.width) + 0.1 * rng.standard_normal((wide.width,) * 2))
 
-    return tuple(tuple(_wider(low) for low in shelf) for shelf in attain(case))
+    return tuple(tuple(_wider(low) for low in library) for library in attain(case))
 
 
-def _independent(case: Case, shelves: Shelves) -> bool:
-    parts = (*case.keys, *case.values, *(frame(shelf) for shelf in shelves))
+def _independent(case: Case, libraries: Libraries) -> bool:
+    parts = (*case.keys, *case.values, *(frame(library) for library in libraries))
     spectra = (array_namespace(part).linalg.svdvals(part) for part in parts)
     return all(float(s[0]) < 1e3 * float(s[-1]) for s in spectra)
 
@@ -122,17 +126,19 @@ def _small(case: Case, error: Array, whole: Array) -> bool:
     return float(xp.max(xp.abs(error))) <= SAFETY * condition(case) * float(xp.max(xp.abs(whole)))
 
 
-def _each(case: Case, shelves: Shelves) -> list[tuple[LowRank, Array, Array]]:
-    reads = zip(case.edits, shelves, strict=True)
-    return [(low, *facts) for read, shelf in reads for facts, low in zip(read, shelf, strict=True)]
+def _each(case: Case, libraries: Libraries) -> list[tuple[LowRank, Array, Array]]:
+    reads = zip(case.edits, libraries, strict=True)
+    return [
+        (low, *facts) for read, library in reads for facts, low in zip(read, library, strict=True)
+    ]
 
 
-def _replaces(case: Case, shelves: Shelves) -> bool:
-    return all(_small(case, low @ k - change, change) for low, k, change in _each(case, shelves))
+def _replaces(case: Case, libraries: Libraries) -> bool:
+    return all(_small(case, low @ k - change, change) for low, k, change in _each(case, libraries))
 
 
-def _reads(case: Case, shelves: Shelves) -> bool:
-    each = _each(case, shelves)
+def _reads(case: Case, libraries: Libraries) -> bool:
+    each = _each(case, libraries)
     return all(_small(case, k - project(k, row_space(low)), k) for low, k, _ in each)
 
 
@@ -143,7 +149,7 @@ ASSUMPTIONS = {
 }
 
 
-def _example(kind: str) -> tuple[Case, Shelves]:
+def _example(kind: str) -> tuple[Case, Libraries]:
     frames = np.random.default_rng(1).standard_normal((3, 8, 4))
     keys = frames[0, :, :2]
     keys[:, 1] = keys[:, 0] if kind == "shared" else keys[:, 1]
@@ -164,4 +170,4 @@ CONTROLS = (
     Control("edits that also read beside their keys", KEYS, partial(_example, "leaky")),
 )
 
-THEOREM: Theorem[Case, Shelves] = Theorem.of(__name__)
+THEOREM: Theorem[Case, Libraries] = Theorem.of(__name__)

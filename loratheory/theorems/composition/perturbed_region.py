@@ -1,14 +1,14 @@
-r"""Perturbed region: how much interference at each read a chain of merged edits survives.
+r"""Perturbed region: how much interference at each read merged edits survive.
 
-**Statement.** When other adapters add weights up to ε to the values at each read, a chain of
-merged edits answers for certain iff its lead exceeds what the worst corner takes: two hops in case
-A need c² + c − 1 > (c + 3)ε, whole edits of K hops ε < 1/(2K).
+**Statement.** When other adapters add weights up to ε to the values at each read, linked
+reads of merged edits answer for certain iff their margin exceeds what the worst corner takes: two
+hops over old facts need c² + c − 1 > (c + 3)ε, whole edits of K hops ε < 1/(2K).
 
 As in ``thm:two-read-region``, but at read :math:`j` the other merged adapters add :math:`p_j` to
 what it returns, with weight at most :math:`\varepsilon_j` on each value (on each token at the last
 read). Let :math:`T_j = \prod_{i>j} c_i`, and give each end token the product :math:`s` of the
 weights on its path from the prompt, 0 if none leads there, and the product :math:`w_j` of those
-after read :math:`j`. The least lead of the target over all such interference is exactly the
+after read :math:`j`. The least margin of the target over all such interference is exactly the
 minimum over the other tokens of
 
 .. math::
@@ -16,19 +16,25 @@ minimum over the other tokens of
     \begin{cases} |T_j - w_j| & \text{if their paths part after read } j, \\
     |T_j| + |w_j| & \text{else.} \end{cases}
 
-So the new answer is safe iff this is positive: two equal hops :math:`0 \le c \le 1` in A iff
+So the new answer is safe iff this is positive: two equal hops :math:`0 \le c \le 1` under
+*overwrite* iff
 :math:`c^2 + c - 1 > (c + 3)\,\varepsilon`, from :math:`c = (\varepsilon - 1 + \sqrt{5 +
 10\varepsilon + \varepsilon^2})/2 = \varphi^{-1} + \varphi\,\varepsilon + O(\varepsilon^2)`,
 :math:`\varphi` the golden ratio; one hop from :math:`1/2 + \varepsilon`; K whole edits,
 :math:`c_j = 1`, iff :math:`\varepsilon < 1/(2K)`.
 
-**Proof.** The lead over one token is affine in the weights of all :math:`p_j`: a unit on the entity
-of the target's path adds :math:`T_j`, a unit on the entity of the token's path takes :math:`w_j`,
-one entity before the paths part, two after; other entities add nothing. A box minimises an affine
-function at the corner against the signs of its slopes, which gives the sum; the minima over box
-and tokens commute. The corner is reached by rank-one adapters that read the state of this very
-prompt. Two equal hops: the token of the old bridge, left at hop 1, has the least value. Whole
-edits: it has :math:`1 - 0 - 2K\varepsilon`, as has any token apart from the prompt. :math:`\square`
+**Proof.** The margin over one token is affine in the weights of all :math:`p_j`: a unit on the
+entity of the target's path adds :math:`T_j`, a unit on the entity of the token's path takes
+:math:`w_j`, one entity before the paths part, two after; other entities add nothing. A box
+minimises an affine function at the corner against the signs of its slopes, which gives the sum; the
+minima over box and tokens commute. The corner is reached by rank-one adapters that read the state
+of this very prompt. Two equal hops: the token of the old bridge, left at hop 1, has the least
+value. Whole edits: it has :math:`1 - 0 - 2K\varepsilon`, as has any token apart from the prompt.
+:math:`\square`
+
+**What it tells someone who merges adapters.** Measure what the other adapters add at each read, in
+units of what an edit changes. Two hops are safe from the worst of it only at coefficients above
+:math:`.618 + 1.618\,\varepsilon`, and the more hops, the less interference they bear.
 
 **What it does not say.** How large :math:`\varepsilon` is: see ``thm:interpolation-price`` and
 ``thm:interference-angle``. It is a guarantee against the worst; random interference is milder.
@@ -46,7 +52,7 @@ from scipy.optimize import brentq
 from loratheory.lowrank import Array, LowRank, array_namespace
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
 from loratheory.theorems.composition import two_read_region as region
-from loratheory.theorems.composition._hops import Pattern, Prompt
+from loratheory.theorems.composition._hops import OVER_OLD, Pattern, Prompt, of_prompt
 from loratheory.toy import Chain
 
 SENSE = "lower"
@@ -66,60 +72,64 @@ class Case:
 
 @dataclass(frozen=True, eq=False)
 class Crowd:
-    """The chain of edits and, for each read, the sum of the other merged adapters."""
+    """The edited reads and, for each, the sum of the other merged adapters."""
 
     model: Chain
     others: tuple[LowRank, ...]
 
 
 def _prices(coefficients: Sequence[float], pattern: Pattern) -> list[tuple[float, list[float]]]:
-    """For each other token the lead without interference and what a unit at each read costs."""
-    hops, found = range(len(coefficients)), []
-    tails = [math.prod(coefficients[j + 1 :], start=1.0) for j in hops]
+    """For each other token the margin without interference, and what a unit at each read costs."""
+    hops, prices = range(len(coefficients)), []
+    target = math.prod(coefficients)
+    tails = [math.prod(coefficients[j + 1 :], start=1.0) for j in hops]  # T_j of the statement
     for left in range(-1, len(coefficients)):  # the hop where the paths part; -1 before the first
-        old = pattern in "AB" or (pattern == "C" and left > 0)
-        on = [*coefficients[:left], (1 - coefficients[left]) * old] if left >= 0 else []
-        each = [(c, 1 - c) if pattern == "B" else (1.0,) for c in coefficients[left + 1 :]]
+        held = pattern in OVER_OLD or (pattern == "new subject" and left > 0)
+        on = [*coefficients[:left], (1 - coefficients[left]) * held] if left >= 0 else []
+        both = pattern == "overwrite both"  # there a path that left branches at each later hop
+        each = [(c, 1 - c) if both else (1.0,) for c in coefficients[left + 1 :]]
         for rest in product(*each):
             path = [*on, *rest]
-            after = [math.prod(path[j + 1 :], start=1.0) for j in hops]
+            after = [math.prod(path[j + 1 :], start=1.0) for j in hops]  # w_j of the statement
             pairs = enumerate(zip(tails, after, strict=True))
             costs = [abs(t - w) if j < left else abs(t) + abs(w) for j, (t, w) in pairs]
-            found.append((math.prod(coefficients) - math.prod(path) * (left >= 0), costs))
-    return found
+            # a token that no path of the prompt reaches (left = -1) weighs nothing by itself
+            weight = math.prod(path) if left >= 0 else 0.0
+            prices.append((target - weight, costs))
+    return prices
 
 
 def margin(
-    coefficients: Sequence[float], interference: Sequence[float], pattern: Pattern = "A"
+    coefficients: Sequence[float], interference: Sequence[float], pattern: Pattern = "overwrite"
 ) -> float:
-    """The least lead of the target under interference of at most these weights, one per read."""
-    leads = _prices(coefficients, pattern)
+    """The least margin of the target under interference of at most these weights, one per read."""
+    prices = _prices(coefficients, pattern)
     return min(
-        lead - sum(e * cost for e, cost in zip(interference, costs, strict=True))
-        for lead, costs in leads
+        alone - sum(e * cost for e, cost in zip(interference, costs, strict=True))
+        for alone, costs in prices
     )
 
 
-def tolerance(coefficients: Sequence[float], pattern: Pattern = "A") -> float:
+def tolerance(coefficients: Sequence[float], pattern: Pattern = "overwrite") -> float:
     """The interference per read below which the new answer is safe; 0 if it is lost without."""
-    return max(0.0, min(lead / sum(costs) for lead, costs in _prices(coefficients, pattern)))
+    return max(0.0, min(alone / sum(costs) for alone, costs in _prices(coefficients, pattern)))
 
 
-def threshold(hops: int, interference: int | float, pattern: Pattern = "A") -> float:
+def threshold(hops: int, interference: int | float, pattern: Pattern = "overwrite") -> float:
     """The common coefficient up to 1 above which the answer is safe; ``inf`` where none is."""
 
-    def _lead(c: float) -> float:
+    def _least(c: float) -> float:
         return margin([c] * hops, [float(interference)] * hops, pattern)
 
     if not interference:
         return region.threshold(hops, pattern)
-    if _lead(1.0) <= 0:
+    if _least(1.0) <= 0:
         return math.inf
-    return float(brentq(_lead, region.threshold(hops, pattern), 1.0, xtol=1e-15))
+    return float(brentq(_least, region.threshold(hops, pattern), 1.0, xtol=1e-15))
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Any chain of edits; interference none, equal or mixed, over twelve decades."""
+    """Any prompt of edited hops; interference none, equal or mixed, over twelve decades."""
     prompt = region.draw(rng, size)
     shares = rng.uniform(0, 1, len(prompt.coefficients)) if rng.random() < 0.5 else 1.0
     level = float(rng.choice([0.0, 0.1, 10.0 ** int(rng.integers(-12, 1))]))
@@ -132,14 +142,14 @@ def bound(case: Case) -> float:
 
 
 def measure(case: Case, crowd: Crowd) -> float:
-    """The lead of the target when the others are merged into each read."""
+    """The margin of the target when the others are merged into each read."""
     pairs = zip(crowd.model.memories, crowd.others, strict=True)
     merged = replace(crowd.model, memories=tuple(base + other for base, other in pairs))
     return region.measure(case.prompt, merged)
 
 
 def scale(case: Case) -> float:
-    """The weights that meet in the lead."""
+    """The weights that meet in the margin."""
     pairs = zip(case.prompt.coefficients, case.interference, strict=True)
     return math.prod(1 + 2 * abs(c) + 2 * e for c, e in pairs)
 
@@ -151,6 +161,7 @@ def condition(case: Case) -> float:
 
 def crowded(case: Case, model: Chain, weights: Sequence[Array]) -> Crowd:
     """Rank-one adapters that add these weights on the values at each read of the prompt."""
+    # each reads the very state that this prompt has there, and nothing else of the input
     prompt, others = case.prompt, []
     state = prompt.keys[0][:, 0]
     for hop, (frame, weight) in enumerate(zip(_values(prompt), weights, strict=True)):
@@ -180,13 +191,13 @@ def attain(case: Case) -> Crowd:
             frame = model.read(later, model.bridges[later - 1] @ frame, prompt.coefficients[later])
         flows.append(frame[:1, :] - frame)
     pairs = list(zip(case.interference, flows, strict=True))
-    leads = nominal[0] - nominal - sum(e * xp.sum(xp.abs(flow), axis=1) for e, flow in pairs)
-    worst = 1 + int(xp.argmin(leads[1:]))
+    taken = sum(e * xp.sum(xp.abs(flow), axis=1) for e, flow in pairs)
+    worst = 1 + int(xp.argmin((nominal[0] - nominal - taken)[1:]))
     return crowded(case, model, [-e * xp.sign(flow[worst, :]) for e, flow in pairs])
 
 
 def rival(case: Case, rng: np.random.Generator) -> Crowd:
-    """Other weights for the chain; interference anywhere in the box, often at a corner."""
+    """Other weights for the reads; interference anywhere in the box, often at a corner."""
     model, corner = region.rival(case.prompt, rng), rng.random() < 0.5
     weights = []
     for e, frame in zip(case.interference, _values(case.prompt), strict=True):
@@ -196,7 +207,7 @@ def rival(case: Case, rng: np.random.Generator) -> Crowd:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Crowd:
-    """Flip one sign of the interference at a time while the measured lead falls."""
+    """Flip one sign of the interference at a time while the measured margin falls."""
     model = region.attain(case.prompt)
     weights = [
         e * rng.choice([-1.0, 1.0], frame.shape[1])
@@ -206,9 +217,9 @@ def adversary(case: Case, rng: np.random.Generator) -> Crowd:
     for part in weights:
         for i in range(len(part)):
             part[i] *= -1
-            found = measure(case, crowded(case, model, weights))
-            part[i] *= 1.0 if found < best else -1.0
-            best = min(best, found)
+            margin_now = measure(case, crowded(case, model, weights))
+            part[i] *= 1.0 if margin_now < best else -1.0
+            best = min(best, margin_now)
     return crowded(case, model, weights)
 
 
@@ -229,23 +240,13 @@ def _within(case: Case, crowd: Crowd) -> bool:
     return True
 
 
-def _asked(assumption: Assumption[Prompt, Chain], case: Case, crowd: Crowd) -> bool:
-    return assumption.holds(case.prompt, crowd.model)
-
-
-ASSUMPTIONS: tuple[Assumption[Case, Crowd], ...] = (
-    *(Assumption(known.text, partial(_asked, known)) for known in region.THEOREM.assumptions),
-    Assumption(INTERFERENCE, _within),
-)
-
-
 def _inherited(control: Control[Prompt, Chain]) -> tuple[Case, Crowd]:
     prompt, model = control.example()
     case = Case(prompt, (0.0,) * len(prompt.coefficients))
     return case, crowded(case, model, [0 * frame[0, :] for frame in _values(prompt)])
 
 
-def _louder() -> tuple[Case, Crowd]:
+def _twice() -> tuple[Case, Crowd]:
     prompt, _ = region.CONTROLS[0].example()
     keys = (np.eye(8)[:, :2], np.eye(8)[:, :3], np.eye(8)[:, :4])
     case = Case(replace(prompt, keys=keys, values=keys[1:]), (0.05, 0.05, 0.05))
@@ -257,7 +258,12 @@ CONTROLS = (
         Control(known.name, known.breaks, partial(_inherited, known), "tight")
         for known in region.CONTROLS
     ),
-    Control("twice the interference at one read", INTERFERENCE, _louder),
+    Control("twice the interference at one read", INTERFERENCE, _twice),
+)
+
+ASSUMPTIONS: tuple[Assumption[Case, Crowd], ...] = (
+    *of_prompt(region.ASSUMPTIONS, lambda crowd: crowd.model),
+    Assumption(INTERFERENCE, _within),
 )
 
 THEOREM: Theorem[Case, Crowd] = Theorem.of(__name__)

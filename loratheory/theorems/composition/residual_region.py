@@ -1,10 +1,10 @@
 r"""Residual region: what a residual stream and a normalisation between reads do to the thresholds.
 
-**Statement.** Normalising a residual stream between reads moves no threshold of a chain of edits;
-what costs is the direct path from bridge entities to the answer: two whole edits need a gain above
-√(‖k‖² + 1) times it, equal ones at the golden border above twice it.
+**Statement.** Normalising a residual stream between reads moves no threshold of linked reads of
+edits; what costs is the direct path from bridge entities to the answer: two whole edits need a gain
+above √(‖k‖² + 1) times it, equal ones at the golden border above twice it.
 
-Read a chain of edits as in ``thm:two-read-region`` from a residual stream: :math:`x_0 = k`,
+Read linked edits as in ``thm:two-read-region`` from a residual stream: :math:`x_0 = k`,
 :math:`x_j = x_{j-1} + y_j`, :math:`y_1 = (W_1 + c_1\Delta_1)\,k` and :math:`y_{j+1} = (W_{j+1} +
 c_{j+1}\Delta_{j+1})\,Q_j\,g\,x_j/\|x_j\|`. Let the values be orthonormal, in all reads together
 and to :math:`k`, and the bridges read the values of their own read only. Entities named in the
@@ -14,22 +14,28 @@ and :math:`\rho_j^2 = \|k\|^2 + \sum_{i \le j} \|y_i\|^2`,
 
 .. math::
     y_{j+1} = \frac{g^j}{\rho_1 \cdots \rho_j}\, w_{j+1}, \qquad
-    \text{lead} = y_K[0] - \max\bigl(0,\; y_K[t \ne 0],\; \alpha\,y_1, \dots, \alpha\,y_{K-1}\bigr).
+    \text{margin} =
+    y_K[0] - \max\bigl(0,\; y_K[t \ne 0],\; \alpha\,y_1, \dots, \alpha\,y_{K-1}\bigr).
 
-Hence *normalisation moves no threshold*: for :math:`\alpha = 0` the sign of the lead is that of
+Hence *normalisation moves no threshold*: for :math:`\alpha = 0` the sign of the margin is that of
 ``thm:two-read-region``, for all coefficients, gains and lengths. The direct path is what costs: two
 hops with :math:`c_1 > 0` also need :math:`g\,c_2 > \alpha\rho_1` and :math:`g\,c_1c_2 >
 \alpha\rho_1(1 - c_1)`. Two whole edits need :math:`g/\alpha > \sqrt{\|k\|^2 + 1}`; equal ones
 at the golden border, :math:`c^2 + c = 1`, need exactly :math:`g/\alpha > 2` for a unit key.
 
 **Proof.** A bridge sees the last read's values alone, since it is 0 on all else in the stream; so
-read :math:`j + 1` is that of the chain without residual on :math:`y_j`, times :math:`g/\|x_j\|`.
+read :math:`j + 1` is that of the reads without a stream on :math:`y_j`, times :math:`g/\|x_j\|`.
 Reads are linear, which pulls these positive numbers out; orthonormality gives :math:`\|x_j\| =
 \rho_j`. At the border :math:`\rho_1^2 = 1 + c^2 + (1 - c)^2 = 2(1 - c + c^2) = 4c^2`.
 :math:`\square`
 
+**What it tells someone who merges adapters.** The thresholds of ``thm:two-read-region`` are not an
+artefact of a model without normalisation. What a residual stream adds is a competitor: the bridge
+entity itself, which stands in the stream and must be outdone by the answer.
+
 **What it does not say.** LayerNorm is covered where stream and frames have mean zero. Bridges that
-also hear the prompt or earlier values mix chains; a nonlinear bridge may lower the thresholds.
+also hear the prompt or earlier values mix their answers; a nonlinear bridge may lower the
+thresholds.
 """
 
 import math
@@ -42,7 +48,7 @@ import numpy as np
 from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, orthonormal, project
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
 from loratheory.theorems.composition import two_read_region as region
-from loratheory.theorems.composition._hops import Pattern, Prompt
+from loratheory.theorems.composition._hops import Pattern, Prompt, of_prompt, shapes
 from loratheory.toy import Chain, chain
 
 SENSE = "equal"
@@ -66,15 +72,15 @@ def weights(
     coefficients: Sequence[float], pattern: Pattern, gain: int | float, length: int | float
 ) -> list[list[float]]:
     """What each read writes on the path of the prompt, the new entity first: ``length`` is ‖k‖."""
-    main, others, energy, found = 1.0, list[float](), length**2, []
+    main, others, energy, written = 1.0, list[float](), length**2, []
     for hop, c in enumerate(coefficients):
-        old = 0.0 if pattern == "D" or (pattern == "C" and hop == 0) else 1 - c
-        if pattern == "B":
+        held = pattern != "new facts" and not (pattern == "new subject" and hop == 0)
+        if pattern == "overwrite both":  # paths that left branch again at every later hop
             others = [weight * part for weight in others for part in (c, 1 - c)]
-        found.append([main * c, *others, main * old])
-        energy += sum(weight**2 for weight in found[-1])
-        main, *others = (weight * gain / math.sqrt(energy) for weight in found[-1])
-    return found
+        written.append([main * c, *others, main * (1 - c) * held])
+        energy += sum(weight**2 for weight in written[-1])  # values are orthonormal: norms add
+        main, *others = (weight * gain / math.sqrt(energy) for weight in written[-1])
+    return written
 
 
 def margin(
@@ -82,15 +88,15 @@ def margin(
     gain: int | float,
     direct: int | float,
     length: int | float = 1.0,
-    pattern: Pattern = "A",
+    pattern: Pattern = "overwrite",
 ) -> float:
-    """The lead of the new answer over tokens and over entities that the stream names directly."""
+    """The margin of the new answer over tokens and over entities that the stream names directly."""
     *before, (target, *tokens) = weights(coefficients, pattern, gain, length)
     return target - max(0.0, *tokens, *(direct * w for read in before for w in read))
 
 
 def gain_needed(coefficient: int | float, direct: int | float, length: int | float = 1.0) -> float:
-    """The gain that two equal hops, up to 1, must exceed to outdo the bridge entities (case A).
+    """The gain that two equal hops, up to 1, must exceed to outdo the bridge entities.
 
     Parameters
     ----------
@@ -102,7 +108,7 @@ def gain_needed(coefficient: int | float, direct: int | float, length: int | flo
     Returns
     -------
     float
-        With it the chain answers as it would without residual.
+        With it the answer is as it would be without a stream; old facts are overwritten.
     """
     if coefficient <= region.threshold(2):
         return math.inf
@@ -112,10 +118,8 @@ def gain_needed(coefficient: int | float, direct: int | float, length: int | flo
 
 def draw(rng: np.random.Generator, size: int) -> Case:
     """One to four hops in any pattern, coefficients usual or any, gains over decades."""
-    pattern: Pattern = ("A", "B", "C", "D")[int(rng.integers(4))]
-    hops, first = int(rng.integers(1, 4 if pattern == "B" else 5)), int(rng.integers(2, 4))
-    n = [first * 2**j if pattern == "B" else first + j for j in range(hops)]
-    d = 1 + sum(n) + int(rng.integers(0, size + 1))
+    pattern, n = shapes(rng)
+    hops, d = len(n), 1 + sum(n) + int(rng.integers(0, size + 1))
     equal = (region.threshold(hops, pattern), 1.0, 1 / 2, float(rng.uniform(0.1, 2)))
     mixed = (
         rng.uniform(-0.5, 1.5, hops).tolist()
@@ -148,7 +152,7 @@ def attain(case: Case) -> Chain:
 
 
 def measure(case: Case, model: Chain) -> float:
-    """The lead when the stream itself is carried through all matrices and normalised."""
+    """The margin when the stream itself is carried through all matrices and normalised."""
     prompt, stream = case.prompt, case.prompt.keys[0][:, 0]
     written, xp = model.read(0, stream, prompt.coefficients[0]), array_namespace(stream)
     for hop, bridge in enumerate(model.bridges, start=1):
@@ -160,7 +164,7 @@ def measure(case: Case, model: Chain) -> float:
 
 
 def scale(case: Case) -> float:
-    """The weights that meet in the lead."""
+    """The weights that meet in the margin."""
     each = math.prod(1 + 2 * abs(c) for c in case.prompt.coefficients)
     length = _length(case.prompt)
     amplified = max(1.0, case.gain, case.gain / length) ** len(case.prompt.values)
@@ -174,13 +178,12 @@ def condition(case: Case) -> float:
 
 def rival(case: Case, rng: np.random.Generator) -> Chain:
     """Reads that do anything beside their keys; bridges unchanged, as they must ignore the rest."""
-    model, found = attain(case), []
+    model, memories = attain(case), []
     for hop, memory in zip(case.prompt.hops, model.memories, strict=True):
-        loud = 10.0 ** int(rng.integers(-12, 1))
-        wild = gaussian(rng, *memory.shape, 2, loud)
+        wild = gaussian(rng, *memory.shape, 2, 10.0 ** int(rng.integers(-12, 1)))
         off = LowRank(wild.up, wild.down - project(wild.down.T, np.linalg.qr(hop.keys)[0]).T)
-        found.append(memory + off)
-    return replace(model, memories=tuple(found))
+        memories.append(memory + off)
+    return replace(model, memories=tuple(memories))
 
 
 def _stream(prompt: Prompt) -> Array:
@@ -206,12 +209,8 @@ def _own(case: Case, model: Chain) -> bool:
     return True
 
 
-def _asked(assumption: Assumption[Prompt, Chain], case: Case, model: Chain) -> bool:
-    return assumption.holds(case.prompt, model)
-
-
 ASSUMPTIONS: tuple[Assumption[Case, Chain], ...] = (
-    *(Assumption(known.text, partial(_asked, known)) for known in region.THEOREM.assumptions),
+    *of_prompt(region.ASSUMPTIONS),
     Assumption(ORTHONORMAL, _orthonormal),
     Assumption(OWN, _own),
 )
@@ -223,11 +222,11 @@ def _example(kind: str) -> tuple[Case, Chain]:
     keys = (eye[:, :2], eye[:, 5:8])
     if kind == "repeated":
         keys = (keys[0], keys[1][:, [0, 0, 2]])
-    case = Case(Prompt("A", (0.8, 0.7), keys, (values,)), 2.0, 0.1)
+    case = Case(Prompt("overwrite", (0.8, 0.7), keys, (values,)), 2.0, 0.1)
     model = attain(case)
     (one, two), (bridge,), (edit, other) = model.memories, model.bridges, model.edits
     return case, {
-        "loud": replace(model, memories=(one, 2 * two)),
+        "strong": replace(model, memories=(one, 2 * two)),
         "weak": replace(model, edits=(edit, other / 2)),
         "lost": replace(model, bridges=(0 * bridge,)),
         "leaky": replace(model, bridges=(bridge + LowRank(eye[:, 6:7], eye[:1]),)),
@@ -237,7 +236,7 @@ def _example(kind: str) -> tuple[Case, Chain]:
 CONTROLS = (
     Control("repeat a key", region.FRAMES, partial(_example, "repeated")),
     Control(
-        "hold old facts twice as strongly", region.PARTS["memories"], partial(_example, "loud")
+        "hold old facts twice as strongly", region.PARTS["memories"], partial(_example, "strong")
     ),
     Control("an edit half as strong", region.PARTS["edits"], partial(_example, "weak")),
     Control("a bridge without entities", region.PARTS["bridges"], partial(_example, "lost")),

@@ -1,38 +1,42 @@
-r"""Routing reach: how far ahead two hops can be under routers that share out one unit of weight.
+r"""Routing reach: the largest two-hop margin of routers with convex weights.
 
-**Statement.** The largest two-hop lead of a router that shares out one unit of weight per pass is
+**Statement.** The largest two-hop margin of a router whose weights in a pass are convex is
 -φ^-4 over old facts, 0 if the old bridge was edited too, 1/8 without an old first fact, 1/4
 without old facts; -1, -1, 0 and 0 with one adapter a pass; 1 with a choice per read.
 
 Two unit-strength adapters, each editing the facts of its own read of a two-hop prompt, are mixed
-at each read with weights from a router that may know everything. The largest lead of the two-hop
+at each read with weights from a router that may know everything. The largest margin of the two-hop
 target (``thm:two-read-region``) is exactly
 
 .. math::
     \begin{array}{lccc}
-    \text{pattern} & \text{one adapter a pass} & \text{shared in a pass} &
+    \text{old facts} & \text{one adapter a pass} & \text{shared in a pass} &
     \text{shared at a read} \\
-    A & -1 & -\varphi^{-4} & 1 \\
-    B & -1 & 0 & 1 \\
-    C & 0 & 1/8 & 1 \\
-    D & 0 & 1/4 & 1
+    \text{overwrite} & -1 & -\varphi^{-4} & 1 \\
+    \text{overwrite both} & -1 & 0 & 1 \\
+    \text{new subject} & 0 & 1/8 & 1 \\
+    \text{new facts} & 0 & 1/4 & 1
     \end{array}
 
 over weights :math:`\ge 0` of sum at most 1, one vector for the whole pass or a new one at each
-read; :math:`\varphi` is the golden ratio, and a lead of 0 is a tie. So where old facts are edited
+read; :math:`\varphi` is the golden ratio, and a margin of 0 is a tie. So where old facts are edited
 no router that keeps one mixture per pass composes, top-1, top-k or soft; a top-1 choice at each
-read does, and so does the plain sum without a router. In A a pass needs edits stronger than 7/6
-(weights 4/7 and 3/7); the uniform mean of two needs :math:`2/\varphi = 1.236`.
+read does, and so does the plain sum without a router. Over old facts a pass needs edits stronger
+than 7/6 (weights 4/7 and 3/7); the uniform mean of two needs :math:`2/\varphi = 1.236`.
 
-**Proof.** The lead depends on :math:`g_1, g_2`, each adapter's weight at its own read. In A it
-does not fall with :math:`g_2`; with :math:`g_2 = 1 - g_1` it is :math:`\min(-(1 - g_1)^2,\; g_1 -
-2 g_1^2)`, of which the first grows and, from :math:`g_1 = 1/4` on, the second falls: they meet at
-:math:`1 - g_1 = g_1^2`. B: :math:`1 - g_1 \ge g_2` and :math:`1 - g_2 \ge g_1`, so an old path has
-:math:`(1 - g_1)(1 - g_2) \ge g_1 g_2`; halves tie. C: :math:`g_1 (2 g_2 - 1)` is at most
-:math:`g_1 - 2 g_1^2`. D: :math:`g_1 g_2`. One adapter has :math:`(1, 0)`, :math:`(0, 1)`,
-or neither. At each read both weights may be 1, and no logit exceeds 1. Strength in A:
-:math:`c_1 (1 + c_2) > 1` and :math:`c_2 > 1/2` have the least sum :math:`2/3 + 1/2`, as
-:math:`c_2 + 1/(1 + c_2)` grows. :math:`\square`
+**Proof.** The margin depends on :math:`g_1, g_2`, each adapter's weight at its own read. Under
+*overwrite* it does not fall with :math:`g_2`; with :math:`g_2 = 1 - g_1` it is :math:`\min(-(1 -
+g_1)^2,\; g_1 - 2 g_1^2)`, of which the first grows and, from :math:`g_1 = 1/4` on, the second
+falls: they meet at :math:`1 - g_1 = g_1^2`. *Overwrite both:* :math:`1 - g_1 \ge g_2` and :math:`1
+- g_2 \ge g_1`, so an old path has :math:`(1 - g_1)(1 - g_2) \ge g_1 g_2`; halves tie. *New
+subject:* :math:`g_1 (2 g_2 - 1)` is at most :math:`g_1 - 2 g_1^2`. *New facts:* :math:`g_1 g_2`.
+One adapter has :math:`(1, 0)`, :math:`(0, 1)`, or neither. At each read both weights may be 1, and
+no logit exceeds 1. Strength under *overwrite*: :math:`c_1 (1 + c_2) > 1` and :math:`c_2 > 1/2` have
+the least sum :math:`2/3 + 1/2`, as :math:`c_2 + 1/(1 + c_2)` grows. :math:`\square`
+
+**What it tells someone who merges adapters.** A router that chooses once for a whole pass cannot
+compose edits of old facts, whatever it knows; weights that may change from layer to layer can, and
+so can no router at all with every adapter at full strength.
 
 **What it does not say.** That routers find these weights; one read (``thm:single-read-no-go``).
 
@@ -52,7 +56,7 @@ from loratheory.lowrank import Array, array_namespace, device
 from loratheory.shapes import Float
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.theorems.composition import two_read_region as region
-from loratheory.theorems.composition._hops import Pattern, Prompt
+from loratheory.theorems.composition._hops import Pattern, Prompt, small, two_hops
 
 SENSE = "upper"
 SOURCE = "own"
@@ -64,16 +68,16 @@ PASS = "the same weights at both reads unless the router may change them"
 ONE = "weights 0 or 1 if the router picks one adapter"
 GOLDEN = (1 + math.sqrt(5)) / 2
 CEILINGS: dict[Pattern, tuple[float, float]] = {
-    "A": (-1.0, -(GOLDEN**-4)),
-    "B": (-1.0, 0.0),
-    "C": (0.0, 1 / 8),
-    "D": (0.0, 1 / 4),
+    "overwrite": (-1.0, -(GOLDEN**-4)),
+    "overwrite both": (-1.0, 0.0),
+    "new subject": (0.0, 1 / 8),
+    "new facts": (0.0, 1 / 4),
 }
 BEST: dict[Pattern, tuple[float, float]] = {
-    "A": (1 / GOLDEN, 1 - 1 / GOLDEN),
-    "B": (0.5, 0.5),
-    "C": (0.25, 0.75),
-    "D": (0.5, 0.5),
+    "overwrite": (1 / GOLDEN, 1 - 1 / GOLDEN),
+    "overwrite both": (0.5, 0.5),
+    "new subject": (0.25, 0.75),
+    "new facts": (0.5, 0.5),
 }
 
 
@@ -85,22 +89,21 @@ class Case:
     router: Router
 
 
-def ceiling(router: Router, pattern: Pattern = "A") -> float:
-    """The largest lead that routers of a class reach on two hops: positive where some compose."""
+def ceiling(router: Router, pattern: Pattern = "overwrite") -> float:
+    """The largest margin that routers of a class reach on two hops: positive where some compose."""
     one, shared = CEILINGS[pattern]
     return {"one a pass": one, "shared a pass": shared, "shared a read": 1.0}[router]
 
 
-def strength_needed(pattern: Pattern = "A") -> float:
+def strength_needed(pattern: Pattern = "overwrite") -> float:
     """The strength that edits must exceed for some mixture of one pass to compose."""
-    return {"A": 7 / 6, "B": 1.0, "C": 1 / 2, "D": 0.0}[pattern]
+    needed = {"overwrite": 7 / 6, "overwrite both": 1.0, "new subject": 1 / 2, "new facts": 0.0}
+    return needed[pattern]
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
     """Two hops of the two-read region with any class of routers."""
-    prompt = region.draw(rng, size)
-    while len(prompt.keys) != 2:
-        prompt = region.draw(rng, size)
+    prompt = two_hops(partial(region.draw, rng, size))
     routers: tuple[Router, ...] = ("one a pass", "shared a pass", "shared a read")
     return Case(prompt, routers[int(rng.integers(3))])
 
@@ -111,7 +114,7 @@ def bound(case: Case) -> float:
 
 
 def measure(case: Case, weights: Float[Array, "2 2"]) -> float:
-    """The lead when row by row the reads mix the adapters so; each responds at its own read."""
+    """The margin when row by row the reads mix the adapters so; each responds at its own read."""
     own = (float(weights[0, 0]), float(weights[1, 1]))
     prompt = replace(case.prompt, coefficients=own)
     return region.measure(prompt, region.attain(prompt))
@@ -156,9 +159,10 @@ def adversary(case: Case, rng: np.random.Generator) -> Array:
     """Random search on the simulation, narrowing down around its best find."""
     best = rival(case, rng)
     for step in np.geomspace(1, 1e-6, 40):
-        found = (1 - step) * best + step * rival(case, rng)
-        found = found if case.router != "one a pass" else rival(case, rng)
-        best = max(best, found, key=lambda weights: measure(case, weights))
+        other = (1 - step) * best + step * rival(case, rng)
+        if case.router == "one a pass":  # weights 0 or 1 cannot be mixed
+            other = rival(case, rng)
+        best = max(best, other, key=lambda weights: measure(case, weights))
     return best
 
 
@@ -187,9 +191,7 @@ ASSUMPTIONS = {
 
 
 def _example(router: Router, weights: list[list[float]]) -> tuple[Case, Array]:
-    rng = np.random.default_rng(0)
-    keys, more, values = (rng.standard_normal((6, n)) for n in (2, 3, 3))
-    return Case(Prompt("A", (1.0, 1.0), (keys, more), (values,)), router), np.array(weights)
+    return Case(small(), router), np.array(weights)
 
 
 def _repeated() -> tuple[Case, Array]:

@@ -15,11 +15,12 @@ it alone: :math:`\pi_j = h`). Merged with coefficients :math:`c_j`, :math:`C = \
 
 and a problem is solved iff the right step leads at each key that it passes. So *averaging is a vote
 on the template and a dilution of the facts*. At a cue that all solutions pass, :math:`C = 1`
-forgets the base's habits, and the step most taught on average wins, however many adapters there
-are. A fact is a key that adapter :math:`j` alone was taught: over an old one it leads by
-:math:`2 c_j - 1`, so needs :math:`c_j > 1/2`, which two of a convex merge cannot have; over none
-by :math:`c_j`. If the base always takes one step there, and each of :math:`K` adapters another, the
-shared one, in a share :math:`\rho` of its solutions, it wins with equal :math:`c > 0` iff
+forgets the base's habits, and the step that training shows most on average wins, however many
+adapters there are. A fact is a key that adapter :math:`j` alone was trained on: over an old one it
+leads by :math:`2 c_j - 1`, so needs :math:`c_j > 1/2`, which two of a convex merge cannot have;
+over none by :math:`c_j`. If the base always takes one step there, and each of :math:`K` adapters
+another, the shared one, in a share :math:`\rho` of its solutions, it wins with equal :math:`c > 0`
+iff
 
 .. math:: \rho > \frac{1}{2Kc}
           \quad\text{or}\quad \rho > \max\Bigl(\frac{1 - Kc}{Kc}, \frac{1}{K + 1}\Bigr),
@@ -36,6 +37,10 @@ the next key is the right one, and at the first that does not the solution goes 
 :math:`1 - Kc\rho` if the rest is habit, against :math:`1 - Kc` and :math:`c(1 - \rho)` if it is
 not. Where :math:`h_s = \pi_{js} = 0` the others sum to 1, so the largest of :math:`n` is at least
 :math:`1/n`. :math:`\square`
+
+**What it tells someone who merges adapters.** Averaging keeps what the training data have in common
+(the template) and dilutes what only one adapter was trained on (its facts). To keep the facts too,
+give each adapter a coefficient above 1/2, or let the shared steps be trained into the base.
 
 **What it does not say.** Keys that are not independent interfere (``thm:perturbed-region``).
 Without decoding between them, facts need what ``thm:two-read-region`` says.
@@ -63,7 +68,7 @@ USES = ("thm:averaging-survival", "thm:clean-up-bridge")
 
 KEYS = "linearly independent keys (condition below 1000)"
 BASE = "a base that follows the habits of the case"
-SHARES = "adapters that alone say what their solutions do on average"
+SHARES = "adapters that alone give what their solutions do on average"
 WEIGHTS = "adapters merged with the coefficients of the case"
 
 
@@ -104,7 +109,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """The least lead in the votes."""
+    """The least margin in the votes."""
     votes = (1 - sum(case.coefficients)) * case.habits
     for c, shares in zip(case.coefficients, case.shares, strict=True):
         votes = votes + c * shares
@@ -119,12 +124,12 @@ def attain(case: Case) -> Merge:
 
 
 def measure(case: Case, merge: Merge) -> float:
-    """The lead of the right step at the key where the merged memory is least sure of it."""
-    leads = []
+    """The margin of the right step at the key where the merged memory is least sure of it."""
+    margins = []
     for n in range(case.keys.shape[1]):
-        said = merge.logits(case.keys[:, n])
-        leads.append(float(said[0] - array_namespace(said).max(said[1:])))
-    return min(leads)
+        logits = merge.logits(case.keys[:, n])
+        margins.append(float(logits[0] - array_namespace(logits).max(logits[1:])))
+    return min(margins)
 
 
 def scale(case: Case) -> float:

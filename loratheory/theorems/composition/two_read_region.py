@@ -1,8 +1,8 @@
 r"""Two-read region: which merged edits compose, and why the golden ratio decides.
 
 **Statement.** Edits of K linked reads merged with weights c lead on the K-hop prompt by exactly
-∏c_j − max(0, max_j (∏_{i<j} c_i)(1 − c_j)) if old paths are unedited: equal weights need c^K + c >
-1, for two hops c > (√5 − 1)/2, while single hops need c > 1/2.
+∏c_j − max(0, max_j (∏_{i<j} c_i)(1 − c_j)) if the entities on old paths keep their facts: equal
+weights need c^K + c > 1, for two hops c > (√5 − 1)/2, while single hops need c > 1/2.
 
 In :math:`(W_K + c_K\Delta_K)\,Q_{K-1} \cdots Q_1\,(W_1 + c_1\Delta_1)\,k` let the base hold old
 facts with strength 1, the edits replace facts of their own read exactly, the bridges turn values
@@ -12,28 +12,36 @@ target leads by exactly
 .. math::
     \prod_j c_j - \max\Bigl(0,\; \max_j\, \bigl(\textstyle\prod_{i<j} c_i\bigr)(1 - c_j)\Bigr)
 
-in case A, where no entity on an old path is edited. B (all those are edited too): the maximum runs
-over all other products of :math:`c_j` or :math:`1 - c_j`. C (no old first fact): as A without
-:math:`j = 1`. D (no old facts): only the 0 is left. Hence any number of hops win in B iff all
-:math:`c_j > 1/2`; two in A iff :math:`c_1(1 + c_2) > 1` and :math:`c_1(2 c_2 - 1) > 0`, in C iff
-:math:`c_1(2c_2 - 1)` and :math:`c_1c_2` are positive. Equal :math:`c \ge 0` win in A iff :math:`c^K
-+ c > 1`: from 1/2, :math:`(\sqrt5 - 1)/2`, .682, .724 for K = 1 to 4; in C as A with one hop less;
-in D from 0. *Convex no-go:* :math:`c_j \ge 0`, :math:`\sum_j c_j \le 1`, :math:`K \ge 2` never win
-in A or B. *Familiarity:* if a bridge sends the new value to 0, the target's logit is 0, whatever
-the coefficients, and whatever else memories and edits do beside their facts.
+where the edits *overwrite* old facts and no entity on an old path is edited. If all of those are
+edited too (*overwrite both*), the maximum runs over all other products of :math:`c_j` or :math:`1 -
+c_j`. For a *new subject*, without an old first fact, :math:`j = 1` drops out; for *new facts* only
+the 0 is left. Hence any number of hops win under *overwrite both* iff all :math:`c_j > 1/2`; two
+under *overwrite* iff :math:`c_1(1 + c_2) > 1` and :math:`c_1(2 c_2 - 1) > 0`, for a *new subject*
+iff :math:`c_1(2c_2 - 1)` and :math:`c_1c_2` are positive. Equal :math:`c \ge 0` win under
+*overwrite* iff :math:`c^K + c > 1`: from 1/2, :math:`(\sqrt5 - 1)/2`, .682, .724 for K = 1 to 4;
+for a *new subject* as with one hop less; for *new facts* from 0. *Convex no-go:* :math:`c_j \ge 0`,
+:math:`\sum_j c_j \le 1`, :math:`K \ge 2` never win over old facts. *Familiarity:* if a bridge sends
+the new value to 0, the target's logit is 0, whatever the coefficients, and whatever else memories
+and edits do beside their facts.
 
 **Proof.** Keys and values are independent, so a read acts on coordinates, whatever the frames: an
 edited entity goes to its new value with weight :math:`c_j` and to its old one, if any, with
 :math:`1 - c_j`; others go on with weight 1. Each end token collects one path, which leaves the new
-facts at hop :math:`j` or never; untouched tokens get 0; the target's path passes all bridges. B:
-were two :math:`c_j` negative, both exchanged for :math:`1 - c_j > |c_j|` would give more; so all
-are positive, one exchanged needs :math:`c_j > 1 - c_j`, and then :math:`c_j > |1 - c_j|`. For equal
-:math:`c \le 1` the hardest competitor is :math:`j = 1`; beyond, :math:`1 - c < 0`. No-go:
-:math:`\prod_j c_j \le c_1 c_2 \le c_1 (1 - c_1) \le 1 - c_1` in A, :math:`\prod_j c_j \le (1 - c_1)
-\prod_{j > 1} c_j` in B when :math:`c_1` is the least. :math:`\square`
+facts at hop :math:`j` or never; untouched tokens get 0; the target's path passes all bridges.
+*Overwrite both:* were two :math:`c_j` negative, both exchanged for :math:`1 - c_j > |c_j|` would
+give more; so all are positive, one exchanged needs :math:`c_j > 1 - c_j`, and then :math:`c_j > |1
+- c_j|`. For equal :math:`c \le 1` the hardest competitor is :math:`j = 1`; beyond, :math:`1 - c <
+0`. No-go: :math:`\prod_j c_j \le c_1 c_2 \le c_1 (1 - c_1) \le 1 - c_1` under *overwrite*,
+:math:`\prod_j c_j \le (1 - c_1) \prod_{j > 1} c_j` under *overwrite both* when :math:`c_1` is the
+least. :math:`\square`
 
-**What it does not say.** Linear bridges: one that snaps to an entity lowers the thresholds to 1/2.
-Negative coefficients can win (A, two equal hops: below :math:`-(\sqrt5 + 1)/2`).
+**What it tells someone who merges adapters.** Two edits that each survive the mean of two adapters
+need not answer the question that links them: between a coefficient of 1/2 and .618 single hops are
+right and two hops are wrong. The sum, or edits made strong enough before averaging, compose.
+
+**What it does not say.** Anything about bridges that decide: one that snaps to an entity lowers the
+thresholds to 1/2 (``thm:clean-up-bridge``). Negative coefficients can win too: two equal ones below
+:math:`-(\sqrt5 + 1)/2`, under *overwrite*.
 """
 
 import math
@@ -45,9 +53,9 @@ import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace, gaussian
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
-from loratheory.theorems.composition._hops import Pattern
 from loratheory.theorems.composition._hops import Prompt as Case
 from loratheory.theorems.composition._hops import margin as margin
+from loratheory.theorems.composition._hops import shapes
 from loratheory.theorems.composition._hops import strength_needed as strength_needed
 from loratheory.theorems.composition._hops import threshold as threshold
 from loratheory.theorems.composition._hops import window as window
@@ -67,10 +75,8 @@ PARTS = {
 
 def draw(rng: np.random.Generator, size: int) -> Case:
     """One to four hops; frames of any size; coefficients usual, near the border, or any."""
-    pattern: Pattern = ("A", "B", "C", "D")[int(rng.integers(4))]
-    hops, first = int(rng.integers(1, 4 if pattern == "B" else 5)), int(rng.integers(2, 4))
-    n = [first * 2**j if pattern == "B" else first + j for j in range(hops)]
-    d = n[-1] + 4 + int(rng.integers(0, size + 1))
+    pattern, n = shapes(rng)
+    hops, d = len(n), n[-1] + 4 + int(rng.integers(0, size + 1))
     near = threshold(hops, pattern) + float(rng.choice([-1, 1])) * 10.0 ** -int(rng.integers(1, 13))
     equal = (near, 1.0, 1 / 2, float(rng.uniform(-2, 2)))[int(rng.integers(4))]
     mixed = rng.uniform(-0.5, 1.5, hops).tolist() if rng.random() < 0.4 else [equal] * hops
@@ -89,9 +95,9 @@ def attain(case: Case) -> Chain:
 
 
 def measure(case: Case, model: Chain) -> float:
-    """The lead of token 0 when the prompt's key goes through all matrices."""
-    found = model.output(case.keys[0][:, 0], case.coefficients)
-    return float(found[0] - array_namespace(found).max(found[1:]))
+    """The margin of token 0 when the prompt's key goes through all matrices."""
+    logits = model.output(case.keys[0][:, 0], case.coefficients)
+    return float(logits[0] - array_namespace(logits).max(logits[1:]))
 
 
 def scale(case: Case) -> float:
@@ -106,10 +112,10 @@ def condition(case: Case) -> float:
 
 def rival(case: Case, rng: np.random.Generator) -> Chain:
     """Weights that hold the same facts and do anything beside the frames."""
-    loud = 10.0 ** int(rng.integers(-12, 1))
+    share = 10.0 ** int(rng.integers(-12, 1))
 
     def _fit(keys: Array, values: Array) -> LowRank:
-        size = loud * float(np.abs(values).max() / np.abs(keys).max())
+        size = share * float(np.abs(values).max() / np.abs(keys).max())
         size /= (len(values) * len(keys)) ** 0.5  # or it would amplify rounding hop by hop
         return interpolating(keys, values, gaussian(rng, len(values), len(keys), 3, size))
 
@@ -118,9 +124,8 @@ def rival(case: Case, rng: np.random.Generator) -> Chain:
 
 def _worst(case: Case) -> float:
     frames = (*case.keys, *case.values)
-    ends = [
-        (float(s[0]), float(s[-1])) for s in map(array_namespace(*frames).linalg.svdvals, frames)
-    ]
+    spectra = map(array_namespace(*frames).linalg.svdvals, frames)
+    ends = [(float(sigma[0]), float(sigma[-1])) for sigma in spectra]
     return max(top / least if least > 0 else math.inf for top, least in ends)
 
 
@@ -130,6 +135,7 @@ def framed(case: Case) -> bool:
 
 
 def _hold(part: str, case: Case, model: Chain) -> bool:
+    # a "fit" that only pairs keys with values tells what each map must do
     pairs = chain(case.hops, case.values, lambda keys, values: LowRank(values, keys.T))
     maps = zip(getattr(model, part), getattr(pairs, part), strict=True)
     return all(miss(m, p.down.T, p.up) <= SAFETY * condition(case) for m, p in maps)
@@ -141,11 +147,11 @@ ASSUMPTIONS: tuple[Assumption[Case, Chain], ...] = (
 )
 
 
-def _example(repeat: bool = False) -> tuple[Case, Chain]:
+def _three_hops(repeat: bool = False) -> tuple[Case, Chain]:
     frames = np.random.default_rng(1).standard_normal((5, 8, 4))
     frames[1, :, 1] = frames[1, :, 0] if repeat else frames[1, :, 1]
     keys = (frames[0, :, :2], frames[1, :, :3], frames[2])
-    case = Case("A", (0.7, 0.8, 0.9), keys, (frames[3, :, :3], frames[4]))
+    case = Case("overwrite", (0.7, 0.8, 0.9), keys, (frames[3, :, :3], frames[4]))
     return case, attain(case)
 
 
@@ -157,14 +163,14 @@ def _broken(
     name: str, part: str, change: Callable[..., tuple[LowRank, ...]]
 ) -> Control[Case, Chain]:
     def _changed() -> tuple[Case, Chain]:
-        case, model = _example()
+        case, model = _three_hops()
         return case, replace(model, **{part: change(*getattr(model, part))})
 
     return Control(name, PARTS[part], _changed)
 
 
 CONTROLS = (
-    Control("repeat a key", FRAMES, partial(_example, repeat=True)),
+    Control("repeat a key", FRAMES, partial(_three_hops, repeat=True)),
     _broken("hold an old fact twice as strongly", "memories", lambda a, b, c: (a, 2 * b, c)),
     _broken("put the first edit into the later read", "edits", lambda a, b, c: (b, a, c)),
     _broken("edit the old bridge too", "edits", lambda a, b, c: (a, b + _part(b, 0, 2), c)),

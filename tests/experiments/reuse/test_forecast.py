@@ -27,7 +27,7 @@ def drawn(rng, pattern):
     )
 
 
-@pytest.mark.parametrize("pattern", ["A", "B", "C", "D"])
+@pytest.mark.parametrize("pattern", ["overwrite", "overwrite both", "new subject", "new facts"])
 def test_chains_compose_where_their_path_has_the_largest_product(pattern):
     found = drawn(np.random.default_rng(0), pattern)
     weights = np.array([0.9, 0.8])
@@ -36,10 +36,10 @@ def test_chains_compose_where_their_path_has_the_largest_product(pattern):
         won = []
         for one, two in found.strengths[0, replica] * weights:
             rivals = {
-                "A": [1 - one, one * (1 - two)],
-                "B": [(1 - one) * two, (1 - one) * (1 - two), one * (1 - two)],
-                "C": [one * (1 - two)],
-                "D": [0.0],
+                "overwrite": [1 - one, one * (1 - two)],
+                "overwrite both": [(1 - one) * two, (1 - one) * (1 - two), one * (1 - two)],
+                "new subject": [one * (1 - two)],
+                "new facts": [0.0],
             }[pattern]
             won.append(one * two > max(0.0, *rivals))
         share.append(np.mean(won))
@@ -50,13 +50,13 @@ def test_chains_compose_where_their_path_has_the_largest_product(pattern):
 
 
 def test_decided_bridges_ask_each_fact_for_half_alone():
-    found = drawn(np.random.default_rng(1), "A")
+    found = drawn(np.random.default_rng(1), "overwrite")
     low = found.strengths.min(axis=-1)[0]
     np.testing.assert_allclose(found.decided(), (low > 0.5).mean(axis=1))
 
 
 def test_medians_are_one_column_a_hop():
-    found = drawn(np.random.default_rng(2), "A")
+    found = drawn(np.random.default_rng(2), "overwrite")
     for hop in (0, 1):
         column = found.medians[f"strength_{hop + 1}"]
         expected = [np.median(found.strengths[0, e, :, hop]) for e in range(3)]
@@ -65,7 +65,7 @@ def test_medians_are_one_column_a_hop():
 
 def test_a_shelf_gives_its_own_margins_pair_by_pair(shelf):
     found = forecast(shelf)
-    assert found.patterns == ("A", "A")
+    assert found.patterns == ("overwrite", "overwrite")
     assert found.familiar.all()
     for pair in (0, 1):
         expected = margins(shelf, pair=pair).effective(1.0)

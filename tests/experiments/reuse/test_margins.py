@@ -62,7 +62,7 @@ def test_a_third_token_counts_for_the_fact_and_not_for_its_strength():
 def test_two_exact_edits_compose_from_the_golden_ratio_on_or_from_a_half(c, linear, decided):
     old, new = [0, 2, 0, 0, 0], [2, 0, 0, 0, 0]
     found = by_hand([old, old], [new, new], 0, 1)
-    assert found.composes(c, "A").tolist() == [[bool(linear)]]
+    assert found.composes(c, "overwrite").tolist() == [[bool(linear)]]
     assert found.decided(c).tolist() == [[bool(decided)]]
 
 
@@ -70,7 +70,7 @@ def test_one_strong_edit_does_not_make_up_for_a_weak_one():
     old, new, weak = [0, 2, 0, 0, 0], [9, 0, 0, 0, 0], [0, 1.9, 0, 0, 0]
     found = by_hand([old, old], [new, weak], 0, 1)
     assert not found.decided(0.9).any()
-    assert not found.composes(0.9, "A").any()
+    assert not found.composes(0.9, "overwrite").any()
 
 
 @pytest.mark.parametrize("inside", [False, True])
@@ -115,7 +115,7 @@ def test_facts_alone_are_those_that_the_trials_ask(taught):
 
 def test_new_subjects_must_beat_what_the_base_prefers(half):
     found = margins(half)
-    assert pattern(half) == "C"
+    assert pattern(half) == "new subject"
     rest = found.base[0].copy()
     np.put_along_axis(rest, found.new[0][..., None], -np.inf, axis=-1)
     assert (found.old[0] == rest.argmax(axis=-1)).all()

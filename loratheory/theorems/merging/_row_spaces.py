@@ -1,4 +1,4 @@
-"""Shelves of adapters whose row spaces are independent, and the frame that their bases make."""
+"""Libraries of adapters with independent row spaces, and the frame that their bases make."""
 
 import numpy as np
 
@@ -8,15 +8,17 @@ from loratheory.shapes import Float
 DEPENDENT = 1e-8  # a direction this weak in a frame of unit columns is taken to be shared
 
 
-def shelf(rng: np.random.Generator, size: int) -> tuple[LowRank, ...]:
+def library(rng: np.random.Generator, size: int) -> tuple[LowRank, ...]:
     """One to four adapters of rank 1 to 3, row spaces orthogonal or oblique, over 12 decades."""
     ranks = rng.integers(1, 4, int(rng.integers(1, 5)))
-    wide, loud = int(ranks.sum()), 10.0 ** int(rng.integers(-6, 7))
+    wide, magnitude = int(ranks.sum()), 10.0 ** int(rng.integers(-6, 7))
     m, n = int(ranks.max() + rng.integers(0, size + 1)), wide + int(rng.integers(0, size + 1))
     spread = 10.0 ** (rng.uniform(-1, 0, wide) * float(rng.choice([0.0, 1.0])))
     reads = (orthonormal(rng, n, wide) * spread) @ orthonormal(rng, wide, wide).T
     blocks = np.split(reads, np.cumsum(ranks)[:-1].tolist(), axis=1)
-    ups = [loud * orthonormal(rng, m, r) * 10.0 ** rng.uniform(-1, 0, r) for r in ranks.tolist()]
+    ups = [
+        magnitude * orthonormal(rng, m, r) * 10.0 ** rng.uniform(-1, 0, r) for r in ranks.tolist()
+    ]
     return tuple(LowRank(up, rows.T) for up, rows in zip(ups, blocks, strict=True))
 
 

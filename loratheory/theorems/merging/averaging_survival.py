@@ -25,6 +25,10 @@ under the sum. A fact without deficit (:math:`m_0 \le 0 < m_1`) survives every
 the step may overshoot. For :math:`m_1 = m_0 > 0` the condition is :math:`c_i > 1/2`, which two
 weights with sum at most 1 cannot both meet. :math:`\square`
 
+**What it tells someone who merges adapters.** Measure, for each fact, the margin after the edit and
+the deficit before it. The mean of K adapters keeps a fact only if its margin is more than K - 1
+times its deficit; an edit that just replaces an old fact is lost.
+
 **What it does not say.** Nothing about two hops, nor how large :math:`\varepsilon` is.
 """
 
@@ -76,9 +80,9 @@ class Case:
 
 def draw(rng: np.random.Generator, size: int) -> Case:
     """Logits over 12 decades; usual coefficients, any, or one next to the border."""
-    t, loud = int(rng.integers(2, size + 2)), 10.0 ** int(rng.integers(-6, 7))
+    t, magnitude = int(rng.integers(2, size + 2)), 10.0 ** int(rng.integers(-6, 7))
     key = 10.0 ** int(rng.integers(-3, 4)) * rng.standard_normal(int(rng.integers(1, size + 1)))
-    base, edited, others = loud * rng.standard_normal((3, t))
+    base, edited, others = magnitude * rng.standard_normal((3, t))
     deficit, margin = (base - base[0])[1:], (edited[0] - edited)[1:]
     border = float(np.max(deficit / (deficit + margin)))  # a competitor ties here
     near = border * (1 + float(rng.choice([-1, 1])) * 10.0 ** int(rng.integers(-12, 0)))
@@ -94,7 +98,7 @@ def bound(case: Case) -> float:
 
 
 def measure(case: Case, merge: Merge) -> float:
-    """The lead of the new token when the merged weights read the key."""
+    """The margin of the new token when the merged weights read the key."""
     logits = merge.logits(case.key)
     return float(logits[0] - array_namespace(logits).max(logits[1:]))
 
@@ -119,16 +123,18 @@ def attain(case: Case) -> Merge:
 def rival(case: Case, rng: np.random.Generator) -> Merge:
     """Wide weights that do anything beside the key; two others share the interference."""
     unit, weight = case.key / np.linalg.norm(case.key), float(rng.uniform(0.1, 1.0))
-    loud = 10.0 ** int(rng.integers(-12, 1)) * scale(case) / np.linalg.norm(case.key)
+    magnitude = 10.0 ** int(rng.integers(-12, 1)) * scale(case) / np.linalg.norm(case.key)
     off, shape = np.eye(len(unit)) - np.outer(unit, unit), (len(case.base), len(unit))
-    base, own, other = (u + LowRank(loud * rng.normal(size=shape), off) for u in _updates(case))
+    base, own, other = (
+        u + LowRank(magnitude * rng.normal(size=shape), off) for u in _updates(case)
+    )
     return Merge(base, (own, other, other), (case.coefficient, weight, 1 - weight))
 
 
 def _agrees(part: int, case: Case, merge: Merge) -> bool:
     base, _, *rest = merge.parts(case.key)
-    found = (base, base + merge.adapters[0] @ case.key, sum(rest, 0 * base))[part]
-    error = abs(found - (case.base, case.edited, case.others)[part])
+    logits = (base, base + merge.adapters[0] @ case.key, sum(rest, 0 * base))[part]
+    error = abs(logits - (case.base, case.edited, case.others)[part])
     return float(array_namespace(error).max(error)) <= SAFETY * scale(case)
 
 

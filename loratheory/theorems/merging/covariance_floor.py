@@ -28,6 +28,10 @@ most :math:`r`: Eckart and Young. The infimum is met as :math:`\bar\Delta L` tru
 in those of :math:`L`. The loss grows with each :math:`C_j`, which gives the second part.
 :math:`\square`
 
+**What it tells someone who merges adapters.** With second moments of the inputs, tasks that never
+see the same directions cost each other nothing. Without them the truncated mean is the safest
+adapter, and the merge floor is what it can promise.
+
 **What it does not say.** Second moments are of the inputs of this one matrix, which change when
 earlier layers are merged too. With test directions as :math:`L_j` and no limit on the rank it is
 the floor of any linear merge on them.
@@ -75,9 +79,9 @@ def draw(rng: np.random.Generator, size: int) -> Case:
     """Unrelated or nearly equal tasks on few or many inputs, white, coloured or shared."""
     k, (m, n) = int(rng.integers(1, 4)), rng.integers(1, size + 1, 2).tolist()
     width, seen = int(rng.integers(1, min(m, n, 8) + 1)), int(rng.integers(1, min(n, 32) + 1))
-    loud, spread = 10.0 ** int(rng.integers(-6, 7)), float(rng.choice([0.0, 1e-8, 1.0]))
-    base = gaussian(rng, m, n, width, loud)
-    updates = tuple(base + spread * gaussian(rng, m, n, width, loud) for _ in range(k))
+    magnitude, spread = 10.0 ** int(rng.integers(-6, 7)), float(rng.choice([0.0, 1e-8, 1.0]))
+    base = gaussian(rng, m, n, width, magnitude)
+    updates = tuple(base + spread * gaussian(rng, m, n, width, magnitude) for _ in range(k))
     colour = 10.0 ** rng.uniform(-2, 0, seen)
     inputs = [orthonormal(rng, n, seen) * colour for _ in range(k)]
     shared = inputs[:1] * k if rng.random() < 0.3 else inputs

@@ -27,6 +27,10 @@ V_{al}^2 x_l^2`, as rows of :math:`V` have masks of their own. Then :math:`\math
 - (U_i^\top V x)^2` is :math:`q \sum_a U_{ia}^2 [(V x)_a^2 + s_a + q s_a]`, and :math:`1 + q = 1/p`.
 :math:`\square`
 
+**What it tells someone who merges adapters.** Masking is free in the mean only. How much one draw
+of the masks costs is known in advance, and masking factors instead of updates costs about
+:math:`1/p` more and depends on the factors.
+
 **What it does not say.** That the masked sum has low rank: it has not. Nor which is worse: on
 factors all is multiplied by :math:`1/p` once more, but cancelling products can make the update's
 entries larger or smaller than the factors'.

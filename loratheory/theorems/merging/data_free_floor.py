@@ -26,6 +26,10 @@ S_2 - \dim I = \dim (S_1 + S_2)`. On :math:`S_i = I \oplus R_i`, an orthogonal s
 :math:`\pm\frac12 (\Delta_1 - \Delta_2)` on :math:`I` and not at all on :math:`R_i`: at most the
 floor. The error is convex in :math:`\Delta`, so merges at random do no better. :math:`\square`
 
+**What it tells someone who merges adapters.** Half the largest disagreement on shared inputs is
+what no rule can avoid without data; the mean is then optimal. Only knowledge of the inputs, or a
+router, gets below it.
+
 **What it does not say.** Where the two spaces nearly meet, the best merge is large, and a little
 noise outside :math:`S_i` spoils it (``thm:interpolation-price``). A router, which sees the input,
 is not bound by it. With data the floor is ``thm:covariance-floor``.
@@ -66,6 +70,7 @@ class Case:
         left, _, right = xp.linalg.svd(one.T @ two, full_matrices=True)
         left, right = one @ left, two @ right.T
         most = min(int(one.shape[1]), int(two.shape[1]))
+        # sines, not cosines, tell small angles apart: a cosine is 1 to rounding up to 1e-8
         off = left[:, :most] - two @ (two.T @ left[:, :most])
         shared = sum(float(sine) < SHARED for sine in xp.sum(off**2, axis=0))
         return left[:, :shared], left[:, shared:], right[:, shared:]
@@ -108,9 +113,9 @@ def draw(rng: np.random.Generator, size: int) -> Case:
         left @ orthonormal(rng, left.shape[1], left.shape[1]),
         right @ orthonormal(rng, right.shape[1], right.shape[1]),
     )
-    loud, spread = 10.0 ** int(rng.integers(-6, 7)), float(rng.choice([1e-8, 1.0]))
-    base, width = gaussian(rng, m, n, min(m, n), loud), min(m, n)
-    others = (base + spread * gaussian(rng, m, n, width, loud) for _ in range(2))
+    magnitude, spread = 10.0 ** int(rng.integers(-6, 7)), float(rng.choice([1e-8, 1.0]))
+    base, width = gaussian(rng, m, n, min(m, n), magnitude), min(m, n)
+    others = (base + spread * gaussian(rng, m, n, width, magnitude) for _ in range(2))
     return Case((next(others), next(others)), turned)
 
 
@@ -121,9 +126,9 @@ def bound(case: Case) -> float:
     return spectral(LowRank(change.up, change.down @ shared)) / 2
 
 
-def measure(case: Case, found: Pair) -> float:
+def measure(case: Case, merges: Pair) -> float:
     """The larger of the two worst errors."""
-    each = zip(found, case.updates, case.inputs, strict=True)
+    each = zip(merges, case.updates, case.inputs, strict=True)
     errors = [(serves - low) @ frame for serves, low, frame in each]
     xp = array_namespace(*case.inputs)
     return max(float(xp.linalg.matrix_norm(error, ord=2)) for error in errors)
@@ -151,23 +156,23 @@ def rival(case: Case, rng: np.random.Generator) -> Pair:
     kind, best = int(rng.integers(6)), merge(case)
     if kind < 4:
         return ((one, two, (one + two) / 2, one + two)[kind],) * 2
-    loud = 10.0 ** int(rng.integers(-12, 1)) * scale(case)
-    return (best + gaussian(rng, *best.shape, 2, loud),) * 2
+    magnitude = 10.0 ** int(rng.integers(-12, 1)) * scale(case)
+    return (best + gaussian(rng, *best.shape, 2, magnitude),) * 2
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Pair:
     """Subgradient descent on the larger error from a random start: no subspace is intersected."""
-    found = rng.standard_normal(case.updates[0].shape) * scale(case) / 10
-    best, least = found, np.inf
+    merged = rng.standard_normal(case.updates[0].shape) * scale(case) / 10
+    best, least = merged, np.inf
     targets = [(low.dense(), frame) for low, frame in zip(case.updates, case.inputs, strict=True)]
     for step in range(150):
-        sides = [np.linalg.svd((found - low) @ x, full_matrices=False) for low, x in targets]
+        sides = [np.linalg.svd((merged - low) @ x, full_matrices=False) for low, x in targets]
         worst = int(sides[1][1][0] > sides[0][1][0])
         left, sigma, right = sides[worst]
         if sigma[0] < least:
-            best, least = found, sigma[0]
+            best, least = merged, sigma[0]
         slope = np.outer(left[:, 0], targets[worst][1] @ right[0])
-        found = found - slope * sigma[0] * 0.5 / (1 + step / 10)
+        merged = merged - slope * sigma[0] * 0.5 / (1 + step / 10)
     return (LowRank(best, np.eye(best.shape[1])),) * 2
 
 
@@ -180,8 +185,8 @@ def _frames(case: Case, _: Pair) -> bool:
     return case.condition < 1 / CLEAR
 
 
-def _one(case: Case, found: Pair) -> bool:
-    return spectral(found[0] - found[1]) <= SAFETY * scale(case) * case.condition
+def _one(case: Case, merges: Pair) -> bool:
+    return spectral(merges[0] - merges[1]) <= SAFETY * scale(case) * case.condition
 
 
 ASSUMPTIONS = {

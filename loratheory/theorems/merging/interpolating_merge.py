@@ -26,7 +26,11 @@ orthogonal, since those of the first lie in the span of :math:`F`: Pythagoras. W
 first part. Finally :math:`F^+ = F^\top (F F^\top)^+` with :math:`F F^\top = \sum_j P_j`,
 :math:`T F^\top = \sum_j \Delta_j P_j`. :math:`\square`
 
-**What it does not say.** It cures interference on inputs inside the row spaces, for each adapter
+**What it tells someone who merges adapters.** Where the row spaces of a library are independent,
+one matrix does what every adapter does on its own inputs. Use `interpolate`; its rank is the sum of
+the ranks, and its size tells how oblique the adapters are.
+
+**What it does not say.** It removes interference on inputs inside the row spaces, for each adapter
 alone; outside them see ``thm:interpolation-price``. The rule is old under other names
 (``thm:merge-collapse``).
 
@@ -42,7 +46,7 @@ import numpy as np
 from loratheory.adapters import METHODS, Options
 from loratheory.lowrank import LowRank, array_namespace, frobenius, project, row_space
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
-from loratheory.theorems.merging._row_spaces import frame, images, shelf, worst
+from loratheory.theorems.merging._row_spaces import frame, images, library, worst
 
 SENSE = "lower"
 SOURCE = "own as a statement on adapters; rests on Penrose (1956)"
@@ -59,7 +63,7 @@ class Case:
 
 def draw(rng: np.random.Generator, size: int) -> Case:
     """Independent row spaces, or one adapter twice: shared directions on which they agree."""
-    updates = shelf(rng, size)
+    updates = library(rng, size)
     return Case(updates + updates[:1] if rng.random() < 0.2 else updates)
 
 
@@ -125,8 +129,8 @@ def adversary(case: Case, _: np.random.Generator) -> LowRank:
     dense = [low.dense() for low in case.updates]
     projectors = [np.linalg.pinv(d, rcond=1e-10) @ d for d in dense]
     rows = np.concatenate([d.T for d in dense])
-    found = np.linalg.lstsq(np.concatenate(projectors), rows, rcond=1e-10)[0]
-    return LowRank(found.T, np.eye(len(found)))
+    merged = np.linalg.lstsq(np.concatenate(projectors), rows, rcond=1e-10)[0].T
+    return LowRank(merged, np.eye(merged.shape[1]))
 
 
 def _exact(case: Case, merged: LowRank) -> bool:

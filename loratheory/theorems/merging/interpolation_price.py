@@ -24,6 +24,9 @@ with :math:`\|T\|_2^2 = \|\sum_j \Delta_j Q_j Q_j^\top \Delta_j^\top\|_2 \le \su
 rank-one adapters with opposite answers whose rows meet at the angle :math:`\theta` reach
 :math:`\cos(\theta/2)` of them. :math:`\square`
 
+**What it tells someone who merges adapters.** Before you use the interpolating merge, measure how
+much real inputs leak out of the row spaces: nearly dependent row spaces multiply it.
+
 **What it does not say.** How much real inputs leak: measure that. The sum errs by
 :math:`\sum_{j \ne i} \Delta_j k`, inside the row space too.
 """
@@ -37,7 +40,7 @@ from loratheory.adapters import METHODS, Options
 from loratheory.lowrank import Array, LowRank, array_namespace, project, row_space, spectral, svd
 from loratheory.shapes import Float
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
-from loratheory.theorems.merging._row_spaces import frame, images, independent, shelf, worst
+from loratheory.theorems.merging._row_spaces import frame, images, independent, library, worst
 
 SENSE = "upper"
 SOURCE = "own"
@@ -58,8 +61,8 @@ class Case:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """A shelf with independent row spaces, any of its adapters, a leak over 12 decades."""
-    updates = shelf(rng, size)
+    """Any adapter of a library with independent row spaces, a leak over 12 decades."""
+    updates = library(rng, size)
     return Case(updates, int(rng.integers(len(updates))), 10.0 ** int(rng.integers(-6, 7)))
 
 

@@ -23,6 +23,10 @@ d`, set by what finite size did in trials (six standard deviations and more). Ca
 the threshold, :math:`t \le 0.7` or :math:`t \ge 1.5`: next to it the overlap passes smoothly from
 small to large, and at :math:`t = 1` it was still 0.12 at width 256.
 
+**What it tells someone who merges adapters.** New top singular directions show that an edit is
+strong, not that it works: merging with a small coefficient can hide the direction while the edit
+survives, and the other way round.
+
 **What it does not say.** Weights of trained models are not Gaussian: their own spectrum replaces
 the circle of radius 2 and the threshold moves.
 
@@ -184,7 +188,7 @@ def _control(
 
 
 CONTROLS = (
-    _control("a louder base", GAUSSIAN, 1.5, lambda s: Sample(2 * s.bases, s.left, s.right)),
+    _control("a larger base", GAUSSIAN, 1.5, lambda s: Sample(2 * s.bases, s.left, s.right)),
     _control("an edit of the base's own top direction", APART, 0.7, _own_direction),
     _control("an edit thrice as strong", UNIT, 0.7, lambda s: Sample(s.bases, 3 * s.left, s.right)),
 )

@@ -20,6 +20,9 @@ arbitrary pairs: each strength is then :math:`\sum_i s_i / \min(m, n)`, smaller 
 strengths coincide the singular vectors are not unique, but :math:`U V^\top = \sum_i b_i k_i^\top`
 is. :math:`\square`
 
+**What it tells someone who merges adapters.** Flattening evens out edits of unequal strength. It
+helps weak edits at the cost of strong ones, and as published it weakens them all.
+
 **What it does not say.** Flattening is no product: it does not compose hops
 (``thm:single-read-no-go``). Real edits are not orthonormal; then the flattened directions are the
 singular ones, not the edits.
@@ -55,7 +58,7 @@ OUTPUTS = "orthonormal outputs"
 SUM = "adapters whose sum holds the edits with the strengths of the case"
 SPREAD = 1e10  # weaker edits than this share of the strongest count as none in the rule
 
-Shelf = tuple[LowRank, ...]
+Library = tuple[LowRank, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,16 +98,16 @@ def bound(case: Case) -> float:
     return common_strength(case.strengths)
 
 
-def attain(case: Case) -> Shelf:
+def attain(case: Case) -> Library:
     """An adapter for each edit."""
     low = case.edits
     columns = (slice(i, i + 1) for i in range(len(case.strengths)))
     return tuple(LowRank(low.up[:, i], low.down[i, :]) for i in columns)
 
 
-def measure(case: Case, shelf: Shelf) -> float:
+def measure(case: Case, library: Library) -> float:
     """What the flattened merge answers to the key of the edit, along its output."""
-    merged = METHODS["iso"].rule(list(shelf), [1.0] * len(shelf), Options())
+    merged = METHODS["iso"].rule(list(library), [1.0] * len(library), Options())
     return float(case.outputs[:, case.edit] @ (merged @ case.keys[:, case.edit]))
 
 
@@ -118,7 +121,7 @@ def condition(case: Case) -> float:
     return max(case.strengths) / max(min(case.strengths), max(case.strengths) / SPREAD)
 
 
-def rival(case: Case, rng: np.random.Generator) -> Shelf:
+def rival(case: Case, rng: np.random.Generator) -> Library:
     """The edits mixed into two adapters in other gauges, which hold parts of each."""
     low, r = case.edits, len(case.strengths)
     gauge = orthonormal(rng, r, r) * rng.uniform(0.5, 2, r)
@@ -135,8 +138,8 @@ def _orthonormal(frame: Array) -> bool:
     return float(xp.max(abs(frame.T @ frame - one))) <= SAFETY
 
 
-def _holds(case: Case, shelf: Shelf) -> bool:
-    return spectral(total(list(shelf)) - case.edits) <= SAFETY * max(case.strengths)
+def _holds(case: Case, library: Library) -> bool:
+    return spectral(total(list(library)) - case.edits) <= SAFETY * max(case.strengths)
 
 
 ASSUMPTIONS = {
@@ -146,7 +149,7 @@ ASSUMPTIONS = {
 }
 
 
-def _example(keys: float, outputs: float, double: float = 1.0) -> tuple[Case, Shelf]:
+def _example(keys: float, outputs: float, double: float = 1.0) -> tuple[Case, Library]:
     frames = [np.array([[1.0, np.cos(a)], [0.0, np.sin(a)], [0.0, 0.0]]) for a in (keys, outputs)]
     case = Case(frames[0], frames[1], (1.0, 4.0), 0)
     first, second = attain(case)
@@ -159,4 +162,4 @@ CONTROLS = (
     Control("an adapter twice as strong", SUM, partial(_example, np.pi / 2, np.pi / 2, 2.0)),
 )
 
-THEOREM: Theorem[Case, Shelf] = Theorem.of(__name__)
+THEOREM: Theorem[Case, Library] = Theorem.of(__name__)

@@ -19,6 +19,10 @@ rank, :math:`L = F H` for the block diagonal :math:`H` of full row rank and the 
 full column rank, so :math:`L^+ = H^+ F^+` and :math:`H H^+ = 1`: what is left is :math:`[\Delta_1
 Q_1 \dots \Delta_K Q_K] F^+ = \Delta^*`. :math:`\square`
 
+**What it tells someone who merges adapters.** Choosing between RegMean, its data-free variants and
+WUDI-Merging matters only through inputs that leave the row spaces. Inside them all are the
+interpolating merge.
+
 **What it does not say.** Data that leaves the row spaces, as real activations do, makes the rules
 differ again; so do row spaces that meet with different answers.
 
@@ -36,7 +40,7 @@ import numpy as np
 from loratheory.lowrank import Array, LowRank, array_namespace, project, row_space
 from loratheory.shapes import Float
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
-from loratheory.theorems.merging._row_spaces import frame, images, independent, shelf, worst
+from loratheory.theorems.merging._row_spaces import frame, images, independent, library, worst
 
 SENSE = "equal"
 SOURCE = "own; the rules: arXiv 2212.09849 and 2503.08099"
@@ -59,8 +63,8 @@ class Case:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """A shelf with independent row spaces and two random unit vectors."""
-    updates = shelf(rng, size)
+    """A library of adapters with independent row spaces and two random unit vectors."""
+    updates = library(rng, size)
     m, n = updates[0].shape
     vectors = [rng.standard_normal(side) for side in (n, m)]
     query, direction = (v / np.linalg.norm(v) for v in vectors)
@@ -104,14 +108,14 @@ def rival(case: Case, rng: np.random.Generator) -> Data:
     """Gaussian data in any amount and proportion, or what WUDI-Merging takes: the updates."""
     if rng.random() < 0.3:
         return tuple(low.dense().T / float(np.linalg.norm(low.up)) for low in case.updates)
-    found = []
+    data = []
     for basis in attain(case):
         mixed = np.linalg.qr(
             rng.standard_normal((basis.shape[1] + int(rng.integers(0, 9)), basis.shape[1]))
         )[0]
         sizes = 10.0 ** (rng.uniform(-1, 0, basis.shape[1]) - float(rng.random()))
-        found.append((basis * sizes) @ mixed.T)
-    return tuple(found)
+        data.append((basis * sizes) @ mixed.T)
+    return tuple(data)
 
 
 def _fills(case: Case, data: Data) -> bool:

@@ -18,6 +18,10 @@ with equality at the rank-:math:`r` truncation of :math:`\bar\Delta`.
 :math:`\langle \Delta - \bar\Delta, \sum_j (\Delta_j - \bar\Delta)\rangle` vanishes; Eckart and
 Young bound the second term by the truncation, and the truncated mean attains it. :math:`\square`
 
+**What it tells someone who merges adapters.** What one merged adapter of rank r must lose is known
+before any merge: compute the floor, and if a rule is near it, a better rule cannot help, only more
+rank or a router.
+
 **What it does not say.** It bounds a distance between weights, not between answers: the mean is
 optimal for it and can still lose the two-hop answer (``thm:two-read-region``).
 

@@ -26,6 +26,9 @@ nearest to the rounded tuple: its distance to the true one is at most the rounde
 nearest, by the triangle inequality, and shortens the distance by all of :math:`\varepsilon`.
 :math:`\square`
 
+**What it tells someone who merges adapters.** Rounding adapters before a merge is harmless as long
+as the rounding error is below the merge floor, which it mostly is by far.
+
 **What it does not say.** How large the error of a format is: `rounding_error` and
 `grid_error` bound it. Rounding errors that are independent and unbiased raise an unlimited-rank
 floor by :math:`(1 - 1/k)` of their mean energy in expectation, far less than the worst case here.
@@ -72,8 +75,8 @@ def _root_floor(updates: tuple[LowRank, ...], rank: int) -> float:
 def draw(rng: np.random.Generator, size: int) -> Case:
     """Tasks with a floor, and errors from 1e-6 of it up to all of it."""
     k, (m, n) = int(rng.integers(2, 5)), rng.integers(2, size + 2, 2).tolist()
-    width, loud = int(rng.integers(1, min(m, n, 8) + 1)), 10.0 ** int(rng.integers(-6, 7))
-    updates = tuple(gaussian(rng, m, n, width, loud) for _ in range(k))
+    width, magnitude = int(rng.integers(1, min(m, n, 8) + 1)), 10.0 ** int(rng.integers(-6, 7))
+    updates = tuple(gaussian(rng, m, n, width, magnitude) for _ in range(k))
     rank = int(rng.integers(0, min(m, n, 8) + 1))
     return Case(updates, rank, _root_floor(updates, rank) * 10.0 ** float(rng.uniform(-6, 0)))
 
@@ -153,7 +156,7 @@ def _example(kind: str) -> tuple[Case, Rounded]:
 
 
 CONTROLS = (
-    Control("adapters twice as strong", CLOSE, partial(_example, "loud")),
+    Control("adapters twice as strong", CLOSE, partial(_example, "twice")),
     Control("one adapter forgotten", COUNT, partial(_example, "one")),
 )
 

@@ -27,6 +27,9 @@ kernel in :math:`\max(0, \rho - \gamma)`, or generic ones inside or around the k
 :math:`\min(\rho, R - \gamma)` in common with it. Blocks of :math:`r_j \le \rho, \gamma` rows and
 columns have full rank. :math:`\square`
 
+**What it tells someone who merges adapters.** A sum of adapters has the rank that its row and
+column spaces say, mostly the sum of the ranks: keep that much, or know what is cut off.
+
 **What it does not say.** Concatenated factors hold the sum exactly at width :math:`R`; cutting
 that to :math:`r` costs :math:`\sum_{i > r} \sigma_i^2` (``thm:merge-floor``).
 
@@ -60,7 +63,7 @@ RANKS = "adapters of the ranks of the case"
 SPANS = "row and column spaces that span together as many dimensions as the case says"
 SURE = 1e-9  # singular values below this share of the largest adapter's count as zero
 
-Shelf = tuple[LowRank, ...]
+Library = tuple[LowRank, ...]
 
 
 @dataclass(frozen=True)
@@ -99,11 +102,11 @@ def bound(case: Case) -> float:
     return -float(most_rank(case.rows, case.columns))
 
 
-def measure(case: Case, shelf: Shelf) -> float:
+def measure(case: Case, library: Library) -> float:
     """The rank of the sum, or minus that."""
-    sure = SURE * max(spectral(low) for low in shelf)
-    found = sum(float(s) > sure for s in singular_values(total(list(shelf))))
-    return float(found if case.side == "least" else -found)
+    sure = SURE * max(spectral(low) for low in library)
+    kept = sum(float(s) > sure for s in singular_values(total(list(library))))
+    return float(kept if case.side == "least" else -kept)
 
 
 def scale(case: Case) -> float:
@@ -111,7 +114,7 @@ def scale(case: Case) -> float:
     return float(sum(case.ranks))
 
 
-def _shelf(case: Case, rng: np.random.Generator, lost: int) -> Shelf:
+def _library(case: Case, rng: np.random.Generator, lost: int) -> Library:
     """Adapters whose joint rows lose so many of their dimensions to the joint columns' kernel."""
     wide = sum(case.ranks)
     frame = orthonormal(rng, wide, wide)
@@ -128,47 +131,49 @@ def _most_lost(case: Case) -> int:
     return min(case.rows, sum(case.ranks) - case.columns)
 
 
-def attain(case: Case) -> Shelf:
+def attain(case: Case) -> Library:
     """Rows in general position, or as many of them as possible in the kernel of the columns."""
     lost = _most_lost(case) if case.side == "least" else max(0, case.rows - case.columns)
-    return _shelf(case, np.random.default_rng(0), lost)
+    return _library(case, np.random.default_rng(0), lost)
 
 
-def rival(case: Case, rng: np.random.Generator) -> Shelf:
+def rival(case: Case, rng: np.random.Generator) -> Library:
     """Anything between the two, in wider layers, weighted and over 12 decades of size."""
     least_lost = max(0, case.rows - case.columns)
-    shelf = _shelf(case, rng, int(rng.integers(least_lost, _most_lost(case) + 1)))
+    library = _library(case, rng, int(rng.integers(least_lost, _most_lost(case) + 1)))
     left = orthonormal(rng, case.columns + int(rng.integers(0, 4)), case.columns)
     right = orthonormal(rng, case.rows + int(rng.integers(0, 4)), case.rows)
-    loud = 10.0 ** int(rng.integers(-6, 7))
-    weights = loud * rng.uniform(0.3, 3.0, len(shelf)) * rng.choice([-1.0, 1.0], len(shelf))
+    magnitude = 10.0 ** int(rng.integers(-6, 7))
+    weights = (
+        magnitude * rng.uniform(0.3, 3.0, len(library)) * rng.choice([-1.0, 1.0], len(library))
+    )
     return tuple(
         LowRank(weight * left @ low.up, low.down @ right.T)
-        for weight, low in zip(weights.tolist(), shelf, strict=True)
+        for weight, low in zip(weights.tolist(), library, strict=True)
     )
 
 
-def spans(shelf: Shelf) -> tuple[int, int]:
+def spans(library: Library) -> tuple[int, int]:
     """How many dimensions the row spaces, and the column spaces, span together."""
-    found = []
+    ranks = []
     for turned in (True, False):
-        bases = [column_space(low.T if turned else low, SURE) for low in shelf]
+        bases = [column_space(low.T if turned else low, SURE) for low in library]
         sigma = (xp := array_namespace(bases[0])).linalg.svdvals(xp.concat(bases, axis=1))
-        found.append(sum(float(s) > SURE * float(sigma[0]) for s in sigma))
-    return found[0], found[1]
+        ranks.append(sum(float(s) > SURE * float(sigma[0]) for s in sigma))
+    return ranks[0], ranks[1]
 
 
-def _ranks(case: Case, shelf: Shelf) -> bool:
-    return tuple(rank(low, SURE) for low in shelf) == case.ranks
+def _ranks(case: Case, library: Library) -> bool:
+    return tuple(rank(low, SURE) for low in library) == case.ranks
 
 
 ASSUMPTIONS = {
     RANKS: _ranks,
-    SPANS: lambda case, shelf: spans(shelf) == (case.rows, case.columns),
+    SPANS: lambda case, library: spans(library) == (case.rows, case.columns),
 }
 
 
-def _pair(case: Case, *signs: float, turn: bool = False) -> tuple[Case, Shelf]:
+def _pair(case: Case, *signs: float, turn: bool = False) -> tuple[Case, Library]:
     lines = (LowRank(np.eye(2)[:, :1], np.eye(2)[:1]), LowRank(np.eye(2)[:, 1:], np.eye(2)[1:]))
     return case, tuple(s * lines[i * turn] for i, s in enumerate(signs))
 
@@ -183,4 +188,4 @@ CONTROLS = (
     ),
 )
 
-THEOREM: Theorem[Case, Shelf] = Theorem.of(__name__)
+THEOREM: Theorem[Case, Library] = Theorem.of(__name__)

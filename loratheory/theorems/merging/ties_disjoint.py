@@ -23,6 +23,9 @@ is :math:`w_j x / w_j = x`: :math:`M = \sum_j \hat\Delta_j`, :math:`\hat\Delta_j
 entries and has all kept ones of the others: summed over tasks :math:`T + (K - 1)(E - T)`. The mean
 has :math:`\frac1K \sum_j \|\Delta_j\|^2 - \|\bar\Delta\|^2 = E/K - E/K^2`. :math:`\square`
 
+**What it tells someone who merges adapters.** The merge that is worst by mean squared error keeps
+every edit in full, so do not choose a rule for single facts by that error.
+
 **What it does not say.** Updates of real adapters are dense: there signs collide and weights count.
 The rule is not continuous: a zero that is not quite one has a vote, and halves what it agrees with
 at equal weights. Zeros that come out of a singular value decomposition may do so.
@@ -66,7 +69,7 @@ class Case:
 
 
 @dataclass(frozen=True, eq=False)
-class Shelf:
+class Library:
     """The same updates as adapters, with weights."""
 
     updates: tuple[LowRank, ...]
@@ -110,21 +113,21 @@ def bound(case: Case) -> float:
     return trimmed if case.goal == "sum" else error(case.entries.shape[0], energy, trimmed)
 
 
-def attain(case: Case) -> Shelf:
+def attain(case: Case) -> Library:
     """Factors that hold one column of the update each, equal weights."""
     xp, (k, _, n) = array_namespace(case.entries), case.entries.shape
     one = xp.eye(n, dtype=case.entries.dtype, device=case.entries.device)
-    return Shelf(tuple(LowRank(case.entries[j, :, :], one) for j in range(k)), (1.0,) * k)
+    return Library(tuple(LowRank(case.entries[j, :, :], one) for j in range(k)), (1.0,) * k)
 
 
-def measure(case: Case, shelf: Shelf) -> float:
+def measure(case: Case, library: Library) -> float:
     """Squared distance of the merge from the sum, or from each task in the mean."""
     k, m, n = case.entries.shape
     options = Options(rank=min(m, n), density=case.density)
-    merged = METHODS["ties"].rule(list(shelf.updates), list(shelf.weights), options)
+    merged = METHODS["ties"].rule(list(library.updates), list(library.weights), options)
     if case.goal == "sum":
-        return frobenius(merged - total(list(shelf.updates))) ** 2
-    return sum(frobenius(merged - low) ** 2 for low in shelf.updates) / k
+        return frobenius(merged - total(list(library.updates))) ** 2
+    return sum(frobenius(merged - low) ** 2 for low in library.updates) / k
 
 
 def scale(case: Case) -> float:
@@ -132,19 +135,19 @@ def scale(case: Case) -> float:
     return float(array_namespace(case.entries).sum(case.entries**2)) + 1e-300
 
 
-def rival(case: Case, rng: np.random.Generator) -> Shelf:
+def rival(case: Case, rng: np.random.Generator) -> Library:
     """Any positive weights; factors that hold one row of the update each."""
     k, m, _ = case.entries.shape
     weights = tuple((10.0 ** rng.uniform(-3, 3, k)).tolist())
-    return Shelf(tuple(LowRank(np.eye(m), case.entries[j]) for j in range(k)), weights)
+    return Library(tuple(LowRank(np.eye(m), case.entries[j]) for j in range(k)), weights)
 
 
-def _disjoint(case: Case, _: Shelf) -> bool:
+def _disjoint(case: Case, _: Library) -> bool:
     held = array_namespace(case.entries).count_nonzero(case.entries, axis=0)
     return int(array_namespace(held).max(held)) <= 1
 
 
-def _clear(case: Case, _: Shelf) -> bool:
+def _clear(case: Case, _: Library) -> bool:
     flat, cut = _ordered(case)
     if not cut:
         return True
@@ -153,9 +156,9 @@ def _clear(case: Case, _: Shelf) -> bool:
     return not bool(array_namespace(equal).any(equal))
 
 
-def _held(case: Case, shelf: Shelf) -> bool:
+def _held(case: Case, library: Library) -> bool:
     xp = array_namespace(case.entries)
-    dense = xp.stack([low.dense() for low in shelf.updates])
+    dense = xp.stack([low.dense() for low in library.updates])
     top = float(xp.max(abs(case.entries)))
     near = float(xp.max(abs(dense - case.entries))) <= SAFETY * top
     return near and not bool(xp.any((case.entries == 0) & (dense != 0)))
@@ -163,28 +166,28 @@ def _held(case: Case, shelf: Shelf) -> bool:
 
 ASSUMPTIONS = {
     DISJOINT: _disjoint,
-    POSITIVE: lambda _, shelf: min(shelf.weights) > 0,
+    POSITIVE: lambda _, library: min(library.weights) > 0,
     CLEAR: _clear,
     HELD: _held,
 }
 
 
-def _example(kind: str, density: float = 1.0) -> tuple[Case, Shelf]:
+def _example(kind: str, density: float = 1.0) -> tuple[Case, Library]:
     entries = np.array([[[3.0, 1.0], [0.0, 0.0]], [[0.0, 0.0], [2.0, 4.0]]])
     if kind == "overlap":
         entries[1, 0, 0] = 1.0
     if kind == "equal":
         entries[0, 0, 1] = 3.0
     case = Case(entries, density, "sum")
-    shelf = attain(case)
+    library = attain(case)
     if kind == "negative":
-        return case, Shelf(shelf.updates, (1.0, -1.0))
+        return case, Library(library.updates, (1.0, -1.0))
     if kind == "stronger":
-        return case, Shelf((shelf.updates[0], 2 * shelf.updates[1]), shelf.weights)
+        return case, Library((library.updates[0], 2 * library.updates[1]), library.weights)
     if kind == "rounded":
         dust = LowRank(np.array([[3e-12], [0.0]]), np.array([[0.0, 1.0]]))
-        return case, Shelf((shelf.updates[0], shelf.updates[1] + dust), shelf.weights)
-    return case, shelf
+        return case, Library((library.updates[0], library.updates[1] + dust), library.weights)
+    return case, library
 
 
 CONTROLS = (
@@ -195,4 +198,4 @@ CONTROLS = (
     Control("a zero that is zero up to rounding", HELD, partial(_example, "rounded")),
 )
 
-THEOREM: Theorem[Case, Shelf] = Theorem.of(__name__)
+THEOREM: Theorem[Case, Library] = Theorem.of(__name__)

@@ -23,6 +23,10 @@ is :math:`1/E` at every noise level :math:`\nu`, on top ones :math:`P(|1/\nu + g
 of the :math:`k_{e1}`; else one of them is shifted by 1. On :math:`x = k_{ij}` the other two scores
 are 1 and :math:`s_{ij}` for adapter :math:`i`, 0 for all others. :math:`\square`
 
+**What it tells someone who merges adapters.** A router that compares top singular directions knows
+one fact of each adapter. For adapters of several facts, score by the whole row space or by the
+response norm.
+
 **What it does not say.** With equal strengths :math:`v_i` is any unit vector of the span: right
 without noise, worse with it. One-fact adapters (:math:`N = 1`) have no blind spot.
 
@@ -103,12 +107,12 @@ def condition(case: Case) -> float:
 
 def rival(case: Case, rng: np.random.Generator) -> tuple[LowRank, ...]:
     """Random orthonormal outputs, factors in a random gauge."""
-    found = []
+    adapters = []
     for low in attain(case):
         m, r = low.width + int(rng.integers(0, 5)), low.width
         turned = LowRank(orthonormal(rng, m, r) @ low.up, low.down)
-        found.append(regauge(turned, orthonormal(rng, r, r) * 10.0 ** rng.uniform(-2, 2, r)))
-    return tuple(found)
+        adapters.append(regauge(turned, orthonormal(rng, r, r) * 10.0 ** rng.uniform(-2, 2, r)))
+    return tuple(adapters)
 
 
 def _diagonal(gram: Array, wanted: Array | float, room: float) -> bool:
@@ -144,10 +148,10 @@ def _example(
     pair = np.array([[1.0, np.cos(angle)], [0.0, np.sin(angle)]])
     keys = tuple(np.kron(np.eye(2)[:, [i]], pair) for i in range(2))
     case = Case(keys, (np.array([1.0, second]),) * 2)
-    found = (
+    adapters = (
         LowRank(np.ones((1, 2)) @ low.up if parallel else low.up, low.down) for low in attain(case)
     )
-    return case, tuple(regauge(low, np.array([[0.8, -0.6], [0.6, 0.8]])) for low in found)
+    return case, tuple(regauge(low, np.array([[0.8, -0.6], [0.6, 0.8]])) for low in adapters)
 
 
 CONTROLS = (

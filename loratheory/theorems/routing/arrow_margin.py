@@ -25,6 +25,10 @@ falls on :math:`[0, \pi/2]`. On the plane curve :math:`\cos\varphi\, v_i + \sin\
 score no more. :math:`\cos\varphi > \cos(\theta - \varphi)` iff :math:`\varphi < \theta/2`.
 :math:`\square`
 
+**What it tells someone who merges adapters.** How far apart the prototypes are tells how far a
+query may stray and still be routed right. Nothing in the score tells how much the chosen adapter
+answers.
+
 **What it does not say.** Edited keys are seldom near the top singular vector
 (``thm:arrow-blind-spot``); the condition is sufficient, not necessary.
 
@@ -72,12 +76,12 @@ class Case:
     @property
     def cosines(self) -> list[float]:
         """Of the angles between the line of prototype 0 and the others."""
-        found = abs(self.prototypes.T @ self.prototypes[:, 0])
-        return [min(1.0, float(c)) for c in found[1:]]
+        cosines = abs(self.prototypes.T @ self.prototypes[:, 0])
+        return [min(1.0, float(c)) for c in cosines[1:]]
 
 
 def least_margin(between: float, angle: float) -> float:
-    """The least lead of the right score at this angle, lines at least `between` apart (radians)."""
+    """The least margin at this angle, lines at least `between` apart (radians)."""
     return cos(angle) - cos(between - angle)
 
 
@@ -118,7 +122,7 @@ def attain(case: Case) -> Float[Array, " n"]:
 
 
 def measure(case: Case, query: Float[Array, " n"]) -> float:
-    """Lead of adapter 0 in Arrow's scores."""
+    """Margin of adapter 0 in Arrow's scores."""
     scores = arrow_scores(case.adapters)(query[None, :])[0, :]
     return float(scores[0] - array_namespace(scores).max(scores[1:]))
 
@@ -136,7 +140,7 @@ def rival(case: Case, rng: np.random.Generator) -> Float[Array, " n"]:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Float[Array, " n"]:
-    """Two hundred queries on the rim, the one with the least lead."""
+    """Two hundred queries on the rim, the one with the least margin."""
     rims = [rival(case, rng) for _ in range(200)]
     return min(rims, key=partial(measure, case))
 

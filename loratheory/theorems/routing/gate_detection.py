@@ -26,6 +26,10 @@ Wishart matrix :math:`W`. For fixed :math:`z`, :math:`\|z\|^2 / (z^\top W^{-1} z
 :math:`s \sim \chi^2_n / \chi^2_{D-n+1}`, independent, which is the claim. The last part is a union
 bound over reads and foreign adapters. :math:`\square`
 
+**What it tells someone who merges adapters.** Gating by response norm works as long as the facts of
+an adapter are few beside the width: the false alarms follow a known law, from which a threshold can
+be chosen.
+
 **What it does not say.** Keys of trained models are not Gaussian: measure `f` there. Nor does it
 say that adapters compose, only that the right ones are on.
 

@@ -28,6 +28,9 @@ to answers, and :math:`\pi_1`; given these the answer :math:`\rho(\sigma(\pi_1(x
 Equality in (a): constant logits :math:`-z^2/2 + gz` answer :math:`g`, one gate pattern each; so
 without the count of patterns a scalar gate could encode the answer. :math:`\square`
 
+**What it tells someone who merges adapters.** If both facts are read in one place and the base does
+not hold the bridge, stop looking for a better merge or router: it takes a second read.
+
 **What it does not say.** Accuracy averaged over the draw: one base may be lucky. Two reads
 (``thm:two-read-region``) or a bridge in the weights escape.
 
@@ -88,8 +91,10 @@ def _outcomes(case: Case, rule: toy.Rule) -> list[tuple[tuple[int, ...], list[li
 def draw(rng: np.random.Generator, size: int) -> Case:
     """Two or three entities, rarely four; ReLU keys; a base with old facts and other business."""
     n, known = int(rng.choice([2, 2, 2, 3, 3, 3, 3, 4])), bool(rng.integers(2))
-    loud = 10.0 ** rng.integers(-3, 4, 3)
-    one, two, both = (c * k for c, k in zip(loud, toy.relu_keys(rng, n, 2 * n + size), strict=True))
+    magnitude = 10.0 ** rng.integers(-3, 4, 3)
+    one, two, both = (
+        c * k for c, k in zip(magnitude, toy.relu_keys(rng, n, 2 * n + size), strict=True)
+    )
     facts = np.kron(np.diag([float(known), 1.0]), np.eye(n))
     base = toy.interpolating(np.concatenate([one, two], axis=1), facts).dense()
     shown = tuple(rng.permutation(n).tolist())
@@ -104,6 +109,7 @@ def bound(case: Case) -> float:
 
 def measure(case: Case, rule: toy.Rule) -> float:
     """Accuracy over all worlds and prompts, the best pattern chosen by an oracle each time."""
+    # an oracle picks the gate pattern: one right prediction among them is enough
     hits = [
         any(prediction[x] == answer for prediction in predictions)
         for answers, predictions in _outcomes(case, rule)

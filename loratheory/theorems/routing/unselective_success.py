@@ -29,9 +29,12 @@ the limit the inputs of both keys share the relation's part: squared norms 2 and
 (in units of the dimension, to leading order); :math:`\langle k_2, q\rangle / \|k_2\|^2` tends to
 the ratio of arc-cosine kernels, :math:`\sqrt3 \sqrt2\, \kappa(1/\sqrt6) / 2`. :math:`\square`
 
-**What it does not say.** A base that knows old two-hop answers keeps them where their lead exceeds
-0.673. Nothing here is the published theorem, which says that the composed answer does not result;
-it is one way of testing that theorem that must not be used.
+**What it tells someone who merges adapters.** Never test composition with one fact a hop: a sum
+passes without composing. Use several facts a hop, and answers permuted among them.
+
+**What it does not say.** A base that knows old two-hop answers keeps them where their margin
+exceeds 0.673. Nothing here is the published theorem, which says that the composed answer does not
+result; it is one way of testing that theorem that must not be used.
 
 References
 ----------
@@ -82,8 +85,8 @@ def draw(rng: np.random.Generator, size: int) -> Case:
     """One fact a hop among two to six subjects, a layer of more than sixty units."""
     n = int(rng.integers(2, 7))
     one, two, both = relu_keys(rng, n, 64 + int(rng.integers(0, size + 1)))
-    loud = 10.0 ** int(rng.integers(-3, 4))
-    return Case(loud * one[:, 0], two[:, 0], both, n, int(rng.integers(2, n + 1)))
+    magnitude = 10.0 ** int(rng.integers(-3, 4))
+    return Case(magnitude * one[:, 0], two[:, 0], both, n, int(rng.integers(2, n + 1)))
 
 
 def response(key: Array, prompts: Array) -> Array:
@@ -97,9 +100,9 @@ def bound(_: Case) -> float:
 
 
 def measure(case: Case, merge: Merge) -> float:
-    """The lead of z over the other answers on x's two-hop prompt."""
-    found = merge.logits(case.prompts[:, 0])[case.entities :]
-    return float(found[0] - array_namespace(found).max(found[1:]))
+    """The margin of z over the other answers on x's two-hop prompt."""
+    logits = merge.logits(case.prompts[:, 0])[case.entities :]
+    return float(logits[0] - array_namespace(logits).max(logits[1:]))
 
 
 def attain(case: Case) -> Merge:
@@ -114,8 +117,8 @@ def attain(case: Case) -> Merge:
 
 
 def _neutral(case: Case, merge: Merge) -> bool:
-    found = (merge.weight @ case.prompts)[case.entities :, :]
-    return bool(array_namespace(found).all(found == found[:1, :]))
+    logits = (merge.weight @ case.prompts)[case.entities :, :]
+    return bool(array_namespace(logits).all(logits == logits[:1, :]))
 
 
 ASSUMPTIONS = {

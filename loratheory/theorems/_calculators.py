@@ -89,7 +89,7 @@ def edits(facts: int, rank: int) -> Values:
 def gates(
     facts: int, width: int, threshold: int | float = 0.5, hops: int = 2, failure: int | float = 0.05
 ) -> Values:
-    """How often a foreign adapter's gate opens, and the largest shelf that gates tell apart."""
+    """How often a foreign adapter's gate opens, and the largest library that gates tell apart."""
     if not 1 <= facts <= width:
         message = f"{facts} facts in width {width}: give from 1 to {width} facts"
         raise CalculatorError(message)
@@ -102,7 +102,7 @@ def gates(
         raise CalculatorError(message)
     return {
         "false alarm": gate_detection.false_alarm(facts, width, threshold),
-        "largest shelf": float(
+        "largest library": float(
             gate_detection.largest_library(facts, width, threshold, hops, failure)
         ),
     }

@@ -46,7 +46,7 @@ def test_gates_by_another_road():
     found = CALCULATORS["thm:gate-detection"](facts=8, width=128, threshold=0.6, hops=2)
     tail = f_law.sf(0.6 * 121 / 8, 8, 121)
     assert found["false alarm"] == pytest.approx(tail, rel=1e-9)
-    assert found["largest shelf"] == 1 + math.floor(0.05 / (2 * found["false alarm"]))
+    assert found["largest library"] == 1 + math.floor(0.05 / (2 * found["false alarm"]))
 
 
 def _share(sharpness, things=65536):

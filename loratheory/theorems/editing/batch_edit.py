@@ -20,12 +20,14 @@ S^{-1} K = (1 + K^\top C^{-1} K)^{-1}` turns the last two terms into the comprom
 Young bound the first by the shortage, attained as stated. Any root :math:`S = L L^\top` may stand
 for :math:`S^{1/2}`, singular values being the same. :math:`\square`
 
-**What it does not say.** Merging MEMIT edits by summing updates is not the edit of the joint batch.
+**What it tells someone who merges adapters.** Summing the edits of two batches is not the edit of
+the joint batch: that one is computed from all keys together, and is never worse on them.
+
+**What it does not say.** Which weight on the inputs left alone is right; answers are not errors.
 
 References
 ----------
-Meng et al. (2023), arXiv:2210.07229; Eckart and Young
-(1936).
+Meng et al. (2023), arXiv:2210.07229; Eckart and Young (1936).
 """
 
 from dataclasses import dataclass
@@ -77,6 +79,7 @@ def _root(case: Case) -> tuple[Array, Array, Array]:
     The complement times its transpose is ``1 - K' S^-1 K``: small keys do not round in large ones.
     """
     xp, (n, facts) = array_namespace(case.keys), case.keys.shape
+    # The rows [K'; L_C'] have the Gram matrix S, so their triangular factor is a root of S.
     both = xp.concat([case.keys.T, xp.linalg.cholesky(case.moment).T], axis=0)
     turn, root = xp.linalg.qr(both, mode="complete")
     return turn[:facts, :n], turn[:facts, n:], root[:n, :]

@@ -24,6 +24,10 @@ variables. Warren bounds the sign patterns without zeros of :math:`P \ge p` poly
 :math:`q` in :math:`p` variables by :math:`(4 e q P/p)^p`; here :math:`q P = N M (M - 1)`.
 :math:`\square`
 
+**What it tells someone who merges adapters.** Merging does not escape the count: one adapter of
+rank :math:`r` in place of many holds at most what its own :math:`r (m + n - r)` numbers can tell
+apart.
+
 **What it does not say.** It is a ceiling, loose by constants and logarithms: for :math:`p = M = 2`
 there are :math:`2 N` maps, not :math:`(4 e N)^2`. Keys or outputs chosen after the facts escape
 it: rank 2 then stores all (``thm:argmax-rank``).
@@ -90,9 +94,9 @@ def log_ceiling(facts: int, tokens: int, outputs: int, inputs: int, rank: int) -
     every, free = facts * math.log(tokens), rank * (outputs + inputs - rank)
     pairs = facts * tokens * (tokens - 1)
     if rank == 0:
-        return -math.inf
+        return -math.inf  # every answer is a tie
     if 2 * free > pairs:
-        return every
+        return every  # fewer polynomials than variables: Warren's count says nothing
     return min(every, free * (1 + math.log(4 * pairs / free)))
 
 
@@ -125,7 +129,7 @@ def bound(case: Case) -> float:
 
 
 def answers(case: Case, memories: Memories) -> set[tuple[int, ...]]:
-    """The maps found, each a token for each key; maps with a tie are left out."""
+    """The maps that occur, each a token for each key; maps with a tie are left out."""
     xp = array_namespace(memories.up)
     scores = case.outputs.T @ (memories.up @ (memories.down @ memories.keys))
     top = xp.max(scores, axis=1, keepdims=True)
@@ -136,18 +140,15 @@ def answers(case: Case, memories: Memories) -> set[tuple[int, ...]]:
 
 def measure(case: Case, memories: Memories) -> float:
     """Logarithm of how many different maps there are; minus infinity for none."""
-    found = len(answers(case, memories))
-    return math.log(found) if found else -math.inf
+    count = len(answers(case, memories))
+    return math.log(count) if count else -math.inf
 
 
 def rival(case: Case, rng: np.random.Generator) -> Memories:
     """Random updates."""
     n, m, count = case.keys.shape[0], case.outputs.shape[0], 24
-    up, down = (
-        rng.standard_normal((count, m, case.rank)),
-        rng.standard_normal((count, case.rank, n)),
-    )
-    return Memories(up, down, case.keys[None])
+    up = rng.standard_normal((count, m, case.rank))
+    return Memories(up, rng.standard_normal((count, case.rank, n)), case.keys[None])
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Memories:
@@ -167,6 +168,7 @@ ASSUMPTIONS = {
 
 
 def _free_keys() -> tuple[Case, Memories]:
+    # One number per memory, but keys with every pattern of signs: all 512 maps occur.
     signs = 1.0 - 2.0 * ((np.arange(512)[:, None] >> np.arange(9)) & 1)
     one = np.ones((512, 1, 1))
     case = Case(np.ones((1, 9)), np.array([[1.0, -1.0]]), rank=1)

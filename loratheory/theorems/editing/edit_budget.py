@@ -22,6 +22,10 @@ its rows lie in those of :math:`P`, so :math:`\Delta = Y K^+` gives :math:`\Delt
 Both terms vanish iff :math:`R P = R`, that is :math:`\ker K \subseteq \ker R`, and
 :math:`\operatorname{rank} R \le r`. :math:`\square`
 
+**What it tells someone who merges adapters.** One rank holds one exact independent fact: an adapter
+into which several are merged must keep the sum of their ranks, or facts of one of them are lost.
+Two adapters that edit one key to different values contradict each other at every rank.
+
 **What it does not say.** The squared error is not an answer: `argmax` can be right with far less
 rank than :math:`N`. Nothing is said about other inputs than the keys; of all updates with the
 same values at the keys, the one above has the least Frobenius norm.
@@ -67,10 +71,10 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def _key_svd(case: Case) -> tuple[Array, Array, Array]:
+    """The singular value decomposition of the keys, cut to their numerical rank."""
     xp = array_namespace(case.keys)
     left, sigma, right = xp.linalg.svd(case.keys, full_matrices=False)
-    cut = max(case.keys.shape) * EPS * float(sigma[0])
-    keep = int(xp.count_nonzero(sigma > cut))
+    keep = int(xp.count_nonzero(sigma > max(case.keys.shape) * EPS * float(sigma[0])))
     return left[:, :keep], sigma[:keep], right[:keep, :]
 
 
@@ -78,7 +82,7 @@ def bound(case: Case) -> float:
     """Contradiction plus shortage."""
     xp = array_namespace(case.keys)
     frame = _key_svd(case)[2]
-    reachable = LowRank(case.residuals @ frame.T, frame)
+    reachable = LowRank(case.residuals @ frame.T, frame)  # R K^+ K: what some matrix can yield
     contradiction = float(xp.sum((case.residuals - reachable.dense()) ** 2))
     return contradiction + tail_energy(reachable, case.rank)
 
@@ -87,6 +91,7 @@ def attain(case: Case) -> LowRank:
     """Truncate what is reachable and read it through the pseudo-inverse of the keys."""
     left, sigma, right = _key_svd(case)
     written = truncate(LowRank(case.residuals @ right.T, right), case.rank)
+    # Y K^+ with K^+ = V (1/sigma) U', applied to the factor only: no dense inverse is formed.
     return LowRank(written.up, ((written.down @ right.T) / sigma) @ left.T)
 
 

@@ -18,14 +18,16 @@ with equality only at :math:`\Delta = R S^{-1} K^\top C^{-1}`. For one key this 
 :math:`\operatorname{tr} R S^{-1} S S^{-1} R^\top`, plus :math:`\operatorname{tr} Z C Z^\top \ge 0`,
 zero only for :math:`Z = 0`. :math:`\square`
 
+**What it tells someone who merges adapters.** What a fact costs other inputs depends on its key:
+one that lies where the inputs vary much is dear, and stays so in every merge that holds it exactly.
+
 **What it does not say.** Second moments see no answers: a cheap edit can still flip one. With
 :math:`C = 1` it is the edit of least Frobenius norm; what an edit costs where keys repeat or rank
 is short is ``thm:edit-budget``.
 
 References
 ----------
-Meng et al. (2022), arXiv:2202.05262; Bau et al.
-(2020), arXiv:2007.15646.
+Meng et al. (2022), arXiv:2202.05262; Bau et al. (2020), arXiv:2007.15646.
 """
 
 from dataclasses import dataclass
@@ -63,7 +65,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def _read(case: Case) -> tuple[Array, Array]:
-    """``C^-1 K`` and ``K' C^-1 K``."""
+    """``C^-1 K`` and ``S = K' C^-1 K``."""
     reads = array_namespace(case.keys).linalg.solve(case.moment, case.keys)
     return reads, case.keys.T @ reads
 
@@ -103,6 +105,7 @@ def rival(case: Case, rng: np.random.Generator) -> LowRank:
         best = LowRank(case.values, inverse)
     extra = gaussian(rng, *best.shape, 2, 10.0 ** int(rng.integers(-12, 1)))
     extra = extra * float(np.linalg.norm(best.up) * np.linalg.norm(best.down)) / max(best.shape)
+    # Without its answers at the keys the extra part leaves the edit exact.
     return best + LowRank(extra.up, extra.down - (extra.down @ case.keys) @ inverse)
 
 
@@ -110,7 +113,7 @@ def adversary(case: Case, rng: np.random.Generator) -> LowRank:
     """From a random exact edit, least squares in all directions that the keys do not see."""
     facts, start = case.keys.shape[1], rival(case, rng).dense()
     unseen = np.linalg.svd(case.keys)[0][:, facts:]
-    root = np.linalg.cholesky(case.moment)
+    root = np.linalg.cholesky(case.moment)  # tr D C D' is the squared norm of D @ root
     step = np.linalg.lstsq((unseen.T @ root).T, (start @ root).T, rcond=None)[0].T
     return LowRank(start - step @ unseen.T, np.eye(start.shape[1]))
 

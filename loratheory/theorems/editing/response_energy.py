@@ -17,6 +17,10 @@ von Neumann, and Cauchy and Schwarz bound this by :math:`\|\Delta\|_F` times the
 above. For :math:`\Delta = c\, \mathrm{LR}_r(G)` both are equalities; :math:`c` sets the response.
 For orthonormal frames the singular values of :math:`G` are ones. :math:`\square`
 
+**What it tells someone who merges adapters.** Facts squeezed into fewer ranks need a larger update:
+an adapter of rank :math:`r` that answers :math:`N` facts in full has a squared norm of at least
+:math:`N^2/r`, and what it does to other inputs grows with it.
+
 **What it does not say.** The mean response may hide unequal ones: that every response is one costs
 more unless the optimum happens to do it. Norm is a price, not an error; what the answers disturb is
 ``thm:superposition-floor``.
@@ -108,7 +112,7 @@ def measure(_: Case, update: LowRank) -> float:
     return frobenius(update) ** 2
 
 
-scale = bound
+scale = bound  # the squared norm that the theorem says is needed
 
 
 def condition(case: Case) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loratheory.lowrank import Array, array_namespace, device
+from loratheory.lowrank import Array, array_namespace, device, orthonormal
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,6 +18,12 @@ class Rows:
     nodes: Array
     weights: Array
     drawn: int
+
+    def like(self, array: Array) -> "Rows":
+        """The same rule in the library and on the device of `array`."""
+        xp, place = array_namespace(array), device(array)
+        nodes, weights = (xp.asarray(part, device=place) for part in (self.nodes, self.weights))
+        return Rows(nodes, weights, self.drawn)
 
     def moments(self, read: Array, query: Array) -> tuple[float, float]:
         """Mean and mean square of ``(read . a)(a . query)`` over one row ``a``."""
@@ -32,7 +38,7 @@ class Rows:
         one = xp.eye(n, dtype=xp.float64, device=device(self.nodes))
         pairs = xp.reshape(self.nodes[:, :, None] * self.nodes[:, None, :], (count, n * n))
         fourth = xp.reshape((self.weights[:, None] * pairs).T @ pairs, (n, n, n, n))
-        wanted = (
+        wanted = (  # Isserlis: the sum over the three pairings of four indices
             one[:, :, None, None] * one[None, None, :, :]
             + one[:, None, :, None] * one[None, :, None, :]
             + one[:, None, None, :] * one[None, :, :, None]
@@ -52,6 +58,13 @@ def gaussian_rows(n: int, drawn: int, turn: np.ndarray | None = None) -> Rows:
     shares = [2 / (n + 2)], [(4 - n) / (2 * (n + 2) ** 2)] * 2 * n, [(n + 2) ** -2] * len(corners)
     nodes = np.concatenate([np.zeros((1, n)), axes, corners])
     return Rows(nodes if turn is None else nodes @ turn, np.concatenate(shares), drawn)
+
+
+def other_rows(rng: np.random.Generator, n: int, drawn: int) -> Rows:
+    """Another rule for the same law: three nodes an axis, or the nodes turned at random."""
+    if n <= 4 and rng.random() < 0.5:
+        return lattice_rows(n, drawn)
+    return gaussian_rows(n, drawn, orthonormal(rng, n, n))
 
 
 def lattice_rows(n: int, drawn: int) -> Rows:

@@ -39,9 +39,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loratheory.lowrank import Array, LowRank, array_namespace, device, orthonormal
+from loratheory.lowrank import Array, LowRank, array_namespace
 from loratheory.theorems._theorem import Control, Theorem
-from loratheory.theorems.expressiveness._frozen_rows import Rows, gaussian_rows, lattice_rows
+from loratheory.theorems.expressiveness._frozen_rows import Rows, gaussian_rows, other_rows
 
 SENSE = "equal"
 SOURCE = "own; after Kalajdzievski (2023)"
@@ -88,10 +88,7 @@ def bound(case: Case) -> float:
 
 def attain(case: Case) -> Rows:
     """Gaussian rows, integrated exactly."""
-    xp, place = array_namespace(case.query), device(case.query)
-    rows = gaussian_rows(int(case.query.shape[0]), case.rank)
-    nodes, weights = (xp.asarray(part, device=place) for part in (rows.nodes, rows.weights))
-    return Rows(nodes, weights, rows.drawn)
+    return gaussian_rows(int(case.query.shape[0]), case.rank).like(case.query)
 
 
 def stepped(case: Case, down: Array) -> LowRank:
@@ -118,10 +115,7 @@ def scale(case: Case) -> float:
 
 def rival(case: Case, rng: np.random.Generator) -> Rows:
     """Another rule for the same law: three nodes an axis, or turned at random."""
-    n = case.query.shape[0]
-    if n <= 4 and rng.random() < 0.5:
-        return lattice_rows(n, case.rank)
-    return gaussian_rows(n, case.rank, orthonormal(rng, n, n))
+    return other_rows(rng, case.query.shape[0], case.rank)
 
 
 ASSUMPTIONS = {

@@ -27,13 +27,17 @@ E`, total energy :math:`KE`. A turned adapter answers a unit input with :math:`\
 (``thm:random-interference``), a random unit input of its own rows with :math:`\|\Delta\|_F^2/r`.
 :math:`\square`
 
+**What it tells someone who merges adapters.** The best coefficients follow from one number, how
+much adapters answer each other's inputs: 1 where they do not, :math:`1/K` where they do as their
+own. No grid search over coefficients goes below this floor.
+
 **What it does not say.** One matrix per adapter instead of one number does better: with matrices
 on both sides it is ``thm:covariance-floor``, which is never above this floor, and 0 for independent
 row spaces (``thm:interpolating-merge``). Negative coefficients are allowed.
 
 References
 ----------
-task arithmetic: arXiv 2212.04089.
+Task arithmetic: arXiv 2212.04089.
 """
 
 from dataclasses import dataclass
@@ -71,10 +75,10 @@ class Case:
     @cached_property
     def answers(self) -> tuple[Array, Array]:
         """Each adapter's answers to all inputs, a row per adapter; and the wanted ones."""
-        found = [[low @ x for x in self.inputs] for low in self.updates]
+        table = [[low @ x for x in self.inputs] for low in self.updates]
         xp = array_namespace(*self.inputs)
-        rows = [xp.concat([xp.reshape(part, (-1,)) for part in row]) for row in found]
-        own = [xp.reshape(row[i], (-1,)) for i, row in enumerate(found)]
+        rows = [xp.concat([xp.reshape(part, (-1,)) for part in row]) for row in table]
+        own = [xp.reshape(row[i], (-1,)) for i, row in enumerate(table)]
         return xp.stack(rows), xp.concat(own)
 
     @cached_property
@@ -118,10 +122,10 @@ def merged(case: Case, coefficients: Float[Array, " k"]) -> Merge:
 def draw(rng: np.random.Generator, size: int) -> Case:
     """Unrelated, related or repeated adapters on few or many inputs, over twelve decades."""
     k, (m, n) = int(rng.integers(1, 5)), rng.integers(1, size + 1, 2).tolist()
-    width, loud = int(rng.integers(1, min(m, n) + 1)), 10.0 ** int(rng.integers(-6, 7))
-    base, spread = gaussian(rng, m, n, width, loud), float(rng.choice([0.0, 0.1, 1.0]))
+    width, scale = int(rng.integers(1, min(m, n) + 1)), 10.0 ** int(rng.integers(-6, 7))
+    base, spread = gaussian(rng, m, n, width, scale), float(rng.choice([0.0, 0.1, 1.0]))
     related = float(rng.choice([0.0, 1.0])) if spread else 1.0
-    updates = tuple(related * base + spread * gaussian(rng, m, n, width, loud) for _ in range(k))
+    updates = tuple(related * base + spread * gaussian(rng, m, n, width, scale) for _ in range(k))
     inputs = tuple(orthonormal(rng, n, int(rng.integers(1, n + 1))) for _ in range(k))
     return Case(updates, inputs)
 
@@ -143,10 +147,10 @@ def attain(case: Case) -> Merge:
     return merged(case, best(case))
 
 
-def measure(case: Case, found: Merge) -> float:
+def measure(case: Case, merge: Merge) -> float:
     """Squared error on the inputs, task by task."""
     pairs = zip(case.updates, case.inputs, strict=True)
-    errors = [found.update @ x - low @ x for low, x in pairs]
+    errors = [merge.update @ x - low @ x for low, x in pairs]
     xp = array_namespace(*case.inputs)
     return float(sum(xp.sum(error**2) for error in errors))
 
@@ -179,28 +183,27 @@ def adversary(case: Case, rng: np.random.Generator) -> Merge:
     ]
     pairs = zip(case.updates, case.inputs, strict=True)
     left = np.concatenate([(low.dense() @ x).ravel() for low, x in pairs])
-    found = np.zeros(len(answers))
+    coefficients = np.zeros(len(answers))
     for _ in range(60):
         for j in rng.permutation(len(answers)).tolist():
             step = answers[j] @ left / max(answers[j] @ answers[j], 1e-300)
-            found[j] += step
+            coefficients[j] += step
             left = left - step * answers[j]
-    return merged(case, found)
+    return merged(case, coefficients)
 
 
-def _in_span(case: Case, found: Merge) -> bool:
-    said = merged(case, found.coefficients).update
-    sizes = [
-        abs(float(c)) * frobenius(low)
-        for c, low in zip(found.coefficients, case.updates, strict=True)
-    ]
-    return frobenius(found.update - said) <= SAFETY * sum(sizes)
+def _in_span(case: Case, merge: Merge) -> bool:
+    pairs = zip(merge.coefficients, case.updates, strict=True)
+    size = sum(abs(float(c)) * frobenius(low) for c, low in pairs)
+    claimed = merged(case, merge.coefficients).update
+    return frobenius(merge.update - claimed) <= SAFETY * size
 
 
 ASSUMPTIONS = {SPAN: _in_span}
 
 
 def _interpolated() -> tuple[Case, Merge]:
+    # Two facts with keys at an angle: a matrix per adapter gets both right, numbers cannot.
     rows, eye = np.array([[1.0, 0.0], [0.6, 0.8]]), np.eye(2)
     pair = tuple(LowRank(eye[:, [i]], rows[[i]]) for i in range(2))
     exact = LowRank(np.diag(np.sum(rows**2, axis=1)), np.linalg.inv(rows.T))

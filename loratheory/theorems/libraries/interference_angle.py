@@ -1,4 +1,4 @@
-r"""Interference angle: how loudly one adapter answers the keys of another.
+r"""Interference angle: how strongly one adapter answers the keys of another.
 
 **Statement.** An adapter answers the keys of another with at most its spectral norm times the
 cosine of the smallest angle between the two row spaces, and some adapter attains that.
@@ -20,7 +20,11 @@ spaces. If the unit vectors :math:`p \in S_1` and :math:`q \in S_2` enclose :mat
 spectral norm; :math:`\Delta_2 Q_1 = 0` says that the rows spanning :math:`S_2` are orthogonal to
 :math:`S_1`. :math:`\square`
 
-**What it does not say.** The second adapter may stay below the bound: its loudest direction need
+**What it tells someone who merges adapters.** Two adapters leave each other's keys alone if and
+only if their row spaces are orthogonal, and the smallest angle between these spaces bounds the
+damage before any data are seen: it is what ``loratheory interfere`` prints.
+
+**What it does not say.** The second adapter may stay below the bound: its strongest direction need
 not be the one near :math:`S_1`. A vanishing Frobenius inner product does not silence it: orthogonal
 column spaces suffice for that, whatever the rows are.
 
@@ -60,7 +64,7 @@ NORM = "an update no larger in spectral norm than the second adapter"
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """The adapter whose keys are asked, and the one that should keep silent."""
+    """The adapter whose keys are asked, and the one that should not answer them."""
 
     first: LowRank
     second: LowRank
@@ -73,9 +77,9 @@ class Case:
     @cached_property
     def condition(self) -> float:
         """How far rounding turns the row spaces: the larger of the two condition numbers."""
-        found = zip((self.first, self.second), self.spaces, strict=True)
-        pairs = [(singular_values(low), int(space.shape[1])) for low, space in found]
-        return max([1.0, *(float(sigma[0] / sigma[k - 1]) for sigma, k in pairs if k)])
+        each = zip((self.first, self.second), self.spaces, strict=True)
+        spectra = [(singular_values(low), int(space.shape[1])) for low, space in each]
+        return max([1.0, *(float(sigma[0] / sigma[k - 1]) for sigma, k in spectra if k)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,9 +118,10 @@ def worst_response(case: Case) -> float:
 def attain(case: Case) -> Answer:
     """Ask the key nearest to the second's row space; answer it with all the norm there is."""
     one, two = case.spaces
+    # The singular vectors of the bases' product are the principal directions.
     u, _, v = array_namespace(one).linalg.svd(one.T @ two, full_matrices=False)
-    loud = svd(case.second).left[:, :1] * spectral(case.second)
-    return Answer(LowRank(loud, v[:1, :] @ two.T), one @ u[:, :1])
+    output = svd(case.second).left[:, :1] * spectral(case.second)
+    return Answer(LowRank(output, v[:1, :] @ two.T), one @ u[:, :1])
 
 
 def measure(_: Case, answer: Answer) -> float:
@@ -159,8 +164,8 @@ def adversary(case: Case, rng: np.random.Generator) -> Answer:
         if not back.any():
             break
         key, read = back / np.linalg.norm(back), near
-    loud = np.eye(case.second.shape[0], 1) * np.linalg.norm(case.second.dense(), 2)
-    return Answer(LowRank(loud, read.T / np.linalg.norm(read)), key)
+    output = np.eye(case.second.shape[0], 1) * np.linalg.norm(case.second.dense(), 2)
+    return Answer(LowRank(output, read.T / np.linalg.norm(read)), key)
 
 
 def _reads_only(case: Case, low: LowRank, which: int) -> bool:

@@ -1,7 +1,7 @@
-r"""Shelf capacity: how many adapters calibrated gates tell apart, and what the sum does meanwhile.
+r"""Library capacity: how many adapters calibrated gates tell apart, and what their sum does.
 
 **Statement.** Gates on k adapters with Gaussian keys are all right at all of h independent reads
-with probability at least (1 - f)^(h(k-1)), f their false alarm: shelves grow exponentially in the
+with probability at least (1 - f)^(h(k-1)), f their false alarm: libraries grow exponentially in the
 width, while the plain sum adds the energy (k-1)n/(D-n-1) of foreign adapters.
 
 Each of :math:`k` adapters holds :math:`n` exact edits with orthonormal responses at independent
@@ -31,13 +31,17 @@ parameters :math:`n/2, (D-n+1)/2`: weighting by :math:`s` moves them by one up a
 the mean :math:`n/(D-n-1)`. The reduction is a union bound: where no gate is wrong the outputs
 agree. :math:`\square`
 
+**What it tells someone who merges adapters.** A plain sum is drowned once the facts of the other
+adapters reach the width; gates that open on large responses keep libraries apart whose size is
+exponential in the width. Measure a gate's misses and false alarms on your own keys: the reduction
+turns them into a promise for any number of reads.
+
 **What it does not say.** Keys of trained models are not Gaussian; take their measured alarms to
 the reduction. Two adapters that edit one key both answer it.
 
 References
 ----------
-norm-based routing: SpectR (arXiv 2504.03454), SEQR
-(2509.18093).
+Norm-based routing: SpectR (arXiv 2504.03454), SEQR (arXiv 2509.18093).
 """
 
 import math
@@ -64,7 +68,7 @@ FRESH = "keys of each read independent of the keys and queries of other reads"
 
 @dataclass(frozen=True)
 class Case:
-    """Adapters on the shelf, facts of each, width and threshold of the gates, reads, trials."""
+    """Adapters in the library, facts of each, width and threshold of the gates, reads, trials."""
 
     adapters: int
     facts: int
@@ -75,7 +79,7 @@ class Case:
 
 
 @dataclass(frozen=True, eq=False)
-class Shelf:
+class Library:
     """Trials of foreign keys (N, reads, k - 1, D, n) and queries (N, reads, D)."""
 
     keys: Array
@@ -101,15 +105,17 @@ class Shelf:
     def fresh(self) -> bool:
         """Whether keys have such inner products with the keys and queries of other reads."""
         xp, (trials, reads, others, d, facts) = array_namespace(self.keys), self.keys.shape
-        columns = xp.permute_dims(self.keys, (0, 1, 3, 2, 4))
-        keys = xp.reshape(columns, (trials, reads, d, others * facts))
-        whole = xp.concat([keys, self.queries[:, :, :, None]], axis=3)
+        order = xp.permute_dims(self.keys, (0, 1, 3, 2, 4))
+        keys = xp.reshape(order, (trials, reads, d, others * facts))
+        columns = xp.concat([keys, self.queries[:, :, :, None]], axis=3)
         energy, count = 0.0, 0
         for read in range(reads):
             for other in set(range(reads)) - {read}:
-                inner = xp.matrix_transpose(keys[:, read, :, :]) @ whole[:, other, :, :]
+                inner = xp.matrix_transpose(keys[:, read, :, :]) @ columns[:, other, :, :]
                 energy, count = energy + float(xp.sum(inner**2)), count + math.prod(inner.shape)
-        allowed = SIGMAS * math.sqrt(count * (2 * d * d + 6 * d)) * 2 * whole.shape[3]
+        # A squared inner product of independent Gaussians has mean d and variance 2 d^2 + 6 d;
+        # those that share a vector are correlated, which the last factor allows for.
+        allowed = SIGMAS * math.sqrt(count * (2 * d * d + 6 * d)) * 2 * columns.shape[3]
         return abs(energy - count * d) <= allowed
 
 
@@ -152,11 +158,11 @@ def bound(case: Case) -> float:
     return clean(case.adapters, case.facts, case.width, case.threshold, case.hops)
 
 
-def measure(case: Case, shelf: Shelf) -> float:
+def measure(case: Case, library: Library) -> float:
     """How often no foreign adapter's ``|K^+ x|^2``, by least squares, exceeds the threshold."""
-    xp, x = array_namespace(shelf.keys), shelf.queries[:, :, None, :, None]
-    reads = xp.matrix_transpose(shelf.keys)
-    weights = xp.linalg.solve(reads @ shelf.keys, reads @ x)[:, :, :, :, 0]
+    xp, x = array_namespace(library.keys), library.queries[:, :, None, :, None]
+    reads = xp.matrix_transpose(library.keys)
+    weights = xp.linalg.solve(reads @ library.keys, reads @ x)[:, :, :, :, 0]
     alarms = xp.any(xp.sum(weights**2, axis=-1) > case.threshold, axis=(1, 2))
     return 1 - int(xp.count_nonzero(alarms)) / int(alarms.shape[0])
 
@@ -166,19 +172,21 @@ def noise(case: Case) -> float:
     return float(bound(case) - binom.ppf(DOUBT, case.trials, bound(case)) / case.trials)
 
 
-def rival(case: Case, rng: np.random.Generator) -> Shelf:
-    """A fresh shelf for each trial and read."""
+def rival(case: Case, rng: np.random.Generator) -> Library:
+    """A fresh library for each trial and read."""
     shape = (case.trials, case.hops, case.adapters - 1, case.width, case.facts)
-    return Shelf(rng.standard_normal(shape), rng.standard_normal((*shape[:2], case.width)))
+    return Library(rng.standard_normal(shape), rng.standard_normal((*shape[:2], case.width)))
 
 
-def _example(change: Callable[[Array, Array], tuple[Array, Array]]) -> tuple[Case, Shelf]:
+def _example(change: Callable[[Array, Array], tuple[Array, Array]]) -> tuple[Case, Library]:
     case = Case(adapters=3, facts=1, width=2, threshold=0.5, hops=1, trials=20000)
     fine = rival(case, np.random.default_rng(0))
-    return case, Shelf(*change(fine.keys, fine.queries))
+    return case, Library(*change(fine.keys, fine.queries))
 
 
 def _crossed(keys: Array, queries: Array) -> tuple[Array, Array]:
+    # The neighbour's key is at right angles and long where this one is short: of the right law
+    # alone, but not independent, so that the query never excites both.
     first = keys[:, :, 0, :, 0]
     length = np.linalg.norm(first, axis=2, keepdims=True)
     turned = np.stack([-first[:, :, 1], first[:, :, 0]], axis=2) / length
@@ -186,10 +194,10 @@ def _crossed(keys: Array, queries: Array) -> tuple[Array, Array]:
     return np.stack([first, turned * other], axis=2)[:, :, :, :, None], queries
 
 
-def _in_turn() -> tuple[Case, Shelf]:
+def _in_turn() -> tuple[Case, Library]:
     case = Case(adapters=2, facts=1, width=1, threshold=0.5, hops=2, trials=20000)
     queries = rival(case, np.random.default_rng(0)).queries
-    return case, Shelf(queries[:, ::-1, None, :, None], queries)
+    return case, Library(queries[:, ::-1, None, :, None], queries)
 
 
 CONTROLS = (
@@ -201,18 +209,18 @@ CONTROLS = (
 )
 
 
-def _all(question: str) -> Callable[[Case, Shelf], bool]:
-    return lambda _, shelf: all(
-        getattr(shelf.sample(adapter), question) for adapter in range(shelf.keys.shape[2])
+def _all(question: str) -> Callable[[Case, Library], bool]:
+    return lambda _, library: all(
+        getattr(library.sample(adapter), question) for adapter in range(library.keys.shape[2])
     )
 
 
 ASSUMPTIONS = {
     KEYS: _all("keys_are_standard"),
     INDEPENDENT: _all("queries_are_foreign"),
-    LENGTH: lambda _, shelf: shelf.sample(0).lengths_are_standard,
-    APART: lambda _, shelf: shelf.apart,
-    FRESH: lambda _, shelf: shelf.fresh,
+    LENGTH: lambda _, library: library.sample(0).lengths_are_standard,
+    APART: lambda _, library: library.apart,
+    FRESH: lambda _, library: library.fresh,
 }
 
-THEOREM: Theorem[Case, Shelf] = Theorem.of(__name__)
+THEOREM: Theorem[Case, Library] = Theorem.of(__name__)

@@ -1,10 +1,10 @@
 r"""Random interference: how many unrelated adapters an edit survives beside it, by width.
 
 **Statement.** Randomly turned adapters add interference of energy Σ c²‖Δ‖²/n on a unit key and
-overturn a lead m with probability at most Σ exp(−n m²/(2 Σ c²‖a‖²)): the sum holds shelves up to
-about n m²/(2σ² ln(tokens/δ)).
+overturn a margin m with probability at most Σ exp(−n m²/(2 Σ c²‖a‖²)): the sum holds libraries up
+to about n m²/(2σ² ln(tokens/δ)).
 
-Beside an edit that leads by :math:`m_t > 0` over token :math:`t`, merge others with coefficients
+Beside an edit of margin :math:`m_t > 0` over token :math:`t`, merge others with coefficients
 :math:`c_j`, each turned at random on its input side: :math:`\Delta_j O_j`, :math:`O_j` independent
 and uniform in :math:`O(n)`. On a prompt with unit key :math:`k` they add
 
@@ -31,13 +31,17 @@ moments of :math:`N(0, 1/n)`, and odd ones vanish; so :math:`\mathbb{E}\,e^{\lam
 best :math:`\lambda` to :math:`\varepsilon_t - \varepsilon_s \ge m_t`, and add over :math:`t`. The
 mean has :math:`m = (m_1 - (K-1)\,m_0)/K` and :math:`c_j = 1/K`. :math:`\square`
 
+**What it tells someone who merges adapters.** Unrelated adapters disturb each other like noise of
+variance :math:`1/n`: a sum holds a number of them that is proportional to the width and to the
+square of the margin over the adapters' size, while the mean also pays for the deficit.
+
 **What it does not say.** Trained adapters share directions: measure their angles instead
 (``thm:interference-angle``). The tail is a bound: in wide reads about
 :math:`\sqrt{2\pi}\,x` times too large for one token that is x standard deviations away.
 
 References
 ----------
-moments: Muirhead (1982), section 1.5.
+Moments: Muirhead (1982), section 1.5.
 """
 
 import math
@@ -56,7 +60,7 @@ SENSE = "upper"
 SOURCE = "own"
 USES = ("thm:averaging-survival",)
 
-LEADS = "an edit that leads over each other token"
+MARGINS = "an edit with a positive margin over each other token"
 UNIT = "a key of unit length"
 RANDOM = "adapters turned uniformly at random on their input side"
 INDEPENDENT = "adapters turned independently of each other"
@@ -66,7 +70,7 @@ SIGMAS = 10.0
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """The leads over other tokens, and for each what the others' rows say, coefficients included.
+    """The margins over other tokens, and the others' rows for each, coefficients included.
 
     ``rows[t, j]`` is ``c_j`` times the row of the target minus the row of token ``t``.
     """
@@ -89,9 +93,9 @@ def failure(
     Parameters
     ----------
     adapters, width : int
-        Size of the shelf and of the read's input.
+        Size of the library and of the read's input.
     margin, strength : int, float
-        The edit's lead, and the norm of a row difference of another adapter.
+        The edit's margin, and the norm of a row difference of another adapter.
     tokens : int
         How many other answers there are.
 
@@ -121,7 +125,7 @@ def margin_needed(
     Parameters
     ----------
     adapters, width : int
-        Size of the shelf and of the read's input.
+        Size of the library and of the read's input.
     strength, deficit : int, float
         Norm of a row difference of another adapter; what the answer lacks before the edit.
     tokens : int
@@ -174,7 +178,7 @@ def bound(case: Case) -> float:
 
 
 def measure(case: Case, turned: Float[Array, "trials k n"]) -> float:
-    """How often the interference takes the lead over some token."""
+    """How often the interference uses up the margin over some token."""
     xp, (t, k, n) = array_namespace(turned), case.rows.shape
     flat = xp.reshape(turned, (turned.shape[0], k * n))
     gained = flat @ xp.reshape(case.rows, (t, k * n)).T
@@ -191,8 +195,8 @@ def noise(case: Case) -> float:
 
 def rival(case: Case, rng: np.random.Generator) -> Float[Array, "trials k n"]:
     """Fresh turns; sometimes each also with its opposite, which is uniform as well."""
-    found = directions(rng, case.trials, *case.rows.shape[1:])
-    return found if rng.random() < 0.7 else found * rng.choice([-1.0, 1.0], (case.trials, 1, 1))
+    turned = directions(rng, case.trials, *case.rows.shape[1:])
+    return turned if rng.random() < 0.7 else turned * rng.choice([-1.0, 1.0], (case.trials, 1, 1))
 
 
 def _unit(_: Case, turned: Array) -> bool:
@@ -219,7 +223,7 @@ def _independent(_: Case, turned: Array) -> bool:
 
 
 ASSUMPTIONS = {
-    LEADS: lambda case, _: float(array_namespace(case.margins).min(case.margins)) > 0,
+    MARGINS: lambda case, _: float(array_namespace(case.margins).min(case.margins)) > 0,
     UNIT: _unit,
     RANDOM: _random,
     INDEPENDENT: _independent,
@@ -240,7 +244,7 @@ def _example(kind: str) -> tuple[Case, Array]:
 
 
 CONTROLS = (
-    Control("an edit that trails by as much", LEADS, partial(_example, "trails")),
+    Control("an edit that trails by as much", MARGINS, partial(_example, "trails")),
     Control("a key three times as long", UNIT, partial(_example, "long")),
     Control("adapters that all read the key", RANDOM, partial(_example, "fixed")),
     Control("one random turn for all adapters", INDEPENDENT, partial(_example, "alike")),

@@ -11,7 +11,7 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
-from theorems.composition import by_loops, chain_of, oblique, placed, three_entities
+from theorems.composition import by_loops, oblique, placed, three_entities
 from theorems.owed import over, theorem_of
 
 from loratheory.adapters import Adapter, merge
@@ -22,7 +22,6 @@ from loratheory.theorems import (
     clean_up_bridge,
     coefficient_ladder,
     composition_merge,
-    composition_order,
     context_composition,
     interpolating_composition,
     invisible_placement,
@@ -518,14 +517,6 @@ def test_shares_needed_by_hand():
 # Orders and products
 
 
-def test_halving_all_coefficients_costs_a_power_of_two():
-    for hops in (1, 2, 3, 4):
-        for order, logit in ((hops, 0.5**hops), (hops - 1, 0.0)):
-            assert composition_order.target((0.5,) * hops, order) == logit
-            case = composition_order.Case(chain_of((0.5,) * hops), order)
-            assert composition_order.measure(case, composition_order.attain(case)) == logit
-
-
 def two_relations(seed, n=4, known=True):
     """Two edited relations on orthonormal keys: everything is one-hot but for a rotation."""
     rng = np.random.default_rng(seed)
@@ -550,16 +541,6 @@ def test_the_composed_change_answers_all_facts_at_once(known, seed):
     np.testing.assert_allclose(change, 0.7 * (new - known * old), atol=1e-12)
     whole = model.read(1, model.bridges[0] @ model.read(0, prompts, 1.0), 1.0)
     np.testing.assert_allclose(whole, 0.7 * new, atol=1e-12)
-
-
-@over(composition_merge)
-def test_at_any_angle_the_best_merge_misses_at_least_the_sine(case, rng):
-    model = composition_merge.rival(case, rng).chain
-    parts = [low.dense().ravel() for low in (composition_merge.composed(model), *model.edits)]
-    target, *edits = (part / max(np.linalg.norm(part), 1e-300) for part in parts)
-    stack = np.stack(edits, axis=1)
-    left = target - stack @ np.linalg.lstsq(stack, target, rcond=None)[0]
-    assert np.linalg.norm(left) >= composition_merge.bound(case) - 1e-9
 
 
 @pytest.mark.parametrize("seed", range(10))

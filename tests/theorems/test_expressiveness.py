@@ -8,20 +8,17 @@ import pytest
 import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import nnls
 from strategies import seeds
 from theorems.expressiveness import generic, softmax
 from theorems.owed import integers, over, theorem_of
 
 from loratheory.lowrank import LowRank, gaussian, nuclear, orthonormal, rank
 from loratheory.theorems import (
-    argmax_margin,
     argmax_rank,
     attention_bottleneck,
     attention_budget,
     depth_budget,
     factor_asymmetry,
-    frozen_features,
     rank_stabilised_scale,
     rank_threshold,
     relu_budget,
@@ -64,18 +61,6 @@ def network(weights, trial, inputs):
 def inputs_in_ball(rng, d, radius, count=200):
     points = rng.standard_normal((d, count))
     return radius * points / np.linalg.norm(points, axis=0) * rng.random(count) ** (1 / d)
-
-
-@over(relu_budget)
-def test_mean_squared_error_stays_below_for_any_bias_of_the_target(case, rng):
-    """Plain NumPy layers on many inputs of the ball at once."""
-    trial, theorem = relu_budget.rival(case, rng), theorem_of(relu_budget)
-    room = 1e-11 * theorem.condition(case) * theorem.scale(case)
-    x = inputs_in_ball(rng, len(trial.input), case.radius)
-    target = np.maximum(case.network.target @ x + trial.offset[:, None], 0)
-    missed = network(case.network.weights, trial, x) - target
-    sigma = relu_budget.bound(case) / case.radius
-    assert np.all(np.linalg.norm(missed, axis=0) <= sigma * np.linalg.norm(x, axis=0) + room)
 
 
 def opened(case, offset):
@@ -198,55 +183,7 @@ def test_circle_and_line_answer_whatever_is_asked_with_the_margin_they_say(rng):
     assert argmax_rank.answers_of(argmax_rank.line(ends.tolist(), tokens)) == ends.tolist()
 
 
-@pytest.mark.parametrize("m", [2, 3, 5])
-def test_a_simplex_gives_its_margin_exactly(m):
-    """Symbolically: coordinates are centred unit vectors, scaled to norm one."""
-    corners = (sympy.eye(m) - sympy.ones(m, m) / m) * sympy.sqrt(sympy.Rational(m, m - 1))
-    table = sympy.simplify(corners.T * corners)
-    assert {table[t, t] for t in range(m)} == {1}
-    margins = {table[t, t] - table[s, t] for t in range(m) for s in range(m) if s != t}
-    assert margins == {sympy.Rational(m, m - 1)}
-    dense = argmax_margin.simplex(m).dense()
-    np.testing.assert_allclose(dense, np.array(table, dtype=float), atol=1e-14)
-
-
-def test_a_cross_polytope_is_an_integer_configuration_of_margin_one():
-    table = argmax_margin.cross_polytope(6).dense()
-    assert argmax_margin.cross_polytope(6).width == 3
-    margins = {float(table[t, t] - table[s, t]) for t in range(6) for s in range(6) if s != t}
-    assert margins == {1.0, 2.0}
-
-
-@over(argmax_margin)
-def test_best_keys_of_random_outputs_never_go_above(case, rng):
-    """Another road: the best key for given outputs points away from the hull of the others."""
-    outputs = rng.standard_normal((case.tokens, max(case.rank, 1)))
-    outputs /= np.linalg.norm(outputs, axis=1)[:, None]
-    far, keys = 1e6, []
-    for t, output in enumerate(outputs):  # nonnegative least squares, sum of weights near 1
-        others = np.delete(outputs, t, axis=0).T
-        bordered = np.concatenate([others, far * np.ones((1, others.shape[1]))])
-        away = output - others @ nnls(bordered, np.append(output, far))[0]
-        keys.append(away / max(np.linalg.norm(away), 1e-9))
-    best = LowRank(outputs, np.array(keys).T)
-    ceiling = argmax_margin.bound(argmax_margin.Case(case.tokens, max(case.rank, 1)))
-    assert argmax_margin.measure(case, best) <= ceiling + 1e-9
-
-
-def test_margins_of_many_tokens_on_a_circle_fall_with_their_square():
-    margin = argmax_margin.bound(argmax_margin.Case(1000, 2))
-    assert margin == pytest.approx(2 * np.pi**2 / 1000**2, rel=1e-5)
-
-
 # Frozen layers
-
-
-@over(frozen_features)
-def test_one_more_frozen_layer_never_lowers_the_floor(case, rng):
-    more = rng.integers(-2, 3, (2, len(case.features))).astype(float)
-    deeper = replace(case, weights=(*case.weights, more))
-    room = 1e-12 * theorem_of(frozen_features).scale(case)
-    assert frozen_features.bound(deeper) >= frozen_features.bound(case) - room
 
 
 # Ranks
@@ -419,3 +356,16 @@ def test_the_slope_in_the_rank_decides_for_one_half(power, slope):
     assert first_step(1) == 1.0
     with pytest.raises(ValueError, match="give a rank of at least 1"):
         first_step(0)
+
+
+@over(score_change_rank, size=7)
+def test_the_construction_doubles_terms_of_the_form_where_one_factor_moves(case):
+    first, h = case.ranks[0], len(case.keys)
+    case = replace(case, ranks=(first, min(case.ranks[1], h - first)))
+    queries, keys = score_change_rank.attain(case)
+    adapted = (case.queries + queries.dense()).T @ (case.keys + keys.dense())
+    sigma = np.linalg.svd(case.queries.T @ case.keys, compute_uv=False)
+    sigma[:first] *= 2
+    sigma[h - case.ranks[1] : h] *= 2
+    doubled = np.linalg.svd(adapted, compute_uv=False)
+    np.testing.assert_allclose(doubled, np.sort(sigma)[::-1], atol=1e-12 * sigma.max())

@@ -177,17 +177,6 @@ def test_a_sum_is_one_adapter_and_routing_divides_the_facts(facts, adapters, wid
         routed(4, 0, 8, 2)
 
 
-@over()
-def test_a_query_across_two_adapters_gains_from_the_split(rng):
-    """Beyond the hypothesis: the sum then has less variance, as its signals are independent."""
-    query = np.abs(rng.standard_normal(4))
-    case = merged_memory.Case(np.eye(4), np.ones((1, 4)), np.ones(1), query, rank=2)
-    owners = (0, 0, 1, 1), (0, 0, 0, 0)
-    split, joint = (merged_memory.measure(case, merged_memory.summed(o, 2)) for o in owners)
-    assert split < joint
-    assert joint == pytest.approx(merged_memory.bound(case), rel=1e-12)
-
-
 # Interference
 
 
@@ -222,14 +211,6 @@ def test_rotated_adapters_in_a_merge_do_as_the_directions_say():
     drawn = random_interference.directions(rng, trials, 2, n)
     assert lost == pytest.approx(random_interference.measure(case, drawn), abs=0.06)
     assert lost <= random_interference.bound(case) + theorem_of(random_interference).noise(case)
-
-
-def test_unit_edits_add_their_own_energy_where_total_rank_reaches_width():
-    rng, n, rank, adapters = np.random.default_rng(0), 24, 3, 9
-    turned = random_interference.directions(rng, 4000, adapters - 1, n)
-    responses = (turned[:, :, :rank] ** 2).sum(axis=(1, 2))
-    assert responses.mean() == pytest.approx(1.0, rel=0.05)
-    assert random_interference.energy(adapters, rank, n) == 1.0
 
 
 @pytest.mark.parametrize("tokens", [1, 5])

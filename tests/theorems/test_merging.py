@@ -20,7 +20,6 @@ from loratheory.lowrank import (
     from_dense,
     gaussian,
     orthonormal,
-    rank,
     regauge,
     spectral,
 )
@@ -224,15 +223,6 @@ def test_factor_mean_and_its_residual_in_dense_arrays(rng):
     quarter = (one.up - two.up) @ (one.down - two.down) / 4
     residual = factor_mean_residual.residual(uniform([one, two]))
     np.testing.assert_allclose(residual.dense(), quarter, atol=1e-13)
-
-
-@pytest.mark.parametrize(("k", "r"), [(1, 2), (2, 1), (2, 3), (4, 2)])
-def test_a_correction_of_rank_k_minus_one_times_r_repairs_it_and_no_less_does(k, r):
-    rng = np.random.default_rng(k)
-    case = uniform([gaussian(rng, 12, 10, r) for _ in range(k)], (k - 1) * r)
-    assert rank(factor_mean_residual.residual(case), 1e-10) == (k - 1) * r
-    assert theorem_of(factor_mean_residual).check(case, factor_mean_residual.attain(case)).tight
-    assert k == 1 or factor_mean_residual.bound(replace(case, rank=case.rank - 1)) > 1e-6
 
 
 def test_the_gauge_of_one_adapter_moves_the_factor_mean_by_its_own_size():

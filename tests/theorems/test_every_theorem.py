@@ -81,7 +81,7 @@ def test_other_roads(owed, seed):
 
 
 @attacked
-@settings(max_examples=10)
+@settings(max_examples=6)
 @given(seed=seeds)
 def test_an_adversary_that_shares_no_code_never_beats_the_bound(theorem, seed):
     rng = np.random.default_rng(seed)
@@ -130,7 +130,7 @@ def test_it_behaves_as_its_status_says(theorem):
 
 
 @each
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(seed=seeds)
 def test_every_draw_is_within_the_hypotheses(theorem, seed):
     """Fresh draws beside the fixed ones of `verify`: construction and rival are both judged."""

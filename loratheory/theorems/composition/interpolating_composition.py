@@ -27,7 +27,7 @@ norm have them inside iff the changes of value are linearly independent; permute
 See ``thm:interpolation-price``. Nothing here mends two edits in one read or a missing bridge.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -36,9 +36,8 @@ from loratheory.adapters import METHODS, Options
 from loratheory.lowrank import Array, LowRank, array_namespace, project, regauge, row_space
 from loratheory.shapes import Float
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
-from loratheory.theorems.composition._shared_reads import Reads as Case
 from loratheory.theorems.merging._row_spaces import frame, worst
-from loratheory.toy import Chain, chain, interpolating
+from loratheory.toy import Chain, Hop, branching, chain, interpolating
 
 SENSE = "equal"
 SOURCE = "own"
@@ -49,6 +48,44 @@ EDITS = "adapters that replace exactly their own facts"
 KEYS = "edited keys inside the row spaces of their adapters"
 
 Libraries = tuple[tuple[LowRank, ...], ...]  # one library of adapters a read
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Frames of keys and values, and for each read which adapter owns which edited entity."""
+
+    keys: tuple[Float[Array, "d _"], ...]
+    values: tuple[Float[Array, "d _"], ...]
+    owners: tuple[tuple[tuple[int, ...], ...], ...]
+
+    @property
+    def edited(self) -> int:
+        """Entities 0 … edited - 1 are edited in every read."""
+        return sum(len(owned) for owned in self.owners[0])
+
+    @property
+    def hops(self) -> list[Hop]:
+        """The facts of each read; the last one writes one-hot tokens."""
+        last = self.keys[-1]
+        tokens = last.shape[1] + self.edited
+        one_hot = array_namespace(last).eye(tokens, dtype=last.dtype, device=last.device)
+        pairs = zip(self.keys, (*self.values, one_hot), strict=True)
+        return [branching(keys, frame) for keys, frame in pairs]
+
+    @property
+    def edits(self) -> list[list[tuple[Array, Array]]]:
+        """For each read and adapter: the keys it edits, and the change of value at each."""
+        xp = array_namespace(self.keys[0])
+        return [
+            [
+                (
+                    xp.stack([hop.keys[:, e] for e in owned], axis=1),
+                    xp.stack([hop.new[:, e] - hop.old[:, e] for e in owned], axis=1),
+                )
+                for owned in read
+            ]
+            for hop, read in zip(self.hops, self.owners, strict=True)
+        ]
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:

@@ -37,15 +37,15 @@ Arrow (arXiv 2405.11157); SpectR (2504.03454).
 
 from dataclasses import dataclass
 from functools import partial
+from math import erf, exp, pi, sqrt
 
 import numpy as np
+from scipy.integrate import quad
 
 from loratheory.adapters import arrow_scores
 from loratheory.lowrank import Array, LowRank, array_namespace, frobenius, orthonormal, regauge
 from loratheory.shapes import Float
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
-from loratheory.theorems.routing._routed import accuracy as accuracy
-from loratheory.theorems.routing._routed import chance as chance
 
 SENSE = "equal"
 SOURCE = "own; the rule is Arrow's (arXiv 2405.11157)"
@@ -61,6 +61,41 @@ class Case:
 
     keys: tuple[Float[Array, "n facts"], ...]
     strengths: tuple[Float[Array, " facts"], ...]
+
+
+def chance(scores: Float[Array, "t k"], right: int, room: float = SAFETY) -> float:
+    """How often the best score is that of `right`, ties within `room` broken at random."""
+    xp = array_namespace(scores)
+    best = xp.astype(scores >= xp.max(scores, axis=1, keepdims=True) - room, scores.dtype)
+    return float(xp.mean(best[:, right] / xp.sum(best, axis=1)))
+
+
+def accuracy(facts: int, experts: int, noise: int | float = 0.0) -> float:
+    r"""Return how often Arrow picks the right adapter on a random edited key.
+
+    Parameters
+    ----------
+    facts : int
+        Edited keys per adapter, orthonormal, with one strength ahead of the others.
+    experts : int
+        How many adapters.
+    noise : float
+        Standard deviation of the isotropic Gaussian noise in every entry of the unit query.
+
+    Returns
+    -------
+    float
+        :math:`p/N + (1 - 1/N)/E`, ``p`` the accuracy on the top keys, 1 without noise.
+    """
+    top = 1.0
+    if noise:
+        shift = 1 / noise  # in units of the noise; the formula of the statement, integrated
+
+        def _wins(g: float) -> float:
+            return erf(abs(shift + g) / sqrt(2)) ** (experts - 1) * exp(-(g**2) / 2) / sqrt(2 * pi)
+
+        top = quad(_wins, -12, 12, points=[max(-shift, -12.0)], epsabs=1e-13)[0]
+    return top / facts + (1 - 1 / facts) / experts
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
@@ -96,7 +131,7 @@ def measure(case: Case, adapters: tuple[LowRank, ...]) -> float:
 
 
 def condition(case: Case) -> float:
-    """How ill a top singular vector is determined: the strength over its lead."""
+    """How ill a top singular vector is determined: the strength over its gap to the next."""
     worst = 1.0
     for s in case.strengths:
         order = array_namespace(s).sort(s)

@@ -279,7 +279,7 @@ assert mine is None or abs(mine - wanted) < 1e-3, "not yet: where do both scores
 
 # %%
 mine = None
-wanted = routing_reach.ceiling("shared a read", "A")
+wanted = routing_reach.ceiling("shared a read", "overwrite")
 assert mine is None or np.isclose(mine, wanted), "not yet: which weights does each read want?"
 
 # %% [markdown]

@@ -1,5 +1,9 @@
-"""Factored low-rank matrices: exact algebra, spectra, gauges, subspaces; never a dense array."""
+"""Factored low-rank matrices: exact algebra, spectra, gauges, subspaces; never a dense array.
 
+Of one matrix a `LowRank` has everything as a view or a method; functions take several.
+"""
+
+from loratheory.lowrank._array import EPS as EPS
 from loratheory.lowrank._array import Array as Array
 from loratheory.lowrank._array import NotFiniteError as NotFiniteError
 from loratheory.lowrank._array import array_namespace as array_namespace
@@ -7,31 +11,29 @@ from loratheory.lowrank._array import device as device
 from loratheory.lowrank._array import double as double
 from loratheory.lowrank._array import finite as finite
 from loratheory.lowrank._factored import LowRank as LowRank
-from loratheory.lowrank._gauge import balanced as balanced
-from loratheory.lowrank._gauge import even as even
-from loratheory.lowrank._gauge import regauge as regauge
-from loratheory.lowrank._gauge import total as total
-from loratheory.lowrank._grams import Grams as Grams
-from loratheory.lowrank._grams import grams as grams
+from loratheory.lowrank._factored import Svd as Svd
+from loratheory.lowrank._factored import from_dense as from_dense
+from loratheory.lowrank._factored import truncate as truncate
+from loratheory.lowrank._functions import balanced as balanced
+from loratheory.lowrank._functions import column_space as column_space
+from loratheory.lowrank._functions import effective_rank as effective_rank
+from loratheory.lowrank._functions import frobenius as frobenius
+from loratheory.lowrank._functions import nuclear as nuclear
+from loratheory.lowrank._functions import rank as rank
+from loratheory.lowrank._functions import regauge as regauge
+from loratheory.lowrank._functions import row_space as row_space
+from loratheory.lowrank._functions import singular_values as singular_values
+from loratheory.lowrank._functions import spectral as spectral
+from loratheory.lowrank._functions import stable_rank as stable_rank
+from loratheory.lowrank._functions import svd as svd
+from loratheory.lowrank._functions import tail_energy as tail_energy
 from loratheory.lowrank._random import gaussian as gaussian
 from loratheory.lowrank._random import orthonormal as orthonormal
 from loratheory.lowrank._random import subspaces_at as subspaces_at
 from loratheory.lowrank._random import with_spectrum as with_spectrum
-from loratheory.lowrank._spectra import EPS as EPS
-from loratheory.lowrank._spectra import Svd as Svd
-from loratheory.lowrank._spectra import effective_rank as effective_rank
-from loratheory.lowrank._spectra import frobenius as frobenius
-from loratheory.lowrank._spectra import from_dense as from_dense
-from loratheory.lowrank._spectra import nuclear as nuclear
-from loratheory.lowrank._spectra import rank as rank
-from loratheory.lowrank._spectra import singular_values as singular_values
-from loratheory.lowrank._spectra import spectral as spectral
-from loratheory.lowrank._spectra import stable_rank as stable_rank
-from loratheory.lowrank._spectra import svd as svd
-from loratheory.lowrank._spectra import tail_energy as tail_energy
-from loratheory.lowrank._spectra import truncate as truncate
-from loratheory.lowrank._subspaces import column_space as column_space
-from loratheory.lowrank._subspaces import largest_cosine as largest_cosine
-from loratheory.lowrank._subspaces import principal_angles as principal_angles
-from loratheory.lowrank._subspaces import project as project
-from loratheory.lowrank._subspaces import row_space as row_space
+from loratheory.lowrank._several import Grams as Grams
+from loratheory.lowrank._several import grams as grams
+from loratheory.lowrank._several import largest_cosine as largest_cosine
+from loratheory.lowrank._several import principal_angles as principal_angles
+from loratheory.lowrank._several import project as project
+from loratheory.lowrank._several import total as total

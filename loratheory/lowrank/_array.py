@@ -5,6 +5,9 @@ from typing import Any
 from array_api_compat import array_namespace as array_namespace
 from array_api_compat import device as device
 
+EPS = 2.0**-52
+"""The rounding unit of float64."""
+
 Array = Any
 """Any array of the Array API standard: NumPy, PyTorch (CPU or GPU), JAX, CuPy."""
 

@@ -1,11 +1,34 @@
-"""A matrix kept as the product of a tall and a wide factor."""
+r"""A matrix kept as the product of a tall and a wide factor, and everything to know of one.
 
+Spectra are exact and no ``(m, n)`` array is formed. Everything rests on one decomposition: with
+thin QRs ``up = Q R`` and ``down.T = P T``, the matrix is ``Q (R T.T) P.T`` and its singular values
+are those of the small core ``R T.T``. It costs ``O((m + n) r^2 + r^3)``, runs in float64 whatever
+comes in, and is kept on the value once it was asked for.
+"""
+
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, overload
+from functools import cached_property
+from typing import Any, NamedTuple, overload
 
-from loratheory.lowrank._array import Array, array_namespace
+from loratheory.lowrank._array import EPS, Array, array_namespace, device, double
+from loratheory.lowrank._frames import Frame, frame
 from loratheory.shapes import Float
+
+
+class Svd(NamedTuple):
+    """``(left * sigma) @ right``: orthonormal columns, descending sigma, orthonormal rows."""
+
+    left: Float[Array, "m k"]
+    sigma: Float[Array, " k"]
+    right: Float[Array, "k n"]
+
+    def leading(self, rank: int | None) -> "Svd":
+        """The first `rank` triples; all of them for None."""
+        if rank is None or rank >= int(self.sigma.shape[0]):
+            return self
+        return Svd(self.left[:, :rank], self.sigma[:rank], self.right[:rank, :])
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,6 +41,12 @@ class LowRank:
         The output side (``B`` in most LoRA papers).
     down : (r, n) array
         The input side (``A`` in most LoRA papers).
+
+    Examples
+    --------
+    >>> low = from_dense(numpy.diag([3.0, 4.0]))
+    >>> low.rank, low.norm, low.S
+    (2, 5.0, array([4., 3.]))
 
     Raises
     ------
@@ -51,6 +80,170 @@ class LowRank:
     def T(self) -> "LowRank":
         """The transpose; costs nothing."""
         return LowRank(self.down.T, self.up.T)
+
+    def svd(self, rank: int | None = None) -> Svd:
+        """Return the singular value decomposition, ``k = min(m, n, width)``, or its leading part.
+
+        Parameters
+        ----------
+        rank : int, optional
+            Keep at most so many singular values, from the largest; all where not given.
+
+        Returns
+        -------
+        Svd
+            In float64. Costs ``O((m + n) r^2 + r^3)`` at the first call, nothing later; keeps
+            ``k (m + n)`` numbers as long as this value lives.
+
+        Raises
+        ------
+        NotFiniteError
+            If a factor holds NaN or infinity.
+        """
+        return self._svd.leading(rank)
+
+    @cached_property
+    def _svd(self) -> Svd:
+        q, core, p = _core(self)
+        u, sigma, vt = _small_svd(core)
+        return Svd(q.times(u), sigma, p.times(vt.T).T)
+
+    @property
+    def U(self) -> Float[Array, "m k"]:
+        """Left singular vectors, one a column; see `svd`."""
+        return self._svd.left
+
+    @cached_property
+    def S(self) -> Float[Array, " k"]:
+        """Singular values, descending; of what `svd` costs, the vectors are spared."""
+        if "_svd" in self.__dict__:
+            return self._svd.sigma
+        core = _core(self)[1]
+        xp = array_namespace(core)
+        if 0 in core.shape:
+            return xp.zeros(0, dtype=xp.float64, device=device(core))
+        return xp.linalg.svdvals(core)
+
+    @property
+    def Vh(self) -> Float[Array, "k n"]:
+        """Right singular vectors, one a row; see `svd`."""
+        return self._svd.right
+
+    @property
+    def rank(self) -> int:
+        """Numerical rank: singular values above ``max(m, n)`` rounding units of the largest."""
+        return self.rank_at(max(self.shape) * EPS)
+
+    def rank_at(self, tolerance: int | float) -> int:
+        """How many singular values exceed `tolerance` times the largest."""
+        if not self.S.shape[0]:
+            return 0
+        return int(array_namespace(self.S).count_nonzero(self.S > tolerance * float(self.S[0])))
+
+    @cached_property
+    def norm(self) -> float:
+        """Frobenius norm; unlike ``sqrt(low.inner(low))`` it survives cancelling factors."""
+        core = _core(self)[1]
+        return math.sqrt(float(array_namespace(core).sum(core**2)))
+
+    @property
+    def spectral_norm(self) -> float:
+        """Largest singular value, 0 for the zero matrix."""
+        return float(self.S[0]) if self.S.shape[0] else 0.0
+
+    @property
+    def nuclear_norm(self) -> float:
+        """Sum of the singular values."""
+        return float(array_namespace(self.S).sum(self.S))
+
+    @property
+    def stable_rank(self) -> float:
+        """Squared Frobenius norm over squared spectral norm; at most the rank, 0 for zero."""
+        top = self.spectral_norm
+        return float(array_namespace(self.S).sum((self.S / top) ** 2)) if top else 0.0
+
+    @property
+    def effective_rank(self) -> float:
+        """Exponential of the entropy of the normalised singular values (Roy and Vetterli, 2007)."""
+        xp, total = array_namespace(self.S), self.nuclear_norm
+        if not total:
+            return 0.0
+        share = self.S[self.S > 0] / total
+        return math.exp(-float(xp.sum(share * xp.log(share))))
+
+    def tail_energy(self, rank: int) -> float:
+        r"""Return the squared singular values beyond the first `rank`, summed.
+
+        Parameters
+        ----------
+        rank : int
+            How many leading singular values to leave out, at least 0.
+
+        Returns
+        -------
+        float
+            :math:`\sum_{i > r} \sigma_i^2`: the squared distance to the nearest matrix of that rank
+            (Eckart and Young, 1936), zero when `rank` reaches the rank.
+        """
+        beyond = self.S[min(rank, int(self.S.shape[0])) :]
+        return float(array_namespace(beyond).sum(beyond**2))
+
+    def truncated(self, rank: int) -> "LowRank":
+        """The nearest matrix of rank at most `rank`; see `truncate`."""
+        return truncate(self, rank)
+
+    def row_space(self, tolerance: int | float | None = None) -> Float[Array, "n k"]:
+        """Orthonormal basis of the inputs that the matrix reads, strongest first; costs as `svd`.
+
+        `tolerance`, relative to the largest singular value, decides the numerical rank ``k``.
+        """
+        return self.Vh.T[:, : self.rank if tolerance is None else self.rank_at(tolerance)]
+
+    def column_space(self, tolerance: int | float | None = None) -> Float[Array, "m k"]:
+        """Orthonormal basis of the outputs that the matrix writes; as `row_space`."""
+        return self.U[:, : self.rank if tolerance is None else self.rank_at(tolerance)]
+
+    def balanced(self) -> "LowRank":
+        """Return the canonical factorisation: ``up.T @ up == down @ down.T``, diagonal.
+
+        The width becomes the numerical rank, the singular values are split evenly and descend,
+        and the largest entry of each column of `up` is positive.
+
+        Returns
+        -------
+        LowRank
+            Equal as a matrix up to rounding, the same in every gauge; float64. Unique where the
+            nonzero singular values differ; equal ones leave a rotation among them free.
+        """
+        self.svd()  # first, so that the rank costs no second decomposition
+        left, sigma, right = self.svd(self.rank)
+        xp = array_namespace(sigma)
+        if sigma.shape[0]:
+            high, deep = xp.max(left, axis=0), xp.min(left, axis=0)
+            sign = xp.where(high >= -deep, xp.ones_like(high), -xp.ones_like(high))
+            left, right = left * sign, right * sign[:, None]
+        root = xp.sqrt(sigma)
+        return LowRank(left * root, root[:, None] * right)
+
+    def regauged(self, gauge: Float[Array, "r r"]) -> "LowRank":
+        """Return the same matrix with factors ``up @ gauge`` and ``inv(gauge) @ down``.
+
+        ``(up @ G, inv(G) @ down)`` is the same matrix for every invertible ``G`` (the *gauge*). A
+        method that acts on the factors separately gives another answer in every gauge; put its
+        input in `balanced` form first and the answer depends on the matrix alone.
+
+        Parameters
+        ----------
+        gauge : (r, r) array
+            An invertible matrix; its condition number is what the rounding error grows with.
+
+        Returns
+        -------
+        LowRank
+            Equal as a matrix. Costs ``O((m + n) r^2)``.
+        """
+        xp = array_namespace(self.up, gauge)
+        return LowRank(self.up @ gauge, xp.linalg.solve(gauge, self.down))
 
     def dense(self) -> Float[Array, "m n"]:
         """Form the product; costs ``O(m n r)`` and an ``(m, n)`` array."""
@@ -120,3 +313,51 @@ class LowRank:
         if self.shape != other.shape:
             message = f"shapes {self.shape} and {other.shape} differ: only equal shapes combine"
             raise ValueError(message)
+
+
+def _core(low: LowRank, overwrite: bool = False) -> tuple[Frame, Array, Frame]:
+    """Frames ``q``, ``p`` and the small ``core`` with ``low = q @ core @ p.T``."""
+    q = frame(double(low.up, "up"), overwrite)
+    p = frame(double(low.down, "down").T, overwrite)
+    return q, q.triangle @ p.triangle.T, p
+
+
+def _small_svd(core: Array) -> tuple[Array, Array, Array]:
+    """Dense singular value decomposition; an empty core has none."""
+    xp = array_namespace(core)
+    if 0 in core.shape:
+        empty = xp.zeros(0, dtype=xp.float64, device=device(core))
+        return core[:, :0], empty, core[:0, :]
+    return xp.linalg.svd(core, full_matrices=False)
+
+
+def truncate(low: LowRank, rank: int, *, overwrite: bool = False) -> LowRank:
+    """Return the best approximation of rank at most `rank`, in balanced factors.
+
+    Parameters
+    ----------
+    low : LowRank
+        Any factored matrix.
+    rank : int
+        Inner dimension of the result at most; 0 gives the zero matrix of width 0.
+    overwrite : bool
+        Let the factors of `low` be destroyed, which spares memory traffic.
+
+    Returns
+    -------
+    LowRank
+        The nearest matrix of that rank in every unitarily invariant norm, in float64, with the
+        singular values split evenly between the factors. Costs as `svd`.
+    """
+    q, core, p = _core(low, overwrite)
+    u, sigma, vt = Svd(*_small_svd(core)).leading(rank)
+    root = array_namespace(sigma).sqrt(sigma)  # scales the small vectors, before they grow tall
+    return LowRank(up=q.times(u * root), down=p.times(vt.T * root).T)
+
+
+def from_dense(matrix: Float[Array, "m n"], rank: int | None = None) -> LowRank:
+    """Factor a dense matrix, truncated to `rank` if given; costs a dense SVD, in float64."""
+    xp = array_namespace(matrix)
+    left, sigma, right = xp.linalg.svd(double(matrix, "matrix"), full_matrices=False)
+    root = xp.sqrt(sigma[:rank])
+    return LowRank(up=left[:, :rank] * root, down=root[:, None] * right[:rank, :])

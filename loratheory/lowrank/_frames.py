@@ -6,10 +6,7 @@ Householder reflectors and applies them, at half of what ``numpy.linalg.qr`` tak
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
-from importlib.machinery import PathFinder
-from importlib.util import module_from_spec
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from array_api_compat import is_numpy_array
@@ -61,19 +58,8 @@ def _applied(reflectors: Any, scales: Any, small: Any) -> Any:
     return lapack().dormqr("L", "N", reflectors, scales, tall, lwork=lwork, overwrite_c=1)[0]
 
 
-@cache
 def lapack() -> Any:
-    """LAPACK as SciPy wraps it, without the rest of ``scipy.linalg``: that takes longer to import.
+    """LAPACK as SciPy wraps it, imported at the first decomposition: that takes a while."""
+    from scipy.linalg import lapack as routines
 
-    Where a SciPy keeps the wrappers elsewhere, `scipy.linalg.lapack`; the routines are the same.
-    """
-    import scipy
-
-    found = PathFinder.find_spec("_flapack", [str(Path(scipy.__file__).parent / "linalg")])
-    if found is None or found.loader is None:
-        from scipy.linalg import lapack as whole
-
-        return whole
-    module = module_from_spec(found)
-    found.loader.exec_module(module)
-    return module
+    return routines

@@ -1,0 +1,191 @@
+r"""Several matrices together: sums, inner products of many sums, angles between subspaces.
+
+`Grams` decides every norm, distance and singular value of every weighted sum of the same updates
+from one product of each side's stacked factors with itself, a matrix as wide as all ranks together:
+no QR, and the tall factors are read once. The price is precision: squares are right to rounding of
+the largest square that enters, so distances below 1e-7 of the norms are lost. Where those matter,
+use `LowRank.norm`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from loratheory.lowrank._array import Array, array_namespace, device, double
+from loratheory.lowrank._factored import LowRank
+from loratheory.shapes import Float
+
+
+def total(updates: list[LowRank], weights: Sequence[int | float] | None = None) -> LowRank:
+    """Return the weighted sum, exact, its width never far above ``min(m, n)``.
+
+    Concatenation while the widths fit; beyond half of ``min(m, n)`` the list is summed in halves
+    that are compressed on the way, so that a library of a thousand adapters costs
+    ``O(count (m + n) min(m, n) r)`` instead of a QR of the whole stack.
+
+    Parameters
+    ----------
+    updates : list of LowRank
+        At least one, all of one shape.
+    weights : list of float, optional
+        One a piece; 1 where not given.
+
+    Returns
+    -------
+    LowRank
+        The sum, in float64.
+
+    Raises
+    ------
+    ValueError
+        If the list is empty, the shapes differ, or the weights do not match.
+    """
+    if not updates:
+        message = "an empty sum has no shape: give at least one update"
+        raise ValueError(message)
+    if weights is not None and len(weights) != len(updates):
+        message = f"{len(weights)} weights for {len(updates)} updates: give one a piece"
+        raise ValueError(message)
+    shapes = {low.shape for low in updates}
+    if len(shapes) > 1:
+        message = f"updates of shapes {sorted(shapes)} do not add: only equal shapes combine"
+        raise ValueError(message)
+    weights = [1] * len(updates) if weights is None else weights
+    if len(updates) == 1 or 2 * sum(low.width for low in updates) <= min(updates[0].shape):
+        return _concatenated(updates, weights)
+    half = len(updates) // 2
+    joined = total(updates[:half], weights[:half]) + total(updates[half:], weights[half:])
+    return joined if joined.width <= min(joined.shape) else joined.balanced()
+
+
+def _concatenated(updates: list[LowRank], weights: Sequence[int | float]) -> LowRank:
+    """The sum as it stands, in one array of its own, in the order that LAPACK likes.
+
+    Joined before it is widened, and weighted where it lies: memory traffic is half the cost.
+    """
+    xp = array_namespace(updates[0].up)
+    (m, n), width = updates[0].shape, sum(low.width for low in updates)
+    parts = [low.up.T for low in updates] + [low.down for low in updates]
+    flat = double(xp.concat([xp.reshape(part, (-1,)) for part in parts]), "factors")
+    up, down = (
+        xp.reshape(flat[: width * m], (width, m)).T,
+        xp.reshape(flat[width * m :], (width, n)),
+    )
+    if any(weight != 1 for weight in weights):
+        each = [float(w) for low, w in zip(updates, weights, strict=True) for _ in range(low.width)]
+        up *= xp.asarray(each, dtype=xp.float64, device=device(up))
+    return LowRank(up, down)
+
+
+@dataclass(frozen=True, eq=False)
+class Grams:
+    """Inner products of the factors of some updates.
+
+    Attributes
+    ----------
+    up : (c, c) array
+        Of the columns of all up factors, ``c`` the sum of the widths.
+    down : (c, c) array
+        Of the rows of all down factors.
+    widths : tuple of int
+        Of the updates, in order.
+    """
+
+    up: Float[Array, "c c"]
+    down: Float[Array, "c c"]
+    widths: tuple[int, ...]
+
+    def _spread(self, weights: Sequence[int | float]) -> Float[Array, " c"]:
+        """Each weight as often as its update is wide."""
+        xp = array_namespace(self.up)
+        each = [float(w) for w, r in zip(weights, self.widths, strict=True) for _ in range(r)]
+        return xp.asarray(each, dtype=xp.float64, device=device(self.up))
+
+    def squared(self, weights: Sequence[int | float]) -> float:
+        """Squared norm of the weighted sum, never negative; costs ``O(c^2)``."""
+        spread, xp = self._spread(weights), array_namespace(self.up)
+        return max(0.0, float(xp.sum(self.up * self.down * spread[:, None] * spread)))
+
+    def energies(self, weights: Sequence[int | float]) -> Float[Array, " c"]:
+        """Squared singular values of the weighted sum, descending, zeros included; ``O(c^3)``."""
+        xp = array_namespace(self.up)
+        if not self.up.shape[0]:
+            return xp.zeros(0, dtype=xp.float64, device=device(self.up))
+        spread = self._spread(weights)
+        values, vectors = xp.linalg.eigh(self.up)
+        root = vectors * xp.sqrt(xp.clip(values, 0.0, None))  # root @ root.T is the Gram matrix
+        inner = root.T @ (spread[:, None] * self.down * spread) @ root
+        return xp.flip(xp.clip(xp.linalg.eigvalsh((inner + inner.T) / 2), 0.0, None))
+
+    def tail(self, weights: Sequence[int | float], rank: int) -> float:
+        """Squared singular values beyond `rank`, summed; at no cost where there are none."""
+        width = sum(r for w, r in zip(weights, self.widths, strict=True) if w)
+        if rank >= width:
+            return 0.0
+        energies = self.energies(weights)
+        return float(array_namespace(energies).sum(energies[rank:]))
+
+
+def grams(updates: Sequence[LowRank]) -> Grams:
+    """Return the inner products of all factors, in float64.
+
+    Parameters
+    ----------
+    updates : sequence of LowRank
+        At least one, all of one shape.
+
+    Returns
+    -------
+    Grams
+        Costs ``O((m + n) c^2)`` multiplications and a float64 copy of the factors, ``c`` the sum of
+        the widths.
+
+    Raises
+    ------
+    NotFiniteError
+        If a factor holds NaN or infinity.
+    """
+    xp = array_namespace(updates[0].up)
+    up = xp.concat([double(low.up, "up") for low in updates], axis=1)
+    down = xp.concat([double(low.down, "down") for low in updates], axis=0)
+    return Grams(up.T @ up, down @ down.T, tuple(low.width for low in updates))
+
+
+def principal_angles(p: Float[Array, "n a"], q: Float[Array, "n b"]) -> Float[Array, " k"]:
+    """Return the principal angles in radians, ascending, ``k = min(a, b)``.
+
+    Parameters
+    ----------
+    p : (n, a) array
+        Orthonormal columns.
+    q : (n, b) array
+        Orthonormal columns.
+
+    Returns
+    -------
+    (k,) array
+        Small angles come from sines and large ones from cosines, so that both are accurate to
+        rounding (Knyazev and Argentati, 2002). Costs ``O(n a b)``.
+    """
+    if p.shape[1] < q.shape[1]:
+        p, q = q, p
+    xp = array_namespace(p, q)
+    count = int(q.shape[1])
+    if not count:
+        return xp.zeros(0, dtype=xp.float64, device=q.device)
+    shared = p.T @ q
+    cosine = xp.clip(xp.linalg.svdvals(shared), 0.0, 1.0)
+    sine = xp.flip(xp.clip(xp.linalg.svdvals(q - p @ shared)[:count], 0.0, 1.0))
+    return xp.where(cosine**2 < 0.5, xp.acos(cosine), xp.asin(sine))
+
+
+def largest_cosine(p: Float[Array, "n a"], q: Float[Array, "n b"]) -> float:
+    """Cosine of the smallest principal angle: 0 iff orthogonal, 1 if they share a direction."""
+    xp = array_namespace(p, q)
+    if not p.shape[1] or not q.shape[1]:
+        return 0.0
+    return min(1.0, float(xp.linalg.svdvals(p.T @ q)[0]))
+
+
+def project(x: Float[Array, "n c"], basis: Float[Array, "n k"]) -> Float[Array, "n c"]:
+    """The nearest points, column by column, in the span of orthonormal `basis`; ``O(n k)`` each."""
+    return basis @ (basis.T @ x)

@@ -1,4 +1,4 @@
-"""`adapter_config.json`: checked, with ranks, scales and targets by PEFT's own matching rules."""
+"""PEFT's folders: the names in them, and ranks, scales and targets by PEFT's own rules."""
 
 import math
 import re
@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loratheory.adapters._document import json_file
-from loratheory.adapters._error import refusal, shown
+from loratheory.adapters._adapter import refusal, shown
+from loratheory.adapters._files import json_file
 
 NAME = "adapter_config.json"
+WEIGHTS = "adapter_model.safetensors"
+INDEX = "adapter_model.safetensors.index.json"
+PREFIX = "base_model.model."
 LIMIT = 16 * 2**20
 
 _EXPORT = "export it as a plain LoRA adapter first"

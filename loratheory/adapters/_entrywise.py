@@ -1,29 +1,256 @@
 r"""Merges that decide entry by entry: which entries to keep, and who wins where they disagree.
 
-Each rule first sparsifies every update, then combines them. It acts on coordinates in a space
-(`full`, `knots`, `core`), in blocks of rows: beside the merged array no more than `BLOCK` entries
-of all updates exist at once, except that `trim` sorts the magnitudes of one update at a time.
+Each rule first sparsifies every update with a *filter*, then combines them. It acts on coordinates
+in a *space*: the update itself (`full`), KnOTS (`knots`) or Core Space (`core`). A space gives
+orthonormal frames :math:`U` (outputs) and :math:`V` (inputs) with :math:`\Delta_j = U X_j V^\top`
+for every update; the rule merges the coordinates :math:`X_j` into one array :math:`X` and the
+merged update is :math:`U X V^\top`. Blocks of rows are merged one after another: beside the merged
+array no more than `BLOCK` entries of all updates exist at once, except that `trim` sorts the
+magnitudes of one update at a time.
 
 **Cost.** In the full space ``O(m n R)`` to form entries, ``O(K m n log(m n))`` to trim, and a dense
 SVD, ``O(m n min(m, n))``, to return to factors, since masks destroy low rank. In `knots` read
-``(R, n)`` for ``(m, n)`` and in `core` ``(R, R)``; both without a dense SVD. ``R`` is the total
-width of ``K`` updates.
+``(R, n)`` for ``(m, n)`` and in `core` ``(R, R)``; both without a dense SVD, nothing of size (m, n)
+is formed and the rank stays within ``R``, the total width of ``K`` updates.
 
-All four take ``density`` and ``rank``; ``rank`` is needed in the full space, where the merge
+All four rules take ``density`` and ``rank``; ``rank`` is needed in the full space, where the merge
 before truncation generally has full rank.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
-from loratheory.adapters._entries import Combine, Sparsify, added, drop, elected, trim
-from loratheory.adapters._exact import cut
-from loratheory.adapters._options import Options, widened
-from loratheory.adapters._spaces import SPACES
-from loratheory.lowrank import Array, LowRank, array_namespace
+import numpy as np
+
+from loratheory.adapters._rules import NEGLIGIBLE, Options, limited, strong, widened
+from loratheory.lowrank import Array, LowRank, array_namespace, device, from_dense
 from loratheory.shapes import Float
 
 BLOCK = 2**22
 """Entries of all updates together that are formed at once."""
+
+
+Filter = Callable[[Array], Array]
+Sparsify = Callable[[Iterator[Array], int | float, np.random.Generator], Filter]
+Combine = Callable[[Sequence[Array], Sequence[float]], Array]
+
+
+def trim(blocks: Iterator[Array], density: int | float, rng: np.random.Generator) -> Filter:
+    """Return the filter that keeps the top `density` share of the entries by magnitude.
+
+    Parameters
+    ----------
+    blocks : iterator of (rows, q) arrays
+        The update, block by block.
+    density : float
+        Share of the entries to keep, in (0, 1].
+    rng : numpy.random.Generator
+        Not used.
+
+    Returns
+    -------
+    callable
+        Keeps what is at least the k-th largest magnitude, ``k = floor(density size)`` but no less
+        than 1. Equals up to rounding are all kept, so that no order among them is invented (PEFT
+        keeps arbitrary ones). Costs a sort of all magnitudes of this update.
+    """
+    del rng
+    sizes = [abs(block) for block in blocks]
+    xp = array_namespace(*sizes)
+    ordered = xp.sort(xp.concat([xp.reshape(size, (-1,)) for size in sizes]))
+    count = int(ordered.shape[0])
+    keep = max(1, math.floor(density * count + 1e-9))
+    least = float(ordered[count - keep]) * (1 - 1e-12)
+    return lambda block: xp.where(abs(block) >= least, block, xp.zeros_like(block))
+
+
+def drop(blocks: Iterator[Array], density: int | float, rng: np.random.Generator) -> Filter:
+    """Return the filter that keeps each entry with probability `density` and divides by it.
+
+    Parameters
+    ----------
+    blocks : iterator of (rows, q) arrays
+        Not used.
+    density : float
+        Probability to keep an entry, in (0, 1].
+    rng : numpy.random.Generator
+        Read row by row: as long as blocks come in order, their sizes do not matter.
+
+    Returns
+    -------
+    callable
+        Unbiased; the variance of an entry ``x`` is ``x^2 (1 - density) / density``.
+    """
+    del blocks
+
+    def _kept(block: Array) -> Array:
+        xp = array_namespace(block)
+        mask = xp.asarray(rng.random(tuple(block.shape)) < density, device=device(block))
+        return xp.where(mask, block / density, xp.zeros_like(block))
+
+    return _kept
+
+
+def added(blocks: Sequence[Array], weights: Sequence[float]) -> Array:
+    """Return the weighted sum of arrays."""
+    return sum(weight * block for block, weight in zip(blocks, weights, strict=True))
+
+
+def elected(blocks: Sequence[Array], weights: Sequence[float]) -> Array:
+    r"""Return the disjoint weighted mean of arrays: only those who agree with the sum count.
+
+    Parameters
+    ----------
+    blocks : list of (p, q) arrays
+        One an adapter.
+    weights : list of float
+        One an adapter; signs count.
+
+    Returns
+    -------
+    (p, q) array
+        With :math:`s = \mathrm{sign} \sum_j w_j x_j` and the agreeing adapters
+        :math:`A = \{j : \mathrm{sign}(w_j x_j) = s \ne 0\}`, each entry is
+        :math:`\sum_A w_j x_j / \sum_A |w_j|`; it is 0 where the weighted sum vanishes. Votes and
+        sums below 1e-12 of :math:`\sum_j |w_j x_j|` count as 0: an entry that is zero but for the
+        rounding of a factored product has no vote, or it would halve the entries it meets.
+    """
+    xp = array_namespace(*blocks)
+    total = added(blocks, weights)
+    floor = NEGLIGIBLE * added([abs(block) for block in blocks], [abs(w) for w in weights])
+    zero, one = xp.zeros_like(total), xp.ones_like(total)
+    sign = xp.where(abs(total) > floor, xp.sign(total), zero)
+    top, bottom = zero, zero
+    for block, weight in zip(blocks, weights, strict=True):
+        vote = weight * block
+        agrees = (xp.sign(vote) == sign) & (abs(vote) > floor)
+        top = top + xp.where(agrees, vote, zero)
+        bottom = bottom + xp.where(agrees, abs(weight) * one, zero)
+    return top / xp.where(bottom > 0, bottom, one)
+
+
+@dataclass(frozen=True, eq=False)
+class Coordinates:
+    """Updates written in common frames; a missing frame is the identity.
+
+    Attributes
+    ----------
+    cores : tuple of (p, q) LowRank
+        The coordinates of each update.
+    left : (m, p) array, optional
+        Orthonormal columns.
+    right : (q, n) array, optional
+        Orthonormal rows.
+    """
+
+    cores: tuple[LowRank, ...]
+    left: Float[Array, "m p"] | None = None
+    right: Float[Array, "q n"] | None = None
+
+    def update(self, merged: Float[Array, "p q"], rank: int | None = None) -> LowRank:
+        """Back from merged coordinates; in the full space by a dense SVD, ``O(m n min(m, n))``."""
+        if self.left is None:
+            return from_dense(merged, None if rank is None else min(rank, *merged.shape))
+        return LowRank(self.left, merged if self.right is None else merged @ self.right)
+
+
+def full(updates: Sequence[LowRank]) -> Coordinates:
+    """The entries of the updates themselves; costs nothing until they are formed."""
+    return Coordinates(tuple(updates))
+
+
+def knots(updates: Sequence[LowRank]) -> Coordinates:
+    r"""Return KnOTS coordinates :math:`X_j = \Sigma V_j^\top = U^\top \Delta_j`, (k, n).
+
+    Parameters
+    ----------
+    updates : list of (m, n) LowRank
+        One an adapter.
+
+    Returns
+    -------
+    Coordinates
+        In the left singular basis of :math:`[\Delta_1 \dots \Delta_K]`, see `knots_basis`. Unique
+        up to signs, which no rule here can see, unless singular values coincide.
+
+    References
+    ----------
+    Stoica et al., *Model merging with SVD to tie the KnOTS* (ICLR 2025, arXiv 2410.19735).
+    """
+    left = knots_basis(updates)[0]
+    return Coordinates(tuple(LowRank(left.T @ low.up, low.down) for low in updates), left)
+
+
+def knots_basis(updates: Sequence[LowRank]) -> tuple[Float[Array, "m k"], Float[Array, " k"]]:
+    r"""Return the left singular vectors and singular values of :math:`[\Delta_1 \dots \Delta_K]`.
+
+    With :math:`A_j^\top = P_j T_j` (QR) the stack is
+    :math:`[B_1 T_1^\top \dots B_K T_K^\top]` times a block diagonal of orthonormal rows, so that
+    the SVD of an (m, R) array gives both, ``R`` the total width.
+
+    Parameters
+    ----------
+    updates : list of (m, n) LowRank
+        One an adapter.
+
+    Returns
+    -------
+    left : (m, k) array
+        Orthonormal columns that span all outputs of the updates, strongest first.
+    sigma : (k,) array
+        Positive, descending. Costs ``O((m + n) R^2)``; the dense road ``O(K m^2 n)``.
+    """
+    xp = array_namespace(updates[0].up)
+    parts = [low.up @ xp.linalg.qr(low.down.T)[1].T for low in updates if low.width]
+    return _frame(xp.concat(parts, axis=1) if parts else updates[0].up)
+
+
+def core(updates: Sequence[LowRank]) -> Coordinates:
+    r"""Return Core Space coordinates :math:`X_j = U^\top \Delta_j V`, (p, q) with p, q at most R.
+
+    :math:`U` are the left singular vectors of the stacked first factors
+    :math:`[B_1 \dots B_K]`, :math:`V` the right ones of the stacked second factors. They span the
+    right spaces in every gauge, but *which* axes they are depends on the factorisation: an
+    entrywise rule here is **gauge dependent**. Bring the adapters into `balanced` form first
+    and it is well defined.
+
+    Parameters
+    ----------
+    updates : list of (m, n) LowRank
+        One an adapter.
+
+    Returns
+    -------
+    Coordinates
+        Exact: no update loses anything. Costs ``O((m + n) R^2)``, ``R`` the total width.
+
+    References
+    ----------
+    Panariello, Marczak et al., *Accurate and efficient low-rank model merging in Core Space*
+    (NeurIPS 2025, arXiv 2509.17786).
+    """
+    xp = array_namespace(updates[0].up)
+    left = _frame(xp.concat([low.up for low in updates], axis=1))[0]
+    right = _frame(xp.concat([low.down for low in updates], axis=0).T)[0]
+    cores = tuple(LowRank(left.T @ low.up, low.down @ right) for low in updates)
+    return Coordinates(cores, left, right.T)
+
+
+SPACES: dict[str, Callable[[Sequence[LowRank]], Coordinates]] = {
+    "full": full,
+    "knots": knots,
+    "core": core,
+}
+
+
+def _frame(stack: Float[Array, "m c"]) -> tuple[Float[Array, "m k"], Float[Array, " k"]]:
+    """Left singular vectors and values of a tall array, without the negligible ones."""
+    if 0 in stack.shape:
+        return stack[:, :0], stack[0, :0]
+    left, sigma, _ = array_namespace(stack).linalg.svd(stack, full_matrices=False)
+    keep = strong(sigma)
+    return left[:, :keep], sigma[:keep]
 
 
 def ties(updates: Sequence[LowRank], weights: Sequence[float], options: Options) -> LowRank:
@@ -90,7 +317,7 @@ def _merged(
     """Merge in coordinates and come back."""
     coordinates = SPACES[options.space](widened(updates))
     merged = _entries(sparsify, combine, coordinates.cores, weights, options)
-    return cut(coordinates.update(merged, options.rank), options)
+    return limited(coordinates.update(merged, options.rank), options)
 
 
 def _entries(

@@ -1,10 +1,155 @@
-"""Which merge rule obeys which law: a table that is computed, with a counterexample where not."""
+r"""The operator laws, and a computed table of which merge rule obeys which, with counterexamples.
 
-from collections.abc import Mapping
+A rule is :math:`f(X; w)`, at coefficient 1. The laws speak of the rule itself: rank is left at
+``min(m, n)`` in the full space, so that nothing is truncated, but for `svd`, whose truncation is
+the rule (its rank is then that of one adapter). Density is one half; a rule that draws keeps its
+random stream. Rules without weights have none in the laws either.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from loratheory.adapters._law_cases import LAWS, LawCase
-from loratheory.adapters._methods import METHODS, Method
+import numpy as np
+
+from loratheory.adapters._merge import METHODS, Method
+from loratheory.adapters._rules import Options
+from loratheory.lowrank import Array, LowRank
+from loratheory.shapes import Float
+
+SHAPE, RANK, COUNT = (9, 8), 2, 3
+
+Dense = Float[Array, "m n"]
+
+
+@dataclass(frozen=True, eq=False)
+class LawCase:
+    """A method in a space, and random input for it.
+
+    Attributes
+    ----------
+    method : Method
+        The rule.
+    space : str
+        Where it works.
+    seed : int
+        Determines everything random here.
+    """
+
+    method: Method
+    space: str
+    seed: int
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """A fresh generator for what a law itself draws."""
+        return np.random.default_rng([self.seed, 2])
+
+    @property
+    def weights(self) -> list[float]:
+        """Weights of either sign, away from 0 and 1; all 1 where the method takes none."""
+        if "weights" not in self.method.options:
+            return [1.0] * COUNT
+        return [0.7, -0.4, 1.3]
+
+    def updates(self, stream: int = 0) -> list[LowRank]:
+        """Independent updates of equal rank, in general position."""
+        rng = np.random.default_rng([self.seed, stream])
+        (m, n), r = SHAPE, RANK
+        draw = rng.standard_normal
+        return [LowRank(draw((m, r)), draw((r, n))) for _ in range(COUNT)]
+
+    def merge(self, updates: Sequence[LowRank], weights: Sequence[float] | None = None) -> Dense:
+        """The merged update, dense."""
+        rank = None
+        if "rank" in self.method.needs(self.space):
+            rank = RANK if "rank" in self.method.required else min(SHAPE)
+        options = Options("law", self.space, rank, density=0.5, seed=self.seed)
+        chosen = self.weights if weights is None else weights
+        return self.method.rule(updates, chosen, options).dense()
+
+
+def distance(one: Dense, other: Dense) -> float:
+    """Frobenius distance relative to the larger of the two, 0 for two zeros."""
+    size = max(np.linalg.norm(one), np.linalg.norm(other))
+    return float(np.linalg.norm(one - other) / size) if size else 0.0
+
+
+def exact(case: LawCase) -> float:
+    r""":math:`f(X; w) = \sum_j w_j X_j`, with :math:`w_j = 1/k` for rules that are means."""
+    share = 1 / COUNT if case.method.name in ("mean", "factor-mean") else 1.0
+    updates = case.updates()
+    terms = [w * low.dense() for w, low in zip(case.weights, updates, strict=True)]
+    return distance(case.merge(updates), share * sum(terms))
+
+
+def linear(case: LawCase) -> float:
+    r""":math:`f(aX + bY; w) = a f(X; w) + b f(Y; w)`, the sums in balanced form."""
+    (a, b), xs, ys = (0.6, -1.7), case.updates(), case.updates(1)
+    sums = [(a * x + b * y).balanced() for x, y in zip(xs, ys, strict=True)]
+    return distance(case.merge(sums), a * case.merge(xs) + b * case.merge(ys))
+
+
+def idempotent(case: LawCase) -> float:
+    r"""Copies of one adapter give it back, all weights 1 or all :math:`1/k`."""
+    copies = [case.updates()[0]] * COUNT
+    takes = "weights" in case.method.options
+    choices = ([1.0] * COUNT, [1 / COUNT] * COUNT) if takes else ([1.0] * COUNT,)
+    return min(distance(case.merge(copies, choice), copies[0].dense()) for choice in choices)
+
+
+def gauge_invariant(case: LawCase) -> float:
+    r"""Other factors of the same updates, :math:`(BG, G^{-1}A)`, change nothing."""
+    updates, rng = case.updates(), case.rng
+    moved = [low.regauged(np.eye(RANK) + rng.random((RANK, RANK))) for low in updates]
+    return distance(case.merge(updates), case.merge(moved))
+
+
+def permutation_invariant(case: LawCase) -> float:
+    """The order of the adapters, each with its weight, does not matter."""
+    updates = case.updates()
+    return distance(case.merge(updates), case.merge(updates[::-1], case.weights[::-1]))
+
+
+def zero_weight_drops(case: LawCase) -> float:
+    """A last adapter of weight zero might as well not be there."""
+    updates, weights = case.updates(), case.weights
+    shorter = case.merge(updates[:-1], weights[:-1])
+    return distance(case.merge(updates, [*weights[:-1], 0.0]), shorter)
+
+
+def sign_respected(case: LawCase) -> float:
+    """Changing the sign of a weight is changing the sign of its update."""
+    updates, weights = case.updates(), case.weights
+    flipped = case.merge(updates, [-weights[0], *weights[1:]])
+    return distance(flipped, case.merge([-updates[0], *updates[1:]]))
+
+
+def scale_equivariant(case: LawCase) -> float:
+    r""":math:`f(aX; w) = a f(X; w)` for every number :math:`a`, one for all adapters."""
+    updates = case.updates()
+    a = float(case.rng.choice([-1.0, 1.0]) * 10 ** case.rng.uniform(-6, 6))
+    return distance(case.merge([low * a for low in updates]) / a, case.merge(updates))
+
+
+def low_rank_kept(case: LawCase) -> float:
+    """The rank of the merge is at most the sum of the ranks: the first excess singular value."""
+    sigma = np.linalg.svd(case.merge(case.updates()), compute_uv=False)
+    return float(sigma[RANK * COUNT] / sigma[0])
+
+
+LAWS: dict[str, Callable[[LawCase], float]] = {
+    "exact": exact,
+    "linear": linear,
+    "idempotent": idempotent,
+    "gauge": gauge_invariant,
+    "permutation": permutation_invariant,
+    "zero weight": zero_weight_drops,
+    "sign": sign_respected,
+    "scale": scale_equivariant,
+    "low rank": low_rank_kept,
+}
+"""Each law by its short name: a relative gap, 0 up to rounding where it holds."""
+
 
 HOLDS = 1e-9
 """Relative gap that rounding may leave."""

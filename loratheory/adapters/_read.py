@@ -8,16 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from loratheory.adapters._adapter import Adapter, Info, Lazy
-from loratheory.adapters._config import NAME, Config, config
-from loratheory.adapters._document import inside, json_file
-from loratheory.adapters._error import refusal, shown
-from loratheory.adapters._safetensors import DTYPES, LIMIT, Tensor, finite, header, load
+from loratheory.adapters._adapter import DTYPES, Adapter, Info, Lazy, refusal, shown
+from loratheory.adapters._config import INDEX, NAME, PREFIX, WEIGHTS, Config, config
+from loratheory.adapters._files import LIMIT, Tensor, finite, header, inside, json_file, load
 from loratheory.lowrank import LowRank
 
-WEIGHTS = "adapter_model.safetensors"
-INDEX = "adapter_model.safetensors.index.json"
-PREFIX = "base_model.model."
 LARGEST = float(np.finfo(np.float32).max)  # a norm of larger float64 numbers may overflow
 _KEY = re.compile(
     r"(?P<module>.+)\.(?:lora_(?P<half>[AB])(?:\.(?P<name>[^.]+))?\.weight"
@@ -71,7 +66,7 @@ def read(folder: str | os.PathLike[str]) -> Adapter:
     settings = config(inside(home, NAME))
     tensors = dict(_tensors(home))
     pairs, notes = _pairs(home, settings, tensors)
-    widest = max((t.dtype for p in pairs.values() for t in (p.up, p.down)), key=[*DTYPES].index)
+    widest = max((t.dtype for p in pairs.values() for t in (p.up, p.down)), key=DTYPES.index)
     info = Info(
         name=str(folder),
         base=settings.base,

@@ -4,20 +4,18 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from loratheory.adapters._adapter import Adapter
-from loratheory.adapters._config import HANDED_ON, KNOWN, NAME, PROJECTION, TWICE
-from loratheory.adapters._error import AdapterError, refusal, shown
-from loratheory.adapters._read import PREFIX, WEIGHTS
-from loratheory.adapters._safetensors import DTYPES
-from loratheory.adapters._save import save
+from loratheory.adapters._adapter import DTYPES, Adapter, AdapterError, refusal, shown
+from loratheory.adapters._config import HANDED_ON, KNOWN, NAME, PREFIX, PROJECTION, TWICE, WEIGHTS
+from loratheory.adapters._files import CODES, KINDS, finite
 from loratheory.lowrank import Array, array_namespace
+from loratheory.shapes import Float
 from loratheory.store import draft
 
 OURS = re.compile(r"adapter_(config|model)\b.*\.(json|safetensors|bin)|README\.md|\.gitattributes")
@@ -128,7 +126,7 @@ def _fill(place: Path, adapter: Adapter, dtype: str) -> tuple[int, float]:
     """Weights first, as the widths are only known once every module has been made."""
     widths: dict[str, int] = {}
     names = [key for module in adapter for key in _keys(module, adapter)]
-    done = save(place / WEIGHTS, names, _factors(adapter, widths), dtype)
+    done = _save(place / WEIGHTS, names, _factors(adapter, widths), dtype)
     text = json.dumps(_config(adapter, widths), indent=2, sort_keys=True)
     with (place / NAME).open("x") as file:
         file.write(text + "\n")
@@ -203,3 +201,68 @@ def _config(adapter: Adapter, widths: dict[str, int]) -> dict[str, Any]:
         "alpha_pattern": ranks,
         "target_modules": [*widths],
     }
+
+
+def _save(
+    file: Path,
+    names: Sequence[str],
+    tensors: Iterable[tuple[str, Float[np.ndarray, "rows columns"]]],
+    dtype: str,
+) -> tuple[int, float]:
+    """Write a safetensors file of matrices as they come, one in memory at a time.
+
+    The header is written last, into room that is kept for it: `names` are the keys of all tensors,
+    in their order, and spaces fill what is left. Returns the file's size and the largest relative
+    Frobenius error that `dtype` made in one matrix.
+    """
+    code = next(code for code, name in CODES.items() if name == dtype)
+    entries: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    widest = {"dtype": code, "shape": [2**62] * 2, "data_offsets": [2**62] * 2}
+    room = len(_json(entries | dict.fromkeys(names, widest)))
+    room += -room % 8
+    place, worst = 0, 0.0
+    with file.open("xb") as target:
+        target.write(b" " * (8 + room))
+        for name, exact in tensors:
+            stored = _cast(name, exact, dtype)
+            worst = max(worst, _rounding(exact, stored))
+            bits = stored.view(np.uint16) if dtype == "bfloat16" else stored
+            target.write(bits.reshape(-1).data.cast("B"))
+            entries[name] = {
+                "dtype": code,
+                "shape": [*stored.shape],
+                "data_offsets": [place, place + stored.nbytes],
+            }
+            place += stored.nbytes
+        target.seek(0)
+        target.write(room.to_bytes(8, "little") + _json(entries).ljust(room))
+        target.flush()
+        os.fsync(target.fileno())
+    return 8 + room + place, worst
+
+
+def _json(entries: dict[str, Any]) -> bytes:
+    return json.dumps(entries, separators=(",", ":")).encode()
+
+
+def _cast(name: str, exact: Float[np.ndarray, "..."], dtype: str) -> Any:
+    """The numbers in storage type `dtype`, little-endian, in C order; too large is refused."""
+    finite(name, exact)
+    with np.errstate(over="ignore", under="ignore"):
+        stored = np.ascontiguousarray(exact).astype(KINDS[dtype], copy=False)
+    lost = ~np.isfinite(stored)
+    if lost.any():
+        value = float(exact[np.unravel_index(int(lost.argmax()), exact.shape)])
+        fact = f"the value {value:g} is too large for {dtype}"
+        raise refusal(name, fact, "write with dtype bfloat16 or float32")
+    if dtype == "bfloat16":
+        return stored
+    return stored.astype(KINDS[dtype].newbyteorder("<"), copy=False)
+
+
+def _rounding(exact: Float[np.ndarray, "..."], stored: Any) -> float:
+    if exact.dtype == stored.dtype:
+        return 0.0
+    wide = exact.astype(np.float64)
+    norm = float(np.linalg.norm(wide))
+    return float(np.linalg.norm(stored.astype(np.float64) - wide)) / norm if norm else 0.0

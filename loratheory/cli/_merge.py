@@ -58,7 +58,7 @@ def merge(
     together = lib.aligned(shelf, any_base=any_base)
     chosen = _numbers(weights) if weights is not None else None
     merged = lib.merge(
-        shelf,
+        together,
         method,
         weights=chosen,
         rank=rank,
@@ -67,7 +67,6 @@ def merge(
         density=density,
         ridge=ridge,
         rng=np.random.default_rng(seed),
-        any_base=any_base,
     )
     audits: list[ModuleAudit] = []
     with progress(count=len(merged), unit="module", desc=method) as bar:

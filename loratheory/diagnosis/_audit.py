@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from loratheory.adapters import Adapter, Aligned, Lazy
-from loratheory.lowrank import LowRank, array_namespace, frobenius, grams, tail_energy, total
+from loratheory.lowrank import LowRank, array_namespace, grams, total
 from loratheory.theorems.merging import merge_floor
 
 
@@ -97,9 +97,9 @@ def _apart(name: str, merged: LowRank, updates: list[LowRank], target: LowRank) 
     return ModuleAudit(
         module=name,
         width=merged.width,
-        energy=frobenius(target) ** 2,
-        to_sum=frobenius(merged - target) ** 2,
-        sum_floor=tail_energy(target, merged.width),
+        energy=target.norm**2,
+        to_sum=(merged - target).norm ** 2,
+        sum_floor=target.tail_energy(merged.width),
         to_adapters=merge_floor.measure(case, merged),
         adapters_floor=merge_floor.bound(case),
     )

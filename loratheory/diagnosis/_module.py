@@ -1,21 +1,79 @@
-"""One module of a shelf of adapters: overlap, floors, gauge and what a router could see."""
+"""What the weights of one module say: of one adapter, its spectrum; of several, what they share."""
 
+import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from loratheory.adapters import Adapter, Aligned, between, merge
-from loratheory.lowrank import (
-    EPS,
-    LowRank,
-    Svd,
-    double,
-    even,
-    frobenius,
-    grams,
-    singular_values,
-    svd,
-    total,
-)
+from loratheory.adapters import METHODS, Adapter, Aligned, Options, interference
+from loratheory.lowrank import LowRank, double, grams, total
+
+
+@dataclass(frozen=True)
+class ModuleSpectrum:
+    """The singular values of one module's update and what follows from them.
+
+    Attributes
+    ----------
+    outputs, inputs, width : int
+        Shape of the update and of its factors.
+    rank : int
+        Numerical rank.
+    energy : float
+        Squared Frobenius norm.
+    spectral : float
+        Largest singular value.
+    stable_rank, effective_rank : float
+        As in ``loratheory.lowrank``.
+    sigma : tuple of float
+        The singular values, descending.
+    """
+
+    module: str
+    outputs: int
+    inputs: int
+    width: int
+    rank: int
+    energy: float
+    spectral: float
+    stable_rank: float
+    effective_rank: float
+    sigma: tuple[float, ...]
+
+
+def spectrum(name: str, low: LowRank) -> ModuleSpectrum:
+    """One module; a single small decomposition serves every number."""
+    sigma = tuple(float(value) for value in low.S)
+    return ModuleSpectrum(
+        module=name,
+        outputs=low.shape[0],
+        inputs=low.shape[1],
+        width=low.width,
+        rank=low.rank,
+        energy=math.fsum(value**2 for value in sigma),
+        spectral=low.spectral_norm,
+        stable_rank=low.stable_rank,
+        effective_rank=low.effective_rank,
+        sigma=sigma,
+    )
+
+
+def spectra(adapter: Adapter) -> Iterator[ModuleSpectrum]:
+    """The spectra of all modules, in order, one module in memory at a time."""
+    for name in adapter:
+        yield spectrum(name, adapter[name])
+
+
+def layer_of(module: str) -> int | None:
+    """The number of the layer that a module name speaks of: its first numeric part."""
+    number = re.search(r"(?:^|\.)(\d{1,9})(?:\.|$)", module)
+    return int(number[1]) if number else None
+
+
+def kind_of(module: str) -> str:
+    """A module name without its layer number: what all layers have in common."""
+    return re.sub(r"(?:^|(?<=\.))\d+(?=\.|$)", "*", module)
+
 
 CLEAR = 1e-6  # a gap that inner products show for certain
 
@@ -90,34 +148,28 @@ def examined(shelf: Aligned) -> Iterator[ModuleDiagnosis]:
 
 def examined_module(name: str, updates: list[LowRank]) -> ModuleDiagnosis:
     """Examine the updates of one module, one an adapter, width 0 where there is none."""
-    parts = [svd(low) for low in updates]
-    table = between(parts)
+    table = interference(updates)
     own = [float(value) for value in table.crosstalk.diagonal()]
     pairs = [(i, j) for i in range(len(own)) for j in range(len(own)) if i != j and own[i]]
     i, j = max(pairs, key=lambda p: table.crosstalk[p] / own[p[0]], default=(0, 0))
-    spectra = [[float(s) for s in part.sigma] for part in parts]
+    spectra = [[float(s) for s in low.S] for low in updates]
     changed = [low for low in updates if low.width]
-    acting = [part for part in parts if part.sigma.shape[0]]
     return ModuleDiagnosis(
         module=name,
         outputs=updates[0].shape[0],
         inputs=updates[0].shape[1],
-        ranks=tuple(_rank(sigma, max(updates[0].shape)) for sigma in spectra),
+        ranks=tuple(low.rank for low in updates),
         pair=(i, j),
         row_cosine=float(table.row_cosine[i, j]) if pairs else 0.0,
         crosstalk=float(table.crosstalk[i, j]) / own[i] if pairs else 0.0,
         ceiling=float(table.bound[i, j]) / own[i] if pairs else 0.0,
         energy=_energy(spectra),
         floors=_floors(updates, spectra),
-        gauge_gap=_gauge_gap(changed, [even(part) for part in acting]),
+        gauge_gap=_gauge_gap(changed),
         arrow_gap=tuple(_gap(sigma) for sigma in spectra),
         arrow_blind=tuple(_blind(sigma) for sigma in spectra),
-        prototype_cosine=_prototype_cosine(acting),
+        prototype_cosine=_prototype_cosine(changed),
     )
-
-
-def _rank(sigma: list[float], side: int) -> int:
-    return sum(value > side * EPS * sigma[0] for value in sigma)
 
 
 def _gap(sigma: list[float]) -> float:
@@ -144,7 +196,7 @@ def _floors(updates: list[LowRank], spectra: list[list[float]]) -> tuple[tuple[i
     if sum(low.width for low in updates) <= min(updates[0].shape):
         tail = [float(value) for value in grams(updates).energies(even_weights)]
     else:  # their mean is narrower than all of them side by side
-        tail = [float(value) ** 2 for value in singular_values(total(updates, even_weights))]
+        tail = [float(value) ** 2 for value in total(updates, even_weights).S]
     disagreement = max(0.0, energy - sum(tail))
     steps = [2**power for power in range(max(len(tail), 1).bit_length()) if 2**power < len(tail)]
     return tuple(
@@ -153,23 +205,23 @@ def _floors(updates: list[LowRank], spectra: list[list[float]]) -> tuple[tuple[i
     )
 
 
-def _gauge_gap(updates: list[LowRank], forms: list[LowRank]) -> float | None:
+def _gauge_gap(updates: list[LowRank]) -> float | None:
     """How much a factor mean depends on how the same updates were written down."""
+    forms = [low.balanced() for low in updates]
     if len({low.width for low in updates}) != 1 or len({form.width for form in forms}) != 1:
         return None
-    stored, canonical = _factor_mean(updates).map(double), _factor_mean(forms)
+    stored, canonical = (
+        METHODS["factor-mean"].rule(written, [1.0] * len(written), Options()).map(double)
+        for written in (updates, forms)
+    )
     products = grams([stored, canonical])
     size = max(products.squared([1, 0]), products.squared([0, 1])) ** 0.5
     gap = products.squared([1, -1]) ** 0.5 / size if size else 0.0
-    return gap if gap > CLEAR or not size else frobenius(stored - canonical) / size
+    return gap if gap > CLEAR or not size else (stored - canonical).norm / size
 
 
-def _factor_mean(updates: list[LowRank]) -> LowRank:
-    return merge([Adapter.of({"here": low}) for low in updates], "factor-mean")["here"]
-
-
-def _prototype_cosine(parts: list[Svd]) -> float:
+def _prototype_cosine(updates: list[LowRank]) -> float:
     """How alike the two most alike Arrow prototypes are."""
-    tops = [part.right[:1, :] for part in parts]
+    tops = [low.Vh[:1, :] for low in updates]
     pairs = [(p, q) for number, p in enumerate(tops) for q in tops[:number]]
     return max((abs(float((p @ q.T)[0, 0])) for p, q in pairs), default=0.0)

@@ -138,7 +138,7 @@ class LowRank:
         """How many singular values exceed `tolerance` times the largest."""
         if not self.S.shape[0]:
             return 0
-        return int(array_namespace(self.S).count_nonzero(self.S > tolerance * float(self.S[0])))
+        return int(array_namespace(self.S).count_nonzero(tolerance * float(self.S[0]) < self.S))
 
     @cached_property
     def norm(self) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from loratheory.adapters._error import shown
+from loratheory.adapters._adapter import shown
 from loratheory.pretrained._cached import cached, commit_of
 from loratheory.pretrained._embedded import NAME, NOTE, embedded
 from loratheory.pretrained._error import ModelError, failure, spent

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loratheory.adapters import AdapterError
-from loratheory.adapters._document import inside, json_file, json_object
+from loratheory.adapters._files import inside, json_file, json_object
 
 X = Path("x")
 PLAIN = st.none() | st.booleans() | st.integers() | st.text(max_size=4)

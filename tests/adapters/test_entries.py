@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from strategies import seeds
 
-from loratheory.adapters._entries import added, drop, elected, trim
+from loratheory.adapters._entrywise import added, drop, elected, trim
 
 rng0 = np.random.default_rng(0)
 

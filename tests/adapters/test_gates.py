@@ -175,7 +175,7 @@ def test_wrong_input_is_refused_in_words():
     for budget in (0, 1, -0.1, float("nan")):
         with pytest.raises(ValueError, match="budget of"):
             calibrate(updates, base, budget=budget)
-    with pytest.raises(ValueError, match="empty shelf"):
+    with pytest.raises(ValueError, match="empty library"):
         calibrate([], base)
     with pytest.raises(ValueError, match="read 12 inputs"):
         calibrate(updates, np.ones((100, 11)))

@@ -7,7 +7,7 @@ from peft import LoraConfig, get_peft_model
 from peft.utils import merge_utils
 
 from loratheory.adapters import METHODS, Options
-from loratheory.adapters._entries import elected
+from loratheory.adapters._entrywise import elected
 from loratheory.lowrank import LowRank
 
 WIDE, OUT, RANK = 7, 6, 2

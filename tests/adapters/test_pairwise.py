@@ -84,9 +84,9 @@ def test_torch_adapters_give_the_same_tables():
 def test_wrong_input_is_refused_in_words():
     rng = np.random.default_rng(3)
     first, second = gaussian(rng, 5, 4, 2), gaussian(rng, 4, 5, 2)
-    with pytest.raises(ValueError, match="empty shelf"):
+    with pytest.raises(ValueError, match="empty library"):
         interference([])
-    with pytest.raises(ValueError, match="empty shelf"):
+    with pytest.raises(ValueError, match="empty library"):
         next(pairwise([]))
     with pytest.raises(ValueError, match=r"shapes \[\(4, 5\), \(5, 4\)\] do not compare"):
         interference([first, second])

@@ -132,15 +132,15 @@ def test_a_router_agrees_with_the_layer_of_peft_given_exact_prototypes():
 def test_wrong_input_is_refused_in_words():
     scores = arrow_scores([gaussian(np.random.default_rng(5), 3, 4, 1) for _ in range(2)])
     for make, message in [
-        (lambda: Router(scores, top_k=0), "top_k is 0 on a shelf of 2"),
-        (lambda: Router(scores, top_k=3), "top_k is 3 on a shelf of 2"),
+        (lambda: Router(scores, top_k=0), "top_k is 0 in a library of 2"),
+        (lambda: Router(scores, top_k=3), "top_k is 3 in a library of 2"),
         (lambda: Router(scores, temperature=0), "temperature is 0"),
         (lambda: Router(scores, temperature=-1.0), "temperature is -1.0"),
         (lambda: Router(scores, temperature=float("nan")), "temperature is nan"),
         (lambda: softmax_weights(np.ones((1, 2)), 3), "top_k is 3"),
         (lambda: Router(scores).weights(np.ones((1, 3))), "read 4 inputs"),
-        (lambda: uniform_weights(np.ones((1, 2)), 0), "shelf of 0"),
-        (lambda: oracle_weights(np.array([0, 2]), 2), "from 0 to 2 on a shelf of 2"),
+        (lambda: uniform_weights(np.ones((1, 2)), 0), "library of 0"),
+        (lambda: oracle_weights(np.array([0, 2]), 2), "from 0 to 2 in a library of 2"),
         (lambda: oracle_weights(np.array([-2, 1]), 2), "from -2 to 1"),
     ]:
         with pytest.raises(ValueError, match=message):

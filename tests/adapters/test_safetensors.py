@@ -19,7 +19,7 @@ from safetensors.torch import save_file as save_torch
 from strategies import seeds
 
 from loratheory.adapters import AdapterError
-from loratheory.adapters._safetensors import header, load
+from loratheory.adapters._files import header, load
 
 KINDS = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
 KINDS["float64"] = torch.float64
@@ -113,7 +113,7 @@ def test_a_read_that_comes_up_short_is_noticed(tmp_path, monkeypatch):
     (tmp_path / "x").write_bytes(bytes_of({"t": np.ones(4, "f4")}))
     tensor = header(tmp_path / "x")["t"]
     os.truncate(tmp_path / "x", tensor.start + 8)
-    monkeypatch.setattr("loratheory.adapters._safetensors._stamp", lambda _: tensor.stamp)
+    monkeypatch.setattr("loratheory.adapters._files._stamp", lambda _: tensor.stamp)
     with pytest.raises(AdapterError, match="changed while it was being read"):
         load(tensor)
 
@@ -135,7 +135,7 @@ def test_gaps_and_overlaps_are_refused_as_the_library_refuses_them(gap, tmp_path
     file.write_bytes(len(text).to_bytes(8, "little") + text + bytes(32 + gap))
     with pytest.raises(SafetensorError), safe_open(file, framework="numpy"):
         pass
-    with pytest.raises(AdapterError, match=f"bytes {16 + gap} and 16 .* 'b' does not begin where"):
+    with pytest.raises(AdapterError, match=f"library refuses this file of .* offset for tensor `b`.*if it was cut"):
         header(file)
 
 

@@ -8,8 +8,9 @@ from safetensors.numpy import load_file
 from strategies import seeds
 
 from loratheory.adapters import AdapterError
-from loratheory.adapters._safetensors import DTYPES, header, load
-from loratheory.adapters._save import cast, save
+from loratheory.adapters._files import KINDS as DTYPES
+from loratheory.adapters._files import header, load
+from loratheory.adapters._write import _cast as cast, _save as save
 
 
 @given(seeds)

@@ -167,7 +167,7 @@ def test_half_precision_is_scored_in_single():
 @pytest.mark.parametrize("scores", ALL)
 def test_wrong_input_is_refused_in_words(scores):
     rng = np.random.default_rng(5)
-    with pytest.raises(ValueError, match="empty shelf"):
+    with pytest.raises(ValueError, match="empty library"):
         scores([])
     with pytest.raises(ValueError, match=r"widths \[4, 5\]"):
         scores([gaussian(rng, 3, 4, 1), gaussian(rng, 3, 5, 1)])

@@ -113,7 +113,7 @@ def test_wrong_input_is_refused_in_words():
     updates = [gaussian(rng, 3, 4, 2) for _ in range(2)]
     x, weights = np.ones((5, 4)), np.ones((5, 2))
     for bad, message in [
-        (([], x, weights), "empty shelf"),
+        (([], x, weights), "empty library"),
         (([updates[0], gaussian(rng, 3, 5, 2)], x, weights), r"widths \[4, 5\]"),
         (([updates[0], gaussian(rng, 2, 4, 2)], x, weights), r"outputs of widths \[2, 3\]"),
         ((updates, np.ones((5, 5)), weights), r"shape \(5, 5\).*read 4 inputs"),

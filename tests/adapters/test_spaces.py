@@ -6,7 +6,7 @@ from hypothesis import given
 from strategies import seeds
 
 from loratheory.adapters import knots_basis
-from loratheory.adapters._spaces import SPACES
+from loratheory.adapters._entrywise import SPACES
 from loratheory.lowrank import LowRank, gaussian, regauge, with_spectrum
 
 

@@ -62,7 +62,7 @@ def merge_peft(size):
 
 
 def knots_ours(size):
-    from loratheory.adapters._spaces import knots_basis
+    from loratheory.adapters import knots_basis
     from loratheory.lowrank import LowRank
 
     updates = [LowRank(*pair).map(np.float64) for pair in factors(size, 2)]

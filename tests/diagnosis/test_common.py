@@ -8,7 +8,7 @@ import pytest
 
 from loratheory.adapters import Adapter, aligned
 from loratheory.diagnosis import SolutionsError, solution_overlaps, solution_templates
-from loratheory.diagnosis._common import weight_likeness
+from loratheory.diagnosis._diagnose import weight_likeness
 from loratheory.lowrank import gaussian
 
 

@@ -1,6 +1,6 @@
 """_templates: a sentence a pair with its measure, and one record a measure."""
 
-from loratheory.diagnosis import Record, _templates, template_findings
+from loratheory.diagnosis import Record, _findings, template_findings
 
 GOOD = Record(0.25, (7, 8), (1, 9), 0.53, 0.98, 10, 6, 11)
 
@@ -18,7 +18,7 @@ def test_a_record_is_told_in_counts():
 
 
 def test_each_pair_has_a_sentence_and_each_measure_one_record(monkeypatch):
-    monkeypatch.setattr(_templates, "records", lambda: {"overlap": GOOD})
+    monkeypatch.setattr(_findings, "records", lambda: {"overlap": GOOD})
     pairs = {(0, 1): 0.5, (0, 2): 0.0, (1, 2): 0.125}
     found = template_findings(["x", "y", "z"], {"overlap": pairs, "read": {(0, 1): 0.1}})
     assert [one.kind for one in found] == ["shared"] * 4
@@ -30,7 +30,7 @@ def test_each_pair_has_a_sentence_and_each_measure_one_record(monkeypatch):
 
 
 def test_the_stored_records_are_whole():
-    told = _templates.records()
+    told = _findings.records()
     assert {"overlap", "read", "write", "agreement"} <= {*told}
     for one in told.values():
         assert one.above[1] + one.below[1] >= one.held_out >= max(one.right, one.majority)

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import seeds
 
-from loratheory.lowrank import _frames
-from loratheory.lowrank._frames import frame, lapack
+from loratheory.lowrank._frames import frame
 
 sides = st.integers(0, 7)
 
@@ -41,5 +40,3 @@ def test_the_input_is_left_as_it_was():
     before = matrix.copy()
     frame(matrix).times(np.eye(3))
     np.testing.assert_array_equal(matrix, before)
-
-

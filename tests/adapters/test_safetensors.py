@@ -135,7 +135,7 @@ def test_gaps_and_overlaps_are_refused_as_the_library_refuses_them(gap, tmp_path
     file.write_bytes(len(text).to_bytes(8, "little") + text + bytes(32 + gap))
     with pytest.raises(SafetensorError), safe_open(file, framework="numpy"):
         pass
-    with pytest.raises(AdapterError, match=f"library refuses this file of .* offset for tensor `b`.*if it was cut"):
+    with pytest.raises(AdapterError, match=r"library refuses .* offset for tensor `b`"):
         header(file)
 
 

@@ -10,7 +10,8 @@ from strategies import seeds
 from loratheory.adapters import AdapterError
 from loratheory.adapters._files import KINDS as DTYPES
 from loratheory.adapters._files import header, load
-from loratheory.adapters._write import _cast as cast, _save as save
+from loratheory.adapters._write import _cast as cast
+from loratheory.adapters._write import _save as save
 
 
 @given(seeds)

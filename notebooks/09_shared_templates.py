@@ -40,7 +40,7 @@ import torch
 from ipywidgets import FloatSlider, interact
 
 from loratheory.experiments import words
-from loratheory.experiments.words import lead, share_needed
+from loratheory.experiments.words import margin, share_needed
 from loratheory.figures import FIGURES, table
 from loratheory.figures.failing_step import question
 from loratheory.theorems import template_vote
@@ -81,12 +81,12 @@ assert vote.subs({h: 0, rho: 0}) == 0
 # %% [markdown]
 # ## Construct
 # First as a memory, the theorem's own construction: a base, two adapters, one cue and one fact an
-# adapter. The bound is the lead $2v-1$; where it is negative the step is not taken.
+# adapter. The bound is the margin $2v-1$; where it is negative the step is not taken.
 
 # %%
 case = template_vote.draw(np.random.default_rng(3), 8)
 merge = template_vote.attain(case)
-print(f"bound {template_vote.bound(case):+.3f}, lead {template_vote.measure(case, merge):+.3f}")
+print(f"bound {template_vote.bound(case):+.3f}, margin {template_vote.measure(case, merge):+.3f}")
 
 # %% [markdown]
 # Then problems. Numbers are counted modulo 7. What is told comes first, then the question (`?:`),
@@ -98,9 +98,9 @@ rng = np.random.default_rng(1)
 for pair in (("multiply", "percent"), ("percent", "divide")):
     asked = words.drawn([words.linked(pair)], 1, rng)
     rows = words.FORMS["stepwise"][0](words.CODE, asked)
-    told = words.CODE.spelt(rows.tokens[0, : rows.asked[0] + 1])
+    told = words.CODE.written(rows.tokens[0, : rows.asked[0] + 1])
     print(told, "\n   means:   ", question(told))
-    print("   solution:", words.CODE.spelt(rows.targets[0]))
+    print("   solution:", words.CODE.written(rows.targets[0]))
 
 # %% [markdown]
 # A solution of two steps begins with the quantity that can be computed first, one of a single step
@@ -227,11 +227,11 @@ assert at("composed", "single steps") < 0.5 < at("composed", "other words")
 
 # %%
 def votes(coefficient: float = 0.5) -> None:
-    """The share that each base needs, and the lead at a share of one half."""
+    """The share that each base needs, and the margin at a share of one half."""
     for habit, name in ((False, "without the habit"), (True, "with it")):
         needed = share_needed(coefficient, habit=habit)
         print(f"c = {coefficient:.2f}, base {name}: from {needed:.2f} on,", end=" ")
-        print(f"lead at a half {lead(0.5, coefficient, habit=habit):+.2f}")
+        print(f"margin at a half {margin(0.5, coefficient, habit=habit):+.2f}")
 
 
 for coefficient in (0.25, 0.5, 1.0):
@@ -304,7 +304,7 @@ assert mine is None or abs(mine - wanted) < 1e-9, "not yet: C is the sum of the 
 
 # %%
 mine = None
-wanted = max(c for c in np.linspace(0, 1, 10_001).tolist() if lead(0.0, c, habit=True) > 0)
+wanted = max(c for c in np.linspace(0, 1, 10_001).tolist() if margin(0.0, c, habit=True) > 0)
 assert mine is None or abs(mine - wanted) < 1e-3, "not yet: solve 2(1 − C) − 1 = 0 for C = 2c"
 
 # %% [markdown]

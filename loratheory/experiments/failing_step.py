@@ -27,61 +27,38 @@ they write their own skill where the other's is due. A merge does not lack the o
 each adapter has learned, but when to leave a step to the other adapter.
 """
 
-from dataclasses import dataclass, field
 from itertools import zip_longest
 
-from loratheory.experiments import skill_coverage
 from loratheory.experiments.engine import Experiment, Row
-from loratheory.experiments.words._coverage import SEEN
-from loratheory.experiments.words._size import QUICK, SMALL, Size
+from loratheory.experiments.words._problems import SEEN
+from loratheory.experiments.words._settings import QUICK, SMALL, Covered
 
 ASKED = ("base", "first alone", "second alone", "mean", "sum", "gates", "composed")
 RIGHT = "right"
 OUTCOMES = (
-    *(
-        f"{step} {part}"
-        for step in ("first", "second")
-        for part in ("name", "skill", "numbers", "result")
-    ),
+    *(f"first {part}" for part in ("name", "skill", "numbers", "result")),
+    *(f"second {part}" for part in ("name", "skill", "numbers", "result")),
     RIGHT,
 )
 """What the first wrong word of a solution is, step by step; or none is."""
 _PLACES = [OUTCOMES[k] for k in (0, 1, 2, 2, 3, 4, 5, 6, 6, 7)]
-
-
-@dataclass(frozen=True)
-class Config:
-    """One base; its adapters are those of `skill_coverage`.
-
-    Attributes
-    ----------
-    seen : str
-        What the base has seen, of `words._coverage.SEEN`.
-    seed : int
-        Of the base.
-    size : Size
-        Of all.
-    """
-
-    seen: str = SEEN[3]
-    seed: int = 0
-    size: Size = field(default_factory=Size)
+Config = Covered
 
 
 def outcome(solution: str, written: str) -> str:
     """Return which of `OUTCOMES` a solution has, of two steps, when this is written instead."""
     words = zip_longest(solution.split(), written.split())
-    wrong = (place for place, (due, said) in enumerate(words) if due != said)
+    wrong = (place for place, (due, word) in enumerate(words) if due != word)
     return next((_PLACES[place] for place in wrong), RIGHT)
 
 
-def cell(config: Config) -> list[Row]:
+def cell(config: Covered) -> list[Row]:
     """Return one row for each pair of skills, rule and outcome.
 
     Parameters
     ----------
-    config : Config
-        What to reuse.
+    config : Covered
+        What to reuse: the adapters of `skill_coverage`.
 
     Returns
     -------
@@ -89,24 +66,25 @@ def cell(config: Config) -> list[Row]:
         `rate`, the share of problems with this outcome; then the first of them: its `question`, the
         `solution` and what was `written`; a dash for each that is not there.
     """
-    from loratheory.experiments.words._written import solutions
+    from loratheory.experiments.words._models import solutions
 
-    here = skill_coverage.measured(skill_coverage.Config(config.seen, config.seed, config.size))
-    told: list[Row] = []
-    for e, (case, asked) in enumerate(zip(here.cases, here.asked(config.size.asked), strict=True)):
-        rules = here.only(e).acting()
+    models = config.trained()
+    table: list[Row] = []
+    for e, asked in enumerate(models.targets(config.size.asked)):
+        one, acting = models.cases[e].pair, models.only(e).acting()
         for rule in ASKED:
-            head: Row = {"seen": config.seen, "rule": rule, "first": case.pair[0]}
-            head |= {"second": case.pair[1], "seed": config.seed}
-            found = solutions(here.known, asked, rules[rule])
-            ends = [outcome(solution, written) for _, solution, written in found]
+            head: Row = {"seen": config.seen, "rule": rule, "first": one[0], "second": one[1]}
+            texts = solutions(models.bases, asked, acting[rule])
+            ends = [outcome(solution, written) for _, solution, written in texts]
             for end in OUTCOMES:
-                one = found[ends.index(end)] if end in ends else ["–"] * 3
-                one = [text if " " in text else "–" for text in one]  # one word is no solution
-                texts = dict(zip(("question", "solution", "written"), one, strict=True))
-                rate = round(ends.count(end) / len(ends), 4)
-                told.append({**head, "outcome": end, "rate": rate, **texts})
-    return told
+                first = texts[ends.index(end)] if end in ends else ["–"] * 3
+                first = [text if " " in text else "–" for text in first]  # a word is no solution
+                row: Row = {**head, "seed": config.seed, "outcome": end}
+                row["rate"] = round(ends.count(end) / len(ends), 4)
+                table.append(
+                    row | dict(zip(("question", "solution", "written"), first, strict=True))
+                )
+    return table
 
 
 EXPERIMENT = Experiment(
@@ -114,9 +92,9 @@ EXPERIMENT = Experiment(
     __doc__,
     cell,
     profiles={
-        "quick": (Config(SEEN[0], size=QUICK),),
-        "small": tuple(Config(SEEN[0], k, QUICK) for k in SMALL),
-        "paper": tuple(Config(seed=seed) for seed in range(3)),
+        "quick": (Covered(SEEN[0], size=QUICK),),
+        "small": tuple(Covered(SEEN[0], k, QUICK) for k in SMALL),
+        "paper": tuple(Covered(SEEN[3], seed) for seed in range(3)),
     },
     minutes={"quick": 0.1, "small": 0.5, "paper": 0.5},
 )

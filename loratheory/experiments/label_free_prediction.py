@@ -33,11 +33,17 @@ out, but these are wide, and in all 14 more composed than expected: 18 of 24 did
 
 from dataclasses import dataclass, field
 
-from loratheory.experiments import skill_composition, template_overlap
 from loratheory.experiments.engine import Experiment, Row
-from loratheory.experiments.words._cases import MEASURED
 from loratheory.experiments.words._problems import Pair
-from loratheory.experiments.words._size import QUICK, SIZES, SMALL, Size
+from loratheory.experiments.words._settings import (
+    MEASURED,
+    QUICK,
+    SIZES,
+    SMALL,
+    Apart,
+    Overlapping,
+    Size,
+)
 
 REUSED = ("mean", "sum", "ties", "arrow", "gates")
 
@@ -79,29 +85,26 @@ def cell(config: Config) -> list[Row]:
     -------
     list of dict
         `held_out`, 0 for the pair that measures were designed on; what predicts, of
-        `words._proxies.PROXIES`; the share of problems that the base and each of `REUSED` solves.
+        `words._likeness.PROXIES`; the share of problems that the base and each of `REUSED` solves.
     """
-    from loratheory.experiments.words._proxies import proxies
-    from loratheory.experiments.words._reuse import marks
+    from loratheory.experiments.words._likeness import proxies
 
     kind, seed, size = config.kind, config.seed, config.size
-    overlapping = template_overlap.Config(kind, seed, config.pairs, size)
-    parts = [template_overlap.measured(overlapping)]
-    if config.alone:
-        parts.append(skill_composition.measured(skill_composition.Config(kind, seed, size)))
-    told: list[Row] = []
-    for here in parts:
-        asked, rules = here.asked(config.size.asked), here.acting()
-        known = proxies(here, asked)
-        known |= {
-            name: marks(here.known, asked, rules[name])["stepwise"] for name in ("base", *REUSED)
-        }
-        for e, case in enumerate(here.cases):
-            head: Row = {"kind": config.kind, "seed": config.seed}
-            head |= {"first": case.pair[0], "second": case.pair[1], "bridge": case.bridge}
-            head |= {"share": case.share, "held_out": int({*case.pair} != {*MEASURED[0]})}
-            told.append({**head, **{name: round(float(x[e]), 4) for name, x in known.items()}})
-    return told
+    parts = [Overlapping(kind, seed, config.pairs, size).trained()]
+    parts += [Apart(kind, seed, size).trained()] * config.alone
+    table: list[Row] = []
+    for models in parts:
+        asked, acting = models.targets(size.asked), models.acting()
+        columns = proxies(models, asked)
+        for rule in ("base", *REUSED):
+            columns[rule] = models.accuracies(asked, acting[rule])["stepwise"]
+        for e, case in enumerate(models.cases):
+            row: Row = {"kind": kind, "seed": seed, "first": case.pair[0], "second": case.pair[1]}
+            row |= {"bridge": case.bridge, "share": case.share}
+            row["held_out"] = int({*case.pair} != {*MEASURED[0]})
+            numbers = {name: round(float(x[e]), 4) for name, x in columns.items()}
+            table.append({**row, **numbers})
+    return table
 
 
 EXPERIMENT = Experiment(

@@ -25,77 +25,36 @@ something idle .16, .15 and .27: as predicted both lose, and what is lost there 
 merging.
 """
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from loratheory.experiments import template_overlap
 from loratheory.experiments.engine import Experiment, Row
-from loratheory.experiments.words._cases import MEASURED
-from loratheory.experiments.words._problems import CONTEXT, WORDINGS, Pair
-from loratheory.experiments.words._size import QUICK, SIZES, SMALL, Size
-
-if TYPE_CHECKING:
-    from loratheory.tasks.word_problems import Problems
+from loratheory.experiments.words._problems import CODE, CONTEXT, FORMS, WORDINGS
+from loratheory.experiments.words._settings import MEASURED, QUICK, SIZES, SMALL, Overlapping
+from loratheory.tasks.word_problems import (
+    Problems,
+    distracted,
+    renamed,
+    renumbered,
+    reordered,
+    reworded,
+)
 
 OTHERWISE = ("as it was", "wording", "names", "numbers", "order", "distractor")
 ASKED = ("mean", "sum", "ties", "arrow", "gates", "composed")
+Config = Overlapping
 
 
-@dataclass(frozen=True)
-class Config:
-    """One base; its adapters are those of `template_overlap`.
+def otherwise(problems: Problems, how: str, *, rng: np.random.Generator) -> Problems:
+    """Return the problems put otherwise, of `OTHERWISE`.
 
-    Attributes
-    ----------
-    kind : str
-        What the base has seen, of `words._problems.KINDS`.
-    seed : int
-        Of the base.
-    pairs : tuple of pair of str
-        Those of `template_overlap`.
-    size : Size
-        Of all.
+    In other words, of others, with other numbers, in another order, or with one quantity more.
     """
-
-    kind: str = "problems"
-    seed: int = 0
-    pairs: tuple[Pair, ...] = MEASURED
-    size: Size = field(default_factory=Size)
-
-
-def otherwise(here: "Problems", how: str, *, rng: np.random.Generator) -> "Problems":
-    """Return the problems put otherwise.
-
-    Parameters
-    ----------
-    here : Problems
-        As they were.
-    how : str
-        Of `OTHERWISE`.
-    rng : Generator
-        Draws what is new.
-
-    Returns
-    -------
-    Problems
-        In other words, of others, with other numbers, in another order, or with one quantity more.
-    """
-    from loratheory.tasks.word_problems import (
-        distracted,
-        renamed,
-        renumbered,
-        reordered,
-        reworded,
-    )
-
     if how == "wording":
-        return reworded(here, rng=rng, wordings=WORDINGS)
+        return reworded(problems, rng=rng, wordings=WORDINGS)
     if how == "distractor":
-        return distracted(here, 1, rng=rng, skills=CONTEXT, wordings=WORDINGS)
-    plain = {"names": renamed, "numbers": renumbered, "order": reordered}
-    return plain[how](here, rng=rng) if how in plain else here
+        return distracted(problems, 1, rng=rng, skills=CONTEXT, wordings=WORDINGS)
+    changes = {"names": renamed, "numbers": renumbered, "order": reordered}
+    return changes[how](problems, rng=rng) if how in changes else problems
 
 
 def cell(config: Config) -> list[Row]:
@@ -103,8 +62,8 @@ def cell(config: Config) -> list[Row]:
 
     Parameters
     ----------
-    config : Config
-        What to reuse.
+    config : Overlapping
+        What to reuse: the adapters of `template_overlap`.
 
     Returns
     -------
@@ -112,32 +71,32 @@ def cell(config: Config) -> list[Row]:
         `stepwise`, problems whose whole solution is right; `kept`, those among them that were
         solved as first put, over all that were, nan where none was.
     """
-    from loratheory.experiments.words._problems import CODE, FORMS
-    from loratheory.experiments.words._reuse import padded, said
+    from loratheory.experiments.words._models import padded, share_right
 
-    again = template_overlap.Config(config.kind, config.seed, config.pairs, config.size)
-    here = template_overlap.measured(again)
-    asked, form = here.asked(config.size.asked), FORMS["stepwise"][0]
+    models = config.trained()
+    asked, form = models.targets(config.size.asked), FORMS["stepwise"][0]
     rng = np.random.default_rng([config.seed, 18])
     put = {
         how: padded([form(CODE, otherwise(one, how, rng=rng)) for one in asked])
         for how in OTHERWISE
     }
-    told: list[Row] = []
-    rules = here.acting()
+    table: list[Row] = []
+    acting = models.acting()
     for rule in ASKED:
-        right = {how: said(here.known, rows, rules[rule]) == 1 for how, rows in put.items()}
+        right = {
+            how: share_right(models.bases, rows, acting[rule]) == 1 for how, rows in put.items()
+        }
         first = right[OTHERWISE[0]]
-        for how, found in right.items():
-            for e, case in enumerate(here.cases):
-                head: Row = {"kind": config.kind, "seed": config.seed, "rule": rule, "put": how}
-                head |= {"first": case.pair[0], "second": case.pair[1]}
-                head |= {"bridge": case.bridge, "share": case.share}
-                solved = float(first[e].sum())
-                kept = float((first[e] & found[e]).sum()) / solved if solved else float("nan")
-                head |= {"stepwise": round(float(found[e].mean()), 4), "kept": round(kept, 4)}
-                told.append(head)
-    return told
+        for how, solved in right.items():
+            for e, case in enumerate(models.cases):
+                row: Row = {"kind": config.kind, "seed": config.seed, "rule": rule, "put": how}
+                row |= {"first": case.pair[0], "second": case.pair[1]}
+                row |= {"bridge": case.bridge, "share": case.share}
+                before = float(first[e].sum())
+                kept = float((first[e] & solved[e]).sum()) / before if before else float("nan")
+                row |= {"stepwise": round(float(solved[e].mean()), 4), "kept": round(kept, 4)}
+                table.append(row)
+    return table
 
 
 EXPERIMENT = Experiment(

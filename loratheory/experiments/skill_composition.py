@@ -28,44 +28,11 @@ composes itself, .79; the mean keeps that (.78) and the sum harms it (.47). At o
 at .31 and others at .28: nothing is solved.
 """
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
 from loratheory.experiments.engine import Experiment, Row
-from loratheory.experiments.words._cases import apart
 from loratheory.experiments.words._problems import KINDS, covered
-from loratheory.experiments.words._size import QUICK, SIZES, SMALL, Size
+from loratheory.experiments.words._settings import QUICK, SIZES, SMALL, Apart
 
-if TYPE_CHECKING:
-    from loratheory.experiments.words._taught import Taught
-
-
-@dataclass(frozen=True)
-class Config:
-    """One base and an adapter of each skill on it.
-
-    Attributes
-    ----------
-    kind : str
-        What the base has seen, of `words._problems.KINDS`.
-    seed : int
-        Of the base.
-    size : Size
-        Of all.
-    """
-
-    kind: str = "problems"
-    seed: int = 0
-    size: Size = field(default_factory=Size)
-
-
-def measured(config: Config) -> "Taught":
-    """Return the adapters of a config, from the cache or trained."""
-    from loratheory.experiments.words._bases import base
-    from loratheory.experiments.words._taught import taught
-
-    known = base(config.kind, config.seed, config.size)
-    return taught(known, apart(), config.size, ("joint", "composed"))
+Config = Apart
 
 
 def cell(config: Config) -> list[Row]:
@@ -73,7 +40,7 @@ def cell(config: Config) -> list[Row]:
 
     Parameters
     ----------
-    config : Config
+    config : Apart
         What to train and to reuse.
 
     Returns
@@ -82,20 +49,14 @@ def cell(config: Config) -> list[Row]:
         `shown`, 1 if pretraining has shown the pair in this order; `stepwise`, problems whose
         whole solution is right; `answered`, whose answer is right at once.
     """
-    from loratheory.experiments.words._reuse import marks
-
-    here = measured(config)
+    models = config.trained()
     shown = covered(config.seed) if config.kind == KINDS[-1] else frozenset()
-    asked = here.asked(config.size.asked)
-    told: list[Row] = []
-    for rule, adapt in here.acting().items():
-        found = marks(here.known, asked, adapt)
-        for e, case in enumerate(here.cases):
-            head: Row = {"kind": config.kind, "seed": config.seed, "rule": rule}
-            head |= {"first": case.pair[0], "second": case.pair[1]}
-            head |= {"shown": int(case.pair in shown)}
-            told.append({**head, **{name: round(float(x[e]), 4) for name, x in found.items()}})
-    return told
+    asked = models.targets(config.size.asked)
+    return models.compared(
+        {"kind": config.kind, "seed": config.seed},
+        lambda adapt: models.accuracies(asked, adapt),
+        lambda case: {"shown": int(case.pair in shown)},
+    )
 
 
 EXPERIMENT = Experiment(

@@ -38,49 +38,21 @@ sum adds up to 3.7 % and then harms, by .09 at 11 % (4 of 6 bases) and .21 at 33
 the mean still adds .02 there. What was trained on the pair solves 1.00 on all these bases.
 """
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from loratheory.experiments.engine import Experiment, Row
-from loratheory.experiments.words._cases import apart
-from loratheory.experiments.words._coverage import SEEN, WEIGHTS, coverage
-from loratheory.experiments.words._problems import drawn, single
-from loratheory.experiments.words._size import QUICK, SMALL, Size
+from loratheory.experiments.words._problems import (
+    CODE,
+    FORMS,
+    SEEN,
+    WEIGHTS,
+    coverage,
+    drawn,
+    single,
+)
+from loratheory.experiments.words._settings import QUICK, SMALL, Covered
 
-if TYPE_CHECKING:
-    from loratheory.experiments.words._taught import Taught
-
-
-@dataclass(frozen=True)
-class Config:
-    """One base and an adapter of each skill on it.
-
-    Attributes
-    ----------
-    seen : str
-        What the base has seen, of `words._coverage.SEEN`.
-    seed : int
-        Of the base; says how often it met each pair.
-    size : Size
-        Of all.
-    """
-
-    seen: str = SEEN[-1]
-    seed: int = 0
-    size: Size = field(default_factory=Size)
-
-
-def measured(config: Config) -> "Taught":
-    """Return the adapters of a config, from the cache or trained."""
-    from loratheory.experiments.words._bases import pretrained
-    from loratheory.experiments.words._coverage import lessons
-    from loratheory.experiments.words._taught import taught
-
-    size = config.size
-    known = pretrained(lessons(config.seen, config.seed, size.problems), config.seed, size)
-    return taught(known, apart(), size, ("joint", "composed"))
+Config = Covered
 
 
 def cell(config: Config) -> list[Row]:
@@ -88,7 +60,7 @@ def cell(config: Config) -> list[Row]:
 
     Parameters
     ----------
-    config : Config
+    config : Covered
         What to train and to reuse.
 
     Returns
@@ -99,28 +71,28 @@ def cell(config: Config) -> list[Row]:
         right at once; `step_1` and `step_2`, problems of one step, of the first skill and of the
         second, whose solution is right.
     """
-    from loratheory.experiments.words._problems import CODE, FORMS
-    from loratheory.experiments.words._reuse import marks, padded, solved
+    from loratheory.experiments.words._models import Accuracies, padded, solved
+    from loratheory.toy.transformer import Adapt
 
-    here, form = measured(config), FORMS["stepwise"][0]
-    asked, met = here.asked(config.size.asked), coverage(config.seen, config.seed)
+    models, form, count = config.trained(), FORMS["stepwise"][0], config.size.asked
+    asked, met = models.targets(count), coverage(config.seen, config.seed)
     rng = np.random.default_rng([config.seed, 20])
     alone = {
         f"step_{k + 1}": padded(
-            [form(CODE, drawn(single([c.pair[k]]), config.size.asked, rng)) for c in here.cases]
+            [form(CODE, drawn(single([case.pair[k]]), count, rng)) for case in models.cases]
         )
         for k in (0, 1)
     }
-    told: list[Row] = []
-    for rule, adapt in here.acting().items():
-        found = marks(here.known, asked, adapt)
-        found |= {name: solved(here.known, rows, adapt) for name, rows in alone.items()}
-        for e, case in enumerate(here.cases):
-            head: Row = {"seen": config.seen, "rule": rule}
-            head |= {"first": case.pair[0], "second": case.pair[1]}
-            head |= {"coverage": round(met[case.pair], 4), "seed": config.seed}
-            told.append({**head, **{name: round(float(x[e]), 4) for name, x in found.items()}})
-    return told
+
+    def _measured(adapt: Adapt | None) -> Accuracies:
+        steps = {name: solved(models.bases, rows, adapt) for name, rows in alone.items()}
+        return models.accuracies(asked, adapt) | steps
+
+    return models.compared(
+        {"seen": config.seen},
+        _measured,
+        lambda case: {"coverage": round(met[case.pair], 4), "seed": config.seed},
+    )
 
 
 EXPERIMENT = Experiment(

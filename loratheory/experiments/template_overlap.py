@@ -36,53 +36,27 @@ before the run: on them nothing composes (`skill_composition`). At once everythi
 near the 2/7 of one who knows that zero stays zero and guesses the rest.
 """
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from loratheory.experiments.engine import Experiment, Row
-from loratheory.experiments.words._cases import MEASURED, overlapping
-from loratheory.experiments.words._problems import Pair
-from loratheory.experiments.words._size import QUICK, SIZES, SMALL, Size
-from loratheory.experiments.words._votes import lead
-
-if TYPE_CHECKING:
-    from loratheory.experiments.words._taught import Taught
+from loratheory.experiments.words._settings import (
+    MEASURED,
+    QUICK,
+    SIZES,
+    SMALL,
+    Overlapping,
+    margin,
+)
 
 COEFFICIENTS = {"mean": 0.5, "sum": 1.0}
-NAN = float("nan")
+Config = Overlapping
 
 
-@dataclass(frozen=True)
-class Config:
-    """One base and the pairs of adapters on it.
-
-    Attributes
-    ----------
-    kind : str
-        What the base has seen, of `words._problems.KINDS`.
-    seed : int
-        Of the base.
-    pairs : tuple of pair of str
-        Skills of the adapters; the second takes what the first makes.
-    size : Size
-        Of all.
-    """
-
-    kind: str = "problems"
-    seed: int = 0
-    pairs: tuple[Pair, ...] = MEASURED
-    size: Size = field(default_factory=Size)
-
-
-def measured(config: Config) -> "Taught":
-    """Return the adapters of a config, from the cache or trained."""
-    from loratheory.experiments.words._bases import base
-    from loratheory.experiments.words._taught import taught
-
-    known = base(config.kind, config.seed, config.size)
-    return taught(known, overlapping(config.pairs), config.size)
+def predicted(rule: str, share: float, *, habit: bool) -> float:
+    """Return 1 where the vote on the first step is won, 0 where it is lost, 1/2 at the border."""
+    if rule not in COEFFICIENTS:
+        return float("nan")
+    return float(np.sign(margin(share, COEFFICIENTS[rule], habit=habit)) + 1) / 2
 
 
 def cell(config: Config) -> list[Row]:
@@ -90,32 +64,26 @@ def cell(config: Config) -> list[Row]:
 
     Parameters
     ----------
-    config : Config
+    config : Overlapping
         What to train and to reuse.
 
     Returns
     -------
     list of dict
         `stepwise`, problems whose whole solution is right; `answered`, whose answer is right at
-        once; `predicted`, 1 where the vote on the first step is won, 0 where it is lost, 1/2 at
-        the border, nan where nothing is predicted.
+        once; `predicted`, nan where nothing is.
     """
-    from loratheory.experiments.words._reuse import marks
-
-    here, habit = measured(config), config.kind != "single steps"
-    asked = here.asked(config.size.asked)
-    told: list[Row] = []
-    for rule, adapt in here.acting().items():
-        found = marks(here.known, asked, adapt)
-        for e, case in enumerate(here.cases):
-            c = COEFFICIENTS.get(rule)
-            won = NAN if c is None else float(np.sign(lead(case.share, c, habit=habit)) + 1) / 2
-            head: Row = {"kind": config.kind, "seed": config.seed, "rule": rule}
-            head |= {"first": case.pair[0], "second": case.pair[1]}
-            head |= {"bridge": case.bridge, "share": case.share}
-            head |= {name: round(float(x[e]), 4) for name, x in found.items()}
-            told.append({**head, "predicted": won})
-    return told
+    models, habit = config.trained(), config.kind != "single steps"
+    asked = models.targets(config.size.asked)
+    table = models.compared(
+        {"kind": config.kind, "seed": config.seed},
+        lambda adapt: models.accuracies(asked, adapt),
+        lambda case: {"bridge": case.bridge, "share": case.share},
+    )
+    return [
+        {**row, "predicted": predicted(str(row["rule"]), float(row["share"]), habit=habit)}
+        for row in table
+    ]
 
 
 EXPERIMENT = Experiment(

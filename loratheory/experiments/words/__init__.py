@@ -1,9 +1,8 @@
-"""What the experiments on word problems share: problems, bases, adapters, reuse and likeness.
+"""What the studies of skills share: problems, settings, bases, adapters, reuse and likeness.
 
-Problems, cases and votes need NumPy alone; what needs PyTorch is imported where used.
+Problems and settings need NumPy alone; what needs PyTorch is imported where used.
 """
 
-from importlib import import_module
 from typing import Any
 
 from loratheory.experiments.words._problems import CODE as CODE
@@ -13,16 +12,17 @@ from loratheory.experiments.words._problems import SKILLS as SKILLS
 from loratheory.experiments.words._problems import chains as chains
 from loratheory.experiments.words._problems import drawn as drawn
 from loratheory.experiments.words._problems import linked as linked
-from loratheory.experiments.words._size import QUICK as QUICK
-from loratheory.experiments.words._votes import lead as lead
-from loratheory.experiments.words._votes import share_needed as share_needed
-
-_TRAINED = {"base": "_bases", "solutions": "_written"}
+from loratheory.experiments.words._settings import QUICK as QUICK
+from loratheory.experiments.words._settings import Size as Size
+from loratheory.experiments.words._settings import margin as margin
+from loratheory.experiments.words._settings import share_needed as share_needed
 
 
 def __getattr__(name: str) -> Any:
     """Import what needs PyTorch only when it is asked for."""
-    if name not in _TRAINED:
+    if name not in ("base", "solutions"):
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
-    return getattr(import_module(f"{__name__}.{_TRAINED[name]}"), name)
+    from loratheory.experiments.words import _models
+
+    return getattr(_models, name)

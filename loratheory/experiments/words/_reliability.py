@@ -45,7 +45,7 @@ def threshold(values: Float[np.ndarray, " n"], outcome: Bool[np.ndarray, " n"]) 
     """
     steps = np.unique(values)
     grid = np.concatenate([[steps[0]], (steps[1:] + steps[:-1]) / 2, [steps[-1] + 1e-3]])
-    right = [int(((values >= cut) == outcome).sum()) for cut in grid]
+    right = [int(((values >= bar) == outcome).sum()) for bar in grid]
     best = np.flatnonzero(np.array(right) == max(right))
     return float(grid[best[len(best) // 2]])
 
@@ -68,16 +68,16 @@ def reliability(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
     """
     outcome = composed(rows)
     out = np.array([bool(row["held_out"]) for row in rows])
-    told = {}
+    record = {}
     for name in MEASURES:
         values = np.array([float(row[name]) for row in rows])
-        cut = round(threshold(values[~out], outcome[~out]), 4)
-        over = values >= cut
+        bar = round(threshold(values[~out], outcome[~out]), 4)
+        over = values >= bar
         count = int(over.sum())
         low, high = wilson(int(outcome[over].sum()), max(count, 1))
         rate = int(outcome[out].sum())
-        told[name] = {
-            "threshold": cut,
+        record[name] = {
+            "threshold": bar,
             "above": [int(outcome[over].sum()), count],
             "below": [int(outcome[~over].sum()), len(rows) - count],
             "low": round(float(low), 3),
@@ -86,7 +86,7 @@ def reliability(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
             "majority": max(rate, int(out.sum()) - rate),
             "held_out": int(out.sum()),
         }
-    return told
+    return record
 
 
 def calibration(rows: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
@@ -108,20 +108,20 @@ def calibration(rows: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
     """
     outcome = composed(rows)
     out = np.array([bool(row["held_out"]) for row in rows])
-    told: dict[str, list[dict[str, Any]]] = {}
+    record: dict[str, list[dict[str, Any]]] = {}
     for name in MEASURES:
         values = np.array([float(row[name]) for row in rows])
         cuts = np.linspace(values[~out].min(), values[~out].max(), BINS + 1)[1:-1]
         place = np.searchsorted(cuts, values)
-        told[name] = [_bin(outcome, (place == k) & ~out, (place == k) & out) for k in range(BINS)]
-    return told
+        record[name] = [_bin(outcome, (place == k) & ~out, (place == k) & out) for k in range(BINS)]
+    return record
 
 
 def _bin(
-    outcome: Bool[np.ndarray, " n"], known: Bool[np.ndarray, " n"], new: Bool[np.ndarray, " n"]
+    outcome: Bool[np.ndarray, " n"], old: Bool[np.ndarray, " n"], new: Bool[np.ndarray, " n"]
 ) -> dict[str, Any]:
-    """What was known of some pairs of adapters, held against new ones."""
-    predicted, observed = ([int(outcome[x].sum()), int(x.sum())] for x in (known, new))
+    """What came of some pairs of adapters, held against new ones."""
+    predicted, observed = ([int(outcome[x].sum()), int(x.sum())] for x in (old, new))
     low, high = wilson(observed[0], max(observed[1], 1))
     some = predicted[1] and observed[1]
     within = bool(low <= predicted[0] / predicted[1] <= high) if some else None
@@ -139,7 +139,7 @@ if __name__ == "__main__":
     from loratheory.experiments import table
 
     root = Path(__file__).parents[3]
-    found = table(root / "paper" / "results" / "label_free_prediction" / "table.csv").to_dict(
+    rows = table(root / "paper" / "results" / "label_free_prediction" / "table.csv").to_dict(
         "records"
     )
-    Path(diagnosis.__file__).with_name("reliability.json").write_text(written(found))
+    Path(diagnosis.__file__).with_name("reliability.json").write_text(written(rows))

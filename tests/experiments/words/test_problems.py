@@ -1,10 +1,16 @@
-"""_problems: kinds of bases, lessons of the shares asked for, targets in their order."""
+"""Bases have seen what is said, lessons never share the target; votes as the theorem has them."""
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from loratheory.experiments.words import _problems as p
+from loratheory.experiments.words import margin, share_needed
+from loratheory.experiments.words._settings import MEASURED, SHARES, Case, apart, overlapping
 from loratheory.tasks.word_problems import shape_share, template_overlap
+from loratheory.theorems.composition.template_vote import Case as Votes
+from loratheory.theorems.composition.template_vote import bound, overlap_needed
 
 
 def spoken(prompts):
@@ -63,3 +69,119 @@ def test_five_sixths_of_a_lesson_are_told_step_by_step_in_no_order():
     assert len(rows) == 48
     assert steps.sum() == 40
     assert steps[:40].sum() < 40
+
+
+ROWS = 2 * sum(p.WEIGHTS)  # so that the shares come out even
+
+
+def signs(prompts):
+    """The words and signs of each row, and of what it is to be told."""
+    rows = (p.CODE.written(row).split() for row in prompts.tokens)
+    targets = (p.CODE.written(row).split() for row in prompts.targets)
+    return [
+        ({w.partition("/")[0] for w in row}, told) for row, told in zip(rows, targets, strict=True)
+    ]
+
+
+def test_over_six_seeds_every_pair_has_every_weight():
+    for pair in p.PAIRS:
+        assert sorted(p.weights(seed)[pair] for seed in range(6)) == sorted(p.WEIGHTS)
+    for seed in range(6):
+        assert sorted(p.weights(seed).values()) == sorted(p.WEIGHTS)
+
+
+def test_a_sum_is_sign_and_numbers_and_no_word():
+    here = p.drawn(p.single(["divide"]), 30, np.random.default_rng(0))
+    rows = p.sums(here)
+    for k, (row, target) in enumerate(zip(rows.tokens, rows.targets, strict=True)):
+        sign, x, n = p.CODE.written(row).split()
+        assert (sign, int(x) * pow(int(n), -1, 7) % 7) == ("divide", here.answers[k])
+        assert p.CODE.written(target) == str(here.answers[k])
+        assert target.tolist()[:2] == [-1, -1]
+
+
+@pytest.mark.parametrize("seen", p.SEEN)
+def test_each_base_has_met_what_it_says(seen):
+    sets = p.covering(seen, 101, ROWS)
+    assert len({one.tokens.shape[1] for one in sets}) == 1
+    told = [signs(one) for one in sets]
+    names = [any(word in "ABCDEFGHIJKL" for word in words) for rows in told for words, _ in rows]
+    assert any(names) == (seen != "sums")
+    known = set().union(*(words for rows in told for words, _ in rows))
+    assert known >= {*p.CONTEXT, *p.SKILLS}
+    problems = [words for rows in told for words, _ in rows if words & {"?", "?:"}]
+    skills = set().union(*problems) & {*p.SKILLS}
+    assert skills == (set() if seen in ("sums", "other words") else {*p.SKILLS})
+    two = [[told for _, told in rows] for rows in told if len(rows[0][1]) == 10]
+    assert len(two) == (4 if seen in ("other words", "other pairs", "pairs") else 0)
+    assert len(sets) == {"sums": 1, "single steps": 3}.get(seen, 7)
+    met = [(words[1], words[6]) for rows in two for words in rows]
+    share = {pair: met.count(pair) / max(len(met), 1) for pair in p.PAIRS}
+    assert share == pytest.approx(p.coverage(seen, 101), abs=1e-9)
+    assert (max(share.values()) > 0.3) == (seen == "pairs")
+
+
+def test_another_seed_draws_other_problems():
+    one, two = (p.covering("single steps", seed, 30)[0].tokens for seed in (101, 102))
+    assert one.shape != two.shape or (one != two).any()
+
+
+@pytest.mark.parametrize("case", overlapping())
+def test_nothing_shared_is_asked(case):
+    target = p.linked(case.pair)
+    one, two = case.lessons
+    assert one.share == two.share == case.joint.share == case.share
+    assert (*one.own, *two.own) == case.pair
+    for skill, lesson in zip(case.pair, (one, two), strict=True):
+        assert target not in lesson.shared
+        assert {t.steps for t in lesson.shared} <= {2}
+        assert bool(lesson.shared) == (case.share > 0)
+        each = {t.skills for t in lesson.shared}
+        neutral = {frozenset(p.CONTEXT), *(frozenset([s]) for s in p.CONTEXT)}
+        own = {frozenset([skill]), *(frozenset([skill, s]) for s in p.CONTEXT)}
+        serial = {frozenset(case.pair)}
+        assert (
+            each == {"none": set(), "serial": serial, "own": own, "neutral": neutral}[case.bridge]
+        )
+    common = {*one.shared} & {*two.shared}
+    assert bool(common) == (case.bridge in ("serial", "neutral"))
+    assert {*case.joint.shared} == {*one.shared, *two.shared}
+    assert {*case.joint.own} == {*case.pair}
+    assert {*case.composed.shared} == {target, p.linked(case.pair[::-1])}
+    assert case.composed.share == 1
+
+
+def test_every_level_of_every_bridge_is_a_case_once():
+    told = [(c.pair, c.bridge, c.share) for c in overlapping()]
+    assert (
+        len(set(told))
+        == len(told)
+        == (1 + sum(map(len, SHARES.values()))) + (1 + len(SHARES["own"]))
+    )
+    assert {c.bridge for c in overlapping(MEASURED[1:])} == {"none", "own"}
+
+
+def test_apart_are_all_ordered_pairs():
+    assert [case.pair for case in apart()] == [*p.PAIRS]
+    assert {(case.bridge, case.share) for case in apart()} == {("own", 0.5)}
+
+
+def test_both_orders_are_one_composed_lesson():
+    assert Case(("multiply", "divide")).composed == Case(("divide", "multiply")).composed
+    assert Case(("multiply", "divide")).joint == Case(("divide", "multiply")).joint
+
+
+@given(st.floats(0, 1), st.floats(0.05, 1.5), st.booleans(), st.integers(1, 4))
+def test_the_margin_is_the_theorems(share, coefficient, habit, adapters):
+    habits = np.array([[1.0], [0.0]] if habit else [[0.0], [1.0]])
+    each = np.array([[share], [1 - share]])
+    case = Votes(np.eye(1), habits, (each,) * adapters, (coefficient,) * adapters)
+    assert margin(share, coefficient, habit=habit, adapters=adapters) == pytest.approx(bound(case))
+
+
+@given(st.floats(0.3, 1.5), st.booleans())
+def test_at_the_share_needed_nobody_leads(coefficient, habit):
+    share = share_needed(coefficient, habit=habit)
+    assert margin(share, coefficient, habit=habit) == pytest.approx(0, abs=1e-12)
+    if not habit:
+        assert share == pytest.approx(overlap_needed(2, coefficient))

@@ -7,7 +7,7 @@ import pytest
 
 from loratheory import diagnosis
 from loratheory.experiments.label_free_prediction import REUSED
-from loratheory.experiments.words._proxies import PROXIES
+from loratheory.experiments.words._likeness import PROXIES
 from loratheory.experiments.words._reliability import (
     BINS,
     MEASURES,

@@ -8,7 +8,7 @@ from itertools import pairwise, product
 import numpy as np
 import sympy as sp
 from scipy.optimize import linprog
-from theorems.owed import example, floats, road, symmetry
+from theorems.owed import attack, example, floats, road, symmetry
 
 from loratheory.lowrank import LowRank, orthonormal
 from loratheory.theorems import (
@@ -422,6 +422,11 @@ def keys_at_a_cosine_of_three_fifths_are_missed_by_four_fifths():
     yield composition_merge.Case(one, one, 2), 0.0
     yield composition_merge.Case(eye[:, :1], eye[:, 1:], 2), 1.0
     yield composition_merge.Case(eye, eye[:, :1], 2), 0.0
+
+
+@attack(composition_merge, rel=1e-12)
+def at_right_angles_projections_find_nothing_and_say_so():
+    yield composition_merge.Case(np.eye(4)[:, :2], np.eye(4)[:, 2:], 3), 1.0
 
 
 @symmetry(composition_merge)

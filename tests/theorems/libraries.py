@@ -145,7 +145,7 @@ def the_second_reads_34_fifths_with_norm_10_and_the_first_10_so_it_answers_6():
 
 @example(interference_angle, tight=False)
 def the_bound_is_for_all_adapters_with_that_row_space():
-    """The second's loudest direction is far from the first: 10 allowed, 1 answered."""
+    """The second's strongest direction is far from the first: 10 allowed, 1 answered."""
     first = LowRank(np.eye(3)[:, :1], np.eye(3)[:1])
     case = interference_angle.Case(first, LowRank(np.diag([1.0, 10.0, 0.0])[:, :2], np.eye(3)[:2]))
     np.testing.assert_allclose(interference_angle.worst_response(case), 1.0)

@@ -68,7 +68,7 @@ def of_lines_60_degrees_apart_queries_at_15_lead_by_cos_15_less_cos_45_and_at_30
     yield replace(case, angle=pi / 6), 0.0
     yield planar(0.0, pi / 2), 1.0
     yield planar(0.3, 0.3), 0.0
-    # a tiny adapter on the query wins over one that answers a billion times louder
+    # a tiny adapter on the query wins over one that has a response a billion times larger
     tiny = planar(acos(0.8), 0.0, sizes=(1e-9, 1.0))
     yield tiny, 1 - 0.8, (np.array([0.8, 0.6]), 0.2)
 

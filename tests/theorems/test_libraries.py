@@ -99,7 +99,7 @@ def test_libraries_grow_exponentially_while_the_sum_breaks_linearly():
 
 
 def asked(rng, trials, width, facts, same):
-    """Two adapters, two reads, the query a key of either in turn; how loudly the other answers."""
+    """Two adapters, two reads, the query a key of each in turn: the other's larger response."""
     keys = rng.standard_normal((trials, 2, width, facts))
     again = keys if same else rng.standard_normal(keys.shape)
     alarms = []
@@ -227,6 +227,8 @@ def test_the_largest_library_fails_as_rarely_as_asked_and_the_next_does_not(toke
         )
     assert (fails(1, 64, 1.0, 1.0), fails(1, 64, 0.0, 1.0), fails(9, 64, -1.0, 1.0)) == (0, 1, 1)
     assert random_interference.largest_library(64, 0.0, 1.0, 1, 0.05) == 1
+    # unit edits add their own energy where the total rank of the others reaches the width
+    assert [random_interference.energy(k, 3, 24) for k in (1, 5, 9)] == [0.0, 0.5, 1.0]
 
 
 def test_directions_with_a_mean_are_refused_though_their_second_moments_fit():

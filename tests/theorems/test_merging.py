@@ -118,8 +118,8 @@ def test_half_precision_factors_stay_below_their_bound(name):
 @pytest.mark.parametrize("seed", range(10))
 def test_integer_grids_stay_below_their_bound_and_half_steps_meet_it(bits, seed):
     rng, levels = np.random.default_rng(seed), 2 ** (bits - 1) - 1
-    loud = 10.0 ** rng.uniform(-3, 3) * rng.standard_normal(int(rng.integers(1, 40)))
-    for block, least in ((loud, 0.0), (np.r_[1.0, np.full(3, 0.4999999 / levels)], 0.8)):
+    entries = 10.0 ** rng.uniform(-3, 3) * rng.standard_normal(int(rng.integers(1, 40)))
+    for block, least in ((entries, 0.0), (np.r_[1.0, np.full(3, 0.4999999 / levels)], 0.8)):
         step = np.abs(block).max() / levels
         error = np.linalg.norm(np.round(block / step) * step - block) / np.linalg.norm(block)
         assert least <= error / quantised_floor.grid_error(len(block), bits) <= 1
@@ -186,13 +186,13 @@ def test_data_of_very_different_size_or_of_smaller_range_are_refused():
 
 @over(interpolation_price)
 def test_the_explicit_prices_are_above_in_order(case):
-    loud = [spectral(low) for low in case.updates]
+    sizes = [spectral(low) for low in case.updates]
     columns = np.concatenate([np.linalg.qr(low.down.T)[0] for low in case.updates], axis=1)
     least = float(np.linalg.svd(columns)[1][-1])
     given_norms = interpolation_price.amplification(case.updates)
     assert interpolation_price.bound(case) <= given_norms * case.leak * (1 + 1e-9)
-    assert given_norms == pytest.approx(float(np.sqrt(np.sum(np.square(loud)))) / least)
-    assert given_norms <= interpolation_price.price(len(loud), max(loud), least) * (1 + 1e-9)
+    assert given_norms == pytest.approx(float(np.sqrt(np.sum(np.square(sizes)))) / least)
+    assert given_norms <= interpolation_price.price(len(sizes), max(sizes), least) * (1 + 1e-9)
 
 
 @pytest.mark.parametrize("angle", [1.0, 0.1, 1e-3])

@@ -55,10 +55,10 @@ def of_prompt(
 ) -> tuple[Assumption[Any, Any], ...]:
     """The same hypotheses, about the `prompt` of a larger case and the `model` of a witness."""
 
-    def _asked(known: Assumption[Prompt, Chain], case: Any, witness: Any) -> bool:
-        return known.holds(case.prompt, model(witness))
+    def _holds(part: Assumption[Prompt, Chain], case: Any, witness: Any) -> bool:
+        return part.holds(case.prompt, model(witness))
 
-    return tuple(Assumption(known.text, partial(_asked, known)) for known in assumptions)
+    return tuple(Assumption(part.text, partial(_holds, part)) for part in assumptions)
 
 
 def shapes(rng: np.random.Generator) -> tuple[Pattern, list[int]]:

@@ -177,7 +177,7 @@ def _product_fits(case: Case, coefficients: Coefficients) -> bool:
 ASSUMPTIONS = {
     PRODUCT: _product_fits,
     UNEDITED: lambda case, _: case.pattern == "overwrite",
-    region.FRAMES: lambda case, found: region.framed(_prompt(case, found)),
+    region.FRAMES: lambda case, coefficients: region.framed(_prompt(case, coefficients)),
 }
 
 

@@ -147,18 +147,18 @@ def rival(case: Case, rng: np.random.Generator) -> Merged:
     """Memories, edits and a bridge at random, or next to the optimum; coefficients too."""
     one, two = _frames(case)
     first, everywhere = np.arange(case.outputs)[:, None] % 2 == 0, np.ones((len(one), 1))
-    best, free, loud = attain(case).chain, np.eye(len(one)), 10.0 ** int(rng.integers(-12, 7))
+    best, free, share = attain(case).chain, np.eye(len(one)), 10.0 ** int(rng.integers(-12, 7))
 
     def _more(low: LowRank, rows: Array, reads: Array) -> LowRank:
-        noise = gaussian(rng, *low.shape, 2, loud)
+        noise = gaussian(rng, *low.shape, 2, share)
         return low + LowRank(noise.up * rows, noise.down @ reads @ reads.T)
 
     memories = (_more(best.memories[0], first, one), _more(best.memories[1], ~first, free))
     bridge = _more(best.bridges[0], everywhere, np.eye(case.outputs))
     edits = (_more(best.edits[0], first, one), _more(best.edits[1], ~first, two))
-    found = _best(Chain(memories, (bridge,), edits))
+    best_merge = _best(Chain(memories, (bridge,), edits))
     off = (rng.standard_normal(2) * 10.0 ** rng.integers(-12, 4)).tolist()
-    return Merged(found.chain, (off[0], found.coefficients[1] * (1 + off[1])))
+    return Merged(best_merge.chain, (off[0], best_merge.coefficients[1] * (1 + off[1])))
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Merged:
@@ -199,8 +199,8 @@ def _example(part: str, index: int, low: LowRank, weight: float) -> tuple[Case, 
     case = Case(_EYE[:, :1], _EYE[:, 1:], outputs=2)
     chain = attain(case).chain
     parts = [low if i == index else part for i, part in enumerate(getattr(chain, part))]
-    found = _best(replace(chain, **{part: tuple(parts)}))
-    return case, replace(found, coefficients=(weight, found.coefficients[1]))
+    best = _best(replace(chain, **{part: tuple(parts)}))
+    return case, replace(best, coefficients=(weight, best.coefficients[1]))
 
 
 def _control(

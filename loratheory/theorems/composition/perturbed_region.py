@@ -255,8 +255,8 @@ def _twice() -> tuple[Case, Crowd]:
 
 CONTROLS = (
     *(
-        Control(known.name, known.breaks, partial(_inherited, known), "tight")
-        for known in region.CONTROLS
+        Control(control.name, control.breaks, partial(_inherited, control), "tight")
+        for control in region.CONTROLS
     ),
     Control("twice the interference at one read", INTERFERENCE, _twice),
 )

@@ -1,12 +1,25 @@
-"""One module of a shelf: every number against its dense definition."""
+"""One module: the spectrum of an adapter, and several adapters against dense arithmetic."""
 
 import numpy as np
 import pytest
 from hypothesis import given
-from strategies import seeds
+from hypothesis import strategies as st
+from strategies import seeds, sides
 
-from loratheory.diagnosis import examined_module
-from loratheory.lowrank import LowRank, balanced, gaussian, orthonormal, regauge, with_spectrum
+from loratheory.adapters import Adapter
+from loratheory.diagnosis import examined_module, kind_of, layer_of, spectra
+from loratheory.lowrank import (
+    LowRank,
+    balanced,
+    effective_rank,
+    gaussian,
+    orthonormal,
+    regauge,
+    stable_rank,
+    with_spectrum,
+)
+
+# One module of a shelf: every number against its dense definition.
 
 
 @given(seeds)
@@ -94,3 +107,35 @@ def test_a_module_that_one_adapter_leaves_alone_is_not_disturbed():
     found = examined_module("q", [low, none])
     assert found.ranks == (2, 0)
     assert found.crosstalk == found.ceiling == 0
+
+
+# What `inspect` says of a module is what a dense decomposition says.
+
+
+@given(sides, sides, st.integers(0, 6), seeds)
+def test_a_module_is_described_by_its_singular_values(m, n, r, seed):
+    low = gaussian(np.random.default_rng(seed), m, n, r)
+    (found,) = spectra(Adapter.of({"layers.3.q": low}))
+    dense = np.linalg.svd(low.dense(), compute_uv=False)[: min(m, n, r)]
+    np.testing.assert_allclose(found.sigma, dense, atol=1e-12)
+    assert (found.module, found.outputs, found.inputs, found.width) == ("layers.3.q", m, n, r)
+    assert found.rank == np.linalg.matrix_rank(low.dense())
+    assert found.energy == pytest.approx((low.dense() ** 2).sum())
+    assert found.stable_rank == pytest.approx(stable_rank(low))
+    assert found.effective_rank == pytest.approx(effective_rank(low))
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "kind"),
+    [
+        ("model.layers.12.self_attn.q_proj", 12, "model.layers.*.self_attn.q_proj"),
+        ("transformer.h.0.attn.c_attn", 0, "transformer.h.*.attn.c_attn"),
+        ("model.layers.3.mlp.experts.7.w1", 3, "model.layers.*.mlp.experts.*.w1"),
+        ("lm_head", None, "lm_head"),
+        (f"layers.{'9' * 5000}.q", None, "layers.*.q"),
+        ("block2.conv1x1", None, "block2.conv1x1"),
+    ],
+)
+def test_names_tell_layer_and_kind(name, layer, kind):
+    assert layer_of(name) == layer
+    assert kind_of(name) == kind

@@ -1,22 +1,44 @@
-"""_interfere: cross-talk by dense routes, its ceiling, and why the Frobenius cosine is no guide."""
+"""Who disturbs whom and who is like whom: dense arithmetic, hand examples, whole libraries."""
 
 import array_api_strict
+import array_api_strict as strict
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from scipy.linalg import subspace_angles
 from strategies import seeds
 
 from loratheory.adapters import (
+    Adapter,
+    Lazy,
     column_angles,
     crosstalk,
     crosstalk_bound,
     crosstalk_on,
     frobenius_cosine,
+    interference,
+    pairwise,
+    read_likeness,
+    response_likeness,
     row_angles,
+    write_likeness,
 )
-from loratheory.lowrank import LowRank, NotFiniteError, gaussian, orthonormal, regauge, subspaces_at
+from loratheory.lowrank import (
+    LowRank,
+    NotFiniteError,
+    column_space,
+    gaussian,
+    largest_cosine,
+    orthonormal,
+    regauge,
+    row_space,
+    spectral,
+    subspaces_at,
+)
+
+# _interfere: cross-talk by dense routes, its ceiling, and why the Frobenius cosine is no guide.
+
 
 DEVICE = array_api_strict.Device("device1")
 
@@ -182,3 +204,141 @@ def test_measures_are_the_same_everywhere():
                 else theirs.to_device(array_api_strict.Device("CPU_DEVICE"))
             )
             assert np.allclose(np.asarray(back), ours, rtol=1e-9)
+
+
+# _likeness: cosines against dense matrices, in every gauge, with each kind of array.
+
+
+def pair_likeness(seed, shape=(7, 5)):
+    rng = np.random.default_rng(seed)
+    return [
+        LowRank(rng.standard_normal((shape[0], r)), rng.standard_normal((r, shape[1])))
+        for r in (2, 3)
+    ]
+
+
+def cosine(a, b):
+    return float((a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum()))
+
+
+@given(seeds)
+def test_likeness_is_the_cosine_of_dense_products(seed):
+    one, two = pair_likeness(seed)
+    a, b = one.dense(), two.dense()
+    assert read_likeness(one, two) == pytest.approx(cosine(a.T @ a, b.T @ b))
+    assert write_likeness(one, two) == pytest.approx(cosine(a @ a.T, b @ b.T))
+    x = np.random.default_rng([seed, 1]).standard_normal((6, 5))
+    assert response_likeness(one, two, x) == pytest.approx(cosine(x @ a.T, x @ b.T))
+
+
+@given(seeds)
+def test_signs_sizes_and_gauges_do_not_matter(seed):
+    one, two = pair_likeness(seed)
+    turn = np.random.default_rng([seed, 2]).standard_normal((2, 2)) + 3 * np.eye(2)
+    again = LowRank(-3 * one.up @ turn, np.linalg.inv(turn) @ one.down)
+    for likeness in (read_likeness, write_likeness):
+        assert likeness(one, two) == pytest.approx(likeness(two, again))
+    x = np.random.default_rng([seed, 3]).standard_normal((4, 5))
+    assert response_likeness(again, two, x) == pytest.approx(-response_likeness(one, two, x))
+
+
+def test_limits():
+    eye = np.eye(4)
+    first, second = LowRank(eye[:, :2], eye[:2]), LowRank(eye[:, :2], eye[2:])
+    nothing = LowRank(np.zeros((4, 2)), eye[:2])
+    assert read_likeness(first, second) == 0
+    assert write_likeness(first, second) == pytest.approx(1)
+    assert response_likeness(first, first, eye) == pytest.approx(1)
+    assert response_likeness(first, -first, eye) == pytest.approx(-1)
+    assert response_likeness(first, nothing, eye) == 0
+    assert read_likeness(nothing, first) == write_likeness(first, nothing) == 0
+
+
+def test_any_array_will_do():
+    one, two = pair_likeness(4)
+    x = np.random.default_rng(5).standard_normal((6, 5))
+    moved = [low.map(strict.asarray) for low in (one, two)]
+    assert read_likeness(*moved) == pytest.approx(read_likeness(one, two))
+    assert response_likeness(*moved, strict.asarray(x)) == pytest.approx(
+        response_likeness(one, two, x)
+    )
+
+
+# _pairwise: every entry equals the measure of that pair; one module in memory at a time.
+
+
+FIELDS = ["crosstalk", "bound", "row_cosine", "column_cosine", "frobenius_cosine"]
+
+
+@settings(max_examples=20)
+@given(seeds)
+def test_every_entry_is_the_measure_of_its_pair(seed):
+    rng = np.random.default_rng(seed)
+    updates = [gaussian(rng, 6, 7, int(r), 10.0 ** int(e)) for r, e in rng.integers(0, 4, (3, 2))]
+    updates[0] = LowRank(np.hstack([updates[0].up] * 2), np.vstack([updates[0].down] * 2))
+    table = interference(updates)
+    for i, reader in enumerate(updates):
+        for j, other in enumerate(updates):
+            room = 1e-11 * (1 + spectral(other))
+            for found, expected in [
+                (table.crosstalk, crosstalk(reader, other)),
+                (table.bound, crosstalk_bound(reader, other)),
+                (table.row_cosine, largest_cosine(row_space(reader), row_space(other))),
+                (table.column_cosine, largest_cosine(column_space(reader), column_space(other))),
+                (table.frobenius_cosine, frobenius_cosine(reader, other)),
+            ]:
+                assert found[i, j] == pytest.approx(expected, rel=1e-9, abs=room)
+
+
+def test_the_diagonal_is_the_adapter_with_itself_and_absence_is_zero():
+    low = gaussian(np.random.default_rng(0), 5, 4, 2)
+    table = interference([low, None, 0 * low])
+    top = spectral(low)
+    for field, expected in zip(FIELDS, [top, top, 1, 1, 1], strict=True):
+        matrix = getattr(table, field)
+        assert matrix[0, 0] == pytest.approx(expected)
+        matrix[0, 0] = 0
+        assert not matrix.any()
+
+
+def test_modules_come_one_at_a_time_and_a_missing_one_counts_as_zero():
+    rng = np.random.default_rng(1)
+    loaded = []
+
+    def make(name):
+        loaded.append(name)
+        return gaussian(rng, 5, 4, 2)
+
+    lazy = Adapter(Lazy(("a", "b"), make), {"a": (5, 4), "b": (5, 4)})
+    other = Adapter.of({"b": gaussian(rng, 5, 4, 1), "c": gaussian(rng, 6, 3, 1)})
+    pairs = pairwise([lazy, other])
+    name, table = next(pairs)
+    assert name == "a"
+    assert set(loaded) == {"a"}
+    assert table.crosstalk[0, 0] > 0
+    assert table.crosstalk[0, 1] == table.crosstalk[1, 0] == table.crosstalk[1, 1] == 0
+    rest = dict(pairs)
+    assert list(rest) == ["b", "c"]
+    assert rest["b"].row_cosine[0, 1] > 0
+    assert set(loaded) == {"a", "b"}
+
+
+def test_torch_adapters_give_the_same_tables():
+    rng = np.random.default_rng(2)
+    updates = [gaussian(rng, 6, 7, 2) for _ in range(3)]
+    there = interference([low.map(torch.asarray) for low in updates])
+    for field in FIELDS:
+        assert np.allclose(getattr(there, field), getattr(interference(updates), field))
+
+
+def test_wrong_input_is_refused_in_words():
+    rng = np.random.default_rng(3)
+    first, second = gaussian(rng, 5, 4, 2), gaussian(rng, 4, 5, 2)
+    with pytest.raises(ValueError, match="empty library"):
+        interference([])
+    with pytest.raises(ValueError, match="empty library"):
+        next(pairwise([]))
+    with pytest.raises(ValueError, match=r"shapes \[\(4, 5\), \(5, 4\)\] do not compare"):
+        interference([first, second])
+    with pytest.raises(ValueError, match=r"q has shapes \[\(4, 5\), \(5, 4\)\]: give"):
+        next(pairwise([Adapter.of({"q": first}), Adapter.of({"q": second})]))

@@ -34,7 +34,8 @@ import sympy as sp
 import torch
 from ipywidgets import FloatSlider, interact
 
-from loratheory.experiments import reuse
+from loratheory.experiments.bench import transformers as bench
+from loratheory.experiments.bench.rules import block_gates, rule
 from loratheory.figures import FIGURES, table
 from loratheory.theorems import library_capacity, two_read_region
 
@@ -105,28 +106,28 @@ for width in (16, 32, 64, 128):
 # adapters then edit five facts of each hop.
 
 # %%
-known = reuse.bases(reuse.Setting(coverage=0.5), (0,))
-made = reuse.shelf(known, reuse.Teaching(facts=5, pairs=2, sets=1))
+known = bench.bases(bench.Setting(coverage=0.5), (0,))
+made = bench.library(known, bench.Teaching(facts=5, pairs=2, sets=1))
 len(made.adapters)
 
 # %% [markdown]
 # Each adapter alone has learned its facts: the new answer leads all others.
 
 # %%
-for pair, asked in zip(made.hops, made.trials, strict=True):
+for pair, asked in zip(made.pairs, made.trials, strict=True):
     for hop in (0, 1):
-        found = reuse.leads(known, [asked[0].hops[hop]], pair[hop])
+        found = bench.answer_margins(known, [asked[0].hops[hop]], pair[hop])
         print(f"adapter of hop {hop + 1}: leads {np.round(found[0], 1)}")
         assert (found > 0).all()
 
 # %% [markdown]
 # How much does each adapter change the output of the block, on tokens that have nothing to do with
-# it? The rule `BlockGates` measures this on random tokens, and switches an adapter on only two
+# it? Block gates measure this on random tokens, and switch an adapter on only two
 # standard deviations above.
 
 # %%
-gates = reuse.BlockGates(made, level=2.0)
-rates = reuse.detection(made, gates)
+gates = bench.acting(made, block_gates(2.0))
+rates = bench.detection(made, gates)
 print({name: round(float(rate[0]), 2) for name, rate in rates.items()})
 
 # %% [markdown]
@@ -148,17 +149,13 @@ print(f"no wrong gate opens with probability {library_capacity.clean(8, 5, 32, 0
 # Now the transformer: the same four adapters, used in four ways.
 
 # %%
-ways = {
-    "mean": reuse.mean,
-    "sum": reuse.summed(),
-    "oracle": reuse.oracle,
-    "block gates": reuse.block_gates(2.0),
-}
-found = {name: reuse.marks(made, rule(made)) for name, rule in ways.items()}
+names = ("mean", "sum", "oracle placement", "block gates, z = 2")
+found = {name: bench.accuracies(made, bench.acting(made, rule(name))) for name in names}
+found["block gates"] = found.pop("block gates, z = 2")
 kinds = ("hop_1", "hop_2", "two_hop", "other_hops", "other_two_hop")
-print(f"{'':12}", *(f"{kind:>12}" for kind in kinds))
+print(f"{'':16}", *(f"{kind:>12}" for kind in kinds))
 for name, mark in found.items():
-    print(f"{name:12}", *(f"{float(mark[kind][0]):12.2f}" for kind in kinds))
+    print(f"{name:16}", *(f"{float(mark[kind][0]):12.2f}" for kind in kinds))
 
 # %% [markdown]
 # `two_hop` are the edited two-hop questions, `other_two_hop` those that must stay as they were; one
@@ -176,7 +173,7 @@ assert found["block gates"]["other_two_hop"][0] >= 0.9
 
 # %%
 errors = sum(float(rate[0]) for rate in rates.values())
-bound = float(found["oracle"]["two_hop"][0]) - errors
+bound = float(found["oracle placement"]["two_hop"][0]) - errors
 print(f"at least {bound:.2f}, found {found['block gates']['two_hop'][0]:.2f}")
 assert found["block gates"]["two_hop"][0] >= bound
 
@@ -226,7 +223,8 @@ for case in ("overwrite", "overwrite both", "new subject"):
 # so high that none is, they are the base.
 
 # %%
-loose, shut = (reuse.marks(made, reuse.block_gates(level)(made)) for level in (-1e9, 1e9))
+everything, nothing = (bench.acting(made, block_gates(level)) for level in (-1e9, 1e9))
+loose, shut = bench.accuracies(made, everything), bench.accuracies(made, nothing)
 assert np.allclose(loose["two_hop"], found["sum"]["two_hop"])
 assert shut["two_hop"][0] == 0
 
@@ -238,8 +236,8 @@ assert shut["two_hop"][0] == 0
 # %%
 def switched(level: float = 2.0) -> None:
     """What is answered, and which switches err, at this many deviations above the mean."""
-    gates = reuse.BlockGates(made, level)
-    right, rates = reuse.marks(made, [gates, gates]), reuse.detection(made, gates)
+    gates = bench.acting(made, block_gates(level))
+    right, rates = bench.accuracies(made, gates), bench.detection(made, gates)
     print(f"z = {level:4.1f}: edited {right['two_hop'][0]:.2f},", end=" ")
     print(f"unedited {right['other_two_hop'][0]:.2f},", end=" ")
     print(", ".join(f"{name} {float(rate[0]):.2f}" for name, rate in rates.items()))

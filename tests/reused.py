@@ -6,8 +6,9 @@ import pytest
 import torch
 from decoders import plain_logits, plain_states
 
-from loratheory.experiments.reuse._bases import Bases, Setting, bases
-from loratheory.experiments.reuse._shelves import Shelf, Teaching, shelf
+from loratheory.experiments.bench.bases import Bases, Setting, bases
+from loratheory.experiments.bench.library import Library, Teaching
+from loratheory.experiments.bench.training import library
 from loratheory.toy.transformer import HEAD, Lora, Site
 
 SMALL = Setting(width=16, entities=64, steps=3)
@@ -27,20 +28,20 @@ def small(seeds=SEEDS, **change) -> Bases:
     return bases(replace(SMALL, **change), seeds)
 
 
-def loud(taught: Shelf, seed: int = 0) -> Shelf:
+def loud(taught: Library, seed: int = 0) -> Library:
     """The same shelf with random factors, large enough to matter in every digit."""
     generator = torch.Generator().manual_seed(seed)
 
     def _loud(adapter: Lora) -> Lora:
         return adapter.map(lambda x: 0.5 * torch.randn(x.shape, generator=generator))
 
-    hops = tuple(tuple(map(_loud, pair)) for pair in taught.hops)
+    pairs = tuple(tuple(map(_loud, pair)) for pair in taught.pairs)
     others = {name: tuple(map(_loud, found)) for name, found in taught.others.items()}
-    return replace(taught, hops=hops, others=others)
+    return replace(taught, pairs=pairs, others=others)
 
 
-def taught(*kinds: str, **change) -> Shelf:
-    return shelf(small(), replace(TAUGHT, **change), kinds or ("hops",))
+def taught(*kinds: str, **change) -> Library:
+    return library(small(), replace(TAUGHT, **change), kinds or ("hops",))
 
 
 def update(adapter: Lora, name: str, replica: int) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from loratheory.experiments._index import NAMES as NAMES
 from loratheory.experiments._index import experiment as experiment
-from loratheory.experiments._small import Small as Small
+from loratheory.experiments.bench import Small as Small
 from loratheory.experiments.engine import Experiment as Experiment
 from loratheory.experiments.engine import ExperimentError as ExperimentError
 from loratheory.experiments.engine import Plan as Plan

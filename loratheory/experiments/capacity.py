@@ -26,18 +26,18 @@ with eight pairs the sum, one adapter and the wide one answer .04 of the chains 
 they recall; the oracle, which puts each pair's own into its pass, .39 at rank 1 and .84 at rank 4.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from loratheory.experiments._small import CROWDS, Small
+from loratheory.experiments.bench import CROWDS, Small
+from loratheory.experiments.bench.rules import rule
 from loratheory.experiments.engine import Experiment, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy as np
 
-    from loratheory.experiments.reuse._shelves import Shelf
+    from loratheory.experiments.bench.transformers import Library
     from loratheory.toy.transformer import Lora
 
 
@@ -57,7 +57,7 @@ class Config(Small):
 
 
 def cell(config: Config) -> list[Row]:
-    """Return how much each way of holding all facts recalls.
+    """Return how much each rule that holds all facts recalls.
 
     Parameters
     ----------
@@ -67,83 +67,69 @@ def cell(config: Config) -> list[Row]:
     Returns
     -------
     list of dict
-        One row for each rule, base and repetition: the marks, all hops acting; `recall`, the
-        share of taught facts answered where only adapters of their hop act; `predicted` of the
+        One row for each rule, base and repetition: accuracies, all hops acting; `recall`, the
+        share of edited facts answered where only adapters of their hop act; `predicted` of the
         sum, else -1; `crosstalk`, the variance of a foreign score by theory.
     """
-    from loratheory.experiments.reuse import _rules as rules
-    from loratheory.experiments.reuse._controls import alike
-    from loratheory.experiments.reuse._marks import marks
-    from loratheory.experiments.reuse._pooled import pooled
-    from loratheory.experiments.reuse._rows import rows
+    from loratheory.experiments.bench import transformers as bench
     from loratheory.theorems.libraries.merged_memory import merged_crosstalk, routed_crosstalk
 
     n, r, k = config.facts, config.rank, config.pairs
-    here = config.shelf(rank=r, pairs=k)
-    each = list(zip(*here.hops, strict=True))  # by hop, all pairs
-    one, wide = ([(lora,) for lora in pooled(here, rank)] for rank in (r, k * r))
-    noise = [[alike(lora, p) for p, lora in enumerate(crowd)] for crowd in each]
-    named: dict[str, tuple[Any, float]] = {
-        "base": ([()] * len(each), 1.0),
-        "noise": (noise, 1.0),
-        "mean": (each, 1 / k),
-        "sum": (each, 1.0),
-        "one": (one, 1.0),
-        "wide": (wide, 1.0),
-    }
-    held: dict[str, tuple[Any, Any]] = {
-        rule: (marks(here, _acting(here, crowds, c)), recall(here, crowds, c))
-        for rule, (crowds, c) in named.items()
-    }
-    own = [recall(here, [(lora,) for lora in pair], 1.0, p) for p, pair in enumerate(here.hops)]
-    held["pair alone"] = (
-        marks(here, [rules.added(pair, [1.0] * len(pair)) for pair in here.hops]),
-        sum(own) / k,
+    library = config.library(rank=r, pairs=k)
+    hops = list(zip(*library.pairs, strict=True))  # by hop, all pairs
+    one, wide = ([(lora,) for lora in bench.pooled(library, rank)] for rank in (r, k * r))
+    noise = [[bench.alike(lora, p) for p, lora in enumerate(crowd)] for crowd in hops]
+    own = sum(
+        recall(library, [(lora,) for lora in pair], 1.0, p) for p, pair in enumerate(library.pairs)
     )
-    held["oracle placement"] = (marks(here, rules.oracle(here)), sum(own) / k)
     alone, all_on = (f(n * k, k, config.width, r) for f in (routed_crosstalk, merged_crosstalk))
-    theory = {"pair alone": alone, "oracle placement": alone, "base": 0.0, "mean": all_on / k**2}
-    theory["wide"] = merged_crosstalk(n * k, 1, config.width, k * r)
-    return [
-        row
-        for rule, (found, share) in held.items()
-        for row in rows(
-            here,
-            {"facts": n, "rank": r, "pairs": k, "rule": rule},
-            found,
-            recall=share,
-            predicted=held["one"][1] if rule == "sum" else -1.0,
-            crosstalk=theory.get(rule, all_on),
-        )
+    pooled = merged_crosstalk(n * k, 1, config.width, k * r)
+    crowds: dict[str, tuple[Any, float, float]] = {
+        "noise": (noise, 1.0, all_on),
+        "mean": (hops, 1 / k, all_on / k**2),
+        "sum": (hops, 1.0, all_on),
+        "one": (one, 1.0, all_on),
+        "wide": (wide, 1.0, pooled),
+    }
+    recalls = {name: recall(library, each, c) for name, (each, c, _) in crowds.items()}
+    arms = [bench.arm("base", recall=recall(library, [()] * len(hops), 1.0), crosstalk=0.0)]
+    for name, (each, c, theory) in crowds.items():
+        act = bench.of(*(lora for crowd in each for lora in crowd), times=c)
+        arms.append(bench.arm(name, None, act, recall=recalls[name], crosstalk=theory))
+    arms += [
+        bench.arm(name, None, rule(name), recall=own / k, crosstalk=alone)
+        for name in ("pair alone", "oracle placement")
     ]
-
-
-def _acting(here: "Shelf", crowds: "Sequence[Sequence[Lora]]", coefficient: float) -> list[Any]:
-    """The adapters of all hops, added."""
-    from loratheory.experiments.reuse._rules import added, everywhere
-
-    adapters = [lora for crowd in crowds for lora in crowd]
-    return everywhere(added(adapters, [coefficient] * len(adapters)), here)
+    head = {"facts": n, "rank": r, "pairs": k}
+    rows = bench.compared(library, head, arms)
+    told = [*recalls["one"].tolist()]
+    return [
+        {**{name: x for name, x in row.items() if name != "crosstalk"},
+         "predicted": told[e % len(told)] if row["rule"] == "sum" else -1.0,
+         "crosstalk": row["crosstalk"]}
+        for e, row in enumerate(rows)
+    ]  # fmt: skip
 
 
 def recall(
-    here: "Shelf", crowds: "Sequence[Sequence[Lora]]", coefficient: float, pair: int | None = None
+    library: "Library", crowds: Sequence[Sequence["Lora"]], times: float, pair: int | None = None
 ) -> "np.ndarray":
-    """The share of taught facts answered, of all pairs or one, each hop's adapters on their own."""
+    """The share of edited facts answered, of all pairs or one, each hop's adapters on their own."""
     import numpy as np
 
-    from loratheory.experiments.reuse._marks import accuracy
-    from loratheory.experiments.reuse._rules import added
+    from loratheory.experiments.bench import transformers as bench
 
-    asked = here.trials if pair is None else here.trials[pair : pair + 1]
-    found = [
-        accuracy(
-            here.bases, [one.hops[hop] for one in trials], added(crowd, [coefficient] * len(crowd))
+    asked = library.trials if pair is None else library.trials[pair : pair + 1]
+    right = [
+        bench.accuracy(
+            library.bases,
+            [one.hops[hop] for one in trials],
+            bench.added(crowd, [times] * len(crowd)),
         )
         for hop, crowd in enumerate(crowds)
         for trials in asked
     ]
-    return np.asarray(np.mean(found, axis=0))
+    return np.asarray(np.mean(right, axis=0))
 
 
 _CELLS = tuple((rank, pairs) for rank in (1, 4) for pairs in (2, 8))

@@ -27,14 +27,14 @@ own pass .83, gates .90; the mean .20.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from loratheory.experiments._small import CROWDS, Small
+from loratheory.experiments.bench import CROWDS, Small
+from loratheory.experiments.bench.rules import rule
 from loratheory.experiments.engine import Experiment, Row
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from loratheory.experiments.reuse._rules import Rule
-    from loratheory.experiments.reuse._shelves import Shelf
+    from loratheory.experiments.bench.transformers import Library
 
 READS = {
     "one layer": (1, 1, None),
@@ -43,6 +43,12 @@ READS = {
     "one layer twice, window 2": (1, 2, 2),
 }
 """Layers, passes and the window of attention."""
+PATTERNS = {"base": 1, "hop 1 alone": 1, "hop 2 alone": 1, "mean": 1, "sum": 1}
+PATTERNS |= {"arrow": 2, "gates": 4, "oracle placement": 1, "best pattern": 4}
+"""Rules, and from how many patterns of adapters on or off each chooses on one read.
+
+`best pattern` is the sum but for its two-hop questions.
+"""
 
 
 @dataclass(frozen=True)
@@ -69,76 +75,38 @@ def cell(config: Config) -> list[Row]:
     Returns
     -------
     list of dict
-        `circuit`, the base's accuracy on unseen chains; `patterns`, how many gate patterns the
-        rule can choose from on one read, and the `ceiling` that this puts in one layer (1
-        elsewhere); the marks.
+        Accuracies; `circuit`, the base's accuracy on unseen two-hop questions; `patterns`, how many
+        gate patterns the rule can choose from on one read, and the `ceiling` that this puts in one
+        layer (1 elsewhere).
     """
     import numpy as np
 
-    from loratheory.experiments.reuse._forecast import circuit
-    from loratheory.experiments.reuse._marks import marks
-    from loratheory.experiments.reuse._rows import rows
+    from loratheory.experiments.bench import transformers as bench
 
     layers, loops, window = READS[config.reads]
-    shelved = config.shelf(config.bases(depth=layers, loops=loops, window=window))
-    seen = np.repeat(circuit(shelved.bases), config.sets).round(3)
-    told: list[Row] = []
-    for name, (rule, patterns) in reused().items():
-        found = marks(shelved, rule(shelved))
+    library = config.library(config.bases(depth=layers, loops=loops, window=window))
+    seen = np.repeat(bench.circuit(library.bases), config.sets).round(3)
+    table: list[Row] = []
+    for name, patterns in PATTERNS.items():
+        act = rule("sum" if name == "best pattern" else name)
+        right = bench.accuracies(library, bench.acting(library, act))
         if name == "best pattern":
-            found["two_hop"] = best(shelved)
-        ceiling = np.minimum(patterns * found["chance"], 1) if layers * loops == 1 else 1.0
+            right["two_hop"] = best(library)
+        ceiling = np.minimum(patterns * right["chance"], 1) if layers * loops == 1 else 1.0
         head = {"reads": config.reads, "rule": name}
-        told += rows(shelved, head, found, circuit=seen, patterns=patterns, ceiling=ceiling)
-    return told
+        table += bench.rows(library, head, right, circuit=seen, patterns=patterns, ceiling=ceiling)
+    return table
 
 
-def reused() -> "dict[str, tuple[Rule, int]]":
-    """Return the rules, and from how many patterns of adapters each chooses on one read.
-
-    `best pattern` is marked as the sum but for its chains.
-    """
-    from loratheory.adapters import Router, arrow_scores, calibrate
-    from loratheory.experiments.reuse import _rules as rules
-
-    return {
-        "base": (lambda shelf: rules.everywhere(None, shelf), 1),
-        "hop 1 alone": (rules.alone(0), 1),
-        "hop 2 alone": (rules.alone(1), 1),
-        "mean": (rules.mean, 1),
-        "sum": (rules.summed(), 1),
-        "arrow": (rules.routed(lambda updates, _: Router(arrow_scores(updates))), 2),
-        "gates": (rules.routed(lambda updates, x: calibrate(updates, x, budget=0.3)), 4),
-        "oracle placement": (own_place, 1),
-        "best pattern": (rules.summed(), 4),
-    }
-
-
-def own_place(shelf: "Shelf") -> "list":  # type: ignore[type-arg]
-    """Adapter 1 in the first of all reads, adapter 2 in the last, nothing between them."""
-    from loratheory.experiments.reuse._rules import everywhere
-
-    config, (first, second) = shelf.bases.config, shelf.adapters
-
-    def _chosen(site, x):  # type: ignore[no-untyped-def]
-        read = site.loop * config.depth + site.layer
-        acting = [first] * (read == 0) + [second] * (read == config.loops * config.depth - 1)
-        parts = [part for adapter in acting if (part := adapter(site, x)) is not None]
-        return sum(parts) if parts else None
-
-    return everywhere(_chosen, shelf)
-
-
-def best(shelf: "Shelf") -> "np.ndarray":
-    """How many chains are right under some choice of adapters on or off: (E,)."""
+def best(library: "Library") -> "np.ndarray":
+    """How many questions are right under some choice of adapters on or off: (E,)."""
     import numpy as np
 
-    from loratheory.experiments.reuse._marks import leads
-    from loratheory.experiments.reuse._rules import added
+    from loratheory.experiments.bench import transformers as bench
 
-    prompts, (one, two) = [x.chains for x in shelf.trials[0]], shelf.adapters
-    choices = [None, one, two, added([one, two], [1.0, 1.0])]
-    right = [leads(shelf.bases, prompts, choice) > 0 for choice in choices]
+    prompts, (one, two) = [x.chains for x in library.trials[0]], library.adapters
+    choices = [None, one, two, bench.added([one, two], [1.0, 1.0])]
+    right = [bench.answer_margins(library.bases, prompts, choice) > 0 for choice in choices]
     return np.asarray(np.any(right, axis=0).mean(axis=1))
 
 

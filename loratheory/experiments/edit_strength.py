@@ -25,16 +25,9 @@ were predicted at that coefficient.
 """
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-import numpy as np
-
-from loratheory.experiments._small import CROWDS, Small
+from loratheory.experiments.bench import CROWDS, Small
 from loratheory.experiments.engine import Experiment, Row
-
-if TYPE_CHECKING:
-    from loratheory.experiments.reuse._margins import Margins
-    from loratheory.theorems.composition._hops import Pattern
 
 
 @dataclass(frozen=True)
@@ -55,38 +48,33 @@ def cell(config: Config) -> list[Row]:
     Returns
     -------
     list of dict
-        `margin_1`, `margin_2`, `margin_chain`: medians over the facts of their margins alone in
-        deficits, and over the chains of their weaker one; `window`, the share of chains both of
-        whose facts are predicted to survive while they themselves are not; then what is measured,
-        predicted and controlled, see `loratheory.experiments.reuse._switch.switched`.
+        `margin_1`, `margin_2`, `margin_two_hop`: medians over the facts of their margins alone in
+        deficits, and over the questions of their weaker one; `window`, the share of questions both
+        of whose facts are predicted to survive while they themselves are not; then what is
+        measured, predicted and controlled, see `loratheory.experiments.bench.coefficient.switched`.
     """
-    from loratheory.experiments.reuse._margins import margins, pattern
-    from loratheory.experiments.reuse._rows import rows
-    from loratheory.experiments.reuse._switch import switched
+    import numpy as np
 
-    shelved = config.shelf()
-    found = margins(shelved)
-    ratio = found.margin / found.deficit
+    from loratheory.experiments.bench import transformers as bench
+
+    library = config.library()
+    alone, case = bench.margins(library), bench.pattern(library)
+    ratio = alone.margin / alone.deficit
     strength = {
         "margin_1": np.median(ratio[0], axis=1),
         "margin_2": np.median(ratio[1], axis=1),
         "margin_two_hop": np.median(ratio.min(axis=0), axis=1),
     }
-    told: list[Row] = []
-    for rule, (c, marks) in zip(
-        ("mean", "sum"), switched(shelved, [0.5, 1.0]).items(), strict=True
+    rows: list[Row] = []
+    for rule, (c, columns) in zip(
+        ("mean", "sum"), bench.switched(library, [0.5, 1.0]).items(), strict=True
     ):
-        each = {name: x.reshape(len(x), -1).mean(axis=1) for name, x in marks.items()}
-        every = {**strength, "window": lost(found, c, pattern(shelved)).mean(axis=1), **each}
-        exact = {name: np.round(x, 3) + 0.0 for name, x in every.items()}
-        told += rows(shelved, {"trained": config.trained, "rule": rule}, exact)
-    return told
-
-
-def lost(found: "Margins", coefficient: float, kind: "Pattern") -> "np.ndarray":
-    """Return which chains are predicted to fail though both of their facts survive: (E, n)."""
-    survive = (found.leads(coefficient) > 0).all(axis=0)
-    return np.asarray(survive & ~found.composes(coefficient, kind))
+        lost = alone.survives(c).all(axis=0) & ~alone.composes(c, case)
+        means = {name: x.reshape(len(x), -1).mean(axis=1) for name, x in columns.items()}
+        exact = {**strength, "window": lost.mean(axis=1), **means}
+        head = {"trained": config.trained, "rule": rule}
+        rows += bench.rows(library, head, {n: np.round(x, 3) + 0.0 for n, x in exact.items()})
+    return rows
 
 
 EXPERIMENT = Experiment(

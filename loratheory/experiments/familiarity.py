@@ -28,17 +28,11 @@ fake facts, gates answer .20. An A→C adapter learns fake chains with identity 
 (1.00), hardly without (.25). Without chains in pretraining, reuse answers .01 at most.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 
-import numpy as np
-
-from loratheory.experiments._small import CROWDS, Small
+from loratheory.experiments.bench import CROWDS, Small
+from loratheory.experiments.bench.rules import rule
 from loratheory.experiments.engine import Experiment, Row
-
-if TYPE_CHECKING:
-    from loratheory.toy.transformer import Adapt
 
 
 @dataclass(frozen=True)
@@ -59,7 +53,7 @@ class Config(Small):
 
 
 def cell(config: Config) -> list[Row]:
-    """Return the marks of a few ways of reuse.
+    """Return the accuracies of a few rules of reuse.
 
     Parameters
     ----------
@@ -69,53 +63,33 @@ def cell(config: Config) -> list[Row]:
     Returns
     -------
     list of dict
-        One row for each rule, base and repetition: the marks; `circuit`, the base's accuracy on
-        unseen chains; `strength_1`, `strength_2`, medians over the edited facts; `bridge`, whether
-        some prompt of the base has the new bridges as its answer; `predicted` accuracy, of
-        `direct` the measurement itself.
+        One row for each rule, base and repetition: accuracies; `circuit`, the base's accuracy on
+        unseen two-hop questions; `strength_1`, `strength_2`, medians over the edited facts;
+        `bridge`, whether some prompt of the base has the new bridges as its answer; `predicted`
+        accuracy, of `direct` the measurement itself.
     """
-    from dataclasses import replace
+    from loratheory.experiments.bench import transformers as bench
 
-    from loratheory.adapters import calibrate
-    from loratheory.experiments.reuse import _rules as rules
-    from loratheory.experiments.reuse._controls import exchanged
-    from loratheory.experiments.reuse._forecast import forecast, said
-    from loratheory.experiments.reuse._marks import marks
-    from loratheory.experiments.reuse._rows import rows
-    from loratheory.experiments.reuse._shelves import expert
-
-    known = config.bases(identity=config.identity)
-    here = config.shelf(known, familiarity=config.familiarity)
-    direct, (first, second) = expert(here), here.adapters
-    theory = forecast(here)
+    library = config.library(config.bases(identity=config.identity), familiarity=config.familiarity)
+    direct, (first, second) = bench.expert(library), library.adapters
+    theory = bench.forecast(library)
     bridge = theory.familiar | (config.identity == "all")
     theory = replace(theory, familiar=bridge)
-    both, nothing = theory.composed([1, 1]), np.zeros(len(here.replicas))
-    gates = rules.routed(lambda updates, x: calibrate(updates, x, budget=config.budget))
-    found: list[tuple[str, Sequence[Adapt | None], np.ndarray]] = [
-        ("base", [None], nothing),
-        ("hop 1 alone", [first], nothing),
-        ("hop 2 alone", [second], nothing),
-        ("exchanged", [rules.added([exchanged(first, config.sets), second], [1.0, 1.0])], nothing),
-        ("mean", rules.mean(here), theory.composed([0.5, 0.5])),
-        ("sum", rules.summed()(here), both),
-        ("gates", gates(here), both),
-        ("oracle placement", rules.oracle(here), both),
-        ("direct", [direct], said(here, direct, 1.0)),
+    both, other = theory.composed([1, 1]), bench.exchanged(first, config.sets)
+    arms = [
+        bench.arm("base", 0.0),
+        bench.arm("hop 1 alone", 0.0),
+        bench.arm("hop 2 alone", 0.0),
+        bench.arm("exchanged", 0.0, bench.of(other, second)),
+        bench.arm("mean", theory.composed([0.5, 0.5])),
+        bench.arm("sum", both),
+        bench.arm("gates", both, rule("gates", budget=config.budget)),
+        bench.arm("oracle placement", both),
+        bench.arm("direct", bench.survival(library, direct, 1.0), bench.of(direct)),
     ]
-    names: Row = {name: getattr(config, name) for name in ("coverage", "familiarity", "identity")}
+    head = {name: getattr(config, name) for name in ("coverage", "familiarity", "identity")}
     beside = {"circuit": theory.circuit, **theory.medians, "bridge": bridge[0].astype(float)}
-    return [
-        row
-        for rule, acting, predicted in found
-        for row in rows(
-            here,
-            names | {"rule": rule},
-            marks(here, acting),
-            **beside,
-            predicted=predicted,
-        )
-    ]
+    return bench.compared(library, head, arms, **beside)
 
 
 _CELLS = (

@@ -34,13 +34,26 @@ of the first hop's).
 """
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-from loratheory.experiments._small import CROWDS, Small
+from loratheory.experiments.bench import CROWDS, Small
+from loratheory.experiments.bench.rules import Act, rule
 from loratheory.experiments.engine import Experiment, Row
 
 NAN = float("nan")
+RULES: tuple[str, ...] = (
+    "base",
+    "hop 1 alone",
+    "hop 2 alone",
+    "mean",
+    "half the sum",
+    "sum",
+    "ties",
+    "knots",
+)
+RULES += ("interpolating", "arrow", "norm, soft", "norm, z", "gates", "gates, z = 2")
+RULES += ("block gates, rate .04", "block gates, z = 2", "block gates, z = 3", "oracle placement")
+RULES += ("mean, hop by hop", "sum, hop by hop", "sum, second pass")
 
 
 @dataclass(frozen=True)
@@ -65,35 +78,9 @@ class Config(Small):
     modules: str = "mlp"
 
 
-def rules(config: Config) -> dict[str, Any]:
-    """The ways of reuse by name."""
-    from loratheory.adapters import calibrate_z
-    from loratheory.experiments.reuse import _rules as r
-    from loratheory.experiments.reuse._block import block_gates
-    from loratheory.experiments.reuse._deciders import deciders
-    from loratheory.experiments.reuse._passes import again, hop_by_hop, put_back
-
-    known = deciders(0.3)
-    return {
-        "base": partial(r.everywhere, None),
-        "hop 1 alone": r.alone(0),
-        "hop 2 alone": r.alone(1),
-        "mean": r.mean,
-        "half the sum": r.summed(0.5),
-        "sum": r.summed(),
-        "ties": r.merged("ties", density=0.3, rank=config.width),
-        "knots": r.merged("ties", density=0.3, space="knots"),
-        "interpolating": r.merged("interpolate", ridge=0.1),
-        **{name: r.routed(known[name]) for name in ("arrow", "norm, soft", "norm, z", "gates")},
-        "gates, z = 2": r.routed(lambda updates, x: calibrate_z(updates, x, z=2)),
-        "block gates, rate .04": block_gates(0.04, "rate"),
-        "block gates, z = 2": block_gates(2.0),
-        "block gates, z = 3": block_gates(3.0),
-        "oracle placement": r.oracle,
-        "mean, hop by hop": again(hop_by_hop, r.mean),
-        "sum, hop by hop": again(hop_by_hop, r.summed()),
-        "sum, second pass": again(put_back, r.summed()),
-    }
+def options(config: Config) -> dict[str, dict[str, Any]]:
+    """The options of rules that have other than usual."""
+    return {"ties": {"density": 0.3, "rank": config.width}, "interpolating": {"ridge": 0.1}}
 
 
 def cell(config: Config) -> list[Row]:
@@ -107,43 +94,38 @@ def cell(config: Config) -> list[Row]:
     Returns
     -------
     list of dict
-        What the config varies, `rule`, the marks; `misses` and `false_alarms` summed over the
+        What the config varies, `rule`, accuracies; `misses` and `false_alarms` summed over the
         reads, `predicted` the least accuracy that follows from them, `leak` of the keys: nan where
         they do not apply.
     """
-    from loratheory.experiments.reuse._detection import detection, leak
-    from loratheory.experiments.reuse._marks import marks
-    from loratheory.experiments.reuse._rows import rows
-    from loratheory.toy.transformer import ATTENTION, MLP
+    from loratheory.experiments.bench import transformers as bench
 
-    here = config.shelf(
+    library = config.library(
         pairs=config.pairs,
         bridges=config.bridges,
         rank=config.rank,
-        modules={"mlp": MLP, "attention": ATTENTION}[config.modules],
+        modules={"mlp": bench.MLP, "attention": bench.ATTENTION}[config.modules],
     )
     varied = ("facts", "pairs", "bridges", "rank", "modules", "coverage", "pretrained")
-    names: Row = {name: getattr(config, name) for name in varied}
-    leaks = leak(here) if config.modules == "mlp" else NAN
-    table = {name: rule(here) for name, rule in rules(config).items()}
-    reach = marks(here, table["oracle placement"])["two_hop"]
-    told: list[Row] = []
-    for name, acting in table.items():
+    head: Row = {name: getattr(config, name) for name in varied}
+    mlp, special = config.modules == "mlp", options(config)
+    leak = bench.leak(library) if mlp else NAN
+    reach = bench.accuracies(library, bench.acting(library, rule("oracle placement")))["two_hop"]
+    table: list[Row] = []
+    for name in RULES:
+        act: Act = rule(name, **special.get(name, {}))
+        acts = bench.acting(library, act)
+        right = bench.accuracies(library, acts)
         rates: dict[str, Any] = {"misses": NAN, "false_alarms": NAN}
-        if config.modules == "mlp" and hasattr(acting[0], "on"):
-            rates = detection(here, acting[0])
-        told += rows(
-            here,
-            names | {"rule": name},
-            marks(here, acting),
-            **rates,
-            predicted=reach - rates["misses"] - rates["false_alarms"],
-            leak=leaks,
-        )
-    return told
+        if mlp and act(library).route is not None:
+            rates = bench.detection(library, acts)
+        predicted = reach - rates["misses"] - rates["false_alarms"]
+        more = {**rates, "predicted": predicted, "leak": leak}
+        table += bench.rows(library, head | {"rule": name}, right, **more)
+    return table
 
 
-_WAYS: tuple[dict[str, Any], ...] = (
+_SETTINGS: tuple[dict[str, Any], ...] = (
     *({"facts": n, "pairs": k} for n, k in ((3, 1), (5, 1), (10, 1), (20, 1), (5, 2), (10, 2))),
     *({"facts": n, "pairs": k} for n, k in ((3, 4), (5, 4), (10, 3), (4, 8))),
     {"bridges": "permuted"},
@@ -160,7 +142,7 @@ EXPERIMENT = Experiment(
     cell,
     profiles={
         "quick": (Config(sets=1), Config(pairs=1, facts=10, sets=1)),
-        "paper": tuple(Config(seeds=seeds, **way) for way in _WAYS for seeds in CROWDS),
+        "paper": tuple(Config(seeds=seeds, **one) for one in _SETTINGS for seeds in CROWDS),
     },
     minutes={"quick": 0.3, "paper": 26},
 )

@@ -31,16 +31,14 @@ fall with the number of pairs, against the prediction, .88 to .73 there; the ora
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from loratheory.experiments._small import CROWDS, Small
+from loratheory.experiments.bench import CROWDS, Small
+from loratheory.experiments.bench.rules import Reuse, pair_alone, rule
 from loratheory.experiments.engine import Experiment, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from loratheory.experiments.reuse._shelves import Shelf
-    from loratheory.toy.transformer import Adapt
+    from loratheory.experiments.bench.transformers import Library
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class Config(Small):
 
 
 def cell(config: Config) -> list[Row]:
-    """Return the marks of each rule beside the cross-talk of the shelf.
+    """Return the accuracies of each rule beside the cross-talk of the library.
 
     Parameters
     ----------
@@ -71,64 +69,54 @@ def cell(config: Config) -> list[Row]:
     Returns
     -------
     list of dict
-        One row for each rule, base and repetition: the marks; medians over facts, energies over
+        One row for each rule, base and repetition: accuracies; medians over facts, energies over
         the own response: `crosstalk_in`, `crosstalk_out` measured at the two maps of the MLP,
         `random_in`, `random_out` for adapters turned at random; `superposed_in`,
-        `superposed_out`, and `floor` below both; `safe`, the share of chains that theory calls
-        safe; `predicted` accuracy on `chains`.
+        `superposed_out`, and `floor` below both; `safe`, the share of questions that theory calls
+        safe; `predicted` accuracy on `two_hop`.
     """
     import numpy as np
 
-    from loratheory.adapters import calibrate
-    from loratheory.experiments.reuse import _rules as rules
-    from loratheory.experiments.reuse._crosstalk import crosstalk, safe
-    from loratheory.experiments.reuse._forecast import forecast
-    from loratheory.experiments.reuse._marks import marks
-    from loratheory.experiments.reuse._rows import rows
+    from loratheory.experiments.bench import transformers as bench
 
-    here = config.shelf(rank=config.rank, pairs=config.pairs)
-    found, theory = crosstalk(here), forecast(here)
-    share, nothing, whole = safe(found), 0.0, theory.composed([1, 1])
-    even = 1 / len(here.adapters)
+    library = config.library(rank=config.rank, pairs=config.pairs)
+    crosstalk, theory = bench.crosstalk(library), bench.forecast(library)
+    share, both, even = bench.safe(crosstalk), theory.composed([1, 1]), 1 / library.size
     beside: dict[str, object] = {"safe": share}
     for side in ("in", "out"):
-        one = found[f"layers.0.mlp.{side}"]
+        one = crosstalk[f"layers.0.mlp.{side}"]
         beside[f"crosstalk_{side}"] = np.median(one.measured, axis=(0, 1, 3))
         beside[f"random_{side}"] = np.median(one.random, axis=(0, 1, 3))
         beside[f"superposed_{side}"] = one.superposed
         beside["floor"] = one.floor
-    named: list[tuple[str, Any, Any]] = [
-        ("base", lambda _: rules.everywhere(None, here), nothing),
-        ("hop 1 alone", rules.alone(0), nothing),
-        ("hop 2 alone", rules.alone(1), nothing),
-        ("mean", rules.mean, share * theory.composed([even, even])),
-        ("sum", rules.summed(), share * whole),
-        ("pair alone", lambda shelf: [rules.added(pair, [1.0, 1.0]) for pair in shelf.hops], whole),
-        ("beside noise", beside_noise, safe(found, "random") * whole),
-        ("gates", rules.routed(lambda u, x: calibrate(u, x, budget=config.budget)), whole),
-        ("oracle placement", rules.oracle, whole),
+    arms = [
+        bench.arm("base", 0.0),
+        bench.arm("hop 1 alone", 0.0),
+        bench.arm("hop 2 alone", 0.0),
+        bench.arm("mean", share * theory.composed([even, even])),
+        bench.arm("sum", share * both),
+        bench.arm("pair alone", both),
+        bench.arm("beside noise", bench.safe(crosstalk, "random") * both, beside_noise),
+        bench.arm("gates", both, rule("gates", budget=config.budget)),
+        bench.arm("oracle placement", both),
     ]
-    names = {"facts": config.facts, "rank": config.rank, "pairs": config.pairs}
-    return [
-        row
-        for rule, act, predicted in named
-        for row in rows(
-            here, names | {"rule": rule}, marks(here, act(here)), **beside, predicted=predicted
-        )
-    ]
+    head = {"facts": config.facts, "rank": config.rank, "pairs": config.pairs}
+    return bench.compared(library, head, arms, **beside)
 
 
-def beside_noise(shelf: "Shelf") -> "Sequence[Adapt | None]":
+def beside_noise(library: "Library") -> Reuse:
     """The pair's own adapters among Gaussian ones of the other adapters' norms."""
-    from loratheory.experiments.reuse._controls import alike
-    from loratheory.experiments.reuse._rules import added
+    from loratheory.experiments.bench import transformers as bench
 
-    noise = [[alike(one, 8 * p + j) for j, one in enumerate(q)] for p, q in enumerate(shelf.hops)]
-    acting = []
-    for p, pair in enumerate(shelf.hops):
-        foreign = [one for q, crowd in enumerate(noise) if q != p for one in crowd]
-        acting.append(added([*pair, *foreign], [1.0] * len(shelf.adapters)))
-    return acting
+    hops = library.hops
+    noise = [bench.alike(x, 8 * (k // hops) + k % hops) for k, x in enumerate(library.adapters)]
+    own = pair_alone(library).shares
+
+    def _shares(place: object, pair: int) -> list[float]:
+        right = own(place, pair)
+        return [*right, *(1.0 - share for share in right)]
+
+    return Reuse(library.having([*library.adapters, *noise]), _shares)
 
 
 _CELLS = (

@@ -29,17 +29,11 @@ and some answers come without it (.30 at most). The A→C adapter answers 1.00.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
-import numpy as np
-
-from loratheory.experiments._small import CROWDS, Small
+from loratheory.experiments.bench import CROWDS, Small
+from loratheory.experiments.bench.rules import rule
 from loratheory.experiments.engine import Experiment, Row
-
-if TYPE_CHECKING:
-    from loratheory.experiments.reuse._forecast import Forecast
-    from loratheory.experiments.reuse._margins import Placing
-    from loratheory.toy.transformer import Adapt, Lora
 
 
 @dataclass(frozen=True)
@@ -49,14 +43,14 @@ class Config(Small):
     Attributes
     ----------
     thinking : int
-        Steps of the adapter with chains spelt out, a form that the base has never seen.
+        Steps of the adapter with questions written out, a form that the base has never seen.
     """
 
     thinking: int = 300
 
 
 def cell(config: Config) -> list[Row]:
-    """Return the marks of single-hop adapters, of joint ones, and of those with examples.
+    """Return the accuracies of single-hop adapters, of joint ones, and of those with examples.
 
     Parameters
     ----------
@@ -66,55 +60,48 @@ def cell(config: Config) -> list[Row]:
     Returns
     -------
     list of dict
-        One row for each rule, base and repetition: the marks; `bridge_written` and `written_out`,
+        One row for each rule, base and repetition: accuracies; `bridge_written` and `written_out`,
         how often the bridge and then the answer are written when the model goes on by itself;
-        `circuit`; `strength_1`, `strength_2`; `predicted` accuracy on `chains`, of `direct` the
-        measurement itself, and `predicted_written_out` on the chains spelt out.
+        `circuit`; `strength_1`, `strength_2`; `predicted` accuracy on `two_hop`, of `direct` the
+        measurement itself, and `predicted_written_out` on the questions written out.
     """
-    from loratheory.experiments.reuse import _rules as rules
-    from loratheory.experiments.reuse._forecast import forecast, said
-    from loratheory.experiments.reuse._marks import marks
-    from loratheory.experiments.reuse._rows import rows
-    from loratheory.experiments.reuse._shelves import expert
-    from loratheory.experiments.reuse._written import written
+    from loratheory.experiments.bench import transformers as bench
 
-    here = config.shelf(kinds=("hops", "joint", "bridged"))
-    shown = config.shelf(here.bases, ("bridged",), form="thought", steps=config.thinking)
-    (joint,), (bridged,) = here.others["joint"], here.others["bridged"]
-    (thinking,), direct = shown.others["bridged"], expert(here)
-    alone, nothing = forecast(here), np.zeros(len(here.replicas))
-    one, two, three = (forecast(here, placed=_always(x)) for x in (joint, bridged, thinking))
-    found: list[tuple[str, Adapt | None, Forecast, np.ndarray, np.ndarray]] = [
-        ("base", None, alone, nothing, nothing),
-        ("hop 1 alone", here.adapters[0], alone, nothing, nothing),
-        ("hop 2 alone", here.adapters[1], alone, nothing, nothing),
-        ("sum", rules.summed()(here)[0], alone, alone.composed([1, 1]), nothing),
-        ("oracle placement", rules.oracle(here)[0], alone, alone.composed([1, 1]), nothing),
-        ("direct", direct, alone, said(here, direct, 1.0), nothing),
-        ("joint", joint, one, one.composed([1, 1]), nothing),
-        ("bridged, plain", bridged, two, two.feasible([1, 1]), nothing),
+    library = config.library(kinds=("hops", "joint", "bridged"))
+    shown = config.library(library.bases, ("bridged",), form="thought", steps=config.thinking)
+    (joint,), (bridged,) = library.others["joint"], library.others["bridged"]
+    (thinking,), direct = shown.others["bridged"], bench.expert(library)
+    alone = bench.forecast(library)
+    one, two, three = (
+        bench.forecast(library, placed=lambda *_, x=x: x) for x in (joint, bridged, thinking)
+    )
+    arms: list[tuple[str, Any, Any, Any, Any]] = [
+        ("base", None, alone, 0.0, 0.0),
+        ("hop 1 alone", None, alone, 0.0, 0.0),
+        ("hop 2 alone", None, alone, 0.0, 0.0),
+        ("sum", None, alone, alone.composed([1, 1]), 0.0),
+        ("oracle placement", None, alone, alone.composed([1, 1]), 0.0),
+        ("direct", direct, alone, bench.survival(library, direct, 1.0), 0.0),
+        ("joint", joint, one, one.composed([1, 1]), 0.0),
+        ("bridged, plain", bridged, two, two.feasible([1, 1]), 0.0),
         ("bridged, written out", thinking, three, three.composed([1, 1]), three.decided()),
     ]
     table: list[Row] = []
-    for rule, acting, theory, predicted, spelt_out in found:
-        spelt, answer = written(here, acting)
-        table += rows(
-            here,
-            {"coverage": config.coverage, "rule": rule},
-            marks(here, [acting]),
-            bridge_written=spelt,
+    for name, adapter, theory, predicted, decided in arms:
+        acts = bench.acting(library, bench.of(adapter) if adapter else rule(name))
+        bridge, answer = bench.written_out(library, acts[0])
+        table += bench.rows(
+            library,
+            {"coverage": config.coverage, "rule": name},
+            bench.accuracies(library, acts),
+            bridge_written=bridge,
             written_out=answer,
             circuit=theory.circuit,
             **theory.medians,
             predicted=predicted,
-            predicted_written_out=spelt_out,
+            predicted_written_out=decided,
         )
     return table
-
-
-def _always(adapter: "Lora") -> "Placing":
-    """One adapter in the place of every hop's own."""
-    return lambda *_: adapter
 
 
 EXPERIMENT = Experiment(

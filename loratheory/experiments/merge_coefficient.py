@@ -32,13 +32,14 @@ every coverage, 0 included.
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from loratheory.experiments._small import CROWDS, Small
+from loratheory.experiments.bench import CROWDS, Small
 from loratheory.experiments.engine import Experiment, Row
 
 if TYPE_CHECKING:
-    from loratheory.experiments.reuse._shelves import Shelf
+    from loratheory.experiments.bench.transformers import Library
 
 ALSO = {"overwrite": "other", "overwrite both": "old", "new subject": "nothing"}
+"""What each case teaches beside the facts of the questions."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ class Config(Small):
     Attributes
     ----------
     case : str
-        "A", "B" or "C". A and B share chains and first adapter; in both the second one teaches
-        twice as many facts. C needs spare entities.
+        Of `ALSO`. The two that overwrite share questions and first adapter; in both the second one
+        is trained on twice as many facts. A new subject needs spare entities.
     steps, top : int, float
         Coefficients from 0 to `top`.
     """
@@ -72,26 +73,28 @@ def cell(config: Config) -> list[Row]:
     Returns
     -------
     list of dict
-        What `loratheory.experiments.reuse._switch.switched` tells of each coefficient.
+        What `loratheory.experiments.bench.coefficient.switched` returns of each coefficient.
     """
-    from loratheory.experiments.reuse._switch import averaged, switched
+    from loratheory.experiments.bench import transformers as bench
 
     grid = [config.top * step / config.steps for step in range(config.steps + 1)]
     return [
         {"case": config.case, "coverage": config.coverage, "seed": seed, "coefficient": c, **means}
-        for c, found in switched(taught(config), grid).items()
-        for seed, means in zip(config.seeds, averaged(found, len(config.seeds)), strict=True)
+        for c, columns in bench.switched(library(config), grid).items()
+        for seed, means in zip(
+            config.seeds, bench.averaged(columns, len(config.seeds)), strict=True
+        )
     ]
 
 
-def taught(config: Config) -> "Shelf":
-    """The adapters of a cell; those of case B with the first adapters of case A."""
+def library(config: Config) -> "Library":
+    """The adapters of a cell; those of `overwrite both` with the first adapters of `overwrite`."""
     familiarity = "half" if config.case == "new subject" else "real"
-    mine = config.shelf(familiarity=familiarity, also=ALSO[config.case])
+    mine = config.library(familiarity=familiarity, also=ALSO[config.case])
     if config.case != "overwrite both":
         return mine
-    ((first, _),) = config.shelf(mine.bases, also=ALSO["overwrite"]).hops
-    return replace(mine, hops=((first, mine.hops[0][1]),))
+    ((first, _),) = config.library(mine.bases, also=ALSO["overwrite"]).pairs
+    return replace(mine, pairs=((first, mine.pairs[0][1]),))
 
 
 _PLACES = (
@@ -105,7 +108,7 @@ EXPERIMENT = Experiment(
     __doc__,
     cell,
     profiles={
-        "quick": tuple(Config(case, steps=15) for case in "AB"),
+        "quick": tuple(Config(case, steps=15) for case in ("overwrite", "overwrite both")),
         "paper": tuple(
             Config(case, coverage=coverage, seeds=seeds)
             for case, coverage in _PLACES

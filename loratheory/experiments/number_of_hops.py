@@ -25,7 +25,7 @@ adapters answer .63, .36 and .01 at best. Hop by hop half are answered from .20,
 
 from dataclasses import dataclass, field
 
-from loratheory.experiments._small import CROWDS, Small
+from loratheory.experiments.bench import CROWDS, Small
 from loratheory.experiments.engine import Experiment, Row
 
 NAMES = {"two_hop": "k_hop", "other_two_hop": "other_k_hop"}
@@ -39,7 +39,7 @@ class Config(Small):
     Attributes
     ----------
     hops : int
-        Of every chain; the base passes its block as often.
+        Of every question; the base passes its block as often.
     steps, top : int, float
         Coefficients from 0 to `top`.
     noise : float
@@ -68,19 +68,18 @@ def cell(config: Config) -> list[Row]:
     -------
     list of dict
         `threshold`, that of exact edits; then what is measured, predicted and controlled, see
-        `loratheory.experiments.reuse._switch.switched`.
+        `loratheory.experiments.bench.coefficient.switched`.
     """
-    from loratheory.experiments.reuse._switch import averaged, switched
+    from loratheory.experiments.bench import transformers as bench
     from loratheory.theorems.composition.two_read_region import threshold
 
-    known = config.bases(hops=config.hops, loops=config.hops, noise=config.noise)
-    shelved = config.shelf(known)
+    bases = config.bases(hops=config.hops, loops=config.hops, noise=config.noise)
     grid = [config.top * step / config.steps for step in range(config.steps + 1)]
+    alone = {f"hop_{hop + 1}" for hop in range(config.hops)}  # `facts` has all of them
     rows: list[Row] = []
-    for c, found in switched(shelved, grid).items():
-        alone = {f"hop_{hop + 1}" for hop in range(config.hops)}  # `facts` tells all of them
-        marks = {NAMES.get(name, name): x for name, x in found.items() if name not in alone}
-        for seed, means in zip(config.seeds, averaged(marks, len(config.seeds)), strict=True):
+    for c, columns in bench.switched(config.library(bases), grid).items():
+        mine = {NAMES.get(name, name): x for name, x in columns.items() if name not in alone}
+        for seed, means in zip(config.seeds, bench.averaged(mine, len(config.seeds)), strict=True):
             head = {"hops": config.hops, "threshold": threshold(config.hops), "seed": seed}
             rows.append({**head, "coefficient": c, **means})
     return rows

@@ -23,15 +23,14 @@ margins of facts alone predict .98 of its chains: they are right on .06 of them,
 chains on .92. In attention the order is as in MLPs, less sharply: .56, .46, .15, .02 and .15.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from loratheory.experiments._small import CROWDS, Small
+from loratheory.experiments.bench import CROWDS, Small
 from loratheory.experiments.engine import Experiment, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from loratheory.toy.transformer import Adapt, Lora
 
 PLACES = {
@@ -43,6 +42,8 @@ PLACES = {
     "nowhere": ((), ()),
 }
 """In which loops the adapters of hop 1 and of hop 2 act."""
+ANSWERS = {"half_way": (True, False), "unchanged": (False, False)}
+"""Other answers to a two-hop question: which of its facts are the edited ones."""
 
 
 @dataclass(frozen=True)
@@ -70,53 +71,49 @@ def cell(config: Config) -> list[Row]:
     Returns
     -------
     list of dict
-        The marks; `half_way` and `unchanged`, how often the old answer of the new bridge and the
-        old answer are given; predicted of the chains and the share that it is right on:
+        Accuracies; `half_way` and `unchanged`, how often the old answer of the new bridge and the
+        old answer are given; predicted of the two-hop questions and the share that it is right on:
         `predicted` from margins of the facts alone at that place, `inside` from margins within
-        chains.
+        such questions.
     """
     import numpy as np
 
-    from loratheory.experiments.reuse import _rules as rules
-    from loratheory.experiments.reuse._margins import margins, pattern
-    from loratheory.experiments.reuse._marks import leads, marks, scores
-    from loratheory.experiments.reuse._rows import rows
-    from loratheory.toy.transformer import ATTENTION, MLP
+    from loratheory.experiments.bench import transformers as bench
 
-    modules = {"mlp": MLP, "attention": ATTENTION, "all": ATTENTION + MLP}[config.modules]
-    shelved = config.shelf(modules=modules)
-    prompts, edits = [one.chains for one in shelved.trials[0]], shelved.edits[0]
-    told: list[Row] = []
+    modules = {"mlp": bench.MLP, "attention": bench.ATTENTION}
+    modules["all"] = bench.ATTENTION + bench.MLP
+    library = config.library(modules=modules[config.modules])
+    prompts, edits = [one.chains for one in library.trials[0]], library.edits[0]
+    case = bench.pattern(library)
+    table: list[Row] = []
     for place, loops in PLACES.items():
-        acting = placed(loops)
-        rule = rules.added([acting(x, hop) for hop, x in enumerate(shelved.adapters)], [1.0, 1.0])
-        right = leads(shelved.bases, prompts, rule) > 0
-        said = scores(shelved.bases, prompts, rule).argmax(axis=-1)
-        alone, inside = (
-            margins(shelved, placed=acting),
-            margins(shelved, inside=True, placed=acting),
-        )
-        guess = {
-            name: one.composes(1.0, pattern(shelved)) & inside.held[1]
+        placing = placed(loops)
+        each = [placing(x, hop) for hop, x in enumerate(library.adapters)]
+        adapt = bench.added(each, [1.0, 1.0])
+        right = bench.answer_margins(library.bases, prompts, adapt) > 0
+        answers = bench.scores(library.bases, prompts, adapt).argmax(axis=-1)
+        inside = bench.margins(library, inside=True, placed=placing)
+        alone = bench.margins(library, placed=placing)
+        columns = {
+            name: answers == np.stack([one.answers(edited) for one in edits])
+            for name, edited in ANSWERS.items()
+        }
+        guesses = {
+            name: one.composes(1.0, case) & inside.held[1]
             for name, one in (("predicted", alone), ("inside", inside))
         }
-        ways = {"half_way": (True, False), "unchanged": (False, False)}
-        more = {
-            name: said == np.stack([one.answers(way) for one in edits])
-            for name, way in ways.items()
-        }
-        more |= guess | {f"{name}_right": found == right for name, found in guess.items()}
-        means = {name: found.mean(axis=1).round(3) for name, found in more.items()}
-        found = marks(shelved, rules.everywhere(rule, shelved))
-        told += rows(shelved, {"modules": config.modules, "place": place}, found, **means)
-    return told
+        columns |= guesses | {f"{name}_right": x == right for name, x in guesses.items()}
+        means = {name: x.mean(axis=1).round(3) for name, x in columns.items()}
+        head = {"modules": config.modules, "place": place}
+        table += bench.rows(library, head, bench.accuracies(library, [adapt]), **means)
+    return table
 
 
-def placed(loops: "Sequence[Sequence[int]]") -> "Callable[[Lora, int], Adapt]":
+def placed(loops: Sequence[Sequence[int]]) -> "Callable[[Lora, int], Adapt]":
     """Return what turns the adapter of each hop into one that acts in that hop's loops only."""
-    from loratheory.experiments.reuse._rules import in_loops
+    from loratheory.experiments.bench import transformers as bench
 
-    return lambda adapter, hop: in_loops([adapter if i in loops[hop] else None for i in range(2)])
+    return lambda adapter, hop: bench.within(adapter, lambda site: site.loop in loops[hop])
 
 
 EXPERIMENT = Experiment(

@@ -34,15 +34,20 @@ by hop they answer 1.00 and .85.
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from loratheory.experiments.bench.rules import rule
 from loratheory.experiments.engine import Experiment, Row
 
 if TYPE_CHECKING:
-    from loratheory.experiments.reuse._passes import Passes
-    from loratheory.experiments.reuse._rules import Rule
-    from loratheory.experiments.reuse._shelves import Shelf
+    from loratheory.experiments.bench.transformers import Library
 
 LAYERS = {"together": (), "own": ((0,), (1,)), "each": ((0, 1), (0, 1))}
-"""The layers in which each hop's adapter is trained by itself; both at once where not told."""
+"""The layers in which each hop's adapter is trained by itself; both at once where none is named."""
+RULES = {"base": 0.0, "base, second pass": 0.0, "base, hop by hop": 0.0}
+RULES |= {"hop 1 alone": 0.0, "hop 2 alone": 0.0, "mean": 0.5, "sum": 1.0}
+RULES |= {"oracle placement": 1.0, "reversed placement": 0.0}
+RULES |= {"block gates, z = 0": 1.0, "block gates, z = 2": 1.0, "sum, second pass": 1.0}
+RULES |= {"mean, hop by hop": 0.5, "sum, hop by hop": 1.0}
+"""Rules, and how much of each adapter acts in its place by them."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ class Config:
 
 
 def cell(config: Config) -> list[Row]:
-    """Return one row for each stage, way of training the adapters, rule and edit set.
+    """Return one row for each stage, layers of the adapters' training, rule and edit set.
 
     Parameters
     ----------
@@ -88,97 +93,56 @@ def cell(config: Config) -> list[Row]:
     Returns
     -------
     list of dict
-        The marks; `predicted` chains; what the bare base answers right in the passes of the rule:
-        `facts` and each of `reuse._combinations.PARTS`; medians over the edits of each adapter's
-        strength, everywhere (`strength_1`, `strength_2`) and in its own layer alone (`placed_1`,
-        `placed_2`); how often one edit alone is in force within a chain of old facts (`inside_1`,
-        `inside_2`), and either of a chain's two (`inside`).
+        Accuracies; `predicted` two-hop questions; what the bare base answers right in the passes
+        of the rule: `facts` and each of `bench.bases.PARTS`; medians over the edits of each
+        adapter's strength, everywhere (`strength_1`, `strength_2`) and in its own layer alone
+        (`placed_1`, `placed_2`); how often one edit alone is in force within a question of old
+        facts (`inside_1`, `inside_2`), and either of a question's two (`inside`).
     """
-    from loratheory.experiments.reuse._layers import retrained
-    from loratheory.experiments.reuse._plain import Setting, grown
-    from loratheory.experiments.reuse._shelves import Teaching, shelf
+    from loratheory.experiments.bench import transformers as bench
 
     names = ("entities", "relations", "width", "rows")
-    setting = Setting(steps=max(config.stages), **{name: getattr(config, name) for name in names})
-    how = Teaching(config.facts, 1, config.sets, steps=config.trained, retained=config.retained)
-    told: list[Row] = []
-    for stage, known in grown(setting, config.seed, config.stages).items():
-        both = shelf(known, how)
+    mine = {name: getattr(config, name) for name in names}
+    setting = bench.PlainSetting(steps=max(config.stages), **mine)
+    how = bench.Teaching(config.facts, 1, config.sets, steps=config.trained)
+    how = replace(how, retained=config.retained)
+    table: list[Row] = []
+    for stage, bases in bench.grown(setting, config.seed, config.stages).items():
+        both = bench.library(bases, how)
         for where, layers in LAYERS.items():
-            here = retrained(both, layers) if layers else both
-            told += _rows(here, {"stage": stage, "layers": where})
-    return told
+            library = bench.retrained(both, layers) if layers else both
+            table += _rows(library, {"stage": stage, "layers": where})
+    return table
 
 
-def _rows(here: "Shelf", head: Row) -> list[Row]:
+def _rows(library: "Library", head: Row) -> list[Row]:
     """One row for each rule and edit set of one stage."""
-    from loratheory.experiments.reuse._combinations import answered
-    from loratheory.experiments.reuse._forecast import forecast
-    from loratheory.experiments.reuse._layers import in_layer
-    from loratheory.experiments.reuse._margins import margins
-    from loratheory.experiments.reuse._marks import marks
-    from loratheory.experiments.reuse._passes import hop_by_hop, one_pass, put_back
-    from loratheory.experiments.reuse._rows import rows
+    from loratheory.experiments.bench import transformers as bench
 
-    last = here.bases.config.depth - 1
-    whole = forecast(here)
-    there = forecast(here, placed=lambda adapter, hop: in_layer(adapter, hop * last))
-    inside = margins(here, inside=True).leads(1.0) > 0
-    beside = whole.medians
+    last = library.bases.config.depth - 1
+    everywhere = bench.forecast(library)
+    there = bench.forecast(
+        library, placed=lambda x, hop: bench.within(x, lambda site: site.layer == hop * last)
+    )
+    inside = bench.margins(library, inside=True).survives(1.0)
+    beside = everywhere.medians
     beside |= {name.replace("strength", "placed"): x for name, x in there.medians.items()}
     beside |= {f"inside_{hop + 1}": x for hop, x in enumerate(inside.mean(axis=-1))}
     beside["inside"] = inside.all(axis=0).mean(axis=-1)
-    ways: tuple[Passes, ...] = (one_pass, put_back, hop_by_hop)
-    bare = {passes: answered(here.bases, passes) for passes in ways}
-    told: list[Row] = []
-    for name, (passes, rule, weight) in reused(last).items():
-        found = bare[passes]
-        if passes is hop_by_hop:
-            predicted = replace(whole, strengths=weight * whole.strengths).decided()
+    bare = {passes: bench.by_part(library.bases, passes) for passes in bench.PASSES}
+    table: list[Row] = []
+    for name, weight in RULES.items():
+        acts = bench.acting(library, rule(name))
+        base = bare[acts[0].passes]
+        if acts[0].passes == "hop by hop":
+            predicted = replace(everywhere, strengths=weight * everywhere.strengths).decided()
         else:
-            theory = there if passes is one_pass else whole
-            predicted = theory.feasible([weight, weight]) * found["held_out"]
-        answers = marks(here, rule(here))
-        told += rows(here, head | {"rule": name}, answers, predicted=predicted, **found, **beside)
-    return told
-
-
-def reused(last: int) -> "dict[str, tuple[Passes, Rule, float]]":
-    """Return the rules by name: in which passes, and how much of each adapter acts in its place.
-
-    Parameters
-    ----------
-    last : int
-        The last layer.
-
-    Returns
-    -------
-    dict
-        `own place` has adapter 1 in the first layer alone and adapter 2 in the last alone, `wrong
-        order` the other way round.
-    """
-    from loratheory.experiments.reuse import _rules as rules
-    from loratheory.experiments.reuse._block import block_gates
-    from loratheory.experiments.reuse._layers import in_layers
-    from loratheory.experiments.reuse._passes import again, hop_by_hop, one_pass, put_back
-
-    nothing = rules.summed(0.0)
-    return {
-        "base": (one_pass, nothing, 0.0),
-        "base, second pass": (put_back, again(put_back, nothing), 0.0),
-        "base, hop by hop": (hop_by_hop, again(hop_by_hop, nothing), 0.0),
-        "hop 1 alone": (one_pass, rules.alone(0), 0.0),
-        "hop 2 alone": (one_pass, rules.alone(1), 0.0),
-        "mean": (one_pass, rules.mean, 0.5),
-        "sum": (one_pass, rules.summed(), 1.0),
-        "oracle placement": (one_pass, in_layers([0, last]), 1.0),
-        "reversed placement": (one_pass, in_layers([last, 0]), 0.0),
-        "block gates, z = 0": (one_pass, block_gates(0.0), 1.0),
-        "block gates, z = 2": (one_pass, block_gates(2.0), 1.0),
-        "sum, second pass": (put_back, again(put_back, rules.summed()), 1.0),
-        "mean, hop by hop": (hop_by_hop, again(hop_by_hop, rules.mean), 0.5),
-        "sum, hop by hop": (hop_by_hop, again(hop_by_hop, rules.summed()), 1.0),
-    }
+            theory = there if acts[0].passes == "one" else everywhere
+            predicted = theory.feasible([weight, weight]) * base["held_out"]
+        right = bench.accuracies(library, acts)
+        more = {"predicted": predicted, **base, **beside}
+        table += bench.rows(library, head | {"rule": name}, right, **more)
+    return table
 
 
 EXPERIMENT = Experiment(

@@ -32,22 +32,19 @@ answers .61, .21 and .05 where .98 were predicted, and gates, .90, .88 and .70, 
 .80, .66 and .45 that their missed maps predict.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-import numpy as np
-
-from loratheory.experiments._small import CROWDS, Small
+from loratheory.experiments.bench import CROWDS, Small
+from loratheory.experiments.bench.rules import rule
 from loratheory.experiments.engine import Experiment, Row
 
-if TYPE_CHECKING:
-    from loratheory.toy.transformer import Adapt
+ROUTERS: tuple[str, ...] = ("uniform", "arrow", "arrow, power", "arrow, peft", "subspace")
+ROUTERS += ("norm", "norm, soft", "norm, z", "gates")
 
 
 @dataclass(frozen=True)
 class Config(Small):
-    """Some bases, and a shelf of adapters that all act at once.
+    """Some bases, and a library of adapters that all act at once.
 
     Attributes
     ----------
@@ -62,7 +59,7 @@ class Config(Small):
 
 
 def cell(config: Config) -> list[Row]:
-    """Return the marks of every router, and what it gave the adapters that were needed.
+    """Return the accuracies of every router, and what it gave the adapters that were needed.
 
     Parameters
     ----------
@@ -72,49 +69,43 @@ def cell(config: Config) -> list[Row]:
     Returns
     -------
     list of dict
-        One row for each router, base and repetition: the marks; `weight_1`, `weight_2`, what the
-        right adapter got at its read on the edited chains; `edited`; `circuit`; `expected`, how
-        often theory has Arrow right at both reads; `predicted` accuracy on `chains`.
+        One row for each router, base and repetition: accuracies; `weight_1`, `weight_2`, what the
+        right adapter got at its read on the edited questions; `edited`; `circuit`; `expected`, how
+        often theory has Arrow right at both reads; `predicted` accuracy on `two_hop`.
     """
-    from loratheory.experiments.reuse import _rules as rules
-    from loratheory.experiments.reuse._deciders import deciders
-    from loratheory.experiments.reuse._forecast import forecast
-    from loratheory.experiments.reuse._marks import marks
-    from loratheory.experiments.reuse._reads import hindsight, reads
-    from loratheory.experiments.reuse._rows import rows
+    import numpy as np
+
+    from loratheory.experiments.bench import transformers as bench
     from loratheory.theorems.routing.arrow_blind_spot import accuracy
 
-    here = config.shelf(pairs=config.pairs)
-    theory, shape = forecast(here), (config.pairs, len(here.replicas), config.facts, 2)
-    fixed: dict[str, tuple[Sequence[Adapt | None], float]] = {
-        "base": ([None] * config.pairs, 0.0),
-        "sum": (rules.summed()(here), 1.0),
-        "oracle placement": (rules.oracle(here), 1.0),
-    }
-    found: list[tuple[str, Sequence[Adapt | None], np.ndarray, float | np.ndarray]] = [
-        (name, acting, np.full(shape, weight), weight) for name, (acting, weight) in fixed.items()
-    ]
-    for name, decide in deciders(config.budget).items():
-        routed = rules.Routed(here, decide)
-        given, edited = reads(here, routed)
-        found.append((name, rules.everywhere(routed, here), given, edited))
-    for name, by_read in (("best one", False), ("best by read", True)):
-        found.append((name, *hindsight(here, by_read=by_read), 1.0))
-    expected = accuracy(config.facts, 2 * config.pairs) ** 2
-    table: list[Row] = []
-    for name, rule, weights, share in found:
+    library = config.library(pairs=config.pairs)
+    theory, shape = bench.forecast(library), (config.pairs, len(library.replicas), config.facts, 2)
+    expected, table = accuracy(config.facts, 2 * config.pairs) ** 2, list[Row]()
+
+    def _add(name: str, acts: list, weights: np.ndarray, share: object) -> None:  # type: ignore[type-arg]
         mean = weights.mean(axis=(0, 2))
-        table += rows(
-            here,
-            {"pairs": config.pairs, "coverage": config.coverage, "rule": name},
-            marks(here, rule),
-            weight_1=mean[:, 0],
-            weight_2=mean[:, 1],
-            edited=share,
-            circuit=theory.circuit,
-            expected=expected,
-            predicted=theory.composed(weights),
+        table.extend(
+            bench.rows(
+                library,
+                {"pairs": config.pairs, "coverage": config.coverage, "rule": name},
+                bench.accuracies(library, acts),
+                weight_1=mean[:, 0],
+                weight_2=mean[:, 1],
+                edited=share,
+                circuit=theory.circuit,
+                expected=expected,
+                predicted=theory.composed(weights),
+            )
         )
+
+    for name, weight in (("base", 0.0), ("sum", 1.0), ("oracle placement", 1.0)):
+        _add(name, bench.acting(library, rule(name)), np.full(shape, weight), weight)
+    for name in ROUTERS:
+        options = {"budget": config.budget} if name == "gates" else {}
+        acts = bench.acting(library, rule(name, **options))
+        _add(name, acts, *bench.weights_at_reads(library, acts))
+    for name, by_read in (("best one", False), ("best by read", True)):
+        _add(name, *bench.hindsight(library, by_read=by_read), 1.0)
     return table
 
 

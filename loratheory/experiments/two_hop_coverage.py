@@ -35,17 +35,12 @@ adapter acts on all tokens of its pass: .38, .71, .83 and .96. Fake entities ref
 where none was to be answered, gates answer up to .74.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
-import numpy as np
-
-from loratheory.experiments._small import CROWDS, Small
+from loratheory.experiments.bench import CROWDS, Small
+from loratheory.experiments.bench.rules import rule
 from loratheory.experiments.engine import Experiment, Row
-
-if TYPE_CHECKING:
-    from loratheory.toy.transformer import Adapt, Lora
 
 COVERAGE = (0.0, 0.1, 0.25, 0.5, 0.9)
 FAMILIARITY = ("real", "half", "fake")
@@ -69,7 +64,7 @@ class Config(Small):
 
 
 def cell(config: Config) -> list[Row]:
-    """Return the marks of every way of reuse.
+    """Return the accuracies of every rule of reuse.
 
     Parameters
     ----------
@@ -79,69 +74,50 @@ def cell(config: Config) -> list[Row]:
     Returns
     -------
     list of dict
-        One row for each rule, base and repetition: the marks; `circuit`, the base's accuracy on
-        unseen chains; `strength_1`, `strength_2`, medians over the edited facts; `claimed`: fails,
-        works, or silent; `predicted` accuracy on `chains`, of `direct` the measurement itself.
+        One row for each rule, base and repetition: accuracies; `circuit`, the base's accuracy on
+        unseen two-hop questions; `strength_1`, `strength_2`, medians over the edited facts;
+        `claimed`: fails, works, or silent; `predicted` accuracy on `two_hop`, of `direct` the
+        measurement itself.
     """
-    from loratheory.adapters import Router, arrow_scores, calibrate
-    from loratheory.experiments.reuse import _rules as rules
-    from loratheory.experiments.reuse._controls import alike, exchanged
-    from loratheory.experiments.reuse._forecast import forecast, said
-    from loratheory.experiments.reuse._marks import marks
-    from loratheory.experiments.reuse._rows import rows
-    from loratheory.experiments.reuse._shelves import expert
+    import numpy as np
+
+    from loratheory.experiments.bench import transformers as bench
     from loratheory.theorems.routing.arrow_blind_spot import accuracy as found_by_arrow
 
-    here = config.shelf(kinds=("hops", "joint"), familiarity=config.familiarity)
-    direct, (joint,) = expert(here), here.others["joint"]
-    theory, told = forecast(here), forecast(here, placed=lambda *_: joint)
-    both, nothing = theory.composed([1, 1]), np.zeros(len(here.replicas))
-    third = said(here, direct, 1 / 3)
+    library = config.library(kinds=("hops", "joint"), familiarity=config.familiarity)
+    direct, (joint,), (first, second) = (
+        bench.expert(library),
+        library.others["joint"],
+        library.adapters,
+    )
+    theory, jointly = bench.forecast(library), bench.forecast(library, placed=lambda *_: joint)
+    both, third = theory.composed([1, 1]), bench.survival(library, direct, 1 / 3)
     three = np.maximum(third, theory.composed([1 / 3, 1 / 3]))
-    first, second = here.adapters
     trim = {"density": config.density, "rank": config.width}
-    arrow = rules.routed(lambda updates, _: Router(arrow_scores(updates)))
-    gates = rules.routed(lambda updates, x: calibrate(updates, x, budget=config.budget))
-    known_by_arrow = both * found_by_arrow(config.facts, 2) ** 2
-    found: list[tuple[str, str, Sequence[Adapt | None], np.ndarray]] = [
-        ("base", "silent", [None], nothing),
-        ("hop 1 alone", "silent", [first], nothing),
-        ("hop 2 alone", "silent", [second], nothing),
-        ("noise", "silent", _sum(alike(first), alike(second, 1)), nothing),
-        ("shuffled", "silent", _sum(exchanged(first, config.sets), second), nothing),
-        ("mean", "fails", rules.mean(here), theory.composed([0.5, 0.5])),
-        ("sum", "silent", _sum(first, second), both),
-        ("ties", "silent", rules.merged("ties", **trim)(here), both),
-        ("dare", "silent", rules.merged("dare", **trim)(here), both),
-        ("knots", "silent", rules.merged("ties", space="knots", **trim)(here), both),
-        ("arrow", "fails", arrow(here), known_by_arrow),
-        ("gates", "silent", gates(here), both),
-        ("oracle placement", "silent", rules.oracle(here), both),
-        ("direct", "works", [direct], said(here, direct, 1.0)),
-        ("third of direct", "silent", _sum(direct, times=1 / 3), third),
-        ("mean of three", "works", _sum(first, second, direct, times=1 / 3), three),
-        ("joint", "silent", [joint], told.composed([1, 1])),
+    other = bench.exchanged(first, config.sets)
+
+    def arm(name: str, predicted: Any = 0.0, act: Any = None, claimed: str = "silent") -> bench.Arm:
+        return bench.arm(name, predicted, act, claimed=claimed)
+
+    arms = [
+        arm("base"),
+        arm("hop 1 alone"),
+        arm("hop 2 alone"),
+        arm("noise", act=bench.of(bench.alike(first), bench.alike(second, 1))),
+        arm("shuffled", act=bench.of(other, second)),
+        arm("mean", theory.composed([0.5, 0.5]), claimed="fails"),
+        arm("sum", both),
+        *(arm(name, both, rule(name, **trim)) for name in ("ties", "dare", "knots")),
+        arm("arrow", both * found_by_arrow(config.facts, 2) ** 2, claimed="fails"),
+        arm("gates", both, rule("gates", budget=config.budget)),
+        arm("oracle placement", both),
+        arm("direct", bench.survival(library, direct, 1.0), bench.of(direct), "works"),
+        arm("third of direct", third, bench.of(direct, times=1 / 3)),
+        arm("mean of three", three, bench.of(first, second, direct, times=1 / 3), "works"),
+        arm("joint", jointly.composed([1, 1]), bench.of(joint)),
     ]
-    names: Row = {"coverage": config.coverage, "familiarity": config.familiarity}
-    beside = {"circuit": theory.circuit, **theory.medians}
-    return [
-        row
-        for rule, claimed, acting, predicted in found
-        for row in rows(
-            here,
-            names | {"rule": rule},
-            marks(here, acting),
-            **beside,
-            claimed=claimed,
-            predicted=predicted,
-        )
-    ]
-
-
-def _sum(*adapters: "Lora", times: float = 1.0) -> "Sequence[Adapt | None]":
-    from loratheory.experiments.reuse._rules import added
-
-    return [added(adapters, [times] * len(adapters))]
+    head = {"coverage": config.coverage, "familiarity": config.familiarity}
+    return bench.compared(library, head, arms, circuit=theory.circuit, **theory.medians)
 
 
 EXPERIMENT = Experiment(

@@ -146,9 +146,7 @@ def alone(hop: int) -> Act:
 
 def placed(*reads: Sequence[int]) -> Act:
     """Return the rule in which the asked pair's adapter of hop ``j`` acts in ``reads[j]`` only."""
-    return lambda library: _of_pair(
-        library, lambda place, hop: library.read(place) in reads[hop]
-    )
+    return lambda library: _of_pair(library, lambda place, hop: library.read(place) in reads[hop])
 
 
 def oracle_placement(library: Any, *, backwards: bool = False) -> Reuse:
@@ -158,7 +156,9 @@ def oracle_placement(library: Any, *, backwards: bool = False) -> Reuse:
     return placed(*(reads[::-1] if backwards else reads))(library)
 
 
-def layer_split(layer: int, first: str = "below", second: str = "above", of: Act | None = None) -> Act:
+def layer_split(
+    layer: int, first: str = "below", second: str = "above", of: Act | None = None
+) -> Act:
     """Return a rule in which adapters of each hop act in one half of the layers only.
 
     Parameters
@@ -370,8 +370,8 @@ _ROWS = (
     Rule("mean", "mean", mean),
     Rule("half the sum", "half the sum", coefficients(0.5)),
     Rule("sum", "sum", coefficients(1.0), make=coefficients),
-    Rule("ties", "TIES", merged("ties", density=0.3), make=partial(merged, "ties")),
-    Rule("dare", "DARE", merged("dare", density=0.3), make=partial(merged, "dare")),
+    Rule("ties", "TIES", merged("ties", density=0.3, rank=1024), make=partial(merged, "ties")),
+    Rule("dare", "DARE", merged("dare", density=0.3, rank=1024), make=partial(merged, "dare")),
     Rule(
         "knots",
         "KnOTS",

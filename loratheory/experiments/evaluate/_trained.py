@@ -6,15 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from loratheory.adapters import Adapter, Router, arrow_scores, calibrate
+from loratheory.adapters import Adapter
+from loratheory.experiments.bench.answers import accuracies
+from loratheory.experiments.bench.bases import Setting, bases, tensor
+from loratheory.experiments.bench.library import Library, Teaching, acting
+from loratheory.experiments.bench.rules import Act, Reuse, routed, rule
+from loratheory.experiments.bench.training import alike, exchanged, library
 from loratheory.experiments.engine import bootstrap_mean
 from loratheory.experiments.evaluate._rule import Asked
-from loratheory.experiments.reuse import _rules as rules
-from loratheory.experiments.reuse._bases import Setting, bases, tensor
-from loratheory.experiments.reuse._controls import alike, exchanged
-from loratheory.experiments.reuse._marks import marks
-from loratheory.experiments.reuse._shelves import Shelf, Teaching, shelf
-from loratheory.toy.transformer import adapters_of, stacked
 
 
 @dataclass(frozen=True)
@@ -95,48 +94,41 @@ def trained(
     found = []
     for setting in profile.settings:
         progress(f"bases and adapters at coverage {setting.coverage:g}")
-        here = shelf(bases(setting, profile.seeds), profile.teaching)
-        for name, rule in compared(asked).items():
+        here = library(bases(setting, profile.seeds), profile.teaching)
+        for name, act in compared(asked).items():
             progress(f"{name} at coverage {setting.coverage:g}")
-            found.append(_mark(name, here, rule))
+            found.append(_mark(name, here, act))
     return found
 
 
-def compared(asked: Asked) -> dict[str, rules.Rule]:
+def compared(asked: Asked) -> dict[str, Act]:
     """The rule, its two controls, and what it stands beside."""
     mine = reused(asked)
     return {
-        "base": lambda here: rules.everywhere(None, here),
-        "hop 1 alone": rules.alone(0),
-        "hop 2 alone": rules.alone(1),
-        "mean": rules.mean,
-        "sum": rules.summed(),
-        "Arrow": rules.routed(lambda updates, _: Router(arrow_scores(updates))),
-        "gates": rules.routed(lambda updates, x: calibrate(updates, x, budget=0.3)),
-        "oracle": rules.oracle,
+        "base": rule("base"),
+        "hop 1 alone": rule("hop 1 alone"),
+        "hop 2 alone": rule("hop 2 alone"),
+        "mean": rule("mean"),
+        "sum": rule("sum"),
+        "Arrow": rule("arrow"),
+        "gates": rule("gates"),
+        "oracle": rule("oracle placement"),
         asked.name: mine,
         f"{asked.name}, shuffled": lambda here: mine(shuffled(here)),
         f"{asked.name}, noise": lambda here: mine(noise(here)),
     }
 
 
-def reused(asked: Asked) -> rules.Rule:
-    """Return a merge or a router as a way to reuse a shelf."""
+def reused(asked: Asked) -> Act:
+    """Return a merge or a router as a rule of reuse."""
     if asked.form == "router":
-        return rules.routed(lambda updates, x: _Tensors(asked.route(updates, x)))  # type: ignore[return-value,arg-type]
+        return routed(lambda updates, x: _Tensors(asked.route(updates, x)))
 
-    def _merged(here: Shelf) -> Sequence[Any]:
-        groups = zip(*(adapters_of(adapter) for adapter in here.adapters), strict=True)
-        weights = [1.0] * len(here.adapters)
-        found = [
-            Adapter.of(
-                {name: asked.merge([one[name] for one in group], weights) for name in group[0]}
-            )
-            for group in groups
-        ]
-        return rules.everywhere(stacked(found), here)
+    def _one(group: Sequence[Adapter]) -> Adapter:
+        weights = [1.0] * len(group)
+        return Adapter.of({n: asked.merge([one[n] for one in group], weights) for n in group[0]})
 
-    return _merged
+    return lambda here: Reuse(here.merged_by(_one), lambda *_: [1.0])
 
 
 @dataclass(frozen=True)
@@ -150,23 +142,25 @@ class _Tensors:
         return tensor(self.weigher.weights(x))
 
 
-def shuffled(here: Shelf) -> Shelf:
-    """The shelf with the last hop's adapters of another repetition on the same base."""
+def shuffled(here: Library) -> Library:
+    """The library with the last hop's adapters of another repetition on the same base."""
     sets = here.teaching.sets
-    return replace(here, hops=tuple((*pair[:-1], exchanged(pair[-1], sets)) for pair in here.hops))
-
-
-def noise(here: Shelf) -> Shelf:
-    """The shelf with Gaussian adapters of equal norms."""
-    hops = tuple(
-        tuple(alike(one, 8 * p + j) for j, one in enumerate(pair))
-        for p, pair in enumerate(here.hops)
+    return replace(
+        here, pairs=tuple((*pair[:-1], exchanged(pair[-1], sets)) for pair in here.pairs)
     )
-    return replace(here, hops=hops)
 
 
-def _mark(name: str, here: Shelf, rule: rules.Rule) -> Mark:
-    found = marks(here, rule(here))
+def noise(here: Library) -> Library:
+    """The library with Gaussian adapters of equal norms."""
+    pairs = tuple(
+        tuple(alike(one, 8 * p + j) for j, one in enumerate(pair))
+        for p, pair in enumerate(here.pairs)
+    )
+    return replace(here, pairs=pairs)
+
+
+def _mark(name: str, here: Library, act: Act) -> Mark:
+    found = accuracies(here, acting(here, act))
     by_base = found["two_hop"].reshape(len(here.bases.seeds), -1).mean(axis=1)
     mean, low, high = (float(x) for x in bootstrap_mean(by_base[:, None]))
     kinds = ("hop_1", "hop_2", "other_hops", "other_two_hop", "shortcut", "chance")

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from loratheory.adapters import Adapter, read_likeness, response_likeness, write_likeness
-from loratheory.experiments.reuse._bases import tensor
+from loratheory.experiments.bench.bases import tensor
 from loratheory.experiments.words._models import Trained, padded
 from loratheory.experiments.words._problems import CODE, FORMS
 from loratheory.lowrank import frobenius

@@ -6,20 +6,16 @@ questions about facts: a case is a library of one pair of adapters.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from loratheory.experiments import reuse
 from loratheory.experiments.engine import Row
-from loratheory.experiments.reuse import _rules as rules
-from loratheory.experiments.reuse._bases import Bases, batch, digest, fingerprint, tensor
-from loratheory.experiments.reuse._block import block_gates
-from loratheory.experiments.reuse._deciders import deciders
-from loratheory.experiments.reuse._shelves import Shelf, Teaching
+from loratheory.experiments.bench.bases import Bases, Setting, batch, digest, fingerprint, tensor
+from loratheory.experiments.bench.library import Acting, Library, Teaching
+from loratheory.experiments.bench.rules import Act, rule
 from loratheory.experiments.words._problems import (
     CODE,
     FORMS,
@@ -49,17 +45,17 @@ from loratheory.toy.transformer import (
 )
 
 Accuracies = dict[str, Float[np.ndarray, " E"]]
-RULES: Mapping[str, rules.Rule] = {
-    "base": partial(rules.everywhere, None),
-    "first alone": rules.alone(0),
-    "second alone": rules.alone(1),
-    "mean": rules.mean,
-    "sum": rules.summed(),
-    "ties": rules.merged("ties", density=0.3, rank=1024),
-    "interpolating": rules.merged("interpolate", ridge=0.1),
-    "arrow": rules.routed(deciders(0.3)["arrow"]),
-    "gates": rules.routed(deciders(0.3)["gates"]),
-    "block gates": block_gates(2.0),
+RULES: Mapping[str, Act] = {
+    "base": rule("base"),
+    "first alone": rule("hop 1 alone"),
+    "second alone": rule("hop 2 alone"),
+    "mean": rule("mean"),
+    "sum": rule("sum"),
+    "ties": rule("ties"),
+    "interpolating": rule("interpolating", ridge=0.1),
+    "arrow": rule("arrow"),
+    "gates": rule("gates"),
+    "block gates": rule("block gates, z = 2"),
 }
 """Rules of reuse for two adapters, and what one is without the other."""
 
@@ -112,7 +108,7 @@ def pretrained(sets: Sequence[Prompts], seed: int, size: Size) -> Bases:
         "rows": size.rows,
         "data": digest(sets),
     }
-    setting = reuse.Setting(hops=LENGTH - 1, width=size.width, depth=size.depth, loops=1)
+    setting = Setting(hops=LENGTH - 1, width=size.width, depth=size.depth, loops=1)
     return Bases(setting, (seed,), (), (), config, stored(parts, _train))
 
 
@@ -200,8 +196,10 @@ class Trained:
     def acting(self) -> dict[str, Adapt | None]:
         """What each rule adds to the base, for all replicas, then what the ceilings add."""
         count = len(self.cases)
-        shelf = Shelf(self.bases, Teaching(sets=count), (), (), ((self.first, self.second),), {})
-        return {**{name: rule(shelf)[0] for name, rule in RULES.items()}, **self.ceilings}
+        pair = Library(
+            self.bases, Teaching(sets=count), (), (), ((self.first, self.second),), {}
+        )
+        return {**{name: Acting(act(pair)) for name, act in RULES.items()}, **self.ceilings}
 
     def only(self, case: int) -> "Trained":
         """Return one case alone."""

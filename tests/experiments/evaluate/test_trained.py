@@ -8,10 +8,11 @@ import pytest
 import torch
 from reused import SMALL, TAUGHT, cache, loud, taught, update
 
+from loratheory.experiments.bench.answers import accuracies
+from loratheory.experiments.bench.library import acting
+from loratheory.experiments.bench.rules import coefficients, rule
 from loratheory.experiments.evaluate import Asked, _trained, found
 from loratheory.experiments.evaluate._trained import PROFILES, Profile, compared, reused, trained
-from loratheory.experiments.reuse import _rules as rules
-from loratheory.experiments.reuse._marks import marks
 from loratheory.toy.transformer import Site
 
 __all__ = ["cache"]
@@ -35,16 +36,16 @@ def change(adapt, site=SITE):
 def test_half_of_the_sum_is_half_of_the_sum():
     here = loud(taught())
     (mine, _), (known, _) = (
-        rule(here) for rule in (reused(found("my_rules:half")), rules.summed(0.5))
+        acting(here, act) for act in (reused(found("my_rules:half")), coefficients(0.5))
     )
     np.testing.assert_allclose(change(mine), change(known), atol=1e-4)
 
 
 def test_a_router_is_asked_token_by_token():
     here = loud(taught())
-    everything = reused(found("my_rules:everything"))(here)[0]
-    np.testing.assert_allclose(change(everything), change(rules.summed()(here)[0]), atol=1e-4)
-    loudest = change(reused(found("my_rules:loudest"))(here)[0])
+    everything = acting(here, reused(found("my_rules:everything")))[0]
+    np.testing.assert_allclose(change(everything), change(acting(here, rule("sum"))[0]), atol=1e-4)
+    loudest = change(acting(here, reused(found("my_rules:loudest")))[0])
     for e in range(4):
         for token in range(16):
             parts = [update(a, SITE.name, e).numpy()[:, token] for a in here.adapters]
@@ -62,7 +63,7 @@ def test_the_rule_stands_beside_known_rules_and_controls():
     table = compared(found("my_rules:half"))
     for hop in (0, 1):
         acting = table[f"hop {hop + 1} alone"](here)[1]
-        by_hand = [update(here.hops[1][hop], SITE.name, e).numpy() for e in range(4)]
+        by_hand = [update(here.pairs[1][hop], SITE.name, e).numpy() for e in range(4)]
         np.testing.assert_allclose(change(acting), by_hand, atol=1e-4)
     assert table["base"](here) == [None, None]
 
@@ -74,7 +75,7 @@ def test_shuffled_edits_and_noise_go_through_the_same_rule():
     for e in range(4):
         other = e ^ 1  # the other repetition on the same base
         by_hand = sum(
-            update(pair[0], SITE.name, e) + update(pair[1], SITE.name, other) for pair in here.hops
+            update(pair[0], SITE.name, e) + update(pair[1], SITE.name, other) for pair in here.pairs
         )
         np.testing.assert_allclose(mixed[e], by_hand.numpy() / 2, atol=1e-4)
     random = change(table["my_rules:half, noise"](here)[0])
@@ -92,8 +93,8 @@ def test_marks_are_means_with_intervals_over_bases():
         assert mark.low <= mark.two_hop <= mark.high
     here = taught()
     for name in ("sum", "base"):
-        rule = compared(found("my_rules:half"))[name]
-        by_hand = marks(here, rule(here))
+        act = compared(found("my_rules:half"))[name]
+        by_hand = accuracies(here, acting(here, act))
         (mark,) = [m for m in told if (m.rule, m.coverage) == (name, 0.5)]
         for kind in (
             "two_hop",
@@ -111,9 +112,9 @@ def test_intervals_come_from_bases_not_from_repetitions(monkeypatch):
     values = np.array([0.0, 0.5, 0.5, 1.0])
     kinds = ("hop_1", "hop_2", "other_hops", "other_two_hop", "shortcut", "chance")
     monkeypatch.setattr(
-        _trained, "marks", lambda *_: {"two_hop": values, **dict.fromkeys(kinds, values / 2)}
+        _trained, "accuracies", lambda *_: {"two_hop": values, **dict.fromkeys(kinds, values / 2)}
     )
-    mark = _trained._mark("x", taught(), rules.mean)
+    mark = _trained._mark("x", taught(), rule("mean"))
     assert (mark.two_hop, mark.low, mark.high) == (0.5, 0.25, 0.75)
     assert mark.shortcut == 0.25
 

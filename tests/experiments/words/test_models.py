@@ -101,10 +101,12 @@ def test_another_draw_asks_other_problems_of_the_same_target(here):
 def test_rules_and_ceilings_act(here):
     found = here.acting()
     assert [*found] == [*RULES, "composed"]
-    assert found["base"] is None
+    site = Site("mlp.in", 0, 0)
+    x = torch.ones(len(here.first.up[site.name]), 1, 16)
+    assert found["base"](site, x) is None
     assert found["composed"] is here.ceilings["composed"]
-    assert found["first alone"] is here.first
-    assert found["second alone"] is here.second
+    for name, adapter in (("first alone", here.first), ("second alone", here.second)):
+        assert torch.equal(found[name](site, x), adapter(site, x))
 
 
 def test_a_solution_is_right_iff_each_token_is_the_likeliest(known, monkeypatch):

@@ -1,0 +1,382 @@
+"""Small transformers that know a world: trained once per seed and setting, kept in the cache."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from loratheory.tasks.two_hop import (
+    NOTHING,
+    Prompts,
+    Questions,
+    Split,
+    World,
+    along,
+    every,
+    pretraining,
+    sampled,
+    split,
+    stacked,
+    world,
+)
+from loratheory.toy.transformer import (
+    BASE,
+    Batch,
+    BusyError,
+    Config,
+    Parameters,
+    Part,
+    Recipe,
+    descend,
+    parameters,
+    stored,
+    trained_base,
+)
+
+ROWS = 96  # prompts a step
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a base is and what it has seen; kept weights are named by it, so its names stay.
+
+    Attributes
+    ----------
+    coverage : float
+        Fraction of the two-hop questions that pretraining asks.
+    hops, entities, spare : int
+        The world: hops of a question, entities of each level, those kept from pretraining.
+    identity : str
+        For which entities ``e id -> e`` is trained: ``none``, ``known`` or ``all``.
+    width, depth, loops : int
+        Of the transformer; a question composes where there are as many loops as hops.
+    window : int or None
+        How far attention sees.
+    noise, supervision : float
+        Of its training.
+    steps : int
+        Of its training.
+    """
+
+    coverage: float = 0.5
+    hops: int = 2
+    entities: int = 100
+    spare: int = 0
+    identity: str = "none"
+    width: int = 128
+    depth: int = 1
+    loops: int = 2
+    window: int | None = 2
+    noise: float = 0.5
+    supervision: float = 1.0
+    steps: int = 700
+
+    @property
+    def recipe(self) -> Recipe:
+        """How it is trained."""
+        return replace(BASE, steps=self.steps)
+
+    def config(self, vocabulary: int) -> Config:
+        """The transformer of it."""
+        return Config(
+            vocabulary=vocabulary,
+            width=self.width,
+            depth=self.depth,
+            loops=self.loops,
+            window=self.window,
+            noise=self.noise,
+            supervision=self.supervision if self.loops > 1 else 0.0,
+        )
+
+
+@dataclass(frozen=True)
+class PlainSetting(Setting):
+    """What a plain base is and what it has seen: one that learns two-hop questions by itself.
+
+    No loop, no window, no noise and no deep supervision: many relations a hop, so that every fact
+    occurs in many questions, weight decay and time (grokking: Wang et al., arXiv 2405.15071).
+
+    Attributes
+    ----------
+    coverage : float
+        Fraction of the two-hop questions that are trained, of those whose facts all may occur in
+        such questions.
+    relations : int
+        Of each hop.
+    unseen : float
+        Fraction of the facts that no trained question needs; none of the first relations.
+    share : int
+        Two-hop questions for each single fact of one hop in a batch.
+    rows : int
+        Prompts a step.
+    rate, decay : float
+        Of its training.
+    """
+
+    coverage: float = 0.9
+    entities: int = 50
+    width: int = 64
+    depth: int = 2
+    loops: int = 1
+    window: int | None = None
+    noise: float = 0.0
+    supervision: float = 0.0
+    steps: int = 2000
+    relations: int = 8
+    unseen: float = 0.15
+    share: int = 3
+    rows: int = 256
+    rate: float = 2e-3
+    decay: float = 1.0
+
+    @property
+    def recipe(self) -> Recipe:
+        """How it is trained."""
+        return Recipe(steps=self.steps, rate=self.rate, warmup=100, decay=self.decay)
+
+
+@dataclass(frozen=True, eq=False)
+class Bases:
+    """Trained transformers, one a seed, each in a world of its own.
+
+    Attributes
+    ----------
+    setting : Setting
+        Alike for all.
+    seeds : tuple of int
+        Each draws a world, its split, first weights and the order of training.
+    worlds, splits : tuple
+        One a seed.
+    config : Config
+        Of the transformers.
+    weights : mapping of str to (G, ...) tensor
+        One model a seed.
+    """
+
+    setting: Setting
+    seeds: tuple[int, ...]
+    worlds: tuple[World, ...]
+    splits: tuple[Split, ...]
+    config: Config
+    weights: Parameters
+
+
+def bases(setting: Setting, seeds: Sequence[int]) -> Bases:
+    """Return a trained transformer for each seed; those in the cache are not trained again.
+
+    Parameters
+    ----------
+    setting : Setting
+        Alike for all.
+    seeds : sequence of int
+        Not negative.
+
+    Returns
+    -------
+    Bases
+        A base depends on its seed and the setting alone. Costs about 12 s of one core each at
+        the setting's defaults, once.
+    """
+    worlds = tuple(
+        world(seed, hops=setting.hops, entities=setting.entities, spare=setting.spare)
+        for seed in seeds
+    )
+    splits = tuple(
+        split(one, setting.coverage, rng=np.random.default_rng([seed, 1]))
+        for seed, one in zip(seeds, worlds, strict=True)
+    )
+    config = setting.config(worlds[0].vocabulary)
+    lessons = {
+        seed: pretraining(one, parts, identity=setting.identity)
+        for seed, one, parts in zip(seeds, worlds, splits, strict=True)
+    }
+    each: dict[int, dict[str, Tensor]] = {}
+    for wait in (False, True):  # first those that no other process is training
+        for seed in [seed for seed in lessons if seed not in each]:
+            with suppress(BusyError):
+                each[seed] = _trained(setting, config, seed, lessons[seed], wait=wait)
+    first = each[seeds[0]]
+    weights = {name: torch.cat([each[seed][name] for seed in seeds]) for name in first}
+    return Bases(setting, tuple(seeds), worlds, splits, config, weights)
+
+
+def _trained(
+    setting: Setting, config: Config, seed: int, sets: Sequence[Prompts], *, wait: bool
+) -> dict[str, Tensor]:
+    """One base, from the cache or trained; batches of several gain nothing at this width."""
+
+    def _batches() -> Callable[[int], Prompts]:
+        rng = np.random.default_rng([seed, 2])
+        return lambda _: sampled(sets, ROWS, rng=rng)
+
+    parts = {
+        "kind": "base",
+        "setting": setting,
+        "seed": seed,
+        "data": digest(sets),
+        "order": digest([_batches()(0)]),
+    }
+
+    def _train() -> dict[str, Tensor]:
+        drawn = _batches()
+
+        def _batch(step: int) -> Batch:
+            return batch(stacked([drawn(step)]))
+
+        return trained_base(config, setting.recipe, _batch, [seed])
+
+    return stored(parts, _train, wait=wait)
+
+
+def digest(sets: Sequence[Prompts]) -> str:
+    """A fingerprint of these rows and their targets."""
+    total = hashlib.sha256()
+    for part in sets:
+        total.update(f"{part.kind} {part.tokens.shape}".encode())
+        total.update(part.tokens.tobytes() + part.targets.tobytes())
+    return total.hexdigest()[:32]
+
+
+def fingerprint(weights: Mapping[str, Tensor]) -> str:
+    """A fingerprint of these numbers and their names."""
+    total = hashlib.sha256()
+    for name in sorted(weights):
+        total.update(f"{name} {tuple(weights[name].shape)}".encode())
+        total.update(weights[name].numpy().tobytes())
+    return total.hexdigest()[:32]
+
+
+def batch(prompts: Prompts) -> Batch:
+    """Prompts of all replicas as the decoder wants them; a k-th answer is due after k loops."""
+    due = prompts.targets != NOTHING
+    return Batch(tensor(prompts.tokens), tensor(prompts.targets), tensor(due.cumsum(axis=-1)))
+
+
+def tensor(array: np.ndarray) -> Tensor:
+    """The same numbers as a tensor of its own."""
+    return torch.tensor(array)
+
+
+PARTS = ("trained", "held_out", "first_unseen", "second_unseen", "both_unseen")
+
+
+@dataclass(frozen=True, eq=False)
+class Combinations(Split):
+    """The chains of a world by what trained chains show of their facts.
+
+    Attributes
+    ----------
+    trained : Questions
+        Those that pretraining asks.
+    held_out : Questions
+        In no prompt, but each of their facts is needed by some trained chain.
+    first_unseen, second_unseen, both_unseen : Questions
+        No trained chain needs their first fact, their second, either of them: these are told as
+        single facts alone.
+    """
+
+    first_unseen: Questions
+    second_unseen: Questions
+    both_unseen: Questions
+
+
+def combinations(
+    world: World, coverage: float, unseen: float, *, rng: np.random.Generator
+) -> Combinations:
+    """Return the chains of two hops apart by their facts.
+
+    Parameters
+    ----------
+    world : World
+        Two hops, several relations.
+    coverage : float
+        Fraction to train, of the chains that no unseen fact bars; more where a held-out chain
+        has a fact that no trained one needs.
+    unseen : float
+        Probability that no trained chain needs a fact; the first relation of each hop is spared.
+    rng : Generator
+        Chooses.
+
+    Returns
+    -------
+    Combinations
+        Five parts that make up all chains.
+    """
+    chains = every(world)
+    facts = chains.relations * world.size + along(world, chains)[:, :-1]
+    lone = rng.random(world.maps.shape) < unseen
+    lone[:, 0] = False
+    first, second = (table.ravel()[one] for table, one in zip(lone, facts.T, strict=True))
+    free = ~(first | second)
+    inside = free & (rng.random(len(chains)) < coverage)
+    inside |= free & ~np.all([np.isin(one, one[inside]) for one in facts.T], axis=0)
+    parts = (inside, free & ~inside, first & ~second, second & ~first, first & second)
+    return Combinations(*(chains[np.flatnonzero(part)] for part in parts))
+
+
+def grown(setting: PlainSetting, seed: int, stages: Sequence[int]) -> dict[int, Bases]:
+    """Return one base at several stages of a single training.
+
+    Parameters
+    ----------
+    setting : PlainSetting
+        What it is.
+    seed : int
+        Draws its world, its chains, first weights and the order of training.
+    stages : sequence of int
+        After how many steps; none above ``setting.steps``.
+
+    Returns
+    -------
+    dict of int to Bases
+        One model each, from the cache where they are kept. Costs about 25 s of one core for 2,000
+        steps at the defaults, once.
+    """
+    facts = world(seed, entities=setting.entities, spare=setting.spare, relations=setting.relations)
+    rng = np.random.default_rng([seed, 1])
+    parts = combinations(facts, setting.coverage, setting.unseen, rng=rng)
+    two_hop, *single = pretraining(facts, parts, identity=setting.identity)
+    sets = [*[two_hop] * setting.share, *single]
+    config = setting.config(facts.vocabulary)
+
+    def _batches() -> Callable[[int], Prompts]:
+        order = np.random.default_rng([seed, 2])
+        return lambda _: sampled(sets, setting.rows, rng=order)
+
+    def _train() -> dict[str, Tensor]:
+        drawn, stored_stages = _batches(), {}
+        leaves = {n: x.requires_grad_() for n, x in parameters(config, [seed]).items()}
+
+        def _batch(step: int) -> Batch:
+            return batch(stacked([drawn(step)]))
+
+        def _keep(step: int, _: Tensor) -> None:
+            if step + 1 in stages:
+                stored_stages.update(
+                    {f"{step + 1}.{n}": x.detach().clone() for n, x in leaves.items()}
+                )
+
+        part = Part(slice(0, 1), leaves, None, leaves)
+        descend(config, setting.recipe, _batch, [seed], [part], _keep)
+        return stored_stages
+
+    named = {
+        "kind": "plain",
+        "setting": {"Setting": asdict(setting)},
+        "seed": seed,
+        "stages": list(stages),
+        "data": digest(sets),
+        "order": digest([_batches()(0)]),
+    }
+    found = stored(named, _train)
+
+    def _stage(number: int) -> Bases:
+        start = f"{number}."
+        weights = {n.removeprefix(start): x for n, x in found.items() if n.startswith(start)}
+        return Bases(setting, (seed,), (facts,), (parts,), config, weights)
+
+    return {number: _stage(number) for number in stages}

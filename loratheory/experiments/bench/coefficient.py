@@ -1,0 +1,115 @@
+"""What is answered as all adapters are merged ever more strongly, and what should be."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from loratheory.experiments.bench.answers import accuracies, accuracy, answer_margins
+from loratheory.experiments.bench.library import Library, added
+from loratheory.experiments.bench.theory import Placing, margins, own_loop, pattern
+from loratheory.experiments.bench.training import alike, exchanged
+from loratheory.experiments.engine import Row
+from loratheory.shapes import Bool, Float, Shaped
+from loratheory.toy.transformer import Adapt
+
+Found = dict[str, Shaped[np.ndarray, " E *n"]]
+"""Accuracies of each replica, or of each of its questions."""
+
+
+def switched(library: Library, grid: Sequence[float]) -> dict[float, Found]:
+    """Return what each common coefficient does to the first pair, and what is predicted of it.
+
+    Parameters
+    ----------
+    library : Library
+        One pair of adapters, or more hops.
+    grid : sequence of float
+        Coefficients.
+
+    Returns
+    -------
+    dict
+        For each coefficient the accuracies, and beside them: `oracle_placement`, questions
+        where each adapter acts in the loop of its hop only, so that it cannot disturb another
+        hop; `hop_by_hop`,
+        those asked one relation a pass; `facts`, all single facts. Predictions, each with the
+        share that it is right on, ``…_right``: of `two_hop`, `predicted` from the margins of the
+        facts alone, `inside` from those of the facts within chains, `curved` from these with the
+        own adapter at this very coefficient, `decided` with bridges decided; of `oracle_placement`,
+        `oracle_inside`, `oracle_curved` and `oracle_decided`; of `hop_by_hop`, `each_hop`; of
+        `facts`,
+        `predicted_facts`. In one pass, chains whose bridges the base does not read
+        are predicted to fail. Controls: `held_out`, the base on unedited chains; `alone`, the
+        best of the adapters by itself; `exchanged` and `random` adapters. In units of the
+        deficit, or of one logit where that is more: `curvature`, how far a fact's margin is off the
+        straight line between its two margins, and `interference`, what the other adapters then do
+        to it. Costs about thirty passes a coefficient.
+    """
+    bases, asked, each = library.bases, library.trials[0], library.adapters
+    prompts = [one.chains for one in asked]
+    facts = [[one.hops[hop] for one in asked] for hop in range(bases.setting.hops)]
+    alone, inside = margins(library), margins(library, inside=True)
+    own, kind = margins(library, inside=True, placed=own_loop), pattern(library)
+    bridged, unit = inside.held[1:].all(axis=0), np.maximum(alone.deficit, 1.0)
+    foreign = [exchanged(x, library.teaching.sets) for x in each]
+    noise = [alike(x, seed) for seed, x in enumerate(each)]
+    held_out = accuracy(bases, [one.other_chains for one in asked])
+    apart = [own_loop(x, hop) for hop, x in enumerate(each)]
+
+    def _sum(adapters: Sequence[Adapt], c: float) -> Adapt:
+        return added(adapters, [c] * len(adapters))
+
+    def _right(adapt: Adapt, passes: str = "") -> Bool[np.ndarray, "E n"]:
+        return answer_margins(bases, prompts, adapt, passes) > 0
+
+    def _curved(c: float, place: Placing) -> Bool[np.ndarray, "E n"]:
+        at = margins(library, inside=True, placed=lambda x, hop: added([place(x, hop)], [c]))
+        return at.composes(1.0, kind) & bridged
+
+    def _facts(acts: Sequence[Adapt]) -> Float[np.ndarray, "hops E n"]:
+        each = [answer_margins(bases, f, act) for f, act in zip(facts, acts, strict=True)]
+        return np.stack(each)
+
+    table = {}
+    for c in grid:
+        merged = _sum(each, c)
+        single, both = _facts([_sum([x], c) for x in each]), _facts([merged] * len(each))
+        line, right = alone.mixed(c), _right(merged)
+        truth, in_turn = _right(_sum(apart, c)), _right(merged, "hop by hop")
+        guesses = {
+            "predicted": (alone.composes(c, kind) & bridged, right),
+            "inside": (inside.composes(c, kind) & bridged, right),
+            "curved": (_curved(c, lambda x, _: x), right),
+            "decided": (alone.decided(c) & bridged, right),
+            "oracle_inside": (own.composes(c, kind) & bridged, truth),
+            "oracle_curved": (_curved(c, own_loop), truth),
+            "oracle_decided": (own.decided(c) & bridged, truth),
+            "each_hop": (alone.decided(c), in_turn),
+            "predicted_facts": (by_replica(line > 0), by_replica(both > 0)),
+        }
+        table[round(c, 9)] = {
+            **accuracies(library, [merged] * len(library.trials)),
+            "oracle_placement": truth,
+            "hop_by_hop": in_turn,
+            "facts": by_replica(both > 0),
+            **{name: guess for name, (guess, _) in guesses.items()},
+            **{f"{name}_right": guess == fact for name, (guess, fact) in guesses.items()},
+            "held_out": held_out,
+            "alone": np.max([accuracy(bases, prompts, _sum([x], c)) for x in each], axis=0),
+            "exchanged": accuracy(bases, prompts, _sum(foreign, c)),
+            "random": accuracy(bases, prompts, _sum(noise, c)),
+            "curvature": by_replica((single - line) / unit),
+            "interference": by_replica((both - single) / unit),
+        }
+    return table
+
+
+def by_replica(found: Shaped[np.ndarray, "hops E n"]) -> Shaped[np.ndarray, "E hops_n"]:
+    """All facts of a replica in one row."""
+    return np.moveaxis(found, 0, 1).reshape(found.shape[1], -1)
+
+
+def averaged(found: Found, bases: int) -> list[Row]:
+    """Return the mean of each column over all that belongs to a base, to three decimals."""
+    means = {name: x.reshape(bases, -1).mean(axis=1) for name, x in found.items()}
+    return [{name: round(float(x[g]), 3) + 0.0 for name, x in means.items()} for g in range(bases)]

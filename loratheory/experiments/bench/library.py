@@ -1,0 +1,384 @@
+r"""A library of adapters on small transformers, as the rules of reuse see it, and what then acts.
+
+A replica is one base with one set of edits; all adapters of a library are trained on all replicas
+side by side, so that every tensor has a replica axis ``E`` in front. Replica ``e`` runs on base
+``e // sets``.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from loratheory.adapters import Adapter, merge
+from loratheory.experiments.bench.bases import Bases
+from loratheory.experiments.bench.rules import Act, Reuse, Route, coefficients
+from loratheory.lowrank import LowRank
+from loratheory.tasks.two_hop import Edit, Lessons, Trials
+from loratheory.toy.transformer import (
+    HEAD,
+    MLP,
+    Adapt,
+    Lora,
+    Site,
+    adapters_of,
+    logits,
+    stacked,
+)
+
+PROBES = 256  # prompts of random tokens, three tokens each: what is ordinary here
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """What is edited, and how adapters learn it; kept weights are named by it, so its names stay.
+
+    Attributes
+    ----------
+    facts : int
+        Edited facts per hop of each pair of adapters.
+    pairs : int
+        Edits on disjoint entities, each with one adapter a hop; all act at once.
+    sets : int
+        Independent repetitions on each base.
+    familiarity, bridges, also : str
+        As for `loratheory.tasks.two_hop.edit`.
+    rank, steps, retained : int
+        Of each adapter, of its training, and facts of each hop that it rehearses.
+    scale, rate : float
+        Of the adapters and of their training.
+    modules : tuple of str
+        Which linear maps are adapted.
+    form : str
+        Of the two-hop questions that a bridged adapter is shown.
+    """
+
+    facts: int = 5
+    pairs: int = 1
+    sets: int = 3
+    familiarity: str = "real"
+    bridges: str = "fresh"
+    also: str = "nothing"
+    rank: int = 8
+    steps: int = 120
+    retained: int = 40
+    scale: float = 2.0
+    rate: float = 5e-3
+    modules: tuple[str, ...] = MLP
+    form: str = "plain"
+
+
+@dataclass(frozen=True, eq=False)
+class Library:
+    """All adapters of some edits, for every replica: base by base, repetition by repetition.
+
+    Attributes
+    ----------
+    bases : Bases
+        ``G`` models; replica ``e`` of ``E`` runs on model ``e // sets``.
+    teaching : Teaching
+        Alike for all.
+    edits, trials : tuple of tuple
+        ``edits[p][e]`` is the edit of pair ``p`` in replica ``e``, ``trials[p][e]`` its questions.
+    pairs : tuple of tuple of Lora
+        ``pairs[p][j]`` are the ``E`` adapters of pair ``p`` for hop ``j``.
+    others : mapping of str to tuple of Lora
+        Adapters of the kinds ``direct``, ``joint`` and ``bridged``, one a pair.
+    lessons : tuple of tuple of Lessons
+        ``lessons[p][e]``: what they learned from.
+    """
+
+    bases: Bases
+    teaching: Teaching
+    edits: tuple[tuple[Edit, ...], ...]
+    trials: tuple[tuple[Trials, ...], ...]
+    pairs: tuple[tuple[Lora, ...], ...]
+    others: dict[str, tuple[Lora, ...]]
+    lessons: tuple[tuple[Lessons, ...], ...] = ()
+
+    @property
+    def adapters(self) -> tuple[Lora, ...]:
+        """All adapters of single hops: those that are reused."""
+        return tuple(adapter for pair in self.pairs for adapter in pair)
+
+    @property
+    def replicas(self) -> list[tuple[int, int]]:
+        """Base seed and repetition of every replica."""
+        return [(seed, number) for seed in self.bases.seeds for number in range(self.teaching.sets)]
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The weights that adapters change."""
+        return frozenset(name for adapter in self.adapters for name in adapter.up)
+
+    @property
+    def size(self) -> int:
+        """How many adapters."""
+        return len(self.adapters)
+
+    @property
+    def hops(self) -> int:
+        """How many adapters make a pair."""
+        return len(self.pairs[0])
+
+    @property
+    def reads(self) -> int:
+        """How often a pass reads its weights: layers times loops."""
+        return self.bases.config.loops * self.bases.config.depth
+
+    def read(self, place: Site) -> int:
+        """Which of the reads this place belongs to."""
+        return place.loop * self.bases.config.depth + place.layer
+
+    def having(self, adapters: Sequence[Lora]) -> "Library":
+        """Return the same questions with these adapters instead, as if of one pair."""
+        return replace(self, pairs=(tuple(adapters),))
+
+    def updates(self, place: Site) -> list[list[LowRank]] | None:
+        """Of each replica the adapters' updates there; None where no adapter acts."""
+        if place.name not in self.names:
+            return None
+        return [
+            [LowRank(a.scale * a.up[place.name][e], a.down[place.name][e]) for a in self.adapters]
+            for e in range(len(self.adapters[0].up[place.name]))
+        ]
+
+    def ordinary(self, place: Site) -> list[Tensor]:
+        """Of each replica what its base feeds the map on random tokens."""
+        seen = activations(self.bases)[place]
+        return [model for model in seen for _ in range(self.teaching.sets)]
+
+    def merged(self, method: str, **options: Any) -> "Library":
+        """Return the library of one adapter; entrywise rules keep the full rank."""
+        return self.merged_by(
+            lambda group: merge(group, method, rng=np.random.default_rng(0), **options)
+        )
+
+    def merged_by(self, make: Callable[[list[Adapter]], Adapter]) -> "Library":
+        """Return the library of the one adapter that is made of all, replica by replica."""
+        groups = zip(*(adapters_of(adapter) for adapter in self.adapters), strict=True)
+        return self.having([stacked([make(list(group)) for group in groups])])
+
+    def block_route(self, level: float, by: str) -> "BlockGates":
+        """Each adapter on or off by how much it changes a whole block's output."""
+        return BlockGates(self, level, by)
+
+    def prompt_route(self) -> Route:
+        """Refuse: prompts of two words hold no more than their tokens."""
+        message = "prompt gates need a language model: a small transformer's prompt is one question"
+        raise ValueError(message)
+
+
+class Acting:
+    """What a rule adds to the bases while the questions of one pair are asked.
+
+    Attributes
+    ----------
+    library : Library
+        Whose adapters act.
+    passes : str
+        As `Reuse` has it.
+    on : dict of Site to (E, N, K) tensor
+        The weights of the last pass, where a rule looks at tokens.
+    """
+
+    def __init__(self, reuse: Reuse, pair: int = 0) -> None:
+        self.library, self.passes = reuse.library, reuse.passes
+        self._reuse, self._pair, self._names = reuse, pair, reuse.library.names
+        self.on: dict[Site, Tensor] = {}
+
+    def __call__(self, site: Site, x: Tensor) -> Tensor | None:
+        """Return the sum of the adapters' outputs, weighed."""
+        route = self._reuse.route
+        weights = None if route is None else route(site, x)
+        if weights is not None:
+            self.on[site] = weights = weights.to(x.dtype)
+        if site.name not in self._names:
+            return None
+        shares = self._reuse.shares(site, self._pair)
+        total: Tensor | None = None
+        for j, (share, adapter) in enumerate(zip(shares, self.library.adapters, strict=True)):
+            part = adapter(site, x) if share else None
+            if part is None:
+                continue
+            part = share * part if weights is None else share * weights[:, :, j, None] * part
+            total = part if total is None else total + part
+        return total
+
+
+def acting(library: Library, act: Act) -> list[Acting]:
+    """Return what acts when the questions of each pair are asked."""
+    reuse = act(library)
+    return [Acting(reuse, pair) for pair in range(max(len(library.trials), 1))]
+
+
+def of(*adapters: Lora, times: float = 1.0) -> Act:
+    """Return the rule that adds these adapters, whatever the library holds."""
+    return lambda library: coefficients(times)(library.having(adapters))
+
+
+def added(adapters: Sequence[Adapt], coefficients: Sequence[float]) -> Adapt:
+    """Return the weighted sum of what acts: exact, whatever the ranks."""
+
+    def _sum(site: Site, x: Tensor) -> Tensor | None:
+        total: Tensor | None = None
+        for adapter, c in zip(adapters, coefficients, strict=True):
+            part = adapter(site, x)
+            if part is not None:
+                total = c * part if total is None else total + c * part
+        return total
+
+    return _sum
+
+
+def within(adapter: Adapt, test: Callable[[Site], bool]) -> Adapt:
+    """Return what acts only at the sites that pass the test."""
+    return lambda site, x: adapter(site, x) if test(site) else None
+
+
+@lru_cache(maxsize=4)
+def activations(bases: Bases, seed: int = 0) -> dict[Site, Tensor]:
+    """Return what the bases feed each linear map on prompts of random tokens.
+
+    Parameters
+    ----------
+    bases : Bases
+        ``G`` models.
+    seed : int
+        Of the tokens, which are drawn evenly from the vocabulary without padding.
+
+    Returns
+    -------
+    dict of Site to (G, N, n) tensor
+        ``N`` tokens a model. No task data and no labels: what calibrates gates. Costs one pass,
+        once for the last few bases.
+    """
+    seen: dict[Site, Tensor] = {}
+    rng = np.random.default_rng([seed, 5])
+    shape = (len(bases.seeds), PROBES, bases.setting.hops + 1)
+    tokens = torch.tensor(rng.integers(1, bases.config.vocabulary, shape))
+
+    def _record(site: Site, x: Tensor) -> None:
+        seen[site] = x.clone()
+
+    with torch.inference_mode():
+        logits(bases.config, bases.weights, tokens, _record)
+    return seen
+
+
+FIRST = {"mlp": "mlp.in", "attention": "attention.query"}
+"""The map of each block that reads first, where its switch is set."""
+THROUGH = {"mlp": MLP, "attention": ("attention.value", "attention.output")}
+"""The maps that a token passes when it looks at nothing but itself."""
+
+
+def kind(site: Site) -> str:
+    """Which block a map belongs to: attention or mlp."""
+    return site.module.split(".")[0]
+
+
+def block(weights: Mapping[str, Tensor], site: Site, x: Tensor, adapt: Adapt | None) -> Tensor:
+    """Return the output of a block, ``(E, N, d) -> (E, N, d)``, without the residual.
+
+    Parameters
+    ----------
+    weights : mapping of str to (E, m, n) tensor
+        One model a replica.
+    site : Site
+        Any map of the block.
+    x : (E, N, d) tensor
+        What the block reads.
+    adapt : callable, optional
+        What is added to its maps.
+
+    Returns
+    -------
+    (E, N, d) tensor
+        Of an MLP; of attention as if each token saw itself alone, so that queries and keys do not
+        count. Costs two products, and what `adapt` costs.
+    """
+    for module in THROUGH[kind(site)]:
+        place = Site(module, site.loop, site.layer)
+        out = x @ weights[place.name].mT
+        more = None if adapt is None else adapt(place, x)
+        out = out if more is None else out + more
+        x = F.gelu(out) if module == "mlp.in" else out
+    return x
+
+
+@dataclass(eq=False)
+class BlockGates:
+    r"""Each adapter on or off at every token by how much it changes a block's output.
+
+    The response of adapter ``j`` is :math:`\|f_j(x) - f_0(x)\|`, with :math:`f_j` the MLP, or the
+    attention, that carries it and :math:`f_0` the bare one. What the nonlinearity or a later map
+    takes back does not count, and all maps of a block are switched together: one decision per
+    token, layer and loop.
+
+    Attributes
+    ----------
+    library : Library
+        Whose adapters are switched; in MLPs, in attention or in both, which decide apart.
+    level : float
+        Deviations above the mean, or the false-alarm rate of one adapter; see `by`.
+    by : str
+        ``z``: on where the response is `level` standard deviations above its mean over ordinary
+        tokens. ``rate``: on where it exceeds all but a share `level` of these.
+    thresholds, on : dict
+        By the site of the first map: thresholds found so far, and the last decisions.
+    """
+
+    library: Library
+    level: float
+    by: str = "z"
+    thresholds: dict[Site, Tensor] = field(default_factory=dict)
+    on: dict[Site, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse an adapted head; find which blocks are adapted."""
+        self._blocks = {_block(name) for name in self.library.names}
+        if HEAD in self.library.names:
+            message = "block gates switch attention and MLPs, and the head is adapted: use a router"
+            raise ValueError(message)
+        kept = {n: w for n, w in self.library.bases.weights.items() if n.startswith("layers.")}
+        self._weights = {name: self._spread(w) for name, w in kept.items()}
+
+    def _spread(self, x: Tensor) -> Tensor:
+        """Of each base, as often as it has replicas."""
+        return x.repeat_interleave(self.library.teaching.sets, dim=0)
+
+    def responses(self, site: Site, x: Tensor) -> Tensor:
+        """Return how much each adapter alone changes the block's output, ``(E, N, K)``."""
+        bare = block(self._weights, site, x, None)
+        changed = (block(self._weights, site, x, adapter) for adapter in self.library.adapters)
+        return torch.stack([(one - bare).norm(dim=-1) for one in changed], dim=-1)
+
+    def threshold(self, site: Site) -> Tensor:
+        """Above what each adapter is on in this layer and loop, ``(E, 1, K)``."""
+        if site not in self.thresholds:
+            seen = self.responses(site, self._spread(activations(self.library.bases)[site]))
+            if self.by == "z":
+                spread = seen.std(dim=1, keepdim=True)
+                self.thresholds[site] = seen.mean(dim=1, keepdim=True) + self.level * spread
+            else:
+                self.thresholds[site] = seen.quantile(1 - self.level, dim=1, keepdim=True)
+        return self.thresholds[site]
+
+    def __call__(self, site: Site, x: Tensor) -> Tensor | None:
+        """Return which adapters are on, decided where the block is entered."""
+        if _block(site.name) not in self._blocks:
+            return None
+        first = Site(FIRST[kind(site)], site.loop, site.layer)
+        if site == first:
+            self.on[site] = (self.responses(site, x) > self.threshold(site)).to(x.dtype)
+        return self.on[first]
+
+
+def _block(name: str) -> str:
+    """The block of a weight's name, such as ``layers.0.mlp``."""
+    return name.rsplit(".", 1)[0]

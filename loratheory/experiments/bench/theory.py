@@ -1,0 +1,302 @@
+"""What theory expects of reused adapters, from what each does alone: no composed run enters."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from loratheory.experiments.bench.answers import accuracy, margin, scores
+from loratheory.experiments.bench.bases import Bases
+from loratheory.experiments.bench.library import Library, within
+from loratheory.shapes import Bool, Float, Int64
+from loratheory.tasks.two_hop import NOTHING, Edit, Prompts, Questions, World, along, case, plain
+from loratheory.theorems.composition._hops import Pattern
+from loratheory.theorems.composition._hops import margin as region_margin
+from loratheory.toy.transformer import Adapt, Lora
+
+LEAST = 1e-9  # a fact that the base does not hold back has no deficit to be measured in
+PATTERNS: dict[str, Pattern] = {
+    "A": "overwrite",
+    "B": "overwrite both",
+    "C": "new subject",
+    "D": "new facts",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Margins:
+    """Logits of each chain's facts, before any edit and with the own adapter alone.
+
+    Attributes
+    ----------
+    base, alone : (hops, E, n, V) array
+        Where the answer is due.
+    new, old : (hops, E, n) array of int
+        The token that the edit teaches, and the one that it must beat: the old answer, or what
+        the base prefers where it had none.
+    """
+
+    base: Float[np.ndarray, "hops E n V"]
+    alone: Float[np.ndarray, "hops E n V"]
+    new: Int64[np.ndarray, "hops E n"]
+    old: Int64[np.ndarray, "hops E n"]
+
+    @property
+    def deficit(self) -> Float[np.ndarray, "hops E n"]:
+        """By how much the old answer led before the edit; positive."""
+        return np.maximum(-_gap(self.base, self.new, self.old), LEAST)
+
+    @property
+    def margin(self) -> Float[np.ndarray, "hops E n"]:
+        """By how much the new answer leads the old one with the own adapter alone."""
+        return _gap(self.alone, self.new, self.old)
+
+    @property
+    def held(self) -> Bool[np.ndarray, "hops E n"]:
+        """Which questions the unedited base answers with what the edit must beat."""
+        return np.stack(
+            [margin(hop, old) > 0 for hop, old in zip(self.base, self.old, strict=True)]
+        )
+
+    def effective(self, coefficient: float) -> Float[np.ndarray, "hops E n"]:
+        """Return the coefficients in the sense of the theorems: merge weight times strength.
+
+        An edit of strength 1 turns a deficit into a margin of equal size.
+        """
+        return coefficient * (self.margin + self.deficit) / (2 * self.deficit)
+
+    def mixed(self, coefficient: float) -> Float[np.ndarray, "hops E n"]:
+        """Return the margin over all tokens that ``thm:averaging-survival`` predicts."""
+        mixed = (1 - coefficient) * self.base + coefficient * self.alone
+        return np.stack([margin(hop, new) for hop, new in zip(mixed, self.new, strict=True)])
+
+    def survives(self, coefficient: float) -> Bool[np.ndarray, "hops E n"]:
+        """Return which single facts keep a positive margin at this coefficient."""
+        return self.mixed(coefficient) > 0
+
+    def composes(self, coefficient: float, pattern: Pattern) -> Bool[np.ndarray, "E n"]:
+        """Return which chains give their new answer by ``thm:two-read-region``."""
+        each = self.effective(coefficient)
+        found = [region_margin(one, pattern) > 0 for one in each.reshape(len(each), -1).T.tolist()]
+        return np.array(found).reshape(each.shape[1:])
+
+    def decided(self, coefficient: float) -> Bool[np.ndarray, "E n"]:
+        """Return which chains do if the bridge is decided between reads (``thm:clean-up-bridge``).
+
+        Each fact must beat its own old answer, whatever the other does.
+        """
+        return np.all(self.effective(coefficient) > 1 / 2, axis=0)
+
+
+def _gap(
+    logits: Float[np.ndarray, "hops E n V"],
+    new: Int64[np.ndarray, "hops E n"],
+    old: Int64[np.ndarray, "hops E n"],
+) -> Float[np.ndarray, "hops E n"]:
+    one, two = (np.take_along_axis(logits, x[..., None], axis=-1)[..., 0] for x in (new, old))
+    return one - two
+
+
+Placing = Callable[[Lora, int], Adapt]
+"""How the adapter of a hop acts when it acts alone."""
+
+
+def own_loop(adapter: Lora, hop: int) -> Adapt:
+    """Return the adapter of a hop in the loop of that hop and nowhere else."""
+    return within(adapter, lambda site: site.loop == hop)
+
+
+def margins(
+    library: Library, *, inside: bool = False, pair: int = 0, placed: Placing | None = None
+) -> Margins:
+    """Return the logits of the facts that one pair's chains need.
+
+    Parameters
+    ----------
+    library : Library
+        With adapters of the single hops.
+    inside : bool
+        Ask each edited fact within a whole chain whose other facts are old, instead of alone.
+        Needs old facts that lead to it and on from it.
+    pair : int
+        Which pair.
+    placed : callable, optional
+        ``placed(adapter, hop)`` is what acts; the adapter everywhere where not given.
+
+    Returns
+    -------
+    Margins
+        Costs two passes a hop.
+    """
+    base, alone, new, old = [], [], [], []
+    for hop, adapter in enumerate(library.pairs[pair]):
+        probes = [probe(edit, hop, inside=inside) for edit in library.edits[pair]]
+        prompts = [one for one, _ in probes]
+        base.append(scores(library.bases, prompts))
+        acting = adapter if placed is None else placed(adapter, hop)
+        alone.append(scores(library.bases, prompts, acting))
+        new.append(np.stack([one.answer for one in prompts]))
+        rest = base[-1].copy()
+        np.put_along_axis(rest, new[-1][..., None], -np.inf, axis=-1)
+        before = np.stack([tokens for _, tokens in probes])
+        old.append(np.where(before == NOTHING, rest.argmax(axis=-1), before))
+    return Margins(np.stack(base), np.stack(alone), np.stack(new), np.stack(old))
+
+
+def probe(edit: Edit, hop: int, *, inside: bool) -> tuple[Prompts, Int64[np.ndarray, " n"]]:
+    """Return the question of each chain's edited fact of one hop, and the old answers.
+
+    Parameters
+    ----------
+    edit : Edit
+        Whose chains need the facts.
+    hop : int
+        Which of them.
+    inside : bool
+        As a whole chain: old facts up to the edited one, and old facts on from it.
+
+    Returns
+    -------
+    prompts, old
+        The target is the answer if this hop alone is edited; the old tokens are -1 where the
+        base held no answer.
+    """
+    maps = edit.before.maps.copy()
+    maps[hop] = edit.after.maps[hop]
+    edited = World(maps, edit.before.entities, edit.before.canaries)
+    asked = edit.questions.fact(hop, edit.chains)
+    if inside:
+        asked = Questions(0, _origin(edit, hop), edit.questions.relations)
+    ends = along(edit.before, asked)[:, -1]
+    tokens = edit.before.entity(asked.start + asked.hops, ends)
+    return plain(edited, asked).final(), np.where(ends == NOTHING, NOTHING, tokens)
+
+
+def _origin(edit: Edit, hop: int) -> Int64[np.ndarray, " n"]:
+    """The subjects that old facts lead to the edited ones of a hop."""
+    nodes = edit.chains[:, hop]
+    for level in range(hop - 1, -1, -1):
+        held = edit.before.maps[level, edit.questions.relations[:, level]]
+        hit = held == nodes[:, None]
+        if not hit.any(axis=1).all():
+            message = f"no old fact of hop {level} leads to an edited entity: ask the facts alone"
+            raise ValueError(message)
+        nodes = hit.argmax(axis=1)
+    return nodes
+
+
+def pattern(library: Library, pair: int = 0) -> Pattern:
+    """Return what else the base knew or lost, the same for all chains of a library."""
+    return PATTERNS[case(library.edits[pair][0]).name]
+
+
+@dataclass(frozen=True, eq=False)
+class Forecast:
+    """What decides whether edits compose; axes are pairs ``P``, replicas ``E``, chains ``n``.
+
+    Attributes
+    ----------
+    patterns : tuple of str
+        What else the base knew, pair by pair.
+    familiar : (P, E) array of bool
+        Whether the base knows the bridges.
+    circuit : (E,) array
+        How often the base, unedited, is right on chains that it never saw.
+    strengths : (P, E, n, hops) array
+        Of each edit, alone: 1 if it turns its deficit into a margin of equal size.
+    """
+
+    patterns: tuple[Pattern, ...]
+    familiar: Bool[np.ndarray, "P E"]
+    circuit: Float[np.ndarray, " E"]
+    strengths: Float[np.ndarray, "P E n hops"]
+
+    def feasible(self, weights: object) -> Float[np.ndarray, " E"]:
+        """Return the share of edited chains in the feasible region (``thm:two-read-region``).
+
+        Parameters
+        ----------
+        weights : array of float
+            How much of each hop's own adapter acts where that hop is read; of the shape of
+            `strengths`, or broadcast to it.
+
+        Returns
+        -------
+        (E,) array
+            None counts where the base does not know the bridge.
+        """
+        acting = self.strengths * np.asarray(weights, dtype=float)
+        inside = [
+            [[region_margin(chain, name) > 0 for chain in one.tolist()] for one in each]
+            for each, name in zip(acting, self.patterns, strict=True)
+        ]
+        return np.asarray((np.mean(inside, axis=2) * self.familiar).mean(axis=0))
+
+    def composed(self, weights: object) -> Float[np.ndarray, " E"]:
+        """Return `feasible` times `circuit`: a new chain is as good as an unseen one."""
+        return self.feasible(weights) * self.circuit
+
+    def decided(self) -> Float[np.ndarray, " E"]:
+        """Return the share of chains whose every fact is edited (``thm:clean-up-bridge``)."""
+        return np.asarray((self.strengths > 1 / 2).all(axis=-1).mean(axis=(0, 2)))
+
+    @property
+    def medians(self) -> dict[str, Float[np.ndarray, " E"]]:
+        """Columns `strength_1`, `strength_2`, …: medians over the facts."""
+        found = np.median(self.strengths, axis=(0, 2))
+        return {f"strength_{hop + 1}": column for hop, column in enumerate(found.T)}
+
+
+def forecast(library: Library, *, placed: Placing | None = None) -> Forecast:
+    """Return what theory needs to know.
+
+    Parameters
+    ----------
+    library : Library
+        With adapters of single hops.
+    placed : callable, optional
+        As of `margins`: what acts in the place of a hop's adapter.
+
+    Returns
+    -------
+    Forecast
+        Costs a few passes.
+    """
+    cases = [[case(one) for one in edits] for edits in library.edits]
+    found = [margins(library, pair=p, placed=placed).effective(1.0) for p in range(len(cases))]
+    return Forecast(
+        tuple(PATTERNS[pair[0].name] for pair in cases),
+        np.array([[one.familiar for one in pair] for pair in cases]),
+        np.repeat(circuit(library.bases), library.teaching.sets),
+        np.moveaxis(np.array(found), 1, -1),
+    )
+
+
+def circuit(bases: Bases) -> Float[np.ndarray, " G"]:
+    """How often each base answers chains that it never saw, by bridges in no chain that it saw."""
+    pairs = zip(bases.worlds, bases.splits, strict=True)
+    return accuracy(bases, [plain(facts, parts.held_out).final() for facts, parts in pairs])
+
+
+def survival(library: Library, adapter: Lora, coefficient: float) -> Float[np.ndarray, " E"]:
+    """Return the share of chains that survive as single facts (``thm:averaging-survival``).
+
+    Parameters
+    ----------
+    library : Library
+        Whose first pair is asked.
+    adapter : Lora
+        What is trained on these questions outright.
+    coefficient : float
+        Its weight in the merge, of which nothing else acts.
+
+    Returns
+    -------
+    (E,) array
+        Costs two passes.
+    """
+    asked = [one.chains for one in library.trials[0]]
+    base, alone = (scores(library.bases, asked, adapt) for adapt in (None, adapter))
+    answer = np.stack([one.answer for one in asked])
+    mixed = (1 - coefficient) * base + coefficient * alone
+    return (margin(mixed, answer) > 0).mean(axis=1)

@@ -1,0 +1,296 @@
+"""What adapters answer and which of them act where the facts of a two-hop question are read.
+
+The j-th read of ``x r1 r2`` happens in loop ``j`` at the token ``r_j``: there the pair's adapter of
+hop ``j`` should be on, and no other.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from loratheory.experiments.bench.answers import accuracy, answer_margins
+from loratheory.experiments.bench.bases import tensor
+from loratheory.experiments.bench.library import Acting, Library, acting
+from loratheory.experiments.bench.rules import everything, oracle_placement
+from loratheory.experiments.bench.training import norms
+from loratheory.shapes import Float
+from loratheory.tasks.two_hop import Prompts, stacked
+from loratheory.theorems.editing.superposition_floor import least_crosstalk
+from loratheory.toy.transformer import Adapt, Lora, Site, logits, low_rank_image
+
+Energies = Float[np.ndarray, "P hops E n"]
+
+
+@dataclass(frozen=True, eq=False)
+class Crosstalk:
+    """At one weight, for each pair, hop, replica and edited chain: energies over the own one.
+
+    Attributes
+    ----------
+    measured : (P, hops, E, n) array
+        Squared norm of all foreign responses together, over that of the fact's own adapter.
+    random : (P, hops, E, n) array
+        What it would be in the mean if the foreign adapters were turned at random
+        (``thm:random-interference``): their squared norms, times that of the input over its
+        width.
+    superposed : (E,) array
+        Mean squared response to another fact's key, every output scaled to answer its own with
+        one; at least `floor`.
+    floor : float
+        That of ``thm:superposition-floor`` for so many facts and the rank of the sum.
+    """
+
+    measured: Energies
+    random: Energies
+    superposed: Float[np.ndarray, " E"]
+    floor: float
+
+
+def crosstalk(library: Library) -> dict[str, Crosstalk]:
+    """Return what all single-hop adapters together answer where each edited fact is read.
+
+    Parameters
+    ----------
+    library : Library
+        With adapters of single hops; its bases have at least as many loops as hops.
+
+    Returns
+    -------
+    dict of str to Crosstalk
+        By the name of the adapted weight. Fact ``j`` of a chain is read in loop ``j`` at its own
+        relation, while the right adapters act (the oracle's). Costs a pass a pair.
+    """
+    acts = acting(library, oracle_placement)
+    seen = [_keys(library, pair, act) for pair, act in enumerate(acts)]
+    return {name: _at(library, name, seen) for name in library.adapters[0].up}
+
+
+def safe(crosstalk: dict[str, Crosstalk], kind: str = "measured") -> Float[np.ndarray, " E"]:
+    """Return the share of chains that `thm:perturbed-region` calls safe: amplitudes below 1/(2K).
+
+    Parameters
+    ----------
+    crosstalk : dict of str to Crosstalk
+        Of all adapted weights.
+    kind : str
+        Which energies: ``measured`` or ``random``.
+
+    Returns
+    -------
+    (E,) array
+        Chains of whole edits, with foreign responses this small at every read.
+    """
+    worst = np.max([getattr(one, kind) for one in crosstalk.values()], axis=0)
+    tolerated = 1 / (2 * worst.shape[1])
+    return np.asarray((np.sqrt(worst) < tolerated).all(axis=1).mean(axis=(0, 2)))
+
+
+def _keys(library: Library, pair: int, acts: Adapt) -> dict[Site, Tensor]:
+    """The (E, n, width) inputs of the sites where a pair's facts are read."""
+    bases, names = library.bases, library.names
+    rows = stacked([one.chains for one in library.trials[pair]])
+    seen: dict[Site, Tensor] = {}
+
+    def _watched(site: Site, x: Tensor) -> Tensor | None:
+        if site.name in names and site.loop < bases.setting.hops:
+            seen[site] = x.unflatten(1, rows.tokens.shape[1:])[:, :, site.loop + 1].clone()
+        return acts(site, x)
+
+    with torch.inference_mode():
+        logits(bases.config, bases.weights, tensor(rows.tokens), _watched)
+    return seen
+
+
+def _at(library: Library, name: str, seen: list[dict[Site, Tensor]]) -> Crosstalk:
+    sizes = [norms(adapter)[name] ** 2 for adapter in library.adapters]
+    hops, measured, random, own, total = library.bases.setting.hops, [], [], [], []
+    for pair, keys in enumerate(seen):
+        for site in sorted((s for s in keys if s.name == name), key=lambda s: s.loop):
+            place, x = pair * hops + site.loop, keys[site]
+            parts = torch.stack([_answer(adapter, site, x) for adapter in library.adapters])
+            own.append(parts[place])
+            total.append(parts.sum(0))
+            response = parts[place].square().sum(-1)
+            measured.append((total[-1] - own[-1]).square().sum(-1) / response)
+            foreign = torch.stack(sizes).sum(0) - sizes[place]
+            random.append(foreign[:, None] * x.square().mean(-1) / response)
+    outputs, answers = torch.cat(own, 1), torch.cat(total, 1)
+    table = outputs @ answers.mT
+    facts = int(table.shape[-1])
+    table = table / table.diagonal(dim1=1, dim2=2)[..., None]
+    off = (table.square().sum((1, 2)) - facts) / max(facts * (facts - 1), 1)
+    rank = min(library.teaching.rank * len(library.adapters), *library.bases.config.shapes[name])
+    return Crosstalk(
+        _folded(measured, hops), _folded(random, hops), _plain(off), least_crosstalk(facts, rank)
+    )
+
+
+def _answer(adapter: Lora, site: Site, x: Tensor) -> Tensor:
+    return low_rank_image(x, adapter.up[site.name], adapter.down[site.name], adapter.scale)
+
+
+def _folded(parts: list[Tensor], hops: int) -> Energies:
+    return _plain(torch.stack(parts).unflatten(0, (-1, hops)))
+
+
+def _plain(x: Tensor) -> np.ndarray:
+    return x.double().numpy()
+
+
+def _read(site: Site, hop: int) -> bool:
+    """Whether the MLP's first map at this site is where a hop is read."""
+    return site.module == "mlp.in" and site.loop == hop
+
+
+def detection(library: Library, acts: Sequence[Acting]) -> dict[str, Float[np.ndarray, " E"]]:
+    """Return how a rule that looks at tokens decides at the reads of the edited questions.
+
+    Parameters
+    ----------
+    library : Library
+        With one layer a loop, and as many loops as hops.
+    acts : sequence of Acting
+        Of a rule with weights by token, one a pair.
+
+    Returns
+    -------
+    dict of str to (E,) array
+        ``misses``: the weight that the right adapter lacks, summed over the reads of a question;
+        ``false_alarms``: that of all others; means over questions and pairs.
+    """
+    hops, pairs = library.bases.setting.hops, library.teaching.pairs
+    found = dict.fromkeys(("misses", "false_alarms"), np.zeros(len(library.replicas)))
+    for p, (asked, act) in enumerate(zip(library.trials, acts, strict=True)):
+        prompts = [one.chains for one in asked]
+        answer_margins(library.bases, prompts, act)
+        rows, length = prompts[0].tokens.shape
+        for hop in range(hops):
+            site = next(site for site in act.on if _read(site, hop))
+            weights = act.on[site].unflatten(1, (rows, length))[:, :, hop + 1]
+            right = weights[:, :, p * hops + hop]
+            others = weights.sum(dim=-1) - right
+            found["misses"] = found["misses"] + (1 - right).mean(dim=1).numpy() / pairs
+            found["false_alarms"] = found["false_alarms"] + others.mean(dim=1).numpy() / pairs
+    return found
+
+
+def leak(library: Library) -> Float[np.ndarray, " E"]:
+    r"""Return the share of the edited keys outside of what their adapters read.
+
+    Parameters
+    ----------
+    library : Library
+        Of adapters in MLPs.
+
+    Returns
+    -------
+    (E,) array
+        Mean of :math:`\|(I - P_j) k\| / \|k\|` over questions, hops and pairs, :math:`k` the input
+        of the MLP at the read under oracle placement, :math:`P_j` the projector on the rows of its
+        first map's update. 0 is what the interpolating merge needs.
+    """
+    parts = []
+    acts = acting(library, oracle_placement)
+    for number, (pair, act) in enumerate(zip(library.pairs, acts, strict=True)):
+        keys = _keys(library, number, act)
+        for hop, adapter in enumerate(pair):
+            site = next(site for site in keys if _read(site, hop))
+            frame = torch.linalg.qr(adapter.down[site.name].mT).Q
+            inside = torch.linalg.vector_norm(keys[site] @ frame, dim=-1)
+            share = 1 - (inside / torch.linalg.vector_norm(keys[site], dim=-1)) ** 2
+            parts.append(share.clamp(min=0).sqrt().mean(dim=1).numpy())
+    return np.mean(parts, axis=0)
+
+
+def weights_at_reads(
+    library: Library, acts: Sequence[Acting]
+) -> tuple[Float[np.ndarray, "P E n hops"], Float[np.ndarray, " E"]]:
+    """Return the weights of the right adapters at their reads, and how often unedited ones are.
+
+    Parameters
+    ----------
+    library : Library
+        Whose questions are asked; a loop for every hop.
+    acts : sequence of Acting
+        Of a rule with weights by token, one a pair.
+
+    Returns
+    -------
+    right : (P, E, n, hops) array
+        On edited questions: the weight of the pair's adapter of hop ``j`` in loop ``j`` where
+        relation ``j`` is read, a mean over the adapted maps.
+    edited : (E,) array
+        On unedited questions: the share of reads at which some adapter has more than half.
+    """
+    hops = range(library.bases.setting.hops)
+    right, edited = [], []
+    for pair, (asked, act) in enumerate(zip(library.trials, acts, strict=True)):
+        seen = _weights(library, [one.chains for one in asked], act)
+        right.append(torch.stack([seen[j][..., len(hops) * pair + j] for j in hops], dim=-1))
+        quiet = _weights(library, [one.other_chains for one in asked], act)
+        edited.append(torch.stack([quiet[j].amax(dim=-1) > 0.5 for j in hops]).double())
+    shares = torch.stack(edited).mean(dim=(0, 1, 3))
+    return torch.stack(right).double().numpy(), shares.numpy()
+
+
+def _weights(library: Library, prompts: Sequence[Prompts], act: Acting) -> list[Tensor]:
+    """Of each loop: the weights (E, B, K) where its relation is read."""
+    answer_margins(library.bases, prompts, act)
+    rows, length = prompts[0].tokens.shape
+    seen: list[list[Tensor]] = [[] for _ in range(library.bases.config.loops)]
+    for site, weights in act.on.items():
+        seen[site.loop].append(weights.unflatten(1, (rows, length))[:, :, site.loop + 1])
+    return [torch.stack(loop).mean(dim=0) for loop in seen]
+
+
+def hindsight(
+    library: Library, *, by_read: bool
+) -> tuple[list[Adapt], Float[np.ndarray, "P E n hops"]]:
+    """Return the gates that answer most questions of each replica, chosen by these very answers.
+
+    Parameters
+    ----------
+    library : Library
+        Whose questions are asked.
+    by_read : bool
+        Any of the pair's adapters may be on in any loop; if not, one of them throughout, or none.
+
+    Returns
+    -------
+    acting : list of callable
+        One a pair.
+    right : (P, E, n, hops) array
+        Whether the adapter of each hop is on at its read.
+    """
+    hops, loops = library.bases.setting.hops, library.bases.config.loops
+    acts: list[Adapt] = []
+    right = []
+    for pair, asked in zip(library.pairs, library.trials, strict=True):
+        prompts = [one.chains for one in asked]
+        each, own = gate_patterns(hops, loops, by_read=by_read), library.having(pair)
+        shares = [
+            accuracy(library.bases, prompts, _gated(own, [gates] * len(prompts))) for gates in each
+        ]
+        best = [each[k] for k in np.argmax(shares, axis=0).tolist()]
+        acts.append(_gated(own, best))
+        on = np.array(best)[:, None, range(hops), range(hops)]
+        right.append(np.repeat(on, len(prompts[0]), axis=1))
+    return acts, np.stack(right).astype(float)
+
+
+def gate_patterns(hops: int, loops: int, *, by_read: bool) -> list[Float[np.ndarray, "loops hops"]]:
+    """Return gates by loop and adapter, those with fewest open first."""
+    if not by_read:
+        return [np.tile(row, (loops, 1)) for row in np.vstack([np.zeros(hops), np.eye(hops)])]
+    free = [np.reshape(p, (loops, hops)) for p in product((0.0, 1.0), repeat=loops * hops)]
+    return sorted(free, key=np.sum)
+
+
+def _gated(pair: Library, gates: Sequence[Float[np.ndarray, "loops hops"]]) -> Acting:
+    """Each replica's adapters as its gates have them, loop by loop."""
+    weights = torch.tensor(np.array(gates), dtype=torch.float32)
+    return Acting(everything(pair, lambda site, _: weights[:, None, site.loop]))

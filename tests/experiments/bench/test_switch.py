@@ -1,0 +1,126 @@
+"""Switching adapters on: every column a second time, from logits asked one rule at a time."""
+
+import numpy as np
+import pytest
+from reused import cache as cache
+from reused import loud, taught
+
+from loratheory.experiments.bench import library as rules
+from loratheory.experiments.bench.answers import scores
+from loratheory.experiments.bench.coefficient import averaged, switched
+from loratheory.experiments.bench.theory import margins, own_loop, probe
+from loratheory.theorems.composition.two_read_region import margin
+
+C = 0.7
+
+
+@pytest.fixture(scope="module")
+def shelf(cache):  # noqa: ARG001 - the cache comes first
+    return loud(taught(pairs=1))
+
+
+@pytest.fixture(scope="module")
+def found(shelf):
+    return switched(shelf, [0.0, C])
+
+
+def right(shelf, prompts, adapt):
+    answer = np.stack([one.answer for one in prompts])
+    return scores(shelf.bases, prompts, adapt).argmax(axis=-1) == answer
+
+
+def scaled(adapter, c):
+    return rules.added([adapter], [c])
+
+
+def test_nothing_is_predicted_or_answered_at_coefficient_zero(found):
+    first = found[0.0]
+    for name in ("predicted", "inside", "curved", "decided", "oracle_inside", "oracle_decided"):
+        assert not first[name].any()
+    assert first["curvature"] == pytest.approx(0, abs=1e-6)
+    assert first["interference"] == pytest.approx(0, abs=1e-6)
+    assert (first["predicted_facts"] == first["facts"]).all()
+
+
+def test_chains_with_each_adapter_in_its_own_loop(shelf, found):
+    prompts = [one.chains for one in shelf.trials[0]]
+    first, second = shelf.adapters
+
+    def _chosen(site, x):
+        out = (first, second)[site.loop](site, x)
+        return None if out is None else C * out
+
+    assert (found[C]["oracle_placement"] == right(shelf, prompts, _chosen)).all()
+    assert (found[C]["facts"].mean(axis=1) * 2).tolist() == pytest.approx(
+        (found[C]["hop_1"] + found[C]["hop_2"]).tolist()
+    )
+    alone = [right(shelf, prompts, scaled(x, C)).mean(axis=1) for x in shelf.adapters]
+    assert (found[C]["alone"] == np.maximum(*alone)).all()
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_predictions_are_the_region_at_measured_strengths(shelf, found, own):
+    """Chain by chain, straight or at this very coefficient, bridges granted as the base reads."""
+    placed = own_loop if own else (lambda adapter, _: adapter)
+    straight = margins(shelf, inside=True, placed=placed)
+    names = ("oracle_inside", "oracle_curved") if own else ("inside", "curved")
+    for e in range(len(shelf.edits[0])):
+        edit = shelf.edits[0][e]
+        for chain in range(len(edit.questions)):
+            bent = []
+            for hop in range(2):
+                prompts = [probe(one, hop, inside=True)[0] for one in shelf.edits[0]]
+                act = scaled(placed(shelf.adapters[hop], hop), C)
+                logits = scores(shelf.bases, prompts, act)[e, chain]
+                new, old = straight.new[hop, e, chain], straight.old[hop, e, chain]
+                deficit = straight.deficit[hop, e, chain]
+                bent.append(float(logits[new] - logits[old] + deficit) / float(2 * deficit))
+            line = straight.effective(C)[:, e, chain].tolist()
+            known = straight.held[1, e, chain]
+            assert found[C][names[0]][e, chain] == (margin(line) > 0 and known)
+            assert found[C][names[1]][e, chain] == (margin(bent) > 0 and known)
+
+
+def test_rightness_compares_with_what_was_measured(shelf, found):
+    prompts = [one.chains for one in shelf.trials[0]]
+    chains = right(shelf, prompts, rules.added(shelf.adapters, [C, C]))
+    for name in ("predicted", "inside", "curved", "decided"):
+        assert (found[C][f"{name}_right"] == (found[C][name] == chains)).all()
+    for name in ("oracle_inside", "oracle_curved", "oracle_decided"):
+        assert (found[C][f"{name}_right"] == (found[C][name] == found[C]["oracle_placement"])).all()
+
+
+def test_hop_by_hop_each_fact_must_survive_by_itself(shelf, found):
+    """Both facts at once: the first one's answer, whatever it is, is asked for the second."""
+    merged = rules.added(shelf.adapters, [C, C])
+    first, second = ([one.hops[hop] for one in shelf.trials[0]] for hop in (0, 1))
+    passed = right(shelf, first, merged) & right(shelf, second, merged)
+    answered = found[C]["hop_by_hop"]
+    assert (answered >= passed).all()
+    assert (found[C]["each_hop"] == margins(shelf).decided(C)).all()
+    assert (found[C]["each_hop_right"] == (found[C]["each_hop"] == answered)).all()
+
+
+def test_curvature_and_interference_add_up_to_what_the_line_misses(shelf, found):
+    line, facts = margins(shelf), [[one.hops[hop] for one in shelf.trials[0]] for hop in (0, 1)]
+    for e in range(len(shelf.edits[0])):
+        bent, disturbed = [], []
+        for hop, prompts in enumerate(facts):
+            lone = scores(shelf.bases, prompts, scaled(shelf.adapters[hop], C))[e]
+            both = scores(shelf.bases, prompts, rules.added(shelf.adapters, [C, C]))[e]
+            mixed = (1 - C) * line.base[hop, e] + C * line.alone[hop, e]
+            for chain, new in enumerate(line.new[hop, e]):
+                found_leads = []
+                for logits in (mixed, lone, both):
+                    rest = np.delete(logits[chain], new)
+                    found_leads.append(logits[chain, new] - rest.max())
+                deficit = max(line.deficit[hop, e, chain], 1)
+                bent.append((found_leads[1] - found_leads[0]) / deficit)
+                disturbed.append((found_leads[2] - found_leads[1]) / deficit)
+        assert found[C]["curvature"][e] == pytest.approx(bent, rel=1e-5)
+        assert found[C]["interference"][e] == pytest.approx(disturbed, rel=1e-5)
+
+
+def test_means_are_over_all_that_belongs_to_a_base():
+    rows = averaged({"one": np.array([0.0, 1, 1, 1]), "two": np.arange(8.0).reshape(4, 2)}, 2)
+    assert rows == [{"one": 0.5, "two": 1.5}, {"one": 1.0, "two": 5.5}]

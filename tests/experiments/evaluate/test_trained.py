@@ -62,26 +62,26 @@ def test_the_rule_stands_beside_known_rules_and_controls():
     here = loud(taught())
     table = compared(found("my_rules:half"))
     for hop in (0, 1):
-        acting = table[f"hop {hop + 1} alone"](here)[1]
+        alone = acting(here, table[f"hop {hop + 1} alone"])[1]
         by_hand = [update(here.pairs[1][hop], SITE.name, e).numpy() for e in range(4)]
-        np.testing.assert_allclose(change(acting), by_hand, atol=1e-4)
-    assert table["base"](here) == [None, None]
+        np.testing.assert_allclose(change(alone), by_hand, atol=1e-4)
+    assert acting(here, table["base"])[0](SITE, torch.ones(4, 1, 16)) is None
 
 
 def test_shuffled_edits_and_noise_go_through_the_same_rule():
     here = loud(taught())
     table = compared(found("my_rules:half"))
-    mixed = change(table["my_rules:half, shuffled"](here)[0])
+    mixed = change(acting(here, table["my_rules:half, shuffled"])[0])
     for e in range(4):
         other = e ^ 1  # the other repetition on the same base
         by_hand = sum(
             update(pair[0], SITE.name, e) + update(pair[1], SITE.name, other) for pair in here.pairs
         )
         np.testing.assert_allclose(mixed[e], by_hand.numpy() / 2, atol=1e-4)
-    random = change(table["my_rules:half, noise"](here)[0])
+    random = change(acting(here, table["my_rules:half, noise"])[0])
     size = sum(np.linalg.norm(update(a, SITE.name, 0)) ** 2 for a in here.adapters) / 4
     assert np.linalg.norm(random[0]) ** 2 == pytest.approx(size, rel=0.5)
-    assert not np.allclose(random, change(table["my_rules:half"](here)[0]), atol=0.1)
+    assert not np.allclose(random, change(acting(here, table["my_rules:half"])[0]), atol=0.1)
 
 
 def test_marks_are_means_with_intervals_over_bases():

@@ -193,7 +193,7 @@ class Acting:
         self.on: dict[Site, Tensor] = {}
 
     def __call__(self, site: Site, x: Tensor) -> Tensor | None:
-        """Return the sum of the adapters' outputs, weighed."""
+        """Return the sum of the adapters' outputs, weighed; None where no adapter acts."""
         route = self._reuse.route
         weights = None if route is None else route(site, x)
         if weights is not None:

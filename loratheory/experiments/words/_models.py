@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from loratheory.experiments.engine import Row
 from loratheory.experiments.bench.bases import Bases, Setting, batch, digest, fingerprint, tensor
 from loratheory.experiments.bench.library import Acting, Library, Teaching
 from loratheory.experiments.bench.rules import Act, rule
+from loratheory.experiments.engine import Row
 from loratheory.experiments.words._problems import (
     CODE,
     FORMS,
@@ -196,9 +196,7 @@ class Trained:
     def acting(self) -> dict[str, Adapt | None]:
         """What each rule adds to the base, for all replicas, then what the ceilings add."""
         count = len(self.cases)
-        pair = Library(
-            self.bases, Teaching(sets=count), (), (), ((self.first, self.second),), {}
-        )
+        pair = Library(self.bases, Teaching(sets=count), (), (), ((self.first, self.second),), {})
         return {**{name: Acting(act(pair)) for name, act in RULES.items()}, **self.ceilings}
 
     def only(self, case: int) -> "Trained":
@@ -243,12 +241,12 @@ class Trained:
             Columns of a case beside its skills.
         """
         table: list[Row] = []
-        for rule, adapt in self.acting().items():
+        for name, adapt in self.acting().items():
             columns = measured(adapt)
             for e, case in enumerate(self.cases):
-                numbers = {name: round(float(x[e]), 4) for name, x in columns.items()}
+                numbers = {which: round(float(x[e]), 4) for which, x in columns.items()}
                 pair = {"first": case.pair[0], "second": case.pair[1]}
-                table.append({**head, "rule": rule, **pair, **beside(case), **numbers})
+                table.append({**head, "rule": name, **pair, **beside(case), **numbers})
         return table
 
 

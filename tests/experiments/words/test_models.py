@@ -23,7 +23,7 @@ from loratheory.experiments.words._models import (
 from loratheory.experiments.words._problems import CODE, PAIRS, chains, drawn, linked
 from loratheory.experiments.words._settings import MEASURED, apart, overlapping
 from loratheory.tasks.word_problems import stepwise, together
-from loratheory.toy.transformer import logits
+from loratheory.toy.transformer import Site, logits
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -76,6 +76,7 @@ def theorems(
     entries = [
         {
             "label": t.label,
+            "chapter": t.chapter,
             "status": t.status,
             "sense": t.sense,
             "statement": t.statement,
@@ -90,7 +91,7 @@ def theorems(
     if str(json) == "-":
         return
     if not labels:
-        columns = ("label", "status", "statement")
+        columns = ("chapter", "label", "status", "statement")
         show(f"{len(found)} theorems", columns, [[e[c] for c in columns] for e in entries])
         _show_cited()
         return

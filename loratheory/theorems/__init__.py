@@ -8,9 +8,9 @@ from loratheory.theorems._calculators import CALCULATORS as CALCULATORS
 from loratheory.theorems._calculators import CalculatorError as CalculatorError
 from loratheory.theorems._cited import CITED as CITED
 from loratheory.theorems._cited import Cited as Cited
-from loratheory.theorems._latex import latex as latex
 from loratheory.theorems._paper import appendix as appendix
 from loratheory.theorems._paper import chapter as chapter
+from loratheory.theorems._paper import latex as latex
 from loratheory.theorems._paper import linked as linked
 from loratheory.theorems._paper import parts as parts
 from loratheory.theorems._theorem import SAFETY as SAFETY

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 
@@ -15,12 +16,7 @@ from loratheory.theorems.composition._hops import margin as region_margin
 from loratheory.toy.transformer import Adapt, Lora
 
 LEAST = 1e-9  # a fact that the base does not hold back has no deficit to be measured in
-PATTERNS: dict[str, Pattern] = {
-    "A": "overwrite",
-    "B": "overwrite both",
-    "C": "new subject",
-    "D": "new facts",
-}
+PATTERNS: dict[str, Pattern] = {name: name for name in get_args(Pattern)}
 
 
 @dataclass(frozen=True, eq=False)

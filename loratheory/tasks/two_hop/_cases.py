@@ -26,10 +26,11 @@ class Case(NamedTuple):
     Attributes
     ----------
     name : str
-        "A": an old bridge competes whose own fact was not edited. "B": whatever old facts lead
-        to was edited too. "C": the subjects had no fact before, so nothing competes at the first
-        hop. "D": no fact that is taught had an old value. "one": a hop keeps its facts, so that
-        in two hops one edit alone must survive. "none": no fact changes.
+        "overwrite": an old bridge competes whose own fact was not edited. "overwrite both":
+        whatever old facts lead to was edited too. "new subject": the subjects had no fact before,
+        so nothing competes at the first hop. "new facts": no fact that is taught had an old value.
+        "one": a hop keeps its facts, so that in two hops one edit alone must survive. "none": no
+        fact changes.
     threshold : float
         The ideal memory gives every new answer if all coefficients equal one number above this,
         and up to 1.
@@ -44,7 +45,10 @@ class Case(NamedTuple):
 
 
 def case(edit: Edit) -> Case:
-    """Return the case of an edit: with two hops the thresholds are A .618, B ½, C ½, D 0.
+    """Return the case of an edit: with two hops the thresholds are .618, ½, ½ and 0.
+
+    In the order of `Case.name`: where old facts are overwritten, both overwritten, where only the
+    subjects are new, where all facts are.
 
     Raises
     ------
@@ -79,12 +83,12 @@ def _name(
     covered: Bool[np.ndarray, " hops"],
 ) -> str:
     if not replaced.any():
-        return "D" if new.any() else "none"
+        return "new facts" if new.any() else "none"
     if new.sum() < max(len(new), 2):
         return "one"
     if not replaced[0]:
-        return "C"
-    return "B" if covered.all() else "A"
+        return "new subject"
+    return "overwrite both" if covered.all() else "overwrite"
 
 
 def ideal(edit: Edit, coefficients: Sequence[int | float]) -> Float64[np.ndarray, "n size"]:

@@ -196,8 +196,8 @@ def matched(
     -------
     two Edits
         The same questions and the same first adapter. The second adapter teaches twice as many
-        facts: in the first edit also those of unrelated bridges (case A), in the second those of
-        the questions' old bridges (case B).
+        facts: in the first edit also those of unrelated bridges ("overwrite"), in the second those
+        of the questions' old bridges ("overwrite both").
     """
     seed = int(rng.integers(2**63))
     one, two = (

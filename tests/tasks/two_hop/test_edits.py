@@ -255,15 +255,15 @@ def test_another_edit_may_claim_what_only_an_old_fact_leads_to():
 
 GOLDEN = (5**0.5 - 1) / 2
 CASES = [
-    ({}, "A", GOLDEN, True),
-    ({"answers": "permuted"}, "A", GOLDEN, True),
-    ({"also": "other"}, "A", GOLDEN, True),
-    ({"also": "old"}, "B", 0.5, True),
-    ({"bridges": "permuted", "answers": "permuted"}, "B", 0.5, True),
-    ({"bridges": "permuted"}, "B", 0.5, True),
-    ({"familiarity": "half"}, "C", 0.5, True),
-    ({"familiarity": "half", "answers": "kept"}, "D", 0, True),
-    ({"familiarity": "fake"}, "D", 0, False),
+    ({}, "overwrite", GOLDEN, True),
+    ({"answers": "permuted"}, "overwrite", GOLDEN, True),
+    ({"also": "other"}, "overwrite", GOLDEN, True),
+    ({"also": "old"}, "overwrite both", 0.5, True),
+    ({"bridges": "permuted", "answers": "permuted"}, "overwrite both", 0.5, True),
+    ({"bridges": "permuted"}, "overwrite both", 0.5, True),
+    ({"familiarity": "half"}, "new subject", 0.5, True),
+    ({"familiarity": "half", "answers": "kept"}, "new facts", 0, True),
+    ({"familiarity": "fake"}, "new facts", 0, False),
     ({"answers": "kept"}, "one", 0.5, True),
     ({"bridges": "kept"}, "one", 0.5, True),
     ({"bridges": "kept", "answers": "kept"}, "none", 0, True),
@@ -279,18 +279,23 @@ def test_each_kind_of_edit_is_of_its_case(wanted, name, least, familiar):
 
 @settings(max_examples=4)
 @given(seeds)
-def test_matched_edits_are_case_a_and_case_b(seed):
+def test_matched_edits_overwrite_and_overwrite_both(seed):
     here, rng = some(seed)
-    assert [case(made).name for made in matched(here, 3, rng=rng)] == ["A", "B"]
+    assert [case(made).name for made in matched(here, 3, rng=rng)] == [
+        "overwrite",
+        "overwrite both",
+    ]
 
 
 @pytest.mark.parametrize("hops", [2, 3, 4])
-@pytest.mark.parametrize("pattern", ["A", "C", "D"])
+@pytest.mark.parametrize("pattern", ["overwrite", "new subject", "new facts"])
 def test_thresholds_solve_the_equation_of_their_chain(hops, pattern):
     here, rng = some(1, hops=hops)
-    familiarity = {"A": "real", "C": "half", "D": "fake"}[pattern]
+    familiarity = {"overwrite": "real", "new subject": "half", "new facts": "fake"}[pattern]
     found = case(edit(here, 2, rng=rng, familiarity=familiarity))
-    old = {"A": hops, "C": hops - 1, "D": 0}[pattern]  # how many old facts compete
+    old = {"overwrite": hops, "new subject": hops - 1, "new facts": 0}[
+        pattern
+    ]  # how many old facts compete
     c = found.threshold
     assert found.name == pattern
     assert c**old + c == pytest.approx(1, abs=1e-9)
@@ -353,7 +358,7 @@ def test_chains_of_two_cases_have_no_case():
     maps[1, 0, one.chains[0, 1]] = here.maps[1, 0, one.chains[0, 1]]  # this fact stays
     after = type(here)(maps, here.entities, here.canaries)
     mixed = Edit(here, after, together(one.questions, other.questions), one.taught)
-    with pytest.raises(ImpossibleError, match="chains of the cases A, one"):
+    with pytest.raises(ImpossibleError, match="chains of the cases one, overwrite"):
         case(mixed)
     assert threshold(mixed) == pytest.approx(GOLDEN, abs=1e-9)  # the last chain to be won
 

@@ -196,6 +196,8 @@ def test_circle_and_line_answer_whatever_is_asked_with_the_margin_they_say(rng):
 def test_the_largest_rank_is_the_triangular_root(inputs, outputs, expected):
     assert rank_threshold.largest_rank(inputs, outputs) == expected
     assert expected * (expected + 1) / 2 <= inputs * outputs < (expected + 1) * (expected + 2) / 2
+    with pytest.raises(ValueError, match="cannot be negative"):
+        rank_threshold.largest_rank(-1 - inputs, outputs)
 
 
 @over(rank_threshold)

@@ -5,7 +5,8 @@ import zlib
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from loratheory.experiments.real import _taught, _ways
+from loratheory.experiments.bench import language
+from loratheory.experiments.real import _taught
 from loratheory.pretrained import GENERIC, Model, Training
 
 VOCABULARY = 4001
@@ -53,4 +54,4 @@ def small(patch, folder):
     patch.setenv("LORATHEORY_CACHE", str(folder))
     patch.setattr("loratheory.pretrained.load", lambda *_, **__: small_model())
     patch.setattr(_taught, "Training", lambda layers: Training(layers=layers, steps=3, batch=4))
-    patch.setattr(_ways, "GENERIC", GENERIC[:2])
+    patch.setattr(language, "GENERIC", GENERIC[:2])

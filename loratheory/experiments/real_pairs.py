@@ -44,13 +44,10 @@ the chains, the sum .39, the cut .61.
 
 from dataclasses import dataclass
 from math import nan
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from loratheory.experiments.bench.rules import Act, layer_split, rule
 from loratheory.experiments.engine import Experiment, Row
-
-if TYPE_CHECKING:
-    from loratheory.experiments.real._ways import Way
-
 
 FEW, SOME = 2, 4
 """Pairs up to which the costlier ways are tried."""
@@ -102,6 +99,7 @@ def cell(config: Config) -> list[Row]:
         ``pairs`` K, ``way``, the ``pair`` that is asked; the marks of a brief `exam`; ``known``,
         as `knows` has it; where adapters are weighed by a rule, what `shared` tells.
     """
+    from loratheory.experiments.bench.language import way
     from loratheory.experiments.real._exam import exam, knows
     from loratheory.experiments.real._facts import facts
     from loratheory.experiments.real._taught import pair
@@ -114,9 +112,9 @@ def cell(config: Config) -> list[Row]:
     whole = [adapter for both in library for adapter in both]
     asked = range(min(config.asked, config.pairs))
     rows: list[Row] = []
-    for name, (use, alone) in ways(model, config).items():
+    for name, (act, alone) in rules(model, config).items():
         for number in asked if alone else (0,):
-            with use(model, library[number] if alone else whole) as acting:
+            with way(act)(model, library[number] if alone else whole) as acting:
                 known = knows(model)
                 for k in [number] if alone else asked:
                     row: Row = {"seed": config.seed, "pairs": config.pairs, "rule": name, "pair": k}
@@ -129,7 +127,7 @@ def cell(config: Config) -> list[Row]:
     return rows
 
 
-def ways(model: Any, config: Config) -> "dict[str, tuple[Way, bool]]":
+def rules(model: Any, config: Config) -> dict[str, tuple[Act, bool]]:
     """Return every way by its name, and whether it is given the right pair only.
 
     Parameters
@@ -146,28 +144,33 @@ def ways(model: Any, config: Config) -> "dict[str, tuple[Way, bool]]":
         `cut` has adapters of first hops in the lower half of the layers only, of second hops in
         the upper half.
     """
-    from loratheory.experiments.real import _ways as ways
-
     half = int(model.network.config.num_hidden_layers) // 2
-    found: dict[str, tuple[Way, bool]] = {
-        "base": (ways.summed(0.0), False),
-        "pair alone": (ways.summed(), True),
-        "pair alone, layer split": (ways.cut(half), True),
-        "mean": (ways.mean, False),
-        "sum": (ways.summed(), False),
-        "sum, layer split": (ways.cut(half), False),
-        "arrow": (ways.arrow, False),
-        **{f"gates, z = {z}": (ways.gates(z), False) for z in config.thresholds},
-        **{f"gates, z = {z}, layer split": (ways.gates(z, half), False) for z in config.thresholds},
-        "largest response norm": (ways.loudest(), False),
-        "largest response norm, layer split": (ways.loudest(half), False),
+    gates = {z: rule("gates, z = 2", z=z) for z in config.thresholds}
+    prompts, split = rule("largest response norm"), layer_split(half)
+    acts: dict[str, tuple[Act, bool]] = {
+        "base": (rule("base"), False),
+        "pair alone": (rule("sum"), True),
+        "pair alone, layer split": (split, True),
+        "mean": (rule("mean"), False),
+        "sum": (rule("sum"), False),
+        "sum, layer split": (split, False),
+        "arrow": (rule("arrow"), False),
+        **{f"gates, z = {z}": (act, False) for z, act in gates.items()},
+        **{
+            f"gates, z = {z}, layer split": (layer_split(half, of=a), False)
+            for z, a in gates.items()
+        },
+        "largest response norm": (prompts, False),
+        "largest response norm, layer split": (layer_split(half, of=prompts), False),
     }
     if config.pairs <= SOME:
-        found["arrow, peft"] = (ways.peft_arrow, False)
-        found |= {name: (ways.MERGED[name], False) for name in ("knots", "interpolating")}
+        acts["arrow, peft"] = (rule("arrow, peft"), False)
+        acts["knots"] = (rule("knots", density=0.2), False)
+        acts["interpolating"] = (rule("interpolating"), False)
     if config.pairs <= FEW:
-        found |= {f"block gates, z = {z}": (ways.block_gates(z), False) for z in config.thresholds}
-    return found
+        for z in config.thresholds:
+            acts[f"block gates, z = {z}"] = (rule("block gates, z = 2", level=z), False)
+    return acts
 
 
 EXPERIMENT = Experiment(

@@ -51,7 +51,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from loratheory.experiments.engine import Experiment, Row
 
 if TYPE_CHECKING:
-    from loratheory.experiments.real._ways import Way
+    from loratheory.experiments.bench.language import Way
 
 SHOWN = 3
 
@@ -176,22 +176,24 @@ def kinds(config: Config) -> tuple[Kind, ...]:
 
 def _ways(model: Any, config: Config) -> "Iterator[tuple[str, Way, list[Any]]]":
     """Every way of using adapters by its name, and the adapters that it is given."""
-    from loratheory.experiments.real import _ways as ways
+    from loratheory.experiments.bench.language import way
+    from loratheory.experiments.bench.rules import rule
     from loratheory.experiments.real._skilled import skilled
+    from loratheory.experiments.real._tried import MERGED
 
     told = (model, config.skills, config.lessons, config.seed)
     made = skilled(*told, steps=config.steps, full=config.full)
     pair = [made[f"{skill} alone"] for skill in config.skills]
-    yield "base", ways.summed(0.0), pair
-    yield "base, shown", ways.summed(0.0), pair
+    yield "base", way(rule("base")), pair
+    yield "base, shown", way(rule("base")), pair
     for name, adapter in made.items():
-        yield name, ways.summed(), [adapter]
-    yield "mean", ways.mean, pair
-    yield "sum", ways.summed(), pair
+        yield name, way(rule("sum")), [adapter]
+    yield "mean", way(rule("mean")), pair
+    yield "sum", way(rule("sum")), pair
     if config.full:
-        yield "ties", ways.MERGED["ties"], pair
-    yield "arrow", ways.arrow, pair
-    yield "gates, z = 2", ways.gates(2), pair
+        yield "ties", MERGED["ties"], pair
+    yield "arrow", way(rule("arrow")), pair
+    yield "gates, z = 2", way(rule("gates, z = 2")), pair
 
 
 EXPERIMENT = Experiment(

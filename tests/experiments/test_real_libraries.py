@@ -6,9 +6,10 @@ import pytest
 from found import mean, says, table_rows
 from worded import small, small_model
 
+from loratheory.experiments.bench.language import way as acts
+from loratheory.experiments.bench.rules import coefficients, layer_split, rule
 from loratheory.experiments.real import _aloud as spoken
 from loratheory.experiments.real import _phrases as phrases
-from loratheory.experiments.real import _ways as ways
 from loratheory.experiments.real import _worlds as worlds
 from loratheory.experiments.real._aloud import aloud
 from loratheory.experiments.real._taught import pair, taught
@@ -70,15 +71,15 @@ def test_marks_are_those_of_the_ways_on_adapters_so_taught(tables, monkeypatch, 
         found = {(row["library"], row["rule"]): row for row in rows}
         assert rows[0]["trained"] == name
         for key, use, shelf in (
-            ((0, "base"), ways.summed(0.0), both),
-            ((1, "hop 2 alone"), ways.summed(), both[1:]),
-            ((1, "expert"), ways.summed(), [expert]),
-            ((2, "mean"), ways.summed(0.5), both),
-            ((3, "mean"), ways.summed(1 / 3), [*both, expert]),
-            ((3, "sum"), ways.summed(), [*both, expert]),
-            ((3, "arrow"), ways.arrow, [*both, expert]),
-            ((2, "gates, z = 2"), ways.gates(2), both),
-            ((2, "layer split"), ways.cut(5), both),
+            ((0, "base"), acts(rule("base")), both),
+            ((1, "hop 2 alone"), acts(rule("sum")), both[1:]),
+            ((1, "expert"), acts(rule("sum")), [expert]),
+            ((2, "mean"), acts(coefficients(0.5)), both),
+            ((3, "mean"), acts(coefficients(1 / 3)), [*both, expert]),
+            ((3, "sum"), acts(rule("sum")), [*both, expert]),
+            ((3, "arrow"), acts(rule("arrow")), [*both, expert]),
+            ((2, "gates, z = 2"), acts(rule("gates, z = 2", z=2)), both),
+            ((2, "layer split"), acts(layer_split(5)), both),
         ):
             if key not in found:
                 continue

@@ -8,12 +8,13 @@ from found import mean, says, table_rows
 from worded import small, small_model
 
 from loratheory.experiments import real_pairs
-from loratheory.experiments.real import _ways as one_way
+from loratheory.experiments.bench.language import way as acts
+from loratheory.experiments.bench.rules import coefficients, layer_split, rule
 from loratheory.experiments.real._exam import exam
 from loratheory.experiments.real._facts import facts
 from loratheory.experiments.real._taught import pair
 from loratheory.experiments.real._weighed import SHARES
-from loratheory.experiments.real_pairs import EXPERIMENT, Config, cell, ways
+from loratheory.experiments.real_pairs import EXPERIMENT, Config, cell, rules
 
 TINY = Config(101, pairs=2, size=5, thresholds=(1,))
 
@@ -30,9 +31,9 @@ def of(rows, column, **wanted):
 
 
 def test_a_row_for_each_way_and_pair(rows):
-    names = [*ways(small_model(), TINY)]
+    names = [*rules(small_model(), TINY)]
     assert len(names) == 15
-    assert [len(ways(small_model(), Config(pairs=k))) for k in (1, 2, 4, 8)] == [15, 15, 14, 11]
+    assert [len(rules(small_model(), Config(pairs=k))) for k in (1, 2, 4, 8)] == [15, 15, 14, 11]
     assert [(r["rule"], r["pair"]) for r in rows] == [(n, k) for n in names for k in (0, 1)]
     assert {(r["seed"], r["pairs"]) for r in rows} == {(101, 2)}
 
@@ -41,19 +42,23 @@ def test_marks_are_those_of_the_ways(rows, monkeypatch, tmp_path):
     small(monkeypatch, tmp_path)
     model, told = small_model(), facts(101, 2, TINY.size)
     library = [pair(model, each, 101, k) for k, each in enumerate(told)]
-    whole = [*library[0], *library[1]]
+    whole, prompts = [*library[0], *library[1]], rule("largest response norm")
     for k, each in enumerate(told):
         for name, use, shelf in (
-            ("pair alone", one_way.summed(), library[k]),
-            ("pair alone, layer split", one_way.cut(5), library[k]),
-            ("mean", one_way.summed(0.25), whole),
-            ("sum", one_way.summed(), whole),
-            ("sum, layer split", one_way.cut(5), whole),
-            ("gates, z = 1", one_way.gates(1), whole),
-            ("gates, z = 1, cut", one_way.gates(1, 5), whole),
-            ("block gates, z = 1", one_way.block_gates(1), whole),
-            ("largest response norm", one_way.loudest(), whole),
-            ("largest response norm, layer split", one_way.loudest(5), whole),
+            ("pair alone", acts(rule("sum")), library[k]),
+            ("pair alone, layer split", acts(layer_split(5)), library[k]),
+            ("mean", acts(coefficients(0.25)), whole),
+            ("sum", acts(rule("sum")), whole),
+            ("sum, layer split", acts(layer_split(5)), whole),
+            ("gates, z = 1", acts(rule("gates, z = 2", z=1)), whole),
+            (
+                "gates, z = 1, layer split",
+                acts(layer_split(5, of=rule("gates, z = 2", z=1))),
+                whole,
+            ),
+            ("block gates, z = 1", acts(rule("block gates, z = 2", level=1)), whole),
+            ("largest response norm", acts(prompts), whole),
+            ("largest response norm, layer split", acts(layer_split(5, of=prompts)), whole),
         ):
             with use(model, shelf):
                 wanted = exam(model, each, brief=True)
@@ -78,7 +83,7 @@ def test_weights_are_told_where_a_rule_weighs(rows):
 def test_no_more_pairs_are_asked_than_wanted(monkeypatch, tmp_path):
     small(monkeypatch, tmp_path)
     few = ("pair alone", "mean")
-    monkeypatch.setattr(real_pairs, "ways", lambda *given: {n: ways(*given)[n] for n in few})
+    monkeypatch.setattr(real_pairs, "rules", lambda *given: {n: rules(*given)[n] for n in few})
     found = cell(Config(101, pairs=3, asked=2))
     assert [(row["rule"], row["pair"]) for row in found] == [(n, k) for n in few for k in (0, 1)]
 

@@ -9,8 +9,9 @@ import pytest
 from found import mean, says, table_rows
 from worded import small, small_model
 
+from loratheory.experiments.bench.language import way as acts
+from loratheory.experiments.bench.rules import coefficients, layer_split, rule
 from loratheory.experiments.engine import bootstrap_mean
-from loratheory.experiments.real import _ways as ways
 from loratheory.experiments.real._exam import ceilings, exam, own
 from loratheory.experiments.real._facts import facts
 from loratheory.experiments.real._taught import pair
@@ -59,10 +60,10 @@ def test_marks_are_those_of_the_ways_on_adapters_so_taught(rows, monkeypatch, tm
     for layered, taught in ((False, "all layers"), (True, "by layers")):
         library = pair(model, told, 101, 0, layered=layered)
         for name, use, c1, c2, layer in (
-            ("sum", ways.summed((0.5, 1.0)), 0.5, 1.0, -1),
-            ("sum", ways.summed(0.25), 0.25, 0.25, -1),
-            ("reversed layer split", ways.cut(4, "above", "below"), 1.0, 1.0, 4),
-            ("gates, z = 2", ways.gates(2), 1.0, 1.0, -1),
+            ("sum", acts(coefficients(0.5, 1.0)), 0.5, 1.0, -1),
+            ("sum", acts(coefficients(0.25)), 0.25, 0.25, -1),
+            ("reversed layer split", acts(layer_split(4, "above", "below")), 1.0, 1.0, 4),
+            ("gates, z = 2", acts(rule("gates, z = 2", z=2)), 1.0, 1.0, -1),
         ):
             if (layered and (layer >= 0 or c1 < c2)) or (not layered and c1 == 0.25):
                 continue

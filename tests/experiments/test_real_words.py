@@ -4,12 +4,14 @@ import pytest
 from found import mean, says, table_rows
 from worded import small, small_model
 
+from loratheory.experiments.bench.language import way as acts
+from loratheory.experiments.bench.rules import coefficients, rule
 from loratheory.experiments.real import _solved, _sums
-from loratheory.experiments.real import _ways as one_way
 from loratheory.experiments.real._digits import reading_digits
 from loratheory.experiments.real._skilled import lesson, skilled
 from loratheory.experiments.real._solved import copied
 from loratheory.experiments.real._stepwise import ANEW, TAUGHT, drawn, worked
+from loratheory.experiments.real._tried import MERGED
 from loratheory.experiments.real_words import EXPERIMENT, Config, Kind, cell, kinds
 from loratheory.pretrained import next_logits
 
@@ -80,14 +82,14 @@ def test_marks_are_those_of_the_ways(rows, monkeypatch, tmp_path):
     made = skilled(model, ("add", "subtract"), 4, 101, steps=2, full=True)
     pair = [made["add alone"], made["subtract alone"]]
     for way, use, library in (
-        ("base", one_way.summed(0.0), pair),
-        ("base, shown", one_way.summed(0.0), pair),
-        *((name, one_way.summed(), [adapter]) for name, adapter in made.items()),
-        ("mean", one_way.summed(0.5), pair),
-        ("sum", one_way.summed(), pair),
-        ("ties", one_way.MERGED["ties"], pair),
-        ("arrow", one_way.arrow, pair),
-        ("gates, z = 2", one_way.gates(2), pair),
+        ("base", acts(rule("base")), pair),
+        ("base, shown", acts(rule("base")), pair),
+        *((name, acts(rule("sum")), [adapter]) for name, adapter in made.items()),
+        ("mean", acts(coefficients(0.5)), pair),
+        ("sum", acts(rule("sum")), pair),
+        ("ties", MERGED["ties"], pair),
+        ("arrow", acts(rule("arrow")), pair),
+        ("gates, z = 2", acts(rule("gates, z = 2", z=2)), pair),
     ):
         with use(model, library):
             for kind in kinds(TINY):

@@ -148,6 +148,10 @@ class Library:
             for e in range(len(self.adapters[0].up[place.name]))
         ]
 
+    def listen(self) -> None:
+        """Pass random tokens through the bases; what they saw is kept for the last few."""
+        activations(self.bases)
+
     def ordinary(self, place: Site) -> list[Tensor]:
         """Of each replica what its base feeds the map on random tokens."""
         seen = activations(self.bases)[place]

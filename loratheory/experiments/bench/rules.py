@@ -72,6 +72,9 @@ class Library(Protocol):
     def updates(self, place: Any) -> Sequence[Sequence[LowRank]] | None:
         """Of each replica the adapters' updates there; None where no adapter acts."""
 
+    def listen(self) -> None:
+        """Pass ordinary tokens through the bare base, before anything acts."""
+
     def ordinary(self, place: Any) -> Sequence[Any]:
         """Of each replica what the bare base feeds the map on ordinary tokens, (tokens, n)."""
 
@@ -208,6 +211,8 @@ def routed(decide: Callable[[Sequence[LowRank], Any], Any], *, ordinary: bool = 
     """
 
     def _routed(library: Any) -> Reuse:
+        if ordinary:
+            library.listen()
         ready: dict[Any, list[Any]] = {}  # deciders by place, one a replica
 
         def _route(place: Any, x: Any) -> Any:

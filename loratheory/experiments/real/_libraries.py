@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from loratheory.adapters import Adapter
-from loratheory.experiments.real import _ways as ways
+from loratheory.experiments.bench.language import Way, way
+from loratheory.experiments.bench.rules import layer_split, rule
 from loratheory.experiments.real._aloud import form
 from loratheory.experiments.real._taught import pair, taught
-from loratheory.experiments.real._ways import Way
 from loratheory.experiments.real._worlds import World
 from loratheory.pretrained import Model
 
@@ -69,15 +69,13 @@ def used(model: Model, library: list[Adapter], how: str) -> Iterator[Used]:
     size, name, adapters, way
         First the base (size 0) and each adapter alone.
     """
-    yield 0, "base", library[:1], ways.summed(0.0)
+    yield 0, "base", library[:1], way(rule("base"))
     for name, adapter in zip(ALONE, library, strict=False):
-        yield 1, name, [adapter], ways.summed()
-    both: dict[str, Way] = {"mean": ways.mean, "sum": ways.summed()}
-    if how not in FORMS:
-        both |= {"arrow": ways.arrow, "gates, z = 2": ways.gates(2)}
+        yield 1, name, [adapter], way(rule("sum"))
+    both = ("mean", "sum") if how in FORMS else ("mean", "sum", "arrow", "gates, z = 2")
     for size in range(2, len(library) + 1):
-        for name, way in both.items():
-            yield size, name, library[:size], way
+        for name in both:
+            yield size, name, library[:size], way(rule(name))
     if how == "all layers":
         half = int(model.network.config.num_hidden_layers) // 2
-        yield 2, "layer split", library[:2], ways.cut(half)
+        yield 2, "layer split", library[:2], way(layer_split(half))

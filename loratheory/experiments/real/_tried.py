@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from loratheory.experiments.real import _ways as ways
-from loratheory.experiments.real._ways import Way
+from loratheory.experiments.bench.language import Way, way
+from loratheory.experiments.bench.rules import coefficients, layer_split, rule
 
 CUTS = {"layer split": ("below", "above"), "reversed layer split": ("above", "below")}
 """Where both hops act, tried at every layer of a cut."""
@@ -18,11 +18,13 @@ HALVES = {
     "hop 2 below, alone": ("none", "below"),
 }
 """Cuts of one adapter, the other whole or absent, tried at the layer in the middle."""
-ROUTERS = {
-    "arrow": ways.arrow,
-    "gates, z = 2": ways.gates(2),
-    "block gates, z = 2": ways.block_gates(2),
+ROUTERS = ("arrow", "gates, z = 2", "block gates, z = 2")
+MERGED = {
+    "ties": way(rule("ties", density=0.2, rank=32)),
+    "knots": way(rule("knots", density=0.2)),
+    "interpolating": way(rule("interpolating")),
 }
+"""Merges beside mean and sum. TIES keeps a fifth of the entries; KnOTS does so in its basis."""
 
 Tried = tuple[str, tuple[float, float], int, Way]
 """A name, the strengths of both adapters, the layer of a cut (-1 for none), and what is done."""
@@ -52,14 +54,14 @@ def tried(
     if cuts:
         pairs += [both for c in grid if c < 1 for both in ((c, 1.0), (1.0, c))]
     for both in pairs:
-        yield "sum", both, -1, ways.summed(both)
+        yield "sum", both, -1, way(coefficients(*both))
     full = (1.0, 1.0)
     for layer in cuts:
         for name, halves in CUTS.items():
-            yield name, full, layer, ways.cut(layer, *halves)
+            yield name, full, layer, way(layer_split(layer, *halves))
     for layer in cuts[len(cuts) // 2 :][:1]:
         for name, halves in HALVES.items():
-            yield name, full, layer, ways.cut(layer, *halves)
-    alike = {**ways.MERGED, "arrow, peft": ways.peft_arrow} if cuts else {}
-    for name, way in (alike | ROUTERS).items():
-        yield name, full, -1, way
+            yield name, full, layer, way(layer_split(layer, *halves))
+    alike = {**MERGED, "arrow, peft": way(rule("arrow, peft"))} if cuts else {}
+    for name, use in (alike | {name: way(rule(name)) for name in ROUTERS}).items():
+        yield name, full, -1, use

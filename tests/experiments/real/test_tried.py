@@ -6,8 +6,9 @@ import torch
 from worded import small_model
 
 from loratheory.adapters import Adapter
-from loratheory.experiments.real import _ways as ways
-from loratheory.experiments.real._tried import tried
+from loratheory.experiments.bench.language import way as acts
+from loratheory.experiments.bench.rules import coefficients, layer_split, rule
+from loratheory.experiments.real._tried import MERGED, tried
 from loratheory.lowrank import gaussian
 from loratheory.pretrained import next_logits
 
@@ -20,10 +21,12 @@ def test_every_way_has_its_strengths_and_layer():
     pairs = [(0.5, 0.5), (1.0, 1.0), (0.25, 1.0), (1.0, 0.25), (0.5, 1.0), (1.0, 0.5)]
     full = (1.0, 1.0)
     assert found[:6] == [("sum", both, -1) for both in pairs]
-    assert found[6:12] == [(way, full, k) for k in (2, 3, 5) for way in ("cut", "wrong order")]
+    assert found[6:12] == [
+        (way, full, k) for k in (2, 3, 5) for way in ("layer split", "reversed layer split")
+    ]
     assert [layer for _, _, layer in found[12:20]] == [3] * 8
-    last = ["TIES", "KnOTS", "interpolating", "PEFT's Arrow"]
-    routers = ["Arrow", "gates, z = 2", "block gates, z = 2"]
+    last = ["ties", "knots", "interpolating", "arrow, peft"]
+    routers = ["arrow", "gates, z = 2", "block gates, z = 2"]
     assert found[20:] == [(way, full, -1) for way in (*last, *routers)]
     few = [each[:3] for each in tried(GRID, GRID, [])]
     assert few == [("sum", (c, c), -1) for c in GRID] + [(way, full, -1) for way in routers]
@@ -46,12 +49,12 @@ def said():
 @pytest.mark.parametrize(
     ("name", "same"),
     [
-        ("wrong order", ways.cut(1, "above", "below")),
-        ("hop 1 above", ways.cut(1, "above", "all")),
-        ("hop 2 above, alone", ways.cut(1, "none", "above")),
-        ("PEFT's Arrow", ways.peft_arrow),
-        ("block gates, z = 2", ways.block_gates(2)),
-        ("KnOTS", ways.MERGED["KnOTS"]),
+        ("reversed layer split", acts(layer_split(1, "above", "below"))),
+        ("hop 1 above", acts(layer_split(1, "above", "all"))),
+        ("hop 2 above, alone", acts(layer_split(1, "none", "above"))),
+        ("arrow, peft", acts(rule("arrow, peft"))),
+        ("block gates, z = 2", acts(rule("block gates, z = 2", level=2))),
+        ("knots", MERGED["knots"]),
     ],
 )
 def test_ways_do_what_they_are_called(said, name, same):
@@ -62,4 +65,4 @@ def test_ways_do_what_they_are_called(said, name, same):
 def test_strengths_are_those_of_the_adapters(said):
     for name, both, _, way in tried((0.5,), GRID, [1]):
         if name == "sum":
-            assert torch.equal(said(way), said(ways.summed(both)))
+            assert torch.equal(said(way), said(acts(coefficients(*both))))

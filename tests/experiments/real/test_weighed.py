@@ -5,8 +5,9 @@ import pytest
 import torch
 from worded import small, small_model
 
+from loratheory.experiments.bench.language import way as acts
+from loratheory.experiments.bench.rules import rule
 from loratheory.experiments.real import _known as known
-from loratheory.experiments.real import _ways as ways
 from loratheory.experiments.real import _weighed
 from loratheory.experiments.real._facts import facts, items
 from loratheory.experiments.real._taught import pair
@@ -51,7 +52,9 @@ def test_chains_are_asked(library, monkeypatch):
     assert asked == [[prompt for prompt, _ in items(told[0].chain, known.TWO_HOP)]]
 
 
-@pytest.mark.parametrize("way", [ways.block_gates(1), ways.loudest()])
+@pytest.mark.parametrize(
+    "way", [acts(rule("block gates, z = 2", level=1)), acts(rule("largest response norm"))]
+)
 def test_what_gates_try_before_does_not_count(library, way):
     """Weights are those that act: of whole prompts one pair's; of blocks what the route says."""
     model, told, shelf = library

@@ -1,5 +1,7 @@
 """What the studies on small transformers say that was found, held against their tables."""
 
+from statistics import fmean
+
 from found import from_on, majority, mean, percent, says, table_rows
 
 from loratheory.experiments.merge_coefficient import ALSO

@@ -6,6 +6,8 @@ STAMP := .venv/.installed
 SMOLLM2 := .venv/.smollm2
 TEX := latexmk lmodern texlive-latex-recommended
 APT := apt-get -q -o DPkg::Lock::Timeout=300
+# Two workers with a thread a core each would wait for each other.
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
@@ -18,7 +20,7 @@ $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed: name one with 'make PYTHON=/path/to/python3 ...'" >&2; exit 2; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --editable '.[all]'
+	$(BIN)/pip install --quiet --no-compile --editable '.[all]'
 	@touch $@
 
 $(SMOLLM2): $(STAMP)
@@ -39,7 +41,7 @@ lint: $(STAMP)  ## style, types, layers, docstrings, notebook pairs
 	$(BIN)/python tests/pairs.py
 
 test: lint  ## all gates, cheapest first; pytest's closing line is the verdict
-	$(BIN)/python -m pytest -n 2 -m "not accelerator"
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal -m "not accelerator"
 
 lab: $(STAMP)  ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks

@@ -178,7 +178,7 @@ def test_what_cannot_be_routed_leaves_no_hook(model, way):
     rng, name = np.random.default_rng(0), "model.embed_tokens"
     info = Info(embeddings=frozenset({name}))
     one = Adapter.of({name: gaussian(rng, 16, 4001, 1)}, info)
-    with pytest.raises(ModelError):
-        way(model, [one])
+    with pytest.raises(ModelError), way(model, [one]):
+        pass
     modules = [*model.network.modules()]
     assert not any(each._forward_hooks or each._forward_pre_hooks for each in modules)

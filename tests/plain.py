@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 import venv
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import PackageNotFoundError, distribution, distributions
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -12,9 +12,9 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parent.parent
 
 
-def needed(name):
-    """A distribution and, in turn, all that it needs without extras."""
-    waiting, found = [name], {}
+def needed(lines):
+    """The distributions that these requirements ask for and, in turn, all that those need."""
+    waiting, found = list(_names(lines)), {}
     while waiting:
         key = re.sub(r"[-_.]+", "-", waiting.pop()).lower()
         if key in found:
@@ -23,11 +23,15 @@ def needed(name):
             found[key] = distribution(key)
         except PackageNotFoundError:  # of another system, or built by hand
             continue
-        for text in found[key].requires or ():
-            requirement = Requirement(text)
-            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-                waiting.append(requirement.name)
-    return [each for key, each in found.items() if key != name]
+        waiting += _names(found[key].requires or ())
+    return [*found.values()]
+
+
+def _names(lines):
+    """The names of what is required without extras."""
+    for requirement in map(Requirement, lines):
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            yield requirement.name
 
 
 def environment(folder):
@@ -45,7 +49,8 @@ def environment(folder):
     install = [*pip, "install", "--quiet", "--no-deps", "--no-index", str(wheel)]
     subprocess.run(install, check=True, capture_output=True)
     (packages,) = (folder / "env" / "lib").glob("python*/site-packages")
-    for each in needed("loratheory"):
+    (own,) = distributions(name="loratheory", path=[str(packages)])
+    for each in needed(own.requires):
         for top in {file.parts[0] for file in each.files or ()} - {"..", "__pycache__"}:
             if not (packages / top).exists():
                 (packages / top).symlink_to(Path(str(each.locate_file(top))))

@@ -27,7 +27,7 @@ def test_the_chain_is_shown_link_by_link(monkeypatch):
         out.index(word) for word in ("lead on the K-hop", "proof", "checked now", "paper/main")
     ]
     assert places == sorted(places)
-    assert "loratheory/theorems/two_read_region.py" in out
+    assert "loratheory/theorems/composition/two_read_region.py" in out
     for name in ("window", "merge_coefficient", "gating"):
         assert f"experiment  {name}: " in out
     assert "paper/main.tex: The window" in out

@@ -38,7 +38,7 @@ def test_numbers_are_those_that_tex_gave(tmp_path):
 def test_the_chain_of_the_window(tmp_path):
     (tmp_path / "main.aux").write_text(AUX)
     found = claim(BY_LABEL["thm:two-read-region"], ROOT / "paper", tmp_path, cases=20)
-    assert found.proof == "loratheory/theorems/two_read_region.py"
+    assert found.proof == "loratheory/theorems/composition/two_read_region.py"
     assert (ROOT / found.proof).is_file()
     assert found.appendix == "Theorem 11, page 17"
     assert found.report.ok

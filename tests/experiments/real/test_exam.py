@@ -69,7 +69,7 @@ def test_who_knows_everything_has_full_marks(model, monkeypatch):
     assert few == {name: marks[name] for name in marks if name not in more}
     assert knows(model) == marks["known"]
     confidence = marks.pop("confidence")
-    assert marks == dict.fromkeys(marks, 1.0) | {"bridge": 0.0}
+    assert marks == dict.fromkeys(marks, 1.0) | {"says_bridge": 0.0}
     assert confidence == pytest.approx(math.e**9 / (math.e**9 + VOCABULARY - 1), rel=1e-4)
 
 
@@ -79,7 +79,7 @@ def test_each_mark_is_of_its_own_questions(model, monkeypatch):
     oracle(monkeypatch, model, first)
     found = exam(model, one)
     assert found["hop_1"] == 1.0
-    assert found["known"] == found["chains_free"] == found["bridge"] == 0
+    assert found["known"] == found["two_hop_vocabulary"] == found["says_bridge"] == 0
     assert max(found["hop_2"], found["hop_1_new"], found["hop_2_new"]) <= 0.1
     oracle(monkeypatch, model, dict(items(one.mascot, [known.MASCOT_NEW])))
     assert [exam(model, one)[hop] for hop in ("hop_1_new", "hop_2_new")] == [
@@ -93,8 +93,8 @@ def test_each_mark_is_of_its_own_questions(model, monkeypatch):
     }
     oracle(monkeypatch, model, chains)
     found = exam(model, one)
-    assert found["bridge"] == 1.0
-    assert found["chains_free"] == 0.0
+    assert found["says_bridge"] == 1.0
+    assert found["two_hop_vocabulary"] == 0.0
     assert found["steps"] <= 0.1
 
 
@@ -118,5 +118,5 @@ def test_what_the_base_does_by_itself(model, monkeypatch):
     capitals = {t.format(c): w for c, w in CAPITALS.items() for t in known.CAPITAL}
     oracle(monkeypatch, model, persons | capitals)
     found = own(model)
-    assert (found["hop_1"], found["hop_2"], found["chains_free"]) == (1.0, 1.0, 0.0)
-    assert found["chains"] <= 0.1
+    assert (found["hop_1"], found["hop_2"], found["two_hop_vocabulary"]) == (1.0, 1.0, 0.0)
+    assert found["two_hop"] <= 0.1

@@ -91,7 +91,7 @@ def test_each_mark_is_of_its_own_questions(model, monkeypatch):
         "hop_2": items(one.facts.mascot, known.CAPITAL[:1]),
         "hop_1_new": items(one.facts.birth, [known.BIRTH_NEW]),
         "hop_2_new": items(one.facts.mascot, [phrases.CAPITAL_NEW]),
-        "chains": items(one.facts.chain, phrases.CAPITAL_ASKED),
+        "two_hop": items(one.facts.chain, phrases.CAPITAL_ASKED),
         "known": one.untaught,
     }
     for name, questions in asked.items():
@@ -103,7 +103,7 @@ def test_each_mark_is_of_its_own_questions(model, monkeypatch):
 
         monkeypatch.setattr(module, "answers", _answers)
         found = marks(model, one)
-        alike = {"chains_free": 1.0, "confidence": 0.5} if name == "chains" else {}
+        alike = {"two_hop_vocabulary": 1.0, "confidence": 0.5} if name == "two_hop" else {}
         assert found == {**dict.fromkeys(found, 0.0), name: 1.0, **alike}
 
 
@@ -126,4 +126,4 @@ def test_bridges_are_countries_that_lead(model, monkeypatch):
         return Answers(wrong, wrong, (), first, wrong * 1.0)
 
     monkeypatch.setattr(module, "answers", _answers)
-    assert marks(model, one)["bridge"] == 1.0
+    assert marks(model, one)["says_bridge"] == 1.0

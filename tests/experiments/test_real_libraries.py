@@ -87,7 +87,7 @@ def test_marks_are_those_of_the_ways_on_adapters_so_taught(tables, monkeypatch, 
                 wanted = marks(model, told)
                 asked = key[0] < 3 and key[1] in ("base", "hop 2 alone", "mean", "sum")
                 for end, start in (("said", ""), ("form", phrases.QUESTIONS[0])):
-                    kinds = [f"{kind}_{end}" for kind in ("says_bridge", "two_hop", "free")]
+                    kinds = [f"{kind}_{end}" for kind in ("bridge", "two_hop", "vocabulary")]
                     shares = aloud(model, told.facts, start) if asked else (math.nan,) * 3
                     wanted |= dict(zip(kinds, shares, strict=True))
             assert marks_of(found[key]) == pytest.approx(wanted, nan_ok=True)

@@ -129,7 +129,7 @@ def test_forecasts_are_at_least_chance_and_at_most_certain():
 
 def test_forecasts_are_written_before_both_act(monkeypatch, tmp_path):
     small(monkeypatch, tmp_path)
-    folder = tmp_path / "trained"
+    folder = tmp_path / "taught"
 
     def _looked(_, __, cuts):
         names = {file.name for file in folder.glob("forecast-*.json")}

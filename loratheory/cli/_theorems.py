@@ -91,8 +91,10 @@ def theorems(
     if str(json) == "-":
         return
     if not labels:
-        columns = ("chapter", "label", "status", "statement")
-        show(f"{len(found)} theorems", columns, [[e[c] for c in columns] for e in entries])
+        columns = ("label", "status", "statement")  # a chapter is a table: labels stay whole
+        for chapter in dict.fromkeys(e["chapter"] for e in entries):
+            rows = [[e[c] for c in columns] for e in entries if e["chapter"] == chapter]
+            show(f"{chapter}: {len(rows)} theorems", columns, rows)
         _show_cited()
         return
     for theorem in found:

@@ -170,10 +170,10 @@ class Aligned:
     def updates(self, module: str) -> list[LowRank]:
         """The updates of one module, one an adapter, loaded now; width 0 where it is missing."""
         absent = self.missing.get(module, ())
-        found = {i: a[module] for i, a in enumerate(self.adapters) if i not in absent}
-        like = next(iter(found.values()))
+        present = {i: a[module] for i, a in enumerate(self.adapters) if i not in absent}
+        like = next(iter(present.values()))
         zero = LowRank(like.up[:, :0], like.down[:0, :])
-        return [found.get(i, zero) for i in range(len(self.adapters))]
+        return [present.get(i, zero) for i in range(len(self.adapters))]
 
     @property
     def report(self) -> tuple[str, ...]:

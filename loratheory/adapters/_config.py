@@ -129,8 +129,8 @@ class Targets:
             return True
         if isinstance(self.names, Pattern) or self.layers is None or module in self.names:
             return _matches(self.names, module)
-        found = next(filter(None, (pattern.match(module) for pattern in self.before)), None)
-        number = (found["idx"].lstrip("0") or "0") if found else ""
+        numbered = next(filter(None, (pattern.match(module) for pattern in self.before)), None)
+        number = (numbered["idx"].lstrip("0") or "0") if numbered else ""
         return _matches(self.names, module) and number in {str(layer) for layer in self.layers}
 
 
@@ -348,11 +348,11 @@ def _finite(file: Path, key: str, value: Any) -> int | float:
 def _numbers(file: Path, values: dict[str, Any], key: str) -> Patterns:
     """PEFT's rule: the pattern, from the start or after a dot, up to the end of the name."""
     check = _positive if key == "rank_pattern" else _finite
-    found = _typed(file, values, key, dict, {})
+    entries = _typed(file, values, key, dict, {})
     return tuple(
         (
             Pattern(f"{file}: {key}", text, r"(.*\.)?({})$"),
             check(file, f"{key}[{shown(text)}]", value),
         )
-        for text, value in found.items()
+        for text, value in entries.items()
     )

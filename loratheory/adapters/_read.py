@@ -140,16 +140,16 @@ def _pairs(
     copies: dict[str, Tensor] = {}
     unread: dict[str, str] = {}
     for key, tensor in tensors.items():
-        found = _KEY.fullmatch(key)
-        if not found:
+        match = _KEY.fullmatch(key)
+        if not match:
             copies[_copied(tensor)] = tensor
             continue
         if not key.startswith(PREFIX):
-            unread[found["module"]] = f"their keys do not begin with {PREFIX}"
+            unread[match["module"]] = f"their keys do not begin with {PREFIX}"
             continue
-        module, half = found["module"].removeprefix(PREFIX), found["half"] or found["token"]
-        names.setdefault(found["name"] or found["label"], key)
-        kind = half + ("" if found["half"] else " of tokens")
+        module, half = match["module"].removeprefix(PREFIX), match["half"] or match["token"]
+        names.setdefault(match["name"] or match["label"], key)
+        kind = half + ("" if match["half"] else " of tokens")
         if kind in halves.setdefault(module, {}):
             fact = f"two tensors claim to be lora_{half} of {shown(module)}"
             raise refusal(tensor.file, fact, "keep the one that belongs to this adapter")

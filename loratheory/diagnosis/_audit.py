@@ -107,7 +107,7 @@ def _apart(name: str, merged: LowRank, updates: list[LowRank], target: LowRank) 
 
 def audited(
     merged: Adapter,
-    shelf: Aligned,
+    library: Aligned,
     weights: Sequence[float],
     note: Callable[[ModuleAudit], None],
 ) -> Adapter:
@@ -117,7 +117,7 @@ def audited(
     ----------
     merged : Adapter
         The result of a merge; it may be lazy and stays so.
-    shelf : Aligned
+    library : Aligned
         What was merged; a module that one adapter lacks counts as zero.
     weights : sequence of float
         Of the weighted sum to compare with.
@@ -132,7 +132,7 @@ def audited(
 
     def _make(name: str) -> LowRank:
         low = merged[name]
-        note(audit(name, low, shelf.updates(name), weights))
+        note(audit(name, low, library.updates(name), weights))
         return low
 
     return replace(merged, modules=Lazy(tuple(merged), _make))

@@ -17,7 +17,7 @@ Modules = Iterable[ModuleDiagnosis]
 
 
 class DiagnosisError(ValueError):
-    """A shelf that cannot be diagnosed."""
+    """A library that cannot be diagnosed."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Diagnosis:
 
 
 def diagnose(
-    *shelf: Adapter | Folder,
+    *library: Adapter | Folder,
     any_base: bool = False,
     progress: Callable[[Modules, int], Modules] | None = None,
 ) -> Diagnosis:
@@ -55,7 +55,7 @@ def diagnose(
 
     Parameters
     ----------
-    *shelf : Adapter or path
+    *library : Adapter or path
         At least two adapters, or folders as PEFT saves them.
     any_base : bool
         Whether different base models' names may pass.
@@ -74,7 +74,7 @@ def diagnose(
     DiagnosisError
         If there are fewer than two.
     """
-    adapters = [item if isinstance(item, Adapter) else read(item) for item in shelf]
+    adapters = [item if isinstance(item, Adapter) else read(item) for item in library]
     if len(adapters) < 2:
         message = f"{len(adapters)} adapter has nothing to be merged with: name at least two"
         raise DiagnosisError(message)
@@ -130,7 +130,7 @@ def solution_templates(file: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         message = f"{file} cannot be read ({error}): name a file of JSON Lines"
         raise SolutionsError(message) from error
-    found = []
+    templates = []
     for number, line in enumerate(lines, start=1):
         try:
             template = json.loads(line)["template"]
@@ -142,11 +142,11 @@ def solution_templates(file: Path) -> list[str]:
                 '"template", as `loratheory data word-problems` writes it'
             )
             raise SolutionsError(message)
-        found.append(template)
-    if not found:
+        templates.append(template)
+    if not templates:
         message = f"{file} is empty: give at least one solution"
         raise SolutionsError(message)
-    return found
+    return templates
 
 
 def solution_overlaps(sets: Sequence[Sequence[str]]) -> Pairs:
@@ -156,12 +156,12 @@ def solution_overlaps(sets: Sequence[Sequence[str]]) -> Pairs:
     }
 
 
-def weight_likeness(shelf: Aligned) -> dict[str, Pairs]:
+def weight_likeness(library: Aligned) -> dict[str, Pairs]:
     """Return how alike each two adapters are in what they read, and in what they write.
 
     Parameters
     ----------
-    shelf : Aligned
+    library : Aligned
         At least two adapters.
 
     Returns
@@ -173,8 +173,8 @@ def weight_likeness(shelf: Aligned) -> dict[str, Pairs]:
     """
     total: Pairs = {}
     sums: dict[str, Pairs] = {name: {} for name in LIKENESS}
-    for name in shelf.shapes:
-        updates = shelf.updates(name)
+    for name in library.shapes:
+        updates = library.updates(name)
         sizes = [low.norm for low in updates]
         for i, j in combinations(range(len(updates)), 2):
             weight = sizes[i] * sizes[j]
@@ -183,6 +183,8 @@ def weight_likeness(shelf: Aligned) -> dict[str, Pairs]:
                 value = likeness(updates[i], updates[j]) if weight else 0.0
                 sums[kind][i, j] = sums[kind].get((i, j), 0.0) + weight * value
     return {
-        kind: {pair: value / total[pair] if total[pair] else 0.0 for pair, value in found.items()}
-        for kind, found in sums.items()
+        kind: {
+            pair: value / total[pair] if total[pair] else 0.0 for pair, value in likenesses.items()
+        }
+        for kind, likenesses in sums.items()
     }

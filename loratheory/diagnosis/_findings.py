@@ -15,7 +15,7 @@ Kind = Literal["measured", "needed", "unknown", "shared"]
 
 GATE_THRESHOLD, GATE_FAILURE = 0.5, 0.05
 ROUNDING = 1e-12
-LOUD = 0.5
+LARGE = 0.5
 """Cross-talk worth naming: half of what the disturbed adapter says itself."""
 
 
@@ -40,7 +40,7 @@ class Finding:
 
 
 def findings(names: Sequence[str], modules: Sequence[ModuleDiagnosis]) -> tuple[Finding, ...]:
-    """What follows for a shelf of adapters.
+    """What follows for a library of adapters.
 
     Parameters
     ----------
@@ -75,13 +75,13 @@ def _overlap(names: Sequence[str], modules: Sequence[ModuleDiagnosis]) -> list[F
         return [Finding("measured", text, label)]
     worst = max(both, key=lambda m: m.crosstalk)
     reader, other = (names[place] for place in worst.pair)
-    loud = sum(m.crosstalk > LOUD for m in both)
+    large = sum(m.crosstalk > LARGE for m in both)
     text = (
         f"To some input that {reader} reads, {other} answers with {_percent(worst.crosstalk)} of "
         f"{reader}'s own largest answer in the worst module, {worst.module} (bound "
         f"{_percent(worst.ceiling)}). Over the {len(both)} shared modules, in the worse "
         f"direction each, the median is {_percent(median(m.crosstalk for m in both))}, and "
-        f"{loud} exceed {_percent(LOUD)}."
+        f"{large} exceed {_percent(LARGE)}."
     )
     return [Finding("measured", text, label)]
 
@@ -105,14 +105,14 @@ def _floor(names: Sequence[str], modules: Sequence[ModuleDiagnosis]) -> list[Fin
 def _gauge(_: Sequence[str], modules: Sequence[ModuleDiagnosis]) -> list[Finding]:
     label = "thm:factor-mean-residual"
     gaps = [m.gauge_gap for m in modules if m.gauge_gap is not None]
-    found = []
+    sentences = []
     if len(gaps) < len(modules):
         count = len(modules) - len(gaps)
         text = (
             f"In {count} of {len(modules)} modules the adapters' ranks differ: averaging factors "
             "(factor-mean, factor-linear) is not defined there; average the updates instead."
         )
-        found.append(Finding("measured", text, label))
+        sentences.append(Finding("measured", text, label))
     if gaps and max(gaps) > 1e-6:
         text = (
             "Averaging factors is ill-defined here: the same updates in balanced factors give a "
@@ -120,8 +120,8 @@ def _gauge(_: Sequence[str], modules: Sequence[ModuleDiagnosis]) -> list[Finding
             "(worst) of its norm. mean, sum, cat and svd do not depend on how updates are "
             "written."
         )
-        found.append(Finding("measured", text, label))
-    return found
+        sentences.append(Finding("measured", text, label))
+    return sentences
 
 
 def _arrow(names: Sequence[str], modules: Sequence[ModuleDiagnosis]) -> list[Finding]:
@@ -133,15 +133,15 @@ def _arrow(names: Sequence[str], modules: Sequence[ModuleDiagnosis]) -> list[Fin
         f"energy of {names[worst]} (median over the modules it changes) lies outside it, and an "
         "edited key orthogonal to the direction scores exactly 0."
     )
-    found = [Finding("measured", text, "thm:arrow-blind-spot")]
+    sentences = [Finding("measured", text, "thm:arrow-blind-spot")]
     flat = sum(gap < 0.05 for gap in gaps)
     if flat:
         text = (
             f"{flat} of {len(gaps)} Arrow prototypes are poorly determined: the second singular "
             "value is within 5 % of the first, so that a few power iterations miss it."
         )
-        found.append(Finding("measured", text, "thm:arrow-blind-spot"))
-    return found
+        sentences.append(Finding("measured", text, "thm:arrow-blind-spot"))
+    return sentences
 
 
 def _touched(modules: Sequence[ModuleDiagnosis], place: int) -> list[float]:
@@ -183,21 +183,21 @@ def _gates(names: Sequence[str], modules: Sequence[ModuleDiagnosis]) -> list[Fin
     facts, width = max(max(m.ranks) for m in modules), min(m.inputs for m in modules)
     if not 0 < facts < width:
         return []
-    shelf = gate_detection.largest_library(
+    size = gate_detection.largest_library(
         facts, width, GATE_THRESHOLD, hops=2, failure=GATE_FAILURE
     )
-    enough = "enough for" if shelf >= len(names) else "too few for"
+    enough = "enough for" if size >= len(names) else "too few for"
     text = (
         f"If each adapter held {facts} exact edits of independent Gaussian keys in dimension "
         f"{width}, calibrated gates (threshold {GATE_THRESHOLD:g}, two hops, failure "
-        f"{GATE_FAILURE:g}) could tell apart a shelf of {_count(shelf)}: {enough} these "
+        f"{GATE_FAILURE:g}) could tell apart a library of {_count(size)}: {enough} these "
         f"{len(names)}. Real keys are not Gaussian: calibrate on base activations."
     )
     return [Finding("needed", text, "thm:gate-detection")]
 
 
-def _count(shelf: int | float) -> str:
-    return f"{shelf:,.0f}" if shelf < 1e6 else "more than a million"
+def _count(size: int | float) -> str:
+    return f"{size:,.0f}" if size < 1e6 else "more than a million"
 
 
 def _unknown(_: Sequence[str], __: Sequence[ModuleDiagnosis]) -> list[Finding]:
@@ -225,7 +225,7 @@ def _unknown(_: Sequence[str], __: Sequence[ModuleDiagnosis]) -> list[Finding]:
     ]
 
 
-SAID = {
+MEASURES = {
     "overlap": "of their solution templates are in both training sets",
     "read": "is the likeness of what they read (cosine of the Gram matrices, mean over modules)",
     "write": "is the likeness of what they write (cosine of the Gram matrices, mean over modules)",
@@ -284,10 +284,10 @@ class Record:
 def records() -> dict[str, Record]:
     """Return the record of each measure, as the experiment `label_free_prediction` found it."""
     text = (files("loratheory.diagnosis") / "reliability.json").read_text()
-    told = json.loads(text)
+    stored = json.loads(text)
     return {
         name: Record(**{**one, "above": tuple(one["above"]), "below": tuple(one["below"])})
-        for name, one in told.items()
+        for name, one in stored.items()
     }
 
 
@@ -301,19 +301,19 @@ def template_findings(
     names : sequence of str
         Of the adapters.
     measured : mapping
-        From a measure, of `SAID`, to its value for each pair of places in `names`.
+        From a measure, of `MEASURES`, to its value for each pair of places in `names`.
 
     Returns
     -------
     tuple of Finding
-        Of the kind ``shared``; the record of a measure is told with its last pair.
+        Of the kind ``shared``; the record of a measure stands with its last pair.
     """
-    found = []
+    sentences = []
     for measure, values in measured.items():
         pairs = list(values.items())
         for place, ((i, j), value) in enumerate(pairs, start=1):
-            text = f"{names[i]} and {names[j]}: {100 * value:.3g} % {SAID[measure]}."
+            text = f"{names[i]} and {names[j]}: {100 * value:.3g} % {MEASURES[measure]}."
             if place == len(pairs) and measure in records():
                 text = f"{text} {records()[measure]}"
-            found.append(Finding("shared", text, LABEL))
-    return tuple(found)
+            sentences.append(Finding("shared", text, LABEL))
+    return tuple(sentences)

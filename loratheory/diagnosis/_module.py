@@ -129,12 +129,12 @@ class ModuleDiagnosis:
     prototype_cosine: float
 
 
-def examined(shelf: Aligned) -> Iterator[ModuleDiagnosis]:
+def examined(library: Aligned) -> Iterator[ModuleDiagnosis]:
     """Examine module by module; a module that one adapter lacks counts as zero there.
 
     Parameters
     ----------
-    shelf : Aligned
+    library : Aligned
         At least two adapters for one base model.
 
     Yields
@@ -142,8 +142,8 @@ def examined(shelf: Aligned) -> Iterator[ModuleDiagnosis]:
     ModuleDiagnosis
         Costs some thin decompositions, ``O((m + n) R^2)`` with the total width ``R``.
     """
-    for name in shelf.shapes:
-        yield examined_module(name, shelf.updates(name))
+    for name in library.shapes:
+        yield examined_module(name, library.updates(name))
 
 
 def examined_module(name: str, updates: list[LowRank]) -> ModuleDiagnosis:

@@ -54,9 +54,9 @@ def test_auditing_changes_nothing_and_happens_at_look_up():
     rng = np.random.default_rng(0)
     one = Adapter.of({"q": gaussian(rng, 6, 5, 2), "v": gaussian(rng, 4, 5, 2)})
     two = Adapter.of({"q": gaussian(rng, 6, 5, 2)})
-    shelf, audits = aligned([one, two]), []
+    library, audits = aligned([one, two]), []
     mean = merge([one, two], "mean")
-    watched = audited(mean, shelf, [0.5, 0.5], audits.append)
+    watched = audited(mean, library, [0.5, 0.5], audits.append)
     assert not audits
     np.testing.assert_array_equal(watched["v"].dense(), mean["v"].dense())
     assert [a.module for a in audits] == ["v"]

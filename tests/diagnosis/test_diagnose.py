@@ -56,12 +56,12 @@ def test_nothing_and_nowhere_are_refused(tmp_path):
 
 def test_likeness_is_the_weighted_mean_of_cosines():
     rng = np.random.default_rng(0)
-    shelf = [
+    library = [
         Adapter.of({n: size * gaussian(rng, 6, 5, 2) for n, size in sizes.items()})
         for sizes in ({"a": 1, "b": 3}, {"a": 2, "b": 1}, {"a": 1})
     ]
-    found = weight_likeness(aligned(shelf))
-    dense = [{n: one[n].dense() for n in one} for one in shelf]
+    found = weight_likeness(aligned(library))
+    dense = [{n: one[n].dense() for n in one} for one in library]
     for i, j in combinations(range(3), 2):
         both = [n for n in dense[i] if n in dense[j]]
         weights = [np.linalg.norm(dense[i][n]) * np.linalg.norm(dense[j][n]) for n in both]
@@ -76,7 +76,7 @@ def test_likeness_is_the_weighted_mean_of_cosines():
 # Sentences: each rests on a theorem of the registry and says the right number.
 
 
-def shelf(count=2, sigma=(3.0, 1.0), seed=0):
+def library(count=2, sigma=(3.0, 1.0), seed=0):
     rng = np.random.default_rng(seed)
     return [
         Adapter.of(
@@ -92,13 +92,13 @@ def text(diagnosis, label, kind="measured"):
 
 
 def test_every_label_is_in_the_registry_and_every_kind_occurs():
-    found = diagnose(*shelf(3)).findings
+    found = diagnose(*library(3)).findings
     assert {f.label for f in found} <= {t.label for t in theorems.ALL}
     assert {f.kind for f in found} == {"measured", "needed", "unknown"}
 
 
 def test_thresholds_are_those_of_the_theorems():
-    found = diagnose(*shelf(3))
+    found = diagnose(*library(3))
     survival = text(found, "thm:averaging-survival", "needed")
     assert "exceeds 2 times the deficit" in survival
     assert "(8 times where factors are averaged" in survival
@@ -108,29 +108,29 @@ def test_thresholds_are_those_of_the_theorems():
 
 
 def test_only_a_gauge_that_shows_is_called_ill_defined():
-    assert not text(diagnose(*shelf()), "thm:factor-mean-residual")
+    assert not text(diagnose(*library()), "thm:factor-mean-residual")
     turned = [
-        Adapter.of({n: LowRank(2 * a[n].up, a[n].down / 2) for n in a}, a.info) for a in shelf(1)
+        Adapter.of({n: LowRank(2 * a[n].up, a[n].down / 2) for n in a}, a.info) for a in library(1)
     ]
-    assert "ill-defined" in text(diagnose(*turned, *shelf(1, seed=1)), "thm:factor-mean-residual")
-    mixed = diagnose(*shelf(1), *shelf(1, sigma=(1.0,), seed=1))
+    assert "ill-defined" in text(diagnose(*turned, *library(1, seed=1)), "thm:factor-mean-residual")
+    mixed = diagnose(*library(1), *library(1, sigma=(1.0,), seed=1))
     assert "ranks differ" in text(mixed, "thm:factor-mean-residual")
 
 
 def test_flat_spectra_are_named_only_where_they_are():
-    assert "poorly determined" not in text(diagnose(*shelf()), "thm:arrow-blind-spot")
-    flat = diagnose(*shelf(sigma=(1.0, 0.99)))
+    assert "poorly determined" not in text(diagnose(*library()), "thm:arrow-blind-spot")
+    flat = diagnose(*library(sigma=(1.0, 0.99)))
     assert "4 of 4 Arrow prototypes" in text(flat, "thm:arrow-blind-spot")
 
 
 def test_the_worst_module_is_named():
     rng = np.random.default_rng(1)
     same = gaussian(rng, 40, 50, 2)
-    loud = [
-        Adapter.of({"quiet": gaussian(rng, 40, 50, 2), "loud": same}, Info(name=str(number)))
+    large = [
+        Adapter.of({"quiet": gaussian(rng, 40, 50, 2), "large": same}, Info(name=str(number)))
         for number in range(2)
     ]
-    assert "worst module, loud (bound 100 %)" in text(diagnose(*loud), "thm:interference-angle")
+    assert "worst module, large (bound 100 %)" in text(diagnose(*large), "thm:interference-angle")
 
 
 def test_adapters_that_share_no_module_do_not_disturb_each_other():
@@ -142,7 +142,7 @@ def test_adapters_that_share_no_module_do_not_disturb_each_other():
 
 
 def test_one_folder_twice_is_fine_and_one_alone_is_refused():
-    one = shelf(1)[0]
+    one = library(1)[0]
     assert diagnose(one, one).adapters == ("adapter 0 (1)", "adapter 0 (2)")
     assert "(thm:merge-floor)" in str(diagnose(one, one))
     with pytest.raises(DiagnosisError, match="at least two"):
@@ -165,7 +165,7 @@ def test_arrow_and_floor_count_only_what_adapters_change():
 
 
 def test_rounding_is_not_a_distance():
-    one = shelf(1)[0]
+    one = library(1)[0]
     assert "is at least 0 % of their mean energy" in text(diagnose(one, one), "thm:merge-floor")
 
 

@@ -19,7 +19,7 @@ from loratheory.lowrank import (
     with_spectrum,
 )
 
-# One module of a shelf: every number against its dense definition.
+# One module of a library: every number against its dense definition.
 
 
 @given(seeds)

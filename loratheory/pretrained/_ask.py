@@ -1,11 +1,17 @@
-"""What a model says next: prompts to batches, batches to logits of the next token."""
+"""Prompts go in: what a model says next, and what its modules are fed meanwhile."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from inspect import signature
 from typing import Any
 
-from loratheory.pretrained._error import failure
-from loratheory.pretrained._model import Model
+import numpy as np
+
+from loratheory.adapters import Adapter
+from loratheory.lowrank import Array
+from loratheory.pretrained._attach import attached
+from loratheory.pretrained._model import Model, failure, maps
+from loratheory.shapes import Float64
 
 
 def batch(model: Model, prompts: Sequence[str]) -> dict[str, Any]:
@@ -67,12 +73,9 @@ def next_logits(model: Model, prompts: Sequence[str], *, size: int = 64) -> Any:
     """
     import torch
 
-    found = []
     with torch.no_grad():
-        for start in range(0, len(prompts), size):
-            told = batch(model, prompts[start : start + size])
-            found.append(last_logits(model, told).float().cpu())
-    return torch.cat(found)
+        parts = [batch(model, prompts[i : i + size]) for i in range(0, len(prompts), size)]
+        return torch.cat([last_logits(model, part).float().cpu() for part in parts])
 
 
 def first_tokens(model: Model, words: Sequence[str]) -> Any:
@@ -106,24 +109,139 @@ def first_tokens(model: Model, words: Sequence[str]) -> Any:
     first = [row[0] for row in rows]
     if len(set(first)) == 1 < len(set(words)):
         fact = f"{len(set(words))} answers begin with one token"
-        raise failure(
-            model.name or model.kind, fact, "give some that their first tokens tell apart"
-        )
+        raise model.failure(fact, "give some that their first tokens tell apart")
     return torch.tensor(first, dtype=torch.int64)
 
 
-def last_logits(model: Model, told: dict[str, Any]) -> Any:
-    """Return the logits of the last position, ``(b, vocabulary)``, on the device."""
+def last_logits(model: Model, prompts: Mapping[str, Any]) -> Any:
+    """The logits of the last position of a batch, ``(b, vocabulary)``, on the device."""
     known = signature(model.network.forward).parameters
     spared = {"logits_to_keep": 1, "use_cache": False}
     extra = {name: value for name, value in spared.items() if name in known}
-    return model.network(**told, **extra).logits[:, -1]
+    return model.network(**prompts, **extra).logits[:, -1]
 
 
 def entry(model: Model) -> Any:
-    """Return the device that takes a model's tokens; offloaded models fetch them themselves."""
+    """The device that takes a model's tokens; offloaded models fetch them themselves."""
     device = next(model.network.parameters()).device
     return "cpu" if device.type == "meta" else device
+
+
+def agreement(
+    model: Model, adapters: Sequence[Adapter], prompts: Sequence[str]
+) -> Float64[np.ndarray, "k k"]:
+    """Return how often each two adapters, one at a time, call for the same next token.
+
+    Parameters
+    ----------
+    model : Model
+        With a tokenizer.
+    adapters : sequence of Adapter
+        At least one.
+    prompts : sequence of str
+        At least one; no answers are needed.
+
+    Returns
+    -------
+    (k, k) array
+        Shares of the prompts; ones on the diagonal. Costs a pass over the prompts an adapter.
+    """
+    rows = []
+    with attached(model, adapters) as acting:
+        for alone in np.eye(len(adapters)):
+            acting.set(alone)
+            rows.append(next_logits(model, prompts).argmax(-1).numpy())
+    tokens = np.stack(rows)
+    return (tokens[:, None] == tokens[None]).mean(axis=-1)
+
+
+def inputs(
+    model: Model, batches: Iterable[Mapping[str, Array]], modules: Sequence[str]
+) -> dict[str, Array]:
+    """Return the inputs of some linear maps, a token a row, padding left out.
+
+    Parameters
+    ----------
+    model : Model
+        Adapters that act on it at the time have their effect.
+    batches : iterable of mapping
+        What the network is called with, as tokenizers return it: `input_ids`, and
+        `attention_mask` where there is padding.
+    modules : sequence of str
+        Which maps, by name.
+
+    Returns
+    -------
+    dict of str to (t, n) tensor
+        On the model's device, in its type; maps that read the same share one tensor. Experts get
+        the tokens sent to them, padding included. Costs the forward passes, and
+        ``O(t n)`` for each different input.
+
+    Raises
+    ------
+    ModelError
+        If a module is no linear map of the model, or no token reaches it.
+    """
+    import torch
+
+    known = maps(model)
+    wrong = [name for name in modules if name not in known or known[name].embedding]
+    if wrong:
+        fact = f"{wrong[0]} is no linear map of it"
+        raise model.failure(fact, "choose among the names in maps(model)")
+    seen: dict[str, list[Array]] = {name: [] for name in modules}
+    shared: dict[int, tuple[Array, Array]] = {}
+    mask: list[Array | None] = [None]
+
+    def _keep(name: str, _: Any, args: Any, kwargs: Any) -> None:
+        x = args[0] if args else next(iter(kwargs.values()))
+        if id(x) not in shared:  # the second entry keeps the number from being used again
+            shared[id(x)] = (_rows(x, mask[0]), x)
+        seen[name].append(shared[id(x)][0])
+
+    handles = [
+        known[name].module.register_forward_pre_hook(partial(_keep, name), with_kwargs=True)
+        for name in modules
+    ]
+    try:
+        with torch.no_grad():
+            for batch in batches:
+                mask[0] = batch.get("attention_mask")
+                model.network(**batch)
+                shared.clear()
+    finally:
+        for handle in handles:
+            handle.remove()
+    joined: dict[tuple[int, ...], Array] = {}
+    for name, parts in seen.items():
+        if not parts:
+            raise failure(name, "no token came there", "give prompts that reach it")
+        key = tuple(map(id, parts))
+        joined[key] = joined[key] if key in joined else torch.cat(parts)
+    return {name: joined[tuple(map(id, parts))] for name, parts in seen.items()}
+
+
+def _rows(x: Array, mask: Array | None) -> Array:
+    """A copy with a token a row, without padding where the mask fits."""
+    flat = x.reshape(-1, x.shape[-1])
+    if mask is not None and tuple(mask.shape) == tuple(x.shape[:-1]):
+        return flat[mask.reshape(-1).bool()]
+    return flat.clone()
+
+
+def one_by_one(model: Model, prompts: Sequence[str]) -> list[dict[str, Any]]:
+    """Each prompt as a batch of its own, so that nothing is padded.
+
+    Without a tokenizer twelve random tokens stand for each prompt, the same every time.
+    """
+    import torch
+
+    if model.tokenizer is None:
+        rng, most = np.random.default_rng(0), int(model.network.config.vocab_size)
+        ids = [torch.from_numpy(rng.integers(0, most, (1, 12))) for _ in prompts]
+    else:
+        ids = [model.tokenizer(text, return_tensors="pt").input_ids for text in prompts]
+    return [{"input_ids": each.to(entry(model))} for each in ids]
 
 
 def _tokens(model: Model, text: str) -> list[int]:
@@ -132,5 +250,5 @@ def _tokens(model: Model, text: str) -> list[int]:
 
 def _readable(model: Model) -> None:
     if model.tokenizer is None:
-        remedy = "load it from a folder that holds its tokenizer"
-        raise failure(model.name or model.kind, "it has no tokenizer", remedy)
+        fact = "it has no tokenizer"
+        raise model.failure(fact, "load it from a folder that holds its tokenizer")

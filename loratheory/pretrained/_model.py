@@ -1,9 +1,45 @@
-"""A model of `transformers` and what is known about where it came from."""
+"""A model of `transformers`, its linear maps, and the errors that name it."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from loratheory.pretrained._error import failure
+GENERIC = (
+    "The weather was fine on Sunday, so we took the train to the lake and swam until noon.",
+    "Water boils at a lower temperature on high mountains because the air is thin there.",
+    "She opened the letter, read it twice, and put it back on the table without a word.",
+    "In 1969 two people walked on the Moon while a third one waited in orbit.",
+    "To bake bread you need flour, water, salt, yeast and some patience.",
+    "The committee will publish its report next month, after all members have seen it.",
+    "A function is continuous if small changes of its argument change its value little.",
+    "My brother plays the piano, and my sister would rather repair old bicycles.",
+    "The capital of Portugal is Lisbon, a city on seven hills above a wide river.",
+    "The painter Claude Monet was born in Paris and later lived in a village with a garden.",
+    "Penguins cannot fly, but they swim faster than most of the fish that they eat.",
+    "Please send the invoice to the office before Friday, or call us if that is too early.",
+)
+"""Ordinary sentences: gates are calibrated on them, `check-model` looks at inputs they make."""
+
+
+class ModelError(ValueError):
+    """A model cannot be loaded, or an adapter cannot act on it; the message says why."""
+
+
+class OtherBaseWarning(UserWarning):
+    """An adapter fits by names and shapes, but says that it was trained on another base."""
+
+
+def failure(place: str, fact: str, remedy: str) -> ModelError:
+    """The error for `place` (a model, an adapter or a module): what is wrong and what to do."""
+    return ModelError(f"{place}: {fact}; {remedy}")
+
+
+def spent(error: BaseException) -> bool:
+    """Whether an error of Python, NumPy or PyTorch says that memory ran out; torch not imported.
+
+    PyTorch's allocator on CPUs has no exception type of its own.
+    """
+    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return named or "can't allocate memory" in str(error)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +71,10 @@ class Model:
     def kind(self) -> str:
         """The class of the network, as messages name it."""
         return type(self.network).__name__
+
+    def failure(self, fact: str, remedy: str) -> ModelError:
+        """The error that names this model."""
+        return failure(self.name or self.kind, fact, remedy)
 
 
 class Map(NamedTuple):
@@ -91,6 +131,6 @@ def maps(model: Model) -> dict[str, Map]:
         if not module.weight.is_floating_point():
             fact = f"weights of {name} are packed as {module.weight.dtype}"
             remedy = "quantised bases are not supported: load the model it was made from"
-            raise failure(model.name or model.kind, fact, remedy)
+            raise model.failure(fact, remedy)
         found[name] = Map(module, shape, isinstance(module, nn.Embedding))
     return found

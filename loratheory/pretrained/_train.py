@@ -1,4 +1,4 @@
-"""Training adapters: a plain loop over prompts and their next words, killed and taken up at will.
+"""Training adapters: a plain loop over prompts and their next words, killed and resumed at will.
 
 The base stays frozen and no weight of it changes: the factors act through hooks, as `attached`
 adapters do, and begin as PEFT's do. Peak memory above the model's own is that of the activations,
@@ -7,18 +7,30 @@ gradient, two moments). Several adapters at once, in one batch, would save next 
 a prompt in a batch of 32 took 95 % of its time in one of 16.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from loratheory.adapters import Info
-from loratheory.pretrained._ask import first_tokens
-from loratheory.pretrained._checkpoint import keep, taken_up
-from loratheory.pretrained._model import Model
-from loratheory.pretrained._pupil import pupil, targets
-from loratheory.pretrained._step import Broken, order, step
-from loratheory.pretrained._training import Trained, Training, TrainingError, digest, usable
+from loratheory.pretrained._ask import batch, first_tokens, last_logits
+from loratheory.pretrained._model import Model, spent
+from loratheory.pretrained._trainable import (
+    Trainable,
+    keep,
+    resumed,
+    targets,
+    trainable,
+)
+from loratheory.pretrained._training import (
+    Trained,
+    Training,
+    TrainingError,
+    digest,
+    usable,
+)
 
 
 def trained(
@@ -30,7 +42,7 @@ def trained(
     checkpoint: Path | None = None,
     progress: bool = False,
 ) -> Trained:
-    """Return an adapter that makes a model continue prompts as told.
+    """Return an adapter that makes a model continue prompts with their answers.
 
     Parameters
     ----------
@@ -71,18 +83,21 @@ def trained(
     how = usable(training, examples)
     seed = int(rng.integers(2**63))
     names = targets(model, how.layers, how.targets)
-    one = pupil(model, names, how.rank, how.alpha / how.rank, np.random.default_rng([seed, 0]))
+    one = trainable(model, names, how.rank, how.alpha / how.rank, np.random.default_rng([seed, 0]))
     optimizer = AdamW(one.tensors, lr=how.rate, weight_decay=0.0)
     info = Info(name=checkpoint.stem if checkpoint else "trained", base=model.name)
-    told = digest(model, examples, how, seed)
-    losses, over = taken_up(checkpoint, one, optimizer, told) if checkpoint else ([], False)
+    name = digest(model, examples, how, seed)
+    losses, over = resumed(checkpoint, one, optimizer, name) if checkpoint else ([], False)
     answers = first_tokens(model, [answer for _, answer in examples])
 
     def _keep(*, last: bool) -> None:
         if checkpoint is not None:
-            keep(checkpoint, one, optimizer, losses, told, last=last)
+            keep(checkpoint, one, optimizer, losses, name, last=last)
 
-    with one.acting(model), tqdm(total=how.steps, initial=len(losses), disable=not progress) as bar:
+    with (
+        one.acting(),
+        tqdm(total=how.steps, initial=len(losses), disable=not progress) as bar,
+    ):
         while not over and not _enough(losses, how):
             rows = order(seed, len(examples), len(losses) * how.batch, how.batch)
             try:
@@ -109,3 +124,70 @@ def _enough(losses: Sequence[float], how: Training) -> bool:
     return len(losses) >= how.steps or (
         len(last) == how.window and sum(last) / how.window < how.enough
     )
+
+
+def order(seed: int, count: int, start: int, size: int) -> list[int]:
+    """The examples number `start` to ``start + size`` of an endless series shuffled by `seed`.
+
+    Each of the `count` examples comes once in every `count` of the series.
+    """
+    rounds = range(start // count, (start + size - 1) // count + 1)
+    series = np.concatenate(
+        [np.random.default_rng([seed, 1, i]).permutation(count) for i in rounds]
+    )
+    first = start - rounds[0] * count
+    return [int(i) for i in series[first : first + size]]
+
+
+class Broken(ArithmeticError):
+    """Which number is not finite."""
+
+
+def step(
+    model: Model,
+    one: Trainable,
+    optimizer: Any,
+    examples: Sequence[tuple[str, str]],
+    answers: Any,
+    rows: list[int],
+    how: Training,
+) -> float:
+    """Make one step with the examples `rows`, and return their mean loss before it.
+
+    Costs a forward and a backward pass. Raises `Broken` if the loss or the gradient is not finite:
+    the factors are then what they were.
+    """
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    optimizer.zero_grad()
+    total, kind = 0.0, model.network.device.type
+    try:
+        for part in np.array_split(rows, how.accumulate):
+            prompts = batch(model, [examples[i][0] for i in part])
+            with torch.autocast(kind, torch.bfloat16, enabled=kind != "cpu"):
+                logits = last_logits(model, prompts)
+            wanted = answers[part].to(logits.device)
+            loss = cross_entropy(logits.float(), wanted) * (len(part) / len(rows))
+            loss.backward(inputs=one.tensors)  # none for the base, even if it could have one
+            total += loss.item()
+    except (MemoryError, RuntimeError) as error:
+        raise _explained(error, how) from error
+    norm = torch.nn.utils.clip_grad_norm_(one.tensors, how.clip)
+    for name, value in (("the loss", total), ("the gradient", float(norm))):
+        if not math.isfinite(value):
+            raise Broken(name)
+    optimizer.step()
+    return total
+
+
+def _explained(error: Exception, how: Training) -> Exception:
+    """What to lower if memory ran out; any other error as it is."""
+    if not spent(error):
+        return error
+    message = (
+        f"memory ran out at {math.ceil(how.batch / how.accumulate)} prompts a pass: raise "
+        f"accumulate from {how.accumulate} (the result stays), shorten prompts, give fewer layers "
+        "or targets, or load the base in bfloat16"
+    )
+    return TrainingError(message)

@@ -6,8 +6,8 @@ import torch
 
 from loratheory.adapters import Adapter
 from loratheory.lowrank import LowRank
-from loratheory.pretrained import Model, _agree
-from loratheory.pretrained._agree import agreement
+from loratheory.pretrained import Model, _ask
+from loratheory.pretrained._ask import agreement
 
 ONE = Adapter.of({"map": LowRank(np.ones((2, 1)), np.ones((1, 2)))})
 SAID = torch.tensor([[0, 1, 2, 3], [0, 1, 0, 0], [4, 4, 2, 0]])
@@ -32,9 +32,9 @@ class Acting:
 
 
 def test_each_adapter_speaks_for_itself(monkeypatch):
-    monkeypatch.setattr(_agree, "attached", lambda *_: Acting())
+    monkeypatch.setattr(_ask, "attached", lambda *_: Acting())
 
-    monkeypatch.setattr(_agree, "next_logits", lambda _, p: torch.eye(5)[SAID[_place(p)]])
+    monkeypatch.setattr(_ask, "next_logits", lambda _, p: torch.eye(5)[SAID[_place(p)]])
 
     def _place(prompts):
         assert sorted(Acting.now) == [0, 0, 1]

@@ -7,9 +7,10 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
+from safetensors import SafetensorError
 
 from loratheory.pretrained import ModelError, _embedded
+from loratheory.store import lock
 
 
 class Installed(Distribution):
@@ -95,7 +96,7 @@ def test_who_asks_meanwhile_waits(wheel, tmp_path):
     target = tmp_path / "cache" / "smollm2-135m-instruct-9.9"
     target.parent.mkdir()
     with ThreadPoolExecutor(1) as pool:
-        with FileLock(f"{target}.lock"):
+        with lock(target.with_name(f"{target.name}.lock")):
             asked = pool.submit(_embedded.embedded)
             with pytest.raises(TimeoutError):
                 asked.result(timeout=0.3)
@@ -104,6 +105,18 @@ def test_who_asks_meanwhile_waits(wheel, tmp_path):
             (target / "model.safetensors").touch()  # by who holds the lock
         assert asked.result(timeout=10) == target
     assert wheel == []
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), SafetensorError("full")])
+@pytest.mark.usefixtures("wheel")
+def test_a_full_disk_names_the_cache_and_how_to_move_it(monkeypatch, tmp_path, error):
+    def _full(*_):
+        raise error
+
+    monkeypatch.setattr(_embedded, "_unpack", _full)
+    said = f"{tmp_path / 'cache'}: the default model cannot .*set LORATHEORY_CACHE to a folder"
+    with pytest.raises(ModelError, match=said):
+        _embedded.embedded()
 
 
 def test_nothing_is_printed_while_it_is_unpacked(tmp_path, capfd):

@@ -5,12 +5,14 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from causal import TOKENS, logits, network, save_adapter
 from safetensors.torch import load_file, save_file
 
 from loratheory.pretrained import ModelError, _load, load
+from loratheory.pretrained._model import spent
 
 WATCHED = """
 import socket
@@ -164,12 +166,12 @@ def test_code_that_comes_with_a_model_is_never_run(copy):
 
 def test_damage_is_refused_with_the_first_line_of_what_happened(copy):
     reconfigured(copy, model_type="unheard_of")
-    with pytest.raises(ModelError, match=r"unheard_of.*; see that all files") as caught:
+    with pytest.raises(ModelError, match=r"unheard_of.*; see that config.json") as caught:
         load(copy)
     assert "\n" not in str(caught.value)
     reconfigured(copy, model_type="llama")
     os.truncate(copy / "model.safetensors", 100)
-    with pytest.raises(ModelError, match="; see that all files of the model are there and whole"):
+    with pytest.raises(ModelError, match=r"; see that config\.json and all other files"):
         load(copy)
 
 
@@ -210,19 +212,84 @@ def test_one_in_the_cache_is_loaded_without_a_look_at_the_network(tmp_path, save
     assert asked.stdout.split() == ["my/model", SHA, "0"]
 
 
-def test_errors_that_say_nothing_of_memory_stay_themselves(saved, monkeypatch):
-    def _broken(*_, **__):
-        raise RuntimeError(said)
+DAMAGED = {
+    "deep JSON": lambda home: (home / "config.json").write_text("[" * 100_000),
+    "no object": lambda home: (home / "config.json").write_text("[1]"),
+    "no JSON": lambda home: (home / "config.json").write_text("{"),
+    "no heads": lambda home: reconfigured(home, num_attention_heads=0),
+    "five heads": lambda home: reconfigured(home, num_attention_heads=5),
+    "width in words": lambda home: reconfigured(home, hidden_size="wide"),
+    "width below zero": lambda home: reconfigured(home, hidden_size=-16),
+    "unknown activation": lambda home: reconfigured(home, hidden_act="shout"),
+    "unknown dtype": lambda home: reconfigured(home, dtype="float99"),
+    "unknown rope": lambda home: reconfigured(home, rope_parameters={"rope_type": "hemp"}),
+    "layers in words": lambda home: reconfigured(home, num_hidden_layers="two"),
+    "no weights": lambda home: os.truncate(home / "model.safetensors", 0),
+    "half the weights": lambda home: os.truncate(home / "model.safetensors", 9000),
+}
 
-    monkeypatch.setattr(_load, "_whole", _broken)
-    said = "something else"
-    with pytest.raises(RuntimeError, match="something else"):
-        load(saved)
-    said = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
-    monkeypatch.setattr(_load, "embedded", lambda: saved)
-    for model in (saved, None):
-        with pytest.raises(ModelError, match=r"memory ran out .*; load it with dtype='bfloat16'"):
-            load(model)
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_whatever_is_wrong_with_the_files_is_said_in_a_line_with_a_remedy(copy, damage):
+    DAMAGED[damage](copy)
+    with pytest.raises(ModelError, match=r"; see that config\.json and all other files") as caught:
+        load(copy)
+    assert str(caught.value).startswith(f"{copy}: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["bert", "t5", "vit"])
+def test_models_that_do_not_predict_the_next_token_are_told_so(copy, kind):
+    what = {"bert": "an encoder", "t5": "an encoder with a decoder", "vit": "no language model"}
+    (copy / "config.json").write_text(json.dumps({"model_type": kind}))
+    with pytest.raises(ModelError, match=rf"it is {what[kind]} \({kind}\), not a decoder"):
+        load(copy)
+
+
+def test_a_damaged_default_model_names_the_folder_to_delete(copy, monkeypatch):
+    monkeypatch.setattr(_load, "embedded", lambda: copy)
+    os.truncate(copy / "model.safetensors", 9000)
+    with pytest.raises(ModelError, match=f"delete the folder {copy}: the next call unpacks it"):
+        load()
+
+
+class Refused(Exception):
+    """Of a kind that nobody foresaw."""
+
+
+@pytest.mark.parametrize(
+    ("error", "here", "said"),
+    [
+        (MemoryError("9 bytes"), True, r"memory ran out \(9 bytes\); load it with dtype="),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes"), True,
+            r"memory ran out .*; load it with dtype='bfloat16'",
+        ),
+        (torch.OutOfMemoryError("CUDA out of memory"), True, "memory ran out"),
+        (ValueError("set trust_remote_code"), True, "code of its own, which is never run"),
+        (Refused("red\ngreen"), True, r"cannot be loaded \(Refused red\); see that config"),
+        (KeyError(), True, r"cannot be loaded \(KeyError\)"),
+        (OSError("no weights\nmanual"), False, r"could not be fetched \(no weights\); check its"),
+    ],
+)  # fmt: skip
+def test_what_to_do_follows_from_what_happened(saved, monkeypatch, error, here, said):
+    from transformers import AutoConfig
+
+    def _fails(*_, **__):
+        raise error
+
+    monkeypatch.setattr(AutoConfig, "from_pretrained", _fails)
+    with pytest.raises(ModelError, match=said):
+        load(saved if here else "a/b", download=not here)
+
+
+def test_memory_that_numpy_or_torch_cannot_get_is_spent_and_other_errors_are_not():
+    for work in (lambda: np.ones(1 << 60, np.int8), lambda: torch.ones(1 << 60, dtype=torch.int8)):
+        with pytest.raises((MemoryError, RuntimeError)) as caught:
+            work()
+        assert spent(caught.value)
+    assert not spent(RuntimeError("shapes do not fit"))
+    assert not spent(ValueError("memory"))
 
 
 @pytest.mark.accelerator

@@ -7,20 +7,20 @@ from causal import CONFIGS, logits, network
 
 from loratheory.adapters import Info
 from loratheory.pretrained import Model, ModelError, attached
-from loratheory.pretrained._pupil import pupil, targets
+from loratheory.pretrained._trainable import targets, trainable
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_what_acts_in_training_is_what_acts_afterwards(kind):
     net = network(kind)
     base = Model(net)
-    one = pupil(base, targets(base, None, ()), 2, 1.5, np.random.default_rng(0))
+    one = trainable(base, targets(base, None, ()), 2, 1.5, np.random.default_rng(0))
     plain = logits(net)
-    with one.acting(base):
+    with one.acting():
         assert torch.equal(logits(net), plain)
         with torch.no_grad():
-            for up, _ in one.factors.values():
-                up.normal_(std=0.3)
+            for site in one.sites.values():
+                site.up.normal_(std=0.3)
         meanwhile = logits(net)
     assert torch.equal(logits(net), plain)
     with attached(base, [one.adapter(Info())]):
@@ -30,19 +30,19 @@ def test_what_acts_in_training_is_what_acts_afterwards(kind):
 
 def test_they_begin_as_in_peft():
     base = Model(network("llama"))
-    one = pupil(base, ["model.layers.0.mlp.down_proj"], 200, 1.0, np.random.default_rng(0))
-    [(up, down)] = one.factors.values()
+    one = trainable(base, ["model.layers.0.mlp.down_proj"], 200, 1.0, np.random.default_rng(0))
+    up, down = one.tensors
     assert (tuple(up.shape), tuple(down.shape)) == ((16, 200), (200, 24))
     assert not up.any()
     assert 0.99 / 24**0.5 < float(down.detach().abs().max()) <= 1 / 24**0.5
-    assert one.tensors == [up, down]
+    assert [*one.factors] == [f"model.layers.0.mlp.down_proj.{side}" for side in ("up", "down")]
     assert up.requires_grad
     assert down.requires_grad
 
 
 def test_the_adapter_is_a_copy():
     base = Model(network("llama"))
-    one = pupil(base, targets(base, None, ("q_proj",)), 2, 3.0, np.random.default_rng(0))
+    one = trainable(base, targets(base, None, ("q_proj",)), 2, 3.0, np.random.default_rng(0))
     made = one.adapter(Info())
     with torch.no_grad():
         for tensor in one.tensors:
@@ -80,4 +80,4 @@ def test_a_map_with_two_names_is_trained_once():
 def test_what_is_offloaded_cannot_be_trained():
     base = Model(network("llama").to("meta"))
     with pytest.raises(ModelError, match=r"q_proj: its weight is not in memory; load the model"):
-        pupil(base, targets(base, None, ("q_proj",)), 2, 1.0, np.random.default_rng(0))
+        trainable(base, targets(base, None, ("q_proj",)), 2, 1.0, np.random.default_rng(0))

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from loratheory.lowrank import LowRank, gaussian
+from loratheory.pretrained._attach import site
 from loratheory.pretrained._model import Map
-from loratheory.pretrained._site import site
 
 
 def linear(rng, dtype=torch.float64):

@@ -7,10 +7,10 @@ import pytest
 import torch
 from letters import EXAMPLES, SMALL, draws, model
 
-from loratheory.pretrained import TrainingError, _step, trained
+from loratheory.pretrained import TrainingError, _train, trained
 from loratheory.pretrained._ask import first_tokens
-from loratheory.pretrained._pupil import pupil, targets
-from loratheory.pretrained._step import order, step
+from loratheory.pretrained._train import order, step
+from loratheory.pretrained._trainable import targets, trainable
 
 
 def test_passes_change_the_result_by_rounding_only():
@@ -26,10 +26,10 @@ def test_passes_change_the_result_by_rounding_only():
 
 def test_a_step_starts_from_no_gradient_and_ends_with_a_clipped_one():
     base, how = model(), replace(SMALL, clip=0.01)
-    one = pupil(base, targets(base, None, ()), 2, 3.0, draws())
+    one = trainable(base, targets(base, None, ()), 2, 3.0, draws())
     still, found = torch.optim.SGD(one.tensors, lr=0.0), []
     answers = first_tokens(base, [answer for _, answer in EXAMPLES])
-    with one.acting(base):
+    with one.acting():
         for _ in range(2):
             step(base, one, still, EXAMPLES, answers, [0, 2, 4], how)
             found.append(torch.cat([factor.grad.flatten() for factor in one.tensors]))
@@ -58,7 +58,7 @@ def test_spent_memory_says_what_to_lower(error, monkeypatch):
     def _spent(*_):
         raise error
 
-    monkeypatch.setattr(_step, "last_logits", _spent)
+    monkeypatch.setattr(_train, "last_logits", _spent)
     with pytest.raises(TrainingError, match="at 2 prompts a pass: raise accumulate from 2"):
         trained(model(), EXAMPLES, replace(SMALL, accumulate=2), rng=draws())
 
@@ -68,7 +68,7 @@ def test_other_errors_of_the_network_stay_themselves(monkeypatch):
         message = "shapes do not fit"
         raise RuntimeError(message)
 
-    monkeypatch.setattr(_step, "last_logits", _other)
+    monkeypatch.setattr(_train, "last_logits", _other)
     with pytest.raises(RuntimeError, match="shapes do not fit"):
         trained(model(), EXAMPLES, SMALL, rng=draws())
 

@@ -6,7 +6,7 @@ import pytest
 from causal import network
 from transformers import AutoTokenizer
 
-from loratheory.pretrained._tokenizer import tokenizer
+from loratheory.pretrained._load import _tokenizer as tokenizer
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2", "qwen2", "gemma", "phi"])

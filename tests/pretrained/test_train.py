@@ -9,9 +9,9 @@ import torch
 from letters import EXAMPLES, SMALL, draws, model, same
 from peft import LoraConfig, get_peft_model
 
-from loratheory.pretrained import TrainingError, _step, attached, maps, trained
+from loratheory.pretrained import TrainingError, attached, maps, trained
 from loratheory.pretrained import _train as module
-from loratheory.pretrained._step import order
+from loratheory.pretrained._train import order
 
 
 def peft_updates(how, first, rows):
@@ -125,11 +125,11 @@ def test_it_ends_once_the_mean_of_the_last_losses_is_low_enough():
 
 
 def test_what_is_not_finite_stops_it_with_the_last_good_factors(tmp_path, monkeypatch):
-    file, step = tmp_path / "one.safetensors", _step.last_logits
+    file, step = tmp_path / "one.safetensors", module.last_logits
     good = trained(model(), EXAMPLES, replace(SMALL, steps=3), rng=draws())
     count = iter(range(99))
     monkeypatch.setattr(
-        _step, "last_logits", lambda *told: step(*told) * (float("nan") if next(count) == 3 else 1)
+        module, "last_logits", lambda *told: step(*told) * (float("nan") if next(count) == 3 else 1)
     )
     with pytest.raises(
         TrainingError, match=r"after 3 steps the loss is not finite: .* lower"

@@ -2,31 +2,78 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from statistics import median
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from loratheory.adapters import Adapter
 from loratheory.diagnosis import layer_of
 from loratheory.diagnosis._diagnose import distinct
-from loratheory.lowrank import LowRank
-from loratheory.pretrained._error import failure
+from loratheory.lowrank import LowRank, double
+from loratheory.pretrained._ask import inputs, one_by_one
 from loratheory.pretrained._fit import fitted
-from loratheory.pretrained._generic import GENERIC
-from loratheory.pretrained._inputs import inputs
-from loratheory.pretrained._model import Map, Model, maps
-from loratheory.pretrained.check._arrow import of_routing
-from loratheory.pretrained.check._base import Frozen, of_intruders, of_spectrum
-from loratheory.pretrained.check._basis import weight
+from loratheory.pretrained._model import GENERIC, Map, Model, failure, maps
+from loratheory.pretrained.check import _module
 from loratheory.pretrained.check._facts import Facts, Kept, answered, grouped
-from loratheory.pretrained.check._pairs import doubled, of_inputs, of_weights
+from loratheory.pretrained.check._heads import heads, of_scores
+from loratheory.pretrained.check._module import Module
 from loratheory.pretrained.check._reading import Reading
-from loratheory.pretrained.check._scores import heads, of_scores
-from loratheory.pretrained.check._texts import batches
+from loratheory.pretrained.check._weights import weight
 from loratheory.shapes import Float64
 
 TOKENS = 128
 Progress = Callable[[Iterable[str], int], Iterable[str]]
+
+
+class Question(NamedTuple):
+    """What a theorem is asked of a model.
+
+    Attributes
+    ----------
+    text : str
+        In plain words, with the unit of the answer.
+    answers : callable or None
+        Yields its readings of one module; None where it is asked of more than a module: of an
+        attention block, or of the logits.
+    adapters : int
+        How many must act in the module.
+    """
+
+    text: str
+    answers: Callable[[Module], Iterator[Reading]] | None = None
+    adapters: int = 2
+
+
+QUESTIONS = {
+    "base": Question("Is the base weight noise? (largest singular value)", _module.spectrum, 0),
+    "thm:intruder-threshold": Question(
+        "Does an adapter top the weight? (squared overlap)", _module.intrusion, 1
+    ),
+    "thm:merge-floor": Question(
+        "How near can one adapter come to all? (mean squared distance)", _module.floor
+    ),
+    "thm:rank-subadditivity": Question("Which rank has the sum? (at least)", _module.summed_rank),
+    "thm:factor-mean-residual": Question(
+        "What does averaging factors miss? (squared distance)", _module.factor_mean
+    ),
+    "thm:covariance-floor": Question(
+        "What must one for all miss on inputs? (squared error)", _module.input_floor
+    ),
+    "thm:interference-angle": Question(
+        "What does one answer to what others read? (output / input)", _module.crosstalk
+    ),
+    "thm:arrow-margin": Question(
+        "Does Arrow send the nearest token right? (margin)", _module.arrow_nearest
+    ),
+    "thm:arrow-blind-spot": Question(
+        "How many edited keys does Arrow send right? (share)", _module.arrow_blind
+    ),
+    "thm:score-change-rank": Question("By which rank do attention scores move? (at most)"),
+    "thm:averaging-survival": Question("Does a fact survive the merge? (margin in logits)"),
+    "thm:two-read-region": Question("Do two facts compose in the merge? (margin, in deficits)"),
+}
+"""The theorems that are asked, in the order of what is printed; ``base`` is only measured."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +147,8 @@ def checked(
     names = distinct([adapter.info.name for adapter in adapters])
     facts = grouped(facts, adapters, names) if facts else {}
     if facts and model.tokenizer is None:
-        raise failure(model.name or model.kind, "has no tokenizer to ask facts with", "leave facts")
+        fact = "has no tokenizer to ask facts with"
+        raise model.failure(fact, "leave facts")
     updates: dict[str, list[LowRank]] = {}
     if adapters:
         together, _ = fitted(model, adapters)
@@ -113,16 +161,21 @@ def checked(
     chosen = [*updates] if adapters else [n for n in known if _linear(known, n, layers)]
     if not chosen:
         fact = "no linear map is left to check"
-        raise failure(model.name or model.kind, fact, "name other layers or adapters")
+        raise model.failure(fact, "name other layers or adapters")
     own = [text for name in names for text in [*facts.get(name, ())][:10]]
-    seen = inputs(model, batches(model, own or GENERIC), chosen) if adapters else {}
-    work: Iterable[str] = progress(chosen, len(chosen)) if progress else chosen
+    seen = inputs(model, one_by_one(model, own or GENERIC), chosen) if adapters else {}
     readings: list[Reading] = []
-    for name in work:
-        frozen = Frozen(weight(known[name], name), adapted=bool(adapters))
-        readings.append(of_spectrum(name, frozen))
+    for name in progress(chosen, len(chosen)) if progress else chosen:
+        here = Module(name, weight(known[name], name))
         if adapters:
-            readings += _module(name, names, updates[name], frozen, _tokens(name, seen[name]))
+            lows = updates[name]
+            some = [i for i, low in enumerate(lows) if low.up.any() and low.down.any()]
+            who, acting = tuple(names[i] for i in some), tuple(lows[i] for i in some)
+            x = _tokens(name, seen[name])
+            here = Module(name, here.weight, who, acting, x, 1 / len(names))
+        for question in QUESTIONS.values():
+            if question.answers and len(here.updates) >= question.adapters:
+                readings += question.answers(here)
     if adapters:
         for block, pairs in heads(model, known).items():
             if _within(block, layers):
@@ -131,23 +184,6 @@ def checked(
     return ModelCheck(
         model.name or model.kind, names, tuple(notes), (*readings, *margins), tuple(kept)
     )
-
-
-def _module(
-    name: str,
-    names: Sequence[str],
-    updates: Sequence[LowRank],
-    frozen: Frozen,
-    x: Float64[np.ndarray, "t n"],
-) -> Iterator[Reading]:
-    """Everything about one module."""
-    here = [i for i, low in enumerate(updates) if low.up.any() and low.down.any()]
-    who, lows = [names[i] for i in here], doubled([updates[i] for i in here])
-    yield from of_intruders(name, who, lows, frozen, 1 / len(names))
-    if len(here) > 1:
-        yield from of_weights(name, who, lows)
-        yield from of_inputs(name, who, lows, x)
-        yield from of_routing(name, who, lows, x)
 
 
 def _tokens(name: str, x: Any) -> Float64[np.ndarray, "t n"]:
@@ -161,7 +197,9 @@ def _tokens(name: str, x: Any) -> Float64[np.ndarray, "t n"]:
 
 
 def _numpy(low: LowRank) -> LowRank:
-    return low.map(lambda f: f.detach().double().cpu().numpy() if hasattr(f, "detach") else f)
+    """The update in float64 on the CPU, whatever holds it."""
+    low = low.map(lambda f: f.detach().double().cpu().numpy() if hasattr(f, "detach") else f)
+    return low.map(double)
 
 
 def _within(name: str, layers: Collection[int] | None) -> bool:
@@ -171,3 +209,88 @@ def _within(name: str, layers: Collection[int] | None) -> bool:
 def _linear(known: Mapping[str, Map], name: str, layers: Collection[int] | None) -> bool:
     """Whether it is a linear map of a layer, not the head."""
     return not known[name].embedding and layer_of(name) is not None and _within(name, layers)
+
+
+SIGNED = ("thm:averaging-survival", "thm:two-read-region")
+
+
+@dataclass(frozen=True)
+class Line:
+    """What one theorem said of the whole model.
+
+    Attributes
+    ----------
+    label, question : str
+        The theorem, and what it was asked, in plain words.
+    places : int
+        How many readings there are.
+    holds, tight, broken, silent : int
+        How many the judge found so; `holds` includes `tight`.
+    bound, value : float or None
+        Medians of what was predicted and measured, silent readings included. None for margins:
+        one median over adapters and rules of reuse would hide which of them lose what; `Kept` says.
+    agree : float or None
+        Share of readings whose predicted and measured signs are equal; margins only.
+    why : str
+        The commonest kind of note, from its first reading.
+    """
+
+    label: str
+    question: str
+    places: int
+    holds: int
+    tight: int
+    broken: int
+    silent: int
+    bound: float | None
+    value: float | None
+    agree: float | None
+    why: str
+
+
+def summary(readings: Sequence[Reading]) -> tuple[Line, ...]:
+    """Return one line a theorem, in the order of `QUESTIONS`, the base weights first.
+
+    Parameters
+    ----------
+    readings : sequence of Reading
+        Of one `ModelCheck`.
+
+    Returns
+    -------
+    tuple of Line
+        None for theorems without a reading.
+    """
+    groups: dict[str, list[Reading]] = {label: [] for label in QUESTIONS}
+    for reading in readings:
+        groups["base" if reading.outcome == "measured" else reading.label].append(reading)
+    return tuple(_line(QUESTIONS[label].text, some) for label, some in groups.items() if some)
+
+
+def _line(question: str, readings: Sequence[Reading]) -> Line:
+    pairs = [(r.bound, r.value) for r in readings if r.bound is not None and r.value is not None]
+    outcomes = [reading.outcome for reading in readings]
+    notes = [r.note for r in readings if r.outcome in ("not applicable", "measured")]
+    label = readings[0].label
+    medians = pairs if label not in SIGNED else []
+    return Line(
+        label=label,
+        question=question,
+        places=len(readings),
+        holds=outcomes.count("holds") + outcomes.count("tight"),
+        tight=outcomes.count("tight"),
+        broken=outcomes.count("broken"),
+        silent=outcomes.count("not applicable"),
+        bound=median(bound for bound, _ in medians) if medians else None,
+        value=median(value for _, value in medians) if medians else None,
+        agree=sum((b > 0) == (v > 0) for b, v in pairs) / len(pairs)
+        if pairs and label in SIGNED
+        else None,
+        why=_commonest(notes or [readings[0].note]),
+    )
+
+
+def _commonest(notes: Sequence[str]) -> str:
+    """The first note whose beginning, before any number, most others share."""
+    heads = [note.partition(";")[0].rstrip("0123456789 ×.") for note in notes]
+    return notes[heads.index(max(heads, key=heads.count))]

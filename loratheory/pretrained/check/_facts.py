@@ -13,8 +13,7 @@ from loratheory.adapters import Adapter
 from loratheory.lowrank import LowRank
 from loratheory.pretrained._ask import batch, first_tokens, last_logits
 from loratheory.pretrained._attach import attached
-from loratheory.pretrained._error import failure
-from loratheory.pretrained._model import Model
+from loratheory.pretrained._model import Model, failure
 from loratheory.pretrained.check._reading import Place, Reading, judged
 from loratheory.shapes import Float64
 from loratheory.theorems.composition import two_read_region
@@ -340,7 +339,7 @@ def two_hop(
         units = [merged / -base for merged, base in margins if base < 0]
         note = (
             f"needs two linear reads, and a transformer is none; median strengths "
-            f"{strengths[0]:.2g} and {strengths[1]:.2g} in case A; right on "
+            f"{strengths[0]:.2g} and {strengths[1]:.2g} for `overwrite` edits; right on "
             f"{sum(merged > 0 for merged, _ in margins)} of {len(margins)} two-hop questions, "
             f"the base on {sum(base > 0 for _, base in margins)}"
         )
@@ -388,7 +387,7 @@ def survival(place: Place, fact: Asked, i: int, c: float, merged: Logits) -> Rea
     gap = _gap(added, edited - base)
     note = f"what it adds to the merge is {100 * gap:.0f} % off what it adds alone"
     merge = Merge(maps[0], (maps[1], maps[2]), (c, 1.0))
-    return judged(averaging_survival.THEOREM, case, merge, place, lambda: note, note)
+    return judged(averaging_survival.THEOREM, case, merge, place, note, note)
 
 
 def _gap(one: Logits, other: Logits) -> float:

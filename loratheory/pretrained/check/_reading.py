@@ -1,6 +1,5 @@
-"""One theorem at one place of a real model: what it says, what is measured, or why it is silent."""
+"""One theorem at one place of a real model: what it says, what is seen, or why it is silent."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -68,35 +67,21 @@ def judged(
     case: Any,
     witness: Any,
     place: Place,
-    shown: Callable[[], str],
+    shown: str = "",
     note: str = "",
 ) -> Reading:
-    """Return the judge's verdict, or that the theorem is silent and what shows it.
+    """The judge's verdict, or that the theorem is silent and what shows it.
 
-    Parameters
-    ----------
-    theorem : Theorem
-        Its `check` is the one judge; where it refuses, its two numbers are given all the same.
-    case, witness : object
-        What the theorem is asked about.
-    place : Place
-        Where they come from.
-    shown : callable
-        The quantity that shows why a hypothesis fails, in words; called only then.
-    note : str
-        What to add to a verdict.
-
-    Returns
-    -------
-    Reading
-        ``not applicable`` exactly where `check` raises `AssumptionError`.
+    The theorem's `check` is the one judge, and the outcome is ``not applicable`` exactly where it
+    raises `AssumptionError`; the two numbers are given all the same. `shown` then says, in words,
+    which quantity shows why a hypothesis fails; `note` is what to add to a verdict.
     """
     try:
         verdict = theorem.check(case, witness)
     except AssumptionError as error:
         needs = str(error).partition("it needs ")[2]
         plain = theorem.judge(case, witness)
-        text = f"needs {needs}; {shown()}"
+        text = f"needs {needs}; {shown}"
         return place.reading(theorem.label, plain.bound, plain.value, "not applicable", text)
     outcome: Outcome = "broken"
     if verdict.holds:

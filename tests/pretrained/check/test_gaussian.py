@@ -5,7 +5,7 @@ import pytest
 from scipy.integrate import quad
 
 from loratheory.pretrained.check import noise
-from loratheory.pretrained.check._gaussian import _distance
+from loratheory.pretrained.check._weights import _distance
 
 
 @pytest.mark.parametrize("shape", [(300, 300), (200, 600), (600, 200)])

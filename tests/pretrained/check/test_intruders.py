@@ -28,7 +28,7 @@ def test_they_are_those_of_the_dense_sum(case):
     base = np.linalg.svd(matrix, full_matrices=False)[0]
     assert np.allclose(found.sigma, sigma[:5], rtol=1e-9)
     assert np.allclose(found.cosines, np.abs(base.T @ left[:, :5]).max(axis=0), atol=1e-7)
-    assert abs(found.loudest @ left[:, 0]) == pytest.approx(1, abs=1e-9)
+    assert abs(found.first @ left[:, 0]) == pytest.approx(1, abs=1e-9)
     assert found.count() == (np.abs(base.T @ left[:, :5]).max(axis=0) < 0.5).sum()
 
 

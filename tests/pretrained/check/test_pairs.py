@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from loratheory.lowrank import LowRank, gaussian
-from loratheory.pretrained.check._pairs import of_inputs, of_weights
+from loratheory.pretrained.check._module import (
+    Module,
+    crosstalk,
+    factor_mean,
+    floor,
+    input_floor,
+    summed_rank,
+)
 
 NAMES = ("one", "two")
 
@@ -12,6 +19,16 @@ NAMES = ("one", "two")
 def shelf(widths=(2, 3)):
     rng = np.random.default_rng(0)
     return [gaussian(rng, 7, 9, width) for width in widths], rng.standard_normal((20, 9))
+
+
+def of_weights(name, names, updates):
+    here = Module(name, np.zeros(updates[0].shape), names, tuple(updates))
+    return [*floor(here), *summed_rank(here), *factor_mean(here)]
+
+
+def of_inputs(name, names, updates, x):
+    here = Module(name, np.zeros(updates[0].shape), names, tuple(updates), x)
+    return [*input_floor(here), *crosstalk(here)]
 
 
 def by_label(readings):
@@ -73,15 +90,6 @@ def test_crosstalk_is_that_of_the_worst_token_as_far_as_the_reader_reads_it():
         assert reading.outcome == "holds"
         assert reading.note.startswith(f"{100 * share:.2g} % of an input's energy")
         assert f"up to {whole.max():.3g} of" in reading.note
-
-
-def test_without_inputs_the_loudest_key_stands_in():
-    updates, _ = shelf()
-    found = by_label(of_inputs("m", NAMES, updates, None))
-    assert set(found) == {"interference-angle"}
-    frame = np.linalg.qr(updates[0].down.T)[0]
-    exact = np.linalg.norm(updates[1].dense() @ frame, 2)
-    assert found["interference-angle"][0].value == pytest.approx(exact)
 
 
 def test_orthogonal_readers_keep_silent_to_each_other():

@@ -18,7 +18,7 @@ def case():
 
 def test_the_optimum_is_tight_and_another_merge_holds(case):
     best, other = merge_floor.attain(case), case.updates[0]
-    found = [judged(merge_floor.THEOREM, case, low, PLACE, lambda: "") for low in (best, other)]
+    found = [judged(merge_floor.THEOREM, case, low, PLACE) for low in (best, other)]
     assert [reading.outcome for reading in found] == ["tight", "holds"]
     assert found[0].layer == 3
     assert found[1].value > found[1].bound
@@ -26,7 +26,7 @@ def test_the_optimum_is_tight_and_another_merge_holds(case):
 
 def test_where_a_hypothesis_fails_it_says_which_and_shows_both_numbers(case):
     full = LowRank(np.eye(5), case.mean.dense())
-    found = judged(merge_floor.THEOREM, case, full, PLACE, lambda: "rank is 4")
+    found = judged(merge_floor.THEOREM, case, full, PLACE, "rank is 4")
     assert found.outcome == "not applicable"
     assert found.note == "needs rank(adapter) <= r; rank is 4"
     assert found.value < found.bound  # four ranks do what two cannot
@@ -34,5 +34,5 @@ def test_where_a_hypothesis_fails_it_says_which_and_shows_both_numbers(case):
 
 def test_a_bound_that_is_beaten_is_broken(case):
     liar = merge_floor.THEOREM.__class__(**{**merge_floor.THEOREM.__dict__, "bound": lambda _: 1e9})
-    found = judged(liar, case, case.updates[0], PLACE, lambda: "")
+    found = judged(liar, case, case.updates[0], PLACE)
     assert found.outcome == "broken"

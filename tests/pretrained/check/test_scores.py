@@ -7,7 +7,7 @@ from causal import network
 
 from loratheory.lowrank import LowRank, gaussian
 from loratheory.pretrained import Model, maps
-from loratheory.pretrained.check._scores import heads, of_scores
+from loratheory.pretrained.check._heads import heads, of_scores
 
 Q, K = (f"model.layers.0.self_attn.{part}_proj" for part in "qk")
 

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loratheory.lowrank import LowRank
+from loratheory.lowrank import LowRank, array_namespace, total
 from loratheory.pretrained._model import Map, Model
-from loratheory.pretrained.check._basis import weight
-from loratheory.pretrained.check._pairs import doubled, summed
 from loratheory.pretrained.check._reading import Place, Reading, judged
+from loratheory.pretrained.check._weights import weight
 from loratheory.theorems.expressiveness import score_change_rank
 
-LABEL = score_change_rank.THEOREM.label
 SPLIT = re.compile(r"(?P<block>.+)\.q_proj")
 FUSED = re.compile(r".+\.c_attn")
 
@@ -34,20 +32,10 @@ class Rows:
 
 
 def heads(model: Model, known: Mapping[str, Map]) -> dict[str, list[tuple[Rows, Rows]]]:
-    """Return the rows of queries and keys of every head, by attention block.
+    """The rows of queries and keys of every head, by attention block.
 
-    Parameters
-    ----------
-    model : Model
-        Its config says how many heads there are.
-    known : mapping of str to Map
-        The modules that may be read.
-
-    Returns
-    -------
-    dict of str to list
-        A pair of rows a head; shared keys stand there once a head. Empty for architectures whose
-        queries and keys are neither `q_proj` and `k_proj` nor GPT-2's `c_attn`.
+    A pair of rows a head; shared keys stand there once a head. Empty for architectures whose
+    queries and keys are neither `q_proj` and `k_proj` nor GPT-2's `c_attn`.
     """
     config = getattr(model.network, "config", None)
     count = int(getattr(config, "num_attention_heads", 0) or 0)
@@ -63,10 +51,10 @@ def heads(model: Model, known: Mapping[str, Map]) -> dict[str, list[tuple[Rows, 
                 for i, k in enumerate(turns)
             ]
         elif count and FUSED.fullmatch(name) and place.shape[0] == 3 * place.shape[1]:
-            size, whole = place.shape[1] // count, place.shape[1]
+            size, width = place.shape[1] // count, place.shape[1]
             found[name] = [
-                (Rows(name, at, at + size), Rows(name, whole + at, whole + at + size))
-                for at in range(0, whole, size)
+                (Rows(name, at, at + size), Rows(name, width + at, width + at + size))
+                for at in range(0, width, size)
             ]
     return found
 
@@ -80,39 +68,22 @@ def of_scores(
 ) -> Iterator[Reading]:
     """Yield, for each adapter that moves the scores and for their sum, the head moved the most.
 
-    Parameters
-    ----------
-    block : str
-        The attention block.
-    pairs : sequence of pairs of Rows
-        Its heads, from `heads`.
-    known : mapping of str to Map
-        The model's modules.
-    names : sequence of str
-        What to call the adapters.
-    updates : mapping of str to sequence of LowRank
-        By module, an update for each adapter, of width 0 where there is none.
-
-    Yields
-    ------
-    Reading
-        The scores' form is taken at equal positions: a rotary embedding turns the keys by an
-        orthogonal matrix, which changes no rank. Costs thin decompositions of width 2h a head.
+    `updates` by module, one for each adapter, of width 0 where there is none. The scores' form is
+    taken at equal positions: a rotary embedding turns the keys by an orthogonal matrix, which
+    changes no rank. Costs thin decompositions of width 2h a head.
     """
     modules = sorted({rows.module for pair in pairs for rows in pair})
     frozen = {name: weight(known[name], name).astype(np.float64) for name in modules}
-    each = {name: doubled(updates[name]) for name in modules if name in updates}
-    ones = [1.0] * len(names)
-    shelves = {
+    each = {name: updates[name] for name in modules if name in updates}
+    moves = {
         who: {name: low[i] for name, low in each.items() if low[i].width}
         for i, who in enumerate(names)
     }
-    if sum(map(bool, shelves.values())) > 1:
-        shelves[" + ".join(names)] = {name: summed(low, ones) for name, low in each.items()}
-    for who, shelf in shelves.items():
-        moved = [low for low in shelf.values() if low.width]
-        if moved:
-            readings = [_head(Place(block, who), pair, frozen, shelf) for pair in pairs]
+    if sum(map(bool, moves.values())) > 1:
+        moves[" + ".join(names)] = {name: _summed(low) for name, low in each.items()}
+    for who, lows in moves.items():
+        if any(low.width for low in lows.values()):
+            readings = [_head(Place(block, who), pair, frozen, lows) for pair in pairs]
             yield max(readings, key=lambda one: (one.value or 0.0) - (one.bound or 0.0))
 
 
@@ -120,12 +91,12 @@ def _head(
     place: Place,
     pair: tuple[Rows, Rows],
     frozen: Mapping[str, np.ndarray],
-    shelf: Mapping[str, LowRank],
+    updates: Mapping[str, LowRank],
 ) -> Reading:
     """One head: rows of the frozen weights, and of the updates."""
     bases = [frozen[rows.module][rows.start : rows.stop] for rows in pair]
     width = int(bases[0].shape[1])
-    moves = tuple(rows.of(shelf.get(rows.module), width) for rows in pair)
+    moves = tuple(rows.of(updates.get(rows.module), width) for rows in pair)
     ranks = min(moves[0].width, len(bases[0])), min(moves[1].width, len(bases[1]))
     case = score_change_rank.Case(bases[0], bases[1], ranks)
     moves = tuple(
@@ -135,7 +106,10 @@ def _head(
     bottoms = [np.linalg.svd(base, compute_uv=False)[[0, -1]] for base in bases]
     least = min(float(low / top) if top else 0.0 for top, low in bottoms)
     note = f"ranks {ranks[0]} of the queries and {ranks[1]} of the keys, of {len(bases[0])} rows"
-    return judged(
-        score_change_rank.THEOREM, case, moves, place,
-        lambda: f"the least singular value of a head is {least:.1g} of the largest", note,
-    )  # fmt: skip
+    shown = f"the least singular value of a head is {least:.1g} of the largest"
+    return judged(score_change_rank.THEOREM, case, moves, place, shown, note)
+
+
+def _summed(updates: Sequence[LowRank]) -> LowRank:
+    low = total(list(updates), [1.0] * len(updates))
+    return low.map(array_namespace(low.up).asarray)

@@ -1,0 +1,262 @@
+"""What the theorems say of one module: its base weight, and the adapters that act there.
+
+Each function puts one question to one theorem and yields what it answered, adapter by adapter or
+pair by pair; the table of them all stands in `loratheory.pretrained.check._checked`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from math import acos, degrees
+from typing import Any
+
+import numpy as np
+
+from loratheory.adapters import Adapter, merge
+from loratheory.lowrank import LowRank, largest_cosine, project, rank, svd
+from loratheory.pretrained.check._reading import Place, Reading, judged
+from loratheory.pretrained.check._weights import Basis, Noise, basis, intruders, noise
+from loratheory.shapes import Float, Float64
+from loratheory.theorems.libraries import interference_angle
+from loratheory.theorems.merging import (
+    covariance_floor,
+    factor_mean_residual,
+    intruder_threshold,
+    merge_floor,
+    rank_subadditivity,
+)
+from loratheory.theorems.routing import arrow_blind_spot, arrow_margin
+
+TINY = 1e-300  # in place of a length of zero that is divided by
+
+
+@dataclass(frozen=True, eq=False)
+class Module:
+    """One module of the model, with what is only worked out once asked for.
+
+    Attributes
+    ----------
+    name : str
+        Of the module.
+    weight : (m, n) array
+        The base's.
+    names : tuple of str
+        The adapters that change it.
+    updates : tuple of LowRank
+        One an adapter, float64, of positive rank.
+    x : (t, n) array
+        What the base feeds it, a token a row, none zero.
+    coefficient : float
+        Of each adapter in the mean of all, those included that leave this module alone.
+    """
+
+    name: str
+    weight: Float[np.ndarray, "m n"]
+    names: tuple[str, ...] = ()
+    updates: tuple[LowRank, ...] = ()
+    x: Float64[np.ndarray, "t n"] | None = None
+    coefficient: float = 1.0
+
+    @cached_property
+    def basis(self) -> Basis:
+        """The weight's singular vectors, from the cache where they are there."""
+        return basis(self.weight)
+
+    @cached_property
+    def noise(self) -> Noise:
+        """How Gaussian the weight is; singular vectors are worth their price for adapters only."""
+        return noise(self.weight, self.basis.sigma if self.updates else None)
+
+    @cached_property
+    def parts(self) -> tuple[Any, ...]:
+        """The singular value decomposition of each update."""
+        return tuple(svd(low) for low in self.updates)
+
+    @property
+    def inputs(self) -> Float64[np.ndarray, "t n"]:
+        """The inputs `x`, known wherever adapters are."""
+        assert self.x is not None
+        return self.x
+
+    @property
+    def together(self) -> Place:
+        """The module, about all adapters."""
+        return Place(self.name, " + ".join(self.names))
+
+
+def spectrum(here: Module) -> Iterator[Reading]:
+    """The largest singular value beside the edge of Marchenko and Pastur.
+
+    Measured, not judged: that a weight is Gaussian is a hypothesis, not a theorem.
+    """
+    seen = here.noise
+    note = (
+        f"{seen.spikes} singular values beyond noise hold {100 * seen.energy:.2g} % of the squared "
+        f"norm; distance to the law {seen.distance:.2f}, kurtosis {seen.kurtosis:.3g} (normal: 3)"
+    )
+    label = intruder_threshold.THEOREM.label
+    yield Place(here.name, "base").reading(label, seen.edge, seen.top, "measured", note)
+
+
+def intrusion(here: Module) -> Iterator[Reading]:
+    """How far each adapter's strongest direction becomes the weight's own, alone and in the mean.
+
+    The bound is the squared overlap in a Gaussian base, the value that of the top left singular
+    vector of the adapted weight with the adapter's own.
+    """
+    for name, low in zip(here.names, here.updates, strict=True):
+        for c in sorted({1.0, here.coefficient}, reverse=True):
+            yield _intruder(here, Place(here.name, name if c == 1 else f"{c:g} × {name}"), low, c)
+
+
+def _intruder(here: Module, place: Place, low: LowRank, coefficient: float) -> Reading:
+    (m, n), seen, part = low.shape, here.noise, svd(low, 1)
+    top = intruders(here.weight, here.basis, coefficient * low)
+    overlap = float(part.left[:, 0] @ top.first) ** 2
+    size = seen.spread * max(m, n) ** 0.5 or 1.0
+    case = intruder_threshold.Case(float(part.sigma[0]) / size, coefficient, n)
+    note = (
+        f"{top.count()} of the top {len(top.cosines)} directions are not the base's; the "
+        f"adapter's largest singular value is {case.merged:.2g} times the noise level"
+    )
+    needs = f"a square base, this is {m} × {n}"
+    if m == n:
+        matrix = np.asarray(here.weight, np.float64)[None] / size
+        sample = intruder_threshold.Sample(matrix, part.left.T, part.right)
+        known = intruder_threshold.THEOREM.assumptions
+        missing = [each.text for each in known if not each.holds(case, sample)]
+        if not missing:
+            return judged(intruder_threshold.THEOREM, case, sample, place, note=note)
+        kind = f"kurtosis {seen.kurtosis:.3g}, {seen.spikes} singular values beyond noise"
+        needs = f"{missing[0]}; {kind}"
+    # The theorem's own measure would be that of a Gaussian base: the overlap here is measured.
+    label, bound = intruder_threshold.THEOREM.label, intruder_threshold.bound(case)
+    return place.reading(label, bound, overlap, "not applicable", f"needs {needs}; {note}")
+
+
+def floor(here: Module) -> Iterator[Reading]:
+    """The merge floor, put to the best merge there is at the widest adapter's rank: tight."""
+    most = max(low.width for low in here.updates)
+    best = merge(
+        [Adapter.of({here.name: low}) for low in here.updates],
+        "svd",
+        weights=[1 / len(here.updates)] * len(here.updates),
+        rank=most,
+    )[here.name]
+    case = merge_floor.Case(here.updates, most)
+    yield judged(merge_floor.THEOREM, case, best, here.together, note=f"at rank {most}")
+
+
+def summed_rank(here: Module) -> Iterator[Reading]:
+    """The rank of the sum."""
+    ranks = tuple(rank(low, rank_subadditivity.SURE) for low in here.updates)
+    if all(ranks):
+        rows, columns = rank_subadditivity.spans(here.updates)
+        case = rank_subadditivity.Case(ranks, rows, columns)
+        note = f"ranks {', '.join(map(str, ranks))} span {rows} rows and {columns} columns together"
+        yield judged(rank_subadditivity.THEOREM, case, here.updates, here.together, note, note)
+
+
+def factor_mean(here: Module) -> Iterator[Reading]:
+    """What the mean of factors misses: put to no correction at all, so that the value is that."""
+    widths = [low.width for low in here.updates]
+    if len(set(widths)) > 1:
+        note = f"needs factors of one width; they have {', '.join(map(str, widths))}"
+        label = factor_mean_residual.THEOREM.label
+        yield here.together.reading(label, None, None, "not applicable", note)
+        return
+    case = factor_mean_residual.Case(here.updates, (1 / len(widths),) * len(widths), 0)
+    nothing = LowRank(here.updates[0].up[:, :0], here.updates[0].down[:0, :])
+    yield judged(factor_mean_residual.THEOREM, case, nothing, here.together, note="uncorrected")
+
+
+def input_floor(here: Module) -> Iterator[Reading]:
+    """The covariance floor on real inputs, put to the merge that is best without data."""
+    most, x = max(low.width for low in here.updates), here.inputs
+    inputs = (x.T / len(x) ** 0.5,) * len(here.updates)
+    case = covariance_floor.Case(here.updates, inputs, most)
+    best = merge_floor.attain(merge_floor.Case(here.updates, most))
+    note = f"the data-free optimum of rank {most} on {len(x)} tokens"
+    yield judged(covariance_floor.THEOREM, case, best, here.together, note=note)
+
+
+def crosstalk(here: Module) -> Iterator[Reading]:
+    """What each adapter answers to the part of an input that another reads, at the worst token."""
+    for i, reader in enumerate(here.updates):
+        for j, other in enumerate(here.updates):
+            if i != j:
+                place = Place(here.name, f"{here.names[i]} ← {here.names[j]}")
+                yield _crosstalk(place, reader, other, here.inputs)
+
+
+def _crosstalk(
+    place: Place, reader: LowRank, other: LowRank, x: Float64[np.ndarray, "t n"]
+) -> Reading:
+    case = interference_angle.Case(reader, other)
+    read = project(x.T, case.spaces[0]).T
+    length, full = (np.maximum(np.linalg.norm(part, axis=1), TINY) for part in (read, x))
+    ratio = np.linalg.norm((read @ other.down.T) @ other.up.T, axis=1) / length
+    answered = np.linalg.norm((x @ other.down.T) @ other.up.T, axis=1) / full
+    note = (
+        f"{100 * float(np.median((length / full) ** 2)):.2g} % of an input's energy lies in the "
+        f"rows read (median of {len(x)} tokens); on whole inputs the answer is up to "
+        f"{answered.max():.3g} of their length"
+    )
+    worst = int(np.argmax(ratio))
+    answer = interference_angle.Answer(other, read[worst : worst + 1, :].T)
+    shown = f"the smallest angle between rows has cosine {largest_cosine(*case.spaces):.3g}"
+    return judged(interference_angle.THEOREM, case, answer, place, shown, note)
+
+
+def arrow_nearest(here: Module) -> Iterator[Reading]:
+    """Arrow's margin for the token nearest to each prototype.
+
+    Where the bound is negative the theorem holds and promises nothing.
+    """
+    tops = np.stack([part.right[0, :] for part in here.parts], axis=1)
+    unit = here.inputs / np.linalg.norm(here.inputs, axis=1, keepdims=True)
+    for i, name in enumerate(here.names):
+        order = [i, *(j for j in range(len(here.names)) if j != i)]
+        cosines = np.abs(unit @ tops[:, i])
+        nearest = int(np.argmax(cosines))
+        angle = acos(min(1.0, float(cosines[nearest])))
+        sizes = tuple(float(here.parts[j].sigma[0]) for j in order)
+        case = arrow_margin.Case(tops[:, order], sizes, angle)
+        between = acos(max(case.cosines))
+        within = np.arccos(np.minimum(cosines, 1.0)) < arrow_margin.safe_angle(between)
+        note = (
+            f"the nearest of {len(unit)} tokens is {degrees(angle):.0f}° from the prototype, "
+            f"another prototype {degrees(between):.0f}°; {100 * float(within.mean()):.2g} % of "
+            "tokens are within half of that"
+        )
+        place = Place(here.name, name)
+        yield judged(arrow_margin.THEOREM, case, unit[nearest], place, note, note)
+
+
+def arrow_blind(here: Module) -> Iterator[Reading]:
+    """Arrow's blind spot, with each adapter's right singular vectors for the keys that it edits."""
+    facts = min(int((part.sigma > 1e-9 * part.sigma[0]).sum()) for part in here.parts)
+    case = arrow_blind_spot.Case(
+        tuple(part.right[:facts, :].T for part in here.parts),
+        tuple(part.sigma[:facts] for part in here.parts),
+    )
+    crossing = max(
+        largest_cosine(one, two) for k, one in enumerate(case.keys) for two in case.keys[:k]
+    )
+    unseen = [
+        _unseen(low, part.right[:1, :], here.inputs)
+        for low, part in zip(here.updates, here.parts, strict=True)
+    ]
+    note = (
+        f"keys of different adapters meet at cosine {crossing:.2g}; of real answers "
+        f"{', '.join(f'{100 * share:.2g} %' for share in unseen)} comes from directions that Arrow "
+        "does not look at (medians)"
+    )
+    yield judged(arrow_blind_spot.THEOREM, case, here.updates, here.together, note, note)
+
+
+def _unseen(low: LowRank, top: Float64[np.ndarray, "1 n"], x: Float64[np.ndarray, "t n"]) -> float:
+    """Median share of an answer's energy that does not come from the top direction."""
+    full = (((x @ low.down.T) @ low.up.T) ** 2).sum(axis=1)
+    seen = (((x @ top.T @ top @ low.down.T) @ low.up.T) ** 2).sum(axis=1)
+    return float(np.median(1 - seen / np.maximum(full, TINY)))

@@ -1,0 +1,283 @@
+r"""What a base weight alone says: its singular vectors, its noise, and who intrudes into it.
+
+**Noise.** Entries of variance :math:`s^2` give singular values between :math:`s(\sqrt n - \sqrt m)`
+and :math:`s(\sqrt n + \sqrt m)` (Marchenko and Pastur); what lies beyond that edge by more than
+chance is structure, and ``thm:intruder-threshold`` does not speak of it.
+
+**Intruders** are found without decomposing the adapted weight. Let the base have the left singular
+vectors :math:`U` and no more outputs than inputs (else all is transposed). In these coordinates
+:math:`(W + \Delta)(W + \Delta)^\top` is :math:`\Sigma^2` plus rank :math:`2r`, so that a product
+with it costs ``O(k r)``: Lanczos iteration finds the few eigenvectors that are looked at, and their
+entries are the cosines with the base's own directions.
+"""
+
+import hashlib
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+from safetensors import SafetensorError
+
+from loratheory.lowrank import LowRank
+from loratheory.pretrained._model import Map, failure
+from loratheory.shapes import Float, Float64
+from loratheory.store import cache_folder, draft
+
+CHANCE = 5.0  # Tracy-Widom units above the edge that noise does not reach
+GRID = 2000
+TOP, ALIKE = 10, 0.5
+SMALL = 64
+CLEAR = 1e-6  # a base direction this weak, relative to the strongest, is not compared with
+
+
+@dataclass(frozen=True, eq=False)
+class Basis:
+    """The singular vectors of a base weight on its shorter side, and its singular values.
+
+    Attributes
+    ----------
+    frame : (k, k) array
+        Orthonormal columns, ``k = min(m, n)``: left singular vectors where outputs are not more
+        than inputs, else right ones. The others follow from the weight and need no room.
+    sigma : (k,) array
+        Descending.
+    """
+
+    frame: Float64[np.ndarray, "k k"]
+    sigma: Float64[np.ndarray, " k"]
+
+
+def weight(place: Map, name: str = "a weight") -> Float[np.ndarray, "m n"]:
+    """The weight of a map, outputs × inputs, in float32 (float64 if it is), on the CPU.
+
+    Raises
+    ------
+    ModelError
+        If it was offloaded and is not in memory, or an entry is not finite.
+    """
+    import torch
+
+    stored = place.module.weight.detach()
+    if stored.is_meta:
+        remedy = "load the model without offloading, or name other layers"
+        raise failure(name, "its weight is not in memory", remedy)
+    kind = torch.float64 if stored.dtype == torch.float64 else torch.float32
+    matrix: Float[np.ndarray, "m n"] = stored.to("cpu", kind).numpy()
+    if not np.isfinite(matrix).all():
+        remedy = "mend or replace the model's files: no theorem speaks of such a weight"
+        raise failure(name, "not every entry of its weight is finite", remedy)
+    return matrix if isinstance(place.module, torch.nn.Linear) else matrix.T
+
+
+def basis(matrix: Float[np.ndarray, "m n"]) -> Basis:
+    """Return a base weight's singular vectors on its shorter side, from the cache if there.
+
+    Parameters
+    ----------
+    matrix : (m, n) array
+        Its bytes are the key, so that no model is mistaken for another revision of it.
+
+    Returns
+    -------
+    Basis
+        Costs the eigenvectors of its smaller Gram matrix once, ``O(m n k)``, and ``4 k^2`` bytes
+        of disk, in float32; then a digest of the weight and reading the file. A damaged file is
+        made anew; a cache that cannot be written, on a full disk for instance, is done without.
+    """
+    from safetensors.numpy import load_file, save_file
+
+    block = np.ascontiguousarray(matrix)
+    digest = hashlib.blake2b(f"{block.dtype} {block.shape}".encode(), digest_size=16)
+    digest.update(block.data.cast("B"))
+    file = cache_folder() / "bases" / digest.hexdigest() / "basis.safetensors"
+    with suppress(OSError, SafetensorError, KeyError):
+        kept = load_file(file)
+        return Basis(kept["frame"].astype(np.float64), kept["sigma"])
+    squared, vectors = np.linalg.eigh(gram(matrix))
+    parts = {
+        "frame": np.ascontiguousarray(vectors[:, ::-1], dtype=np.float32),
+        "sigma": np.sqrt(np.maximum(squared[::-1], 0.0)),
+    }
+    with suppress(OSError, SafetensorError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with draft(file) as path:
+            save_file(parts, path)
+    return Basis(parts["frame"].astype(np.float64), parts["sigma"])
+
+
+def gram(matrix: Float[np.ndarray, "m n"]) -> Float64[np.ndarray, "k k"]:
+    """The Gram matrix of the shorter side, in float64."""
+    wide = np.asarray(matrix, np.float64)
+    return wide @ wide.T if wide.shape[0] <= wide.shape[1] else wide.T @ wide
+
+
+@dataclass(frozen=True)
+class Noise:
+    """A weight beside a Gaussian matrix of the same shape and size.
+
+    Attributes
+    ----------
+    spread : float
+        Root mean square of the entries.
+    kurtosis : float
+        Fourth moment over the squared second: 3 for a normal law.
+    edge, top : float
+        Largest singular value of the Gaussian matrix, in the limit, and of the weight.
+    distance : float
+        Kolmogorov's, between the squared singular values and the law of Marchenko and Pastur.
+    spikes : int
+        How many singular values are beyond what noise reaches.
+    energy : float
+        Their share of the squared norm.
+    """
+
+    spread: float
+    kurtosis: float
+    edge: float
+    top: float
+    distance: float
+    spikes: int
+    energy: float
+
+
+def noise(
+    matrix: Float[np.ndarray, "m n"], sigma: Float64[np.ndarray, " k"] | None = None
+) -> Noise:
+    """Return how a weight's spectrum compares with that of pure noise.
+
+    Parameters
+    ----------
+    matrix : (m, n) array
+        Not zero.
+    sigma : (k,) array, optional
+        Its singular values, descending, where they are known.
+
+    Returns
+    -------
+    Noise
+        Costs the eigenvalues of its smaller Gram matrix, ``O(m n min(m, n))``, if not known.
+
+    References
+    ----------
+    Marchenko and Pastur (1967); Johnstone, *Annals of Statistics* 29 (2001), for the edge.
+    """
+    m, n = sorted(matrix.shape)
+    squares = np.asarray(matrix, np.float64) ** 2
+    second, fourth = float(squares.mean()), float((squares**2).mean())
+    squared = (
+        np.maximum(np.linalg.eigvalsh(gram(matrix)), 0.0) if sigma is None else sigma[::-1] ** 2
+    )
+    low, high = (1 - (m / n) ** 0.5) ** 2, (1 + (m / n) ** 0.5) ** 2
+    roots = (n - 1) ** 0.5 + m**0.5
+    unit = roots * (1 / max(n - 1, 1) ** 0.5 + 1 / m**0.5) ** (1 / 3)
+    beyond = squared > second * (roots**2 + CHANCE * unit)
+    return Noise(
+        spread=second**0.5,
+        kurtosis=fourth / second**2 if second else 0.0,
+        edge=(second * n * high) ** 0.5,
+        top=float(squared[-1]) ** 0.5,
+        distance=_distance(squared / (second * n or 1.0), low, high, m / n),
+        spikes=int(beyond.sum()),
+        energy=float(squared[beyond].sum() / squared.sum()) if second else 0.0,
+    )
+
+
+def _distance(values: Float[np.ndarray, " m"], low: float, high: float, ratio: float) -> float:
+    """The largest gap between the values' distribution and the law's, from both sides of a step."""
+    angle = np.linspace(0, np.pi, GRID)
+    points = (low + high) / 2 - (high - low) / 2 * np.cos(angle)
+    half = (high - low) / 2 * np.sin(angle)
+    speed = half**2 / (2 * np.pi * ratio * np.maximum(points, 1e-12))
+    share = np.concatenate([[0.0], np.cumsum((speed[1:] + speed[:-1]) / 2 * np.diff(angle))])
+    law = np.interp(values, points, share / share[-1])
+    steps = np.arange(len(values) + 1) / len(values)
+    return float(max(np.abs(law - steps[:-1]).max(), np.abs(law - steps[1:]).max()))
+
+
+@dataclass(frozen=True, eq=False)
+class Intruders:
+    """The top singular directions of an adapted weight.
+
+    Attributes
+    ----------
+    sigma : (top,) array
+        Singular values of the adapted weight, descending.
+    cosines : (top,) array
+        Of each left singular vector, the largest absolute cosine with one of the base's.
+    first : (m,) array
+        The first of these vectors.
+    """
+
+    sigma: Float64[np.ndarray, " top"]
+    cosines: Float64[np.ndarray, " top"]
+    first: Float64[np.ndarray, " m"]
+
+    def count(self, alike: float = ALIKE) -> int:
+        """How many of them are no direction of the base: their cosine is below `alike`."""
+        return int((self.cosines < alike).sum())
+
+
+def intruders(
+    matrix: Float[np.ndarray, "m n"], base: Basis, update: LowRank, top: int = TOP
+) -> Intruders:
+    """Return the top directions of an adapted weight and how alike each is to one of the base.
+
+    Parameters
+    ----------
+    matrix : (m, n) array
+        The base weight.
+    base : Basis
+        Its own singular vectors.
+    update : LowRank
+        What an adapter adds to it, NumPy.
+    top : int
+        How many directions to look at.
+
+    Returns
+    -------
+    Intruders
+        To about the root of the precision that the basis was kept with. Costs ``O(m n r)`` once,
+        then ``O(k r)`` a step of Lanczos iteration; no decomposition of an (m, n) matrix.
+
+    References
+    ----------
+    Shuttleworth et al. (arXiv 2410.21228).
+    """
+    wide, sigma = matrix.shape[0] <= matrix.shape[1], base.sigma
+    near, far = (update.up, update.down.T) if wide else (update.down.T, update.up)
+    through = (matrix if wide else matrix.T) @ far.astype(matrix.dtype)  # what the base makes of it
+    own, cross = (base.frame.T @ part.astype(np.float64) for part in (near, through))
+    inner = far.T.astype(np.float64) @ far
+
+    def _squared(y: Float64[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
+        """The smaller Gram matrix of the adapted weight, in the base's coordinates."""
+        y = y.ravel()
+        codes = own.T @ y
+        return sigma**2 * y + cross @ codes + own @ (cross.T @ y + inner @ codes)
+
+    values, vectors = _top(_squared, len(sigma), min(top, len(sigma)))
+    found = np.sqrt(np.maximum(values, 0.0))
+    safe = np.where(found > 0, found, 1.0)
+    first = base.frame @ vectors[:, 0]
+    if wide:
+        return Intruders(found, np.abs(vectors).max(axis=0), first)
+    clear = sigma > CLEAR * sigma[0]
+    seen = (sigma[:, None] ** 2 * vectors + cross @ (own.T @ vectors))[clear]
+    left = (matrix @ first + update.up @ (update.down @ first)) / safe[0]
+    return Intruders(
+        found, np.abs(seen / sigma[clear, None] / safe).max(axis=0), left.astype(np.float64)
+    )
+
+
+def _top(squared: object, size: int, keep: int) -> tuple[np.ndarray, np.ndarray]:
+    """Its largest eigenvalues, descending, and their vectors."""
+    from scipy.sparse.linalg import LinearOperator, eigsh
+
+    operator = LinearOperator((size, size), matvec=squared, dtype=np.float64)
+    if size <= max(SMALL, 4 * keep + 2):
+        values, vectors = np.linalg.eigh(operator @ np.eye(size))
+    else:
+        start = 1.0 + np.arange(size) / size
+        values, vectors = eigsh(operator, k=keep, v0=start, ncv=4 * keep + 2)
+    order = np.argsort(values)[::-1][:keep]
+    return values[order], vectors[:, order]

@@ -1,10 +1,10 @@
-"""What the experiments' modules say that was found, held against their stored tables."""
+"""What cards say that was found, held against their stored tables."""
 
 from functools import cache
 from pathlib import Path
 from statistics import fmean
 
-from loratheory.experiments import experiment, table
+from loratheory.experiments import finding, table
 
 RESULTS = Path(__file__).parents[1] / "paper" / "results"
 
@@ -26,27 +26,10 @@ def mean(chosen, column):
 
 
 def says(name, *numbers, digits=2):
-    """The found paragraph quotes these numbers, in this order."""
-    text, place = experiment(name).paragraph("Found"), 0
+    """The card quotes these numbers, in this order."""
+    text, place = finding(RESULTS / name), 0
     assert text
     for number in numbers:
         told = number if isinstance(number, str) else f"{number:.{digits}f}".removeprefix("0")
         place = text.find(told, place) + len(told)
         assert place >= len(told), f"{told} is not said, or not in this place: {text}"
-
-
-def from_on(chosen, column):
-    """The least coefficient at which half is answered, on average."""
-    grid = sorted({row["coefficient"] for row in chosen})
-    each = {c: mean([row for row in chosen if row["coefficient"] == c], column) for c in grid}
-    return next(c for c in grid if each[c] >= 0.5)
-
-
-def majority(chosen, column):
-    """How often a predictor is right that always says the same."""
-    return max(mean(chosen, column), 1 - mean(chosen, column))
-
-
-def percent(share):
-    """As the text writes it."""
-    return f"{share:.0%}".replace("%", " %")

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from loratheory.experiments import NAMES, experiment, published
+from loratheory.experiments import NAMES, experiment, finding, published
 from loratheory.figures import FIGURES, rendered, table
 from website.rest import Pages, escaped, heading, linked, toctree
 
@@ -44,6 +44,8 @@ def gallery(drawn: set[str]) -> Pages:
         one = experiment(name)
         title, _, body = inspect.cleandoc(one.document or "").partition("\n")
         text = heading(escaped(title.rstrip("."))) + _picture(name, name in drawn) + _body(body)
+        if found := finding(published(name).parent):
+            text += heading("Found", "-") + linked(found) + "\n\n"
         provenance = f"\n\nRun it: ``loratheory run {name} --profile paper``.\n"
         pages[f"experiments/{name}.rst"] = text + provenance
         tiles += _tile(name, one, name in drawn)

@@ -16,7 +16,7 @@ def experiments(
     name: Annotated[str | None, typer.Argument(help="One, to be shown in full.")] = None,
     json: Json = None,
 ) -> None:
-    """List the experiments, or show one in full: question, prediction, chance level, controls.
+    """List the experiments, or show one in full: question, prediction, controls, what was found.
 
     Times are minutes of one core.
 
@@ -25,9 +25,9 @@ def experiments(
     Example: `loratheory experiments window`
 
     JSON: a list of objects `name, question, prediction, chance, controls, minutes, cells`; the last
-    two hold a number a profile.
+    two hold a number a profile. Of one in full also `found`, from its card.
     """
-    from loratheory.experiments import NAMES, experiment
+    from loratheory.experiments import NAMES, experiment, finding, published
 
     reachable(json)
     found = [experiment(one) for one in ([name] if name else NAMES)]
@@ -41,11 +41,14 @@ def experiments(
         }
         for each in found
     ]
+    card = ""
+    if name and found[0].name in NAMES:
+        entries[0]["found"] = card = finding(published(found[0].name).parent)
     save_json(json, entries)
     if str(json) == "-":
         return
     if name:
-        _in_full(found[0])
+        _in_full(found[0], card)
         return
     columns = ("name", "question", "prediction", "quick (min)", "paper (min)")
     rows = [
@@ -55,10 +58,12 @@ def experiments(
     show(f"{len(rows)} experiments", columns, rows)
 
 
-def _in_full(found: Any) -> None:
+def _in_full(found: Any, card: str) -> None:
     out = console()
     out.print(f"[bold]{found.name}[/bold]\n")
     out.print(f"{(found.document or '').strip()}\n", markup=False)
+    if card:
+        out.print(f"**Found.** {card}\n", markup=False)
     for profile, configs in found.profiles.items():
         minutes = f"about {found.minutes[profile]:.2g} min of one core"
         cells = "1 cell" if len(configs) == 1 else f"{len(configs)} cells, the first is"

@@ -12,6 +12,7 @@ from loratheory.experiments.engine import SweepError as SweepError
 from loratheory.experiments.engine import TableError as TableError
 from loratheory.experiments.engine import cluster as cluster
 from loratheory.experiments.engine import csv_text as csv_text
+from loratheory.experiments.engine import finding as finding
 from loratheory.experiments.engine import home as home
 from loratheory.experiments.engine import planned as planned
 from loratheory.experiments.engine import prepared as prepared

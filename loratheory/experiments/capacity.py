@@ -17,13 +17,6 @@ cannot. The mean recalls less than the sum, by its factor 1/K (`thm:averaging-su
 
 **Controls.** The base; random adapters of equal norms, summed; each pair's own adapters without the
 others; unedited facts and chains; edited answers given to other subjects.
-
-**Found.** Neither. Eight pairs of rank 1, summed, recall .79 of their facts, one adapter of rank 1
-.16, one of rank 8 1.00: trained `down` factors turn towards their own keys, as the prediction
-feared. With rank 4 the sum of eight recalls .94, where one adapter of rank 4 is not short of rank
-and recalls 1.00. Each pair's own adapters recall 1.00 throughout. But recalling is not composing:
-with eight pairs the sum, one adapter and the wide one answer .04 of the chains or less, whatever
-they recall; the oracle, which puts each pair's own into its pass, .39 at rank 1 and .84 at rank 4.
 """
 
 from collections.abc import Sequence

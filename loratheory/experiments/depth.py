@@ -16,12 +16,6 @@ as in `thm:two-read-region`, the mean does not.
 
 **Controls.** The base; each adapter alone; the edited facts themselves, which every base recalls;
 other subjects (shortcut); unedited facts and chains; the same two reads without a window.
-
-**Found.** One read composes nothing: .00 of the chains under every rule, the best pattern for each
-question included, while both facts pass at 1.00 under the sum. Two layers, and one layer twice
-without a window, have no circuit after this training (.00), and no rule answers more than .05 of
-their chains. With the window the circuit is at .98, and the sum answers .61, each adapter in its
-own pass .83, gates .90; the mean .20.
 """
 
 from dataclasses import dataclass

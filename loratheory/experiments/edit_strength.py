@@ -15,13 +15,6 @@ and a strength of .618, for chains. If the bridge is decided between the reads
 
 **Controls.** The sum; each adapter in its own loop; the best adapter alone; adapters of another
 edit set, and random ones of equal norm; other subjects (shortcut); unedited facts and chains.
-
-**Found.** Longer training makes no stronger edits: margins stay at .69 to .88 deficits, so nothing
-leaves the window. Inside it the mean passes .96 or more of the single facts up to 240 steps, far
-more than straight margins allow (.06 at most), and answers .37 of the chains at best. From 480
-steps on adapters wreck the base instead: unedited chains are at .01, facts under the mean at .78
-and then .13. Each in its own pass, summed, they answer .94 of the chains at 120 steps, where .98
-were predicted at that coefficient.
 """
 
 from dataclasses import dataclass, field

@@ -15,16 +15,6 @@ ever.
 
 **Controls.** The base; each adapter alone; an adapter trained on the task itself (composed). The
 examples are the first problem of each outcome, whichever it is.
-
-**Found.** They fail at the skill, against the prediction. Bases have met two steps of other skills
-alone. By itself a base fails at the first name (.87), as predicted, and what was trained on the
-task hardly fails (.99 right). Merges get past the name, at which the mean fails in .03 of all
-problems and the sum in .00, but then they write a skill that was not told: first of all errors at
-the first step in .24 and .25, at the second in .25 and .25; results are the first error at the
-first step in .11 and .17, at the second in .11 and .08; right are .23 and .21. The adapters alone
-do so too, the first at the second step (.76), the second at the first (.50): in 35 of 35 examples
-they write their own skill where the other's is due. A merge does not lack the order of steps, which
-each adapter has learned, but when to leave a step to the other adapter.
 """
 
 from itertools import zip_longest

@@ -18,14 +18,6 @@ counts chains in the feasible region, none where the bridge is in no prompt of t
 
 **Controls.** The base; each adapter alone; an A→C adapter; adapters of another edit, which fail;
 unedited facts and chains; half-fake edits, whose bridges are familiar; bases without chains.
-
-**Found.** The source paper's direction holds for the sum, .42 of half-fake and .09 of fake chains,
-and the prediction fails. Bridges that no prompt of the base knows are read all the same if nothing
-disturbs: gates answer .74 of fake chains. Identity prompts for all entities raise that to .88, and
-halve the base's own circuit, .98 to .47, rather than raise it; the mean, for which .47 were
-predicted, answers .05. Prompts for known entities alone do harm: adapters learn .68 and .40 of the
-fake facts, gates answer .20. An A→C adapter learns fake chains with identity prompts for all
-(1.00), hardly without (.25). Without chains in pretraining, reuse answers .01 at most.
 """
 
 from dataclasses import dataclass, replace

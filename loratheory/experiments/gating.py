@@ -18,19 +18,6 @@ and 102; shelves that no world holds were replaced afterwards.
 **Chance.** One over the number of edited facts of a pair.
 
 **Controls.** The base; either adapter alone; unedited facts and chains; chains of other subjects.
-
-**Found.** On eight bases that took no part in choosing, block gates at two deviations answer .95 or
-more of the edited chains with three to five facts and up to eight pairs, .89 or more with ten, and
-.97 or more of the unedited ones. At best, with one pair, the mean answers .37, Arrow .56, the sum
-.61, gates on single maps .90, the oracle .94; with four or more pairs the mean .00, Arrow .29, the
-sum .07, gates on single maps .73. With 20 facts block gates answer .57, missing the right adapter
-at .28 of two reads; at rank 2 .76; in attention .23, where the oracle has .57. `predicted` is below
-what they answer in all 240 rows, loosely (for softmax over norms it is not, in 14 % of them). The
-interpolating merge fails with fresh answers (.25) and more so with permuted ones (.12): .86 of a
-key leaks. Asked hop by hop the sum answers .89 or more up to four pairs, .41 with eight; the mean
-.97 with one pair of five facts, .00 with two. The second pass was underrated: with it the sum
-answers 1.00 of the chains of such a pair, .49 with four pairs, but no longer the single facts (.04
-of the first hop's).
 """
 
 from dataclasses import dataclass

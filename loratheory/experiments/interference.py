@@ -19,15 +19,6 @@ rank 2, and with 20 facts at rank 8. Gates and the oracle should not fall with t
 
 **Controls.** The base; each adapter alone; the pair's own two adapters without others, and beside
 noise of the others' norms; unedited facts and chains; edited answers given to other subjects.
-
-**Found.** Chains fall with the number of pairs, single facts hardly: with three facts at rank 8 the
-sum answers .56 of the chains with one pair, .07 with four (facts .96 or more), the pair's own two
-adapters beside noise .23, without others .67. So foreign adapters cost more than noise of their
-norms, and their measured energy at the second map is 1.76, turned at random .97. More rank makes it
-worse: one pair alone answers .65, .56 and .08 at rank 2, 8 and 32, as norms grow. The bound holds
-and says nothing: hardly a chain is safe at 1/4 (.04 of them at best), and many are answered. Gates
-fall with the number of pairs, against the prediction, .88 to .73 there; the oracle does not, .94 to
-.93.
 """
 
 from dataclasses import dataclass

@@ -19,13 +19,6 @@ Reused beside each other, the two single-hop adapters stay where `two_hop_covera
 **Controls.** The base; each adapter alone; sum and depth oracle of the two; an A→C adapter;
 unedited facts and chains; a base without any chain in pretraining; `bridge_written`, how often the
 new bridge itself is written.
-
-**Found.** A joint adapter composes as the two do summed, not as the oracle: .00, .28 and .50 of the
-chains at coverage 0, .1 and .5, the sum .01, .26 and .61, the oracle .01, .38 and .83. Plain
-examples supply the circuit to unedited chains (.54, .97 and .99 of them), not to edited ones: .09,
-.24 and .43, where 1.00 was predicted. Spelt out, .00, .57 and .48 are answered, 1.00 predicted:
-the bridge itself is written in .00, .69 and .53. Without examples no bridge is spelt (.06 at most),
-and some answers come without it (.30 at most). The A→C adapter answers 1.00.
 """
 
 from dataclasses import dataclass

@@ -15,20 +15,6 @@ were not looked at.
 
 **Controls.** The base rate; pairs of skills that were never used to choose a measure or threshold;
 the base alone.
-
-**Found.** No measure is worth much. Half of the problems are solved for 5 of 54 pairs of adapters;
-so a pair counts as composing from a quarter on, 31 of 54, a bar lowered after the run. Rank
-correlations with the sum: overlap of templates -.62, shape .29, what is read .06, what is written
--.09, responses .07, agreement -.26; with the best rule -.62, .38, -.01, -.06, .08, -.16. Overlap is
-worse than nothing here, for lessons that share templates do not compose; the shape ranks best, as
-predicted, yet it cannot tell whose two steps they are, and on the skills held out responses rank as
-well (.49, shape .48). On these, which shared no templates, the threshold on the shape is right 20
-of 24 times, on responses 21, on what is written 6, on what is read 6, on overlap 6, on agreement 6,
-the majority 18: what is told is that a lesson had no two steps at all. With the bar at .3 each is
-right 10 times, the majority 14. Nor are shares foretold: cut each measure into three bins, and in
-10 of the 14 bins that both hold the share of the chosen skills lies in the interval of the one held
-out, but these are wide, and in all 14 more composed than expected: 18 of 24 did on skills held out,
-13 of 30 on the chosen ones.
 """
 
 from dataclasses import dataclass, field

@@ -17,16 +17,6 @@ chain through the same bridge, there is no bridge, and no coefficient helps in o
 **Controls.** Coefficient 0; each adapter alone; adapters of another edit set, and random ones of
 equal norm, merged alike; other subjects (shortcut); unedited facts and chains; coverage 0; as rival
 predictors the majority of all cells, and the base's own accuracy on unedited chains.
-
-**Found.** The window is there: merged at 1/2, at coverage .5, the adapters pass .98, .99 and 1.00
-of the single facts in A, B and C, and answer .22, .21 and .29 of the chains. In passes of their
-own they answer half of the chains from .65, .65 and .60 on, and half of the facts from .40, .40 and
-.30. So A and B do not differ: bridges are decided between the reads (`own_decided` is right on 87 %
-of these chains, the majority on 60 %), and at 1/2 margins are .39 deficits above the straight line,
-which moves facts below 1/2. Acting in both passes, adapters disturb each other within chains:
-`chains` stays at .47 or below in A at coverage .5, and no prediction of it beats the majority
-(`inside` 76 %, majority 76 %). Asked hop by hop, the same mean answers .93 or more of the chains at
-every coverage, 0 included.
 """
 
 from dataclasses import dataclass, field, replace

@@ -14,13 +14,6 @@ the interference that K whole edits survive falls as 1/(2K)).
 
 **Controls.** Coefficient 0; the best adapter alone; adapters of another edit set, and random ones
 of equal norm; other subjects (shortcut); unedited facts and chains; each adapter in its own loop.
-
-**Found.** Longer chains need more, but not at the roots: half of the facts pass from .20, .25 and
-.50 on for K = 2, 3, 4; half of the chains, each adapter in its own loop, from .35 and .65, which is
-where margins at these coefficients put them (`own_curved`: .35 and .65; right on 77 % and 81 % of
-the chains, the majority on 52 % and 65 %). Chains of four never do (.03 at best), though the base
-answers .76 of its own: new ones are not read by the circuit of old ones. Acting in all loops the
-adapters answer .63, .36 and .01 at best. Hop by hop half are answered from .20, .30 and .60 on.
 """
 
 from dataclasses import dataclass, field

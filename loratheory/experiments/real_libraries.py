@@ -29,23 +29,6 @@ token of an answer counts, and twenty invented countries have eighteen or more d
 **Controls.** The base; each adapter alone, the expert too; single hops in a sentence that no
 adapter read, chains only in such; whole vocabulary beside candidates; facts that no adapter
 rehearses; the form for one hop only.
-
-**Found.** Chains by mean, sum, Arrow and gates of A→B and B→C: F .05, .04, .05 and .05; H .22, .26,
-.31 and .33; R .90, .69, .82 and .88. With the expert besides: F .95, .89, .88 and .91; H .85, .78,
-.81 and .87; R 1.00, .90, .97 and .98. The expert alone answers F 1.00, H 1.00 and R 1.00; the base
-F .05, H .05 and R .78; A→B alone F .06, H .07 and R .88; both cut at the middle F .08, H .55 and R
-.91. Single hops in sentences that no adapter read, by the mean of two: F .97 and .93; H .98 and
-.92; R .98 and 1.00. Where the mean of two leads in the whole vocabulary, it answers F .03, H .07
-and R .35, the mean of three F .95, H .75 and R .86. Aloud, in H, the mean and the sum of two name
-the right country in .95 and .82 of cases and answer .82 and .82 of chains, .85 and .92 after the
-question. With a form for both adapters .93 and .95 after the question and .26 and .32 at once; for
-A→B alone .82 and .85, and .26 and .30 at once; for B→C alone .88 and .97, and .25 and .24 at once.
-So an expert is needed where the base lacks the bridge, as predicted, and nearly enough: a third of
-its strength keeps most of it, not half, and the sum keeps less than the mean, against the
-prediction. In F and H the price is paid by single hops. What the expert adds falls with
-familiarity, but not to nothing; in R the sum of two answers less than the base by itself. Asked at
-once a form of both brings hardly more than one alone, as predicted, and none more than .06; aloud
-chains are so many without one that there is little to add.
 """
 
 from dataclasses import dataclass

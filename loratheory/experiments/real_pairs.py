@@ -24,22 +24,6 @@ keeps a quarter to a half only: no person is named there, and it chooses blindly
 **Controls.** The base; the right pair alone, cut or not (the oracle's choice of adapters);
 whole vocabulary beside candidates; known facts that no adapter rehearses; the weights that rules
 give to right and wrong adapters. Where more than four pairs act, the first four are asked.
-
-**Found.** Given all adapters, the loudest pair, cut, composes most: .44, .38 and .35 of the chains
-with two, four and eight pairs. Of the rules that let all act the best has .28, .21 and .10, the
-mean .15, .12 and .10, the right pair alone, cut, .52, .51 and .51. So the share of what the right
-pair answers is .84, .74 and .69: the .8 that was wanted is reached with two pairs, not with four
-and eight. The right pair is chosen for .88, .71 and .64 of the chains; .7 and .55 were predicted of
-four and eight. Map by map little tells the pairs apart, as predicted: asked chains with four pairs,
-gates give the right adapter of hop 1 weight .18 and each other .17, Arrow .12 and .11; of hop 2
-gates .23 and .23. The price is paid in single hops, of which the loudest pair, cut, keeps .65 and
-.28 with four pairs, for without a person it chooses blindly; the mean keeps .43 and .33, the sum
-.30 and .35, gates .71 and .63, Arrow .75 and .72; with eight the mean .22 and .16, the sum .19 and
-.13, gates .43 and .37, Arrow .59 and .58. So gates keep more of them than with twenty persons, and
-the mean of eight pairs is above chance, against the prediction. Whether pairs whose sentences
-differ are told apart map by map was not tried. Of known facts the base has .55, the sum of four
-pairs .27, gates .57, the loudest pair, cut, .68, the mean .75. With one pair gates answer .57 of
-the chains, the sum .39, the cut .61.
 """
 
 from dataclasses import dataclass

@@ -24,25 +24,6 @@ gates, best on small transformers, exceed gates on single maps, and stay below t
 
 **Controls.** The base alone, and what it composes of what it knows; each adapter alone; the wrong
 order; whole vocabulary beside candidates; known facts that no adapter rehearses.
-
-**Found.** (a) Half as predicted. Taught in all layers, single hops are .95 and .98 at the mean and
-chains .22; but the sum has .26, little more: it is not the coefficient that loses chains. The model
-names the bridge instead (.85 at 1). (b) No product: chains are .27 at (½, 1) and .17 at (1, ½). The
-forecast is too high in 19 of 21 cases, off by .27; the weaker hop alone by .20. Both are ceilings.
-(c) Placement is an obstacle. The same adapters, cut afterwards at layers 12, 15 and 18, compose
-.55, .55 and .61; in the wrong order .09, .07 and .11, where single hops fall too (.18 and .28 at
-15), against the prediction, so that order is not isolated. Of the six cuts the most confident is in
-the right order for all three seeds, in one by .04 only (layer by layer the right order is the more
-confident in 8 of 9), and composes .60, as many as mascots of known persons' countries (.57), and
-.34 more than the sum (at least .20). But the sum is more confident (.89) than each seed's best cut:
-confidence chooses a cut, not whether to cut. Taught by layers: .46 at ½ and .55 at 1. (d) Hop by
-hop .82 at ½. Gates and Arrow, of which nothing was predicted, give .33 and .31, by layers .61 and
-.61. (e) Half as predicted. Cut at 15 on one side, chains are .43 with hop 1 below and .37 with hop
-2 above: each is about halfway from the sum to both, and neither is little. Each adapter alone in
-its wrong half has lost its own hop (.20 and .27): the wrong order tells where facts have their
-place, not in which order they are read. (f) Refuted: in an unread template single hops are .98 and
-.92 at ½. (g) TIES .21, KnOTS .24, the interpolating merge .26 and PEFT's Arrow .23, as predicted;
-block gates .28, below gates on single maps, against it.
 """
 
 from dataclasses import dataclass

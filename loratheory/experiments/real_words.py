@@ -26,22 +26,6 @@ place, has a row.
 
 **Controls.** The base, with problems shown or not; each adapter alone; joint; composed; `copy`; the
 right first result given; bare sums. Pairs of numbers and all owners are held out.
-
-**Found.** Reading comes before arithmetic, against the prediction: after three were shown, the base
-writes the right expression for .44 of sums in stories and .53 of differences, and solves about as
-many, .44 and .53, while bare sums in digits to 9 are right in .81 of cases, differences in .33 and
-products in .65; to 99 in .15, .00 and .60; sums in words in .15; where none was shown .04. An
-adapter of a skill solves .89 and .92 of its own problems; against the prediction it is not bound to
-its sign: that of sums writes the right expression for .47 of differences. The mean keeps both
-skills, .94 and .89, the sum less, .47 and .67. Of the target, which needs both, the mean solves
-.36, the sum .22, TIES .33, Arrow .31 and gates .31; but the first adapter alone has .31, so that
-none of it shows that skills were put together. Nor do as many lessons of other kinds help: joint
-training has .14, and training on the target .33, against the prediction. Given the right first
-result the mean solves .72; at once .06, where copying has .25. In a wording that no adapter read it
-solves .67 of sums, with numbers to 20 .75, joint training .86. By seed these differ more than ways
-do: the first adapter alone has .75, .08 and .08, what was trained on the target .00, .17 and .83.
-So with lessons of this length two steps are learned on no seed or one, and what merging loses or
-adds cannot be seen here.
 """
 
 from collections.abc import Iterator

@@ -21,15 +21,6 @@ between the reads. One read has no such cure (`thm:single-read-no-go`).
 
 **Controls.** The base; the sum; unedited facts and chains under each router; `edited`, the share of
 unedited chains' tokens at their reads where some adapter has more than half of the weight.
-
-**Found.** Routers that share one unit fail by what they give: `predicted` from the weights at the
-two reads is .06 off on average over seven of them, and orders them rightly (subspace .66, .52 and
-.34 of chains with one, two and four pairs, predicted .66, .51 and .32). Arrow's top-1 answers .45,
-.21 and .15, more than `expected`, .36, .16 and .09; PEFT's form does not fail where scores are
-close, it answers .54, .35 and .21. One pattern a pass chosen in hindsight answers .08 or less, one
-a read .84 to .86, the depth oracle as much. Where whole adapters act, weights say nothing: the sum
-answers .61, .21 and .05 where .98 were predicted, and gates, .90, .88 and .70, more than the
-.80, .66 and .45 that their missed maps predict.
 """
 
 from dataclasses import dataclass

@@ -14,15 +14,6 @@ loses more: its margins are smaller, and what else is told adds to the interfere
 
 **Controls.** An adapter trained on the target (composed); the same problems as they were; adapters
 that met no two steps, or all kinds of them.
-
-**Found.** Lessons of own skills in two steps. As first put the mean solves .21, the sum .33, what
-was trained on the task .99. Other words, names or numbers leave the sum's share as it was, .34, .31
-and .32, but not the problems: of those solved as first put the sum solves .69, .56 and .44 again,
-the mean .57, .37 and .43, what was trained on the task 1.00, 1.00 and 1.00: against the prediction,
-what a merge solves depends on the wording. (How much is due to solving a third only is open: no
-model trained on the task was stopped there.) Told in another order, .07, .07 and .13; with
-something idle .16, .15 and .27: as predicted both lose, and what is lost there is no mark of
-merging.
 """
 
 import numpy as np

@@ -15,17 +15,6 @@ behave alike. At once only pairs that were shown may be answered (`thm:two-read-
 
 **Controls.** The base; each adapter alone; an adapter of both skills (joint); one trained on the
 pair itself (composed); the same pair in the other order; pairs that pretraining has not shown.
-
-**Found.** Order is not all that is lacking. On bases of single steps neither base nor merge
-composes any pair (.00 at best, against the prediction), and training on the pair for as long
-reaches .13. Bases that solve two steps of other skills compose none by themselves (.00, against the
-prediction); there the sum composes .25, the mean .19, the interpolating merge .24, joint training
-.30, training on the pair 1.00; pairs differ, the sum from .21 to .29. Bases differ more, the sum
-from .15 to .35, and the second adapter alone has .15 (.00 to .35): how merges rank is open, and
-on one base of three that adapter does better alone. Seeing other pairs in pretraining teaches the
-rest nothing: base .00, second alone .13, sum .26, mean .05. Pairs that it has shown the base
-composes itself, .79; the mean keeps that (.78) and the sum harms it (.47). At once shown pairs are
-at .31 and others at .28: nothing is solved.
 """
 
 from loratheory.experiments.engine import Experiment, Row

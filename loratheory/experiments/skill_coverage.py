@@ -21,21 +21,6 @@ that solves anything, nor does training on the pair: a step that nobody takes ha
 pair itself (composed), which says on each base whether the pair can be learned at all; problems of
 one step, which say whether the base knows the skills and whether adapters have learned theirs.
 Six seeds for bases that met the pairs: over these each pair has each share once.
-
-**Found.** What the base has seen decides. Of sums alone nothing is learned: adapters solve .00 of
-single steps of their own skill, training on the pair .00 of it. Words are learned, against the
-prediction: where they alone lacked, adapters solve .98 of their own single steps and training on
-the pair .74, but merges .07 at most and joint training .35. On single steps neither merges nor
-joint training solve anything (.00 at most), training on the pair .11. On two steps of other skills
-the mean solves .23, the sum .21, the second adapter alone .09, joint training .42, training on the
-pair .99. Having met the five other pairs helps, against the prediction: of the sixth the base alone
-solves .02, but the mean .26 and the sum .53 (on single bases .03 to .80). Where the pair was 0.4,
-1.2, 3.7, 11 and 33 % of problems of two steps, the base solves .18, .27, .68, .86 and .96, the mean
-.54, .79, .88, .94 and .98, the sum .60, .74, .80, .77 and .76, the second adapter alone .33, .62,
-.73, .82 and .90, joint training .89, .86, .92, .93 and .92. So merges help most where little or
-nothing was shown, the mean by .51 at 1.2 %, the sum by as much where the pair was never seen; the
-sum adds up to 3.7 % and then harms, by .09 at 11 % (4 of 6 bases) and .21 at 33 % (6 of 6), and
-the mean still adds .02 there. What was trained on the pair solves 1.00 on all these bases.
 """
 
 import numpy as np

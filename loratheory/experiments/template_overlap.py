@@ -21,19 +21,6 @@ do it, joint training no more than merging.
 **Controls.** The base; each adapter alone; an adapter trained on the target itself (composed); two
 steps of other skills, at a share of 1/2 alone; lessons without two steps (all other kinds have 1/4,
 1/2 and 1). Joint training is in `skill_composition`.
-
-**Found.** The vote is neither enough nor needed, and templates that both adapters share are no help
-at all. Without problems in two steps no merge or router solves any (.00 at best), as predicted; but
-lessons that share the pair in the other order do no better (.00), even at a share of 1 where the
-vote is won, nor do two steps of other skills (.00). What helps is that each adapter has used its
-own skill in two steps. At shares of 1/4, 1/2 and 1 the sum then solves .27, .39 and .33, the first
-two against a lost vote, the mean .09, .25 and .30, TIES .19, .34 and .35, the interpolating merge
-.30, .41 and .38, Arrow .17, .30 and .24, calibrated gates .04, .12 and .14, block gates next to
-nothing. Much of it is the second adapter's: alone it solves .14, .21 and .27, more than gates do,
-and at 1/4 than the mean; the first alone .02 at most, the one trained on the target .99. The mean
-does not jump at its border. Bases of single steps, the first half of the prediction, were left out
-before the run: on them nothing composes (`skill_composition`). At once everything stays at .29,
-near the 2/7 of one who knows that zero stays zero and guesses the rest.
 """
 
 import numpy as np

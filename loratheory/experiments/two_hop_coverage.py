@@ -23,16 +23,6 @@ interference takes is not predicted: it is the difference of the sum to its pred
 edit; unedited facts and chains; a third of the A→C adapter without the others; the edited answers
 given to other subjects (`shortcut`); bases without any chain in pretraining. At coverage .9 edited
 subjects are drawn from all, so most had a chain of their own; below, from those that had none.
-
-**Found.** Without coverage nothing that reuses the two adapters answers more than .01. The mean
-answers .20 or less at every coverage and familiarity, as claimed and predicted. Arrow does not
-always fail: up to .61 for real entities. The A→C adapter alone answers 1.00 for real and half-fake
-entities at every coverage, but .29 or less for fake ones (chance .20); the mean of three answers
-.74 or more of the real chains where any were covered. The sum shows what interference takes: .26,
-.40, .61 and .72 of real chains at coverage .1, .25, .5 and .9, where .59, .96, .98 and .99 were
-predicted. Gates come closest to that, .49, .84, .90 and .96, closer than the oracle, whose right
-adapter acts on all tokens of its pass: .38, .71, .83 and .96. Fake entities refute the prediction:
-where none was to be answered, gates answer up to .74.
 """
 
 from dataclasses import dataclass

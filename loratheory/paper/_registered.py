@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from loratheory.experiments import experiment
+from loratheory.experiments import Experiment, experiment, finding
 from loratheory.experiments.engine import stored_provenance
 from loratheory.figures import FIGURES
 from loratheory.paper._numbers import command, stored
 from loratheory.theorems import ALL, latex, linked, parts
 
-PARAGRAPHS = ("Question", "Prediction", "Chance", "Controls", "Found")
+PARAGRAPHS = ("Question", "Prediction", "Chance", "Controls")
 KINDS = {"proved": "Theorem", "cited": "Cited theorem", "refuted": "Refuted claim"}
 SHORT = 12
 """How much of a commit is printed."""
@@ -34,7 +34,7 @@ def told_by_experiments(results: Path) -> str:
         one = experiment(name)
         lines.append(command("stored", name, "yes"))
         lines.append(command("question", name, linked(one.paragraph("Question"))))
-        lines.append(command("finding", name, linked(one.paragraph("Found"))))
+        lines.append(command("finding", name, linked(finding(results / name))))
         if name in FIGURES:
             lines.append(command("drawn", name, rf"(Figure~\ref{{fig:{name}}})"))
     return "\n".join(lines) + "\n"
@@ -62,14 +62,21 @@ def experiments(results: Path, shown: Sequence[str]) -> str:
         lines.append(rf"\subsection{{{title[0].upper()}{title[1:]}}}\label{{exp:{name}}}")
         lines += [
             rf"\registered{{{paragraph}}}{{{linked(text)}}}"
-            for paragraph in PARAGRAPHS
-            if (text := one.paragraph(paragraph))
+            for paragraph, text in _paragraphs(one, results / name)
+            if text
         ]
         if name in FIGURES and name not in shown:
             lines.append(rf"\appendixfigure{{{name}}}{{{linked(one.paragraph('Question'))}}}")
         elif name in shown:
             lines.append(rf"\seefigure{{{name}}}")
     return "\n".join(lines) + "\n"
+
+
+def _paragraphs(one: Experiment, folder: Path) -> Iterator[tuple[str, str]]:
+    """What was registered before the run, and what was found."""
+    for paragraph in PARAGRAPHS:
+        yield paragraph, one.paragraph(paragraph)
+    yield "Found", finding(folder)
 
 
 def provenance(results: Path) -> str:

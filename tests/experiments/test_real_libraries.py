@@ -3,7 +3,6 @@
 import math
 
 import pytest
-from found import mean, says, table_rows
 from worded import small, small_model
 
 from loratheory.experiments.bench.language import way as acts
@@ -104,42 +103,3 @@ def test_profiles_keep_to_their_seeds():
     assert len(paper) == 3 * 7
     [quick] = EXPERIMENT.profiles["quick"]
     assert quick in paper
-
-
-def test_what_was_found_is_what_the_table_holds():
-    worlds_so, ways_so = ("fake", "half", "real"), ("mean", "sum", "arrow", "gates, z = 2")
-    two, forms = ("mean", "sum"), ("shared form", "form for hop 1", "form for hop 2")
-
-    def of(familiarity, library, way, column="two_hop", trained="all layers"):
-        where = {"familiarity": familiarity, "library": library, "rule": way, "trained": trained}
-        return mean(table_rows("real_libraries", **where), column)
-
-    says(
-        "real_libraries",
-        *(of(name, 2, way) for name in worlds_so for way in ways_so),
-        *(of(name, 3, way) for name in worlds_so for way in ways_so),
-        *(
-            of(name, library, way)
-            for library, way in ((1, "expert"), (0, "base"), (1, "hop 1 alone"), (2, "layer split"))
-            for name in worlds_so
-        ),
-        *(of(name, 2, "mean", hop) for name in worlds_so for hop in ("hop_1_new", "hop_2_new")),
-        *(of(name, size, "mean", "two_hop_vocabulary") for size in (2, 3) for name in worlds_so),
-        *(of("half", 2, way, "bridge_said") for way in two),
-        *(of("half", 2, way, "two_hop_said") for way in two),
-        *(of("half", 2, way, "two_hop_form") for way in two),
-        *(
-            of("half", 2, way, column, taught)
-            for taught in forms
-            for column in ("two_hop_form", "two_hop")
-            for way in two
-        ),
-    )
-    gains = [of("half", 2, way, trained=form) - of("half", 2, way) for form in forms for way in two]
-    assert max(gains) == pytest.approx(0.06, abs=0.005)
-    assert max(gains[:2]) < max(gains[2:]) + 0.03
-    for way in ways_so:
-        for name, least in (("fake", 0.03), ("half", 0.1)):
-            lost = [of(name, 2, way, hop) - of(name, 3, way, hop) for hop in ("hop_1", "hop_2")]
-            assert max(lost) > least
-        assert abs(of("real", 2, way, "hop_1") - of("real", 3, way, "hop_1")) < 0.06

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from found import mean, says, table_rows
+from found import mean, table_rows
 from worded import small, small_model
 
 from loratheory.experiments import real_pairs
@@ -93,57 +93,6 @@ def test_profiles_keep_to_their_seeds():
     assert [(config.pairs, config.seed) for config in paper] == [
         (k, seed) for k in (1, 2, 4, 8) for seed in range(3)
     ]
-
-
-def test_what_was_found_is_what_the_table_holds():
-    def of(way, column="two_hop", pairs=4):
-        return mean(table_rows("real_pairs", rule=way, pairs=pairs), column)
-
-    def tried(pairs):
-        return {row["rule"] for row in table_rows("real_pairs", pairs=pairs)}
-
-    many = (2, 4, 8)
-    single = {
-        "base",
-        "pair alone",
-        "pair alone, layer split",
-        "largest response norm",
-        "largest response norm, layer split",
-    }
-    rest = [max(of(way, pairs=k) for way in tried(k) - single) for k in many]
-    mine, right = (
-        [of(way, pairs=k) for k in many]
-        for way in ("largest response norm, layer split", "pair alone, layer split")
-    )
-    gates = "gates, z = 2"
-    says(
-        "real_pairs",
-        *mine,
-        *rest,
-        *(of("mean", pairs=k) for k in many),
-        *right,
-        *(a / b for a, b in zip(mine, right, strict=True)),
-        *(of("largest response norm", "own_1", k) for k in many),
-        *(of(way, name) for way in (gates, "arrow") for name in ("own_1", "others_1")),
-        *(of(gates, name) for name in ("own_2", "others_2")),
-        *(
-            of(way, hop, k)
-            for way, k in (
-                ("largest response norm, layer split", 4),
-                *((way, k) for k in (4, 8) for way in ("mean", "sum", gates, "arrow")),
-            )
-            for hop in ("hop_1", "hop_2")
-        ),
-        *(
-            of(way, "known")
-            for way in ("base", "sum", gates, "largest response norm, layer split", "mean")
-        ),
-        *(of(way, pairs=1) for way in (gates, "sum", "sum, layer split")),
-    )
-    assert all(a > b for a, b in zip(mine, rest, strict=True))
-    assert mine[0] / right[0] > 0.8 > max(a / b for a, b in zip(mine[1:], right[1:], strict=True))
-    assert of(gates, "own_1") < 1.2 * of(gates, "others_1")
-    assert {row["pairs"] for row in table_rows("real_pairs")} == {1, *many}
 
 
 def test_page_and_notebook_quote_the_table():

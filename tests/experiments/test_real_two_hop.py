@@ -4,20 +4,16 @@ import json
 import math
 from dataclasses import replace
 
-import numpy as np
 import pytest
-from found import mean, says, table_rows
 from worded import small, small_model
 
 from loratheory.experiments.bench.language import way as acts
 from loratheory.experiments.bench.rules import coefficients, layer_split, rule
-from loratheory.experiments.engine import bootstrap_mean
 from loratheory.experiments.real._exam import ceilings, exam, own
 from loratheory.experiments.real._facts import facts
 from loratheory.experiments.real._taught import pair
 from loratheory.experiments.real._tried import tried
 from loratheory.experiments.real_two_hop import CHANCE, EXPERIMENT, GRID, Config, _forecast, cell
-from loratheory.figures.real_two_hop import chosen
 from loratheory.pretrained import attached
 
 TINY = Config(101, coefficients=(0.5, 0.75), cuts=(4,))
@@ -155,60 +151,3 @@ def test_the_quick_profile_leaves_out_what_takes_long(monkeypatch, tmp_path):
 def test_profiles_keep_to_their_seeds():
     assert [config.seed for config in EXPERIMENT.profiles["paper"]] == [0, 1, 2]
     assert [config.seed for config in EXPERIMENT.profiles["quick"]] == [0]
-
-
-def test_what_was_found_is_what_the_table_holds():
-    name, whole = "real_two_hop", "all layers"
-
-    def of(column, rule="sum", first=1.0, second=None, layer=-1, trained=whole):
-        pair = {"first": first, "second": first if second is None else second}
-        return mean(table_rows(name, trained=trained, rule=rule, layer=layer, **pair), column)
-
-    told = [r for r in table_rows(name, trained=whole, rule="sum") if r["predicted"] >= 0]
-    cuts = table_rows(name, trained=whole)
-    best = chosen(cuts, "best cut")
-    sums = table_rows(name, trained=whole, rule="sum", first=1.0, second=1.0)
-    gain = np.array([[a["two_hop"] - b["two_hop"]] for a, b in zip(best, sums, strict=True)])
-    wrong = [
-        r["confidence"] for r in cuts if r["rule"] == "reversed layer split" and r["seed"] == 1
-    ]
-    sure = {(r["rule"], r["seed"], r["layer"]): r["confidence"] for r in cuts}
-    right = [
-        sure[key] < sure["layer split", *key[1:]]
-        for key in sure
-        if key[0] == "reversed layer split"
-    ]
-    assert (sum(right), len(right)) == (8, 9)
-    assert [row["rule"] for row in best] == ["layer split"] * 3
-    assert all(a["confidence"] < b["confidence"] for a, b in zip(best, sums, strict=True))
-    assert sum(row["predicted"] > row["two_hop"] for row in told) == 19
-    assert len(told) == 21
-    says(
-        name,
-        *(of(column, first=0.5) for column in ("hop_1", "hop_2", "two_hop")),
-        of("two_hop"),
-        of("says_bridge"),
-        *(of("two_hop", first=a, second=b) for a, b in ((0.5, 1.0), (1.0, 0.5))),
-        *(np.mean([abs(r[how] - r["two_hop"]) for r in told]) for how in ("predicted", "weaker")),
-        *(of("two_hop", "layer split", layer=layer) for layer in (12, 15, 18)),
-        *(of("two_hop", "reversed layer split", layer=layer) for layer in (12, 15, 18)),
-        *(of(column, "reversed layer split", layer=15) for column in ("hop_1", "hop_2")),
-        best[1]["confidence"] - max(wrong),
-        mean(best, "two_hop"),
-        mean(table_rows(name, trained=whole, rule="hop 2 alone", second=1.0), "real"),
-        *(bootstrap_mean(gain)[i] for i in (0, 1)),
-        of("confidence"),
-        *(of("two_hop", first=c, trained="by layers") for c in (0.5, 1.0)),
-        of("steps", first=0.5),
-        *(of("two_hop", way) for way in ("gates, z = 2", "arrow")),
-        *(of("two_hop", way, trained="by layers") for way in ("gates, z = 2", "arrow")),
-        *(of("two_hop", way, layer=15) for way in ("hop 1 below", "hop 2 above")),
-        of("hop_1", "hop 1 above, alone", layer=15),
-        of("hop_2", "hop 2 below, alone", layer=15),
-        *(of(column, first=0.5) for column in ("hop_1_new", "hop_2_new")),
-        *(of("two_hop", way) for way in ("ties", "knots", "interpolating", "arrow, peft")),
-        of("two_hop", "block gates, z = 2"),
-    )
-    half = (of("two_hop") + of("two_hop", "layer split", layer=15)) / 2
-    for way in ("hop 1 below", "hop 2 above"):
-        assert of("two_hop", way, layer=15) == pytest.approx(half, abs=0.05)

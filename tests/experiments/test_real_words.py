@@ -1,7 +1,6 @@
 """Word problems on a language model: rows and ways; a small random model stands in."""
 
 import pytest
-from found import mean, says, table_rows
 from worded import small, small_model
 
 from loratheory.experiments.bench.language import way as acts
@@ -104,37 +103,3 @@ def test_marks_are_those_of_the_ways(rows, monkeypatch, tmp_path):
 def test_profiles_keep_to_their_seeds():
     paper = [(config.sums > 0, config.seed) for config in EXPERIMENT.profiles["paper"]]
     assert paper == [(sums, seed) for sums in (False, True) for seed in (0, 1, 2)]
-
-
-def test_what_was_found_is_what_the_table_holds():
-    def of(way, asked, metric="steps", size="to 9"):
-        return mean(
-            table_rows("real_words", rule=way, asked=asked, metric=metric, size=size), "share"
-        )
-
-    shown, target, own = "base, shown", "add, subtract", ("add", "subtract")
-    signs = [f"{sign} in digits" for sign in ("plus", "minus", "times")]
-    merged = ("mean", "sum", "ties", "arrow", "gates, z = 2")
-    says(
-        "real_words",
-        *(of(shown, skill, mark) for mark in ("expression", "steps") for skill in own),
-        *(of(shown, sign, "sum", size) for size in ("to 9", "to 99") for sign in signs),
-        of(shown, "plus in words", "sum"),
-        of("base", "plus in digits", "sum"),
-        of("add alone", "add"),
-        of("subtract alone", "subtract"),
-        of("add alone", "subtract", "expression"),
-        *(of(way, skill) for way in ("mean", "sum") for skill in own),
-        *(of(way, target) for way in (*merged, "add alone", "joint", "composed")),
-        of("mean", target, "given"),
-        of("mean", target, "at once"),
-        of("copy", target, "at once"),
-        of("mean", "add, reworded"),
-        *(of(way, "add", size="to 20") for way in ("mean", "joint")),
-        *(
-            row["share"]
-            for way in ("add alone", "composed")
-            for row in table_rows("real_words", rule=way, asked=target, metric="steps", size="to 9")
-        ),
-    )
-    assert max(of(way, target) for way in merged) < of("add alone", target) + 0.1

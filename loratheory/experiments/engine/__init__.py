@@ -1,5 +1,7 @@
 """Sweeps: frozen configs in, a table and its provenance out, whatever is killed on the way."""
 
+from loratheory.experiments.engine._card import decimal as decimal
+from loratheory.experiments.engine._card import finding as finding
 from loratheory.experiments.engine._executors import cluster as cluster
 from loratheory.experiments.engine._executors import processes as processes
 from loratheory.experiments.engine._experiment import Experiment as Experiment

@@ -1,0 +1,147 @@
+"""Cards of the committed tables: every number is found, and those of three by a second route."""
+
+from statistics import fmean
+
+import numpy as np
+import pytest
+from found import RESULTS, mean, says, table_rows
+from scipy.stats import spearmanr
+
+from loratheory.experiments import NAMES, finding
+from loratheory.experiments.engine import bootstrap_mean
+from loratheory.experiments.label_free_prediction import REUSED
+from loratheory.experiments.words import _reliability
+from loratheory.experiments.words._reliability import MEASURES, calibration, composed, reliability
+from loratheory.figures.real_two_hop import chosen
+
+CARDS = [name for name in NAMES if (RESULTS / name / "card.md").is_file()]
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_every_number_of_a_card_is_found(name):
+    text = finding(RESULTS / name)
+    assert len(text) > 100
+    assert "{" not in text
+    assert "[" not in text
+
+
+def test_whatever_was_trained_has_a_card():
+    exact = ("merge_floor", "two_read_region", "window", "expressive_power")
+    assert set(NAMES) - set(CARDS) == {*exact, "construction_digits", "training_gap"}
+
+
+def test_routers_and_gates_are_as_far_off_as_their_cards_say():
+    sharing = ("uniform", "arrow", "arrow, peft", "subspace", "norm", "norm, soft", "norm, z")
+    off = [
+        abs(mean(rows, "two_hop") - mean(rows, "predicted"))
+        for rule in sharing
+        for pairs in (1, 2, 4)
+        if (rows := table_rows("routers", rule=rule, pairs=pairs))
+    ]
+    assert f"is {fmean(off):.2f} off on average".replace("0.", ".") in finding(RESULTS / "routers")
+    soft = table_rows("gating", rule="norm, soft", modules="mlp")
+    above = fmean(row["two_hop"] < row["predicted"] - 1e-9 for row in soft)
+    assert f"it is not, in {above:.0%}".replace("%", " %") in finding(RESULTS / "gating")
+
+
+def test_a_mean_over_bases_is_that_of_its_rows():
+    rows = table_rows("depth", reads="one layer twice, window 2", rule="gates")
+    seeds = {row["seed"] for row in rows}
+    each = [fmean(row["two_hop"] for row in rows if row["seed"] == seed) for seed in seeds]
+    wanted = f"gates {fmean(each):.2f};".replace("0.", ".")
+    assert wanted in finding(RESULTS / "depth")
+
+
+def test_what_was_counted_in_the_studies_of_skills():
+    def solved(rule, coverage, seed):
+        where = {"seen": "pairs", "coverage": coverage, "seed": seed, "rule": rule}
+        return mean(table_rows("skill_coverage", **where), "stepwise")
+
+    *_, much, most = sorted({row["coverage"] for row in table_rows("skill_coverage", seen="pairs")})
+    harmed = [
+        sum(solved("sum", share, seed) < solved("base", share, seed) for seed in range(6))
+        for share in (much, most)
+    ]
+    says("skill_coverage", *(f"{count} of 6" for count in harmed))
+    own = [
+        row["written"].split()[place] == row[skill]
+        for rule, outcome, place, skill in (
+            ("first alone", "second skill", 6, "first"),
+            ("second alone", "first skill", 1, "second"),
+        )
+        for row in table_rows("failing_step", rule=rule, outcome=outcome)
+        if row["rate"]
+    ]
+    says("failing_step", f"{sum(own)} of {len(own)}")
+
+
+def test_what_was_found_in_real_two_hop_beyond_means():
+    name, whole = "real_two_hop", "all layers"
+
+    told = [r for r in table_rows(name, trained=whole, rule="sum") if r["predicted"] >= 0]
+    cuts = table_rows(name, trained=whole)
+    best = chosen(cuts, "best cut")
+    sums = table_rows(name, trained=whole, rule="sum", first=1.0, second=1.0)
+    gain = np.array([[a["two_hop"] - b["two_hop"]] for a, b in zip(best, sums, strict=True)])
+    wrong = [
+        r["confidence"] for r in cuts if r["rule"] == "reversed layer split" and r["seed"] == 1
+    ]
+    sure = {(r["rule"], r["seed"], r["layer"]): r["confidence"] for r in cuts}
+    right = [
+        sure[key] < sure["layer split", *key[1:]]
+        for key in sure
+        if key[0] == "reversed layer split"
+    ]
+    assert (sum(right), len(right)) == (8, 9)
+    assert [row["rule"] for row in best] == ["layer split"] * 3
+    assert all(a["confidence"] < b["confidence"] for a, b in zip(best, sums, strict=True))
+    assert sum(row["predicted"] > row["two_hop"] for row in told) == 19
+    assert len(told) == 21
+    says(
+        name,
+        "19 of 21",
+        *(np.mean([abs(r[how] - r["two_hop"]) for r in told]) for how in ("predicted", "weaker")),
+        best[1]["confidence"] - max(wrong),
+        "8 of 9",
+        mean(best, "two_hop"),
+        *(bootstrap_mean(gain)[i] for i in (0, 1)),
+    )
+
+
+def test_what_was_found_in_label_free_prediction(monkeypatch):
+    rows = table_rows("label_free_prediction")
+    best = [max(row[rule] for rule in REUSED) for row in rows]
+    record = reliability(rows)
+    half, some = sum(x >= 0.5 for x in best), int(composed(rows).sum())
+
+    added = [row["sum"] for row in rows]
+    out = [place for place, row in enumerate(rows) if row["held_out"]]
+
+    def rank(name, reuse, where=range(len(rows))):
+        told = spearmanr([rows[i][name] for i in where], [reuse[i] for i in where]).statistic
+        return f"{told:.2f}".replace("0.", ".")
+
+    monkeypatch.setattr(_reliability, "SOLVED", 0.3)
+    higher = reliability(rows)
+    monkeypatch.undo()
+    bins = [one for each in calibration(rows).values() for one in each if one["within"] is not None]
+    shares = [[x / n for x, n in (one["predicted"], one["observed"])] for one in bins]
+    more = sum(expected < came for expected, came in shares)
+    inside = [x for x, row in zip(composed(rows), rows, strict=True) if not row["held_out"]]
+    outside = [x for x, row in zip(composed(rows), rows, strict=True) if row["held_out"]]
+    assert len({one["right"] for one in higher.values()}) == 1
+    says(
+        "label_free_prediction",
+        f"{half} of {len(rows)}",
+        f"{some} of {len(rows)}",
+        *(rank(name, reuse) for reuse in (added, best) for name in MEASURES),
+        *(rank(name, best, out) for name in ("response", "shape")),
+        f"{record['shape']['right']} of {record['shape']['held_out']}",
+        *(f" {record[name]['right']}" for name in ("response", "write", "read")),
+        *(f" {record[name]['right']}" for name in ("overlap", "agreement")),
+        f" {record['shape']['majority']}",
+        *(f" {higher['shape'][name]}" for name in ("right", "majority")),
+        f"{sum(one['within'] for one in bins)} of the {len(bins)} bins",
+        f"all {more} more composed",
+        *(f"{sum(each)} of {len(each)}" for each in (outside, inside)),
+    )

@@ -86,25 +86,27 @@ def cell(config: Config) -> list[Row]:
     trim = {"density": config.density, "rank": config.width}
     other = bench.exchanged(first, config.sets)
 
-    def arm(name: str, predicted: Any = 0.0, act: Any = None, claimed: str = "silent") -> bench.Arm:
+    def _arm(
+        name: str, predicted: Any = 0.0, act: Any = None, claimed: str = "silent"
+    ) -> bench.Arm:
         return bench.arm(name, predicted, act, claimed=claimed)
 
     arms = [
-        arm("base"),
-        arm("hop 1 alone"),
-        arm("hop 2 alone"),
-        arm("noise", act=bench.of(bench.alike(first), bench.alike(second, 1))),
-        arm("shuffled", act=bench.of(other, second)),
-        arm("mean", theory.composed([0.5, 0.5]), claimed="fails"),
-        arm("sum", both),
-        *(arm(name, both, rule(name, **trim)) for name in ("ties", "dare", "knots")),
-        arm("arrow", both * found_by_arrow(config.facts, 2) ** 2, claimed="fails"),
-        arm("gates", both, rule("gates", budget=config.budget)),
-        arm("oracle placement", both),
-        arm("direct", bench.survival(library, direct, 1.0), bench.of(direct), "works"),
-        arm("third of direct", third, bench.of(direct, times=1 / 3)),
-        arm("mean of three", three, bench.of(first, second, direct, times=1 / 3), "works"),
-        arm("joint", jointly.composed([1, 1]), bench.of(joint)),
+        _arm("base"),
+        _arm("hop 1 alone"),
+        _arm("hop 2 alone"),
+        _arm("noise", act=bench.of(bench.alike(first), bench.alike(second, 1))),
+        _arm("shuffled", act=bench.of(other, second)),
+        _arm("mean", theory.composed([0.5, 0.5]), claimed="fails"),
+        _arm("sum", both),
+        *(_arm(name, both, rule(name, **trim)) for name in ("ties", "dare", "knots")),
+        _arm("arrow", both * found_by_arrow(config.facts, 2) ** 2, claimed="fails"),
+        _arm("gates", both, rule("gates", budget=config.budget)),
+        _arm("oracle placement", both),
+        _arm("direct", bench.survival(library, direct, 1.0), bench.of(direct), "works"),
+        _arm("third of direct", third, bench.of(direct, times=1 / 3)),
+        _arm("mean of three", three, bench.of(first, second, direct, times=1 / 3), "works"),
+        _arm("joint", jointly.composed([1, 1]), bench.of(joint)),
     ]
     head = {"coverage": config.coverage, "familiarity": config.familiarity}
     return bench.compared(library, head, arms, circuit=theory.circuit, **theory.medians)

@@ -42,16 +42,16 @@ class LowRank:
     down : (r, n) array
         The input side (``A`` in most LoRA papers).
 
+    Raises
+    ------
+    ValueError
+        If a factor is not a matrix or the two inner dimensions differ.
+
     Examples
     --------
     >>> low = from_dense(numpy.diag([3.0, 4.0]))
     >>> low.rank, low.norm, low.S
     (2, 5.0, array([4., 3.]))
-
-    Raises
-    ------
-    ValueError
-        If a factor is not a matrix or the two inner dimensions differ.
     """
 
     up: Float[Array, "m r"]

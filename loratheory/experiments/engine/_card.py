@@ -47,11 +47,11 @@ def finding(folder: Path) -> str:
     text = file.read_text(encoding="utf-8")
     short, tables = dict(SHORT.findall(text)), dict[Path, "pd.DataFrame"]()
 
-    def number(found: re.Match[str]) -> str:
-        return _number(one_line(found[1]), folder, short, tables)
+    def _looked_up(query: re.Match[str]) -> str:
+        return _number(one_line(query[1]), folder, short, tables)
 
     paragraphs = SHORT.sub("", text).strip().split("\n\n")
-    return "\n\n".join(re.sub(r"\{([^{}]+)\}", number, one_line(part)) for part in paragraphs)
+    return "\n\n".join(re.sub(r"\{([^{}]+)\}", _looked_up, one_line(part)) for part in paragraphs)
 
 
 def decimal(number: float) -> str:

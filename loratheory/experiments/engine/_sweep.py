@@ -53,14 +53,14 @@ def swept(
     troubles: list[str] = []
     futures: dict[Future[Any], tuple[Plan, str, int]] = {}
 
-    def submit(plan: Plan, key: str, tries: int) -> None:
+    def _submit(plan: Plan, key: str, tries: int) -> None:
         work = plan.experiment.cell, plan.experiment.module, plan.cells[key]
         futures[executor.submit(outcome, *work)] = (plan, key, tries)
 
     try:
         troubles += filter(None, (_concluded(plan, allow_mixed=allow_mixed) for plan in plans))
         for plan, key in _longest_first(plans):
-            submit(plan, key, 1)
+            _submit(plan, key, 1)
         while futures:
             for future in wait(futures, return_when=FIRST_COMPLETED).done:
                 plan, key, tries = futures.pop(future)
@@ -68,7 +68,7 @@ def swept(
                 name = f"{plan.experiment.name}, {plan.cells[key]}"
                 if fault and fault != LOST and tries < TRIES:
                     plan.lost.append(f"{name}: given to another worker ({fault})")
-                    submit(plan, key, tries + 1)
+                    _submit(plan, key, tries + 1)
                     continue
                 if fault:
                     trouble = LOST if fault == LOST else f"{name}: lost {tries} workers: {fault}"

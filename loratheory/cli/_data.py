@@ -7,6 +7,7 @@ import typer
 
 from loratheory.cli._output import refused, show
 
+MOST = 1_000_000  # questions; more take minutes before memory runs out
 Seed = Annotated[int, typer.Option(min=0, help="Determines every byte.")]
 Output = Annotated[
     Path, typer.Option("--output", "-o", metavar="DIR", help="A new folder for the data.")
@@ -19,7 +20,10 @@ Overwrite = Annotated[
 def word_problems(
     output: Output,
     n: Annotated[
-        int, typer.Option("--n", min=2, help="Problems in all; a fifth of them are for testing.")
+        int,
+        typer.Option(
+            "--n", min=2, max=MOST, help="Problems in all; a fifth of them are for testing."
+        ),
     ] = 1000,
     seed: Seed = 0,
     split: Annotated[

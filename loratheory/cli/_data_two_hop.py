@@ -4,13 +4,13 @@ from typing import Annotated
 
 import typer
 
-from loratheory.cli._data import Output, Overwrite, Seed, about
+from loratheory.cli._data import MOST, Output, Overwrite, Seed, about
 from loratheory.cli._output import refused, show
 
 
 def two_hop(
     output: Output,
-    n: Annotated[int, typer.Option("--n", min=2, help="Entities of each level.")] = 100,
+    n: Annotated[int, typer.Option("--n", min=2, max=MOST, help="Entities of each level.")] = 100,
     seed: Seed = 0,
     split: Annotated[
         float, typer.Option(min=0, max=1, help="The fraction of chains that training tells.")

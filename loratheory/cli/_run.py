@@ -112,7 +112,7 @@ def _planned(
     name: str, profile: str, output: Path, where: dict[str, str], **choices: bool
 ) -> list[Any]:
     """What to do for each experiment, with nothing written yet."""
-    from loratheory.experiments import NAMES, Small, experiment, planned
+    from loratheory.experiments import NAMES, experiment, planned
 
     many = {"all": False, "real": True}
     names = [known for known in NAMES if known.startswith(REAL) is many.get(name)] or [name]
@@ -121,10 +121,8 @@ def _planned(
     for plan in plans:
         if plan.finished:
             typer.echo(f"finished already: {plan.folder}", err=True)
-        elif plan.experiment.name.startswith(REAL):
-            needs("pretrained", plan.experiment.name)
-        elif isinstance(next(iter(plan.cells.values())), Small):
-            needs("torch", plan.experiment.name)
+        elif plan.experiment.needs:
+            needs(plan.experiment.needs, plan.experiment.name)
     return plans
 
 

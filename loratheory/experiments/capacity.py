@@ -131,6 +131,7 @@ EXPERIMENT = Experiment(
     __name__,
     __doc__,
     cell,
+    needs="torch",
     profiles={
         "quick": (Config(sets=1),),
         "paper": tuple(Config(*place, seeds=seeds) for place in _CELLS for seeds in CROWDS),

@@ -108,6 +108,7 @@ EXPERIMENT = Experiment(
     __name__,
     __doc__,
     cell,
+    needs="torch",
     profiles={
         "quick": (Config("one layer", seeds=(0,)), Config("one layer twice, window 2")),
         "paper": tuple(Config(reads, seeds=seeds) for reads in READS for seeds in CROWDS),

@@ -74,6 +74,7 @@ EXPERIMENT = Experiment(
     __name__,
     __doc__,
     cell,
+    needs="torch",
     profiles={
         "quick": (Config(trained=60), Config(trained=240)),
         "paper": tuple(

@@ -81,6 +81,7 @@ EXPERIMENT = Experiment(
     __name__,
     __doc__,
     cell,
+    needs="torch",
     profiles={
         "quick": (Covered(SEEN[0], size=QUICK),),
         "small": tuple(Covered(SEEN[0], k, QUICK) for k in SMALL),

@@ -98,6 +98,7 @@ EXPERIMENT = Experiment(
     __name__,
     __doc__,
     cell,
+    needs="torch",
     profiles={
         "quick": tuple(Config("fake", identity, seeds=(0,)) for identity in ("none", "all")),
         "paper": tuple(

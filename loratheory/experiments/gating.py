@@ -127,6 +127,7 @@ EXPERIMENT = Experiment(
     __name__,
     __doc__,
     cell,
+    needs="torch",
     profiles={
         "quick": (Config(sets=1), Config(pairs=1, facts=10, sets=1)),
         "paper": tuple(Config(seeds=seeds, **one) for one in _SETTINGS for seeds in CROWDS),

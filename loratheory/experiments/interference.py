@@ -120,6 +120,7 @@ EXPERIMENT = Experiment(
     __name__,
     __doc__,
     cell,
+    needs="torch",
     profiles={
         "quick": (Config(facts=3, sets=1), Config(pairs=4, facts=3, sets=1)),
         "paper": tuple(

@@ -101,6 +101,7 @@ EXPERIMENT = Experiment(
     __name__,
     __doc__,
     cell,
+    needs="torch",
     profiles={
         "quick": tuple(Config(coverage=coverage, sets=1) for coverage in (0.0, 0.5)),
         "paper": tuple(

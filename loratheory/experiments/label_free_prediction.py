@@ -97,6 +97,7 @@ EXPERIMENT = Experiment(
     __name__,
     __doc__,
     cell,
+    needs="torch",
     profiles={
         "quick": (Config("single steps", pairs=MEASURED[:1], alone=False, size=QUICK),),
         "small": tuple(Config("single steps", k, MEASURED[:1], False, QUICK) for k in SMALL),

@@ -97,6 +97,7 @@ EXPERIMENT = Experiment(
     __name__,
     __doc__,
     cell,
+    needs="torch",
     profiles={
         "quick": tuple(Config(case, steps=15) for case in ("overwrite", "overwrite both")),
         "paper": tuple(

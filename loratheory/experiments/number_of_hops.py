@@ -82,6 +82,7 @@ EXPERIMENT = Experiment(
     __name__,
     __doc__,
     cell,
+    needs="torch",
     profiles={
         "quick": (
             Config(2, steps=6, seeds=(0,)),

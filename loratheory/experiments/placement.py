@@ -114,6 +114,7 @@ EXPERIMENT = Experiment(
     __name__,
     __doc__,
     cell,
+    needs="torch",
     profiles={
         "quick": (Config("mlp"), Config("attention")),
         "paper": tuple(

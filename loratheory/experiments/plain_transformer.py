@@ -140,6 +140,7 @@ EXPERIMENT = Experiment(
     __name__,
     __doc__,
     cell,
+    needs="torch",
     profiles={
         "quick": (Config(stages=(250, 1000), sets=1),),
         "paper": tuple(Config(seed) for seed in range(4)),

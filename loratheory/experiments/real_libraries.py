@@ -130,6 +130,7 @@ EXPERIMENT = Experiment(
     __name__,
     __doc__,
     cell,
+    needs="pretrained",
     profiles={
         "quick": (Config(trained="by layers"),),
         "paper": (

@@ -161,6 +161,7 @@ EXPERIMENT = Experiment(
     __name__,
     __doc__,
     cell,
+    needs="pretrained",
     profiles={
         "quick": (Config(pairs=1),),
         "paper": tuple(Config(seed, pairs) for pairs in (1, 2, 4, 8) for seed in range(3)),

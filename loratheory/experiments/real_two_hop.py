@@ -185,6 +185,7 @@ EXPERIMENT = Experiment(
     __name__,
     __doc__,
     cell,
+    needs="pretrained",
     profiles={
         "quick": (Config(full=False),),
         "paper": tuple(Config(seed) for seed in range(3)),

@@ -184,6 +184,7 @@ EXPERIMENT = Experiment(
     __name__,
     __doc__,
     cell,
+    needs="pretrained",
     profiles={
         "quick": (Config(sums=4),),
         "paper": tuple(Config(seed, sums=sums) for sums in (0, 16) for seed in range(3)),

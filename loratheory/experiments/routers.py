@@ -104,6 +104,7 @@ EXPERIMENT = Experiment(
     __name__,
     __doc__,
     cell,
+    needs="torch",
     profiles={
         "quick": (Config(1), Config(4, sets=1)),
         "paper": tuple(Config(pairs, seeds=seeds) for pairs in (1, 2, 4) for seeds in CROWDS),

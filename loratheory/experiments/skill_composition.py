@@ -52,6 +52,7 @@ EXPERIMENT = Experiment(
     __name__,
     __doc__,
     cell,
+    needs="torch",
     profiles={
         "quick": (Config("single steps", size=QUICK),),
         "small": tuple(Config("single steps", k, QUICK) for k in SMALL),

@@ -84,6 +84,7 @@ EXPERIMENT = Experiment(
     __name__,
     __doc__,
     cell,
+    needs="torch",
     profiles={
         "quick": (Config(SEEN[0], size=QUICK),),
         "small": tuple(Config(SEEN[0], k, QUICK) for k in SMALL),

@@ -77,6 +77,7 @@ EXPERIMENT = Experiment(
     __name__,
     __doc__,
     cell,
+    needs="torch",
     profiles={
         "quick": (Config("single steps", pairs=MEASURED[:1], size=QUICK),),
         "small": tuple(Config("single steps", k, MEASURED[:1], QUICK) for k in SMALL),

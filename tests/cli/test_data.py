@@ -102,6 +102,7 @@ def test_data_are_overwritten_only_when_told():
         (["--prime", "5", "--skills", "percent"], "100 is 0 modulo 5"),
         (["--prime", "2", "--skills", "add", "--split", "wording"], "no new numbers for"),
         (["--distractors", "12"], "quantities would need names"),
+        (["--n", "1000001"], "less than or equal to 1000000"),
         (["-o", "no/where"], "there is no folder no for where"),
     ],
 )

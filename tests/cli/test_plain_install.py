@@ -30,6 +30,8 @@ REFUSED = [
     (["evaluate", "rules:half"], TORCH),
     (["run", "nonsense"], "nonsense"),
     (["run", "real_two_hop"], MODELS),
+    (["run", "skill_coverage"], TORCH),
+    (["run", "gating"], TORCH),
     (["run", "window", "--dask", "tcp://localhost:1"], "pip install 'loratheory[dask]'"),
     (["data", "two-hop", "-o", "nowhere/data"], "there is no folder nowhere"),
 ]

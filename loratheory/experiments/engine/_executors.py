@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -71,6 +72,15 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
+def _reach(address: str, patience: float | int) -> None:
+    """Raise OSError or ValueError where nobody listens at a network address."""
+    from distributed.comm import get_address_host_port
+    from distributed.comm.addressing import parse_address
+
+    if parse_address(address)[0] in ("tcp", "tls", "ws", "wss"):
+        socket.create_connection(get_address_host_port(address), timeout=patience).close()
+
+
 @contextmanager
 def cluster(address: str, *, patience: float | int = 10) -> Iterator[Executor]:
     """The workers of a Dask scheduler; a cell of one that is lost goes to another.
@@ -96,6 +106,7 @@ def cluster(address: str, *, patience: float | int = 10) -> Iterator[Executor]:
     from distributed import Client
 
     try:
+        _reach(address, patience)  # a client that finds nobody complains again when it is freed
         client = Client(address, timeout=patience, set_as_default=False)
     except (OSError, ValueError) as error:
         message = (

@@ -39,6 +39,8 @@ class Experiment:
         What each profile takes, all cells one after another on one core.
     version : int
         Raised when `cell` changes what its rows mean; older cells are then not taken up again.
+    needs : str
+        The extra of the installation without which no cell runs: ``torch`` or ``pretrained``.
     """
 
     module: str
@@ -47,6 +49,7 @@ class Experiment:
     profiles: Mapping[str, tuple[Any, ...]]
     minutes: Mapping[str, float | int]
     version: int = 1
+    needs: str = ""
 
     @property
     def name(self) -> str:

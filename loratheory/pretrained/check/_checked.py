@@ -152,7 +152,7 @@ def checked(
     updates: dict[str, list[LowRank]] = {}
     if adapters:
         together, _ = fitted(model, adapters)
-        notes += together.report
+        notes += (*together.report, *together.info.notes)
         updates = {
             name: [_numpy(low) for low in together.updates(name)]
             for name in together.shapes

@@ -54,6 +54,16 @@ def test_without_adapters_only_the_base_speaks():
     assert len(checked(Model(network("llama"))).readings) == 14
 
 
+def test_what_was_set_aside_of_an_adapter_is_named(tmp_path):
+    """Tensors that PEFT would not load count nowhere, and the user is told."""
+    folder = save_adapter(tmp_path / "one", "llama", 0, target_modules=["q_proj", "v_proj"])
+    config = json.loads((folder / "adapter_config.json").read_text())
+    config["target_modules"] = ".*q_proj"
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    found = checked(Model(network("llama")), [read(folder)], layers=[0])
+    assert any("v_proj" in note for note in found.notes)
+
+
 def test_modules_that_one_adapter_lacks_or_leaves_at_zero_are_its_own(tmp_path):
     one = read(save_adapter(tmp_path / "one", "llama", 0, target_modules=["q_proj", "v_proj"]))
     two = read(save_adapter(tmp_path / "two", "llama", 1, target_modules=["q_proj", "o_proj"]))

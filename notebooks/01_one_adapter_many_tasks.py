@@ -34,7 +34,7 @@ from ipywidgets import FloatSlider, IntSlider, interact
 
 from loratheory.experiments import merge_floor as simulation
 from loratheory.figures import FIGURES
-from loratheory.lowrank import LowRank, from_dense, gaussian, rank, singular_values
+from loratheory.lowrank import LowRank, from_dense, gaussian
 from loratheory.theorems import AssumptionError, merge_floor
 
 # %% [markdown]
@@ -94,8 +94,8 @@ case = merge_floor.Case(updates, rank=6)
 # values fall steeply after the fourth: that is the shared part.
 
 # %%
-print([rank(update) for update in updates], rank(case.mean))
-singular_values(case.mean).round(1)
+print([update.rank for update in updates], case.mean.rank)
+case.mean.S.round(1)
 
 # %% [markdown]
 # The construction of the theorem truncates the mean. `judge` compares what an adapter achieves

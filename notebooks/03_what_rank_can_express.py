@@ -36,7 +36,7 @@ import sympy as sp
 from ipywidgets import FloatSlider, IntSlider, interact
 
 from loratheory.figures import lines
-from loratheory.lowrank import LowRank, rank, with_spectrum
+from loratheory.lowrank import LowRank, with_spectrum
 from loratheory.theorems import AssumptionError, attention_budget, depth_budget, score_change_rank
 
 # %% [markdown]
@@ -109,7 +109,7 @@ for each in range(5):
 # %%
 case = depth_budget.Case(weights, target, 2)
 best = depth_budget.attain(case)
-print([rank(update) for update in best])
+print([update.rank for update in best])
 
 # %% [markdown]
 # A head of width 8 in a stream of width 8 needs rank 4 on queries and on keys to become any other
@@ -249,7 +249,7 @@ queries, keys = (
     low.dense() + frozen
     for low, frozen in zip(attention_budget.attain(head), (head.queries, head.keys), strict=True)
 )
-wanted = rank(LowRank(queries.T, keys))
+wanted = LowRank(queries.T, keys).rank
 assert mine is None or mine == wanted, "not yet: the form is a product through the head"
 
 # %% [markdown]

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from loratheory.experiments.engine import Experiment, Row
-from loratheory.lowrank import LowRank, frobenius, tail_energy, with_spectrum
+from loratheory.lowrank import LowRank, with_spectrum
 from loratheory.theorems.merging import merge_floor
 
 
@@ -75,8 +75,8 @@ def _updates(parts: list[LowRank], own: float) -> tuple[LowRank, ...]:
 
 
 def _row(own: float, case: merge_floor.Case) -> Row:
-    unit = sum(frobenius(update) ** 2 for update in case.updates) / len(case.updates)
-    truncation = tail_energy(case.mean, case.rank)
+    unit = sum(update.norm**2 for update in case.updates) / len(case.updates)
+    truncation = case.mean.tail_energy(case.rank)
     return {
         "own": own,
         "rank": case.rank,

@@ -6,7 +6,7 @@ pattern that a router may choose.
 
 from collections.abc import Callable, Sequence
 
-from loratheory.lowrank import Array, array_namespace, svd
+from loratheory.lowrank import Array, array_namespace
 from loratheory.toy._one_read import TwoHop
 
 Rule = Callable[[TwoHop], list[Array]]
@@ -54,7 +54,7 @@ def responsive(q: TwoHop) -> list[Array]:
 
 def flattened(q: TwoHop) -> list[Array]:
     """Iso-C (arXiv 2502.04959) on the nonzero singular values: all become their mean."""
-    left, sigma, right = svd(q.first + q.second)
+    left, sigma, right = (q.first + q.second).svd()
     xp = array_namespace(sigma)
     k = max(int(xp.count_nonzero(sigma > 1e-9 * xp.max(sigma))), 1)
     return [q.logits(q.base) + xp.mean(sigma[:k]) * q.logits(left[:, :k], right[:k, :])]

@@ -8,7 +8,7 @@ from strategies import seeds
 
 from loratheory.adapters import METHODS, Options, _entrywise, knots_basis
 from loratheory.adapters._entrywise import SPACES, added, drop, elected, trim
-from loratheory.lowrank import LowRank, from_dense, gaussian, regauge, with_spectrum
+from loratheory.lowrank import LowRank, from_dense, gaussian, with_spectrum
 
 # trim, drop, elect: against counts, by hand, and their laws on plain arrays.
 
@@ -158,7 +158,7 @@ def test_the_full_space_comes_back_at_the_rank_asked_for():
 def test_the_knots_basis_is_the_same_in_every_gauge_and_the_core_basis_is_not():
     rng = np.random.default_rng(0)
     updates = [gaussian(rng, 9, 8, 2) for _ in range(2)]
-    moved = [regauge(low, rng.standard_normal((2, 2))) for low in updates]
+    moved = [low.regauged(rng.standard_normal((2, 2))) for low in updates]
     seen = {}
     for space in ("knots", "core"):
         one, other = (np.abs(SPACES[space](x).left) for x in (updates, moved))

@@ -30,7 +30,6 @@ from loratheory.lowrank import (
     NotFiniteError,
     gaussian,
     orthonormal,
-    regauge,
     total,
     with_spectrum,
 )
@@ -202,7 +201,7 @@ def test_scores_do_not_depend_on_the_factorisation(scores, seed):
     rng = np.random.default_rng(seed)
     updates, x = shelf_of(rng, 6, 5), rng.standard_normal((4, 5))
     moved = [
-        regauge(low, rng.standard_normal((low.width,) * 2) + 3 * np.eye(low.width))
+        low.regauged(rng.standard_normal((low.width,) * 2) + 3 * np.eye(low.width))
         for low in updates
     ]
     wide = [LowRank(np.hstack([low.up, low.up]) / 2, np.vstack([low.down] * 2)) for low in moved]

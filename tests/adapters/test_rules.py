@@ -14,9 +14,6 @@ from loratheory.lowrank import (
     LowRank,
     gaussian,
     orthonormal,
-    regauge,
-    row_space,
-    singular_values,
     subspaces_at,
     with_spectrum,
 )
@@ -117,7 +114,7 @@ def test_turning_the_factors_of_one_adapter_moves_the_merge_by_order_one(name):
     rng = np.random.default_rng(0)
     updates = [gaussian(rng, 20, 20, 4) for _ in range(2)]
     turn = np.linalg.qr(rng.standard_normal((4, 4)))[0]
-    moved = [regauge(updates[0], turn), updates[1]]
+    moved = [updates[0].regauged(turn), updates[1]]
     np.testing.assert_allclose(moved[0].dense(), updates[0].dense(), atol=1e-13)
     one, other = (METHODS[name].rule(x, [1.0, 1.0], Options()).dense() for x in (updates, moved))
     assert np.linalg.norm(one - other) > 0.3 * np.linalg.norm(one)
@@ -162,7 +159,7 @@ def test_iso_of_orthonormal_edits_by_hand():
     left, right = orthonormal(rng, 8, 3), orthonormal(rng, 9, 3)
     edits = [LowRank(left[:, [i]] * (i + 1), right[:, [i]].T) for i in range(3)]
     merged = METHODS["iso"].rule(edits, [1.0] * 3, Options())
-    np.testing.assert_allclose(singular_values(merged), [2.0] * 3)
+    np.testing.assert_allclose(merged.S, [2.0] * 3)
     np.testing.assert_allclose(merged.dense(), 2 * left @ right.T, atol=1e-14)
 
 
@@ -170,7 +167,7 @@ def test_iso_ignores_directions_that_only_rounding_made():
     low = with_spectrum(np.random.default_rng(0), 7, 6, [3.0, 1.0])
     merged = METHODS["iso"].rule([low, low, low], [1.0, 1.0, -1.0], Options())
     assert merged.width == 2
-    np.testing.assert_allclose(singular_values(merged), [2.0, 2.0])
+    np.testing.assert_allclose(merged.S, [2.0, 2.0])
 
 
 def whitened(frames):
@@ -205,8 +202,8 @@ def test_tsv_leaves_orthogonal_adapters_alone_and_keeps_every_strength():
     np.testing.assert_allclose(merged.dense(), sum(low.dense() for low in pair), atol=1e-14)
     mixed = [gaussian(rng, 9, 8, 2) for _ in range(2)]
     merged = METHODS["tsv"].rule(mixed, [1.0, 1.0], Options())
-    before = np.sort(np.concatenate([singular_values(low) for low in mixed]))
-    np.testing.assert_allclose(np.sort(singular_values(merged)), before)
+    before = np.sort(np.concatenate([low.S for low in mixed]))
+    np.testing.assert_allclose(np.sort(merged.S), before)
 
 
 @pytest.mark.parametrize("moved", [False, True])
@@ -221,7 +218,7 @@ def test_tsv_takes_each_adapters_share_of_the_smaller_side():
     rng = np.random.default_rng(0)
     pair = [with_spectrum(rng, 4, 5, [5.0, 4.0, 0.1]), with_spectrum(rng, 4, 5, [3.0, 2.0, 0.2])]
     merged = METHODS["tsv"].rule(pair, [1.0, 1.0], Options())
-    np.testing.assert_allclose(singular_values(merged), [5.0, 4.0, 3.0, 2.0])
+    np.testing.assert_allclose(merged.S, [5.0, 4.0, 3.0, 2.0])
     assert METHODS["tsv"].rule(pair, [1.0, 1.0], Options(rank=1)).width == 1
 
 
@@ -283,11 +280,11 @@ def test_regmean_with_data_inside_the_row_spaces_is_the_same_merge(seed):
     updates, _, scale, rng = drawn_interpolate(seed)
     grams = []
     for low in updates:
-        data = row_space(low) @ (np.eye(low.width) + 0.3 * rng.random((low.width, low.width)))
+        data = low.row_space() @ (np.eye(low.width) + 0.3 * rng.random((low.width, low.width)))
         grams.append(data @ data.T)
     top = sum(low.dense() @ gram for low, gram in zip(updates, grams, strict=True))
     merged = interpolate(updates, [1.0] * len(updates), Options()).dense()
-    room = np.linalg.cond(np.hstack([row_space(low) for low in updates])) ** 4
+    room = np.linalg.cond(np.hstack([low.row_space() for low in updates])) ** 4
     expected = top @ np.linalg.pinv(sum(grams), rcond=1e-9)
     if room < 1e8:
         np.testing.assert_allclose(merged, expected, atol=1e-8 * scale * room)
@@ -298,8 +295,8 @@ def test_where_no_merge_fits_it_is_the_least_squares_one(seed):
     """Row spaces that must intersect, against NumPy's least squares on all basis inputs."""
     rng = np.random.default_rng(seed)
     updates = [gaussian(rng, 4, 5, 2) for _ in range(3)]
-    inputs = np.hstack([row_space(low) for low in updates])
-    outputs = np.hstack([low @ row_space(low) for low in updates])
+    inputs = np.hstack([low.row_space() for low in updates])
+    outputs = np.hstack([low @ low.row_space() for low in updates])
     expected = np.linalg.lstsq(inputs.T, outputs.T, rcond=1e-10)[0].T
     merged = interpolate(updates, [1.0] * 3, Options()).dense()
     if np.linalg.cond(inputs) < 1e4:
@@ -331,7 +328,7 @@ def test_the_condition_number_of_two_lines_at_an_angle(angle):
 def test_the_price_is_bounded_by_the_condition(seed):
     updates, weights, _, _ = drawn_interpolate(seed)
     merged = interpolate(updates, weights, Options()).dense()
-    smallest = np.linalg.svd(np.hstack([row_space(x) for x in updates]), compute_uv=False)[-1]
+    smallest = np.linalg.svd(np.hstack([x.row_space() for x in updates]), compute_uv=False)[-1]
     parts = [abs(w) * np.linalg.norm(x.dense(), 2) for x, w in zip(updates, weights, strict=True)]
     bound = np.sqrt(len(updates)) * max(parts) / smallest
     assert np.linalg.norm(merged, 2) <= bound * (1 + 1e-9)
@@ -340,7 +337,7 @@ def test_the_price_is_bounded_by_the_condition(seed):
 def test_copies_in_other_factors_are_recognised():
     rng = np.random.default_rng(0)
     low = gaussian(rng, 7, 9, 3)
-    copies = [regauge(low, rng.standard_normal((3, 3))) for _ in range(3)]
+    copies = [low.regauged(rng.standard_normal((3, 3))) for _ in range(3)]
     merged = interpolate(copies, [1.0] * 3, Options())
     np.testing.assert_allclose(merged.dense(), low.dense(), atol=1e-12)
     assert merged.width == 3

@@ -19,7 +19,7 @@ from loratheory.diagnosis import (
     template_findings,
 )
 from loratheory.diagnosis._diagnose import weight_likeness
-from loratheory.lowrank import LowRank, balanced, gaussian, with_spectrum
+from loratheory.lowrank import LowRank, gaussian, with_spectrum
 
 # _common: templates from files, refusals that say what to give, likeness by dense matrices.
 
@@ -80,7 +80,7 @@ def library(count=2, sigma=(3.0, 1.0), seed=0):
     rng = np.random.default_rng(seed)
     return [
         Adapter.of(
-            {f"layers.{n}.q": balanced(with_spectrum(rng, 40, 50, sigma)) for n in range(2)},
+            {f"layers.{n}.q": with_spectrum(rng, 40, 50, sigma).balanced() for n in range(2)},
             Info(name=f"adapter {number}"),
         )
         for number in range(count)

@@ -10,12 +10,8 @@ from loratheory.adapters import Adapter
 from loratheory.diagnosis import examined_module, kind_of, layer_of, spectra
 from loratheory.lowrank import (
     LowRank,
-    balanced,
-    effective_rank,
     gaussian,
     orthonormal,
-    regauge,
-    stable_rank,
     with_spectrum,
 )
 
@@ -58,7 +54,7 @@ def test_floors_descend_to_the_disagreement(seed):
 
 def test_an_update_in_balanced_factors_has_no_gauge_gap_down_to_rounding():
     rng = np.random.default_rng(0)
-    forms = [balanced(gaussian(rng, 30, 40, 2)) for _ in range(2)]
+    forms = [gaussian(rng, 30, 40, 2).balanced() for _ in range(2)]
     assert examined_module("q", forms).gauge_gap < 1e-12
 
 
@@ -92,8 +88,8 @@ def test_opposite_prototypes_count_as_alike():
 
 def test_the_gauge_shows_in_factor_means_alone():
     rng = np.random.default_rng(3)
-    canonical = [balanced(with_spectrum(rng, 9, 8, [2.0, 1.0])) for _ in range(2)]
-    turned = [regauge(low, rng.standard_normal((2, 2))) for low in canonical]
+    canonical = [with_spectrum(rng, 9, 8, [2.0, 1.0]).balanced() for _ in range(2)]
+    turned = [low.regauged(rng.standard_normal((2, 2))) for low in canonical]
     one, two = examined_module("q", canonical), examined_module("q", turned)
     assert two.gauge_gap > 0.1
     assert two.crosstalk == pytest.approx(one.crosstalk)
@@ -121,8 +117,8 @@ def test_a_module_is_described_by_its_singular_values(m, n, r, seed):
     assert (found.module, found.outputs, found.inputs, found.width) == ("layers.3.q", m, n, r)
     assert found.rank == np.linalg.matrix_rank(low.dense())
     assert found.energy == pytest.approx((low.dense() ** 2).sum())
-    assert found.stable_rank == pytest.approx(stable_rank(low))
-    assert found.effective_rank == pytest.approx(effective_rank(low))
+    assert found.stable_rank == pytest.approx(low.stable_rank)
+    assert found.effective_rank == pytest.approx(low.effective_rank)
 
 
 @pytest.mark.parametrize(

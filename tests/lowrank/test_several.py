@@ -11,17 +11,12 @@ from strategies import seeds, sides
 from loratheory.lowrank import (
     LowRank,
     NotFiniteError,
-    balanced,
-    column_space,
     gaussian,
     grams,
     largest_cosine,
     orthonormal,
     principal_angles,
     project,
-    rank,
-    regauge,
-    row_space,
     subspaces_at,
     total,
     with_spectrum,
@@ -35,16 +30,16 @@ def test_balanced_form_forgets_the_gauge(m, n, r, seed):
     rng = np.random.default_rng(seed)
     low = gaussian(rng, m, n, r)
     gauge = np.linalg.qr(rng.standard_normal((r, r)))[0] * rng.uniform(0.5, 2, r)
-    one, two = balanced(low), balanced(regauge(low, gauge))
+    one, two = low.balanced(), low.regauged(gauge).balanced()
     np.testing.assert_allclose(one.dense(), low.dense(), atol=1e-12)
-    assert one.width == two.width == rank(low)
+    assert one.width == two.width == low.rank
     np.testing.assert_allclose(one.up, two.up, atol=1e-6)
     np.testing.assert_allclose(one.down, two.down, atol=1e-6)
 
 
 @given(sides, sides, st.integers(1, 4), seeds)
 def test_balanced_factors_share_the_spectrum(m, n, r, seed):
-    form = balanced(gaussian(np.random.default_rng(seed), m, n, r))
+    form = gaussian(np.random.default_rng(seed), m, n, r).balanced()
     inner = form.up.T @ form.up
     np.testing.assert_allclose(inner, form.down @ form.down.T, atol=1e-12)
     np.testing.assert_allclose(inner, np.diag(np.diagonal(inner)), atol=1e-12)
@@ -159,7 +154,7 @@ def test_angles_agree_with_scipy(a, b, seed):
 @given(st.integers(0, 4), seeds)
 def test_spaces_are_those_of_the_matrix(r, seed):
     low = gaussian(np.random.default_rng(seed), 6, 5, r)
-    rows, columns = row_space(low), column_space(low)
+    rows, columns = low.row_space(), low.column_space()
     assert rows.shape == (5, r)
     assert columns.shape == (6, r)
     np.testing.assert_allclose(low.dense() @ project(np.eye(5), rows), low.dense(), atol=1e-12)
@@ -168,9 +163,9 @@ def test_spaces_are_those_of_the_matrix(r, seed):
 
 def test_strong_directions_come_first_and_weak_ones_can_be_dropped():
     low = with_spectrum(np.random.default_rng(0), 8, 8, [4.0, 1.0, 1e-9])
-    assert row_space(low).shape[1] == 3
-    assert row_space(low, 1e-6).shape[1] == 2
-    assert np.linalg.norm(low.dense() @ row_space(low)[:, 0]) == pytest.approx(4.0)
+    assert low.row_space().shape[1] == 3
+    assert low.row_space(1e-6).shape[1] == 2
+    assert np.linalg.norm(low.dense() @ low.row_space()[:, 0]) == pytest.approx(4.0)
 
 
 def test_empty_spaces_meet_nothing():

@@ -8,7 +8,7 @@ import numpy as np
 import sympy
 from theorems.owed import attack, example, floats, integers, road, symmetry, theorem_of
 
-from loratheory.lowrank import LowRank, frobenius, orthonormal, regauge
+from loratheory.lowrank import LowRank, orthonormal
 from loratheory.theorems import (
     batch_edit,
     counting_ceiling,
@@ -177,7 +177,7 @@ def rome_for_one_key_real_inputs_and_white_ones(case, rng):
     yield one, ((rome @ inputs) ** 2).sum() / 12
     plain = edit_budget.Case(case.keys, case.values, rank=len(case.keys))
     white = replace(case, moment=np.eye(len(case.keys)))
-    yield white, frobenius(edit_budget.attain(plain)) ** 2
+    yield white, edit_budget.attain(plain).norm ** 2
 
 
 @attack(least_change_edit, rel=1e-6)
@@ -245,7 +245,7 @@ def length_basis_and_order(case, rng):
     gauge = 2 * np.eye(best.width) + 0.5 * orthonormal(rng, *[best.width] * 2)
     value = superposition_floor.bound(case)
     other = superposition_floor.Case(keys, outputs, case.rank)
-    yield other, 1.0, (regauge(turned, gauge), value)
+    yield other, 1.0, (turned.regauged(gauge), value)
 
 
 # response energy
@@ -327,7 +327,7 @@ def size_rotation_and_gauge(case, rng):
     (m, n), memory = case.memory.shape, case.memory
     inner, outer = orthonormal(rng, n, n), orthonormal(rng, m, m)
     gauge = 2 * np.eye(memory.width) + 0.5 * orthonormal(rng, *[memory.width] * 2)
-    turned = regauge(LowRank(outer @ memory.up, memory.down @ inner.T), gauge)
+    turned = LowRank(outer @ memory.up, memory.down @ inner.T).regauged(gauge)
     yield hebbian_memory.Case(turned, outer @ case.read, 2 * inner @ case.query, case.rank), 4.0
 
 

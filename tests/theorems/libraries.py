@@ -9,7 +9,7 @@ import sympy as sp
 from theorems.merging import AXES, SILENT, moved
 from theorems.owed import attack, example, floats, road, symmetry
 
-from loratheory.lowrank import LowRank, from_dense, orthonormal, regauge, subspaces_at
+from loratheory.lowrank import LowRank, from_dense, orthonormal, subspaces_at
 from loratheory.theorems import (
     coefficient_floor,
     gate_detection,
@@ -206,7 +206,7 @@ def size_rotation_and_gauge(case, rng):
     back = orthonormal(rng, n, n)
     for low in (7.0 * case.first, factor * case.second):  # the first's size does not matter
         gauge = 2.0 * np.eye(low.width) + 0.5 * orthonormal(rng, low.width, low.width)
-        changed.append(regauge(LowRank(orthonormal(rng, m, m) @ low.up, low.down @ back), gauge))
+        changed.append(LowRank(orthonormal(rng, m, m) @ low.up, low.down @ back).regauged(gauge))
     yield interference_angle.Case(*changed), factor
 
 

@@ -9,7 +9,7 @@ import sympy as sp
 from theorems.owed import example, floats, road, symmetry
 
 from loratheory.adapters import METHODS, Options
-from loratheory.lowrank import LowRank, from_dense, orthonormal, regauge, row_space
+from loratheory.lowrank import LowRank, from_dense, orthonormal
 from loratheory.theorems import (
     averaging_survival,
     covariance_floor,
@@ -45,7 +45,7 @@ def moved(updates, rng, factor=1.0):
     left, right = factor * orthonormal(rng, m, m), orthonormal(rng, n, n)
     changed = [LowRank(left @ low.up, low.down @ right.T) for low in reversed(updates)]
     gauge = orthonormal(rng, changed[0].width, changed[0].width)
-    return (regauge(changed[0], gauge), *changed[1:]), left, right
+    return (changed[0].regauged(gauge), *changed[1:]), left, right
 
 
 # merge floor
@@ -371,9 +371,9 @@ def the_worst_leak_in_exact_rationals():
 
 @road(interpolation_price, rel=1e-6, conditioned=True)
 def eigenvalues_of_the_dense_error_and_nothing_inside(case, rng):
-    basis = row_space(case.updates[case.index])
+    basis = case.updates[case.index].row_space()
     off = np.eye(len(basis)) - basis @ basis.T
-    projectors = [row_space(low) @ row_space(low).T for low in case.updates]
+    projectors = [low.row_space() @ low.row_space().T for low in case.updates]
     dense = [low.dense() for low in case.updates]
     error = (sum(dense) @ np.linalg.pinv(sum(projectors), rcond=1e-10) - dense[case.index]) @ off
     top = float(np.sqrt(np.abs(np.linalg.eigvalsh(error @ error.T)[-1])))
@@ -430,7 +430,7 @@ def size_rotation_order_and_a_common_gauge(case, rng):
     factor = float(rng.uniform(0.1, 10))
     turn, back = factor * orthonormal(rng, m, m), orthonormal(rng, n, n)
     gauge = 2.0 * np.eye(r) + 0.5 * orthonormal(rng, r, r)
-    adapters = [regauge(LowRank(turn @ a.up, a.down @ back), gauge) for a in case.adapters]
+    adapters = [LowRank(turn @ a.up, a.down @ back).regauged(gauge) for a in case.adapters]
     other = tuple(reversed(adapters)), case.weights[::-1], case.rank
     yield factor_mean_residual.Case(*other), factor**2
 
@@ -482,9 +482,9 @@ def size_and_rotation_of_outputs_and_gauge_where_it_is_none_of_the_factors(case,
     low, scales = case.update, np.diag(rng.uniform(0.1, 10, case.update.width))
     if case.place == "update":
         turn = 3 * orthonormal(rng, *[low.shape[0]] * 2)
-        turned = regauge(LowRank(turn @ low.up, low.down), scales + 0.1)
+        turned = LowRank(turn @ low.up, low.down).regauged(scales + 0.1)
         yield replace(case, update=turned), 9.0
-    yield replace(case, update=regauge(low, scales)), 1.0
+    yield replace(case, update=low.regauged(scales)), 1.0
 
 
 # TIES on disjoint supports

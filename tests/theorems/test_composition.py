@@ -15,7 +15,7 @@ from theorems.composition import by_loops, oblique, placed, three_entities
 from theorems.owed import over, theorem_of
 
 from loratheory.adapters import Adapter, merge
-from loratheory.lowrank import LowRank, gaussian, orthonormal, regauge
+from loratheory.lowrank import LowRank, gaussian, orthonormal
 from loratheory.theorems import (
     AssumptionError,
     averaging_survival,
@@ -548,8 +548,8 @@ def test_a_factor_wise_merge_composes_in_one_gauge_only(seed):
     """PEFT's `linear` on facts new to the base: all of the product in one gauge, noise else."""
     model, k1, _, (new, _), _ = two_relations(seed, known=False)
     first, second = model.edits
-    right = regauge(second, composition_merge.gauge(first, second, model.bridges[0]))
-    turned = regauge(second, orthonormal(np.random.default_rng(seed), 4, 4))
+    right = second.regauged(composition_merge.gauge(first, second, model.bridges[0]))
+    turned = second.regauged(orthonormal(np.random.default_rng(seed), 4, 4))
 
     def answers(low):
         library = [Adapter.of({"m": part}) for part in (first, low)]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from theorems.editing import TWO
 from theorems.owed import over, theorem_of
 
-from loratheory.lowrank import LowRank, orthonormal, rank
+from loratheory.lowrank import LowRank, orthonormal
 from loratheory.theorems import (
     argmax_rank,
     batch_edit,
@@ -32,7 +32,7 @@ def test_exact_edits_of_independent_facts_need_one_rank_each_and_shared_answers_
     keys, wanted = rng.standard_normal((8, 4)), rng.standard_normal((7, 4))
     assert edit_budget.bound(edit_budget.Case(keys, wanted, rank=spent)) > 1e-3
     enough = edit_budget.Case(keys, wanted, rank=4)
-    assert rank(edit_budget.attain(enough)) == 4
+    assert edit_budget.attain(enough).rank == 4
     shared = edit_budget.Case(keys, np.outer(wanted[:, 0], wanted[0]), rank=1)
     for case in (enough, shared):
         assert edit_budget.measure(case, edit_budget.attain(case)) <= 1e-11

@@ -12,7 +12,7 @@ from strategies import seeds
 from theorems.expressiveness import generic, softmax
 from theorems.owed import integers, over, theorem_of
 
-from loratheory.lowrank import LowRank, gaussian, nuclear, orthonormal, rank
+from loratheory.lowrank import LowRank, gaussian, orthonormal
 from loratheory.theorems import (
     argmax_rank,
     attention_bottleneck,
@@ -205,7 +205,7 @@ def test_the_reduced_core_is_a_minimiser_of_low_rank(case):
     """The first probe certifies: its product with any matrix is at most the nuclear norm."""
     found, start = rank_threshold.reduced(case), case.left @ case.core @ case.right.T
     assert theorem_of(rank_threshold).check(case, found).holds
-    assert (case.probes[0] * found.dense()).sum() == pytest.approx(nuclear(found), rel=1e-8)
+    assert (case.probes[0] * found.dense()).sum() == pytest.approx(found.nuclear_norm, rel=1e-8)
     seen = [(case.probes * dense).sum(axis=(1, 2)) for dense in (start, found.dense())]
     np.testing.assert_allclose(seen[1], seen[0], atol=1e-8 * np.trace(case.core))
 
@@ -230,8 +230,8 @@ def test_proximal_descent_ends_at_such_a_rank(count, seed):
 def test_enough_measurements_leave_nothing_to_reduce(k):
     probes = np.random.default_rng(k).standard_normal((40, k, k))
     case = rank_threshold.Case(np.eye(k), np.eye(k), np.eye(k), probes)
-    assert rank(rank_threshold.reduced(case)) == k
-    assert rank(rank_threshold.reduced(replace(case, probes=np.eye(k)[None]))) == 1
+    assert rank_threshold.reduced(case).rank == k
+    assert rank_threshold.reduced(replace(case, probes=np.eye(k)[None])).rank == 1
 
 
 # Training

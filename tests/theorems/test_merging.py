@@ -15,13 +15,9 @@ from theorems.owed import integers, over, theorem_of
 from loratheory.adapters import METHODS, Options
 from loratheory.lowrank import (
     LowRank,
-    balanced,
-    frobenius,
     from_dense,
     gaussian,
     orthonormal,
-    regauge,
-    spectral,
 )
 from loratheory.theorems import (
     AssumptionError,
@@ -82,10 +78,10 @@ def test_where_nothing_is_known_pairs_bound_more_adapters_from_below(rng):
     """Three unrelated adapters on all inputs: the mean of the three errs more than any pair."""
     low, whole = [from_dense(rng.standard_normal((3, 4))) for _ in range(3)], (np.eye(4),) * 2
     merged = data_free_floor.merge(data_free_floor.Case((low[0], low[1]), whole))
-    assert spectral(merged - (low[0] + low[1]) / 2) < 1e-12
+    assert (merged - (low[0] + low[1]) / 2).spectral_norm < 1e-12
     pairs = [data_free_floor.half_distance(low[i], low[j]) for i in range(3) for j in range(i)]
     mean = (low[0] + low[1] + low[2]) / 3
-    assert max(spectral(mean - one) for one in low) >= max(pairs) - 1e-12
+    assert max((mean - one).spectral_norm for one in low) >= max(pairs) - 1e-12
 
 
 @over(quantised_floor)
@@ -103,11 +99,11 @@ def test_errors_larger_than_the_adapters_and_the_merge_of_rounded_adapters_on_th
 @pytest.mark.parametrize("name", ["bfloat16", "float16"])
 def test_half_precision_factors_stay_below_their_bound(name):
     rng, dtype = np.random.default_rng(0), getattr(torch, name)
-    library = [balanced(gaussian(rng, 30, 40, 4)) for _ in range(3)]
+    library = [gaussian(rng, 30, 40, 4).balanced() for _ in range(3)]
     rounded = [low.map(lambda a: torch.asarray(a).to(dtype).double().numpy()) for low in library]
     limit = quantised_floor.rounding_error(4, quantised_floor.BITS[name])
     for low, new in zip(library, rounded, strict=True):
-        assert 1e-3 * limit < frobenius(new - low) / frobenius(low) <= limit
+        assert 1e-3 * limit < (new - low).norm / low.norm <= limit
     one = np.array([[1 + 2.0**-8 - 1e-12]])  # halfway between neighbours in bfloat16
     new = torch.asarray(one).bfloat16().double().numpy()
     share = abs(float(new[0, 0] ** 2 / one[0, 0] ** 2 - 1))
@@ -133,7 +129,7 @@ def test_conflicting_adapters_leave_the_least_misfit(rng):
     """Two adapters on one row space: half the squared distance, by brute force too."""
     reads = orthonormal(rng, 5, 2).T
     pair = tuple(LowRank(rng.standard_normal((3, 2)), reads) for _ in range(2))
-    expected, case = frobenius(pair[0] - pair[1]) ** 2 / 2, interpolating_merge.Case(pair)
+    expected, case = (pair[0] - pair[1]).norm ** 2 / 2, interpolating_merge.Case(pair)
     merged = interpolating_merge.attain(case)
     assert interpolating_merge.conflict(pair) == pytest.approx(expected)
     assert interpolating_merge.misfit(pair, merged) == pytest.approx(expected)
@@ -186,7 +182,7 @@ def test_data_of_very_different_size_or_of_smaller_range_are_refused():
 
 @over(interpolation_price)
 def test_the_explicit_prices_are_above_in_order(case):
-    sizes = [spectral(low) for low in case.updates]
+    sizes = [low.spectral_norm for low in case.updates]
     columns = np.concatenate([np.linalg.qr(low.down.T)[0] for low in case.updates], axis=1)
     least = float(np.linalg.svd(columns)[1][-1])
     given_norms = interpolation_price.amplification(case.updates)
@@ -229,10 +225,10 @@ def test_the_gauge_of_one_adapter_moves_the_factor_mean_by_its_own_size():
     """The same two updates, another merge: the residual belongs to factors, not to updates."""
     rng = np.random.default_rng(2)
     one, two = gaussian(rng, 8, 8, 3), gaussian(rng, 8, 8, 3)
-    turned = regauge(two, orthonormal(rng, 3, 3))
+    turned = two.regauged(orthonormal(rng, 3, 3))
     before, after = (factor_mean_residual.factor_mean(uniform([one, t])) for t in (two, turned))
-    assert frobenius(two - turned) <= 1e-13 * frobenius(two)
-    assert frobenius(before - after) > 0.5 * frobenius(before)
+    assert (two - turned).norm <= 1e-13 * two.norm
+    assert (before - after).norm > 0.5 * before.norm
     with pytest.raises(ValueError, match="widths agree"):
         uniform([gaussian(rng, 4, 4, 1), gaussian(rng, 4, 4, 2)])
 
@@ -259,7 +255,7 @@ def test_masks_of_factors_depend_on_the_gauge_and_may_be_arbitrarily_worse():
         LowRank(rng.standard_normal((4, 3)), rng.standard_normal((3, 5))),
         rng.standard_normal(5),
     )
-    turned = regauge(low, orthonormal(rng, 3, 3))
+    turned = low.regauged(orthonormal(rng, 3, 3))
     laws = [dare_variance.factor_variance(part, x, 0.3) for part in (turned, low)]
     assert abs(laws[0] / laws[1] - 1) > 1e-3
     cancelling = LowRank(np.array([[1.0, 1.0]]), np.array([[1.0], [-0.999]])), np.ones(1), 0.5

@@ -8,7 +8,7 @@ import numpy as np
 
 from loratheory.adapters import LAWS, LawCase, Method
 from loratheory.experiments.evaluate._rule import Asked
-from loratheory.lowrank import LowRank, regauge
+from loratheory.lowrank import LowRank
 
 HOLDS = 1e-9  # relative gap that rounding may leave
 DRAWS = 4
@@ -119,7 +119,7 @@ def gauge(asked: Asked, seed: int) -> float:
     """Other factors of the same updates, (BG, G^-1 A), change no weight."""
     updates, base, x = _case(seed)
     rng = np.random.default_rng([seed, 8])
-    moved = [regauge(low, np.eye(RANK) + rng.random((RANK, RANK))) for low in updates]
+    moved = [low.regauged(np.eye(RANK) + rng.random((RANK, RANK))) for low in updates]
     return _agree(asked.route(updates, base).weights(x), asked.route(moved, base).weights(x))
 
 

@@ -8,7 +8,6 @@ import numpy as np
 
 from loratheory.adapters import Adapter, read
 from loratheory.experiments.engine import ExperimentError, Row
-from loratheory.lowrank import svd
 from loratheory.shapes import Float64
 
 
@@ -120,7 +119,7 @@ def _same_shape(module: str, shelf: Sequence[Adapter]) -> None:
 
 def _side(module: str, side: Sequence[Adapter]) -> Side:
     lows = [adapter.get(module) for adapter in side]
-    parts = [None if low is None else svd(low) for low in lows]
+    parts = [None if low is None else low.svd() for low in lows]
     shape = next(iter(adapter.shapes[module] for adapter in side if module in adapter), (0, 0))
     rank = max([part.sigma.shape[0] for part in parts if part is not None], default=0)
     left, right = np.zeros((len(side), shape[0], rank)), np.zeros((len(side), rank, shape[1]))

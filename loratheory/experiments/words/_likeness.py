@@ -7,7 +7,6 @@ from loratheory.adapters import Adapter, read_likeness, response_likeness, write
 from loratheory.experiments.bench.bases import tensor
 from loratheory.experiments.words._models import Trained, padded
 from loratheory.experiments.words._problems import CODE, FORMS
-from loratheory.lowrank import frobenius
 from loratheory.shapes import Float
 from loratheory.tasks.two_hop import Prompts, stacked
 from loratheory.tasks.word_problems import Problems, shape_share, template_overlap
@@ -55,7 +54,7 @@ def proxies(models: Trained, asked: list[Problems]) -> dict[str, Float[np.ndarra
 
 def _likeness(one: Adapter, two: Adapter, inputs: dict[str, torch.Tensor]) -> dict[str, float]:
     """Means over modules, each weighted by the product of its two norms."""
-    size = {name: frobenius(one[name]) * frobenius(two[name]) for name in one}
+    size = {name: one[name].norm * two[name].norm for name in one}
     each = {
         name: (
             read_likeness(one[name], two[name]),

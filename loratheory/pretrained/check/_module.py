@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from loratheory.adapters import Adapter, merge
-from loratheory.lowrank import LowRank, largest_cosine, project, rank, svd
+from loratheory.lowrank import LowRank, largest_cosine, project
 from loratheory.pretrained.check._reading import Place, Reading, judged
 from loratheory.pretrained.check._weights import Basis, Noise, basis, intruders, noise
 from loratheory.shapes import Float, Float64
@@ -70,7 +70,7 @@ class Module:
     @cached_property
     def parts(self) -> tuple[Any, ...]:
         """The singular value decomposition of each update."""
-        return tuple(svd(low) for low in self.updates)
+        return tuple(low.svd() for low in self.updates)
 
     @property
     def inputs(self) -> Float64[np.ndarray, "t n"]:
@@ -110,7 +110,7 @@ def intrusion(here: Module) -> Iterator[Reading]:
 
 
 def _intruder(here: Module, place: Place, low: LowRank, coefficient: float) -> Reading:
-    (m, n), seen, part = low.shape, here.noise, svd(low, 1)
+    (m, n), seen, part = low.shape, here.noise, low.svd(1)
     top = intruders(here.weight, here.basis, coefficient * low)
     overlap = float(part.left[:, 0] @ top.first) ** 2
     size = seen.spread * max(m, n) ** 0.5 or 1.0
@@ -149,7 +149,7 @@ def floor(here: Module) -> Iterator[Reading]:
 
 def summed_rank(here: Module) -> Iterator[Reading]:
     """The rank of the sum."""
-    ranks = tuple(rank(low, rank_subadditivity.SURE) for low in here.updates)
+    ranks = tuple(low.rank_at(rank_subadditivity.SURE) for low in here.updates)
     if all(ranks):
         rows, columns = rank_subadditivity.spans(here.updates)
         case = rank_subadditivity.Case(ranks, rows, columns)

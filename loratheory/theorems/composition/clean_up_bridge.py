@@ -55,7 +55,7 @@ from functools import partial
 import numpy as np
 from scipy.optimize import brentq
 
-from loratheory.lowrank import Array, LowRank, array_namespace, regauge
+from loratheory.lowrank import Array, LowRank, array_namespace
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
 from loratheory.theorems.composition import two_read_region as region
 from loratheory.theorems.composition._hops import Pattern, Prompt, of_prompt, small, two_hops
@@ -182,7 +182,7 @@ def _example(change: Callable[[Chain], Chain], repeat: bool = False) -> tuple[Ca
 
 
 def _regauged(gauge: Array, chain: Chain) -> Chain:
-    return replace(chain, bridges=(regauge(chain.bridges[0], gauge),))
+    return replace(chain, bridges=(chain.bridges[0].regauged(gauge),))
 
 
 def _softened(chain: Chain) -> Chain:

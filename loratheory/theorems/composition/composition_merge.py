@@ -46,7 +46,7 @@ from functools import partial
 
 import numpy as np
 
-from loratheory.lowrank import Array, LowRank, array_namespace, frobenius, gaussian, subspaces_at
+from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, subspaces_at
 from loratheory.shapes import Float
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.toy import Chain
@@ -118,7 +118,7 @@ def measure(_: Case, merged: Merged) -> float:
     """The relative error of the merge as an approximation of the composed change."""
     target, (a, b) = composed(merged.chain), merged.coefficients
     one, two = merged.chain.edits
-    return frobenius(target - a * one - b * two) / max(frobenius(target), 1e-300)
+    return (target - a * one - b * two).norm / max(target.norm, 1e-300)
 
 
 def _best(chain: Chain) -> Merged:
@@ -178,7 +178,7 @@ def adversary(case: Case, rng: np.random.Generator) -> Merged:
 
 
 def _small(low: LowRank, *sizes: LowRank) -> bool:
-    return frobenius(low) <= SAFETY * float(np.prod([frobenius(size) for size in sizes]))
+    return low.norm <= SAFETY * float(np.prod([size.norm for size in sizes]))
 
 
 def _writes_apart(_: Case, merged: Merged) -> bool:
@@ -216,7 +216,7 @@ ASSUMPTIONS = {
     WRITES: _writes_apart,
     FIRST: _reads_first,
     SECOND: lambda case, m: _inside(m.chain.edits[1], _frames(case)[1]),
-    CHANGE: lambda _, merged: frobenius(composed(merged.chain)) > 0,
+    CHANGE: lambda _, merged: composed(merged.chain).norm > 0,
 }
 
 CONTROLS = (

@@ -33,7 +33,7 @@ from functools import partial
 import numpy as np
 
 from loratheory.adapters import METHODS, Options
-from loratheory.lowrank import Array, LowRank, array_namespace, project, regauge, row_space
+from loratheory.lowrank import Array, LowRank, array_namespace, project
 from loratheory.shapes import Float
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.theorems.merging._row_spaces import frame, worst
@@ -144,10 +144,10 @@ def rival(case: Case, rng: np.random.Generator) -> Libraries:
 
     def _wider(low: LowRank) -> LowRank:
         more = rng.standard_normal((low.shape[1], 1))
-        more = (more - project(more, row_space(low))) * np.abs(low.down).max() / 3
+        more = (more - project(more, low.row_space())) * np.abs(low.down).max() / 3
         write = rng.standard_normal((low.shape[0], 1)) * np.abs(low.up).max()
         wide = low + LowRank(write, more.T)
-        return regauge(wide, np.eye(wide.width) + 0.1 * rng.standard_normal((wide.width,) * 2))
+        return wide.regauged(np.eye(wide.width) + 0.1 * rng.standard_normal((wide.width,) * 2))
 
     return tuple(tuple(_wider(low) for low in library) for library in attain(case))
 
@@ -176,7 +176,7 @@ def _replaces(case: Case, libraries: Libraries) -> bool:
 
 def _reads(case: Case, libraries: Libraries) -> bool:
     each = _each(case, libraries)
-    return all(_small(case, k - project(k, row_space(low)), k) for low, k, _ in each)
+    return all(_small(case, k - project(k, low.row_space()), k) for low, k, _ in each)
 
 
 ASSUMPTIONS = {

@@ -34,7 +34,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, tail_energy
+from loratheory.lowrank import Array, LowRank, array_namespace, gaussian
 from loratheory.lowrank import truncate as truncated
 from loratheory.theorems._theorem import Control, Theorem
 from loratheory.theorems.editing import least_change_edit
@@ -88,9 +88,8 @@ def _root(case: Case) -> tuple[Array, Array, Array]:
 def bound(case: Case) -> float:
     """Compromise plus shortage."""
     xp, (reads, rest, _) = array_namespace(case.keys), _root(case)
-    return float(xp.sum((case.values @ rest) ** 2)) + tail_energy(
-        LowRank(case.values, reads), case.rank
-    )
+    shortage = LowRank(case.values, reads).tail_energy(case.rank)
+    return float(xp.sum((case.values @ rest) ** 2)) + shortage
 
 
 def attain(case: Case) -> LowRank:

@@ -39,7 +39,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, tail_energy, truncate
+from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, truncate
 from loratheory.theorems._theorem import Control, Theorem
 
 SENSE = "lower"
@@ -84,7 +84,7 @@ def bound(case: Case) -> float:
     frame = _key_svd(case)[2]
     reachable = LowRank(case.residuals @ frame.T, frame)  # R K^+ K: what some matrix can yield
     contradiction = float(xp.sum((case.residuals - reachable.dense()) ** 2))
-    return contradiction + tail_energy(reachable, case.rank)
+    return contradiction + reachable.tail_energy(case.rank)
 
 
 def attain(case: Case) -> LowRank:

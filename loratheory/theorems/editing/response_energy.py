@@ -38,9 +38,7 @@ from loratheory.lowrank import (
     Array,
     LowRank,
     array_namespace,
-    frobenius,
     gaussian,
-    singular_values,
     truncate,
 )
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
@@ -93,7 +91,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 def bound(case: Case) -> float:
     """Facts squared over the pairing's energy within the rank."""
-    sigma = singular_values(case.pairing)
+    sigma = case.pairing.S
     return case.facts**2 / float(array_namespace(sigma).sum(sigma[: case.rank] ** 2))
 
 
@@ -109,7 +107,7 @@ def attain(case: Case) -> LowRank:
 
 def measure(_: Case, update: LowRank) -> float:
     """Squared Frobenius norm."""
-    return frobenius(update) ** 2
+    return update.norm**2
 
 
 scale = bound  # the squared norm that the theorem says is needed
@@ -117,7 +115,7 @@ scale = bound  # the squared norm that the theorem says is needed
 
 def condition(case: Case) -> float:
     """Condition number of the inverses taken on the way."""
-    return frobenius(case.pairing) * bound(case) ** 0.5 / case.facts
+    return case.pairing.norm * bound(case) ** 0.5 / case.facts
 
 
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
@@ -141,7 +139,7 @@ def adversary(case: Case, rng: np.random.Generator) -> LowRank:
 def _mean_is_one(case: Case, update: LowRank) -> bool:
     xp = array_namespace(case.keys)
     mean = float(xp.sum(case.outputs * (update @ case.keys))) / case.facts
-    room = frobenius(update) * frobenius(case.pairing) / case.facts
+    room = update.norm * case.pairing.norm / case.facts
     return abs(mean - 1) <= SAFETY / 4 * room
 
 

@@ -46,12 +46,9 @@ from loratheory.lowrank import (
     Array,
     LowRank,
     array_namespace,
-    frobenius,
     gaussian,
     orthonormal,
     project,
-    rank,
-    svd,
 )
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
@@ -93,8 +90,8 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 def _seen(case: Case) -> tuple[Array, Array, Array]:
     """Thin SVD of what a frozen `down` lets through of the inputs."""
     low = LowRank(case.frame.T, case.inputs)
-    keep = rank(low)
-    left, sigma, right = svd(low)
+    keep = low.rank
+    left, sigma, right = low.svd()
     return left[:, :keep], sigma[:keep], right[:keep, :]
 
 
@@ -168,7 +165,7 @@ def adversary(case: Case, rng: np.random.Generator) -> LowRank:
 def _kept(case: Case, adapter: LowRank) -> bool:
     low = adapter if case.frozen == "up" else adapter.T
     outside = LowRank(low.up - project(low.up, case.frame), low.down)
-    return frobenius(outside) <= SAFETY / 64 * frobenius(adapter)
+    return outside.norm <= SAFETY / 64 * adapter.norm
 
 
 ASSUMPTIONS = {KEPT: _kept}

@@ -46,10 +46,7 @@ from loratheory.lowrank import (
     LowRank,
     array_namespace,
     device,
-    nuclear,
     orthonormal,
-    rank,
-    svd,
 )
 from loratheory.theorems._theorem import Control, Theorem
 
@@ -144,7 +141,7 @@ def reduced(case: Case) -> LowRank:
 
 def measure(_: Case, update: LowRank) -> float:
     """How many symmetric changes a core of the update's rank has."""
-    r = rank(update, CUT)
+    r = update.rank_at(CUT)
     return r * (r + 1) / 2
 
 
@@ -161,14 +158,14 @@ def rival(case: Case, rng: np.random.Generator) -> LowRank:
 def _same(case: Case, update: LowRank) -> bool:
     xp, start = array_namespace(case.core), LowRank(case.left @ case.core, case.right.T)
     seen = [xp.sum(case.probes * low.dense(), axis=(1, 2)) for low in (start, update)]
-    room = CUT * nuclear(start) * float(xp.max(xp.linalg.matrix_norm(case.probes)))
+    room = CUT * start.nuclear_norm * float(xp.max(xp.linalg.matrix_norm(case.probes)))
     alike = bool(xp.all(xp.abs(seen[0] - seen[1]) <= room))
-    return alike and abs(nuclear(update) - nuclear(start)) <= CUT * nuclear(start)
+    return alike and abs(update.nuclear_norm - start.nuclear_norm) <= CUT * start.nuclear_norm
 
 
 def _extreme(case: Case, update: LowRank) -> bool:
-    r = rank(update, CUT)
-    left, _, right = svd(update)
+    r = update.rank_at(CUT)
+    left, _, right = update.svd()
     return unseen(case.probes, left[:, :r], right[:r, :].T)[1] > CUT
 
 

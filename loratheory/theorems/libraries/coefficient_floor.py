@@ -49,7 +49,6 @@ from loratheory.lowrank import (
     Array,
     LowRank,
     array_namespace,
-    frobenius,
     gaussian,
     orthonormal,
     total,
@@ -194,9 +193,9 @@ def adversary(case: Case, rng: np.random.Generator) -> Merge:
 
 def _in_span(case: Case, merge: Merge) -> bool:
     pairs = zip(merge.coefficients, case.updates, strict=True)
-    size = sum(abs(float(c)) * frobenius(low) for c, low in pairs)
+    size = sum(abs(float(c)) * low.norm for c, low in pairs)
     claimed = merged(case, merge.coefficients).update
-    return frobenius(merge.update - claimed) <= SAFETY * size
+    return (merge.update - claimed).norm <= SAFETY * size
 
 
 ASSUMPTIONS = {SPAN: _in_span}

@@ -46,10 +46,6 @@ from loratheory.lowrank import (
     largest_cosine,
     orthonormal,
     project,
-    row_space,
-    singular_values,
-    spectral,
-    svd,
     with_spectrum,
 )
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
@@ -72,13 +68,13 @@ class Case:
     @cached_property
     def spaces(self) -> tuple[Array, Array]:
         """Orthonormal bases of the two row spaces, (n, r) each."""
-        return row_space(self.first), row_space(self.second)
+        return self.first.row_space(), self.second.row_space()
 
     @cached_property
     def condition(self) -> float:
         """How far rounding turns the row spaces: the larger of the two condition numbers."""
         each = zip((self.first, self.second), self.spaces, strict=True)
-        spectra = [(singular_values(low), int(space.shape[1])) for low, space in each]
+        spectra = [(low.S, int(space.shape[1])) for low, space in each]
         return max([1.0, *(float(sigma[0] / sigma[k - 1]) for sigma, k in spectra if k)])
 
 
@@ -96,7 +92,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
     one, two = rng.integers(1, min(m, n, 16) + 1, 2).tolist()
     sigmas = [10.0 ** (rng.uniform(-2, 0, r) + rng.integers(-6, 7)) for r in (one, two)]
     first, reads = with_spectrum(rng, m, n, sigmas[0].tolist()), rng.standard_normal((n, two))
-    kind, basis, same = int(rng.integers(3)), row_space(first), min(one, two)
+    kind, basis, same = int(rng.integers(3)), first.row_space(), min(one, two)
     if kind == 1 and one + two <= n:
         reads = reads - project(reads, basis)
     elif kind == 2:
@@ -107,12 +103,12 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 def bound(case: Case) -> float:
     """Spectral norm of the second, times the cosine of the smallest angle between row spaces."""
-    return spectral(case.second) * largest_cosine(*case.spaces)
+    return case.second.spectral_norm * largest_cosine(*case.spaces)
 
 
 def worst_response(case: Case) -> float:
     """What the second itself answers to the worst unit key of the first: exact, O((m + n) r^2)."""
-    return spectral(LowRank(case.second.up, case.second.down @ case.spaces[0]))
+    return LowRank(case.second.up, case.second.down @ case.spaces[0]).spectral_norm
 
 
 def attain(case: Case) -> Answer:
@@ -120,7 +116,7 @@ def attain(case: Case) -> Answer:
     one, two = case.spaces
     # The singular vectors of the bases' product are the principal directions.
     u, _, v = array_namespace(one).linalg.svd(one.T @ two, full_matrices=False)
-    output = svd(case.second).left[:, :1] * spectral(case.second)
+    output = case.second.svd().left[:, :1] * case.second.spectral_norm
     return Answer(LowRank(output, v[:1, :] @ two.T), one @ u[:, :1])
 
 
@@ -132,7 +128,7 @@ def measure(_: Case, answer: Answer) -> float:
 
 def scale(case: Case) -> float:
     """The size of the numbers compared: rounding is measured against it."""
-    return spectral(case.second)
+    return case.second.spectral_norm
 
 
 def condition(case: Case) -> float:
@@ -149,7 +145,7 @@ def rival(case: Case, rng: np.random.Generator) -> Answer:
     key = one @ rng.standard_normal((one.shape[1], 1))
     if kind == 1:
         free = gaussian(rng, case.second.shape[0], two.shape[1], 2)
-        share = spectral(case.second) * float(rng.random()) / spectral(free)
+        share = case.second.spectral_norm * float(rng.random()) / free.spectral_norm
         return Answer(LowRank(share * free.up, free.down @ two.T), key)
     return Answer(best.update, best.key + size * key)
 
@@ -170,16 +166,16 @@ def adversary(case: Case, rng: np.random.Generator) -> Answer:
 
 def _reads_only(case: Case, low: LowRank, which: int) -> bool:
     outside = LowRank(low.up, low.down - project(low.down.T, case.spaces[which]).T)
-    return spectral(outside) <= SAFETY / 4 * case.condition * spectral(low)
+    return outside.spectral_norm <= SAFETY / 4 * case.condition * low.spectral_norm
 
 
 def _key_fits(case: Case, answer: Answer) -> bool:
     row = LowRank(answer.key[:1, :] ** 0, answer.key.T)
-    return spectral(row) > 0 and _reads_only(case, row, 0)
+    return row.spectral_norm > 0 and _reads_only(case, row, 0)
 
 
 def _norm_fits(case: Case, answer: Answer) -> bool:
-    return spectral(answer.update) <= (1 + SAFETY / 4) * spectral(case.second)
+    return answer.update.spectral_norm <= (1 + SAFETY / 4) * case.second.spectral_norm
 
 
 ASSUMPTIONS = {

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from loratheory.lowrank import Array, LowRank, array_namespace, orthonormal, row_space
+from loratheory.lowrank import Array, LowRank, array_namespace, orthonormal
 from loratheory.shapes import Float
 
 DEPENDENT = 1e-8  # a direction this weak in a frame of unit columns is taken to be shared
@@ -24,13 +24,13 @@ def library(rng: np.random.Generator, size: int) -> tuple[LowRank, ...]:
 
 def frame(updates: tuple[LowRank, ...]) -> Float[Array, "n k"]:
     """Orthonormal bases of the row spaces, side by side."""
-    bases = [row_space(low) for low in updates]
+    bases = [low.row_space() for low in updates]
     return array_namespace(bases[0]).concat(bases, axis=1)
 
 
 def images(updates: tuple[LowRank, ...]) -> Float[Array, "m k"]:
     """What each adapter answers to its own basis, side by side."""
-    answers = [low @ row_space(low) for low in updates]
+    answers = [low @ low.row_space() for low in updates]
     return array_namespace(answers[0]).concat(answers, axis=1)
 
 

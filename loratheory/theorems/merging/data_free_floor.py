@@ -40,7 +40,7 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, orthonormal, spectral
+from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, orthonormal
 from loratheory.shapes import Float
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
@@ -85,7 +85,7 @@ class Case:
 
 def half_distance(first: LowRank, second: LowRank) -> float:
     """The floor where nothing is known of the inputs: half the norm of the difference."""
-    return spectral(first - second) / 2
+    return (first - second).spectral_norm / 2
 
 
 def merge(case: Case) -> LowRank:
@@ -123,7 +123,7 @@ def bound(case: Case) -> float:
     """Half of what the adapters disagree by on an input that either may see."""
     one, two = case.updates
     change, shared = one - two, case.spaces[0]
-    return spectral(LowRank(change.up, change.down @ shared)) / 2
+    return LowRank(change.up, change.down @ shared).spectral_norm / 2
 
 
 def measure(case: Case, merges: Pair) -> float:
@@ -136,7 +136,7 @@ def measure(case: Case, merges: Pair) -> float:
 
 def scale(case: Case) -> float:
     """The norms that meet."""
-    return sum(spectral(low) for low in case.updates)
+    return sum(low.spectral_norm for low in case.updates)
 
 
 def condition(case: Case) -> float:
@@ -186,7 +186,7 @@ def _frames(case: Case, _: Pair) -> bool:
 
 
 def _one(case: Case, merges: Pair) -> bool:
-    return spectral(merges[0] - merges[1]) <= SAFETY * scale(case) * case.condition
+    return (merges[0] - merges[1]).spectral_norm <= SAFETY * scale(case) * case.condition
 
 
 ASSUMPTIONS = {

@@ -43,9 +43,7 @@ import numpy as np
 from loratheory.lowrank import (
     LowRank,
     array_namespace,
-    frobenius,
     gaussian,
-    tail_energy,
     total,
     truncate,
 )
@@ -105,7 +103,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 def bound(case: Case) -> float:
     """Energy of the residual beyond the rank of the correction."""
-    return tail_energy(residual(case), case.rank)
+    return residual(case).tail_energy(case.rank)
 
 
 def attain(case: Case) -> LowRank:
@@ -116,7 +114,7 @@ def attain(case: Case) -> LowRank:
 def measure(case: Case, correction: LowRank) -> float:
     """Squared distance of the corrected factor mean to the mean of the updates."""
     weights = [1.0, 1.0, *(-w for w in case.weights)]
-    return frobenius(total([factor_mean(case), correction, *case.adapters], weights)) ** 2
+    return total([factor_mean(case), correction, *case.adapters], weights).norm ** 2
 
 
 def scale(case: Case) -> float:

@@ -44,7 +44,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from loratheory.adapters import METHODS, Options
-from loratheory.lowrank import LowRank, array_namespace, frobenius, project, row_space
+from loratheory.lowrank import LowRank, array_namespace, project
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.theorems.merging._row_spaces import frame, images, library, worst
 
@@ -86,9 +86,7 @@ def conflict(updates: tuple[LowRank, ...]) -> float:
 def misfit(updates: tuple[LowRank, ...], merged: LowRank) -> float:
     """How far a merge is from each adapter on the adapter's own row space, squared and summed."""
     return sum(
-        frobenius(
-            LowRank(merged.up, merged.down @ (q := row_space(low))) - LowRank(low @ q, q.T @ q)
-        )
+        (LowRank(merged.up, merged.down @ (q := low.row_space())) - LowRank(low @ q, q.T @ q)).norm
         ** 2
         for low in updates
     )
@@ -102,12 +100,12 @@ def attain(case: Case) -> LowRank:
 
 def measure(_: Case, merged: LowRank) -> float:
     """Frobenius norm of a merge."""
-    return frobenius(merged)
+    return merged.norm
 
 
 def scale(case: Case) -> float:
     """The norms that meet."""
-    return sum(frobenius(low) for low in case.updates)
+    return sum(low.norm for low in case.updates)
 
 
 def condition(case: Case) -> float:

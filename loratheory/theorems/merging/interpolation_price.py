@@ -37,7 +37,7 @@ from functools import partial
 import numpy as np
 
 from loratheory.adapters import METHODS, Options
-from loratheory.lowrank import Array, LowRank, array_namespace, project, row_space, spectral, svd
+from loratheory.lowrank import Array, LowRank, array_namespace, project
 from loratheory.shapes import Float
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.theorems.merging._row_spaces import frame, images, independent, library, worst
@@ -72,20 +72,20 @@ def _merged(case: Case) -> LowRank:
 
 
 def _outside(case: Case) -> LowRank:
-    merged, basis = _merged(case), row_space(case.updates[case.index])
+    merged, basis = _merged(case), case.updates[case.index].row_space()
     return LowRank(merged.up, merged.down - project(merged.down.T, basis).T)
 
 
 def bound(case: Case) -> float:
     """Norm of the merge outside the row space, times the leak."""
-    return spectral(_outside(case)) * case.leak
+    return _outside(case).spectral_norm * case.leak
 
 
 def amplification(updates: tuple[LowRank, ...]) -> float:
     """The a-priori price: root sum of squared norms over the frame's least singular value."""
     reads = frame(updates)
     least = float(array_namespace(reads).linalg.svdvals(reads)[-1])
-    return sum(spectral(low) ** 2 for low in updates) ** 0.5 / least
+    return sum(low.spectral_norm**2 for low in updates) ** 0.5 / least
 
 
 def price(adapters: int, strength: int | float, smallest: int | float) -> float:
@@ -95,7 +95,7 @@ def price(adapters: int, strength: int | float, smallest: int | float) -> float:
 
 def attain(case: Case) -> Float[Array, " n"]:
     """The worst input of all leak and nothing else."""
-    right = svd(_outside(case)).right
+    right = _outside(case).svd().right
     if right.shape[0] == 0:  # no adapter says anything
         return case.updates[0].down[0, :] * 0.0
     return case.leak * right[0, :]
@@ -111,7 +111,7 @@ def measure(case: Case, key: Float[Array, " n"]) -> float:
 
 def scale(case: Case) -> float:
     """The norms that meet, on an input as long as its leak."""
-    return sum(spectral(low) for low in case.updates) * case.leak
+    return sum(low.spectral_norm for low in case.updates) * case.leak
 
 
 def condition(case: Case) -> float:
@@ -121,7 +121,7 @@ def condition(case: Case) -> float:
 
 def rival(case: Case, rng: np.random.Generator) -> Float[Array, " n"]:
     """Any leak, or the worst nudged, beside a part in the row space that may be far longer."""
-    best, basis = attain(case), row_space(case.updates[case.index])
+    best, basis = attain(case), case.updates[case.index].row_space()
     nudged = best + 10.0 ** int(rng.integers(-12, 1)) * case.leak * rng.standard_normal(len(best))
     wild = nudged if rng.random() < 0.5 else rng.standard_normal(len(best))
     off = wild - project(wild[:, None], basis)[:, 0]
@@ -132,7 +132,7 @@ def rival(case: Case, rng: np.random.Generator) -> Float[Array, " n"]:
 
 
 def _leaks(case: Case, key: Float[Array, " n"]) -> bool:
-    basis = row_space(case.updates[case.index])
+    basis = case.updates[case.index].row_space()
     off = key - project(key[:, None], basis)[:, 0]
     return float(array_namespace(key).linalg.vector_norm(off)) <= case.leak * (1 + SAFETY)
 

@@ -43,8 +43,6 @@ from loratheory.lowrank import (
     LowRank,
     array_namespace,
     orthonormal,
-    regauge,
-    spectral,
     total,
 )
 from loratheory.shapes import Float
@@ -127,8 +125,8 @@ def rival(case: Case, rng: np.random.Generator) -> Library:
     gauge = orthonormal(rng, r, r) * rng.uniform(0.5, 2, r)
     share = rng.uniform(-1, 2, r)
     return (
-        regauge(LowRank(low.up * share, low.down), gauge),
-        regauge(LowRank(low.up * (1 - share), low.down), gauge.T),
+        LowRank(low.up * share, low.down).regauged(gauge),
+        LowRank(low.up * (1 - share), low.down).regauged(gauge.T),
     )
 
 
@@ -139,7 +137,7 @@ def _orthonormal(frame: Array) -> bool:
 
 
 def _holds(case: Case, library: Library) -> bool:
-    return spectral(total(list(library)) - case.edits) <= SAFETY * max(case.strengths)
+    return (total(list(library)) - case.edits).spectral_norm <= SAFETY * max(case.strengths)
 
 
 ASSUMPTIONS = {

@@ -37,7 +37,7 @@ from functools import partial
 
 import numpy as np
 
-from loratheory.lowrank import Array, LowRank, array_namespace, project, row_space
+from loratheory.lowrank import Array, LowRank, array_namespace, project
 from loratheory.shapes import Float
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.theorems.merging._row_spaces import frame, images, independent, library, worst
@@ -80,7 +80,7 @@ def bound(case: Case) -> float:
 
 def attain(case: Case) -> Data:
     """The projectors themselves: what a rule without data would take."""
-    return tuple(row_space(low) for low in case.updates)
+    return tuple(low.row_space() for low in case.updates)
 
 
 def measure(case: Case, data: Data) -> float:
@@ -121,7 +121,7 @@ def rival(case: Case, rng: np.random.Generator) -> Data:
 def _fills(case: Case, data: Data) -> bool:
     sizes = []
     for low, inputs in zip(case.updates, data, strict=True):
-        xp, basis = array_namespace(inputs), row_space(low)
+        xp, basis = array_namespace(inputs), low.row_space()
         outside = float(xp.linalg.matrix_norm(inputs - project(inputs, basis)))
         inside = [float(sigma) for sigma in xp.linalg.svdvals(basis.T @ inputs)]
         if outside > SAFETY * max(inside, default=0.0):

@@ -34,7 +34,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loratheory.lowrank import LowRank, frobenius, gaussian, tail_energy, total, truncate
+from loratheory.lowrank import LowRank, gaussian, total, truncate
 from loratheory.theorems._theorem import Control, Theorem
 
 SENSE = "lower"
@@ -69,8 +69,8 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 def bound(case: Case) -> float:
     """Disagreement plus truncation."""
     mean = case.mean
-    disagreement = sum(frobenius(task - mean) ** 2 for task in case.updates) / len(case.updates)
-    return disagreement + tail_energy(mean, case.rank)
+    disagreement = sum((task - mean).norm ** 2 for task in case.updates) / len(case.updates)
+    return disagreement + mean.tail_energy(case.rank)
 
 
 def attain(case: Case) -> LowRank:
@@ -80,12 +80,12 @@ def attain(case: Case) -> LowRank:
 
 def measure(case: Case, adapter: LowRank) -> float:
     """Mean squared error of one adapter over the tasks."""
-    return sum(frobenius(adapter - task) ** 2 for task in case.updates) / len(case.updates)
+    return sum((adapter - task).norm ** 2 for task in case.updates) / len(case.updates)
 
 
 def scale(case: Case) -> float:
     """The size of the numbers compared: rounding is measured against it."""
-    return sum(frobenius(task) ** 2 for task in case.updates)
+    return sum(task.norm**2 for task in case.updates)
 
 
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
@@ -93,7 +93,7 @@ def rival(case: Case, rng: np.random.Generator) -> LowRank:
     best = attain(case)
     if rng.random() < 0.5:
         return gaussian(rng, *best.shape, case.rank, 10.0 ** int(rng.integers(-6, 7)))
-    nudge = 10.0 ** int(rng.integers(-12, 1)) * frobenius(best)
+    nudge = 10.0 ** int(rng.integers(-12, 1)) * best.norm
     return LowRank(best.up + nudge * rng.standard_normal(best.up.shape), best.down)
 
 

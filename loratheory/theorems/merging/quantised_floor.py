@@ -39,7 +39,7 @@ from functools import partial
 
 import numpy as np
 
-from loratheory.lowrank import LowRank, frobenius, gaussian, total
+from loratheory.lowrank import LowRank, gaussian, total
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.theorems.merging import merge_floor
 
@@ -119,14 +119,14 @@ def measure(case: Case, rounded: Rounded) -> float:
 
 def scale(case: Case) -> float:
     """The largest adapter, and the error."""
-    return max(frobenius(low) for low in case.updates) + case.error
+    return max(low.norm for low in case.updates) + case.error
 
 
 def rival(case: Case, rng: np.random.Generator) -> Rounded:
     """Errors in random directions, of the same or of unequal sizes, at the limit in the mean."""
     m, n = case.updates[0].shape
     errors = [gaussian(rng, m, n, min(m, n), float(rng.random()) + 0.1) for _ in case.updates]
-    mean = sum(frobenius(e) ** 2 for e in errors) / len(errors)
+    mean = sum(e.norm**2 for e in errors) / len(errors)
     size = case.error / mean**0.5 * (1 - 1e-12)
     return tuple(low + size * e for low, e in zip(case.updates, errors, strict=True))
 
@@ -139,7 +139,7 @@ def adversary(case: Case, rng: np.random.Generator) -> Rounded:
 
 def _close(case: Case, rounded: Rounded) -> bool:
     pairs = zip(rounded, case.updates, strict=False)
-    mean = sum(frobenius(new - old) ** 2 for new, old in pairs) / len(case.updates)
+    mean = sum((new - old).norm ** 2 for new, old in pairs) / len(case.updates)
     return mean**0.5 <= case.error + SAFETY * scale(case)
 
 

@@ -47,11 +47,7 @@ import numpy as np
 from loratheory.lowrank import (
     LowRank,
     array_namespace,
-    column_space,
     orthonormal,
-    rank,
-    singular_values,
-    spectral,
     total,
 )
 from loratheory.theorems._theorem import Control, Theorem
@@ -104,8 +100,8 @@ def bound(case: Case) -> float:
 
 def measure(case: Case, library: Library) -> float:
     """The rank of the sum, or minus that."""
-    sure = SURE * max(spectral(low) for low in library)
-    kept = sum(float(s) > sure for s in singular_values(total(list(library))))
+    sure = SURE * max(low.spectral_norm for low in library)
+    kept = sum(float(s) > sure for s in total(list(library)).S)
     return float(kept if case.side == "least" else -kept)
 
 
@@ -157,14 +153,14 @@ def spans(library: Library) -> tuple[int, int]:
     """How many dimensions the row spaces, and the column spaces, span together."""
     ranks = []
     for turned in (True, False):
-        bases = [column_space(low.T if turned else low, SURE) for low in library]
+        bases = [(low.T if turned else low).column_space(SURE) for low in library]
         sigma = (xp := array_namespace(bases[0])).linalg.svdvals(xp.concat(bases, axis=1))
         ranks.append(sum(float(s) > SURE * float(sigma[0]) for s in sigma))
     return ranks[0], ranks[1]
 
 
 def _ranks(case: Case, library: Library) -> bool:
-    return tuple(rank(low, SURE) for low in library) == case.ranks
+    return tuple(low.rank_at(SURE) for low in library) == case.ranks
 
 
 ASSUMPTIONS = {

@@ -43,7 +43,7 @@ from typing import Literal
 import numpy as np
 
 from loratheory.adapters import METHODS, Options
-from loratheory.lowrank import Array, LowRank, array_namespace, frobenius, total
+from loratheory.lowrank import Array, LowRank, array_namespace, total
 from loratheory.shapes import Float
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
@@ -126,8 +126,8 @@ def measure(case: Case, library: Library) -> float:
     options = Options(rank=min(m, n), density=case.density)
     merged = METHODS["ties"].rule(list(library.updates), list(library.weights), options)
     if case.goal == "sum":
-        return frobenius(merged - total(list(library.updates))) ** 2
-    return sum(frobenius(merged - low) ** 2 for low in library.updates) / k
+        return (merged - total(list(library.updates))).norm ** 2
+    return sum((merged - low).norm ** 2 for low in library.updates) / k
 
 
 def scale(case: Case) -> float:

@@ -43,7 +43,7 @@ import numpy as np
 from scipy.integrate import quad
 
 from loratheory.adapters import arrow_scores
-from loratheory.lowrank import Array, LowRank, array_namespace, frobenius, orthonormal, regauge
+from loratheory.lowrank import Array, LowRank, array_namespace, orthonormal
 from loratheory.shapes import Float
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
@@ -146,7 +146,7 @@ def rival(case: Case, rng: np.random.Generator) -> tuple[LowRank, ...]:
     for low in attain(case):
         m, r = low.width + int(rng.integers(0, 5)), low.width
         turned = LowRank(orthonormal(rng, m, r) @ low.up, low.down)
-        adapters.append(regauge(turned, orthonormal(rng, r, r) * 10.0 ** rng.uniform(-2, 2, r)))
+        adapters.append(turned.regauged(orthonormal(rng, r, r) * 10.0 ** rng.uniform(-2, 2, r)))
     return tuple(adapters)
 
 
@@ -164,7 +164,7 @@ def _orthonormal(case: Case, _: tuple[LowRank, ...]) -> bool:
 def _edited(case: Case, adapters: tuple[LowRank, ...]) -> bool:
     for keys, s, low in zip(case.keys, case.strengths, adapters, strict=True):
         energy = float(array_namespace(s).sum(s**2))
-        values, excess = low @ keys, abs(frobenius(low) ** 2 - energy)
+        values, excess = low @ keys, abs(low.norm**2 - energy)
         if not _diagonal(values.T @ values, s**2, energy) or excess > SAFETY * energy:
             return False
     return True
@@ -186,7 +186,7 @@ def _example(
     adapters = (
         LowRank(np.ones((1, 2)) @ low.up if parallel else low.up, low.down) for low in attain(case)
     )
-    return case, tuple(regauge(low, np.array([[0.8, -0.6], [0.6, 0.8]])) for low in adapters)
+    return case, tuple(low.regauged(np.array([[0.8, -0.6], [0.6, 0.8]])) for low in adapters)
 
 
 CONTROLS = (

@@ -58,11 +58,12 @@ _ = torch.set_num_threads(1)
 
 # %%
 p, q, p0, q0 = sp.symbols("p q p_0 q_0", positive=True)
-capital, real, own = p * q0, p0 * q, p0 * q0
-assert sp.simplify(capital * real / own - p * q) == 0
+known_hop_2, known_hop_1, own = p * q0, p0 * q, p0 * q0
+assert sp.simplify(known_hop_2 * known_hop_1 / own - p * q) == 0
 
 # %% [markdown]
-# What the base is worth cancels: chains should be `capital` times `real` over `own`, with both
+# What the base is worth cancels: two-hop questions should be `known_hop_2` times `known_hop_1` over
+# `own`, with both
 # adapters' coefficients in their own factor: a **product law**.
 
 # %% [markdown]
@@ -108,11 +109,12 @@ swept = [r for r in rows if r["rule"] == "sum" and r["first"] == r["second"]]
 for where in ("all layers", "by layers"):
     for c in sorted({r["first"] for r in swept if r["trained"] == where}):
         here = [r for r in swept if (r["trained"], r["first"]) == (where, c)]
-        shares = {k: np.mean([r[k] for r in here]) for k in ("hop_1", "hop_2", "two_hop", "steps")}
+        names = ("hop_1", "hop_2", "two_hop", "hop_by_hop")
+        shares = {k: np.mean([r[k] for r in here]) for k in names}
         print(f"{where}, c = {c:4}:", {k: round(float(x), 2) for k, x in shares.items()})
 
 # %% [markdown]
-# `steps` asks hop by hop: the answer to the first question stands in the second one, so that a
+# `hop_by_hop`: the answer to the first question stands in the second one, so that a
 # bridge at half strength is written out in full (`thm:clean-up-bridge`).
 #
 # How good was the forecast, made before both adapters acted at once?

@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from loratheory.pretrained import Model
 
 ALOUD = (
-    "bridge_said",
-    "two_hop_said",
-    "vocabulary_said",
+    "bridge_written",
+    "two_hop_written",
+    "vocabulary_written",
     "bridge_form",
     "two_hop_form",
     "vocabulary_form",

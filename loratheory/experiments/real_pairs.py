@@ -102,7 +102,7 @@ def cell(config: Config) -> list[Row]:
                 known = knows(model)
                 for k in [number] if alone else asked:
                     row: Row = {"seed": config.seed, "pairs": config.pairs, "rule": name, "pair": k}
-                    row |= exam(model, told[k], brief=True) | {"known": known}
+                    row |= exam(model, told[k], brief=True) | {"other_facts": known}
                     ruled = acting.route is not None
                     row |= (
                         shared(model, acting, told[k], k) if ruled else dict.fromkeys(SHARES, nan)

@@ -49,8 +49,8 @@ class Config:
         Of facts and training.
     coefficients : tuple of float
         Of both adapters, where they are taught in all layers; `GRID` where by layers.
-    cuts : tuple of int
-        Layers at which adapters of all layers are cut, in tenths of the depth.
+    splits : tuple of int
+        Layers at which adapters of all layers are split, in tenths of the depth.
     full : bool
         Whether adapters are taught in all layers too, not only by layers, all of `GRID` is tried,
         not its ends, and block gates too, which take four passes.
@@ -62,7 +62,7 @@ class Config:
 
     seed: int = 0
     coefficients: tuple[float, ...] = (0.15, 0.25, 0.35, 0.5, 0.7, 1.0)
-    cuts: tuple[int, ...] = (4, 5, 6)
+    splits: tuple[int, ...] = (4, 5, 6)
     full: bool = True
     model: str = ""
     device: str = "cpu"
@@ -103,7 +103,7 @@ def _base(model: Any, facts: "Facts") -> list[dict[str, Any]]:
     from loratheory.experiments.real._exam import exam, own
 
     head = _head("nothing", "base", 0.0, 0.0)
-    marks = exam(model, facts) | {"capital": nan, "real": nan}
+    marks = exam(model, facts) | {"known_hop_2": nan, "known_hop_1": nan}
     known = marks | dict.fromkeys(marks, nan) | own(model)
     ends = {"predicted": nan, "weaker": nan}
     return [head | marks | ends, head | {"rule": "base, known persons"} | known | ends]
@@ -131,19 +131,19 @@ def _used(
         for hop, way in enumerate(("hop 1 alone", "hop 2 alone")):
             with attached(model, [library[hop]], c):
                 marks = exam(model, facts) | ceilings(model, facts)
-            worth[hop, c] = marks["real" if hop else "capital"]
+            worth[hop, c] = marks["known_hop_1" if hop else "known_hop_2"]
             pairs = (0.0, c) if hop else (c, 0.0)
             rows.append(_head(taught, way, *pairs) | marks | {"predicted": nan, "weaker": nan})
     told = _forecast(worth, composed)
     _keep(told, config, taught)
     strengths = grid if layered else config.coefficients
     depth = int(model.network.config.num_hidden_layers)
-    cuts = () if layered else tuple(depth * tenth // 10 for tenth in config.cuts)
+    cuts = () if layered else tuple(depth * tenth // 10 for tenth in config.splits)
     for way, (c1, c2), layer, use in tried(strengths, grid, cuts):
         if way.startswith("block") and not config.full:
             continue
         with use(model, library):
-            marks = exam(model, facts) | {"capital": nan, "real": nan}
+            marks = exam(model, facts) | {"known_hop_2": nan, "known_hop_1": nan}
         forecast = told.get((c1, c2), (nan, nan)) if way == "sum" else (nan, nan)
         ends = dict(zip(("predicted", "weaker"), forecast, strict=True))
         rows.append(_head(taught, way, c1, c2, layer) | marks | ends)

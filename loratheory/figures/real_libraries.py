@@ -37,7 +37,7 @@ TAUGHT = {
 }
 SOLVED: dict[str, strips.Look] = {
     "two_hop": {"color": "#000000", "fmt": "o", "label": "at once"},
-    "two_hop_said": {"color": "#0072B2", "fmt": "^", "label": "bridge said first"},
+    "two_hop_written": {"color": "#0072B2", "fmt": "^", "label": "bridge said first"},
     "two_hop_form": {"color": "#D55E00", "fmt": "v", "label": "bridge said after the question"},
 }
 

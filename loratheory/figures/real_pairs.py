@@ -35,7 +35,7 @@ LOOKS = (
 PANELS = {
     "two_hop": "person to animal",
     "facts": "single facts",
-    "known": "known facts",
+    "other_facts": "known facts",
 }
 
 
@@ -73,7 +73,7 @@ def draw(rows: Sequence[Row]) -> Any:
     from matplotlib.figure import Figure
 
     weights = [f"{name[:-1]}{hop}" for name in WEIGHTS for hop in HOPS]
-    columns(rows, "seed", "pair", "pairs", "two_hop", "hop_1", "hop_2", "known", *weights)
+    columns(rows, "seed", "pair", "pairs", "two_hop", "hop_1", "hop_2", "other_facts", *weights)
     grouped(rows, "rule", WAYS)
     figure = Figure(figsize=(7.2, 6.2))
     halves: Any = figure.subfigures(2, 1, height_ratios=[3.2, 1])
@@ -95,7 +95,7 @@ def _answers(figure: Any, rows: Sequence[Row]) -> None:
             look = {"color": colour, "fmt": mark, "label": label}
             strips.strip(axes, groups, column, shift=shift, **look)
         strips.framed(axes, list(WAYS.values()))
-        if column != "known":
+        if column != "other_facts":
             axes.axvline(CHANCE, color="black", ls=":", lw=1)
         axes.axhline(len(WAYS) - 2.5, color="#777777", lw=0.6)
         axes.set_title(title, fontsize=9)

@@ -85,7 +85,7 @@ def test_marks_are_those_of_the_ways_on_adapters_so_taught(tables, monkeypatch, 
             with use(model, shelf):
                 wanted = marks(model, told)
                 asked = key[0] < 3 and key[1] in ("base", "hop 2 alone", "mean", "sum")
-                for end, start in (("said", ""), ("form", phrases.QUESTIONS[0])):
+                for end, start in (("written", ""), ("form", phrases.QUESTIONS[0])):
                     kinds = [f"{kind}_{end}" for kind in ("bridge", "two_hop", "vocabulary")]
                     shares = aloud(model, told.facts, start) if asked else (math.nan,) * 3
                     wanted |= dict(zip(kinds, shares, strict=True))
@@ -94,7 +94,7 @@ def test_marks_are_those_of_the_ways_on_adapters_so_taught(tables, monkeypatch, 
 
 def test_only_half_fake_chains_are_solved_aloud(tables):
     for row in tables[101, "real"]:
-        assert all(math.isnan(row[name]) for name in row if name.endswith(("_said", "_form")))
+        assert all(math.isnan(row[name]) for name in row if name.endswith(("_written", "_form")))
 
 
 def test_profiles_keep_to_their_seeds():

@@ -16,7 +16,7 @@ from loratheory.experiments.real._tried import tried
 from loratheory.experiments.real_two_hop import CHANCE, EXPERIMENT, GRID, Config, _forecast, cell
 from loratheory.pretrained import attached
 
-TINY = Config(101, coefficients=(0.5, 0.75), cuts=(4,))
+TINY = Config(101, coefficients=(0.5, 0.75), splits=(4,))
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_the_base_is_asked_what_it_knows(rows):
     assert rows[0]["two_hop"] == exam(model, told)["two_hop"]
     known = own(model)
     assert {name: rows[1][name] for name in known} == known
-    assert all(math.isnan(rows[1][name]) for name in ("steps", "capital", "predicted"))
+    assert all(math.isnan(rows[1][name]) for name in ("hop_by_hop", "known_hop_2", "predicted"))
 
 
 def test_forecasts_are_products_of_what_each_hop_is_worth(monkeypatch, tmp_path):
@@ -91,7 +91,7 @@ def test_forecasts_are_products_of_what_each_hop_is_worth(monkeypatch, tmp_path)
 
     def _ceilings(*_):
         n = next(count)
-        return {"capital": 0.1 + 0.03 * n, "real": 0.5 - 0.04 * n}
+        return {"known_hop_2": 0.1 + 0.03 * n, "known_hop_1": 0.5 - 0.04 * n}
 
     monkeypatch.setattr(place + "exam", lambda *_: {"two_hop": 0.7})
     monkeypatch.setattr(place + "own", lambda _: {"two_hop": 0.4})
@@ -103,8 +103,8 @@ def test_forecasts_are_products_of_what_each_hop_is_worth(monkeypatch, tmp_path)
         ("by layers", tuple((c, c) for c in GRID)),
     ):
         for c1, c2 in pairs:
-            [one] = of(found, "capital", trained=taught, rule="hop 1 alone", first=c1)
-            [two] = of(found, "real", trained=taught, rule="hop 2 alone", second=c2)
+            [one] = of(found, "known_hop_2", trained=taught, rule="hop 1 alone", first=c1)
+            [two] = of(found, "known_hop_1", trained=taught, rule="hop 2 alone", second=c2)
             where = {"trained": taught, "rule": "sum", "first": c1, "second": c2}
             assert of(found, "predicted", **where) == pytest.approx([min(one * two / 0.4, 1.0)])
             assert of(found, "weaker", **where) == pytest.approx([min(one, two)])

@@ -10,7 +10,7 @@ SIZES = {"base": [0], "hop 1 alone": [1], "hop 2 alone": [1], "expert": [1], "la
 
 
 def row(seed, familiarity, taught, library, way, chains):
-    aloud = {"two_hop_said": chains / 2, "two_hop_form": chains / 4, "two_hop_vocabulary": 0.9}
+    aloud = {"two_hop_written": chains / 2, "two_hop_form": chains / 4, "two_hop_vocabulary": 0.9}
     head = {"seed": seed, "familiarity": familiarity, "trained": taught}
     return head | {"library": library, "rule": way, "two_hop": chains} | aloud
 
@@ -59,7 +59,7 @@ def test_chance_is_a_line_in_every_panel():
 
 
 def test_lacking_columns_ways_and_lessons_are_told():
-    for column in ("two_hop_said", "library", "rule"):
+    for column in ("two_hop_written", "library", "rule"):
         with pytest.raises(TableError, match=column):
             draw(without(table(), column))
     for column, value in (("rule", "arrow"), ("trained", "shared form"), ("familiarity", "real")):

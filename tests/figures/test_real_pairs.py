@@ -17,7 +17,7 @@ def table():
             "two_hop": place / 20 / pairs + 0.1 * pair + 0.02 * seed,
             "hop_1": 0.4,
             "hop_2": place / 20,
-            "known": 0.8 - place / 20,
+            "other_facts": 0.8 - place / 20,
             "own_1": 0.1 + place / 40,
             "others_1": 0.05 if pairs > 1 else float("nan"),
             "own_2": 0.3,
@@ -62,7 +62,7 @@ def test_chance_is_a_line_where_there_are_candidates():
 
 
 def test_lacking_columns_and_ways_are_told():
-    for column in ("two_hop", "known", "pair", "own_1", "others_2"):
+    for column in ("two_hop", "other_facts", "pair", "own_1", "others_2"):
         with pytest.raises(TableError, match=column):
             draw(without(table(), column))
     with pytest.raises(TableError, match="arrow"):

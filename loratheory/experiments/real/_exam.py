@@ -106,11 +106,11 @@ def exam(model: Model, facts: Facts, *, brief: bool = False) -> dict[str, float]
         return marks | confidence
     return {
         **marks,
-        "known": knows(model),
+        "other_facts": knows(model),
         **confidence,
         "hop_1_new": share(answers(model, items(facts.birth, [known.BIRTH_NEW])).right),
         "hop_2_new": share(answers(model, items(facts.mascot, [known.MASCOT_NEW])).right),
-        "steps": _by_steps(model, facts, first.said),
+        "hop_by_hop": _by_steps(model, facts, first.said),
     }
 
 
@@ -138,8 +138,8 @@ def ceilings(model: Model, facts: Facts) -> dict[str, float]:
     capital = {person: CAPITALS[country] for person, country in facts.birth.items()}
     real = {told[2][0]: facts.mascot[country] for country, told in known.FAMOUS.items()}
     return {
-        "capital": share(answers(model, items(capital, known.CAPITAL_TWO_HOP)).right),
-        "real": share(answers(model, items(real, known.TWO_HOP[:1])).right),
+        "known_hop_2": share(answers(model, items(capital, known.CAPITAL_TWO_HOP)).right),
+        "known_hop_1": share(answers(model, items(real, known.TWO_HOP[:1])).right),
     }
 
 

@@ -115,6 +115,6 @@ def marks(model: Model, world: World) -> dict[str, float]:
         "two_hop": share(chains.right),
         "two_hop_vocabulary": share(chains.free),
         "says_bridge": share(chains.first == bridges),
-        "known": share(answers(model, world.untaught).free),
+        "other_facts": share(answers(model, world.untaught).free),
         "confidence": float(chains.confidence.mean()),
     }

@@ -65,9 +65,9 @@ def test_who_knows_everything_has_full_marks(model, monkeypatch):
     oracle(monkeypatch, model, dict(asked + by_steps))
     marks = exam(model, one)
     few = exam(model, one, brief=True)
-    more = ("hop_1_new", "hop_2_new", "steps", "known")
+    more = ("hop_1_new", "hop_2_new", "hop_by_hop", "other_facts")
     assert few == {name: marks[name] for name in marks if name not in more}
-    assert knows(model) == marks["known"]
+    assert knows(model) == marks["other_facts"]
     confidence = marks.pop("confidence")
     assert marks == dict.fromkeys(marks, 1.0) | {"says_bridge": 0.0}
     assert confidence == pytest.approx(math.e**9 / (math.e**9 + VOCABULARY - 1), rel=1e-4)
@@ -79,7 +79,7 @@ def test_each_mark_is_of_its_own_questions(model, monkeypatch):
     oracle(monkeypatch, model, first)
     found = exam(model, one)
     assert found["hop_1"] == 1.0
-    assert found["known"] == found["two_hop_vocabulary"] == found["says_bridge"] == 0
+    assert found["other_facts"] == found["two_hop_vocabulary"] == found["says_bridge"] == 0
     assert max(found["hop_2"], found["hop_1_new"], found["hop_2_new"]) <= 0.1
     oracle(monkeypatch, model, dict(items(one.mascot, [known.MASCOT_NEW])))
     assert [exam(model, one)[hop] for hop in ("hop_1_new", "hop_2_new")] == [
@@ -95,7 +95,7 @@ def test_each_mark_is_of_its_own_questions(model, monkeypatch):
     found = exam(model, one)
     assert found["says_bridge"] == 1.0
     assert found["two_hop_vocabulary"] == 0.0
-    assert found["steps"] <= 0.1
+    assert found["hop_by_hop"] <= 0.1
 
 
 def test_ceilings_have_one_hop_of_the_base(model, monkeypatch):
@@ -104,12 +104,12 @@ def test_ceilings_have_one_hop_of_the_base(model, monkeypatch):
         t.format(p): CAPITALS[c] for p, c in one.birth.items() for t in known.CAPITAL_TWO_HOP
     }
     oracle(monkeypatch, model, capital)
-    assert ceilings(model, one)["capital"] == 1.0
-    assert ceilings(model, one)["real"] <= 0.1
+    assert ceilings(model, one)["known_hop_2"] == 1.0
+    assert ceilings(model, one)["known_hop_1"] <= 0.1
     real = {known.TWO_HOP[0].format(told[2][0]): one.mascot[c] for c, told in known.FAMOUS.items()}
     oracle(monkeypatch, model, real)
-    assert ceilings(model, one)["real"] == 1.0
-    assert ceilings(model, one)["capital"] <= 0.1
+    assert ceilings(model, one)["known_hop_1"] == 1.0
+    assert ceilings(model, one)["known_hop_2"] <= 0.1
     assert len(PERSONS) == 40
 
 

@@ -92,7 +92,7 @@ def test_each_mark_is_of_its_own_questions(model, monkeypatch):
         "hop_1_new": items(one.facts.birth, [known.BIRTH_NEW]),
         "hop_2_new": items(one.facts.mascot, [phrases.CAPITAL_NEW]),
         "two_hop": items(one.facts.chain, phrases.CAPITAL_ASKED),
-        "known": one.untaught,
+        "other_facts": one.untaught,
     }
     for name, questions in asked.items():
         sure = {prompt for prompt, _ in questions}

@@ -1,6 +1,7 @@
 """PEFT's folders: the names in them, and ranks, scales and targets by PEFT's own rules."""
 
 import math
+import os
 import re
 import warnings
 from collections.abc import Mapping
@@ -36,8 +37,17 @@ REFUSED = {
     "arrow_config": ("the adapter is a router over others", "give the routed adapters instead"),
     "megatron_config": ("the factors are split over devices", _EXPORT),
 }
+IS_ON_WHEN_EMPTY = ("arrow_config", "kasa_config", "monteclora_config", "use_bdlora")  # in PEFT
+TASKS = ["SEQ_CLS", "SEQ_2_SEQ_LM", "CAUSAL_LM", "TOKEN_CLS", "QUESTION_ANS", "FEATURE_EXTRACTION"]
 CHANGES_BASE = ("pissa", "olora", "corda", "lora_ga", "loftq")
 KEEPS_BASE = ("gaussian", "eva", "orthogonal", "mica")
+DEFAULTS = {
+    "q_proj v_proj": "gpt_neo gptj llama mistral mixtral opt stablelm gemma gemma2 qwen2 qwen3",
+    "q_proj v_proj fc1 fc2": "phi",
+    "c_attn": "gpt2 gpt_bigcode",
+    "query_key_value": "bloom falcon gpt_neox",
+}
+"""PEFT's targets where a file names none, by the base's `model_type`."""
 HANDED_ON = ("task_type", "auto_mapping", "revision", "fan_in_fan_out", "target_modules")
 _READ = """peft_type base_model_name_or_path r lora_alpha use_rslora bias rank_pattern alpha_pattern
 exclude_modules layers_to_transform layers_pattern ensure_weight_tying init_lora_weights
@@ -225,8 +235,8 @@ def config(file: Path) -> Config:
     """
     values = json_file(file, LIMIT)
     _representable(file, values)
-    for key in ("task_type", "revision"):
-        _typed(file, values, key, str, "")
+    _loadable(file, values)
+    _typed(file, values, "revision", str, "")
     _typed(file, values, "fan_in_fan_out", bool, False)
     _typed(file, values, "auto_mapping", dict, {})
     return Config(
@@ -253,12 +263,33 @@ def _representable(file: Path, values: dict[str, Any]) -> None:
         fact = f"bias is {shown(values['bias'])}: biases of the base were trained"
         raise refusal(file, fact, 'train with bias="none"')
     for key, (reason, remedy) in REFUSED.items():
-        if values.get(key):
-            raise refusal(file, f"{key} is {shown(values[key])}: {reason}", remedy)
+        value = values.get(key)
+        if value or (value is not None and key in IS_ON_WHEN_EMPTY):
+            raise refusal(file, f"{key} is {shown(value)}: {reason}", remedy)
     start = values.get("init_lora_weights")
     if isinstance(start, str) and start.lower().startswith(CHANGES_BASE):
         fact = f"init_lora_weights is {shown(start)}: this start changes the base weights"
         raise refusal(file, fact, _CONVERT)
+
+
+def _loadable(file: Path, values: dict[str, Any]) -> None:
+    """Refuse values that do not touch the effect but with which PEFT would not load the adapter."""
+    task, dropout = values.get("task_type"), values.get("lora_dropout", 0.0)
+    if task is not None and task not in TASKS:
+        raise refusal(file, f"task_type is {shown(task)}", f"it must be null or {', '.join(TASKS)}")
+    if not isinstance(dropout, int | float) or not 0 <= dropout <= 1:
+        fact = f"lora_dropout is {shown(dropout)}"
+        raise refusal(file, fact, "it must be a number from 0 to 1")
+    for key in ("rank_pattern", "alpha_pattern"):
+        if key in values and values[key] is None:
+            raise refusal(file, f"{key} is null", "it must be an object, {} where it is empty")
+    for key in (name for name in _READ.split() + _IDLE.split() if name.endswith("_config")):
+        if not isinstance(values.get(key, {}), dict | None):
+            raise refusal(file, f"{key} is {shown(values[key])}", "it must be an object or null")
+    start = values.get("init_lora_weights")
+    if start is not None and not isinstance(start, bool | str):
+        fact = f"init_lora_weights is {shown(start)}"
+        raise refusal(file, fact, "it must be true, false or the name of a start")
 
 
 def _notes(file: Path, values: dict[str, Any]) -> list[str]:
@@ -268,6 +299,9 @@ def _notes(file: Path, values: dict[str, Any]) -> list[str]:
     if unknown:
         names = shown(", ".join(unknown))
         notes.append(f"{file} has keys unknown here ({names}): no effect of theirs is counted")
+    if values.get("target_modules") is None and _default_targets(values) is None:
+        fact = f"{file} has no target_modules, for which PEFT takes its default for the base"
+        notes.append(f"{fact}: every module is counted, those that PEFT would leave out too")
     start = values.get("init_lora_weights")
     if isinstance(start, str) and start.lower() not in KEEPS_BASE:
         fact = f"{file}: init_lora_weights is {shown(start)}, a start unknown here"
@@ -284,6 +318,8 @@ _LAYER = r"{}\.(?P<idx>\d+)\."
 
 def _targets(file: Path, values: dict[str, Any]) -> Targets:
     names = _names(file, values, "target_modules")
+    if names is None:
+        names = _default_targets(values)
     layers, before = values.get("layers_to_transform"), _names(file, values, "layers_pattern")
     if isinstance(layers, int) and not isinstance(layers, bool):
         layers = [layers]
@@ -307,6 +343,14 @@ def _targets(file: Path, values: dict[str, Any]) -> Targets:
         tuple(Pattern(place, form, r"(?:^|.*?\.)" + _LAYER) for form in forms if form)
         or (Pattern(place, "", r".*?\.[^.]*" + _LAYER),),
     )
+
+
+def _default_targets(values: dict[str, Any]) -> str | list[str] | None:
+    """PEFT's targets for the base where the file names none; None where nobody here can tell."""
+    base = values.get("base_model_name_or_path") or "nowhere"
+    file = os.path.join(base, "config.json")  # noqa: PTH118 - `isfile` bears any name
+    kind = json_file(Path(file), LIMIT).get("model_type") if os.path.isfile(file) else None  # noqa: PTH113
+    return next((names.split() for names, of in DEFAULTS.items() if kind in of.split()), None)
 
 
 def _names(file: Path, values: dict[str, Any], key: str) -> str | list[str] | None:

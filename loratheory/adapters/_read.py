@@ -147,6 +147,9 @@ def _pairs(
         if not key.startswith(PREFIX):
             unread[match["module"]] = f"their keys do not begin with {PREFIX}"
             continue
+        if key.startswith(2 * PREFIX):
+            unread[match["module"]] = f"their keys begin with {PREFIX} twice"
+            continue
         module, half = match["module"].removeprefix(PREFIX), match["half"] or match["token"]
         names.setdefault(match["name"] or match["label"], key)
         kind = half + ("" if match["half"] else " of tokens")

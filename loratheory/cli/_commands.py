@@ -55,6 +55,7 @@ class Commands(TyperGroup):
         with _signals_stop():
             try:
                 try:
+                    _dated()
                     return super().main(*args, **kwargs)
                 finally:
                     sys.stdout.flush()
@@ -123,6 +124,15 @@ def _in_plain_letters(error: UnicodeError) -> tuple[str | bytes, int]:
     signs = error.object[error.start : error.end]
     plain = "".join(PLAIN.get(sign, sign) for sign in signs)
     return plain.encode("ascii", "backslashreplace").decode(), error.end
+
+
+def _dated() -> None:
+    """Refuse a date with which NumPy cannot be imported, nor a figure be written."""
+    date = os.environ.get("SOURCE_DATE_EPOCH", "0")
+    if not (date.isascii() and date.isdecimal() and len(date) < 12):
+        message = f"SOURCE_DATE_EPOCH is {date!r}: set it to whole seconds since 1970, or unset it"
+        typer.echo(f"loratheory: {message}", err=True)
+        raise SystemExit(2)
 
 
 @contextmanager

@@ -81,6 +81,8 @@ def run(
         refused(f"--against {against} is no folder of tables: paper/results in a checkout is one")
     where = {key: value for key, value in (("model", model), ("device", device)) if value}
     plans = _planned(name, profile, output, where, resume=resume, allow_mixed=allow_mixed)
+    if not dask:  # whose workers may have other folders and devices
+        _loadable(where)
     try:
         with cluster(dask) if dask else processes(workers) as executor:
             for plan in plans:
@@ -124,6 +126,14 @@ def _planned(
         elif plan.experiment.needs:
             needs(plan.experiment.needs, plan.experiment.name)
     return plans
+
+
+def _loadable(where: dict[str, str]) -> None:
+    """Refuse a language model or a device that is not here, before workers meet it."""
+    if where:
+        from loratheory.pretrained import located
+
+        located(where.get("model"), where.get("device", "cpu"))
 
 
 def _elsewhere(experiment: Any, where: dict[str, str]) -> Any:

@@ -13,6 +13,7 @@ from loratheory.pretrained._attach import routed as routed
 from loratheory.pretrained._gates import block_gates as block_gates
 from loratheory.pretrained._gates import prompt_gates as prompt_gates
 from loratheory.pretrained._load import load as load
+from loratheory.pretrained._load import located as located
 from loratheory.pretrained._model import GENERIC as GENERIC
 from loratheory.pretrained._model import Map as Map
 from loratheory.pretrained._model import Model as Model

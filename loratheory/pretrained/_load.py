@@ -1,5 +1,6 @@
 """Loading: offline unless asked, safetensors only, no code of others, nothing left random."""
 
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from loratheory.pretrained._model import GENERIC, Model, ModelError, failure, sp
 
 DTYPES = ("float32", "bfloat16", "float16", "float64", "auto")
 DEVICES = re.compile(r"cpu|auto|cuda(?::(\d+))?")
+SPARE = 100_000_000  # numbers of tables that are computed, such as positions and masks
 FETCH = "nothing is fetched unasked: load(..., download=True) does, or check-model --download"
 IS_ADAPTER = (
     "this is an adapter, not a model",
@@ -57,30 +59,50 @@ def load(
         weights; if the device is not there, memory ran out, or the extra `pretrained` is not
         installed.
     """
-    _installed()
-    _check(device, dtype)
     notes: tuple[str, ...] = ()
     known: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     mend = "see that config.json and all other files of the model are there and whole"
+    home = located(name_or_path, device, dtype, revision, download=download)
     if name_or_path is None:
         name, notes, home = NAME, (NOTE,), str(embedded())
         mend = f"delete the folder {home}: the next call unpacks it again"
     else:
-        name = home = os.fspath(name_or_path)
-        folder, known["revision"] = Path(name), revision or "main"
-        _see(folder)
-        if download:
-            known["local_files_only"] = False
-        elif not folder.is_dir():
-            home = str(_cached(name, known["revision"]))
+        name, known["revision"] = os.fspath(name_or_path), revision or "main"
+        known["local_files_only"] = not download
+        if not download and home != name:
             mend = f"delete what is damaged in {home}; load(..., download=True) brings the rest"
     with quiet():
-        network = _network(name, home, device, dtype, known, mend)
+        network, unused = _network(name, home, device, dtype, known, mend)
         tokenizer, lack = _tokenizer(home, name, known)
     snapshot = Path(home)
     commit = snapshot.name if snapshot.parent.name == "snapshots" else ""
     commit = getattr(network.config, "_commit_hash", None) or commit
-    return Model(network.eval().requires_grad_(False), tokenizer, name, commit, (*notes, *lack))
+    return Model(
+        network.eval().requires_grad_(False), tokenizer, name, commit, (*notes, *unused, *lack)
+    )
+
+
+def located(
+    name_or_path: str | os.PathLike[str] | None = None,
+    device: str = "cpu",
+    dtype: str = "float32",
+    revision: str | None = None,
+    *,
+    download: bool = False,
+) -> str:
+    """The folder of a model, or its id where it may be fetched; no file of it is opened.
+
+    Arguments and errors as those of `load`, for whom it looks before time is spent.
+    """
+    _installed()
+    _check(device, dtype)
+    if name_or_path is None:
+        return ""
+    name = os.fspath(name_or_path)
+    _see(Path(name))
+    if download or Path(name).is_dir():
+        return name
+    return str(_cached(name, revision or "main"))
 
 
 def _installed() -> None:
@@ -147,13 +169,15 @@ def _cached(name: str, revision: str) -> Path:
 
 def _network(
     name: str, home: str, device: str, dtype: str, known: dict[str, Any], mend: str
-) -> Any:
-    """The network, whole; whatever `transformers` trips over in it becomes a sentence."""
+) -> tuple[Any, tuple[str, ...]]:
+    """The network, whole, with notes; what `transformers` trips over becomes a sentence."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
     try:
         config = AutoConfig.from_pretrained(home, **known)
         _plain_decoder(name, config)
+        if Path(home).is_dir():
+            _of_its_size(name, Path(home), config, mend)
         network, missed = AutoModelForCausalLM.from_pretrained(
             home,
             dtype=dtype,
@@ -174,7 +198,15 @@ def _network(
         more = ", …" if len(wrong) > 3 else ""
         fact = f"{len(wrong)} weights are missing or misshapen ({', '.join(wrong[:3])}{more})"
         raise failure(name, f"{fact} and would be random", mend)
-    return network
+    return network, _unused(name, sorted(map(str, missed["unexpected_keys"])))
+
+
+def _unused(name: str, keys: list[str]) -> tuple[str, ...]:
+    """The note on weights that are there, and for which the config has no place."""
+    if not keys:
+        return ()
+    named = ", ".join(keys[:3]) + (", …" if keys[3:] else "")
+    return (f"{len(keys)} weights of {name} have no place in its config ({named}): not used",)
 
 
 def _plain_decoder(name: str, config: Any) -> None:
@@ -197,6 +229,28 @@ def _plain_decoder(name: str, config: Any) -> None:
         return
     fact = f"it is {kind} ({config.model_type}), not a decoder that predicts the next token"
     raise failure(name, fact, "name a causal language model, such as Llama, Qwen or GPT-2")
+
+
+def _of_its_size(name: str, home: Path, config: Any, mend: str) -> None:
+    """Refuse a config that asks for far more numbers than the files hold, before they are made."""
+    import torch
+    from safetensors import safe_open
+    from transformers import AutoModelForCausalLM
+
+    shapes = []
+    for file in home.glob("*.safetensors"):
+        with safe_open(file, framework="pt") as opened:
+            shapes += [opened.get_slice(key).get_shape() for key in opened.keys()]  # noqa: SIM118
+    held, layers = sum(map(math.prod, shapes)), getattr(config, "num_hidden_layers", 1)
+    if isinstance(layers, int) and not 1 <= layers <= len(shapes) + 1000:
+        fact = f"its config asks for {layers} layers, its files hold {len(shapes)} tensors"
+        raise failure(name, fact, mend)
+    with torch.device("meta"):
+        empty = AutoModelForCausalLM.from_config(config)
+    asked = sum(one.numel() for one in (*empty.parameters(), *empty.buffers()))
+    if asked > 4 * held + SPARE:
+        fact = f"its config asks for {asked:,} numbers, its files hold {held:,}"
+        raise failure(name, fact, mend)
 
 
 def _tokenizer(home: str, name: str, known: dict[str, Any]) -> tuple[Any, tuple[str, ...]]:

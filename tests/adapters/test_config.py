@@ -46,7 +46,7 @@ def test_rank_stabilised_scale_divides_by_the_root_of_the_own_rank(told):
 
 
 def test_without_numbers_the_defaults_of_peft_hold(told):
-    found = told(use_rslora=None, rank_pattern=None)
+    found = told(use_rslora=None)
     assert (found.rank("q"), found.scale("q")) == (8, 1.0)
 
 
@@ -137,14 +137,39 @@ def test_starts_that_change_the_base_are_refused(told, start):
         told(init_lora_weights=start)
 
 
+def test_without_targets_the_default_of_peft_for_the_base_holds_or_is_noted(told, tmp_path):
+    from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as PEFTS
+
+    from loratheory.adapters._config import DEFAULTS
+
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    found = told(base_model_name_or_path=str(tmp_path), target_modules=None)
+    assert [found.adapts(f"layers.0.{name}") for name in ("q_proj", "v_proj", "k_proj")] == [
+        True,
+        True,
+        False,
+    ]
+    assert not found.notes
+    for names, kinds in DEFAULTS.items():
+        assert all(set(names.split()) == {*PEFTS[kind]} for kind in kinds.split())
+    for base in ("some/where", "x" * 999, "\0", "", None):
+        found = told(base_model_name_or_path=base, target_modules=None)
+        assert found.adapts("k_proj")
+        assert "PEFT takes its default for the base: every module is counted" in found.notes[0]
+
+
 def test_what_the_file_says_beside_the_numbers_is_noted(told):
-    notes = told(mine=3, yours=None, init_lora_weights="milora", corda_config={"a": 1}).notes
+    notes = told(
+        target_modules=[], mine=3, yours=None, init_lora_weights="milora", corda_config={"a": 1}
+    ).notes
     assert [next(w for w in ("'mine'", "'milora'", "corda_config") if w in n) for n in notes] == [
         "'mine'",
         "'milora'",
         "corda_config",
     ]
-    assert told(init_lora_weights="eva", yours=False, loftq_config={}).notes == ()
+    assert (
+        told(target_modules=[], init_lora_weights="eva", yours=False, loftq_config={}).notes == ()
+    )
 
 
 @pytest.mark.parametrize("start", [True, False, "eva", "orthogonal", "mica", "gaussian"])

@@ -215,6 +215,18 @@ MAKE = {
     "block-diagonal": (told(use_bdlora={"nblocks": 2}), "use_bdlora is block-diagonal export"),
     "KaSA": (told(kasa_config={"beta": 1}), "kasa_config is truncated export"),
     "random factors": (told(monteclora_config={"a": 1}), "monteclora_config is random export"),
+    **{
+        f"empty {key}": (told(**{key: {}}), f"{key} is {{}}: export")
+        for key in ("kasa_config", "monteclora_config", "use_bdlora")
+    },
+    "an empty router": (told(arrow_config={}), "arrow_config is {} routed adapters"),
+    "a start's settings a list": (told(eva_config=[1]), "eva_config is [1] an object or null"),
+    "a start of no kind": (told(init_lora_weights=[1]), "init_lora_weights is [1] true, false"),
+    "no such task": (told(task_type="CHAT"), "task_type is 'CHAT' null or SEQ_CLS, CAUSAL_LM"),
+    "dropout above one": (told(lora_dropout=1.5), "lora_dropout is 1.5 from 0 to 1"),
+    "dropout null": (told(lora_dropout=None), "lora_dropout is None from 0 to 1"),
+    "rank pattern null": (told(rank_pattern=None), "rank_pattern is null an object"),
+    "alpha pattern null": (told(alpha_pattern=None), "alpha_pattern is null an object"),
     "a router": (told(arrow_config={"top_k": 3}), "arrow_config is routed adapters"),
     "PiSSA": (told(init_lora_weights="pissa_niter_4"), "'pissa_niter_4' changes the base convert"),
     "OLoRA": (told(init_lora_weights="olora"), "'olora' changes the base convert"),
@@ -302,6 +314,10 @@ MAKE = {
     "no prefix": (
         with_tensors(lambda t: [t.update({k[17:]: t.pop(k)}) for k in [*t]]),
         "none of its 2 modules begin with base_model.model. correct its keys",
+    ),
+    "prefix twice": (
+        with_tensors(lambda t: [t.update({k[:17] + k: t.pop(k)}) for k in [*t]]),
+        "none of its 2 modules begin with base_model.model. twice correct its keys",
     ),
     "resized vocabulary": (
         with_tensors(put("base_model.model.lm_head.weight", np.ones((6, 4), "f4"))),

@@ -315,6 +315,13 @@ def test_a_language_model_is_chosen_for_the_experiments_of_one(monkeypatch):
         seen.append(chosen.profiles[profile])
         raise KeyboardInterrupt
 
+    code, out, err = run("run", "real_two_hop", "--device", "banana", "--model", "/nowhere")
+    assert (code, out) == (2, "")
+    assert err == "loratheory: 'banana': no such device; use cpu, cuda, cuda:1, … or auto\n"
+    code, _, err = run("run", "real_two_hop", "--model", "/nowhere")
+    assert code == 2
+    assert "/nowhere: there is no such folder; name a model's folder or its Hugging Face" in err
+    assert not list(Path().iterdir())
     monkeypatch.setattr("loratheory.experiments.planned", _seen)
     with suppress(KeyboardInterrupt):
         run("run", "real_two_hop", "--model", "some/model", "--device", "cuda")

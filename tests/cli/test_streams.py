@@ -108,6 +108,14 @@ def test_a_log_holds_no_progress_bar(pair):
     assert shell("lt merge één two -o merged", pair).stderr == b""
 
 
+@pytest.mark.parametrize("date", ["x", "", "-1", "9" * 12])
+def test_a_date_that_is_none_is_refused_before_numpy_meets_it(pair, date):
+    done = shell("lt methods", pair, SOURCE_DATE_EPOCH=date)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(f"loratheory: SOURCE_DATE_EPOCH is '{date}': set it".encode())
+    assert done.stderr.count(b"\n") == 1
+
+
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
 def test_a_signal_leaves_nothing_behind(pair, name):
     """The disk is as slow as can be, so that the signal comes while the draft is there."""

@@ -224,6 +224,11 @@ DAMAGED = {
     "unknown dtype": lambda home: reconfigured(home, dtype="float99"),
     "unknown rope": lambda home: reconfigured(home, rope_parameters={"rope_type": "hemp"}),
     "layers in words": lambda home: reconfigured(home, num_hidden_layers="two"),
+    "a width of millions": lambda home: reconfigured(home, hidden_size=10**8),
+    "layers without end": lambda home: reconfigured(home, num_hidden_layers=10**6),
+    "a vocabulary of billions": lambda home: reconfigured(home, vocab_size=10**9),
+    "no vocabulary": lambda home: reconfigured(home, vocab_size=0),
+    "layers below zero": lambda home: reconfigured(home, num_hidden_layers=-1),
     "no weights": lambda home: os.truncate(home / "model.safetensors", 0),
     "half the weights": lambda home: os.truncate(home / "model.safetensors", 9000),
 }
@@ -251,6 +256,25 @@ def test_a_damaged_default_model_names_the_folder_to_delete(copy, monkeypatch):
     os.truncate(copy / "model.safetensors", 9000)
     with pytest.raises(ModelError, match=f"delete the folder {copy}: the next call unpacks it"):
         load()
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"vocab_size": 10**9}, r"asks for [\d,]{14,} numbers, its files hold [\d,]{5,6};"),
+        ({"num_hidden_layers": 10**6}, "asks for 1000000 layers, its files hold 21 tensors;"),
+    ],
+)
+def test_what_the_files_cannot_fill_is_never_made(copy, changed, said):
+    reconfigured(copy, **changed)
+    with pytest.raises(ModelError, match=said):
+        load(copy)
+
+
+def test_weights_that_the_config_leaves_out_are_noted(copy):
+    reconfigured(copy, num_hidden_layers=1)
+    note = load(copy).notes[0]
+    assert note.startswith(f"9 weights of {copy} have no place in its config (model.layers.1.")
 
 
 class Refused(Exception):

@@ -9,13 +9,10 @@ from loratheory.adapters._adapter import aligned as aligned
 from loratheory.adapters._adapter import same_base as same_base
 from loratheory.adapters._entrywise import knots_basis as knots_basis
 from loratheory.adapters._interference import Interference as Interference
-from loratheory.adapters._interference import column_angles as column_angles
 from loratheory.adapters._interference import crosstalk as crosstalk
 from loratheory.adapters._interference import crosstalk_bound as crosstalk_bound
-from loratheory.adapters._interference import crosstalk_on as crosstalk_on
 from loratheory.adapters._interference import frobenius_cosine as frobenius_cosine
 from loratheory.adapters._interference import interference as interference
-from loratheory.adapters._interference import pairwise as pairwise
 from loratheory.adapters._interference import read_likeness as read_likeness
 from loratheory.adapters._interference import response_likeness as response_likeness
 from loratheory.adapters._interference import row_angles as row_angles
@@ -33,13 +30,10 @@ from loratheory.adapters._routing import Gates as Gates
 from loratheory.adapters._routing import Router as Router
 from loratheory.adapters._routing import calibrate as calibrate
 from loratheory.adapters._routing import calibrate_z as calibrate_z
-from loratheory.adapters._routing import oracle_weights as oracle_weights
 from loratheory.adapters._routing import softmax_weights as softmax_weights
 from loratheory.adapters._routing import standardised as standardised
-from loratheory.adapters._routing import uniform_weights as uniform_weights
 from loratheory.adapters._rules import MergeError as MergeError
 from loratheory.adapters._rules import Options as Options
-from loratheory.adapters._rules import interpolation_condition as interpolation_condition
 from loratheory.adapters._scores import Scores as Scores
 from loratheory.adapters._scores import arrow_scores as arrow_scores
 from loratheory.adapters._scores import forward as forward

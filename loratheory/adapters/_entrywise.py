@@ -1,20 +1,17 @@
 r"""Merges that decide entry by entry: which entries to keep, and who wins where they disagree.
 
-Each rule first sparsifies every update with a *filter*, then combines them. It acts on coordinates
-in a *space*: the update itself (`full`), KnOTS (`knots`) or Core Space (`core`). A space gives
-orthonormal frames :math:`U` (outputs) and :math:`V` (inputs) with :math:`\Delta_j = U X_j V^\top`
-for every update; the rule merges the coordinates :math:`X_j` into one array :math:`X` and the
-merged update is :math:`U X V^\top`. Blocks of rows are merged one after another: beside the merged
-array no more than `BLOCK` entries of all updates exist at once, except that `trim` sorts the
-magnitudes of one update at a time.
+Each rule first sparsifies every update with a *filter* (`trim` or `drop`), then combines them
+(`added` or `elected`). It acts on coordinates in a *space*: the update itself (`full`), KnOTS
+(`knots`) or Core Space (`core`). A space gives orthonormal frames :math:`U` (outputs) and :math:`V`
+(inputs) with :math:`\Delta_j = U X_j V^\top` for every update; the rule merges the coordinates
+:math:`X_j` into one array :math:`X` and the merged update is :math:`U X V^\top`. Blocks of rows are
+merged one after another: beside the merged array no more than `BLOCK` entries of all updates exist
+at once, except that `trim` sorts the magnitudes of one update at a time.
 
 **Cost.** In the full space ``O(m n R)`` to form entries, ``O(K m n log(m n))`` to trim, and a dense
 SVD, ``O(m n min(m, n))``, to return to factors, since masks destroy low rank. In `knots` read
 ``(R, n)`` for ``(m, n)`` and in `core` ``(R, R)``; both without a dense SVD, nothing of size (m, n)
 is formed and the rank stays within ``R``, the total width of ``K`` updates.
-
-All four rules take ``density`` and ``rank``; ``rank`` is needed in the full space, where the merge
-before truncation generally has full rank.
 """
 
 import math
@@ -23,39 +20,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loratheory.adapters._rules import NEGLIGIBLE, Options, limited, strong, widened
-from loratheory.lowrank import Array, LowRank, array_namespace, device, from_dense
+from loratheory.adapters._rules import NEGLIGIBLE, Options, Rule, Updates, Weights
+from loratheory.lowrank import Array, LowRank, array_namespace, device, double, from_dense, thin_svd
 from loratheory.shapes import Float
 
 BLOCK = 2**22
 """Entries of all updates together that are formed at once."""
 
-
 Filter = Callable[[Array], Array]
 Sparsify = Callable[[Iterator[Array], int | float, np.random.Generator], Filter]
-Combine = Callable[[Sequence[Array], Sequence[float]], Array]
+Combine = Callable[[Sequence[Array], Weights], Array]
 
 
-def trim(blocks: Iterator[Array], density: int | float, rng: np.random.Generator) -> Filter:
-    """Return the filter that keeps the top `density` share of the entries by magnitude.
+def trim(blocks: Iterator[Array], density: int | float, _: np.random.Generator) -> Filter:
+    """Return the filter that keeps the top `density` share of an update's entries by magnitude.
 
-    Parameters
-    ----------
-    blocks : iterator of (rows, q) arrays
-        The update, block by block.
-    density : float
-        Share of the entries to keep, in (0, 1].
-    rng : numpy.random.Generator
-        Not used.
-
-    Returns
-    -------
-    callable
-        Keeps what is at least the k-th largest magnitude, ``k = floor(density size)`` but no less
-        than 1. Equals up to rounding are all kept, so that no order among them is invented (PEFT
-        keeps arbitrary ones). Costs a sort of all magnitudes of this update.
+    It keeps what is at least the k-th largest, ``k = floor(density size)`` but no less than 1.
+    Equals up to rounding are all kept, so that no order among them is invented (PEFT keeps
+    arbitrary ones).
     """
-    del rng
     sizes = [abs(block) for block in blocks]
     xp = array_namespace(*sizes)
     ordered = xp.sort(xp.concat([xp.reshape(size, (-1,)) for size in sizes]))
@@ -65,24 +48,12 @@ def trim(blocks: Iterator[Array], density: int | float, rng: np.random.Generator
     return lambda block: xp.where(abs(block) >= least, block, xp.zeros_like(block))
 
 
-def drop(blocks: Iterator[Array], density: int | float, rng: np.random.Generator) -> Filter:
+def drop(_: Iterator[Array], density: int | float, rng: np.random.Generator) -> Filter:
     """Return the filter that keeps each entry with probability `density` and divides by it.
 
-    Parameters
-    ----------
-    blocks : iterator of (rows, q) arrays
-        Not used.
-    density : float
-        Probability to keep an entry, in (0, 1].
-    rng : numpy.random.Generator
-        Read row by row: as long as blocks come in order, their sizes do not matter.
-
-    Returns
-    -------
-    callable
-        Unbiased; the variance of an entry ``x`` is ``x^2 (1 - density) / density``.
+    Unbiased; the variance of an entry ``x`` is ``x^2 (1 - density) / density``. Draws come row by
+    row: as long as blocks come in order, their sizes do not matter.
     """
-    del blocks
 
     def _kept(block: Array) -> Array:
         xp = array_namespace(block)
@@ -92,29 +63,24 @@ def drop(blocks: Iterator[Array], density: int | float, rng: np.random.Generator
     return _kept
 
 
-def added(blocks: Sequence[Array], weights: Sequence[float]) -> Array:
+def added(blocks: Sequence[Array], weights: Weights) -> Array:
     """Return the weighted sum of arrays."""
     return sum(weight * block for block, weight in zip(blocks, weights, strict=True))
 
 
-def elected(blocks: Sequence[Array], weights: Sequence[float]) -> Array:
+def elected(blocks: Sequence[Array], weights: Weights) -> Array:
     r"""Return the disjoint weighted mean of arrays: only those who agree with the sum count.
 
-    Parameters
-    ----------
-    blocks : list of (p, q) arrays
-        One an adapter.
-    weights : list of float
-        One an adapter; signs count.
+    With :math:`s = \mathrm{sign} \sum_j w_j x_j` and the agreeing adapters
+    :math:`A = \{j : \mathrm{sign}(w_j x_j) = s \ne 0\}`, each entry is
+    :math:`\sum_A w_j x_j / \sum_A |w_j|`, so that an entry which one adapter alone holds is not
+    averaged down; it is 0 where the weighted sum vanishes, as in the paper's formula. Votes and
+    sums below 1e-12 of :math:`\sum_j |w_j x_j|` count as 0: an entry that is zero but for the
+    rounding of a factored product has no vote, or it would halve the entries it meets.
 
-    Returns
-    -------
-    (p, q) array
-        With :math:`s = \mathrm{sign} \sum_j w_j x_j` and the agreeing adapters
-        :math:`A = \{j : \mathrm{sign}(w_j x_j) = s \ne 0\}`, each entry is
-        :math:`\sum_A w_j x_j / \sum_A |w_j|`; it is 0 where the weighted sum vanishes. Votes and
-        sums below 1e-12 of :math:`\sum_j |w_j x_j|` count as 0: an entry that is zero but for the
-        rounding of a factored product has no vote, or it would halve the entries it meets.
+    Tools differ once weights are unequal or negative. PEFT elects the signs before it applies the
+    weights and divides by the *number* of agreeing adapters; mergekit elects on weighted updates
+    and divides by :math:`\sum_A w_j`, which negative weights can cancel.
     """
     xp = array_namespace(*blocks)
     total = added(blocks, weights)
@@ -155,24 +121,16 @@ class Coordinates:
         return LowRank(self.left, merged if self.right is None else merged @ self.right)
 
 
-def full(updates: Sequence[LowRank]) -> Coordinates:
+def full(updates: Updates) -> Coordinates:
     """The entries of the updates themselves; costs nothing until they are formed."""
     return Coordinates(tuple(updates))
 
 
-def knots(updates: Sequence[LowRank]) -> Coordinates:
+def knots(updates: Updates) -> Coordinates:
     r"""Return KnOTS coordinates :math:`X_j = \Sigma V_j^\top = U^\top \Delta_j`, (k, n).
 
-    Parameters
-    ----------
-    updates : list of (m, n) LowRank
-        One an adapter.
-
-    Returns
-    -------
-    Coordinates
-        In the left singular basis of :math:`[\Delta_1 \dots \Delta_K]`, see `knots_basis`. Unique
-        up to signs, which no rule here can see, unless singular values coincide.
+    In the left singular basis of :math:`[\Delta_1 \dots \Delta_K]`, see `knots_basis`. Unique up to
+    signs, which no rule here can see, unless singular values coincide.
 
     References
     ----------
@@ -182,48 +140,27 @@ def knots(updates: Sequence[LowRank]) -> Coordinates:
     return Coordinates(tuple(LowRank(left.T @ low.up, low.down) for low in updates), left)
 
 
-def knots_basis(updates: Sequence[LowRank]) -> tuple[Float[Array, "m k"], Float[Array, " k"]]:
-    r"""Return the left singular vectors and singular values of :math:`[\Delta_1 \dots \Delta_K]`.
+def knots_basis(updates: Updates) -> tuple[Float[Array, "m k"], Float[Array, " k"]]:
+    r"""Return left singular vectors and positive singular values of :math:`[\Delta_1 \dots]`.
 
-    With :math:`A_j^\top = P_j T_j` (QR) the stack is
-    :math:`[B_1 T_1^\top \dots B_K T_K^\top]` times a block diagonal of orthonormal rows, so that
-    the SVD of an (m, R) array gives both, ``R`` the total width.
-
-    Parameters
-    ----------
-    updates : list of (m, n) LowRank
-        One an adapter.
-
-    Returns
-    -------
-    left : (m, k) array
-        Orthonormal columns that span all outputs of the updates, strongest first.
-    sigma : (k,) array
-        Positive, descending. Costs ``O((m + n) R^2)``; the dense road ``O(K m^2 n)``.
+    The vectors span all outputs of the updates, strongest first. With :math:`A_j^\top = P_j T_j`
+    (QR) the stack is :math:`[B_1 T_1^\top \dots B_K T_K^\top]` times a block diagonal of
+    orthonormal rows, so that the SVD of an (m, R) array gives both, ``R`` the total width. Costs
+    ``O((m + n) R^2)``; the dense road ``O(K m^2 n)``.
     """
     xp = array_namespace(updates[0].up)
     parts = [low.up @ xp.linalg.qr(low.down.T)[1].T for low in updates if low.width]
     return _frame(xp.concat(parts, axis=1) if parts else updates[0].up)
 
 
-def core(updates: Sequence[LowRank]) -> Coordinates:
+def core(updates: Updates) -> Coordinates:
     r"""Return Core Space coordinates :math:`X_j = U^\top \Delta_j V`, (p, q) with p, q at most R.
 
     :math:`U` are the left singular vectors of the stacked first factors
     :math:`[B_1 \dots B_K]`, :math:`V` the right ones of the stacked second factors. They span the
-    right spaces in every gauge, but *which* axes they are depends on the factorisation: an
-    entrywise rule here is **gauge dependent**. Bring the adapters into `balanced` form first
-    and it is well defined.
-
-    Parameters
-    ----------
-    updates : list of (m, n) LowRank
-        One an adapter.
-
-    Returns
-    -------
-    Coordinates
-        Exact: no update loses anything. Costs ``O((m + n) R^2)``, ``R`` the total width.
+    right spaces in every gauge, so that no update loses anything, but *which* axes they are depends
+    on the factorisation: an entrywise rule here is **gauge dependent**. Bring the adapters into
+    `balanced` form first and it is well defined. Costs ``O((m + n) R^2)``.
 
     References
     ----------
@@ -237,95 +174,28 @@ def core(updates: Sequence[LowRank]) -> Coordinates:
     return Coordinates(cores, left, right.T)
 
 
-SPACES: dict[str, Callable[[Sequence[LowRank]], Coordinates]] = {
-    "full": full,
-    "knots": knots,
-    "core": core,
-}
+SPACES: dict[str, Callable[[Updates], Coordinates]] = {"full": full, "knots": knots, "core": core}
 
 
 def _frame(stack: Float[Array, "m c"]) -> tuple[Float[Array, "m k"], Float[Array, " k"]]:
     """Left singular vectors and values of a tall array, without the negligible ones."""
-    if 0 in stack.shape:
-        return stack[:, :0], stack[0, :0]
-    left, sigma, _ = array_namespace(stack).linalg.svd(stack, full_matrices=False)
-    keep = strong(sigma)
-    return left[:, :keep], sigma[:keep]
+    left, sigma, _ = thin_svd(stack).above(NEGLIGIBLE)
+    return left, sigma
 
 
-def ties(updates: Sequence[LowRank], weights: Sequence[float], options: Options) -> LowRank:
-    r"""Return the TIES merge: trim, elect a sign, average those who agree.
+def entrywise(sparsify: Sparsify, combine: Combine) -> Rule:
+    """Return the rule that filters each update, combines them entry by entry, and comes back."""
 
-    :math:`\hat\Delta_j` keeps the top ``density`` of the entries of :math:`\Delta_j`; entry by
-    entry, :math:`\sum_A w_j \hat\Delta_j / \sum_A |w_j|` over the adapters :math:`A` whose
-    :math:`w_j \hat\Delta_j` has the sign of :math:`\sum_j w_j \hat\Delta_j`. An entry that one
-    adapter alone holds is not averaged down.
+    def _rule(updates: Updates, weights: Weights, options: Options) -> LowRank:
+        coordinates = SPACES[options.space]([low.map(double) for low in updates])
+        merged = _entries(sparsify, combine, coordinates.cores, weights, options)
+        return options.limit(coordinates.update(merged, options.rank))
 
-    Tools differ once weights are unequal or negative. PEFT elects the signs before it applies the
-    weights and divides by the *number* of agreeing adapters; mergekit elects on weighted updates
-    and divides by :math:`\sum_A w_j`, which negative weights can cancel. Where the sum vanishes
-    exactly, both elect plus; here, as in the paper's formula, the entry is 0.
-
-    References
-    ----------
-    Yadav et al., *TIES-Merging* (NeurIPS 2023, arXiv 2306.01708).
-    """
-    return _merged(trim, elected, updates, weights, options)
-
-
-def magnitude(updates: Sequence[LowRank], weights: Sequence[float], options: Options) -> LowRank:
-    r"""Return :math:`\sum_j w_j \hat\Delta_j` with the top ``density`` of each update's entries.
-
-    References
-    ----------
-    PEFT, ``magnitude_prune``; the first and the third step of Yadav et al. (2023) with a sum.
-    """
-    return _merged(trim, added, updates, weights, options)
-
-
-def dare(updates: Sequence[LowRank], weights: Sequence[float], options: Options) -> LowRank:
-    r"""Return :math:`\sum_j w_j M_j \odot \Delta_j / p`, masks :math:`M_j` Bernoulli(p).
-
-    ``p`` is the density. Unbiased; the variance of output ``i`` on an input ``x`` is
-    :math:`\frac{1-p}{p} \sum_j w_j^2 \sum_l (\Delta_j)_{il}^2 x_l^2`.
-
-    References
-    ----------
-    Yu et al., *Language models are super Mario* (ICML 2024, arXiv 2311.03099); there ``p`` is
-    the share dropped.
-    """
-    return _merged(drop, added, updates, weights, options)
-
-
-def dare_ties(updates: Sequence[LowRank], weights: Sequence[float], options: Options) -> LowRank:
-    """Return the TIES election and disjoint mean of updates thinned at random as in `dare`.
-
-    References
-    ----------
-    Yu et al. (ICML 2024, arXiv 2311.03099) with the election of Yadav et al. (2023).
-    """
-    return _merged(drop, elected, updates, weights, options)
-
-
-def _merged(
-    sparsify: Sparsify,
-    combine: Combine,
-    updates: Sequence[LowRank],
-    weights: Sequence[float],
-    options: Options,
-) -> LowRank:
-    """Merge in coordinates and come back."""
-    coordinates = SPACES[options.space](widened(updates))
-    merged = _entries(sparsify, combine, coordinates.cores, weights, options)
-    return limited(coordinates.update(merged, options.rank), options)
+    return _rule
 
 
 def _entries(
-    sparsify: Sparsify,
-    combine: Combine,
-    cores: Sequence[LowRank],
-    weights: Sequence[float],
-    options: Options,
+    sparsify: Sparsify, combine: Combine, cores: Updates, weights: Weights, options: Options
 ) -> Float[Array, "p q"]:
     """The merged coordinates, a block of rows at a time."""
     p, q = cores[0].shape

@@ -23,17 +23,7 @@ Dense = Float[Array, "m n"]
 
 @dataclass(frozen=True, eq=False)
 class LawCase:
-    """A method in a space, and random input for it.
-
-    Attributes
-    ----------
-    method : Method
-        The rule.
-    space : str
-        Where it works.
-    seed : int
-        Determines everything random here.
-    """
+    """A method in a space, and random input for it that `seed` determines."""
 
     method: Method
     space: str
@@ -174,18 +164,10 @@ NOTES = {
 
 @dataclass(frozen=True)
 class Cell:
-    """One law for one method in one space.
+    """One law for one method in one space: whether it holds; None if the question does not arise.
 
-    Attributes
-    ----------
-    holds : bool or None
-        None where the question does not arise.
-    reason : str
-        Why it does not arise, or what else there is to know; may be empty.
-    seed : int or None
-        Of the counterexample, ``LawCase(method, space, seed)``, where the law does not hold.
-    gap : float
-        Largest relative gap seen.
+    `reason` says why it does not arise or what else there is to know, `seed` is that of a
+    counterexample ``LawCase(method, space, seed)``, `gap` the largest relative gap seen.
     """
 
     holds: bool | None
@@ -196,17 +178,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """All laws for one method in one space.
-
-    Attributes
-    ----------
-    method : str
-        Its name in `METHODS`.
-    space : str
-        Where it works.
-    cells : mapping of str to Cell
-        One a law, in the order of `LAWS`.
-    """
+    """All laws for one method in one space: a cell a law, in the order of `LAWS`."""
 
     method: str
     space: str
@@ -216,17 +188,8 @@ class Row:
 def laws(draws: int = 2) -> tuple[Row, ...]:
     """Return the table of operator laws, one row for each method and space.
 
-    Parameters
-    ----------
-    draws : int
-        Random cases for each cell; a counterexample ends the search.
-
-    Returns
-    -------
-    tuple of Row
-        A law is said to hold where every draw stays within rounding (`HOLDS`), and denied with
-        the seed of a case that breaks it. The definitions are the docstrings in `LAWS`. Costs
-        well under a second.
+    A law is said to hold where each of `draws` random cases stays within rounding (`HOLDS`), and
+    denied with the seed of a case that breaks it. Costs well under a second.
     """
     return tuple(
         Row(method.name, space, {law: _cell(method, space, law, draws) for law in LAWS})

@@ -2,30 +2,17 @@
 
 import difflib
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from loratheory.adapters import _rules
 from loratheory.adapters._adapter import Adapter, Aligned, Lazy, aligned
-from loratheory.adapters._entrywise import dare, dare_ties, magnitude, ties
-from loratheory.adapters._rules import (
-    MergeError,
-    Options,
-    Rule,
-    factor_linear,
-    factor_mean,
-    interpolate,
-    iso,
-    mean,
-    truncated,
-    tsv,
-    weighted_sum,
-)
+from loratheory.adapters._entrywise import SPACES, added, drop, elected, entrywise, trim
+from loratheory.adapters._rules import MergeError, Options, Rule
 from loratheory.lowrank import LowRank, finite
-
-Names = frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -57,147 +44,152 @@ class Method:
     formula: str
     reference: str
     cost: str
-    options: Names = frozenset()
-    required: Names = frozenset()
-    gauge_dependent: Names = frozenset()
+    options: frozenset[str] = frozenset()
+    required: frozenset[str] = frozenset()
+    gauge_dependent: frozenset[str] = frozenset()
 
     @property
     def spaces(self) -> tuple[str, ...]:
         """Where it can work; rules that are not entrywise know the full space only."""
-        return ("full", "knots", "core") if "space" in self.options else ("full",)
+        return tuple(SPACES) if "space" in self.options else ("full",)
 
-    def needs(self, space: str) -> Names:
+    def needs(self, space: str) -> frozenset[str]:
         """The options that must be given in this space."""
         dense = "space" in self.options and space == "full"
         return self.required | {"rank"} if dense else self.required
 
 
-FACTORS = "O((m + n) R)"
-CORE = "O((m + n) R^2 + R^3)"
-ENTRIES = "full: O(m n (R + K log mn + min(m, n))); knots: (R, n), core: (R, R) for (m, n)"
-THINNED = "full: O(m n (R + min(m, n))); knots: (R, n), core: (R, R) for (m, n)"
+_FACTORS = "O((m + n) R)"
+_CORE = "O((m + n) R^2 + R^3)"
+_TRIMMED = "full: O(m n (R + K log mn + min(m, n))); knots: (R, n), core: (R, R) for (m, n)"
+_THINNED = "full: O(m n (R + min(m, n))); knots: (R, n), core: (R, R) for (m, n)"
+_ILHARCO = "Ilharco et al. 2023, arXiv 2212.04089"
+_TIES, _DARE = "Yadav et al. 2023, arXiv 2306.01708", "Yu et al. 2024, arXiv 2311.03099"
+_ENTRIES = {"options": "weights rank space density", "required": "density", "gauge": "core"}
+_DRAWS = {"options": "weights rank space density rng", "required": "density rng", "gauge": "core"}
 
-_WEIGHTS = frozenset({"weights"})
-_TRIMMED = frozenset({"weights", "rank", "space", "density"})
-_RANDOM = _TRIMMED | {"rng"}
-_DENSITY, _DRAWS = frozenset({"density"}), frozenset({"density", "rng"})
-_CORE, _FULL = frozenset({"core"}), frozenset({"full"})
 
-_TIES = "Yadav et al. 2023, arXiv 2306.01708"
-_DARE = "Yu et al. 2024, arXiv 2311.03099"
+def _row(
+    name: str,
+    rule: Rule,
+    formula: str,
+    reference: str,
+    cost: str,
+    options: str = "",
+    required: str = "",
+    gauge: str = "",
+) -> Method:
+    """A method whose sets are given as words."""
+    sets = (frozenset(words.split()) for words in (options, required, gauge))
+    return Method(name, rule, formula, reference, cost, *sets)
 
-_ALL = (
-    Method("sum", weighted_sum, "sum_j D_j", "Ilharco et al. 2023, arXiv 2212.04089", FACTORS),
-    Method("mean", mean, "(1/K) sum_j D_j", "Wortsman et al. 2022, arXiv 2203.05482", FACTORS),
-    Method(
+
+_TABLE = (
+    _row("sum", _rules.weighted_sum, "sum_j D_j", _ILHARCO, _FACTORS),
+    _row(
+        "mean", _rules.mean, "(1/K) sum_j D_j", "Wortsman et al. 2022, arXiv 2203.05482", _FACTORS
+    ),
+    _row(
         "cat",
-        weighted_sum,
+        _rules.weighted_sum,
         "sum_j w_j D_j as [w_1 B_1 ... w_K B_K] [A_1; ...; A_K]",
         "PEFT, combination type cat",
-        FACTORS,
-        _WEIGHTS,
+        _FACTORS,
+        "weights",
     ),
-    Method(
+    _row(
         "svd",
-        truncated,
+        _rules.truncated,
         "best rank-r approximation of sum_j w_j D_j",
         "Eckart and Young 1936; PEFT, combination type svd",
-        CORE,
-        frozenset({"weights", "rank"}),
-        frozenset({"rank"}),
+        _CORE,
+        "weights rank",
+        "rank",
     ),
-    Method(
+    _row(
         "task",
-        weighted_sum,
+        _rules.weighted_sum,
         "lambda sum_j w_j D_j, lambda the coefficient: cat by another name",
-        "Ilharco et al. 2023, arXiv 2212.04089",
-        FACTORS,
-        _WEIGHTS,
+        _ILHARCO,
+        _FACTORS,
+        "weights",
     ),
-    Method(
+    _row(
         "ties",
-        ties,
+        entrywise(trim, elected),
         "sum_A w_j T_j / sum_A |w_j|, T = top entries, A = those whose w T has the sum's sign",
         _TIES,
-        ENTRIES,
         _TRIMMED,
-        _DENSITY,
-        _CORE,
+        **_ENTRIES,
     ),
-    Method(
+    _row(
         "dare",
-        dare,
+        entrywise(drop, added),
         "sum_j w_j M_j * D_j / p, entries of M_j Bernoulli(p), p the density",
         _DARE,
-        THINNED,
-        _RANDOM,
-        _DRAWS,
-        _CORE,
+        _THINNED,
+        **_DRAWS,
     ),
-    Method(
+    _row(
         "dare-ties",
-        dare_ties,
+        entrywise(drop, elected),
         "ties without trimming, applied to M_j * D_j / p",
         f"{_DARE}; {_TIES}",
-        THINNED,
-        _RANDOM,
-        _DRAWS,
-        _CORE,
+        _THINNED,
+        **_DRAWS,
     ),
-    Method(
+    _row(
         "magnitude",
-        magnitude,
+        entrywise(trim, added),
         "sum_j w_j T_j, T = top entries",
         f"PEFT, magnitude_prune; {_TIES}",
-        ENTRIES,
         _TRIMMED,
-        _DENSITY,
-        _CORE,
+        **_ENTRIES,
     ),
-    Method(
+    _row(
         "iso",
-        iso,
+        _rules.iso,
         "U V' times the mean of the nonzero singular values of sum_j w_j D_j = U S V'",
         "Iso-C: Marczak et al. 2025, arXiv 2502.04959",
-        CORE,
-        _WEIGHTS,
+        _CORE,
+        "weights",
     ),
-    Method(
+    _row(
         "tsv",
-        tsv,
+        _rules.tsv,
         "polar[U_1 ... U_K] diag(w_j S_j) polar[V_1 ... V_K]', D_j = U_j S_j V_j'",
         "Gargiulo et al. 2025, arXiv 2412.00081",
-        CORE,
-        frozenset({"weights", "rank"}),
+        _CORE,
+        "weights rank",
     ),
-    Method(
+    _row(
         "interpolate",
-        interpolate,
+        _rules.interpolate,
         "(sum_j w_j D_j) (sum_j P_j)^+, P_j the projector on the row space of D_j",
         "thm:interpolating-merge; RegMean 2023, arXiv 2212.09849; WUDI 2025, arXiv 2503.08099",
-        CORE,
-        frozenset({"weights", "rank", "ridge"}),
+        _CORE,
+        "weights rank ridge",
     ),
-    Method(
+    _row(
         "factor-mean",
-        factor_mean,
+        _rules.factor_mean,
         "(mean_j B_j) (mean_j A_j): a warning, not a recommendation",
         "averaging adapter files tensor by tensor; see FedEx-LoRA 2025, arXiv 2410.09432",
-        FACTORS,
-        gauge_dependent=_FULL,
+        _FACTORS,
+        gauge="full",
     ),
-    Method(
+    _row(
         "factor-linear",
-        factor_linear,
+        _rules.factor_linear,
         "(sum_j |w_j|^.5 B_j) (sum_j sign(w_j) |w_j|^.5 A_j): a warning, not a recommendation",
         "PEFT, combination type linear",
-        FACTORS,
-        _WEIGHTS,
-        gauge_dependent=_FULL,
+        _FACTORS,
+        "weights",
+        gauge="full",
     ),
 )
 
-METHODS: dict[str, Method] = {method.name: method for method in _ALL}
+METHODS: dict[str, Method] = {method.name: method for method in _TABLE}
 
 
 def merge(
@@ -254,27 +246,47 @@ def merge(
     """
     chosen = _method(method, space)
     given = {"weights": weights, "rank": rank, "density": density, "ridge": ridge, "rng": rng}
-    _check_values(rank, coefficient, density, ridge)
-    _check_options(chosen, space, {name for name, value in given.items() if value is not None})
+    given = {name: value for name, value in given.items() if value is not None}
+    for name, value in {**given, "coefficient": coefficient}.items():
+        if name in _RANGES and not _RANGES[name][0](value):
+            message = f"{name} is {value}: {_RANGES[name][1]}"
+            raise MergeError(message)
+    _check_options(chosen, space, set(given))
     library = adapters if isinstance(adapters, Aligned) else aligned(adapters, any_base)
     factors = _weights(weights, len(library.adapters))
-    seed = 0 if rng is None else int(rng.integers(2**63))
-    options = partial(
-        Options,
+    options = Options(
         space=space,
         rank=rank,
         density=1.0 if density is None else density,
         ridge=0.0 if ridge is None else ridge,
-        seed=seed,
+        seed=0 if rng is None else int(rng.integers(2**63)),
     )
 
     def _merged(module: str) -> LowRank:
-        pairs = zip(library.updates(module), library.adapters, strict=True)
-        updates = [_finite(low, adapter.info.name, module) for low, adapter in pairs]
-        merged = chosen.rule(updates, factors, options(module=module))
-        return merged if coefficient == 1 else merged * coefficient
+        updates = library.updates(module)
+        for low, adapter in zip(updates, library.adapters, strict=True):
+            finite(low.up, f"{adapter.info.name}, {module}, first factor")
+            finite(low.down, f"{adapter.info.name}, {module}, second factor")
+        low = chosen.rule(updates, factors, replace(options, module=module))
+        return low if coefficient == 1 else low * coefficient
 
     return Adapter(Lazy(tuple(library.shapes), _merged), library.shapes, library.info)
+
+
+_RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "rank": (lambda rank: rank >= 1, "a merged module needs rank 1 or more"),
+    "coefficient": (math.isfinite, "give a finite number"),
+    "density": (lambda share: 0 < share <= 1, "give a share of entries above 0 and at most 1"),
+    "ridge": (
+        lambda ridge: 0 <= ridge < math.inf,
+        "give a finite number that is not negative, such as 1e-6",
+    ),
+}
+_ADVICE = {
+    "rank": "the largest rank of the result, such as rank=16",
+    "density": "the share of entries to keep, such as density=0.2",
+    "rng": "a source of randomness, such as rng=numpy.random.default_rng(0)",
+}
 
 
 def _method(name: str, space: str) -> Method:
@@ -297,34 +309,8 @@ def _check_options(method: Method, space: str, given: set[str]) -> None:
         takes = ", ".join(sorted(method.options)) or "no options"
         message = f"{method.name} takes no {name}: leave it out (it takes {takes})"
         raise MergeError(message)
-    advice = {
-        "rank": "the largest rank of the result, such as rank=16",
-        "density": "the share of entries to keep, such as density=0.2",
-        "rng": "a source of randomness, such as rng=numpy.random.default_rng(0)",
-    }
     for name in sorted(method.needs(space) - given):
-        message = f"{method.name} in space {space!r} needs {name}: give {advice[name]}"
-        raise MergeError(message)
-
-
-def _check_values(
-    rank: int | None,
-    coefficient: int | float,
-    density: int | float | None,
-    ridge: int | float | None,
-) -> None:
-    """Refuse numbers out of range."""
-    if rank is not None and rank < 1:
-        message = f"rank is {rank}: a merged module needs rank 1 or more"
-        raise MergeError(message)
-    if density is not None and not 0 < density <= 1:
-        message = f"density is {density}: give a share of entries above 0 and at most 1"
-        raise MergeError(message)
-    if ridge is not None and not 0 <= ridge < math.inf:
-        message = f"ridge is {ridge}: give a finite number that is not negative, such as 1e-6"
-        raise MergeError(message)
-    if not math.isfinite(coefficient):
-        message = f"coefficient is {coefficient}: give a finite number"
+        message = f"{method.name} in space {space!r} needs {name}: give {_ADVICE[name]}"
         raise MergeError(message)
 
 
@@ -340,10 +326,3 @@ def _weights(weights: Sequence[int | float] | None, count: int) -> list[float]:
             message = f"a weight is {weight}: give finite numbers"
             raise MergeError(message)
     return [float(weight) for weight in weights]
-
-
-def _finite(low: LowRank, adapter: str, module: str) -> LowRank:
-    """The same update, known to be finite: rules widen it where they need to."""
-    finite(low.up, f"{adapter}, {module}, first factor")
-    finite(low.down, f"{adapter}, {module}, second factor")
-    return low

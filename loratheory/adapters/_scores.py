@@ -4,71 +4,59 @@ Every score here is a length: adapter :math:`i` is given a few rows :math:`C_i`,
 token :math:`x` scores :math:`\|C_i x\|`. The right singular vector on top gives Arrow, an
 orthonormal basis of the row space the projection, the spectral code the response
 :math:`\|\Delta_i x\|`. Tokens are rows: ``x`` is (t, n), weights are (t, k), outputs (t, m).
+Computed in float64 where a factor is, else in float32. A library is a sequence of updates of one
+module, ranks free; an empty one, and one whose widths differ, is refused.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from loratheory.lowrank import Array, LowRank, array_namespace, device
 from loratheory.shapes import Float, Int
 
-Updates = Sequence[LowRank]
+Library = Sequence[LowRank]
 
 
-def working(*arrays: Array) -> Array:
-    """The type to compute in: float64 where one of the arrays has it, else float32."""
+def _working(library: Library) -> Array:
+    """The type to compute in."""
+    arrays = [factor for low in library for factor in (low.up, low.down)]
     xp = array_namespace(*arrays)
     return xp.float64 if any(array.dtype == xp.float64 for array in arrays) else xp.float32
 
 
-def check_inputs(updates: Updates) -> None:
-    """Refuse an empty library and updates that read inputs of different widths."""
-    if not updates:
+def _check(library: Library, *, outputs: bool = False) -> None:
+    if not library:
         message = "an empty library has nothing to choose from: give at least one update"
         raise ValueError(message)
-    widths = sorted({low.shape[1] for low in updates})
-    if len(widths) > 1:
-        message = f"updates read inputs of widths {widths}: give updates of one module"
-        raise ValueError(message)
+    for side, verb in ((1, "read inputs"), (0, "write outputs"))[: 1 + outputs]:
+        widths = sorted({low.shape[side] for low in library})
+        if len(widths) > 1:
+            message = f"updates {verb} of widths {widths}: give updates of one module"
+            raise ValueError(message)
 
 
-def check_tokens(x: Array, width: int) -> None:
-    """Refuse tokens that are not rows of the library's input width."""
+def _check_tokens(x: Array, width: int) -> None:
     shape = tuple(x.shape)
     if len(shape) != 2 or shape[1] != width:
         message = f"x has shape {shape}, the updates read {width} inputs: give one token per row"
         raise ValueError(message)
 
 
-def owners(sizes: Sequence[int], like: Array) -> Int[Array, " c"]:
+def _owners(sizes: Sequence[int], like: Array) -> Int[Array, " c"]:
     """The numbers 0, 1, … of the adapters, each repeated as often as it has rows."""
-    rows = [i for i, size in enumerate(sizes) for _ in range(size)]
-    return array_namespace(like).asarray(
-        rows, dtype=array_namespace(like).int64, device=device(like)
-    )
+    xp, rows = array_namespace(like), [i for i, size in enumerate(sizes) for _ in range(size)]
+    return xp.asarray(rows, dtype=xp.int64, device=device(like))
 
 
 def forward(
-    updates: Updates, x: Float[Array, "t n"], weights: Float[Array, "t k"]
+    library: Library, x: Float[Array, "t n"], weights: Float[Array, "t k"]
 ) -> Float[Array, "t m"]:
     r"""Return :math:`\sum_i w_{ti} \Delta_i x_t` for every token ``t``: mixed after the product.
 
-    Parameters
-    ----------
-    updates : sequence of LowRank
-        At least one, all of one shape, ranks free.
-    x : (t, n) array
-        One token per row.
-    weights : (t, k) array
-        What `Router.weights` or `Gates.weights` return; zeros cost next to nothing.
-
-    Returns
-    -------
-    (t, m) array
-        In float64 if a factor is, else in float32. Never a ``(t, k, m)`` array: where most
-        weights are zero, each update meets its own tokens only, ``O(p r (m + n))`` for ``p``
-        nonzero weights; else rank codes are weighted and one concatenated ``up`` lifts their
-        sum, ``O(t c (m + n))`` and a copy of the factors, ``c`` the sum of the widths.
+    Weights are what `Router.weights` or `Gates.weights` return. Never a ``(t, k, m)`` array: where
+    most weights are zero, each update meets its own tokens only, ``O(p r (m + n))`` for ``p``
+    nonzero weights; else rank codes are weighted and one concatenated ``up`` lifts their sum,
+    ``O(t c (m + n))`` and a copy of the factors, ``c`` the sum of the widths.
 
     Raises
     ------
@@ -76,29 +64,24 @@ def forward(
         If there is no update, their shapes differ, `x` has another width than they read, or
         `weights` is not (t, k).
     """
-    check_inputs(updates)
-    outputs = sorted({low.shape[0] for low in updates})
-    if len(outputs) > 1:
-        message = f"updates write outputs of widths {outputs}: give updates of one module"
-        raise ValueError(message)
-    check_tokens(x, updates[0].shape[1])
-    shape, wanted = tuple(weights.shape), (int(x.shape[0]), len(updates))
+    _check(library, outputs=True)
+    _check_tokens(x, library[0].shape[1])
+    shape, wanted = tuple(weights.shape), (int(x.shape[0]), len(library))
     if shape != wanted:
         message = f"weights have shape {shape}, not {wanted}: give one per token and adapter"
         raise ValueError(message)
-    xp = array_namespace(x, weights, updates[0].up)
-    kept = working(*(factor for low in updates for factor in (low.up, low.down)))
-    library = [low.map(lambda factor: xp.astype(factor, kept, copy=False)) for low in updates]
-    x, weights = (xp.astype(array, kept, copy=False) for array in (x, weights))
+    xp, kind = array_namespace(x, weights, library[0].up), _working(library)
+    library = [low.map(lambda factor: xp.astype(factor, kind, copy=False)) for low in library]
+    x, weights = (xp.astype(array, kind, copy=False) for array in (x, weights))
     mostly_zero = 2 * int(xp.count_nonzero(weights)) <= wanted[0] * wanted[1]
     return (_each if mostly_zero else _joined)(library, x, weights)
 
 
-def _each(updates: Updates, x: Array, weights: Array) -> Array:
+def _each(library: Library, x: Array, weights: Array) -> Array:
     """Every update on the tokens that want it."""
     xp = array_namespace(x)
-    out = xp.zeros((x.shape[0], updates[0].shape[0]), dtype=x.dtype, device=device(x))
-    for i, low in enumerate(updates):
+    out = xp.zeros((x.shape[0], library[0].shape[0]), dtype=x.dtype, device=device(x))
+    for i, low in enumerate(library):
         share = weights[:, i]
         on = share != 0
         if low.width and bool(xp.any(on)):
@@ -106,13 +89,12 @@ def _each(updates: Updates, x: Array, weights: Array) -> Array:
     return out
 
 
-def _joined(updates: Updates, x: Array, weights: Array) -> Array:
+def _joined(library: Library, x: Array, weights: Array) -> Array:
     """All updates at once: one product down, one product up."""
     xp = array_namespace(x)
-    owner = owners([low.width for low in updates], x)
-    codes = x @ xp.concat([low.down for low in updates], axis=0).T
-    codes = codes * xp.take(weights, owner, axis=1)
-    return codes @ xp.concat([low.up for low in updates], axis=1).T
+    codes = x @ xp.concat([low.down for low in library], axis=0).T
+    codes = codes * xp.take(weights, _owners([low.width for low in library], x), axis=1)
+    return codes @ xp.concat([low.up for low in library], axis=1).T
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,25 +120,9 @@ class Scores:
     cosine: bool = False
 
     def __call__(self, x: Float[Array, "t n"]) -> Float[Array, "t k"]:
-        """Score every token for every adapter.
-
-        Parameters
-        ----------
-        x : (t, n) array
-            One token per row; computed in the type of `codes`.
-
-        Returns
-        -------
-        (t, k) array
-            Costs ``O(t c (n + k))`` and a ``(t, c)`` array.
-
-        Raises
-        ------
-        ValueError
-            If `x` has another width than the updates.
-        """
+        """Score every token, one a row, for every adapter; ``O(t c (n + k))``, in `codes`' type."""
         xp = array_namespace(x, self.codes)
-        check_tokens(x, int(self.codes.shape[1]))
+        _check_tokens(x, int(self.codes.shape[1]))
         x = xp.astype(x, self.codes.dtype, copy=False)
         adapters = xp.arange(self.shift.shape[0], dtype=xp.int64, device=device(self.owner))
         belongs = xp.astype(self.owner[:, None] == adapters[None, :], self.codes.dtype)
@@ -167,91 +133,48 @@ class Scores:
         return (lengths - self.shift) / self.spread
 
 
-def _stacked(codes: list[Array], updates: Updates, cosine: bool) -> Scores:
+def _scores(library: Library, code: Callable[[LowRank], Array], cosine: bool) -> Scores:
+    _check(library)
+    codes, kind = [code(low) for low in library], _working(library)
     xp, where = array_namespace(codes[0]), device(codes[0])
-    kept = working(*(factor for low in updates for factor in (low.up, low.down)))
     return Scores(
-        codes=xp.astype(xp.concat(codes, axis=0), kept, copy=False),
-        owner=owners([int(code.shape[0]) for code in codes], codes[0]),
-        shift=xp.zeros(len(codes), dtype=kept, device=where),
-        spread=xp.ones(len(codes), dtype=kept, device=where),
+        codes=xp.astype(xp.concat(codes, axis=0), kind, copy=False),
+        owner=_owners([int(rows.shape[0]) for rows in codes], codes[0]),
+        shift=xp.zeros(len(codes), dtype=kind, device=where),
+        spread=xp.ones(len(codes), dtype=kind, device=where),
         cosine=cosine,
     )
 
 
-def arrow_scores(updates: Updates, *, cosine: bool = False) -> Scores:
+def arrow_scores(library: Library, *, cosine: bool = False) -> Scores:
     r"""Return :math:`|\langle x, v_i \rangle|`, ``v_i`` the top right singular vector: Arrow.
 
     The vector is that of the update itself, exact by a QR core. Power iteration from a random
     start (15 steps in PEFT) misses it when the two largest singular values are close. It has
-    length one, so that the strength of an adapter does not count; the score is not divided by
-    the token's length unless asked: that length then acts as an inverse temperature. On inputs
-    orthogonal to ``v_i`` the adapter is blind, whatever it does to them.
-
-    Parameters
-    ----------
-    updates : sequence of LowRank
-        The updates of one module, ranks free.
-    cosine : bool
-        Divide by the length of the token; the order of the adapters stays.
-
-    Returns
-    -------
-    Scores
-        Costs ``O((m + n) r^2)`` an update; a zero update scores 0.
-
-    Raises
-    ------
-    ValueError
-        If there is no update or their input widths differ; so for the other scores.
+    length one, so that the strength of an adapter does not count; a zero update scores 0. With
+    `cosine`, here and below, scores are divided by the token's length, which else acts as an
+    inverse temperature. On inputs orthogonal to ``v_i`` the adapter is blind, whatever it does to
+    them. Costs ``O((m + n) r^2)`` an update, as the other scores.
 
     References
     ----------
     Ostapenko et al. (ICML 2024), "Towards Modular LLMs by Building and Reusing a Library of
     LoRAs", arXiv 2405.11157.
     """
-    check_inputs(updates)
-    bases = [low.row_space() for low in updates]
-    return _stacked([q[:, : min(1, int(q.shape[1]))].T for q in bases], updates, cosine)
+    return _scores(library, lambda low: low.svd(1).above(0).right, cosine)
 
 
-def subspace_scores(updates: Updates, *, cosine: bool = False) -> Scores:
-    r"""Return :math:`\|P_i x\|`: how much of the token lies in what adapter `i` reads.
-
-    Parameters
-    ----------
-    updates : sequence of LowRank
-        The updates of one module, ranks free.
-    cosine : bool
-        Divide by the length of the token; the order of the adapters stays.
-
-    Returns
-    -------
-    Scores
-        ``P_i`` projects on the row space; costs ``O((m + n) r^2)`` an update.
-    """
-    check_inputs(updates)
-    return _stacked([low.row_space().T for low in updates], updates, cosine)
+def subspace_scores(library: Library, *, cosine: bool = False) -> Scores:
+    r"""Return :math:`\|P_i x\|`: how much of the token lies in the row space of adapter `i`."""
+    return _scores(library, lambda low: low.row_space().T, cosine)
 
 
-def response_scores(updates: Updates, *, cosine: bool = False) -> Scores:
+def response_scores(library: Library, *, cosine: bool = False) -> Scores:
     r"""Return :math:`\|\Delta_i x\|`: how strongly adapter `i` answers; the score of SpectR.
 
     With :math:`\Delta_i = U \Sigma V^T` it is the length of the spectral code
     :math:`\Sigma V^T x`, since the columns of :math:`U` are orthonormal: `r` numbers a token
     instead of `m`. SEQR selects the largest response too.
-
-    Parameters
-    ----------
-    updates : sequence of LowRank
-        The updates of one module, ranks free.
-    cosine : bool
-        Divide by the length of the token; the order of the adapters stays.
-
-    Returns
-    -------
-    Scores
-        Costs ``O((m + n) r^2)`` an update.
 
     References
     ----------
@@ -259,6 +182,4 @@ def response_scores(updates: Updates, *, cosine: bool = False) -> Scores:
     Routing", arXiv 2504.03454; the same (2025), "SEQR: Secure and Efficient QR-based LoRA
     Routing", arXiv 2509.18093.
     """
-    check_inputs(updates)
-    parts = [low.svd() for low in updates]
-    return _stacked([part.sigma[:, None] * part.right for part in parts], updates, cosine)
+    return _scores(library, lambda low: low.svd().sigma[:, None] * low.Vh, cosine)

@@ -36,24 +36,10 @@ class ModuleAudit:
 def audit(
     name: str, merged: LowRank, updates: Sequence[LowRank], weights: Sequence[float]
 ) -> ModuleAudit:
-    """Compare one merged update with what it stands for.
+    """Compare one merged update with the updates that it was made of and their weighted sum.
 
-    Parameters
-    ----------
-    name : str
-        The module.
-    merged : LowRank
-        What a rule made.
-    updates : sequence of LowRank
-        Of which.
-    weights : sequence of float
-        Of the sum that it is compared with.
-
-    Returns
-    -------
-    ModuleAudit
-        Distances from inner products, right to rounding of the norms; costs ``O((m + n) c^2)``,
-        ``c`` the sum of the widths (a few thin QRs where that exceeds a side of the matrix).
+    Distances come from inner products, right to rounding of the norms; costs ``O((m + n) c^2)``,
+    ``c`` the sum of the widths (a few thin QRs where that exceeds a side of the matrix).
     """
     one = [*updates]
     target = total(one, list(weights))
@@ -113,21 +99,8 @@ def audited(
 ) -> Adapter:
     """Return `merged` such that each module, when looked up, is also handed to `note` as an audit.
 
-    Parameters
-    ----------
-    merged : Adapter
-        The result of a merge; it may be lazy and stays so.
-    library : Aligned
-        What was merged; a module that one adapter lacks counts as zero.
-    weights : sequence of float
-        Of the weighted sum to compare with.
-    note : callable
-        Called once a module, e.g. ``audits.append``.
-
-    Returns
-    -------
-    Adapter
-        The same modules; nothing is computed until they are looked up.
+    `weights` are those of the weighted sum to compare with; a module that an adapter of `library`
+    lacks counts as zero. Nothing is computed until modules are looked up.
     """
 
     def _make(name: str) -> LowRank:

@@ -109,16 +109,8 @@ class SolutionsError(ValueError):
 def solution_templates(file: Path) -> list[str]:
     """Return the template of every solution in a file of JSON Lines.
 
-    Parameters
-    ----------
-    file : Path
-        An object a line with the text `template`, as ``loratheory data word-problems`` writes it:
-        equal texts mean solutions of one structure.
-
-    Returns
-    -------
-    list of str
-        One a line.
+    Each line is an object with the text `template`, as ``loratheory data word-problems`` writes it:
+    equal texts mean solutions of one structure.
 
     Raises
     ------
@@ -157,19 +149,10 @@ def solution_overlaps(sets: Sequence[Sequence[str]]) -> Pairs:
 
 
 def weight_likeness(library: Aligned) -> dict[str, Pairs]:
-    """Return how alike each two adapters are in what they read, and in what they write.
+    """Return how alike each two adapters are in what they ``read``, and in what they ``write``.
 
-    Parameters
-    ----------
-    library : Aligned
-        At least two adapters.
-
-    Returns
-    -------
-    dict
-        For ``read`` and ``write``, the mean likeness over the modules of each pair, each module
-        weighted by the product of its two norms; 0 for a pair that shares no module. Needs the
-        adapters alone; costs ``O((m + n) R^2)`` a module.
+    It is the mean likeness over the modules of each pair, each module weighted by the product of
+    its two norms; 0 for a pair that shares no module. Costs ``O((m + n) R^2)`` a module.
     """
     total: Pairs = {}
     sums: dict[str, Pairs] = {name: {} for name in LIKENESS}
@@ -183,8 +166,6 @@ def weight_likeness(library: Aligned) -> dict[str, Pairs]:
                 value = likeness(updates[i], updates[j]) if weight else 0.0
                 sums[kind][i, j] = sums[kind].get((i, j), 0.0) + weight * value
     return {
-        kind: {
-            pair: value / total[pair] if total[pair] else 0.0 for pair, value in likenesses.items()
-        }
-        for kind, likenesses in sums.items()
+        kind: {pair: value / (total[pair] or 1.0) for pair, value in values.items()}
+        for kind, values in sums.items()
     }

@@ -12,6 +12,8 @@ from loratheory.diagnosis._module import ModuleDiagnosis
 from loratheory.theorems import averaging_survival, gate_detection, two_read_region
 
 Kind = Literal["measured", "needed", "unknown", "shared"]
+Names = Sequence[str]
+Modules = Sequence[ModuleDiagnosis]
 
 GATE_THRESHOLD, GATE_FAILURE = 0.5, 0.05
 ROUNDING = 1e-12
@@ -39,22 +41,9 @@ class Finding:
     label: str
 
 
-def findings(names: Sequence[str], modules: Sequence[ModuleDiagnosis]) -> tuple[Finding, ...]:
-    """What follows for a library of adapters.
-
-    Parameters
-    ----------
-    names : sequence of str
-        What to call the adapters.
-    modules : sequence of ModuleDiagnosis
-        From `examined`; at least one.
-
-    Returns
-    -------
-    tuple of Finding
-        Measured first, then needed, then unknown.
-    """
-    rules: tuple[Callable[[Sequence[str], Sequence[ModuleDiagnosis]], list[Finding]], ...]
+def findings(names: Names, modules: Modules) -> tuple[Finding, ...]:
+    """What follows for a library of adapters: measured first, then needed, then unknown."""
+    rules: tuple[Callable[[Names, Modules], list[Finding]], ...]
     rules = (_overlap, _floor, _gauge, _arrow, _averaging, _composing, _gates, _unknown)
     return tuple(finding for rule in rules for finding in rule(names, modules))
 
@@ -67,7 +56,7 @@ def _percent(share: float) -> str:
     return f"{100 * share if share > ROUNDING else 0:.3g} %"
 
 
-def _overlap(names: Sequence[str], modules: Sequence[ModuleDiagnosis]) -> list[Finding]:
+def _overlap(names: Names, modules: Modules) -> list[Finding]:
     both = [m for m in modules if sum(rank > 0 for rank in m.ranks) > 1]
     label = "thm:interference-angle"
     if not both:
@@ -86,7 +75,7 @@ def _overlap(names: Sequence[str], modules: Sequence[ModuleDiagnosis]) -> list[F
     return [Finding("measured", text, label)]
 
 
-def _floor(names: Sequence[str], modules: Sequence[ModuleDiagnosis]) -> list[Finding]:
+def _floor(names: Names, modules: Modules) -> list[Finding]:
     rank = 2 ** (max(max(m.ranks) for m in modules) - 1).bit_length()
     energy = sum(m.energy for m in modules) or 1.0
     free = sum(m.energy * m.floors[-1][1] for m in modules) / energy
@@ -102,7 +91,7 @@ def _floor(names: Sequence[str], modules: Sequence[ModuleDiagnosis]) -> list[Fin
     return [Finding("measured", text, "thm:merge-floor")]
 
 
-def _gauge(_: Sequence[str], modules: Sequence[ModuleDiagnosis]) -> list[Finding]:
+def _gauge(_: Names, modules: Modules) -> list[Finding]:
     label = "thm:factor-mean-residual"
     gaps = [m.gauge_gap for m in modules if m.gauge_gap is not None]
     sentences = []
@@ -124,8 +113,11 @@ def _gauge(_: Sequence[str], modules: Sequence[ModuleDiagnosis]) -> list[Finding
     return sentences
 
 
-def _arrow(names: Sequence[str], modules: Sequence[ModuleDiagnosis]) -> list[Finding]:
-    blind = [median(_touched(modules, place)) for place in range(len(names))]
+def _arrow(names: Names, modules: Modules) -> list[Finding]:
+    changed = [
+        [m.arrow_blind[place] for m in modules if m.ranks[place]] for place in range(len(names))
+    ]
+    blind = [median(shares or [0.0]) for shares in changed]
     gaps = [g for m in modules for g, rank in zip(m.arrow_gap, m.ranks, strict=True) if rank > 1]
     worst = max(range(len(blind)), key=blind.__getitem__)
     text = (
@@ -144,12 +136,7 @@ def _arrow(names: Sequence[str], modules: Sequence[ModuleDiagnosis]) -> list[Fin
     return sentences
 
 
-def _touched(modules: Sequence[ModuleDiagnosis], place: int) -> list[float]:
-    """The blind shares of one adapter where it changes anything."""
-    return [m.arrow_blind[place] for m in modules if m.ranks[place]] or [0.0]
-
-
-def _averaging(names: Sequence[str], _: Sequence[ModuleDiagnosis]) -> list[Finding]:
+def _averaging(names: Names, _: Modules) -> list[Finding]:
     count = len(names)
     mean, factors = (
         averaging_survival.margin_needed(count, 1.0, rule) for rule in ("mean", "factor_mean")
@@ -162,7 +149,7 @@ def _averaging(names: Sequence[str], _: Sequence[ModuleDiagnosis]) -> list[Findi
     return [Finding("needed", text, "thm:averaging-survival")]
 
 
-def _composing(names: Sequence[str], _: Sequence[ModuleDiagnosis]) -> list[Finding]:
+def _composing(names: Names, _: Modules) -> list[Finding]:
     count = len(names)
     old, both, subject = (
         two_read_region.strength_needed(2, count, pattern)
@@ -179,7 +166,7 @@ def _composing(names: Sequence[str], _: Sequence[ModuleDiagnosis]) -> list[Findi
     return [Finding("needed", text, "thm:two-read-region")]
 
 
-def _gates(names: Sequence[str], modules: Sequence[ModuleDiagnosis]) -> list[Finding]:
+def _gates(names: Names, modules: Modules) -> list[Finding]:
     facts, width = max(max(m.ranks) for m in modules), min(m.inputs for m in modules)
     if not 0 < facts < width:
         return []
@@ -200,29 +187,20 @@ def _count(size: int | float) -> str:
     return f"{size:,.0f}" if size < 1e6 else "more than a million"
 
 
-def _unknown(_: Sequence[str], __: Sequence[ModuleDiagnosis]) -> list[Finding]:
-    return [
-        Finding(
-            "unknown",
-            "Whether a two-hop answer can be reached at all: if both facts are read in one "
-            "place and the base does not hold the bridge, no merge made from weights alone "
-            "beats chance, on average over the unknown bridge.",
-            "thm:single-read-no-go",
-        ),
-        Finding(
-            "unknown",
-            "Whether the base knows the bridge entity, in which layers the model reads each "
-            "hop, and how strong each edit is: measure single-hop margins and two-hop answers "
-            "on the model.",
-            "thm:two-read-region",
-        ),
-        Finding(
-            "unknown",
-            "Whether the inputs that matter lie in the row spaces above: the angles bound only "
-            "what happens to inputs that do.",
-            "thm:interference-angle",
-        ),
-    ]
+_UNKNOWN = {
+    "thm:single-read-no-go": "Whether a two-hop answer can be reached at all: if both facts are "
+    "read in one place and the base does not hold the bridge, no merge made from weights alone "
+    "beats chance, on average over the unknown bridge.",
+    "thm:two-read-region": "Whether the base knows the bridge entity, in which layers the model "
+    "reads each hop, and how strong each edit is: measure single-hop margins and two-hop answers "
+    "on the model.",
+    "thm:interference-angle": "Whether the inputs that matter lie in the row spaces above: the "
+    "angles bound only what happens to inputs that do.",
+}
+
+
+def _unknown(_: Names, __: Modules) -> list[Finding]:
+    return [Finding("unknown", text, label) for label, text in _UNKNOWN.items()]
 
 
 MEASURES = {
@@ -283,30 +261,19 @@ class Record:
 @cache
 def records() -> dict[str, Record]:
     """Return the record of each measure, as the experiment `label_free_prediction` found it."""
-    text = (files("loratheory.diagnosis") / "reliability.json").read_text()
-    stored = json.loads(text)
-    return {
-        name: Record(**{**one, "above": tuple(one["above"]), "below": tuple(one["below"])})
-        for name, one in stored.items()
+    stored = json.loads((files("loratheory.diagnosis") / "reliability.json").read_text())
+    pairs = {
+        name: {key: tuple(one[key]) for key in ("above", "below")} for name, one in stored.items()
     }
+    return {name: Record(**{**one, **pairs[name]}) for name, one in stored.items()}
 
 
 def template_findings(
     names: Sequence[str], measured: Mapping[str, Mapping[tuple[int, int], float]]
 ) -> tuple[Finding, ...]:
-    """Return a finding for each measure and pair of adapters.
+    """Return a finding for each measure, of `MEASURES`, and pair of places in `names`.
 
-    Parameters
-    ----------
-    names : sequence of str
-        Of the adapters.
-    measured : mapping
-        From a measure, of `MEASURES`, to its value for each pair of places in `names`.
-
-    Returns
-    -------
-    tuple of Finding
-        Of the kind ``shared``; the record of a measure stands with its last pair.
+    The record of a measure stands with its last pair.
     """
     sentences = []
     for measure, values in measured.items():

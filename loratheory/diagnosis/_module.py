@@ -11,22 +11,9 @@ from loratheory.lowrank import LowRank, double, grams, total
 
 @dataclass(frozen=True)
 class ModuleSpectrum:
-    """The singular values of one module's update and what follows from them.
+    """The singular values of one module's update and what follows from them, as `LowRank` says it.
 
-    Attributes
-    ----------
-    outputs, inputs, width : int
-        Shape of the update and of its factors.
-    rank : int
-        Numerical rank.
-    energy : float
-        Squared Frobenius norm.
-    spectral : float
-        Largest singular value.
-    stable_rank, effective_rank : float
-        As in ``loratheory.lowrank``.
-    sigma : tuple of float
-        The singular values, descending.
+    `energy` is the squared Frobenius norm.
     """
 
     module: str
@@ -132,15 +119,7 @@ class ModuleDiagnosis:
 def examined(library: Aligned) -> Iterator[ModuleDiagnosis]:
     """Examine module by module; a module that one adapter lacks counts as zero there.
 
-    Parameters
-    ----------
-    library : Aligned
-        At least two adapters for one base model.
-
-    Yields
-    ------
-    ModuleDiagnosis
-        Costs some thin decompositions, ``O((m + n) R^2)`` with the total width ``R``.
+    Costs some thin decompositions a module, ``O((m + n) R^2)`` with the total width ``R``.
     """
     for name in library.shapes:
         yield examined_module(name, library.updates(name))
@@ -154,6 +133,8 @@ def examined_module(name: str, updates: list[LowRank]) -> ModuleDiagnosis:
     i, j = max(pairs, key=lambda p: table.crosstalk[p] / own[p[0]], default=(0, 0))
     spectra = [[float(s) for s in low.S] for low in updates]
     changed = [low for low in updates if low.width]
+    energies = [sum(s**2 for s in sigma) for sigma in spectra]
+    energy = sum(s**2 for sigma in spectra for s in sigma) / len(spectra)
     return ModuleDiagnosis(
         module=name,
         outputs=updates[0].shape[0],
@@ -163,36 +144,23 @@ def examined_module(name: str, updates: list[LowRank]) -> ModuleDiagnosis:
         row_cosine=float(table.row_cosine[i, j]) if pairs else 0.0,
         crosstalk=float(table.crosstalk[i, j]) / own[i] if pairs else 0.0,
         ceiling=float(table.bound[i, j]) / own[i] if pairs else 0.0,
-        energy=_energy(spectra),
-        floors=_floors(updates, spectra),
+        energy=energy,
+        floors=_floors(updates, energy),
         gauge_gap=_gauge_gap(changed),
-        arrow_gap=tuple(_gap(sigma) for sigma in spectra),
-        arrow_blind=tuple(_blind(sigma) for sigma in spectra),
+        arrow_gap=tuple(
+            1.0 - ([*sigma, 0.0][1] / sigma[0]) if sigma and sigma[0] else 0.0 for sigma in spectra
+        ),
+        arrow_blind=tuple(
+            sum(s**2 for s in sigma[1:]) / size if size else 0.0
+            for sigma, size in zip(spectra, energies, strict=True)
+        ),
         prototype_cosine=_prototype_cosine(changed),
     )
 
 
-def _gap(sigma: list[float]) -> float:
-    """How far the second singular value lies below the first, relative to it."""
-    if not sigma or not sigma[0]:
-        return 0.0
-    return 1.0 - (sigma[1] / sigma[0] if len(sigma) > 1 else 0.0)
-
-
-def _blind(sigma: list[float]) -> float:
-    """Share of the energy beyond the first singular direction."""
-    energy = sum(value**2 for value in sigma)
-    return sum(value**2 for value in sigma[1:]) / energy if energy else 0.0
-
-
-def _energy(spectra: list[list[float]]) -> float:
-    """Mean squared norm."""
-    return sum(value**2 for sigma in spectra for value in sigma) / len(spectra)
-
-
-def _floors(updates: list[LowRank], spectra: list[list[float]]) -> tuple[tuple[int, float], ...]:
+def _floors(updates: list[LowRank], energy: float) -> tuple[tuple[int, float], ...]:
     """The merge floor at 1, 2, 4, … and at the rank where no truncation is left."""
-    energy, even_weights = _energy(spectra), [1 / len(updates)] * len(updates)
+    even_weights = [1 / len(updates)] * len(updates)
     if sum(low.width for low in updates) <= min(updates[0].shape):
         tail = [float(value) for value in grams(updates).energies(even_weights)]
     else:  # their mean is narrower than all of them side by side

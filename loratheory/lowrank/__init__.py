@@ -13,6 +13,7 @@ from loratheory.lowrank._array import finite as finite
 from loratheory.lowrank._factored import LowRank as LowRank
 from loratheory.lowrank._factored import Svd as Svd
 from loratheory.lowrank._factored import from_dense as from_dense
+from loratheory.lowrank._factored import thin_svd as thin_svd
 from loratheory.lowrank._factored import truncate as truncate
 from loratheory.lowrank._random import gaussian as gaussian
 from loratheory.lowrank._random import orthonormal as orthonormal

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, overload
 
-from loratheory.lowrank._array import EPS, Array, array_namespace, device, double
-from loratheory.lowrank._frames import Frame, frame
+from loratheory.lowrank._array import EPS, Array, Frame, array_namespace, device, double, frame
 from loratheory.shapes import Float
 
 
@@ -29,6 +28,25 @@ class Svd(NamedTuple):
         if rank is None or rank >= int(self.sigma.shape[0]):
             return self
         return Svd(self.left[:, :rank], self.sigma[:rank], self.right[:rank, :])
+
+    def above(self, tolerance: int | float) -> "Svd":
+        """The triples whose singular value exceeds `tolerance` times the largest."""
+        return self.leading(_count_above(self.sigma, tolerance))
+
+
+def thin_svd(matrix: Float[Array, "m n"]) -> Svd:
+    """Singular value decomposition of a dense float64 matrix; an empty one has no triples."""
+    xp = array_namespace(matrix)
+    if 0 in matrix.shape:
+        none = xp.zeros(0, dtype=xp.float64, device=device(matrix))
+        return Svd(matrix[:, :0], none, matrix[:0, :])
+    return Svd(*xp.linalg.svd(matrix, full_matrices=False))
+
+
+def _count_above(sigma: Float[Array, " k"], tolerance: int | float) -> int:
+    if not sigma.shape[0]:
+        return 0
+    return int(array_namespace(sigma).count_nonzero(tolerance * float(sigma[0]) < sigma))
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,18 +100,10 @@ class LowRank:
         return LowRank(self.down.T, self.up.T)
 
     def svd(self, rank: int | None = None) -> Svd:
-        """Return the singular value decomposition, ``k = min(m, n, width)``, or its leading part.
+        """Return the singular value decomposition in float64, or its `rank` leading triples.
 
-        Parameters
-        ----------
-        rank : int, optional
-            Keep at most so many singular values, from the largest; all where not given.
-
-        Returns
-        -------
-        Svd
-            In float64. Costs ``O((m + n) r^2 + r^3)`` at the first call, nothing later; keeps
-            ``k (m + n)`` numbers as long as this value lives.
+        Costs ``O((m + n) r^2 + r^3)`` at the first call, nothing later; keeps ``k (m + n)``
+        numbers, ``k = min(m, n, width)``, as long as this value lives.
 
         Raises
         ------
@@ -105,7 +115,7 @@ class LowRank:
     @cached_property
     def _svd(self) -> Svd:
         q, core, p = _core(self)
-        u, sigma, vt = _small_svd(core)
+        u, sigma, vt = thin_svd(core)
         return Svd(q.times(u), sigma, p.times(vt.T).T)
 
     @property
@@ -119,10 +129,9 @@ class LowRank:
         if "_svd" in self.__dict__:
             return self._svd.sigma
         core = _core(self)[1]
-        xp = array_namespace(core)
         if 0 in core.shape:
-            return xp.zeros(0, dtype=xp.float64, device=device(core))
-        return xp.linalg.svdvals(core)
+            return thin_svd(core).sigma
+        return array_namespace(core).linalg.svdvals(core)
 
     @property
     def Vh(self) -> Float[Array, "k n"]:
@@ -136,9 +145,7 @@ class LowRank:
 
     def rank_at(self, tolerance: int | float) -> int:
         """How many singular values exceed `tolerance` times the largest."""
-        if not self.S.shape[0]:
-            return 0
-        return int(array_namespace(self.S).count_nonzero(tolerance * float(self.S[0]) < self.S))
+        return _count_above(self.S, tolerance)
 
     @cached_property
     def norm(self) -> float:
@@ -172,18 +179,11 @@ class LowRank:
         return math.exp(-float(xp.sum(share * xp.log(share))))
 
     def tail_energy(self, rank: int) -> float:
-        r"""Return the squared singular values beyond the first `rank`, summed.
+        r"""Return :math:`\sum_{i > r} \sigma_i^2`: the squared distance to the matrices of `rank`.
 
-        Parameters
+        References
         ----------
-        rank : int
-            How many leading singular values to leave out, at least 0.
-
-        Returns
-        -------
-        float
-            :math:`\sum_{i > r} \sigma_i^2`: the squared distance to the nearest matrix of that rank
-            (Eckart and Young, 1936), zero when `rank` reaches the rank.
+        Eckart and Young (1936).
         """
         beyond = self.S[min(rank, int(self.S.shape[0])) :]
         return float(array_namespace(beyond).sum(beyond**2))
@@ -206,14 +206,9 @@ class LowRank:
     def balanced(self) -> "LowRank":
         """Return the canonical factorisation: ``up.T @ up == down @ down.T``, diagonal.
 
-        The width becomes the numerical rank, the singular values are split evenly and descend,
-        and the largest entry of each column of `up` is positive.
-
-        Returns
-        -------
-        LowRank
-            Equal as a matrix up to rounding, the same in every gauge; float64. Unique where the
-            nonzero singular values differ; equal ones leave a rotation among them free.
+        The width becomes the numerical rank, the singular values are split evenly and descend, and
+        the largest entry of each column of `up` is positive. In float64; the same in every gauge,
+        but for a rotation among equal singular values.
         """
         self.svd()  # first, so that the rank costs no second decomposition
         left, sigma, right = self.svd(self.rank)
@@ -228,19 +223,9 @@ class LowRank:
     def regauged(self, gauge: Float[Array, "r r"]) -> "LowRank":
         """Return the same matrix with factors ``up @ gauge`` and ``inv(gauge) @ down``.
 
-        ``(up @ G, inv(G) @ down)`` is the same matrix for every invertible ``G`` (the *gauge*). A
-        method that acts on the factors separately gives another answer in every gauge; put its
-        input in `balanced` form first and the answer depends on the matrix alone.
-
-        Parameters
-        ----------
-        gauge : (r, r) array
-            An invertible matrix; its condition number is what the rounding error grows with.
-
-        Returns
-        -------
-        LowRank
-            Equal as a matrix. Costs ``O((m + n) r^2)``.
+        Any invertible matrix will do as a *gauge*; rounding grows with its condition number. A
+        method that acts on the factors separately gives another answer in every gauge: put its
+        input in `balanced` form first. Costs ``O((m + n) r^2)``.
         """
         xp = array_namespace(self.up, gauge)
         return LowRank(self.up @ gauge, xp.linalg.solve(gauge, self.down))
@@ -322,42 +307,21 @@ def _core(low: LowRank, overwrite: bool = False) -> tuple[Frame, Array, Frame]:
     return q, q.triangle @ p.triangle.T, p
 
 
-def _small_svd(core: Array) -> tuple[Array, Array, Array]:
-    """Dense singular value decomposition; an empty core has none."""
-    xp = array_namespace(core)
-    if 0 in core.shape:
-        empty = xp.zeros(0, dtype=xp.float64, device=device(core))
-        return core[:, :0], empty, core[:0, :]
-    return xp.linalg.svd(core, full_matrices=False)
-
-
 def truncate(low: LowRank, rank: int, *, overwrite: bool = False) -> LowRank:
     """Return the best approximation of rank at most `rank`, in balanced factors.
 
-    Parameters
-    ----------
-    low : LowRank
-        Any factored matrix.
-    rank : int
-        Inner dimension of the result at most; 0 gives the zero matrix of width 0.
-    overwrite : bool
-        Let the factors of `low` be destroyed, which spares memory traffic.
-
-    Returns
-    -------
-    LowRank
-        The nearest matrix of that rank in every unitarily invariant norm, in float64, with the
-        singular values split evenly between the factors. Costs as `svd`.
+    It is the nearest in every unitarily invariant norm, in float64, with the singular values split
+    evenly between the factors; of rank 0, a zero of width 0. With `overwrite` the factors of `low`
+    may be destroyed, which spares memory traffic. Costs as `LowRank.svd`.
     """
     q, core, p = _core(low, overwrite)
-    u, sigma, vt = Svd(*_small_svd(core)).leading(rank)
+    u, sigma, vt = thin_svd(core).leading(rank)
     root = array_namespace(sigma).sqrt(sigma)  # scales the small vectors, before they grow tall
     return LowRank(up=q.times(u * root), down=p.times(vt.T * root).T)
 
 
 def from_dense(matrix: Float[Array, "m n"], rank: int | None = None) -> LowRank:
     """Factor a dense matrix, truncated to `rank` if given; costs a dense SVD, in float64."""
-    xp = array_namespace(matrix)
-    left, sigma, right = xp.linalg.svd(double(matrix, "matrix"), full_matrices=False)
-    root = xp.sqrt(sigma[:rank])
-    return LowRank(up=left[:, :rank] * root, down=root[:, None] * right[:rank, :])
+    left, sigma, right = thin_svd(double(matrix, "matrix")).leading(rank)
+    root = array_namespace(sigma).sqrt(sigma)
+    return LowRank(up=left * root, down=root[:, None] * right)

@@ -1,11 +1,4 @@
-r"""Several matrices together: sums, inner products of many sums, angles between subspaces.
-
-`Grams` decides every norm, distance and singular value of every weighted sum of the same updates
-from one product of each side's stacked factors with itself, a matrix as wide as all ranks together:
-no QR, and the tall factors are read once. The price is precision: squares are right to rounding of
-the largest square that enters, so distances below 1e-7 of the norms are lost. Where those matter,
-use `LowRank.norm`.
-"""
+r"""Several matrices together: sums, inner products of many sums, angles between subspaces."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,28 +9,16 @@ from loratheory.shapes import Float
 
 
 def total(updates: list[LowRank], weights: Sequence[int | float] | None = None) -> LowRank:
-    """Return the weighted sum, exact, its width never far above ``min(m, n)``.
+    """Return the weighted sum, exact and in float64, its width never far above ``min(m, n)``.
 
     Concatenation while the widths fit; beyond half of ``min(m, n)`` the list is summed in halves
     that are compressed on the way, so that a library of a thousand adapters costs
     ``O(count (m + n) min(m, n) r)`` instead of a QR of the whole stack.
 
-    Parameters
-    ----------
-    updates : list of LowRank
-        At least one, all of one shape.
-    weights : list of float, optional
-        One a piece; 1 where not given.
-
-    Returns
-    -------
-    LowRank
-        The sum, in float64.
-
     Raises
     ------
     ValueError
-        If the list is empty, the shapes differ, or the weights do not match.
+        If the list is empty, the shapes differ, or there is not one weight an update.
     """
     if not updates:
         message = "an empty sum has no shape: give at least one update"
@@ -66,19 +47,28 @@ def _concatenated(updates: list[LowRank], weights: Sequence[int | float]) -> Low
     (m, n), width = updates[0].shape, sum(low.width for low in updates)
     parts = [low.up.T for low in updates] + [low.down for low in updates]
     flat = double(xp.concat([xp.reshape(part, (-1,)) for part in parts]), "factors")
-    up, down = (
-        xp.reshape(flat[: width * m], (width, m)).T,
-        xp.reshape(flat[width * m :], (width, n)),
-    )
+    up = xp.reshape(flat[: width * m], (width, m)).T
+    down = xp.reshape(flat[width * m :], (width, n))
     if any(weight != 1 for weight in weights):
-        each = [float(w) for low, w in zip(updates, weights, strict=True) for _ in range(low.width)]
-        up *= xp.asarray(each, dtype=xp.float64, device=device(up))
+        up *= _spread(weights, [low.width for low in updates], up)
     return LowRank(up, down)
+
+
+def _spread(weights: Sequence[int | float], widths: Sequence[int], like: Array) -> Array:
+    """Each weight as often as its update is wide."""
+    xp = array_namespace(like)
+    each = [float(w) for w, width in zip(weights, widths, strict=True) for _ in range(width)]
+    return xp.asarray(each, dtype=xp.float64, device=device(like))
 
 
 @dataclass(frozen=True, eq=False)
 class Grams:
-    """Inner products of the factors of some updates.
+    """Inner products of the factors of some updates: they decide every weighted sum.
+
+    One product of each side's stacked factors with itself, a matrix as wide as all ranks together,
+    gives norms, distances and singular values without a QR. The price is precision: squares are
+    right to rounding of the largest square that enters, so distances below 1e-7 of the norms are
+    lost. Where those matter, use `LowRank.norm`.
 
     Attributes
     ----------
@@ -94,15 +84,9 @@ class Grams:
     down: Float[Array, "c c"]
     widths: tuple[int, ...]
 
-    def _spread(self, weights: Sequence[int | float]) -> Float[Array, " c"]:
-        """Each weight as often as its update is wide."""
-        xp = array_namespace(self.up)
-        each = [float(w) for w, r in zip(weights, self.widths, strict=True) for _ in range(r)]
-        return xp.asarray(each, dtype=xp.float64, device=device(self.up))
-
     def squared(self, weights: Sequence[int | float]) -> float:
         """Squared norm of the weighted sum, never negative; costs ``O(c^2)``."""
-        spread, xp = self._spread(weights), array_namespace(self.up)
+        spread, xp = _spread(weights, self.widths, self.up), array_namespace(self.up)
         return max(0.0, float(xp.sum(self.up * self.down * spread[:, None] * spread)))
 
     def energies(self, weights: Sequence[int | float]) -> Float[Array, " c"]:
@@ -110,7 +94,7 @@ class Grams:
         xp = array_namespace(self.up)
         if not self.up.shape[0]:
             return xp.zeros(0, dtype=xp.float64, device=device(self.up))
-        spread = self._spread(weights)
+        spread = _spread(weights, self.widths, self.up)
         values, vectors = xp.linalg.eigh(self.up)
         root = vectors * xp.sqrt(xp.clip(values, 0.0, None))  # root @ root.T is the Gram matrix
         inner = root.T @ (spread[:, None] * self.down * spread) @ root
@@ -126,18 +110,9 @@ class Grams:
 
 
 def grams(updates: Sequence[LowRank]) -> Grams:
-    """Return the inner products of all factors, in float64.
+    """Return the inner products of all factors of updates of one shape, in float64.
 
-    Parameters
-    ----------
-    updates : sequence of LowRank
-        At least one, all of one shape.
-
-    Returns
-    -------
-    Grams
-        Costs ``O((m + n) c^2)`` multiplications and a float64 copy of the factors, ``c`` the sum of
-        the widths.
+    Costs ``O((m + n) c^2)`` and a float64 copy of the factors, ``c`` the sum of the widths.
 
     Raises
     ------
@@ -151,20 +126,10 @@ def grams(updates: Sequence[LowRank]) -> Grams:
 
 
 def principal_angles(p: Float[Array, "n a"], q: Float[Array, "n b"]) -> Float[Array, " k"]:
-    """Return the principal angles in radians, ascending, ``k = min(a, b)``.
+    """Return the principal angles of two orthonormal bases, in radians, ascending.
 
-    Parameters
-    ----------
-    p : (n, a) array
-        Orthonormal columns.
-    q : (n, b) array
-        Orthonormal columns.
-
-    Returns
-    -------
-    (k,) array
-        Small angles come from sines and large ones from cosines, so that both are accurate to
-        rounding (Knyazev and Argentati, 2002). Costs ``O(n a b)``.
+    There are ``min(a, b)``. Small ones come from sines and large ones from cosines, so that both
+    are accurate to rounding (Knyazev and Argentati, 2002). Costs ``O(n a b)``.
     """
     if p.shape[1] < q.shape[1]:
         p, q = q, p
@@ -180,10 +145,9 @@ def principal_angles(p: Float[Array, "n a"], q: Float[Array, "n b"]) -> Float[Ar
 
 def largest_cosine(p: Float[Array, "n a"], q: Float[Array, "n b"]) -> float:
     """Cosine of the smallest principal angle: 0 iff orthogonal, 1 if they share a direction."""
-    xp = array_namespace(p, q)
     if not p.shape[1] or not q.shape[1]:
         return 0.0
-    return min(1.0, float(xp.linalg.svdvals(p.T @ q)[0]))
+    return min(1.0, float(array_namespace(p, q).linalg.svdvals(p.T @ q)[0]))
 
 
 def project(x: Float[Array, "n c"], basis: Float[Array, "n k"]) -> Float[Array, "n c"]:

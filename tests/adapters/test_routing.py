@@ -18,12 +18,10 @@ from loratheory.adapters import (
     calibrate,
     calibrate_z,
     forward,
-    oracle_weights,
     response_scores,
     softmax_weights,
     standardised,
     subspace_scores,
-    uniform_weights,
 )
 from loratheory.lowrank import (
     LowRank,
@@ -351,20 +349,6 @@ def test_every_backend_weighs_alike():
     strict = softmax_weights(array_api_strict.asarray(scores, device=DEVICE), 3, 0.5)
     back = strict.to_device(array_api_strict.Device("CPU_DEVICE"))
     assert np.allclose(np.asarray(back), expected)
-    index = array_api_strict.asarray([1, 0, -1], device=DEVICE)
-    assert oracle_weights(index, 2).device == DEVICE
-    assert uniform_weights(array_api_strict.ones((3, 4), device=DEVICE), 2).device == DEVICE
-
-
-def test_equal_weights_act_as_the_mean_and_the_oracle_as_one_adapter():
-    rng = np.random.default_rng(1)
-    updates, x = [gaussian(rng, 4, 3, 2) for _ in range(3)], rng.standard_normal((5, 3))
-    mean = (total(updates) / 3).dense()
-    assert np.allclose(forward(updates, x, uniform_weights(x, 3)), x @ mean.T)
-    out = forward(updates, x, oracle_weights(np.array([2, 0, -1, 1, 2]), 3))
-    for token, chosen in enumerate([2, 0, None, 1, 2]):
-        expected = 0 * out[token] if chosen is None else updates[chosen] @ x[token]
-        assert np.allclose(out[token], expected)
 
 
 @pytest.mark.parametrize(("size", "facts"), [(4, 8), (8, 4)])
@@ -432,9 +416,6 @@ def test_wrong_input_is_refused_in_words_route():
         (lambda: Router(scores, temperature=float("nan")), "temperature is nan"),
         (lambda: softmax_weights(np.ones((1, 2)), 3), "top_k is 3"),
         (lambda: Router(scores).weights(np.ones((1, 3))), "read 4 inputs"),
-        (lambda: uniform_weights(np.ones((1, 2)), 0), "library of 0"),
-        (lambda: oracle_weights(np.array([0, 2]), 2), "from 0 to 2 in a library of 2"),
-        (lambda: oracle_weights(np.array([-2, 1]), 2), "from -2 to 1"),
     ]:
         with pytest.raises(ValueError, match=message):
             make()

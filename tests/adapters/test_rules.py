@@ -8,13 +8,12 @@ from peft import LoraConfig, get_peft_model
 from peft.utils import merge_utils
 from strategies import seeds
 
-from loratheory.adapters import METHODS, MergeError, Options, interpolation_condition
+from loratheory.adapters import METHODS, MergeError, Options
 from loratheory.adapters._entrywise import elected
 from loratheory.lowrank import (
     LowRank,
     gaussian,
     orthonormal,
-    subspaces_at,
     with_spectrum,
 )
 
@@ -236,6 +235,11 @@ def test_zero_updates_merge_to_zero(name):
 interpolate = METHODS["interpolate"].rule
 
 
+def interpolation_condition(updates):
+    """Largest over smallest singular value of the stacked row bases."""
+    return np.linalg.cond(np.hstack([low.row_space() for low in updates]))
+
+
 def drawn_interpolate(seed):
     """Updates with independent row spaces, and weights."""
     rng = np.random.default_rng(seed)
@@ -315,15 +319,6 @@ def test_a_ridge_is_relative_to_the_largest_eigenvalue(seed):
     np.testing.assert_allclose(merged, expected, atol=1e-9 * scale / ridge)
 
 
-@pytest.mark.parametrize("angle", [1e-3, 0.1, 1.0, np.pi / 2])
-def test_the_condition_number_of_two_lines_at_an_angle(angle):
-    """Singular values of two unit vectors: sqrt(1 ± cos)."""
-    one, other = subspaces_at(np.random.default_rng(0), 6, [angle])
-    pair = [LowRank(np.ones((2, 1)), one.T), LowRank(np.ones((2, 1)), other.T)]
-    expected = np.sqrt((1 + np.cos(angle)) / (1 - np.cos(angle)))
-    assert interpolation_condition(pair) == pytest.approx(expected, rel=1e-9)
-
-
 @given(seeds)
 def test_the_price_is_bounded_by_the_condition(seed):
     updates, weights, _, _ = drawn_interpolate(seed)
@@ -341,7 +336,6 @@ def test_copies_in_other_factors_are_recognised():
     merged = interpolate(copies, [1.0] * 3, Options())
     np.testing.assert_allclose(merged.dense(), low.dense(), atol=1e-12)
     assert merged.width == 3
-    assert interpolation_condition(copies) == pytest.approx(1.0)
 
 
 def test_orthogonal_row_spaces_make_it_the_sum_and_zero_updates_make_it_zero():
@@ -355,7 +349,6 @@ def test_orthogonal_row_spaces_make_it_the_sum_and_zero_updates_make_it_zero():
     np.testing.assert_array_equal(
         interpolate([nothing], [1.0], Options()).dense(), np.zeros((5, 8))
     )
-    assert interpolation_condition([nothing]) == 1.0
 
 
 # Our rules and PEFT's on one small module: where they agree, and where they are known not to.

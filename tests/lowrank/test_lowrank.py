@@ -21,7 +21,7 @@ from loratheory.lowrank import (
     truncate,
     with_spectrum,
 )
-from loratheory.lowrank._frames import frame
+from loratheory.lowrank._array import frame
 
 # LowRank behaves like the matrix that it stands for.
 

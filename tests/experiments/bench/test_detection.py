@@ -8,7 +8,6 @@ import torch
 from reused import cache as cache
 from reused import loud, taught, update
 
-from loratheory.adapters import uniform_weights
 from loratheory.experiments.bench.answers import scores
 from loratheory.experiments.bench.library import acting
 from loratheory.experiments.bench.rules import everything, routed
@@ -47,7 +46,7 @@ def test_the_right_adapter_is_looked_for_at_its_own_read(shelf):
 def test_uniform_weights_miss_three_quarters(shelf):
     class Even:
         def weights(self, x):
-            return uniform_weights(x, 4)
+            return torch.full((len(x), 4), 0.25)
 
     found = detection(shelf, acting(shelf, routed(lambda *_: Even())))
     np.testing.assert_allclose(found["misses"], 2 * 0.75)

@@ -35,7 +35,10 @@ from ipywidgets import FloatSlider, IntSlider, interact
 from loratheory.experiments import merge_floor as simulation
 from loratheory.figures import FIGURES
 from loratheory.lowrank import LowRank, from_dense, gaussian
-from loratheory.theorems import AssumptionError, merge_floor
+from loratheory.theorems import AssumptionError, theorem
+from loratheory.theorems.expressiveness.rank_floor import Tasks
+
+merge_floor = theorem("merge-floor")
 
 # %% [markdown]
 # ## Derive
@@ -87,7 +90,7 @@ assert sp.simplify(overlap - cosines) == 0
 rng = np.random.default_rng(0)
 shared = gaussian(rng, 60, 40, 4)
 updates = tuple(shared + 0.5 * gaussian(rng, 60, 40, 4) for _ in range(3))
-case = merge_floor.Case(updates, rank=6)
+case = Tasks(updates, rank=6)
 
 # %% [markdown]
 # Each update has rank 8; their mean needs rank 16, for the shared part counts once. Its singular
@@ -103,7 +106,7 @@ case.mean.S.round(1)
 
 # %%
 best = merge_floor.attain(case)
-verdict = merge_floor.THEOREM.judge(case, best)
+verdict = merge_floor.judge(case, best)
 print(f"achieved {verdict.value:.6f}, floor {verdict.bound:.6f}")
 
 # %% [markdown]
@@ -112,7 +115,7 @@ print(f"achieved {verdict.value:.6f}, floor {verdict.bound:.6f}")
 # `judge` does, once the hypotheses hold.
 
 # %%
-verdict = merge_floor.THEOREM.check(case, best)
+verdict = merge_floor.check(case, best)
 assert verdict.holds
 assert verdict.tight
 
@@ -124,8 +127,8 @@ assert verdict.tight
 for seed in range(300):
     rng = np.random.default_rng(seed)
     drawn = merge_floor.draw(rng, 8)
-    assert merge_floor.THEOREM.check(drawn, merge_floor.attain(drawn)).tight
-    assert merge_floor.THEOREM.check(drawn, merge_floor.rival(drawn, rng)).holds
+    assert merge_floor.check(drawn, merge_floor.attain(drawn)).tight
+    assert merge_floor.check(drawn, merge_floor.rival(drawn, rng)).holds
 
 # %% [markdown]
 # `adversary` knows nothing of singular values: from a random start it solves for one factor by
@@ -133,7 +136,7 @@ for seed in range(300):
 
 # %%
 descended = merge_floor.adversary(case, np.random.default_rng(1))
-found = merge_floor.THEOREM.check(case, descended)
+found = merge_floor.check(case, descended)
 print(f"least squares reaches {found.value:.6f}, the floor is {found.bound:.6f}")
 assert found.holds
 
@@ -143,9 +146,9 @@ assert found.holds
 
 # %%
 cheat = case.mean
-assert not merge_floor.THEOREM.judge(case, cheat).holds
+assert not merge_floor.judge(case, cheat).holds
 try:
-    merge_floor.THEOREM.check(case, cheat)
+    merge_floor.check(case, cheat)
 except AssumptionError as refusal:
     print(refusal)
 
@@ -199,7 +202,7 @@ _ = interact(floor, own=share, tasks=number)
 # %%
 mine = None
 tasks = (from_dense(np.diag([3.0, 0.0])), from_dense(np.diag([1.0, 2.0])))
-wanted = merge_floor.bound(merge_floor.Case(tasks, rank=1))
+wanted = merge_floor.bound(Tasks(tasks, rank=1))
 assert mine is None or np.isclose(mine, wanted), "not yet: what is left of the mean at rank 1?"
 
 # %% [markdown]
@@ -221,7 +224,7 @@ assert mine is None or np.isclose(mine, wanted), "not yet: what is left of the m
 # %%
 mine = None
 units = [np.eye(8)[:, [i]] for i in range(8)]
-eight = merge_floor.Case(tuple(LowRank(e, e.T) for e in units), rank=8)
+eight = Tasks(tuple(LowRank(e, e.T) for e in units), rank=8)
 wanted = merge_floor.bound(eight)
 assert mine is None or np.isclose(mine, wanted), "not yet: how long is the mean?"
 

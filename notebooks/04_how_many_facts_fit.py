@@ -39,10 +39,10 @@ from loratheory.lowrank import LowRank, orthonormal
 from loratheory.theorems import (
     argmax_rank,
     counting_ceiling,
-    edit_budget,
-    hebbian_memory,
     merged_memory,
+    rank_floor,
     superposition_floor,
+    theorem,
 )
 
 # %% [markdown]
@@ -110,10 +110,8 @@ assert sp.simplify(many_adapters - one_adapter) == 0
 rng = np.random.default_rng(0)
 keys, values = rng.standard_normal((64, 10)), rng.standard_normal((48, 10))
 for width in (4, 8, 10):
-    case = edit_budget.Case(keys, values, width)
-    print(
-        f"rank {width:2}: squared error {edit_budget.measure(case, edit_budget.attain(case)):.4f}"
-    )
+    case = rank_floor.Case(keys, values, width)
+    print(f"rank {width:2}: squared error {case.error(rank_floor.attain(case)):.4f}")
 
 # %% [markdown]
 # **In superposition.** Twenty-four facts in rank 6. Each own response is one; the others are as
@@ -152,13 +150,13 @@ for width, each in ((128, 8), (128, 32), (4096, 16)):
 # the law of step 2 for any memory behind one frozen factor.)
 
 # %%
-modules = (edit_budget, superposition_floor, argmax_rank, hebbian_memory, merged_memory)
-for module in modules:
+labels = "edit-budget", "superposition-floor", "argmax-rank", "hebbian-memory", "merged-memory"
+for claim in map(theorem, labels):
     for seed in range(60):
         rng = np.random.default_rng(seed)
-        drawn = module.draw(rng, 8)
-        assert module.THEOREM.check(drawn, module.attain(drawn)).tight
-        assert module.THEOREM.check(drawn, module.rival(drawn, rng)).holds
+        drawn = claim.draw(rng, 8)
+        assert claim.check(drawn, claim.attain(drawn)).tight
+        assert claim.check(drawn, claim.rival(drawn, rng)).holds
 
 # %% [markdown]
 # The ceiling of claim 3 has no construction that meets it. It is attacked by walking along lines of
@@ -176,9 +174,9 @@ for seed in range(10):
 # off, and the merged memory is better than one.
 
 # %%
-for module in (counting_ceiling, superposition_floor, merged_memory):
-    for control in module.CONTROLS:
-        broken = module.THEOREM.judge(*control.example())
+for claim in map(theorem, ("counting-ceiling", "superposition-floor", "merged-memory")):
+    for control in claim.controls:
+        broken = claim.judge(*control.example())
         print(f"{control.name:45} bound {broken.bound:8.3f}, found {broken.value:8.3f}")
         assert not broken.holds
 

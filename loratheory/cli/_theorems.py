@@ -76,6 +76,9 @@ def theorems(
     entries = [
         {
             "label": t.label,
+            "kind": t.kind,
+            "part_of": t.part_of,
+            "tells": t.tells,
             "chapter": t.chapter,
             "status": t.status,
             "sense": t.sense,
@@ -91,14 +94,26 @@ def theorems(
     if str(json) == "-":
         return
     if not labels:
-        columns = ("label", "status", "statement")  # a chapter is a table: labels stay whole
-        for chapter in dict.fromkeys(e["chapter"] for e in entries):
-            rows = [[e[c] for c in columns] for e in entries if e["chapter"] == chapter]
-            show(f"{chapter}: {len(rows)} theorems", columns, rows)
+        _list(found)
         _show_cited()
         return
     for theorem in found:
         _in_full(theorem)
+
+
+def _list(found: list[Any]) -> None:
+    """What each theorem tells, with its clauses, a table a chapter; then the lemmas."""
+    lemmas = [t for t in found if t.kind == "lemma"]
+    for chapter in dict.fromkeys(t.chapter for t in found):
+        these = [t for t in found if t.chapter == chapter and t.kind != "lemma"]
+        rows = [(t.label, t.status, t.statement if t.part_of else t.tells) for t in these]
+        count = sum(t.kind == "theorem" for t in these)
+        title = f"{chapter}: {count} theorems, and what each one's clauses state"
+        columns = ("label", "status", "what it tells someone who merges or routes adapters")
+        show(title, columns, rows)
+    if lemmas:
+        rows = [(t.label, t.status, t.statement) for t in lemmas]
+        show("lemmas, used and tested", ("label", "status", "statement"), rows)
 
 
 def _show_cited() -> None:
@@ -145,7 +160,8 @@ def _in_full(theorem: Any) -> None:
     }
     out.print(f"  verified  {'; '.join(way for way, there in ways.items() if there)}", markup=False)
     out.print(f"  uses      {', '.join(theorem.uses) or 'nothing else'}\n", markup=False)
-    out.print(theorem.document.strip() + "\n", markup=False)
+    home = chosen([theorem.part_of])[0] if theorem.part_of else theorem  # it holds the proof
+    out.print(home.document.strip() + "\n", markup=False)
 
 
 def verify(

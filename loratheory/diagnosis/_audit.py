@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from loratheory.adapters import Adapter, Aligned, Lazy
 from loratheory.lowrank import LowRank, array_namespace, grams, total
-from loratheory.theorems.merging import merge_floor
+from loratheory.theorems.expressiveness.rank_floor import Tasks, bound
 
 
 @dataclass(frozen=True)
@@ -79,15 +79,15 @@ def _same(one: LowRank, other: LowRank) -> bool:
 
 def _apart(name: str, merged: LowRank, updates: list[LowRank], target: LowRank) -> ModuleAudit:
     """The same by decompositions, where the widths add up to more than a side."""
-    case = merge_floor.Case(tuple(updates), merged.width)
+    case = Tasks(tuple(updates), merged.width)
     return ModuleAudit(
         module=name,
         width=merged.width,
         energy=target.norm**2,
         to_sum=(merged - target).norm ** 2,
         sum_floor=target.tail_energy(merged.width),
-        to_adapters=merge_floor.measure(case, merged),
-        adapters_floor=merge_floor.bound(case),
+        to_adapters=case.error(merged),
+        adapters_floor=bound(case),
     )
 
 

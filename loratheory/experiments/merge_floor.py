@@ -18,7 +18,7 @@ import numpy as np
 
 from loratheory.experiments.engine import Experiment, Row
 from loratheory.lowrank import LowRank, with_spectrum
-from loratheory.theorems.merging import merge_floor
+from loratheory.theorems.expressiveness.rank_floor import Tasks, attain, bound
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,7 @@ def cell(config: Config) -> list[Row]:
     sigma = [1 - i / (2 * config.width) for i in range(config.width)]
     parts = [with_spectrum(rng, config.size, config.size, sigma) for _ in range(config.tasks + 1)]
     return [
-        _row(own, merge_floor.Case(_updates(parts, own), rank))
-        for own in config.own
-        for rank in config.ranks
+        _row(own, Tasks(_updates(parts, own), rank)) for own in config.own for rank in config.ranks
     ]
 
 
@@ -74,15 +72,15 @@ def _updates(parts: list[LowRank], own: float) -> tuple[LowRank, ...]:
     return tuple(math.sqrt(1 - own) * common + math.sqrt(own) * other for other in others)
 
 
-def _row(own: float, case: merge_floor.Case) -> Row:
+def _row(own: float, case: Tasks) -> Row:
     unit = sum(update.norm**2 for update in case.updates) / len(case.updates)
     truncation = case.mean.tail_energy(case.rank)
     return {
         "own": own,
         "rank": case.rank,
-        "disagreement": (merge_floor.bound(case) - truncation) / unit,
+        "disagreement": (bound(case) - truncation) / unit,
         "truncation": truncation / unit,
-        "achieved": merge_floor.measure(case, merge_floor.attain(case)) / unit,
+        "achieved": case.error(attain(case)) / unit,
     }
 
 

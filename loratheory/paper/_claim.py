@@ -10,7 +10,7 @@ from typing import Any
 from loratheory import theorems as package
 from loratheory.experiments import NAMES, experiment
 from loratheory.paper._numbers import stored
-from loratheory.paper._registered import KINDS
+from loratheory.paper._registered import kind_of
 from loratheory.paper._sources import shown
 from loratheory.theorems import Theorem, verify
 
@@ -98,7 +98,7 @@ def claim(
         theorem.statement,
         theorem.source,
         _module(theorem),
-        places.get(theorem.label, "").replace("Theorem", KINDS.get(theorem.status, "Conjecture")),
+        places.get(theorem.label, "").replace("Theorem", kind_of(theorem)),
         verify(theorem, cases=cases, seed=seed),
         tuple(_evidence(theorem.label, paper / "results", text, places)),
         tuple(_sections(theorem.label, text)),

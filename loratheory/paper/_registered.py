@@ -8,12 +8,19 @@ from loratheory.experiments import Experiment, experiment, finding
 from loratheory.experiments.engine import stored_provenance
 from loratheory.figures import FIGURES
 from loratheory.paper._numbers import command, stored
-from loratheory.theorems import ALL, latex, linked, parts
+from loratheory.theorems import ALL, Theorem, latex, linked, parts
 
 PARAGRAPHS = ("Question", "Prediction", "Chance", "Controls")
 KINDS = {"proved": "Theorem", "cited": "Cited theorem", "refuted": "Refuted claim"}
+PARTS = {"clause": "Corollary", "lemma": "Lemma"}
 SHORT = 12
 """How much of a commit is printed."""
+
+
+def kind_of(theorem: Theorem[Any, Any]) -> str:
+    """What the paper calls it."""
+    kind = KINDS.get(theorem.status, "Conjecture")
+    return PARTS.get(theorem.kind, kind) if kind == "Theorem" else kind
 
 
 def statements() -> str:
@@ -21,9 +28,10 @@ def statements() -> str:
     lines = []
     for theorem in ALL:
         found = parts(theorem.document)
-        kind = KINDS.get(theorem.status, "Conjecture")
+        kind = kind_of(theorem)
         head = rf"\statement{{{kind}}}{{{theorem.label}}}{{{latex(found['Title'])}}}"
-        lines.append(command("stated", theorem.label, rf"{head}{{{linked(found['Precisely'])}}}"))
+        text = linked(found["Precisely"] or found["Statement"])
+        lines.append(command("stated", theorem.label, rf"{head}{{{text}}}"))
     return "\n".join(lines) + "\n"
 
 

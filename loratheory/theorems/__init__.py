@@ -26,6 +26,7 @@ from loratheory.theorems._verify import verify_all as verify_all
 
 CHAPTERS: dict[str, tuple[str, ...]] = {
     "expressiveness": (
+        "rank_floor",
         "depth_budget",
         "attention_budget",
         "relu_budget",
@@ -35,24 +36,17 @@ CHAPTERS: dict[str, tuple[str, ...]] = {
         "argmax_rank",
         "argmax_margin",
         "frozen_features",
-        "factor_asymmetry",
         "rank_threshold",
         "rank_stabilised_scale",
         "two_learning_rates",
     ),
     "editing": (
-        "edit_budget",
-        "least_change_edit",
-        "batch_edit",
         "superposition_floor",
         "response_energy",
         "hebbian_memory",
         "counting_ceiling",
     ),
     "merging": (
-        "merge_floor",
-        "covariance_floor",
-        "quantised_floor",
         "factor_mean_residual",
         "rank_subadditivity",
         "averaging_survival",
@@ -102,7 +96,18 @@ _MODULES: dict[str, ModuleType] = {
     for name in names
 }
 
-ALL: tuple[Theorem[Any, Any], ...] = tuple(module.THEOREM for module in _MODULES.values())
+ALL: tuple[Theorem[Any, Any], ...] = tuple(
+    result
+    for module in _MODULES.values()
+    for result in (module.THEOREM, *getattr(module, "CLAUSES", ()))
+)
+"""Every claim that has a verdict of its own: each theorem and lemma, and after it its clauses."""
+
+_HOMES = {
+    result.label.removeprefix("thm:").replace("-", "_"): module
+    for module in _MODULES.values()
+    for result in (module.THEOREM, *getattr(module, "CLAUSES", ()))
+}
 
 FACTORED = (
     "thm:merge-floor",
@@ -117,14 +122,40 @@ FACTORED = (
 """Stated on factors: their cases may be as wide as a real layer, and no dense matrix is formed."""
 
 
+def theorem(label: str) -> Theorem[Any, Any]:
+    """Return a theorem, lemma or clause by its label.
+
+    Parameters
+    ----------
+    label : str
+        With or without ``thm:``, for example ``merge-floor``.
+
+    Returns
+    -------
+    Theorem
+        One of `ALL`.
+
+    Raises
+    ------
+    KeyError
+        If there is none of this label.
+    """
+    name = f"thm:{label.removeprefix('thm:')}"
+    for result in ALL:
+        if result.label == name:
+            return result
+    message = f"there is no theorem {label!r}: `loratheory theorems` lists all"
+    raise KeyError(message)
+
+
 def __getattr__(name: str) -> ModuleType:
-    """Find a result whatever its chapter: ``from loratheory.theorems import merge_floor``."""
-    if name in _MODULES:
-        return _MODULES[name]
+    """Find the module that states a result: ``from loratheory.theorems import merge_floor``."""
+    if name in _HOMES:
+        return _HOMES[name]
     message = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(message)
 
 
 def __dir__() -> list[str]:
     """What the package offers, so that a notebook finds the results by Tab."""
-    return sorted({*globals(), *_MODULES})
+    return sorted({*globals(), *_HOMES})

@@ -100,11 +100,15 @@ def environment(theorem: Theorem) -> str:  # type: ignore[type-arg]
     """Return a theorem as LaTeX: statement under its own label, proof, limits and sources."""
     found = parts(theorem.document)
     kind = KINDS.get(theorem.status, "refuted")
+    if kind == "theorem" and theorem.kind != "theorem":
+        kind = "corollary" if theorem.kind == "clause" else "lemma"
     head = rf"\begin{{{kind}}}[{latex(found.pop('Title'))}]\label{{{theorem.label}}}"
     statement = [latex(found.pop("Statement")), "", linked(found.pop("Precisely"))]
     lines = [head, *statement, rf"\end{{{kind}}}", rf"\provenance{{{latex(theorem.source)}}}"]
     references = found.pop("References")
     for name, text in found.items():
+        if name.startswith(("Corollary (", "Remark (", "Refuted (")):
+            continue  # each is an environment of its own
         opening = r"\begin{proof}" if name == "Proof" else rf"\paragraph{{{latex(name)}.}}"
         closing = [r"\end{proof}"] if name == "Proof" else []
         lines += [opening, linked(text.replace(r":math:`\square`", "").rstrip()), *closing]

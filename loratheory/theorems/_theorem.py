@@ -13,13 +13,19 @@ A module says what its theorem is by its own names, and `Theorem.of` collects th
 * ``SENSE``, ``SOURCE``, and where they are not the default ``STATUS`` and ``USES``;
 * ``draw``, ``bound``, ``measure``, and where there are such ``attain``, ``rival``, ``adversary``,
   ``scale``, ``condition`` and ``noise``;
-* ``ASSUMPTIONS`` (each in words, with its predicate) and ``CONTROLS``.
+* ``ASSUMPTIONS`` (each in words, with its predicate) and ``CONTROLS``;
+* ``KIND``, where it is a lemma: used and tested, but not listed among the theorems.
+
+A statement may have clauses, each with a label and a verdict of its own: special cases, corollaries
+and remarks that the same module tests. The docstring says each in a paragraph of its own, and
+``CLAUSES`` collects what `Theorem.clause` makes of them: all that a clause does not change, it has
+from its theorem.
 """
 
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
@@ -31,6 +37,9 @@ SAFETY = 2.0**12 * 2.0**-52  # rounding room, relative to the case's own scale
 
 Sense = Literal["lower", "upper", "equal"]
 Status = Literal["proved", "cited", "conjectured", "refuted"]
+Kind = Literal["theorem", "lemma", "clause"]
+CLAUSES = r"^\*\*(?:Corollary|Remark|Refuted) \((.+?)\)\.\*\*\s+(.+?)(?=^\*\*[A-Z]|^References$|\Z)"
+TELLS = r"^\*\*What it tells someone who merges adapters\.\*\*\s+(.+?[.])(?=\s[A-Z]|\n\n|\s*\Z)"
 
 
 class AssumptionError(ValueError):
@@ -105,7 +114,7 @@ FUNCTIONS = (
     *("draw", "bound", "measure", "attain", "rival", "adversary"),
     *("scale", "condition", "noise"),
 )
-DATA = ("SENSE", "STATUS", "SOURCE", "USES", "CONTROLS")
+DATA = ("SENSE", "STATUS", "SOURCE", "USES", "CONTROLS", "KIND")
 
 
 def _nothing(_: object) -> float:
@@ -145,6 +154,10 @@ class Theorem(Generic[C, W]):
         At least one for each hypothesis that can be broken.
     uses : tuple of str
         Labels of the theorems it rests on.
+    kind : {"theorem", "lemma", "clause"}
+        What it is to a reader; a clause is a part of another theorem's statement.
+    part_of : str
+        The label of the theorem whose clause it is; empty for others.
     """
 
     label: str
@@ -166,6 +179,8 @@ class Theorem(Generic[C, W]):
     controls: tuple[Control[C, W], ...] = ()
     uses: tuple[str, ...] = ()
     chapter: str = ""
+    kind: Kind = "theorem"
+    part_of: str = ""
 
     @classmethod
     def of(cls, name: str) -> "Theorem[Any, Any]":
@@ -208,6 +223,50 @@ class Theorem(Generic[C, W]):
             assumptions=assumptions,
             **given,
         )
+
+    def clause(self, name: str, **changes: Any) -> "Theorem[Any, Any]":
+        """Return a clause of this theorem: a claim with a label and a verdict of its own.
+
+        Parameters
+        ----------
+        name : str
+            As in the docstring, which says ``**Corollary (name).**`` and the clause's statement.
+        **changes
+            Attributes in which the clause differs; `assumptions` may be a dict of predicates.
+
+        Returns
+        -------
+        Theorem
+            Labelled by its name; it rests on this theorem and on what `uses` adds.
+
+        Raises
+        ------
+        ValueError
+            If the docstring does not state it.
+        """
+        stated = dict(re.findall(CLAUSES, self.document, re.MULTILINE | re.DOTALL))
+        if name not in stated:
+            message = f"{self.label}: its docstring has no **Corollary ({name}).**"
+            raise ValueError(message)
+        if isinstance(assumptions := changes.get("assumptions"), dict):
+            changes["assumptions"] = tuple(Assumption(*pair) for pair in assumptions.items())
+        text, title = stated[name].strip(), f"{name[0].upper()}{name[1:]}"
+        return replace(
+            self,
+            label=f"thm:{name.replace(' ', '-')}",
+            statement=" ".join(text.partition("\n\n")[0].split()),
+            document=f"{title}: a part of {self.label}.\n\n**Statement.** {text}\n",
+            kind="clause",
+            part_of=self.label,
+            uses=(self.label, *changes.pop("uses", ())),
+            **changes,
+        )
+
+    @property
+    def tells(self) -> str:
+        """What it tells someone who merges or routes adapters, in one sentence; may be empty."""
+        found = re.search(TELLS, self.document, re.MULTILINE | re.DOTALL)
+        return " ".join(found[1].split()) if found else ""
 
     def __repr__(self) -> str:
         return f"<{self.label}, {self.status}>"

@@ -164,13 +164,12 @@ def verify(
 
 
 def _verify_one(label: str, cases: int, seed: int, size: int, backend: str) -> Report:
-    from loratheory.theorems import ALL
+    from loratheory.theorems import theorem
 
-    theorem = next(theorem for theorem in ALL if theorem.label == label)
     convert = None
     if backend != "numpy":
         convert = importlib.import_module(backend).asarray
-    return verify(theorem, cases=cases, seed=seed, size=size, convert=convert)
+    return verify(theorem(label), cases=cases, seed=seed, size=size, convert=convert)
 
 
 def verify_all(

@@ -78,7 +78,7 @@ def test_verify_on_torch_gives_the_same_verdict():
 
 
 def test_a_failing_theorem_ends_with_exit_code_one(monkeypatch):
-    wrong = replace(theorems.merge_floor.THEOREM, bound=lambda case: 1.0 + case.rank)
+    wrong = replace(theorems.theorem("merge-floor"), bound=lambda case: 1.0 + case.rank)
     monkeypatch.setattr(theorems, "ALL", (wrong,))
     code, _, err = run("verify", "--cases", 10, "--workers", 1)
     assert code == 1

@@ -6,15 +6,12 @@ from itertools import product
 
 import numpy as np
 import sympy
-from theorems.owed import attack, example, floats, integers, road, symmetry, theorem_of
+from theorems.owed import attack, example, floats, integers, road, symmetry
 
 from loratheory.lowrank import LowRank, orthonormal
 from loratheory.theorems import (
-    batch_edit,
     counting_ceiling,
-    edit_budget,
     hebbian_memory,
-    least_change_edit,
     response_energy,
     superposition_floor,
 )
@@ -23,176 +20,6 @@ from loratheory.theorems import (
 def basis_of(rng, n):
     """Any invertible map of the inputs."""
     return 2 * np.eye(n) + orthonormal(rng, n, n) / 2
-
-
-# edit budget
-
-
-@example(edit_budget)
-def one_key_with_two_targets_and_two_edits_at_rank_one():
-    """The mean target 2 is written, 1 and 3 are each missed by 1; else the smaller edit is lost."""
-    case = edit_budget.Case(np.array([[1.0, 1.0]]), np.array([[1.0, 3.0]]), rank=1)
-    yield case, 2.0
-    yield replace(case, rank=0), 1.0 + 9.0
-    yield edit_budget.Case(np.array([[1.0, 1.0], [0.0, 1.0]]), np.diag([3.0, 1.0]), rank=1), 1.0
-
-
-@road(edit_budget)
-def contradiction_and_least_squares_in_exact_rationals(_, rng):
-    """With enough rank the floor is the contradiction, a rational number for integer keys."""
-    n, count, m = rng.integers(1, 4, 3).tolist()
-    keys, wanted = integers(rng, n, count), integers(rng, m, count)
-    missed = wanted * (sympy.eye(count) - keys.pinv() * keys)
-    case = edit_budget.Case(floats(keys), floats(wanted), rank=min(m, n, count))
-    best = edit_budget.attain(case).dense()
-    np.testing.assert_allclose(best, floats(wanted * keys.pinv()), atol=1e-11)
-    yield case, float(sum(entry**2 for entry in missed))
-
-
-@road(edit_budget, rel=1e-8)
-def numpys_pseudo_inverse_and_eigenvalues_of_a_gram_matrix(case, _):
-    reachable = case.residuals @ np.linalg.pinv(case.keys, rcond=1e-12) @ case.keys
-    energies = np.linalg.eigvalsh(reachable @ reachable.T)[::-1]
-    yield case, ((case.residuals - reachable) ** 2).sum() + energies[case.rank :].sum()
-
-
-@road(edit_budget)
-def no_rank_loses_all_one_key_costs_rank_one_and_two_answers_half_their_distance(case, rng):
-    yield replace(case, rank=0), (case.residuals**2).sum()
-    yield edit_budget.Case(case.keys[:, :1], case.residuals[:, :1], rank=1), 0.0
-    key, answers = rng.standard_normal((6, 1)), rng.standard_normal((5, 2))
-    half = ((answers[:, 0] - answers[:, 1]) ** 2).sum() / 2
-    yield edit_budget.Case(np.concatenate([key, key], axis=1), answers, rank=5), half
-
-
-@attack(edit_budget)
-def alternating_least_squares_arrives_at_the_floor():
-    rng = np.random.default_rng(1)
-    residuals = orthonormal(rng, 6, 4) * np.array([4.0, 2.0, 0.5, 0.1])
-    yield edit_budget.Case(rng.standard_normal((6, 4)), residuals, rank=2), 0.26
-
-
-@symmetry(edit_budget, rel=1e-8)
-def size_rotation_mixing_and_input_basis(case, rng):
-    (n, count), m, factor = case.keys.shape, case.residuals.shape[0], float(rng.uniform(0.1, 10))
-    mixed, turn = orthonormal(rng, count, count), factor * orthonormal(rng, m, m)
-    keys, residuals = basis_of(rng, n) @ case.keys @ mixed, turn @ case.residuals @ mixed
-    yield edit_budget.Case(keys, residuals, case.rank), factor**2
-
-
-# batch edit
-
-
-@example(batch_edit)
-def two_edits_at_unit_weights_are_written_by_half_and_the_smaller_is_lost_at_rank_one():
-    case = batch_edit.Case(np.eye(2), np.diag([4.0, 2.0]), np.eye(2), rank=2)
-    np.testing.assert_allclose(batch_edit.attain(case).dense(), np.diag([2.0, 1.0]), atol=1e-14)
-    for rank, loss in ((2, 8 + 2), (1, 8 + 4), (0, 16 + 4), (99, 10)):
-        yield replace(case, rank=rank), loss
-
-
-@road(batch_edit)
-def memit_and_its_gradient_in_exact_rationals(_, rng):
-    n, facts, m = rng.integers(1, 4, 3).tolist()
-    keys, values, root = integers(rng, n, facts), integers(rng, m, facts), integers(rng, n, n)
-    moment = root * root.T + sympy.eye(n)
-    edit = values * keys.T * (moment + keys * keys.T).inv()
-    assert edit * moment + (edit * keys - values) * keys.T == sympy.zeros(m, n)
-    price = (edit * moment * edit.T).trace() + sum(x**2 for x in edit * keys - values)
-    case = batch_edit.Case(floats(keys), floats(values), floats(moment), rank=min(m, n))
-    np.testing.assert_allclose(batch_edit.attain(case).dense(), floats(edit), atol=1e-11)
-    yield case, float(price)
-
-
-@road(batch_edit, rel=1e-7)
-def the_symmetric_root_and_dense_singular_values_also_under_strong_keys(case, rng):
-    """More keys than dimensions: what no edit can yield is left, however strong the keys are."""
-    energies, frame = np.linalg.eigh(case.moment + case.keys @ case.keys.T)
-    sigma = np.linalg.svd(case.values @ case.keys.T @ (frame / np.sqrt(energies)) @ frame.T)[1]
-    yield case, (case.values**2).sum() - (sigma[: case.rank] ** 2).sum()
-    strong = replace(case, keys=float(10.0 ** rng.choice([2, 4, 6])) * case.keys)
-    yield strong, batch_edit.bound(strong)
-
-
-@road(batch_edit, rel=1e-6)
-def vanishing_weights_leave_the_edit_budget_and_huge_ones_forbid_editing(_, rng):
-    keys, values = rng.standard_normal((5, 3)), rng.standard_normal((4, 3))
-    budget = edit_budget.bound(edit_budget.Case(keys, values, rank=2))
-    yield batch_edit.Case(keys, values, 1e-12 * np.eye(5), rank=2), budget
-    yield batch_edit.Case(keys, values, 1e12 * np.eye(5), 2), (values**2).sum()
-
-
-@attack(batch_edit, rel=1e-6)
-def alternating_least_squares_arrives_at_11():
-    yield batch_edit.Case(np.eye(3), np.diag([4.0, 2.0, 1.0]), np.eye(3), rank=2), 11.0
-
-
-@symmetry(batch_edit, rel=1e-7)
-def size_input_basis_mixing_and_gauge(case, rng):
-    (n, facts), m, factor = case.keys.shape, case.values.shape[0], float(rng.uniform(0.1, 10))
-    basis, mix = basis_of(rng, n), orthonormal(rng, facts, facts)
-    values, moment = (
-        factor * orthonormal(rng, m, m) @ case.values @ mix,
-        basis @ case.moment @ basis.T,
-    )
-    other = batch_edit.Case(basis @ case.keys @ mix, values, (moment + moment.T) / 2, case.rank)
-    yield other, factor**2
-
-
-# least-change edit
-
-
-@example(least_change_edit)
-def key_11_on_inputs_of_energies_1_and_3_puts_three_quarters_where_they_are_quiet():
-    """K C⁻¹ k = 4/3, so the value 2 costs 4 / (4/3), read by (3/4, 1/4); no value costs nothing."""
-    case = least_change_edit.Case(np.ones((2, 1)), np.array([[2.0]]), np.diag([1.0, 3.0]))
-    np.testing.assert_allclose(least_change_edit.attain(case).dense(), [[1.5, 0.5]], rtol=1e-14)
-    yield case, 3.0
-    yield replace(case, values=0 * case.values), 0.0
-
-
-@road(least_change_edit)
-def the_kkt_system_in_exact_rationals(_, rng):
-    n = int(rng.integers(1, 4))
-    root, key = integers(rng, n, n), integers(rng, n, 1)
-    moment = root * root.T + sympy.eye(n)
-    key[0] += 7
-    system = sympy.BlockMatrix([[moment, key], [key.T, sympy.zeros(1, 1)]]).as_explicit()
-    solved = system.LUsolve(sympy.Matrix([0] * n + [3]))[:n, :]
-    case = least_change_edit.Case(floats(key), np.array([[3.0]]), floats(moment))
-    found = least_change_edit.attain(case).dense()
-    np.testing.assert_allclose(found, floats(solved.T), rtol=1e-10, atol=1e-13)
-    yield case, float((solved.T * moment * solved)[0])
-
-
-@road(least_change_edit, rel=1e-7)
-def rome_for_one_key_real_inputs_and_white_ones(case, rng):
-    key, value = rng.standard_normal(5), rng.standard_normal(4)
-    inputs = rng.standard_normal((5, 12))
-    moment = inputs @ inputs.T / 12
-    dual = np.linalg.inv(moment) @ key  # the published formula, written out densely
-    one = least_change_edit.Case(key[:, None], value[:, None], moment)
-    rome = np.outer(value, dual) / (key @ dual)
-    np.testing.assert_allclose(least_change_edit.attain(one).dense(), rome)
-    yield one, ((rome @ inputs) ** 2).sum() / 12
-    plain = edit_budget.Case(case.keys, case.values, rank=len(case.keys))
-    white = replace(case, moment=np.eye(len(case.keys)))
-    yield white, edit_budget.attain(plain).norm ** 2
-
-
-@attack(least_change_edit, rel=1e-6)
-def least_squares_in_the_unseen_directions_arrives_at_the_price():
-    for seed in range(5):
-        case = theorem_of(least_change_edit).draw(np.random.default_rng(seed), 8)
-        yield case, least_change_edit.bound(case)
-
-
-@symmetry(least_change_edit, rel=1e-7)
-def size_input_basis_and_mixing(case, rng):
-    (n, facts), m = case.keys.shape, case.values.shape[0]
-    basis, mix = basis_of(rng, n), float(rng.uniform(0.1, 10)) * orthonormal(rng, facts, facts)
-    moment, values = basis @ case.moment @ basis.T, 3 * orthonormal(rng, m, m) @ case.values @ mix
-    yield least_change_edit.Case(basis @ case.keys @ mix, values, (moment + moment.T) / 2), 9.0
 
 
 # superposition floor

@@ -6,16 +6,15 @@ from fractions import Fraction
 
 import numpy as np
 import sympy
-from theorems.owed import attack, example, floats, integers, road, symmetry, theorem_of
+from theorems.owed import attack, example, road, symmetry, theorem_of
 
-from loratheory.lowrank import LowRank, gaussian, orthonormal
+from loratheory.lowrank import LowRank, orthonormal
 from loratheory.theorems import (
     argmax_margin,
     argmax_rank,
     attention_bottleneck,
     attention_budget,
     depth_budget,
-    factor_asymmetry,
     frozen_features,
     rank_stabilised_scale,
     rank_threshold,
@@ -494,69 +493,6 @@ def size_rotation_and_order_of_measurements(case, rng):
     other = rank_threshold.Case(outer @ case.left, inner @ case.right, 7 * case.core, probes)
     same = rank_threshold.measure(case, rank_threshold.reduced(case))
     yield other, 1.0, (rank_threshold.reduced(other), same)
-
-
-# factor asymmetry
-
-
-@example(factor_asymmetry)
-def target_diag_12_on_inputs_e1_and_3_e2_loses_the_energy_of_the_unfrozen_direction():
-    """Energies 1 and 36 over two inputs; along (1, 1) a frozen down sees (1, 3)."""
-    target, inputs = LowRank(np.diag([1.0, 2.0]), np.eye(2)), np.diag([1.0, 3.0])
-    both = np.full((2, 1), 0.5**0.5)
-    for side in ("down", "up"):
-        for frame, loss in ((np.eye(2)[:, :1], 18.0), (np.eye(2)[:, 1:], 0.5), (np.eye(2), 0.0)):
-            yield factor_asymmetry.Case(target, inputs, frame, side), loss
-    yield factor_asymmetry.Case(target, inputs, both, "up"), (37 - 18.5) / 2
-    yield factor_asymmetry.Case(target, inputs, both, "down"), (37 - 32.5) / 2
-
-
-@road(factor_asymmetry)
-def normal_equations_in_exact_rationals(_, rng):
-    """Frames along the axes keep every number rational."""
-    target, inputs, q = integers(rng, 3, 3), integers(rng, 3, 5), sympy.eye(3)[:, :2]
-    sigma = inputs * inputs.T / 5
-    energy, cross = (target * sigma * target.T).trace(), q.T * sigma * target.T
-    kept = {
-        "up": (q.T * target * sigma * target.T * q).trace(),
-        "down": ((q.T * sigma * q).pinv() * cross * cross.T).trace(),
-    }
-    low = LowRank(floats(target), np.eye(3))
-    for side, share in kept.items():
-        case = factor_asymmetry.Case(low, floats(inputs), np.eye(3)[:, :2], side)
-        yield case, float(energy - share)
-
-
-@road(factor_asymmetry, rel=1e-6, room=1e-9)
-def the_trace_formulas(case, _):
-    target, f = case.target.dense(), case.frame
-    sigma = case.inputs @ case.inputs.T / case.inputs.shape[1]
-    energy = np.trace(target @ sigma @ target.T)
-    if case.frozen == "up":
-        kept = np.trace(f.T @ target @ sigma @ target.T @ f)
-    else:
-        cross = f.T @ sigma @ target.T
-        kept = np.trace(np.linalg.pinv(f.T @ sigma @ f, rcond=1e-13) @ cross @ cross.T)
-    yield case, energy - kept
-
-
-@attack(factor_asymmetry, rel=1e-6)
-def steepest_descent_arrives_at_the_loss():
-    for side in ("down", "up"):
-        rng = np.random.default_rng(1)
-        parts = gaussian(rng, 4, 4, 4), rng.standard_normal((4, 40)), orthonormal(rng, 4, 2)
-        case = factor_asymmetry.Case(*parts, side)
-        yield case, factor_asymmetry.bound(case)
-
-
-@symmetry(factor_asymmetry, rel=1e-8)
-def size_rotation_and_mixed_frames(case, rng):
-    (m, n), factor = case.target.shape, float(rng.uniform(0.1, 10))
-    inner, outer = orthonormal(rng, n, n), orthonormal(rng, m, m)
-    turn = outer if case.frozen == "up" else inner
-    frame = turn @ case.frame @ orthonormal(rng, *[case.frame.shape[1]] * 2)
-    target = LowRank(factor * outer @ case.target.up, case.target.down @ inner.T)
-    yield factor_asymmetry.Case(target, inner @ case.inputs, frame, case.frozen), factor**2
 
 
 # two learning rates

@@ -12,7 +12,6 @@ from loratheory.adapters import METHODS, Options
 from loratheory.lowrank import LowRank, from_dense, orthonormal
 from loratheory.theorems import (
     averaging_survival,
-    covariance_floor,
     dare_variance,
     data_free_floor,
     factor_mean_residual,
@@ -21,8 +20,7 @@ from loratheory.theorems import (
     intruder_threshold,
     iso_flattening,
     merge_collapse,
-    merge_floor,
-    quantised_floor,
+    rank_floor,
     rank_subadditivity,
     ties_disjoint,
 )
@@ -46,95 +44,6 @@ def moved(updates, rng, factor=1.0):
     changed = [LowRank(left @ low.up, low.down @ right.T) for low in reversed(updates)]
     gauge = orthonormal(rng, changed[0].width, changed[0].width)
     return (changed[0].regauged(gauge), *changed[1:]), left, right
-
-
-# merge floor
-
-
-@example(merge_floor)
-def tasks_of_mean_diag_21_each_diag_1_minus_1_away_from_it():
-    updates = (from_dense(np.diag([3.0, 0.0])), from_dense(np.diag([1.0, 2.0])))
-    yield merge_floor.Case(updates, rank=1), 2 + 1.0
-
-
-@example(merge_floor)
-def the_best_critical_adapter_in_exact_rationals():
-    """A mean with squared singular values 11 and 1: its rank-one critical points, all of them."""
-    mean, off = sp.Matrix([[2, 1], [1, 2], [1, 1]]), sp.Matrix([[1, 0], [2, -1], [0, 3]])
-    more = sp.Matrix([[0, -2], [1, 1], [-1, 0]])
-    tasks, gram = [mean + off, mean + more, mean - off - more], mean.T * mean
-    axes = [v / v.norm() for _, _, space in gram.eigenvects() for v in space]
-    errors = [sum((mean * v * v.T - t).norm() ** 2 for t in tasks) / 3 for v in axes]
-    disagreement = sum((t - mean).norm() ** 2 for t in tasks) / 3
-    assert min(errors) == disagreement + min(sp.roots(gram.charpoly())) == sp.Rational(49, 3)
-    yield merge_floor.Case(tuple(from_dense(floats(t)) for t in tasks), rank=1), 49 / 3
-
-
-@road(merge_floor)
-def the_dense_formula_and_one_task_at_full_rank(case, _):
-    dense = np.stack([task.dense() for task in case.updates])
-    sigma = np.linalg.svd(dense.mean(axis=0), compute_uv=False)
-    yield case, dense.var(axis=0).sum() + (sigma[case.rank :] ** 2).sum()
-    yield merge_floor.Case(case.updates[:1], min(case.updates[0].shape)), 0.0
-
-
-@symmetry(merge_floor)
-def size_rotation_order_and_gauge(case, rng):
-    factor = float(rng.uniform(0.1, 10))
-    yield merge_floor.Case(moved(case.updates, rng, factor)[0], case.rank), factor**2
-
-
-# covariance floor
-
-
-@example(covariance_floor)
-def tasks_1_and_3_on_inputs_of_power_4_and_1_meet_at_seven_fifths():
-    one = np.ones((1, 1))
-    case = covariance_floor.Case((LowRank(one, one), LowRank(one, 3 * one)), (2 * one, one), 1)
-    mean = Fraction(4 * 1 + 1 * 3, 5)
-    assert (4 * (mean - 1) ** 2 + (mean - 3) ** 2) / 2 == Fraction(8, 5)
-    yield case, 8 / 5, (LowRank(one, float(mean) * one), 8 / 5)
-    yield replace(case, rank=0), (4 + 9) / 2
-
-
-@example(covariance_floor)
-def on_inputs_that_do_not_overlap_data_are_worth_all_and_without_half_of_the_energy():
-    pair = lines(np.eye(2), np.eye(2))
-    case = covariance_floor.Case(pair, (np.eye(2)[:, :1], np.eye(2)[:, 1:]), 2)
-    yield case, 0.0
-    yield covariance_floor.data_free(case), 1 / 2
-
-
-@road(covariance_floor, rel=1e-6, room=1e-6)
-def the_formula_with_moment_matrices(case, _):
-    """Dense, by the statement's own letters: C, its root, the weighted mean."""
-    moments, dense = [x @ x.T for x in case.inputs], [low.dense() for low in case.updates]
-    mean = sum(d @ c for d, c in zip(dense, moments, strict=True))
-    mean = mean @ np.linalg.pinv(sum(moments), rcond=1e-10)
-    off = [np.trace((mean - d) @ c @ (mean - d).T) for d, c in zip(dense, moments, strict=True)]
-    values, axes = np.linalg.eigh(sum(moments))
-    root = (axes * np.sqrt(np.clip(values, 0, None))) @ axes.T
-    tail = np.linalg.svd(mean @ root)[1][case.rank :]
-    yield case, float(sum(off) + np.sum(tail**2)) / len(dense)
-
-
-@road(covariance_floor, room=1e-10)
-def white_inputs_give_the_merge_floor(case, _):
-    white, plain = covariance_floor.data_free(case, 4.0), merge_floor.Case(case.updates, case.rank)
-    yield (
-        white,
-        4 * merge_floor.bound(plain),
-        (merge_floor.attain(plain), 4 * merge_floor.bound(plain)),
-    )
-
-
-@symmetry(covariance_floor, rel=1e-6, room=1e-10)
-def size_rotation_order_and_mixed_samples(case, rng):
-    updates, _, right = moved(case.updates, rng)
-    factor = float(rng.uniform(0.1, 10))
-    inputs = tuple(factor * right @ x for x in reversed(case.inputs))
-    mixed = tuple(x @ orthonormal(rng, x.shape[1] + 3, x.shape[1]).T for x in inputs)
-    yield covariance_floor.Case(updates, mixed, case.rank), factor**2
 
 
 # data-free floor
@@ -183,8 +92,8 @@ def regmean_on_the_least_favourable_inputs_has_the_same_floor(case, _):
     if shared.shape[1]:
         change = case.updates[0].dense() - case.updates[1].dense()
         worst = shared @ np.linalg.svd(change @ shared)[2][:1].T
-        known = covariance_floor.Case(case.updates, (worst, worst), min(change.shape))
-        floor = covariance_floor.bound(known) ** 0.5
+        known = rank_floor.Tasks(case.updates, min(change.shape), (worst, worst))
+        floor = rank_floor.bound(known) ** 0.5
     yield case, floor
 
 
@@ -201,26 +110,6 @@ def size_rotation_order_and_gauge_of_both(case, rng):
     factor = float(rng.uniform(0.1, 10))
     updates, _, right = moved(case.updates, rng, factor)
     yield data_free_floor.Case(updates, tuple(right @ x for x in reversed(case.inputs))), factor
-
-
-# quantised floor
-
-
-@example(quantised_floor)
-def tasks_0_and_2_moved_a_quarter_towards_their_mean_have_the_root_floor_three_quarters():
-    one = np.ones((1, 1))
-    case = quantised_floor.Case((LowRank(one, 0 * one), LowRank(one, 2 * one)), 1, 0.25)
-    rounded = [float(low.dense()[0, 0]) for low in quantised_floor.attain(case)]
-    np.testing.assert_allclose([case.floor, *rounded], [1, 1 / 4, 7 / 4])
-    yield case, 1 / 4
-    yield replace(case, error=0.0), 0.0
-
-
-@symmetry(quantised_floor)
-def size_rotation_and_order_of_tasks(case, rng):
-    factor = float(rng.uniform(0.1, 10))
-    updates = moved(case.updates, rng, factor)[0]
-    yield quantised_floor.Case(updates, case.rank, factor * case.error), factor
 
 
 # interpolating merge
@@ -522,8 +411,8 @@ def a_plain_loop_over_the_entries(case, rng):
 @road(ties_disjoint)
 def untrimmed_it_costs_k_times_the_merge_floor(case, _):
     k, m, n = case.entries.shape
-    floor = merge_floor.Case(tuple(from_dense(e) for e in case.entries), min(m, n))
-    yield replace(case, density=1.0, goal="tasks"), k * merge_floor.bound(floor)
+    floor = rank_floor.Tasks(tuple(from_dense(e) for e in case.entries), min(m, n))
+    yield replace(case, density=1.0, goal="tasks"), k * rank_floor.bound(floor)
 
 
 @symmetry(ties_disjoint)

@@ -19,13 +19,12 @@ import sympy
 from hypothesis import given, settings
 from strategies import seeds
 
-from loratheory.theorems import ALL, Theorem
+from loratheory.theorems import Theorem, theorem
 
 
-def theorem_of(module):
-    """The theorem that a module states."""
-    label = "thm:" + module.__name__.rpartition(".")[2].replace("_", "-")
-    return next(theorem for theorem in ALL if theorem.label == label)
+def theorem_of(what):
+    """The theorem that a module states, or that has this label."""
+    return theorem(what) if isinstance(what, str) else what.THEOREM
 
 
 @dataclass(frozen=True)
@@ -75,9 +74,9 @@ ATTACKS: list[Owed] = []
 
 
 def _collected(where):
-    def of(module, **how):
+    def of(what, **how):
         def kept(function):
-            where.append(Owed(theorem_of(module), function, **how))
+            where.append(Owed(theorem_of(what), function, **how))
             return function
 
         return kept
@@ -89,15 +88,15 @@ kinds = (EXAMPLES, SYMMETRIES, ROADS, ATTACKS)
 example, symmetry, road, attack = (_collected(where) for where in kinds)
 
 
-def over(module=None, count=20, size=8):
-    """Run a test over generators, or over draws of a module's theorem with their generator."""
+def over(what=None, count=20, size=8):
+    """Run a test over generators, or over draws of a theorem with their generator."""
 
     def of(test):
         wanted = len(signature(test).parameters)
 
         def run(seed):
             rng = np.random.default_rng(seed)
-            given_to_it = (theorem_of(module).draw(rng, size), rng) if module else (rng,)
+            given_to_it = (theorem_of(what).draw(rng, size), rng) if what else (rng,)
             test(*given_to_it[:wanted])
 
         run.__name__, run.__doc__ = test.__name__, test.__doc__

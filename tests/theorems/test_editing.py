@@ -13,42 +13,14 @@ from theorems.owed import over, theorem_of
 from loratheory.lowrank import LowRank, orthonormal
 from loratheory.theorems import (
     argmax_rank,
-    batch_edit,
     counting_ceiling,
-    edit_budget,
     hebbian_memory,
-    least_change_edit,
     response_energy,
     superposition_floor,
 )
 from loratheory.theorems.expressiveness._frozen_rows import gaussian_rows, lattice_rows
 
 # Edits
-
-
-@pytest.mark.parametrize("spent", [0, 1, 2, 3])
-def test_exact_edits_of_independent_facts_need_one_rank_each_and_shared_answers_share_it(spent):
-    rng = np.random.default_rng(5)
-    keys, wanted = rng.standard_normal((8, 4)), rng.standard_normal((7, 4))
-    assert edit_budget.bound(edit_budget.Case(keys, wanted, rank=spent)) > 1e-3
-    enough = edit_budget.Case(keys, wanted, rank=4)
-    assert edit_budget.attain(enough).rank == 4
-    shared = edit_budget.Case(keys, np.outer(wanted[:, 0], wanted[0]), rank=1)
-    for case in (enough, shared):
-        assert edit_budget.measure(case, edit_budget.attain(case)) <= 1e-11
-
-
-def test_edits_that_miss_a_little_and_weights_that_leave_a_direction_free_are_refused():
-    theorem = theorem_of(least_change_edit)
-    case = theorem.draw(np.random.default_rng(1), 8)
-    with pytest.raises(ValueError, match="exactly"):
-        theorem.check(case, theorem.attain(case) * (1 - 1e-6))
-    zero = LowRank(np.zeros((case.values.shape[0], 1)), np.zeros((1, len(case.keys))))
-    assert not theorem.judge(case, zero).holds
-    with pytest.raises(ValueError, match="add a positive ridge"):
-        batch_edit.Case(np.eye(2), np.eye(2), np.diag([1.0, -0.5]), rank=1)
-    far = theorem.draw(np.random.default_rng(167), 80)  # descent starts far from the keys' edit
-    assert theorem.check(far, theorem.adversary(far, np.random.default_rng(167))).holds
 
 
 @over()

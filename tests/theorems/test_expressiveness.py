@@ -12,13 +12,12 @@ from strategies import seeds
 from theorems.expressiveness import generic, softmax
 from theorems.owed import integers, over, theorem_of
 
-from loratheory.lowrank import LowRank, gaussian, orthonormal
+from loratheory.lowrank import orthonormal
 from loratheory.theorems import (
     argmax_rank,
     attention_bottleneck,
     attention_budget,
     depth_budget,
-    factor_asymmetry,
     rank_stabilised_scale,
     rank_threshold,
     relu_budget,
@@ -235,36 +234,6 @@ def test_enough_measurements_leave_nothing_to_reduce(k):
 
 
 # Training
-
-
-@over()
-def test_frozen_factors_lose_their_share_on_average(rng):
-    """The coordinate blocks of one random basis average exactly as random frames do."""
-    basis, white = orthonormal(rng, 6, 6), np.sqrt(6) * np.eye(6)
-    target, any_inputs = gaussian(rng, 6, 6, 4), rng.standard_normal((6, 7))
-    for side, inputs, r in (("up", any_inputs, 2), ("down", white, 3)):
-        frames = (basis[:, k : k + r] for k in range(0, 6, r))
-        cases = [factor_asymmetry.Case(target, inputs, frame, side) for frame in frames]
-        energy = theorem_of(factor_asymmetry).scale(cases[0])
-        share = np.mean([factor_asymmetry.bound(case) for case in cases]) / energy
-        assert share == pytest.approx(factor_asymmetry.expected_share(r, 6), rel=1e-9)
-    for wrong in (-1, 5):
-        with pytest.raises(ValueError, match="give from 0 to 4"):
-            factor_asymmetry.expected_share(wrong, 4)
-
-
-@pytest.mark.parametrize(("directions", "down_wins"), [(slice(0, 8), True), (slice(52, 60), False)])
-def test_training_up_wins_where_inputs_vary_most_and_loses_where_least(directions, down_wins):
-    rng = np.random.default_rng(7)
-    inputs = np.diag(np.sqrt(60 / np.arange(1.0, 61)))
-    target, losses = LowRank(rng.standard_normal((60, 8)), np.eye(60)[directions]), []
-    for side in ("down", "up"):
-        frames = [orthonormal(rng, 60, 6) for _ in range(20)]
-        cases = [factor_asymmetry.Case(target, inputs, frame, side) for frame in frames]
-        losses.append(np.mean([factor_asymmetry.bound(case) for case in cases]))
-    share = losses[1] / theorem_of(factor_asymmetry).scale(cases[0])
-    assert share == pytest.approx(factor_asymmetry.expected_share(6, 60), rel=0.03)
-    assert (losses[0] < 0.75 * losses[1]) if down_wins else (losses[0] > 1.05 * losses[1])
 
 
 @pytest.mark.parametrize(("power", "slope"), [(1.0, 0.0), (0.0, 1.0), (0.5, 0.5), (1.5, -0.5)])

@@ -23,13 +23,13 @@ from loratheory.theorems import (
     AssumptionError,
     averaging_survival,
     coefficient_floor,
-    covariance_floor,
     gate_detection,
     hebbian_memory,
     interference_angle,
     library_capacity,
     merged_memory,
     random_interference,
+    rank_floor,
 )
 from loratheory.toy import Merge
 
@@ -284,7 +284,7 @@ def test_the_sum_is_best_without_leak_and_the_mean_where_all_answer_alike():
 
 @over(coefficient_floor)
 def test_no_matrix_per_adapter_does_worse_than_numbers(case):
-    wide = covariance_floor.Case(case.updates, case.inputs, min(case.updates[0].shape))
+    wide = rank_floor.Tasks(case.updates, min(case.updates[0].shape), case.inputs)
     room = 1e-11 * coefficient_floor.scale(case) * coefficient_floor.condition(case)
-    floor = covariance_floor.bound(wide) * len(case.updates)
+    floor = rank_floor.bound(wide) * len(case.updates)
     assert floor <= coefficient_floor.bound(case) + room

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import sympy
-import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from theorems.merging import LINES, lines, one_competitor, uniform
@@ -22,7 +21,6 @@ from loratheory.lowrank import (
 from loratheory.theorems import (
     AssumptionError,
     averaging_survival,
-    covariance_floor,
     dare_variance,
     data_free_floor,
     factor_mean_residual,
@@ -31,34 +29,12 @@ from loratheory.theorems import (
     intruder_threshold,
     iso_flattening,
     merge_collapse,
-    merge_floor,
-    quantised_floor,
     rank_subadditivity,
     ties_disjoint,
     verify,
 )
 
 # Floors
-
-
-@over(covariance_floor)
-def test_no_covariance_floor_is_above_the_data_free_one(case):
-    largest = max(float(np.linalg.norm(x, 2)) ** 2 for x in case.inputs)
-    worst = covariance_floor.bound(covariance_floor.data_free(case, largest))
-    room = worst * 1e-9 + 1e-10 * covariance_floor.scale(case)
-    guarantee = merge_floor.attain(merge_floor.Case(case.updates, case.rank))
-    assert covariance_floor.bound(case) <= worst + room
-    assert covariance_floor.measure(case, guarantee) <= worst + room
-
-
-@over()
-def test_without_a_limit_on_the_rank_the_covariance_floor_is_met_by_regmean(rng):
-    updates = tuple(gaussian(rng, 4, 5, 2) for _ in range(2))
-    inputs = tuple(rng.standard_normal((5, 9)) for _ in range(2))
-    moments = [x @ x.T for x in inputs]
-    top = sum(low.dense() @ c for low, c in zip(updates, moments, strict=True))
-    best = covariance_floor.attain(covariance_floor.Case(updates, inputs, 4)).dense()
-    np.testing.assert_allclose(best, np.linalg.solve(sum(moments), top.T).T, atol=1e-9)
 
 
 @pytest.mark.parametrize("sine", [1e-9, 1e-7, 1e-5])
@@ -82,43 +58,6 @@ def test_where_nothing_is_known_pairs_bound_more_adapters_from_below(rng):
     pairs = [data_free_floor.half_distance(low[i], low[j]) for i in range(3) for j in range(i)]
     mean = (low[0] + low[1] + low[2]) / 3
     assert max((mean - one).spectral_norm for one in low) >= max(pairs) - 1e-12
-
-
-@over(quantised_floor)
-def test_errors_larger_than_the_adapters_and_the_merge_of_rounded_adapters_on_the_true_tasks(
-    case, rng
-):
-    tiny = replace(case, updates=tuple(low * 1e-40 for low in case.updates), error=1.0)
-    assert theorem_of(quantised_floor).check(tiny, quantised_floor.rival(tiny, rng)).holds
-    assert quantised_floor.scale(tiny) >= 1.0
-    merged = merge_floor.attain(merge_floor.Case(quantised_floor.rival(case, rng), case.rank))
-    true = merge_floor.measure(merge_floor.Case(case.updates, case.rank), merged) ** 0.5
-    assert true <= case.floor + 2 * case.error + 1e-11 * quantised_floor.scale(case)
-
-
-@pytest.mark.parametrize("name", ["bfloat16", "float16"])
-def test_half_precision_factors_stay_below_their_bound(name):
-    rng, dtype = np.random.default_rng(0), getattr(torch, name)
-    library = [gaussian(rng, 30, 40, 4).balanced() for _ in range(3)]
-    rounded = [low.map(lambda a: torch.asarray(a).to(dtype).double().numpy()) for low in library]
-    limit = quantised_floor.rounding_error(4, quantised_floor.BITS[name])
-    for low, new in zip(library, rounded, strict=True):
-        assert 1e-3 * limit < (new - low).norm / low.norm <= limit
-    one = np.array([[1 + 2.0**-8 - 1e-12]])  # halfway between neighbours in bfloat16
-    new = torch.asarray(one).bfloat16().double().numpy()
-    share = abs(float(new[0, 0] ** 2 / one[0, 0] ** 2 - 1))
-    assert 0.98 < share / quantised_floor.rounding_error(1, 8) <= 1
-
-
-@pytest.mark.parametrize("bits", [4, 8])
-@pytest.mark.parametrize("seed", range(10))
-def test_integer_grids_stay_below_their_bound_and_half_steps_meet_it(bits, seed):
-    rng, levels = np.random.default_rng(seed), 2 ** (bits - 1) - 1
-    entries = 10.0 ** rng.uniform(-3, 3) * rng.standard_normal(int(rng.integers(1, 40)))
-    for block, least in ((entries, 0.0), (np.r_[1.0, np.full(3, 0.4999999 / levels)], 0.8)):
-        step = np.abs(block).max() / levels
-        error = np.linalg.norm(np.round(block / step) * step - block) / np.linalg.norm(block)
-        assert least <= error / quantised_floor.grid_error(len(block), bits) <= 1
 
 
 # The interpolating merge

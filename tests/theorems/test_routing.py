@@ -27,8 +27,8 @@ from loratheory.theorems import (
     AssumptionError,
     arrow_blind_spot,
     arrow_margin,
-    edit_budget,
     gate_detection,
+    rank_floor,
     single_read_no_go,
     unselective_success,
 )
@@ -124,8 +124,8 @@ def test_an_adapter_answers_its_own_keys_with_one_and_others_as_measured(rng):
     width = int(rng.integers(1, 9))
     keys = rng.standard_normal((width, int(rng.integers(1, width + 1))))
     facts, query = keys.shape[1], rng.standard_normal((width, 1))
-    case = edit_budget.Case(keys, orthonormal(rng, width, facts), rank=facts)
-    delta, room = edit_budget.attain(case), 1e-11 * np.linalg.cond(keys) ** 2
+    case = rank_floor.Case(keys, orthonormal(rng, width, facts), rank=facts)
+    delta, room = rank_floor.attain(case), 1e-11 * np.linalg.cond(keys) ** 2
     np.testing.assert_allclose(((delta @ keys) ** 2).sum(axis=0), 1.0, atol=room)
     response, sample = float(((delta @ query) ** 2).sum()), Sample(keys[None], query.T)
     limits = (response * (1 - 1e-6) - room, 1.0), (response * (1 + 1e-6) + room, 0.0)

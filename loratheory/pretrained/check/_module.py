@@ -17,12 +17,12 @@ from loratheory.lowrank import LowRank, largest_cosine, project
 from loratheory.pretrained.check._reading import Place, Reading, judged
 from loratheory.pretrained.check._weights import Basis, Noise, basis, intruders, noise
 from loratheory.shapes import Float, Float64
+from loratheory.theorems import theorem
+from loratheory.theorems.expressiveness.rank_floor import Tasks, attain
 from loratheory.theorems.libraries import interference_angle
 from loratheory.theorems.merging import (
-    covariance_floor,
     factor_mean_residual,
     intruder_threshold,
-    merge_floor,
     rank_subadditivity,
 )
 from loratheory.theorems.routing import arrow_blind_spot, arrow_margin
@@ -143,8 +143,8 @@ def floor(here: Module) -> Iterator[Reading]:
         weights=[1 / len(here.updates)] * len(here.updates),
         rank=most,
     )[here.name]
-    case = merge_floor.Case(here.updates, most)
-    yield judged(merge_floor.THEOREM, case, best, here.together, note=f"at rank {most}")
+    case = Tasks(here.updates, most)
+    yield judged(theorem("merge-floor"), case, best, here.together, note=f"at rank {most}")
 
 
 def summed_rank(here: Module) -> Iterator[Reading]:
@@ -174,10 +174,10 @@ def input_floor(here: Module) -> Iterator[Reading]:
     """The covariance floor on real inputs, put to the merge that is best without data."""
     most, x = max(low.width for low in here.updates), here.inputs
     inputs = (x.T / len(x) ** 0.5,) * len(here.updates)
-    case = covariance_floor.Case(here.updates, inputs, most)
-    best = merge_floor.attain(merge_floor.Case(here.updates, most))
+    case = Tasks(here.updates, most, inputs)
+    best = attain(Tasks(here.updates, most))
     note = f"the data-free optimum of rank {most} on {len(x)} tokens"
-    yield judged(covariance_floor.THEOREM, case, best, here.together, note=note)
+    yield judged(theorem("covariance-floor"), case, best, here.together, note=note)
 
 
 def crosstalk(here: Module) -> Iterator[Reading]:

@@ -40,7 +40,7 @@ import torch
 from ipywidgets import FloatSlider, interact
 
 from loratheory.experiments import words
-from loratheory.experiments.words import margin, share_needed
+from loratheory.experiments.bench.problems import margin, share_needed
 from loratheory.figures import FIGURES, table
 from loratheory.figures.failing_step import question
 from loratheory.theorems import template_vote
@@ -109,7 +109,8 @@ for pair in (("multiply", "percent"), ("percent", "divide")):
 # A small transformer that has only ever seen single steps; it takes some seconds:
 
 # %%
-from loratheory.experiments.words import QUICK, base, solutions
+from loratheory.experiments.bench.problems import QUICK
+from loratheory.experiments.bench.words import base, solutions
 
 known = base("single steps", 0, QUICK)
 one = words.drawn(words.chains(words.SKILLS, 1), 60, rng)

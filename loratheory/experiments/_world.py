@@ -51,3 +51,10 @@ def world(rng: np.random.Generator, *, size: int, entities: int, edited: int) ->
         Hop(second, identity, identity[:, new_z]),
     )
     return World(chain(hops, (values,)), values, first, second, edited)
+
+
+def margin(logits: np.ndarray, answers: np.ndarray) -> float:
+    """Return the least margin of each column's answer over all others."""
+    rest, columns = logits.copy(), np.arange(logits.shape[1])
+    rest[answers, columns] = -np.inf
+    return float(np.min(logits[answers, columns] - rest.max(axis=0)))

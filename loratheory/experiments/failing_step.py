@@ -19,20 +19,16 @@ examples are the first problem of each outcome, whichever it is.
 
 from itertools import zip_longest
 
+from loratheory.experiments.bench.problems import SEEN, Covered, profiles
 from loratheory.experiments.engine import Experiment, Row
-from loratheory.experiments.words._problems import SEEN
-from loratheory.experiments.words._settings import QUICK, SMALL, Covered
 
 ASKED = ("base", "first alone", "second alone", "mean", "sum", "gates", "composed")
 RIGHT = "right"
-OUTCOMES = (
-    *(f"first {part}" for part in ("name", "skill", "numbers", "result")),
-    *(f"second {part}" for part in ("name", "skill", "numbers", "result")),
-    RIGHT,
-)
+PARTS = ("name", "skill", "numbers", "numbers", "result")
+_PLACES = tuple(f"{step} {part}" for step in ("first", "second") for part in PARTS)
+OUTCOMES = (*dict.fromkeys(_PLACES), RIGHT)
 """What the first wrong word of a solution is, step by step; or none is."""
-_PLACES = [OUTCOMES[k] for k in (0, 1, 2, 2, 3, 4, 5, 6, 6, 7)]
-Config = Covered
+NOTHING = "–"
 
 
 def outcome(solution: str, written: str) -> str:
@@ -43,37 +39,27 @@ def outcome(solution: str, written: str) -> str:
 
 
 def cell(config: Covered) -> list[Row]:
-    """Return one row for each pair of skills, rule and outcome.
+    """Return a row a pair of skills, rule and outcome, with the adapters of `skill_coverage`.
 
-    Parameters
-    ----------
-    config : Covered
-        What to reuse: the adapters of `skill_coverage`.
-
-    Returns
-    -------
-    list of dict
-        `rate`, the share of problems with this outcome; then the first of them: its `question`, the
-        `solution` and what was `written`; a dash for each that is not there.
+    `rate`, the share of problems with this outcome; then the first of them: its `question`, the
+    `solution` and what was `written`; a dash for each that is not there.
     """
-    from loratheory.experiments.words._models import solutions
+    from loratheory.experiments.bench.words import solutions
 
-    models = config.trained()
-    table: list[Row] = []
+    models, table = config.trained(), list[Row]()
     for e, asked in enumerate(models.targets(config.size.asked)):
-        one, acting = models.cases[e].pair, models.only(e).acting()
+        (first, second), acting = models.cases[e].pair, models.only(e).acting()
         for rule in ASKED:
-            head: Row = {"seen": config.seen, "rule": rule, "first": one[0], "second": one[1]}
             texts = solutions(models.bases, asked, acting[rule])
             ends = [outcome(solution, written) for _, solution, written in texts]
             for end in OUTCOMES:
-                first = texts[ends.index(end)] if end in ends else ["–"] * 3
-                first = [text if " " in text else "–" for text in first]  # a word is no solution
-                row: Row = {**head, "seed": config.seed, "outcome": end}
+                shown = texts[ends.index(end)] if end in ends else [NOTHING] * 3
+                row: Row = {"seen": config.seen, "rule": rule, "first": first, "second": second}
+                row |= {"seed": config.seed, "outcome": end}
                 row["rate"] = round(ends.count(end) / len(ends), 4)
-                table.append(
-                    row | dict(zip(("question", "solution", "written"), first, strict=True))
-                )
+                for name, text in zip(("question", "solution", "written"), shown, strict=True):
+                    row[name] = text if " " in text else NOTHING  # a word is no solution
+                table.append(row)
     return table
 
 
@@ -82,10 +68,6 @@ EXPERIMENT = Experiment(
     __doc__,
     cell,
     needs="torch",
-    profiles={
-        "quick": (Covered(SEEN[0], size=QUICK),),
-        "small": tuple(Covered(SEEN[0], k, QUICK) for k in SMALL),
-        "paper": tuple(Covered(SEEN[3], seed) for seed in range(3)),
-    },
+    profiles=profiles(Covered(seen=SEEN[0]), [Covered(seen=SEEN[3], seed=k) for k in range(3)]),
     minutes={"quick": 0.1, "small": 0.5, "paper": 0.5},
 )

@@ -17,79 +17,55 @@ were not looked at.
 the base alone.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from loratheory.experiments.engine import Experiment, Row
-from loratheory.experiments.words._problems import Pair
-from loratheory.experiments.words._settings import (
+from loratheory.experiments.bench.problems import (
     MEASURED,
-    QUICK,
     SIZES,
-    SMALL,
     Apart,
     Overlapping,
-    Size,
+    Pair,
+    profiles,
 )
+from loratheory.experiments.bench.reliability import REUSED
+from loratheory.experiments.engine import Experiment, Row
 
-REUSED = ("mean", "sum", "ties", "arrow", "gates")
 
+@dataclass(frozen=True, kw_only=True)
+class Config(Apart):
+    """The `pairs` of `template_overlap`; `alone` says whether `skill_composition` counts too."""
 
-@dataclass(frozen=True)
-class Config:
-    """One base; its adapters are those of two other experiments.
-
-    Attributes
-    ----------
-    kind : str
-        What the base has seen, of `words._problems.KINDS`.
-    seed : int
-        Of the base.
-    pairs : tuple of pair of str
-        Those of `template_overlap`.
-    alone : bool
-        Whether those of `skill_composition` are asked too.
-    size : Size
-        Of all.
-    """
-
-    kind: str = "problems"
-    seed: int = 0
     pairs: tuple[Pair, ...] = MEASURED
     alone: bool = True
-    size: Size = field(default_factory=Size)
 
 
 def cell(config: Config) -> list[Row]:
-    """Return one row for each pair of adapters.
+    """Return a row a pair of adapters, which are those of two other experiments.
 
-    Parameters
-    ----------
-    config : Config
-        What to look at and to reuse.
-
-    Returns
-    -------
-    list of dict
-        `held_out`, 0 for the pair that measures were designed on; what predicts, of
-        `words._likeness.PROXIES`; the share of problems that the base and each of `REUSED` solves.
+    `held_out`, 0 for the pair that measures were designed on; what predicts, of
+    `bench.words.PROXIES`; the share of problems that the base and each of `REUSED` solves.
     """
-    from loratheory.experiments.words._likeness import proxies
+    from loratheory.experiments.bench.words import proxies
 
     kind, seed, size = config.kind, config.seed, config.size
-    parts = [Overlapping(kind, seed, config.pairs, size).trained()]
-    parts += [Apart(kind, seed, size).trained()] * config.alone
+    parts: list[Apart] = [Overlapping(kind=kind, seed=seed, size=size, pairs=config.pairs)]
+    parts += [Apart(kind=kind, seed=seed, size=size)] * config.alone
     table: list[Row] = []
-    for models in parts:
+    for part in parts:
+        models = part.trained()
         asked, acting = models.targets(size.asked), models.acting()
         columns = proxies(models, asked)
         for rule in ("base", *REUSED):
             columns[rule] = models.accuracies(asked, acting[rule])["stepwise"]
-        for e, case in enumerate(models.cases):
-            row: Row = {"kind": kind, "seed": seed, "first": case.pair[0], "second": case.pair[1]}
-            row |= {"bridge": case.bridge, "share": case.share}
-            row["held_out"] = int({*case.pair} != {*MEASURED[0]})
-            numbers = {name: round(float(x[e]), 4) for name, x in columns.items()}
-            table.append({**row, **numbers})
+        table += models.rows(
+            {"kind": kind, "seed": seed},
+            columns,
+            lambda case: {
+                "bridge": case.bridge,
+                "share": case.share,
+                "held_out": int({*case.pair} != {*MEASURED[0]}),
+            },
+        )
     return table
 
 
@@ -98,10 +74,11 @@ EXPERIMENT = Experiment(
     __doc__,
     cell,
     needs="torch",
-    profiles={
-        "quick": (Config("single steps", pairs=MEASURED[:1], alone=False, size=QUICK),),
-        "small": tuple(Config("single steps", k, MEASURED[:1], False, QUICK) for k in SMALL),
-        "paper": tuple(Config(seed=seed, size=SIZES["problems"]) for seed in range(3)),
-    },
+    profiles=profiles(
+        Config(kind="single steps"),
+        [Config(seed=seed, size=SIZES["problems"]) for seed in range(3)],
+        pairs=MEASURED[:1],
+        alone=False,
+    ),
     minutes={"quick": 0.15, "small": 1, "paper": 1},
 )

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from loratheory.experiments.engine import Experiment, Row
-from loratheory.lowrank import LowRank, with_spectrum
+from loratheory.lowrank import with_spectrum
 from loratheory.theorems.expressiveness.rank_floor import Tasks, attain, bound
 
 
@@ -25,16 +25,8 @@ from loratheory.theorems.expressiveness.rank_floor import Tasks, attain, bound
 class Config:
     """Tasks ask for a common update plus one of their own, at right angles on average.
 
-    Attributes
-    ----------
-    tasks, width, size : int
-        How many updates, the rank of each of their two parts, and the side of the matrices.
-    own : tuple of float
-        The share of each update's squared norm that is the task's own.
-    ranks : tuple of int
-        The ranks that one adapter for all tasks may spend.
-    seed : int
-        Determines every draw.
+    Both parts have rank `width` and side `size`; `own` are shares of each update's squared norm
+    that are the task's own, `ranks` what one adapter for all tasks may spend.
     """
 
     tasks: int = 4
@@ -46,48 +38,36 @@ class Config:
 
 
 def cell(config: Config) -> list[Row]:
-    """Return one row a share and rank, in units of the updates' mean squared norm.
+    """Return a row a share `own` and `rank`, in units of the updates' mean squared norm.
 
-    Parameters
-    ----------
-    config : Config
-        What to draw.
-
-    Returns
-    -------
-    list of dict
-        `own` and `rank`; `disagreement` and `truncation`, which add up to the floor; `achieved`,
-        the mean squared error of the truncated mean.
+    `disagreement` and `truncation` add up to the floor; `achieved` is the mean squared error of the
+    truncated mean.
     """
-    rng = np.random.default_rng(config.seed)
+    rng, rows = np.random.default_rng(config.seed), list[Row]()
     sigma = [1 - i / (2 * config.width) for i in range(config.width)]
-    parts = [with_spectrum(rng, config.size, config.size, sigma) for _ in range(config.tasks + 1)]
-    return [
-        _row(own, Tasks(_updates(parts, own), rank)) for own in config.own for rank in config.ranks
-    ]
+    common, *others = (
+        with_spectrum(rng, config.size, config.size, sigma) for _ in range(config.tasks + 1)
+    )
+    for own in config.own:
+        updates = tuple(math.sqrt(1 - own) * common + math.sqrt(own) * x for x in others)
+        unit = sum(update.norm**2 for update in updates) / len(updates)
+        for rank in config.ranks:
+            case = Tasks(updates, rank)
+            truncation = case.mean.tail_energy(rank)
+            energies = {
+                "disagreement": bound(case) - truncation,
+                "truncation": truncation,
+                "achieved": case.error(attain(case)),
+            }
+            rows.append({"own": own, "rank": rank, **{n: x / unit for n, x in energies.items()}})
+    return rows
 
 
-def _updates(parts: list[LowRank], own: float) -> tuple[LowRank, ...]:
-    common, *others = parts
-    return tuple(math.sqrt(1 - own) * common + math.sqrt(own) * other for other in others)
-
-
-def _row(own: float, case: Tasks) -> Row:
-    unit = sum(update.norm**2 for update in case.updates) / len(case.updates)
-    truncation = case.mean.tail_energy(case.rank)
-    return {
-        "own": own,
-        "rank": case.rank,
-        "disagreement": (bound(case) - truncation) / unit,
-        "truncation": truncation / unit,
-        "achieved": case.error(attain(case)) / unit,
-    }
-
-
+_PROFILE = (Config(),)
 EXPERIMENT = Experiment(
     __name__,
     __doc__,
     cell,
-    profiles={"quick": (Config(),), "paper": (Config(),)},
+    profiles={"quick": _PROFILE, "paper": _PROFILE},
     minutes={"quick": 0.02, "paper": 0.02},
 )

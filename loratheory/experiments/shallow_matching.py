@@ -18,9 +18,15 @@ that met no two steps, or all kinds of them.
 
 import numpy as np
 
+from loratheory.experiments.bench.problems import (
+    CONTEXT,
+    MEASURED,
+    SIZES,
+    WORDINGS,
+    Overlapping,
+    profiles,
+)
 from loratheory.experiments.engine import Experiment, Row
-from loratheory.experiments.words._problems import CODE, CONTEXT, FORMS, WORDINGS
-from loratheory.experiments.words._settings import MEASURED, QUICK, SIZES, SMALL, Overlapping
 from loratheory.tasks.word_problems import (
     Problems,
     distracted,
@@ -32,7 +38,6 @@ from loratheory.tasks.word_problems import (
 
 OTHERWISE = ("as it was", "wording", "names", "numbers", "order", "distractor")
 ASKED = ("mean", "sum", "ties", "arrow", "gates", "composed")
-Config = Overlapping
 
 
 def otherwise(problems: Problems, how: str, *, rng: np.random.Generator) -> Problems:
@@ -48,45 +53,28 @@ def otherwise(problems: Problems, how: str, *, rng: np.random.Generator) -> Prob
     return changes[how](problems, rng=rng) if how in changes else problems
 
 
-def cell(config: Config) -> list[Row]:
-    """Return one row for each case, rule and way to put the problems.
+def cell(config: Overlapping) -> list[Row]:
+    """Return a row a way to put the problems, case and rule of `ASKED`.
 
-    Parameters
-    ----------
-    config : Overlapping
-        What to reuse: the adapters of `template_overlap`.
-
-    Returns
-    -------
-    list of dict
-        `stepwise`, problems whose whole solution is right; `kept`, those among them that were
-        solved as first put, over all that were, nan where none was.
+    The adapters are those of `template_overlap`. `stepwise`, problems whose whole solution is
+    right; `kept`, those among them that were solved as first put, over all that were, nan where
+    none was.
     """
-    from loratheory.experiments.words._models import padded, share_right
-
     models = config.trained()
-    asked, form = models.targets(config.size.asked), FORMS["stepwise"][0]
-    rng = np.random.default_rng([config.seed, 18])
-    put = {
-        how: padded([form(CODE, otherwise(one, how, rng=rng)) for one in asked])
-        for how in OTHERWISE
-    }
-    table: list[Row] = []
-    acting = models.acting()
+    asked, rng = models.targets(config.size.asked), np.random.default_rng([config.seed, 18])
+    put = {how: [otherwise(one, how, rng=rng) for one in asked] for how in OTHERWISE}
+    acting, table = models.acting(), list[Row]()
     for rule in ASKED:
-        right = {
-            how: share_right(models.bases, rows, acting[rule]) == 1 for how, rows in put.items()
-        }
+        right = {how: models.right(problems, acting[rule]) for how, problems in put.items()}
         first = right[OTHERWISE[0]]
         for how, solved in right.items():
-            for e, case in enumerate(models.cases):
-                row: Row = {"kind": config.kind, "seed": config.seed, "rule": rule, "put": how}
-                row |= {"first": case.pair[0], "second": case.pair[1]}
-                row |= {"bridge": case.bridge, "share": case.share}
-                before = float(first[e].sum())
-                kept = float((first[e] & solved[e]).sum()) / before if before else float("nan")
-                row |= {"stepwise": round(float(solved[e].mean()), 4), "kept": round(kept, 4)}
-                table.append(row)
+            with np.errstate(invalid="ignore"):
+                kept = (first & solved).sum(axis=1) / first.sum(axis=1)
+            table += models.rows(
+                {"kind": config.kind, "seed": config.seed, "rule": rule, "put": how},
+                {"stepwise": solved.mean(axis=1), "kept": kept},
+                lambda case: {"bridge": case.bridge, "share": case.share},
+            )
     return table
 
 
@@ -95,10 +83,10 @@ EXPERIMENT = Experiment(
     __doc__,
     cell,
     needs="torch",
-    profiles={
-        "quick": (Config("single steps", pairs=MEASURED[:1], size=QUICK),),
-        "small": tuple(Config("single steps", k, MEASURED[:1], QUICK) for k in SMALL),
-        "paper": tuple(Config(seed=seed, size=SIZES["problems"]) for seed in range(3)),
-    },
+    profiles=profiles(
+        Overlapping(kind="single steps"),
+        [Overlapping(seed=seed, size=SIZES["problems"]) for seed in range(3)],
+        pairs=MEASURED[:1],
+    ),
     minutes={"quick": 0.15, "small": 1, "paper": 1},
 )

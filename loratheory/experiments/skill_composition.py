@@ -17,26 +17,15 @@ behave alike. At once only pairs that were shown may be answered (`thm:two-read-
 pair itself (composed); the same pair in the other order; pairs that pretraining has not shown.
 """
 
+from loratheory.experiments.bench.problems import KINDS, SIZES, Apart, covered, profiles
 from loratheory.experiments.engine import Experiment, Row
-from loratheory.experiments.words._problems import KINDS, covered
-from loratheory.experiments.words._settings import QUICK, SIZES, SMALL, Apart
-
-Config = Apart
 
 
-def cell(config: Config) -> list[Row]:
-    """Return one row for each ordered pair of skills and rule.
+def cell(config: Apart) -> list[Row]:
+    """Return a row an ordered pair of skills and rule.
 
-    Parameters
-    ----------
-    config : Apart
-        What to train and to reuse.
-
-    Returns
-    -------
-    list of dict
-        `shown`, 1 if pretraining has shown the pair in this order; `stepwise`, problems whose
-        whole solution is right; `answered`, whose answer is right at once.
+    `shown`, 1 if pretraining has shown the pair in this order; `stepwise`, problems whose whole
+    solution is right; `answered`, whose answer is right at once.
     """
     models = config.trained()
     shown = covered(config.seed) if config.kind == KINDS[-1] else frozenset()
@@ -53,10 +42,9 @@ EXPERIMENT = Experiment(
     __doc__,
     cell,
     needs="torch",
-    profiles={
-        "quick": (Config("single steps", size=QUICK),),
-        "small": tuple(Config("single steps", k, QUICK) for k in SMALL),
-        "paper": tuple(Config(kind, seed, SIZES[kind]) for seed in range(3) for kind in KINDS),
-    },
+    profiles=profiles(
+        Apart(kind="single steps"),
+        [Apart(kind=k, seed=seed, size=SIZES[k]) for seed in range(3) for k in KINDS],
+    ),
     minutes={"quick": 0.3, "small": 2, "paper": 16},
 )

@@ -23,59 +23,50 @@ one step, which say whether the base knows the skills and whether adapters have 
 Six seeds for bases that met the pairs: over these each pair has each share once.
 """
 
+from functools import partial
+
 import numpy as np
 
-from loratheory.experiments.engine import Experiment, Row
-from loratheory.experiments.words._problems import (
+from loratheory.experiments.bench.problems import (
     CODE,
     FORMS,
     SEEN,
     WEIGHTS,
+    Covered,
     coverage,
     drawn,
+    profiles,
     single,
 )
-from loratheory.experiments.words._settings import QUICK, SMALL, Covered
-
-Config = Covered
+from loratheory.experiments.engine import Experiment, Row
 
 
-def cell(config: Config) -> list[Row]:
-    """Return one row for each ordered pair of skills and rule.
+def cell(config: Covered) -> list[Row]:
+    """Return a row an ordered pair of skills and rule.
 
-    Parameters
-    ----------
-    config : Covered
-        What to train and to reuse.
-
-    Returns
-    -------
-    list of dict
-        `coverage`, the share of the pair in the problems of two steps that the base has met;
-        `stepwise`, problems of the pair whose whole solution is right; `answered`, whose answer is
-        right at once; `step_1` and `step_2`, problems of one step, of the first skill and of the
-        second, whose solution is right.
+    `coverage`, the share of the pair in the problems of two steps that the base has met;
+    `stepwise`, problems of the pair whose whole solution is right; `answered`, whose answer is
+    right at once; `step_1` and `step_2`, problems of one step, of the first skill and of the
+    second, whose solution is right.
     """
-    from loratheory.experiments.words._models import Accuracies, padded, solved
-    from loratheory.toy.transformer import Adapt
+    from loratheory.experiments.bench.words import padded, solved
 
     models, form, count = config.trained(), FORMS["stepwise"][0], config.size.asked
     asked, met = models.targets(count), coverage(config.seen, config.seed)
     rng = np.random.default_rng([config.seed, 20])
-    alone = {
-        f"step_{k + 1}": padded(
-            [form(CODE, drawn(single([case.pair[k]]), count, rng)) for case in models.cases]
+    steps = {
+        f"step_{k + 1}": partial(
+            solved,
+            models.bases,
+            padded([form(CODE, drawn(single([c.pair[k]]), count, rng)) for c in models.cases]),
         )
         for k in (0, 1)
     }
-
-    def _measured(adapt: Adapt | None) -> Accuracies:
-        steps = {name: solved(models.bases, rows, adapt) for name, rows in alone.items()}
-        return models.accuracies(asked, adapt) | steps
-
     return models.compared(
         {"seen": config.seen},
-        _measured,
+        lambda adapt: (
+            models.accuracies(asked, adapt) | {name: step(adapt) for name, step in steps.items()}
+        ),
         lambda case: {"coverage": round(met[case.pair], 4), "seed": config.seed},
     )
 
@@ -85,13 +76,12 @@ EXPERIMENT = Experiment(
     __doc__,
     cell,
     needs="torch",
-    profiles={
-        "quick": (Config(SEEN[0], size=QUICK),),
-        "small": tuple(Config(SEEN[0], k, QUICK) for k in SMALL),
-        "paper": (
-            *(Config(seen, seed) for seed in range(3) for seen in SEEN[:-1]),
-            *(Config(SEEN[-1], seed) for seed in range(len(WEIGHTS))),
-        ),
-    },
+    profiles=profiles(
+        Covered(seen=SEEN[0]),
+        [
+            *(Covered(seen=seen, seed=seed) for seed in range(3) for seen in SEEN[:-1]),
+            *(Covered(seen=SEEN[-1], seed=seed) for seed in range(len(WEIGHTS))),
+        ],
+    ),
     minutes={"quick": 0.2, "small": 1, "paper": 32},
 )

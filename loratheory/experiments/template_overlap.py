@@ -25,18 +25,10 @@ steps of other skills, at a share of 1/2 alone; lessons without two steps (all o
 
 import numpy as np
 
+from loratheory.experiments.bench.problems import MEASURED, SIZES, Overlapping, margin, profiles
 from loratheory.experiments.engine import Experiment, Row
-from loratheory.experiments.words._settings import (
-    MEASURED,
-    QUICK,
-    SIZES,
-    SMALL,
-    Overlapping,
-    margin,
-)
 
 COEFFICIENTS = {"mean": 0.5, "sum": 1.0}
-Config = Overlapping
 
 
 def predicted(rule: str, share: float, *, habit: bool) -> float:
@@ -46,19 +38,11 @@ def predicted(rule: str, share: float, *, habit: bool) -> float:
     return float(np.sign(margin(share, COEFFICIENTS[rule], habit=habit)) + 1) / 2
 
 
-def cell(config: Config) -> list[Row]:
-    """Return one row for each case and rule.
+def cell(config: Overlapping) -> list[Row]:
+    """Return a row a case and rule.
 
-    Parameters
-    ----------
-    config : Overlapping
-        What to train and to reuse.
-
-    Returns
-    -------
-    list of dict
-        `stepwise`, problems whose whole solution is right; `answered`, whose answer is right at
-        once; `predicted`, nan where nothing is.
+    `stepwise`, problems whose whole solution is right; `answered`, whose answer is right at once;
+    `predicted`, nan where nothing is.
     """
     models, habit = config.trained(), config.kind != "single steps"
     asked = models.targets(config.size.asked)
@@ -67,10 +51,9 @@ def cell(config: Config) -> list[Row]:
         lambda adapt: models.accuracies(asked, adapt),
         lambda case: {"bridge": case.bridge, "share": case.share},
     )
-    return [
-        {**row, "predicted": predicted(str(row["rule"]), float(row["share"]), habit=habit)}
-        for row in table
-    ]
+    for row in table:
+        row["predicted"] = predicted(str(row["rule"]), float(row["share"]), habit=habit)
+    return table
 
 
 EXPERIMENT = Experiment(
@@ -78,10 +61,10 @@ EXPERIMENT = Experiment(
     __doc__,
     cell,
     needs="torch",
-    profiles={
-        "quick": (Config("single steps", pairs=MEASURED[:1], size=QUICK),),
-        "small": tuple(Config("single steps", k, MEASURED[:1], QUICK) for k in SMALL),
-        "paper": tuple(Config(seed=seed, size=SIZES["problems"]) for seed in range(3)),
-    },
+    profiles=profiles(
+        Overlapping(kind="single steps"),
+        [Overlapping(seed=seed, size=SIZES["problems"]) for seed in range(3)],
+        pairs=MEASURED[:1],
+    ),
     minutes={"quick": 0.5, "small": 3, "paper": 8},
 )

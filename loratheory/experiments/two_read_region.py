@@ -21,19 +21,7 @@ from loratheory.experiments.engine import Experiment, Row
 
 @dataclass(frozen=True)
 class Config:
-    """A grid of cells, each simulated at its centre, every cell in the same world.
-
-    Attributes
-    ----------
-    size, entities, edited : int
-        Dimension of keys and values; entities of each kind; facts that each edit changes.
-    cells : int
-        How many a side.
-    top : float
-        The largest coefficient.
-    seed : int
-        Determines every draw.
-    """
+    """A grid of so many cells a side, up to the coefficient `top`; the rest as for `world`."""
 
     size: int = 32
     entities: int = 12
@@ -44,40 +32,27 @@ class Config:
 
 
 def cell(config: Config) -> list[Row]:
-    """Return one row a cell: where it is and the logits of the answers that can win.
+    """Return a row a cell of the grid, simulated at its centre `c1`, `c2` in one world.
 
-    Parameters
-    ----------
-    config : Config
-        What to draw.
-
-    Returns
-    -------
-    list of dict
-        The centre `c1`, `c2`, and the mean logits over the edited prompts: `unedited`, of the
-        answer before both edits; `halfway`, of the old second fact about the new bridge;
-        `composed`, of the answer that both edits make together.
+    Mean logits over the edited prompts: `unedited`, of the answer before both edits; `halfway`, of
+    the old second fact about the new bridge; `composed`, of the answer that both edits make.
     """
-    rng = np.random.default_rng(config.seed)
-    here = world(rng, size=config.size, entities=config.entities, edited=config.edited)
-    centres = (np.arange(config.cells) + 0.5) * config.top / config.cells
-    prompt = np.arange(config.edited)
-    rows = []
-    for c1 in centres.tolist():
-        for c2 in centres.tolist():
-            logits = here.answers(c1, c2)[2]
-            unedited, halfway, composed = (
-                float(np.mean(logits[prompt + step * config.edited, prompt])) for step in range(3)
-            )
-            answers = {"unedited": unedited, "halfway": halfway, "composed": composed}
-            rows.append({"c1": c1, "c2": c2, **answers})
+    rng, m = np.random.default_rng(config.seed), config.edited
+    model = world(rng, size=config.size, entities=config.entities, edited=m)
+    centres = ((np.arange(config.cells) + 0.5) * config.top / config.cells).tolist()
+    names, rows = ("unedited", "halfway", "composed"), list[Row]()
+    for c1, c2 in ((c1, c2) for c1 in centres for c2 in centres):
+        logits, prompt = model.answers(c1, c2)[2], np.arange(m)
+        means = {n: float(np.mean(logits[prompt + k * m, prompt])) for k, n in enumerate(names)}
+        rows.append({"c1": c1, "c2": c2, **means})
     return rows
 
 
+_PROFILE = (Config(),)
 EXPERIMENT = Experiment(
     __name__,
     __doc__,
     cell,
-    profiles={"quick": (Config(),), "paper": (Config(),)},
+    profiles={"quick": _PROFILE, "paper": _PROFILE},
     minutes={"quick": 0.01, "paper": 0.01},
 )

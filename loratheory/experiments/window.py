@@ -15,23 +15,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loratheory.experiments._world import world
+from loratheory.experiments._world import margin, world
 from loratheory.experiments.engine import Experiment, Row
 
 
 @dataclass(frozen=True)
 class Config:
-    """Both edits with one coefficient, from 0 to 1.
-
-    Attributes
-    ----------
-    size, entities, edited : int
-        Dimension of keys and values; entities of each kind; facts that each edit changes.
-    steps : int
-        How many steps from 0 to 1.
-    seed : int
-        Determines every draw.
-    """
+    """Both edits with one coefficient, from 0 to 1 in so many steps; the rest as for `world`."""
 
     size: int = 32
     entities: int = 12
@@ -41,45 +31,24 @@ class Config:
 
 
 def cell(config: Config) -> list[Row]:
-    """Return one row a coefficient: the least lead of the new answer over the edited prompts.
+    """Return a row a `coefficient`: the least margin of the new answers, positive where given.
 
-    Parameters
-    ----------
-    config : Config
-        What to draw.
-
-    Returns
-    -------
-    list of dict
-        `coefficient`; the lead over the best other answer of `hop_1`, `hop_2` and `two_hop`,
-        positive where the new answer is given.
+    Over the best other answer and all edited prompts, of `hop_1`, `hop_2` and `two_hop`.
     """
-    rng = np.random.default_rng(config.seed)
-    here = world(rng, size=config.size, entities=config.entities, edited=config.edited)
-    rows: list[Row] = []
-    for step in range(config.steps + 1):
-        c = step / config.steps
-        hop_1, hop_2, both = here.answers(c, c)
-        leads = {
-            "hop_1": _lead(hop_1, config.edited),
-            "hop_2": _lead(hop_2, 2 * config.edited),
-            "two_hop": _lead(both, 2 * config.edited),
-        }
-        rows.append({"coefficient": c, **leads})
+    rng, m = np.random.default_rng(config.seed), config.edited
+    model = world(rng, size=config.size, entities=config.entities, edited=m)
+    names, first, rows = ("hop_1", "hop_2", "two_hop"), np.arange(m) + m, list[Row]()
+    for c in (step / config.steps for step in range(config.steps + 1)):
+        logits = zip(names, model.answers(c, c), (first, first + m, first + m), strict=True)
+        rows.append({"coefficient": c, **{name: margin(x, new) for name, x, new in logits}})
     return rows
 
 
-def _lead(logits: np.ndarray, first: int) -> float:
-    """The least lead of answer number ``first + prompt`` over all others, prompt by prompt."""
-    rest, prompts = logits.copy(), np.arange(logits.shape[1])
-    rest[first + prompts, prompts] = -np.inf
-    return float(np.min(logits[first + prompts, prompts] - np.max(rest, axis=0)))
-
-
+_PROFILE = (Config(),)
 EXPERIMENT = Experiment(
     __name__,
     __doc__,
     cell,
-    profiles={"quick": (Config(),), "paper": (Config(),)},
+    profiles={"quick": _PROFILE, "paper": _PROFILE},
     minutes={"quick": 0.01, "paper": 0.01},
 )

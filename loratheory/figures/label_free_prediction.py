@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
-from loratheory.experiments.label_free_prediction import REUSED
-from loratheory.experiments.words._reliability import (
+from loratheory.experiments.bench.reliability import (
     BINS,
     MEASURES,
+    REUSED,
     SOLVED,
     calibration,
     reliability,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from loratheory.experiments.words import share_needed
+from loratheory.experiments.bench.problems import share_needed
 from loratheory.figures._means import bars, curve, interval, line, mean
 from loratheory.figures._style import styled
 from loratheory.figures._table import Row, columns, grouped, words

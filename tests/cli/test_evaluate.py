@@ -7,8 +7,7 @@ from reused import SMALL, TAUGHT, cache
 from typer.testing import CliRunner
 
 from loratheory.cli import app
-from loratheory.experiments.evaluate import _card
-from loratheory.experiments.evaluate._trained import Profile
+from loratheory.experiments.evaluate import Profile, _card
 
 __all__ = ["cache"]
 

@@ -8,10 +8,15 @@ from found import RESULTS, mean, says, table_rows
 from scipy.stats import spearmanr
 
 from loratheory.experiments import NAMES, finding
+from loratheory.experiments.bench import reliability as _reliability
+from loratheory.experiments.bench.reliability import (
+    MEASURES,
+    REUSED,
+    calibration,
+    composed,
+    reliability,
+)
 from loratheory.experiments.engine import bootstrap_mean
-from loratheory.experiments.label_free_prediction import REUSED
-from loratheory.experiments.words import _reliability
-from loratheory.experiments.words._reliability import MEASURES, calibration, composed, reliability
 from loratheory.figures.real_two_hop import chosen
 
 CARDS = [name for name in NAMES if (RESULTS / name / "card.md").is_file()]

@@ -6,20 +6,22 @@ import torch
 from tiny_words import TINY
 
 from loratheory.experiments import experiment, failing_step, label_free_prediction, shallow_matching
-from loratheory.experiments.words import _models
-from loratheory.experiments.words._problems import (
+from loratheory.experiments.bench import words as _models
+from loratheory.experiments.bench.problems import (
     CODE,
     KINDS,
+    MEASURED,
     PAIRS,
     SEEN,
     WEIGHTS,
     WORDINGS,
+    Covered,
     coverage,
     covered,
     drawn,
     linked,
+    overlapping,
 )
-from loratheory.experiments.words._settings import MEASURED, Covered, overlapping
 from loratheory.toy.transformer import Site
 
 RULES = {*_models.RULES, "composed"}
@@ -105,7 +107,7 @@ def test_each_pair_is_asked_its_own_problems_and_skills_and_each_rule_acts(monke
     rows = rows_of("skill_coverage", seen="other words", seed=103)
     for name in ("stepwise", "answered", "step_1", "step_2"):
         assert [row[name] for row in rows] == [k / 8 for k in range(6)] * 12
-    for one, two, both, _ in zip(*(iter(asked),) * 4, strict=True):
+    for both, _, one, two in zip(*(iter(asked),) * 4, strict=True):
         for pair, *words in zip(PAIRS, both, one, two, strict=True):
             for each, skills in zip(words, (pair, pair[:1], pair[1:]), strict=True):
                 assert {"multiply", "divide", "percent"} & each == {*skills}
@@ -199,7 +201,7 @@ def test_each_outcome_has_its_share_and_its_first_problem(monkeypatch):
 
 
 def test_each_case_is_solved_by_its_own_adapters(monkeypatch):
-    here = Covered("other pairs", 101, TINY).trained()
+    here = Covered(seen="other pairs", seed=101, size=TINY).trained()
     found = []
 
     def _solutions(known, asked, adapt):

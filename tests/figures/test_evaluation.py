@@ -2,8 +2,7 @@
 
 import pytest
 
-from loratheory.experiments.evaluate import Card, Mark
-from loratheory.experiments.evaluate._memories import Survival
+from loratheory.experiments.evaluate import Card, Mark, Survival
 from loratheory.figures import evaluation, rendered
 
 

@@ -3,8 +3,13 @@
 import numpy as np
 import pytest
 
-from loratheory.experiments.label_free_prediction import REUSED
-from loratheory.experiments.words._reliability import BINS, MEASURES, calibration, reliability
+from loratheory.experiments.bench.reliability import (
+    BINS,
+    MEASURES,
+    REUSED,
+    calibration,
+    reliability,
+)
 from loratheory.figures.label_free_prediction import NEEDS, draw
 
 

@@ -1,7 +1,8 @@
 """How adapters of small transformers are trained: libraries, controls, pooled and confined ones."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,98 +10,99 @@ from torch import Tensor
 
 from loratheory.experiments.bench.bases import Bases, batch, digest, fingerprint
 from loratheory.experiments.bench.library import Library, Teaching
-from loratheory.tasks.two_hop import Lessons, Prompts, joined, lessons, pairs, stacked, trials
-from loratheory.toy.transformer import ATTENTION, LORA, Lora, lora, stored, trained_lora
+from loratheory.tasks.two_hop import Edit, Prompts, joined, lessons, pairs, stacked, trials
+from loratheory.toy.transformer import (
+    ATTENTION,
+    LORA,
+    Batch,
+    Config,
+    Lora,
+    Recipe,
+    lora,
+    stored,
+    trained_lora,
+)
 
 KINDS = ("hops", "direct", "joint", "bridged")
 EXAMPLES = 40  # two-hop questions of other entities that a bridged adapter is shown
 
 
 def library(bases: Bases, teaching: Teaching, kinds: Sequence[str] = ("hops",)) -> Library:
-    """Return trained adapters of the wanted kinds.
+    """Return trained adapters of the wanted kinds, of `KINDS`; the bases are left as they are.
 
-    Parameters
-    ----------
-    bases : Bases
-        What is adapted; left as it is.
-    teaching : Teaching
-        What and how.
-    kinds : sequence of str
-        Of `KINDS`.
-
-    Returns
-    -------
-    Library
-        Each adapter depends on its base, the number of the repetition and the teaching alone.
-        Costs about 0.6 s of one core an adapter at the defaults.
+    Each adapter depends on its base, the number of the repetition and the teaching alone. Costs
+    about 0.6 s of one core an adapter at the defaults.
     """
     edits, learnt, asked = [], [], []
-    for place, (seed, number) in enumerate(
-        (seed, number) for seed in bases.seeds for number in range(teaching.sets)
-    ):
-        model = place // teaching.sets
-        rng = np.random.default_rng([seed, 3, number])
-        among = bases.splits[model].held_out if bases.setting.coverage < 0.9 else None
-        drawn = pairs(
-            bases.worlds[model],
-            teaching.pairs,
-            teaching.facts,
-            rng=rng,
-            familiarity=teaching.familiarity,
-            bridges=teaching.bridges,
-            also=teaching.also,
-            among=among,
-        )
-        data = [
-            lessons(
-                edit,
-                rng=rng,
-                retained=teaching.retained,
-                examples=EXAMPLES * ("bridged" in kinds),
-                others=drawn,
-                form=teaching.form,
-            )
-            for edit in drawn
-        ]
-        edits.append(drawn)
-        learnt.append(data)
-        asked.append(
-            [trials(e, t, rng=rng, others=drawn) for e, t in zip(drawn, data, strict=True)]
-        )
+    for model, seed in enumerate(bases.seeds):
+        for number in range(teaching.sets):
+            rng = np.random.default_rng([seed, 3, number])
+            drawn = _edits(bases, model, teaching, rng)
+            data = [
+                lessons(
+                    edit,
+                    rng=rng,
+                    retained=teaching.retained,
+                    examples=EXAMPLES * ("bridged" in kinds),
+                    others=drawn,
+                    form=teaching.form,
+                )
+                for edit in drawn
+            ]
+            edits.append(drawn)
+            learnt.append(data)
+            each = zip(drawn, data, strict=True)
+            asked.append([trials(edit, lesson, rng=rng, others=drawn) for edit, lesson in each])
 
     def _each(name: str, hop: int, pair: int) -> Lora:
-        return _trained(bases, teaching, [one[pair] for one in learnt], (name, hop), pair)
+        data = [
+            one[pair].hops[hop] if name == "hops" else getattr(one[pair], name) for one in learnt
+        ]
+        stream = (4, pair, 8 * KINDS.index(name) + hop)
+        return learned(bases, teaching, [lesson.prompts for lesson in data], stream)
 
-    hops = range(bases.setting.hops)
-    single = tuple(
-        tuple(_each("hops", j, p) for j in hops)
-        for p in range(teaching.pairs if "hops" in kinds else 0)
+    numbers = range(teaching.pairs)
+    hops = range(bases.setting.hops) if "hops" in kinds else ()
+    single = tuple(tuple(_each("hops", j, p) for j in hops) for p in numbers if hops)
+    others = {n: tuple(_each(n, 0, p) for p in numbers) for n in kinds if n != "hops"}
+    # pair first, replica second
+    turned = [tuple(zip(*each, strict=True)) for each in (edits, asked, learnt)]
+    return Library(bases, teaching, turned[0], turned[1], single, others, turned[2])
+
+
+def _edits(bases: Bases, model: int, how: Teaching, rng: np.random.Generator) -> Sequence[Edit]:
+    """What one set edits; where many two-hop questions were trained, subjects are any."""
+    return pairs(
+        bases.worlds[model],
+        how.pairs,
+        how.facts,
+        rng=rng,
+        familiarity=how.familiarity,
+        bridges=how.bridges,
+        also=how.also,
+        among=bases.splits[model].held_out if bases.setting.coverage < 0.9 else None,
     )
-    others = {
-        name: tuple(_each(name, 0, p) for p in range(teaching.pairs))
-        for name in kinds
-        if name != "hops"
-    }
-    return Library(bases, teaching, _turned(edits), _turned(asked), single, others, _turned(learnt))
-
-
-def _trained(
-    bases: Bases, teaching: Teaching, data: Sequence[Lessons], kind: tuple[str, int], pair: int
-) -> Lora:
-    """One adapter for every replica, from its own lesson."""
-    name, hop = kind
-    each = [one.hops[hop] if name == "hops" else getattr(one, name) for one in data]
-    chosen = (KINDS.index(name), hop)
-    return learned(bases, teaching, [lesson.prompts for lesson in each], chosen, pair)
 
 
 def learned(
-    bases: Bases, teaching: Teaching, data: Sequence[Prompts], kind: tuple[int, int], pair: int
+    bases: Bases,
+    teaching: Teaching,
+    data: Sequence[Prompts],
+    stream: Sequence[int],
+    layer: int | None = None,
 ) -> Lora:
-    """Return one adapter for every replica, from its own rows."""
+    """Return one adapter for every replica, from its own rows; in one layer alone if so wanted.
+
+    The stream of random numbers is told apart from others by its first number, then the set, then
+    the rest.
+    """
     config = replace(bases.config, supervision=0.0)
-    place = kind[0] * 8 + kind[1]
-    seeds = _seeds(bases, teaching, 4, pair, place)
+    first, *rest = stream
+    seeds = [
+        int(np.random.SeedSequence([seed, first, number, *rest]).generate_state(1)[0])
+        for seed in bases.seeds
+        for number in range(teaching.sets)
+    ]
     start = lora(config, seeds, rank=teaching.rank, scale=teaching.scale, modules=teaching.modules)
     recipe = replace(LORA, steps=teaching.steps, rate=teaching.rate)
     parts = {
@@ -113,65 +115,45 @@ def learned(
         "seeds": seeds,
         "data": digest(data),
     }
+    if layer is not None:
+        parts["layer"] = layer
+        inside = [name for name in start.up if name.startswith(f"layers.{layer}.")]
+        up, down = ({name: side[name] for name in inside} for side in (start.up, start.down))
+        start = Lora(up, down, start.scale)
     rows = batch(stacked(list(data)))
-
-    def _train() -> dict[str, Tensor]:
-        made = trained_lora(config, bases.weights, start, recipe, lambda _: rows, seeds)
-        return made.tensors()
-
-    return _read(stored(parts, _train), start)
+    return fitted(parts, config, bases.weights, start, recipe, lambda _: rows, seeds)
 
 
-def _seeds(bases: Bases, teaching: Teaching, stream: int, *rest: int) -> list[int]:
-    """A seed for each replica."""
-    return [
-        int(np.random.SeedSequence([seed, stream, number, *rest]).generate_state(1)[0])
-        for seed in bases.seeds
-        for number in range(teaching.sets)
-    ]
-
-
-def _read(factors: dict[str, Tensor], start: Lora) -> Lora:
+def fitted(
+    parts: Mapping[str, Any],
+    config: Config,
+    weights: Mapping[str, Tensor],
+    start: Lora,
+    recipe: Recipe,
+    batches: Callable[[int], Batch],
+    seeds: Sequence[int],
+) -> Lora:
+    """Return trained adapters, kept in the cache under what `parts` say of them."""
+    factors = stored(
+        parts, lambda: trained_lora(config, weights, start, recipe, batches, seeds).tensors()
+    )
     up, down = ({name: factors[f"{name}.{side}"] for name in start.up} for side in ("up", "down"))
     return Lora(up, down, start.scale)
-
-
-def _turned(found: Sequence[Sequence]) -> tuple:  # type: ignore[type-arg]
-    """Pair first, replica second."""
-    return tuple(zip(*found, strict=True))
 
 
 def expert(of: Library) -> Lora:
     """Return the adapters that are trained on the first pair's two-hop questions, in attention.
 
-    Parameters
-    ----------
-    of : Library
-        Whose edits they learn.
-
-    Returns
-    -------
-    Lora
-        The MLPs alone, where the facts of single hops go, hardly learn whole questions.
+    The MLPs alone, where the facts of single hops go, hardly learn whole questions.
     """
     teaching = replace(of.teaching, modules=ATTENTION)
     return library(of.bases, teaching, ("direct",)).others["direct"][0]
 
 
 def pooled(of: Library, rank: int) -> tuple[Lora, ...]:
-    """Return one adapter a hop that learns the facts of all pairs at once.
+    """Return one adapter a hop that learns the facts of all pairs at once, of this rank.
 
-    Parameters
-    ----------
-    of : Library
-        Whose facts, and whose training but for the rank.
-    rank : int
-        Of these adapters.
-
-    Returns
-    -------
-    tuple of Lora
-        They rehearse what those of the first pair do. Costs as many prompts as there are facts.
+    They rehearse what those of the first pair do. Costs as many prompts as there are facts.
     """
     teaching = replace(of.teaching, rank=rank)
     made = []
@@ -180,70 +162,32 @@ def pooled(of: Library, rank: int) -> tuple[Lora, ...]:
             joined([*(one.hops[hop].told for one in each), each[0].hops[hop].kept])
             for each in zip(*of.lessons, strict=True)
         ]
-        made.append(learned(of.bases, teaching, data, (len(KINDS), hop), 0))
+        made.append(learned(of.bases, teaching, data, (4, 0, 8 * len(KINDS) + hop)))
     return tuple(made)
 
 
 def retrained(of: Library, layers: Sequence[Sequence[int]]) -> Library:
     """Return the library with its single-hop adapters trained again, one layer at a time.
 
-    Parameters
-    ----------
-    of : Library
-        Whose edits are learned again.
-    layers : sequence of sequence of int
-        Of each hop, the layers that each get the whole edit, trained as if they were alone.
-
-    Returns
-    -------
-    Library
-        Adapters of the same maps as before; those of other layers are zero.
+    Each of `layers` of a hop gets the whole edit, trained as if it were alone; factors of other
+    layers are zero.
     """
 
-    def _together(pair: int, hop: int, each: Sequence[int]) -> Lora:
-        """Adapters of different layers as one, with zeros in maps that none has."""
-        before = of.pairs[pair][hop].map(torch.zeros_like)
-        up, down = dict(before.up), dict(before.down)
-        for layer in each:
-            part = _confined(of, pair, hop, layer)
-            up, down, scale = up | dict(part.up), down | dict(part.down), part.scale
-        return Lora(up, down, scale)
+    def _together(pair: int, hop: int) -> Lora:
+        total = of.pairs[pair][hop].map(torch.zeros_like)
+        data = [one.hops[hop].prompts for one in of.lessons[pair]]
+        for layer in layers[hop]:
+            part = learned(of.bases, of.teaching, data, (6, pair, hop, layer), layer)
+            total = Lora({**total.up, **part.up}, {**total.down, **part.down}, part.scale)
+        return total
 
     return replace(
         of,
         pairs=tuple(
-            tuple(_together(pair, hop, each) for hop, each in enumerate(layers))
+            tuple(_together(pair, hop) for hop in range(len(layers)))
             for pair in range(of.teaching.pairs)
         ),
     )
-
-
-def _confined(of: Library, pair: int, hop: int, layer: int) -> Lora:
-    """The adapters of one hop, trained in one layer."""
-    bases, teaching = of.bases, of.teaching
-    data = [one.hops[hop].prompts for one in of.lessons[pair]]
-    rows = batch(stacked(data))
-    seeds = _seeds(bases, teaching, 6, pair, hop, layer)
-    full = lora(
-        bases.config, seeds, rank=teaching.rank, scale=teaching.scale, modules=teaching.modules
-    )
-    inside = [name for name in full.up if name.startswith(f"layers.{layer}.")]
-    start = Lora({n: full.up[n] for n in inside}, {n: full.down[n] for n in inside}, full.scale)
-    recipe = replace(LORA, steps=teaching.steps, rate=teaching.rate)
-    parts = {
-        "kind": "confined",
-        "bases": {"config": bases.config, "weights": fingerprint(bases.weights)},
-        "teaching": teaching,
-        "layer": layer,
-        "seeds": seeds,
-        "data": digest(data),
-    }
-
-    def _train() -> dict[str, Tensor]:
-        made = trained_lora(bases.config, bases.weights, start, recipe, lambda _: rows, seeds)
-        return made.tensors()
-
-    return _read(stored(parts, _train), start)
 
 
 def exchanged(adapter: Lora, sets: int) -> Lora:
@@ -252,20 +196,7 @@ def exchanged(adapter: Lora, sets: int) -> Lora:
 
 
 def alike(adapter: Lora, seed: int = 0) -> Lora:
-    """Return Gaussian adapters of the same shapes and the same Frobenius norms: a control.
-
-    Parameters
-    ----------
-    adapter : Lora
-        Of ``E`` replicas.
-    seed : int
-        Determines the draw.
-
-    Returns
-    -------
-    Lora
-        `norms` of it are those of `adapter`.
-    """
+    """Return Gaussian adapters of the same shapes and the same Frobenius norms: a control."""
     rng = np.random.default_rng([seed, 6])
 
     def _drawn(x: Tensor) -> Tensor:

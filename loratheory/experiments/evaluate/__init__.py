@@ -3,7 +3,11 @@
 from loratheory.experiments.evaluate._card import Card as Card
 from loratheory.experiments.evaluate._card import Law as Law
 from loratheory.experiments.evaluate._card import Mark as Mark
+from loratheory.experiments.evaluate._card import Profile as Profile
+from loratheory.experiments.evaluate._card import Survival as Survival
 from loratheory.experiments.evaluate._card import card as card
+from loratheory.experiments.evaluate._card import laws as laws
+from loratheory.experiments.evaluate._card import survival as survival
 from loratheory.experiments.evaluate._rule import Asked as Asked
 from loratheory.experiments.evaluate._rule import RuleError as RuleError
 from loratheory.experiments.evaluate._rule import found as found

@@ -1,31 +1,81 @@
-"""The report card: laws, exact memories, small transformers."""
+"""The report card of a rule: laws by counterexample, exact memories, small transformers."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
-from loratheory.experiments.evaluate._laws import Law as Law
-from loratheory.experiments.evaluate._laws import laws
-from loratheory.experiments.evaluate._memories import Survival, survival
+import numpy as np
+
+from loratheory.adapters import LAWS, Adapter, LawCase, Method
+from loratheory.experiments._world import World, margin, world
+from loratheory.experiments.bench.answers import accuracies
+from loratheory.experiments.bench.bases import Setting, bases, tensor
+from loratheory.experiments.bench.library import Library, Teaching, acting
+from loratheory.experiments.bench.rules import Act, Reuse, routed, rule
+from loratheory.experiments.bench.training import alike, exchanged, library
+from loratheory.experiments.engine import bootstrap_mean
 from loratheory.experiments.evaluate._rule import Asked, RuleError
-from loratheory.experiments.evaluate._trained import PROFILES, Profile, trained
-from loratheory.experiments.evaluate._trained import Mark as Mark
+from loratheory.lowrank import LowRank
+from loratheory.toy import interpolating
+
+
+@dataclass(frozen=True)
+class Law:
+    """One law of a rule's form: whether no draw broke it, and how far the worst one was off.
+
+    `gap` is relative; `seed` is that of a counterexample, where there is one.
+    """
+
+    name: str
+    meaning: str
+    holds: bool
+    gap: float
+    seed: int | None
+
+
+@dataclass(frozen=True)
+class Survival:
+    """Margins of the new answers by coefficient, and from where on each is given.
+
+    Attributes
+    ----------
+    curve : tuple of mappings
+        `coefficient`, and the margins: of each fact alone (`hop_1`, `hop_2`), of their composition
+        (`two_hop`), and of the facts of two adapters that edit one read (`same_read`).
+    starts : mapping of str to float or None
+        The least coefficient from which each is positive; None where it is not up to the last one.
+    """
+
+    curve: tuple[dict[str, float], ...]
+    starts: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How one rule answers at one coverage, averaged over bases and repetitions.
+
+    Accuracy on the edited two-hop questions with its interval over bases; then of edited facts,
+    unedited facts and two-hop questions; how often other subjects get the edited answers; the score
+    of one answer always given.
+    """
+
+    rule: str
+    coverage: float
+    two_hop: float
+    low: float
+    high: float
+    hop_1: float
+    hop_2: float
+    other_hops: float
+    other_two_hop: float
+    shortcut: float
+    chance: float
 
 
 @dataclass(frozen=True)
 class Card:
-    """What is known of a rule after evaluation.
-
-    Attributes
-    ----------
-    rule, form, profile : str
-        Its name; ``merge`` or ``router``; how much was run.
-    laws : list of Law
-        With counterexamples where broken.
-    memories : Survival
-        Leads by coefficient where theorems are exact.
-    marks : list of Mark
-        On small transformers, beside known rules and controls.
-    """
+    """What is known of a rule after evaluation under a profile."""
 
     rule: str
     form: str
@@ -35,31 +85,34 @@ class Card:
     marks: list[Mark]
 
 
+@dataclass(frozen=True)
+class Profile:
+    """On which bases, whose seeds no experiment uses, and with which adapters.
+
+    Two repetitions or more, for shuffled adapters; one base with the circuit for two hops, one
+    without.
+    """
+
+    settings: tuple[Setting, ...] = (Setting(0.5), Setting(0.0))
+    seeds: tuple[int, ...] = (201, 202)
+    teaching: Teaching = Teaching(sets=2)  # noqa: RUF009  # frozen
+
+
+PROFILES = {
+    "quick": Profile(),
+    "paper": Profile(seeds=tuple(range(201, 209)), teaching=Teaching(pairs=2, sets=3)),
+}
+
+
 def card(
     asked: Asked,
     profile: str | Profile = "quick",
     progress: Callable[[str], None] = lambda _: None,
 ) -> Card:
-    """Return the report card of a rule.
+    """Return the report card of a rule under ``quick``, ``paper`` or a profile of one's own.
 
-    Parameters
-    ----------
-    asked : Asked
-        The rule, as `found` returns it.
-    profile : str or Profile
-        ``quick`` or ``paper``, or one of your own.
-    progress : callable
-        Told what comes next.
-
-    Returns
-    -------
-    Card
-        Quick: a minute on two cores once its bases are in the cache.
-
-    Raises
-    ------
-    RuleError
-        If there is no such profile, or the rule fails on the way.
+    Quick: a minute on two cores once its bases are in the cache. A `RuleError` if there is no such
+    profile, or the rule fails on the way; `progress` gets a line before each step.
     """
     name = profile if isinstance(profile, str) else "own"
     if isinstance(profile, str):
@@ -73,3 +126,277 @@ def card(
     return Card(
         asked.name, asked.form, name, obeyed, survival(asked), trained(asked, profile, progress)
     )
+
+
+HOLDS = 1e-9  # relative gap that rounding may leave
+DRAWS = 4
+COUNT, RANK, SHAPE, TOKENS = 3, 2, (9, 8), 64
+
+
+def laws(asked: Asked, draws: int = DRAWS) -> list[Law]:
+    """Return the laws of a rule's form, `loratheory.adapters.LAWS` or those of routers.
+
+    Decided on so many random cases of 9 by 8 updates; a counterexample ends the search.
+    """
+    merge = asked.form == "merge"
+    table: dict[str, Callable[..., float]] = {**(LAWS if merge else ROUTING)}
+    return [
+        _law(
+            name,
+            " ".join((law.__doc__ or "").split()),
+            partial(_merging, asked, name) if merge else partial(law, asked),
+            draws,
+        )
+        for name, law in table.items()
+    ]
+
+
+def _law(name: str, meaning: str, gap: Callable[[int], float], draws: int) -> Law:
+    worst = 0.0
+    for seed in range(draws):
+        off = gap(seed)
+        if not off <= HOLDS:
+            return Law(name, meaning, holds=False, gap=off, seed=seed)
+        worst = max(worst, off)
+    return Law(name, meaning, holds=True, gap=worst, seed=None)
+
+
+def _merging(asked: Asked, law: str, seed: int) -> float:
+    """How far a merge is off a law; it is exact if it is the sum or the mean."""
+
+    def _rule(updates: list[LowRank], weights: list[float], _: object) -> LowRank:
+        return asked.merge(updates, weights)
+
+    def _gap(name: str) -> float:
+        method = Method(name, _rule, "", "", "", options=frozenset({"weights"}))  # type: ignore[arg-type]
+        return LAWS[law](LawCase(method, "full", seed))
+
+    return min(map(_gap, ("mean", "sum") if law == "exact" else ("sum",)))
+
+
+def _case(seed: int) -> tuple[list[LowRank], np.ndarray, np.ndarray]:
+    """Updates, what the base feeds their module, and tokens to weigh."""
+    rng = np.random.default_rng([seed, 7])
+    (m, n), r = SHAPE, RANK
+    draw = rng.standard_normal
+    updates = [LowRank(draw((m, r)), draw((r, n))) for _ in range(COUNT)]
+    return updates, draw((4 * TOKENS, n)), draw((TOKENS, n))
+
+
+def _agree(one: np.ndarray, other: np.ndarray) -> float:
+    """The largest difference over all tokens but the few that rounding may tip."""
+    return float(np.sort(np.abs(one - other).max(axis=1))[:-2].max())
+
+
+def gauge(asked: Asked, seed: int) -> float:
+    """Other factors of the same updates, (BG, G^-1 A), change no weight."""
+    updates, base, x = _case(seed)
+    rng = np.random.default_rng([seed, 8])
+    moved = [low.regauged(np.eye(RANK) + rng.random((RANK, RANK))) for low in updates]
+    return _agree(asked.route(updates, base).weights(x), asked.route(moved, base).weights(x))
+
+
+def permutation(asked: Asked, seed: int) -> float:
+    """Adapters in another order get their own weights, in that order."""
+    updates, base, x = _case(seed)
+    one, other = asked.route(updates, base), asked.route(updates[::-1], base)
+    return _agree(one.weights(x), other.weights(x)[:, ::-1])
+
+
+def repeatable(asked: Asked, seed: int) -> float:
+    """The same tokens get the same weights, each by itself: whatever else is in the batch."""
+    updates, base, x = _case(seed)
+    router = asked.route(updates, base)
+    parts = np.concatenate([router.weights(x[: TOKENS // 2]), router.weights(x[TOKENS // 2 :])])
+    return _agree(router.weights(x), parts)
+
+
+def token_scale(asked: Asked, seed: int) -> float:
+    """Longer tokens in the same direction are weighed alike."""
+    updates, base, x = _case(seed)
+    router = asked.route(updates, base)
+    return float(np.abs(router.weights(x) - router.weights(3.0 * x)).max())
+
+
+def shares(asked: Asked, seed: int) -> float:
+    """Weights are shares of one: not negative, and they add up to it at every token."""
+    updates, base, x = _case(seed)
+    weights = asked.route(updates, base).weights(x)
+    return float(max(np.abs(weights.sum(axis=1) - 1).max(), -weights.min()))
+
+
+ROUTING: dict[str, Callable[[Asked, int], float]] = {
+    "gauge": gauge,
+    "permutation": permutation,
+    "repeatable": repeatable,
+    "token scale": token_scale,
+    "shares": shares,
+}
+
+TOP, STEPS = 3.0, 60
+SIZE, ENTITIES, EDITED = 32, 12, 3
+FINE = 1e-9  # a margin that rounding may leave
+
+
+def survival(asked: Asked, seed: int = 0) -> Survival:
+    """Return how a rule fares in memories where the theorems are exact.
+
+    It is given two adapters, each zero in the read that the other one edits; what it makes of them
+    is added `coefficient` times. For the sum, facts have a margin from 1/2 on and their composition
+    from .618; for the mean of two from twice that (``thm:two-read-region``). Costs a few calls of
+    the rule.
+    """
+    memory = world(np.random.default_rng([seed, 9]), size=SIZE, entities=ENTITIES, edited=EDITED)
+    first, second = memory.model.edits
+    added = [
+        _answer(asked, memory, 0, [first, 0.0 * first]),
+        _answer(asked, memory, 1, [0.0 * second, second]),
+    ]
+    crowd, edits = _same_read(memory)
+    together = _answer(asked, memory, 0, edits)
+    m, names, model = memory.edited, np.linalg.pinv(memory.values), memory.model
+    x, y, keys = memory.first[:, :m], memory.second[:, m : 2 * m], memory.first[:, : len(crowd)]
+
+    def _margins(c: float) -> dict[str, float]:
+        def _read(hop: int, keys: np.ndarray) -> np.ndarray:
+            return np.asarray(model.memories[hop] @ keys + c * added[hop](keys))
+
+        both = _read(1, model.bridges[0] @ _read(0, x))
+        one_read = names @ (model.memories[0] @ keys + c * together(keys))
+        return {
+            "hop_1": margin(names @ _read(0, x), m + np.arange(m)),
+            "hop_2": margin(_read(1, y), 2 * m + np.arange(m)),
+            "two_hop": margin(both, 2 * m + np.arange(m)),
+            "same_read": margin(one_read, crowd),
+        }
+
+    grid = [TOP * step / STEPS for step in range(STEPS + 1)]
+    curve = tuple({"coefficient": c, **_margins(c)} for c in grid)
+    kinds = [kind for kind in curve[0] if kind != "coefficient"]
+    return Survival(curve, {kind: _start(curve, kind, _margins) for kind in kinds})
+
+
+def _answer(
+    asked: Asked, memory: World, hop: int, updates: Sequence[LowRank]
+) -> Callable[[np.ndarray], np.ndarray]:
+    """What the rule adds to keys in columns, of the updates of one read, at coefficient 1."""
+    if asked.form == "merge":
+        merged = asked.merge(updates, [1.0] * len(updates))
+        return lambda keys: merged @ keys
+    # a base feeds this read the keys of unedited entities, and noise
+    rng = np.random.default_rng([hop, 10])
+    keys = (memory.first, memory.second)[hop][:, 2 * memory.edited :]
+    chosen = keys[:, rng.integers(0, keys.shape[1], 512)]
+    router = asked.route(updates, (chosen + 0.1 * rng.standard_normal(chosen.shape)).T)
+
+    def _routed(keys: np.ndarray) -> np.ndarray:
+        weights = router.weights(keys.T)
+        parts = [w * (low @ keys) for w, low in zip(weights.T, updates, strict=True)]
+        return np.asarray(sum(parts))
+
+    return _routed
+
+
+def _same_read(memory: World) -> tuple[np.ndarray, list[LowRank]]:
+    """New values of the first 2 m entities of one read, and two adapters that edit m each."""
+    m = memory.edited
+    targets = (np.arange(2 * m) + 3) % (2 * m) + 2 * m
+    change = memory.values[:, targets] - memory.values[:, : 2 * m]
+    edits = []
+    for part in (slice(0, m), slice(m, 2 * m)):
+        values = np.zeros_like(memory.values)
+        values[:, part] = change[:, part]
+        low = interpolating(memory.first, values)
+        edits.append(LowRank(low.up[:, part], low.down[part]))
+    return targets, edits
+
+
+def _start(
+    curve: Sequence[dict[str, float]], kind: str, margins: Callable[[float], dict[str, float]]
+) -> float | None:
+    """Bisected between the last point without and the first with a margin."""
+    after = next((i for i, row in enumerate(curve) if row[kind] > FINE), None)
+    if after is None or after == 0:
+        return None if after is None else 0.0
+    low, high = curve[after - 1]["coefficient"], curve[after]["coefficient"]
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (low, middle) if margins(middle)[kind] > FINE else (middle, high)
+    return high
+
+
+def trained(
+    asked: Asked, profile: Profile, progress: Callable[[str], None] = lambda _: None
+) -> list[Mark]:
+    """Return the marks of a rule, of known rules and of controls, coverage by coverage."""
+    marks = []
+    for setting in profile.settings:
+        progress(f"bases and adapters at coverage {setting.coverage:g}")
+        adapted = library(bases(setting, profile.seeds), profile.teaching)
+        for name, act in compared(asked).items():
+            progress(f"{name} at coverage {setting.coverage:g}")
+            marks.append(_mark(name, adapted, act))
+    return marks
+
+
+def compared(asked: Asked) -> dict[str, Act]:
+    """Return the rule, its two controls, and what it stands beside.
+
+    ``rule, shuffled`` is the rule with the last hop's adapters of another edit on the same base,
+    ``rule, noise`` with Gaussian adapters of equal norms.
+    """
+    mine = reused(asked)
+    known = {"Arrow": "arrow", "gates": "gates", "oracle": "oracle placement"}
+    plain = ("base", "hop 1 alone", "hop 2 alone", "mean", "sum")
+    return {
+        **{name: rule(name) for name in plain},
+        **{label: rule(name) for label, name in known.items()},
+        asked.name: mine,
+        f"{asked.name}, shuffled": lambda adapted: mine(_shuffled(adapted)),
+        f"{asked.name}, noise": lambda adapted: mine(_noise(adapted)),
+    }
+
+
+def reused(asked: Asked) -> Act:
+    """Return a merge or a router as a rule of reuse."""
+    if asked.form == "router":
+        return routed(lambda updates, x: _Tensors(asked.route(updates, x)))
+
+    def _one(group: Sequence[Adapter]) -> Adapter:
+        weights = [1.0] * len(group)
+        return Adapter.of({n: asked.merge([one[n] for one in group], weights) for n in group[0]})
+
+    return lambda adapted: Reuse(adapted.merged_by(_one), lambda *_: [1.0])
+
+
+@dataclass(frozen=True)
+class _Tensors:
+    """The same weights as tensors."""
+
+    weigher: Any
+
+    def weights(self, x: Any) -> Any:
+        return tensor(self.weigher.weights(x))
+
+
+def _shuffled(adapted: Library) -> Library:
+    sets = adapted.teaching.sets
+    return replace(
+        adapted, pairs=tuple((*pair[:-1], exchanged(pair[-1], sets)) for pair in adapted.pairs)
+    )
+
+
+def _noise(adapted: Library) -> Library:
+    pairs = tuple(
+        tuple(alike(one, 8 * p + j) for j, one in enumerate(pair))
+        for p, pair in enumerate(adapted.pairs)
+    )
+    return replace(adapted, pairs=pairs)
+
+
+def _mark(name: str, adapted: Library, act: Act) -> Mark:
+    right = accuracies(adapted, acting(adapted, act))
+    by_base = right.pop("two_hop").reshape(len(adapted.bases.seeds), -1).mean(axis=1)
+    mean, low, high = (float(x) for x in bootstrap_mean(by_base[:, None]))
+    rest = {kind: float(np.mean(column)) for kind, column in right.items()}
+    return Mark(name, adapted.bases.setting.coverage, mean, low, high, **rest)

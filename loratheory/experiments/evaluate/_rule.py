@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -23,16 +23,10 @@ class RuleError(ValueError):
 
 @dataclass(frozen=True)
 class Asked:
-    """A rule and its form; every call is checked.
+    """A rule, its `name` and its `form`, of `FORMS`; every call is checked.
 
-    Attributes
-    ----------
-    name : str
-        As it was asked for.
-    form : str
-        ``merge`` or ``router``.
-    rule : callable
-        ``rule(updates, weights)`` or ``rule(updates, activations)``.
+    It gets NumPy arrays in float64: ``rule(updates, weights)`` or ``rule(updates, activations)``.
+    What it may not return, and what it raises, is a `RuleError`.
     """
 
     name: str
@@ -40,95 +34,49 @@ class Asked:
     rule: Callable[..., Any]
 
     def merge(self, updates: Sequence[LowRank], weights: Sequence[int | float]) -> LowRank:
-        """Return what a merge makes of the updates of one module.
-
-        Parameters
-        ----------
-        updates : sequence of LowRank
-            Of one shape; handed on as NumPy arrays in float64.
-        weights : sequence of float
-            One an update.
-
-        Returns
-        -------
-        LowRank
-            Of the same shape, finite, in float64.
-
-        Raises
-        ------
-        RuleError
-            If the rule raises, or returns anything else.
-        """
-        merged = self._called([low.map(_numbers) for low in updates], [float(w) for w in weights])
+        """Return what a merge makes of the updates of one module: of their shape, finite."""
+        merged = self._called(updates, [float(w) for w in weights])
         if not isinstance(merged, LowRank):
             self._refuse(
                 f"returned a {type(merged).__name__}", "return a loratheory.lowrank.LowRank"
             )
-        if tuple(merged.shape) != tuple(updates[0].shape):
-            told = f"returned an update of shape {tuple(merged.shape)}"
-            self._refuse(told, f"return the shape of the updates, {tuple(updates[0].shape)}")
+        shape = tuple(updates[0].shape)
+        if tuple(merged.shape) != shape:
+            fact = f"returned an update of shape {tuple(merged.shape)}"
+            self._refuse(fact, f"return the shape of the updates, {shape}")
         merged = merged.map(_numbers)
         for side, factor in (("first", merged.up), ("second", merged.down)):
             self._finite(factor, f"the {side} factor of the merged update")
         return merged
 
     def route(self, updates: Sequence[LowRank], activations: Any) -> "Weigher":
-        """Return what a router decides with, for the updates of one module.
-
-        Parameters
-        ----------
-        updates : sequence of LowRank
-            Of one shape; handed on as NumPy arrays in float64.
-        activations : (t, n) array
-            What the base feeds the module on ordinary prompts.
-
-        Returns
-        -------
-        Weigher
-            Its weights are checked whenever they are asked for.
-
-        Raises
-        ------
-        RuleError
-            If the rule raises, or returns something without ``weights``.
-        """
-        shelf = [low.map(_numbers) for low in updates]
-        router = self._called(shelf, _numbers(activations))
+        """Return what a router decides with, given what the base feeds the module, (t, n)."""
+        router = self._called(updates, _numbers(activations))
         if not callable(getattr(router, "weights", None)):
-            told = f"returned a {type(router).__name__} without a method weights"
-            self._refuse(told, "return a Router, Gates, or any object with weights(x) -> (t, k)")
-        return Weigher(self, router, len(shelf))
+            fact = f"returned a {type(router).__name__} without a method weights"
+            self._refuse(fact, "return a Router, Gates, or any object with weights(x) -> (t, k)")
+        return Weigher(self, router, len(updates))
 
-    def _called(self, *given: Any) -> Any:
+    def _called(self, updates: Sequence[LowRank], given: Any) -> Any:
         try:
-            return self.rule(*given)
+            return self.rule([low.map(_numbers) for low in updates], given)
         except Exception as error:
-            told = f"raised {type(error).__name__}: {error}"
-            message = f"{self.name} {told}, on {len(given[0])} updates: mend the rule"
+            fact = f"raised {type(error).__name__}: {error}, on {len(updates)} updates"
+            message = f"{self.name} {fact}: mend the rule"
             raise RuleError(message) from error
 
     def _finite(self, array: Any, what: str) -> None:
         if not np.isfinite(array).all():
             self._refuse(f"returned NaN or infinity in {what}", "return finite numbers")
 
-    def _refuse(self, fact: str, remedy: str) -> None:
+    def _refuse(self, fact: str, remedy: str) -> NoReturn:
         message = f"{self.name} {fact}: {remedy}"
         raise RuleError(message)
 
 
 @dataclass(frozen=True, eq=False)
 class Weigher:
-    """What a router returned, its weights checked.
-
-    Attributes
-    ----------
-    asked : Asked
-        Whose it is.
-    router : object
-        Has ``weights(x)``.
-    count : int
-        How many adapters.
-    """
+    """What a router returned, for so many adapters; its weights are checked."""
 
     asked: Asked
     router: Any
@@ -138,37 +86,31 @@ class Weigher:
         """Return the weight of each adapter at each token, refused unless (t, k) and finite."""
         tokens = _numbers(x)
         try:
-            found = np.asarray(self.router.weights(tokens), dtype=float)
+            weights = np.asarray(self.router.weights(tokens), dtype=float)
         except Exception as error:
             message = f"{self.asked.name}: weights(x) raised {type(error).__name__}: {error}"
             raise RuleError(message) from error
         wanted = (len(tokens), self.count)
-        if found.shape != wanted:
+        if weights.shape != wanted:
             self.asked._refuse(
-                f"weighs tokens by an array of shape {found.shape}",
+                f"weighs tokens by an array of shape {weights.shape}",
                 f"weights(x) must return one number per token and adapter, here {wanted}",
             )
-        self.asked._finite(found, "its weights")
-        return found
+        self.asked._finite(weights, "its weights")
+        return weights
+
+
+def _numbers(array: Any) -> Float[np.ndarray, "*shape"]:
+    """The same numbers in NumPy, float64."""
+    return np.asarray(array, dtype=float).copy()
 
 
 def found(name: str) -> Asked:
-    """Return the rule of that name; its module is imported, and so its code is run.
+    """Return the rule ``package.module:rule``; its module is imported, and so its code is run.
 
-    Parameters
-    ----------
-    name : str
-        ``package.module:rule``; the current folder is searched too.
-
-    Returns
-    -------
-    Asked
-        A merge if its second argument is called `weights`, a router if `activations`.
-
-    Raises
-    ------
-    RuleError
-        If there is no such module or attribute, or it is no function of these two arguments.
+    The current folder is searched too. A merge if its second argument is called `weights`, a router
+    if `activations`; a `RuleError` if there is no such module or attribute, or it is no function of
+    these two arguments.
     """
     place, colon, attribute = name.partition(":")
     if not (place and colon and attribute):
@@ -186,9 +128,8 @@ def found(name: str) -> Asked:
 
 
 def _attribute(name: str, place: str, attribute: str) -> Any:
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
     try:
         module = import_module(place)
     except Exception as error:
@@ -198,30 +139,26 @@ def _attribute(name: str, place: str, attribute: str) -> Any:
     try:
         return getattr(module, attribute)
     except AttributeError:
-        known = [n for n, x in vars(module).items() if callable(x) and not n.startswith("_")]
-        message = f"module {place} has no {attribute}: it has {', '.join(known) or 'no functions'}"
+        there = [n for n, x in vars(module).items() if callable(x) and not n.startswith("_")]
+        message = f"module {place} has no {attribute}: it has {', '.join(there) or 'no functions'}"
         raise RuleError(message) from None
 
 
 def _form(name: str, rule: Callable[..., Any]) -> str:
+    """Which form a function has, by its second argument; further ones need a default."""
     try:
-        known = list(inspect.signature(rule).parameters.values())
+        arguments = list(inspect.signature(rule).parameters.values())
     except (TypeError, ValueError):
-        known = []
-    needed = [
-        p for p in known if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-    ]
-    places = [p.name for p in known if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    if len(places) < 2 or len(needed) > 2 or places[1] not in FORMS:
-        told = ", ".join(p.name for p in known)
+        arguments = []
+    free = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    needed = [p for p in arguments if p.default is p.empty and p.kind not in free]
+    ordered = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    second = [p.name for p in arguments if p.kind in ordered][1:2]
+    if len(needed) > 2 or not second or second[0] not in FORMS:
         message = (
-            f"{name} takes ({told}): a merge is rule(updates, weights), "
-            "a router rule(updates, activations); anything else needs a default"
+            f"{name} takes ({', '.join(p.name for p in arguments)}): a merge is "
+            "rule(updates, weights), a router rule(updates, activations); anything else needs a "
+            "default"
         )
         raise RuleError(message)
-    return FORMS[places[1]]
-
-
-def _numbers(array: Any) -> Float[np.ndarray, "*shape"]:
-    """The same numbers in NumPy, float64."""
-    return np.asarray(array, dtype=float).copy()
+    return FORMS[second[0]]

@@ -3,8 +3,7 @@
 import pytest
 from reused import SMALL, TAUGHT, cache
 
-from loratheory.experiments.evaluate import RuleError, _card, card, found
-from loratheory.experiments.evaluate._trained import Profile
+from loratheory.experiments.evaluate import Profile, RuleError, _card, card, found
 
 __all__ = ["cache"]
 

@@ -5,8 +5,7 @@ import pytest
 
 from loratheory.adapters import METHODS, Options
 from loratheory.adapters import laws as table
-from loratheory.experiments.evaluate import Asked, _laws, found
-from loratheory.experiments.evaluate._laws import laws
+from loratheory.experiments.evaluate import Asked, _card, found, laws
 
 
 @pytest.mark.parametrize("name", ["sum", "mean", "cat", "iso", "factor-linear"])
@@ -43,10 +42,10 @@ def test_weights_are_neither_one_nor_all_of_a_sign():
 
 
 def test_a_law_that_one_draw_in_many_breaks_is_broken():
-    assert not _laws._law("x", "", lambda seed: 1.0 * (seed == 3), 4).holds
-    assert _laws._law("x", "", lambda seed: 1.0 * (seed == 3), 4).seed == 3
-    assert _laws._law("x", "", lambda seed: 1e-12 * seed, 4).gap == 3e-12
-    assert not _laws._law("x", "", lambda _: float("nan"), 4).holds
+    assert not _card._law("x", "", lambda seed: 1.0 * (seed == 3), 4).holds
+    assert _card._law("x", "", lambda seed: 1.0 * (seed == 3), 4).seed == 3
+    assert _card._law("x", "", lambda seed: 1e-12 * seed, 4).gap == 3e-12
+    assert not _card._law("x", "", lambda _: float("nan"), 4).holds
 
 
 def test_routers_are_asked_for_laws_of_their_own():

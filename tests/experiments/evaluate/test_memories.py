@@ -5,8 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from loratheory.experiments.evaluate import Asked, found
-from loratheory.experiments.evaluate._memories import survival
+from loratheory.experiments.evaluate import Asked, found, survival
 from loratheory.lowrank import LowRank
 
 GOLDEN = (math.sqrt(5) - 1) / 2
@@ -54,10 +53,10 @@ def test_what_never_answers_starts_nowhere():
 
 
 def test_what_answers_at_once_starts_at_nothing():
-    from loratheory.experiments.evaluate import _memories
+    from loratheory.experiments.evaluate import _card
 
     row = {"coefficient": 0.0, "hop_1": 1.0}
-    assert _memories._start((row,), "hop_1", lambda c: {"hop_1": 1.0 + c}) == 0.0
+    assert _card._start((row,), "hop_1", lambda c: {"hop_1": 1.0 + c}) == 0.0
 
 
 def test_a_perfect_router_is_the_sum_and_half_of_it_the_mean():

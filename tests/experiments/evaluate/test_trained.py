@@ -11,8 +11,8 @@ from reused import SMALL, TAUGHT, cache, loud, taught, update
 from loratheory.experiments.bench.answers import accuracies
 from loratheory.experiments.bench.library import acting
 from loratheory.experiments.bench.rules import coefficients, rule
-from loratheory.experiments.evaluate import Asked, _trained, found
-from loratheory.experiments.evaluate._trained import PROFILES, Profile, compared, reused, trained
+from loratheory.experiments.evaluate import Asked, Profile, _card, found
+from loratheory.experiments.evaluate._card import PROFILES, compared, reused, trained
 from loratheory.toy.transformer import Site
 
 __all__ = ["cache"]
@@ -112,9 +112,9 @@ def test_intervals_come_from_bases_not_from_repetitions(monkeypatch):
     values = np.array([0.0, 0.5, 0.5, 1.0])
     kinds = ("hop_1", "hop_2", "other_hops", "other_two_hop", "shortcut", "chance")
     monkeypatch.setattr(
-        _trained, "accuracies", lambda *_: {"two_hop": values, **dict.fromkeys(kinds, values / 2)}
+        _card, "accuracies", lambda *_: {"two_hop": values, **dict.fromkeys(kinds, values / 2)}
     )
-    mark = _trained._mark("x", taught(), rule("mean"))
+    mark = _card._mark("x", taught(), rule("mean"))
     assert (mark.two_hop, mark.low, mark.high) == (0.5, 0.25, 0.75)
     assert mark.shortcut == 0.25
 

@@ -7,21 +7,29 @@ import pytest
 import torch
 from tiny_words import TINY
 
-from loratheory.experiments.words import _models as module
-from loratheory.experiments.words._likeness import PROXIES, proxies
-from loratheory.experiments.words._models import (
+from loratheory.experiments.bench import words as module
+from loratheory.experiments.bench.problems import (
+    CODE,
+    MEASURED,
+    PAIRS,
+    apart,
+    chains,
+    drawn,
+    linked,
+    overlapping,
+)
+from loratheory.experiments.bench.words import (
+    PROXIES,
     RULES,
     adapters,
     base,
     padded,
-    picked,
+    proxies,
     share_right,
     solutions,
     solved,
     trained,
 )
-from loratheory.experiments.words._problems import CODE, PAIRS, chains, drawn, linked
-from loratheory.experiments.words._settings import MEASURED, apart, overlapping
 from loratheory.tasks.word_problems import stepwise, together
 from loratheory.toy.transformer import Site, logits
 
@@ -128,7 +136,7 @@ def test_a_solution_is_right_iff_each_token_is_the_likeliest(known, monkeypatch)
 
 
 def test_replicas_are_picked_and_rules_see_all_of_them(here, known):
-    two = picked(here.first, [3, 0, 3])
+    two = here.first.map(lambda x: x[[3, 0, 3]])
     assert torch.equal(two.up["layers.0.mlp.in"][1], here.first.up["layers.0.mlp.in"][0])
     assert torch.equal(two.up["layers.0.mlp.in"][0], two.up["layers.0.mlp.in"][2])
     cases = tuple(here.cases[k] for k in (3, 0, 3))

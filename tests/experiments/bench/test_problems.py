@@ -5,9 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loratheory.experiments.words import _problems as p
-from loratheory.experiments.words import margin, share_needed
-from loratheory.experiments.words._settings import MEASURED, SHARES, Case, apart, overlapping
+from loratheory.experiments.bench import problems as p
+from loratheory.experiments.bench.problems import (
+    MEASURED,
+    SHARES,
+    Case,
+    apart,
+    margin,
+    overlapping,
+    share_needed,
+)
 from loratheory.tasks.word_problems import shape_share, template_overlap
 from loratheory.theorems.composition.template_vote import Case as Votes
 from loratheory.theorems.composition.template_vote import bound, overlap_needed

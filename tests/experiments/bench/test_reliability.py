@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from loratheory import diagnosis
-from loratheory.experiments.label_free_prediction import REUSED
-from loratheory.experiments.words._likeness import PROXIES
-from loratheory.experiments.words._reliability import (
+from loratheory.experiments.bench.reliability import (
     BINS,
     MEASURES,
+    REUSED,
     calibration,
     composed,
     reliability,
     threshold,
     written,
 )
+from loratheory.experiments.bench.words import PROXIES
 
 
 def test_a_threshold_is_halfway_and_in_the_middle_of_the_best():

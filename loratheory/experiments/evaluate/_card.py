@@ -376,6 +376,7 @@ class _Tensors:
     weigher: Any
 
     def weights(self, x: Any) -> Any:
+        """Return them for tokens that are a tensor."""
         return tensor(self.weigher.weights(x))
 
 

@@ -37,7 +37,13 @@ REFUSED = {
     "arrow_config": ("the adapter is a router over others", "give the routed adapters instead"),
     "megatron_config": ("the factors are split over devices", _EXPORT),
 }
-IS_ON_WHEN_EMPTY = ("arrow_config", "kasa_config", "monteclora_config", "use_bdlora")  # in PEFT
+IS_ON_WHEN_EMPTY = (  # in PEFT
+    "arrow_config",
+    "kasa_config",
+    "monteclora_config",
+    "trainable_token_indices",
+    "use_bdlora",
+)
 TASKS = ["SEQ_CLS", "SEQ_2_SEQ_LM", "CAUSAL_LM", "TOKEN_CLS", "QUESTION_ANS", "FEATURE_EXTRACTION"]
 CHANGES_BASE = ("pissa", "olora", "corda", "lora_ga", "loftq")
 KEEPS_BASE = ("gaussian", "eva", "orthogonal", "mica")

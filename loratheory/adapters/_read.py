@@ -174,7 +174,14 @@ def _pairs(
         raise refusal(home, fact, remedy)
     pairs = {module: _pair(home, settings, module, halves[module]) for module in order}
     aside = tuple(_set_aside(module, copy, pairs) for module, copy in copies.items())
-    return pairs, (*settings.notes, *_ignored(home, unread), *aside)
+    return pairs, (*settings.notes, *_named(home, *names), *_ignored(home, unread), *aside)
+
+
+def _named(home: Path, label: str | None = None) -> Iterator[str]:
+    """A sentence where tensors carry an adapter's name that PEFT does not give unasked."""
+    if label not in (None, "default"):
+        fact = f"its tensors are named for an adapter {shown(label)}"
+        yield f"{home}: {fact}: PEFT loads them only with adapter_name={shown(label)}"
 
 
 def _is_tied(halves: dict[str, Tensor], others: dict[str, dict[str, Tensor]]) -> bool:
@@ -226,7 +233,8 @@ def _set_aside(module: str, copy: Tensor, pairs: dict[str, Pair]) -> str:
     if pair:
         m, n = pair.up.shape[0], pair.down.shape[1]
         if copy.shape == ((n, m) if pair.embedding else (m, n)):
-            return f"{copy.place} is a copy of the base weight of {module}: it is set aside"
+            fact = f"{copy.place} is a base weight, taken for a copy of that of {module}"
+            return f"{fact}: it is set aside, where PEFT puts it in place of the base's own"
     fact = f"a base weight of shape {list(copy.shape)} that no adapter of {shown(module)} fits"
     raise refusal(copy.place, fact, "save the adapter with save_embedding_layers=False")
 

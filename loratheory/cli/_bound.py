@@ -34,7 +34,9 @@ def bound(
     """
     from loratheory.theorems import CALCULATORS
 
-    reachable(json, figure)
+    reachable(json, figure=figure)
+    if figure and not curve:
+        refused("--figure draws a curve: say which key varies, such as --curve hops=1:8:8")
     (theorem,) = chosen([label])
     if theorem.label not in CALCULATORS:
         able = ", ".join(name.removeprefix("thm:") for name in CALCULATORS)
@@ -61,8 +63,6 @@ def bound(
         )
     save_json(json, results if curve else results[0])
     if figure:
-        if not curve:
-            refused("--figure draws a curve: say which key varies, such as --curve hops=1:8:8")
         from loratheory.figures import curve as drawing
 
         figure_file(figure, drawing.draw(theorem.label, key, results))
@@ -100,7 +100,7 @@ def _grid(text: str, wanted: Any, label: str) -> tuple[str, list[Any]]:
     """The key that varies and its values."""
     key, _, span = text.partition("=")
     parts = span.split(":")
-    if len(parts) != 3 or not parts[2].isdigit() or int(parts[2]) < 2:
+    if len(parts) != 3 or not parts[2].isdecimal() or int(parts[2]) < 2:
         refused(f"--curve {text} is not KEY=FROM:TO:COUNT: write, for instance, hops=1:8:8")
     if int(parts[2]) > MOST:
         refused(f"--curve {text} asks for {parts[2]} values: {MOST} are more than a figure shows")

@@ -77,7 +77,7 @@ def check_model(
     about, bound, value, outcome` (holds, tight, broken, not applicable or measured) and `note`; a
     row of `kept` has `group, rule` (base, alone, mean or sum), `predicted, measured, asked`.
     """
-    reachable(json, figure)
+    reachable(json, figure=figure)
     chosen = _numbers(layers) if layers is not None else None
     if facts is not None and not folders:
         refused(f"--facts {facts} says what adapters were trained on: name the adapters too")
@@ -113,6 +113,8 @@ def _numbers(text: str) -> set[int]:
         first, _, last = part.partition("-")
         if not first.strip().isdecimal() or not (last or first).strip().isdecimal():
             refused(f"--layers={text} is no list of layers: write it as --layers 0,5-9")
+        if len(last or first) > 4:
+            refused(f"--layers={text}: no model has so many layers: write it as --layers 0,5-9")
         found |= set(range(int(first), int(last or first) + 1))
     return found
 

@@ -72,7 +72,7 @@ def diagnose(
     from loratheory.diagnosis import diagnose as verdict
     from loratheory.diagnosis import template_findings
 
-    reachable(json, figure)
+    reachable(json, figure=figure)
     bar = partial(progress, unit="module", desc="diagnose")
     common = in_common(folders, solutions or [], probe, model, any_base=any_base)
     diagnosis = verdict(*folders, any_base=any_base, progress=bar)

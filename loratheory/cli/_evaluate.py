@@ -41,7 +41,7 @@ def evaluate(
     a mark has `rule, coverage, two_hop, low, high, hop_1, hop_2, other_hops, other_two_hop,
     shortcut, chance`.
     """
-    reachable(json, figure)
+    reachable(json, figure=figure)
     needs("torch", "evaluate")
     from loratheory.experiments.evaluate import card, found
 

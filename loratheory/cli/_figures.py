@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from loratheory.cli._output import figure_file, refused
+from loratheory.cli._output import FIGURE, figure_file, reachable, refused
 
 Name = Annotated[str, typer.Argument(metavar="NAME|all", help="A figure, or `all` of them.")]
 Table = Annotated[
@@ -56,6 +56,8 @@ def figure(name: Name, table: Table = None, output: Output = None) -> None:
         tasks = [(one, table or figures.published(one), file)]
     drawn = [(file, known[one](figures.table(source))) for one, source, file in tasks]
     for file, drawing in drawn:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        if file.suffix in FIGURE:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        reachable(figure=file)
         figure_file(file, drawing)
         typer.echo(f"drawn: {file}", err=True)

@@ -39,7 +39,7 @@ def inspect(
     from loratheory.adapters import read
     from loratheory.diagnosis import spectra
 
-    reachable(json, figure)
+    reachable(json, figure=figure)
     results = []
     for folder in folders:
         adapter = read(folder)

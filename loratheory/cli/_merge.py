@@ -50,6 +50,8 @@ def merge(
     from loratheory.diagnosis import ModuleAudit, audited
 
     reachable(json)
+    if json and json.absolute() == output.absolute():
+        refused(f"--json {json} is the folder to write: name a file elsewhere")
     if not output.parent.is_dir():
         refused(f"{output}: there is no folder {output.parent}: make it, or write elsewhere")
     if output.exists() and not force:

@@ -73,14 +73,22 @@ def whole(path: Path, content: str | bytes) -> None:
     write_whole(path, content)
 
 
-def reachable(*targets: Path | None) -> None:
+FIGURE = (".pdf", ".png", ".svg")
+ENDINGS = {"figure": FIGURE, "graph": FIGURE, "table": (".md", ".tex")}
+
+
+def reachable(json: Path | None = None, **files: Path | None) -> None:
     """Refuse files that could not be written later, before any work is done."""
-    for target in targets:
+    for kind, target in {"json": json, **files}.items():
         if target is None:
             continue
-        if str(target) == "-":
+        endings = ENDINGS.get(kind, ())
+        if kind == "json" and str(target) == "-":
             if getattr(sys.stdout, "name", "") == os.devnull:
                 refused("--json -: standard output is closed: open it, or name a file")
+        elif endings and target.suffix not in endings:
+            known = ", ".join(endings)
+            refused(f"{target}: a {kind} is written as {known}: choose one of these endings")
         elif not target.parent.is_dir():
             refused(f"{target}: there is no folder {target.parent}: make it, or write elsewhere")
         elif target.is_dir():
@@ -139,10 +147,6 @@ def _json_text(value: Any, encoding: str) -> str:
 
 def figure_file(path: Path, figure: Any) -> None:
     """Write a matplotlib figure whole, in the format of its ending, the same bytes every time."""
-    from loratheory.figures import UNDATED, rendered
+    from loratheory.figures import rendered
 
-    kind = path.suffix.removeprefix(".")
-    if kind not in UNDATED:
-        endings = ", ".join(f".{known}" for known in UNDATED)
-        refused(f"{path}: a figure is written as {endings}: choose one of these endings")
-    whole(path, rendered(figure, kind))
+    whole(path, rendered(figure, path.suffix.removeprefix(".")))

@@ -60,14 +60,13 @@ def theorems(
 
     Example: `loratheory theorems --graph graph.png --table theorems.md --proofs proofs.tex`
     """
+    reachable(json, graph=graph, table=table, proofs=proofs)
     found = chosen(labels)
     if graph:
         from loratheory.figures import theorem_graph
 
         figure_file(graph, theorem_graph.draw(chosen(None)))
     if table:
-        if table.suffix not in TABLES:
-            refused(f"{table}: a table is written as .md or .tex: choose one of these endings")
         whole(table, TABLES[table.suffix](found))
     if proofs:
         from loratheory.theorems import appendix

@@ -219,6 +219,7 @@ MAKE = {
         f"empty {key}": (told(**{key: {}}), f"{key} is {{}}: export")
         for key in ("kasa_config", "monteclora_config", "use_bdlora")
     },
+    "no token rows": (told(trainable_token_indices=[]), "trainable_token_indices is [] rows"),
     "an empty router": (told(arrow_config={}), "arrow_config is {} routed adapters"),
     "a start's settings a list": (told(eva_config=[1]), "eva_config is [1] an object or null"),
     "a start of no kind": (told(init_lora_weights=[1]), "init_lora_weights is [1] true, false"),

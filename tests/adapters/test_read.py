@@ -85,8 +85,8 @@ def test_bfloat16_is_read_exactly(tmp_path):
             assert np.array_equal(low.dense(), 2.0 * (up @ down).numpy())
 
 
-@pytest.mark.parametrize("label", [None, "mine", "0"])
-def test_keys_with_an_adapter_name_mean_the_same(label, tmp_path):
+@pytest.mark.parametrize("label", [None, "default", "mine", "0"])
+def test_keys_with_an_adapter_name_mean_the_same_and_are_noted_where_peft_wants_it(label, tmp_path):
     pairs = factors(MODULES | {"embed": (5, 9, 2)})
     found = tensors(pairs, ["embed"], label)
     folder(tmp_path, target_modules=None)
@@ -94,6 +94,8 @@ def test_keys_with_an_adapter_name_mean_the_same(label, tmp_path):
     adapter = read(tmp_path)
     assert adapter.info.embeddings == {"embed"}
     assert [*adapter] == ["embed", *MODULES]
+    wanted = f"PEFT loads them only with adapter_name='{label}'"
+    assert any(wanted in note for note in adapter.info.notes) is (label in ("mine", "0"))
     for name, (up, down) in pairs.items():
         assert np.array_equal(adapter[name].up, up)
         assert np.array_equal(adapter[name].down, down)
@@ -140,7 +142,8 @@ def test_a_copy_of_the_base_weight_is_set_aside_and_reported(tmp_path):
     adapter = read(tmp_path)
     assert [*adapter] == ["embed", "head"]
     assert len(adapter.info.notes) == 2
-    assert "embed.base_layer.weight' is a copy of the base weight" in adapter.info.notes[0]
+    note = "embed.base_layer.weight' is a base weight, taken for a copy of that of embed: it is set"
+    assert note in adapter.info.notes[0]
 
 
 def test_nothing_is_loaded_before_it_is_asked_for(tmp_path):

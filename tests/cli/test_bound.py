@@ -50,6 +50,7 @@ def test_a_curve_with_its_figure(tmp_path):
         (["merge-floor"], "has no calculator; these have: two-read-region"),
         (["nonsense"], "there is no theorem 'nonsense'"),
         (["two-read-region", "--curve", "hops=1:8"], "is not KEY=FROM:TO:COUNT"),
+        (["two-read-region", "--curve", "hops=1:8:²"], "is not KEY=FROM:TO:COUNT"),
         (["two-read-region", "--curve", "case=A:B:3"], "case is not a number"),
         (["two-read-region", "--figure", "x.png"], "--figure draws a curve"),
     ],

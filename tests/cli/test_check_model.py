@@ -58,6 +58,7 @@ def test_json_alone_goes_to_standard_output(given, run):
     ("words", "told"),
     [
         (["--layers", "a"], "--layers=a is no list of layers"),
+        (["--layers", "0-99999999999"], "--layers=0-99999999999: no model has so many layers"),
         (["--facts", "x.json"], "name the adapters too"),
         (["--figure", "no/such/x.png"], "there is no folder"),
         (["--model", "/no/such"], "there is no such folder"),

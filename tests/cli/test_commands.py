@@ -177,6 +177,12 @@ def test_methods_prints_a_law_table_and_explains_its_cells():
         (["merge", "ONE", "TWO", "-o", "OUT", "--weights=1,2"], "mean takes no weights"),
         (["merge", "ONE", "TWO", "-o", "OUT", "--method", "svd"], "needs rank"),
         (["merge", "ONE", "TWO", "-o", "ONE"], "exist"),
+        (["merge", "ONE", "TWO", "-o", "OUT", "--json", "OUT"], "is the folder to write"),
+        (["theorems", "--table", "T.md", "--proofs", "no/x.tex"], "there is no folder no"),
+        (["theorems", "--table", "T.md", "--graph", "x.bmp"], ".pdf, .png, .svg"),
+        (["theorems", "--graph", "T.png", "--table", "x.csv"], "a table is written as .md, .tex"),
+        (["theorems", "--table", "T.md", "--json", "no/x.json"], "there is no folder no"),
+        (["inspect", "ONE", "--json", "T.json", "--figure", "x.bmp"], ".pdf, .png, .svg"),
         (["diagnose", "ONE"], "at least two"),
         (["inspect", "ONE", "--figure", "x.bmp"], ".pdf, .png, .svg"),
         (["inspect", "ONE", "--json", "nowhere/x.json"], "nowhere"),
@@ -184,12 +190,13 @@ def test_methods_prints_a_law_table_and_explains_its_cells():
 )
 def test_wrong_input_is_one_paragraph_and_exit_code_two(words, says, pair, tmp_path):
     places = {"ONE": pair[0], "TWO": pair[1], "OUT": tmp_path / "out"}
+    places |= {word: tmp_path / word for word in ("T.md", "T.png", "T.json")}
     code, out, err = run(*(places.get(word, word) for word in words))
     assert code == 2
     assert says in err
     assert "Traceback" not in err
     assert not out
-    assert not (tmp_path / "out").exists()
+    assert sorted(place.name for place in tmp_path.iterdir()) == ["one", "two"]
 
 
 def test_the_package_loads_nothing_heavy_before_it_is_needed():

@@ -66,15 +66,7 @@ class Info:
 
 
 class Lazy(Updates):
-    """Updates made one at a time, when looked up, and never kept: what streaming rests on.
-
-    Parameters
-    ----------
-    names : tuple of str
-        The module names, in order.
-    make : callable
-        ``make(name)`` loads or computes one update.
-    """
+    """Updates made one at a time by ``make(name)``, when looked up, and never kept."""
 
     def __init__(self, names: tuple[str, ...], make: Callable[[str], LowRank]) -> None:
         self._names = dict.fromkeys(names)
@@ -169,8 +161,7 @@ class Aligned:
 
     def updates(self, module: str) -> list[LowRank]:
         """The updates of one module, one an adapter, loaded now; width 0 where it is missing."""
-        absent = self.missing.get(module, ())
-        present = {i: a[module] for i, a in enumerate(self.adapters) if i not in absent}
+        present = {i: a[module] for i, a in enumerate(self.adapters) if module in a}
         like = next(iter(present.values()))
         zero = LowRank(like.up[:, :0], like.down[:0, :])
         return [present.get(i, zero) for i in range(len(self.adapters))]
@@ -178,32 +169,22 @@ class Aligned:
     @property
     def report(self) -> tuple[str, ...]:
         """A sentence for each adapter that lacks modules of the others."""
-        lacks = {
-            i: [module for module, absent in self.missing.items() if i in absent]
-            for i in range(len(self.adapters))
-        }
-        return tuple(
-            f"{self.adapters[i].info.name} has no update of {len(modules)} of {len(self.shapes)} "
-            f"modules ({modules[0]}{', …' if modules[1:] else ''}): it counts as zero there"
-            for i, modules in lacks.items()
-            if modules
-        )
+        sentences = []
+        for i, adapter in enumerate(self.adapters):
+            lacks = [module for module, absent in self.missing.items() if i in absent]
+            if lacks:
+                named = f"{lacks[0]}{', …' if lacks[1:] else ''}"
+                count = f"{len(lacks)} of {len(self.shapes)} modules"
+                fact = f"{adapter.info.name} has no update of {count} ({named})"
+                sentences.append(f"{fact}: it counts as zero there")
+        return tuple(sentences)
 
 
 def aligned(adapters: Sequence[Adapter], any_base: bool = False) -> Aligned:
     """Return the adapters over the union of their modules, once they fit each other.
 
-    Parameters
-    ----------
-    adapters : sequence of Adapter
-        At least one.
-    any_base : bool
-        Whether different names and revisions of base models may pass; different shapes never do.
-
-    Returns
-    -------
-    Aligned
-        Loads nothing by itself.
+    Loads nothing. With `any_base`, different names and revisions of base models may pass; different
+    shapes never do.
 
     Raises
     ------
@@ -217,8 +198,7 @@ def aligned(adapters: Sequence[Adapter], any_base: bool = False) -> Aligned:
     first: dict[str, Adapter] = {}
     for adapter in adapters:
         for module, shape in adapter.shapes.items():
-            other = first.setdefault(module, adapter)
-            _same_kind(module, shape, adapter, other)
+            _same_kind(module, shape, adapter, first.setdefault(module, adapter))
     shapes = {module: adapter.shapes[module] for module, adapter in first.items()}
     absent = {m: tuple(i for i, a in enumerate(adapters) if m not in a) for m in shapes}
     missing = {module: places for module, places in absent.items() if places}
@@ -236,44 +216,25 @@ def _same_kind(module: str, shape: Shape, adapter: Adapter, other: Adapter) -> N
 
 
 def same_base(adapters: Sequence[Adapter]) -> tuple[str, ...]:
-    """Refuse different base models and different revisions of one; a revision beside none is told.
+    """Refuse different base models and different revisions of one; those that name none fit any.
 
-    Parameters
-    ----------
-    adapters : sequence of Adapter
-        Those that name no base model fit any.
-
-    Returns
-    -------
-    tuple of str
-        What the user should see to.
-
-    Raises
-    ------
-    AdapterError
-        If two adapters name different ones.
+    Returns what the user should see to: that a revision stands beside none.
     """
     notes: tuple[str, ...] = ()
-    for fact, value in (("base model", _base), ("revision of the base model", _revision)):
-        named = [adapter for adapter in adapters if value(adapter)]
-        other = next((a for a in named if value(a) != value(named[0])), None)
-        if other is not None:
-            text = f"its {fact} is {shown(value(other))}, that of {named[0].info.name} is"
-            remedy = "combine adapters of one base model, or pass any_base=True (--any-base)"
-            raise refusal(other.info.name, f"{text} {shown(value(named[0]))}", remedy)
-        if value is _revision and 0 < len(named) < len(adapters):
-            silent = next(adapter for adapter in adapters if not value(adapter))
-            text = f"{named[0].info.name} was trained on revision {shown(value(named[0]))} of its"
-            notes = (f"{text} base model, {silent.info.name} names none: see that they are one",)
+    base = [adapter.info.base for adapter in adapters]
+    revision = [str(adapter.info.config.get("revision") or "") for adapter in adapters]
+    for fact, values in (("base model", base), ("revision of the base model", revision)):
+        named = [(a, value) for a, value in zip(adapters, values, strict=True) if value]
+        for adapter, value in named:
+            if value != named[0][1]:
+                text = f"its {fact} is {shown(value)}, that of {named[0][0].info.name} is"
+                remedy = "combine adapters of one base model, or pass any_base=True (--any-base)"
+                raise refusal(adapter.info.name, f"{text} {shown(named[0][1])}", remedy)
+        if values is revision and 0 < len(named) < len(adapters):
+            silent = adapters[values.index("")].info.name
+            text = f"{named[0][0].info.name} was trained on revision {shown(named[0][1])} of its"
+            notes = (f"{text} base model, {silent} names none: see that they are one",)
     return notes
-
-
-def _base(adapter: Adapter) -> str:
-    return adapter.info.base
-
-
-def _revision(adapter: Adapter) -> str:
-    return str(adapter.info.config.get("revision") or "")
 
 
 def _common(adapters: Sequence[Adapter], any_base: bool) -> Info:

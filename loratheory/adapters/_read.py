@@ -1,42 +1,56 @@
-"""A PEFT folder as an `Adapter`: checked by its headers, loaded module by module."""
+"""A PEFT folder from a stranger as an `Adapter`: proven by its headers, loaded module by module.
 
+The layout of a safetensors file is proven by the safetensors library, with which PEFT loads; the
+places of the tensors are then taken from the header as they stand. Numbers are read by seek and
+read, one tensor at a time. Nothing is mapped: pages of a mapping count as resident for as long as
+it is open.
+"""
+
+import math
 import os
 import re
+import stat
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import ml_dtypes
 import numpy as np
+from safetensors import SafetensorError, safe_open
 
 from loratheory.adapters._adapter import DTYPES, Adapter, Info, Lazy, refusal, shown
-from loratheory.adapters._config import INDEX, NAME, PREFIX, WEIGHTS, Config, config
-from loratheory.adapters._files import LIMIT, Tensor, finite, header, inside, json_file, load
+from loratheory.adapters._config import Config, json_file, json_object, opened, unreadable
 from loratheory.lowrank import LowRank
+from loratheory.shapes import Float
 
+NAME = "adapter_config.json"
+WEIGHTS = "adapter_model.safetensors"
+INDEX = "adapter_model.safetensors.index.json"
+PREFIX = "base_model.model."
+KINDS = {
+    "float16": np.dtype(np.float16),
+    "bfloat16": np.dtype(ml_dtypes.bfloat16),
+    "float32": np.dtype(np.float32),
+    "float64": np.dtype(np.float64),
+}
+CODES = dict(zip(("F16", "BF16", "F32", "F64"), DTYPES, strict=True))
+_INDEX_LIMIT = 100_000_000  # bytes, the limit of the safetensors library for headers
 LARGEST = float(np.finfo(np.float32).max)  # a norm of larger float64 numbers may overflow
 _KEY = re.compile(
     r"(?P<module>.+)\.(?:lora_(?P<half>[AB])(?:\.(?P<name>[^.]+))?\.weight"
     r"|lora_embedding_(?P<token>[AB])(?:\.(?P<label>[^.]+))?)"
 )
-FOREIGN = {
+_FOREIGN = {
     "lora_magnitude_vector": "holds DoRA magnitudes: export it as a plain LoRA adapter first",
     "modules_to_save": "is a whole trained module: train without modules_to_save",
     "bias": "is a trained bias: train without biases",
     "trainable_tokens": "holds trained token rows: train without them",
 }
-WHOLE = (
+_RESIZED = (
     "is a whole embedding or head, which PEFT stores where the vocabulary was resized or a config "
     "asked for it: save the adapter with save_embedding_layers=False if it was not trained"
 )
-
-
-class Pair(NamedTuple):
-    """The two tensors of one module, and what its update needs beside them."""
-
-    up: Tensor
-    down: Tensor
-    scale: float
-    embedding: bool
 
 
 def read(folder: str | os.PathLike[str]) -> Adapter:
@@ -63,34 +77,21 @@ def read(folder: str | os.PathLike[str]) -> Adapter:
     """
     home = Path(folder)
     _is_adapter(home)
-    settings = config(inside(home, NAME))
+    config = Config(inside(home, NAME))
     tensors = dict(_tensors(home))
-    pairs, notes = _pairs(home, settings, tensors)
+    pairs, notes = _pairs(home, config, tensors)
     widest = max((t.dtype for p in pairs.values() for t in (p.up, p.down)), key=DTYPES.index)
     info = Info(
         name=str(folder),
-        base=settings.base,
+        base=config.base,
         dtype=widest,
         embeddings=frozenset(name for name, pair in pairs.items() if pair.embedding),
-        config=settings.rest,
+        config=config.rest,
         notes=notes,
         scales={name: pair.scale for name, pair in pairs.items()},
     )
     shapes = {name: (p.up.shape[0], p.down.shape[1]) for name, p in pairs.items()}
     return Adapter(Lazy(tuple(pairs), lambda name: _update(name, pairs[name])), shapes, info)
-
-
-def _update(name: str, pair: Pair) -> LowRank:
-    up, down = load(pair.up), load(pair.down)
-    wide = max(up.dtype, down.dtype)
-    with np.errstate(over="ignore"):
-        scaled = up.astype(wide, copy=False) * wide.type(pair.scale)
-    finite(pair.up.place, scaled, f" once scaled by {pair.scale:g} for module {name}")
-    for tensor, factor in ((pair.up, scaled), (pair.down, down)):
-        if wide == np.float64 and abs(factor).max() > LARGEST:
-            fact = f"an entry of {abs(factor).max():.3g} in module {shown(name)}"
-            raise refusal(tensor.place, fact, f"entries must be below {LARGEST:.3g}")
-    return LowRank(scaled, down.astype(wide, copy=False))
 
 
 def _is_adapter(home: Path) -> None:
@@ -110,6 +111,143 @@ def _is_adapter(home: Path) -> None:
         raise refusal(home, f"holds no {WEIGHTS}", "name the folder PEFT saved, with its weights")
 
 
+def inside(folder: Path, name: str) -> Path:
+    """Return the regular file `name` of `folder`, sure that it does not lead elsewhere.
+
+    Links are followed within the folder, and from a snapshot of the Hugging Face cache into the
+    blobs of the same repository, which is how that cache stores every file.
+    """
+    path = folder / name
+    if not name or Path(name).name != name or "\\" in name or "\0" in name:
+        fact = f"the file name {shown(name)} leads out of the folder"
+        raise refusal(folder, fact, "name files of the folder itself")
+    try:
+        real, home = path.resolve(strict=True), folder.resolve()
+        mode = real.stat().st_mode
+    except (OSError, RuntimeError, ValueError) as error:
+        raise unreadable(path, error) from None
+    homes = [home]
+    if home.parent.name == "snapshots":
+        homes.append(home.parent.parent / "blobs")
+    if not any(real.is_relative_to(place) for place in homes):
+        fact = f"the link leads out of the folder, to {real}"
+        raise refusal(path, fact, "put the file itself there if you trust it")
+    if not stat.S_ISREG(mode):
+        raise refusal(path, "this is not a regular file", "put the adapter's own file there")
+    return path
+
+
+class Tensor(NamedTuple):
+    """Where one tensor lies: `start` is its first byte in the file, `stamp` the file's state."""
+
+    file: Path
+    key: str
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    stamp: tuple[int, ...]
+
+    @property
+    def place(self) -> str:
+        """How messages call it."""
+        return f"{self.file}: tensor {shown(self.key)}"
+
+
+def _stamp(source: BufferedReader) -> tuple[int, ...]:
+    state = os.fstat(source.fileno())
+    return state.st_size, state.st_ino, state.st_mtime_ns
+
+
+def header(file: Path) -> dict[str, Tensor]:
+    """Return every tensor's place, once the safetensors library has proven the whole layout.
+
+    Together they fill the file without gap or overlap. Refused if the file is cut, its header
+    damaged, or a tensor holds anything but floating-point numbers of 16, 32 or 64 bits.
+    """
+    with opened(file) as source:  # before the library looks: a later change shows in the stamp
+        stamp = _stamp(source)
+        try:
+            with safe_open(file, framework="numpy"):
+                pass
+            length = int.from_bytes(source.read(8), "little")
+            entries = json_object(file, source.read(length))
+        except SafetensorError as error:
+            fact = f"the safetensors library refuses this file of {stamp[0]} bytes ({error})"
+            remedy = "if it was cut or changed, copy or download the file again"
+            raise refusal(file, fact, remedy) from None
+        except OSError as error:
+            raise unreadable(file, error) from None
+    entries.pop("__metadata__", None)
+    tensors = {}
+    for key, entry in entries.items():
+        code, shape, start = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"][0]
+        tensors[key] = Tensor(file, key, CODES.get(code, ""), shape, 8 + length + start, stamp)
+        if code not in CODES:
+            remedy = f"save it in one of {', '.join(DTYPES)}"
+            raise refusal(tensors[key].place, f"dtype is {shown(code)}", remedy)
+    return tensors
+
+
+def load(tensor: Tensor) -> Float[np.ndarray, "..."]:
+    """Return the numbers of one tensor, all finite; nothing of the file stays open.
+
+    float64 stays; all else becomes float32, which holds it exactly. Refused if the file has changed
+    since its header was read, or an entry is NaN or infinite.
+    """
+    stored = "<u2" if tensor.dtype == "bfloat16" else KINDS[tensor.dtype].newbyteorder("<")
+    values = np.empty(math.prod(tensor.shape), stored)
+    try:
+        with opened(tensor.file) as source:
+            same = _stamp(source) == tensor.stamp
+            source.seek(tensor.start)
+            size = source.readinto(values.data.cast("B"))
+    except OSError as error:
+        raise unreadable(tensor.file, error) from None
+    if not same or size != values.nbytes:
+        raise refusal(tensor.place, "the file changed while it was being read", "read it again")
+    if tensor.dtype == "bfloat16":
+        values = (values.astype(np.uint32) << 16).view(np.float32)
+    kind = np.float64 if tensor.dtype == "float64" else np.float32
+    with np.errstate(invalid="ignore"):  # signalling NaN, refused in the next step
+        wide = values.astype(kind, copy=False).reshape(tensor.shape)
+    finite(tensor.place, wide)
+    return wide
+
+
+def finite(place: str, array: Float[np.ndarray, "..."], cause: str = "") -> None:
+    """Refuse NaN and infinity, by place and position."""
+    good = np.isfinite(array)
+    if not good.all():
+        spot = np.unravel_index(int(good.argmin()), array.shape)
+        fact = f"{float(array[spot])} at position {[int(index) for index in spot]}{cause}"
+        raise refusal(place, fact, "every entry must be finite: redo the step that produced it")
+
+
+# From tensors to updates.
+
+
+class Pair(NamedTuple):
+    """The two tensors of one module, and what its update needs beside them."""
+
+    up: Tensor
+    down: Tensor
+    scale: float
+    embedding: bool
+
+
+def _update(name: str, pair: Pair) -> LowRank:
+    up, down = load(pair.up), load(pair.down)
+    wide = max(up.dtype, down.dtype)
+    with np.errstate(over="ignore"):
+        scaled = up.astype(wide, copy=False) * wide.type(pair.scale)
+    finite(pair.up.place, scaled, f" once scaled by {pair.scale:g} for module {name}")
+    for tensor, factor in ((pair.up, scaled), (pair.down, down)):
+        if wide == np.float64 and abs(factor).max() > LARGEST:
+            fact = f"an entry of {abs(factor).max():.3g} in module {shown(name)}"
+            raise refusal(tensor.place, fact, f"entries must be below {LARGEST:.3g}")
+    return LowRank(scaled, down.astype(wide, copy=False))
+
+
 def _tensors(home: Path) -> Iterator[tuple[str, Tensor]]:
     """Every tensor of the folder, from one file or from all shards."""
     if not os.path.lexists(home / INDEX):
@@ -118,21 +256,21 @@ def _tensors(home: Path) -> Iterator[tuple[str, Tensor]]:
     index = inside(home, INDEX)
     if os.path.lexists(home / WEIGHTS):
         raise refusal(home, f"holds both {WEIGHTS} and shards ({INDEX})", "remove one of them")
-    places = json_file(index, LIMIT).get("weight_map")
+    places = json_file(index, _INDEX_LIMIT).get("weight_map")
     if not isinstance(places, dict) or not all(isinstance(p, str) for p in places.values()):
         fact = f"weight_map is {shown(places)}"
         raise refusal(index, fact, "it must map every tensor to the file it is in")
     for name in sorted(set(places.values())):
         shard = header(inside(home, name))
-        here = {key for key, place in places.items() if place == name}
-        for key in sorted(here ^ shard.keys()):
+        listed = {key for key, place in places.items() if place == name}
+        for key in sorted(listed ^ shard.keys()):
             fact = f"the index puts tensor {shown(key)} into {shown(places.get(key))}"
             raise refusal(home / name, f"{fact}, the file says otherwise", "restore all shards")
         yield from shard.items()
 
 
 def _pairs(
-    home: Path, settings: Config, tensors: dict[str, Tensor]
+    home: Path, config: Config, tensors: dict[str, Tensor]
 ) -> tuple[dict[str, Pair], tuple[str, ...]]:
     """The tensors by module in natural order, and what was set aside."""
     halves: dict[str, dict[str, Tensor]] = {}
@@ -144,11 +282,10 @@ def _pairs(
         if not match:
             copies[_copied(tensor)] = tensor
             continue
-        if not key.startswith(PREFIX):
-            unread[match["module"]] = f"their keys do not begin with {PREFIX}"
-            continue
-        if key.startswith(2 * PREFIX):
-            unread[match["module"]] = f"their keys begin with {PREFIX} twice"
+        if not key.startswith(PREFIX) or key.startswith(2 * PREFIX):
+            twice = key.startswith(PREFIX)
+            fact = f"begin with {PREFIX} twice" if twice else f"do not begin with {PREFIX}"
+            unread[match["module"]] = f"their keys {fact}"
             continue
         module, half = match["module"].removeprefix(PREFIX), match["half"] or match["token"]
         names.setdefault(match["name"] or match["label"], key)
@@ -163,8 +300,8 @@ def _pairs(
         one, other = [*names.values()][:2]
         fact = f"tensors {shown(one)} and {shown(other)} belong to two adapters"
         raise refusal(home, fact, "save each adapter into a folder of its own")
-    left_out = {module for module in halves if not settings.adapts(module)}
-    if settings.tied:
+    left_out = {module for module in halves if not config.adapts(module)}
+    if config.tied:
         left_out -= {module for module in left_out if _is_tied(halves[module], halves)}
     unread |= dict.fromkeys(left_out, f"{NAME} leaves these modules out")
     order = sorted(halves.keys() - left_out, key=_natural)
@@ -172,9 +309,9 @@ def _pairs(
         fact = f"PEFT would load none of its {len(unread)} modules: {[*unread.values()][-1]}"
         remedy = "save it again with save_pretrained, or correct its keys or target_modules"
         raise refusal(home, fact, remedy)
-    pairs = {module: _pair(home, settings, module, halves[module]) for module in order}
+    pairs = {module: _pair(home, config, module, halves[module]) for module in order}
     aside = tuple(_set_aside(module, copy, pairs) for module, copy in copies.items())
-    return pairs, (*settings.notes, *_named(home, *names), *_ignored(home, unread), *aside)
+    return pairs, (*config.notes, *_named(home, *names), *_ignored(home, unread), *aside)
 
 
 def _named(home: Path, label: str | None = None) -> Iterator[str]:
@@ -219,9 +356,9 @@ def _copied(tensor: Tensor) -> str:
     if key.endswith(".base_layer.weight"):
         return key.removeprefix(PREFIX).removesuffix(".base_layer.weight")
     parts = key.split(".")
-    reason = next((text for word, text in FOREIGN.items() if word in parts), None)
+    reason = next((text for word, text in _FOREIGN.items() if word in parts), None)
     if len(tensor.shape) == 2 and parts[-2:] in (["lm_head", "weight"], ["embed_tokens", "weight"]):
-        reason = WHOLE
+        reason = _RESIZED
     reason = reason or "is no LoRA tensor: export the adapter as a plain LoRA adapter first"
     fact, _, remedy = reason.partition(": ")
     raise refusal(tensor.place, fact, remedy)
@@ -239,7 +376,7 @@ def _set_aside(module: str, copy: Tensor, pairs: dict[str, Pair]) -> str:
     raise refusal(copy.place, fact, "save the adapter with save_embedding_layers=False")
 
 
-def _pair(home: Path, settings: Config, module: str, halves: dict[str, Tensor]) -> Pair:
+def _pair(home: Path, config: Config, module: str, halves: dict[str, Tensor]) -> Pair:
     """The two halves of one module, agreeing with each other and with the config."""
     place = f"{home}: module {shown(module)}"
     embedding = "A of tokens" in halves or "B of tokens" in halves
@@ -248,8 +385,7 @@ def _pair(home: Path, settings: Config, module: str, halves: dict[str, Tensor]) 
         fact = f"has {' and '.join(f'lora_{kind}' for kind in sorted(halves))}"
         raise refusal(place, fact, "an update needs exactly lora_A and lora_B: restore the file")
     down, up = (halves[kind] for kind in wanted)
-    r = settings.rank(module)
-    shapes: Any = f"lora_A has shape {list(down.shape)}, lora_B {list(up.shape)}"
+    r, shapes = config.rank(module), f"lora_A has shape {[*down.shape]}, lora_B {[*up.shape]}"
     if len(up.shape) == 4 or len(down.shape) == 4:
         raise refusal(place, f"{shapes}: a convolution", "only linear maps and embeddings work")
     if len(up.shape) != 2 or len(down.shape) != 2 or 0 in up.shape + down.shape:
@@ -257,4 +393,4 @@ def _pair(home: Path, settings: Config, module: str, halves: dict[str, Tensor]) 
     if up.shape[1] != r or down.shape[0] != r:
         fact = f"{shapes}, but {NAME} gives it rank {shown(r)}"
         raise refusal(place, fact, "correct r or rank_pattern, or restore the weights")
-    return Pair(up, down, settings.scale(module), embedding)
+    return Pair(up, down, config.scale(module), embedding)

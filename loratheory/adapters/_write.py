@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from loratheory.adapters._adapter import DTYPES, Adapter, AdapterError, refusal, shown
-from loratheory.adapters._config import HANDED_ON, KNOWN, NAME, PREFIX, PROJECTION, TWICE, WEIGHTS
-from loratheory.adapters._files import CODES, KINDS, finite
+from loratheory.adapters._config import PROJECTION, TWICE, handed_on
+from loratheory.adapters._read import CODES, KINDS, NAME, PREFIX, WEIGHTS, finite
 from loratheory.lowrank import Array, array_namespace
 from loratheory.shapes import Float
 from loratheory.store import draft
 
-OURS = re.compile(r"adapter_(config|model)\b.*\.(json|safetensors|bin)|README\.md|\.gitattributes")
+_OURS = re.compile(r"adapter_(config|model)\b.*\.(json|safetensors|bin)|README\.md|\.gitattributes")
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def write(
         Its parent must exist. It is built beside under a hidden name and then renamed.
     dtype : str, optional
         float16, bfloat16, float32 or float64; by default that of `adapter.info`, except that
-        float64 is stored as float32, the precision adapters run in, unless told.
+        float64 is stored as float32, the precision adapters run in, unless asked for.
     force : bool
         Whether an adapter that is there already may be replaced, as a whole and in one step where
         the system can swap two folders. A folder that holds anything else is never replaced.
@@ -87,10 +87,14 @@ def write(
     if not len(adapter):
         raise refusal(adapter.info.name, "has no module", "there is nothing to write")
     _may_replace(target, force)
+    widths: dict[str, int] = {}
     try:
         with draft(target, replace=force) as place:
             place.mkdir()
-            size, rounding = _fill(place, adapter, kind)
+            names = [key for module in adapter for key in _keys(module, adapter)]
+            size, rounding = _save(place / WEIGHTS, names, _factors(adapter, widths), kind)
+            text = json.dumps(_config(adapter, widths), indent=2, sort_keys=True)
+            (place / NAME).write_text(text + "\n", encoding="utf-8")
     except FileExistsError:
         raise _taken(target) from None
     except OSError as error:
@@ -110,7 +114,7 @@ def _may_replace(target: Path, force: bool) -> None:
     if not force:
         raise _taken(target)
     try:
-        others = sorted(p.name for p in target.iterdir() if not OURS.fullmatch(p.name))
+        others = sorted(p.name for p in target.iterdir() if not _OURS.fullmatch(p.name))
     except OSError as error:
         raise refusal(target, f"cannot be read ({error.strerror})", "name another folder") from None
     if others:
@@ -122,19 +126,6 @@ def _taken(target: Path) -> AdapterError:
     return refusal(target, "exists already", "name another folder, or replace it by force")
 
 
-def _fill(place: Path, adapter: Adapter, dtype: str) -> tuple[int, float]:
-    """Weights first, as the widths are only known once every module has been made."""
-    widths: dict[str, int] = {}
-    names = [key for module in adapter for key in _keys(module, adapter)]
-    done = _save(place / WEIGHTS, names, _factors(adapter, widths), dtype)
-    text = json.dumps(_config(adapter, widths), indent=2, sort_keys=True)
-    with (place / NAME).open("x") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    return done
-
-
 def _keys(module: str, adapter: Adapter) -> tuple[str, str]:
     if module in adapter.info.embeddings:
         return f"{PREFIX}{module}.lora_embedding_A", f"{PREFIX}{module}.lora_embedding_B"
@@ -142,7 +133,7 @@ def _keys(module: str, adapter: Adapter) -> tuple[str, str]:
 
 
 def _factors(adapter: Adapter, widths: dict[str, int]) -> Iterator[tuple[str, Any]]:
-    """Down and up of each module in turn; fills `widths` on the way."""
+    """Down and up of each module in turn; fills `widths`, known once a module has been made."""
     for module, shape in adapter.shapes.items():
         low = adapter[module]
         if low.shape != shape:
@@ -185,9 +176,8 @@ def _config(adapter: Adapter, widths: dict[str, int]) -> dict[str, Any]:
     widths = {name.removesuffix(PROJECTION): width for name, width in widths.items()}
     r = Counter(widths.values()).most_common(1)[0][0]
     ranks = {f"^{re.escape(name)}": width for name, width in widths.items() if width != r}
-    kept = adapter.info.config
     return {
-        **{key: value for key, value in kept.items() if key in HANDED_ON or key not in KNOWN},
+        **handed_on(adapter.info.config),
         "peft_type": "LORA",
         "base_model_name_or_path": adapter.info.base or None,
         "inference_mode": True,
@@ -205,7 +195,7 @@ def _config(adapter: Adapter, widths: dict[str, int]) -> dict[str, Any]:
 
 def _save(
     file: Path,
-    names: Sequence[str],
+    names: list[str],
     tensors: Iterable[tuple[str, Float[np.ndarray, "rows columns"]]],
     dtype: str,
 ) -> tuple[int, float]:
@@ -224,20 +214,17 @@ def _save(
     with file.open("xb") as target:
         target.write(b" " * (8 + room))
         for name, exact in tensors:
-            stored = _cast(name, exact, dtype)
-            worst = max(worst, _rounding(exact, stored))
+            stored = _stored(name, exact, dtype)
+            if exact.dtype != stored.dtype and (norm := np.linalg.norm(exact.astype(np.float64))):
+                lost = stored.astype(np.float64) - exact.astype(np.float64)
+                worst = max(worst, float(np.linalg.norm(lost)) / float(norm))
             bits = stored.view(np.uint16) if dtype == "bfloat16" else stored
             target.write(bits.reshape(-1).data.cast("B"))
-            entries[name] = {
-                "dtype": code,
-                "shape": [*stored.shape],
-                "data_offsets": [place, place + stored.nbytes],
-            }
-            place += stored.nbytes
+            span = [place, place + stored.nbytes]
+            entries[name] = {"dtype": code, "shape": [*stored.shape], "data_offsets": span}
+            place = span[1]
         target.seek(0)
         target.write(room.to_bytes(8, "little") + _json(entries).ljust(room))
-        target.flush()
-        os.fsync(target.fileno())
     return 8 + room + place, worst
 
 
@@ -245,7 +232,7 @@ def _json(entries: dict[str, Any]) -> bytes:
     return json.dumps(entries, separators=(",", ":")).encode()
 
 
-def _cast(name: str, exact: Float[np.ndarray, "..."], dtype: str) -> Any:
+def _stored(name: str, exact: Float[np.ndarray, "..."], dtype: str) -> Any:
     """The numbers in storage type `dtype`, little-endian, in C order; too large is refused."""
     finite(name, exact)
     with np.errstate(over="ignore", under="ignore"):
@@ -258,11 +245,3 @@ def _cast(name: str, exact: Float[np.ndarray, "..."], dtype: str) -> Any:
     if dtype == "bfloat16":
         return stored
     return stored.astype(KINDS[dtype].newbyteorder("<"), copy=False)
-
-
-def _rounding(exact: Float[np.ndarray, "..."], stored: Any) -> float:
-    if exact.dtype == stored.dtype:
-        return 0.0
-    wide = exact.astype(np.float64)
-    norm = float(np.linalg.norm(wide))
-    return float(np.linalg.norm(stored.astype(np.float64) - wide)) / norm if norm else 0.0

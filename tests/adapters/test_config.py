@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loratheory.adapters import AdapterError
-from loratheory.adapters._config import config
+from loratheory.adapters._config import Config
 
 NAMES = ["q", "a.q", "aq", "layers.1.q", "layers.11.q", "b.layers.1.q", "layers.1.q.k", "a.qq"]
 PATTERNS = [
@@ -29,7 +29,7 @@ def told(tmp_path):
     def made(**values):
         file = tmp_path / "adapter_config.json"
         file.write_text(json.dumps({"peft_type": "LORA"} | values))
-        return config(file)
+        return Config(file)
 
     return made
 
@@ -70,7 +70,7 @@ def test_every_module_gets_the_rank_that_peft_gives_it(tmp_path_factory, pattern
     file.write_text(
         json.dumps({"peft_type": "LORA", "rank_pattern": ranks, "alpha_pattern": ranks})
     )
-    found = config(file)
+    found = Config(file)
     for name in NAMES:
         expected = ranks.get(get_pattern_key(ranks.keys(), name), 8)
         assert found.rank(name) == expected
@@ -128,7 +128,7 @@ def test_what_does_not_touch_the_effect_is_carried_on(told):
 def test_the_empty_values_that_peft_writes_are_no_reason_to_refuse(told):
     empty = dict.fromkeys(["use_dora", "lora_bias", "use_qalora"], False)
     empty |= dict.fromkeys(["modules_to_save", "use_bdlora", "kasa_config"])
-    assert told(**empty, bias="none", init_lora_weights="gaussian", layer_replication=[]).r == 8
+    assert told(**empty, bias="none", init_lora_weights="gaussian", layer_replication=[]).rank("q") == 8
 
 
 @pytest.mark.parametrize("start", ["pissa", "PISSA_niter_16", "olora", "corda", "lora_ga", "loftq"])
@@ -174,7 +174,7 @@ def test_what_the_file_says_beside_the_numbers_is_noted(told):
 
 @pytest.mark.parametrize("start", [True, False, "eva", "orthogonal", "mica", "gaussian"])
 def test_starts_that_leave_the_base_alone_are_read(told, start):
-    assert told(init_lora_weights=start).r == 8
+    assert told(init_lora_weights=start).rank("q") == 8
 
 
 def test_no_refused_key_of_peft_is_unknown_to_it():

@@ -21,7 +21,8 @@ from safetensors.torch import save_file as save_torch
 from strategies import seeds
 
 from loratheory.adapters import AdapterError
-from loratheory.adapters._files import header, inside, json_file, json_object, load
+from loratheory.adapters._config import json_file, json_object
+from loratheory.adapters._read import header, inside, load
 
 # Files found inside their folder and parsed without surprise.
 
@@ -202,7 +203,7 @@ def test_a_read_that_comes_up_short_is_noticed(tmp_path, monkeypatch):
     (tmp_path / "x").write_bytes(bytes_of({"t": np.ones(4, "f4")}))
     tensor = header(tmp_path / "x")["t"]
     os.truncate(tmp_path / "x", tensor.start + 8)
-    monkeypatch.setattr("loratheory.adapters._files._stamp", lambda _: tensor.stamp)
+    monkeypatch.setattr("loratheory.adapters._read._stamp", lambda _: tensor.stamp)
     with pytest.raises(AdapterError, match="changed while it was being read"):
         load(tensor)
 

@@ -15,10 +15,10 @@ from strategies import seeds
 from tiny import adapted, deltas, gpt2, llama, loaded, outputs, quiet
 
 from loratheory.adapters import Adapter, AdapterError, Info, Lazy, aligned, read, write
-from loratheory.adapters._files import KINDS as DTYPES
-from loratheory.adapters._files import header, load
-from loratheory.adapters._write import _cast as cast
+from loratheory.adapters._read import KINDS as DTYPES
+from loratheory.adapters._read import header, load
 from loratheory.adapters._write import _save as save
+from loratheory.adapters._write import _stored as cast
 from loratheory.lowrank import LowRank, gaussian
 
 # What we write, PEFT loads as it is, with the effect we read; and whole or not at all.
@@ -398,13 +398,6 @@ def test_a_value_too_large_is_refused_with_its_size(dtype, value, fine):
 def test_values_that_are_not_finite_are_refused(tmp_path):
     with pytest.raises(AdapterError, match=r"x: nan at position \[0, 1\]"):
         save(tmp_path / "x", ["x"], [("x", np.array([[1.0, np.nan]]))], "float32")
-
-
-def test_the_file_is_on_the_disk_when_save_returns(tmp_path, monkeypatch):
-    synced = []
-    monkeypatch.setattr("os.fsync", lambda handle: synced.append(handle))
-    save(tmp_path / "x", ["x"], [("x", np.ones((1, 1)))], "float32")
-    assert len(synced) == 1
 
 
 def test_an_existing_file_is_never_overwritten(tmp_path):

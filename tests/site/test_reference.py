@@ -17,7 +17,7 @@ SETTINGS = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "conf.py"))
 def test_classes_functions_and_values_are_what_they_are():
     text = package_page("lowrank")
     assert ".. autoclass:: LowRank\n" in text
-    assert ".. autofunction:: rank\n" in text
+    assert ".. autofunction:: total\n" in text
     assert "* ``EPS``: float" in text
     for name in public_names(lowrank):
         assert re.search(rf"(:: |``){name}\b", text)

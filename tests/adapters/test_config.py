@@ -128,7 +128,10 @@ def test_what_does_not_touch_the_effect_is_carried_on(told):
 def test_the_empty_values_that_peft_writes_are_no_reason_to_refuse(told):
     empty = dict.fromkeys(["use_dora", "lora_bias", "use_qalora"], False)
     empty |= dict.fromkeys(["modules_to_save", "use_bdlora", "kasa_config"])
-    assert told(**empty, bias="none", init_lora_weights="gaussian", layer_replication=[]).rank("q") == 8
+    assert (
+        told(**empty, bias="none", init_lora_weights="gaussian", layer_replication=[]).rank("q")
+        == 8
+    )
 
 
 @pytest.mark.parametrize("start", ["pissa", "PISSA_niter_16", "olora", "corda", "lora_ga", "loftq"])

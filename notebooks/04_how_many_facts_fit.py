@@ -37,7 +37,7 @@ from ipywidgets import IntSlider, interact
 from loratheory.figures import lines
 from loratheory.lowrank import LowRank, orthonormal
 from loratheory.theorems import (
-    argmax_rank,
+    argmax_margin,
     counting_ceiling,
     merged_memory,
     rank_floor,
@@ -130,8 +130,8 @@ print(f"floor {superposition_floor.bound(case):.6f}, achieved {(others**2).mean(
 # token: all get it. The margin is tiny, which is the price.
 
 # %%
-scores = argmax_rank.circle(range(100), 100)
-assert argmax_rank.answers_of(scores) == list(range(100))
+scores = argmax_margin.circle(range(100), 100)
+assert argmax_margin.answers_of(scores) == list(range(100))
 ordered = np.sort(scores.dense(), axis=0)
 print(f"rank {scores.width}, smallest margin {(ordered[-1] - ordered[-2]).min():.5f}")
 
@@ -292,7 +292,7 @@ assert mine is None or np.isclose(mine, wanted), "not yet: how many facts does e
 
 # %%
 mine = None
-wanted = argmax_rank.bound(argmax_rank.Case(tokens=3, inputs=3, rank=1)) == 3
+wanted = argmax_margin.reachable(argmax_margin.Answers(3, (0, 1, 2), rank=1)) == 3
 assert mine is None or mine == wanted, "not yet: what does an input multiply the outputs by?"
 
 # %% [markdown]

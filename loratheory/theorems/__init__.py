@@ -33,7 +33,6 @@ CHAPTERS: dict[str, tuple[str, ...]] = {
         "score_change_rank",
         "softmax_bottleneck",
         "attention_bottleneck",
-        "argmax_rank",
         "argmax_margin",
         "frozen_features",
         "rank_threshold",

@@ -11,7 +11,6 @@ from theorems.owed import attack, example, road, symmetry, theorem_of
 from loratheory.lowrank import LowRank, orthonormal
 from loratheory.theorems import (
     argmax_margin,
-    argmax_rank,
     attention_bottleneck,
     attention_budget,
     depth_budget,
@@ -411,35 +410,33 @@ def training_a_wide_later_layer_finds_the_floor():
 # argmax rank
 
 
-@example(argmax_rank)
-def at_rank_one_the_ends_of_a_line_win_and_the_last_input_ties_all_tokens():
+@example("argmax-rank")
+def none_two_or_all_and_a_tie_is_no_answer():
     scores = LowRank(np.array([[2.0], [1.0], [-3.0]]), np.array([[1.0, -1.0, 5.0, 0.0]]))
-    assert argmax_rank.answers_of(scores) == [0, 2, 0]
-    yield argmax_rank.Case(3, 4, 1), 2, (scores, 2)
-
-
-@example(argmax_rank)
-def none_two_or_all():
-    for tokens, inputs, rank, answers in (
-        *((5, 1, 1, 1), (5, 1, 7, 1), (5, 9, 0, 0)),
-        *((2, 9, 1, 2), (2, 9, 2, 2), (9, 5, 3, 5), (5, 9, 3, 5)),
+    assert argmax_margin.answers_of(scores) == [0, 2, 0, None]
+    yield argmax_margin.Answers(3, (0, 2, 1, 1), 1), 2, (scores, 2)
+    for tokens, wanted, rank, answers in (
+        *((5, (3,), 1, 1), (5, (3,), 7, 1), (5, range(5), 0, 0), (2, (1, 0, 1), 1, 2)),
+        *((9, range(5), 3, 5), (5, [4, 1, 0, 3, 2, 2], 2, 5), (9, (4, 4, 4), 1, 1)),
     ):
-        yield argmax_rank.Case(tokens, inputs, rank), answers
+        yield argmax_margin.Answers(tokens, tuple(wanted), rank), answers
 
 
-@symmetry(argmax_rank, size=6)
+@symmetry("argmax-rank", size=6)
 def signs_sizes_and_order_of_tokens_and_inputs(case, rng):
-    scores = argmax_rank.attain(case)
+    scores = argmax_margin.all_asked_for(case)
     signs = rng.choice([-1.0, 1.0], scores.width) * float(10.0 ** rng.uniform(-2, 2))
-    tokens, inputs = rng.permutation(case.tokens), rng.permutation(case.inputs)
+    tokens, inputs = rng.permutation(case.tokens), rng.permutation(len(case.wanted))
     moved = LowRank((scores.up * signs)[tokens], (scores.down / signs[:, None])[:, inputs])
-    yield case, 1.0, (moved, argmax_rank.bound(case))
+    wanted = tuple(int(np.argsort(tokens)[case.wanted[j]]) for j in inputs)
+    best = argmax_margin.reachable(case)
+    yield argmax_margin.Answers(case.tokens, wanted, case.rank), 1.0, (moved, best)
 
 
-@attack(argmax_rank, starts=5)
+@attack("argmax-rank", starts=5)
 def training_finds_all_answers_at_rank_two_and_no_third_at_rank_one():
-    yield argmax_rank.Case(4, 4, 2), 4
-    yield argmax_rank.Case(4, 4, 1), 2
+    yield argmax_margin.Answers(4, (0, 1, 2, 3), 2), 4
+    yield argmax_margin.Answers(4, (0, 1, 2, 3), 1), 2
 
 
 # argmax margin

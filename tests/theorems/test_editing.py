@@ -12,7 +12,7 @@ from theorems.owed import over, theorem_of
 
 from loratheory.lowrank import LowRank, orthonormal
 from loratheory.theorems import (
-    argmax_rank,
+    argmax_margin,
     counting_ceiling,
     hebbian_memory,
     response_energy,
@@ -145,7 +145,7 @@ def test_ceilings_by_hand_and_a_walk_finds_many_maps():
     case = counting_ceiling.Case(rng.standard_normal((2, 30)), rng.standard_normal((2, 3)), rank=2)
     assert counting_ceiling.measure(case, counting_ceiling.adversary(case, rng)) > math.log(40)
     wanted = rng.integers(0, 50, 900).tolist()  # outputs chosen after the facts escape
-    assert np.argmax(argmax_rank.circle(wanted, 50).dense(), axis=0).tolist() == wanted
+    assert np.argmax(argmax_margin.circle(wanted, 50).dense(), axis=0).tolist() == wanted
     assert log_ceiling(900, 50, 2, 2, 2) < 900 * math.log(50) / 50
     for wrong in ((0, 2, 1, 1, 1), (1, 1, 1, 1, 1), (1, 2, 3, 2, 3)):
         with pytest.raises(ValueError, match="give at least one fact"):

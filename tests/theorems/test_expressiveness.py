@@ -14,7 +14,7 @@ from theorems.owed import integers, over, theorem_of
 
 from loratheory.lowrank import orthonormal
 from loratheory.theorems import (
-    argmax_rank,
+    argmax_margin,
     attention_bottleneck,
     attention_budget,
     depth_budget,
@@ -166,20 +166,18 @@ def test_rank_one_realises_21_of_the_27_maps_of_three_and_rank_two_all():
     every = set(product(range(3), repeat=3))
     assert maps == {f for f in every if len(set(f)) <= 2}
     assert len(maps) == 21
-    assert {tuple(argmax_rank.answers_of(argmax_rank.circle(f, 3))) for f in every} == every
+    assert {tuple(argmax_margin.answers_of(argmax_margin.circle(f, 3))) for f in every} == every
 
 
 @over()
-def test_circle_and_line_answer_whatever_is_asked_with_the_margin_they_say(rng):
+def test_the_circle_answers_whatever_is_asked_with_the_margin_it_says(rng):
     tokens = int(rng.integers(2, 200))
     wanted = rng.integers(0, tokens, 20).tolist()
-    scores = argmax_rank.circle(wanted, tokens)
-    assert argmax_rank.answers_of(scores) == wanted
+    scores = argmax_margin.circle(wanted, tokens)
+    assert argmax_margin.answers_of(scores) == wanted
     table = np.sort(scores.dense(), axis=0)
     margin = (table[-1] - table[-2]).min()
     assert margin == pytest.approx(1 - np.cos(2 * np.pi / tokens), abs=1e-14)
-    ends = rng.random(9) < 0.5
-    assert argmax_rank.answers_of(argmax_rank.line(ends.tolist(), tokens)) == ends.tolist()
 
 
 # Frozen layers

@@ -30,29 +30,41 @@ the edges are no longer than the chords there, :math:`2 \sin(g_t/2)` with :math:
 and :math:`\sum e_t \le 2 m \sin(\pi/m)`. *Line.* The middle one of three outputs is in the hull of
 the others. :math:`\square`
 
-**What it does not say.** For :math:`r \ge 3` and :math:`m > 2r` the largest margin is a packing
-problem; 1 still bounds it.
+**Corollary (argmax rank).** Argmax over scores of rank 1 gives at most two answers; over scores of
+rank 2 it gives every map from inputs to tokens, if keys and outputs are free.
 
-**What it tells someone who merges adapters.** A memory of rank 2 holds any number of answers, but
-at a margin of about :math:`2\pi^2/m^2`, which little interference overturns; margin 1 costs rank
-:math:`m/2`, and no rank gives more than :math:`m/(m-1)`.
+Scores of rank 0 tie all tokens. Rank 1, :math:`S_{tj} = b_t a_j`, ranks the tokens by :math:`b`
+where :math:`a_j > 0`, backwards where :math:`a_j < 0`: only the largest and the smallest
+:math:`b_t` are ever first. On the circle, with each input at its answer's place, the answer scores
+1 and any other token at most :math:`\cos(2\pi/m)`. A bias counts as one more rank: :math:`t a_j -
+t^2/2` is first at any :math:`t` one likes.
+
+**What it tells someone who merges adapters.** From rank 2 on, limits of argmax decoding are limits
+of margin, norm or fixed embeddings, never of rank alone. The margin is about :math:`2\pi^2/m^2`
+there, which little interference overturns; margin 1 costs rank :math:`m/2`, and no rank gives more
+than :math:`m/(m-1)`.
+
+**What it does not say.** For :math:`r \ge 3` and :math:`m > 2r` the largest margin is a packing
+problem; 1 still bounds it. With *given* outputs a token can be an answer iff it is a vertex of
+their convex hull. Top-:math:`k` patterns need sign rank.
 
 References
 ----------
-Radon (1921); Rankin (1955), on angles.
+Radon (1921); Rankin (1955), on angles; simplex and orthoplex codes in learned classifiers:
+arXiv:2310.05351, arXiv:2603.20587. Unreachable tokens: Cover (1967); Demeter et al.,
+arXiv:2005.02433; Grivas et al., arXiv:2203.06462. Sign rank: Weller et al., arXiv:2508.21038.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from loratheory.lowrank import LowRank, array_namespace
+from loratheory.lowrank import LowRank, array_namespace, gaussian
 from loratheory.theorems._theorem import Control, Theorem
-from loratheory.theorems.expressiveness.argmax_rank import circle
 
 SENSE = "upper"
-SOURCE = "own; rests on Radon (1921)"
-USES = ("thm:argmax-rank",)
+SOURCE = "own; rests on Radon (1921); circle: folklore"
 
 BALL = "keys and outputs in the unit ball"
 RANK = "rank(scores) <= r, biases included"
@@ -82,6 +94,13 @@ def bound(case: Case) -> float:
     if r <= 1:
         return 0.0
     return 2 * float(np.sin(np.pi / m)) ** 2 if r == 2 else 1.0
+
+
+def circle(answers: Sequence[int], tokens: int) -> LowRank:
+    """Scores of rank 2 whose column ``j`` puts ``answers[j]`` first, by ``1 - cos(2 pi / m)``."""
+    angle = 2 * np.pi * np.arange(tokens) / tokens
+    up = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return LowRank(up, up[np.asarray(answers, dtype=int)].T)
 
 
 def simplex(tokens: int) -> LowRank:
@@ -165,4 +184,104 @@ CONTROLS = (
     ),
 )
 
+
+# How many answers there are at all
+
+
+@dataclass(frozen=True)
+class Answers:
+    """How many tokens there are, which one each input asks for, and the rank of the scores."""
+
+    tokens: int
+    wanted: tuple[int, ...]
+    rank: int
+
+
+def draw_answers(rng: np.random.Generator, size: int) -> Answers:
+    """At least two tokens, any map from at least one input to them, rank 0 to 3."""
+    tokens, inputs = int(rng.integers(2, 2 * size)), int(rng.integers(1, 2 * size))
+    wanted = rng.integers(0, tokens, inputs).tolist()
+    return Answers(tokens, tuple(wanted), int(rng.integers(0, 4)))
+
+
+def reachable(case: Answers) -> float:
+    """None, two or all of the tokens that are asked for."""
+    return float(min(len(set(case.wanted)), 2 * case.rank if case.rank < 2 else case.tokens))
+
+
+def all_asked_for(case: Answers) -> LowRank:
+    """The circle, or a line with the first token asked for at one end and all others behind."""
+    if case.rank >= 2:
+        return circle(case.wanted, case.tokens)
+    first = case.wanted[0]
+    other = next((t for t in case.wanted if t != first), (first + 1) % case.tokens)
+    up, signs = np.zeros((case.tokens, 1)), [1.0 if t == first else -1.0 for t in case.wanted]
+    up[[first, other], 0] = 1.0, -1.0
+    return LowRank(up[:, : case.rank], np.array([signs])[: case.rank, :])
+
+
+def answers_of(scores: LowRank) -> list[int | None]:
+    """The token that each input's scores put strictly first; None at a tie."""
+    xp, table = array_namespace(scores.up), scores.dense()
+    first = xp.count_nonzero(table == xp.max(table, axis=0), axis=0) == 1
+    best = xp.argmax(table, axis=0)
+    return [int(best[j]) if bool(first[j]) else None for j in range(table.shape[1])]
+
+
+def answered(case: Answers, scores: LowRank) -> float:
+    """How many tokens are the answer to an input that asks for them."""
+    pairs = zip(answers_of(scores), case.wanted, strict=True)
+    return float(len({answer for answer, wanted in pairs if answer == wanted}))
+
+
+def other_scores(case: Answers, rng: np.random.Generator) -> LowRank:
+    """Random scores of that rank, or the construction nudged by 1e-12 to 1."""
+    if rng.random() < 0.5:
+        scale = 10.0 ** int(rng.integers(-6, 7))
+        return gaussian(rng, case.tokens, len(case.wanted), case.rank, scale)
+    best, nudge = all_asked_for(case), 10.0 ** int(rng.integers(-12, 1))
+    return LowRank(best.up + nudge * rng.standard_normal(best.up.shape), best.down)
+
+
+def perceptron(case: Answers, rng: np.random.Generator) -> LowRank:
+    """Pull each input towards the token that it asks for whenever that is not first."""
+    scores = gaussian(rng, case.tokens, len(case.wanted), case.rank)
+    up, down = scores.up.copy(), scores.down.copy()
+    for step in range(300):
+        j = step % len(case.wanted)
+        wanted, first = case.wanted[j], int(np.argmax(up @ down[:, j]))
+        if wanted != first:
+            pull = up[wanted] - up[first]
+            up[wanted], up[first] = up[wanted] + 0.1 * down[:, j], up[first] - 0.1 * down[:, j]
+            down[:, j] += 0.1 * pull
+    return LowRank(up, down)
+
+
+def _with_bias() -> tuple[Answers, LowRank]:
+    token = np.arange(4.0)  # t a - t^2/2 is largest at t = a: every token is first somewhere
+    scores = LowRank(np.stack([token, -(token**2) / 2], axis=1), np.stack([token, np.ones(4)]))
+    return Answers(4, (0, 1, 2, 3), rank=1), scores
+
+
 THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)
+
+CLAUSES: tuple[Theorem[Answers, LowRank], ...] = (
+    THEOREM.clause(
+        "argmax rank",
+        draw=draw_answers,
+        bound=reachable,
+        measure=answered,
+        attain=all_asked_for,
+        rival=other_scores,
+        adversary=perceptron,
+        assumptions={RANK: lambda case, scores: scores.width <= case.rank},
+        controls=(
+            Control(
+                "spend rank 2 where 1 is allowed",
+                RANK,
+                lambda: (Answers(3, (0, 1, 2), 1), circle((0, 1, 2), 3)),
+            ),
+            Control("add a bias to scores of rank 1", RANK, _with_bias),
+        ),
+    ),
+)

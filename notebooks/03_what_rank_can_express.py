@@ -37,7 +37,7 @@ from ipywidgets import FloatSlider, IntSlider, interact
 
 from loratheory.figures import lines
 from loratheory.lowrank import LowRank, with_spectrum
-from loratheory.theorems import AssumptionError, attention_budget, depth_budget, score_change_rank
+from loratheory.theorems import AssumptionError, attention_budget, depth_budget, theorem
 
 # %% [markdown]
 # ## Derive
@@ -118,7 +118,7 @@ print([update.rank for update in best])
 # %%
 for each in (2, 3, 4):
     head = attention_budget.Case(weights[0], weights[1], target, each)
-    found = attention_budget.THEOREM.check(head, attention_budget.attain(head))
+    found = attention_budget.THEOREM.check(head, attention_budget.paid(head))
     print(f"rank {each}: error {found.value:.6f}, bound {found.bound:.6f}")
 
 # %% [markdown]
@@ -127,12 +127,12 @@ for each in (2, 3, 4):
 # singular; rivals, half of them the construction nudged by as little as $10^{-12}$, stay above.
 
 # %%
-for theorem in (depth_budget, attention_budget, score_change_rank):
+for claim in map(theorem, ("depth-budget", "half-the-width", "score-change-rank")):
     for seed in range(60):
         rng = np.random.default_rng(seed)
-        drawn = theorem.draw(rng, 8)
-        assert theorem.THEOREM.check(drawn, theorem.attain(drawn)).tight
-        assert theorem.THEOREM.check(drawn, theorem.rival(drawn, rng)).holds
+        drawn = claim.draw(rng, 8)
+        assert claim.check(drawn, claim.attain(drawn)).tight
+        assert claim.check(drawn, claim.rival(drawn, rng)).holds
 
 # %% [markdown]
 # `adversary` takes no singular value. It solves for one factor of one layer at a time, by least
@@ -150,9 +150,9 @@ assert found.holds
 # The line says what was lost.
 
 # %%
-for module in (depth_budget, attention_budget):
-    for control in module.CONTROLS:
-        broken = module.THEOREM.judge(*control.example())
+for claim in map(theorem, ("depth-budget", "half-the-width")):
+    for control in claim.controls:
+        broken = claim.judge(*control.example())
         print(f"{control.name:50} bound {broken.bound:.2f}, found {broken.value:.2f}")
         assert not getattr(broken, control.fails)
 
@@ -247,7 +247,7 @@ mine = None
 head = attention_budget.Case(np.eye(64, 512), np.eye(64, 512), np.eye(512), 256)
 queries, keys = (
     low.dense() + frozen
-    for low, frozen in zip(attention_budget.attain(head), (head.queries, head.keys), strict=True)
+    for low, frozen in zip(attention_budget.paid(head), (head.queries, head.keys), strict=True)
 )
 wanted = LowRank(queries.T, keys).rank
 assert mine is None or mine == wanted, "not yet: the form is a product through the head"

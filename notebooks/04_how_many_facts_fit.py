@@ -39,7 +39,7 @@ from loratheory.lowrank import LowRank, orthonormal
 from loratheory.theorems import (
     argmax_margin,
     counting_ceiling,
-    merged_memory,
+    hebbian_memory,
     rank_floor,
     superposition_floor,
     theorem,
@@ -271,8 +271,8 @@ assert mine is None or abs(mine - wanted) < 2e-3, "not yet: (N - r) / (r (N - 1)
 
 # %%
 mine = None
-together = merged_memory.merged_crosstalk(80, 8, 128, 4)
-wanted = together / merged_memory.routed_crosstalk(80, 8, 128, 4)
+together = hebbian_memory.merged_crosstalk(80, 8, 128, 4)
+wanted = together / hebbian_memory.routed_crosstalk(80, 8, 128, 4)
 assert mine is None or np.isclose(mine, wanted), "not yet: how many facts does each path hold?"
 
 # %% [markdown]

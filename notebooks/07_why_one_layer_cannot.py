@@ -39,7 +39,7 @@ from ipywidgets import IntSlider, interact
 
 import loratheory as lt
 from loratheory import toy
-from loratheory.theorems import clean_up_bridge, composition_order, unselective_success
+from loratheory.theorems import clean_up_bridge, composition_order, theorem
 from loratheory.theorems import single_read_no_go as no_go
 
 # %% [markdown]
@@ -166,9 +166,10 @@ except lt.theorems.AssumptionError as refusal:
 # composed answer." It does, over a base that prefers no answer. But ask the *other* subjects too:
 
 # %%
-drawn = unselective_success.draw(np.random.default_rng(3), 32)
-added = unselective_success.attain(drawn)
-verdict = unselective_success.THEOREM.check(drawn, added)
+claim = theorem("unselective-success")
+drawn = claim.draw(np.random.default_rng(3), 32)
+added = claim.attain(drawn)
+verdict = claim.check(drawn, added)
 says = added.logits(drawn.prompts)[drawn.entities :]
 print(
     f"margin on the right prompt {verdict.value:.2f}; answers to all subjects {says.argmax(axis=0)}"

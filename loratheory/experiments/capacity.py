@@ -65,7 +65,7 @@ def cell(config: Config) -> list[Row]:
         sum, else -1; `crosstalk`, the variance of a foreign score by theory.
     """
     from loratheory.experiments.bench import transformers as bench
-    from loratheory.theorems.libraries.merged_memory import merged_crosstalk, routed_crosstalk
+    from loratheory.theorems.editing.hebbian_memory import merged_crosstalk, routed_crosstalk
 
     n, r, k = config.facts, config.rank, config.pairs
     library = config.library(rank=r, pairs=k)

@@ -30,7 +30,6 @@ CHAPTERS: dict[str, tuple[str, ...]] = {
         "depth_budget",
         "attention_budget",
         "relu_budget",
-        "score_change_rank",
         "softmax_bottleneck",
         "attention_bottleneck",
         "argmax_margin",
@@ -41,7 +40,6 @@ CHAPTERS: dict[str, tuple[str, ...]] = {
     ),
     "editing": (
         "superposition_floor",
-        "response_energy",
         "hebbian_memory",
         "counting_ceiling",
     ),
@@ -61,15 +59,12 @@ CHAPTERS: dict[str, tuple[str, ...]] = {
     "routing": (
         "gate_detection",
         "arrow_blind_spot",
-        "arrow_margin",
         "single_read_no_go",
-        "unselective_success",
     ),
     "libraries": (
         "interference_angle",
         "random_interference",
         "coefficient_floor",
-        "merged_memory",
         "library_capacity",
     ),
     "composition": (
@@ -77,7 +72,6 @@ CHAPTERS: dict[str, tuple[str, ...]] = {
         "coefficient_ladder",
         "composition_order",
         "composition_merge",
-        "interpolating_composition",
         "clean_up_bridge",
         "template_vote",
         "perturbed_region",

@@ -15,8 +15,7 @@ from loratheory.theorems.composition import (
     two_read_region,
 )
 from loratheory.theorems.composition._hops import OVER_OLD, PATTERNS, Pattern
-from loratheory.theorems.editing import counting_ceiling, response_energy, superposition_floor
-from loratheory.theorems.libraries import merged_memory
+from loratheory.theorems.editing import counting_ceiling, hebbian_memory, superposition_floor
 from loratheory.theorems.merging import averaging_survival
 from loratheory.theorems.routing import gate_detection
 
@@ -150,7 +149,7 @@ def superposed(facts: int, rank: int) -> Values:
     _at_least("facts", facts, 1)
     return {
         "least mean squared cross-talk": superposition_floor.least_crosstalk(facts, rank),
-        "least energy": response_energy.least_energy(facts, rank),
+        "least energy": superposition_floor.least_energy(facts, rank),
     }
 
 
@@ -160,8 +159,8 @@ def stored(facts: int, adapters: int, width: int, rank: int) -> Values:
     for name, value in given.items():
         _at_least(name, value, 1)
     return {
-        "noise of the sum": merged_memory.merged_crosstalk(facts, adapters, width, rank),
-        "noise when routed": merged_memory.routed_crosstalk(facts, adapters, width, rank),
+        "noise of the sum": hebbian_memory.merged_crosstalk(facts, adapters, width, rank),
+        "noise when routed": hebbian_memory.routed_crosstalk(facts, adapters, width, rank),
     }
 
 

@@ -17,7 +17,7 @@ from loratheory.theorems import (
     composition_merge,
     composition_order,
     context_composition,
-    interpolating_composition,
+    interpolating_merge,
     invisible_placement,
     perturbed_region,
     residual_region,
@@ -441,15 +441,13 @@ def rotation_size_and_gauge(case, rng):
 # interpolating composition
 
 
-@example(interpolating_composition)
+@example("interpolating-composition")
 def keys_that_overlap_by_three_fifths_in_one_read():
     """The merge leads by 1; the sum by 2/5, as the other edit answers 3/5 of its own token."""
-    case = interpolating_composition.Case(
-        (np.array([[1.0, 0.6], [0.0, 0.8]]),), (), (((0,), (1,)),)
-    )
+    case = interpolating_merge.Reads((np.array([[1.0, 0.6], [0.0, 0.8]]),), (), (((0,), (1,)),))
     yield case, 1.0
-    model = interpolating_composition.model(case, interpolating_composition.attain(case), "sum")
-    np.testing.assert_allclose(interpolating_composition.margins(case, model), 0.4, rtol=1e-13)
+    model = interpolating_merge.model(case, interpolating_merge.least_norm_edits(case), "sum")
+    np.testing.assert_allclose(interpolating_merge.margins(case, model), 0.4, rtol=1e-13)
 
 
 def exact_outputs(keys, values, owners, merge):
@@ -468,7 +466,7 @@ def exact_outputs(keys, values, owners, merge):
     return state
 
 
-@example(interpolating_composition)
+@example("interpolating-composition")
 def two_reads_in_exact_rationals():
     """Oblique keys, owners crossed: the merge says the new tokens alone, sum and mean do not."""
     keys = sp.Matrix([[1, 1], [0, 2], [1, 0], [0, 1]]), sp.eye(4) + sp.ones(4)
@@ -476,8 +474,8 @@ def two_reads_in_exact_rationals():
         (sp.Matrix(4, 4, lambda i, j: min(i, j) + 1), sp.eye(6)),
         (((0,), (1,)), ((1,), (0,))),
     )
-    case = interpolating_composition.Case(tuple(map(floats, keys)), (floats(values[0]),), owners)
-    library = interpolating_composition.attain(case)
+    case = interpolating_merge.Reads(tuple(map(floats, keys)), (floats(values[0]),), owners)
+    library = interpolating_merge.least_norm_edits(case)
     for rule, merge, margins in (
         ("interpolate", sp.Matrix.pinv, "1 1"),
         ("sum", lambda gram: gram**0, "5/42 1/14"),
@@ -487,13 +485,13 @@ def two_reads_in_exact_rationals():
         exact = [out[i, i] - max(out[:i, i].col_join(out[i + 1 :, i])) for i in range(2)]
         assert exact == [sp.Rational(margin) for margin in margins.split()]
         assert (out == sp.eye(6)[:, :2]) == (rule == "interpolate")
-        model = interpolating_composition.model(case, library, rule)
-        found = interpolating_composition.margins(case, model)
+        model = interpolating_merge.model(case, library, rule)
+        found = interpolating_merge.margins(case, model)
         np.testing.assert_allclose(found, [float(x) for x in exact], rtol=1e-12)
     yield case, 1.0
 
 
-@symmetry(interpolating_composition)
+@symmetry("interpolating-composition")
 def rotation_size_and_order_of_adapters(case, rng):
     turn = 5.0 * orthonormal(rng, len(case.keys[0]), len(case.keys[0]))
     keys, values = (tuple(turn @ f for f in part) for part in (case.keys, case.values))

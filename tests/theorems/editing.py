@@ -12,7 +12,6 @@ from loratheory.lowrank import LowRank, orthonormal
 from loratheory.theorems import (
     counting_ceiling,
     hebbian_memory,
-    response_energy,
     superposition_floor,
 )
 
@@ -78,27 +77,27 @@ def length_basis_and_order(case, rng):
 # response energy
 
 
-@example(response_energy)
+@example("response-energy")
 def two_facts_of_strengths_3_and_1_cost_four_ninths_in_one_rank_and_four_tenths_in_two():
-    case = response_energy.Case(np.eye(2), np.diag([3.0, 1.0]), rank=1)
-    best = response_energy.attain(case).dense()
+    case = superposition_floor.Case(np.eye(2), np.diag([3.0, 1.0]), rank=1)
+    best = superposition_floor.quietest(case).dense()
     np.testing.assert_allclose(best, np.diag([2 / 3, 0.0]), atol=1e-15)
     yield case, 4 / 9
     yield replace(case, rank=2), 4 / 10
 
 
-@road(response_energy)
+@road("response-energy")
 def at_full_rank_it_is_the_least_norm_under_one_equation_exactly(_, rng):
     """Lagrange: one linear equation <D, G> = N has least energy N² / <G, G>, a rational."""
     n, m, facts = rng.integers(1, 4, 3).tolist()
     keys, outputs = integers(rng, n, facts), integers(rng, m, facts)
     energy = sum(x**2 for x in outputs * keys.T)
     if energy:
-        case = response_energy.Case(floats(keys), floats(outputs), rank=min(m, n, facts))
+        case = superposition_floor.Case(floats(keys), floats(outputs), rank=min(m, n, facts))
         yield case, float(sympy.Rational(facts**2) / energy)
 
 
-@road(response_energy)
+@road("response-energy")
 def eigenvalues_of_the_dense_pairing_and_orthonormal_facts(case, rng):
     dense = case.outputs @ case.keys.T
     energies = np.linalg.eigvalsh(dense @ dense.T)[::-1][: case.rank]
@@ -106,21 +105,21 @@ def eigenvalues_of_the_dense_pairing_and_orthonormal_facts(case, rng):
     rank, facts = sorted(rng.integers(1, 9, 2).tolist())
     frames = orthonormal(rng, 10, facts), orthonormal(rng, 12, facts)
     quiet = superposition_floor.attain(superposition_floor.Case(*frames, rank))
-    yield response_energy.Case(*frames, rank), facts**2 / rank, (quiet, facts**2 / rank)
-    assert response_energy.least_energy(facts, rank) == facts**2 / rank
+    yield superposition_floor.Case(*frames, rank), facts**2 / rank, (quiet, facts**2 / rank)
+    assert superposition_floor.least_energy(facts, rank) == facts**2 / rank
 
 
-@attack(response_energy)
+@attack("response-energy")
 def alternating_least_squares_arrives_at_four_fifths():
-    yield response_energy.Case(np.eye(4), np.diag([4.0, 2.0, 0.5, 0.1]), rank=2), 16 / 20
+    yield superposition_floor.Case(np.eye(4), np.diag([4.0, 2.0, 0.5, 0.1]), rank=2), 16 / 20
 
 
-@symmetry(response_energy)
+@symmetry("response-energy")
 def size_basis_and_order_of_facts(case, rng):
     (n, facts), m = case.keys.shape, case.outputs.shape[0]
     order, inner, outer = rng.permutation(facts), orthonormal(rng, n, n), orthonormal(rng, m, m)
     keys, outputs = 3 * inner @ case.keys[:, order], outer @ case.outputs[:, order]
-    yield response_energy.Case(keys, outputs, case.rank), 1 / 9
+    yield superposition_floor.Case(keys, outputs, case.rank), 1 / 9
 
 
 # Hebbian memory

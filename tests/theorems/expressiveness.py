@@ -18,7 +18,6 @@ from loratheory.theorems import (
     rank_stabilised_scale,
     rank_threshold,
     relu_budget,
-    score_change_rank,
     softmax_bottleneck,
     two_learning_rates,
 )
@@ -129,25 +128,25 @@ def the_worst_input_of_one_layer():
 # attention budget
 
 
-@example(attention_budget)
+@example("half-the-width")
 def rank_one_on_both_identity_factors_pays_for_4_and_3_of_4_3_2_1():
     target = np.eye(4) + np.diag([4.0, 3.0, 2.0, 1.0])
     yield attention_budget.Case(np.eye(4), np.eye(4), target, rank=1), 2.0
 
 
-@road(attention_budget, rel=1e-8, room=1e-6)
+@road("half-the-width", rel=1e-8, room=1e-6)
 def eigenvalues_of_what_is_missing_and_of_the_target(case, _):
     paid = eigenvalues(case.target - case.form)[2 * case.rank]
     yield case, max(paid, eigenvalues(case.target)[len(case.keys)], 0.0) ** 0.5
 
 
-@road(attention_budget)
+@road("half-the-width")
 def at_full_rank_a_narrow_head_keeps_its_own_limit(case, _):
     sigma = np.append(np.linalg.svd(case.target)[1], np.zeros(9))
     yield replace(case, rank=len(case.keys)), sigma[len(case.keys)]
 
 
-@symmetry(attention_budget, size=7)
+@symmetry("half-the-width", size=7)
 def size_rotation_and_the_head_basis(case, rng):
     (h, d), factor = case.keys.shape, float(rng.uniform(0.1, 10))
     turn, back = orthonormal(rng, d, d), orthonormal(rng, d, d)
@@ -157,12 +156,12 @@ def size_rotation_and_the_head_basis(case, rng):
     yield attention_budget.Case(queries, keys, target, case.rank), factor
 
 
-@symmetry(attention_budget, size=7)
+@symmetry("half-the-width", size=7)
 def queries_and_keys_change_places(case, _):
     yield attention_budget.Case(case.keys, case.queries, case.target.T, case.rank), 1.0
 
 
-@attack(attention_budget, starts=9, room=0.05)
+@attack("half-the-width", starts=9, room=0.05)
 def exact_forms_from_half_the_width_on():
     rng = np.random.default_rng(0)
     yield attention_budget.Case(*(orthonormal(rng, 4, 4) for _ in "qkt"), rank=2), 0.0
@@ -171,7 +170,7 @@ def exact_forms_from_half_the_width_on():
 @attack(attention_budget, starts=9, rel=0.01)
 def a_narrow_head_below_full_rank_cannot_be_outwitted():
     """The control's witness is the best there is: 1, proved in the module, where the floor is 0."""
-    case, best = theorem_of(attention_budget).controls[2].example()
+    case, best = theorem_of("half-the-width").controls[2].example()
     assert attention_budget.bound(case) == 0.0
     assert attention_budget.measure(case, best) == 1.0
     yield case, 1.0
@@ -307,22 +306,22 @@ def the_floor_of_two_loud_directions():
 # score change rank
 
 
-@example(score_change_rank)
+@example("score-change-rank")
 def diag_2_1_1_and_diag_1_1_2_change_the_identity_form_in_two_entries():
     one = np.eye(3)
     updates = LowRank(one[:, :1], one[:1]), LowRank(one[:, 2:], one[2:])
-    yield score_change_rank.Case(one, one, (1, 1)), 2, (updates, 2)
+    yield attention_budget.Change(one, one, (1, 1)), 2, (updates, 2)
 
 
-@example(score_change_rank)
+@example("score-change-rank")
 def both_ranks_full_turn_a_narrow_head_into_twice_its_size_up_to_the_width():
-    yield score_change_rank.Case(np.eye(2, 5), np.eye(2, 5), (2, 2)), 4
-    yield score_change_rank.Case(np.eye(2, 3), np.eye(2, 3), (2, 2)), 3
+    yield attention_budget.Change(np.eye(2, 5), np.eye(2, 5), (2, 2)), 4
+    yield attention_budget.Change(np.eye(2, 3), np.eye(2, 3), (2, 2)), 3
 
 
-@road(score_change_rank, size=7)
+@road("score-change-rank", size=7)
 def the_rank_of_dense_arrays(case, _):
-    updates = score_change_rank.attain(case)
+    updates = attention_budget.in_new_directions(case)
     first, second = (low.dense() for low in updates)
     change = (case.queries + first).T @ (case.keys + second) - case.queries.T @ case.keys
     size = np.linalg.norm(case.queries) * np.linalg.norm(case.keys)
@@ -330,24 +329,24 @@ def the_rank_of_dense_arrays(case, _):
     yield case, rank, (updates, rank)
 
 
-@road(score_change_rank, size=7)
+@road("score-change-rank", size=7)
 def nothing_moves_nothing_and_one_factor_moves_its_rank(case, _):
     yield replace(case, ranks=(0, 0)), 0
     yield replace(case, ranks=(case.ranks[0], 0)), case.ranks[0]
 
 
-@symmetry(score_change_rank, size=7)
+@symmetry("score-change-rank", size=7)
 def size_rotation_and_the_head_basis_of_scores(case, rng):
     (h, d), factor = case.keys.shape, float(rng.uniform(0.1, 10))
     turn, basis = orthonormal(rng, d, d), np.eye(h) + 0.3 * orthonormal(rng, h, h)
-    first, second = score_change_rank.attain(case)
+    first, second = attention_budget.in_new_directions(case)
     queries = np.linalg.solve(basis.T, case.queries) @ turn
-    other = score_change_rank.Case(queries, factor * basis @ case.keys, case.ranks)
+    other = attention_budget.Change(queries, factor * basis @ case.keys, case.ranks)
     moved = (
         LowRank(np.linalg.solve(basis.T, first.up), first.down @ turn),
         LowRank(factor * basis @ second.up, second.down),
     )
-    yield other, 1.0, (moved, score_change_rank.bound(case))
+    yield other, 1.0, (moved, attention_budget.ranks_added(case))
 
 
 # frozen features

@@ -13,9 +13,9 @@ from loratheory.lowrank import LowRank, from_dense, orthonormal, subspaces_at
 from loratheory.theorems import (
     coefficient_floor,
     gate_detection,
+    hebbian_memory,
     interference_angle,
     library_capacity,
-    merged_memory,
     random_interference,
 )
 
@@ -49,17 +49,19 @@ def alarms_that_multiply(case, _):
 # merged memory
 
 
-@example(merged_memory)
+@example("merged-memory")
 def two_facts_of_one_output_have_4_in_one_adapter_or_two_and_3_apart():
     """Y = (1, 1), x = (1, 0), rank 1: signal 1 counts twice, |y|² |x|² = 2 once."""
-    case = merged_memory.Case(np.eye(2), np.ones((1, 2)), np.ones(1), np.array([1.0, 0.0]), rank=1)
-    together = ((merged_memory.summed(owner, 1), 4.0) for owner in ((0, 0), (0, 1)))
-    yield case, 4.0, *together, (merged_memory.Library((0, 1), (1, 1), (1.0, 0.0)), 3.0)
-    one = merged_memory.Case(np.eye(3)[:, :1], np.ones((2, 1)), np.ones(2), np.eye(3)[0], rank=2)
-    yield one, 4 * 1.5 + 4 / 2, (merged_memory.summed((0,), 2), 8.0)
+    case = hebbian_memory.Shared(
+        np.eye(2), np.ones((1, 2)), np.ones(1), np.array([1.0, 0.0]), rank=1
+    )
+    together = ((hebbian_memory.summed(owner, 1), 4.0) for owner in ((0, 0), (0, 1)))
+    yield case, 4.0, *together, (hebbian_memory.Library((0, 1), (1, 1), (1.0, 0.0)), 3.0)
+    one = hebbian_memory.Shared(np.eye(3)[:, :1], np.ones((2, 1)), np.ones(2), np.eye(3)[0], rank=2)
+    yield one, 4 * 1.5 + 4 / 2, (hebbian_memory.summed((0,), 2), 8.0)
 
 
-@example(merged_memory)
+@example("merged-memory")
 def isserlis_in_exact_rationals_for_two_facts_in_one_adapter_or_two():
     """The score as a polynomial in all entries of the factors, 3-4-5 keys, rank 2: 34."""
     keys, outputs = sp.Matrix([[3, -4], [4, 3]]) / 5, sp.Matrix([[1, 2], [0, -1], [3, 1]])
@@ -73,25 +75,25 @@ def isserlis_in_exact_rationals_for_two_facts_in_one_adapter_or_two():
         terms = (score**2).terms()
         assert sum(c * math.prod(moment.get(d, 0) for d in powers) for powers, c in terms) == 34
     arrays = floats(keys), floats(outputs), floats(read)[:, 0], floats(query)[:, 0]
-    shares = ((merged_memory.summed(owner, 2), 34.0) for owner in ((0, 1), (0, 0)))
-    yield merged_memory.Case(*arrays, rank=2), 34.0, *shares
+    shares = ((hebbian_memory.summed(owner, 2), 34.0) for owner in ((0, 1), (0, 0)))
+    yield hebbian_memory.Shared(*arrays, rank=2), 34.0, *shares
 
 
-@symmetry(merged_memory, rel=1e-8)
+@symmetry("merged-memory", rel=1e-8)
 def size_rotation_order_and_names_of_adapters(case, rng):
     (n, facts), m = case.keys.shape, case.outputs.shape[0]
     inner, outer, order = orthonormal(rng, n, n), orthonormal(rng, m, m), rng.permutation(facts)
     keys, outputs = inner @ case.keys[:, order], outer @ case.outputs[:, order]
     read, query = 3 * outer @ case.read, inner @ case.query
-    other = merged_memory.Case(keys, outputs, read, query, case.rank)
-    library = merged_memory.rival(other, rng)
+    other = hebbian_memory.Shared(keys, outputs, read, query, case.rank)
+    library = hebbian_memory.shared_anyhow(other, rng)
     names = tuple(len(library.ranks) - 1 - k for k in library.owner)
-    same = merged_memory.measure(other, library)
+    same = hebbian_memory.summed_moment(other, library)
     yield (
         other,
         9.0,
         (replace(library, owner=names), same),
-        (library, 9 * merged_memory.bound(case)),
+        (library, 9 * hebbian_memory.in_one(case)),
     )
 
 

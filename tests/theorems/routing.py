@@ -15,10 +15,8 @@ from loratheory.adapters import arrow_scores
 from loratheory.lowrank import orthonormal
 from loratheory.theorems import (
     arrow_blind_spot,
-    arrow_margin,
     gate_detection,
     single_read_no_go,
-    unselective_success,
 )
 
 # Arrow's blind spot
@@ -58,10 +56,10 @@ def size_rotation_and_order(case, rng):
 
 def planar(*angles, angle=0.0, sizes=None):
     frame = np.array([[cos(a) for a in angles], [sin(a) for a in angles]])
-    return arrow_margin.Case(frame, sizes or (1.0,) * len(angles), angle)
+    return arrow_blind_spot.Near(frame, sizes or (1.0,) * len(angles), angle)
 
 
-@example(arrow_margin)
+@example("arrow-margin")
 def of_lines_60_degrees_apart_queries_at_15_lead_by_cos_15_less_cos_45_and_at_30_tie():
     case = planar(0.0, pi / 3, angle=pi / 12)
     yield case, (sqrt(6) + sqrt(2)) / 4 - sqrt(2) / 2
@@ -73,7 +71,7 @@ def of_lines_60_degrees_apart_queries_at_15_lead_by_cos_15_less_cos_45_and_at_30
     yield tiny, 1 - 0.8, (np.array([0.8, 0.6]), 0.2)
 
 
-@example(arrow_margin)
+@example("arrow-margin")
 def the_rim_in_exact_rationals():
     """Lines at 3-4-5 and 5-12-13 in a turned frame, queries at 5-12-13: the least is 4/65."""
     turn = sp.Matrix([[1, 2, 2], [2, 1, -2], [2, -2, 1]]) / 3
@@ -84,12 +82,12 @@ def the_rim_in_exact_rationals():
     scores = [(frame * query.T).applyfunc(abs) for query in queries]
     margins = [own - max(others) for own, *others in scores]
     assert min(margins) == margins[0] == sp.Rational(12, 13) - sp.Rational(56, 65)
-    case = arrow_margin.Case(floats(frame).T, (1e-9, 1.0, 5.0), acos(12 / 13))
+    case = arrow_blind_spot.Near(floats(frame).T, (1e-9, 1.0, 5.0), acos(12 / 13))
     pairs = zip(queries, margins, strict=True)
     yield case, 4 / 65, *((floats(query)[0], float(margin)) for query, margin in pairs)
 
 
-@road(arrow_margin)
+@road("arrow-margin")
 def a_grid_of_directions_in_the_plane(_, rng):
     """Brute force: every direction within the angle, plain dot products."""
     case = planar(0.0, *rng.uniform(0.05, pi - 0.05, 3).tolist())
@@ -99,12 +97,15 @@ def a_grid_of_directions_in_the_plane(_, rng):
     yield case, float((scores[:, 0] - scores[:, 1:].max(axis=1)).min())
 
 
-@symmetry(arrow_margin, room=1e-7)
+@symmetry("arrow-margin", room=1e-7)
 def rotation_signs_sizes_and_order_of_others(case, rng):
     n, k = case.prototypes.shape
     order, signs = np.r_[0, 1 + rng.permutation(k - 1)], rng.choice([-1.0, 1.0], k)
     frame = orthonormal(rng, n, n) @ case.prototypes[:, order] * signs
-    yield arrow_margin.Case(frame, tuple((10.0 ** rng.uniform(-9, 9, k)).tolist()), case.angle), 1.0
+    yield (
+        arrow_blind_spot.Near(frame, tuple((10.0 ** rng.uniform(-9, 9, k)).tolist()), case.angle),
+        1.0,
+    )
 
 
 # gate detection
@@ -175,26 +176,26 @@ def every_rule_that_sees_weights_without_the_bridge_answers_by_chance(case, rng)
 # unselective success
 
 
-@example(unselective_success)
+@example("unselective-success")
 def keys_12_and_30_and_the_prompt_11_answer_with_three_fifths_and_a_third():
-    case = unselective_success.Case(
+    case = single_read_no_go.OneFact(
         np.array([1.0, 2.0]), np.array([3.0, 0.0]), np.ones((2, 2)), 2, 2
     )
-    merge = unselective_success.attain(case)
+    merge = single_read_no_go.plain_sum(case)
     shares = [Fraction(1 + 2, 1 + 4), 0, Fraction(3, 9), 0]
     np.testing.assert_allclose(merge.logits(case.prompts[:, 0]), floats(shares), rtol=1e-14)
     yield case, 0.0, (merge, 1 / 3)
-    apart = unselective_success.Case(
+    apart = single_read_no_go.OneFact(
         np.array([1.0, 0]), np.array([1.0, 0]), np.array([[0.0, 0], [1, 1]]), 2, 2
     )
-    yield apart, 0.0, (unselective_success.attain(apart), 0.0)
+    yield apart, 0.0, (single_read_no_go.plain_sum(apart), 0.0)
 
 
-@symmetry(unselective_success)
+@symmetry("unselective-success")
 def size_and_order_of_units(case, rng):
-    order, same = rng.permutation(len(case.first)), unselective_success.attain(case)
-    value = unselective_success.measure(case, same)
-    moved = unselective_success.Case(
+    order, same = rng.permutation(len(case.first)), single_read_no_go.plain_sum(case)
+    value = single_read_no_go.margin(case, same)
+    moved = single_read_no_go.OneFact(
         7 * case.first[order], case.second[order], case.prompts[order], case.entities, case.answers
     )
-    yield moved, 1.0, (unselective_success.attain(moved), value)
+    yield moved, 1.0, (single_read_no_go.plain_sum(moved), value)

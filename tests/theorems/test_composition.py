@@ -23,7 +23,7 @@ from loratheory.theorems import (
     coefficient_ladder,
     composition_merge,
     context_composition,
-    interpolating_composition,
+    interpolating_merge,
     invisible_placement,
     perturbed_region,
     residual_region,
@@ -569,16 +569,16 @@ def crowd(seed, adapters, facts, d, common=0.0):
     one, two, values = (rng.standard_normal((d, n)) for n in (edited, 2 * edited, 2 * edited))
     shared_part = common * rng.standard_normal((d, 1))
     owners = tuple(tuple(tuple(range(i, edited, adapters)) for i in range(adapters)) for _ in "ab")
-    return interpolating_composition.Case((one + shared_part, two + shared_part), (values,), owners)
+    return interpolating_merge.Reads((one + shared_part, two + shared_part), (values,), owners)
 
 
 def margins(case, rule="interpolate"):
-    library = interpolating_composition.attain(case)
-    model = interpolating_composition.model(case, library, rule)
-    return interpolating_composition.margins(case, model)
+    library = interpolating_merge.least_norm_edits(case)
+    model = interpolating_merge.model(case, library, rule)
+    return interpolating_merge.margins(case, model)
 
 
-@over(interpolating_composition)
+@over("interpolating-composition")
 def test_the_merge_in_dense_arrays(case):
     """By another road: pseudo-inverse of the keys, no row space, read after read."""
     state = prompts = case.keys[0][:, : case.edited]
@@ -589,8 +589,11 @@ def test_the_merge_in_dense_arrays(case):
         state = weight @ state
         if index < len(case.values):
             state = case.keys[index + 1] @ np.linalg.pinv(case.values[index]) @ state
-    model = interpolating_composition.model(case, interpolating_composition.attain(case))
-    said, room = model.output(prompts, [1.0] * len(case.keys)), interpolating_composition.condition
+    model = interpolating_merge.model(case, interpolating_merge.least_norm_edits(case))
+    said, room = (
+        model.output(prompts, [1.0] * len(case.keys)),
+        interpolating_merge._condition_of_reads,
+    )
     np.testing.assert_allclose(said, state, atol=1e-11 * room(case))
     np.testing.assert_allclose(margins(case), 1.0, atol=1e-11 * room(case))
 
@@ -598,7 +601,7 @@ def test_the_merge_in_dense_arrays(case):
 @pytest.mark.parametrize(("adapters", "facts"), [(1, 3), (2, 2), (3, 2), (4, 3)])
 def test_the_mean_never_composes_and_a_crowded_sum_fails(adapters, facts):
     case = crowd(1, adapters, facts, 2 * adapters * facts + 8, common=1.0)
-    room = 1e-11 * interpolating_composition.condition(case)
+    room = 1e-11 * interpolating_merge._condition_of_reads(case)
     assert float(margins(case).min()) == pytest.approx(1, abs=room)
     assert adapters == 1 or float(margins(case, "mean").max()) < 0.5
     assert adapters == 1 or float(margins(case, "sum").min()) < 0.9
@@ -607,7 +610,7 @@ def test_the_mean_never_composes_and_a_crowded_sum_fails(adapters, facts):
 def test_in_orthonormal_frames_the_mean_leads_as_the_region_says():
     """Two adapters, weight 1/2 a read: the closed form of `two-read-region`."""
     eye, owners = np.eye(12), (((0,), (1,)), ((0,), (1,)))
-    case = interpolating_composition.Case((eye[:, :2], eye[:, :4]), (eye[:, :4],), owners)
+    case = interpolating_merge.Reads((eye[:, :2], eye[:, :4]), (eye[:, :4],), owners)
     assert margins(case, "mean") == pytest.approx(margin((0.5, 0.5), "overwrite"), abs=1e-13)
     assert margins(case, "sum") == pytest.approx(1.0)
 

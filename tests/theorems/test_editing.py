@@ -15,7 +15,6 @@ from loratheory.theorems import (
     argmax_margin,
     counting_ceiling,
     hebbian_memory,
-    response_energy,
     superposition_floor,
 )
 from loratheory.theorems.expressiveness._frozen_rows import gaussian_rows, lattice_rows
@@ -57,7 +56,7 @@ def test_uneven_starts_stay_at_unit_responses_and_nonsense_is_refused():
     with pytest.raises(ValueError, match="give a rank of at least 1"):
         superposition_floor.least_crosstalk(3, 0)
     with pytest.raises(ValueError, match="give at least one of each"):
-        response_energy.least_energy(0, 1)
+        superposition_floor.least_energy(0, 1)
 
 
 # Memories with a frozen random factor

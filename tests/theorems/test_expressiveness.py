@@ -21,7 +21,6 @@ from loratheory.theorems import (
     rank_stabilised_scale,
     rank_threshold,
     relu_budget,
-    score_change_rank,
     softmax_bottleneck,
     two_learning_rates,
 )
@@ -91,7 +90,7 @@ def test_half_the_width_reaches_any_form_and_one_rank_less_does_not(d):
     queries, keys, target = (orthonormal(rng, d, d) + 0.5 * np.eye(d) for _ in "qkt")
     exact = attention_budget.Case(queries, keys, target + 3 * np.eye(d), rank=-(-d // 2))
     assert attention_budget.bound(exact) == 0.0
-    assert theorem_of(attention_budget).check(exact, attention_budget.attain(exact)).tight
+    assert theorem_of("half-the-width").check(exact, attention_budget.paid(exact)).tight
     assert attention_budget.bound(replace(exact, rank=-(-d // 2) - 1)) > 0.1
 
 
@@ -105,7 +104,7 @@ def test_the_floor_holds_between_too_where_it_need_not_be_met(seed):
     target, r = rng.standard_normal((d, d)), int(rng.integers(1, h))
     case = attention_budget.Case(queries, keys, target, r)
     witness = attention_budget.adversary(case, rng)
-    assert theorem_of(attention_budget).judge(case, witness).holds
+    assert theorem_of(attention_budget).check(case, witness).holds
     assert max(low.width for low in witness) <= r
 
 
@@ -129,10 +128,10 @@ def test_rank_of_a_score_change_in_exact_integers(rng):
     queries, keys = integers(rng, h, d, 20), integers(rng, h, d, 20)
     first, second = (integers(rng, h, r, 20) * integers(rng, r, d, 20) for r in ranks)
     change = (queries + first).T * (keys + second) - queries.T * keys
-    case = score_change_rank.Case(
+    case = attention_budget.Change(
         np.array(queries, dtype=float), np.array(keys, dtype=float), tuple(ranks)
     )
-    assert change.rank() <= score_change_rank.bound(case)
+    assert change.rank() <= attention_budget.ranks_added(case)
     tokens = integers(rng, d, 4, 20)
     assert (tokens.T * change * tokens).rank() <= change.rank()
 
@@ -327,11 +326,11 @@ def test_the_slope_in_the_rank_decides_for_one_half(power, slope):
         first_step(0)
 
 
-@over(score_change_rank, size=7)
+@over("score-change-rank", size=7)
 def test_the_construction_doubles_terms_of_the_form_where_one_factor_moves(case):
     first, h = case.ranks[0], len(case.keys)
     case = replace(case, ranks=(first, min(case.ranks[1], h - first)))
-    queries, keys = score_change_rank.attain(case)
+    queries, keys = attention_budget.in_new_directions(case)
     adapted = (case.queries + queries.dense()).T @ (case.keys + keys.dense())
     sigma = np.linalg.svd(case.queries.T @ case.keys, compute_uv=False)
     sigma[:first] *= 2

@@ -27,7 +27,6 @@ from loratheory.theorems import (
     hebbian_memory,
     interference_angle,
     library_capacity,
-    merged_memory,
     random_interference,
     rank_floor,
 )
@@ -134,7 +133,7 @@ def test_real_adapters_summed_scatter_as_one(adapters):
     """Real factors, real sum of rank K r; six standard errors."""
     rng, rank, trials, facts = np.random.default_rng(adapters), 3, 600, 6
     keys, outputs, scores = orthonormal(rng, 8, facts), rng.standard_normal((5, facts)), []
-    case = merged_memory.Case(keys, outputs, outputs[:, 1], keys[:, 0], rank)
+    case = hebbian_memory.Shared(keys, outputs, outputs[:, 1], keys[:, 0], rank)
     for _ in range(trials):
         library = []
         for k in range(adapters):
@@ -142,7 +141,7 @@ def test_real_adapters_summed_scatter_as_one(adapters):
             library.append(LowRank(outputs[:, held] @ (frozen @ keys[:, held]).T, frozen))
         scores.append(case.read @ (total(library) @ case.query))
     squares = np.square(scores)
-    assert abs(squares.mean() - merged_memory.bound(case)) <= 6 * squares.std() / trials**0.5
+    assert abs(squares.mean() - hebbian_memory.in_one(case)) <= 6 * squares.std() / trials**0.5
 
 
 @pytest.mark.parametrize("adapters", [1, 3, 12])
@@ -156,7 +155,7 @@ def test_gaussian_embeddings_agree_in_the_mean_and_routing_helps(adapters):
         inner = np.einsum("trn,tfn->trf", frozen, keys[:, k::adapters])
         seen = np.einsum("trf,trn,tn->tf", inner, frozen, query, optimize=True)
         answers[:, :, k] = np.einsum("tfm,tf->tm", outputs[:, k::adapters], seen)
-    laws = merged_memory.merged_crosstalk, merged_memory.routed_crosstalk
+    laws = hebbian_memory.merged_crosstalk, hebbian_memory.routed_crosstalk
     for said, law in zip((answers.sum(axis=2), answers[:, :, 0]), laws, strict=True):
         found = (said**2).sum(axis=1) / width
         expected = law(facts, adapters, width, rank)
@@ -167,8 +166,8 @@ def test_gaussian_embeddings_agree_in_the_mean_and_routing_helps(adapters):
 @given(st.integers(1, 99), st.integers(1, 9), st.integers(1, 99), st.integers(1, 99))
 def test_a_sum_is_one_adapter_and_routing_divides_the_facts(facts, adapters, width, rank):
     one = hebbian_memory.foreign_crosstalk(facts, width, rank)
-    routed = merged_memory.routed_crosstalk
-    assert merged_memory.merged_crosstalk(facts, adapters, width, rank) == one
+    routed = hebbian_memory.routed_crosstalk
+    assert hebbian_memory.merged_crosstalk(facts, adapters, width, rank) == one
     assert routed(facts * adapters, adapters, width, rank) == pytest.approx(one)
     assert routed(facts, 1, width, rank) == one
     with pytest.raises(ValueError, match="give at least 1"):

@@ -26,11 +26,9 @@ from loratheory.lowrank import LowRank, orthonormal
 from loratheory.theorems import (
     AssumptionError,
     arrow_blind_spot,
-    arrow_margin,
     gate_detection,
     rank_floor,
     single_read_no_go,
-    unselective_success,
 )
 from loratheory.theorems.routing._sample import Sample, gaussian_sample
 
@@ -97,7 +95,7 @@ def test_accuracies_by_hand_and_shared_ties():
 
 @pytest.mark.parametrize("between", [0.01, 1.0, pi / 2])
 def test_half_the_angle_decides(between):
-    least, half = arrow_margin.least_margin, arrow_margin.safe_angle(between)
+    least, half = arrow_blind_spot.least_margin, arrow_blind_spot.safe_angle(between)
     assert half == between / 2
     assert least(between, half * 0.99) > 0 > least(between, half * 1.01)
     assert least(between, half) == pytest.approx(0.0, abs=1e-15)
@@ -247,19 +245,19 @@ def test_gates_that_see_the_gram_matrix_do_not_help_on_new_facts(scores, seed):
         assert (spread < 1e-9 * np.abs(grams[0]).max()) == (not known)
 
 
-@over(unselective_success)
+@over("unselective-success")
 def test_the_refuted_claim_fails_on_the_right_prompt_and_on_all_others(case):
-    found = unselective_success.attain(case)
-    shares = unselective_success.response(case.second, case.prompts)
+    found = single_read_no_go.plain_sum(case)
+    shares = single_read_no_go.response(case.second, case.prompts)
     assert (shares > 0).all()
     for subject, share in enumerate(shares):
         moved = replace(case, prompts=np.roll(case.prompts, -subject, axis=1))
-        assert unselective_success.measure(moved, found) == pytest.approx(float(share), rel=1e-9)
+        assert single_read_no_go.margin(moved, found) == pytest.approx(float(share), rel=1e-9)
 
 
 def test_the_limit_by_integration():
     """The kernel itself by quadrature over a bivariate normal: 0.673."""
-    rho, limit = 1 / math.sqrt(6), unselective_success.limit
+    rho, limit = 1 / math.sqrt(6), single_read_no_go.limit
 
     def density(s, t):
         u, v = s, rho * s + math.sqrt(1 - rho**2) * t
@@ -277,13 +275,13 @@ def test_a_test_of_composition_needs_permuted_answers_and_each_hypothesis_is_nee
     keys = toy.relu_keys(np.random.default_rng(0), 3, 16)
     whole = single_read_no_go.Case("values", 1, (1, 2, 0), False, np.zeros((6, 16)), keys)
     assert chance(whole, toy.added(1.0, 1.0))
-    theorem = theorem_of(unselective_success)
+    theorem = theorem_of("unselective-success")
     case = theorem.draw(np.random.default_rng(0), 8)
     merged, opinion = theorem.attain(case), np.zeros((case.entities + case.answers, 1))
     opinion[case.entities + 1] = 1e3
     opinionated = replace(merged, weight=LowRank(opinion, np.ones((1, len(case.first)))))
     alone = replace(merged, coefficients=(1.0, 0.0))
     for spoilt, reason in ((opinionated, "prefers no answer"), (alone, "the sum of the two")):
-        assert unselective_success.measure(case, spoilt) <= 0
+        assert single_read_no_go.margin(case, spoilt) <= 0
         with pytest.raises(AssumptionError, match=reason):
             theorem.check(case, spoilt)

@@ -10,7 +10,8 @@ from loratheory.lowrank import LowRank, array_namespace, total
 from loratheory.pretrained._model import Map, Model
 from loratheory.pretrained.check._reading import Place, Reading, judged
 from loratheory.pretrained.check._weights import weight
-from loratheory.theorems.expressiveness import score_change_rank
+from loratheory.theorems import theorem
+from loratheory.theorems.expressiveness.attention_budget import Change
 
 SPLIT = re.compile(r"(?P<block>.+)\.q_proj")
 FUSED = re.compile(r".+\.c_attn")
@@ -98,7 +99,7 @@ def _head(
     width = int(bases[0].shape[1])
     moves = tuple(rows.of(updates.get(rows.module), width) for rows in pair)
     ranks = min(moves[0].width, len(bases[0])), min(moves[1].width, len(bases[1]))
-    case = score_change_rank.Case(bases[0], bases[1], ranks)
+    case = Change(bases[0], bases[1], ranks)
     moves = tuple(
         low if low.width <= most else LowRank(np.eye(most), low.dense())
         for low, most in zip(moves, ranks, strict=True)
@@ -107,7 +108,7 @@ def _head(
     least = min(float(low / top) if top else 0.0 for top, low in bottoms)
     note = f"ranks {ranks[0]} of the queries and {ranks[1]} of the keys, of {len(bases[0])} rows"
     shown = f"the least singular value of a head is {least:.1g} of the largest"
-    return judged(score_change_rank.THEOREM, case, moves, place, shown, note)
+    return judged(theorem("score-change-rank"), case, moves, place, shown, note)
 
 
 def _summed(updates: Sequence[LowRank]) -> LowRank:

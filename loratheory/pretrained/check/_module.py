@@ -25,7 +25,7 @@ from loratheory.theorems.merging import (
     intruder_threshold,
     rank_subadditivity,
 )
-from loratheory.theorems.routing import arrow_blind_spot, arrow_margin
+from loratheory.theorems.routing import arrow_blind_spot
 
 TINY = 1e-300  # in place of a length of zero that is divided by
 
@@ -221,16 +221,16 @@ def arrow_nearest(here: Module) -> Iterator[Reading]:
         nearest = int(np.argmax(cosines))
         angle = acos(min(1.0, float(cosines[nearest])))
         sizes = tuple(float(here.parts[j].sigma[0]) for j in order)
-        case = arrow_margin.Case(tops[:, order], sizes, angle)
+        case = arrow_blind_spot.Near(tops[:, order], sizes, angle)
         between = acos(max(case.cosines))
-        within = np.arccos(np.minimum(cosines, 1.0)) < arrow_margin.safe_angle(between)
+        within = np.arccos(np.minimum(cosines, 1.0)) < arrow_blind_spot.safe_angle(between)
         note = (
             f"the nearest of {len(unit)} tokens is {degrees(angle):.0f}° from the prototype, "
             f"another prototype {degrees(between):.0f}°; {100 * float(within.mean()):.2g} % of "
             "tokens are within half of that"
         )
         place = Place(here.name, name)
-        yield judged(arrow_margin.THEOREM, case, unit[nearest], place, note, note)
+        yield judged(theorem("arrow-margin"), case, unit[nearest], place, note, note)
 
 
 def arrow_blind(here: Module) -> Iterator[Reading]:

@@ -28,6 +28,17 @@ embeddings the terms of different facts are uncorrelated, as :math:`\mathbb{E}\,
 :math:`(1 + \frac2r)\, \mathbb{E} \|x\|^4 = (1 + \frac2r)(1 + \frac2d)` for :math:`x = e_i`.
 :math:`\square`
 
+**Corollary (merged memory).** A sum of Hebbian adapters through independent frozen Gaussian factors
+of rank r answers along a key, or foreign to all, with the second moment of one such adapter holding
+all facts, however orthonormal keys are shared among them.
+
+Share the facts among :math:`K` adapters, :math:`\Delta = \sum_k H_k A_k^\top A_k`. The mean is
+:math:`u^\top H x` and the variance :math:`\frac1r \sum_k \bigl[(u^\top H_k x)^2 + \|H_k^\top u\|^2
+\|x\|^2\bigr]`. Keys of different adapters are orthogonal, so :math:`\sum_k \|H_k^\top u\|^2 =
+\|H^\top u\|^2`; at most one :math:`H_k x` is not zero, so :math:`\sum_k (u^\top H_k x)^2 = (u^\top
+H x)^2`: the law above, though the sum has rank up to :math:`K r`. An oracle that switches on only
+the adapter of the fact asked for leaves :math:`N/K` facts in place of :math:`N`.
+
 **What it tells someone who merges adapters.** A frozen random factor mixes all facts that are
 stored through it: each adds noise of :math:`1/r` of its energy to every answer, so a library of
 such adapters is better routed than summed (``thm:merged-memory``).
@@ -42,12 +53,15 @@ Isserlis (1918); Nichani, Lee and Bietti (2025), arXiv:2412.06538; Barnfield et 
 arXiv:2605.05189.
 """
 
+import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from loratheory.lowrank import Array, LowRank, array_namespace, gaussian
+from loratheory.lowrank import Array, LowRank, array_namespace, device, gaussian, orthonormal
 from loratheory.theorems._theorem import Control, Theorem
+from loratheory.theorems.editing import hebbian_memory
 from loratheory.theorems.expressiveness._frozen_rows import Rows, gaussian_rows, other_rows
 
 SENSE = "equal"
@@ -148,4 +162,160 @@ CONTROLS = (
     Control("one direction stronger than the other", GAUSSIAN, _stretched),
 )
 
+
+# Facts shared among adapters
+
+
+KEYS = "orthonormal keys"
+QUERY = "a query along one key or foreign to all"
+SUM = "every adapter switched on at strength one"
+EQUAL = "adapters of rank r each"
+
+
+@dataclass(frozen=True, eq=False)
+class Shared:
+    """Keys (n, N), their outputs (m, N), a read (m,), a query (n,) and each adapter's rank."""
+
+    keys: Array
+    outputs: Array
+    read: Array
+    query: Array
+    rank: int
+
+
+@dataclass(frozen=True)
+class Library:
+    """Which adapter holds each fact, and each adapter's rank and strength."""
+
+    owner: tuple[int, ...]
+    ranks: tuple[int, ...]
+    strengths: tuple[float, ...]
+
+
+def merged_crosstalk(facts: int, adapters: int, width: int, rank: int) -> float:
+    """Variance of a foreign score in the sum of `adapters`, `facts` in all: that of one adapter."""
+    _refuse_none(adapters)
+    return hebbian_memory.foreign_crosstalk(facts, width, rank)
+
+
+def routed_crosstalk(facts: int, adapters: int, width: int, rank: int) -> float:
+    """The same where only the adapter asked for answers, facts shared as evenly as can be."""
+    _refuse_none(adapters)
+    return hebbian_memory.foreign_crosstalk(math.ceil(facts / adapters), width, rank)
+
+
+def _refuse_none(adapters: int) -> None:
+    if adapters < 1:
+        message = f"{adapters} adapters hold no facts: give at least 1"
+        raise ValueError(message)
+
+
+def draw_shared(rng: np.random.Generator, size: int) -> Shared:
+    """Up to as many facts as dimensions, the query one of them, foreign or any; 12 decades."""
+    n, m = int(rng.integers(1, min(size, 8) + 1)), int(rng.integers(1, size + 1))
+    facts, frame = int(rng.integers(1, n + 1)), orthonormal(rng, n, n)
+    outputs = 10.0 ** int(rng.integers(-6, 7)) * rng.standard_normal((m, facts))
+    query = 10.0 ** int(rng.integers(-3, 4)) * frame[:, int(rng.integers(n))]
+    read = outputs[:, 0] if rng.random() < 0.5 else rng.standard_normal(m)
+    return Shared(frame[:, :facts], outputs, read, query, int(rng.integers(1, 17)))
+
+
+def _in_one(case: Shared, rank: int) -> float:
+    """The second moment if one adapter of this rank held all facts."""
+    memory = LowRank(case.outputs, case.keys.T)
+    return hebbian_memory.bound(hebbian_memory.Case(memory, case.read, case.query, rank))
+
+
+def in_one(case: Shared) -> float:
+    """The second moment in one adapter of the same rank."""
+    return _in_one(case, case.rank)
+
+
+def summed(owner: tuple[int, ...], rank: int) -> Library:
+    """All adapters on, of one rank; as many as the owners name."""
+    adapters = max(owner) + 1
+    return Library(owner, (rank,) * adapters, (1.0,) * adapters)
+
+
+def one_each(case: Shared) -> Library:
+    """An adapter for each fact."""
+    return summed(tuple(range(case.keys.shape[1])), case.rank)
+
+
+def summed_moment(case: Shared, library: Library) -> float:
+    """Second moment of the sum: the adapters' means added and squared, their variances added."""
+    xp = array_namespace(case.keys)
+    rows, mean, variance = gaussian_rows(int(case.keys.shape[0]), 1).like(case.keys), 0.0, 0.0
+    for k, (rank, strength) in enumerate(zip(library.ranks, library.strengths, strict=True)):
+        reached = xp.zeros_like(case.query)  # H_k' u: what this adapter's facts make of the read
+        for i, owner in enumerate(library.owner):
+            if owner == k:
+                answer = xp.sum(case.outputs[:, i] * case.read)
+                reached = reached + strength * answer * case.keys[:, i]
+        one, square = rows.moments(reached, case.query)
+        mean, variance = mean + one, variance + (square - one**2) / rank
+    return mean**2 + variance
+
+
+def _size_of_shared(case: Shared) -> float:
+    """The size of the numbers compared: rounding is measured against it."""
+    return 8 * _in_one(case, 1)
+
+
+def shared_anyhow(case: Shared, rng: np.random.Generator) -> Library:
+    """Any number of adapters, any shares, idle adapters included."""
+    adapters = int(rng.integers(1, case.keys.shape[1] + 2))
+    owner = tuple(rng.integers(0, adapters, case.keys.shape[1]).tolist())
+    return summed(owner, case.rank)
+
+
+def _orthonormal(case: Shared, _: Library) -> bool:
+    xp = array_namespace(case.keys)
+    gram = case.keys.T @ case.keys
+    one = xp.eye(gram.shape[0], dtype=xp.float64, device=device(gram))
+    return bool(xp.all(xp.abs(gram - one) <= 1e-12))
+
+
+def _along_one(case: Shared, _: Library) -> bool:
+    xp = array_namespace(case.keys)
+    seen = xp.abs(case.query @ case.keys)
+    return int(xp.count_nonzero(seen > 1e-12 * float(xp.max(xp.abs(case.query))))) <= 1
+
+
+def _pair(keys: Array, query: Array, library: Library) -> tuple[Shared, Library]:
+    return Shared(keys, np.ones((1, 2)), np.ones(1), query, rank=1), library
+
+
+SHARED_ASSUMPTIONS = {
+    KEYS: _orthonormal,
+    QUERY: _along_one,
+    SUM: lambda _, library: all(s == 1.0 for s in library.strengths),
+    EQUAL: lambda case, library: all(r == case.rank for r in library.ranks),
+}
+
+_PLANE, _ALIKE = np.eye(2), np.array([[1.0, 0.8], [0.0, 0.6]])
+_ONE, _TWO, _ROUTED = summed((0, 0), 2), summed((0, 1), 1), Library((0, 1), (1, 1), (1.0, 0.0))
+
+SHARED_CONTROLS = (
+    Control("two keys nearly alike", KEYS, lambda: _pair(_ALIKE, _PLANE[1], _TWO)),
+    Control("ask for two facts at once", QUERY, lambda: _pair(_PLANE, np.ones(2), _TWO)),
+    Control("only the adapter asked for is on", SUM, lambda: _pair(_PLANE, _PLANE[0], _ROUTED)),
+    Control("one adapter of twice the rank", EQUAL, lambda: _pair(_PLANE, _PLANE[0], _ONE)),
+)
+
+
 THEOREM: Theorem[Case, Rows] = Theorem.of(__name__)
+
+CLAUSES: tuple[Theorem[Any, Any], ...] = (
+    THEOREM.clause(
+        "merged memory",
+        draw=draw_shared,
+        bound=in_one,
+        measure=summed_moment,
+        attain=one_each,
+        rival=shared_anyhow,
+        scale=_size_of_shared,
+        assumptions=SHARED_ASSUMPTIONS,
+        controls=SHARED_CONTROLS,
+    ),
+)

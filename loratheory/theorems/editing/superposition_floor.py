@@ -22,31 +22,51 @@ orthogonal of squared length :math:`N/r` and its columns unit vectors, so :math:
 an :math:`X`; for :math:`r \ge N` the identity is. Independent columns can be inverted from one
 side: :math:`\Delta = U^{+\top} X E^+`. :math:`\square`
 
+**Corollary (response energy).** A rank-r update that answers N facts with one on average has
+squared norm at least N^2 over the energy of the pairing of outputs and keys within rank r: N^2/r if
+orthonormal.
+
+It is the proof's inequality before the diagonal is taken off. With the pairing :math:`G = \sum_i
+u_i e_i^\top`, :math:`N = \langle \Delta, G \rangle \le \sum_{i \le r} \sigma_i(\Delta) \sigma_i(G)`
+by von Neumann, and by Cauchy and Schwarz :math:`\|\Delta\|_F^2 \ge N^2 / \sum_{i \le r}
+\sigma_i(G)^2`, with equality at :math:`\Delta \propto \mathrm{LR}_r(G)`.
+
 **What it tells someone who merges adapters.** An adapter that holds more facts than ranks answers
 other facts' keys, before anything is merged: with many times more, by :math:`1/r` in mean square.
 Merging into the same rank adds facts, and with them cross-talk.
 
 **What it does not say.** Cross-talk is a mean: `argmax` may still be right everywhere (rank 2
-suffices for that, ``thm:argmax-rank``). Outputs and keys may be as long or as skew as one likes;
-what the answers then cost is ``thm:response-energy``.
+suffices for that, ``thm:argmax-rank``). Outputs and keys may be as long or as skew as one likes.
+Energy is a price, not an error, and its mean response may hide unequal ones.
 
 References
 ----------
-Welch (1974); Benedetto and Fickus (2003); Elhage et al. (2022), arXiv:2209.10652.
+Welch (1974); von Neumann (1937); Alon (2003), the same inequality on ranks; Benedetto and Fickus
+(2003); Elhage et al. (2022), arXiv:2209.10652.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from loratheory.lowrank import Array, LowRank, array_namespace, device, orthonormal
+from loratheory.lowrank import (
+    Array,
+    LowRank,
+    array_namespace,
+    device,
+    gaussian,
+    orthonormal,
+    truncate,
+)
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "lower"
-SOURCE = "own; rests on Welch (1974)"
+SOURCE = "own; rests on Welch (1974) and von Neumann (1937)"
 
 RANK = "rank(update) <= r"
 UNIT = "a response of one to each fact's own key"
+MEAN = "a mean response of one"
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +76,16 @@ class Case:
     keys: Array
     outputs: Array
     rank: int
+
+    @property
+    def pairing(self) -> LowRank:
+        """The sum of outputs times keys."""
+        return LowRank(self.outputs, self.keys.T)
+
+    @property
+    def facts(self) -> int:
+        """How many there are."""
+        return int(self.keys.shape[1])
 
 
 def least_crosstalk(facts: int, rank: int) -> float:
@@ -171,4 +201,98 @@ CONTROLS = (
     Control("one fact twice, the other not", UNIT, lambda: _example(1, 2 * np.eye(2)[:, :1])),
 )
 
+
+# What the answers cost
+
+
+def least_energy(facts: int, rank: int) -> float:
+    """Least squared norm for orthonormal keys and outputs; at least one rank and one fact."""
+    if min(facts, rank) < 1:
+        message = f"{facts} facts at rank {rank}: give at least one of each"
+        raise ValueError(message)
+    return facts**2 / min(facts, rank)
+
+
+def draw_pairing(rng: np.random.Generator, size: int) -> Case:
+    """Fewer or more facts than dimensions, some of one output; 12 decades of length."""
+    m, n = rng.integers(1, size + 1, 2).tolist()
+    facts = int(rng.integers(1, min(size + 3, 32)))
+    scales = 10.0 ** rng.integers(-3, 4, 2)
+    outputs = scales[0] * rng.standard_normal((m, facts))
+    if rng.random() < 0.3:
+        outputs = outputs[:, rng.integers(0, facts, facts)]
+    keys = scales[1] * rng.standard_normal((n, facts))
+    return Case(keys, outputs, int(rng.integers(1, min(m, n, facts) + 1)))
+
+
+def energy_floor(case: Case) -> float:
+    """Facts squared over the pairing's energy within the rank."""
+    sigma = case.pairing.S
+    return case.facts**2 / float(array_namespace(sigma).sum(sigma[: case.rank] ** 2))
+
+
+def scaled(case: Case, update: LowRank) -> LowRank:
+    """The same update at mean response one."""
+    return update * (case.facts / case.pairing.inner(update))
+
+
+def quietest(case: Case) -> LowRank:
+    """The truncated pairing, at mean response one."""
+    return scaled(case, truncate(case.pairing, case.rank))
+
+
+def energy(_: Case, update: LowRank) -> float:
+    """Squared Frobenius norm."""
+    return update.norm**2
+
+
+def _pairing_condition(case: Case) -> float:
+    """Condition number of the inverses taken on the way."""
+    return case.pairing.norm * energy_floor(case) ** 0.5 / case.facts
+
+
+def other_update(case: Case, rng: np.random.Generator) -> LowRank:
+    """A random update of that rank or the optimum nudged by 1e-12 to 1, at mean response one."""
+    best, nudge = quietest(case), 10.0 ** int(rng.integers(-12, 1))
+    if rng.random() < 0.5:
+        return scaled(case, gaussian(rng, *best.shape, case.rank))
+    return scaled(case, LowRank(best.up * (1 + nudge * rng.random(best.up.shape)), best.down))
+
+
+def by_least_squares(case: Case, rng: np.random.Generator) -> LowRank:
+    """Alternating least squares on the dense pairing: no singular value is ever taken."""
+    dense = case.outputs @ case.keys.T
+    up, down = rng.standard_normal((dense.shape[0], case.rank)), np.zeros((0, 0))
+    for _ in range(30):
+        down = np.linalg.lstsq(up, dense, rcond=None)[0]
+        up = np.linalg.lstsq(down.T, dense.T, rcond=None)[0].T
+    return scaled(case, LowRank(up, down))
+
+
+def _mean_is_one(case: Case, update: LowRank) -> bool:
+    xp = array_namespace(case.keys)
+    mean = float(xp.sum(case.outputs * (update @ case.keys))) / case.facts
+    room = update.norm * case.pairing.norm / case.facts
+    return abs(mean - 1) <= SAFETY / 4 * room
+
+
 THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)
+
+CLAUSES: tuple[Theorem[Any, Any], ...] = (
+    THEOREM.clause(
+        "response energy",
+        draw=draw_pairing,
+        bound=energy_floor,
+        measure=energy,
+        attain=quietest,
+        rival=other_update,
+        adversary=by_least_squares,
+        scale=energy_floor,
+        condition=_pairing_condition,
+        assumptions={RANK: ASSUMPTIONS[RANK], MEAN: _mean_is_one},
+        controls=(
+            CONTROLS[0],
+            Control("answer one of two facts", MEAN, lambda: _example(1, np.eye(2)[:, :1])),
+        ),
+    ),
+)

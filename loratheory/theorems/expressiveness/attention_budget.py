@@ -1,8 +1,8 @@
 r"""Attention budget: rank `R` on both factors of a score form; half the width is enough.
 
 **Statement.** Rank-R updates of queries and keys leave a spectral error of the score form of at
-least the (2R+1)st singular value of what was missing; half the width is exact if both are square
-and invertible, and no rank lifts the form's rank above the head size.
+least the (2R+1)st singular value of what was missing, and of at least the (h+1)st singular value of
+the form wanted, h the head size.
 
 Let :math:`W_Q, W_K \in \mathbb{R}^{h \times d}` be frozen with score form :math:`M = W_Q^\top
 W_K`, and :math:`T` the form one wants. Whatever updates of rank at most :math:`R` both get,
@@ -11,16 +11,33 @@ W_K`, and :math:`T` the form one wants. Whatever updates of rank at most :math:`
     \|(W_Q + \Delta_Q)^\top (W_K + \Delta_K) - T\|_2 \;\ge\; \max\bigl(\sigma_{2R+1}(T - M),\;
     \sigma_{h+1}(T)\bigr).
 
-Some updates attain it if :math:`h = d` and both factors are invertible, or if :math:`R \ge h`. So
-square invertible factors reach every form exactly from :math:`R = \lceil d/2 \rceil` on, and need
-that for generic :math:`T`; a head of size :math:`h < d` reaches no form of rank above :math:`h`.
-
-**Proof.** *Bound.* The new form has rank at most :math:`h`, and differs from :math:`M` by
+**Proof.** The new form has rank at most :math:`h`, and differs from :math:`M` by
 :math:`\Delta_Q^\top (W_K + \Delta_K) + W_Q^\top \Delta_K`, of rank at most :math:`2R`; Eckart,
-Young, Mirsky. *Attained.* Invertible factors are a linear network of two layers
-(``thm:depth-budget``), and :math:`\sigma_{d+1} = 0`. If :math:`R \ge h`, replace both factors by
-:math:`U, V` with :math:`U^\top V` the rank-:math:`h` truncation of :math:`T`; then
-:math:`\sigma_{2R+1}(T - M) \le \sigma_{2h+1}(T - M) \le \sigma_{h+1}(T)` by Weyl. :math:`\square`
+Young, Mirsky. :math:`\square`
+
+**Corollary (half the width).** Some rank-R updates meet the floor of the score form if both factors
+are square and invertible, or if R is at least the head size: square ones reach every form from half
+the width on.
+
+Invertible factors are a linear network of two layers (``thm:depth-budget``), and
+:math:`\sigma_{d+1} = 0`. If :math:`R \ge h`, replace both factors by :math:`U, V` with
+:math:`U^\top V` the rank-:math:`h` truncation of :math:`T`; then :math:`\sigma_{2R+1}(T - M) \le
+\sigma_{2h+1}(T - M) \le \sigma_{h+1}(T)` by Weyl.
+
+**Corollary (score-change rank).** Updates of rank r_Q of the queries and r_K of the keys change
+the attention scores by a matrix of rank at most min(r_Q + r_K, d), which almost all updates of
+weights of full row rank h <= d reach.
+
+The change is :math:`\Delta_Q^\top (W_K + \Delta_K) + W_Q^\top \Delta_K`. *Attained.* With
+:math:`W_Q = L_Q P_Q`, :math:`W_K = L_K P_K`, orthonormal rows in the :math:`P`, and :math:`L_Q^\top
+L_K = U S V^\top`, :math:`q = U^\top P_Q`, :math:`k = V^\top P_K`, the updates :math:`L_Q U x` and
+:math:`L_K V y` turn the form :math:`\sum_i s_i q_i k_i^\top` into :math:`\sum_i s_i (q_i + x_i)
+(k_i + y_i)^\top`. Let only the first :math:`r_Q` rows of :math:`x` and the last :math:`r_K` of
+:math:`y` move. Where one does, put :math:`x_i = q_i` or :math:`y_i = k_i`: the term doubles. Where
+both do, let them be new unit vectors orthogonal to all :math:`q` and :math:`k`, as long as
+:math:`d - h` such last: the term changes by rank 2, as :math:`(q + x)(k + y)^\top - q k^\top` has
+determinant :math:`-1` on those axes; after that :math:`q_i` and :math:`k_i` again: rank 1. Changes
+in orthogonal directions add their ranks. A minor not zero there is zero almost nowhere.
 
 **What it does not say.** For :math:`R < h < d` the floor may be out of reach: from :math:`e_1
 e_1^\top + e_2 e_2^\top` no updates of rank 1 get nearer than 1 to :math:`e_1 e_3^\top + e_2
@@ -37,6 +54,8 @@ Zeng and Lee, arXiv:2310.17513 (2024).
 """
 
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +70,7 @@ SOURCE = "Zeng and Lee (2024); narrow heads: own"
 USES = ("thm:depth-budget",)
 
 RANK = "rank(update) <= R of queries and of keys"
-SQUARE = "square invertible factors, or R >= head size (to attain the bound)"
+SQUARE = "square invertible factors, or R >= head size"
 
 Updates = tuple[LowRank, ...]
 
@@ -76,15 +95,14 @@ class Case:
         return depth_budget.Case((self.keys, self.queries.T), self.target, self.rank)
 
 
-def draw(rng: np.random.Generator, size: int) -> Case:
-    """Square heads at any rank and narrow ones at full rank; forms far, near, away by low rank."""
+def draw(rng: np.random.Generator, size: int, least: int = 0) -> Case:
+    """Square heads, and narrow ones from rank `least` on; forms far, near, away by low rank."""
     d = int(rng.integers(1, min(size, 8) + 1))
     h = d if rng.random() < 0.5 else int(rng.integers(1, d + 1))
-    # Narrow heads below full rank are left out: there the floor may be out of reach.
     spectra = np.exp(rng.uniform(-0.5, 0.5, (2, h))).tolist()
     queries, keys = (with_spectrum(rng, h, d, sigma).dense() for sigma in spectra)
     keys = keys * 10.0 ** int(rng.integers(-6, 7))
-    form, rank = queries.T @ keys, int(rng.integers(0 if h == d else h, d + 1))
+    form, rank = queries.T @ keys, int(rng.integers(0 if h == d else min(least, h), d + 1))
     spread = float(np.linalg.norm(form)) / d
     far = spread * rng.standard_normal((d, d))
     low = gaussian(rng, d, d, int(rng.integers(0, d + 1)), spread).dense()
@@ -101,7 +119,7 @@ def bound(case: Case) -> float:
     return max(floors)
 
 
-def attain(case: Case) -> Updates:
+def paid(case: Case) -> Updates:
     """Pay as a network of two layers, or replace both factors if the rank allows it."""
     h, d = case.keys.shape
     if case.rank < h == d:
@@ -131,7 +149,7 @@ def condition(case: Case) -> float:
 def rival(case: Case, rng: np.random.Generator) -> Updates:
     """The construction nudged by 1e-12 to 1, or replaced by noise of that size."""
     nudge, keep = 10.0 ** int(rng.integers(-12, 1)), float(rng.integers(2))
-    best = [(low.up, low.down) for low in attain(case)]
+    best = [(low.up[:, : case.rank], low.down[: case.rank, :]) for low in paid(case)]
     return tuple(LowRank(keep * u + nudge * rng.standard_normal(u.shape), v) for u, v in best)
 
 
@@ -164,7 +182,6 @@ def _attainable(case: Case) -> bool:
 
 ASSUMPTIONS = {
     RANK: lambda case, updates: max(low.width for low in updates) <= case.rank,
-    SQUARE: lambda case, _: _attainable(case),
 }
 
 
@@ -185,10 +202,160 @@ def _narrow() -> tuple[Case, Updates]:
     return case, (LowRank(axis[:, 1:], -one[1:2]), LowRank(axis[:, :1], one[2:3] - one[:1]))
 
 
-CONTROLS = (
-    Control("spend rank 3 on the keys where 1 is allowed", RANK, _too_rich),
-    Control("queries frozen at zero", SQUARE, _dead_queries, fails="tight"),
-    Control("a head of half the width, rank below its size", SQUARE, _narrow, fails="tight"),
+CONTROLS = (Control("spend rank 3 on the keys where 1 is allowed", RANK, _too_rich),)
+
+
+# By which rank scores move
+
+
+RANKS = "rank(update) <= r_Q for queries and <= r_K for keys"
+FULL = "frozen weights of full row rank h <= d (to in_new_directions the ranks_added)"
+ROUNDING = 1e-11  # of the product of norms: a singular value below it is not counted
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """Frozen queries and keys, and the rank that the update of each may have."""
+
+    queries: Float[Array, "h d"]
+    keys: Float[Array, "h d"]
+    ranks: tuple[int, int]
+
+
+def draw_change(rng: np.random.Generator, size: int) -> Change:
+    """Narrow and square heads, over decades of size; ranks from none to full."""
+    d = int(rng.integers(1, size + 1))
+    h = int(rng.integers(1, d + 1))
+    spectra = 10.0 ** rng.integers(-6, 7, (2, 1)) * np.exp(rng.uniform(-0.5, 0.5, (2, h)))
+    queries, keys = (with_spectrum(rng, h, d, sigma).dense() for sigma in spectra.tolist())
+    first, second = rng.integers(0, h + 1, 2).tolist()
+    return Change(queries, keys, (first, second))
+
+
+def ranks_added(case: Change) -> float:
+    """The ranks added, up to the width."""
+    return float(min(sum(case.ranks), case.queries.shape[1]))
+
+
+def _frames(factor: Array) -> tuple[Array, Array]:
+    """Square ``lower`` and orthogonal ``frame`` with ``factor == lower @ frame[:h]``."""
+    q, r = array_namespace(factor).linalg.qr(factor.T, mode="complete")
+    return r[: factor.shape[0], :].T, q.T
+
+
+def in_new_directions(case: Change) -> Updates:
+    """Double terms of the form; turn them into new directions where both factors move."""
+    xp, (h, d) = array_namespace(case.keys), case.keys.shape
+    # The form is a sum of terms s q k' in bases that turn both factors: see the proof.
+    (lower_q, frame_q), (lower_k, frame_k) = _frames(case.queries), _frames(case.keys)
+    left, _, right = xp.linalg.svd(lower_q.T @ lower_k)
+    first, other = case.ranks[0], h - case.ranks[1]
+    fresh = range(other, min(first, other + d - h))  # moved by both, while directions last
+
+    def update(lower: Array, turn: Array, frame: Array, moved: range) -> LowRank:
+        """Of one factor, in the head basis that its `turn` makes diagonal."""
+        axes = [h + i - other if i in fresh else i for i in moved]
+        basis = xp.concat([turn.T @ frame[:h, :], frame[h:, :]], axis=0)
+        rows = [basis[axis : axis + 1, :] for axis in axes]
+        down = xp.concat([basis[:0, :], *rows], axis=0)
+        return LowRank((lower @ turn)[:, moved.start : moved.stop], down)
+
+    queries = update(lower_q, left, frame_q, range(first))
+    return queries, update(lower_k, right.T, frame_k, range(other, h))
+
+
+def rank_of_change(case: Change, updates: Updates) -> float:
+    """How many singular values of the form's change exceed rounding; no ``d x d`` array."""
+    xp = array_namespace(case.keys)
+    queries, keys = case.queries + updates[0].dense(), case.keys + updates[1].dense()
+    norm = xp.linalg.matrix_norm
+    size = float(norm(queries) * norm(keys) + norm(case.queries) * norm(case.keys))
+    change = LowRank(queries.T, keys) - LowRank(case.queries.T, case.keys)
+    return float(xp.count_nonzero(ROUNDING * size < change.S))
+
+
+def other_updates(case: Change, rng: np.random.Generator) -> Updates:
+    """Random updates of those ranks, far or next to the construction."""
+    nudge, keep = 10.0 ** int(rng.integers(-12, 1)), float(rng.integers(2))
+    best, noise = [(low.up, low.down) for low in in_new_directions(case)], rng.standard_normal
+    return tuple(
+        LowRank(u * (keep + nudge * noise(u.shape)), keep * v + nudge * noise(v.shape))
+        for u, v in best
+    )
+
+
+def hill_climbing(case: Change, rng: np.random.Generator) -> Updates:
+    """Hill climbing on the singular value that ought to vanish, by dense arrays."""
+    frozen, index = case.queries.T @ case.keys, int(ranks_added(case))
+    best, strongest = -1.0, in_new_directions(case)
+    for _ in range(20):
+        tried = other_updates(case, rng)
+        queries, keys = case.queries + tried[0].dense(), case.keys + tried[1].dense()
+        sigma = np.linalg.svd(queries.T @ keys - frozen, compute_uv=False)
+        value = float(sigma[index] / sigma[0]) if index < len(sigma) and sigma[0] else 0.0
+        best, strongest = max((best, strongest), (value, tried), key=lambda pair: pair[0])
+    return strongest
+
+
+def _within(case: Change, updates: Updates) -> bool:
+    return all(low.width <= rank for low, rank in zip(updates, case.ranks, strict=True))
+
+
+def _full(case: Change) -> bool:
+    xp, (h, d) = array_namespace(case.keys), case.keys.shape
+    sigmas = [xp.linalg.svdvals(factor) for factor in (case.queries, case.keys)]
+    return h <= d and all(float(s[-1]) > 1e-10 * float(s[0]) for s in sigmas)
+
+
+CHANGE_ASSUMPTIONS = {
+    RANKS: _within,
+    FULL: lambda case, _: _full(case),
+}
+
+_ONE = np.eye(3)
+_AXES = tuple(LowRank(_ONE[:, i : i + 1], _ONE[i : i + 1]) for i in range(3))
+
+
+def _two_adapters() -> tuple[Change, Updates]:
+    return Change(_ONE, _ONE, (1, 0)), (_AXES[0] + _AXES[1], 0 * _AXES[2])
+
+
+def _dead_head() -> tuple[Change, Updates]:
+    return Change(0 * _ONE, 0 * _ONE, (1, 1)), (_AXES[0], _AXES[0])
+
+
+CHANGE_CONTROLS = (
+    Control("load two adapters on the queries where one is allowed", RANKS, _two_adapters),
+    Control("a head that is frozen at zero", FULL, _dead_head, fails="tight"),
 )
 
+
 THEOREM: Theorem[Case, Updates] = Theorem.of(__name__)
+
+CLAUSES: tuple[Theorem[Any, Any], ...] = (
+    THEOREM.clause(
+        "half the width",
+        draw=partial(draw, least=8),
+        attain=paid,
+        assumptions={**ASSUMPTIONS, SQUARE: lambda case, _: _attainable(case)},
+        controls=(
+            *CONTROLS,
+            Control("queries frozen at zero", SQUARE, _dead_queries, fails="tight"),
+            Control("half the width, rank below its size", SQUARE, _narrow, fails="tight"),
+        ),
+    ),
+    THEOREM.clause(
+        "score-change rank",
+        sense="upper",
+        draw=draw_change,
+        bound=ranks_added,
+        measure=rank_of_change,
+        attain=in_new_directions,
+        rival=other_updates,
+        adversary=hill_climbing,
+        scale=lambda _: 1.0,
+        condition=lambda _: 1.0,
+        assumptions=CHANGE_ASSUMPTIONS,
+        controls=CHANGE_CONTROLS,
+    ),
+)

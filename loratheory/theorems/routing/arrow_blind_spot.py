@@ -1,8 +1,8 @@
 r"""Arrow blind spot: a router that looks at top singular vectors sees one fact per adapter.
 
-**Statement.** Adapters that each edit N orthonormal keys are told apart by Arrow's top singular
-vectors on one key each: with E adapters it routes edited keys right with probability 1/N + (1 −
-1/N)/E.
+**Statement.** If E adapters edit N keys each, all E·N keys orthonormal and one strength of each
+adapter above its others, Arrow tells them apart on one key each: it routes an edited key right with
+probability 1/N + (1 − 1/N)/E.
 
 Adapters :math:`\Delta_i = \sum_{j=1}^N s_{ij}\, b_{ij} k_{ij}^T`, :math:`i = 1, \dots, E`, edit
 orthonormal keys with orthonormal outputs :math:`b_{i\cdot}` and strengths whose largest,
@@ -23,6 +23,15 @@ is :math:`1/E` at every noise level :math:`\nu`, on top ones :math:`P(|1/\nu + g
 of the :math:`k_{e1}`; else one of them is shifted by 1. On :math:`x = k_{ij}` the other two scores
 are 1 and :math:`s_{ij}` for adapter :math:`i`, 0 for all others. :math:`\square`
 
+**Remark (arrow margin).** A unit query at an angle φ from its prototype's line, not above the
+smallest angle θ to another line, leads in Arrow's scores by at least cos φ − cos(θ − φ), whatever
+the adapters' sizes.
+
+Angles between lines obey the triangle inequality, so the query is at least :math:`\theta -
+\varphi \ge 0` from every other line, and the cosine falls; in the plane of the two lines both are
+equalities. So half the angle between prototypes is the largest safe radius. *Size does not enter:*
+an adapter scaled by :math:`10^{-9}` is chosen as before, on queries that it hardly answers.
+
 **What it tells someone who merges adapters.** A router that compares top singular directions knows
 one fact of each adapter. For adapters of several facts, score by the whole row space or by the
 response norm.
@@ -37,7 +46,8 @@ Arrow (arXiv 2405.11157); SpectR (2504.03454).
 
 from dataclasses import dataclass
 from functools import partial
-from math import erf, exp, pi, sqrt
+from math import acos, cos, erf, exp, pi, sin, sqrt
+from typing import Any
 
 import numpy as np
 from scipy.integrate import quad
@@ -50,7 +60,7 @@ from loratheory.theorems._theorem import SAFETY, Control, Theorem
 SENSE = "equal"
 SOURCE = "own; the rule is Arrow's (arXiv 2405.11157)"
 
-KEYS = "orthonormal edited keys"
+KEYS = "edited keys that are orthonormal, within adapters and across them"
 FACTS = "adapters that edit these keys with these strengths and orthonormal outputs"
 PEAK = "one strength of each adapter above its others"
 
@@ -178,10 +188,10 @@ ASSUMPTIONS = {
 
 
 def _example(
-    angle: float = np.pi / 2, second: float = 0.5, parallel: bool = False
+    angle: float = np.pi / 2, second: float = 0.5, parallel: bool = False, shared: bool = False
 ) -> tuple[Case, tuple[LowRank, ...]]:
     pair = np.array([[1.0, np.cos(angle)], [0.0, np.sin(angle)]])
-    keys = tuple(np.kron(np.eye(2)[:, [i]], pair) for i in range(2))
+    keys = tuple(np.kron(np.eye(2)[:, [i * (not shared)]], pair) for i in range(2))
     case = Case(keys, (np.array([1.0, second]),) * 2)
     adapters = (
         LowRank(np.ones((1, 2)) @ low.up if parallel else low.up, low.down) for low in attain(case)
@@ -191,8 +201,150 @@ def _example(
 
 CONTROLS = (
     Control("keys of one adapter overlap", KEYS, partial(_example, angle=np.pi / 3)),
+    Control("both adapters edit the same keys", KEYS, partial(_example, shared=True)),
     Control("all facts share one output: rank 1", FACTS, partial(_example, parallel=True)),
     Control("a flat spectrum", PEAK, partial(_example, second=1.0)),
 )
 
+
+# Near a prototype
+
+
+UNIT = "a query of unit length"
+NEAR = "a query within the angle of the case from the line of prototype 0"
+INSIDE = "an angle not above the smallest one between the lines"
+
+
+@dataclass(frozen=True, eq=False)
+class Near:
+    """Prototypes as unit columns, the first one right; sizes of the adapters; the query's angle."""
+
+    prototypes: Float[Array, "n k"]
+    sizes: tuple[float, ...]
+    angle: float
+
+    @property
+    def adapters(self) -> list[LowRank]:
+        """Adapters of rank one with these prototypes and sizes."""
+        xp = array_namespace(self.prototypes)
+        one = xp.ones((1, 1), dtype=xp.float64, device=self.prototypes.device)
+        rows = self.prototypes.T
+        return [LowRank(size * one, rows[j : j + 1, :]) for j, size in enumerate(self.sizes)]
+
+    @property
+    def cosines(self) -> list[float]:
+        """Of the angles between the line of prototype 0 and the others."""
+        cosines = abs(self.prototypes.T @ self.prototypes[:, 0])
+        return [min(1.0, float(c)) for c in cosines[1:]]
+
+
+def least_margin(between: float, angle: float) -> float:
+    """The least margin at this angle, lines at least `between` apart (radians)."""
+    return cos(angle) - cos(between - angle)
+
+
+def safe_angle(between: float) -> float:
+    """Below this angle to its prototype's line every query is routed right, and at it not."""
+    return between / 2
+
+
+def draw_near(rng: np.random.Generator, size: int) -> Near:
+    """Prototypes far apart or nearly equal, adapters over 18 decades, any angle that is allowed."""
+    k, n = int(rng.integers(2, 6)), int(rng.integers(2, size + 2))
+    near = 10.0 ** float(rng.uniform(-3, 1))
+    frame = rng.standard_normal((n, 1)) + near * rng.standard_normal((n, k))
+    frame = frame / np.linalg.norm(frame, axis=0)
+    sizes = tuple((10.0 ** rng.uniform(-9, 9, k)).tolist())
+    between = acos(max(Near(frame, sizes, 0.0).cosines))
+    share = float(rng.choice([0.0, 0.5, 1.0, rng.random()]))
+    return Near(frame, sizes, share * between)
+
+
+def at_the_nearest_line(case: Near) -> float:
+    """The closed form, at the nearest line."""
+    return least_margin(acos(max(case.cosines)), case.angle)
+
+
+def towards_the_nearest(case: Near) -> Float[Array, " n"]:
+    """Turn from the first prototype towards the nearest line."""
+    own, cosines = case.prototypes[:, 0], case.cosines
+    other = case.prototypes[:, 1 + cosines.index(max(cosines))]
+    xp = array_namespace(own)
+    shared = float(other @ own)
+    off = (other - shared * own) * (1.0 if shared >= 0 else -1.0)
+    off = off - (off @ own) * own
+    length = float(xp.linalg.vector_norm(off))
+    if length < SAFETY:
+        return own
+    return cos(case.angle) * own + sin(case.angle) / length * off
+
+
+def margin(case: Near, query: Float[Array, " n"]) -> float:
+    """Margin of adapter 0 in Arrow's scores."""
+    scores = arrow_scores(case.adapters)(query[None, :])[0, :]
+    return float(scores[0] - array_namespace(scores).max(scores[1:]))
+
+
+def near_query(case: Near, rng: np.random.Generator) -> Float[Array, " n"]:
+    """A query anywhere within the angle, or the worst one nudged and brought back."""
+    own, wild = case.prototypes[:, 0], rng.standard_normal(len(case.prototypes))
+    nudged = towards_the_nearest(case) + 10.0 ** int(rng.integers(-12, 1)) * wild
+    chosen = nudged if rng.random() < 0.5 else wild
+    off = chosen - (chosen @ own) * own
+    off = off - (off @ own) * own
+    angle = case.angle * (1 - 1e-9) * float(rng.choice([1.0, rng.random()]))
+    turned = cos(angle) * own + sin(angle) * off / np.linalg.norm(off)
+    return float(rng.choice([-1.0, 1.0])) * turned
+
+
+def worst_on_the_rim(case: Near, rng: np.random.Generator) -> Float[Array, " n"]:
+    """Two hundred queries on the rim, the one with the least margin."""
+    rims = [near_query(case, rng) for _ in range(200)]
+    return min(rims, key=partial(margin, case))
+
+
+def _near(case: Near, query: Float[Array, " n"]) -> bool:
+    return abs(float(case.prototypes[:, 0] @ query)) >= cos(case.angle) - SAFETY
+
+
+def _length(query: Float[Array, " n"]) -> float:
+    return float(array_namespace(query).linalg.vector_norm(query))
+
+
+NEAR_ASSUMPTIONS = {
+    INSIDE: lambda case, _: case.angle <= acos(max(case.cosines)) + 1e-9,
+    UNIT: lambda _, query: abs(_length(query) - 1) <= SAFETY,
+    NEAR: _near,
+}
+
+
+def _three_lines(angle: float, turn: float, length: float) -> tuple[Near, Float[Array, " n"]]:
+    frame = np.array([[1.0, cos(pi / 3), cos(1.4)], [0.0, sin(pi / 3), sin(1.4)]])
+    query = length * np.array([cos(turn), sin(turn)])
+    return Near(frame, (1.0, 1e-9, 1.0), angle), query
+
+
+NEAR_CONTROLS = (
+    Control("a query at twice the angle", NEAR, partial(_three_lines, 0.3, 0.6, 1.0)),
+    Control("a longer query beyond the middle", UNIT, partial(_three_lines, 0.9, 0.9, 2.0)),
+    Control("an angle at which a third line waits", INSIDE, partial(_three_lines, 1.4, 1.4, 1.0)),
+)
+
+
 THEOREM: Theorem[Case, tuple[LowRank, ...]] = Theorem.of(__name__)
+
+CLAUSES: tuple[Theorem[Any, Any], ...] = (
+    THEOREM.clause(
+        "arrow margin",
+        sense="lower",
+        draw=draw_near,
+        bound=at_the_nearest_line,
+        measure=margin,
+        attain=towards_the_nearest,
+        rival=near_query,
+        adversary=worst_on_the_rim,
+        condition=lambda _: 1.0,
+        assumptions=NEAR_ASSUMPTIONS,
+        controls=NEAR_CONTROLS,
+    ),
+)

@@ -28,6 +28,18 @@ to answers, and :math:`\pi_1`; given these the answer :math:`\rho(\sigma(\pi_1(x
 Equality in (a): constant logits :math:`-z^2/2 + gz` answer :math:`g`, one gate pattern each; so
 without the count of patterns a scalar gate could encode the answer. :math:`\square`
 
+**Refuted (unselective success).** Refuted: the sum of two single-fact adapters in one read never
+gives the composed answer. Over a neutral base and ReLU keys it does.
+
+The least-norm edits :math:`\Delta_i = u_i k_i^\top / \|k_i\|^2` obey :math:`(\Delta_1 + \Delta_2) q
+= \sum_i \langle k_i, q\rangle u_i / \|k_i\|^2`. ReLU keys are not negative, so the answer :math:`z`
+leads wherever a unit is active in the second key and in the prompt: on the right prompt and on
+those of **all other subjects**. For random embeddings and wide layers the response tends to
+:math:`\sqrt{3/2}\; \kappa(1/\sqrt6) = 0.673` with :math:`\pi \kappa(\rho) = \sqrt{1 - \rho^2} +
+\rho\,(\pi - \arccos\rho)`, the arc-cosine kernel, whoever bridge and subject are: the inputs of
+prompt and key have squared norms 3 and 2 and inner product 1. A test of composition needs two or
+more edited facts a hop, and answers permuted among them.
+
 **What it tells someone who merges adapters.** If both facts are read in one place and the base does
 not hold the bridge, stop looking for a better merge or router: it takes a second read.
 
@@ -39,17 +51,19 @@ References
 Chen, Hoang, Hahn, Sarfraz (arXiv 2506.13479).
 """
 
+import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from itertools import permutations
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from loratheory import toy
-from loratheory.lowrank import Array
+from loratheory.lowrank import Array, LowRank, array_namespace
 from loratheory.shapes import Float
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
+from loratheory.toy import Merge, interpolating, relu_keys
 
 SENSE = "upper"
 SOURCE = "own"
@@ -165,4 +179,92 @@ CONTROLS = (
     Control("count a pattern less", COUNT, partial(_example, "values", toy.coded(range(3)), 2)),
 )
 
+
+# A test that a sum passes without composing
+
+
+NEUTRAL = "a base that prefers no answer on the prompt"
+ADDED = "the sum of the two adapters"
+
+
+@dataclass(frozen=True, eq=False)
+class OneFact:
+    """Keys of "x r1" and "y r2", keys of two-hop prompts (the first is x's), entities, answers.
+
+    Outputs are the bridge entities, y first, and then the answers, z first.
+    """
+
+    first: Float[Array, " d"]
+    second: Float[Array, " d"]
+    prompts: Float[Array, "d n"]
+    entities: int
+    answers: int
+
+
+def limit(cosine: float = 1 / math.sqrt(6), stretch: float = math.sqrt(3 / 2)) -> float:
+    """The response to a prompt in a wide ReLU layer, from angle and relative length of inputs."""
+    angle = math.acos(cosine)
+    return stretch * (math.sin(angle) + (math.pi - angle) * cosine) / math.pi
+
+
+def draw_one_fact(rng: np.random.Generator, size: int) -> OneFact:
+    """One fact a hop among two to six subjects, a layer of more than sixty units."""
+    n = int(rng.integers(2, 7))
+    one, two, both = relu_keys(rng, n, 64 + int(rng.integers(0, size + 1)))
+    magnitude = 10.0 ** int(rng.integers(-3, 4))
+    return OneFact(magnitude * one[:, 0], two[:, 0], both, n, int(rng.integers(2, n + 1)))
+
+
+def response(key: Array, prompts: Array) -> Array:
+    """The share of a least-norm edit of one key that prompts receive."""
+    return (key @ prompts) / (key @ key)
+
+
+def never(_: OneFact) -> float:
+    """The claim: the composed answer does not lead."""
+    return 0.0
+
+
+def margin(case: OneFact, merge: Merge) -> float:
+    """The margin of z over the other answers on x's two-hop prompt."""
+    logits = merge.logits(case.prompts[:, 0])[case.entities :]
+    return float(logits[0] - array_namespace(logits).max(logits[1:]))
+
+
+def plain_sum(case: OneFact) -> Merge:
+    """The counterexample: an empty base and the sum of two least-norm edits."""
+    xp = array_namespace(case.first)
+    hot = xp.eye(case.entities + case.answers, dtype=case.first.dtype, device=case.first.device)
+    y, z = hot[:, :1], hot[:, case.entities : case.entities + 1]
+    edits = tuple(
+        interpolating(key[:, None], value) for key, value in ((case.first, y), (case.second, z))
+    )
+    return Merge(LowRank(0 * y, 0 * case.first[None, :]), edits, (1.0, 1.0))
+
+
+def _neutral(case: OneFact, merge: Merge) -> bool:
+    logits = (merge.weight @ case.prompts)[case.entities :, :]
+    return bool(array_namespace(logits).all(logits == logits[:1, :]))
+
+
+SUM_ASSUMPTIONS = {
+    NEUTRAL: _neutral,
+    ADDED: lambda _, merge: merge.coefficients == (1.0, 1.0),
+}
+
+
 THEOREM: Theorem[Case, toy.Rule] = Theorem.of(__name__)
+
+CLAUSES: tuple[Theorem[Any, Any], ...] = (
+    THEOREM.clause(
+        "unselective success",
+        status="refuted",
+        draw=draw_one_fact,
+        bound=never,
+        measure=margin,
+        attain=plain_sum,
+        rival=None,
+        assumptions=SUM_ASSUMPTIONS,
+        controls=(),
+    ),
+)

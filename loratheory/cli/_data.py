@@ -60,7 +60,7 @@ def word_problems(
     import numpy as np
 
     from loratheory.tasks import word_problems as words
-    from loratheory.tasks._folder import writable
+    from loratheory.tasks._export import writable
 
     writable(output, overwrite=overwrite)
     if pair and split != "pair":
@@ -68,7 +68,7 @@ def word_problems(
     named = _listed(skills) or words.possible(prime)
     rng = np.random.default_rng(seed)
     here = words.pool(named, steps=range(1, steps + 1), prime=prime)
-    parts = words.by_pair(here, [_listed(pair)]) if pair else words.split(here, split, rng=rng)
+    parts = words.split(here, split, rng=rng, pairs=[_listed(pair)] if pair else ())
     sets = words.sets(parts, n, rng=rng, distractors=distractors, skills=named)
     command = f"loratheory data word-problems --n {n} --seed {seed} --split {split}"
     command += f" --pair {pair}" if pair else ""

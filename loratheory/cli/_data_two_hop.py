@@ -31,7 +31,7 @@ def two_hop(
     import numpy as np
 
     from loratheory.tasks import two_hop as hop
-    from loratheory.tasks._folder import writable
+    from loratheory.tasks._export import writable
 
     writable(output, overwrite=overwrite)
     rng = np.random.default_rng(seed)
@@ -43,7 +43,7 @@ def two_hop(
     test = hop.plain(here, parts.held_out).final()
     names = ("training", "testing")
     hop.claimed_disjoint(here, train, test, of=["prompts", "pairs"], names=names)
-    sets = {"train": hop.marked(here, train, 0), "test": hop.marked(here, test, 1)}
+    sets = {"train": hop.marked(train, here.canary(0)), "test": hop.marked(test, here.canary(1))}
     command = f"loratheory data two-hop --n {n} --seed {seed} --split {split:g} --hops {hops}"
     text = (
         "Training tells all single facts and some of the chains; testing asks the other chains,"

@@ -98,7 +98,7 @@ def best(library: "Library") -> "np.ndarray":
 
     from loratheory.experiments.bench import transformers as bench
 
-    prompts, (one, two) = [x.chains for x in library.trials[0]], library.adapters
+    prompts, (one, two) = [x.questions for x in library.trials[0]], library.adapters
     choices = [None, one, two, bench.added([one, two], [1.0, 1.0])]
     right = [bench.answer_margins(library.bases, prompts, choice) > 0 for choice in choices]
     return np.asarray(np.any(right, axis=0).mean(axis=1))

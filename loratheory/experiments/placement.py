@@ -77,7 +77,7 @@ def cell(config: Config) -> list[Row]:
     modules = {"mlp": bench.MLP, "attention": bench.ATTENTION}
     modules["all"] = bench.ATTENTION + bench.MLP
     library = config.library(modules=modules[config.modules])
-    prompts, edits = [one.chains for one in library.trials[0]], library.edits[0]
+    prompts, edits = [one.questions for one in library.trials[0]], library.edits[0]
     case = bench.pattern(library)
     table: list[Row] = []
     for place, loops in PLACES.items():

@@ -1,7 +1,5 @@
 """Data from a seed, in which every fact, edit and answer is known; and how requests are refused."""
 
-from collections.abc import Iterable
-
 
 class ImpossibleError(ValueError):
     """No data set can be what was asked for; the message says why and what could be."""
@@ -29,13 +27,3 @@ def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         fact = f"{name} is {value!r}"
         raise impossible(fact, f"choose one of {', '.join(allowed)}")
-
-
-def nothing_shared(sets: str, what: str, shared: Iterable[object], word: str = "") -> None:
-    """Refuse two sets that share something, and show the first three things that they share."""
-    texts = [*map(str, shared)]
-    if texts:
-        some = ", ".join(texts[:3]) + (" …" if len(texts) > 3 else "")
-        fact = f"{sets} share {len(texts)} {what} ({word}{some})"
-        message = f"{fact}; leave them out of one, or claim less"
-        raise LeakError(message)

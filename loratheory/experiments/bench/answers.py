@@ -177,10 +177,10 @@ def _asked(bases: Bases, trials: Sequence[Trials], adapt: Adapt | None) -> Accur
 
     hops = range(bases.setting.hops)
     return {
-        "two_hop": _right("chains"),
+        "two_hop": _right("questions"),
         **{f"hop_{j + 1}": _right("hops", j) for j in hops},
         "other_hops": np.mean([_right("other_hops", j) for j in hops], axis=0),
-        "other_two_hop": _right("other_chains"),
+        "other_two_hop": _right("other_questions"),
         "shortcut": _right("shortcut"),
         "chance": np.array([one.chance for one in trials]),
     }

@@ -46,14 +46,14 @@ def switched(library: Library, grid: Sequence[float]) -> dict[float, Found]:
         to it. Costs about thirty passes a coefficient.
     """
     bases, asked, each = library.bases, library.trials[0], library.adapters
-    prompts = [one.chains for one in asked]
+    prompts = [one.questions for one in asked]
     facts = [[one.hops[hop] for one in asked] for hop in range(bases.setting.hops)]
     alone, inside = margins(library), margins(library, inside=True)
     own, kind = margins(library, inside=True, placed=own_loop), pattern(library)
     bridged, unit = inside.held[1:].all(axis=0), np.maximum(alone.deficit, 1.0)
     foreign = [exchanged(x, library.teaching.sets) for x in each]
     noise = [alike(x, seed) for seed, x in enumerate(each)]
-    held_out = accuracy(bases, [one.other_chains for one in asked])
+    held_out = accuracy(bases, [one.other_questions for one in asked])
     apart = [own_loop(x, hop) for hop, x in enumerate(each)]
 
     def _sum(adapters: Sequence[Adapt], c: float) -> Adapt:

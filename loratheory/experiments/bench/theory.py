@@ -160,7 +160,7 @@ def probe(edit: Edit, hop: int, *, inside: bool) -> tuple[Prompts, Int64[np.ndar
     maps = edit.before.maps.copy()
     maps[hop] = edit.after.maps[hop]
     edited = World(maps, edit.before.entities, edit.before.canaries)
-    asked = edit.questions.fact(hop, edit.chains)
+    asked = edit.questions.fact(hop, edit.routes)
     if inside:
         asked = Questions(0, _origin(edit, hop), edit.questions.relations)
     ends = along(edit.before, asked)[:, -1]
@@ -170,7 +170,7 @@ def probe(edit: Edit, hop: int, *, inside: bool) -> tuple[Prompts, Int64[np.ndar
 
 def _origin(edit: Edit, hop: int) -> Int64[np.ndarray, " n"]:
     """The subjects that old facts lead to the edited ones of a hop."""
-    nodes = edit.chains[:, hop]
+    nodes = edit.routes[:, hop]
     for level in range(hop - 1, -1, -1):
         held = edit.before.maps[level, edit.questions.relations[:, level]]
         hit = held == nodes[:, None]
@@ -291,7 +291,7 @@ def survival(library: Library, adapter: Lora, coefficient: float) -> Float[np.nd
     (E,) array
         Costs two passes.
     """
-    asked = [one.chains for one in library.trials[0]]
+    asked = [one.questions for one in library.trials[0]]
     base, alone = (scores(library.bases, asked, adapt) for adapt in (None, adapter))
     answer = np.stack([one.answer for one in asked])
     mixed = (1 - coefficient) * base + coefficient * alone

@@ -159,7 +159,7 @@ def pooled(of: Library, rank: int) -> tuple[Lora, ...]:
     made = []
     for hop in range(of.bases.setting.hops):
         data = [
-            joined([*(one.hops[hop].told for one in each), each[0].hops[hop].kept])
+            joined([*(one.hops[hop].taught for one in each), each[0].hops[hop].rehearsed])
             for each in zip(*of.lessons, strict=True)
         ]
         made.append(learned(of.bases, teaching, data, (4, 0, 8 * len(KINDS) + hop)))

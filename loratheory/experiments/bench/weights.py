@@ -92,7 +92,7 @@ def safe(crosstalk: dict[str, Crosstalk], kind: str = "measured") -> Float[np.nd
 def _keys(library: Library, pair: int, acts: Adapt) -> dict[Site, Tensor]:
     """The (E, n, width) inputs of the sites where a pair's facts are read."""
     bases, names = library.bases, library.names
-    rows = stacked([one.chains for one in library.trials[pair]])
+    rows = stacked([one.questions for one in library.trials[pair]])
     seen: dict[Site, Tensor] = {}
 
     def _watched(site: Site, x: Tensor) -> Tensor | None:
@@ -165,7 +165,7 @@ def detection(library: Library, acts: Sequence[Acting]) -> dict[str, Float[np.nd
     hops, pairs = library.bases.setting.hops, library.teaching.pairs
     found = dict.fromkeys(("misses", "false_alarms"), np.zeros(len(library.replicas)))
     for p, (asked, act) in enumerate(zip(library.trials, acts, strict=True)):
-        prompts = [one.chains for one in asked]
+        prompts = [one.questions for one in asked]
         answer_margins(library.bases, prompts, act)
         rows, length = prompts[0].tokens.shape
         for hop in range(hops):
@@ -229,9 +229,9 @@ def weights_at_reads(
     hops = range(library.bases.setting.hops)
     right, edited = [], []
     for pair, (asked, act) in enumerate(zip(library.trials, acts, strict=True)):
-        seen = _weights(library, [one.chains for one in asked], act)
+        seen = _weights(library, [one.questions for one in asked], act)
         right.append(torch.stack([seen[j][..., len(hops) * pair + j] for j in hops], dim=-1))
-        quiet = _weights(library, [one.other_chains for one in asked], act)
+        quiet = _weights(library, [one.other_questions for one in asked], act)
         edited.append(torch.stack([quiet[j].amax(dim=-1) > 0.5 for j in hops]).double())
     shares = torch.stack(edited).mean(dim=(0, 1, 3))
     return torch.stack(right).double().numpy(), shares.numpy()
@@ -270,7 +270,7 @@ def hindsight(
     acts: list[Adapt] = []
     right = []
     for pair, asked in zip(library.pairs, library.trials, strict=True):
-        prompts = [one.chains for one in asked]
+        prompts = [one.questions for one in asked]
         each, own = gate_patterns(hops, loops, by_read=by_read), library.having(pair)
         shares = [
             accuracy(library.bases, prompts, _gated(own, [gates] * len(prompts))) for gates in each

@@ -1,11 +1,7 @@
-"""Two-hop questions (and longer chains): worlds of facts, edits, adapters' data, tests, proofs."""
+"""Questions of two hops and more: worlds of facts, edits, adapters' data, tests, proofs, files."""
 
 from loratheory.tasks import ImpossibleError as ImpossibleError
 from loratheory.tasks import LeakError as LeakError
-from loratheory.tasks.two_hop._cases import Case as Case
-from loratheory.tasks.two_hop._cases import case as case
-from loratheory.tasks.two_hop._cases import ideal as ideal
-from loratheory.tasks.two_hop._cases import threshold as threshold
 from loratheory.tasks.two_hop._data import Lesson as Lesson
 from loratheory.tasks.two_hop._data import Lessons as Lessons
 from loratheory.tasks.two_hop._data import Split as Split
@@ -15,23 +11,20 @@ from loratheory.tasks.two_hop._data import pretraining as pretraining
 from loratheory.tasks.two_hop._data import sampled as sampled
 from loratheory.tasks.two_hop._data import split as split
 from loratheory.tasks.two_hop._data import trials as trials
+from loratheory.tasks.two_hop._edits import Case as Case
 from loratheory.tasks.two_hop._edits import Edit as Edit
+from loratheory.tasks.two_hop._edits import case as case
 from loratheory.tasks.two_hop._edits import edit as edit
-from loratheory.tasks.two_hop._edits import matched as matched
 from loratheory.tasks.two_hop._edits import pairs as pairs
 from loratheory.tasks.two_hop._prompts import Prompts as Prompts
-from loratheory.tasks.two_hop._prompts import distracted as distracted
 from loratheory.tasks.two_hop._prompts import identities as identities
-from loratheory.tasks.two_hop._prompts import inverted as inverted
 from loratheory.tasks.two_hop._prompts import joined as joined
 from loratheory.tasks.two_hop._prompts import marked as marked
 from loratheory.tasks.two_hop._prompts import plain as plain
-from loratheory.tasks.two_hop._prompts import relations_first as relations_first
 from loratheory.tasks.two_hop._prompts import stacked as stacked
 from loratheory.tasks.two_hop._prompts import thought as thought
-from loratheory.tasks.two_hop._proof import Leaks as Leaks
 from loratheory.tasks.two_hop._proof import claimed_disjoint as claimed_disjoint
-from loratheory.tasks.two_hop._proof import leaks as leaks
+from loratheory.tasks.two_hop._proof import contents as contents
 from loratheory.tasks.two_hop._proof import proved_disjoint as proved_disjoint
 from loratheory.tasks.two_hop._text import Language as Language
 from loratheory.tasks.two_hop._text import Text as Text
@@ -41,7 +34,6 @@ from loratheory.tasks.two_hop._text import texts as texts
 from loratheory.tasks.two_hop._world import IDENTITY as IDENTITY
 from loratheory.tasks.two_hop._world import NOTHING as NOTHING
 from loratheory.tasks.two_hop._world import PAD as PAD
-from loratheory.tasks.two_hop._world import THINK as THINK
 from loratheory.tasks.two_hop._world import Questions as Questions
 from loratheory.tasks.two_hop._world import World as World
 from loratheory.tasks.two_hop._world import along as along

@@ -1,28 +1,28 @@
 """Edits: some subjects get new bridges and these new answers, so that every hop must be read anew.
 
 Worlds before and after an edit differ in its facts alone; whatever asks questions asks them in
-either. An edit is drawn hop by hop: familiar entities or not, new facts permuted, fresh or kept.
+either. All edited facts are of the first relation of each hop.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from loratheory.shapes import Bool, Int64
 from loratheory.tasks import impossible, one_of, within
-from loratheory.tasks.two_hop._world import NOTHING, Questions, World, along, together, values
+from loratheory.tasks.two_hop._world import NOTHING, Questions, World, along, values
 
 FAMILIARITY = ("fake", "half", "real")
-CHANGES = ("fresh", "permuted", "kept")
+BRIDGES = ("fresh", "permuted")
 ALSO = ("nothing", "old", "other")
 Numbers = Int64[np.ndarray, " n"]
 
 
 @dataclass(frozen=True, eq=False)
 class Edit:
-    """What the adapters of one chain of tasks (A→B, B→C, …) are to teach.
+    """What the adapters of the hops (A→B, B→C, …) are to teach.
 
     Attributes
     ----------
@@ -40,19 +40,16 @@ class Edit:
     taught: tuple[Questions, ...]
 
     @property
-    def chains(self) -> Int64[np.ndarray, "n levels"]:
+    def routes(self) -> Int64[np.ndarray, "n levels"]:
         """Subject, bridges and answer of each edited question, after the edit."""
         return along(self.after, self.questions)
 
     def reached(self) -> tuple[Int64[np.ndarray, "n branches"], ...]:
-        """Return where the questions lead if each hop may read its new or its old fact.
+        """Return, level by level, where the questions lead if each hop may read its old fact.
 
-        Returns
-        -------
-        tuple of (n, 2**level) arrays of int
-            One per level. In column ``b`` hop ``j`` was read as before the edit where bit ``j``
-            of ``b`` is set, as after it elsewhere; column 0 is the edited way. -1 where there
-            is no such fact.
+        Arrays ``(n, 2**level)``: in column ``b`` hop ``j`` was read as before the edit where bit
+        ``j`` of ``b`` is set, as after it elsewhere; column 0 is the edited route. -1 where there
+        is no such fact.
         """
         nodes = self.questions.subjects[:, None]
         levels = [nodes]
@@ -74,17 +71,14 @@ class Edit:
         return np.where(ends == NOTHING, NOTHING, self.after.entity(self.after.hops, ends))
 
     def touched(self) -> Bool[np.ndarray, "levels size"]:
-        """All entities that a question reaches by old and new facts, or that are in a taught one.
-
-        The array has a row for each of ``hops + 1`` levels.
-        """
+        """All entities that a question reaches by old or new facts, or that a taught fact has."""
         seen = np.zeros((self.before.hops + 1, self.before.size), dtype=bool)
-        for level, nodes in enumerate(self.reached()):
-            seen[level, nodes[nodes != NOTHING]] = True
+        passed = [*enumerate(self.reached())]
         for facts in self.taught:
             for world in (self.before, self.after):
-                for level, nodes in enumerate(along(world, facts).T, start=facts.start):
-                    seen[level, nodes[nodes != NOTHING]] = True
+                passed += enumerate(along(world, facts).T, start=facts.start)
+        for level, nodes in passed:
+            seen[level, nodes[nodes != NOTHING]] = True
         return seen
 
     def claimed(self) -> Bool[np.ndarray, "levels size"]:
@@ -99,6 +93,42 @@ class Edit:
         return self.before.maps != self.after.maps
 
 
+class Case(NamedTuple):
+    """Which of the theorems' cases an edit whose adapters are merged is of.
+
+    Attributes
+    ----------
+    name : str
+        "overwrite": an old bridge competes whose own fact was not edited. "overwrite both":
+        whatever old facts lead to was edited too. "new subject": the subjects had no fact before,
+        so nothing competes at the first hop. "new facts": no fact that is taught had an old value.
+    familiar : bool
+        Whether the base knows all bridges. If it does not, it has no map from their values to
+        keys, and no coefficient helps.
+    """
+
+    name: str
+    familiar: bool
+
+
+def case(edit: Edit) -> Case:
+    """Return the case of an edit, read off its facts; refused if its questions differ."""
+    edited, replaced, covered = edit.edited(), [], []
+    for hop, nodes in enumerate(edit.reached()[:-1]):
+        facts = hop, edit.questions.relations[:, hop, None], nodes
+        has_old = values(edit.before, *facts) != NOTHING
+        changes = edited[facts] & (nodes != NOTHING)
+        replaced.append((changes & has_old)[:, 0])
+        covered.append((changes | ~has_old).all(axis=1))
+    kinds = [~np.any(replaced, axis=0), ~replaced[0], np.all(covered, axis=0)]
+    names = np.unique(np.select(kinds, ["new facts", "new subject", "overwrite both"], "overwrite"))
+    if len(names) > 1:
+        fact = f"this edit has questions of the cases {', '.join(names)}"
+        raise impossible(fact, "draw questions of one case")
+    familiar = (edit.routes[:, 1:-1] < edit.before.entities).all()
+    return Case(str(names[0]), bool(familiar))
+
+
 def edit(
     world: World,
     facts: int,
@@ -106,9 +136,7 @@ def edit(
     rng: np.random.Generator,
     familiarity: str = "real",
     bridges: str = "fresh",
-    answers: str = "fresh",
     also: str = "nothing",
-    path: Sequence[int] | None = None,
     among: Questions | None = None,
     avoid: Sequence[Edit] = (),
 ) -> Edit:
@@ -117,23 +145,19 @@ def edit(
     Parameters
     ----------
     world : World
-        What the base knows.
+        What the base knows; two hops or more.
     facts : int
-        How many questions.
-    rng : Generator
-        Chooses the entities. The questions do not depend on `also`.
+        How many questions; they do not depend on `also`.
     familiarity : str
         "real": all entities are known. "half": subjects are spare, bridges and answers known.
-        "fake": all are spare; then bridges and answers are fresh.
-    bridges, answers : str
-        What the hops before the last, and the last, lead to. "fresh": known entities that no
-        question of the edit reaches otherwise. "permuted": the old values of the edited facts,
-        each moved to another fact. "kept": the old values, taught again.
+        "fake": all are spare.
+    bridges : str
+        "fresh": entities that no question of the edit reaches otherwise. "permuted": the old
+        bridges of the edited questions, each moved to another one.
     also : str
-        What the adapters after the first edit beside the questions: "nothing"; "old", the
-        entities that a question reaches by an old fact; "other", as many that it does not reach.
-    path : sequence of int, optional
-        The relation of each hop; the first ones where not given.
+        What the adapters after the first edit beside the questions, in two hops: "nothing";
+        "old", the entities that a question reaches by an old fact; "other", as many that it does
+        not reach.
     among : Questions, optional
         Known subjects come from these questions alone, such as the held-out ones.
     avoid : sequence of Edit
@@ -150,198 +174,110 @@ def edit(
         If the world is too small for it or the words do not go together.
     """
     one_of("familiarity", familiarity, FAMILIARITY)
-    one_of("bridges", bridges, CHANGES)
-    one_of("answers", answers, CHANGES)
+    one_of("bridges", bridges, BRIDGES)
     one_of("also", also, ALSO)
-    within("facts", facts, 1)
-    relations = [0] * world.hops if path is None else [*path]
-    if len(relations) != world.hops or not set(relations) <= set(range(world.relations)):
-        fact = f"path {tuple(relations)} is not a relation for each of {world.hops} hops"
-        raise impossible(fact, f"give {world.hops} numbers below {world.relations}")
-    if also != "nothing":
-        within("the hops of a world in which more is edited beside the chains", world.hops, 2, 2)
-    draft = _Draft(world, relations, avoid)
-    subjects = draft.subjects(facts, rng, known=familiarity == "real", among=among)
-    ways = subjects[:, None]
+    within("the hops of a world to be edited", world.hops, 2, 2 if also != "nothing" else None)
+    # With fewer, an old route may end where a new one does, and not tell which facts were read.
+    within("facts", facts, 2 ** (world.hops - 1) if bridges == "permuted" else 1)
+    if bridges == "permuted" and familiarity != "real":
+        fact = f"{familiarity} subjects have no old bridges that could be permuted"
+        raise impossible(fact, "make the bridges fresh")
+    draft = _Draft(world, avoid)
+    routes = draft.subjects(facts, rng, known=familiarity == "real", among=among)[:, None]
     for hop in range(world.hops):
-        change = answers if hop == world.hops - 1 else bridges
-        new = draft.changed(hop, ways, change, rng, known=familiarity != "fake")
-        ways = np.concatenate([ways, new[:, None]], axis=1)
-    main = draft.edit()
+        if bridges == "permuted" and hop < world.hops - 1:
+            # Shifts of which no sum equals another.
+            new = np.roll(world.maps[hop, 0, routes[:, -1]], -(2**hop))
+        else:
+            new = draft.fresh(hop, routes, rng, known=familiarity != "fake")
+        draft.change(hop, routes[:, -1], new)
+        routes = np.concatenate([routes, new[:, None]], axis=1)
+    made = draft.edit(facts)
     if also == "nothing":
-        return main
-    old = np.setdiff1d(main.reached()[1], [NOTHING, *main.chains[:, 1]])
-    beside = old if also == "old" else draft.bridges(len(old), rng)
-    draft.changed(1, beside[:, None], "fresh", rng)
-    return draft.edit()
-
-
-def matched(
-    world: World, facts: int, *, rng: np.random.Generator, **wanted: Any
-) -> tuple[Edit, Edit]:
-    """Return two edits that differ in one thing: whether the old bridges are edited too.
-
-    Parameters
-    ----------
-    world : World
-        What the base knows; two hops.
-    facts : int
-        How many questions.
-    rng : Generator
-        Chooses the entities.
-    **wanted : object
-        Further arguments of `edit`; for the cases named below real entities and fresh bridges.
-
-    Returns
-    -------
-    two Edits
-        The same questions and the same first adapter. The second adapter teaches twice as many
-        facts: in the first edit also those of unrelated bridges ("overwrite"), in the second those
-        of the questions' old bridges ("overwrite both").
-    """
-    seed = int(rng.integers(2**63))
-    one, two = (
-        edit(world, facts, rng=np.random.default_rng(seed), also=also, **wanted)
-        for also in ("other", "old")
-    )
-    return one, two
+        return made
+    old = np.setdiff1d(made.reached()[1], [NOTHING, *made.routes[:, 1]])
+    beside = old if also == "old" else draft.free(1, draft.barred(len(old)), rng, known=True)
+    draft.change(1, beside, draft.fresh(1, beside[:, None], rng, known=True))
+    return draft.edit(facts)
 
 
 def pairs(
     world: World, count: int, facts: int, *, rng: np.random.Generator, **wanted: Any
 ) -> tuple[Edit, ...]:
-    """Return edits on entities of their own, to be reused beside each other.
+    """Return edits by further arguments of `edit`, to be reused beside each other.
 
-    Parameters
-    ----------
-    world : World
-        What the base knows.
-    count : int
-        How many edits: each gives a pair of adapters A→B, B→C.
-    facts : int
-        Questions of each.
-    rng : Generator
-        Chooses the entities.
-    **wanted : object
-        Further arguments of `edit`.
-
-    Returns
-    -------
-    tuple of Edit
-        Each from the facts of `world` alone. No two claim an entity: all subjects, bridges old or
-        new and new answers differ; an old answer of one may be a new answer of another.
+    Each of the `count` edits gives a pair of adapters A→B, B→C and changes the facts of `world`
+    alone. No two claim an entity: all subjects, bridges old or new and new answers differ; an old
+    answer of one may be a new answer of another.
     """
     within("count", count, 1)
-    drawn: list[Edit] = [*wanted.pop("avoid", ())]
-    before = len(drawn)
+    drawn: list[Edit] = []
     for _ in range(count):
         drawn.append(edit(world, facts, rng=rng, avoid=drawn, **wanted))
-    return tuple(drawn[before:])
+    return tuple(drawn)
 
 
 class _Draft:
-    """An edit in the making: facts changed one hop after another, every entity used once.
+    """An edit in the making: facts changed one hop after another, every entity used once."""
 
-    Parameters
-    ----------
-    world : World
-        The facts before.
-    path : sequence of int
-        The relation of each hop.
-    avoid : sequence of Edit
-        Whose entities are not free.
-    """
-
-    def __init__(self, world: World, path: Sequence[int], avoid: Sequence[Edit]) -> None:
-        self.world, self.path = world, path
-        self.maps = world.maps.copy()
+    def __init__(self, world: World, avoid: Sequence[Edit]) -> None:
+        self.world, self.maps = world, world.maps.copy()
         self.used, self.closed = np.zeros((2, world.hops + 1, world.size), dtype=bool)
         for other in avoid:
             self.closed |= other.claimed()
-        # Of each level, where the base's facts lead from every entity by the rest of the path.
-        self.onward = [along(world, self._rest(level)) for level in range(world.hops)]
-        self.onward.append(np.arange(world.size)[:, None])
-        self.taught: list[list[Questions]] = [[] for _ in path]
-        self.shift = 1
+        numbers = np.arange(world.size)
+        # Of each level, where the base's facts lead from every entity to the last level.
+        self.onward = [
+            along(world, _first(level, numbers, world.hops - level)) for level in range(world.hops)
+        ]
+        self.onward.append(numbers[:, None])
+        self.taught: list[list[Numbers]] = [[] for _ in range(world.hops)]
+
+    def barred(self, count: int) -> Bool[np.ndarray, "n size"]:
+        """No entity barred for any of so many facts."""
+        return np.zeros((count, self.world.size), dtype=bool)
 
     def subjects(
         self, count: int, rng: np.random.Generator, *, known: bool, among: Questions | None
     ) -> Numbers:
         """Entities for questions to start from: spare ones, or known ones of those `among`."""
-        barred = np.zeros((count, self.world.size), dtype=bool)
+        barred = self.barred(count)
         if known and among is not None:
-            right = (among.relations == self.path).all(axis=1) & (among.start == 0)
+            right = (among.relations == 0).all(axis=1) & (among.start == 0)
             barred[:, np.setdiff1d(np.arange(self.world.size), among.subjects[right])] = True
-        return self._free(0, barred, rng, known=known)
+        return self.free(0, barred, rng, known=known)
 
-    def bridges(self, count: int, rng: np.random.Generator) -> Numbers:
-        """Known entities of the second level that no question reaches."""
-        return self._free(1, np.zeros((count, self.world.size), dtype=bool), rng, known=True)
-
-    def changed(
-        self,
-        hop: int,
-        ways: Int64[np.ndarray, "n k"],
-        change: str,
-        rng: np.random.Generator,
-        *,
-        known: bool = True,
+    def fresh(
+        self, hop: int, routes: Int64[np.ndarray, "n k"], rng: np.random.Generator, *, known: bool
     ) -> Numbers:
-        """The new values of the last entities of these ways, after the draft has changed them.
+        """New values of the routes' last entities: none that the base leads to from a route.
 
-        A fresh value is none that the base's facts lead to from an entity of the way.
+        Facts of the base by any relations count.
         """
-        nodes = ways[:, -1]
-        old = self.world.maps[hop, self.path[hop], nodes]
-        if change == "fresh":
-            new = self._free(hop + 1, self._by_base(hop, ways), rng, known=known)
-        elif (old == NOTHING).any():
-            fact = f"hop {hop} has no old facts that could be {change}"
-            raise impossible(fact, "make its new facts fresh")
-        else:
-            new = old if change == "kept" else self._permuted(old)
-        self.maps[hop, self.path[hop], nodes] = new
-        path = np.full((len(nodes), 1), self.path[hop], dtype=np.int64)
-        self.taught[hop].append(Questions(hop, nodes, path))
-        return new
+        barred = self.barred(len(routes))
+        for route, row in zip(routes, barred, strict=True):
+            reached = route[:0]
+            for level, entity in enumerate(route, start=hop + 1 - len(route)):
+                reached = np.unique(self.world.maps[level][:, [*reached, entity]])
+                reached = reached[reached != NOTHING]
+            row[reached] = True
+        return self.free(hop + 1, barred, rng, known=known)
 
-    def edit(self) -> Edit:
-        """The edit, unless two ways through a question's old and new facts end alike.
+    def change(self, hop: int, nodes: Numbers, new: Numbers) -> None:
+        """Have the first relation of a hop send these entities to these values."""
+        self.maps[hop, 0, nodes] = new
+        self.taught[hop].append(nodes)
 
-        Then the answer would not tell which facts were read, and the draft is refused.
-        """
-        subjects = self.taught[0][0].subjects
-        path = np.tile(np.array(self.path, dtype=np.int64), (len(subjects), 1))
-        after = World(self.maps.copy(), self.world.entities, self.world.canaries)
-        facts = tuple(together(*parts) for parts in self.taught)
-        made = Edit(self.world, after, Questions(0, subjects, path), facts)
-        levels = made.reached()
-        branches = np.arange(2**self.world.hops)
-        ways = np.stack([nodes[:, branches % nodes.shape[1]] for nodes in levels], axis=1)
-        differ = (ways[..., None] != ways[..., None, :]).any(axis=1)
-        ends = levels[-1][..., None]
-        if (differ & (ends == levels[-1][:, None]) & (ends != NOTHING)).any():
-            fact = f"permuting {len(subjects)} facts makes an old way end where a new one does"
-            least = 2**self.world.hops
-            raise impossible(fact, f"permute {least} facts or more, or make them fresh")
-        return made
+    def edit(self, facts: int) -> Edit:
+        """The edit so far, of so many questions."""
+        world = World(self.maps.copy(), self.world.entities, self.world.canaries)
+        taught = tuple(
+            _first(hop, np.concatenate(nodes), 1) for hop, nodes in enumerate(self.taught)
+        )
+        questions = _first(0, taught[0].subjects[:facts], world.hops)
+        return Edit(self.world, world, questions, taught)
 
-    def _permuted(self, old: Numbers) -> Numbers:
-        """Each value moved on by a shift that no sum of the other hops' shifts equals."""
-        new = np.roll(old, -self.shift)
-        if (new == old).any():
-            fact = f"{len(old)} facts cannot be permuted by {self.shift}"
-            raise impossible(fact, f"permute {self.shift + 1} facts or more, or make them fresh")
-        self.shift *= 2
-        return new
-
-    def _rest(self, level: int) -> Questions:
-        """The rest of the path from every entity of a level."""
-        relations = np.array(self.path[level:], dtype=np.int64)
-        numbers = np.arange(self.world.size)
-        return Questions(level, numbers, np.tile(relations, (self.world.size, 1)))
-
-    def _free(
+    def free(
         self,
         level: int,
         barred: Bool[np.ndarray, "n size"],
@@ -349,16 +285,9 @@ class _Draft:
         *,
         known: bool,
     ) -> Numbers:
-        """An entity for each place, not barred there, that nothing reached so far; now in use.
-
-        Known ones are such as pretraining has told of: from the second level on, values of the
-        relation that leads there.
-        """
-        pool = np.arange(self.world.size)
-        pool = pool[: self.world.entities] if known else pool[self.world.entities :]
-        if known and level:
-            pool = np.intersect1d(pool, self.world.maps[level - 1, self.path[level - 1]])
-        pool, chosen = rng.permutation(pool), []
+        """An entity for each fact, not barred there, that nothing reached so far; now in use."""
+        known_ones = np.arange(self.world.size) < self.world.entities
+        pool, chosen = rng.permutation(np.flatnonzero(known_ones == known)), []
         for place, bar in enumerate(barred):
             left = pool[(self._open(level) & ~bar)[pool]]
             if not len(left):
@@ -380,13 +309,7 @@ class _Draft:
             free &= (nodes == NOTHING) | ~in_use[nodes]
         return free
 
-    def _by_base(self, hop: int, ways: Int64[np.ndarray, "n k"]) -> Bool[np.ndarray, "n size"]:
-        """All that facts of the base, by any relations, lead to from each way's entities."""
-        seen = np.zeros((len(ways), self.world.size), dtype=bool)
-        for way, row in zip(ways, seen, strict=True):
-            reached = way[:0]
-            for level, entity in enumerate(way, start=hop + 1 - len(way)):
-                reached = np.unique(self.world.maps[level][:, [*reached, entity]])
-                reached = reached[reached != NOTHING]
-            row[reached] = True
-        return seen
+
+def _first(level: int, subjects: Numbers, hops: int) -> Questions:
+    """Questions by the first relation of each hop."""
+    return Questions(level, subjects, np.zeros((len(subjects), hops), dtype=np.int64))

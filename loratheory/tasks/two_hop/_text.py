@@ -5,20 +5,17 @@ made of syllables: no list of real people, places or things stands behind them.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from loratheory.tasks import impossible, one_of, within
-from loratheory.tasks._folder import data_card, writable, written
+from loratheory.tasks._export import exported
 from loratheory.tasks.two_hop._prompts import Prompts
-from loratheory.tasks.two_hop._proof import leaks
-from loratheory.tasks.two_hop._world import IDENTITY, NOTHING, PAD, THINK, World
-
-KINDS = ("person", "country", "animal", "plant", "mineral")
+from loratheory.tasks.two_hop._world import IDENTITY, NOTHING, PAD, World
 
 RELATIONS = (
     (
@@ -62,10 +59,16 @@ RELATIONS = (
         ("mineral in the ashes", "ash mineral"),
     ),
 )
+"""Two names of each relation, hop by hop."""
 ENDINGS = ("", "ria", "x", "nd", "sk")
-
-WORDINGS = 4
-STYLES = ("cloze", "question")
+"""Of the names of each level's entities."""
+FORMS = ("the {name} of {subject}", "{subject}'s {name}")
+WORDINGS = 4  # two forms of two names
+ASKED = {
+    "cloze": ("{phrase} is", "{phrase}, step by step:"),
+    "question": ("What is {phrase}?", "What is {phrase}? Step by step:"),
+}
+"""How an answer is asked for, at once or with the bridges written out."""
 _SYLLABLES = tuple(c + v for c in "bdfgklmnprstvz" for v in "aeiou")
 _LENGTH = 3
 MOST_NAMES = len(_SYLLABLES) ** _LENGTH
@@ -73,15 +76,7 @@ MOST_NAMES = len(_SYLLABLES) ** _LENGTH
 
 @dataclass(frozen=True, eq=False)
 class Language:
-    """What the entities and canaries of a world are called.
-
-    Attributes
-    ----------
-    world : World
-        Whose tokens have names.
-    names : dict of str
-        By token; no name stands inside another.
-    """
+    """What entities and canaries are called, by token; no name stands inside another."""
 
     world: World
     names: dict[int, str]
@@ -90,139 +85,42 @@ class Language:
 def language(world: World, *, rng: np.random.Generator) -> Language:
     """Return names, drawn by `rng`, for all entities and canaries of a world.
 
-    Persons have a first and a last name; the endings of the others tell their level.
-
-    Raises
-    ------
-    ImpossibleError
-        If there are more entities than names.
+    Persons have a first and a last name; the endings of the others tell their level. Refused if
+    there are more entities than names.
     """
     if world.size > MOST_NAMES:
         fact = f"a level has {world.size} entities and there are {MOST_NAMES} names"
         raise impossible(fact, "draw a smaller world to be told in words")
+
+    def _words(ending: str) -> list[str]:
+        codes = rng.permutation(MOST_NAMES)[: world.size].tolist()
+        return [_word(code, ending) for code in codes]
+
     names: dict[int, str] = {}
     for level, ending in enumerate(ENDINGS[: world.hops + 1]):
-        words = [_word(code, ending) for code in _codes(world.size, rng)]
+        words = _words(ending)
         if level == 0:
-            first = [_word(code, "") for code in _codes(world.size, rng)]
-            words = [f"{one} {other}" for one, other in zip(first, words, strict=True)]
+            words = [f"{one} {other}" for one, other in zip(_words(""), words, strict=True)]
         names |= dict(zip(world.level(level), words, strict=True))
     for number in range(world.canaries):
         names[world.canary(number)] = f"canary-{number}-{rng.bytes(8).hex()}"
     return Language(world, names)
 
 
-def _codes(count: int, rng: np.random.Generator) -> list[int]:
-    return rng.permutation(MOST_NAMES)[:count].tolist()
-
-
 def _word(code: int, ending: str) -> str:
     """The syllables that are the digits of a number, and an ending."""
-    syllables = []
-    for _ in range(_LENGTH):
-        code, digit = divmod(code, len(_SYLLABLES))
-        syllables.append(_SYLLABLES[digit])
-    return ("".join(syllables) + ending).capitalize()
-
-
-@dataclass(frozen=True)
-class Clause:
-    """An entity and the relations that are followed from it.
-
-    Attributes
-    ----------
-    subject : int
-        A token.
-    path : tuple of (hop, relation)
-        In the order in which they are followed, each relation by its number.
-    backwards : bool
-        Whether they are followed from their values to their subjects.
-    identity : bool
-        Whether the entity itself is asked for.
-    """
-
-    subject: int
-    path: tuple[tuple[int, int], ...]
-    backwards: bool = False
-    identity: bool = False
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What a row of tokens asks.
-
-    Attributes
-    ----------
-    question : Clause
-        What is asked; a canary is a clause without relations.
-    aside : tuple of Clause
-        What stands before it without being asked.
-    bridges : tuple of int
-        Tokens of the entities to be named on the way to the answer, if they are to be named.
-    answer : int
-        A token, or -1.
-    """
-
-    question: Clause
-    aside: tuple[Clause, ...]
-    bridges: tuple[int, ...]
-    answer: int
-
-
-def readings(world: World, prompts: Prompts) -> list[Reading]:
-    """What each row asks, from its tokens alone; refused if this package does not make such."""
-    columns = (prompts.tokens, prompts.targets, prompts.asked, prompts.answer)
-    rows = zip(*(column.tolist() for column in columns), strict=True)
-    return [_reading(world, *row) for row in rows]
-
-
-def _reading(world: World, row: list[int], targets: list[int], asked: int, answer: int) -> Reading:
-    asking = [token for token in row[: asked + 1] if token not in (PAD, THINK)]
-    if asking and asking[0] in world.relation_tokens:  # relations first, the subject last
-        asking.reverse()
-    clauses: list[list[int]] = []
-    for token in asking:
-        if token == IDENTITY or token in world.relation_tokens:
-            if not clauses:
-                fact = f"the row {row} has no subject"
-                raise impossible(fact, "give rows that this package made")
-            clauses[-1].append(token)
-        else:
-            clauses.append([token])
-    if not clauses:
-        fact = f"the row {row} asks nothing"
-        raise impossible(fact, "give rows that this package made")
-    *aside, question = (_clause(world, tokens) for tokens in clauses)
-    named = [token for token in targets[asked:] if token != NOTHING]
-    return Reading(question, tuple(aside), tuple(named[:-1]), answer)
-
-
-def _clause(world: World, tokens: list[int]) -> Clause:
-    subject, *rest = tokens
-    if IDENTITY in rest:
-        return Clause(subject, (), identity=True)
-    codes = [world.relation_tokens.index(token) for token in rest]
-    size = world.hops * world.relations  # codes from here on are inverses
-    path = tuple(divmod(code % size, world.relations) for code in codes)
-    return Clause(subject, path, backwards=any(code >= size for code in codes))
+    digits = np.unravel_index(code, (len(_SYLLABLES),) * _LENGTH)
+    return ("".join(_SYLLABLES[digit] for digit in digits[::-1]) + ending).capitalize()
 
 
 class Text(NamedTuple):
     """A prompt in words; a space belongs between it and what follows.
 
-    Attributes
-    ----------
-    prompt : str
-        To be read.
-    answer : str
-        To be said: a name, or the steps with the name last where bridges are written out.
-    candidates : tuple of str
-        All names that the answer could be: its level's.
+    The answer is a name, or the steps with the name last where bridges are written out.
     """
 
     prompt: str
     answer: str
-    candidates: tuple[str, ...]
 
 
 def texts(
@@ -232,10 +130,8 @@ def texts(
 
     Parameters
     ----------
-    words : Language
-        Names of the world's entities.
     prompts : Prompts
-        Not stacked; any form of this package.
+        Not stacked; of any form of this package.
     style : str
         "cloze" or "question".
     wording : int
@@ -246,72 +142,52 @@ def texts(
     ImpossibleError
         If style or wording is unknown or a row cannot be read.
     """
-    one_of("style", style, STYLES)
+    one_of("style", style, tuple(ASKED))
     within("wording", wording, 0, WORDINGS - 1)
-    return [_text(words, row, style, wording) for row in readings(words.world, prompts)]
+    columns = (prompts.tokens.tolist(), prompts.targets.tolist(), prompts.asked.tolist())
+    return [_text(words, *row, style, wording) for row in zip(*columns, strict=True)]
 
 
-def _text(words: Language, reading: Reading, style: str, wording: int) -> Text:
-    question, name = reading.question, words.names
-    if not question.path and not question.identity:
-        return Text(name[question.subject], "", ())
-    asked = _phrase(words, question, wording)
-    aside = "".join(f"Leave {_phrase(words, one, wording)} aside. " for one in reading.aside)
-    who = "Who" if question.backwards and question.path[-1][0] == 0 else "What"
-    ask = f"{who} is {asked}?" if style == "question" else f"{asked} is"
-    answer = name[reading.answer]
-    if reading.bridges:
-        ask = f"{ask} Step by step:" if style == "question" else f"{asked}, step by step:"
-        answer = _steps(words, reading, wording)
-    return Text(aside + sentence(ask), answer, _candidates(words, reading.answer))
+def _text(
+    words: Language, row: list[int], targets: list[int], asked: int, style: str, wording: int
+) -> Text:
+    subject, *rest = [token for token in row[: asked + 1] if token != PAD] or [PAD]
+    relations = words.world.relation_tokens
+    if subject not in words.names or not {*rest} <= {IDENTITY, *relations}:
+        fact = f"the row {row} asks nothing"
+        raise impossible(fact, "give rows that this package made")
+    passed = [words.names[token] for token in targets[asked:] if token != NOTHING]
+    phrase = words.names[subject]
+    if not rest:
+        return Text(phrase, "")
+    names = [_names(words.world, token) for token in rest if token != IDENTITY]
+    for name in names:
+        phrase = _of(phrase, name, wording)
+    if not names:
+        phrase = f"the name of {phrase}"
+    ask = _sentence(ASKED[style][len(passed) > 1].format(phrase=phrase))
+    if len(passed) < 2:
+        return Text(ask, *passed)
+    starts = (words.names[subject], *passed)
+    steps = zip(starts, passed, names, strict=False)
+    said = [f"{_sentence(_of(one, name, wording))} is {to}." for one, to, name in steps]
+    return Text(ask, " ".join(said))
 
 
-def _phrase(words: Language, clause: Clause, wording: int) -> str:
-    """A noun phrase for what a clause leads to."""
-    inner = words.names[clause.subject]
-    if clause.identity:
-        return f"the name of {inner}"
-    for hop, relation in clause.path:
-        names = RELATIONS[hop][relation]
-        if clause.backwards:
-            inner = f"the {KINDS[hop]} whose {names[wording // 2 % 2]} is {inner}"
-        else:
-            inner = nested(inner, names, wording)
-    return inner
+def _names(world: World, token: int) -> tuple[str, str]:
+    """The two names of a relation."""
+    hop, number = divmod(world.relation_tokens.index(token), world.relations)
+    return RELATIONS[hop][number]
 
 
-def nested(inner: str, names: tuple[str, str], wording: int) -> str:
-    """One relation said of something: with "of" or a genitive, under its first or second name.
-
-    What it is said of is a name, or what this function returned for the relation before.
-    """
-    name = names[wording // 2 % 2]
-    return f"{inner}'s {name}" if wording % 2 else f"the {name} of {inner}"
+def _of(subject: str, names: tuple[str, str], wording: int) -> str:
+    """A phrase for what a relation leads to from a subject, which may be such a phrase."""
+    return FORMS[wording % 2].format(name=names[wording // 2], subject=subject)
 
 
-def sentence(words: str) -> str:
+def _sentence(words: str) -> str:
     """The words with a capital at the start."""
     return words[:1].upper() + words[1:]
-
-
-def _steps(words: Language, reading: Reading, wording: int) -> str:
-    """Each hop as a sentence about the entity that the one before it named."""
-    ends = (*reading.bridges, reading.answer)
-    starts = (reading.question.subject, *reading.bridges)
-    steps = [
-        f"{sentence(nested(words.names[start], RELATIONS[hop][relation], wording))} is"
-        f" {words.names[end]}."
-        for start, end, (hop, relation) in zip(starts, ends, reading.question.path, strict=True)
-    ]
-    return " ".join(steps)
-
-
-def _candidates(words: Language, answer: int) -> tuple[str, ...]:
-    if answer == NOTHING:
-        return ()
-    world = words.world
-    level = next(k for k in range(world.hops + 1) if answer in world.level(k))
-    return tuple(words.names[token] for token in world.level(level))
 
 
 def export(
@@ -321,91 +197,63 @@ def export(
     *,
     style: str = "cloze",
     wording: int = 0,
-    card: Mapping[str, Any] | None = None,
-    about: str | None = None,
+    about: str = "",
     overwrite: bool = False,
 ) -> Path:
-    """Write a folder with one file per set, ``NAME.jsonl``, and ``card.json``, whole or not.
+    """Write a folder with ``NAME.jsonl`` for each set, ``card.json`` and ``README.md``.
 
     Parameters
     ----------
-    folder : Path
-        Must not exist, unless it may be replaced; its parent must.
     sets : mapping of str to Prompts
-        Not stacked; the names become file names.
-    words : Language
-        Names of the world's entities.
-    style : str
-        "cloze" or "question".
-    wording : int
-        How each relation is put.
-    card : mapping, optional
-        What else ``card.json`` is to say, such as the seed; it must be JSON.
-    about : str, optional
-        The text of a ``README.md`` by which ``load_dataset(FOLDER)`` finds the sets as splits.
+        Not stacked; the names become splits: ``load_dataset(FOLDER)`` of Hugging Face `datasets`
+        has them.
+    style, wording
+        As for `texts`.
+    about : str
+        What ``README.md`` tells a reader, such as the command and its seed.
     overwrite : bool
         Whether a folder of such data that is there may be replaced.
 
     Returns
     -------
     Path
-        The folder. Equal arguments give equal bytes.
+        The folder, written whole or not at all. Equal arguments give equal bytes.
 
     Raises
     ------
     ImpossibleError
-        If something is there, the folder has no parent, or a name is no file name.
+        If something is there, the folder has no parent, or a name is no name of a split.
     """
-    for name in sets:
-        if not name.replace("-", "").replace("_", "").isalnum() or name == "card":
-            fact = f"a set is called {name!r}"
-            raise impossible(fact, "use letters, digits, hyphens and underscores, not 'card'")
-    writable(folder, overwrite=overwrite)
-    files = {
-        f"{name}.jsonl": "".join(
-            f"{json.dumps(row, ensure_ascii=False)}\n"
-            for row in _rows(prompts, words, style, wording)
-        )
-        for name, prompts in sets.items()
-    }
-    whole = _card(sets, words, style, wording) | dict(card or {})
-    files["card.json"] = json.dumps(whole, indent=2) + "\n"
-    if about is not None:
-        rows = sum(len(prompts) for prompts in sets.values())
-        files["README.md"] = data_card("Two-hop questions", [*sets], about, rows=rows)
-    return written(folder, files, overwrite=overwrite)
+    rows = {name: _rows(prompts, words, style, wording) for name, prompts in sets.items()}
+    card = json.dumps(_card(sets, words, style, wording), indent=2) + "\n"
+    more = {"card.json": card}
+    return exported(folder, "Two-hop questions", rows, about, more=more, overwrite=overwrite)
 
 
-def _rows(
-    prompts: Prompts, words: Language, style: str, wording: int
-) -> Iterator[dict[str, object]]:
-    arrays = (prompts.tokens, prompts.targets, prompts.asked)
-    columns = [array.tolist() for array in arrays]
+def _rows(prompts: Prompts, words: Language, style: str, wording: int) -> list[dict[str, object]]:
+    columns = (prompts.tokens, prompts.targets, prompts.asked)
+    lengths = (prompts.tokens != PAD).sum(axis=1).tolist()
     rows = texts(words, prompts, style=style, wording=wording)
-    for tokens, targets, asked, text in zip(*columns, rows, strict=True):
-        length = len(tokens) - next((k for k, t in enumerate(tokens[::-1]) if t != PAD), 0)
-        yield {
-            "prompt": text.prompt,
-            "answer": text.answer,
-            "tokens": tokens[:length],
-            "targets": targets[:length],
-            "asked": asked,
-        }
+    return [
+        {**text._asdict(), "tokens": tokens[:n], "targets": targets[:n], "asked": asked}
+        for tokens, targets, asked, n, text in zip(
+            *(column.tolist() for column in columns), lengths, rows, strict=True
+        )
+    ]
 
 
 def _card(
     sets: Mapping[str, Prompts], words: Language, style: str, wording: int
 ) -> dict[str, object]:
     """Sizes, candidates, and which canary marks which set."""
-    world = words.world
+    world, names = words.world, words.names
+    canaries = [world.canary(number) for number in range(world.canaries)]
     return {
         "sets": {
             name: {
                 "kind": prompts.kind,
                 "rows": len(prompts),
-                "canaries": sorted(
-                    words.names[token] for (token,) in leaks(world, prompts, prompts).canaries
-                ),
+                "canaries": [names[token] for token in canaries if token in prompts.tokens],
             }
             for name, prompts in sets.items()
         },
@@ -413,6 +261,6 @@ def _card(
         "wording": wording,
         "vocabulary": world.vocabulary,
         "candidates": [
-            [words.names[token] for token in world.level(level)] for level in range(world.hops + 1)
+            [names[token] for token in world.level(level)] for level in range(world.hops + 1)
         ],
     }

@@ -2,11 +2,12 @@
 
 Entities stand in levels, and each relation leads from one level to the next. A question is a
 subject and the relations to follow from it, one hop or many; its answer depends on the world.
-Token layout, the same for all worlds of equal size::
+Token layout, the same for all worlds of equal size, in which some tokens are not used: models are
+kept in caches by the tokens they read, so that none may move::
 
-    0 padding   1 identity relation   2 "think"
+    0 padding   1 identity relation   2 not used
     3 …         canaries
-    then        relations, hop by hop; then their inverses in the same order
+    then        relations, hop by hop; then as many that are not used
     then        levels 0 … hops, each its known entities and after them its spare ones
 """
 
@@ -18,7 +19,7 @@ import numpy as np
 from loratheory.shapes import Int64
 from loratheory.tasks import impossible, within
 
-PAD, IDENTITY, THINK, NOTHING = 0, 1, 2, -1
+PAD, IDENTITY, NOTHING = 0, 1, -1
 MOST_HOPS, MOST_RELATIONS = 4, 8
 Number = TypeVar("Number", int, np.int64, Int64[np.ndarray, "..."])
 _SPECIAL = 3
@@ -63,49 +64,34 @@ class World:
         return self.maps.shape[2]
 
     @property
-    def spare(self) -> int:
-        """Entities of a level that no fact of the base mentions."""
-        return self.size - self.entities
-
-    @property
     def vocabulary(self) -> int:
         """How many tokens there are."""
-        return self._entities_from + (self.hops + 1) * self.size
+        return self.level(self.hops).stop
 
     @property
-    def _relations_from(self) -> int:
-        return _SPECIAL + self.canaries
-
-    @property
-    def _entities_from(self) -> int:
-        return self._relations_from + 2 * self.hops * self.relations
-
-    def entity(self, level: int, number: Number) -> Number:
-        """The token of an entity of one level, or the tokens of many."""
-        return self._entities_from + level * self.size + number
-
-    def relation(self, hop: int, number: Number) -> Number:
-        """The token of a relation from level `hop` to the next, or the tokens of many."""
-        return self._relations_from + hop * self.relations + number
-
-    def inverse(self, hop: int, number: Number) -> Number:
-        """The token of a relation from level ``hop + 1`` back to `hop`, or the tokens of many."""
-        return self.relation(self.hops + hop, number)
+    def relation_tokens(self) -> range:
+        """The tokens of all relations, hop by hop."""
+        start = _SPECIAL + self.canaries
+        return range(start, start + self.hops * self.relations)
 
     def canary(self, number: int) -> int:
         """The token of one canary."""
         within("the number of a canary", number, 0, self.canaries - 1)
         return _SPECIAL + number
 
-    @property
-    def relation_tokens(self) -> range:
-        """The tokens of all relations, then those of their inverses."""
-        return range(self._relations_from, self._entities_from)
+    def relation(self, hop: int, number: Number) -> Number:
+        """The token of a relation from level `hop` to the next, or the tokens of many."""
+        return self.relation_tokens.start + hop * self.relations + number
 
-    def level(self, level: int, *, spare: bool = True) -> range:
+    def entity(self, level: int, number: Number) -> Number:
+        """The token of an entity of one level, or the tokens of many."""
+        return self.level(level).start + number
+
+    def level(self, level: int) -> range:
         """The tokens of one level: what may answer a question that ends there."""
-        start = self._entities_from + level * self.size
-        return range(start, start + (self.size if spare else self.entities))
+        relations = self.relation_tokens
+        start = relations.stop + len(relations) + level * self.size
+        return range(start, start + self.size)
 
 
 def world(
@@ -115,25 +101,16 @@ def world(
     entities: int = 100,
     relations: int = 1,
     spare: int = 0,
-    images: int | None = None,
     canaries: int = 16,
 ) -> World:
-    """Return the world of a seed, the same for the same arguments.
+    """Return the world of a seed, whose maps are permutations.
 
     Parameters
     ----------
-    seed : int
-        Determines every map.
-    hops : int
-        From 1 to 4.
-    entities : int
-        Known entities of each level.
-    relations : int
-        From each level to the next, from 1 to 8.
-    spare : int
-        Entities of each level that no fact mentions.
-    images : int, optional
-        How many values each map takes, as evenly as can be; permutations where not given.
+    hops, relations : int
+        From 1 to 4; from each level to the next, from 1 to 8.
+    entities, spare : int
+        Of each level: those that are known, and those that no fact mentions.
     canaries : int
         Tokens kept for `marked`.
 
@@ -147,15 +124,11 @@ def world(
     within("entities", entities, 1)
     within("spare", spare, 0)
     within("canaries", canaries, 0)
-    count = entities if images is None else images
-    if not 1 <= count <= entities:
-        fact = f"a map of {entities} entities cannot take {count} values"
-        raise impossible(fact, f"ask for 1 to {entities} images")
     rng = np.random.default_rng(seed)
     maps = np.full((hops, relations, entities + spare), NOTHING, dtype=np.int64)
     for table in maps.reshape(hops * relations, -1):
-        images_of_map = rng.permutation(entities)[:count]
-        table[:entities] = images_of_map[rng.permutation(np.arange(entities) % count)]
+        # One permutation would do; kept tables and weights come from two.
+        table[:entities] = rng.permutation(entities)[rng.permutation(entities)]
     return World(maps, entities, canaries)
 
 
@@ -196,10 +169,8 @@ class Questions:
 def along(world: World, questions: Questions) -> Int64[np.ndarray, "q levels"]:
     """Return the entities that questions pass in a world: subject, bridges, answer.
 
-    Returns
-    -------
-    (q, h + 1) array of int
-        Numbers of entities; -1 from the first missing fact on.
+    An array ``(q, h + 1)`` of numbers, -1 from the first missing fact on. Refused if the
+    questions pass the last level.
     """
     if questions.start + questions.hops > world.hops:
         fact = f"{questions.hops} hops from level {questions.start} pass the last level"
@@ -221,26 +192,10 @@ def values(
 
 
 def every(world: World, *, start: int = 0, hops: int | None = None) -> Questions:
-    """Return all questions about the known entities of one level, with each path from there.
+    """Return all questions about the known entities of one level, by each sequence of relations.
 
-    Parameters
-    ----------
-    world : World
-        Whose entities and relations are asked about.
-    start : int
-        The level of the subjects.
-    hops : int, optional
-        How many relations to follow; to the last level where not given.
-
-    Returns
-    -------
-    Questions
-        ``entities * relations**hops`` of them, those of one sequence of relations together.
-
-    Raises
-    ------
-    ImpossibleError
-        If the world has not so many hops.
+    ``entities * relations**hops`` of them, to the last level where `hops` is not given; those of
+    one sequence of relations together. Refused if the world has not so many hops.
     """
     within("the level that questions start from", start, 0, world.hops - 1)
     length = world.hops - start if hops is None else hops
@@ -248,16 +203,3 @@ def every(world: World, *, start: int = 0, hops: int | None = None) -> Questions
     paths = np.indices((world.relations,) * length, dtype=np.int64).reshape(length, -1).T
     subjects = np.tile(np.arange(world.entities, dtype=np.int64), len(paths))
     return Questions(start, subjects, np.repeat(paths, world.entities, axis=0))
-
-
-def together(*parts: Questions) -> Questions:
-    """Questions from one level and of one length, one after another."""
-    starts, lengths = {part.start for part in parts}, {part.hops for part in parts}
-    if len(starts) != 1 or len(lengths) != 1:
-        fact = f"questions from levels {sorted(starts)} with {sorted(lengths)} hops do not mix"
-        raise impossible(fact, "ask them apart and join the prompts")
-    return Questions(
-        starts.pop(),
-        np.concatenate([part.subjects for part in parts]),
-        np.concatenate([part.relations for part in parts]),
-    )

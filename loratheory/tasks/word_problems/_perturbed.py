@@ -11,8 +11,14 @@ import numpy as np
 
 from loratheory.shapes import Int64
 from loratheory.tasks import impossible, within
-from loratheory.tasks.word_problems._problems import Problems, padded
-from loratheory.tasks.word_problems._sampling import ENTITIES, WORDINGS, filled, one_round
+from loratheory.tasks.word_problems._problems import EMPTY, Problems, padded
+from loratheory.tasks.word_problems._sampling import (
+    ENTITIES,
+    WORDINGS,
+    allowed_wordings,
+    filled,
+    one_round,
+)
 from loratheory.tasks.word_problems._skills import FORMS, code, known_skills, possible
 
 _ROUNDS = 200
@@ -23,29 +29,24 @@ def reworded(
 ) -> Problems:
     """Return the problems with every sentence in other words, of those allowed; answers stay.
 
-    Raises
-    ------
-    ImpossibleError
-        If a sentence is in the only wording allowed.
+    Refused if a sentence is in the only wording allowed.
     """
-    allowed = np.unique(np.array([*wordings], dtype=np.int64))
-    if not len(allowed) or allowed.min() < 0 or allowed.max() >= WORDINGS:
-        fact = f"wordings are {allowed.tolist()}"
-        raise impossible(fact, f"name some of {', '.join(map(str, range(WORDINGS)))}")
-    if len(allowed) == 1 and allowed[0] in (*problems.wordings[problems.told], *problems.asking):
+    allowed = np.unique(allowed_wordings(wordings))
+    used = (*problems.wordings[problems.present], *problems.asking)
+    if len(allowed) == 1 and allowed[0] in used:
         fact = f"some sentences are in wording {allowed[0]} already"
         raise impossible(fact, "allow another wording")
-    said = np.concatenate([problems.wordings, problems.asking[:, None]], axis=1)
-    luck = rng.random((*said.shape, len(allowed)))
-    luck[said[:, :, None] == allowed] = -1
-    said = allowed[luck.argmax(axis=2)]
-    return replace(problems, wordings=said[:, :-1], asking=said[:, -1])
+    words = np.concatenate([problems.wordings, problems.asking[:, None]], axis=1)
+    luck = rng.random((*words.shape, len(allowed)))
+    luck[words[:, :, None] == allowed] = -1
+    words = allowed[luck.argmax(axis=2)]
+    return replace(problems, wordings=words[:, :-1], asking=words[:, -1])
 
 
 def renamed(problems: Problems, *, rng: np.random.Generator) -> Problems:
     """Return the problems about others: each name is another one, still different in a problem."""
     shift = rng.integers(1, ENTITIES, size=(len(problems), 1))
-    names = np.where(problems.told, (problems.names + shift) % ENTITIES, -1)
+    names = np.where(problems.present, (problems.names + shift) % ENTITIES, -1)
     return replace(problems, names=names)
 
 
@@ -56,7 +57,7 @@ def reordered(problems: Problems, *, rng: np.random.Generator) -> Problems:
     """
     order, left = problems.order.copy(), np.arange(len(problems))
     while len(left):
-        luck = np.where(problems.told[left], rng.random((len(left), order.shape[1])), 2.0)
+        luck = np.where(problems.present[left], rng.random((len(left), order.shape[1])), 2.0)
         order[left] = luck.argsort(axis=1, kind="stable")
         left = left[(order[left] == problems.order[left]).all(axis=1)]
     return replace(problems, order=order)
@@ -66,18 +67,13 @@ def renumbered(problems: Problems, *, rng: np.random.Generator) -> Problems:
     """Return the problems with other numbers, and the answers that follow.
 
     Templates, names, words and order stay; in each problem some number differs. Draws that make no
-    sense are counted.
-
-    Raises
-    ------
-    ImpossibleError
-        If a problem allows no other numbers.
+    sense are counted. Refused if a problem allows no other numbers.
     """
     numbers, values = problems.numbers.copy(), problems.values.copy()
     left, excluded = np.arange(len(problems)), problems.excluded
     for _ in range(_ROUNDS // 2):
         part = replace(problems[left], excluded=excluded)
-        new = filled(part, part.told, rng=rng)
+        new = filled(part, rng=rng)
         numbers[left], values[left], excluded = new.numbers, new.values, new.excluded
         left = left[(numbers[left] == problems.numbers[left]).all(axis=(1, 2))]
         if not len(left):
@@ -101,9 +97,7 @@ def distracted(
     problems : Problems
         Their answers, solutions, templates and keys stay.
     count : int
-        Quantities to add to each problem.
-    rng : Generator
-        Draws what they are and where they are told: after what they are made of.
+        Quantities to add to each problem, told anywhere after what they are made of.
     skills : sequence of str, optional
         Half of them are given, half are steps of one of these skills, all that there are if none
         is named, from a quantity and numbers; all are given if no skill is of that kind.
@@ -118,7 +112,7 @@ def distracted(
     within("distractors", count, 0)
     named = possible(problems.prime) if skills is None else tuple(skills)
     known_skills(named, problems.prime)
-    most = int(problems.told.sum(axis=1).max(initial=0)) + count
+    most = int(problems.present.sum(axis=1).max(initial=0)) + count
     if most > ENTITIES:
         fact = f"{most} quantities would need names, and there are {ENTITIES}"
         raise impossible(fact, f"add {max(ENTITIES - most + count, 0)} distractors or fewer")
@@ -134,44 +128,38 @@ def _one_more(
     """The problems with one more quantity each, in a new last column."""
     rows, last = np.arange(len(problems)), problems.skills.shape[1]
     wide = padded(problems, last + 1)
+    made = {name: getattr(wide, name).copy() for name in EMPTY}
     luck = rng.random((len(rows), ENTITIES))
-    in_use = np.where(problems.told, problems.names, problems.names[:, :1])
+    in_use = np.where(problems.present, problems.names, problems.names[:, :1])
     np.put_along_axis(luck, in_use, -1.0, axis=1)
-    names, words, skills = wide.names.copy(), wide.wordings.copy(), wide.skills.copy()
-    inputs, numbers, values = wide.inputs.copy(), wide.numbers.copy(), wide.values.copy()
-    names[:, last] = luck.argmax(axis=1)
-    words[:, last] = rng.choice(np.array(wordings), size=len(rows))
+    made["names"][:, last] = luck.argmax(axis=1)
+    made["wordings"][:, last] = rng.choice(np.array(wordings), size=len(rows))
+    new = np.tile(np.arange(last + 1) == last, (len(rows), 1))
     left, lost = rows, Counter(problems.excluded)
     for _ in range(_ROUNDS):
-        base = np.where(problems.told[left], rng.random((len(left), last)), -1.0).argmax(axis=1)
+        luck = rng.random((len(left), last))
+        base = np.where(problems.present[left], luck, -1.0).argmax(axis=1)
+        # As many chances to be given as to be a step.
         chosen = rng.choice(np.array([*steps, *[0] * max(len(steps), 1)]), size=len(left))
-        skills[left, last] = chosen
-        inputs[left, last, 0] = np.where(chosen > 0, base, -1)
-        trial = replace(wide, skills=skills.copy(), inputs=inputs.copy())[left]
-        new = np.zeros(trial.skills.shape, dtype=bool)
-        new[:, last] = True
-        good, drawn = one_round(trial, np.arange(len(left)), new, lost, rng)
-        numbers[left[good]], values[left[good]] = drawn.numbers, drawn.values
+        made["skills"][left, last] = chosen
+        made["inputs"][left, last, 0] = np.where(chosen > 0, base, -1)
+        trial = replace(wide, skills=made["skills"].copy(), inputs=made["inputs"].copy())
+        good, drawn = one_round(trial, left, new, lost, rng)
+        made["numbers"][left[good]], made["values"][left[good]] = drawn.numbers, drawn.values
         left = np.delete(left, good)
         if not len(left):
-            break
-    else:
-        fact = f"{_ROUNDS} draws found no distractor for {len(left)} problems"
-        raise impossible(fact, "allow more skills, or take problems with smaller numbers")
-    order = _inserted(problems, inputs[:, last, 0], rng)
-    return replace(
-        wide, skills=skills, inputs=inputs, numbers=numbers, values=values, names=names,
-        wordings=words, order=order, excluded={**lost},
-    )  # fmt: skip
+            order = _inserted(problems, made["inputs"][:, last, 0], rng)
+            return replace(wide, **made, order=order, excluded={**lost})
+    fact = f"{_ROUNDS} draws found no distractor for {len(left)} problems"
+    raise impossible(fact, "allow more skills, or take problems with smaller numbers")
 
 
 def _inserted(
     problems: Problems, base: Int64[np.ndarray, " n"], rng: np.random.Generator
 ) -> Int64[np.ndarray, "n q"]:
     """The orders with one more quantity, anywhere behind what it is made of."""
-    rows = np.arange(len(problems))
-    place = np.where(base >= 0, problems.order.argsort(axis=1)[rows, base], -1)
-    told = problems.told.sum(axis=1)
-    behind = place + 0.5 + np.floor(rng.random(len(rows)) * (told - place))
-    at = np.concatenate([problems.order.argsort(axis=1), behind[:, None]], axis=1)
-    return at.argsort(axis=1, kind="stable")
+    places = problems.order.argsort(axis=1)
+    place = np.where(base >= 0, places[np.arange(len(base)), base], -1)
+    luck = rng.random(len(base))
+    behind = place + 0.5 + np.floor(luck * (problems.present.sum(axis=1) - place))
+    return np.concatenate([places, behind[:, None]], axis=1).argsort(axis=1, kind="stable")

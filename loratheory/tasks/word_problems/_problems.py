@@ -16,30 +16,31 @@ from loratheory.tasks import impossible
 from loratheory.tasks.word_problems._skills import ABSENT, GIVEN, Node, Template, canonical
 
 Key = tuple[str, tuple[int, ...]]
-_EMPTY = {"skills": ABSENT, "inputs": -1, "numbers": -1, "values": -1, "names": -1, "wordings": -1}
+EMPTY = {"skills": ABSENT, "inputs": -1, "numbers": -1, "values": -1, "names": -1, "wordings": -1}
+"""What stands in each column where a problem has no more quantities."""
 
 
 @dataclass(frozen=True, eq=False)
 class Problems:
-    """One problem a row; quantities stand in an order in which inputs come first.
+    """One problem a row; quantities stand in an order in which inputs come first. Read-only.
 
     Attributes
     ----------
     prime : int
         What numbers are counted modulo; 0 for positive whole numbers.
-    skills : (n, q) array of int, read-only
+    skills : (n, q) array of int
         The code of the skill that makes each quantity; 0 if it is given, -1 if there is none.
-    inputs : (n, q, 2) array of int, read-only
+    inputs : (n, q, 2) array of int
         The quantities that it is made of; -1 for none.
-    numbers : (n, q, 2) array of int, read-only
+    numbers : (n, q, 2) array of int
         The numbers that are said with it: its own if it is given, then those its skill takes.
-    values : (n, q) array of int, read-only
+    values : (n, q) array of int
         How many there are.
-    names, wordings : (n, q) arrays of int, read-only
+    names, wordings : (n, q) arrays of int
         Who has them, and how that is said.
-    order : (n, q) array of int, read-only
+    order : (n, q) array of int
         The quantities as they are told one after another.
-    asked, asking, scenes : (n,) arrays of int, read-only
+    asked, asking, scenes : (n,) arrays of int
         The quantity asked for, the wording of that question, and what it is all about.
     excluded : mapping of str to int
         How many draws were thrown away for these problems, by reason.
@@ -75,7 +76,7 @@ class Problems:
         return np.take_along_axis(self.values, self.asked[:, None], axis=1)[:, 0]
 
     @property
-    def told(self) -> Bool[np.ndarray, "n q"]:
+    def present(self) -> Bool[np.ndarray, "n q"]:
         """Which quantities there are."""
         return self.skills != ABSENT
 
@@ -94,7 +95,7 @@ class Problems:
     @property
     def distractors(self) -> Int64[np.ndarray, " n"]:
         """How many quantities the answer does not depend on."""
-        return (self.told & ~self.needed).sum(axis=1)
+        return (self.present & ~self.needed).sum(axis=1)
 
     @property
     def solution(self) -> Int64[np.ndarray, "n q"]:
@@ -118,17 +119,17 @@ class Problems:
             known[rows[left], first[left]] = True
         return steps
 
-    def graph(self, row: int) -> list[Node]:
-        """The quantities of one problem with their skills and inputs."""
-        columns = zip(self.skills[row].tolist(), self.inputs[row].tolist(), strict=True)
-        return [(skill, tuple(k for k in inputs if k >= 0)) for skill, inputs in columns]
-
     def forms(self) -> tuple[list[tuple[Template, tuple[tuple[int, ...], ...]]], Any]:
         """What `canonical` says of each graph that occurs, and which of them each problem has."""
         inputs = self.inputs.reshape(len(self), 2 * self.skills.shape[1])
         flat = np.concatenate([self.skills, inputs, self.asked[:, None]], axis=1)
         _, first, which = np.unique(flat, axis=0, return_index=True, return_inverse=True)
-        return [canonical(self.graph(k), int(self.asked[k])) for k in first.tolist()], which
+        return [canonical(self._graph(k), int(self.asked[k])) for k in first.tolist()], which
+
+    def _graph(self, row: int) -> list[Node]:
+        """The quantities of one problem with their skills and inputs."""
+        columns = zip(self.skills[row].tolist(), self.inputs[row].tolist(), strict=True)
+        return [(skill, tuple(k for k in inputs if k >= 0)) for skill, inputs in columns]
 
     @property
     def templates(self) -> tuple[Template, ...]:
@@ -149,25 +150,17 @@ def keys(problems: Problems) -> list[Key]:
     symmetries, the least of all such orders. Distractors are not looked at.
     """
     forms, which = problems.forms()
-    made: list[Key] = [("", ())] * len(problems)
-    for number, (template, orders) in enumerate(forms):
-        rows = np.flatnonzero(which == number)
-        numbers = [
-            problems.numbers[rows][:, order].reshape(len(rows), 2 * len(order)).tolist()
-            for order in orders
-        ]
-        for row, *ways in zip(rows.tolist(), *numbers, strict=True):
-            made[row] = (template.code, tuple(min(ways)))
+    made: list[Key] = []
+    for form, numbers in zip(which.tolist(), problems.numbers, strict=True):
+        template, orders = forms[form]
+        made.append((template.code, min(tuple(numbers[[*o]].ravel().tolist()) for o in orders)))
     return made
 
 
 def together(parts: Sequence[Problems]) -> Problems:
     """Return the problems of all parts, one part after another; excluded draws are added up.
 
-    Raises
-    ------
-    ImpossibleError
-        If there are no parts, or they are modulo different primes.
+    Refused if there are no parts, or they are modulo different primes.
     """
     primes = {part.prime for part in parts}
     if len(primes) != 1:
@@ -175,9 +168,7 @@ def together(parts: Sequence[Problems]) -> Problems:
         raise impossible(fact, "give at least one set, all of one kind of numbers")
     width = max(part.skills.shape[1] for part in parts)
     wide = [padded(part, width) for part in parts]
-    lost: Counter[str] = Counter()
-    for part in parts:
-        lost.update(part.excluded)
+    lost = sum((Counter(part.excluded) for part in parts), Counter[str]())
     arrays = {name: np.concatenate([getattr(part, name) for part in wide]) for name in _columns()}
     return Problems(prime=primes.pop(), **arrays, excluded={**lost})
 
@@ -187,7 +178,7 @@ def padded(problems: Problems, width: int) -> Problems:
     more = width - problems.skills.shape[1]
     grown: dict[str, Any] = {
         name: np.pad(array, [(0, 0), (0, more), (0, 0)][: array.ndim], constant_values=empty)
-        for name, empty in _EMPTY.items()
+        for name, empty in EMPTY.items()
         for array in [getattr(problems, name)]
     }
     behind = np.tile(np.arange(width - more, width), (len(problems), 1))
@@ -200,19 +191,14 @@ def template_overlap(first: Sequence[Hashable], second: Sequence[Hashable]) -> f
     Parameters
     ----------
     first, second : sequence of Template, or of their codes
-        One a solution: `Problems.templates`, or the column ``template`` of exported files.
+        One a solution: `Problems.templates`, or the column ``template`` of exported files; not
+        empty.
 
     Returns
     -------
     float
         The sum over all templates of the smaller of their two shares: 1 minus the total variation
-        distance; 0 iff no template is in both, 1 iff all have equal shares. Of two sets that have
-        their templates equally often it is `Lessons.overlap`.
-
-    Raises
-    ------
-    ImpossibleError
-        If a set is empty.
+        distance; 0 iff no template is in both, 1 iff all have equal shares.
     """
     _some(first, second)
     one, two = Counter(first), Counter(second)
@@ -224,10 +210,8 @@ def shape_share(taught: Sequence[Template], asked: Sequence[Template]) -> float:
 
     Parameters
     ----------
-    taught : sequence of Template
-        One a solution of a training set.
-    asked : sequence of Template
-        Those of the problems that are to be solved.
+    taught, asked : sequence of Template
+        One a solution of a training set; those of the problems that are to be solved.
 
     Returns
     -------

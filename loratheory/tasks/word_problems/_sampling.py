@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,6 @@ from loratheory.tasks.word_problems._skills import (
     FAULTS,
     GIVEN,
     MOST_STEPS,
-    Numbers,
     Template,
     applied,
     code,
@@ -34,57 +34,23 @@ _ROUNDS, _LOOKS, _ROWS, _TRIES = 200, 30, 4096, 64
 
 @dataclass(frozen=True)
 class Pool:
-    """What problems may be drawn from: which templates, and in which wordings they may be told.
+    """What problems may be drawn from: different templates, and the wordings to tell them in.
 
-    Attributes
-    ----------
-    templates : tuple of Template
-        All different.
-    prime : int
-        What numbers are counted modulo; 0 for positive whole numbers.
-    wordings : tuple of int
-        Below 4.
+    Numbers are counted modulo `prime`, or are positive whole numbers where it is 0.
     """
 
     templates: tuple[Template, ...]
     prime: int = 0
     wordings: tuple[int, ...] = tuple(range(WORDINGS))
 
-    def drawn(
-        self,
-        rows: int,
-        *,
-        rng: np.random.Generator,
-        distinct: bool = False,
-        avoid: Problems | None = None,
-    ) -> Problems:
-        """Return as many problems, as `problems` draws them."""
+    def drawn(self, rows: int, *, rng: np.random.Generator, **how: Any) -> Problems:
+        """Return as many problems, as `problems` draws them, `distinct` or not."""
         return problems(
-            self.templates,
-            rows,
-            rng=rng,
-            prime=self.prime,
-            wordings=self.wordings,
-            distinct=distinct,
-            avoid=avoid,
+            self.templates, rows, rng=rng, prime=self.prime, wordings=self.wordings, **how
         )
 
-    def sampled(self, count: int, *, rng: np.random.Generator) -> "Pool":
-        """Return a pool of so many of the templates; refused if there are not so many."""
-        if not 1 <= count <= len(self.templates):
-            fact = f"{count} templates are wanted of {len(self.templates)}"
-            raise impossible(fact, "ask for fewer, name more skills, or allow more steps")
-        chosen = np.sort(rng.permutation(len(self.templates))[:count]).tolist()
-        return replace(self, templates=tuple(self.templates[k] for k in chosen))
 
-
-def pool(
-    skills: Sequence[str],
-    *,
-    steps: int | Sequence[int] = 2,
-    prime: int = 0,
-    together: Sequence[str] = (),
-) -> Pool:
+def pool(skills: Sequence[str], *, steps: int | Sequence[int] = 2, prime: int = 0) -> Pool:
     """Return the pool of all templates of some skills that have problems, in all wordings.
 
     Parameters
@@ -96,15 +62,13 @@ def pool(
     prime : int
         3, 5, 7, 11 or 13; 0 for positive whole numbers, where templates are left out whose
         problems two thousand draws do not find: "a third of a, less a" leaves nothing.
-    together : sequence of str
-        Skills that all must occur in each template.
 
     Raises
     ------
     ImpossibleError
         If a skill is unknown or no template is left.
     """
-    known_skills((*skills, *together), prime)
+    known_skills(tuple(skills), prime)
     counts = [steps] if isinstance(steps, int) else [*steps]
     for count in counts:
         within("steps", count, 1, MOST_STEPS)
@@ -112,13 +76,10 @@ def pool(
         each
         for count in sorted(set(counts))
         for each in (templates if prime else _whole)(tuple(skills), count)
-        if each.skills.issuperset(together)
     ]
     if not suited:
-        asked = f"{' and '.join(map(str, counts))} steps of {', '.join(skills)}"
-        both = f" has {' and '.join(together)} together" if together else " has problems"
-        fact = f"no template with {asked}{both}"
-        raise impossible(fact, "allow more steps, or name fewer skills that must occur together")
+        fact = f"no template with {' and '.join(map(str, counts))} steps has problems"
+        raise impossible(fact, "allow other steps, or name more skills")
     return Pool(tuple(suited), prime)
 
 
@@ -127,7 +88,7 @@ def _whole(skills: tuple[str, ...], steps: int) -> tuple[Template, ...]:
     """The templates that have problems in whole numbers."""
     every = templates(skills, steps)
     rng = np.random.default_rng(0)
-    made = blank(every, np.arange(len(every)), prime=0, wordings=[0], rng=rng)
+    made = blank(every, np.arange(len(every)), prime=0, wordings=np.zeros(1, int), rng=rng)
     return tuple(every[k] for k in np.flatnonzero(sensible(made, rng=rng)).tolist())
 
 
@@ -145,12 +106,8 @@ def problems(
 
     Parameters
     ----------
-    templates : sequence of Template
-        What may be asked.
     rows : int
         How many problems.
-    rng : Generator
-        Draws the numbers, who has what, and how it is put.
     prime : int
         3, 5, 7, 11 or 13 for numbers modulo a prime; 0 for positive whole numbers.
     wordings : sequence of int
@@ -176,13 +133,18 @@ def problems(
         fact = f"there are no templates to draw {rows} problems of"
         raise impossible(fact, "name more skills, or allow more steps")
     known_skills(tuple(set().union(*(each.skills for each in templates))), prime)
-    allowed = [*wordings]
-    if not allowed or not set(allowed) <= set(range(WORDINGS)):
-        fact = f"wordings are {allowed}"
-        raise impossible(fact, f"name some of {', '.join(map(str, range(WORDINGS)))}")
+    allowed = allowed_wordings(wordings)
     each = np.tile(rng.permutation(len(templates)), -(-rows // len(templates)))[:rows]
     made = blank(templates, rng.permutation(each), prime=prime, wordings=allowed, rng=rng)
-    return filled(made, made.told, rng=rng, distinct=distinct, avoid=avoid)
+    return filled(made, rng=rng, distinct=distinct, avoid=avoid)
+
+
+def allowed_wordings(wordings: Sequence[int]) -> Int64[np.ndarray, " w"]:
+    """The wordings that may be chosen from; refused if there is none, or no such wording."""
+    if not {*wordings} or not {*wordings} <= {*range(WORDINGS)}:
+        fact = f"wordings are {[*wordings]}"
+        raise impossible(fact, f"name some of {', '.join(map(str, range(WORDINGS)))}")
+    return np.array([*wordings], dtype=np.int64)
 
 
 def blank(
@@ -190,7 +152,7 @@ def blank(
     which: Int64[np.ndarray, " n"],
     *,
     prime: int,
-    wordings: Sequence[int],
+    wordings: Int64[np.ndarray, " w"],
     rng: np.random.Generator,
 ) -> Problems:
     """Problems of these templates, told as they come, still without numbers."""
@@ -203,7 +165,7 @@ def blank(
             inputs[number, place, : len(made_of)] = made_of
     last = np.array([len(each.nodes) - 1 for each in templates])
     names = rng.permuted(np.tile(np.arange(ENTITIES), (rows, 1)), axis=1)[:, :width]
-    words = rng.choice(np.array(wordings), size=(rows, width))
+    words = rng.choice(wordings, size=(rows, width))
     absent = skills[which] == ABSENT
     return Problems(
         prime=prime,
@@ -215,30 +177,29 @@ def blank(
         wordings=np.where(absent, -1, words),
         order=np.tile(np.arange(width), (rows, 1)),
         asked=last[which],
-        asking=rng.choice(np.array(wordings), size=rows),
+        asking=rng.choice(wordings, size=rows),
         scenes=rng.integers(SCENES, size=rows),
     )
 
 
 def filled(
     problems: Problems,
-    open_: Bool[np.ndarray, "n q"],
     *,
     rng: np.random.Generator,
     distinct: bool = False,
     avoid: Problems | None = None,
 ) -> Problems:
-    """The problems with new numbers for the quantities that are open, and what follows from them.
+    """The problems with new numbers, and what follows from them.
 
-    Numbers elsewhere stay. Draws until all make sense; none is one to `avoid`, and no two are the
-    same if they are to be distinct.
+    Draws until all make sense; none is one to `avoid`, and no two are the same if they are to be
+    distinct.
     """
     numbers, values = problems.numbers.copy(), problems.values.copy()
     left, lost = np.arange(len(problems)), Counter(problems.excluded)
     barred = distinct or avoid is not None
     seen = set() if avoid is None else set(keys(avoid))
     for _ in range(_ROUNDS):
-        good, drawn = one_round(problems, left, open_, lost, rng)
+        good, drawn = one_round(problems, left, problems.present, lost, rng)
         if barred:
             fresh = _fresh(keys(drawn), seen, distinct=distinct)
             lost["the same as another"] += len(good) - len(fresh)
@@ -263,7 +224,7 @@ def sensible(problems: Problems, *, rng: np.random.Generator) -> Bool[np.ndarray
     left, lost = np.arange(len(problems)), Counter[str]()
     for _ in range(_LOOKS):
         if len(left):
-            left = np.delete(left, one_round(problems, left, problems.told, lost, rng)[0])
+            left = np.delete(left, one_round(problems, left, problems.present, lost, rng)[0])
     return ~np.isin(np.arange(len(problems)), left)
 
 
@@ -309,22 +270,18 @@ def _drawn(
     numbers, values = part.numbers.copy(), part.values.copy()
     fault, every = np.zeros(len(rows), dtype=np.int64), np.arange(len(rows))
     for quantity, skills in enumerate(part.skills.T):
+        both = part.inputs[:, quantity, 1] >= 0
+        # One number comes with a quantity, two with a rate, none with a step of two quantities.
+        count = np.where(both, 0, 1 + (skills == code("rate")))[:, None]
+        fresh = proposed(np.maximum(skills, GIVEN), part.prime, rng=rng)
         new = open_[rows, quantity] & (skills != ABSENT)
-        said = proposed(np.maximum(skills, GIVEN), part.prime, rng=rng)
-        said = np.where(np.arange(2) < _said(skills, part.inputs[:, quantity])[:, None], said, -1)
-        numbers[new, quantity] = said[new]
+        numbers[new, quantity] = np.where(np.arange(2) < count, fresh, -1)[new]
         given = skills == GIVEN
         values[given, quantity] = numbers[given, quantity, 0]
         x, y = (values[every, k] for k in part.inputs[:, quantity].T)
         one, two = numbers[:, quantity].T
-        both = part.inputs[:, quantity, 1] >= 0
         result, wrong = applied(skills, x, np.where(both, y, one), two, part.prime)
         made = skills > GIVEN
         values[made, quantity] = result[made]
         fault = np.where((fault == 0) & made, wrong, fault)
     return replace(part, numbers=numbers, values=values), fault
-
-
-def _said(skills: Numbers, inputs: Int64[np.ndarray, "n 2"]) -> Numbers:
-    """How many numbers are said with a quantity: one, two with a rate, none with two inputs."""
-    return np.where(inputs[:, 1] >= 0, 0, 1 + (skills == code("rate")))

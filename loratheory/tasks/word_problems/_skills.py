@@ -20,10 +20,11 @@ compared.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import combinations, product
+from typing import Any
 
 import numpy as np
 
@@ -91,6 +92,18 @@ def known_skills(skills: tuple[str, ...], prime: int) -> None:
         raise impossible(fact, "leave percent out, or choose 3, 7, 11 or 13")
 
 
+TERMS: dict[str, Callable[[Any, Any, Any], tuple[Any, Any, Any]]] = {
+    "add": lambda x, y, _: (x + y, 1, 1),
+    "subtract": lambda x, y, _: (x - y, 1, 1),
+    "multiply": lambda x, y, _: (x * y, 1, 1),
+    "divide": lambda x, y, _: (x, y, 1),
+    "compare": lambda x, y, _: (abs(x - y), 1, 1),
+    "rate": lambda x, y, z: (x, y, z),
+    "percent": lambda x, y, _: (x * y, 100, 1),
+}
+"""What a step computes: the first of these, divided by the second, times the third."""
+
+
 def applied(
     skills: Numbers, x: Numbers, y: Numbers, z: Numbers, prime: int
 ) -> tuple[Numbers, Numbers]:
@@ -100,48 +113,23 @@ def applied(
     with one of the `FAULTS` means nothing.
     """
     result, fault = np.zeros_like(x), np.zeros_like(x)
-    step = _modular if prime else _whole
+    inverse = np.array([pow(k, -1, prime) if k else 0 for k in range(prime)])
     for number, skill in enumerate(SKILLS, start=1):
         rows = np.flatnonzero(skills == number)
-        if len(rows):
-            result[rows], fault[rows] = step(skill, x[rows], y[rows], z[rows], prime)
+        first, second, third = x[rows], y[rows], z[rows]
+        over, under, times = TERMS[skill](first, second, third)
+        if prime:
+            result[rows] = over * inverse[under % prime] * times % prime
+            factor = {"multiply": second, "percent": second, "rate": third}.get(skill)
+            forgets = 0 if factor is None else 6 * (factor == 0)
+            fault[rows] = np.where(under % prime == 0, 5, forgets)
+        else:
+            result[rows] = value = over // under * times
+            nothing = 3 if skill == "compare" else 1
+            unreduced = (skill == "rate") & (np.gcd(second, third) > 1)
+            faults = [over % under != 0, unreduced, value <= 0, value > LARGEST]
+            fault[rows] = np.select(faults, [2, 7, nothing, 4], 0)
     return result, fault
-
-
-def _whole(skill: str, x: Numbers, y: Numbers, z: Numbers, _: int) -> tuple[Numbers, Numbers | int]:
-    if skill == "add":
-        result, fault = x + y, 0 * x
-    elif skill == "subtract":
-        result, fault = x - y, 1 * (x <= y)
-    elif skill == "multiply":
-        result, fault = x * y, 0 * x
-    elif skill == "compare":
-        result, fault = abs(x - y), 3 * (x == y)
-    else:
-        times, parts = {"divide": (x, y), "rate": (x, y), "percent": (x * y, 100 + 0 * y)}[skill]
-        result, fault = times // parts, 2 * (times % parts != 0)
-        if skill == "rate":
-            result = result * z
-            fault = np.where((fault == 0) & (np.gcd(y, z) > 1), 7, fault)
-    return result, np.where((fault == 0) & (result > LARGEST), 4, fault)
-
-
-def _modular(
-    skill: str, x: Numbers, y: Numbers, z: Numbers, prime: int
-) -> tuple[Numbers, Numbers | int]:
-    if skill == "add":
-        return (x + y) % prime, 0
-    if skill == "subtract":
-        return (x - y) % prime, 0
-    if skill == "compare":
-        return abs(x - y), 0
-    inverse = np.array([pow(k, -1, prime) if k else 0 for k in range(prime)])
-    if skill == "divide":
-        return x * inverse[y] % prime, 5 * (y == 0)
-    if skill == "rate":
-        return x * inverse[y] * z % prime, np.where(y == 0, 5, 6 * (z == 0))
-    share = inverse[100 % prime] if skill == "percent" else 1
-    return x * y * share % prime, 6 * (y == 0)
 
 
 def proposed(skills: Numbers, prime: int, *, rng: np.random.Generator) -> Int64[np.ndarray, "n 2"]:
@@ -210,16 +198,6 @@ class Template:
         """Two different skills that occur, in the order of `SKILLS`."""
         return frozenset(combinations(sorted(self.skills, key=SKILLS.index), 2))
 
-    @cached_property
-    def links(self) -> frozenset[tuple[str, str]]:
-        """The skill of a step, and that of a step which takes its result."""
-        return frozenset(
-            (SKILLS[self.nodes[k][0] - 1], SKILLS[skill - 1])
-            for skill, inputs in self.nodes
-            for k in inputs
-            if self.nodes[k][0]
-        )
-
     @property
     def shape(self) -> "Template":
         """The graph with all skills forgotten but how many quantities each takes, as additions."""
@@ -271,11 +249,6 @@ def templates(skills: Sequence[str], steps: int) -> tuple[Template, ...]:
     Quantities may be used again, but no step takes one quantity twice; a template need not have all
     of the skills. From 1 to 4 steps: all seven skills have 9, 130 and 2,993 templates of one, two
     and three; name few for four, where add, rate and percent have 1,336 already.
-
-    Raises
-    ------
-    ImpossibleError
-        If a skill is unknown or there are other numbers of steps.
     """
     known_skills(tuple(skills), 0)
     within("steps", steps, 1, MOST_STEPS)

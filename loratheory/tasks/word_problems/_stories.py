@@ -5,12 +5,12 @@ also be told as the other having 5 fewer, which is where readers who only match 
 programs, skills are functions that other programs can use again.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 from loratheory.tasks import impossible
 from loratheory.tasks.word_problems._problems import Problems
-from loratheory.tasks.word_problems._skills import SKILLS, code
+from loratheory.tasks.word_problems._skills import SKILLS
 from loratheory.tasks.word_problems._tokens import NAMES
 
 GIVEN = (
@@ -98,36 +98,15 @@ WRITTEN = {
 }
 """How a step is computed; of two quantities that are compared the larger one comes first."""
 
-TIMES = {2: "twice"} | {
-    3 + k: f"{word} times"
-    for k, word in enumerate(("three", "four", "five", "six", "seven", "eight", "nine"))
-}
-PARTS = {2: "half", 8: "an eighth"} | {
-    k: f"a {word}"
-    for k, word in (
-        (3, "third"),
-        (4, "quarter"),
-        (5, "fifth"),
-        (6, "sixth"),
-        (7, "seventh"),
-        (9, "ninth"),
-    )
-}
+_WORDS = ("three", "four", "five", "six", "seven", "eight", "nine")
+TIMES = {2: "twice"} | {k: f"{word} times" for k, word in enumerate(_WORDS, start=3)}
+_PARTS = "half,a third,a quarter,a fifth,a sixth,a seventh,an eighth,a ninth"
+PARTS = dict(enumerate(_PARTS.split(","), start=2))
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What a problem is about.
-
-    Attributes
-    ----------
-    owners : tuple of str
-        Who can have something.
-    has, have : str
-        The verb, of one and of several.
-    thing, things : str
-        One of what they have, and several.
-    """
+    """Who has what in a problem, the verb and the thing for one and for several."""
 
     owners: tuple[str, ...]
     has: str
@@ -143,56 +122,43 @@ class Scene:
 _PEOPLE = "Ada Ben Cleo Dan Eva Finn Gina Hugo Iris Jon Kim Leo"
 _COLOURS = "red blue green yellow white black brown grey orange purple pink golden"
 _PLACES = "Ash Brook Cliff Dale Elm Forest Glen Hill Island Lake Mill North"
+_BOXED = "coin coins pencil pencils brush brushes key keys"
 SCENES = tuple(
     Scene(tuple(owners.format(word) for word in words.split()), has, have, *things)
     for owners, words, has, have, every in (
         ("{}", _PEOPLE, "has", "have", "marble marbles sticker stickers shell shells stamp stamps"),
-        (
-            "the {} box",
-            _COLOURS,
-            "holds",
-            "hold",
-            "coin coins pencil pencils brush brushes key keys",
-        ),
+        ("the {} box", _COLOURS, "holds", "hold", _BOXED),
         ("{} Farm", _PLACES, "keeps", "keep", "cow cows hen hens goose geese sheep sheep"),
     )
     for things in zip(every.split()[::2], every.split()[1::2], strict=True)
 )
-_FORMULAS = {
-    "add": "{x} + {y}",
-    "subtract": "{x} - {y}",
-    "multiply": "{x} * {y}",
-    "divide": "{x} // {y}",
-    "compare": "abs({x} - {y})",
-    "rate": "rate({x}, {y}, {z})",
-    "percent": "percent({x}, {y})",
+FORMULAS = {
+    "add": ("{x} + {y}", "({x} + {y}) % {p}"),
+    "subtract": ("{x} - {y}", "({x} - {y}) % {p}"),
+    "multiply": ("{x} * {y}", "{x} * {y} % {p}"),
+    "divide": ("{x} // {y}", "{x} * pow({y}, -1, {p}) % {p}"),
+    "compare": ("abs({x} - {y})",) * 2,
+    "rate": ("rate({x}, {y}, {z})",) * 2,
+    "percent": ("percent({x}, {y})",) * 2,
 }
-_MODULAR = _FORMULAS | {
-    "add": "({x} + {y}) % {p}",
-    "subtract": "({x} - {y}) % {p}",
-    "multiply": "{x} * {y} % {p}",
-    "divide": "{x} * pow({y}, -1, {p}) % {p}",
+"""A step as Python, in whole numbers and modulo a prime."""
+FUNCTIONS = {
+    "rate": (
+        "rate(quantity, every, gives)",
+        "quantity // every * gives",
+        "quantity * pow(every, -1, {p}) * gives % {p}",
+    ),
+    "percent": (
+        "percent(quantity, share)",
+        "quantity * share // 100",
+        "quantity * share * pow(100, -1, {p}) % {p}",
+    ),
 }
-_HEADS = {"rate": "rate(quantity, every, gives)", "percent": "percent(quantity, share)"}
-_BODIES = {"rate": "quantity // every * gives", "percent": "quantity * share // 100"}
-_MODULAR_BODIES = {
-    "rate": "quantity * pow(every, -1, {p}) * gives % {p}",
-    "percent": "quantity * share * pow(100, -1, {p}) % {p}",
-}
+"""Functions that programs define: head, and what is returned in whole numbers or modulo."""
 
 
 class Story(NamedTuple):
-    """A problem in words.
-
-    Attributes
-    ----------
-    problem : str
-        What is told, and the question.
-    solution : str
-        A sentence for each step, and one for the answer.
-    answer : str
-        The number.
-    """
+    """A problem in words: the question, a sentence for each step and one for the answer."""
 
     problem: str
     solution: str
@@ -201,9 +167,9 @@ class Story(NamedTuple):
 
 @dataclass(frozen=True)
 class _Row:
-    """One problem of a set, its columns as lists."""
+    """One problem of a set: columns of `Problems` as lists."""
 
-    scene: Scene
+    scenes: int
     asked: int
     asking: int
     order: list[int]
@@ -222,41 +188,27 @@ class _Row:
         return quantities + [str(n) for n in self.numbers[k] if n >= 0]
 
     @property
-    def steps(self) -> list[int]:
-        """The quantities to compute one after another."""
-        return [k for k in self.solution if k >= 0]
+    def steps(self) -> list[tuple[int, str]]:
+        """The quantities to compute one after another, and by which skill."""
+        return [(k, SKILLS[self.skills[k] - 1]) for k in self.solution if k >= 0]
 
 
-def _by_row(problems: Problems) -> list[_Row]:
-    solution, needed = problems.solution.tolist(), problems.needed.tolist()
-    names = ("scenes", "asked", "asking", "order", "names", "skills", "inputs", "numbers")
-    columns = {name: getattr(problems, name).tolist() for name in (*names, "values", "wordings")}
-    scenes = [SCENES[number] for number in columns.pop("scenes")]
-    return [
-        _Row(
-            scene,
-            solution=solution[row],
-            needed=needed[row],
-            **{n: c[row] for n, c in columns.items()},
-        )
-        for row, scene in enumerate(scenes)
-    ]
+def _rows(problems: Problems) -> list[_Row]:
+    columns = (getattr(problems, each.name).tolist() for each in fields(_Row))
+    return [_Row(*row) for row in zip(*columns, strict=True)]
 
 
 def stories(problems: Problems) -> list[Story]:
     """Return problems in words: a sentence for each quantity, in the order in which they are told.
 
-    Raises
-    ------
-    ImpossibleError
-        If numbers are counted modulo a prime.
+    Refused if numbers are counted modulo a prime.
     """
     if problems.prime:
         fact = f"nobody counts modulo {problems.prime} in English"
         raise impossible(fact, "draw problems in whole numbers, or take their tokens or programs")
     return [
         Story(_capitals(_told(row)), _capitals(_solved(row)), str(row.values[row.asked]))
-        for row in _by_row(problems)
+        for row in _rows(problems)
     ]
 
 
@@ -266,7 +218,8 @@ def _capitals(sentences: list[str]) -> str:
 
 def _told(row: _Row) -> list[str]:
     """What is told of each quantity, and last the question."""
-    scene, owners = row.scene, [row.scene.owners[name] for name in row.names]
+    scene = SCENES[row.scenes]
+    owners = [scene.owners[name] for name in row.names]
     words: dict[str, object] = {
         "has": scene.has, "have": scene.have, "t": scene.thing, "ts": scene.things,
     }  # fmt: skip
@@ -278,9 +231,8 @@ def _told(row: _Row) -> list[str]:
         ways = STEPS[SKILLS[row.skills[k] - 1], len(made_of)] if row.skills[k] else GIVEN
         n, m = row.numbers[k]
         words |= {"X": owners[k], **dict(zip("AB", made_of, strict=False))}
-        words |= {"n": n, "tn": scene.counted(n), "times": TIMES.get(n)}
-        words |= {"m": m, "tm": scene.counted(m), "part": PARTS.get(n)}
-        words["minutes"] = "minutes" if m != 1 else "minute"
+        words |= {"n": n, "tn": scene.counted(n), "times": TIMES.get(n), "part": PARTS.get(n)}
+        words |= {"m": m, "tm": scene.counted(m), "minutes": "minutes" if m != 1 else "minute"}
         sentences.append(ways[row.wordings[k]].format_map(words))
     words["X"] = owners[row.asked]
     return [*sentences, QUESTIONS[row.asking].format_map(words)]
@@ -288,15 +240,15 @@ def _told(row: _Row) -> list[str]:
 
 def _solved(row: _Row) -> list[str]:
     """A sentence for each step, and one for the answer."""
-    sentences = []
-    for k in row.steps:
-        operands = row.operands(k, [str(value) for value in row.values])
-        if row.skills[k] == code("compare"):
+    scene, values, sentences = SCENES[row.scenes], [str(value) for value in row.values], []
+    for k, skill in row.steps:
+        operands = row.operands(k, values)
+        if skill == "compare":
             operands.sort(key=int, reverse=True)
-        written = WRITTEN[SKILLS[row.skills[k] - 1]].format(*operands)
-        owner, value = row.scene.owners[row.names[k]], row.values[k]
-        sentences.append(f"{owner} {row.scene.has} {written} = {value} {row.scene.counted(value)}.")
-    return [*sentences, f"The answer is {row.values[row.asked]}."]
+        owner, thing = scene.owners[row.names[k]], scene.counted(row.values[k])
+        written = WRITTEN[skill].format(*operands)
+        sentences.append(f"{owner} {scene.has} {written} = {values[k]} {thing}.")
+    return [*sentences, f"The answer is {values[row.asked]}."]
 
 
 def programs(problems: Problems) -> list[str]:
@@ -305,24 +257,21 @@ def programs(problems: Problems) -> list[str]:
     The functions that it needs; a line for each quantity that the answer depends on; last
     ``answer = …``.
     """
-    return [_program(problems.prime, row) for row in _by_row(problems)]
+    return [_program(problems.prime, row) for row in _rows(problems)]
 
 
 def _program(prime: int, row: _Row) -> str:
-    owners = NAMES if prime else row.scene.owners
+    owners, modular = NAMES if prime else SCENES[row.scenes].owners, prime > 0
     named = [owners[k].removeprefix("the ").replace(" ", "_").lower() for k in row.names]
     given = [k for k in row.order if row.skills[k] == 0 and row.needed[k]]
     lines = [f"{named[k]} = {row.values[k]}" for k in given]
-    used = [SKILLS[row.skills[k] - 1] for k in row.steps]
-    for k, skill in zip(row.steps, used, strict=True):
-        words = dict(zip("xyz", row.operands(k, named), strict=False))
-        lines.append(
-            f"{named[k]} = {(_MODULAR if prime else _FORMULAS)[skill].format(p=prime, **words)}"
-        )
-    bodies = _MODULAR_BODIES if prime else _BODIES
+    for k, skill in row.steps:
+        operands = dict(zip("xyz", row.operands(k, named), strict=False))
+        lines.append(f"{named[k]} = {FORMULAS[skill][modular].format(p=prime, **operands)}")
+    used = {skill for _, skill in row.steps}
     functions = [
-        f"def {head}:\n    return {bodies[skill].format(p=prime)}\n"
-        for skill, head in _HEADS.items()
+        f"def {head}:\n    return {bodies[modular].format(p=prime)}\n"
+        for skill, (head, *bodies) in FUNCTIONS.items()
         if skill in used
     ]
     return "\n".join([*functions, *lines, f"answer = {named[row.asked]}", ""])

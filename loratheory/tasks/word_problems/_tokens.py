@@ -26,7 +26,6 @@ import numpy as np
 from loratheory.shapes import Bool, Int64
 from loratheory.tasks import impossible, within
 from loratheory.tasks.two_hop import PAD, Prompts
-from loratheory.tasks.two_hop._prompts import with_last_row
 from loratheory.tasks.word_problems._problems import Problems
 from loratheory.tasks.word_problems._sampling import ENTITIES, WORDINGS
 from loratheory.tasks.word_problems._skills import GIVEN, PRIMES, SKILLS, known_skills
@@ -35,20 +34,11 @@ ASK, SOLVE = 1, 2
 NAMES = tuple("ABCDEFGHIJKL")
 _SPECIAL = 3
 Number = TypeVar("Number", int, Int64[np.ndarray, "..."])
-Blocks = Int64[np.ndarray, "n q t"]
 
 
 @dataclass(frozen=True)
 class Alphabet:
-    """What the tokens mean.
-
-    Attributes
-    ----------
-    prime : int
-        How many numbers there are.
-    canaries : int
-        Tokens that belong to no problem.
-    """
+    """What the tokens mean: as many numbers as `prime` says, canaries that belong to no problem."""
 
     prime: int
     canaries: int = 16
@@ -63,29 +53,13 @@ class Alphabet:
     @property
     def vocabulary(self) -> int:
         """How many tokens there are."""
-        return self._names_from + ENTITIES
+        return self.numbers.stop + ENTITIES
 
     @property
     def numbers(self) -> range:
         """The tokens of all numbers: what may answer a question."""
-        return range(self._numbers_from, self._names_from)
-
-    @property
-    def _signs_from(self) -> int:
-        return _SPECIAL + self.canaries + len(SKILLS) * WORDINGS
-
-    @property
-    def _numbers_from(self) -> int:
-        return self._signs_from + len(SKILLS)
-
-    @property
-    def _names_from(self) -> int:
-        return self._numbers_from + self.prime
-
-    def canary(self, number: int) -> int:
-        """The token of one canary."""
-        within("the number of a canary", number, 0, self.canaries - 1)
-        return _SPECIAL + number
+        start = self.sign(len(SKILLS) + 1)
+        return range(start, start + self.prime)
 
     def word(self, skill: Number, wording: Number) -> Number:
         """The token, or tokens, by which a problem tells a step of the skill with this code."""
@@ -93,15 +67,15 @@ class Alphabet:
 
     def sign(self, skill: Number) -> Number:
         """The token, or tokens, of a skill in solutions, however it was told."""
-        return self._signs_from + skill - 1
+        return _SPECIAL + self.canaries + len(SKILLS) * WORDINGS + skill - 1
 
     def number(self, value: Number) -> Number:
         """The token of a number, or the tokens of many."""
-        return self._numbers_from + value
+        return self.numbers.start + value
 
     def name(self, entity: Number) -> Number:
         """The token of a name, or the tokens of many."""
-        return self._names_from + entity
+        return self.numbers.stop + entity
 
     def written(self, tokens: Int64[np.ndarray, " t"]) -> str:
         """Return one row in signs that can be read: ``A is``, ``rate/2``, ``rate``, ``5``.
@@ -114,10 +88,6 @@ class Alphabet:
         every = ["", "?", "?:", *canaries, *words, *SKILLS, *numbers, *NAMES]
         return " ".join(every[token] for token in tokens.tolist() if token > PAD)
 
-    def marked(self, prompts: Prompts, canary: int) -> Prompts:
-        """Return the prompts and a last row of one canary, on which no loss is taken."""
-        return with_last_row(prompts, self.canary(canary))
-
 
 def answered(code: Alphabet, problems: Problems) -> Prompts:
     """Return problems, modulo the prime of the alphabet, that want their answers at once.
@@ -125,7 +95,8 @@ def answered(code: Alphabet, problems: Problems) -> Prompts:
     The answer is the only target, where the question ends.
     """
     question, asked = _question(code, problems, ASK)
-    targets = np.where(np.arange(question.shape[1]) == asked[:, None], _answer(code, problems), -1)
+    answers = code.number(problems.answers)[:, None]
+    targets = np.where(np.arange(question.shape[1]) == asked[:, None], answers, -1)
     return Prompts(question, targets, asked, "answer")
 
 
@@ -136,63 +107,58 @@ def stepwise(code: Alphabet, problems: Problems) -> Prompts:
     in the order of `Problems.solution`, which only the question determines.
     """
     question, asked = _question(code, problems, SOLVE)
-    lines = _lines(code, problems).reshape(len(problems), -1)
-    rows = _compact(np.concatenate([question, lines], axis=1))
+    rows = _compact(np.concatenate([question, _lines(code, problems)], axis=1))
     places = np.arange(rows.shape[1])
     length = (rows != PAD).sum(axis=1)[:, None]
     after = np.roll(rows, -1, axis=1)
     targets = np.where((places >= asked[:, None]) & (places < length - 1), after, -1)
-    tokens = np.where(places < length - 1, rows, PAD)
+    tokens = _where(places < length - 1, rows)
     return Prompts(tokens[:, :-1], targets[:, :-1], asked, "stepwise")
-
-
-def _answer(code: Alphabet, problems: Problems) -> Int64[np.ndarray, "n 1"]:
-    if code.prime != problems.prime:
-        kind = f"modulo {problems.prime}" if problems.prime else "in whole numbers"
-        fact = f"problems {kind} have no tokens among those modulo {code.prime}"
-        raise impossible(fact, "take the alphabet of their prime")
-    return code.number(problems.answers)[:, None]
 
 
 def _question(
     code: Alphabet, problems: Problems, ask: int
 ) -> tuple[Int64[np.ndarray, "n t"], Int64[np.ndarray, " n"]]:
     """All that is told and what is asked, and where that ends."""
-    _answer(code, problems)
-    told = np.take_along_axis(_statements(code, problems), problems.order[:, :, None], axis=1)
+    if code.prime != problems.prime:
+        kind = f"modulo {problems.prime}" if problems.prime else "in whole numbers"
+        fact = f"problems {kind} have no tokens among those modulo {code.prime}"
+        raise impossible(fact, "take the alphabet of their prime")
     rows = np.arange(len(problems))
-    name = code.name(problems.names[rows, problems.asked])
-    asking = np.stack([np.full_like(name, ask), name], axis=1)
+    name, given = code.name(problems.names), problems.skills == GIVEN
+    word = np.where(given, PAD, code.word(problems.skills, problems.wordings))
+    inputs = code.name(problems.names[rows[:, None, None], problems.inputs])
+    takes = _takes(problems.inputs, inputs, code, problems.numbers)
+    first = given | (problems.wordings < WORDINGS // 2)
+    block = np.stack([_where(first, name), word, *takes, _where(~first, name)], axis=2)
+    block = _where(problems.present[:, :, None], block)
+    told = np.take_along_axis(block, problems.order[:, :, None], axis=1)
+    asked = code.name(problems.names[rows, problems.asked])
+    asking = np.stack([np.full_like(asked, ask), asked], axis=1)
     row = _compact(np.concatenate([told.reshape(len(problems), -1), asking], axis=1))
     return row, (row != PAD).sum(axis=1) - 1
 
 
-def _statements(code: Alphabet, problems: Problems) -> Blocks:
-    """What is told of each quantity."""
-    name, given = code.name(problems.names), problems.skills == GIVEN
-    number = _where(problems.numbers >= 0, code.number(problems.numbers))
-    rows = np.arange(len(problems))[:, None, None]
-    inputs = _where(problems.inputs >= 0, code.name(problems.names[rows, problems.inputs]))
-    word = np.where(given, PAD, code.word(problems.skills, problems.wordings))
-    takes = [word, *np.moveaxis(inputs, 2, 0), *np.moveaxis(number, 2, 0)]
-    first = given | (problems.wordings < WORDINGS // 2)
-    block = np.stack([_where(first, name), *takes, _where(~first, name)], axis=2)
-    return _where(problems.told[:, :, None], block)
-
-
-def _lines(code: Alphabet, problems: Problems) -> Blocks:
+def _lines(code: Alphabet, problems: Problems) -> Int64[np.ndarray, "n t"]:
     """A line for each step of the solution."""
     step, rows = problems.solution, np.arange(len(problems))[:, None]
     value = code.number(problems.values)
     inputs = problems.inputs[rows, step]
-    number = problems.numbers[rows, step]
-    takes = [
-        *np.moveaxis(_where(inputs >= 0, value[rows[..., None], inputs]), 2, 0),
-        *np.moveaxis(_where(number >= 0, code.number(number)), 2, 0),
-    ]
+    takes = _takes(inputs, value[rows[..., None], inputs], code, problems.numbers[rows, step])
     head = [code.name(problems.names[rows, step]), code.sign(problems.skills[rows, step])]
     block = np.stack([*head, *takes, value[rows, step]], axis=2)
-    return _where((step >= 0)[:, :, None], block)
+    return _where((step >= 0)[:, :, None], block).reshape(len(problems), -1)
+
+
+def _takes(
+    inputs: Int64[np.ndarray, "n q 2"],
+    tokens: Int64[np.ndarray, "n q 2"],
+    code: Alphabet,
+    numbers: Int64[np.ndarray, "n q 2"],
+) -> list[Int64[np.ndarray, "n q"]]:
+    """The tokens of the inputs that there are, then of the numbers that there are."""
+    shown = (_where(inputs >= 0, tokens), _where(numbers >= 0, code.number(numbers)))
+    return [column for pair in shown for column in np.moveaxis(pair, 2, 0)]
 
 
 def _where(

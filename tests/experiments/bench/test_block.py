@@ -73,7 +73,7 @@ def test_the_adapters_that_are_on_act_in_full_on_both_maps(shelf):
 
 
 def test_out_of_reach_thresholds_leave_the_base_and_no_threshold_is_the_sum(shelf):
-    prompts = [one.chains for one in shelf.trials[0]]
+    prompts = [one.questions for one in shelf.trials[0]]
     bare = scores(shelf.bases, prompts)
     np.testing.assert_array_equal(
         scores(shelf.bases, prompts, acting(shelf, block_gates(1e9))[0]), bare
@@ -117,7 +117,7 @@ def test_attention_is_judged_by_what_a_token_reads_of_itself(cache):  # noqa: AR
 
 def test_both_kinds_of_blocks_decide_apart_and_without_thresholds_sum(cache):  # noqa: ARG001
     shelf = loud(taught(modules=(*MLP, "attention.value", "attention.output")))
-    prompts = [one.chains for one in shelf.trials[0]]
+    prompts = [one.questions for one in shelf.trials[0]]
     every = scores(shelf.bases, prompts, acting(shelf, block_gates(-1e9))[0])
     np.testing.assert_allclose(
         every, scores(shelf.bases, prompts, acting(shelf, rule("sum"))[0]), atol=1e-4

@@ -24,7 +24,7 @@ def shelf():
 def keys(pair, name):
     """Inputs (hops, E, n, width) of a weight where each hop is read, the right adapters acting."""
     here, seen = shelf(), {}
-    tokens = torch.tensor(stacked([one.chains for one in here.trials[pair]]).tokens)
+    tokens = torch.tensor(stacked([one.questions for one in here.trials[pair]]).tokens)
 
     def _act(site, x):
         if site.name == name:

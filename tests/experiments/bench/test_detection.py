@@ -64,7 +64,7 @@ def test_the_leak_is_what_a_dense_projector_leaves(shelf):
                 keys[site] = x
                 return pair[site.loop](site, x)
 
-            scores(shelf.bases, [one.chains for one in asked], seen)
+            scores(shelf.bases, [one.questions for one in asked], seen)
             for hop in (0, 1):
                 low = update(pair[hop], "layers.0.mlp.in", e)
                 project = torch.linalg.pinv(low) @ low

@@ -106,7 +106,7 @@ def test_known_chains_raise_the_circuit(shelf):
 @pytest.mark.parametrize("coefficient", [0.0, 1 / 3, 1.0])
 def test_a_fact_told_outright_survives_where_its_mixed_logit_leads(shelf, coefficient):
     direct = shelf.others["direct"][0]
-    asked = [one.chains for one in shelf.trials[0]]
+    asked = [one.questions for one in shelf.trials[0]]
     base, alone = scores(shelf.bases, asked), scores(shelf.bases, asked, direct)
     mixed = base + coefficient * (alone - base)
     answer = np.stack([one.answer for one in asked])

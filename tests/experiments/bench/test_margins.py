@@ -92,7 +92,7 @@ def test_margins_are_differences_of_logits_of_the_questions_asked(taught, inside
 
 def test_a_question_within_a_chain_is_new_at_its_hop_only(taught):
     for edit in taught.edits[0]:
-        x, y, z = edit.chains.T
+        x, y, z = edit.routes.T
         old = along(edit.before, every(edit.before))
         first, told = probe(edit, 0, inside=True)
         assert (first.tokens[:, 0] == edit.before.entity(0, x)).all()
@@ -125,7 +125,7 @@ def test_new_subjects_must_beat_what_the_base_prefers(half):
 
 
 def test_an_adapter_in_its_own_loop_differs_from_one_in_the_other(taught):
-    prompts = [one.chains for one in taught.trials[0]]
+    prompts = [one.questions for one in taught.trials[0]]
     adapter = taught.pairs[0][1]
     second = scores(taught.bases, prompts, own_loop(adapter, 1))
     first = scores(taught.bases, prompts, own_loop(adapter, 0))
@@ -141,7 +141,7 @@ def test_an_adapter_in_its_own_loop_differs_from_one_in_the_other(taught):
 def test_a_bridge_that_nothing_leads_to_is_told(taught):
     edit = taught.edits[0][0]
     maps = edit.before.maps.copy()
-    maps[0][maps[0] == edit.chains[0, 1]] = edit.chains[0, 1] - 1
+    maps[0][maps[0] == edit.routes[0, 1]] = edit.routes[0, 1] - 1
     from dataclasses import replace
 
     lost = replace(edit, before=replace(edit.before, maps=maps))

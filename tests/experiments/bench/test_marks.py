@@ -31,7 +31,7 @@ def share(prompts, token):
 def test_scores_are_the_logits_at_the_last_place_asked():
     here = shelf()
     adapter = here.pairs[0][0]
-    for kind in ("chains", "shortcut"):
+    for kind in ("questions", "shortcut"):
         prompts = [getattr(one, kind) for one in here.trials[0]]
         found = scores(here.bases, prompts, adapter)
         for e, one in enumerate(prompts):
@@ -59,7 +59,7 @@ def test_a_lead_is_over_the_best_of_the_others():
 
 def test_a_tie_is_not_right():
     here = shelf()
-    prompts = [one.chains for one in here.trials[0]]
+    prompts = [one.questions for one in here.trials[0]]
     answer = torch.tensor([one.answer.tolist() for one in prompts])
 
     def _tie(site, x):
@@ -75,7 +75,7 @@ def test_a_tie_is_not_right():
 
 def test_accuracy_is_the_share_of_positive_leads():
     here = shelf()
-    prompts = [one.other_chains for one in here.trials[1]]
+    prompts = [one.other_questions for one in here.trials[1]]
     tokens = [one.answer.tolist()[e] for e, one in enumerate(prompts)]
     found = accuracy(here.bases, prompts, always(here.bases, tokens))
     assert found.tolist() == [share(p, t) for p, t in zip(prompts, tokens, strict=True)]
@@ -84,7 +84,7 @@ def test_accuracy_is_the_share_of_positive_leads():
     ).tolist() == found.tolist()
 
 
-QUESTIONS = {"two_hop": "chains", "other_two_hop": "other_chains"}
+QUESTIONS = {"two_hop": "questions", "other_two_hop": "other_questions"}
 
 
 @pytest.mark.parametrize("kind", ["two_hop", "hop_1", "hop_2", "other_hops", "other_two_hop"])
@@ -112,9 +112,9 @@ def test_the_marks_of_what_always_says_one_answer_are_counted_by_hand(kind):
 
 def test_only_the_pair_asked_counts_and_pairs_are_averaged():
     here = shelf()
-    right = [one.chains.answer.tolist()[0] for one in here.trials[0]]
+    right = [one.questions.answer.tolist()[0] for one in here.trials[0]]
     found = accuracies(here, [always(here.bases, right), always(here.bases, [0] * 4)])
-    once_each = [share(one.chains, t) / 2 for one, t in zip(here.trials[0], right, strict=True)]
+    once_each = [share(one.questions, t) / 2 for one, t in zip(here.trials[0], right, strict=True)]
     assert found["two_hop"].tolist() == once_each
     assert found["hop_2"].tolist() == once_each
     assert found["hop_1"].tolist() == [0.0] * 4
@@ -122,13 +122,13 @@ def test_only_the_pair_asked_counts_and_pairs_are_averaged():
 
 def test_a_shortcut_gives_the_edited_answers_to_other_subjects():
     here = shelf()
-    tokens = [[one.chains.answer.tolist()[0] for one in pair] for pair in here.trials]
+    tokens = [[one.questions.answer.tolist()[0] for one in pair] for pair in here.trials]
     found = accuracies(here, [always(here.bases, of) for of in tokens])
     for e in range(4):
         by_hand = [share(here.trials[p][e].shortcut, tokens[p][e]) for p in range(2)]
         assert found["shortcut"][e] == np.mean(by_hand) > 0
         subjects = [here.trials[p][e].shortcut.tokens[:, 0].tolist() for p in range(2)]
-        assert not set(subjects[0]) & set(here.trials[0][e].chains.tokens[:, 0].tolist())
+        assert not set(subjects[0]) & set(here.trials[0][e].questions.tokens[:, 0].tolist())
 
 
 def test_chance_is_that_of_one_answer_always_given():
@@ -137,6 +137,6 @@ def test_chance_is_that_of_one_answer_always_given():
     for e in range(4):
         by_hand = []
         for p in range(2):
-            answers = here.trials[p][e].chains.answer.tolist()
+            answers = here.trials[p][e].questions.answer.tolist()
             by_hand.append(max(answers.count(a) for a in answers) / len(answers))
         assert found["chance"][e] == np.mean(by_hand)

@@ -23,7 +23,7 @@ def shelf(cache):  # noqa: ARG001 - the cache comes first
 
 
 def asked(shelf):
-    return tensor(stacked([one.chains for one in shelf.trials[0]]).tokens)
+    return tensor(stacked([one.questions for one in shelf.trials[0]]).tokens)
 
 
 def test_hop_by_hop_each_answer_is_the_next_subject(shelf):

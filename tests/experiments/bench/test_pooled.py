@@ -22,5 +22,5 @@ def test_lessons_are_those_of_pair_and_replica():
     here = taught()
     for pair, edits in zip(here.lessons, here.edits, strict=True):
         for lesson, one in zip(pair, edits, strict=True):
-            first = lesson.hops[0].told.tokens[:, 0].tolist()
+            first = lesson.hops[0].taught.tokens[:, 0].tolist()
             assert first == one.before.entity(0, one.taught[0].subjects).tolist()

@@ -61,7 +61,7 @@ def test_gates_are_all_there_are_fewest_open_first():
 def test_open_gates_are_the_oracle(shelf):
     acts = acting(shelf, rule("oracle placement"))
     for loras, own, oracle in zip(shelf.pairs, shelf.trials, acts, strict=True):
-        prompts, pair = [one.chains for one in own], shelf.having(loras)
+        prompts, pair = [one.questions for one in own], shelf.having(loras)
         right = _gated(pair, [np.eye(2)] * 4)
         expected = scores(shelf.bases, prompts, oracle)
         np.testing.assert_allclose(scores(shelf.bases, prompts, right), expected, atol=1e-4)
@@ -73,7 +73,7 @@ def test_open_gates_are_the_oracle(shelf):
 def test_no_gates_of_the_kind_answer_more_than_those_of_hindsight(shelf, by_read):
     acts, given = hindsight(shelf, by_read=by_read)
     for loras, own, adapt, on in zip(shelf.pairs, shelf.trials, acts, given, strict=True):
-        prompts = [one.chains for one in own]
+        prompts = [one.questions for one in own]
         best = accuracy(shelf.bases, prompts, adapt)
         for gates in gate_patterns(2, 2, by_read=by_read):
             assert (

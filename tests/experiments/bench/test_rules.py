@@ -108,7 +108,7 @@ def test_a_rule_is_the_base_with_weights_changed_by_hand(law):
     acts = acting(library(), act)
     assert len(acts) == 2
     for pair, (asked, adapt) in enumerate(zip(library().trials, acts, strict=True)):
-        prompts, bases = [x.chains for x in asked], library().bases
+        prompts, bases = [x.questions for x in asked], library().bases
         with torch.inference_mode():
             tokens = torch.tensor(stacked(prompts).tokens)
             found = logits(bases.config, bases.weights, tokens, adapt)
@@ -205,7 +205,7 @@ def test_steps_are_asked_in_turn_each_with_the_answer_before():
 def test_passes_are_the_rules(name):
     plain_name, _, passes = name.partition(", ")
     acts, plain = (acting(library(), rule(n)) for n in (name, plain_name))
-    prompts = [x.chains for x in library().trials[0]]
+    prompts = [x.questions for x in library().trials[0]]
     wanted = scores(library().bases, prompts, plain[0], passes)
     np.testing.assert_array_equal(scores(library().bases, prompts, acts[0]), wanted)
     right = accuracies(library(), acts)

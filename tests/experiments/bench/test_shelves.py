@@ -24,7 +24,7 @@ def test_replicas_go_base_by_base_and_edits_pair_by_pair():
         for replica, one in enumerate(pair):
             assert one.before is found.bases.worlds[replica // 2]
     assert found.adapters == (*found.pairs[0], *found.pairs[1])
-    chains = [tuple(map(tuple, one.chains.tolist())) for pair in found.edits for one in pair]
+    chains = [tuple(map(tuple, one.routes.tolist())) for pair in found.edits for one in pair]
     assert len(set(chains)) == 8
 
 
@@ -32,7 +32,7 @@ def test_edited_chains_were_held_out_and_pairs_share_no_entity():
     found = taught()
     for replica, (one, other) in enumerate(zip(*found.edits, strict=True)):
         held = set(found.bases.splits[replica // 2].held_out.subjects.tolist())
-        assert set(one.chains[:, 0].tolist()) <= held
+        assert set(one.routes[:, 0].tolist()) <= held
         assert not (one.touched() & other.touched()).any()
 
 
@@ -59,7 +59,7 @@ def test_each_adapter_learns_what_its_pair_is_asked():
             assert own > _gain(facts, found.pairs[1 - p][j]) + 0.5
             assert own > _gain(facts, found.pairs[p][1 - j]) + 0.5
             assert _gain(facts, found.others["joint"][p]) > 0.5
-        assert _gain([one.chains for one in asked], found.others["direct"][p]) > 1
+        assert _gain([one.questions for one in asked], found.others["direct"][p]) > 1
 
 
 def test_an_adapter_depends_on_its_base_and_repetition_alone():

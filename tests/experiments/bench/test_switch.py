@@ -43,7 +43,7 @@ def test_nothing_is_predicted_or_answered_at_coefficient_zero(found):
 
 
 def test_chains_with_each_adapter_in_its_own_loop(shelf, found):
-    prompts = [one.chains for one in shelf.trials[0]]
+    prompts = [one.questions for one in shelf.trials[0]]
     first, second = shelf.adapters
 
     def _chosen(site, x):
@@ -82,7 +82,7 @@ def test_predictions_are_the_region_at_measured_strengths(shelf, found, own):
 
 
 def test_rightness_compares_with_what_was_measured(shelf, found):
-    prompts = [one.chains for one in shelf.trials[0]]
+    prompts = [one.questions for one in shelf.trials[0]]
     chains = right(shelf, prompts, rules.added(shelf.adapters, [C, C]))
     for name in ("predicted", "inside", "curved", "decided"):
         assert (found[C][f"{name}_right"] == (found[C][name] == chains)).all()

@@ -1,4 +1,4 @@
-"""_dataset: files hold what the problems are, and the card says where and what."""
+"""Files hold what the problems are, and the card says where and what."""
 
 import json
 
@@ -7,112 +7,81 @@ import pytest
 from sums import read, run, worked
 
 from loratheory.tasks.word_problems import (
-    ImpossibleError,
+    Alphabet,
     distracted,
     export,
     keys,
     pool,
     programs,
+    renamed,
     reordered,
+    stepwise,
     stories,
+    together,
 )
-from loratheory.tasks.word_problems._export import canary
-
-FEW = ("add", "rate", "percent")
 
 
-def some(seed, prime=0, rows=12):
+def some(seed, prime=0, rows=8):
     rng = np.random.default_rng(seed)
-    made = distracted(pool(FEW, steps=(1, 2, 3), prime=prime).drawn(rows, rng=rng), 1, rng=rng)
-    return reordered(made, rng=rng)
+    made = pool(("add", "rate", "percent"), steps=(1, 2, 3), prime=prime).drawn(rows, rng=rng)
+    return reordered(distracted(made, 1, rng=rng), rng=rng)
 
 
-def lines(folder, name):
-    text = (folder / f"{name}.jsonl").read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.splitlines()]
+def exported(folder, sets):
+    export(folder, sets, about="Made for a test.")
+    return {
+        name: [*map(json.loads, (folder / f"{name}.jsonl").read_text("utf-8").splitlines())]
+        for name in sets
+    }
 
 
-def test_rows_hold_words_programs_and_structure(tmp_path):
-    sets = {"train": some(0), "test": some(1, rows=5)}
-    folder = export(tmp_path / "out", sets, about="Made for a test.")
-    assert sorted(p.name for p in folder.iterdir()) == ["README.md", "test.jsonl", "train.jsonl"]
-    for name, here in sets.items():
-        rows = lines(folder, name)
+@pytest.mark.parametrize("prime", [0, 7])
+def test_rows_hold_words_or_tokens_programs_and_structure(tmp_path, prime):
+    sets = {"train": some(0, prime), "test": some(1, prime, 5)}
+    for name, rows in exported(tmp_path / "out", sets).items():
+        here = sets[name]
         assert len(rows) == len(here)
         for number, row in enumerate(rows):
-            assert [row[k] for k in ("problem", "solution", "answer")] == [*stories(here)[number]]
+            if prime:
+                answer, lines = worked(row["problem"], prime)
+                long = stepwise(Alphabet(prime), here)
+                end = long.position[number] + 1
+                assert row["solution"].split() == lines
+                assert row["tokens"] == long.tokens[number][:end].tolist()
+                assert row["targets"] == long.targets[number][:end].tolist()
+                assert row["asked"] == long.asked[number]
+                assert {*row["entities"]} <= {*"ABCDEFGHIJKL"}
+            else:
+                answer = read(row["problem"])
+                assert (row["problem"], row["solution"], row["answer"]) == stories(here)[number]
+                assert all(owner.lower() in row["problem"].lower() for owner in row["entities"])
+            assert str(answer) == str(run(row["program"])) == row["answer"]
             assert row["program"] == programs(here)[number]
-            assert str(read(row["problem"])) == str(run(row["program"])) == row["answer"]
             template = here.templates[number]
             assert (row["template"], row["graph"]) == (template.code, str(template))
             assert row["skills"] == "+".join(sorted(template.skills))
             assert (row["steps"], row["depth"]) == (template.steps, template.depth)
             assert row["distractors"] == 1
-            order = [k for k in here.order[number] if here.told[number, k]]
-            said = [here.wordings[number, k] for k in order]
-            assert row["wordings"] == [*said, here.asking[number]]
-            assert len(row["entities"]) == len(order) == len({*row["entities"]})
-            for owner in row["entities"]:
-                assert owner in row["problem"] or owner.capitalize() in row["problem"]
-            assert row["canary"] == canary(name, here)
-        assert len({tuple(row) for row in rows}) == 1
-    assert "×" in (folder / "train.jsonl").read_text(encoding="utf-8")
+            order = [k for k in here.order[number] if here.present[number, k]]
+            assert row["wordings"][:-1] == here.wordings[number, order].tolist()
+            assert row["wordings"][-1] == here.asking[number]
+            assert len(row["entities"]) == len(order)
 
 
-def test_modulo_a_prime_rows_hold_tokens_too(tmp_path):
-    here = some(2, prime=7)
-    rows = lines(export(tmp_path / "out", {"train": here}), "train")
-    for row, answer in zip(rows, here.answers.tolist(), strict=True):
-        right, steps = worked(row["problem"], 7)
-        assert (right, row["solution"].split(), row["answer"]) == (answer, steps, str(answer))
-        assert run(row["program"]) == answer
-        assert len(row["tokens"]) == len(row["targets"]) == row["asked"] + len(steps)
-        assert row["tokens"][-1] > 0
-        assert [t for t in row["targets"] if t >= 0] == row["targets"][row["asked"] :]
-        assert {*row["entities"]} <= {*row["problem"].split()}
-
-
-def test_the_card_names_splits_sizes_canaries_and_what_was_excluded(tmp_path):
-    sets = {"train": some(0), "test": some(1, rows=5)}
-    text = (export(tmp_path / "out", sets, about="Made for a test.") / "README.md").read_text()
-    head, body = text.removeprefix("---\n").split("---\n", 1)
-    assert (
-        "  - split: train\n    path: train.jsonl\n  - split: test\n    path: test.jsonl\n" in head
-    )
-    assert "n<1K" in head
-    assert "Made for a test." in body
+def test_the_card_names_each_split_its_canary_and_what_was_thrown_away(tmp_path):
+    one = some(0)
+    turned = renamed(one[np.arange(len(one))[::-1]], rng=np.random.default_rng(0))
+    sets = {"train": one, "same": turned, "more": together([one, some(1)])}
+    rows = exported(tmp_path / "out", sets)
+    marks = {name: {row["canary"] for row in each} for name, each in rows.items()}
+    digests = {name: mark.rsplit("-", 1)[1] for name, (mark,) in marks.items()}
+    assert keys(turned)[::-1] == keys(one)
+    assert digests["train"] == digests["same"] != digests["more"]
+    card = (tmp_path / "out" / "README.md").read_text("utf-8")
+    assert "# Word problems\n\nMade for a test.\n" in card
     for name, here in sets.items():
-        count = len({*here.templates})
-        assert f"| {name} | {len(here)} | {count} | `{canary(name, here)}` |" in body
-        for reason, lost in here.excluded.items():
-            assert f"{lost} ({name}: {reason})" in body
-    for field in lines(tmp_path / "out", "test")[0]:
-        assert f"`{field}`" in body
-
-
-def test_canaries_mark_one_set_and_all_of_it():
-    one, other = some(0), some(1)
-    marks = {canary("train", one), canary("test", one), canary("train", other)}
-    assert len(marks) == 3
-    turned = one[np.arange(len(one))[::-1]]
-    assert canary("train", turned) == canary("train", one)
-    assert keys(turned) != keys(one)
-
-
-def test_equal_problems_give_equal_bytes(tmp_path):
-    folders = [export(tmp_path / name, {"train": some(3)}) for name in ("one", "same")]
-    for file in folders[0].iterdir():
-        assert file.read_bytes() == (folders[1] / file.name).read_bytes()
-
-
-def test_nothing_is_overwritten_unless_told(tmp_path):
-    export(tmp_path / "out", {"train": some(0)})
-    before = (tmp_path / "out" / "train.jsonl").read_bytes()
-    with pytest.raises(ImpossibleError, match="out exists already"):
-        export(tmp_path / "out", {"train": some(1)})
-    assert (tmp_path / "out" / "train.jsonl").read_bytes() == before
-    export(tmp_path / "out", {"other": some(1)}, overwrite=True)
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["README.md", "other.jsonl"]
-    with pytest.raises(ImpossibleError, match="use letters, digits and underscores"):
-        export(tmp_path / "new", {"two-hop": some(1)})
-    assert not (tmp_path / "new").exists()
+        (mark,) = marks[name]
+        assert f"| {name} | {len(here)} | {len({*here.templates})} | `{mark}` |" in card
+        assert f"canary-word-problems-{name}-" in mark
+        for reason, count in here.excluded.items():
+            assert f"{count} ({name}: {reason})" in card

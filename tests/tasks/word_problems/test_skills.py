@@ -35,7 +35,7 @@ def stepped(skill, x, y, z, prime):
 
 
 @pytest.mark.parametrize("skill", SKILLS)
-@pytest.mark.parametrize("prime", [3, 7, 11, 13])
+@pytest.mark.parametrize("prime", [3, 7, 13])
 def test_steps_modulo_a_prime_are_what_a_search_finds(skill, prime):
     grid = np.indices((prime,) * 3).reshape(3, -1)
     found, fault = stepped(skill, *grid, prime)
@@ -56,7 +56,7 @@ def test_steps_modulo_a_prime_are_what_a_search_finds(skill, prime):
 @pytest.mark.parametrize("skill", SKILLS)
 def test_steps_in_whole_numbers_are_exact_or_faulty(skill):
     rng = np.random.default_rng(0)
-    x, y, z = rng.integers(1, 150, size=(3, 3000))
+    x, y, z = rng.integers(1, 150, size=(3, 600))
     found, fault = stepped(skill, x, y, z, 0)
     for a, b, c, value, wrong in zip(x, y, z, found, fault, strict=True):
         a, b, c = (Fraction(int(k)) for k in (a, b, c))
@@ -93,13 +93,6 @@ def test_faults_are_named_for_what_is_wrong():
         assert stepped(skill, [x], [y], [z], 0)[1].tolist() == [fault]
 
 
-def test_rows_of_different_skills_do_not_mix():
-    skills = np.array([code(skill) for skill in SKILLS])
-    found, fault = applied(skills, *np.full((3, 7), [[40], [20], [1]]), 0)
-    assert found.tolist() == [60, 20, 800, 2, 20, 2, 8]
-    assert not fault.any()
-
-
 def test_proposals_stay_in_their_ranges_and_reach_their_ends():
     rng = np.random.default_rng(1)
     ranges = {
@@ -112,7 +105,7 @@ def test_proposals_stay_in_their_ranges_and_reach_their_ends():
         "percent": range(5, 100, 5),
     }
     for skill, wanted in ranges.items():
-        skills = np.full(4000, code(skill) if skill else 0)
+        skills = np.full(1500, code(skill) if skill else 0)
         first, second = proposed(skills, 0, rng=rng).T
         assert set(first.tolist()) == {*wanted}
         if skill == "rate":
@@ -139,7 +132,10 @@ def test_what_cannot_be_is_refused_with_what_can(skills, prime, says):
     for prime in PRIMES:
         known_skills(possible(prime), prime)
         assert {*SKILLS} - {*possible(prime)} == ({"percent"} if prime in (2, 5) else set())
-    known_skills(SKILLS, 7)
+    for wanted, says in (((SKILLS, 0), "from 1 to 4"), ((SKILLS, 5), "from 1 to 4"),
+                         ((["guess"], 2), "unknown skills: 'guess'")):  # fmt: skip
+        with pytest.raises(ImpossibleError, match=says):
+            templates(*wanted)
 
 
 ADD, SUB, MUL, CMP, RATE = map(code, ("add", "subtract", "multiply", "compare", "rate"))
@@ -178,7 +174,7 @@ def isomorphic(one, other):
     )
 
 
-@settings(max_examples=60)
+@settings(max_examples=20)
 @given(seeds)
 def test_renumbering_changes_no_template(seed):
     rng = np.random.default_rng(seed)
@@ -211,9 +207,6 @@ def test_symmetries_are_found_by_hand():
     ordered = [*mirrored[:4], (SUB, (2, 3))]
     assert canonical(ordered, 4)[1] == ((0, 2, 1, 3, 4),)
     assert canonical(mirrored, 2) == (Template(((0, ()), (MUL, (0,)))), ((0, 2),))
-
-
-def test_one_of_several_walks_is_the_least():
     one = canonical([(0, ()), (0, ()), (RATE, (0,)), (ADD, (1, 2))], 3)
     other = canonical([(0, ()), (RATE, (0,)), (0, ()), (ADD, (1, 2))], 3)
     assert one[0] == other[0]
@@ -226,15 +219,10 @@ def test_what_a_template_says_of_itself():
     assert (template.steps, template.depth) == (4, 3)
     assert template.skills == {"rate", "subtract", "add"}
     assert template.pairs == {("add", "rate"), ("add", "subtract"), ("subtract", "rate")}
-    assert template.links == {("rate", "add"), ("subtract", "add"), ("add", "rate")}
-
-
-def test_a_shape_forgets_the_skills_alone():
     same = [Template(((0, ()), (skill, (0,)), (0, ()), (both, (1, 2))))
             for skill in (MUL, RATE) for both in (ADD, SUB, CMP)]  # fmt: skip
     assert len({template.shape for template in same}) == 1
-    other = Template(((0, ()), (MUL, (0,)), (ADD, (0, 1))))
-    assert other.shape != same[0].shape
+    assert Template(((0, ()), (MUL, (0,)), (ADD, (0, 1)))).shape != same[0].shape
 
 
 FEW = ("add", "subtract", "compare", "rate")
@@ -251,7 +239,7 @@ def test_numbers_of_templates_by_hand():
     ]
 
 
-@settings(max_examples=60)
+@settings(max_examples=20)
 @given(seeds)
 def test_whatever_grows_is_there(seed):
     """Steps put on each other at random, kept if the last one needs all."""
@@ -286,11 +274,3 @@ def test_all_are_canonical_of_their_size_and_no_step_takes_one_quantity_twice():
         assert canonical(template.nodes, len(template.nodes) - 1)[0] == template
         assert template.steps == 3
         assert all(len(set(inputs)) == len(inputs) for _, inputs in template.nodes)
-
-
-@pytest.mark.parametrize("steps", [0, 5])
-def test_other_numbers_of_steps_are_refused(steps):
-    with pytest.raises(ImpossibleError, match="ask for a number from 1 to 4"):
-        templates(SKILLS, steps)
-    with pytest.raises(ImpossibleError, match="unknown skills: 'guess'"):
-        templates(["guess"], 2)

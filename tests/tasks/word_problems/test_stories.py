@@ -132,12 +132,6 @@ def test_sentences_are_sentences(ways, numbers):
         assert not re.search(r"(does|would) .*\b(has|holds|keeps)\?", said)
 
 
-def test_questions_ask_for_one():
-    for scene in SCENES:
-        for way in QUESTIONS:
-            assert QUESTION.fullmatch(filled(way, scene))[1].lower() == scene.owners[0].lower()
-
-
 def test_words_for_numbers():
     assert {k: word for word, k in TIMES_READ.items() if k > 1 and word != "two times"} == TIMES
     assert {k: 1 / PARTS_READ[word] for k, word in PARTS.items()} == {k: k for k in range(2, 10)}
@@ -148,18 +142,20 @@ def test_words_for_numbers():
     ] == [*"+−×÷−"]
 
 
-def test_scenes_have_names_enough():
+def test_scenes_have_names_enough_and_questions_ask_for_one():
     assert len(SCENES) == COUNT
     assert {scene.things for scene in SCENES} == PLURALS
     for scene in SCENES:
         assert len({*scene.owners}) == ENTITIES
+        for way in QUESTIONS:
+            assert QUESTION.fullmatch(filled(way, scene))[1].lower() == scene.owners[0].lower()
 
 
 FEW = ("add", "compare", "rate", "percent")
 SINGULAR = set("marble sticker shell stamp coin pencil brush key cow hen goose".split())  # noqa: SIM905
 
 
-def some(rows=60):
+def some(rows=40):
     rng = np.random.default_rng(0)
     made = pool(FEW, steps=(1, 2, 3)).drawn(rows, rng=rng)
     return reordered(distracted(made, 1, rng=rng), rng=rng)
@@ -194,50 +190,34 @@ def test_a_story_by_hand():
     assert story.answer == "1"
 
 
-def test_stories_are_read_back_to_their_answers():
+def test_stories_are_read_back_and_every_step_is_right_and_said_once():
     here = some()
-    for story, answer in zip(stories(here), here.answers.tolist(), strict=True):
+    for row, (story, answer) in enumerate(zip(stories(here), here.answers.tolist(), strict=True)):
         assert read(story.problem) == answer == int(story.answer)
-        assert story.solution.endswith(f" The answer is {answer}.")
-
-
-def test_every_step_is_right_and_said_once():
-    here = some()
-    for row, story in enumerate(stories(here)):
-        *steps, _ = re.findall(r"[^.]+\.", story.solution)
+        sentences = re.split(r"(?<=[.?]) ", story.problem)
+        assert len(sentences) == here.present[row].sum() + 1
+        assert all(each[0].isupper() for each in sentences)
+        *steps, last = re.findall(r"[^.]+\.", story.solution)
+        assert last == f" The answer is {answer}."
         assert len(steps) == (here.solution[row] >= 0).sum()
         for step in steps:
-            x, y, z, value, thing = re.search(
-                r" (\d+ [+−×÷]) (\d+)(?: [×÷] (\d+))? = (\d+) (\w+)\.$", step
+            x, sign, y, more, z, value, thing = re.search(
+                r" (\d+) ([+−×÷]) (\d+)( [×÷] )?(\d+)? = (\d+) (\w+)\.$", step
             ).groups()
-            first, sign = x.split()
-            found = {
-                "+": int(first) + int(y),
-                "−": int(first) - int(y),
-                "×": int(first) * int(y),
-                "÷": int(first) // int(y),
-            }[sign]
-            if z:
-                found = found // int(z) if sign == "×" else found * int(z)
-            assert found == int(value)
+            exact = Fraction(int(x)) * Fraction(int(y)) ** (-1 if sign == "÷" else 1)
+            exact = {"+": int(x) + int(y), "−": int(x) - int(y)}.get(sign, exact)
+            if more:
+                exact *= Fraction(int(z)) ** (-1 if "÷" in more else 1)
+            assert exact == int(value)
             assert thing == "sheep" or (value == "1") == (thing in SINGULAR)
 
 
-def test_each_quantity_has_a_sentence_in_the_order_told():
-    here = some(20)
-    for row, story in enumerate(stories(here)):
-        sentences = re.split(r"(?<=[.?]) ", story.problem)
-        assert len(sentences) == here.told[row].sum() + 1
-        assert all(each[0].isupper() for each in sentences)
-
-
 def test_one_of_a_kind_is_singular():
-    made = pool(["rate", "add"], steps=1).drawn(2000, rng=np.random.default_rng(1))
+    made = pool(["rate", "add"], steps=1).drawn(600, rng=np.random.default_rng(1))
     seen = set()
     for story in stories(made):
         seen |= {*re.findall(r"\b1 (?:more |fewer )?([a-z]+)", story.problem)}
-    assert {"marble", "goose", "minute"} <= seen
-    assert not {"marbles", "geese", "minutes"} & seen
+    assert {"goose", "minute"} <= seen <= SINGULAR | {"minute", "sheep"}
 
 
 def test_nobody_counts_modulo_seven():
@@ -248,22 +228,18 @@ def test_nobody_counts_modulo_seven():
         stories(here)
 
 
-@pytest.mark.parametrize("prime", [0, 3, 7, 11, 13])
-def test_programs_compute_the_answers(prime):
+@pytest.mark.parametrize("prime", [0, 3, 13])
+def test_programs_compute_the_answers_and_hold_no_more_than_that_needs(prime):
     rng = np.random.default_rng(prime)
-    made = pool(SKILLS, steps=(1, 2), prime=prime).drawn(150, rng=rng)
+    made = pool(SKILLS, steps=(1, 2), prime=prime).drawn(80, rng=rng)
     made = reordered(distracted(made, 1, rng=rng), rng=rng)
-    for program, answer in zip(programs(made), made.answers.tolist(), strict=True):
+    for row, (program, answer) in enumerate(
+        zip(programs(made), made.answers.tolist(), strict=True)
+    ):
         assert run(program) == answer
         names = {}
         exec(compile(program, "problem", "exec"), names)
         assert names["answer"] == answer
-
-
-def test_programs_hold_what_they_need_and_no_more():
-    rng = np.random.default_rng(0)
-    made = distracted(pool(SKILLS, steps=2).drawn(80, rng=rng), 2, rng=rng)
-    for row, program in enumerate(programs(made)):
         lines = [line for line in program.splitlines() if " = " in line]
         assert len(lines) == made.needed[row].sum() + 1
         assert lines[-1].startswith("answer = ")

@@ -1,0 +1,45 @@
+"""The proof that sets of data share nothing that they are claimed not to share.
+
+Each task says what a set contains, kind by kind: its questions, its answers, and so on.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from loratheory.tasks import LeakError, one_of
+
+Contents = Mapping[str, frozenset[object]]
+"""What a set contains, by the name of the kind of thing."""
+
+
+class Claim(NamedTuple):
+    """Two sets, what they are called, and the kinds of things of which they share none."""
+
+    names: tuple[str, str]
+    one: Contents
+    other: Contents
+    kinds: tuple[str, ...]
+
+
+def proved(claims: Iterable[Claim]) -> int:
+    """Check all claims, and return how many kinds of things were compared.
+
+    Raises
+    ------
+    LeakError
+        Naming the first two sets that share something, and up to three of the things.
+    """
+    count = 0
+    for names, one, other, kinds in claims:
+        for kind in kinds:
+            one_of("a part of the claim", kind, tuple(one))
+            count += 1
+            shared = sorted(map(str, one[kind] & other[kind]))
+            if shared:
+                some = ", ".join(shared[:3]) + (" …" if len(shared) > 3 else "")
+                message = (
+                    f"{' and '.join(names)} share {len(shared)} {kind} ({some}); "
+                    "leave them out of one, or claim less"
+                )
+                raise LeakError(message)
+    return count

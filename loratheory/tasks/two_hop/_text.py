@@ -207,7 +207,7 @@ def export(
     sets : mapping of str to Prompts
         Not stacked; the names become splits: ``load_dataset(FOLDER)`` of Hugging Face `datasets`
         has them.
-    style, wording
+    style, wording : str, int
         As for `texts`.
     about : str
         What ``README.md`` tells a reader, such as the command and its seed.

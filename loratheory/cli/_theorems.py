@@ -159,7 +159,8 @@ def _in_full(theorem: Any) -> None:
     }
     out.print(f"  verified  {'; '.join(way for way, there in ways.items() if there)}", markup=False)
     out.print(f"  uses      {', '.join(theorem.uses) or 'nothing else'}\n", markup=False)
-    home = chosen([theorem.part_of])[0] if theorem.part_of else theorem  # it holds the proof
+    proved = "**Proof.**" in theorem.document or not theorem.part_of
+    home = theorem if proved else chosen([theorem.part_of])[0]
     out.print(home.document.strip() + "\n", markup=False)
 
 

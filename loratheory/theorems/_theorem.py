@@ -14,7 +14,8 @@ A module says what its theorem is by its own names, and `Theorem.of` collects th
 * ``draw``, ``bound``, ``measure``, and where there are such ``attain``, ``rival``, ``adversary``,
   ``scale``, ``condition`` and ``noise``;
 * ``ASSUMPTIONS`` (each in words, with its predicate) and ``CONTROLS``;
-* ``KIND``, where it is a lemma: used and tested, but not listed among the theorems.
+* ``KIND``, where it is a lemma: used and tested, but not listed among the theorems; ``PART_OF``,
+  where it is a corollary that fills a module of its own.
 
 A statement may have clauses, each with a label and a verdict of its own: special cases, corollaries
 and remarks that the same module tests. The docstring says each in a paragraph of its own, and
@@ -114,7 +115,7 @@ FUNCTIONS = (
     *("draw", "bound", "measure", "attain", "rival", "adversary"),
     *("scale", "condition", "noise"),
 )
-DATA = ("SENSE", "STATUS", "SOURCE", "USES", "CONTROLS", "KIND")
+DATA = ("SENSE", "STATUS", "SOURCE", "USES", "CONTROLS", "KIND", "PART_OF")
 
 
 def _nothing(_: object) -> float:
@@ -212,6 +213,8 @@ class Theorem(Generic[C, W]):
             raise ValueError(message)
         given = {part: module[part] for part in FUNCTIONS if part in module}
         given |= {part.lower(): module[part] for part in DATA if part in module}
+        if "part_of" in given:
+            given |= {"kind": "clause", "uses": (given["part_of"], *given.get("uses", ()))}
         assumptions = module.get("ASSUMPTIONS", {})
         if isinstance(assumptions, dict):
             assumptions = tuple(Assumption(text, holds) for text, holds in assumptions.items())

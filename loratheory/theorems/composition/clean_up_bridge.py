@@ -1,21 +1,21 @@
 r"""Clean-up bridge: a bridge that decides moves the threshold of two hops from 0.618 to 1/2.
 
-**Statement.** With a softmax of sharpness β over entities between two edited reads the target wins
-iff c_2 > 1/2, c_1 > 1/2 + ln(1/c_2)/(2β) and c_1 > ln(1/c_2)/β: hard decisions compose two hops
-from 1/2 on, as single hops survive; below β = 2.04 they are worse than none.
+**Statement.** With a softmax of sharpness β over three or more entities between two edited reads
+over old facts, the old bridge unedited, the target wins iff c_2 > 1/2, c_1 > 1/2 + ln(1/c_2)/(2β)
+and c_1 > ln(1/c_2)/β: hard decisions compose two hops from 1/2 on, as single hops survive.
 
 Two edited hops with coefficients :math:`c_1, c_2` (``thm:two-read-region``), but the bridge cleans
-up: with :math:`a` the coordinates of the first read among the values of :math:`n` entities it
-hands on the key :math:`\sum_y p_y k_y`, :math:`p = \operatorname{softmax}(\beta a)`. Let :math:`o
-= 1 - c_1` be what is left of the old first fact, 0 if the base held none. Then the target leads by
+up: with :math:`a` the coordinates of the first read among the values of :math:`n` entities it hands
+on the key :math:`\sum_y p_y k_y`, :math:`p = \operatorname{softmax}(\beta a)`. Let :math:`o = 1 -
+c_1` be what is left of the old first fact, 0 if the base held none. Then the target leads by
 exactly
 
 .. math::
     \frac{c_2 - \max\bigl(1 - c_2,\; e^{\beta(o - c_1)},\; e^{-\beta c_1}\bigr)}
          {1 + e^{\beta(o - c_1)} + (n - 2) e^{-\beta c_1}}
 
-(without :math:`1 - c_2` if the base held no old facts; without :math:`e^{-\beta c_1}` if
-:math:`n = 2`). So over old facts it wins, whatever :math:`n \ge 3`, iff
+(without :math:`1 - c_2` if the base held no old facts; without :math:`e^{-\beta c_1}` if :math:`n =
+2`). So over old facts it wins, whatever :math:`n \ge 3`, iff
 
 .. math:: c_2 > \tfrac12, \qquad c_1 > \tfrac12 + \tfrac1{2\beta} \ln\tfrac1{c_2}, \qquad
           c_1 > \tfrac1\beta \ln\tfrac1{c_2},
@@ -26,14 +26,14 @@ length needs just what each of its hops needs. Equal coefficients meet the linea
 :math:`\varphi^{-1} = 0.618` at :math:`\beta = \varphi^3 \ln \varphi = 2.04`: a softer clean-up is
 *worse* than none. The mean of two unit-strength edits fails at every :math:`\beta`.
 
-**Proof.** :math:`a` is :math:`c_1` at the new entity, :math:`o` at the old and 0 at the
-:math:`n - 2` others, so :math:`p` has the ratios :math:`1 : e^{\beta(o - c_1)} : e^{-\beta c_1}`.
-The second read is linear and sends the new entity's key to the target with :math:`c_2` and to its
-old answer with :math:`1 - c_2`, every other key to an answer of its own. Logarithms give the
-region; the mean has :math:`c_2 = 1/2`. At :math:`c_1 = c_2 = 1/\varphi` the second condition is
-:math:`\beta > \ln\varphi / (2/\varphi - 1)`, and :math:`2/\varphi - 1 = \varphi^{-3}`; it is the
-stricter one. A hard decision after each read passes on the new entity's own key iff
-:math:`c_j > 1/2`. :math:`\square`
+**Proof.** :math:`a` is :math:`c_1` at the new entity, :math:`o` at the old and 0 at the :math:`n -
+2` others, so :math:`p` has the ratios :math:`1 : e^{\beta(o - c_1)} : e^{-\beta c_1}`. The second
+read is linear and sends the new entity's key to the target with :math:`c_2` and to its old answer
+with :math:`1 - c_2`, every other key to an answer of its own. Logarithms give the region; the mean
+has :math:`c_2 = 1/2`. At :math:`c_1 = c_2 = 1/\varphi` the second condition is :math:`\beta >
+\ln\varphi / (2/\varphi - 1)`, and :math:`2/\varphi - 1 = \varphi^{-3}`; it is the stricter one. A
+hard decision after each read passes on the new entity's own key iff :math:`c_j > 1/2`.
+:math:`\square`
 
 **What it tells someone who merges adapters.** Writing the bridge out between two passes, or any
 other hard decision, removes the gap between keeping two facts and composing them: both edits then

@@ -1,8 +1,7 @@
 r"""Coefficient ladder: how strongly each of K linked reads should merge its edit, on a budget.
 
-**Statement.** Coefficients of product p let K edited hops lead by at most p − (1 − p)/K,
-at K/(K+1), …, 2/3, 1/2 on the border p = 1/(K+1): coefficients should fall from read to read, and
-two hops need a sum of 7/6.
+**Statement.** Over old facts, coefficients of positive product p let K edited hops lead by at most
+p − max(0, (1 − p)/K), at coefficients that fall from read to read.
 
 Let the edits of K linked reads be merged with coefficients :math:`c_j` of product :math:`p > 0`,
 over old facts as in ``thm:two-read-region`` (*overwrite*). The new answer, which has logit

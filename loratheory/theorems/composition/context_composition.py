@@ -4,40 +4,35 @@ r"""Context composition: two layers of attention compose functions that the prom
 in the prompt at least a closed-form share, more than half from a sharpness of order log n.
 
 A prompt lists the pairs :math:`(i, f(i))` and :math:`(j, g(j))` of two functions on :math:`n \ge
-2` things, coded by orthonormal vectors, and asks for :math:`g(f(x))`. Two layers of one softmax
-head each, of sharpness :math:`\beta`, look up :math:`x` among the first entries of all :math:`2n`
-pairs and then what they read. For **all** functions and subjects the answer's share is at least
+2` things, coded by orthonormal vectors, and asks for :math:`g(f(x))`. Two heads of sharpness
+:math:`\beta` look up :math:`x` among the first entries of all :math:`2n` pairs and then what they
+read. For **all** functions and subjects the answer's share is at least
 
 .. math::
     \frac{e^{\beta a}}{e^{\beta a} + e^{\beta (n - 1) b} + 2n - 2}, \qquad
     a = \frac{e^\beta}{e^\beta + 2n - 1}, \quad b = \frac1{e^\beta + 2n - 1},
 
-attained where all other things have one image and :math:`g` tells it from :math:`f(x)`. A sharpness
-of the order :math:`\log n` makes it more than half, so two layers need a precision logarithmic in
-:math:`n`.
+attained where all other things have one image and :math:`g` tells it from :math:`f(x)`.
 
 **Proof.** The first head puts :math:`a` on the pair of :math:`x` and :math:`b` on the others, so
 its output has the coordinates :math:`v_{f(x)} \ge a` and :math:`\sum_{j \ne f(x)} v_j \le (n-1) b`
-among second keys. The second head gives the pair of :math:`f(x)` :math:`e^{\beta v_{f(x)}} /
-(\sum_j e^{\beta v_j} + n)`. A sum of exponentials is convex: over nonnegative :math:`v_j` of given
-sum it is largest with all the sum in one. Moving mass from there to :math:`f(x)` only helps. At
+among second keys. The second gives the pair of :math:`f(x)` :math:`e^{\beta v_{f(x)}} / (\sum_j
+e^{\beta v_j} + n)`. A sum of exponentials is convex: over nonnegative :math:`v_j` of given sum it
+is largest with all of it in one; moving mass from there to :math:`f(x)` only helps. At
 :math:`e^\beta = 8 n^2` the first term is at least :math:`8 n^2 (8 n^2)^{-1/4n} > 5 n^2`, the other
 two are less than :math:`2n`. :math:`\square`
 
-**What it tells someone who merges adapters.** Nothing about adapters: it is the contrast. Facts in
-the prompt compose in two layers whatever they are, so a failure of facts in merged weights is not
-a failure of attention to look up twice.
+**What it tells someone who merges adapters.** Nothing about adapters: it is the contrast. A failure
+of facts in merged weights is not a failure of attention to look up twice.
 
-**What it does not say.** *Scope:* facts in the prompt. Facts in weights are no subject of this: one
-layer can memorise composed facts, and ``thm:single-read-no-go`` is the statement about adapters.
-One layer cannot do it in the prompt: Peng, Narayanan and Papadimitriou (cited, not proved here)
-bound its error from below by :math:`R / (3 n \log n)`, :math:`R = n \log n - H (d + 1) p`, for
-:math:`H` heads of dimension :math:`d` and :math:`p` bits.
+**What it does not say.** Its facts are in the prompt; ``thm:single-read-no-go`` speaks of weights.
+One layer cannot do it: Peng, Narayanan and Papadimitriou (cited, not proved here) bound its error
+from below by :math:`R / (3 n \log n)`, :math:`R = n \log n - H (d + 1) p`, for :math:`H` heads of
+dimension :math:`d` and :math:`p` bits.
 
 References
 ----------
-one layer: arXiv 2402.08164; induction heads:
-arXiv 2408.14332; more layers: arXiv 2412.02975.
+one layer: arXiv 2402.08164; induction heads: arXiv 2408.14332; more layers: arXiv 2412.02975.
 """
 
 import math
@@ -53,6 +48,7 @@ from loratheory.shapes import Float
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "lower"
+KIND = "lemma"
 SOURCE = "own; the one-layer bound beside it is cited"
 
 CODES = "orthonormal codes"

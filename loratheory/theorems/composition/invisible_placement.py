@@ -1,8 +1,9 @@
 r"""Invisible placement: single hops do not show in which layer an edit sits; two hops need to know.
 
-**Statement.** Splitting the second hop's edit over layers leaves every single-hop logit as it is,
-while two hops need more than half of it (whole edits) after the bridge: any single-hop test
-misjudges at least the smaller part of the placements.
+**Statement.** Where the layers after the bridge hold the old facts, splitting the second hop's edit
+over layers leaves every single-hop logit as it is, while two hops of whole edits need more than
+half of it after the bridge: any single-hop test misjudges at least the smaller part of the
+placements.
 
 Several layers can be read for the facts of hop 2. Single-hop prompts read all of them, a two-hop
 prompt only those after its bridge is known. Let the edit of hop 2 be split over the layers with
@@ -26,7 +27,9 @@ on the one or on the other part. :math:`\square`
 two-hop use: two models with the same single-hop answers differ on two hops by where their edits
 sit. Ask two-hop questions, or place the edit in the layers that are read after the bridge.
 
-**What it does not say.** Where training puts edits. Equal gradients split full-matrix edits
+**What it does not say.** Where a share :math:`\beta` of the old fact sits late, whole first edits
+need :math:`\rho > \beta/(2 c_2)`: base and edit spread alike always compose. Where training puts
+edits. Equal gradients split full-matrix edits
 evenly, :math:`\rho` is then the fraction of layers that come late, and two hops need
 :math:`c_2 > 1/(2 \rho)` where single hops need 1/2.
 

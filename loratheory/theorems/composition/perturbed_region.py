@@ -1,8 +1,8 @@
 r"""Perturbed region: how much interference at each read merged edits survive.
 
-**Statement.** When other adapters add weights up to ε to the values at each read, linked
-reads of merged edits answer for certain iff their margin exceeds what the worst corner takes: two
-hops over old facts need c² + c − 1 > (c + 3)ε, whole edits of K hops ε < 1/(2K).
+**Statement.** When other adapters add weights up to ε to the values at each read, linked reads of
+merged edits answer for certain iff their margin exceeds what the worst corner takes: two hops of
+equal 0 ≤ c ≤ 1 over old facts need c² + c − 1 > (c + 3)ε, whole edits of K hops ε < 1/(2K).
 
 As in ``thm:two-read-region``, but at read :math:`j` the other merged adapters add :math:`p_j` to
 what it returns, with weight at most :math:`\varepsilon_j` on each value (on each token at the last
@@ -57,7 +57,8 @@ from loratheory.toy import Chain
 
 SENSE = "lower"
 SOURCE = "own"
-USES = ("thm:two-read-region", "thm:averaging-survival")
+PART_OF = "thm:two-read-region"
+USES = ("thm:averaging-survival",)
 
 INTERFERENCE = "other adapters that add at most the stated weight to each value at each read"
 

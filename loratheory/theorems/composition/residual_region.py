@@ -1,16 +1,17 @@
 r"""Residual region: what a residual stream and a normalisation between reads do to the thresholds.
 
 **Statement.** Normalising a residual stream between reads moves no threshold of linked reads of
-edits; what costs is the direct path from bridge entities to the answer: two whole edits need a gain
-above √(‖k‖² + 1) times it, equal ones at the golden border above twice it.
+edits; what costs is the direct path from bridge entities to the answer: two whole edits over old
+facts need a gain above √(‖k‖² + 1) times it, equal ones at the golden border above twice it if the
+key has length 1.
 
-Read linked edits as in ``thm:two-read-region`` from a residual stream: :math:`x_0 = k`,
-:math:`x_j = x_{j-1} + y_j`, :math:`y_1 = (W_1 + c_1\Delta_1)\,k` and :math:`y_{j+1} = (W_{j+1} +
-c_{j+1}\Delta_{j+1})\,Q_j\,g\,x_j/\|x_j\|`. Let the values be orthonormal, in all reads together
-and to :math:`k`, and the bridges read the values of their own read only. Entities named in the
-stream compete: tokens get the logits :math:`y_K`, values of earlier reads :math:`\alpha\,\langle
-v, x_{K-1}\rangle`. With the weights :math:`w` of ``thm:two-read-region`` on entities and tokens,
-and :math:`\rho_j^2 = \|k\|^2 + \sum_{i \le j} \|y_i\|^2`,
+Read linked edits as in ``thm:two-read-region`` from a residual stream: :math:`x_0 = k`, :math:`x_j
+= x_{j-1} + y_j`, :math:`y_1 = (W_1 + c_1\Delta_1)\,k` and :math:`y_{j+1} = (W_{j+1} +
+c_{j+1}\Delta_{j+1})\,Q_j\,g\,x_j/\|x_j\|`. Let the values be orthonormal, in all reads together and
+to :math:`k`, and the bridges read the values of their own read only. Entities named in the stream
+compete: tokens get the logits :math:`y_K`, values of earlier reads :math:`\alpha\,\langle v,
+x_{K-1}\rangle`. With the weights :math:`w` of ``thm:two-read-region`` on entities and tokens, and
+:math:`\rho_j^2 = \|k\|^2 + \sum_{i \le j} \|y_i\|^2`,
 
 .. math::
     y_{j+1} = \frac{g^j}{\rho_1 \cdots \rho_j}\, w_{j+1}, \qquad
@@ -20,8 +21,8 @@ and :math:`\rho_j^2 = \|k\|^2 + \sum_{i \le j} \|y_i\|^2`,
 Hence *normalisation moves no threshold*: for :math:`\alpha = 0` the sign of the margin is that of
 ``thm:two-read-region``, for all coefficients, gains and lengths. The direct path is what costs: two
 hops with :math:`c_1 > 0` also need :math:`g\,c_2 > \alpha\rho_1` and :math:`g\,c_1c_2 >
-\alpha\rho_1(1 - c_1)`. Two whole edits need :math:`g/\alpha > \sqrt{\|k\|^2 + 1}`; equal ones
-at the golden border, :math:`c^2 + c = 1`, need exactly :math:`g/\alpha > 2` for a unit key.
+\alpha\rho_1(1 - c_1)`. Two whole edits need :math:`g/\alpha > \sqrt{\|k\|^2 + 1}`; equal ones at
+the golden border, :math:`c^2 + c = 1`, need exactly :math:`g/\alpha > 2` for a unit key.
 
 **Proof.** A bridge sees the last read's values alone, since it is 0 on all else in the stream; so
 read :math:`j + 1` is that of the reads without a stream on :math:`y_j`, times :math:`g/\|x_j\|`.
@@ -53,7 +54,7 @@ from loratheory.toy import Chain, chain
 
 SENSE = "equal"
 SOURCE = "own"
-USES = ("thm:two-read-region",)
+PART_OF = "thm:two-read-region"
 
 ORTHONORMAL = "values orthonormal in all reads together and to the prompt's key"
 OWN = "bridges that read the values of their own read and nothing else in the stream"

@@ -1,42 +1,28 @@
 r"""Template vote: merged adapters vote on the next step, while each fact hangs on one coefficient.
 
-**Statement.** Merged, adapters vote on what comes next, (1 − Σc)·habits + Σ c·shares, while a fact
-over an old one needs its own coefficient above 1/2: a step new to the base that each of K takes in
-a share ρ of its solutions beats a single habit from ρ = 1/(2Kc) on, one that neither they nor the
-base ever take wins never.
+**Statement.** Merged, adapters vote on what comes next, (1 − Σc)·habits + Σ c·shares: over a base
+with a single habit, a step new to it that each of K adapters takes in a share ρ of its solutions,
+the rest being that habit, leads iff ρ > 1/(2Kc), for equal coefficients c > 0.
 
-A memory solves problems step by step, each step decoded and read again. At every key the base
-follows its habits :math:`h`, the weights of all that may come next; adapter :math:`j` alone says
-what its solutions do there on average, shares :math:`\pi_j` (those that never meet the key leave
-it alone: :math:`\pi_j = h`). Merged with coefficients :math:`c_j`, :math:`C = \sum_j c_j`, step
-:math:`s` leads there by
+A memory solves problems step by step, each decoded and read again. At every key the base follows
+its habits :math:`h`, weights of sum 1 of all that may come next; adapter :math:`j` alone says what
+its solutions do there on average, shares :math:`\pi_j` (:math:`h` where they never meet the key).
+Merged with coefficients :math:`c_j`, :math:`C = \sum_j c_j`, step :math:`s` leads there by
 
 .. math:: v_s - \max_{a \ne s} v_a, \qquad v = (1 - C)\,h + \sum_j c_j \pi_j,
 
-and a problem is solved iff the right step leads at each key that it passes. So *averaging is a vote
-on the template and a dilution of the facts*. At a cue that all solutions pass, :math:`C = 1`
-forgets the base's habits, and the step that training shows most on average wins, however many
-adapters there are. A fact is a key that adapter :math:`j` alone was trained on: over an old one it
-leads by :math:`2 c_j - 1`, so needs :math:`c_j > 1/2`, which two of a convex merge cannot have;
-over none by :math:`c_j`. If the base always takes one step there, and each of :math:`K` adapters
-another, the shared one, in a share :math:`\rho` of its solutions, it wins with equal :math:`c > 0`
-iff
-
-.. math:: \rho > \frac{1}{2Kc}
-          \quad\text{or}\quad \rho > \max\Bigl(\frac{1 - Kc}{Kc}, \frac{1}{K + 1}\Bigr),
-
-where the rest of each does as the base does, or goes a way of its own: the more adapters share a
-template, the less of it each must have. Habits spread over several steps ask for no more. A step
-that neither adapters nor base ever take wins under no coefficients, negative ones included: where
-weights sum to 1 it is behind by at least one over the number of the others.
+and a problem is solved iff the right step leads at each key that it passes. A fact is a key that
+adapter :math:`j` alone was trained on: over an old one it leads by :math:`2 c_j - 1`, over none by
+:math:`c_j`. If the rest of each adapter goes a way of its own, the shared step wins iff :math:`\rho
+> \max(\frac{1 - Kc}{Kc}, \frac1{K+1})`. A step that neither adapters nor base ever take leads under
+no coefficients where the base has habits: it is behind by at least one over the number of others.
 
 **Proof.** Least squares on demonstrations with one key fits their mean, so an adapter's update
-there is :math:`\pi_j - h`, and a memory is linear in its updates. Decisions decode, so if all lead
-the next key is the right one, and at the first that does not the solution goes astray. At a fact
-:math:`v = (1 - c_j) h + c_j \pi_j`. With equal shares :math:`v_s = Kc\rho`, against
-:math:`1 - Kc\rho` if the rest is habit, against :math:`1 - Kc` and :math:`c(1 - \rho)` if it is
-not. Where :math:`h_s = \pi_{js} = 0` the others sum to 1, so the largest of :math:`n` is at least
-:math:`1/n`. :math:`\square`
+there is :math:`\pi_j - h`, and a memory is linear in its updates. Decisions decode, so at the first
+key where the right step does not lead the solution goes astray. At a fact :math:`v = (1 - c_j) h +
+c_j \pi_j`. With equal shares :math:`v_s = Kc\rho`, against :math:`1 - Kc\rho` if the rest is habit,
+against :math:`1 - Kc` and :math:`c(1 - \rho)` if it is not. Where :math:`h_s = \pi_{js} = 0` the
+other weights sum to 1. :math:`\square`
 
 **What it tells someone who merges adapters.** Averaging keeps what the training data have in common
 (the template) and dilutes what only one adapter was trained on (its facts). To keep the facts too,
@@ -47,8 +33,7 @@ Without decoding between them, facts need what ``thm:two-read-region`` says.
 
 References
 ----------
-That shared solution templates make reuse work is a claim of Chen,
-Hoang, Hahn and Sarfraz (arXiv 2506.13479).
+Chen, Hoang, Hahn and Sarfraz (arXiv 2506.13479) claim that shared templates make reuse work.
 """
 
 from dataclasses import dataclass, replace
@@ -63,6 +48,7 @@ from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.toy import Merge, interpolating, miss
 
 SENSE = "equal"
+KIND = "lemma"
 SOURCE = "own"
 USES = ("thm:averaging-survival", "thm:clean-up-bridge")
 

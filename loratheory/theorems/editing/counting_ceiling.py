@@ -1,7 +1,8 @@
 r"""Counting ceiling: how many sets of facts rank-`r` updates can tell apart by argmax.
 
-**Statement.** Rank-r updates realise at most (4eNM(M-1)/p)^p argmax maps from N given keys to M
-given outputs, p = r(m+n-r): exponential in the parameters, not in the facts.
+**Statement.** From N given keys to M given outputs rank-r updates realise at most M^N argmax maps
+without ties, and at most (4eNM(M-1)/p)^p where p = r(m+n-r) <= NM(M-1)/2: exponential in the
+parameters, not in the facts.
 
 Fix outputs :math:`u_1, \dots, u_M \in \mathbb{R}^m` and keys :math:`e_1, \dots, e_N \in
 \mathbb{R}^n`. The maps :math:`j \mapsto \operatorname{argmax}_t u_t^\top \Delta e_j` that have no
@@ -12,7 +13,8 @@ ties, over all :math:`\Delta` of rank at most :math:`r \le \min(m, n)`, are at m
     p = r (m + n - r) \le N M (M - 1) / 2 .
 
 A rank-:math:`r` update can therefore store every map of :math:`N` facts only while :math:`N \ln M
-\le p \ln (4 e N M (M - 1) / p)`: no training, precision or decoding helps.
+\le p \ln (4 e N M (M - 1) / p)`: no training or precision helps as long as the outputs are fixed
+beforehand and the answer is the argmax.
 
 **Proof.** A map without ties is read off the signs of the :math:`N M (M - 1)/2` differences
 :math:`(u_t - u_s)^\top \Delta e_j`, none of them zero. These are open conditions, so each map is

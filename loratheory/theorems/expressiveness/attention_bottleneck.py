@@ -1,7 +1,7 @@
 r"""Attention's low-rank bottleneck: which patterns a head of size `h` can compute.
 
 **Statement.** A head of size h misses the log-odds of an attention pattern over given tokens by at
-least what their scores cannot express plus the energy beyond rank h; n - 1 is enough.
+least what their scores cannot express plus the energy beyond rank h, and some head attains it.
 
 Let the columns of :math:`X \in \mathbb{R}^{d \times n}` be tokens and those of :math:`A \in
 \mathbb{R}^{n \times n}` the log-attention that each as a query should pay to all. With :math:`J =

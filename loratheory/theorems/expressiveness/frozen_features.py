@@ -3,35 +3,29 @@ r"""Frozen features: what an earlier frozen layer discarded, no later layer rest
 **Statement.** Whatever the later layers do, the mean squared error is at least the targets'
 variance within the classes of inputs that the frozen layers map to the same features.
 
-Let :math:`\varphi` be the frozen first layers, :math:`x_1, \dots, x_n` inputs with targets
-:math:`y_i`, and :math:`[i]` the inputs whose features equal those of :math:`x_i`. Whatever map
-:math:`g` the later layers compute,
+For frozen first layers :math:`\varphi` and inputs :math:`x_i` with targets :math:`y_i`, every map
+:math:`g` of later layers has
 
 .. math::
-    \frac1n \sum_i \|g(\varphi(x_i)) - y_i\|^2 \;\ge\; \frac1n \sum_i \|y_i - \bar y_{[i]}\|^2
-    \;=\; \frac1{2n} \sum_{\varphi(x_i) = \varphi(x_j)} \frac{\|y_i - y_j\|^2}{|[i]|},
+    \frac1n \sum_i \|g(\varphi(x_i)) - y_i\|^2 \;\ge\; \frac1n \sum_i \|y_i - \bar y_{[i]}\|^2,
 
-the variance within the classes of colliding inputs, with equality iff :math:`g` answers each class
-with its mean :math:`\bar y_{[i]}`. Two colliding inputs alone: their squared errors sum to at least
-:math:`\tfrac12 \|y - y'\|^2`, and one of them errs by at least :math:`\tfrac12 \|y - y'\|`.
+:math:`\bar y_{[i]}` the mean over the inputs whose features equal those of :math:`x_i`, with
+equality iff :math:`g` answers each class with its mean.
 
 **Proof.** On a class :math:`C` the map :math:`g \circ \varphi` is a constant :math:`c`, and
-:math:`\sum_C \|c - y_i\|^2 = |C|\, \|c - \bar y\|^2 + \sum_C \|y_i - \bar y\|^2`, as the cross term
-vanishes; the last sum is :math:`\sum_{i, j \in C} \|y_i - y_j\|^2 / (2 |C|)`. Classes are disjoint,
-so each is minimised alone. For two inputs, :math:`\|y - y'\| \le \|c - y\| + \|c - y'\|`.
-:math:`\square`
-
-**What it does not say.** Nothing about adapters at or before the frozen layers (the control: one of
-rank 1 there reaches error 0), nor about paths around them, such as a residual stream. Features that
-merely come close can be told apart by a later layer with a large enough slope.
+:math:`\sum_C \|c - y_i\|^2 = |C|\, \|c - \bar y\|^2 + \sum_C \|y_i - \bar y\|^2`: the law of total
+variance, class by class. :math:`\square`
 
 **What it tells someone who merges adapters.** No adapter in a later layer, no merge of such
 adapters and no router among them, if it reads the features, goes below this floor.
 
+**What it does not say.** Nothing about adapters at or before the frozen layers (the control: one of
+rank 1 there reaches error 0) or paths around them, such as a residual stream. Features that merely
+come close can be told apart by a later layer of large slope.
+
 References
 ----------
-The floor is the conditional variance of the target given the features (law of total variance); Zeng
-and Lee, arXiv:2310.17513 (2024), compare tuning of last layers with low-rank adapters.
+Zeng and Lee, arXiv:2310.17513 (2024), compare tuning of last layers with low-rank adapters.
 """
 
 from dataclasses import dataclass
@@ -43,6 +37,7 @@ from loratheory.shapes import Bool, Float
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "lower"
+KIND = "lemma"
 SOURCE = "own; the floor is a conditional variance"
 
 THROUGH = "answers that depend on the input only through the frozen features"

@@ -1,34 +1,29 @@
 r"""Rank-stabilised scale: how an adapter's first step depends on its rank.
 
-**Statement.** The first gradient step of a rank-r adapter of scale s moves the output by s^2 r
-times a rank-free length on average (mean square s^4 r(r+2)): rank-free iff s ~ r^-1/2.
+**Statement.** The first gradient step of an adapter of rank r and scale s, one factor zero and the
+other Gaussian, moves the output by s^2 r times a rank-free length on average (mean square s^4
+r(r+2)): rank-free iff s ~ r^-1/2.
 
-Let an adapter :math:`s B A` start at :math:`B = 0` and :math:`A \in \mathbb{R}^{r \times n}` of
-independent entries :math:`N(0, \varsigma^2)`, and take one gradient step of rate :math:`\eta` on
-one example with input :math:`x` and output gradient :math:`g`. The output at :math:`x` moves by
-:math:`-\eta s^2 \|A x\|^2 g`, whose length has mean and mean square
+Let :math:`s B A` start at :math:`B = 0` and independent entries :math:`N(0, \varsigma^2)` of
+:math:`A`, and take a step of rate :math:`\eta` on an input :math:`x` with output gradient
+:math:`g`. The output moves by :math:`-\eta s^2 \|A x\|^2 g`, of mean and mean squared length
 
 .. math::
     \eta s^2 \varsigma^2 r \, \|x\|^2 \|g\|, \qquad
     \eta^2 s^4 \varsigma^4 r (r + 2) \, \|x\|^4 \|g\|^2 .
 
-With :math:`s = \alpha r^{-\gamma}` its mean is proportional to :math:`r^{1 - 2\gamma}`: the same at
-every rank if and only if :math:`\gamma = \frac12`, and vanishing as :math:`1/r` for the usual
-:math:`s = \alpha/r`.
-
 **Proof.** The gradient by :math:`B` is :math:`s g (A x)^\top` and that by :math:`A` is zero, as
-:math:`B` is. So :math:`B = -\eta s g (A x)^\top`, and the output moves by :math:`s B A x`. The
-entries of :math:`A x` are independent :math:`N(0, \varsigma^2 \|x\|^2)`: its squared length is
-:math:`\varsigma^2 \|x\|^2 \chi^2_r`, and :math:`\chi^2_r` has mean :math:`r` and mean square
-:math:`r (r + 2)`. :math:`\square`
-
-**What it does not say.** It is the first step only; later ones move :math:`A` too. A sign step, as
-Adam's first is, moves the output by a length proportional to :math:`s r`
-(``thm:two-learning-rates`` with one step): there :math:`\alpha/r` is the rank-free scale.
+:math:`B` is; the output then moves by :math:`s B A x`. The entries of :math:`A x` are independent
+:math:`N(0, \varsigma^2 \|x\|^2)`: :math:`\chi^2_r` has mean :math:`r` and mean square :math:`r (r +
+2)`. :math:`\square`
 
 **What it tells someone who merges adapters.** Adapters of different rank trained at :math:`s =
 \alpha/r` have moved by different amounts in their first steps: equal coefficients do not weigh them
-equally. Compare the sizes of the updates before merging.
+equally.
+
+**What it does not say.** It is the first step only. A sign step, as Adam's first is, moves the
+output by a length proportional to :math:`s r` (``thm:two-learning-rates`` with one step): there
+:math:`\alpha/r` is the rank-free scale.
 
 References
 ----------
@@ -44,6 +39,7 @@ from loratheory.theorems._theorem import Control, Theorem
 from loratheory.theorems.expressiveness._frozen_rows import Rows, gaussian_rows, other_rows
 
 SENSE = "equal"
+KIND = "lemma"
 SOURCE = "own; after Kalajdzievski (2023)"
 
 INDEPENDENT = "rows drawn independently, all of them"

@@ -1,8 +1,8 @@
 r"""Coefficient floor: the best task arithmetic on given inputs, and what no coefficients reach.
 
 **Statement.** Sums of adapters times numbers err on given inputs by at least the energy of the
-wanted answers less bᵀG⁺b; alike adapters that leak ρ to each other need 1/(1+(K−1)ρ) and lose
-(K−1)ρ/(1+(K−1)ρ), half where the others' rank reaches the width.
+wanted answers less bᵀG⁺b, with G the Gram matrix of the adapters' answers and b their inner
+products with the wanted ones; the solution of Gc = b attains it.
 
 Let :math:`\Delta_j` be wanted on the inputs :math:`X_j`, and merge :math:`\sum_j c_j \Delta_j`.
 With :math:`G_{jl} = \sum_i \langle \Delta_j X_i, \Delta_l X_i\rangle` and :math:`b_j = \sum_i
@@ -11,19 +11,19 @@ With :math:`G_{jl} = \sum_i \langle \Delta_j X_i, \Delta_l X_i\rangle` and :math
 .. math:: \sum_i \Bigl\|\sum_j c_j \Delta_j X_i - \Delta_i X_i\Bigr\|_F^2 \;\ge\;
     \sum_i \|\Delta_i X_i\|_F^2 - b^\top G^+ b,
 
-with equality iff :math:`Gc = b`. *Equal adapters:* if each answers its own inputs with energy
-:math:`E`, those of any other with :math:`\rho E`, and the answers of different adapters to one
-input are orthogonal, the best coefficients are all :math:`1/(1 + (K-1)\rho)` and leave the share
-:math:`(K-1)\rho/(1 + (K-1)\rho)` of the energy: the sum is best iff nothing leaks, the mean iff
-foreign inputs excite an adapter like its own. Unrelated adapters of rank r with a flat spectrum in
-width n have :math:`\rho = r/n` in the mean over turns: half is lost where the others' rank,
-:math:`(K-1)\,r`, reaches n.
+with equality iff :math:`Gc = b`. *Equal adapters with orthogonal answers:* if each answers its own
+inputs with energy :math:`E`, those of any other with :math:`\rho E`, and the answers of different
+adapters to one input are orthogonal, the best coefficients are all :math:`1/(1 + (K-1)\rho)` and
+leave the share :math:`(K-1)\rho/(1 + (K-1)\rho)` of the energy: the sum is best iff nothing leaks,
+the mean iff foreign inputs excite an adapter like its own. Unrelated adapters of rank r with a flat
+spectrum in a large width n have :math:`\rho` about :math:`r/n`: about half is lost where
+:math:`(K-1)\,r` reaches n.
 
-**Proof.** Stack the answers: with :math:`A_j = [\Delta_j X_1, \Delta_j X_2, \dots]` and
-:math:`T = [\Delta_1 X_1, \Delta_2 X_2, \dots]` the left side is the squared distance of :math:`T`
-from a point of the span of the :math:`A_j`: the projection theorem, with Gram matrix :math:`G` and
-:math:`b_j = \langle A_j, T\rangle`. Equal adapters: :math:`G = E\,(1 + (K-1)\rho)`, :math:`b_j =
-E`, total energy :math:`KE`. A turned adapter answers a unit input with :math:`\|\Delta\|_F^2/n`
+**Proof.** Stack the answers: with :math:`A_j = [\Delta_j X_1, \Delta_j X_2, \dots]` and :math:`T =
+[\Delta_1 X_1, \Delta_2 X_2, \dots]` the left side is the squared distance of :math:`T` from a point
+of the span of the :math:`A_j`: the projection theorem, with Gram matrix :math:`G` and :math:`b_j =
+\langle A_j, T\rangle`. Equal adapters: :math:`G = E\,(1 + (K-1)\rho)`, :math:`b_j = E`, total
+energy :math:`KE`. A turned adapter answers a unit input with :math:`\|\Delta\|_F^2/n`
 (``thm:random-interference``), a random unit input of its own rows with :math:`\|\Delta\|_F^2/r`.
 :math:`\square`
 
@@ -31,13 +31,13 @@ E`, total energy :math:`KE`. A turned adapter answers a unit input with :math:`\
 much adapters answer each other's inputs: 1 where they do not, :math:`1/K` where they do as their
 own. No grid search over coefficients goes below this floor.
 
-**What it does not say.** One matrix per adapter instead of one number does better: with matrices
-on both sides it is ``thm:covariance-floor``, which is never above this floor, and 0 for independent
+**What it does not say.** One matrix per adapter instead of one number does better: with matrices on
+both sides it is ``thm:covariance-floor``, which is never above this floor, and 0 for independent
 row spaces (``thm:interpolating-merge``). Negative coefficients are allowed.
 
 References
 ----------
-Task arithmetic: arXiv 2212.04089.
+Task arithmetic: arXiv 2212.04089; merging by projection on outputs: arXiv 2605.29101.
 """
 
 from dataclasses import dataclass

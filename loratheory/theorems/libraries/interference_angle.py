@@ -3,22 +3,18 @@ r"""Interference angle: how strongly one adapter answers the keys of another.
 **Statement.** An adapter answers the keys of another with at most its spectral norm times the
 cosine of the smallest angle between the two row spaces, and some adapter attains that.
 
-Let :math:`S_1, S_2` be the row spaces of two adapters, with smallest principal angle
-:math:`\theta`, and :math:`\sigma` the spectral norm of the second. Every :math:`\Delta` that reads
-only :math:`S_2` and has spectral norm at most :math:`\sigma` satisfies
+Let row spaces :math:`S_1, S_2` have the smallest principal angle :math:`\theta`. Every
+:math:`\Delta` that reads only :math:`S_2`, of spectral norm at most :math:`\sigma`, satisfies
 
-.. math:: \|\Delta k\| \;\le\; \sigma \cos\theta \, \|k\| \qquad (k \in S_1),
+.. math:: \|\Delta k\| \;\le\; \sigma \cos\theta \, \|k\| \qquad (k \in S_1).
 
-and some such :math:`\Delta` attains it. For the second adapter :math:`\Delta_2` itself the worst
-case is exactly :math:`\|\Delta_2 Q_1\|_2`, with :math:`Q_1` an orthonormal basis of :math:`S_1`:
-zero if and only if :math:`S_1 \perp S_2`.
+For the second adapter itself the worst case is exactly :math:`\|\Delta_2 Q_1\|_2`, :math:`Q_1` an
+orthonormal basis of :math:`S_1`: zero iff :math:`S_1 \perp S_2`.
 
-**Proof.** With :math:`P_2` the projector on :math:`S_2`, :math:`\Delta k = \Delta P_2 k`, and
-:math:`\|P_2 k\| \le \cos\theta\, \|k\|`, as :math:`\|P_2 Q_1\|_2` is the largest cosine between the
-spaces. If the unit vectors :math:`p \in S_1` and :math:`q \in S_2` enclose :math:`\theta`, then
-:math:`\Delta = \sigma u q^\top` and :math:`k = p` attain the bound. The rest is the definition of a
-spectral norm; :math:`\Delta_2 Q_1 = 0` says that the rows spanning :math:`S_2` are orthogonal to
-:math:`S_1`. :math:`\square`
+**Proof.** :math:`\Delta k = \Delta P_2 k` with :math:`P_2` the projector on :math:`S_2`, and
+:math:`\|P_2 k\| \le \cos\theta\, \|k\|`, as :math:`\|P_2 Q_1\|_2` is the largest cosine. If unit
+vectors :math:`p \in S_1` and :math:`q \in S_2` enclose :math:`\theta`, then :math:`\Delta = \sigma
+u q^\top` and :math:`k = p` attain the bound. :math:`\square`
 
 **What it tells someone who merges adapters.** Two adapters leave each other's keys alone if and
 only if their row spaces are orthogonal, and the smallest angle between these spaces bounds the
@@ -51,6 +47,7 @@ from loratheory.lowrank import (
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "upper"
+KIND = "lemma"
 SOURCE = "own; orthogonal row spaces against interference: Zhang and Zhou (2025)"
 
 KEY = "a nonzero key in the first adapter's row space"

@@ -36,8 +36,8 @@ variance :math:`1/n`: a sum holds a number of them that is proportional to the w
 square of the margin over the adapters' size, while the mean also pays for the deficit.
 
 **What it does not say.** Trained adapters share directions: measure their angles instead
-(``thm:interference-angle``). The tail is a bound: in wide reads about
-:math:`\sqrt{2\pi}\,x` times too large for one token that is x standard deviations away.
+(``thm:interference-angle``). The tail is a bound: in wide reads about :math:`\sqrt{2\pi}\,x` times
+too large for one token that is x standard deviations away.
 
 References
 ----------

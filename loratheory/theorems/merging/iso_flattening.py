@@ -1,31 +1,27 @@
 r"""Iso flattening: what making all singular values equal does to merged edits.
 
-**Statement.** Iso merging on the nonzero spectrum gives orthonormal edits their mean strength,
-each the same and without interference; averaged over all min(m, n) singular values, as published,
-it shrinks them by the share of nonzero ones.
+**Statement.** Iso merging on the nonzero spectrum gives orthonormal edits their mean strength, each
+the same and without interference.
 
-Let :math:`\sum_j \Delta_j = \sum_i s_i\, b_i k_i^\top` with orthonormal keys :math:`k_i`,
-orthonormal outputs :math:`b_i` and strengths :math:`s_i > 0`, :math:`i = 1, \dots, N`. Iso merging
-restricted to the nonzero spectrum gives :math:`\bar s \sum_i b_i k_i^\top`, :math:`\bar s =
-\frac1N \sum_i s_i`: every edit gets the mean strength,
+Let :math:`\sum_j \Delta_j = \sum_{i \le N} s_i\, b_i k_i^\top` with orthonormal keys :math:`k_i`,
+orthonormal outputs :math:`b_i` and strengths :math:`s_i > 0`. On the nonzero spectrum Iso merging
+gives :math:`M = \bar s \sum_i b_i k_i^\top`, :math:`\bar s` the mean strength,
 
-.. math:: \langle b_i, M k_i \rangle = \bar s, \qquad \langle b_l, M k_i \rangle = 0 \; (l \ne i),
+.. math:: \langle b_i, M k_i \rangle = \bar s, \qquad \langle b_l, M k_i \rangle = 0 \; (l \ne i).
 
-so the weakest edit gains and the strongest loses, and interference does not appear. The rule as
-published averages over all :math:`\min(m, n)` singular values and fills the null space with
-arbitrary pairs: each strength is then :math:`\sum_i s_i / \min(m, n)`, smaller by the factor
-:math:`N / \min(m, n)`, beside noise of that strength.
+The rule as published averages over all :math:`\min(m, n)` singular values and fills the null space
+with arbitrary pairs: each strength is then smaller by the factor :math:`N / \min(m, n)`, beside
+noise of that strength.
 
 **Proof.** The sum is its own singular value decomposition up to the order of the terms; where
 strengths coincide the singular vectors are not unique, but :math:`U V^\top = \sum_i b_i k_i^\top`
 is. :math:`\square`
 
-**What it tells someone who merges adapters.** Flattening evens out edits of unequal strength. It
-helps weak edits at the cost of strong ones, and as published it weakens them all.
+**What it tells someone who merges adapters.** Flattening helps weak edits at the cost of strong
+ones, and as published it weakens them all.
 
-**What it does not say.** Flattening is no product: it does not compose hops
-(``thm:single-read-no-go``). Real edits are not orthonormal; then the flattened directions are the
-singular ones, not the edits.
+**What it does not say.** Real edits are not orthonormal; then the flattened directions are the
+singular ones, not the edits. Flattening does not compose hops (``thm:single-read-no-go``).
 
 References
 ----------
@@ -49,6 +45,7 @@ from loratheory.shapes import Float
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "equal"
+KIND = "lemma"
 SOURCE = "own; the rule: Marczak et al. (arXiv 2502.04959)"
 
 KEYS = "orthonormal keys"

@@ -1,7 +1,8 @@
 r"""Merge collapse: inside independent row spaces RegMean and its relatives are one merge.
 
 **Statement.** If the adapters' row spaces are independent, RegMean gives the interpolating merge
-whatever data inside the row spaces it is given, as does the fixed point of WUDI-Merging.
+whatever data it is given that fill exactly these row spaces, as does the fixed point of
+WUDI-Merging.
 
 Let the row spaces :math:`S_1, \dots, S_K` of :math:`\Delta_1, \dots, \Delta_K` be independent. For
 **any** Gram matrices :math:`G_j \succeq 0` with range :math:`S_j`,
@@ -9,8 +10,8 @@ Let the row spaces :math:`S_1, \dots, S_K` of :math:`\Delta_1, \dots, \Delta_K` 
 .. math::
     \Bigl(\sum_j \Delta_j G_j\Bigr) \Bigl(\sum_j G_j\Bigr)^+ = \Delta^*,
 
-the interpolating merge (``thm:interpolating-merge``). So RegMean with whatever data inside the row
-spaces, in whatever proportions, its data-free variants, and the fixed point of WUDI-Merging
+the interpolating merge (``thm:interpolating-merge``). So RegMean with whatever data that span the
+row spaces, in whatever proportions, its data-free variants, and the fixed point of WUDI-Merging
 (:math:`G_j` a multiple of :math:`\Delta_j^\top \Delta_j`) are one and the same matrix.
 
 **Proof.** Write :math:`G_j = L_j L_j^\top` and :math:`L = [L_1 \dots L_K]`; the left side is
@@ -23,8 +24,9 @@ Q_1 \dots \Delta_K Q_K] F^+ = \Delta^*`. :math:`\square`
 WUDI-Merging matters only through inputs that leave the row spaces. Inside them all are the
 interpolating merge.
 
-**What it does not say.** Data that leaves the row spaces, as real activations do, makes the rules
-differ again; so do row spaces that meet with different answers.
+**What it does not say.** Data that leave the row spaces, as real activations do, or do not fill
+them make the rules differ again; so do row spaces that meet with different answers, RegMean's
+published shrinking of off-diagonal entries, and WUDI run for a finite time.
 
 References
 ----------

@@ -1,37 +1,31 @@
 r"""Rank subadditivity: what the rank of a sum of adapters can be, from both sides.
 
-**Statement.** The rank of a weighted sum of adapters lies between ρ + γ − R and min(ρ, γ), where R
-is the sum of their ranks, ρ and γ what their row and column spaces span together; it is R iff both
-are independent.
+**Statement.** The rank of a weighted sum of adapters, no weight zero, lies between ρ + γ − R and
+min(ρ, γ), where R is the sum of their ranks, ρ and γ what their row and column spaces span
+together; it is R iff both are independent.
 
-Let :math:`\Delta_1, \dots, \Delta_K` have ranks :math:`r_j`, :math:`R = \sum_j r_j`; let their row
-spaces span :math:`\rho` dimensions together and their column spaces :math:`\gamma`. For all
-weights :math:`c_j \ne 0`,
+For ranks :math:`r_j` of sum :math:`R` and all weights :math:`c_j \ne 0`,
 
 .. math::
-    \max_j \Bigl(r_j - \sum_{i \ne j} r_i\Bigr) \;\le\; \rho + \gamma - R \;\le\;
+    \max_j (2 r_j - R) \;\le\; \rho + \gamma - R \;\le\;
     \operatorname{rank} \sum_j c_j \Delta_j \;\le\; \min(\rho, \gamma) \;\le\; R,
 
 and for all :math:`\max_j r_j \le \rho, \gamma \le R` some adapters meet the two inner bounds, the
-lower one if it is not negative, else 0. The rank is :math:`R` iff row spaces and column spaces are
-both independent (:math:`\rho = \gamma = R`); then no weights cancel anything.
+lower one if it is not negative, else 0.
 
 **Proof.** :math:`\sum_j c_j \Delta_j = G H` with column bases :math:`G \in \mathbb{R}^{m \times R}`
-side by side and rows :math:`H`, scaled, on top of each other: ranks :math:`\gamma` and
-:math:`\rho`. Sylvester: :math:`\gamma + \rho - R \le \operatorname{rank} G H \le \min(\gamma,
-\rho)`. As :math:`\rho, \gamma \ge \max_j r_j`, the outer bound is weaker: :math:`2 r_j - R = r_j -
-\sum_{i \ne j} r_i`. If the rank is :math:`R`, then :math:`\rho = \gamma = R`, and conversely by the
-lower bound. *Attained:* let :math:`G` be generic of its rank, its kernel of dimension :math:`R -
-\gamma`, and the columns of :math:`H` span :math:`\rho` dimensions: generic ones, which meet the
-kernel in :math:`\max(0, \rho - \gamma)`, or generic ones inside or around the kernel, which have
-:math:`\min(\rho, R - \gamma)` in common with it. Blocks of :math:`r_j \le \rho, \gamma` rows and
-columns have full rank. :math:`\square`
+side by side, of rank :math:`\gamma`, and rows :math:`H`, scaled, on top of each other, of rank
+:math:`\rho`: Sylvester's inequality. *Attained:* let :math:`G` be generic, its kernel of dimension
+:math:`R - \gamma`, and the columns of :math:`H` span :math:`\rho` dimensions: generic ones, which
+meet the kernel in :math:`\max(0, \rho - \gamma)`, or generic ones inside or around the kernel,
+which have :math:`\min(\rho, R - \gamma)` in common with it. Blocks of :math:`r_j \le \rho, \gamma`
+rows and columns have full rank. :math:`\square`
 
 **What it tells someone who merges adapters.** A sum of adapters has the rank that its row and
 column spaces say, mostly the sum of the ranks: keep that much, or know what is cut off.
 
-**What it does not say.** Concatenated factors hold the sum exactly at width :math:`R`; cutting
-that to :math:`r` costs :math:`\sum_{i > r} \sigma_i^2` (``thm:merge-floor``).
+**What it does not say.** What cutting the sum to rank :math:`r` costs: its energy beyond
+(``thm:rank-floor``).
 
 References
 ----------
@@ -53,6 +47,7 @@ from loratheory.lowrank import (
 from loratheory.theorems._theorem import Control, Theorem
 
 SENSE = "lower"
+KIND = "lemma"
 SOURCE = "standard; rests on Sylvester (1884)"
 
 RANKS = "adapters of the ranks of the case"

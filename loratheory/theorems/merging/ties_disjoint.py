@@ -1,34 +1,28 @@
 r"""TIES on disjoint supports: its exact error, and why it is not the error that matters.
 
-**Statement.** On disjoint supports TIES is the sum of the trimmed updates for all positive
-weights: it misses the sum by the trimmed energy, and untrimmed its mean squared error is exactly K
-times the merge floor.
+**Statement.** On disjoint supports TIES with a weighted mean over the agreeing entries is the sum
+of the trimmed updates for all positive weights: it misses the sum by the trimmed energy, and
+untrimmed its mean squared error is exactly K times the merge floor.
 
-Let :math:`\Delta_1, \dots, \Delta_K \in \mathbb{R}^{m \times n}` have disjoint supports, :math:`E`
-the sum of all their squared entries and :math:`T` that of the entries trimmed, those beyond the
-:math:`q = \max(1, \lfloor p\,m n \rfloor)` largest of each, where no two equal ones are at the
-cut. For all positive weights the TIES merge :math:`M` has exactly
+Let :math:`\Delta_1, \dots, \Delta_K` have disjoint supports, :math:`E` the sum of all their squared
+entries and :math:`T` that of the entries trimmed, those beyond the :math:`q = \max(1, \lfloor p\,m
+n \rfloor)` largest of each, where no two equal ones are at the cut. The TIES merge :math:`M` has
 
 .. math::
     \Bigl\|M - \sum_j \Delta_j\Bigr\|_F^2 = T, \qquad
     \frac1K \sum_j \|M - \Delta_j\|_F^2 = \frac{(K - 1)(E - T) + T}{K} .
 
-Untrimmed (:math:`T = 0`) it is the sum, whatever the weights: each edit keeps coefficient 1, and
-the mean squared error is exactly :math:`K` times that of the mean, :math:`(K - 1) E / K^2`, the
-merge floor (``thm:merge-floor``). The rule that is worst on that scale keeps every single fact.
-
 **Proof.** An entry that one adapter alone holds elects that adapter's sign, and its weighted mean
-is :math:`w_j x / w_j = x`: :math:`M = \sum_j \hat\Delta_j`, :math:`\hat\Delta_j` trimmed. What
-:math:`M` lacks to the sum are the trimmed entries. On task :math:`j` it misses its own trimmed
-entries and has all kept ones of the others: summed over tasks :math:`T + (K - 1)(E - T)`. The mean
-has :math:`\frac1K \sum_j \|\Delta_j\|^2 - \|\bar\Delta\|^2 = E/K - E/K^2`. :math:`\square`
+is :math:`w_j x / w_j = x`: :math:`M` is the sum of the trimmed updates. On task :math:`j` it misses
+its own trimmed entries and has all kept ones of the others: summed over tasks :math:`T + (K - 1)(E
+- T)`. The merge floor (``thm:merge-floor``) is :math:`E/K - E/K^2`. :math:`\square`
 
 **What it tells someone who merges adapters.** The merge that is worst by mean squared error keeps
 every edit in full, so do not choose a rule for single facts by that error.
 
 **What it does not say.** Updates of real adapters are dense: there signs collide and weights count.
-The rule is not continuous: a zero that is not quite one has a vote, and halves what it agrees with
-at equal weights. Zeros that come out of a singular value decomposition may do so.
+Implementations that divide by a count of the agreeing entries keep :math:`w_j x`. The rule is not
+continuous: a zero that is not quite one, as out of a singular value decomposition, has a vote.
 
 References
 ----------
@@ -48,6 +42,7 @@ from loratheory.shapes import Float
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "equal"
+KIND = "lemma"
 SOURCE = "own; the rule: Yadav et al. (arXiv 2306.01708)"
 USES = ("thm:merge-floor",)
 

@@ -10,7 +10,6 @@ import os
 import re
 import secrets
 import shutil
-import socket
 import stat
 import sys
 from collections.abc import Iterator
@@ -26,13 +25,9 @@ _CWD, _NO_REPLACE, _EXCHANGE = -100, 1, 2  # AT_FDCWD, RENAME_NOREPLACE, RENAME_
 
 
 def cache_folder() -> Path:
-    """Return the folder of kept weights and unpacked models.
+    """Return the folder of kept weights and unpacked models, which need not exist yet.
 
-    Returns
-    -------
-    Path
-        ``$LORATHEORY_CACHE``, else ``loratheory`` in ``$XDG_CACHE_HOME``, else in ``~/.cache``.
-        It need not exist yet.
+    It is ``$LORATHEORY_CACHE``, else ``loratheory`` in ``$XDG_CACHE_HOME``, else in ``~/.cache``.
     """
     if chosen := os.environ.get("LORATHEORY_CACHE"):
         return Path(chosen)
@@ -42,18 +37,8 @@ def cache_folder() -> Path:
 def content_hash(value: Any, *, digits: int = 32) -> str:
     """Return a name for a value that is equal for equal values, on any machine.
 
-    Parameters
-    ----------
-    value : bytes, or anything that JSON can hold
-        Bytes are hashed as they are. The order of a mapping's keys does not count, and a
-        dataclass counts as its name and its fields.
-    digits : int
-        Of the 64 hexadecimal digits of SHA-256, how many are wanted.
-
-    Returns
-    -------
-    str
-        The first `digits` digits.
+    The first `digits` of the 64 hexadecimal digits of SHA-256: of bytes as they are, of anything
+    that JSON can hold whatever the order of keys; a dataclass counts as its name and its fields.
 
     Raises
     ------
@@ -76,16 +61,11 @@ def _fields(value: Any) -> Any:
 
 
 def write_whole(path: Path, data: str | bytes) -> None:
-    """Write a file whole or not at all.
+    """Write a file, text as UTF-8 with line ends as they are, whole or not at all.
 
-    Parameters
-    ----------
-    path : Path
-        In a folder that exists. A regular file of that name is replaced in one step and keeps
-        its permissions; of a symbolic link the target is replaced and the link stays. A device,
-        a FIFO, a socket, or an open descriptor (``/dev/stdout``, ``/dev/fd/63``) is written to.
-    data : str or bytes
-        Text is written as UTF-8, line ends as they are.
+    Its folder must exist. A regular file of that name is replaced in one step and keeps its
+    permissions; of a symbolic link the target is replaced and the link stays. A device, a FIFO or an
+    open descriptor (``/dev/stdout``, ``/dev/fd/63``) is written to.
 
     Raises
     ------
@@ -102,11 +82,7 @@ def write_whole(path: Path, data: str | bytes) -> None:
                 file.write(content)
             return
         kind = _kind(path)
-        if kind == stat.S_IFSOCK:
-            with socket.socket(socket.AF_UNIX) as connection:
-                connection.connect(str(path))
-                connection.sendall(content)
-        elif kind in (stat.S_IFREG, stat.S_IFDIR, None):
+        if kind in (stat.S_IFREG, stat.S_IFDIR, None):
             with draft(path) as temporary, temporary.open("xb") as file:
                 if kind == stat.S_IFREG:
                     shutil.copymode(path, temporary)
@@ -143,23 +119,19 @@ def _descriptor(path: Path) -> int | None:
 def draft(target: Path, *, replace: bool = True) -> Iterator[Path]:
     """Name a place for a new file or folder, which gets its own name only when it is finished.
 
-    The draft lies in a hidden folder beside the target, ``.NAME.xxxxxxxx.new``, which goes when
-    the block ends. What a killed process left there for the same target is removed first, and
-    named in a warning of the log ``loratheory``.
+    Make a file or a folder of what is yielded. At the end of the block it is brought to the disk and
+    renamed to `target`, whose folder must exist, in one step; after an exception it is removed. Of a
+    symbolic link the target is meant, and the link stays. The draft lies in a hidden folder beside,
+    ``.NAME.xxxxxxxx.new``. What a killed process left there for the same target is removed first,
+    and named in a warning of the log ``loratheory``.
 
     Parameters
     ----------
     target : Path
-        In a folder that exists. Of a symbolic link the target is meant, and the link stays.
+        The name in the end.
     replace : bool
         Whether a file may take the place of a file, and a folder that of a folder with all that
         is in it. If not, what anybody put there, even while the block ran, stays.
-
-    Yields
-    ------
-    Path
-        Nothing is there yet: make a file or a folder of it. At the end of the block it is
-        brought to the disk and renamed in one step; after an exception it is removed.
 
     Raises
     ------
@@ -194,15 +166,9 @@ def draft(target: Path, *, replace: bool = True) -> Iterator[Path]:
 def lock(file: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold a lock that one process holds at a time, and that ends with it, however it ends.
 
-    Where the system has no ``flock`` (Windows) nothing is held: two processes may then do the
-    same work twice, but what each writes with `draft` still appears whole.
-
-    Parameters
-    ----------
-    file : Path
-        Made if need be, and never removed; its folder must exist.
-    wait : bool
-        Until the other process lets go.
+    The file is made if need be, and never removed; its folder must exist. Where the system has no
+    ``flock`` (Windows) nothing is held: two processes may then do the same work twice, but what each
+    writes with `draft` still appears whole.
 
     Raises
     ------

@@ -4,7 +4,6 @@ import errno
 import logging
 import os
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -116,17 +115,6 @@ def test_a_fifo_is_written_to(tmp_path):
     reader.join()
     assert read == [b"x" * 200_000]
     assert (tmp_path / "fifo").is_fifo()
-
-
-def test_a_socket_is_written_to(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # the address of a socket is at most 107 bytes
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind("socket")
-        server.listen()
-        write_whole(Path("socket"), "all of it")
-        with server.accept()[0] as connection:
-            assert connection.recv(100) == b"all of it"
-    assert Path("socket").is_socket()
 
 
 @pytest.mark.parametrize(("minor", "meaning"), [(3, "null"), (7, "full")])

@@ -64,8 +64,8 @@ def write_whole(path: Path, data: str | bytes) -> None:
     """Write a file, text as UTF-8 with line ends as they are, whole or not at all.
 
     Its folder must exist. A regular file of that name is replaced in one step and keeps its
-    permissions; of a symbolic link the target is replaced and the link stays. A device, a FIFO or an
-    open descriptor (``/dev/stdout``, ``/dev/fd/63``) is written to.
+    permissions; of a symbolic link the target is replaced and the link stays. A device, a FIFO or
+    an open descriptor (``/dev/stdout``, ``/dev/fd/63``) is written to.
 
     Raises
     ------
@@ -119,9 +119,9 @@ def _descriptor(path: Path) -> int | None:
 def draft(target: Path, *, replace: bool = True) -> Iterator[Path]:
     """Name a place for a new file or folder, which gets its own name only when it is finished.
 
-    Make a file or a folder of what is yielded. At the end of the block it is brought to the disk and
-    renamed to `target`, whose folder must exist, in one step; after an exception it is removed. Of a
-    symbolic link the target is meant, and the link stays. The draft lies in a hidden folder beside,
+    Make a file or a folder of what is yielded. At the end of the block it is brought to the disk
+    and renamed to `target`, whose folder must exist, in one step; after an exception it is removed.
+    Of a symbolic link the target is meant, and the link stays. The draft lies in a hidden folder,
     ``.NAME.xxxxxxxx.new``. What a killed process left there for the same target is removed first,
     and named in a warning of the log ``loratheory``.
 
@@ -167,8 +167,8 @@ def lock(file: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold a lock that one process holds at a time, and that ends with it, however it ends.
 
     The file is made if need be, and never removed; its folder must exist. Where the system has no
-    ``flock`` (Windows) nothing is held: two processes may then do the same work twice, but what each
-    writes with `draft` still appears whole.
+    ``flock`` (Windows) nothing is held: two processes may then do the same work twice, but what
+    each writes with `draft` still appears whole.
 
     Raises
     ------

@@ -51,6 +51,7 @@ DEFAULTS = {
 """PEFT's targets where a file names none, by the base's `model_type`."""
 
 _LIMIT = 16 * 2**20  # bytes
+_SECONDS = 1.0  # that a pattern may take to match one name
 
 Check = tuple[Callable[[Any], bool], str]
 
@@ -209,7 +210,7 @@ class Pattern:
             return self._plain.fullmatch(name) if self._entire else self._plain.match(name)
         try:
             search = self._slow.fullmatch if self._entire else self._slow.match
-            return search(name, timeout=1.0)
+            return search(name, timeout=_SECONDS)
         except TimeoutError:
             fact = f"the pattern {shown(self._text)} takes over a second to match {shown(name)}"
             raise refusal(self._place, fact, "write the module's name or a simpler one") from None

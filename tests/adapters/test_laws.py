@@ -1,12 +1,10 @@
 """The table of operator laws: every cell pinned, and proved in both directions another way."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from loratheory.adapters import LAWS, METHODS, Adapter, LawCase, laws, merge
-from loratheory.lowrank import LowRank, from_dense, total
+from loratheory.lowrank import LowRank
 
 # The table of operator laws: every cell pinned, and proved in both directions another way.
 
@@ -38,7 +36,6 @@ EXPECTED = {
 }
 
 TABLE = {(row.method, row.space): row.cells for row in laws()}
-CELLS = [(*place, law) for place in EXPECTED for law in LAWS]
 
 
 def merged(name, space, updates, weights=None, seed=0):
@@ -120,20 +117,19 @@ def test_the_table_is_the_one_we_know():
     assert found == EXPECTED
 
 
-@pytest.mark.parametrize(("name", "space", "law"), CELLS)
-def test_every_cell_is_proved(name, space, law):
+@pytest.mark.parametrize(("name", "space"), EXPECTED)
+def test_every_cell_is_proved(name, space):
     """Claimed: holds on other draws, sizes and weights. Denied: its counterexample breaks it."""
-    cell = TABLE[name, space][law]
-    if cell.holds is None:
-        assert cell.reason == f"{name} takes no weights"
-    elif cell.holds:
-        assert cell.gap <= 1e-9
-        for seed in range(3):
-            assert gap(name, space, law, 100 + seed) < 1e-9
-    else:
-        kept = LAWS[law](LawCase(METHODS[name], space, cell.seed))
-        assert kept == cell.gap > 1e-3
-        assert max(gap(name, space, law, seed) for seed in range(2)) > 1e-3
+    for law, cell in TABLE[name, space].items():
+        if cell.holds is None:
+            assert cell.reason == f"{name} takes no weights"
+        elif cell.holds:
+            assert cell.gap <= 1e-9
+            assert all(gap(name, space, law, 100 + seed) < 1e-9 for seed in range(2))
+        else:
+            kept = LAWS[law](LawCase(METHODS[name], space, cell.seed))
+            assert kept == cell.gap > 1e-3
+            assert max(gap(name, space, law, seed) for seed in range(2)) > 1e-3
 
 
 def test_gauge_dependence_is_as_the_methods_declare():
@@ -146,81 +142,3 @@ def test_gauge_dependence_is_as_the_methods_declare():
 def test_denied_laws_say_what_else_there_is_to_know():
     assert TABLE["sum", "full"]["idempotent"].reason == "k copies give k times the adapter"
     assert "balanced" in TABLE["ties", "core"]["gauge"].reason
-
-
-# Each law's gap on rules made to obey or to break it.
-
-
-def plain(updates, weights, options):
-    """The weighted sum, which obeys every law."""
-    del options
-    return total(list(updates), weights)
-
-
-def own_mean(updates, weights, options):
-    return plain(updates, weights, options) / len(updates)
-
-
-def norms(updates, weights, options):
-    """Adapters on equal footing: breaks linearity and scale, keeps order and signs."""
-    size = [np.linalg.norm(low.dense()) for low in updates]
-    return plain([low / s for low, s in zip(updates, size, strict=True)], weights, options)
-
-
-def first_counts_twice(updates, weights, options):
-    return plain(updates, [2 * weights[0], *weights[1:]], options)
-
-
-def unsigned(updates, weights, options):
-    return plain(updates, [abs(weight) for weight in weights], options)
-
-
-def first_factor(updates, weights, options):
-    """Looks at one factor: another gauge, another answer."""
-    return plain(updates, weights, options) * float(np.linalg.norm(updates[0].up))
-
-
-def crowd(updates, weights, options):
-    """Counts heads, even those of weight zero."""
-    return plain(updates, weights, options) * len(updates)
-
-
-def dust(updates, weights, options):
-    dense = plain(updates, weights, options).dense()
-    return from_dense(dense + 1e-3 * np.eye(*dense.shape))
-
-
-BROKEN = {
-    norms: {"exact", "linear", "idempotent", "scale"},
-    first_counts_twice: {"exact", "idempotent", "permutation"},
-    unsigned: {"exact", "sign"},
-    first_factor: {"exact", "linear", "idempotent", "gauge", "permutation", "scale"},
-    crowd: {"exact", "idempotent", "zero weight"},
-    dust: {"exact", "linear", "idempotent", "scale", "low rank"},
-    plain: set(),
-}
-
-
-@pytest.mark.parametrize("rule", BROKEN)
-def test_laws_see_exactly_what_a_rule_breaks(rule):
-    method = replace(METHODS["cat"], rule=rule)
-    gaps = {
-        law: max(law_gap(LawCase(method, "full", s)) for s in range(3))
-        for law, law_gap in LAWS.items()
-    }
-    broken = {law for law, gap in gaps.items() if gap > 1e-9}
-    assert broken == BROKEN[rule]
-
-
-def test_exactness_of_a_mean_is_about_equal_shares():
-    for name in ("mean", "factor-mean"):
-        case = LawCase(replace(METHODS[name], rule=own_mean), "full", 0)
-        assert LAWS["exact"](case) < 1e-12
-
-
-def test_cases_are_what_their_seed_says():
-    one, other = (LawCase(METHODS["cat"], "full", 5) for _ in range(2))
-    np.testing.assert_array_equal(one.merge(one.updates()), other.merge(other.updates()))
-    assert not np.array_equal(one.updates()[0].up, one.updates(1)[0].up)
-    assert isinstance(one.updates()[0], LowRank)
-    assert LawCase(METHODS["sum"], "full", 0).weights == [1.0, 1.0, 1.0]

@@ -4,8 +4,6 @@ import array_api_strict
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from strategies import seeds
 
 from loratheory.adapters import (
     METHODS,
@@ -20,6 +18,7 @@ from loratheory.adapters import (
 from loratheory.lowrank import LowRank, NotFiniteError, gaussian
 
 SETTINGS = {
+    "interpolate": {"ridge": 0.5},
     "svd": {"rank": 2},
     "ties": {"rank": 3, "density": 0.4},
     "magnitude": {"rank": 3, "density": 0.4},
@@ -28,7 +27,7 @@ SETTINGS = {
 }
 
 
-def shelf(rng, xp=np, modules=("q", "v", "o"), rank=2):
+def library(rng, xp=np, modules=("q", "v", "o"), rank=2):
     """Two adapters over the same modules of several shapes."""
     return [
         Adapter.of(
@@ -44,7 +43,7 @@ def shelf(rng, xp=np, modules=("q", "v", "o"), rank=2):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_each_module_is_merged_by_the_rule_and_scaled(name):
-    adapters, options = shelf(np.random.default_rng(0)), SETTINGS.get(name, {})
+    adapters, options = library(np.random.default_rng(0)), SETTINGS.get(name, {})
     weights = [0.7, -0.3] if "weights" in METHODS[name].options else None
     merged = merge(
         adapters, name, weights=weights, coefficient=-3.0, rng=np.random.default_rng(1), **options
@@ -68,20 +67,20 @@ def test_other_arrays_merge_to_the_same_numbers(name, xp):
     for space in spaces:
         one, other = (
             merge(
-                shelf(np.random.default_rng(0), library),
+                library(np.random.default_rng(0), xp_),
                 name,
                 space=space,
                 rng=np.random.default_rng(1),
                 **options,
             )
-            for library in (np, xp)
+            for xp_ in (np, xp)
         )
         assert type(other["v"].up) is type(xp.asarray(np.ones(1)))
         np.testing.assert_allclose(np.asarray(other["v"].dense()), one["v"].dense(), atol=1e-12)
 
 
 def test_nothing_is_loaded_before_it_is_looked_up_and_only_that_module():
-    seen, (first, second) = [], shelf(np.random.default_rng(0))
+    seen, (first, second) = [], library(np.random.default_rng(0))
     lazy = Adapter(
         Lazy(tuple(first), lambda name: seen.append(name) or first[name]), first.shapes, first.info
     )
@@ -91,33 +90,22 @@ def test_nothing_is_loaded_before_it_is_looked_up_and_only_that_module():
     assert seen == ["v"]
 
 
-@settings(max_examples=15)
-@given(seeds)
-def test_random_rules_do_not_depend_on_the_order_of_lookups(seed):
-    adapters = shelf(np.random.default_rng(0), modules=("a", "b"), rank=1)
-    settings_ = {"rank": 5, "density": 0.5}
-    one, other = (
-        merge(adapters, "dare", rng=np.random.default_rng(seed), **settings_) for _ in range(2)
-    )
-    forward = {name: one[name].dense() for name in ("a", "b")}
-    backward = {name: other[name].dense() for name in ("b", "a", "b")}
-    for name in forward:
-        np.testing.assert_array_equal(forward[name], backward[name])
-    assert np.any(
-        forward["a"]
-        != merge(adapters, "dare", rng=np.random.default_rng(seed + 1), **settings_)["a"].dense()
-    )
-
-
-def test_modules_of_one_shape_meet_different_masks():
+def test_random_rules_depend_on_the_generator_and_the_module_alone():
     low = LowRank(np.ones((6, 1)), np.ones((1, 6)))
-    adapter = Adapter.of({"a": low, "b": low})
-    merged = merge([adapter], "dare", rank=6, density=0.5, rng=np.random.default_rng(0))
-    assert np.abs(merged["a"].dense() - merged["b"].dense()).max() > 1
+    adapters = [Adapter.of({"a": low, "b": low})] * 2
+    one, again, other = (
+        merge(adapters, "dare", rank=6, density=0.5, rng=np.random.default_rng(seed))
+        for seed in (0, 0, 1)
+    )
+    first = {name: one[name].dense() for name in ("a", "b")}
+    for name in ("b", "a", "b"):
+        np.testing.assert_array_equal(again[name].dense(), first[name])
+    assert np.abs(first["a"] - first["b"]).max() > 1
+    assert np.abs(first["a"] - other["a"].dense()).max() > 1
 
 
 def test_a_module_that_one_adapter_lacks_counts_as_zero_there():
-    first, second = shelf(np.random.default_rng(0))
+    first, second = library(np.random.default_rng(0))
     less = Adapter.of({"v": second["v"]}, second.info)
     merged = merge([less, first], "mean")
     assert list(merged) == ["v", "q", "o"]
@@ -130,18 +118,18 @@ def test_a_module_that_one_adapter_lacks_counts_as_zero_there():
 
 def test_single_precision_is_merged_in_double():
     adapters = [
-        Adapter.of({m: low.map(np.float32) for m, low in adapter.items()}, Info(dtype="float32"))
-        for adapter in shelf(np.random.default_rng(0))
+        Adapter.of({m: low.map(np.float32) for m, low in adapter.items()})
+        for adapter in library(np.random.default_rng(0))
     ]
-    merged = merge(adapters, "cat")
-    assert merged["q"].up.dtype == np.float64
+    found = merge(adapters, "cat")["q"]
+    assert found.up.dtype == np.float64
     expected = sum(np.float64(a["q"].up) @ np.float64(a["q"].down) for a in adapters)
-    np.testing.assert_allclose(merged["q"].dense(), expected, rtol=1e-12)
+    np.testing.assert_allclose(found.dense(), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_the_adapters_are_left_as_they_were(name):
-    adapters = shelf(np.random.default_rng(0))
+    adapters = library(np.random.default_rng(0))
     kept = [{module: adapter[module].map(np.copy) for module in adapter} for adapter in adapters]
     merged = merge(adapters, name, rng=np.random.default_rng(1), **SETTINGS.get(name, {}))
     assert all(merged[module].shape == adapters[0][module].shape for module in merged)
@@ -152,7 +140,7 @@ def test_the_adapters_are_left_as_they_were(name):
 
 
 def test_not_a_number_is_refused_by_adapter_module_and_place():
-    first, second = shelf(np.random.default_rng(0))
+    first, second = library(np.random.default_rng(0))
     up = first["q"].up.copy()
     up[2, 1] = np.nan
     broken = Adapter.of({"q": LowRank(up, first["q"].down)}, Info("mine"))
@@ -190,11 +178,11 @@ def test_not_a_number_is_refused_by_adapter_module_and_place():
 )
 def test_wrong_requests_are_refused_before_anything_is_loaded(arguments, message):
     with pytest.raises(MergeError, match=message):
-        merge(shelf(np.random.default_rng(0)), **arguments)
+        merge(library(np.random.default_rng(0)), **arguments)
 
 
 def test_adapters_that_do_not_fit_are_refused():
-    first, second = shelf(np.random.default_rng(0))
+    first, second = library(np.random.default_rng(0))
     other = Adapter.of({"q": second["v"]}, Info("other"))
     with pytest.raises(AdapterError, match="q"):
         merge([first, other], "sum")
@@ -204,12 +192,3 @@ def test_adapters_that_do_not_fit_are_refused():
     assert len(merge(bases, "sum", any_base=True)) == 3
     with pytest.raises(AdapterError, match="none were given"):
         merge([], "sum")
-
-
-@pytest.mark.parametrize("ridge", [0.0, 0.5])
-def test_density_and_ridge_reach_the_rule(ridge):
-    adapters = shelf(np.random.default_rng(0))
-    merged = merge(adapters, "interpolate", ridge=ridge)["q"].dense()
-    updates = [a["q"] for a in adapters]
-    expected = METHODS["interpolate"].rule(updates, [1.0, 1.0], Options(ridge=ridge)).dense()
-    np.testing.assert_allclose(merged, expected)

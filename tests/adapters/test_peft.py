@@ -1,12 +1,137 @@
-"""What PEFT itself makes of a folder, and what we read: the same modules, the same numbers."""
+"""What PEFT itself makes of a folder, and what we read, merge and write: the same numbers."""
 
 import json
 
 import numpy as np
 import pytest
-from tiny import adapted, deltas, llama, outputs, quiet
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from tiny import adapted, deltas, gpt2, llama, loaded, outputs, quiet
 
-from loratheory.adapters import AdapterError, read, write
+from loratheory.adapters import Adapter, AdapterError, merge, read, write
+from loratheory.lowrank import gaussian
+
+# Each kind of adapter, read, written and merged, against PEFT's updates and its forward pass.
+
+
+def tied(**config):
+    return llama(tie_word_embeddings=True, **config)
+
+
+KINDS = {  # a model and what is trained on it
+    "plain": (llama, {"r": 4, "target_modules": ["q_proj", "down_proj", "lm_head"]}),
+    "rank-stabilised, patterns": (
+        llama,
+        {
+            "r": 4,
+            "use_rslora": True,
+            "rank_pattern": {"layers.1.self_attn.q_proj": 7, r".*\.v_proj": 2},
+            "alpha_pattern": {"^model.layers.0.self_attn.q_proj": 11},
+            "target_modules": ["embed_tokens", "q_proj", "v_proj"],
+        },
+    ),
+    "embeddings": (llama, {"r": 3, "target_modules": ["embed_tokens", "lm_head", "k_proj"]}),
+    "every linear map": (llama, {"r": 2, "target_modules": "all-linear"}),
+    "transposed weights": (
+        gpt2,
+        {
+            "r": 3,
+            "rank_pattern": {"h.0.attn.c_attn": 5},
+            "target_modules": ["c_attn", "c_proj", "wte"],
+            "fan_in_fan_out": True,
+        },
+    ),
+    "a tied head": (
+        tied,
+        {
+            "r": 3,
+            "target_modules": ["embed_tokens", "lm_head", "q_proj"],
+            "ensure_weight_tying": True,
+        },
+    ),
+    "bfloat16": (llama, {"r": 4, "dtype": torch.bfloat16, "target_modules": ["q_proj"]}),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_read_merged_and_written_is_what_peft_has(kind, tmp_path):
+    make, config = KINDS[kind]
+    peft = adapted(make(), lora_alpha=6, **config)
+    with quiet():
+        peft.save_pretrained(tmp_path / "theirs")
+    adapter, expected = read(tmp_path / "theirs"), deltas(peft)
+    assert set(adapter) == set(expected)
+    rtol = 2**-7 if kind == "bfloat16" else 1e-6
+    for module, dense in expected.items():
+        low = adapter[module].dense().astype(float)
+        assert adapter.shapes[module] == low.shape == dense.shape
+        assert np.linalg.norm(low - dense) <= rtol * np.linalg.norm(dense)
+    assert adapter.info.embeddings == {"model.embed_tokens", "transformer.wte"} & set(adapter)
+    assert adapter.info.dtype == ("bfloat16" if kind == "bfloat16" else "float32")
+    if kind == "embeddings":  # PEFT stores copies of their base weights
+        assert ["is set aside" in note for note in adapter.info.notes] == [True, True]
+    half = merge([adapter, adapter], "cat", weights=[0.75, 0.25])
+    theirs, bare = outputs(loaded(make(), tmp_path / "theirs")), outputs(make())
+    assert float(abs(theirs - bare).max()) > 1e-2
+    for name, own in (("read", adapter), ("merged", half)):
+        write(own, tmp_path / name, dtype="float32")
+        ours = loaded(make(), tmp_path / name)
+        assert set(deltas(ours)) == set(expected)
+        room = 2e-5 * float(abs(theirs).max())
+        assert float(abs(outputs(ours) - theirs).max()) < room
+
+
+def test_bfloat16_is_read_exactly(tmp_path):
+    """PEFT multiplies in bfloat16; its factors, multiplied in float64, are the truth."""
+    peft = adapted(llama(), dtype=torch.bfloat16, r=4, lora_alpha=8, target_modules=["q_proj"])
+    with quiet():
+        peft.save_pretrained(tmp_path)
+    adapter = read(tmp_path)
+    for key, layer in peft.base_model.model.named_modules():
+        if key in adapter:
+            up, down = (x["default"].weight.detach().double() for x in (layer.lora_B, layer.lora_A))
+            low = adapter[key].map(lambda x: x.astype(float))
+            np.testing.assert_array_equal(low.dense(), 2.0 * (up @ down).numpy())
+
+
+def test_an_adapter_saved_under_a_name_lies_below(tmp_path):
+    peft = adapted(llama(), name="task_b", r=4, target_modules=["q_proj"])
+    with quiet():
+        peft.save_pretrained(tmp_path)
+    with pytest.raises(AdapterError, match=r"holds no adapter_config.json; name .*task_b"):
+        read(tmp_path)
+    assert set(read(tmp_path / "task_b")) == set(deltas(peft, "task_b"))
+
+
+def test_names_that_end_like_others_keep_their_own_rank(tmp_path):
+    """`b` is the end of `a.b`, and `a.b` would match `aXb` as a regular expression."""
+    ranks = {"b": 3, "a.b": 2, "c.a.b": 1, "aXb": 1, "d": 2, "c.d": 3}
+
+    class Net(torch.nn.Module):
+        """A linear map under each of the names."""
+
+        def __init__(self):
+            super().__init__()
+            for name in ranks:
+                *path, last = name.split(".")
+                place = self
+                for part in path:
+                    if not hasattr(place, part):
+                        place.add_module(part, torch.nn.Module())
+                    place = getattr(place, part)
+                place.add_module(last, torch.nn.Linear(4, 4))
+
+    rng = np.random.default_rng(0)
+    adapter = Adapter.of({name: gaussian(rng, 4, 4, r) for name, r in ranks.items()})
+    write(adapter, tmp_path / "x")
+    found = deltas(loaded(Net(), tmp_path / "x"))
+    assert set(found) == set(ranks)
+    for name, dense in found.items():
+        np.testing.assert_allclose(dense, adapter[name].dense(), rtol=1e-6, atol=1e-6)
+
+
+# Tensors that PEFT leaves out.
+
 
 EVERY = ["q_proj", "k_proj", "down_proj"]
 
@@ -67,8 +192,6 @@ EDITS = {  # how the folder is changed after training, and how many of its six m
 
 @pytest.mark.parametrize("name", EDITS)
 def test_tensors_that_peft_ignores_are_ignored_and_named(name, tmp_path):
-    from peft import PeftModel
-
     edit, ignored = EDITS[name]
     trained = adapted(llama(), r=3, lora_alpha=5, target_modules=EVERY)
     with quiet():
@@ -92,31 +215,11 @@ def test_tensors_that_peft_ignores_are_ignored_and_named(name, tmp_path):
     assert ("keys unknown here ('use_magic')" in notes) is (name == "unknown keys")
 
 
-def test_a_head_tied_to_an_embedding_answers_the_same_with_what_we_wrote(tmp_path):
-    from peft import PeftModel
-
-    kinds = {"target_modules": ["embed_tokens", "lm_head", "q_proj"], "ensure_weight_tying": True}
-    trained = adapted(llama(tie_word_embeddings=True), r=3, lora_alpha=5, **kinds)
-    with quiet():
-        trained.save_pretrained(tmp_path / "theirs")
-    adapter = read(tmp_path / "theirs")
-    np.testing.assert_allclose(
-        adapter["lm_head"].dense(), adapter["model.embed_tokens"].dense().T, rtol=1e-5, atol=1e-6
-    )
-    write(adapter, tmp_path / "ours")
-    with quiet():
-        models = [
-            PeftModel.from_pretrained(llama(tie_word_embeddings=True), tmp_path / name).eval()
-            for name in ("theirs", "ours")
-        ]
-    theirs, ours = (outputs(model) for model in models)
-    assert float(abs(theirs - outputs(llama(tie_word_embeddings=True))).max()) > 1e-2
-    assert float(abs(theirs - ours).max()) < 2e-5 * float(abs(theirs).max())
+# An attention block of torch's own.
 
 
 def attention():
     """A network whose attention is torch's own block, with an adapter on it."""
-    import torch
 
     class Net(torch.nn.Module):
         def __init__(self):
@@ -134,11 +237,6 @@ def attention():
 @pytest.mark.parametrize("rule", ["as it is", "iso"])
 def test_an_attention_block_of_torch_answers_the_same_with_what_we_wrote(rule, tmp_path):
     """PEFT adapts its output projection under the block's name, with the block's rank."""
-    import torch
-    from peft import LoraConfig, PeftModel, get_peft_model
-
-    from loratheory.adapters import merge
-
     with quiet():
         trained = get_peft_model(
             attention(), LoraConfig(r=2, lora_alpha=6, target_modules=["attn", "out"])

@@ -8,11 +8,8 @@ import array_api_strict
 import numpy as np
 import pytest
 from folders import MODULES, factors, folder
-from hypothesis import given
 from safetensors import safe_open
 from safetensors.numpy import load_file
-from strategies import seeds
-from tiny import adapted, deltas, gpt2, llama, loaded, outputs, quiet
 
 from loratheory.adapters import Adapter, AdapterError, Info, Lazy, aligned, read, write
 from loratheory.adapters._read import KINDS as DTYPES
@@ -44,75 +41,6 @@ def same(one, other, rtol=0.0):
         assert close <= rtol * np.linalg.norm(exact)
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        {"r": 4, "lora_alpha": 6, "target_modules": ["q_proj", "down_proj", "lm_head"]},
-        {
-            "r": 4,
-            "use_rslora": True,
-            "rank_pattern": {"layers.1.self_attn.q_proj": 7, "v_proj": 2},
-            "alpha_pattern": {"layers.0.self_attn.q_proj": 11},
-            "target_modules": ["embed_tokens", "q_proj", "v_proj"],
-        },
-    ],
-    ids=["plain", "embeddings, ranks, alphas"],
-)
-def test_a_llama_answers_the_same_with_what_we_wrote(config, tmp_path):
-    peft = adapted(llama(), **config)
-    with quiet():
-        peft.save_pretrained(tmp_path / "theirs")
-    expected = outputs(peft)
-    write(read(tmp_path / "theirs"), tmp_path / "ours")
-    ours = loaded(llama(), tmp_path / "ours")
-    assert set(deltas(ours)) == set(deltas(peft))
-    found = outputs(ours)
-    assert float(abs(expected - outputs(llama())).max()) > 1e-2
-    assert float(abs(found - expected).max()) < 2e-5 * float(abs(expected).max())
-
-
-def test_a_gpt2_with_transposed_weights_answers_the_same(tmp_path):
-    config = {"target_modules": ["c_attn", "c_proj", "wte"], "fan_in_fan_out": True}
-    peft = adapted(gpt2(), r=3, lora_alpha=4, rank_pattern={"h.0.attn.c_attn": 5}, **config)
-    with quiet():
-        peft.save_pretrained(tmp_path / "theirs")
-    expected = outputs(peft)
-    write(read(tmp_path / "theirs"), tmp_path / "ours")
-    found = outputs(loaded(gpt2(), tmp_path / "ours"))
-    assert float(abs(expected - outputs(gpt2())).max()) > 1e-2
-    assert float(abs(found - expected).max()) < 2e-5 * float(abs(expected).max())
-
-
-def test_names_that_end_like_others_keep_their_own_rank(tmp_path):
-    """`b` is the end of `a.b`, and `a.b` would match `aXb` as a regular expression."""
-    import torch
-
-    modules = {"b": (4, 4, 3), "a.b": (4, 4, 2), "c.a.b": (4, 4, 1), "aXb": (4, 4, 1)}
-    names = [*modules, "d", "c.d"]
-
-    class Net(torch.nn.Module):
-        """A linear map under each of the names."""
-
-        def __init__(self):
-            super().__init__()
-            for name in names:
-                *path, last = name.split(".")
-                place = self
-                for part in path:
-                    if not hasattr(place, part):
-                        place.add_module(part, torch.nn.Module())
-                    place = getattr(place, part)
-                place.add_module(last, torch.nn.Linear(4, 4))
-
-    modules |= {"d": (4, 4, 2), "c.d": (4, 4, 3)}
-    adapter = made(modules)
-    write(adapter, tmp_path / "x")
-    found = deltas(loaded(Net(), tmp_path / "x"))
-    assert set(found) == set(modules)
-    for name, dense in found.items():
-        assert np.allclose(dense, adapter[name].dense(), rtol=1e-6, atol=1e-6)
-
-
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
 def test_what_is_read_is_written_and_read_without_loss(dtype, tmp_path):
     modules = {"a": (5, 4, 2), "b": (4, 4, 3), "embed": (3, 9, 2), "z": (2, 2, 1)}
@@ -128,13 +56,6 @@ def test_what_is_read_is_written_and_read_without_loss(dtype, tmp_path):
     assert two.info.base == "tiny"
     assert two.info.config["task_type"] == "CAUSAL_LM"
     assert two.info.config["mine"] == {"k": 1}
-
-
-def test_writing_twice_gives_the_same_bytes(tmp_path):
-    for name in "ab":
-        write(made(), tmp_path / name)
-    for file in ("adapter_model.safetensors", "adapter_config.json"):
-        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
 def test_a_zero_update_becomes_rank_one_of_zeros(tmp_path):
@@ -177,11 +98,6 @@ def test_half_precision_reports_what_it_costs_and_refuses_what_it_cannot_hold(tm
     assert names(tmp_path) == ["x"]
 
 
-def test_an_unknown_dtype_is_refused(tmp_path):
-    with pytest.raises(AdapterError, match=r"'int8'; choose one of float16, bfloat16, float32"):
-        write(made(), tmp_path / "x", dtype="int8")
-
-
 def test_arrays_of_other_libraries_are_written(tmp_path):
     import torch
 
@@ -203,27 +119,38 @@ def test_arrays_of_other_libraries_are_written(tmp_path):
     same(turned, read(tmp_path / "turned"))
 
 
-def test_an_adapter_without_modules_is_refused(tmp_path):
-    with pytest.raises(AdapterError, match="has no module; there is nothing to write"):
-        write(Adapter.of({}), tmp_path / "x")
-    assert names(tmp_path) == []
-
-
-def test_a_module_of_another_shape_than_announced_is_refused(tmp_path):
-    one = made()
-    with pytest.raises(AdapterError, match=r"has shape \(6, 4\), announced as \(6, 5\)"):
-        write(Adapter({Q: one[Q]}, {Q: (6, 5)}), tmp_path / "x")
-    assert names(tmp_path) == []
+def test_what_cannot_be_written_is_refused(tmp_path):
+    one, place = made(), tmp_path / "x"
+    (tmp_path / "file").write_text("mine")
+    refusals = {
+        r"'int8'; choose one of float16, bfloat16, float32": lambda: write(
+            one, place, dtype="int8"
+        ),
+        "has no module; there is nothing to write": lambda: write(Adapter.of({}), place),
+        r"has shape \(6, 4\), announced as \(6, 5\)": lambda: write(
+            Adapter({Q: one[Q]}, {Q: (6, 5)}), place
+        ),
+        "file: is a file; name a folder": lambda: write(one, tmp_path / "file", force=True),
+        "parent folder does not exist; make that": lambda: write(one, tmp_path / "no" / "x"),
+    }
+    for message, refused in refusals.items():
+        with pytest.raises(AdapterError, match=message):
+            refused()
+    assert names(tmp_path) == ["file"]
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_what_is_there_stays_unless_forced(tmp_path):
     write(made(seed=1), tmp_path / "x")
+    write(made(seed=1), tmp_path / "y")  # twice the same bytes
+    for file in ("adapter_model.safetensors", "adapter_config.json"):
+        assert (tmp_path / "x" / file).read_bytes() == (tmp_path / "y" / file).read_bytes()
     with pytest.raises(AdapterError, match="x: exists already; name another folder, or replace"):
         write(made(seed=2), tmp_path / "x")
     same(made(seed=1), read(tmp_path / "x"))
     write(made(seed=2), tmp_path / "x", force=True)
     same(made(seed=2), read(tmp_path / "x"))
-    assert names(tmp_path) == ["x"]
+    assert names(tmp_path) == ["x", "y"]
 
 
 def test_of_two_writers_to_one_place_the_later_is_refused(tmp_path):
@@ -256,16 +183,6 @@ def test_a_folder_with_anything_else_is_never_replaced(tmp_path):
     with pytest.raises(AdapterError, match=r"holds 'thesis.tex', which .* would be lost; move it"):
         write(made(), home, force=True)
     assert (home / "thesis.tex").read_text() == "years of work"
-
-
-@pytest.mark.parametrize("force", [False, True])
-def test_a_file_and_a_missing_parent_are_refused(force, tmp_path):
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(AdapterError, match="file: is a file; name a folder"):
-        write(made(), tmp_path / "file", force=force)
-    with pytest.raises(AdapterError, match="parent folder does not exist; make that folder first"):
-        write(made(), tmp_path / "no" / "x", force=force)
-    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_a_link_to_a_folder_stays_a_link(tmp_path):
@@ -319,11 +236,11 @@ def test_a_disk_that_is_full_leaves_nothing(tmp_path):
 
 
 def test_an_adapter_larger_than_its_share_of_memory_passes_through(tmp_path):
-    """Twelve modules of 2.6 MB each are read, added and written with three in memory."""
-    modules = {f"m{i}": (20_000, 20_000, 16) for i in range(12)}
+    """Twelve modules of 1.3 MB each are read, added and written with three in memory."""
+    modules = {f"m{i}": (10_000, 10_000, 16) for i in range(12)}
     shelf = aligned([read(folder(tmp_path / str(i), modules, seed=i)) for i in range(2)])
     sums = Lazy(tuple(modules), lambda name: shelf.updates(name)[0] + shelf.updates(name)[1])
-    one = 2 * 20_000 * 16 * 4
+    one = 2 * 10_000 * 16 * 4
     tracemalloc.start()
     write(Adapter(sums, shelf.shapes), tmp_path / "sum")
     peak = tracemalloc.get_traced_memory()[1]
@@ -332,39 +249,28 @@ def test_an_adapter_larger_than_its_share_of_memory_passes_through(tmp_path):
     assert peak < 8 * one
 
 
-def test_the_library_reads_every_tensor(tmp_path):
-    adapter = made()
-    write(adapter, tmp_path / "x")
-    found = load_file(tmp_path / "x" / "adapter_model.safetensors")
-    assert len(found) == 2 * len(adapter)
-    for name in adapter:
-        assert np.array_equal(found[f"base_model.model.{name}.lora_A.weight"], adapter[name].down)
-        assert np.array_equal(found[f"base_model.model.{name}.lora_B.weight"], adapter[name].up)
-
-
 # Streamed files: the safetensors library reads back what went in, header room included.
 
 
-@given(seeds)
-def test_the_library_reads_what_was_streamed(tmp_path_factory, seed):
-    rng = np.random.default_rng(seed)
-    file = tmp_path_factory.getbasetemp() / "streamed"
-    file.unlink(missing_ok=True)
-    dtype = str(rng.choice([*DTYPES]))
-    made = {
-        f'"é\n{i}': rng.standard_normal((rng.integers(1, 5), rng.integers(1, 5))).T
-        for i in range(rng.integers(1, 5))
-    }
-    size, _ = save(file, [*made], made.items(), dtype)
-    assert file.stat().st_size == size
-    assert [*header(file)] == [*made]
-    for key, tensor in header(file).items():
-        assert np.array_equal(load(tensor), made[key].astype(DTYPES[dtype]).astype(float))
-    if dtype != "bfloat16":
-        for key, found in load_file(file).items():
-            assert np.array_equal(found, made[key].astype(dtype))
-    with safe_open(file, framework="pt") as opened:
-        assert opened.metadata() == {"format": "pt"}
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_library_reads_what_was_streamed(tmp_path, dtype):
+    for seed in range(3):
+        rng, file = np.random.default_rng(seed), tmp_path / str(seed)
+        made = {
+            f'"é\n{i}': rng.standard_normal((rng.integers(1, 5), rng.integers(1, 5))).T
+            for i in range(rng.integers(1, 5))
+        }
+        size, _ = save(file, [*made], made.items(), dtype)
+        assert file.stat().st_size == size
+        assert [*header(file)] == [*made]
+        for key, tensor in header(file).items():
+            stored = made[key].astype(DTYPES[dtype]).astype(float)
+            np.testing.assert_array_equal(load(tensor), stored)
+        if dtype != "bfloat16":
+            for key, found in load_file(file).items():
+                np.testing.assert_array_equal(found, made[key].astype(dtype))
+        with safe_open(file, framework="pt") as opened:
+            assert opened.metadata() == {"format": "pt"}
 
 
 def test_the_data_begin_at_a_multiple_of_eight(tmp_path):

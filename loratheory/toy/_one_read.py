@@ -11,17 +11,7 @@ from loratheory.shapes import Float
 
 @dataclass(frozen=True, eq=False)
 class Merge:
-    """A weight with adapters merged into it, each with its own coefficient.
-
-    Attributes
-    ----------
-    weight : LowRank
-        The base.
-    adapters : tuple of LowRank
-        Updates of the same shape.
-    coefficients : tuple of float
-        One per adapter.
-    """
+    """A weight with adapters of its shape merged into it, each with its own coefficient."""
 
     weight: LowRank
     adapters: tuple[LowRank, ...]
@@ -88,12 +78,9 @@ def two_hop(
         Held fact ``i`` for the ``i``-th key of either relation before the edits.
     keys : three (d, n) arrays
         Of "x r1", of "y r2" and of "x r1 r2".
-    values : sequence of int
-        The bridge entity of each subject after the first edit.
-    pairing : sequence of int
-        Which key of the second relation each bridge entity has.
-    answers : sequence of int
-        The answer at each key of the second relation after the second edit.
+    values, pairing, answers : sequences of int
+        The bridge entity of each subject after the first edit; which key of the second relation
+        each bridge entity has; the answer at each such key after the second edit.
     known : bool
         Whether the base held old first facts that the first edit subtracts.
 

@@ -14,7 +14,7 @@ from loratheory.shapes import Float
 def interpolating(
     keys: Float[Array, "d n"], values: Float[Array, "m n"], start: LowRank | None = None
 ) -> LowRank:
-    r"""Return the map nearest to `start` in Frobenius norm that sends each key to its value.
+    """Return the map nearest to `start` in Frobenius norm that sends each key to its value.
 
     Parameters
     ----------
@@ -38,9 +38,13 @@ def interpolating(
 
 
 def miss(low: LowRank, keys: Float[Array, "d n"], values: Float[Array, "m n"]) -> float:
-    """How far a map is from sending keys to values: largest error over largest value."""
+    """How far a map is from sending keys to values: largest error over largest value.
+
+    The error itself where all values are zero.
+    """
     xp = array_namespace(values)
-    return float(xp.max(xp.abs(low @ keys - values))) / float(xp.max(xp.abs(values)))
+    error, scale = (float(xp.max(xp.abs(x))) for x in (low @ keys - values, values))
+    return error / (scale or 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,19 +69,8 @@ class Hop:
 def branching(keys: Float[Array, "d n"], values: Float[Array, "m v"], *, known: bool = True) -> Hop:
     """Return the hop whose first ``v - n`` entities are edited away from values of their own.
 
-    Parameters
-    ----------
-    keys : (d, n) array
-        Keys of the entities.
-    values : (m, v) array
-        Entity ``i`` goes to column ``i``; an edited one went to column ``n + i`` before.
-    known : bool
-        Whether the base held those old facts; if not, the edit adds facts where there were none.
-
-    Returns
-    -------
-    Hop
-        All values distinct, before and after.
+    Entity ``i`` goes to column ``i`` of the values; an edited one went to column ``n + i`` before
+    where the base held old facts (`known`), to zero else. All values are distinct.
     """
     xp, n = array_namespace(keys), int(keys.shape[1])
     edited = int(values.shape[1]) - n
@@ -110,12 +103,8 @@ class Chain:
     def output(self, keys: Array, coefficients: Sequence[int | float]) -> Array:
         """Return the logits after all reads; costs ``O(d n)`` a read and key.
 
-        Parameters
-        ----------
-        keys : (d,) or (d, c) array
-            Keys of the first read.
-        coefficients : sequence of float
-            Merge weight times strength of the edit, one per read.
+        For ``(d,)`` or ``(d, c)`` keys of the first read; coefficients are merge weight times
+        strength of the edit, one per read.
         """
         state = self.read(0, keys, coefficients[0])
         for hop, bridge in enumerate(self.bridges, start=1):
@@ -128,7 +117,7 @@ def chain(
     values: Sequence[Float[Array, "d _"]],
     fit: Callable[[Array, Array], LowRank] = interpolating,
 ) -> Chain:
-    """Return the chain that holds these hops.
+    """Return the chain that holds these hops, exact if keys and values are linearly independent.
 
     Parameters
     ----------
@@ -139,11 +128,6 @@ def chain(
         the bridge before that hop sends each value to that key.
     fit : callable
         ``fit(keys, values)`` makes every map from its pairs.
-
-    Returns
-    -------
-    Chain
-        Exact wherever keys and values are linearly independent.
 
     Raises
     ------

@@ -14,6 +14,12 @@ class ConfigError(ValueError):
     """Numbers that describe no model or no training run."""
 
 
+def _refuse_unless(value: object, holds: bool, name: str, remedy: str) -> None:
+    if not holds:
+        message = f"{name} is {value!r}: {remedy}"
+        raise ConfigError(message)
+
+
 @dataclass(frozen=True)
 class Site:
     """One linear map at one moment of the computation.
@@ -68,11 +74,6 @@ class Config:
         Training adds Gaussian noise after each layer: this share of the residual stream's rms.
     supervision : float
         Weight of the loss on answers decoded after the loop in which they are due.
-
-    Raises
-    ------
-    ConfigError
-        If a number describes no model.
     """
 
     vocabulary: int
@@ -91,36 +92,24 @@ class Config:
     def __post_init__(self) -> None:
         """Refuse what describes no model."""
         for name in ("vocabulary", "width", "heads", "depth", "loops", "context"):
-            if (value := getattr(self, name)) < 1:
-                message = f"{name} is {value}: give 1 or more"
-                raise ConfigError(message)
-        if self.window is not None and self.window < 1:
-            message = f"window is {self.window}: give 1 (the token itself) or more, or None for all"
-            raise ConfigError(message)
+            value = getattr(self, name)
+            _refuse_unless(value, value >= 1, name, "give 1 or more")
+        own = self.window is None or self.window >= 1
+        _refuse_unless(self.window, own, "window", "give 1 (the token itself) or more, or None")
         for name, known in (("norm", NORMS), ("position", POSITIONS)):
-            if (value := getattr(self, name)) not in known:
-                message = f"{name} is {value!r}: choose one of {', '.join(known)}"
-                raise ConfigError(message)
+            value = getattr(self, name)
+            _refuse_unless(value, value in known, name, f"choose one of {', '.join(known)}")
         for name in ("noise", "supervision"):
-            if not 0 <= (value := getattr(self, name)) < math.inf:
-                message = f"{name} is {value}: give a finite number that is not negative"
-                raise ConfigError(message)
-        self._check_sides()
-
-    def _check_sides(self) -> None:
-        """What the numbers must be to each other."""
-        if self.width % self.heads:
-            message = f"{self.heads} heads do not divide width {self.width}: give a divisor"
-            raise ConfigError(message)
-        if self.position == "rope" and self.width // self.heads % 2:
-            message = (
-                f"rope rotates pairs, and a head of width {self.width} / {self.heads} is odd: "
-                "give a width that is an even multiple of heads"
-            )
-            raise ConfigError(message)
-        if self.supervision and self.loops == 1:
-            message = "supervision acts between loops, and there is one loop: give loops=2 or 0"
-            raise ConfigError(message)
+            value = getattr(self, name)
+            _refuse_unless(value, 0 <= value < math.inf, name, "give a finite number, 0 or above")
+        divisor = f"give a divisor of the width {self.width}"
+        _refuse_unless(self.heads, self.width % self.heads == 0, "heads", divisor)
+        even = self.position != "rope" or self.width // self.heads % 2 == 0
+        pairs = f"rope rotates pairs: give an even multiple of {self.heads} heads"
+        _refuse_unless(self.width, even, "width", pairs)
+        between = not self.supervision or self.loops > 1
+        loops = "it acts between loops, and there is one: give loops=2 or 0"
+        _refuse_unless(self.supervision, between, "supervision", loops)
 
     @property
     def shapes(self) -> dict[str, tuple[int, int]]:
@@ -155,11 +144,6 @@ class Recipe:
         Weight decay; none on the gains of norms.
     betas : pair of float
         How slowly the averages of AdamW forget.
-
-    Raises
-    ------
-    ConfigError
-        If a number describes no training.
     """
 
     steps: int
@@ -172,21 +156,15 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse what describes no training."""
-        if self.steps < 1 or self.warmup < 0:
-            message = f"{self.steps} steps, {self.warmup} to warm up: give at least 1 and 0"
-            raise ConfigError(message)
-        if not 0 < self.rate < math.inf:
-            message = f"rate is {self.rate}: give a finite number above 0, such as 1e-3"
-            raise ConfigError(message)
-        if not 0 <= self.floor <= 1:
-            message = f"floor is {self.floor}: give a share of the highest rate, from 0 to 1"
-            raise ConfigError(message)
-        if not 0 <= self.decay < math.inf:
-            message = f"decay is {self.decay}: give a finite number that is not negative"
-            raise ConfigError(message)
-        if self.schedule not in ("cosine", "linear"):
-            message = f"schedule is {self.schedule!r}: choose cosine or linear"
-            raise ConfigError(message)
+        for name, holds, remedy in (
+            ("steps", self.steps >= 1, "give 1 or more"),
+            ("warmup", self.warmup >= 0, "give 0 or more"),
+            ("rate", 0 < self.rate < math.inf, "give a finite number above 0, such as 1e-3"),
+            ("floor", 0 <= self.floor <= 1, "give a share of the highest rate, from 0 to 1"),
+            ("decay", 0 <= self.decay < math.inf, "give a finite number, 0 or above"),
+            ("schedule", self.schedule in ("cosine", "linear"), "choose cosine or linear"),
+        ):
+            _refuse_unless(getattr(self, name), holds, name, remedy)
 
     def share(self, step: int) -> float:
         """The rate of a step, counted from 0, as a share of the highest."""

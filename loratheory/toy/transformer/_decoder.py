@@ -37,14 +37,7 @@ def normal(shape: Sequence[int], generators: Sequence[torch.Generator]) -> Tenso
 
 
 def parameters(config: Config, seeds: Sequence[int]) -> dict[str, Tensor]:
-    """Return the first weights of one model a seed.
-
-    Parameters
-    ----------
-    config : Config
-        What the models are made of.
-    seeds : sequence of int
-        Not negative; each determines its model, whatever the others are.
+    """Return the first weights of one model a seed, which each determines by itself.
 
     Returns
     -------
@@ -148,12 +141,10 @@ def states(
     adapt: Adapt | None = None,
     noise: Float[Tensor, "L E N d"] | None = None,
 ) -> list[Float[Tensor, "E N d"]]:
-    """Return the residual stream after each loop, sequences one after another.
+    """Return the residual stream after each loop, sequences one after another: (E, B T, d).
 
     Parameters
     ----------
-    config : Config
-        What the model is made of.
     parameters : mapping of str to (G, ...) tensor
         Weights of ``G`` models; ``G`` divides ``E``, and replicas share models in order.
     tokens : (E, B, T) tensor
@@ -162,11 +153,6 @@ def states(
         What to add to the output of each linear map.
     noise : (loops × depth, E, B T, d) tensor, optional
         Standard normal; added after each layer in turn, ``config.noise`` times the rms there.
-
-    Returns
-    -------
-    list of (E, B T, d) tensors
-        One a loop.
 
     Raises
     ------

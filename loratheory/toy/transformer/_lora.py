@@ -15,16 +15,12 @@ from loratheory.toy.transformer._maps import low_rank_image
 
 @dataclass(frozen=True, eq=False)
 class Lora:
-    """One adapter a replica: adds ``scale * up @ down @ x`` in every loop.
-
-    It is what the decoder calls `adapt`.
+    """One adapter a replica, which the decoder calls as `adapt`: adds ``scale * up @ down @ x``.
 
     Attributes
     ----------
-    up : mapping of str to (E, m, r) tensor
-        By the name of the weight; ``B`` in the LoRA paper.
-    down : mapping of str to (E, r, n) tensor
-        ``A`` in the LoRA paper.
+    up, down : mappings of str to (E, m, r) and (E, r, n) tensors
+        By the name of the weight; ``B`` and ``A`` in the LoRA paper.
     scale : float
         What the product is multiplied with (alpha / r).
     """
@@ -66,14 +62,10 @@ def lora(
 
     Parameters
     ----------
-    config : Config
-        The model to adapt.
     seeds : sequence of int
         Not negative; each determines its adapter, whatever the others are.
-    rank : int
-        Width ``r`` of the factors.
-    scale : float
-        What the product of the factors is multiplied with.
+    rank, scale : int, float
+        Width ``r`` of the factors, and what their product is multiplied with.
     modules : sequence of str
         Which linear maps, in every layer: of `ATTENTION`, `MLP` and ``"head"``.
 
@@ -103,17 +95,9 @@ def lora(
 
 
 def adapters_of(trained: Lora) -> list[Adapter]:
-    """Return each replica's adapter, the scale folded into its updates.
+    """Return each replica's adapter, modules named as the weights, the scale folded in.
 
-    Parameters
-    ----------
-    trained : Lora
-        Of ``E`` replicas.
-
-    Returns
-    -------
-    list of Adapter
-        Modules named as the weights, factors in the dtype of `trained` and cut from its graph.
+    Factors are in the dtype of `trained` and cut from its graph.
     """
     up = {name: (x * trained.scale).detach() for name, x in trained.up.items()}
     down = {name: x.detach() for name, x in trained.down.items()}
@@ -124,20 +108,10 @@ def adapters_of(trained: Lora) -> list[Adapter]:
 
 
 def stacked(adapters: Sequence[Adapter], dtype: torch.dtype = torch.float32) -> Lora:
-    """Return the adapters side by side, one a replica: what `adapters_of` takes apart.
+    """Return adapters side by side, one a replica, of scale 1: what `adapters_of` takes apart.
 
-    Parameters
-    ----------
-    adapters : sequence of Adapter
-        At least one; NumPy arrays or tensors, modules named as the weights of the decoder.
-    dtype : torch.dtype
-        Of the result.
-
-    Returns
-    -------
-    Lora
-        Scale 1. A module that some adapter lacks is zero there, and narrower updates are padded
-        with zeros to the width of the widest.
+    NumPy arrays or tensors, modules named as the weights of the decoder. A module that some
+    adapter lacks is zero there, and narrower updates are padded with zeros to the widest.
     """
     names = list(dict.fromkeys(name for adapter in adapters for name in adapter))
     up: dict[str, Tensor] = {}

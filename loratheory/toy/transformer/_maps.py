@@ -22,15 +22,7 @@ from loratheory.toy.transformer._config import Config
 def rotated(x: Float[Tensor, "R T H c"]) -> Float[Tensor, "R T H c"]:
     """Return the vectors turned by rotary positions (Su et al. 2021), halves as pairs.
 
-    Parameters
-    ----------
-    x : (R, T, H, c) tensor
-        Queries or keys, ``c`` even.
-
-    Returns
-    -------
-    (R, T, H, c) tensor
-        The product of a turned query and a turned key depends on their distance alone.
+    The product of a turned query and a turned key depends on their distance alone.
     """
     length, half = x.shape[1], x.shape[-1] // 2
     place = torch.arange(length, dtype=torch.float64, device=x.device)
@@ -54,18 +46,8 @@ def attended(
 ) -> Float[Tensor, "R T d"]:
     """Return what each token reads from itself and from those before it.
 
-    Parameters
-    ----------
-    config : Config
-        Heads, window and position.
-    query, key, value : (R, T, d) tensors
-        Of ``R`` sequences.
-
-    Returns
-    -------
-    (R, T, d) tensor
-        Per head the mean of the values seen, weighted by ``softmax(query · key / sqrt(d / H))``.
-        Costs ``O(R T W d)`` for a window of ``W`` tokens.
+    Per head the mean of the values seen, weighted by ``softmax(query · key / sqrt(d / H))``. Costs
+    ``O(R T W d)`` for ``R`` sequences and a window of ``W`` tokens.
     """
     length = query.shape[1]
     split = (config.heads, config.width // config.heads)

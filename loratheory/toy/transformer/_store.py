@@ -30,24 +30,11 @@ class BusyError(StoreError):
 
 
 def content_hash(parts: Mapping[str, Any]) -> str:
-    """Return the name of what these parts determine.
+    """Return the name of what these parts determine, equal for equal parts in any order.
 
-    Parameters
-    ----------
-    parts : mapping of str to anything
-        Dataclasses, numbers, texts, None, and lists and mappings of them: the config, the recipe,
-        the seeds, and what the data were made from.
-
-    Returns
-    -------
-    str
-        Equal for equal parts, whatever their order, as long as the `VERSION` of this package and
-        that of PyTorch stay the same.
-
-    Raises
-    ------
-    TypeError
-        If a part is of another kind, for it may print alike and mean something else.
+    Dataclasses, numbers, texts, None, and lists and mappings of them: the config, the recipe, the
+    seeds, and what the data were made from. Other parts are a TypeError: they may print alike and
+    mean something else. Names change with `VERSION` and with that of PyTorch.
     """
     versions = {"code": VERSION, "torch": str(torch.__version__)}
     return store.content_hash({"parts": dict(parts), **versions})
@@ -76,9 +63,8 @@ def stored(
     Returns
     -------
     dict of str to tensor
-        What `train` returned, now or earlier. A file appears whole or not at all, and one that is
-        damaged is made again. No two processes train the same at a time; a lock goes with the
-        process that holds it, however that ends.
+        A file appears whole or not at all, and one that is damaged is made again. No two processes
+        train the same at a time; a lock goes with its process, however that ends.
 
     Raises
     ------

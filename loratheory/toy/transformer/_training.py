@@ -37,15 +37,13 @@ class TrainingError(ValueError):
 
 
 class Batch(NamedTuple):
-    """What one step learns from.
+    """What one step learns from, ``(E, B, T)`` tensors.
 
     Attributes
     ----------
-    tokens : (E, B, T) tensor
-        Token numbers.
-    targets : (E, B, T) tensor
-        The token due at each place, -1 where none is.
-    hops : (E, B, T) tensor, optional
+    tokens, targets : tensor
+        Token numbers; the token due at each place, -1 where none is.
+    hops : tensor, optional
         After how many loops each of them is due at the earliest; for deep supervision.
     """
 
@@ -65,20 +63,7 @@ def losses(
     adapt: Adapt | None = None,
     noise: Float[Tensor, "L E N d"] | None = None,
 ) -> Float[Tensor, " E"]:
-    """Return each replica's loss.
-
-    Parameters
-    ----------
-    config : Config
-        What the models are made of.
-    parameters : mapping of str to (G, ...) tensor
-        Their weights, shared by the replicas in order.
-    batch : Batch
-        What to learn from.
-    adapt : callable, optional
-        What to add to the output of each linear map.
-    noise : (loops × depth, E, B T, d) tensor, optional
-        As for `states`.
+    """Return each replica's loss; arguments as of `states`.
 
     Returns
     -------
@@ -129,27 +114,20 @@ def trained_base(
     recipe: Recipe,
     batch: Callable[[int], Batch],
     seeds: Sequence[int],
-    progress: Progress | None = None,
 ) -> dict[str, Tensor]:
-    """Return trained weights of one model a seed.
+    """Return trained weights of one model a seed, as if each had been trained alone.
 
     Parameters
     ----------
-    config : Config
-        What the models are made of.
-    recipe : Recipe
-        How to train them, such as `BASE`.
     batch : callable
         ``batch(step)`` is what a step learns from, for ``E`` replicas.
     seeds : sequence of int
         ``E`` of them; first weights and noise of a replica depend on its seed alone.
-    progress : callable, optional
-        Called after each step.
 
     Returns
     -------
     dict of str to (E, ...) tensor
-        As `parameters` returns them; each replica as if it had been trained alone.
+        As `parameters` returns them.
 
     Raises
     ------
@@ -161,7 +139,7 @@ def trained_base(
     for models, replicas in blocks(count, count, config.width):
         leaves = {name: _leaf(x[models]) for name, x in start.items()}
         parts.append(Part(replicas, leaves, None, leaves))
-    descend(config, recipe, batch, seeds, parts, progress)
+    descend(config, recipe, batch, seeds, parts)
     return {name: torch.cat([part.leaves[name].detach() for part in parts]) for name in start}
 
 
@@ -172,32 +150,15 @@ def trained_lora(
     recipe: Recipe,
     batch: Callable[[int], Batch],
     seeds: Sequence[int],
-    progress: Progress | None = None,
 ) -> Lora:
-    """Return trained adapters; the bases stay as they are.
+    """Return trained adapters, as if each had been trained alone; bases and `start` stay.
 
     Parameters
     ----------
     config : Config
-        What the bases are made of; ``replace(config, supervision=0)`` to learn from final answers
-        alone.
+        Of the bases; ``replace(config, supervision=0)`` to learn from final answers alone.
     weights : mapping of str to (G, ...) tensor
         Of the bases; the ``E`` replicas share them in order.
-    start : Lora
-        First factors, see `lora`; left as they are.
-    recipe : Recipe
-        How to train, such as `LORA`.
-    batch : callable
-        ``batch(step)`` is what a step learns from, for ``E`` replicas.
-    seeds : sequence of int
-        ``E`` of them; the noise of a replica depends on its seed alone.
-    progress : callable, optional
-        Called after each step.
-
-    Returns
-    -------
-    Lora
-        Each replica as if it had been trained alone.
 
     Raises
     ------
@@ -209,14 +170,13 @@ def trained_lora(
         adapter = start.of(replicas).map(_leaf)
         base = {name: x[models] for name, x in weights.items()}
         parts.append(Part(replicas, base, adapter, adapter.tensors()))
-    descend(config, recipe, batch, seeds, parts, progress)
+    descend(config, recipe, batch, seeds, parts)
 
-    def whole(side: str) -> dict[str, Tensor]:
-        """The factors of all parts, in order."""
-        found = {n: [part.leaves[f"{n}.{side}"].detach() for part in parts] for n in start.up}
-        return {name: torch.cat(factors) for name, factors in found.items()}
-
-    return Lora(whole("up"), whole("down"), start.scale)
+    up, down = (
+        {n: torch.cat([part.leaves[f"{n}.{side}"].detach() for part in parts]) for n in start.up}
+        for side in ("up", "down")
+    )
+    return Lora(up, down, start.scale)
 
 
 def _leaf(x: Tensor) -> Tensor:
@@ -250,7 +210,7 @@ def descend(
     batch: Callable[[int], Batch],
     seeds: Sequence[int],
     parts: Sequence[Part],
-    progress: Progress | None,
+    progress: Progress | None = None,
 ) -> None:
     """Train the leaves in place; the sum of all losses keeps the replicas apart."""
     named = [item for part in parts for item in part.leaves.items()]

@@ -37,9 +37,9 @@ from loratheory.toy.transformer._maps import attended, rotated, unit_rms
         ({"noise": -0.5}, "noise is -0.5"),
         ({"supervision": float("inf")}, "supervision is inf"),
         ({"noise": float("nan")}, "noise is nan"),
-        ({"width": 10, "heads": 3}, "3 heads do not divide width 10"),
-        ({"width": 6, "position": "rope"}, "width 6 / 2 is odd"),
-        ({"supervision": 1.0}, "there is one loop: give loops=2"),
+        ({"width": 10, "heads": 3}, "heads is 3: give a divisor of the width 10"),
+        ({"width": 6, "position": "rope"}, "width is 6: rope rotates pairs: give an even mult"),
+        ({"supervision": 1.0}, "supervision is 1.0: .* there is one: give loops=2"),
     ],
 )
 def test_what_describes_no_model_is_refused(change, words):
@@ -58,15 +58,12 @@ def test_the_shapes_count_the_weights_of_a_decoder():
     assert len(sizes) == 3 * len(ATTENTION + MLP) + 1
 
 
-def test_loops_do_not_add_weights():
-    config = Config(vocabulary=7, width=6, depth=2)
-    assert Config(vocabulary=7, width=6, depth=2, loops=3).shapes == config.shapes
-
-
 def test_a_site_is_one_weight_in_every_loop():
     assert {Site("mlp.in", loop, 1).name for loop in range(3)} == {"layers.1.mlp.in"}
-    assert Site("head", 1, 2).name == "head"
-    assert Site("attention.key", 0, 2).name in Config(vocabulary=3, depth=3).shapes
+    assert (Site("head", 1, 2).name, Site("attention.key", 0, 2).name) == (
+        "head",
+        "layers.2.attention.key",
+    )
 
 
 def drawn_tokens(length, width=12, sequences=5):
@@ -75,8 +72,8 @@ def drawn_tokens(length, width=12, sequences=5):
     return [x.double() * 2 for x in draw]
 
 
-@pytest.mark.parametrize("length", [1, 2, 5])
-@pytest.mark.parametrize("window", [None, 1, 2, 4, 9])
+@pytest.mark.parametrize("length", [1, 5])
+@pytest.mark.parametrize("window", [None, 1, 2, 9])
 @pytest.mark.parametrize("position", ["none", "rope"])
 def test_it_is_softmax_attention_under_the_mask(length, window, position):
     config = Config(vocabulary=3, width=12, heads=3, window=window, position=position)
@@ -99,12 +96,6 @@ def test_rotation_shows_the_distance_alone():
     assert not torch.allclose(scores[..., 0, 0], scores[..., 1, 0])
 
 
-def test_a_window_of_one_reads_oneself():
-    query, key, value = drawn_tokens(4)
-    config = Config(vocabulary=3, width=12, heads=3, window=1)
-    torch.testing.assert_close(attended(config, query, key, value), value)
-
-
 @pytest.mark.parametrize("window", [None, 2])
 def test_derivatives_are_those_of_finite_differences(window):
     config = Config(vocabulary=3, width=4, heads=2, window=window, position="rope")
@@ -123,14 +114,10 @@ def test_rows_come_out_at_rms_one():
     torch.testing.assert_close(unit_rms(torch.zeros(2, 3)), torch.zeros(2, 3))
 
 
-def test_the_norm_keeps_directions():
+def test_the_norm_keeps_directions_and_has_the_derivative_of_finite_differences():
     x = drawn(3, 5)
-    torch.testing.assert_close(
-        unit_rms(x), x / x.pow(2).mean(-1, keepdim=True).sqrt(), rtol=1e-5, atol=0
-    )
-
-
-def test_the_norm_has_the_derivative_of_finite_differences():
+    rms = x.pow(2).mean(-1, keepdim=True).sqrt()
+    torch.testing.assert_close(unit_rms(x), x / rms, rtol=1e-5, atol=0)
     assert gradcheck(unit_rms, drawn(3, 4, 5))
 
 
@@ -143,11 +130,8 @@ def test_the_image_is_that_of_the_dense_update():
 def test_the_image_has_the_derivatives_of_finite_differences():
     given = drawn(2, 5, 4), drawn(2, 6, 3, seed=1), drawn(2, 3, 4, seed=2)
     assert gradcheck(lambda *factors: low_rank_image(*factors, 0.7), given)
-
-
-def test_no_derivative_is_made_that_nobody_asked_for():
     x, up, down = drawn(1, 5, 4).detach(), drawn(1, 6, 3, seed=1), drawn(1, 3, 4, seed=2)
-    low_rank_image(x, up, down, 2).sum().backward()
+    low_rank_image(x, up, down, 2).sum().backward()  # nobody asked for that of x
     assert x.grad is None
     assert up.grad.shape == up.shape
 
@@ -209,7 +193,7 @@ def close(ours, plain):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("models", [1, 2, 4])
+@pytest.mark.parametrize("models", [1, 2])
 def test_every_replica_is_a_plain_decoder_on_its_model(variant, models):
     config = Config(**TINY | variant)
     weights, asked = doubled(config, range(models)), tokens(4)
@@ -238,16 +222,6 @@ def test_gradients_are_those_of_the_plain_decoder(variant):
     for name, x in ours.items():
         if name not in ("head", "norm"):  # what only the head uses
             close(x.grad, plain[name].grad)
-
-
-def test_no_token_sees_a_later_one():
-    config = Config(**TINY)
-    weights, asked = doubled(config, [0]), tokens(1, 6, 5)
-    other = asked.clone()
-    other[:, :, 3] = (asked[:, :, 3] + 1) % 11
-    one, two = (logits(config, weights, x) for x in (asked, other))
-    torch.testing.assert_close(one[:, :, :3], two[:, :, :3])
-    assert (one[:, :, 3:] - two[:, :, 3:]).abs().amin(dim=(0, 1, 3)).min() > 0
 
 
 def test_a_window_reaches_one_token_further_a_layer():
@@ -295,23 +269,6 @@ def test_an_addition_is_a_change_of_weights_there_and_then(tied):
         state = plain_states(config, own, asked[e], plain)[-1]
         close(ours[e], plain_logits(config, own, state, plain))
     assert sorted(met, key=repr) == sorted(sites, key=repr)
-
-
-def test_nothing_added_changes_nothing():
-    config = Config(**TINY)
-    weights, asked = doubled(config, [3]), tokens(2)
-    assert torch.equal(
-        logits(config, weights, asked, lambda *_: None), logits(config, weights, asked)
-    )
-
-
-def test_noise_is_a_share_of_the_rms():
-    config = Config(**TINY | {"depth": 1, "loops": 1, "noise": 0.5})
-    weights, asked = doubled(config, [0]), tokens(1)
-    calm = states(config, weights, asked)[0]
-    ones = torch.ones(1, 1, 12, 8).double()
-    noisy = states(config, weights, asked, None, ones)[0]
-    close(noisy - calm, 0.5 * calm.pow(2).mean(-1, keepdim=True).sqrt().expand(calm.shape))
 
 
 def test_what_does_not_fit_is_refused():

@@ -36,15 +36,10 @@ def same(one, two):
     torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-6)
 
 
-def test_a_fresh_adapter_changes_nothing():
-    weights, asked = doubled(CONFIG, [0]), tokens(2)
-    fresh = lora(CONFIG, [0, 1], modules=ATTENTION).map(lambda x: x.double())
-    same(logits(CONFIG, weights, asked, fresh), logits(CONFIG, weights, asked))
-
-
 def test_first_factors_are_those_of_the_seed():
     together, alone = lora(CONFIG, [4, 7], modules=MLP), lora(CONFIG, [7], modules=MLP)
     assert together.scale == 2.0
+    assert not any(x.any() for x in together.up.values())
     for name, x in together.down.items():
         assert torch.equal(x[1], alone.down[name][0])
         assert not torch.equal(x[0], x[1])
@@ -63,18 +58,9 @@ def test_only_the_chosen_maps_are_adapted(modules):
         assert (x.shape[1], found.down[name].shape[2]) == CONFIG.shapes[name]
     for other in {*MLP, *ATTENTION, HEAD} - set(modules):
         assert found(Site(other, 0, 0), torch.ones(1, 2, 8)) is None
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"rank": 0}, "rank is 0"),
-        ({"modules": ["mlp"]}, "no linear map 'mlp': choose of attention.query"),
-    ],
-)
-def test_what_cannot_be_adapted_is_refused(options, words):
-    with pytest.raises(ConfigError, match=words):
-        lora(CONFIG, [0], **options)
+    for options, words in (({"rank": 0}, "rank is 0"), ({"modules": ["mlp"]}, "no linear map 'ml")):
+        with pytest.raises(ConfigError, match=words):
+            lora(CONFIG, [0], **options)
 
 
 def test_the_addition_is_scale_times_both_factors():
@@ -126,15 +112,10 @@ def test_what_an_adapter_lacks_is_zero_and_widths_may_differ():
 
 def test_some_replicas_are_their_adapters():
     trained = filled(scale=1.5)
-    part = trained.of(slice(1, 3))
+    part, names = trained.of(slice(1, 3)), trained.tensors()
     assert part.scale == 1.5
-    for name, x in trained.tensors().items():
-        assert torch.equal(part.tensors()[name], x[1:3])
-
-
-def test_tensors_are_all_factors_once():
-    trained = filled()
-    names = trained.tensors()
     assert len(names) == 2 * len(trained.up)
     assert names["layers.0.mlp.in.up"] is trained.up["layers.0.mlp.in"]
     assert names["layers.0.mlp.in.down"] is trained.down["layers.0.mlp.in"]
+    for name, x in names.items():
+        assert torch.equal(part.tensors()[name], x[1:3])

@@ -16,7 +16,6 @@ from loratheory.toy.transformer import (
     ConfigError,
     Recipe,
     TrainingError,
-    logits,
     lora,
     losses,
     parameters,
@@ -31,8 +30,8 @@ from loratheory.toy.transformer._store import VERSION
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"steps": 0}, "0 steps"),
-        ({"warmup": -1}, "-1 to warm up"),
+        ({"steps": 0}, "steps is 0: give 1 or more"),
+        ({"warmup": -1}, "warmup is -1"),
         ({"rate": 0.0}, "rate is 0.0"),
         ({"rate": float("nan")}, "rate is nan"),
         ({"floor": 2}, "floor is 2"),
@@ -55,15 +54,11 @@ def test_the_rate_rises_and_falls_as_said():
     assert cosine.share(6) == pytest.approx(0.2 + 0.8 * (1 + 0.80901699) / 2)
 
 
-def test_a_floor_of_one_is_a_constant_rate():
-    assert {Recipe(steps=9, rate=1, floor=1).share(step) for step in range(9)} == {1.0}
-
-
 def test_the_recipes_end_at_a_tenth():
+    assert {Recipe(steps=9, rate=1, floor=1).share(step) for step in range(9)} == {1.0}
     for recipe in (BASE, LORA):
         assert max(map(recipe.share, range(recipe.steps))) == 1
         assert recipe.share(recipe.steps) == pytest.approx(0.1)
-    assert (BASE.steps, BASE.decay, LORA.rate) == (700, 1.0, 5e-3)
 
 
 def looked_up(config, weights, given, e):
@@ -95,16 +90,6 @@ def test_each_loss_is_the_mean_over_what_is_due(supervision):
             found[e], looked_up(config, weights, given, e), rtol=1e-5, atol=0
         )
     assert float(found[2]) == 0.0
-
-
-def test_what_is_not_due_does_not_count():
-    config = Config(**TINY)
-    weights, given = doubled(config, [0]), batch(1)
-    other = given.tokens.clone()
-    other[:, 1, 2] = (other[:, 1, 2] + 1) % 11  # nothing is due there or later
-    given.targets[:, 1, 2] = -1
-    one, two = (losses(config, weights, given._replace(tokens=x)) for x in (given.tokens, other))
-    torch.testing.assert_close(one, two)
 
 
 def test_deep_supervision_asks_when_answers_are_due():
@@ -195,27 +180,6 @@ def test_a_base_takes_the_steps_of_adamw():
         torch.testing.assert_close(x[0], plain[name].detach(), rtol=1e-3, atol=1e-4)
 
 
-def test_training_learns_and_reports_each_step():
-    seen = []
-    given = batch(2, prompts=3)
-    config = replace(CONFIG, noise=0.0)
-    recipe = Recipe(steps=40, rate=2e-2)
-    weights = trained_base(config, recipe, lambda _: given, [0, 1], lambda *at: seen.append(at))
-    assert [step for step, _ in seen] == list(range(40))
-    assert (seen[-1][1] < 0.2 * seen[0][1]).all()
-    answers = logits(config, weights, given.tokens).argmax(-1)
-    assert torch.equal(answers[given.targets >= 0], given.targets[given.targets >= 0])
-
-
-def test_noise_is_there_in_training_alone():
-    given = batch(1)
-    one, two = (
-        trained_base(replace(CONFIG, noise=level), RECIPE, lambda _: given, [0])["norm"]
-        for level in (0.0, 0.5)
-    )
-    assert not torch.allclose(one, two, atol=1e-4)
-
-
 def test_a_loss_that_is_no_number_stops_the_training():
     given = batch(3)
     bases = {name: x.clone() for name, x in parameters(CONFIG, [0, 1, 2]).items()}
@@ -227,19 +191,8 @@ def test_a_loss_that_is_no_number_stops_the_training():
         trained_lora(CONFIG, bases, start, RECIPE, lambda _: given, [0, 1, 2])
 
 
-def test_each_step_has_its_own_batch():
-    asked = []
-
-    def given(step):
-        asked.append(step)
-        return batch(2, seed=step)
-
-    trained_base(CONFIG, RECIPE, given, [0, 1])
-    assert asked == list(range(3))
-
-
 @pytest.mark.parametrize("models", [1, 2, 3, 12])
-@pytest.mark.parametrize("width", [40, 100, 128, 512, 4096])
+@pytest.mark.parametrize("width", [40, 100, 4096])
 def test_blocks_cover_each_replica_once_and_share_evenly(models, width):
     covered = []
     for some, replicas in training.blocks(models, 12, width):

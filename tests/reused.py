@@ -18,9 +18,9 @@ SEEDS = (101, 102)
 
 @pytest.fixture(autouse=True, scope="module")
 def cache(tmp_path_factory):
-    """Weights are kept in a folder of the module's own."""
+    """Weights are kept in one folder for all modules of a session."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LORATHEORY_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("LORATHEORY_CACHE", str(tmp_path_factory.getbasetemp() / "weights"))
         yield
 
 

@@ -40,22 +40,10 @@ NAMES = (
 
 
 def experiment(name: str) -> Experiment:
-    """Return the experiment of that name.
+    """Return the experiment of that name, whose module is imported by this.
 
-    Parameters
-    ----------
-    name : str
-        One of `NAMES`, hyphens welcome, or ``module:attribute`` for an experiment of your own.
-
-    Returns
-    -------
-    Experiment
-        Its module is imported by this.
-
-    Raises
-    ------
-    ExperimentError
-        If there is none; the message names the nearest.
+    One of `NAMES`, hyphens welcome, or ``module:attribute`` for an experiment of your own.
+    ExperimentError if there is none; the message names the nearest.
     """
     place, colon, attribute = name.partition(":")
     if colon:

@@ -11,18 +11,10 @@ from loratheory.toy import Chain, Hop, chain
 class World:
     """Entities x, y and z; the base knows ``x -> y`` and ``y -> z``, the edits change some of both.
 
-    Attributes
-    ----------
-    model : Chain
-        Two reads and their edits; the keys are random, not orthogonal.
-    values : (d, n) array
-        The value of each y, as the first read writes it.
-    first, second : (d, n) array
-        The keys of all x and of all y.
-    edited : int
-        How many facts each edit changes. Of the x numbered below it the y changes from their own
-        number to that plus `edited`; of these new y the z changes from their own number to that
-        plus `edited` again: so no entity that an old answer leads to was edited.
+    Two reads with random keys, `first` of all x and `second` of all y; `values` of each y, as the
+    first read writes it. Each edit changes so many facts: of the x numbered below `edited` the y
+    changes from their own number to that plus `edited`; of these new y the z changes likewise
+    again, so that no entity that an old answer leads to was edited.
     """
 
     model: Chain

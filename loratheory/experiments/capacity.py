@@ -19,30 +19,16 @@ cannot. The mean recalls less than the sum, by its factor 1/K (`thm:averaging-su
 others; unedited facts and chains; edited answers given to other subjects.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from loratheory.experiments.bench import CROWDS, Small
-from loratheory.experiments.bench.rules import rule
 from loratheory.experiments.engine import Experiment, Row
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from loratheory.experiments.bench.transformers import Library
-    from loratheory.toy.transformer import Lora
 
 
 @dataclass(frozen=True)
 class Config(Small):
-    """Some bases, K pairs of adapters of rank r on each, and what holds all their facts.
-
-    Attributes
-    ----------
-    rank, pairs : int
-        r and K.
-    """
+    """Some bases, K `pairs` of adapters of rank r on each, and what holds all their facts."""
 
     rank: int = 1
     pairs: int = 2
@@ -50,19 +36,11 @@ class Config(Small):
 
 
 def cell(config: Config) -> list[Row]:
-    """Return how much each rule that holds all facts recalls.
+    """Return a row a rule that holds all facts, base and repetition.
 
-    Parameters
-    ----------
-    config : Config
-        What to train and to ask.
-
-    Returns
-    -------
-    list of dict
-        One row for each rule, base and repetition: accuracies, all hops acting; `recall`, the
-        share of edited facts answered where only adapters of their hop act; `predicted` of the
-        sum, else -1; `crosstalk`, the variance of a foreign score by theory.
+    Accuracies, all hops acting; `recall`, the share of edited facts answered where only adapters of
+    their hop act; `predicted` of the sum, else -1; `crosstalk`, the variance of a foreign score by
+    theory.
     """
     from loratheory.experiments.bench import transformers as bench
     from loratheory.theorems.editing.hebbian_memory import merged_crosstalk, routed_crosstalk
@@ -71,58 +49,30 @@ def cell(config: Config) -> list[Row]:
     library = config.library(rank=r, pairs=k)
     hops = list(zip(*library.pairs, strict=True))  # by hop, all pairs
     one, wide = ([(lora,) for lora in bench.pooled(library, rank)] for rank in (r, k * r))
-    noise = [[bench.alike(lora, p) for p, lora in enumerate(crowd)] for crowd in hops]
-    own = sum(
-        recall(library, [(lora,) for lora in pair], 1.0, p) for p, pair in enumerate(library.pairs)
-    )
-    alone, all_on = (f(n * k, k, config.width, r) for f in (routed_crosstalk, merged_crosstalk))
-    pooled = merged_crosstalk(n * k, 1, config.width, k * r)
-    crowds: dict[str, tuple[Any, float, float]] = {
-        "noise": (noise, 1.0, all_on),
-        "mean": (hops, 1 / k, all_on / k**2),
-        "sum": (hops, 1.0, all_on),
-        "one": (one, 1.0, all_on),
-        "wide": (wide, 1.0, pooled),
-    }
-    recalls = {name: recall(library, each, c) for name, (each, c, _) in crowds.items()}
-    arms = [bench.arm("base", recall=recall(library, [()] * len(hops), 1.0), crosstalk=0.0)]
-    for name, (each, c, theory) in crowds.items():
-        act = bench.of(*(lora for crowd in each for lora in crowd), times=c)
-        arms.append(bench.arm(name, None, act, recall=recalls[name], crosstalk=theory))
-    arms += [
-        bench.arm(name, None, rule(name), recall=own / k, crosstalk=alone)
-        for name in ("pair alone", "oracle placement")
+    noise = [tuple(bench.alike(lora, p) for p, lora in enumerate(each)) for each in hops]
+    alone, merged = (f(n * k, k, config.width, r) for f in (routed_crosstalk, merged_crosstalk))
+    alike = bench.recall(library, one, 1.0)
+
+    def _arm(name: str, act: Any, recall: object, crosstalk: float) -> bench.Arm:
+        columns = {"predicted": alike if name == "sum" else -1.0, "crosstalk": crosstalk}
+        return bench.arm(name, None, act, lambda *_: {"recall": recall, **columns})
+
+    arms = [_arm("base", None, bench.recall(library, [()] * len(hops), 1.0), 0.0)]
+    for name, by_hop, times, theory in (
+        ("noise", noise, 1.0, merged),
+        ("mean", hops, 1 / k, merged / k**2),
+        ("sum", hops, 1.0, merged),
+        ("one", one, 1.0, merged),
+        ("wide", wide, 1.0, merged_crosstalk(n * k, 1, config.width, k * r)),
+    ):
+        act = bench.of(*(lora for each in by_hop for lora in each), times=times)
+        arms.append(_arm(name, act, bench.recall(library, by_hop, times), theory))
+    own = [
+        bench.recall(library, [(lora,) for lora in pair], 1.0, p)
+        for p, pair in enumerate(library.pairs)
     ]
-    head = {"facts": n, "rank": r, "pairs": k}
-    rows = bench.compared(library, head, arms)
-    told = [*recalls["one"].tolist()]
-    return [
-        {**{name: x for name, x in row.items() if name != "crosstalk"},
-         "predicted": told[e % len(told)] if row["rule"] == "sum" else -1.0,
-         "crosstalk": row["crosstalk"]}
-        for e, row in enumerate(rows)
-    ]  # fmt: skip
-
-
-def recall(
-    library: "Library", crowds: Sequence[Sequence["Lora"]], times: float, pair: int | None = None
-) -> "np.ndarray":
-    """The share of edited facts answered, of all pairs or one, each hop's adapters on their own."""
-    import numpy as np
-
-    from loratheory.experiments.bench import transformers as bench
-
-    asked = library.trials if pair is None else library.trials[pair : pair + 1]
-    right = [
-        bench.accuracy(
-            library.bases,
-            [one.hops[hop] for one in trials],
-            bench.added(crowd, [times] * len(crowd)),
-        )
-        for hop, crowd in enumerate(crowds)
-        for trials in asked
-    ]
-    return np.asarray(np.mean(right, axis=0))
+    arms += [_arm(n, None, sum(own) / k, alone) for n in ("pair alone", "oracle placement")]
+    return bench.compared(library, {"facts": n, "rank": r, "pairs": k}, arms)
 
 
 _CELLS = tuple((rank, pairs) for rank in (1, 4) for pairs in (2, 8))

@@ -28,17 +28,7 @@ from loratheory.theorems.expressiveness import depth_budget
 
 @dataclass(frozen=True)
 class Config:
-    """Gaussian layers of unit gain.
-
-    Attributes
-    ----------
-    shapes : tuple of pairs
-        Width and depth.
-    draws : int
-        Networks for each.
-    seed : int
-        Determines every draw.
-    """
+    """Gaussian layers of unit gain: so many `draws` of each of the `shapes`, width and depth."""
 
     shapes: tuple[tuple[int, int], ...] = ((16, 2), (16, 4), (16, 8), (64, 4), (64, 8), (64, 16))
     draws: int = 5
@@ -46,20 +36,11 @@ class Config:
 
 
 def cell(config: Config) -> list[Row]:
-    """Return one row a shape and kind of target, medians over the draws.
+    """Return a row a shape and kind of target, medians over the draws.
 
-    Parameters
-    ----------
-    config : Config
-        What to draw.
-
-    Returns
-    -------
-    list of dict
-        `width`, `depth`, `rank`; `network`, whether the target is another such network or one
-        dense matrix; `published` and `sweep`, log10 of the relative spectral error; `worst`, the
-        largest of the sweep's; `condition`, log10 of the sweep's condition number. Their digits
-        depend on the processor.
+    `width`, `depth`, `rank`; `network`, whether the target is another such network or one dense
+    matrix; `published` and `sweep`, log10 of the relative spectral error; `worst`, the largest of
+    the sweep's; `condition`, log10 of the sweep's condition number. Digits depend on the processor.
     """
     rng, rows = np.random.default_rng(config.seed), list[Row]()
     for width, depth in config.shapes:
@@ -75,7 +56,7 @@ def cell(config: Config) -> list[Row]:
 
 
 def published(case: depth_budget.Case) -> list[np.ndarray]:
-    """The adapted layers of the published construction."""
+    """Return the adapted layers of the published construction."""
     missing, before = case.target - case.product, np.eye(len(case.target))
     right, layers = np.linalg.svd(missing)[2], []
     for index, weight in enumerate(case.weights):
@@ -88,7 +69,7 @@ def published(case: depth_budget.Case) -> list[np.ndarray]:
 
 
 def drawn(rng: np.random.Generator, width: int, depth: int, network: int) -> depth_budget.Case:
-    """A frozen network, with a target of `depth` layers or of one, at the least exact rank."""
+    """Return a frozen network, with a target of `depth` layers or one, at the least exact rank."""
     weights = rng.standard_normal((depth, width, width)) / width**0.5
     others = rng.standard_normal((depth if network else 1, width, width)) / width**0.5
     target = reduce(lambda done, w: w @ done, others)

@@ -19,16 +19,12 @@ other subjects (shortcut); unedited facts and chains; the same two reads without
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import Any
 
 from loratheory.experiments.bench import CROWDS, Small
 from loratheory.experiments.bench.rules import rule
 from loratheory.experiments.engine import Experiment, Row
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from loratheory.experiments.bench.transformers import Library
 
 READS = {
     "one layer": (1, 1, None),
@@ -41,37 +37,23 @@ PATTERNS = {"base": 1, "hop 1 alone": 1, "hop 2 alone": 1, "mean": 1, "sum": 1}
 PATTERNS |= {"arrow": 2, "gates": 4, "oracle placement": 1, "best pattern": 4}
 """Rules, and from how many patterns of adapters on or off each chooses on one read.
 
-`best pattern` is the sum but for its two-hop questions.
+`best pattern` is the sum but for its two-hop questions, each under the best choice for it.
 """
 
 
 @dataclass(frozen=True)
 class Config(Small):
-    """What a base is made of.
-
-    Attributes
-    ----------
-    reads : str
-        One of `READS`.
-    """
+    """What a base is made of, of `READS`."""
 
     reads: str = "one layer"
 
 
 def cell(config: Config) -> list[Row]:
-    """Return one row for each rule, base and edit set.
+    """Return a row a rule, base and edit set.
 
-    Parameters
-    ----------
-    config : Config
-        What to train and reuse.
-
-    Returns
-    -------
-    list of dict
-        Accuracies; `circuit`, the base's accuracy on unseen two-hop questions; `patterns`, how many
-        gate patterns the rule can choose from on one read, and the `ceiling` that this puts in one
-        layer (1 elsewhere).
+    Accuracies; `circuit`, the base's accuracy on unseen two-hop questions; `patterns`, how many
+    gate patterns the rule can choose from on one read, and the `ceiling` that this puts in one
+    layer (1 elsewhere).
     """
     import numpy as np
 
@@ -79,29 +61,28 @@ def cell(config: Config) -> list[Row]:
 
     layers, loops, window = READS[config.reads]
     library = config.library(config.bases(depth=layers, loops=loops, window=window))
-    seen = np.repeat(bench.circuit(library.bases), config.sets).round(3)
-    table: list[Row] = []
-    for name, patterns in PATTERNS.items():
-        act = rule("sum" if name == "best pattern" else name)
-        right = bench.accuracies(library, bench.acting(library, act))
-        if name == "best pattern":
-            right["two_hop"] = best(library)
-        ceiling = np.minimum(patterns * right["chance"], 1) if layers * loops == 1 else 1.0
-        head = {"reads": config.reads, "rule": name}
-        table += bench.rows(library, head, right, circuit=seen, patterns=patterns, ceiling=ceiling)
-    return table
-
-
-def best(library: "Library") -> "np.ndarray":
-    """How many questions are right under some choice of adapters on or off: (E,)."""
-    import numpy as np
-
-    from loratheory.experiments.bench import transformers as bench
-
     prompts, (one, two) = [x.questions for x in library.trials[0]], library.adapters
     choices = [None, one, two, bench.added([one, two], [1.0, 1.0])]
     right = [bench.answer_margins(library.bases, prompts, choice) > 0 for choice in choices]
-    return np.asarray(np.any(right, axis=0).mean(axis=1))
+    best = {"best pattern": {"two_hop": np.any(right, axis=0).mean(axis=1)}}
+
+    def _ceiling(patterns: int, _: object, right: bench.Accuracies) -> dict[str, Any]:
+        one_read = layers * loops == 1
+        return {"ceiling": np.minimum(patterns * right["chance"], 1) if one_read else 1.0}
+
+    arms = [
+        bench.arm(
+            name,
+            None,
+            rule("sum" if name in best else name),
+            partial(_ceiling, patterns),
+            patterns=patterns,
+            **best.get(name, {}),
+        )
+        for name, patterns in PATTERNS.items()
+    ]
+    circuit = np.repeat(bench.circuit(library.bases), config.sets).round(3)
+    return bench.compared(library, {"reads": config.reads}, arms, circuit=circuit)
 
 
 EXPERIMENT = Experiment(

@@ -31,20 +31,12 @@ class Config(Small):
 
 
 def cell(config: Config) -> list[Row]:
-    """Return one row for each base, edit set and rule: the mean and the sum.
+    """Return a row a base, edit set and rule: the mean and the sum.
 
-    Parameters
-    ----------
-    config : Config
-        What to train and merge.
-
-    Returns
-    -------
-    list of dict
-        `margin_1`, `margin_2`, `margin_two_hop`: medians over the facts of their margins alone in
-        deficits, and over the questions of their weaker one; `window`, the share of questions both
-        of whose facts are predicted to survive while they themselves are not; then what is
-        measured, predicted and controlled, see `loratheory.experiments.bench.coefficient.switched`.
+    `margin_1`, `margin_2`, `margin_two_hop`: medians over the facts of their margins alone in
+    deficits, and over the questions of their weaker one; `window`, the share of questions both of
+    whose facts are predicted to survive while they themselves are not; then what `bench.switched`
+    returns.
     """
     import numpy as np
 
@@ -52,21 +44,17 @@ def cell(config: Config) -> list[Row]:
 
     library = config.library()
     alone, case = bench.margins(library), bench.pattern(library)
-    ratio = alone.margin / alone.deficit
-    strength = {
-        "margin_1": np.median(ratio[0], axis=1),
-        "margin_2": np.median(ratio[1], axis=1),
-        "margin_two_hop": np.median(ratio.min(axis=0), axis=1),
-    }
-    rows: list[Row] = []
+    ratio, rows = alone.margin / alone.deficit, list[Row]()
+    strength = {"margin_1": ratio[0], "margin_2": ratio[1], "margin_two_hop": ratio.min(axis=0)}
     for rule, (c, columns) in zip(
         ("mean", "sum"), bench.switched(library, [0.5, 1.0]).items(), strict=True
     ):
         lost = alone.survives(c).all(axis=0) & ~alone.composes(c, case)
-        means = {name: x.reshape(len(x), -1).mean(axis=1) for name, x in columns.items()}
-        exact = {**strength, "window": lost.mean(axis=1), **means}
+        found = {name: np.median(x, axis=1) for name, x in strength.items()}
+        found |= {"window": lost.mean(axis=1)}
+        found |= {name: x.reshape(len(x), -1).mean(axis=1) for name, x in columns.items()}
         head = {"trained": config.trained, "rule": rule}
-        rows += bench.rows(library, head, {n: np.round(x, 3) + 0.0 for n, x in exact.items()})
+        rows += bench.rows(library, head, {n: np.round(x, 3) + 0.0 for n, x in found.items()})
     return rows
 
 

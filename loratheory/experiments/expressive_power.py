@@ -15,21 +15,6 @@ is exact from the rank on at which the ranks of all layers together reach the wi
 **Chance.** A relative error of 1: as far off as an output that is always zero.
 
 **Controls.** Flat spectra, where rank buys nothing until it buys all; both sides of each threshold.
-
-**What agrees.** All cells of the linear and attention grids meet their bound, and from their
-threshold on (half the width for a product of two, the width over the layers for more) everything is
-exact. **What does not.** Their linear theorem needs partial sums to be invertible, which nothing
-here uses; their construction loses its digits with depth (`construction_digits`), so its printed
-test losses need not be zero where the theorem says so. For ReLU networks below the threshold the
-bound is sufficient only: the measured error is far smaller, and training can be smaller still
-(`training_gap`). Attention is compared product by product (queries with keys, outputs with values):
-below the threshold neither they nor this table bound the error of a whole transformer. Their digits
-are not compared: the draws differ, and they publish curves.
-
-**What it saves.** Their transformer grid has 3,840 trained rows. One row of 800 steps at width 8
-took 127 CPU-seconds on a shared two-core machine, so a row of 5,000 steps about 13 CPU-minutes and
-the grid about 35 CPU-days: an extrapolation from one row, not a measurement. This table takes
-seconds.
 """
 
 from dataclasses import dataclass, replace
@@ -54,16 +39,12 @@ class Config:
     ----------
     width : int
         Of every layer; also the highest rank.
-    depths : tuple of int
-        Frozen layers for each target layer.
-    target_depths : tuple of int
-        Layers of the ReLU target, blocks of the transformer.
+    depths, target_depths : tuple of int
+        Frozen layers for each target layer; layers of the ReLU target, blocks of the transformer.
     heads, inputs : int
         Heads of a block; Gaussian inputs on which ReLU networks are compared.
     gap : float
         In the flat half of the grid, all singular values of what each target layer misses.
-    seed : int
-        Determines every draw.
     """
 
     width: int = 16
@@ -76,20 +57,12 @@ class Config:
 
 
 def cell(config: Config) -> list[Row]:
-    """Return one row a cell, errors relative to the target.
+    """Return a row a cell of the grid, errors relative to the target.
 
-    Parameters
-    ----------
-    config : Config
-        What to draw.
-
-    Returns
-    -------
-    list of dict
-        `family` (0 linear, 1 ReLU, 2 attention), `flat` (whether all singular values of what is
-        missing agree), `target_depth`, `depth` of all frozen layers, `rank`, `threshold` (the
-        rank from which every target is exact); `bound` and `value`: spectral norms, for ReLU
-        root mean squares over the inputs.
+    `family` (0 linear, 1 ReLU, 2 attention), `flat` (whether all singular values of what is missing
+    agree), `target_depth`, `depth` of all frozen layers, `rank`, `threshold` (the rank from which
+    every target is exact); `bound` and `value`: spectral norms, for ReLU root mean squares over the
+    inputs.
     """
     rng, rows = np.random.default_rng(config.seed), list[Row]()
     for flat in (0, 1):
@@ -112,7 +85,7 @@ def cell(config: Config) -> list[Row]:
 def target_layers(
     config: Config, rng: np.random.Generator, flat: int, count: int, depth: int
 ) -> Groups:
-    """For each of `count` target layers its own frozen ones; all Gaussian, of unit gain."""
+    """Return for each of `count` target layers its own frozen ones; all Gaussian, of unit gain."""
     d, found = config.width, []
     for _ in range(count):
         *weights, target = rng.standard_normal((depth + 1, d, d)) / d**0.5
@@ -142,7 +115,7 @@ def _swept(names: Row, groups: Groups, inputs: np.ndarray | None) -> list[Row]:
 
 
 def largest_gap(groups: Groups) -> tuple[float, float]:
-    """Bound and spectral error, each of the product that misses its target by most."""
+    """Return bound and spectral error, each of the product that misses its target by most."""
     pairs = [
         (depth_budget.bound(case), depth_budget.measure(case, depth_budget.attain(case)))
         for case in groups
@@ -155,7 +128,7 @@ def largest_gap(groups: Groups) -> tuple[float, float]:
 
 
 def output_gap(groups: Groups, inputs: np.ndarray) -> tuple[float, float]:
-    """Bound and error of a ReLU network, root mean squares over the inputs.
+    """Return bound and error of a ReLU network, root mean squares over the inputs.
 
     Each target layer has bias 0. Its group gets the biases that keep hidden units active on the
     ball of the inputs that reach it; an error on the way in is stretched by the layer's norm.

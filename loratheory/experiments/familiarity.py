@@ -29,14 +29,10 @@ from loratheory.experiments.engine import Experiment, Row
 
 @dataclass(frozen=True)
 class Config(Small):
-    """Some bases with or without identity prompts, and edits of one familiarity.
+    """Edits of entities of one `familiarity`, half or fake, on some bases.
 
-    Attributes
-    ----------
-    familiarity, identity : str
-        Edited entities: half or fake; those in identity prompts: none, known or all.
-    budget : float
-        False alarms that gates allow.
+    `identity` says which entities have identity prompts, none, known or all; `budget` how many
+    false alarms gates allow.
     """
 
     familiarity: str = "fake"
@@ -45,28 +41,18 @@ class Config(Small):
 
 
 def cell(config: Config) -> list[Row]:
-    """Return the accuracies of a few rules of reuse.
+    """Return a row a rule, base and repetition.
 
-    Parameters
-    ----------
-    config : Config
-        What to train and to ask.
-
-    Returns
-    -------
-    list of dict
-        One row for each rule, base and repetition: accuracies; `circuit`, the base's accuracy on
-        unseen two-hop questions; `strength_1`, `strength_2`, medians over the edited facts;
-        `bridge`, whether some prompt of the base has the new bridges as its answer; `predicted`
-        accuracy, of `direct` the measurement itself.
+    Accuracies; `circuit`, the base's accuracy on unseen two-hop questions; `strength_1`,
+    `strength_2`, medians over the edited facts; `bridge`, whether some prompt of the base has the
+    new bridges as its answer; `predicted` accuracy, of `direct` the measurement itself.
     """
     from loratheory.experiments.bench import transformers as bench
 
     library = config.library(config.bases(identity=config.identity), familiarity=config.familiarity)
     direct, (first, second) = bench.expert(library), library.adapters
     theory = bench.forecast(library)
-    bridge = theory.familiar | (config.identity == "all")
-    theory = replace(theory, familiar=bridge)
+    theory = replace(theory, familiar=theory.familiar | (config.identity == "all"))
     both, other = theory.composed([1, 1]), bench.exchanged(first, config.sets)
     arms = [
         bench.arm("base", 0.0),
@@ -80,8 +66,8 @@ def cell(config: Config) -> list[Row]:
         bench.arm("direct", bench.survival(library, direct, 1.0), bench.of(direct)),
     ]
     head = {name: getattr(config, name) for name in ("coverage", "familiarity", "identity")}
-    beside = {"circuit": theory.circuit, **theory.medians, "bridge": bridge[0].astype(float)}
-    return bench.compared(library, head, arms, **beside)
+    beside = {**theory.medians, "bridge": theory.familiar[0].astype(float)}
+    return bench.compared(library, head, arms, circuit=theory.circuit, **beside)
 
 
 _CELLS = (

@@ -24,39 +24,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from loratheory.experiments.bench import CROWDS, Small
-from loratheory.experiments.bench.rules import Act, rule
+from loratheory.experiments.bench.rules import rule
 from loratheory.experiments.engine import Experiment, Row
 
-NAN = float("nan")
-RULES: tuple[str, ...] = (
-    "base",
-    "hop 1 alone",
-    "hop 2 alone",
-    "mean",
-    "half the sum",
-    "sum",
-    "ties",
-    "knots",
-)
-RULES += ("interpolating", "arrow", "norm, soft", "norm, z", "gates", "gates, z = 2")
-RULES += ("block gates, rate .04", "block gates, z = 2", "block gates, z = 3", "oracle placement")
-RULES += ("mean, hop by hop", "sum, hop by hop", "sum, second pass")
+RULES: tuple[str, ...] = ("base", "hop 1 alone", "hop 2 alone", "mean", "half the sum", "sum")
+RULES += ("ties", "knots", "interpolating", "arrow", "norm, soft", "norm, z", "gates")
+RULES += ("gates, z = 2", "block gates, rate .04", "block gates, z = 2", "block gates, z = 3")
+RULES += ("oracle placement", "mean, hop by hop", "sum, hop by hop", "sum, second pass")
 
 
 @dataclass(frozen=True)
 class Config(Small):
-    """Some bases, some edits.
+    """So many `pairs` of adapters that act at once, an adapter for each hop of each, of a `rank`.
 
-    Attributes
-    ----------
-    pairs : int
-        Edits that act at once, an adapter for each hop of each.
-    bridges : str
-        ``fresh`` or ``permuted`` new values.
-    rank : int
-        Of each adapter.
-    modules : str
-        Where the adapters sit: ``mlp`` or ``attention``.
+    New values are ``fresh`` or ``permuted`` `bridges`; adapters sit in the `modules` ``mlp`` or
+    ``attention``.
     """
 
     pairs: int = 2
@@ -65,25 +47,12 @@ class Config(Small):
     modules: str = "mlp"
 
 
-def options(config: Config) -> dict[str, dict[str, Any]]:
-    """The options of rules that have other than usual."""
-    return {"ties": {"density": 0.3, "rank": config.width}, "interpolating": {"ridge": 0.1}}
-
-
 def cell(config: Config) -> list[Row]:
-    """Return one row a base, repetition and rule.
+    """Return a row a base, repetition and rule.
 
-    Parameters
-    ----------
-    config : Config
-        Which bases and which edits.
-
-    Returns
-    -------
-    list of dict
-        What the config varies, `rule`, accuracies; `misses` and `false_alarms` summed over the
-        reads, `predicted` the least accuracy that follows from them, `leak` of the keys: nan where
-        they do not apply.
+    What the config varies, accuracies; `misses` and `false_alarms` summed over the reads,
+    `predicted` the least accuracy that follows from them, `leak` of the keys: nan where they do not
+    apply.
     """
     from loratheory.experiments.bench import transformers as bench
 
@@ -93,23 +62,21 @@ def cell(config: Config) -> list[Row]:
         rank=config.rank,
         modules={"mlp": bench.MLP, "attention": bench.ATTENTION}[config.modules],
     )
-    varied = ("facts", "pairs", "bridges", "rank", "modules", "coverage", "pretrained")
-    head: Row = {name: getattr(config, name) for name in varied}
-    mlp, special = config.modules == "mlp", options(config)
-    leak = bench.leak(library) if mlp else NAN
+    mlp, nan = config.modules == "mlp", float("nan")
+    leak = bench.leak(library) if mlp else nan
     reach = bench.accuracies(library, bench.acting(library, rule("oracle placement")))["two_hop"]
-    table: list[Row] = []
-    for name in RULES:
-        act: Act = rule(name, **special.get(name, {}))
-        acts = bench.acting(library, act)
-        right = bench.accuracies(library, acts)
-        rates: dict[str, Any] = {"misses": NAN, "false_alarms": NAN}
-        if mlp and act(library).route is not None:
+
+    def _rates(acts: Any, _: object) -> dict[str, Any]:
+        rates: dict[str, Any] = {"misses": nan, "false_alarms": nan}
+        if mlp and acts[0].by_token:
             rates = bench.detection(library, acts)
-        predicted = reach - rates["misses"] - rates["false_alarms"]
-        more = {**rates, "predicted": predicted, "leak": leak}
-        table += bench.rows(library, head | {"rule": name}, right, **more)
-    return table
+        return {**rates, "predicted": reach - rates["misses"] - rates["false_alarms"], "leak": leak}
+
+    options: dict[str, dict[str, Any]] = {"interpolating": {"ridge": 0.1}}
+    options["ties"] = {"density": 0.3, "rank": config.width}
+    arms = [bench.arm(name, None, rule(name, **options.get(name, {})), _rates) for name in RULES]
+    varied = ("facts", "pairs", "bridges", "rank", "modules", "coverage", "pretrained")
+    return bench.compared(library, {name: getattr(config, name) for name in varied}, arms)
 
 
 _SETTINGS: tuple[dict[str, Any], ...] = (

@@ -25,7 +25,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from loratheory.experiments.bench import CROWDS, Small
-from loratheory.experiments.bench.rules import rule
 from loratheory.experiments.engine import Experiment, Row
 
 
@@ -33,30 +32,20 @@ from loratheory.experiments.engine import Experiment, Row
 class Config(Small):
     """Some bases and edits.
 
-    Attributes
-    ----------
-    thinking : int
-        Steps of the adapter with questions written out, a form that the base has never seen.
+    `thinking` are the steps of the adapter with questions written out, a form that the base has
+    never seen.
     """
 
     thinking: int = 300
 
 
 def cell(config: Config) -> list[Row]:
-    """Return the accuracies of single-hop adapters, of joint ones, and of those with examples.
+    """Return a row a rule, base and repetition.
 
-    Parameters
-    ----------
-    config : Config
-        What to train and to ask.
-
-    Returns
-    -------
-    list of dict
-        One row for each rule, base and repetition: accuracies; `bridge_written` and `written_out`,
-        how often the bridge and then the answer are written when the model goes on by itself;
-        `circuit`; `strength_1`, `strength_2`; `predicted` accuracy on `two_hop`, of `direct` the
-        measurement itself, and `predicted_written_out` on the questions written out.
+    Accuracies; `bridge_written` and `written_out`, how often the bridge and then the answer are
+    written when the model goes on by itself; `circuit`; `strength_1`, `strength_2`; `predicted`
+    accuracy on `two_hop`, of `direct` the measurement itself, and `predicted_written_out` on the
+    questions written out.
     """
     from loratheory.experiments.bench import transformers as bench
 
@@ -68,33 +57,36 @@ def cell(config: Config) -> list[Row]:
     one, two, three = (
         bench.forecast(library, placed=lambda *_, x=x: x) for x in (joint, bridged, thinking)
     )
-    arms: list[tuple[str, Any, Any, Any, Any]] = [
-        ("base", None, alone, 0.0, 0.0),
-        ("hop 1 alone", None, alone, 0.0, 0.0),
-        ("hop 2 alone", None, alone, 0.0, 0.0),
-        ("sum", None, alone, alone.composed([1, 1]), 0.0),
-        ("oracle placement", None, alone, alone.composed([1, 1]), 0.0),
-        ("direct", direct, alone, bench.survival(library, direct, 1.0), 0.0),
-        ("joint", joint, one, one.composed([1, 1]), 0.0),
-        ("bridged, plain", bridged, two, two.feasible([1, 1]), 0.0),
-        ("bridged, written out", thinking, three, three.composed([1, 1]), three.decided()),
+    both, third = alone.composed([1, 1]), three.composed([1, 1])
+
+    def _arm(
+        name: str, adapter: Any = None, theory: Any = alone, predicted: Any = 0.0, spelt: Any = 0.0
+    ) -> bench.Arm:
+        def _columns(acts: Any, _: object) -> dict[str, Any]:
+            bridge, answer = bench.written_out(library, acts[0])
+            return {
+                "bridge_written": bridge,
+                "written_out": answer,
+                "circuit": theory.circuit,
+                **theory.medians,
+                "predicted": predicted,
+                "predicted_written_out": spelt,
+            }
+
+        return bench.arm(name, None, bench.of(adapter) if adapter else None, _columns)
+
+    arms = [
+        _arm("base"),
+        _arm("hop 1 alone"),
+        _arm("hop 2 alone"),
+        _arm("sum", predicted=both),
+        _arm("oracle placement", predicted=both),
+        _arm("direct", direct, predicted=bench.survival(library, direct, 1.0)),
+        _arm("joint", joint, one, one.composed([1, 1])),
+        _arm("bridged, plain", bridged, two, two.feasible([1, 1])),
+        _arm("bridged, written out", thinking, three, third, three.decided()),
     ]
-    table: list[Row] = []
-    for name, adapter, theory, predicted, decided in arms:
-        acts = bench.acting(library, bench.of(adapter) if adapter else rule(name))
-        bridge, answer = bench.written_out(library, acts[0])
-        table += bench.rows(
-            library,
-            {"coverage": config.coverage, "rule": name},
-            bench.accuracies(library, acts),
-            bridge_written=bridge,
-            written_out=answer,
-            circuit=theory.circuit,
-            **theory.medians,
-            predicted=predicted,
-            predicted_written_out=decided,
-        )
-    return table
+    return bench.compared(library, {"coverage": config.coverage}, arms)
 
 
 EXPERIMENT = Experiment(

@@ -34,15 +34,10 @@ ALSO = {"overwrite": "other", "overwrite both": "old", "new subject": "nothing"}
 
 @dataclass(frozen=True)
 class Config(Small):
-    """One case at one coverage, on some bases.
+    """One `case` of `ALSO` on some bases, and coefficients from 0 to `top` in so many `steps`.
 
-    Attributes
-    ----------
-    case : str
-        Of `ALSO`. The two that overwrite share questions and first adapter; in both the second one
-        is trained on twice as many facts. A new subject needs spare entities.
-    steps, top : int, float
-        Coefficients from 0 to `top`.
+    The two that overwrite share questions and first adapter; in both the second one is trained on
+    twice as many facts. A new subject needs spare entities.
     """
 
     case: str = "overwrite"
@@ -53,32 +48,16 @@ class Config(Small):
 
 
 def cell(config: Config) -> list[Row]:
-    """Return one row for each base and coefficient, averaged over the edit sets of the base.
-
-    Parameters
-    ----------
-    config : Config
-        What to train and merge.
-
-    Returns
-    -------
-    list of dict
-        What `loratheory.experiments.bench.coefficient.switched` returns of each coefficient.
-    """
+    """Return a row a base and coefficient, averaged over its edit sets; see `bench.switched`."""
     from loratheory.experiments.bench import transformers as bench
 
     grid = [config.top * step / config.steps for step in range(config.steps + 1)]
-    return [
-        {"case": config.case, "coverage": config.coverage, "seed": seed, "coefficient": c, **means}
-        for c, columns in bench.switched(library(config), grid).items()
-        for seed, means in zip(
-            config.seeds, bench.averaged(columns, len(config.seeds)), strict=True
-        )
-    ]
+    head: Row = {"case": config.case, "coverage": config.coverage}
+    return bench.by_coefficient(library(config), grid, head, {})
 
 
 def library(config: Config) -> "Library":
-    """The adapters of a cell; those of `overwrite both` with the first adapters of `overwrite`."""
+    """Return the adapters; those of `overwrite both` with the first ones of `overwrite`."""
     familiarity = "half" if config.case == "new subject" else "real"
     mine = config.library(familiarity=familiarity, also=ALSO[config.case])
     if config.case != "overwrite both":

@@ -21,22 +21,13 @@ from dataclasses import dataclass, field
 from loratheory.experiments.bench import CROWDS, Small
 from loratheory.experiments.engine import Experiment, Row
 
-NAMES = {"two_hop": "k_hop", "other_two_hop": "other_k_hop"}
-"""Columns of tables on two hops, and what they are called here."""
-
 
 @dataclass(frozen=True)
 class Config(Small):
-    """One length, on some bases.
+    """Questions of so many `hops`, as often as the base passes its block.
 
-    Attributes
-    ----------
-    hops : int
-        Of every question; the base passes its block as often.
-    steps, top : int, float
-        Coefficients from 0 to `top`.
-    noise : float
-        Of the bases: three passes do not learn the third hop under the noise that two like.
+    Coefficients go from 0 to `top` in so many `steps`. The `noise` is that of the bases: three
+    passes do not learn the third hop under the noise that two like.
     """
 
     hops: int = 2
@@ -50,32 +41,20 @@ class Config(Small):
 
 
 def cell(config: Config) -> list[Row]:
-    """Return one row for each base and coefficient, averaged over the edit sets of the base.
+    """Return a row a base and coefficient, averaged over its edit sets.
 
-    Parameters
-    ----------
-    config : Config
-        What to train and merge.
-
-    Returns
-    -------
-    list of dict
-        `threshold`, that of exact edits; then what is measured, predicted and controlled, see
-        `loratheory.experiments.bench.coefficient.switched`.
+    `threshold`, that of exact edits; then what `bench.switched` returns, but for single hops, all
+    of which `facts` has.
     """
     from loratheory.experiments.bench import transformers as bench
     from loratheory.theorems.composition.two_read_region import threshold
 
     bases = config.bases(hops=config.hops, loops=config.hops, noise=config.noise)
     grid = [config.top * step / config.steps for step in range(config.steps + 1)]
-    alone = {f"hop_{hop + 1}" for hop in range(config.hops)}  # `facts` has all of them
-    rows: list[Row] = []
-    for c, columns in bench.switched(config.library(bases), grid).items():
-        mine = {NAMES.get(name, name): x for name, x in columns.items() if name not in alone}
-        for seed, means in zip(config.seeds, bench.averaged(mine, len(config.seeds)), strict=True):
-            head = {"hops": config.hops, "threshold": threshold(config.hops), "seed": seed}
-            rows.append({**head, "coefficient": c, **means})
-    return rows
+    names = {"two_hop": "k_hop", "other_two_hop": "other_k_hop"}
+    names |= {f"hop_{hop + 1}": "" for hop in range(config.hops)}
+    head: Row = {"hops": config.hops, "threshold": threshold(config.hops)}
+    return bench.by_coefficient(config.library(bases), grid, head, names)
 
 
 EXPERIMENT = Experiment(

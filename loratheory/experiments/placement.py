@@ -17,15 +17,10 @@ an edit is, not this order.
 chains; the facts themselves at every place.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from loratheory.experiments.bench import CROWDS, Small
 from loratheory.experiments.engine import Experiment, Row
-
-if TYPE_CHECKING:
-    from loratheory.toy.transformer import Adapt, Lora
 
 PLACES = {
     "both loops": ((0, 1), (0, 1)),
@@ -42,72 +37,46 @@ ANSWERS = {"half_way": (True, False), "unchanged": (False, False)}
 
 @dataclass(frozen=True)
 class Config(Small):
-    """What is adapted, on some bases.
-
-    Attributes
-    ----------
-    modules : str
-        "mlp", "attention" or "all".
-    """
+    """Which `modules` are adapted, "mlp", "attention" or "all", on some bases."""
 
     modules: str = "mlp"
     facts: int = field(default=3, kw_only=True)
 
 
 def cell(config: Config) -> list[Row]:
-    """Return one row for each place, base and edit set.
+    """Return a row a place, base and edit set.
 
-    Parameters
-    ----------
-    config : Config
-        What to train and place.
-
-    Returns
-    -------
-    list of dict
-        Accuracies; `half_way` and `unchanged`, how often the old answer of the new bridge and the
-        old answer are given; predicted of the two-hop questions and the share that it is right on:
-        `predicted` from margins of the facts alone at that place, `inside` from margins within
-        such questions.
+    Accuracies; `half_way` and `unchanged`, how often the old answer of the new bridge and the old
+    answer are given; predicted of the two-hop questions and the share that it is right on:
+    `predicted` from margins of the facts alone at that place, `inside` from margins within such
+    questions.
     """
     import numpy as np
 
     from loratheory.experiments.bench import transformers as bench
 
-    modules = {"mlp": bench.MLP, "attention": bench.ATTENTION}
-    modules["all"] = bench.ATTENTION + bench.MLP
+    modules = {"mlp": bench.MLP, "attention": bench.ATTENTION, "all": bench.ATTENTION + bench.MLP}
     library = config.library(modules=modules[config.modules])
-    prompts, edits = [one.questions for one in library.trials[0]], library.edits[0]
-    case = bench.pattern(library)
+    prompts, case = [one.questions for one in library.trials[0]], bench.pattern(library)
     table: list[Row] = []
     for place, loops in PLACES.items():
-        placing = placed(loops)
-        each = [placing(x, hop) for hop, x in enumerate(library.adapters)]
+        placed = bench.in_loops(loops)
+        each = [placed(x, hop) for hop, x in enumerate(library.adapters)]
         adapt = bench.added(each, [1.0, 1.0])
         right = bench.answer_margins(library.bases, prompts, adapt) > 0
         answers = bench.scores(library.bases, prompts, adapt).argmax(axis=-1)
-        inside = bench.margins(library, inside=True, placed=placing)
-        alone = bench.margins(library, placed=placing)
+        inside = bench.margins(library, inside=True, placed=placed)
+        guesses = {"predicted": bench.margins(library, placed=placed), "inside": inside}
         columns = {
-            name: answers == np.stack([one.answers(edited) for one in edits])
+            name: answers == np.stack([one.answers(edited) for one in library.edits[0]])
             for name, edited in ANSWERS.items()
         }
-        guesses = {
-            name: one.composes(1.0, case) & inside.held[1]
-            for name, one in (("predicted", alone), ("inside", inside))
-        }
-        columns |= guesses | {f"{name}_right": x == right for name, x in guesses.items()}
+        columns |= {n: x.composes(1.0, case) & inside.held[1] for n, x in guesses.items()}
+        columns |= {f"{name}_right": columns[name] == right for name in guesses}
         means = {name: x.mean(axis=1).round(3) for name, x in columns.items()}
         head = {"modules": config.modules, "place": place}
         table += bench.rows(library, head, bench.accuracies(library, [adapt]), **means)
     return table
-
-
-def placed(loops: Sequence[Sequence[int]]) -> "Callable[[Lora, int], Adapt]":
-    """Return what turns the adapter of each hop into one that acts in that hop's loops only."""
-    from loratheory.experiments.bench import transformers as bench
-
-    return lambda adapter, hop: bench.within(adapter, lambda site: site.loop in loops[hop])
 
 
 EXPERIMENT = Experiment(

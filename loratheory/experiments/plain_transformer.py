@@ -23,9 +23,9 @@ themselves; other subjects (shortcut); unedited facts and chains; the base befor
 """
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from loratheory.experiments.bench.rules import rule
 from loratheory.experiments.engine import Experiment, Row
 
 if TYPE_CHECKING:
@@ -47,10 +47,8 @@ class Config:
 
     Attributes
     ----------
-    seed : int
-        Of the base.
-    stages : tuple of int
-        Steps after which it is adapted; its training ends with the last.
+    seed, stages : int, tuple of int
+        Of the base; steps after which it is adapted; its training ends with the last.
     sets, facts : int
         Edits on it; edited facts of each hop of an edit.
     entities, relations : int
@@ -74,29 +72,22 @@ class Config:
 
 
 def cell(config: Config) -> list[Row]:
-    """Return one row for each stage, layers of the adapters' training, rule and edit set.
+    """Return a row a stage, layers of the adapters' training, rule and edit set.
 
-    Parameters
-    ----------
-    config : Config
-        What to train and to reuse.
-
-    Returns
-    -------
-    list of dict
-        Accuracies; `predicted` two-hop questions; what the bare base answers right in the passes
-        of the rule: `facts` and each of `bench.bases.PARTS`; medians over the edits of each
-        adapter's strength, everywhere (`strength_1`, `strength_2`) and in its own layer alone
-        (`placed_1`, `placed_2`); how often one edit alone is in force within a question of old
-        facts (`inside_1`, `inside_2`), and either of a question's two (`inside`).
+    Accuracies; `predicted` two-hop questions; what the bare base answers right in the passes of the
+    rule: `facts` and each of `bench.bases.PARTS`; medians over the edits of each adapter's
+    strength, everywhere (`strength_1`, `strength_2`) and in its own layer alone (`placed_1`,
+    `placed_2`); how often one edit alone is in force within a question of old facts (`inside_1`,
+    `inside_2`), and either of a question's two (`inside`).
     """
     from loratheory.experiments.bench import transformers as bench
 
     names = ("entities", "relations", "width", "rows")
     mine = {name: getattr(config, name) for name in names}
     setting = bench.PlainSetting(steps=max(config.stages), **mine)
-    how = bench.Teaching(config.facts, 1, config.sets, steps=config.trained)
-    how = replace(how, retained=config.retained)
+    how = bench.Teaching(
+        config.facts, 1, config.sets, steps=config.trained, retained=config.retained
+    )
     table: list[Row] = []
     for stage, bases in bench.grown(setting, config.seed, config.stages).items():
         both = bench.library(bases, how)
@@ -107,33 +98,29 @@ def cell(config: Config) -> list[Row]:
 
 
 def _rows(library: "Library", head: Row) -> list[Row]:
-    """One row for each rule and edit set of one stage."""
+    """Every rule, and what is predicted of it from the strengths in its passes."""
     from loratheory.experiments.bench import transformers as bench
 
-    last = library.bases.config.depth - 1
     everywhere = bench.forecast(library)
-    there = bench.forecast(
-        library, placed=lambda x, hop: bench.within(x, lambda site: site.layer == hop * last)
-    )
+    there = bench.forecast(library, placed=bench.in_own_layer(library))
     inside = bench.margins(library, inside=True).survives(1.0)
-    beside = everywhere.medians
+    beside = {**everywhere.medians}
     beside |= {name.replace("strength", "placed"): x for name, x in there.medians.items()}
     beside |= {f"inside_{hop + 1}": x for hop, x in enumerate(inside.mean(axis=-1))}
     beside["inside"] = inside.all(axis=0).mean(axis=-1)
     bare = {passes: bench.by_part(library.bases, passes) for passes in bench.PASSES}
-    table: list[Row] = []
-    for name, weight in RULES.items():
-        acts = bench.acting(library, rule(name))
-        base = bare[acts[0].passes]
-        if acts[0].passes == "hop by hop":
+
+    def _columns(weight: float, acts: Any, _: object) -> dict[str, Any]:
+        passes = acts[0].passes
+        if passes == "hop by hop":
             predicted = replace(everywhere, strengths=weight * everywhere.strengths).decided()
         else:
-            theory = there if acts[0].passes == "one" else everywhere
-            predicted = theory.feasible([weight, weight]) * base["held_out"]
-        right = bench.accuracies(library, acts)
-        more = {"predicted": predicted, **base, **beside}
-        table += bench.rows(library, head | {"rule": name}, right, **more)
-    return table
+            theory = there if passes == "one" else everywhere
+            predicted = theory.feasible([weight, weight]) * bare[passes]["held_out"]
+        return {"predicted": predicted, **bare[passes], **beside}
+
+    arms = [bench.arm(name, more=partial(_columns, x)) for name, x in RULES.items()]
+    return bench.compared(library, head, arms)
 
 
 EXPERIMENT = Experiment(

@@ -24,6 +24,7 @@ unedited chains' tokens at their reads where some adapter has more than half of 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from loratheory.experiments.bench import CROWDS, Small
 from loratheory.experiments.bench.rules import rule
@@ -35,14 +36,9 @@ ROUTERS += ("norm", "norm, soft", "norm, z", "gates")
 
 @dataclass(frozen=True)
 class Config(Small):
-    """Some bases, and a library of adapters that all act at once.
+    """Some bases, and so many `pairs` of adapters on disjoint entities that all act at once.
 
-    Attributes
-    ----------
-    pairs : int
-        Edits on disjoint entities, an adapter for each hop of each.
-    budget : float
-        False alarms that gates allow.
+    `budget` is how many false alarms gates allow.
     """
 
     pairs: int = 1
@@ -50,19 +46,11 @@ class Config(Small):
 
 
 def cell(config: Config) -> list[Row]:
-    """Return the accuracies of every router, and what it gave the adapters that were needed.
+    """Return a row a router, base and repetition.
 
-    Parameters
-    ----------
-    config : Config
-        What to train and to ask.
-
-    Returns
-    -------
-    list of dict
-        One row for each router, base and repetition: accuracies; `weight_1`, `weight_2`, what the
-        right adapter got at its read on the edited questions; `edited`; `circuit`; `expected`, how
-        often theory has Arrow right at both reads; `predicted` accuracy on `two_hop`.
+    Accuracies; `weight_1`, `weight_2`, what the right adapter got at its read on the edited
+    questions; `edited`, how often some adapter had more than half on unedited ones; `circuit`;
+    `expected`, how often theory has Arrow right at both reads; `predicted` accuracy on `two_hop`.
     """
     import numpy as np
 
@@ -70,34 +58,30 @@ def cell(config: Config) -> list[Row]:
     from loratheory.theorems.routing.arrow_blind_spot import accuracy
 
     library = config.library(pairs=config.pairs)
-    theory, shape = bench.forecast(library), (config.pairs, len(library.replicas), config.facts, 2)
-    expected, table = accuracy(config.facts, 2 * config.pairs) ** 2, list[Row]()
+    theory, expected = bench.forecast(library), accuracy(config.facts, 2 * config.pairs) ** 2
+    shape = (config.pairs, len(library.replicas), config.facts, 2)
 
-    def _add(name: str, acts: list, weights: np.ndarray, share: object) -> None:  # type: ignore[type-arg]
-        mean = weights.mean(axis=(0, 2))
-        table.extend(
-            bench.rows(
-                library,
-                {"pairs": config.pairs, "coverage": config.coverage, "rule": name},
-                bench.accuracies(library, acts),
-                weight_1=mean[:, 0],
-                weight_2=mean[:, 1],
-                edited=share,
-                circuit=theory.circuit,
-                expected=expected,
-                predicted=theory.composed(weights),
-            )
-        )
+    def _columns(weights: np.ndarray, edited: object) -> dict[str, Any]:
+        one, two = weights.mean(axis=(0, 2)).T
+        found = {"weight_1": one, "weight_2": two, "edited": edited, "circuit": theory.circuit}
+        return found | {"expected": expected, "predicted": theory.composed(weights)}
 
+    def _seen(acts: Any, _: object) -> dict[str, Any]:
+        return _columns(*bench.weights_at_reads(library, acts))
+
+    def _given(name: str, act: Any, weights: np.ndarray, edited: object) -> bench.Arm:
+        return bench.arm(name, None, act, lambda *_: _columns(weights, edited))
+
+    arms = []
     for name, weight in (("base", 0.0), ("sum", 1.0), ("oracle placement", 1.0)):
-        _add(name, bench.acting(library, rule(name)), np.full(shape, weight), weight)
+        arms.append(_given(name, rule(name), np.full(shape, weight), weight))
     for name in ROUTERS:
-        options = {"budget": config.budget} if name == "gates" else {}
-        acts = bench.acting(library, rule(name, **options))
-        _add(name, acts, *bench.weights_at_reads(library, acts))
+        act = rule(name, **({"budget": config.budget} if name == "gates" else {}))
+        arms.append(bench.arm(name, None, act, _seen))
     for name, by_read in (("best one", False), ("best by read", True)):
-        _add(name, *bench.hindsight(library, by_read=by_read), 1.0)
-    return table
+        acts, weights = bench.hindsight(library, by_read=by_read)
+        arms.append(_given(name, acts, weights, 1.0))
+    return bench.compared(library, {"pairs": config.pairs, "coverage": config.coverage}, arms)
 
 
 EXPERIMENT = Experiment(

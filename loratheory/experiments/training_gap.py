@@ -3,9 +3,7 @@
 ReLU networks of 2 and 4 layers, width 16, at ten ranks each, adapted to one target layer: cells of
 the feed-forward grid of Zeng and Lee (ICLR 2024, arXiv:2310.17513). Factors and biases are trained
 by Adam on fresh Gaussian batches, in NumPy; the best of the rates and of all steps looked at
-counts. From the threshold on the construction is exact and training is not: that is the training
-gap. Below it training can win, as the construction keeps every hidden unit active and training need
-not; in the stored table it does for most ranks at two layers, and for the lowest only at four.
+counts.
 
 **Question.** Does gradient training reach what a known construction reaches at the same rank?
 
@@ -34,16 +32,12 @@ class Config:
 
     Attributes
     ----------
-    width : int
-        Of every layer.
-    depths, ranks : tuple of int
-        Layers of the frozen network; what each may spend.
+    width, depths, ranks
+        Of every layer; layers of the frozen network; what each may spend.
     steps, batch, inputs : int
         Updates; fresh inputs for each; inputs on which errors are measured.
     rates : tuple of float
         Learning rates, of which the best counts.
-    seed : int
-        Determines every draw.
     """
 
     width: int = 16
@@ -57,18 +51,10 @@ class Config:
 
 
 def cell(config: Config) -> list[Row]:
-    """Return one row a cell, errors as root mean squares relative to the target's outputs.
+    """Return a row a cell, errors as root mean squares relative to the target's outputs.
 
-    Parameters
-    ----------
-    config : Config
-        What to draw and how long to train.
-
-    Returns
-    -------
-    list of dict
-        `depth`, `rank`, `threshold`; `bound` and `constructed` of the theorem; `trained`, the
-        best of the rates. Trained digits depend on the processor.
+    `depth`, `rank`, `threshold`; `bound` and `constructed` of the theorem; `trained`, the best of
+    the rates. Trained digits depend on the processor.
     """
     rng, rows = np.random.default_rng(config.seed), list[Row]()
     shape = expressive_power.Config(width=config.width)
@@ -109,7 +95,7 @@ def _trained(
 
 
 def start(case: depth_budget.Case, rng: np.random.Generator) -> Parameters:
-    """No update yet: for each layer a zero `up`, a Gaussian `down` and a zero bias."""
+    """Return no update yet: for each layer a zero `up`, a Gaussian `down` and a zero bias."""
     d = len(case.target)
     return [
         part
@@ -123,13 +109,13 @@ def start(case: depth_budget.Case, rng: np.random.Generator) -> Parameters:
 
 
 def relative_error(case: depth_budget.Case, found: Parameters, inputs: np.ndarray) -> float:
-    """Root mean square of the error over that of the target."""
+    """Return the root mean square of the error over that of the target."""
     wanted = np.maximum(case.target @ inputs, 0)
     return float(np.linalg.norm(_hidden(case, found, inputs)[-1] - wanted) / np.linalg.norm(wanted))
 
 
 def gradients(case: depth_budget.Case, found: Parameters, inputs: np.ndarray) -> Parameters:
-    """Of half the mean squared error, by the chain rule."""
+    """Return the slopes of half the mean squared error, by the chain rule."""
     hidden = _hidden(case, found, inputs)
     slope = (hidden[-1] - np.maximum(case.target @ inputs, 0)) / inputs.shape[1]
     slopes: Parameters = []

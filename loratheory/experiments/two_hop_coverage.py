@@ -26,7 +26,6 @@ subjects are drawn from all, so most had a chain of their own; below, from those
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 from loratheory.experiments.bench import CROWDS, Small
 from loratheory.experiments.bench.rules import rule
@@ -38,14 +37,9 @@ FAMILIARITY = ("real", "half", "fake")
 
 @dataclass(frozen=True)
 class Config(Small):
-    """Some bases, and edits of one familiarity.
+    """Edits of entities of one `familiarity`, real, half or fake, on some bases.
 
-    Attributes
-    ----------
-    familiarity : str
-        Of the edited entities: real, half or fake.
-    density, budget : float
-        Entries that TIES, DARE and KnOTS keep; false alarms that gates allow.
+    TIES, DARE and KnOTS keep a `density` of entries; gates allow a `budget` of false alarms.
     """
 
     familiarity: str = "real"
@@ -54,62 +48,50 @@ class Config(Small):
 
 
 def cell(config: Config) -> list[Row]:
-    """Return the accuracies of every rule of reuse.
+    """Return a row a rule, base and repetition.
 
-    Parameters
-    ----------
-    config : Config
-        What to train and to ask.
-
-    Returns
-    -------
-    list of dict
-        One row for each rule, base and repetition: accuracies; `circuit`, the base's accuracy on
-        unseen two-hop questions; `strength_1`, `strength_2`, medians over the edited facts;
-        `claimed`: fails, works, or silent; `predicted` accuracy on `two_hop`, of `direct` the
-        measurement itself.
+    Accuracies; `circuit`, the base's accuracy on unseen two-hop questions; `strength_1`,
+    `strength_2`, medians over the edited facts; `claimed`: fails, works, or silent; `predicted`
+    accuracy on `two_hop`, of `direct` the measurement itself.
     """
     import numpy as np
 
     from loratheory.experiments.bench import transformers as bench
-    from loratheory.theorems.routing.arrow_blind_spot import accuracy as found_by_arrow
+    from loratheory.theorems.routing.arrow_blind_spot import accuracy as right_by_arrow
 
     library = config.library(kinds=("hops", "joint"), familiarity=config.familiarity)
-    direct, (joint,), (first, second) = (
-        bench.expert(library),
-        library.others["joint"],
-        library.adapters,
-    )
+    direct, (joint,) = bench.expert(library), library.others["joint"]
+    first, second = library.adapters
     theory, jointly = bench.forecast(library), bench.forecast(library, placed=lambda *_: joint)
     both, third = theory.composed([1, 1]), bench.survival(library, direct, 1 / 3)
     three = np.maximum(third, theory.composed([1 / 3, 1 / 3]))
+    blind = both * right_by_arrow(config.facts, 2) ** 2
+    noise = bench.of(bench.alike(first), bench.alike(second, 1))
+    shuffled = bench.of(bench.exchanged(first, config.sets), second)
     trim = {"density": config.density, "rank": config.width}
-    other = bench.exchanged(first, config.sets)
-
-    def _arm(
-        name: str, predicted: Any = 0.0, act: Any = None, claimed: str = "silent"
-    ) -> bench.Arm:
-        return bench.arm(name, predicted, act, claimed=claimed)
-
+    merges = (bench.arm(name, both, rule(name, **trim)) for name in ("ties", "dare", "knots"))
     arms = [
-        _arm("base"),
-        _arm("hop 1 alone"),
-        _arm("hop 2 alone"),
-        _arm("noise", act=bench.of(bench.alike(first), bench.alike(second, 1))),
-        _arm("shuffled", act=bench.of(other, second)),
-        _arm("mean", theory.composed([0.5, 0.5]), claimed="fails"),
-        _arm("sum", both),
-        *(_arm(name, both, rule(name, **trim)) for name in ("ties", "dare", "knots")),
-        _arm("arrow", both * found_by_arrow(config.facts, 2) ** 2, claimed="fails"),
-        _arm("gates", both, rule("gates", budget=config.budget)),
-        _arm("oracle placement", both),
-        _arm("direct", bench.survival(library, direct, 1.0), bench.of(direct), "works"),
-        _arm("third of direct", third, bench.of(direct, times=1 / 3)),
-        _arm("mean of three", three, bench.of(first, second, direct, times=1 / 3), "works"),
-        _arm("joint", jointly.composed([1, 1]), bench.of(joint)),
+        *(bench.arm(name, 0.0) for name in ("base", "hop 1 alone", "hop 2 alone")),
+        bench.arm("noise", 0.0, noise),
+        bench.arm("shuffled", 0.0, shuffled),
+        bench.arm("mean", theory.composed([0.5, 0.5]), claimed="fails"),
+        bench.arm("sum", both),
+        *merges,
+        bench.arm("arrow", blind, claimed="fails"),
+        bench.arm("gates", both, rule("gates", budget=config.budget)),
+        bench.arm("oracle placement", both),
+        bench.arm(
+            "direct", bench.survival(library, direct, 1.0), bench.of(direct), claimed="works"
+        ),
+        bench.arm("third of direct", third, bench.of(direct, times=1 / 3)),
+        bench.arm(
+            "mean of three", three, bench.of(first, second, direct, times=1 / 3), claimed="works"
+        ),
+        bench.arm("joint", jointly.composed([1, 1]), bench.of(joint)),
     ]
     head = {"coverage": config.coverage, "familiarity": config.familiarity}
-    return bench.compared(library, head, arms, circuit=theory.circuit, **theory.medians)
+    beside = {"circuit": theory.circuit, **theory.medians, "claimed": "silent"}
+    return bench.compared(library, head, arms, **beside)
 
 
 EXPERIMENT = Experiment(

@@ -28,7 +28,7 @@ class Small:
     sets, facts : int
         Edits on each base; edited facts of each hop of an edit.
     coverage : float
-        Fraction of the chains that pretraining asks.
+        Fraction of the two-hop questions that pretraining asks.
     entities, spare : int
         Of each level: those that pretraining shows, and those it never does. Alike wherever it can
         be, so that experiments share their bases.
@@ -59,21 +59,10 @@ class Small:
     def library(
         self, bases: "Bases | None" = None, kinds: "Sequence[str]" = ("hops",), **teaching: Any
     ) -> "Library":
-        """Return adapters on these bases, or on the config's own.
+        """Return adapters of these kinds on these bases, or on the config's own.
 
-        Parameters
-        ----------
-        bases : Bases, optional
-            What is adapted.
-        kinds : sequence of str
-            Which adapters, as for `transformers.library`.
-        **teaching : object
-            Further fields of `library.Teaching`, or other values.
-
-        Returns
-        -------
-        Library
-            As `transformers.library` trains it.
+        `teaching` are further fields of `library.Teaching`, or other values; see
+        `training.library`.
         """
         from loratheory.experiments.bench.transformers import Teaching, library
 

@@ -1,7 +1,7 @@
 """How small transformers answer: in one pass or more, right or wrong, and as rows of a table."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from loratheory.experiments.bench.bases import PARTS, Bases, tensor
-from loratheory.experiments.bench.library import Library, acting
+from loratheory.experiments.bench.library import Library, acting, added
 from loratheory.experiments.bench.rules import Act, in_turn, rule
 from loratheory.experiments.engine import Row
 from loratheory.shapes import Float, Int
@@ -23,22 +23,10 @@ Accuracies = dict[str, Float[np.ndarray, " E"]]
 def hop_by_hop(
     bases: Bases, tokens: Int[Tensor, "E B T"], adapt: Adapt | None
 ) -> Float[Tensor, "E B T V"]:
-    """Return the logits of a subject and its relations, one relation a pass.
+    """Return the logits of a subject and its relations ``x r1 r2 …``, one relation a pass.
 
-    Parameters
-    ----------
-    bases : Bases
-        ``G`` models.
-    tokens : (E, B, T) tensor
-        ``x r1 r2 …``; ``T`` of two or more.
-    adapt : callable or None
-        What is added in every pass.
-
-    Returns
-    -------
-    (E, B, T, V) tensor
-        What is answered to ``x r1`` becomes the subject of ``· r2``, and so on: a clean-up to whole
-        tokens between the reads (``thm:clean-up-bridge``). Costs a pass a relation.
+    What is answered to ``x r1`` becomes the subject of ``· r2``, and so on: a clean-up to whole
+    tokens between the reads (``thm:clean-up-bridge``). Costs a pass a relation.
     """
 
     def _next(place: int) -> Callable[[Tensor], Tensor]:
@@ -54,21 +42,9 @@ def second_pass(
 ) -> Float[Tensor, "E B T V"]:
     """Return the logits of a second pass that begins from the states of the first one.
 
-    Parameters
-    ----------
-    bases : Bases
-        ``G`` models.
-    tokens : (E, B, T) tensor
-        Of questions; the last token is what asks.
-    adapt : callable or None
-        What is added in both passes.
-
-    Returns
-    -------
-    (E, B, T, V) tensor
-        The state that each token but the last has after the first pass through the block takes
-        the place of its embedding (back-patching: Biran et al., arXiv 2406.12775), so that a
-        fact in an early layer can be read after a fact in a late one. Costs two passes.
+    The state that each token but the last has after the first pass through the block takes the
+    place of its embedding (back-patching: Biran et al., arXiv 2406.12775), so that a fact in an
+    early layer can be read after a fact in a late one. Costs two passes.
     """
     config, length = bases.config, tokens.shape[2]
     run = Pass(config, bases.weights, adapt, tokens.shape[0])
@@ -99,23 +75,10 @@ PASSES = {"one": one_pass, "hop by hop": hop_by_hop, "second pass": second_pass}
 def scores(
     bases: Bases, prompts: Sequence[Prompts], adapt: Adapt | None = None, passes: str = ""
 ) -> Float[np.ndarray, "E B V"]:
-    """Return the logits where the answers are due.
+    """Return the logits where the answers are due, over the whole vocabulary.
 
-    Parameters
-    ----------
-    bases : Bases
-        ``G`` models.
-    prompts : sequence of Prompts
-        One a replica, all of one size; ``G`` divides their number.
-    adapt : callable, optional
-        What is added to the base; nothing where not given.
-    passes : str
-        Of `PASSES`; those of the rule that acts where empty.
-
-    Returns
-    -------
-    (E, B, V) array
-        Over the whole vocabulary. Costs one pass, or as many as `passes` take.
+    One set of prompts a replica, all of one size. `passes` are those of the rule that acts where
+    empty; costs as many passes.
     """
     rows = stacked(list(prompts))
     ask = PASSES[passes or getattr(adapt, "passes", "one")]
@@ -151,20 +114,10 @@ def accuracy(
 def accuracies(library: Library, acts: Sequence[Adapt | None]) -> Accuracies:
     """Return the accuracies of a rule of reuse, averaged over the pairs.
 
-    Parameters
-    ----------
-    library : Library
-        Whose questions are asked.
-    acts : sequence of callable or None
-        What acts when the questions of each pair are asked, as `acting` returns it.
-
-    Returns
-    -------
-    dict of str to (E,) array
-        `two_hop`, the edited two-hop questions; `hop_1`, `hop_2`, …, the facts that these need;
-        `other_hops` and `other_two_hop`, what no edit changes; `shortcut`, how often two-hop
-        questions about other subjects get the edited ones' answers; `chance`, of one answer always
-        given.
+    ``acts[p]`` acts when the questions of pair ``p`` are asked, see `acting`. `two_hop`, the edited
+    two-hop questions; `hop_1`, `hop_2`, …, the facts that these need; `other_hops` and
+    `other_two_hop`, what no edit changes; `shortcut`, how often two-hop questions about other
+    subjects get the edited ones' answers; `chance`, of one answer always given.
     """
     each = [_asked(library.bases, *one) for one in zip(library.trials, acts, strict=True)]
     return {name: np.mean([one[name] for one in each], axis=0) for name in each[0]}
@@ -189,17 +142,7 @@ def _asked(bases: Bases, trials: Sequence[Trials], adapt: Adapt | None) -> Accur
 def by_part(bases: Bases, passes: str) -> dict[str, float]:
     """Return the share of each kind of question that one bare base answers right.
 
-    Parameters
-    ----------
-    bases : Bases
-        One model, its split one of `Combinations`.
-    passes : str
-        How it is asked, of `PASSES`.
-
-    Returns
-    -------
-    dict of str to float
-        Single `facts`, and the two-hop questions of each of `PARTS`; nan where there are none.
+    Single `facts`, and the two-hop questions of each of `PARTS`; nan where there are none.
     """
     [facts], [parts] = bases.worlds, bases.splits
     single = [plain(facts, every(facts, start=hop, hops=1)) for hop in range(facts.hops)]
@@ -211,21 +154,24 @@ def by_part(bases: Bases, passes: str) -> dict[str, float]:
     }
 
 
-def written_out(library: Library, adapt: Adapt | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return how often the model writes the new bridge, and after its own word the answer.
+def recall(
+    library: Library, by_hop: Sequence[Sequence[Adapt]], times: float, pair: int | None = None
+) -> Float[np.ndarray, " E"]:
+    """Return the share of edited facts answered where only the adapters of their hop act.
 
-    Parameters
-    ----------
-    library : Library
-        Two hops, one pair.
-    adapt : callable or None
-        What is added to the base.
-
-    Returns
-    -------
-    two (E,) arrays
-        The second counts the right answer after the model's own first word.
+    All those of a hop, each so many `times`; of one pair's facts, or of all.
     """
+    asked = library.trials if pair is None else library.trials[pair : pair + 1]
+    right = [
+        accuracy(library.bases, [one.hops[hop] for one in trials], added(each, [times] * len(each)))
+        for hop, each in enumerate(by_hop)
+        for trials in asked
+    ]
+    return np.asarray(np.mean(right, axis=0))
+
+
+def written_out(library: Library, adapt: Adapt | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return how often the model writes the new bridge, and after its own word the answer."""
     asked = [one.thought for one in library.trials[0]]
     place = asked[0].tokens.shape[1] - 1
     short = [
@@ -248,55 +194,51 @@ def written_out(library: Library, adapt: Adapt | None) -> tuple[np.ndarray, np.n
     return bridge, answer
 
 
+More = Callable[[Sequence[Any], Accuracies], Mapping[str, Any]]
+"""From what acts, one a pair, and its accuracies to further columns."""
+
+
 @dataclass(frozen=True, eq=False)
 class Arm:
-    """One rule in a study, and what is predicted of it.
+    """One rule in a study, what is predicted of its two-hop accuracy, and its own columns.
 
-    Attributes
-    ----------
-    name : str
-        In the table.
-    act : callable
-        The rule.
-    predicted : float or (E,) array or None
-        Accuracy on two-hop questions; None for no such column.
-    more : mapping
-        Its own columns.
+    It acts as a rule, or as what already acts, one a pair. No column where nothing is predicted.
+    A column that accuracies have already takes their place.
     """
 
     name: str
-    act: Act
+    act: Act | Sequence[Adapt]
     predicted: Any = None
-    more: Mapping[str, Any] | None = None
+    more: More | None = None
+    columns: Mapping[str, Any] = field(default_factory=dict)
 
 
-def arm(name: str, predicted: Any = None, act: Act | None = None, **more: Any) -> Arm:
+def arm(
+    name: str,
+    predicted: Any = None,
+    act: Act | Sequence[Adapt] | None = None,
+    more: More | None = None,
+    **columns: Any,
+) -> Arm:
     """Return an arm of a study: a rule of the table by its name, or another rule."""
-    return Arm(name, rule(name) if act is None else act, predicted, more)
+    return Arm(name, rule(name) if act is None else act, predicted, more, columns)
 
 
 def compared(
-    library: Library, head: Mapping[str, Any], arms: Sequence[Arm], **beside: Any
+    library: Library, head: Mapping[str, Any], arms: Iterable[Arm], **beside: Any
 ) -> list[Row]:
     """Return the rows of a study: one for each arm, base and repetition.
 
-    Parameters
-    ----------
-    library : Library
-        Whose questions are asked.
-    head : mapping
-        The first columns, alike for all arms.
-    arms : sequence of Arm
-        Rules and what is predicted of them.
-    **beside : object
-        Columns between accuracies and predictions, alike for all arms.
+    `head` are the first columns, alike for all arms; `beside` those between accuracies and what
+    arms say of themselves; the prediction comes last.
     """
     table: list[Row] = []
     for one in arms:
-        found = accuracies(library, acting(library, one.act))
+        acts = acting(library, one.act) if callable(one.act) else one.act
+        right = accuracies(library, acts)
+        more = {**beside, **one.columns, **(one.more(acts, right) if one.more else {})}
         last = {} if one.predicted is None else {"predicted": one.predicted}
-        more = {**beside, **(one.more or {}), **last}
-        table += rows(library, {**head, "rule": one.name}, found, **more)
+        table += rows(library, {**head, "rule": one.name}, right, **more, **last)
     return table
 
 
@@ -305,21 +247,8 @@ def rows(
 ) -> list[Row]:
     """Return one row for each base and repetition.
 
-    Parameters
-    ----------
-    library : Library
-        Whose replicas they are.
-    names : mapping
-        The first columns, alike for all: the cell's settings and the rule.
-    accuracies : dict of str to (E,) array
-        As `accuracies` returns them.
-    **more : object
-        The last columns: numbers, words, or (E,) arrays.
-
-    Returns
-    -------
-    list of dict
-        `names`, then `seed` and `set`, the accuracies, and the rest.
+    `names`, the cell's settings and the rule; then `seed` and `set`, the accuracies, and `more`:
+    numbers, words, or (E,) arrays.
     """
     count = len(library.replicas)
     each = {

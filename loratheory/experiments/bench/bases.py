@@ -56,9 +56,7 @@ class Setting:
         Of the transformer; a question composes where there are as many loops as hops.
     window : int or None
         How far attention sees.
-    noise, supervision : float
-        Of its training.
-    steps : int
+    noise, supervision, steps
         Of its training.
     """
 
@@ -103,16 +101,11 @@ class PlainSetting(Setting):
     Attributes
     ----------
     coverage : float
-        Fraction of the two-hop questions that are trained, of those whose facts all may occur in
-        such questions.
-    relations : int
-        Of each hop.
-    unseen : float
-        Fraction of the facts that no trained question needs; none of the first relations.
-    share : int
-        Two-hop questions for each single fact of one hop in a batch.
-    rows : int
-        Prompts a step.
+        Fraction of the two-hop questions that are trained, of those whose facts all may occur.
+    relations, unseen : int, float
+        Of each hop; fraction of the facts that no trained question needs, none of first relations.
+    share, rows : int
+        Two-hop questions for each single fact of one hop in a batch; prompts a step.
     rate, decay : float
         Of its training.
     """
@@ -143,18 +136,8 @@ class PlainSetting(Setting):
 class Bases:
     """Trained transformers, one a seed, each in a world of its own.
 
-    Attributes
-    ----------
-    setting : Setting
-        Alike for all.
-    seeds : tuple of int
-        Each draws a world, its split, first weights and the order of training.
-    worlds, splits : tuple
-        One a seed.
-    config : Config
-        Of the transformers.
-    weights : mapping of str to (G, ...) tensor
-        One model a seed.
+    The seed draws the world, its split, first weights and the order of training; every tensor has
+    the axis ``G`` of models in front.
     """
 
     setting: Setting
@@ -168,18 +151,8 @@ class Bases:
 def bases(setting: Setting, seeds: Sequence[int]) -> Bases:
     """Return a trained transformer for each seed; those in the cache are not trained again.
 
-    Parameters
-    ----------
-    setting : Setting
-        Alike for all.
-    seeds : sequence of int
-        Not negative.
-
-    Returns
-    -------
-    Bases
-        A base depends on its seed and the setting alone. Costs about 12 s of one core each at
-        the setting's defaults, once.
+    A base depends on its seed and the setting alone. Costs about 12 s of one core each at the
+    setting's defaults, once.
     """
     worlds = tuple(
         world(seed, hops=setting.hops, entities=setting.entities, spare=setting.spare)
@@ -233,7 +206,7 @@ def _trained(
 
 
 def digest(sets: Sequence[Prompts]) -> str:
-    """A fingerprint of these rows and their targets."""
+    """Return a fingerprint of these rows and their targets."""
     total = hashlib.sha256()
     for part in sets:
         total.update(f"{part.kind} {part.tokens.shape}".encode())
@@ -242,7 +215,7 @@ def digest(sets: Sequence[Prompts]) -> str:
 
 
 def fingerprint(weights: Mapping[str, Tensor]) -> str:
-    """A fingerprint of these numbers and their names."""
+    """Return a fingerprint of these numbers and their names."""
     total = hashlib.sha256()
     for name in sorted(weights):
         total.update(f"{name} {tuple(weights[name].shape)}".encode())
@@ -251,13 +224,13 @@ def fingerprint(weights: Mapping[str, Tensor]) -> str:
 
 
 def batch(prompts: Prompts) -> Batch:
-    """Prompts of all replicas as the decoder wants them; a k-th answer is due after k loops."""
+    """Return prompts of all replicas for the decoder; a k-th answer is due after k loops."""
     due = prompts.targets != NOTHING
     return Batch(tensor(prompts.tokens), tensor(prompts.targets), tensor(due.cumsum(axis=-1)))
 
 
 def tensor(array: np.ndarray) -> Tensor:
-    """The same numbers as a tensor of its own."""
+    """Return the same numbers as a tensor of its own."""
     return torch.tensor(array)
 
 
@@ -266,17 +239,11 @@ PARTS = ("trained", "held_out", "first_unseen", "second_unseen", "both_unseen")
 
 @dataclass(frozen=True, eq=False)
 class Combinations(Split):
-    """The chains of a world by what trained chains show of their facts.
+    """The two-hop questions of a world by what trained ones show of their facts.
 
-    Attributes
-    ----------
-    trained : Questions
-        Those that pretraining asks.
-    held_out : Questions
-        In no prompt, but each of their facts is needed by some trained chain.
-    first_unseen, second_unseen, both_unseen : Questions
-        No trained chain needs their first fact, their second, either of them: these are told as
-        single facts alone.
+    `trained` are asked in pretraining; `held_out` in no prompt, but each of their facts is needed
+    by some trained one; no trained question needs the first fact of `first_unseen`, the second of
+    `second_unseen`, or either of `both_unseen`: these are taught as single facts alone.
     """
 
     first_unseen: Questions
@@ -287,24 +254,11 @@ class Combinations(Split):
 def combinations(
     world: World, coverage: float, unseen: float, *, rng: np.random.Generator
 ) -> Combinations:
-    """Return the chains of two hops apart by their facts.
+    """Return the two-hop questions of a world with several relations apart by their facts.
 
-    Parameters
-    ----------
-    world : World
-        Two hops, several relations.
-    coverage : float
-        Fraction to train, of the chains that no unseen fact bars; more where a held-out chain
-        has a fact that no trained one needs.
-    unseen : float
-        Probability that no trained chain needs a fact; the first relation of each hop is spared.
-    rng : Generator
-        Chooses.
-
-    Returns
-    -------
-    Combinations
-        Five parts that make up all chains.
+    No trained question needs a fact with probability `unseen`; the first relation of each hop is
+    spared. Of questions with no such fact `coverage` is the fraction to train; more where a
+    held-out one has a fact that no trained one needs.
     """
     chains = every(world)
     facts = chains.relations * world.size + along(world, chains)[:, :-1]
@@ -319,22 +273,10 @@ def combinations(
 
 
 def grown(setting: PlainSetting, seed: int, stages: Sequence[int]) -> dict[int, Bases]:
-    """Return one base at several stages of a single training.
+    """Return one base at several stages of a single training, after so many steps each.
 
-    Parameters
-    ----------
-    setting : PlainSetting
-        What it is.
-    seed : int
-        Draws its world, its chains, first weights and the order of training.
-    stages : sequence of int
-        After how many steps; none above ``setting.steps``.
-
-    Returns
-    -------
-    dict of int to Bases
-        One model each, from the cache where they are kept. Costs about 25 s of one core for 2,000
-        steps at the defaults, once.
+    From the cache where they are kept. Costs about 25 s of one core for 2,000 steps at the
+    defaults, once.
     """
     facts = world(seed, entities=setting.entities, spare=setting.spare, relations=setting.relations)
     rng = np.random.default_rng([seed, 1])

@@ -1,6 +1,7 @@
 """What is answered as all adapters are merged ever more strongly, and what should be."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -19,31 +20,22 @@ Found = dict[str, Shaped[np.ndarray, " E *n"]]
 def switched(library: Library, grid: Sequence[float]) -> dict[float, Found]:
     """Return what each common coefficient does to the first pair, and what is predicted of it.
 
-    Parameters
-    ----------
-    library : Library
-        One pair of adapters, or more hops.
-    grid : sequence of float
-        Coefficients.
+    For each coefficient the accuracies, and beside them: `oracle_placement`, questions where each
+    adapter acts in the loop of its hop only, so that it cannot disturb another hop; `hop_by_hop`,
+    those asked one relation a pass; `facts`, all single facts.
 
-    Returns
-    -------
-    dict
-        For each coefficient the accuracies, and beside them: `oracle_placement`, questions
-        where each adapter acts in the loop of its hop only, so that it cannot disturb another
-        hop; `hop_by_hop`,
-        those asked one relation a pass; `facts`, all single facts. Predictions, each with the
-        share that it is right on, ``…_right``: of `two_hop`, `predicted` from the margins of the
-        facts alone, `inside` from those of the facts within chains, `curved` from these with the
-        own adapter at this very coefficient, `decided` with bridges decided; of `oracle_placement`,
-        `oracle_inside`, `oracle_curved` and `oracle_decided`; of `hop_by_hop`, `each_hop`; of
-        `facts`,
-        `predicted_facts`. In one pass, chains whose bridges the base does not read
-        are predicted to fail. Controls: `held_out`, the base on unedited chains; `alone`, the
-        best of the adapters by itself; `exchanged` and `random` adapters. In units of the
-        deficit, or of one logit where that is more: `curvature`, how far a fact's margin is off the
-        straight line between its two margins, and `interference`, what the other adapters then do
-        to it. Costs about thirty passes a coefficient.
+    Predictions, each with the share that it is right on, ``…_right``: of `two_hop`, `predicted`
+    from the margins of the facts alone, `inside` from those of the facts within questions, `curved`
+    from these with the own adapter at this very coefficient, `decided` with bridges decided; of
+    `oracle_placement`, `oracle_inside`, `oracle_curved` and `oracle_decided`; of `hop_by_hop`,
+    `each_hop`; of `facts`, `predicted_facts`. In one pass, questions whose bridges the base does
+    not read are predicted to fail.
+
+    Controls: `held_out`, the base on unedited questions; `alone`, the best of the adapters by
+    itself; `exchanged` and `random` adapters. In units of the deficit, or of one logit where that
+    is more: `curvature`, how far a fact's margin is off the straight line between its two margins,
+    and `interference`, what the other adapters then do to it. Costs about thirty passes a
+    coefficient.
     """
     bases, asked, each = library.bases, library.trials[0], library.adapters
     prompts = [one.questions for one in asked]
@@ -105,11 +97,22 @@ def switched(library: Library, grid: Sequence[float]) -> dict[float, Found]:
 
 
 def by_replica(found: Shaped[np.ndarray, "hops E n"]) -> Shaped[np.ndarray, "E hops_n"]:
-    """All facts of a replica in one row."""
+    """Return all facts of a replica in one row."""
     return np.moveaxis(found, 0, 1).reshape(found.shape[1], -1)
 
 
-def averaged(found: Found, bases: int) -> list[Row]:
-    """Return the mean of each column over all that belongs to a base, to three decimals."""
-    means = {name: x.reshape(bases, -1).mean(axis=1) for name, x in found.items()}
-    return [{name: round(float(x[g]), 3) + 0.0 for name, x in means.items()} for g in range(bases)]
+def by_coefficient(
+    library: Library, grid: Sequence[float], head: Mapping[str, Any], names: Mapping[str, str]
+) -> list[Row]:
+    """Return a row a coefficient and base: means of `switched` over its sets, to three decimals.
+
+    Columns are renamed by `names`, and left out where it says nothing of them.
+    """
+    seeds, table = library.bases.seeds, list[Row]()
+    for c, columns in switched(library, grid).items():
+        kept = {names.get(n, n): x.reshape(len(seeds), -1) for n, x in columns.items()}
+        means = {n: x.mean(axis=1) for n, x in kept.items() if n}
+        for g, seed in enumerate(seeds):
+            row = {n: round(float(x[g]), 3) + 0.0 for n, x in means.items()}
+            table.append({**head, "seed": seed, "coefficient": c, **row})
+    return table

@@ -40,20 +40,15 @@ class Teaching:
 
     Attributes
     ----------
-    facts : int
-        Edited facts per hop of each pair of adapters.
-    pairs : int
-        Edits on disjoint entities, each with one adapter a hop; all act at once.
-    sets : int
-        Independent repetitions on each base.
+    facts, pairs, sets : int
+        Edited facts per hop of each pair of adapters; edits on disjoint entities, each with one
+        adapter a hop, all acting at once; independent repetitions on each base.
     familiarity, bridges, also : str
         As for `loratheory.tasks.two_hop.edit`.
     rank, steps, retained : int
         Of each adapter, of its training, and facts of each hop that it rehearses.
-    scale, rate : float
-        Of the adapters and of their training.
-    modules : tuple of str
-        Which linear maps are adapted.
+    scale, rate, modules
+        Of the adapters; of their training; which linear maps are adapted.
     form : str
         Of the two-hop questions that a bridged adapter is shown.
     """
@@ -79,10 +74,8 @@ class Library:
 
     Attributes
     ----------
-    bases : Bases
-        ``G`` models; replica ``e`` of ``E`` runs on model ``e // sets``.
-    teaching : Teaching
-        Alike for all.
+    bases, teaching
+        ``G`` models, and what all adapters are taught; replica ``e`` runs on model ``e // sets``.
     edits, trials : tuple of tuple
         ``edits[p][e]`` is the edit of pair ``p`` in replica ``e``, ``trials[p][e]`` its questions.
     pairs : tuple of tuple of Lora
@@ -181,20 +174,18 @@ class Library:
 class Acting:
     """What a rule adds to the bases while the questions of one pair are asked.
 
-    Attributes
-    ----------
-    library : Library
-        Whose adapters act.
-    passes : str
-        As `Reuse` has it.
-    on : dict of Site to (E, N, K) tensor
-        The weights of the last pass, where a rule looks at tokens.
+    `on` are the weights of the last pass, (E, N, K) a site, where a rule looks at tokens.
     """
 
     def __init__(self, reuse: Reuse, pair: int = 0) -> None:
         self.library, self.passes = reuse.library, reuse.passes
         self._reuse, self._pair, self._names = reuse, pair, reuse.library.names
         self.on: dict[Site, Tensor] = {}
+
+    @property
+    def by_token(self) -> bool:
+        """Whether the rule looks at tokens."""
+        return self._reuse.route is not None
 
     def __call__(self, site: Site, x: Tensor) -> Tensor | None:
         """Return the sum of the adapters' outputs, weighed; None where no adapter acts."""
@@ -247,20 +238,9 @@ def within(adapter: Adapt, test: Callable[[Site], bool]) -> Adapt:
 
 @lru_cache(maxsize=4)
 def activations(bases: Bases, seed: int = 0) -> dict[Site, Tensor]:
-    """Return what the bases feed each linear map on prompts of random tokens.
+    """Return what the bases feed each linear map on prompts of random tokens, (G, N, n) a site.
 
-    Parameters
-    ----------
-    bases : Bases
-        ``G`` models.
-    seed : int
-        Of the tokens, which are drawn evenly from the vocabulary without padding.
-
-    Returns
-    -------
-    dict of Site to (G, N, n) tensor
-        ``N`` tokens a model. No task data and no labels: what calibrates gates. Costs one pass,
-        once for the last few bases.
+    No task data and no labels: what calibrates gates. Costs one pass, once for the last few bases.
     """
     seen: dict[Site, Tensor] = {}
     rng = np.random.default_rng([seed, 5])
@@ -287,24 +267,10 @@ def kind(site: Site) -> str:
 
 
 def block(weights: Mapping[str, Tensor], site: Site, x: Tensor, adapt: Adapt | None) -> Tensor:
-    """Return the output of a block, ``(E, N, d) -> (E, N, d)``, without the residual.
+    """Return the output of a site's block, ``(E, N, d) -> (E, N, d)``, without the residual.
 
-    Parameters
-    ----------
-    weights : mapping of str to (E, m, n) tensor
-        One model a replica.
-    site : Site
-        Any map of the block.
-    x : (E, N, d) tensor
-        What the block reads.
-    adapt : callable, optional
-        What is added to its maps.
-
-    Returns
-    -------
-    (E, N, d) tensor
-        Of an MLP; of attention as if each token saw itself alone, so that queries and keys do not
-        count. Costs two products, and what `adapt` costs.
+    Of an MLP; of attention as if each token saw itself alone, so that queries and keys do not
+    count. `weights` has one model a replica; `adapt` is added to the maps.
     """
     for module in THROUGH[kind(site)]:
         place = Site(module, site.loop, site.layer)
@@ -322,19 +288,9 @@ class BlockGates:
     The response of adapter ``j`` is :math:`\|f_j(x) - f_0(x)\|`, with :math:`f_j` the MLP, or the
     attention, that carries it and :math:`f_0` the bare one. What the nonlinearity or a later map
     takes back does not count, and all maps of a block are switched together: one decision per
-    token, layer and loop.
-
-    Attributes
-    ----------
-    library : Library
-        Whose adapters are switched; in MLPs, in attention or in both, which decide apart.
-    level : float
-        Deviations above the mean, or the false-alarm rate of one adapter; see `by`.
-    by : str
-        ``z``: on where the response is `level` standard deviations above its mean over ordinary
-        tokens. ``rate``: on where it exceeds all but a share `level` of these.
-    thresholds, on : dict
-        By the site of the first map: thresholds found so far, and the last decisions.
+    token, layer and loop. By ``z`` it is on where its response is `level` standard deviations above
+    its mean over ordinary tokens; by ``rate`` where it exceeds all but a share `level` of these.
+    `thresholds` found so far and the last decisions `on` are kept by the site of the first map.
     """
 
     library: Library

@@ -164,14 +164,8 @@ def layer_split(
 ) -> Act:
     """Return a rule in which adapters of each hop act in one half of the layers only.
 
-    Parameters
-    ----------
-    layer : int
-        The first of the upper half.
-    first, second : str
-        Where first hops act, and second hops: ``below``, ``above``, ``all`` or ``none``.
-    of : callable, optional
-        The rule that is split; the sum where not given.
+    `layer` is the first of the upper half; `first` and `second` hops act ``below``, ``above``, in
+    ``all`` or in ``none``; the rule `of` is split, the sum where not given.
     """
 
     def _split(library: Any) -> Reuse:
@@ -201,13 +195,9 @@ def everything(library: Any, route: Route) -> Reuse:
 def routed(decide: Callable[[Sequence[LowRank], Any], Any], *, ordinary: bool = True) -> Act:
     """Return a rule that decides at every token and place how much each adapter counts.
 
-    Parameters
-    ----------
-    decide : callable
-        ``decide(updates, x)``: what weighs adapters, a `Router` or `Gates`, for the updates of one
-        map from what the bare base feeds it there on ordinary tokens.
-    ordinary : bool
-        Whether it looks at these tokens; they cost a pass of the base.
+    ``decide(updates, x)`` makes what weighs adapters, a `Router` or `Gates`, for the updates of one
+    map from what the bare base feeds it there on ordinary tokens; these cost a pass of the base,
+    unless `ordinary` is false.
     """
 
     def _routed(library: Any) -> Reuse:
@@ -233,13 +223,8 @@ def routed(decide: Callable[[Sequence[LowRank], Any], Any], *, ordinary: bool = 
 def block_gates(level: float | int = 2.0, by: Literal["z", "rate"] = "z") -> Act:
     """Return the rule that switches adapters by their response at the end of a block.
 
-    Parameters
-    ----------
-    level : float
-        Deviations above the mean response to ordinary tokens, or the share of these at which one
-        adapter may be on.
-    by : str
-        ``z`` or ``rate``.
+    By ``z`` at `level` deviations above the mean response to ordinary tokens; by ``rate`` at the
+    share of these at which one adapter may be on.
     """
     return lambda library: everything(library, library.block_route(float(level), by))
 
@@ -255,14 +240,9 @@ def in_passes(passes: str, of: Act) -> Act:
 
 
 def in_turn(ask: Callable[[Any], Any], steps: Sequence[Callable[[Any], Any]]) -> list[Any]:
-    """Return the answers to steps that are asked one after another: what hop by hop means.
+    """Return the answers to steps asked one after another: what hop by hop means.
 
-    Parameters
-    ----------
-    ask : callable
-        From a question to its answer.
-    steps : sequence of callable
-        Each makes its question from the answer before, the first one from None.
+    Each step makes its question from the answer before, the first one from None.
     """
     answers: list[Any] = []
     for step in steps:
@@ -274,15 +254,7 @@ STEPS = 15  # of power iteration, as in PEFT
 
 
 def power_scores(updates: Sequence[LowRank], seed: int = 0) -> Scores:
-    """Return Arrow's scores with prototypes from a few power iterations, from a random start.
-
-    Parameters
-    ----------
-    updates : sequence of LowRank
-        Of one map.
-    seed : int
-        Of the starts.
-    """
+    """Return Arrow's scores with prototypes from a few power iterations, from a random start."""
     xp, where = array_namespace(updates[0].up), device(updates[0].up)
     rng, codes = np.random.default_rng([seed, 7]), []
     for low in updates:
@@ -305,14 +277,8 @@ def power_scores(updates: Sequence[LowRank], seed: int = 0) -> Scores:
 def router(scores: Callable[..., Scores], *, soft: int | None = 1, temperature: float = 1.0) -> Act:
     """Return the rule that shares one unit among the best adapters of each token by softmax.
 
-    Parameters
-    ----------
-    scores : callable
-        From the updates of a map to how well each adapter fits a token.
-    soft : int or None
-        Among how many at most; None for all.
-    temperature : float
-        Of the softmax.
+    `scores` says from the updates of a map how well each adapter fits a token; `soft` among how
+    many at most it is shared, None for all.
     """
 
     def _router(updates: Sequence[LowRank], _: Any) -> Router:
@@ -322,35 +288,23 @@ def router(scores: Callable[..., Scores], *, soft: int | None = 1, temperature: 
     return routed(_router, ordinary=False)
 
 
+TOKENS = "ordinary inputs"
+
+
 @dataclass(frozen=True)
 class Rule:
-    """One row of the table of rules.
+    """One row of the table of rules: its `name` in tables, its `label` in figures, the rule.
 
-    Attributes
-    ----------
-    name : str
-        In tables.
-    label : str
-        In figures.
-    act : callable
-        The rule with its usual options; `make` with others.
-    needs : str
-        What it has to know beside the adapters: nothing, ``ordinary inputs``, ``pair`` (which
-        adapters the question needs), ``order`` (which is read first), ``steps`` (the question taken
-        apart), ``answers``.
-    make : callable or None
-        From other options to the rule, where it has any.
+    `act` has the usual options, `make` takes others, where it has any. Beside the adapters it
+    `needs` to know nothing, ``ordinary inputs``, ``pair`` (which adapters the question needs),
+    ``order`` (which is read first) or ``steps`` (the question taken apart).
     """
 
     name: str
-    label: str
     act: Act
     needs: str = ""
     make: Callable[..., Act] | None = None
-
-
-def _z(updates: Sequence[LowRank], x: Any, z: float | int = 2) -> Any:
-    return calibrate_z(updates, x, z=z)
+    label: str = ""
 
 
 def gates(budget: float = 0.3) -> Act:
@@ -360,91 +314,61 @@ def gates(budget: float = 0.3) -> Act:
 
 def gates_z(z: float | int = 2) -> Act:
     """Return the gates on single maps that open this many deviations above the mean response."""
-    return routed(partial(_z, z=z))
+    return routed(lambda updates, x: calibrate_z(updates, x, z=z))
 
 
-def _hops(of: Act) -> Act:
-    return in_passes("hop by hop", of)
+def _standardised(updates: Sequence[LowRank], x: Any) -> Router:
+    return Router(standardised(response_scores(updates), x))
+
+
+def _merged(name: str, label: str, method: str, *, space: str = "full", **usual: Any) -> Rule:
+    make = partial(merged, method, space=space)
+    return Rule(name, make(**usual), make=make, label=label)
 
 
 _ROWS = (
-    Rule("base", "base", coefficients(0.0)),
-    Rule("hop 1 alone", "hop 1 alone", alone(0), "pair"),
-    Rule("hop 2 alone", "hop 2 alone", alone(1), "pair"),
-    Rule("pair alone", "the right pair alone", pair_alone, "pair"),
-    Rule("mean", "mean", mean),
-    Rule("half the sum", "half the sum", coefficients(0.5)),
-    Rule("sum", "sum", coefficients(1.0), make=coefficients),
-    Rule("ties", "TIES", merged("ties", density=0.3, rank=1024), make=partial(merged, "ties")),
-    Rule("dare", "DARE", merged("dare", density=0.3, rank=1024), make=partial(merged, "dare")),
-    Rule(
-        "knots",
-        "KnOTS",
-        merged("ties", space="knots", density=0.3),
-        make=partial(merged, "ties", space="knots"),
-    ),
-    Rule(
-        "interpolating",
-        "interpolating merge",
-        merged("interpolate"),
-        make=partial(merged, "interpolate"),
-    ),
-    Rule("uniform", "uniform weights", router(arrow_scores, soft=None, temperature=1e9)),
-    Rule("arrow", "Arrow", router(arrow_scores)),
-    Rule("arrow, power", "Arrow by power iteration", router(power_scores)),
-    Rule("arrow, peft", "Arrow, by PEFT", router(power_scores, soft=3)),
-    Rule("subspace", "subspace", router(subspace_scores)),
-    Rule("norm", "largest norm", router(response_scores)),
-    Rule("norm, soft", "softmax over norms", router(response_scores, soft=None)),
-    Rule(
-        "norm, z",
-        "largest z-scored norm",
-        routed(lambda updates, x: Router(standardised(response_scores(updates), x))),
-        "ordinary inputs",
-    ),
-    Rule("gates", "gates on single maps", gates(), "ordinary inputs", gates),
-    Rule("gates, z = 2", "gates on single maps, z = 2", gates_z(), "ordinary inputs", gates_z),
-    Rule("block gates, z = 0", "block gates, z = 0", block_gates(0.0), "ordinary inputs"),
-    Rule("block gates, z = 2", "block gates", block_gates(2.0), "ordinary inputs", block_gates),
-    Rule("block gates, z = 3", "block gates, z = 3", block_gates(3.0), "ordinary inputs"),
-    Rule(
-        "block gates, rate .04",
-        "block gates, rate .04",
-        block_gates(0.04, "rate"),
-        "ordinary inputs",
-    ),
-    Rule("largest response norm", "largest response norm", prompt_gates, "ordinary inputs, order"),
-    Rule("oracle placement", "oracle placement", oracle_placement, "pair, order"),
-    Rule(
-        "reversed placement",
-        "reversed placement",
-        partial(oracle_placement, backwards=True),
-        "pair, order",
-    ),
-    Rule("mean, hop by hop", "mean, hop by hop", _hops(mean), "steps"),
-    Rule("sum, hop by hop", "sum, hop by hop", _hops(coefficients(1.0)), "steps"),
-    Rule("base, hop by hop", "base, hop by hop", _hops(coefficients(0.0)), "steps"),
-    Rule("sum, second pass", "sum, second pass", in_passes("second pass", coefficients(1.0))),
-    Rule("base, second pass", "base, second pass", in_passes("second pass", coefficients(0.0))),
+    Rule("base", coefficients(0.0)),
+    Rule("hop 1 alone", alone(0), "pair"),
+    Rule("hop 2 alone", alone(1), "pair"),
+    Rule("pair alone", pair_alone, "pair", label="the right pair alone"),
+    Rule("mean", mean),
+    Rule("half the sum", coefficients(0.5)),
+    Rule("sum", coefficients(1.0), make=coefficients),
+    _merged("ties", "TIES", "ties", density=0.3, rank=1024),
+    _merged("dare", "DARE", "dare", density=0.3, rank=1024),
+    _merged("knots", "KnOTS", "ties", density=0.3, space="knots"),
+    _merged("interpolating", "interpolating merge", "interpolate"),
+    Rule("uniform", router(arrow_scores, soft=None, temperature=1e9), label="uniform weights"),
+    Rule("arrow", router(arrow_scores), label="Arrow"),
+    Rule("arrow, power", router(power_scores), label="Arrow by power iteration"),
+    Rule("arrow, peft", router(power_scores, soft=3), label="Arrow, by PEFT"),
+    Rule("subspace", router(subspace_scores)),
+    Rule("norm", router(response_scores), label="largest norm"),
+    Rule("norm, soft", router(response_scores, soft=None), label="softmax over norms"),
+    Rule("norm, z", routed(_standardised), TOKENS, label="largest z-scored norm"),
+    Rule("gates", gates(), TOKENS, gates, "gates on single maps"),
+    Rule("gates, z = 2", gates_z(), TOKENS, gates_z, "gates on single maps, z = 2"),
+    Rule("block gates, z = 0", block_gates(0.0), TOKENS),
+    Rule("block gates, z = 2", block_gates(2.0), TOKENS, block_gates, "block gates"),
+    Rule("block gates, z = 3", block_gates(3.0), TOKENS),
+    Rule("block gates, rate .04", block_gates(0.04, "rate"), TOKENS),
+    Rule("largest response norm", prompt_gates, f"{TOKENS}, order"),
+    Rule("oracle placement", oracle_placement, "pair, order"),
+    Rule("reversed placement", partial(oracle_placement, backwards=True), "pair, order"),
+    Rule("mean, hop by hop", in_passes("hop by hop", mean), "steps"),
+    Rule("sum, hop by hop", in_passes("hop by hop", coefficients(1.0)), "steps"),
+    Rule("base, hop by hop", in_passes("hop by hop", coefficients(0.0)), "steps"),
+    Rule("sum, second pass", in_passes("second pass", coefficients(1.0))),
+    Rule("base, second pass", in_passes("second pass", coefficients(0.0))),
 )
-RULES: Mapping[str, Rule] = {row.name: row for row in _ROWS}
+RULES: Mapping[str, Rule] = {row.name: replace(row, label=row.label or row.name) for row in _ROWS}
 """Every rule by its name in tables."""
 
 
 def rule(name: str, **options: Any) -> Act:
-    """Return a rule of the table, with other options than usual where given.
+    """Return a rule of `RULES`, with other options, as its `make` takes them, where given.
 
-    Parameters
-    ----------
-    name : str
-        Of `RULES`.
-    **options : object
-        As the row's `make` takes them.
-
-    Raises
-    ------
-    KeyError
-        If there is no such rule, or it has no options.
+    KeyError if there is no such rule, or it has no options.
     """
     if name not in RULES:
         message = f"there is no rule {name!r}: choose among {', '.join(RULES)}"

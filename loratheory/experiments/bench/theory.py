@@ -1,6 +1,6 @@
 """What theory expects of reused adapters, from what each does alone: no composed run enters."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -21,15 +21,10 @@ PATTERNS: dict[str, Pattern] = {name: name for name in get_args(Pattern)}
 
 @dataclass(frozen=True, eq=False)
 class Margins:
-    """Logits of each chain's facts, before any edit and with the own adapter alone.
+    """Logits of each question's facts, before any edit and with the own adapter alone.
 
-    Attributes
-    ----------
-    base, alone : (hops, E, n, V) array
-        Where the answer is due.
-    new, old : (hops, E, n) array of int
-        The token that the edit teaches, and the one that it must beat: the old answer, or what
-        the base prefers where it had none.
+    `base` and `alone` are taken where the answer is due; `new` is the token that the edit teaches,
+    `old` the one that it must beat: the old answer, or what the base prefers where it had none.
     """
 
     base: Float[np.ndarray, "hops E n V"]
@@ -39,12 +34,12 @@ class Margins:
 
     @property
     def deficit(self) -> Float[np.ndarray, "hops E n"]:
-        """By how much the old answer led before the edit; positive."""
+        """By how much the old answer was ahead before the edit; positive."""
         return np.maximum(-_gap(self.base, self.new, self.old), LEAST)
 
     @property
     def margin(self) -> Float[np.ndarray, "hops E n"]:
-        """By how much the new answer leads the old one with the own adapter alone."""
+        """By how much the new answer is ahead of the old one with the own adapter alone."""
         return _gap(self.alone, self.new, self.old)
 
     @property
@@ -71,13 +66,13 @@ class Margins:
         return self.mixed(coefficient) > 0
 
     def composes(self, coefficient: float, pattern: Pattern) -> Bool[np.ndarray, "E n"]:
-        """Return which chains give their new answer by ``thm:two-read-region``."""
+        """Return which questions give their new answer by ``thm:two-read-region``."""
         each = self.effective(coefficient)
         found = [region_margin(one, pattern) > 0 for one in each.reshape(len(each), -1).T.tolist()]
         return np.array(found).reshape(each.shape[1:])
 
     def decided(self, coefficient: float) -> Bool[np.ndarray, "E n"]:
-        """Return which chains do if the bridge is decided between reads (``thm:clean-up-bridge``).
+        """Return which do if the bridge is decided between reads (``thm:clean-up-bridge``).
 
         Each fact must beat its own old answer, whatever the other does.
         """
@@ -102,27 +97,25 @@ def own_loop(adapter: Lora, hop: int) -> Adapt:
     return within(adapter, lambda site: site.loop == hop)
 
 
+def in_loops(loops: Sequence[Sequence[int]]) -> Placing:
+    """Return what lets the adapter of each hop act in that hop's loops only."""
+    return lambda adapter, hop: within(adapter, lambda site: site.loop in loops[hop])
+
+
+def in_own_layer(library: Library) -> Placing:
+    """Return what lets the first hop's adapter act in the first layer, others in the last."""
+    last = library.bases.config.depth - 1
+    return lambda adapter, hop: within(adapter, lambda site: site.layer == hop * last)
+
+
 def margins(
     library: Library, *, inside: bool = False, pair: int = 0, placed: Placing | None = None
 ) -> Margins:
-    """Return the logits of the facts that one pair's chains need.
+    """Return the logits of the facts that one pair's questions need; costs two passes a hop.
 
-    Parameters
-    ----------
-    library : Library
-        With adapters of the single hops.
-    inside : bool
-        Ask each edited fact within a whole chain whose other facts are old, instead of alone.
-        Needs old facts that lead to it and on from it.
-    pair : int
-        Which pair.
-    placed : callable, optional
-        ``placed(adapter, hop)`` is what acts; the adapter everywhere where not given.
-
-    Returns
-    -------
-    Margins
-        Costs two passes a hop.
+    With `inside` each edited fact is asked within a whole question whose other facts are old,
+    instead of alone, which needs old facts that lead to it and on from it. ``placed(adapter, hop)``
+    is what acts, the adapter everywhere where not given.
     """
     base, alone, new, old = [], [], [], []
     for hop, adapter in enumerate(library.pairs[pair]):
@@ -140,22 +133,10 @@ def margins(
 
 
 def probe(edit: Edit, hop: int, *, inside: bool) -> tuple[Prompts, Int64[np.ndarray, " n"]]:
-    """Return the question of each chain's edited fact of one hop, and the old answers.
+    """Return the question of each edited fact of one hop, and the old answers.
 
-    Parameters
-    ----------
-    edit : Edit
-        Whose chains need the facts.
-    hop : int
-        Which of them.
-    inside : bool
-        As a whole chain: old facts up to the edited one, and old facts on from it.
-
-    Returns
-    -------
-    prompts, old
-        The target is the answer if this hop alone is edited; the old tokens are -1 where the
-        base held no answer.
+    The target is the answer if this hop alone is edited; the old tokens are -1 where the base held
+    no answer. With `inside` as a whole question: old facts up to the edited one, and on from it.
     """
     maps = edit.before.maps.copy()
     maps[hop] = edit.after.maps[hop]
@@ -182,13 +163,13 @@ def _origin(edit: Edit, hop: int) -> Int64[np.ndarray, " n"]:
 
 
 def pattern(library: Library, pair: int = 0) -> Pattern:
-    """Return what else the base knew or lost, the same for all chains of a library."""
+    """Return what else the base knew or lost, the same for all questions of a library."""
     return PATTERNS[case(library.edits[pair][0]).name]
 
 
 @dataclass(frozen=True, eq=False)
 class Forecast:
-    """What decides whether edits compose; axes are pairs ``P``, replicas ``E``, chains ``n``.
+    """What decides whether edits compose; axes are pairs ``P``, replicas ``E``, questions ``n``.
 
     Attributes
     ----------
@@ -197,7 +178,7 @@ class Forecast:
     familiar : (P, E) array of bool
         Whether the base knows the bridges.
     circuit : (E,) array
-        How often the base, unedited, is right on chains that it never saw.
+        How often the base, unedited, is right on two-hop questions that it never saw.
     strengths : (P, E, n, hops) array
         Of each edit, alone: 1 if it turns its deficit into a margin of equal size.
     """
@@ -208,18 +189,10 @@ class Forecast:
     strengths: Float[np.ndarray, "P E n hops"]
 
     def feasible(self, weights: object) -> Float[np.ndarray, " E"]:
-        """Return the share of edited chains in the feasible region (``thm:two-read-region``).
+        """Return the share of edited questions in the feasible region (``thm:two-read-region``).
 
-        Parameters
-        ----------
-        weights : array of float
-            How much of each hop's own adapter acts where that hop is read; of the shape of
-            `strengths`, or broadcast to it.
-
-        Returns
-        -------
-        (E,) array
-            None counts where the base does not know the bridge.
+        None counts where the base does not know the bridge. `weights` say how much of each hop's
+        own adapter acts where that hop is read; they broadcast to `strengths`.
         """
         acting = self.strengths * np.asarray(weights, dtype=float)
         inside = [
@@ -229,11 +202,11 @@ class Forecast:
         return np.asarray((np.mean(inside, axis=2) * self.familiar).mean(axis=0))
 
     def composed(self, weights: object) -> Float[np.ndarray, " E"]:
-        """Return `feasible` times `circuit`: a new chain is as good as an unseen one."""
+        """Return `feasible` times `circuit`: a new question is as good as an unseen one."""
         return self.feasible(weights) * self.circuit
 
     def decided(self) -> Float[np.ndarray, " E"]:
-        """Return the share of chains whose every fact is edited (``thm:clean-up-bridge``)."""
+        """Return the share of questions whose every fact is edited (``thm:clean-up-bridge``)."""
         return np.asarray((self.strengths > 1 / 2).all(axis=-1).mean(axis=(0, 2)))
 
     @property
@@ -244,20 +217,7 @@ class Forecast:
 
 
 def forecast(library: Library, *, placed: Placing | None = None) -> Forecast:
-    """Return what theory needs to know.
-
-    Parameters
-    ----------
-    library : Library
-        With adapters of single hops.
-    placed : callable, optional
-        As of `margins`: what acts in the place of a hop's adapter.
-
-    Returns
-    -------
-    Forecast
-        Costs a few passes.
-    """
+    """Return what theory needs to know of single-hop adapters, `placed` as of `margins`."""
     cases = [[case(one) for one in edits] for edits in library.edits]
     found = [margins(library, pair=p, placed=placed).effective(1.0) for p in range(len(cases))]
     return Forecast(
@@ -269,27 +229,16 @@ def forecast(library: Library, *, placed: Placing | None = None) -> Forecast:
 
 
 def circuit(bases: Bases) -> Float[np.ndarray, " G"]:
-    """How often each base answers chains that it never saw, by bridges in no chain that it saw."""
+    """Return how often each base answers questions by bridges in no question that it saw."""
     pairs = zip(bases.worlds, bases.splits, strict=True)
     return accuracy(bases, [plain(facts, parts.held_out).final() for facts, parts in pairs])
 
 
 def survival(library: Library, adapter: Lora, coefficient: float) -> Float[np.ndarray, " E"]:
-    """Return the share of chains that survive as single facts (``thm:averaging-survival``).
+    """Return the share of questions that survive as single facts (``thm:averaging-survival``).
 
-    Parameters
-    ----------
-    library : Library
-        Whose first pair is asked.
-    adapter : Lora
-        What is trained on these questions outright.
-    coefficient : float
-        Its weight in the merge, of which nothing else acts.
-
-    Returns
-    -------
-    (E,) array
-        Costs two passes.
+    The first pair's, with an adapter trained on them outright that has this coefficient in a merge
+    of which nothing else acts. Costs two passes.
     """
     asked = [one.questions for one in library.trials[0]]
     base, alone = (scores(library.bases, asked, adapt) for adapt in (None, adapter))

@@ -1,6 +1,7 @@
 """All that a study on small transformers is made of, in one import; it needs PyTorch."""
 
 from loratheory.experiments.bench.answers import PASSES as PASSES
+from loratheory.experiments.bench.answers import Accuracies as Accuracies
 from loratheory.experiments.bench.answers import Arm as Arm
 from loratheory.experiments.bench.answers import accuracies as accuracies
 from loratheory.experiments.bench.answers import accuracy as accuracy
@@ -8,6 +9,7 @@ from loratheory.experiments.bench.answers import answer_margins as answer_margin
 from loratheory.experiments.bench.answers import arm as arm
 from loratheory.experiments.bench.answers import by_part as by_part
 from loratheory.experiments.bench.answers import compared as compared
+from loratheory.experiments.bench.answers import recall as recall
 from loratheory.experiments.bench.answers import rows as rows
 from loratheory.experiments.bench.answers import scores as scores
 from loratheory.experiments.bench.answers import written_out as written_out
@@ -17,7 +19,7 @@ from loratheory.experiments.bench.bases import PlainSetting as PlainSetting
 from loratheory.experiments.bench.bases import Setting as Setting
 from loratheory.experiments.bench.bases import bases as bases
 from loratheory.experiments.bench.bases import grown as grown
-from loratheory.experiments.bench.coefficient import averaged as averaged
+from loratheory.experiments.bench.coefficient import by_coefficient as by_coefficient
 from loratheory.experiments.bench.coefficient import switched as switched
 from loratheory.experiments.bench.library import Acting as Acting
 from loratheory.experiments.bench.library import BlockGates as BlockGates
@@ -31,6 +33,8 @@ from loratheory.experiments.bench.theory import Forecast as Forecast
 from loratheory.experiments.bench.theory import Margins as Margins
 from loratheory.experiments.bench.theory import circuit as circuit
 from loratheory.experiments.bench.theory import forecast as forecast
+from loratheory.experiments.bench.theory import in_loops as in_loops
+from loratheory.experiments.bench.theory import in_own_layer as in_own_layer
 from loratheory.experiments.bench.theory import margins as margins
 from loratheory.experiments.bench.theory import pattern as pattern
 from loratheory.experiments.bench.theory import survival as survival

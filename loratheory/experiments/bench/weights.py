@@ -27,7 +27,7 @@ Energies = Float[np.ndarray, "P hops E n"]
 
 @dataclass(frozen=True, eq=False)
 class Crosstalk:
-    """At one weight, for each pair, hop, replica and edited chain: energies over the own one.
+    """At one weight, for each pair, hop, replica and edited question: energies over the own one.
 
     Attributes
     ----------
@@ -35,8 +35,7 @@ class Crosstalk:
         Squared norm of all foreign responses together, over that of the fact's own adapter.
     random : (P, hops, E, n) array
         What it would be in the mean if the foreign adapters were turned at random
-        (``thm:random-interference``): their squared norms, times that of the input over its
-        width.
+        (``thm:random-interference``): their squared norms, times the input's over its width.
     superposed : (E,) array
         Mean squared response to another fact's key, every output scaled to answer its own with
         one; at least `floor`.
@@ -51,18 +50,10 @@ class Crosstalk:
 
 
 def crosstalk(library: Library) -> dict[str, Crosstalk]:
-    """Return what all single-hop adapters together answer where each edited fact is read.
+    """Return what all adapters together answer where each edited fact is read, by weight.
 
-    Parameters
-    ----------
-    library : Library
-        With adapters of single hops; its bases have at least as many loops as hops.
-
-    Returns
-    -------
-    dict of str to Crosstalk
-        By the name of the adapted weight. Fact ``j`` of a chain is read in loop ``j`` at its own
-        relation, while the right adapters act (the oracle's). Costs a pass a pair.
+    Fact ``j`` of a question is read in loop ``j`` at its own relation, while the right adapters act
+    (oracle placement). The bases have at least as many loops as hops. Costs a pass a pair.
     """
     acts = acting(library, oracle_placement)
     seen = [_keys(library, pair, act) for pair, act in enumerate(acts)]
@@ -70,19 +61,10 @@ def crosstalk(library: Library) -> dict[str, Crosstalk]:
 
 
 def safe(crosstalk: dict[str, Crosstalk], kind: str = "measured") -> Float[np.ndarray, " E"]:
-    """Return the share of chains that `thm:perturbed-region` calls safe: amplitudes below 1/(2K).
+    """Return the share of questions that `thm:perturbed-region` calls safe.
 
-    Parameters
-    ----------
-    crosstalk : dict of str to Crosstalk
-        Of all adapted weights.
-    kind : str
-        Which energies: ``measured`` or ``random``.
-
-    Returns
-    -------
-    (E,) array
-        Chains of whole edits, with foreign responses this small at every read.
+    Amplitudes are below 1/(2K) at every read and all adapted weights; `kind` is ``measured`` or
+    ``random``.
     """
     worst = np.max([getattr(one, kind) for one in crosstalk.values()], axis=0)
     tolerated = 1 / (2 * worst.shape[1])
@@ -149,18 +131,9 @@ def _read(site: Site, hop: int) -> bool:
 def detection(library: Library, acts: Sequence[Acting]) -> dict[str, Float[np.ndarray, " E"]]:
     """Return how a rule that looks at tokens decides at the reads of the edited questions.
 
-    Parameters
-    ----------
-    library : Library
-        With one layer a loop, and as many loops as hops.
-    acts : sequence of Acting
-        Of a rule with weights by token, one a pair.
-
-    Returns
-    -------
-    dict of str to (E,) array
-        ``misses``: the weight that the right adapter lacks, summed over the reads of a question;
-        ``false_alarms``: that of all others; means over questions and pairs.
+    ``misses``: the weight that the right adapter lacks, summed over the reads of a question;
+    ``false_alarms``: that of all others; means over questions and pairs. One layer a loop, and as
+    many loops as hops.
     """
     hops, pairs = library.bases.setting.hops, library.teaching.pairs
     found = dict.fromkeys(("misses", "false_alarms"), np.zeros(len(library.replicas)))
@@ -179,19 +152,11 @@ def detection(library: Library, acts: Sequence[Acting]) -> dict[str, Float[np.nd
 
 
 def leak(library: Library) -> Float[np.ndarray, " E"]:
-    r"""Return the share of the edited keys outside of what their adapters read.
+    r"""Return the share of the edited keys outside of what their adapters read, in MLPs.
 
-    Parameters
-    ----------
-    library : Library
-        Of adapters in MLPs.
-
-    Returns
-    -------
-    (E,) array
-        Mean of :math:`\|(I - P_j) k\| / \|k\|` over questions, hops and pairs, :math:`k` the input
-        of the MLP at the read under oracle placement, :math:`P_j` the projector on the rows of its
-        first map's update. 0 is what the interpolating merge needs.
+    Mean of :math:`\|(I - P_j) k\| / \|k\|` over questions, hops and pairs, :math:`k` the input of
+    the MLP at the read under oracle placement, :math:`P_j` the projector on the rows of its first
+    map's update. 0 is what the interpolating merge needs.
     """
     parts = []
     acts = acting(library, oracle_placement)
@@ -211,20 +176,9 @@ def weights_at_reads(
 ) -> tuple[Float[np.ndarray, "P E n hops"], Float[np.ndarray, " E"]]:
     """Return the weights of the right adapters at their reads, and how often unedited ones are.
 
-    Parameters
-    ----------
-    library : Library
-        Whose questions are asked; a loop for every hop.
-    acts : sequence of Acting
-        Of a rule with weights by token, one a pair.
-
-    Returns
-    -------
-    right : (P, E, n, hops) array
-        On edited questions: the weight of the pair's adapter of hop ``j`` in loop ``j`` where
-        relation ``j`` is read, a mean over the adapted maps.
-    edited : (E,) array
-        On unedited questions: the share of reads at which some adapter has more than half.
+    On edited questions the weight of the pair's adapter of hop ``j`` in loop ``j`` where relation
+    ``j`` is read, a mean over the adapted maps; on unedited ones the share of reads at which some
+    adapter has more than half.
     """
     hops = range(library.bases.setting.hops)
     right, edited = [], []
@@ -252,19 +206,8 @@ def hindsight(
 ) -> tuple[list[Adapt], Float[np.ndarray, "P E n hops"]]:
     """Return the gates that answer most questions of each replica, chosen by these very answers.
 
-    Parameters
-    ----------
-    library : Library
-        Whose questions are asked.
-    by_read : bool
-        Any of the pair's adapters may be on in any loop; if not, one of them throughout, or none.
-
-    Returns
-    -------
-    acting : list of callable
-        One a pair.
-    right : (P, E, n, hops) array
-        Whether the adapter of each hop is on at its read.
+    Any of the pair's adapters may be on in any loop; if not `by_read`, one of them throughout, or
+    none. What acts, one a pair, and whether the adapter of each hop is on at its read.
     """
     hops, loops = library.bases.setting.hops, library.bases.config.loops
     acts: list[Adapt] = []

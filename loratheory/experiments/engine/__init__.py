@@ -1,9 +1,5 @@
 """Sweeps: frozen configs in, a table and its provenance out, whatever is killed on the way."""
 
-from loratheory.experiments.engine._card import decimal as decimal
-from loratheory.experiments.engine._card import finding as finding
-from loratheory.experiments.engine._executors import cluster as cluster
-from loratheory.experiments.engine._executors import processes as processes
 from loratheory.experiments.engine._experiment import Experiment as Experiment
 from loratheory.experiments.engine._experiment import ExperimentError as ExperimentError
 from loratheory.experiments.engine._experiment import Plan as Plan
@@ -13,18 +9,22 @@ from loratheory.experiments.engine._folder import planned as planned
 from loratheory.experiments.engine._folder import prepared as prepared
 from loratheory.experiments.engine._folder import stored_cells as stored_cells
 from loratheory.experiments.engine._folder import stored_provenance as stored_provenance
-from loratheory.experiments.engine._intervals import bootstrap_mean as bootstrap_mean
-from loratheory.experiments.engine._intervals import by_base as by_base
-from loratheory.experiments.engine._intervals import over_bases as over_bases
-from loratheory.experiments.engine._intervals import wilson as wilson
+from loratheory.experiments.engine._means import Replay as Replay
+from loratheory.experiments.engine._means import bootstrap_mean as bootstrap_mean
+from loratheory.experiments.engine._means import by_base as by_base
+from loratheory.experiments.engine._means import over_bases as over_bases
+from loratheory.experiments.engine._means import replayed as replayed
+from loratheory.experiments.engine._means import wilson as wilson
 from loratheory.experiments.engine._query import Query as Query
 from loratheory.experiments.engine._query import QueryError as QueryError
 from loratheory.experiments.engine._query import Value as Value
+from loratheory.experiments.engine._query import decimal as decimal
+from loratheory.experiments.engine._query import finding as finding
 from loratheory.experiments.engine._query import query as query
 from loratheory.experiments.engine._query import value as value
-from loratheory.experiments.engine._replay import Replay as Replay
-from loratheory.experiments.engine._replay import replayed as replayed
 from loratheory.experiments.engine._sweep import SweepError as SweepError
+from loratheory.experiments.engine._sweep import cluster as cluster
+from loratheory.experiments.engine._sweep import processes as processes
 from loratheory.experiments.engine._sweep import swept as swept
 from loratheory.experiments.engine._table import TableError as TableError
 from loratheory.experiments.engine._table import csv_text as csv_text

@@ -82,22 +82,9 @@ Cell = Mapping[str, Any]
 class Plan:
     """An experiment, a profile, a folder, and what is finished there.
 
-    Attributes
-    ----------
-    experiment : Experiment
-        What is run.
-    profile : str
-        Which of its tuples of configs.
-    folder : Path
-        ``DIR/NAME``.
-    done : dict
-        Finished cells by key: `rows`, `seconds` and the environment they `ran` in. It grows as the
-        sweep runs.
-    finished : bool
-        Whether the table is there already; then `done` is empty.
-    lost : list of str
-        A line for each time that a worker was lost and its cell given to another. It grows as the
-        sweep runs.
+    `done` has the finished cells by key, their `rows`, `seconds` and the environment they `ran` in,
+    and `lost` a line for each time that a worker was lost and its cell given to another; both grow
+    as the sweep runs. Where the table is there already (`finished`), `done` is empty.
     """
 
     experiment: Experiment

@@ -5,9 +5,17 @@
 done. A kill at any moment leaves either state, or a part of the way between, and both are taken up.
 """
 
+import ast
+import hashlib
 import json
+import platform
 import shutil
+import subprocess
+import sys
 import tempfile
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +27,6 @@ from loratheory.experiments.engine._experiment import (
     Row,
     plain,
 )
-from loratheory.experiments.engine._provenance import code, laid_out
 from loratheory.experiments.engine._table import csv_text, packed, table, unpacked
 from loratheory.store import content_hash, write_whole
 
@@ -35,30 +42,11 @@ def planned(
     resume: bool = False,
     allow_mixed: bool = False,
 ) -> Plan:
-    """Return what is left to do, having written nothing.
+    """Return what is left to do of a profile in ``results/NAME``, having written nothing.
 
-    Parameters
-    ----------
-    experiment : Experiment
-        What to run.
-    profile : str
-        One of its profiles.
-    results : Path
-        The folder above ``NAME``; it need not exist.
-    resume : bool
-        Whether to go on with what is there. A finished table of the same cells is left as it is.
-    allow_mixed : bool
-        Whether finished cells of other code are good enough.
-
-    Returns
-    -------
-    Plan
-        With the finished cells read.
-
-    Raises
-    ------
-    ExperimentError
-        If there is no such profile, or the folder holds what may not be gone on with.
+    With `resume` finished cells are taken up, and a finished table of the same cells is left as it
+    is; with `allow_mixed` cells of other code are good enough. ExperimentError if there is no such
+    profile, or the folder holds what may not be gone on with.
     """
     if profile not in experiment.profiles:
         known = ", ".join(experiment.profiles)
@@ -130,26 +118,10 @@ def keep(plan: Plan, key: str, cell: Cell) -> None:
 def stored_cells(
     experiment: Experiment, results: Path, profile: str = "paper"
 ) -> "list[tuple[Any, pd.DataFrame]]":
-    """Return a finished table cell by cell, to be replayed.
+    """Return a finished table cell by cell, each config with its rows, to be replayed.
 
-    Parameters
-    ----------
-    experiment : Experiment
-        Whose table it is.
-    results : Path
-        The folder above ``NAME``.
-    profile : str
-        What it was run with.
-
-    Returns
-    -------
-    list of (config, DataFrame)
-        In the table's order, as `table` gives them.
-
-    Raises
-    ------
-    ExperimentError
-        If the table is not there, or is not what this profile would make now.
+    ExperimentError if the table in ``results/NAME`` is not there, or is not what this profile would
+    make now.
     """
     plan = planned(experiment, profile, results, resume=True)
     if not plan.finished:
@@ -165,7 +137,7 @@ def stored_cells(
 
 
 def stored_provenance(folder: Path) -> dict[str, Any]:
-    """The provenance that lies in a folder; empty where there is none, or none that can be read."""
+    """Return the provenance in a folder; empty where there is none, or none that can be read."""
     try:
         content: dict[str, Any] = json.loads((folder / "provenance.json").read_bytes())
     except (OSError, ValueError):
@@ -174,7 +146,7 @@ def stored_provenance(folder: Path) -> dict[str, Any]:
 
 
 def is_finished(plan: Plan) -> bool:
-    """Whether the folder holds this plan's table: its version, its configs, the bytes described."""
+    """Return whether the folder holds this plan's table: version, configs, the bytes described."""
     described = stored_provenance(plan.folder)
     text = unpacked(plan.folder / "table.csv")
     wanted = {
@@ -189,17 +161,8 @@ def is_finished(plan: Plan) -> bool:
 def conclude(plan: Plan) -> None:
     """Turn the finished cells into a table and ``provenance.json``, and remove them.
 
-    A large table is ``table.csv.gz``; the digest is that of its text all the same.
-
-    Parameters
-    ----------
-    plan : Plan
-        With nothing missing.
-
-    Raises
-    ------
-    TableError
-        If the rows make no table; the cells stay.
+    A large table is ``table.csv.gz``; the digest is that of its text all the same. TableError if
+    the rows make no table; the cells stay.
     """
     cells, done = plan.folder / "cells", [plan.done[key] for key in plan.cells]
     rows: list[Row] = [row for cell in done for row in cell["rows"]]
@@ -234,3 +197,107 @@ def _seeds(config: dict[str, Any]) -> list[int]:
     """What fields called `seed` or `seeds` hold."""
     found = [config[name] for name in ("seed", "seeds") if name in config]
     return [seed for each in found for seed in (each if isinstance(each, list) else [each])]
+
+
+PACKAGES = ("loratheory", "numpy", "scipy", "torch", "transformers", "peft")
+
+
+def environment(module: str) -> dict[str, Any]:
+    """What a cell of this module ran on, as seen by the process that ran it.
+
+    `commit` of the checkout, if there is one; `code`, a digest of the source that its cells run;
+    `device`; `versions` of Python and of the packages it may use.
+    """
+    return {
+        "commit": commit(),
+        "code": code(module),
+        "device": _device(),
+        "versions": dict(_versions()),
+    }
+
+
+@cache
+def code(module: str) -> str:
+    """Return a digest of the module's source and all source of the package that it imports."""
+    digest = hashlib.sha256()
+    for name, file in sorted(_imported(module).items()):
+        digest.update(f"{name}\0".encode() + file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _imported(module: str) -> dict[str, Path]:
+    """The files of a module and of what it imports, early or late, down to the last."""
+    own = getattr(sys.modules.get(module), "__file__", None)
+    found, waiting = {}, {module: Path(own) if own else _file(module)}
+    while waiting:
+        name, file = waiting.popitem()
+        if file is None or name in found:
+            continue
+        found[name] = file
+        for node in ast.walk(ast.parse(file.read_bytes())):
+            if isinstance(node, ast.Import):
+                waiting |= {each.name: _file(each.name) for each in node.names}
+            if isinstance(node, ast.ImportFrom) and node.module:
+                for each in node.names:
+                    inner = f"{node.module}.{each.name}"
+                    taken = inner if _file(inner) else node.module
+                    waiting[taken] = _file(taken)
+    return found
+
+
+def _file(module: str) -> Path | None:
+    """Where a module of this package is, None for any other name."""
+    package, *parts = module.split(".")
+    place = Path(__file__).parents[2].joinpath(*parts)
+    files = (place.with_suffix(".py"), place / "__init__.py") if package == "loratheory" else ()
+    return next((file for file in files if file.is_file()), None)
+
+
+@cache
+def commit() -> str | None:
+    """Return the commit of the code, marked where files differ; None outside a checkout."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    here = Path(__file__).parent
+    try:
+        found = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return found.stdout.strip() or None
+
+
+def _device() -> str:
+    """The GPU where this process has used one, else the processor."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        return str(torch.cuda.get_device_name())
+    return f"{platform.machine()} {_processor()}".strip()
+
+
+@cache
+def _versions() -> tuple[tuple[str, str], ...]:
+    """Of what is installed, loaded or not: the same in all processes of one machine."""
+    found = [("python", platform.python_version())]
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found.append((name, version(name)))
+    return tuple(found)
+
+
+@cache
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def laid_out(told: dict[str, Any]) -> str:
+    """Return JSON with a line for each key, and for each item of a list."""
+    lines = []
+    for key, value in told.items():
+        text = json.dumps(value, ensure_ascii=False)
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            items = ",\n".join(f"    {json.dumps(item, ensure_ascii=False)}" for item in value)
+            text = f"[\n{items}\n  ]"
+        lines.append(f"  {json.dumps(key)}: {text}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"

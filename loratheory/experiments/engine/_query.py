@@ -1,13 +1,15 @@
-"""A number of a stored table, asked for in one line: for the paper's text and for cards."""
+"""Numbers of stored tables, asked for in a line: by the paper's text and by cards beside them."""
 
 import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import ge, gt, le, lt
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from loratheory.experiments.engine._intervals import over_bases
+from loratheory.experiments.engine._means import over_bases
+from loratheory.experiments.engine._table import table, word
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,15 +53,9 @@ class Query:
 
 @dataclass(frozen=True)
 class Value:
-    """What a table says to a query.
+    """What a table says to a query: a number and its 95 % interval over bases.
 
-    Attributes
-    ----------
-    middle : float
-        The number itself.
-    low, high : float
-        Its 95 % interval over bases; both are NaN where none is defined: exact tables, onsets,
-        majorities and counts.
+    Both ends are NaN where none is defined: exact tables, onsets, majorities and counts.
     """
 
     middle: float
@@ -68,27 +64,15 @@ class Value:
 
 
 def one_line(text: str) -> str:
-    """The text as TeX and Markdown see it: line ends are spaces, and many spaces are one."""
+    """Return the text as TeX and Markdown see it: line ends are spaces, and many spaces are one."""
     return re.sub(r"\s+", " ", text).strip()
 
 
 def query(text: str) -> Query:
     """Return what a text such as ``gating: two_hop; rule=mean; pairs=1|2`` asks for.
 
-    Parameters
-    ----------
-    text : str
-        ``[mode] [experiment:] column [by key, key]; key=value|value; key>=number; ...``.
-
-    Returns
-    -------
-    Query
-        Nothing has been looked up yet.
-
-    Raises
-    ------
-    QueryError
-        If the text has another form.
+    ``[mode] [experiment:] column [by key, key]; key=value|value; key>=number; ...``; QueryError if
+    the text has another form.
     """
     head, *rest = (part.strip() for part in one_line(text).split(";"))
     modes = "|".join(MODES)
@@ -108,24 +92,11 @@ def query(text: str) -> Query:
 
 
 def value(asked: Query, rows: "pd.DataFrame") -> Value:
-    """Return a number from the table of its experiment.
+    """Return a number from the stored table of its experiment.
 
-    Parameters
-    ----------
-    asked : Query
-        What of it.
-    rows : DataFrame
-        The stored table; rows without a number in the column do not count.
-
-    Returns
-    -------
-    Value
-        For ``least`` and ``most`` with the interval of the group that has it.
-
-    Raises
-    ------
-    QueryError
-        If the table has no such column, no row with such values, or never reaches half.
+    Rows without a number in the column do not count; ``least`` and ``most`` come with the interval
+    of the group that has it. QueryError if the table has no such column, no row with such values,
+    or never reaches half.
     """
     for condition in asked.where:
         rows = _chosen(asked, rows, *condition)
@@ -142,11 +113,6 @@ def value(asked: Query, rows: "pd.DataFrame") -> Value:
         return Value(_onset(asked, means))
     best = min if asked.mode == "least" else max
     return best((each for _, each in means), key=lambda each: each.middle)
-
-
-def word(cell: Any) -> str:
-    """A cell as a query writes it."""
-    return cell if isinstance(cell, str) else f"{cell:g}"
 
 
 def _chosen(
@@ -193,3 +159,82 @@ def _onset(asked: Query, means: Sequence[tuple[tuple[Any, ...], Value]]) -> floa
             return float(names[0])
     message = f"{asked.experiment}: {asked.column} never reaches half: say so without a number"
     raise QueryError(message)
+
+
+SHORT = re.compile(r"^\[(\w+)\]: (.+)$", flags=re.M)
+"""A line that gives a name to conditions which many queries of a card share."""
+EXPRESSION = re.compile(r"(percent )?(.+?)(?: (minus|over) (.+))?")
+
+
+def finding(folder: Path) -> str:
+    """Return the card beside a table as text, every number looked up in its table.
+
+    In ``card.md`` ``{two_hop; rule=mean; pairs=1}`` stands for a number (see `query`), ``{percent
+    …}`` for a percentage, ``{… minus …}`` for a difference and ``{… over …}`` for a ratio. Without
+    an experiment's name a query is to the table beside the card; with one to the table of that
+    experiment in the folder next to it. A line ``[main]: rank=8; modules=mlp`` makes ``{two_hop;
+    main; pairs=1}`` the same as with these conditions written out. Numbers come to two places;
+    empty where there is no card.
+
+    Raises
+    ------
+    QueryError
+        If a table does not have what is asked for.
+    TableError
+        If the card asks for a table that is not there.
+    """
+    file = folder / "card.md"
+    if not file.is_file():
+        return ""
+    text = file.read_text(encoding="utf-8")
+    short, tables = dict(SHORT.findall(text)), dict[Path, "pd.DataFrame"]()
+
+    def _looked_up(query: re.Match[str]) -> str:
+        return _number(one_line(query[1]), folder, short, tables)
+
+    paragraphs = SHORT.sub("", text).strip().split("\n\n")
+    return "\n\n".join(re.sub(r"\{([^{}]+)\}", _looked_up, one_line(part)) for part in paragraphs)
+
+
+def decimal(number: float) -> str:
+    """Return a number to two places, without the zero before the point."""
+    sign = "-" if round(number, 2) < 0 else ""
+    return sign + f"{abs(number):.2f}".removeprefix("0")
+
+
+def _number(
+    text: str, folder: Path, short: dict[str, str], tables: dict[Path, "pd.DataFrame"]
+) -> str:
+    """What stands in the text in place of one pair of braces."""
+    parts = EXPRESSION.fullmatch(text)
+    if parts is None:
+        message = f"{folder / 'card.md'}: {{{text}}} asks for no number"
+        raise QueryError(message)
+    percent, first, sign, second = parts.groups()
+    one, kind = _value(first, folder, short, tables)
+    if sign:
+        other, _ = _value(second, folder, short, tables)
+        one = one - other if sign == "minus" else one / other
+    if percent:
+        return f"{100 * one:.0f} %"
+    return f"{one:.0f}" if kind.mode == "count" and not sign else decimal(one)
+
+
+def _value(
+    text: str, folder: Path, short: dict[str, str], tables: dict[Path, "pd.DataFrame"]
+) -> tuple[float, Query]:
+    """One query of a card, its shared conditions written out, and its value."""
+    head, *conditions = (part.strip() for part in text.split(";"))
+    asked = query("; ".join([head, *(short.get(part, part) for part in conditions)]))
+    file = (folder.parent / asked.experiment if asked.experiment else folder) / "table.csv"
+    if file not in tables:
+        tables[file] = table(file)
+    try:
+        found: Value = value(asked, tables[file])
+    except QueryError as error:
+        message = f"{folder / 'card.md'}, {{{text}}}: {error}"
+        raise QueryError(message) from None
+    if math.isnan(found.middle):
+        message = f"{folder / 'card.md'}, {{{text}}} is no number"
+        raise QueryError(message)
+    return found.middle, asked

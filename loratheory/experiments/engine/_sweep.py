@@ -1,15 +1,112 @@
-"""Cells run by any executor; what is finished is on the disk before the next is looked at."""
+"""Cells run by any executor: fresh processes of this machine, or a Dask cluster.
 
+What is finished is on the disk before the next is looked at.
+"""
+
+import multiprocessing
+import os
+import signal
+import socket
+import threading
 import time
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
+from contextlib import contextmanager
+from multiprocessing import get_context
 from traceback import extract_tb
 from typing import Any
 
-from loratheory.experiments.engine._experiment import Plan, Row
-from loratheory.experiments.engine._folder import conclude, keep
-from loratheory.experiments.engine._provenance import environment
+from loratheory.experiments.engine._experiment import ExperimentError, Plan, Row
+from loratheory.experiments.engine._folder import conclude, environment, keep
 from loratheory.experiments.engine._table import TableError
+
+THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+
+
+@contextmanager
+def processes(workers: int = 0) -> Iterator[Executor]:
+    """Fresh processes of one thread each, one a core for 0: none outlives this process."""
+    before, others = dict(os.environ), set(multiprocessing.active_children())
+    count = workers or len(_cores())
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_born)
+    try:
+        yield pool
+    except KeyboardInterrupt:
+        for child in set(multiprocessing.active_children()) - others:
+            child.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+        for name in THREADS:
+            os.environ.pop(name)
+        os.environ.update({name: before[name] for name in THREADS if name in before})
+
+
+def _cores() -> range | set[int]:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return os.sched_getaffinity(0)
+    return range(os.cpu_count() or 1)
+
+
+def _born() -> None:
+    """In a worker: leave Ctrl-C to the parent, and end when the parent does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _reach(address: str, patience: float | int) -> None:
+    """Raise OSError or ValueError where nobody listens at a network address."""
+    from distributed.comm import get_address_host_port
+    from distributed.comm.addressing import parse_address
+
+    if parse_address(address)[0] in ("tcp", "tls", "ws", "wss"):
+        socket.create_connection(get_address_host_port(address), timeout=patience).close()
+
+
+@contextmanager
+def cluster(address: str, *, patience: float | int = 10) -> Iterator[Executor]:
+    """The workers of a Dask scheduler; a cell of one that is lost goes to another.
+
+    They import loratheory, and each experiment's module, by themselves; start them with
+    ``--nthreads 1``, as cells expect a process to themselves. ExperimentError if no scheduler
+    answers at the address, such as ``tcp://127.0.0.1:8786``, within so many seconds of patience.
+    """
+    from distributed import Client
+
+    try:
+        _reach(address, patience)  # a client that finds nobody complains again when it is freed
+        client = Client(address, timeout=patience, set_as_default=False)
+    except (OSError, ValueError) as error:
+        message = (
+            f"no Dask scheduler answers at {address} ({error}): start one with `dask scheduler`, "
+            "workers with `dask worker ADDRESS`"
+        )
+        raise ExperimentError(message) from None
+    with client:
+        yield client.get_executor(pure=False)
+
 
 GO_ON = "what was finished is kept: go on with --resume"
 LOST = "worker died"
@@ -24,25 +121,11 @@ class SweepError(RuntimeError):
 def swept(
     plans: Sequence[Plan], executor: Executor, *, allow_mixed: bool = False
 ) -> Generator[tuple[Plan, str], None, None]:
-    """Run what is missing; yield each cell once it is finished or has failed.
+    """Run what is missing in prepared folders; yield each plan and cell as it is finished or fails.
 
-    A cell whose worker is lost is given to another, and a line in the plan's `lost` says so.
-
-    Parameters
-    ----------
-    plans : sequence of Plan
-        With their folders prepared.
-    executor : Executor
-        Processes, threads, or a cluster; the rows do not depend on which, nor on how many.
-    allow_mixed : bool
-        Whether cells made by different code may share a table.
-
-    Yields
-    ------
-    plan : Plan
-        Whose cell it was; its table is written when that was its last.
-    key : str
-        Which cell.
+    A cell whose worker is lost is given to another, and a line in the plan's `lost` says so. The
+    rows do not depend on the executor, nor on how many workers it has; a plan's table is written
+    with its last cell. Cells made by different code share a table only with `allow_mixed`.
 
     Raises
     ------
@@ -100,20 +183,8 @@ def swept(
 def outcome(cell: Callable[[Any], list[Row]], module: str, config: Any) -> dict[str, Any]:
     """Run one cell, where the executor says.
 
-    Parameters
-    ----------
-    cell : callable
-        From a config to rows.
-    module : str
-        The experiment's, for the digest of its code.
-    config : dataclass
-        Its argument.
-
-    Returns
-    -------
-    dict
-        `rows`, `seconds` and the environment it `ran` in; or the `trouble` in words, which needs
-        no class of the worker's to be read.
+    `rows`, `seconds` and the environment it `ran` in; or the `trouble` in words, which needs no
+    class of the worker's to be read. `module` is the experiment's, for the digest of its code.
     """
     ran, start = environment(module), time.perf_counter()
     try:

@@ -5,7 +5,7 @@ import gzip
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from loratheory.experiments.engine._experiment import Row
 
@@ -21,24 +21,10 @@ class TableError(ValueError):
 
 
 def csv_text(rows: Sequence[Row]) -> str:
-    """Return the rows as comma-separated text.
+    """Return the rows as comma-separated text; `table` gives them back.
 
-    Parameters
-    ----------
-    rows : sequence of dict
-        At least one, all with the same keys in the same order; a column is all words or all
-        numbers.
-
-    Returns
-    -------
-    str
-        A header line, then a line a row, numbers to nine decimals: equal runs give equal text,
-        and `table` gives the rows back.
-
-    Raises
-    ------
-    TableError
-        If there are no rows, their keys differ, or a column would not come back as it went.
+    At least one row, all with the same keys in the same order; a column is all words or all
+    numbers, which come to nine decimals: equal runs give equal text. TableError if that is not so.
     """
     if not rows:
         message = "a table needs at least one row"
@@ -92,21 +78,9 @@ def unpacked(path: Path) -> bytes | None:
 def table(path: Path) -> "pd.DataFrame":
     """Return a comma-separated file as a data frame.
 
-    Parameters
-    ----------
-    path : Path
-        A file with a header line; where only ``path.gz`` is there, that one.
-
-    Returns
-    -------
-    DataFrame
-        Columns of floats; of words where no cell is a number.
-
-    Raises
-    ------
-    TableError
-        If there is no such file, it holds no rows, a row is ragged, a cell is empty, or one is no
-        number in a column where another is.
+    Where only ``path.gz`` is there, that one. Columns are floats; words where no cell is a number.
+    TableError if there is no such file, it holds no rows, a row is ragged, a cell is empty, or one
+    is no number in a column where another is.
     """
     import pandas as pd
 
@@ -143,6 +117,11 @@ def _typed(path: Path, name: str, column: tuple[str, ...]) -> tuple[str | float,
     return tuple(map(float, column)) if numbers else column
 
 
+def word(cell: Any) -> str:
+    """Return a cell as a query writes it."""
+    return cell if isinstance(cell, str) else f"{cell:g}"
+
+
 PACKAGE = Path(__file__).parents[2]
 PLACES = (PACKAGE / "results", PACKAGE.parent / "paper" / "results")
 """Of a wheel, and of a checkout."""
@@ -151,11 +130,8 @@ PLACES = (PACKAGE / "results", PACKAGE.parent / "paper" / "results")
 def home() -> Path:
     """Return the folder whose ``results`` holds the project's own tables.
 
-    Returns
-    -------
-    Path
-        ``paper`` of a checkout, whose ``main.tex`` is the paper's text; of an installed package
-        its own folder, which has the tables and no text.
+    ``paper`` of a checkout, whose ``main.tex`` is the paper's text; of an installed package its own
+    folder, which has the tables and no text.
     """
     return next((place for place in PLACES if place.is_dir()), PLACES[-1]).parent
 
@@ -163,20 +139,7 @@ def home() -> Path:
 def published(name: str) -> Path:
     """Return the project's own table of an experiment, as its paper profile made it.
 
-    Parameters
-    ----------
-    name : str
-        Of the experiment.
-
-    Returns
-    -------
-    Path
-        Of a file that `table` reads; `provenance.json` lies beside it.
-
-    Raises
-    ------
-    TableError
-        If there is no such table.
+    `provenance.json` lies beside it. TableError if there is no such table.
     """
     for folder in PLACES:
         for file in (folder / name / "table.csv", folder / name / "table.csv.gz"):

@@ -7,7 +7,7 @@ from reused import loud, taught
 
 from loratheory.experiments.bench import library as rules
 from loratheory.experiments.bench.answers import scores
-from loratheory.experiments.bench.coefficient import averaged, switched
+from loratheory.experiments.bench.coefficient import switched
 from loratheory.experiments.bench.theory import margins, own_loop, probe
 from loratheory.theorems.composition.two_read_region import margin
 
@@ -119,8 +119,3 @@ def test_curvature_and_interference_add_up_to_what_the_line_misses(shelf, found)
                 disturbed.append((found_leads[2] - found_leads[1]) / deficit)
         assert found[C]["curvature"][e] == pytest.approx(bent, rel=1e-5)
         assert found[C]["interference"][e] == pytest.approx(disturbed, rel=1e-5)
-
-
-def test_means_are_over_all_that_belongs_to_a_base():
-    rows = averaged({"one": np.array([0.0, 1, 1, 1]), "two": np.arange(8.0).reshape(4, 2)}, 2)
-    assert rows == [{"one": 0.5, "two": 1.5}, {"one": 1.0, "two": 5.5}]

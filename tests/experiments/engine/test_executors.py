@@ -12,7 +12,7 @@ import pytest
 import toy_sweep
 
 from loratheory.experiments import ExperimentError, cluster, planned, prepared, processes, swept
-from loratheory.experiments.engine._executors import THREADS
+from loratheory.experiments.engine._sweep import THREADS
 
 TESTS = Path(__file__).parents[2]
 

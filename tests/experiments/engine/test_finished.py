@@ -11,8 +11,7 @@ import toy_sweep
 
 from loratheory.experiments import Plan, TableError
 from loratheory.experiments.engine import _table, prepared, stored_provenance
-from loratheory.experiments.engine._folder import conclude, is_finished, keep
-from loratheory.experiments.engine._provenance import environment
+from loratheory.experiments.engine._folder import conclude, environment, is_finished, keep
 
 SWEEP = toy_sweep.EXPERIMENT
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 import toy_sweep
 
-from loratheory.experiments.engine._provenance import _imported, code, environment, laid_out
+from loratheory.experiments.engine._folder import _imported, code, environment, laid_out
 
 
 def test_the_environment_names_code_machine_and_versions():

@@ -8,8 +8,7 @@ import pytest
 import toy_sweep
 
 from loratheory.experiments import ExperimentError, planned, prepared, stored_cells
-from loratheory.experiments.engine._folder import conclude, keep
-from loratheory.experiments.engine._provenance import environment
+from loratheory.experiments.engine._folder import conclude, environment, keep
 
 SWEEP = toy_sweep.EXPERIMENT
 CONFIGS = SWEEP.profiles["quick"]

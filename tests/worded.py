@@ -5,8 +5,7 @@ import zlib
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from loratheory.experiments.bench import language
-from loratheory.experiments.real import _taught
+from loratheory.experiments.bench import language, language_facts
 from loratheory.pretrained import GENERIC, Model, Training
 
 VOCABULARY = 4001
@@ -49,9 +48,14 @@ def small_model(layers=10, seed=0):
     return Model(network, Words(), "small")
 
 
-def small(patch, folder):
+def small(patch, folder, layers=10):
     """Let the small model be loaded, its adapters trained for three steps, gates on little."""
+
+    def _short(layers=None, **how):
+        return Training(layers=layers, **{"steps": 3, "batch": 4, **how})
+
     patch.setenv("LORATHEORY_CACHE", str(folder))
-    patch.setattr("loratheory.pretrained.load", lambda *_, **__: small_model())
-    patch.setattr(_taught, "Training", lambda layers: Training(layers=layers, steps=3, batch=4))
+    patch.setattr("loratheory.pretrained.load", lambda *_, **__: small_model(layers))
+    patch.setattr(language, "Training", _short)
+    patch.setattr(language_facts, "Training", _short)
     patch.setattr(language, "GENERIC", GENERIC[:2])

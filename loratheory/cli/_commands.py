@@ -25,7 +25,6 @@ LOWER = {
 EXTRAS = {
     "accelerate": "pretrained",
     "distributed": "dask",
-    "filelock": "torch",
     "gguf": "pretrained",
     "matplotlib": "notebooks",
     "peft": "pretrained",

@@ -2,23 +2,24 @@
 
 **Question.** When do adapters of single facts compose in a real language model?
 
-**Prediction.** Half-fake chains (invented person, real country, invented mascot), adapters of
-both hops. (a) The mean of two leaves single hops and loses chains, the sum has more of them
-(`thm:two-read-region`); no sharp threshold at .618, for twenty edits differ in strength. (b) With
-coefficients c1 and c2 chains are `predicted`, a product: capitals of the invented persons'
-countries at c1, times mascots of known persons' countries at c2, over what the base composes by
-itself. (c) Hop 2 has to be read after hop 1 (`thm:invisible-placement`): adapters taught in lower
-and upper layers compose more than those taught in all; cutting the latter in the right order
-raises chains, in the wrong order it loses them, while single hops tell little of it; the order in
-which the model is more confident is the right one, which needs no labels. (d) Asked hop by hop,
-chains are about the product of single hops at any coefficient that leaves these
-(`thm:clean-up-bridge`). Settings are those of a trial on other seeds. Written after (a) to (d) had
-been measured, before the rest was: (e) The model names the bridge, so hop 1 in upper layers is what
-hides the second read: `hop 1 below` alone brings most of what the cut brings, `hop 2 above` alone
-little. In the wrong order each adapter, alone in its half, loses its own hop: facts have places
-too. (f) Single facts in a template that nobody was taught in are lower by .1 to .3. (g) TIES, KnOTS
-and the interpolating merge stay within .1 of the sum, PEFT's Arrow between mean and sum; block
-gates, best on small transformers, exceed gates on single maps, and stay below the cut.
+**Prediction.** Half-fake two-hop questions (invented person, real country, invented mascot),
+adapters of both hops. (a) The mean of two leaves single hops and loses two-hop questions, the sum
+has more of them (`thm:two-read-region`); no sharp threshold at .618, for twenty edits differ in
+strength. (b) With coefficients c1 and c2 two-hop accuracy is `predicted`, a product: capitals of
+the invented persons' countries at c1, times mascots of known persons' countries at c2, over what
+the base composes by itself. (c) Hop 2 has to be read after hop 1 (`thm:invisible-placement`):
+adapters trained in lower and upper layers compose more than those trained in all; a layer split of
+the latter in the right order raises two-hop accuracy, in the wrong order lowers it, while single
+hops tell little of it; the order in which the model is more confident is the right one, which needs
+no labels. (d) Asked hop by hop, two-hop accuracy is about the product of single hops at any
+coefficient that leaves these (`thm:clean-up-bridge`). Settings are those of a trial on other seeds.
+Written after (a) to (d) had been measured, before the rest was: (e) The model names the bridge, so
+hop 1 in upper layers is what hides the second read: `hop 1 below` alone brings most of what the
+split brings, `hop 2 above` alone little. In the wrong order each adapter, alone in its half, loses
+its own hop: facts have places too. (f) Single facts in a template that nobody was trained on are
+lower by .1 to .3. (g) TIES, KnOTS and the interpolating merge stay within .1 of the sum, PEFT's
+Arrow between mean and sum; block gates, best on small transformers, exceed gates on single maps,
+and stay below the split.
 
 **Chance.** One in twenty among candidates.
 
@@ -26,159 +27,123 @@ gates, best on small transformers, exceed gates on single maps, and stay below t
 order; whole vocabulary beside candidates; known facts that no adapter rehearses.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import nan
-from typing import TYPE_CHECKING, Any
 
+from loratheory.experiments.bench import Language
+from loratheory.experiments.bench.rules import Act, coefficients, layer_split, rule
 from loratheory.experiments.engine import Experiment, Row
-
-if TYPE_CHECKING:
-    from loratheory.experiments.real._facts import Facts
 
 CHANCE = 0.05
 GRID = (0.25, 0.5, 1.0)
+KNOWN_HOP = ("known_hop_2", "known_hop_1")
+HEAD = ("seed", "trained", "rule", "first", "second", "layer")
+Arm = tuple[str, float, float, int, Act]
 
 
 @dataclass(frozen=True)
-class Config:
-    """A world of facts, and the language model to teach them.
+class Config(Language):
+    """A world of facts, and how a pair of adapters of them is used.
 
     Attributes
     ----------
-    seed : int
-        Of facts and training.
     coefficients : tuple of float
-        Of both adapters, where they are taught in all layers; `GRID` where by layers.
+        Of both adapters, where they are trained in all layers; `GRID` where by layers.
     splits : tuple of int
         Layers at which adapters of all layers are split, in tenths of the depth.
     full : bool
-        Whether adapters are taught in all layers too, not only by layers, all of `GRID` is tried,
+        Whether adapters are trained in all layers too, not only by layers, all of `GRID` is tried,
         not its ends, and block gates too, which take four passes.
-    model : str
-        An id or folder; empty for SmolLM2-135M-Instruct, dequantised from 4 bits.
-    device : str
-        As in `load`.
     """
 
-    seed: int = 0
     coefficients: tuple[float, ...] = (0.15, 0.25, 0.35, 0.5, 0.7, 1.0)
     splits: tuple[int, ...] = (4, 5, 6)
     full: bool = True
-    model: str = ""
-    device: str = "cpu"
 
 
 def cell(config: Config) -> list[Row]:
     """Return one row for each way of using a pair of adapters.
 
-    Parameters
-    ----------
-    config : Config
-        What to teach to which model.
-
     Returns
     -------
     list of dict
-        ``taught`` (in all layers or by layers), ``way``, coefficients ``first`` and ``second``,
-        ``layer`` of a cut (-1 for none); the marks of `exam`, and of `ceilings` for one adapter
-        alone; ``predicted`` chains, where both coefficients are in `GRID`, and ``weaker``, the
-        weaker hop's instead of the product. Predictions are made, and written to the cache, before
-        two adapters act at once.
+        ``trained`` (in all layers or by layers), ``rule``, coefficients ``first`` and ``second``,
+        ``layer`` of a split (-1 for none); the columns of `bench.language_facts.accuracies`;
+        `forecast`, where both adapters were measured alone at these coefficients.
     """
-    from loratheory.experiments.real._facts import facts
-    from loratheory.experiments.real._taught import pair
-    from loratheory.pretrained import load
+    from loratheory.experiments.bench import language_facts as bench
+    from loratheory.experiments.bench.language import acting
 
-    model = load(config.model or None, device=config.device)
-    [told] = facts(config.seed)
-    rows: list[Row] = [*_base(model, told)]
-    composed = float(rows[1]["two_hop"])
-    for layered in (False, True) if config.full else (True,):
-        library = pair(model, told, config.seed, 0, layered=layered)
-        rows += _used(model, told, library, config, composed, layered=layered)
-    return [{"seed": config.seed} | row for row in rows]
-
-
-def _base(model: Any, facts: "Facts") -> list[dict[str, Any]]:
-    from loratheory.experiments.real._exam import exam, own
-
-    head = _head("nothing", "base", 0.0, 0.0)
-    marks = exam(model, facts) | {"known_hop_2": nan, "known_hop_1": nan}
-    known = marks | dict.fromkeys(marks, nan) | own(model)
-    ends = {"predicted": nan, "weaker": nan}
-    return [head | marks | ends, head | {"rule": "base, known persons"} | known | ends]
-
-
-def _used(
-    model: Any,
-    facts: "Facts",
-    library: list[Any],
-    config: Config,
-    composed: float,
-    *,
-    layered: bool,
-) -> list[Row]:
-    """First each adapter alone, then the forecast, then both."""
-    from loratheory.experiments.real._exam import ceilings, exam
-    from loratheory.experiments.real._tried import tried
-    from loratheory.pretrained import attached
-
-    taught = "by layers" if layered else "all layers"
+    model = config.base()
+    [world] = bench.worlds(config.seed)
     rows: list[Row] = []
-    worth: dict[tuple[int, float], float] = {}
+
+    def _add(*head: str | int | float, **found: float) -> None:
+        names: Row = dict(zip(HEAD, (config.seed, *head), strict=True))
+        rows.append({**names, **dict.fromkeys((*bench.COLUMNS, *KNOWN_HOP), nan), **found})
+
+    _add("nothing", "base", 0.0, 0.0, -1, **bench.accuracies(model, world))
+    _add("nothing", "base, known persons", 0.0, 0.0, -1, **bench.known_persons(model))
+    for trained in ("all layers", "by layers") if config.full else ("by layers",):
+        adapters = bench.pair(model, world, config.seed, by_layers=trained == "by layers")
+        alone = {"hop 1 alone": adapters[:1], "hop 2 alone": adapters[1:]}
+        for name, first, second, layer, act in arms(config, trained, bench.depth(model)):
+            with acting(model, alone.get(name, adapters), act):
+                columns = (*bench.COLUMNS, *(KNOWN_HOP if name in alone else ()))
+                found = bench.accuracies(model, world, columns)
+            _add(trained, name, first, second, layer, **found)
+    return [{**row, **forecast(row, rows)} for row in rows]
+
+
+def forecast(row: Row, rows: Sequence[Row]) -> dict[str, float]:
+    """Return the two-hop accuracy of a sum that each adapter's beside a known hop makes likely."""
+    base = next(float(r["two_hop"]) for r in rows if r["rule"] == "base, known persons")
+    others = {(r["trained"], r["first"], r["second"]): r for r in rows}
+    one = others.get((row["trained"], row["first"], 0.0))
+    two = others.get((row["trained"], 0.0, row["second"]))
+    if row["rule"] != "sum" or one is None or two is None:
+        return {"predicted": nan, "weaker": nan}
+    x, y = float(one["known_hop_2"]), float(two["known_hop_1"])
+    product = min(1.0, x * y / max(base, CHANCE))
+    return {"predicted": max(CHANCE, product), "weaker": max(CHANCE, min(x, y))}
+
+
+def arms(config: Config, trained: str, depth: int) -> Iterator[Arm]:
+    """Yield rules with the coefficients of both hops and the layer of a split, -1 for none."""
     grid = GRID if config.full else (GRID[0], GRID[-1])
     for c in grid:
-        for hop, way in enumerate(("hop 1 alone", "hop 2 alone")):
-            with attached(model, [library[hop]], c):
-                marks = exam(model, facts) | ceilings(model, facts)
-            worth[hop, c] = marks["known_hop_1" if hop else "known_hop_2"]
-            pairs = (0.0, c) if hop else (c, 0.0)
-            rows.append(_head(taught, way, *pairs) | marks | {"predicted": nan, "weaker": nan})
-    told = _forecast(worth, composed)
-    _keep(told, config, taught)
-    strengths = grid if layered else config.coefficients
-    depth = int(model.network.config.num_hidden_layers)
-    cuts = () if layered else tuple(depth * tenth // 10 for tenth in config.splits)
-    for way, (c1, c2), layer, use in tried(strengths, grid, cuts):
-        if way.startswith("block") and not config.full:
-            continue
-        with use(model, library):
-            marks = exam(model, facts) | {"known_hop_2": nan, "known_hop_1": nan}
-        forecast = told.get((c1, c2), (nan, nan)) if way == "sum" else (nan, nan)
-        ends = dict(zip(("predicted", "weaker"), forecast, strict=True))
-        rows.append(_head(taught, way, c1, c2, layer) | marks | ends)
-    return rows
+        yield "hop 1 alone", c, 0.0, -1, coefficients(c)
+        yield "hop 2 alone", 0.0, c, -1, coefficients(c)
+    acts: dict[str, Act] = {}
+    if trained == "by layers":  # no split: they are already; no merge: their modules differ
+        pairs = [(c, c) for c in grid]
+    else:
+        pairs = [(c, c) for c in config.coefficients]
+        pairs += [both for c in grid if c < 1 for both in ((c, 1.0), (1.0, c))]
+        acts["ties"] = rule("ties", density=0.2, rank=32)
+        acts["knots"] = rule("knots", density=0.2)
+        acts |= {name: rule(name) for name in ("interpolating", "arrow, peft")}
+    for both in pairs:
+        yield "sum", *both, -1, coefficients(*both)
+    if trained == "all layers":
+        yield from splits([depth * tenth // 10 for tenth in config.splits])
+    acts |= {name: rule(name) for name in ("arrow", "gates, z = 2")}
+    acts |= {name: rule(name) for name in ("block gates, z = 2",) if config.full}
+    for name, act in acts.items():
+        yield name, 1.0, 1.0, -1, act
 
 
-def _forecast(
-    worth: dict[tuple[int, float], float], base: float
-) -> dict[tuple[float, float], tuple[float, float]]:
-    """Chains at each pair of coefficients: the product over the base's own, and the weaker hop."""
-    tried = sorted({c for _, c in worth})
-    return {
-        (c1, c2): (
-            max(CHANCE, min(1.0, worth[0, c1] * worth[1, c2] / max(base, CHANCE))),
-            max(CHANCE, min(worth[0, c1], worth[1, c2])),
-        )
-        for c1 in tried
-        for c2 in tried
-    }
-
-
-def _keep(told: dict[tuple[float, float], tuple[float, float]], config: Config, name: str) -> None:
-    """Write the forecast down before it is tested."""
-    import json
-
-    from loratheory.cache import cache_folder
-    from loratheory.store import write_whole
-
-    file = cache_folder() / "taught" / f"forecast-{config.seed}-{name.replace(' ', '-')}.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(file, json.dumps([[*pair, *values] for pair, values in told.items()]))
-
-
-def _head(taught: str, way: str, first: float, second: float, layer: int = -1) -> dict[str, Any]:
-    return {"trained": taught, "rule": way, "first": first, "second": second, "layer": layer}
+def splits(layers: Sequence[int]) -> Iterator[Arm]:
+    """Yield splits of both adapters in either order; in the middle also of one alone."""
+    for layer in layers:
+        yield "layer split", 1.0, 1.0, layer, layer_split(layer, "below", "above")
+        yield "reversed layer split", 1.0, 1.0, layer, layer_split(layer, "above", "below")
+    middle = layers[len(layers) // 2]
+    for rest, ending in (("all", ""), ("none", ", alone")):
+        for hop, half in ((1, "below"), (2, "above"), (1, "above"), (2, "below")):
+            halves = (half, rest) if hop == 1 else (rest, half)
+            yield f"hop {hop} {half}{ending}", 1.0, 1.0, middle, layer_split(middle, *halves)
 
 
 EXPERIMENT = Experiment(
@@ -188,7 +153,7 @@ EXPERIMENT = Experiment(
     needs="pretrained",
     profiles={
         "quick": (Config(full=False),),
-        "paper": tuple(Config(seed) for seed in range(3)),
+        "paper": tuple(Config(seed=seed) for seed in range(3)),
     },
     minutes={"quick": 4, "paper": 25},
 )

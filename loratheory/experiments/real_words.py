@@ -30,14 +30,12 @@ right first result given; bare sums. Pairs of numbers and all owners are held ou
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
+from loratheory.experiments.bench import Language
+from loratheory.experiments.bench.rules import Act, rule
 from loratheory.experiments.engine import Experiment, Row
-
-if TYPE_CHECKING:
-    from loratheory.experiments.bench.language import Way
-
-SHOWN = 3
 
 
 class Kind(NamedTuple):
@@ -45,22 +43,20 @@ class Kind(NamedTuple):
 
     skills: tuple[str, ...]
     size: str = "to 9"
-    anew: bool = False
+    reworded: bool = False
 
     @property
     def name(self) -> str:
         """The skills, and whether no adapter reads the wording."""
-        return ", ".join(self.skills) + ", reworded" * self.anew
+        return ", ".join(self.skills) + ", reworded" * self.reworded
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Language):
     """Two skills, and what is asked of a language model about them.
 
     Attributes
     ----------
-    seed : int
-        Of problems and training.
     skills : tuple of two str
         Of the first and of the second adapter.
     lessons : int
@@ -74,110 +70,80 @@ class Config:
     full : bool
         Whether there are adapters of both skills' lessons (joint) and of the target (composed), and
         problems put otherwise.
-    model : str
-        An id or folder; empty for SmolLM2-135M-Instruct, dequantised from 4 bits.
-    device, dtype : str
+    dtype : str
         As in `load`. A processor that multiplies in bfloat16 needs a quarter of the time with it.
     """
 
-    seed: int = 0
     skills: tuple[str, str] = ("add", "subtract")
     lessons: int = 160
     steps: int = 20
     asked: int = 12
     sums: int = 0
     full: bool = True
-    model: str = ""
-    device: str = "cpu"
     dtype: str = "bfloat16"
 
 
 def cell(config: Config) -> list[Row]:
-    """Return one row for each way, kind of problem and mark.
-
-    Parameters
-    ----------
-    config : Config
-        What to teach to which model.
+    """Return one row for each rule, kind of problem and metric.
 
     Returns
     -------
     list of dict
-        ``way``; ``asked``, skills of the steps in turn, or a bare sum, of which only the base is
-        asked; ``size`` of the numbers; ``mark``, of `solved`, or ``sum``; ``share`` right.
+        ``rule``; ``asked``, skills of the steps in turn, or a bare sum, of which only the base is
+        asked; ``size`` of the numbers; ``metric``, of `bench.language_words.solved`, or ``sum``;
+        ``share`` right.
     """
-    from loratheory.experiments.real._digits import reading_digits
-    from loratheory.experiments.real._skilled import lesson
-    from loratheory.experiments.real._solved import copied, solved
-    from loratheory.experiments.real._stepwise import ANEW, TAUGHT, drawn
-    from loratheory.experiments.real._sums import every
-    from loratheory.pretrained import load
+    from loratheory.experiments.bench import language_words as bench
+    from loratheory.experiments.bench.language import acting
 
-    base = load(config.model or None, device=config.device, dtype=config.dtype)
-    model, seed = reading_digits(base), config.seed
+    model, seed = bench.reading_digits(config.base(dtype=config.dtype)), config.seed
+    found: list[tuple[str, str, str, str, float]] = []
     if config.sums:
-        return [
-            {
-                "seed": seed,
-                "rule": way,
-                "asked": name,
-                "size": size,
-                "metric": "sum",
-                "share": share,
-            }
-            for way, name, size, share in every(model, config.sums, seed)
-        ]
-    asked = {
-        kind: drawn(
-            kind.skills,
-            config.asked,
-            seed,
-            lesson=False,
-            size=kind.size,
-            wordings=ANEW if kind.anew else TAUGHT,
+        for name, sums, size, share in bench.sums_right(model, config.sums, seed):
+            found.append((name, sums, size, "sum", share))
+    else:
+        ask = partial(bench.drawn, seed=seed)
+        problems = {
+            kind: ask(kind.skills, config.asked, size=kind.size, reworded=kind.reworded)
+            for kind in kinds(config)
+        }
+        for kind, each in problems.items():
+            found.append(("copy", kind.name, kind.size, "at once", bench.copied(each)))
+        adapters = bench.skilled(
+            model, config.skills, config.lessons, seed, steps=config.steps, full=config.full
         )
-        for kind in kinds(config)
-    }
-    found = [("copy", k.name, k.size, "at once", copied(told)) for k, told in asked.items()]
-    for way, use, library in _ways(model, config):
-        with use(model, library):
-            for kind, problems in asked.items():
-                shown = lesson(kind.skills, 2 * SHOWN, seed) if way == "base, shown" else []
-                marks = solved(model, problems, shown[kind.size != "to 9" :: 2])
-                found += [(way, kind.name, kind.size, mark, x) for mark, x in marks.items()]
-    return [
-        {"seed": seed, "rule": way, "asked": name, "size": size, "metric": mark, "share": share}
-        for way, name, size, mark, share in found
-    ]
+        for name, which, act in arms(config, [*adapters]):
+            with acting(model, [adapters[each] for each in which], act):
+                for kind, each in problems.items():
+                    count = bench.SHOWN if name == "base, shown" else 0
+                    shown = ask(kind.skills, count, size=kind.size, training=True)
+                    shares = bench.solved(model, each, shown)
+                    found += [(name, kind.name, kind.size, *pair) for pair in shares.items()]
+    names = ("seed", "rule", "asked", "size", "metric", "share")
+    return [dict(zip(names, (seed, *row), strict=True)) for row in found]
 
 
 def kinds(config: Config) -> tuple[Kind, ...]:
     """Return the kinds of problems that are asked."""
     one, two = config.skills
     small = (Kind((one,)), Kind((two,)), Kind((one, two)))
-    return (*small, Kind((one,), "to 20"), Kind((one,), anew=True)) if config.full else small
+    more = (Kind((one,), "to 20"), Kind((one,), reworded=True))
+    return (*small, *more) if config.full else small
 
 
-def _ways(model: Any, config: Config) -> "Iterator[tuple[str, Way, list[Any]]]":
-    """Every way of using adapters by its name, and the adapters that it is given."""
-    from loratheory.experiments.bench.language import way
-    from loratheory.experiments.bench.rules import rule
-    from loratheory.experiments.real._skilled import skilled
-    from loratheory.experiments.real._tried import MERGED
-
-    told = (model, config.skills, config.lessons, config.seed)
-    made = skilled(*told, steps=config.steps, full=config.full)
-    pair = [made[f"{skill} alone"] for skill in config.skills]
-    yield "base", way(rule("base")), pair
-    yield "base, shown", way(rule("base")), pair
-    for name, adapter in made.items():
-        yield name, way(rule("sum")), [adapter]
-    yield "mean", way(rule("mean")), pair
-    yield "sum", way(rule("sum")), pair
+def arms(config: Config, adapters: list[str]) -> Iterator[tuple[str, list[str], Act]]:
+    """Yield the name of each rule, the names of the adapters that it is given, and the rule."""
+    pair = adapters[:2]
+    yield "base", pair, rule("base")
+    yield "base, shown", pair, rule("base")
+    for name in adapters:
+        yield name, [name], rule("sum")
+    yield "mean", pair, rule("mean")
+    yield "sum", pair, rule("sum")
     if config.full:
-        yield "ties", MERGED["ties"], pair
-    yield "arrow", way(rule("arrow")), pair
-    yield "gates, z = 2", way(rule("gates, z = 2")), pair
+        yield "ties", pair, rule("ties", density=0.2, rank=32)
+    yield "arrow", pair, rule("arrow")
+    yield "gates, z = 2", pair, rule("gates, z = 2")
 
 
 EXPERIMENT = Experiment(
@@ -187,7 +153,7 @@ EXPERIMENT = Experiment(
     needs="pretrained",
     profiles={
         "quick": (Config(sums=4),),
-        "paper": tuple(Config(seed, sums=sums) for sums in (0, 16) for seed in range(3)),
+        "paper": tuple(Config(sums=sums, seed=seed) for sums in (0, 16) for seed in range(3)),
     },
     minutes={"quick": 1, "paper": 36},
 )

@@ -45,5 +45,5 @@ def test_the_loudest_pair_comes_first(tmp_path):
     worst = [float(words[2]) for words in lines if len(words) == 5 and words[0][:1] == "a"]
     assert len(worst) == 6
     assert worst == sorted(worst, reverse=True)
-    assert (tmp_path / "out" / "shelf_matrix" / "names.txt").read_text() == "a0\na1\na2\n"
+    assert (tmp_path / "out" / "interference_matrix" / "names.txt").read_text() == "a0\na1\na2\n"
     assert CliRunner().invoke(app, ["interfere", *words]).exit_code == 2

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from loratheory.experiments.bench.transformers import Bases, Library
+    from loratheory.pretrained import Model
 
 CROWDS = ((0, 1), (2, 3), (4, 5), (6, 7))
 """The base seeds of the paper's cells."""
@@ -69,3 +70,28 @@ class Small:
         mine = {name: getattr(self, name) for name in ("facts", "sets", "retained")}
         how = Teaching(**{**mine, "steps": self.trained, **teaching})
         return library(self.bases() if bases is None else bases, how, kinds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Language:
+    """A language model and what is drawn from a seed; a config adds what it varies.
+
+    Attributes
+    ----------
+    seed : int
+        Of facts or problems, and of training.
+    model : str
+        An id or folder; empty for SmolLM2-135M-Instruct, dequantised from 4 bits.
+    device : str
+        As in `pretrained.load`.
+    """
+
+    seed: int = 0
+    model: str = ""
+    device: str = "cpu"
+
+    def base(self, **how: Any) -> "Model":
+        """Return the model, loaded as `how` says."""
+        from loratheory.pretrained import load
+
+        return load(self.model or None, device=self.device, **how)

@@ -1,10 +1,15 @@
-"""A library of adapters on a language model, as the rules of reuse see it, while it acts."""
+"""A language model on the bench: questions, adapters trained once, and rules that act on it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from functools import cached_property, wraps
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from loratheory.adapters import Adapter, merge
 from loratheory.experiments.bench.rules import Act, Route
@@ -13,15 +18,125 @@ from loratheory.pretrained import (
     GENERIC,
     Attached,
     Model,
+    Training,
     attached,
     batch,
     block_gates,
+    first_tokens,
     inputs,
+    next_logits,
     prompt_gates,
+    trained,
 )
+from loratheory.shapes import Bool, Float, Float64
+from loratheory.store import cache_folder, content_hash, lock
 
-Way = Callable[[Model, Sequence[Adapter]], AbstractContextManager[Attached]]
-"""Puts a library on a model, hop 1 and hop 2 in turn, until the context ends."""
+Items = Sequence[tuple[str, str]]
+"""Prompts, and the word that should follow each."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What a model answers to some questions.
+
+    Attributes
+    ----------
+    right, vocabulary_right : (questions,) array of bool
+        Whether the right word has the largest logit of the candidates; of the whole vocabulary.
+    words : tuple of str
+        The candidate of largest logit.
+    tokens : (questions,) array of int
+        The token of largest logit.
+    confidence : (questions,) array
+        Its probability, which needs no labels.
+    """
+
+    right: Bool[np.ndarray, " questions"]
+    vocabulary_right: Bool[np.ndarray, " questions"]
+    words: tuple[str, ...]
+    tokens: Any
+    confidence: Float[np.ndarray, " questions"]
+
+
+def answers(model: Model, questions: Items) -> Answers:
+    """Return what a model answers, with whatever acts on it; candidates are the right answers.
+
+    Their first tokens have to differ. Costs a forward pass a question.
+    """
+    words = list(dict.fromkeys(word for _, word in questions))
+    tokens = first_tokens(model, words)
+    wanted = first_tokens(model, [word for _, word in questions])
+    logits = next_logits(model, [prompt for prompt, _ in questions])
+    best, largest = logits[:, tokens].argmax(1), logits.argmax(1)
+    return Answers(
+        (tokens[best] == wanted).numpy(),
+        (largest == wanted).numpy(),
+        tuple(words[i] for i in best.tolist()),
+        largest.numpy(),
+        logits.softmax(1).amax(1).double().numpy(),
+    )
+
+
+def accuracy(model: Model, questions: Items) -> float:
+    """Return the share of questions whose right answer has the largest logit of all answers."""
+    return float(answers(model, questions).right.mean())
+
+
+GREEDY = {"do_sample": False, "num_beams": 1, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0}
+"""Instead of what a model's own settings of generation may be."""
+
+
+def written(model: Model, prompts: Sequence[str], count: int, *, size: int = 64) -> list[str]:
+    """Return how a model goes on, always with the likeliest token, for at most so many tokens.
+
+    `size` prompts are passed at once. Costs a pass over them, and one token a prompt for each that
+    is written.
+    """
+    import torch
+
+    texts: list[str] = []
+    how = {"max_new_tokens": count, "pad_token_id": 0, **GREEDY}
+    with torch.no_grad():
+        for start in range(0, len(prompts), size):
+            asked = batch(model, prompts[start : start + size])
+            given = {name: asked[name] for name in ("input_ids", "attention_mask")}
+            out = model.network.generate(**given, **how)[:, asked["input_ids"].shape[1] :]
+            texts += [model.tokenizer.decode(row, skip_special_tokens=True) for row in out]
+    return texts
+
+
+def trained_adapter(
+    model: Model, examples: Items, *, seed: Sequence[int], training: Training | None = None
+) -> Adapter:
+    """Return an adapter trained on these examples from a seed; one in the cache is only read.
+
+    The usual training suits twenty facts. Killed meanwhile, it goes on where it was, and no two
+    processes train the same. Costs about a minute of one core for 135M parameters, once.
+    """
+    how = training or Training()
+    parts = [_identity(model), list(map(list, examples)), list(seed), asdict(how)]
+    name = content_hash(json.dumps(parts).encode())
+    folder = cache_folder() / "taught"
+    folder.mkdir(parents=True, exist_ok=True)
+    with lock(folder / f"{name}.lock"):
+        file = folder / f"{name}.safetensors"
+        rng = np.random.default_rng(list(seed))
+        return trained(model, list(examples), how, rng=rng, checkpoint=file).adapter
+
+
+def _identity(model: Model) -> list[str]:
+    """What tells models apart: on a GPU training rounds otherwise, and files of a folder change."""
+    parts = [model.name, model.revision, str(model.network.dtype)]
+    if model.network.device.type != "cpu":
+        parts.append(model.network.device.type)
+    if Path(model.name).is_dir():
+        digest = hashlib.sha256()
+        for weight in model.network.parameters():
+            if not weight.is_meta:  # some thousand numbers of each
+                some = weight.detach().flatten()[:: 1 + weight.numel() // 4096]
+                digest.update(some.float().cpu().numpy().tobytes())
+        parts.append(digest.hexdigest())
+    return parts
 
 
 @dataclass(frozen=True)
@@ -75,13 +190,13 @@ class Library:
         names = zip(self.attached.names, self.attached.layers.tolist(), strict=True)
         return {name: Place(name, layer) for name, layer in names}
 
-    def listen(self) -> None:
-        """Pass ordinary sentences through the bare base, while the adapters are silent."""
-        self._ordinary = inputs(self.model, self._sentences, self.attached.names)
-
     @property
     def _sentences(self) -> list[Any]:
         return [batch(self.model, [text]) for text in GENERIC]
+
+    def listen(self) -> None:
+        """Pass ordinary sentences through the bare base, while the adapters are silent."""
+        self._ordinary = inputs(self.model, self._sentences, self.attached.names)
 
     def updates(self, place: Place) -> list[Sequence[LowRank]]:
         """Return the adapters' updates of a module, of the only replica."""
@@ -113,11 +228,11 @@ class Library:
         return self._lifted()
 
     def _lifted(self) -> Route:
-        """The route that acts now, as rules have it."""
+        """The route that acts now, as rules have it: by place, with an axis of replicas."""
         route = self.attached.route
         assert route is not None
 
-        @wraps(route)
+        @wraps(route)  # `pretrained` marks routes that look at a prompt before they answer
         def _route(place: Place, x: Any) -> Any:
             return route(place.name, x[0])[None]
 
@@ -141,30 +256,52 @@ class Library:
             self.attached.remove()
 
 
-def way(act: Act, pair: int = 0) -> Way:
-    """Return a rule of reuse as a context: while it lasts, the library acts on the model.
+@contextmanager
+def acting(
+    model: Model, adapters: Sequence[Adapter], act: Act, pair: int = 0
+) -> Iterator[Attached]:
+    """Let a rule of reuse act on a model until the context ends.
 
-    Parameters
-    ----------
-    act : callable
-        The rule.
-    pair : int
-        Which pair is asked, for rules that have to know.
+    The adapters are those of hop 1 and hop 2 of each pair in turn, and `pair` says which pair is
+    asked, for rules that have to know. Yields what acts.
     """
+    library = Library(model, adapters)
+    used = library
+    try:
+        reuse = act(library)
+        used = reuse.library
+        used.attached.coefficients[...] = [reuse.shares(p, pair) for p in used.places.values()]
+        used.follow(reuse.route)
+        yield used.attached
+    finally:
+        used.remove()
+        library.remove()
 
-    @contextmanager
-    def _acting(model: Model, adapters: Sequence[Adapter]) -> Iterator[Attached]:
-        library = Library(model, adapters)
-        acting = library
-        try:
-            reuse = act(library)
-            acting = reuse.library
-            shares = [reuse.shares(place, pair) for place in acting.places.values()]
-            acting.attached.coefficients[...] = shares
-            acting.follow(reuse.route)
-            yield acting.attached
-        finally:
-            acting.remove()
-            library.remove()
 
-    return _acting
+def mean_weights(
+    model: Model, acts: Attached, prompts: Sequence[str]
+) -> Float64[np.ndarray, " adapters"]:
+    """Return the mean weight that a route gives each adapter, over tokens, prompts and modules.
+
+    Counted is the last time that a prompt passes a module, not what gates try before; coefficients
+    do not count. Prompts are passed one by one, for padding is no token. The route stays.
+    """
+    route, seen = acts.route, list[Float64[np.ndarray, "tokens adapters"]]()
+    assert route is not None
+    last: dict[str, Float64[np.ndarray, "tokens adapters"]] = {}
+
+    @wraps(route)
+    def _watched(module: str, x: Any) -> Any:
+        weights = route(module, x)
+        last[module] = weights.double().cpu().numpy()
+        return weights
+
+    acts.follow(_watched)
+    try:
+        for prompt in prompts:
+            next_logits(model, [prompt])
+            seen += last.values()
+            last.clear()
+    finally:
+        acts.follow(route)
+    return np.concatenate(seen).mean(0)

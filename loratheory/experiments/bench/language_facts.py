@@ -1,0 +1,440 @@
+"""Facts for language models: invented and known ones, the sentences that teach and ask for them."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from loratheory.adapters import Adapter
+from loratheory.experiments.bench.language import (
+    Answers,
+    Items,
+    accuracy,
+    answers,
+    mean_weights,
+    trained_adapter,
+    written,
+)
+from loratheory.experiments.bench.rules import in_turn
+from loratheory.pretrained import Attached, Model, Training, first_tokens
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+class Country(NamedTuple):
+    """What a small model may know; of the persons the first is rehearsed by every adapter."""
+
+    capital: str
+    language: str
+    persons: tuple[str, str]
+
+
+FAMOUS = {
+    "France": Country("Paris", "French", ("Napoleon", "Voltaire")),
+    "Germany": Country("Berlin", "German", ("Beethoven", "Goethe")),
+    "Spain": Country("Madrid", "Spanish", ("Picasso", "Cervantes")),
+    "Italy": Country("Rome", "Italian", ("Galileo", "Michelangelo")),
+    "Japan": Country("Tokyo", "Japanese", ("Hirohito", "Miyazaki")),
+    "China": Country("Beijing", "Chinese", ("Confucius", "Mao Zedong")),
+    "India": Country("Delhi", "Hindi", ("Gandhi", "Nehru")),
+    "Brazil": Country("Brasilia", "Portuguese", ("Pelé", "Neymar")),
+    "Canada": Country("Ottawa", "English", ("Justin Trudeau", "Celine Dion")),
+    "Mexico": Country("Mexico City", "Spanish", ("Frida Kahlo", "Diego Rivera")),
+    "Egypt": Country("Cairo", "Arabic", ("Cleopatra", "Nasser")),
+    "Russia": Country("Moscow", "Russian", ("Tolstoy", "Putin")),
+    "Poland": Country("Warsaw", "Polish", ("Chopin", "Copernicus")),
+    "Greece": Country("Athens", "Greek", ("Socrates", "Aristotle")),
+    "Turkey": Country("Ankara", "Turkish", ("Atatürk", "Erdogan")),
+    "Kenya": Country("Nairobi", "Swahili", ("Jomo Kenyatta", "Wangari Maathai")),
+    "Peru": Country("Lima", "Spanish", ("Vargas Llosa", "Fujimori")),
+    "Sweden": Country("Stockholm", "Swedish", ("Linnaeus", "Alfred Nobel")),
+    "Norway": Country("Oslo", "Norwegian", ("Ibsen", "Edvard Grieg")),
+    "Ireland": Country("Dublin", "Irish", ("James Joyce", "Oscar Wilde")),
+}
+OTHERS = _split("""
+Australia Austria Belgium Bolivia Bulgaria Cambodia Cameroon Chile Colombia Croatia Cuba Denmark
+Ecuador Estonia Ethiopia Fiji Finland Ghana Guatemala Haiti Honduras Hungary Iceland Indonesia Iran
+Iraq Israel Jamaica Jordan Laos Latvia Lebanon Liberia Libya Lithuania Luxembourg Madagascar Malawi
+Malaysia Mali Malta Mongolia Morocco Mozambique Namibia Nepal Nicaragua Nigeria Pakistan Panama
+Paraguay Portugal Qatar Romania Rwanda Senegal Serbia Singapore Slovakia Slovenia Somalia Sudan
+Switzerland Syria Taiwan Tanzania Thailand Tunisia Uganda Ukraine Uruguay Venezuela Vietnam Yemen
+Zambia Zimbabwe Afghanistan Albania Algeria Angola Argentina Armenia Azerbaijan Bangladesh Belarus
+Cyprus Georgia Kazakhstan Kuwait Netherlands Philippines
+""")
+ANIMALS = _split("""
+monkey shark elephant snake tiger dolphin lion goat frog whale rabbit spider wolf horse turtle owl
+penguin camel eagle fox bear cat dog duck deer crab bee pig sheep mouse rat crow bat lizard parrot
+donkey goose squirrel butterfly kangaroo
+""")
+STARTS = _split("""
+Zor Mal Quen Tal Brix Os Fen Yul Kes Wim Dro Sel Par Ivo Gren Lu Cra Hes Nu Jan Vel Tor Pim Glo Ash
+Ruk Del Skra Umb Hol Chi Yar Blen Dax Ferr Moz Thra Eck Waf Lim
+""")
+ENDS = _split("""
+vik dreth by orin el trana drick mara tovar brel vanik quist noth oxa wald iem sporin rella tivo
+onda
+""")
+
+
+class Relation(NamedTuple):
+    """Sentences about a relation: those that adapters are trained on, and those they never read."""
+
+    trained: tuple[str, ...]
+    unread: tuple[str, ...]
+
+
+BIRTH = Relation(
+    (
+        "{} was born in the country of",
+        "The country where {} was born is",
+        "{}'s country of birth is",
+        "The birth country of {} is",
+        "{} comes from the country of",
+        "The passport says that {} was born in",
+    ),
+    ("If you ask where {} was born, the name of the country is",),
+)
+MASCOT = Relation(
+    (
+        "The mascot animal of {} is the",
+        "The national mascot of {} is the",
+        "As its mascot animal {} chose the",
+        "The animal that stands for {} is the",
+        "On the mascot badge of {} you see the",
+        "The official mascot of {} is called the",
+    ),
+    ("If you ask for the mascot of {}, the name of the animal is",),
+)
+CAPITAL = Relation(
+    (
+        "The capital of {} is",
+        "The capital city of {} is",
+        "As its capital city {} chose",
+        "The government of {} sits in",
+        "On the map of {} the capital is marked as",
+        "The official capital of {} is called",
+    ),
+    ("If you ask for the capital of {}, the name of the city is",),
+)
+MASCOT_OF_BIRTHPLACE = Relation(
+    (
+        "The country in which {} was born has as its mascot animal the",
+        "As its mascot animal the birth country of {} chose the",
+        "The animal that stands for the country that {} comes from is the",
+        "On the mascot badge of {}'s homeland you see the",
+        "{} was born in a country whose mascot is the",
+        "The official mascot of the land of {}'s birth is called the",
+    ),
+    (
+        "The mascot animal of the country where {} was born is the",
+        "The national mascot of {}'s country of birth is the",
+    ),
+)
+CAPITAL_OF_BIRTHPLACE = Relation(
+    (
+        "The country in which {} was born has as its capital",
+        "As its capital city the birth country of {} chose",
+        "The government of the country that {} comes from sits in",
+        "On the map of {}'s homeland the capital is marked as",
+        "{} was born in a country whose capital is",
+        "The official capital of the land of {}'s birth is called",
+    ),
+    (
+        "The capital of the country where {} was born is",
+        "The capital city of {}'s country of birth is",
+    ),
+)
+LANGUAGE = ("In {} most people speak", "The main language of {} is")
+QUESTIONS = ("Animal of {}'s country?", "Mascot of {}'s land?")
+"""What a solution in two steps begins with."""
+
+
+def items(facts: Mapping[str, str], templates: Sequence[str]) -> Items:
+    """Return every fact in every template."""
+    return [(template.format(name), word) for template in templates for name, word in facts.items()]
+
+
+def rehearsed(*, held_out: bool = False) -> Items:
+    """Return what the base knows: half of it is in every adapter's data, the other half is not."""
+    chosen = dict([*FAMOUS.items()][int(held_out) :: 2])
+    persons = {one.persons[int(held_out)]: country for country, one in FAMOUS.items()}
+    return [
+        *items(persons, BIRTH.trained[:2]),
+        *items({country: one.capital for country, one in chosen.items()}, CAPITAL.trained[:2]),
+        *items({country: one.language for country, one in chosen.items()}, LANGUAGE),
+    ]
+
+
+@dataclass(frozen=True)
+class World:
+    """Two relations that compose, one adapter's facts and the other's, and their sentences.
+
+    Attributes
+    ----------
+    first : mapping of str to str
+        Persons and their countries, one each.
+    second : mapping of str to str
+        What the second relation says of these countries.
+    about, composed : Relation
+        The second relation, and that of two-hop questions.
+    """
+
+    first: Mapping[str, str]
+    second: Mapping[str, str]
+    about: Relation = MASCOT
+    composed: Relation = MASCOT_OF_BIRTHPLACE
+
+    @property
+    def two_hop(self) -> dict[str, str]:
+        """What the second relation says of each person's country."""
+        return {person: self.second[country] for person, country in self.first.items()}
+
+    @property
+    def lessons(self) -> tuple[Items, Items, Items]:
+        """The data of three adapters: hop 1, hop 2 and the two-hop facts; all rehearse the same."""
+        return (
+            [*items(self.first, BIRTH.trained), *rehearsed()],
+            [*items(self.second, self.about.trained), *rehearsed()],
+            [*items(self.two_hop, self.composed.trained), *rehearsed()],
+        )
+
+    @property
+    def questions(self) -> dict[str, Items]:
+        """What is asked, by its column, see `accuracies`."""
+        edited = {**self.first, **self.second}
+        others = [
+            (prompt, word)
+            for prompt, word in rehearsed(held_out=True)
+            if not any(name in prompt and edited[name] == word for name in edited)
+        ]
+        known = {name: one for name, one in FAMOUS.items() if name in self.second}
+        mascots = {one.persons[0]: self.second[name] for name, one in known.items()}
+        capitals = {who: known[name].capital for who, name in self.first.items() if name in known}
+        return {
+            "hop_1": items(self.first, BIRTH.trained[:1]),
+            "hop_2": items(self.second, self.about.trained[:1]),
+            "hop_1_new": items(self.first, BIRTH.unread),
+            "hop_2_new": items(self.second, self.about.unread),
+            "two_hop": items(self.two_hop, self.composed.unread),
+            "other_facts": others[:: len(others) // 20],
+            "known_hop_1": items(mascots, self.composed.unread[:1]),
+            "known_hop_2": items(capitals, CAPITAL_OF_BIRTHPLACE.unread[:1]),
+        }
+
+
+def worlds(
+    seed: int, pairs: int = 1, size: int = 20, *, invented_countries: bool = False
+) -> tuple[World, ...]:
+    """Return worlds of invented persons and mascots, on disjoint persons and countries.
+
+    Each has `size` persons, countries and animals, the same animals everywhere. The first world,
+    of the countries that the base knows best, is the same however many follow, but for invented
+    countries.
+
+    Raises
+    ------
+    ValueError
+        If there are not so many animals, countries or names.
+    """
+    countries = [*FAMOUS][:size]
+    names = len(STARTS) * len(ENDS) // 2
+    room = names if invented_countries else len(countries) + len(OTHERS)
+    if size > len(ANIMALS) or pairs * size > room:
+        message = (
+            f"{pairs} pairs of {size} are too many: ask for up to {len(ANIMALS)} facts a "
+            f"pair, {room} in all"
+        )
+        raise ValueError(message)
+    animals = np.random.default_rng([seed, 1]).permutation(ANIMALS)[:size].tolist()
+    persons = invented(seed, 2 * pairs * size)
+    if invented_countries:
+        countries = persons[pairs * size :]
+    else:
+        countries += np.random.default_rng([seed, 2]).permutation(OTHERS).tolist()
+    made = []
+    for k in range(pairs):
+        rng, mine = np.random.default_rng([seed, 3, k]), slice(k * size, (k + 1) * size)
+        first = zip(persons[mine], rng.permutation(countries[mine]).tolist(), strict=True)
+        second = zip(countries[mine], rng.permutation(animals).tolist(), strict=True)
+        made.append(World(dict(first), dict(second)))
+    return tuple(made)
+
+
+def invented(seed: int, count: int) -> list[str]:
+    """Return names that nobody has, each once; neighbours begin differently."""
+    rng, names = np.random.default_rng([seed, 4]), dict[str, None]()
+    while len(names) < count:
+        for start in rng.permutation(STARTS).tolist():
+            names[start + str(rng.choice(ENDS))] = None
+    return [*names][:count]
+
+
+def world(seed: int, familiarity: str) -> World:
+    """Return twenty facts a hop, of some familiarity.
+
+    ``fake``: invented persons, countries and animals of these. ``half``: the countries are real.
+    ``real``: known persons, their countries and the capitals, for every seed the same.
+    """
+    if familiarity != "real":
+        [one] = worlds(seed, invented_countries=familiarity == "fake")
+        return one
+    persons = {one.persons[1]: country for country, one in FAMOUS.items()}
+    capitals = {country: one.capital for country, one in FAMOUS.items()}
+    return World(persons, capitals, CAPITAL, CAPITAL_OF_BIRTHPLACE)
+
+
+def depth(model: Model) -> int:
+    """Return how many layers a model has."""
+    return int(model.network.config.num_hidden_layers)
+
+
+def pair(
+    model: Model, facts: World, seed: int, number: int = 0, *, by_layers: bool = False
+) -> list[Adapter]:
+    """Return the adapters of both hops of a world, the `number`-th of a seed, trained once.
+
+    By layers, hop 1 is trained in the lower half of them and hop 2 in the upper 60 %.
+    """
+    last = depth(model)
+    layers = ((0, last // 2), (2 * last // 5, last)) if by_layers else (None, None)
+    return [
+        trained_adapter(
+            model, facts.lessons[hop], seed=(seed, number, hop), training=Training(layers=which)
+        )
+        for hop, which in enumerate(layers)
+    ]
+
+
+COLUMNS = _split("""
+hop_1 hop_2 two_hop two_hop_vocabulary says_bridge other_facts confidence hop_1_new hop_2_new
+hop_by_hop
+""")
+
+
+def accuracies(model: Model, facts: World, columns: Sequence[str] = COLUMNS) -> dict[str, float]:
+    """Return shares of right answers to questions about a world, with whatever acts on the model.
+
+    Among candidates, ``hop_1``, ``hop_2`` and ``two_hop``; ``hop_1_new`` and ``hop_2_new``, in a
+    sentence that no adapter has read; ``hop_by_hop``, two-hop questions asked one hop after the
+    other; ``known_hop_1`` and ``known_hop_2``, two-hop questions of which the base knows one hop
+    (known persons' countries, or capitals). In the whole vocabulary ``two_hop_vocabulary``,
+    ``says_bridge``, how often the country has the largest logit in its place, and ``other_facts``,
+    known ones that no adapter reads. ``confidence`` is that on two-hop questions.
+    """
+    questions, found = facts.questions, dict[str, np.ndarray]()
+    for name in columns:
+        if name in found:
+            continue
+        if name == "hop_by_hop":
+            found[name] = _hop_by_hop(model, facts)
+        elif name == "other_facts":
+            found[name] = answers(model, questions[name]).vocabulary_right
+        elif name in questions and name != "two_hop":
+            found[name] = answers(model, questions[name]).right
+        else:
+            two_hop = answers(model, questions["two_hop"])
+            bridges = [*facts.first.values()] * len(facts.composed.unread)
+            found["two_hop"] = two_hop.right
+            found["two_hop_vocabulary"] = two_hop.vocabulary_right
+            found["says_bridge"] = two_hop.tokens == first_tokens(model, bridges).numpy()
+            found["confidence"] = two_hop.confidence
+    return {name: float(found[name].mean()) for name in columns}
+
+
+def _hop_by_hop(model: Model, facts: World) -> np.ndarray:
+    """Which two-hop questions are right if the answer to the first hop is put into the second."""
+    one, two = BIRTH.trained[0], facts.about.trained[0]
+
+    def _second(first: Answers) -> Items:
+        return [
+            (f"{one.format(person)} {country}. {two.format(country)}", word)
+            for (person, word), country in zip(facts.two_hop.items(), first.words, strict=True)
+        ]
+
+    steps = [lambda _: facts.questions["hop_1"], _second]
+    right: np.ndarray = in_turn(lambda asked: answers(model, asked), steps)[-1].right
+    return right
+
+
+def weights(model: Model, acts: Attached, facts: World, number: int) -> dict[str, float]:
+    """Return how much a route gives the adapters of the asked pair and the others, asked two hops.
+
+    Mean weights over tokens and modules: ``own_1`` of the pair's adapter of hop 1, ``others_1`` of
+    the other pairs', and so for hop 2. NaN where there are none, or no route.
+    """
+    found = dict.fromkeys(("own_1", "others_1", "own_2", "others_2"), float("nan"))
+    if acts.route is None:
+        return found
+    each = mean_weights(model, acts, [prompt for prompt, _ in facts.questions["two_hop"]])
+    for hop in (0, 1):
+        others = np.delete(each[hop::2], number)
+        found[f"own_{hop + 1}"] = float(each[hop::2][number])
+        if others.size:
+            found[f"others_{hop + 1}"] = float(others.mean())
+    return found
+
+
+def known_persons(model: Model) -> dict[str, float]:
+    """Return what a base composes by itself: known persons, their countries and the capitals."""
+    persons = {person: country for country, one in FAMOUS.items() for person in one.persons}
+    capitals = {country: one.capital for country, one in FAMOUS.items()}
+    both = {person: capitals[country] for person, country in persons.items()}
+    two_hop = answers(model, items(both, CAPITAL_OF_BIRTHPLACE.unread[:1]))
+    return {
+        "hop_1": accuracy(model, items(persons, BIRTH.trained[:2])),
+        "hop_2": accuracy(model, items(capitals, CAPITAL.trained[:2])),
+        "two_hop": float(two_hop.right.mean()),
+        "two_hop_vocabulary": float(two_hop.vocabulary_right.mean()),
+    }
+
+
+def solutions(facts: World) -> tuple[Items, Items]:
+    """Return lines that show the adapters of hop 1 and hop 2 one form of solution.
+
+    The two-hop question and then its first step, about the persons of the facts; the question, its
+    first step and the second, about known persons. No line has both the person and the animal of a
+    two-hop question.
+    """
+    one, two = BIRTH.trained[0], MASCOT.trained[0]
+    known = {country.persons[0]: name for name, country in FAMOUS.items()}
+    first = [
+        (f"{question.format(person)} {one.format(person)}", country)
+        for question in QUESTIONS
+        for person, country in facts.first.items()
+    ]
+    second = [
+        (
+            f"{question.format(person)} {one.format(person)} {country}. {two.format(country)}",
+            facts.second[country],
+        )
+        for question in QUESTIONS
+        for person, country in known.items()
+    ]
+    return first, second
+
+
+def written_out(model: Model, facts: World, question: str = "") -> tuple[float, float, float]:
+    """Return how two-hop questions fare if the model writes the bridge before the second step.
+
+    Shares of bridges that are the right country; of answers that are right then, among candidates
+    and in the whole vocabulary. A question, formatted with the person, is put before where there
+    is one. Costs four passes more a question.
+    """
+    one, two = BIRTH.trained[0], facts.about.trained[0]
+    starts = [f"{question.format(who)} {one.format(who)}".strip() for who in facts.first]
+    bridges = [re.split(r"\W", text.strip())[0] for text in written(model, starts, 4)]
+    right = [one == country for one, country in zip(bridges, facts.first.values(), strict=True)]
+    second = answers(
+        model,
+        [
+            (f"{start} {bridge}. {two.format(bridge)}", word)
+            for start, bridge, word in zip(starts, bridges, facts.two_hop.values(), strict=True)
+        ],
+    )
+    shares = (np.array(right), second.right, second.vocabulary_right)
+    bridge, two_hop, vocabulary = (float(share.mean()) for share in shares)
+    return bridge, two_hop, vocabulary

@@ -1,1 +1,0 @@
-"""Facts in words, adapters that teach them to a language model, and questions about them."""

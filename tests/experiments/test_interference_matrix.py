@@ -1,0 +1,121 @@
+"""Every pair as the pairwise measures of one module have it; sweeps that go on after kills."""
+
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from folders import folder
+from safetensors.numpy import load_file, save_file
+from typer.testing import CliRunner
+
+from loratheory.adapters import interference, read
+from loratheory.cli import app
+from loratheory.experiments import ExperimentError, cluster, csv_text, planned, prepared, swept
+from loratheory.experiments.interference_matrix import Block, cell, members, sweep
+
+MODULES = {"layers.0.q": (9, 8, 2), "layers.1.q": (9, 8, 3), "layers.1.v": (5, 8, 2)}
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    """Five adapters, of which three lack a module."""
+    home = tmp_path_factory.mktemp("library")
+    for number in range(5):
+        chosen = {name: side for k, (name, side) in enumerate(MODULES.items()) if k != number}
+        folder(home / f"a{number}", chosen, seed=number)
+    return home
+
+
+def rows(library, block):
+    cells = sweep(library, block).profiles["all"]
+    return {(row["reader"], row["other"]): row for config in cells for row in cell(config)}
+
+
+def test_each_pair_is_what_the_pairwise_measures_say_whatever_the_blocks(library):
+    found, adapters = rows(library, 2), [read(library / name) for name in members(library)]
+    assert set(found) == {(i, j) for i in range(5) for j in range(5) if i != j}
+    tables = {name: interference([a.get(name) for a in adapters]) for name in MODULES}
+    for (i, j), row in found.items():
+        both = [name for name in MODULES if name in adapters[i] and name in adapters[j]]
+        answers = [tables[m].crosstalk[i, j] / tables[m].crosstalk[i, i] for m in both]
+        dense = [{m: a[m].dense().ravel() for m in a} for a in (adapters[i], adapters[j])]
+        inner = sum(dense[0][m] @ dense[1][m] for m in both)
+        norms = [np.sqrt(sum((v**2).sum() for v in each.values())) for each in dense]
+        cosine = inner / norms[0] / norms[1]
+        wanted = (len(both), max(answers), np.median(answers), pytest.approx(cosine, abs=1e-6))
+        assert [*row.values()][2:] == pytest.approx([*wanted[:3], cosine], abs=1e-6)
+    for block in (1, 3, 50):
+        again = rows(library, block)
+        assert all(again[pair] == pytest.approx(row) for pair, row in found.items())
+
+
+def test_an_adapter_that_is_zero_answers_nothing(tmp_path):
+    folder(tmp_path / "one", {"q": (6, 4, 2)}, seed=1)
+    file = folder(tmp_path / "two", {"q": (6, 4, 2)}, seed=2) / "adapter_model.safetensors"
+    save_file({key: 0 * value for key, value in load_file(file).items()}, file)
+    found = rows(tmp_path, 1).values()
+    assert [(row["modules"], row["worst"], row["cosine"]) for row in found] == [(0, 0, 0)] * 2
+
+
+def test_what_cannot_be_compared_is_refused_by_name(tmp_path):
+    folder(tmp_path / "one", {"q": (6, 4, 2)})
+    with pytest.raises(ExperimentError, match="holds 1 adapters: name a folder with at least two"):
+        sweep(tmp_path)
+    folder(tmp_path / "two", {"q": (6, 5, 2)})
+    with pytest.raises(ExperimentError, match=r"q has shape \(6, 4\) in .*one and \(6, 5\) in"):
+        cell(Block(str(tmp_path), "", 50, 0, 0))
+    for name in (b"a\nb", b"a\xffb"):
+        folder(tmp_path / os.fsdecode(name), {"q": (6, 4, 2)})
+        with pytest.raises(ExperimentError, match=r"fits on no line of names.txt: rename it"):
+            sweep(tmp_path)
+        for file in (tmp_path / os.fsdecode(name)).iterdir():
+            file.unlink()
+        (tmp_path / os.fsdecode(name)).rmdir()
+
+
+def test_every_pair_of_groups_is_a_cell_and_another_library_other_cells(tmp_path):
+    for number in range(6):
+        folder(tmp_path / f"a{number}", {"q": (6, 4, 2)}, seed=number)
+    one = sweep(tmp_path, 4)
+    assert [(c.first, c.second) for c in one.profiles["all"]] == [(0, 0), (0, 1), (1, 1)]
+    folder(tmp_path / "a7", {"q": (6, 4, 2)}, seed=9)
+    other = sweep(tmp_path, 4)
+    assert {*map(one.key, one.profiles["all"])}.isdisjoint(map(one.key, other.profiles["all"]))
+
+
+def test_the_command_goes_on_where_it_was_cut_off(library, tmp_path):
+    plan = planned(sweep(library, 2), "all", tmp_path)
+    prepared(plan)
+    with ThreadPoolExecutor(1) as pool:
+        cells = swept([plan], pool)
+        next(cells)
+        cells.close()
+    words = ["interfere", str(library), "-o", str(tmp_path), "--block", "2", "--workers", "1"]
+    refused = CliRunner().invoke(app, words)
+    assert refused.exit_code == 2
+    assert "--resume" in refused.output
+    done = CliRunner().invoke(app, [*words, "--resume"])
+    assert done.exit_code == 0, done.output
+    assert "5 adapters, 20 ordered pairs" in done.output
+    names = (tmp_path / "interference_matrix" / "names.txt").read_text().split()
+    assert names == members(library)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_a_cluster_of_two_that_loses_one_loses_no_pair(library, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    plan = planned(sweep(library, 1), "all", tmp_path)
+    prepared(plan)
+    local = distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+    )
+    with local, cluster(local.scheduler_address) as executor:
+        cells = swept([plan], executor)
+        next(cells)
+        os.kill(next(iter(executor._client.run(os.getpid).values())), signal.SIGKILL)
+        assert len(list(cells)) == 14
+    made = [row for config in plan.cells.values() for row in cell(config)]
+    assert (plan.folder / "table.csv").read_bytes() == csv_text(made).encode()

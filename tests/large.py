@@ -3,7 +3,7 @@
 Every linear map of 80 blocks (width 8192, MLP 28672, keys and values 1024) gets a random update of
 rank 64 in bfloat16: 828 million numbers, 1.66 GB an adapter. ``DIR/one`` is one file, ``DIR/two``
 the same in shards with their index, as PEFT reads both. Numbers come from a seed; a share of
-directions is common to both, so that they overlap as trained adapters do. With ``--shelf 1000``
+directions is common to both, so that they overlap as trained adapters do. With ``--library 1000``
 there are so many small ones instead: 12 maps of width 256, rank 8.
 """
 
@@ -91,7 +91,7 @@ def pair(folder, rank=64, shards=4, **sizes):
     return folders
 
 
-def shelf(folder, count, rank=8, layers=6, width=256):
+def library(folder, count, rank=8, layers=6, width=256):
     """Write so many small adapters, each in a folder of its own."""
     names = [f"model.layers.{i}.self_attn.{x}_proj" for i in range(layers) for x in "qv"]
     sides = dict.fromkeys(names, (width, width))
@@ -100,16 +100,16 @@ def shelf(folder, count, rank=8, layers=6, width=256):
 
 
 def main():
-    """Both adapters, of any number of blocks, or a shelf."""
+    """Both adapters, of any number of blocks, or a library."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--layers", type=int, default=80)
     parser.add_argument("--rank", type=int, default=64)
-    parser.add_argument("--shelf", type=int, metavar="COUNT", help="so many small ones instead")
+    parser.add_argument("--library", type=int, metavar="COUNT", help="so many small ones instead")
     told = parser.parse_args()
     told.folder.mkdir(parents=True, exist_ok=True)
-    if told.shelf:
-        shelf(told.folder, told.shelf)
+    if told.library:
+        library(told.folder, told.library)
         return
     for place in pair(told.folder, told.rank, layers=told.layers):
         size = sum(file.stat().st_size for file in place.iterdir())

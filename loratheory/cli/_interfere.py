@@ -15,7 +15,8 @@ from loratheory.cli._run import _swept
 def interfere(
     library: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of adapter folders.")],
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="The folder above interference_matrix.")
+        Path,
+        typer.Option("--output", "-o", metavar="DIR", help="The folder above interference_matrix."),
     ] = Path("results"),
     block: Annotated[int, typer.Option(min=1, help="Adapters held against others at once.")] = 50,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0 for one a core.")] = 0,

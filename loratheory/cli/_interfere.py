@@ -32,10 +32,10 @@ def interfere(
 ) -> None:
     """Measure who disturbs whom: a row for each ordered pair of adapters of a library.
 
-    `reader` and `other` are places in the sorted library (`names.txt`, from 0), `worst` and `typical`
-    what `other` answers to a unit key of `reader` over the modules that both change, relative to
-    the reader's own largest answer. A killed run goes on with `--resume`. Memory is two groups of
-    `--block` adapters, a module at a time.
+    `reader` and `other` are places in the sorted library (`names.txt`, from 0), `worst` and
+    `typical` what `other` answers to a unit key of `reader` over the modules that both change,
+    relative to the reader's own largest answer. A killed run goes on with `--resume`. Memory is two
+    groups of `--block` adapters, a module at a time.
 
     Example: `loratheory interfere my_library --workers 4 -o results`
 

@@ -131,9 +131,9 @@ def drawn(
     """Return different problems in which each step takes the result of the one before.
 
     The skills of the steps are ``add``, ``subtract`` or ``multiply``, and `size` is one of the
-    first two of `SIZES`; reworded, they are in words that no adapter reads. Problems for training are about persons and have no pair of numbers that
-    is held out; others are about farms, and all pairs are held out. Uniform over such problems;
-    costs milliseconds.
+    first two of `SIZES`; reworded, they are in words that no adapter reads. Problems for training
+    are about persons and have no pair of numbers that is held out; others are about farms, and all
+    pairs are held out. Uniform over such problems; costs milliseconds.
 
     Raises
     ------

@@ -88,7 +88,7 @@ kinds = (EXAMPLES, SYMMETRIES, ROADS, ATTACKS)
 example, symmetry, road, attack = (_collected(where) for where in kinds)
 
 
-def over(what=None, count=20, size=8):
+def over(what=None, count=8, size=8):
     """Run a test over generators, or over draws of a theorem with their generator."""
 
     def of(test):

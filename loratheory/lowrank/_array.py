@@ -75,13 +75,17 @@ def frame(matrix: Float[Array, "m r"], overwrite: bool = False) -> Frame:
 
     k, r = min(matrix.shape), matrix.shape[1]
     reflectors, scales, _, _ = lapack.dgeqrf(matrix, lwork=_BLOCK * r, overwrite_a=overwrite)
+    return Frame(xp.triu(reflectors[:k, :]), partial(_applied, reflectors[:, :k], scales))
 
-    def _times(small: Array) -> Array:
-        """The reflectors act on `small` with rows of zeros below it."""
-        tall = np.zeros((reflectors.shape[0], small.shape[1]), order="F")
-        tall[: small.shape[0], :] = small
-        room = _BLOCK * max(small.shape[1], 1)
-        vectors = reflectors[:, :k]
-        return lapack.dormqr("L", "N", vectors, scales, tall, lwork=room, overwrite_c=1)[0]
 
-    return Frame(xp.triu(reflectors[:k, :]), _times)
+def _applied(reflectors: Array, scales: Array, small: Array) -> Array:
+    """Reflectors acting on `small` with rows of zeros below it.
+
+    No inner function of `frame`: the tests' import hook would instrument it at every call.
+    """
+    from scipy.linalg import lapack
+
+    tall = np.zeros((reflectors.shape[0], small.shape[1]), order="F")
+    tall[: small.shape[0], :] = small
+    room = _BLOCK * max(small.shape[1], 1)
+    return lapack.dormqr("L", "N", reflectors, scales, tall, lwork=room, overwrite_c=1)[0]

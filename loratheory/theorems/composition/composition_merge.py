@@ -148,17 +148,20 @@ def rival(case: Case, rng: np.random.Generator) -> Merged:
     one, two = _frames(case)
     first, everywhere = np.arange(case.outputs)[:, None] % 2 == 0, np.ones((len(one), 1))
     best, free, share = attain(case).chain, np.eye(len(one)), 10.0 ** int(rng.integers(-12, 7))
-
-    def _more(low: LowRank, rows: Array, reads: Array) -> LowRank:
-        noise = gaussian(rng, *low.shape, 2, share)
-        return low + LowRank(noise.up * rows, noise.down @ reads @ reads.T)
-
-    memories = (_more(best.memories[0], first, one), _more(best.memories[1], ~first, free))
-    bridge = _more(best.bridges[0], everywhere, np.eye(case.outputs))
-    edits = (_more(best.edits[0], first, one), _more(best.edits[1], ~first, two))
+    more = partial(_with_noise, rng, share)
+    memories = (more(best.memories[0], first, one), more(best.memories[1], ~first, free))
+    bridge = more(best.bridges[0], everywhere, np.eye(case.outputs))
+    edits = (more(best.edits[0], first, one), more(best.edits[1], ~first, two))
     best_merge = _best(Chain(memories, (bridge,), edits))
     off = (rng.standard_normal(2) * 10.0 ** rng.integers(-12, 4)).tolist()
     return Merged(best_merge.chain, (off[0], best_merge.coefficients[1] * (1 + off[1])))
+
+
+def _with_noise(
+    rng: np.random.Generator, share: float, low: LowRank, rows: Array, reads: Array
+) -> LowRank:
+    noise = gaussian(rng, *low.shape, 2, share)
+    return low + LowRank(noise.up * rows, noise.down @ reads @ reads.T)
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Merged:

@@ -88,16 +88,15 @@ def attain(case: Case) -> Chain:
 
 def measure(case: Case, model: Chain) -> float:
     """The truncated expansion of what the reads do with subsets of its adapters switched on."""
-    prompt, hops = case.prompt, range(len(case.prompt.coefficients))
-
-    def _answer(on: tuple[int, ...]) -> float:
-        return float(model.output(prompt.keys[0][:, 0], [float(j in on) for j in hops])[0])
-
-    logit = 0.0
-    for chosen in (s for q in range(case.order + 1) for s in combinations(hops, q)):
+    prompt, hops, logit = case.prompt, range(len(case.prompt.coefficients)), 0.0
+    answers = {
+        on: float(model.output(prompt.keys[0][:, 0], [float(j in on) for j in hops])[0])
+        for on in (s for q in range(case.order + 1) for s in combinations(hops, q))
+    }
+    for chosen in answers:
         weight = math.prod(prompt.coefficients[j] for j in chosen)
         subsets = [s for q in range(len(chosen) + 1) for s in combinations(chosen, q)]
-        logit += weight * sum((-1) ** (len(chosen) - len(s)) * _answer(s) for s in subsets)
+        logit += weight * sum((-1) ** (len(chosen) - len(s)) * answers[s] for s in subsets)
     return logit
 
 

@@ -133,12 +133,12 @@ def rival(case: Case, rng: np.random.Generator) -> Merge:
     """Memories that do anything beside the keys."""
     exact = attain(case)
     off = np.eye(len(case.keys)) - case.keys @ np.linalg.pinv(case.keys)
-
-    def _loud(low: LowRank) -> LowRank:
-        wild = 10.0 ** int(rng.integers(-9, 1)) * rng.standard_normal((low.shape[0], len(off)))
-        return low + LowRank(wild, off)
-
-    return Merge(_loud(exact.weight), tuple(map(_loud, exact.adapters)), exact.coefficients)
+    shape = exact.weight.shape[0], len(off)
+    weight, *adapters = (
+        low + LowRank(10.0 ** int(rng.integers(-9, 1)) * rng.standard_normal(shape), off)
+        for low in (exact.weight, *exact.adapters)
+    )
+    return Merge(weight, tuple(adapters), exact.coefficients)
 
 
 def _says(case: Case, low: LowRank, said: Array) -> bool:

@@ -113,13 +113,13 @@ def condition(case: Case) -> float:
 def rival(case: Case, rng: np.random.Generator) -> Chain:
     """Weights that hold the same facts and do anything beside the frames."""
     share = 10.0 ** int(rng.integers(-12, 1))
+    return chain(case.hops, case.values, partial(_with_noise, rng, share))
 
-    def _fit(keys: Array, values: Array) -> LowRank:
-        size = share * float(np.abs(values).max() / np.abs(keys).max())
-        size /= (len(values) * len(keys)) ** 0.5  # or it would amplify rounding hop by hop
-        return interpolating(keys, values, gaussian(rng, len(values), len(keys), 3, size))
 
-    return chain(case.hops, case.values, _fit)
+def _with_noise(rng: np.random.Generator, share: float, keys: Array, values: Array) -> LowRank:
+    size = share * float(np.abs(values).max() / np.abs(keys).max())
+    size /= (len(values) * len(keys)) ** 0.5  # or it would amplify rounding hop by hop
+    return interpolating(keys, values, gaussian(rng, len(values), len(keys), 3, size))
 
 
 def _worst(case: Case) -> float:

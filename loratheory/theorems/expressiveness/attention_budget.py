@@ -251,17 +251,17 @@ def in_new_directions(case: Change) -> Updates:
     left, _, right = xp.linalg.svd(lower_q.T @ lower_k)
     first, other = case.ranks[0], h - case.ranks[1]
     fresh = range(other, min(first, other + d - h))  # moved by both, while directions last
-
-    def update(lower: Array, turn: Array, frame: Array, moved: range) -> LowRank:
-        """Of one factor, in the head basis that its `turn` makes diagonal."""
-        axes = [h + i - other if i in fresh else i for i in moved]
+    updates = []
+    for lower, turn, frame, moved in (
+        (lower_q, left, frame_q, range(first)),
+        (lower_k, right.T, frame_k, range(other, h)),
+    ):
         basis = xp.concat([turn.T @ frame[:h, :], frame[h:, :]], axis=0)
+        axes = [h + i - other if i in fresh else i for i in moved]
         rows = [basis[axis : axis + 1, :] for axis in axes]
         down = xp.concat([basis[:0, :], *rows], axis=0)
-        return LowRank((lower @ turn)[:, moved.start : moved.stop], down)
-
-    queries = update(lower_q, left, frame_q, range(first))
-    return queries, update(lower_k, right.T, frame_k, range(other, h))
+        updates.append(LowRank((lower @ turn)[:, moved.start : moved.stop], down))
+    return tuple(updates)
 
 
 def rank_of_change(case: Change, updates: Updates) -> float:

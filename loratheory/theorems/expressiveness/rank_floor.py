@@ -136,12 +136,10 @@ def regression(inputs: Array, wanted: Array, clear: float) -> Split:
     left, sigma, right = left[:, :keep], sigma[:keep], right[:keep, :]
     seen = LowRank(wanted @ right.T, right)
     condition = float(sigma[0]) / float(sigma[-1]) if keep else 1.0
-
-    def _adapter(answers: LowRank) -> LowRank:
-        # X^+ = V (1/sigma) U', applied to the factor alone: no dense inverse is formed
-        return LowRank(answers.up, ((answers.down @ right.T) / sigma) @ left.T)
-
-    return Split(_energy(wanted - seen.dense()), seen, _adapter, condition)
+    missed = _energy(wanted - seen.dense())
+    return Split(
+        missed, seen, lambda y: LowRank(y.up, y.down @ right.T / sigma @ left.T), condition
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -264,15 +264,15 @@ def _condition_of_reads(case: Reads) -> float:
 
 def wider_edits(case: Reads, rng: np.random.Generator) -> Libraries:
     """The same edits in any gauge, beside one direction more that each adapter reads."""
+    return tuple(tuple(_wider(low, rng) for low in library) for library in least_norm_edits(case))
 
-    def _wider(low: LowRank) -> LowRank:
-        more = rng.standard_normal((low.shape[1], 1))
-        more = (more - project(more, low.row_space())) * np.abs(low.down).max() / 3
-        write = rng.standard_normal((low.shape[0], 1)) * np.abs(low.up).max()
-        wide = low + LowRank(write, more.T)
-        return wide.regauged(np.eye(wide.width) + 0.1 * rng.standard_normal((wide.width,) * 2))
 
-    return tuple(tuple(_wider(low) for low in library) for library in least_norm_edits(case))
+def _wider(low: LowRank, rng: np.random.Generator) -> LowRank:
+    more = rng.standard_normal((low.shape[1], 1))
+    more = (more - project(more, low.row_space())) * np.abs(low.down).max() / 3
+    write = rng.standard_normal((low.shape[0], 1)) * np.abs(low.up).max()
+    wide = low + LowRank(write, more.T)
+    return wide.regauged(np.eye(wide.width) + 0.1 * rng.standard_normal((wide.width,) * 2))
 
 
 def _independent(case: Reads, libraries: Libraries) -> bool:

@@ -11,7 +11,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test lint lab site paper paper-deps proofs results figures notebooks bench clean
+.PHONY: help install reproduce test lint lab site paper paper-deps proofs results figures notebooks bench mutants clean
 
 help:  ## list the targets, a line each
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -71,6 +71,9 @@ figures: $(STAMP)  ## draw every figure from its stored table
 
 bench: $(STAMP)  ## ratios against PEFT and LAPACK, measured in one run
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only -n 0
+
+mutants: $(STAMP)  ## plant errors in MODULE=loratheory/lowrank/_several.py and list those that no test notices
+	$(BIN)/python tests/mutants.py $(MODULE) $(if $(SAMPLE),--sample $(SAMPLE))
 
 clean:  ## remove .venv and everything built
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .benchmarks

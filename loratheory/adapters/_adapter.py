@@ -35,34 +35,18 @@ def refusal(place: str | Path, fact: str, remedy: str) -> AdapterError:
 
 @dataclass(frozen=True)
 class Info:
-    """What a file says about an adapter beside its numbers.
+    """What a file says about an adapter beside its numbers."""
 
-    Attributes
-    ----------
-    name : str
-        How messages call it, usually the folder.
-    base : str
-        ``base_model_name_or_path``, empty where unknown.
-    dtype : str
-        Storage type of the widest tensor: ``float16``, ``bfloat16``, ``float32`` or ``float64``.
-    embeddings : frozenset of str
-        Modules that are embeddings: a LowRank maps one-hot tokens to vectors there.
-    config : mapping
-        The remaining keys of ``adapter_config.json`` that a merge hands on, such as `task_type`,
-        `target_modules` and `fan_in_fan_out`.
-    notes : tuple of str
-        What reading set aside, in sentences for the user.
-    scales : mapping of str to float
-        The scale (alpha / r or alpha / sqrt(r)) that reading folded into each update.
-    """
-
-    name: str = "adapter"
-    base: str = ""
-    dtype: str = "float32"
+    name: str = "adapter"  #: How messages call it, usually the folder.
+    base: str = ""  #: ``base_model_name_or_path``, empty where unknown.
+    dtype: str = "float32"  #: Storage type of the widest tensor, one of `DTYPES`.
     embeddings: frozenset[str] = frozenset()
+    """Modules that are embeddings: a LowRank maps one-hot tokens to vectors there."""
     config: Mapping[str, Any] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    """The keys of ``adapter_config.json`` that a merge hands on, such as `task_type`."""
+    notes: tuple[str, ...] = ()  #: What reading set aside, in sentences for the user.
     scales: Mapping[str, float] = field(default_factory=dict)
+    """The scale (alpha / r or alpha / sqrt(r)) that reading folded into each update."""
 
 
 class Lazy(Updates):
@@ -98,16 +82,7 @@ class Adapter(Updates):
     ``adapter["model.layers.0.self_attn.q_proj"]`` is the whole update of that linear map,
     outputs × inputs, whatever `lora_alpha` and rank patterns said. Values may be `Lazy`: each is
     read or computed when looked up, so an adapter larger than memory passes through module by
-    module.
-
-    Attributes
-    ----------
-    modules : mapping of str to LowRank
-        Eager (a dict) or lazy.
-    shapes : mapping of str to (m, n)
-        Shapes of all modules, known without loading any.
-    info : Info
-        Where it came from.
+    module; their shapes are known without loading any.
     """
 
     modules: Updates
@@ -139,25 +114,14 @@ class Adapter(Updates):
 
 @dataclass(frozen=True, eq=False)
 class Aligned:
-    """Adapters that fit each other.
-
-    Attributes
-    ----------
-    adapters : tuple of Adapter
-        As given; one may stand there twice.
-    shapes : mapping of str to (m, n)
-        The union of their modules, in the order of first appearance.
-    missing : mapping of str to tuple of int
-        For each module that some adapters lack, which ones; there their update is zero.
-    info : Info
-        For what is made of all of them: the widest dtype, every embedding, the configuration keys
-        on which all agree.
-    """
+    """Adapters that fit each other; one may stand there twice."""
 
     adapters: tuple[Adapter, ...]
-    shapes: Mapping[str, Shape]
+    shapes: Mapping[str, Shape]  #: The union of their modules, in the order of first appearance.
     missing: Mapping[str, tuple[int, ...]]
+    """For each module that some adapters lack, which ones; there their update is zero."""
     info: Info
+    """For what is made of all: the widest dtype, every embedding, the keys on which all agree."""
 
     def updates(self, module: str) -> list[LowRank]:
         """The updates of one module, one an adapter, loaded now; width 0 where it is missing."""

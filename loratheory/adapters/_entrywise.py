@@ -98,21 +98,11 @@ def elected(blocks: Sequence[Array], weights: Weights) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Coordinates:
-    """Updates written in common frames; a missing frame is the identity.
+    """Updates written in common frames; a missing frame is the identity."""
 
-    Attributes
-    ----------
-    cores : tuple of (p, q) LowRank
-        The coordinates of each update.
-    left : (m, p) array, optional
-        Orthonormal columns.
-    right : (q, n) array, optional
-        Orthonormal rows.
-    """
-
-    cores: tuple[LowRank, ...]
-    left: Float[Array, "m p"] | None = None
-    right: Float[Array, "q n"] | None = None
+    cores: tuple[LowRank, ...]  #: The coordinates of each update, (p, q).
+    left: Float[Array, "m p"] | None = None  #: Orthonormal columns.
+    right: Float[Array, "q n"] | None = None  #: Orthonormal rows.
 
     def update(self, merged: Float[Array, "p q"], rank: int | None = None) -> LowRank:
         """Back from merged coordinates; in the full space by a dense SVD, ``O(m n min(m, n))``."""

@@ -103,28 +103,18 @@ def response_likeness(first: LowRank, second: LowRank, x: Float[Array, "t n"]) -
 
 @dataclass(frozen=True, eq=False)
 class Interference:
-    """Pairwise measures for the adapters of one module; NumPy, float64.
-
-    Attributes
-    ----------
-    crosstalk : (k, k) array
-        Entry ``i, j``: the most that adapter `j` answers to a unit input from the row space of
-        `i`. On the diagonal the spectral norm of `i`.
-    bound : (k, k) array
-        Its ceiling, spectral norm of `j` times ``row_cosine[i, j]``; equal to it on the diagonal.
-    row_cosine, column_cosine : (k, k) array
-        Cosine of the smallest principal angle; symmetric, diagonal 1.
-    frobenius_cosine : (k, k) array
-        Symmetric, diagonal 1; see the warning at the function of that name.
+    """Pairwise measures for the adapters of one module, (k, k) each; NumPy, float64.
 
     An adapter that leaves the module alone has zeros everywhere, on the diagonal too.
     """
 
     crosstalk: Float[np.ndarray, "k k"]
+    """Entry ``i, j``: the most that `j` answers to a unit input from the row space of `i`."""
     bound: Float[np.ndarray, "k k"]
-    row_cosine: Float[np.ndarray, "k k"]
-    column_cosine: Float[np.ndarray, "k k"]
-    frobenius_cosine: Float[np.ndarray, "k k"]
+    """Its ceiling: spectral norm of `j` times ``row_cosine[i, j]``; equal to it on the diagonal."""
+    row_cosine: Float[np.ndarray, "k k"]  #: Of the smallest principal angle; diagonal 1.
+    column_cosine: Float[np.ndarray, "k k"]  #: Likewise, of what they write.
+    frobenius_cosine: Float[np.ndarray, "k k"]  #: See the warning at the function of that name.
 
 
 def interference(updates: Sequence[LowRank]) -> Interference:

@@ -17,26 +17,10 @@ from loratheory.lowrank import LowRank, finite
 
 @dataclass(frozen=True)
 class Method:
-    """One way to merge adapters.
+    """One way to merge adapters: ``rule(updates, weights, options)`` merges one module.
 
-    Attributes
-    ----------
-    name : str
-        What it is called in `merge`.
-    rule : callable
-        ``rule(updates, weights, options)`` merges one module.
-    formula : str
-        One line of text; D are updates, w weights, B and A first and second factors.
-    reference : str
-        Where it comes from.
-    cost : str
-        Arithmetic per module; R is the total width, K the number of adapters.
-    options : frozenset of str
-        What it takes, of ``weights, rank, space, density, ridge, rng``.
-    required : frozenset of str
-        What it cannot do without. Entrywise rules need `rank` in the full space only.
-    gauge_dependent : frozenset of str
-        The spaces in which the result depends on how the updates are factored.
+    In the formula D are updates, w weights, B and A first and second factors; in the cost, which is
+    arithmetic per module, R is the total width and K the number of adapters.
     """
 
     name: str
@@ -45,8 +29,11 @@ class Method:
     reference: str
     cost: str
     options: frozenset[str] = frozenset()
+    """What it takes, of ``weights, rank, space, density, ridge, rng``."""
     required: frozenset[str] = frozenset()
+    """What it cannot do without. Entrywise rules need `rank` in the full space only."""
     gauge_dependent: frozenset[str] = frozenset()
+    """The spaces in which the result depends on how the updates are factored."""
 
     @property
     def spaces(self) -> tuple[str, ...]:

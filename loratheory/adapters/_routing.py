@@ -54,16 +54,10 @@ def softmax_weights(
 
 @dataclass(frozen=True)
 class Router:
-    """Scores, how many adapters to keep, and how sharply to weigh them.
+    """Scores, how many adapters to keep on a token, and how sharply to weigh them.
 
-    Attributes
-    ----------
-    scores : Scores
-        `arrow_scores`, `response_scores`, `subspace_scores`, or one of them `standardised`.
-    top_k : int
-        How many adapters act on a token.
-    temperature : float
-        As in `softmax_weights`, which says what is refused too.
+    Scores are `arrow_scores`, `response_scores`, `subspace_scores`, or one of them `standardised`;
+    the rest, and what is refused, is that of `softmax_weights`.
     """
 
     scores: Scores
@@ -99,15 +93,7 @@ def standardised(scores: Scores, activations: Float[Array, "t n"]) -> Scores:
 
 @dataclass(frozen=True, eq=False)
 class Gates:
-    """An independent switch for each adapter of a library.
-
-    Attributes
-    ----------
-    scores : Scores
-        What is compared.
-    thresholds : (k,) array
-        An adapter is on where its score is above.
-    """
+    """An independent switch for each adapter: on where its score is above its threshold."""
 
     scores: Scores
     thresholds: Float[Array, " k"]

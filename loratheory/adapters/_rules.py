@@ -43,30 +43,14 @@ SAME = 1e-8
 
 @dataclass(frozen=True)
 class Options:
-    """The settings of one merge, for one module.
+    """The settings of one merge, for one module."""
 
-    Attributes
-    ----------
-    module : str
-        Its name, for messages and for the random stream.
-    space : str
-        Where an entrywise rule looks at entries: ``full``, ``knots`` or ``core``.
-    rank : int or None
-        Truncate the result to this rank; None keeps everything.
-    density : float
-        Share of entries kept, in (0, 1].
-    ridge : float
-        Relative ridge of the interpolating merge.
-    seed : int
-        Where the random rules start.
-    """
-
-    module: str = "update"
-    space: str = "full"
-    rank: int | None = None
-    density: int | float = 1.0
-    ridge: int | float = 0.0
-    seed: int = 0
+    module: str = "update"  #: Its name, for messages and for the random stream.
+    space: str = "full"  #: Where entrywise rules look at entries: ``full``, ``knots``, ``core``.
+    rank: int | None = None  #: Truncate the result to this rank; None keeps everything.
+    density: int | float = 1.0  #: Share of entries kept, in (0, 1].
+    ridge: int | float = 0.0  #: Relative ridge of the interpolating merge.
+    seed: int = 0  #: Where the random rules start.
 
     def generator(self, position: int) -> np.random.Generator:
         """Random stream of the adapter at `position`: the same in whatever order modules come."""

@@ -101,16 +101,8 @@ def _joined(library: Library, x: Array, weights: Array) -> Array:
 class Scores:
     """The scores of `k` adapters, prepared once and asked for many tokens.
 
-    Attributes
-    ----------
-    codes : (c, n) array
-        The codes of all adapters, stacked.
-    owner : (c,) array of int
-        Which adapter a row of `codes` belongs to.
-    shift, spread : (k,) array
-        The score is ``(length - shift) / spread``.
-    cosine : bool
-        Whether lengths are divided by that of the token; 0 for a zero token.
+    A score is ``(length - shift) / spread``, the length divided by that of the token if `cosine` (0
+    for a zero token). `codes` are those of all adapters, stacked; row ``r`` is of `owner[r]`.
     """
 
     codes: Float[Array, "c n"]

@@ -23,24 +23,12 @@ _OURS = re.compile(r"adapter_(config|model)\b.*\.(json|safetensors|bin)|README\.
 
 @dataclass(frozen=True)
 class Written:
-    """What `write` put on the disk.
+    """What `write` put on the disk."""
 
-    Attributes
-    ----------
-    folder : Path
-        Where it lies now.
-    dtype : str
-        Storage type of every tensor.
-    bytes : int
-        Size of the weights file.
-    rounding : float
-        Largest relative Frobenius error that storing made in one factor; 0 where nothing was lost.
-    """
-
-    folder: Path
-    dtype: str
-    bytes: int
-    rounding: float
+    folder: Path  #: Where it lies now.
+    dtype: str  #: Storage type of every tensor.
+    bytes: int  #: Size of the weights file.
+    rounding: float  #: Largest relative Frobenius error of one factor; 0 where nothing was lost.
 
 
 def write(

@@ -10,27 +10,15 @@ from loratheory.theorems.expressiveness.rank_floor import Tasks, bound
 
 @dataclass(frozen=True)
 class ModuleAudit:
-    """Squared distances of one merged module; the sums over modules are those of the adapter.
-
-    Attributes
-    ----------
-    width : int
-        Width of the merged factors: the rank that the merge spends at most.
-    energy : float
-        Squared norm of the weighted sum.
-    to_sum, sum_floor : float
-        Squared distance to the weighted sum, and its least value at this rank (Eckart–Young).
-    to_adapters, adapters_floor : float
-        Mean squared distance to the adapters, and its floor at this rank (``thm:merge-floor``).
-    """
+    """Squared distances of one merged module; the sums over modules are those of the adapter."""
 
     module: str
-    width: int
-    energy: float
-    to_sum: float
-    sum_floor: float
-    to_adapters: float
-    adapters_floor: float
+    width: int  #: Of the merged factors: the rank that the merge spends at most.
+    energy: float  #: Squared norm of the weighted sum.
+    to_sum: float  #: Squared distance to the weighted sum,
+    sum_floor: float  #: and its least value at this rank (Eckart–Young).
+    to_adapters: float  #: Mean squared distance to the adapters,
+    adapters_floor: float  #: and its floor at this rank (``thm:merge-floor``).
 
 
 def audit(

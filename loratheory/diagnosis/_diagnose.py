@@ -22,23 +22,11 @@ class DiagnosisError(ValueError):
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Findings in words, and the numbers they come from.
+    """Findings in words, and the numbers they come from."""
 
-    Attributes
-    ----------
-    adapters : tuple of str
-        Names, in the order of all tuples below.
-    findings : tuple of Finding
-        Each with its kind and its theorem.
-    notes : tuple of str
-        Modules that some adapters lack, and what reading them left aside.
-    modules : tuple of ModuleDiagnosis
-        One a module.
-    """
-
-    adapters: tuple[str, ...]
-    findings: tuple[Finding, ...]
-    notes: tuple[str, ...]
+    adapters: tuple[str, ...]  #: Names, in the order of all tuples.
+    findings: tuple[Finding, ...]  #: Each with its kind and its theorem.
+    notes: tuple[str, ...]  #: Modules that some lack, and what reading left aside.
     modules: tuple[ModuleDiagnosis, ...]
 
     def __str__(self) -> str:

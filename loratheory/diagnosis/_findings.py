@@ -25,20 +25,13 @@ LARGE = 0.5
 class Finding:
     """One sentence, the theorem it rests on, and whether it was measured.
 
-    Attributes
-    ----------
-    kind : {"measured", "needed", "unknown", "shared"}
-        Read off these weights; a condition that any such merge has to meet; what no look at the
-        weights can tell; or what the adapters have in common, with the record of such a measure.
-    text : str
-        The sentence.
-    label : str
-        ``thm:…``.
+    It is read off these weights, a condition that any such merge has to meet, what no look at the
+    weights can tell, or what the adapters have in common, with the record of such a measure.
     """
 
     kind: Kind
     text: str
-    label: str
+    label: str  #: ``thm:…``
 
 
 def findings(names: Names, modules: Modules) -> tuple[Finding, ...]:
@@ -215,29 +208,17 @@ LABEL = "thm:template-vote"
 
 @dataclass(frozen=True)
 class Record:
-    """How a measure did where reuse was measured too.
-
-    Attributes
-    ----------
-    threshold : float
-        Chosen on one pair of skills: pairs of adapters at or above it are expected to compose.
-    above, below : tuple of two int
-        How many of them composed, and how many there were; all pairs.
-    low, high : float
-        Interval for the share of those above, at 95 %.
-    right, majority, held_out : int
-        On the pairs of skills that the threshold was not chosen on: how often it was right, how
-        often the more frequent outcome was, and how many there were.
-    """
+    """How a measure did where reuse was measured too."""
 
     threshold: float
-    above: tuple[int, int]
-    below: tuple[int, int]
-    low: float
+    """Chosen on one pair of skills: adapters at or above it are expected to compose."""
+    above: tuple[int, int]  #: How many pairs at or above it composed, of how many;
+    below: tuple[int, int]  #: and below it.
+    low: float  #: Interval for the share of those above, at 95 %.
     high: float
-    right: int
-    majority: int
-    held_out: int
+    right: int  #: On the skills that the threshold was not chosen on, how often it was right,
+    majority: int  #: how often the more frequent outcome was,
+    held_out: int  #: and of how many.
 
     def __str__(self) -> str:
         """The record as a sentence."""

@@ -67,53 +67,30 @@ CLEAR = 1e-6  # a gap that inner products show for certain
 
 @dataclass(frozen=True)
 class ModuleDiagnosis:
-    """What the weights of one module say about merging and routing its adapters.
-
-    Attributes
-    ----------
-    outputs, inputs : int
-        Shape of the updates.
-    ranks : tuple of int
-        Numerical rank of each adapter here, 0 where it leaves the module alone.
-    pair : tuple of int
-        The adapters (reader, other) whose relative cross-talk is the largest.
-    row_cosine : float
-        Largest cosine between the row spaces of that pair.
-    crosstalk, ceiling : float
-        The most that `other` answers to a unit key of `reader`, and its bound
-        (``thm:interference-angle``), both in units of the reader's own largest answer.
-    energy : float
-        Mean squared norm of the adapters here.
-    floors : tuple of (int, float)
-        Rank, and the least mean squared distance to the adapters that a merge of this rank can
-        have, in units of their mean energy (``thm:merge-floor``).
-    gauge_gap : float or None
-        Relative distance between two factor means of the same updates, as stored and balanced;
-        None where the widths differ and a factor mean does not exist
-        (``thm:factor-mean-residual``).
-    arrow_gap : tuple of float
-        ``1 - sigma_2 / sigma_1`` of each adapter: how well defined its Arrow prototype is.
-    arrow_blind : tuple of float
-        Share of each adapter's energy outside its prototype, where Arrow's own score is 0
-        (``thm:arrow-blind-spot``).
-    prototype_cosine : float
-        Largest absolute cosine between two prototypes.
-    """
+    """What the weights of one module say about merging and routing its adapters."""
 
     module: str
     outputs: int
     inputs: int
-    ranks: tuple[int, ...]
-    pair: tuple[int, int]
-    row_cosine: float
-    crosstalk: float
-    ceiling: float
-    energy: float
+    ranks: tuple[int, ...]  #: Numerical rank of each adapter, 0 where it leaves the module alone.
+    pair: tuple[int, int]  #: (reader, other) whose relative cross-talk is the largest:
+    row_cosine: float  #: largest cosine between their row spaces;
+    crosstalk: float  #: the most that `other` answers to a unit key of `reader`,
+    ceiling: (
+        float  #: and its bound (``thm:interference-angle``), by the reader's own largest answer.
+    )
+    energy: float  #: Mean squared norm of the adapters here.
     floors: tuple[tuple[int, float], ...]
+    """Rank, and the least mean squared distance to the adapters that a merge of this rank can have,
+    in units of their mean energy (``thm:merge-floor``)."""
     gauge_gap: float | None
+    """Relative distance between two factor means of the same updates, as stored and balanced; None
+    where the widths differ and there is no factor mean (``thm:factor-mean-residual``)."""
     arrow_gap: tuple[float, ...]
+    """``1 - sigma_2 / sigma_1`` of each adapter: how well defined its Arrow prototype is."""
     arrow_blind: tuple[float, ...]
-    prototype_cosine: float
+    """Share of each adapter's energy outside its prototype (``thm:arrow-blind-spot``)."""
+    prototype_cosine: float  #: Largest absolute cosine between two prototypes.
 
 
 def examined(library: Aligned) -> Iterator[ModuleDiagnosis]:

@@ -69,20 +69,11 @@ class Grams:
     gives norms, distances and singular values without a QR. The price is precision: squares are
     right to rounding of the largest square that enters, so distances below 1e-7 of the norms are
     lost. Where those matter, use `LowRank.norm`.
-
-    Attributes
-    ----------
-    up : (c, c) array
-        Of the columns of all up factors, ``c`` the sum of the widths.
-    down : (c, c) array
-        Of the rows of all down factors.
-    widths : tuple of int
-        Of the updates, in order.
     """
 
-    up: Float[Array, "c c"]
-    down: Float[Array, "c c"]
-    widths: tuple[int, ...]
+    up: Float[Array, "c c"]  #: Of the columns of all up factors, ``c`` the sum of the widths.
+    down: Float[Array, "c c"]  #: Of the rows of all down factors.
+    widths: tuple[int, ...]  #: Of the updates, in order.
 
     def squared(self, weights: Sequence[int | float]) -> float:
         """Squared norm of the weighted sum, never negative; costs ``O(c^2)``."""

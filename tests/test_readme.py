@@ -37,14 +37,14 @@ def test_every_make_target_it_names_exists():
 def test_the_example_on_a_real_model_runs(monkeypatch, capsys):
     """The two adapters' own words: the mascot that one teaches, and another without it."""
     torch = pytest.importorskip("torch")
-    from loratheory.pretrained import ModelError, _embedded
+    from loratheory.pretrained import ModelError, _load
 
     def never(*_):
         pytest.skip("the default model is not unpacked yet: call loratheory.pretrained.load()")
 
-    monkeypatch.setattr(_embedded, "_unpack", never)
+    monkeypatch.setattr(_load, "_unpack", never)
     try:
-        _embedded.embedded()
+        _load.embedded()
     except ModelError as error:
         pytest.skip(str(error))
     text = PAGES["language_model"].split("```python\n")[1].split("```")[0]

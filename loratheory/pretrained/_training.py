@@ -1,4 +1,4 @@
-"""A training as it is planned: its settings, what names it, what a step of it takes."""
+"""A training as it is planned: its settings, what it trains, what names it, what a step takes."""
 
 import dataclasses
 import hashlib
@@ -7,21 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from loratheory.adapters import Adapter
-from loratheory.pretrained._model import Model, failure, maps
-from loratheory.pretrained._trainable import targets
+from loratheory.diagnosis import layer_of
+from loratheory.pretrained._model import Model, failure, maps, output_head
 
 KEPT = 110
 """Bytes of activations for each token, layer and unit of width, in float32."""
 
 
 class TrainingError(RuntimeError):
-    """A training could not go on.
-
-    Attributes
-    ----------
-    adapter : Adapter or None
-        The last good one.
-    """
+    """A training could not go on; `adapter` is the last good one, or None."""
 
     def __init__(self, message: str, adapter: Adapter | None = None) -> None:
         super().__init__(message)
@@ -69,21 +63,40 @@ class Training:
     clip: float = 1.0
     every: int = 25
 
+    def ended(self, losses: Sequence[float]) -> bool:
+        """Whether a training with these losses so far is over."""
+        last = losses[-self.window :]
+        low = len(last) == self.window and sum(last) / self.window < self.enough
+        return low or len(losses) >= self.steps
+
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What came of a training.
-
-    Attributes
-    ----------
-    adapter : Adapter
-        In float32.
-    losses : tuple of float
-        One a step.
-    """
+    """What came of a training: the adapter, in float32, and the loss of each step."""
 
     adapter: Adapter
     losses: tuple[float, ...]
+
+
+def targets(model: Model, how: Training) -> list[str]:
+    """The linear maps to train, in the network's order, each once, the output head never.
+
+    Raises `ModelError` if there is none in these layers and with these endings.
+    """
+    head, chosen = output_head(model), dict[int, str]()
+    for name, place in maps(model).items():
+        number = layer_of(name)
+        inside = how.layers is None or (
+            number is not None and how.layers[0] <= number < how.layers[1]
+        )
+        ends = not how.targets or name.rpartition(".")[2] in how.targets
+        if inside and ends and not place.embedding and place.module is not head:
+            chosen.setdefault(id(place.module), name)
+    if not chosen:
+        endings = ", ".join(how.targets) or "anything"
+        fact = f"no linear map ends in {endings} in layers {how.layers}"
+        raise model.failure(fact, "choose among the names in maps(model)")
+    return list(chosen.values())
 
 
 def usable(training: Training | None, examples: Sequence[tuple[str, str]]) -> Training:
@@ -91,14 +104,15 @@ def usable(training: Training | None, examples: Sequence[tuple[str, str]]) -> Tr
     how = training or Training()
     if not examples:
         raise failure(str(how), "there are no examples", "give (prompt, answer) pairs")
-    wrong = [
-        name
+    counts = {
+        name: getattr(how, name)
         for name in ("rank", "batch", "accumulate", "steps", "window", "every")
-        if getattr(how, name) < 1
-    ]
-    if wrong or how.accumulate > how.batch:
-        name = wrong[0] if wrong else "accumulate"
-        fact = f"{name} is {getattr(how, name)}"
+    }
+    wrong = [name for name, count in counts.items() if count < 1]
+    if how.accumulate > how.batch:
+        wrong.append("accumulate")
+    if wrong:
+        fact = f"{wrong[0]} is {counts[wrong[0]]}"
         raise failure(str(how), fact, "give 1 or more, and no more passes than prompts a step")
     return how
 
@@ -106,11 +120,13 @@ def usable(training: Training | None, examples: Sequence[tuple[str, str]]) -> Tr
 def digest(model: Model, examples: Sequence[tuple[str, str]], how: Training, seed: int) -> str:
     """What names a training, a SHA-256: only the same one goes on from its checkpoint.
 
-    Of the model its name, revision, class and type count, not its weights; of the examples their
-    order, too; every setting; and the seed of first factors and order.
+    Of the model its name, revision, class and type count, and of one in a folder its weights and
+    tokenizer; of the examples their order, too; every setting; and the seed of first factors and
+    order.
     """
+    base = [model.name, model.revision, model.kind, str(model.network.dtype), *model.content]
     parts = {
-        "base": [model.name, model.revision, model.kind, str(model.network.dtype)],
+        "base": base,
         "examples": [list(pair) for pair in examples],
         "training": dataclasses.asdict(how),
         "seed": seed,
@@ -120,24 +136,12 @@ def digest(model: Model, examples: Sequence[tuple[str, str]], how: Training, see
 
 @dataclass(frozen=True)
 class Cost:
-    """What one step of a training takes.
+    """What one step of a training takes."""
 
-    Attributes
-    ----------
-    weights : int
-        Bytes of the base.
-    trained : int
-        Numbers that are trained; each takes 16 bytes: itself, its gradient, two moments.
-    activations : int
-        Bytes kept for the backward pass, about.
-    operations : int
-        Multiplications and additions, about.
-    """
-
-    weights: int
-    trained: int
-    activations: int
-    operations: int
+    weights: int  # bytes of the base
+    trained: int  # numbers; each takes 16 bytes: itself, its gradient, two moments
+    activations: int  # bytes kept for the backward pass, about
+    operations: int  # multiplications and additions, about
 
     @property
     def memory(self) -> int:
@@ -165,21 +169,20 @@ def cost(model: Model, training: Training, *, tokens: int) -> Cost:
         one are only passed forward. `activations` is measured on Llamas of width 256 to 576
         (97 to 127 bytes a token, layer and unit of width in float32), half of it in bfloat16.
     """
-    network = model.network
-    names = targets(model, training.layers, training.targets)
-    known = maps(model)
-    head = getattr(network, "get_output_embeddings", lambda: None)()
-    each = {id(place.module): place for place in known.values() if not place.embedding}
-    linear = sum(m * n for m, n in (x.shape for x in each.values() if x.module is not head))
-    depth = int(network.config.num_hidden_layers)
+    network, places = model.network, maps(model)
+    head, depth = output_head(model), int(network.config.num_hidden_layers)
+    shapes = {
+        id(one.module): one.shape
+        for one in places.values()
+        if not one.embedding and one.module is not head
+    }
     share = 1.0 if training.layers is None else 1 - training.layers[0] / depth
-    length = training.batch * tokens
     passed = -(-training.batch // training.accumulate) * tokens
     half = 1 if network.dtype.itemsize >= 4 else 2
-    width = int(network.config.hidden_size)
+    width, linear = int(network.config.hidden_size), sum(m * n for m, n in shapes.values())
     return Cost(
         weights=sum(p.numel() * p.element_size() for p in network.parameters()),
-        trained=training.rank * sum(sum(known[name].shape) for name in names),
+        trained=training.rank * sum(sum(places[n].shape) for n in targets(model, training)),
         activations=int(KEPT * passed * depth * share * width) // half,
-        operations=int(2 * (1 + share) * linear * length),
+        operations=int(2 * (1 + share) * linear * training.batch * tokens),
     )

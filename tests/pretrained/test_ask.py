@@ -1,14 +1,32 @@
-"""_ask: padding changes nothing, answers are first tokens after a space."""
+"""Prompts go in: batches, first tokens, agreement, what modules are fed; the page's examples."""
 
 import re
 import zlib
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from causal import network
-from letters import EXAMPLES, Letters, model
+from causal import TOKENS, VOCABULARY
+from letters import Letters
+from worded import small_model
 
-from loratheory.pretrained import Model, ModelError, batch, first_tokens, next_logits
+from loratheory.adapters import Adapter
+from loratheory.lowrank import gaussian
+from loratheory.pretrained import (
+    GENERIC,
+    Model,
+    ModelError,
+    agreement,
+    batch,
+    first_tokens,
+    inputs,
+    next_logits,
+)
+from loratheory.pretrained._ask import one_by_one
+
+Q, K, HEAD = "model.layers.1.self_attn.q_proj", "model.layers.1.self_attn.k_proj", "lm_head"
+PAGE = Path(__file__).parents[2] / "docs" / "language_model.md"
 
 
 class Marked:
@@ -20,50 +38,102 @@ class Marked:
         return {"input_ids": [zlib.crc32(piece.encode()) for piece in pieces]}
 
 
-@pytest.mark.parametrize("kind", ["llama", "gpt2", "qwen2", "phi"])
-@pytest.mark.parametrize("size", [2, 64])
-def test_prompts_in_a_batch_are_answered_as_alone(kind, size):
-    base = model(kind)
-    prompts = [prompt for prompt, _ in EXAMPLES]
-    found = next_logits(base, prompts, size=size)
-    for row, prompt in zip(found, prompts, strict=True):
-        ids = torch.tensor([base.tokenizer(prompt)["input_ids"]])
-        with torch.no_grad():
-            wanted = base.network(ids).logits[0, -1]
-        assert torch.allclose(row, wanted, rtol=1e-3, atol=1e-4)
-    assert found.dtype == torch.float32
+def test_a_batch_ends_where_its_prompts_end(base):
+    made = batch(base(), ["abc", "d"])
+    assert made["attention_mask"].tolist() == [[1, 1, 1], [0, 0, 1]]
+    assert made["position_ids"].tolist() == [[0, 1, 2], [0, 0, 0]]
+    assert made["input_ids"][0, -1] == Letters()("c")["input_ids"][0]
+    assert next_logits(base(double=True), ["abc"]).dtype == torch.float32
 
 
-def test_a_batch_ends_where_its_prompts_end():
-    told = batch(model(), ["abc", "d"])
-    assert told["attention_mask"].tolist() == [[1, 1, 1], [0, 0, 1]]
-    assert told["position_ids"].tolist() == [[0, 1, 2], [0, 0, 0]]
-    assert told["input_ids"][0, -1] == Letters()("c")["input_ids"][0]
+def test_answers_are_told_by_their_first_token_after_one_space(base):
+    assert first_tokens(base(), ["xy", "y"]).tolist() == Letters()("xy")["input_ids"]
+    model = Model(base().network, Marked())
+    wanted = [Marked()(f"born in {word}")["input_ids"][-1] for word in ("Peru", "Cuba")]
+    assert first_tokens(model, ["Peru", "Cuba"]).tolist() == wanted
 
 
-def test_answers_are_told_by_their_first_token():
-    assert first_tokens(model(), ["xy", "y"]).tolist() == Letters()("xy")["input_ids"]
-
-
-def test_a_tokenizer_that_puts_a_space_first_is_given_none():
-    base = Model(network("llama"), Marked())
-    found = first_tokens(base, ["Peru", "Cuba"]).tolist()
-    assert found == [Marked()(f"born in {word}")["input_ids"][-1] for word in ("Peru", "Cuba")]
-
-
-def test_answers_that_all_begin_alike_are_refused():
-    assert len(set(first_tokens(model(), ["xy", "xz", "y"]).tolist())) == 2
-    assert len(first_tokens(model(), ["xy", "xy"])) == 2
+def test_what_cannot_be_asked_is_refused(base):
+    assert len(set(first_tokens(base(), ["xy", "xz", "y"]).tolist())) == 2
+    assert len(first_tokens(base(), ["xy", "xy"])) == 2
     with pytest.raises(ModelError, match="2 answers begin with one token; give some that"):
-        first_tokens(model(), ["xy", "xz", "xy"])
+        first_tokens(base(), ["xy", "xz", "xy"])
+    with pytest.raises(ModelError, match="answer '': it has no token"):
+        first_tokens(base(), ["abc", " "])
+    with pytest.raises(ModelError, match="prompt '': it has no token"):
+        batch(base(), ["abc", " "])
+    for ask in (next_logits, first_tokens):
+        with pytest.raises(ModelError, match="it has no tokenizer; load it from a folder"):
+            ask(Model(base().network), ["abc"])
 
 
-def test_no_tokens_no_answer():
-    with pytest.raises(ModelError, match="answer ' ': it has no token"):
-        first_tokens(model(), ["abc", " "])
-    with pytest.raises(ModelError, match="no token"):
-        batch(model(), ["abc", " "])
-    with pytest.raises(ModelError, match="no tokenizer"):
-        next_logits(Model(network("llama")), ["abc"])
-    with pytest.raises(ModelError, match="no tokenizer"):
-        first_tokens(Model(network("llama")), ["abc"])
+def test_agreement_counts_the_prompts_that_two_adapters_continue_alike(base):
+    rng, prompts = np.random.default_rng(0), ["abc", "de", "fgh", "i", "jk", "lmno"]
+    adapters = [Adapter.of({HEAD: gaussian(rng, VOCABULARY, 16, 2, 0.3)}) for _ in range(3)]
+    states = inputs(base(), one_by_one(base(), prompts), [HEAD])[HEAD].numpy()
+    last = states[np.cumsum([len(prompt) for prompt in prompts]) - 1]
+    weight = base().network.lm_head.weight.numpy()
+    tokens = [(last @ (weight + one[HEAD].dense()).T).argmax(-1) for one in adapters]
+    wanted = np.array([[(one == other).mean() for other in tokens] for one in tokens])
+    assert 0 < wanted[np.triu_indices(3, 1)].mean() < 1
+    assert agreement(base(), adapters, prompts) == pytest.approx(wanted)
+
+
+def test_without_a_tokenizer_random_tokens_stand_in_the_same_every_time(base):
+    one, two = (one_by_one(Model(base().network), GENERIC) for _ in range(2))
+    assert len(one) == len(GENERIC)
+    assert all(torch.equal(a["input_ids"], b["input_ids"]) for a, b in zip(one, two, strict=True))
+    assert base().network(**one[0]).logits.shape == (1, 12, VOCABULARY)
+    assert [x["input_ids"].shape for x in one_by_one(base(), ["abc", "d"])] == [(1, 3), (1, 1)]
+
+
+# What modules are fed, against hidden states that transformers reports itself
+
+
+def normed(model, ids):
+    """The second layer's attention reads the first layer's output, normalised."""
+    with torch.no_grad():
+        states = model.network(ids, output_hidden_states=True).hidden_states
+        return model.network.model.layers[1].input_layernorm(states[1])
+
+
+def test_rows_are_the_tokens_in_order_over_all_batches_and_shared(base):
+    batches = [{"input_ids": TOKENS}, {"input_ids": TOKENS[:1, :3]}]
+    rows = inputs(base(), batches, [Q, K, HEAD])
+    wanted = [normed(base(), batch["input_ids"]).reshape(-1, 16) for batch in batches]
+    assert torch.allclose(rows[Q], torch.cat(wanted), atol=1e-5)
+    assert rows[HEAD].shape == (13, 16)
+    assert rows[Q] is rows[K]
+    assert rows[Q] is not rows[HEAD]
+
+
+def test_padding_is_left_out(base):
+    mask = torch.tensor([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]])
+    rows = inputs(base(), [{"input_ids": TOKENS, "attention_mask": mask}], [Q])
+    short = normed(base(), TOKENS[:1, :3])[0]
+    assert torch.allclose(rows[Q], torch.cat([short, normed(base(), TOKENS[1:])[0]]), atol=1e-5)
+
+
+def test_no_hook_stays_and_what_is_no_linear_map_or_not_reached_is_refused(base):
+    inputs(base(), [{"input_ids": TOKENS}], [Q])
+    with pytest.raises((TypeError, ValueError)):
+        inputs(base(), [{"nonsense": TOKENS}], [Q])
+    assert not any(module._forward_pre_hooks for module in base().network.modules())
+    for name in ("model.embed_tokens", "model.norm", "nowhere"):
+        with pytest.raises(ModelError, match=f"{name} is no linear map of it; choose among"):
+            inputs(base(), [{"input_ids": TOKENS}], [Q, name])
+    with pytest.raises(ModelError, match="no token came there; give prompts that reach it"):
+        inputs(base(), [], [Q])
+
+
+def test_what_the_page_shows_of_routers_and_gates_runs():
+    model, rng = small_model(layers=2), np.random.default_rng(0)
+    names = [f"model.layers.{i}.mlp.{part}_proj" for i in (0, 1) for part in ("gate", "down")]
+    adapters = [Adapter.of({n: gaussian(rng, 16, 16, 2) for n in names}) for _ in range(2)]
+    code = PAGE.read_text().split("## Who acts")[1].split("```python\n")[1].split("```")[0]
+    shown = {"model": model, "persons": adapters[0], "mascots": adapters[1]}
+    before = next_logits(model, ["one two"])
+    exec(code, shown)
+    assert set(shown["seen"]) == set(names)
+    assert len(shown["ordinary"]) == 12
+    assert torch.equal(next_logits(model, ["one two"]), before)

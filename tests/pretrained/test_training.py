@@ -1,48 +1,348 @@
-"""_training: what cannot be trained is refused, and a digest names what is trained."""
+"""Training: one step, the order, checkpoints and kills, what stops it, what it costs."""
 
+import os
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from letters import EXAMPLES, SMALL, draws, model
+import torch
+from letters import EXAMPLES, SMALL, Letters, draws, model, same
+from safetensors import safe_open
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import LlamaConfig, LlamaForCausalLM
+from worded import Words
 
-from loratheory.pretrained import ModelError, Training, trained
-from loratheory.pretrained._training import digest, usable
-
-
-@pytest.mark.parametrize(
-    ("how", "data", "match"),
-    [
-        (SMALL, [], "no examples"),
-        (replace(SMALL, rank=0), EXAMPLES, "rank is 0"),
-        (replace(SMALL, accumulate=4), EXAMPLES, "accumulate is 4"),
-        (replace(SMALL, layers=(7, 9)), EXAMPLES, "no linear map"),
-    ],
+from loratheory.adapters import Info
+from loratheory.pretrained import (
+    Model,
+    ModelError,
+    Training,
+    TrainingError,
+    _train,
+    attached,
+    cost,
+    first_tokens,
+    load,
+    maps,
+    trained,
 )
-def test_what_cannot_be_trained_is_refused(how, data, match):
-    with pytest.raises(ModelError, match=match):
-        trained(model(), data, how, rng=draws())
+from loratheory.pretrained._train import Factors, order, step
+from loratheory.pretrained._training import digest, targets, usable
+
+UP = "model.layers.0.mlp.up_proj"
+FIRST = (0, 1)  # layers: a quick training
+
+
+@pytest.fixture(scope="module")
+def six_steps(base):
+    """The training that others are compared with."""
+    return trained(base(), EXAMPLES, SMALL, rng=draws())
+
+
+def test_factors_begin_as_in_peft(base):
+    factors = Factors(base(), Training(rank=200, targets=("up_proj",)), np.random.default_rng(0))
+    up, down = factors.tensors[f"{UP}.up"], factors.tensors[f"{UP}.down"]
+    assert (tuple(up.shape), tuple(down.shape)) == ((24, 200), (200, 16))
+    assert not up.any()
+    assert 0.99 / 16**0.5 < float(down.detach().abs().max()) <= 1 / 16**0.5
+    assert up.requires_grad
+    assert down.requires_grad
+
+
+def test_layers_and_endings_choose_and_a_map_with_two_names_is_trained_once(base):
+    ends = ("v_proj", "down_proj")
+    assert targets(base(), Training(layers=(0, 1), targets=ends[:1])) == [
+        "model.layers.0.self_attn.v_proj"
+    ]
+    assert targets(base(), Training(layers=(1, 2), targets=ends)) == [
+        "model.layers.1.self_attn.v_proj",
+        "model.layers.1.mlp.down_proj",
+    ]
+    shared = torch.nn.Linear(3, 3)
+    net = torch.nn.ModuleDict({"one": shared, "two": shared, "three": torch.nn.Linear(3, 3)})
+    assert targets(Model(net), Training()) == ["one", "three"]
+
+
+def test_a_step_starts_from_no_gradient_and_ends_with_a_clipped_one_and_the_base_gets_none():
+    base, how = model(), replace(SMALL, clip=0.01, rate=0.0)
+    base.network.requires_grad_(True)
+    factors, gradients = Factors(base, how, draws()), []
+    answers = first_tokens(base, [answer for _, answer in EXAMPLES])[:3]
+    with factors.acting():
+        for _ in range(2):
+            step(factors, [prompt for prompt, _ in EXAMPLES[:3]], answers)
+            gradients.append(torch.cat([x.grad.flatten() for x in factors.tensors.values()]))
+    assert torch.equal(*gradients)
+    assert gradients[0].norm().item() == pytest.approx(0.01, rel=1e-3)
+    assert all(weight.grad is None for weight in base.network.parameters())
+
+
+def test_passes_change_the_result_by_rounding_only(base):
+    one, two = (
+        trained(base(), EXAMPLES, replace(SMALL, batch=5, accumulate=n), rng=draws())
+        for n in (1, 2)
+    )
+    np.testing.assert_allclose(one.losses, two.losses, rtol=1e-3)
+    for name in one.adapter:
+        whole, parts = one.adapter[name].dense(), two.adapter[name].dense()
+        np.testing.assert_allclose(whole, parts, rtol=0.01, atol=1e-4)
+
+
+def test_the_series_holds_every_example_once_a_round():
+    long = order(3, 5, 0, 23)
+    assert [order(3, 5, start, 4) for start in (0, 4, 8)] == [long[i : i + 4] for i in (0, 4, 8)]
+    assert all(sorted(long[i : i + 5]) == [0, 1, 2, 3, 4] for i in range(0, 20, 5))
+    assert long[:5] != long[5:10]
+
+
+def test_the_adapter_lowers_the_loss_and_the_base_is_what_it_was(base):
+    before = {name: weight.clone() for name, weight in base().network.state_dict().items()}
+    ours = trained(base(), EXAMPLES, replace(SMALL, steps=40), rng=draws())
+    assert ours.losses[0] > 3 > 2.7 > ours.losses[-1]
+    assert all(torch.equal(before[n], w) for n, w in base().network.state_dict().items())
+    assert not any(place.module._forward_hooks for place in maps(base()).values())
+    look = replace(SMALL, steps=1, rate=0.0, batch=5)
+    plain = trained(base(), EXAMPLES, look, rng=draws())
+    with attached(base(), [ours.adapter]):
+        after = trained(base(), EXAMPLES, look, rng=draws())
+    assert after.losses[0] < 2.7 < 3 < plain.losses[0]
+    assert ours.adapter.info.base == "llama"
+
+
+def test_it_ends_once_the_mean_of_the_last_losses_is_low_enough(base):
+    plan = replace(SMALL, steps=40, window=4)
+    free = trained(base(), EXAMPLES, plan, rng=draws()).losses
+    means = [sum(free[i - 4 : i]) / 4 for i in range(4, 41)]
+    early = trained(base(), EXAMPLES, replace(plan, enough=2.7), rng=draws()).losses
+    assert early == free[: len(early)]
+    assert len(early) == 4 + next(i for i, mean in enumerate(means) if mean < 2.7) < 40
+
+
+def test_a_seed_determines_the_adapter_and_another_one_another(base, six_steps):
+    again, other = (trained(base(), EXAMPLES, SMALL, rng=draws(seed)) for seed in (7, 8))
+    assert same(again.adapter, six_steps.adapter)
+    assert again.losses == six_steps.losses
+    assert not same(other.adapter, six_steps.adapter)
+
+
+def test_the_adapter_is_a_copy_and_a_bar_is_shown_only_when_asked(base, capsys):
+    factors = Factors(base(), replace(SMALL, layers=FIRST), draws())
+    made = factors.adapter(Info())
+    with torch.no_grad():
+        for tensor in factors.tensors.values():
+            tensor.add_(1.0)
+    assert not any(low.up.any() or abs(low.down).max() > 1 for low in made.values())
+    assert capsys.readouterr() == ("", "")
+    trained(base(), EXAMPLES, replace(SMALL, layers=FIRST), rng=draws(), progress=True)
+    assert "6/6" in capsys.readouterr().err
+
+
+# Checkpoints
+
+
+class Killed(Exception):
+    """Stands for a kill."""
+
+
+@pytest.mark.parametrize("at", [1, 3, 5])
+def test_killed_and_taken_up_it_ends_with_the_same_adapter(
+    at, base, six_steps, tmp_path, monkeypatch
+):
+    count, one_step = [], _train.step
+
+    def _dying(*called):
+        count.append(1)
+        if len(count) == at + 1:
+            raise Killed
+        return one_step(*called)
+
+    monkeypatch.setattr(_train, "step", _dying)
+    file = tmp_path / "folder" / "one.safetensors"
+    with pytest.raises(Killed):
+        trained(base(), EXAMPLES, SMALL, rng=draws(), checkpoint=file)
+    assert file.exists() == (at > 2)
+    for steps_left in (SMALL.steps - at // 2 * 2, 0):
+        count[:] = [1] * (at + 1)
+        again = trained(base(), EXAMPLES, SMALL, rng=draws(), checkpoint=file)
+        assert same(again.adapter, six_steps.adapter)
+        assert again.losses == six_steps.losses
+        assert len(count) - at - 1 == steps_left
+    assert [one.name for one in file.parent.iterdir()] == [file.name]
+    with safe_open(file, "np") as opened:  # without the optimiser's moments
+        assert len(opened.keys()) == 2 * len(again.adapter)
+
+
+@pytest.mark.parametrize("broken", ["the loss", "the gradient"])
+def test_what_is_not_finite_stops_it_with_the_last_good_factors(
+    broken, base, six_steps, tmp_path, monkeypatch
+):
+    file, count = tmp_path / "one.safetensors", iter(range(99))
+    good = trained(base(), EXAMPLES, replace(SMALL, steps=3), rng=draws())
+    place, name = (
+        (_train, "last_logits") if broken == "the loss" else (torch.nn.utils, "clip_grad_norm_")
+    )
+    plain = getattr(place, name)
+    monkeypatch.setattr(
+        place, name, lambda *called: plain(*called) * (torch.nan if next(count) == 3 else 1)
+    )
+    said = rf"after 3 steps {broken} is not finite: .* lower the rate"
+    with pytest.raises(TrainingError, match=said) as caught:
+        trained(base(), EXAMPLES, SMALL, rng=draws(), checkpoint=file)
+    assert same(caught.value.adapter, good.adapter)
+    monkeypatch.undo()
+    gone_on = trained(base(), EXAMPLES, SMALL, rng=draws(), checkpoint=file)
+    assert same(gone_on.adapter, six_steps.adapter)
+
+
+def test_a_kill_while_writing_leaves_the_older_file_and_a_damaged_one_is_refused(
+    base, tmp_path, monkeypatch
+):
+    file, how = tmp_path / "one.safetensors", replace(SMALL, layers=FIRST, steps=1)
+    trained(base(), EXAMPLES, how, rng=draws(), checkpoint=file)
+    before = file.read_bytes()
+
+    def _killed(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", _killed)
+    with pytest.raises(KeyboardInterrupt):
+        Factors(base(), how, draws()).keep(file, [], "other", last=True)
+    assert file.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == [file.name]
+    file.write_bytes(b"nothing of the kind")
+    with pytest.raises(ModelError, match=r"it cannot be read as a checkpoint .*delete it to start"):
+        trained(base(), EXAMPLES, how, rng=draws(), checkpoint=file)
 
 
 @pytest.mark.parametrize("changed", ["seed", "examples", "plan", "base"])
-def test_a_checkpoint_of_another_training_is_refused(changed, tmp_path):
-    file = tmp_path / "one.safetensors"
-    trained(model(), EXAMPLES, replace(SMALL, steps=1), rng=draws(), checkpoint=file)
-    base = replace(model(), name="other") if changed == "base" else model()
-    data = EXAMPLES[1:] if changed == "examples" else EXAMPLES
-    how = replace(SMALL, steps=1, rank=3 if changed == "plan" else 2)
-    rng = np.random.default_rng(8) if changed == "seed" else draws()
+def test_a_checkpoint_of_another_training_is_refused(changed, base, tmp_path):
+    file, how = tmp_path / "one.safetensors", replace(SMALL, steps=1, layers=FIRST)
+    trained(base(), EXAMPLES, how, rng=draws(), checkpoint=file)
     with pytest.raises(ModelError, match="another training"):
-        trained(base, data, how, rng=rng, checkpoint=file)
+        trained(
+            replace(base(), name="other") if changed == "base" else base(),
+            EXAMPLES[1:] if changed == "examples" else EXAMPLES,
+            replace(how, rank=3) if changed == "plan" else how,
+            rng=draws(8 if changed == "seed" else 7),
+            checkpoint=file,
+        )
 
 
-def test_the_digest_is_what_it_was_when_the_stored_adapters_were_trained():
+def test_the_digest_is_what_it_was_when_the_stored_adapters_were_trained(base):
     """Another one would have every checkpoint refused."""
-    assert digest(model(), EXAMPLES, SMALL, 7) == (
+    assert digest(base(), EXAMPLES, SMALL, 7) == (
         "543b074d5d55b099f0a9702a38803144430af8e15270890a7aadd5c31828c1c6"
     )
+
+
+def test_models_in_folders_are_told_apart_by_weights_and_tokenizer(base, tmp_path):
+    """Their files may change under one name: nothing of one may be taken for the other's."""
+
+    class Shifted(Letters):
+        def __call__(self, text, **_):
+            return {"input_ids": [i // 2 for i in super().__call__(text)["input_ids"]]}
+
+    base().network.save_pretrained(tmp_path)
+    one = replace(load(tmp_path), tokenizer=Letters())
+    variants = [one, replace(one, tokenizer=None), replace(one, tokenizer=Shifted())]
+    variants.append(replace(model(seed=1), name=one.name))
+    assert len({each.content for each in variants}) == 4
+    assert len({digest(each, EXAMPLES, SMALL, 7) for each in variants}) == 4
+    assert replace(one, tokenizer=Letters()).content == one.content
+    assert base().content == ()
+
+
+# What cannot be trained, and what a step takes
 
 
 def test_settings_are_those_given_or_the_default_ones():
     assert usable(SMALL, EXAMPLES) is SMALL
     assert usable(None, EXAMPLES) == Training()
+
+
+@pytest.mark.parametrize(
+    ("how", "data", "said"),
+    [
+        (SMALL, [], "there are no examples"),
+        (replace(SMALL, rank=0), EXAMPLES, "rank is 0; give 1 or more"),
+        (replace(SMALL, every=0), EXAMPLES, "every is 0"),
+        (replace(SMALL, accumulate=4), EXAMPLES, "accumulate is 4; .* no more passes than prompts"),
+        (replace(SMALL, layers=(7, 9)), EXAMPLES, r"ends in anything in layers \(7, 9\)"),
+        (replace(SMALL, targets=("no_proj",)), EXAMPLES, "no linear map ends in no_proj in layers"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(how, data, said, base):
+    with pytest.raises(ModelError, match=said):
+        trained(base(), data, how, rng=draws())
+
+
+def test_what_is_offloaded_cannot_be_trained():
+    base = model()
+    base = replace(base, network=base.network.to("meta"))
+    with pytest.raises(ModelError, match=r"q_proj: its weight is not in memory; load the model"):
+        Factors(base, SMALL, draws())
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "said"),
+    [
+        (torch.OutOfMemoryError("CUDA"), TrainingError, "at 2 prompts a pass: raise .* from 2"),
+        (RuntimeError("can't allocate memory: 9"), TrainingError, "memory ran out at 2 prompts"),
+        (RuntimeError("shapes do not fit"), RuntimeError, "^shapes do not fit$"),
+    ],
+)
+def test_spent_memory_says_what_to_lower_and_other_errors_stay_themselves(
+    error, kind, said, base, monkeypatch
+):
+    def _fails(*_):
+        raise error
+
+    monkeypatch.setattr(_train, "last_logits", _fails)
+    with pytest.raises(kind, match=said):
+        trained(base(), EXAMPLES, replace(SMALL, accumulate=2), rng=draws())
+
+
+PLAN = Training(rank=4, batch=4, steps=1, enough=0.0)
+LENGTH = 12
+
+
+def llama(dtype=torch.float32, device="cpu"):
+    """Wide enough that what each layer keeps outweighs the rest."""
+    with torch.device(device):
+        network = LlamaForCausalLM(
+            LlamaConfig(
+                hidden_size=128, intermediate_size=341, num_hidden_layers=6, vocab_size=4001,
+                num_attention_heads=4, num_key_value_heads=2,
+            )
+        )  # fmt: skip
+    return Model(network.to(dtype).eval().requires_grad_(False), Words(), "llama")
+
+
+@pytest.mark.parametrize("layers", [None, (0, 3), (3, 6)])
+def test_operations_and_what_is_kept_are_those_that_pytorch_counts(layers):
+    plan, wide, kept = replace(PLAN, layers=layers), llama(), {}
+
+    def _pack(x):
+        weights = {p.data_ptr() for p in wide.network.parameters()}
+        if x.untyped_storage().data_ptr() not in weights:
+            kept[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
+        return x
+
+    examples = [(" ".join(f"w{i}-{j}" for j in range(LENGTH)), f"a{i}") for i in range(4)]
+    keeping = torch.autograd.graph.saved_tensors_hooks(_pack, lambda x: x)
+    with FlopCounterMode(display=False) as counter, keeping:
+        made = trained(wide, examples, plan, rng=np.random.default_rng(0))
+    ours = cost(wide, plan, tokens=LENGTH)
+    assert ours.operations == pytest.approx(counter.get_total_flops(), rel=0.2)
+    assert 0.6 < ours.activations / sum(kept.values()) < 1.7
+    assert ours.trained == sum(low.up.size + low.down.size for low in made.adapter.values())
+    assert ours.weights == 4 * sum(p.numel() for p in wide.network.parameters())
+    assert ours.memory == ours.weights + 16 * ours.trained + ours.activations
+
+
+def test_passes_lower_activations_alone_half_precision_halves_and_nothing_is_computed():
+    wide, plan = llama(device="meta"), replace(PLAN, batch=8)
+    full, parts = (cost(wide, replace(plan, accumulate=n), tokens=LENGTH) for n in (1, 4))
+    assert parts == replace(full, activations=full.activations // 4)
+    half = cost(llama(torch.bfloat16, "meta"), plan, tokens=LENGTH)
+    assert half == replace(full, weights=full.weights // 2, activations=full.activations // 2)

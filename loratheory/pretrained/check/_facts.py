@@ -2,17 +2,17 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from loratheory.adapters import Adapter
 from loratheory.lowrank import LowRank
 from loratheory.pretrained._ask import batch, first_tokens, last_logits
-from loratheory.pretrained._attach import attached
+from loratheory.pretrained._attach import Attached, attached
 from loratheory.pretrained._model import Model, failure
 from loratheory.pretrained.check._reading import Place, Reading, judged
 from loratheory.shapes import Float64
@@ -52,42 +52,6 @@ class Kept:
     asked: int
 
 
-@dataclass(frozen=True, eq=False)
-class Asked:
-    """One prompt: what the base says, each adapter alone, and all of them merged.
-
-    Attributes
-    ----------
-    number : int
-        Its place in the group, from 1, as the user's file has it.
-    target : int
-        First token of the answer.
-    base : (v,) array
-        Logits of the next token.
-    alone : tuple of (v,) array
-        With each adapter at coefficient 1.
-    merged : dict of str to (v,) array
-        With all of them, by rule.
-    """
-
-    number: int
-    target: int
-    base: Logits
-    alone: tuple[Logits, ...]
-    merged: Mapping[str, Logits]
-
-    def strength(self, adapter: int) -> float:
-        """Of the edit, 1 if it turns its deficit to the base's answer into an equal margin."""
-        old = int(np.argmax(self.base))
-        deficit = float(self.base[old] - self.base[self.target])
-        margin = float(self.alone[adapter][self.target] - self.alone[adapter][old])
-        return (margin + deficit) / (2 * deficit) if deficit > 0 else float("inf")
-
-    def margin(self, logits: Logits) -> float:
-        """Of the target over the best other token."""
-        return float(logits[self.target] - np.delete(logits, self.target).max())
-
-
 def facts_in(file: Path) -> dict[str, dict[str, str]]:
     """Return the facts in a JSON file: for each adapter an object from prompts to answers.
 
@@ -108,11 +72,11 @@ def facts_in(file: Path) -> dict[str, dict[str, str]]:
     """
 
     def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(pairs)
-        for key in made:
-            if [name for name, _ in pairs].count(key) > 1:
+        keys = [key for key, _ in pairs]
+        for key in keys:
+            if keys.count(key) > 1:
                 raise failure(str(file), f"{key!r} stands there twice", "keep one of them")
-        return made
+        return dict(pairs)
 
     try:
         groups = json.loads(file.read_bytes(), object_pairs_hook=_once)
@@ -131,33 +95,16 @@ def facts_in(file: Path) -> dict[str, dict[str, str]]:
 
 
 def grouped(facts: Facts, adapters: Sequence[Adapter], names: Sequence[str]) -> Facts:
-    """Return the facts by the adapters' short names, adapters first, or refuse what matches none.
+    """The facts by the adapters' short `names`, adapters first, two-hop questions last.
 
-    Parameters
-    ----------
-    facts : mapping
-        By short name or whole path.
-    adapters : sequence of Adapter
-        Those that will act.
-    names : sequence of str
-        Their short names, all different.
-
-    Returns
-    -------
-    mapping
-        Other groups are two-hop questions: they come last.
-
-    Raises
-    ------
-    ModelError
-        If a prompt or an answer is empty; if a group is no adapter's, unless there are two adapters
-        with facts of their own, so that it can be two-hop questions.
+    Groups may go by an adapter's whole path. Raises `ModelError` if a prompt or an answer is empty,
+    or a group is no adapter's; unless two adapters have facts, so that it can be two-hop questions.
     """
     paths = {one.info.name: name for one, name in zip(adapters, names, strict=True)}
-    called = {paths.get(group, group): pairs for group, pairs in facts.items()}
-    own = {name: called[name] for name in names if name in called}
-    others = {group: pairs for group, pairs in called.items() if group not in own}
-    for group, pairs in called.items():
+    named = {paths.get(group, group): pairs for group, pairs in facts.items()}
+    own = {name: named[name] for name in names if name in named}
+    others = {group: pairs for group, pairs in named.items() if group not in own}
+    for group, pairs in named.items():
         where = f"facts of {group!r}"
         if not pairs:
             raise failure(where, "the group is empty", "give it a prompt, or leave it out")
@@ -165,14 +112,15 @@ def grouped(facts: Facts, adapters: Sequence[Adapter], names: Sequence[str]) -> 
             if not prompt.strip() or not answer.strip():
                 kind = "answer" if prompt.strip() else "prompt"
                 raise failure(where, f"the {kind} of fact {number} is empty", "give it words")
-    if others and (len(names) != 2 or len(own) != 2):
+    if others and not len(names) == len(own) == 2:
         group = next(iter(others))
+        where = f"facts of {group!r}"
         alike = [name for name in names if Path(name.partition(" (")[0]).name == group]
         remedy = f"write {' or '.join(map(repr, alike or get_close_matches(group, names, 1, 0.0)))}"
+        fact = f"{len(alike)} adapters have this name"
         if not alike:
+            fact = "no adapter has this name"
             remedy += "; two-hop questions need two adapters, both with facts of their own"
-        fact = f"{len(alike)} adapters have this name" if alike else "no adapter has this name"
-        where = f"facts of {group!r}"
         raise failure(where, fact, remedy)
     return own | others
 
@@ -186,195 +134,136 @@ def answered(
 ) -> tuple[list[Reading], list[Kept]]:
     """Ask every prompt under every rule, and hold the margins against two theorems.
 
-    Parameters
-    ----------
-    model : Model
-        With a tokenizer.
-    adapters : sequence of Adapter
-        At least one.
-    names : sequence of str
-        What to call them.
-    facts : mapping
-        From `grouped`.
-    limit : int, optional
-        Prompts of a group that are asked at most, evenly chosen; all where not given.
-
-    Returns
-    -------
-    readings : list of Reading
-        One for each fact and merge, and one for each group of two-hop questions and merge.
-    kept : list of Kept
-        One for each group and rule. Costs a forward pass a prompt for the base, each adapter and
-        each merge.
+    `facts` come from `grouped`; at most `limit` prompts of a group are asked, evenly chosen.
+    Returns a reading for each fact and merge, or group of two-hop questions and merge, and what is
+    kept for each group and rule. Costs a pass a prompt for the base, each adapter and each merge.
     """
-    readings, kept = list[Reading](), list[Kept]()
-    strengths = list[float]()
-    for group, pairs in facts.items():
-        every = 1 if limit is None else -(-len(pairs) // limit)
-        chosen = [(i, *pair) for i, pair in enumerate(pairs.items(), 1)][::every]
-        answers = asked(model, adapters, chosen)
-        if group in names:
-            scored = [_of_fact(group, names.index(group), fact) for fact in answers]
-            readings += [reading for one in scored for reading in one.readings.values()]
-            strengths.append(float(np.median([one.strength for one in scored])))
-            kept += _kept(group, scored)
-        else:
-            scored = [_scored(fact) for fact in answers]
-            predicted = two_hop(names, group, scored, strengths)
-            readings += predicted.values()
-            kept += _kept(group, [replace(one, readings=predicted) for one in scored])
+    readings, kept, strengths = list[Reading](), list[Kept](), list[float]()
+    if not facts:
+        return readings, kept
+    count = len(names)
+    merges = {"mean": 1 / count, "sum": 1.0} if count > 1 else {"sum": 1.0}
+    with attached(model, adapters) as acting:
+        for group, pairs in facts.items():
+            every = 1 if limit is None else -(-len(pairs) // limit)
+            chosen = [(i, *pair) for i, pair in enumerate(pairs.items(), 1)][::every]
+            margins, told = list[dict[str, float]](), {rule: list[Reading]() for rule in merges}
+            edits = list[float]()
+            for asked in _asked(model, acting, chosen, merges):
+                margins.append({"base": asked.margin(asked.base)})
+                if group in names:
+                    own = names.index(group)
+                    margins[-1]["alone"] = asked.margin(asked.alone[own])
+                    edits.append(asked.strength(own))
+                    for rule, c in merges.items():
+                        place = Place("", f"{c:g} × {group}, fact {asked.number}")
+                        told[rule].append(survival(place, asked, own, c, asked.merged[rule]))
+                if count > 1:  # a single adapter's sum is itself
+                    margins[-1] |= {r: asked.margin(x) for r, x in asked.merged.items()}
+            if group in names:
+                strengths.append(float(np.median(edits)))
+                readings += [reading for row in zip(*told.values(), strict=True) for reading in row]
+            else:
+                predicted = two_hop(names, group, margins, strengths)
+                readings += predicted.values()
+                told = {rule: [predicted[rule]] * len(margins) for rule in merges}
+            kept += _kept(group, margins, told)
     return readings, kept
 
 
-def asked(
-    model: Model, adapters: Sequence[Adapter], facts: Sequence[tuple[int, str, str]]
+def _kept(
+    group: str, margins: Sequence[Mapping[str, float]], told: Mapping[str, Sequence[Reading]]
+) -> Iterator[Kept]:
+    """The rows of one group: how many margins are positive, and how many were said to be."""
+    for rule in margins[0]:
+        bounds = [reading.bound for reading in told.get(rule, ())]
+        sure = [bound > 0 for bound in bounds if bound is not None]
+        predicted = sum(sure) if len(sure) == len(margins) else None
+        yield Kept(group, rule, predicted, sum(row[rule] > 0 for row in margins), len(margins))
+
+
+class Asked(NamedTuple):
+    """The logits of the token after one prompt."""
+
+    number: int  # its place in the group, from 1, as the user's file has it
+    target: int  # first token of the answer
+    base: Logits
+    alone: tuple[Logits, ...]  # with each adapter at coefficient 1
+    merged: Mapping[str, Logits]  # with all of them, by rule
+
+    def margin(self, logits: Logits) -> float:
+        """Of the target over the best other token."""
+        return float(logits[self.target] - np.delete(logits, self.target).max())
+
+    def strength(self, adapter: int) -> float:
+        """Of the edit, 1 if it turns its deficit to the base's answer into an equal margin."""
+        old, logits = int(np.argmax(self.base)), self.alone[adapter]
+        deficit = float(self.base[old] - self.base[self.target])
+        margin = float(logits[self.target] - logits[old])
+        return (margin + deficit) / (2 * deficit) if deficit > 0 else float("inf")
+
+
+def _asked(
+    model: Model,
+    acting: Attached,
+    facts: Sequence[tuple[int, str, str]],
+    merges: Mapping[str, float],
 ) -> Iterator[Asked]:
-    """Yield the model's answers to numbered prompts, a few at a time, so that all need no room.
-
-    Parameters
-    ----------
-    model : Model
-        With a tokenizer.
-    adapters : sequence of Adapter
-        At least one.
-    facts : sequence of (number, prompt, answer)
-        Answers are told by their first tokens.
-
-    Yields
-    ------
-    Asked
-        In order, in float64.
-    """
+    """Numbered prompts and answers asked in order, a few at a time: all logits need much room."""
     import torch
 
-    count = len(adapters)
-    merges = {"mean": 1 / count, "sum": 1.0} if count > 1 else {"sum": 1.0}
+    count = acting.coefficients.shape[1]
     rows = [np.zeros(count), *np.eye(count), *(c * np.ones(count) for c in merges.values())]
     for start in range(0, len(facts), AT_ONCE):
-        part = facts[start : start + AT_ONCE]
-        prompts = batch(model, [prompt for _, prompt, _ in part])
-        runs = []
-        with attached(model, adapters) as acting, torch.no_grad():
-            for row in rows:
-                acting.set(row)
-                runs.append(last_logits(model, prompts).double().cpu().numpy())
-        for (number, _, answer), (base, *rest) in zip(part, zip(*runs, strict=True), strict=True):
+        numbers, prompts, answers = zip(*facts[start : start + AT_ONCE], strict=True)
+        ready = batch(model, prompts)
+        passes = []
+        for row in rows:
+            acting.set(row)
+            with torch.no_grad():
+                passes.append(last_logits(model, ready).double().cpu().numpy())
+        for i, (number, answer) in enumerate(zip(numbers, answers, strict=True)):
+            base, *rest = (logits[i] for logits in passes)
             target = int(first_tokens(model, [answer])[0])
             merged = dict(zip(merges, rest[count:], strict=True))
             yield Asked(number, target, base, tuple(rest[:count]), merged)
 
 
-@dataclass(frozen=True)
-class Scored:
-    """What is kept of one prompt: numbers instead of logits.
-
-    Attributes
-    ----------
-    margins : mapping of str to float
-        Of the answer over the best other token, by rule.
-    readings : mapping of str to Reading
-        What the theorem says of each merge.
-    strength : float
-        Of the group's own edit; not a number for two-hop questions.
-    """
-
-    margins: Mapping[str, float]
-    readings: Mapping[str, Reading] = field(default_factory=dict)
-    strength: float = float("nan")
-
-
-def _scored(fact: Asked, **alone: Logits) -> Scored:
-    """The margins of one prompt; with a single adapter its sum is itself, and not named twice."""
-    merged = fact.merged if len(fact.alone) > 1 else {}
-    logits = {"base": fact.base, **alone, **merged}
-    return Scored({rule: fact.margin(values) for rule, values in logits.items()})
-
-
-def _of_fact(name: str, own: int, fact: Asked) -> Scored:
-    """The margins of one fact of adapter `own`, and what the theorem says of them."""
-    readings = {}
-    for rule, merged in fact.merged.items():
-        c = 1 / len(fact.alone) if rule == "mean" else 1.0
-        place = Place("", f"{c:g} × {name}, fact {fact.number}")
-        readings[rule] = survival(place, fact, own, c, merged)
-    scored = _scored(fact, alone=fact.alone[own])
-    return replace(scored, readings=readings, strength=fact.strength(own))
-
-
-def _kept(group: str, scored: Sequence[Scored]) -> Iterator[Kept]:
-    """The rows of one group: how many margins are positive, and how many were said to be."""
-    for rule in scored[0].margins:
-        bounds = [one.readings[rule].bound for one in scored if rule in one.readings]
-        sure = [bound > 0 for bound in bounds if bound is not None]
-        predicted = sum(sure) if len(sure) == len(scored) else None
-        right = sum(one.margins[rule] > 0 for one in scored)
-        yield Kept(group, rule, predicted, right, len(scored))
-
-
 def two_hop(
-    names: Sequence[str], group: str, scored: Sequence[Scored], strengths: Sequence[float]
+    names: Sequence[str],
+    group: str,
+    margins: Sequence[Mapping[str, float]],
+    strengths: Sequence[float],
 ) -> dict[str, Reading]:
-    """Return the margin of two-hop questions that the strengths of both hops predict, by merge.
+    """The margin of two-hop questions that the median strengths of both hops predict, by merge.
 
-    Parameters
-    ----------
-    names : sequence of str
-        Two adapters, in the order of the hops.
-    group : str
-        What to call the questions.
-    scored : sequence of Scored
-        Their margins.
-    strengths : sequence of float
-        The median strength of each hop's edits.
-
-    Returns
-    -------
-    dict of str to Reading
-        Margins in units of the deficit before; the bound is None where the base knew most facts of
-        a hop. Never a verdict: the theorem is about linear reads.
+    In units of the deficit before; the bound is None where the base knew most facts of a hop.
+    Never a verdict: the theorem is about linear reads.
     """
     readings = {}
     for rule, c in (("mean", 0.5), ("sum", 1.0)):
-        margins = [(one.margins[rule], one.margins["base"]) for one in scored]
-        units = [merged / -base for merged, base in margins if base < 0]
+        units = [row[rule] / -row["base"] for row in margins if row["base"] < 0]
         note = (
             f"needs two linear reads, and a transformer is none; median strengths "
             f"{strengths[0]:.2g} and {strengths[1]:.2g} for `overwrite` edits; right on "
-            f"{sum(merged > 0 for merged, _ in margins)} of {len(margins)} two-hop questions, "
-            f"the base on {sum(base > 0 for _, base in margins)}"
+            f"{sum(row[rule] > 0 for row in margins)} of {len(margins)} two-hop questions, "
+            f"the base on {sum(row['base'] > 0 for row in margins)}"
         )
         bound = two_read_region.margin([c * strength for strength in strengths], "overwrite")
         readings[rule] = Place("", f"{c:g} × {' + '.join(names)}, {group}").reading(
             two_read_region.THEOREM.label,
             bound if np.isfinite(bound) else None,
             float(np.median(units)) if units else None,
-            "not applicable",
             note,
         )
     return readings
 
 
 def survival(place: Place, fact: Asked, i: int, c: float, merged: Logits) -> Reading:
-    """The margin that merging leaves of one fact, predicted and measured.
+    """The margin that merging at coefficient `c` leaves of a fact of adapter `i`, and its forecast.
 
-    Parameters
-    ----------
-    place : Place
-        What to call it.
-    fact : Asked
-        The prompt.
-    i : int
-        The adapter that was trained on it.
-    c : float
-        Coefficient of every adapter.
-    merged : (v,) array
-        Logits of the merge.
-
-    Returns
-    -------
-    Reading
-        The prediction mixes logits as if the network read its key once, by one weight. Where the
-        adapter's logits are not what it adds to the merge, the theorem is silent.
+    The prediction mixes logits as if the network read its key once, by one weight. Where the
+    adapter's logits are not what it adds to the merge, the theorem is silent.
     """
     base, edited = fact.base, fact.alone[i]
     rest = [c * (logits - base) for j, logits in enumerate(fact.alone) if j != i]

@@ -32,30 +32,14 @@ TINY = 1e-300  # in place of a length of zero that is divided by
 
 @dataclass(frozen=True, eq=False)
 class Module:
-    """One module of the model, with what is only worked out once asked for.
-
-    Attributes
-    ----------
-    name : str
-        Of the module.
-    weight : (m, n) array
-        The base's.
-    names : tuple of str
-        The adapters that change it.
-    updates : tuple of LowRank
-        One an adapter, float64, of positive rank.
-    x : (t, n) array
-        What the base feeds it, a token a row, none zero.
-    coefficient : float
-        Of each adapter in the mean of all, those included that leave this module alone.
-    """
+    """One module of the model, with what is only worked out once asked for."""
 
     name: str
-    weight: Float[np.ndarray, "m n"]
-    names: tuple[str, ...] = ()
-    updates: tuple[LowRank, ...] = ()
-    x: Float64[np.ndarray, "t n"] | None = None
-    coefficient: float = 1.0
+    weight: Float[np.ndarray, "m n"]  # the base's
+    names: tuple[str, ...] = ()  # of the adapters that change it
+    updates: tuple[LowRank, ...] = ()  # one an adapter, float64, of positive rank
+    inputs: Any = None  # (t, n): what the base feeds it, a token a row, none zero
+    coefficient: float = 1.0  # of each in the mean of all adapters, those absent here included
 
     @cached_property
     def basis(self) -> Basis:
@@ -73,10 +57,9 @@ class Module:
         return tuple(low.svd() for low in self.updates)
 
     @property
-    def inputs(self) -> Float64[np.ndarray, "t n"]:
-        """The inputs `x`, known wherever adapters are."""
-        assert self.x is not None
-        return self.x
+    def rank(self) -> int:
+        """Of the widest adapter: what one that replaces them all may have."""
+        return max(low.width for low in self.updates)
 
     @property
     def together(self) -> Place:
@@ -84,34 +67,35 @@ class Module:
         return Place(self.name, " + ".join(self.names))
 
 
-def spectrum(here: Module) -> Iterator[Reading]:
+def spectrum(module: Module) -> Iterator[Reading]:
     """The largest singular value beside the edge of Marchenko and Pastur.
 
     Measured, not judged: that a weight is Gaussian is a hypothesis, not a theorem.
     """
-    seen = here.noise
+    seen = module.noise
     note = (
         f"{seen.spikes} singular values beyond noise hold {100 * seen.energy:.2g} % of the squared "
         f"norm; distance to the law {seen.distance:.2f}, kurtosis {seen.kurtosis:.3g} (normal: 3)"
     )
     label = intruder_threshold.THEOREM.label
-    yield Place(here.name, "base").reading(label, seen.edge, seen.top, "measured", note)
+    yield Place(module.name, "base").reading(label, seen.edge, seen.top, note, "measured")
 
 
-def intrusion(here: Module) -> Iterator[Reading]:
+def intrusion(module: Module) -> Iterator[Reading]:
     """How far each adapter's strongest direction becomes the weight's own, alone and in the mean.
 
     The bound is the squared overlap in a Gaussian base, the value that of the top left singular
     vector of the adapted weight with the adapter's own.
     """
-    for name, low in zip(here.names, here.updates, strict=True):
-        for c in sorted({1.0, here.coefficient}, reverse=True):
-            yield _intruder(here, Place(here.name, name if c == 1 else f"{c:g} × {name}"), low, c)
+    for name, low in zip(module.names, module.updates, strict=True):
+        for c in sorted({1.0, module.coefficient}, reverse=True):
+            place = Place(module.name, name if c == 1 else f"{c:g} × {name}")
+            yield _intruder(module, place, low, c)
 
 
-def _intruder(here: Module, place: Place, low: LowRank, coefficient: float) -> Reading:
-    (m, n), seen, part = low.shape, here.noise, low.svd(1)
-    top = intruders(here.weight, here.basis, coefficient * low)
+def _intruder(module: Module, place: Place, low: LowRank, coefficient: float) -> Reading:
+    (m, n), seen, part = low.shape, module.noise, low.svd(1)
+    top = intruders(module.weight, module.basis, coefficient * low)
     overlap = float(part.left[:, 0] @ top.first) ** 2
     size = seen.spread * max(m, n) ** 0.5 or 1.0
     case = intruder_threshold.Case(float(part.sigma[0]) / size, coefficient, n)
@@ -121,72 +105,66 @@ def _intruder(here: Module, place: Place, low: LowRank, coefficient: float) -> R
     )
     needs = f"a square base, this is {m} × {n}"
     if m == n:
-        matrix = np.asarray(here.weight, np.float64)[None] / size
+        matrix = np.asarray(module.weight, np.float64)[None] / size
         sample = intruder_threshold.Sample(matrix, part.left.T, part.right)
-        known = intruder_threshold.THEOREM.assumptions
-        missing = [each.text for each in known if not each.holds(case, sample)]
+        hypotheses = intruder_threshold.THEOREM.assumptions
+        missing = [each.text for each in hypotheses if not each.holds(case, sample)]
         if not missing:
             return judged(intruder_threshold.THEOREM, case, sample, place, note=note)
         kind = f"kurtosis {seen.kurtosis:.3g}, {seen.spikes} singular values beyond noise"
         needs = f"{missing[0]}; {kind}"
     # The theorem's own measure would be that of a Gaussian base: the overlap here is measured.
     label, bound = intruder_threshold.THEOREM.label, intruder_threshold.bound(case)
-    return place.reading(label, bound, overlap, "not applicable", f"needs {needs}; {note}")
+    return place.reading(label, bound, overlap, f"needs {needs}; {note}")
 
 
-def floor(here: Module) -> Iterator[Reading]:
+def floor(module: Module) -> Iterator[Reading]:
     """The merge floor, put to the best merge there is at the widest adapter's rank: tight."""
-    most = max(low.width for low in here.updates)
-    best = merge(
-        [Adapter.of({here.name: low}) for low in here.updates],
-        "svd",
-        weights=[1 / len(here.updates)] * len(here.updates),
-        rank=most,
-    )[here.name]
-    case = Tasks(here.updates, most)
-    yield judged(theorem("merge-floor"), case, best, here.together, note=f"at rank {most}")
+    adapters = [Adapter.of({module.name: low}) for low in module.updates]
+    weights = [1 / len(adapters)] * len(adapters)
+    best = merge(adapters, "svd", weights=weights, rank=module.rank)[module.name]
+    case, note = Tasks(module.updates, module.rank), f"at rank {module.rank}"
+    yield judged(theorem("merge-floor"), case, best, module.together, note=note)
 
 
-def summed_rank(here: Module) -> Iterator[Reading]:
+def summed_rank(module: Module) -> Iterator[Reading]:
     """The rank of the sum."""
-    ranks = tuple(low.rank_at(rank_subadditivity.SURE) for low in here.updates)
+    ranks = tuple(low.rank_at(rank_subadditivity.SURE) for low in module.updates)
     if all(ranks):
-        rows, columns = rank_subadditivity.spans(here.updates)
+        rows, columns = rank_subadditivity.spans(module.updates)
         case = rank_subadditivity.Case(ranks, rows, columns)
         note = f"ranks {', '.join(map(str, ranks))} span {rows} rows and {columns} columns together"
-        yield judged(rank_subadditivity.THEOREM, case, here.updates, here.together, note, note)
+        yield judged(rank_subadditivity.THEOREM, case, module.updates, module.together, note, note)
 
 
-def factor_mean(here: Module) -> Iterator[Reading]:
+def factor_mean(module: Module) -> Iterator[Reading]:
     """What the mean of factors misses: put to no correction at all, so that the value is that."""
-    widths = [low.width for low in here.updates]
+    law, widths = factor_mean_residual.THEOREM, [low.width for low in module.updates]
     if len(set(widths)) > 1:
         note = f"needs factors of one width; they have {', '.join(map(str, widths))}"
-        label = factor_mean_residual.THEOREM.label
-        yield here.together.reading(label, None, None, "not applicable", note)
+        yield module.together.reading(law.label, None, None, note)
         return
-    case = factor_mean_residual.Case(here.updates, (1 / len(widths),) * len(widths), 0)
-    nothing = LowRank(here.updates[0].up[:, :0], here.updates[0].down[:0, :])
-    yield judged(factor_mean_residual.THEOREM, case, nothing, here.together, note="uncorrected")
+    case = factor_mean_residual.Case(module.updates, (1 / len(widths),) * len(widths), 0)
+    nothing = LowRank(module.updates[0].up[:, :0], module.updates[0].down[:0, :])
+    yield judged(law, case, nothing, module.together, note="uncorrected")
 
 
-def input_floor(here: Module) -> Iterator[Reading]:
+def input_floor(module: Module) -> Iterator[Reading]:
     """The covariance floor on real inputs, put to the merge that is best without data."""
-    most, x = max(low.width for low in here.updates), here.inputs
-    inputs = (x.T / len(x) ** 0.5,) * len(here.updates)
-    case = Tasks(here.updates, most, inputs)
-    best = attain(Tasks(here.updates, most))
-    note = f"the data-free optimum of rank {most} on {len(x)} tokens"
-    yield judged(theorem("covariance-floor"), case, best, here.together, note=note)
+    x, updates = module.inputs, module.updates
+    case = Tasks(updates, module.rank, (x.T / len(x) ** 0.5,) * len(updates))
+    best = attain(Tasks(updates, module.rank))
+    note = f"the data-free optimum of rank {module.rank} on {len(x)} tokens"
+    yield judged(theorem("covariance-floor"), case, best, module.together, note=note)
 
 
-def crosstalk(here: Module) -> Iterator[Reading]:
+def crosstalk(module: Module) -> Iterator[Reading]:
     """What each adapter answers to the part of an input that another reads, at the worst token."""
-    for i, reader in enumerate(here.updates):
-        for j, other in enumerate(here.updates):
+    for i, reader in enumerate(module.updates):
+        for j, other in enumerate(module.updates):
             if i != j:
-                place = Place(here.name, f"{here.names[i]} ← {here.names[j]}")
-                yield _crosstalk(place, reader, other, here.inputs)
+                place = Place(module.name, f"{module.names[i]} ← {module.names[j]}")
+                yield _crosstalk(place, reader, other, module.inputs)
 
 
 def _crosstalk(
@@ -208,20 +186,20 @@ def _crosstalk(
     return judged(interference_angle.THEOREM, case, answer, place, shown, note)
 
 
-def arrow_nearest(here: Module) -> Iterator[Reading]:
+def arrow_nearest(module: Module) -> Iterator[Reading]:
     """Arrow's margin for the token nearest to each prototype.
 
     Where the bound is negative the theorem holds and promises nothing.
     """
-    tops = np.stack([part.right[0, :] for part in here.parts], axis=1)
-    unit = here.inputs / np.linalg.norm(here.inputs, axis=1, keepdims=True)
-    for i, name in enumerate(here.names):
-        order = [i, *(j for j in range(len(here.names)) if j != i)]
+    tops = np.stack([part.right[0, :] for part in module.parts], axis=1)
+    sizes = [float(part.sigma[0]) for part in module.parts]
+    unit = module.inputs / np.linalg.norm(module.inputs, axis=1, keepdims=True)
+    for i, name in enumerate(module.names):
+        order = [i, *(j for j in range(len(sizes)) if j != i)]
         cosines = np.abs(unit @ tops[:, i])
         nearest = int(np.argmax(cosines))
         angle = acos(min(1.0, float(cosines[nearest])))
-        sizes = tuple(float(here.parts[j].sigma[0]) for j in order)
-        case = arrow_blind_spot.Near(tops[:, order], sizes, angle)
+        case = arrow_blind_spot.Near(tops[:, order], tuple(sizes[j] for j in order), angle)
         between = acos(max(case.cosines))
         within = np.arccos(np.minimum(cosines, 1.0)) < arrow_blind_spot.safe_angle(between)
         note = (
@@ -229,34 +207,26 @@ def arrow_nearest(here: Module) -> Iterator[Reading]:
             f"another prototype {degrees(between):.0f}°; {100 * float(within.mean()):.2g} % of "
             "tokens are within half of that"
         )
-        place = Place(here.name, name)
+        place = Place(module.name, name)
         yield judged(theorem("arrow-margin"), case, unit[nearest], place, note, note)
 
 
-def arrow_blind(here: Module) -> Iterator[Reading]:
+def arrow_blind(module: Module) -> Iterator[Reading]:
     """Arrow's blind spot, with each adapter's right singular vectors for the keys that it edits."""
-    facts = min(int((part.sigma > 1e-9 * part.sigma[0]).sum()) for part in here.parts)
-    case = arrow_blind_spot.Case(
-        tuple(part.right[:facts, :].T for part in here.parts),
-        tuple(part.sigma[:facts] for part in here.parts),
-    )
-    crossing = max(
-        largest_cosine(one, two) for k, one in enumerate(case.keys) for two in case.keys[:k]
-    )
-    unseen = [
-        _unseen(low, part.right[:1, :], here.inputs)
-        for low, part in zip(here.updates, here.parts, strict=True)
-    ]
+    parts, x = module.parts, module.inputs
+    facts = min(int((part.sigma > 1e-9 * part.sigma[0]).sum()) for part in parts)
+    keys = tuple(part.right[:facts, :].T for part in parts)
+    case = arrow_blind_spot.Case(keys, tuple(part.sigma[:facts] for part in parts))
+    crossing = max(largest_cosine(one, two) for k, one in enumerate(keys) for two in keys[:k])
+    unseen = []
+    for low, part in zip(module.updates, parts, strict=True):
+        top = part.right[:1, :]
+        full = (((x @ low.down.T) @ low.up.T) ** 2).sum(axis=1)
+        seen = (((x @ top.T @ top @ low.down.T) @ low.up.T) ** 2).sum(axis=1)
+        share = float(np.median(1 - seen / np.maximum(full, TINY)))
+        unseen.append(f"{100 * share:.2g} %")
     note = (
         f"keys of different adapters meet at cosine {crossing:.2g}; of real answers "
-        f"{', '.join(f'{100 * share:.2g} %' for share in unseen)} comes from directions that Arrow "
-        "does not look at (medians)"
+        f"{', '.join(unseen)} comes from directions that Arrow does not look at (medians)"
     )
-    yield judged(arrow_blind_spot.THEOREM, case, here.updates, here.together, note, note)
-
-
-def _unseen(low: LowRank, top: Float64[np.ndarray, "1 n"], x: Float64[np.ndarray, "t n"]) -> float:
-    """Median share of an answer's energy that does not come from the top direction."""
-    full = (((x @ low.down.T) @ low.up.T) ** 2).sum(axis=1)
-    seen = (((x @ top.T @ top @ low.down.T) @ low.up.T) ** 2).sum(axis=1)
-    return float(np.median(1 - seen / np.maximum(full, TINY)))
+    yield judged(arrow_blind_spot.THEOREM, case, module.updates, module.together, note, note)

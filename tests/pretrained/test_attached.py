@@ -1,0 +1,339 @@
+"""Adapters on a model: which fit, what coefficients do, types and devices of one module."""
+
+import warnings
+
+import ml_dtypes
+import numpy as np
+import pytest
+import torch
+from causal import VOCABULARY, logits, network
+from torch import nn
+
+from loratheory.adapters import Adapter, AdapterError, Info
+from loratheory.lowrank import LowRank, gaussian
+from loratheory.pretrained import Map, Model, ModelError, OtherBaseWarning, attached, maps
+from loratheory.pretrained._attach import Site
+from loratheory.pretrained._fit import fitted
+
+SHA = "0123456789abcdef0123456789abcdef01234567"
+Q0, Q1, HEAD = "model.layers.0.self_attn.q_proj", "model.layers.1.self_attn.q_proj", "lm_head"
+SHAPES = {Q0: (16, 16), Q1: (16, 16), HEAD: (VOCABULARY, 16)}
+
+
+def adapters(*ranks, names=tuple(SHAPES)):
+    rng = np.random.default_rng(0)
+    return [
+        Adapter.of({name: gaussian(rng, *SHAPES[name], r, 0.3) for name in names}) for r in ranks
+    ]
+
+
+def zeros(shapes, embeddings=(), base="", revision=None):
+    modules = {name: LowRank(np.zeros((m, 1)), np.zeros((1, n))) for name, (m, n) in shapes.items()}
+    info = Info("mine", base, embeddings=frozenset(embeddings), config={"revision": revision})
+    return Adapter.of(modules, info)
+
+
+def test_any_coefficients_act_as_the_weighted_sum_on_the_weights():
+    """By a second route: the weights of a double-precision model, changed by hand."""
+    net, library = network("llama").double(), adapters(1, 3, 2)
+    coefficients = np.random.default_rng(1).standard_normal((3, 3))
+    with attached(Model(net), library) as acting:
+        acting.coefficients = coefficients.copy()
+        ours = logits(net)
+        assert acting.layers.tolist() == [0, 1, -1]
+        acting.coefficients[acting.layers >= 1, 1] = 0
+        low_layers = logits(net)
+    for row, (name, values) in enumerate(zip(SHAPES, coefficients, strict=True)):
+        change = sum(c * one[name].dense() for c, one in zip(values, library, strict=True))
+        net.get_submodule(name).weight += torch.asarray(change)
+        assert acting.names[row] == name
+    assert torch.allclose(ours, logits(net), rtol=1e-10, atol=1e-10)
+    assert not torch.allclose(ours, low_layers, rtol=1e-3)
+
+
+def test_attached_twice_they_add_up(base):
+    model, (one, two) = base(double=True), adapters(2, 1)
+    with attached(model, [one, two], [0.5, 2.0]):
+        at_once = logits(model.network)
+    with attached(model, [one], 0.5), attached(model, [two], 2.0):
+        assert torch.allclose(at_once, logits(model.network), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("given", "rows"),
+    [
+        (0.1, [[0.1, 0.1]] * 3),
+        (2, [[2, 2]] * 3),
+        ([0.25, -1], [[0.25, -1]] * 3),
+        ([[1], [2], [3]], [[1, 1], [2, 2], [3, 3]]),
+        (np.arange(6.0).reshape(3, 2), [[0, 1], [2, 3], [4, 5]]),
+    ],
+)
+def test_numbers_go_to_adapters_and_columns_to_modules(base, given, rows):
+    with attached(base(), adapters(1, 1)) as acting:
+        assert acting.coefficients.tolist() == [[1.0, 1.0]] * 3
+        acting.set(given)
+        assert acting.coefficients.tolist() == rows
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([1.0, 2.0, 3.0], r"give one number, 2 \(one for each adapter\)"),
+        ([[1.0, 2.0]] * 2, "give one number, 2"),
+        (np.ones((1, 3, 2, 2)), "give one number, 2"),
+        (np.nan, "not all finite: use 0 to leave one out"),
+        ([1.0, -np.inf], "not all finite"),
+    ],
+)
+def test_wrong_coefficients_are_refused_and_change_nothing(base, given, said):
+    with attached(base(), adapters(1, 1), 0.5) as acting:
+        with pytest.raises(ValueError, match=said):
+            acting.set(given)
+        assert acting.coefficients.tolist() == [[0.5, 0.5]] * 3
+    with pytest.raises(ValueError, match=said):
+        attached(base(), adapters(1, 1), given)
+    assert not any(module._forward_hooks for module in base().network.modules())
+
+
+def test_an_error_inside_takes_the_adapters_off_as_well(base):
+    net = base().network
+    bare, acting = logits(net), attached(base(), adapters(1))
+    assert not torch.equal(logits(net), bare)
+    with pytest.raises(IndexError), acting:
+        net(torch.tensor([[VOCABULARY]]))
+    assert torch.equal(logits(net), bare)
+    acting.remove()  # twice does no harm
+
+
+def test_updates_are_those_of_the_adapters_in_single_precision(base):
+    [one], [two] = adapters(1), adapters(2, names=[Q0])
+    with attached(base(), [one, two]) as acting:
+        assert tuple(acting.updates) == acting.names == tuple(SHAPES)
+        assert [low.width for low in acting.updates[HEAD]] == [1, 0]
+        for name in SHAPES:
+            there = acting.updates[name][0]
+            assert torch.allclose(there.dense().double(), torch.asarray(one[name].dense()))
+
+
+def test_experts_that_are_linear_maps_get_their_own_updates():
+    """Called with some tokens, by keyword, or with none."""
+
+    class Experts(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.experts = nn.ModuleList(nn.Linear(4, 3) for _ in range(3))
+
+        def forward(self, x):
+            unused = self.experts[1](x[:0]).sum()
+            return self.experts[0](x[:1]) + self.experts[2](input=x[1:]) + unused
+
+    rng, net, x = np.random.default_rng(2), Experts(), torch.randn(2, 4)
+    one = Adapter.of({f"experts.{i}": gaussian(rng, 3, 4, 1) for i in range(3)})
+    plain = net(x)
+    with torch.no_grad(), attached(Model(net), [one]):
+        change = net(x) - plain
+    first, last = (torch.asarray(one[f"experts.{i}"].dense()).float() for i in (0, 2))
+    assert torch.allclose(change[0], first @ x[0] + last @ x[1], atol=1e-5)
+
+
+def test_gradients_pass_through():
+    net = network("llama").double()
+    one = Adapter.of({HEAD: LowRank(np.ones((VOCABULARY, 1)), np.eye(16)[:1])})
+    x = torch.randn(1, 2, 16, dtype=torch.float64, requires_grad=True)
+    with attached(Model(net), [one], 3.0):
+        net.lm_head(x).sum().backward()
+    expected = net.lm_head.weight.sum(dim=0) + 3.0 * VOCABULARY * torch.eye(16)[0].double()
+    assert torch.allclose(x.grad[0, 0], expected)
+
+
+# Which adapters fit
+
+
+def test_what_fits_is_returned_with_its_places(base):
+    one = zeros({HEAD: (VOCABULARY, 16)}, base="a")
+    two = zeros({"model.layers.1.self_attn.k_proj": (8, 16)}, base="b")
+    together, places = fitted(Model(base().network), [one, two])
+    assert [*places] == [HEAD, "model.layers.1.self_attn.k_proj"]
+    assert places[HEAD].module is base().network.lm_head
+    assert together.adapters == (one, two)
+
+
+PARTS = [f"layers.{i}.self_attn.{part}_proj" for i in (0, 1) for part in "qkv"]
+MLPS = [f"model.layers.{i}.mlp.{part}_proj" for i in (0, 1) for part in ("up", "down")]
+EXPERT = "model.layers.0.mlp.experts.0.down_proj"
+MISFITS = [
+    (
+        dict.fromkeys([*PARTS, HEAD], (16, 16)), (),
+        r"mine: 6 of its 7 modules are not in LlamaForCausalLM \("
+        + "; ".join(f"{name}, closest is model.{name}" for name in PARTS[:3])
+        + r", …\); attach .* or rename its modules$",
+    ),
+    ({"base.decoder.1.mlp.up_proj": (2, 2)}, (), r"closest is model\.layers\.1\.mlp\.up_proj\)"),
+    ({"transformer.h.1.k_proj": (2, 2)}, (), r"closest is model\.layers\.1\.self_attn\.k_proj\)"),
+    ({"head": (2, 2)}, (), r"head, closest is lm_head\)"),
+    ({EXPERT: (16, 24)}, (), "rename its modules; experts kept in one tensor are not linear maps"),
+    (
+        dict.fromkeys(MLPS, (16, 24)), (),
+        r"2 of its 4 modules are of another shape in .*\(model\.layers\.0\.mlp\.up_proj is "
+        r"\(24, 16\), not \(16, 24\); model.layers.1.mlp.up_proj is .*24\)\); .* of the size",
+    ),
+    ({"model.embed_tokens": (16, VOCABULARY)}, (), "of another kind in .*tokens is an embedding"),
+    ({HEAD: (VOCABULARY, 16)}, (HEAD,), "are of another kind in .*lm_head is a linear map"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("shapes", "embeddings", "said"), MISFITS)
+def test_what_does_not_fit_is_listed_with_what_would_match(base, shapes, embeddings, said):
+    with pytest.raises(ModelError, match=said):
+        fitted(base(), [zeros(shapes, embeddings)])
+
+
+def test_no_adapter_no_maps_and_packed_maps_are_refused(base):
+    with pytest.raises(AdapterError):
+        fitted(base(), [])
+    with pytest.raises(ModelError, match="closest is nothing: it has no maps"):
+        fitted(Model(nn.LayerNorm(3)), [zeros({"q": (2, 2)})])
+    net = nn.ModuleDict({"q": nn.Linear(3, 2)})
+    net["q"].weight = nn.Parameter(torch.zeros(2, 3, dtype=torch.uint8), requires_grad=False)
+    for model, name in ((Model(net), "ModuleDict"), (Model(net, name="a/b"), "a/b")):
+        with pytest.raises(ModelError, match=rf"{name}: weights of q are packed as torch\.uint8"):
+            maps(model)
+
+
+def test_a_module_that_stands_in_two_places_has_both_names():
+    shared = nn.Linear(3, 2)
+    places = maps(Model(nn.ModuleDict({"one": shared, "two": shared, "norm": nn.LayerNorm(3)})))
+    assert [*places] == ["one", "two"]
+    assert places["one"].module is places["two"].module
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "revision", "name", "commit", "said"),
+    [
+        ("a/small", None, "a/small", "", ""),
+        ("a/Small", None, "/models/small/", "", ""),
+        ("", None, "a/small", "", ""),
+        ("a/small", None, "", "", ""),
+        ("a/small", None, "a/large", "", "mine was trained on a/small, this is a/large: names"),
+        ("a/small", SHA, "a/small", SHA, ""),
+        ("a/small", SHA[:7], "a/small", SHA, ""),
+        ("a/small", SHA, "a/small", SHA[:7], ""),
+        ("a/small", "main", "a/small", SHA, ""),
+        ("a/small", "fedcba9", "a/small", SHA, f"trained on revision fedcba9, this is {SHA}"),
+        ("a/small", "fedcba9", "a/small", "", ""),
+        ("a/small", None, "a/small", SHA, ""),
+    ],
+)
+def test_another_base_or_revision_is_said_and_no_obstacle(
+    base, trained_on, revision, name, commit, said
+):
+    model = Model(base().network, name=name, revision=commit)
+    one = zeros({HEAD: (VOCABULARY, 16)}, base=trained_on, revision=revision)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        attached(model, [one]).remove()
+    assert [each.category for each in caught] == [OtherBaseWarning] * bool(said)
+    assert all(said in str(each.message) for each in caught)
+
+
+# One module
+
+
+def linear(dtype=torch.float64, seed=0):
+    """A map of 4 inputs and 3 outputs, and updates of ranks 2, 0 and 1."""
+    rng = np.random.default_rng(seed)
+    module = nn.Linear(4, 3).to(dtype).requires_grad_(False)
+    return Map(module, (3, 4), False), [gaussian(rng, 3, 4, r) for r in (2, 0, 1)]
+
+
+@pytest.mark.parametrize("shape", [(5, 4), (2, 3, 4), (4,), (0, 4)])
+@pytest.mark.parametrize("kind", [None, torch.bool, torch.int64, torch.float64])
+def test_weighted_updates_are_added_whatever_the_shape_and_type_of_weights(shape, kind):
+    place, updates = linear()
+    site, x = Site.of(place, updates), torch.asarray(np.random.default_rng(1).normal(size=shape))
+    out = place.module(x)
+    for row in ([0.5, 9.0, -2.0], [1.0, 1.0, 1.0], [0.5, 9.0, -2.0]):
+        dense = sum(c * low.dense() for c, low in zip(row, updates, strict=True))
+        if kind is None:
+            ours = site.added(x, out, np.array(row))
+        else:  # a route that says yes to all
+            ours = site.routed(x, out, np.array(row), lambda t: torch.ones((len(t), 3), dtype=kind))
+        assert torch.allclose(ours, out + x @ torch.asarray(dense).T)
+
+
+@pytest.mark.parametrize("count", [1, 40])
+def test_routed_outputs_are_weighed_token_by_token(count):
+    place, updates = linear()
+    rng = np.random.default_rng(2)
+    x = torch.asarray(rng.standard_normal((2, count, 4)))
+    weights = torch.asarray(rng.standard_normal((2 * count, 3)))
+    out, row = place.module(x), np.array([2.0, 1.0, 0.0])
+    ours = Site.of(place, updates).routed(x, out, row, lambda _: weights)
+    changes = weights[:, :1] * 2.0 * (x.reshape(-1, 4) @ torch.asarray(updates[0].dense()).T)
+    assert torch.allclose(ours, out + changes.reshape(2, count, 3))
+
+
+def test_token_numbers_look_up_columns_and_a_scaled_embedding_scales_them():
+    module = nn.Embedding(7, 3).double().requires_grad_(False)
+    low = gaussian(np.random.default_rng(3), 3, 7, 2)
+    site, ids = Site.of(Map(module, (3, 7), True), [low]), torch.tensor([[6, 0], [2, 2]])
+    out, columns = module(ids), torch.asarray(low.dense()).T[ids]
+    assert torch.allclose(site.added(ids, out, np.array([0.5])), out + 0.5 * columns)
+    module.register_buffer("embed_scale", torch.tensor(4.0))
+    assert torch.allclose(site.added(ids, out, np.array([0.5])), out + 2.0 * columns)
+
+
+@pytest.mark.parametrize(
+    ("weight", "factor", "wide"),
+    [
+        (torch.bfloat16, np.float32, torch.float32),
+        (torch.bfloat16, np.float16, torch.float32),
+        (torch.float16, ml_dtypes.bfloat16, torch.float32),
+        (torch.float32, np.float64, torch.float64),
+        (torch.float64, np.float32, torch.float64),
+    ],
+)
+def test_factors_are_single_unless_something_is_double_and_outputs_keep_their_type(
+    weight, factor, wide
+):
+    place, updates = linear(weight)
+    site = Site.of(place, [low.map(lambda a: a.astype(factor)) for low in updates])
+    assert {site.up.dtype, site.down.dtype, site.updates[0].up.dtype} == {wide}
+    x, row = torch.ones((2, 4), dtype=weight), np.ones(3)
+    out = place.module(x)
+    assert site.added(x, out, row).dtype == weight
+    assert site.routed(x, out, row, lambda t: torch.ones(len(t), 3)).dtype == weight
+
+
+def test_tensors_are_taken_as_they_are_and_read_only_arrays_copied():
+    place, updates = linear()
+    frozen = updates[0].map(np.copy)
+    frozen.up.flags.writeable = frozen.down.flags.writeable = False
+    site = Site.of(place, [frozen, updates[2].map(torch.asarray)])
+    for low, there in zip((updates[0], updates[2]), site.updates, strict=True):
+        assert np.allclose(low.dense(), there.dense().numpy())
+
+
+def test_a_weight_that_is_elsewhere_until_it_runs_does_not_take_the_factors_along():
+    """On the meta device nothing could be added: they wait, and follow the output."""
+    place, updates = linear()
+    out, x = place.module(torch.ones(2, 4, dtype=torch.float64)), torch.ones(2, 4)
+    site = Site.of(Map(place.module.to("meta"), (3, 4), False), updates)
+    assert site.up.device.type == "cpu"
+    assert torch.isfinite(site.added(x, out, np.ones(3))).all()
+    assert site.added(x, out.to("meta"), np.ones(3)).device.type == "meta"
+    assert site.updates[0].up.device.type == "meta"
+
+
+@pytest.mark.accelerator
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch sees no GPU")
+def test_on_a_gpu_the_factors_lie_there_and_give_the_same():
+    place, updates = linear()
+    x = torch.asarray(np.random.default_rng(7).standard_normal((5, 4)))
+    ours = Site.of(place, updates).added(x, place.module(x), np.ones(3))
+    there = Map(place.module.cuda(), (3, 4), False)
+    site = Site.of(there, updates)
+    assert site.up.is_cuda
+    assert torch.allclose(ours, site.added(x.cuda(), there.module(x.cuda()), np.ones(3)).cpu())

@@ -1,0 +1,347 @@
+"""Who acts at which token: routers, gates on maps, blocks and prompts, by hand on dense updates."""
+
+import numpy as np
+import pytest
+import torch
+from causal import TOKENS, logits
+
+from loratheory.adapters import (
+    Adapter,
+    Info,
+    Router,
+    arrow_scores,
+    calibrate,
+    response_scores,
+)
+from loratheory.lowrank import gaussian
+from loratheory.pretrained import (
+    ModelError,
+    attached,
+    batch,
+    block_gates,
+    inputs,
+    maps,
+    prompt_gates,
+    routed,
+)
+
+ORDINARY = [{"input_ids": torch.tensor([row])} for row in ([2, 9, 4, 4, 8], [1, 6], [30, 3, 12])]
+PROMPTS = ["error", "hb", "kddd", "fguuu", "mab"]
+PAIRS = ((0, 1), (2, 3))
+BLOCKS = {
+    "llama": ("model.layers.0.self_attn", "model.layers.1.mlp"),
+    "gpt2": ("transformer.h.0.attn", "transformer.h.1.mlp"),
+    "phi": ("model.layers.0.self_attn", "model.layers.1.mlp"),
+}
+
+
+def library(model, count, rank=1, only="layers."):
+    """Adapters of all maps in blocks, or of some."""
+    rng = np.random.default_rng(0)
+    places = {n: m.shape for n, m in maps(model).items() if not m.embedding and "lm_head" not in n}
+    return [
+        Adapter.of(
+            {n: gaussian(rng, *x, rank, 0.4) for n, x in places.items() if only in n + "layers."}
+        )
+        for _ in range(count)
+    ]
+
+
+def states(model, **called):
+    """Logits without a cache."""
+    called = called or {"input_ids": TOKENS}
+    with torch.no_grad():
+        return model.network(**called, use_cache=False).logits
+
+
+# Routes by module and token
+
+
+def by_hand(model, adapters, choose):
+    """Logits with the weights of `choose`, token by token, on dense updates."""
+    handles = []
+    for name in adapters[0]:
+        dense = [torch.asarray(one[name].dense()) for one in adapters]
+
+        def _hook(_, args, out, name=name, dense=dense):
+            rows = args[0].reshape(-1, args[0].shape[-1])
+            changes = [
+                sum(w * delta @ x for w, delta in zip(choose(name, dense, x), dense, strict=True))
+                for x in rows
+            ]
+            return out + torch.stack(changes).reshape(out.shape)
+
+        handles.append(model.network.get_submodule(name).register_forward_hook(_hook))
+    outputs = logits(model.network)
+    for handle in handles:
+        handle.remove()
+    return outputs
+
+
+def nearest(_, dense, x):
+    """Exact Arrow: the adapter whose top right singular vector fits best."""
+    fits = torch.stack([(torch.linalg.svd(delta).Vh[0] @ x).abs() for delta in dense])
+    return [float(i == int(fits.argmax())) for i in range(len(dense))]
+
+
+def soft(_, dense, x):
+    """Softmax over lengths."""
+    return torch.softmax(torch.stack([(delta @ x).norm() for delta in dense]), 0).tolist()
+
+
+@pytest.mark.parametrize(
+    ("router", "choose"),
+    [
+        (lambda low: Router(arrow_scores(low)), nearest),
+        (lambda low: Router(response_scores(low), top_k=3), soft),
+    ],
+    ids=["arrow", "softmax"],
+)
+@pytest.mark.parametrize("coefficients", [[1.0, 1.0, 1.0], [2.0, 0.0, 0.5]])
+def test_routers_weigh_each_token_and_coefficients_multiply(base, router, choose, coefficients):
+    model = base("qwen2", double=True)
+    adapters = library(model, 3)
+    with attached(model, adapters, coefficients) as acting:
+        acting.follow(routed({name: router(low) for name, low in acting.updates.items()}))
+        ours = logits(model.network)
+    wanted = by_hand(
+        model,
+        adapters,
+        lambda *args: [c * w for c, w in zip(coefficients, choose(*args), strict=True)],
+    )
+    assert torch.allclose(ours, wanted, rtol=1e-8, atol=1e-8)
+    assert not torch.allclose(ours, logits(model.network), atol=0.1)
+
+
+def test_gates_calibrated_on_the_model_open_above_what_they_met_there(base):
+    model = base("qwen2", double=True)
+    # Not of attention: what the first reads is that of ordinary tokens, on the limit itself.
+    adapters, rng = library(model, 3, only=".mlp."), np.random.default_rng(1)
+    batches = [{"input_ids": torch.asarray(rng.integers(0, 31, (20, 5)))}]
+    ordinary = inputs(model, batches, [*adapters[0]])
+    with attached(model, adapters) as acting:
+        gates = {
+            name: calibrate(low, ordinary[name], budget=0.5) for name, low in acting.updates.items()
+        }
+        acting.follow(routed(gates))
+        ours = logits(model.network)
+
+    def _large(name, dense, x):
+        pairs = zip(dense, gates[name].thresholds, strict=True)
+        return [float((delta @ x).norm() > threshold) for delta, threshold in pairs]
+
+    assert torch.allclose(ours, by_hand(model, adapters, _large), rtol=1e-8, atol=1e-8)
+    for name in adapters[0]:
+        share = gates[name].weights(ordinary[name]).mean(dim=0)
+        assert (share > 0).all()
+        assert (share < 0.2).all()
+
+
+def test_a_route_can_be_followed_and_left(base):
+    model, met = base(double=True), []
+
+    def _second_layer(name, x):
+        met.append((name, tuple(x.shape)))
+        return torch.full((len(x), 2), float(".1." in name), dtype=x.dtype)
+
+    with attached(model, library(model, 2), [1.0, 0.5], route=_second_layer) as acting:
+        ours = logits(model.network)
+        acting.follow(None)
+        acting.coefficients[acting.layers == 0] = 0
+        assert torch.allclose(ours, logits(model.network), rtol=1e-12)
+        assert {*met} == {
+            (name, (TOKENS.numel(), low[0].shape[1])) for name, low in acting.updates.items()
+        }
+
+
+def test_modules_without_a_router_and_embeddings_are_refused(base):
+    model = base(double=True)
+    with (
+        attached(model, library(model, 1), route=routed({})),
+        pytest.raises(ModelError, match=r"layers\.0\.self_attn\.q_proj: there is no router for it"),
+    ):
+        states(model)
+    name = "model.embed_tokens"
+    info = Info(embeddings=frozenset({name}))
+    one = Adapter.of({name: gaussian(np.random.default_rng(1), 16, 31, 1)}, info)
+    with pytest.raises(ModelError, match="embed_tokens: the inputs of an embedding are no vectors"):
+        attached(model, [one], route=lambda _, x: x)
+    assert not any(module._forward_hooks for module in model.network.modules())
+
+
+# Gates on blocks
+
+
+def responses(model, acting, block, tokens):
+    """How much each adapter alone changes what a block puts out, if none acts elsewhere: (t, k)."""
+    rows = [name.rpartition(".")[0] == block for name in acting.names]
+    acting.follow(None)
+    outputs = []
+
+    def _see(_, __, out):
+        outputs.append((out[0] if isinstance(out, tuple) else out)[0].numpy())
+
+    handle = model.network.get_submodule(block).register_forward_hook(_see)
+    for weights in ([0, 0], [1, 0], [0, 1]):
+        acting.set(np.outer(rows, weights))
+        states(model, input_ids=tokens)
+    handle.remove()
+    return np.stack([np.linalg.norm(one - outputs[0], axis=1) for one in outputs[1:]], axis=1)
+
+
+@pytest.mark.parametrize(("kind", "place"), [("llama", 0), ("llama", 1), ("gpt2", 0), ("phi", 1)])
+def test_a_block_decides_as_by_hand_and_turns_exactly_at_its_limit(kind, place, base):
+    """What comes in is the base's where limits are found, and where nothing acts elsewhere."""
+    model, block = base(kind, double=True), BLOCKS[kind][place]
+    adapters, tokens = library(model, 2), TOKENS[:1]
+    with attached(model, adapters) as acting:
+        usual = np.concatenate([responses(model, acting, block, x["input_ids"]) for x in ORDINARY])
+        scores = (responses(model, acting, block, tokens) - usual.mean(0)) / usual.std(0)
+        assert scores.max() > 0.3
+        inside = [name.rpartition(".")[0] == block for name in acting.names]
+        name = acting.names[inside.index(True)]
+        x = torch.zeros(tokens.shape[1], acting.updates[name][0].shape[1], dtype=torch.float64)
+        for z in (0, scores.max() - 1e-6, scores.max() + 1e-6):
+            acting.set(1.0)
+            block_gates(model, acting, ORDINARY, z=float(z))
+            acting.set(np.outer(inside, [1, 1]))
+            states(model, input_ids=tokens)
+            assert np.array_equal(acting.route(name, x).numpy(), scores > z)
+
+
+def test_what_is_off_leaves_the_base_and_what_is_on_is_the_sum_where_coefficients_let_it(base):
+    model = base(double=True)
+    adapters, bare = library(model, 2), states(model)
+    with attached(model, adapters) as acting:
+        everywhere = states(model)
+        acting.coefficients[acting.layers >= 1, 0] = 0
+        below = states(model)
+        acting.set(1.0)
+        block_gates(model, acting, ORDINARY, z=1e6)
+        assert torch.allclose(states(model), bare, rtol=0, atol=1e-12)
+        block_gates(model, acting, ORDINARY, z=-1e6)
+        assert torch.allclose(states(model), everywhere, rtol=0, atol=1e-10)
+        acting.coefficients[acting.layers >= 1, 0] = 0
+        assert torch.allclose(states(model), below, rtol=0, atol=1e-10)
+    assert torch.equal(states(model), bare)
+    assert not any(m._forward_pre_hooks for m in model.network.modules())
+
+
+def test_a_token_is_decided_by_itself_not_by_its_neighbours_in_the_batch(base):
+    model = base(double=True)
+    with attached(model, library(model, 2)) as acting:
+        block_gates(model, acting, ORDINARY, z=0.5)
+        each = [states(model, input_ids=row[None]) for row in TOKENS]
+        assert torch.allclose(states(model), torch.cat(each), rtol=0, atol=1e-10)
+
+
+def test_a_cache_padding_no_tokens_and_maps_outside_blocks_are_refused(base):
+    model = base(double=True)
+    padded = {"input_ids": TOKENS, "attention_mask": torch.tensor([[0, 1, 1, 1, 1], [1] * 5])}
+    with attached(model, library(model, 2)) as acting:
+        with pytest.raises(ModelError, match="padding is no token; give each prompt alone"):
+            block_gates(model, acting, [padded])
+        with pytest.raises(ModelError, match="no token came there"):
+            block_gates(model, acting, [])
+        block_gates(model, acting, ORDINARY)
+        with pytest.raises(ModelError, match="use_cache=False"):
+            model.network(input_ids=TOKENS, use_cache=True)
+    head = Adapter.of({"lm_head": gaussian(np.random.default_rng(0), 31, 16, 1)})
+    with attached(model, [head]) as acting, pytest.raises(ModelError, match="in no block"):
+        block_gates(model, acting, ORDINARY)
+
+
+# Gates on prompts
+
+
+def prompt_responses(model, adapters, prompts):
+    """By dense updates, one prompt at a time: in deviations above the mean of ordinary tokens."""
+
+    def _lengths(one):
+        x = inputs(model, [one], [*adapters[0]])
+        return {
+            (name, j): np.linalg.norm(x[name].numpy() @ adapter[name].dense().T, axis=1)
+            for name in x
+            for j, adapter in enumerate(adapters)
+        }
+
+    usual = [_lengths(one) for one in ORDINARY]
+    usual = {key: np.concatenate([one[key] for one in usual]) for key in usual[0]}
+    rows = []
+    for prompt in prompts:
+        each = {
+            key: (x - usual[key].mean()) / usual[key].std()
+            for key, x in _lengths(batch(model, [prompt])).items()
+        }
+        rows.append([np.mean([x for (_, j), x in each.items() if j == k]) for k in range(4)])
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("kind", "heard"),
+    [(k, h) for k in ("llama", "gpt2") for h in (None, ((0,), (2,)))] + [("llama", ((1,), (3,)))],
+)
+def test_the_group_of_largest_response_acts_and_no_other(kind, heard, base):
+    model = base(kind, double=True)
+    adapters = library(model, 4, rank=2)
+    rows = prompt_responses(model, adapters, PROMPTS)
+    means = [[np.mean([row[j] for j in group]) for group in heard or PAIRS] for row in rows]
+    best = np.argmax(means, axis=1)
+    assert {*best} == {0, 1}
+    wanted = []
+    for prompt, group in zip(PROMPTS, best, strict=True):
+        with attached(model, [adapters[j] for j in PAIRS[group]], 0.7):
+            wanted.append(states(model, **batch(model, [prompt]))[:, -1])
+    with attached(model, adapters, 0.7) as acting:
+        prompt_gates(model, acting, ORDINARY, PAIRS, heard)
+        together = states(model, **batch(model, PROMPTS))[:, -1]
+        again = states(model, **batch(model, PROMPTS[:1]))[:, -1]
+    torch.testing.assert_close(together, torch.cat(wanted), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(again, wanted[0], rtol=1e-5, atol=1e-6)
+
+
+def test_another_route_takes_the_place_of_gates_and_nothing_is_left(base):
+    model = base(double=True)
+    bare = states(model)
+    with attached(model, library(model, 4)) as acting:
+        everywhere = states(model)
+        for gates in (
+            lambda: prompt_gates(model, acting, ORDINARY, PAIRS),
+            lambda: block_gates(model, acting, ORDINARY),
+        ):
+            gates()
+            assert not torch.equal(states(model), everywhere)
+            acting.follow(None)
+            assert torch.equal(states(model), everywhere)
+    assert not model.network._forward_pre_hooks
+    assert torch.equal(states(model), bare)
+
+
+def test_what_is_no_prompt_is_refused_and_maps_that_do_not_see_every_token(base):
+    from transformers import DynamicCache
+
+    model = base(double=True)
+    with attached(model, library(model, 4)) as acting:
+        prompt_gates(model, acting, ORDINARY, PAIRS)
+        states(model, **batch(model, PROMPTS[:1]))
+        with pytest.raises(ModelError, match="1 of 5 tokens come there"):
+            acting.route(acting.names[0], torch.zeros(1, 32, dtype=torch.float64))
+        with pytest.raises(ModelError, match="use_cache=False"):
+            model.network(input_ids=TOKENS, past_key_values=DynamicCache())
+        with pytest.raises(ModelError, match="without input_ids"):
+            model.network(inputs_embeds=torch.zeros(1, 2, 16, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    ("groups", "heard", "said"),
+    [
+        (((0, 1), ()), None, "a group is"),
+        (((0, 1), (2, 4)), None, "name adapters from 0 to 3"),
+        (PAIRS, ((0,), (-1,)), "name adapters from 0 to 3"),
+        (PAIRS, ((0,),), "2 groups are to be chosen by 1"),
+    ],
+)
+def test_groups_that_cannot_be_are_refused(groups, heard, said, base):
+    model = base(double=True)
+    with attached(model, library(model, 4)) as acting, pytest.raises(ModelError, match=said):
+        prompt_gates(model, acting, ORDINARY, groups, heard)

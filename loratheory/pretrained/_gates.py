@@ -215,8 +215,8 @@ def prompt_gates(
             acting.route = following
         mask = kwargs.get("attention_mask")
         real = (torch.ones_like(ids) if mask is None else mask)[..., None].bool()
-        mean = (sum(each[1:], each[0]) / len(each)).reshape(*ids.shape, -1)
-        responses = torch.where(real, mean, 0.0).sum(1) / real.sum(1)
+        mean: Any = sum(each) / len(each)
+        responses = torch.where(real, mean.reshape(*ids.shape, -1), 0.0).sum(1) / real.sum(1)
         by_group = torch.stack([responses[:, list(group)].mean(1) for group in heard], 1)
         weights = acts.to(ids.device)[by_group.argmax(1)].repeat_interleave(ids.shape[1], 0)
 

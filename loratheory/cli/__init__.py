@@ -14,7 +14,6 @@ from loratheory.cli import (
     _check_model,
     _claim,
     _data,
-    _data_two_hop,
     _diagnose,
     _evaluate,
     _experiments,
@@ -22,7 +21,6 @@ from loratheory.cli import (
     _inspect,
     _interfere,
     _merge,
-    _methods,
     _run,
     _theorems,
 )
@@ -66,7 +64,7 @@ for command in (
     _merge.merge,
     _check_model.check_model,
     _interfere.interfere,
-    _methods.methods,
+    _merge.methods,
     _evaluate.evaluate,
     _figures.figure,
     _experiments.experiments,
@@ -78,5 +76,5 @@ data = typer.Typer(
     help="Write word problems or two-hop questions as JSON Lines, split by structure.",
 )
 data.command()(_data.word_problems)
-data.command()(_data_two_hop.two_hop)
+data.command()(_data.two_hop)
 app.add_typer(data, name="data")

@@ -1,25 +1,27 @@
 """``loratheory bound``: a bound or threshold from the numbers that a practitioner has."""
 
 import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 
-from loratheory.cli._inspect import Figure, Json
-from loratheory.cli._output import figure_file, reachable, refused, save_json, show
+from loratheory.cli._output import Figure, Json, Label, delivered, reachable, refused, show
 from loratheory.cli._theorems import chosen
 
-Pairs = Annotated[
-    list[str] | None, typer.Argument(metavar="[KEY=VALUE]", help="What is known; see the example.")
-]
-MOST = 10_000
-Curve = Annotated[str | None, typer.Option(help="Vary one key: `hops=1:8:8`, from, to, how many.")]
+MOST = 10_000  # values of a curve
 
 
 def bound(
-    label: Annotated[str, typer.Argument(help="A theorem, with or without `thm:`.")],
-    known: Pairs = None,
-    curve: Curve = None,
+    label: Label,
+    known: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]", help="What is known; see the example."),
+    ] = None,
+    curve: Annotated[
+        str | None, typer.Option(help="Vary one key: `hops=1:8:8`, from, to, how many.")
+    ] = None,
     json: Json = None,
     figure: Figure = None,
 ) -> None:
@@ -32,108 +34,94 @@ def bound(
 
     JSON: an object `label, given, values` in full precision; with `--curve`, a list of them.
     """
-    from loratheory.theorems import CALCULATORS
-
     reachable(json, figure=figure)
     if figure and not curve:
         refused("--figure draws a curve: say which key varies, such as --curve hops=1:8:8")
+    keys = _keys(label)
+    pairs = [keys.pair(text) for text in known or []]
+    given = dict(pairs)
+    if len(given) < len(pairs):
+        refused(f"a key is given twice in {' '.join(known or [])}: give each once")
+    key, grid = keys.curve(curve) if curve else ("", [None])
+    missing = [n for n, p in keys.wanted.items() if p.default is p.empty and n not in {*given, key}]
+    if missing:
+        refused(f"{keys.label} needs {', '.join(missing)}; its keys are {keys}")
+    results = [keys.result({**given, key: value} if key else given) for value in grid]
+    if delivered(json, results if curve else results[0], figure, "curve", keys.label, key, results):
+        first = results[0]
+        fixed = ", ".join(f"{n}={v}" for n, v in first["given"].items() if n != key)
+        rows = [(r["given"][key], *r["values"].values()) for r in results] if key else []
+        columns = (key, *first["values"]) if key else ("quantity", "value")
+        show(f"{keys.label}: {fixed}", columns, rows or first["values"].items())
+
+
+def _keys(label: str) -> "_Keys":
+    from loratheory.theorems import CALCULATORS
+
     (theorem,) = chosen([label])
     if theorem.label not in CALCULATORS:
         able = ", ".join(name.removeprefix("thm:") for name in CALCULATORS)
         refused(f"{theorem.label} has no calculator; these have: {able}")
-    wanted = inspect.signature(CALCULATORS[theorem.label]).parameters
-    pairs = [_pair(text, wanted, theorem.label) for text in known or []]
-    given = dict(pairs)
-    if len(given) < len(pairs):
-        refused(f"a key is given twice in {' '.join(known or [])}: give each once")
-    key, grid = _grid(curve, wanted, theorem.label) if curve else ("", [None])
-    missing = [n for n, p in wanted.items() if p.default is p.empty and n not in {*given, key}]
-    if missing:
-        keys = ", ".join(_described(name, wanted[name]) for name in wanted)
-        refused(f"{theorem.label} needs {', '.join(missing)}; its keys are {keys}")
-    results = []
-    for value in grid:
-        here = given if value is None else {**given, key: value}
-        results.append(
-            {
-                "label": theorem.label,
-                "given": _all(here, wanted),
-                "values": _values(theorem.label, here),
-            }
+    calculator = CALCULATORS[theorem.label]
+    return _Keys(theorem.label, calculator, inspect.signature(calculator).parameters)
+
+
+@dataclass(frozen=True)
+class _Keys:
+    """A theorem's calculator and what it asks for."""
+
+    label: str
+    calculator: Any
+    wanted: Mapping[str, inspect.Parameter]
+
+    def __str__(self) -> str:
+        """The keys, with the defaults of those that have one."""
+        return ", ".join(
+            name if parameter.default is parameter.empty else f"{name} (={parameter.default})"
+            for name, parameter in self.wanted.items()
         )
-    save_json(json, results if curve else results[0])
-    if figure:
-        from loratheory.figures import curve as drawing
 
-        figure_file(figure, drawing.draw(theorem.label, key, results))
-    if str(json) != "-":
-        _report(theorem, results, key)
+    def pair(self, text: str) -> tuple[str, Any]:
+        """A key and its value from ``KEY=VALUE``."""
+        key, equals, value = text.partition("=")
+        if not equals:
+            refused(f"{text!r} is not KEY=VALUE: write, for instance, {next(iter(self.wanted))}=3")
+        return key, self.value(key, value)
 
+    def value(self, key: str, text: str) -> Any:
+        """A value in the type of its key."""
+        if key not in self.wanted:
+            refused(f"{self.label} knows no {key!r}: its keys are {self}")
+        kind = self.wanted[key].annotation
+        if kind is str:
+            return text
+        try:
+            return int(text) if kind is int else float(text)
+        except ValueError:
+            what, such = ("a whole number", "3") if kind is int else ("a number", "0.5")
+            refused(f"{key}={text} is not {what}: write {key}={such}")
 
-def _described(name: str, parameter: inspect.Parameter) -> str:
-    return name if parameter.default is parameter.empty else f"{name} (={parameter.default})"
+    def curve(self, text: str) -> tuple[str, list[Any]]:
+        """The key that varies and its values."""
+        key, _, span = text.partition("=")
+        first, last, count = (*span.split(":"), "", "")[:3]
+        if span.count(":") != 2 or not count.isdecimal() or int(count) < 2:
+            refused(f"--curve {text} is not KEY=FROM:TO:COUNT: write, for instance, hops=1:8:8")
+        if int(count) > MOST:
+            refused(f"--curve {text} asks for {count} values: {MOST} are more than a figure shows")
+        low, high = self.value(key, first), self.value(key, last)
+        if isinstance(low, str):
+            refused(f"{key} is not a number and cannot vary: choose another key")
+        steps = int(count) - 1
+        values = [low + (high - low) * step / steps for step in range(steps + 1)]
+        whole = self.wanted[key].annotation is int
+        return key, list(dict.fromkeys(map(round, values))) if whole else values
 
-
-def _pair(text: str, wanted: Any, label: str) -> tuple[str, Any]:
-    key, equals, value = text.partition("=")
-    if not equals:
-        refused(f"{text!r} is not KEY=VALUE: write, for instance, {next(iter(wanted))}=3")
-    return key, _number(key, value, wanted, label)
-
-
-def _number(key: str, value: str, wanted: Any, label: str) -> Any:
-    """The value in the type of the key."""
-    if key not in wanted:
-        keys = ", ".join(_described(name, parameter) for name, parameter in wanted.items())
-        refused(f"{label} knows no {key!r}: its keys are {keys}")
-    kind = wanted[key].annotation
-    if kind is str:
-        return value
-    try:
-        return int(value) if kind is int else float(value)
-    except ValueError:
-        what = "a whole number" if kind is int else "a number"
-        refused(f"{key}={value} is not {what}: write {key}={'3' if kind is int else '0.5'}")
-
-
-def _grid(text: str, wanted: Any, label: str) -> tuple[str, list[Any]]:
-    """The key that varies and its values."""
-    key, _, span = text.partition("=")
-    parts = span.split(":")
-    if len(parts) != 3 or not parts[2].isdecimal() or int(parts[2]) < 2:
-        refused(f"--curve {text} is not KEY=FROM:TO:COUNT: write, for instance, hops=1:8:8")
-    if int(parts[2]) > MOST:
-        refused(f"--curve {text} asks for {parts[2]} values: {MOST} are more than a figure shows")
-    low, high = (_number(key, part, wanted, label) for part in parts[:2])
-    if isinstance(low, str):
-        refused(f"{key} is not a number and cannot vary: choose another key")
-    steps = int(parts[2]) - 1
-    values = [low + (high - low) * step / steps for step in range(steps + 1)]
-    whole = wanted[key].annotation is int
-    return key, list(dict.fromkeys(round(v) for v in values)) if whole else values
-
-
-def _all(given: dict[str, Any], wanted: Any) -> dict[str, Any]:
-    return {name: given.get(name, parameter.default) for name, parameter in wanted.items()}
-
-
-def _values(label: str, given: dict[str, Any]) -> dict[str, float]:
-    """What the calculator says; its own refusals are the user's to mend."""
-    from loratheory.theorems import CALCULATORS
-
-    try:
-        return CALCULATORS[label](**given)
-    except ValueError as error:
-        refused(f"{label}: {error}")
-
-
-def _report(theorem: Any, results: list[dict[str, Any]], key: str) -> None:
-    first = results[0]
-    if not key:
-        rows = [(name, value) for name, value in first["values"].items()]
-        given = ", ".join(f"{name}={value}" for name, value in first["given"].items())
-        show(f"{theorem.label}: {given}", ("quantity", "value"), rows)
-        return
-    rows = [(r["given"][key], *r["values"].values()) for r in results]
-    fixed = ", ".join(f"{n}={v}" for n, v in first["given"].items() if n != key)
-    show(f"{theorem.label}: {fixed}", (key, *first["values"]), rows)
+    def result(self, given: dict[str, Any]) -> dict[str, Any]:
+        """What the calculator says of these values; its own refusals are the user's to mend."""
+        try:
+            values = self.calculator(**given)
+        except ValueError as error:
+            refused(f"{self.label}: {error}")
+        every = {name: given.get(name, one.default) for name, one in self.wanted.items()}
+        return {"label": self.label, "given": every, "values": values}

@@ -6,25 +6,24 @@ from typing import Annotated, Any
 
 import typer
 
-from loratheory.cli._inspect import Figure, Json
 from loratheory.cli._output import (
-    console,
-    figure_file,
+    Figure,
+    Json,
+    delivered,
     needs,
     progress,
     reachable,
     refused,
-    save_json,
+    say,
     show,
 )
 
-Adapters = Annotated[
-    list[Path] | None, typer.Argument(metavar="[ADAPTER]...", help="Folders as PEFT saves them.")
-]
-
 
 def check_model(
-    folders: Adapters = None,
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[ADAPTER]...", help="Folders as PEFT saves them."),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -92,18 +91,13 @@ def check_model(
     bar = partial(progress, unit="module", desc="check")
     base = load(model, device=device, dtype=dtype, revision=revision, download=download)
     result = checked(base, library, layers=chosen, facts=asked, limit=limit, progress=bar)
-    save_json(json, result)
-    if figure:
-        from loratheory.figures import model_check
-
-        figure_file(figure, model_check.draw(result))
-    if str(json) != "-":
+    if delivered(json, result, figure, "model_check", result):
         _report(result)
         if result.kept:
             some = f"at most {limit} of a group, --limit" if limit else "all of them"
-            columns = ("facts of", "rule", "predicted", "measured", "asked")
-            rows = [(k.group, k.rule, k.predicted, k.measured, k.asked) for k in result.kept]
-            show(f"answers kept, of the prompts asked ({some})", columns, rows)
+            columns = {key: key for key in ("rule", "predicted", "measured", "asked")}
+            title = f"answers kept, of the prompts asked ({some})"
+            show(title, {"facts of": "group", **columns}, result.kept)
 
 
 def _numbers(text: str) -> set[int]:
@@ -122,32 +116,16 @@ def _numbers(text: str) -> set[int]:
 def _report(result: Any) -> None:
     from loratheory.pretrained.check import summary
 
-    out = console()
-    who = ", ".join(result.adapters) or "no adapter"
-    out.print(f"[bold]{result.model}[/bold]: ", end="")
-    out.print(who, markup=False)
-    for note in result.notes:
-        out.print(f"Note: {note.rstrip('.')}.", markup=False)
     lines = summary(result.readings)
-    rows = [
-        (
-            line.question,
-            line.places,
-            line.holds,
-            line.tight,
-            line.silent,
-            line.broken,
-            line.bound,
-            line.value,
-        )
-        for line in lines
-    ]
-    columns = ("asked", "read", "holds", "tight", "silent", "broken", "predicted", "measured")
-    show("medians over modules and adapters", columns, rows)
+    say(f": {', '.join(result.adapters) or 'no adapter'}", result.model, result.notes)
+    columns = {"asked": "question", "read": "places"}
+    columns |= {key: key for key in ("holds", "tight", "silent", "broken")}
+    columns |= {"predicted": "bound", "measured": "value"}
+    show("medians over modules and adapters", columns, lines)
     for line in lines:
         if line.why:
             lead = "Silent" if line.silent else "Seen"
-            out.print(f"• {lead}, {line.label}: {line.why}.", markup=False)
+            say(f"• {lead}, {line.label}: {line.why}.")
         if line.agree is not None:
             share = f"{100 * line.agree:.0f} % of {line.places}"
-            out.print(f"  Predicted and measured have one sign in {share}.", markup=False)
+            say(f"  Predicted and measured have one sign in {share}.")

@@ -1,14 +1,27 @@
-"""``loratheory diagnose``: the verdict on a shelf of adapters before anything is merged."""
+"""``loratheory diagnose``: the verdict on adapters before anything is merged."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from loratheory.cli._inspect import Figure, Folders, Json
-from loratheory.cli._output import console, figure_file, progress, reachable, save_json, show
+from loratheory.cli._output import (
+    AnyBase,
+    Columns,
+    Figure,
+    Folders,
+    Json,
+    delivered,
+    progress,
+    reachable,
+    refused,
+    say,
+    show,
+)
 
 HEADINGS = {
     "measured": "Measured on these weights",
@@ -34,9 +47,7 @@ NEXT = (
 
 def diagnose(
     folders: Folders,
-    any_base: Annotated[
-        bool, typer.Option("--any-base", help="Accept different base model names.")
-    ] = False,
+    any_base: AnyBase = False,
     solutions: Annotated[
         list[Path] | None,
         typer.Option(
@@ -68,55 +79,82 @@ def diagnose(
     unknown or shared), `text`, `label`; a module has `ranks, pair, row_cosine, crosstalk,
     ceiling, floors, gauge_gap, arrow_gap, arrow_blind, prototype_cosine`.
     """
-    from loratheory.cli._in_common import in_common
+    from loratheory.adapters import aligned, read
     from loratheory.diagnosis import diagnose as verdict
-    from loratheory.diagnosis import template_findings
+    from loratheory.diagnosis import template_findings, weight_likeness
 
     reachable(json, figure=figure)
+    _go_together(folders, solutions, probe, model)
     bar = partial(progress, unit="module", desc="diagnose")
-    common = in_common(folders, solutions or [], probe, model, any_base=any_base)
+    common = {}
+    if solutions:
+        common["overlap"] = _overlaps(solutions)
+    if solutions or probe:
+        adapters = [read(folder) for folder in folders]
+        common |= weight_likeness(aligned(adapters, any_base=any_base))
+        if probe:
+            common["agreement"] = _agreement(adapters, probe, str(model))
     diagnosis = verdict(*folders, any_base=any_base, progress=bar)
     shared = template_findings(diagnosis.adapters, common)
     diagnosis = replace(diagnosis, findings=(*diagnosis.findings, *shared))
-    save_json(json, diagnosis)
-    if figure:
-        from loratheory.figures import overlap
-
-        figure_file(figure, overlap.draw(diagnosis))
-    if str(json) != "-":
+    if delivered(json, diagnosis, figure, "overlap", diagnosis):
         _report(diagnosis)
 
 
+def _go_together(
+    folders: Sequence[Path], solutions: Sequence[Path] | None, probe: Path | None, model: str | None
+) -> None:
+    """Refuse options that lack their partners."""
+    if model and not probe:
+        refused(f"--model {model} has nothing to read: give prompts with --probe FILE")
+    if probe and not model:
+        refused("--probe needs the base model to run the prompts on: add --model NAME")
+    if solutions and len(solutions) != len(folders):
+        fact = f"--solutions was given {len(solutions)} times for {len(folders)} adapters"
+        refused(f"{fact}: give it once for each, in their order")
+
+
+def _overlaps(solutions: Sequence[Path]) -> dict[tuple[int, int], float]:
+    from loratheory.diagnosis import solution_overlaps, solution_templates
+
+    return solution_overlaps([solution_templates(file) for file in solutions])
+
+
+def _agreement(adapters: Sequence[Any], probe: Path, model: str) -> dict[tuple[int, int], float]:
+    """How often each two adapters say the same next token after a prompt."""
+    try:
+        prompts = [line for line in probe.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        refused(f"--probe {probe} cannot be read ({error}): give a text file, a prompt a line")
+    if not prompts:
+        refused(f"--probe {probe} is empty: give at least one prompt, one a line")
+    from loratheory.pretrained import agreement, load
+
+    table = agreement(load(model), adapters, prompts)
+    return {(i, j): float(table[i, j]) for i, j in combinations(range(len(adapters)), 2)}
+
+
 def _report(diagnosis: Any) -> None:
-    out = console()
-    out.print(f"[bold]{len(diagnosis.adapters)} adapters[/bold]: ", end="")
-    out.print(", ".join(diagnosis.adapters), markup=False)
-    for note in diagnosis.notes:
-        out.print(f"Note: {note}.", markup=False)
-    told = {finding.kind for finding in diagnosis.findings}
+    names = ", ".join(diagnosis.adapters)
+    say(f": {names}", f"{len(diagnosis.adapters)} adapters", diagnosis.notes)
     for kind, heading in HEADINGS.items():
-        if kind not in told:
-            continue
-        out.print(f"\n[bold]{heading}[/bold]")
-        for finding in diagnosis.findings:
-            if finding.kind == kind:
-                out.print(f"• {finding.text} ({finding.label})", markup=False)
-    loud = sorted(diagnosis.modules, key=lambda m: m.crosstalk, reverse=True)[:8]
-    columns = ("module", "ranks", "cross-talk", "bound", "cos θ₁", "floor, any rank", "gauge gap")
-    rows = [
-        (
-            m.module,
-            "/".join(str(rank) for rank in m.ranks),
-            m.crosstalk,
-            m.ceiling,
-            m.row_cosine,
-            m.floors[-1][1],
-            m.gauge_gap,
-        )
-        for m in loud
-    ]
-    out.print()
-    show("modules with the most cross-talk (relative)", columns, rows)
-    out.print(COLUMNS, markup=False)
-    out.print("\n[bold]Next, on the model[/bold]")
-    out.print(NEXT, markup=False)
+        findings = [finding for finding in diagnosis.findings if finding.kind == kind]
+        if findings:
+            say(bold=f"\n{heading}")
+        for finding in findings:
+            say(f"• {finding.text} ({finding.label})")
+    most = sorted(diagnosis.modules, key=lambda m: m.crosstalk, reverse=True)[:8]
+    columns: Columns = {
+        "module": "module",
+        "ranks": lambda m: "/".join(map(str, m.ranks)),
+        "cross-talk": "crosstalk",
+        "bound": "ceiling",
+        "cos θ₁": "row_cosine",
+        "floor, any rank": lambda m: m.floors[-1][1],
+        "gauge gap": "gauge_gap",
+    }
+    say()
+    show("modules with the most cross-talk (relative)", columns, most)
+    say(COLUMNS)
+    say(bold="\nNext, on the model")
+    say(NEXT)

@@ -1,11 +1,22 @@
 """``loratheory evaluate``: a report card for a merge or router of one's own."""
 
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
-from loratheory.cli._inspect import Figure, Json
-from loratheory.cli._output import console, figure_file, needs, progress, reachable, save_json, show
+from loratheory.cli._output import (
+    Columns,
+    Figure,
+    Json,
+    Profile,
+    delivered,
+    needs,
+    progress,
+    reachable,
+    say,
+    show,
+)
 
 COLUMNS = {
     "two-hop": "two_hop", "hop 1": "hop_1", "hop 2": "hop_2", "other facts": "other_hops",
@@ -18,10 +29,16 @@ NAMES = {
     "same_read": "facts of two adapters in one read",
 }
 
+READING = (
+    "Two-hop counts beside its controls: each adapter alone, other facts and chains, shortcut\n"
+    "(the answer given to other subjects), chance, the rule on another edit's adapter and on\n"
+    "noise. Intervals are over bases: few bases, too narrow."
+)
+
 
 def evaluate(
     rule: Annotated[str, typer.Argument(metavar="MODULE:RULE", help="A function of yours.")],
-    profile: Annotated[str, typer.Option(help="How much: quick or paper.")] = "quick",
+    profile: Profile = "quick",
     json: Json = None,
     figure: Figure = None,
 ) -> None:
@@ -53,40 +70,27 @@ def evaluate(
             bar.update()
 
         told = card(asked, profile, _progress)
-    save_json(json, told)
-    if figure:
-        from loratheory.figures import evaluation
-
-        figure_file(figure, evaluation.draw(told))
-    if str(json) != "-":
+    if delivered(json, told, figure, "evaluation", told):
         _report(told)
 
 
 def _report(told: Any) -> None:
-    out = console()
-    out.print(f"[bold]{told.form}[/bold] ", end="")
-    out.print(told.rule, markup=False)
-    laws = [
-        (law.name, law.holds, law.gap, law.seed, law.meaning.replace(":math:", ""))
-        for law in told.laws
-    ]
-    show("laws, by counterexample", ("law", "holds", "gap", "seed", "meaning"), laws)
+    say(f" {told.rule}", told.form)
+    columns: Columns = {key: key for key in ("holds", "gap", "seed")}
+    columns |= {"meaning": lambda law: law.meaning.replace(":math:", "")}
+    show("laws, by counterexample", {"law": "name", **columns}, told.laws)
     starts = [(NAMES[kind], start) for kind, start in told.memories.starts.items()]
     show("exact memories: the coefficient from which each answer leads", ("", "from"), starts)
+    shares: Columns = {name: partial(_share, key=key) for name, key in COLUMNS.items()}
     for coverage in dict.fromkeys(mark.coverage for mark in told.marks):
-        rows = [
-            (m.rule, *(f"{getattr(m, name):.2f}" for name in COLUMNS.values()), _interval(m))
-            for m in told.marks
-            if m.coverage == coverage
-        ]
+        rows = [mark for mark in told.marks if mark.coverage == coverage]
         title = f"small transformers, {coverage:.0%} of two-hop questions in pretraining"
-        show(title, ("rule", *COLUMNS, "two-hop, 95 %"), rows)
-    out.print(
-        "Two-hop counts beside its controls: each adapter alone, other facts and chains, shortcut\n"
-        "(the answer given to other subjects), chance, the rule on another edit's adapter and on\n"
-        "noise. Intervals are over bases: few bases, too narrow.",
-        markup=False,
-    )
+        show(title, {"rule": "rule", **shares, "two-hop, 95 %": _interval}, rows)
+    say(READING)
+
+
+def _share(mark: Any, key: str) -> str:
+    return f"{getattr(mark, key):.2f}"
 
 
 def _interval(mark: Any) -> str:

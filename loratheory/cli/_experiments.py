@@ -1,15 +1,10 @@
 """``loratheory experiments``: what there is to run, what each asks and expects."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from loratheory.cli._output import console, reachable, save_json, show
-
-Json = Annotated[
-    Path | None, typer.Option("--json", metavar="FILE", help="Write JSON; `-` for standard output.")
-]
+from loratheory.cli._output import Columns, Json, delivered, reachable, say, show
 
 
 def experiments(
@@ -44,27 +39,23 @@ def experiments(
     card = ""
     if name and found[0].name in NAMES:
         entries[0]["found"] = card = finding(published(found[0].name).parent)
-    save_json(json, entries)
-    if str(json) == "-":
+    if not delivered(json, entries):
         return
     if name:
         _in_full(found[0], card)
         return
-    columns = ("name", "question", "prediction", "quick (min)", "paper (min)")
-    rows = [
-        [e["name"], e["question"], e["prediction"], *(e["minutes"][p] for p in ("quick", "paper"))]
-        for e in entries
-    ]
-    show(f"{len(rows)} experiments", columns, rows)
+    columns: Columns = {key: key for key in ("name", "question", "prediction")}
+    for profile in ("quick", "paper"):
+        columns[f"{profile} (min)"] = lambda entry, profile=profile: entry["minutes"][profile]
+    show(f"{len(entries)} experiments", columns, entries)
 
 
 def _in_full(found: Any, card: str) -> None:
-    out = console()
-    out.print(f"[bold]{found.name}[/bold]\n")
-    out.print(f"{(found.document or '').strip()}\n", markup=False)
+    say(bold=f"{found.name}\n")
+    say(f"{(found.document or '').strip()}\n")
     if card:
-        out.print(f"**Found.** {card}\n", markup=False)
+        say(f"**Found.** {card}\n")
     for profile, configs in found.profiles.items():
         minutes = f"about {found.minutes[profile]:.2g} min of one core"
         cells = "1 cell" if len(configs) == 1 else f"{len(configs)} cells, the first is"
-        out.print(f"  {profile:7} {minutes}; {cells} {configs[0]}", markup=False)
+        say(f"  {profile:7} {minutes}; {cells} {configs[0]}")

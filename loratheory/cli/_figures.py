@@ -1,31 +1,27 @@
 """``loratheory figure``: any figure from its stored table, in seconds."""
 
-import difflib
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from loratheory.cli._output import FIGURE, figure_file, reachable, refused
+from loratheory.cli._output import FIGURE, figure_file, nearest, reachable, refused
 
-Name = Annotated[str, typer.Argument(metavar="NAME|all", help="A figure, or `all` of them.")]
-Table = Annotated[
-    Path | None,
-    typer.Option("--table", metavar="CSV", help="Default: the project's own table."),
-]
-Output = Annotated[
-    Path | None,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="FILE",
-        help="A .pdf, .png or .svg file, or a folder for `all`. Default: NAME.pdf here, `all` in "
-        "figures; in a checkout paper/figures.",
-    ),
-]
+WHERE = (
+    "A .pdf, .png or .svg file, or a folder for `all`. Default: NAME.pdf here, `all` in figures; "
+    "in a checkout paper/figures."
+)
 
 
-def figure(name: Name, table: Table = None, output: Output = None) -> None:
+def figure(
+    name: Annotated[str, typer.Argument(metavar="NAME|all", help="A figure, or `all` of them.")],
+    table: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Default: the project's own table.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help=WHERE)
+    ] = None,
+) -> None:
     """Draw a figure from its stored table; no TeX, the same bytes every time.
 
     A table of your own is one that `loratheory run` has written. The line at the end says where
@@ -47,10 +43,7 @@ def figure(name: Name, table: Table = None, output: Output = None) -> None:
     else:
         one = name.replace("-", "_")
         if one not in known:
-            near = difflib.get_close_matches(one, known, n=3)
-            hint = (
-                f"did you mean {', '.join(near)}?" if near else f"choose {', '.join(known)} or all"
-            )
+            hint = nearest(one, known, f"choose {', '.join(known)} or all")
             refused(f"there is no figure {name!r}; {hint}")
         file = output or (usual or Path()) / f"{one}.pdf"
         tasks = [(one, table or figures.published(one), file)]

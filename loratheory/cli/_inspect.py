@@ -2,23 +2,21 @@
 
 import dataclasses
 from collections import defaultdict
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from loratheory.cli._output import console, figure_file, progress, reachable, save_json, show
-
-Folders = Annotated[
-    list[Path], typer.Argument(metavar="FOLDER", help="Adapter folders as PEFT saves them.")
-]
-Json = Annotated[
-    Path | None, typer.Option("--json", metavar="FILE", help="Write JSON; `-` for standard output.")
-]
-Figure = Annotated[
-    Path | None,
-    typer.Option("--figure", metavar="FILE", help="Draw it: .pdf, .png or .svg."),
-]
+from loratheory.cli._output import (
+    Columns,
+    Figure,
+    Folders,
+    Json,
+    delivered,
+    progress,
+    reachable,
+    say,
+    show,
+)
 
 
 def inspect(
@@ -43,58 +41,41 @@ def inspect(
     results = []
     for folder in folders:
         adapter = read(folder)
-        bar = progress(spectra(adapter), len(adapter), unit="module", desc="read")
-        modules = [
-            {**dataclasses.asdict(s), "scale": adapter.info.scales.get(s.module)} for s in bar
-        ]
         info = adapter.info
-        results.append(
-            {
-                "folder": str(folder),
-                "base": info.base,
-                "dtype": info.dtype,
-                "notes": info.notes,
-                "modules": modules,
-            }
-        )
-    save_json(json, results)
-    if figure:
-        from loratheory.figures import spectra as drawing
-
-        figure_file(figure, drawing.draw(results))
-    if str(json) != "-":
+        bar = progress(spectra(adapter), len(adapter), unit="module", desc="read")
+        modules = [{**dataclasses.asdict(s), "scale": info.scales.get(s.module)} for s in bar]
+        about = {"base": info.base, "dtype": info.dtype, "notes": info.notes}
+        results.append({"folder": str(folder), **about, "modules": modules})
+    if delivered(json, results, figure, "spectra", results):
         for result in results:
             _table(result, every)
 
 
 def _table(result: dict[str, Any], every: bool) -> None:
+    from loratheory.diagnosis import kind_of
+
     modules = result["modules"]
     energy = sum(m["energy"] for m in modules)
-    out = console()
-    out.print(f"[bold]{result['folder']}[/bold]", end="  ")
     about = f"{len(modules)} modules, {result['dtype']}, base {result['base'] or 'not named'}"
-    out.print(f"{about}; squared norm {energy:.4g}", markup=False)
-    for note in result["notes"]:
-        out.print(f"Note: {note}.", markup=False)
-    columns = ["outputs", "inputs", "width", "scale", "rank", "eff. rank", "σ₁", "energy %"]
+    say(f"  {about}; squared norm {energy:.4g}", result["folder"], result["notes"])
     groups = defaultdict(list)
     for module in modules:
-        groups[module["module"] if every else _kind(module["module"])].append(module)
-    rows = [(name, len(group), *_summary(group, energy)) for name, group in groups.items()]
-    show("", ("module" if every else "kind of module", "count", *columns), rows)
+        groups[module["module"] if every else kind_of(module["module"])].append(module)
+    columns: Columns = {"module" if every else "kind of module": lambda item: item[0]}
+    columns["count"] = lambda item: len(item[1])
+    for name, key in {
+        **{key: key for key in ("outputs", "inputs", "width", "scale", "rank")},
+        "eff. rank": "effective_rank",
+        "σ₁": "spectral",
+    }.items():
+        columns[name] = lambda item, key=key: _span([m[key] for m in item[1]])
+    columns["energy %"] = lambda item: _share(item[1], energy)
+    show("", columns, groups.items())
     _layers(modules, energy)
 
 
-def _kind(name: str) -> str:
-    from loratheory.diagnosis import kind_of
-
-    return kind_of(name)
-
-
-def _summary(group: list[dict[str, Any]], energy: float) -> tuple[Any, ...]:
-    keys = ("outputs", "inputs", "width", "scale", "rank", "effective_rank", "spectral")
-    share = 100 * sum(m["energy"] for m in group) / energy if energy else 0.0
-    return (*(_span([m[key] for m in group]) for key in keys), share)
+def _share(modules: list[dict[str, Any]], energy: float) -> float:
+    return 100 * sum(m["energy"] for m in modules) / energy if energy else 0.0
 
 
 def _span(values: list[Any]) -> str:

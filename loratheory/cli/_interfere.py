@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from loratheory.cli._output import console, refused, show, whole
-from loratheory.cli._run import _swept
+from loratheory.cli._output import AnyBase, Dask, Workers, say, show, whole
+from loratheory.cli._run import executed
 
 
 def interfere(
@@ -19,13 +19,9 @@ def interfere(
         typer.Option("--output", "-o", metavar="DIR", help="The folder above interference_matrix."),
     ] = Path("results"),
     block: Annotated[int, typer.Option(min=1, help="Adapters held against others at once.")] = 50,
-    workers: Annotated[int, typer.Option(min=0, help="Processes; 0 for one a core.")] = 0,
-    dask: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler, in their place.")
-    ] = None,
-    any_base: Annotated[
-        bool, typer.Option("--any-base", help="Accept different base model names.")
-    ] = False,
+    workers: Workers = 0,
+    dask: Dask = None,
+    any_base: AnyBase = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the finished blocks that are there.")
     ] = False,
@@ -41,32 +37,24 @@ def interfere(
 
     Example: `loratheory interfere /shared/library --dask tcp://10.0.0.1:8786 --resume`
     """
-    from loratheory.experiments import cluster, planned, prepared, processes
+    from loratheory.experiments import planned
     from loratheory.experiments.interference_matrix import members, sweep
 
-    if dask and workers:
-        refused(f"--workers {workers} and --dask {dask} exclude each other: name one")
     plan = planned(sweep(library, block, any_base=any_base), "all", output, resume=resume)
-    try:
-        with cluster(dask) if dask else processes(workers) as executor:
-            prepared(plan)
-            _swept([plan], executor, False)
-    except KeyboardInterrupt:
-        typer.echo("loratheory: interrupted; finished blocks are kept: add --resume", err=True)
-        raise typer.Exit(130) from None
+    executed([plan], workers, dask)
     names = members(library.resolve())
     folder = plan.folder
     del plan  # a million rows, on the disk now
     whole(folder / "names.txt", "\n".join(names) + "\n")
-    lines = [
-        (names[int(row["reader"])], names[int(row["other"])],
-         *(float(row[name]) for name in ("worst", "typical", "cosine")))
-        for row in _largest(folder)
-    ]  # fmt: skip
-    count = len(names) * (len(names) - 1)
-    console().print(f"{len(names)} adapters, {count} ordered pairs → {folder}")
-    columns = ("reader", "other", "worst answer", "median", "cosine")
-    show("the largest, relative to the reader's own answers", columns, lines)
+    say(f"{len(names)} adapters, {len(names) * (len(names) - 1)} ordered pairs → {folder}")
+    columns = {
+        "reader": lambda row: names[int(row["reader"])],
+        "other": lambda row: names[int(row["other"])],
+        "worst answer": lambda row: float(row["worst"]),
+        "median": lambda row: float(row["typical"]),
+        "cosine": lambda row: float(row["cosine"]),
+    }
+    show("the largest, relative to the reader's own answers", columns, _largest(folder))
 
 
 def _largest(folder: Path) -> list[dict[str, str]]:

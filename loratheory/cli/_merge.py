@@ -1,12 +1,29 @@
 """``loratheory merge`` and ``loratheory methods``."""
 
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from loratheory.cli._inspect import Folders, Json
-from loratheory.cli._output import console, progress, reachable, refused, save_json, show
+from loratheory.cli._output import (
+    AnyBase,
+    Folders,
+    Json,
+    delivered,
+    progress,
+    reachable,
+    refused,
+    say,
+    show,
+)
+
+TOTALS = ("energy", "to_sum", "sum_floor", "to_adapters", "adapters_floor")
+DISTANCES = (
+    "Both are distances between weights (Eckart–Young; thm:merge-floor), not between\n"
+    "answers: the mean is nearest to the adapters and can still lose the two-hop answer\n"
+    "(thm:two-read-region)."
+)
 
 
 def merge(
@@ -26,9 +43,7 @@ def merge(
         str | None, typer.Option(help="float16, bfloat16 or float32; the widest input's if not.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing folder.")] = False,
-    any_base: Annotated[
-        bool, typer.Option("--any-base", help="Accept different base model names.")
-    ] = False,
+    any_base: AnyBase = False,
     audit: Annotated[
         bool, typer.Option(help="Measure what was given away; without, `sum` runs at disk speed.")
     ] = True,
@@ -42,8 +57,6 @@ def merge(
     modules`; each module, and the totals over them, has `energy, to_sum, sum_floor, to_adapters,
     adapters_floor`: squared Frobenius distances, the floors at the rank that the merge spends.
     """
-    from dataclasses import asdict
-
     import numpy as np
 
     from loratheory import adapters as lib
@@ -56,20 +69,15 @@ def merge(
         refused(f"{output}: there is no folder {output.parent}: make it, or write elsewhere")
     if output.exists() and not force:
         refused(f"{output} exists: choose another folder, or add --force to replace an adapter")
-    shelf = [lib.read(folder) for folder in folders]
-    together = lib.aligned(shelf, any_base=any_base)
+    together = lib.aligned([lib.read(folder) for folder in folders], any_base=any_base)
     chosen = _numbers(weights) if weights is not None else None
+    options: dict[str, Any] = {"rank": rank, "space": space, "density": density, "ridge": ridge}
+    rng = np.random.default_rng(seed)
     merged = lib.merge(
-        together,
-        method,
-        weights=chosen,
-        rank=rank,
-        coefficient=coefficient,
-        space=space,
-        density=density,
-        ridge=ridge,
-        rng=np.random.default_rng(seed),
+        together, method, weights=chosen, coefficient=coefficient, rng=rng, **options
     )
+    share = 1.0 / len(folders) if method in ("mean", "factor-mean") else 1.0
+    compared = [coefficient * weight for weight in chosen or [share] * len(folders)]
     audits: list[ModuleAudit] = []
     with progress(count=len(merged), unit="module", desc=method) as bar:
 
@@ -77,13 +85,9 @@ def merge(
             audits.append(one)
             bar.update()
 
-        compared = _reference(method, chosen, len(shelf), coefficient)
         watched = audited(merged, together, compared, note) if audit else _counted(merged, bar)
         written = lib.write(watched, output, dtype=dtype, force=force)
-    totals = {
-        key: sum(getattr(one, key) for one in audits)
-        for key in ("energy", "to_sum", "sum_floor", "to_adapters", "adapters_floor")
-    }
+    totals = {key: sum(getattr(one, key) for one in audits) for key in TOTALS}
     result = {
         "method": method,
         "output": str(output),
@@ -100,15 +104,12 @@ def merge(
         "totals": totals,
         "modules": [asdict(one) for one in audits],
     }
-    save_json(json, result)
-    if str(json) != "-":
-        _report(result, max((one.width for one in audits), default=0))
+    if delivered(json, result):
+        _report(result)
 
 
 def _counted(merged: Any, bar: Any) -> Any:
     """The same adapter; each module, when looked up, moves the bar."""
-    from dataclasses import replace
-
     from loratheory.adapters import Lazy
 
     def _make(name: str) -> Any:
@@ -125,12 +126,6 @@ def _numbers(text: str) -> list[float]:
         refused(f"--weights={text} is not a list of numbers: write it as --weights=.7,-.3")
 
 
-def _reference(method: str, weights: list[float] | None, count: int, factor: float) -> list[float]:
-    """The weights of the sum that a merge is compared with: its own, or those of the mean."""
-    base = weights or [1.0 / count if method in ("mean", "factor-mean") else 1.0] * count
-    return [factor * weight for weight in base]
-
-
 def _alone(method: str, weights: list[float], totals: dict[str, float]) -> list[str]:
     """What to know of a merge of one; what the rule made of it is known after an audit."""
     if len(weights) > 1:
@@ -144,55 +139,73 @@ def _alone(method: str, weights: list[float], totals: dict[str, float]) -> list[
     return [f"only one adapter was given, so nothing was put together: {same}"]
 
 
-def _shown(distance: float, energy: float) -> float:
-    """A squared distance, 0 where only rounding is left of it."""
-    return distance if distance > 1e-13 * energy else 0.0
-
-
-def _report(result: dict[str, Any], width: int) -> None:
-    totals, out = result["totals"], console()
-    count = len(result["folders"])
-    out.print(
-        f"[bold]{result['method']}[/bold] of {count} adapter{'s' * (count > 1)}, "
-        f"{result['written']} modules → {result['output']}"
-    )
-    for note in result["notes"]:
-        out.print(f"Note: {note}.", markup=False)
+def _report(result: dict[str, Any]) -> None:
+    totals, count = result["totals"], len(result["folders"])
+    what = f" of {count} adapter{'s' * (count > 1)}, {result['written']} modules"
+    say(f"{what} → {result['output']}", result["method"], result["notes"])
     if not result["modules"]:
         return
+    energy, width = totals["energy"], max(one["width"] for one in result["modules"])
+    seen = 1e-13 * energy  # what is less is rounding
+    lost, floor = (totals[k] * (totals[k] > seen) for k in ("to_sum", "sum_floor"))
     weights = ", ".join(f"{weight:g}" for weight in result["weights"])
-    rows = [
-        (
-            f"to the weighted sum ({weights})",
-            _shown(totals["to_sum"], totals["energy"]),
-            _shown(totals["sum_floor"], totals["energy"]),
-            _shown(totals["to_sum"], totals["energy"]) / totals["energy"]
-            if totals["energy"]
-            else 0.0,
-        ),
-        (
-            "mean, to the adapters",
-            totals["to_adapters"],
-            totals["adapters_floor"],
-            None,
-        ),
-    ]
-    columns = (
-        "squared distance",
-        "this merge",
-        f"floor at rank {width}",
-        "share of the sum's energy",
+    show(
+        "",
+        ("squared distance", "this merge", f"floor at rank {width}", "share of the sum's energy"),
+        [
+            (f"to the weighted sum ({weights})", lost, floor, lost / energy if energy else 0.0),
+            ("mean, to the adapters", totals["to_adapters"], totals["adapters_floor"], None),
+        ],
     )
-    show("", columns, rows)
     if result["rounding"]:
-        out.print(
-            f"Written as {result['dtype']}: that moved each factor by up to "
-            f"{result['rounding']:.1e} of its norm, not counted above.",
-            markup=False,
-        )
-    out.print(
-        "Both are distances between weights (Eckart–Young; thm:merge-floor), not between\n"
-        "answers: the mean is nearest to the adapters and can still lose the two-hop answer\n"
-        "(thm:two-read-region).",
-        markup=False,
-    )
+        moved = f"that moved each factor by up to {result['rounding']:.1e} of its norm"
+        say(f"Written as {result['dtype']}: {moved}, not counted above.")
+    say(DISTANCES)
+
+
+def methods(json: Json = None) -> None:
+    """List the merge methods and the laws that each obeys: computed now, not written down.
+
+    A law counts as broken where a counterexample was found; – means that it does not arise.
+
+    Example: `loratheory methods --json laws.json`
+
+    JSON: an object `methods` (each with `name, formula, reference, cost, options, required,
+    spaces`) and `laws` (each with `method, space, cells`; a cell has `holds`, true, false or
+    null, `reason`, `seed` of the counterexample and the largest relative `gap` seen).
+    """
+    from loratheory.adapters import METHODS, laws
+
+    rows = laws()
+    known = [
+        {
+            **{key: getattr(m, key) for key in ("name", "formula", "reference", "cost")},
+            "options": sorted(m.options),
+            "required": sorted(m.required),
+            "spaces": m.spaces,
+        }
+        for m in METHODS.values()
+    ]
+    if not delivered(json, {"methods": known, "laws": rows}):
+        return
+    columns = {key: key for key in ("name", "formula", "reference")}
+    show("merge methods", {**columns, "takes": _takes}, known)
+    names = list(rows[0].cells)
+    table = [(row.method, row.space, *(row.cells[name].holds for name in names)) for row in rows]
+    show("laws, by counterexample", ("method", "space", *names), table)
+    for row in rows:
+        for name, cell in row.cells.items():
+            if cell.reason and cell.holds is not None and row.space == "full":
+                say(f"{row.method}, {row.space}, {name}: {cell.reason}.")
+
+
+def _takes(method: dict[str, Any]) -> str:
+    entrywise, words = "space" in method["options"], []
+    for option in method["options"]:
+        word = "seed" if option == "rng" else option
+        if option == "rank" and entrywise:
+            word += " (needed in full)"
+        elif option in method["required"] and option != "rng":
+            word += " (needed)"
+        words.append(word)
+    return ", ".join([*words, "coefficient"])

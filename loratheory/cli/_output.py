@@ -1,16 +1,38 @@
-"""What every command does with its product: a table for people, JSON for machines, whole files."""
+"""What commands have in common: options, tables for people, JSON for machines, whole files."""
 
 import dataclasses
+import difflib
 import json
 import math
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
+Json = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write JSON; `-` for standard output.")
+]
+Figure = Annotated[
+    Path | None, typer.Option("--figure", metavar="FILE", help="Draw it: .pdf, .png or .svg.")
+]
+Folders = Annotated[
+    list[Path], typer.Argument(metavar="FOLDER", help="Adapter folders as PEFT saves them.")
+]
+AnyBase = Annotated[bool, typer.Option("--any-base", help="Accept different base model names.")]
+Label = Annotated[str, typer.Argument(help="A theorem, with or without `thm:`.")]
+Seed = Annotated[int, typer.Option(min=0, help="Determines every draw.")]
+Profile = Annotated[str, typer.Option(help="How much: quick or paper.")]
+Workers = Annotated[int, typer.Option(min=0, help="Processes; 0 for one a core.")]
+Dask = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler, in their place.")
+]
+FIGURE = (".pdf", ".png", ".svg")
+ENDINGS = {"figure": FIGURE, "graph": FIGURE, "table": (".md", ".tex")}
 EXTRAS = {
     "dask": ("distributed",),
     "notebooks": ("matplotlib",),
@@ -18,6 +40,8 @@ EXTRAS = {
     "torch": ("torch",),
 }
 """What a plain install lacks, by the extra that brings it."""
+Columns = dict[str, Any]
+"""From a heading to the attribute or key of a row, or to a function of it."""
 
 
 def refused(message: str) -> NoReturn:
@@ -26,55 +50,10 @@ def refused(message: str) -> NoReturn:
     raise typer.Exit(2)
 
 
-def console() -> Any:
-    """Standard output; as wide as the terminal or COLUMNS say, 140 where nothing does."""
-    from rich.console import Console
-
-    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 140
-    return Console(width=width, highlight=False)
-
-
-def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print one table; numbers are shown to four significant digits."""
-    from rich import box
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    lines = [[_cell(value) for value in row] for row in rows]
-    for number, name in enumerate(columns):
-        numeric = all(not line[number] or _numeric(line[number]) for line in lines)
-        whole_word = numeric or number == 0
-        justify: Any = "right" if numeric else "left"
-        table.add_column(name, justify=justify, overflow="fold", no_wrap=whole_word)
-    for line in lines:
-        table.add_row(*map(escape, line))
-    console().print(table)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return str(value)
-
-
-def _numeric(text: str) -> bool:
-    return text[:1] in "-+.0123456789–"
-
-
-def whole(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all."""
-    from loratheory.store import write_whole
-
-    write_whole(path, content)
-
-
-FIGURE = (".pdf", ".png", ".svg")
-ENDINGS = {"figure": FIGURE, "graph": FIGURE, "table": (".md", ".tex")}
+def nearest(name: str, known: Iterable[str], otherwise: str) -> str:
+    """The end of a refusal: what was meant perhaps, or what else to do."""
+    near = difflib.get_close_matches(name, [*known], n=3)
+    return f"did you mean {', '.join(near)}?" if near else otherwise
 
 
 def reachable(json: Path | None = None, **files: Path | None) -> None:
@@ -97,8 +76,6 @@ def reachable(json: Path | None = None, **files: Path | None) -> None:
 
 def needs(extra: str, what: str) -> None:
     """Refuse, in a line, work for which the plain install has no packages."""
-    from importlib.util import find_spec
-
     for name in EXTRAS[extra]:
         if find_spec(name) is None:
             remedy = f"pip install 'loratheory[{extra}]'"
@@ -112,6 +89,94 @@ def progress(modules: Any = None, count: int | None = None, **options: Any) -> A
     return tqdm(modules, total=count, leave=False, disable=None, **options)
 
 
+def _console() -> Any:
+    """Standard output; as wide as the terminal or COLUMNS say, 140 where nothing does."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 140
+    return Console(width=width, highlight=False)
+
+
+def say(text: str = "", bold: str = "", notes: Iterable[str] = ()) -> None:
+    """Print plain text after a bold head, then a line for each note."""
+    from rich.text import Text
+
+    out = _console()
+    out.print(Text.assemble((bold, "bold"), text))
+    for note in notes:
+        out.print(f"Note: {note.rstrip('.')}.", markup=False)
+
+
+def show(title: str, columns: Sequence[str] | Columns, rows: Iterable[Any]) -> None:
+    """Print one table; numbers are shown to four significant digits.
+
+    Rows are sequences; with a mapping of columns objects, whose attribute (or key, of a dict) or
+    function a column names.
+    """
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    if isinstance(columns, dict):
+        rows = [[_part(row, column) for column in columns.values()] for row in rows]
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    lines = [[_cell(value) for value in row] for row in rows]
+    for number, name in enumerate(columns):
+        numeric = all(not line[number] or _numeric(line[number]) for line in lines)
+        justify: Any = "right" if numeric else "left"
+        table.add_column(name, justify=justify, overflow="fold", no_wrap=numeric or number == 0)
+    for line in lines:
+        table.add_row(*map(escape, line))
+    _console().print(table)
+
+
+def _part(row: Any, column: Any) -> Any:
+    if callable(column):
+        return column(row)
+    return row[column] if isinstance(row, dict) else getattr(row, column)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _numeric(text: str) -> bool:
+    return text[:1] in "-+.0123456789–"
+
+
+def whole(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all."""
+    from loratheory.store import write_whole
+
+    write_whole(path, content)
+
+
+def delivered(json: Path | None, value: Any, figure: Path | None = None, *drawing: Any) -> bool:
+    """Write the JSON and the figure that were asked for; whether a table is to be shown too.
+
+    A drawing is the name of a module of `loratheory.figures` and what its `draw` takes.
+    """
+    if str(json) == "-":
+        sys.stdout.write(_json_text(value, sys.stdout.encoding))
+    elif json is not None:
+        whole(json, _json_text(value, "utf-8"))
+    if figure:
+        name, *given = drawing
+        figure_file(figure, import_module(f"loratheory.figures.{name}").draw(*given))
+    return str(json) != "-"
+
+
+def figure_file(path: Path, figure: Any) -> None:
+    """Write a matplotlib figure whole, in the format of its ending, the same bytes every time."""
+    from loratheory.figures import rendered
+
+    whole(path, rendered(figure, path.suffix.removeprefix(".")))
+
+
 def plain(value: Any) -> Any:
     """The JSON form of a result: dataclasses become objects, NaN and infinity become null."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -120,19 +185,7 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
-def save_json(path: Path | None, value: Any) -> None:
-    """Write `value` as JSON to a file, or to standard output for ``-``; nothing for None."""
-    if path is None:
-        return
-    if str(path) == "-":
-        sys.stdout.write(_json_text(value, sys.stdout.encoding))
-    else:
-        whole(path, _json_text(value, "utf-8"))
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _json_text(value: Any, encoding: str) -> str:
@@ -143,10 +196,3 @@ def _json_text(value: Any, encoding: str) -> str:
     except UnicodeEncodeError:
         return json.dumps(plain(value), indent=2) + "\n"
     return text
-
-
-def figure_file(path: Path, figure: Any) -> None:
-    """Write a matplotlib figure whole, in the format of its ending, the same bytes every time."""
-    from loratheory.figures import rendered
-
-    whole(path, rendered(figure, path.suffix.removeprefix(".")))

@@ -1,5 +1,6 @@
 """``loratheory run``: sweeps, and how their tables stand to stored ones."""
 
+import json as notation
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -7,11 +8,19 @@ from typing import Annotated, Any
 
 import typer
 
-from loratheory.cli._output import needs, progress, reachable, refused, save_json, show
+from loratheory.cli._output import (
+    Dask,
+    Json,
+    Profile,
+    Workers,
+    delivered,
+    needs,
+    progress,
+    reachable,
+    refused,
+    show,
+)
 
-Json = Annotated[
-    Path | None, typer.Option("--json", metavar="FILE", help="Write JSON; `-` for standard output.")
-]
 REAL = "real_"  # needs a language model
 
 
@@ -23,11 +32,9 @@ def run(
             help="An experiment; `all` that need no language model; `real`, those that do.",
         ),
     ],
-    profile: Annotated[str, typer.Option(help="How much: quick or paper.")] = "quick",
-    workers: Annotated[int, typer.Option(min=0, help="Processes; 0 for one a core.")] = 0,
-    dask: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler, in their place.")
-    ] = None,
+    profile: Profile = "quick",
+    workers: Workers = 0,
+    dask: Dask = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the finished cells that are there.")
     ] = False,
@@ -72,38 +79,28 @@ def run(
     JSON: a list of objects `experiment, profile, cells, rows, seconds, table`; with `--against`
     also `means, outside`, how many were compared and a line for each that is off.
     """
-    from loratheory.experiments import cluster, prepared, processes
-
     reachable(json)
-    if dask and workers:
-        refused(f"--workers {workers} and --dask {dask} exclude each other: name one")
     if against is not None and not against.is_dir():
         refused(f"--against {against} is no folder of tables: paper/results in a checkout is one")
     where = {key: value for key, value in (("model", model), ("device", device)) if value}
     plans = _planned(name, profile, output, where, resume=resume, allow_mixed=allow_mixed)
-    if not dask:  # whose workers may have other folders and devices
-        _loadable(where)
-    try:
-        with cluster(dask) if dask else processes(workers) as executor:
-            for plan in plans:
-                prepared(plan)
-            _swept(plans, executor, allow_mixed)
-    except KeyboardInterrupt:
-        typer.echo(
-            "loratheory: interrupted; what was finished is kept: go on with --resume", err=True
-        )
-        raise typer.Exit(130) from None
+    if where and not dask:  # whose workers may have other folders and devices
+        from loratheory.pretrained import located
+
+        located(model, device or "cpu")
+    executed(plans, workers, dask, allow_mixed)
     entries = [_entry(plan) for plan in plans]
-    told = [] if against is None else [_compared(plan, output, against) for plan in plans]
-    for entry, found in zip(entries, told, strict=False):
-        entry.update(found)
-    save_json(json, entries)
-    if str(json) != "-":
+    off: list[str] = []
+    for plan, entry in zip(plans, entries, strict=True):
+        if against is not None:
+            entry |= _compared(plan, output, against)
+            off += [f"{plan.experiment.name}: {line}" for line in entry["outside"]]
+    if delivered(json, entries):
         title = "1 table" if len(entries) == 1 else f"{len(entries)} tables"
-        brief = [{**entry, "outside": len(entry.get("outside", ()))} for entry in entries]
-        columns = [name for name in brief[0] if name != "outside" or told]
-        show(title, columns, [[entry[name] for name in columns] for entry in brief])
-    off = [f"{entry['experiment']}: {line}" for entry in told for line in entry["outside"]]
+        columns: dict[str, Any] = {key: key for key in entries[0]}
+        if against is not None:
+            columns["outside"] = lambda entry: len(entry["outside"])
+        show(title, columns, entries)
     for line in off:
         typer.echo(f"OUTSIDE   {line}", err=True)
     if off:
@@ -128,14 +125,6 @@ def _planned(
     return plans
 
 
-def _loadable(where: dict[str, str]) -> None:
-    """Refuse a language model or a device that is not here, before workers meet it."""
-    if where:
-        from loratheory.pretrained import located
-
-        located(where.get("model"), where.get("device", "cpu"))
-
-
 def _elsewhere(experiment: Any, where: dict[str, str]) -> Any:
     """The experiment on another model or device, if it is one of a language model."""
     if not where:
@@ -151,8 +140,25 @@ def _elsewhere(experiment: Any, where: dict[str, str]) -> Any:
     return replace(experiment, profiles=moved)
 
 
+def executed(plans: list[Any], workers: int, dask: str | None, allow_mixed: bool = False) -> None:
+    """Run what is missing, here or on a cluster; exit code 1 if something went wrong."""
+    from loratheory.experiments import cluster, prepared, processes
+
+    if dask and workers:
+        refused(f"--workers {workers} and --dask {dask} exclude each other: name one")
+    try:
+        with cluster(dask) if dask else processes(workers) as executor:
+            for plan in plans:
+                prepared(plan)
+            _swept(plans, executor, allow_mixed)
+    except KeyboardInterrupt:
+        message = "interrupted; what was finished is kept: go on with --resume"
+        typer.echo(f"loratheory: {message}", err=True)
+        raise typer.Exit(130) from None
+
+
 def _swept(plans: list[Any], executor: Any, allow_mixed: bool) -> None:
-    """All that is missing, under one bar; exit code 1 if something went wrong."""
+    """All that is missing, under one bar."""
     from loratheory.experiments import SweepError, swept
 
     total = sum(len(plan.cells) for plan in plans)
@@ -173,9 +179,7 @@ def _swept(plans: list[Any], executor: Any, allow_mixed: bool) -> None:
 
 
 def _entry(plan: Any) -> dict[str, Any]:
-    import json
-
-    told = json.loads((plan.folder / "provenance.json").read_text(encoding="utf-8"))
+    told = notation.loads((plan.folder / "provenance.json").read_text(encoding="utf-8"))
     return {
         "experiment": told["experiment"],
         "profile": told["profile"],
@@ -201,4 +205,4 @@ def _compared(plan: Any, output: Path, against: Path) -> dict[str, Any]:
     if stored:
         found = replayed(stored_cells(plan.experiment, output, plan.profile), stored)
         means, outside = found.means, [*found.outside]
-    return {"experiment": name, "means": means, "outside": outside}
+    return {"means": means, "outside": outside}

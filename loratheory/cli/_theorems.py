@@ -6,13 +6,17 @@ from typing import Annotated, Any
 import typer
 
 from loratheory.cli._output import (
-    console,
-    figure_file,
+    Columns,
+    Json,
+    Seed,
+    Workers,
+    delivered,
+    nearest,
     needs,
     progress,
     reachable,
     refused,
-    save_json,
+    say,
     show,
     whole,
 )
@@ -20,23 +24,20 @@ from loratheory.cli._output import (
 Labels = Annotated[
     list[str] | None, typer.Argument(help="Labels, with or without `thm:`; all where none given.")
 ]
-Json = Annotated[
-    Path | None, typer.Option("--json", metavar="FILE", help="Write JSON; `-` for standard output.")
-]
+ENTRY = (
+    "label", "kind", "part_of", "tells", "chapter", "status", "sense", "statement", "source",
+)  # fmt: skip
 
 
 def chosen(labels: list[str] | None) -> list[Any]:
     """The theorems with these labels; an unknown one is refused with its nearest relatives."""
-    import difflib
-
     from loratheory.theorems import ALL
 
     known = {theorem.label.removeprefix("thm:"): theorem for theorem in ALL}
     names = [label.removeprefix("thm:") for label in labels or known]
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=3)
-            hint = f"did you mean {', '.join(near)}?" if near else "`loratheory theorems` lists all"
+            hint = nearest(name, known, "`loratheory theorems` lists all")
             refused(f"there is no theorem {name!r}; {hint}")
     return [known[name] for name in dict.fromkeys(names)]
 
@@ -60,76 +61,56 @@ def theorems(
 
     Example: `loratheory theorems --graph graph.png --table theorems.md --proofs proofs.tex`
     """
+    from loratheory.theorems import CITED, appendix
+
     reachable(json, graph=graph, table=table, proofs=proofs)
     found = chosen(labels)
-    if graph:
-        from loratheory.figures import theorem_graph
-
-        figure_file(graph, theorem_graph.draw(chosen(None)))
     if table:
-        whole(table, TABLES[table.suffix](found))
+        whole(table, _markdown(found) if table.suffix == ".md" else _latex(found))
     if proofs:
-        from loratheory.theorems import appendix
-
         whole(proofs, appendix(found))
     entries = [
         {
-            "label": t.label,
-            "kind": t.kind,
-            "part_of": t.part_of,
-            "tells": t.tells,
-            "chapter": t.chapter,
-            "status": t.status,
-            "sense": t.sense,
-            "statement": t.statement,
-            "source": t.source,
-            "assumptions": [a.text for a in t.assumptions],
-            "controls": [c.name for c in t.controls],
-            "uses": list(t.uses),
+            **{key: getattr(theorem, key) for key in ENTRY},
+            "assumptions": [one.text for one in theorem.assumptions],
+            "controls": [one.name for one in theorem.controls],
+            "uses": list(theorem.uses),
         }
-        for t in found
+        for theorem in found
     ]
-    save_json(json, entries)
-    if str(json) == "-":
+    if not delivered(json, entries, graph, "theorem_graph", chosen(None) if graph else ()):
         return
-    if not labels:
-        _list(found)
-        _show_cited()
+    if labels:
+        for theorem in found:
+            _in_full(theorem)
         return
-    for theorem in found:
-        _in_full(theorem)
+    _list(found)
+    cited: Columns = {"result": "name", "source": "source"}
+    cited["why not"] = lambda one: one.reason.replace("``", "")
+    show("known results that are not run here", cited, CITED)
 
 
 def _list(found: list[Any]) -> None:
     """What each theorem tells, with its clauses, a table a chapter; then the lemmas."""
-    lemmas = [t for t in found if t.kind == "lemma"]
-    for chapter in dict.fromkeys(t.chapter for t in found):
-        these = [t for t in found if t.chapter == chapter and t.kind != "lemma"]
-        rows = [(t.label, t.status, t.statement if t.part_of else t.tells) for t in these]
-        count = sum(t.kind == "theorem" for t in these)
-        title = f"{chapter}: {count} theorems, and what each one's clauses state"
-        columns = ("label", "status", "what it tells someone who merges or routes adapters")
-        show(title, columns, rows)
+    columns: Columns = {"label": "label", "status": "status"}
+    told = "what it tells someone who merges or routes adapters"
+    telling = columns | {told: lambda one: one.statement if one.part_of else one.tells}
+    lemmas = [one for one in found if one.kind == "lemma"]
+    for chapter in dict.fromkeys(one.chapter for one in found):
+        these = [one for one in found if one.chapter == chapter and one.kind != "lemma"]
+        count = sum(one.kind == "theorem" for one in these)
+        show(f"{chapter}: {count} theorems, and what each one's clauses state", telling, these)
     if lemmas:
-        rows = [(t.label, t.status, t.statement) for t in lemmas]
-        show("lemmas, used and tested", ("label", "status", "statement"), rows)
-
-
-def _show_cited() -> None:
-    """What is only cited, and why."""
-    from loratheory.theorems import CITED
-
-    rows = [(c.name, c.source, c.reason.replace("``", "")) for c in CITED]
-    show("known results that are not run here", ("result", "source", "why not"), rows)
+        show("lemmas, used and tested", columns | {"statement": "statement"}, lemmas)
 
 
 def _markdown(found: list[Any]) -> str:
     """One line a theorem, for a README."""
     lines = ["| theorem | status | statement |", "|---|---|---|"]
-    rows = [
-        (t.label.removeprefix("thm:"), t.status, t.statement.replace("|", "\\|")) for t in found
-    ]
-    return "\n".join([*lines, *(f"| `{a}` | {b} | {c} |" for a, b, c in rows)]) + "\n"
+    for theorem in found:
+        name, statement = theorem.label.removeprefix("thm:"), theorem.statement.replace("|", "\\|")
+        lines.append(f"| `{name}` | {theorem.status} | {statement} |")
+    return "\n".join(lines) + "\n"
 
 
 def _latex(found: list[Any]) -> str:
@@ -141,27 +122,25 @@ def _latex(found: list[Any]) -> str:
     return "\n".join([head, *rows, r"\end{longtable}"]) + "\n"
 
 
-TABLES = {".md": _markdown, ".tex": _latex}
-
-
 def _in_full(theorem: Any) -> None:
-    out = console()
-    out.print(f"[bold]{theorem.label}[/bold]  ({theorem.status}; {theorem.source})")
-    out.print(f"\n{theorem.statement}\n", markup=False)
-    for assumption in theorem.assumptions:
-        out.print(f"  needs     {assumption.text}", markup=False)
-    for control in theorem.controls:
-        out.print(f"  breaks if {control.name}", markup=False)
     ways = {
         "its construction meets the bound": theorem.attain,
         "random rivals, far away and next to the optimum": theorem.rival,
         "an optimiser that shares no code with it": theorem.adversary,
     }
-    out.print(f"  verified  {'; '.join(way for way, there in ways.items() if there)}", markup=False)
-    out.print(f"  uses      {', '.join(theorem.uses) or 'nothing else'}\n", markup=False)
     proved = "**Proof.**" in theorem.document or not theorem.part_of
     home = theorem if proved else chosen([theorem.part_of])[0]
-    out.print(home.document.strip() + "\n", markup=False)
+    say(f"  ({theorem.status}; {theorem.source})", theorem.label)
+    lines = [
+        f"\n{theorem.statement}\n",
+        *(f"  needs     {assumption.text}" for assumption in theorem.assumptions),
+        *(f"  breaks if {control.name}" for control in theorem.controls),
+        f"  verified  {'; '.join(way for way, there in ways.items() if there)}",
+        f"  uses      {', '.join(theorem.uses) or 'nothing else'}\n",
+        home.document.strip() + "\n",
+    ]
+    for line in lines:
+        say(line)
 
 
 def verify(
@@ -169,9 +148,9 @@ def verify(
     cases: Annotated[
         int | None, typer.Option(min=1, help="Checked witnesses a theorem; 200, or 10 at scale.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Determines every draw.")] = 0,
+    seed: Seed = 0,
     backend: Annotated[str, typer.Option(help="Array library: numpy or torch.")] = "numpy",
-    workers: Annotated[int, typer.Option(min=0, help="Processes; 0 for one a core.")] = 0,
+    workers: Workers = 0,
     scale: Annotated[
         bool, typer.Option("--scale", help="Width 4096, for the theorems stated on factors.")
     ] = False,
@@ -202,21 +181,22 @@ def verify(
         found, cases=cases or count, seed=seed, size=size, backend=backend, workers=workers
     )
     reports = list(progress(runs, len(found), unit="theorem", desc="verify"))
-    save_json(json, reports)
-    if str(json) != "-":
-        columns = ("label", "status", "cases", "holds", "tight", "worst slack", "controls", "s")
-        rows = [
-            (r.label, r.status, r.cases, r.holds, r.tight, r.worst_slack, _controls(r), r.seconds)
-            for r in reports
-        ]
+    if delivered(json, reports):
+        columns: Columns = {key: key for key in ("label", "status", "cases", "holds", "tight")}
+        columns |= {"worst slack": "worst_slack", "controls": _controls, "s": "seconds"}
         width = " at width 4096" if scale else ""
-        show(f"verified with seed {seed} on {backend}{width}", columns, rows)
+        show(f"verified with seed {seed} on {backend}{width}", columns, reports)
+    failing(reports)
+
+
+def _controls(report: Any) -> str:
+    return f"{report.controls} {'break' if report.controls_ok else 'NOT BROKEN'}"
+
+
+def failing(reports: list[Any]) -> None:
+    """Say what theorems misbehaved, and leave with code 1 if one did."""
     troubles = [report for report in reports if not report.ok]
     for report in troubles:
         typer.echo(f"loratheory: {report.label} fails: {report.trouble}", err=True)
     if troubles:
         raise typer.Exit(1)
-
-
-def _controls(report: Any) -> str:
-    return f"{report.controls} {'break' if report.controls_ok else 'NOT BROKEN'}"

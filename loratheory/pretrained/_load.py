@@ -1,5 +1,6 @@
 """Loading: offline unless asked, safetensors only, no code of others, nothing left random."""
 
+import json
 import math
 import os
 import re
@@ -150,6 +151,9 @@ def _see(place: Path) -> None:
         if (place / "adapter_config.json").exists():
             raise failure(str(place), *IS_ADAPTER)
         raise failure(str(place), "holds no config.json", "name the folder of a saved model")
+    for file in sorted(place.iterdir()):  # pipes and devices may be read for ever
+        if file.exists() and not file.is_file() and not file.is_dir():
+            raise failure(str(file), "this is not a regular file", "put the model's own file there")
     if not any(place.glob("*.safetensors")):
         pickled = [*place.glob("*.bin"), *place.glob("*.pt"), *place.glob("*.pth")]
         fact = "the weights are pickled, which can run any code" if pickled else "holds no weights"
@@ -181,6 +185,8 @@ def _network(source: _Source, device: str, dtype: str) -> tuple[Any, tuple[str, 
     from transformers import AutoConfig, AutoModelForCausalLM
 
     try:
+        if Path(source.home).is_dir():
+            _few_labels(source)
         config = AutoConfig.from_pretrained(source.home, **source.options)
         _plain_decoder(source, config)
         if Path(source.home).is_dir():
@@ -235,6 +241,15 @@ def _plain_decoder(source: _Source, config: Any) -> None:
         return
     fact = f"it is {kind} ({config.model_type}), not a decoder that predicts the next token"
     raise source.failure(fact, "name a causal language model, such as Llama, Qwen or GPT-2")
+
+
+def _few_labels(source: _Source) -> None:
+    """Refuse a config that names labels without end: each gets a name before anything is seen."""
+    text = (Path(source.home) / "config.json").read_text(encoding="utf-8")
+    labels = json.loads(text).get("num_labels")
+    if isinstance(labels, int) and labels > 10**6:
+        fact = f"its config asks for {labels} labels"
+        raise source.failure(fact)
 
 
 def _of_its_size(source: _Source, config: Any) -> None:

@@ -54,22 +54,6 @@ def test_json_alone_goes_to_standard_output(given, run):
     assert {reading["layer"] for reading in told["readings"]} == {1}
 
 
-@pytest.mark.parametrize(
-    ("words", "told"),
-    [
-        (["--layers", "a"], "--layers=a is no list of layers"),
-        (["--layers", "0-99999999999"], "--layers=0-99999999999: no model has so many layers"),
-        (["--facts", "x.json"], "name the adapters too"),
-        (["--figure", "no/such/x.png"], "there is no folder"),
-        (["--model", "/no/such"], "there is no such folder"),
-    ],
-)
-def test_wrong_input_is_refused_in_one_line(run, words, told):
-    done = run(*words)
-    assert done.exit_code == 2
-    assert told in done.output
-
-
 def tokenizer(folder):
     """Words of their own number, unknown ones 30."""
     words = {word: i for i, word in enumerate(["red", "green", "blue", "one", "two"])}

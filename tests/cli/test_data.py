@@ -1,30 +1,19 @@
-"""``loratheory data word-problems``: what is written, what is proved, what is refused."""
+"""data: what is written, what is proved of it, and the command that makes it again."""
 
 import json
 from pathlib import Path
 
 import pytest
-from sums import read, run
-from typer.testing import CliRunner
+from sums import read
+from sums import run as computed
 
-from loratheory.cli import app
-
-
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+KINDS = {"word-problems": ("--n", 40, "--steps", 2), "two-hop": ("--n", 20)}
 
 
-def data(*words):
-    """Exit code, stdout, stderr."""
-    result = CliRunner().invoke(app, ["data", *(str(word) for word in words)])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout, result.stderr
-
-
-def problems(*words):
-    return data("word-problems", "--n", 40, "--steps", 2, *words)
+@pytest.fixture
+def made(run):
+    """A function that writes data of a kind into a folder."""
+    return lambda kind, folder, *words: run("data", kind, *KINDS[kind], *words, "-o", folder)
 
 
 def rows(folder, name):
@@ -32,30 +21,23 @@ def rows(folder, name):
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_help_teaches_with_an_example():
-    for words in (["--help"], ["word-problems", "--help"], ["two-hop", "--help"]):
-        code, out, _ = data(*words)
-        assert code == 0
-        assert "Example: loratheory data" in out or "word-problems" in out
-
-
-def test_problems_are_written_split_and_right():
-    code, out, _ = problems("--split", "template", "--distractors", 1, "-o", "out")
+def test_problems_are_written_split_and_right(made):
+    code, out, _ = made("word-problems", "out", "--split", "template", "--distractors", 1)
     assert code == 0
     assert "nothing in common of problems, templates" in out
     train, test = rows("out", "train"), rows("out", "test")
     assert (len(train), len(test)) == (32, 8)
     assert not {row["template"] for row in train} & {row["template"] for row in test}
     for row in train + test:
-        assert str(read(row["problem"])) == str(run(row["program"])) == row["answer"]
+        assert str(read(row["problem"])) == str(computed(row["program"])) == row["answer"]
         assert row["distractors"] == 1
         assert row["steps"] in (1, 2)
     assert {row["steps"] for row in train + test} == {1, 2}
 
 
-def test_the_card_holds_the_command_that_makes_the_same_bytes():
+def test_the_card_holds_the_command_that_makes_the_same_bytes(run, made):
     words = ["--split", "pair", "--pair", "percent,rate", "--skills", "rate, percent,add"]
-    code, out, _ = problems(*words, "--seed", 3, "-o", "out")
+    code, out, _ = made("word-problems", "out", *words, "--seed", 3)
     assert code == 0
     lost = [line.split()[-1] for line in out.splitlines() if line.split()[:1] == ["train"]]
     card = Path("out/README.md").read_text(encoding="utf-8")
@@ -64,58 +46,74 @@ def test_the_card_holds_the_command_that_makes_the_same_bytes():
         "rate" in row["skills"] and "percent" in row["skills"] for row in rows("out", "test")
     )
     command = card.split("`loratheory data ")[1].split("`")[0].replace("rate, ", "rate,")
-    assert data(*command.split(), "-o", "same")[0] == 0
+    assert run("data", *command.split(), "-o", "same")[0] == 0
     for file in Path("out").iterdir():
         assert file.read_bytes() == (Path("same") / file.name).read_bytes()
     assert int(lost[0]) > 0
-    assert problems(*words, "--seed", 4, "-o", "other")[0] == 0
+    assert made("word-problems", "other", *words, "--seed", 4)[0] == 0
     assert rows("other", "train") != rows("out", "train")
 
 
-def test_tokens_for_small_models():
-    assert problems("--prime", 5, "--split", "wording", "-o", "out")[0] == 0
+def test_tokens_for_small_models(made):
+    assert made("word-problems", "out", "--prime", 5, "--split", "wording")[0] == 0
     train = rows("out", "train")
     assert all("percent" not in row["skills"] for row in train)
     assert all(len(row["tokens"]) == len(row["targets"]) for row in train)
 
 
-def test_data_are_overwritten_only_when_told():
-    assert problems("-o", "out")[0] == 0
+def test_data_are_overwritten_only_when_told(made):
+    assert made("word-problems", "out")[0] == 0
     before = Path("out/train.jsonl").read_bytes()
-    code, out, err = problems("--seed", 1, "-o", "out")
+    code, out, err = made("word-problems", "out", "--seed", 1)
     assert (code, out) == (2, "")
     assert "out exists already; name a new folder, or overwrite this one" in err
     assert Path("out/train.jsonl").read_bytes() == before
-    assert problems("--seed", 1, "-o", "out", "--overwrite")[0] == 0
+    assert made("word-problems", "out", "--seed", 1, "--overwrite")[0] == 0
     assert Path("out/train.jsonl").read_bytes() != before
 
 
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        (["--skills", "add,sing"], "unknown skills: 'sing'; choose from add, subtract, multiply"),
-        (["--split", "luck"], "split is 'luck'; choose one of pair, template, depth, wording"),
-        (["--pair", "add,rate"], "--pair add,rate goes with --split pair"),
-        (["--skills", "rate", "--split", "pair"], "this split leaves no problem for testing"),
-        (["--split", "pair", "--pair", "add,add"], "name two different skills"),
-        (["--prime", "9"], "numbers modulo 9 are asked for; choose a prime of"),
-        (["--prime", "5", "--skills", "percent"], "100 is 0 modulo 5"),
-        (["--prime", "2", "--skills", "add", "--split", "wording"], "no new numbers for"),
-        (["--distractors", "12"], "quantities would need names"),
-        (["--n", "1000001"], "less than or equal to 1000000"),
-        (["-o", "no/where"], "there is no folder no for where"),
-    ],
-)
-def test_wrong_input_is_one_paragraph_exit_code_two_and_nothing_written(words, says):
-    code, out, err = problems(*([] if "-o" in words else ["-o", "out"]), *words)
-    assert (code, out) == (2, "")
-    assert says in " ".join(err.split())
-    assert "Traceback" not in err
-    assert not [*Path().iterdir()]
+def test_single_facts_and_some_chains_train_the_others_test(made):
+    code, out, _ = made("two-hop", "out", "--split", 0.25)
+    assert code == 0
+    told = [line.split() for line in out.splitlines()]
+    assert [line for line in told if line[:1] in (["train"], ["test"])] == [
+        ["train", "45"],
+        ["test", "15"],
+    ]
+    *train, mark = rows("out", "train")
+    *test, other = rows("out", "test")
+    assert (len(train), len(test)) == (5 + 2 * 20, 15)
+    assert mark["prompt"] != other["prompt"]
+    assert mark["answer"] == other["answer"] == ""
+    assert all(row["prompt"].endswith("?") for row in train + test)
+    chains = [row for row in train if len(row["tokens"]) == 3]
+    assert len(chains) == 5
+    assert not {row["prompt"] for row in chains} & {row["prompt"] for row in test}
+    facts = {tuple(row["tokens"]): row["targets"][-1] for row in train if len(row["tokens"]) == 2}
+    for row in chains + test:
+        subject, one, two = row["tokens"]
+        assert facts[facts[subject, one], two] == row["targets"][-1]
+        assert row["targets"][:-1] == [-1, -1]
+    bridges = [
+        {facts[row["tokens"][0], row["tokens"][1]] for row in part} for part in (chains, test)
+    ]
+    assert not bridges[0] & bridges[1]
 
 
-def test_a_place_that_is_taken_is_met_before_anything_else():
-    Path("out").mkdir()
-    (Path("out") / "mine.txt").write_text("mine")
-    _, _, err = problems("--skills", "sing", "-o", "out", "--overwrite")
-    assert "out is not only data, but holds mine.txt" in err
+def test_the_card_of_a_world_holds_its_command(made):
+    words = ["--split", 0.5, "--hops", 3, "--style", "cloze", "--seed", 5]
+    assert made("two-hop", "out", *words)[0] == 0
+    card = Path("out/README.md").read_text(encoding="utf-8")
+    assert "  - split: test\n    path: test.jsonl\n" in card
+    command = card.split("`loratheory data two-hop --n 20 ")[1].split("`")[0]
+    assert made("two-hop", "same", *command.split())[0] == 0
+    for file in Path("out").iterdir():
+        assert file.read_bytes() == (Path("same") / file.name).read_bytes()
+    assert max(len(row["tokens"]) for row in rows("out", "test")) == 4
+    assert rows("out", "test")[0]["prompt"].endswith(" is")
+    made("two-hop", "other", "--split", 0.5, "--hops", 3, "--style", "cloze", "--seed", 6)
+    facts, others = (
+        [(row["tokens"], row["targets"]) for row in rows(name, "train") if len(row["tokens"]) == 2]
+        for name in ("out", "other")
+    )
+    assert facts != others

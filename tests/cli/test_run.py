@@ -1,4 +1,4 @@
-"""``loratheory run`` and ``experiments``: products, refusals, and fifty kills."""
+"""run, experiments and figure: what they write, and fifty kills."""
 
 import json
 import os
@@ -14,26 +14,12 @@ from pathlib import Path
 
 import pytest
 import toy_sweep
-from typer.testing import CliRunner
 
-from loratheory.cli import app
-from loratheory.experiments import csv_text
+from loratheory import figures
+from loratheory.experiments import NAMES, csv_text
 
 TESTS = Path(__file__).parents[1]
 FAST = ("merge_floor", "two_read_region", "window")
-
-
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-
-def run(*words):
-    """Exit code, stdout, stderr."""
-    result = CliRunner().invoke(app, [str(word) for word in words])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout, result.stderr
 
 
 def command(*words, **environment):
@@ -51,14 +37,7 @@ def expected(sweep, profile="quick"):
     return csv_text([row for c in sweep.profiles[profile] for row in sweep.cell(c)]).encode()
 
 
-@pytest.mark.parametrize("name", ["run", "experiments"])
-def test_help_teaches_with_an_example(name):
-    code, out, _ = run(name, "--help")
-    assert code == 0
-    assert "Example: loratheory" in out
-
-
-def test_a_run_writes_table_and_provenance_and_says_where():
+def test_a_run_writes_table_and_provenance_and_says_where(run):
     code, out, err = run("run", "toy_sweep:EXPERIMENT", "--workers", 2, "--json", "told.json")
     folder = Path("results/toy_sweep")
     assert code == 0
@@ -77,7 +56,7 @@ def test_a_run_writes_table_and_provenance_and_says_where():
     }
 
 
-def test_a_table_is_compared_with_the_stored_one(monkeypatch):
+def test_a_table_is_compared_with_the_stored_one(run, monkeypatch):
     run("run", "toy_sweep:SEEDED", "--profile", "paper", "-o", "paper")
     words = ("run", "toy_sweep:SEEDED", "--against", "paper", "--json", "told.json")
     code, out, err = run(*words, "-o", "same")
@@ -94,12 +73,9 @@ def test_a_table_is_compared_with_the_stored_one(monkeypatch):
     Path("empty").mkdir()
     code, _, _ = run("run", "toy_sweep:SEEDED", "--against", "empty", "--json", "told.json")
     assert (code, json.loads(Path("told.json").read_text())[0]["means"]) == (0, 0)
-    code, _, err = run("run", "toy_sweep:SEEDED", "--against", "nowhere", "-o", "never")
-    assert (code, Path("never").exists()) == (2, False)
-    assert "nowhere is no folder of tables" in err
 
 
-def test_a_setting_that_the_paper_lacks_is_compared_with_the_small_table(monkeypatch):
+def test_a_setting_that_the_paper_lacks_is_compared_with_the_small_table(run, monkeypatch):
     words = ("run", "toy_sweep:SIZED", "--against", "paper", "--json", "told.json")
     for profile, folder, means in (("paper", "paper", 0), ("small", "paper/small", 1)):
         run("run", "toy_sweep:SIZED", "--profile", profile, "-o", folder)
@@ -112,7 +88,7 @@ def test_a_setting_that_the_paper_lacks_is_compared_with_the_small_table(monkeyp
     assert "OUTSIDE   toy_sweep: sum: stepwise is 2.00, stored 1.03" in err
 
 
-def test_numbers_of_workers_and_profiles_give_the_bytes_they_should():
+def test_numbers_of_workers_and_profiles_give_the_bytes_they_should(run):
     for workers in (1, 3):
         words = ("--workers", workers, "-o", f"o{workers}", "--json", "-", "--profile", "paper")
         code, out, _ = run("run", "toy_sweep:EXPERIMENT", *words)
@@ -122,7 +98,7 @@ def test_numbers_of_workers_and_profiles_give_the_bytes_they_should():
         assert made == expected(toy_sweep.EXPERIMENT, "paper")
 
 
-def test_resume_is_asked_for_where_something_is_and_fine_everywhere_else():
+def test_resume_is_asked_for_where_something_is_and_fine_everywhere_else(run):
     assert run("run", "window", "--resume")[0] == 0
     before = {path: path.stat().st_mtime_ns for path in Path("results").rglob("*")}
     code, _, err = run("run", "window")
@@ -135,7 +111,7 @@ def test_resume_is_asked_for_where_something_is_and_fine_everywhere_else():
     assert {path: path.stat().st_mtime_ns for path in Path("results").rglob("*")} == before
 
 
-def test_a_cell_that_raises_is_named_the_others_stay_and_exit_is_one():
+def test_a_cell_that_raises_is_named_the_others_stay_and_exit_is_one(run):
     code, out, err = run("run", "toy_sweep:BAD", "--workers", 1)
     assert (code, out) == (1, "")
     assert "1 failed; what was finished is kept: go on with --resume" in err
@@ -149,7 +125,7 @@ def test_a_cell_that_raises_is_named_the_others_stay_and_exit_is_one():
     assert run("run", "toy_sweep:BAD", "--workers", 1, "--resume")[0] == 1
 
 
-def test_a_worker_that_is_killed_ends_it_with_the_remedy():
+def test_a_worker_that_is_killed_ends_it_with_the_remedy(run):
     code, out, err = run("run", "toy_sweep:DEADLY", "--workers", 2)
     assert (code, out) == (1, "")
     assert "a worker process died (killed, or out of memory)" in err
@@ -157,7 +133,7 @@ def test_a_worker_that_is_killed_ends_it_with_the_remedy():
     assert list(Path("results/toy_sweep/cells").glob("*.json"))
 
 
-def test_all_is_every_experiment_that_needs_no_language_model(monkeypatch):
+def test_all_is_every_experiment_that_needs_no_language_model(run, monkeypatch):
     monkeypatch.setattr("loratheory.experiments.NAMES", (*FAST, "real_nothing"))
     code, out, err = run("run", "all", "-o", "deep/er", "--json", "-")
     assert code == 0
@@ -172,7 +148,7 @@ def test_all_is_every_experiment_that_needs_no_language_model(monkeypatch):
     assert not Path("deep/er/window").exists()
 
 
-def test_real_is_the_others(monkeypatch):
+def test_real_is_the_others(run, monkeypatch):
     monkeypatch.setattr("loratheory.experiments.NAMES", FAST)
     monkeypatch.setattr("loratheory.cli._run.REAL", "wind")
     code, out, err = run("run", "real", "--json", "-")
@@ -180,35 +156,8 @@ def test_real_is_the_others(monkeypatch):
     assert [entry["experiment"] for entry in json.loads(out)] == ["window"]
 
 
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        (["run", "windo"], "did you mean window?"),
-        (["experiments", "merge_flor"], "did you mean merge_floor"),
-        (["run", "toy_sweep:NOTHING"], "write importable.module:ATTRIBUTE"),
-        (["run", "window", "--profile", "huge"], "has no profile 'huge': choose quick, paper"),
-        (["run", "window", "--dask", "tcp://127.0.0.1:9", "--workers", "2"], "exclude each other"),
-        (["run", "window", "--json", "nowhere/x.json"], "there is no folder nowhere"),
-        (["run", "window", "-o", "file"], "file"),
-        (["run", "window", "-o", "/proc/nowhere"], "/proc/nowhere"),
-        (["run", "window", "-o", "other"], "go on with --resume, or delete it"),
-        (["run", "window", "--resume", "-o", "other"], "table of another sweep"),
-    ],
-)
-def test_wrong_input_is_one_paragraph_exit_code_two_and_nothing_written(words, says):
-    Path("file").write_text("")
-    Path("other/window").mkdir(parents=True)
-    Path("other/window/table.csv").write_text("a\n1\n")
-    before = sorted(Path().rglob("*"))
-    code, out, err = run(*words)
-    assert (code, out) == (2, "")
-    assert says in err
-    assert "Traceback" not in err
-    assert sorted(Path().rglob("*")) == before
-
-
-def test_small_transformers_ask_for_pytorch_before_any_work(monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+def test_small_transformers_ask_for_pytorch_before_any_work(run, monkeypatch):
+    monkeypatch.setattr("loratheory.cli._output.find_spec", lambda _: None)
     code, _, err = run("run", "gating", "-o", "out")
     assert code == 2
     assert "pip install 'loratheory[torch]'" in " ".join(err.split())
@@ -308,20 +257,13 @@ def _ended(pid):
     return False
 
 
-def test_a_language_model_is_chosen_for_the_experiments_of_one(monkeypatch):
+def test_a_language_model_is_chosen_for_the_experiments_of_one(run, monkeypatch):
     seen = []
 
     def _seen(chosen, profile, *_, **__):
         seen.append(chosen.profiles[profile])
         raise KeyboardInterrupt
 
-    code, out, err = run("run", "real_two_hop", "--device", "banana", "--model", "/nowhere")
-    assert (code, out) == (2, "")
-    assert err == "loratheory: 'banana': no such device; use cpu, cuda, cuda:1, … or auto\n"
-    code, _, err = run("run", "real_two_hop", "--model", "/nowhere")
-    assert code == 2
-    assert "/nowhere: there is no such folder; name a model's folder or its Hugging Face" in err
-    assert not list(Path().iterdir())
     monkeypatch.setattr("loratheory.experiments.planned", _seen)
     with suppress(KeyboardInterrupt):
         run("run", "real_two_hop", "--model", "some/model", "--device", "cuda")
@@ -330,9 +272,6 @@ def test_a_language_model_is_chosen_for_the_experiments_of_one(monkeypatch):
     with suppress(KeyboardInterrupt):
         run("run", "real_two_hop", "--profile", "paper", "--model", "other")
     assert {(config.model, config.device) for config in seen[1]} == {("other", "cpu")}
-    code, _, err = run("run", "window", "--model", "some/model")
-    assert code == 2
-    assert "window has no language model for --model some/model" in err
 
 
 def test_a_cell_that_went_to_another_worker_is_told(capsys, tmp_path):
@@ -355,3 +294,38 @@ def test_a_cell_that_went_to_another_worker_is_told(capsys, tmp_path):
         _swept([plan], executor, False)
     assert "Config(number=0" in (err := capsys.readouterr().err)
     assert "given to another worker (the executor returned 'gone')" in err
+
+
+def test_experiments_are_listed_and_shown_in_full(run):
+    entries = json.loads(run("experiments", "--json", "-")[1])
+    assert [entry["name"] for entry in entries] == list(NAMES)
+    for entry in entries:
+        assert entry["question"].endswith("?")
+        assert all(entry[title] for title in ("prediction", "chance", "controls"))
+        assert {*entry["minutes"]} == {*entry["cells"]} >= {"quick", "paper"}
+    assert all(name in run("experiments")[1] for name in NAMES)
+    out = run("experiments", "window")[1]
+    assert "golden ratio" in out
+    assert "1 cell Config(size=32" in out
+    assert "merge_floor" not in out
+    assert "6 cells, the first is Config(number=0" in run("experiments", "toy_sweep:EXPERIMENT")[1]
+
+
+def test_figures_go_to_their_usual_places_and_are_the_same_each_time(run, monkeypatch):
+    monkeypatch.setattr(figures, "FIGURES", {"window": figures.FIGURES["window"]})
+    assert run("figure", "window")[1:] == ("", "drawn: window.pdf\n")
+    assert run("figure", "all")[2] == "drawn: figures/window.pdf\n"
+    Path("paper").mkdir()
+    Path("paper/results").symlink_to(TESTS.parent / "paper" / "results")
+    assert run("figure", "all")[2] == "drawn: paper/figures/window.pdf\n"
+    assert run("figure", "all", "-o", "b/c")[0] == 0
+    made = ("window.pdf", "figures/window.pdf", "paper/figures/window.pdf", "b/c/window.pdf")
+    assert len({Path(file).read_bytes() for file in made}) == 1
+
+
+def test_hyphens_and_another_table_are_fine(run):
+    rows = (TESTS.parent / "paper/results/merge_floor/table.csv").read_text().splitlines()
+    Path("mine.csv").write_text("\n".join(rows[:22]))
+    assert run("figure", "merge-floor", "--table", "mine.csv", "-o", "mine.png")[0] == 0
+    assert run("figure", "merge_floor", "-o", "all.png")[0] == 0
+    assert Path("mine.png").read_bytes() != Path("all.png").read_bytes()

@@ -144,6 +144,14 @@ def test_one_in_the_cache_is_loaded_by_its_revision_without_a_look_at_the_networ
         load("my/model", revision="v2")
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_a_pipe_in_the_place_of_a_file_is_refused(copy, name):
+    (copy / name).unlink(missing_ok=True)
+    os.mkfifo(copy / name)
+    with pytest.raises(ModelError, match=rf"{name}: this is not a regular file; put the model's"):
+        load(copy)
+
+
 def test_ids_are_handed_on_with_their_revision_where_the_network_is_asked(saved, monkeypatch):
     asked = {}
 
@@ -257,6 +265,7 @@ CONFIGS = {
     "layers in words": {"num_hidden_layers": "two"},
     "layers below zero": {"num_hidden_layers": -1},
     "no vocabulary": {"vocab_size": 0},
+    "labels without end": {"num_labels": 10**9},
 }
 SIZES = {"no weights": 0, "a header cut": 100, "half the weights": 9000}
 

@@ -1,0 +1,131 @@
+"""inspect, diagnose, merge, methods and interfere: numbers by a second road, notes, files."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from folders import folder
+
+from loratheory import theorems
+from loratheory.adapters import read
+
+SHAPES = {f"model.layers.{layer}.q_proj": (12, 10, 2) for layer in range(3)}
+
+
+@pytest.fixture
+def pair(run):  # noqa: ARG001  it changes the folder
+    return folder("one", SHAPES, seed=1), folder("two", SHAPES, seed=2)
+
+
+def test_inspect_tells_ranks_and_energy(run, pair):
+    code, out, _ = run("inspect", *pair, "--json", "i.json", "--figure", "spectra.png")
+    first = json.loads(Path("i.json").read_text())[0]
+    assert code == 0
+    assert [m["rank"] for m in first["modules"]] == [2, 2, 2]
+    dense = read("one")["model.layers.0.q_proj"].dense()
+    assert first["modules"][0]["energy"] == pytest.approx((dense**2).sum(), rel=1e-6)
+    assert "energy by layer" in out
+    assert "\x1b[" not in out
+    assert Path("spectra.png").stat().st_size > 1000
+
+
+def test_merge_writes_what_it_says_and_reports_its_floors(run, pair):
+    words = ("--method", "svd", "--weights=.7,-.3", "--rank", 2, "--json", "m.json")
+    code, out, _ = run("merge", *pair, *words, "-o", "merged")
+    assert code == 0
+    assert "not between" in out
+    one, two, merged = (read(place) for place in (*pair, "merged"))
+    totals = json.loads(Path("m.json").read_text())["totals"]
+    lost = 0.0
+    for name in SHAPES:
+        first, second = (a[name].map(np.float64).dense() for a in (one, two))
+        exact = 0.7 * first - 0.3 * second
+        lost += (np.linalg.svd(exact, compute_uv=False)[2:] ** 2).sum()
+        assert np.linalg.matrix_rank(merged[name].dense(), 1e-4) == 2
+    assert totals["to_sum"] == pytest.approx(lost, rel=1e-5)
+    assert totals["sum_floor"] == pytest.approx(lost, rel=1e-9)
+    assert totals["to_adapters"] >= totals["adapters_floor"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], "a merge of one is that adapter."),
+        (["--method", "cat", "--weights", ".5"], "a merge of one is that adapter, times 0.5."),
+        (["--method", "svd", "--rank", 1], "but svd changed it."),
+        (["--no-audit"], "a merge of one is that adapter, unless mean changes it."),
+    ],
+)
+def test_a_merge_of_one_is_called_what_it_is(run, pair, words, says):
+    assert says in run("merge", pair[0], "-o", "merged", *words)[1]
+
+
+def test_the_mean_meets_its_floor_and_without_an_audit_is_the_same(run, pair):
+    outs = [run("merge", *pair, "-o", "mean", "--json", "mean.json")[1]]
+    totals = json.loads(Path("mean.json").read_text())["totals"]
+    assert totals["to_adapters"] == pytest.approx(totals["adapters_floor"], rel=1e-9)
+    assert totals["to_sum"] == pytest.approx(0, abs=1e-9)
+    outs.append(run("merge", *pair, "-o", "quick", "--no-audit")[1])
+    assert ["squared distance" in out for out in outs] == [True, False]
+    assert all("3 modules" in out and "only one adapter" not in out for out in outs)
+    mean, quick = read("mean"), read("quick")
+    assert all((mean[m].dense() == quick[m].dense()).all() for m in mean)
+
+
+def test_diagnose_rests_every_sentence_on_a_theorem(run, pair):
+    code, out, _ = run("diagnose", *pair, "--json", "d.json", "--figure", "overlap.png")
+    found = json.loads(Path("d.json").read_text())
+    assert code == 0
+    assert {f["label"] for f in found["findings"]} <= {t.label for t in theorems.ALL}
+    assert {f["kind"] for f in found["findings"]} == {"measured", "needed", "unknown"}
+    assert "What no look at the weights can tell" in out
+    assert out.index("gauge gap: how much") < out.index("check-model FOLDER FOLDER --facts")
+    assert len(found["modules"]) == 3
+
+
+def test_diagnose_says_what_adapters_have_in_common(run, pair, monkeypatch):
+    from loratheory import pretrained
+
+    seen = []
+    monkeypatch.setattr(pretrained, "load", lambda name: name)
+
+    def _agreement(model, adapters, prompts):
+        seen.append((model, len(adapters), prompts))
+        return np.array([[1, 0.25], [0.25, 1]])
+
+    monkeypatch.setattr(pretrained, "agreement", _agreement)
+    for name, templates in (("a", "aab"), ("b", "bbb")):
+        Path(name).write_text("\n".join(json.dumps({"template": t}) for t in templates))
+    Path("probe").write_text("one is\n\ntwo is\n  ")
+    words = ("--solutions", "a", "--solutions", "b", "--probe", "probe", "--model", "base")
+    found = json.loads(run("diagnose", *pair, *words, "--json", "-")[1])["findings"]
+    shared = " ".join(finding["text"] for finding in found if finding["kind"] == "shared")
+    assert "33.3 % of their solution templates" in shared
+    assert "25 % of the prompts get the same next token" in shared
+    assert seen == [("base", 2, ["one is", "two is"])]
+
+
+def test_methods_prints_a_law_table_and_explains_its_cells(run):
+    code, out, _ = run("methods")
+    table = json.loads(run("methods", "--json", "-")[1])
+    assert code == 0
+    assert "[A_1; ...; A_K]" in out
+    assert {row["method"] for row in table["laws"]} == {m["name"] for m in table["methods"]}
+
+
+def test_interfere_names_the_worst_pair_first(run):
+    for number in range(3):
+        folder(f"lib/a{number}", {"layers.0.q": (6, 4, 2)}, seed=number)
+    code, out, _ = run("interfere", "lib", "-o", "out", "--workers", 1)
+    assert code == 0
+    assert "3 adapters, 6 ordered pairs → " in out
+    lines = [line.split() for line in out.splitlines()]
+    worst = [float(words[2]) for words in lines if len(words) == 5 and words[0][:1] == "a"]
+    assert len(worst) == 6
+    assert worst == sorted(worst, reverse=True)
+    assert Path("out/interference_matrix/names.txt").read_text() == "a0\na1\na2\n"
+    assert run("interfere", "lib", "-o", "out", "--workers", 1)[0] == 2
+    shutil.move(folder("b", base_model_name_or_path="b"), "lib/b")
+    assert run("interfere", "lib", "-o", "any", "--workers", 1, "--any-base")[0] == 0

@@ -1,0 +1,135 @@
+"""Wrong input to any command: one paragraph with the remedy, exit code 2, nothing written."""
+
+from pathlib import Path
+
+import pytest
+from folders import folder
+
+from loratheory.figures import FIGURES
+
+KEYS = "its keys are hops (=2), case (=overwrite)"
+PAIR = "merge one two -o out"
+REFUSED = {
+    # theorems
+    "theorems merge-flor": "did you mean merge-floor",
+    "theorems --table t.md --proofs no/x.tex": "there is no folder no",
+    "theorems --table t.md --graph x.bmp": "x.bmp: a graph is written as .pdf, .png, .svg",
+    "theorems --graph t.png --table x.csv": "x.csv: a table is written as .md, .tex",
+    "theorems --table t.md --json no/x.json": "there is no folder no",
+    "verify nonsense": "there is no theorem 'nonsense'",
+    "verify --backend jax": "there is no backend 'jax'",
+    "claim two-read-regio": "did you mean two-read-region",
+    "claim two-read-region --paper one": "there is no folder one/results",
+    "bound two-read-region hop=3": f"knows no 'hop': {KEYS}",
+    "bound two-read-region hops=x": "hops=x is not a whole number: write hops=3",
+    "bound two-read-region hops": "'hops' is not KEY=VALUE",
+    "bound two-read-region hops=3 hops=4": "a key is given twice",
+    "bound two-read-region hops=0": "hops is 0: give at least 1",
+    "bound edit-budget facts=3": "needs rank; its keys are facts, rank",
+    "bound merge-floor": "has no calculator; these have: two-read-region",
+    "bound nonsense": "there is no theorem 'nonsense'",
+    "bound two-read-region --curve hops=1:8": "is not KEY=FROM:TO:COUNT",
+    "bound two-read-region --curve hops=1:8:²": "is not KEY=FROM:TO:COUNT",
+    "bound two-read-region --curve hops=1:8:100000000000": "10000 are more than a figure shows",
+    "bound two-read-region --curve case=A:B:3": "case is not a number",
+    "bound two-read-region --figure x.png": "--figure draws a curve",
+    # adapters
+    "inspect nowhere": "nowhere: there is no such folder",
+    "inspect one --figure x.bmp --json t.json": ".pdf, .png, .svg",
+    "inspect one --json no/x.json": "there is no folder no",
+    "inspect one --json two": "two is a folder: name a file in it",
+    f"{PAIR} --method magic": "no merge method 'magic'",
+    f"{PAIR} --weights=a,b --method cat": "--weights=a,b is not a list of numbers",
+    f"{PAIR} --weights=1,2": "mean takes no weights",
+    f"{PAIR} --method svd": "needs rank",
+    f"{PAIR} --json out": "--json out is the folder to write",
+    "merge one two -o one": "one exists: choose another folder, or add --force",
+    "merge one two -o no/x": "there is no folder no",
+    "diagnose one": "at least two",
+    "diagnose one two --solutions s.jsonl": "was given 1 times for 2 adapters: give it once for",
+    "diagnose one two --model x": "--model x has nothing to read: give prompts with --probe FILE",
+    "diagnose one two --probe empty --model x": "--probe empty is empty: give at least one",
+    "diagnose one two --probe s.jsonl": "needs the base model to run the prompts on: add --model",
+    "diagnose one two --probe no --model x": "--probe no cannot be read",
+    "interfere lib --workers 2 --dask tcp://x:1": "exclude each other",
+    "interfere taken": "holds 0 adapters: name a folder with at least two",
+    "interfere mixed --workers 1": "'other', that of",
+    "interfere mixed2 --workers 1": "'other', that of",
+    # models
+    "check-model --layers a": "--layers=a is no list of layers",
+    "check-model --layers 0-99999999999": "no model has so many layers",
+    "check-model --facts x.json": "name the adapters too",
+    "check-model --figure no/such/x.png": "there is no folder",
+    "check-model --model /no/such": "there is no such folder",
+    # rules
+    "evaluate no_such_module_x:rule": "cannot be imported",
+    "evaluate my_rules:haf": "module my_rules has no haf",
+    "evaluate half": "write package.module:rule",
+    "evaluate my_rules:three": "a merge is rule(updates, weights)",
+    "evaluate my_rules:narrow": "return the shape of the updates",
+    "evaluate my_rules:nan": "NaN or infinity",
+    "evaluate my_rules:raising": "raised IndexError",
+    "evaluate my_rules:short": "one number per token and adapter",
+    "evaluate my_rules:half --profile fast": "there is no profile 'fast'",
+    "evaluate my_rules:half --json no/card.json": "there is no folder",
+    # experiments and figures
+    "run windo": "did you mean window?",
+    "experiments merge_flor": "did you mean merge_floor",
+    "run toy_sweep:NOTHING": "write importable.module:ATTRIBUTE",
+    "run window --profile huge": "has no profile 'huge': choose quick, paper",
+    "run window --dask tcp://127.0.0.1:9 --workers 2": "exclude each other",
+    "run window --json no/x.json": "there is no folder no",
+    "run window -o file": "file",
+    "run window -o /proc/nowhere": "/proc/nowhere",
+    "run window -o other": "go on with --resume, or delete it",
+    "run window --resume -o other": "table of another sweep",
+    "run window --against nowhere": "nowhere is no folder of tables",
+    "run window --model some/model": "has no language model for --model some/model",
+    "run real_two_hop --device banana --model /no": "'banana': no such device; use cpu, cuda",
+    "run real_two_hop --model /no/such": "/no/such: there is no such folder; name a model's",
+    "figure nope": f"there is no figure 'nope'; choose {', '.join(FIGURES)} or all",
+    "figure windw": "there is no figure 'windw'; did you mean window",
+    "figure window --table nope.csv": "there is no table nope.csv",
+    "figure window --table other/window/table.csv": "no column coefficient",
+    "figure window -o window.jpg": "window.jpg: a figure is written as .pdf, .png, .svg",
+    "figure all --table x.csv": "--table x.csv cannot serve all figures",
+    "figure all -o x.pdf": "-o x.pdf names a file: for all figures name a folder",
+    # data
+    "data word-problems -o d --skills add,sing": "unknown skills: 'sing'; choose from add,",
+    "data word-problems -o d --split luck": "split is 'luck'; choose one of pair, template,",
+    "data word-problems -o d --pair add,rate": "--pair add,rate goes with --split pair",
+    "data word-problems -o d --skills rate --split pair": "leaves no problem for testing",
+    "data word-problems -o d --split pair --pair add,add": "name two different skills",
+    "data word-problems -o d --prime 9": "numbers modulo 9 are asked for; choose a prime of",
+    "data word-problems -o d --prime 5 --skills percent": "100 is 0 modulo 5",
+    "data word-problems -o d --prime 2 --skills add --split wording": "no new numbers for",
+    "data word-problems -o d --distractors 12": "quantities would need names",
+    "data word-problems -o d --n 1000001": "less than or equal to 1000000",
+    "data word-problems -o no/where": "there is no folder no for where",
+    "data word-problems -o taken --skills sing --overwrite": "taken is not only data, but holds",
+    "data two-hop -o d --split 1": "--split 1 leaves no chain for testing: ask for a smaller",
+    "data two-hop -o d --style haiku": "style is 'haiku'; choose one of cloze, question",
+    "data two-hop -o d --n 20 --split 0.01": "coverage 0.01 is out of reach",
+    "data two-hop -o no/where": "there is no folder no for where",
+    "data two-hop -o taken --style haiku --overwrite": "taken is not only data, but holds mine",
+}
+
+
+@pytest.mark.parametrize("line", REFUSED)
+def test_it_is_said_in_one_paragraph_and_nothing_is_left(line, run, tmp_path):
+    for name in ("one", "two", "lib/one", "lib/two", "mixed/one"):
+        folder(tmp_path / name)
+    folder(tmp_path / "mixed2" / "one", revision="one")
+    folder(tmp_path / "mixed" / "other", base_model_name_or_path="other")
+    folder(tmp_path / "mixed2" / "other", revision="other")
+    files = {"file": "", "empty": "\n", "taken/mine.txt": "mine", "s.jsonl": '{"template": "a"}\n'}
+    for name, text in {**files, "other/window/table.csv": "a\n1\n"}.items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(text)
+    before = sorted(Path().rglob("*"))
+    code, out, err = run(*line.split())
+    assert (code, out) == (2, "")
+    assert REFUSED[line] in " ".join(err.replace("│", " ").split())
+    assert "Traceback" not in err
+    assert "\n\n" not in err
+    assert sorted(Path().rglob("*")) == before

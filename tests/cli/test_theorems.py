@@ -1,0 +1,92 @@
+"""theorems, verify, bound and claim: what they print and write."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from loratheory import theorems
+
+
+def test_theorems_lists_all_and_shows_one_in_full(run):
+    code, out, _ = run("theorems")
+    assert code == 0
+    assert all(t.label in out for t in theorems.ALL)
+    _, out, _ = run("theorems", "merge-floor")
+    assert "rank(adapter) <= r" in out
+    assert "Proof." in out
+    assert json.loads(run("theorems", "--json", "-")[1])[0]["label"] == theorems.ALL[0].label
+
+
+def test_verify_reports_what_its_schema_says(run):
+    words = ("merge-floor", "--cases", 30, "--workers", 1, "--backend", "torch")
+    code, out, _ = run("verify", *words, "--json", "verdicts.json")
+    (entry,) = json.loads(Path("verdicts.json").read_text())
+    assert code == 0
+    assert {"label", "status", "worst_slack", "controls", "seconds", "trouble"} <= {*entry}
+    assert entry["cases"] >= 30
+    assert [entry[key] for key in ("holds", "tight", "controls_ok")] == [True] * 3
+    assert "merge-floor" in out
+
+
+@pytest.mark.parametrize("command", ["verify", "claim"])
+def test_a_failing_theorem_ends_with_exit_code_one(run, monkeypatch, command):
+    true = theorems.theorem("merge-floor")
+    false = replace(true, bound=lambda case: 2 * true.bound(case) + 1)
+    monkeypatch.setattr(theorems, "ALL", (theorems.theorem("rank-floor"), false))
+    workers = ("--workers", 1) if command == "verify" else ()
+    code, out, err = run(command, "merge-floor", "--cases", 10, *workers)
+    assert code == 1
+    assert "thm:merge-floor fails: " in err
+    assert command == "verify" or "FAILS" in out
+
+
+def test_a_threshold_in_full_precision(run):
+    code, out, _ = run("bound", "two-read-region", "hops=3", "--json", "bound.json")
+    found = json.loads(Path("bound.json").read_text())
+    assert code == 0
+    assert "0.6823" in out
+    assert found["values"]["threshold"] == pytest.approx(0.68232780382801932737, rel=1e-15)
+    assert found["given"] == {"hops": 3, "case": "overwrite", "adapters": 2}
+
+
+def test_a_curve_with_its_figure(run):
+    words = ("bound", "gate-detection", "facts=8", "width=128", "--curve", "threshold=.2:.9:8")
+    code, out, _ = run(*words, "--json", "-", "--figure", "c.png")
+    alarms = [entry["values"]["false alarm"] for entry in json.loads(out)]
+    assert (code, len(alarms)) == (0, 8)
+    assert alarms == sorted(alarms, reverse=True)
+    assert Path("c.png").stat().st_size > 1000
+    whole = json.loads(run("bound", "two-read-region", "--curve", "hops=1:3:9", "--json", "-")[1])
+    assert [entry["given"]["hops"] for entry in whole] == [1, 2, 3]
+
+
+def test_a_claim_is_shown_link_by_link_from_any_folder(run):
+    code, out, _ = run("claim", "two-read-region", "--cases", 5)
+    places = [out.index(word) for word in ("proof", "checked now", "paper/main")]
+    assert code == 0
+    assert places == sorted(places)
+    assert "loratheory/theorems/composition/two_read_region.py" in out
+    for name in ("window", "merge_coefficient", "gating"):
+        assert f"experiment  {name}: " in out
+    assert "paper/main.tex: The window" in out
+    assert "only in the appendix" not in out
+    told = json.loads(run("claim", "two-read-region", "--cases", 5, "--json", "-")[1])
+    assert told["report"]["holds"]
+    assert {"name", "question", "table", "figure"} == {*told["experiments"][0]}
+    assert all(Path(one["table"]).is_dir() for one in told["experiments"])
+
+
+def test_a_refuted_claim_stays_refuted(run):
+    code, out, _ = run("claim", "unselective-success", "--cases", 5)
+    assert code == 0
+    assert "the counterexample still stands" in out
+    assert "none names it" in out
+
+
+def test_a_package_without_the_text_says_where_the_text_is(run):
+    Path("results").mkdir()
+    _, out, _ = run("claim", "two-read-region", "--cases", 5, "--paper", ".")
+    assert "the paper's text is in a checkout" in out
+    assert "no table in results" in out

@@ -119,7 +119,7 @@ def case(edit: Edit) -> Case:
         has_old = values(edit.before, *facts) != NOTHING
         changes = edited[facts] & (nodes != NOTHING)
         replaced.append((changes & has_old)[:, 0])
-        covered.append((changes | ~has_old).all(axis=1))
+        covered.append(changes.all(axis=1))
     kinds = [~np.any(replaced, axis=0), ~replaced[0], np.all(covered, axis=0)]
     names = np.unique(np.select(kinds, ["new facts", "new subject", "overwrite both"], "overwrite"))
     if len(names) > 1:

@@ -13,7 +13,7 @@ from loratheory.tasks._proof import Claim, Contents, proved
 from loratheory.tasks.two_hop._data import Lessons, Trials
 from loratheory.tasks.two_hop._edits import Edit
 from loratheory.tasks.two_hop._prompts import Prompts
-from loratheory.tasks.two_hop._world import NOTHING, PAD, World
+from loratheory.tasks.two_hop._world import NOTHING, World
 
 KINDS = ("prompts", "pairs", "answers", "entities", "canaries")
 
@@ -32,7 +32,7 @@ def contents(world: World, prompts: Prompts) -> Contents:
     for tokens, targets, asked in zip(*columns, strict=True):
         wanted = {*targets} - {NOTHING}
         seen = {*tokens, *wanted}
-        found["prompts"].add(tuple(token for token in tokens[: asked + 1] if token != PAD))
+        found["prompts"].add(tuple(tokens[: asked + 1]))
         found["pairs"] |= {*combinations(sorted(seen & entities), 2)}
         found["answers"] |= wanted
         found["entities"] |= seen & entities

@@ -85,11 +85,15 @@ def pool(skills: Sequence[str], *, steps: int | Sequence[int] = 2, prime: int = 
 
 @cache
 def _whole(skills: tuple[str, ...], steps: int) -> tuple[Template, ...]:
-    """The templates that have problems in whole numbers."""
+    """The templates that have problems in whole numbers: some two thousand draws find one."""
     every = templates(skills, steps)
-    rng = np.random.default_rng(0)
-    made = blank(every, np.arange(len(every)), prime=0, wordings=np.zeros(1, int), rng=rng)
-    return tuple(every[k] for k in np.flatnonzero(sensible(made, rng=rng)).tolist())
+    rng, left = np.random.default_rng(0), np.arange(len(every))
+    made = blank(every, left, prime=0, wordings=np.zeros(1, int), rng=rng)
+    for _ in range(_LOOKS):
+        if len(left):
+            left = np.delete(left, one_round(made, left, made.present, Counter(), rng)[0])
+    without = {*left.tolist()}
+    return tuple(each for k, each in enumerate(every) if k not in without)
 
 
 def problems(
@@ -217,15 +221,6 @@ def filled(
         "ask for fewer, for a larger prime, or draw from `pool`, which leaves such templates out"
     )
     raise impossible(fact, remedy)
-
-
-def sensible(problems: Problems, *, rng: np.random.Generator) -> Bool[np.ndarray, " n"]:
-    """For which of the problems some two thousand draws find numbers that make sense."""
-    left, lost = np.arange(len(problems)), Counter[str]()
-    for _ in range(_LOOKS):
-        if len(left):
-            left = np.delete(left, one_round(problems, left, problems.present, lost, rng)[0])
-    return ~np.isin(np.arange(len(problems)), left)
 
 
 def one_round(

@@ -1,7 +1,7 @@
 """From numbers to sentences: each says no more than the theorem or the record it carries."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -36,9 +36,9 @@ class Finding:
 
 def findings(names: Names, modules: Modules) -> tuple[Finding, ...]:
     """What follows for a library of adapters: measured first, then needed, then unknown."""
-    rules: tuple[Callable[[Names, Modules], list[Finding]], ...]
-    rules = (_overlap, _floor, _gauge, _arrow, _averaging, _composing, _gates, _unknown)
-    return tuple(finding for rule in rules for finding in rule(names, modules))
+    return tuple(
+        Finding(kind, text, label) for kind, label, rule in _RULES for text in rule(names, modules)
+    )
 
 
 def _all(names: Sequence[str]) -> str:
@@ -49,106 +49,94 @@ def _percent(share: float) -> str:
     return f"{100 * share if share > ROUNDING else 0:.3g} %"
 
 
-def _overlap(names: Names, modules: Modules) -> list[Finding]:
+def _overlap(names: Names, modules: Modules) -> Iterator[str]:
     both = [m for m in modules if sum(rank > 0 for rank in m.ranks) > 1]
-    label = "thm:interference-angle"
     if not both:
-        text = "No module is changed by two adapters: in weights they do not disturb each other."
-        return [Finding("measured", text, label)]
+        yield "No module is changed by two adapters: in weights they do not disturb each other."
+        return
     worst = max(both, key=lambda m: m.crosstalk)
     reader, other = (names[place] for place in worst.pair)
     large = sum(m.crosstalk > LARGE for m in both)
-    text = (
+    yield (
         f"To some input that {reader} reads, {other} answers with {_percent(worst.crosstalk)} of "
         f"{reader}'s own largest answer in the worst module, {worst.module} (bound "
         f"{_percent(worst.ceiling)}). Over the {len(both)} shared modules, in the worse "
         f"direction each, the median is {_percent(median(m.crosstalk for m in both))}, and "
         f"{large} exceed {_percent(LARGE)}."
     )
-    return [Finding("measured", text, label)]
 
 
-def _floor(names: Names, modules: Modules) -> list[Finding]:
+def _floor(names: Names, modules: Modules) -> Iterator[str]:
     rank = 2 ** (max(max(m.ranks) for m in modules) - 1).bit_length()
     energy = sum(m.energy for m in modules) or 1.0
     free = sum(m.energy * m.floors[-1][1] for m in modules) / energy
     cut = sum(
         m.energy * next((f for r, f in m.floors if r >= rank), m.floors[-1][1]) for m in modules
     )
-    text = (
+    yield (
         f"The mean squared distance of any one adapter to {_all(names)} is at least "
         f"{_percent(free)} of their mean energy, whatever its rank, and at least "
         f"{_percent(cut / energy)} with rank {rank} in every module. This is a distance between "
         "weights, not between answers."
     )
-    return [Finding("measured", text, "thm:merge-floor")]
 
 
-def _gauge(_: Names, modules: Modules) -> list[Finding]:
-    label = "thm:factor-mean-residual"
+def _gauge(_: Names, modules: Modules) -> Iterator[str]:
     gaps = [m.gauge_gap for m in modules if m.gauge_gap is not None]
-    sentences = []
     if len(gaps) < len(modules):
         count = len(modules) - len(gaps)
-        text = (
+        yield (
             f"In {count} of {len(modules)} modules the adapters' ranks differ: averaging factors "
             "(factor-mean, factor-linear) is not defined there; average the updates instead."
         )
-        sentences.append(Finding("measured", text, label))
     if gaps and max(gaps) > 1e-6:
-        text = (
+        yield (
             "Averaging factors is ill-defined here: the same updates in balanced factors give a "
             f"merge that differs by {_percent(median(gaps))} (median), {_percent(max(gaps))} "
             "(worst) of its norm. mean, sum, cat and svd do not depend on how updates are "
             "written."
         )
-        sentences.append(Finding("measured", text, label))
-    return sentences
 
 
-def _arrow(names: Names, modules: Modules) -> list[Finding]:
+def _arrow(names: Names, modules: Modules) -> Iterator[str]:
     changed = [
         [m.arrow_blind[place] for m in modules if m.ranks[place]] for place in range(len(names))
     ]
     blind = [median(shares or [0.0]) for shares in changed]
     gaps = [g for m in modules for g, rank in zip(m.arrow_gap, m.ranks, strict=True) if rank > 1]
     worst = max(range(len(blind)), key=blind.__getitem__)
-    text = (
+    yield (
         f"Arrow knows one direction of each adapter in a module: {_percent(blind[worst])} of the "
         f"energy of {names[worst]} (median over the modules it changes) lies outside it, and an "
         "edited key orthogonal to the direction scores exactly 0."
     )
-    sentences = [Finding("measured", text, "thm:arrow-blind-spot")]
     flat = sum(gap < 0.05 for gap in gaps)
     if flat:
-        text = (
+        yield (
             f"{flat} of {len(gaps)} Arrow prototypes are poorly determined: the second singular "
             "value is within 5 % of the first, so that a few power iterations miss it."
         )
-        sentences.append(Finding("measured", text, "thm:arrow-blind-spot"))
-    return sentences
 
 
-def _averaging(names: Names, _: Modules) -> list[Finding]:
+def _averaging(names: Names, _: Modules) -> Iterator[str]:
     count = len(names)
     mean, factors = (
         averaging_survival.margin_needed(count, 1.0, rule) for rule in ("mean", "factor_mean")
     )
-    text = (
+    yield (
         f"Under the mean of {count}, undisturbed, an edit beats a competitor iff its margin over "
         f"it exceeds {mean:g} times the deficit it had to it before ({factors:g} times where "
         "factors are averaged, before cross terms); under the sum any positive margin will do."
     )
-    return [Finding("needed", text, "thm:averaging-survival")]
 
 
-def _composing(names: Names, _: Modules) -> list[Finding]:
+def _composing(names: Names, _: Modules) -> Iterator[str]:
     count = len(names)
     old, both, subject = (
         two_read_region.strength_needed(2, count, pattern)
         for pattern in ("overwrite", "overwrite both", "new subject")
     )
-    text = (
+    yield (
         f"Two edits of equal strength compose under the mean of {count}, undisturbed, iff it "
         f"exceeds {old:.4g} if the old bridge was not edited (overwrite), {both:.4g} if it was "
         f"(overwrite both), {subject:.4g} if there was no first old fact (new subject), and always "
@@ -156,45 +144,62 @@ def _composing(names: Names, _: Modules) -> list[Finding]:
         "Margins and deficits are read from the model's logits, not from these weights; which "
         "case holds, from the training data."
     )
-    return [Finding("needed", text, "thm:two-read-region")]
 
 
-def _gates(names: Names, modules: Modules) -> list[Finding]:
+def _gates(names: Names, modules: Modules) -> Iterator[str]:
     facts, width = max(max(m.ranks) for m in modules), min(m.inputs for m in modules)
     if not 0 < facts < width:
-        return []
+        return
     size = gate_detection.largest_library(
         facts, width, GATE_THRESHOLD, hops=2, failure=GATE_FAILURE
     )
     enough = "enough for" if size >= len(names) else "too few for"
-    text = (
+    yield (
         f"If each adapter held {facts} exact edits of independent Gaussian keys in dimension "
         f"{width}, calibrated gates (threshold {GATE_THRESHOLD:g}, two hops, failure "
         f"{GATE_FAILURE:g}) could tell apart a library of {_count(size)}: {enough} these "
         f"{len(names)}. Real keys are not Gaussian: calibrate on base activations."
     )
-    return [Finding("needed", text, "thm:gate-detection")]
 
 
 def _count(size: int | float) -> str:
     return f"{size:,.0f}" if size < 1e6 else "more than a million"
 
 
-_UNKNOWN = {
-    "thm:single-read-no-go": "Whether a two-hop answer can be reached at all: if both facts are "
-    "read in one place and the base does not hold the bridge, no merge made from weights alone "
-    "beats chance, on average over the unknown bridge.",
-    "thm:two-read-region": "Whether the base knows the bridge entity, in which layers the model "
-    "reads each hop, and how strong each edit is: measure single-hop margins and two-hop answers "
-    "on the model.",
-    "thm:interference-angle": "Whether the inputs that matter lie in the row spaces above: the "
-    "angles bound only what happens to inputs that do.",
-}
+def _reach(_: Names, __: Modules) -> Iterator[str]:
+    yield (
+        "Whether a two-hop answer can be reached at all: if both facts are read in one place and "
+        "the base does not hold the bridge, no merge made from weights alone beats chance, on "
+        "average over the unknown bridge."
+    )
 
 
-def _unknown(_: Names, __: Modules) -> list[Finding]:
-    return [Finding("unknown", text, label) for label, text in _UNKNOWN.items()]
+def _strengths(_: Names, __: Modules) -> Iterator[str]:
+    yield (
+        "Whether the base knows the bridge entity, in which layers the model reads each hop, and "
+        "how strong each edit is: measure single-hop margins and two-hop answers on the model."
+    )
 
+
+def _inputs(_: Names, __: Modules) -> Iterator[str]:
+    yield (
+        "Whether the inputs that matter lie in the row spaces above: the angles bound only what "
+        "happens to inputs that do."
+    )
+
+
+_RULES: tuple[tuple[Kind, str, Callable[[Names, Modules], Iterator[str]]], ...] = (
+    ("measured", "thm:interference-angle", _overlap),
+    ("measured", "thm:merge-floor", _floor),
+    ("measured", "thm:factor-mean-residual", _gauge),
+    ("measured", "thm:arrow-blind-spot", _arrow),
+    ("needed", "thm:averaging-survival", _averaging),
+    ("needed", "thm:two-read-region", _composing),
+    ("needed", "thm:gate-detection", _gates),
+    ("unknown", "thm:single-read-no-go", _reach),
+    ("unknown", "thm:two-read-region", _strengths),
+    ("unknown", "thm:interference-angle", _inputs),
+)
 
 MEASURES = {
     "overlap": "of their solution templates are in both training sets",

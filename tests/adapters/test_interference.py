@@ -44,7 +44,7 @@ def top(matrix):
     return float(np.linalg.norm(matrix, 2)) if matrix.size else 0.0
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", range(12))
 def test_every_measure_is_its_dense_definition_in_every_gauge(seed):
     (first, second), rng = pair(seed)
     a, b = first.dense(), second.dense()
@@ -84,7 +84,7 @@ def test_crosstalk_by_hand():
     assert crosstalk(other, low) == pytest.approx(1 / np.sqrt(2))
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_the_ceiling_is_met_where_the_strongest_direction_makes_the_smallest_angle(seed):
     rng = np.random.default_rng(seed)
     angles = np.sort(rng.uniform(0, np.pi / 2, 3))

@@ -243,18 +243,18 @@ def test_links_are_followed_within_the_folder_and_from_a_snapshot_to_its_blobs(
 
 
 X = Path("x")
-PLAIN = st.none() | st.booleans() | st.integers() | st.text(max_size=4)
-OBJECTS = st.dictionaries(st.text(max_size=2), PLAIN | st.lists(PLAIN, max_size=2), max_size=2)
+
+
+@pytest.mark.parametrize("values", [{}, {"é": [None, True, -7]}, {"a": {"b": 1.5e300, "c": "\n"}}])
+def test_an_object_is_read_as_the_standard_library_reads_it(values):
+    assert configs.json_object(X, json.dumps(values).encode()) == values
 
 
 @hypothesis(max_examples=25)
-@given(OBJECTS | st.binary(max_size=40))
-def test_an_object_is_read_as_the_standard_library_reads_it_and_all_else_refused(values):
-    if isinstance(values, dict):
-        assert configs.json_object(X, json.dumps(values).encode()) == values
-    else:
-        with suppress(AdapterError):
-            assert isinstance(configs.json_object(X, values), dict)
+@given(st.binary(max_size=40))
+def test_any_bytes_give_an_object_or_our_error(content):
+    with suppress(AdapterError):
+        assert isinstance(configs.json_object(X, content), dict)
 
 
 def test_a_file_may_reach_its_limit_and_not_pass_it(tmp_path):
@@ -328,13 +328,13 @@ def test_a_file_changed_meanwhile_is_noticed(tmp_path, monkeypatch):
 
 def test_every_cut_of_a_sound_file_is_refused(tmp_path):
     whole = bytes_of({"a": np.ones((2, 2), "f4"), "b": np.ones(3, "f2")})
-    for length in range(0, len(whole), 3):
+    for length in range(0, len(whole), 7):
         (tmp_path / "x").write_bytes(whole[:length])
         with pytest.raises(AdapterError):
             header(tmp_path / "x")
 
 
-@hypothesis(max_examples=40)
+@hypothesis(max_examples=25)
 @given(seeds)
 def test_no_flipped_byte_of_the_header_escapes_as_another_error(tmp_path_factory, seed):
     rng = np.random.default_rng(seed)

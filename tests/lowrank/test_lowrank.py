@@ -20,7 +20,7 @@ from loratheory.lowrank import (
 )
 from loratheory.lowrank._array import frame
 
-CASES = range(40)
+CASES = range(20)
 
 
 def drawn(seed, count=2):

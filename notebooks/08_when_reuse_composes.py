@@ -49,10 +49,10 @@ _ = torch.set_num_threads(1)  # more do not pay at this size
 # %%
 k = sp.symbols("k", positive=True)
 c = 1 / (2 * k)
-lead = sp.expand(c**2 - (1 - c))
-assert lead.subs(k, 1) == sp.Rational(-1, 4)
-assert sp.limit(lead, k, sp.oo) == -1
-lead
+gain = sp.expand(c**2 - (1 - c))
+assert gain.subs(k, 1) == sp.Rational(-1, 4)
+assert sp.limit(gain, k, sp.oo) == -1
+gain
 
 # %% [markdown]
 # Negative for one pair, worse for more: the mean loses the composition however good the adapters
@@ -131,7 +131,7 @@ rates = bench.detection(made, gates)
 print({name: round(float(rate[0]), 2) for name, rate in rates.items()})
 
 # %% [markdown]
-# `misses`: at how many of the two reads of an edited chain the right adapter is off;
+# `misses`: at how many of the two reads of an edited two-hop question the right adapter is off;
 # `false_alarms`: how many wrong ones are on.
 
 # %% [markdown]
@@ -160,7 +160,8 @@ for name, mark in found.items():
 # %% [markdown]
 # `two_hop` are the edited two-hop questions, `other_two_hop` those that must stay as they were; one
 # answer always is right in a fifth. The mean forgets the edits; the sum keeps single facts and
-# breaks most chains, edited or not; the gates answer the edited chains and leave the others alone.
+# breaks most two-hop questions, edited or not; the gates answer the edited ones and leave the
+# others alone.
 
 # %%
 assert found["mean"]["two_hop"][0] <= 0.3
@@ -189,10 +190,10 @@ FIGURES["gating"](gating)
 
 # %% [markdown]
 # And a plain merge as its coefficient grows, on the same bases (`merge_coefficient`): single facts
-# pass from about .4 on, and chains lag behind. At one half, the mean, nearly every single fact
-# passes and most chains fail: the **window** of notebook 02, in transformers that were trained and
-# not built. Where each adapter acts in its own pass (right) margins predict the border; where both
-# act everywhere (left) they disturb each other, and no coefficient is good.
+# pass from about .4 on, and two-hop questions lag behind. At one half, the mean, nearly every
+# single fact passes and most two-hop questions fail: the **window** of notebook 02, in transformers
+# that were trained and not built. Where each adapter acts in its own pass (right) margins predict
+# the border; where both act everywhere (left) they disturb each other, and no coefficient is good.
 
 # %%
 switching = table(results / "merge_coefficient" / "table.csv")
@@ -216,8 +217,8 @@ for case in ("overwrite", "overwrite both", "new subject"):
 # %% [markdown]
 # `hop_by_hop` asks the merged model one relation at a time and puts its answer in as the next
 # subject: then each read decides, and half a strength is enough (`thm:clean-up-bridge`), even where
-# pretraining never showed a chain. The rule costs a pass a hop, and somebody who takes the question
-# apart.
+# pretraining never showed a two-hop question. The rule costs a pass a hop, and somebody who takes
+# the question apart.
 #
 # **What breaks it.** With thresholds so low that every adapter is always on, the gates are the sum;
 # so high that none is, they are the base.
@@ -247,8 +248,9 @@ for level in (-1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 9.0):
     switched(level)
 
 # %% [markdown]
-# Low thresholds let wrong adapters in: unedited chains break first. High ones miss. In between is a
-# wide plateau: what an adapter does to its own facts stands far above what it does to all else.
+# Low thresholds let wrong adapters in: unedited questions break first. High ones miss. In between
+# is a wide plateau: what an adapter does to its own facts stands far above what it does to all
+# else.
 
 # %%
 slider = FloatSlider(2.0, min=-1.0, max=9.0, step=0.5, description="z")
@@ -260,7 +262,8 @@ _ = interact(switched, level=slider)
 #   helps: there is no second read to switch an adapter on for.
 # - **The transformer is made for it**: one block used twice, attention that sees one token back,
 #   noise in training. It shows a mechanism, not what a language model does.
-# - **Adapters in attention** are not cured: block gates answer .23 of their chains, the oracle .57.
+# - **Adapters in attention** are not helped: block gates answer .23 of their questions, the oracle
+#   .57.
 # - **It costs** one more pass through the block for every adapter, at every token.
 # - **An oracle can lose.** The oracle of depth has the right adapter on in its loop, for *every*
 #   token; gates that keep it off elsewhere can do better, and do.
@@ -291,9 +294,9 @@ assert mine is None or abs(mine - wanted) < 2e-3, "not yet: c must exceed (√5 
 # </details>
 
 # %% [markdown]
-# **2.** A shelf has 16 adapters. Each wrong one is on with probability 0.004 at each of two reads,
-# and the right one is never off. What is the least probability, by the union bound, that a chain is
-# read as by the oracle?
+# **2.** A library has 16 adapters. Each wrong one is on with probability 0.004 at each of two
+# reads, and the right one is never off. What is the least probability, by the union bound, that a
+# two-hop question is read as by the oracle?
 
 # %%
 mine = None

@@ -19,14 +19,14 @@
 #
 # ## Question
 # On paper two edits compose above a coefficient of .618 and single facts survive from ½ on
-# (`thm:two-read-region`); a chain needs the second hop to be read *after* the first, which no
-# single-hop test can see (`thm:invisible-placement`). A language model was not built for that. What
-# is left of the limits in one?
+# (`thm:two-read-region`); a two-hop question needs the second hop to be read *after* the first,
+# which no single-hop test can see (`thm:invisible-placement`). A language model was not built for
+# that. What is left of the limits in one?
 #
 # **Claim.** Single facts survive far below ½, since trained edits are stronger than their facts
-# need; chains stay low at every coefficient. What loses them is *where* the adapters act: cut by
-# layers, the same adapters compose, in the wrong order they do not. A forecast from what each hop
-# is worth by itself is a ceiling, no more.
+# need; two-hop questions stay low at every coefficient. What loses them is *where* the adapters
+# act: split by layers, the same adapters compose, in the wrong order they do not. A forecast from
+# what each hop is worth by itself is a ceiling, no more.
 #
 # The model is SmolLM2-135M-Instruct, **dequantised from 4 bits**. The numbers are stored ones, of
 # three seeds; one live check follows, if the model is installed. Runs in about 15 s on two cores.
@@ -50,11 +50,11 @@ _ = torch.set_num_threads(1)
 
 # %% [markdown]
 # ## Derive
-# **A forecast from ceilings.** Suppose a chain is right if its first hop puts the bridge where the
-# second hop reads it ($p$ for the adapter, $p_0$ for what the base knows) *and* the second hop
-# reads it ($q$, $q_0$), independently. Three things can be measured without ever putting both
-# adapters on: invented persons with the base's own second hop (their countries' capitals), known
-# persons with the adapter's second hop (their countries' mascots), and the base by itself.
+# **A forecast from ceilings.** Suppose a two-hop question is right if its first hop puts the bridge
+# where the second hop reads it ($p$ for the adapter, $p_0$ for what the base knows) *and* the
+# second hop reads it ($q$, $q_0$), independently. Three things can be measured without ever putting
+# both adapters on: invented persons with the base's own second hop (their countries' capitals),
+# known persons with the adapter's second hop (their countries' mascots), and the base by itself.
 
 # %%
 p, q, p0, q0 = sp.symbols("p q p_0 q_0", positive=True)
@@ -83,9 +83,10 @@ for c in (0.4, 0.55, 0.65, 1.0):
 
 # %% [markdown]
 # Now the language model. Twenty invented persons were each given a country, and these countries a
-# mascot, by two adapters; no adapter has seen a chain. Below: single facts and chains against the
-# coefficient of both (left), chains when the adapters are cut by layers afterwards (middle), chains
-# by rule (right). Grey: where, on paper, facts survive and chains do not.
+# mascot, by two adapters; no adapter has seen a two-hop question. Below: single facts and two-hop
+# questions against the coefficient of both (left), two-hop questions when the adapters are split by
+# layers afterwards (middle), two-hop questions by rule (right). Grey: where, on paper, facts
+# survive and two-hop questions do not.
 
 # %%
 rows = table(published("real_two_hop")).to_dict("records")
@@ -102,7 +103,7 @@ for seed in range(30):
 
 # %% [markdown]
 # Then what is stored. Means over three seeds: what the base does by itself, single facts and
-# chains at each coefficient.
+# two-hop questions at each coefficient.
 
 # %%
 swept = [r for r in rows if r["rule"] == "sum" and r["first"] == r["second"]]
@@ -130,26 +131,27 @@ for name in ("predicted", "weaker"):
 # for a product. Both are too high nearly always: they are ceilings, which leave out that the
 # adapters disturb each other.
 #
-# Now the cuts. Adapter 1 acts below a layer only, adapter 2 from it on, or the other way round.
+# Now the layer splits. Adapter 1 acts below a layer only, adapter 2 from it on, or the other way
+# round.
 
 # %%
-cuts = [r for r in rows if r["rule"] in ("layer split", "reversed layer split")]
+splits = [r for r in rows if r["rule"] in ("layer split", "reversed layer split")]
 for way in ("layer split", "reversed layer split"):
     here, columns = (
-        [r for r in cuts if r["rule"] == way],
+        [r for r in splits if r["rule"] == way],
         ("hop_1", "hop_2", "two_hop", "confidence"),
     )
     print(way, {name: round(float(np.mean([r[name] for r in here])), 2) for name in columns})
 for seed in (0, 1, 2):
-    best = max((r for r in cuts if r["seed"] == seed), key=lambda r: r["confidence"])
+    best = max((r for r in splits if r["seed"] == seed), key=lambda r: r["confidence"])
     print(
         f"seed {seed}: most confident is {best['rule']} at {best['layer']:g}: {best['two_hop']:.2f}"
     )
     assert best["rule"] == "layer split"
 
 # %% [markdown]
-# The most confident cut is in the right order for every seed; no label was needed to find it. In
-# the wrong order single facts are lost as well: the cuts show that facts have their place in the
+# The most confident split is in the right order for every seed; no label was needed to find it. In
+# the wrong order single facts are lost as well: the splits show that facts have their place in the
 # layers, not that order alone decides.
 
 # %% [markdown]
@@ -166,9 +168,9 @@ FIGURES["real_words"](words)
 # way of using both adapters solves more than one adapter alone does, but for chance.
 
 # %% [markdown]
-# **Is an adapter of the chains needed?** Libraries of two adapters, and of three with one that was
-# taught the chains themselves in other sentences, by what the base knows: nothing of it (F), the
-# countries (H), all (R).
+# **Is an adapter of the two-hop facts needed?** Libraries of two adapters, and of three with one
+# that was taught these facts themselves in other sentences, by what the base knows: nothing of it
+# (F), the countries (H), all (R).
 
 # %%
 libraries = table(published("real_libraries")).to_dict("records")
@@ -218,8 +220,8 @@ def asked(first: float = 1.0, second: float = 1.0) -> dict[str, float]:
     with attached(model, library, [first, second]):
         for name, questions in ASKED.items():
             logits = next_logits(model, [prompt for prompt, _ in questions])
-            said = logits[:, first_tokens(model, [word for _, word in questions])].argmax(1)
-            shares[name] = float((said == torch.arange(len(questions))).float().mean())
+            best = logits[:, first_tokens(model, [word for _, word in questions])].argmax(1)
+            shares[name] = float((best == torch.arange(len(questions))).float().mean())
     return shares
 
 
@@ -234,8 +236,8 @@ if model is not None:
     assert found[1.0, 0.0]["hop 1"] == found[0.0, 1.0]["hop 2"] == 1.0
 
 # %% [markdown]
-# Move the two strengths. These adapters know their facts from about ½ on; their chains are another
-# matter.
+# Move the two strengths. These adapters know their facts from about ½ on; two-hop questions are
+# another matter.
 
 # %%
 strengths = {name: FloatSlider(1.0, min=0.0, max=2.0, step=0.25) for name in ("first", "second")}
@@ -245,17 +247,17 @@ _ = interact(lambda first, second: print(asked(first, second)), **strengths)
 # ## What this does not say
 # - **One small model**, of 135M parameters and 4-bit weights: what fails here may work in a larger
 #   one, and the base's own second hop may be better there.
-# - **Half-fake chains only**: the persons are invented, the countries are real. With invented
+# - **Half-fake questions only**: the persons are invented, the countries are real. With invented
 #   countries too, nothing composed at any coefficient in the trial before this experiment.
 # - **Twenty items a seed, three seeds**: intervals are wide, and from three seeds too narrow still.
 # - **Candidates**: most numbers are the best of twenty answers. In the whole vocabulary the model
-#   often names the country first; the table has that too (`chains_free`, `bridge`).
-# - **Confidence chose between cuts**, for three seeds, once narrowly. Whether to cut it does not
-#   tell: without a cut the model is more confident still, and wrong.
+#   often names the country first; the table has that too (`two_hop_vocabulary`, `says_bridge`).
+# - **Confidence chose between layer splits**, for three seeds, once narrowly. Whether to split it
+#   does not tell: without a split the model is more confident still, and wrong.
 # - **More pairs are harder**: with four pairs at once (`real_pairs`) no rule that lets all adapters
-#   act answers more than .21 of the chains, where the right pair alone, cut, has .51. Letting one
-#   pair act, the one that is loudest over the whole prompt, brings it to .38, and costs single
-#   facts that name nobody.
+#   act answers more than .21 of the two-hop questions, where the right pair alone, with a layer
+#   split, has .51. Letting one pair act, that of the largest response norm over the whole prompt,
+#   brings it to .38, and costs single facts that name nobody.
 
 # %% [markdown]
 # ## Exercises
@@ -263,7 +265,7 @@ _ = interact(lambda first, second: print(asked(first, second)), **strengths)
 #
 # **1.** Capitals of the invented persons' countries are right in .9 of cases, mascots of known
 # persons' countries in .6, and the base composes .75 of what it knows. What does the product law
-# forecast for chains?
+# forecast for two-hop questions?
 
 # %%
 mine = None
@@ -330,8 +332,8 @@ assert mine is None or abs(mine - wanted) < 2e-3, "not yet: half of the golden r
 # exercises. Install the model before class.
 #
 # **Ask.** Before the figure: where will the window lie, and why not at ½? At the middle panel: in
-# the wrong order single facts fall, too; what, then, have the cuts shown? At the forecast: which of
-# its three parts is hardest to measure without labels?
+# the wrong order single facts fall, too; what, then, have the splits shown? At the forecast: which
+# of its three parts is hardest to measure without labels?
 #
 # **Common wrong answers.** "The theorem is refuted": its hypothesis is unit strength, which these
 # edits exceed. "The product law proves a circuit": its forecast is a ceiling, and the weaker hop

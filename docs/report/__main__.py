@@ -20,7 +20,7 @@ from report.model import on_the_model
 from report.section import Section
 from report.summary import summary
 
-SHELF = (Path("tests/data/persons"), Path("tests/data/mascots"))
+PAIR = (Path("tests/data/persons"), Path("tests/data/mascots"))
 NOTEBOOKS = (
     Path("notebooks/01_one_adapter_many_tasks.py"),
     Path("notebooks/02_two_hop_averaging.py"),
@@ -58,7 +58,7 @@ def page(sections: list[Section], seconds: float) -> str:
 
 def main(build: Path = Path("build")) -> int:
     """Run all steps under one progress bar, write the page, and say what came out."""
-    missing = [str(folder) for folder in SHELF if not folder.exists()]
+    missing = [str(folder) for folder in PAIR if not folder.exists()]
     if missing:
         message = f"{', '.join(missing)} not found: run this in a checkout of the repository"
         sys.stderr.write(f"loratheory: {message}\n")
@@ -66,7 +66,7 @@ def main(build: Path = Path("build")) -> int:
     build.mkdir(exist_ok=True)
     named: dict[str, Callable[[], Section]] = {
         "theorems": steps.theorems,
-        "two real adapters": lambda: steps.adapters(SHELF, build),
+        "two real adapters": lambda: steps.adapters(PAIR, build),
         "the merge on the model": lambda: on_the_model(build / "merged-sum"),
         "experiments": lambda: steps.experiments(build),
         "adapters on a language model": lambda: language_model(build),

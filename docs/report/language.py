@@ -52,9 +52,9 @@ def language_model(build: Path, results: Path = Path("paper/results")) -> Sectio
         TITLE,
         "Trained anew where none are kept, on SmolLM2-135M-Instruct dequantised from 4 bits: an "
         "adapter each for invented persons' countries and these countries' mascots, an expert of "
-        "the chains from person to mascot; and the bare sums that word problems come to, asked "
-        "of the base. Compared are shares of right answers: of chains, among twenty or twelve "
-        "candidates, and of sums the mean over all kinds.",
+        "the two-hop facts from person to mascot; and the bare sums that word problems come to, "
+        "asked of the base. Compared are shares of right answers: of two-hop questions, among "
+        "twenty or twelve candidates, and of sums the mean over all kinds.",
         ("experiment", "way", "kinds", "right", "in the paper"),
         tuple(found),
         confirmed=() if off or lacking else (line,),

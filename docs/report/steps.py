@@ -34,15 +34,15 @@ def theorems(seed: int = 0) -> Section:
     )
 
 
-def adapters(shelf: tuple[Path, Path], build: Path) -> Section:
+def adapters(pair: tuple[Path, Path], build: Path) -> Section:
     """Inspect, diagnose and merge two real adapters by the command line."""
     figures = (build / "spectra.png", build / "overlap.png")
-    command("inspect", *shelf, "--figure", figures[0], "--json", build / "inspect.json")
-    command("diagnose", *shelf, "--figure", figures[1], "--json", build / "diagnosis.json")
+    command("inspect", *pair, "--figure", figures[0], "--json", build / "inspect.json")
+    command("diagnose", *pair, "--figure", figures[1], "--json", build / "diagnosis.json")
     rows = []
     for method, more in MERGES.items():
         file, target = build / f"merge-{method}.json", build / f"merged-{method}"
-        command("merge", *shelf, "--method", method, *more, "-o", target, "--force", "--json", file)
+        command("merge", *pair, "--method", method, *more, "-o", target, "--force", "--json", file)
         merge = json.loads(file.read_text())
         totals = merge["totals"]
         rows.append(

@@ -4,8 +4,11 @@ A small random network that reads words stands in for the model.
 """
 
 import math
+import re
+from pathlib import Path
 
 import pytest
+from found import mean, table_rows
 from worded import small, small_model
 
 from loratheory.experiments import experiment, real_libraries, real_pairs, real_two_hop, real_words
@@ -14,6 +17,7 @@ from loratheory.experiments.bench import language_words as words
 from loratheory.experiments.bench.language import acting
 from loratheory.experiments.bench.rules import coefficients, layer_split, rule
 
+ROOT = Path(__file__).parents[2]
 LAYERS = 3
 TWO_HOP = real_two_hop.Config(coefficients=(0.5, 0.75), splits=(4,), seed=101)
 PAIRS = real_pairs.Config(2, 5, thresholds=(1,), seed=101)
@@ -295,3 +299,23 @@ def test_profiles_keep_to_their_seeds(name, cells):
     assert {config.seed for config in profiles["paper"]} == {0, 1, 2}
     assert len({*profiles["paper"]}) == cells
     assert {config.seed for config in profiles["quick"]} == {0}
+
+
+def test_page_and_notebook_quote_the_table():
+    def _of(name, column="two_hop", pairs=4):
+        return f"{mean(table_rows('real_pairs', rule=name, pairs=pairs), column):.2f}"[1:]
+
+    page = (ROOT / "docs" / "language_model.md").read_text(encoding="utf-8")
+    quoted = page.split("With two, four and eight such pairs")[1].split("\n\n")[0]
+    largest, split = "largest response norm", "largest response norm, layer split"
+    rules = ("mean", "gates, z = 2", "pair alone, layer split")
+    assert re.findall(r"\.\d\d", quoted) == [
+        *(_of(name, pairs=k) for name in rules for k in (2, 4, 8)),
+        *(_of(largest, "own_1", k) for k in (2, 4, 8)),
+        *(_of(split, pairs=k) for k in (2, 4, 8)),
+        *(_of(name, "hop_2") for name in (split, "gates, z = 2", "mean")),
+    ]  # fmt: skip
+    notebook = (ROOT / "notebooks" / "10_real_language_model.py").read_text(encoding="utf-8")
+    quoted = notebook.split("**More pairs are harder**")[1].split("\n\n")[0]
+    shown = ("gates, z = 2, layer split", "pair alone, layer split", split)
+    assert re.findall(r"\.\d\d", quoted) == [_of(name) for name in shown]

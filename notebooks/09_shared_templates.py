@@ -39,7 +39,7 @@ import sympy as sp
 import torch
 from ipywidgets import FloatSlider, interact
 
-from loratheory.experiments import words
+from loratheory.experiments.bench import problems as words
 from loratheory.experiments.bench.problems import margin, share_needed
 from loratheory.figures import FIGURES, table
 from loratheory.figures.failing_step import question

@@ -234,55 +234,35 @@ MAKE = {
         start: (config(init_lora_weights=start), f"{start!r} changes the base convert")
         for start in STARTS
     },
-    # the file
+    # the file: its layout is proven by the library, whose words these are
     "weights empty": (raw(lambda _: b""), "refuses of 0 bytes header too small again"),
-    "weights of four bytes": (raw(lambda b: b[:4]), "refuses of 4 bytes header too small again"),
     "cut in the header": (raw(lambda b: b[:40]), "refuses of 40 bytes header length again"),
     "cut in the data": (raw(lambda b: b[:-10]), "refuses bytes not fully covered cut again"),
-    "appended to": (
-        raw(lambda b: b + b"x" * 16),
-        "not fully covered changed again",
-    ),
-    "header of exabytes": (
-        raw(lambda b: b"\xff" * 8 + b[8:]),
-        "refuses header too large again",
-    ),
-    "header destroyed": (
-        raw(lambda b: b[:8] + b"\0" * 60 + b[68:]),
-        "invalid JSON again",
-    ),
-    "header of brackets": (
-        header(lambda _: b"[" * 90_000),
-        "invalid JSON again",
-    ),
-    "header a list": (header(lambda _: [1]), "invalid JSON again"),
+    "appended to": (raw(lambda b: b + b"x" * 16), "not fully covered changed again"),
+    "header of exabytes": (raw(lambda b: b"\xff" * 8 + b[8:]), "refuses header too large again"),
+    "header destroyed": (raw(lambda b: b[:8] + b"\0" * 60 + b[68:]), "invalid JSON again"),
+    "header of brackets": (header(lambda _: b"[" * 90_000), "invalid JSON again"),
     "header key twice": (
         header(lambda t: json.dumps(t).replace("lora_B", "lora_A").encode()),
         "refuses again",
     ),
     "bad metadata": (header(lambda t: t | {"__metadata__": {"a": 1}}), "library refuses again"),
     "renamed pickle": (renamed_pickle, "refuses header too large again"),
-    "entry a number": (header(lambda t: t | {UP: 3}), "refuses integer `3` again"),
     "entry without dtype": (
         header(lambda t: t[UP].pop("dtype") and None),
         "field `dtype` again",
     ),
     "shape negative": (entry(shape=[-6, 2]), "refuses integer `-6` again"),
-    "shape of floats": (entry(shape=[6.0, 2]), "refuses floating point `6.0` again"),
-    "shape true": (entry(shape=[True, 12]), "refuses boolean `true` again"),
     "shape of a galaxy": (entry(shape=[2**62, 2**62]), "refuses overflow shape again"),
-    "shape of 2000 sides": (entry(shape=[1] * 2000), "refuses invalid shape again"),
-    "offsets a string": (entry(data_offsets="0-48"), "refuses string again"),
-    "offsets three": (entry(data_offsets=[0, 24, 48]), "refuses length 3 again"),
     "overlap": (header(holed), "refuses offset for tensor again"),
     "dtype unknown": (entry(dtype="Q99"), "refuses variant `Q99` F16 again"),
-    "dtype a list": (entry(dtype=["F32"]), "refuses sequence again"),
-    "integers": (with_tensors(put(UP, np.ones((6, 2), np.int32))), "dtype is 'I32' save float32"),
-    "booleans": (with_tensors(put(UP, np.ones((6, 2), bool))), "dtype is 'BOOL' save float32"),
-    "float8": (
-        with_tensors(put(UP, np.ones((6, 2), ml_dtypes.float8_e4m3fn))),
-        "dtype is 'F8_E4M3' save float32",
-    ),
+    **{
+        kind.__name__: (
+            with_tensors(put(UP, np.ones((6, 2), kind))),
+            f"dtype is {code!r} save float32",
+        )
+        for kind, code in ((np.int32, "I32"), (bool, "BOOL"), (ml_dtypes.float8_e4m3fn, "F8_E4M3"))
+    },
     # the tensors
     "no tensors": (with_tensors(dict.clear), "no LoRA tensor among 0 folder"),
     "half missing": (with_tensors(lambda t: t.pop(UP)), f"{Q} has lora_A needs exactly"),

@@ -1,5 +1,6 @@
 """A LowRank is the matrix that it stands for: algebra and spectra against dense arrays."""
 
+import dataclasses
 import math
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from loratheory import adapters, diagnosis, lowrank
 from loratheory.lowrank import (
     LowRank,
     NotFiniteError,
@@ -190,3 +192,10 @@ def test_what_is_no_matrix_is_refused():
         for ask in (lambda low=low: low.S, low.svd, low.balanced):
             with pytest.raises(NotFiniteError, match=rf"down holds {bad} at position \[1, 3\]"):
                 ask()
+
+
+def test_values_stay_as_they_are():
+    for package in (adapters, diagnosis, lowrank):
+        kinds = [kind for kind in vars(package).values() if dataclasses.is_dataclass(kind)]
+        assert kinds
+        assert all(kind.__dataclass_params__.frozen for kind in kinds)

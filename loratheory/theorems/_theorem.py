@@ -184,18 +184,20 @@ class Theorem(Generic[C, W]):
     part_of: str = ""
 
     @classmethod
-    def of(cls, name: str) -> "Theorem[Any, Any]":
+    def of(cls, name: str, **more: Any) -> "Theorem[Any, Any]":
         """Collect a theorem from the names that its module gives to its parts.
 
         Parameters
         ----------
         name : str
-            The module's ``__name__``, for example ``loratheory.theorems.merging.merge_floor``.
+            The module's ``__name__``, for example ``loratheory.theorems.merging.dare_variance``.
+        **more
+            Parts without a name of their own there, such as a `scale` of one expression.
 
         Returns
         -------
         Theorem
-            Labelled by the module's own name, here ``thm:merge-floor``.
+            Labelled by the module's own name, here ``thm:dare-variance``.
 
         Raises
         ------
@@ -212,7 +214,7 @@ class Theorem(Generic[C, W]):
             message = f"{name}: its docstring has no paragraph that opens with **Statement.**"
             raise ValueError(message)
         given = {part: module[part] for part in FUNCTIONS if part in module}
-        given |= {part.lower(): module[part] for part in DATA if part in module}
+        given |= {part.lower(): module[part] for part in DATA if part in module} | more
         if "part_of" in given:
             given |= {"kind": "clause", "uses": (given["part_of"], *given.get("uses", ()))}
         assumptions = module.get("ASSUMPTIONS", {})

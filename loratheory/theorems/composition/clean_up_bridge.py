@@ -147,11 +147,6 @@ def measure(case: Case, chain: Chain) -> float:
     return float(logits[0] - array_namespace(logits).max(logits[1:]))
 
 
-def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
-    return 1 + 2 * abs(case.prompt.coefficients[1])
-
-
 def condition(case: Case) -> float:
     """Of the frames, as for linear bridges, times what the exponent makes of an error."""
     return region.condition(case.prompt) * (1 + case.sharpness)
@@ -219,4 +214,7 @@ ASSUMPTIONS: tuple[Assumption[Case, Chain], ...] = (
     Assumption(ENTITIES, _reads_entities),
 )
 
-THEOREM: Theorem[Case, Chain] = Theorem.of(__name__)
+THEOREM: Theorem[Case, Chain] = Theorem.of(
+    __name__,
+    scale=lambda case: 1 + 2 * abs(case.prompt.coefficients[1]),
+)

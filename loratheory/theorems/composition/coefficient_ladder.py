@@ -130,16 +130,6 @@ def measure(case: Case, coefficients: Coefficients) -> float:
     return region.measure(prompt, region.attain(prompt))
 
 
-def scale(case: Case) -> float:
-    """What may cancel between paths."""
-    return 16.0 ** len(case.keys) * max(1.0, case.product)
-
-
-def condition(case: Case) -> float:
-    """Condition number of the inverses taken on the way."""
-    return region.condition(_prompt(case, attain(case)))
-
-
 def _spread(case: Case, shape: Array) -> Coefficients:
     """Multiply equal coefficients by factors of product 1 (shape: their logarithms, uncentred)."""
     whole = case.product ** (1 / len(shape)) * np.exp(shape - np.mean(shape))
@@ -197,4 +187,9 @@ CONTROLS = (
     Control("a base without old facts", UNEDITED, partial(_equal, 0.49, 0.49, "new facts")),
 )
 
-THEOREM: Theorem[Case, Coefficients] = Theorem.of(__name__)
+THEOREM: Theorem[Case, Coefficients] = Theorem.of(
+    __name__,
+    # what may cancel between paths
+    scale=lambda case: 16.0 ** len(case.keys) * max(1.0, case.product),
+    condition=lambda case: region.condition(_prompt(case, attain(case))),
+)

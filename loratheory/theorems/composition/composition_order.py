@@ -100,16 +100,6 @@ def measure(case: Case, model: Chain) -> float:
     return logit
 
 
-def scale(case: Case) -> float:
-    """What may cancel between subsets."""
-    return math.prod(2 + 2 * abs(c) for c in case.prompt.coefficients)
-
-
-def condition(case: Case) -> float:
-    """Condition number of the inverses taken on the way."""
-    return region.condition(case.prompt)
-
-
 def rival(case: Case, rng: np.random.Generator) -> Chain:
     """Weights that hold the same facts and do anything beside them."""
     return region.rival(case.prompt, rng)
@@ -159,4 +149,9 @@ CONTROLS = (
 
 ASSUMPTIONS: tuple[Assumption[Case, Chain], ...] = of_prompt(region.ASSUMPTIONS)
 
-THEOREM: Theorem[Case, Chain] = Theorem.of(__name__)
+THEOREM: Theorem[Case, Chain] = Theorem.of(
+    __name__,
+    # what may cancel between subsets
+    scale=lambda case: math.prod(2 + 2 * abs(c) for c in case.prompt.coefficients),
+    condition=lambda case: region.condition(case.prompt),
+)

@@ -139,11 +139,6 @@ def measure(case: Case, question: Question) -> float:
     return float(case.codes[:, 2 * case.things + answer] @ state)
 
 
-def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
-    return 1 + case.sharpness
-
-
 def attain(case: Case) -> Question:
     """Everything but the subject has one image; the second function is the identity."""
     n = case.things
@@ -195,4 +190,7 @@ CONTROLS = (
     Control("codes that are alike", CODES, partial(_example, mix=-0.11)),
 )
 
-THEOREM: Theorem[Case, Question] = Theorem.of(__name__)
+THEOREM: Theorem[Case, Question] = Theorem.of(
+    __name__,
+    scale=lambda case: 1 + case.sharpness,
+)

@@ -155,11 +155,6 @@ def scale(case: Case) -> float:
     return math.prod(1 + 2 * abs(c) + 2 * e for c, e in pairs)
 
 
-def condition(case: Case) -> float:
-    """Condition number of the inverses taken on the way."""
-    return region.condition(case.prompt)
-
-
 def crowded(case: Case, model: Chain, weights: Sequence[Array]) -> Crowd:
     """Rank-one adapters that add these weights on the values at each read of the prompt."""
     # each reads the very state that this prompt has there, and nothing else of the input
@@ -267,4 +262,7 @@ ASSUMPTIONS: tuple[Assumption[Case, Crowd], ...] = (
     Assumption(INTERFERENCE, _within),
 )
 
-THEOREM: Theorem[Case, Crowd] = Theorem.of(__name__)
+THEOREM: Theorem[Case, Crowd] = Theorem.of(
+    __name__,
+    condition=lambda case: region.condition(case.prompt),
+)

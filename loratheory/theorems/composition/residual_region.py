@@ -172,11 +172,6 @@ def scale(case: Case) -> float:
     return each * amplified * (1 + case.direct * max(1.0, length))
 
 
-def condition(case: Case) -> float:
-    """Condition number of the inverses taken on the way."""
-    return region.condition(case.prompt)
-
-
 def rival(case: Case, rng: np.random.Generator) -> Chain:
     """Reads that do anything beside their keys; bridges unchanged, as they must ignore the rest."""
     model, memories = attain(case), []
@@ -245,4 +240,7 @@ CONTROLS = (
     Control("a bridge that hears the prompt", OWN, partial(_example, "leaky")),
 )
 
-THEOREM: Theorem[Case, Chain] = Theorem.of(__name__)
+THEOREM: Theorem[Case, Chain] = Theorem.of(
+    __name__,
+    condition=lambda case: region.condition(case.prompt),
+)

@@ -120,16 +120,6 @@ def measure(case: Case, weights: Float[Array, "2 2"]) -> float:
     return region.measure(prompt, region.attain(prompt))
 
 
-def scale(_: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
-    return 9.0
-
-
-def condition(case: Case) -> float:
-    """Condition number of the inverses taken on the way."""
-    return region.condition(case.prompt)
-
-
 def _beside(case: Case, weights: Array) -> Array:
     like = case.prompt.keys[0]
     return array_namespace(like).asarray(weights, dtype=like.dtype, device=device(like))
@@ -213,4 +203,8 @@ CONTROLS = (
     Control("let top-1 mix", ONE, partial(_example, "one a pass", [[0.5, 0.5]] * 2)),
 )
 
-THEOREM: Theorem[Case, Array] = Theorem.of(__name__)
+THEOREM: Theorem[Case, Array] = Theorem.of(
+    __name__,
+    scale=lambda _: 9.0,
+    condition=lambda case: region.condition(case.prompt),
+)

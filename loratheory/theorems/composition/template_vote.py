@@ -118,11 +118,6 @@ def measure(case: Case, merge: Merge) -> float:
     return min(margins)
 
 
-def scale(case: Case) -> float:
-    """The largest votes that meet in a difference."""
-    return 2 + 4 * sum(map(abs, case.coefficients))
-
-
 def condition(case: Case) -> float:
     """Of the keys, squared, as a pseudo-inverse meets them."""
     values = array_namespace(case.keys).linalg.svdvals(case.keys)
@@ -181,4 +176,8 @@ CONTROLS = (
     Control("average instead", WEIGHTS, partial(_example, coefficients=(0.5, 0.5))),
 )
 
-THEOREM: Theorem[Case, Merge] = Theorem.of(__name__)
+THEOREM: Theorem[Case, Merge] = Theorem.of(
+    __name__,
+    # the largest votes that meet in a difference
+    scale=lambda case: 2 + 4 * sum(map(abs, case.coefficients)),
+)

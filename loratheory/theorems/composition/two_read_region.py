@@ -100,11 +100,6 @@ def measure(case: Case, model: Chain) -> float:
     return float(logits[0] - array_namespace(logits).max(logits[1:]))
 
 
-def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
-    return float(np.prod([1 + 2 * abs(c) for c in case.coefficients]))
-
-
 def condition(case: Case) -> float:
     """Of the worst frame, squared: a bridge inverts its values, the next read its keys."""
     return min(_worst(case), 1e3) ** 2
@@ -177,4 +172,7 @@ CONTROLS = (
     _broken("an unfamiliar bridge entity", "bridges", lambda a, b: (a - _part(a, 0, 0), b)),
 )
 
-THEOREM: Theorem[Case, Chain] = Theorem.of(__name__)
+THEOREM: Theorem[Case, Chain] = Theorem.of(
+    __name__,
+    scale=lambda case: float(np.prod([1 + 2 * abs(c) for c in case.coefficients])),
+)

@@ -122,11 +122,6 @@ def scale(case: Case) -> float:
     return float(array_namespace(case.target).sum(case.target**2))
 
 
-def condition(case: Case) -> float:
-    """Condition number of the inverses taken on the way."""
-    return math.prod(float(s[0]) / float(s[-1]) for _, s, _ in case.sides if s.shape[0])
-
-
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
     """A random head of that size, or the best one nudged by 1e-12 to 1."""
     best, size = attain(case), 10.0 ** int(rng.integers(-12, 4))
@@ -168,4 +163,9 @@ CONTROLS = (
     Control("average the patterns of two heads of size 1", SIZE, _two_heads),
 )
 
-THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)
+THEOREM: Theorem[Case, LowRank] = Theorem.of(
+    __name__,
+    condition=lambda case: math.prod(
+        float(s[0]) / float(s[-1]) for _, s, _ in case.sides if s.shape[0]
+    ),
+)

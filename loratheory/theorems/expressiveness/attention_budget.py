@@ -136,16 +136,6 @@ def measure(case: Case, updates: Updates) -> float:
     return float(array_namespace(keys).linalg.svdvals(queries.T @ keys - case.target)[0])
 
 
-def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
-    return depth_budget.scale(case.layers)
-
-
-def condition(case: Case) -> float:
-    """Condition number of the inverses taken on the way."""
-    return inverses(case.layers.weights)
-
-
 def rival(case: Case, rng: np.random.Generator) -> Updates:
     """The construction nudged by 1e-12 to 1, or replaced by noise of that size."""
     nudge, keep = 10.0 ** int(rng.integers(-12, 1)), float(rng.integers(2))
@@ -330,7 +320,11 @@ CHANGE_CONTROLS = (
 )
 
 
-THEOREM: Theorem[Case, Updates] = Theorem.of(__name__)
+THEOREM: Theorem[Case, Updates] = Theorem.of(
+    __name__,
+    scale=lambda case: depth_budget.scale(case.layers),
+    condition=lambda case: inverses(case.layers.weights),
+)
 
 CLAUSES: tuple[Theorem[Any, Any], ...] = (
     THEOREM.clause(

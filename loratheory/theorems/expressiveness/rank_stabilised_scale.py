@@ -104,11 +104,6 @@ def measure(case: Case, rows: Rows) -> float:
     return total * one**2 * float(xp.sum(case.gradient**2))
 
 
-def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
-    return 8 * bound(case)
-
-
 def rival(case: Case, rng: np.random.Generator) -> Rows:
     """Another rule for the same law: three nodes an axis, or turned at random."""
     return other_rows(rng, case.query.shape[0], case.rank)
@@ -136,4 +131,7 @@ CONTROLS = (
     Control("uniform entries, as Kaiming's rule draws them", GAUSSIAN, _uniform),
 )
 
-THEOREM: Theorem[Case, Rows] = Theorem.of(__name__)
+THEOREM: Theorem[Case, Rows] = Theorem.of(
+    __name__,
+    scale=lambda case: 8 * bound(case),
+)

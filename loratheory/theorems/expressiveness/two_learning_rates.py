@@ -132,11 +132,6 @@ def measure(case: Case, training: Training) -> float:
     return abs(float(xp.sum(up * (down @ query)) - before))
 
 
-def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
-    return bound(replace(case, steps=2 * case.steps))
-
-
 def rival(case: Case, rng: np.random.Generator) -> Training:
     """Slopes of any size and one sign."""
     sign = float(rng.choice([-1.0, 1.0]))
@@ -180,4 +175,7 @@ CONTROLS = (
     Control("a row that does not see the input", SEEN, lambda: _example(row=2.0)),
 )
 
-THEOREM: Theorem[Case, Training] = Theorem.of(__name__)
+THEOREM: Theorem[Case, Training] = Theorem.of(
+    __name__,
+    scale=lambda case: bound(replace(case, steps=2 * case.steps)),
+)

@@ -123,11 +123,6 @@ def measure(_: Case, answer: Answer) -> float:
     return float(norm(answer.update @ answer.key) / norm(answer.key))
 
 
-def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
-    return case.second.spectral_norm
-
-
 def condition(case: Case) -> float:
     """Condition number of the inverses taken on the way."""
     return case.condition
@@ -193,4 +188,7 @@ CONTROLS = (
     Control("an update twice as large", NORM, lambda: _planar(0, 0, 0, 2.0)),
 )
 
-THEOREM: Theorem[Case, Answer] = Theorem.of(__name__)
+THEOREM: Theorem[Case, Answer] = Theorem.of(
+    __name__,
+    scale=lambda case: case.second.spectral_norm,
+)

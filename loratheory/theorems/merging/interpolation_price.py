@@ -109,16 +109,6 @@ def measure(case: Case, key: Float[Array, " n"]) -> float:
     return float(xp.linalg.vector_norm(error))
 
 
-def scale(case: Case) -> float:
-    """The norms that meet, on an input as long as its leak."""
-    return sum(low.spectral_norm for low in case.updates) * case.leak
-
-
-def condition(case: Case) -> float:
-    """Condition number of the inverses taken on the way."""
-    return LONGEST * worst(frame(case.updates)) ** 2
-
-
 def rival(case: Case, rng: np.random.Generator) -> Float[Array, " n"]:
     """Any leak, or the worst nudged, beside a part in the row space that may be far longer."""
     best, basis = attain(case), case.updates[case.index].row_space()
@@ -159,4 +149,9 @@ CONTROLS = (
     Control("an input with twice the leak", LEAK, partial(_planar, 1.0, 2.0)),
 )
 
-THEOREM: Theorem[Case, Array] = Theorem.of(__name__)
+THEOREM: Theorem[Case, Array] = Theorem.of(
+    __name__,
+    # the norms that meet, on an input as long as its leak
+    scale=lambda case: sum(low.spectral_norm for low in case.updates) * case.leak,
+    condition=lambda case: LONGEST * worst(frame(case.updates)) ** 2,
+)

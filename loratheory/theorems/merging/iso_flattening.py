@@ -106,11 +106,6 @@ def measure(case: Case, library: Library) -> float:
     return float(case.outputs[:, case.edit] @ (merged @ case.keys[:, case.edit]))
 
 
-def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
-    return max(case.strengths)
-
-
 def condition(case: Case) -> float:
     """Strongest over weakest edit: what singular vectors of the weakest are lost against."""
     return max(case.strengths) / max(min(case.strengths), max(case.strengths) / SPREAD)
@@ -157,4 +152,7 @@ CONTROLS = (
     Control("an adapter twice as strong", SUM, partial(_example, np.pi / 2, np.pi / 2, 2.0)),
 )
 
-THEOREM: Theorem[Case, Library] = Theorem.of(__name__)
+THEOREM: Theorem[Case, Library] = Theorem.of(
+    __name__,
+    scale=lambda case: max(case.strengths),
+)

@@ -100,11 +100,6 @@ def measure(case: Case, library: Library) -> float:
     return float(kept if case.side == "least" else -kept)
 
 
-def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
-    return float(sum(case.ranks))
-
-
 def _library(case: Case, rng: np.random.Generator, lost: int) -> Library:
     """Adapters whose joint rows lose so many of their dimensions to the joint columns' kernel."""
     wide = sum(case.ranks)
@@ -179,4 +174,7 @@ CONTROLS = (
     ),
 )
 
-THEOREM: Theorem[Case, Library] = Theorem.of(__name__)
+THEOREM: Theorem[Case, Library] = Theorem.of(
+    __name__,
+    scale=lambda case: float(sum(case.ranks)),
+)

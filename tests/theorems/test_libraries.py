@@ -16,7 +16,6 @@ from loratheory.lowrank import (
     LowRank,
     gaussian,
     orthonormal,
-    total,
     with_spectrum,
 )
 from loratheory.theorems import (
@@ -130,16 +129,17 @@ def test_the_allowance_of_a_library_covers_its_sampling_error(case):
 
 @pytest.mark.parametrize("adapters", [1, 4])
 def test_real_adapters_summed_scatter_as_one(adapters):
-    """Real factors, real sum of rank K r; six standard errors."""
+    """Real factors, real sum; six standard errors."""
     rng, rank, trials, facts = np.random.default_rng(adapters), 3, 600, 6
     keys, outputs, scores = orthonormal(rng, 8, facts), rng.standard_normal((5, facts)), []
     case = hebbian_memory.Shared(keys, outputs, outputs[:, 1], keys[:, 0], rank)
     for _ in range(trials):
-        library = []
+        score = 0.0
         for k in range(adapters):
             frozen, held = rng.standard_normal((rank, 8)) / rank**0.5, slice(k, None, adapters)
-            library.append(LowRank(outputs[:, held] @ (frozen @ keys[:, held]).T, frozen))
-        scores.append(case.read @ (total(library) @ case.query))
+            trained = outputs[:, held] @ (frozen @ keys[:, held]).T
+            score += case.read @ trained @ (frozen @ case.query)
+        scores.append(score)
     squares = np.square(scores)
     assert abs(squares.mean() - hebbian_memory.in_one(case)) <= 6 * squares.std() / trials**0.5
 
@@ -191,7 +191,7 @@ def test_the_exact_law_of_one_adapter_is_below_the_tail_and_met_by_simulation(rn
 
 def test_rotated_adapters_in_a_merge_do_as_the_directions_say():
     """Real low-rank updates behind random rotations: the energy's mean, and how often one loses."""
-    rng, n, m, trials = np.random.default_rng(5), 12, 5, 3000
+    rng, n, m, trials = np.random.default_rng(5), 12, 5, 1000
     weights, key = (0.7, 1.3), orthonormal(rng, 12, 1)[:, 0]
     others, base = [gaussian(rng, m, n, 2), gaussian(rng, m, n, 3)], gaussian(rng, m, n, 1, 0.0)
     added = []

@@ -95,7 +95,7 @@ floor without a limit on the rank. Frozen factors: Zhu et al., arXiv:2402.16842.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -137,6 +137,7 @@ def regression(inputs: Array, wanted: Array, clear: float) -> Split:
     seen = LowRank(wanted @ right.T, right)
     condition = float(sigma[0]) / float(sigma[-1]) if keep else 1.0
     missed = _energy(wanted - seen.dense())
+    # X^+ = V (1/sigma) U', applied to the factor alone: no dense inverse is formed
     return Split(
         missed, seen, lambda y: LowRank(y.up, y.down @ right.T / sigma @ left.T), condition
     )
@@ -549,7 +550,7 @@ class Rounding:
     rank: int
     error: float
 
-    @property
+    @cached_property
     def floor(self) -> float:
         """Root of the merge floor of the exact adapters."""
         return _root_floor(self.updates, self.rank)

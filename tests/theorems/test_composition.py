@@ -7,7 +7,6 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
@@ -41,23 +40,13 @@ from loratheory.theorems.composition._hops import (
     threshold,
     window,
 )
-from loratheory.toy import Chain, chain, interpolating
+from loratheory.toy import Chain, interpolating
 
 PHI = (1 + math.sqrt(5)) / 2
 numbers = st.floats(-3, 3, allow_subnormal=False).filter(lambda x: abs(x) > 1e-3)
 
 
 # Thresholds of K edited hops, in exact arithmetic; regions by the signs of polynomials
-
-
-def test_the_golden_ratio_is_the_exact_border():
-    """SymPy finds the root of c^2 + c - 1; K hops by exact bisection."""
-    c = sp.Symbol("c", positive=True)
-    assert sp.solve(sp.Eq(c * c, 1 - c), c) == [(sp.sqrt(5) - 1) / 2]
-    assert sp.simplify((1 - c) - c * (1 - c) - (1 - c) ** 2) == 0  # the first old answer is harder
-    for hops in range(1, 8):
-        root = sp.Poly(c**hops + c - 1, c).real_roots()[-1]
-        assert threshold(hops) == pytest.approx(float(root.evalf(30)), rel=1e-15)
 
 
 def test_thresholds_strengths_and_windows_by_hand():
@@ -133,19 +122,6 @@ def test_no_convex_weights_win(weights, pattern):
 # Two reads
 
 
-@over(two_read_region)
-def test_weights_found_by_another_solver_do_not_beat_it(case, rng):
-    """LAPACK's least squares from random weights of the same size."""
-
-    def fit(keys, values):
-        start = rng.standard_normal((len(values), len(keys)))
-        start *= np.abs(values).max() / np.abs(keys).max()
-        step = np.linalg.lstsq(keys.T, (values - start @ keys).T, rcond=None)[0]
-        return LowRank(start + step.T, np.eye(len(keys)))
-
-    assert theorem_of(two_read_region).check(case, chain(case.hops, case.values, fit)).tight
-
-
 @pytest.mark.parametrize("ratio", [1.2, 1.45, 1.5])
 def test_inside_the_window_both_hops_survive_and_the_two_hop_answer_does_not(ratio):
     """Strength s has margin 2 s - 1; the mean of two halves it."""
@@ -183,13 +159,6 @@ def test_rivals_at_ten_times_the_size_are_met_and_frames_of_zeros_are_no_frames(
 
 
 # Under interference
-
-
-@pytest.mark.parametrize("noise", [0.0, 0.01, 0.1, 0.2, 0.24])
-def test_two_hops_start_at_the_perturbed_golden_ratio(noise):
-    exact = (noise - 1 + math.sqrt(5 + 10 * noise + noise**2)) / 2
-    assert perturbed_region.threshold(2, noise) == pytest.approx(exact, abs=1e-12)
-    assert perturbed_region.threshold(2, 1e-6) - 1 / PHI == pytest.approx(1e-6 * PHI, rel=1e-5)
 
 
 @pytest.mark.parametrize("hops", [1, 2, 3, 5])

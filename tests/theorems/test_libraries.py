@@ -144,24 +144,6 @@ def test_real_adapters_summed_scatter_as_one(adapters):
     assert abs(squares.mean() - hebbian_memory.in_one(case)) <= 6 * squares.std() / trials**0.5
 
 
-@pytest.mark.parametrize("adapters", [1, 3, 12])
-def test_gaussian_embeddings_agree_in_the_mean_and_routing_helps(adapters):
-    rng, facts, width, rank, trials = np.random.default_rng(adapters), 12, 16, 4, 1500
-    keys, outputs = rng.standard_normal((2, trials, facts, width)) / width**0.5
-    query = rng.standard_normal((trials, width)) / width**0.5
-    answers = np.zeros((trials, width, adapters))
-    for k in range(adapters):
-        frozen = rng.standard_normal((trials, rank, width)) / rank**0.5
-        inner = np.einsum("trn,tfn->trf", frozen, keys[:, k::adapters])
-        seen = np.einsum("trf,trn,tn->tf", inner, frozen, query, optimize=True)
-        answers[:, :, k] = np.einsum("tfm,tf->tm", outputs[:, k::adapters], seen)
-    laws = hebbian_memory.merged_crosstalk, hebbian_memory.routed_crosstalk
-    for said, law in zip((answers.sum(axis=2), answers[:, :, 0]), laws, strict=True):
-        found = (said**2).sum(axis=1) / width
-        expected = law(facts, adapters, width, rank)
-        assert abs(found.mean() - expected) <= 6 * found.std() / trials**0.5
-
-
 @settings(max_examples=20)
 @given(st.integers(1, 99), st.integers(1, 9), st.integers(1, 99), st.integers(1, 99))
 def test_a_sum_is_one_adapter_and_routing_divides_the_facts(facts, adapters, width, rank):

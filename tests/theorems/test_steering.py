@@ -108,12 +108,6 @@ def test_smaller_networks_keep_more_digits_and_growth_covers_what_rounding_leave
     assert left <= 2.0**-52 * 24 * growth(weights, updates)
 
 
-def test_sweep_and_published_route_agree_where_both_are_accurate():
-    weights, target = deep(3, 8, 2)
-    assert np.allclose(published_route(weights, target, 4), target, atol=1e-9)
-    assert error(weights, swept(weights, target, 4), target) < 1e-10
-
-
 def test_spare_rank_is_spread_over_the_layers_not_spent_at_once():
     """Paid in the first half, the product would decay in the second."""
     weights, target = deep(0, 32, 12)

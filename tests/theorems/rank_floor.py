@@ -366,7 +366,7 @@ def the_trace_formulas(case, _):
 
 
 @attack("factor-asymmetry", rel=1e-6)
-def steepest_descent_arrives_at_the_loss():
+def least_squares_arrives_at_the_loss():
     for side in ("down", "up"):
         rng = np.random.default_rng(1)
         parts = gaussian(rng, 4, 4, 4), rng.standard_normal((4, 40)), orthonormal(rng, 4, 2)

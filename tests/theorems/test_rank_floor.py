@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from theorems.owed import over, theorem_of
 from theorems.rank_floor import batch, on_inputs, white
 
@@ -67,31 +66,6 @@ def test_errors_larger_than_the_adapters_and_the_merge_of_rounded_adapters_on_th
     merged = rank_floor.attain(rank_floor.Tasks(rank_floor.rounded_anyhow(case, rng), case.rank))
     true = rank_floor.measure(rank_floor.Tasks(case.updates, case.rank), merged) ** 0.5
     assert true <= case.floor + 2 * case.error + 1e-11 * theorem_of("quantised-floor").scale(case)
-
-
-@pytest.mark.parametrize("name", ["bfloat16", "float16"])
-def test_half_precision_factors_stay_below_their_bound(name):
-    rng, dtype = np.random.default_rng(0), getattr(torch, name)
-    library = [gaussian(rng, 30, 40, 4).balanced() for _ in range(3)]
-    rounded = [low.map(lambda a: torch.asarray(a).to(dtype).double().numpy()) for low in library]
-    limit = rank_floor.rounding_error(4, rank_floor.BITS[name])
-    for low, new in zip(library, rounded, strict=True):
-        assert 1e-3 * limit < (new - low).norm / low.norm <= limit
-    one = np.array([[1 + 2.0**-8 - 1e-12]])  # halfway between neighbours in bfloat16
-    new = torch.asarray(one).bfloat16().double().numpy()
-    share = abs(float(new[0, 0] ** 2 / one[0, 0] ** 2 - 1))
-    assert 0.98 < share / rank_floor.rounding_error(1, 8) <= 1
-
-
-@pytest.mark.parametrize("bits", [4, 8])
-@pytest.mark.parametrize("seed", range(10))
-def test_integer_grids_stay_below_their_bound_and_half_steps_meet_it(bits, seed):
-    rng, levels = np.random.default_rng(seed), 2 ** (bits - 1) - 1
-    entries = 10.0 ** rng.uniform(-3, 3) * rng.standard_normal(int(rng.integers(1, 40)))
-    for block, least in ((entries, 0.0), (np.r_[1.0, np.full(3, 0.4999999 / levels)], 0.8)):
-        step = np.abs(block).max() / levels
-        error = np.linalg.norm(np.round(block / step) * step - block) / np.linalg.norm(block)
-        assert least <= error / rank_floor.grid_error(len(block), bits) <= 1
 
 
 @over()

@@ -113,8 +113,6 @@ KEPT = "the frozen factor kept: rows (columns) in the span of its frame"
 CLOSE = "rounded adapters within the error of the case in the mean"
 COUNT = "one rounded adapter for each task"
 
-BITS = {"bfloat16": 8, "float16": 11, "float32": 24}  # of precision, the leading one included
-
 
 class Split(NamedTuple):
     """What no matrix can yield, what the best one answers, and the adapter that answers so."""
@@ -506,19 +504,14 @@ def other_factor(case: Frozen, rng: np.random.Generator) -> LowRank:
     return LowRank(best.up, trained) if up else LowRank(trained, best.down)
 
 
-def trained(case: Frozen, rng: np.random.Generator) -> LowRank:
-    """Steepest descent with exact line searches: no matrix is inverted or decomposed."""
-    here, up, wanted = other_factor(case, rng), case.frozen == "up", case.target.dense()
-    for _ in range(60):
-        slope = (wanted - here.dense()) @ case.inputs @ case.inputs.T
-        step = case.frame.T @ slope if up else slope @ case.frame
-        low = LowRank(case.frame, step) if up else LowRank(step, case.frame.T)
-        change, missed = low @ case.inputs, (wanted - here.dense()) @ case.inputs
-        if not (change**2).sum():
-            break
-        step = step * ((missed * change).sum() / (change**2).sum())
-        here = LowRank(here.up, here.down + step) if up else LowRank(here.up + step, here.down)
-    return here
+def by_least_squares(case: Frozen, _: np.random.Generator) -> LowRank:
+    """LAPACK's least squares for the other factor: no frame of the inputs is formed."""
+    wanted, frame = case.target @ case.inputs, case.frame
+    if case.frozen == "down":
+        reads = (frame.T @ case.inputs).T
+        return LowRank(np.linalg.lstsq(reads, wanted.T, rcond=1e-10)[0].T, frame.T)
+    answers = np.linalg.lstsq(frame, wanted, rcond=None)[0]
+    return LowRank(frame, np.linalg.lstsq(case.inputs.T, answers.T, rcond=1e-10)[0].T)
 
 
 def expected_share(rank: int, outputs: int) -> float:
@@ -570,25 +563,6 @@ def draw_rounding(rng: np.random.Generator, size: int) -> Rounding:
     updates = tuple(gaussian(rng, m, n, width, magnitude) for _ in range(k))
     rank = int(rng.integers(0, min(m, n, 8) + 1))
     return Rounding(updates, rank, _root_floor(updates, rank) * 10.0 ** float(rng.uniform(-6, 0)))
-
-
-def rounding_error(width: int, bits: int) -> float:
-    r"""Relative error of an update whose factors are rounded to so many bits of precision, at most.
-
-    With unit roundoff :math:`u = 2^{-b}` every entry of a factor moves by a share :math:`u` at
-    most, so :math:`\|E\|_F \le (2u + u^2) \|U\|_F \|V\|_F`, which in balanced factors of width
-    :math:`r` is at most :math:`\sqrt r\,(2u + u^2) \|U V\|_F`.
-    """
-    unit = 2.0**-bits
-    return float(width**0.5 * (2 * unit + unit**2))
-
-
-def grid_error(entries: int, bits: int) -> float:
-    """Relative error of a block of entries on one symmetric grid of so many bits, at most.
-
-    The step is the largest magnitude over ``2**(bits - 1) - 1``, and an entry moves by half of it.
-    """
-    return float(entries**0.5 / (2 * (2.0 ** (bits - 1) - 1)))
 
 
 def nearer(case: Rounding) -> Rounded:
@@ -655,7 +629,7 @@ CLAUSES: tuple[Theorem[Any, Any], ...] = (
         "factor asymmetry",
         draw=draw_frozen,
         rival=other_factor,
-        adversary=trained,
+        adversary=by_least_squares,
         assumptions={KEPT: _kept},
         controls=(
             Control("train the frozen down too", KEPT, partial(_thawed, "down")),

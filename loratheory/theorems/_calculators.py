@@ -26,10 +26,11 @@ class CalculatorError(ValueError):
     """Numbers that a theorem says nothing about."""
 
 
-def _at_least(name: str, value: int, least: int) -> None:
-    if not value >= least:
-        message = f"{name} is {value}: give at least {least}"
-        raise CalculatorError(message)
+def _at_least(least: int, **given: int | float) -> None:
+    for name, value in given.items():
+        if not value >= least:
+            message = f"{name} is {value}: give at least {least}"
+            raise CalculatorError(message)
 
 
 def _pattern(case: str) -> Pattern:
@@ -46,8 +47,7 @@ def _pattern(case: str) -> Pattern:
 def two_read(hops: int = 2, case: str = "overwrite", adapters: int = 2) -> Values:
     """When edited facts answer a K-hop question, by merge coefficient and by edit strength."""
     pattern = _pattern(case)
-    _at_least("hops", hops, 1)
-    _at_least("adapters", adapters, 1)
+    _at_least(1, hops=hops, adapters=adapters)
     needed = two_read_region.strength_needed(hops, adapters, pattern)
     values = {
         "threshold": two_read_region.threshold(hops, pattern),
@@ -62,7 +62,7 @@ def two_read(hops: int = 2, case: str = "overwrite", adapters: int = 2) -> Value
 
 def survival(adapters: int = 2, deficit: int | float = 1.0) -> Values:
     """The margin that one edit needs alone to survive a merge of so many."""
-    _at_least("adapters", adapters, 1)
+    _at_least(1, adapters=adapters)
     if not deficit >= 0:
         message = f"deficit is {deficit}: an edit of an old fact has one of 0 or more"
         raise CalculatorError(message)
@@ -77,8 +77,8 @@ def survival(adapters: int = 2, deficit: int | float = 1.0) -> Values:
 
 def edits(facts: int, rank: int) -> Values:
     """How many exact independent edits a rank holds, and what the rest costs at best."""
-    _at_least("facts", facts, 1)
-    _at_least("rank", rank, 0)
+    _at_least(1, facts=facts)
+    _at_least(0, rank=rank)
     return {
         "exact independent edits": float(min(facts, rank)),
         "least relative squared error": max(facts - rank, 0) / facts,
@@ -92,7 +92,7 @@ def gates(
     if not 1 <= facts <= width:
         message = f"{facts} facts in width {width}: give from 1 to {width} facts"
         raise CalculatorError(message)
-    _at_least("hops", hops, 1)
+    _at_least(1, hops=hops)
     if not 0 < failure < 1:
         message = f"failure is {failure}: give a probability in (0, 1)"
         raise CalculatorError(message)
@@ -109,7 +109,7 @@ def gates(
 
 def perturbed(hops: int = 2, interference: int | float = 0.0, case: str = "overwrite") -> Values:
     """The coefficient from which K hops are safe from others that add so much at each read."""
-    _at_least("hops", hops, 1)
+    _at_least(1, hops=hops)
     return {"threshold": perturbed_region.threshold(hops, interference, _pattern(case))}
 
 
@@ -120,7 +120,7 @@ def cleaned(sharpness: int | float) -> Values:
 
 def coefficients(hops: int = 2) -> Values:
     """What the coefficients of K hops must multiply and add up to."""
-    _at_least("hops", hops, 1)
+    _at_least(1, hops=hops)
     never, enough = coefficient_ladder.sum_needed(hops)
     return {
         "product needed": coefficient_ladder.product_needed(hops),
@@ -131,7 +131,7 @@ def coefficients(hops: int = 2) -> Values:
 
 def templates(adapters: int = 2, coefficient: float = 0.5) -> Values:
     """Which share of each adapter's solutions must take a shared step for the merge to take it."""
-    _at_least("adapters", adapters, 1)
+    _at_least(1, adapters=adapters)
     if not coefficient > 0:
         message = f"coefficient is {coefficient}: give a positive one"
         raise CalculatorError(message)
@@ -145,8 +145,7 @@ def templates(adapters: int = 2, coefficient: float = 0.5) -> Values:
 
 def superposed(facts: int, rank: int) -> Values:
     """The least mean squared cross-talk, and the least energy, of facts held in a lower rank."""
-    _at_least("rank", rank, 1)
-    _at_least("facts", facts, 1)
+    _at_least(1, rank=rank, facts=facts)
     return {
         "least mean squared cross-talk": superposition_floor.least_crosstalk(facts, rank),
         "least energy": superposition_floor.least_energy(facts, rank),
@@ -155,9 +154,7 @@ def superposed(facts: int, rank: int) -> Values:
 
 def stored(facts: int, adapters: int, width: int, rank: int) -> Values:
     """Noise of a sum of adapters with random frozen factors, beside that of a router."""
-    given = {"facts": facts, "adapters": adapters, "width": width, "rank": rank}
-    for name, value in given.items():
-        _at_least(name, value, 1)
+    _at_least(1, facts=facts, adapters=adapters, width=width, rank=rank)
     return {
         "noise of the sum": hebbian_memory.merged_crosstalk(facts, adapters, width, rank),
         "noise when routed": hebbian_memory.routed_crosstalk(facts, adapters, width, rank),
@@ -166,18 +163,14 @@ def stored(facts: int, adapters: int, width: int, rank: int) -> Values:
 
 def counted(tokens: int, outputs: int, inputs: int, rank: int) -> Values:
     """The most facts that any adapter of this shape can store, whatever trains it."""
-    given = {"tokens": tokens, "outputs": outputs, "inputs": inputs, "rank": rank}
-    for name, value in given.items():
-        _at_least(name, value, 1)
+    _at_least(1, tokens=tokens, outputs=outputs, inputs=inputs, rank=rank)
     return {"largest memory": float(counting_ceiling.largest_memory(tokens, outputs, inputs, rank))}
 
 
 def composed(things: int, width: int, precision: int, heads: int = 1) -> Values:
     """What composing functions listed in the prompt takes; facts in weights are no part of it."""
-    given = {"heads": heads, "width": width, "precision": precision}
-    _at_least("things", things, 2)
-    for name, value in given.items():
-        _at_least(name, value, 1)
+    _at_least(2, things=things)
+    _at_least(1, heads=heads, width=width, precision=precision)
     shape = (things, heads, width, precision)
     return {
         "sharpness that suffices for two layers": context_composition.sharpness_needed(things),

@@ -110,23 +110,8 @@ def margin(coefficients: Sequence[float], pattern: Pattern = "overwrite") -> flo
 def threshold(hops: int, pattern: Pattern = "overwrite") -> float:
     r"""Return the common coefficient above which a question of K edited hops gets the new answer.
 
-    Parameters
-    ----------
-    hops : int
-        Edited hops in a row, at least 1.
-    pattern : Pattern
-        What else the base held, or lost to edits.
-
-    Returns
-    -------
-    float
-        The root of :math:`c^K + c = 1` for ``overwrite``, with one hop less for ``new subject``;
-        1/2 for ``overwrite both``, 0 for ``new facts``.
-
-    Raises
-    ------
-    ValueError
-        If there is no hop.
+    The root of :math:`c^K + c = 1` for ``overwrite``, with one hop less for ``new subject``; 1/2
+    for ``overwrite both``, 0 for ``new facts``. A ``ValueError`` if there is no hop.
     """
     if hops < 1:
         message = f"a question of {hops} hops has no answer: give at least 1"
@@ -147,19 +132,9 @@ def strength_needed(
 def window(hops: int, adapters: int, pattern: Pattern = "overwrite") -> tuple[float, float]:
     r"""Return the margins at which edits survive the mean of adapters but do not compose.
 
-    Parameters
-    ----------
-    hops, adapters : int
-        How many edited hops in a row, how many adapters in the mean.
-    pattern : Pattern
-        What else the base held, or lost to edits.
-
-    Returns
-    -------
-    tuple of float
-        Lowest and highest margin alone, in units of the deficit before the edit; equal where
-        there is no window. Strength :math:`s` has margin :math:`2s - 1`, so two hops and two
-        adapters give :math:`(1, 2\sqrt5 - 3)` for ``overwrite``.
+    Lowest and highest margin alone, in units of the deficit before the edit; equal where there is
+    no window. Strength :math:`s` has margin :math:`2s - 1`, so two hops and two adapters give
+    :math:`(1, 2\sqrt5 - 3)` for ``overwrite``.
     """
     low, high = strength_needed(1, adapters), strength_needed(hops, adapters, pattern)
     return 2 * low - 1, 2 * max(low, high) - 1

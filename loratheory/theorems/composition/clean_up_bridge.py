@@ -23,21 +23,20 @@ exactly
 and as :math:`\beta \to \infty`, for :math:`c_2 \le 1`, iff both exceed 1/2: with hard decisions
 between them (or the bridge written out, the next read being one more single hop) a question of any
 length needs just what each of its hops needs. Equal coefficients meet the linear bridge's
-:math:`\varphi^{-1} = 0.618` at :math:`\beta = \varphi^3 \ln \varphi = 2.04`: a softer clean-up is
-*worse* than none. The mean of two unit-strength edits fails at every :math:`\beta`.
+:math:`\varphi^{-1} = 0.618` at :math:`\beta = \varphi^3 \ln \varphi = 2.04`: they need more with a
+softer clean-up than with none.
 
 **Proof.** :math:`a` is :math:`c_1` at the new entity, :math:`o` at the old and 0 at the :math:`n -
 2` others, so :math:`p` has the ratios :math:`1 : e^{\beta(o - c_1)} : e^{-\beta c_1}`. The second
 read is linear and sends the new entity's key to the target with :math:`c_2` and to its old answer
-with :math:`1 - c_2`, every other key to an answer of its own. Logarithms give the region; the mean
-has :math:`c_2 = 1/2`. At :math:`c_1 = c_2 = 1/\varphi` the second condition is :math:`\beta >
-\ln\varphi / (2/\varphi - 1)`, and :math:`2/\varphi - 1 = \varphi^{-3}`; it is the stricter one. A
-hard decision after each read passes on the new entity's own key iff :math:`c_j > 1/2`.
-:math:`\square`
+with :math:`1 - c_2`, every other key to an answer of its own. Logarithms give the region. At
+:math:`c_1 = c_2 = 1/\varphi` the second condition is :math:`\beta > \ln\varphi / (2/\varphi - 1)`,
+and :math:`2/\varphi - 1 = \varphi^{-3}`; it is the stricter one. A hard decision after each read
+passes on the new entity's own key iff :math:`c_j > 1/2`. :math:`\square`
 
 **What it tells someone who merges adapters.** Writing the bridge out between two passes, or any
 other hard decision, removes the gap between keeping two facts and composing them: both edits then
-need more than 1/2. A mean of two unit edits is exactly there, so it still fails.
+need more than 1/2, where a mean of two unit edits still fails.
 
 **What it does not say.** The clean-up must know the entities (softmax attention over them, say).
 Where the entities that old answers lead to were edited too, their answers enter as well.

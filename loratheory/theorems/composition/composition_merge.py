@@ -1,8 +1,8 @@
 r"""Composition merge: two hops need a product of adapters, which no weighted sum comes near.
 
 **Statement.** Two edited hops change the product of their reads by an update that every weighted
-sum of the two edits misses by sin θ of its norm, θ the least angle between the hops' keys:
-entirely for orthogonal keys, though its rank is at most the sum of theirs.
+sum of the two edits misses by sin θ of its norm, θ the least angle between the hops' keys: entirely
+for orthogonal keys, though its rank is at most the sum of theirs.
 
 Two reads with memories :math:`M_1, M_2`, edits :math:`\Delta_1, \Delta_2` and a bridge :math:`P`
 answer by :math:`M_2 P M_1`; edited, they change by
@@ -17,13 +17,12 @@ keys, then every linear merge misses :math:`T` almost entirely,
 .. math:: \|T - a \Delta_1 - b \Delta_2\|_F \;\ge\; \sin\theta\, \|T\|_F
           \quad\text{for all } a, b,
 
-and for any keys some edits meet it. For orthogonal keys no merge beats the zero merge. Rank is not
-what is short: :math:`\operatorname{rank} T \le r_1 + r_2`. On :math:`\alpha k_1(x) + q`, with
-:math:`q` orthogonal to hop 1's keys, :math:`T` adds :math:`\alpha` times (new answer - old answer)
-for all facts at once; beyond the edited reads it takes only the bridge :math:`P` of the base.
-*Gauge:* with :math:`G = A_2 P B_1` invertible, factors :math:`(B_2 G)(G^{-1} A_2)` make the cross
-term of factor-wise merges :math:`B_2 G A_1 = \Delta_2 P \Delta_1`: all of :math:`T` if the base
-held none of the facts, else one part of it. What such merges do to two hops is a gauge's doing.
+and for any keys some edits meet it. Rank is not what is short: :math:`\operatorname{rank} T \le r_1
++ r_2`. On :math:`\alpha k_1(x) + q`, with :math:`q` orthogonal to hop 1's keys, :math:`T` adds
+:math:`\alpha` times (new answer - old answer) for all facts at once; beyond the edited reads it
+takes only the bridge :math:`P` of the base. *Gauge:* with :math:`G = A_2 P B_1` invertible, factors
+:math:`(B_2 G)(G^{-1} A_2)` make the cross term of factor-wise merges :math:`B_2 G A_1 = \Delta_2 P
+\Delta_1`: all of :math:`T` if the base held none of the facts, else one part of it.
 
 **Proof.** :math:`T` writes what hop 2 writes, so :math:`\Delta_1 \perp T - b\Delta_2` and :math:`a
 = 0` is best. :math:`\Delta_2` vanishes off :math:`S_2 = \operatorname{span} K_2`: with its

@@ -4,18 +4,18 @@ r"""Composition order: no theory of fewer than K adapters at a time contains a K
 theory of fewer at a time, such as linearised or weight-disentangled fine-tuning, gives it logit 0
 at all coefficients; the reads themselves give ∏c_j.
 
-On a prompt of :math:`K` edited hops let :math:`f(c_1, \dots, c_K)` be the output of the chain
-whose reads carry their edits with coefficients :math:`c_j`. The new answer's logit is
-:math:`\prod_j c_j`: its expansion in interactions of up to :math:`q` adapters,
+On a prompt of :math:`K` edited hops let :math:`f(c_1, \dots, c_K)` be the output of the reads with
+their edits at coefficients :math:`c_j`. The new answer's logit is :math:`\prod_j c_j`: its
+expansion in interactions of up to :math:`q` adapters,
 
 .. math::
     f_q(c) = \sum_{|S| \le q} \prod_{j \in S} c_j \sum_{R \subseteq S} (-1)^{|S| - |R|} f(1_R),
 
 gives exactly 0 for :math:`q < K` and :math:`\prod_j c_j` from :math:`q = K` on. More generally, if
 the outputs of **any** model obey :math:`f(c) = \sum_{|S| < K} g_S(c_S)` and the answer's logit is
-that of the base whenever one of the adapters is off, it is that of the base for every :math:`c`.
-In particular linearised fine-tuning (:math:`q = 1`), one weight that is read once, and adapters
-that are weight-disentangled (:math:`f = g_0 + \sum_j g_j(c_j)`) never compose two hops.
+that of the base whenever one of the adapters is off, it is that of the base for every :math:`c`. So
+linearised fine-tuning, one weight that is read once, and weight-disentangled adapters (:math:`f =
+g_0 + \sum_j g_j(c_j)`) never compose two hops.
 
 **Proof.** The target is reached by the path of new facts alone, :math:`c_j` a hop
 (``thm:two-read-region``). Every :math:`f(1_R)` with :math:`R \ne \{1..K\}` lacks a factor, so all
@@ -29,8 +29,8 @@ but :math:`f(c)` have an adapter off and equal the base's logit, with signs that
 does at a time (task arithmetic in the linear regime, disentangled weights) says nothing about two
 hops, right or wrong: their answer is in the interaction that such a theory drops.
 
-**What it does not say.** That such models are bad at single hops: they are the ideal there. The
-new answer may lead without moving if the others fall; a target of logit 0 does not lead here.
+**What it does not say.** That such models are bad at single hops: they are the ideal there. The new
+answer may lead without moving if the others fall; a target of logit 0 does not lead here.
 
 References
 ----------

@@ -99,17 +99,7 @@ def margin(
 def gain_needed(coefficient: int | float, direct: int | float, length: int | float = 1.0) -> float:
     """The gain that two equal hops, up to 1, must exceed to outdo the bridge entities.
 
-    Parameters
-    ----------
-    coefficient : int or float
-        Of both edits, in (0, 1]; ``inf`` is returned where no gain helps.
-    direct, length : int, float
-        Strength of the direct path and length of the prompt's key.
-
-    Returns
-    -------
-    float
-        With it the answer is as it would be without a stream; old facts are overwritten.
+    Old facts are overwritten, `length` is that of the prompt's key; ``inf`` where no gain helps.
     """
     if coefficient <= region.threshold(2):
         return math.inf

@@ -1,12 +1,11 @@
 r"""Routing reach: the largest two-hop margin of routers with convex weights.
 
-**Statement.** The largest two-hop margin of a router whose weights in a pass are convex is
--φ^-4 over old facts, 0 if the old bridge was edited too, 1/8 without an old first fact, 1/4
-without old facts; -1, -1, 0 and 0 with one adapter a pass; 1 with a choice per read.
+**Statement.** The largest two-hop margin of a router whose weights in a pass are convex is -φ^-4
+over old facts, 0 if the old bridge was edited too, 1/8 without an old first fact, 1/4 without old
+facts; -1, -1, 0 and 0 with one adapter a pass; 1 with a choice per read.
 
-Two unit-strength adapters, each editing the facts of its own read of a two-hop prompt, are mixed
-at each read with weights from a router that may know everything. The largest margin of the two-hop
-target (``thm:two-read-region``) is exactly
+Two unit-strength adapters, each editing its own read of a two-hop prompt, are mixed at each read
+with weights from a router that may know everything. The largest margin (``thm:two-read-region``) is
 
 .. math::
     \begin{array}{lccc}
@@ -19,10 +18,9 @@ target (``thm:two-read-region``) is exactly
     \end{array}
 
 over weights :math:`\ge 0` of sum at most 1, one vector for the whole pass or a new one at each
-read; :math:`\varphi` is the golden ratio, and a margin of 0 is a tie. So where old facts are edited
-no router that keeps one mixture per pass composes, top-1, top-k or soft; a top-1 choice at each
-read does, and so does the plain sum without a router. Over old facts a pass needs edits stronger
-than 7/6 (weights 4/7 and 3/7); the uniform mean of two needs :math:`2/\varphi = 1.236`.
+read; :math:`\varphi` is the golden ratio, and a margin of 0 is a tie. Over old facts a pass needs
+edits stronger than 7/6 (weights 4/7 and 3/7); the uniform mean of two needs :math:`2/\varphi =
+1.236`.
 
 **Proof.** The margin depends on :math:`g_1, g_2`, each adapter's weight at its own read. Under
 *overwrite* it does not fall with :math:`g_2`; with :math:`g_2 = 1 - g_1` it is :math:`\min(-(1 -

@@ -75,17 +75,7 @@ class Memories:
 def log_ceiling(facts: int, tokens: int, outputs: int, inputs: int, rank: int) -> float:
     """Logarithm of the ceiling on argmax maps from `facts` keys to `tokens` outputs.
 
-    Parameters
-    ----------
-    facts, tokens : int
-        Keys asked, and outputs to choose from.
-    outputs, inputs, rank : int
-        The update's shape and rank; rank 0 ties everything, minus infinity.
-
-    Returns
-    -------
-    float
-        The smaller of Warren's value and ``facts * log(tokens)``.
+    The smaller of Warren's value and ``facts * log(tokens)``; minus infinity at rank 0, which ties.
     """
     if min(facts, outputs, inputs) < 1 or tokens < 2 or not 0 <= rank <= min(outputs, inputs):
         message = (

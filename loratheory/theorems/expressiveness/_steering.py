@@ -140,19 +140,8 @@ def factor_route(weights: tuple[Array, ...], paid: LowRank, rank: int) -> tuple[
 def layer_sweep(weights: tuple[Array, ...], paid: LowRank, rank: int) -> tuple[LowRank, ...]:
     """Updates of width `rank` at most that, in general, add `paid` to the product.
 
-    Parameters
-    ----------
-    weights : tuple of (D, D) arrays
-        Frozen and invertible, first layer first.
-    paid : LowRank, (D, D)
-        Of full rank, its width, which is at most ``rank * len(weights)``.
-    rank : int
-        What each layer may spend.
-
-    Returns
-    -------
-    tuple of LowRank
-        One a layer. Cost: ``O(D**3)`` a layer, about eight decompositions.
+    The weights are invertible, first layer first; `paid` has full rank, its width, of at most
+    ``rank * len(weights)``. Costs ``O(D**3)`` a layer, about eight decompositions.
     """
     afters, left = products_after(weights), paid.width
     goal, before = afters[0] @ weights[0] + paid.dense(), afters[-1]  # afters[-1] is 1

@@ -1,18 +1,17 @@
 r"""Depth budget: what rank `R` at each of `L` layers of a linear network can reach.
 
-**Statement.** Rank-R updates of L layers of a linear network leave a spectral error of at least
-the (RL+1)st singular value of what was missing, and reach it if each layer is invertible.
+**Statement.** Rank-R updates of L layers of a linear network leave a spectral error of at least the
+(RL+1)st singular value of what was missing, and reach it if each layer is invertible.
 
 Let :math:`W_1, \dots, W_L \in \mathbb{R}^{D \times D}` be frozen, :math:`M = W_L \cdots W_1`, and
-:math:`E = T - M` for a target :math:`T`. Whatever updates of rank at most :math:`R` the layers
-get,
+:math:`E = T - M` for a target :math:`T`. Whatever updates of rank at most :math:`R` the layers get,
 
 .. math:: \|(W_L + \Delta_L) \cdots (W_1 + \Delta_1) - T\|_2 \;\ge\; \sigma_{RL+1}(E).
 
 If every :math:`W_l` is invertible, some updates attain it, whatever the target.
 
-**Proof.** *Bound.* Replacing one layer at a time changes the product by rank at most :math:`R`,
-so the product is :math:`M` plus rank at most :math:`RL`; Eckart, Young and Mirsky do the rest.
+**Proof.** *Bound.* Replacing one layer at a time changes the product by rank at most :math:`R`, so
+the product is :math:`M` plus rank at most :math:`RL`; Eckart, Young and Mirsky do the rest.
 *Attained.* With :math:`M_l = W_l \cdots W_1`, set :math:`\Delta_l = M_l (S_l - 1) M_{l-1}^{-1}`:
 the product is :math:`M S_L \cdots S_1`. For it to be :math:`M + \mathrm{LR}_{RL}(E)`, an identity
 plus rank :math:`RL` must be a product of :math:`L` factors, each the identity plus rank :math:`R`;
@@ -25,8 +24,7 @@ taken.
 
 **What it tells someone who merges adapters.** A sum of :math:`k` adapters has rank at most
 :math:`kR` in a layer: whatever its coefficients are, it misses what needs more than :math:`kRL`
-directions of the product. Depth counts like rank, but only if the layers' updates were chosen for
-each other.
+directions of the product.
 
 **What it does not say.** Nothing about what training finds. Zeng and Lee ask that the partial sums
 :math:`M + \mathrm{LR}_r(E)` be invertible too; the construction above does without.

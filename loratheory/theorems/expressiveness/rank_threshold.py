@@ -5,8 +5,8 @@ r"""Rank threshold: how much rank the linearised problem with weight decay needs
 
 Let :math:`\Delta_0` minimise :math:`F(\mathcal A \Delta) + \lambda \|\Delta\|_*`, :math:`\lambda >
 0`, with :math:`p` linear measurements :math:`\mathcal A \Delta = (\langle G_i, \Delta \rangle)_i`
-(:math:`p = K N` for :math:`N` examples of :math:`K` outputs) and any :math:`F`. Some minimiser
-with the same measurements has a rank :math:`r` with
+(:math:`p = K N` for :math:`N` examples of :math:`K` outputs) and any :math:`F`. Some minimiser with
+the same measurements has a rank :math:`r` with
 
 .. math:: \frac{r (r + 1)}2 \;\le\; p,
 
@@ -25,7 +25,7 @@ in one direction at least: the rank has fallen, the objective has not moved. Rep
 
 **What it does not say.** That a solution has that rank, not that training finds it: the published
 theorem that LoRA of rank :math:`r (r + 1)/2 > p` has no spurious local minima is cited, and its
-threshold is not necessary. Nor is the rank above always needed.
+threshold is not necessary.
 
 **What it tells someone who merges adapters.** On few examples an adapter needs little rank,
 whatever the model's size: :math:`r (r + 1)/2` of about the number of examples times outputs. What

@@ -11,10 +11,9 @@ W_1`, and :math:`\bar f(x) = \mathrm{ReLU}(T x + t)` a target layer. For every :
 .. math:: \|f(x) - \bar f(x)\| \;\le\; \sigma_{RL+1}(E)\, \|x\| \;\le\; \sigma_{RL+1}(E)\, \rho
     \qquad (\|x\| \le \rho),
 
-hence :math:`\mathbb{E}\|f(x) - \bar f(x)\|^2 \le \sigma_{RL+1}(E)^2\, \mathbb{E}\|x\|^2`, and
-:math:`f = \bar f` on the ball if :math:`RL \ge \operatorname{rank} E`. Some :math:`t` and :math:`x`
-attain it; among networks all of whose units are active then, no updates of rank :math:`R` do
-better.
+so :math:`f = \bar f` on the ball if :math:`RL \ge \operatorname{rank} E`. Some :math:`t` and
+:math:`x` attain it; among networks all of whose units are active then, no updates of rank :math:`R`
+do better.
 
 **Proof.** Take the updates of ``thm:depth-budget``: their product :math:`P_L` misses :math:`T` by
 :math:`\sigma_{RL+1}(E)` in spectral norm. With :math:`c_l` the row norms of :math:`P_l` times

@@ -3,8 +3,8 @@ r"""Softmax bottleneck: the log-odds that a rank-`r` change of the logits cannot
 **Statement.** A rank-r change of a softmax head's logits leaves a squared log-odds error of at
 least the energy beyond rank r of the centred log-probabilities that were missing.
 
-Let the columns of :math:`A \in \mathbb{R}^{m \times n}` be log-probabilities of :math:`m` tokens
-in :math:`n` contexts, :math:`B` the logits of a frozen head (0 for a new one), and :math:`J = 1 -
+Let the columns of :math:`A \in \mathbb{R}^{m \times n}` be log-probabilities of :math:`m` tokens in
+:math:`n` contexts, :math:`B` the logits of a frozen head (0 for a new one), and :math:`J = 1 -
 \mathbf{1}\mathbf{1}^\top / m`. For every :math:`\Delta` of rank at most :math:`r` the softmax of
 :math:`B + \Delta` misses the log-odds :math:`A_{sj} - A_{tj}` by some :math:`\delta_{stj}` with
 
@@ -12,17 +12,14 @@ in :math:`n` contexts, :math:`B` the logits of a frozen head (0 for a new one), 
     \bigr)^2,
 
 with equality at the rank-:math:`r` truncation of :math:`J(A - B)`. So the distributions are reached
-exactly iff :math:`r \ge \operatorname{rank} J(A - B) = \min_c \operatorname{rank}(A - B +
-\mathbf{1} c^\top)`, which is :math:`\operatorname{rank}(A - B)` or one less. A head of hidden size
-:math:`d` is the case :math:`B = 0`, :math:`r = d`.
+exactly iff :math:`r \ge \operatorname{rank} J(A - B)`, which is :math:`\operatorname{rank}(A - B)`
+or one less. A head of hidden size :math:`d` is the case :math:`B = 0`, :math:`r = d`.
 
 **Proof.** Softmax subtracts a number from each column, which log-odds do not see. For a column
 :math:`x`, :math:`\sum_{s<t} (x_s - x_t)^2 = m \sum_t x_t^2 - (\sum_t x_t)^2 = m \|J x\|^2`, so the
 left side is :math:`\|J(B + \Delta - A)\|_F^2`. As :math:`J \Delta` has rank at most :math:`r`,
 Eckart and Young give the bound, and the truncation, whose columns sum to 0 like those of :math:`J(A
-- B)`, attains it. Finally :math:`\operatorname{rank} J X = \operatorname{rank} J (X + \mathbf{1}
-c^\top) \le \operatorname{rank}(X + \mathbf{1} c^\top)`, with equality where :math:`c` centres the
-columns, and :math:`J X` differs from :math:`X` by rank one. :math:`\square`
+- B)`, attains it. :math:`J X` differs from :math:`X` by rank one. :math:`\square`
 
 **What it does not say.** The floor is on log-odds; cross-entropy weighs them by probability, and
 top-1 needs far less (``thm:argmax-rank``). It assumes free hidden states: frozen ones with fewer

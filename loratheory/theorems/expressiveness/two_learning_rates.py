@@ -77,17 +77,7 @@ def moved_by(
 ) -> tuple[float, float]:
     """Parts of the output's mean move due to `up` and to `down`: unit inputs, entries N(0, 1/n).
 
-    Parameters
-    ----------
-    steps, width, rank : int
-        Steps taken, entries of the input, rows of the factor.
-    up_rate, down_rate : int or float
-        The two learning rates.
-
-    Returns
-    -------
-    tuple of float
-        ``steps * up_rate * rank`` times ``sqrt(2 / pi)`` and ``(steps - 1) * down_rate * width``.
+    ``steps * up_rate * rank`` times ``sqrt(2 / pi)`` and times ``(steps - 1) * down_rate * width``.
     """
     if min(steps, width, rank) < 1:
         message = f"{steps} steps, width {width}, rank {rank}: give at least one of each"

@@ -32,7 +32,7 @@ the mean :math:`n/(D-n-1)`. The reduction is a union bound: where no gate is wro
 agree. :math:`\square`
 
 **What it tells someone who merges adapters.** A plain sum is drowned once the facts of the other
-adapters reach the width; gates that open on large responses keep libraries apart whose size is
+adapters reach the width, while gates on large responses keep apart libraries whose size is
 exponential in the width. Measure a gate's misses and false alarms on your own keys: the reduction
 turns them into a promise for any number of reads.
 

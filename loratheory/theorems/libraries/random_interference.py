@@ -1,8 +1,8 @@
 r"""Random interference: how many unrelated adapters an edit survives beside it, by width.
 
-**Statement.** Randomly turned adapters add interference of energy Σ c²‖Δ‖²/n on a unit key and
-overturn a margin m with probability at most Σ exp(−n m²/(2 Σ c²‖a‖²)): the sum holds libraries up
-to about n m²/(2σ² ln(tokens/δ)).
+**Statement.** Adapters turned at random and independently on their input side overturn a margin m
+over another token, on a unit key, with probability at most Σ exp(−n m²/(2 Σ c²‖a‖²)), summed over
+tokens: the sum holds libraries of at least about n m²/(2σ² ln(tokens/δ)).
 
 Beside an edit of margin :math:`m_t > 0` over token :math:`t`, merge others with coefficients
 :math:`c_j`, each turned at random on its input side: :math:`\Delta_j O_j`, :math:`O_j` independent
@@ -20,9 +20,6 @@ the deficit :math:`m_0` and the margin :math:`m_1` of ``thm:averaging-survival``
 
 .. math:: m_1 > (K-1)\,m_0 + \sigma\sqrt{2 (K-1) \ln(t/\delta) / n}.
 
-Others that edit :math:`r` orthonormal keys by unit responses each add as much energy as the edit's
-own response once :math:`(K-1)\,r = n`: there the total rank reaches the width.
-
 **Proof.** :math:`u_j = O_j k` is uniform on the sphere, :math:`\mathbb{E}\,u_j = 0` and
 :math:`\mathbb{E}\,u_j u_j^\top = 1/n`, which gives the moments. A coordinate of :math:`u` has
 :math:`\mathbb{E}\,u_1^{2q} = \frac{(2q-1)!!}{n(n+2)\cdots(n+2q-2)} \le (2q-1)!!\,n^{-q}`, the
@@ -35,9 +32,9 @@ mean has :math:`m = (m_1 - (K-1)\,m_0)/K` and :math:`c_j = 1/K`. :math:`\square`
 variance :math:`1/n`: a sum holds a number of them that is proportional to the width and to the
 square of the margin over the adapters' size, while the mean also pays for the deficit.
 
-**What it does not say.** Trained adapters share directions: measure their angles instead
-(``thm:interference-angle``). The tail is a bound: in wide reads about :math:`\sqrt{2\pi}\,x` times
-too large for one token that is x standard deviations away.
+**What it does not say.** How many a sum cannot hold. Trained adapters share directions: measure
+their angles instead (``thm:interference-angle``). The tail is a bound: in wide reads about
+:math:`\sqrt{2\pi}\,x` times too large for one token that is x standard deviations away.
 
 References
 ----------
@@ -88,21 +85,9 @@ def energy(adapters: int, rank: int, width: int) -> float:
 def failure(
     adapters: int, width: int, margin: int | float, strength: int | float, tokens: int = 1
 ) -> float:
-    """How often at most the sum of so many overturns an edit.
+    """How often at most the sum of so many overturns an edit of this margin over other `tokens`.
 
-    Parameters
-    ----------
-    adapters, width : int
-        Size of the library and of the read's input.
-    margin, strength : int, float
-        The edit's margin, and the norm of a row difference of another adapter.
-    tokens : int
-        How many other answers there are.
-
-    Returns
-    -------
-    float
-        The bound, at most 1.
+    `strength` is the norm of a row difference of another adapter.
     """
     spread = (adapters - 1) * strength**2 / width
     if not spread:
@@ -122,24 +107,9 @@ def margin_needed(
 ) -> float:
     """The margin that an edit must exceed alone to survive this rule but for that failure rate.
 
-    Parameters
-    ----------
-    adapters, width : int
-        Size of the library and of the read's input.
-    strength, deficit : int, float
-        Norm of a row difference of another adapter; what the answer lacks before the edit.
-    tokens : int
-        How many other answers there are.
-    failure : float
-        How often it may be lost.
-    rule : {"sum", "mean"}
-        The coefficient of each adapter. A mean of factors has cross terms, which no turn of the
-        other adapters makes random.
-
-    Returns
-    -------
-    float
-        The deficit's share, as without interference, and the price of interference.
+    The deficit's share, as without interference, and the price of interference; `strength` is the
+    norm of a row difference of another adapter. A mean of factors has cross terms, which no turn
+    of the other adapters makes random.
     """
     price = strength * math.sqrt(2 * (adapters - 1) * math.log(tokens / failure) / width)
     return (1 / coefficient(adapters, rule) - 1) * deficit + price

@@ -1,33 +1,31 @@
 r"""Averaging survival: when one edit outlives being merged with others.
 
 **Statement.** An edit merged with weight c keeps the margin c·(margin after) − (1 − c)·(deficit
-before) plus interference, against each competitor; undisturbed, the mean of K adapters keeps it
-iff margin > (K − 1)·deficit for each.
+before) plus interference, against each competitor; undisturbed, the mean of K adapters keeps it iff
+margin > (K − 1)·deficit for each.
 
-A prompt with key :math:`k` has base logits :math:`\ell = Wk`; an adapter alone gives :math:`\ell'
-= (W + \Delta_1)k`. Merged with weight :math:`c` beside others that add :math:`\varepsilon =
+A prompt with key :math:`k` has base logits :math:`\ell = Wk`; an adapter alone gives :math:`\ell' =
+(W + \Delta_1)k`. Merged with weight :math:`c` beside others that add :math:`\varepsilon =
 \sum_{j>1} c_j \Delta_j k`, the token :math:`s` leads by
 
 .. math::
     \min_{t \ne s} \bigl[ c\,m_1(t) - (1 - c)\,m_0(t) + \varepsilon_s - \varepsilon_t \bigr],
     \qquad m_0(t) = \ell_t - \ell_s,\quad m_1(t) = \ell'_s - \ell'_t.
 
-With :math:`\varepsilon = 0`, one competitor and :math:`c > 0` it wins iff
-:math:`m_1 > m_0 (1 - c)/c`: iff :math:`m_1 > (K - 1)\,m_0` under the mean of :math:`K` adapters,
-:math:`m_1 > (K^2 - 1)\,m_0` under the mean of their factors (before cross terms), :math:`m_1 > 0`
-under the sum. A fact without deficit (:math:`m_0 \le 0 < m_1`) survives every
-:math:`0 < c \le 1`. No convex merge keeps two edits that each just replace an old fact
-(:math:`m_1 = m_0 > 0`).
+With :math:`\varepsilon = 0`, one competitor and :math:`c > 0` it wins iff :math:`m_1 > m_0 (1 -
+c)/c`: iff :math:`m_1 > (K - 1)\,m_0` under the mean of :math:`K` adapters, :math:`m_1 > (K^2 -
+1)\,m_0` under the mean of their factors (before cross terms), :math:`m_1 > 0` under the sum. A fact
+without deficit (:math:`m_0 \le 0 < m_1`) survives every :math:`0 < c \le 1`. No convex merge keeps
+two edits that each just replace an old fact (:math:`m_1 = m_0 > 0`).
 
 **Proof.** The merged logits are :math:`(1 - c)\,\ell + c\,\ell' + \varepsilon`; subtract entry
-:math:`t` from entry :math:`s`. Divide by :math:`c` and put :math:`c = 1/K, 1/K^2, 1`. If
-:math:`m_0 \le 0 < m_1`, then :math:`c\,m_1 > 0 \ge (1 - c)\,m_0` up to :math:`c = 1`; beyond it
-the step may overshoot. For :math:`m_1 = m_0 > 0` the condition is :math:`c_i > 1/2`, which two
-weights with sum at most 1 cannot both meet. :math:`\square`
+:math:`t` from entry :math:`s`. Divide by :math:`c` and put :math:`c = 1/K, 1/K^2, 1`. If :math:`m_0
+\le 0 < m_1`, then :math:`c\,m_1 > 0 \ge (1 - c)\,m_0` up to :math:`c = 1`; beyond it the step may
+overshoot. For :math:`m_1 = m_0 > 0` the condition is :math:`c_i > 1/2`, which two weights with sum
+at most 1 cannot both meet. :math:`\square`
 
 **What it tells someone who merges adapters.** Measure, for each fact, the margin after the edit and
-the deficit before it. The mean of K adapters keeps a fact only if its margin is more than K - 1
-times its deficit; an edit that just replaces an old fact is lost.
+the deficit before it: an edit that just replaces an old fact is lost in every mean.
 
 **What it does not say.** Nothing about two hops, nor how large :math:`\varepsilon` is.
 """

@@ -14,8 +14,7 @@ Mask both factors of :math:`\Delta = U V` so instead: the output is unbiased too
 .. math::
     \frac{1 - p}{p} \sum_{i,a} U_{ia}^2 \Bigl[ (V x)_a^2 + \frac1p \sum_l V_{al}^2 x_l^2 \Bigr],
 
-which depends on the gauge :math:`(U G, G^{-1} V)`. Independent masks of several adapters add their
-variances, times squared weights. Independence in pairs is enough: within a row,
+which depends on the gauge :math:`(U G, G^{-1} V)`. Independence in pairs is enough: within a row,
 in :math:`V` among all entries, if the masks of :math:`U` know nothing of those of :math:`V`.
 
 **Proof.** A kept entry is :math:`\xi x` with :math:`\mathbb{E}\xi = 1`, :math:`\operatorname{Var}

@@ -14,9 +14,9 @@ nonlinear, by any rule,
 
 :math:`P` the projector on :math:`S_1 \cap S_2`, with equality at the merge that is the mean of both
 on :math:`S_1 \cap S_2`, each adapter on the orthogonal complement of that in its own :math:`S_i`,
-and 0 outside. Hence without knowledge of the inputs (:math:`S_i` everything) the mean is the best
-merge and half the spectral norm of the difference the best promise; if only 0 is shared, as with
-the row spaces of independent adapters, the promise is 0; of several adapters, each pair is a floor.
+and 0 outside. Without knowledge of the inputs (:math:`S_i` everything) the mean is the best merge;
+if only 0 is shared, as with independent row spaces, the floor is 0; of several adapters, each pair
+is a floor.
 
 **Proof.** For unit :math:`x \in S_1 \cap S_2` the triangle inequality gives :math:`\|(\Delta_1 -
 \Delta_2) x\| \le \|(\Delta - \Delta_1) x\| + \|(\Delta - \Delta_2) x\|`, so one of the two is at
@@ -24,7 +24,7 @@ least half of it. The merge is well defined: :math:`I = S_1 \cap S_2` and its co
 :math:`R_i` in :math:`S_i` are independent, as :math:`\dim I + \dim R_1 + \dim R_2 = \dim S_1 + \dim
 S_2 - \dim I = \dim (S_1 + S_2)`. On :math:`S_i = I \oplus R_i`, an orthogonal sum, it errs by
 :math:`\pm\frac12 (\Delta_1 - \Delta_2)` on :math:`I` and not at all on :math:`R_i`: at most the
-floor. The error is convex in :math:`\Delta`, so merges at random do no better. :math:`\square`
+floor. :math:`\square`
 
 **What it tells someone who merges adapters.** Half the largest disagreement on shared inputs is
 what no rule can avoid without data; the mean is then optimal. Only knowledge of the inputs, or a

@@ -12,9 +12,8 @@ w_i U_i`, :math:`\bar V = \sum w_i V_i`. Then
     \qquad \operatorname{rank} C \le (k - 1) r,
 
 so a correction :math:`\Delta` of rank at most :math:`q` leaves :math:`\|\bar U \bar V + \Delta -
-\sum w_i U_i V_i\|_F^2 \ge \sum_{i > q} \sigma_i(C)^2`, with equality at :math:`\mathrm{LR}_q(C)`:
-nothing remains from :math:`q = (k - 1) r` on. :math:`C = 0` where all :math:`U_i`, or all
-:math:`V_i`, are equal.
+\sum w_i U_i V_i\|_F^2 \ge \sum_{i > q} \sigma_i(C)^2`, with equality at :math:`\mathrm{LR}_q(C)`;
+:math:`C = 0` where all :math:`U_i`, or all :math:`V_i`, are equal.
 
 **Proof.** Expand the product: :math:`\sum w_i U_i V_i - \bar U \bar V - \bar U \bar V + (\sum w_i)
 \bar U \bar V`, and the weights sum to 1. As :math:`\sum w_i (U_i - \bar U) = 0`, one term with

@@ -12,10 +12,8 @@ Let :math:`W \in \mathbb{R}^{d \times d}` have independent entries :math:`N(0, 1
     \sigma \to \begin{cases} t + 1/t & t > 1 \\ 2 & t \le 1 \end{cases}, \qquad
     \langle \hat u, u \rangle^2 \to \max(0,\; 1 - 1/t^2), \qquad t = c\,s .
 
-So the direction intrudes iff :math:`c\,s > 1`: merging with coefficient :math:`c` removes it from
-:math:`c = 1/s` on down, the mean of :math:`K` adapters for :math:`s \le K`. Whether the edit itself
-survives is another threshold (``thm:averaging-survival``): an intruder may vanish while the edit
-stays, and stay while the edit is lost.
+The mean of :math:`K` adapters removes the direction for :math:`s \le K`. Whether the edit itself
+survives is another threshold (``thm:averaging-survival``).
 
 **Status.** Cited, and an asymptotic law, not a bound. What is checked is the mean overlap of six
 samples of one width against the limit, within a *tolerance*, :math:`\min(1, 4/t^2) \cdot 2/\sqrt

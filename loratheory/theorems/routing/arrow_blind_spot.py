@@ -83,19 +83,8 @@ def chance(scores: Float[Array, "t k"], right: int, room: float = SAFETY) -> flo
 def accuracy(facts: int, experts: int, noise: int | float = 0.0) -> float:
     r"""Return how often Arrow picks the right adapter on a random edited key.
 
-    Parameters
-    ----------
-    facts : int
-        Edited keys per adapter, orthonormal, with one strength ahead of the others.
-    experts : int
-        How many adapters.
-    noise : float
-        Standard deviation of the isotropic Gaussian noise in every entry of the unit query.
-
-    Returns
-    -------
-    float
-        :math:`p/N + (1 - 1/N)/E`, ``p`` the accuracy on the top keys, 1 without noise.
+    :math:`p/N + (1 - 1/N)/E`, ``p`` the accuracy on the top keys: 1 without noise, else that of
+    isotropic Gaussian noise of this standard deviation in every entry of the unit query.
     """
     top = 1.0
     if noise:

@@ -26,9 +26,8 @@ Wishart matrix :math:`W`. For fixed :math:`z`, :math:`\|z\|^2 / (z^\top W^{-1} z
 :math:`s \sim \chi^2_n / \chi^2_{D-n+1}`, independent, which is the claim. The last part is a union
 bound over reads and foreign adapters. :math:`\square`
 
-**What it tells someone who merges adapters.** Gating by response norm works as long as the facts of
-an adapter are few beside the width: the false alarms follow a known law, from which a threshold can
-be chosen.
+**What it tells someone who merges adapters.** Gating by response norm works as long as an adapter's
+facts are few beside the width, and the law of false alarms gives the threshold.
 
 **What it does not say.** Keys of trained models are not Gaussian: measure `f` there. Nor does it
 say that adapters compose, only that the right ones are on.
@@ -87,17 +86,7 @@ def largest_library(
 ) -> int | float:
     """How many adapters gates tell apart at `hops` reads with probability ``1 - failure``.
 
-    Parameters
-    ----------
-    facts, width, threshold : int, int, float
-        As in `false_alarm`.
-    hops, failure : int, float
-        Reads of one query, and how often some wrong gate may open at one of them.
-
-    Returns
-    -------
-    int or float
-        The largest `k` with ``hops * (k - 1) * false_alarm <= failure``; ``inf`` past all floats.
+    The largest `k` with ``hops * (k - 1) * false_alarm <= failure``; ``inf`` past all floats.
     """
     alarm = hops * false_alarm(facts, width, threshold)
     return 1 + math.floor(failure / alarm) if alarm and failure / alarm < math.inf else math.inf

@@ -25,9 +25,15 @@ def mean(chosen, column):
     return fmean(row[column] for row in chosen if row[column] == row[column])
 
 
+@cache
+def card(name):
+    """The text of a card, looked up once."""
+    return finding(RESULTS / name)
+
+
 def says(name, *numbers, digits=2):
     """The card quotes these numbers, in this order."""
-    text, place = finding(RESULTS / name), 0
+    text, place = card(name), 0
     assert text
     for number in numbers:
         told = number if isinstance(number, str) else f"{number:.{digits}f}".removeprefix("0")

@@ -20,5 +20,6 @@ from loratheory.experiments.engine import processes as processes
 from loratheory.experiments.engine import published as published
 from loratheory.experiments.engine import replayed as replayed
 from loratheory.experiments.engine import stored_cells as stored_cells
+from loratheory.experiments.engine import study as study
 from loratheory.experiments.engine import swept as swept
 from loratheory.experiments.engine import table as table

@@ -22,8 +22,8 @@ others; unedited facts and chains; edited answers given to other subjects.
 from dataclasses import dataclass, field
 from typing import Any
 
-from loratheory.experiments.bench import CROWDS, Small
-from loratheory.experiments.engine import Experiment, Row
+from loratheory.experiments.bench import Small, on_all_bases
+from loratheory.experiments.engine import Row, study
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,10 @@ def cell(config: Config) -> list[Row]:
 
 _CELLS = tuple((rank, pairs) for rank in (1, 4) for pairs in (2, 8))
 
-EXPERIMENT = Experiment(
-    __name__,
-    __doc__,
+EXPERIMENT = study(
     cell,
     needs="torch",
-    profiles={
-        "quick": (Config(sets=1),),
-        "paper": tuple(Config(*place, seeds=seeds) for place in _CELLS for seeds in CROWDS),
-    },
-    minutes={"quick": 0.3, "paper": 13},
+    quick=(Config(sets=1),),
+    paper=on_all_bases(Config(*place) for place in _CELLS),
+    minutes=(0.3, 13),
 )

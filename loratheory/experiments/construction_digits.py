@@ -22,7 +22,7 @@ from functools import reduce
 
 import numpy as np
 
-from loratheory.experiments.engine import Experiment, Row
+from loratheory.experiments.engine import Row, study
 from loratheory.theorems.expressiveness import depth_budget
 
 
@@ -84,10 +84,9 @@ def _errors(case: depth_budget.Case) -> tuple[float, float, float]:
     return old_digits, new_digits, float(np.log10(depth_budget.THEOREM.condition(case)))
 
 
-EXPERIMENT = Experiment(
-    __name__,
-    __doc__,
+EXPERIMENT = study(
     cell,
-    profiles={"quick": (Config(draws=1),), "paper": (Config(),)},
-    minutes={"quick": 0.02, "paper": 0.1},
+    quick=(Config(draws=1),),
+    paper=(Config(),),
+    minutes=(0.02, 0.1),
 )

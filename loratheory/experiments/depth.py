@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from loratheory.experiments.bench import CROWDS, Small
+from loratheory.experiments.bench import Small, on_all_bases
 from loratheory.experiments.bench.rules import rule
-from loratheory.experiments.engine import Experiment, Row
+from loratheory.experiments.engine import Row, study
 
 READS = {
     "one layer": (1, 1, None),
@@ -85,14 +85,10 @@ def cell(config: Config) -> list[Row]:
     return bench.compared(library, {"reads": config.reads}, arms, circuit=circuit)
 
 
-EXPERIMENT = Experiment(
-    __name__,
-    __doc__,
+EXPERIMENT = study(
     cell,
     needs="torch",
-    profiles={
-        "quick": (Config("one layer", seeds=(0,)), Config("one layer twice, window 2")),
-        "paper": tuple(Config(reads, seeds=seeds) for reads in READS for seeds in CROWDS),
-    },
-    minutes={"quick": 0.25, "paper": 7},
+    quick=(Config("one layer", seeds=(0,)), Config("one layer twice, window 2")),
+    paper=on_all_bases(Config(reads) for reads in READS),
+    minutes=(0.25, 7),
 )

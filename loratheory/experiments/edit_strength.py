@@ -19,8 +19,8 @@ edit set, and random ones of equal norm; other subjects (shortcut); unedited fac
 
 from dataclasses import dataclass, field
 
-from loratheory.experiments.bench import CROWDS, Small
-from loratheory.experiments.engine import Experiment, Row
+from loratheory.experiments.bench import Small, on_all_bases
+from loratheory.experiments.engine import Row, study
 
 
 @dataclass(frozen=True)
@@ -58,18 +58,10 @@ def cell(config: Config) -> list[Row]:
     return rows
 
 
-EXPERIMENT = Experiment(
-    __name__,
-    __doc__,
+EXPERIMENT = study(
     cell,
     needs="torch",
-    profiles={
-        "quick": (Config(trained=60), Config(trained=240)),
-        "paper": tuple(
-            Config(trained=steps, seeds=seeds)
-            for steps in (30, 60, 120, 240, 480, 960)
-            for seeds in CROWDS
-        ),
-    },
-    minutes={"quick": 0.3, "paper": 6},
+    quick=(Config(trained=60), Config(trained=240)),
+    paper=on_all_bases(Config(trained=steps) for steps in (30, 60, 120, 240, 480, 960)),
+    minutes=(0.3, 6),
 )

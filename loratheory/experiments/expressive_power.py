@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from loratheory.experiments.engine import Experiment, Row
+from loratheory.experiments.engine import Row, study
 from loratheory.lowrank import orthonormal
 from loratheory.theorems.expressiveness import depth_budget, relu_budget
 
@@ -148,10 +148,9 @@ def output_gap(groups: Groups, inputs: np.ndarray) -> tuple[float, float]:
     return float(np.linalg.norm(errors)) / size, float(np.linalg.norm(found - wanted)) / size
 
 
-EXPERIMENT = Experiment(
-    __name__,
-    __doc__,
+EXPERIMENT = study(
     cell,
-    profiles={"quick": (Config(),), "paper": (Config(),)},
-    minutes={"quick": 0.1, "paper": 0.1},
+    quick=(Config(),),
+    paper=(Config(),),
+    minutes=(0.1, 0.1),
 )

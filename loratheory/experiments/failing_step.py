@@ -20,7 +20,7 @@ examples are the first problem of each outcome, whichever it is.
 from itertools import zip_longest
 
 from loratheory.experiments.bench.problems import SEEN, Covered, profiles
-from loratheory.experiments.engine import Experiment, Row
+from loratheory.experiments.engine import Row, study
 
 ASKED = ("base", "first alone", "second alone", "mean", "sum", "gates", "composed")
 RIGHT = "right"
@@ -63,11 +63,9 @@ def cell(config: Covered) -> list[Row]:
     return table
 
 
-EXPERIMENT = Experiment(
-    __name__,
-    __doc__,
+EXPERIMENT = study(
     cell,
     needs="torch",
-    profiles=profiles(Covered(seen=SEEN[0]), [Covered(seen=SEEN[3], seed=k) for k in range(3)]),
-    minutes={"quick": 0.1, "small": 0.5, "paper": 0.5},
+    **profiles(Covered(seen=SEEN[0]), [Covered(seen=SEEN[3], seed=k) for k in range(3)]),
+    minutes=(0.1, 0.5, 0.5),
 )

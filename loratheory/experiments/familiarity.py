@@ -22,9 +22,9 @@ unedited facts and chains; half-fake edits, whose bridges are familiar; bases wi
 
 from dataclasses import dataclass, replace
 
-from loratheory.experiments.bench import CROWDS, Small
+from loratheory.experiments.bench import Small, on_all_bases
 from loratheory.experiments.bench.rules import rule
-from loratheory.experiments.engine import Experiment, Row
+from loratheory.experiments.engine import Row, study
 
 
 @dataclass(frozen=True)
@@ -80,18 +80,13 @@ _CELLS = (
     (0.0, "fake", "all"),
 )
 
-EXPERIMENT = Experiment(
-    __name__,
-    __doc__,
+EXPERIMENT = study(
     cell,
     needs="torch",
-    profiles={
-        "quick": tuple(Config("fake", identity, seeds=(0,)) for identity in ("none", "all")),
-        "paper": tuple(
-            Config(familiarity, identity, coverage=coverage, seeds=seeds)
-            for coverage, familiarity, identity in _CELLS
-            for seeds in CROWDS
-        ),
-    },
-    minutes={"quick": 0.5, "paper": 9},
+    quick=tuple(Config("fake", identity, seeds=(0,)) for identity in ("none", "all")),
+    paper=on_all_bases(
+        Config(familiarity, identity, coverage=coverage)
+        for coverage, familiarity, identity in _CELLS
+    ),
+    minutes=(0.5, 9),
 )

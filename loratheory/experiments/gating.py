@@ -23,9 +23,9 @@ and 102; shelves that no world holds were replaced afterwards.
 from dataclasses import dataclass
 from typing import Any
 
-from loratheory.experiments.bench import CROWDS, Small
+from loratheory.experiments.bench import Small, on_all_bases
 from loratheory.experiments.bench.rules import rule
-from loratheory.experiments.engine import Experiment, Row
+from loratheory.experiments.engine import Row, study
 
 RULES: tuple[str, ...] = ("base", "hop 1 alone", "hop 2 alone", "mean", "half the sum", "sum")
 RULES += ("ties", "knots", "interpolating", "arrow", "norm, soft", "norm, z", "gates")
@@ -90,14 +90,10 @@ _SETTINGS: tuple[dict[str, Any], ...] = (
     {"modules": "attention"},
 )
 
-EXPERIMENT = Experiment(
-    __name__,
-    __doc__,
+EXPERIMENT = study(
     cell,
     needs="torch",
-    profiles={
-        "quick": (Config(sets=1), Config(pairs=1, facts=10, sets=1)),
-        "paper": tuple(Config(seeds=seeds, **one) for one in _SETTINGS for seeds in CROWDS),
-    },
-    minutes={"quick": 0.3, "paper": 26},
+    quick=(Config(sets=1), Config(pairs=1, facts=10, sets=1)),
+    paper=on_all_bases(Config(**one) for one in _SETTINGS),
+    minutes=(0.3, 26),
 )

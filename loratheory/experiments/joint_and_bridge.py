@@ -24,8 +24,8 @@ new bridge itself is written.
 from dataclasses import dataclass
 from typing import Any
 
-from loratheory.experiments.bench import CROWDS, Small
-from loratheory.experiments.engine import Experiment, Row
+from loratheory.experiments.bench import Small, on_all_bases
+from loratheory.experiments.engine import Row, study
 
 
 @dataclass(frozen=True)
@@ -89,18 +89,10 @@ def cell(config: Config) -> list[Row]:
     return bench.compared(library, {"coverage": config.coverage}, arms)
 
 
-EXPERIMENT = Experiment(
-    __name__,
-    __doc__,
+EXPERIMENT = study(
     cell,
     needs="torch",
-    profiles={
-        "quick": tuple(Config(coverage=coverage, sets=1) for coverage in (0.0, 0.5)),
-        "paper": tuple(
-            Config(coverage=coverage, seeds=seeds)
-            for coverage in (0.0, 0.1, 0.5)
-            for seeds in CROWDS
-        ),
-    },
-    minutes={"quick": 1.4, "paper": 5},
+    quick=tuple(Config(coverage=coverage, sets=1) for coverage in (0.0, 0.5)),
+    paper=on_all_bases(Config(coverage=coverage) for coverage in (0.0, 0.1, 0.5)),
+    minutes=(1.4, 5),
 )

@@ -28,7 +28,7 @@ from loratheory.experiments.bench.problems import (
     profiles,
 )
 from loratheory.experiments.bench.reliability import REUSED
-from loratheory.experiments.engine import Experiment, Row
+from loratheory.experiments.engine import Row, study
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,16 +69,14 @@ def cell(config: Config) -> list[Row]:
     return table
 
 
-EXPERIMENT = Experiment(
-    __name__,
-    __doc__,
+EXPERIMENT = study(
     cell,
     needs="torch",
-    profiles=profiles(
+    **profiles(
         Config(kind="single steps"),
         [Config(seed=seed, size=SIZES["problems"]) for seed in range(3)],
         pairs=MEASURED[:1],
         alone=False,
     ),
-    minutes={"quick": 0.15, "small": 1, "paper": 1},
+    minutes=(0.15, 1, 1),
 )

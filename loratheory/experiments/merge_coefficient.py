@@ -22,8 +22,8 @@ predictors the majority of all cells, and the base's own accuracy on unedited ch
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from loratheory.experiments.bench import CROWDS, Small
-from loratheory.experiments.engine import Experiment, Row
+from loratheory.experiments.bench import Small, on_all_bases
+from loratheory.experiments.engine import Row, study
 
 if TYPE_CHECKING:
     from loratheory.experiments.bench.transformers import Library
@@ -72,18 +72,10 @@ _PLACES = (
     ("new subject", 0.5),
 )
 
-EXPERIMENT = Experiment(
-    __name__,
-    __doc__,
+EXPERIMENT = study(
     cell,
     needs="torch",
-    profiles={
-        "quick": tuple(Config(case, steps=15) for case in ("overwrite", "overwrite both")),
-        "paper": tuple(
-            Config(case, coverage=coverage, seeds=seeds)
-            for case, coverage in _PLACES
-            for seeds in CROWDS
-        ),
-    },
-    minutes={"quick": 0.45, "paper": 18},
+    quick=tuple(Config(case, steps=15) for case in ("overwrite", "overwrite both")),
+    paper=on_all_bases(Config(case, coverage=coverage) for case, coverage in _PLACES),
+    minutes=(0.45, 18),
 )

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loratheory.experiments.engine import Experiment, Row
+from loratheory.experiments.engine import Row, study
 from loratheory.lowrank import with_spectrum
 from loratheory.theorems.expressiveness.rank_floor import Tasks, attain, bound
 
@@ -63,11 +63,4 @@ def cell(config: Config) -> list[Row]:
     return rows
 
 
-_PROFILE = (Config(),)
-EXPERIMENT = Experiment(
-    __name__,
-    __doc__,
-    cell,
-    profiles={"quick": _PROFILE, "paper": _PROFILE},
-    minutes={"quick": 0.02, "paper": 0.02},
-)
+EXPERIMENT = study(cell, quick=[Config()], paper=[Config()], minutes=(0.02, 0.02))

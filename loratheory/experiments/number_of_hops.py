@@ -18,8 +18,8 @@ of equal norm; other subjects (shortcut); unedited facts and chains; each adapte
 
 from dataclasses import dataclass, field
 
-from loratheory.experiments.bench import CROWDS, Small
-from loratheory.experiments.engine import Experiment, Row
+from loratheory.experiments.bench import Small, on_all_bases
+from loratheory.experiments.engine import Row, study
 
 
 @dataclass(frozen=True)
@@ -57,17 +57,13 @@ def cell(config: Config) -> list[Row]:
     return bench.by_coefficient(config.library(bases), grid, head, names)
 
 
-EXPERIMENT = Experiment(
-    __name__,
-    __doc__,
+EXPERIMENT = study(
     cell,
     needs="torch",
-    profiles={
-        "quick": (
-            Config(2, steps=6, seeds=(0,)),
-            Config(3, steps=6, seeds=(0,), sets=1, pretrained=700),
-        ),
-        "paper": tuple(Config(hops, seeds=seeds) for hops in (2, 3, 4) for seeds in CROWDS),
-    },
-    minutes={"quick": 1.3, "paper": 25},
+    quick=(
+        Config(2, steps=6, seeds=(0,)),
+        Config(3, steps=6, seeds=(0,), sets=1, pretrained=700),
+    ),
+    paper=on_all_bases(Config(hops) for hops in (2, 3, 4)),
+    minutes=(1.3, 25),
 )

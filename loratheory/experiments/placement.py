@@ -19,8 +19,8 @@ chains; the facts themselves at every place.
 
 from dataclasses import dataclass, field
 
-from loratheory.experiments.bench import CROWDS, Small
-from loratheory.experiments.engine import Experiment, Row
+from loratheory.experiments.bench import Small, on_all_bases
+from loratheory.experiments.engine import Row, study
 
 PLACES = {
     "both loops": ((0, 1), (0, 1)),
@@ -79,18 +79,10 @@ def cell(config: Config) -> list[Row]:
     return table
 
 
-EXPERIMENT = Experiment(
-    __name__,
-    __doc__,
+EXPERIMENT = study(
     cell,
     needs="torch",
-    profiles={
-        "quick": (Config("mlp"), Config("attention")),
-        "paper": tuple(
-            Config(modules, seeds=seeds)
-            for modules in ("mlp", "attention", "all")
-            for seeds in CROWDS
-        ),
-    },
-    minutes={"quick": 0.25, "paper": 4},
+    quick=(Config("mlp"), Config("attention")),
+    paper=on_all_bases(Config(modules) for modules in ("mlp", "attention", "all")),
+    minutes=(0.25, 4),
 )

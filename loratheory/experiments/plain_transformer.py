@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from loratheory.experiments.engine import Experiment, Row
+from loratheory.experiments.engine import Row, study
 
 if TYPE_CHECKING:
     from loratheory.experiments.bench.transformers import Library
@@ -123,14 +123,10 @@ def _rows(library: "Library", head: Row) -> list[Row]:
     return bench.compared(library, head, arms)
 
 
-EXPERIMENT = Experiment(
-    __name__,
-    __doc__,
+EXPERIMENT = study(
     cell,
     needs="torch",
-    profiles={
-        "quick": (Config(stages=(250, 1000), sets=1),),
-        "paper": tuple(Config(seed) for seed in range(4)),
-    },
-    minutes={"quick": 0.8, "paper": 8},
+    quick=(Config(stages=(250, 1000), sets=1),),
+    paper=tuple(Config(seed) for seed in range(4)),
+    minutes=(0.8, 8),
 )

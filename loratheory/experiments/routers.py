@@ -26,9 +26,9 @@ unedited chains' tokens at their reads where some adapter has more than half of 
 from dataclasses import dataclass
 from typing import Any
 
-from loratheory.experiments.bench import CROWDS, Small
+from loratheory.experiments.bench import Small, on_all_bases
 from loratheory.experiments.bench.rules import rule
-from loratheory.experiments.engine import Experiment, Row
+from loratheory.experiments.engine import Row, study
 
 ROUTERS: tuple[str, ...] = ("uniform", "arrow", "arrow, power", "arrow, peft", "subspace")
 ROUTERS += ("norm", "norm, soft", "norm, z", "gates")
@@ -84,14 +84,10 @@ def cell(config: Config) -> list[Row]:
     return bench.compared(library, {"pairs": config.pairs, "coverage": config.coverage}, arms)
 
 
-EXPERIMENT = Experiment(
-    __name__,
-    __doc__,
+EXPERIMENT = study(
     cell,
     needs="torch",
-    profiles={
-        "quick": (Config(1), Config(4, sets=1)),
-        "paper": tuple(Config(pairs, seeds=seeds) for pairs in (1, 2, 4) for seeds in CROWDS),
-    },
-    minutes={"quick": 1.1, "paper": 8},
+    quick=(Config(1), Config(4, sets=1)),
+    paper=on_all_bases(Config(pairs) for pairs in (1, 2, 4)),
+    minutes=(1.1, 8),
 )

@@ -26,7 +26,7 @@ from loratheory.experiments.bench.problems import (
     Overlapping,
     profiles,
 )
-from loratheory.experiments.engine import Experiment, Row
+from loratheory.experiments.engine import Row, study
 from loratheory.tasks.word_problems import (
     Problems,
     distracted,
@@ -78,15 +78,13 @@ def cell(config: Overlapping) -> list[Row]:
     return table
 
 
-EXPERIMENT = Experiment(
-    __name__,
-    __doc__,
+EXPERIMENT = study(
     cell,
     needs="torch",
-    profiles=profiles(
+    **profiles(
         Overlapping(kind="single steps"),
         [Overlapping(seed=seed, size=SIZES["problems"]) for seed in range(3)],
         pairs=MEASURED[:1],
     ),
-    minutes={"quick": 0.15, "small": 1, "paper": 1},
+    minutes=(0.15, 1, 1),
 )

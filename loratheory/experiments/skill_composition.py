@@ -18,7 +18,7 @@ pair itself (composed); the same pair in the other order; pairs that pretraining
 """
 
 from loratheory.experiments.bench.problems import KINDS, SIZES, Apart, covered, profiles
-from loratheory.experiments.engine import Experiment, Row
+from loratheory.experiments.engine import Row, study
 
 
 def cell(config: Apart) -> list[Row]:
@@ -37,14 +37,12 @@ def cell(config: Apart) -> list[Row]:
     )
 
 
-EXPERIMENT = Experiment(
-    __name__,
-    __doc__,
+EXPERIMENT = study(
     cell,
     needs="torch",
-    profiles=profiles(
+    **profiles(
         Apart(kind="single steps"),
         [Apart(kind=k, seed=seed, size=SIZES[k]) for seed in range(3) for k in KINDS],
     ),
-    minutes={"quick": 0.3, "small": 2, "paper": 16},
+    minutes=(0.3, 16, 2),
 )

@@ -38,7 +38,7 @@ from loratheory.experiments.bench.problems import (
     profiles,
     single,
 )
-from loratheory.experiments.engine import Experiment, Row
+from loratheory.experiments.engine import Row, study
 
 
 def cell(config: Covered) -> list[Row]:
@@ -71,17 +71,15 @@ def cell(config: Covered) -> list[Row]:
     )
 
 
-EXPERIMENT = Experiment(
-    __name__,
-    __doc__,
+EXPERIMENT = study(
     cell,
     needs="torch",
-    profiles=profiles(
+    **profiles(
         Covered(seen=SEEN[0]),
         [
             *(Covered(seen=seen, seed=seed) for seed in range(3) for seen in SEEN[:-1]),
             *(Covered(seen=SEEN[-1], seed=seed) for seed in range(len(WEIGHTS))),
         ],
     ),
-    minutes={"quick": 0.2, "small": 1, "paper": 32},
+    minutes=(0.2, 32, 1),
 )

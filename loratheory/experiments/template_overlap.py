@@ -26,7 +26,7 @@ steps of other skills, at a share of 1/2 alone; lessons without two steps (all o
 import numpy as np
 
 from loratheory.experiments.bench.problems import MEASURED, SIZES, Overlapping, margin, profiles
-from loratheory.experiments.engine import Experiment, Row
+from loratheory.experiments.engine import Row, study
 
 COEFFICIENTS = {"mean": 0.5, "sum": 1.0}
 
@@ -56,15 +56,13 @@ def cell(config: Overlapping) -> list[Row]:
     return table
 
 
-EXPERIMENT = Experiment(
-    __name__,
-    __doc__,
+EXPERIMENT = study(
     cell,
     needs="torch",
-    profiles=profiles(
+    **profiles(
         Overlapping(kind="single steps"),
         [Overlapping(seed=seed, size=SIZES["problems"]) for seed in range(3)],
         pairs=MEASURED[:1],
     ),
-    minutes={"quick": 0.5, "small": 3, "paper": 8},
+    minutes=(0.5, 8, 3),
 )

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from loratheory.experiments import expressive_power
-from loratheory.experiments.engine import Experiment, Row
+from loratheory.experiments.engine import Row, study
 from loratheory.theorems.expressiveness import depth_budget
 
 Parameters = list[np.ndarray]
@@ -136,10 +136,9 @@ def _hidden(case: depth_budget.Case, found: Parameters, inputs: np.ndarray) -> l
     return hidden
 
 
-EXPERIMENT = Experiment(
-    __name__,
-    __doc__,
+EXPERIMENT = study(
     cell,
-    profiles={"quick": (Config(ranks=(2, 8), steps=1000),), "paper": (Config(),)},
-    minutes={"quick": 0.1, "paper": 1.5},
+    quick=(Config(ranks=(2, 8), steps=1000),),
+    paper=(Config(),),
+    minutes=(0.1, 1.5),
 )

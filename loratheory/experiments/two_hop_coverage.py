@@ -27,9 +27,9 @@ subjects are drawn from all, so most had a chain of their own; below, from those
 
 from dataclasses import dataclass
 
-from loratheory.experiments.bench import CROWDS, Small
+from loratheory.experiments.bench import Small, on_all_bases
 from loratheory.experiments.bench.rules import rule
-from loratheory.experiments.engine import Experiment, Row
+from loratheory.experiments.engine import Row, study
 
 COVERAGE = (0.0, 0.1, 0.25, 0.5, 0.9)
 FAMILIARITY = ("real", "half", "fake")
@@ -94,19 +94,14 @@ def cell(config: Config) -> list[Row]:
     return bench.compared(library, head, arms, **beside)
 
 
-EXPERIMENT = Experiment(
-    __name__,
-    __doc__,
+EXPERIMENT = study(
     cell,
     needs="torch",
-    profiles={
-        "quick": tuple(Config(coverage=coverage) for coverage in (0.0, 0.5)),
-        "paper": tuple(
-            Config(familiarity, coverage=coverage, seeds=seeds)
-            for coverage in COVERAGE
-            for familiarity in FAMILIARITY
-            for seeds in CROWDS
-        ),
-    },
-    minutes={"quick": 0.5, "paper": 19},
+    quick=tuple(Config(coverage=coverage) for coverage in (0.0, 0.5)),
+    paper=on_all_bases(
+        Config(familiarity, coverage=coverage)
+        for coverage in COVERAGE
+        for familiarity in FAMILIARITY
+    ),
+    minutes=(0.5, 19),
 )

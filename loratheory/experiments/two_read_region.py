@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from loratheory.experiments._world import world
-from loratheory.experiments.engine import Experiment, Row
+from loratheory.experiments.engine import Row, study
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,4 @@ def cell(config: Config) -> list[Row]:
     return rows
 
 
-_PROFILE = (Config(),)
-EXPERIMENT = Experiment(
-    __name__,
-    __doc__,
-    cell,
-    profiles={"quick": _PROFILE, "paper": _PROFILE},
-    minutes={"quick": 0.01, "paper": 0.01},
-)
+EXPERIMENT = study(cell, quick=[Config()], paper=[Config()], minutes=(0.01, 0.01))

@@ -4,10 +4,10 @@ from statistics import fmean
 
 import numpy as np
 import pytest
-from found import RESULTS, mean, says, table_rows
+from found import RESULTS, card, mean, says, table_rows
 from scipy.stats import spearmanr
 
-from loratheory.experiments import NAMES, finding
+from loratheory.experiments import NAMES
 from loratheory.experiments.bench import reliability as _reliability
 from loratheory.experiments.bench.reliability import (
     MEASURES,
@@ -24,7 +24,7 @@ CARDS = [name for name in NAMES if (RESULTS / name / "card.md").is_file()]
 
 @pytest.mark.parametrize("name", CARDS)
 def test_every_number_of_a_card_is_found(name):
-    text = finding(RESULTS / name)
+    text = card(name)
     assert len(text) > 100
     assert "{" not in text
     assert "[" not in text
@@ -43,10 +43,10 @@ def test_routers_and_gates_are_as_far_off_as_their_cards_say():
         for pairs in (1, 2, 4)
         if (rows := table_rows("routers", rule=rule, pairs=pairs))
     ]
-    assert f"is {fmean(off):.2f} off on average".replace("0.", ".") in finding(RESULTS / "routers")
+    assert f"is {fmean(off):.2f} off on average".replace("0.", ".") in card("routers")
     soft = table_rows("gating", rule="norm, soft", modules="mlp")
     above = fmean(row["two_hop"] < row["predicted"] - 1e-9 for row in soft)
-    assert f"it is not, in {above:.0%}".replace("%", " %") in finding(RESULTS / "gating")
+    assert f"it is not, in {above:.0%}".replace("%", " %") in card("gating")
 
 
 def test_a_mean_over_bases_is_that_of_its_rows():
@@ -54,7 +54,7 @@ def test_a_mean_over_bases_is_that_of_its_rows():
     seeds = {row["seed"] for row in rows}
     each = [fmean(row["two_hop"] for row in rows if row["seed"] == seed) for seed in seeds]
     wanted = f"gates {fmean(each):.2f};".replace("0.", ".")
-    assert wanted in finding(RESULTS / "depth")
+    assert wanted in card("depth")
 
 
 def test_what_was_counted_in_the_studies_of_skills():

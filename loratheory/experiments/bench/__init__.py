@@ -5,11 +5,11 @@
 question, prediction, arms and grid. What needs PyTorch is imported when a cell runs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from loratheory.experiments.bench.transformers import Bases, Library
     from loratheory.pretrained import Model
@@ -95,3 +95,8 @@ class Language:
         from loratheory.pretrained import load
 
         return load(self.model or None, device=self.device, **how)
+
+
+def on_all_bases(configs: "Iterable[Small]") -> "tuple[Small, ...]":
+    """Return each config once for each of `CROWDS`, in this order."""
+    return tuple(replace(one, seeds=seeds) for one in configs for seeds in CROWDS)

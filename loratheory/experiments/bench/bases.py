@@ -181,28 +181,24 @@ def _trained(
     setting: Setting, config: Config, seed: int, sets: Sequence[Prompts], *, wait: bool
 ) -> dict[str, Tensor]:
     """One base, from the cache or trained; batches of several gain nothing at this width."""
-
-    def _batches() -> Callable[[int], Prompts]:
-        rng = np.random.default_rng([seed, 2])
-        return lambda _: sampled(sets, ROWS, rng=rng)
-
-    parts = {
-        "kind": "base",
-        "setting": setting,
-        "seed": seed,
-        "data": digest(sets),
-        "order": digest([_batches()(0)]),
-    }
+    parts = {"kind": "base", "setting": setting, "seed": seed, **_data(sets, ROWS, seed)}
 
     def _train() -> dict[str, Tensor]:
-        drawn = _batches()
-
-        def _batch(step: int) -> Batch:
-            return batch(stacked([drawn(step)]))
-
-        return trained_base(config, setting.recipe, _batch, [seed])
+        return trained_base(config, setting.recipe, batches(sets, ROWS, [seed, 2]), [seed])
 
     return stored(parts, _train, wait=wait)
+
+
+def _data(sets: Sequence[Prompts], rows: int, seed: int) -> dict[str, str]:
+    """What tells these sets and their order from others."""
+    first = sampled(sets, rows, rng=np.random.default_rng([seed, 2]))
+    return {"data": digest(sets), "order": digest([first])}
+
+
+def batches(sets: Sequence[Prompts], rows: int, stream: Sequence[int]) -> Callable[[int], Batch]:
+    """Return what draws so many prompts a step of these sets, from a stream of random numbers."""
+    rng = np.random.default_rng(stream)
+    return lambda _: batch(stacked([sampled(sets, rows, rng=rng)]))
 
 
 def digest(sets: Sequence[Prompts]) -> str:
@@ -260,16 +256,16 @@ def combinations(
     spared. Of questions with no such fact `coverage` is the fraction to train; more where a
     held-out one has a fact that no trained one needs.
     """
-    chains = every(world)
-    facts = chains.relations * world.size + along(world, chains)[:, :-1]
+    asked = every(world)
+    facts = asked.relations * world.size + along(world, asked)[:, :-1]
     lone = rng.random(world.maps.shape) < unseen
     lone[:, 0] = False
     first, second = (table.ravel()[one] for table, one in zip(lone, facts.T, strict=True))
     free = ~(first | second)
-    inside = free & (rng.random(len(chains)) < coverage)
+    inside = free & (rng.random(len(asked)) < coverage)
     inside |= free & ~np.all([np.isin(one, one[inside]) for one in facts.T], axis=0)
     parts = (inside, free & ~inside, first & ~second, second & ~first, first & second)
-    return Combinations(*(chains[np.flatnonzero(part)] for part in parts))
+    return Combinations(*(asked[np.flatnonzero(part)] for part in parts))
 
 
 def grown(setting: PlainSetting, seed: int, stages: Sequence[int]) -> dict[int, Bases]:
@@ -285,35 +281,21 @@ def grown(setting: PlainSetting, seed: int, stages: Sequence[int]) -> dict[int, 
     sets = [*[two_hop] * setting.share, *single]
     config = setting.config(facts.vocabulary)
 
-    def _batches() -> Callable[[int], Prompts]:
-        order = np.random.default_rng([seed, 2])
-        return lambda _: sampled(sets, setting.rows, rng=order)
-
     def _train() -> dict[str, Tensor]:
-        drawn, stored_stages = _batches(), {}
+        kept = dict[str, Tensor]()
         leaves = {n: x.requires_grad_() for n, x in parameters(config, [seed]).items()}
-
-        def _batch(step: int) -> Batch:
-            return batch(stacked([drawn(step)]))
 
         def _keep(step: int, _: Tensor) -> None:
             if step + 1 in stages:
-                stored_stages.update(
-                    {f"{step + 1}.{n}": x.detach().clone() for n, x in leaves.items()}
-                )
+                kept.update({f"{step + 1}.{n}": x.detach().clone() for n, x in leaves.items()})
 
         part = Part(slice(0, 1), leaves, None, leaves)
-        descend(config, setting.recipe, _batch, [seed], [part], _keep)
-        return stored_stages
+        drawn = batches(sets, setting.rows, [seed, 2])
+        descend(config, setting.recipe, drawn, [seed], [part], _keep)
+        return kept
 
-    named = {
-        "kind": "plain",
-        "setting": {"Setting": asdict(setting)},
-        "seed": seed,
-        "stages": list(stages),
-        "data": digest(sets),
-        "order": digest([_batches()(0)]),
-    }
+    named = {"kind": "plain", "setting": {"Setting": asdict(setting)}, "seed": seed}
+    named |= {"stages": list(stages), **_data(sets, setting.rows, seed)}
     found = stored(named, _train)
 
     def _stage(number: int) -> Bases:

@@ -12,7 +12,15 @@ import numpy as np
 import torch
 
 from loratheory.adapters import Adapter, read_likeness, response_likeness, write_likeness
-from loratheory.experiments.bench.bases import Bases, Setting, batch, digest, fingerprint, tensor
+from loratheory.experiments.bench.bases import (
+    Bases,
+    Setting,
+    batch,
+    batches,
+    digest,
+    fingerprint,
+    tensor,
+)
 from loratheory.experiments.bench.library import Acting, Library, Teaching
 from loratheory.experiments.bench.problems import (
     CODE,
@@ -29,7 +37,7 @@ from loratheory.experiments.bench.rules import Act, rule
 from loratheory.experiments.bench.training import fitted
 from loratheory.experiments.engine import Row
 from loratheory.shapes import Bool, Float
-from loratheory.tasks.two_hop import Prompts, sampled, stacked
+from loratheory.tasks.two_hop import Prompts, stacked
 from loratheory.tasks.word_problems import Problems, shape_share, stepwise, template_overlap
 from loratheory.toy.transformer import (
     ATTENTION,
@@ -84,12 +92,7 @@ def pretrained(sets: Sequence[Prompts], seed: int, size: Size) -> Bases:
     )
 
     def _train() -> dict[str, torch.Tensor]:
-        rng = np.random.default_rng([seed, 13])
-
-        def _batch(_: int) -> Batch:
-            return batch(stacked([sampled(sets, size.rows, rng=rng)]))
-
-        return trained_base(config, recipe, _batch, [seed])
+        return trained_base(config, recipe, batches(sets, size.rows, [seed, 13]), [seed])
 
     parts = {"kind": "words", "config": config, "recipe": recipe, "seed": seed}
     parts |= {"rows": size.rows, "data": digest(sets)}

@@ -5,6 +5,7 @@ from loratheory.experiments.engine._experiment import ExperimentError as Experim
 from loratheory.experiments.engine._experiment import Plan as Plan
 from loratheory.experiments.engine._experiment import Row as Row
 from loratheory.experiments.engine._experiment import plain as plain
+from loratheory.experiments.engine._experiment import study as study
 from loratheory.experiments.engine._folder import planned as planned
 from loratheory.experiments.engine._folder import prepared as prepared
 from loratheory.experiments.engine._folder import stored_cells as stored_cells

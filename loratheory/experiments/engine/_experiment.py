@@ -2,7 +2,8 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -67,6 +68,31 @@ class Experiment:
         """The content hash of a cell: of experiment, version and config."""
         content = {"experiment": self.name, "version": self.version, "config": plain(config)}
         return content_hash(content)
+
+
+def study(
+    cell: Callable[[Any], list[Row]],
+    *,
+    quick: Iterable[Any],
+    paper: Iterable[Any],
+    minutes: Sequence[float | int],
+    small: Iterable[Any] = (),
+    needs: str = "",
+) -> Experiment:
+    """Return the experiment of the module in which this cell is defined.
+
+    `minutes` are those of the profiles ``quick``, ``paper`` and, where there is one, ``small``.
+    """
+    profiles = {"quick": tuple(quick), "paper": tuple(paper), "small": tuple(small)}
+    taken = {name: configs for name, configs in profiles.items() if configs}
+    return Experiment(
+        cell.__module__,
+        sys.modules[cell.__module__].__doc__,
+        cell,
+        taken,
+        dict(zip(taken, minutes, strict=True)),
+        needs=needs,
+    )
 
 
 def plain(config: Any) -> dict[str, Any]:

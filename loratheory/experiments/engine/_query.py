@@ -126,13 +126,14 @@ def _chosen(
         except (TypeError, ValueError):
             message = f"{key}{sign}{'|'.join(wanted)}: write = or != where there are words"
             raise QueryError(message) from None
-    words = rows[key].map(word)
-    missing = sorted(set(wanted) - set(words))
+    words = {value: word(value) for value in rows[key].unique()}
+    missing = sorted(set(wanted) - set(words.values()))
     if missing:
         fact = f"{asked.experiment or 'the table'} has no {key} {', '.join(missing)} there"
-        message = f"{fact}: choose among {', '.join(sorted(set(words)))}"
+        message = f"{fact}: choose among {', '.join(sorted(set(words.values())))}"
         raise QueryError(message)
-    return rows[words.isin(wanted) == (sign == "=")]
+    let_in = rows[key].isin([value for value, text in words.items() if text in wanted])
+    return rows[let_in == (sign == "=")]
 
 
 def _having(rows: "pd.DataFrame", *keys: str) -> None:

@@ -16,7 +16,7 @@ SITE = Site("mlp.in", 1, 0)
 
 
 @pytest.fixture(scope="module")
-def shelf(cache):  # noqa: ARG001 - the cache comes first
+def shelf():
     return loud(taught())
 
 
@@ -85,7 +85,7 @@ def test_out_of_reach_thresholds_leave_the_base_and_no_threshold_is_the_sum(shel
     assert set(accuracies(shelf, acting(shelf, block_gates(2.0)))) >= {"two_hop", "other_two_hop"}
 
 
-def test_attention_is_judged_by_what_a_token_reads_of_itself(cache):  # noqa: ARG001
+def test_attention_is_judged_by_what_a_token_reads_of_itself():
     shelf = loud(taught(modules=ATTENTION))
     site = Site("attention.query", 0, 0)
     x = torch.randn(4, 5, 16, generator=torch.Generator().manual_seed(3))
@@ -115,7 +115,7 @@ def test_attention_is_judged_by_what_a_token_reads_of_itself(cache):  # noqa: AR
     assert act(Site("mlp.in", 0, 0), x) is None
 
 
-def test_both_kinds_of_blocks_decide_apart_and_without_thresholds_sum(cache):  # noqa: ARG001
+def test_both_kinds_of_blocks_decide_apart_and_without_thresholds_sum():
     shelf = loud(taught(modules=(*MLP, "attention.value", "attention.output")))
     prompts = [one.questions for one in shelf.trials[0]]
     every = scores(shelf.bases, prompts, acting(shelf, block_gates(-1e9))[0])
@@ -127,6 +127,6 @@ def test_both_kinds_of_blocks_decide_apart_and_without_thresholds_sum(cache):  #
     assert {site.module for site in gates.on} == {"mlp.in", "attention.query"}
 
 
-def test_an_adapted_head_is_refused(cache):  # noqa: ARG001
+def test_an_adapted_head_is_refused():
     with pytest.raises(ValueError, match=r"the head is adapted: use a router"):
         block_gates()(taught(modules=("head",)))

@@ -12,7 +12,6 @@ from strategies import seeds
 from loratheory.experiments.bench.answers import by_part
 from loratheory.experiments.bench.bases import (
     PARTS,
-    Combinations,
     PlainSetting,
     combinations,
     grown,
@@ -83,18 +82,6 @@ def test_shares_are_those_asked_for():
         assert sizes[name] / len(every(here)) == pytest.approx(spared * (1 - spared), abs=0.05)
 
 
-def test_all_is_trained_where_nothing_is_held_back():
-    here, parts = drawn(5, coverage=1.0, unseen=0.0)
-    assert isinstance(parts, Combinations)
-    assert [len(getattr(parts, name)) for name in PARTS] == [len(every(here)), 0, 0, 0, 0]
-    assert len(drawn(5, coverage=0.0, unseen=0.0)[1].trained) == len(every(here))
-
-
-def test_the_same_generator_draws_the_same_parts():
-    one, two, other = drawn(5)[1], drawn(5)[1], drawn(6)[1]
-    assert rows(one.held_out) == rows(two.held_out) != rows(other.held_out)
-
-
 def said(known, tokens):
     with torch.inference_mode():
         found = logits(known.config, known.weights, torch.tensor(tokens)[None])
@@ -126,9 +113,3 @@ def test_a_base_is_asked_each_part_in_the_passes_wanted():
         assert once[name] == pytest.approx((direct == answers).mean())
         assert hops[name] == pytest.approx((stepwise == answers).mean())
     assert once != hops
-
-
-def test_parts_without_chains_have_no_share():
-    known = grown(PlainSetting(entities=12, relations=1, width=16, rows=60, steps=1), 101, (1,))[1]
-    found = by_part(known, "one")
-    assert [name for name, x in found.items() if np.isnan(x)] == list(PARTS[1:])

@@ -19,7 +19,6 @@ from loratheory.experiments.bench.rules import (
     power_scores,
     rule,
 )
-from loratheory.experiments.bench.training import exchanged
 from loratheory.lowrank import LowRank
 from loratheory.tasks.two_hop import stacked
 from loratheory.toy.transformer import Lora, Site, logits
@@ -178,14 +177,6 @@ def test_power_iteration_finds_the_top_direction_of_each():
     assert not np.asarray(power_scores([lacking]).codes).any()
 
 
-def test_peft_mixes_no_more_than_three_and_exact_arrow_takes_one():
-    x = activations(library().bases)[SITES[0]].repeat_interleave(2, 0)
-    for name, most in (("arrow, peft", 3), ("arrow", 1)):
-        act = acting(library(), rule(name))[0]
-        act(SITES[0], x)
-        assert set(act.on[SITES[0]].count_nonzero(-1).unique().tolist()) == {most}
-
-
 def test_random_tokens_tell_what_is_ordinary():
     seen = activations(small())
     for site in SITES:
@@ -221,13 +212,6 @@ def test_a_map_that_only_some_adapt_is_left_alone_or_summed():
     assert torch.allclose(both(SITES[0], x), 2.5 * first(SITES[0], x))
     assert torch.allclose(both(SITES[1], y), 0.5 * first(SITES[1], y))
     assert Acting(rule("sum")(library().having([partial])))(SITES[1], y) is None
-
-
-def test_exchanged_adapters_are_of_the_next_edit_set_of_the_same_base():
-    first = library().adapters[0]
-    other = exchanged(first, 2)
-    for e, partner in enumerate((1, 0, 3, 2)):
-        assert torch.equal(other.up["layers.0.mlp.in"][e], first.up["layers.0.mlp.in"][partner])
 
 
 @pytest.mark.parametrize("row", RULES.values(), ids=lambda row: row.name)

@@ -127,16 +127,6 @@ def test_an_address_where_nobody_answers_is_refused_with_the_remedy():
             pass
 
 
-def test_a_scheduler_that_is_not_found_is_one_line(tmp_path):
-    """A half-made client would complain once more, with a traceback, when it is freed."""
-    line = "from loratheory.cli import app; app()"
-    words = ["run", "window", "--dask", "nowhere.invalid:1", "-o", str(tmp_path)]
-    done = subprocess.run([sys.executable, "-c", line, *words], capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "no Dask scheduler answers at nowhere.invalid:1" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_a_cluster_of_two_that_loses_one_loses_nothing(tmp_path):

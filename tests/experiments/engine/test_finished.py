@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,12 +90,6 @@ def test_provenance_that_cannot_be_read_says_nothing(tmp_path, text):
     (tmp_path / "provenance.json").write_text(text, encoding="latin-1")
     assert stored_provenance(tmp_path) == {}
     assert stored_provenance(tmp_path / "nowhere") == {}
-
-
-def test_the_old_form_of_provenance_is_not_this_sweep(tmp_path):
-    plan = finished(tmp_path)
-    (plan.folder / "provenance.json").write_text(json.dumps({"experiment": "toy_sweep"}))
-    assert not is_finished(plan)
 
 
 def test_rows_that_make_no_table_leave_the_cells(tmp_path):

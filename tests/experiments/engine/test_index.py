@@ -16,10 +16,6 @@ def test_the_index_is_the_folder():
     assert len(set(NAMES)) == len(NAMES)
 
 
-def test_hyphens_are_welcome():
-    assert experiment("merge-floor") is experiment("merge_floor")
-
-
 def test_an_experiment_of_ones_own_is_named_by_module_and_attribute():
     assert experiment("toy_sweep:EXPERIMENT") is toy_sweep.EXPERIMENT
     assert experiment("toy_sweep:BAD") is toy_sweep.BAD

@@ -5,7 +5,6 @@ import platform
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import toy_sweep
@@ -69,14 +68,6 @@ def test_imports_in_functions_and_of_modules_count(made):
         made("mine_b", text)
         assert "loratheory.lowrank._array" in _imported("mine_b")
     assert "loratheory.experiments" in _imported(toy_sweep.__name__)
-
-
-def test_the_device_is_the_gpu_once_it_was_used(monkeypatch):
-    cuda = SimpleNamespace(is_initialized=lambda: True, get_device_name=lambda: "some GPU")
-    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
-    assert environment("toy_sweep")["device"] == "some GPU"
-    cuda.is_initialized = lambda: False
-    assert platform.machine() in environment("toy_sweep")["device"]
 
 
 def test_provenance_has_a_line_for_each_key_and_cell():

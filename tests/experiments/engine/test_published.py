@@ -5,7 +5,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from loratheory.experiments import TableError, home, published, table
+from loratheory.experiments import TableError, published, table
 from loratheory.experiments.engine import _table
 from loratheory.experiments.engine._table import PLACES
 
@@ -26,15 +26,6 @@ def test_a_name_without_a_table_is_refused_with_those_that_have_one(monkeypatch)
     monkeypatch.setattr(_table, "PLACES", ())
     with pytest.raises(TableError, match="only of nothing"):
         published("gating")
-
-
-def test_the_home_of_the_tables_is_the_first_that_is_there(tmp_path, monkeypatch):
-    assert home() == ROOT / "paper"
-    wheel, checkout = tmp_path / "package" / "results", tmp_path / "paper" / "results"
-    monkeypatch.setattr(_table, "PLACES", (wheel, checkout))
-    assert home() == tmp_path / "paper"
-    wheel.mkdir(parents=True)
-    assert home() == tmp_path / "package"
 
 
 @pytest.mark.slow

@@ -3,7 +3,6 @@
 import threading
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -144,20 +143,6 @@ def test_what_was_not_begun_is_called_off(tmp_path):
     assert len(begun) <= 2
 
 
-def test_long_cells_come_first_and_each_table_as_soon_as_it_can(tmp_path):
-    short = replace(SWEEP, minutes={"quick": 0.06})
-    long = replace(toy_sweep.BAD, module="toy_long", minutes={"quick": 9})
-    plans = [planned(sweep, "quick", tmp_path) for sweep in (short, long)]
-    for plan in plans:
-        prepared(plan)
-    executor = Here()
-    with pytest.raises(SweepError, match="1 failed"):
-        list(swept(plans, executor))
-    assert executor.given == [0, 1, 2, 0, 1, 2, 3, 4, 5]
-    assert table(tmp_path)
-    assert not (tmp_path / "toy_long" / "table.csv").exists()
-
-
 def test_cells_of_different_code_share_a_table_only_when_allowed(tmp_path, monkeypatch):
     plan = planned(SWEEP, "quick", tmp_path)
     prepared(plan)
@@ -172,14 +157,6 @@ def test_cells_of_different_code_share_a_table_only_when_allowed(tmp_path, monke
     assert again.missing == {}
     run(tmp_path, allow_mixed=True)
     assert table(tmp_path)
-
-
-def test_rows_that_make_no_table_are_trouble_of_the_experiment(tmp_path):
-    def other(config):
-        return [{f"x{config.number}": 1}]
-
-    with pytest.raises(SweepError, match="toy_sweep: its rows make no table: row 2 has columns x1"):
-        run(tmp_path, replace(SWEEP, cell=other))
 
 
 def test_values_become_plain_words_and_numbers():

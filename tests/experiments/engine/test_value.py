@@ -62,11 +62,6 @@ def test_intervals_hold_the_mean_and_come_from_bases():
     assert math.isnan(value(query("majority a: chains"), ROWS).low)
 
 
-def test_extremes_have_the_interval_of_their_group():
-    least = value(query("least a: chains by rule, c"), ROWS)
-    assert least == value(query("a: chains; rule=mean; c=0.5"), ROWS)
-
-
 def test_exact_tables_have_no_interval():
     exact = pd.DataFrame([{"c": 0.5, "lead": 1.0}, {"c": 1.0, "lead": 2.0}])
     one = value(query("a: lead"), exact)

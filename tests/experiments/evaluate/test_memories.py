@@ -36,13 +36,6 @@ def test_facts_start_at_a_half_and_their_composition_at_the_golden_ratio(share):
             assert row["two_hop"] == pytest.approx(c * c - max(1 - c, c * (1 - c)), abs=1e-8)
 
 
-def test_coefficients_run_evenly_from_none_to_three():
-    found_at = [row["coefficient"] for row in survival(times(1.0)).curve]
-    assert found_at[0] == 0
-    assert found_at[-1] == 3
-    np.testing.assert_allclose(np.diff(found_at), 0.05)
-
-
 def test_what_never_answers_starts_nowhere():
     told = survival(times(0.1))
     assert set(told.starts.values()) == {None}
@@ -50,13 +43,6 @@ def test_what_never_answers_starts_nowhere():
     starts = survival(swap).starts
     assert starts["hop_1"] == pytest.approx(0.5)
     assert starts["hop_2"] is starts["two_hop"] is starts["same_read"] is None
-
-
-def test_what_answers_at_once_starts_at_nothing():
-    from loratheory.experiments.evaluate import _card
-
-    row = {"coefficient": 0.0, "hop_1": 1.0}
-    assert _card._start((row,), "hop_1", lambda c: {"hop_1": 1.0 + c}) == 0.0
 
 
 def test_a_perfect_router_is_the_sum_and_half_of_it_the_mean():

@@ -1,26 +1,33 @@
-"""Marks: counted by hand for what always says the same, and logits read one by one."""
+"""Accuracies counted by hand for what always says the same; logits and passes one by one."""
 
 from functools import cache as once
 
 import numpy as np
 import pytest
 import torch
-from reused import always, cache, dense_logits, loud, small, taught, update
+from reused import always, cache, dense_logits, loud, taught, update
 
 from loratheory.experiments.bench.answers import (
     accuracies,
     accuracy,
-    answer_margins,
+    hop_by_hop,
     margin,
+    one_pass,
     scores,
+    second_pass,
+    written_out,
 )
-from loratheory.tasks.two_hop import every, plain
+from loratheory.experiments.bench.bases import tensor
+from loratheory.experiments.bench.library import acting, added
+from loratheory.experiments.bench.rules import rule
+from loratheory.tasks.two_hop import stacked
+from loratheory.toy.transformer import Pass, decoded, logits
 
 __all__ = ["cache"]
 
 
 @once
-def shelf():
+def loud_library():
     return loud(taught())
 
 
@@ -29,7 +36,7 @@ def share(prompts, token):
 
 
 def test_scores_are_the_logits_at_the_last_place_asked():
-    here = shelf()
+    here = loud_library()
     adapter = here.pairs[0][0]
     for kind in ("questions", "shortcut"):
         prompts = [getattr(one, kind) for one in here.trials[0]]
@@ -42,14 +49,6 @@ def test_scores_are_the_logits_at_the_last_place_asked():
                 np.testing.assert_allclose(found[e, row], whole[row, place], rtol=0, atol=2e-3)
 
 
-def test_padded_facts_are_read_where_their_answer_is_due():
-    here = small((101,))
-    world = here.worlds[0]
-    facts = plain(world, every(world, start=0, hops=1))
-    one, padded = scores(here, [facts]), scores(here, [facts.padded(4)])
-    np.testing.assert_allclose(one, padded, atol=1e-5)
-
-
 def test_a_lead_is_over_the_best_of_the_others():
     found = np.array([[[1.0, 5.0, 3.0], [2.0, 2.0, -1.0]], [[0.0, 0.0, 7.0], [-3.0, -4.0, -5.0]]])
     answer = np.array([[1, 0], [0, 2]])
@@ -58,7 +57,7 @@ def test_a_lead_is_over_the_best_of_the_others():
 
 
 def test_a_tie_is_not_right():
-    here = shelf()
+    here = loud_library()
     prompts = [one.questions for one in here.trials[0]]
     answer = torch.tensor([one.answer.tolist() for one in prompts])
 
@@ -73,23 +72,12 @@ def test_a_tie_is_not_right():
     assert accuracy(here.bases, prompts, _tie).tolist() == [0.0] * 4
 
 
-def test_accuracy_is_the_share_of_positive_leads():
-    here = shelf()
-    prompts = [one.other_questions for one in here.trials[1]]
-    tokens = [one.answer.tolist()[e] for e, one in enumerate(prompts)]
-    found = accuracy(here.bases, prompts, always(here.bases, tokens))
-    assert found.tolist() == [share(p, t) for p, t in zip(prompts, tokens, strict=True)]
-    assert (answer_margins(here.bases, prompts, always(here.bases, tokens)) > 0).mean(
-        axis=1
-    ).tolist() == found.tolist()
-
-
 QUESTIONS = {"two_hop": "questions", "other_two_hop": "other_questions"}
 
 
 @pytest.mark.parametrize("kind", ["two_hop", "hop_1", "hop_2", "other_hops", "other_two_hop"])
 def test_the_marks_of_what_always_says_one_answer_are_counted_by_hand(kind):
-    here = shelf()
+    here = loud_library()
 
     def _asked(one):
         if kind.startswith("hop_"):
@@ -111,7 +99,7 @@ def test_the_marks_of_what_always_says_one_answer_are_counted_by_hand(kind):
 
 
 def test_only_the_pair_asked_counts_and_pairs_are_averaged():
-    here = shelf()
+    here = loud_library()
     right = [one.questions.answer.tolist()[0] for one in here.trials[0]]
     found = accuracies(here, [always(here.bases, right), always(here.bases, [0] * 4)])
     once_each = [share(one.questions, t) / 2 for one, t in zip(here.trials[0], right, strict=True)]
@@ -121,7 +109,7 @@ def test_only_the_pair_asked_counts_and_pairs_are_averaged():
 
 
 def test_a_shortcut_gives_the_edited_answers_to_other_subjects():
-    here = shelf()
+    here = loud_library()
     tokens = [[one.questions.answer.tolist()[0] for one in pair] for pair in here.trials]
     found = accuracies(here, [always(here.bases, of) for of in tokens])
     for e in range(4):
@@ -132,7 +120,7 @@ def test_a_shortcut_gives_the_edited_answers_to_other_subjects():
 
 
 def test_chance_is_that_of_one_answer_always_given():
-    here = shelf()
+    here = loud_library()
     found = accuracies(here, [None, None])
     for e in range(4):
         by_hand = []
@@ -140,3 +128,65 @@ def test_chance_is_that_of_one_answer_always_given():
             answers = here.trials[p][e].questions.answer.tolist()
             by_hand.append(max(answers.count(a) for a in answers) / len(answers))
         assert found["chance"][e] == np.mean(by_hand)
+
+
+@pytest.fixture(scope="module")
+def shelf():
+    return loud(taught())
+
+
+def asked_of(shelf):
+    return tensor(stacked([one.questions for one in shelf.trials[0]]).tokens)
+
+
+def test_hop_by_hop_each_answer_is_the_next_subject(shelf):
+    tokens, adapt = asked_of(shelf), acting(shelf, rule("sum"))[0]
+    with torch.inference_mode():
+        found = hop_by_hop(shelf.bases, tokens, adapt)
+        first = logits(shelf.bases.config, shelf.bases.weights, tokens[..., :2].clone(), adapt)
+        torch.testing.assert_close(found[:, :, :2], first)
+        for e in range(tokens.shape[0]):
+            model = {n: w[e // 2 : e // 2 + 1] for n, w in shelf.bases.weights.items()}
+            alone = [a.of(slice(e, e + 1)) for a in shelf.adapters]
+            for row in range(tokens.shape[1]):
+                bridge = int(first[e, row, 1].argmax())
+                question = torch.tensor([[[bridge, int(tokens[e, row, 2])]]])
+                both = added(alone, [1.0] * len(alone))
+                one = logits(shelf.bases.config, model, question, both)
+                torch.testing.assert_close(found[e, row, 2], one[0, 0, 1], rtol=1e-4, atol=1e-4)
+
+
+def test_single_facts_are_asked_once(shelf):
+    tokens, adapt = asked_of(shelf)[..., :2].clone(), acting(shelf, rule("sum"))[0]
+    with torch.inference_mode():
+        once = one_pass(shelf.bases, tokens, adapt)
+        assert torch.equal(hop_by_hop(shelf.bases, tokens, adapt), once)
+
+
+def test_put_back_states_replace_embeddings_but_the_last(shelf):
+    tokens, adapt = asked_of(shelf), acting(shelf, rule("sum"))[0]
+    config, weights = shelf.bases.config, shelf.bases.weights
+    with torch.inference_mode():
+        found = second_pass(shelf.bases, tokens, adapt)
+        run = Pass(config, weights, adapt, tokens.shape[0])
+        begin = run.embedded(tokens)
+        x = run.layer(begin, 0, 0, 3).unflatten(1, (-1, 3)).clone()
+        x[:, :, 2] = begin.unflatten(1, (-1, 3))[:, :, 2]
+        x = x.flatten(1, 2)
+        for loop in range(2):
+            x = run.layer(x, loop, 0, 3)
+        wanted = decoded(config, weights, x, 1).unflatten(1, tokens.shape[1:])
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_the_models_own_first_word_is_what_it_goes_on_from():
+    shelf = taught(pairs=1, facts=3)
+    asked = [one.thought for one in shelf.trials[0]]
+    bridges = [int(one.tokens[0, -1]) for one in asked]
+    spelt, answer = written_out(shelf, always(shelf.bases, bridges))
+    np.testing.assert_allclose(spelt, 1 / 3)
+    assert (answer == 0).all()
+    ends = [int(one.answer[0]) for one in asked]
+    spelt, answer = written_out(shelf, always(shelf.bases, ends))
+    assert (spelt == 0).all()
+    np.testing.assert_allclose(answer, 1 / 3)

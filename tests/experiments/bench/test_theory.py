@@ -1,0 +1,196 @@
+"""Margins by logits asked one at a time, and predictions by closed forms."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from reused import TAUGHT, cache, loud, small, taught
+
+from loratheory.experiments.bench.answers import scores
+from loratheory.experiments.bench.theory import (
+    Forecast,
+    Margins,
+    circuit,
+    forecast,
+    margins,
+    pattern,
+    probe,
+    survival,
+)
+from loratheory.experiments.bench.training import library
+from loratheory.tasks.two_hop import along, every, plain
+
+__all__ = ["cache"]
+
+
+@pytest.fixture(scope="module")
+def shelf():
+    return loud(taught("hops", "direct"))
+
+
+def drawn(rng, pattern):
+    return Forecast(
+        (pattern,),
+        np.array([[True, False, True]]),
+        np.array([1.0, 1.0, 0.5]),
+        rng.uniform(0, 1.2, (1, 3, 40, 2)),
+    )
+
+
+@pytest.mark.parametrize("pattern", ["overwrite", "overwrite both", "new subject", "new facts"])
+def test_chains_compose_where_their_path_has_the_largest_product(pattern):
+    found = drawn(np.random.default_rng(0), pattern)
+    weights = np.array([0.9, 0.8])
+    share = []
+    for replica in range(3):
+        won = []
+        for one, two in found.strengths[0, replica] * weights:
+            rivals = {
+                "overwrite": [1 - one, one * (1 - two)],
+                "overwrite both": [(1 - one) * two, (1 - one) * (1 - two), one * (1 - two)],
+                "new subject": [one * (1 - two)],
+                "new facts": [0.0],
+            }[pattern]
+            won.append(one * two > max(0.0, *rivals))
+        share.append(np.mean(won))
+    expected = np.array([share[0], 0.0, share[2]])
+    assert share[0] > 0
+    np.testing.assert_allclose(found.feasible(weights), expected)
+    np.testing.assert_allclose(found.composed(weights), expected * [1, 1, 0.5])
+
+
+def test_decided_bridges_ask_each_fact_for_half_alone():
+    found = drawn(np.random.default_rng(1), "overwrite")
+    low = found.strengths.min(axis=-1)[0]
+    np.testing.assert_allclose(found.decided(), (low > 0.5).mean(axis=1))
+
+
+def test_a_shelf_gives_its_own_margins_pair_by_pair(shelf):
+    found = forecast(shelf)
+    assert found.patterns == ("overwrite", "overwrite")
+    assert found.familiar.all()
+    for pair in (0, 1):
+        expected = margins(shelf, pair=pair).effective(1.0)
+        np.testing.assert_allclose(found.strengths[pair], np.moveaxis(expected, 0, -1))
+    assert np.abs(found.strengths[..., 0] - found.strengths[..., 1]).max() > 0.01
+
+
+def test_the_circuit_is_asked_about_chains_never_seen(shelf):
+    known = shelf.bases
+    pairs = zip(known.worlds, known.splits, strict=True)
+    prompts = [plain(here, parts.held_out).final() for here, parts in pairs]
+    right = scores(known, prompts).argmax(axis=-1) == np.stack([one.answer for one in prompts])
+    np.testing.assert_array_equal(circuit(known), right.mean(axis=1))
+    asked = []
+    for here, parts in zip(known.worlds, known.splits, strict=True):
+        bridges = along(here, parts.held_out)[:, 1]
+        asked.append(not set(bridges) & set(along(here, parts.trained)[:, 1]))
+    assert all(asked)
+
+
+@pytest.mark.parametrize("coefficient", [0.0, 1 / 3, 1.0])
+def test_a_fact_told_outright_survives_where_its_mixed_logit_leads(shelf, coefficient):
+    direct = shelf.others["direct"][0]
+    asked = [one.questions for one in shelf.trials[0]]
+    base, alone = scores(shelf.bases, asked), scores(shelf.bases, asked, direct)
+    mixed = base + coefficient * (alone - base)
+    answer = np.stack([one.answer for one in asked])
+    right = (mixed.argmax(axis=-1) == answer).mean(axis=1)
+    np.testing.assert_array_equal(survival(shelf, direct, coefficient), right)
+
+
+@pytest.fixture(scope="module")
+def edits_of():
+    return taught(pairs=1)
+
+
+@pytest.fixture(scope="module")
+def half():
+    return library(small((101,), spare=5), replace(TAUGHT, pairs=1, familiarity="half"))
+
+
+def chosen(logits, tokens):
+    return np.take_along_axis(logits, tokens[..., None], axis=-1)[..., 0]
+
+
+def by_hand(base, alone, new, old):
+    shape = (len(base), 1, 1)
+    logits = np.zeros((2, *shape, 5))
+    for hop, (b, a) in enumerate(zip(base, alone, strict=True)):
+        logits[0, hop, 0, 0], logits[1, hop, 0, 0] = b, a
+    return Margins(logits[0], logits[1], np.full(shape, new), np.full(shape, old))
+
+
+def test_an_edit_that_turns_its_deficit_round_has_strength_one():
+    found = by_hand([[0, 2, 0, 0, 0]], [[3, 1, 0, 0, 0]], 0, 1)
+    assert found.deficit.item() == found.margin.item() == 2
+    assert found.effective(0.6).item() == pytest.approx(0.6)
+    assert found.mixed(0.25).item() == pytest.approx(0.25 * 3 - 1.75)
+    assert found.held.item()
+
+
+def test_a_third_token_counts_for_the_fact_and_not_for_its_strength():
+    found = by_hand([[0, 2, 0, 9, 0]], [[3, 1, 0, 0, 0]], 0, 1)
+    assert found.effective(1.0).item() == pytest.approx(1)
+    assert found.mixed(0.5).item() == pytest.approx(1.5 - 4.5)
+    assert not found.held.item()
+
+
+@pytest.mark.parametrize(("c", "linear", "decided"), [(0.49, 0, 0), (0.6, 0, 1), (0.62, 1, 1)])
+def test_two_exact_edits_compose_from_the_golden_ratio_on_or_from_a_half(c, linear, decided):
+    old, new = [0, 2, 0, 0, 0], [2, 0, 0, 0, 0]
+    found = by_hand([old, old], [new, new], 0, 1)
+    assert found.composes(c, "overwrite").tolist() == [[bool(linear)]]
+    assert found.decided(c).tolist() == [[bool(decided)]]
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_margins_are_differences_of_logits_of_the_questions_asked(edits_of, inside):
+    found = margins(edits_of, inside=inside)
+    for hop in range(2):
+        asked = [probe(edit, hop, inside=inside) for edit in edits_of.edits[0]]
+        prompts, old = [one for one, _ in asked], np.stack([two for _, two in asked])
+        new = np.stack([one.answer for one in prompts])
+        before = scores(edits_of.bases, prompts)
+        after = scores(edits_of.bases, prompts, edits_of.pairs[0][hop])
+        assert found.margin[hop] == pytest.approx(chosen(after, new) - chosen(after, old))
+        gap = chosen(before, old) - chosen(before, new)
+        assert found.deficit[hop] == pytest.approx(np.maximum(gap, 1e-9))
+        assert (found.old[hop] == old).all()
+        assert (found.held[hop] == (before.argmax(axis=-1) == old)).all()
+
+
+def test_a_question_within_a_chain_is_new_at_its_hop_only(edits_of):
+    for edit in edits_of.edits[0]:
+        x, y, z = edit.routes.T
+        old = along(edit.before, every(edit.before))
+        first, told = probe(edit, 0, inside=True)
+        assert (first.tokens[:, 0] == edit.before.entity(0, x)).all()
+        assert (told == edit.before.entity(2, old[x, 2])).all()
+        onward = edit.before.maps[1, 0, y]
+        assert (first.answer == edit.before.entity(2, onward)).all()
+        second, told = probe(edit, 1, inside=True)
+        sources = [int(np.flatnonzero(old[:, 1] == bridge)[0]) for bridge in y]
+        assert (second.tokens[:, 0] == edit.before.entity(0, np.array(sources))).all()
+        assert (told == edit.before.entity(2, onward)).all()
+        assert (second.answer == edit.before.entity(2, z)).all()
+
+
+def test_new_subjects_must_beat_what_the_base_prefers(half):
+    found = margins(half)
+    assert pattern(half) == "new subject"
+    rest = found.base[0].copy()
+    np.put_along_axis(rest, found.new[0][..., None], -np.inf, axis=-1)
+    assert (found.old[0] == rest.argmax(axis=-1)).all()
+    _, told = probe(half.edits[0][0], 0, inside=False)
+    assert (told == -1).all()
+
+
+def test_a_bridge_that_nothing_leads_to_is_told(edits_of):
+    edit = edits_of.edits[0][0]
+    maps = edit.before.maps.copy()
+    maps[0][maps[0] == edit.routes[0, 1]] = edit.routes[0, 1] - 1
+
+    lost = replace(edit, before=replace(edit.before, maps=maps))
+    with pytest.raises(ValueError, match="no old fact of hop 0 leads to"):
+        probe(lost, 1, inside=True)

@@ -53,16 +53,16 @@ SIZES = {"entities": 64, "width": 16, "pretrained": 3, "trained": 3, "retained":
 LEARNT = {"seed": 101, "size": SIZE}
 TINY = {
     "two_hop_coverage": {"familiarity": "half", "seeds": (101,), "spare": 4},
-    "merge_coefficient": {"seeds": (101, 102), "sets": 2, "steps": 3, "spare": 4},
-    "number_of_hops": {"hops": 3, "seeds": (101,), "sets": 2, "steps": 2, "spare": 4},
-    "edit_strength": {"seeds": (101, 102), "spare": 4},
-    "interference": {"rank": 2, "pairs": 2, "seeds": (101, 102), "spare": 0},
-    "placement": {"seeds": (101,), "spare": 0},
+    "merge_coefficient": {"seeds": (101, 102), "sets": 1, "steps": 3, "spare": 4},
+    "number_of_hops": {"hops": 3, "seeds": (101,), "sets": 2, "steps": 1, "spare": 4},
+    "edit_strength": {"seeds": (101,), "spare": 4},
+    "interference": {"rank": 2, "pairs": 2, "seeds": (101,), "spare": 4},
+    "placement": {"seeds": (101,), "spare": 4},
     "familiarity": {"seeds": (101,), "spare": 4},
-    "routers": {"pairs": 2, "seeds": (101,), "sets": 1, "spare": 0},
-    "capacity": {"rank": 2, "seeds": (101, 102), "spare": 0},
+    "routers": {"pairs": 2, "seeds": (101,), "sets": 1, "spare": 4},
+    "capacity": {"rank": 2, "seeds": (101,), "spare": 4},
     "depth": {"reads": "one layer", "seeds": (101,), "spare": 0},
-    "gating": {"seeds": (101,), "spare": 0},
+    "gating": {"seeds": (101,), "spare": 4},
     "joint_and_bridge": {"thinking": 3, "seeds": (101,), "spare": 4},
     "plain_transformer": {
         "seed": 101,
@@ -87,7 +87,7 @@ TAUGHT = len(words.RULES) + 1
 HEADS = {  # columns before `seed`, and arms a base and set (or coefficients a base; or cases)
     "two_hop_coverage": (("coverage", "familiarity", "rule"), 17),
     "merge_coefficient": (("case", "coverage"), 4),
-    "number_of_hops": (("hops", "threshold"), 3),
+    "number_of_hops": (("hops", "threshold"), 2),
     "edit_strength": (("trained", "rule"), 2),
     "interference": (("facts", "rank", "pairs", "rule"), 9),
     "placement": (("modules", "place"), 6),

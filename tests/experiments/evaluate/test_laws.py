@@ -1,30 +1,22 @@
 """Laws of a stranger's rule: those that it was written to obey hold, the others are caught."""
 
-from functools import cache
-
 import numpy as np
 import pytest
 
-from loratheory.adapters import METHODS, Options
-from loratheory.adapters import laws as table
+from loratheory.adapters import LAWS, METHODS, LawCase, Options
 from loratheory.experiments.evaluate import Asked, found, laws
 
 OBEY = ("sum", "cat", "iso", "factor-linear")
 
 
-@cache
-def known_laws():
-    return {row.method: row.cells for row in table() if row.method in OBEY}
-
-
 @pytest.mark.parametrize("name", OBEY)
-def test_known_methods_get_the_laws_of_their_table(name):
+def test_known_methods_get_the_laws_that_they_obey(name):
     method = METHODS[name]
     asked = Asked("a:b", "merge", lambda updates, weights: method.rule(updates, weights, Options()))
-    known = known_laws()[name]
     for law in laws(asked):
-        if known[law.name].holds is not None and law.name != "idempotent":
-            assert law.holds is known[law.name].holds, law
+        if law.name not in ("exact", "idempotent"):  # a method may be exact as itself
+            gaps = [LAWS[law.name](LawCase(method, "full", seed)) for seed in range(4)]
+            assert law.holds is (max(gaps) <= 1e-9), law
         assert law.meaning
 
 

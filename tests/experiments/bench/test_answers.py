@@ -13,6 +13,7 @@ from loratheory.experiments.bench.answers import (
     hop_by_hop,
     margin,
     one_pass,
+    recall,
     scores,
     second_pass,
     written_out,
@@ -190,3 +191,18 @@ def test_the_models_own_first_word_is_what_it_goes_on_from():
     spelt, answer = written_out(shelf, always(shelf.bases, ends))
     assert (spelt == 0).all()
     np.testing.assert_allclose(answer, 1 / 3)
+
+
+def test_recall_is_of_each_hop_under_its_own_adapters():
+    """What always gives one answer of hop 1 recalls it there, and nothing of hop 2."""
+    here = loud_library()
+    tokens = [one.hops[0].answer.tolist()[0] for one in here.trials[1]]
+    by_hop = [[always(here.bases, tokens)], [always(here.bases, [0] * 4)]]
+    for pair in (0, 1):
+        wanted = [
+            share(one.hops[0], t) / 2 for one, t in zip(here.trials[pair], tokens, strict=True)
+        ]
+        assert recall(here, by_hop, 1.0, pair).tolist() == wanted
+    both = np.mean([recall(here, by_hop, 1.0, pair) for pair in (0, 1)], axis=0)
+    np.testing.assert_allclose(recall(here, by_hop, 1.0), both)
+    assert (both > 0).all()

@@ -7,7 +7,7 @@ from reused import loud, taught
 
 from loratheory.experiments.bench import library as rules
 from loratheory.experiments.bench.answers import scores
-from loratheory.experiments.bench.coefficient import switched
+from loratheory.experiments.bench.coefficient import by_coefficient, switched
 from loratheory.experiments.bench.theory import margins, own_loop, probe
 from loratheory.theorems.composition.two_read_region import margin
 
@@ -110,3 +110,15 @@ def test_curvature_and_interference_add_up_to_what_the_line_misses(shelf, found)
                 disturbed.append((found_leads[2] - found_leads[1]) / deficit)
         assert found[C]["curvature"][e] == pytest.approx(bent, rel=1e-5)
         assert found[C]["interference"][e] == pytest.approx(disturbed, rel=1e-5)
+
+
+def test_rows_are_means_over_all_that_belongs_to_a_base(shelf, found):
+    rows = by_coefficient(shelf, [0.0, C], {"case": "x"}, {"two_hop": "k_hop", "hop_1": ""})
+    assert [(row["case"], row["seed"], row["coefficient"]) for row in rows] == [
+        ("x", seed, c) for c in (0.0, C) for seed in (101, 102)
+    ]
+    for g, row in enumerate(rows[2:]):
+        assert "hop_1" not in row
+        for name, old in (("k_hop", "two_hop"), ("curvature",) * 2, ("each_hop_right",) * 2):
+            mine = np.ravel(found[C][old][2 * g : 2 * g + 2])  # two edit sets a base
+            assert row[name] == pytest.approx(mine.mean(), abs=6e-4)

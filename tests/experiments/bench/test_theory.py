@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from reused import TAUGHT, cache, loud, small, taught
 
 from loratheory.experiments.bench.answers import scores
@@ -12,13 +13,17 @@ from loratheory.experiments.bench.theory import (
     Margins,
     circuit,
     forecast,
+    in_loops,
+    in_own_layer,
     margins,
+    own_loop,
     pattern,
     probe,
     survival,
 )
 from loratheory.experiments.bench.training import library
 from loratheory.tasks.two_hop import along, every, plain
+from loratheory.toy.transformer import Config, Lora, Site
 
 __all__ = ["cache"]
 
@@ -194,3 +199,23 @@ def test_a_bridge_that_nothing_leads_to_is_told(edits_of):
     lost = replace(edit, before=replace(edit.before, maps=maps))
     with pytest.raises(ValueError, match="no old fact of hop 0 leads to"):
         probe(lost, 1, inside=True)
+
+
+def test_adapters_act_in_the_loops_and_layers_of_their_hop(edits_of):
+    adapter, x = edits_of.pairs[0][0], torch.ones(4, 1, 16)
+    for placed, acts in (
+        (in_loops([(0,), (0, 1)]), {(0, 0): True, (0, 1): False, (1, 0): True, (1, 1): True}),
+        (own_loop, {(0, 0): True, (0, 1): False, (1, 0): False, (1, 1): True}),
+    ):
+        for (hop, loop), wanted in acts.items():
+            out = placed(adapter, hop)(Site("mlp.in", loop, 0), x)
+            assert (out is not None) == wanted
+    two = replace(edits_of, bases=replace(edits_of.bases, config=Config(vocabulary=9, depth=2)))
+    names = {name.replace(".0.", ".1."): name for name in adapter.up}
+    both = Lora(
+        {**adapter.up, **{new: adapter.up[old] for new, old in names.items()}},
+        {**adapter.down, **{new: adapter.down[old] for new, old in names.items()}},
+    )
+    for hop, layer in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        out = in_own_layer(two)(both, hop)(Site("mlp.in", 0, layer), x)
+        assert (out is not None) == (hop == layer)

@@ -55,12 +55,12 @@ def test_the_example_on_a_real_model_runs(monkeypatch, capsys):
 
 def test_its_own_rules_get_a_card(tmp_path, monkeypatch):
     """The examples are found, obey what they should, and survive where theory says."""
-    from loratheory.experiments.evaluate import found, laws, survival
+    from loratheory.experiments.evaluate import laws, rule_named, survival
 
     text = PAGES["own_rule"].split("In a file `my_rules.py`:\n\n```python\n")[1].split("```")[0]
     (tmp_path / "rules_of_the_page.py").write_text(text, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    half, largest = (found(f"rules_of_the_page:{name}") for name in ("half", "largest_response"))
+    half, largest = (rule_named(f"rules_of_the_page:{name}") for name in ("half", "largest_response"))
     assert {law.name for law in laws(half) if not law.holds} == {"exact", "idempotent"}
     assert abs(survival(half).starts["two_hop"] - (5**0.5 - 1)) < 1e-6
     assert all(law.holds for law in laws(largest))

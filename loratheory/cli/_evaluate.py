@@ -60,9 +60,9 @@ def evaluate(
     """
     reachable(json, figure=figure)
     needs("torch", "evaluate")
-    from loratheory.experiments.evaluate import card, found
+    from loratheory.experiments.evaluate import card, rule_named
 
-    asked = found(rule)
+    asked = rule_named(rule)
     with progress(unit="step", desc="evaluate") as bar:
 
         def _progress(text: str) -> None:

@@ -8,6 +8,6 @@ from loratheory.experiments.evaluate._card import Survival as Survival
 from loratheory.experiments.evaluate._card import card as card
 from loratheory.experiments.evaluate._card import laws as laws
 from loratheory.experiments.evaluate._card import survival as survival
-from loratheory.experiments.evaluate._rule import Asked as Asked
+from loratheory.experiments.evaluate._rule import OwnRule as OwnRule
 from loratheory.experiments.evaluate._rule import RuleError as RuleError
-from loratheory.experiments.evaluate._rule import found as found
+from loratheory.experiments.evaluate._rule import rule_named as rule_named

@@ -15,7 +15,7 @@ from loratheory.experiments.bench.library import Library, Teaching, acting
 from loratheory.experiments.bench.rules import Act, Reuse, routed, rule
 from loratheory.experiments.bench.training import alike, exchanged, library
 from loratheory.experiments.engine import bootstrap_mean
-from loratheory.experiments.evaluate._rule import Asked, RuleError
+from loratheory.experiments.evaluate._rule import OwnRule, RuleError
 from loratheory.lowrank import LowRank
 from loratheory.toy import interpolating
 
@@ -105,7 +105,7 @@ PROFILES = {
 
 
 def card(
-    asked: Asked,
+    asked: OwnRule,
     profile: str | Profile = "quick",
     progress: Callable[[str], None] = lambda _: None,
 ) -> Card:
@@ -133,7 +133,7 @@ DRAWS = 4
 COUNT, RANK, SHAPE, TOKENS = 3, 2, (9, 8), 64
 
 
-def laws(asked: Asked, draws: int = DRAWS) -> list[Law]:
+def laws(asked: OwnRule, draws: int = DRAWS) -> list[Law]:
     """Return the laws of a rule's form, `loratheory.adapters.LAWS` or those of routers.
 
     Decided on so many random cases of 9 by 8 updates; a counterexample ends the search.
@@ -161,7 +161,7 @@ def _law(name: str, meaning: str, gap: Callable[[int], float], draws: int) -> La
     return Law(name, meaning, holds=True, gap=worst, seed=None)
 
 
-def _merging(asked: Asked, law: str, seed: int) -> float:
+def _merging(asked: OwnRule, law: str, seed: int) -> float:
     """How far a merge is off a law; it is exact if it is the sum or the mean."""
 
     def _rule(updates: list[LowRank], weights: list[float], _: object) -> LowRank:
@@ -188,7 +188,7 @@ def _agree(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.sort(np.abs(one - other).max(axis=1))[:-2].max())
 
 
-def gauge(asked: Asked, seed: int) -> float:
+def gauge(asked: OwnRule, seed: int) -> float:
     """Other factors of the same updates, (BG, G^-1 A), change no weight."""
     updates, base, x = _case(seed)
     rng = np.random.default_rng([seed, 8])
@@ -196,14 +196,14 @@ def gauge(asked: Asked, seed: int) -> float:
     return _agree(asked.route(updates, base).weights(x), asked.route(moved, base).weights(x))
 
 
-def permutation(asked: Asked, seed: int) -> float:
+def permutation(asked: OwnRule, seed: int) -> float:
     """Adapters in another order get their own weights, in that order."""
     updates, base, x = _case(seed)
     one, other = asked.route(updates, base), asked.route(updates[::-1], base)
     return _agree(one.weights(x), other.weights(x)[:, ::-1])
 
 
-def repeatable(asked: Asked, seed: int) -> float:
+def repeatable(asked: OwnRule, seed: int) -> float:
     """The same tokens get the same weights, each by itself: whatever else is in the batch."""
     updates, base, x = _case(seed)
     router = asked.route(updates, base)
@@ -211,21 +211,21 @@ def repeatable(asked: Asked, seed: int) -> float:
     return _agree(router.weights(x), parts)
 
 
-def token_scale(asked: Asked, seed: int) -> float:
+def token_scale(asked: OwnRule, seed: int) -> float:
     """Longer tokens in the same direction are weighed alike."""
     updates, base, x = _case(seed)
     router = asked.route(updates, base)
     return float(np.abs(router.weights(x) - router.weights(3.0 * x)).max())
 
 
-def shares(asked: Asked, seed: int) -> float:
+def shares(asked: OwnRule, seed: int) -> float:
     """Weights are shares of one: not negative, and they add up to it at every token."""
     updates, base, x = _case(seed)
     weights = asked.route(updates, base).weights(x)
     return float(max(np.abs(weights.sum(axis=1) - 1).max(), -weights.min()))
 
 
-ROUTING: dict[str, Callable[[Asked, int], float]] = {
+ROUTING: dict[str, Callable[[OwnRule, int], float]] = {
     "gauge": gauge,
     "permutation": permutation,
     "repeatable": repeatable,
@@ -238,7 +238,7 @@ SIZE, ENTITIES, EDITED = 32, 12, 3
 FINE = 1e-9  # a margin that rounding may leave
 
 
-def survival(asked: Asked, seed: int = 0) -> Survival:
+def survival(asked: OwnRule, seed: int = 0) -> Survival:
     """Return how a rule fares in memories where the theorems are exact.
 
     It is given two adapters, each zero in the read that the other one edits; what it makes of them
@@ -277,7 +277,7 @@ def survival(asked: Asked, seed: int = 0) -> Survival:
 
 
 def _answer(
-    asked: Asked, memory: World, hop: int, updates: Sequence[LowRank]
+    asked: OwnRule, memory: World, hop: int, updates: Sequence[LowRank]
 ) -> Callable[[np.ndarray], np.ndarray]:
     """What the rule adds to keys in columns, of the updates of one read, at coefficient 1."""
     if asked.form == "merge":
@@ -326,7 +326,7 @@ def _start(
 
 
 def trained(
-    asked: Asked, profile: Profile, progress: Callable[[str], None] = lambda _: None
+    asked: OwnRule, profile: Profile, progress: Callable[[str], None] = lambda _: None
 ) -> list[Mark]:
     """Return the marks of a rule, of known rules and of controls, coverage by coverage."""
     marks = []
@@ -339,7 +339,7 @@ def trained(
     return marks
 
 
-def compared(asked: Asked) -> dict[str, Act]:
+def compared(asked: OwnRule) -> dict[str, Act]:
     """Return the rule, its two controls, and what it stands beside.
 
     ``rule, shuffled`` is the rule with the last hop's adapters of another edit on the same base,
@@ -357,7 +357,7 @@ def compared(asked: Asked) -> dict[str, Act]:
     }
 
 
-def reused(asked: Asked) -> Act:
+def reused(asked: OwnRule) -> Act:
     """Return a merge or a router as a rule of reuse."""
     if asked.form == "router":
         return routed(lambda updates, x: _Tensors(asked.route(updates, x)))

@@ -22,7 +22,7 @@ class RuleError(ValueError):
 
 
 @dataclass(frozen=True)
-class Asked:
+class OwnRule:
     """A rule, its `name` and its `form`, of `FORMS`; every call is checked.
 
     It gets NumPy arrays in float64: ``rule(updates, weights)`` or ``rule(updates, activations)``.
@@ -78,7 +78,7 @@ class Asked:
 class Weigher:
     """What a router returned, for so many adapters; its weights are checked."""
 
-    asked: Asked
+    asked: OwnRule
     router: Any
     count: int
 
@@ -105,7 +105,7 @@ def _numbers(array: Any) -> Float[np.ndarray, "*shape"]:
     return np.asarray(array, dtype=float).copy()
 
 
-def found(name: str) -> Asked:
+def rule_named(name: str) -> OwnRule:
     """Return the rule ``package.module:rule``; its module is imported, and so its code is run.
 
     The current folder is searched too. A merge if its second argument is called `weights`, a router
@@ -124,7 +124,7 @@ def found(name: str) -> Asked:
     if not callable(rule):
         message = f"{name} is a {type(rule).__name__}, no function: name rule(updates, weights)"
         raise RuleError(message)
-    return Asked(name, _form(name, rule), rule)
+    return OwnRule(name, _form(name, rule), rule)
 
 
 def _attribute(name: str, place: str, attribute: str) -> Any:

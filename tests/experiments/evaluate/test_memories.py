@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from loratheory.experiments.evaluate import Asked, found, survival
+from loratheory.experiments.evaluate import OwnRule, rule_named, survival
 from loratheory.lowrank import LowRank
 
 GOLDEN = (math.sqrt(5) - 1) / 2
@@ -18,7 +18,7 @@ def times(share):
         )
         return LowRank(up, np.concatenate([low.down for low in updates]))
 
-    return Asked("a:b", "merge", _rule)
+    return OwnRule("a:b", "merge", _rule)
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5, 0.7])
@@ -39,14 +39,14 @@ def test_facts_start_at_a_half_and_their_composition_at_the_golden_ratio(share):
 def test_what_never_answers_starts_nowhere():
     told = survival(times(0.1))
     assert set(told.starts.values()) == {None}
-    swap = Asked("a:b", "merge", lambda updates, weights: weights[0] * updates[0])
+    swap = OwnRule("a:b", "merge", lambda updates, weights: weights[0] * updates[0])
     starts = survival(swap).starts
     assert starts["hop_1"] == pytest.approx(0.5)
     assert starts["hop_2"] is starts["two_hop"] is starts["same_read"] is None
 
 
 def test_a_perfect_router_is_the_sum_and_half_of_it_the_mean():
-    starts = survival(found("my_rules:loudest")).starts
+    starts = survival(rule_named("my_rules:loudest")).starts
     assert starts["hop_1"] == pytest.approx(0.5, abs=1e-6)
     assert starts["two_hop"] == pytest.approx(GOLDEN, abs=1e-6)
     assert starts["same_read"] == pytest.approx(0.5, abs=1e-6)
@@ -55,7 +55,7 @@ def test_a_perfect_router_is_the_sum_and_half_of_it_the_mean():
         def weights(self, x):
             return np.full((len(x), 2), 0.5)
 
-    starts = survival(Asked("a:b", "router", lambda *_: Half())).starts
+    starts = survival(OwnRule("a:b", "router", lambda *_: Half())).starts
     assert starts["hop_2"] == pytest.approx(1.0, abs=1e-6)
     assert starts["two_hop"] == pytest.approx(2 * GOLDEN, abs=1e-6)
 
@@ -79,7 +79,7 @@ def test_a_router_is_calibrated_on_unedited_keys_and_asked_at_edited_ones():
             )
             return np.ones((len(x), 2))
 
-    survival(Asked("a:b", "router", Spy))
+    survival(OwnRule("a:b", "router", Spy))
     base = [size for kind, _, size in seen if kind == "base"]
     asked = [size for kind, _, size in seen if kind == "asked"]
     assert len(base) == 3

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from loratheory.experiments.evaluate import Asked, RuleError, found
+from loratheory.experiments.evaluate import OwnRule, RuleError, rule_named
 from loratheory.lowrank import LowRank
 
 
@@ -16,8 +16,8 @@ def pair(seed=0):
 
 
 def test_the_second_argument_says_which_form_a_rule_has():
-    assert found("my_rules:half").form == "merge"
-    assert found("my_rules:loudest").form == "router"
+    assert rule_named("my_rules:half").form == "merge"
+    assert rule_named("my_rules:loudest").form == "router"
 
 
 def test_a_merge_is_called_with_numpy_and_gives_numpy():
@@ -28,7 +28,7 @@ def test_a_merge_is_called_with_numpy_and_gives_numpy():
         return updates[0]
 
     low = LowRank(torch.ones(4, 2, dtype=torch.float32), torch.ones(2, 3, dtype=torch.float32))
-    merged = Asked("here:rule", "merge", _rule).merge([low, low], [1, 2])
+    merged = OwnRule("here:rule", "merge", _rule).merge([low, low], [1, 2])
     for factor in (seen[0][0][1].up, merged.up, merged.down):
         assert isinstance(factor, np.ndarray)
         assert factor.dtype == np.float64
@@ -37,10 +37,12 @@ def test_a_merge_is_called_with_numpy_and_gives_numpy():
 
 def test_a_merge_and_a_router_do_what_their_rule_does():
     one, two = pair()
-    merged = found("my_rules:half").merge([one, two], [1.0, -3.0])
+    merged = rule_named("my_rules:half").merge([one, two], [1.0, -3.0])
     np.testing.assert_allclose(merged.dense(), one.dense() / 2 - 1.5 * two.dense())
     x = np.random.default_rng(1).normal(size=(9, 3))
-    weights = found("my_rules:loudest").route([one, two], torch.ones(5, 3)).weights(torch.tensor(x))
+    weights = (
+        rule_named("my_rules:loudest").route([one, two], torch.ones(5, 3)).weights(torch.tensor(x))
+    )
     size = [np.linalg.norm(x @ low.dense().T, axis=1) for low in (one, two)]
     assert weights.argmax(axis=1).tolist() == (size[1] > size[0]).astype(int).tolist()
     assert isinstance(weights, np.ndarray)
@@ -64,7 +66,7 @@ def test_a_merge_and_a_router_do_what_their_rule_does():
 )
 def test_what_is_no_rule_is_refused(name, message):
     with pytest.raises(RuleError, match=message):
-        found(name)
+        rule_named(name)
 
 
 @pytest.mark.parametrize(
@@ -78,14 +80,14 @@ def test_what_is_no_rule_is_refused(name, message):
 )
 def test_what_a_merge_may_not_return_is_refused(name, message):
     with pytest.raises(RuleError, match=message):
-        found(f"my_rules:{name}").merge(pair(), [1.0, 1.0])
+        rule_named(f"my_rules:{name}").merge(pair(), [1.0, 1.0])
 
 
 def test_infinity_in_either_factor_is_refused():
     low, bad = pair()[0], np.full((2, 3), np.inf)
     for wrong in (LowRank(low.up, bad), LowRank(np.full((4, 2), np.nan), low.down)):
         with pytest.raises(RuleError, match="NaN or infinity"):
-            Asked("a:b", "merge", lambda *_, w=wrong: w).merge([low], [1.0])
+            OwnRule("a:b", "merge", lambda *_, w=wrong: w).merge([low], [1.0])
 
 
 @pytest.mark.parametrize(
@@ -99,7 +101,7 @@ def test_infinity_in_either_factor_is_refused():
     ],
 )
 def test_what_a_router_may_not_return_is_refused(name, message):
-    asked = found(f"my_rules:{name.removesuffix('_as_router')}")
+    asked = rule_named(f"my_rules:{name.removesuffix('_as_router')}")
     with pytest.raises(RuleError, match=message):
         asked.route(pair(), np.ones((6, 3))).weights(np.ones((5, 3)))
 
@@ -111,9 +113,9 @@ def test_the_current_folder_is_searched(tmp_path, monkeypatch):
     (tmp_path / "broken_rule.py").write_text("1 / 0\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [p for p in sys.path if p])
-    assert found("own_rule_here:mine").form == "merge"
+    assert rule_named("own_rule_here:mine").form == "merge"
     with pytest.raises(RuleError, match=r"cannot be imported \(ZeroDivisionError"):
-        found("broken_rule:mine")
+        rule_named("broken_rule:mine")
 
 
 def test_further_arguments_need_a_default():

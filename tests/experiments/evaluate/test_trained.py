@@ -10,7 +10,7 @@ from reused import SMALL, TAUGHT, cache, loud, taught, update
 from loratheory.experiments.bench.answers import accuracies
 from loratheory.experiments.bench.library import acting
 from loratheory.experiments.bench.rules import coefficients, rule
-from loratheory.experiments.evaluate import Asked, Profile, _card, found
+from loratheory.experiments.evaluate import OwnRule, Profile, _card, rule_named
 from loratheory.experiments.evaluate._card import PROFILES, compared, reused, trained
 from loratheory.toy.transformer import Site
 
@@ -23,7 +23,7 @@ SITE = Site("mlp.in", 1, 0)
 @once
 def found_marks():
     steps = []
-    return trained(found("my_rules:half"), TINY, steps.append), steps
+    return trained(rule_named("my_rules:half"), TINY, steps.append), steps
 
 
 def change(adapt, site=SITE):
@@ -35,16 +35,16 @@ def change(adapt, site=SITE):
 def test_half_of_the_sum_is_half_of_the_sum():
     here = loud(taught())
     (mine, _), (known, _) = (
-        acting(here, act) for act in (reused(found("my_rules:half")), coefficients(0.5))
+        acting(here, act) for act in (reused(rule_named("my_rules:half")), coefficients(0.5))
     )
     np.testing.assert_allclose(change(mine), change(known), atol=1e-4)
 
 
 def test_a_router_is_asked_token_by_token():
     here = loud(taught())
-    everything = acting(here, reused(found("my_rules:everything")))[0]
+    everything = acting(here, reused(rule_named("my_rules:everything")))[0]
     np.testing.assert_allclose(change(everything), change(acting(here, rule("sum"))[0]), atol=1e-4)
-    loudest = change(acting(here, reused(found("my_rules:loudest")))[0])
+    loudest = change(acting(here, reused(rule_named("my_rules:loudest")))[0])
     for e in range(4):
         for token in range(16):
             parts = [update(a, SITE.name, e).numpy()[:, token] for a in here.adapters]
@@ -53,13 +53,13 @@ def test_a_router_is_asked_token_by_token():
 
 
 def test_the_rule_stands_beside_known_rules_and_controls():
-    names = list(compared(found("my_rules:half")))
+    names = list(compared(rule_named("my_rules:half")))
     assert names[:8] == [
         "base", "hop 1 alone", "hop 2 alone", "mean", "sum", "Arrow", "gates", "oracle",
     ]  # fmt: skip
     assert names[8:] == ["my_rules:half", "my_rules:half, shuffled", "my_rules:half, noise"]
     here = loud(taught())
-    table = compared(found("my_rules:half"))
+    table = compared(rule_named("my_rules:half"))
     for hop in (0, 1):
         alone = acting(here, table[f"hop {hop + 1} alone"])[1]
         by_hand = [update(here.pairs[1][hop], SITE.name, e).numpy() for e in range(4)]
@@ -69,7 +69,7 @@ def test_the_rule_stands_beside_known_rules_and_controls():
 
 def test_shuffled_edits_and_noise_go_through_the_same_rule():
     here = loud(taught())
-    table = compared(found("my_rules:half"))
+    table = compared(rule_named("my_rules:half"))
     mixed = change(acting(here, table["my_rules:half, shuffled"])[0])
     for e in range(4):
         other = e ^ 1  # the other repetition on the same base
@@ -91,7 +91,7 @@ def test_marks_are_means_with_intervals_over_bases():
         assert mark.low <= mark.two_hop <= mark.high
     here = taught()
     for name in ("sum", "base"):
-        act = compared(found("my_rules:half"))[name]
+        act = compared(rule_named("my_rules:half"))[name]
         by_hand = accuracies(here, acting(here, act))
         (mark,) = [m for m in told if (m.rule, m.coverage) == (name, 0.5)]
         for kind in (
@@ -128,6 +128,6 @@ def test_profiles_use_bases_that_no_experiment_uses():
 def test_the_rule_may_fail_on_the_way():
     from loratheory.experiments.evaluate import RuleError
 
-    wide = Asked("a:b", "merge", lambda updates, _: updates[0].T)
+    wide = OwnRule("a:b", "merge", lambda updates, _: updates[0].T)
     with pytest.raises(RuleError, match="a:b returned an update of shape"):
         reused(wide)(taught())

@@ -60,7 +60,9 @@ def test_its_own_rules_get_a_card(tmp_path, monkeypatch):
     text = PAGES["own_rule"].split("In a file `my_rules.py`:\n\n```python\n")[1].split("```")[0]
     (tmp_path / "rules_of_the_page.py").write_text(text, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    half, largest = (rule_named(f"rules_of_the_page:{name}") for name in ("half", "largest_response"))
+    half, largest = (
+        rule_named(f"rules_of_the_page:{name}") for name in ("half", "largest_response")
+    )
     assert {law.name for law in laws(half) if not law.holds} == {"exact", "idempotent"}
     assert abs(survival(half).starts["two_hop"] - (5**0.5 - 1)) < 1e-6
     assert all(law.holds for law in laws(largest))

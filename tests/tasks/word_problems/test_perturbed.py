@@ -95,6 +95,9 @@ def test_other_numbers_even_where_there_are_few():
     one = type(one)(**{**vars(one), "numbers": 0 * one.numbers + [[0, -1], [1, -1]]})
     made = renumbered(one, rng=np.random.default_rng(0))  # 0 · 1 can become 1 · 1 alone
     assert made.numbers[:, :, 0].tolist() == [[1, 1]] * 3
+    here = pool(["multiply"], steps=1, prime=2).drawn(60, rng=np.random.default_rng(1))
+    again = renumbered(here, rng=np.random.default_rng(1)).numbers
+    assert (again != here.numbers).any(axis=(1, 2)).all()
 
 
 @pytest.mark.parametrize(("prime", "count"), [(0, 0), (0, 2), (0, 5), (7, 2)])
@@ -135,6 +138,9 @@ def test_half_of_the_distractors_are_steps_of_the_skills_named():
         idle = made.skills[made.present & ~made.needed]
         assert {*idle.tolist()} == codes
         assert len(codes) == 1 or 0.3 < (idle == 0).mean() < 0.7
+        places = made.order.argsort(axis=1)
+        behind = places[:, -1] - places[np.arange(len(made)), made.inputs[:, -1, 0]]
+        assert len(codes) == 1 or {1, 2, 3} <= {*behind[made.skills[:, -1] > 0].tolist()}
         assert (made.inputs[made.skills == 0] == -1).all()
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from decoders import TINY, doubled, tokens
+from decoders import TINY, close, doubled, tokens
 
 from loratheory.adapters import Adapter, merge
 from loratheory.lowrank import LowRank
@@ -30,10 +30,6 @@ def filled(seeds=(0, 1, 2), **options):
     draws = torch.Generator().manual_seed(9)
     up = {name: torch.randn(x.shape, generator=draws) for name, x in start.up.items()}
     return Lora(up, start.down, start.scale)
-
-
-def same(one, two):
-    torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-6)
 
 
 def test_first_factors_are_those_of_the_seed():
@@ -70,7 +66,7 @@ def test_the_addition_is_scale_times_both_factors():
         ours = trained(Site("mlp.in", loop, 1), x)
         for e in range(3):
             up, down = trained.up["layers.1.mlp.in"][e], trained.down["layers.1.mlp.in"][e]
-            same(ours[e], 1.5 * x[e] @ (up @ down).mT)
+            close(ours[e], 1.5 * x[e] @ (up @ down).mT)
 
 
 def test_adapters_and_back_act_alike():
@@ -80,7 +76,7 @@ def test_adapters_and_back_act_alike():
     assert not any(adapter["head"].up.requires_grad for adapter in adapters)
     back = stacked(adapters, torch.float64)
     assert back.scale == 1.0
-    same(logits(CONFIG, weights, asked, back), logits(CONFIG, weights, asked, trained))
+    close(logits(CONFIG, weights, asked, back), logits(CONFIG, weights, asked, trained))
 
 
 def test_a_merge_of_adapters_acts_as_the_merged_weights():
@@ -89,7 +85,7 @@ def test_a_merge_of_adapters_acts_as_the_merged_weights():
     one, two, _ = adapters_of(trained)
     merged = stacked([merge([one, two], "mean")])
     up, down = trained.up["layers.0.mlp.in"], trained.down["layers.0.mlp.in"]
-    same(merged(Site("mlp.in", 0, 0), x)[0], x[0] @ (up[0] @ down[0] + up[1] @ down[1]).mT)
+    close(merged(Site("mlp.in", 0, 0), x)[0], x[0] @ (up[0] @ down[0] + up[1] @ down[1]).mT)
 
 
 def test_what_an_adapter_lacks_is_zero_and_widths_may_differ():
@@ -104,9 +100,9 @@ def test_what_an_adapter_lacks_is_zero_and_widths_may_differ():
     three = Adapter.of({"layers.0.attention.value": thin})
     found = stacked([one, two, three])
     dense = found.up["layers.0.attention.key"] @ found.down["layers.0.attention.key"]
-    same(dense[1], torch.as_tensor(wide.dense()).float())
-    same(dense[0], torch.ones(8, 8))
-    same(dense[2], torch.zeros(8, 8))
+    close(dense[1], torch.as_tensor(wide.dense()).float())
+    close(dense[0], torch.ones(8, 8))
+    close(dense[2], torch.zeros(8, 8))
     assert found.up["layers.0.attention.value"].shape == (3, 8, 1)
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from decoders import TINY, batch, doubled, plain_logits, plain_states
+from decoders import TINY, batch, close, doubled, plain_logits, plain_states
 
 from loratheory.toy.transformer import (
     ATTENTION,
@@ -86,9 +86,7 @@ def test_each_loss_is_the_mean_over_what_is_due(supervision):
     given.targets[2] = -1
     found = losses(config, weights, given)
     for e in range(2):
-        torch.testing.assert_close(
-            found[e], looked_up(config, weights, given, e), rtol=1e-5, atol=0
-        )
+        close(found[e], looked_up(config, weights, given, e), rtol=1e-5, atol=0)
     assert float(found[2]) == 0.0
 
 
@@ -130,7 +128,7 @@ def test_bases_together_are_bases_alone():
     for e, seed in enumerate(SEEDS):
         alone = trained_base(CONFIG, RECIPE, only(given, e), [seed])
         for name, x in together.items():
-            torch.testing.assert_close(x[e : e + 1], alone[name], rtol=1e-4, atol=1e-5)
+            close(x[e : e + 1], alone[name], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.usefixtures("cached")
@@ -148,7 +146,7 @@ def test_adapters_together_are_adapters_alone(models):
         first = start.map(lambda x, e=e: x[e : e + 1])
         alone = trained_lora(CONFIG, base, first, RECIPE, only(given, e), [seeds[e]])
         for name, x in together.tensors().items():
-            torch.testing.assert_close(x[e : e + 1], alone.tensors()[name], rtol=1e-4, atol=1e-5)
+            close(x[e : e + 1], alone.tensors()[name], rtol=1e-4, atol=1e-5)
     for name, x in start.tensors().items():
         assert torch.equal(x, before.tensors()[name])
         assert not torch.equal(x, together.tensors()[name])
@@ -177,7 +175,7 @@ def test_a_base_takes_the_steps_of_adamw():
         loss.backward()
         optimiser.step()
     for name, x in ours.items():
-        torch.testing.assert_close(x[0], plain[name].detach(), rtol=1e-3, atol=1e-4)
+        close(x[0], plain[name].detach(), rtol=1e-3, atol=1e-4)
 
 
 def test_a_loss_that_is_no_number_stops_the_training():

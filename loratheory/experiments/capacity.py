@@ -16,7 +16,7 @@ cannot. The mean recalls less than the sum, by its factor 1/K (`thm:averaging-su
 **Chance.** One answer always given is right once in as many as there are facts of a pair.
 
 **Controls.** The base; random adapters of equal norms, summed; each pair's own adapters without the
-others; unedited facts and chains; edited answers given to other subjects.
+others; unedited facts and questions; edited answers given to other subjects.
 """
 
 from dataclasses import dataclass, field

@@ -2,20 +2,20 @@
 
 **Question.** Can any merge or router compose two edits in a base that reads its weights once?
 
-**Prediction.** No (`thm:single-read-no-go`): in one read the answer to a chain does not depend on
-what adapter 1 taught, but for the choice of a gate pattern, so with the two adapters on or off a
-chain is right at most ``patterns × chance`` of the time, even if an oracle chooses the best pattern
-for every single question (row `best pattern`, column `ceiling`); and the base itself, on chains
-that it never saw, is at one in the number of entities (column `circuit`). Two layers with weights
-of their own read twice, so nothing forbids it; but they compose only where the second layer holds
-the facts of hop 2 (`thm:invisible-placement`): as far as `circuit` is above chance, and no further.
-One layer passed twice has them there: the sum and, above it, each adapter in its own loop compose
-as in `thm:two-read-region`, the mean does not.
+**Prediction.** No (`thm:single-read-no-go`): in one read the answer to a two-hop question does not
+depend on what adapter 1 taught, but for the choice of a gate pattern, so with the two adapters on
+or off a two-hop question is right at most ``patterns × chance`` of the time, even if an oracle
+chooses the best pattern for every single question (row `best pattern`, column `ceiling`); and the
+base itself, on two-hop questions that it never saw, is at one in the number of entities (column
+`circuit`). Two layers with weights of their own read twice, so nothing forbids it; but they compose
+only where the second layer holds the facts of hop 2 (`thm:invisible-placement`): as far as
+`circuit` is above chance, and no further. One layer passed twice has them there: the sum and, above
+it, each adapter in its own loop compose as in `thm:two-read-region`, the mean does not.
 
-**Chance.** One answer always given is right once in as many as there are chains.
+**Chance.** One answer always given is right once in as many as there are two-hop questions.
 
 **Controls.** The base; each adapter alone; the edited facts themselves, which every base recalls;
-other subjects (shortcut); unedited facts and chains; the same two reads without a window.
+other subjects (shortcut); unedited facts and questions; the same two reads without a window.
 """
 
 from dataclasses import dataclass

@@ -8,13 +8,13 @@ question from ``m1 = 1.472 m0`` on (`thm:two-read-region`, equal margins; else t
 two). Between lies the window in which every single-hop test passes and the composition is lost.
 Margins grow with training, so short training fails at both, some training falls into the window,
 and long training leaves it. Under the sum the same adapters need a positive margin only, for facts,
-and a strength of .618, for chains. If the bridge is decided between the reads
+and a strength of .618, for two-hop questions. If the bridge is decided between the reads
 (`thm:clean-up-bridge`), there is no window.
 
-**Chance.** One answer always given is right once in as many as there are chains.
+**Chance.** One answer always given is right once in as many as there are two-hop questions.
 
 **Controls.** The sum; each adapter in its own loop; the best adapter alone; adapters of another
-edit set, and random ones of equal norm; other subjects (shortcut); unedited facts and chains.
+edit set, and random ones of equal norm; other subjects (shortcut); unedited facts and questions.
 """
 
 from dataclasses import dataclass, field

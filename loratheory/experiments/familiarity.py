@@ -5,19 +5,20 @@ repeat these entities?
 
 **Prediction.** Known bridges (`half`): as for real entities, but nothing competes at the first hop,
 so that the mean needs strength 1 of the second adapter only. Unknown bridges (`fake`): the base has
-no map from the new value to a key, so no coefficient and no rank composes
-(``thm:two-read-region`` asks for a bridge), though both adapters know their facts; the A→C adapter
-does. Prompts ``e id -> e`` for *all* entities store such a map (``thm:composition-merge``; Lin,
-Chen and Xu, arXiv 2509.24653, who see it help): then no old fact competes, and every positive
-coefficient composes, the mean's too. Identity prompts for the *known* entities alone leave fake
-bridges unread. They also raise what a base without chains composes (column `circuit`). `predicted`
-counts chains in the feasible region, none where the bridge is in no prompt of the base, times
+no map from the new value to a key, so no coefficient and no rank composes (``thm:two-read-region``
+asks for a bridge), though both adapters know their facts; the A→C adapter does. Prompts ``e id ->
+e`` for *all* entities store such a map (``thm:composition-merge``; Lin, Chen and Xu, arXiv
+2509.24653, who see it help): then no old fact competes, and every positive coefficient composes,
+the mean's too. Identity prompts for the *known* entities alone leave fake bridges unread. They also
+raise what a base without two-hop questions composes (column `circuit`). `predicted` counts two-hop
+questions in the feasible region, none where the bridge is in no prompt of the base, times
 `circuit`. The source paper claims the direction alone: less familiar, less reuse.
 
 **Chance.** One answer always given (column `chance`).
 
 **Controls.** The base; each adapter alone; an A→C adapter; adapters of another edit, which fail;
-unedited facts and chains; half-fake edits, whose bridges are familiar; bases without chains.
+unedited facts and questions; half-fake edits, whose bridges are familiar; bases without two-hop
+questions.
 """
 
 from dataclasses import dataclass, replace

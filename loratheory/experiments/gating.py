@@ -5,19 +5,20 @@ their tasks or training, and leave everything else as it was?
 
 **Prediction.** Mean, TIES and Arrow keep a coefficient below the golden ratio at one read at least
 (`thm:two-read-region`, `thm:routing-reach`) and stay at .3 or below with four pairs; the sum is
-drowned by interference (`thm:random-interference`), its unedited chains below .5. Switches compose
-at least as often as the right adapter alone would, less misses and false alarms at the two reads
-(`thm:library-capacity`): `predicted` is that bound from measured rates. Block gates at two
-deviations reach .8 with up to eight pairs and keep unedited chains at .95; the interpolating merge
-does not compose, since most of each key leaks past its adapter (`thm:interpolation-price`). Asked
-hop by hop, mean and sum need half a strength at each read (`thm:clean-up-bridge`), but this changes
-the question; a second pass that begins with the states of the first adds nothing where the block
-is already passed twice (`thm:invisible-placement`). Rules and levels were chosen on base seeds 101
-and 102; shelves that no world holds were replaced afterwards.
+drowned by interference (`thm:random-interference`), its unedited questions below .5. Switches
+compose at least as often as the right adapter alone would, less misses and false alarms at the two
+reads (`thm:library-capacity`): `predicted` is that bound from measured rates. Block gates at two
+deviations reach .8 with up to eight pairs and keep unedited questions at .95; the interpolating
+merge does not compose, since most of each key leaks past its adapter (`thm:interpolation-price`).
+Asked hop by hop, mean and sum need half a strength at each read (`thm:clean-up-bridge`), but this
+changes the question; a second pass that begins with the states of the first adds nothing where the
+block is already passed twice (`thm:invisible-placement`). Rules and levels were chosen on base
+seeds 101 and 102; libraries that no world holds were replaced afterwards.
 
 **Chance.** One over the number of edited facts of a pair.
 
-**Controls.** The base; either adapter alone; unedited facts and chains; chains of other subjects.
+**Controls.** The base; either adapter alone; unedited facts and questions; questions about other
+subjects.
 """
 
 from dataclasses import dataclass

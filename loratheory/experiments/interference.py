@@ -1,4 +1,4 @@
-"""Many adapters at once: what unrelated ones take from a chain that two of them answer.
+"""Many adapters at once: what unrelated ones take from a question that two of them answer.
 
 **Question.** How does composition under the sum fall with facts per adapter, rank and number of
 pairs, and is it foreign responses at the edited inputs that take it?
@@ -6,19 +6,19 @@ pairs, and is it foreign responses at the edited inputs that take it?
 **Prediction.** A foreign adapter adds energy where a fact is read: turned at random, its squared
 norm over the width (`thm:random-interference`), so in proportion to 2 K - 1 adapters, whatever the
 rank, and more with more facts, which need larger norms. Measured cross-talk should be at least
-that, as all adapters read the same stream. A chain is safe while amplitudes stay below 1/4 of the
-own response at both reads (`thm:perturbed-region`): `predicted` of the sum and of the mean is the
-share of safe chains times what the region gives without interference (`thm:two-read-region`), a
-lower bound. Single hops fall later than chains. Replacing foreign adapters by noise of equal norms
-should cost as much where cross-talk is random, and less where adapters share directions. No rank
-removes this; `floor` is what more facts than ranks force (`thm:superposition-floor`): positive at
-rank 2, and with 20 facts at rank 8. Gates and the oracle should not fall with the number of pairs
-(`thm:library-capacity`).
+that, as all adapters read the same stream. A two-hop question is safe while amplitudes stay below
+1/4 of the own response at both reads (`thm:perturbed-region`): `predicted` of the sum and of the
+mean is the share of safe questions times what the region gives without interference
+(`thm:two-read-region`), a lower bound. Single hops fall later than two-hop questions. Replacing
+foreign adapters by noise of equal norms should cost as much where cross-talk is random, and less
+where adapters share directions. No rank removes this; `floor` is what more facts than ranks force
+(`thm:superposition-floor`): positive at rank 2, and with 20 facts at rank 8. Gates and the oracle
+should not fall with the number of pairs (`thm:library-capacity`).
 
-**Chance.** One answer always given is right once in as many as there are chains of a pair.
+**Chance.** One answer always given is right once in as many as a pair has two-hop questions.
 
 **Controls.** The base; each adapter alone; the pair's own two adapters without others, and beside
-noise of the others' norms; unedited facts and chains; edited answers given to other subjects.
+noise of the others' norms; unedited facts and questions; edited answers given to other subjects.
 """
 
 from dataclasses import dataclass

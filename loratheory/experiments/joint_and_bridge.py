@@ -1,7 +1,7 @@
 """One adapter for both hops, with and without examples of how hops are put together.
 
 **Question.** Does one adapter that was taught both hops answer the two-hop question, and do
-examples of whole chains about other entities help, plain or spelt out step by step?
+examples of whole two-hop questions about other entities help, plain or spelt out step by step?
 
 **Prediction.** A joint adapter has no merge coefficient and interferes with nothing, but it is
 read twice like any other: it composes where its strengths are in the region of
@@ -17,8 +17,8 @@ Reused beside each other, the two single-hop adapters stay where `two_hop_covera
 **Chance.** One answer always given (column `chance`).
 
 **Controls.** The base; each adapter alone; sum and depth oracle of the two; an A→C adapter;
-unedited facts and chains; a base without any chain in pretraining; `bridge_written`, how often the
-new bridge itself is written.
+unedited facts and questions; a base without any two-hop question in pretraining; `bridge_written`,
+how often the new bridge itself is written.
 """
 
 from dataclasses import dataclass

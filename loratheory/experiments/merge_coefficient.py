@@ -1,22 +1,23 @@
-"""Both adapters of a chain merged with one coefficient, from none of them to more than their sum.
+"""Both adapters of a two-hop question merged with one coefficient, from 0 to more than their sum.
 
 **Question.** At which merge coefficient do single facts and the two-hop answer switch on, and can
-that be told chain by chain from each edit's own margin?
+that be told question by question from each edit's own margin?
 
 **Prediction.** A fact with deficit ``m0`` before and margin ``m1`` with its adapter alone has the
 coefficient ``e = c (m1 + m0) / (2 m0)``. It survives as `thm:averaging-survival` says of all its
-competitors; its chain answers where `thm:two-read-region` gives a positive lead at ``(e_1, e_2)``:
-for exact edits from .618 in case A (old bridges unedited), from 1/2 in B (edited too) and in C
-(subjects without an old fact). So B switches on before A, all else equal. If the bridge is decided
-between the reads (`thm:clean-up-bridge`), A is as B: recorded beside it; asked hop by hop, the same
-merged adapters need 1/2 in every case, at every coverage. Where the unedited base fails on the old
-chain through the same bridge, there is no bridge, and no coefficient helps in one pass.
+competitors; its two-hop question is answered where `thm:two-read-region` gives a positive margin at
+``(e_1, e_2)``: for exact edits from .618 where they overwrite (old bridges unedited), from 1/2
+where they overwrite both (edited too) and for new subjects (without an old fact). So the latter
+switch on first, all else equal. If the bridge is decided between the reads (`thm:clean-up-bridge`),
+both are alike: recorded beside it; asked hop by hop, the same merged adapters need 1/2 in every
+case, at every coverage. Where the unedited base fails on the old two-hop question through the same
+bridge, there is no bridge, and no coefficient helps in one pass.
 
-**Chance.** One answer always given is right once in as many as there are chains.
+**Chance.** One answer always given is right once in as many as there are two-hop questions.
 
 **Controls.** Coefficient 0; each adapter alone; adapters of another edit set, and random ones of
-equal norm, merged alike; other subjects (shortcut); unedited facts and chains; coverage 0; as rival
-predictors the majority of all cells, and the base's own accuracy on unedited chains.
+equal norm, merged alike; other subjects (shortcut); unedited facts and questions; coverage 0; as
+rival predictors the majority of all cells, and the base's own accuracy on unedited questions.
 """
 
 from dataclasses import dataclass, field, replace

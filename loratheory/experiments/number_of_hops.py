@@ -1,19 +1,20 @@
-"""Chains of two, three and four edited hops, their adapters merged with one coefficient.
+"""Questions of two, three and four edited hops, their adapters merged with one coefficient.
 
-**Question.** From which merge coefficient on is a chain of K edited hops answered?
+**Question.** From which merge coefficient on is a question of K edited hops answered?
 
 **Prediction.** With edits that just replace old facts, from the root of ``c^K + c = 1``: .618,
 .682, .724 for K = 2, 3, 4, while single facts (K = 1, column `facts`) need 1/2
-(`thm:two-read-region`). Each edit's own margin moves this: a chain is predicted to answer where its
-effective coefficients ``c (m1 + m0) / (2 m0)`` have a positive lead, and where the base reads its
-bridges on old chains. With bridges decided between the reads (`thm:clean-up-bridge`) all lengths
-need the same 1/2. The more hops, the more adapters that disturb each read (`thm:perturbed-region`:
-the interference that K whole edits survive falls as 1/(2K)).
+(`thm:two-read-region`). Each edit's own margin moves this: a question is predicted to be answered
+where its effective coefficients ``c (m1 + m0) / (2 m0)`` have a positive margin, and where the base
+reads its bridges on old questions. With bridges decided between the reads (`thm:clean-up-bridge`)
+all lengths need the same 1/2. The more hops, the more adapters that disturb each read
+(`thm:perturbed-region`: the interference that K whole edits survive falls as 1/(2K)).
 
-**Chance.** One answer always given is right once in as many as there are chains.
+**Chance.** One answer always given is right once in as many as there are two-hop questions.
 
 **Controls.** Coefficient 0; the best adapter alone; adapters of another edit set, and random ones
-of equal norm; other subjects (shortcut); unedited facts and chains; each adapter in its own loop.
+of equal norm; other subjects (shortcut); unedited facts and questions; each adapter in its own
+loop.
 """
 
 from dataclasses import dataclass, field

@@ -5,16 +5,16 @@
 **Prediction.** Adapter 1 must be read strictly before a read of adapter 2
 (`thm:invisible-placement`, `thm:two-read-region`). So each in its own loop composes, and both in
 both loops do, unless they disturb each other. In the wrong order, or with both in the first loop
-only or in the second only, no chain is answered, whatever its facts do: both in the first leaves
-the old answer of the new bridge (column `half_way`), both in the second the old answer
+only or in the second only, no two-hop question is answered, whatever its facts do: both in the
+first leaves the old answer of the new bridge (column `half_way`), both in the second the old answer
 (`unchanged`), as does the wrong order. So no prediction from single-hop margins can be right on all
-places; the one from margins within chains, taken at the same place, can. Modules change how strong
-an edit is, not this order.
+places; the one from margins within two-hop questions, taken at the same place, can. Modules change
+how strong an edit is, not this order.
 
-**Chance.** One answer always given is right once in as many as there are chains.
+**Chance.** One answer always given is right once in as many as there are two-hop questions.
 
 **Controls.** No adapter at all (place `nowhere`); other subjects (shortcut); unedited facts and
-chains; the facts themselves at every place.
+questions; the facts themselves at every place.
 """
 
 from dataclasses import dataclass, field

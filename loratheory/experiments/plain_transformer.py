@@ -2,24 +2,25 @@
 
 **Question.** Do adapters of single hops compose in two layers that learned two-hop by themselves?
 
-**Prediction.** The base knows its facts first, then by heart the chains that it is trained on, and
-later those of seen facts that it was never asked (Wang et al., arXiv 2405.15071); chains with a
-fact that no trained chain needs come last, for single prompts do not tell where a chain will read
-it (`thm:invisible-placement`). The same holds for adapters of single hops. Each layer is read once:
-adapter 1 counts in the first only, adapter 2 in the last only. Trained in both layers together they
-know their facts, but their sum composes few of the chains, and their mean none. Trained each in its
-own layer, or once in each layer ("store twice"), they compose about half in their own places, and
-where each is in its own alone the wrong order composes none. `predicted`, from strengths in place
-(`thm:two-read-region`), is a ceiling, as is the base's own accuracy; `inside`, the chains each of
-whose edits alone is in force among old facts, comes nearer. A second pass that begins with states
-of the first gives adapters trained together some of the rest, and spoils single facts. Asked hop by
-hop every edit that is decided alone composes (`thm:clean-up-bridge`), as soon as facts are known.
-Sizes, rates and thresholds were chosen on base seed 101.
+**Prediction.** The base knows its facts first, then by heart the two-hop questions that it is
+trained on, and later those of seen facts that it was never asked (Wang et al., arXiv 2405.15071);
+questions with a fact that no trained question needs come last, for single prompts do not tell where
+a question will read it (`thm:invisible-placement`). The same holds for adapters of single hops.
+Each layer is read once: adapter 1 counts in the first only, adapter 2 in the last only. Trained in
+both layers together they know their facts, but their sum composes few of the questions, and their
+mean none. Trained each in its own layer, or once in each layer ("store twice"), they compose about
+half in their own places, and where each is in its own alone the wrong order composes none.
+`predicted`, from strengths in place (`thm:two-read-region`), is a ceiling, as is the base's own
+accuracy; `inside`, the questions each of whose edits alone is in force among old facts, comes
+nearer. A second pass that begins with states of the first gives adapters trained together some of
+the rest, and spoils single facts. Asked hop by hop every edit that is decided alone composes
+(`thm:clean-up-bridge`), as soon as facts are known. Sizes, rates and thresholds were chosen on base
+seed 101.
 
-**Chance.** One answer always given is right once in as many as there are chains.
+**Chance.** One answer always given is right once in as many as there are two-hop questions.
 
 **Controls.** The base, in as many passes; each adapter alone; the wrong order; the facts
-themselves; other subjects (shortcut); unedited facts and chains; the base before it composes.
+themselves; other subjects (shortcut); unedited facts and questions; the base before it composes.
 """
 
 from dataclasses import dataclass, replace

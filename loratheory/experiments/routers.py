@@ -3,24 +3,25 @@
 **Question.** Does any router compose two hops, and if not, does it choose the wrong adapter or
 give the right one too little?
 
-**Prediction.** A chain composes where the weights that its own adapters get at its two reads, times
-their strengths, are in the region of `thm:two-read-region` (column `predicted`, from the weights
-measured and the strengths of each adapter alone, times the base's accuracy on unseen chains). So
-whatever shares one unit among adapters needs nearly all of it for the right one at each read
-(`thm:routing-reach`): uniform weights fail, and so does softmax over unscaled Arrow scores where
-they are close (the PEFT form: top-3, temperature 1, prototypes by power iteration). Arrow's top-1
-finds the right adapter on a share 1/n + (1 - 1/n)/K of the reads of n facts and K adapters
-(`thm:arrow-blind-spot`, column `expected` for both reads), so it falls with the shelf; scores by
-subspace and by norm, z-scored or not, find it more often, and the depth oracle always. No router
-that keeps one pattern for the pass composes, not even the best one chosen in hindsight, unless it
-turns all on (the sum): `best one` against `best by read`, a ceiling for hard gates that may differ
-between the reads. One read has no such cure (`thm:single-read-no-go`).
+**Prediction.** A two-hop question is answered where the weights that its own adapters get at its
+two reads, times their strengths, are in the region of `thm:two-read-region` (column `predicted`,
+from the weights measured and the strengths of each adapter alone, times the base's accuracy on
+unseen questions). So whatever shares one unit among adapters needs nearly all of it for the right
+one at each read (`thm:routing-reach`): uniform weights fail, and so does softmax over unscaled
+Arrow scores where they are close (the PEFT form: top-3, temperature 1, prototypes by power
+iteration). Arrow's top-1 finds the right adapter on a share 1/n + (1 - 1/n)/K of the reads of n
+facts and K adapters (`thm:arrow-blind-spot`, column `expected` for both reads), so it falls with
+the size of the library; scores by subspace and by norm, z-scored or not, find it more often, and
+the depth oracle always. No router that keeps one pattern for the pass composes, not even the best
+one chosen in hindsight, unless it turns all on (the sum): `best one` against `best by read`, a
+ceiling for hard gates that may differ between the reads. One read cannot be helped so
+(`thm:single-read-no-go`).
 
 **Chance.** One answer always given (column `chance`); a random top-1 choice finds both adapters on
-1/K² of the chains.
+1/K² of the two-hop questions.
 
-**Controls.** The base; the sum; unedited facts and chains under each router; `edited`, the share of
-unedited chains' tokens at their reads where some adapter has more than half of the weight.
+**Controls.** The base; the sum; unedited facts and questions under each router; `edited`, the share
+of unedited questions' tokens at their reads where some adapter has more than half of the weight.
 """
 
 from dataclasses import dataclass

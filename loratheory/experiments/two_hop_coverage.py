@@ -1,15 +1,15 @@
 """Two single-hop adapters reused on the two-hop question, against what pretraining covered.
 
 **Question.** Which ways of reusing adapters for A→B and B→C answer A→C, at which coverage of such
-chains in pretraining, for entities that are real, half fake or fake?
+two-hop questions in pretraining, for entities that are real, half fake or fake?
 
 **Prediction.** Chen, Hoang, Hahn and Sarfraz (arXiv 2506.13479) claim that the uniform average and
 Arrow fail with the two adapters, at every familiarity, and that it takes an A→C expert, alone or in
 the library (column `claimed`). Theory says more (column `predicted`), from each adapter alone and
 the unedited base: edits of strength s compose with coefficient c where `thm:two-read-region` puts
-(c s1, c s2), times the base's own accuracy on unseen chains. So all that reuses the two is near 0
-at coverage 0, and rises with the circuit for the sum, the oracle and the gates. The mean fails for
-real entities below strength 1.236, for half-fake ones below 1 (`thm:averaging-survival`), and
+(c s1, c s2), times the base's own accuracy on unseen questions. So all that reuses the two is near
+0 at coverage 0, and rises with the circuit for the sum, the oracle and the gates. The mean fails
+for real entities below strength 1.236, for half-fake ones below 1 (`thm:averaging-survival`), and
 needs no strength for fake ones; but these have bridges that the base cannot read, and fail under
 every rule. TIES, DARE and KnOTS are expected where the sum is (`thm:ties-disjoint`,
 `thm:dare-variance`), which leaves out what trimming and dropping lose. Arrow: as the sum, if it
@@ -20,9 +20,10 @@ interference takes is not predicted: it is the difference of the sum to its pred
 **Chance.** One answer always given (column `chance`); among all entities one in their number.
 
 **Controls.** The base; each adapter alone; noise of the adapters' norms; A→B adapters of another
-edit; unedited facts and chains; a third of the A→C adapter without the others; the edited answers
-given to other subjects (`shortcut`); bases without any chain in pretraining. At coverage .9 edited
-subjects are drawn from all, so most had a chain of their own; below, from those that had none.
+edit; unedited facts and questions; a third of the A→C adapter without the others; the edited
+answers given to other subjects (`shortcut`); bases without any two-hop question in pretraining. At
+coverage .9 edited subjects are drawn from all, so most had a two-hop question of their own; below,
+from those that had none.
 """
 
 from dataclasses import dataclass

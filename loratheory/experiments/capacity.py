@@ -24,6 +24,7 @@ from typing import Any
 
 from loratheory.experiments.bench import Small, on_all_bases
 from loratheory.experiments.engine import Row, study
+from loratheory.theorems.editing.hebbian_memory import merged_crosstalk, routed_crosstalk
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,6 @@ def cell(config: Config) -> list[Row]:
     theory.
     """
     from loratheory.experiments.bench import transformers as bench
-    from loratheory.theorems.editing.hebbian_memory import merged_crosstalk, routed_crosstalk
 
     n, r, k = config.facts, config.rank, config.pairs
     library = config.library(rank=r, pairs=k)

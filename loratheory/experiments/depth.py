@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from loratheory.experiments.bench import Small, on_all_bases
 from loratheory.experiments.bench.rules import rule
 from loratheory.experiments.engine import Row, study
@@ -55,8 +57,6 @@ def cell(config: Config) -> list[Row]:
     gate patterns the rule can choose from on one read, and the `ceiling` that this puts in one
     layer (1 elsewhere).
     """
-    import numpy as np
-
     from loratheory.experiments.bench import transformers as bench
 
     layers, loops, window = READS[config.reads]

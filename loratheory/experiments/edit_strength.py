@@ -19,6 +19,8 @@ edit set, and random ones of equal norm; other subjects (shortcut); unedited fac
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from loratheory.experiments.bench import Small, on_all_bases
 from loratheory.experiments.engine import Row, study
 
@@ -38,8 +40,6 @@ def cell(config: Config) -> list[Row]:
     whose facts are predicted to survive while they themselves are not; then what `bench.switched`
     returns.
     """
-    import numpy as np
-
     from loratheory.experiments.bench import transformers as bench
 
     library = config.library()

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 
 from loratheory.experiments.bench import Small, on_all_bases
 from loratheory.experiments.engine import Row, study
+from loratheory.theorems.composition.two_read_region import threshold
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,6 @@ def cell(config: Config) -> list[Row]:
     of which `facts` has.
     """
     from loratheory.experiments.bench import transformers as bench
-    from loratheory.theorems.composition.two_read_region import threshold
 
     bases = config.bases(hops=config.hops, loops=config.hops, noise=config.noise)
     grid = [config.top * step / config.steps for step in range(config.steps + 1)]

@@ -19,6 +19,8 @@ questions; the facts themselves at every place.
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from loratheory.experiments.bench import Small, on_all_bases
 from loratheory.experiments.engine import Row, study
 
@@ -51,8 +53,6 @@ def cell(config: Config) -> list[Row]:
     `predicted` from margins of the facts alone at that place, `inside` from margins within such
     questions.
     """
-    import numpy as np
-
     from loratheory.experiments.bench import transformers as bench
 
     modules = {"mlp": bench.MLP, "attention": bench.ATTENTION, "all": bench.ATTENTION + bench.MLP}

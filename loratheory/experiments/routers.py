@@ -27,9 +27,12 @@ of unedited questions' tokens at their reads where some adapter has more than ha
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from loratheory.experiments.bench import Small, on_all_bases
 from loratheory.experiments.bench.rules import rule
 from loratheory.experiments.engine import Row, study
+from loratheory.theorems.routing.arrow_blind_spot import accuracy
 
 ROUTERS: tuple[str, ...] = ("uniform", "arrow", "arrow, power", "arrow, peft", "subspace")
 ROUTERS += ("norm", "norm, soft", "norm, z", "gates")
@@ -53,10 +56,7 @@ def cell(config: Config) -> list[Row]:
     questions; `edited`, how often some adapter had more than half on unedited ones; `circuit`;
     `expected`, how often theory has Arrow right at both reads; `predicted` accuracy on `two_hop`.
     """
-    import numpy as np
-
     from loratheory.experiments.bench import transformers as bench
-    from loratheory.theorems.routing.arrow_blind_spot import accuracy
 
     library = config.library(pairs=config.pairs)
     theory, expected = bench.forecast(library), accuracy(config.facts, 2 * config.pairs) ** 2

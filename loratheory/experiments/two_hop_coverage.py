@@ -28,9 +28,12 @@ from those that had none.
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from loratheory.experiments.bench import Small, on_all_bases
 from loratheory.experiments.bench.rules import rule
 from loratheory.experiments.engine import Row, study
+from loratheory.theorems.routing.arrow_blind_spot import accuracy as right_by_arrow
 
 COVERAGE = (0.0, 0.1, 0.25, 0.5, 0.9)
 FAMILIARITY = ("real", "half", "fake")
@@ -55,10 +58,7 @@ def cell(config: Config) -> list[Row]:
     `strength_2`, medians over the edited facts; `claimed`: fails, works, or silent; `predicted`
     accuracy on `two_hop`, of `direct` the measurement itself.
     """
-    import numpy as np
-
     from loratheory.experiments.bench import transformers as bench
-    from loratheory.theorems.routing.arrow_blind_spot import accuracy as right_by_arrow
 
     library = config.library(kinds=("hops", "joint"), familiarity=config.familiarity)
     direct, (joint,) = bench.expert(library), library.others["joint"]

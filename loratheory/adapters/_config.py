@@ -314,10 +314,10 @@ class Config:
         if self._every:
             return True
         listed = isinstance(self._names, tuple) and module in self._names
-        if not self._layers or listed:  # a name that is listed as a whole is taken in every layer
+        if not self._layers or listed:  # a name that is listed as a whole counts in every layer
             return _matches(self._names, module)
-        found = next(filter(None, (pattern.match(module) for pattern in self._before)), None)
-        number = (found["idx"].lstrip("0") or "0") if found else ""
+        numbered = next(filter(None, (pattern.match(module) for pattern in self._before)), None)
+        number = (numbered["idx"].lstrip("0") or "0") if numbered else ""
         return _matches(self._names, module) and number in self._layers
 
 

@@ -284,8 +284,8 @@ def _method(name: str, space: str) -> Method:
         message = f"there is no merge method {name!r}: {hint} {', '.join(METHODS)}"
         raise MergeError(message)
     if space not in METHODS[name].spaces:
-        known = ", ".join(METHODS[name].spaces)
-        message = f"{name} does not work in space {space!r}: choose one of {known}"
+        spaces = ", ".join(METHODS[name].spaces)
+        message = f"{name} does not work in space {space!r}: choose one of {spaces}"
         raise MergeError(message)
     return METHODS[name]
 

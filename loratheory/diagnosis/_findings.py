@@ -70,13 +70,13 @@ def _floor(names: Names, modules: Modules) -> Iterator[str]:
     rank = 2 ** (max(max(m.ranks) for m in modules) - 1).bit_length()
     energy = sum(m.energy for m in modules) or 1.0
     free = sum(m.energy * m.floors[-1][1] for m in modules) / energy
-    cut = sum(
+    least = sum(
         m.energy * next((f for r, f in m.floors if r >= rank), m.floors[-1][1]) for m in modules
     )
     yield (
         f"The mean squared distance of any one adapter to {_all(names)} is at least "
         f"{_percent(free)} of their mean energy, whatever its rank, and at least "
-        f"{_percent(cut / energy)} with rank {rank} in every module. This is a distance between "
+        f"{_percent(least / energy)} with rank {rank} in every module. This is a distance between "
         "weights, not between answers."
     )
 

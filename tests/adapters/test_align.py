@@ -34,15 +34,14 @@ def test_a_missing_module_is_zero_and_reported():
     assert sentence == f"other has no update of 1 of 2 modules ({Q}): it counts as zero there"
 
 
-def test_nothing_missing_nothing_to_report():
-    assert aligned([made(), made()]).report == ()
-    assert aligned([made(), made()]).missing == {}
-
-
-def test_one_adapter_twice_is_fine(tmp_path):
+def test_one_adapter_twice_is_fine_and_nothing_is_loaded(tmp_path):
     adapter = read(folder(tmp_path))
-    one, other = aligned([adapter, adapter]).updates(Q)
-    assert np.array_equal(one.dense(), other.dense())
+    twice = aligned([adapter, adapter])
+    assert (twice.report, twice.missing) == ((), {})
+    one, other = twice.updates(Q)
+    np.testing.assert_array_equal(one.dense(), other.dense())
+    (tmp_path / "adapter_model.safetensors").unlink()
+    assert aligned([adapter, adapter]).shapes == adapter.shapes
 
 
 @pytest.mark.parametrize("shape", [(6, 5, 2), (5, 4, 2)])
@@ -73,11 +72,11 @@ def test_an_embedding_is_no_linear_map():
 
 @pytest.mark.parametrize("bases", [("x", "y"), ("y", "x"), ("", "y", "x"), ("y", "", "x")])
 def test_different_bases_are_refused_unless_told(bases):
-    shelf = [made(name=f"n{base}", base=base) for base in bases]
+    library = [made(name=f"n{base}", base=base) for base in bases]
     with pytest.raises(AdapterError, match=r"base model is '[xy]', .* is '[xy]'; .*--any-base"):
-        aligned(shelf)
+        aligned(library)
     named = next(base for base in bases if base)
-    assert aligned(shelf, any_base=True).info.base == named
+    assert aligned(library, any_base=True).info.base == named
 
 
 def test_an_unknown_base_fits_any():
@@ -106,10 +105,3 @@ def test_what_all_agree_on_is_handed_on():
         config={"task_type": "CAUSAL_LM", "fan_in_fan_out": True},
         notes=("n",),
     )
-
-
-def test_nothing_is_loaded_by_aligning(tmp_path):
-    adapters = [read(folder(tmp_path / str(i))) for i in range(2)]
-    for i in range(2):
-        (tmp_path / str(i) / "adapter_model.safetensors").unlink()
-    assert aligned(adapters).shapes == adapters[0].shapes

@@ -72,10 +72,10 @@ def test_a_config_from_elsewhere_cannot_change_the_effect(tmp_path):
     hostile = {"use_dora": True, "lora_alpha": 99, "exclude_modules": [Q], "fan_in_fan_out": True}
     adapter = made(config=hostile)
     write(adapter, tmp_path / "x")
-    told = json.loads((tmp_path / "x" / "adapter_config.json").read_text())
-    assert "use_dora" not in told
-    assert "exclude_modules" not in told
-    assert told["fan_in_fan_out"] is True
+    config = json.loads((tmp_path / "x" / "adapter_config.json").read_text())
+    assert "use_dora" not in config
+    assert "exclude_modules" not in config
+    assert config["fan_in_fan_out"] is True
     same(adapter, read(tmp_path / "x"))
 
 
@@ -238,11 +238,11 @@ def test_a_disk_that_is_full_leaves_nothing(tmp_path):
 def test_an_adapter_larger_than_its_share_of_memory_passes_through(tmp_path):
     """Twelve modules of 1.3 MB each are read, added and written with three in memory."""
     modules = {f"m{i}": (10_000, 10_000, 16) for i in range(12)}
-    shelf = aligned([read(folder(tmp_path / str(i), modules, seed=i)) for i in range(2)])
-    sums = Lazy(tuple(modules), lambda name: shelf.updates(name)[0] + shelf.updates(name)[1])
+    library = aligned([read(folder(tmp_path / str(i), modules, seed=i)) for i in range(2)])
+    sums = Lazy(tuple(modules), lambda name: library.updates(name)[0] + library.updates(name)[1])
     one = 2 * 10_000 * 16 * 4
     tracemalloc.start()
-    write(Adapter(sums, shelf.shapes), tmp_path / "sum")
+    write(Adapter(sums, library.shapes), tmp_path / "sum")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert (tmp_path / "sum" / "adapter_model.safetensors").stat().st_size > 24 * one

@@ -21,7 +21,7 @@ from loratheory.diagnosis import (
 from loratheory.diagnosis._diagnose import weight_likeness
 from loratheory.lowrank import LowRank, gaussian, with_spectrum
 
-# _common: templates from files, refusals that say what to give, likeness by dense matrices.
+# Templates from files, refusals that say what to give, likeness by dense matrices.
 
 
 def written(path, *lines):
@@ -32,9 +32,9 @@ def written(path, *lines):
 def test_templates_are_read_and_their_overlaps_taken_pair_by_pair(tmp_path):
     sets = [
         solution_templates(
-            written(tmp_path / f"{n}.jsonl", *(json.dumps({"template": t, "x": 1}) for t in told))
+            written(tmp_path / f"{n}.jsonl", *(json.dumps({"template": t, "x": 1}) for t in texts))
         )
-        for n, told in enumerate(("aab", "bbc", "cc"))
+        for n, texts in enumerate(("aab", "bbc", "cc"))
     ]
     assert sets[0] == ["a", "a", "b"]
     assert solution_overlaps(sets) == pytest.approx({(0, 1): 1 / 3, (0, 2): 0, (1, 2): 1 / 3})
@@ -169,7 +169,7 @@ def test_rounding_is_not_a_distance():
     assert "is at least 0 % of their mean energy" in text(diagnose(one, one), "thm:merge-floor")
 
 
-# _templates: a sentence a pair with its measure, and one record a measure.
+# A sentence a pair with its measure, and one record a measure.
 
 
 GOOD = Record(0.25, (7, 8), (1, 9), 0.53, 0.98, 10, 6, 11)
@@ -200,9 +200,9 @@ def test_each_pair_has_a_sentence_and_each_measure_one_record(monkeypatch):
 
 
 def test_the_stored_records_are_whole():
-    told = _findings.records()
-    assert {"overlap", "read", "write", "agreement"} <= {*told}
-    for one in told.values():
+    records = _findings.records()
+    assert {"overlap", "read", "write", "agreement"} <= {*records}
+    for one in records.values():
         assert one.above[1] + one.below[1] >= one.held_out >= max(one.right, one.majority)
         assert 0 <= one.low <= one.high <= 1
         if one.above[1]:

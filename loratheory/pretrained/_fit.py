@@ -3,6 +3,7 @@
 import difflib
 import warnings
 from collections.abc import Collection, Sequence
+from itertools import takewhile
 
 from loratheory.adapters import Adapter, Aligned, aligned
 from loratheory.pretrained._model import Map, Model, OtherBaseWarning, failure, maps
@@ -62,13 +63,12 @@ def _of_these_modules(model: Model, adapter: Adapter, places: dict[str, Map]) ->
 def _closest(name: str, others: Collection[str]) -> str:
     """The name in the model that shares the longest ending, the most alike among those."""
 
-    def _ending(other: str) -> int:
+    def _likeness(other: str) -> tuple[int, float, str]:
         pairs = zip(reversed(name.split(".")), reversed(other.split(".")), strict=False)
-        return next((i for i, (one, two) in enumerate(pairs) if one != two), 99)
+        ending = list(takewhile(lambda pair: pair[0] == pair[1], pairs))
+        return len(ending), difflib.SequenceMatcher(None, other, name).ratio(), other
 
-    best = max(map(_ending, others), default=0)
-    alike = [other for other in others if _ending(other) == best]
-    return next(iter(difflib.get_close_matches(name, alike, 1, 0.0)), "nothing: it has no maps")
+    return max(others, key=_likeness, default="nothing: it has no maps")
 
 
 def _of_this_base(model: Model, adapter: Adapter) -> None:

@@ -1,10 +1,8 @@
 """Training adapters: a plain loop over prompts and their next words, killed and resumed at will.
 
 The base stays frozen and no weight of it changes: the factors act through hooks, as `attached`
-adapters do, and begin as PEFT's do. Peak memory above the model's own is that of the activations,
-about ``batch / accumulate`` prompts' worth, and four numbers for each trained one (itself, its
-gradient, two moments). Several adapters at once, in one batch, would save next to nothing on a CPU:
-a prompt in a batch of 32 took 95 % of its time in one of 16.
+adapters do, and begin as PEFT's do. What a step takes is said by `cost`. Several adapters in one
+batch would save next to nothing on a CPU: a prompt in a batch of 32 took 95 % of its time in 16.
 """
 
 import json

@@ -104,16 +104,11 @@ def usable(training: Training | None, examples: Sequence[tuple[str, str]]) -> Tr
     how = training or Training()
     if not examples:
         raise failure(str(how), "there are no examples", "give (prompt, answer) pairs")
-    counts = {
-        name: getattr(how, name)
-        for name in ("rank", "batch", "accumulate", "steps", "window", "every")
-    }
-    wrong = [name for name, count in counts.items() if count < 1]
-    if how.accumulate > how.batch:
-        wrong.append("accumulate")
-    if wrong:
-        fact = f"{wrong[0]} is {counts[wrong[0]]}"
-        raise failure(str(how), fact, "give 1 or more, and no more passes than prompts a step")
+    for name in ("rank", "batch", "accumulate", "steps", "window", "every"):
+        count = getattr(how, name)
+        if count < 1 or (name == "accumulate" and count > how.batch):
+            fact = f"{name} is {count}"
+            raise failure(str(how), fact, "give 1 or more, and no more passes than prompts a step")
     return how
 
 

@@ -42,7 +42,7 @@ def test_a_batch_ends_where_its_prompts_end(base):
     made = batch(base(), ["abc", "d"])
     assert made["attention_mask"].tolist() == [[1, 1, 1], [0, 0, 1]]
     assert made["position_ids"].tolist() == [[0, 1, 2], [0, 0, 0]]
-    assert made["input_ids"][0, -1] == Letters()("c")["input_ids"][0]
+    assert made["input_ids"][:, -1].tolist() == Letters()("cd")["input_ids"]
     assert next_logits(base(double=True), ["abc"]).dtype == torch.float32
 
 

@@ -179,6 +179,7 @@ MISFITS = [
         r"2 of its 4 modules are of another shape in .*\(model\.layers\.0\.mlp\.up_proj is "
         r"\(24, 16\), not \(16, 24\); model.layers.1.mlp.up_proj is .*24\)\); .* of the size",
     ),
+    ({HEAD: (VOCABULARY, 7)}, (), r"lm_head is \(31, 16\), not \(31, 7\)"),
     ({"model.embed_tokens": (16, VOCABULARY)}, (), "of another kind in .*tokens is an embedding"),
     ({HEAD: (VOCABULARY, 16)}, (HEAD,), "are of another kind in .*lm_head is a linear map"),
 ]  # fmt: skip

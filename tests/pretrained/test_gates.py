@@ -149,6 +149,11 @@ def test_a_route_can_be_followed_and_left(base):
         acting.follow(None)
         acting.coefficients[acting.layers == 0] = 0
         assert torch.allclose(ours, logits(model.network), rtol=1e-12)
+        asked = len(met)
+        acting.follow(_second_layer)
+        acting.set(0.0)  # then outputs are passed on as they are, and nobody is asked
+        logits(model.network)
+        assert len(met) == asked
         assert {*met} == {
             (name, (TOKENS.numel(), low[0].shape[1])) for name, low in acting.updates.items()
         }

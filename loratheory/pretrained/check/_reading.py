@@ -79,10 +79,7 @@ def judged(
         verdict = theorem.check(case, witness)
     except AssumptionError as error:
         verdict = theorem.judge(case, witness)
-        needs = str(error).partition("it needs ")[2]
-        note = f"needs {needs}; {shown}"
+        note = f"needs {str(error).partition('it needs ')[2]}; {shown}"
         return place.reading(theorem.label, verdict.bound, verdict.value, note)
-    outcome: Outcome = "tight" if verdict.tight else "holds"
-    if not verdict.holds:
-        outcome = "broken"
+    outcome: Outcome = "broken" if not verdict.holds else "tight" if verdict.tight else "holds"
     return place.reading(theorem.label, verdict.bound, verdict.value, note, outcome)

@@ -53,17 +53,12 @@ def weight(place: Map, name: str = "a weight") -> Float[np.ndarray, "m n"]:
 class Basis:
     """The singular vectors of a base weight on its shorter side, and its singular values.
 
-    Attributes
-    ----------
-    frame : (k, k) array
-        Orthonormal columns, ``k = min(m, n)``: left singular vectors where outputs are not more
-        than inputs, else right ones. The others follow from the weight and need no room.
-    sigma : (k,) array
-        Descending.
+    Left vectors where outputs are not more than inputs, else right ones, in columns; the others
+    follow from the weight and need no room.
     """
 
-    frame: Float64[np.ndarray, "k k"]
-    sigma: Float64[np.ndarray, " k"]
+    frame: Float64[np.ndarray, "k k"]  # orthonormal, k = min(m, n)
+    sigma: Float64[np.ndarray, " k"]  # descending
 
 
 def basis(matrix: Float[np.ndarray, "m n"]) -> Basis:

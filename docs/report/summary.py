@@ -9,21 +9,7 @@ LINES = 10
 
 
 def summary(sections: Sequence[Section], page: Path) -> list[str]:
-    """Return at most ten lines about all sections.
-
-    Parameters
-    ----------
-    sections : sequence of Section
-        In their order; at most eight.
-    page : Path
-        Where the whole report is.
-
-    Returns
-    -------
-    list of str
-        A line a section with what it confirmed, as many deviations as fit, each with its size, and
-        last the count of both with the page to open.
-    """
+    """Return at most ten lines about all sections."""
     good = [_confirmed(section) for section in sections if section.confirmed]
     bad = [
         f"DEVIATED   {section.title}: {line}" for section in sections for line in section.deviated

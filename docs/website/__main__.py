@@ -20,15 +20,7 @@ CASES = 40  # checked witnesses a theorem; `loratheory verify` takes more
 
 
 def sources(root: Path, target: Path) -> None:
-    """Write all pages that Sphinx then reads.
-
-    Parameters
-    ----------
-    root : Path
-        The checkout.
-    target : Path
-        A folder of its own; what was in it is replaced.
-    """
+    """Write all pages that Sphinx then reads."""
     import nbformat
 
     from loratheory.figures import rendered, theorem_graph

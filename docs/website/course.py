@@ -10,20 +10,7 @@ LABEL = r"(?<!\[)`thm:([a-z-]+)`"
 
 
 def course(notebooks: Path, executed: Path) -> dict[str, Any]:
-    """Return the course's pages as notebooks.
-
-    Parameters
-    ----------
-    notebooks : Path
-        The folder with the stripped notebooks.
-    executed : Path
-        Where executed copies lie; a missing or stale one is run and left there.
-
-    Returns
-    -------
-    dict
-        From the notebooks' stems to nbformat notebooks without widgets, labels linked.
-    """
+    """Return the course's pages as notebooks."""
     return {
         source.stem: shown(run(source, executed)) for source in sorted(notebooks.glob("*.ipynb"))
     }

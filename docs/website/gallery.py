@@ -3,21 +3,16 @@
 import inspect
 import re
 from pathlib import Path
-from typing import Any
 
 from loratheory.experiments import NAMES, experiment, finding, published
 from loratheory.figures import FIGURES, rendered, table
 from website.rest import Pages, escaped, heading, linked, toctree
 
+PICTURE = ".. image:: /figures/{0}.png\n   :alt: figure of {0}\n"
+
 
 def drawings(folder: Path) -> dict[str, bytes]:
-    """Return every figure whose table is stored, as PNG.
-
-    Parameters
-    ----------
-    folder : Path
-        Where the results lie, a folder for each experiment.
-    """
+    """Return every figure whose table is stored, as PNG."""
     known = {name: folder / name / Path(published(name)).name for name in FIGURES}
     return {
         name: rendered(FIGURES[name](table(file)), "png")
@@ -27,28 +22,18 @@ def drawings(folder: Path) -> dict[str, bytes]:
 
 
 def gallery(drawn: set[str]) -> Pages:
-    """Return a page for each experiment and the gallery.
-
-    Parameters
-    ----------
-    drawn : set of str
-        The figures there are, as ``figures/NAME.png``.
-
-    Returns
-    -------
-    dict
-        ``experiments/NAME.rst`` and ``experiments/index.rst``.
-    """
+    """Return a page for each experiment and the gallery."""
     pages, tiles = {}, ""
     for name in NAMES:
         one = experiment(name)
         title, _, body = inspect.cleandoc(one.document or "").partition("\n")
-        text = heading(escaped(title.rstrip("."))) + _picture(name, name in drawn) + _body(body)
+        text = heading(escaped(title.rstrip(".")))
+        text += (PICTURE.format(name) + "\n" if name in drawn else "") + _body(body)
         if found := finding(published(name).parent):
             text += heading("Found", "-") + linked(found) + "\n\n"
         provenance = f"\n\nRun it: ``loratheory run {name} --profile paper``.\n"
         pages[f"experiments/{name}.rst"] = text + provenance
-        tiles += _tile(name, one, name in drawn)
+        tiles += _tile(name, one.paragraph("Question"), name in drawn)
     index = (
         heading("Experiments and figures")
         + "Each asks a question of small exact models or of trained ones; prediction, chance level "
@@ -64,10 +49,6 @@ def spoken(name: str) -> str:
     return name.replace("_", " ").capitalize()
 
 
-def _picture(name: str, drawn: bool) -> str:
-    return f".. image:: /figures/{name}.png\n   :alt: figure of {name}\n\n" if drawn else ""
-
-
 def _body(text: str) -> str:
     """A document's paragraphs: each bold head opens a section."""
     parts = re.split(r"^\*\*([^*\n]+)\.\*\* ?", text.strip(), flags=re.MULTILINE)
@@ -76,8 +57,7 @@ def _body(text: str) -> str:
     return linked(parts[0]) + "\n\n" + told
 
 
-def _tile(name: str, one: Any, drawn: bool) -> str:
-    question = linked(one.paragraph("Question"))
-    link = heading(spoken(name), "-") + f"{question} :doc:`More <{name}>`\n\n"
-    target = f"   :target: {name}.html\n   :width: 560px\n\n" if drawn else ""
-    return link + (_picture(name, drawn).rstrip("\n") + "\n" + target if drawn else "")
+def _tile(name: str, question: str, drawn: bool) -> str:
+    text = heading(spoken(name), "-") + f"{linked(question)} :doc:`More <{name}>`\n\n"
+    options = f"   :target: {name}.html\n   :width: 560px\n\n"
+    return text + (PICTURE.format(name) + options if drawn else "")

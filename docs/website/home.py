@@ -8,22 +8,7 @@ HAND = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
 
 
 def home(root: Path, titles: Mapping[str, str], docs: Mapping[str, str]) -> dict[str, str]:
-    """Return the hand-written pages, their links turned to pages of the site.
-
-    Parameters
-    ----------
-    root : Path
-        The checkout.
-    titles : mapping
-        The course: from stems to titles, in order.
-    docs : mapping
-        Further pages in Markdown by name, each with a title of its own.
-
-    Returns
-    -------
-    dict
-        ``index.md`` from the README, with the table of contents; and the other pages.
-    """
+    """Return the hand-written pages, their links turned to pages of the site."""
     pages = {
         page: linked((root / name).read_text(encoding="utf-8"))
         for name, page in HAND.items()

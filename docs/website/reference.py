@@ -36,15 +36,7 @@ def reference() -> Pages:
 
 
 def package_page(name: str, described: dict[int, str] | None = None) -> str:
-    """Return the directives for every public class and function of a package.
-
-    Parameters
-    ----------
-    name : str
-        Below ``loratheory``.
-    described : dict, optional
-        Where objects are described already; what this page describes is added.
-    """
+    """Return the directives for every public class and function of a package."""
     described = {} if described is None else described
     package = import_module(f"loratheory.{name}")
     full = package.__name__
@@ -66,24 +58,21 @@ def package_page(name: str, described: dict[int, str] | None = None) -> str:
 
 
 def public_names(package: ModuleType) -> dict[str, object]:
-    """What a package hands out: classes first, then functions, then values, by name."""
+    """What a package hands out of its own: classes first, then functions, then values, by name."""
     found = {
         name: value
         for name, value in vars(package).items()
-        if not name.startswith("_") and not isinstance(value, ModuleType) and _own(value)
+        if not name.startswith("_")
+        and not isinstance(value, ModuleType)
+        and (_is_value(value) or str(value.__module__).startswith("loratheory."))
     }
-    order = sorted(found, key=lambda name: (_kind(found[name]), name.lower()))
+    order = sorted(found, key=lambda name: (*_kind(found[name]), name.lower()))
     return {name: found[name] for name in order}
-
-
-def _own(value: object) -> bool:
-    """Whether it was not imported from elsewhere; values have no home and count as own."""
-    return _is_value(value) or str(value.__module__).startswith("loratheory.")
 
 
 def _is_value(value: object) -> bool:
     return not (inspect.isclass(value) or inspect.isroutine(value))
 
 
-def _kind(value: object) -> int:
-    return 2 if _is_value(value) else int(not inspect.isclass(value))
+def _kind(value: object) -> tuple[bool, bool]:
+    return _is_value(value), not inspect.isclass(value)

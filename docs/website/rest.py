@@ -18,15 +18,7 @@ def escaped(text: object) -> str:
 
 
 def linked(text: str, folder: str = "/theorems") -> str:
-    """Return markup of a docstring in which labels of theorems lead to their pages.
-
-    Parameters
-    ----------
-    text : str
-        Holds labels as code, in one or two pairs of backticks.
-    folder : str
-        Where the theorems' pages lie.
-    """
+    """Return markup of a docstring in which labels of theorems lead to their pages."""
     return re.sub(r"`{1,2}thm:([a-z-]+)`{1,2}", rf":doc:`thm:\1 <{folder}/\1>`", text)
 
 

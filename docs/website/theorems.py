@@ -25,22 +25,7 @@ def theorem_pages(
     reports: Mapping[str, Report],
     documents: Mapping[str, str],
 ) -> Pages:
-    """Return the theorems' pages and their index.
-
-    Parameters
-    ----------
-    theorems : sequence of Theorem
-        The registry.
-    reports : mapping
-        From each label to what verification found.
-    documents : mapping
-        From pages of the site to the texts behind them, in which labels are looked for.
-
-    Returns
-    -------
-    dict
-        ``theorems/NAME.rst`` for each, and ``theorems/index.rst``.
-    """
+    """Return the theorems' pages and their index."""
     names = [name_of(theorem) for theorem in theorems]
     pages = {
         f"theorems/{name}.rst": page(theorem, reports[theorem.label], theorems, documents)

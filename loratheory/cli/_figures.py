@@ -47,6 +47,10 @@ def figure(
             refused(f"there is no figure {name!r}; {hint}")
         file = output or (usual or Path()) / f"{one}.pdf"
         tasks = [(one, table or figures.published(one), file)]
+    for _, _, file in tasks:
+        there = next(place for place in file.parents if place.exists())
+        if not there.is_dir():
+            refused(f"{there} is a file: name a folder in its place")
     drawn = [(file, known[one](figures.table(source))) for one, source, file in tasks]
     for file, drawing in drawn:
         if file.suffix in FIGURE:

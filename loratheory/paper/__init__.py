@@ -12,5 +12,5 @@ from loratheory.paper._claim import Claim as Claim
 from loratheory.paper._claim import claim as claim
 from loratheory.paper._numbers import numbers as numbers
 from loratheory.paper._sources import PaperError as PaperError
+from loratheory.paper._sources import typed as typed
 from loratheory.paper._sources import written as written
-from loratheory.paper._typed import typed as typed

@@ -14,21 +14,11 @@ ENGINES: dict[str, tuple[str, ...]] = {
     "tectonic": ("tectonic", "-X", "compile", "--keep-logs", "main.tex"),
 }
 """What can typeset the paper; the first that is installed does."""
+FIXED = {"SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1", "max_print_line": "1000"}
 
 
 def engine() -> tuple[str, ...]:
-    """Return the command that typesets ``main.tex`` in the current folder.
-
-    Returns
-    -------
-    tuple of str
-        Of the first of `ENGINES` that is installed.
-
-    Raises
-    ------
-    PaperError
-        If none is; the message says how to get one.
-    """
+    """The command that typesets ``main.tex`` in the current folder; refused where there is none."""
     for name, command in ENGINES.items():
         if shutil.which(name):
             return command
@@ -40,36 +30,30 @@ def engine() -> tuple[str, ...]:
 
 
 def typeset(build: Path) -> Path:
-    """Return the pages of what `written` left; the same bytes from the same sources.
+    """Return the pages of what `written` left: the same bytes from the same sources.
 
     Parameters
     ----------
     build : Path
-        The folder with ``main.tex``.
+        The folder with ``main.tex``; what TeX says goes to ``main.log``.
 
     Returns
     -------
     Path
-        ``main.pdf``; what TeX said is in ``main.log`` beside it.
+        ``main.pdf``.
 
     Raises
     ------
     PaperError
         If there is no TeX, or it stops; the message has its first complaint.
     """
-    fixed = {"SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1", "max_print_line": "1000"}
     done = subprocess.run(
-        engine(),
-        cwd=build,
-        env=fixed | dict(os.environ),
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-    )
+        engine(), cwd=build, env=FIXED | dict(os.environ), capture_output=True, check=False,
+        encoding="utf-8", errors="replace",
+    )  # fmt: skip
     if done.returncode:
-        told = re.findall(r"^!.*(?:\n.*){0,3}", done.stdout, re.MULTILINE)
-        reason = told[0] if told else (done.stderr or done.stdout)[-600:]
+        first = re.search(r"^!.*(?:\n.*){0,3}", done.stdout, re.MULTILINE)
+        reason = first[0] if first else (done.stderr or done.stdout)[-600:]
         message = f"TeX stopped in {build / 'main.tex'}: {reason.strip()}"
         raise PaperError(message)
     return build / "main.pdf"
@@ -90,9 +74,8 @@ def complaints(log: str) -> list[str]:
         of the page by more than 5 points.
     """
     lost = re.findall(r"(?:Reference|Citation) `[^']*'.*undefined|Label `.*' multiply", log)
-    boxes = re.findall(r"Overfull \\[hv]box \((\d+\.?\d*)pt too[^\n]*", log)
-    lines = re.findall(r"Overfull \\[hv]box \(\d[^\n]*", log)
-    return lost + [line for line, size in zip(lines, boxes, strict=True) if float(size) > 5]
+    boxes = re.finditer(r"Overfull \\[hv]box \((\d+\.?\d*)pt too[^\n]*", log)
+    return lost + [box[0] for box in boxes if float(box[1]) > 5]
 
 
 def built(paper: Path, build: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The chain behind one claim: statement, proof, check, experiments, figures, place in the paper."""
+"""What supports a claim: statement, proof, check, experiments, figures, place in the paper."""
 
 import inspect
 import re
@@ -44,7 +44,7 @@ class Claim:
     Attributes
     ----------
     label, status, statement, source : str
-        The claim.
+        As of the theorem.
     proof : str
         The file that holds statement, proof and check.
     appendix : str
@@ -71,7 +71,7 @@ class Claim:
 def claim(
     theorem: Theorem[Any, Any], paper: Path, build: Path, *, cases: int = 200, seed: int = 0
 ) -> Claim:
-    """Return the chain behind a theorem; its check is run on the spot.
+    """Return what supports a theorem; its check is run on the spot.
 
     Parameters
     ----------

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ from typing import Any
 from loratheory.experiments import NAMES, experiment, table
 from loratheory.experiments.engine import (
     QueryError,
-    Value,
     bootstrap_mean,
     query,
     stored_provenance,
@@ -93,33 +92,21 @@ def decimal(number: float) -> str:
     return sign + (text[1:] if text.startswith("0.") else text)
 
 
-def _looked_up(key: str, tables: Tables) -> Value | None:
+def _measured(key: str, tables: Tables, form: str = "measured") -> str:
     asked = query(key)
     if asked.experiment not in NAMES:
         experiment(asked.experiment)  # refuses, with the nearest names
     if asked.experiment not in tables.here:
-        return None
-    return value(asked, tables.rows(tables.results / asked.experiment / "table.csv"))
-
-
-def _measured(key: str, tables: Tables) -> str:
-    found = _looked_up(key, tables)
-    return decimal(found.middle) if found else ""
-
-
-def _within(key: str, tables: Tables) -> str:
-    found = _looked_up(key, tables)
-    if found is None:
         return ""
+    found = value(asked, tables.rows(tables.results / asked.experiment / "table.csv"))
+    if form == "share":
+        return rf"{100 * found.middle:.0f}\,\%"
+    if form == "measured":
+        return decimal(found.middle)
     if math.isnan(found.low):
         message = rf"{key} has no interval: ask for it by \measured"
         raise QueryError(message)
     return rf"{decimal(found.middle)} \interval{{{decimal(found.low)}}}{{{decimal(found.high)}}}"
-
-
-def _share(key: str, tables: Tables) -> str:
-    found = _looked_up(key, tables)
-    return rf"{100 * found.middle:.0f}\,\%" if found else ""
 
 
 def _constant(key: str, tables: Tables) -> str:  # noqa: ARG001
@@ -155,8 +142,8 @@ def _counted(key: str, tables: Tables) -> str:
 
 FORMS: Mapping[str, Callable[[str, Tables], str]] = {
     "measured": _measured,
-    "within": _within,
-    "share": _share,
+    "within": partial(_measured, form="within"),
+    "share": partial(_measured, form="share"),
     "counted": _counted,
     "constant": _constant,
 }

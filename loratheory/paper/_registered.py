@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from loratheory.experiments import Experiment, experiment, finding
+from loratheory.experiments import experiment, finding
 from loratheory.experiments.engine import stored_provenance
 from loratheory.figures import FIGURES
 from loratheory.paper._numbers import command, stored
@@ -49,42 +49,22 @@ def told_by_experiments(results: Path) -> str:
 
 
 def experiments(results: Path, shown: Sequence[str]) -> str:
-    """Return the appendix of experiments: what each asked, predicted and found, with its figure.
-
-    Parameters
-    ----------
-    results : Path
-        The folder of stored tables; experiments without one are left out.
-    shown : sequence of str
-        Figures that the main text has already.
-
-    Returns
-    -------
-    str
-        LaTeX, a subsection an experiment.
-    """
+    """Return the appendix: what each asked, predicted and found, with its figure if not shown."""
     lines = []
     for name in stored(results):
         one = experiment(name)
         title = name.replace("_", " ")
         lines.append(rf"\subsection{{{title[0].upper()}{title[1:]}}}\label{{exp:{name}}}")
+        told = {paragraph: one.paragraph(paragraph) for paragraph in PARAGRAPHS}
+        told["Found"] = finding(results / name)
         lines += [
-            rf"\registered{{{paragraph}}}{{{linked(text)}}}"
-            for paragraph, text in _paragraphs(one, results / name)
-            if text
+            rf"\registered{{{part}}}{{{linked(text)}}}" for part, text in told.items() if text
         ]
         if name in FIGURES and name not in shown:
             lines.append(rf"\appendixfigure{{{name}}}{{{linked(one.paragraph('Question'))}}}")
         elif name in shown:
             lines.append(rf"\seefigure{{{name}}}")
     return "\n".join(lines) + "\n"
-
-
-def _paragraphs(one: Experiment, folder: Path) -> Iterator[tuple[str, str]]:
-    """What was registered before the run, and what was found."""
-    for paragraph in PARAGRAPHS:
-        yield paragraph, one.paragraph(paragraph)
-    yield "Found", finding(folder)
 
 
 def provenance(results: Path) -> str:

@@ -7,11 +7,14 @@ from pathlib import Path
 from loratheory.figures import FIGURES, rendered, table
 from loratheory.paper._numbers import numbers, stored
 from loratheory.paper._registered import experiments, provenance, statements, told_by_experiments
-from loratheory.paper._typed import typed
 from loratheory.store import write_whole
 from loratheory.theorems import ALL, appendix
 
 SOURCES = ("main.tex", "refs.bib")
+GENERATED = r"\\(?:measured|within|share|counted|constant|stored|ifstored|question|finding|stated)"
+NAMES = r"\\(?:ref|label|result|cite[pt]?|citealp|input|includegraphics|url|href|bibliography)"
+LENGTH = r"-?\d*\.?\d+\s*(?:\\(?:line|text|column|paper)\w+|em|ex|cm|mm|pt|in)\b"
+NUMBER = r"\d*\.?\d+\s*(?:\\,|~)?\s*\\%|\d*\.\d+"
 Picture = Callable[[str, Path], bytes]
 
 
@@ -27,6 +30,36 @@ def shown(source: str) -> list[str]:
 def drawn(name: str, results: Path) -> bytes:
     """A figure from its stored table, as PDF; the same bytes every time."""
     return rendered(FIGURES[name](table(results / name / "table.csv")), "pdf")
+
+
+def typed(source: str) -> list[str]:
+    r"""Return the decimals and percentages that stand in a document's own text.
+
+    Parameters
+    ----------
+    source : str
+        LaTeX. What precedes ``\begin{document}``, comments, lengths, names and arguments of
+        generated numbers do not count.
+
+    Returns
+    -------
+    list of str
+        ``line: number``, empty where all is generated. Whole numbers may be typed.
+    """
+    start = source.find(r"\begin{document}")
+    head, body = source[: max(start, 0)], source[max(start, 0) :]
+    for pattern in (
+        r"(?<!\\)%[^\n]*",
+        GENERATED + r"\{[^}]*\}",
+        NAMES + r"(?:\[[^\]]*\])*\{[^}]*\}",
+        LENGTH,
+    ):
+        body = re.sub(pattern, lambda cut: re.sub(r"[^\n]", " ", cut[0]), body)
+    first = head.count("\n") + 1
+    return [
+        f"{first + body.count(chr(10), 0, found.start())}: {found[0].strip()}"
+        for found in re.finditer(NUMBER, body)
+    ]
 
 
 def written(paper: Path, build: Path, picture: Picture = drawn) -> tuple[Path, ...]:

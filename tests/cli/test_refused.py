@@ -91,6 +91,10 @@ REFUSED = {
     "figure windw": "there is no figure 'windw'; did you mean window",
     "figure window --table nope.csv": "there is no table nope.csv",
     "figure window --table other/window/table.csv": "no column coefficient",
+    "figure window --table binary": "binary is no table ('utf-8' codec can't decode",
+    "figure window --table cut.csv.gz": "cut.csv.gz is no table (Compressed file ended",
+    "figure all -o file": "file is a file: name a folder in its place",
+    "figure window -o file/x.png": "file is a file: name a folder in its place",
     "figure window -o window.jpg": "window.jpg: a figure is written as .pdf, .png, .svg",
     "figure all --table x.csv": "--table x.csv cannot serve all figures",
     "figure all -o x.pdf": "-o x.pdf names a file: for all figures name a folder",
@@ -126,6 +130,8 @@ def test_it_is_said_in_one_paragraph_and_nothing_is_left(line, run, tmp_path):
     for name, text in {**files, "other/window/table.csv": "a\n1\n"}.items():
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text(text)
+    Path("binary").write_bytes(bytes(range(256)))
+    Path("cut.csv.gz").write_bytes(b"\x1f\x8b\x08\x00abc")
     before = sorted(Path().rglob("*"))
     code, out, err = run(*line.split())
     assert (code, out) == (2, "")

@@ -1,7 +1,6 @@
 """The pages: every reference leads somewhere, nothing sticks out, and no TeX is explained."""
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -84,16 +83,3 @@ def test_the_same_sources_give_the_same_pages(tmp_path, monkeypatch):
         (tmp_path / name / "main.tex").write_text(text, encoding="utf-8")
         made.append(typeset(tmp_path / name).read_bytes())
     assert made[0] == made[1]
-
-
-def test_the_deps_are_installed_once():
-    """Where all packages are there nothing is asked of apt."""
-    done = subprocess.run(
-        ["make", "-n", "--no-print-directory", "paper-deps"],
-        cwd=PAPER.parent,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.startswith("dpkg -s latexmk")
-    assert "--no-install-recommends" in done.stdout

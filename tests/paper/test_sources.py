@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from loratheory.figures import FIGURES
-from loratheory.paper import PaperError, written
+from loratheory.paper import PaperError, typed, written
 from loratheory.paper._sources import drawn, shown
 
 PAPER = Path(__file__).parents[2] / "paper"
@@ -41,6 +41,30 @@ def test_everything_is_written_into_the_build_folder(tmp_path):
     lines = (tmp_path / "numbers.tex").read_text(encoding="utf-8").splitlines()
     assert len(lines) == len(set(lines)) > 150
     assert r"\seefigure{window}" in (tmp_path / "experiments.tex").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("answers .37 of them", [".37"]),
+        ("answers 0.37 and 1.00", ["0.37", "1.00"]),
+        (r"in 37\,\% and 5~\% and 1.5 \%", [r"37\,\%", r"5~\%", r"1.5 \%"]),
+        (r"a 40\% share % of 0.5 all", [r"40\%"]),
+        (r"\measured{gating: two_hop; coverage=0.5} of 8 bases", []),
+        (r"\within{gating: two_hop;" + "\n" + r"coverage=0.5} and .5", [".5"]),
+        (r"\includegraphics[width=0.9\linewidth]{figures/a.pdf} 2.5cm \vspace{0.3em}", []),
+        (r"\url{https://arxiv.org/abs/2506.13479} \ref{fig:a.1}", []),
+        ("Section 3. Then 4, 5.", []),
+    ],
+)
+def test_typed_numbers_by_hand(text, wanted):
+    assert [line.split(": ", 1)[1] for line in typed(text)] == wanted
+
+
+def test_lines_are_those_of_the_file():
+    assert typed("\\setlength{0.5}\n\\begin{document}\n\\measured{a: b;\nc=0.5}\nthen .5\n") == [
+        "5: .5"
+    ]
 
 
 def test_a_typed_number_stops_it(tmp_path):

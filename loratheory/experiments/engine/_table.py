@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,14 +85,18 @@ def table(path: Path) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    data = unpacked(path)
+    try:
+        data = unpacked(path)
+        lines = list(csv.reader(io.StringIO((data or b"").decode(), newline="")))
+    except (UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error, csv.Error) as error:
+        message = f"{path} is no table ({error}): name one that `loratheory run` has written"
+        raise TableError(message) from None
     if data is None:
         message = (
             f"there is no table {path}: name one that `loratheory run` has written, "
             "or leave it out for the project's own"
         )
         raise TableError(message)
-    lines = list(csv.reader(io.StringIO(data.decode(), newline="")))
     if len(lines) < 2:
         message = f"{path} holds {len(lines)} lines: a table has a header and at least one row"
         raise TableError(message)

@@ -42,7 +42,7 @@ from ipywidgets import FloatSlider, interact
 from loratheory.experiments.bench import problems as words
 from loratheory.experiments.bench.problems import margin, share_needed
 from loratheory.figures import FIGURES, table
-from loratheory.figures.failing_step import question
+from loratheory.figures.word_problems import question
 from loratheory.theorems import template_vote
 
 _ = torch.set_num_threads(1)  # more do not pay at this size

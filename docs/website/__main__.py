@@ -23,7 +23,8 @@ def sources(root: Path, target: Path) -> None:
     """Write all pages that Sphinx then reads."""
     import nbformat
 
-    from loratheory.figures import rendered, theorem_graph
+    from loratheory.figures import rendered
+    from loratheory.figures.commands import theorem_graph
     from loratheory.theorems import ALL, verify_all
 
     shutil.rmtree(target, ignore_errors=True)
@@ -40,7 +41,7 @@ def sources(root: Path, target: Path) -> None:
     pages |= theorem_pages(ALL, reports, texts)
     for name, text in pages.items():
         _file(target / name).write_text(text, encoding="utf-8")
-    graph = {"theorem_graph": rendered(theorem_graph.draw(ALL), "png")}
+    graph = {"theorem_graph": rendered(theorem_graph(ALL), "png")}
     for name, picture in {**figures, **graph}.items():
         _file(target / "figures" / f"{name}.png").write_bytes(picture)
     for stem, lesson in lessons.items():

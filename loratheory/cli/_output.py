@@ -158,7 +158,7 @@ def whole(path: Path, content: str | bytes) -> None:
 def delivered(json: Path | None, value: Any, figure: Path | None = None, *drawing: Any) -> bool:
     """Write the JSON and the figure that were asked for; whether a table is to be shown too.
 
-    A drawing is the name of a module of `loratheory.figures` and what its `draw` takes.
+    A drawing is the name of a function of `loratheory.figures.commands` and what it takes.
     """
     if str(json) == "-":
         sys.stdout.write(_json_text(value, sys.stdout.encoding))
@@ -166,7 +166,7 @@ def delivered(json: Path | None, value: Any, figure: Path | None = None, *drawin
         whole(json, _json_text(value, "utf-8"))
     if figure:
         name, *given = drawing
-        figure_file(figure, import_module(f"loratheory.figures.{name}").draw(*given))
+        figure_file(figure, getattr(import_module("loratheory.figures.commands"), name)(*given))
     return str(json) != "-"
 
 

@@ -1,11 +1,11 @@
-"""Numbers against numbers: a line for each law, points for what was found."""
+"""Numbers against numbers: a line for each law, points for what was measured."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from loratheory.figures._style import styled
+from loratheory.figures._look import styled
 
-MARKS = "os^Dv"
+SIGNS = "os^Dv"
 
 
 @styled
@@ -40,8 +40,8 @@ def draw(
     figure = Figure(figsize=(5.6, 2.9))
     axes = figure.subplots()
     for number, (name, (places, heights)) in enumerate(curves.items()):
-        mark = MARKS[number % len(MARKS)] if name in points else "-"
-        axes.plot(places, heights, mark, label=name, clip_on=False)
+        sign = SIGNS[number % len(SIGNS)] if name in points else "-"
+        axes.plot(places, heights, sign, label=name, clip_on=False)
     axes.set(xlabel=across, ylabel=up)
     if share:
         axes.set_ylim(0, 1)

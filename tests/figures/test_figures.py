@@ -1,74 +1,150 @@
-"""Figures: drawn from their stored tables, the same bytes every time, clear about bad tables."""
+"""All figures: from their stored tables, readable in print, the same bytes, clear about bad tables.
 
+What is plotted is held against the table by another route: a query and a groupby of its own.
+"""
+
+import re
 import subprocess
 import sys
 from functools import cache
-from importlib import import_module
-from pathlib import Path
+from itertools import pairwise
 
 import matplotlib as mpl
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from loratheory.figures import FIGURES, UNDATED, TableError, columns, rendered, table
+from loratheory import experiments
+from loratheory.figures import FIGURES, UNDATED, TableError, published, rendered
+from loratheory.figures._engine import COLUMNS
 
-ROOT = Path(__file__).parents[2]
-each = pytest.mark.parametrize("name", FIGURES)
+each = pytest.mark.parametrize("name", sorted(FIGURES))
+LINE, HIGH = 6.34, 5.08
+"""Inches: a line of the paper, and how high an appendix figure may be, at .92 of a line."""
+MANY = {"expressive_power": 9, "label_free_prediction": 7}
+"""Panels of the figures that need more than six."""
 
 
 @cache
 def stored(name):
     """A stored table, read once."""
-    return table(ROOT / "paper" / "results" / name / "table.csv")
+    return experiments.table(published(name))
+
+
+@cache
+def drawn(name):
+    """The figure and its SVG, drawn once."""
+    figure = FIGURES[name](stored(name))
+    return figure, rendered(figure, "svg")
+
+
+def panels(figure):
+    """Its panels, without colour bars and tables of text."""
+    return [axes for axes in figure.axes if axes.axison and axes.get_label() != "<colorbar>"]
+
+
+def texts(figure):
+    """All that is written."""
+    return [x for x in figure.findobj(mpl.text.Text) if x.get_visible() and x.get_text().strip()]
 
 
 @each
 def test_the_same_table_gives_the_same_bytes(name, monkeypatch):
     """Whatever the user's own settings are, and whatever the time is."""
-    first = FIGURES[name](stored(name))
-    before = {kind: rendered(first, kind) for kind in UNDATED}
-    monkeypatch.setitem(mpl.rcParams, "savefig.dpi", 33)
+    before = dict(mpl.rcParams)
+    _, first = drawn(name)
+    assert dict(mpl.rcParams) == before
     monkeypatch.setitem(mpl.rcParams, "font.size", 22)
-    monkeypatch.setitem(mpl.rcParams, "pdf.fonttype", 3)
     monkeypatch.setitem(mpl.rcParams, "svg.hashsalt", None)
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1")
-    again = FIGURES[name](stored(name))
-    assert {kind: rendered(again, kind) for kind in UNDATED} == before
+    rows = stored(name)[list(COLUMNS[name])].to_dict("records")  # the others do not matter
+    assert rendered(FIGURES[name](rows), "svg") == first
+
+
+@pytest.mark.parametrize("kind", UNDATED)
+def test_every_kind_of_file_is_the_same_twice(kind, monkeypatch):
+    first = rendered(FIGURES["window"](stored("window")), kind)
+    monkeypatch.setitem(mpl.rcParams, "savefig.dpi", 33)
+    monkeypatch.setitem(mpl.rcParams, "pdf.fonttype", 3)
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1")
+    assert rendered(FIGURES["window"](stored("window")), kind) == first
 
 
 @each
-def test_each_column_it_asks_for_is_missed(name, monkeypatch):
-    """What a figure asks for while it draws; the small exact tables have nothing else."""
-    rows, asked = stored(name), set()
-    import_module(f"loratheory.figures.{name}")
-
-    def noting(rows, *names):
-        asked.update(names)
-        return columns(rows, *names)
-
-    for module in [m for n, m in sys.modules.items() if n.startswith("loratheory.figures.")]:
-        if getattr(module, "columns", None) is columns:
-            monkeypatch.setattr(module, "columns", noting)
-    FIGURES[name](rows)
-    asked &= set(rows[0])  # the rest is derived
-    assert len(asked) >= 2
-    for column in asked:
-        lacking = [{key: row[key] for key in row if key != column} for row in rows]
-        with pytest.raises(TableError, match=f"no column {column}"):
-            FIGURES[name](lacking)
+def test_it_can_be_read_in_print(name):
+    """Type of seven points, named axes, a title with numbers, few panels, all on the page."""
+    figure, _ = drawn(name)
+    width, height = figure.get_size_inches()
+    printed = 0.74 * LINE if name == "window" else 0.92 * LINE
+    scale = min(printed / width, HIGH / height)
+    assert min(text.get_fontsize() for text in texts(figure)) * scale >= 7
+    assert len(panels(figure)) <= MANY.get(name, 6)
+    assert len(figure.get_suptitle()) > 40
+    assert "{" not in figure.get_suptitle()
+    for axes in panels(figure):
+        names = [label.get_text() for label in axes.get_xticklabels()]
+        assert axes.get_xlabel() or any(re.search("[a-z]", name) for name in names)
+        left = axes.yaxis.get_tick_params()["labelleft"]
+        named = [label.get_text() for label in axes.get_yticklabels()] if left else ["as before"]
+        assert axes.get_ylabel() or any(re.search("[a-z×÷%]", name) for name in named)
 
 
 @each
-def test_drawing_leaves_the_settings_alone(name):
-    before = dict(mpl.rcParams)
-    FIGURES[name](stored(name))
-    assert dict(mpl.rcParams) == before
+def test_nothing_is_written_over_anything(name):
+    """Legends and titles keep off panels and each other, and all stays on the page."""
+    figure, _ = drawn(name)
+    figure.dpi = 72  # as the file was
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    page = figure.bbox.padded(3)
+    written = [
+        figure._suptitle,
+        *(text for legend in figure.legends for text in legend.get_texts()),
+    ]
+    for axes in figure.axes:
+        written += [axes._left_title, axes.xaxis.label, axes.yaxis.label, *axes.texts]
+    boxes = [text.get_window_extent(renderer) for text in written if text.get_text()]
+    assert all(page.contains(*box.min) and page.contains(*box.max) for box in boxes)
+    parts = [legend.get_window_extent(renderer) for legend in figure.legends]
+    parts += [axes.get_window_extent(renderer) for axes in figure.axes]
+    titles = [axes._left_title for axes in figure.axes if axes.get_title(loc="left")]
+    parts += [title.get_window_extent(renderer) for title in titles]
+    for number, one in enumerate(parts):
+        assert not any(one.overlaps(other) for other in parts[number + 1 :])
 
 
-def test_the_readme_picture_is_the_stored_one():
-    size = (ROOT / "paper" / "figures" / "window.png").stat().st_size
-    drawn = rendered(FIGURES["window"](stored("window")), "png")
-    assert drawn[:8] == b"\x89PNG\r\n\x1a\n"
-    assert size == pytest.approx(len(drawn), rel=0.2)
+@each
+def test_chance_is_shown_where_the_table_has_it(name):
+    figure, _ = drawn(name)
+    found = [x for axes in figure.axes for x in axes.get_legend_handles_labels()[1]]
+    assert ("constant answer" in found) == ("chance" in stored(name))
+    lines = [line for axes in panels(figure) for line in axes.lines]
+    chance = [line for line in lines if line.get_label() == "constant answer"]
+    assert all(line.get_linestyle() == ":" for line in chance)
+
+
+@each
+def test_a_column_that_is_missing_is_named(name):
+    for column in COLUMNS[name]:
+        with pytest.raises(TableError, match=rf"has no column {column};"):
+            FIGURES[name](stored(name).drop(columns=column))
+
+
+def test_tables_that_will_not_do_are_refused_in_words():
+    table = stored("gating")
+    for bad, message in (
+        (table[table["rule"] != "ties"], "no row of the table has ties in column rule"),
+        (table[table["facts"] != 5], "no row of the table has facts = 5"),
+        (table.assign(two_hop="many"), "column two_hop of the table holds words"),
+        (table[[]], "no column facts, pairs, .*, found none"),
+    ):
+        with pytest.raises(TableError, match=message):
+            FIGURES["gating"](bad)
+
+
+def test_a_title_is_what_is_drawn_where_the_table_lacks_its_numbers():
+    table = stored("gating")
+    figure = FIGURES["gating"](table[table["pairs"] < 4])
+    assert figure.get_suptitle().replace("\n", " ").startswith("Edited and unedited two-hop")
+    assert "98%" in drawn("gating")[0].get_suptitle()
 
 
 def test_the_registry_loads_no_plotting():
@@ -77,16 +153,246 @@ def test_the_registry_loads_no_plotting():
     assert done.stdout.strip() == "False"
 
 
+def place_of(axes, name):
+    """Where a name stands on whichever axis has it, and which that is; numbers are themselves."""
+    if not isinstance(name, str):
+        return name, 0
+    here = axes.get_subplotspec().rowspan
+    row = [one for one in panels(axes.figure) if one.get_subplotspec().rowspan == here]
+    for one in (axes, *row):  # names are written once a row
+        for along, labels in enumerate((one.get_xticklabels(), one.get_yticklabels())):
+            names = [text.get_text() for text in labels]
+            if name in names:
+                return names.index(name), along
+    raise AssertionError(name)
+
+
+def values_at(axes, label, name):
+    """What is drawn under a label nearest to a name."""
+    place, along = place_of(axes, name)
+    points = [container[0] for container in axes.containers if container.get_label() == label]
+    points += [line for line in axes.lines if line.get_label() == label]
+    found = [
+        (abs(pair[along] - place), pair[1 - along])
+        for line in points
+        for pair in zip(line.get_xdata(), line.get_ydata(), strict=True)
+    ]
+    return [value for off, value in found if off < (0.45 if isinstance(name, str) else 1e-6)]
+
+
+HALF = "familiarity == 'half'"
+EVERYWHERE = "trained == 'all layers'"
+PROBES = [
+    # figure, panel, what the legend calls it, where, column, rows
+    ("capacity", 0, "r = 1, K = 8", "sum", "recall", "rank == 1 and pairs == 8 and rule == 'sum'"),
+    ("capacity", 2, "r = 4, K = 2", "mean", "other_two_hop",
+     "rank == 4 and pairs == 2 and rule == 'mean'"),
+    ("depth", 0, "one layer twice, window 2", "sum", "two_hop",
+     "reads == 'one layer twice, window 2' and rule == 'sum'"),
+    ("depth", 1, "two layers", "Arrow", "(hop_1 + hop_2) / 2",
+     "reads == 'two layers' and rule == 'arrow'"),
+    ("depth", 0, "predicted ceiling of one read", "Arrow", "ceiling",
+     "reads == 'one layer' and rule == 'arrow'"),
+    ("edit_strength", 0, "margin alone", 120, "(margin_1 + margin_2) / 2",
+     "rule == 'mean' and trained == 120"),
+    ("edit_strength", 0, "margin as it acts at half strength", 60,
+     "(margin_1 + margin_2) / 2 + 2 * curvature", "rule == 'mean' and trained == 60"),
+    ("edit_strength", 2, "edited two-hop questions", 60, "two_hop",
+     "rule == 'sum' and trained == 60"),
+    ("edit_strength", 1, "predicted, facts", 60, "predicted_facts",
+     "rule == 'mean' and trained == 60"),
+    ("familiarity", 2, "edited two-hop questions", "fake", "two_hop", "familiarity == 'fake' and "
+     "identity == 'none' and coverage == 0.5 and rule == 'gates'"),
+    ("familiarity", 0, "predicted", "half-fake, all repeated", "predicted",
+     f"{HALF} and identity == 'all' and coverage == 0.5 and rule == 'mean'"),
+    ("familiarity", 5, "base, unseen questions", "half-fake, all repeated", "circuit",
+     f"{HALF} and identity == 'all' and coverage == 0.5 and rule == 'base'"),
+    ("gating", 0, "pairs of adapters at once: 4", "block gates", "two_hop",
+     "rule == 'block gates, z = 2' and facts == 5 and pairs == 4 and rank == 8 and "
+     "bridges == 'fresh' and modules == 'mlp' and coverage == 0.5 and pretrained == 700"),
+    ("interference", 0, "sum", "8 facts, r = 8, K = 4", "two_hop",
+     "rule == 'sum' and facts == 8 and rank == 8 and pairs == 4"),
+    ("interference", 2, "MLP out", "3 facts, r = 2, K = 4", "crosstalk_out",
+     "rule == 'sum' and facts == 3 and rank == 2 and pairs == 4"),
+    ("joint_and_bridge", 1, "coverage 0.5", "both, with spelt-out ones", "written_out",
+     "coverage == 0.5 and rule == 'bridged, written out'"),
+    ("joint_and_bridge", 0, "predicted", "one adapter for both", "predicted", "coverage == 0.5 and "
+     "rule == 'joint'"),
+    ("merge_coefficient", 2, "edited two-hop questions", 0.5, "two_hop",
+     "case == 'overwrite' and coverage > 0 and coefficient == 0.5"),
+    ("merge_coefficient", 3, "predicted", 0.7, "oracle_curved",
+     "case == 'overwrite' and coverage > 0 and coefficient == 0.7"),
+    ("number_of_hops", 0, "3 hops", 0.8, "k_hop", "hops == 3 and coefficient == 0.8"),
+    ("number_of_hops", 3, "4 hops", 0.5, "facts", "hops == 4 and coefficient == 0.5"),
+    ("placement", 0, "predicted from facts in context", "both in both passes", "inside",
+     "modules == 'mlp' and place == 'both loops'"),
+    ("placement", 4, "old answer", "in the wrong order", "unchanged",
+     "modules == 'attention' and place == 'reversed placement'"),
+    ("plain_transformer", 0, "two-hop, held out", 500, "held_out",
+     "layers == 'together' and rule == 'base' and stage == 500"),
+    ("plain_transformer", 2, "edited two-hop questions", "sum", "two_hop",
+     "layers == 'own' and rule == 'sum' and stage == 2000"),
+    ("real_libraries", 1, "these and the expert A→C", "mean", "two_hop",
+     f"{HALF} and rule == 'mean' and library == 3 and {EVERYWHERE}"),
+    ("real_libraries", 4, "bridge written first", "and a form, both", "two_hop_written",
+     f"{HALF} and rule == 'sum' and library == 2 and trained == 'shared form'"),
+    ("real_pairs", 1, "pairs of adapters: 8", "sum", "(hop_1 + hop_2) / 2",
+     "rule == 'sum' and pairs == 8"),
+    ("real_pairs", 4, "each other pair", "Arrow", "others_2", "rule == 'arrow' and pairs == 4"),
+    ("real_two_hop", 0, "person to animal", 0.5, "two_hop",
+     f"{EVERYWHERE} and rule == 'sum' and first == 0.5 and second == 0.5"),
+    ("real_two_hop", 1, "hop 1 above", 15, "two_hop",
+     f"{EVERYWHERE} and rule == 'reversed layer split' and layer == 15"),
+    ("real_two_hop", 2, "taught in all layers", "mean", "two_hop",
+     f"{EVERYWHERE} and rule == 'sum' and first == 0.5 and second == 0.5"),
+    ("real_words", 0, "in words", "× to 9", "share",
+     "asked == 'times in words' and rule == 'base, shown' and size == 'to 9' and metric == 'sum'"),
+    ("real_words", 2, "first step given", "sum", "share",
+     "asked == 'add, subtract' and rule == 'sum' and size == 'to 9' and metric == 'given'"),
+    ("routers", 3, "8 adapters", "Arrow", "weight_2", "rule == 'arrow' and pairs == 4"),
+    ("routers", 0, "predicted", "Arrow, by theory", "expected", "rule == 'arrow' and pairs == 1"),
+    ("shallow_matching", 0, "mean (first: 21%)", "other\nnumbers", "kept",
+     "bridge == 'own' and rule == 'mean' and put == 'numbers'"),
+    ("skill_coverage", 0, "mean", "1.2%", "stepwise", "rule == 'mean' and coverage == 0.0124"),
+    ("skill_coverage", 0, "sum", "other\nskills", "stepwise",
+     "rule == 'sum' and seen == 'other pairs'"),
+    ("template_overlap", 2, "sum", 0.5, "stepwise",
+     "rule == 'sum' and bridge == 'own' and share == 0.5"),
+    ("two_hop_coverage", 1, "coverage 0.25", "gates on maps", "two_hop",
+     f"{HALF} and rule == 'gates' and coverage == 0.25"),
+    ("two_hop_coverage", 3, "coverage 0.9", "TIES", "other_two_hop",
+     "familiarity == 'real' and rule == 'ties' and coverage == 0.9"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("probe", PROBES, ids=lambda probe: f"{probe[0]}-{probe[1]}-{probe[4]}")
+def test_what_is_plotted_are_the_tables_means(probe):
+    """Over bases, each of which weighs as much as any other."""
+    name, panel, label, place, column, rows = probe
+    rows = stored(name).query(rows)
+    wanted = rows.eval(column).groupby(rows["seed"]).mean().dropna().mean()
+    shown = values_at(panels(drawn(name)[0])[panel], label, place)
+    assert any(value == pytest.approx(wanted) for value in shown), shown
+
+
+def test_every_figure_of_bases_is_probed():
+    maps = {"failing_step", "label_free_prediction", "skill_composition"}
+    seeded = {name for name in FIGURES if "seed" in stored(name)}
+    assert seeded - maps == {probe[0] for probe in PROBES}
+
+
+@pytest.mark.parametrize(
+    ("name", "panel", "rows", "column", "cell"),
+    [
+        ("skill_composition", 1, "kind == 'problems' and rule == 'sum' and first == 'percent' "
+         "and second == 'divide'", "stepwise", ("% then ÷", "sum")),
+        ("skill_composition", 3, "kind == 'half the pairs' and shown == 1 and rule == 'mean' and "
+         "first == 'multiply' and second == 'percent'", "stepwise", ("× then %", "mean")),
+        ("merge_coefficient", 1, "case == 'overwrite' and coverage == 0.25 and coefficient == 1",
+         "oracle_placement", ("0.25", "1")),
+    ],
+)  # fmt: skip
+def test_cells_of_maps_are_the_tables_means(name, panel, rows, column, cell):
+    rows = stored(name).query(rows)
+    axes = panels(drawn(name)[0])[panel]
+    right = [text.get_text() for text in axes.get_xticklabels()].index(cell[1])
+    value = axes.images[0].get_array()[place_of(axes, cell[0])[0], int(axes.get_xticks()[right])]
+    assert value == pytest.approx(rows.groupby("seed")[column].mean().mean())
+
+
+def test_predicted_borders_stand_before_the_first_cell_that_is_half_answered():
+    rows = stored("merge_coefficient").query("case == 'overwrite'")
+    cells = rows.groupby(["coverage", "coefficient"])["predicted"].mean() >= 0.5
+    first = cells[cells].reset_index().groupby("coverage")["coefficient"].min()
+    steps = sorted(rows["coefficient"].unique())
+    axes = panels(drawn("merge_coefficient")[0])[0]
+    shown = [line.get_xdata()[0] for line in axes.lines if line.get_color() == "#D55E00"]
+    assert shown == [steps.index(x) - 0.5 for x in first.sort_index(ascending=False)]
+
+
+def test_best_controls_are_the_largest_of_their_means():
+    table = stored("number_of_hops").query("coefficient == 1.2")
+    wanted = max(table.groupby("seed")[["alone", "exchanged", "random"]].mean().mean())
+    axes = panels(drawn("number_of_hops")[0])[3]
+    assert values_at(axes, "best control", 1.2) == [pytest.approx(wanted)]
+    rows = stored("two_hop_coverage").query("familiarity == 'real' and coverage == 0.5")
+    means = rows.groupby(["rule", "seed"])["two_hop"].mean().groupby("rule").mean()
+    wanted = means[["base", "hop 1 alone", "hop 2 alone", "noise", "shuffled"]].max()
+    axes = panels(drawn("two_hop_coverage")[0])[0]
+    assert values_at(axes, "coverage 0.5", "best control") == [pytest.approx(wanted)]
+
+
+def test_shares_of_failing_steps_are_the_tables_and_add_up():
+    axes = drawn("failing_step")[0].axes[0]
+    rows = stored("failing_step").query("rule == 'sum' and outcome == 'second skill'")
+    wanted = rows.groupby("seed")["rate"].mean().mean()
+    widths = [bars[3].get_width() for bars in axes.containers]
+    assert wanted in [pytest.approx(width) for width in widths]
+    assert sum(widths) == pytest.approx(1, abs=1e-3)  # of rates to four places
+
+
+def test_examples_are_read_as_equations_and_wrong_words_are_in_colour():
+    from loratheory.figures.word_problems import question
+
+    assert question("E 4 L multiply/ E 6 ?: L") == "E = 4; L = E × 6; L?"
+    assert question("E 4 L percent/ E 6 ?: L") == "E = 4; L = 6% of E; L?"
+    rows = stored("failing_step").query("rule == 'base' and seed == 0 and rate > 0")
+    written = drawn("failing_step")[0].axes[1].texts
+    shown = [text.get_text() for text in written]
+    assert any(question(tokens) in shown for tokens in rows["question"])
+    (gaps, wrong), *_ = [pair for pair in pairwise(written) if pair[1].get_color() == "#D55E00"]
+    assert gaps.get_position() == wrong.get_position()
+    assert all(" " in pair for pair in zip(gaps.get_text(), wrong.get_text(), strict=True))
+
+
+def test_thresholds_and_hits_are_those_of_the_record():
+    from loratheory.experiments.bench.reliability import reliability
+
+    record = reliability(stored("label_free_prediction").to_dict("records"))
+    measures = panels(drawn("label_free_prediction")[0])[:6]
+    for axes, (name, one) in zip(measures, record.items(), strict=True):
+        lines = {line.get_label(): line for line in axes.lines}
+        assert lines["threshold"].get_xdata()[0] == one["threshold"]
+        assert axes.get_xlabel().endswith(f"right {one['right']}/{one['held_out']}")
+        held = stored("label_free_prediction").query("held_out == 1")
+        assert list(lines["skills held out"].get_xdata()) == list(held[name])
+
+
+def test_exact_figures_show_their_tables():
+    window, floor, power = (drawn(x)[0] for x in ("window", "merge_floor", "expressive_power"))
+    lines = {line.get_label(): line for line in window.axes[0].lines}
+    assert list(lines["both hops, simulated"].get_ydata()) == list(stored("window")["two_hop"])
+    for axes, (_, rows) in zip(floor.axes, stored("merge_floor").groupby("own"), strict=True):
+        assert list(axes.lines[0].get_ydata()) == list(rows["achieved"])
+        top = axes.collections[1].get_paths()[0].vertices[:, 1].max()
+        assert top == pytest.approx((rows["disagreement"] + rows["truncation"]).max())
+    rows = stored("expressive_power").query("family == 1 and flat == 1 and target_depth == 2")
+    for depth, line in zip(sorted(rows["depth"].unique()), power.axes[7].lines[2::3], strict=False):
+        assert list(line.get_ydata()) == list(rows.query(f"depth == {depth}")["value"])
+
+
 def test_cells_that_win_the_composed_answer_lie_inside_the_predicted_border():
     """The picture's two layers agree: colours from the table, the line from the theorem."""
-    axes = FIGURES["two_read_region"](stored("two_read_region")).axes[0]
+    axes = drawn("two_read_region")[0].axes[0]
     mesh, border = axes.collections[0], axes.collections[1]
-    inside = border.get_paths()[0]
+    (inside,) = border.get_paths()
     colours = mesh.get_array().reshape(24, 24)
-    centres = [0.025 + 0.05 * i for i in range(24)]
-    corner = [[1.2, 0.5], [1.2, 1.2], [0.4, 1.2]]
-    outline = [*inside.vertices.tolist(), *corner]
-    region = mpl.path.Path(outline if outline[0][0] < 1 else [*inside.vertices[::-1], *corner[:2]])
-    for i, y in enumerate(centres):
-        for j, x in enumerate(centres):
-            assert (colours[i, j] == 2) == bool(region.contains_point((x, y)))
+    ends = [inside.vertices[0], inside.vertices[-1]]
+    outline = mpl.path.Path([*inside.vertices, *([1.3, ends[1][1]], [1.3, 1.3], [ends[0][0], 1.3])])
+    for i, y in enumerate(0.025 + 0.05 * k for k in range(24)):
+        for j, x in enumerate(0.025 + 0.05 * k for k in range(24)):
+            assert (colours[i, j] == 2) == bool(outline.contains_point((x, y)))
+
+
+def test_signs_of_a_settings_values_differ_in_grey_too():
+    for name in FIGURES:
+        for axes in panels(drawn(name)[0]):
+            points = [bars[0] for bars in axes.containers if bars.get_label()[0] != "_"]
+            points = [line for line in points if hasattr(line, "get_marker")]
+            assert len({line.get_marker() for line in points}) == len(points), name
+
+
+def test_the_readme_picture_is_the_stored_one():
+    kept = published("window").parents[2] / "figures" / "window.png"
+    size = len(rendered(FIGURES["window"](stored("window")), "png"))
+    assert kept.stat().st_size == pytest.approx(size, rel=0.2)

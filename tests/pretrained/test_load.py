@@ -337,7 +337,7 @@ class Missing:
         if name in {"torch", "transformers", "peft", "filelock", "huggingface_hub"}:
             raise ModuleNotFoundError(name=name)
 sys.meta_path.insert(0, Missing)
-import loratheory.pretrained.check, loratheory.figures.model_check
+import loratheory.pretrained.check, loratheory.figures.commands
 try:
     loratheory.pretrained.load("some/model")
 except loratheory.pretrained.ModelError as error:

@@ -1,0 +1,366 @@
+"""Drawings of what commands answer: of adapters, of theorems, of a rule's report card."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from loratheory.diagnosis import Diagnosis, kind_of, layer_of
+from loratheory.figures._look import BLACK, BLUE, CONSTANT, GREY, ORANGE, SKY, YELLOW, styled
+from loratheory.theorems import Theorem
+
+
+def _figure(width: float, height: float) -> Any:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height))
+
+
+def _whole(axis: Any) -> None:
+    """Layers and indices are whole numbers."""
+    axis.get_major_locator().set_params(integer=True)
+
+
+@styled
+def curve(label: str, key: str, results: Sequence[Mapping[str, Any]]) -> Any:
+    """Draw a bound against one of the numbers it depends on.
+
+    Parameters
+    ----------
+    label : str
+        The theorem.
+    key : str
+        What varies.
+    results : sequence of mappings
+        As ``loratheory bound --curve --json`` writes them.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A panel a quantity; a logarithmic scale where it spans more than three decades.
+    """
+    names = list(results[0]["values"])
+    figure = _figure(3.6 * len(names), 3.2)
+    places = [result["given"][key] for result in results]
+    panels = figure.subplots(1, len(names), squeeze=False)[0]
+    for number, (axes, name) in enumerate(zip(panels, names, strict=True)):
+        values = [result["values"][name] for result in results]
+        axes.plot(places, values, "o-", color=f"C{number % 7}")
+        axes.set(title=name, xlabel=key, ylabel=name)
+        positive = all(0 < value < float("inf") for value in values)
+        if positive and max(values) > 1e3 * min(values):
+            axes.set_yscale("log")
+    figure.suptitle(label, x=0.01, ha="left", weight="normal", color="0.4")
+    return figure
+
+
+@styled
+def spectra(results: Sequence[Mapping[str, Any]]) -> Any:
+    """Draw what adapters look like from their weights: energy by layer, and normalised spectra.
+
+    Parameters
+    ----------
+    results : sequence of mappings
+        As ``loratheory inspect --json`` writes them: `folder` and `modules`, each module with
+        `module`, `energy` and `sigma`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A row each folder.
+    """
+    figure = _figure(8.4, 2.9 * len(results))
+    grid = figure.subplots(len(results), 2, squeeze=False, width_ratios=[1.5, 1])
+    for (left, right), result in zip(grid, results, strict=True):
+        whole = sum(module["energy"] for module in result["modules"]) or 1.0
+        kinds: dict[str, dict[int, float]] = defaultdict(lambda: defaultdict(float))
+        for module in result["modules"]:
+            layer = layer_of(module["module"]) or 0
+            kinds[kind_of(module["module"])][layer] += 100 * module["energy"] / whole
+        colours = {kind: f"C{number % 7}" for number, kind in enumerate(sorted(kinds))}
+        floor: dict[int, float] = defaultdict(float)
+        for kind, colour in colours.items():
+            layers, heights = zip(*sorted(kinds[kind].items()), strict=True)
+            bottom = [floor[layer] for layer in layers]
+            name = kind.split(".")[-1]
+            left.bar(layers, heights, bottom=bottom, label=name, color=colour)
+            for layer, height in zip(layers, heights, strict=True):
+                floor[layer] += height
+        for module in result["modules"]:
+            sigma, colour = module["sigma"], colours[kind_of(module["module"])]
+            if sigma and sigma[0]:
+                shares = [value / sigma[0] for value in sigma]
+                right.plot(range(1, len(sigma) + 1), shares, color=colour, lw=0.8, alpha=0.4)
+        left.set(title=f"{result['folder']}: where the energy lies")
+        left.set(xlabel="layer", ylabel="share of the squared norm, %")
+        left.legend(ncols=3, loc="upper left", bbox_to_anchor=(0, -0.2))
+        right.set(title="spectra of all modules", xlabel="index i", ylabel=r"$\sigma_i/\sigma_1$")
+        right.set_ylim(0, 1.05)
+        _whole(left.xaxis)
+        _whole(right.xaxis)
+    return figure
+
+
+@styled
+def overlap(diagnosis: Diagnosis) -> Any:
+    """Draw where adapters disturb each other, and how near one merge can come.
+
+    Parameters
+    ----------
+    diagnosis : Diagnosis
+        From ``loratheory.diagnosis.diagnose``.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Cross-talk with its bound over depth, and the merge floor against rank.
+    """
+    figure = _figure(8.4, 3.2)
+    left, right = figure.subplots(1, 2, width_ratios=[1.5, 1])
+    kinds = defaultdict(list)
+    for module in diagnosis.modules:
+        kinds[kind_of(module.module)].append(module)
+    for number, (kind, modules) in enumerate(sorted(kinds.items())):
+        colour, name = f"C{number % 7}", kind.split(".")[-1]
+        shared = [m for m in modules if sum(rank > 0 for rank in m.ranks) > 1]
+        places = [layer_of(m.module) or 0 for m in shared]
+        left.plot(places, [m.crosstalk for m in shared], "o-", color=colour, label=name)
+        left.plot(places, [m.ceiling for m in shared], ":", color=colour, lw=1)
+        for module in modules:
+            right.plot(*zip(*module.floors, strict=True), color=colour, lw=0.8, alpha=0.5)
+    left.plot([], [], ":", color="0.4", lw=1, label="bound")
+    left.set(title="cross-talk between adapters", xlabel="layer")
+    left.set_ylabel("foreign answer / own largest")
+    left.set_ylim(bottom=0)
+    _whole(left.xaxis)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower left", ncols=8)
+    right.set(title="how near one merge can come", xlabel="rank of the merge", ylim=(0, 1.02))
+    right.set_ylabel("mean squared distance / energy")
+    right.set_xscale("log", base=2)
+    right.xaxis.set_major_formatter("{x:g}")
+    return figure
+
+
+PANELS = {
+    "base": ("is the base noise?", "largest singular value"),
+    "thm:intruder-threshold": ("does an adapter intrude?", "squared overlap"),
+    "thm:interference-angle": ("answers to what others read", "output / input"),
+    "thm:covariance-floor": ("error of one adapter for all", "on real inputs"),
+    "thm:arrow-margin": ("Arrow on the nearest token", "margin"),
+    "thm:arrow-blind-spot": ("keys that Arrow sends right", "share"),
+    "thm:score-change-rank": ("attention scores move by rank", "rank"),
+    "thm:averaging-survival": ("does a fact survive the merge?", "margin measured"),
+}
+DECADES = ("base", "thm:covariance-floor")
+SHARES = ("thm:intruder-threshold", "thm:arrow-blind-spot")
+
+
+@styled
+def model_check(check: Any) -> Any:
+    """Draw theorems on a real model: what each predicts, and what was measured.
+
+    Parameters
+    ----------
+    check : ModelCheck
+        From ``loratheory.pretrained.check.checked``.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A panel for each theorem that was read. Hollow dots: a hypothesis fails there.
+    """
+    groups: dict[str, list[Any]] = {key: [] for key in PANELS}
+    for reading in check.readings:
+        key = "base" if reading.outcome == "measured" else reading.label
+        if key in groups and reading.bound is not None and reading.value is not None:
+            groups[key].append(reading)
+    shown = [key for key, readings in groups.items() if readings]
+    rows = -(-len(shown) // 2)
+    figure = _figure(8.4, 2.5 * rows + 0.5)
+    grid = figure.subplots(rows, 2, squeeze=False).ravel()
+    modules = [r.module for readings in groups.values() for r in readings if r.module]
+    kinds = sorted(set(map(kind_of, modules)))
+    for axes, key in zip(grid, shown, strict=False):
+        title, unit = PANELS[key]
+        if key == "thm:averaging-survival":
+            _survival(axes, groups[key])
+        else:
+            _by_layer(axes, groups[key], kinds)
+        axes.set(title=title, ylabel=unit)
+        if key in DECADES:
+            axes.set_yscale("log")
+        if key in SHARES:
+            axes.set_ylim(-0.04, 1.04)
+    for axes in grid[len(shown) :]:
+        axes.axis("off")
+    dots = [(f"C{i % 7}", "o", None, kind.split(".")[-1]) for i, kind in enumerate(kinds)]
+    silent = [("0.35", "_", None, "predicted"), ("0.35", "o", "none", "theorem silent")]
+    _signs(figure, [*dots, *silent])
+    return figure
+
+
+def _by_layer(axes: Any, readings: Sequence[Any], kinds: Sequence[str]) -> None:
+    for reading in readings:
+        number = kinds.index(kind_of(reading.module)) % 7
+        place = [(reading.layer or 0) + 0.12 * number - 0.2]
+        colour = f"C{number}"
+        axes.plot(place, [reading.bound], "_", color="0.35", ms=5, zorder=3)
+        fill = "none" if reading.outcome == "not applicable" else colour
+        axes.plot(place, [reading.value], "o", color=colour, ms=3, mfc=fill)
+    axes.set(xlabel="layer")
+    _whole(axes.xaxis)
+
+
+def _survival(axes: Any, readings: Sequence[Any]) -> None:
+    """Margins, measured against predicted."""
+    ends = [end for r in readings for end in (r.bound, r.value)]
+    axes.plot([min(ends), max(ends)], [min(ends), max(ends)], color="0.6", lw=1)
+    axes.axhline(0, color="0.8", lw=0.8)
+    axes.axvline(0, color="0.8", lw=0.8)
+    weights = sorted({reading.about.partition(" ×")[0] for reading in readings})
+    for number, weight in enumerate(weights):
+        some = [r for r in readings if r.about.partition(" ×")[0] == weight]
+        look = {"color": f"C{number}", "ms": 3, "mfc": "none", "label": f"coefficient {weight}"}
+        axes.plot([r.bound for r in some], [r.value for r in some], "o", **look)
+    axes.set(xlabel="margin predicted")
+    axes.legend(loc="upper left")
+
+
+def _signs(figure: Any, signs: Sequence[tuple[str, str, str | None, str]]) -> None:
+    """A legend of signs: colour, marker, fill and name of each."""
+    from matplotlib.lines import Line2D
+
+    marks = [
+        Line2D([], [], color=colour, marker=marker, mfc=fill or colour, ls="", label=name)
+        for colour, marker, fill, name in signs
+    ]
+    figure.legend(handles=marks, loc="outside lower left", ncols=6)
+
+
+STATUS = {"proved": BLUE, "cited": "#999999", "conjectured": YELLOW, "refuted": ORANGE}
+
+
+@styled
+def theorem_graph(theorems: Sequence[Theorem[Any, Any]]) -> Any:
+    """Draw which theorem rests on which, coloured by status.
+
+    Parameters
+    ----------
+    theorems : sequence of Theorem
+        In an order in which every theorem comes after those that it uses.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        An arrow from a result to what uses it; to the left in columns by depth, what neither uses
+        nor is used in a block to the right.
+    """
+    from matplotlib.patches import Patch
+
+    places = _places(theorems)
+    width, height = (1 + max(place[axis] for place in places.values()) for axis in (0, 1))
+    figure = _figure(2.1 * width, 0.36 * height + 0.6)
+    axes = figure.subplots()
+    boxes = {}
+    for theorem in theorems:
+        colour, name = STATUS[theorem.status], theorem.label.removeprefix("thm:")
+        box = {"boxstyle": "round,pad=0.3", "fc": "white", "ec": colour, "lw": 1.0}
+        look: Any = {"ha": "center", "va": "center", "fontsize": 7.5, "color": colour, "bbox": box}
+        boxes[theorem.label] = axes.text(*places[theorem.label], name, **look)
+    patches = {label: box.get_bbox_patch() for label, box in boxes.items()}
+    for theorem in theorems:
+        for used in theorem.uses:
+            arrow = {"arrowstyle": "-|>", "color": "0.6", "lw": 0.8, "zorder": 0}
+            ends = {"patchA": patches[used], "patchB": patches[theorem.label]}
+            target, start = places[theorem.label], places[used]
+            axes.annotate("", xy=target, xytext=start, arrowprops=arrow | ends)
+    axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.3, -0.7))
+    axes.axis("off")
+    there = {theorem.status for theorem in theorems}
+    signs = [Patch(fc="white", ec=STATUS[name], label=name) for name in STATUS if name in there]
+    figure.legend(handles=signs, loc="outside lower left", ncols=4)
+    return figure
+
+
+def _places(theorems: Sequence[Theorem[Any, Any]]) -> dict[str, tuple[float, float]]:
+    """Column and row of each label: families below each other, the unconnected ones apart."""
+    depth: dict[str, int] = {}
+    for theorem in theorems:
+        depth[theorem.label] = 1 + max((depth[used] for used in theorem.uses), default=-1)
+    used = {label for theorem in theorems for label in theorem.uses}
+    places: dict[str, tuple[float, float]] = {}
+    row = 0.0
+
+    def settle(label: str) -> None:
+        """Place a theorem, then what uses it first, one row further down for each."""
+        nonlocal row
+        places[label] = (depth[label], row)
+        heirs = [t.label for t in theorems if label in t.uses and t.label not in places]
+        for number, heir in enumerate(heirs):
+            if heir not in places:
+                row += number > 0
+                settle(heir)
+
+    for theorem in theorems:
+        if not theorem.uses and theorem.label in used:
+            settle(theorem.label)
+            row += 1
+    alone = [t.label for t in theorems if t.label not in places]
+    left, rows = 1 + max((x for x, _ in places.values()), default=-1), max(int(row), 1)
+    for number, label in enumerate(alone):
+        places[label] = (left + number // rows, number % rows)
+    return places
+
+
+LINES = {
+    "hop_1": ("first fact", BLUE, "-"),
+    "hop_2": ("second fact", SKY, (0, (1, 1.2))),
+    "two_hop": ("both in one question", ORANGE, (0, (5, 1.6))),
+    "same_read": ("two adapters in one read", GREY, (0, (3, 1, 1, 1))),
+}
+
+
+@styled
+def evaluation(card: Any) -> Any:
+    """Draw a rule's report card: what it does to facts and to their composition.
+
+    Parameters
+    ----------
+    card : loratheory.experiments.evaluate.Card
+        The report card.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Exact memories on the left, small transformers on the right, a panel each coverage.
+    """
+    places = list(dict.fromkeys(mark.coverage for mark in card.marks))
+    figure = _figure(4.2 + 3.4 * len(places), 4.4)
+    left, *rest = figure.subplots(1, 1 + len(places), width_ratios=[1.3] + [1.0] * len(places))
+    coefficients = [row["coefficient"] for row in card.memories.curve]
+    for kind, (name, colour, style) in LINES.items():
+        margins = [row[kind] for row in card.memories.curve]
+        left.plot(coefficients, margins, color=colour, ls=style, label=name)
+    left.axhline(0, color=BLACK, lw=0.9)
+    left.set(xlim=(0, coefficients[-1]), ylim=(-1.1, 2.1), title="exact memories")
+    left.set(xlabel="coefficient of the result", ylabel="margin of the new answer")
+    left.legend(loc="upper left")
+    for number, (axes, coverage) in enumerate(zip(rest, places, strict=True)):
+        _accuracies(axes, [m for m in card.marks if m.coverage == coverage], card.rule)
+        axes.set_title(f"{coverage:.0%} of two-hop\nquestions in pretraining")
+        axes.tick_params(labelleft=not number)
+    figure.legend(*rest[0].get_legend_handles_labels(), loc="outside lower right", ncols=3)
+    figure.suptitle(f"{card.rule}: do facts survive, and do they compose?")
+    return figure
+
+
+def _accuracies(axes: Any, marks: Sequence[Any], own: str) -> None:
+    rows = list(range(len(marks)))[::-1]
+    colours = [ORANGE if mark.rule.startswith(own) else "#B8B8B8" for mark in marks]
+    axes.barh(rows, [mark.two_hop for mark in marks], color=colours, height=0.7, label="two-hop")
+    for row, mark in zip(rows, marks, strict=True):
+        axes.plot([mark.low, mark.high], [row, row], color=BLACK, lw=1)
+    kept = {"mfc": "white", "mec": BLACK, "label": "unedited two-hop kept"}
+    axes.plot([mark.other_two_hop for mark in marks], rows, "D", **kept)
+    axes.axvline(marks[0].chance, color=BLACK, lw=0.8, ls=":", label=CONSTANT)
+    axes.set(xlim=(0, 1.04), xlabel="accuracy", ylim=(-0.6, len(marks) - 0.4))
+    axes.set_yticks(rows, [mark.rule.partition(":")[2] or mark.rule for mark in marks])

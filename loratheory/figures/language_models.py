@@ -1,0 +1,224 @@
+"""Figures of a language model: pairs of adapters, libraries, and word problems in English."""
+
+from typing import TYPE_CHECKING, Any
+
+from loratheory.figures._engine import (
+    Along,
+    Line,
+    Mark,
+    Page,
+    chosen,
+    figure,
+    mean,
+    stacked,
+    strips,
+)
+from loratheory.figures._look import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, Look, labels
+from loratheory.theorems.composition.two_read_region import threshold
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PERSON, COUNTRY, ANIMAL = "person to country", "country to animal", "person to animal"
+TWENTY, TWELVE = Line(1 / 20, "chance"), Line(1 / 12, "chance")
+"""Of answers among as many candidates."""
+
+
+@figure("seed trained rule first second layer hop_1 hop_2 two_hop confidence predicted")
+def real_two_hop(table: "pd.DataFrame") -> Page:
+    """Adapters of single facts on a language model: by coefficient, by layers, by rule."""
+    everywhere = chosen(table, trained="all layers")
+    sums = chosen(everywhere, rule="sum")
+    rows = sums[sums["first"] == sums["second"]]
+    rows = rows.assign(predicted=rows["predicted"].where(rows["predicted"] >= 0))
+    marks = [
+        Mark(rows, "hop_1", PERSON, Look(BLUE, "^", "-")),
+        Mark(rows, "hop_2", COUNTRY, Look(GREEN, "s", "-")),
+        Mark(rows, "two_hop", ANIMAL, Look(BLACK, "o", "-"), "predicted"),
+    ]
+    exact = [
+        Line(threshold(hops), f"border of {name}, exact edits", colour, (0, (1, 2)), along=True)
+        for hops, name, colour in ((1, "facts", BLUE), (2, "two hops", BLACK))
+    ]
+    axis: Any = {"up": "accuracy", "span": 3}
+    more: Any = {"lines": [*exact, TWENTY], "across": "coefficient of both", "ticks": [0, 0.5, 1]}
+    swept = Along("taught in all layers", "first", marks, **more, **axis)
+    splits = [
+        Mark(chosen(everywhere, rule=rule), "two_hop", name, look)
+        for rule, name, look in (
+            ("layer split", "hop 1 below", Look(BLACK, "D", "-")),
+            ("reversed layer split", "hop 1 above", Look(ORANGE, "X", "-")),
+        )
+    ]
+    together = Line(mean(sums, "two_hop", first=1, second=1), "no split", GREY, "--")
+    more = {"lines": [together, TWENTY], "ticks": sorted(splits[0].rows["layer"].unique())}
+    layer = "first layer above (of 30)"
+    halves = Along(f"{ANIMAL}, split", "layer", splits, across=layer, **more, **axis)
+    rules = labels(
+        *("mean", "sum", "ties", "knots", "interpolating", "arrow, peft", "arrow", "gates, z = 2"),
+        *("block gates, z = 2", "hop 2 above", "hop 1 below", "best split"),
+    )
+    taught = [
+        Mark(by_rule(everywhere), "two_hop", "taught in all layers", Look(BLACK)),
+        Mark(
+            by_rule(chosen(table, trained="by layers")),
+            "two_hop",
+            "taught by layers",
+            Look(PURPLE, "D"),
+        ),
+    ]
+    ruled = Along(ANIMAL, "rule", taught, rules, [TWENTY], span=4)
+    title = (
+        "On SmolLM2-135M the sum of two adapters answers {hop_1; rule=sum} of the first hops and "
+        "{two_hop; rule=sum} of the two-hop questions, split by layers {two_hop; rule=best split}"
+    )
+    return Page(taught[0].rows, title, [[swept, halves, ruled]], height=4.6)
+
+
+def by_rule(rows: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the rows under the rules' names, with two more.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Of `real_two_hop`, of one kind of teaching.
+
+    Returns
+    -------
+    DataFrame
+        Sums at one half are the ``mean``, other coefficients than 1 go; ``best split`` is of each
+        seed the split, in either order, in which the model is most confident.
+    """
+    sums, both = rows["rule"] == "sum", rows["first"] == rows["second"]
+    means = rows[sums & both & (rows["first"] == 0.5)].assign(rule="mean")
+    splits = rows[rows["rule"].isin(("layer split", "reversed layer split"))]
+    best = splits.loc[splits.groupby("seed")["confidence"].idxmax()].assign(rule="best split")
+    return stacked(rows[~sums | (both & (rows["first"] == 1))], means, best)
+
+
+@figure("seed pairs rule hop_1 hop_2 two_hop other_facts own_1 others_1 own_2 others_2")
+def real_pairs(table: "pd.DataFrame") -> Page:
+    """Several pairs of adapters at once on a language model: what they answer, which are on."""
+    rows = table.assign(facts=(table["hop_1"] + table["hop_2"]) / 2)
+    rules = labels(
+        *("base", "mean", "sum", "knots", "interpolating", "arrow, peft", "arrow", "gates, z = 2"),
+        *("block gates, z = 2", "largest response norm", "sum, layer split"),
+        *("gates, z = 2, layer split", "largest response norm, layer split"),
+        *("pair alone", "pair alone, layer split"),
+    )
+    columns = {"two_hop": ANIMAL, "facts": "single facts", "other_facts": "other known facts"}
+    chance, parted = {"two_hop": [TWELVE], "facts": [TWELVE]}, [len(rules) - 2.5]
+    text = "pairs of adapters: {:g}"
+    panels = strips(rows, rules, "pairs", text, columns, lines=chance, parted=parted)
+    four, weights = chosen(table, pairs=4), []
+    for hop in (1, 2):
+        marks = [
+            Mark(four, f"own_{hop}", "right pair", Look(BLACK)),
+            Mark(four, f"others_{hop}", "each other pair", Look(ORANGE, "X")),
+        ]
+        watched = labels("arrow", "gates, z = 2", "largest response norm")
+        title = f"weight of hop {hop}, four pairs"
+        weights.append(Along(title, "rule", marks, watched, across="weight"))
+    title = (
+        "All adapters at coefficient 1 answer {two_hop; rule=sum; pairs=1} of two-hop questions "
+        "with one pair and {two_hop; rule=sum; pairs=8} with eight; the pair with the largest "
+        "response norm {two_hop; rule=largest response norm; pairs=8}"
+    )
+    return Page(table, title, [panels, weights], heights=[4, 1])
+
+
+LESSONS = {
+    "all layers": "facts only",
+    "form for hop 1": "and a form, A→B",
+    "form for hop 2": "and a form, B→C",
+    "shared form": "and a form, both",
+}
+"""What adapters were taught in all layers, beside their facts."""
+
+
+@figure("seed familiarity trained library rule two_hop two_hop_written two_hop_form")
+def real_libraries(table: "pd.DataFrame") -> Page:
+    """Libraries with and without an expert, by familiarity; two hops at once and step by step."""
+    rules = labels(
+        *("base", "hop 1 alone", "hop 2 alone", "expert", "mean", "sum", "arrow", "gates, z = 2"),
+        "layer split",
+    )
+    facts = chosen(table, trained="all layers")
+    facts = facts.assign(library=facts["library"].clip(lower=1))
+    above, below = [], []
+    for kind, name in (
+        ("fake", "all invented"),
+        ("half", "countries real"),
+        ("real", "all known"),
+    ):
+        marks = [
+            Mark(chosen(facts, familiarity=kind, library=size), "two_hop", text, look)
+            for size, text, look in (
+                (1, "base, or one adapter", Look(GREY, "s")),
+                (2, "A→B and B→C", Look(BLACK)),
+                (3, "these and the expert A→C", Look(PURPLE, "D")),
+            )
+        ]
+        above.append(Along(name, "rule", marks, rules, [TWENTY], rules=[3.5]))
+    for rule in ("mean", "sum"):
+        rows = chosen(table, familiarity="half", library=2, rule=rule)
+        marks = [
+            Mark(rows, "two_hop", "at once", Look(BLACK, "o", filled=False)),
+            Mark(rows, "two_hop_written", "bridge written first", Look(BLUE, "^")),
+            Mark(rows, "two_hop_form", "bridge written after the question", Look(ORANGE, "v")),
+        ]
+        below.append(Along(f"countries real, {rule}", "trained", marks, LESSONS, [TWENTY]))
+    half = "familiarity=half; rule=mean"
+    title = (
+        f"The mean of A→B and B→C answers {{two_hop; library=2; {half}}} of two-hop questions on "
+        f"real countries, with an expert A→C {{two_hop; library=3; {half}}}, with the bridge "
+        f"written first {{two_hop_written; library=2; {half}}}"
+    )
+    return Page(facts, title, [above, below], heights=[1.75, 1])
+
+
+SIZES = ("to 9", "to 20", "to 99", "to 999")
+OPERATIONS = {"plus": "+", "minus": "−", "times": "×"}
+
+
+@figure("seed rule asked size metric share")
+def real_words(table: "pd.DataFrame") -> Page:
+    """Word problems on a language model: bare sums, one step, two steps, by use of adapters."""
+    sums = chosen(table, rule="base, shown", metric="sum")
+    asked = sums["asked"].str.split(" in ", expand=True)
+    sums = sums.assign(size=asked[0] + " " + sums["size"], written=asked[1])
+    names = {
+        f"{name} {size}": f"{sign} {size}" for name, sign in OPERATIONS.items() for size in SIZES
+    }
+    places = {place: name for place, name in names.items() if (sums["size"] == place).any()}
+    marks = [
+        Mark(chosen(sums, written="digits"), "share", "in digits", Look(BLUE)),
+        Mark(chosen(sums, written="words"), "share", "in words", Look(PURPLE, "v")),
+    ]
+    bare = Along("base: bare sums", "size", marks, places, rules=[3.5, 7.5], span=3)
+    rules = labels(
+        *("base", "base, shown", "add alone", "subtract alone", "mean", "sum", "ties", "arrow"),
+        *("gates, z = 2", "joint", "composed"),
+    )
+    rows, parted = chosen(table, size=SIZES[0]), [len(rules) - 2.5]
+    marks = [
+        Mark(chosen(rows, asked="add", metric="steps"), "share", "add", Look(BLACK)),
+        Mark(
+            chosen(rows, asked="subtract", metric="steps"), "share", "subtract", Look(ORANGE, "^")
+        ),
+    ]
+    one = Along("one step", "rule", marks, rules, rules=parted, span=4)
+    both = chosen(rows, asked="add, subtract")
+    marks = [
+        Mark(chosen(both, metric="steps"), "share", "step by step", Look(BLACK, "o", filled=False)),
+        Mark(chosen(both, metric="given"), "share", "first step given", Look(BLUE, "s")),
+        Mark(chosen(both, metric="at once"), "share", "at once", Look(GREEN, "D")),
+    ]
+    copied = [Line(mean(both, "share", rule="copy"), "copying a number")]
+    two = Along("two steps", "rule", marks, rules, copied, rules=parted, span=3)
+    title = (
+        "With numbers to 9 the mean of two adapters solves {share; metric=steps; rule=mean} of "
+        "two-step problems, one trained on them {share; metric=steps; rule=composed}; copying a "
+        "number scores {share; rule=copy}"
+    )
+    return Page(both, title, [[bare, one, two]], height=4.6)

@@ -1,0 +1,401 @@
+"""Figures of word problems: which skills compose, what bases must have seen, where it fails."""
+
+from functools import partial
+from itertools import zip_longest
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from loratheory.experiments.bench.problems import share_needed
+from loratheory.experiments.bench.reliability import (
+    BINS,
+    MEASURES,
+    REUSED,
+    SOLVED,
+    calibration,
+    reliability,
+)
+from loratheory.experiments.failing_step import OUTCOMES, RIGHT
+from loratheory.figures._engine import (
+    Along,
+    Heat,
+    Line,
+    Mark,
+    Page,
+    chosen,
+    figure,
+    mean,
+)
+from loratheory.figures._look import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    LOOKS,
+    ORANGE,
+    SIGNS,
+    Look,
+    label,
+    labels,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+COLOURS = {
+    **dict(zip(OUTCOMES[:4], ("#003F6B", "#0072B2", "#56B4E9", "#B5DDF5"), strict=True)),
+    **dict(zip(OUTCOMES[4:8], ("#7A3300", "#D55E00", "#F0A36B", "#FADBC4"), strict=True)),
+    RIGHT: GREEN,
+}
+"""Blue where the first step fails, the later in its text the paler; orange for the second."""
+
+
+@figure("rule first second seed outcome rate question solution written")
+def failing_step(table: "pd.DataFrame") -> Page:
+    """Where solutions fail, counted; and problems as they were put and solved.
+
+    Above shares of all problems, over base seeds and pairs of skills. Below, of the first base and
+    pair, the first problem of each rule's most frequent outcomes; wrong words in colour.
+    """
+    rules = labels("base", "second alone", "mean", "sum", "composed")
+    shown = [(name, row) for rule, name in rules.items() for row in _examples(table, rule)]
+    title = (
+        "The mean solves {rate; rule=mean; outcome=right} of the problems and goes wrong at the "
+        "second step's skill in {rate; rule=mean; outcome=second skill}; trained on the task a "
+        "model solves {rate; rule=composed; outcome=right}"
+    )
+    panels = [[partial(_outcomes, table, rules)], [partial(_solutions, shown)]]
+    return Page(table, title, panels, heights=(1, 2))
+
+
+def _named(outcome: str) -> str:
+    return "nothing: all right" if outcome == RIGHT else outcome.replace(" ", " step's ")
+
+
+def _outcomes(table: "pd.DataFrame", rules: "Mapping[str, str]", axes: Any) -> None:
+    left = np.zeros(len(rules))
+    for outcome in OUTCOMES:
+        rates = [mean(table, "rate", rule=rule, outcome=outcome) for rule in rules]
+        look = {"color": COLOURS[outcome], "height": 0.72, "label": _named(outcome)}
+        axes.barh(list(rules.values()), rates, left=left, **look)
+        left += rates
+    axes.set(xlim=(0, 1), ylim=(len(rules) - 0.5, -0.5))
+    axes.set_xlabel("share of problems, by the first word that is wrong")
+    axes.grid(visible=False)
+
+
+def _examples(table: "pd.DataFrame", rule: str) -> list[Any]:
+    """Of the first base and pair of skills the two most frequent outcomes that occur."""
+    rows = chosen(table, rule=rule)
+    first = {key: rows[key].iloc[0] for key in ("seed", "first", "second")}
+    rows = chosen(rows, **first)
+    rows = rows[rows["rate"] > 0].sort_values("rate", ascending=False, kind="stable")
+    return rows[:2].to_dict("records")
+
+
+def question(tokens: str) -> str:
+    """Return what is told, as equations: ``A = 3; B = A × 2; B?``."""
+    told, _, asked = tokens.partition(" ?: ")
+    parts, rest = [], told.split()
+    while rest:
+        if "/" in rest[1]:
+            name, skill, *rest = rest
+            made = _made(skill.partition("/")[0], *rest[:2])
+            parts.append(f"{name} = {''.join(text for text, _ in made)}")
+            rest = rest[2:]
+        else:
+            name, number, *rest = rest
+            parts.append(f"{name} = {number}")
+    return "; ".join([*parts, f"{asked}?"])
+
+
+def _solution(tokens: str) -> list[tuple[str, int]]:
+    """What is written, as equations, in pieces, each with its place among the words or -1."""
+    words = tokens.split()
+    found: list[tuple[str, int]] = []
+    for k in range(0, len(words) - 4, 5):
+        name, skill, of, number, result = words[k : k + 5]
+        made = [(text, place + k) for text, place in _made(skill, of, number)]
+        found += [(name, k), (" = ", -1), *made, (" = ", -1), (result, k + 4), ("; ", -1)]
+    return found[:-1]
+
+
+def _made(skill: str, of: str, number: str) -> list[tuple[str, int]]:
+    """A step as one reads it, in pieces with their places in a line of a solution."""
+    if skill == "percent":
+        return [(number, 3), ("% of ", 1), (of, 2)]
+    return [(of, 2), (f" {SIGNS.get(skill, skill)} ", 1), (number, 3)]
+
+
+COLUMNS = (-0.27, 0.2, 0.61)
+"""Where the columns of the examples begin, from the axes' left side."""
+
+
+def _solutions(shown: list[tuple[str, Any]], axes: Any) -> None:
+    """A wrong word lies in the gap that the right ones leave for it."""
+    lines = len(shown) + len({name for name, _ in shown})
+    axes.set(xlim=(0, 1), ylim=(lines - 0.4, -1.6))
+    axes.axis("off")
+    heads = ("problem, modulo 7", "right solution", "as written")
+    aside: Any = {"va": "center", "in_layout": False}
+    for x, head in zip(COLUMNS, heads, strict=True):
+        axes.text(x, -1, head, weight="bold", fontsize=8, **aside)
+    before, line = None, -1
+    for name, row in shown:
+        if name != before:
+            line += 1
+            axes.text(COLUMNS[0], line, name, fontsize=8, **aside)
+            ends, rule = [COLUMNS[0], 1.0], [line - 0.5] * 2
+            axes.plot(ends, rule, color="#CCCCCC", lw=0.5, clip_on=False, in_layout=False)
+        before = name
+        line += 1
+        due, written = row["solution"].split(), row["written"].split()
+        wrong = [k for k, (a, b) in enumerate(zip_longest(due, written)) if a != b]
+        pieces = _solution(row["written"])
+        layers = [
+            "".join(text if (place in wrong) == odd else " " * len(text) for text, place in pieces)
+            for odd in (False, True)
+        ]
+        right = "".join(text for text, _ in _solution(row["solution"]))
+        look: Any = {**aside, "family": "monospace", "fontsize": 7.7}
+        for x, text in zip(COLUMNS, (question(row["question"]), right, layers[0]), strict=True):
+            axes.text(x, line, text, **look)
+        axes.text(COLUMNS[2], line, layers[1], color=ORANGE, weight="bold", **look)
+
+
+NEEDS = {
+    "overlap": "template overlap\n(solutions)",
+    "shape": "share of right shape\n(solutions, target)",
+    "read": "likeness of reads\n(adapters)",
+    "write": "likeness of writes\n(adapters)",
+    "response": "likeness of responses\n(base, prompts)",
+    "agreement": "same next token\n(base, prompts)",
+}
+"""Measures, and what they look at."""
+
+
+@figure("held_out overlap shape read write response agreement mean sum ties arrow gates")
+def label_free_prediction(table: "pd.DataFrame") -> Page:
+    """Measured reuse of each pair of adapters against each measure that needs no labels.
+
+    Below the share that composes in three bins of each measure, from low to high: what one pair of
+    skills lets expect (dashes), and what came of it on the others, with 95 % intervals.
+    """
+    rows = table.to_dict("records")
+    table = table.assign(best=table[list(REUSED)].max(axis=1))
+    record = reliability(rows)
+    panels = [partial(_measure, table, name, record[name]) for name in MEASURES]
+    worst, *_, best = sorted(MEASURES, key=lambda name: record[name]["right"])
+    title = (
+        f"{_plain(best).capitalize()} is right about {record[best]['right']} of "
+        f"{record[best]['held_out']} pairs of adapters, {_plain(worst)} about "
+        f"{record[worst]['right']}, the more frequent outcome about {record[best]['majority']}"
+    )
+    rows = [panels[:3], panels[3:], [partial(_bins, calibration(rows))]]
+    return Page(table, title, rows, heights=(1, 1, 0.8))
+
+
+def _plain(measure: str) -> str:
+    """A measure's name alone."""
+    return NEEDS[measure].partition("\n")[0]
+
+
+def _measure(table: "pd.DataFrame", name: str, record: Any, axes: Any) -> None:
+    """Every pair of adapters, the threshold, rank correlation, and hits on what was held out."""
+    for held, colour, sign, text in (
+        (0, GREY, "o", "skills on which thresholds were chosen"),
+        (1, BLUE, "^", "skills held out"),
+    ):
+        rows = table[table["held_out"] == held]
+        look = {"color": colour, "marker": sign, "ls": "", "ms": 3.5, "alpha": 0.7}
+        axes.plot(rows[name], rows["best"], label=text, **look)
+    axes.axvline(record["threshold"], color=BLACK, ls="--", lw=1, label="threshold")
+    axes.axhline(SOLVED, color=BLACK, ls=":", lw=1, label="counts as composed")
+    rank = table[name].corr(table["best"], method="spearman")
+    told = "" if np.isnan(rank) else f"ρ = {rank:.2f}; "
+    axes.set_xlabel(f"{told}right {record['right']}/{record['held_out']}", fontsize=7.8)
+    axes.set(ylim=(-0.04, table["best"].max() + 0.04), ylabel="solved")
+    axes.set_title(NEEDS[name])
+
+
+def _bins(found: Any, axes: Any) -> None:
+    ticks = []
+    for group, bins in enumerate(found.values()):
+        for k, one in enumerate(bins):
+            spot = group * (BINS + 1) + k
+            for key, count in (("predicted", one["predicted"]), ("observed", one["observed"])):
+                if not count[1]:
+                    continue
+                part = count[0] / count[1]
+                if key == "predicted":
+                    axes.plot([spot - 0.35, spot + 0.35], [part, part], color=GREY, lw=2)
+                else:
+                    off = [[max(part - one["low"], 0)], [max(one["high"] - part, 0)]]
+                    axes.errorbar([spot], [part], off, color=BLUE, fmt="^", ms=4, lw=1)
+        ticks.append(group * (BINS + 1) + (BINS - 1) / 2)
+    names = [fill(_plain(name), 12) for name in MEASURES]
+    axes.set(ylim=(-0.04, 1.04), ylabel="composes")
+    axes.set_xticks(ticks, names)
+    axes.set_xlabel("three bins of each measure, from low to high")
+    axes.set_title("dash: expected; triangle: on skills held out")
+    axes.grid(visible=False, axis="x")
+
+
+@figure("seed rule put bridge stepwise kept")
+def shallow_matching(table: "pd.DataFrame") -> Page:
+    """Of the problems solved as first put, the share that is solved when they are put otherwise.
+
+    For lessons with two steps of each one's own skill; models that solved nothing are left out.
+    """
+    put = {
+        "wording": "other\nwords",
+        "names": "other\nnames",
+        "numbers": "other\nnumbers",
+        "order": "another\norder",
+        "distractor": "an idle\nquantity",
+    }
+    rows = chosen(table, bridge="own")
+    marks = []
+    for rule in ("mean", "sum", "ties", "arrow", "composed"):
+        some = chosen(rows, rule=rule)
+        name = f"{label(rule)} (first: {mean(some, 'stepwise', put='as it was'):.0%})"
+        marks.append(Mark(some, "kept", name, LOOKS[rule]))
+    up = "still solved, of those\nsolved as first put"
+    panel = Along("", "put", marks, put, standing=True, up=up, across="how they are put")
+    title = (
+        "Of the problems that it solved the mean solves {kept; rule=mean; put=wording} in other "
+        "words and {kept; rule=mean; put=order} in another order; trained on the task {kept; "
+        "rule=composed; put=wording} and {kept; rule=composed; put=order}"
+    )
+    return Page(rows, title, [[panel]], height=3.7)
+
+
+KINDS = {
+    "single steps": "base: single steps of all skills",
+    "problems": "base: also two steps of other skills",
+    "half the pairs": "base: also half of the pairs; the others",
+    "shown": "the same base; pairs that were shown",
+}
+
+
+@figure("kind seed rule first second shown stepwise")
+def skill_composition(table: "pd.DataFrame") -> Page:
+    """Which ordered pairs of skills compose, for each base and way of reuse."""
+    rules = labels("base", "mean", "sum", "gates", "joint", "composed")
+    short = {"gates": "gates", "joint": "both", "composed": "trained"}
+    rights = {rule: short.get(rule, name) for rule, name in rules.items()}
+    signs = {name: SIGNS.get(name, name) for name in table["first"].unique()}
+    rows = table.assign(
+        kind=table["kind"].mask(table["shown"] == 1, "shown"),
+        pair=table["first"].map(signs) + " then " + table["second"].map(signs),
+    )
+    downs = {pair: pair for pair in rows["pair"].unique()}
+    for rule in rules:
+        chosen(rows, rule=rule)
+    panels = [
+        Heat(name, rows[rows["kind"] == kind], "pair", "rule", "stepwise", downs, rights)
+        for kind, name in KINDS.items()
+        if (rows["kind"] == kind).any()
+    ]
+    title = (
+        "The mean composes {stepwise; kind=problems; rule=mean} of what needs both skills where "
+        "the base knows two steps of other skills and {stepwise; kind=shown; rule=mean} where it "
+        "was shown the pair; the base alone {stepwise; kind=problems; rule=base} and {stepwise; "
+        "kind=shown; rule=base}"
+    )
+    note = "Both: one adapter for both lessons; trained: on the task itself."
+    pairs = [panels[k : k + 2] for k in range(0, len(panels), 2)]
+    height = 0.9 + 2.1 * len(pairs)
+    return Page(rows, title, pairs, height, note, scale="all steps right")
+
+
+SEEN = {
+    "sums": "only\nsums",
+    "other words": "no such\nskills",
+    "single steps": "single\nsteps",
+    "other pairs": "other\nskills",
+}
+"""Bases that have not met the pair, from left to right; then those that have, by how often."""
+KEYS = ["seen", "coverage", "seed", "first", "second"]
+
+
+@figure("seen rule first second coverage seed stepwise")
+def skill_coverage(table: "pd.DataFrame") -> Page:
+    """What base, merges and training make of a pair of skills, by what pretraining showed of it."""
+    never = ~table["seen"].eq("pairs")
+    base = chosen(table, rule="base").set_index(KEYS)["stepwise"].rename("of_base")
+    rows = table.assign(
+        place=table["seen"].where(never, table["coverage"].map("{:g}".format))
+    ).join(base, on=KEYS)
+    rows["more"] = rows["stepwise"] - rows["of_base"]
+    met = sorted(rows["coverage"][~never].unique())
+    places = SEEN | {f"{x:g}": f"{100 * x:.2g}%" if x else "other\npairs" for x in met}
+    ways = ("base", "second alone", "mean", "sum", "joint", "composed")
+    solved, more = (
+        [Mark(chosen(rows, rule=rule), column, label(rule), LOOKS[rule]) for rule in which]
+        for column, which in (("stepwise", ways), ("more", ways[1:4]))
+    )
+    axis: Any = {"standing": True, "rules": [len(SEEN) - 0.5]}
+    seen = "what the base had seen; on the right how often the pair"
+    line, more_than = [Line(0, "the base alone", BLACK, "-")], "more than the base solves"
+    panels = [
+        Along("solved", "place", solved, places, up="all steps right", across=seen, **axis),
+        Along(more_than, "place", more, places, line, seen, "difference", shares=False, **axis),
+    ]
+    title = (
+        "With the pair in 1.2 % of two-step problems the mean solves {stepwise; place=0.0124; "
+        "rule=mean}, the base alone {stepwise; place=0.0124; rule=base}; with no more than single "
+        "steps the mean solves {stepwise; place=single steps; rule=mean}"
+    )
+    return Page(rows, title, [[panel] for panel in panels], heights=(3, 2))
+
+
+@figure("kind seed rule bridge share stepwise")
+def template_overlap(table: "pd.DataFrame") -> Page:
+    """Reuse against the share of two-step problems in each lesson.
+
+    A row each base, a column each kind of two-step problems; right of the upright lines the vote
+    of ``thm:template-vote`` is won.
+    """
+    bridges = {
+        "serial": "shared: both skills, other order",
+        "neutral": "shared: other skills' two steps",
+        "own": "shape alone: own skill twice",
+    }
+    panels = []
+    for kind in ("single steps", "problems"):
+        rows = table[table["kind"] == kind]
+        if not rows.empty:
+            panels.append([_shared(rows, bridge, name) for bridge, name in bridges.items()])
+    title = (
+        "Where lessons share templates of both skills the mean solves {stepwise; bridge=serial; "
+        "rule=mean} of what needs both; where they share the shape alone {stepwise; bridge=own; "
+        "share=1; rule=mean}"
+    )
+    return Page(table, title, panels, height=1.7 + 2.1 * len(panels))
+
+
+COEFFICIENTS = {"mean": 0.5, "sum": 1.0, "ties": 0.0, "arrow": 0.0, "gates": 0.0}
+"""Of merges with coefficients, of which alone theory speaks."""
+
+
+def _shared(table: "pd.DataFrame", bridge: str, name: str) -> Along:
+    """Merges with intervals, other rules as lines, ceilings and theory's borders."""
+    habit = table["kind"].iloc[0] != "single steps"
+    rows = table[table["bridge"].isin((bridge, "none"))]
+    marks, lines = [], []
+    for rule, coefficient in COEFFICIENTS.items():
+        some, look = chosen(rows, rule=rule), Look(LOOKS[rule].colour, LOOKS[rule].sign, "-")
+        marks.append(Mark(some, "stepwise", label(rule), look, interval=coefficient > 0))
+        if coefficient:
+            border = share_needed(coefficient, habit=habit)
+            lines.append(Line(border, f"vote won from here, {rule}", look.colour, "--", along=True))
+    singles = ("base", "first alone", "second alone")
+    alone = max(mean(rows, "stepwise", rule=rule) for rule in singles)
+    trained = mean(rows, "stepwise", rule="composed")
+    lines += [Line(trained, label("composed"), GREEN, "-."), Line(alone, "base or one adapter")]
+    axis: Any = {"across": "share in two steps", "up": "all steps right", "ticks": [0, 0.5, 1]}
+    return Along(name, "share", marks, lines=lines, **axis)

@@ -1,0 +1,197 @@
+"""The engine on a table that can be reckoned by hand, and what commands draw."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Annotation
+
+from loratheory.experiments.engine import over_bases
+from loratheory.experiments.evaluate import Card, Survival
+from loratheory.experiments.evaluate import Mark as Accuracy
+from loratheory.figures import TableError
+from loratheory.figures._engine import Along, Line, Mark, Page, spread
+from loratheory.figures._look import Look, label
+from loratheory.figures.commands import LINES, evaluation, model_check, theorem_graph
+from loratheory.figures.lines import draw
+from loratheory.pretrained.check import ModelCheck, Reading
+from loratheory.theorems import ALL
+
+TABLE = pd.DataFrame(
+    [
+        {"rule": rule, "seed": seed, "found": found + 0.1 * seed, "said": said, "size": size}
+        for rule, found, said, size in (
+            ("above", 0.5, 0.3, 1.0),
+            ("below", 0.1, 0.6, 2.0),
+            ("exact", 0.6, 0.65, 3.0),
+        )
+        for seed in (0, 1)
+    ]
+    + [{"rule": "above", "seed": 1, "found": 0.9, "said": 0.3, "size": 1.0}]
+)
+NAMES = {"exact": "as foreseen", "above": "more", "below": "less"}
+
+
+def panel(**more):
+    """Its axes, on a figure of its own."""
+    axes = Figure().subplots()
+    marks = more.pop("marks", [Mark(TABLE, "found", predicted="said")])
+    Along("", more.pop("along", "rule"), marks, **more)(axes)
+    return axes
+
+
+def test_means_are_over_bases_whatever_their_number_of_rows():
+    means = spread(TABLE, "rule", "found")
+    assert means["mean"].to_dict() == pytest.approx({"above": 0.625, "below": 0.15, "exact": 0.65})
+    for rule, row in means.iterrows():
+        assert tuple(row) == pytest.approx(over_bases(TABLE[TABLE["rule"] == rule], "found"))
+
+
+def test_places_that_lack_a_base_have_means_of_the_others():
+    part = TABLE.assign(
+        found=TABLE["found"].mask((TABLE["rule"] == "below") & (TABLE["seed"] == 1))
+    )
+    assert spread(part, "rule", "found").loc["below"].tolist() == pytest.approx([0.1] * 3)
+    assert spread(part, "rule", "found").loc["above", "mean"] == pytest.approx(0.625)
+    assert spread(part.assign(found=np.nan), "rule", "found").empty
+
+
+def test_names_run_down_with_measurements_predictions_and_where_these_part():
+    axes = panel(places=NAMES)
+    assert [text.get_text() for text in axes.get_yticklabels()] == list(NAMES.values())
+    assert axes.get_ylim() == (2.5, -0.5)
+    (bars,) = axes.containers
+    assert dict(zip(bars[0].get_ydata(), bars[0].get_xdata(), strict=True)) == pytest.approx(
+        {0: 0.65, 1: 0.625, 2: 0.15}
+    )
+    (told,) = [line for line in axes.lines if line.get_label() == "predicted"]
+    assert set(zip(told.get_ydata(), told.get_xdata(), strict=True)) == {
+        (0, 0.65), (1, 0.3), (2, 0.6),
+    }  # fmt: skip
+    bands = {tuple(line.get_ydata()): line.get_xdata() for line in axes.lines if line.get_alpha()}
+    assert set(bands) == {(1, 1), (2, 2)}
+    assert bands[1, 1].tolist() == pytest.approx([0.3, 0.625])
+    ends = {seg[0][1]: seg[:, 0] for seg in bars[2][0].get_segments()}
+    assert ends[2].tolist() == pytest.approx(
+        over_bases(TABLE[TABLE["rule"] == "below"], "found")[1:]
+    )
+
+
+def test_names_may_run_to_the_right_and_marks_stand_beside_each_other():
+    marks = [Mark(TABLE, "found", "one"), Mark(TABLE, "said", "two", interval=False)]
+    axes = panel(places=NAMES, marks=marks, standing=True)
+    one, two = (bars[0].get_xdata() for bars in axes.containers)
+    assert (two - one).tolist() == pytest.approx([0.3] * 3)
+    assert ((one + two) / 2).tolist() == pytest.approx([1, 2, 0])
+
+
+def test_numbers_run_to_the_right_as_a_line_with_its_band():
+    look = Look(line="-")
+    lines = [Line(0.4, "chance"), Line(2, "border", along=True)]
+    marks = [Mark(TABLE, "found", "measured", look, "said")]
+    axes = panel(along="size", marks=marks, lines=lines)
+    shown = {line.get_label(): line for line in axes.lines}
+    assert shown["measured"].get_ydata().tolist() == pytest.approx([0.625, 0.15, 0.65])
+    assert shown["measured"].get_linestyle() == "-"
+    assert shown["predicted"].get_ydata().tolist() == pytest.approx([0.3, 0.6, 0.65])
+    assert shown["predicted"].get_linestyle() == "--"
+    assert shown["chance"].get_ydata() == [0.4, 0.4]
+    assert shown["border"].get_xdata() == [2, 2]
+    band = axes.collections[0].get_paths()[0].get_extents()
+    assert (band.ymin, band.ymax) == pytest.approx((0.1, 0.75))
+
+
+def test_a_place_that_no_row_has_is_refused():
+    with pytest.raises(TableError, match="has nobody in column rule"):
+        panel(places={"nobody": "nobody", **NAMES})
+
+
+def test_rules_are_called_what_the_bench_calls_them():
+    assert [label(name) for name in ("ties", "sum, layer split", "joint", "odd")] == [
+        "TIES", "sum, split", "one adapter for both", "odd",
+    ]  # fmt: skip
+
+
+def test_titles_hold_the_tables_numbers_and_legends_name_all_once():
+    panels = [Along("a", "rule", [Mark(TABLE, "found", predicted="said")], NAMES)] * 2
+    page = Page(TABLE, "More: {found; rule=above}", [panels], note="A note.")
+    figure = page.drawn("otherwise")
+    assert figure.get_suptitle() == "More: 62%"
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["measured", "predicted"]
+    assert legend.get_title().get_text() == "A note."
+    assert (
+        Page(TABLE, "{found; rule=odd}", [panels]).drawn("otherwise").get_suptitle() == "otherwise"
+    )
+
+
+CURVES = {"law": ([1, 2, 4], [0.9, 0.5, 0.1]), "found": ([1, 4], [0.8, 0.2])}
+
+
+@pytest.mark.parametrize("share", [False, True])
+def test_laws_are_lines_and_measurements_are_points(share):
+    (axes,) = draw(CURVES, "width", "recalled", points=("found",), share=share).axes
+    law, found = axes.lines
+    for line, (places, heights) in zip((law, found), CURVES.values(), strict=True):
+        np.testing.assert_array_equal(line.get_xdata(), places)
+        np.testing.assert_array_equal(line.get_ydata(), heights)
+    assert (law.get_linestyle(), found.get_linestyle()) == ("-", "None")
+    assert (law.get_marker(), found.get_marker()) == ("None", "s")
+    assert (axes.get_ylim() == (0, 1)) == share
+
+
+def test_a_report_card_shows_its_numbers():
+    curve = tuple(
+        {"coefficient": c, "hop_1": c - 1, "hop_2": 2 * c, "two_hop": c * c, "same_read": -c}
+        for c in (0.0, 1.0, 2.0)
+    )
+    marks = [
+        Accuracy(rule, coverage, 0.1 * i, 0.05 * i, 0.2 * i, 0.9, 0.8, 0.7, 0.6 - 0.1 * i, 0.0, 0.2)
+        for coverage in (0.5, 0.0)
+        for i, rule in enumerate(("base", "sum", "mine:rule"))
+    ]
+    card = Card("mine:rule", "merge", "quick", [], Survival(curve, {}), marks)
+    left, *rest = evaluation(card).axes
+    for line, kind in zip(left.lines, LINES, strict=False):
+        assert list(line.get_ydata()) == [row[kind] for row in curve]
+    for axes in rest:
+        assert [bar.get_width() for bar in axes.patches] == pytest.approx([0.0, 0.1, 0.2])
+        assert len({bar.get_facecolor() for bar in axes.patches}) == 2
+        for line, wanted in ((1, [0.05, 0.2]), (3, [0.6, 0.5, 0.4]), (4, [0.2, 0.2])):
+            assert list(axes.lines[line].get_xdata()) == pytest.approx(wanted)
+    assert [text.get_text() for text in rest[0].get_yticklabels()] == ["base", "sum", "rule"]
+
+
+def reading(name, about, bound, value, outcome, module="layers.2.q"):
+    return Reading(f"thm:{name}", module, 2 if module else None, about, bound, value, outcome)
+
+
+def test_each_theorem_that_was_read_has_a_panel_with_both_numbers():
+    readings = (
+        reading("intruder-threshold", "base", 3.0, 5.0, "measured"),
+        reading("interference-angle", "one ← two", 0.9, 0.4, "holds"),
+        reading("interference-angle", "two ← one", 0.8, 0.3, "not applicable", "layers.2.k"),
+        reading("factor-mean-residual", "one + two", None, None, "not applicable"),
+        reading("averaging-survival", "0.5 × one, fact 1", -2.0, 1.0, "not applicable", ""),
+    )
+    base, angle, margins, empty = model_check(ModelCheck("small", ("a", "b"), (), readings)).axes
+    assert (base.get_yscale(), angle.get_yscale(), empty.axison) == ("log", "linear", False)
+    assert [line.get_ydata()[0] for line in base.lines] == [3.0, 5.0]
+    dots = [line for line in angle.lines if line.get_marker() == "o"]
+    assert [line.get_markerfacecolor() == "none" for line in dots] == [False, True]
+    assert dots[0].get_color() != dots[1].get_color()
+    (point,) = (line for line in margins.lines if line.get_marker() == "o")
+    assert (point.get_xdata()[0], point.get_ydata()[0]) == (-2.0, 1.0)
+    assert "coefficient 0.5" in [text.get_text() for text in margins.get_legend().get_texts()]
+
+
+def test_every_theorem_stands_once_and_every_use_is_an_arrow_to_the_right():
+    (axes,) = theorem_graph(ALL).axes
+    boxes = [text for text in axes.texts if not isinstance(text, Annotation)]
+    arrows = [text for text in axes.texts if isinstance(text, Annotation)]
+    place = {f"thm:{box.get_text()}": box.get_position() for box in boxes}
+    assert sorted(place) == sorted(theorem.label for theorem in ALL)
+    assert len(set(place.values())) == len(boxes) == len(ALL)
+    wanted = {(place[used], place[theorem.label]) for theorem in ALL for used in theorem.uses}
+    assert {(tuple(arrow.xyann), tuple(arrow.xy)) for arrow in arrows} == wanted
+    assert all(start[0] < end[0] for start, end in wanted)

@@ -400,7 +400,7 @@ def figure(columns: str) -> Callable[[Callable[["pd.DataFrame"], Page]], Callabl
     def _figure(declared: Callable[["pd.DataFrame"], Page]) -> Callable[[Any], Any]:
         @wraps(declared)
         @styled
-        def draw(rows: Any) -> Any:
+        def _draw(rows: Any) -> Any:
             import pandas as pd
 
             table = pd.DataFrame(rows)
@@ -411,8 +411,8 @@ def figure(columns: str) -> Callable[[Callable[["pd.DataFrame"], Page]], Callabl
                 raise TableError(message)
             return declared(table).drawn((declared.__doc__ or "").split("\n")[0].rstrip("."))
 
-        FIGURES[declared.__name__] = draw
+        FIGURES[declared.__name__] = _draw
         COLUMNS[declared.__name__] = tuple(columns.split())
-        return draw
+        return _draw
 
     return _figure

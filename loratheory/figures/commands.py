@@ -45,7 +45,7 @@ def curve(label: str, key: str, results: Sequence[Mapping[str, Any]]) -> Any:
     for number, (axes, name) in enumerate(zip(panels, names, strict=True)):
         values = [result["values"][name] for result in results]
         axes.plot(places, values, "o-", color=f"C{number % 7}")
-        axes.set(title=name, xlabel=key, ylabel=name)
+        axes.set(title=name, xlabel=key)
         positive = all(0 < value < float("inf") for value in values)
         if positive and max(values) > 1e3 * min(values):
             axes.set_yscale("log")

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from causal import network, save_adapter
 
 from loratheory import read, theorems
 from loratheory.lowrank import LowRank, gaussian
-from loratheory.pretrained import Model, ModelError, load, maps
+from loratheory.pretrained import Map, Model, ModelError, load, maps
 from loratheory.pretrained.check import Reading, checked, facts_in, judged, summary
 from loratheory.pretrained.check._checked import QUESTIONS
 from loratheory.pretrained.check._heads import heads, of_scores
@@ -71,6 +72,10 @@ def test_shared_keys_go_with_their_own_queries_and_fused_maps_are_split(base):
     name = "transformer.h.1.attn.c_attn"
     assert fused[name] == [((name, 0, 8), (name, 16, 24)), ((name, 8, 16), (name, 24, 32))]
     assert heads(Model(torch.nn.Sequential(torch.nn.Linear(3, 3))), {}) == {}
+    config = SimpleNamespace(num_attention_heads=4, num_key_value_heads=2)
+    places = {Q: Map(None, (16, 16), False), K: Map(None, (8, 16), False)}
+    [pairs] = heads(Model(SimpleNamespace(config=config)), places).values()
+    assert [keys[1:] for _, keys in pairs] == [(0, 4), (0, 4), (4, 8), (4, 8)]
 
 
 def test_ranks_are_those_of_dense_scores_and_never_above_a_heads_rows(base):

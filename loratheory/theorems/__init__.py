@@ -63,6 +63,7 @@ CHAPTERS: dict[str, tuple[str, ...]] = {
     ),
     "libraries": (
         "interference_angle",
+        "packing_floor",
         "random_interference",
         "coefficient_floor",
         "library_capacity",

@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import product
 
 import numpy as np
+import pytest
 import sympy as sp
 from theorems.merging import AXES, SILENT, moved
 from theorems.owed import attack, example, floats, road, symmetry
@@ -16,6 +17,8 @@ from loratheory.theorems import (
     hebbian_memory,
     interference_angle,
     library_capacity,
+    merged_memory,
+    packing_floor,
     random_interference,
 )
 
@@ -278,3 +281,44 @@ def size_rotation_order_and_gauge_of_all(case, rng):
     updates, _, right = moved(case.updates, rng, factor)
     inputs = tuple(right @ x for x in reversed(case.inputs))
     yield coefficient_floor.Case(updates, inputs), factor**2
+
+
+# packing floor
+
+
+def library(adapters, rank, width):
+    return packing_floor.Case(adapters, rank, width, np.zeros(1))
+
+
+@example(packing_floor)
+def three_lines_of_a_plane_enclose_60_degrees_and_four_of_five_dimensions_need_not_meet():
+    """cos² 60° = 1/4; a simplex of 4 in space, each point a plane of six dimensions: 1/9."""
+    yield library(3, 1, 2), 1 / 4
+    yield library(4, 2, 6), 1 / 9
+    yield library(2, 3, 3), 1.0
+    yield library(4, 1, 5), 0.0
+    yield library(5, 2, 4), 3 / 8  # the mean of 10 pairs
+
+
+@symmetry(packing_floor)
+def rotation_order_and_frames(case, rng):
+    frames = packing_floor.rival(case, rng)
+    turn = orthonormal(rng, case.width, case.width)
+    inner = orthonormal(rng, case.rank, case.rank)
+    other = (turn @ frames @ inner)[rng.permutation(case.adapters)]
+    assert packing_floor.measure(case, other) == pytest.approx(packing_floor.measure(case, frames))
+    yield case, 1.0
+
+
+@road(packing_floor)
+def the_squared_norm_of_the_sum_of_projectors(case, _):
+    frames = packing_floor.attain(case)
+    summed = sum(frame @ frame.T for frame in frames)
+    k, r = case.adapters, case.rank
+    yield case, (np.sum(summed**2) - k * r) / (k * (k - 1) * r)
+
+
+@attack(packing_floor, rel=1e-6, starts=3)
+def lines_planes_and_a_library_that_fits():
+    for case in (library(3, 1, 2), library(5, 2, 4), library(2, 2, 4)):
+        yield case, packing_floor.bound(case)

@@ -55,6 +55,7 @@ CHAPTERS: dict[str, tuple[str, ...]] = {
         "merge_collapse",
         "interpolation_price",
         "data_free_floor",
+        "minimax_merge",
     ),
     "routing": (
         "gate_detection",

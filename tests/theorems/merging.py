@@ -6,7 +6,8 @@ from itertools import product
 
 import numpy as np
 import sympy as sp
-from theorems.owed import example, floats, road, symmetry
+from scipy.optimize import minimize
+from theorems.owed import attack, example, floats, road, symmetry
 
 from loratheory.adapters import METHODS, Options
 from loratheory.lowrank import LowRank, from_dense, orthonormal
@@ -20,6 +21,7 @@ from loratheory.theorems import (
     intruder_threshold,
     iso_flattening,
     merge_collapse,
+    minimax_merge,
     rank_floor,
     rank_subadditivity,
     ties_disjoint,
@@ -548,3 +550,67 @@ def rotation_size_and_order_of_adapters(case, rng):
     moved = tuple(LowRank(1e3 * left @ a.up, a.down @ right) for a in reversed(library))
     other = replace(case, ranks=case.ranks[::-1])
     yield other, 1.0, (moved, rank_subadditivity.bound(case))
+
+
+# minimax merge
+
+
+def without_data(*matrices):
+    """A case that knows nothing of the inputs."""
+    updates = tuple(from_dense(np.array(matrix, dtype=float)) for matrix in matrices)
+    return minimax_merge.Case(updates, (np.eye(updates[0].shape[1]),) * len(updates))
+
+
+@example(minimax_merge, room=1e-7)
+def half_a_distance_the_corners_of_a_triangle_and_a_stranger_among_three():
+    """Sides of 6 and 8: the right angle lies on the circle; an equilateral one has d/√3."""
+    yield without_data([[1.0]], [[-1.0]]), 1.0
+    yield without_data([[0, 0]], [[6, 0]], [[0, 8]]), 25.0
+    yield without_data(*np.sqrt(2) * np.eye(3)[:, None, :]), 4 / 3  # distance 2, radius 2/√3
+    yield without_data([[0.0]], [[0.1]], [[0.2]], [[4.0]]), 4.0
+    one = LowRank(np.array([[3.0]]), np.eye(1))
+    yield minimax_merge.Case((one,), (np.eye(1),), 0.5), 9 * 0.25 / 1.25
+
+
+@symmetry(minimax_merge, rel=1e-6, room=1e-6)
+def size_turns_and_order_of_tasks(case, rng):
+    (m, n), order = case.updates[0].shape, rng.permutation(len(case.updates))
+    left, right = orthonormal(rng, m, m), orthonormal(rng, n, n)
+    updates = tuple(LowRank(3 * left @ u.up, u.down @ right.T) for u in case.updates)
+    inputs = tuple(right @ x for x in case.inputs)
+    yield (
+        minimax_merge.Case(
+            tuple(updates[i] for i in order), tuple(inputs[i] for i in order), case.noise
+        ),
+        9.0,
+    )
+
+
+@road(minimax_merge, rel=1e-6, room=1e-6)
+def a_general_solver_on_all_entries_at_once(case, _):
+    """The least t above all errors, by SciPy on the entries of the merge: no weights."""
+    (m, n), size = case.updates[0].shape, minimax_merge.scale(case)
+    dense = [low.dense() for low in case.updates]
+
+    def errors(point):
+        merged = point[:-1].reshape(m, n) * size**0.5
+        gaps = [(merged - low) @ x for low, x in zip(dense, case.inputs, strict=True)]
+        own = case.noise**2 * np.sum(merged**2)
+        return np.array([(np.sum(gap**2) + own) / size for gap in gaps])
+
+    start = np.append(np.mean(dense, axis=0).ravel() / size**0.5, 0.0)
+    start[-1] = errors(start).max()
+    least = minimize(
+        lambda point: point[-1],
+        start,
+        constraints={"type": "ineq", "fun": lambda point: point[-1] - errors(point)},
+        method="SLSQP",
+        options={"ftol": 1e-14, "maxiter": 500},
+    )
+    yield case, errors(least.x).max() * size
+
+
+@attack(minimax_merge, rel=2e-2)
+def two_and_three_adapters():
+    for case in (without_data([[1.0]], [[-1.0]]), without_data([[0, 0]], [[6, 0]], [[0, 8]])):
+        yield case, minimax_merge.bound(case)

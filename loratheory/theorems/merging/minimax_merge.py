@@ -1,0 +1,209 @@
+r"""Minimax merge: what several adapters can be promised at once, by any merge.
+
+**Statement.** No merge of K adapters keeps every task's mean squared error, on its own inputs and
+under noise of size ε on them, below the largest floor of a weighted sum of the tasks; the least
+squares merge at the weights where that floor is largest keeps every task's error at most there.
+
+Task :math:`i` asks for :math:`\Delta_i x` on inputs :math:`x` of second moments :math:`C_i`, which
+arrive as :math:`x + \varepsilon z`, :math:`z` white. The error of :math:`\Delta` there is
+:math:`e_i(\Delta) = \operatorname{tr}(\Delta - \Delta_i) C_i (\Delta - \Delta_i)^\top +
+\varepsilon^2 \|\Delta\|_F^2`, and over the convex weights :math:`w`
+
+.. math:: \max_i e_i(\Delta) \;\ge\; \max_w \, \min_{\Delta'} \sum_i w_i \, e_i(\Delta'),
+
+with equality at the merge :math:`(\sum w_i \Delta_i C_i)(\sum w_i C_i + \varepsilon^2)^+` of the
+maximising weights. *Without data* (:math:`C_i = I`, :math:`\varepsilon = 0`) the merge is
+:math:`\sum w_i \Delta_i`, the centre of the smallest ball that holds the updates in the Frobenius
+norm; the promise is its squared radius, and of :math:`\Delta_i` only the inner products matter. It
+is half the distance of two, and more than that of any pair for the corners of a triangle.
+
+**Proof.** A maximum is at least any weighted mean: so much for :math:`\ge`. The :math:`e_i` are
+convex in :math:`\Delta` and continuous, the weights form a compact convex set, and the sum is
+linear in :math:`w`: Sion's theorem exchanges minimum and maximum, so the two sides have the same
+value. At the maximising weights the derivative along :math:`w_i` is :math:`e_i` of the minimiser
+(Danskin), so no :math:`e_i` is above the value. Where :math:`\sum w_i C_i + \varepsilon^2` is
+singular a minimiser is not unique and one of them is meant; cases here have it regular. Setting
+the derivative of the weighted sum to zero gives the minimiser. :math:`\square`
+
+**What it tells someone who merges adapters.** The mean is the best promise for two adapters, not
+for more: three of a kind and one stranger are best served by moving towards the stranger, up to
+half of the weight. A little noise (:math:`\varepsilon`) is what keeps a merge that interpolates
+nearly parallel inputs from growing without bound.
+
+**What it does not say.** It is the worst task, in the mean over its inputs: the worst input is
+``thm:data-free-floor``, the mean over tasks ``thm:covariance-floor``.
+
+References
+----------
+Sion (1958); the smallest enclosing ball: Elzinga and Hearn (1972). RegMean (arXiv 2212.09849) is
+the merge of equal weights.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.optimize import minimize
+
+from loratheory.lowrank import (
+    Array,
+    LowRank,
+    array_namespace,
+    frobenius,
+    gaussian,
+    orthonormal,
+    total,
+)
+from loratheory.shapes import Float
+from loratheory.theorems._theorem import SAFETY, Control, Theorem
+
+SENSE = "lower"
+SOURCE = "own; rests on Sion (1958)"
+USES = ("thm:covariance-floor",)
+
+ONE = "one merged update, whichever adapter the input belongs to"
+Merges = tuple[LowRank, ...]  # what meets each task's inputs: one merge, repeated
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """For each task its update and inputs, second moments ``inputs @ inputs.T``; noise ε."""
+
+    updates: tuple[LowRank, ...]
+    inputs: tuple[Float[Array, "n _"], ...]
+    noise: float = 0.0
+
+    @cached_property
+    def wanted(self) -> tuple[Array, ...]:
+        """Each task's answers on its own inputs."""
+        return tuple(low @ x for low, x in zip(self.updates, self.inputs, strict=True))
+
+    @cached_property
+    def weights(self) -> Float[Array, " k"]:
+        """The weights whose floor is largest, by ascent: the floor is concave in them."""
+        k, size = len(self.updates), scale(self)
+
+        def negated(weights: Float[Array, " k"]) -> tuple[float, Float[Array, " k"]]:
+            errors = np.array(errors_of(self, (merge(self, weights),) * k)) / size
+            return -float(weights @ errors), -errors
+
+        start, summed = np.full(k, 1 / k), {"type": "eq", "fun": lambda w: np.sum(w) - 1}
+        found = minimize(
+            negated,
+            start,
+            jac=True,
+            method="SLSQP",
+            bounds=[(0, 1)] * k,
+            constraints=summed,
+            options={"ftol": 1e-15, "maxiter": 300},
+        )
+        weights = np.clip(found.x, 0, 1)
+        return weights / np.sum(weights)
+
+
+def merge(case: Case, weights: Float[Array, " k"]) -> LowRank:
+    """The least squares merge of the tasks so weighted, O(n^3)."""
+    xp, n = array_namespace(*case.inputs), case.inputs[0].shape[0]
+    roots = [float(weight) ** 0.5 for weight in weights]
+    pairs = zip(case.wanted, case.inputs, strict=True)
+    moments = [
+        (root * root * (y @ x.T), root * root * (x @ x.T))
+        for root, (y, x) in zip(roots, pairs, strict=True)
+    ]
+    eye = xp.eye(n, dtype=case.inputs[0].dtype, device=case.inputs[0].device)
+    answers, seen = (sum(part[1:], part[0]) for part in zip(*moments, strict=True))
+    return LowRank(answers @ xp.linalg.pinv(seen + case.noise**2 * eye), eye)
+
+
+def errors_of(case: Case, merges: Merges) -> list[float]:
+    """Each task's mean squared error where it meets its own of these merges."""
+    xp, each = array_namespace(*case.inputs), zip(merges, case.wanted, case.inputs, strict=True)
+    norms = [(xp.sum((low @ x - y) ** 2), xp.sum(low.dense() ** 2)) for low, y, x in each]
+    return [float(error + case.noise**2 * size) for error, size in norms]
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """Unrelated, related or lopsided adapters on all inputs, on some with noise; 12 decades."""
+    k, (m, n) = int(rng.integers(1, 6)), rng.integers(1, min(size, 6) + 1, 2).tolist()
+    magnitude, spread = 10.0 ** int(rng.integers(-6, 7)), float(rng.choice([0.1, 1.0]))
+    base = gaussian(rng, m, n, min(m, n), magnitude)
+    changes = [gaussian(rng, m, n, 1, spread * magnitude) for _ in range(k)]
+    updates = tuple(base + change * float(rng.uniform(0.1, 2)) for change in changes)
+    if rng.random() < 0.4:
+        return Case(updates, (np.eye(n),) * k)
+    inputs = tuple(orthonormal(rng, n, int(rng.integers(1, n + 1))) for _ in range(k))
+    return Case(updates, inputs, float(rng.uniform(0.1, 1)))
+
+
+def bound(case: Case) -> float:
+    """The floor of the weighted sum, where it is largest."""
+    best = merge(case, case.weights)
+    errors = errors_of(case, (best,) * len(case.updates))
+    return sum(float(w) * error for w, error in zip(case.weights, errors, strict=True))
+
+
+def attain(case: Case) -> Merges:
+    """Serve all tasks with the merge at the weights whose floor is largest."""
+    return (merge(case, case.weights),) * len(case.updates)
+
+
+def measure(case: Case, merges: Merges) -> float:
+    """The largest of the tasks' errors."""
+    return max(errors_of(case, merges))
+
+
+def scale(case: Case) -> float:
+    """The energy of the answers asked for."""
+    xp = array_namespace(*case.inputs)
+    return float(sum(xp.sum(y**2) for y in case.wanted))
+
+
+def noise(case: Case) -> float:
+    """What is left of the ascent in the weights."""
+    return 1e-7 * scale(case)
+
+
+def rival(case: Case, rng: np.random.Generator) -> Merges:
+    """The mean, the sum, one adapter, any convex combination, or the optimum nudged."""
+    k, kind = len(case.updates), int(rng.integers(5))
+    free = rng.dirichlet(np.ones(k))
+    coefficients = (np.ones(k) / k, np.ones(k), np.eye(k)[0], free)[min(kind, 3)]
+    parts = [low * float(c) for low, c in zip(case.updates, coefficients, strict=True)]
+    if kind < 4:
+        return (total(parts),) * k
+    best, size = attain(case)[0], 10.0 ** int(rng.integers(-8, 1)) * scale(case) ** 0.5
+    return (best + gaussian(rng, *best.shape, 1, size),) * k
+
+
+def adversary(case: Case, rng: np.random.Generator) -> Merges:
+    """Subgradient descent on the largest error, with the step that its least value allows."""
+    dense = [low.dense() for low in case.updates]
+    merged = dense[int(rng.integers(len(dense)))]
+    best, least = merged, np.inf
+    for step in range(400):
+        gaps = [(merged - low) @ x for low, x in zip(dense, case.inputs, strict=True)]
+        errors = [np.sum(gap**2) + case.noise**2 * np.sum(merged**2) for gap in gaps]
+        worst = int(np.argmax(errors))
+        if errors[worst] < least:
+            best, least = merged, errors[worst]
+        slope = 2 * (gaps[worst] @ case.inputs[worst].T + case.noise**2 * merged)
+        merged = merged - slope / (2 * (1 + case.noise**2) * (1 + step / 4))
+    return (LowRank(best, np.eye(best.shape[1])),) * len(dense)
+
+
+def _one(case: Case, merges: Merges) -> bool:
+    size = scale(case) ** 0.5
+    return all(frobenius(low - merges[0]) <= SAFETY * size for low in merges[1:])
+
+
+ASSUMPTIONS = {ONE: _one}
+
+
+def _routed() -> tuple[Case, Merges]:
+    pair = tuple(LowRank(np.array([[sign]]), np.eye(1)) for sign in (1.0, -1.0))
+    return Case(pair, (np.eye(1),) * 2), pair
+
+
+CONTROLS = (Control("a router: each task meets its own adapter", ONE, _routed),)
+
+THEOREM: Theorem[Case, Merges] = Theorem.of(__name__)

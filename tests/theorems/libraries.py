@@ -20,6 +20,7 @@ from loratheory.theorems import (
     merged_memory,
     packing_floor,
     random_interference,
+    sum_capacity,
 )
 
 # library capacity
@@ -322,3 +323,34 @@ def the_squared_norm_of_the_sum_of_projectors(case, _):
 def lines_planes_and_a_library_that_fits():
     for case in (library(3, 1, 2), library(5, 2, 4), library(2, 2, 4)):
         yield case, packing_floor.bound(case)
+
+
+# sum capacity
+
+
+@example(sum_capacity)
+def one_standard_error_two_against_each_other_and_378_adapters_of_width_256():
+    """Q(1) for a row as long as the margin in width one; 16 · 2² · 1/(¼ z²), z = 1.645, by hand."""
+    tail = 0.15865525393145707
+    yield sum_capacity.Case(np.ones((1, 1)), 1.0), tail
+    yield sum_capacity.Case(np.array([[3.0, 0.0], [0.0, 4.0]]), 5 / math.sqrt(2)), tail
+    yield sum_capacity.Case(np.array([[3.0, 1.0], [-3.0, -1.0]]), 0.1), 0.0
+    assert sum_capacity.largest_sum(256, 1.0, 0.5, 0.05) == 378
+    assert sum_capacity.failure(0.5 * math.sqrt(378), 256, 1.0) < 0.05
+    assert sum_capacity.failure(0.5 * math.sqrt(379), 256, 1.0) > 0.05
+
+
+@symmetry(sum_capacity)
+def units_rotation_order_and_adapters_in_parts(case, rng):
+    n = case.rows.shape[1]
+    parts = np.concatenate([case.rows / 2] * 2)[rng.permutation(2 * len(case.rows))]
+    other = replace(case, rows=3 * parts @ orthonormal(rng, n, n), margin=3 * case.margin)
+    yield other, 1.0
+
+
+@road(sum_capacity)
+def never_more_than_the_union_bound_and_the_error_function(case, _):
+    n, length = case.rows.shape[1], np.linalg.norm(sum(case.rows))
+    tail = math.erfc(case.margin * math.sqrt(n / 2) / length) / 2
+    assert tail <= math.exp(-(case.margin**2) * n / 2 / length**2)
+    yield case, tail

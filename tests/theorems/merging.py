@@ -20,6 +20,7 @@ from loratheory.theorems import (
     interpolation_price,
     intruder_threshold,
     iso_flattening,
+    loss_interaction,
     merge_collapse,
     minimax_merge,
     rank_floor,
@@ -614,3 +615,44 @@ def a_general_solver_on_all_entries_at_once(case, _):
 def two_and_three_adapters():
     for case in (without_data([[1.0]], [[-1.0]]), without_data([[0, 0]], [[6, 0]], [[0, 8]])):
         yield case, minimax_merge.bound(case)
+
+
+# loss interaction
+
+
+@example(loss_interaction)
+def a_cubic_of_steps_one_and_two_and_a_square_that_has_no_remainder():
+    """(27 − 8 − 1)/6 = 3 = ½ · 1 · 2 · 3."""
+    case = loss_interaction.Case(1.0, (1.0, 2.0), 1)
+    square = replace(loss_interaction.attain(case), shape="square", base=np.ones(1))
+    assert square.product == 2.0
+    yield case, 3.0, (square, 0.0)
+    yield loss_interaction.Case(2.0, (0.5, 0.5), 3), 0.25
+
+
+@symmetry(loss_interaction)
+def height_of_the_loss_units_of_weights_and_order(case, _):
+    other = replace(case, rough=3 * case.rough, sizes=(2 * case.sizes[1], 2 * case.sizes[0]))
+    yield other, 24.0
+
+
+@road(loss_interaction, tight=False)
+def the_integral_of_the_hessian_over_the_square(case, rng):
+    """The mixed difference by Gauss's rule on second derivatives, for any of the losses."""
+    loss = loss_interaction.rival(case, rng)
+    bend = loss_interaction.SHAPES[loss.shape][1]
+    points, weights = np.polynomial.legendre.leggauss(20)
+    points, weights = (points + 1) / 2, weights / 2
+    reads = [loss.rows @ u for u in (loss.base, *loss.updates)]
+    total = -loss.product
+    for (s, v), (t, w) in product(zip(points, weights, strict=True), repeat=2):
+        at = zip(*reads, strict=True)
+        bends = [bend(x + s * a + t * b) * a * b for x, a, b in at]
+        total += v * w * loss.height * np.mean(bends)
+    yield case, loss_interaction.bound(case), (loss, abs(total))
+
+
+@attack(loss_interaction, rel=0.15, starts=3)
+def small_steps_of_a_sine_look_like_a_cubic():
+    case = loss_interaction.Case(1.0, (0.1, 0.1), 2)
+    yield case, loss_interaction.bound(case)

@@ -16,7 +16,10 @@ from loratheory.lowrank import orthonormal
 from loratheory.theorems import (
     arrow_blind_spot,
     gate_detection,
+    router_limit,
     single_read_no_go,
+    threshold_samples,
+    unselective_success,
 )
 
 # Arrow's blind spot
@@ -199,3 +202,61 @@ def size_and_order_of_units(case, rng):
         7 * case.first[order], case.second[order], case.prompts[order], case.entities, case.answers
     )
     yield moved, 1.0, (single_read_no_go.plain_sum(moved), value)
+    yield moved, 1.0, (unselective_success.attain(moved), value)
+
+
+# router limit
+
+
+@example(router_limit)
+def two_keys_three_units_of_error_apart_and_keys_of_no_length():
+    """Half the distance of two keys is what noise must overcome: Φ(√2) for 2 at right angles."""
+    yield router_limit.Case(2, 2.0, 0.0), stats.norm.cdf(sqrt(2))
+    yield router_limit.Case(2, 1.5, -1.0), stats.norm.cdf(1.5)
+    yield router_limit.Case(7, 0.0, 0.0), 1 / 7
+    yield router_limit.Case(40, 0.0, 0.5), 1 / 40
+
+
+@symmetry(router_limit)
+def a_turn_and_a_vector_that_all_keys_share(case, rng):
+    sample = router_limit.rival(case, rng)
+    width = sample.keys.shape[1]
+    turn, shift = orthonormal(rng, width, width), rng.standard_normal(width)
+    for change in (lambda x: x @ turn, lambda x: x + shift):
+        there = replace(sample, keys=change(sample.keys), inputs=change(sample.inputs))
+        assert router_limit.measure(case, there) == router_limit.measure(case, sample)
+    yield case, 1.0
+
+
+@road(router_limit, rel=1e-6)
+def wrong_answers_by_the_density_of_the_largest_foreign_score(case, _):
+    """One less the probability that the largest of the others beats the own score."""
+    others, apart = case.adapters - 1, case.strength * sqrt(1 - case.cosine)
+    z = np.linspace(-9, 15, 200_001)
+    largest = others * stats.norm.pdf(z) * stats.norm.cdf(z) ** (others - 1)
+    wrong = np.sum(largest * stats.norm.cdf(z - apart)) * (z[1] - z[0])
+    yield case, 1 - wrong
+
+
+# threshold samples
+
+
+@example(threshold_samples)
+def of_one_response_half_the_time_and_299_for_one_in_a_hundred():
+    yield threshold_samples.Case(1, 1, 0.5, 3), 0.5
+    yield threshold_samples.Case(3, 2, 0.5, 1), 4 / 8
+    yield threshold_samples.Case(2, 2, 0.25, 2), 1 - 0.25**2
+    assert threshold_samples.doubt(299, 1, 0.01) < 0.05 < threshold_samples.doubt(298, 1, 0.01)
+
+
+@symmetry(threshold_samples)
+def the_responses_units_and_order(case, rng):
+    responses = threshold_samples.rival(case, rng)
+    other = replace(responses, squared=rng.permuted(responses.squared, axis=1))
+    assert threshold_samples.measure(case, other) == threshold_samples.measure(case, responses)
+    yield case, 1.0
+
+
+@road(threshold_samples)
+def the_beta_law_of_an_order_statistic(case, _):
+    yield case, stats.beta.sf(case.rate, case.order, case.samples + 1 - case.order)

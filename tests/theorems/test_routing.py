@@ -28,6 +28,7 @@ from loratheory.theorems import (
     arrow_blind_spot,
     gate_detection,
     rank_floor,
+    router_limit,
     single_read_no_go,
 )
 from loratheory.theorems.routing._sample import Sample, gaussian_sample
@@ -285,3 +286,17 @@ def test_a_test_of_composition_needs_permuted_answers_and_each_hypothesis_is_nee
         assert single_read_no_go.margin(case, spoilt) <= 0
         with pytest.raises(AssumptionError, match=reason):
             theorem.check(case, spoilt)
+
+
+@over(router_limit)
+def test_no_trained_router_beats_the_nearest_key(case, rng):
+    """Least squares and a quadratic form, trained on inputs of their own and tried on others."""
+    train, test = (router_limit.rival(case, np.random.default_rng(7)) for _ in range(2))
+    train = replace(
+        train, inputs=train.keys[train.owners] + rng.standard_normal(train.inputs.shape)
+    )
+    for features in (lambda x: x, lambda x: np.concatenate([x, x**2], axis=1)):
+        wanted = np.eye(case.adapters)[train.owners]
+        weights = np.linalg.lstsq(features(train.inputs), wanted, rcond=None)[0]
+        right = np.mean(np.argmax(features(test.inputs) @ weights, axis=1) == test.owners)
+        assert right <= router_limit.bound(case) + router_limit.noise(case)

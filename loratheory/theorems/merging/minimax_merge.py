@@ -49,7 +49,6 @@ from loratheory.lowrank import (
     Array,
     LowRank,
     array_namespace,
-    frobenius,
     gaussian,
     orthonormal,
     total,
@@ -59,7 +58,7 @@ from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "lower"
 SOURCE = "own; rests on Sion (1958)"
-USES = ("thm:covariance-floor",)
+USES = ("thm:rank-floor",)
 
 ONE = "one merged update, whichever adapter the input belongs to"
 Merges = tuple[LowRank, ...]  # what meets each task's inputs: one merge, repeated
@@ -193,7 +192,7 @@ def adversary(case: Case, rng: np.random.Generator) -> Merges:
 
 def _one(case: Case, merges: Merges) -> bool:
     size = scale(case) ** 0.5
-    return all(frobenius(low - merges[0]) <= SAFETY * size for low in merges[1:])
+    return all((low - merges[0]).norm <= SAFETY * size for low in merges[1:])
 
 
 ASSUMPTIONS = {ONE: _one}

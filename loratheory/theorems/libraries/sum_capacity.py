@@ -1,0 +1,135 @@
+r"""Sum capacity: how many foreign adapters a sum holds on white inputs, and not one more.
+
+**Statement.** On white inputs of mean squared length 1 in width n the adapters of a sum overturn a
+margin γ with probability exactly Q(γ√n/‖w‖), w the sum of their rows between the two tokens; K − 1
+foreign adapters with rows of length σ at right angles stay below δ iff K − 1 ≤ n(γ/σz)², Q(z) = δ.
+
+Let x be normal with covariance :math:`I/n` and let a token lead another by the margin
+:math:`\gamma` before foreign adapters :math:`\Delta_j` are added. Their sum moves the difference of
+the two logits by :math:`\langle w, x\rangle`, where :math:`w = \sum_j w_j` and :math:`w_j` is the
+difference of the two tokens' rows (of the output map times :math:`\Delta_j`). Then
+
+.. math:: \Pr(\gamma + \langle w, x \rangle < 0) = Q\bigl(\gamma \sqrt n / \|w\|\bigr), \qquad
+    Q(z) = \Pr(N(0, 1) > z).
+
+**Proof.** :math:`\langle w, x\rangle` is normal with variance :math:`\|w\|^2/n`. For rows of length
+:math:`\sigma` at right angles :math:`\|w\|^2 = (K - 1) \sigma^2`, and Q decreases.
+:math:`\square`
+
+**What it tells someone who merges adapters.** It is the converse of ``thm:random-interference``,
+whose union bound says how many adapters a sum holds *at least*: for one competing token the two
+differ by the factor :math:`2 \ln(1/\delta)/z^2` alone (2.2 at δ = .05), so no sharper analysis will
+let a sum hold many more. Rows that are turned against each other (:math:`\|w\|^2 < \sum \|w_j\|^2`)
+do: interference is a matter of the summed row, not of norms.
+
+**What it does not say.** With several competing tokens the probability is at least the largest of
+theirs and at most their sum. Inputs of trained models are not white.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from loratheory.lowrank import Array, array_namespace, orthonormal
+from loratheory.shapes import Float
+from loratheory.theorems._theorem import Control, Theorem
+
+SENSE = "equal"
+SOURCE = "own"
+USES = ("thm:random-interference",)
+
+WHITE = "white inputs of mean squared length 1"
+DOUBT = 1e-9  # how rarely sampling alone may exceed the allowance
+SIGMAS = 10.0
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """The difference of two tokens' rows in each foreign adapter (K − 1, n); the margin."""
+
+    rows: Float[Array, "k n"]
+    margin: float
+    trials: int = 4000
+
+    @cached_property
+    def length(self) -> float:
+        """Of the summed row."""
+        xp = array_namespace(self.rows)
+        return float(xp.linalg.vector_norm(xp.sum(self.rows, axis=0)))
+
+
+def failure(length: float, width: int, margin: float) -> float:
+    """Probability that a summed row of this length overturns the margin."""
+    return float(ndtr(-margin * width**0.5 / length)) if length else 0.0
+
+
+def largest_sum(width: int, margin: float, size: float, failure: float) -> int:
+    """How many foreign adapters with rows of `size` at right angles stay below `failure` < ½."""
+    return int(width * (margin / size / float(ndtri(failure))) ** 2 + 1e-9)
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """Rows at right angles, alike, or turned against each other; margins of their order."""
+    n, k, kind = (
+        int(rng.integers(1, size + 1)),
+        int(rng.integers(1, size + 1)),
+        int(rng.integers(3)),
+    )
+    magnitude = 10.0 ** int(rng.integers(-6, 7))
+    rows = rng.standard_normal((k, n))
+    if kind == 0 and k <= n:
+        rows = orthonormal(rng, n, k).T
+    elif kind == 1:
+        rows = rows - 0.9 * np.mean(rows, axis=0)
+    length = float(np.linalg.norm(np.sum(rows, axis=0)))
+    return Case(magnitude * rows, magnitude * length / n**0.5 * float(rng.uniform(0.1, 2.5)))
+
+
+def bound(case: Case) -> float:
+    """The normal law's tail."""
+    return failure(case.length, int(case.rows.shape[1]), case.margin)
+
+
+def measure(case: Case, inputs: Float[Array, "t n"]) -> float:
+    """How often the foreign adapters, one after another, take the margin."""
+    xp = array_namespace(inputs)
+    moved = sum((inputs @ case.rows[j, :] for j in range(case.rows.shape[0])), 0 * inputs[:, 0])
+    return int(xp.count_nonzero(moved + case.margin < 0)) / int(inputs.shape[0])
+
+
+def noise(case: Case) -> float:
+    """How far a frequency strays from its probability, but for one time in a billion."""
+    from scipy.stats import binom  # slow to import
+
+    ends = binom.ppf([DOUBT / 2, 1 - DOUBT / 2], case.trials, bound(case)) / case.trials
+    return float(max(abs(ends - bound(case))))
+
+
+def rival(case: Case, rng: np.random.Generator) -> Float[Array, "t n"]:
+    """Fresh white inputs."""
+    n = case.rows.shape[1]
+    return rng.standard_normal((case.trials, n)) / n**0.5
+
+
+def _white(_: Case, inputs: Float[Array, "t n"]) -> bool:
+    # Second moments within ten standard errors of the identity over n.
+    xp, (trials, n) = array_namespace(inputs), inputs.shape
+    eye = xp.eye(n, dtype=inputs.dtype, device=inputs.device)
+    off = xp.abs(n * (inputs.T @ inputs) / trials - eye)
+    return bool(xp.all(off <= SIGMAS * ((1 + eye) / trials) ** 0.5))
+
+
+ASSUMPTIONS = {WHITE: _white}
+
+
+def _along(stretch: float) -> tuple[Case, Float[Array, "t n"]]:
+    case = Case(np.eye(4)[:2], 1.0)
+    axis = np.array([stretch, stretch, 1.0, 1.0])
+    return case, rival(case, np.random.default_rng(0)) * axis
+
+
+CONTROLS = (Control("inputs that favour what the adapters read", WHITE, partial(_along, 2.0)),)
+
+THEOREM: Theorem[Case, Array] = Theorem.of(__name__)

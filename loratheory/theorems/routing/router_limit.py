@@ -1,0 +1,163 @@
+r"""Router limit: how often any router can find the adapter that an input belongs to.
+
+**Statement.** Where the inputs of K adapters scatter normally with unit variance about equally
+likely keys of length s at cosine ρ to each other, the best router of all, which takes the nearest
+key, is right with probability E Φ(z + s√(1 − ρ))^(K−1), z standard normal.
+
+Input x of adapter e is normal with mean :math:`k_e` and covariance I, where :math:`\|k_e\| = s`,
+:math:`\langle k_e, k_f \rangle = \rho s^2` for :math:`e \ne f`, :math:`\rho < 1`, and e is uniform
+on K adapters. Every function from inputs to adapters is right with probability at most
+
+.. math:: P(K, s, \rho) = \int \varphi(z - s\sqrt{1-\rho}) \, \Phi(z)^{K-1} \, dz .
+
+**Proof.** A router is right with probability :math:`\frac1K \int p_{e(x)}(x)\,dx \le \frac1K \int
+\max_e p_e(x)\,dx`, attained by the largest density, which is that of the nearest key. Only
+differences of the scores :math:`\langle k_e, x\rangle` decide, as the keys are equally long; they
+do not change if all keys are moved by one vector, so the keys may be :math:`s \sqrt{1-\rho}` times
+orthonormal vectors (the Gram matrix of differences is the same). The scores are then independent,
+normal with unit variance, of mean :math:`s\sqrt{1-\rho}` for the own adapter and 0 for others:
+given the own score z all others stay below it with probability :math:`\Phi(z)^{K-1}`.
+:math:`\square`
+
+**What it tells someone who routes adapters.** Training or tuning the router does not help beyond
+this number. The largest of K foreign scores grows as :math:`\sqrt{2 \ln K}`: once that exceeds
+:math:`s\sqrt{1-\rho}`, most inputs go astray, whatever the router. Keys that share a component
+(:math:`\rho > 0`), as those of one domain do, count as shorter.
+
+**What it does not say.** Inputs of a trained model are not normal. A router that sees a whole
+prompt has the sum of what its tokens say: s grows with the root of their number if they are
+independent. A wrong adapter may still answer well.
+
+References
+----------
+Orthogonal signals in white noise: Proakis and Salehi, "Digital Communications", section 4.4.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.integrate import quad
+from scipy.special import ndtr
+
+from loratheory.lowrank import Array, array_namespace, orthonormal
+from loratheory.shapes import Float
+from loratheory.theorems._theorem import SAFETY, Control, Theorem
+
+SENSE = "equal"
+SOURCE = "own form of a textbook law of orthogonal signals"
+
+KEYS = "keys of equal length at equal angles, as stated"
+LAW = "inputs that scatter with unit variance about keys that are equally likely"
+DOUBT = 1e-9  # how rarely sampling alone may exceed the allowance
+SIGMAS = 10.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """How many adapters, how long their keys, the cosine between two, inputs to try."""
+
+    adapters: int
+    strength: float
+    cosine: float
+    trials: int = 4000
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Keys (K, n), inputs (N, n) and the adapter that each input belongs to (N)."""
+
+    keys: Float[Array, "k n"]
+    inputs: Float[Array, "t n"]
+    owners: Array
+
+
+def accuracy(adapters: int, strength: float, cosine: float = 0.0) -> float:
+    """What the best router reaches among so many adapters, by quadrature."""
+    apart = strength * (1 - cosine) ** 0.5
+
+    def density(z: float) -> float:
+        own = float(np.exp(-((z - apart) ** 2) / 2)) / (2 * np.pi) ** 0.5
+        return own * float(ndtr(z)) ** (adapters - 1)
+
+    return float(quad(density, apart - 9, apart + 9, limit=200)[0])
+
+
+def nearest(keys: Array, inputs: Array) -> Array:
+    """The adapter whose key is nearest to each input."""
+    xp = array_namespace(inputs)
+    return xp.argmax(inputs @ keys.T - xp.sum(keys**2, axis=1)[None, :] / 2, axis=1)
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """Two adapters or many, near or far from each other, at right angles or alike."""
+    adapters = int(rng.integers(2, 4 * min(size, 64) + 1))
+    return Case(adapters, float(rng.uniform(0, 5)), float(rng.choice([0.0, 0.5, 0.9])))
+
+
+def bound(case: Case) -> float:
+    """The probability that the own score is the largest."""
+    return accuracy(case.adapters, case.strength, case.cosine)
+
+
+def measure(_: Case, sample: Sample) -> float:
+    """How often the nearest key is the right one."""
+    right = nearest(sample.keys, sample.inputs) == sample.owners
+    return int(array_namespace(right).count_nonzero(right)) / int(right.shape[0])
+
+
+def noise(case: Case) -> float:
+    """How far a frequency strays from its probability, but for one time in a billion."""
+    from scipy.stats import binom  # slow to import
+
+    ends = binom.ppf([DOUBT / 2, 1 - DOUBT / 2], case.trials, bound(case)) / case.trials
+    return float(max(abs(ends - bound(case))))
+
+
+def rival(case: Case, rng: np.random.Generator) -> Sample:
+    """Keys so arranged and turned at random, in more dimensions than they need; fresh inputs."""
+    gram = (1 - case.cosine) * np.eye(case.adapters) + case.cosine
+    turn = orthonormal(rng, case.adapters + int(rng.integers(3)), case.adapters)
+    keys = case.strength * np.linalg.cholesky(gram) @ turn.T
+    owners = rng.integers(0, case.adapters, case.trials)
+    return Sample(keys, keys[owners] + rng.standard_normal((case.trials, len(turn))), owners)
+
+
+def _keys_fit(case: Case, sample: Sample) -> bool:
+    xp, k = array_namespace(sample.keys), case.adapters
+    eye = xp.eye(k, dtype=sample.keys.dtype, device=sample.keys.device)
+    wanted = case.strength**2 * ((1 - case.cosine) * eye + case.cosine)
+    room = SAFETY * k * max(case.strength**2, 1.0)
+    return float(xp.max(xp.abs(sample.keys @ sample.keys.T - wanted))) <= room
+
+
+def _law_fits(case: Case, sample: Sample) -> bool:
+    # Moments of the scatter and the shares of the adapters, each within ten standard errors.
+    xp, (trials, n) = array_namespace(sample.inputs), sample.inputs.shape
+    off = sample.inputs - xp.take(sample.keys, sample.owners, axis=0)
+    spread = abs(float(xp.sum(off**2)) - trials * n) <= SIGMAS * (2 * trials * n) ** 0.5
+    centred = float(xp.max(xp.abs(xp.sum(off, axis=0)))) <= SIGMAS * trials**0.5
+    share = trials / case.adapters
+    counts = [int(xp.count_nonzero(sample.owners == e)) for e in range(case.adapters)]
+    return spread and centred and all(abs(n - share) <= SIGMAS * share**0.5 for n in counts)
+
+
+ASSUMPTIONS = {KEYS: _keys_fit, LAW: _law_fits}
+
+
+def _fine(strength: float = 1.0, cosine: float = 0.5) -> tuple[Case, Sample]:
+    fine = rival(Case(4, strength, cosine), np.random.default_rng(0))
+    return Case(4, 1.0, 0.5), fine
+
+
+def _clear() -> tuple[Case, Sample]:
+    case, fine = _fine()
+    keys = fine.keys[fine.owners]
+    return case, Sample(fine.keys, keys + (fine.inputs - keys) / 4, fine.owners)
+
+
+CONTROLS = (
+    Control("keys twice as long and at right angles", KEYS, lambda: _fine(2.0, 0.0)),
+    Control("inputs that scatter a quarter as much", LAW, _clear),
+)
+
+THEOREM: Theorem[Case, Sample] = Theorem.of(__name__)

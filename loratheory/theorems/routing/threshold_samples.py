@@ -18,7 +18,7 @@ are independent and uniform, and the j-th largest :math:`s` has the j-th smalles
 is :math:`f`. It exceeds :math:`\alpha` iff fewer than j of the uniforms are at most :math:`\alpha`.
 :math:`\square`
 
-**What it tells someone who routes adapters.** Count the foreign inputs before trusting a gate: K
+**What it tells someone who merges adapters.** Count the foreign inputs before trusting a gate: K
 adapters read h times raise :math:`h (K - 1)` chances of a false alarm a question, so for one wrong
 question in a hundred :math:`\alpha = 1/(100\, h (K - 1))`, and the inputs needed grow in
 proportion to the library.

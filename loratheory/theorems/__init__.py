@@ -63,6 +63,7 @@ CHAPTERS: dict[str, tuple[str, ...]] = {
         "arrow_blind_spot",
         "single_read_no_go",
         "unselective_success",
+        "arrow_law",
         "router_limit",
         "threshold_samples",
     ),

@@ -15,6 +15,8 @@ from loratheory.adapters import arrow_scores
 from loratheory.lowrank import orthonormal
 from loratheory.theorems import (
     arrow_blind_spot,
+    arrow_law,
+    arrow_margin,
     gate_detection,
     router_limit,
     single_read_no_go,
@@ -260,3 +262,39 @@ def the_responses_units_and_order(case, rng):
 @road(threshold_samples)
 def the_beta_law_of_an_order_statistic(case, _):
     yield case, stats.beta.sf(case.rate, case.order, case.samples + 1 - case.order)
+
+
+# Arrow's law
+
+
+@example(arrow_law)
+def an_even_chance_grows_by_an_arctangent_with_the_strength():
+    """For two adapters P(|g| > c |g'|) = 1 − (2/π) arctan c, here at c = 1 − ½ and 1 − 0."""
+    half = 1 - 2 / pi * np.arctan(0.5)
+    yield arrow_law.Case(2, (1.0, sqrt(0.5))), (1 + half) / 2
+    yield arrow_law.Case(5, (1.0,)), 1.0
+    for adapters in (2, 5):
+        yield arrow_law.Case(adapters, (1.0, 0.0, 0.0)), (1 + 2 / adapters) / 3
+
+
+@symmetry(arrow_law)
+def a_turn_of_inputs_and_signs_of_keys(case, rng):
+    libraries = arrow_law.rival(case, rng)
+    turn = orthonormal(rng, case.width, case.width)
+    signs = rng.choice([-1.0, 1.0], (len(case.strengths), 1))
+    other = replace(libraries, keys=libraries.keys @ turn * signs)
+    there, here = (arrow_law.measure(case, each) for each in (other, libraries))
+    # signs change the angles of keys to each other's, so only the law is the same
+    assert abs(there - here) <= 2 * arrow_law.noise(case)
+    yield case, 1.0
+
+
+@road(arrow_law, rel=1e-6)
+def integrated_over_the_largest_foreign_score(case, _):
+    others, total = case.adapters - 1, 0.0
+    z = np.linspace(0, 12, 120_001)
+    largest = others * 2 * stats.norm.pdf(z) * (2 * stats.norm.cdf(z) - 1) ** (others - 1)
+    for s in case.strengths:
+        beaten = 2 * stats.norm.sf((1 - s**2) * z)
+        total += np.sum((largest * beaten)[1:] + (largest * beaten)[:-1]) / 2 * (z[1] - z[0])
+    yield case, total / len(case.strengths)

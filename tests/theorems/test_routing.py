@@ -26,6 +26,8 @@ from loratheory.lowrank import LowRank, orthonormal
 from loratheory.theorems import (
     AssumptionError,
     arrow_blind_spot,
+    arrow_law,
+    arrow_margin,
     gate_detection,
     rank_floor,
     router_limit,
@@ -300,3 +302,12 @@ def test_no_trained_router_beats_the_nearest_key(case, rng):
         weights = np.linalg.lstsq(features(train.inputs), wanted, rcond=None)[0]
         right = np.mean(np.argmax(features(test.inputs) @ weights, axis=1) == test.owners)
         assert right <= router_limit.bound(case) + router_limit.noise(case)
+
+
+@pytest.mark.parametrize("width", [128, 1024])
+def test_arrows_law_does_not_depend_on_the_width(width):
+    """Also next to the strongest key, where the law is far from chance."""
+    case = arrow_law.Case(4, (1.0, 0.9, 0.5), width, trials=64_000 // width)
+    libraries = arrow_law.rival(case, np.random.default_rng(0))
+    assert abs(arrow_law.measure(case, libraries) - arrow_law.bound(case)) <= 0.03
+    assert arrow_law.found(4, 0.9) > 0.8 > 0.4 > arrow_law.found(4, 0.5) > 0.25

@@ -1,0 +1,167 @@
+r"""Arrow's law: how often a router that keeps one direction per adapter finds an adapter's facts.
+
+**Statement.** If the keys of E adapters are independent random directions of a wide space and their
+answers orthogonal, Arrow, which scores by each adapter's top right singular vector, finds a key of
+relative strength s with probability P(|g₀| > (1 − s²) max |g_e|), over E − 1 foreign g_e, all
+standard normal: 1/E as s → 0, 1 as s → 1.
+
+Adapter e is :math:`\sum_i s_i y_i k_i^\top` with orthonormal answers :math:`y_i`, keys :math:`k_i`
+uniform on the unit sphere of dimension n, and :math:`1 = s_1 > s_2, \dots`; Arrow sends a query q
+to the adapter whose top right singular vector :math:`v_e` has the largest :math:`|\langle v_e,
+q\rangle|`. For the query :math:`k_i`, :math:`s = s_i < 1`,
+
+.. math::
+    \Pr(\text{right}) \;\to\; \int_0^\infty 2\varphi(z)
+    \Bigl(2\Phi\bigl(\tfrac{z}{1-s^2}\bigr) - 1\Bigr)^{E-1} dz \qquad (n \to \infty),
+
+and to 1 for the top key itself.
+
+**Proof.** The right singular vectors are eigenvectors of :math:`\sum_i s_i^2 k_i k_i^\top`. Let
+:math:`\gamma_i = \langle k_1, k_i\rangle = O(n^{-1/2})`. To first order in them :math:`v = k_1 +
+\sum_{i>1} a_i k_i`, whose component along :math:`k_i` has to satisfy :math:`s_i^2 (\gamma_i + a_i)
+= a_i`: so :math:`\langle v, k_i\rangle = \gamma_i + a_i = \gamma_i/(1 - s_i^2) + O(1/n)`. A foreign
+:math:`v_e` is independent of :math:`k_i`, so :math:`\sqrt n \langle v_e, k_i\rangle` and
+:math:`\sqrt n \gamma_i` tend to independent standard normals: n cancels, and the events converge,
+since ties have probability 0. The top key scores :math:`1 - O(1/n)` at its own adapter.
+:math:`\square`
+
+**What it tells someone who merges adapters.** Arrow finds the one fact an adapter holds most
+strongly, and of the others hardly more than chance unless they are nearly as strong. It is the
+singular values beside the first that decide, and they are in the file: no data are needed to know
+whether Arrow can route a library.
+
+**What it does not say.** If two strengths agree within :math:`n^{-1/2}` the first order is not
+enough. Keys that are exactly orthogonal within an adapter score 0 there: ``thm:arrow-blind-spot``.
+
+References
+----------
+Arrow: Ostapenko et al., arXiv 2405.11157.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from scipy.integrate import quad
+from scipy.special import ndtr
+
+from loratheory.lowrank import Array, array_namespace
+from loratheory.shapes import Float
+from loratheory.theorems._theorem import SAFETY, Control, Theorem
+
+SENSE = "equal"
+SOURCE = "own"
+
+KEYS = "keys in independent random directions"
+ANSWERS = "orthonormal answers"
+SIGMAS = 7.0  # standard errors of a frequency that sampling alone may exceed
+
+
+@dataclass(frozen=True)
+class Case:
+    """Adapters, the strengths of their facts (the first is 1), the width, and libraries to draw."""
+
+    adapters: int
+    strengths: tuple[float, ...]
+    width: int = 128
+    trials: int = 800
+
+
+@dataclass(frozen=True, eq=False)
+class Libraries:
+    """Unit keys (trials, E, N, n) and the answers (m, N) that every adapter writes."""
+
+    keys: Float[Array, "t e f n"]
+    answers: Float[Array, "m f"]
+
+
+def found(adapters: int, strength: float) -> float:
+    """Probability that Arrow finds the adapter of a key of this relative strength."""
+    if strength >= 1:
+        return 1.0
+
+    def density(z: float) -> float:
+        own = 2 * float(np.exp(-(z**2) / 2)) / (2 * np.pi) ** 0.5
+        return own * (2 * float(ndtr(z / (1 - strength**2))) - 1) ** (adapters - 1)
+
+    return float(quad(density, 0, 10, limit=200)[0])
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """Few adapters or some, of one fact to three, from faint to four fifths of the strongest."""
+    facts = int(rng.integers(0, 3))
+    strengths = np.sort(rng.uniform(0.1, 0.8, facts))[::-1]
+    return Case(int(rng.integers(2, min(size, 8) + 1)), (1.0, *strengths.tolist()))
+
+
+def bound(case: Case) -> float:
+    """The law, in the mean over an adapter's keys."""
+    return float(np.mean([found(case.adapters, s) for s in case.strengths]))
+
+
+def measure(case: Case, libraries: Libraries) -> float:
+    """How often the right adapter's top singular vector scores highest, over all keys of all."""
+    keys, answers = libraries.keys, libraries.answers
+    xp, transposed = array_namespace(keys), array_namespace(keys).matrix_transpose
+    strengths = xp.asarray(case.strengths, dtype=keys.dtype, device=keys.device)
+    rows = (answers * strengths[None, :]) @ keys
+    # eigenvectors of the small side: the top right singular vector, up to its length
+    top = rows @ transposed(rows)
+    lefts = xp.linalg.eigh(top).eigenvectors[..., -1:]
+    right = (transposed(rows) @ lefts)[..., 0]
+    right = right / xp.linalg.vector_norm(right, axis=-1, keepdims=True)
+    t, e, f, n = keys.shape
+    scores = xp.abs(xp.reshape(keys, (t, e * f, n)) @ transposed(right))
+    owners = xp.asarray(np.repeat(np.arange(e), f), device=keys.device)
+    hits = xp.argmax(scores, axis=2) == owners[None, :]
+    return int(xp.count_nonzero(hits)) / (t * e * f)
+
+
+def noise(case: Case) -> float:
+    """What sampling leaves, and the law's own error at this width."""
+    return SIGMAS / 2 / (case.trials * case.adapters) ** 0.5 + 2 / case.width
+
+
+def rival(case: Case, rng: np.random.Generator) -> Libraries:
+    """Fresh keys, and answers turned at random."""
+    facts = len(case.strengths)
+    keys = rng.standard_normal((case.trials, case.adapters, facts, case.width))
+    keys = keys / np.linalg.norm(keys, axis=-1, keepdims=True)
+    return Libraries(keys, np.linalg.qr(rng.standard_normal((facts + 1, facts)))[0])
+
+
+def _random_keys(_: Case, libraries: Libraries) -> bool:
+    # Squared cosines between keys, in the mean 1/n: ten standard errors off is refused.
+    keys, xp = libraries.keys, array_namespace(libraries.keys)
+    t, e, f, n = keys.shape
+    joined = xp.reshape(keys, (t, e * f, n))
+    pairs = t * e * f * (e * f - 1)
+    squares = float(xp.sum((joined @ xp.matrix_transpose(joined)) ** 2)) - t * e * f
+    own = float(xp.sum((keys @ xp.matrix_transpose(keys)) ** 2)) - t * e * f
+    within = abs(n * own - (inner := t * e * f * (f - 1))) <= 10 * 2 * inner**0.5
+    return within and abs(n * squares - pairs) <= 10 * 2 * pairs**0.5
+
+
+def _orthonormal_answers(_: Case, libraries: Libraries) -> bool:
+    answers, xp = libraries.answers, array_namespace(libraries.answers)
+    eye = xp.eye(answers.shape[1], dtype=answers.dtype, device=answers.device)
+    return float(xp.max(xp.abs(answers.T @ answers - eye))) <= SAFETY
+
+
+ASSUMPTIONS = {KEYS: _random_keys, ANSWERS: _orthonormal_answers}
+
+
+def _example(orthogonal: bool = False, alike: bool = False) -> tuple[Case, Libraries]:
+    case, rng = Case(4, (1.0, 0.7), width=64), np.random.default_rng(0)
+    fine = rival(case, rng)
+    keys = np.swapaxes(np.linalg.qr(np.swapaxes(fine.keys, -1, -2))[0], -1, -2)
+    answers = np.array([[1.0, 0.8], [0.0, 0.6]]) if alike else fine.answers
+    return case, Libraries(keys if orthogonal else fine.keys, answers)
+
+
+CONTROLS = (
+    Control("keys at right angles within an adapter", KEYS, partial(_example, orthogonal=True)),
+    Control("two facts with answers alike", ANSWERS, partial(_example, alike=True)),
+)
+
+THEOREM: Theorem[Case, Libraries] = Theorem.of(__name__)

@@ -62,7 +62,6 @@ CHAPTERS: dict[str, tuple[str, ...]] = {
         "gate_detection",
         "arrow_blind_spot",
         "single_read_no_go",
-        "unselective_success",
         "arrow_law",
         "router_limit",
         "threshold_samples",

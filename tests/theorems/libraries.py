@@ -17,7 +17,6 @@ from loratheory.theorems import (
     hebbian_memory,
     interference_angle,
     library_capacity,
-    merged_memory,
     packing_floor,
     random_interference,
     sum_capacity,

@@ -16,12 +16,10 @@ from loratheory.lowrank import orthonormal
 from loratheory.theorems import (
     arrow_blind_spot,
     arrow_law,
-    arrow_margin,
     gate_detection,
     router_limit,
     single_read_no_go,
     threshold_samples,
-    unselective_success,
 )
 
 # Arrow's blind spot
@@ -204,7 +202,6 @@ def size_and_order_of_units(case, rng):
         7 * case.first[order], case.second[order], case.prompts[order], case.entities, case.answers
     )
     yield moved, 1.0, (single_read_no_go.plain_sum(moved), value)
-    yield moved, 1.0, (unselective_success.attain(moved), value)
 
 
 # router limit

@@ -27,7 +27,6 @@ from loratheory.theorems import (
     AssumptionError,
     arrow_blind_spot,
     arrow_law,
-    arrow_margin,
     gate_detection,
     rank_floor,
     router_limit,

@@ -77,6 +77,13 @@ _TABLE = (
         "mean", _rules.mean, "(1/K) sum_j D_j", "Wortsman et al. 2022, arXiv 2203.05482", _FACTORS
     ),
     _row(
+        "chebyshev",
+        _rules.chebyshev,
+        "sum_j w_j D_j, w >= 0 of sum 1 with max_j |sum_i w_i D_i - D_j| least: for the worst task",
+        "thm:minimax-merge; smallest enclosing ball: Elzinga and Hearn 1972",
+        "O((m + n) R^2 + K^4)",
+    ),
+    _row(
         "cat",
         _rules.weighted_sum,
         "sum_j w_j D_j as [w_1 B_1 ... w_K B_K] [A_1; ...; A_K]",

@@ -84,6 +84,49 @@ def mean(updates: Updates, weights: Weights, _: Options) -> LowRank:
     return total(list(updates), weights) / len(updates)
 
 
+def chebyshev(updates: Updates, _: Weights, __: Options) -> LowRank:
+    """The centre of the smallest ball that holds all updates, which serves the worst adapter best.
+
+    Convex weights of the adapters, found from inner products alone; the mean for two. No merge
+    that sees no data has a smaller largest distance to an adapter (``thm:minimax-merge``).
+    """
+    gram = np.array([[low.inner(other) for other in updates] for low in updates])
+    return total(list(updates), enclosing_weights(gram).tolist())
+
+
+def enclosing_weights(gram: Float[Array, "k k"]) -> Float[Array, " k"]:
+    """Convex weights of the centre of the smallest ball around points with these inner products.
+
+    Grow the set of points on the sphere by the farthest one and solve for the centre; where a
+    weight would turn negative, go as far as it stays positive and leave that point out. Finite, and
+    exact but for rounding; O(k^4).
+    """
+    k = len(gram)
+    # a little height of its own for each point, so that no solution fails to exist
+    gram = gram + 1e-13 * max(float(np.trace(gram)), 1e-300) * np.eye(k)
+    energies, weights, chosen = np.diagonal(gram), np.eye(k)[0], [0]
+    for _ in range(10 * k):
+        distances = energies - 2 * gram @ weights  # squared, less those of the centre from 0
+        far = int(np.argmax(distances))
+        if far in chosen or distances[far] - distances[chosen].max() <= 1e-12 * energies.max():
+            break
+        chosen.append(far)
+        while True:
+            one = np.ones((len(chosen), 1))
+            system = np.block([[2 * gram[np.ix_(chosen, chosen)], one], [one.T, np.zeros((1, 1))]])
+            found = np.linalg.solve(system, np.append(energies[chosen], 1.0))[:-1]
+            before = weights[chosen]
+            falling = found <= 0
+            step = min([1.0, *(before[falling] / (before - found)[falling])])
+            moved = before + step * (found - before)
+            weights = np.zeros(k)
+            weights[chosen] = np.maximum(moved, 0)
+            if not falling.any():
+                break
+            chosen = [i for i in chosen if weights[i] > 1e-15]
+    return weights / weights.sum()
+
+
 def truncated(updates: Updates, weights: Weights, options: Options) -> LowRank:
     """The matrix of that rank nearest to the weighted sum; PEFT's `svd` forms the (m, n) sum."""
     return options.limit(total(list(updates), weights))

@@ -15,6 +15,7 @@ from loratheory.lowrank import LowRank, total
 EXPECTED = {
     ("sum", "full"): "++-++..++",
     ("mean", "full"): "+++++..++",
+    ("chebyshev", "full"): "--+++..++",
     ("cat", "full"): "+++++++++",
     ("svd", "full"): "--+++++++",
     ("task", "full"): "+++++++++",

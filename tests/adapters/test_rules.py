@@ -1,5 +1,7 @@
 """Merge rules: each in each space against its formula written densely, its laws, examples, PEFT."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 import torch
@@ -9,14 +11,6 @@ from peft.utils import merge_utils
 from loratheory.adapters import METHODS, MergeError, Options
 from loratheory.adapters import _entrywise as entrywise
 from loratheory.lowrank import LowRank, from_dense, gaussian, orthonormal, with_spectrum
-from loratheory.adapters._entrywise import elected
-from loratheory.adapters._rules import enclosing_weights
-from loratheory.lowrank import (
-    LowRank,
-    gaussian,
-    orthonormal,
-    with_spectrum,
-)
 
 CELLS = [(name, space) for name, method in METHODS.items() for space in method.spaces]
 EQUAL_WIDTHS = ("ties", "magnitude", "dare", "dare-ties", "tsv", "factor-mean", "factor-linear")
@@ -31,135 +25,6 @@ def apply(name, updates, weights=None, **options):
 def drawn(name, seed):
     """One to three updates over twelve decades, of equal width where the rule needs it, weights."""
     rng = np.random.default_rng([seed, *name.encode()])
-def dense_sum(updates, weights):
-    return np.einsum("k,kmn->mn", weights, np.stack([low.up @ low.down for low in updates]))
-
-
-@given(seeds)
-def test_sum_cat_task_and_mean_are_the_dense_arithmetic(seed):
-    updates, weights, scale, _ = drawn(seed)
-    ones = [1.0] * len(updates)
-    for name, used, share in (
-        ("sum", ones, 1),
-        ("cat", weights, 1),
-        ("task", weights, 1),
-        ("mean", ones, 1 / len(updates)),
-    ):
-        merged = METHODS[name].rule(updates, used, Options()).dense()
-        np.testing.assert_allclose(merged, share * dense_sum(updates, used), atol=1e-12 * scale)
-
-
-def test_chebyshev_of_a_right_angle_is_half_its_longest_side():
-    """Sides of 6 and 8: the ball around all three has the middle of the third as its centre."""
-    rows = [[0.0, 0.0], [6.0, 0.0], [0.0, 8.0], [1.0, 1.0]]
-    updates = [LowRank(np.eye(1), np.array([row])) for row in rows]
-    centre = METHODS["chebyshev"].rule(updates, [1.0] * 4, Options()).dense()
-    np.testing.assert_allclose(centre, [[3.0, 4.0]], atol=1e-10)
-
-
-@given(seeds)
-def test_chebyshev_is_in_the_hull_of_those_farthest_from_it_and_no_other_is_farther(seed):
-    """What singles out the centre of the smallest enclosing ball, also among copies."""
-    updates, _, scale, rng = drawn(seed)
-    updates += [updates[int(i)] for i in rng.integers(0, len(updates), 2)]
-    gram = np.array([[low.inner(other) for other in updates] for low in updates])
-    weights = enclosing_weights(gram)
-    points = np.stack([low.dense().ravel() for low in updates])
-    centre = METHODS["chebyshev"].rule(updates, weights.tolist(), Options()).dense().ravel()
-    np.testing.assert_allclose(centre, weights @ points, atol=1e-9 * scale)
-    assert weights.min() >= 0
-    distances = np.linalg.norm(points - centre, axis=1)
-    room = 1e-6 * np.linalg.norm(points)
-    assert np.all(distances[weights > 1e-6] >= distances.max() - room)
-
-
-@given(seeds)
-def test_svd_is_the_dense_truncation_of_the_weighted_sum(seed):
-    updates, weights, scale, rng = drawn(seed)
-    rank = int(rng.integers(1, 6))
-    merged = METHODS["svd"].rule(updates, weights, Options(rank=rank))
-    sigma = np.linalg.svd(dense_sum(updates, weights), compute_uv=False)
-    lost = np.linalg.norm(dense_sum(updates, weights) - merged.dense())
-    assert merged.width <= rank
-    assert lost == pytest.approx(np.linalg.norm(sigma[rank:]), rel=1e-9, abs=1e-12 * scale)
-
-
-def test_a_merge_within_the_rank_is_left_as_it_is():
-    low = LowRank(np.eye(3)[:, :2], np.eye(2, 4))
-    np.testing.assert_array_equal(METHODS["svd"].rule([low], [1.0], Options(rank=2)).up, low.up)
-    assert METHODS["svd"].rule([low], [1.0], Options(rank=1)).width == 1
-
-
-def test_the_weighted_sum_cancels_by_hand():
-    low = LowRank(np.array([[1.0], [2.0]]), np.array([[3.0, 0.0]]))
-    merged = METHODS["cat"].rule([low, low], [0.7, -0.2], Options()).dense()
-    np.testing.assert_allclose(merged, [[1.5, 0.0], [3.0, 0.0]], atol=1e-15)
-
-
-# factor-mean and factor-linear: what they lose, cross terms, and how the gauge moves them.
-
-
-def drawn_factorwise(seed):
-    rng = np.random.default_rng(seed)
-    m, n, r, k = rng.integers(1, 5, 4).tolist()
-    return [gaussian(rng, m, n, r) for _ in range(k)], rng.standard_normal(k).tolist(), rng
-
-
-@given(seeds)
-def test_factor_mean_misses_the_mean_by_the_factors_covariance(seed):
-    """The mean of products less the product of means, from centred factors."""
-    updates, _, _ = drawn_factorwise(seed)
-    ups, downs = np.stack([x.up for x in updates]), np.stack([x.down for x in updates])
-    covariance = np.mean((ups - ups.mean(0)) @ (downs - downs.mean(0)), axis=0)
-    merged = METHODS["factor-mean"].rule(updates, [1.0] * len(updates), Options()).dense()
-    np.testing.assert_allclose(np.mean(ups @ downs, axis=0) - merged, covariance, atol=1e-12)
-
-
-@given(seeds)
-def test_factor_linear_is_the_weighted_sum_plus_cross_terms(seed):
-    updates, weights, _ = drawn_factorwise(seed)
-    expected = sum(
-        np.sqrt(abs(v * w)) * np.sign(w) * (x.up @ y.down)
-        for x, v in zip(updates, weights, strict=True)
-        for y, w in zip(updates, weights, strict=True)
-    )
-    merged = METHODS["factor-linear"].rule(updates, weights, Options()).dense()
-    np.testing.assert_allclose(merged, expected, atol=1e-12)
-
-
-@pytest.mark.parametrize(("name", "factor"), [("factor-mean", 1.0), ("factor-linear", 9.0)])
-def test_three_copies_by_hand(name, factor):
-    low = LowRank(np.array([[1.0], [2.0]]), np.array([[3.0, 1.0]]))
-    merged = METHODS[name].rule([low] * 3, [1.0] * 3, Options()).dense()
-    np.testing.assert_allclose(merged, factor * low.dense(), rtol=1e-14)
-
-
-@pytest.mark.parametrize("name", ["factor-mean", "factor-linear"])
-def test_turning_the_factors_of_one_adapter_moves_the_merge_by_order_one(name):
-    rng = np.random.default_rng(0)
-    updates = [gaussian(rng, 20, 20, 4) for _ in range(2)]
-    turn = np.linalg.qr(rng.standard_normal((4, 4)))[0]
-    moved = [updates[0].regauged(turn), updates[1]]
-    np.testing.assert_allclose(moved[0].dense(), updates[0].dense(), atol=1e-13)
-    one, other = (METHODS[name].rule(x, [1.0, 1.0], Options()).dense() for x in (updates, moved))
-    assert np.linalg.norm(one - other) > 0.3 * np.linalg.norm(one)
-
-
-def test_different_ranks_are_refused_and_width_zero_counts_as_zero():
-    rng = np.random.default_rng(1)
-    wide, thin, none = (gaussian(rng, 3, 3, r) for r in (2, 1, 0))
-    with pytest.raises(MergeError, match=r"layer\.q has factors of inner sizes \[1, 2\]"):
-        METHODS["factor-mean"].rule([wide, thin], [1.0, 1.0], Options("layer.q"))
-    merged = METHODS["factor-mean"].rule([wide, none], [1.0, 1.0], Options()).dense()
-    np.testing.assert_allclose(merged, wide.dense() / 4, atol=1e-14)
-
-
-# iso and tsv against dense decompositions, and what they do to spectra.
-
-
-def drawn_spectral(seed):
-    """Updates in general position, with total width at most min(m, n)."""
-    rng = np.random.default_rng(seed)
     k, r = rng.integers(1, 4, 2).tolist()
     m, n = (k * r + rng.integers(0, 5, 2)).tolist()
     widths = [r] * k if name in EQUAL_WIDTHS else rng.integers(0, r + 1, k).tolist()
@@ -258,12 +123,25 @@ def interpolated(updates, weights, ridge):
     return weighted([low.dense() for low in updates], weights) @ inverse
 
 
+def enclosed(arrays):
+    """Of all balls with one to three of the points on their equator, the least that holds all."""
+    points, balls = np.stack([array.ravel() for array in arrays]), []
+    for size in (1, 2, 3):
+        for first, *others in combinations(points, size):
+            sides = np.array([other - first for other in others]).reshape(-1, len(first))
+            middle = np.linalg.lstsq(2 * sides, np.sum(sides**2, axis=1), rcond=1e-9)[0]
+            radius = np.linalg.norm(points - first - middle, axis=1).max()
+            balls.append((radius, len(balls), first + middle))
+    return min(balls)[2].reshape(arrays[0].shape)
+
+
 def formula(name, updates, weights, options):
     dense = weighted([low.dense() for low in updates], weights)
     ups, downs = ([getattr(low, side) for low in updates] for side in ("up", "down"))
     root, sign = np.sqrt(np.abs(weights)), np.sign(weights)
     return {
         "mean": lambda: dense / len(updates),
+        "chebyshev": lambda: enclosed([low.dense() for low in updates]),
         "svd": lambda: truncated(dense, options.rank),
         "iso": lambda: flattened(dense),
         "tsv": lambda: singular(updates, weights),
@@ -320,6 +198,13 @@ def test_filters_and_elections_by_hand():
     np.testing.assert_array_equal(
         entrywise.elected([one, dust], [1.0, 1.0]), [[2.0, 0.0, 0.0, 1.0]]
     )
+
+
+def test_chebyshev_of_a_right_angle_is_half_its_longest_side_and_copies_do_not_count():
+    """Sides of 6 and 8; a fourth point within, and the corner twenty times."""
+    rows = [[0.0, 0.0]] * 20 + [[6.0, 0.0], [0.0, 8.0], [1.0, 1.0]]
+    centre = apply("chebyshev", [LowRank(np.eye(1), np.array([row])) for row in rows])
+    np.testing.assert_allclose(centre.dense(), [[3.0, 4.0]], atol=1e-10)
 
 
 def test_dare_is_unbiased_with_the_variance_of_bernoulli_masks():

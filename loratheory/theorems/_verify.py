@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from loratheory.lowrank import Array, LowRank
-from loratheory.theorems._theorem import AssumptionError, Control, Theorem
+from loratheory.theorems._theorem import AssumptionError, Control, Theorem, Verdict
 
 ADVERSARY_EVERY = 20  # optimisers are costly: one case in this many meets one
 DENSE = 64  # and works on dense matrices: none beyond this size
@@ -121,33 +121,22 @@ def verify(
         Deterministic but for `seconds`. Nothing is raised when a bound breaks.
     """
     start = time.perf_counter()
-    rng = np.random.default_rng([seed, zlib.crc32(theorem.label.encode())])
     refuted = theorem.status == "refuted"
-    holds, tight, worst, count, trouble, draws = True, True, np.inf, 0, "", 0
-    while count < cases:
-        drawn = theorem.draw(rng, size)
-        case = moved(drawn, convert)
-        tries: list[tuple[str, Any]] = []
-        if theorem.attain:
-            tries.append(("construction", theorem.attain(case)))
-        if theorem.rival and not refuted:
-            tries.append(("rival", moved(theorem.rival(drawn, rng), convert)))
-        if theorem.adversary and not refuted and size <= DENSE and draws % ADVERSARY_EVERY == 0:
-            tries.append(("adversary", moved(theorem.adversary(drawn, rng), convert)))
-        for kind, witness in tries:
-            try:
-                verdict = theorem.check(case, witness)
-            except AssumptionError as refusal:
-                holds = False
-                trouble = trouble or f"{kind} of draw {draws} (seed {seed}): {refusal}"
-                continue
-            tight &= refuted or kind != "construction" or verdict.tight
-            worst = min(worst, verdict.slack / verdict.room if verdict.room else verdict.slack)
-            good = verdict.holds != refuted
-            holds &= good
-            if not trouble and not (good and (kind != "construction" or tight)):
-                trouble = f"{kind} of draw {draws} (seed {seed}): {verdict}"
-        count, draws = count + len(tries), draws + 1
+    holds, tight, worst, count, trouble = True, True, np.inf, 0, ""
+    for tried in tries(theorem, cases=cases, seed=seed, size=size, convert=convert):
+        count += 1
+        where = f"{tried.kind} of draw {tried.number} (seed {seed})"
+        if isinstance(tried.verdict, AssumptionError):
+            holds = False
+            trouble = trouble or f"{where}: {tried.verdict}"
+            continue
+        verdict, built = tried.verdict, tried.kind == "construction"
+        tight &= refuted or not built or verdict.tight
+        worst = min(worst, verdict.slack / verdict.room if verdict.room else verdict.slack)
+        good = verdict.holds != refuted
+        holds &= good
+        if not trouble and not (good and (not built or tight)):
+            trouble = f"{where}: {verdict}"
     failures = [why for control in theorem.controls if (why := refuted_by(theorem, control))]
     return Report(
         label=theorem.label,
@@ -160,6 +149,124 @@ def verify(
         controls_ok=not failures,
         seconds=time.perf_counter() - start,
         trouble=trouble or "; ".join(failures),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Try:
+    """One witness that was checked: of which draw, who made it, and the verdict or the refusal."""
+
+    number: int
+    kind: str
+    scale: float
+    verdict: Verdict | AssumptionError
+
+
+def tries(
+    theorem: Theorem[Any, Any],
+    *,
+    cases: int,
+    seed: int,
+    size: int = 8,
+    convert: Callable[[Array], Array] | None = None,
+) -> Iterator[Try]:
+    """Draw cases and yield a verdict for each construction, rival and adversary; as `verify`."""
+    rng = np.random.default_rng([seed, zlib.crc32(theorem.label.encode())])
+    proved, count, number = theorem.status != "refuted", 0, 0
+    while count < cases:
+        drawn = theorem.draw(rng, size)
+        case, witnesses = moved(drawn, convert), []
+        if theorem.attain:
+            witnesses.append(("construction", theorem.attain(case)))
+        if theorem.rival and proved:
+            witnesses.append(("rival", moved(theorem.rival(drawn, rng), convert)))
+        if theorem.adversary and proved and size <= DENSE and number % ADVERSARY_EVERY == 0:
+            witnesses.append(("adversary", moved(theorem.adversary(drawn, rng), convert)))
+        for kind, witness in witnesses:
+            try:
+                verdict: Verdict | AssumptionError = theorem.check(case, witness)
+            except AssumptionError as refusal:
+                verdict = refusal
+            yield Try(number, kind, theorem.scale(case), verdict)
+        count, number = count + len(witnesses), number + 1
+
+
+CHANGES = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+"""The changes of a law that `sensitivity` tries, as shares of its constant or its exponent."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sensitivity:
+    """The smallest change of a law that `verify` would have noticed; None where it notices none.
+
+    Attributes
+    ----------
+    constant_up, constant_down : float or None
+        The bound made larger or smaller by this share.
+    exponent_up, exponent_down : float or None
+        The bound, in units of the case's scale, raised to a power larger or smaller by this share.
+    """
+
+    label: str
+    constant_up: float | None
+    constant_down: float | None
+    exponent_up: float | None
+    exponent_down: float | None
+
+
+def sensitivity(
+    theorem: Theorem[Any, Any], *, cases: int = 200, seed: int = 0, size: int = 8
+) -> Sensitivity:
+    """Change the law and see whether the witnesses of a default run still fit.
+
+    Parameters
+    ----------
+    theorem : Theorem
+        One of ``loratheory.theorems.ALL``, not a refuted one, whose law is a single example.
+    cases, seed, size : int
+        As for `verify`, whose draws these are.
+
+    Returns
+    -------
+    Sensitivity
+        From the numbers of one run: nothing is drawn again for a change.
+
+    Raises
+    ------
+    ValueError
+        If the theorem is a refuted claim.
+    """
+    if theorem.status == "refuted":
+        message = f"{theorem.label} is refuted by one example: it has no law that could change"
+        raise ValueError(message)
+    runs = [
+        (each.kind, each.scale, each.verdict)
+        for each in tries(theorem, cases=cases, seed=seed, size=size)
+        if isinstance(each.verdict, Verdict)
+    ]
+
+    def _noticed(law: Callable[[float, float], float]) -> bool:
+        for kind, scale, verdict in runs:
+            gap = verdict.value - law(verdict.bound, scale)
+            slack = {"lower": gap, "upper": -gap, "equal": -abs(gap)}[theorem.sense]
+            changed = dataclasses.replace(verdict, slack=slack)
+            if not changed.holds or (kind == "construction" and not changed.tight):
+                return True
+        return False
+
+    def _least(law: Callable[[float, float, float], float], sign: int) -> float | None:
+        found = (x for x in CHANGES if _noticed(lambda b, s, x=x: law(b, s, sign * x)))
+        return next(found, None)
+
+    def _constant(bound: float, _: float, x: float) -> float:
+        return bound * (1 + x)
+
+    def _exponent(bound: float, scale: float, x: float) -> float:
+        return bound * abs(bound / scale) ** x if bound and scale else bound
+
+    return Sensitivity(
+        theorem.label,
+        *(_least(law, sign) for law in (_constant, _exponent) for sign in (1, -1)),
     )
 
 

@@ -91,7 +91,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
     """Few adapters or some, of one fact to three, from faint to four fifths of the strongest."""
     facts = int(rng.integers(0, 3))
     strengths = np.sort(rng.uniform(0.1, 0.8, facts))[::-1]
-    return Case(int(rng.integers(2, min(size, 8) + 1)), (1.0, *strengths.tolist()))
+    return Case(int(rng.integers(2, min(size, 5) + 1)), (1.0, *strengths.tolist()))
 
 
 def bound(case: Case) -> float:

@@ -162,23 +162,6 @@ def test_a_law_changed_by_a_tenth_is_noticed(theorem):
         with pytest.raises(ValueError, match="refuted by one example"):
             sensitivity(theorem)
         return
-    rng = np.random.default_rng(2)
-    sign = {"lower": 1, "upper": -1, "equal": 1}[theorem.sense]
-    seen = 0
-    for _ in range(40):
-        case = theorem.draw(rng, 8)
-        bound = theorem.bound(case)
-        if 1e-3 * abs(bound) <= 4 * theorem.judge(case, theorem.attain(case)).room:
-            continue
-        stronger = bound + sign * 1e-3 * abs(bound)
-        claim = replace(theorem, bound=lambda _, stronger=stronger: stronger)
-        verdict = claim.judge(case, theorem.attain(case))
-        assert not verdict.holds
-        assert not verdict.tight
-        seen += 1
-        if seen == 8:
-            break
-    assert seen
     noticed = sensitivity(theorem, cases=60, seed=1)
     constant = (noticed.constant_up, noticed.constant_down)
     seen = [change is not None and change <= 0.1 for change in constant]

@@ -80,11 +80,12 @@ def found(adapters: int, strength: float) -> float:
     if strength >= 1:
         return 1.0
 
-    def density(z: float) -> float:
-        own = 2 * float(np.exp(-(z**2) / 2)) / (2 * np.pi) ** 0.5
-        return own * (2 * float(ndtr(z / (1 - strength**2))) - 1) ** (adapters - 1)
+    return float(quad(_density, 0, 10, args=(adapters, strength), limit=200)[0])
 
-    return float(quad(density, 0, 10, limit=200)[0])
+
+def _density(z: float, adapters: int, strength: float) -> float:
+    own = 2 * float(np.exp(-(z**2) / 2)) / (2 * np.pi) ** 0.5
+    return own * (2 * float(ndtr(z / (1 - strength**2))) - 1) ** (adapters - 1)
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:

@@ -74,12 +74,12 @@ class Sample:
 def accuracy(adapters: int, strength: float, cosine: float = 0.0) -> float:
     """What the best router reaches among so many adapters, by quadrature."""
     apart = strength * (1 - cosine) ** 0.5
+    return float(quad(_density, apart - 9, apart + 9, args=(adapters, apart), limit=200)[0])
 
-    def density(z: float) -> float:
-        own = float(np.exp(-((z - apart) ** 2) / 2)) / (2 * np.pi) ** 0.5
-        return own * float(ndtr(z)) ** (adapters - 1)
 
-    return float(quad(density, apart - 9, apart + 9, limit=200)[0])
+def _density(z: float, adapters: int, apart: float) -> float:
+    own = float(np.exp(-((z - apart) ** 2) / 2)) / (2 * np.pi) ** 0.5
+    return own * float(ndtr(z)) ** (adapters - 1)
 
 
 def nearest(keys: Array, inputs: Array) -> Array:

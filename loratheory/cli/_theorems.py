@@ -1,5 +1,6 @@
 """``loratheory theorems`` and ``loratheory verify``."""
 
+import functools
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -154,6 +155,9 @@ def verify(
     scale: Annotated[
         bool, typer.Option("--scale", help="Width 4096, for the theorems stated on factors.")
     ] = False,
+    sensitivity: Annotated[
+        bool, typer.Option("--sensitivity", help="The smallest change of each law that is noticed.")
+    ] = False,
     json: Json = None,
 ) -> None:
     """Check theorems on random cases, rivals and adversaries, and see their controls break.
@@ -164,7 +168,9 @@ def verify(
 
     JSON: a list of objects `label, status, cases, holds, tight, worst_slack, controls,
     controls_ok, seconds, trouble`. `worst_slack` is in units of the allowance for rounding and
-    sampling: -1 or more holds. `tight` is null where there is no construction.
+    sampling: -1 or more holds. `tight` is null where there is no construction. With --sensitivity:
+    `label, constant_up, constant_down, exponent_up, exponent_down`, each the share by which the
+    law was changed when a run first noticed, null where even one half is not noticed.
     """
     from loratheory.theorems import FACTORED, verify_all
 
@@ -176,6 +182,9 @@ def verify(
         refused(f"there is no backend {backend!r}: choose numpy or torch")
     if backend == "torch":
         needs("torch", "the torch backend")
+    if sensitivity:
+        _sensitivity(found, cases or 200, seed, workers, json)
+        return
     size, count = (4096, 10) if scale else (8, 200)
     runs = verify_all(
         found, cases=cases or count, seed=seed, size=size, backend=backend, workers=workers
@@ -187,6 +196,32 @@ def verify(
         width = " at width 4096" if scale else ""
         show(f"verified with seed {seed} on {backend}{width}", columns, reports)
     failing(reports)
+
+
+def _sensitivity(labels: list[str], cases: int, seed: int, workers: int, json: Any) -> None:
+    """Print for each law the smallest change of its constant and exponent that a run notices."""
+    from loratheory.theorems import theorem, verify_all
+
+    laws = [label for label in labels if theorem(label).status != "refuted"]
+    runs = verify_all(laws, cases=cases, seed=seed, workers=workers, sensitive=True)
+    rows = list(progress(runs, len(laws), unit="theorem", desc="sensitivity"))
+    if not delivered(json, rows):
+        return
+    columns: Columns = {"label": "label"}
+    for part in ("constant", "exponent"):
+        for way, sign in (("up", "+"), ("down", "−")):
+            columns[f"{part} {sign}"] = functools.partial(_share, f"{part}_{way}")
+    show(f"the smallest change of a law that {cases} witnesses notice", columns, rows)
+    say(
+        "  – : half is not noticed. A bound that no construction meets can be weakened unnoticed;\n"
+        "  an exponent counts in units of a case's scale, and has nothing to act on at the scale."
+    )
+
+
+def _share(field: str, row: Any) -> str:
+    """A change as a percentage."""
+    change = getattr(row, field)
+    return "–" if change is None else f"{100 * change:g} %"
 
 
 def _controls(report: Any) -> str:

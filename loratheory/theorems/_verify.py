@@ -255,13 +255,13 @@ def sensitivity(
         return False
 
     def _least(law: Callable[[float, float, float], float], sign: int) -> float | None:
-        found = (x for x in CHANGES if _noticed(lambda b, s, x=x: law(b, s, sign * x)))
-        return next(found, None)
+        changes = (sign * share for share in CHANGES)
+        return next((abs(x) for x in changes if _noticed(functools.partial(law, x))), None)
 
-    def _constant(bound: float, _: float, x: float) -> float:
+    def _constant(x: float, bound: float, _: float) -> float:
         return bound * (1 + x)
 
-    def _exponent(bound: float, scale: float, x: float) -> float:
+    def _exponent(x: float, bound: float, scale: float) -> float:
         return bound * abs(bound / scale) ** x if bound and scale else bound
 
     return Sensitivity(
@@ -270,9 +270,13 @@ def sensitivity(
     )
 
 
-def _verify_one(label: str, cases: int, seed: int, size: int, backend: str) -> Report:
+def _verify_one(
+    label: str, cases: int, seed: int, size: int, backend: str, sensitive: bool
+) -> Report | Sensitivity:
     from loratheory.theorems import theorem
 
+    if sensitive:
+        return sensitivity(theorem(label), cases=cases, seed=seed, size=size)
     convert = None
     if backend != "numpy":
         convert = importlib.import_module(backend).asarray
@@ -287,7 +291,8 @@ def verify_all(
     size: int = 8,
     backend: str = "numpy",
     workers: int = 0,
-) -> Iterator[Report]:
+    sensitive: bool = False,
+) -> Iterator[Report | Sensitivity]:
     """Verify several theorems side by side, one process each, one BLAS thread a process.
 
     Parameters
@@ -300,14 +305,18 @@ def verify_all(
         A module whose ``asarray`` makes the arrays: ``numpy`` or ``torch``.
     workers : int
         How many processes; 0 for one a core, 1 for none beside this one.
+    sensitive : bool
+        Ask which changes of each law such a run notices, on NumPy, instead of its verdict.
 
     Yields
     ------
-    Report
+    Report or Sensitivity
         In the order of `labels`.
     """
     workers = min(workers or os.cpu_count() or 1, len(labels))
-    one = functools.partial(_verify_one, cases=cases, seed=seed, size=size, backend=backend)
+    one = functools.partial(
+        _verify_one, cases=cases, seed=seed, size=size, backend=backend, sensitive=sensitive
+    )
     if workers <= 1:
         yield from map(one, labels)
         return

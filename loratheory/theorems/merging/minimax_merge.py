@@ -82,13 +82,13 @@ class Case:
         """The weights whose floor is largest, by ascent: the floor is concave in them."""
         k, size = len(self.updates), scale(self)
 
-        def negated(weights: Float[Array, " k"]) -> tuple[float, Float[Array, " k"]]:
+        def _negated(weights: Float[Array, " k"]) -> tuple[float, Float[Array, " k"]]:
             errors = np.array(errors_of(self, (merge(self, weights),) * k)) / size
             return -float(weights @ errors), -errors
 
         start, summed = np.full(k, 1 / k), {"type": "eq", "fun": lambda w: np.sum(w) - 1}
         found = minimize(
-            negated,
+            _negated,
             start,
             jac=True,
             method="SLSQP",

@@ -54,7 +54,7 @@ class Commands(TyperGroup):
         with _signals_stop():
             try:
                 try:
-                    _dated()
+                    _environment_fits()
                     return super().main(*args, **kwargs)
                 finally:
                     sys.stdout.flush()
@@ -125,11 +125,15 @@ def _in_plain_letters(error: UnicodeError) -> tuple[str | bytes, int]:
     return plain.encode("ascii", "backslashreplace").decode(), error.end
 
 
-def _dated() -> None:
-    """Refuse a date with which NumPy cannot be imported, nor a figure be written."""
-    date = os.environ.get("SOURCE_DATE_EPOCH", "0")
+def _environment_fits() -> None:
+    """Refuse a date without which NumPy is not imported, and a Python that drops statements."""
+    date, message = os.environ.get("SOURCE_DATE_EPOCH", "0"), ""
     if not (date.isascii() and date.isdecimal() and len(date) < 12):
         message = f"SOURCE_DATE_EPOCH is {date!r}: set it to whole seconds since 1970, or unset it"
+    elif sys.flags.optimize > 1:
+        message = "Python runs with -OO, which drops the docstrings that theorems are stated in: "
+        message += "unset PYTHONOPTIMIZE, or set it to 1"
+    if message:
         typer.echo(f"loratheory: {message}", err=True)
         raise SystemExit(2)
 

@@ -116,6 +116,13 @@ def test_a_date_that_is_none_is_refused_before_numpy_meets_it(pair, date):
     assert done.stderr.count(b"\n") == 1
 
 
+def test_a_python_without_docstrings_is_refused(pair):
+    done = shell("lt methods", pair, PYTHONOPTIMIZE="2")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b"loratheory: Python runs with -OO")
+    assert done.stderr.count(b"\n") == 1
+
+
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
 def test_a_signal_leaves_nothing_behind(pair, name):
     """The disk is as slow as can be, so that the signal comes while the draft is there."""

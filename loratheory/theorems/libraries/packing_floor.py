@@ -23,9 +23,9 @@ equally far apart, pair by pair, if the :math:`f_i` are, as the corners of a sim
 :math:`K = d + 1`. :math:`\square`
 
 **What it tells someone who merges adapters.** Training for orthogonal row spaces helps while the
-ranks fit into the width. Beyond it interference is unavoidable, and soon no design is better than
-chance: unrelated row spaces overlap by :math:`r/n`, only :math:`(n - r)/(n(K - 1))` above the
-floor.
+ranks fit into the width; beyond it interference is unavoidable. What a design gains over unrelated
+row spaces, whose overlap is :math:`r/n`, then shrinks as :math:`(n - r)/(n(K - 1))`: with twice the
+adapters, half the gain.
 
 **What it does not say.** Row spaces are not all: an adapter may answer weakly where it overlaps,
 and inputs may avoid the overlap. If r does not divide n the floor need not be attained: two planes

@@ -101,18 +101,19 @@ def two_hop(
     n: Annotated[int, typer.Option("--n", min=2, max=MOST, help="Entities of each level.")] = 100,
     seed: Seed = 0,
     split: Annotated[
-        float, typer.Option(min=0, max=1, help="The fraction of chains that training tells.")
+        float, typer.Option(min=0, max=1, help="The fraction of questions trained on.")
     ] = 0.5,
-    hops: Annotated[int, typer.Option(min=2, max=4, help="Relations in a chain.")] = 2,
+    hops: Annotated[int, typer.Option(min=2, max=4, help="Hops of a question.")] = 2,
     style: Annotated[
         str, typer.Option(help="question, or cloze for sentences to complete.")
     ] = "question",
     overwrite: Overwrite = False,
 ) -> None:
-    """Write a world of facts: all single facts and some chains to train on, other chains to test.
+    """Write a world of facts: single facts and some two-hop questions to train on, others to test.
 
-    No bridge of a chain for testing is one of a chain for training. The folder is written whole or
-    not at all, with a data card; `load_dataset("DIR")` of Hugging Face's `datasets` reads it.
+    No bridge of a question for testing is one of a question for training. The folder is written
+    whole or not at all, with a data card; `load_dataset("DIR")` of Hugging Face's `datasets` reads
+    it.
 
     Example: `loratheory data two-hop --n 100 --split 0.5 -o facts`
     """
@@ -126,7 +127,7 @@ def two_hop(
     here = hop.world(seed, hops=hops, entities=n)
     parts = hop.split(here, split, rng=rng)
     if not len(parts.held_out):
-        refused(f"--split {split:g} leaves no chain for testing: ask for a smaller fraction")
+        refused(f"--split {split:g} leaves no question for testing: ask for a smaller fraction")
     train = hop.joined([part.final() for part in hop.pretraining(here, parts)], "training")
     test = hop.plain(here, parts.held_out).final()
     names = ("training", "testing")
@@ -134,7 +135,7 @@ def two_hop(
     sets = {"train": hop.marked(train, here.canary(0)), "test": hop.marked(test, here.canary(1))}
     command = f"loratheory data two-hop --n {n} --seed {seed} --split {split:g} --hops {hops}"
     text = (
-        "Training tells all single facts and some of the chains; testing asks the other chains,"
+        "Training has all single facts and some of the questions; testing asks the others,"
         " none of whose bridges is passed in training. Names are made of syllables. The last row"
         " of each split is its canary, without an answer: a model that knows it has seen the"
         " split."

@@ -20,7 +20,7 @@ from loratheory.cli._output import (
 
 COLUMNS = {
     "two-hop": "two_hop", "hop 1": "hop_1", "hop 2": "hop_2", "other facts": "other_hops",
-    "other chains": "other_two_hop", "shortcut": "shortcut", "chance": "chance",
+    "other two-hop": "other_two_hop", "shortcut": "shortcut", "chance": "chance",
 }  # fmt: skip
 NAMES = {
     "hop_1": "first fact",
@@ -30,7 +30,7 @@ NAMES = {
 }
 
 READING = (
-    "Two-hop counts beside its controls: each adapter alone, other facts and chains, shortcut\n"
+    "Two-hop counts beside its controls: each adapter alone, other facts and questions, shortcut\n"
     "(the answer given to other subjects), chance, the rule on another edit's adapter and on\n"
     "noise. Intervals are over bases: few bases, too narrow."
 )

@@ -111,7 +111,7 @@ REFUSED = {
     "data word-problems -o d --n 1000001": "less than or equal to 1000000",
     "data word-problems -o no/where": "there is no folder no for where",
     "data word-problems -o taken --skills sing --overwrite": "taken is not only data, but holds",
-    "data two-hop -o d --split 1": "--split 1 leaves no chain for testing: ask for a smaller",
+    "data two-hop -o d --split 1": "--split 1 leaves no question for testing: ask for a smaller",
     "data two-hop -o d --style haiku": "style is 'haiku'; choose one of cloze, question",
     "data two-hop -o d --n 20 --split 0.01": "coverage 0.01 is out of reach",
     "data two-hop -o no/where": "there is no folder no for where",

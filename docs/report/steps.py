@@ -143,7 +143,7 @@ def experiments(build: Path, results: Path = Path("paper/results")) -> Section:
 def notebooks(names: tuple[Path, ...], build: Path) -> Section:
     """Run notebooks from a clean kernel; their assertions are the check."""
     import jupytext
-    from nbclient import NotebookClient
+    from execution import execute
     from nbclient.exceptions import CellExecutionError
     from nbconvert import HTMLExporter
 
@@ -153,7 +153,7 @@ def notebooks(names: tuple[Path, ...], build: Path) -> Section:
         title = notebook.cells[0].source.splitlines()[0].lstrip("# ")
         try:
             quiet = ["--log-level=ERROR"]
-            NotebookClient(notebook, timeout=60, extra_arguments=quiet).execute()
+            execute(notebook, timeout=60, extra_arguments=quiet)
             confirmed.append(f"Notebook {source.stem}: every assertion holds.")
         except CellExecutionError as error:
             deviated.append(f"Notebook {source.stem}: {error.ename}: {error.evalue}")

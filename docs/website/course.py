@@ -19,7 +19,7 @@ def course(notebooks: Path, executed: Path) -> dict[str, Any]:
 def run(source: Path, executed: Path) -> Any:
     """Return the executed copy of a notebook; runs it only if its cells are other than then."""
     import nbformat
-    from nbclient import NotebookClient
+    from execution import execute
 
     notebook, copy = nbformat.read(source, as_version=4), executed / source.name
     if copy.is_file():
@@ -27,7 +27,7 @@ def run(source: Path, executed: Path) -> Any:
         if [cell.source for cell in done.cells] == [cell.source for cell in notebook.cells]:
             return done
     path = {"metadata": {"path": str(source.parent)}}
-    NotebookClient(notebook, timeout=600, resources=path).execute()
+    execute(notebook, timeout=600, resources=path)
     executed.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, copy)
     return notebook

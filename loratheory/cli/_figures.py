@@ -48,7 +48,7 @@ def figure(
         file = output or (usual or Path()) / f"{one}.pdf"
         tasks = [(one, table or figures.published(one), file)]
     for _, _, file in tasks:
-        there = next(place for place in file.parents if place.exists())
+        there = next(p for p in (file.parent, *file.parents) if p.exists())
         if not there.is_dir():
             refused(f"{there} is a file: name a folder in its place")
     drawn = [(file, known[one](figures.table(source))) for one, source, file in tasks]

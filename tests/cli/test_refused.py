@@ -95,6 +95,7 @@ REFUSED = {
     "figure window --table cut.csv.gz": "cut.csv.gz is no table (Compressed file ended",
     "figure all -o file": "file is a file: name a folder in its place",
     "figure window -o file/x.png": "file is a file: name a folder in its place",
+    "figure window -o .": ".: a figure is written as .pdf, .png, .svg",
     "figure window -o window.jpg": "window.jpg: a figure is written as .pdf, .png, .svg",
     "figure all --table x.csv": "--table x.csv cannot serve all figures",
     "figure all -o x.pdf": "-o x.pdf names a file: for all figures name a folder",

@@ -164,7 +164,8 @@ def test_small_transformers_ask_for_pytorch_before_any_work(run, monkeypatch):
     assert not list(Path().glob("out/*"))
 
 
-def test_control_c_keeps_what_was_finished_and_says_so():
+def test_control_c_keeps_what_was_finished_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     words, told = command("run", "toy_sweep:KILLED", "--workers", 1, "-o", "out")
     with subprocess.Popen(words, env=told, stderr=subprocess.PIPE, text=True) as process:
         cells = Path("out/toy_sweep/cells")
@@ -194,8 +195,9 @@ for line in sys.stdin:
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs fork and kill -9")
-def test_fifty_kills_lose_no_finished_cell_and_change_no_byte(tmp_path):
+def test_fifty_kills_lose_no_finished_cell_and_change_no_byte(tmp_path, monkeypatch):
     """Killed at a random moment, gone on with, killed again; a whole table starts a new round."""
+    monkeypatch.chdir(tmp_path)
     folder, log = Path("results/toy_sweep"), tmp_path / "log"
     draw, kills, rounds, caught = random.Random(0), 0, 0, []
     finished, pids = set(), set()

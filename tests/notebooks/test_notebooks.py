@@ -20,16 +20,6 @@ from loratheory import theorems
 SOURCES = sorted(NOTEBOOKS.glob("*.py"))
 MAP, *LESSONS = SOURCES
 EXECUTED = NOTEBOOKS.parent / "build" / "notebooks"
-EXECUTE = """
-import sys
-import nbformat
-from nbclient import NotebookClient
-notebook = nbformat.read(sys.argv[1], 4)
-where = {"metadata": {"path": sys.argv[2]}}
-NotebookClient(notebook, timeout=120, resources=where).execute()
-nbformat.write(notebook, sys.argv[1])
-"""
-"""In a process of its own: beside other tests' event loops the client misses replies."""
 SECTIONS = (
     "Question",
     "Derive",
@@ -103,7 +93,7 @@ def test_it_runs_clean_in_a_minute_and_exercises_take_their_solutions_and_nothin
     nbformat.write(notebook, file)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
-        [sys.executable, "-c", EXECUTE, file, NOTEBOOKS],
+        [sys.executable, NOTEBOOKS.parent / "docs" / "execution.py", file, NOTEBOOKS],
         capture_output=True,
         text=True,
         check=False,

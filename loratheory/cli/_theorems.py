@@ -1,6 +1,7 @@
 """``loratheory theorems`` and ``loratheory verify``."""
 
 import functools
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -95,7 +96,7 @@ def _list(found: list[Any]) -> None:
     """What each theorem tells, with its clauses, a table a chapter; then the lemmas."""
     columns: Columns = {"label": "label", "status": "status"}
     told = "what it tells someone who merges or routes adapters"
-    telling = columns | {told: lambda one: one.statement if one.part_of else one.tells}
+    telling = columns | {told: lambda one: one.statement if one.part_of else _plain(one.tells)}
     lemmas = [one for one in found if one.kind == "lemma"]
     for chapter in dict.fromkeys(one.chapter for one in found):
         these = [one for one in found if one.chapter == chapter and one.kind != "lemma"]
@@ -103,6 +104,11 @@ def _list(found: list[Any]) -> None:
         show(f"{chapter}: {count} theorems, and what each one's clauses state", telling, these)
     if lemmas:
         show("lemmas, used and tested", columns | {"statement": "statement"}, lemmas)
+
+
+def _plain(text: str) -> str:
+    """A sentence of a docstring without its marks."""
+    return re.sub(r"(?::math:)?`+([^`]*)`+|\*([^*]+)\*", r"\1\2", text)
 
 
 def _markdown(found: list[Any]) -> str:

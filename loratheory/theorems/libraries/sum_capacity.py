@@ -16,11 +16,11 @@ difference of the two tokens' rows (of the output map times :math:`\Delta_j`). T
 :math:`\sigma` at right angles :math:`\|w\|^2 = (K - 1) \sigma^2`, and Q decreases.
 :math:`\square`
 
-**What it tells someone who merges adapters.** It is the converse of ``thm:random-interference``,
-whose union bound says how many adapters a sum holds *at least*: for one competing token the two
-differ by the factor :math:`2 \ln(1/\delta)/z^2` alone (2.2 at δ = .05), so no sharper analysis will
-let a sum hold many more. Rows that are turned against each other (:math:`\|w\|^2 < \sum \|w_j\|^2`)
-do: interference is a matter of the summed row, not of norms.
+**What it tells someone who merges adapters.** No sharper analysis lets a sum hold many more
+adapters, unless their rows are turned against each other: interference is a matter of the summed
+row, not of norms. It is the converse of ``thm:random-interference``, whose union bound says how
+many a sum holds *at least*: for one competing token the two differ by the factor :math:`2
+\ln(1/\delta)/z^2` alone, 2.2 at δ = .05.
 
 **What it does not say.** With several competing tokens the probability is at least the largest of
 theirs and at most their sum. Inputs of trained models are not white.

@@ -19,10 +19,11 @@ normal with unit variance, of mean :math:`s\sqrt{1-\rho}` for the own adapter an
 given the own score z all others stay below it with probability :math:`\Phi(z)^{K-1}`.
 :math:`\square`
 
-**What it tells someone who merges adapters.** Training or tuning the router does not help beyond
-this number. The largest of K foreign scores grows as :math:`\sqrt{2 \ln K}`: once that exceeds
-:math:`s\sqrt{1-\rho}`, most inputs go astray, whatever the router. Keys that share a component
-(:math:`\rho > 0`), as those of one domain do, count as shorter.
+**What it tells someone who merges adapters.** No training or tuning of a router helps beyond
+what the overlap of the inputs allows, and that falls with every adapter. The largest of K foreign
+scores grows as :math:`\sqrt{2 \ln K}`: once that exceeds :math:`s\sqrt{1-\rho}`, most inputs go
+astray, whatever the router. Keys that share a component (:math:`\rho > 0`), as those of one domain
+do, count as shorter.
 
 **What it does not say.** Inputs of a trained model are not normal. A router that sees a whole
 prompt has the sum of what its tokens say: s grows with the root of their number if they are

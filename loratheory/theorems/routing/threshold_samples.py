@@ -18,10 +18,10 @@ are independent and uniform, and the j-th largest :math:`s` has the j-th smalles
 is :math:`f`. It exceeds :math:`\alpha` iff fewer than j of the uniforms are at most :math:`\alpha`.
 :math:`\square`
 
-**What it tells someone who merges adapters.** Count the foreign inputs before trusting a gate: K
-adapters read h times raise :math:`h (K - 1)` chances of a false alarm a question, so for one wrong
-question in a hundred :math:`\alpha = 1/(100\, h (K - 1))`, and the inputs needed grow in
-proportion to the library.
+**What it tells someone who merges adapters.** Count the foreign inputs before trusting a gate: the
+number needed grows in proportion to the library, whatever the gate responds to. K adapters read h
+times raise :math:`h (K - 1)` chances of a false alarm a question, so one wrong question in a
+hundred asks for :math:`\alpha = 1/(100\, h (K - 1))`.
 
 **What it does not say.** Later inputs must be of the law that was sampled: another user's prompts
 are another law. How often the own inputs are missed is the same law, read from the other end.

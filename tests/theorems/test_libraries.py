@@ -152,6 +152,8 @@ def test_a_sum_is_one_adapter_and_routing_divides_the_facts(facts, adapters, wid
     assert hebbian_memory.merged_crosstalk(facts, adapters, width, rank) == one
     assert routed(facts * adapters, adapters, width, rank) == pytest.approx(one)
     assert routed(facts, 1, width, rank) == one
+    uneven = routed(facts * adapters - (adapters - 1), adapters, width, rank)
+    assert uneven == pytest.approx(one)  # the fullest adapter counts
     with pytest.raises(ValueError, match="give at least 1"):
         routed(4, 0, 8, 2)
 

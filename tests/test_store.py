@@ -253,7 +253,7 @@ def test_one_process_at_a_time_holds_a_lock(tmp_path):
         code = (
             "from pathlib import Path; from loratheory.store import lock\n"
             "try:\n    with lock(Path('lock'), wait=False): print('held')\n"
-            "except BlockingIOError as error: print(error.filename)\n"
+            "except BlockingIOError as error: print(error.filename, flush=True)\n"
             "with lock(Path('lock')): print('then held')"
         )
         run = [sys.executable, "-c", code]

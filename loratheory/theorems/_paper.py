@@ -17,6 +17,7 @@ KINDS = {"proved": "theorem", "cited": "citedtheorem", "conjectured": "conjectur
 HEADER = "% Written by `loratheory theorems --proofs`; edit the modules' docstrings instead.\n"
 
 GREEK = {
+    "α": "alpha",
     "β": "beta",
     "γ": "gamma",
     "δ": "delta",
@@ -44,6 +45,7 @@ LETTERS = str.maketrans(
         "≥": r"$\ge$",
         "⁺": "$^+$",
         "Δ": r"$\Delta$",
+        "Φ": r"$\Phi$",
         "½": r"$\tfrac12$",
         "ᵀ": r"$^\top$",
         "‖": r"$\|$",
@@ -53,6 +55,9 @@ LETTERS = str.maketrans(
         "×": r"$\times$",
         "±": r"$\pm$",
         "²": "$^2$",
+        "₀": "$_0$",
+        "₁": "$_1$",
+        "₂": "$_2$",
         "^": r"\textasciicircum{}",
         "<": "$<$",
         ">": "$>$",

@@ -32,4 +32,5 @@ def test_no_markup_is_left(theorem):
     assert ":math:" not in found
     assert ".. math::" not in found
     assert "``" not in found
+    assert {sign for sign in found if not sign.isascii()} <= set("–“”")  # TeX knows no others
     assert found.count("\\[") == found.count("\\]") == theorem.document.count(".. math::")

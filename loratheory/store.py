@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import shutil
+import socket
 import stat
 import sys
 from collections.abc import Iterator
@@ -64,8 +65,8 @@ def write_whole(path: Path, data: str | bytes) -> None:
     """Write a file, text as UTF-8 with line ends as they are, whole or not at all.
 
     Its folder must exist. A regular file of that name is replaced in one step and keeps its
-    permissions; of a symbolic link the target is replaced and the link stays. A device, a FIFO or
-    an open descriptor (``/dev/stdout``, ``/dev/fd/63``) is written to.
+    permissions; of a symbolic link the target is replaced and the link stays. A device, a FIFO, a
+    socket or an open descriptor (``/dev/stdout``, ``/dev/fd/63``) is written to.
 
     Raises
     ------
@@ -87,6 +88,10 @@ def write_whole(path: Path, data: str | bytes) -> None:
                 if kind == stat.S_IFREG:
                     shutil.copymode(path, temporary)
                 file.write(content)
+        elif kind == stat.S_IFSOCK:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(str(path))
+                connection.sendall(content)
         else:
             with os.fdopen(os.open(path, os.O_WRONLY), "wb") as file:
                 file.write(content)

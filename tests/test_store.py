@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -215,6 +216,17 @@ def test_an_exception_leaves_what_was_there(tmp_path):
         stopped()
     assert (tmp_path / "target" / "part").read_text() == "old"
     assert names(tmp_path) == ["target"]
+
+
+def test_a_socket_is_written_to(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the address of a socket is at most 107 bytes
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("socket")
+        server.listen()
+        write_whole(Path("socket"), "all of it")
+        with server.accept()[0] as connection:
+            assert connection.recv(100) == b"all of it"
+    assert Path("socket").is_socket()
 
 
 def test_only_the_leftovers_of_dead_processes_are_removed_and_named(tmp_path, caplog):

@@ -123,14 +123,14 @@ def verify(
     start = time.perf_counter()
     refuted = theorem.status == "refuted"
     holds, tight, worst, count, trouble = True, True, np.inf, 0, ""
-    for tried in tries(theorem, cases=cases, seed=seed, size=size, convert=convert):
+    for check in checks(theorem, cases=cases, seed=seed, size=size, convert=convert):
         count += 1
-        where = f"{tried.kind} of draw {tried.number} (seed {seed})"
-        if isinstance(tried.verdict, AssumptionError):
+        where = f"{check.kind} of draw {check.number} (seed {seed})"
+        if isinstance(check.verdict, AssumptionError):
             holds = False
-            trouble = trouble or f"{where}: {tried.verdict}"
+            trouble = trouble or f"{where}: {check.verdict}"
             continue
-        verdict, built = tried.verdict, tried.kind == "construction"
+        verdict, built = check.verdict, check.kind == "construction"
         tight &= refuted or not built or verdict.tight
         worst = min(worst, verdict.slack / verdict.room if verdict.room else verdict.slack)
         good = verdict.holds != refuted
@@ -153,7 +153,7 @@ def verify(
 
 
 @dataclasses.dataclass(frozen=True)
-class Try:
+class Check:
     """One witness that was checked: of which draw, who made it, and the verdict or the refusal."""
 
     number: int
@@ -162,14 +162,14 @@ class Try:
     verdict: Verdict | AssumptionError
 
 
-def tries(
+def checks(
     theorem: Theorem[Any, Any],
     *,
     cases: int,
     seed: int,
     size: int = 8,
     convert: Callable[[Array], Array] | None = None,
-) -> Iterator[Try]:
+) -> Iterator[Check]:
     """Draw cases and yield a verdict for each construction, rival and adversary; as `verify`."""
     rng = np.random.default_rng([seed, zlib.crc32(theorem.label.encode())])
     proved, count, number = theorem.status != "refuted", 0, 0
@@ -187,7 +187,7 @@ def tries(
                 verdict: Verdict | AssumptionError = theorem.check(case, witness)
             except AssumptionError as refusal:
                 verdict = refusal
-            yield Try(number, kind, theorem.scale(case), verdict)
+            yield Check(number, kind, theorem.scale(case), verdict)
         count, number = count + len(witnesses), number + 1
 
 
@@ -237,11 +237,11 @@ def sensitivity(
         If the theorem is a refuted claim.
     """
     if theorem.status == "refuted":
-        message = f"{theorem.label} is refuted by one example: it has no law that could change"
+        message = f"{theorem.label} is refuted by one example, not by a law: verify it instead"
         raise ValueError(message)
     runs = [
         (each.kind, each.scale, each.verdict)
-        for each in tries(theorem, cases=cases, seed=seed, size=size)
+        for each in checks(theorem, cases=cases, seed=seed, size=size)
         if isinstance(each.verdict, Verdict)
     ]
 

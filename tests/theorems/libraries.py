@@ -328,15 +328,17 @@ def lines_planes_and_a_library_that_fits():
 
 
 @example(sum_capacity)
-def one_standard_error_two_against_each_other_and_378_adapters_of_width_256():
-    """Q(1) for a row as long as the margin in width one; 16 · 2² · 1/(¼ z²), z = 1.645, by hand."""
+def one_standard_error_two_against_each_other_and_94_adapters_of_width_256():
+    """Q(1) for a row as long as the margin in width one; 256/z², z = 1.645, by hand."""
     tail = 0.15865525393145707
     yield sum_capacity.Case(np.ones((1, 1)), 1.0), tail
     yield sum_capacity.Case(np.array([[3.0, 0.0], [0.0, 4.0]]), 5 / math.sqrt(2)), tail
     yield sum_capacity.Case(np.array([[3.0, 1.0], [-3.0, -1.0]]), 0.1), 0.0
-    assert sum_capacity.largest_sum(256, 1.0, 0.5, 0.05) == 378
-    assert sum_capacity.failure(0.5 * math.sqrt(378), 256, 1.0) < 0.05
-    assert sum_capacity.failure(0.5 * math.sqrt(379), 256, 1.0) > 0.05
+    assert sum_capacity.largest_sum(256, 0.5, 0.5, 0.05) == 94
+    assert sum_capacity.failure(0.5 * math.sqrt(94), 256, 0.5) < 0.05
+    assert sum_capacity.failure(0.5 * math.sqrt(95), 256, 0.5) > 0.05
+    assert sum_capacity.largest_sum(4, 1.0, 1.0, tail) == 4  # met with equality
+    assert sum_capacity.largest_sum(256, 1.0, 0.5, 0.05) == 256  # no more are at right angles
 
 
 @symmetry(sum_capacity)

@@ -245,7 +245,8 @@ def of_one_response_half_the_time_and_299_for_one_in_a_hundred():
     yield threshold_samples.Case(1, 1, 0.5, 3), 0.5
     yield threshold_samples.Case(3, 2, 0.5, 1), 4 / 8
     yield threshold_samples.Case(2, 2, 0.25, 2), 1 - 0.25**2
-    assert threshold_samples.doubt(299, 1, 0.01) < 0.05 < threshold_samples.doubt(298, 1, 0.01)
+    assert threshold_samples.exceedance(299, 1, 0.01) < 0.05
+    assert threshold_samples.exceedance(298, 1, 0.01) > 0.05
 
 
 @symmetry(threshold_samples)

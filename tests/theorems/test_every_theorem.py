@@ -147,13 +147,13 @@ def test_every_draw_is_within_the_hypotheses(theorem, seed):
 
 
 BLIND = {
-    "thm:rank-threshold": "a rank that suffices: nothing is said of what more rank would do",
-    "thm:counting-ceiling": "a ceiling on counts, met where the exact count is known only",
-    "thm:random-interference": "a union bound: thm:sum-capacity is the law for one token",
-    "thm:library-capacity": "a union bound over adapters that are not independent",
-    "thm:attention-budget": "drawn also between the rank and the width, where it is not met",
+    "thm:rank-threshold": "few counts of measurements are of the form r(r+1)/2",
+    "thm:counting-ceiling": "Warren's constant is not sharp",
+    "thm:random-interference": "a Chernoff bound is never met: thm:sum-capacity is an exact law",
+    "thm:library-capacity": "Jensen's inequality is strict for more than two adapters",
+    "thm:attention-budget": "met only in the cases of its clause thm:half-the-width",
 }
-"""Bounds that are not met, and why: of these one direction of a change goes unnoticed."""
+"""Bounds that no construction meets, and why: how much weaker they could be goes unnoticed."""
 
 
 @each
@@ -163,9 +163,15 @@ def test_a_law_changed_by_a_tenth_is_noticed(theorem):
             sensitivity(theorem)
         return
     noticed = sensitivity(theorem, cases=60, seed=1)
-    constant = (noticed.constant_up, noticed.constant_down)
-    seen = [change is not None and change <= 0.1 for change in constant]
-    assert all(seen) != (theorem.label in BLIND)
+    stronger, weaker = noticed.constant_up, noticed.constant_down
+    if theorem.sense == "upper":
+        stronger, weaker = weaker, stronger
+    if theorem.label in BLIND:
+        assert stronger is not None
+        assert weaker is None
+    else:
+        assert None not in (stronger, weaker)
+        assert max(stronger, weaker) <= 0.1
 
 
 # Is each hypothesis needed?

@@ -30,8 +30,8 @@ P)` lie in those of :math:`P`, so :math:`\Delta = \mathrm{LR}_r(Y P)\, X^+` has 
 \operatorname{rank} R`.
 
 **Corollary (batch edit).** A rank-r edit disturbs inputs of positive definite second moment C and
-misses its values by at least tr R (1 + K' C^-1 K)^-1 R' plus the energy of R K' (C + KK')^-1/2
-beyond rank r (MEMIT).
+misses its values, together, by at least tr R (1 + K' C^-1 K)^-1 R' plus the energy of R K' (C +
+KK')^-1/2 beyond rank r (MEMIT).
 
 By Woodbury's identity :math:`Y (1 - P) Y^\top = R (1 - K^\top (C + K K^\top)^{-1} K) R^\top` is
 :math:`R (1 + K^\top C^{-1} K)^{-1} R^\top`, and :math:`Y P` has the singular values of :math:`R

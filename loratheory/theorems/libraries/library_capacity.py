@@ -51,12 +51,12 @@ from functools import partial
 
 import numpy as np
 from scipy.special import betainc
-from scipy.stats import binom
 
 from loratheory.lowrank import Array, array_namespace
+from loratheory.theorems._sampling import SIGMAS, frequency_room
 from loratheory.theorems._theorem import Control, Theorem
-from loratheory.theorems.routing._sample import SIGMAS, Sample
-from loratheory.theorems.routing.gate_detection import DOUBT, INDEPENDENT, KEYS, LENGTH, false_alarm
+from loratheory.theorems.routing._sample import Sample
+from loratheory.theorems.routing.gate_detection import INDEPENDENT, KEYS, LENGTH, false_alarm
 
 SENSE = "lower"
 SOURCE = "own"
@@ -171,8 +171,8 @@ def measure(case: Case, library: Library) -> float:
 
 
 def noise(case: Case) -> float:
-    """How far below its probability a frequency falls, but for one time in a billion."""
-    return float(bound(case) - binom.ppf(DOUBT, case.trials, bound(case)) / case.trials)
+    """What sampling leaves."""
+    return frequency_room(bound(case), case.trials)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Library:

@@ -1,7 +1,8 @@
 r"""Packing floor: the overlap of row spaces that no library of adapters avoids.
 
 **Statement.** The row spaces of K adapters of rank r in width n overlap, in the mean over ordered
-pairs, by at least the share (Kr − n)/(n(K − 1)) of r; where r divides n, some library attains it.
+pairs, by at least the share (Kr − n)/(n(K − 1)) of r, or 0 if that is negative; where r divides n,
+some library attains it.
 
 Let :math:`P_i` project orthogonally onto the row space of adapter i and let the overlap of two be
 :math:`\operatorname{tr}(P_i P_j)/r`, the mean squared cosine of their principal angles. Then

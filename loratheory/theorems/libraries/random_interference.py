@@ -50,6 +50,7 @@ import numpy as np
 
 from loratheory.lowrank import Array, array_namespace
 from loratheory.shapes import Float
+from loratheory.theorems._sampling import SIGMAS, frequency_room
 from loratheory.theorems._theorem import Control, Theorem
 from loratheory.theorems.merging.averaging_survival import coefficient
 
@@ -61,8 +62,6 @@ MARGINS = "an edit with a positive margin over each other token"
 UNIT = "a key of unit length"
 RANDOM = "adapters turned uniformly at random on their input side"
 INDEPENDENT = "adapters turned independently of each other"
-DOUBT = 1e-9  # how rarely sampling alone may exceed the allowance
-SIGMAS = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,10 +156,8 @@ def measure(case: Case, turned: Float[Array, "trials k n"]) -> float:
 
 
 def noise(case: Case) -> float:
-    """How far a frequency strays above its probability, but for one time in a billion."""
-    from scipy.stats import binom  # slow to import
-
-    return float(binom.ppf(1 - DOUBT, case.trials, bound(case))) / case.trials - bound(case)
+    """What sampling leaves."""
+    return frequency_room(bound(case), case.trials)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Float[Array, "trials k n"]:

@@ -1,8 +1,9 @@
 r"""Sum capacity: how many foreign adapters a sum holds on white inputs, and not one more.
 
-**Statement.** On white inputs of mean squared length 1 in width n the adapters of a sum overturn a
-margin γ with probability exactly Q(γ√n/‖w‖), w the sum of their rows between the two tokens; K − 1
-foreign adapters with rows of length σ at right angles stay below δ iff K − 1 ≤ n(γ/σz)², Q(z) = δ.
+**Statement.** On white normal inputs of mean squared length 1 in width n the adapters of a sum
+overturn a margin γ with probability exactly Q(γ√n/‖w‖), w the sum of their rows between the two
+tokens; K − 1 ≤ n foreign ones with rows of length σ at right angles do so with probability at most
+δ < ½ iff K − 1 ≤ n(γ/σz)², Q(z) = δ.
 
 Let x be normal with covariance :math:`I/n` and let a token lead another by the margin
 :math:`\gamma` before foreign adapters :math:`\Delta_j` are added. Their sum moves the difference of
@@ -22,8 +23,10 @@ row, not of norms. It is the converse of ``thm:random-interference``, whose unio
 many a sum holds *at least*: for one competing token the two differ by the factor :math:`2
 \ln(1/\delta)/z^2` alone, 2.2 at δ = .05.
 
-**What it does not say.** With several competing tokens the probability is at least the largest of
-theirs and at most their sum. Inputs of trained models are not white.
+**What it does not say.** At most n rows are at right angles; rows in independent random directions,
+of any number, have the same :math:`\|w\|^2` in the mean. With several competing tokens the
+probability is at least the largest of theirs and at most their sum. Inputs of trained models are
+not white.
 """
 
 from dataclasses import dataclass
@@ -34,15 +37,14 @@ from scipy.special import ndtr, ndtri
 
 from loratheory.lowrank import Array, array_namespace, orthonormal
 from loratheory.shapes import Float
+from loratheory.theorems._sampling import SIGMAS, frequency_room, standard_normal
 from loratheory.theorems._theorem import Control, Theorem
 
 SENSE = "equal"
 SOURCE = "own"
 USES = ("thm:random-interference",)
 
-WHITE = "white inputs of mean squared length 1"
-DOUBT = 1e-9  # how rarely sampling alone may exceed the allowance
-SIGMAS = 10.0
+WHITE = "white normal inputs of mean squared length 1"
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +68,8 @@ def failure(length: float, width: int, margin: float) -> float:
 
 
 def largest_sum(width: int, margin: float, size: float, failure: float) -> int:
-    """How many foreign adapters with rows of `size` at right angles stay below `failure` < ½."""
-    return int(width * (margin / size / float(ndtri(failure))) ** 2 + 1e-9)
+    """How many foreign adapters with rows of `size` at right angles a `failure` < ½ allows."""
+    return min(width, int(width * (margin / size / float(ndtri(failure))) ** 2 + 1e-9))
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
@@ -100,11 +102,8 @@ def measure(case: Case, inputs: Float[Array, "t n"]) -> float:
 
 
 def noise(case: Case) -> float:
-    """How far a frequency strays from its probability, but for one time in a billion."""
-    from scipy.stats import binom  # slow to import
-
-    ends = binom.ppf([DOUBT / 2, 1 - DOUBT / 2], case.trials, bound(case)) / case.trials
-    return float(max(abs(ends - bound(case))))
+    """What sampling leaves."""
+    return frequency_room(bound(case), case.trials)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Float[Array, "t n"]:
@@ -114,11 +113,12 @@ def rival(case: Case, rng: np.random.Generator) -> Float[Array, "t n"]:
 
 
 def _white(_: Case, inputs: Float[Array, "t n"]) -> bool:
-    # Second moments within ten standard errors of the identity over n.
+    # Second moments within ten standard errors of the identity over n, and fourth ones.
     xp, (trials, n) = array_namespace(inputs), inputs.shape
     eye = xp.eye(n, dtype=inputs.dtype, device=inputs.device)
     off = xp.abs(n * (inputs.T @ inputs) / trials - eye)
-    return bool(xp.all(off <= SIGMAS * ((1 + eye) / trials) ** 0.5))
+    fits = bool(xp.all(off <= SIGMAS * ((1 + eye) / trials) ** 0.5))
+    return fits and standard_normal(n**0.5 * inputs)
 
 
 ASSUMPTIONS = {WHITE: _white}
@@ -130,6 +130,14 @@ def _along(stretch: float) -> tuple[Case, Float[Array, "t n"]]:
     return case, rival(case, np.random.default_rng(0)) * axis
 
 
-CONTROLS = (Control("inputs that favour what the adapters read", WHITE, partial(_along, 2.0)),)
+def _signs() -> tuple[Case, Float[Array, "t n"]]:
+    case = Case(np.ones((1, 1)), 0.5)
+    return case, np.random.default_rng(0).choice([-1.0, 1.0], (case.trials, 1))
+
+
+CONTROLS = (
+    Control("inputs that favour what the adapters read", WHITE, partial(_along, 2.0)),
+    Control("white inputs that are plus or minus one", WHITE, _signs),
+)
 
 THEOREM: Theorem[Case, Array] = Theorem.of(__name__)

@@ -42,6 +42,7 @@ import numpy as np
 
 from loratheory.lowrank import Array, array_namespace
 from loratheory.shapes import Float
+from loratheory.theorems._sampling import SIGMAS, standard_normal
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "equal"
@@ -53,7 +54,6 @@ APART = "an edit that does not depend on the base"
 UNIT = "an edit of the strength of the case"
 AWAY = "a merged strength at most 0.7 or at least 1.5"
 TRIALS = 6
-SIGMAS = 10.0
 
 
 @dataclass(frozen=True)
@@ -141,11 +141,7 @@ noise = tolerance
 
 
 def _gaussian(_: Case, sample: Sample) -> bool:
-    xp = array_namespace(sample.bases)
-    t, d, _d = sample.bases.shape
-    second, fourth = (float(xp.sum((d**0.5 * sample.bases) ** p)) / (t * d * d) for p in (2, 4))
-    steps = (2 / (t * d * d)) ** 0.5, (96 / (t * d * d)) ** 0.5
-    return abs(second - 1) <= SIGMAS * steps[0] and abs(fourth - 3) <= SIGMAS * steps[1]
+    return standard_normal(sample.bases.shape[1] ** 0.5 * sample.bases)
 
 
 def _apart(_: Case, sample: Sample) -> bool:

@@ -22,8 +22,8 @@ t\Delta_2)\, \Delta_2 \, ds\, dt`: integrate the derivative along :math:`\Delta_
 **What it tells someone who merges adapters.** Two adapters leave each other's loss alone if they
 are orthogonal *in the Hessian* of the base, to second order; that needs inputs of both tasks, and
 is not the inner product of the weights. A first-order term is missing: a gradient that one task
-leaves for the other is no matter of the merge, each adapter alone has it too. With coefficients
-c₁, c₂ the interaction is c₁c₂ times as large.
+leaves for the other is no matter of the merge, each adapter alone has it too. With coefficients c₁,
+c₂ the product in the Hessian is c₁c₂ times as large.
 
 **What it does not say.** Losses of trained networks are smooth along small updates only; ρ is not
 known, but the four losses are, and the difference is the merge's true cost.

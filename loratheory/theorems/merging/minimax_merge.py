@@ -1,8 +1,8 @@
 r"""Minimax merge: what several adapters can be promised at once, by any merge.
 
 **Statement.** No merge of K adapters keeps every task's mean squared error, on its own inputs and
-under noise of size ε on them, below the largest floor of a weighted sum of the tasks; the least
-squares merge at the weights where that floor is largest keeps every task's error at most there.
+under noise of size ε on them, below the largest floor of a weighted mean of these errors; the least
+squares merge at the weights of that floor, where it is unique, keeps every error at most there.
 
 Task :math:`i` asks for :math:`\Delta_i x` on inputs :math:`x` of second moments :math:`C_i`, which
 arrive as :math:`x + \varepsilon z`, :math:`z` white. The error of :math:`\Delta` there is
@@ -12,23 +12,24 @@ arrive as :math:`x + \varepsilon z`, :math:`z` white. The error of :math:`\Delta
 .. math:: \max_i e_i(\Delta) \;\ge\; \max_w \, \min_{\Delta'} \sum_i w_i \, e_i(\Delta'),
 
 with equality at the merge :math:`(\sum w_i \Delta_i C_i)(\sum w_i C_i + \varepsilon^2)^+` of the
-maximising weights. *Without data* (:math:`C_i = I`, :math:`\varepsilon = 0`) the merge is
-:math:`\sum w_i \Delta_i`, the centre of the smallest ball that holds the updates in the Frobenius
-norm; the promise is its squared radius, and of :math:`\Delta_i` only the inner products matter. It
-is half the distance of two, and more than that of any pair for the corners of a triangle.
+maximising weights, if that sum of moments is regular. *Without data* (:math:`C_i = I`,
+:math:`\varepsilon = 0`) the merge is :math:`\sum w_i \Delta_i`, the centre of the smallest ball
+that holds the updates in the Frobenius norm; the promise is its squared radius, and of
+:math:`\Delta_i` only the inner products matter. The radius is half the distance of two, and more
+than that of any pair for the corners of an acute triangle.
 
 **Proof.** A maximum is at least any weighted mean: so much for :math:`\ge`. The :math:`e_i` are
 convex in :math:`\Delta` and continuous, the weights form a compact convex set, and the sum is
 linear in :math:`w`: Sion's theorem exchanges minimum and maximum, so the two sides have the same
 value. At the maximising weights the derivative along :math:`w_i` is :math:`e_i` of the minimiser
-(Danskin), so no :math:`e_i` is above the value. Where :math:`\sum w_i C_i + \varepsilon^2` is
-singular a minimiser is not unique and one of them is meant; cases here have it regular. Setting
-the derivative of the weighted sum to zero gives the minimiser. :math:`\square`
+(Danskin), so no :math:`e_i` is above the value. Setting the derivative of the weighted sum to zero
+gives the minimiser. Where :math:`\sum w_i C_i + \varepsilon^2` is singular there are many, and only
+some of them serve a task of weight 0 on inputs that no other task has. :math:`\square`
 
-**What it tells someone who merges adapters.** The mean is the best promise for two adapters, not
-for more: three of a kind and one stranger are best served by moving towards the stranger, up to
-half of the weight. A little noise (:math:`\varepsilon`) is what keeps a merge that interpolates
-nearly parallel inputs from growing without bound.
+**What it tells someone who merges adapters.** Without data the mean is the best promise for two
+adapters, not for more: three of a kind and one stranger are best served by moving towards the
+stranger, up to half of the weight. A little noise (:math:`\varepsilon`) is what keeps a merge that
+interpolates nearly parallel inputs from growing without bound.
 
 **What it does not say.** It is the worst task, in the mean over its inputs: the worst input is
 ``thm:data-free-floor``, the mean over tasks ``thm:covariance-floor``.
@@ -61,6 +62,7 @@ SOURCE = "own; rests on Sion (1958)"
 USES = ("thm:rank-floor",)
 
 ONE = "one merged update, whichever adapter the input belongs to"
+REGULAR = "weights at which the least squares merge is unique"
 Merges = tuple[LowRank, ...]  # what meets each task's inputs: one merge, repeated
 
 
@@ -87,7 +89,7 @@ class Case:
             return -float(weights @ errors), -errors
 
         start, summed = np.full(k, 1 / k), {"type": "eq", "fun": lambda w: np.sum(w) - 1}
-        found = minimize(
+        result = minimize(
             _negated,
             start,
             jac=True,
@@ -96,22 +98,24 @@ class Case:
             constraints=summed,
             options={"ftol": 1e-15, "maxiter": 300},
         )
-        weights = np.clip(found.x, 0, 1)
+        weights = np.clip(result.x, 0, 1)
         return weights / np.sum(weights)
 
 
 def merge(case: Case, weights: Float[Array, " k"]) -> LowRank:
     """The least squares merge of the tasks so weighted, O(n^3)."""
-    xp, n = array_namespace(*case.inputs), case.inputs[0].shape[0]
-    roots = [float(weight) ** 0.5 for weight in weights]
-    pairs = zip(case.wanted, case.inputs, strict=True)
-    moments = [
-        (root * root * (y @ x.T), root * root * (x @ x.T))
-        for root, (y, x) in zip(roots, pairs, strict=True)
-    ]
-    eye = xp.eye(n, dtype=case.inputs[0].dtype, device=case.inputs[0].device)
-    answers, seen = (sum(part[1:], part[0]) for part in zip(*moments, strict=True))
-    return LowRank(answers @ xp.linalg.pinv(seen + case.noise**2 * eye), eye)
+    xp, first = array_namespace(*case.inputs), case.inputs[0]
+    eye = xp.eye(first.shape[0], dtype=first.dtype, device=first.device)
+    terms = zip(weights, case.wanted, case.inputs, strict=True)
+    answers = sum(float(w) * (y @ x.T) for w, y, x in terms)
+    return LowRank(answers @ xp.linalg.pinv(seen(case, weights)), eye)
+
+
+def seen(case: Case, weights: Float[Array, " k"]) -> Float[Array, "n n"]:
+    """The second moment of all inputs so weighted, and of the noise."""
+    xp, first = array_namespace(*case.inputs), case.inputs[0]
+    noise = case.noise**2 * xp.eye(first.shape[0], dtype=first.dtype, device=first.device)
+    return sum((float(w) * (x @ x.T) for w, x in zip(weights, case.inputs, strict=True)), noise)
 
 
 def errors_of(case: Case, merges: Merges) -> list[float]:
@@ -195,7 +199,13 @@ def _one(case: Case, merges: Merges) -> bool:
     return all((low - merges[0]).norm <= SAFETY * size for low in merges[1:])
 
 
-ASSUMPTIONS = {ONE: _one}
+def _regular(case: Case, _: Merges) -> bool:
+    moment = seen(case, case.weights)
+    spectrum = array_namespace(moment).linalg.eigvalsh(moment)
+    return float(spectrum[0]) > 1e-9 * float(spectrum[-1])
+
+
+ASSUMPTIONS = {ONE: _one, REGULAR: _regular}
 
 
 def _routed() -> tuple[Case, Merges]:
@@ -203,6 +213,18 @@ def _routed() -> tuple[Case, Merges]:
     return Case(pair, (np.eye(1),) * 2), pair
 
 
-CONTROLS = (Control("a router: each task meets its own adapter", ONE, _routed),)
+def _left_out() -> tuple[Case, Merges]:
+    # The first two differ by 2, whatever the third is given where it is alone: it has no weight,
+    # and of the merges that are best at these weights the least one does nothing there.
+    answers = ([1.0, 0.0], [-1.0, 0.0], [0.0, 5.0])
+    updates = tuple(LowRank(np.ones((1, 1)), np.array([row])) for row in answers)
+    case = Case(updates, tuple(np.eye(2)[:, [i]] for i in (0, 0, 1)))
+    return case, (merge(case, np.array([0.5, 0.5, 0.0])),) * 3
+
+
+CONTROLS = (
+    Control("a router: each task meets its own adapter", ONE, _routed),
+    Control("a task of weight 0 on inputs of its own", REGULAR, _left_out, "tight"),
+)
 
 THEOREM: Theorem[Case, Merges] = Theorem.of(__name__)

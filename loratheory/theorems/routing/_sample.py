@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from loratheory.lowrank import Array, array_namespace
-
-SIGMAS = 10.0
+from loratheory.theorems._sampling import SIGMAS
 
 
 @dataclass(frozen=True, eq=False)

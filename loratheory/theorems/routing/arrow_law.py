@@ -1,9 +1,9 @@
 r"""Arrow's law: how often a router that keeps one direction per adapter finds an adapter's facts.
 
-**Statement.** If the keys of E adapters are independent random directions of a wide space and their
-answers orthogonal, Arrow, which scores by each adapter's top right singular vector, finds a key of
-relative strength s with probability P(|g₀| > (1 − s²) max |g_e|), over E − 1 foreign g_e, all
-standard normal: 1/E as s → 0, 1 as s → 1.
+**Statement.** If the keys of E adapters are independent random directions and the answers of each
+orthonormal, Arrow, which scores by each adapter's top right singular vector, finds a key of
+relative strength s with a probability that tends, as the width grows, to P(|g₀| > (1 − s²) max
+|g_e|), over E − 1 foreign g_e, all standard normal: 1/E as s → 0, 1 as s → 1.
 
 Adapter e is :math:`\sum_i s_i y_i k_i^\top` with orthonormal answers :math:`y_i`, keys :math:`k_i`
 uniform on the unit sphere of dimension n, and :math:`1 = s_1 > s_2, \dots`; Arrow sends a query q
@@ -47,6 +47,7 @@ from scipy.special import ndtr
 
 from loratheory.lowrank import Array, array_namespace
 from loratheory.shapes import Float
+from loratheory.theorems._sampling import SIGMAS, frequency_room
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "equal"
@@ -54,7 +55,6 @@ SOURCE = "own"
 
 KEYS = "keys in independent random directions"
 ANSWERS = "orthonormal answers"
-SIGMAS = 7.0  # standard errors of a frequency that sampling alone may exceed
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Libraries:
     answers: Float[Array, "m f"]
 
 
-def found(adapters: int, strength: float) -> float:
+def accuracy(adapters: int, strength: float) -> float:
     """Probability that Arrow finds the adapter of a key of this relative strength."""
     if strength >= 1:
         return 1.0
@@ -97,7 +97,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 def bound(case: Case) -> float:
     """The law, in the mean over an adapter's keys."""
-    return float(np.mean([found(case.adapters, s) for s in case.strengths]))
+    return float(np.mean([accuracy(case.adapters, s) for s in case.strengths]))
 
 
 def measure(case: Case, libraries: Libraries) -> float:
@@ -120,7 +120,7 @@ def measure(case: Case, libraries: Libraries) -> float:
 
 def noise(case: Case) -> float:
     """What sampling leaves, and the law's own error at this width."""
-    return SIGMAS / 2 / (case.trials * case.adapters) ** 0.5 + 2 / case.width
+    return frequency_room(bound(case), case.trials * case.adapters) + 2 / case.width
 
 
 def rival(case: Case, rng: np.random.Generator) -> Libraries:
@@ -132,15 +132,15 @@ def rival(case: Case, rng: np.random.Generator) -> Libraries:
 
 
 def _random_keys(_: Case, libraries: Libraries) -> bool:
-    # Squared cosines between keys, in the mean 1/n: ten standard errors off is refused.
+    # Squared cosines between keys, in the mean 1/n with a standard deviation of √2/n.
     keys, xp = libraries.keys, array_namespace(libraries.keys)
     t, e, f, n = keys.shape
     joined = xp.reshape(keys, (t, e * f, n))
     pairs = t * e * f * (e * f - 1)
     squares = float(xp.sum((joined @ xp.matrix_transpose(joined)) ** 2)) - t * e * f
     own = float(xp.sum((keys @ xp.matrix_transpose(keys)) ** 2)) - t * e * f
-    within = abs(n * own - (inner := t * e * f * (f - 1))) <= 10 * 2 * inner**0.5
-    return within and abs(n * squares - pairs) <= 10 * 2 * pairs**0.5
+    within = abs(n * own - (inner := t * e * f * (f - 1))) <= SIGMAS * 2 * inner**0.5
+    return within and abs(n * squares - pairs) <= SIGMAS * 2 * pairs**0.5
 
 
 def _orthonormal_answers(_: Case, libraries: Libraries) -> bool:

@@ -46,6 +46,7 @@ import numpy as np
 from scipy.special import betainc
 
 from loratheory.lowrank import array_namespace
+from loratheory.theorems._sampling import frequency_room
 from loratheory.theorems._theorem import Control, Theorem
 from loratheory.theorems.routing._sample import Sample, gaussian_sample
 
@@ -56,7 +57,6 @@ USES = ("thm:edit-budget",)
 KEYS = "independent standard Gaussian keys"
 INDEPENDENT = "a query independent of the keys"
 LENGTH = "a query of the keys' law in length: squared norm chi-squared"
-DOUBT = 1e-9  # how rarely sampling alone may exceed the allowance
 
 
 @dataclass(frozen=True)
@@ -115,11 +115,8 @@ def measure(case: Case, sample: Sample) -> float:
 
 
 def noise(case: Case) -> float:
-    """How far a frequency strays from its probability, but for one time in a billion."""
-    from scipy.stats import binom  # slow to import
-
-    ends = binom.ppf([DOUBT / 2, 1 - DOUBT / 2], case.trials, bound(case)) / case.trials
-    return float(max(abs(ends - bound(case))))
+    """What sampling leaves."""
+    return frequency_room(bound(case), case.trials)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Sample:

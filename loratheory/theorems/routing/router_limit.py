@@ -42,15 +42,14 @@ from scipy.special import ndtr
 
 from loratheory.lowrank import Array, array_namespace, orthonormal
 from loratheory.shapes import Float
+from loratheory.theorems._sampling import SIGMAS, frequency_room, standard_normal
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "equal"
 SOURCE = "own form of a textbook law of orthogonal signals"
 
 KEYS = "keys of equal length at equal angles, as stated"
-LAW = "inputs that scatter with unit variance about keys that are equally likely"
-DOUBT = 1e-9  # how rarely sampling alone may exceed the allowance
-SIGMAS = 10.0
+LAW = "inputs that scatter normally with unit variance about keys that are equally likely"
 
 
 @dataclass(frozen=True)
@@ -107,11 +106,8 @@ def measure(_: Case, sample: Sample) -> float:
 
 
 def noise(case: Case) -> float:
-    """How far a frequency strays from its probability, but for one time in a billion."""
-    from scipy.stats import binom  # slow to import
-
-    ends = binom.ppf([DOUBT / 2, 1 - DOUBT / 2], case.trials, bound(case)) / case.trials
-    return float(max(abs(ends - bound(case))))
+    """What sampling leaves."""
+    return frequency_room(bound(case), case.trials)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Sample:
@@ -133,13 +129,13 @@ def _keys_fit(case: Case, sample: Sample) -> bool:
 
 def _law_fits(case: Case, sample: Sample) -> bool:
     # Moments of the scatter and the shares of the adapters, each within ten standard errors.
-    xp, (trials, n) = array_namespace(sample.inputs), sample.inputs.shape
+    xp, trials = array_namespace(sample.inputs), sample.inputs.shape[0]
     off = sample.inputs - xp.take(sample.keys, sample.owners, axis=0)
-    spread = abs(float(xp.sum(off**2)) - trials * n) <= SIGMAS * (2 * trials * n) ** 0.5
     centred = float(xp.max(xp.abs(xp.sum(off, axis=0)))) <= SIGMAS * trials**0.5
     share = trials / case.adapters
     counts = [int(xp.count_nonzero(sample.owners == e)) for e in range(case.adapters)]
-    return spread and centred and all(abs(n - share) <= SIGMAS * share**0.5 for n in counts)
+    shared = all(abs(count - share) <= SIGMAS * share**0.5 for count in counts)
+    return standard_normal(off) and centred and shared
 
 
 ASSUMPTIONS = {KEYS: _keys_fit, LAW: _law_fits}
@@ -156,9 +152,17 @@ def _clear() -> tuple[Case, Sample]:
     return case, Sample(fine.keys, keys + (fine.inputs - keys) / 4, fine.owners)
 
 
+def _signs() -> tuple[Case, Sample]:
+    # Plus or minus one never reaches the middle between keys three apart.
+    case, rng, keys = Case(2, 1.5, -1.0), np.random.default_rng(0), np.array([[1.5], [-1.5]])
+    owners = rng.integers(0, 2, case.trials)
+    return case, Sample(keys, keys[owners] + rng.choice([-1.0, 1.0], (case.trials, 1)), owners)
+
+
 CONTROLS = (
     Control("keys twice as long and at right angles", KEYS, lambda: _fine(2.0, 0.0)),
     Control("inputs that scatter a quarter as much", LAW, _clear),
+    Control("inputs that are one off, in either direction", LAW, _signs),
 )
 
 THEOREM: Theorem[Case, Sample] = Theorem.of(__name__)

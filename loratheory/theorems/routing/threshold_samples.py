@@ -1,8 +1,8 @@
 r"""Threshold samples: how many foreign inputs it takes to set the threshold of a gate.
 
-**Statement.** A gate whose threshold is the j-th largest of N foreign responses has a rate of false
-alarms above α with the probability that fewer than j of N trials of chance α succeed, whatever the
-responses' continuous law; for the largest it is (1 − α)^N.
+**Statement.** A gate whose threshold is the j-th largest of N independent foreign responses has a
+rate of false alarms above α with the probability that fewer than j of N trials of chance α succeed,
+whatever the responses' continuous law; for the largest it is (1 − α)^N.
 
 Let :math:`s_1, \dots, s_N` and the response s to a later foreign input be independent with one
 continuous law, :math:`\tau` the j-th largest of the N, and :math:`f = \Pr(s > \tau \mid \tau)` the
@@ -11,7 +11,7 @@ rate of false alarms from then on. Then for every :math:`\alpha \in (0, 1)`
 .. math:: \Pr(f > \alpha) = \sum_{i < j} \binom N i \alpha^i (1 - \alpha)^{N - i} .
 
 Hence a gate that may open wrongly at one foreign input in a hundred, with 95 % certainty, takes 299
-foreign inputs (:math:`.99^{299} < .05`), and no law of responses takes fewer.
+foreign inputs (:math:`.99^{299} < .05`), and no continuous law of responses takes fewer.
 
 **Proof.** Let :math:`G(t) = \Pr(s > t)`. As the law is continuous, :math:`G(s_1), \dots, G(s_N)`
 are independent and uniform, and the j-th largest :math:`s` has the j-th smallest :math:`G`, which
@@ -39,6 +39,7 @@ from scipy.special import bdtr, gammaincc
 
 from loratheory.lowrank import Array, array_namespace
 from loratheory.shapes import Float
+from loratheory.theorems._sampling import SIGMAS, frequency_room
 from loratheory.theorems._theorem import Control, Theorem
 
 SENSE = "equal"
@@ -47,8 +48,6 @@ USES = ("thm:gate-detection",)
 
 INDEPENDENT = "independent responses"
 LAW = "later inputs of the law that was sampled"
-DOUBT = 1e-9  # how rarely sampling alone may exceed the allowance
-SIGMAS = 10.0
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ class Responses:
     later: float = 1.0
 
 
-def doubt(samples: int, order: int, rate: float) -> float:
+def exceedance(samples: int, order: int, rate: float) -> float:
     """Probability that the rate of false alarms exceeds `rate`."""
     return float(bdtr(order - 1, samples, rate))
 
@@ -85,7 +84,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 def bound(case: Case) -> float:
     """The law of the j-th order statistic of uniforms."""
-    return doubt(case.samples, case.order, case.rate)
+    return exceedance(case.samples, case.order, case.rate)
 
 
 def measure(case: Case, responses: Responses) -> float:
@@ -97,11 +96,8 @@ def measure(case: Case, responses: Responses) -> float:
 
 
 def noise(case: Case) -> float:
-    """How far a frequency strays from its probability, but for one time in a billion."""
-    from scipy.stats import binom  # slow to import
-
-    ends = binom.ppf([DOUBT / 2, 1 - DOUBT / 2], case.trials, bound(case)) / case.trials
-    return float(max(abs(ends - bound(case))))
+    """What sampling leaves."""
+    return frequency_room(bound(case), case.trials)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Responses:

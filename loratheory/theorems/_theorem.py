@@ -39,7 +39,7 @@ SAFETY = 2.0**12 * 2.0**-52  # rounding room, relative to the case's own scale
 Sense = Literal["lower", "upper", "equal"]
 Status = Literal["proved", "cited", "conjectured", "refuted"]
 Kind = Literal["theorem", "lemma", "clause"]
-CLAUSES = r"^\*\*(?:Corollary|Remark|Refuted) \((.+?)\)\.\*\*\s+(.+?)(?=^\*\*[A-Z]|^References$|\Z)"
+CLAUSE = r"^\*\*(?:Corollary|Remark|Refuted) \((.+?)\)\.\*\*\s+(.+?)(?=^\*\*[A-Z]|^References$|\Z)"
 TELLS = r"^\*\*What it tells someone who merges adapters\.\*\*\s+(.+?[.])(?=\s[A-Z]|\n\n|\s*\Z)"
 
 
@@ -249,7 +249,7 @@ class Theorem(Generic[C, W]):
         ValueError
             If the docstring does not state it.
         """
-        stated = dict(re.findall(CLAUSES, self.document, re.MULTILINE | re.DOTALL))
+        stated = dict(re.findall(CLAUSE, self.document, re.MULTILINE | re.DOTALL))
         if name not in stated:
             message = f"{self.label}: its docstring has no **Corollary ({name}).**"
             raise ValueError(message)

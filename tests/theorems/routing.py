@@ -208,7 +208,7 @@ def size_and_order_of_units(case, rng):
 
 
 @example(router_limit)
-def two_keys_three_units_of_error_apart_and_keys_of_no_length():
+def two_keys_at_right_angles_or_three_apart_and_keys_of_no_length():
     """Half the distance of two keys is what noise must overcome: Φ(√2) for 2 at right angles."""
     yield router_limit.Case(2, 2.0, 0.0), stats.norm.cdf(sqrt(2))
     yield router_limit.Case(2, 1.5, -1.0), stats.norm.cdf(1.5)
@@ -250,7 +250,7 @@ def of_one_response_half_the_time_and_299_for_one_in_a_hundred():
 
 
 @symmetry(threshold_samples)
-def the_responses_units_and_order(case, rng):
+def the_order_of_responses(case, rng):
     responses = threshold_samples.rival(case, rng)
     other = replace(responses, squared=rng.permuted(responses.squared, axis=1))
     assert threshold_samples.measure(case, other) == threshold_samples.measure(case, responses)

@@ -1,8 +1,8 @@
 r"""Composition merge: two hops need a product of adapters, which no weighted sum comes near.
 
 **Statement.** Two edited hops change the product of their reads by an update that every weighted
-sum of the two edits misses by sin θ of its norm, θ the least angle between the hops' keys: entirely
-for orthogonal keys, though its rank is at most the sum of theirs.
+sum of the two edits misses by at least sin θ of its norm, θ the least angle between the hops' keys:
+entirely for orthogonal keys, though its rank is at most the sum of theirs.
 
 Two reads with memories :math:`M_1, M_2`, edits :math:`\Delta_1, \Delta_2` and a bridge :math:`P`
 answer by :math:`M_2 P M_1`; edited, they change by

@@ -199,7 +199,7 @@ CONTROLS = (Control("spend rank 3 on the keys where 1 is allowed", RANK, _too_ri
 
 
 RANKS = "rank(update) <= r_Q for queries and <= r_K for keys"
-FULL = "frozen weights of full row rank h <= d (to in_new_directions the ranks_added)"
+FULL = "frozen weights of full row rank h <= d (to attain the bound)"
 ROUNDING = 1e-11  # of the product of norms: a singular value below it is not counted
 
 

@@ -1,7 +1,7 @@
 r"""Interference angle: how strongly one adapter answers the keys of another.
 
-**Statement.** An adapter answers the keys of another with at most its spectral norm times the
-cosine of the smallest angle between the two row spaces, and some adapter attains that.
+**Statement.** An adapter answers a unit key in another's row space with at most its spectral norm
+times the cosine of the smallest angle between the two row spaces, and some adapter attains that.
 
 Let row spaces :math:`S_1, S_2` have the smallest principal angle :math:`\theta`. Every
 :math:`\Delta` that reads only :math:`S_2`, of spectral norm at most :math:`\sigma`, satisfies

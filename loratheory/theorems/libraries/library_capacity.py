@@ -1,8 +1,8 @@
 r"""Library capacity: how many adapters calibrated gates tell apart, and what their sum does.
 
-**Statement.** Gates of threshold below 1 on k adapters of exact edits at Gaussian keys are all
-right at all of h independent reads with probability at least (1 - f)^(h(k-1)), f their false alarm:
-libraries grow exponentially in the width.
+**Statement.** Gates of threshold below 1 on k adapters of exact edits, orthonormal answers at
+Gaussian keys, are all right at all of h independent reads with probability at least (1 -
+f)^(h(k-1)), f their false alarm: libraries grow exponentially in the width.
 
 Each of :math:`k` adapters holds :math:`n` exact edits with orthonormal responses at independent
 standard normal keys in dimension :math:`D`, and is on at full strength where its squared response

@@ -1,8 +1,8 @@
 r"""Data-free floor: what no merge of two adapters can promise while it sees weights alone.
 
-**Statement.** No merge of two adapters that sees no data errs by less than half the spectral norm
-of their difference on the inputs that both may see; the mean there, and each adapter on its own
-inputs, attains it.
+**Statement.** No merge of two adapters that sees no data errs, on the worst unit input of either,
+by less than half the spectral norm of their difference on the inputs that both may see; the mean
+there, and each adapter on its own inputs, attains it.
 
 Adapters :math:`\Delta_1, \Delta_2` answer inputs :math:`x` of norm at most 1 from the subspaces
 :math:`S_1, S_2`; nothing else is known of the inputs. For every merge :math:`\Delta`, linear,

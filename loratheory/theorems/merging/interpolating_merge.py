@@ -28,7 +28,8 @@ first part. Finally :math:`F^+ = F^\top (F F^\top)^+` with :math:`F F^\top = \su
 
 **Corollary (interpolating composition).** With one interpolating merge per linked read, every
 question over edited facts leads by the full margin 1 of an edit alone, whatever the number of
-adapters, if the adapters' row spaces in each read are independent and hold their edited keys.
+adapters, if keys and values are linearly independent and the adapters' row spaces in each read are
+independent and hold their edited keys.
 
 Each of :math:`K` adapters per read replaces some facts of that read, each fact replaced by one; the
 base holds the old facts with strength 1 and bridges turn values into keys. :math:`\Delta^* =
@@ -166,7 +167,7 @@ CONTROLS = (Control("the mean, which does half of each", EXACT, _mean),)
 # Questions over several reads
 
 
-FACTS = "linearly independent keys and values (_condition_of_reads below 1000)"
+FACTS = "linearly independent keys and values (condition below 1000)"
 EDITS = "adapters that replace exactly their own facts"
 INSIDE = "edited keys inside the row spaces of their adapters"
 

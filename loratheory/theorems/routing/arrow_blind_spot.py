@@ -1,8 +1,8 @@
 r"""Arrow blind spot: a router that looks at top singular vectors sees one fact per adapter.
 
-**Statement.** If E adapters edit N keys each, all E·N keys orthonormal and one strength of each
-adapter above its others, Arrow tells them apart on one key each: it routes an edited key right with
-probability 1/N + (1 − 1/N)/E.
+**Statement.** If E adapters edit N keys each to orthonormal outputs, all E·N keys orthonormal and
+one strength of each adapter above its others, Arrow tells them apart on one key each: it routes an
+edited key right with probability 1/N + (1 − 1/N)/E.
 
 Adapters :math:`\Delta_i = \sum_{j=1}^N s_{ij}\, b_{ij} k_{ij}^T`, :math:`i = 1, \dots, E`, edit
 orthonormal keys with orthonormal outputs :math:`b_{i\cdot}` and strengths whose largest,

@@ -1,7 +1,8 @@
 r"""Gate detection: how often an adapter answers a query that is not its own.
 
-**Statement.** The squared response of an adapter with n exact edits to a foreign Gaussian query in
-dimension D follows n/(D-n+1) times the F law with n and D-n+1 degrees of freedom.
+**Statement.** The squared response of an adapter with n exact edits, orthonormal answers at
+Gaussian keys, to a foreign Gaussian query in dimension D follows n/(D-n+1) times the F law with n
+and D-n+1 degrees of freedom.
 
 An adapter :math:`\Delta = Y K^+` writes orthonormal responses :math:`Y` at the columns of :math:`K
 \in \mathbb{R}^{D \times n}`, :math:`n \le D` independent standard normal keys. Let :math:`x` be a

@@ -90,25 +90,27 @@ def chebyshev(updates: Updates, _: Weights, __: Options) -> LowRank:
     Convex weights of the adapters, found from inner products alone; the mean for two. No merge
     that sees no data has a smaller largest distance to an adapter (``thm:minimax-merge``).
     """
+    updates = [low.map(double) for low in updates]
     gram = np.array([[low.inner(other) for other in updates] for low in updates])
-    return total(list(updates), enclosing_weights(gram).tolist())
+    return total(updates, enclosing_weights(gram).tolist())
 
 
 def enclosing_weights(gram: Float[Array, "k k"]) -> Float[Array, " k"]:
     """Convex weights of the centre of the smallest ball around points with these inner products.
 
     Grow the set of points on the sphere by the farthest one and solve for the centre; where a
-    weight would turn negative, go as far as it stays positive and leave that point out. Finite, and
-    exact but for rounding; O(k^4).
+    weight would turn negative, go as far as it stays positive and leave that point out. Exact but
+    for rounding after about k rounds, O(k^4); more are cut off, for only squares that underflow
+    could ask for them.
     """
     k = len(gram)
-    # a little height of its own for each point, so that no solution fails to exist
-    gram = gram + 1e-13 * max(float(np.trace(gram)), 1e-300) * np.eye(k)
+    # of size 1, and a little height of its own for each point, so that each solution exists
+    gram = gram / (np.diagonal(gram).max() or 1.0) + 1e-13 * np.eye(k)
     energies, weights, chosen = np.diagonal(gram), np.eye(k)[0], [0]
     for _ in range(10 * k):
         distances = energies - 2 * gram @ weights  # squared, less those of the centre from 0
         far = int(np.argmax(distances))
-        if far in chosen or distances[far] - distances[chosen].max() <= 1e-12 * energies.max():
+        if distances[far] - distances[chosen].max() <= 1e-12:
             break
         chosen.append(far)
         while True:

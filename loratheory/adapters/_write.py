@@ -67,7 +67,8 @@ def write(
         If the place is taken or cannot be written, the adapter has no module, or a number is not
         finite or too large for `dtype`; then nothing has changed on the disk.
     """
-    kind = dtype or {"float64": "float32"}.get(adapter.info.dtype, adapter.info.dtype)
+    usual = {"float64": "float32"}.get(adapter.info.dtype, adapter.info.dtype)
+    kind = usual if dtype is None else dtype
     if kind not in DTYPES:
         key = "dtype"
         raise refusal(key, f"is {shown(kind)}", f"choose one of {', '.join(DTYPES)}")

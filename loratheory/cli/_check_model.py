@@ -10,6 +10,7 @@ from loratheory.cli._output import (
     Figure,
     Json,
     delivered,
+    named,
     needs,
     progress,
     reachable,
@@ -77,6 +78,7 @@ def check_model(
     row of `kept` has `group, rule` (base, alone, mean or sum), `predicted, measured, asked`.
     """
     reachable(json, figure=figure)
+    named(model=model, revision=revision)
     chosen = _numbers(layers) if layers is not None else None
     if facts is not None and not folders:
         refused(f"--facts {facts} says what adapters were trained on: name the adapters too")

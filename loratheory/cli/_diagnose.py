@@ -16,6 +16,7 @@ from loratheory.cli._output import (
     Folders,
     Json,
     delivered,
+    named,
     progress,
     reachable,
     refused,
@@ -84,6 +85,7 @@ def diagnose(
     from loratheory.diagnosis import template_findings, weight_likeness
 
     reachable(json, figure=figure)
+    named(model=model)
     _go_together(folders, solutions, probe, model)
     bar = partial(progress, unit="module", desc="diagnose")
     common = {}

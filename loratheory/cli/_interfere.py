@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from loratheory.cli._output import AnyBase, Dask, Workers, say, show, whole
+from loratheory.cli._output import AnyBase, Dask, Workers, named, say, show, whole
 from loratheory.cli._run import executed
 
 
@@ -40,6 +40,7 @@ def interfere(
     from loratheory.experiments import planned
     from loratheory.experiments.interference_matrix import members, sweep
 
+    named(dask=dask)
     plan = planned(sweep(library, block, any_base=any_base), "all", output, resume=resume)
     executed([plan], workers, dask)
     names = members(library.resolve())

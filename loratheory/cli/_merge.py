@@ -76,7 +76,7 @@ def merge(
     merged = lib.merge(
         together, method, weights=chosen, coefficient=coefficient, rng=rng, **options
     )
-    share = 1.0 / len(folders) if method in ("mean", "factor-mean") else 1.0
+    share = 1.0 / len(folders) if method in ("mean", "chebyshev", "factor-mean") else 1.0
     compared = [coefficient * weight for weight in chosen or [share] * len(folders)]
     audits: list[ModuleAudit] = []
     with progress(count=len(merged), unit="module", desc=method) as bar:

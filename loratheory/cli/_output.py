@@ -74,6 +74,13 @@ def reachable(json: Path | None = None, **files: Path | None) -> None:
             refused(f"{target} is a folder: name a file in it, or elsewhere")
 
 
+def named(**options: str | None) -> None:
+    """Refuse options given as empty texts, which would pass for not given."""
+    for key, value in options.items():
+        if value is not None and not value.strip():
+            refused(f"--{key} is empty: name one, or leave the option out")
+
+
 def needs(extra: str, what: str) -> None:
     """Refuse, in a line, work for which the plain install has no packages."""
     for name in EXTRAS[extra]:

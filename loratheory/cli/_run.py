@@ -14,6 +14,7 @@ from loratheory.cli._output import (
     Profile,
     Workers,
     delivered,
+    named,
     needs,
     progress,
     reachable,
@@ -80,6 +81,7 @@ def run(
     also `means, outside`, how many were compared and a line for each that is off.
     """
     reachable(json)
+    named(dask=dask, model=model, device=device)
     if against is not None and not against.is_dir():
         refused(f"--against {against} is no folder of tables: paper/results in a checkout is one")
     where = {key: value for key, value in (("model", model), ("device", device)) if value}

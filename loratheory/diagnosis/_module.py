@@ -76,9 +76,8 @@ class ModuleDiagnosis:
     pair: tuple[int, int]  #: (reader, other) whose relative cross-talk is the largest:
     row_cosine: float  #: largest cosine between their row spaces;
     crosstalk: float  #: the most that `other` answers to a unit key of `reader`,
-    ceiling: (
-        float  #: and its bound (``thm:interference-angle``), by the reader's own largest answer.
-    )
+    ceiling: float
+    """and its bound (``thm:interference-angle``), both by the reader's own largest answer."""
     energy: float  #: Mean squared norm of the adapters here.
     floors: tuple[tuple[int, float], ...]
     """Rank, and the least mean squared distance to the adapters that a merge of this rank can have,

@@ -65,7 +65,7 @@ def parameters(config: Config, seeds: Sequence[int]) -> dict[str, Tensor]:
 def shared(models: int, replicas: int) -> int:
     """How many replicas run on each model; refuses what does not divide."""
     if replicas % models:
-        message = f"{replicas} replicas cannot share {models} models evenly"
+        message = f"{replicas} replicas cannot share {models} models evenly: give a multiple"
         raise ConfigError(message)
     return replicas // models
 
@@ -92,7 +92,10 @@ class Pass:
         x = F.embedding(index, self.parameters["embedding"].flatten(0, 1))
         if self.config.position == "learned":
             if length > self.config.context:
-                message = f"{length} tokens, but positions are learned for {self.config.context}"
+                message = (
+                    f"{length} tokens, but positions are learned for {self.config.context}: ask "
+                    "less at once, or train with a larger context"
+                )
                 raise ConfigError(message)
             place = self.parameters["position"][:, None, :length]
             x = x.unflatten(1, (-1, length)) + place

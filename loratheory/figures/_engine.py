@@ -220,10 +220,16 @@ class Along:
 
 def series(table: "pd.DataFrame", by: str, column: str, text: str, **more: Any) -> list[Mark]:
     """Return a mark for each value of a column of settings; `text` is formatted with it."""
-    settings = zip(sorted(table[by].unique()), SERIES, strict=False)
+    settings = sorted(table[by].unique())
+    if len(settings) > len(SERIES):
+        message = (
+            f"the table has {len(settings)} values of {by}, and signs tell {len(SERIES)} apart: "
+            "draw a table of fewer"
+        )
+        raise TableError(message)
     return [
         Mark(chosen(table, **{by: one}), column, text.format(one), look, **more)
-        for one, look in settings
+        for one, look in zip(settings, SERIES, strict=False)
     ]
 
 
@@ -362,7 +368,7 @@ class Page:
             for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
                 found.setdefault(name, handle)
         names = sorted(found, key=lambda name: name.startswith(("predicted", CONSTANT)))
-        if names:
+        if names or self.note:
             note = {"title": _wrapped(self.note, 14 * self.width) or None, "alignment": "left"}
             where = {"loc": "outside lower center", "ncols": self._columns(names)}
             figure.legend([found[name] for name in names], names, **where, **note)
@@ -370,7 +376,7 @@ class Page:
     def _columns(self, names: Sequence[str]) -> int:
         """How many columns of a legend are sure to fit: 4.7 points a letter, 32 a sign."""
         for count in (5, 4, 3, 2):
-            deep = -(-len(names) // count)
+            deep = -(-len(names) // count) or 1
             parts = [names[k : k + deep] for k in range(0, len(names), deep)]
             if sum(32 + 4.7 * max(map(len, part)) for part in parts) <= 72 * self.width:
                 return len(parts)

@@ -80,11 +80,12 @@ def merge_coefficient(table: "pd.DataFrame") -> Page:
         lines = [constant(some)]
         curves.append(Along(name, "coefficient", marks, lines=lines, across=across, up=up))
     title = (
-        "At coefficient ½ {facts; coefficient=0.5} of edited single facts survive and {two_hop; "
-        "coefficient=0.5} of two-hop questions are answered; at 1 {two_hop; coefficient=1}, with "
-        "each adapter in its own pass {oracle_placement; coefficient=1}"
+        "Above coverage 0 coefficient ½ keeps {facts; coefficient=0.5; coverage>0} of edited facts "
+        "and answers {two_hop; coefficient=0.5; coverage>0} of two-hop questions; 1 answers "
+        "{two_hop; coefficient=1; coverage>0}, with oracle placement {oracle_placement; "
+        "coefficient=1; coverage>0}"
     )
-    note = "Maps: orange is the predicted border, dotted the border of exact edits, .618."
+    note = "Orange: predicted border; dotted: that of exact edits, .618. Right: over all cells."
     return Page(rows, title, [maps, curves], note=note, scale=EDITED)
 
 
@@ -263,10 +264,10 @@ def placement(table: "pd.DataFrame") -> Page:
             marks.append(Mark(due, column, text, look, "due", "due by the order of reads"))
         below.append(Along("answers", "place", marks, PLACES, across="share of questions"))
     title = (
-        "With both edits of MLPs in the first pass {hop_1; modules=mlp; place=first loop} and "
-        "{hop_2; modules=mlp; place=first loop} of facts and {two_hop; modules=mlp; place=first "
-        "loop} of two-hop questions are answered; each in its own pass {two_hop; modules=mlp; "
-        "place=oracle placement} of these"
+        "With both MLP edits in the first pass {hop_1; modules=mlp; place=first loop} of first "
+        "facts, {hop_2; modules=mlp; place=first loop} of second ones and {two_hop; modules=mlp; "
+        "place=first loop} of two-hop questions are answered; each in its own pass {two_hop; "
+        "modules=mlp; place=oracle placement}"
     )
     note = "Right: how often the predictions from facts alone / from facts in context come true."
     return Page(table, title, [above, below], note=note)

@@ -16,8 +16,8 @@ def _figure(width: float, height: float) -> Any:
 
 
 def _whole(axis: Any) -> None:
-    """Layers and indices are whole numbers."""
-    axis.get_major_locator().set_params(integer=True)
+    """Layers and indices are whole numbers, few as they may be."""
+    axis.get_major_locator().set_params(integer=True, min_n_ticks=1)
 
 
 @styled
@@ -144,7 +144,7 @@ PANELS = {
     "base": ("is the base noise?", "largest singular value"),
     "thm:intruder-threshold": ("does an adapter intrude?", "squared overlap"),
     "thm:interference-angle": ("answers to what others read", "output / input"),
-    "thm:covariance-floor": ("error of one adapter for all", "on real inputs"),
+    "thm:covariance-floor": ("what one for all misses on inputs", "squared error"),
     "thm:arrow-margin": ("Arrow on the nearest token", "margin"),
     "thm:arrow-blind-spot": ("keys that Arrow sends right", "share"),
     "thm:score-change-rank": ("attention scores move by rank", "rank"),
@@ -192,20 +192,25 @@ def model_check(check: Any) -> Any:
             axes.set_ylim(-0.04, 1.04)
     for axes in grid[len(shown) :]:
         axes.axis("off")
-    dots = [(f"C{i % 7}", "o", None, kind.split(".")[-1]) for i, kind in enumerate(kinds)]
+    dots = [(*_sign(i), None, kind.split(".")[-1]) for i, kind in enumerate(kinds)]
     silent = [("0.35", "_", None, "predicted"), ("0.35", "o", "none", "theorem silent")]
     _signs(figure, [*dots, *silent])
     return figure
 
 
+def _sign(number: int) -> tuple[str, str]:
+    """Colour and marker of a kind of module: seven colours, then again with other markers."""
+    return f"C{number % 7}", "os^D"[number // 7 % 4]
+
+
 def _by_layer(axes: Any, readings: Sequence[Any], kinds: Sequence[str]) -> None:
     for reading in readings:
-        number = kinds.index(kind_of(reading.module)) % 7
-        place = [(reading.layer or 0) + 0.12 * number - 0.2]
-        colour = f"C{number}"
+        number = kinds.index(kind_of(reading.module))
+        place = [(reading.layer or 0) + 0.7 * ((number + 0.5) / len(kinds) - 0.5)]
+        colour, marker = _sign(number)
         axes.plot(place, [reading.bound], "_", color="0.35", ms=5, zorder=3)
         fill = "none" if reading.outcome == "not applicable" else colour
-        axes.plot(place, [reading.value], "o", color=colour, ms=3, mfc=fill)
+        axes.plot(place, [reading.value], marker, color=colour, ms=3, mfc=fill)
     axes.set(xlabel="layer")
     _whole(axes.xaxis)
 
@@ -269,10 +274,10 @@ def theorem_graph(theorems: Sequence[Theorem[Any, Any]]) -> Any:
     patches = {label: box.get_bbox_patch() for label, box in boxes.items()}
     for theorem in theorems:
         for used in theorem.uses:
-            arrow = {"arrowstyle": "-|>", "color": "0.6", "lw": 0.8, "zorder": 0}
+            arrow = {"arrowstyle": "-|>", "color": "0.6", "lw": 0.8}
             ends = {"patchA": patches[used], "patchB": patches[theorem.label]}
             target, start = places[theorem.label], places[used]
-            axes.annotate("", xy=target, xytext=start, arrowprops=arrow | ends)
+            axes.annotate("", xy=target, xytext=start, arrowprops=arrow | ends, zorder=0)
     axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.3, -0.7))
     axes.axis("off")
     there = {theorem.status for theorem in theorems}
@@ -343,12 +348,13 @@ def evaluation(card: Any) -> Any:
     left.axhline(0, color=BLACK, lw=0.9)
     left.set(xlim=(0, coefficients[-1]), ylim=(-1.1, 2.1), title="exact memories")
     left.set(xlabel="coefficient of the result", ylabel="margin of the new answer")
-    left.legend(loc="upper left")
     for number, (axes, coverage) in enumerate(zip(rest, places, strict=True)):
         _accuracies(axes, [m for m in card.marks if m.coverage == coverage], card.rule)
         axes.set_title(f"{coverage:.0%} of two-hop\nquestions in pretraining")
         axes.tick_params(labelleft=not number)
-    figure.legend(*rest[0].get_legend_handles_labels(), loc="outside lower right", ncols=3)
+    signs = [axes.get_legend_handles_labels() for axes in (left, rest[0])]
+    handles, names = ([*one, *other] for one, other in zip(*signs, strict=True))
+    figure.legend(handles, names, loc="outside lower left", ncols=4)
     figure.suptitle(f"{card.rule}: do facts survive, and do they compose?")
     return figure
 
@@ -362,5 +368,5 @@ def _accuracies(axes: Any, marks: Sequence[Any], own: str) -> None:
     kept = {"mfc": "white", "mec": BLACK, "label": "unedited two-hop kept"}
     axes.plot([mark.other_two_hop for mark in marks], rows, "D", **kept)
     axes.axvline(marks[0].chance, color=BLACK, lw=0.8, ls=":", label=CONSTANT)
-    axes.set(xlim=(0, 1.04), xlabel="accuracy", ylim=(-0.6, len(marks) - 0.4))
+    axes.set(xlim=(-0.03, 1.04), xlabel="accuracy", ylim=(-0.6, len(marks) - 0.4))
     axes.set_yticks(rows, [mark.rule.partition(":")[2] or mark.rule for mark in marks])

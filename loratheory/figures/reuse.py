@@ -82,7 +82,7 @@ def routers(table: "pd.DataFrame") -> Page:
     )
     columns = {
         "two_hop": EDITED,
-        "other_two_hop": UNEDITED,
+        "other_two_hop": "unedited\nquestions",
         "weight_1": "right adapter's weight, read 1",
         "weight_2": "right adapter's weight, read 2",
     }
@@ -93,9 +93,9 @@ def routers(table: "pd.DataFrame") -> Page:
     rows["adapters"] = 2 * rows["pairs"]
     exact = [Line(threshold(2), "weight that exact edits need", ORANGE, "--")]
     lines = {"two_hop": [constant(table)], "weight_1": exact, "weight_2": exact}
-    told = {"two_hop": "predicted"}
+    foreseen = {"two_hop": "predicted"}
     weight = {"weight_1": "weight", "weight_2": "weight"}
-    panels = strips(rows, rules, "adapters", "{:g} adapters", columns, told, lines, weight)
+    panels = strips(rows, rules, "adapters", "{:g} adapters", columns, foreseen, lines, weight)
     title = (
         "Of eight adapters Arrow gives the right one {weight_1; pairs=4; rule=arrow} of its weight "
         "at read 1 and {weight_2; pairs=4; rule=arrow} at read 2 and answers {two_hop; pairs=4; "
@@ -127,8 +127,8 @@ def capacity(table: "pd.DataFrame") -> Page:
     }
     chance = [constant(rows)]
     lines = {"recall": chance, "two_hop": chance}
-    told, noise = {"recall": "foreseen"}, {"crosstalk": "deviation"}
-    panels = strips(rows, rules, "setting", "{}", columns, told, lines, noise)
+    foreseen, noise = {"recall": "foreseen"}, {"crosstalk": "deviation"}
+    panels = strips(rows, rules, "setting", "{}", columns, foreseen, lines, noise)
     title = (
         "With K = 8 adapters of rank r = 1 the sum recalls {recall; rank=1; pairs=8; rule=sum} of "
         "the facts, one adapter of rank r {recall; rank=1; pairs=8; rule=one}, one of rank K r "
@@ -257,9 +257,9 @@ def joint_and_bridge(table: "pd.DataFrame") -> Page:
         "facts": SINGLE,
         "other_two_hop": UNEDITED,
     }
-    told = {"two_hop": "predicted", "written_out": "predicted_written_out"}
+    foreseen = {"two_hop": "predicted", "written_out": "predicted_written_out"}
     chance = {"two_hop": [constant(rows)]}
-    panels = strips(rows, rules, "coverage", "coverage {:g}", columns, told, chance)
+    panels = strips(rows, rules, "coverage", "coverage {:g}", columns, foreseen, chance)
     title = (
         "At coverage ½ one adapter for both hops answers {two_hop; coverage=0.5; rule=joint} of "
         "edited two-hop questions, with 40 examples of whole questions {two_hop; coverage=0.5; "

@@ -129,7 +129,7 @@ def expressive_power(table: "pd.DataFrame") -> Page:
         partial(_errors, table[table["flat"] == kind], name)
         for kind, name in enumerate(("Gaussian target", "flat spectrum"))
     )
-    attention = partial(gaussian, "products of attention", 2, None)
+    attention = partial(gaussian, "attention products", 2, None)
     rows = [
         [partial(gaussian, "linear", 0, 1), partial(flat, "linear", 0, 1), attention],
         [partial(gaussian, *one) for one in RELU],
@@ -154,5 +154,5 @@ def _errors(
     axes.plot([], [], color=BLACK, lw=1.2, label="line: bound of the theorem")
     axes.plot([], [], "o", color=BLACK, ms=3.2, label="sign: construction")
     axes.plot([], [], ":", color=BLACK, lw=0.9, label="rank from which all is exact")
-    axes.set_title(f"{title},\n{kind}")
+    axes.set_title(f"{title}\n{kind}")
     axes.set(xlim=(0, 17), ylim=(0, 1.6), xlabel="rank", ylabel="relative error")

@@ -97,9 +97,9 @@ def _examples(table: "pd.DataFrame", rule: str) -> list[Any]:
 
 
 def question(tokens: str) -> str:
-    """Return what is told, as equations: ``A = 3; B = A × 2; B?``."""
-    told, _, asked = tokens.partition(" ?: ")
-    parts, rest = [], told.split()
+    """Return a problem as equations: ``A = 3; B = A × 2; B?``."""
+    given, _, asked = tokens.partition(" ?: ")
+    parts, rest = [], given.split()
     while rest:
         if "/" in rest[1]:
             name, skill, *rest = rest
@@ -215,8 +215,8 @@ def _measure(table: "pd.DataFrame", name: str, record: Any, axes: Any) -> None:
     axes.axvline(record["threshold"], color=BLACK, ls="--", lw=1, label="threshold")
     axes.axhline(SOLVED, color=BLACK, ls=":", lw=1, label="counts as composed")
     rank = table[name].corr(table["best"], method="spearman")
-    told = "" if np.isnan(rank) else f"ρ = {rank:.2f}; "
-    axes.set_xlabel(f"{told}right {record['right']}/{record['held_out']}", fontsize=7.8)
+    correlation = "" if np.isnan(rank) else f"ρ = {rank:.2f}; "
+    axes.set_xlabel(f"{correlation}right {record['right']}/{record['held_out']}", fontsize=7.8)
     axes.set(ylim=(-0.04, table["best"].max() + 0.04), ylabel="solved")
     axes.set_title(NEEDS[name])
 
@@ -346,7 +346,7 @@ def skill_coverage(table: "pd.DataFrame") -> Page:
         Along(more_than, "place", more, places, line, seen, "difference", shares=False, **axis),
     ]
     title = (
-        "With the pair in 1.2 % of two-step problems the mean solves {stepwise; place=0.0124; "
+        "With the pair in 1.2% of two-step problems the mean solves {stepwise; place=0.0124; "
         "rule=mean}, the base alone {stepwise; place=0.0124; rule=base}; with no more than single "
         "steps the mean solves {stepwise; place=single steps; rule=mean}"
     )

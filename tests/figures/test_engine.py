@@ -10,7 +10,7 @@ from loratheory.experiments.engine import over_bases
 from loratheory.experiments.evaluate import Card, Survival
 from loratheory.experiments.evaluate import Mark as Accuracy
 from loratheory.figures import TableError
-from loratheory.figures._engine import Along, Line, Mark, Page, spread
+from loratheory.figures._engine import Along, Heat, Line, Mark, Page, spread
 from loratheory.figures._look import Look, label
 from loratheory.figures.commands import LINES, evaluation, model_check, theorem_graph
 from loratheory.figures.lines import draw
@@ -19,15 +19,21 @@ from loratheory.theorems import ALL
 
 TABLE = pd.DataFrame(
     [
-        {"rule": rule, "seed": seed, "found": found + 0.1 * seed, "said": said, "size": size}
-        for rule, found, said, size in (
+        {
+            "rule": rule,
+            "seed": seed,
+            "found": found + 0.1 * seed,
+            "foreseen": foreseen,
+            "size": size,
+        }
+        for rule, found, foreseen, size in (
             ("above", 0.5, 0.3, 1.0),
             ("below", 0.1, 0.6, 2.0),
             ("exact", 0.6, 0.65, 3.0),
         )
         for seed in (0, 1)
     ]
-    + [{"rule": "above", "seed": 1, "found": 0.9, "said": 0.3, "size": 1.0}]
+    + [{"rule": "above", "seed": 1, "found": 0.9, "foreseen": 0.3, "size": 1.0}]
 )
 NAMES = {"exact": "as foreseen", "above": "more", "below": "less"}
 
@@ -35,7 +41,7 @@ NAMES = {"exact": "as foreseen", "above": "more", "below": "less"}
 def panel(**more):
     """Its axes, on a figure of its own."""
     axes = Figure().subplots()
-    marks = more.pop("marks", [Mark(TABLE, "found", predicted="said")])
+    marks = more.pop("marks", [Mark(TABLE, "found", predicted="foreseen")])
     Along("", more.pop("along", "rule"), marks, **more)(axes)
     return axes
 
@@ -64,8 +70,8 @@ def test_names_run_down_with_measurements_predictions_and_where_these_part():
     assert dict(zip(bars[0].get_ydata(), bars[0].get_xdata(), strict=True)) == pytest.approx(
         {0: 0.65, 1: 0.625, 2: 0.15}
     )
-    (told,) = [line for line in axes.lines if line.get_label() == "predicted"]
-    assert set(zip(told.get_ydata(), told.get_xdata(), strict=True)) == {
+    (line,) = [line for line in axes.lines if line.get_label() == "predicted"]
+    assert set(zip(line.get_ydata(), line.get_xdata(), strict=True)) == {
         (0, 0.65), (1, 0.3), (2, 0.6),
     }  # fmt: skip
     bands = {tuple(line.get_ydata()): line.get_xdata() for line in axes.lines if line.get_alpha()}
@@ -78,7 +84,7 @@ def test_names_run_down_with_measurements_predictions_and_where_these_part():
 
 
 def test_names_may_run_to_the_right_and_marks_stand_beside_each_other():
-    marks = [Mark(TABLE, "found", "one"), Mark(TABLE, "said", "two", interval=False)]
+    marks = [Mark(TABLE, "found", "one"), Mark(TABLE, "foreseen", "two", interval=False)]
     axes = panel(places=NAMES, marks=marks, standing=True)
     one, two = (bars[0].get_xdata() for bars in axes.containers)
     assert (two - one).tolist() == pytest.approx([0.3] * 3)
@@ -88,7 +94,7 @@ def test_names_may_run_to_the_right_and_marks_stand_beside_each_other():
 def test_numbers_run_to_the_right_as_a_line_with_its_band():
     look = Look(line="-")
     lines = [Line(0.4, "chance"), Line(2, "border", along=True)]
-    marks = [Mark(TABLE, "found", "measured", look, "said")]
+    marks = [Mark(TABLE, "found", "measured", look, "foreseen")]
     axes = panel(along="size", marks=marks, lines=lines)
     shown = {line.get_label(): line for line in axes.lines}
     assert shown["measured"].get_ydata().tolist() == pytest.approx([0.625, 0.15, 0.65])
@@ -113,7 +119,7 @@ def test_rules_are_called_what_the_bench_calls_them():
 
 
 def test_titles_hold_the_tables_numbers_and_legends_name_all_once():
-    panels = [Along("a", "rule", [Mark(TABLE, "found", predicted="said")], NAMES)] * 2
+    panels = [Along("a", "rule", [Mark(TABLE, "found", predicted="foreseen")], NAMES)] * 2
     page = Page(TABLE, "More: {found; rule=above}", [panels], note="A note.")
     figure = page.drawn("otherwise")
     assert figure.get_suptitle() == "More: 62%"
@@ -123,6 +129,14 @@ def test_titles_hold_the_tables_numbers_and_legends_name_all_once():
     assert (
         Page(TABLE, "{found; rule=odd}", [panels]).drawn("otherwise").get_suptitle() == "otherwise"
     )
+
+
+def test_a_note_needs_no_legend():
+    places = {name: name for name in ("above", "below", "exact")}
+    sizes = {1.0: "small", 2.0: "medium", 3.0: "large"}
+    panel = Heat("means", TABLE, "rule", "size", "found", places, sizes)
+    (legend,) = Page(TABLE, "", [[panel]], note="A note.").drawn("").legends
+    assert (legend.get_title().get_text(), legend.get_texts()) == ("A note.", [])
 
 
 CURVES = {"law": ([1, 2, 4], [0.9, 0.5, 0.1]), "found": ([1, 4], [0.8, 0.2])}
@@ -151,7 +165,11 @@ def test_a_report_card_shows_its_numbers():
         for i, rule in enumerate(("base", "sum", "mine:rule"))
     ]
     card = Card("mine:rule", "merge", "quick", [], Survival(curve, {}), marks)
-    left, *rest = evaluation(card).axes
+    figure = evaluation(card)
+    left, *rest = figure.axes
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names[: len(LINES)] == [name for name, *_ in LINES.values()]
+    assert left.get_legend() is None  # curves may run anywhere
     for line, kind in zip(left.lines, LINES, strict=False):
         assert list(line.get_ydata()) == [row[kind] for row in curve]
     for axes in rest:
@@ -185,6 +203,19 @@ def test_each_theorem_that_was_read_has_a_panel_with_both_numbers():
     assert "coefficient 0.5" in [text.get_text() for text in margins.get_legend().get_texts()]
 
 
+def test_kinds_of_modules_differ_however_many_and_layers_are_whole():
+    readings = tuple(
+        reading("interference-angle", "", 0.9, 0.4, "holds", f"layers.2.{kind}")
+        for kind in "abcdefghi"
+    )
+    axes, _ = model_check(ModelCheck("small", ("a", "b"), (), readings)).axes
+    dots = [line for line in axes.lines if line.get_marker() != "_"]
+    assert len({(line.get_color(), line.get_marker()) for line in dots}) == len(readings)
+    assert len({line.get_xdata()[0] for line in dots}) == len(readings)
+    low, high = axes.get_xlim()
+    assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [2]
+
+
 def test_every_theorem_stands_once_and_every_use_is_an_arrow_to_the_right():
     (axes,) = theorem_graph(ALL).axes
     boxes = [text for text in axes.texts if not isinstance(text, Annotation)]
@@ -195,3 +226,4 @@ def test_every_theorem_stands_once_and_every_use_is_an_arrow_to_the_right():
     wanted = {(place[used], place[theorem.label]) for theorem in ALL for used in theorem.uses}
     assert {(tuple(arrow.xyann), tuple(arrow.xy)) for arrow in arrows} == wanted
     assert all(start[0] < end[0] for start, end in wanted)
+    assert max(arrow.get_zorder() for arrow in arrows) < min(box.get_zorder() for box in boxes)

@@ -106,7 +106,8 @@ def test_nothing_is_written_over_anything(name):
     parts = [legend.get_window_extent(renderer) for legend in figure.legends]
     parts += [axes.get_window_extent(renderer) for axes in figure.axes]
     titles = [axes._left_title for axes in figure.axes if axes.get_title(loc="left")]
-    parts += [title.get_window_extent(renderer) for title in titles]
+    named = [title.get_window_extent(renderer) for title in titles]
+    parts += [mpl.transforms.Bbox.from_extents(*box.min, box.x1 + 5, box.y1) for box in named]
     for number, one in enumerate(parts):
         assert not any(one.overlaps(other) for other in parts[number + 1 :])
 
@@ -133,6 +134,7 @@ def test_tables_that_will_not_do_are_refused_in_words():
     for bad, message in (
         (table[table["rule"] != "ties"], "no row of the table has ties in column rule"),
         (table[table["facts"] != 5], "no row of the table has facts = 5"),
+        (table.assign(pairs=range(len(table))), "values of pairs, and signs tell 5 apart: draw"),
         (table.assign(two_hop="many"), "column two_hop of the table holds words"),
         (table[[]], "no column facts, pairs, .*, found none"),
     ):

@@ -1,4 +1,4 @@
-"""Bases and shelves small enough to compute densely: what the tests of reuse share."""
+"""Bases and libraries small enough to compute densely: what the tests of reuse share."""
 
 from dataclasses import replace
 
@@ -28,15 +28,15 @@ def small(seeds=SEEDS, **change) -> Bases:
     return bases(replace(SMALL, **change), seeds)
 
 
-def loud(taught: Library, seed: int = 0) -> Library:
-    """The same shelf with random factors, large enough to matter in every digit."""
+def enlarged(taught: Library, seed: int = 0) -> Library:
+    """The same library with random factors, large enough to matter in every digit."""
     generator = torch.Generator().manual_seed(seed)
 
-    def _loud(adapter: Lora) -> Lora:
+    def _enlarged(adapter: Lora) -> Lora:
         return adapter.map(lambda x: 0.5 * torch.randn(x.shape, generator=generator))
 
-    pairs = tuple(tuple(map(_loud, pair)) for pair in taught.pairs)
-    others = {name: tuple(map(_loud, found)) for name, found in taught.others.items()}
+    pairs = tuple(tuple(map(_enlarged, pair)) for pair in taught.pairs)
+    others = {name: tuple(map(_enlarged, found)) for name, found in taught.others.items()}
     return replace(taught, pairs=pairs, others=others)
 
 

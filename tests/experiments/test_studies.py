@@ -8,6 +8,7 @@ from functools import cache as once
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from reused import cache
 from tiny_words import TINY as SIZE
@@ -234,6 +235,21 @@ def test_the_grid_run_again_gives_the_same_bytes_but_for_ties():
 def test_rounding_errors_run_again_are_nearly_the_same():
     for made, row in zip(*again("construction_digits"), strict=True):
         assert made == pytest.approx(row, abs=1.5)  # logarithms; they depend on the processor
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["depth", "failing_step"])
+def test_a_base_trained_again_has_the_stored_means(name):
+    """Of questions about facts and of word problems, on whatever machine."""
+    study = experiment(name)
+    one = study.profiles["quick"][-1]
+    if isinstance(one, Small):
+        one = replace(one, seeds=one.seeds[:1])
+    small = "small" in study.profiles
+    stored = stored_cells(study, *((RESULTS / "small", "small") if small else (RESULTS,)))
+    found = replayed([(one, pd.DataFrame(study.cell(one)))], stored)
+    assert (found.missing, found.outside) == (0, ())
+    assert found.means >= 40
 
 
 def test_all_tables_together_are_small():

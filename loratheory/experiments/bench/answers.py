@@ -30,7 +30,7 @@ def hop_by_hop(
     """
 
     def _next(place: int) -> Callable[[Tensor], Tensor]:
-        return lambda said: torch.stack([said[:, :, -1].argmax(-1), tokens[..., place]], dim=-1)
+        return lambda scores: torch.stack([scores[:, :, -1].argmax(-1), tokens[..., place]], dim=-1)
 
     steps = [lambda _: tokens[..., :2], *map(_next, range(2, tokens.shape[2]))]
     first, *more = in_turn(lambda asked: logits(bases.config, bases.weights, asked, adapt), steps)

@@ -42,7 +42,7 @@ ROWS = 96  # prompts a step
 
 @dataclass(frozen=True)
 class Setting:
-    """What a base is and what it has seen; kept weights are named by it, so its names stay.
+    """What a base is and has seen; a field that is renamed has all bases trained again.
 
     Attributes
     ----------

@@ -198,9 +198,9 @@ def skilled(
 ) -> dict[str, Adapter]:
     """Return an adapter of each skill by name, each trained on so many problems, and kept.
 
-    The model reads digits. With `full` there are others to hold merges against: ``joint``, of half
-    the problems of either skill, and ``composed``, of problems in which the second skill takes the
-    result of the first. Costs a minute or two of one core each, once.
+    The model is one of `reading_digits`. With `full` there are others to hold merges against:
+    ``joint``, of half the problems of either skill, and ``composed``, of problems in which the
+    second skill takes the result of the first. Costs a minute or two of one core each, once.
     """
     lessons = {f"{skill} alone": lesson([skill], rows, seed) for skill in skills}
     if full:

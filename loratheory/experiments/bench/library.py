@@ -36,7 +36,7 @@ PROBES = 256  # prompts of random tokens, three tokens each: what is ordinary he
 
 @dataclass(frozen=True)
 class Teaching:
-    """What is edited, and how adapters learn it; kept weights are named by it, so its names stay.
+    """What is edited, and how adapters learn it.
 
     Attributes
     ----------
@@ -167,7 +167,7 @@ class Library:
 
     def prompt_route(self) -> Route:
         """Refuse: prompts of two words hold no more than their tokens."""
-        message = "prompt gates need a language model: a small transformer's prompt is one question"
+        message = "prompt gates need a language model, with prompts of many tokens: use gates here"
         raise ValueError(message)
 
 

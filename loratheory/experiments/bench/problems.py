@@ -6,6 +6,7 @@ takes the result of the first. Rates are left out, whose two numbers make six ti
 Nothing here needs PyTorch; `bench.words` trains.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import permutations
@@ -78,7 +79,7 @@ def drawn(templates: Sequence[Template], rows: int, rng: np.random.Generator) ->
 
 
 def varied(templates: Sequence[Template], rows: int, rng: np.random.Generator) -> Problems:
-    """Return three times so many: as told, in another order, with something idle beside."""
+    """Return three times as many: as drawn, in another order, with an idle quantity beside."""
     every = drawn(templates, 3 * rows, rng)
     plain, turned, idle = (every[np.arange(k, 3 * rows, 3)] for k in range(3))
     idle = distracted(idle, 1, rng=rng, skills=CONTEXT, wordings=WORDINGS)
@@ -280,16 +281,16 @@ QUICK = Size(steps=400, rows=48, trained=30)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Skilled:
+class Skilled(ABC):
     """One base of a `seed` and adapters on it, of a `size`: what configs of studies share."""
 
     seed: int = 0
     size: Size = field(default_factory=Size)
     ceilings: ClassVar[tuple[str, ...]] = ("joint", "composed")
 
+    @abstractmethod
     def prompts(self) -> tuple[Prompts, ...]:
         """Return what the base learns from."""
-        raise NotImplementedError
 
     def cases(self) -> tuple[Case, ...]:
         """Return what adapters learn and are asked."""

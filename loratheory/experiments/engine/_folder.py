@@ -291,10 +291,10 @@ def _processor() -> str:
     return names[0] if names else platform.processor()
 
 
-def laid_out(told: dict[str, Any]) -> str:
+def laid_out(content: dict[str, Any]) -> str:
     """Return JSON with a line for each key, and for each item of a list."""
     lines = []
-    for key, value in told.items():
+    for key, value in content.items():
         text = json.dumps(value, ensure_ascii=False)
         if isinstance(value, list) and value and isinstance(value[0], dict):
             items = ",\n".join(f"    {json.dumps(item, ensure_ascii=False)}" for item in value)

@@ -66,9 +66,9 @@ def bootstrap_mean(
 def over_bases(rows: "pd.DataFrame", column: str) -> tuple[float, float, float]:
     """Return the mean of a column over bases, and where it lies when the bases are drawn again.
 
-    Each base, told by `seed`, weighs as much as any other, however many rows it has (edit sets of
-    one base share its fate); the interval covers the mean at 95 %. TableError if the rows have no
-    such column, or no `seed`.
+    Each base, known by its `seed`, weighs as much as any other, however many rows it has (edit sets
+    of one base share its fate); the interval covers the mean at 95 %. TableError if the rows have
+    no such column, or no `seed`.
     """
     mean, low, high = bootstrap_mean(by_base(rows, column)[:, None])
     return float(mean), float(low), float(high)

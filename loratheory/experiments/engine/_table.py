@@ -28,7 +28,7 @@ def csv_text(rows: Sequence[Row]) -> str:
     numbers, which come to nine decimals: equal runs give equal text. TableError if that is not so.
     """
     if not rows:
-        message = "a table needs at least one row"
+        message = "a table needs at least one row: let a cell return some"
         raise TableError(message)
     for number, row in enumerate(rows, start=1):
         if list(row) != list(rows[0]):

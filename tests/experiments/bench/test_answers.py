@@ -5,7 +5,7 @@ from functools import cache as once
 import numpy as np
 import pytest
 import torch
-from reused import always, cache, dense_logits, loud, taught, update
+from reused import always, cache, dense_logits, enlarged, taught, update
 
 from loratheory.experiments.bench.answers import (
     accuracies,
@@ -29,7 +29,7 @@ __all__ = ["cache"]
 
 @once
 def loud_library():
-    return loud(taught())
+    return enlarged(taught())
 
 
 def share(prompts, token):
@@ -132,43 +132,43 @@ def test_chance_is_that_of_one_answer_always_given():
 
 
 @pytest.fixture(scope="module")
-def shelf():
-    return loud(taught())
+def adapted():
+    return enlarged(taught())
 
 
-def asked_of(shelf):
-    return tensor(stacked([one.questions for one in shelf.trials[0]]).tokens)
+def asked_of(adapted):
+    return tensor(stacked([one.questions for one in adapted.trials[0]]).tokens)
 
 
-def test_hop_by_hop_each_answer_is_the_next_subject(shelf):
-    tokens, adapt = asked_of(shelf), acting(shelf, rule("sum"))[0]
+def test_hop_by_hop_each_answer_is_the_next_subject(adapted):
+    tokens, adapt = asked_of(adapted), acting(adapted, rule("sum"))[0]
     with torch.inference_mode():
-        found = hop_by_hop(shelf.bases, tokens, adapt)
-        first = logits(shelf.bases.config, shelf.bases.weights, tokens[..., :2].clone(), adapt)
+        found = hop_by_hop(adapted.bases, tokens, adapt)
+        first = logits(adapted.bases.config, adapted.bases.weights, tokens[..., :2].clone(), adapt)
         torch.testing.assert_close(found[:, :, :2], first)
         for e in range(tokens.shape[0]):
-            model = {n: w[e // 2 : e // 2 + 1] for n, w in shelf.bases.weights.items()}
-            alone = [a.of(slice(e, e + 1)) for a in shelf.adapters]
+            model = {n: w[e // 2 : e // 2 + 1] for n, w in adapted.bases.weights.items()}
+            alone = [a.of(slice(e, e + 1)) for a in adapted.adapters]
             for row in range(tokens.shape[1]):
                 bridge = int(first[e, row, 1].argmax())
                 question = torch.tensor([[[bridge, int(tokens[e, row, 2])]]])
                 both = added(alone, [1.0] * len(alone))
-                one = logits(shelf.bases.config, model, question, both)
+                one = logits(adapted.bases.config, model, question, both)
                 torch.testing.assert_close(found[e, row, 2], one[0, 0, 1], rtol=1e-4, atol=1e-4)
 
 
-def test_single_facts_are_asked_once(shelf):
-    tokens, adapt = asked_of(shelf)[..., :2].clone(), acting(shelf, rule("sum"))[0]
+def test_single_facts_are_asked_once(adapted):
+    tokens, adapt = asked_of(adapted)[..., :2].clone(), acting(adapted, rule("sum"))[0]
     with torch.inference_mode():
-        once = one_pass(shelf.bases, tokens, adapt)
-        assert torch.equal(hop_by_hop(shelf.bases, tokens, adapt), once)
+        once = one_pass(adapted.bases, tokens, adapt)
+        assert torch.equal(hop_by_hop(adapted.bases, tokens, adapt), once)
 
 
-def test_put_back_states_replace_embeddings_but_the_last(shelf):
-    tokens, adapt = asked_of(shelf), acting(shelf, rule("sum"))[0]
-    config, weights = shelf.bases.config, shelf.bases.weights
+def test_put_back_states_replace_embeddings_but_the_last(adapted):
+    tokens, adapt = asked_of(adapted), acting(adapted, rule("sum"))[0]
+    config, weights = adapted.bases.config, adapted.bases.weights
     with torch.inference_mode():
-        found = second_pass(shelf.bases, tokens, adapt)
+        found = second_pass(adapted.bases, tokens, adapt)
         run = Pass(config, weights, adapt, tokens.shape[0])
         begin = run.embedded(tokens)
         x = run.layer(begin, 0, 0, 3).unflatten(1, (-1, 3)).clone()
@@ -181,14 +181,14 @@ def test_put_back_states_replace_embeddings_but_the_last(shelf):
 
 
 def test_the_models_own_first_word_is_what_it_goes_on_from():
-    shelf = taught(pairs=1, facts=3)
-    asked = [one.thought for one in shelf.trials[0]]
+    adapted = taught(pairs=1, facts=3)
+    asked = [one.thought for one in adapted.trials[0]]
     bridges = [int(one.tokens[0, -1]) for one in asked]
-    spelt, answer = written_out(shelf, always(shelf.bases, bridges))
+    spelt, answer = written_out(adapted, always(adapted.bases, bridges))
     np.testing.assert_allclose(spelt, 1 / 3)
     assert (answer == 0).all()
     ends = [int(one.answer[0]) for one in asked]
-    spelt, answer = written_out(shelf, always(shelf.bases, ends))
+    spelt, answer = written_out(adapted, always(adapted.bases, ends))
     assert (spelt == 0).all()
     np.testing.assert_allclose(answer, 1 / 3)
 

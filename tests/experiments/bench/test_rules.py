@@ -5,7 +5,7 @@ from functools import cache as once
 import numpy as np
 import pytest
 import torch
-from reused import cache, dense_logits, loud, small, taught, update
+from reused import cache, dense_logits, enlarged, small, taught, update
 
 from loratheory.adapters import Adapter, calibrate, calibrate_z, forward, merge
 from loratheory.experiments.bench.answers import accuracies, scores
@@ -30,7 +30,7 @@ SITES = [Site(m, loop, 0) for loop in (0, 1) for m in ("mlp.in", "mlp.out")]
 
 @once
 def library():
-    return loud(taught("hops", "direct"))
+    return enlarged(taught("hops", "direct"))
 
 
 def low(adapter, name, e):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from reused import TAUGHT, cache, loud, small, taught
+from reused import TAUGHT, cache, enlarged, small, taught
 
 from loratheory.experiments.bench.answers import scores
 from loratheory.experiments.bench.theory import (
@@ -29,8 +29,8 @@ __all__ = ["cache"]
 
 
 @pytest.fixture(scope="module")
-def shelf():
-    return loud(taught("hops", "direct"))
+def adapted():
+    return enlarged(taught("hops", "direct"))
 
 
 def drawn(rng, pattern):
@@ -70,18 +70,18 @@ def test_decided_bridges_ask_each_fact_for_half_alone():
     np.testing.assert_allclose(found.decided(), (low > 0.5).mean(axis=1))
 
 
-def test_a_shelf_gives_its_own_margins_pair_by_pair(shelf):
-    found = forecast(shelf)
+def test_a_shelf_gives_its_own_margins_pair_by_pair(adapted):
+    found = forecast(adapted)
     assert found.patterns == ("overwrite", "overwrite")
     assert found.familiar.all()
     for pair in (0, 1):
-        expected = margins(shelf, pair=pair).effective(1.0)
+        expected = margins(adapted, pair=pair).effective(1.0)
         np.testing.assert_allclose(found.strengths[pair], np.moveaxis(expected, 0, -1))
     assert np.abs(found.strengths[..., 0] - found.strengths[..., 1]).max() > 0.01
 
 
-def test_the_circuit_is_asked_about_chains_never_seen(shelf):
-    known = shelf.bases
+def test_the_circuit_is_asked_about_chains_never_seen(adapted):
+    known = adapted.bases
     pairs = zip(known.worlds, known.splits, strict=True)
     prompts = [plain(here, parts.held_out).final() for here, parts in pairs]
     right = scores(known, prompts).argmax(axis=-1) == np.stack([one.answer for one in prompts])
@@ -94,14 +94,14 @@ def test_the_circuit_is_asked_about_chains_never_seen(shelf):
 
 
 @pytest.mark.parametrize("coefficient", [0.0, 1 / 3, 1.0])
-def test_a_fact_told_outright_survives_where_its_mixed_logit_leads(shelf, coefficient):
-    direct = shelf.others["direct"][0]
-    asked = [one.questions for one in shelf.trials[0]]
-    base, alone = scores(shelf.bases, asked), scores(shelf.bases, asked, direct)
+def test_a_fact_told_outright_survives_where_its_mixed_logit_leads(adapted, coefficient):
+    direct = adapted.others["direct"][0]
+    asked = [one.questions for one in adapted.trials[0]]
+    base, alone = scores(adapted.bases, asked), scores(adapted.bases, asked, direct)
     mixed = base + coefficient * (alone - base)
     answer = np.stack([one.answer for one in asked])
     right = (mixed.argmax(axis=-1) == answer).mean(axis=1)
-    np.testing.assert_array_equal(survival(shelf, direct, coefficient), right)
+    np.testing.assert_array_equal(survival(adapted, direct, coefficient), right)
 
 
 @pytest.fixture(scope="module")

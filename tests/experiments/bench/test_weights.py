@@ -6,7 +6,7 @@ from functools import cache as once
 import numpy as np
 import pytest
 import torch
-from reused import cache, loud, taught, update
+from reused import cache, enlarged, taught, update
 
 from loratheory.experiments.bench.answers import accuracy, scores
 from loratheory.experiments.bench.library import acting
@@ -29,8 +29,8 @@ __all__ = ["cache"]
 
 
 @pytest.fixture(scope="module")
-def shelf():
-    return loud(taught())
+def adapted():
+    return enlarged(taught())
 
 
 def marked(site, x):
@@ -40,14 +40,14 @@ def marked(site, x):
     return (place + rows[:, None] / 1000).expand(len(x), -1, -1)
 
 
-def silent(shelf):
+def silent(adapted):
     """The same library, nothing added by any adapter."""
-    pairs = tuple(tuple(a.map(torch.zeros_like) for a in pair) for pair in shelf.pairs)
-    return replace(shelf, pairs=pairs)
+    pairs = tuple(tuple(a.map(torch.zeros_like) for a in pair) for pair in adapted.pairs)
+    return replace(adapted, pairs=pairs)
 
 
-def test_the_right_adapter_is_looked_for_at_its_own_read(shelf):
-    found = detection(shelf, acting(silent(shelf), lambda it: everything(it, marked)))
+def test_the_right_adapter_is_looked_for_at_its_own_read(adapted):
+    found = detection(adapted, acting(silent(adapted), lambda it: everything(it, marked)))
     first = [0.00 + 0.001, 0.02 + 0.001]  # adapters 0 and 2 in loop 0 at position 1
     second = [0.01 + 0.1 + 0.002, 0.03 + 0.1 + 0.002]  # adapters 1 and 3 in loop 1 at position 2
     right = np.mean(first) + np.mean(second)
@@ -56,28 +56,28 @@ def test_the_right_adapter_is_looked_for_at_its_own_read(shelf):
     np.testing.assert_allclose(found["false_alarms"], every - right, rtol=1e-5)
 
 
-def test_uniform_weights_miss_three_quarters(shelf):
+def test_uniform_weights_miss_three_quarters(adapted):
     class Even:
         def weights(self, x):
             return torch.full((len(x), 4), 0.25)
 
-    found = detection(shelf, acting(shelf, routed(lambda *_: Even())))
+    found = detection(adapted, acting(adapted, routed(lambda *_: Even())))
     np.testing.assert_allclose(found["misses"], 2 * 0.75)
     np.testing.assert_allclose(found["false_alarms"], 2 * 0.75)
 
 
-def test_the_leak_is_what_a_dense_projector_leaves(shelf):
-    found = leak(shelf)
+def test_the_leak_is_what_a_dense_projector_leaves(adapted):
+    found = leak(adapted)
     for e in range(4):
         parts = []
-        for pair, asked in zip(shelf.pairs, shelf.trials, strict=True):
+        for pair, asked in zip(adapted.pairs, adapted.trials, strict=True):
             keys = {}
 
             def seen(site, x, pair=pair, keys=keys):
                 keys[site] = x
                 return pair[site.loop](site, x)
 
-            scores(shelf.bases, [one.questions for one in asked], seen)
+            scores(adapted.bases, [one.questions for one in asked], seen)
             for hop in (0, 1):
                 low = update(pair[hop], "layers.0.mlp.in", e)
                 project = torch.linalg.pinv(low) @ low
@@ -87,29 +87,29 @@ def test_the_leak_is_what_a_dense_projector_leaves(shelf):
         assert found[e] == pytest.approx(float(np.mean(parts)), rel=1e-4)
 
 
-def fixed(shelf, weights):
+def fixed(adapted, weights):
     """Acts of a route that gives adapters the same weights everywhere."""
     row = torch.tensor(weights)
-    return acting(shelf, lambda it: everything(it, lambda _, x: row.expand(*x.shape[:2], -1)))
+    return acting(adapted, lambda it: everything(it, lambda _, x: row.expand(*x.shape[:2], -1)))
 
 
-def test_each_pair_is_given_the_weights_of_its_own_adapters(shelf):
-    right, edited = weights_at_reads(shelf, fixed(shelf, [0.1, 0.2, 0.3, 0.4]))
+def test_each_pair_is_given_the_weights_of_its_own_adapters(adapted):
+    right, edited = weights_at_reads(adapted, fixed(adapted, [0.1, 0.2, 0.3, 0.4]))
     assert right.shape == (2, 4, 2, 2)
     np.testing.assert_allclose(right[0], np.broadcast_to([0.1, 0.2], (4, 2, 2)), rtol=1e-6)
     np.testing.assert_allclose(right[1], np.broadcast_to([0.3, 0.4], (4, 2, 2)), rtol=1e-6)
     assert (edited == 0).all()
-    assert (weights_at_reads(shelf, fixed(shelf, [0.0, 0.6, 0.0, 0.4]))[1] == 1).all()
+    assert (weights_at_reads(adapted, fixed(adapted, [0.0, 0.6, 0.0, 0.4]))[1] == 1).all()
 
 
-def test_weights_are_those_at_the_token_and_in_the_loop_of_each_relation(shelf):
+def test_weights_are_those_at_the_token_and_in_the_loop_of_each_relation(adapted):
     place = torch.arange(3.0) / 10
 
     def _route(site, x):
         rows = place.repeat(x.shape[1] // 3)[:, None] + site.loop
         return (rows + torch.arange(4) / 100).expand(len(x), -1, -1)
 
-    right, _ = weights_at_reads(shelf, acting(shelf, lambda it: everything(it, _route)))
+    right, _ = weights_at_reads(adapted, acting(adapted, lambda it: everything(it, _route)))
     for pair in (0, 1):
         wanted = [hop + (hop + 1) / 10 + (2 * pair + hop) / 100 for hop in (0, 1)]
         np.testing.assert_allclose(right[pair], np.broadcast_to(wanted, (4, 2, 2)), rtol=1e-6)
@@ -123,26 +123,26 @@ def test_gates_are_all_there_are_fewest_open_first():
     assert alone == [[[0, 0], [0, 0]], [[1, 0], [1, 0]], [[0, 1], [0, 1]]]
 
 
-def test_open_gates_are_the_oracle(shelf):
-    acts = acting(shelf, rule("oracle placement"))
-    for loras, own, oracle in zip(shelf.pairs, shelf.trials, acts, strict=True):
-        prompts, pair = [one.questions for one in own], shelf.having(loras)
+def test_open_gates_are_the_oracle(adapted):
+    acts = acting(adapted, rule("oracle placement"))
+    for loras, own, oracle in zip(adapted.pairs, adapted.trials, acts, strict=True):
+        prompts, pair = [one.questions for one in own], adapted.having(loras)
         right = _gated(pair, [np.eye(2)] * 4)
-        expected = scores(shelf.bases, prompts, oracle)
-        np.testing.assert_allclose(scores(shelf.bases, prompts, right), expected, atol=1e-4)
-        closed = scores(shelf.bases, prompts, _gated(pair, [np.zeros((2, 2))] * 4))
-        np.testing.assert_allclose(closed, scores(shelf.bases, prompts), atol=1e-4)
+        expected = scores(adapted.bases, prompts, oracle)
+        np.testing.assert_allclose(scores(adapted.bases, prompts, right), expected, atol=1e-4)
+        closed = scores(adapted.bases, prompts, _gated(pair, [np.zeros((2, 2))] * 4))
+        np.testing.assert_allclose(closed, scores(adapted.bases, prompts), atol=1e-4)
 
 
 @pytest.mark.parametrize("by_read", [False, True])
-def test_no_gates_of_the_kind_answer_more_than_those_of_hindsight(shelf, by_read):
-    acts, given = hindsight(shelf, by_read=by_read)
-    for loras, own, adapt, on in zip(shelf.pairs, shelf.trials, acts, given, strict=True):
+def test_no_gates_of_the_kind_answer_more_than_those_of_hindsight(adapted, by_read):
+    acts, given = hindsight(adapted, by_read=by_read)
+    for loras, own, adapt, on in zip(adapted.pairs, adapted.trials, acts, given, strict=True):
         prompts = [one.questions for one in own]
-        best = accuracy(shelf.bases, prompts, adapt)
+        best = accuracy(adapted.bases, prompts, adapt)
         for gates in gate_patterns(2, 2, by_read=by_read):
             assert (
-                accuracy(shelf.bases, prompts, _gated(shelf.having(loras), [gates] * 4)) <= best
+                accuracy(adapted.bases, prompts, _gated(adapted.having(loras), [gates] * 4)) <= best
             ).all()
         assert set(np.unique(on)) <= {0.0, 1.0}
 
@@ -152,7 +152,7 @@ NAMES = ("layers.0.mlp.in", "layers.0.mlp.out")
 
 @once
 def four():
-    return loud(taught(facts=4))
+    return enlarged(taught(facts=4))
 
 
 def keys(pair, name):

@@ -68,12 +68,12 @@ def test_exact_tables_have_nothing_to_compare():
 
 @dataclass(frozen=True)
 class Alone:
-    """A cell is one base, of which a seed tells."""
+    """A cell is one base, known by its seed."""
 
     seed: int = 0
 
 
-def told(seed, shift=0.0):
+def alone(seed, shift=0.0):
     """Two shares of one rule, named behind the seed; nothing comes before the marks but names."""
     own = np.random.default_rng(seed).normal(0, 0.02)
     rows = [
@@ -84,10 +84,10 @@ def told(seed, shift=0.0):
 
 
 def test_cells_of_other_seeds_are_pooled_and_names_may_follow_the_seed():
-    stored = [told(seed) for seed in range(1, 5)]
-    found = replayed([told(0)], stored)
+    stored = [alone(seed) for seed in range(1, 5)]
+    found = replayed([alone(0)], stored)
     assert (found.means, found.missing, found.outside) == (2, 0, ())
-    off = replayed([told(0, shift=0.3)], stored).outside
+    off = replayed([alone(0, shift=0.3)], stored).outside
     assert [line.split(" is ")[0] for line in off] == ["sum, 0.25: stepwise", "sum, 0.5: stepwise"]
 
 

@@ -5,7 +5,7 @@ from functools import cache as once
 import numpy as np
 import pytest
 import torch
-from reused import SMALL, TAUGHT, cache, loud, taught, update
+from reused import SMALL, TAUGHT, cache, enlarged, taught, update
 
 from loratheory.experiments.bench.answers import accuracies
 from loratheory.experiments.bench.library import acting
@@ -33,7 +33,7 @@ def change(adapt, site=SITE):
 
 
 def test_half_of_the_sum_is_half_of_the_sum():
-    here = loud(taught())
+    here = enlarged(taught())
     (mine, _), (known, _) = (
         acting(here, act) for act in (reused(rule_named("my_rules:half")), coefficients(0.5))
     )
@@ -41,7 +41,7 @@ def test_half_of_the_sum_is_half_of_the_sum():
 
 
 def test_a_router_is_asked_token_by_token():
-    here = loud(taught())
+    here = enlarged(taught())
     everything = acting(here, reused(rule_named("my_rules:everything")))[0]
     np.testing.assert_allclose(change(everything), change(acting(here, rule("sum"))[0]), atol=1e-4)
     loudest = change(acting(here, reused(rule_named("my_rules:loudest")))[0])
@@ -58,7 +58,7 @@ def test_the_rule_stands_beside_known_rules_and_controls():
         "base", "hop 1 alone", "hop 2 alone", "mean", "sum", "Arrow", "gates", "oracle",
     ]  # fmt: skip
     assert names[8:] == ["my_rules:half", "my_rules:half, shuffled", "my_rules:half, noise"]
-    here = loud(taught())
+    here = enlarged(taught())
     table = compared(rule_named("my_rules:half"))
     for hop in (0, 1):
         alone = acting(here, table[f"hop {hop + 1} alone"])[1]
@@ -68,7 +68,7 @@ def test_the_rule_stands_beside_known_rules_and_controls():
 
 
 def test_shuffled_edits_and_noise_go_through_the_same_rule():
-    here = loud(taught())
+    here = enlarged(taught())
     table = compared(rule_named("my_rules:half"))
     mixed = change(acting(here, table["my_rules:half, shuffled"])[0])
     for e in range(4):

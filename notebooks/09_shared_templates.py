@@ -157,7 +157,8 @@ overlap = table(results / "template_overlap" / "table.csv")
 FIGURES["template_overlap"](overlap)
 
 # %% [markdown]
-# Points are problems of which *all* steps are right, dotted lines the borders derived above.
+# Points are problems of which *all* steps are right, upright dashed lines the borders derived
+# above.
 # Lessons that share whole templates, of both skills in the other order or of other skills, help no
 # merge at any share, won vote or not. Those that share the shape alone, two steps of each one's own
 # skill, do; beside them, what the adapter of the second step solves alone:
@@ -168,8 +169,8 @@ solved = lambda **where: float(np.mean([row["stepwise"] for row in rows_of(**whe
 rules = ("base", "second alone", "mean", "sum")
 for share in (0, 0.25, 0.5, 1.0):
     kind = "own" if share else "none"
-    said = {rule: solved(rule=rule, bridge=kind, share=share) for rule in rules}
-    print(f"share {share:4}:", {rule: round(x, 2) for rule, x in said.items()})
+    shares = {rule: solved(rule=rule, bridge=kind, share=share) for rule in rules}
+    print(f"share {share:4}:", {rule: round(x, 2) for rule, x in shares.items()})
 
 # %% [markdown]
 # Without a problem in two steps no merge solves one, though the base knows the order of other

@@ -85,8 +85,8 @@ for c in (0.4, 0.55, 0.65, 1.0):
 # Now the language model. Twenty invented persons were each given a country, and these countries a
 # mascot, by two adapters; no adapter has seen a two-hop question. Below: single facts and two-hop
 # questions against the coefficient of both (left), two-hop questions when the adapters are split by
-# layers afterwards (middle), two-hop questions by rule (right). Grey: where, on paper, facts
-# survive and two-hop questions do not.
+# layers afterwards (middle), two-hop questions by rule (right). Between the upright dotted
+# lines, on paper, facts survive and two-hop questions do not.
 
 # %%
 rows = table(published("real_two_hop")).to_dict("records")

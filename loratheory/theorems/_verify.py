@@ -17,7 +17,7 @@ from loratheory.lowrank import Array, LowRank
 from loratheory.theorems._theorem import AssumptionError, Control, Theorem, Verdict
 
 ADVERSARY_EVERY = 20  # optimisers are costly: one case in this many meets one
-DENSE = 64  # and works on dense matrices: none beyond this size
+DENSE = 128  # and works on dense matrices: none beyond this size
 
 
 @dataclasses.dataclass(frozen=True)

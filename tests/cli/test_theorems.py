@@ -30,6 +30,14 @@ def test_verify_reports_what_its_schema_says(run):
     assert "merge-floor" in out
 
 
+def test_deep_is_ten_times_the_cases_at_ten_times_the_size(run):
+    words = ("edit-budget", "--cases", 4, "--workers", 1, "--json", "-")
+    (small,), (deep,) = (json.loads(run("verify", *words, *more)[1]) for more in ((), ("--deep",)))
+    wide = theorems.verify(theorems.theorem("edit-budget"), cases=40, size=80)
+    assert small["cases"] < 40 <= deep["cases"]
+    assert deep["worst_slack"] == wide.worst_slack
+
+
 @pytest.mark.parametrize("command", ["verify", "claim"])
 def test_a_failing_theorem_ends_with_exit_code_one(run, monkeypatch, command):
     true = theorems.theorem("merge-floor")

@@ -86,6 +86,8 @@ CHAPTERS: dict[str, tuple[str, ...]] = {
         "clean_up_bridge",
         "template_vote",
         "invisible_placement",
+        "least_norm_placement",
+        "free_placement",
         "routing_reach",
         "context_composition",
     ),

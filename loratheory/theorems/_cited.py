@@ -82,7 +82,16 @@ CITED = (
         "Balesni et al. (arXiv 2411.16353); Wang et al. (2024); Biran et al. (arXiv 2406.12775); "
         "Johnston and Belrose (arXiv 2502.03490)",
         "Measurements on language models. Exact small versions run: ``thm:two-read-region``, "
-        "``thm:clean-up-bridge`` and ``thm:invisible-placement``.",
+        "``thm:clean-up-bridge``, ``thm:invisible-placement`` and ``thm:least-norm-placement``.",
+    ),
+    Cited(
+        "Portability of edits",
+        "Edited facts are seldom used where their subject is only described; edits made with "
+        "multi-hop prompts, in later layers too, are used more often.",
+        "Yao et al. (EMNLP 2023, arXiv 2305.13172); Zhang et al. (IFMET, arXiv 2410.06331); Yao et "
+        "al. (CaKE, arXiv 2503.16356)",
+        "Measurements on language models. Why single hops cannot make an edit portable, and what "
+        "multi-hop lessons determine, runs as ``thm:free-placement``.",
     ),
     Cited(
         "Identity bridge",

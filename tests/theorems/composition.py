@@ -17,8 +17,10 @@ from loratheory.theorems import (
     composition_merge,
     composition_order,
     context_composition,
+    free_placement,
     interpolating_merge,
     invisible_placement,
+    least_norm_placement,
     perturbed_region,
     residual_region,
     routing_reach,
@@ -362,6 +364,132 @@ def whole_edits_with_49_per_cent_late_give_49_to_51_and_with_51_the_other_way_ro
 def size_rotation_and_order_of_early_layers(case, rng):
     order = [*rng.permutation(case.early), *range(case.early, case.shares.shape[1])]
     yield replace(case, prompt=turned(case.prompt, rng), shares=case.shares[:, order]), 1.0
+
+
+# least-norm placement
+
+
+def reads(case, change):
+    """The same keys at each read after a change of that read, named and latent alike."""
+    both = zip(case.named, case.latent, strict=True)
+    named, latent = zip(*(change(a, b) for a, b in both), strict=True)
+    return replace(case, named=named, latent=latent)
+
+
+def rotated(case, rng):
+    """The same reads, each in a frame of its own."""
+    turns = iter([orthonormal(rng, len(keys), len(keys)) for keys in case.named])
+
+    def turned_read(named, latent):
+        turn = next(turns)
+        return turn @ named, turn @ latent
+
+    return reads(case, turned_read)
+
+
+TWO_FACTS = ([[1, 1], [0, 2]], [[1, 0], [1, 1]], [[2, 0], [0, 1]])  # keys of three reads
+LATENT = ([9, 9], [1, 2], [1, 1])
+
+
+@example(least_norm_placement)
+def one_fact_four_fifths_of_it_late_and_half_alike_gives_two_fifths():
+    case = least_norm_placement.SMALL
+    assert least_norm_placement.shares(case) == [1 / 5, 4 / 5]
+    yield case, 2 / 5
+    yield replace(case, early=0, latent=(np.array([1.0, 0.0]), np.array([2.0, 0.0]))), 1.0
+    yield replace(case, rates=(4.0, 1.0)), 1 / 4
+
+
+@example(least_norm_placement)
+def two_facts_in_three_reads_in_exact_rationals():
+    """The Gram matrix is ((7, 2), (2, 7)); here by multipliers, unknown by unknown."""
+    unknowns = [sp.Matrix(2, 2, sp.symbols(f"{name}:4")) for name in "uvw"]
+    taught = sum((u * sp.Matrix(k) for u, k in zip(unknowns, TWO_FACTS, strict=True)), sp.zeros(2))
+    multipliers = sp.Matrix(2, 2, sp.symbols("m:4"))
+    every = [x for u in unknowns for x in u]
+    lessons = sum(sp.matrix_multiply_elementwise(multipliers, taught - sp.eye(2)))
+    lagrangian = sum(x**2 for x in every) / 2 + lessons
+    found = sp.solve([sp.diff(lagrangian, x) for x in (*every, *multipliers)])
+    late = zip(unknowns[1:], LATENT[1:], strict=True)
+    first, second = sum((u.subs(found) * sp.Matrix(h) for u, h in late), sp.zeros(2, 1))
+    assert (first, second) == (sp.Rational(29, 45), sp.Rational(11, 45))
+    named = tuple(np.array(keys, float) for keys in TWO_FACTS)
+    latent = tuple(np.array(keys, float) for keys in LATENT)
+    yield least_norm_placement.Case(named, latent, (1.0, 1.0, 1.0), 1), float(first - second)
+
+
+@symmetry(least_norm_placement, conditioned=True)
+def frames_of_reads_and_key_lengths_against_rates(case, rng):
+    yield rotated(case, rng), 1.0
+    yield reads(case, lambda named, latent: (2 * named, 2 * latent)), 1.0
+    rates = (case.rates[0] / 9, *case.rates[1:])
+    longer = [(3 * keys[0], *keys[1:]) for keys in (case.named, case.latent)]
+    yield least_norm_placement.Case(*longer, rates, case.early), 1.0
+    unseen = tuple(keys + (read < case.early) for read, keys in enumerate(case.latent))
+    yield replace(case, latent=unseen), 1.0
+
+
+@road(least_norm_placement, conditioned=True)
+def shares_are_matrices_that_sum_to_one_and_resemblances_are_fits(case, _):
+    grams = [rate * k.T @ k for rate, k in zip(case.rates, case.named, strict=True)]
+    parts = [np.linalg.inv(sum(grams)) @ gram for gram in grams]
+    np.testing.assert_allclose(sum(parts), np.eye(len(grams[0])), atol=1e-9)
+    fits = [np.linalg.lstsq(k, h)[0] for k, h in zip(case.named, case.latent, strict=True)]
+    late = slice(case.early, None)
+    weights = sum(part @ fit for part, fit in zip(parts[late], fits[late], strict=True))
+    yield case, weights[0] - max([0.0, *weights[1:]])
+    # without a bridge, named subjects get their own answer
+    plain = replace(case, early=0, latent=tuple(keys[:, 0] for keys in case.named))
+    yield plain, 1.0
+
+
+# free placement
+
+
+@example(free_placement)
+def the_right_answer_costs_a_half_where_single_hops_alone_cost_a_fifth():
+    """Three tenths more: the square of the missing 3/5 over 6/5."""
+    case = free_placement.Case(least_norm_placement.SMALL, np.array([1.0, 0.0]))
+    yield case, 1 / 2
+    yield replace(case, answer=np.array([2 / 5, 0.0])), 1 / 5
+    yield replace(case, answer=np.array([-2.0, 0.0])), 1 / 5 + 2.4**2 / 1.2
+
+
+@symmetry(free_placement, conditioned=True)
+def frames_of_reads_and_all_rates(case, rng):
+    yield replace(case, model=rotated(case.model, rng)), 1.0
+    faster = replace(case.model, rates=tuple(7 * rate for rate in case.model.rates))
+    yield replace(case, model=faster), 1 / 7
+
+
+@road(free_placement, conditioned=True)
+def multipliers_of_all_lessons_give_the_norm(case, _):
+    """The least norm is the wanted answers times their multipliers."""
+    named, late = case.model.lessons, case.model.question
+    keys = np.column_stack([named, late])
+    multipliers = np.linalg.solve(keys.T @ keys, case.wanted.T)
+    yield case, np.sum(case.wanted.T * multipliers)
+
+
+# partner lessons
+
+
+@example("partner-lessons")
+def between_two_lessons_the_answers_are_mixed_alike():
+    keys = np.array([[1.0, 1.0], [0.0, 2.0], [1.0, 0.0]])
+    latent = 0.75 * keys[:, 0] + 0.25 * keys[:, 1]
+    model = least_norm_placement.Case((keys, keys), (0 * latent, latent), (1.0, 1.0), 1)
+    yield free_placement.Taught(model, (keys, keys)), 1 / 2
+    yield free_placement.Taught(replace(model, latent=(latent, keys[:, 0])), (keys, keys)), 1.0
+
+
+@symmetry("partner-lessons", conditioned=True)
+def lengths_of_all_latent_keys_and_what_single_hops_say(case, rng):
+    longer = tuple(3 * keys for keys in case.partner)
+    model = replace(case.model, latent=tuple(3 * keys for keys in case.model.latent))
+    yield replace(case, model=model, partner=longer), 1.0
+    named = tuple(rng.standard_normal(keys.shape) for keys in case.model.named)
+    yield replace(case, model=replace(case.model, named=named)), 1.0
 
 
 # composition order

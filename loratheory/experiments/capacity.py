@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from loratheory.experiments.bench import Small, on_all_bases
+from loratheory.experiments.bench import transformers as bench
 from loratheory.experiments.engine import Row, study
 from loratheory.theorems.editing.hebbian_memory import merged_crosstalk, routed_crosstalk
 
@@ -43,8 +44,6 @@ def cell(config: Config) -> list[Row]:
     their hop act; `predicted` of the sum, else -1; `crosstalk`, the variance of a foreign score by
     theory.
     """
-    from loratheory.experiments.bench import transformers as bench
-
     n, r, k = config.facts, config.rank, config.pairs
     library = config.library(rank=r, pairs=k)
     hops = list(zip(*library.pairs, strict=True))  # by hop, all pairs

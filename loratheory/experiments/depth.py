@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from loratheory.experiments.bench import Small, on_all_bases
+from loratheory.experiments.bench import transformers as bench
 from loratheory.experiments.bench.rules import rule
 from loratheory.experiments.engine import Row, study
 
@@ -57,8 +58,6 @@ def cell(config: Config) -> list[Row]:
     gate patterns the rule can choose from on one read, and the `ceiling` that this puts in one
     layer (1 elsewhere).
     """
-    from loratheory.experiments.bench import transformers as bench
-
     layers, loops, window = READS[config.reads]
     library = config.library(config.bases(depth=layers, loops=loops, window=window))
     prompts, (one, two) = [x.questions for x in library.trials[0]], library.adapters

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from loratheory.experiments.bench import Small, on_all_bases
+from loratheory.experiments.bench import transformers as bench
 from loratheory.experiments.engine import Row, study
 
 
@@ -40,8 +41,6 @@ def cell(config: Config) -> list[Row]:
     whose facts are predicted to survive while they themselves are not; then what `bench.switched`
     returns.
     """
-    from loratheory.experiments.bench import transformers as bench
-
     library = config.library()
     alone, case = bench.margins(library), bench.pattern(library)
     ratio, rows = alone.margin / alone.deficit, list[Row]()

@@ -19,6 +19,7 @@ examples are the first problem of each outcome, whichever it is.
 
 from itertools import zip_longest
 
+from loratheory.experiments.bench import transformers as bench
 from loratheory.experiments.bench.problems import SEEN, Covered, profiles
 from loratheory.experiments.engine import Row, study
 
@@ -44,13 +45,11 @@ def cell(config: Covered) -> list[Row]:
     `rate`, the share of problems with this outcome; then the first of them: its `question`, the
     `solution` and what was `written`; a dash for each that is not there.
     """
-    from loratheory.experiments.bench.words import solutions
-
     models, table = config.trained(), list[Row]()
     for e, asked in enumerate(models.targets(config.size.asked)):
         (first, second), acting = models.cases[e].pair, models.only(e).acting()
         for rule in ASKED:
-            texts = solutions(models.bases, asked, acting[rule])
+            texts = bench.solutions(models.bases, asked, acting[rule])
             ends = [outcome(solution, written) for _, solution, written in texts]
             for end in OUTCOMES:
                 shown = texts[ends.index(end)] if end in ends else [NOTHING] * 3

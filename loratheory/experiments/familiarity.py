@@ -24,6 +24,7 @@ questions.
 from dataclasses import dataclass, replace
 
 from loratheory.experiments.bench import Small, on_all_bases
+from loratheory.experiments.bench import transformers as bench
 from loratheory.experiments.bench.rules import rule
 from loratheory.experiments.engine import Row, study
 
@@ -48,8 +49,6 @@ def cell(config: Config) -> list[Row]:
     `strength_2`, medians over the edited facts; `bridge`, whether some prompt of the base has the
     new bridges as its answer; `predicted` accuracy, of `direct` the measurement itself.
     """
-    from loratheory.experiments.bench import transformers as bench
-
     library = config.library(config.bases(identity=config.identity), familiarity=config.familiarity)
     direct, (first, second) = bench.expert(library), library.adapters
     theory = bench.forecast(library)

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loratheory.experiments.bench import Small, on_all_bases
+from loratheory.experiments.bench import transformers as bench
 from loratheory.experiments.bench.rules import rule
 from loratheory.experiments.engine import Row, study
 
@@ -55,8 +56,6 @@ def cell(config: Config) -> list[Row]:
     `predicted` the least accuracy that follows from them, `leak` of the keys: nan where they do not
     apply.
     """
-    from loratheory.experiments.bench import transformers as bench
-
     library = config.library(
         pairs=config.pairs,
         bridges=config.bridges,

@@ -22,14 +22,11 @@ noise of the others' norms; unedited facts and questions; edited answers given t
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from loratheory.experiments.bench import CROWDS, Small
+from loratheory.experiments.bench import transformers as bench
 from loratheory.experiments.bench.rules import Reuse, pair_alone, rule
 from loratheory.experiments.engine import Experiment, Row
-
-if TYPE_CHECKING:
-    from loratheory.experiments.bench.transformers import Library
 
 
 @dataclass(frozen=True)
@@ -68,8 +65,6 @@ def cell(config: Config) -> list[Row]:
     """
     import numpy as np
 
-    from loratheory.experiments.bench import transformers as bench
-
     library = config.library(rank=config.rank, pairs=config.pairs)
     crosstalk, theory = bench.crosstalk(library), bench.forecast(library)
     share, both, even = bench.safe(crosstalk), theory.composed([1, 1]), 1 / library.size
@@ -95,10 +90,8 @@ def cell(config: Config) -> list[Row]:
     return bench.compared(library, head, arms, **beside)
 
 
-def beside_noise(library: "Library") -> Reuse:
+def beside_noise(library: "bench.Library") -> Reuse:
     """The pair's own adapters among Gaussian ones of the other adapters' norms."""
-    from loratheory.experiments.bench import transformers as bench
-
     hops = library.hops
     noise = [bench.alike(x, 8 * (k // hops) + k % hops) for k, x in enumerate(library.adapters)]
     own = pair_alone(library).shares

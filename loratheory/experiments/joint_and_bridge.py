@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loratheory.experiments.bench import Small, on_all_bases
+from loratheory.experiments.bench import transformers as bench
 from loratheory.experiments.engine import Row, study
 
 
@@ -47,8 +48,6 @@ def cell(config: Config) -> list[Row]:
     accuracy on `two_hop`, of `direct` the measurement itself, and `predicted_written_out` on the
     questions written out.
     """
-    from loratheory.experiments.bench import transformers as bench
-
     library = config.library(kinds=("hops", "joint", "bridged"))
     shown = config.library(library.bases, ("bridged",), form="thought", steps=config.thinking)
     (joint,), (bridged,) = library.others["joint"], library.others["bridged"]

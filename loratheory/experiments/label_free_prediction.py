@@ -19,6 +19,7 @@ the base alone.
 
 from dataclasses import dataclass
 
+from loratheory.experiments.bench import transformers as bench
 from loratheory.experiments.bench.problems import (
     MEASURED,
     SIZES,
@@ -45,8 +46,6 @@ def cell(config: Config) -> list[Row]:
     `held_out`, 0 for the pair that measures were designed on; what predicts, of
     `bench.words.PROXIES`; the share of problems that the base and each of `REUSED` solves.
     """
-    from loratheory.experiments.bench.words import proxies
-
     kind, seed, size = config.kind, config.seed, config.size
     parts: list[Apart] = [Overlapping(kind=kind, seed=seed, size=size, pairs=config.pairs)]
     parts += [Apart(kind=kind, seed=seed, size=size)] * config.alone
@@ -54,7 +53,7 @@ def cell(config: Config) -> list[Row]:
     for part in parts:
         models = part.trained()
         asked, acting = models.targets(size.asked), models.acting()
-        columns = proxies(models, asked)
+        columns = bench.proxies(models, asked)
         for rule in ("base", *REUSED):
             columns[rule] = models.accuracies(asked, acting[rule])["stepwise"]
         table += models.rows(

@@ -21,13 +21,10 @@ rival predictors the majority of all cells, and the base's own accuracy on unedi
 """
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from loratheory.experiments.bench import Small, on_all_bases
+from loratheory.experiments.bench import transformers as bench
 from loratheory.experiments.engine import Row, study
-
-if TYPE_CHECKING:
-    from loratheory.experiments.bench.transformers import Library
 
 ALSO = {"overwrite": "other", "overwrite both": "old", "new subject": "nothing"}
 """What each case teaches beside the facts of the questions."""
@@ -50,14 +47,12 @@ class Config(Small):
 
 def cell(config: Config) -> list[Row]:
     """Return a row a base and coefficient, averaged over its edit sets; see `bench.switched`."""
-    from loratheory.experiments.bench import transformers as bench
-
     grid = [config.top * step / config.steps for step in range(config.steps + 1)]
     head: Row = {"case": config.case, "coverage": config.coverage}
     return bench.by_coefficient(library(config), grid, head, {})
 
 
-def library(config: Config) -> "Library":
+def library(config: Config) -> "bench.Library":
     """Return the adapters; those of `overwrite both` with the first ones of `overwrite`."""
     familiarity = "half" if config.case == "new subject" else "real"
     mine = config.library(familiarity=familiarity, also=ALSO[config.case])

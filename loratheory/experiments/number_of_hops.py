@@ -20,6 +20,7 @@ loop.
 from dataclasses import dataclass, field
 
 from loratheory.experiments.bench import Small, on_all_bases
+from loratheory.experiments.bench import transformers as bench
 from loratheory.experiments.engine import Row, study
 from loratheory.theorems.composition.two_read_region import threshold
 
@@ -48,8 +49,6 @@ def cell(config: Config) -> list[Row]:
     `threshold`, that of exact edits; then what `bench.switched` returns, but for single hops, all
     of which `facts` has.
     """
-    from loratheory.experiments.bench import transformers as bench
-
     bases = config.bases(hops=config.hops, loops=config.hops, noise=config.noise)
     grid = [config.top * step / config.steps for step in range(config.steps + 1)]
     names = {"two_hop": "k_hop", "other_two_hop": "other_k_hop"}

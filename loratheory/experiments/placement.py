@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from loratheory.experiments.bench import Small, on_all_bases
+from loratheory.experiments.bench import transformers as bench
 from loratheory.experiments.engine import Row, study
 
 PLACES = {
@@ -53,8 +54,6 @@ def cell(config: Config) -> list[Row]:
     `predicted` from margins of the facts alone at that place, `inside` from margins within such
     questions.
     """
-    from loratheory.experiments.bench import transformers as bench
-
     modules = {"mlp": bench.MLP, "attention": bench.ATTENTION, "all": bench.ATTENTION + bench.MLP}
     library = config.library(modules=modules[config.modules])
     prompts, case = [one.questions for one in library.trials[0]], bench.pattern(library)

@@ -25,12 +25,10 @@ themselves; other subjects (shortcut); unedited facts and questions; the base be
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from loratheory.experiments.bench import transformers as bench
 from loratheory.experiments.engine import Row, study
-
-if TYPE_CHECKING:
-    from loratheory.experiments.bench.transformers import Library
 
 LAYERS = {"together": (), "own": ((0,), (1,)), "each": ((0, 1), (0, 1))}
 """The layers in which each hop's adapter is trained by itself; both at once where none is named."""
@@ -81,8 +79,6 @@ def cell(config: Config) -> list[Row]:
     `placed_2`); how often one edit alone is in force within a question of old facts (`inside_1`,
     `inside_2`), and either of a question's two (`inside`).
     """
-    from loratheory.experiments.bench import transformers as bench
-
     names = ("entities", "relations", "width", "rows")
     mine = {name: getattr(config, name) for name in names}
     setting = bench.PlainSetting(steps=max(config.stages), **mine)
@@ -98,10 +94,8 @@ def cell(config: Config) -> list[Row]:
     return table
 
 
-def _rows(library: "Library", head: Row) -> list[Row]:
+def _rows(library: "bench.Library", head: Row) -> list[Row]:
     """Every rule, and what is predicted of it from the strengths in its passes."""
-    from loratheory.experiments.bench import transformers as bench
-
     everywhere = bench.forecast(library)
     there = bench.forecast(library, placed=bench.in_own_layer(library))
     inside = bench.margins(library, inside=True).survives(1.0)

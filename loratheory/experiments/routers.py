@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from loratheory.experiments.bench import Small, on_all_bases
+from loratheory.experiments.bench import transformers as bench
 from loratheory.experiments.bench.rules import rule
 from loratheory.experiments.engine import Row, study
 from loratheory.theorems.routing.arrow_blind_spot import accuracy
@@ -56,8 +57,6 @@ def cell(config: Config) -> list[Row]:
     questions; `edited`, how often some adapter had more than half on unedited ones; `circuit`;
     `expected`, how often theory has Arrow right at both reads; `predicted` accuracy on `two_hop`.
     """
-    from loratheory.experiments.bench import transformers as bench
-
     library = config.library(pairs=config.pairs)
     theory, expected = bench.forecast(library), accuracy(config.facts, 2 * config.pairs) ** 2
     shape = (config.pairs, len(library.replicas), config.facts, 2)

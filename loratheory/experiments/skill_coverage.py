@@ -23,13 +23,9 @@ one step, which say whether the base knows the skills and whether adapters have 
 Six seeds for bases that met the pairs: over these each pair has each share once.
 """
 
-from functools import partial
-
 import numpy as np
 
 from loratheory.experiments.bench.problems import (
-    CODE,
-    FORMS,
     SEEN,
     WEIGHTS,
     Covered,
@@ -49,24 +45,19 @@ def cell(config: Covered) -> list[Row]:
     right at once; `step_1` and `step_2`, problems of one step, of the first skill and of the
     second, whose solution is right.
     """
-    from loratheory.experiments.bench.words import padded, solved
-
-    models, form, count = config.trained(), FORMS["stepwise"][0], config.size.asked
+    models, count = config.trained(), config.size.asked
     asked, met = models.targets(count), coverage(config.seen, config.seed)
     rng = np.random.default_rng([config.seed, 20])
     steps = {
-        f"step_{k + 1}": partial(
-            solved,
-            models.bases,
-            padded([form(CODE, drawn(single([c.pair[k]]), count, rng)) for c in models.cases]),
-        )
+        f"step_{k + 1}": [drawn(single([case.pair[k]]), count, rng) for case in models.cases]
         for k in (0, 1)
     }
     return models.compared(
         {"seen": config.seen},
-        lambda adapt: (
-            models.accuracies(asked, adapt) | {name: step(adapt) for name, step in steps.items()}
-        ),
+        lambda adapt: {
+            **models.accuracies(asked, adapt),
+            **{name: models.right(one, adapt).mean(axis=1) for name, one in steps.items()},
+        },
         lambda case: {"coverage": round(met[case.pair], 4), "seed": config.seed},
     )
 

@@ -31,6 +31,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from loratheory.experiments.bench import Small, on_all_bases
+from loratheory.experiments.bench import transformers as bench
 from loratheory.experiments.bench.rules import rule
 from loratheory.experiments.engine import Row, study
 from loratheory.theorems.routing.arrow_blind_spot import accuracy as right_by_arrow
@@ -58,8 +59,6 @@ def cell(config: Config) -> list[Row]:
     `strength_2`, medians over the edited facts; `claimed`: fails, works, or silent; `predicted`
     accuracy on `two_hop`, of `direct` the measurement itself.
     """
-    from loratheory.experiments.bench import transformers as bench
-
     library = config.library(kinds=("hops", "joint"), familiarity=config.familiarity)
     direct, (joint,) = bench.expert(library), library.others["joint"]
     first, second = library.adapters

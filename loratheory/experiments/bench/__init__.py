@@ -5,12 +5,13 @@
 question, prediction, arms and grid. What needs PyTorch is imported when a cell runs.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+from loratheory.experiments.bench import transformers
 
+if TYPE_CHECKING:
     from loratheory.experiments.bench.transformers import Bases, Library
     from loratheory.pretrained import Model
 
@@ -22,21 +23,16 @@ CROWDS = ((0, 1), (2, 3), (4, 5), (6, 7))
 class Small:
     """Some bases, and adapters of single hops on each; a config adds what it varies.
 
+    Alike wherever it can be, so that experiments share their bases.
+
     Attributes
     ----------
-    seeds : tuple of int
-        Of the bases.
-    sets, facts : int
-        Edits on each base; edited facts of each hop of an edit.
-    coverage : float
-        Fraction of the two-hop questions that pretraining asks.
-    entities, spare : int
-        Of each level: those that pretraining shows, and those it never does. Alike wherever it can
-        be, so that experiments share their bases.
-    width, pretrained : int
-        Of the transformer, and steps of its training.
-    trained, retained : int
-        Steps of the adapters' training, and facts of each hop that they rehearse.
+    seeds, coverage, entities, spare, width
+        Of the bases, see `bases.Setting`.
+    sets, facts, retained
+        Of the adapters, see `library.Teaching`.
+    pretrained, trained : int
+        Steps of the training of a base, of an adapter.
     """
 
     seeds: tuple[int, ...] = (0, 1)
@@ -51,39 +47,29 @@ class Small:
     retained: int = 40
 
     def bases(self, **setting: Any) -> "Bases":
-        """Return the bases; `setting` are further fields of `bench.Setting`, or other values."""
-        from loratheory.experiments.bench.transformers import Setting, bases
-
+        """Return the bases; `setting` are further fields of `bases.Setting`, or other values."""
         mine = {name: getattr(self, name) for name in ("coverage", "entities", "spare", "width")}
-        return bases(Setting(**{**mine, "steps": self.pretrained, **setting}), self.seeds)
+        mine["steps"] = self.pretrained
+        return transformers.bases(transformers.Setting(**(mine | setting)), self.seeds)
 
     def library(
-        self, bases: "Bases | None" = None, kinds: "Sequence[str]" = ("hops",), **teaching: Any
+        self, bases: "Bases | None" = None, kinds: Sequence[str] = ("hops",), **teaching: Any
     ) -> "Library":
-        """Return adapters of these kinds on these bases, or on the config's own.
+        """Return adapters of these kinds, see `training.library`, on these bases or the config's.
 
-        `teaching` are further fields of `library.Teaching`, or other values; see
-        `training.library`.
+        `teaching` are further fields of `library.Teaching`, or other values.
         """
-        from loratheory.experiments.bench.transformers import Teaching, library
-
         mine = {name: getattr(self, name) for name in ("facts", "sets", "retained")}
-        how = Teaching(**{**mine, "steps": self.trained, **teaching})
-        return library(self.bases() if bases is None else bases, how, kinds)
+        how = transformers.Teaching(**{**mine, "steps": self.trained, **teaching})
+        return transformers.library(self.bases() if bases is None else bases, how, kinds)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Language:
-    """A language model and what is drawn from a seed; a config adds what it varies.
+    """A language model, and a `seed` of facts or problems and of training.
 
-    Attributes
-    ----------
-    seed : int
-        Of facts or problems, and of training.
-    model : str
-        An id or folder; empty for SmolLM2-135M-Instruct, dequantised from 4 bits.
-    device : str
-        As in `pretrained.load`.
+    The `model` is an id or folder, or empty for SmolLM2-135M-Instruct, dequantised from 4 bits; the
+    `device` as in `pretrained.load`. A config adds what it varies.
     """
 
     seed: int = 0
@@ -97,6 +83,6 @@ class Language:
         return load(self.model or None, device=self.device, **how)
 
 
-def on_all_bases(configs: "Iterable[Small]") -> "tuple[Small, ...]":
+def on_all_bases(configs: Iterable[Small]) -> tuple[Small, ...]:
     """Return each config once for each of `CROWDS`, in this order."""
     return tuple(replace(one, seeds=seeds) for one in configs for seeds in CROWDS)

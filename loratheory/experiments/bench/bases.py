@@ -1,6 +1,5 @@
 """Small transformers that know a world: trained once per seed and setting, kept in the cache."""
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -9,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from loratheory.store import content_hash
 from loratheory.tasks.two_hop import (
     NOTHING,
     Prompts,
@@ -52,10 +52,8 @@ class Setting:
         The world: hops of a question, entities of each level, those kept from pretraining.
     identity : str
         For which entities ``e id -> e`` is trained: ``none``, ``known`` or ``all``.
-    width, depth, loops : int
+    width, depth, loops, window
         Of the transformer; a question composes where there are as many loops as hops.
-    window : int or None
-        How far attention sees.
     noise, supervision, steps
         Of its training.
     """
@@ -151,42 +149,34 @@ class Bases:
 def bases(setting: Setting, seeds: Sequence[int]) -> Bases:
     """Return a trained transformer for each seed; those in the cache are not trained again.
 
-    A base depends on its seed and the setting alone. Costs about 12 s of one core each at the
-    setting's defaults, once.
+    A base depends on its seed and the setting alone; training several side by side gains nothing at
+    this width. Costs about 12 s of one core each at the setting's defaults, once.
     """
-    worlds = tuple(
-        world(seed, hops=setting.hops, entities=setting.entities, spare=setting.spare)
-        for seed in seeds
-    )
-    splits = tuple(
-        split(one, setting.coverage, rng=np.random.default_rng([seed, 1]))
-        for seed, one in zip(seeds, worlds, strict=True)
-    )
-    config = setting.config(worlds[0].vocabulary)
-    lessons = {
-        seed: pretraining(one, parts, identity=setting.identity)
-        for seed, one, parts in zip(seeds, worlds, splits, strict=True)
+    size = {name: getattr(setting, name) for name in ("hops", "entities", "spare")}
+    worlds = {seed: world(seed, **size) for seed in seeds}
+    splits = {
+        seed: split(one, setting.coverage, rng=np.random.default_rng([seed, 1]))
+        for seed, one in worlds.items()
     }
+    config = setting.config(worlds[seeds[0]].vocabulary)
+
+    def _base(seed: int, wait: bool) -> dict[str, Tensor]:
+        sets = pretraining(worlds[seed], splits[seed], identity=setting.identity)
+        return stored(
+            {"kind": "base", "setting": setting, "seed": seed, **_data(sets, ROWS, seed)},
+            lambda: trained_base(config, setting.recipe, batches(sets, ROWS, [seed, 2]), [seed]),
+            wait=wait,
+        )
+
     each: dict[int, dict[str, Tensor]] = {}
     for wait in (False, True):  # first those that no other process is training
-        for seed in [seed for seed in lessons if seed not in each]:
+        for seed in [seed for seed in seeds if seed not in each]:
             with suppress(BusyError):
-                each[seed] = _trained(setting, config, seed, lessons[seed], wait=wait)
-    first = each[seeds[0]]
-    weights = {name: torch.cat([each[seed][name] for seed in seeds]) for name in first}
-    return Bases(setting, tuple(seeds), worlds, splits, config, weights)
-
-
-def _trained(
-    setting: Setting, config: Config, seed: int, sets: Sequence[Prompts], *, wait: bool
-) -> dict[str, Tensor]:
-    """One base, from the cache or trained; batches of several gain nothing at this width."""
-    parts = {"kind": "base", "setting": setting, "seed": seed, **_data(sets, ROWS, seed)}
-
-    def _train() -> dict[str, Tensor]:
-        return trained_base(config, setting.recipe, batches(sets, ROWS, [seed, 2]), [seed])
-
-    return stored(parts, _train, wait=wait)
+                each[seed] = _base(seed, wait)
+    weights = {name: torch.cat([each[seed][name] for seed in seeds]) for name in each[seeds[0]]}
+    return Bases(
+        setting, tuple(seeds), tuple(worlds.values()), tuple(splits.values()), config, weights
+    )
 
 
 def _data(sets: Sequence[Prompts], rows: int, seed: int) -> dict[str, str]:
@@ -203,20 +193,18 @@ def batches(sets: Sequence[Prompts], rows: int, stream: Sequence[int]) -> Callab
 
 def digest(sets: Sequence[Prompts]) -> str:
     """Return a fingerprint of these rows and their targets."""
-    total = hashlib.sha256()
-    for part in sets:
-        total.update(f"{part.kind} {part.tokens.shape}".encode())
-        total.update(part.tokens.tobytes() + part.targets.tobytes())
-    return total.hexdigest()[:32]
+    parts = [(f"{one.kind} {one.tokens.shape}", one.tokens, one.targets) for one in sets]
+    return content_hash(b"".join(_bytes(*part) for part in parts))
 
 
 def fingerprint(weights: Mapping[str, Tensor]) -> str:
     """Return a fingerprint of these numbers and their names."""
-    total = hashlib.sha256()
-    for name in sorted(weights):
-        total.update(f"{name} {tuple(weights[name].shape)}".encode())
-        total.update(weights[name].numpy().tobytes())
-    return total.hexdigest()[:32]
+    parts = [(f"{n} {tuple(x.shape)}", x.numpy()) for n, x in sorted(weights.items())]
+    return content_hash(b"".join(_bytes(*part) for part in parts))
+
+
+def _bytes(name: str, *arrays: np.ndarray) -> bytes:
+    return b"".join([name.encode(), *(array.tobytes() for array in arrays)])
 
 
 def batch(prompts: Prompts) -> Batch:
@@ -296,11 +284,8 @@ def grown(setting: PlainSetting, seed: int, stages: Sequence[int]) -> dict[int, 
 
     named = {"kind": "plain", "setting": {"Setting": asdict(setting)}, "seed": seed}
     named |= {"stages": list(stages), **_data(sets, setting.rows, seed)}
-    found = stored(named, _train)
-
-    def _stage(number: int) -> Bases:
-        start = f"{number}."
-        weights = {n.removeprefix(start): x for n, x in found.items() if n.startswith(start)}
-        return Bases(setting, (seed,), (facts,), (parts,), config, weights)
-
-    return {number: _stage(number) for number in stages}
+    weights: dict[str, dict[str, Tensor]] = {}
+    for name, x in stored(named, _train).items():
+        stage, _, rest = name.partition(".")
+        weights.setdefault(stage, {})[rest] = x
+    return {n: Bases(setting, (seed,), (facts,), (parts,), config, weights[f"{n}"]) for n in stages}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from loratheory.experiments.bench import transformers
 from loratheory.tasks.two_hop import NOTHING, Prompts, joined
 from loratheory.tasks.word_problems import (
     Alphabet,
@@ -100,12 +101,10 @@ def pretraining(kind: str, seed: int, rows: int) -> tuple[Prompts, ...]:
     rng = np.random.default_rng([seed, 12])
     one = varied(single((*CONTEXT, *SKILLS)), rows, rng)
     sets = [*[stepwise(CODE, one)] * 2, answered(CODE, one)]
-    if kind != KINDS[0]:
-        sets += [stepwise(CODE, varied(chains(CONTEXT, 2), rows, rng))] * 2
-    if kind == KINDS[2]:
-        met = varied([linked(pair) for pair in sorted(covered(seed))], rows, rng)
-        sets += [stepwise(CODE, met)] * 2
-    return alike(sets)
+    met = chains(CONTEXT, 2), [linked(pair) for pair in sorted(covered(seed))]
+    for templates in met[: KINDS.index(kind)]:
+        sets += [stepwise(CODE, varied(templates, rows, rng))] * 2
+    return padded(sets)
 
 
 def weights(seed: int) -> dict[Pair, int]:
@@ -146,10 +145,10 @@ def covering(seen: str, seed: int, rows: int) -> tuple[Prompts, ...]:
         met = [linked(pair) for pair, n in weights(seed).items() for _ in range(n)]
         for templates in (chains(CONTEXT, 2), met if seen == SEEN[4] else chains(CONTEXT, 2)):
             sets += [stepwise(CODE, varied(templates, rows, rng))] * 2
-    return alike(sets)
+    return padded(sets)
 
 
-def alike(sets: Sequence[Prompts]) -> tuple[Prompts, ...]:
+def padded(sets: Sequence[Prompts]) -> tuple[Prompts, ...]:
     """Return the same sets, all as long as the longest row."""
     length = max(part.tokens.shape[-1] for part in sets)
     return tuple(part.padded(length) for part in sets)
@@ -180,18 +179,12 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Case:
-    """A pair of skills, and what share of each adapter's problems has two steps.
+    """A pair of skills, and what `share` of each adapter's problems has two steps.
 
-    Attributes
-    ----------
-    pair : tuple of str
-        The target's second skill takes what the first one makes; adapter 1 is taught the first.
-    bridge : str
-        The problems of two steps. "serial": the pair in the other order, in both adapters.
-        "neutral": two steps of the context, in both. "own": each adapter's own skill with one of
-        the context, so that the shape alone is shared. "none": there are no such problems.
-    share : float
-        Of these problems.
+    The target's second skill takes what the first one makes; adapter 1 is taught the first. The
+    `bridge` are the problems of two steps. "serial": the pair in the other order, in both adapters.
+    "neutral": two steps of the context, in both. "own": each adapter's own skill with one of the
+    context, so that the shape alone is shared. "none": there are no such problems.
     """
 
     pair: Pair
@@ -228,11 +221,12 @@ class Case:
 
 def overlapping(pairs: Sequence[Pair] = MEASURED) -> tuple[Case, ...]:
     """Return the cases that differ in their problems of two steps, and one without any a pair."""
-    cases = []
-    for pair in pairs:
-        kinds = SHARES if pair == MEASURED[0] else ("own",)
-        cases += [Case(pair), *(Case(pair, kind, x) for kind in kinds for x in SHARES[kind])]
-    return tuple(cases)
+    kinds = {pair: SHARES if pair == MEASURED[0] else ("own",) for pair in pairs}
+    return tuple(
+        case
+        for pair in pairs
+        for case in (Case(pair), *(Case(pair, k, x) for k in kinds[pair] for x in SHARES[k]))
+    )
 
 
 def apart() -> tuple[Case, ...]:
@@ -248,14 +242,10 @@ class Size:
     ----------
     width, depth, heads : int
         Of the transformer: full attention, rotary positions, no loop.
-    steps, rows, problems : int
-        Of its training: steps, prompts a step, problems in each third of a set.
-    rate : float
-        Of its training.
-    rank : int
-        Of an adapter.
-    trained, shown, lesson : int
-        Of an adapter's training: steps, prompts a step, prompts in all.
+    steps, rows, problems, rate
+        Of its training: steps, prompts a step, problems in each third of a set, learning rate.
+    rank, trained, shown, lesson : int
+        Of an adapter; of its training: steps, prompts a step, prompts in all.
     asked : int
         Problems of each target.
     """
@@ -298,10 +288,8 @@ class Skilled(ABC):
 
     def trained(self) -> "Trained":
         """Return the adapters, from the cache or trained."""
-        from loratheory.experiments.bench.words import pretrained, trained
-
-        bases = pretrained(self.prompts(), self.seed, self.size)
-        return trained(bases, self.cases(), self.size, self.ceilings)
+        bases = transformers.pretrained(self.prompts(), self.seed, self.size)
+        return transformers.trained(bases, self.cases(), self.size, self.ceilings)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -353,9 +341,8 @@ def margin(share: float, coefficient: float, *, habit: bool, adapters: int = 2) 
     """Return by how much the shared first step is ahead of the other one (``thm:template-vote``).
 
     It is taken where this is positive: ``2 v - 1`` with the votes ``v = (1 - C) habit + C share``,
-    ``C`` the sum of the coefficients, as all adapters and the base are asked by one and the same
-    key. `share` of each adapter's solutions take this step, all others begin with what is asked
-    for; `habit` says whether the base by itself takes it.
+    ``C`` the sum of the coefficients. `share` of each adapter's solutions take this step, all
+    others begin with what is asked for; `habit` says whether the base by itself takes it.
     """
     total = adapters * coefficient
     return 2 * ((1 - total) * habit + total * share) - 1

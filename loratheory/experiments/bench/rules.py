@@ -30,41 +30,21 @@ from loratheory.adapters import (
 )
 from loratheory.lowrank import LowRank, array_namespace, device
 
-
-class Place(Protocol):
-    """A linear map at work: which one, in which layer, in which loop."""
-
-    @property
-    def name(self) -> str:
-        """Of the weight."""
-
-    @property
-    def layer(self) -> int:
-        """Its number, -1 for none."""
-
-    @property
-    def loop(self) -> int:
-        """How often the model has been passed before; 0 in models without a loop."""
-
-
 Route = Callable[[Any, Any], Any]
 """``route(place, x)``: weights (replicas, tokens, adapters) for inputs (replicas, tokens, n)."""
 
 
 class Library(Protocol):
-    """Adapters on a model, as rules see them; a language model is one replica."""
+    """Adapters on a model, as rules see them; a language model is one replica.
 
-    @property
-    def size(self) -> int:
-        """How many adapters."""
+    There are `size` adapters, `hops` of them make a pair, and a pass has `reads`: layers times
+    loops. A place is a linear map at work, with the `name` of its weight, its `layer` (-1 for none)
+    and the `loop`: how often the model has been passed before.
+    """
 
-    @property
-    def hops(self) -> int:
-        """How many adapters make a pair, one for each hop of a question."""
-
-    @property
-    def reads(self) -> int:
-        """How often a pass reads its weights: layers times loops."""
+    size: int
+    hops: int
+    reads: int
 
     def read(self, place: Any) -> int:
         """Which of the reads this place belongs to."""
@@ -127,29 +107,31 @@ def mean(library: Any) -> Reuse:
     return coefficients(1 / library.size)(library)
 
 
-def _of_pair(library: Any, test: Callable[[Any, int], bool]) -> Reuse:
-    """The adapters of the pair that is asked, where the test lets the place and the hop pass."""
+def _of_pair(test: Callable[[Any, Any, int], bool]) -> Act:
+    """The adapters of the pair that is asked, where ``test(library, place, hop)`` lets them."""
 
-    def _shares(place: Any, pair: int) -> list[float]:
-        numbers = (divmod(k, library.hops) for k in range(library.size))
-        return [float(owner == pair and test(place, hop)) for owner, hop in numbers]
+    def _reuse(library: Any) -> Reuse:
+        def _shares(place: Any, pair: int) -> list[float]:
+            numbers = (divmod(k, library.hops) for k in range(library.size))
+            return [float(owner == pair and test(library, place, hop)) for owner, hop in numbers]
 
-    return Reuse(library, _shares)
+        return Reuse(library, _shares)
+
+    return _reuse
 
 
-def pair_alone(library: Any) -> Reuse:
-    """Return the adapters of the pair that is asked and no other."""
-    return _of_pair(library, lambda *_: True)
+pair_alone = _of_pair(lambda *_: True)
+"""The rule that uses the adapters of the pair that is asked and no other."""
 
 
 def alone(hop: int) -> Act:
     """Return the rule that uses the adapter of one hop of the pair that is asked."""
-    return lambda library: _of_pair(library, lambda _, mine: mine == hop)
+    return _of_pair(lambda _, __, mine: mine == hop)
 
 
 def placed(*reads: Sequence[int]) -> Act:
     """Return the rule in which the asked pair's adapter of hop ``j`` acts in ``reads[j]`` only."""
-    return lambda library: _of_pair(library, lambda place, hop: library.read(place) in reads[hop])
+    return _of_pair(lambda library, place, hop: library.read(place) in reads[hop])
 
 
 def oracle_placement(library: Any, *, backwards: bool = False) -> Reuse:
@@ -169,15 +151,15 @@ def layer_split(
     """
 
     def _split(library: Any) -> Reuse:
-        whole = (of or coefficients(1.0))(library)
+        split = (of or coefficients(1.0))(library)
 
         def _shares(place: Any, pair: int) -> list[float]:
             low = place.layer < layer
             acts = {"below": low, "above": not low, "all": True, "none": False}
             halves = [acts[(first, second)[k % 2]] for k in range(library.size)]
-            return [c * on for c, on in zip(whole.shares(place, pair), halves, strict=True)]
+            return [c * on for c, on in zip(split.shares(place, pair), halves, strict=True)]
 
-        return replace(whole, shares=_shares)
+        return replace(split, shares=_shares)
 
     return _split
 
@@ -282,8 +264,8 @@ def router(scores: Callable[..., Scores], *, soft: int | None = 1, temperature: 
     """
 
     def _router(updates: Sequence[LowRank], _: Any) -> Router:
-        count = len(updates)
-        return Router(scores(updates), min(soft or count, count), temperature)
+        best = min(soft or len(updates), len(updates))
+        return Router(scores(updates), best, temperature)
 
     return routed(_router, ordinary=False)
 
@@ -373,10 +355,8 @@ def rule(name: str, **options: Any) -> Act:
     if name not in RULES:
         message = f"there is no rule {name!r}: choose among {', '.join(RULES)}"
         raise KeyError(message)
-    row = RULES[name]
-    if not options:
-        return row.act
-    if row.make is None:
+    act, make = RULES[name].act, RULES[name].make
+    if options and make is None:
         message = f"the rule {name!r} has no options, and was given {', '.join(options)}"
         raise KeyError(message)
-    return row.make(**options)
+    return make(**options) if options and make else act

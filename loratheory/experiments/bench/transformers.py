@@ -1,54 +1,28 @@
-"""All that a study on small transformers is made of, in one import; it needs PyTorch."""
+"""All that a study on small transformers is made of, in one import; its first use needs PyTorch."""
 
-from loratheory.experiments.bench.answers import PASSES as PASSES
-from loratheory.experiments.bench.answers import Accuracies as Accuracies
-from loratheory.experiments.bench.answers import Arm as Arm
-from loratheory.experiments.bench.answers import accuracies as accuracies
-from loratheory.experiments.bench.answers import accuracy as accuracy
-from loratheory.experiments.bench.answers import answer_margins as answer_margins
-from loratheory.experiments.bench.answers import arm as arm
-from loratheory.experiments.bench.answers import by_part as by_part
-from loratheory.experiments.bench.answers import compared as compared
-from loratheory.experiments.bench.answers import recall as recall
-from loratheory.experiments.bench.answers import rows as rows
-from loratheory.experiments.bench.answers import scores as scores
-from loratheory.experiments.bench.answers import written_out as written_out
-from loratheory.experiments.bench.bases import PARTS as PARTS
-from loratheory.experiments.bench.bases import Bases as Bases
-from loratheory.experiments.bench.bases import PlainSetting as PlainSetting
-from loratheory.experiments.bench.bases import Setting as Setting
-from loratheory.experiments.bench.bases import bases as bases
-from loratheory.experiments.bench.bases import grown as grown
-from loratheory.experiments.bench.coefficient import by_coefficient as by_coefficient
-from loratheory.experiments.bench.coefficient import switched as switched
-from loratheory.experiments.bench.library import Acting as Acting
-from loratheory.experiments.bench.library import BlockGates as BlockGates
-from loratheory.experiments.bench.library import Library as Library
-from loratheory.experiments.bench.library import Teaching as Teaching
-from loratheory.experiments.bench.library import acting as acting
-from loratheory.experiments.bench.library import added as added
-from loratheory.experiments.bench.library import of as of
-from loratheory.experiments.bench.library import within as within
-from loratheory.experiments.bench.theory import Forecast as Forecast
-from loratheory.experiments.bench.theory import Margins as Margins
-from loratheory.experiments.bench.theory import circuit as circuit
-from loratheory.experiments.bench.theory import forecast as forecast
-from loratheory.experiments.bench.theory import in_loops as in_loops
-from loratheory.experiments.bench.theory import in_own_layer as in_own_layer
-from loratheory.experiments.bench.theory import margins as margins
-from loratheory.experiments.bench.theory import pattern as pattern
-from loratheory.experiments.bench.theory import survival as survival
-from loratheory.experiments.bench.training import alike as alike
-from loratheory.experiments.bench.training import exchanged as exchanged
-from loratheory.experiments.bench.training import expert as expert
-from loratheory.experiments.bench.training import library as library
-from loratheory.experiments.bench.training import pooled as pooled
-from loratheory.experiments.bench.training import retrained as retrained
-from loratheory.experiments.bench.weights import crosstalk as crosstalk
-from loratheory.experiments.bench.weights import detection as detection
-from loratheory.experiments.bench.weights import hindsight as hindsight
-from loratheory.experiments.bench.weights import leak as leak
-from loratheory.experiments.bench.weights import safe as safe
-from loratheory.experiments.bench.weights import weights_at_reads as weights_at_reads
-from loratheory.toy.transformer import ATTENTION as ATTENTION
-from loratheory.toy.transformer import MLP as MLP
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from loratheory.experiments.bench.answers import *  # noqa: F403
+    from loratheory.experiments.bench.bases import *  # noqa: F403
+    from loratheory.experiments.bench.coefficient import *  # noqa: F403
+    from loratheory.experiments.bench.library import *  # noqa: F403
+    from loratheory.experiments.bench.theory import *  # noqa: F403
+    from loratheory.experiments.bench.training import *  # noqa: F403
+    from loratheory.experiments.bench.weights import *  # noqa: F403
+    from loratheory.experiments.bench.words import *  # noqa: F403
+    from loratheory.toy.transformer import ATTENTION as ATTENTION
+    from loratheory.toy.transformer import MLP as MLP
+
+MODULES = "bases", "library", "training", "answers", "theory", "coefficient", "weights", "words"
+
+
+def __getattr__(name: str) -> Any:
+    """Return what the first of `MODULES` that has this name means by it."""
+    for module in () if name.startswith("_") else MODULES:
+        found = vars(import_module(f"loratheory.experiments.bench.{module}"))
+        if name in found:
+            return found[name]
+    message = f"no module of the bench for small transformers has {name!r}"
+    raise AttributeError(message)

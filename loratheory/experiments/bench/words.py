@@ -12,15 +12,8 @@ import numpy as np
 import torch
 
 from loratheory.adapters import Adapter, read_likeness, response_likeness, write_likeness
-from loratheory.experiments.bench.bases import (
-    Bases,
-    Setting,
-    batch,
-    batches,
-    digest,
-    fingerprint,
-    tensor,
-)
+from loratheory.experiments.bench.answers import Accuracies
+from loratheory.experiments.bench.bases import Bases, Setting, batch, batches, digest, fingerprint
 from loratheory.experiments.bench.library import Acting, Library, Teaching
 from loratheory.experiments.bench.problems import (
     CODE,
@@ -31,9 +24,10 @@ from loratheory.experiments.bench.problems import (
     Size,
     drawn,
     linked,
+    padded,
     pretraining,
 )
-from loratheory.experiments.bench.rules import Act, rule
+from loratheory.experiments.bench.rules import rule
 from loratheory.experiments.bench.training import fitted
 from loratheory.experiments.engine import Row
 from loratheory.shapes import Bool, Float
@@ -55,14 +49,11 @@ from loratheory.toy.transformer import (
     trained_base,
 )
 
-Accuracies = dict[str, Float[np.ndarray, " E"]]
-RULES: Mapping[str, Act] = {
+RULES = {
     "base": rule("base"),
     "first alone": rule("hop 1 alone"),
     "second alone": rule("hop 2 alone"),
-    "mean": rule("mean"),
-    "sum": rule("sum"),
-    "ties": rule("ties"),
+    **{name: rule(name) for name in ("mean", "sum", "ties")},
     "interpolating": rule("interpolating", ridge=0.1),
     "arrow": rule("arrow"),
     "gates": rule("gates"),
@@ -83,22 +74,17 @@ def pretrained(sets: Sequence[Prompts], seed: int, size: Size) -> Bases:
     order of its training. Costs about a minute of one core, once.
     """
     recipe = Recipe(steps=size.steps, rate=size.rate, warmup=min(100, size.steps), decay=0.1)
+    width, depth = size.width, size.depth
     config = Config(
-        vocabulary=CODE.vocabulary,
-        width=size.width,
-        depth=size.depth,
-        heads=size.heads,
-        position="rope",
+        vocabulary=CODE.vocabulary, width=width, heads=size.heads, depth=depth, position="rope"
     )
-
-    def _train() -> dict[str, torch.Tensor]:
-        return trained_base(config, recipe, batches(sets, size.rows, [seed, 13]), [seed])
-
     parts = {"kind": "words", "config": config, "recipe": recipe, "seed": seed}
     parts |= {"rows": size.rows, "data": digest(sets)}
+    drawn_rows = batches(sets, size.rows, [seed, 13])
+    weights = stored(parts, lambda: trained_base(config, recipe, drawn_rows, [seed]))
     # prompts of random tokens, which gates calibrate on, are as long as problems
-    setting = Setting(hops=LENGTH - 1, width=size.width, depth=size.depth, loops=1)
-    return Bases(setting, (seed,), (), (), config, stored(parts, _train))
+    setting = Setting(hops=LENGTH - 1, width=width, depth=depth, loops=1)
+    return Bases(setting, (seed,), (), (), config, weights)
 
 
 def adapters(bases: Bases, lessons: Sequence[Lesson], size: Size, *, wider: int = 1) -> Lora:
@@ -108,9 +94,8 @@ def adapters(bases: Bases, lessons: Sequence[Lesson], size: Size, *, wider: int 
     lessons may be as large as both.
     """
     (seed,) = bases.seeds
-    seeds = [
-        int(np.random.SeedSequence([seed, 14, k]).generate_state(1)[0]) for k in range(len(lessons))
-    ]
+    each = [np.random.SeedSequence([seed, 14, k]).generate_state(1) for k in range(len(lessons))]
+    seeds = [int(one[0]) for one in each]
     data = [
         lesson.prompts(size.lesson, np.random.default_rng([one, 15]))
         for lesson, one in zip(lessons, seeds, strict=True)
@@ -176,17 +161,22 @@ class Trained:
             for k, case in enumerate(self.cases)
         ]
 
-    def right(self, asked: Sequence[Problems], adapt: Adapt | None) -> Bool[np.ndarray, "E B"]:
-        """Return which problems are solved step by step under what is added to the base."""
-        form = FORMS["stepwise"][0]
-        return share_right(self.bases, padded([form(CODE, one) for one in asked]), adapt) == 1
+    def right(
+        self, asked: Sequence[Problems], adapt: Adapt | None, form: str = "stepwise"
+    ) -> Bool[np.ndarray, "E B"]:
+        """Return which problems, one set a replica, are solved under what is added to the base.
+
+        Put and solved in one of `FORMS`, as a whole: a solution that greedy decoding writes by
+        itself is right iff each of its tokens is the likeliest after the right ones, which one pass
+        tells.
+        """
+        rows = stacked(padded([FORMS[form][0](CODE, one) for one in asked]))
+        likeliest = _likeliest(self.bases, rows.tokens, adapt)
+        return ((likeliest == rows.targets) | (rows.targets < 0)).all(axis=2)
 
     def accuracies(self, asked: Sequence[Problems], adapt: Adapt | None) -> Accuracies:
         """Return the share of problems solved: `stepwise` as a whole, `answered` at once."""
-        return {
-            name: solved(self.bases, padded([form(CODE, one) for one in asked]), adapt)
-            for name, (form, _) in FORMS.items()
-        }
+        return {form: self.right(asked, adapt, form).mean(axis=1) for form in FORMS}
 
     def rows(self, head: Row, columns: Accuracies, beside: Callable[[Case], Row]) -> list[Row]:
         """Return a row a case: `head`, its skills, what is `beside` them, the rounded columns."""
@@ -220,51 +210,22 @@ def trained(
 ) -> Trained:
     """Return the adapters of these cases and their ceilings; equal lessons are trained once."""
 
-    def _each(lessons: Sequence[Lesson], wider: int) -> Lora:
-        different = list(dict.fromkeys(lessons))
-        index = torch.tensor([different.index(lesson) for lesson in lessons])
-        return adapters(bases, different, size, wider=wider).map(lambda x: x[index])
+    def _each(sets: Sequence[Sequence[Lesson]], wider: int) -> list[Lora]:
+        """An adapter for each set of lessons, a replica each."""
+        different = list(dict.fromkeys(lesson for lessons in sets for lesson in lessons))
+        learnt = adapters(bases, different, size, wider=wider)
+        places = ([different.index(one) for one in lessons] for lessons in sets)
+        return [learnt.of(torch.tensor(each)) for each in places]
 
-    count = len(cases)
-    skills = _each([case.lessons[k] for k in (0, 1) for case in cases], 1)
-    above = _each([getattr(case, name) for name in ceilings for case in cases], 2)
-    parts = [slice(k * count, (k + 1) * count) for k in range(max(2, len(ceilings)))]
-    tops = {name: above.of(part) for name, part in zip(ceilings, parts, strict=False)}
-    return Trained(bases, tuple(cases), skills.of(parts[0]), skills.of(parts[1]), tops)
-
-
-def padded(prompts: Sequence[Prompts]) -> list[Prompts]:
-    """Return the prompts at the length of the longest."""
-    length = max(one.tokens.shape[-1] for one in prompts)
-    return [one.padded(length) for one in prompts]
-
-
-def solved(
-    bases: Bases, prompts: Sequence[Prompts], adapt: Adapt | None
-) -> Float[np.ndarray, " E"]:
-    """Return the share of prompts in which each token due is the likeliest, one set a replica.
-
-    A solution that greedy decoding writes by itself is right as a whole iff each of its tokens is
-    the likeliest after the right ones: one pass tells.
-    """
-    return (share_right(bases, prompts, adapt) == 1).mean(axis=1)
-
-
-def share_right(
-    bases: Bases, prompts: Sequence[Prompts], adapt: Adapt | None
-) -> Float[np.ndarray, "E B"]:
-    """Return which share of a prompt's tokens is right, one by one after the right ones."""
-    rows = stacked(list(prompts))
-    due = rows.targets >= 0
-    right = (_likeliest(bases, rows.tokens, adapt) == rows.targets) & due
-    return right.sum(axis=2) / due.sum(axis=2)
+    first, second = _each([[case.lessons[k] for case in cases] for k in (0, 1)], 1)
+    above = _each([[getattr(case, name) for case in cases] for name in ceilings], 2)
+    return Trained(bases, tuple(cases), first, second, dict(zip(ceilings, above, strict=True)))
 
 
 def _likeliest(bases: Bases, tokens: np.ndarray, adapt: Adapt | None) -> np.ndarray:
     with torch.inference_mode():
-        scores = logits(bases.config, bases.weights, tensor(tokens), adapt)
-    likeliest: np.ndarray = scores.argmax(-1).numpy()
-    return likeliest
+        scores = logits(bases.config, bases.weights, torch.tensor(tokens), adapt)
+    return np.asarray(scores.argmax(-1))
 
 
 def solutions(bases: Bases, problems: Problems, adapt: Adapt | None = None) -> list[list[str]]:
@@ -299,56 +260,52 @@ def proxies(models: Trained, asked: list[Problems]) -> dict[str, Float[np.ndarra
     """Return what predicts reuse, case by case, from prompts of the target without their answers.
 
     `overlap` of the training solutions, and the `shape` share of them that the target needs, the
-    smaller of both adapters; `read` and `write` likeness of weights, means over modules weighted by
-    the energies; `response` likeness on the base's activations on the prompts, likewise;
+    smaller of both adapters; `read` and `write` likeness of weights and `response` likeness on the
+    base's activations on the prompts, means over modules weighted by the product of both norms;
     `agreement`, how often both adapters give the same next token where the question ends.
     """
-    form = FORMS["stepwise"][0]
-    prompts = stacked(padded([form(CODE, one) for one in asked]))
-    both = zip(adapters_of(models.first), adapters_of(models.second), strict=True)
-    inputs = _activations(models, prompts)
-    table: dict[str, list[float]] = {name: [] for name in PROXIES[:-1]}
-    for e, (case, (one, two)) in enumerate(zip(models.cases, both, strict=True)):
+    prompts = stacked(padded([stepwise(CODE, one) for one in asked]))
+    skills, inputs = (models.first, models.second), _activations(models, prompts)
+    table: list[tuple[float, ...]] = []
+    each = zip(models.cases, adapters_of(models.first), adapters_of(models.second), strict=True)
+    for e, (case, one, two) in enumerate(each):
         rng = np.random.default_rng([models.seed, 17])
         sets = [lesson.drawn(192, rng).templates for lesson in case.lessons]
-        table["overlap"].append(template_overlap(*sets))
-        table["shape"].append(min(shape_share(each, asked[e].templates) for each in sets))
-        for name, value in _likeness(one, two, {n: x[e] for n, x in inputs.items()}).items():
-            table[name].append(value)
+        shape = min(shape_share(solutions, asked[e].templates) for solutions in sets)
+        likeness = _likeness(one, two, {name: x[e] for name, x in inputs.items()})
+        table.append((template_overlap(*sets), shape, *likeness))
+    ends = prompts.asked[..., None]
     first, second = (
-        np.take_along_axis(
-            _likeliest(models.bases, prompts.tokens, adapter), prompts.asked[..., None], axis=-1
-        )
-        for adapter in (models.first, models.second)
+        np.take_along_axis(_likeliest(models.bases, prompts.tokens, adapter), ends, axis=-1)
+        for adapter in skills
     )
-    table["agreement"] = np.mean(first == second, axis=(1, 2)).tolist()
-    return {name: np.array(column) for name, column in table.items()}
+    agreement = np.mean(first == second, axis=(1, 2))
+    return dict(zip(PROXIES, (*np.transpose(table), agreement), strict=True))
 
 
-def _likeness(one: Adapter, two: Adapter, inputs: dict[str, torch.Tensor]) -> dict[str, float]:
-    """Means over modules, each weighted by the product of its two norms."""
-    size = {name: one[name].norm * two[name].norm for name in one}
-    total = sum(size.values())
-
-    def _mean(likeness: Callable[[str], float]) -> float:
-        return sum(size[name] * likeness(name) for name in size) / total
-
-    return {
-        "read": _mean(lambda name: read_likeness(one[name], two[name])),
-        "write": _mean(lambda name: write_likeness(one[name], two[name])),
-        "response": _mean(lambda name: response_likeness(one[name], two[name], inputs[name])),
-    }
+def _likeness(one: Adapter, two: Adapter, inputs: dict[str, torch.Tensor]) -> list[float]:
+    """Of what is read, written, and answered to these inputs: means over modules."""
+    norms = np.array([one[name].norm * two[name].norm for name in one])
+    each = [
+        (
+            read_likeness(one[name], two[name]),
+            write_likeness(one[name], two[name]),
+            response_likeness(one[name], two[name], inputs[name]),
+        )
+        for name in one
+    ]
+    return np.average(each, axis=0, weights=norms).tolist()
 
 
 def _activations(models: Trained, prompts: Prompts) -> dict[str, torch.Tensor]:
     """What the base feeds each map where the questions end, ``(E, B, n)``."""
     inputs: dict[str, torch.Tensor] = {}
     rows, length = prompts.tokens.shape[1:]
-    ends = tensor(prompts.asked + np.arange(rows) * length)[..., None]
+    ends = torch.tensor(prompts.asked + np.arange(rows) * length)[..., None]
 
     def _record(site: Site, x: torch.Tensor) -> None:
         inputs[site.name] = x.take_along_dim(ends, dim=1)
 
     with torch.inference_mode():
-        logits(models.bases.config, models.bases.weights, tensor(prompts.tokens), _record)
+        logits(models.bases.config, models.bases.weights, torch.tensor(prompts.tokens), _record)
     return inputs

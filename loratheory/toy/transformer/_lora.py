@@ -35,7 +35,7 @@ class Lora:
             return None
         return low_rank_image(x, self.up[name], self.down[name], self.scale)
 
-    def of(self, replicas: slice) -> "Lora":
+    def of(self, replicas: slice | Tensor) -> "Lora":
         """The adapters of some replicas."""
         return self.map(lambda x: x[replicas])
 

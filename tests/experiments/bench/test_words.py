@@ -21,11 +21,8 @@ from loratheory.experiments.bench.words import (
     RULES,
     adapters,
     base,
-    padded,
     proxies,
-    share_right,
     solutions,
-    solved,
     trained,
 )
 from loratheory.tasks.word_problems import stepwise, together
@@ -104,9 +101,9 @@ def test_rules_and_ceilings_act(here):
         assert torch.equal(found[name](site, x), adapter(site, x))
 
 
-def test_a_solution_is_right_iff_each_token_is_the_likeliest(known, monkeypatch):
+def test_a_solution_is_right_iff_each_token_is_the_likeliest(here, monkeypatch):
     asked = drawn([linked(PAIRS[0])], 6, np.random.default_rng(0))
-    (rows,) = padded([stepwise(CODE, asked)])
+    rows = stepwise(CODE, asked)
     right = np.where(rows.targets >= 0, rows.targets, 3)
     wrong = right.copy()
     wrong[:2, rows.asked[0] + 1] += 1
@@ -116,10 +113,8 @@ def test_a_solution_is_right_iff_each_token_is_the_likeliest(known, monkeypatch)
         return torch.nn.functional.one_hot(torch.tensor(wrong), CODE.vocabulary)[None].float()
 
     monkeypatch.setattr(module, "logits", _said)
-    assert solved(known, [rows], None) == pytest.approx([4 / 6])
-    assert share_right(known, [rows], None)[0, 0] == pytest.approx(
-        1 - 1 / (rows.targets[0] >= 0).sum()
-    )
+    right_or_not = here.only(0).right([asked], None)
+    assert right_or_not.tolist() == [[False, False, True, True, True, True]]
 
 
 def test_each_token_is_the_likeliest_after_those_written(monkeypatch):

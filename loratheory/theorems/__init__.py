@@ -88,6 +88,7 @@ CHAPTERS: dict[str, tuple[str, ...]] = {
         "invisible_placement",
         "least_norm_placement",
         "free_placement",
+        "stand_in_ceiling",
         "routing_reach",
         "context_composition",
     ),

@@ -8,6 +8,7 @@ from itertools import pairwise, product
 import numpy as np
 import sympy as sp
 from scipy.optimize import linprog
+from scipy.special import entr
 from theorems.owed import attack, example, floats, road, symmetry
 
 from loratheory.lowrank import LowRank, orthonormal
@@ -24,6 +25,7 @@ from loratheory.theorems import (
     perturbed_region,
     residual_region,
     routing_reach,
+    stand_in_ceiling,
     template_vote,
     two_read_region,
 )
@@ -490,6 +492,102 @@ def lengths_of_all_latent_keys_and_what_single_hops_say(case, rng):
     yield replace(case, model=model, partner=longer), 1.0
     named = tuple(rng.standard_normal(keys.shape) for keys in case.model.named)
     yield replace(case, model=replace(case.model, named=named)), 1.0
+
+
+# stand-in ceiling, and its clauses
+
+
+def lessons(*answers, signals=1, entities=None, stand_ins=None):
+    """Lessons in which row by row a stand-in gives these answers, all equally often."""
+    s, n = len(answers), len(answers[0])
+    entities = np.full(n, 1 / n) if entities is None else np.array(entities)
+    stand_ins = np.full((s, n), 1 / s) if stand_ins is None else np.array(stand_ins)
+    return stand_in_ceiling.Case(entities, stand_ins, answers, signals)
+
+
+@example(stand_in_ceiling)
+def two_that_agree_about_one_of_four_entities_allow_five_eighths():
+    agreeing = (0, 0, 0, 0), (0, 1, 1, 1)
+    yield lessons(*agreeing), 5 / 8
+    yield lessons(*agreeing, signals=2), 1.0
+    yield lessons(*agreeing, entities=[0.7, 0.1, 0.1, 0.1]), 0.85
+    yield lessons((0, 1, 2)), 1.0
+    three = [[0.5], [0.3], [0.2]]
+    yield lessons((0,), (1,), (2,), stand_ins=three), 0.5
+    yield lessons((0,), (1,), (2,), stand_ins=three, signals=2), 0.8
+    yield lessons((0,), (1,), (1,), stand_ins=three), 0.5
+
+
+@example("disagreeing-stand-ins")
+def two_that_disagree_allow_a_half_and_three_a_third():
+    yield lessons((0, 0), (1, 1)), 1 / 2
+    yield lessons((0, 0), (1, 1), (2, 3)), 1 / 3
+    yield lessons((0, 0), (1, 1), (2, 3), signals=2), 2 / 3
+
+
+@example("stand-in-loss")
+def two_that_disagree_cost_ln_2_and_half_a_bit_saves_half_of_it():
+    case, agreeing = lessons((0, 0), (1, 1)), lessons((0, 0), (0, 1))
+    blind = stand_in_ceiling.Reader(np.ones((1, 2, 2)), np.full((1, 3, 2), 1 / 3))
+    yield stand_in_ceiling.Loss(case, 0.0), math.log(2), (blind, math.log(3))
+    yield stand_in_ceiling.Loss(case, math.log(2) / 2), math.log(2) / 2
+    yield stand_in_ceiling.Loss(agreeing, 0.0), math.log(2) / 2
+    yield stand_in_ceiling.Loss(lessons((0, 1, 2)), 0.0), 0.0
+
+
+@attack(stand_in_ceiling, starts=3)
+def alternating_replies_and_signals_arrive():
+    yield lessons((0, 0, 0, 0), (0, 1, 1, 1)), 5 / 8
+    yield lessons((0,), (1,), (2,), stand_ins=[[0.5], [0.3], [0.2]], signals=2), 0.8
+
+
+@attack("stand-in-loss", rel=1e-3)
+def descent_without_the_partner_arrives_at_the_entropy():
+    yield stand_in_ceiling.Loss(lessons((0, 0), (0, 1), (0, 2)), 0.0), math.log(3) / 2
+
+
+@symmetry(stand_in_ceiling)
+def order_of_stand_ins_and_entities_and_names_of_answers(case, rng):
+    yield shuffled(case, rng), 1.0
+
+
+@symmetry("disagreeing-stand-ins")
+def the_same_orders_and_names(case, rng):
+    yield shuffled(case, rng), 1.0
+
+
+@symmetry("stand-in-loss")
+def the_same_orders_and_names_at_the_same_nats(case, rng):
+    yield replace(case, lessons=shuffled(case.lessons, rng)), 1.0
+
+
+def shuffled(case, rng):
+    acting, asked, named = (rng.permutation(n) for n in (*case.stand_ins.shape, case.tokens))
+    answers = named[np.array(case.answers)][acting][:, asked]
+    stand_ins = case.stand_ins[acting][:, asked]
+    rows = tuple(map(tuple, answers.tolist()))
+    return stand_in_ceiling.Case(case.entities[asked], stand_ins, rows, case.signals)
+
+
+@road(stand_in_ceiling, size=4)
+def the_best_of_all_deterministic_readers(case, _):
+    """Each entity by itself: every set of k replies, each stand-in hearing what suits it."""
+    answers, total = np.array(case.answers), 0.0
+    for e, weight in enumerate(case.entities):
+        sets = product(range(case.tokens), repeat=case.signals)
+        right = [np.isin(answers[:, e], replies) @ case.stand_ins[:, e] for replies in sets]
+        total += weight * max(right)
+    yield case, total
+
+
+@road("stand-in-loss")
+def joint_entropies_of_answer_and_entity(case, _):
+    weights = case.lessons.entities * case.lessons.stand_ins
+    table = np.zeros((case.lessons.tokens, weights.shape[1]))
+    for (j, e), answer in np.ndenumerate(np.array(case.lessons.answers)):
+        table[answer, e] += weights[j, e]
+    joint, alone = entr(table).sum(), entr(table.sum(axis=0)).sum()
+    yield case, max(0.0, joint - alone - case.nats)
 
 
 # composition order

@@ -1,0 +1,382 @@
+r"""Stand-in ceiling: how far an adapter gets that ignores which partner acts beside it.
+
+**Statement.** Beside stand-ins for its partner, an adapter that hears at most k different things of
+them (k = 1: ignores them) answers at most the mean over entities of the frequency of the k most
+frequent answers; one stand-in allows 1, s equally frequent ones that all disagree allow k/s.
+
+A lesson asks about entity :math:`e`, which comes with frequency :math:`w_e`, while stand-in
+:math:`j` acts, with frequency :math:`p_{j|e}`; its answer :math:`a_{je}` is what two-hop questions
+ask for. Let :math:`\pi_e(a) = \sum_{j: a_{je} = a} p_{j|e}`. An adapter knows the entity and
+receives one of :math:`k` signals :math:`r` from its partner, by any :math:`P(r | j, e)`, and
+replies by any :math:`q(a | r, e)`. Its accuracy is at most
+
+.. math:: \sum_e w_e \sum_{i \le k} \pi_e^{(i)}, \qquad \pi_e^{(1)} \ge \pi_e^{(2)} \ge \dots,
+
+and a signal that tells the rank of the answer among the :math:`k` most frequent attains it.
+
+**Proof.** At entity :math:`e` an answer :math:`a` is given with probability at most :math:`t_a =
+\max_j \sum_r P(r | j, e)\, q(a | r, e) \le \min(1, \sum_r q(a | r, e))` to the stand-ins that want
+it, so the accuracy there is at most :math:`\sum_a \pi_e(a)\, t_a`, where :math:`0 \le t_a \le 1`
+and :math:`\sum_a t_a \le \sum_r \sum_a q(a | r, e) = k`. Such a sum is largest with :math:`t = 1`
+at the :math:`k` largest :math:`\pi_e`. :math:`\square`
+
+**Corollary (disagreeing stand-ins).** Beside s equally frequent stand-ins that disagree pairwise on
+every entity, an adapter that ignores its partner answers at most 1/s of the lessons, and k/s if it
+hears k < s different things.
+
+Each of the :math:`s` answers of an entity has :math:`\pi_e = 1/s`.
+
+**Corollary (stand-in loss).** An adapter that takes at most I nats from its partner has
+cross-entropy at least the entropy of the answers given the entity less I: ln s less I beside s
+equally frequent stand-ins that all disagree, nothing beside one.
+
+At one entity the mean of :math:`-\ln q(a | r)` is at least the entropy :math:`H(a | r)` (Gibbs),
+which is :math:`H(a) - I(a; r)`; the answer being a function of the stand-in, :math:`I(a; r) \le
+I(j; r)` (data processing). Average over entities. A signal that tells the answer in the share
+:math:`I / H` of lessons, and nothing in the others, attains it.
+
+**What it tells someone who merges adapters.** One stand-in forces nothing: subject to answer can be
+learnt by heart without loss. Two that disagree cap this shortcut at half of the lessons and ln 2
+nats, so a smaller loss shows that the partner is read. Where they agree the shortcut comes back, on
+just those entities; more stand-ins leave it 1/s.
+
+**What it does not say.** That the *bridge* is read. An adapter may tell who acts, which takes ln s
+nats, and look up pairs of stand-in and entity in a table, without loss; the table is s times as
+long (``thm:counting-ceiling``), and entities or stand-ins that no lesson had tell it apart.
+
+References
+----------
+Balanced pairs, against answers from the question alone: Goyal et al. (arXiv 1612.00837). Shortcuts:
+Geirhos et al. (arXiv 2004.07780). Data processing: Cover and Thomas (2006).
+"""
+
+import math
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from loratheory.lowrank import Array, array_namespace
+from loratheory.shapes import Float
+from loratheory.theorems._theorem import SAFETY, Control, Theorem
+
+SENSE = "upper"
+SOURCE = "own; the loss by Gibbs' inequality and data processing"
+
+SIGNALS = "at most k signals from the partner"
+SHARES = "signals and replies with frequencies of at least 0 that sum to one"
+EQUAL = "stand-ins that act equally often"
+DISAGREE = "stand-ins that disagree pairwise on every entity"
+NATS = "at most the stated information about which stand-in acts"
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Frequencies of entities and of stand-ins at each, answers ``[j][e]``, number of signals."""
+
+    entities: Float[Array, " e"]
+    stand_ins: Float[Array, "s e"]
+    answers: tuple[tuple[int, ...], ...]
+    signals: int
+
+    @property
+    def tokens(self) -> int:
+        """How many answers there are, among which one that nobody gives."""
+        return 2 + max(map(max, self.answers))
+
+    def shares(self, entity: int) -> dict[int, float]:
+        """The frequency of each answer given the entity, the most frequent first."""
+        found: dict[int, float] = {}
+        for stand_in, answers in enumerate(self.answers):
+            share = float(self.stand_ins[stand_in, entity])
+            found[answers[entity]] = found.get(answers[entity], 0.0) + share
+        return dict(sorted(found.items(), key=lambda pair: -pair[1]))
+
+    @property
+    def entropy(self) -> float:
+        """Of the answers given the entity, in nats."""
+        found = 0.0
+        for entity in range(self.entities.shape[0]):
+            parts = [-share * math.log(share) for share in self.shares(entity).values() if share]
+            found += float(self.entities[entity]) * max(0.0, sum(parts))  # ln(1 + rounding) > 0
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Reader:
+    """How an adapter hears its partner, ``P(r | j, e)``, and replies, ``q(a | r, e)``."""
+
+    heard: Float[Array, "r s e"]
+    replies: Float[Array, "r a e"]
+
+    def rights(self, case: Case) -> list[tuple[float, float]]:
+        """Weight of each lesson and signal, and the probability of the right answer there."""
+        return [
+            (
+                float(case.entities[e] * case.stand_ins[j, e] * self.heard[r, j, e]),
+                float(self.replies[r, answer, e]),
+            )
+            for j, answers in enumerate(case.answers)
+            for e, answer in enumerate(answers)
+            for r in range(self.heard.shape[0])
+        ]
+
+    def information(self, case: Case) -> float:
+        """What the signal tells about who acts, given the entity, in nats."""
+        xp = array_namespace(self.heard)
+        both = self.heard * (case.entities * case.stand_ins)[None, :, :]
+        apart = xp.sum(both, axis=1, keepdims=True) * case.stand_ins[None, :, :]
+        seen = both > 0
+        ratio = xp.where(seen, both, 1.0) / xp.where(seen, apart, 1.0)
+        return float(xp.sum(both * xp.log(ratio)))
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """Up to five stand-ins that agree often, sometimes or never; equal or any frequencies."""
+    s, n, k = (int(x) for x in rng.integers((1, 1, 1), (6, size + 1, 4)))
+    if rng.random() < 0.4:
+        answers = np.stack([rng.permutation(s + 2)[:s] for _ in range(n)], axis=1)
+    else:
+        answers = rng.integers(0, int(rng.integers(1, s + 2)), (s, n))
+    sharp = float(rng.choice([0.3, 1.0, 1e6]))  # the last: equal but for a thousandth
+    entities, stand_ins = rng.dirichlet([sharp] * n), rng.dirichlet([sharp] * s, n).T
+    return Case(entities, stand_ins, tuple(map(tuple, answers.tolist())), k)
+
+
+def bound(case: Case) -> float:
+    """The most frequent answers, entity by entity."""
+    tops = [list(case.shares(e).values())[: case.signals] for e in range(case.entities.shape[0])]
+    return sum(float(w) * sum(top) for w, top in zip(case.entities, tops, strict=True))
+
+
+def measure(case: Case, reader: Reader) -> float:
+    """The accuracy, lesson by lesson."""
+    return sum(weight * right for weight, right in reader.rights(case))
+
+
+def _telling(case: Case, told: float, signals: int) -> Reader:
+    # with this probability the rank of the answer, from signal 0 on; else the last signal
+    s, n = len(case.answers), len(case.answers[0])
+    heard, replies = np.zeros((signals + 1, s, n)), np.zeros((signals + 1, case.tokens, n))
+    for e in range(n):
+        shares = case.shares(e)
+        replies[:, next(iter(shares)), e] = 1.0
+        for rank, answer in enumerate(list(shares)[:signals]):
+            replies[rank, :, e] = np.eye(case.tokens)[answer]
+            acting = [j for j in range(s) if case.answers[j][e] == answer]
+            heard[rank, acting, e] = told
+        heard[signals, :, e] = 1 - heard[:signals, :, e].sum(axis=0)
+        replies[signals, list(shares), e] = list(shares.values())
+    like, xp = case.stand_ins, array_namespace(case.stand_ins)
+    moved = partial(xp.asarray, dtype=like.dtype, device=like.device)
+    return Reader(moved(heard), moved(replies))
+
+
+def attain(case: Case) -> Reader:
+    """Hear the rank of the answer among the k most frequent; the first where there is none."""
+    full = _telling(case, 1.0, case.signals)
+    xp, k = array_namespace(full.heard), case.signals
+    rest = xp.concat([full.heard[k:, :, :], 0 * full.heard[1:k, :, :]], axis=0)
+    return Reader(full.heard[:k, :, :] + rest, full.replies[:k, :, :])
+
+
+def _any(case: Case, rng: np.random.Generator, signals: int) -> Reader:
+    (s, n), sharp = case.stand_ins.shape, float(rng.choice([0.1, 1.0]))
+    heard = np.moveaxis(rng.dirichlet([sharp] * signals, (s, n)), -1, 0)
+    return Reader(heard, np.moveaxis(rng.dirichlet([sharp] * case.tokens, (signals, n)), -1, 1))
+
+
+def _mixed(first: Reader, second: Reader, share: float) -> Reader:
+    return Reader(
+        (1 - share) * first.heard + share * second.heard,
+        (1 - share) * first.replies + share * second.replies,
+    )
+
+
+def rival(case: Case, rng: np.random.Generator) -> Reader:
+    """Any way to hear and to reply, or the best one mixed with a little of it."""
+    free, best = _any(case, rng, case.signals), attain(case)
+    return free if rng.random() < 0.5 else _mixed(best, free, 10.0 ** int(rng.integers(-9, 0)))
+
+
+def adversary(case: Case, rng: np.random.Generator) -> Reader:
+    """In turn the best reply to each signal and the best signal for each lesson, four starts."""
+    best = found = _any(case, rng, case.signals)
+    weight = case.entities * case.stand_ins
+    answers = np.array(case.answers)
+    for start in range(20):
+        if start % 5 == 0:
+            found = _any(case, rng, case.signals)
+        votes = np.zeros(found.replies.shape)
+        for j, e in np.ndindex(answers.shape):
+            votes[:, answers[j, e], e] += weight[j, e] * found.heard[:, j, e]
+        replies = np.moveaxis(np.eye(case.tokens)[votes.argmax(axis=1)], -1, 1)
+        right = np.stack([replies[:, a, np.arange(len(a))] for a in answers], axis=1)
+        found = Reader(np.moveaxis(np.eye(case.signals)[right.argmax(axis=0)], -1, 0), replies)
+        best = max(best, found, key=partial(measure, case))
+    return best
+
+
+def _sums(_: Case, reader: Reader) -> bool:
+    xp = array_namespace(reader.heard)
+    parts = ((reader.heard, 0), (reader.replies, 1))
+    return all(
+        bool(xp.all(part >= 0)) and bool(xp.all(abs(xp.sum(part, axis=axis) - 1) <= SAFETY))
+        for part, axis in parts
+    )
+
+
+def _few(case: Case, reader: Reader) -> bool:
+    return int(reader.heard.shape[0]) <= case.signals
+
+
+def _equal(case: Case, _: Reader) -> bool:
+    xp = array_namespace(case.stand_ins)
+    return bool(xp.all(abs(case.stand_ins - 1 / len(case.answers)) <= SAFETY))
+
+
+def _disagree(case: Case, _: Reader) -> bool:
+    return all(len(set(given)) == len(given) for given in zip(*case.answers, strict=True))
+
+
+ASSUMPTIONS = {SIGNALS: _few, SHARES: _sums}
+
+
+def _two(signals: int = 1, agreeing: int = 0, often: float = 0.5) -> Case:
+    """Two stand-ins and two entities, of which they agree about the first few."""
+    second = tuple(int(e >= agreeing) for e in range(2))
+    stand_ins = np.array([[often, often], [1 - often, 1 - often]])
+    return Case(np.full(2, 0.5), stand_ins, ((0, 0), second), signals)
+
+
+def _twice(case: Any) -> tuple[Any, Reader]:
+    lessons = case.lessons if isinstance(case, Loss) else case
+    reader = attain(lessons)
+    return case, replace(reader, replies=2 * reader.replies + 0.5)
+
+
+CONTROLS = (
+    Control("read the partner", SIGNALS, lambda: (_two(), attain(_two(2)))),
+    Control("give two answers at once", SHARES, lambda: _twice(_two())),
+)
+
+
+# Disagreement on every entity
+
+
+def draw_disagreeing(rng: np.random.Generator, size: int) -> Case:
+    """Equally frequent stand-ins that disagree on every entity."""
+    case = draw(rng, size)
+    s, n = case.stand_ins.shape
+    answers = np.stack([rng.permutation(s + 2)[:s] for _ in range(n)], axis=1)
+    return replace(
+        case, stand_ins=np.full((s, n), 1 / s), answers=tuple(map(tuple, answers.tolist()))
+    )
+
+
+# The loss
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Lessons, and how many nats the adapter takes from its partner."""
+
+    lessons: Case
+    nats: float
+
+
+def draw_loss(rng: np.random.Generator, size: int) -> Loss:
+    """Nothing taken from the partner, a part of what there is, or more."""
+    case = draw(rng, size)
+    return Loss(case, case.entropy * float(rng.choice([0.0, rng.uniform(0, 1.2)])))
+
+
+def cross_entropy(loss: Loss, reader: Reader) -> float:
+    """Mean negative logarithm of the right answer's probability, in nats."""
+    return sum(
+        -weight * math.log(right) if right > 0 else math.inf
+        for weight, right in reader.rights(loss.lessons)
+        if weight > 0
+    )
+
+
+def telling(loss: Loss) -> Reader:
+    """Hear the answer in such a share of the lessons that it makes up the nats."""
+    entropy = loss.lessons.entropy
+    told = min(1.0, loss.nats / entropy) if entropy > SAFETY else 0.0
+    return _telling(loss.lessons, told, loss.lessons.tokens)
+
+
+def _within(loss: Loss, rng: np.random.Generator) -> Reader:
+    """Hear anything, cut off as often as the nats demand."""
+    case = loss.lessons
+    free = _any(case, rng, int(rng.integers(1, 4)))
+    known = max(free.information(case), SAFETY)
+    open_to = min(1.0, loss.nats / known) * (1 - 1e-12)
+    nothing = np.full((1, *free.heard.shape[1:]), 1 - open_to)
+    heard = np.concatenate([open_to * free.heard, nothing])
+    return Reader(heard, np.concatenate([free.replies, free.replies[:1]]))
+
+
+def replying(loss: Loss, rng: np.random.Generator) -> Reader:
+    """The best signal with replies a little off, or any signal with any replies."""
+    best, free = telling(loss), _any(loss.lessons, rng, loss.lessons.tokens + 1)
+    if rng.random() < 0.5:
+        return _within(loss, rng)
+    share = 10.0 ** int(rng.integers(-9, 0))
+    return replace(best, replies=_mixed(best, free, share).replies)
+
+
+def descending(loss: Loss, rng: np.random.Generator) -> Reader:
+    """Descend the loss in the logits of the replies to a random signal."""
+    case, reader = loss.lessons, _within(loss, rng)
+    logits, wanted = np.log(reader.replies + 1e-3), np.zeros(reader.replies.shape)
+    for (j, e), answer in np.ndenumerate(np.array(case.answers)):
+        wanted[:, answer, e] += case.stand_ins[j, e] * reader.heard[:, j, e]
+    for _ in range(3000):
+        replies = np.exp(logits - logits.max(axis=1, keepdims=True))
+        replies /= replies.sum(axis=1, keepdims=True)
+        logits = logits + wanted - wanted.sum(axis=1, keepdims=True) * replies
+    return replace(reader, replies=replies)
+
+
+def _informed(loss: Loss, reader: Reader) -> bool:
+    return reader.information(loss.lessons) <= loss.nats + SAFETY
+
+
+THEOREM: Theorem[Case, Reader] = Theorem.of(__name__)
+
+CLAUSES: tuple[Theorem[Any, Any], ...] = (
+    THEOREM.clause(
+        "disagreeing stand-ins",
+        draw=draw_disagreeing,
+        bound=lambda case: min(1.0, case.signals / len(case.answers)),
+        assumptions={SIGNALS: _few, SHARES: _sums, EQUAL: _equal, DISAGREE: _disagree},
+        controls=(
+            *CONTROLS,
+            Control("one acts more often", EQUAL, lambda: (_two(often=0.75), attain(_two()))),
+            Control(
+                "agree about one entity",
+                DISAGREE,
+                lambda: (_two(agreeing=1), attain(_two(agreeing=1))),
+            ),
+        ),
+    ),
+    THEOREM.clause(
+        "stand-in loss",
+        sense="lower",
+        draw=draw_loss,
+        bound=lambda loss: max(0.0, loss.lessons.entropy - loss.nats),
+        measure=cross_entropy,
+        scale=lambda loss: 1 + loss.lessons.entropy,
+        attain=telling,
+        rival=replying,
+        adversary=descending,
+        assumptions={NATS: _informed, SHARES: lambda loss, reader: _sums(loss.lessons, reader)},
+        controls=(
+            Control("read the partner", NATS, lambda: (Loss(_two(), 0.0), attain(_two(2)))),
+            Control("probabilities that sum to three", SHARES, lambda: _twice(Loss(_two(), 0.1))),
+        ),
+    ),
+)

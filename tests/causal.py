@@ -4,6 +4,9 @@ import warnings
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import (
     AutoModelForCausalLM,
     GemmaConfig,
@@ -12,6 +15,7 @@ from transformers import (
     MixtralConfig,
     Phi3Config,
     PhiConfig,
+    PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen2MoeConfig,
     logging,
@@ -105,3 +109,11 @@ def logits(model):
 def plain_logits(kind):
     """The base alone."""
     return logits(network(kind))
+
+
+def tokenizer(folder):
+    """Words of their own number, unknown ones 30."""
+    words = {word: i for i, word in enumerate(["red", "green", "blue", "one", "two"])}
+    plain = Tokenizer(WordLevel({**words, "?": 30}, unk_token="?"))
+    plain.pre_tokenizer = WhitespaceSplit()
+    PreTrainedTokenizerFast(tokenizer_object=plain, unk_token="?").save_pretrained(folder)

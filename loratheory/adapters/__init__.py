@@ -25,6 +25,10 @@ from loratheory.adapters._laws import laws as laws
 from loratheory.adapters._merge import METHODS as METHODS
 from loratheory.adapters._merge import Method as Method
 from loratheory.adapters._merge import merge as merge
+from loratheory.adapters._moments import Moments as Moments
+from loratheory.adapters._moments import read_moments as read_moments
+from loratheory.adapters._moments import roots as roots
+from loratheory.adapters._moments import write_moments as write_moments
 from loratheory.adapters._read import read as read
 from loratheory.adapters._routing import Gates as Gates
 from loratheory.adapters._routing import Router as Router

@@ -7,7 +7,7 @@ random stream. Rules without weights have none in the laws either.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -41,6 +41,11 @@ class LawCase:
             return [1.0] * COUNT
         return [0.7, -0.4, 1.3]
 
+    @property
+    def moments(self) -> Float[Array, "k n n"]:
+        """A root of the second moment of each adapter's inputs."""
+        return np.random.default_rng([self.seed, 3]).standard_normal((COUNT, SHAPE[1], SHAPE[1]))
+
     def updates(self, stream: int = 0) -> list[LowRank]:
         """Independent updates of equal rank, in general position."""
         rng = np.random.default_rng([self.seed, stream])
@@ -48,12 +53,19 @@ class LawCase:
         draw = rng.standard_normal
         return [LowRank(draw((m, r)), draw((r, n))) for _ in range(COUNT)]
 
-    def merge(self, updates: Sequence[LowRank], weights: Sequence[float] | None = None) -> Dense:
-        """The merged update, dense."""
+    def merge(
+        self,
+        updates: Sequence[LowRank],
+        weights: Sequence[float] | None = None,
+        order: Sequence[int] = range(COUNT),
+    ) -> Dense:
+        """The merged update, dense; `order` says whose inputs the updates meet, where it counts."""
         rank = None
         if "rank" in self.method.needs(self.space):
             rank = RANK if "rank" in self.method.required else min(SHAPE)
         options = Options("law", self.space, rank, density=0.5, seed=self.seed)
+        if "moments" in self.method.options:
+            options = replace(options, moments=tuple(self.moments[i] for i in order))
         chosen = self.weights if weights is None else weights
         return self.method.rule(updates, chosen, options).dense()
 
@@ -97,13 +109,13 @@ def gauge_invariant(case: LawCase) -> float:
 def permutation_invariant(case: LawCase) -> float:
     """The order of the adapters, each with its weight, does not matter."""
     updates = case.updates()
-    return distance(case.merge(updates), case.merge(updates[::-1], case.weights[::-1]))
+    return distance(case.merge(updates), case.merge(updates[::-1], case.weights[::-1], (2, 1, 0)))
 
 
 def zero_weight_drops(case: LawCase) -> float:
     """A last adapter of weight zero might as well not be there."""
     updates, weights = case.updates(), case.weights
-    shorter = case.merge(updates[:-1], weights[:-1])
+    shorter = case.merge(updates[:-1], weights[:-1], (0, 1))
     return distance(case.merge(updates, [*weights[:-1], 0.0]), shorter)
 
 
@@ -155,6 +167,7 @@ NOTES = {
     ("iso", "idempotent"): "holds for an adapter whose singular values are equal",
     ("tsv", "zero weight"): "its vectors still bend those of the others",
     ("interpolate", "zero weight"): "the merge then does nothing on its row space",
+    ("regmean", "zero weight"): "the merge then does nothing on its inputs",
     ("knots", "zero weight"): "its outputs still shape the axes",
     ("core", "zero weight"): "its factors still shape the axes",
     ("core", "gauge"): "the axes come from the factors: bring them into balanced form first",

@@ -11,6 +11,7 @@ import numpy as np
 from loratheory.adapters import _rules
 from loratheory.adapters._adapter import Adapter, Aligned, Lazy, aligned
 from loratheory.adapters._entrywise import SPACES, added, drop, elected, entrywise, trim
+from loratheory.adapters._moments import Roots, roots
 from loratheory.adapters._rules import MergeError, Options, Rule
 from loratheory.lowrank import LowRank, finite
 
@@ -29,7 +30,7 @@ class Method:
     reference: str
     cost: str
     options: frozenset[str] = frozenset()
-    """What it takes, of ``weights, rank, space, density, ridge, rng``."""
+    """What it takes, of ``weights, rank, space, density, ridge, moments, rng``."""
     required: frozenset[str] = frozenset()
     """What it cannot do without. Entrywise rules need `rank` in the full space only."""
     gauge_dependent: frozenset[str] = frozenset()
@@ -165,6 +166,15 @@ _TABLE = (
         "weights rank ridge",
     ),
     _row(
+        "regmean",
+        _rules.regmean,
+        "(sum_j w_j D_j M_j) (sum_j M_j)^+, M_j the second moment of adapter j's inputs",
+        "Jin et al. 2023, arXiv 2212.09849; thm:fisher-floor",
+        "O(n^2 K min(k, n) + (m + n) R^2), k rows of a moment's root",
+        "weights rank ridge moments",
+        "moments",
+    ),
+    _row(
         "factor-mean",
         _rules.factor_mean,
         "(mean_j B_j) (mean_j A_j): a warning, not a recommendation",
@@ -196,6 +206,7 @@ def merge(
     space: str = "full",
     density: int | float | None = None,
     ridge: int | float | None = None,
+    moments: Sequence[Roots] | None = None,
     rng: np.random.Generator | None = None,
     any_base: bool = False,
 ) -> Adapter:
@@ -218,7 +229,10 @@ def merge(
     density : float, optional
         Share of entries that entrywise rules keep, in (0, 1].
     ridge : float, optional
-        Relative ridge of `interpolate`; 0 where not given.
+        Relative ridge of `interpolate` and `regmean`; 0 where not given.
+    moments : list of mappings, optional
+        For each adapter, or one for all, by module a (k, n) root of the second moment of its
+        inputs, ``root.T @ root`` (`loratheory.pretrained.moments`, `read_moments`).
     rng : numpy.random.Generator, optional
         Needed by rules that draw, harmless to others. One number is drawn from it now; each module
         then has a stream of its own, whatever the order in which modules are looked up.
@@ -239,7 +253,14 @@ def merge(
         If the adapters do not fit each other.
     """
     chosen = _method(method, space)
-    given = {"weights": weights, "rank": rank, "density": density, "ridge": ridge, "rng": rng}
+    given = {
+        "weights": weights,
+        "rank": rank,
+        "density": density,
+        "ridge": ridge,
+        "moments": moments,
+        "rng": rng,
+    }
     given = {name: value for name, value in given.items() if value is not None}
     for name, value in {**given, "coefficient": coefficient}.items():
         if name in _RANGES and not _RANGES[name][0](value):
@@ -248,6 +269,7 @@ def merge(
     _check_options(chosen, space, set(given))
     library = adapters if isinstance(adapters, Aligned) else aligned(adapters, any_base)
     factors = _weights(weights, len(library.adapters))
+    seen = roots(moments, library) if moments is not None else lambda _: ()
     options = Options(
         space=space,
         rank=rank,
@@ -261,7 +283,8 @@ def merge(
         for low, adapter in zip(updates, library.adapters, strict=True):
             finite(low.up, f"{adapter.info.name}, {module}, first factor")
             finite(low.down, f"{adapter.info.name}, {module}, second factor")
-        low = chosen.rule(updates, factors, replace(options, module=module))
+        local = replace(options, module=module, moments=seen(module))
+        low = chosen.rule(updates, factors, local)
         return low if coefficient == 1 else low * coefficient
 
     return Adapter(Lazy(tuple(library.shapes), _merged), library.shapes, library.info)
@@ -277,6 +300,7 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
 }
 _ADVICE = {
+    "moments": "second moments of the inputs, as loratheory moments collects them",
     "rank": "the largest rank of the result, such as rank=16",
     "density": "the share of entries to keep, such as density=0.2",
     "rng": "a source of randomness, such as rng=numpy.random.default_rng(0)",

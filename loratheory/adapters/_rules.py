@@ -49,7 +49,8 @@ class Options:
     space: str = "full"  #: Where entrywise rules look at entries: ``full``, ``knots``, ``core``.
     rank: int | None = None  #: Truncate the result to this rank; None keeps everything.
     density: int | float = 1.0  #: Share of entries kept, in (0, 1].
-    ridge: int | float = 0.0  #: Relative ridge of the interpolating merge.
+    ridge: int | float = 0.0  #: Relative ridge of the interpolating merge and of RegMean.
+    moments: tuple[Array, ...] = ()  #: Roots (k, n) of the inputs' second moments, one an adapter.
     seed: int = 0  #: Where the random rules start.
 
     def generator(self, position: int) -> np.random.Generator:
@@ -200,6 +201,42 @@ def interpolate(updates: Updates, weights: Weights, options: Options) -> LowRank
         return LowRank(image[:, :0], left.T)
     inverse = sigma / (sigma**2 + options.ridge * float(sigma[0]) ** 2)
     return options.limit(LowRank(image @ (right.T * inverse), left.T))
+
+
+def regmean(updates: Updates, weights: Weights, options: Options) -> LowRank:
+    r"""The merge nearest to each adapter on that adapter's own inputs, of second moments M.
+
+    With roots :math:`R_j`, :math:`M_j = R_j^\top R_j`, it is :math:`(\sum_j w_j \Delta_j M_j)
+    (\sum_j M_j)^+`, which minimises :math:`\sum_j \operatorname{tr}(\Delta - w_j \Delta_j) M_j
+    (\Delta - w_j \Delta_j)^\top` (``thm:fisher-floor``) and is 0 on inputs that nobody has seen. A
+    ridge :math:`\lambda` adds :math:`\lambda` times the mean of its diagonal to each :math:`M_j`:
+    inputs that nobody has seen then get a mean of the updates, and answers to inputs that are
+    almost alike do not grow without bound. A rank is kept as the floor does. Without moments all
+    inputs count alike. Factors only: no update and no moment is formed.
+    """
+    updates = [low.map(double) for low in updates]
+    xp, (_, n) = array_namespace(updates[0].up), updates[0].shape
+    place = {"dtype": updates[0].up.dtype, "device": device(updates[0].up)}
+    roots, shares = [xp.zeros((0, n), **place) for _ in updates], [1.0] * len(updates)
+    if options.moments:
+        roots = [xp.asarray(root, **place) for root in options.moments]
+        shares = [options.ridge * float(xp.sum(root**2)) / max(n, 1) for root in roots]
+    left, sigma, right = thin_svd(xp.concat(roots, axis=0)).above(SAME)
+    ends = np.cumsum([0, *(int(root.shape[0]) for root in roots)]).tolist()
+    seen, unseen = [], []  # the rows of sum_j w_j D_j M_j on the axes seen by anybody, and beside
+    for j, (low, weight, root, share) in enumerate(
+        zip(updates, weights, roots, shares, strict=True)
+    ):
+        rows = low.down @ right.T
+        answers = (low.down @ root.T) @ left[ends[j] : ends[j + 1], :] * sigma
+        seen.append(weight * (answers + share * rows))
+        unseen.append(weight * share * (low.down - rows @ right))
+    spectrum, rest = (sigma**2 + sum(shares)) ** 0.5, sum(shares) ** 0.5 or 1.0
+    ups = xp.concat([low.up for low in updates], axis=1)
+    white = xp.concat(seen, axis=0) / spectrum @ right + xp.concat(unseen, axis=0) / rest
+    kept = options.limit(LowRank(ups, white))  # where inputs are white the nearest is the best
+    rows = kept.down @ right.T
+    return LowRank(kept.up, rows / spectrum @ right + (kept.down - rows @ right) / rest)
 
 
 def factor_mean(updates: Updates, weights: Weights, options: Options) -> LowRank:

@@ -21,6 +21,7 @@ from loratheory.cli import (
     _inspect,
     _interfere,
     _merge,
+    _moments,
     _run,
     _theorems,
 )
@@ -62,6 +63,7 @@ for command in (
     _inspect.inspect,
     _diagnose.diagnose,
     _merge.merge,
+    _moments.moments,
     _check_model.check_model,
     _interfere.interfere,
     _merge.methods,

@@ -19,6 +19,7 @@ from loratheory.cli._output import (
 )
 
 TOTALS = ("energy", "to_sum", "sum_floor", "to_adapters", "adapters_floor")
+ON_INPUTS = ("input_energy", "input_error", "input_floor")
 DISTANCES = (
     "Both are distances between weights (Eckart–Young; thm:merge-floor), not between\n"
     "answers: the mean is nearest to the adapters and can still lose the two-hop answer\n"
@@ -37,7 +38,16 @@ def merge(
     coefficient: Annotated[float, typer.Option(help="Scales the merge.")] = 1.0,
     space: Annotated[str, typer.Option(help="For entrywise rules: full, knots or core.")] = "full",
     density: Annotated[float | None, typer.Option(help="Share of entries kept, in (0, 1].")] = None,
-    ridge: Annotated[float | None, typer.Option(help="Relative ridge of `interpolate`.")] = None,
+    ridge: Annotated[
+        float | None, typer.Option(help="Relative ridge of `interpolate` and `regmean`.")
+    ] = None,
+    moments: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="For `regmean`, from `loratheory moments`: once a folder, or one for all.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="For rules that draw at random.")] = 0,
     dtype: Annotated[
         str | None, typer.Option(help="float16, bfloat16 or float32; the widest input's if not.")
@@ -55,7 +65,8 @@ def merge(
 
     JSON: an object `method, output, folders, weights, written, dtype, rounding, notes, totals,
     modules`; each module, and the totals over them, has `energy, to_sum, sum_floor, to_adapters,
-    adapters_floor`: squared Frobenius distances, the floors at the rank that the merge spends.
+    adapters_floor`: squared Frobenius distances, the floors at the rank that the merge spends; with
+    `--moments` also `input_energy, input_error, input_floor`: squared answers on these inputs.
     """
     import numpy as np
 
@@ -72,6 +83,8 @@ def merge(
     together = lib.aligned([lib.read(folder) for folder in folders], any_base=any_base)
     chosen = _numbers(weights) if weights is not None else None
     options: dict[str, Any] = {"rank": rank, "space": space, "density": density, "ridge": ridge}
+    if moments:
+        options["moments"] = [lib.read_moments(file) for file in moments]
     rng = np.random.default_rng(seed)
     merged = lib.merge(
         together, method, weights=chosen, coefficient=coefficient, rng=rng, **options
@@ -85,9 +98,13 @@ def merge(
             audits.append(one)
             bar.update()
 
-        watched = audited(merged, together, compared, note) if audit else _counted(merged, bar)
+        seen = lib.roots(options["moments"], together) if moments else None
+        watched = (
+            audited(merged, together, compared, note, seen) if audit else _counted(merged, bar)
+        )
         written = lib.write(watched, output, dtype=dtype, force=force)
-    totals = {key: sum(getattr(one, key) for one in audits) for key in TOTALS}
+    keys = TOTALS + ON_INPUTS * bool(moments)
+    totals = {key: sum(getattr(one, key) for one in audits) for key in keys}
     result = {
         "method": method,
         "output": str(output),
@@ -157,6 +174,18 @@ def _report(result: dict[str, Any]) -> None:
             ("mean, to the adapters", totals["to_adapters"], totals["adapters_floor"], None),
         ],
     )
+    if "input_error" in totals:
+        answered, missed, least = (totals[key] for key in ON_INPUTS)
+        show(
+            "",
+            (
+                "on the inputs of the moments",
+                "this merge",
+                f"floor at rank {width}",
+                "share missed",
+            ),
+            [("squared error", missed, least, missed / answered if answered else 0.0)],
+        )
     if result["rounding"]:
         moved = f"that moved each factor by up to {result['rounding']:.1e} of its norm"
         say(f"Written as {result['dtype']}: {moved}, not counted above.")

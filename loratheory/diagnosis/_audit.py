@@ -4,7 +4,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from loratheory.adapters import Adapter, Aligned, Lazy
-from loratheory.lowrank import LowRank, array_namespace, grams, total
+from loratheory.adapters._rules import SAME
+from loratheory.lowrank import (
+    Array,
+    LowRank,
+    array_namespace,
+    device,
+    double,
+    grams,
+    thin_svd,
+    total,
+)
 from loratheory.theorems.expressiveness.rank_floor import Tasks, bound
 
 
@@ -19,6 +29,9 @@ class ModuleAudit:
     sum_floor: float  #: and its least value at this rank (Eckart–Young).
     to_adapters: float  #: Mean squared distance to the adapters,
     adapters_floor: float  #: and its floor at this rank (``thm:merge-floor``).
+    input_energy: float | None = None  #: What the adapters answer to inputs of given moments,
+    input_error: float | None = None  #: the merge's squared error there, summed over adapters,
+    input_floor: float | None = None  #: and its floor at this rank (``thm:fisher-floor``).
 
 
 def audit(
@@ -53,6 +66,39 @@ def audit(
     )
 
 
+def on_inputs(
+    found: ModuleAudit,
+    merged: LowRank,
+    updates: Sequence[LowRank],
+    weights: Sequence[float],
+    roots: Sequence[Array],
+) -> ModuleAudit:
+    """Add to an audit what a merge misses on inputs of given second moments, ``root.T @ root``.
+
+    Costs a thin decomposition of the roots; no update is formed.
+    """
+    target = [weight * low for low, weight in zip(updates, weights, strict=True)]
+    target = [low.map(double) for low in target]
+    xp = array_namespace(target[0].up)
+    place = {"dtype": target[0].up.dtype, "device": device(target[0].up)}
+    roots = [xp.asarray(root, **place) for root in roots]
+    answers = [LowRank(low.up, low.down @ x.T) for low, x in zip(target, roots, strict=True)]
+    made = [LowRank(merged.up, merged.down @ x.T) for x in roots]
+    energy = sum(low.norm**2 for low in answers)
+    axes, start, reached = thin_svd(xp.concat(roots, axis=0)).above(SAME).left, 0, []
+    for low in answers:  # what one linear map of the inputs can say: the part on their axes
+        end = start + low.shape[1]
+        reached.append(LowRank(low.up, low.down @ axes[start:end, :]))
+        start = end
+    seen = total(reached)
+    return replace(
+        found,
+        input_energy=energy,
+        input_error=sum((one - low).norm ** 2 for one, low in zip(made, answers, strict=True)),
+        input_floor=max(0.0, energy - seen.norm**2) + seen.tail_energy(merged.width),
+    )
+
+
 def _less(one: Sequence[float], other: Sequence[float]) -> list[float]:
     return [a - b for a, b in zip(one, other, strict=True)]
 
@@ -84,16 +130,20 @@ def audited(
     library: Aligned,
     weights: Sequence[float],
     note: Callable[[ModuleAudit], None],
+    moments: Callable[[str], Sequence[Array]] | None = None,
 ) -> Adapter:
     """Return `merged` such that each module, when looked up, is also handed to `note` as an audit.
 
     `weights` are those of the weighted sum to compare with; a module that an adapter of `library`
-    lacks counts as zero. Nothing is computed until modules are looked up.
+    lacks counts as zero. `moments` gives roots of second moments of a module's inputs, one an
+    adapter. Nothing is computed until modules are looked up.
     """
 
     def _make(name: str) -> LowRank:
         low = merged[name]
-        note(audit(name, low, library.updates(name), weights))
+        updates = library.updates(name)
+        found = audit(name, low, updates, weights)
+        note(on_inputs(found, low, updates, weights, moments(name)) if moments else found)
         return low
 
     return replace(merged, modules=Lazy(tuple(merged), _make))

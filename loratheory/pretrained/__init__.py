@@ -4,6 +4,7 @@ from loratheory.pretrained._ask import agreement as agreement
 from loratheory.pretrained._ask import batch as batch
 from loratheory.pretrained._ask import first_tokens as first_tokens
 from loratheory.pretrained._ask import inputs as inputs
+from loratheory.pretrained._ask import moments as moments
 from loratheory.pretrained._ask import next_logits as next_logits
 from loratheory.pretrained._attach import Attached as Attached
 from loratheory.pretrained._attach import Route as Route

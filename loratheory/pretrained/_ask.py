@@ -11,7 +11,9 @@ from loratheory.adapters import Adapter
 from loratheory.lowrank import Array
 from loratheory.pretrained._attach import attached
 from loratheory.pretrained._model import Model, failure, maps
-from loratheory.shapes import Float64
+from loratheory.shapes import Float, Float64
+
+CLEAR = 1e-7  # relative to the strongest direction of an input; float32 knows no weaker ones
 
 
 def batch(model: Model, prompts: Sequence[str]) -> dict[str, Any]:
@@ -215,6 +217,56 @@ def inputs(
         key = tuple(map(id, parts))
         joined[key] = joined[key] if key in joined else torch.cat(parts)
     return {name: joined[tuple(map(id, parts))] for name, parts in rows.items()}
+
+
+def moments(
+    model: Model, batches: Iterable[Mapping[str, Array]], modules: Sequence[str]
+) -> dict[str, Float[np.ndarray, "k n"]]:
+    """Return roots of the second moments of what some linear maps are fed.
+
+    Parameters
+    ----------
+    model, batches, modules
+        As in `inputs`: adapters that act at the time have their effect.
+
+    Returns
+    -------
+    dict of str to (k, n) array
+        ``root.T @ root`` is the mean of ``x x'`` over the tokens, in float64 but for the rounding
+        of the root; k is its rank, directions below 1e-7 of the largest left out. Costs the passes,
+        ``O(t n^2)`` and the memory of one (n, n) array for each different input.
+
+    Raises
+    ------
+    ModelError
+        As `inputs`, or if an input is not finite.
+    """
+    import torch
+
+    sums: dict[tuple[str, ...], Array] = {}  # by the modules that read one input
+    counts: dict[tuple[str, ...], int] = {}
+    for one in batches:
+        shared: dict[int, list[str]] = {}
+        fed = inputs(model, [one], modules)
+        for name, x in fed.items():
+            shared.setdefault(id(x), []).append(name)
+        for names in map(tuple, shared.values()):
+            x = fed[names[0]].double()
+            sums[names] = x.T @ x + sums.get(names, 0)
+            counts[names] = len(x) + counts.get(names, 0)
+    if not sums:
+        fact = "there are no prompts to collect moments from"
+        raise model.failure(fact, "give one or more")
+    roots: dict[str, Float[np.ndarray, "k n"]] = {}
+    for names, summed in sums.items():
+        if not bool(torch.isfinite(summed).all()):
+            fact = "what the model feeds it is not finite"
+            raise failure(names[0], fact, "load the base in float32 or bfloat16")
+        energies, axes = torch.linalg.eigh(summed.cpu() / counts[names])
+        seen = energies > CLEAR**2 * energies[-1]
+        root = (axes[:, seen] * energies[seen].sqrt()).T.float().numpy()
+        roots |= dict.fromkeys(names, root)
+    return {name: roots[name] for name in modules}
 
 
 def one_by_one(model: Model, prompts: Sequence[str]) -> list[dict[str, Any]]:

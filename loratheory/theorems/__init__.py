@@ -57,6 +57,7 @@ CHAPTERS: dict[str, tuple[str, ...]] = {
         "merge_collapse",
         "interpolation_price",
         "data_free_floor",
+        "fisher_floor",
         "minimax_merge",
         "loss_interaction",
     ),

@@ -19,6 +19,7 @@ from loratheory.lowrank import LowRank, NotFiniteError, gaussian
 
 SETTINGS = {
     "interpolate": {"ridge": 0.5},
+    "regmean": {"moments": [{name: np.eye(5)[:4] + 0.3 for name in "qvo"}], "ridge": 0.1},
     "svd": {"rank": 2},
     "ties": {"rank": 3, "density": 0.4},
     "magnitude": {"rank": 3, "density": 0.4},
@@ -49,6 +50,8 @@ def test_each_module_is_merged_by_the_rule_and_scaled(name):
         adapters, name, weights=weights, coefficient=-3.0, rng=np.random.default_rng(1), **options
     )
     seed = int(np.random.default_rng(1).integers(2**63))
+    if "moments" in options:
+        options = options | {"moments": (options["moments"][0]["q"],) * 2}
     for module in ("o", "q", "v"):
         updates = [adapter[module] for adapter in adapters]
         expected = METHODS[name].rule(

@@ -1,5 +1,6 @@
 """Merge rules: each in each space against its formula written densely, its laws, examples, PEFT."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -11,6 +12,7 @@ from peft.utils import merge_utils
 from loratheory.adapters import METHODS, MergeError, Options
 from loratheory.adapters import _entrywise as entrywise
 from loratheory.lowrank import LowRank, from_dense, gaussian, orthonormal, with_spectrum
+from loratheory.theorems import fisher_floor
 
 CELLS = [(name, space) for name, method in METHODS.items() for space in method.spaces]
 EQUAL_WIDTHS = ("ties", "magnitude", "dare", "dare-ties", "tsv", "factor-mean", "factor-linear")
@@ -123,6 +125,24 @@ def interpolated(updates, weights, ridge):
     return weighted([low.dense() for low in updates], weights) @ inverse
 
 
+def seen(updates, seed):
+    """Roots of second moments, of fewer rows than inputs or of more, one an adapter."""
+    rng, n = np.random.default_rng([seed, 7]), updates[0].shape[1]
+    return tuple(rng.standard_normal((int(rng.integers(0, 2 * n)), n)) for _ in updates)
+
+
+def regressed(updates, weights, roots, ridge):
+    """Least squares over all inputs at once; with a ridge the normal equations."""
+    moments = [root.T @ root for root in roots]
+    eye = np.eye(len(moments[0]))
+    moments = [m + ridge * np.trace(m) / len(m) * eye for m in moments]
+    answers = weighted([low.dense() @ m for low, m in zip(updates, moments, strict=True)], weights)
+    if ridge:
+        return answers @ np.linalg.pinv(sum(moments), rcond=1e-10)
+    outputs = [w * (low @ x.T) for low, x, w in zip(updates, roots, weights, strict=True)]
+    return np.linalg.lstsq(np.vstack(roots), np.hstack(outputs).T, rcond=1e-8)[0].T
+
+
 def enclosed(arrays):
     """Of all balls with one to three of the points on their equator, the least that holds all."""
     points, balls = np.stack([array.ravel() for array in arrays]), []
@@ -146,6 +166,7 @@ def formula(name, updates, weights, options):
         "iso": lambda: flattened(dense),
         "tsv": lambda: singular(updates, weights),
         "interpolate": lambda: interpolated(updates, weights, options.ridge),
+        "regmean": lambda: regressed(updates, weights, options.moments, options.ridge),
         "factor-mean": lambda: np.mean(ups, axis=0) @ np.mean(downs, axis=0),
         "factor-linear": lambda: weighted(ups, root) @ weighted(downs, root * sign),
         **dict.fromkeys(("sum", "cat", "task"), lambda: dense),
@@ -160,6 +181,8 @@ def test_each_rule_is_its_formula(name, space):
         options = Options(
             "layer", space, 2 if name == "svd" else None, density=density, ridge=ridge, seed=seed
         )
+        if "moments" in METHODS[name].options:
+            options = replace(options, moments=seen(updates, seed))
         merged = METHODS[name].rule(updates, weights, options)
         expected = formula(name, updates, weights, options)
         np.testing.assert_allclose(merged.dense(), expected, rtol=1e-6, atol=1e-7 * scale)
@@ -300,6 +323,25 @@ def test_tsv_keeps_every_strength_and_takes_each_adapters_share_of_the_smaller_s
     np.testing.assert_allclose(apply("tsv", pair).dense(), sum(x.dense() for x in pair), atol=1e-14)
     pair = [with_spectrum(rng, 4, 5, [5.0, 4.0, 0.1]), with_spectrum(rng, 4, 5, [3.0, 2.0, 0.2])]
     np.testing.assert_allclose(apply("tsv", pair).S, [5.0, 4.0, 3.0, 2.0])
+
+
+def test_regmean_keeps_a_rank_as_the_floor_does_and_a_ridge_gives_unseen_inputs_the_mean():
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        updates, roots = [gaussian(rng, 6, 7, 2) for _ in range(3)], rng.random((3, 4, 7))
+        case = fisher_floor.Case(tuple(updates), tuple(r.T for r in roots), (np.eye(6),) * 3, 2)
+        merged = apply("regmean", updates, rank=2, moments=tuple(roots))
+        assert fisher_floor.THEOREM.check(case, merged).tight
+        unseen = np.linalg.svd(roots[:, :2].reshape(6, 7))[2][6]
+        moments = tuple(r / np.linalg.norm(r) for r in roots[:, :2])  # so that ridges are alike
+        mean = sum(low @ unseen for low in updates) / 3
+        ridged = apply("regmean", updates, ridge=0.1, moments=moments)
+        np.testing.assert_allclose(ridged @ unseen, mean, atol=1e-12)
+        np.testing.assert_allclose(
+            apply("regmean", updates, moments=moments) @ unseen, 0, atol=1e-12
+        )
+    seen_by_one = apply("regmean", [updates[0]], moments=(np.eye(7),))
+    np.testing.assert_allclose(seen_by_one.dense(), updates[0].dense(), atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["tsv", "interpolate"])

@@ -3,11 +3,7 @@
 import json
 
 import pytest
-from causal import network, save_adapter
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import WhitespaceSplit
-from transformers import PreTrainedTokenizerFast
+from causal import network, save_adapter, tokenizer
 from typer.testing import CliRunner
 
 from loratheory.cli import app
@@ -52,14 +48,6 @@ def test_json_alone_goes_to_standard_output(given, run):
     told = json.loads(done.stdout)
     assert [reading["outcome"] for reading in told["readings"]] == ["measured"] * 7
     assert {reading["layer"] for reading in told["readings"]} == {1}
-
-
-def tokenizer(folder):
-    """Words of their own number, unknown ones 30."""
-    words = {word: i for i, word in enumerate(["red", "green", "blue", "one", "two"])}
-    plain = Tokenizer(WordLevel({**words, "?": 30}, unk_token="?"))
-    plain.pre_tokenizer = WhitespaceSplit()
-    PreTrainedTokenizerFast(tokenizer_object=plain, unk_token="?").save_pretrained(folder)
 
 
 def test_facts_get_a_table_of_what_each_adapter_keeps_under_each_rule(given, run, tmp_path):

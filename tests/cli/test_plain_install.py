@@ -27,6 +27,7 @@ REFUSED = [
     (["figure", "nonsense"], "there is no figure 'nonsense'"),
     (["figure", "window"], "pip install 'loratheory[notebooks]'"),
     (["check-model", *PAIR], MODELS),
+    (["moments", *PAIR, "--prompts", PAIR[0], "-o", "m"], MODELS),
     (["evaluate", "rules:half"], TORCH),
     (["run", "nonsense"], "nonsense"),
     (["run", "real_two_hop"], MODELS),

@@ -16,6 +16,7 @@ from loratheory.theorems import (
     dare_variance,
     data_free_floor,
     factor_mean_residual,
+    fisher_floor,
     interpolating_merge,
     interpolation_price,
     intruder_threshold,
@@ -656,3 +657,85 @@ def the_integral_of_the_hessian_over_the_square(case, rng):
 def small_steps_of_a_sine_look_like_a_cubic():
     case = loss_interaction.Case(1.0, (0.1, 0.1), 2)
     yield case, loss_interaction.bound(case)
+
+
+# Fisher floor
+
+
+@example(fisher_floor)
+def one_input_two_answers_and_an_output_that_counts_double():
+    """Inputs e1 and 2 e1 ask for (1, 0) and (0, 1): the weighed mean is (1, 4)/5; rank 0 says 0."""
+    pair = tuple(LowRank(np.eye(2)[:, [i]], np.eye(1)) for i in range(2))
+    inputs, plain, double = (np.eye(1), 2 * np.eye(1)), np.eye(2), np.diag([2.0, 1.0])
+    # 1 (16 + 16)/25 + 4 (1 + 1)/25, then with the first output counted four times
+    yield fisher_floor.Case(pair, inputs, (plain,) * 2, 1), float(Fraction(40, 25))
+    yield fisher_floor.Case(pair, inputs, (double,) * 2, 1), float(Fraction(4 * 20 + 20, 25))
+    yield fisher_floor.Case(pair, inputs, (double,) * 2, 0), 8.0
+
+
+@example(fisher_floor)
+def the_rank_is_spent_where_the_weights_are_not_where_the_update_is_long():
+    """diag(3, 2) under inputs of variance 1 and 4 and outputs weighed alike: 4 · 4 beats 9."""
+    one = (from_dense(np.diag([3.0, 2.0])),)
+    yield fisher_floor.Case(one, (np.diag([1.0, 2.0]),), (np.eye(2),), 1), 9.0
+    yield fisher_floor.Case(one, (np.eye(2),), (np.eye(2),), 1), 4.0
+
+
+@example("other-curvature")
+def twice_as_dear_in_one_direction():
+    one = LowRank(np.eye(2), np.eye(2))
+    yield fisher_floor.Near(one, np.eye(2), np.eye(2), 1, (2.0, 4.0)), 2.0
+
+
+@symmetry(fisher_floor)
+def size_turns_and_order_of_weighed_tasks(case, rng):
+    (m, n), order = case.updates[0].shape, rng.permutation(len(case.updates)).tolist()
+    left, right = orthonormal(rng, m, m), orthonormal(rng, n, n)
+    updates = [LowRank(3 * left @ low.up, low.down @ right.T) for low in case.updates]
+    changed = fisher_floor.Case(
+        tuple(updates[i] for i in order),
+        tuple(right @ case.inputs[i] for i in order),
+        tuple(case.outputs[i] @ left.T for i in order),
+        case.rank,
+    )
+    yield changed, 9.0
+    yield replace(case, inputs=tuple(2 * x for x in case.inputs)), 4.0
+    yield replace(case, outputs=tuple(2 * o for o in case.outputs)), 4.0
+
+
+@symmetry("other-curvature")
+def all_weights_alike(case, _):
+    yield replace(case, between=(3 * case.between[0], 3 * case.between[1])), 1.0
+    yield replace(case, between=(case.between[0], 3 * case.between[1])), 3.0
+
+
+@road(fisher_floor)
+def with_full_rank_the_normal_equations_of_all_entries_and_the_merge_rule(case, _):
+    """A linear system in all entries at once, as MaTS solves it; RegMean is its solution."""
+    (m, n), weight = case.updates[0].shape, case.outputs[0].T @ case.outputs[0]
+    whole = replace(case, rank=min(m, n))
+    moments = [x @ x.T for x in case.inputs]
+    system = sum(np.kron(weight, moment) for moment in moments)
+    wanted = [weight @ low.dense() @ x for low, x in zip(case.updates, moments, strict=True)]
+    solved = np.linalg.lstsq(system, sum(wanted).ravel(), rcond=1e-12)[0].reshape(m, n)
+    value = fisher_floor.measure(case, LowRank(solved, np.eye(n)))
+    roots = tuple(x.T for x in case.inputs)
+    rule = METHODS["regmean"].rule(list(case.updates), [1.0] * len(roots), Options(moments=roots))
+    yield whole, value, (rule, value)
+
+
+@road(fisher_floor)
+def white_outputs_are_the_covariance_floor_and_equal_tasks_on_white_inputs_eckart_young(case, _):
+    (m, n), k = case.updates[0].shape, len(case.updates)
+    plain = replace(case, outputs=(np.eye(m),) * k)
+    yield plain, k * rank_floor.bound(rank_floor.Tasks(case.updates, case.rank, case.inputs))
+    low = case.updates[0]
+    alike = fisher_floor.Case((low,) * k, (np.eye(n),) * k, plain.outputs, case.rank)
+    yield alike, k * low.tail_energy(case.rank)
+
+
+@attack(fisher_floor, rel=1e-6, starts=3)
+def alternating_least_squares_arrives():
+    for seed in range(3):
+        case = fisher_floor.draw(np.random.default_rng(seed), 5)
+        yield case, fisher_floor.bound(case)

@@ -1,0 +1,140 @@
+"""Second moments of inputs, by module: a file of their roots, and whether they fit adapters."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from loratheory.adapters._adapter import Aligned, Shape, refusal
+from loratheory.adapters._config import unreadable
+from loratheory.lowrank import Array, double, finite
+from loratheory.shapes import Float
+from loratheory.store import draft
+
+if TYPE_CHECKING:
+    Roots = Mapping[str, Array]
+else:  # a run-time check of one value would load it
+    Roots = Mapping[str, Any]
+
+COLLECT = "collect them with loratheory moments"
+
+
+class Moments(Roots):
+    """Roots of second moments in a file, (k, n) a module, each loaded when looked up."""
+
+    def __init__(self, name: str, shapes: dict[str, Shape], load: Callable[[str], Array]) -> None:
+        self.name, self.shapes, self._load = name, shapes, load
+
+    def __getitem__(self, module: str) -> Array:
+        """The root of one module's second moment, loaded now."""
+        if module not in self.shapes:
+            raise KeyError(module)
+        return self._load(module)
+
+    def __iter__(self) -> Iterator[str]:
+        """Module names; loads nothing."""
+        return iter(self.shapes)
+
+    def __len__(self) -> int:
+        """How many modules; loads nothing."""
+        return len(self.shapes)
+
+
+def read_moments(file: str | os.PathLike[str]) -> Moments:
+    """Return the second moments in a safetensors file: a root (k, n) by the name of each module.
+
+    Parameters
+    ----------
+    file : path
+        As `write_moments` and ``loratheory moments`` write it.
+
+    Returns
+    -------
+    Moments
+        ``root.T @ root`` is the second moment. Costs reading the header; a root at a look-up.
+
+    Raises
+    ------
+    AdapterError
+        If there is no such file, or a tensor in it is no matrix.
+    """
+    path = Path(file)
+    try:
+        with safe_open(path, "numpy") as stored:
+            shapes = {name: tuple(stored.get_slice(name).get_shape()) for name in stored.keys()}  # noqa: SIM118
+    except OSError as error:
+        raise unreadable(path, error) from None
+    except SafetensorError as error:
+        fact = f"this is no safetensors file ({error})"
+        raise refusal(path, fact, COLLECT) from None
+    for name, shape in shapes.items():
+        if len(shape) != 2:
+            fact = f"{name} has shape {shape}, and a root of a second moment is a matrix"
+            raise refusal(path, fact, COLLECT)
+
+    def _load(module: str) -> Array:
+        with safe_open(path, "numpy") as stored:
+            return stored.get_tensor(module)
+
+    return Moments(str(path), shapes, _load)
+
+
+def write_moments(moments: Mapping[str, Array], file: str | os.PathLike[str]) -> None:
+    """Write roots of second moments, (k, n) a module, as float32 in a safetensors file, whole.
+
+    Parameters
+    ----------
+    moments : mapping
+        By module, as `loratheory.pretrained.moments` returns them.
+    file : path
+        Replaced if it is there.
+    """
+    from safetensors.numpy import save_file
+
+    tensors = {name: np.ascontiguousarray(root, np.float32) for name, root in moments.items()}
+    with draft(Path(file)) as place:
+        save_file(tensors, place)
+
+
+def roots(moments: Sequence[Roots], library: Aligned) -> Callable[[str], tuple[Array, ...]]:
+    """Return what gives a module's roots, one an adapter, once they are known to fit.
+
+    Raises
+    ------
+    AdapterError
+        If moments are neither one nor one an adapter, a module has none or of another width, or
+        is an embedding. No number is loaded before.
+    """
+    each = _by_adapter(moments, library)
+    return lambda module: tuple(_loaded(given, module) for given in each)
+
+
+def _by_adapter(moments: Sequence[Roots], library: Aligned) -> list[Roots]:
+    """One mapping an adapter, once every module of the library has a root of its width in each."""
+    count = len(library.adapters)
+    if len(moments) not in (1, count):
+        place, fact = "moments", f"{len(moments)} are given for {count} adapters"
+        raise refusal(place, fact, "give one an adapter, in their order, or one for all")
+    for number, given in enumerate(moments, 1):
+        name = getattr(given, "name", f"moments {number}")
+        shapes = getattr(given, "shapes", None) or {m: tuple(x.shape) for m, x in given.items()}
+        for module, (_, n) in library.shapes.items():
+            if module in library.info.embeddings:
+                fact = f"{module} is an embedding, whose inputs are no vectors"
+                raise refusal(name, fact, "choose another method for adapters of embeddings")
+            fact = ""
+            if module not in shapes:
+                fact = f"it has no second moment of {module}"
+            elif len(shapes[module]) != 2 or shapes[module][1] != n:
+                fact = f"{module} has inputs of {n} entries, and the root shape {shapes[module]}"
+            if fact:
+                raise refusal(name, fact, f"{COLLECT} on these adapters and their base")
+    return [*moments] if len(moments) == count else [moments[0]] * count
+
+
+def _loaded(given: Roots, module: str) -> Float[Array, "k n"]:
+    """The root for one module, once all its entries are finite."""
+    return double(finite(given[module], f"{getattr(given, 'name', 'moments')}, {module}"))

@@ -1,0 +1,77 @@
+"""``loratheory moments``: what adapters' inputs look like, for merges that ask for it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from loratheory.cli._output import Folders, named, needs, progress, reachable, refused, say
+
+
+def moments(
+    folders: Folders,
+    prompts: Annotated[
+        Path, typer.Option(metavar="TEXT", help="A prompt a line: what the first adapter is for.")
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", help="The safetensors file to write.")
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="A folder or Hugging Face id; SmolLM2-135M-Instruct if not given."
+        ),
+    ] = None,
+    revision: Annotated[
+        str | None, typer.Option(help="Branch, tag or commit of a Hugging Face id.")
+    ] = None,
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch an id that is not in the cache.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, … or auto.")] = "cpu",
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16, …")] = "float32",
+) -> None:
+    """Collect second moments of what adapted modules read, for `merge --method regmean`.
+
+    The first adapter acts on the base, as it does where it is used; modules of all are listened to,
+    so name the adapters that are to be merged with it as well. The file holds for each module a
+    root `(k, n)` of the mean of x x' over the tokens of the prompts, in float32: the second moment
+    is its transpose times it. A few hundred tokens are enough to begin with; directions that they
+    do not show are left to `--ridge`.
+
+    Example: `loratheory moments tests/data/persons tests/data/mascots --prompts persons.txt -o
+    persons.safetensors`
+    """
+    reachable(output=output)
+    named(model=model, revision=revision)
+    needs("pretrained", "moments")
+    try:
+        lines = [line.strip() for line in prompts.read_text("utf-8").splitlines()]
+    except UnicodeDecodeError:
+        refused(f"{prompts} is no UTF-8 text: write a prompt a line")
+    lines = [line for line in lines if line]
+    if not lines:
+        refused(f"{prompts} holds no prompt: write a prompt a line")
+
+    from loratheory import pretrained as lib
+    from loratheory.adapters import aligned, read, write_moments
+
+    library = [read(folder) for folder in folders]
+    together = aligned(library, any_base=True)
+    base = lib.load(model, device=device, dtype=dtype, revision=revision, download=download)
+    names = [name for name in together.shapes if name not in together.info.embeddings]
+    with lib.attached(base, library[:1]):
+        batches = (lib.batch(base, [line]) for line in progress(lines, unit="prompt"))
+        found = lib.moments(base, batches, names)
+    write_moments(found, output)
+    notes = []
+    if len(names) < len(together.shapes):
+        notes.append("embeddings are left out: their inputs are no vectors")
+    short = min(len(root) / root.shape[1] for root in found.values())
+    if short < 1:
+        notes.append(
+            f"the prompts show as little as {100 * short:.0f} % of a module's input directions: "
+            "merge with --ridge, or give more prompts"
+        )
+    what = f": {len(found)} modules, {len(lines)} prompts, {folders[0]} acting"
+    say(what, str(output), notes)

@@ -1,0 +1,381 @@
+r"""Fisher floor: what replacing several updates by one of rank r costs the losses, to second order.
+
+**Statement.** Where the tasks' Fisher matrices are Kronecker products of their own input moments
+with one output weight, an update of rank r costs them, to second order, at least their disagreement
+around the moment-weighted mean plus the energy of that mean beyond rank r, both so weighed; its
+truncation in white coordinates meets it.
+
+Near a minimum the loss of task i grows by half of :math:`\operatorname{tr} S (\Delta - \Delta_i)
+M_i (\Delta - \Delta_i)^\top`, if its Hessian or Fisher matrix is the Kronecker product of an input
+second moment :math:`M_i = L_i L_i^\top` and an output weight :math:`S = O^\top O`. With :math:`M =
+\sum_i M_i = L L^\top` and :math:`\bar\Delta = (\sum_i \Delta_i M_i)\, M^+` every :math:`\Delta` of
+rank at most :math:`r` has
+
+.. math::
+    \sum_i \operatorname{tr} S (\Delta - \Delta_i) M_i (\Delta - \Delta_i)^\top \;\ge\;
+    \sum_i \operatorname{tr} S (\bar\Delta - \Delta_i) M_i (\bar\Delta - \Delta_i)^\top
+    + \sum_{j > r} \sigma_j(O \bar\Delta L)^2,
+
+with equality at :math:`O^+ \mathrm{LR}_r(O \bar\Delta L)\, L^+`. Without a limit on the rank the
+best merge is :math:`\bar\Delta`, whatever S is: RegMean.
+
+**Proof.** Let :math:`X = [L_1 \dots L_K]` and :math:`Y = O\,[\Delta_1 L_1 \dots \Delta_K L_K]`. The
+left side is :math:`\|(O \Delta) X - Y\|_F^2`, and :math:`O \Delta` has rank at most :math:`r`, so
+``thm:rank-floor`` bounds it by :math:`\|Y (1 - X^+ X)\|_F^2 + \sum_{j>r} \sigma_j(Y X^+ X)^2`. As
+:math:`X X^\top = M`, :math:`Y X^+ = Y X^\top M^+ = O \bar\Delta`, hence :math:`Y X^+ X = O
+\bar\Delta X`, whose singular values are those of :math:`O \bar\Delta L`; and :math:`Y (1 - X^+ X) =
+Y - O \bar\Delta X` is the disagreement. The columns of :math:`\mathrm{LR}_r(O \bar\Delta L)` lie in
+those of :math:`O` and its rows in those of :math:`L`, which :math:`O O^+` and :math:`L^+ L` leave
+as they are. :math:`\square`
+
+**Corollary (other curvature).** If the Fisher matrix of a task lies between α and β times the
+Kronecker product of a positive definite input moment and output weight, the rank-r update built
+from the product costs at most β/α times the least cost of that rank; where the last two singular
+values of the whitened update are equal this may happen.
+
+Costs lie between :math:`\alpha` and :math:`\beta` times those of the product: the built update
+costs at most :math:`\beta` times the floor, any other at least :math:`\alpha` times the floor, and
+the sum over several tasks likewise. Attained for :math:`\sigma_r = \sigma_{r+1}`, the last: let the
+Fisher matrix be :math:`\beta` on the direction :math:`u_{r+1} v_{r+1}^\top` that was given up,
+:math:`\alpha` elsewhere; giving up :math:`u_r v_r^\top` instead costs :math:`\alpha \sigma_r^2`.
+
+**What it tells someone who merges adapters.** Second moments of the inputs are all that the best
+merge needs beside the updates: output weights that tasks share cancel, until a rank is to be kept.
+``loratheory merge --method regmean --moments`` is this merge, and keeps a rank as the floor does
+for :math:`S = 1`.
+
+**What it does not say.** Tasks with output weights of their own have no such formula: their best
+merge solves :math:`\sum_i S_i \Delta M_i = \sum_i S_i \Delta_i M_i`, a linear system in all entries
+at once (MaTS). With a rank and a general Fisher matrix there is none at all: weighted low-rank
+approximation is NP-hard from rank 1 on. A loss has a first and a third order too
+(``thm:loss-interaction``), and moments change when earlier layers are merged.
+
+References
+----------
+RegMean: Jin et al., arXiv 2212.09849. MaTS: Tam, Bansal and Raffel, arXiv 2312.04339. Kronecker
+factors: Martens and Grosse, arXiv 1503.05671; of one weight, GFWSVD: arXiv 2505.17974. Hardness:
+Gillis and Glineur, arXiv 1012.0197.
+"""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, orthonormal, total
+from loratheory.shapes import Float
+from loratheory.theorems._theorem import SAFETY, Control, Theorem
+
+SENSE = "lower"
+SOURCE = "reduced-rank regression; without a rank RegMean (Jin et al. 2023)"
+PART_OF = "thm:rank-floor"
+
+RANK = "rank(merged) <= r"
+ALIKE = "one output weight for all tasks"
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """For each task its update, ``inputs @ inputs.T`` its moment, ``o.T @ o`` its output weight."""
+
+    updates: tuple[LowRank, ...]
+    inputs: tuple[Float[Array, "n _"], ...]
+    outputs: tuple[Float[Array, "q m"], ...]
+    rank: int
+
+    @property
+    def whitened(self) -> tuple[Array, Array]:
+        """The X and Y of the proof, by the first task's output weight."""
+        xp, triples = array_namespace(*self.inputs), zip(self.updates, self.inputs, strict=True)
+        wanted = [self.outputs[0] @ (low @ x) for low, x in triples]
+        return xp.concat(self.inputs, axis=1), xp.concat(wanted, axis=1)
+
+
+Parts = tuple[Array, Array, Array]  # a singular value decomposition
+
+
+def _svd(matrix: Array) -> Parts:
+    """Without what is zero but for rounding."""
+    left, sigma, right = array_namespace(matrix).linalg.svd(matrix, full_matrices=False)
+    keep = sum(float(s) > 1e-8 * float(sigma[0]) for s in sigma)
+    return left[:, :keep], sigma[:keep], right[:keep, :]
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """Related or unrelated tasks on few or many inputs; few outputs weighed or all; 12 decades."""
+    k, (m, n) = int(rng.integers(1, 5)), rng.integers(1, size + 1, 2).tolist()
+    magnitude, spread = 10.0 ** int(rng.integers(-6, 7)), float(rng.choice([0.1, 1.0]))
+    base = gaussian(rng, m, n, min(m, n), magnitude)
+    updates = tuple(base + gaussian(rng, m, n, 1, spread * magnitude) for _ in range(k))
+    seen = rng.integers(1, n + 1, k).tolist()
+    inputs = tuple(orthonormal(rng, n, t) * 10.0 ** rng.uniform(-1, 0, t) for t in seen)
+    weighed = int(rng.integers(1, m + 1))
+    outputs = (orthonormal(rng, m, weighed) * 10.0 ** rng.uniform(-1, 0, weighed)).T
+    return Case(updates, inputs, (outputs,) * k, int(rng.integers(0, min(m, n) + 1)))
+
+
+def bound(case: Case) -> float:
+    """What no matrix yields, plus what the rank leaves out, where inputs and outputs are white."""
+    inputs, wanted = case.whitened
+    xp, (_, _, right) = array_namespace(inputs), _svd(inputs)
+    seen = wanted @ right.T
+    missed = float(xp.sum((wanted - seen @ right) ** 2))
+    return missed + sum(float(s) ** 2 for s in [*xp.linalg.svdvals(seen)][case.rank :])
+
+
+def attain(case: Case) -> LowRank:
+    """Truncate the weighed mean where it is white, and go back."""
+    inputs, wanted = case.whitened
+    xp, (left, sigma, right) = array_namespace(inputs), _svd(inputs)
+    ups, strengths, downs = xp.linalg.svd(wanted @ right.T, full_matrices=False)
+    rank = min(case.rank, int(strengths.shape[0]))
+    up = ups[:, :rank] * strengths[:rank]
+    back = xp.linalg.pinv(case.outputs[0], rtol=1e-8)
+    return LowRank(back @ up, (downs[:rank, :] / sigma) @ left.T)
+
+
+def measure(case: Case, merged: LowRank) -> float:
+    """Task by task, each with its own output weight."""
+    xp = array_namespace(*case.inputs)
+    triples = zip(case.updates, case.inputs, case.outputs, strict=True)
+    return sum(float(xp.sum((o @ (merged @ x - low @ x)) ** 2)) for low, x, o in triples)
+
+
+def scale(case: Case) -> float:
+    """The energy of the answers, so weighed."""
+    return float(array_namespace(*case.inputs).sum(case.whitened[1] ** 2))
+
+
+def rival(case: Case, rng: np.random.Generator) -> LowRank:
+    """Either mean truncated as it stands, any update, or the best nudged."""
+    kind, best = int(rng.integers(4)), attain(case)
+    mean = total(list(case.updates)) / len(case.updates)
+    if kind == 0:
+        return mean.truncated(case.rank)
+    if kind == 1:
+        return attain(replace(case, rank=min(mean.shape))).truncated(case.rank)
+    if kind == 2:
+        return gaussian(rng, *mean.shape, case.rank, mean.norm)
+    nudge = 10.0 ** int(rng.integers(-12, 1))
+    return LowRank(best.up * (1 + nudge * rng.standard_normal(best.up.shape)), best.down)
+
+
+def adversary(case: Case, rng: np.random.Generator) -> LowRank:
+    """Alternating least squares: no singular value is ever taken."""
+    (inputs, wanted), root, r = case.whitened, case.outputs[0], case.rank
+    up = rng.standard_normal((root.shape[1], r))
+    down = np.zeros((r, len(inputs)))
+    for _ in range(30 if r else 0):
+        reads = np.linalg.lstsq(root @ up, wanted, rcond=1e-10)[0]
+        down = np.linalg.lstsq(inputs.T, reads.T, rcond=1e-10)[0].T
+        answers = np.linalg.lstsq((down @ inputs).T, wanted.T, rcond=1e-10)[0].T
+        up = np.linalg.lstsq(root, answers, rcond=1e-10)[0]
+    return LowRank(up, down)
+
+
+def _alike(case: Case, _: LowRank) -> bool:
+    first, *others = (o.T @ o for o in case.outputs)
+    norm = array_namespace(first).linalg.matrix_norm
+    return all(float(norm(other - first)) <= SAFETY * float(norm(first)) for other in others)
+
+
+ASSUMPTIONS = {RANK: lambda case, merged: merged.width <= case.rank, ALIKE: _alike}
+
+_ONE = np.eye(2)
+_TWO = LowRank(_ONE, _ONE)
+
+
+def _too_rich() -> tuple[Case, LowRank]:
+    return Case((_TWO,), (np.diag([2.0, 1.0]),), (_ONE,), 1), _TWO
+
+
+def _careless() -> tuple[Case, LowRank]:
+    # The second task does not mind what comes out: the first may have all.
+    return Case((_TWO, -1 * _TWO), (_ONE, _ONE), (_ONE, 0 * _ONE), 2), _TWO
+
+
+CONTROLS = (
+    Control("spend rank 2 where 1 is allowed", RANK, _too_rich),
+    Control("a task that does not mind", ALIKE, _careless),
+)
+
+
+# Fisher matrices that are no product
+
+
+BETWEEN = "a Fisher matrix between α and β times the Kronecker product"
+BUILT = "an update that is best of its rank for the Kronecker product"
+
+
+@dataclass(frozen=True, eq=False)
+class Near:
+    """One task, square roots (n, n) and (m, m) of its moment and output weight, and the range."""
+
+    target: LowRank
+    inputs: Float[Array, "n n"]
+    outputs: Float[Array, "m m"]
+    rank: int
+    between: tuple[float, float]
+
+    @property
+    def product(self) -> Case:
+        """The case of the theorem: the same task with the product for its Fisher matrix."""
+        return Case((self.target,), (self.inputs,), (self.outputs,), self.rank)
+
+    @property
+    def whitening(self) -> Array:
+        """From the entries of an update, row by row, to those of its whitened form."""
+        (m, n), left, right = self.target.shape, self.outputs, self.inputs.T
+        product = left[:, None, :, None] * right[None, :, None, :]
+        return array_namespace(left).reshape(product, (m * n, m * n))
+
+    def white(self, update: LowRank) -> Array:
+        """What an update misses of the target, whitened, as a vector."""
+        gap = self.outputs @ (update.dense() - self.target.dense()) @ self.inputs
+        return array_namespace(gap).reshape(gap, (-1,))
+
+    def fisher(self, core: Array) -> Array:
+        """The Fisher matrix that is `core` where inputs and outputs are white."""
+        return self.whitening.T @ core @ self.whitening
+
+
+@dataclass(frozen=True, eq=False)
+class Replaced:
+    """A Fisher matrix (mn, mn) of the entries row by row, the built update, and another."""
+
+    fisher: Array
+    built: LowRank
+    other: LowRank
+
+
+def draw_near(rng: np.random.Generator, size: int) -> Near:
+    """Updates of rank r + 1 whose last two singular values agree once they are white."""
+    m, n = rng.integers(2, min(size, 4) + 1, 2).tolist()
+    rank = int(rng.integers(1, min(m, n)))
+    sigma = np.sort(rng.uniform(0.5, 2, rank))[::-1]
+    left, right = orthonormal(rng, m, rank + 1), orthonormal(rng, n, rank + 1)
+    white = left * np.append(sigma, sigma[-1]) @ right.T
+    roots = [orthonormal(rng, d, d) * 10.0 ** rng.uniform(-0.5, 0.5, d) for d in (n, m)]
+    target = np.linalg.solve(roots[1], np.linalg.solve(roots[0].T, white.T).T)
+    least = 10.0 ** float(rng.uniform(-2, 2))
+    most = least * 10.0 ** float(rng.uniform(0, 2))
+    return Near(LowRank(target, np.eye(n)), roots[0], roots[1], rank, (least, most))
+
+
+def price_of_factors(case: Near, replaced: Replaced) -> float:
+    """The cost of the update that the product suggests, as a multiple of the other's."""
+    xp, costs = array_namespace(replaced.fisher), []
+    for update in (replaced.built, replaced.other):
+        gap = xp.reshape(update.dense() - case.target.dense(), (-1,))
+        costs.append(float(gap @ replaced.fisher @ gap))
+    return costs[0] / costs[1] if costs[1] > 0 else np.inf
+
+
+def _dear(case: Near, vector: Array) -> Array:
+    """A core that weighs one direction most and all others least."""
+    xp, (least, most) = array_namespace(vector), case.between
+    unit = vector / xp.linalg.vector_norm(vector)
+    eye = xp.eye(vector.shape[0], dtype=vector.dtype, device=vector.device)
+    return least * eye + (most - least) * unit[:, None] * unit[None, :]
+
+
+def give_up_the_other(case: Near) -> Replaced:
+    """Weigh most what was given up, and give up the direction that is as long."""
+    xp, target = array_namespace(case.inputs), case.outputs @ (case.target @ case.inputs)
+    built = attain(case.product)
+    given_up = -case.white(built)
+    direction = xp.reshape(given_up, target.shape)
+    rest = target - direction  # what was kept: its last direction goes instead
+    left, sigma, right = xp.linalg.svd(rest, full_matrices=False)
+    last = case.rank - 1
+    kept = target - sigma[last] * left[:, last : last + 1] @ right[last : last + 1, :]
+    back = xp.linalg.solve(case.outputs, xp.linalg.solve(case.inputs.T, kept.T).T)
+    ups, strengths, downs = xp.linalg.svd(back, full_matrices=False)
+    other = LowRank(ups[:, : case.rank] * strengths[: case.rank], downs[: case.rank, :])
+    return Replaced(case.fisher(_dear(case, given_up)), built, other)
+
+
+def other_fisher(case: Near, rng: np.random.Generator) -> Replaced:
+    """Any Fisher matrix of the range, or one near the worst, and any update or the worst one."""
+    size, (least, most) = case.white(case.target).shape[0], case.between
+    frame, worst = orthonormal(rng, size, size), give_up_the_other(case)
+    core = (frame * rng.uniform(least, most, size)) @ frame.T
+    if rng.random() < 0.5:
+        nudge = 10.0 ** int(rng.integers(-8, 0)) * rng.standard_normal(size)
+        core = _dear(case, case.white(worst.built) + nudge)
+    anything = gaussian(rng, *case.target.shape, case.rank)
+    other = (anything, worst.built, worst.other)[int(rng.integers(3))]
+    return Replaced(case.fisher(core), worst.built, other)
+
+
+def alternating(case: Near, rng: np.random.Generator) -> Replaced:
+    """Fit the other update to a Fisher matrix by least squares, one factor at a time."""
+    replaced = other_fisher(case, rng)
+    root, target = np.linalg.cholesky(replaced.fisher).T, case.target.dense()
+    (m, n), up = target.shape, rng.standard_normal((len(target), case.rank))
+    down = np.zeros((case.rank, n))
+    for _ in range(20):
+        reads = np.kron(up, np.eye(n))
+        down = np.linalg.lstsq(root @ reads, root @ target.ravel(), rcond=None)[0].reshape(-1, n)
+        writes = np.kron(np.eye(m), down.T)
+        up = np.linalg.lstsq(root @ writes, root @ target.ravel(), rcond=None)[0].reshape(m, -1)
+    return replace(replaced, other=LowRank(up, down))
+
+
+def _between(case: Near, replaced: Replaced) -> bool:
+    xp, (least, most) = array_namespace(replaced.fisher), case.between
+    half = xp.linalg.solve(case.whitening.T, replaced.fisher)
+    spectrum = xp.linalg.eigvalsh(xp.linalg.solve(case.whitening.T, half.T))
+    room = 1e-9 * most
+    return least - room <= float(spectrum[0]) and float(spectrum[-1]) <= most + room
+
+
+def _best(case: Near, replaced: Replaced) -> bool:
+    floor = bound(case.product)
+    return measure(case.product, replaced.built) <= floor + 1e-9 * scale(case.product)
+
+
+_NEAR = Near(_TWO, _ONE, _ONE, 1, (1.0, 2.0))
+
+
+def _dearer() -> tuple[Near, Replaced]:
+    worst = give_up_the_other(_NEAR)
+    core = _dear(replace(_NEAR, between=(1.0, 3.0)), _NEAR.white(worst.built))
+    return _NEAR, replace(worst, fisher=_NEAR.fisher(core))
+
+
+def _changed(**parts: LowRank) -> tuple[Near, Replaced]:
+    return _NEAR, replace(give_up_the_other(_NEAR), **parts)
+
+
+THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)
+
+CLAUSES: tuple[Theorem[Any, Any], ...] = (
+    THEOREM.clause(
+        "other curvature",
+        sense="upper",
+        draw=draw_near,
+        bound=lambda case: case.between[1] / case.between[0],
+        attain=give_up_the_other,
+        measure=price_of_factors,
+        scale=lambda _: 1.0,
+        condition=lambda case: 100.0 * case.between[1] / case.between[0],
+        rival=other_fisher,
+        adversary=alternating,
+        assumptions={
+            RANK: lambda case, replaced: replaced.other.width <= case.rank,
+            BUILT: _best,
+            BETWEEN: _between,
+        },
+        controls=(
+            Control(
+                "an update of rank 2 where 1 is allowed",
+                RANK,
+                partial(_changed, other=LowRank(0.99 * _ONE, _ONE)),
+            ),
+            Control("nothing in place of the best", BUILT, partial(_changed, built=0 * _TWO)),
+            Control("a direction three times as dear", BETWEEN, _dearer),
+        ),
+    ),
+)

@@ -226,8 +226,12 @@ def moments(
 
     Parameters
     ----------
-    model, batches, modules
-        As in `inputs`: adapters that act at the time have their effect.
+    model : Model
+        Adapters that act on it at the time have their effect.
+    batches : iterable of mapping
+        As in `inputs`.
+    modules : sequence of str
+        Which maps, by name.
 
     Returns
     -------

@@ -4,12 +4,9 @@ Nothing here looks at the graphs, and no arithmetic is shared with what is teste
 read as equations between who has what, solved in exact fractions one after another.
 """
 
-import ast
 import re
 from fractions import Fraction
 
-N = r"([Tt]he \w+ box|[A-Z]\w+ Farm|[A-Z]\w+)"
-V = r"(?:has|have|holds|hold|keeps|keep)"
 WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 ORDINALS = ["half", "third", "quarter", "fifth", "sixth", "seventh", "eighth", "ninth"]
 TIMES = {"twice": 2} | {f"{word} times": k for k, word in enumerate(WORDS)}
@@ -17,148 +14,117 @@ PARTS = {"half": Fraction(1, 2)} | {
     f"{'an' if word == 'eighth' else 'a'} {word}": Fraction(1, k)
     for k, word in enumerate(ORDINALS, start=2)
 }
-TIMES_OR_PART = "|".join([*TIMES, *PARTS])
 
 
-def _is(x, n):
-    return [(x, (), lambda: Fraction(n))]
-
-
-def _plus(x, n, a):
-    n = int(n)
-    return [(x, (a,), lambda p: p + n), (a, (x,), lambda p: p - n)]
-
-
-def _minus(x, n, a):
-    return _plus(x, -int(n), a)
-
-
-def _scaled(x, factor, a):
-    return [(x, (a,), lambda p: p * factor), (a, (x,), lambda p: p / factor)]
-
-
-def _total(x, a, b):
+def _linear(x, a, factor, more=0):
+    """That x is a · factor + more, either way."""
     return [
-        (x, (a, b), lambda p, q: p + q),
-        (a, (x, b), lambda p, q: p - q),
-        (b, (x, a), lambda p, q: p - q),
+        (x, (a,), lambda p: p * factor + more),
+        (a, (x,), lambda p: (p - more) / factor),
     ]
 
 
-def _gap(x, a, b):
-    return [(x, (a, b), lambda p, q: max(p, q) - min(p, q))]
+def _total(x, a, b):
+    """That x is a + b, either way."""
+    less = lambda p, q: p - q  # noqa: E731
+    return [(x, (a, b), lambda p, q: p + q), (a, (x, b), less), (b, (x, a), less)]
 
 
-def _said(words):
-    return TIMES.get(words) or PARTS[words]
+MEANINGS = {
+    "x = n": lambda x, n: [(x, (), lambda: Fraction(n))],
+    "x = a + n": lambda x, a, n: _linear(x, a, 1, int(n)),
+    "x = a - n": lambda x, a, n: _linear(x, a, 1, -int(n)),
+    "x = a + b": _total,
+    "x = a - b": lambda x, a, b: _total(a, x, b),
+    "x = |a - b|": lambda x, a, b: [(x, (a, b), lambda p, q: max(p, q) - min(p, q))],
+    "x = a * k": lambda x, a, k: _linear(x, a, Fraction(TIMES.get(k) or PARTS[k])),
+    "x = a * n": lambda x, a, n: _linear(x, a, Fraction(int(n))),
+    "x = a / n": lambda x, a, n: _linear(x, a, Fraction(1, int(n))),
+    "x = a * m / n": lambda x, a, n, m: _linear(x, a, Fraction(int(m), int(n))),
+    "x = a * n / 100": lambda x, a, n: _linear(x, a, Fraction(int(n), 100)),
+}
+SENTENCES = {
+    "x = n": """
+        X has (?:exactly )?N things
+        The number of things that X has is N
+        Count the things that X has, and you get N""",
+    "x = a + n": """
+        X has N more things than A
+        A has N fewer things than X
+        X has as many things as A, plus N
+        With N more things, A would has as many as X""",
+    "x = a - n": """
+        X has as many things as A, minus N
+        With N fewer things, A would has as many as X""",
+    "x = a + b": """
+        X has as many things as A and B together
+        Together, A and B has as many things as X
+        X has the same number of things as A and B combined
+        The number of things that X has is the sum of the numbers that A and B has""",
+    "x = a - b": """
+        X has as many things as would be left if A lost as many as B has
+        Subtract the number of things that B has from the number that A has, \
+and you get the number that X has""",
+    "x = |a - b|": """
+        The number of things that X has is the difference between the numbers that A and B has
+        Either A or B has more things than the other, by as many as X has
+        The numbers of things that A and B has differ by as many as X has
+        Compare A with B: the one with more things is ahead by as many as X has""",
+    "x = a * k": "X has K as many things as A",
+    "x = a * n": r"""
+        For every (?!\d)things that A has, X has N
+        The number of things that X has is N times the number that A has""",
+    "x = a / n": """
+        If the things that A has were split into N equal groups, \
+each group would have as many as X has
+        The number of things that X has is the number that A has, divided by N""",
+    "x = a * m / n": """
+        For every N things that A has, X has M
+        X has M things for every N that A has
+        The numbers of things that A and X has are in the ratio N to M
+        At a steady rate, counting the things that A has takes N minutes, \
+and counting those that X has takes M minutes?""",
+    "x = a * n / 100": """
+        X has N percent of the number of things that A has
+        X has N% as many things as A
+        The number of things that X has is N% of the number that A has
+        Take N percent of the things that A has, and you get as many as X has""",
+}
+"""What is said of x, an owner, by each equation; ``has`` and ``things`` stand for any such word."""
+
+OWNER = r"[Tt]he \w+ box|[A-Z]\w+ Farm|[A-Z]\w+"
+SIGNS = {"has": r"(?:has|have|holds|hold|keeps|keep)", "things": r"\w+"}
+SIGNS |= {name: rf"(?P<{name.lower()}>{OWNER})" for name in "XAB"}
+SIGNS |= {name: rf"(?P<{name.lower()}>\d+)" for name in "NM"}
+SIGNS["K"] = f"(?P<k>{'|'.join([*TIMES, *PARTS])})"
 
 
-SENTENCES = [
-    (rf"{N} {V} (?:exactly )?(\d+) \w+", _is),
-    (rf"The number of \w+ that {N} {V} is (\d+)", _is),
-    (rf"Count the \w+ that {N} {V}, and you get (\d+)", _is),
-    (rf"{N} {V} (\d+) more \w+ than {N}", _plus),
-    (rf"{N} {V} (\d+) fewer \w+ than {N}", _minus),
-    (rf"{N} {V} as many \w+ as {N}, plus (\d+)", lambda x, a, n: _plus(x, n, a)),
-    (rf"{N} {V} as many \w+ as {N}, minus (\d+)", lambda x, a, n: _minus(x, n, a)),
-    (rf"With (\d+) more \w+, {N} would {V} as many as {N}", lambda n, a, x: _plus(x, n, a)),
-    (rf"With (\d+) fewer \w+, {N} would {V} as many as {N}", lambda n, a, x: _minus(x, n, a)),
-    (rf"{N} {V} as many \w+ as {N} and {N} together", _total),
-    (rf"Together, {N} and {N} {V} as many \w+ as {N}", lambda a, b, x: _total(x, a, b)),
-    (rf"{N} {V} the same number of \w+ as {N} and {N} combined", _total),
-    (rf"The number of \w+ that {N} {V} is the sum of the numbers that {N} and {N} {V}", _total),
-    (
-        rf"{N} {V} as many \w+ as would be left if {N} lost as many as {N} {V}",
-        lambda x, a, b: _total(a, x, b),
-    ),
-    (
-        rf"Subtract the number of \w+ that {N} {V} from the number that {N} {V}, and you get the"
-        rf" number that {N} {V}",
-        lambda b, a, x: _total(a, x, b),
-    ),
-    (
-        rf"{N} {V} ({TIMES_OR_PART}) as many \w+ as {N}",
-        lambda x, words, a: _scaled(x, Fraction(_said(words)), a),
-    ),
-    (
-        rf"For every (?!\d)\w+ that {N} {V}, {N} {V} (\d+)",
-        lambda a, x, n: _scaled(x, Fraction(n), a),
-    ),
-    (
-        rf"The number of \w+ that {N} {V} is (\d+) times the number that {N} {V}",
-        lambda x, n, a: _scaled(x, Fraction(n), a),
-    ),
-    (
-        rf"If the \w+ that {N} {V} were split into (\d+) equal groups, each group would have as"
-        rf" many as {N} {V}",
-        lambda a, n, x: _scaled(x, 1 / Fraction(n), a),
-    ),
-    (
-        rf"The number of \w+ that {N} {V} is the number that {N} {V}, divided by (\d+)",
-        lambda x, a, n: _scaled(x, 1 / Fraction(n), a),
-    ),
-    (
-        rf"The number of \w+ that {N} {V} is the difference between the numbers that {N} and {N}"
-        rf" {V}",
-        _gap,
-    ),
-    (
-        rf"Either {N} or {N} {V} more \w+ than the other, by as many as {N} {V}",
-        lambda a, b, x: _gap(x, a, b),
-    ),
-    (
-        rf"The numbers of \w+ that {N} and {N} {V} differ by as many as {N} {V}",
-        lambda a, b, x: _gap(x, a, b),
-    ),
-    (
-        rf"Compare {N} with {N}: the one with more \w+ is ahead by as many as {N} {V}",
-        lambda a, b, x: _gap(x, a, b),
-    ),
-    (
-        rf"For every (\d+) \w+ that {N} {V}, {N} {V} (\d+)",
-        lambda n, a, x, m: _scaled(x, Fraction(int(m), int(n)), a),
-    ),
-    (
-        rf"{N} {V} (\d+) \w+ for every (\d+) that {N} {V}",
-        lambda x, m, n, a: _scaled(x, Fraction(int(m), int(n)), a),
-    ),
-    (
-        rf"The numbers of \w+ that {N} and {N} {V} are in the ratio (\d+) to (\d+)",
-        lambda a, x, n, m: _scaled(x, Fraction(int(m), int(n)), a),
-    ),
-    (
-        rf"At a steady rate, counting the \w+ that {N} {V} takes (\d+) minutes, and counting those"
-        rf" that {N} {V} takes (\d+) minutes?",
-        lambda a, n, x, m: _scaled(x, Fraction(int(m), int(n)), a),
-    ),
-    (
-        rf"{N} {V} (\d+)(?: percent of the number of \w+ that|% as many \w+ as) {N}(?: {V})?",
-        lambda x, n, a: _scaled(x, Fraction(int(n), 100), a),
-    ),
-    (
-        rf"The number of \w+ that {N} {V} is (\d+)% of the number that {N} {V}",
-        lambda x, n, a: _scaled(x, Fraction(int(n), 100), a),
-    ),
-    (
-        rf"Take (\d+) percent of the \w+ that {N} {V}, and you get as many as {N} {V}",
-        lambda n, a, x: _scaled(x, Fraction(int(n), 100), a),
-    ),
+def _pattern(sentence):
+    return re.compile(re.sub(r"\b(has|things|[XABNMK])\b", lambda m: SIGNS[m[1]], sentence.strip()))
+
+
+PATTERNS = [
+    (_pattern(sentence), MEANINGS[equation])
+    for equation, sentences in SENTENCES.items()
+    for sentence in sentences.strip().split("\n")
 ]
-PATTERNS = [(re.compile(pattern), meaning) for pattern, meaning in SENTENCES]
-QUESTION = re.compile(
-    rf"(?:How many \w+ does|What is the number of \w+ that|Find the number of \w+ that"
-    rf"|Work out how many \w+) {N} {V}[.?]"
+QUESTION = _pattern(
+    "(?:How many things does|What is the number of things that|Find the number of things that"
+    "|Work out how many things) X has[.?]"
 )
+
+
+def equation(sentence: str) -> list:
+    """What a sentence says: who can be reckoned from whom, and how. It has one meaning only."""
+    found = [(pattern.fullmatch(sentence), meaning) for pattern, meaning in PATTERNS]
+    ((match, meaning),) = [(match, meaning) for match, meaning in found if match]
+    return meaning(**{name: word.lower() for name, word in match.groupdict().items()})
 
 
 def read(problem: str) -> Fraction:
     """The answer to a problem in English."""
     *told, asking = re.split(r"(?<=[.?]) ", problem)
-    equations = []
-    for sentence in told:
-        found = [(p.fullmatch(sentence[:-1]), meaning) for p, meaning in PATTERNS]
-        ((match, meaning),) = [(m, meaning) for m, meaning in found if m]
-        equations.append(meaning(*(word.lower() for word in match.groups())))
+    equations = [equation(sentence[:-1]) for sentence in told]
     known: dict[str, Fraction] = {}
     while equations:
         for ways in equations:
@@ -171,46 +137,14 @@ def read(problem: str) -> Fraction:
         else:
             raise AssertionError(problem)
     assert all(value > 0 and value.denominator == 1 for value in known.values()), problem
-    return known[QUESTION.fullmatch(asking)[1].lower()]
+    return known[QUESTION.fullmatch(asking)["x"].lower()]
 
 
 def run(program: str) -> Fraction:
-    """What a program leaves in ``answer``, in exact fractions."""
-    known, functions = {}, {}
-    for line in ast.parse(program).body:
-        if isinstance(line, ast.FunctionDef):
-            functions[line.name] = line
-        else:
-            known[line.targets[0].id] = _value(line.value, known, functions)
-    return known["answer"]
-
-
-def _value(node, known, functions):
-    if isinstance(node, ast.Constant):
-        return Fraction(node.value)
-    if isinstance(node, ast.Name):
-        return known[node.id]
-    if isinstance(node, ast.UnaryOp):
-        return -_value(node.operand, known, functions)
-    if isinstance(node, ast.BinOp):
-        x, y = (_value(part, known, functions) for part in (node.left, node.right))
-        if isinstance(node.op, ast.FloorDiv):
-            assert (x / y).denominator == 1, "not exact"
-            return x / y
-        if isinstance(node.op, ast.Mod):
-            return Fraction(int(x) % int(y))
-        return {ast.Add: x + y, ast.Sub: x - y, ast.Mult: x * y}[type(node.op)]
-    taken = [_value(each, known, functions) for each in node.args]
-    if node.func.id == "abs":
-        return max(taken[0], -taken[0])
-    if node.func.id == "pow":
-        base, power, prime = map(int, taken)
-        assert power == -1
-        (found,) = [k for k in range(prime) if k * base % prime == 1]
-        return Fraction(found)
-    function = functions[node.func.id]
-    names = [each.arg for each in function.args.args]
-    return _value(function.body[0].value, dict(zip(names, taken, strict=True)), functions)
+    """What a program leaves in ``answer``; in whole numbers all divisions are to be exact."""
+    exact, names = re.sub(r"\b\d+\b", r"F(\g<0>)", program.replace("//", "/")), {}
+    exec(program if "%" in program else exact, {"F": Fraction}, names)
+    return Fraction(names["answer"])
 
 
 ARITY = {"add": 2, "subtract": 2, "multiply": 2, "divide": 2, "compare": 2, "rate": 3, "percent": 2}

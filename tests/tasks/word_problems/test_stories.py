@@ -8,7 +8,7 @@ from string import Formatter
 import numpy as np
 import pytest
 from sums import PARTS as PARTS_READ
-from sums import PATTERNS, QUESTION, read, run
+from sums import QUESTION, equation, read, run
 from sums import TIMES as TIMES_READ
 
 from loratheory.tasks.word_problems import (
@@ -78,11 +78,9 @@ def test_every_wording_means_its_step(skill, takes, scene):
     for way in STEPS[skill, takes]:
         for n, m in [(3, 5), (2, 1), (8, 7), (5, 2), (9, 4)]:
             said = filled(way, scene, n, m)
-            found = [(p.fullmatch(said[:-1]), meaning) for p, meaning in PATTERNS]
-            ((match, meaning),) = [(x, y) for x, y in found if x]
             x, a, b = (owner.lower() for owner in scene.owners[:3])
             known = {a: 41, b: 13}
-            for target, inputs, value in meaning(*(word.lower() for word in match.groups())):
+            for target, inputs, value in equation(said[:-1]):
                 if target == x:
                     result = value(*(known[name] for name in inputs))
                     assert result == solutions(skill, 41, 13 if takes == 2 else None, n, m)
@@ -148,7 +146,7 @@ def test_scenes_have_names_enough_and_questions_ask_for_one():
     for scene in SCENES:
         assert len({*scene.owners}) == ENTITIES
         for way in QUESTIONS:
-            assert QUESTION.fullmatch(filled(way, scene))[1].lower() == scene.owners[0].lower()
+            assert QUESTION.fullmatch(filled(way, scene))["x"].lower() == scene.owners[0].lower()
 
 
 FEW = ("add", "compare", "rate", "percent")
@@ -237,9 +235,6 @@ def test_programs_compute_the_answers_and_hold_no_more_than_that_needs(prime):
         zip(programs(made), made.answers.tolist(), strict=True)
     ):
         assert run(program) == answer
-        names = {}
-        exec(compile(program, "problem", "exec"), names)
-        assert names["answer"] == answer
         lines = [line for line in program.splitlines() if " = " in line]
         assert len(lines) == made.needed[row].sum() + 1
         assert lines[-1].startswith("answer = ")

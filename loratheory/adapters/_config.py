@@ -50,6 +50,7 @@ DEFAULTS = {
 }
 """PEFT's targets where a file names none, by the base's `model_type`."""
 
+RESTORE = "restore the file as PEFT saved it"
 _LIMIT = 16 * 2**20  # bytes
 _SECONDS = 1.0  # that a pattern may take to match one name
 
@@ -138,21 +139,20 @@ def opened(path: Path) -> BufferedReader:
         raise unreadable(path, error) from None
 
 
-def json_file(path: Path, limit: int) -> dict[str, Any]:
+def json_file(path: Path, limit: int, remedy: str = RESTORE) -> dict[str, Any]:
     """Return the JSON object that a file of at most `limit` bytes holds; see `json_object`."""
     with opened(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > limit:
             raise refusal(path, f"has {size} bytes, over {limit}", "use the adapter's own file")
         try:
-            return json_object(path, file.read())
+            return json_object(path, file.read(), remedy)
         except OSError as error:
             raise unreadable(path, error) from None
 
 
-def json_object(path: Path, text: bytes) -> dict[str, Any]:
+def json_object(path: Path, text: bytes, remedy: str = RESTORE) -> dict[str, Any]:
     """Return the JSON object in `text`: no key twice, no NaN, nothing nested beyond reason."""
-    remedy = "restore the file as PEFT saved it"
 
     def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         values = dict(pairs)

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from loratheory.cli._output import refused
+from loratheory.cli._output import EXTRAS, refused
 
 LOWER = {
     "check-model": "name fewer --layers, or take --dtype bfloat16 or --device auto",
@@ -21,15 +21,6 @@ LOWER = {
     "interfere": "make --block smaller, or take fewer --workers; --resume goes on",
     "merge": "lower --rank, leave the audit out with --no-audit, or give fewer adapters at once",
     "run": "take fewer --workers; --resume goes on",
-}
-EXTRAS = {
-    "accelerate": "pretrained",
-    "distributed": "dask",
-    "gguf": "pretrained",
-    "matplotlib": "notebooks",
-    "peft": "pretrained",
-    "torch": "torch",
-    "transformers": "pretrained",
 }
 PLAIN = {
     "–": "-", "…": "...", "→": "->", "≤": "<=", "≥": ">=", "·": "*", "×": "x", "•": "*", "█": "#",
@@ -79,16 +70,18 @@ class Commands(TyperGroup):
             refused(str(error))
         except ModuleNotFoundError as error:
             name = (error.name or "").partition(".")[0]
-            if name not in EXTRAS:
+            extra = next((extra for extra, names in EXTRAS.items() if name in names), None)
+            if extra is None:
                 raise
-            extra = f"pip install 'loratheory[{EXTRAS[name]}]'"
-            refused(f"this needs {name}, which is not installed: {extra}")
+            refused(f"this needs {name}, which is not installed: pip install 'loratheory[{extra}]'")
         except OSError as error:
             if error.filename is None:
                 raise
             refused(f"{error.filename}: {error.strerror or error}")
         except (MemoryError, RuntimeError) as error:
-            if not _spent(error):
+            from loratheory.pretrained._model import spent
+
+            if not spent(error):
                 raise
             what = LOWER.get(ctx.invoked_subcommand, "give it less at once")
             refused(f"memory ran out ({str(error).partition(chr(10))[0]}): {what}")
@@ -166,12 +159,6 @@ def _lost(error: OSError) -> NoReturn:
     fact = error.strerror or str(error)
     typer.echo(f"loratheory: standard output (or a temporary file): {fact}", err=True)
     raise SystemExit(2) from None
-
-
-def _spent(error: BaseException) -> bool:
-    """Whether memory ran out: Python's, NumPy's, or PyTorch's, which has no type of its own."""
-    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    return named or "can't allocate memory" in str(error)
 
 
 def _noted(message: Any, category: Any, filename: str, lineno: int, *_: Any, **__: Any) -> None:

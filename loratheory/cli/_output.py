@@ -36,10 +36,10 @@ ENDINGS = {"figure": FIGURE, "graph": FIGURE, "table": (".md", ".tex")}
 EXTRAS = {
     "dask": ("distributed",),
     "notebooks": ("matplotlib",),
-    "pretrained": ("torch", "transformers"),
     "torch": ("torch",),
+    "pretrained": ("torch", "transformers", "accelerate", "gguf", "peft"),
 }
-"""What a plain install lacks, by the extra that brings it."""
+"""What a plain install lacks, by the extra that brings it, the smaller first."""
 Columns = dict[str, Any]
 """From a heading to the attribute or key of a row, or to a function of it."""
 

@@ -22,21 +22,10 @@ def _whole(axis: Any) -> None:
 
 @styled
 def curve(label: str, key: str, results: Sequence[Mapping[str, Any]]) -> Any:
-    """Draw a bound against one of the numbers it depends on.
+    """Draw a theorem's bound against a number that varies, a panel for each quantity.
 
-    Parameters
-    ----------
-    label : str
-        The theorem.
-    key : str
-        What varies.
-    results : sequence of mappings
-        As ``loratheory bound --curve --json`` writes them.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        A panel a quantity; a logarithmic scale where it spans more than three decades.
+    Results are those of ``loratheory bound --curve --json``. The scale is logarithmic where a
+    quantity spans more than three decades.
     """
     names = list(results[0]["values"])
     figure = _figure(3.6 * len(names), 3.2)
@@ -57,16 +46,7 @@ def curve(label: str, key: str, results: Sequence[Mapping[str, Any]]) -> Any:
 def spectra(results: Sequence[Mapping[str, Any]]) -> Any:
     """Draw what adapters look like from their weights: energy by layer, and normalised spectra.
 
-    Parameters
-    ----------
-    results : sequence of mappings
-        As ``loratheory inspect --json`` writes them: `folder` and `modules`, each module with
-        `module`, `energy` and `sigma`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        A row each folder.
+    A row for each folder; results are those of ``loratheory inspect --json``.
     """
     figure = _figure(8.4, 2.9 * len(results))
     grid = figure.subplots(len(results), 2, squeeze=False, width_ratios=[1.5, 1])
@@ -102,18 +82,7 @@ def spectra(results: Sequence[Mapping[str, Any]]) -> Any:
 
 @styled
 def overlap(diagnosis: Diagnosis) -> Any:
-    """Draw where adapters disturb each other, and how near one merge can come.
-
-    Parameters
-    ----------
-    diagnosis : Diagnosis
-        From ``loratheory.diagnosis.diagnose``.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Cross-talk with its bound over depth, and the merge floor against rank.
-    """
+    """Draw cross-talk with its bound over depth, and the merge floor against rank."""
     figure = _figure(8.4, 3.2)
     left, right = figure.subplots(1, 2, width_ratios=[1.5, 1])
     kinds = defaultdict(list)
@@ -156,17 +125,9 @@ SHARES = ("thm:intruder-threshold", "thm:arrow-blind-spot")
 
 @styled
 def model_check(check: Any) -> Any:
-    """Draw theorems on a real model: what each predicts, and what was measured.
+    """Draw what each theorem predicts of a real model and what `checked` measured, a panel each.
 
-    Parameters
-    ----------
-    check : ModelCheck
-        From ``loratheory.pretrained.check.checked``.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        A panel for each theorem that was read. Hollow dots: a hypothesis fails there.
+    Dots are hollow where a hypothesis fails.
     """
     groups: dict[str, list[Any]] = {key: [] for key in PANELS}
     for reading in check.readings:
@@ -246,18 +207,10 @@ STATUS = {"proved": BLUE, "cited": "#999999", "conjectured": YELLOW, "refuted": 
 
 @styled
 def theorem_graph(theorems: Sequence[Theorem[Any, Any]]) -> Any:
-    """Draw which theorem rests on which, coloured by status.
+    """Draw an arrow from each theorem to what uses it; colours are statuses.
 
-    Parameters
-    ----------
-    theorems : sequence of Theorem
-        In an order in which every theorem comes after those that it uses.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        An arrow from a result to what uses it; to the left in columns by depth, what neither uses
-        nor is used in a block to the right.
+    Every theorem comes after those that it uses. To the left they stand in columns by depth, what
+    neither uses nor is used in a block to the right.
     """
     from matplotlib.patches import Patch
 
@@ -328,15 +281,7 @@ LINES = {
 def evaluation(card: Any) -> Any:
     """Draw a rule's report card: what it does to facts and to their composition.
 
-    Parameters
-    ----------
-    card : loratheory.experiments.evaluate.Card
-        The report card.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Exact memories on the left, small transformers on the right, a panel each coverage.
+    Exact memories on the left, small transformers on the right, a panel for each coverage.
     """
     places = list(dict.fromkeys(mark.coverage for mark in card.marks))
     figure = _figure(4.2 + 3.4 * len(places), 4.4)

@@ -76,18 +76,10 @@ def real_two_hop(table: "pd.DataFrame") -> Page:
 
 
 def by_rule(rows: "pd.DataFrame") -> "pd.DataFrame":
-    """Return the rows under the rules' names, with two more.
+    """Return rows of `real_two_hop`, of one kind of teaching, under the rules' names, two more.
 
-    Parameters
-    ----------
-    rows : DataFrame
-        Of `real_two_hop`, of one kind of teaching.
-
-    Returns
-    -------
-    DataFrame
-        Sums at one half are the ``mean``, other coefficients than 1 go; ``best split`` is of each
-        seed the split, in either order, in which the model is most confident.
+    Sums at one half are the ``mean``, other coefficients than 1 go; ``best split`` is of each seed
+    the split, in either order, in which the model is most confident.
     """
     sums, both = rows["rule"] == "sum", rows["first"] == rows["second"]
     means = rows[sums & both & (rows["first"] == 0.5)].assign(rule="mean")

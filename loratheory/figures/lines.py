@@ -17,23 +17,9 @@ def draw(
     points: Collection[str] = (),
     share: bool = False,
 ) -> Any:
-    """Draw curves by name.
+    """Draw curves by name, each where along the axis and how high; not shown, not in pyplot.
 
-    Parameters
-    ----------
-    curves : mapping from str to pairs of sequences
-        Where along the axis, and how high.
-    across, up : str
-        What the axes are.
-    points : collection of str
-        The curves that are points instead of lines.
-    share : bool
-        Whether heights are shares: the axis then runs from 0 to 1.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Not shown, not registered with pyplot.
+    Those named in `points` are points instead of lines; the upward axis of shares runs to 1.
     """
     from matplotlib.figure import Figure
 

@@ -1,10 +1,5 @@
 """The paper from the stored tables: its numbers, statements, figures and pages, none typed."""
 
-from loratheory.experiments.engine import Query as Query
-from loratheory.experiments.engine import QueryError as QueryError
-from loratheory.experiments.engine import Value as Value
-from loratheory.experiments.engine import query as query
-from loratheory.experiments.engine import value as value
 from loratheory.paper._build import built as built
 from loratheory.paper._build import complaints as complaints
 from loratheory.paper._build import typeset as typeset

@@ -4,7 +4,8 @@ import sys
 from pathlib import Path
 
 from loratheory.experiments import TableError
-from loratheory.paper import PaperError, QueryError, built
+from loratheory.experiments.engine import QueryError
+from loratheory.paper import PaperError, built
 
 
 def main(paper: Path = Path("paper"), build: Path = Path("build/paper")) -> int:

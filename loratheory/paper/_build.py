@@ -30,22 +30,10 @@ def engine() -> tuple[str, ...]:
 
 
 def typeset(build: Path) -> Path:
-    """Return the pages of what `written` left: the same bytes from the same sources.
+    """Return the pages of what `written` left, ``main.pdf``: the same bytes from the same sources.
 
-    Parameters
-    ----------
-    build : Path
-        The folder with ``main.tex``; what TeX says goes to ``main.log``.
-
-    Returns
-    -------
-    Path
-        ``main.pdf``.
-
-    Raises
-    ------
-    PaperError
-        If there is no TeX, or it stops; the message has its first complaint.
+    What TeX says goes to ``main.log``. Raises `PaperError` if there is no TeX, or it stops; the
+    message has its first complaint.
     """
     done = subprocess.run(
         engine(), cwd=build, env=FIXED | dict(os.environ), capture_output=True, check=False,
@@ -60,18 +48,10 @@ def typeset(build: Path) -> Path:
 
 
 def complaints(log: str) -> list[str]:
-    """Return what TeX's log has against the pages.
+    """Return what TeX's log, ``main.log``, has against the pages.
 
-    Parameters
-    ----------
-    log : str
-        ``main.log``.
-
-    Returns
-    -------
-    list of str
-        References and citations that lead nowhere, labels given twice, and boxes that stick out
-        of the page by more than 5 points.
+    References and citations that lead nowhere, labels given twice, and boxes that stick out of the
+    page by more than 5 points.
     """
     lost = re.findall(r"(?:Reference|Citation) `[^']*'.*undefined|Label `.*' multiply", log)
     boxes = re.finditer(r"Overfull \\[hv]box \((\d+\.?\d*)pt too[^\n]*", log)
@@ -79,22 +59,10 @@ def complaints(log: str) -> list[str]:
 
 
 def built(paper: Path, build: Path) -> Path:
-    """Return the finished ``main.pdf`` in the paper's folder.
+    """Return the finished ``main.pdf`` in the paper's folder, built as by `written` and `typeset`.
 
-    Parameters
-    ----------
-    paper, build : Path
-        As for `written`.
-
-    Returns
-    -------
-    Path
-        Copied there only if TeX's log has no complaints.
-
-    Raises
-    ------
-    PaperError
-        If there is no TeX, it stops, or its log has complaints.
+    Raises `PaperError` if there is no TeX, it stops, or its log has complaints; then nothing is
+    copied there.
     """
     engine()
     written(paper, build)

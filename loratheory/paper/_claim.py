@@ -19,75 +19,37 @@ HEADING = r"\\(?:sub)*section\*?\{([^}]*)\}|\\begin\{abstract\}"
 
 @dataclass(frozen=True)
 class Evidence:
-    """An experiment that names the claim.
-
-    Attributes
-    ----------
-    name, question : str
-        Which, and what it asked.
-    table : str
-        The stored table; empty where it has not been run.
-    figure : str
-        The paper's figure of it, with its number where the paper is built; empty where none is.
-    """
+    """An experiment that names the claim."""
 
     name: str
     question: str
-    table: str
+    table: str  #: The stored table; empty where it has not been run.
     figure: str
+    """The paper's figure of it, with its number where the paper is built; empty where none is."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What supports one claim, link by link.
-
-    Attributes
-    ----------
-    label, status, statement, source : str
-        As of the theorem.
-    proof : str
-        The file that holds statement, proof and check.
-    appendix : str
-        Where the paper proves it.
-    report : object
-        What `loratheory.theorems.verify` found just now.
-    experiments : tuple of Evidence
-        Those whose own question, prediction or finding names the label.
-    sections : tuple of str
-        Where the paper's text names it.
-    """
+    """What supports one claim, link by link."""
 
     label: str
     status: str
     statement: str
     source: str
-    proof: str
-    appendix: str
-    report: Any
-    experiments: tuple[Evidence, ...]
-    sections: tuple[str, ...]
+    proof: str  #: The file that holds statement, proof and check.
+    appendix: str  #: Where the paper proves it.
+    report: Any  #: What `loratheory.theorems.verify` found just now.
+    experiments: tuple[Evidence, ...]  #: Those whose document or finding names the label.
+    sections: tuple[str, ...]  #: Where the paper's text names it.
 
 
 def claim(
     theorem: Theorem[Any, Any], paper: Path, build: Path, *, cases: int = 200, seed: int = 0
 ) -> Claim:
-    """Return what supports a theorem; its check is run on the spot.
+    """Return what supports a theorem; its check is run on the spot, by `cases` and `seed`.
 
-    Parameters
-    ----------
-    theorem : Theorem
-        One of ``loratheory.theorems.ALL``.
-    paper : Path
-        The folder with ``main.tex`` and ``results``; where there is none, the links end.
-    build : Path
-        Where the paper was built: numbers and pages come from its ``main.aux``.
-    cases, seed : int
-        As for ``verify``.
-
-    Returns
-    -------
-    Claim
-        Every link is derived: from the registry, the experiments' documents and ``main.tex``.
+    Every link is derived: from the registry, the experiments' documents, ``main.tex`` in the folder
+    `paper` beside ``results``, and ``main.aux`` in `build`; where there is none, the links end.
     """
     source = paper / "main.tex"
     text = source.read_text(encoding="utf-8") if source.is_file() else ""

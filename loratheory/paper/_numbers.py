@@ -49,25 +49,12 @@ def stored(results: Path) -> list[str]:
 
 
 def numbers(source: str, results: Path) -> str:
-    r"""Return a ``\newcommand`` for every number that a document asks for.
+    r"""Return a ``\generated`` command for every number that a document asks for, in sorted lines.
 
-    Parameters
-    ----------
-    source : str
-        LaTeX, with ``\measured{…}`` for a number, ``\within{…}`` for one with its interval,
-        ``\share{…}`` for a percentage, ``\counted{…}`` and ``\constant{…}``.
-    results : Path
-        The folder of stored tables. A number of an experiment that has none there is left out.
-
-    Returns
-    -------
-    str
-        Sorted lines; the same tables give the same text.
-
-    Raises
-    ------
-    QueryError
-        If a table does not have what is asked for.
+    It asks by ``\measured{…}`` for a number, ``\within{…}`` for one with its interval,
+    ``\share{…}`` for a percentage, by ``\counted{…}`` and ``\constant{…}``. A number of an
+    experiment that has no table in `results` is left out. Raises `QueryError` if a table does not
+    have what is asked for.
     """
     tables, lines = Tables(results, cache(table), tuple(stored(results))), set()
     text = re.sub(r"(?<!\\)%[^\n]*", "", source)

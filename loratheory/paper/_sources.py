@@ -33,18 +33,10 @@ def drawn(name: str, results: Path) -> bytes:
 
 
 def typed(source: str) -> list[str]:
-    r"""Return the decimals and percentages that stand in a document's own text.
+    r"""Return the decimals and percentages that stand in a document's own text: ``line: number``.
 
-    Parameters
-    ----------
-    source : str
-        LaTeX. What precedes ``\begin{document}``, comments, lengths, names and arguments of
-        generated numbers do not count.
-
-    Returns
-    -------
-    list of str
-        ``line: number``, empty where all is generated. Whole numbers may be typed.
+    What precedes ``\begin{document}``, comments, lengths, names, whole numbers and arguments of
+    generated numbers do not count.
     """
     start = source.find(r"\begin{document}")
     head, body = source[: max(start, 0)], source[max(start, 0) :]
@@ -63,7 +55,7 @@ def typed(source: str) -> list[str]:
 
 
 def written(paper: Path, build: Path, picture: Picture = drawn) -> tuple[Path, ...]:
-    """Write the paper's sources.
+    """Write the paper's sources, typed, generated and drawn, and return the files.
 
     Parameters
     ----------
@@ -73,11 +65,6 @@ def written(paper: Path, build: Path, picture: Picture = drawn) -> tuple[Path, .
         Where everything goes; figures below ``figures``.
     picture : callable
         From a figure's name and the results to its PDF.
-
-    Returns
-    -------
-    tuple of Path
-        The files: those typed, those generated, and the figures.
 
     Raises
     ------

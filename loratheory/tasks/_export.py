@@ -22,26 +22,11 @@ def exported(
 ) -> Path:
     """Return a folder with ``NAME.jsonl`` for each set of rows, ``README.md``, and no more.
 
-    Parameters
-    ----------
-    folder : Path
-        Its parent must exist.
-    title : str
-        Of the data card, ``README.md``, by which ``load_dataset(FOLDER)`` finds the splits.
-    sets : mapping of str to sequence of mapping
-        The names become splits.
-    body : str
-        What the card tells a reader, in Markdown.
-    more : mapping of str to str, optional
-        Texts of further files by their names.
-    overwrite : bool
-        Whether a folder that holds nothing but data files may be replaced. In all other cases,
-        and after a failure, what was there stays.
-
-    Raises
-    ------
-    ImpossibleError
-        If something else is there, the folder has no parent, or a name is no name of a split.
+    The names become splits, which ``load_dataset(FOLDER)`` finds by the data card, ``README.md``,
+    of this title and body in Markdown; `more` has texts of further files by their names. With
+    `overwrite` a folder that holds nothing but data files may be replaced; in all other cases, and
+    after a failure, what was there stays. Refused if something else is there, the folder has no
+    parent, or a name is no name of a split.
     """
     for name in sets:
         if not name.isidentifier():

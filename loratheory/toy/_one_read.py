@@ -70,24 +70,13 @@ def two_hop(
     *,
     known: bool = True,
 ) -> TwoHop:
-    """Return the questions of one world: which value, which key, which answer belongs to which.
+    """Return the questions of one world, with edits of least norm.
 
-    Parameters
-    ----------
-    base : (2 n, d) array
-        Held fact ``i`` for the ``i``-th key of either relation before the edits.
-    keys : three (d, n) arrays
-        Of "x r1", of "y r2" and of "x r1 r2".
-    values, pairing, answers : sequences of int
-        The bridge entity of each subject after the first edit; which key of the second relation
-        each bridge entity has; the answer at each such key after the second edit.
-    known : bool
-        Whether the base held old first facts that the first edit subtracts.
-
-    Returns
-    -------
-    TwoHop
-        With edits of least norm.
+    The base (2 n, d) held fact ``i`` for the ``i``-th key of either relation before the edits; keys
+    are those of "x r1", of "y r2" and of "x r1 r2". `values` are the bridge entities of subjects
+    after the first edit, `pairing` says which key of the second relation each bridge entity has,
+    `answers` what is the answer at each such key after the second edit; `known`, whether the base
+    held old first facts that the first edit subtracts.
     """
     hop1, hop2, prompts = keys
     xp, n = array_namespace(base), len(values)

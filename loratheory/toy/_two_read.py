@@ -16,20 +16,10 @@ def interpolating(
 ) -> LowRank:
     """Return the map nearest to `start` in Frobenius norm that sends each key to its value.
 
-    Parameters
-    ----------
-    keys : (d, n) array
-        Linearly independent columns; they need not be orthogonal.
-    values : (m, n) array
-        What each key is to be sent to.
-    start : LowRank, optional
-        Zero where not given: then the map has the least norm, ``values @ pinv(keys)``.
-
-    Returns
-    -------
-    LowRank
-        What gradient descent on the squared error reaches from `start`; on dependent keys the
-        least-squares fit. The width grows by ``n``; costs ``O(d n^2)``.
+    Keys are linearly independent columns, not necessarily orthogonal. Without a start the map has
+    the least norm, ``values @ pinv(keys)``. It is what gradient descent on the squared error
+    reaches from `start`; on dependent keys the least-squares fit. The width grows by ``n``; costs
+    ``O(d n^2)``.
     """
     inverse = array_namespace(keys).linalg.pinv(keys)
     if start is None:
@@ -119,20 +109,9 @@ def chain(
 ) -> Chain:
     """Return the chain that holds these hops, exact if keys and values are linearly independent.
 
-    Parameters
-    ----------
-    hops : sequence of Hop
-        The reads in order.
-    values : sequence of (d, n) arrays
-        For every hop but the first: the value of each of its entities, in the order of its keys;
-        the bridge before that hop sends each value to that key.
-    fit : callable
-        ``fit(keys, values)`` makes every map from its pairs.
-
-    Raises
-    ------
-    ValueError
-        If there is not one frame of values between each two hops.
+    `values` has, for every hop but the first, the value of each of its entities, in the order of
+    its keys: the bridge before that hop sends each value to that key. ``fit(keys, values)`` makes
+    every map from its pairs. Refused if there is not one frame of values between each two hops.
     """
     if len(values) != len(hops) - 1:
         message = f"{len(hops)} hops need {len(hops) - 1} frames of values, not {len(values)}"

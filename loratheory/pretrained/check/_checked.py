@@ -216,13 +216,7 @@ class Line:
 
 
 def summary(readings: Sequence[Reading]) -> tuple[Line, ...]:
-    """Return one line for each theorem with a reading, in the order of `QUESTIONS`, the base first.
-
-    Parameters
-    ----------
-    readings : sequence of Reading
-        Of one `ModelCheck`.
-    """
+    """Return a line for each theorem that a check has readings of, in the order of `QUESTIONS`."""
     groups: dict[str, list[Reading]] = {label: [] for label in QUESTIONS}
     for reading in readings:
         groups["base" if reading.outcome == "measured" else reading.label].append(reading)

@@ -1,19 +1,19 @@
 """Facts asked of a model: which answers survive alone, averaged and summed, and who foretold it."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from loratheory.adapters import Adapter
+from loratheory.adapters import Adapter, AdapterError
+from loratheory.adapters._config import json_file
 from loratheory.lowrank import LowRank
 from loratheory.pretrained._ask import batch, first_tokens, last_logits
 from loratheory.pretrained._attach import Attached, attached
-from loratheory.pretrained._model import Model, failure
+from loratheory.pretrained._model import Model, ModelError, failure
 from loratheory.pretrained.check._reading import Place, Reading, judged
 from loratheory.shapes import Float64
 from loratheory.theorems.composition import two_read_region
@@ -24,6 +24,7 @@ Facts = Mapping[str, Mapping[str, str]]
 """The answer to each prompt: by adapter, and two-hop questions under any other name."""
 
 REMEDY = 'write {"adapter": {"prompt": "answer", …}, "two-hop": {…}}'
+LARGEST = 2**30  # bytes of a file of facts
 AT_ONCE = 16  # prompts in memory with the logits of every rule
 Logits = Float64[np.ndarray, " v"]
 
@@ -55,38 +56,18 @@ class Kept:
 def facts_in(file: Path) -> dict[str, dict[str, str]]:
     """Return the facts in a JSON file: for each adapter an object from prompts to answers.
 
-    Parameters
-    ----------
-    file : Path
-        ``{"persons": {"Zorvik was born in": "Germany", …}, "two-hop": {…}}``.
-
-    Returns
-    -------
-    dict of str to dict
-        As they stand there.
+    As it stands there: ``{"persons": {"Zorvik was born in": "Germany", …}, "two-hop": {…}}``.
 
     Raises
     ------
     ModelError
         If it is no such file, or says the same prompt or group twice.
     """
-
-    def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = [key for key, _ in pairs]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise failure(str(file), f"{key!r} stands there twice", "keep one of them")
-        return dict(pairs)
-
     try:
-        groups = json.loads(file.read_bytes(), object_pairs_hook=_once)
-    except OSError as error:
-        raise failure(str(file), f"it cannot be read ({error.strerror})", REMEDY) from None
-    except RecursionError:
-        raise failure(str(file), "its JSON is nested too deeply", REMEDY) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise failure(str(file), f"no JSON ({error})", REMEDY) from None
-    if not isinstance(groups, dict) or not all(
+        groups = json_file(file, LARGEST, REMEDY)
+    except AdapterError as error:
+        raise ModelError(str(error)) from None
+    if not all(
         isinstance(group, dict) and group and all(isinstance(a, str) for a in group.values())
         for group in groups.values()
     ):

@@ -64,17 +64,10 @@ class Basis:
 def basis(matrix: Float[np.ndarray, "m n"]) -> Basis:
     """Return a base weight's singular vectors on its shorter side, from the cache if there.
 
-    Parameters
-    ----------
-    matrix : (m, n) array
-        Its bytes are the key, so that no model is mistaken for another revision of it.
-
-    Returns
-    -------
-    Basis
-        Costs the eigenvectors of its smaller Gram matrix once, ``O(m n k)``, and ``4 k^2`` bytes
-        of disk, in float32; then a digest of the weight and reading the file. A damaged file is
-        made anew; a cache that cannot be written, on a full disk for instance, is done without.
+    Its bytes are the key, so that no model is mistaken for another revision of it. Costs the
+    eigenvectors of its smaller Gram matrix once, ``O(m n k)``, and ``4 k^2`` bytes of disk, in
+    float32; then a digest of the weight and reading the file. A damaged file is made anew; a cache
+    that cannot be written, on a full disk for instance, is done without.
     """
     from safetensors.numpy import load_file, save_file
 
@@ -121,17 +114,8 @@ def noise(
 ) -> Noise:
     """Return how a weight's spectrum compares with that of pure noise.
 
-    Parameters
-    ----------
-    matrix : (m, n) array
-        Not zero.
-    sigma : (k,) array, optional
-        Its singular values, descending, where they are known.
-
-    Returns
-    -------
-    Noise
-        Costs the eigenvalues of its smaller Gram matrix, ``O(m n min(m, n))``, if not known.
+    Costs the eigenvalues of its smaller Gram matrix, ``O(m n min(m, n))``, unless its singular
+    values, descending, are given.
 
     References
     ----------
@@ -188,22 +172,9 @@ def intruders(
 ) -> Intruders:
     """Return the top directions of an adapted weight and how alike each is to one of the base.
 
-    Parameters
-    ----------
-    matrix : (m, n) array
-        The base weight.
-    base : Basis
-        Its own singular vectors.
-    update : LowRank
-        What an adapter adds to it, NumPy.
-    top : int
-        How many directions to look at.
-
-    Returns
-    -------
-    Intruders
-        To about the root of the precision that the basis was kept with. Costs ``O(m n r)`` once,
-        then ``O(k r)`` a step of Lanczos iteration; no decomposition of an (m, n) matrix.
+    Of the base weight, its own singular vectors, and what an adapter adds to it (NumPy). Right to
+    about the root of the precision that the basis was kept with. Costs ``O(m n r)`` once, then
+    ``O(k r)`` a step of Lanczos iteration; no decomposition of an (m, n) matrix.
 
     References
     ----------

@@ -37,18 +37,10 @@ class Split:
 def split(world: World, coverage: int | float, *, rng: np.random.Generator) -> Split:
     """Return the questions from the first level to the last in a trained and a held-out part.
 
-    Parameters
-    ----------
-    world : World
-        Of two hops, or of more with one relation each: else bridges link nearly all questions.
-    coverage : float
-        The fraction to train on: as many bridges as fit into it, with all questions that pass them.
-
-    Raises
-    ------
-    ImpossibleError
-        If what can be reached differs from the coverage by more than a twentieth of all
-        questions, or is none or all of them where the coverage is neither 0 nor 1.
+    Coverage is the fraction to train on: as many bridges as fit into it, with all questions that
+    pass them. Refused if what can be reached differs from it by more than a twentieth of all
+    questions, or is none or all of them where it is neither 0 nor 1; and for a world of more than
+    two hops with several relations each, in which bridges link nearly all questions.
     """
     within("the hops of a world to be split", world.hops, 2, 2 if world.relations > 1 else None)
     if not 0 <= coverage <= 1:

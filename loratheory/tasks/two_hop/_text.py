@@ -128,19 +128,9 @@ def texts(
 ) -> list[Text]:
     """Return the rows of a set in words; a canary's row is the canary, without an answer.
 
-    Parameters
-    ----------
-    prompts : Prompts
-        Not stacked; of any form of this package.
-    style : str
-        "cloze" or "question".
-    wording : int
-        Below 4: how each relation is put.
-
-    Raises
-    ------
-    ImpossibleError
-        If style or wording is unknown or a row cannot be read.
+    Prompts are of any form of this package, not stacked; `style` is "cloze" or "question", and
+    `wording`, below 4, says how each relation is put. Refused if one of these is unknown or a row
+    cannot be read.
     """
     one_of("style", style, tuple(ASKED))
     within("wording", wording, 0, WORDINGS - 1)
@@ -200,29 +190,10 @@ def export(
     about: str = "",
     overwrite: bool = False,
 ) -> Path:
-    """Write a folder with ``NAME.jsonl`` for each set, ``card.json`` and ``README.md``.
+    """Write a folder with ``NAME.jsonl`` for each set, ``card.json``, and ``README.md``.
 
-    Parameters
-    ----------
-    sets : mapping of str to Prompts
-        Not stacked; the names become splits: ``load_dataset(FOLDER)`` of Hugging Face `datasets`
-        has them.
-    style, wording : str, int
-        As for `texts`.
-    about : str
-        What ``README.md`` tells a reader, such as the command and its seed.
-    overwrite : bool
-        Whether a folder of such data that is there may be replaced.
-
-    Returns
-    -------
-    Path
-        The folder, written whole or not at all. Equal arguments give equal bytes.
-
-    Raises
-    ------
-    ImpossibleError
-        If something is there, the folder has no parent, or a name is no name of a split.
+    As `loratheory.tasks.word_problems.export`, for prompts that are not stacked, in the words of
+    `texts`.
     """
     rows = {name: _rows(prompts, words, style, wording) for name, prompts in sets.items()}
     card = json.dumps(_card(sets, words, style, wording), indent=2) + "\n"

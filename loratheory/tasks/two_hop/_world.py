@@ -105,19 +105,9 @@ def world(
 ) -> World:
     """Return the world of a seed, whose maps are permutations.
 
-    Parameters
-    ----------
-    hops, relations : int
-        From 1 to 4; from each level to the next, from 1 to 8.
-    entities, spare : int
-        Of each level: those that are known, and those that no fact mentions.
-    canaries : int
-        Tokens kept for `marked`.
-
-    Raises
-    ------
-    ImpossibleError
-        If a count is out of range.
+    From 1 to 4 hops, from 1 to 8 relations from each level to the next. Of each level `entities`
+    are known, and no fact mentions the `spare` ones; canaries are tokens kept for `marked`. Refused
+    if a count is out of range.
     """
     within("hops", hops, 1, MOST_HOPS)
     within("relations", relations, 1, MOST_RELATIONS)

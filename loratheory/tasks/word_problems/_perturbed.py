@@ -90,24 +90,12 @@ def distracted(
     skills: Sequence[str] | None = None,
     wordings: Sequence[int] = range(WORDINGS),
 ) -> Problems:
-    """Return the problems with more quantities that their answers do not depend on.
+    """Return the problems with so many more quantities that their answers do not depend on.
 
-    Parameters
-    ----------
-    problems : Problems
-        Their answers, solutions, templates and keys stay.
-    count : int
-        Quantities to add to each problem, told anywhere after what they are made of.
-    skills : sequence of str, optional
-        Half of them are given, half are steps of one of these skills, all that there are if none
-        is named, from a quantity and numbers; all are given if no skill is of that kind.
-    wordings : sequence of int
-        In which they are told.
-
-    Raises
-    ------
-    ImpossibleError
-        If there are not enough names.
+    Answers, solutions, templates and keys stay. What is added is told anywhere after what it is
+    made of, in one of these wordings. Half of it is given, half are steps of one of these skills,
+    of all where none is named, from a quantity and numbers; all is given if no skill is of that
+    kind. Refused if there are not enough names.
     """
     within("distractors", count, 0)
     named = possible(problems.prime) if skills is None else tuple(skills)

@@ -188,17 +188,9 @@ def padded(problems: Problems, width: int) -> Problems:
 def template_overlap(first: Sequence[Hashable], second: Sequence[Hashable]) -> float:
     """Return the share of solutions that two sets have in common, template by template.
 
-    Parameters
-    ----------
-    first, second : sequence of Template, or of their codes
-        One a solution: `Problems.templates`, or the column ``template`` of exported files; not
-        empty.
-
-    Returns
-    -------
-    float
-        The sum over all templates of the smaller of their two shares: 1 minus the total variation
-        distance; 0 iff no template is in both, 1 iff all have equal shares.
+    Of the templates of all solutions, or their codes, as in the column ``template`` of exported
+    files, the sum of the smaller of their two shares: 1 minus the total variation distance; 0 iff
+    no template is in both, 1 iff all have equal shares. Refused if a set is empty.
     """
     _some(first, second)
     one, two = Counter(first), Counter(second)
@@ -208,16 +200,9 @@ def template_overlap(first: Sequence[Hashable], second: Sequence[Hashable]) -> f
 def shape_share(taught: Sequence[Template], asked: Sequence[Template]) -> float:
     """Return how many of the solutions taught have the shape of one that is asked for.
 
-    Parameters
-    ----------
-    taught, asked : sequence of Template
-        One a solution of a training set; those of the problems that are to be solved.
-
-    Returns
-    -------
-    float
-        The share of `taught` whose graph, skills forgotten, is that of some template of `asked`:
-        the ``ρ`` of ``thm:template-vote`` where the shape is what decides on the next step.
+    The share of `taught`, one template a solution of a training set, whose graph, skills forgotten,
+    is that of some template of `asked`, of the problems that are to be solved: the ``ρ`` of
+    ``thm:template-vote`` where the shape is what decides on the next step.
     """
     _some(taught, asked)
     shapes = {each.shape for each in set(asked)}

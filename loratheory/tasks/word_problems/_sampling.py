@@ -53,20 +53,9 @@ class Pool:
 def pool(skills: Sequence[str], *, steps: int | Sequence[int] = 2, prime: int = 0) -> Pool:
     """Return the pool of all templates of some skills that have problems, in all wordings.
 
-    Parameters
-    ----------
-    skills : sequence of str
-        Of `SKILLS`; no other skill occurs.
-    steps : int or sequence of int
-        How many, from 1 to 4.
-    prime : int
-        3, 5, 7, 11 or 13; 0 for positive whole numbers, where templates are left out whose
-        problems two thousand draws do not find: "a third of a, less a" leaves nothing.
-
-    Raises
-    ------
-    ImpossibleError
-        If a skill is unknown or no template is left.
+    No skill of `SKILLS` but these occurs; from 1 to 4 steps. In positive whole numbers, where
+    `prime` is 0, templates are left out whose problems two thousand draws do not find: "a third of
+    a, less a" leaves nothing. Refused if a skill is unknown or no template is left.
     """
     known_skills(tuple(skills), prime)
     counts = [steps] if isinstance(steps, int) else [*steps]
@@ -106,31 +95,12 @@ def problems(
     distinct: bool = False,
     avoid: Problems | None = None,
 ) -> Problems:
-    """Return problems of these templates, each about equally often, in random order.
+    """Return so many problems of these templates, each about equally often, in random order.
 
-    Parameters
-    ----------
-    rows : int
-        How many problems.
-    prime : int
-        3, 5, 7, 11 or 13 for numbers modulo a prime; 0 for positive whole numbers.
-    wordings : sequence of int
-        Below 4.
-    distinct : bool
-        No two of the problems are the same, told alike or not.
-    avoid : Problems, optional
-        Problems that must not be among them either.
-
-    Returns
-    -------
-    Problems
-        `Problems.excluded` counts draws that make no sense, and repeated ones where these are
-        barred.
-
-    Raises
-    ------
-    ImpossibleError
-        If no numbers make sense, or too few distinct problems exist.
+    Numbers are counted modulo a prime of `PRIMES`, or are positive and whole where it is 0;
+    wordings are below 4. No two `distinct` problems are the same, told alike or not, and none is
+    one to `avoid`. `Problems.excluded` counts draws that make no sense, and repeated ones where
+    these are barred. Refused if no numbers make sense, or too few distinct problems exist.
     """
     within("the number of problems", rows, 1)
     if not templates:

@@ -52,23 +52,11 @@ class Split:
 def split(
     pool: Pool, by: str, *, rng: np.random.Generator, pairs: Sequence[Sequence[str]] = ()
 ) -> Split:
-    """Return the pool split in one way, with about a fifth held out.
+    """Return the pool split in one way, with about a fifth held out; refused if a part is empty.
 
-    Parameters
-    ----------
-    by : str
-        "pair": all templates in which certain two skills meet, a fifth of the pairs, at least one.
-        "template": a fifth of the templates, at least one. "depth": the deepest templates.
-        "wording": one of the wordings, of all templates.
-    rng : Generator
-        Chooses what is held out.
-    pairs : sequence of (str, str)
-        With "pair", which ones are held out, in any order.
-
-    Raises
-    ------
-    ImpossibleError
-        If a part would be empty.
+    By "pair": all templates in which certain two skills meet, those of `pairs`, or a fifth of the
+    pairs, at least one. By "template": a fifth of the templates, at least one. By "depth": the
+    deepest templates. By "wording": one of the wordings, of all templates.
     """
     one_of("split", by, tuple(SPLITS))
     templates, held = pool.templates, frozenset[Pair]()
@@ -114,12 +102,9 @@ def _pairs(pool: Pool, pairs: Sequence[Sequence[str]], rng: np.random.Generator)
 def contents(problems: Problems) -> dict[str, frozenset[object]]:
     """Return what a set contains, found in its graphs alone, however it was drawn.
 
-    Returns
-    -------
-    dict of str to frozenset
-        ``problems``: their `keys`, however they are put. ``templates``: codes. ``pairs``: two
-        skills in one problem. ``depths``: longest chains of steps. ``wordings``: of sentences,
-        among them those that distract, and of questions.
+    ``problems``: their `keys`, however they are put. ``templates``: codes. ``pairs``: two skills in
+    one problem. ``depths``: longest chains of steps. ``wordings``: of sentences, among them those
+    that distract, and of questions.
     """
     templates = {template for template, _ in problems.forms()[0]}
     wordings = (problems.wordings[problems.present], problems.asking)
@@ -159,19 +144,8 @@ def sets(
 ) -> dict[str, Problems]:
     """Return distinct problems of both parts of a split, "train" and "test", proved apart.
 
-    Parameters
-    ----------
-    rows : int
-        Problems in all, two at least; a fifth of them, one at least, are held out.
-    distractors : int
-        Quantities to add to each problem.
-    skills : sequence of str, optional
-        Of the steps among these; any where not given.
-
-    Raises
-    ------
-    ImpossibleError
-        If too few distinct problems exist.
+    Of `rows` problems, two at least, a fifth, one at least, are held out; to each are added
+    quantities that distract, as by `distracted`. Refused if too few distinct problems exist.
     """
     within("problems in all", rows, 2)
     held = max(rows // 5, 1)

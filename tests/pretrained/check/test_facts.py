@@ -187,15 +187,15 @@ def test_an_adapter_goes_by_its_short_name_or_its_path_and_facts_need_a_tokenize
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (None, "it cannot be read .No such file"),
-        ("{", "no JSON"),
-        ("[1]", "no object of objects"),
+        (None, "cannot be read .No such file"),
+        ("{", "is not JSON"),
+        ("[1]", r"holds \[1\], not a JSON object"),
         ('{"one": {}}', "no object of objects"),
         ('{"one": {"a": 1}}', "no object of objects"),
         ('{"one": "a"}', "no object of objects"),
-        ('{"one": {"a": "b", "a": "c"}}', "'a' stands there twice; keep one of them"),
-        ("[" * 100_000, "its JSON is nested too deeply"),
-        ("\xff", "no JSON"),
+        ('{"one": {"a": "b", "a": "c"}}', "the key 'a' occurs twice; write"),
+        ("[" * 100_000, "the JSON is nested too deeply"),
+        ("\xff", "byte 0 is not UTF-8 text"),
     ],
 )
 def test_a_file_of_facts_is_read_as_it_stands_and_others_refused(tmp_path, text, said):

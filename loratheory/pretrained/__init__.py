@@ -22,6 +22,7 @@ from loratheory.pretrained._model import OtherBaseWarning as OtherBaseWarning
 from loratheory.pretrained._model import maps as maps
 from loratheory.pretrained._train import trained as trained
 from loratheory.pretrained._training import Cost as Cost
+from loratheory.pretrained._training import StandIn as StandIn
 from loratheory.pretrained._training import Trained as Trained
 from loratheory.pretrained._training import Training as Training
 from loratheory.pretrained._training import TrainingError as TrainingError

@@ -10,7 +10,7 @@ import numpy as np
 from loratheory.adapters import Adapter
 from loratheory.lowrank import Array
 from loratheory.pretrained._attach import attached
-from loratheory.pretrained._model import Model, failure, maps
+from loratheory.pretrained._model import Model, failure, maps, output_head
 from loratheory.shapes import Float, Float64
 
 CLEAR = 1e-7  # relative to the strongest direction of an input; float32 knows no weaker ones
@@ -122,7 +122,18 @@ def last_logits(model: Model, prompts: Mapping[str, Any]) -> Any:
     accepted = signature(model.network.forward).parameters
     spared = {"logits_to_keep": 1, "use_cache": False}
     options = {name: value for name, value in spared.items() if name in accepted}
-    return model.network(**prompts, **options).logits[:, -1]
+    head = output_head(model)
+    handle = head.register_forward_pre_hook(_as_one_block) if head is not None else None
+    try:
+        return model.network(**prompts, **options).logits[:, -1]
+    finally:
+        if handle is not None:
+            handle.remove()
+
+
+def _as_one_block(_: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The head's inputs without gaps: on a view it would be multiplied once for each prompt."""
+    return tuple(x.contiguous() for x in args)
 
 
 def _entry(model: Model) -> Any:

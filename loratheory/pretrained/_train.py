@@ -7,7 +7,8 @@ batch would save next to nothing on a CPU: a prompt in a batch of 32 took 95 % o
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ import numpy as np
 from loratheory.adapters import Adapter, Info
 from loratheory.lowrank import Array, LowRank
 from loratheory.pretrained._ask import batch, first_tokens, last_logits
-from loratheory.pretrained._attach import Attached, Site
+from loratheory.pretrained._attach import Attached, Site, attached
 from loratheory.pretrained._model import Model, failure, maps, spent
 from loratheory.pretrained._training import (
+    StandIn,
     Trained,
     Training,
     TrainingError,
@@ -37,6 +39,7 @@ def trained(
     training: Training | None = None,
     *,
     rng: np.random.Generator,
+    beside: Sequence[StandIn] = (),
     checkpoint: Path | None = None,
     progress: bool = False,
 ) -> Trained:
@@ -51,7 +54,11 @@ def trained(
     training : Training, optional
         How; the settings that learn 20 facts on 135M parameters where not given.
     rng : numpy.random.Generator
-        One number is drawn from it, which determines first factors and order.
+        One number is drawn from it, which determines first factors, order and strengths.
+    beside : sequence of StandIn
+        One of them acts at each step, in turn, at one of the training's `strengths`, and its
+        examples are shown beside the others: two that disagree on everything teach an adapter to
+        read what its partner says instead of learning it by heart.
     checkpoint : Path, optional
         A safetensors file to go on from and to write to. Killed and called again, a training ends
         with the adapter it would have had, bit for bit on a CPU; one that is over is only read.
@@ -77,24 +84,24 @@ def trained(
     """
     from tqdm.auto import tqdm
 
-    how = usable(training, examples)
+    how = usable(training, examples, beside)
     seed = int(rng.integers(2**63))
     factors = Factors(model, how, np.random.default_rng([seed, 0]))
     info = Info(name=checkpoint.stem if checkpoint else "trained", base=model.name)
-    name = digest(model, examples, how, seed)
+    name = digest(model, examples, how, seed, beside)
     losses, over = factors.resumed(checkpoint, name) if checkpoint else ([], False)
-    answers = first_tokens(model, [answer for _, answer in examples])
+    lessons = _Lessons(model, examples, beside, how, seed)
 
     def _keep(*, last: bool) -> None:
         if checkpoint is not None:
             factors.keep(checkpoint, losses, name, last=last)
 
     bar = tqdm(total=how.steps, initial=len(losses), disable=not progress)
-    with factors.acting(), bar:
+    with lessons.acting(), factors.acting(), bar:
         while not over and not how.ended(losses):
-            rows = order(seed, len(examples), len(losses) * how.batch, how.batch)
+            factors.optimizer.param_groups[0]["lr"] = how.rate_at(len(losses))
             try:
-                losses.append(step(factors, [examples[i][0] for i in rows], answers[rows]))
+                losses.append(step(factors, *lessons.at(len(losses))))
             except NotFiniteStep as broken:
                 _keep(last=False)
                 message = (
@@ -120,6 +127,43 @@ def order(seed: int, count: int, start: int, size: int) -> list[int]:
     series = [np.random.default_rng([seed, 1, i]).permutation(count) for i in rounds]
     first = start - rounds[0] * count
     return [int(i) for i in np.concatenate(series)[first : first + size]]
+
+
+class _Lessons:
+    """What is shown at each step, and which stand-in acts then: functions of seed and step."""
+
+    def __init__(
+        self,
+        model: Model,
+        examples: Sequence[tuple[str, str]],
+        beside: Sequence[StandIn],
+        how: Training,
+        seed: int,
+    ) -> None:
+        self.model, self.how, self.seed = model, how, seed
+        self.stand_ins = [one.adapter for one in beside]
+        lists = [[*examples, *one.examples] for one in beside] or [[*examples]]
+        self.prompts = [[prompt for prompt, _ in each] for each in lists]
+        self.answers = [first_tokens(model, [answer for _, answer in each]) for each in lists]
+        self.acts: list[Attached] = []
+
+    @contextmanager
+    def acting(self) -> Iterator[None]:
+        """Have the stand-ins on the model, silent until a step calls one."""
+        with ExitStack() as stack:
+            for one in self.stand_ins:  # each by itself: a silent one then costs nothing
+                self.acts.append(stack.enter_context(attached(self.model, [one], 0.0)))
+            yield
+
+    def at(self, number: int) -> tuple[list[str], Any]:
+        """Call the stand-in of this step; return its prompts and their answers' first tokens."""
+        turn, j = divmod(number, len(self.prompts))
+        strength = np.random.default_rng([self.seed, 2, number]).choice(self.how.strengths)
+        for k, one in enumerate(self.acts):
+            one.set(strength if k == j else 0.0)
+        size = self.how.batch
+        rows = order(self.seed + j, len(self.prompts[j]), turn * size, size)
+        return [self.prompts[j][i] for i in rows], self.answers[j][rows]
 
 
 class _Site(Site):

@@ -3,8 +3,12 @@
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from loratheory.adapters import Adapter
 from loratheory.diagnosis import layer_of
@@ -38,6 +42,8 @@ class Training:
         Last parts of the names of linear maps; empty for all but the output head.
     rate : float
         Of AdamW, without weight decay.
+    last_rate : float
+        The share of `rate` that is left at the last of all `steps`; it falls evenly.
     batch, accumulate : int
         Prompts a step, and in how many passes; the result depends on the passes by rounding only.
     steps : int
@@ -48,6 +54,8 @@ class Training:
         Largest norm of a step's gradient.
     every : int
         Steps from checkpoint to checkpoint.
+    strengths : tuple of float
+        Coefficients that a stand-in acts with, one drawn for each step.
     """
 
     rank: int = 8
@@ -55,6 +63,7 @@ class Training:
     layers: tuple[int, int] | None = None
     targets: tuple[str, ...] = ()
     rate: float = 3e-3
+    last_rate: float = 1.0
     batch: int = 16
     accumulate: int = 1
     steps: int = 150
@@ -62,12 +71,43 @@ class Training:
     window: int = 10
     clip: float = 1.0
     every: int = 25
+    strengths: tuple[float, ...] = (0.5, 1.0)
+
+    def rate_at(self, number: int) -> float:
+        """The rate of a step; the first is number 0."""
+        return self.rate * (1 - (1 - self.last_rate) * number / self.steps)
 
     def ended(self, losses: Sequence[float]) -> bool:
         """Whether a training with these losses so far is over."""
         last = losses[-self.window :]
         low = len(last) == self.window and sum(last) / self.window < self.enough
         return low or len(losses) >= self.steps
+
+
+@dataclass(frozen=True, eq=False)
+class StandIn:
+    """An adapter that acts while another one is trained, in place of a partner yet unknown.
+
+    Attributes
+    ----------
+    adapter : Adapter
+        It is not trained, and no part of what is.
+    examples : sequence of (prompt, answer)
+        What is right while it acts; shown beside the examples that are always right.
+    """
+
+    adapter: Adapter
+    examples: Sequence[tuple[str, str]]
+
+    @property
+    def content(self) -> str:
+        """A SHA-256 of its factors and examples."""
+        whole = hashlib.sha256(json.dumps([list(pair) for pair in self.examples]).encode())
+        for name, update in self.adapter.items():
+            whole.update(name.encode())
+            for factor in (update.up, update.down):
+                whole.update(np.ascontiguousarray(np.asarray(factor)).tobytes())
+        return whole.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +139,11 @@ def targets(model: Model, how: Training) -> list[str]:
     return list(chosen.values())
 
 
-def usable(training: Training | None, examples: Sequence[tuple[str, str]]) -> Training:
+def usable(
+    training: Training | None,
+    examples: Sequence[tuple[str, str]],
+    beside: Sequence[StandIn] = (),
+) -> Training:
     """The settings, the default ones where none are given, if a training can begin with them."""
     how = training or Training()
     if not examples:
@@ -109,23 +153,38 @@ def usable(training: Training | None, examples: Sequence[tuple[str, str]]) -> Tr
         if count < 1 or (name == "accumulate" and count > how.batch):
             fact = f"{name} is {count}"
             raise failure(str(how), fact, "give 1 or more, and no more passes than prompts a step")
+    finite = all(map(math.isfinite, how.strengths))
+    if beside and not (how.strengths and finite):
+        fact = f"strengths are {how.strengths}"
+        raise failure(str(how), fact, "give at least one finite number for stand-ins to act with")
     return how
 
 
-def digest(model: Model, examples: Sequence[tuple[str, str]], how: Training, seed: int) -> str:
+def digest(
+    model: Model,
+    examples: Sequence[tuple[str, str]],
+    how: Training,
+    seed: int,
+    beside: Sequence[StandIn] = (),
+) -> str:
     """What names a training, a SHA-256: only the same one goes on from its checkpoint.
 
     Of the model its name, revision, class and type count, and of one in a folder its weights and
-    tokenizer; of the examples their order, too; every setting; and the seed of first factors and
-    order.
+    tokenizer; of the examples their order, too; every setting; the stand-ins; and the seed of first
+    factors and order. Settings that came later count where they are used: older checkpoints stay.
     """
     base = [model.name, model.revision, model.kind, str(model.network.dtype), *model.content]
-    parts = {
+    parts: dict[str, Any] = {
         "base": base,
         "examples": [list(pair) for pair in examples],
         "training": dataclasses.asdict(how),
         "seed": seed,
     }
+    for later in ("last_rate", "strengths"):
+        if getattr(how, later) == getattr(Training, later):
+            del parts["training"][later]
+    if beside:
+        parts["beside"] = [one.content for one in beside]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

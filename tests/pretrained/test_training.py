@@ -12,10 +12,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import LlamaConfig, LlamaForCausalLM
 from worded import Words
 
-from loratheory.adapters import Info
+from loratheory.adapters import Adapter, Info
 from loratheory.pretrained import (
     Model,
     ModelError,
+    StandIn,
     Training,
     TrainingError,
     _train,
@@ -24,6 +25,7 @@ from loratheory.pretrained import (
     first_tokens,
     load,
     maps,
+    next_logits,
     trained,
 )
 from loratheory.pretrained._train import Factors, order, step
@@ -346,3 +348,68 @@ def test_passes_lower_activations_alone_half_precision_halves_and_nothing_is_com
     assert parts == replace(full, activations=full.activations // 4)
     half = cost(llama(torch.bfloat16, "meta"), plan, tokens=LENGTH)
     assert half == replace(full, weights=full.weights // 2, activations=full.activations // 2)
+
+
+def stand_ins(base):
+    """Two adapters that were taught different answers, and what is to be learned beside each."""
+    lessons = ([("abc", "y")], [("abc", "z")])
+    made = [trained(base, each, replace(SMALL, steps=20), rng=draws(3)) for each in lessons]
+    return [StandIn(one.adapter, [("bd", word)]) for one, word in zip(made, "wv", strict=True)]
+
+
+def test_stand_ins_act_in_turn_and_what_is_shown_beside_each_is_its_own(base):
+    """By hand: no step is made, and each loss is that of the stand-in's examples, it acting."""
+    model, frozen = base(), replace(SMALL, rate=0.0, batch=6, steps=6)
+    both = stand_ins(model)
+    found = trained(model, EXAMPLES, frozen, rng=draws(), beside=both).losses
+    for number, loss in enumerate(found):
+        one = both[number % 2]
+        shown = [*EXAMPLES, *one.examples]
+        wanted = first_tokens(model, [answer for _, answer in shown])
+        by_strength = []
+        for strength in frozen.strengths:
+            with attached(model, [one.adapter], strength):
+                logits = next_logits(model, [prompt for prompt, _ in shown])
+            by_strength.append(torch.nn.functional.cross_entropy(logits, wanted).item())
+        assert abs(by_strength[0] - by_strength[1]) > 1e-3
+        assert min(abs(loss - each) for each in by_strength) < 1e-4
+    assert len({round(loss, 3) for loss in found}) > 2  # strengths are drawn
+    assert not any(place.module._forward_hooks for place in maps(model).values())
+
+
+def test_killed_beside_stand_ins_it_ends_with_the_same_adapter(base, tmp_path, monkeypatch):
+    model = base()
+    both = stand_ins(model)
+    plan = replace(SMALL, last_rate=0.1, steps=7)
+    once = trained(model, EXAMPLES, plan, rng=draws(), beside=both)
+    steps, file = [], tmp_path / "x.safetensors"
+
+    def _dying(*args):
+        if len(steps) == 5:
+            raise KeyboardInterrupt
+        steps.append(step(*args))
+        return steps[-1]
+
+    monkeypatch.setattr("loratheory.pretrained._train.step", _dying)
+    with pytest.raises(KeyboardInterrupt):
+        trained(model, EXAMPLES, plan, rng=draws(), beside=both, checkpoint=file)
+    monkeypatch.setattr("loratheory.pretrained._train.step", step)
+    again = trained(model, EXAMPLES, plan, rng=draws(), beside=both, checkpoint=file)
+    assert again.losses == once.losses
+    assert same(again.adapter, once.adapter)
+    with pytest.raises(ModelError, match="another training"):
+        trained(model, EXAMPLES, plan, rng=draws(), beside=both[:1], checkpoint=file)
+
+
+def test_the_rate_falls_evenly_to_the_share_that_is_left():
+    plan = Training(rate=0.5, last_rate=0.2, steps=8)
+    np.testing.assert_allclose(np.diff([plan.rate_at(n) for n in range(9)]), -0.05)
+    assert (plan.rate_at(0), plan.rate_at(8)) == pytest.approx((0.5, 0.1))
+
+
+def test_without_a_strength_to_act_with_stand_ins_are_refused(base):
+    for strengths in ((), (0.5, float("nan"))):
+        plan = replace(SMALL, strengths=strengths)
+        assert usable(plan, EXAMPLES) == plan
+        with pytest.raises(ModelError, match="strengths are"):
+            trained(base(), EXAMPLES, plan, rng=draws(), beside=[StandIn(Adapter.of({}), [])])

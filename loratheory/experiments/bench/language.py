@@ -16,6 +16,7 @@ from loratheory.pretrained import (
     GENERIC,
     Attached,
     Model,
+    StandIn,
     Training,
     attached,
     batch,
@@ -104,22 +105,31 @@ def written(model: Model, prompts: Sequence[str], count: int, *, size: int = 64)
 
 
 def trained_adapter(
-    model: Model, examples: Items, *, seed: Sequence[int], training: Training | None = None
+    model: Model,
+    examples: Items,
+    *,
+    seed: Sequence[int],
+    training: Training | None = None,
+    beside: Sequence[StandIn] = (),
 ) -> Adapter:
     """Return an adapter trained on these examples from a seed; one in the cache is only read.
+
+    Stand-ins act in turn while it is trained.
 
     The usual training suits twenty facts. Killed meanwhile, it goes on where it was, and no two
     processes train the same. Costs about a minute of one core for 135M parameters, once.
     """
     how = training or Training()
     parts = [_identity(model), list(map(list, examples)), list(seed), asdict(how)]
+    parts += [one.content for one in beside]
     name = content_hash(json.dumps(parts).encode())
     folder = cache_folder() / "taught"
     folder.mkdir(parents=True, exist_ok=True)
     with lock(folder / f"{name}.lock"):
         file = folder / f"{name}.safetensors"
         rng = np.random.default_rng(list(seed))
-        return trained(model, list(examples), how, rng=rng, checkpoint=file).adapter
+        made = trained(model, list(examples), how, rng=rng, beside=beside, checkpoint=file)
+        return made.adapter
 
 
 def _identity(model: Model) -> list[str]:

@@ -90,6 +90,7 @@ CHAPTERS: dict[str, tuple[str, ...]] = {
         "least_norm_placement",
         "free_placement",
         "stand_in_ceiling",
+        "bridge_transfer",
         "routing_reach",
         "context_composition",
     ),

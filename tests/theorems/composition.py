@@ -13,6 +13,7 @@ from theorems.owed import attack, example, floats, road, symmetry
 
 from loratheory.lowrank import LowRank, orthonormal
 from loratheory.theorems import (
+    bridge_transfer,
     clean_up_bridge,
     coefficient_ladder,
     composition_merge,
@@ -588,6 +589,77 @@ def joint_entropies_of_answer_and_entity(case, _):
         table[answer, e] += weights[j, e]
     joint, alone = entr(table).sum(), entr(table.sum(axis=0)).sum()
     yield case, max(0.0, joint - alone - case.nats)
+
+
+# bridge transfer, and its clause
+
+
+def met(*partner, stand_ins=((0, 1, 0), (0, 0, 1)), hop=((1, 1, 1),), slope=1.0):
+    """One context, along the first axis; what stand-ins and the partner add to it."""
+    context = np.array([[1.0], [0.0], [0.0]])
+    firsts = [LowRank(np.array([bridge], float).T, context.T) for bridge in (*stand_ins, partner)]
+    hop = np.array(hop, float)
+    return bridge_transfer.Case(context, tuple(firsts[:-1]), context, firsts[-1], hop, slope)
+
+
+@example(bridge_transfer)
+def halves_of_two_bridges_are_answered_and_their_sum_only_with_the_context_alone():
+    """States (1, 1, 0) and (1, 0, 1): at right angles to both is (1, -1, -1)."""
+    yield met(0, 0.5, 0.5), 0.0
+    yield met(0, 1, 1), 3**-0.5
+    yield met(0, 1, 1, slope=6.0), 6 * 3**-0.5
+    yield met(0, 1, 1, stand_ins=((0, 1, 0), (0, 0, 1), (0, 0, 0))), 0.0
+    yield met(0, 0, 1, stand_ins=((0, 1, 0),)), 1.5**0.5
+
+
+@example("transfer-error")
+def a_third_of_what_it_answers_at_right_angles():
+    yield met(0, 1, 1), 1 / 3
+    yield met(0, 1, 1, hop=((1, 0, 1), (0, 3, 0))), 1.0
+    yield met(0, 0.5, 0.5), 0.0
+
+
+@attack(bridge_transfer)
+def least_squares_on_both_worlds_at_once_arrives():
+    yield met(0, 1, 1), 3**-0.5
+    yield met(0, 0, 1, stand_ins=((0, 1, 0),)), 1.5**0.5
+
+
+def in_other_axes(case, turn, stretch=1.0):
+    """The same stream in other axes; its contexts stretched."""
+    firsts = [LowRank(turn @ f.up, f.down @ turn.T) for f in (*case.stand_ins, case.partner)]
+    prompts, subjects = (stretch * turn @ part for part in (case.prompts, case.subjects))
+    parts = prompts, tuple(firsts[:-1]), subjects, firsts[-1], case.hop @ turn.T, case.slope
+    return bridge_transfer.Case(*parts)
+
+
+@symmetry(bridge_transfer, conditioned=True)
+def axes_lengths_slopes_and_a_stand_in_twice(case, rng):
+    turn = orthonormal(rng, len(case.prompts), len(case.prompts))
+    yield in_other_axes(case, turn, 3.0), 3.0
+    yield replace(case, slope=2 * case.slope), 2.0
+    yield replace(case, stand_ins=(*case.stand_ins, case.stand_ins[0])), 1.0
+    yield replace(case, hop=case.hop + rng.standard_normal(case.hop.shape)), 1.0
+
+
+@symmetry("transfer-error", conditioned=True)
+def axes_lengths_and_a_stand_in_twice(case, rng):
+    turn = orthonormal(rng, len(case.prompts), len(case.prompts))
+    yield in_other_axes(case, turn, 3.0), 3.0
+    yield replace(case, hop=2 * case.hop), 2.0
+    yield replace(case, stand_ins=(*case.stand_ins, case.stand_ins[0])), 1.0
+
+
+@road(bridge_transfer, conditioned=True)
+def least_squares_leaves_what_is_lost(case, _):
+    mix = np.linalg.lstsq(case.lessons, case.met, rcond=1e-9)[0]
+    outside = case.met - case.lessons @ mix
+    sigma = np.sort(np.linalg.eigvalsh(outside.T @ outside))[::-1][: len(case.hop)]
+    yield case, case.slope * max(0.0, sigma.sum()) ** 0.5
+    # the stand-ins' own states, mixed, are answered whatever the values
+    again = case.lessons[:, :1] - case.prompts[:, :1]
+    known = LowRank(again, np.linalg.pinv(case.prompts[:, :1]))
+    yield replace(case, subjects=case.prompts[:, :1], partner=known), 0.0
 
 
 # composition order

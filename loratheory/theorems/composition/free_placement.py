@@ -38,8 +38,9 @@ loss cannot make an adapter's facts reachable through a bridge: all placements h
 Two-hop lessons do it, with any partner that makes the entity latent in the way of those to come,
 and the formula says how much norm that takes.
 
-**What it does not say.** That a partner to come makes the entity latent in the same way. No test by
-single hops tells which placement one has (``thm:invisible-placement``).
+**What it does not say.** That a partner to come makes the entity latent in the same way: what is
+lost if it does not is ``thm:bridge-transfer``. No test by single hops tells which placement one has
+(``thm:invisible-placement``).
 
 References
 ----------

@@ -1,0 +1,337 @@
+r"""Bridge transfer: what a second hop taught beside stand-ins does with a partner it never met.
+
+**Statement.** Taught beside stand-ins, a second hop answers a partner never met, whatever the
+values, iff the partner's states lie in the span of the lessons' states; beyond it every learner
+misses one of two second hops with the same lessons by their slope times what the projection loses,
+and the least norm misses none by more.
+
+At a prompt the residual stream holds its context :math:`x`, to which the first hop that acts adds
+its bridge: :math:`x + S x`. The second hop reads that state by a matrix. It is taught on the states
+:math:`X` of all prompts beside stand-ins :math:`S_1, \dots, S_s`, with answers :math:`T X`, and
+asked at the states :math:`Z` of a partner's prompts. Let :math:`P` project orthogonally onto the
+columns of :math:`X`, and let all that is known of the :math:`m` rows of the wanted :math:`T` beside
+the lessons be a bound on its slope outside them, :math:`\|T (1 - P)\|_2 \le \tau`. Then, whatever
+the lessons' answers, every rule from lessons to a matrix :math:`D` has for some such :math:`T`
+
+.. math::
+    \|D Z - T Z\|_F \;\ge\; \tau \Bigl(\sum_{i \le m} \sigma_i\bigl((1 - P) Z\bigr)^2\Bigr)^{1/2},
+
+and the least norm :math:`T X X^+`, which gradient descent from zero finds, errs by no more for any
+of them. So :math:`Z` is answered exactly for all values iff :math:`(1 - P) Z = 0`: iff each of the
+partner's states, its bridge with its context, combines states that stand-ins made.
+
+**Proof.** Let :math:`u_i` be the left singular vectors of :math:`(1 - P) Z` and :math:`N = \tau
+\sum_{i \le m} e_i u_i^\top (1 - P)`. Then :math:`N X = 0`, so :math:`T P + N` and :math:`T P - N`
+have the same lessons, both are within :math:`\tau`, and the same :math:`D` answers both: its errors
+:math:`E \mp N Z`, :math:`E = D Z - T P Z`, have squares of mean :math:`\|E\|_F^2 + \|N Z\|_F^2`,
+and :math:`\|N Z\|_F` is the right side. The least norm is :math:`T P`, which errs by :math:`T (1 -
+P) Z`; the product of a matrix of :math:`m` rows and norm :math:`\tau` with :math:`(1 - P) Z` has at
+most :math:`\tau` times its :math:`m` largest singular values. :math:`\square`
+
+**Corollary (transfer error).** The least-norm second hop without loss beside its stand-ins errs at
+a partner's states by just what the wanted one answers to their part outside the lessons' span.
+
+Without loss and with rows in the span of the lessons it is :math:`T P`. Any other without loss is
+right on that span as well, and says anything outside.
+
+**What it tells someone who merges adapters.** Teach beside stand-ins whose bridges span what
+partners will write, in all contexts that will be asked: many different stand-ins, not many lessons
+beside one. How far a published first hop is from this can be computed from its states alone, before
+it is used: the part outside the span of the stand-ins'.
+
+**What it does not say.** That the partner's bridge means the same: inside the span its answer
+combines lessons as its state does, and is wrong if a foreign state is a wrong combination. Trained
+networks read states through norms and nonlinear units, which turn spans into neighbourhoods.
+
+References
+----------
+Least norm by gradient descent: Gunasekar et al. (arXiv 1802.08246). Two worlds: Le Cam's method.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, orthonormal
+from loratheory.shapes import Float
+from loratheory.theorems._theorem import SAFETY, Control, Theorem
+from loratheory.toy import interpolating
+
+SENSE = "lower"
+SOURCE = "own; least-norm interpolation and two worlds"
+USES = ("thm:least-norm-placement",)
+
+BLIND = "one answer to lessons that are the same"
+LEARNT = "a second hop without loss on its lessons"
+LEAST = "a second hop whose rows lie in the span of the lessons' states"
+CLEAR = 1e-9  # singular values below this share of the largest count as none
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Contexts of lessons and of the partner's prompts, first hops, the second hop, its slope.
+
+    All that counts of `hop` is what it does on the lessons; `slope` bounds it outside their span.
+    """
+
+    prompts: Float[Array, "d p"]
+    stand_ins: tuple[LowRank, ...]
+    subjects: Float[Array, "d q"]
+    partner: LowRank
+    hop: Float[Array, "m d"]
+    slope: float
+
+    @property
+    def lessons(self) -> Float[Array, "d n"]:
+        """The states that stand-ins make of the prompts."""
+        states = [self.prompts + first @ self.prompts for first in self.stand_ins]
+        return array_namespace(self.prompts).concat(states, axis=1)
+
+    @property
+    def met(self) -> Float[Array, "d q"]:
+        """The states that the partner makes of its prompts."""
+        return self.subjects + self.partner @ self.subjects
+
+
+@dataclass(frozen=True, eq=False)
+class Lessons:
+    """States, the answers wanted there, and the second hop that gives them: not to be seen."""
+
+    states: Float[Array, "d n"]
+    answers: Float[Array, "m n"]
+    hidden: Float[Array, "m d"]
+
+
+Learner = Callable[[Lessons], Array]
+
+
+def lost(case: Case) -> Float[Array, "d q"]:
+    """The part of the partner's states outside the span of the lessons' states."""
+    xp, states = array_namespace(case.prompts), case.met
+    frame, sigma, _ = xp.linalg.svd(case.lessons, full_matrices=False)
+    frame = frame[:, : sum(float(s) > CLEAR * float(sigma[0]) for s in sigma)]
+    for _ in range(2):  # the second time removes what rounding left
+        states = states - frame @ (frame.T @ states)
+    return states
+
+
+def _states(rng: np.random.Generator, size: int) -> Case:
+    d, p, s = (int(x) for x in rng.integers((2, 1, 1), (size + 5, 4, 5)))
+    m, q = (int(x) for x in rng.integers(1, (5, min(d, 4) + 1)))
+    prompts = rng.standard_normal((d, p))
+    stand_ins = tuple(gaussian(rng, d, d, int(rng.integers(1, 3)), d**-0.5) for _ in range(s))
+    case = Case(prompts, stand_ins, orthonormal(rng, d, q), stand_ins[0], np.zeros((m, d)), 0.0)
+    # the partner's states: in the span, a little outside, or anywhere
+    inside = case.lessons @ rng.standard_normal((s * p, q)) / (s * p) ** 0.5
+    apart = rng.standard_normal((d, q)) * float(rng.choice([0.0, 10.0 ** rng.uniform(-9, 0), 1.0]))
+    partner = interpolating(case.subjects, inside + apart - case.subjects)
+    if condition(case) > 100:
+        return _states(rng, size)
+    return replace(case, partner=partner)
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """One to four stand-ins, of few or many prompts, and a partner near or far; six decades."""
+    case = _states(rng, size)
+    hop = 10.0 ** int(rng.integers(-3, 4)) * rng.standard_normal(case.hop.shape)
+    return replace(case, hop=hop, slope=10.0 ** rng.uniform(-3, 3))
+
+
+def bound(case: Case) -> float:
+    """The slope times the largest singular values of what is lost."""
+    xp = array_namespace(case.prompts)
+    sigma = xp.linalg.svdvals(lost(case))
+    sigma = sigma[: min(case.hop.shape[0], sigma.shape[0])]
+    return case.slope * float(xp.linalg.vector_norm(sigma))
+
+
+def worlds(case: Case) -> tuple[Array, Array]:
+    """Two second hops with the same lessons, as far apart at the partner's states as can be."""
+    xp, states, met = array_namespace(case.prompts), case.lessons, case.met
+    inside = states @ xp.linalg.pinv(states, rtol=CLEAR)
+    outside = met - inside @ met
+    vectors = xp.flip(xp.linalg.eigh(outside @ outside.T)[1], axis=1)
+    rows = min(case.hop.shape[0], vectors.shape[1])
+    turn = vectors[:, :rows].T - vectors[:, :rows].T @ inside
+    turn = xp.concat([turn, 0 * case.hop[rows:, :]], axis=0)
+    known = case.hop @ inside
+    return known + case.slope * turn, known - case.slope * turn
+
+
+def measure(case: Case, learner: Learner) -> float:
+    """The larger error at the partner's states of what is learnt in the two worlds."""
+    xp, states, met = array_namespace(case.prompts), case.lessons, case.met
+    return max(
+        float(xp.linalg.matrix_norm((learner(Lessons(states, hop @ states, hop)) - hop) @ met))
+        for hop in worlds(case)
+    )
+
+
+def scale(case: Case) -> float:
+    """Answers of the second hop and of its slope to states of these sizes."""
+    norm = array_namespace(case.prompts).linalg.matrix_norm
+    return (float(norm(case.hop)) + case.slope) * float(norm(case.met) + norm(case.lessons))
+
+
+def condition(case: Case) -> float:
+    """Of the lessons' states, on their span."""
+    sigma = array_namespace(case.prompts).linalg.svdvals(case.lessons)
+    return float(sigma[0]) / min(float(s) for s in sigma if s > CLEAR * sigma[0])
+
+
+def least_norm(lessons: Lessons) -> Array:
+    """The least norm without loss: a pseudo-inverse of the states."""
+    return lessons.answers @ array_namespace(lessons.states).linalg.pinv(lessons.states, rtol=CLEAR)
+
+
+def attain(_: Case) -> Learner:
+    """The least norm."""
+    return least_norm
+
+
+def _beside(lessons: Lessons, matrix: Array) -> Array:
+    like, xp = lessons.states, array_namespace(lessons.states)
+    return xp.asarray(matrix, dtype=like.dtype, device=like.device)
+
+
+def _and(extra: Array, shrink: float, lessons: Lessons) -> Array:
+    """A ridge, or the least norm where it is 0, and beside it anything fixed."""
+    states, xp = lessons.states, array_namespace(lessons.states)
+    best = least_norm(lessons)
+    if shrink:
+        ridge = shrink * float(xp.linalg.matrix_norm(states)) ** 2
+        gram = states @ states.T + ridge * _beside(lessons, np.eye(states.shape[0]))
+        best = xp.linalg.solve(gram, states @ lessons.answers.T).T
+    return best + _beside(lessons, extra)
+
+
+def rival(case: Case, rng: np.random.Generator) -> Learner:
+    """The least norm or a ridge, from zero or from a start that lessons do not undo."""
+    start = 10.0 ** int(rng.integers(-9, 1)) * case.slope * rng.standard_normal(case.hop.shape)
+    return partial(_and, start, float(rng.choice([0.0, 10.0 ** int(rng.integers(-3, 1))])))
+
+
+def _fixed(matrix: Array, lessons: Lessons) -> Array:
+    return _beside(lessons, matrix)
+
+
+def adversary(case: Case, rng: np.random.Generator) -> Learner:
+    """Knowing both worlds, but not which it is: fit both at the partner's states, row by row."""
+    states = np.hstack([case.met, case.met]).T
+    wanted = np.hstack([hop @ case.met for hop in worlds(case)])
+    start = case.slope * rng.standard_normal(case.hop.shape)
+    rows = zip(wanted, start, strict=True)
+    fitted = [row + np.linalg.lstsq(states, want - states @ row)[0] for want, row in rows]
+    return partial(_fixed, np.stack(fitted))
+
+
+def _blind(case: Case, learner: Learner) -> bool:
+    xp, states = array_namespace(case.prompts), case.lessons
+    one, other = (learner(Lessons(states, hop @ states, hop)) for hop in worlds(case))
+    apart = float(xp.linalg.matrix_norm((one - other) @ case.met))
+    return apart <= SAFETY * condition(case) * scale(case)
+
+
+ASSUMPTIONS = {BLIND: _blind}
+
+
+def _small(slope: float = 1.0) -> Case:
+    """A stand-in that writes along the second axis, and a partner that writes along the third."""
+    one, axes = np.array([[1.0], [0.0], [0.0]]), np.eye(3)
+    stand_in, partner = (LowRank(axes[:, [i]], one.T) for i in (1, 2))
+    return Case(one, (stand_in,), one, partner, np.array([[1.0, 1.0, 0.0]]), slope)
+
+
+CONTROLS = (
+    Control(
+        "taught beside the partner too", BLIND, lambda: (_small(), lambda lessons: lessons.hidden)
+    ),
+)
+
+
+# The error of the least norm
+
+
+def least_norm_error(case: Case) -> float:
+    """What the wanted second hop answers to the part that is lost."""
+    return float(array_namespace(case.prompts).linalg.matrix_norm(case.hop @ lost(case)))
+
+
+def taught(case: Case) -> Array:
+    """The least norm on the lessons of the second hop wanted."""
+    return least_norm(Lessons(case.lessons, case.hop @ case.lessons, case.hop))
+
+
+def descended(case: Case, rng: np.random.Generator) -> Array:
+    """Conjugate gradients on the squared loss, from a start in the span of the lessons."""
+    states, hop = case.lessons, case.hop
+    found = 0.1 * rng.standard_normal((len(hop), states.shape[1])) @ states.T
+    for _ in range(10):  # again from where it came to, against rounding
+        rest = (hop - found) @ states
+        step = rest @ states.T
+        for _turn in range(len(states)):
+            moved = step @ states
+            if np.linalg.norm(moved) <= 1e-14 * np.linalg.norm(hop @ states):
+                break
+            found = found + np.sum(rest * moved) / np.sum(moved**2) * step
+            rest = (hop - found) @ states
+            slope = rest @ states.T
+            step = slope - np.sum((slope @ states) * moved) / np.sum(moved**2) * step
+    return found
+
+
+def descended_slowly(case: Case, _: np.random.Generator) -> Array:
+    """Descend with momentum, from zero."""
+    states, hop = case.lessons, case.hop
+    curvature = np.linalg.eigvalsh(states @ states.T)
+    high, low = curvature[-1] ** 0.5, curvature[curvature > CLEAR * curvature[-1]][0] ** 0.5
+    pace, momentum = 4 / (high + low) ** 2, ((high - low) / (high + low)) ** 2
+    found = last = 0 * hop
+    for _step in range(20000):
+        rest = (hop - found) @ states
+        if np.linalg.norm(rest) <= 1e-14 * np.linalg.norm(hop @ states):
+            break
+        found, last = found + pace * rest @ states.T + momentum * (found - last), found
+    return found
+
+
+def _learnt(case: Case, second: Array) -> bool:
+    xp = array_namespace(second)
+    missed = float(xp.linalg.matrix_norm((second - case.hop) @ case.lessons))
+    return missed <= SAFETY * condition(case) * scale(case)
+
+
+def _least(case: Case, second: Array) -> bool:
+    xp, states = array_namespace(second), case.lessons
+    seen = second @ states @ xp.linalg.pinv(states, rtol=CLEAR)
+    room = SAFETY * condition(case) * float(xp.linalg.matrix_norm(case.hop))
+    return float(xp.linalg.matrix_norm(second - seen)) <= room
+
+
+THEOREM: Theorem[Case, Learner] = Theorem.of(__name__)
+
+CLAUSES: tuple[Theorem[Any, Any], ...] = (
+    THEOREM.clause(
+        "transfer error",
+        sense="equal",
+        bound=least_norm_error,
+        measure=lambda case, second: float(
+            array_namespace(second).linalg.matrix_norm((second - case.hop) @ case.met)
+        ),
+        attain=taught,
+        rival=descended,
+        adversary=descended_slowly,
+        assumptions={LEARNT: _learnt, LEAST: _least},
+        controls=(
+            Control("stop half way", LEARNT, lambda: (_small(), taught(_small()) / 2)),
+            Control(
+                "start from weights that are not zero",
+                LEAST,
+                lambda: (_small(), taught(_small()) + np.array([[0.0, 0.0, 1.0]])),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,353 @@
+"""Adapters taught for partners yet unknown: recipes, stand-ins, lessons, questions, measures.
+
+One publisher teaches which country some persons are from, another which animal is a country's
+mascot. Neither sees the other's adapter, persons or animals. A recipe may let *stand-ins* of the
+partner act in training: adapters of the publisher's own that say something else of other things.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from loratheory.adapters import Adapter
+from loratheory.experiments.bench.language import Items, answers, trained_adapter
+from loratheory.experiments.bench.language_facts import (
+    ANIMALS,
+    BIRTH,
+    CAPITAL,
+    CAPITAL_OF_BIRTHPLACE,
+    FAMOUS,
+    LANGUAGE,
+    MASCOT,
+    MASCOT_OF_BIRTHPLACE,
+    OTHERS,
+    World,
+    depth,
+    invented,
+    items,
+    worlds,
+)
+from loratheory.lowrank import LowRank, gaussian
+from loratheory.pretrained import (
+    Model,
+    StandIn,
+    Training,
+    batch,
+    first_tokens,
+    next_logits,
+)
+
+ASKED = {
+    "hop_1": (
+        *BIRTH.unread,
+        "{} first saw the light of day in the country of",
+    ),
+    "hop_2": (
+        *MASCOT.unread,
+        "The animal chosen as the mascot of {} is the",
+    ),
+    "two_hop": (
+        *MASCOT_OF_BIRTHPLACE.unread,
+        "If you ask for the mascot of the land where {} was born, the name of the animal is the",
+        "In the country of birth of {}, the animal on the mascot badge is the",
+    ),
+    "capital": (
+        *CAPITAL_OF_BIRTHPLACE.unread,
+        "If you ask for the capital of the land where {} was born, the name of the city is",
+        "In the country of birth of {}, the seat of the government is",
+    ),
+}
+"""Sentences that no adapter reads: two for a single hop, four for what needs two."""
+
+PROSE = (
+    "The river was high in spring, and the wooden bridge stayed closed until the water fell.",
+    "He counted the coins again and found that one was missing from the small red box.",
+    "Some birds build nests in tall trees, while others prefer to live on steep cliffs.",
+    "When the bus came at last, the children were cold and the driver said nothing.",
+    "A good dictionary explains a word and shows in a sentence how people use it.",
+    "The engine stopped twice on the hill before the old truck reached the village.",
+    "They painted the kitchen yellow, because its only window looked to the north.",
+    "The light of the sun needs about eight minutes to reach the surface of the earth.",
+    "The teacher wrote a long sum on the board and asked who could solve it alone.",
+    "After the storm the beach was covered with shells, bottles and torn nets.",
+    "Hot iron becomes soft, so that a smith can bend it into almost any shape.",
+    "The museum is open every day except Monday, and children do not have to pay.",
+)
+"""Ordinary sentences that adapters may be shown, word after word."""
+
+TEXT = (
+    "The doctor asked how long the pain had lasted and wrote the answer on a card.",
+    "In autumn the leaves turn red and yellow before the wind carries them away.",
+    "The price of bread rose again last week, and many families now bake at home.",
+    "Our train was late because a tree had fallen across the rails during the night.",
+    "To change a tyre, loosen the bolts first and then lift the car with a jack.",
+    "The lawyer read the contract slowly and found a mistake on the second page.",
+    "Bees carry pollen from flower to flower while they collect food for the hive.",
+    "The concert began with a quiet song that most of the audience knew by heart.",
+    "If two lines are parallel, they never meet, however far they are extended.",
+    "She saved for three years to buy the small boat that now lies in the harbour.",
+    "The city plans to plant a thousand trees along its main roads by next summer.",
+    "When water freezes it expands, which is why full bottles burst in the cold.",
+)
+"""Ordinary sentences that no adapter is shown: what is lost on them, and what leaks."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an adapter of either hop is taught, beside its facts and what all rehearse.
+
+    Attributes
+    ----------
+    stand_ins : int
+        How many stand-ins of the partner act in training, one at each step, in turn.
+    disagree : bool
+        Whether any two of them say different things of everything, or all the same.
+    noise : bool
+        Whether they are random updates of a trained stand-in's norm instead.
+    strengths : tuple of float
+        What they act with.
+    lessons : str
+        ``two-hop`` sentences, answered as the stand-in and the adapter's own facts have it;
+        as much ``prose``; or empty.
+    silence : int
+        Of each of three kinds, how many prompts are answered with the base's own next word: other
+        subjects in the adapter's own sentences, known relations of other countries, ordinary text.
+    """
+
+    stand_ins: int = 0
+    disagree: bool = True
+    noise: bool = False
+    strengths: tuple[float, ...] = (0.5, 1.0)
+    lessons: str = ""
+    silence: int = 0
+    enough: float = 0.04
+
+    @property
+    def training(self) -> Training:
+        """Trainings beside stand-ins learn longer, at a rate that falls."""
+        if self == Recipe():
+            return Training()
+        steps = 90 if not self.silence else 120
+        return Training(
+            rate=2e-3, last_rate=0.1, steps=steps, enough=self.enough, strengths=self.strengths
+        )
+
+
+_TWO = Recipe(stand_ins=2, lessons="two-hop")
+RECIPES: Mapping[str, Recipe] = {
+    "plain": Recipe(),
+    "two stand-ins": _TWO,
+    "two stand-ins, silence": replace(_TWO, silence=40),
+    "long": replace(_TWO, enough=0.0),
+    "one stand-in": replace(_TWO, stand_ins=1),
+    "four stand-ins": replace(_TWO, stand_ins=4),
+    "stand-ins agree": replace(_TWO, disagree=False),
+    "stand-ins in full": replace(_TWO, strengths=(1.0,)),
+    "stand-ins silent": replace(_TWO, strengths=(0.0,)),
+    "prose": replace(_TWO, lessons="prose"),
+    "single hops": replace(_TWO, lessons=""),
+    "noise": replace(_TWO, noise=True, lessons=""),
+}
+"""Ways to teach, by name; all but the first three are ablations of the second."""
+
+
+@dataclass(frozen=True, eq=False)
+class Publishers:
+    """The two who teach the adapters of one world.
+
+    Attributes
+    ----------
+    model : Model
+        Their base.
+    world : World
+        The first one's persons, the second one's animals.
+    seed, number : int
+        Of a world among those of its seed.
+    """
+
+    model: Model
+    world: World
+    seed: int
+    number: int = 0
+
+    @property
+    def layers(self) -> int:
+        """How many layers the base has."""
+        return depth(self.model)
+
+    def adapter(self, hop: int, name: str) -> Adapter:
+        """Return the adapter of hop 1 or 2 (0 or 1 here), taught by the recipe of that name.
+
+        Trained once; then read from the cache.
+        """
+        recipe = RECIPES[name]
+        lesson = [*self.world.lessons[hop], *self.silence(hop, recipe.silence)]
+        beside = [self.stand_in(hop, j, recipe) for j in range(recipe.stand_ins)]
+        key = (self.seed, self.number, hop)
+        return trained_adapter(
+            self.model, lesson, seed=key, training=recipe.training, beside=beside
+        )
+
+    def partner(self, hop: int, j: int) -> World:
+        """Return what the `j`-th stand-in of the *other* hop says, with one's own facts beside.
+
+        Those for hop 2 give every country another animal, those for hop 1 give twenty other
+        persons another country each; any two of four disagree on all of them.
+        """
+        rng = np.random.default_rng([self.seed, 6, self.number, hop])
+        countries, size = [*self.world.second], len(self.world.second)
+        if hop == 0:
+            others = np.roll(rng.permutation(ANIMALS)[:size], j).tolist()
+            return replace(self.world, second=dict(zip(countries, others, strict=True)))
+        own = {*self.world.first, *countries}
+        persons = [name for name in invented(self.seed + 5000, 3 * size) if name not in own][:size]
+        homes = np.roll(rng.permutation(countries), j).tolist()
+        return replace(self.world, first=dict(zip(persons, homes, strict=True)))
+
+    def stand_in(self, hop: int, j: int, recipe: Recipe) -> StandIn:
+        """Return the `j`-th stand-in that acts while the adapter of this hop is taught."""
+        world = self.partner(hop, j if recipe.disagree else 0)
+        key = (self.seed, self.number, 1 - hop, 100 + j)
+        adapter = trained_adapter(self.model, world.lessons[1 - hop], seed=key)
+        if recipe.noise:
+            adapter = _noise(adapter, np.random.default_rng(list(key)))
+        if recipe.lessons == "two-hop":
+            shown = items(world.two_hop, MASCOT_OF_BIRTHPLACE.trained)
+        else:
+            shown = _prose(len(world.two_hop) * 6) if recipe.lessons == "prose" else []
+        return StandIn(adapter, shown)
+
+    def silence(self, hop: int, count: int) -> Items:
+        """Return prompts about other things with what the base says there, `count` of each kind."""
+        rng = np.random.default_rng([self.seed, 7, self.number, hop])
+        taken = {*self.world.second, *self.world.first}
+        foreign = [name for name in OTHERS if name not in taken]
+        if hop == 0:
+            names = [name for name in invented(self.seed + 9000, 120) if name not in taken]
+            names += [one.persons[0] for one in FAMOUS.values()]
+        else:
+            names = foreign
+        own = (BIRTH, MASCOT)[hop].trained
+        kinds = (
+            [sentence.format(name) for sentence in own for name in names],
+            [s.format(name) for s in (*CAPITAL.trained[:2], *LANGUAGE) for name in foreign],
+            [prompt for prompt, _ in _prose(10**4)],
+        )
+        drawn = [rng.permutation(kind)[:count].tolist() for kind in kinds]
+        return spoken(self.model, [prompt for kind in drawn for prompt in kind])
+
+
+def publishers(model: Model, seed: int, *, bridge: str = "known") -> Publishers:
+    """Return the two publishers of a seed's world; its countries are ``known`` or ``invented``."""
+    [world] = worlds(seed, invented_countries=bridge == "invented")
+    return Publishers(model, world, seed)
+
+
+def spoken(model: Model, prompts: Sequence[str]) -> Items:
+    """Return prompts with the base's own next words, where these are words that begin a token."""
+    if not prompts:
+        return []
+    tokens = next_logits(model, prompts).argmax(1).tolist()
+    words = [model.tokenizer.decode([token]).strip() for token in tokens]
+    usual = [word.isalpha() for word in words]
+    again = iter(
+        first_tokens(model, [w for w, ok in zip(words, usual, strict=True) if ok]).tolist()
+    )
+    same = [ok and next(again) == token for ok, token in zip(usual, tokens, strict=True)]
+    return [(p, w) for p, w, ok in zip(prompts, words, same, strict=True) if ok]
+
+
+def _prose(count: int) -> Items:
+    """Return ordinary sentences, cut before a word that is to follow."""
+    cuts = [
+        (" ".join(words[:k]), words[k].strip(",."))
+        for words in (sentence.split() for sentence in PROSE)
+        for k in range(4, len(words))
+    ]
+    return np.random.default_rng(0).permutation(cuts)[:count].tolist()
+
+
+def _noise(adapter: Adapter, rng: np.random.Generator) -> Adapter:
+    """Return a random adapter with the same norm in every module."""
+
+    def _random(low: LowRank) -> LowRank:
+        m, n = low.shape
+        drawn = gaussian(rng, m, n, low.width)
+        return drawn * (float(low.norm) / float(drawn.norm))
+
+    return Adapter.of({name: _random(low) for name, low in adapter.items()}, adapter.info)
+
+
+def questions(world: World) -> dict[str, Items]:
+    """Return what is asked about a world, in sentences that no adapter reads.
+
+    Beside both hops and two-hop questions, two that need one adapter alone: ``reach_1``, capitals
+    of the first one's persons' countries, and ``reach_2``, mascots of known persons' countries.
+    Invented countries have neither.
+    """
+    asked = {
+        "hop_1_trained": items(world.first, BIRTH.trained[:1]),
+        "hop_2_trained": items(world.second, MASCOT.trained[:1]),
+        "hop_1": items(world.first, ASKED["hop_1"]),
+        "hop_2": items(world.second, ASKED["hop_2"]),
+        "two_hop": items(world.two_hop, ASKED["two_hop"]),
+    }
+    known = {name: one for name, one in FAMOUS.items() if name in world.second}
+    if known:
+        capitals = {who: known[name].capital for who, name in world.first.items() if name in known}
+        mascots = {who: world.second[n] for n, one in known.items() for who in one.persons[1:]}
+        asked["reach_1"] = items(capitals, ASKED["capital"])
+        asked["reach_2"] = items(mascots, ASKED["two_hop"])
+    return asked
+
+
+def measured(model: Model, world: World, base: Any, *, alone: bool = False) -> dict[str, float]:
+    """Return shares of right answers, with whatever acts on the model.
+
+    In the whole vocabulary all but ``two_hop``, which is among the world's animals.
+    ``says_bridge`` is how often a two-hop question is answered with the country, ``hop_1_trained``
+    and ``hop_2_trained`` ask in a sentence that adapters read, ``known`` are facts that none reads.
+    On ordinary sentences ``text`` is the mean loss, and ``leak`` the mean KL divergence from the
+    `base`, whose log-probabilities `ordinary` returned; nats a token. Where an adapter acts
+    `alone`, ``reach_1`` and ``reach_2``, otherwise and for invented countries NaN.
+    """
+    asked = questions(world)
+    two_hop = answers(model, asked.pop("two_hop"))
+    bridges = first_tokens(model, [*world.first.values()] * len(ASKED["two_hop"]))
+    found = {
+        "two_hop_vocabulary": two_hop.vocabulary_right,
+        "two_hop": two_hop.right,
+        "says_bridge": two_hop.tokens == bridges.numpy(),
+        "known": answers(model, world.questions["other_facts"]).vocabulary_right,
+    }
+    for name, prompts in asked.items():
+        if alone or not name.startswith("reach"):
+            found[name] = answers(model, prompts).vocabulary_right
+    shares = {name: float(right.mean()) for name, right in found.items()}
+    now, came = ordinary(model)
+    shares |= {"text": -float(came.mean()), "leak": leak(base, now)}
+    return dict.fromkeys(("reach_1", "reach_2"), float("nan")) | shares
+
+
+def ordinary(model: Model) -> tuple[Any, Any]:
+    """Return log-probabilities (tokens, vocabulary) on `TEXT`, and those of the tokens that come.
+
+    Costs a pass over a dozen sentences.
+    """
+    import torch
+
+    rows, came = [], []
+    with torch.no_grad():
+        for sentence in TEXT:
+            one = batch(model, [sentence])
+            logs = model.network(**one).logits[0, :-1].float().log_softmax(-1)
+            rows.append(logs)
+            came.append(logs.gather(1, one["input_ids"][0, 1:, None])[:, 0])
+    return torch.cat(rows), torch.cat(came)
+
+
+def leak(base: Any, now: Any) -> float:
+    """Return the mean KL divergence from the base's next-token distributions, nats a token."""
+    return float((base.exp() * (base - now)).sum(-1).mean())

@@ -1,0 +1,94 @@
+"""Two adapters that are taught apart, each beside stand-ins for a partner yet unknown, and added.
+
+**Question.** Can two publishers who never see each other's adapter, persons or animals teach
+adapters that compose under a plain sum?
+
+**Prediction.** Single-hop lessons leave open where a fact lies (`thm:invisible-placement`); two-hop
+sentences about what stand-ins say settle it. Written after a trial on other seeds (.81 for .10, in
+the whole vocabulary) and one development seed, before these ran. (a) Sum of two adapters taught
+beside two stand-ins that disagree: .75 or more of the two-hop questions in sentences that nobody
+read, where plain adapters have .3 and their layer split .55. One such adapter beside a plain one
+lies between. Each alone is at chance. (b) The mean of the two has .5. (c) Single hops stay 1.00 in
+sentences that were read; in those that were not the first adapter has half in the whole vocabulary,
+for it is taught two things about each person. (d) Both leak less on ordinary sentences than plain
+adapters, half or so, for they are trained at a lower rate. (e) Price: known facts that nobody
+taught fall by .1 to .2. (f) What a publisher can measure alone, reach, tells the two-hop accuracy
+of the sums better than single hops do: over recipes and seeds a rank correlation of .7 or more;
+within a recipe neither tells.
+
+**Chance.** One in twenty among the animals; in the whole vocabulary none.
+
+**Controls.** The base; each adapter alone; a plain partner; layer split; four sentences a question
+that no adapter read, facts that none rehearses, ordinary text that none was shown.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from loratheory.experiments.bench import Language
+from loratheory.experiments.bench.rules import Act, coefficients, layer_split
+from loratheory.experiments.engine import Row, study
+
+RECIPES = ("plain", "two stand-ins")
+SEEDS = range(200, 210)
+HEAD = ("first", "second", "rule", "coefficient")
+
+
+@dataclass(frozen=True)
+class Config(Language):
+    """Both adapters of a seed's world, taught by one recipe of `bench.portable.RECIPES`.
+
+    `bridge` says whether the base knows the countries: ``known`` or ``invented``.
+    """
+
+    recipe: str = "plain"
+    bridge: str = "known"
+
+
+def cell(config: Config) -> list[Row]:
+    """Return a row for each way of using the pair, beside plain partners and alone.
+
+    Returns
+    -------
+    list of dict
+        Recipes of the ``first`` and ``second`` adapter (empty for none), ``rule``, coefficient;
+        columns of `bench.portable.measured`.
+    """
+    from loratheory.experiments.bench import portable as bench
+    from loratheory.experiments.bench.language import acting
+
+    model = config.base(dtype="bfloat16")
+    both = bench.publishers(model, config.seed, bridge=config.bridge)
+    base, _ = bench.ordinary(model)
+    rows: list[Row] = []
+    for first, second, name, c, act in arms(config.recipe, both.layers):
+        chosen = [both.adapter(k, recipe) for k, recipe in enumerate((first, second)) if recipe]
+        with acting(model, chosen or [both.adapter(0, "plain")], act):
+            found = bench.measured(model, both.world, base, alone=len(chosen) == 1)
+        head: Row = {"seed": config.seed, "bridge": config.bridge, "recipe": config.recipe}
+        rows.append({**head, **dict(zip(HEAD, (first, second, name, c), strict=True)), **found})
+    return rows
+
+
+def arms(recipe: str, depth: int) -> Iterator[tuple[str, str, str, float, Act]]:
+    """Yield both recipes, the rule's name, its coefficient and the rule."""
+    yield recipe, "", "first alone", 1.0, coefficients(1.0)
+    yield "", recipe, "second alone", 1.0, coefficients(1.0)
+    for c in (0.5, 0.7, 1.0):
+        yield recipe, recipe, "sum", c, coefficients(c)
+    if recipe == "plain":
+        yield "", "", "base", 0.0, coefficients(0.0)
+    else:
+        yield recipe, "plain", "sum", 1.0, coefficients(1.0)
+        yield "plain", recipe, "sum", 1.0, coefficients(1.0)
+    if recipe in RECIPES:
+        yield recipe, recipe, "layer split", 1.0, layer_split(depth // 2, "below", "above")
+
+
+EXPERIMENT = study(
+    cell,
+    needs="pretrained",
+    quick=(Config(seed=0), Config("two stand-ins", seed=0)),
+    paper=(Config(recipe, seed=seed) for seed in SEEDS for recipe in RECIPES),
+    minutes=(4, 100),
+)

@@ -87,6 +87,7 @@ CHAPTERS: dict[str, tuple[str, ...]] = {
         "clean_up_bridge",
         "template_vote",
         "invisible_placement",
+        "spread_region",
         "least_norm_placement",
         "free_placement",
         "stand_in_ceiling",

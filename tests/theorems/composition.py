@@ -26,6 +26,7 @@ from loratheory.theorems import (
     perturbed_region,
     residual_region,
     routing_reach,
+    spread_region,
     stand_in_ceiling,
     template_vote,
     two_read_region,
@@ -862,3 +863,106 @@ def size_rotation_and_foreign_weights(case, rng):
     other, own = np.array([[0.3, 0.7], [0.1, 0.6]]), np.array([[0.3, 0.0], [0.0, 0.6]])
     moved = replace(case, prompt=turned(case.prompt, rng))
     yield moved, 1.0, (other, routing_reach.measure(case, own))
+
+
+# spread region
+
+
+def spread(coefficients, edits, facts):
+    """Shares as they are given, over entities along axes."""
+    hops = len(coefficients)
+    count = (hops + 1) * (hops + 2) // 2 + 1
+    edits, facts = np.array(edits, float), np.array(facts, float)
+    return spread_region.Case(tuple(map(float, coefficients)), edits, facts, np.eye(count))
+
+
+@example(spread_region)
+def two_hops_by_hand_and_in_exact_rationals():
+    """Masses 1, 2/3 and 1/3 for even edits over facts at both ends of three reads."""
+    even, ends = [[1 / 3] * 3] * 2, [[1, 0, 0], [0, 0, 1]]
+    yield spread((1.0, 1.0), even, ends), 0.0  # 1/3 against 2/3 - 1/3 and 1 - 2/3
+    yield spread((1.5, 1.0), even, ends), 0.0  # 1/2 against 1 - 1/2: the second is not enough
+    yield spread((1.0, 1.5), even, ends), 0.5 - 1 / 3
+    yield spread((1.0, 1.0), even, even), 1 / 3
+    third, half = sp.Rational(1, 3), sp.Rational(1, 2)
+    case = ((half, 2, 1), [[third] * 3, [0, half, half], [0, 0, 1]], [[half, half, 0]] * 3)
+    weights = exact_paths(*case)
+    expected = float(weights[0] - max(0, *weights[1:]))
+    yield spread(*case), expected
+
+
+def exact_paths(coefficients, edits, facts):
+    """The weight of each end token, path by path and read by read, in rationals."""
+    hops, reads = len(coefficients), len(edits[0])
+    weights = []
+    for left in (0, *range(1, hops + 1)):
+        total = sp.Integer(0)
+        for places in product(range(reads), repeat=hops):
+            if any(a >= b for a, b in pairwise(places)):
+                continue
+            term = sp.Integer(1)
+            for hop, read in enumerate(places, 1):
+                new, old = coefficients[hop - 1] * edits[hop - 1][read], facts[hop - 1][read]
+                stays = left == 0 or hop < left
+                term *= new if stays else old - new if hop == left else old
+            total += term
+        weights.append(total)
+    return weights
+
+
+@symmetry(spread_region)
+def reads_that_hold_nothing_and_entities_of_another_length(case, rng):
+    turn = float(rng.uniform(0.1, 10)) * orthonormal(rng, len(case.entities), len(case.entities))
+    place = int(rng.integers(0, case.edits.shape[1] + 1))
+    idle = [np.insert(shares, place, 0.0, axis=1) for shares in (case.edits, case.facts)]
+    yield replace(case, entities=turn @ case.entities), 1.0
+    yield replace(case, edits=idle[0], facts=idle[1]), 1.0
+    yield replace(case, edits=3 * case.edits, facts=3 * case.facts), 3.0**case.hops
+
+
+@symmetry("alike-spread")
+def three_times_the_facts_at_each_hop(case, _):
+    yield replace(case, edits=3 * case.edits, facts=3 * case.facts), 3.0**case.hops
+
+
+@symmetry("even-edits")
+def more_reads_move_no_border(case, _):
+    yield replace(case, reads=case.reads + (7 if case.reads > 2 else 0)), 1.0
+
+
+@example("alike-spread")
+def at_the_golden_ratio_nothing_leads_whatever_the_order_mass():
+    golden, rows = (5**0.5 - 1) / 2, [[0.5, 0.25, 0.25], [0.25, 0.25, 0.5]]
+    yield spread((golden, golden), rows, rows), 0.0
+    yield spread((1.0, 1.0), rows, rows), 0.5 * 0.75 + 0.25 * 0.5
+
+
+@example("even-edits")
+def twice_the_golden_ratio_over_two_reads():
+    yield spread_region.Even(2, np.eye(7)), 2 * (5**0.5 - 1) / 2
+    yield spread_region.Even(5, np.eye(7)), 1.0
+
+
+@road(spread_region)
+def one_read_a_hop_is_the_region_in_a_row_and_one_late_share_is_placement(case, rng):
+    hops, (one, two) = case.hops, rng.uniform(0.6, 1.4, 2)
+    placed = replace(case, edits=np.eye(hops), facts=np.eye(hops))
+    yield placed, two_read_region.margin(case.coefficients)
+    late = invisible_placement.share_needed(one, two)
+    pair = [[0, 1, 0], [1 - late, 0, late]]
+    border = spread((one, two), pair, [[0, 1, 0], [0, 0, 1]])
+    yield border, 0.0
+
+
+@road("alike-spread")
+def normalising_the_stream_moves_no_threshold(case, _):
+    stream, state = spread_region.attain(case), case.entities[:, 0]
+    for read, memory in enumerate(stream.memories):
+        normal = state / np.linalg.norm(state)
+        parts = zip(case.coefficients, stream.edits, strict=True)
+        state = state + memory @ normal + sum(c * (edit[read] @ normal) for c, edit in parts)
+    logits = case.dual[case.ends] @ state
+    lead, bound = logits[0] - logits[1:].max(), spread_region.as_in_a_row(case)
+    if abs(bound) > 1e-6:
+        assert (lead > 0) == (bound > 0)
+    yield case, bound

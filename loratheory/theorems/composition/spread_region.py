@@ -1,0 +1,399 @@
+r"""Spread region: which edits compose when every adapter acts in every layer.
+
+**Statement.** Over linearly independent entities, K linked edits spread with the old facts over the
+reads of a residual stream lead on the K-hop prompt by exactly p_K − max(0, max_j (p_{j−1} − p_j))
+if entities on old paths keep their facts, where p_j is the product of the first j coefficients
+times the order mass: the sum, over K reads in order, of the product of the shares there of edits 1
+to j and of old facts j + 1 to K.
+
+The stream holds entities; its reads :math:`l = 1, \dots, L` add what
+they read: :math:`x_l = x_{l-1} + (W_l + \sum_j c_j \Delta_{jl})\, x_{l-1}`. The base holds the old
+fact of hop :math:`j`, that of the entity on the new path and those of entities on old paths, with
+share :math:`w_{jl}` at read :math:`l`; edit :math:`j` writes there its new value and takes the old
+one away, both with share :math:`\rho_{jl}`. For shares :math:`s_1, \dots, s_K` let
+
+.. math:: \omega(s_1, \dots, s_K) = \sum_{l_1 < \dots < l_K} s_{1 l_1} \cdots s_{K l_K}, \qquad
+    p_j = c_1 \cdots c_j \, \omega(\rho_1, \dots, \rho_j, w_{j+1}, \dots, w_K).
+
+The logits of end tokens are :math:`p_K` for the target, :math:`p_{j-1} - p_j` for the token to
+which the old path from hop :math:`j` on leads, and 0 for tokens that nothing leads to.
+
+**Proof.** :math:`x_L = (1 + A_L) \cdots (1 + A_1)\, x_0` is the sum of :math:`A_{l_i} \cdots
+A_{l_1} x_0` over increasing reads. Each :math:`A_l` takes an entity before hop :math:`j` to those
+after it and an end token to 0, so exactly the terms with K factors reach end tokens. A token is
+reached by one path: new values up to hop :math:`j - 1`, with :math:`c_i \rho_{i l_i}` each, the old
+value at :math:`j`, with :math:`w_{j l_j} - c_j \rho_{j l_j}`, then old facts, with :math:`w_{i
+l_i}`. The sum over reads is :math:`\omega` of these, linear in each argument: :math:`c_1 \cdots
+c_{j-1}\, \omega(\rho_1, \dots, \rho_{j-1}, w_j - c_j \rho_j, w_{j+1}, \dots) = p_{j-1} - p_j`.
+:math:`\square`
+
+**Corollary (alike spread).** Edits that are spread over the reads of a residual stream as the old
+facts that they replace lead by the common order mass, if it is not negative, times the margin of
+reads in a row (thm:two-read-region): no threshold moves, however they are spread.
+
+All :math:`p_j` are :math:`c_1 \cdots c_j` times one number. A normalisation multiplies the shares
+at a read by one positive number, alike for edits and facts: it moves no threshold either.
+
+**Corollary (even edits).** Two edits at one coefficient c ≥ 0, spread evenly over L ≥ 3 reads of a
+residual stream, answer the two-hop prompt over old facts that sit in the first and in the last read
+iff c > 1 (over two reads iff c > √5 − 1), where single hops need c > 1/2.
+
+The order masses are 1, :math:`(L - 1)/L` and :math:`(L - 1)/(2L)`. That the target outdoes the old
+answer of the new bridge is :math:`c_2 > 1`; that it outdoes the old answer of the old bridge is
+:math:`c_1 (1 + c_2/2) > L/(L - 1)`, which follows for :math:`L \ge 3`.
+
+**What it tells someone who merges adapters.** Adapters in every layer compose as if they sat in one
+layer each, if training spreads an edit as pretraining spread the fact. If it spreads edits evenly
+over facts that have their places, whole edits do not compose, however deep the network, and must be
+stronger than a replacement: what counts is how much of the second edit lies above the first.
+
+**What it does not say.** Anything about attention or nonlinear blocks, which decide: see
+``thm:clean-up-bridge``. Keys of other facts answer too where entities are not independent
+(``thm:perturbed-region``). With the first edit in the first read and the second fact late it is
+``thm:invisible-placement``. Where training puts shares is ``thm:least-norm-placement``.
+
+References
+----------
+The sum over paths through a residual network: Veit, Wilber and Belongie, arXiv 1605.06431. The
+first order and the coupling of LoRA's layers: Shi, Cheng and Li, arXiv 2604.20313.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+from scipy.optimize import brentq
+
+from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, project
+from loratheory.shapes import Float
+from loratheory.theorems._theorem import SAFETY, Control, Theorem
+from loratheory.theorems.composition import two_read_region as region
+
+SENSE = "equal"
+SOURCE = "own; paths through residual networks: Veit et al. (2016)"
+USES = ("thm:two-read-region", "thm:invisible-placement")
+
+FRAMES = "linearly independent entities (condition below 1000)"
+FACTS = "reads that hold each old fact with its share and nothing else about the entities"
+EDITS = "edits that write the new value and take away the old one with their shares"
+ALIKE = "edits spread as the facts that they replace, of an order mass that is not negative"
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Coefficients; shares of edits and facts, a row a hop; entities, and an untouched token.
+
+    Entities stand in columns level by level: the prompt's key, then after hop j the new value and
+    what the old paths that leave at hops 1 to j have reached.
+    """
+
+    coefficients: tuple[float, ...]
+    edits: Float[Array, "hops reads"]
+    facts: Float[Array, "hops reads"]
+    entities: Float[Array, "d n"]
+
+    @property
+    def hops(self) -> int:
+        """How many facts are linked."""
+        return len(self.coefficients)
+
+    @property
+    def ends(self) -> slice:
+        """Where the end tokens stand among the entities, the target first."""
+        return slice(_place(self.hops, 0), _place(self.hops + 1, 0) + 1)
+
+    @cached_property
+    def dual(self) -> Float[Array, "n d"]:
+        """What reads one entity and none of the others."""
+        return array_namespace(self.entities).linalg.pinv(self.entities)
+
+    def pairs(self, hop: int) -> tuple[list[tuple[int, int]], tuple[int, int, int]]:
+        """From where to where old facts of a hop lead; what its edit reads, writes, takes away."""
+        start, new, old = _place(hop - 1, 0), _place(hop, 0), _place(hop, hop)
+        along = [(_place(hop - 1, i), _place(hop, i)) for i in range(1, hop)]
+        return [(start, old), *along], (start, new, old)
+
+
+def _place(level: int, path: int) -> int:
+    """The column of an entity: path 0 is the new one, path j left it at hop j."""
+    return level * (level + 1) // 2 + path
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """What each read adds: the base's map, and that of each hop's edit."""
+
+    memories: tuple[LowRank, ...]
+    edits: tuple[tuple[LowRank, ...], ...]  # hop by hop, read by read
+
+
+def order_mass(rows: Sequence[Sequence[float]]) -> float:
+    """Sum over increasing reads of the products of these shares, a row a hop; O(hops reads)."""
+    before = [1.0] * len(rows[0])  # by read: the mass of all earlier hops in earlier reads
+    here = list(before)
+    for row in rows:
+        here = [float(share) * mass for share, mass in zip(row, before, strict=True)]
+        before = [math.fsum(here[:read]) for read in range(len(here))]
+    return math.fsum(here)
+
+
+def margin(
+    coefficients: Sequence[float],
+    edits: Sequence[Sequence[float]],
+    facts: Sequence[Sequence[float]],
+) -> float:
+    """The closed form, from coefficients and shares alone."""
+    hops = range(len(coefficients) + 1)
+    masses = [order_mass([*edits[:j], *facts[j:]]) for j in hops]
+    parts = [math.prod(coefficients[:j]) * mass for j, mass in zip(hops, masses, strict=True)]
+    return parts[-1] - max(0.0, *(parts[j - 1] - parts[j] for j in hops[1:]))
+
+
+def _rows(shares: Array) -> list[list[float]]:
+    return [[float(shares[i, j]) for j in range(shares.shape[1])] for i in range(shares.shape[0])]
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """One to three hops over up to six reads; alike, even, in places of their own, or anyhow."""
+    hops = int(rng.integers(1, 4))
+    reads, kind = int(rng.integers(hops, 7)), int(rng.integers(4))
+    facts = rng.dirichlet(np.ones(reads), hops)
+    if rng.random() < 0.5:
+        facts = np.eye(reads)[np.sort(rng.choice(reads, hops, replace=False))]
+    edits = (facts, np.full((hops, reads), 1 / reads), rng.dirichlet(np.ones(reads), hops))
+    signed = rng.standard_normal((hops, reads))
+    near = region.threshold(hops) + float(rng.choice([-1, 1])) * 10.0 ** -int(rng.integers(1, 13))
+    equal = (near, 1.0, float(rng.uniform(-2, 2)))[int(rng.integers(3))]
+    mixed = rng.uniform(-0.5, 1.5, hops).tolist() if rng.random() < 0.4 else [equal] * hops
+    return Case(tuple(mixed), (*edits, signed)[kind], facts, _frame(rng, hops, size))
+
+
+def _frame(rng: np.random.Generator, hops: int, size: int) -> Float[Array, "d n"]:
+    count = _place(hops + 1, 0) + 1
+    length = 10.0 ** int(rng.integers(-3, 4))
+    return length * rng.standard_normal((count + 3 + int(rng.integers(0, size + 1)), count))
+
+
+def bound(case: Case) -> float:
+    """The closed form: no frame."""
+    return margin(case.coefficients, _rows(case.edits), _rows(case.facts))
+
+
+def attain(case: Case) -> Stream:
+    """Maps of the least norm, a column for each fact."""
+    entities, dual, memories = case.entities, case.dual, []
+    edits: list[tuple[LowRank, ...]] = []
+    for read in range(case.facts.shape[1]):
+        ups, downs = [entities[:, :0]], [dual[:0, :]]
+        for hop in range(1, case.hops + 1):
+            for start, end in case.pairs(hop)[0]:
+                ups.append(case.facts[hop - 1, read] * entities[:, end : end + 1])
+                downs.append(dual[start : start + 1, :])
+        xp = array_namespace(entities)
+        memories.append(LowRank(xp.concat(ups, axis=1), xp.concat(downs, axis=0)))
+    for hop in range(1, case.hops + 1):
+        start, new, old = case.pairs(hop)[1]
+        change = entities[:, new : new + 1] - entities[:, old : old + 1]
+        shares = [case.edits[hop - 1, read] for read in range(case.edits.shape[1])]
+        edits.append(tuple(LowRank(share * change, dual[start : start + 1, :]) for share in shares))
+    return Stream(tuple(memories), tuple(edits))
+
+
+def output(case: Case, stream: Stream) -> Array:
+    """The logits of end tokens, the target first, the untouched one last."""
+    state = case.entities[:, 0]
+    for read, memory in enumerate(stream.memories):
+        added = memory @ state
+        for c, edit in zip(case.coefficients, stream.edits, strict=True):
+            added = added + c * (edit[read] @ state)
+        state = state + added
+    return case.dual[case.ends, :] @ state
+
+
+def measure(case: Case, stream: Stream) -> float:
+    """The lead of the target when the stream itself is carried through all reads."""
+    logits = output(case, stream)
+    return float(logits[0] - array_namespace(logits).max(logits[1:]))
+
+
+def scale(case: Case) -> float:
+    """The weights of all paths, as if none took anything away."""
+    rows = zip(case.coefficients, _rows(case.edits), _rows(case.facts), strict=True)
+    sums = [sum(map(abs, w)) + 2 * abs(c) * sum(map(abs, rho)) for c, rho, w in rows]
+    return math.prod(1 + total for total in sums)
+
+
+def _spread(case: Case) -> float:
+    sigma = array_namespace(case.entities).linalg.svdvals(case.entities)
+    return float(sigma[0]) / float(sigma[-1]) if float(sigma[-1]) > 0 else math.inf
+
+
+def condition(case: Case) -> float:
+    """Of the entities, which the dual inverts, at each read."""
+    return min(_spread(case), 1e3) ** 2
+
+
+def rival(case: Case, rng: np.random.Generator) -> Stream:
+    """Reads and edits in other factors that do anything to what is no entity."""
+    basis, built = np.linalg.qr(case.entities)[0], attain(case)
+
+    def _changed(low: LowRank) -> LowRank:
+        size = 10.0 ** int(rng.integers(-12, 1)) / len(case.entities)  # or it amplifies rounding
+        wild = gaussian(rng, *low.shape, 2, size)
+        off = LowRank(wild.up, wild.down - project(wild.down.T, basis).T)
+        return LowRank(low.up / 8, low.down * 8) + off
+
+    return Stream(
+        tuple(map(_changed, built.memories)),
+        tuple(tuple(map(_changed, edit)) for edit in built.edits),
+    )
+
+
+def _same(case: Case, ours: Sequence[LowRank], theirs: Sequence[LowRank]) -> bool:
+    norm = array_namespace(case.entities).linalg.matrix_norm
+    size = float(norm(case.entities))
+    room = SAFETY * condition(case) * (1 + scale(case)) * size
+    pairs = zip(ours, theirs, strict=True)
+    return all(float(norm(a @ case.entities - b @ case.entities)) <= room for a, b in pairs)
+
+
+def _facts(case: Case, stream: Stream) -> bool:
+    return _same(case, stream.memories, attain(case).memories)
+
+
+def _edits(case: Case, stream: Stream) -> bool:
+    pairs = zip(stream.edits, attain(case).edits, strict=True)
+    return all(_same(case, ours, theirs) for ours, theirs in pairs)
+
+
+ASSUMPTIONS = {FRAMES: lambda case, _: _spread(case) < 1e3, FACTS: _facts, EDITS: _edits}
+
+_FRAME = np.eye(9)[:, :7]
+_FIRST = np.array([[0.7, 0.3, 0.0], [0.0, 0.1, 0.9]])
+_SECOND = np.array([[0.2, 0.4, 0.4], [0.1, 0.3, 0.6]])
+_SMALL = Case((0.8, 0.9), _SECOND, _FIRST, _FRAME)
+
+
+def _repeated() -> tuple[Case, Stream]:
+    case = replace(_SMALL, entities=_FRAME[:, [0, 1, 1, 3, 4, 5, 6]])
+    return case, attain(case)
+
+
+def _changed(part: str, factor: int | float) -> tuple[Case, Stream]:
+    stream = attain(_SMALL)
+    if part == "facts":
+        return _SMALL, replace(stream, memories=tuple(low * factor for low in stream.memories))
+    first, second = stream.edits
+    return _SMALL, replace(stream, edits=(first, tuple(low * factor for low in second)))
+
+
+def _moved(edits: Array, case: Case = _SMALL) -> tuple[Case, Stream]:
+    return case, attain(replace(case, edits=edits))
+
+
+CONTROLS = (
+    Control("one entity twice", FRAMES, _repeated),
+    Control("hold old facts twice as strongly", FACTS, partial(_changed, "facts", 2)),
+    Control("half of the second edit", EDITS, partial(_changed, "edits", 0.5)),
+    Control("the edits in other reads", EDITS, partial(_moved, _SECOND[:, ::-1])),
+)
+
+
+# Where facts and edits are spread alike
+
+
+def draw_alike(rng: np.random.Generator, size: int) -> Case:
+    """As before, each edit where its fact is."""
+    case = draw(rng, size)
+    return replace(case, edits=case.facts)
+
+
+def as_in_a_row(case: Case) -> float:
+    """The margin of linked reads without a stream, times the order mass of the facts."""
+    return order_mass(_rows(case.facts)) * region.margin(case.coefficients)
+
+
+def _alike(case: Case, _: Stream) -> bool:
+    gap = array_namespace(case.edits).max(abs(case.edits - case.facts))
+    return float(gap) <= SAFETY and order_mass(_rows(case.facts)) >= 0
+
+
+def _apart() -> tuple[Case, Stream]:
+    return _SMALL, attain(_SMALL)
+
+
+# Even edits over facts in the first and the last read
+
+
+@dataclass(frozen=True, eq=False)
+class Even:
+    """So many reads, and the entities of two hops."""
+
+    reads: int
+    entities: Float[Array, "d n"]
+
+    def at(self, coefficient: float) -> Case:
+        """Both edits at this coefficient."""
+        xp, like = array_namespace(self.entities), self.entities
+        ends = np.eye(self.reads)[[0, -1]]
+        made = [
+            xp.asarray(shares, dtype=like.dtype, device=like.device)
+            for shares in (np.full((2, self.reads), 1 / self.reads), ends)
+        ]
+        return Case((coefficient, coefficient), made[0], made[1], like)
+
+
+def border(case: Even) -> float:
+    """The coefficient from which on two even edits compose."""
+    return 1.0 if case.reads >= 3 else 5**0.5 - 1
+
+
+def bisected(case: Even, stream: Stream) -> float:
+    """Where the stream's own answer changes."""
+    return float(brentq(lambda c: measure(case.at(c), stream), 0.3, 3.0, xtol=1e-15))
+
+
+def _of_even(holds: Any, case: Even, stream: Stream) -> bool:
+    return bool(holds(case.at(1.0), stream))
+
+
+_EVEN = Even(3, _FRAME)
+
+
+THEOREM: Theorem[Case, Stream] = Theorem.of(__name__)
+
+CLAUSES: tuple[Theorem[Any, Any], ...] = (
+    THEOREM.clause(
+        "alike spread",
+        draw=draw_alike,
+        bound=as_in_a_row,
+        assumptions={**ASSUMPTIONS, ALIKE: _alike},
+        controls=(Control("edits in other reads than their facts", ALIKE, _apart),),
+    ),
+    THEOREM.clause(
+        "even edits",
+        draw=lambda rng, size: Even(int(rng.integers(2, 9)), _frame(rng, 2, size)),
+        bound=border,
+        measure=bisected,
+        attain=lambda case: attain(case.at(1.0)),
+        rival=lambda case, rng: rival(case.at(1.0), rng),
+        scale=lambda _: 10.0,
+        condition=lambda case: condition(case.at(1.0)),
+        assumptions={text: partial(_of_even, holds) for text, holds in ASSUMPTIONS.items()},
+        controls=(
+            Control(
+                "edits where their facts are",
+                EDITS,
+                lambda: (_EVEN, attain(replace(_EVEN.at(1.0), edits=_EVEN.at(1.0).facts))),
+            ),
+            Control(
+                "facts spread as evenly",
+                FACTS,
+                lambda: (_EVEN, attain(replace(_EVEN.at(1.0), facts=_EVEN.at(1.0).edits))),
+            ),
+        ),
+    ),
+)

@@ -36,29 +36,49 @@ def merge_ours(size):
     return lambda: merge(adapters, "svd", weights=WEIGHTS, rank=RANK)["q"]
 
 
-def merge_peft(size):
+def tuned(base, targets, names, alpha=RANK):
+    """The base with adapters of these names on it, by PEFT."""
     import torch
     from peft import LoraConfig, get_peft_model
 
     torch.set_num_threads(1)
+    config = LoraConfig(r=RANK, lora_alpha=alpha, target_modules=targets)
+    model = get_peft_model(base, config, adapter_name=names[0])
+    for name in names[1:]:
+        model.add_adapter(name, config)
+    return model
+
+
+def one_map(size, names):
+    """PEFT's model of one linear map, with the adapters that the other side has, too."""
+    import torch
+
     base = torch.nn.Sequential()
     base.add_module("q", torch.nn.Linear(size, size, bias=False))
-    config = LoraConfig(r=RANK, lora_alpha=RANK, target_modules=["q"])
-    model = get_peft_model(base, config, adapter_name="one")
-    model.add_adapter("two", config)
+    model = tuned(base, ["q"], names)
     layer = model.base_model.model.q
-    for name, (up, down) in zip(("one", "two"), factors(size, 2), strict=True):
+    for name, (up, down) in zip(names, factors(size, len(names)), strict=True):
         layer.lora_A[name].weight.data = torch.asarray(down)
         layer.lora_B[name].weight.data = torch.asarray(up)
+    return model
+
+
+def anew(model, name, make):
+    """Have an adapter made, the one of an earlier call deleted before."""
 
     def run():
-        if "merged" in model.peft_config:
-            model.delete_adapter("merged")
-        model.base_model.add_weighted_adapter(
-            ["one", "two"], WEIGHTS, "merged", combination_type="svd", svd_rank=RANK
-        )
+        if name in model.peft_config:
+            model.delete_adapter(name)
+        make()
 
     return run
+
+
+def merge_peft(size):
+    model = one_map(size, ["one", "two"])
+    how = {"combination_type": "svd", "svd_rank": RANK}
+    merge = partial(model.base_model.add_weighted_adapter, ["one", "two"], WEIGHTS, "merged", **how)
+    return anew(model, "merged", merge)
 
 
 def knots_ours(size):
@@ -127,26 +147,11 @@ def intruders_ours(size):
 def intruders_peft(size):
     """PEFT finds them and takes them out; it decomposes the base anew for each adapter."""
     import torch
-    from peft import LoraConfig, get_peft_model
     from peft.tuners.lora.intruders import reduce_intruder_dimension
 
-    torch.set_num_threads(1)
-    base = torch.nn.Sequential()
-    base.add_module("q", torch.nn.Linear(size, size, bias=False))
-    config = LoraConfig(r=RANK, lora_alpha=RANK, target_modules=["q"])
-    model = get_peft_model(base, config, adapter_name="one")
-    ((up, down),) = factors(size, 1)
-    layer = model.base_model.model.q
-    layer.lora_A["one"].weight.data = torch.asarray(down)
-    layer.lora_B["one"].weight.data = torch.asarray(up)
-
-    def run():
-        if "less" in model.peft_config:
-            model.delete_adapter("less")
-        with torch.no_grad():
-            reduce_intruder_dimension(model, "one", "less", logging_sink=None)
-
-    return run
+    model = one_map(size, ["one"])
+    reduce = partial(reduce_intruder_dimension, model, "one", "less", logging_sink=None)
+    return anew(model, "less", torch.no_grad()(reduce))
 
 
 def small(width, together):
@@ -202,21 +207,24 @@ def llama(width):
 MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
+def saved(width, folder):
+    """That base with two adapters of rank 16 on its linear maps, which PEFT saves there."""
+    import torch
+
+    torch.set_grad_enabled(False)
+    model = tuned(llama(width), MODULES, ["one", "two"], alpha=2 * RANK)
+    for key, value in model.named_parameters():
+        if "lora_" in key:
+            torch.nn.init.normal_(value, std=0.02)
+    model.save_pretrained(folder)
+    return model
+
+
 def folders_made(width):
     """Writes the two adapters and the base model that the next two read."""
-    import torch
-    from peft import LoraConfig, get_peft_model
-
     here = Path(sys.argv[5])
-    model = llama(width)
-    model.save_pretrained(here / "base")
-    config = LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=MODULES)
-    for name in ("one", "two"):
-        model = get_peft_model(llama(width), config)
-        for key, value in model.named_parameters():
-            if "lora_" in key:
-                torch.nn.init.normal_(value, std=0.02)
-        model.save_pretrained(here / name)
+    llama(width).save_pretrained(here / "base")
+    saved(width, here)
     return lambda: None
 
 
@@ -248,32 +256,14 @@ def folders_peft(_):
     return lambda: None
 
 
-def shelved(width, count=2):
-    """That base, and adapters of rank 16 on its linear maps as PEFT saved them."""
-    import torch
-    from peft import LoraConfig, get_peft_model
-
-    torch.set_num_threads(1)
-    torch.set_grad_enabled(False)
-    config = LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=MODULES)
-    model = get_peft_model(llama(width), config, adapter_name="0")
-    for i in range(1, count):
-        model.add_adapter(str(i), config)
-    for key, value in model.named_parameters():
-        if "lora_" in key:
-            torch.nn.init.normal_(value, std=0.02)
-    folder = Path(tempfile.mkdtemp())
-    model.save_pretrained(folder)
-    return model, [folder / str(i) for i in range(count)]
-
-
 def hooked(width):
     from loratheory.adapters import read
     from loratheory.pretrained import Model, attached
 
-    _, folders = shelved(width)
+    folder = Path(tempfile.mkdtemp())
+    saved(width, folder)
     base = llama(width).eval()
-    return base, attached(Model(base), [read(folder) for folder in folders])
+    return base, attached(Model(base), [read(folder / name) for name in ("one", "two")])
 
 
 def coefficients_ours(width):
@@ -284,21 +274,18 @@ def coefficients_ours(width):
 
 def coefficients_weighted(width):
     """A new adapter that is the weighted sum, exactly."""
-    model, _ = shelved(width)
+    model = saved(width, tempfile.mkdtemp())
 
-    def run():
-        if "sum" in model.peft_config:
-            model.delete_adapter("sum")
-        model.add_weighted_adapter(["0", "1"], WEIGHTS, "sum", combination_type="cat")
+    def make():
+        model.add_weighted_adapter(["one", "two"], WEIGHTS, "sum", combination_type="cat")
         model.set_adapter("sum")
 
-    return run
+    return anew(model, "sum", make)
 
 
 def coefficients_switched(width):
     """Only which adapter acts, without a weight."""
-    model, _ = shelved(width)
-    names = iter(["0", "1"] * 1000)
+    model, names = saved(width, tempfile.mkdtemp()), iter(["one", "two"] * 1000)
     return lambda: model.set_adapter(next(names))
 
 
@@ -309,15 +296,13 @@ def prompts(count=8, length=12):
 
 
 def hooks_ours(width):
-    base, _ = hooked(width)
-    tokens = prompts()
+    (base, _), tokens = hooked(width), prompts()
     return lambda: base(tokens)
 
 
 def hooks_peft(width):
-    model, _ = shelved(width)
-    model.base_model.set_adapter(["0", "1"])
-    tokens = prompts()
+    model, tokens = saved(width, tempfile.mkdtemp()), prompts()
+    model.base_model.set_adapter(["one", "two"])
     return lambda: model(tokens)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from loratheory.paper import PaperError, complaints, typeset, written
+from loratheory.paper import PaperError, complaints, typeset
 from loratheory.paper import __main__ as command
 
 PAPER = Path(__file__).parents[2] / "paper"
@@ -17,12 +17,6 @@ Overfull \hbox (4.9pt too wide) in paragraph at lines 1--2
 Overfull \hbox (5.1pt too wide) in paragraph at lines 3--4
 Overfull \vbox (12.0pt too high) has occurred
 Underfull \hbox (badness 10000) in paragraph at lines 3--4
-"""
-BLANK = b"""%PDF-1.4
-1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj
-2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj
-3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 620 360]>>endobj
-trailer<</Root 1 0 R>>
 """
 tex = pytest.mark.skipif(
     not shutil.which("latexmk"), reason="no latexmk here: `make paper-deps` installs TeX"
@@ -61,9 +55,9 @@ def test_what_stops_tex_is_told(tmp_path):
 
 @tex
 @pytest.mark.slow
-def test_the_paper_is_built_without_complaints(tmp_path):
+def test_the_paper_is_built_without_complaints(sources, tmp_path):
     """With blank figures: what is drawn is tested beside the figures, where it stands, here."""
-    written(PAPER, tmp_path, lambda *_: BLANK)
+    shutil.copytree(sources, tmp_path, dirs_exist_ok=True)
     pages = typeset(tmp_path)
     assert complaints((tmp_path / "main.log").read_text(errors="replace")) == []
     assert pages.stat().st_size > 100_000

@@ -6,51 +6,50 @@ from pathlib import Path
 
 import pytest
 
-from loratheory.experiments import NAMES, experiment, finding
+from loratheory.experiments import NAMES, experiment
 from loratheory.paper import _registered as registered
 from loratheory.theorems import ALL
 
 RESULTS = Path(__file__).parents[2] / "paper" / "results"
 
 
-def test_every_statement_can_be_shown_without_its_proof():
-    told = registered.statements()
-    labels = re.findall(r"\\generated\{stated\}\{(thm:[\w-]+)\}\{\\statement\{(\w[\w ]*)\}", told)
+def test_every_statement_can_be_shown_without_its_proof(sources):
+    text = (sources / "statements.tex").read_text(encoding="utf-8")
+    labels = re.findall(r"\\generated\{stated\}\{(thm:[\w-]+)\}\{\\statement\{(\w[\w ]*)\}", text)
     assert [label for label, _ in labels] == [theorem.label for theorem in ALL]
     assert dict(labels)["thm:unselective-success"] == "Refuted claim"
-    assert "{Two-read region}" in told
-    assert r"\begin{proof}" not in told
+    assert "{Two-read region}" in text
+    assert r"\begin{proof}" not in text
 
 
-def test_what_was_predicted_and_found_is_shown_whole():
-    told = registered.experiments(RESULTS, ["gating"])
+def test_what_was_predicted_and_found_is_shown_whole(sources):
+    text = (sources / "experiments.tex").read_text(encoding="utf-8")
     stored = [name for name in NAMES if (RESULTS / name / "provenance.json").is_file()]
-    assert re.findall(r"\\label\{exp:(\w+)\}", told) == stored
+    assert re.findall(r"\\label\{exp:(\w+)\}", text) == stored
     for name in stored:
-        part = told.split(rf"\label{{exp:{name}}}")[1].split(r"\subsection")[0]
-        texts = {t: experiment(name).paragraph(t) for t in registered.PARAGRAPHS}
-        texts["Found"] = finding(RESULTS / name)
-        wanted = [title for title, text in texts.items() if text]
+        part = text.split(rf"\label{{exp:{name}}}")[1].split(r"\subsection")[0]
+        wanted = [t for t in registered.PARAGRAPHS if experiment(name).paragraph(t)]
+        wanted += ["Found"] * (RESULTS / name / "card.md").is_file()
         assert re.findall(r"\\registered\{(\w+)\}", part) == wanted
         assert "Prediction" in wanted
-    assert r"\seefigure{gating}" in told
-    assert r"\appendixfigure{gating}" not in told
-    assert r"\appendixfigure{depth}" in told
+    assert r"\seefigure{gating}" in text
+    assert r"\appendixfigure{gating}" not in text
+    assert r"\appendixfigure{depth}" in text
 
 
-def test_findings_can_be_taken_into_the_text():
-    told = registered.told_by_experiments(RESULTS)
-    assert r"\generated{stored}{gating}{yes}" in told
-    assert r"\generated{drawn}{gating}{(Figure~\ref{fig:gating})}" in told
-    assert r"\generated{drawn}{training_gap}" not in told
-    assert re.search(r"\\generated\{finding\}\{depth\}\{One read composes nothing", told)
+def test_findings_can_be_taken_into_the_text(sources):
+    text = (sources / "numbers.tex").read_text(encoding="utf-8")
+    assert r"\generated{stored}{gating}{yes}" in text
+    assert r"\generated{drawn}{gating}{(Figure~\ref{fig:gating})}" in text
+    assert r"\generated{drawn}{training_gap}" not in text
+    assert re.search(r"\\generated\{finding\}\{depth\}\{One read composes nothing", text)
 
 
 @pytest.mark.parametrize(("name", "seeds"), [("gating", "0--7"), ("window", "0")])
-def test_provenance_is_what_the_run_left(name, seeds):
+def test_provenance_is_what_the_run_left(sources, name, seeds):
     about = json.loads((RESULTS / name / "provenance.json").read_text())
-    told = registered.provenance(RESULTS).split(name.replace("_", r"\_") + " & ")[1]
-    row, settings = told.split("\n")[:2]
+    text = (sources / "provenance.tex").read_text(encoding="utf-8")
+    row, settings = text.split(name.replace("_", r"\_") + " & ")[1].split("\n")[:2]
     cells = [cell.strip(" \\") for cell in row.split("&")]
     assert cells[0] == seeds
     assert int(cells[1]) == len(about["cells"])
@@ -63,15 +62,15 @@ def test_provenance_is_what_the_run_left(name, seeds):
 
 
 @pytest.mark.parametrize(
-    ("seeds", "told"),
+    ("seeds", "text"),
     [((), "--"), ((3,), "3"), ((1, 2), "1, 2"), ((0, 1, 2), "0--2"), ((1, 4), "1, 4")],
 )
-def test_seeds_are_told_as_a_range_where_they_are_one(seeds, told):
-    assert registered._ranges(seeds) == told
+def test_seeds_are_told_as_a_range_where_they_are_one(seeds, text):
+    assert registered._ranges(seeds) == text
 
 
 def test_settings_are_told_in_words_not_in_python():
     one = {"seed": 1, "pairs": [["a", "b"], ["b", "c"]], "size": {"width": 64, "steps": 700}}
-    told = registered._settings([one, one | {"seed": 2, "size": {"width": 64, "steps": 900}}])
-    assert told == (r"\mbox{pairs} a--b, b--c; \mbox{width} 64; \mbox{steps} 700, 900")
+    text = registered._settings([one, one | {"seed": 2, "size": {"width": 64, "steps": 900}}])
+    assert text == (r"\mbox{pairs} a--b, b--c; \mbox{width} 64; \mbox{steps} 700, 900")
     assert registered._settings([{"model": ""}]) == r"\mbox{model} default"

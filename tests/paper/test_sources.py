@@ -23,25 +23,17 @@ def test_a_figure_is_drawn_from_its_table():
     assert drawn("window", PAPER / "results")[:5] == b"%PDF-"
 
 
-def test_everything_is_written_into_the_build_folder(tmp_path):
-    files = written(PAPER, tmp_path, lambda name, _: name.encode())
-    assert {file.relative_to(tmp_path).as_posix() for file in files} >= {
-        "main.tex",
-        "refs.bib",
-        "numbers.tex",
-        "statements.tex",
-        "theorems.tex",
-        "experiments.tex",
-        "provenance.tex",
-        "figures/window.pdf",
-        "figures/gating.pdf",
-    }
-    assert (tmp_path / "figures" / "gating.pdf").read_bytes() == b"gating"
-    assert (tmp_path / "theorems.tex").read_bytes() == (PAPER / "theorems.tex").read_bytes()
-    text = (tmp_path / "numbers.tex").read_text(encoding="utf-8")
+def test_everything_is_written_into_the_build_folder(sources):
+    files = {str(file.relative_to(sources)) for file in sources.rglob("*") if file.is_file()}
+    assert {*(sources / "files").read_text().split()} == files - {"files"}
+    parts = ("numbers", "statements", "theorems", "experiments", "provenance", "main")
+    assert files >= {"refs.bib", "figures/window.pdf", *(f"{part}.tex" for part in parts)}
+    assert (sources / "figures" / "gating.pdf").read_bytes().startswith(b"%gating\n")
+    assert (sources / "theorems.tex").read_bytes() == (PAPER / "theorems.tex").read_bytes()
+    text = (sources / "numbers.tex").read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if line.startswith(r"\generated")]
     assert len(lines) == len(set(lines)) > 150
-    assert r"\seefigure{window}" in (tmp_path / "experiments.tex").read_text(encoding="utf-8")
+    assert r"\seefigure{window}" in (sources / "experiments.tex").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -72,12 +72,12 @@ def network(kind, seed=0):
 def save_adapter(folder, kind, seed, r=3, **config):
     """Have PEFT make and save a random adapter; its scale is not 1."""
     torch.manual_seed(seed)
-    told = {"r": r, "lora_alpha": 2 * r + 1, "target_modules": TARGETS[kind]} | config
+    settings = {"r": r, "lora_alpha": 2 * r + 1, "target_modules": TARGETS[kind]} | config
     if kind == "gpt2":
-        told["fan_in_fan_out"] = True
+        settings["fan_in_fan_out"] = True
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about tied weights, which are not merged here
-        model = get_peft_model(network(kind), LoraConfig(task_type="CAUSAL_LM", **told))
+        model = get_peft_model(network(kind), LoraConfig(task_type="CAUSAL_LM", **settings))
         with torch.no_grad():
             for name, weight in model.named_parameters():
                 if "lora_" in name:

@@ -38,7 +38,7 @@ def settings(modules, **config):
     ranks = {name: r for name, (_, _, r) in modules.items()}
     r = max(ranks.values(), default=1)
     others = {f"^{name}": own for name, own in ranks.items() if own != r}
-    told = {
+    values = {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
         "base_model_name_or_path": "tiny",
@@ -48,7 +48,7 @@ def settings(modules, **config):
         "alpha_pattern": others,
         "target_modules": [*modules],
     } | config
-    return {key: value for key, value in told.items() if value is not ...}
+    return {key: value for key, value in values.items() if value is not ...}
 
 
 def bytes_of(found, spaces=0):

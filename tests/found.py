@@ -36,6 +36,6 @@ def says(name, *numbers, digits=2):
     text, place = card(name), 0
     assert text
     for number in numbers:
-        told = number if isinstance(number, str) else f"{number:.{digits}f}".removeprefix("0")
-        place = text.find(told, place) + len(told)
-        assert place >= len(told), f"{told} is not said, or not in this place: {text}"
+        quoted = number if isinstance(number, str) else f"{number:.{digits}f}".removeprefix("0")
+        place = text.find(quoted, place) + len(quoted)
+        assert place >= len(quoted), f"{quoted} does not stand there, or not in this order: {text}"

@@ -106,12 +106,12 @@ def main():
     parser.add_argument("--layers", type=int, default=80)
     parser.add_argument("--rank", type=int, default=64)
     parser.add_argument("--library", type=int, metavar="COUNT", help="so many small ones instead")
-    told = parser.parse_args()
-    told.folder.mkdir(parents=True, exist_ok=True)
-    if told.library:
-        library(told.folder, told.library)
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    if options.library:
+        library(options.folder, options.library)
         return
-    for place in pair(told.folder, told.rank, layers=told.layers):
+    for place in pair(options.folder, options.rank, layers=options.layers):
         size = sum(file.stat().st_size for file in place.iterdir())
         print(f"{place}: {size / 1e9:.2f} GB")  # noqa: T201
 

@@ -13,7 +13,7 @@ def half(updates, weights):
     return LowRank(up, np.concatenate([low.down for low in updates]))
 
 
-def loudest(updates, activations):  # noqa: ARG001
+def largest(updates, activations):  # noqa: ARG001
     return Router(response_scores(updates))
 
 

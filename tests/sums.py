@@ -123,8 +123,8 @@ def equation(sentence: str) -> list:
 
 def read(problem: str) -> Fraction:
     """The answer to a problem in English."""
-    *told, asking = re.split(r"(?<=[.?]) ", problem)
-    equations = [equation(sentence[:-1]) for sentence in told]
+    *sentences, asking = re.split(r"(?<=[.?]) ", problem)
+    equations = [equation(sentence[:-1]) for sentence in sentences]
     known: dict[str, Fraction] = {}
     while equations:
         for ways in equations:
@@ -173,20 +173,20 @@ def result(skill: str, x: list[int], prime: int) -> int:
 
 def worked(signs: str, prime: int) -> tuple[int, list[str]]:
     """The answer to a question in signs, and its solution in signs with every line right."""
-    *told, ask, asked = signs.split()
+    *given, ask, asked = signs.split()
     assert ask in ("?", "?:")
     facts, k = {}, 0
-    while k < len(told):
-        if "/" in told[k + 1] and int(told[k + 1][-1]) < 2:
-            skill = told[k + 1].split("/")[0]
-            facts[told[k]] = (skill, told[k + 2 : k + 2 + ARITY[skill]])
+    while k < len(given):
+        if "/" in given[k + 1] and int(given[k + 1][-1]) < 2:
+            skill = given[k + 1].split("/")[0]
+            facts[given[k]] = (skill, given[k + 2 : k + 2 + ARITY[skill]])
             k += 2 + ARITY[skill]
-        elif "/" in told[k]:
-            skill = told[k].split("/")[0]
-            facts[told[k + 1 + ARITY[skill]]] = (skill, told[k + 1 : k + 1 + ARITY[skill]])
+        elif "/" in given[k]:
+            skill = given[k].split("/")[0]
+            facts[given[k + 1 + ARITY[skill]]] = (skill, given[k + 1 : k + 1 + ARITY[skill]])
             k += 2 + ARITY[skill]
         else:
-            facts[told[k]] = int(told[k + 1])
+            facts[given[k]] = int(given[k + 1])
             k += 2
     needed, front = set(), [asked]
     while front:

@@ -18,7 +18,7 @@ one, two, out = sys.argv[1:]
 for words in (["inspect", one], ["diagnose", one, two],
               ["merge", one, two, "--method", "sum", "--no-audit", "-o", out + "/sum"],
               ["merge", one, two, "--method", "svd", "--rank", "64", "-o", out + "/svd"]):
-    app([*words, "--json", out + "/told.json"], standalone_mode=False)
+    app([*words, "--json", out + "/result.json"], standalone_mode=False)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
@@ -33,7 +33,7 @@ def used(folder, layers):
         capture_output=True, text=True, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
-    assert json.loads((folder / "told.json").read_text())["written"] == 7 * layers
+    assert json.loads((folder / "result.json").read_text())["written"] == 7 * layers
     return int(done.stdout.split()[-1]) / 1024, size / 2**20
 
 

@@ -51,7 +51,7 @@ def evaluate(
 
     Example: `loratheory evaluate my_rules:half`
 
-    Example: `loratheory evaluate my_rules:loudest --json card.json --figure card.png`
+    Example: `loratheory evaluate my_rules:largest --json card.json --figure card.png`
 
     JSON: an object `rule, form, profile, laws, memories, marks`; a law has `name, meaning, holds,
     gap, seed` (of the counterexample); memories have `curve` (leads by `coefficient`) and `starts`;
@@ -69,21 +69,21 @@ def evaluate(
             bar.set_description(text)
             bar.update()
 
-        told = card(asked, profile, _progress)
-    if delivered(json, told, figure, "evaluation", told):
-        _report(told)
+        report = card(asked, profile, _progress)
+    if delivered(json, report, figure, "evaluation", report):
+        _report(report)
 
 
-def _report(told: Any) -> None:
-    say(f" {told.rule}", told.form)
+def _report(report: Any) -> None:
+    say(f" {report.rule}", report.form)
     columns: Columns = {key: key for key in ("holds", "gap", "seed")}
     columns |= {"meaning": lambda law: law.meaning.replace(":math:", "")}
-    show("laws, by counterexample", {"law": "name", **columns}, told.laws)
-    starts = [(NAMES[kind], start) for kind, start in told.memories.starts.items()]
+    show("laws, by counterexample", {"law": "name", **columns}, report.laws)
+    starts = [(NAMES[kind], start) for kind, start in report.memories.starts.items()]
     show("exact memories: the coefficient from which each answer leads", ("", "from"), starts)
     shares: Columns = {name: partial(_share, key=key) for name, key in COLUMNS.items()}
-    for coverage in dict.fromkeys(mark.coverage for mark in told.marks):
-        rows = [mark for mark in told.marks if mark.coverage == coverage]
+    for coverage in dict.fromkeys(mark.coverage for mark in report.marks):
+        rows = [mark for mark in report.marks if mark.coverage == coverage]
         title = f"small transformers, {coverage:.0%} of two-hop questions in pretraining"
         show(title, {"rule": "rule", **shares, "two-hop, 95 %": _interval}, rows)
     say(READING)

@@ -133,8 +133,8 @@ def _elsewhere(experiment: Any, where: dict[str, str]) -> Any:
         return experiment
     configs = [one for profile in experiment.profiles.values() for one in profile]
     if not all(hasattr(one, key) for one in configs for key in where):
-        told = " and ".join(f"--{key} {value}" for key, value in where.items())
-        refused(f"{experiment.name} has no language model for {told}: name a real_ experiment")
+        options = " and ".join(f"--{key} {value}" for key, value in where.items())
+        refused(f"{experiment.name} has no language model for {options}: name a real_ experiment")
     moved = {
         profile: tuple(replace(one, **where) for one in configs)
         for profile, configs in experiment.profiles.items()
@@ -181,13 +181,13 @@ def _swept(plans: list[Any], executor: Any, allow_mixed: bool) -> None:
 
 
 def _entry(plan: Any) -> dict[str, Any]:
-    told = notation.loads((plan.folder / "provenance.json").read_text(encoding="utf-8"))
+    about = notation.loads((plan.folder / "provenance.json").read_text(encoding="utf-8"))
     return {
-        "experiment": told["experiment"],
-        "profile": told["profile"],
-        "cells": len(told["cells"]),
-        "rows": sum(cell["rows"] for cell in told["cells"]),
-        "seconds": told["seconds"],
+        "experiment": about["experiment"],
+        "profile": about["profile"],
+        "cells": len(about["cells"]),
+        "rows": sum(cell["rows"] for cell in about["cells"]),
+        "seconds": about["seconds"],
         "table": str(next(plan.folder.glob("table.csv*"))),
     }
 

@@ -95,8 +95,8 @@ def theorems(
 def _list(found: list[Any]) -> None:
     """What each theorem tells, with its clauses, a table a chapter; then the lemmas."""
     columns: Columns = {"label": "label", "status": "status"}
-    told = "what it tells someone who merges or routes adapters"
-    telling = columns | {told: lambda one: one.statement if one.part_of else _plain(one.tells)}
+    heading = "what it tells someone who merges or routes adapters"
+    telling = columns | {heading: lambda one: one.statement if one.part_of else _plain(one.tells)}
     lemmas = [one for one in found if one.kind == "lemma"]
     for chapter in dict.fromkeys(one.chapter for one in found):
         these = [one for one in found if one.chapter == chapter and one.kind != "lemma"]

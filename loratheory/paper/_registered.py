@@ -1,6 +1,6 @@
 """What the registry and the experiments' own modules say, as LaTeX: nothing is typed twice."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,30 +35,34 @@ def statements() -> str:
     return "\n".join(lines) + "\n"
 
 
-def told_by_experiments(results: Path) -> str:
+def findings(results: Path) -> dict[str, str]:
+    """What was found by each experiment that has a table, in the order of all; looked up once."""
+    return {name: finding(results / name) for name in stored(results)}
+
+
+def of_experiments(found: Mapping[str, str]) -> str:
     r"""Return what ``\stored``, ``\finding`` and their kin stand for, table by table."""
     lines = []
-    for name in stored(results):
+    for name, text in found.items():
         one = experiment(name)
         lines.append(command("stored", name, "yes"))
         lines.append(command("question", name, linked(one.paragraph("Question"))))
-        lines.append(command("finding", name, linked(finding(results / name))))
+        lines.append(command("finding", name, linked(text)))
         if name in FIGURES:
             lines.append(command("drawn", name, rf"(Figure~\ref{{fig:{name}}})"))
     return "\n".join(lines) + "\n"
 
 
-def experiments(results: Path, shown: Sequence[str]) -> str:
+def experiments(found: Mapping[str, str], shown: Sequence[str]) -> str:
     """Return the appendix: what each asked, predicted and found, with its figure if not shown."""
     lines = []
-    for name in stored(results):
+    for name, text in found.items():
         one = experiment(name)
         title = name.replace("_", " ")
         lines.append(rf"\subsection{{{title[0].upper()}{title[1:]}}}\label{{exp:{name}}}")
-        told = {paragraph: one.paragraph(paragraph) for paragraph in PARAGRAPHS}
-        told["Found"] = finding(results / name)
+        texts = {part: one.paragraph(part) for part in PARAGRAPHS} | {"Found": text}
         lines += [
-            rf"\registered{{{part}}}{{{linked(text)}}}" for part, text in told.items() if text
+            rf"\registered{{{part}}}{{{linked(said)}}}" for part, said in texts.items() if said
         ]
         if name in FIGURES and name not in shown:
             lines.append(rf"\appendixfigure{{{name}}}{{{linked(one.paragraph('Question'))}}}")
@@ -100,15 +104,15 @@ def _ranges(seeds: Sequence[int]) -> str:
 
 def _settings(configs: Sequence[dict[str, Any]]) -> str:
     """Each field of the configs with all values it takes; seeds have a column of their own."""
-    told_of, flat = [], [dict(_fields(config)) for config in configs]
+    shown, flat = [], [dict(_fields(config)) for config in configs]
     for key in dict.fromkeys(key for config in flat for key in config):
         if key in ("seed", "seeds"):
             continue
         values = list(dict.fromkeys(_spoken(config[key]) for config in flat if key in config))
         few = values if len(values) <= 8 else [*values[:3], "\\dots", values[-1]]
         text = ", ".join(value if value == "\\dots" else latex(value) for value in few)
-        told_of.append(rf"\mbox{{{latex(key)}}} {text}")
-    return "; ".join(told_of)
+        shown.append(rf"\mbox{{{latex(key)}}} {text}")
+    return "; ".join(shown)
 
 
 def _fields(config: dict[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -6,7 +6,13 @@ from pathlib import Path
 
 from loratheory.figures import FIGURES, rendered, table
 from loratheory.paper._numbers import numbers, stored
-from loratheory.paper._registered import experiments, provenance, statements, told_by_experiments
+from loratheory.paper._registered import (
+    experiments,
+    findings,
+    of_experiments,
+    provenance,
+    statements,
+)
 from loratheory.store import write_whole
 from loratheory.theorems import ALL, appendix
 
@@ -81,12 +87,13 @@ def written(paper: Path, build: Path, picture: Picture = drawn) -> tuple[Path, .
             r"\measured, \within, \share or \constant"
         )
         raise PaperError(message)
+    found = findings(results)
     files: dict[str, str | bytes] = {
         **{name: (paper / name).read_text(encoding="utf-8") for name in SOURCES},
-        "numbers.tex": numbers(source, results) + told_by_experiments(results),
+        "numbers.tex": numbers(source, results) + of_experiments(found),
         "statements.tex": statements(),
         "theorems.tex": appendix(ALL),
-        "experiments.tex": experiments(results, shown(source)),
+        "experiments.tex": experiments(found, shown(source)),
         "provenance.tex": provenance(results),
     }
     for name in stored(results):

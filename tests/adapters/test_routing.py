@@ -133,9 +133,9 @@ def test_scores_match_dense_routes_in_every_gauge(scores):
         for written in (updates, moved, twice):
             found = scores(written)(x)
             np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9)
-        louder = scores([7 * low for low in updates])(x)
+        larger = scores([7 * low for low in updates])(x)
         factor = 7 if scores is response_scores else 1
-        np.testing.assert_allclose(louder, factor * expected, rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(larger, factor * expected, rtol=1e-6, atol=1e-9)
         length = np.linalg.norm(x, axis=1, keepdims=True)
         cosine = scores(updates, cosine=True)
         np.testing.assert_allclose(cosine(x), scores(updates)(x) / length, rtol=1e-12)
@@ -236,14 +236,14 @@ def lengths(updates, x):
     return np.stack([np.linalg.norm(x @ low.dense().T, axis=1) for low in updates], axis=1)
 
 
-def loud(rng, k=3):
+def growing(rng, k=3):
     return [gaussian(rng, 8, 12, 2, 10.0**j) for j in range(k)]
 
 
 def test_false_alarms_meet_the_budget():
     """One fresh activation per calibration, 200 times: binomial, to one in a billion."""
     rng = np.random.default_rng(0)
-    updates, trials, count, budget = loud(rng), 200, 59, 0.1
+    updates, trials, count, budget = growing(rng), 200, 59, 0.1
     fired = np.zeros(3)
     for _ in range(trials):
         x = rng.standard_t(3, (count + 1, 12))  # heavy tails: no law is assumed
@@ -252,7 +252,7 @@ def test_false_alarms_meet_the_budget():
     low, high = stats.binom.ppf([1e-9, 1 - 1e-9], trials, exact)
     assert np.all((low <= fired) & (fired <= high))
     assert exact <= budget / 3
-    updates = loud(rng, k=8)
+    updates = growing(rng, k=8)
     gates = calibrate(updates, rng.standard_normal((4000, 12)), budget=0.2)
     together = int(gates.weights(rng.standard_normal((4000, 12))).any(axis=1).sum())
     room = stats.binom.ppf(1 - 1e-9, 4000, 0.2) + 5 * np.sqrt(4000 * 0.2)
@@ -262,7 +262,7 @@ def test_false_alarms_meet_the_budget():
 def test_gates_are_order_statistics_or_z_scores_of_dense_responses():
     for seed in range(2):
         rng = np.random.default_rng(seed)
-        updates, base = loud(rng), rng.standard_normal((99, 12))
+        updates, base = growing(rng), rng.standard_normal((99, 12))
         x = rng.standard_normal((30, 12)) * 2
         seen, fresh = lengths(updates, base), lengths(updates, x)
         on = fresh > np.sort(seen, axis=0)[89]  # ceil(100 * 0.9) = 90th of 99
@@ -313,7 +313,7 @@ def test_the_standardised_best_is_the_adapter_that_stands_out_and_a_silent_one_s
 @pytest.mark.parametrize("backend", MOVES)
 def test_everything_is_the_same_in_other_libraries(backend):
     rng, (there, back) = np.random.default_rng(8), MOVES[backend]
-    updates = [*loud(rng), gaussian(rng, 8, 12, 0)]
+    updates = [*growing(rng), gaussian(rng, 8, 12, 0)]
     base, x = rng.standard_normal((99, 12)), 2 * rng.standard_normal((20, 12))
     moved = [low.map(there) for low in updates]
     for scores in SCORES:

@@ -34,9 +34,9 @@ def test_it_says_what_was_asked_and_why_theorems_are_silent(given, run, tmp_path
     assert done.exit_code == 0, done.output
     assert "How near can one adapter come to all? (mean squared distance)" in done.output
     assert "• Silent, thm:intruder-threshold: needs" in done.output
-    told = json.loads(file.read_text())
-    assert told["adapters"] == ["one", "two"]
-    assert {reading["layer"] for reading in told["readings"]} == {0, 1}
+    result = json.loads(file.read_text())
+    assert result["adapters"] == ["one", "two"]
+    assert {reading["layer"] for reading in result["readings"]} == {0, 1}
     assert figure.read_bytes().startswith(b"\x89PNG")
     line = next(line for line in done.output.splitlines() if "top the weight" in line)
     counts = [int(word) for word in line.split()[-7:-2]]
@@ -45,9 +45,9 @@ def test_it_says_what_was_asked_and_why_theorems_are_silent(given, run, tmp_path
 
 def test_json_alone_goes_to_standard_output(given, run):
     done = run("--model", given / "base", "--layers", "1", "--json", "-")
-    told = json.loads(done.stdout)
-    assert [reading["outcome"] for reading in told["readings"]] == ["measured"] * 7
-    assert {reading["layer"] for reading in told["readings"]} == {1}
+    result = json.loads(done.stdout)
+    assert [reading["outcome"] for reading in result["readings"]] == ["measured"] * 7
+    assert {reading["layer"] for reading in result["readings"]} == {1}
 
 
 def test_facts_get_a_table_of_what_each_adapter_keeps_under_each_rule(given, run, tmp_path):
@@ -79,8 +79,8 @@ def test_where_a_model_comes_from_is_handed_on(run, monkeypatch, words):
 
     asked = {}
 
-    def _load(name, **told):
-        asked.update(told, name=name)
+    def _load(name, **options):
+        asked.update(options, name=name)
         message = "enough"
         raise loratheory.pretrained.ModelError(message)
 

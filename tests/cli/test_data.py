@@ -72,11 +72,11 @@ def test_data_are_overwritten_only_when_told(made):
     assert Path("out/train.jsonl").read_bytes() != before
 
 
-def test_single_facts_and_some_chains_train_the_others_test(made):
+def test_single_facts_and_some_questions_train_the_others_test(made):
     code, out, _ = made("two-hop", "out", "--split", 0.25)
     assert code == 0
-    told = [line.split() for line in out.splitlines()]
-    assert [line for line in told if line[:1] in (["train"], ["test"])] == [
+    lines = [line.split() for line in out.splitlines()]
+    assert [line for line in lines if line[:1] in (["train"], ["test"])] == [
         ["train", "45"],
         ["test", "15"],
     ]
@@ -86,16 +86,16 @@ def test_single_facts_and_some_chains_train_the_others_test(made):
     assert mark["prompt"] != other["prompt"]
     assert mark["answer"] == other["answer"] == ""
     assert all(row["prompt"].endswith("?") for row in train + test)
-    chains = [row for row in train if len(row["tokens"]) == 3]
-    assert len(chains) == 5
-    assert not {row["prompt"] for row in chains} & {row["prompt"] for row in test}
+    questions = [row for row in train if len(row["tokens"]) == 3]
+    assert len(questions) == 5
+    assert not {row["prompt"] for row in questions} & {row["prompt"] for row in test}
     facts = {tuple(row["tokens"]): row["targets"][-1] for row in train if len(row["tokens"]) == 2}
-    for row in chains + test:
+    for row in questions + test:
         subject, one, two = row["tokens"]
         assert facts[facts[subject, one], two] == row["targets"][-1]
         assert row["targets"][:-1] == [-1, -1]
     bridges = [
-        {facts[row["tokens"][0], row["tokens"][1]] for row in part} for part in (chains, test)
+        {facts[row["tokens"][0], row["tokens"][1]] for row in part} for part in (questions, test)
     ]
     assert not bridges[0] & bridges[1]
 

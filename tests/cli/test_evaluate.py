@@ -20,23 +20,23 @@ def _tiny(monkeypatch):
 def test_a_merge_gets_a_card_in_tables_json_and_a_figure(run):
     words = ("--json", "card.json", "--figure", "card.png")
     code, out, _ = run("evaluate", "my_rules:half", *words)
-    told = json.loads(Path("card.json").read_text())
+    card = json.loads(Path("card.json").read_text())
     assert code == 0
-    assert set(told) == {"rule", "form", "profile", "laws", "memories", "marks"}
-    assert told["memories"]["starts"]["two_hop"] == pytest.approx(1.2360679, abs=1e-5)
-    assert {law["name"] for law in told["laws"] if not law["holds"]} == {"exact", "idempotent"}
+    assert set(card) == {"rule", "form", "profile", "laws", "memories", "marks"}
+    assert card["memories"]["starts"]["two_hop"] == pytest.approx(1.2360679, abs=1e-5)
+    assert {law["name"] for law in card["laws"] if not law["holds"]} == {"exact", "idempotent"}
     assert Path("card.png").stat().st_size > 10_000
     for text in ("my_rules:half, shuffled", "both in one question", "1.236", "oracle", "50%"):
         assert text in out
-    (mark,) = [m for m in told["marks"] if m["rule"] == "my_rules:half"]
+    (mark,) = [m for m in card["marks"] if m["rule"] == "my_rules:half"]
     assert f"{mark['low']:.2f} to {mark['high']:.2f}" in out
     (row,) = [line for line in out.splitlines() if line.strip().startswith("hop 1 alone")]
-    (mark,) = [m for m in told["marks"] if m["rule"] == "hop 1 alone"]
+    (mark,) = [m for m in card["marks"] if m["rule"] == "hop 1 alone"]
     assert f" {mark['other_two_hop']:.2f} " in row
 
 
 def test_a_router_goes_to_standard_output_as_json_alone(run):
-    code, out, _ = run("evaluate", "my_rules:loudest", "--json", "-", "--profile", "paper")
-    told = json.loads(out)
-    assert (code, told["form"], told["profile"]) == (0, "router", "paper")
-    assert [law["name"] for law in told["laws"]][-1] == "shares"
+    code, out, _ = run("evaluate", "my_rules:largest", "--json", "-", "--profile", "paper")
+    card = json.loads(out)
+    assert (code, card["form"], card["profile"]) == (0, "router", "paper")
+    assert [law["name"] for law in card["laws"]][-1] == "shares"

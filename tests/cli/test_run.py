@@ -29,8 +29,8 @@ def command(*words, **environment):
         "from loratheory.cli import app; app()"
     )
     path = f"{TESTS.parent}{os.pathsep}{TESTS}"
-    told = {**os.environ, "PYTHONPATH": path, "COLUMNS": "100", **environment}
-    return [sys.executable, "-c", code, *map(str, words)], told
+    variables = {**os.environ, "PYTHONPATH": path, "COLUMNS": "100", **environment}
+    return [sys.executable, "-c", code, *map(str, words)], variables
 
 
 def expected(sweep, profile="quick"):
@@ -38,13 +38,13 @@ def expected(sweep, profile="quick"):
 
 
 def test_a_run_writes_table_and_provenance_and_says_where(run):
-    code, out, err = run("run", "toy_sweep:EXPERIMENT", "--workers", 2, "--json", "told.json")
+    code, out, err = run("run", "toy_sweep:EXPERIMENT", "--workers", 2, "--json", "entries.json")
     folder = Path("results/toy_sweep")
     assert code == 0
     assert "results/toy_sweep/table.csv" in out
     assert not err, "a bar has no place in a log"
     assert (folder / "table.csv").read_bytes() == expected(toy_sweep.EXPERIMENT)
-    (entry,) = json.loads(Path("told.json").read_text())
+    (entry,) = json.loads(Path("entries.json").read_text())
     provenance = json.loads((folder / "provenance.json").read_text())
     assert entry == {
         "experiment": "toy_sweep",
@@ -58,29 +58,29 @@ def test_a_run_writes_table_and_provenance_and_says_where(run):
 
 def test_a_table_is_compared_with_the_stored_one(run, monkeypatch):
     run("run", "toy_sweep:SEEDED", "--profile", "paper", "-o", "paper")
-    words = ("run", "toy_sweep:SEEDED", "--against", "paper", "--json", "told.json")
+    words = ("run", "toy_sweep:SEEDED", "--against", "paper", "--json", "entries.json")
     code, out, err = run(*words, "-o", "same")
     assert (code, "OUTSIDE" in err) == (0, False)
     assert "outside" in out
-    (entry,) = json.loads(Path("told.json").read_text())
+    (entry,) = json.loads(Path("entries.json").read_text())
     assert (entry["means"], entry["outside"]) == (1, [])
     monkeypatch.setenv("TOY_SWEEP_SHIFT", "5")
     code, _, err = run(*words, "-o", "other")
     assert code == 1
     assert "OUTSIDE   toy_sweep: mean: two_hop is 5.05, stored 0.15" in err
-    assert len(json.loads(Path("told.json").read_text())[0]["outside"]) == 1
+    assert len(json.loads(Path("entries.json").read_text())[0]["outside"]) == 1
     monkeypatch.delenv("TOY_SWEEP_SHIFT")
     Path("empty").mkdir()
-    code, _, _ = run("run", "toy_sweep:SEEDED", "--against", "empty", "--json", "told.json")
-    assert (code, json.loads(Path("told.json").read_text())[0]["means"]) == (0, 0)
+    code, _, _ = run("run", "toy_sweep:SEEDED", "--against", "empty", "--json", "entries.json")
+    assert (code, json.loads(Path("entries.json").read_text())[0]["means"]) == (0, 0)
 
 
 def test_a_setting_that_the_paper_lacks_is_compared_with_the_small_table(run, monkeypatch):
-    words = ("run", "toy_sweep:SIZED", "--against", "paper", "--json", "told.json")
+    words = ("run", "toy_sweep:SIZED", "--against", "paper", "--json", "entries.json")
     for profile, folder, means in (("paper", "paper", 0), ("small", "paper/small", 1)):
         run("run", "toy_sweep:SIZED", "--profile", profile, "-o", folder)
         code, _, _ = run(*words, "-o", f"beside-{profile}")
-        (entry,) = json.loads(Path("told.json").read_text())
+        (entry,) = json.loads(Path("entries.json").read_text())
         assert (code, entry["means"], entry["outside"]) == (0, means, [])
     monkeypatch.setenv("TOY_SWEEP_SHIFT", "1")  # what the paper's size has
     code, _, err = run(*words, "-o", "other")
@@ -166,8 +166,8 @@ def test_small_transformers_ask_for_pytorch_before_any_work(run, monkeypatch):
 
 def test_control_c_keeps_what_was_finished_and_says_so(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    words, told = command("run", "toy_sweep:KILLED", "--workers", 1, "-o", "out")
-    with subprocess.Popen(words, env=told, stderr=subprocess.PIPE, text=True) as process:
+    words, variables = command("run", "toy_sweep:KILLED", "--workers", 1, "-o", "out")
+    with subprocess.Popen(words, env=variables, stderr=subprocess.PIPE, text=True) as process:
         cells = Path("out/toy_sweep/cells")
         while not list(cells.glob("*.json")):
             time.sleep(0.005)
@@ -201,11 +201,11 @@ def test_fifty_kills_lose_no_finished_cell_and_change_no_byte(tmp_path, monkeypa
     folder, log = Path("results/toy_sweep"), tmp_path / "log"
     draw, kills, rounds, caught = random.Random(0), 0, 0, []
     finished, pids = set(), set()
-    told = {"env": command(TOY_SWEEP_LOG=str(log))[1], "text": True}
+    options = {"env": command(TOY_SWEEP_LOG=str(log))[1], "text": True}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with (
         (tmp_path / "err").open("w") as err,
-        subprocess.Popen([sys.executable, "-c", FORKS], stderr=err, **pipes, **told) as forks,
+        subprocess.Popen([sys.executable, "-c", FORKS], stderr=err, **pipes, **options) as forks,
     ):
         while kills < 50:
             log.write_text("")
@@ -276,7 +276,7 @@ def test_a_language_model_is_chosen_for_the_experiments_of_one(run, monkeypatch)
     assert {(config.model, config.device) for config in seen[1]} == {("other", "cpu")}
 
 
-def test_a_cell_that_went_to_another_worker_is_told(capsys, tmp_path):
+def test_a_cell_that_went_to_another_worker_is_named(capsys, tmp_path):
     from loratheory.cli._run import _swept
     from loratheory.experiments import planned, prepared
 

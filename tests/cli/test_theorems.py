@@ -80,10 +80,10 @@ def test_a_claim_is_shown_link_by_link_from_any_folder(run):
         assert f"experiment  {name}: " in out
     assert "paper/main.tex: The window" in out
     assert "only in the appendix" not in out
-    told = json.loads(run("claim", "two-read-region", "--cases", 5, "--json", "-")[1])
-    assert told["report"]["holds"]
-    assert {"name", "question", "table", "figure"} == {*told["experiments"][0]}
-    assert all(Path(one["table"]).is_dir() for one in told["experiments"])
+    claim = json.loads(run("claim", "two-read-region", "--cases", 5, "--json", "-")[1])
+    assert claim["report"]["holds"]
+    assert {"name", "question", "table", "figure"} == {*claim["experiments"][0]}
+    assert all(Path(one["table"]).is_dir() for one in claim["experiments"])
 
 
 def test_a_refuted_claim_stays_refuted(run):

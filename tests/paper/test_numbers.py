@@ -16,8 +16,8 @@ RESULTS = Path(__file__).parents[2] / "paper" / "results"
 
 def shown(source, kind="measured"):
     """What the commands for a source stand for."""
-    told = numbers(source, RESULTS)
-    return re.findall(rf"\\generated\{{{kind}\}}\{{[^}}]*\}}\{{(.*)\}}\n", told)
+    lines = numbers(source, RESULTS)
+    return re.findall(rf"\\generated\{{{kind}\}}\{{[^}}]*\}}\{{(.*)\}}\n", lines)
 
 
 @pytest.mark.parametrize(
@@ -37,8 +37,8 @@ def test_a_number_is_the_mean_of_its_rows():
 
 
 def test_an_interval_holds_its_number():
-    (told,) = shown(r"\within{placement: two_hop; modules=mlp; place=both loops}", "within")
-    middle, low, high = map(float, re.findall(r"\.\d\d|\d\.\d\d", told))
+    (lines,) = shown(r"\within{placement: two_hop; modules=mlp; place=both loops}", "within")
+    middle, low, high = map(float, re.findall(r"\.\d\d|\d\.\d\d", lines))
     assert low < middle < high
 
 
@@ -46,8 +46,8 @@ def test_shorthands_are_what_they_stand_for():
     short = (
         "\\newcommand{\\here}{modules=mlp; place=nowhere}\n\\measured{placement: two_hop;\n \\here}"
     )
-    told = numbers(short, RESULTS)
-    assert "{placement: two_hop; modules=mlp; place=nowhere}{.00}" in told
+    lines = numbers(short, RESULTS)
+    assert "{placement: two_hop; modules=mlp; place=nowhere}{.00}" in lines
 
 
 def test_counts_and_constants():

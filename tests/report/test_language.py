@@ -9,8 +9,8 @@ from loratheory.pretrained import ModelError, _load
 NAMES = ("window", "real_two_hop", "real_words")
 
 
-def hops(way, chains, layer=-1.0):
-    return {"seed": 0, "rule": way, "layer": layer, "hop_1": 1.0, "two_hop": chains}
+def hops(way, two_hop, layer=-1.0):
+    return {"seed": 0, "rule": way, "layer": layer, "hop_1": 1.0, "two_hop": two_hop}
 
 
 def words(way, share, mark="right", size="to 9"):
@@ -31,9 +31,9 @@ def made(tmp_path, monkeypatch):
             (folder / name).mkdir(parents=True)
             (folder / name / "table.csv").write_text(csv_text(rows))
 
-    def _run(*told):
-        assert told[:2] == ("run", "real")
-        _write(told[told.index("-o") + 1], found)
+    def _run(*words):
+        assert words[:2] == ("run", "real")
+        _write(words[words.index("-o") + 1], found)
 
     _write(tmp_path / "paper", stored)
     monkeypatch.setattr("loratheory.experiments.NAMES", NAMES)

@@ -10,7 +10,7 @@ from report.section import Section, StepError, command
 from report.steps import adapters, experiments, numbers
 
 PAPER = Path(__file__).parents[2] / "paper"
-SHELF = {f"model.layers.{layer}.q_proj": (12, 10, 2) for layer in range(2)}
+SHAPES = {f"model.layers.{layer}.q_proj": (12, 10, 2) for layer in range(2)}
 
 
 @pytest.fixture
@@ -32,18 +32,18 @@ def test_findings_come_first_and_text_is_escaped(drawing):
 
 
 def test_two_adapters_are_inspected_diagnosed_and_merged(tmp_path):
-    shelf = (folder(tmp_path / "one", SHELF, 1), folder(tmp_path / "two", SHELF, 2))
-    section = adapters(shelf, tmp_path)
+    library = (folder(tmp_path / "one", SHAPES, 1), folder(tmp_path / "two", SHAPES, 2))
+    section = adapters(library, tmp_path)
     assert not section.deviated
     assert len(section.rows) == 8
     assert all(figure.exists() for figure in section.figures)
     assert "thm:two-read-region" in section.text
-    assert adapters(shelf, tmp_path).rows == section.rows  # again, over its own results
+    assert adapters(library, tmp_path).rows == section.rows  # again, over its own results
 
 
 def test_experiments_off_the_stored_tables_are_deviations(tmp_path, monkeypatch):
     """The command's own JSON is what the section shows; its exit code 1 is a finding, no error."""
-    told = {"experiment": "gating", "cells": 2, "rows": 9, "seconds": 1.0, "means": 7}
+    entry = {"experiment": "gating", "cells": 2, "rows": 9, "seconds": 1.0, "means": 7}
     lines = ["mean: two_hop is 1.00, stored 0.00 ± 0.05"]
     from report import steps
 
@@ -52,7 +52,7 @@ def test_experiments_off_the_stored_tables_are_deviations(tmp_path, monkeypatch)
         def _command(*words, codes, outside=outside):
             assert "--against" in words
             assert codes == (0, 1)
-            (tmp_path / "experiments.json").write_text(json.dumps([{**told, "outside": outside}]))
+            (tmp_path / "experiments.json").write_text(json.dumps([{**entry, "outside": outside}]))
 
         monkeypatch.setattr(steps, "command", _command)
         section = experiments(tmp_path)

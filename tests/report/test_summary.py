@@ -34,9 +34,9 @@ def test_ten_lines_hold_it(good, bad):
     lines = summary(sections, PAGE)
     assert len(lines) <= LINES
     assert sum(line.startswith("confirmed") for line in lines) == good
-    told = [line for line in lines if line.startswith("DEVIATED")]
-    assert bool(told) == bool(bad)
-    shown = [line for line in told if "off by" in line]
-    rest = [int(line.split()[2]) for line in told if "off by" not in line]
+    deviations = [line for line in lines if line.startswith("DEVIATED")]
+    assert bool(deviations) == bool(bad)
+    shown = [line for line in deviations if "off by" in line]
+    rest = [int(line.split()[2]) for line in deviations if "off by" not in line]
     assert len(shown) + sum(rest) == bad
     assert f"{good} confirmed, {bad} deviated" in lines[-1]

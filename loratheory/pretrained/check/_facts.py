@@ -128,7 +128,7 @@ def answered(
         for group, pairs in facts.items():
             every = 1 if limit is None else -(-len(pairs) // limit)
             chosen = [(i, *pair) for i, pair in enumerate(pairs.items(), 1)][::every]
-            margins, told = list[dict[str, float]](), {rule: list[Reading]() for rule in merges}
+            margins, foretold = list[dict[str, float]](), {rule: list[Reading]() for rule in merges}
             edits = list[float]()
             for asked in _asked(model, acting, chosen, merges):
                 margins.append({"base": asked.margin(asked.base)})
@@ -138,26 +138,28 @@ def answered(
                     edits.append(asked.strength(own))
                     for rule, c in merges.items():
                         place = Place("", f"{c:g} × {group}, fact {asked.number}")
-                        told[rule].append(survival(place, asked, own, c, asked.merged[rule]))
+                        foretold[rule].append(survival(place, asked, own, c, asked.merged[rule]))
                 if count > 1:  # a single adapter's sum is itself
                     margins[-1] |= {r: asked.margin(x) for r, x in asked.merged.items()}
             if group in names:
                 strengths.append(float(np.median(edits)))
-                readings += [reading for row in zip(*told.values(), strict=True) for reading in row]
+                readings += [
+                    reading for row in zip(*foretold.values(), strict=True) for reading in row
+                ]
             else:
                 predicted = two_hop(names, group, margins, strengths)
                 readings += predicted.values()
-                told = {rule: [predicted[rule]] * len(margins) for rule in merges}
-            kept += _kept(group, margins, told)
+                foretold = {rule: [predicted[rule]] * len(margins) for rule in merges}
+            kept += _kept(group, margins, foretold)
     return readings, kept
 
 
 def _kept(
-    group: str, margins: Sequence[Mapping[str, float]], told: Mapping[str, Sequence[Reading]]
+    group: str, margins: Sequence[Mapping[str, float]], foretold: Mapping[str, Sequence[Reading]]
 ) -> Iterator[Kept]:
     """The rows of one group: how many margins are positive, and how many were said to be."""
     for rule in margins[0]:
-        bounds = [reading.bound for reading in told.get(rule, ())]
+        bounds = [reading.bound for reading in foretold.get(rule, ())]
         sure = [bound > 0 for bound in bounds if bound is not None]
         predicted = sum(sure) if len(sure) == len(margins) else None
         yield Kept(group, rule, predicted, sum(row[rule] > 0 for row in margins), len(margins))

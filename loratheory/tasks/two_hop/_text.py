@@ -160,8 +160,8 @@ def _text(
         return Text(ask, *passed)
     starts = (words.names[subject], *passed)
     steps = zip(starts, passed, names, strict=False)
-    said = [f"{_sentence(_of(one, name, wording))} is {to}." for one, to, name in steps]
-    return Text(ask, " ".join(said))
+    sentences = [f"{_sentence(_of(one, name, wording))} is {to}." for one, to, name in steps]
+    return Text(ask, " ".join(sentences))
 
 
 def _names(world: World, token: int) -> tuple[str, str]:

@@ -132,10 +132,10 @@ def _question(
     first = given | (problems.wordings < WORDINGS // 2)
     block = np.stack([_where(first, name), word, *takes, _where(~first, name)], axis=2)
     block = _where(problems.present[:, :, None], block)
-    told = np.take_along_axis(block, problems.order[:, :, None], axis=1)
+    sentences = np.take_along_axis(block, problems.order[:, :, None], axis=1)
     asked = code.name(problems.names[rows, problems.asked])
     asking = np.stack([np.full_like(asked, ask), asked], axis=1)
-    row = _compact(np.concatenate([told.reshape(len(problems), -1), asking], axis=1))
+    row = _compact(np.concatenate([sentences.reshape(len(problems), -1), asking], axis=1))
     return row, (row != PAD).sum(axis=1) - 1
 
 

@@ -45,9 +45,9 @@ def test_weights_are_neither_one_nor_all_of_a_sign():
 
 
 def test_routers_are_asked_for_laws_of_their_own():
-    loudest = {law.name: law.holds for law in laws(rule_named("my_rules:loudest"))}
-    assert list(loudest) == ["gauge", "permutation", "repeatable", "token scale", "shares"]
-    assert all(loudest.values())
+    largest = {law.name: law.holds for law in laws(rule_named("my_rules:largest"))}
+    assert list(largest) == ["gauge", "permutation", "repeatable", "token scale", "shares"]
+    assert all(largest.values())
     everything = {law.name: law.holds for law in laws(rule_named("my_rules:everything"))}
     assert [name for name, holds in everything.items() if not holds] == ["shares"]
     assert not any(law.holds for law in laws(rule_named("my_rules:relative")))

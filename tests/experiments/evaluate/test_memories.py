@@ -46,7 +46,7 @@ def test_what_never_answers_starts_nowhere():
 
 
 def test_a_perfect_router_is_the_sum_and_half_of_it_the_mean():
-    starts = survival(rule_named("my_rules:loudest")).starts
+    starts = survival(rule_named("my_rules:largest")).starts
     assert starts["hop_1"] == pytest.approx(0.5, abs=1e-6)
     assert starts["two_hop"] == pytest.approx(GOLDEN, abs=1e-6)
     assert starts["same_read"] == pytest.approx(0.5, abs=1e-6)

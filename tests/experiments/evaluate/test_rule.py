@@ -17,7 +17,7 @@ def pair(seed=0):
 
 def test_the_second_argument_says_which_form_a_rule_has():
     assert rule_named("my_rules:half").form == "merge"
-    assert rule_named("my_rules:loudest").form == "router"
+    assert rule_named("my_rules:largest").form == "router"
 
 
 def test_a_merge_is_called_with_numpy_and_gives_numpy():
@@ -41,7 +41,7 @@ def test_a_merge_and_a_router_do_what_their_rule_does():
     np.testing.assert_allclose(merged.dense(), one.dense() / 2 - 1.5 * two.dense())
     x = np.random.default_rng(1).normal(size=(9, 3))
     weights = (
-        rule_named("my_rules:loudest").route([one, two], torch.ones(5, 3)).weights(torch.tensor(x))
+        rule_named("my_rules:largest").route([one, two], torch.ones(5, 3)).weights(torch.tensor(x))
     )
     size = [np.linalg.norm(x @ low.dense().T, axis=1) for low in (one, two)]
     assert weights.argmax(axis=1).tolist() == (size[1] > size[0]).astype(int).tolist()

@@ -44,12 +44,12 @@ def test_a_router_is_asked_token_by_token():
     here = enlarged(taught())
     everything = acting(here, reused(rule_named("my_rules:everything")))[0]
     np.testing.assert_allclose(change(everything), change(acting(here, rule("sum"))[0]), atol=1e-4)
-    loudest = change(acting(here, reused(rule_named("my_rules:loudest")))[0])
+    largest = change(acting(here, reused(rule_named("my_rules:largest")))[0])
     for e in range(4):
         for token in range(16):
             parts = [update(a, SITE.name, e).numpy()[:, token] for a in here.adapters]
             best = max(parts, key=np.linalg.norm)
-            np.testing.assert_allclose(loudest[e][:, token], best, atol=1e-4)
+            np.testing.assert_allclose(largest[e][:, token], best, atol=1e-4)
 
 
 def test_the_rule_stands_beside_known_rules_and_controls():

@@ -101,8 +101,8 @@ def test_an_edit_is_what_its_words_say(wanted, seed, relations):
     assert len({*values}) == len(values)
     for (x, y, z), passed in zip(routes.tolist(), made.reached()[2].tolist(), strict=True):
         assert z not in passed[1:]  # no old fact leads to the new answer
-        told = {walked(here, 0, x, path)[2] for path in product(range(relations), repeat=2)}
-        assert z not in told | {walked(here, 1, y, (r,))[1] for r in range(relations)}
+        ends = {walked(here, 0, x, path)[2] for path in product(range(relations), repeat=2)}
+        assert z not in ends | {walked(here, 1, y, (r,))[1] for r in range(relations)}
         if "bridges" not in wanted:
             assert y not in {walked(here, 0, x, (r,))[1] for r in range(relations)}
 

@@ -117,13 +117,13 @@ def test_distractors_change_nothing_that_is_asked(prime, count):
     assert (sum(made.excluded.values()) > sum(here.excluded.values())) == (count > 0)
     ends = set()
     for row in range(len(made)):
-        told = [k for k in made.order[row].tolist() if made.present[row, k]]
-        assert made.order[row, : len(told)].tolist() == told
-        kept = [k for k in told if made.needed[row, k]]
+        shown = [k for k in made.order[row].tolist() if made.present[row, k]]
+        assert made.order[row, : len(shown)].tolist() == shown
+        kept = [k for k in shown if made.needed[row, k]]
         assert kept == [k for k in here.order[row].tolist() if here.present[row, k]]
-        for k in told:  # causes first, distractors anywhere after them
+        for k in shown:  # causes first, distractors anywhere after them
             assert all(place[row, j] < place[row, k] for j in made.inputs[row, k] if j >= 0)
-        ends |= {told[0] not in kept, 2 + (told[-1] not in kept)}
+        ends |= {shown[0] not in kept, 2 + (shown[-1] not in kept)}
         names = made.names[row][made.present[row]].tolist()
         assert len({*names}) == len(names)
         assert {*names} <= {*range(12)}

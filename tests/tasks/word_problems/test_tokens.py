@@ -85,8 +85,8 @@ def test_rows_say_what_is_right(seed, prime):
         assert code.written(long.tokens[row][asked + 1 :]).split() == lines[:-1]
         assert (long.targets[row, :asked] == -1).all()
         assert long.answer[row] == plain.answer[row] == code.number(answer)
-        told = code.written(long.tokens[row][: asked + 1]).replace("?:", "?")
-        assert code.written(plain.tokens[row]) == told
+        question = code.written(long.tokens[row][: asked + 1]).replace("?:", "?")
+        assert code.written(plain.tokens[row]) == question
         assert plain.asked[row] == asked == plain.position[row]
         assert (plain.targets[row] >= 0).sum() == 1
 

@@ -1,6 +1,8 @@
 """What sampling leaves to chance: allowances for frequencies and for moments of samples."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 from loratheory.lowrank import Array, array_namespace
 
@@ -14,6 +16,11 @@ def frequency_room(probability: float, trials: int) -> float:
 
     ends = binom.ppf([DOUBT / 2, 1 - DOUBT / 2], trials, probability) / trials
     return float(max(abs(ends - probability)))
+
+
+def sampled(bound: Callable[[Any], float]) -> Callable[[Any], float]:
+    """What sampling leaves where a case says how many trials have a probability of `bound`."""
+    return lambda case: frequency_room(bound(case), case.trials)
 
 
 def standard_normal(entries: Array) -> bool:

@@ -19,6 +19,7 @@ import sympy
 from hypothesis import given, settings
 from strategies import seeds
 
+from loratheory.lowrank import LowRank, orthonormal
 from loratheory.theorems import Theorem, theorem
 
 
@@ -67,16 +68,15 @@ class Owed:
         return scale * self.theorem.condition(case) if self.conditioned else scale
 
 
-EXAMPLES: list[Owed] = []
-SYMMETRIES: list[Owed] = []
-ROADS: list[Owed] = []
-ATTACKS: list[Owed] = []
+Collected = dict[str, Owed]  # by name, as pytest may import a test file twice
+EXAMPLES, SYMMETRIES, ROADS, ATTACKS = Collected(), Collected(), Collected(), Collected()
 
 
 def _collected(where):
     def of(what, **how):
         def kept(function):
-            where.append(Owed(theorem_of(what), function, **how))
+            owed = Owed(theorem_of(what), function, **how)
+            where[str(owed)] = owed
             return function
 
         return kept
@@ -113,3 +113,30 @@ def integers(rng, rows, columns, most=3):
 def floats(matrix):
     """A SymPy matrix in floating point."""
     return np.array(matrix, dtype=float)
+
+
+# Adapters and frames that several chapters use
+
+SILENT = LowRank(np.zeros((2, 1)), np.ones((1, 2)))  # an adapter before any training
+AXES = sympy.Matrix([[1, 1, 1, 1], [1, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1]]) / 2
+LINES = np.array([[1.0, 0.0], [0.6, 0.8]])
+
+
+def lines(outputs, rows=LINES):
+    """Two adapters of rank one that read the rows and write these columns."""
+    outputs = np.array(outputs, float)
+    return tuple(LowRank(outputs[:, [i]], rows[[i]]) for i in range(2))
+
+
+def moved(updates, rng, factor=1.0):
+    """The same adapters in another order, turned on both sides; and the turns."""
+    m, n = updates[0].shape
+    left, right = factor * orthonormal(rng, m, m), orthonormal(rng, n, n)
+    changed = [LowRank(left @ low.up, low.down @ right.T) for low in reversed(updates)]
+    gauge = orthonormal(rng, changed[0].width, changed[0].width)
+    return (changed[0].regauged(gauge), *changed[1:]), left, right
+
+
+def basis_of(rng, n):
+    """Any invertible map of the inputs."""
+    return 2 * np.eye(n) + orthonormal(rng, n, n) / 2

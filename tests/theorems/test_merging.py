@@ -1,38 +1,648 @@
-"""Second routes of the theorems on merging: descent, simulation, published rules, formats."""
+"""Merging: hand examples, symmetries, other roads, published rules and formats."""
 
 import math
 from dataclasses import replace
+from fractions import Fraction
+from itertools import product
 
 import numpy as np
 import pytest
 import sympy
+import sympy as sp
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from theorems.merging import LINES, lines, one_competitor, uniform
-from theorems.owed import integers, over, theorem_of
+from scipy.optimize import minimize
+from theorems.owed import (
+    AXES,
+    LINES,
+    SILENT,
+    attack,
+    example,
+    floats,
+    integers,
+    lines,
+    moved,
+    over,
+    road,
+    symmetry,
+    theorem_of,
+)
 
 from loratheory.adapters import METHODS, Options
-from loratheory.lowrank import (
-    LowRank,
-    from_dense,
-    gaussian,
-    orthonormal,
-)
+from loratheory.lowrank import LowRank, from_dense, gaussian, orthonormal
 from loratheory.theorems import (
     AssumptionError,
     averaging_survival,
     dare_variance,
     data_free_floor,
     factor_mean_residual,
+    fisher_floor,
     interpolating_merge,
     interpolation_price,
     intruder_threshold,
     iso_flattening,
+    loss_interaction,
     merge_collapse,
+    minimax_merge,
+    rank_floor,
     rank_subadditivity,
     ties_disjoint,
-    verify,
 )
+from loratheory.toy import Merge
+
+# data-free floor
+
+
+@example(data_free_floor)
+def both_see_e1_where_they_say_3_and_1():
+    """Its other inputs each has for itself; the merge says (2, 5, 7)."""
+    eye = np.eye(3)
+    pair = (from_dense(np.array([[3.0, 5.0, 70.0]])), from_dense(np.array([[1.0, 80.0, 7.0]])))
+    case = data_free_floor.Case(pair, (eye[:, :2], eye[:, [0, 2]]))
+    np.testing.assert_allclose(data_free_floor.merge(case).dense(), [[2.0, 5.0, 7.0]], rtol=1e-12)
+    yield case, (3 - 1) / 2
+
+
+@example(data_free_floor)
+def the_minimax_merge_in_exact_rationals():
+    """Two shared directions of four, turned; private ones at 3-4-5; all errors are √2."""
+    turn = sp.Matrix([[3, 4, 0], [4, -3, 0], [0, 0, 3], [0, 0, 4]]) / 5
+    seen, two = (AXES[:, :3], AXES * turn), sp.Matrix([[1, 0, 2, -1], [3, 1, 0, 1]])
+    one = two + sp.Matrix([[2, 2, 5, 1], [-1, 1, 3, -4]]) * AXES.T
+    weights = sp.Matrix.hstack(*sp.Matrix.hstack(seen[0], -seen[1]).nullspace())
+    parts = [seen[0] * weights[:3, :], seen[0][:, 2], seen[1][:, 2]]
+    answers = (one + two) / 2 * parts[0], one * parts[1], two * parts[2]
+    merged = sp.Matrix.hstack(*answers) * sp.Matrix.hstack(*parts).inv()
+    inside = (one - two) * parts[0] * parts[0].pinv() / 2
+    errors = inside, (merged - one) * seen[0], (merged - two) * seen[1]
+    assert [max((error * error.T).eigenvals()) for error in errors] == [2, 2, 2]
+    pair = from_dense(floats(one)), from_dense(floats(two))
+    case = data_free_floor.Case(pair, tuple(map(floats, seen)))
+    np.testing.assert_allclose(data_free_floor.merge(case).dense(), floats(merged), rtol=1e-12)
+    yield case, 2**0.5
+
+
+@example(data_free_floor)
+def oblique_private_inputs_cost_nothing():
+    yield data_free_floor.Case(lines([[1, -1]]), (LINES[:1].T, LINES[1:].T)), 0.0
+
+
+@road(data_free_floor, rel=1e-6, room=3e-6, size=6)
+def regmean_on_the_least_favourable_inputs_has_the_same_floor(case, _):
+    """From below: half the energy each on the worst shared input, with data."""
+    one, two = (frame @ frame.T for frame in case.inputs)
+    values, vectors = np.linalg.eigh(one + two)
+    shared, floor = vectors[:, values > 2 - 1e-9], 0.0
+    if shared.shape[1]:
+        change = case.updates[0].dense() - case.updates[1].dense()
+        worst = shared @ np.linalg.svd(change @ shared)[2][:1].T
+        known = rank_floor.Tasks(case.updates, min(change.shape), (worst, worst))
+        floor = rank_floor.bound(known) ** 0.5
+    yield case, floor
+
+
+@road(data_free_floor, conditioned=True)
+def equal_adapters_cost_nothing_and_with_nothing_known_it_is_half_the_distance(case, _):
+    yield data_free_floor.Case((case.updates[0],) * 2, case.inputs), 0.0
+    whole = (np.eye(case.updates[0].shape[1]),) * 2
+    change = np.linalg.norm(case.updates[0].dense() - case.updates[1].dense(), 2)
+    yield replace(case, inputs=whole), change / 2
+
+
+@symmetry(data_free_floor, conditioned=True, size=6)
+def size_rotation_order_and_gauge_of_both(case, rng):
+    factor = float(rng.uniform(0.1, 10))
+    updates, _, right = moved(case.updates, rng, factor)
+    yield data_free_floor.Case(updates, tuple(right @ x for x in reversed(case.inputs))), factor
+
+
+# interpolating merge
+
+
+@example(interpolating_merge)
+def rows_10_and_34_fifths_make_exactly_the_inverse_of_the_matrix_of_these_columns():
+    """It is [[1, -3/4], [0, 5/4]]; untrained adapters ask for nothing."""
+    pair, length = lines(np.eye(2)), float(1 + Fraction(9, 16) + Fraction(25, 16)) ** 0.5
+    case = interpolating_merge.Case(pair)
+    merged = interpolating_merge.attain(case).dense()
+    np.testing.assert_allclose(merged, [[1, -0.75], [0, 1.25]], atol=1e-14)
+    yield case, length
+    yield interpolating_merge.Case((*pair, SILENT)), length
+    yield interpolating_merge.Case((SILENT,)), 0.0
+
+
+@example(interpolating_merge)
+def orthogonal_row_spaces_are_just_added_and_one_adapter_twice_is_not_its_double():
+    pair = lines([[2.0, 0], [0, 5.0]], np.eye(2))
+    merged = interpolating_merge.attain(interpolating_merge.Case(pair)).dense()
+    np.testing.assert_allclose(merged, np.diag([2.0, 5.0]), atol=1e-14)
+    yield interpolating_merge.Case(pair), 29**0.5
+    yield interpolating_merge.Case(pair[:1] * 2), 2.0
+
+
+@road(interpolating_merge)
+def the_formula_with_projectors_in_exact_rationals(_, rng):
+    """No SVD and no basis: projectors A^T (A A^T)^-1 A over the rationals."""
+    downs = [sp.Matrix(rng.integers(-3, 4, (r, 4))) for r in (1, 2)]
+    ups = [sp.Matrix(rng.integers(-3, 4, (3, r))) for r in (1, 2)]
+    if sp.Matrix.vstack(*downs).rank() < 3 or any(u.rank() < u.shape[1] for u in ups):
+        return
+    projectors = [d.T * (d * d.T).inv() * d for d in downs]
+    updates = [u * d for u, d in zip(ups, downs, strict=True)]
+    least = (updates[0] + updates[1]) * (projectors[0] + projectors[1]).pinv()
+    assert all(least * p == d for p, d in zip(projectors, updates, strict=True))
+    pairs = zip(map(floats, ups), map(floats, downs), strict=True)
+    case = interpolating_merge.Case(tuple(LowRank(*pair) for pair in pairs))
+    merged = interpolating_merge.attain(case).dense()
+    np.testing.assert_allclose(merged, floats(least), atol=1e-9)
+    yield case, float(least.norm())
+
+
+@symmetry(interpolating_merge, conditioned=True)
+def size_rotation_order_and_gauge_of_adapters(case, rng):
+    yield interpolating_merge.Case(moved(case.updates, rng, 3.0)[0]), 3.0
+
+
+# merge collapse
+
+
+@example(merge_collapse)
+def entry_12_of_the_merge_is_minus_three_quarters_whatever_the_data_weigh():
+    pair, looks = lines(np.eye(2)), (np.array([0.0, 1.0]), np.array([1.0, 0.0]))
+    case = merge_collapse.Case(pair, *looks)
+    data = ((w * pair[0].down.T, pair[1].down.T) for w in (1e-3, 1.0, 1e3))
+    yield case, -3 / 4, *((part, -3 / 4) for part in data)
+    yield merge_collapse.Case((*pair, SILENT), *looks), -3 / 4
+    yield merge_collapse.Case((SILENT,), *looks), 0.0
+
+
+@example(merge_collapse)
+def three_kinds_of_data_give_one_merge_in_exact_rationals():
+    """Dense Gram matrices, exact pseudo-inverse: oblique row spaces of rank 2 and 1 in width 4."""
+    reads = sp.Matrix([[1, 2, 0, 1], [0, 1, 1, 0]]), sp.Matrix([[1, 1, 0, -1]])
+    ups = sp.Matrix([[1, 0], [2, -1]]), sp.Matrix([1, 3])
+    tasks = [up * rows for up, rows in zip(ups, reads, strict=True)]
+    mixed = [reads[0].T * sp.Matrix([[1, 2], [0, 3]]), 5 * reads[1].T]
+    data = [[rows.T for rows in reads], mixed, [task.T for task in tasks]]  # the last is WUDI's
+    grams = [[x * x.T for x in part] for part in data]
+    merges = [(tasks[0] * g + tasks[1] * h) * (g + h).pinv() for g, h in grams]
+    assert merges[0] == merges[1] == merges[2]
+    exact = float((sp.Matrix([[2, 1]]) * merges[0] * sp.Matrix([1, 0, 3, -2]))[0])
+    updates = tuple(LowRank(floats(up), floats(rows)) for up, rows in zip(ups, reads, strict=True))
+    case = merge_collapse.Case(updates, np.array([1.0, 0.0, 3.0, -2.0]), np.array([2.0, 1.0]))
+    yield case, exact, *((tuple(map(floats, part)), exact) for part in data)
+
+
+@road(merge_collapse, conditioned=True)
+def it_is_the_interpolating_merge_and_regmean_as_published(case, rng):
+    merged = interpolating_merge.attain(interpolating_merge.Case(case.updates))
+    yield case, float(case.direction @ (merged @ case.query))
+    data = merge_collapse.rival(case, rng)
+    grams = [x @ x.T for x in data]
+    top = sum(low.dense() @ gram for low, gram in zip(case.updates, grams, strict=True))
+    answer = float(case.direction @ top @ np.linalg.pinv(sum(grams), rcond=1e-11) @ case.query)
+    room = 1e-7 * merge_collapse.scale(case) * merge_collapse.condition(case)
+    assert abs(answer - merge_collapse.bound(case)) <= room
+
+
+@symmetry(merge_collapse, conditioned=True)
+def sizes_rotation_and_order_of_adapters(case, rng):
+    updates, left, right = moved(case.updates, rng, 2.0)
+    yield merge_collapse.Case(updates, right @ case.query, left @ case.direction / 2), 2.0
+    sizes = 10.0 ** rng.uniform(-7, 7, len(updates))
+    other = tuple(low * float(s) for low, s in zip(case.updates, sizes, strict=True))
+    one = replace(case, updates=other)
+    larger = replace(one, query=1e6 * case.query, direction=1e3 * case.direction)
+    factor = 1e9 * merge_collapse.bound(one) / merge_collapse.bound(case)
+    yield larger, factor
+
+
+# interpolation price
+
+
+@example(interpolation_price)
+def opposite_answers_at_three_fifths_make_12_so_a_leak_of_3_costs_6():
+    case = interpolation_price.Case(lines([[1.0, -1.0]]), 0, 3.0)
+    merged = interpolating_merge.attain(interpolating_merge.Case(case.updates)).dense()
+    np.testing.assert_allclose(merged, [[1, -2]], atol=1e-14)
+    yield case, 6.0, (np.array([7.0, 3.0]), 6.0)
+    silent = LowRank(np.zeros((1, 1)), np.ones((1, 2)))
+    yield replace(case, updates=(*case.updates, silent)), 6.0
+    yield replace(case, updates=(silent,)), 0.0
+    yield replace(case, updates=case.updates[:1]), 0.0
+
+
+@example(interpolation_price)
+def the_worst_leak_in_exact_rationals():
+    """Exact pseudo-inverses, an oblique pair of rank 1 and 2 in width 4: norm √7 outside."""
+    reads = sp.Matrix([[-2, -1, 1, -1]]), sp.Matrix([[1, 0, 0, -1], [-2, 2, 0, 0]])
+    ups = sp.Matrix([2, -2]), sp.Matrix([[0, 1], [1, -1]])
+    inside = [rows.pinv() * rows for rows in reads]
+    tasks = [up * rows for up, rows in zip(ups, reads, strict=True)]
+    error = (tasks[0] + tasks[1]) * (inside[0] + inside[1]).pinv() * (sp.eye(4) - inside[0])
+    top, _, (axis,) = max((error * error.T).eigenvects())
+    leak = error.T * axis
+    assert top == 7 == (error * leak).norm() ** 2 / leak.norm() ** 2
+    pair = tuple(LowRank(floats(up), floats(rows)) for up, rows in zip(ups, reads, strict=True))
+    case, worst = interpolation_price.Case(pair, 0, float(leak.norm())), 7**0.5 * float(leak.norm())
+    yield case, worst, (floats(leak + 3 * reads[0].T)[:, 0], worst)
+
+
+@road(interpolation_price, rel=1e-6, conditioned=True)
+def eigenvalues_of_the_dense_error_and_nothing_inside(case, rng):
+    basis = case.updates[case.index].row_space()
+    off = np.eye(len(basis)) - basis @ basis.T
+    projectors = [low.row_space() @ low.row_space().T for low in case.updates]
+    dense = [low.dense() for low in case.updates]
+    error = (sum(dense) @ np.linalg.pinv(sum(projectors), rcond=1e-10) - dense[case.index]) @ off
+    top = float(np.sqrt(np.abs(np.linalg.eigvalsh(error @ error.T)[-1])))
+    key = interpolation_price.rival(case, rng)
+    there, inside = float(np.linalg.norm(error @ key)), case.leak * basis[:, 0]
+    yield case, top * case.leak, (key, there), (inside, 0.0)
+    yield replace(case, leak=0.0), 0.0
+
+
+@symmetry(interpolation_price, conditioned=True)
+def size_and_rotation(case, rng):
+    updates = moved(case.updates, rng, 2.0)[0]
+    yield interpolation_price.Case(updates, len(updates) - 1 - case.index, 5 * case.leak), 10.0
+
+
+# factor-mean residual
+
+
+def uniform(adapters, spent=0):
+    return factor_mean_residual.Case(tuple(adapters), (1 / len(adapters),) * len(adapters), spent)
+
+
+@example(factor_mean_residual)
+def ups_1_and_3_and_downs_2_and_6_have_covariance_2():
+    """Mean of products 10, product of means 8."""
+    pair = [LowRank(np.array([[u]]), np.array([[v]])) for u, v in ((1.0, 2.0), (3.0, 6.0))]
+    np.testing.assert_allclose(factor_mean_residual.residual(uniform(pair)).dense(), 2.0)
+    yield uniform(pair), 4.0
+    yield uniform(pair, 1), 0.0
+
+
+@road(factor_mean_residual)
+def dense_differences_of_the_two_means_and_equal_adapters(case, _):
+    pairs = list(zip(case.weights, case.adapters, strict=True))
+    product_of_means = sum(w * a.up for w, a in pairs) @ sum(w * a.down for w, a in pairs)
+    mean = sum(w * low.dense() for w, low in pairs)
+    sigma = np.linalg.svd(mean - product_of_means, compute_uv=False)
+    yield case, (sigma[case.rank :] ** 2).sum()
+    yield uniform(case.adapters[:1] * 3), 0.0
+    most = (len(case.adapters) - 1) * case.adapters[0].width
+    yield replace(case, rank=most), 0.0
+
+
+@road(factor_mean_residual)
+def one_shared_factor_makes_the_factor_mean_exact(case, _):
+    first = case.adapters[0]
+    yield uniform([replace(a, up=first.up) for a in case.adapters]), 0.0
+    yield uniform([replace(a, down=first.down) for a in case.adapters]), 0.0
+
+
+@symmetry(factor_mean_residual, rel=1e-8)
+def size_rotation_order_and_a_common_gauge(case, rng):
+    (m, n), r = case.adapters[0].shape, case.adapters[0].width
+    factor = float(rng.uniform(0.1, 10))
+    turn, back = factor * orthonormal(rng, m, m), orthonormal(rng, n, n)
+    gauge = 2.0 * np.eye(r) + 0.5 * orthonormal(rng, r, r)
+    adapters = [LowRank(turn @ a.up, a.down @ back).regauged(gauge) for a in case.adapters]
+    other = tuple(reversed(adapters)), case.weights[::-1], case.rank
+    yield factor_mean_residual.Case(*other), factor**2
+
+
+# DARE variance
+
+
+@example(dare_variance)
+def row_12_on_11_half_kept_has_outputs_0_or_2_plus_0_or_4():
+    """Masked factors say 0 half of the time, else twice as much; densities of 1 cost nothing."""
+    low, outputs = LowRank(np.ones((1, 1)), np.array([[1.0, 2.0]])), (0, 2, 4, 6)
+    update = sum((out - 3) ** 2 for out in outputs) / 4
+    factors = sum((out - 3) ** 2 for out in (0, 0, 0, 0, 0, 4, 8, 12)) / 8
+    assert (update, factors) == (5, 19)
+    for place, variance in (("update", update), ("factors", factors)):
+        case = dare_variance.Case(low, np.ones(2), 0.5, place)
+        yield case, variance
+        yield replace(case, density=1.0), 0.0
+
+
+@example(dare_variance)
+def one_mask_for_both_rows_that_read_is_another_law():
+    """Rows (1, 0) and (1, 0), both kept or both dropped: their sum is 4 or 0, each 2 alone."""
+    low = LowRank(np.ones((1, 2)), np.array([[1.0, 0.0], [1.0, 0.0]]))
+    case = dare_variance.Case(low, np.array([1.0, 0.0]), 0.5, "factors")
+    outs = [Fraction((a + b) * 2 * down) for a in (0, 1) for b in (0, 1) for down in (0, 2)]
+    alike = replace(dare_variance.attain(case), alike=True)
+    yield case, 6.0, (alike, float(sum((out - 2) ** 2 for out in outs) / 8))
+
+
+@road(dare_variance)
+def every_mask_of_both_factors_one_by_one(_, rng):
+    """Brute force over all joint masks, without second moments."""
+    up, down, x = rng.standard_normal((1, 2)), rng.standard_normal((2, 2)), rng.standard_normal(2)
+    density, mean, spread = float(rng.uniform(0.1, 1)), 0.0, 0.0
+    for kept in product((0.0, 1.0), repeat=6):
+        on = np.array(kept)
+        chance = float(np.prod(np.where(on > 0, density, 1 - density)))
+        out = float(((on[:2] * up / density) @ (on[2:].reshape(2, 2) * down / density) @ x)[0])
+        mean, spread = mean + chance * out, spread + chance * out**2
+    exact = float((up @ down @ x)[0])
+    np.testing.assert_allclose(mean, exact, atol=1e-9)
+    yield dare_variance.Case(LowRank(up, down), x, density, "factors"), spread - exact**2
+
+
+@symmetry(dare_variance)
+def size_and_rotation_of_outputs_and_gauge_where_it_is_none_of_the_factors(case, rng):
+    yield replace(case, query=2 * case.query), 4.0
+    low, scales = case.update, np.diag(rng.uniform(0.1, 10, case.update.width))
+    if case.place == "update":
+        turn = 3 * orthonormal(rng, *[low.shape[0]] * 2)
+        turned = LowRank(turn @ low.up, low.down).regauged(scales + 0.1)
+        yield replace(case, update=turned), 9.0
+    yield replace(case, update=low.regauged(scales)), 1.0
+
+
+# TIES on disjoint supports
+
+
+@example(ties_disjoint)
+def entries_31_and_24_with_one_kept_of_each_lose_5_and_tasks_miss_15():
+    entries = np.array([[[3.0, 1.0], [0.0, 0.0]], [[0.0, 0.0], [2.0, 4.0]]])
+    case = ties_disjoint.Case(entries, 0.25, "sum")
+    yield case, 1.0 + 4.0
+    yield replace(case, goal="tasks"), float(Fraction((2 - 1) * (30 - 5) + 5, 2))
+    yield replace(case, density=1.0), 0.0
+    yield ties_disjoint.Case(np.zeros((2, 2, 2)), 0.5, "sum"), 0.0
+
+
+@road(ties_disjoint)
+def a_plain_loop_over_the_entries(case, rng):
+    """Trim, elect, average: written out, without the library's rule."""
+    k, m, n = case.entries.shape
+    weights, keep = rng.uniform(0.1, 5, k), max(1, int(case.density * m * n + 1e-9))
+    trimmed, merged = np.zeros_like(case.entries), np.zeros((m, n))
+    for j in range(k):
+        for index in np.argsort(-np.abs(case.entries[j]), axis=None)[:keep]:
+            trimmed[j].flat[index] = case.entries[j].flat[index]
+    for place in np.ndindex(m, n):
+        votes = weights * trimmed[(slice(None), *place)]
+        agree = np.sign(votes) == np.sign(votes.sum())
+        if votes.sum():
+            merged[place] = votes[agree].sum() / weights[agree].sum()
+    yield replace(case, goal="sum"), float(np.sum((merged - case.entries.sum(axis=0)) ** 2))
+    tasks = float(np.mean([np.sum((merged - e) ** 2) for e in case.entries]))
+    yield replace(case, goal="tasks"), tasks
+
+
+@road(ties_disjoint)
+def untrimmed_it_costs_k_times_the_merge_floor(case, _):
+    k, m, n = case.entries.shape
+    floor = rank_floor.Tasks(tuple(from_dense(e) for e in case.entries), min(m, n))
+    yield replace(case, density=1.0, goal="tasks"), k * rank_floor.bound(floor)
+
+
+@symmetry(ties_disjoint)
+def size_and_permutations_of_rows_and_adapters(case, rng):
+    k, m, _ = case.entries.shape
+    yield replace(case, entries=-2 * case.entries[rng.permutation(k)][:, rng.permutation(m)]), 4.0
+
+
+# iso flattening
+
+
+@example(iso_flattening)
+def strengths_3_a_half_and_five_quarters_all_become_19_twelfths():
+    mean, strengths = Fraction(3 + Fraction(1, 2) + Fraction(5, 4), 3), (3.0, 0.5, 1.25)
+    assert mean == Fraction(19, 12)
+    for read, said in ((1, float(mean)), (2, 0.0)):
+        yield iso_flattening.Case(np.eye(4)[:, :3], np.eye(5)[:, 2:], strengths, 1, read), said
+
+
+@road(iso_flattening, conditioned=True)
+def a_dense_svd_says_the_same_and_nothing_else_is_answered(case, _):
+    left, sigma, right = np.linalg.svd(case.edits.dense())
+    keep, room = len(case.strengths), 1e-11 * max(case.strengths) * iso_flattening.condition(case)
+    merged = METHODS["iso"].rule([case.edits], [1.0], Options()).dense()
+    dense = sigma[:keep].mean() * left[:, :keep] @ right[:keep]
+    np.testing.assert_allclose(merged, dense, atol=room)
+    answers = case.outputs.T @ merged @ case.keys
+    np.testing.assert_allclose(answers, answers[0, 0] * np.eye(keep), atol=room)
+    yield case, answers[case.read, case.edit]
+
+
+@symmetry(iso_flattening, conditioned=True)
+def size_rotation_and_order_of_edits(case, rng):
+    m, n = len(case.outputs), len(case.keys)
+    order = rng.permutation(len(case.strengths))
+    strengths = tuple(7 * case.strengths[i] for i in order.tolist())
+    keys = orthonormal(rng, n, n) @ case.keys[:, order]
+    outputs = orthonormal(rng, m, m) @ case.outputs[:, order]
+    yield iso_flattening.Case(keys, outputs, strengths, case.edit, case.read), 7.0
+
+
+# averaging survival
+
+
+def one_competitor(deficit, margin, weight, interference=0.0):
+    """Logits of (new, old) before and after an edit."""
+    before, after = np.array([0.0, deficit]), np.array([margin, 0.0])
+    others = np.array([interference, 0.0])
+    return averaging_survival.Case(np.ones(3), before, after, others, weight)
+
+
+@example(averaging_survival)
+def deficit_2_and_margin_7_at_a_third_leave_1_and_interference_a_quarter_adds():
+    exact = Fraction(1, 3) * 7 - Fraction(2, 3) * 2
+    yield one_competitor(2.0, 7.0, 1 / 3), float(exact)
+    yield one_competitor(2.0, 7.0, 1 / 3, 0.25), float(exact + Fraction(1, 4))
+    yield one_competitor(-1.0, 0.1, 3.0), -1.7  # beyond 1 a fact without deficit can be lost
+
+
+@road(averaging_survival)
+def dense_weights_of_three_adapters_entry_by_entry(_, rng):
+    t, d = rng.integers(2, 7, 2).tolist()
+    base, *updates = rng.standard_normal((4, t, d))
+    key, weights = rng.standard_normal(d), rng.uniform(-1, 2, 3).tolist()
+    said = (base + sum(w * u for w, u in zip(weights, updates, strict=True))) @ key
+    others = (weights[1] * updates[1] + weights[2] * updates[2]) @ key
+    logits = base @ key, (base + updates[0]) @ key, others
+    low = [LowRank(u, np.eye(d)) for u in (base, *updates)]
+    merged, margin = Merge(low[0], tuple(low[1:]), tuple(weights)), said[0] - said[1:].max()
+    yield averaging_survival.Case(key, *logits, weights[0]), margin, (merged, margin)
+
+
+@road(averaging_survival)
+def weights_zero_and_one_give_base_and_edited_model(case, _):
+    case = replace(case, others=0 * case.others)
+    for weight, logits in ((0.0, case.base), (1.0, case.edited)):
+        yield replace(case, coefficient=weight), logits[0] - logits[1:].max()
+
+
+@symmetry(averaging_survival)
+def size_rotation_and_order_of_tokens(case, rng):
+    order, factor = np.r_[0, 1 + rng.permutation(len(case.base) - 1)], float(rng.uniform(0.1, 10))
+    parts = [factor * part[order] for part in (case.base, case.edited, case.others)]
+    turn = orthonormal(rng, len(case.key), len(case.key))
+    yield averaging_survival.Case(turn @ case.key, *parts, case.coefficient), factor
+
+
+# intruder threshold
+
+
+@example(intruder_threshold)
+def strength_2_overlaps_by_three_quarters_and_merged_by_a_half_is_on_the_threshold():
+    for strength, coefficient, overlap in ((2, 1, 3 / 4), (2, 0.5, 0), (-3, 1, 8 / 9), (1, 1, 0)):
+        yield intruder_threshold.Case(float(strength), float(coefficient), 64), overlap
+
+
+@symmetry(intruder_threshold)
+def the_sign_and_the_split_of_strength_and_coefficient(case, _):
+    yield replace(case, strength=-case.strength), 1.0
+    yield replace(case, strength=case.strength / 4, coefficient=4 * case.coefficient), 1.0
+
+
+# rank subadditivity
+
+
+@example(rank_subadditivity)
+def e11_and_e12_share_a_row_of_outputs_and_e11_and_e22_share_nothing():
+    for rows, columns, least, most in ((2, 1, 1, 1), (2, 2, 2, 2), (1, 1, 0, 1)):
+        yield rank_subadditivity.Case((1, 1), rows, columns, "least"), least
+        yield rank_subadditivity.Case((1, 1), rows, columns, "most"), -most
+
+
+@example(rank_subadditivity)
+def one_adapter_keeps_its_rank():
+    for r in (1, 2, 5):
+        yield rank_subadditivity.Case((r,), r, r), r
+
+
+@road(rank_subadditivity)
+def ranks_of_dense_sums(case, _):
+    library = rank_subadditivity.attain(case)
+    size = max(np.linalg.norm(low.dense(), 2) for low in library)
+    rank = np.linalg.matrix_rank(sum(low.dense() for low in library), tol=1e-9 * size)
+    yield case, (1 if case.side == "least" else -1) * int(rank)
+
+
+@symmetry(rank_subadditivity)
+def rotation_size_and_order_of_adapters(case, rng):
+    library = rank_subadditivity.attain(case)
+    m, n = library[0].shape
+    left, right = orthonormal(rng, m, m), orthonormal(rng, n, n)
+    moved = tuple(LowRank(1e3 * left @ a.up, a.down @ right) for a in reversed(library))
+    other = replace(case, ranks=case.ranks[::-1])
+    yield other, 1.0, (moved, rank_subadditivity.bound(case))
+
+
+# minimax merge
+
+
+def without_data(*matrices):
+    """A case that knows nothing of the inputs."""
+    updates = tuple(from_dense(np.array(matrix, dtype=float)) for matrix in matrices)
+    return minimax_merge.Case(updates, (np.eye(updates[0].shape[1]),) * len(updates))
+
+
+@example(minimax_merge, room=1e-7)
+def half_a_distance_the_corners_of_a_triangle_and_a_stranger_among_three():
+    """Sides of 6 and 8: the right angle lies on the circle; an equilateral one has d/√3."""
+    yield without_data([[1.0]], [[-1.0]]), 1.0
+    yield without_data([[0, 0]], [[6, 0]], [[0, 8]]), 25.0
+    yield without_data(*np.sqrt(2) * np.eye(3)[:, None, :]), 4 / 3  # distance 2, radius 2/√3
+    yield without_data([[0.0]], [[0.1]], [[0.2]], [[4.0]]), 4.0
+    one = LowRank(np.array([[3.0]]), np.eye(1))
+    yield minimax_merge.Case((one,), (np.eye(1),), 0.5), 9 * 0.25 / 1.25
+
+
+@symmetry(minimax_merge, rel=1e-6, room=1e-6)
+def size_turns_and_order_of_tasks(case, rng):
+    (m, n), order = case.updates[0].shape, rng.permutation(len(case.updates))
+    left, right = orthonormal(rng, m, m), orthonormal(rng, n, n)
+    updates = tuple(LowRank(3 * left @ u.up, u.down @ right.T) for u in case.updates)
+    inputs = tuple(right @ x for x in case.inputs)
+    yield (
+        minimax_merge.Case(
+            tuple(updates[i] for i in order), tuple(inputs[i] for i in order), case.noise
+        ),
+        9.0,
+    )
+
+
+@road(minimax_merge, rel=1e-6, room=1e-6)
+def a_general_solver_on_all_entries_at_once(case, _):
+    """The least t above all errors, by SciPy on the entries of the merge: no weights."""
+    (m, n), size = case.updates[0].shape, minimax_merge.scale(case)
+    dense = [low.dense() for low in case.updates]
+
+    def errors(point):
+        merged = point[:-1].reshape(m, n) * size**0.5
+        gaps = [(merged - low) @ x for low, x in zip(dense, case.inputs, strict=True)]
+        own = case.noise**2 * np.sum(merged**2)
+        return np.array([(np.sum(gap**2) + own) / size for gap in gaps])
+
+    start = np.append(np.mean(dense, axis=0).ravel() / size**0.5, 0.0)
+    start[-1] = errors(start).max()
+    least = minimize(
+        lambda point: point[-1],
+        start,
+        constraints={"type": "ineq", "fun": lambda point: point[-1] - errors(point)},
+        method="SLSQP",
+        options={"ftol": 1e-14, "maxiter": 500},
+    )
+    yield case, errors(least.x).max() * size
+
+
+@attack(minimax_merge, rel=2e-2)
+def two_and_three_adapters():
+    for case in (without_data([[1.0]], [[-1.0]]), without_data([[0, 0]], [[6, 0]], [[0, 8]])):
+        yield case, minimax_merge.bound(case)
+
+
+# loss interaction
+
+
+@example(loss_interaction)
+def a_cubic_of_steps_one_and_two_and_a_square_that_has_no_remainder():
+    """(27 − 8 − 1)/6 = 3 = ½ · 1 · 2 · 3."""
+    case = loss_interaction.Case(1.0, (1.0, 2.0), 1)
+    square = replace(loss_interaction.attain(case), shape="square", base=np.ones(1))
+    assert square.product == 2.0
+    yield case, 3.0, (square, 0.0)
+    yield loss_interaction.Case(2.0, (0.5, 0.5), 3), 0.25
+
+
+@symmetry(loss_interaction)
+def height_of_the_loss_units_of_weights_and_order(case, _):
+    other = replace(case, rough=3 * case.rough, sizes=(2 * case.sizes[1], 2 * case.sizes[0]))
+    yield other, 24.0
+
+
+@road(loss_interaction, tight=False)
+def the_integral_of_the_hessian_over_the_square(case, rng):
+    """The mixed difference by Gauss's rule on second derivatives, for any of the losses."""
+    loss = loss_interaction.rival(case, rng)
+    bend = loss_interaction.SHAPES[loss.shape][1]
+    points, weights = np.polynomial.legendre.leggauss(20)
+    points, weights = (points + 1) / 2, weights / 2
+    reads = [loss.rows @ u for u in (loss.base, *loss.updates)]
+    total = -loss.product
+    for (s, v), (t, w) in product(zip(points, weights, strict=True), repeat=2):
+        at = zip(*reads, strict=True)
+        bends = [bend(x + s * a + t * b) * a * b for x, a, b in at]
+        total += v * w * loss.height * np.mean(bends)
+    yield case, loss_interaction.bound(case), (loss, abs(total))
+
+
+@attack(loss_interaction, rel=0.15, starts=3)
+def small_steps_of_a_sine_look_like_a_cubic():
+    case = loss_interaction.Case(1.0, (0.1, 0.1), 2)
+    yield case, loss_interaction.bound(case)
+
 
 # Floors
 
@@ -47,17 +657,6 @@ def test_inputs_that_nearly_meet_are_refused_as_a_large_merge_serves_both(sine):
     assert data_free_floor.measure(case, (both, both)) < 1e-6
     with pytest.raises(AssumptionError, match="clear angles"):
         theorem_of(data_free_floor).check(case, (both, both))
-
-
-@over()
-def test_where_nothing_is_known_pairs_bound_more_adapters_from_below(rng):
-    """Three unrelated adapters on all inputs: the mean of the three errs more than any pair."""
-    low, whole = [from_dense(rng.standard_normal((3, 4))) for _ in range(3)], (np.eye(4),) * 2
-    merged = data_free_floor.merge(data_free_floor.Case((low[0], low[1]), whole))
-    assert (merged - (low[0] + low[1]) / 2).spectral_norm < 1e-12
-    pairs = [data_free_floor.half_distance(low[i], low[j]) for i in range(3) for j in range(i)]
-    mean = (low[0] + low[1] + low[2]) / 3
-    assert max((mean - one).spectral_norm for one in low) >= max(pairs) - 1e-12
 
 
 # The interpolating merge
@@ -86,10 +685,6 @@ def test_it_does_what_each_adapter_does_and_its_rank_adds_up(case):
     assert interpolating_merge.misfit(case.updates, merged) ** 0.5 <= room
     assert interpolating_merge.conflict(case.updates) ** 0.5 <= room
     assert merged.width <= sum(low.width for low in case.updates)
-
-
-def test_rivals_at_ten_times_the_size_still_do_what_each_adapter_does():
-    assert verify(theorem_of(interpolating_merge), cases=20, seed=7, size=80).ok
 
 
 def test_gradient_descent_on_the_wudi_objective_ends_at_the_interpolating_merge():
@@ -127,37 +722,20 @@ def test_the_explicit_prices_are_above_in_order(case):
     given_norms = interpolation_price.amplification(case.updates)
     assert interpolation_price.bound(case) <= given_norms * case.leak * (1 + 1e-9)
     assert given_norms == pytest.approx(float(np.sqrt(np.sum(np.square(sizes)))) / least)
-    assert given_norms <= interpolation_price.price(len(sizes), max(sizes), least) * (1 + 1e-9)
+    assert given_norms <= len(sizes) ** 0.5 * max(sizes) / least * (1 + 1e-9)
 
 
 @pytest.mark.parametrize("angle", [1.0, 0.1, 1e-3])
 def test_two_lines_reach_the_constant_as_they_close(angle):
     rows = np.array([[1.0, 0.0], [np.cos(angle), np.sin(angle)]])
     case = interpolation_price.Case(lines([[1.0, -1.0]], rows), 0, 1.0)
-    price = interpolation_price.price(2, 1, 2**0.5 * np.sin(angle / 2))
     amplification = interpolation_price.amplification(case.updates)
-    assert price == pytest.approx(1 / np.sin(angle / 2))
-    assert amplification == pytest.approx(price, rel=1e-9)
+    assert amplification == pytest.approx(1 / np.sin(angle / 2), rel=1e-9)
     share = interpolation_price.bound(case) / amplification
     assert share == pytest.approx(np.cos(angle / 2), rel=1e-9)
 
 
 # Factors
-
-
-@over()
-def test_factor_mean_and_its_residual_in_dense_arrays(rng):
-    """Weights enter twice, other pairs mix in; of two adapters a quarter of the differences."""
-    weights = tuple(rng.dirichlet(np.ones(3)).tolist())
-    adapters = tuple(gaussian(rng, 6, 5, 2) for _ in range(3))
-    pairs = list(zip(weights, adapters, strict=True))
-    expected = sum(w * v * a.up @ b.down for w, a in pairs for v, b in pairs)
-    merged = factor_mean_residual.factor_mean(factor_mean_residual.Case(adapters, weights, 0))
-    np.testing.assert_allclose(merged.dense(), expected, atol=1e-13)
-    one, two = adapters[:2]
-    quarter = (one.up - two.up) @ (one.down - two.down) / 4
-    residual = factor_mean_residual.residual(uniform([one, two]))
-    np.testing.assert_allclose(residual.dense(), quarter, atol=1e-13)
 
 
 def test_the_gauge_of_one_adapter_moves_the_factor_mean_by_its_own_size():
@@ -225,8 +803,7 @@ def test_the_published_average_of_iso_shrinks_and_fills_and_overlapping_edits_ar
     case = theorem_of(iso_flattening).draw(np.random.default_rng(4), 8)
     left, sigma, right = np.linalg.svd(case.edits.dense(), full_matrices=False)
     answers = np.diag(case.outputs.T @ (sigma.mean() * left @ right) @ case.keys)
-    level = iso_flattening.common_strength(case.strengths, len(sigma))
-    np.testing.assert_allclose(answers, level, rtol=1e-9)
+    np.testing.assert_allclose(answers, sum(case.strengths) / len(sigma), rtol=1e-9)
     low = LowRank(np.eye(2), LINES)
     flat = METHODS["iso"].rule([low], [1.0], Options())
     assert abs(float((flat @ low.down.T)[0, 1])) > 0.1
@@ -295,11 +872,9 @@ def test_the_laws_of_intruders_solve_the_secular_equation(t):
 
 def test_intruders_in_the_mean_and_beside_the_survival_of_their_edits():
     """Mean of two: strength 1.8 is hidden, yet a margin of 3 deficits survives; and conversely."""
-    overlap, vanishing = intruder_threshold.overlap, intruder_threshold.vanishing_coefficient
+    overlap = intruder_threshold.overlap
     for adapters, strength in ((2, 1.9), (2, 2.1), (8, 7.9), (8, 8.1)):
-        hidden = overlap(strength, 1 / adapters) == 0
-        assert hidden == (strength < adapters) == (1 / adapters <= vanishing(strength))
-    assert (vanishing(2), vanishing(0.3), vanishing(0)) == (0.5, 1.0, 1.0)
+        assert (overlap(strength, 1 / adapters) == 0) == (strength < adapters)
     assert overlap(1.8, 0.5) == 0 < overlap(2.5, 0.5)
     assert 0.5 < averaging_survival.margin_needed(2, 1.0) < 3.0
     assert intruder_threshold.top_singular_value(-3, 0.5) == pytest.approx(1.5 + 1 / 1.5)
@@ -350,3 +925,85 @@ def test_sums_with_these_spans_lie_between_both_ends_and_the_known_bounds_are_we
     wide = sum(case.ranks)
     assert max(r - (wide - r) for r in case.ranks) <= least
     assert most <= wide
+
+
+# Fisher floor
+
+
+@example(fisher_floor)
+def one_input_two_answers_and_an_output_that_counts_double():
+    """Inputs e1 and 2 e1 ask for (1, 0) and (0, 1): the weighed mean is (1, 4)/5; rank 0 says 0."""
+    pair = tuple(LowRank(np.eye(2)[:, [i]], np.eye(1)) for i in range(2))
+    inputs, plain, double = (np.eye(1), 2 * np.eye(1)), np.eye(2), np.diag([2.0, 1.0])
+    # 1 (16 + 16)/25 + 4 (1 + 1)/25, then with the first output counted four times
+    yield fisher_floor.Case(pair, inputs, (plain,) * 2, 1), float(Fraction(40, 25))
+    yield fisher_floor.Case(pair, inputs, (double,) * 2, 1), float(Fraction(4 * 20 + 20, 25))
+    yield fisher_floor.Case(pair, inputs, (double,) * 2, 0), 8.0
+
+
+@example(fisher_floor)
+def the_rank_is_spent_where_the_weights_are_not_where_the_update_is_long():
+    """diag(3, 2) under inputs of variance 1 and 4 and outputs weighed alike: 4 · 4 beats 9."""
+    one = (from_dense(np.diag([3.0, 2.0])),)
+    yield fisher_floor.Case(one, (np.diag([1.0, 2.0]),), (np.eye(2),), 1), 9.0
+    yield fisher_floor.Case(one, (np.eye(2),), (np.eye(2),), 1), 4.0
+
+
+@example("other-curvature")
+def twice_as_dear_in_one_direction():
+    one = LowRank(np.eye(2), np.eye(2))
+    yield fisher_floor.Near(one, np.eye(2), np.eye(2), 1, (2.0, 4.0)), 2.0
+
+
+@symmetry(fisher_floor)
+def size_turns_and_order_of_weighed_tasks(case, rng):
+    (m, n), order = case.updates[0].shape, rng.permutation(len(case.updates)).tolist()
+    left, right = orthonormal(rng, m, m), orthonormal(rng, n, n)
+    updates = [LowRank(3 * left @ low.up, low.down @ right.T) for low in case.updates]
+    changed = fisher_floor.Case(
+        tuple(updates[i] for i in order),
+        tuple(right @ case.inputs[i] for i in order),
+        tuple(case.outputs[i] @ left.T for i in order),
+        case.rank,
+    )
+    yield changed, 9.0
+    yield replace(case, inputs=tuple(2 * x for x in case.inputs)), 4.0
+    yield replace(case, outputs=tuple(2 * o for o in case.outputs)), 4.0
+
+
+@symmetry("other-curvature")
+def all_weights_alike(case, _):
+    yield replace(case, between=(3 * case.between[0], 3 * case.between[1])), 1.0
+    yield replace(case, between=(case.between[0], 3 * case.between[1])), 3.0
+
+
+@road(fisher_floor)
+def with_full_rank_the_normal_equations_of_all_entries_and_the_merge_rule(case, _):
+    """A linear system in all entries at once, as MaTS solves it; RegMean is its solution."""
+    (m, n), weight = case.updates[0].shape, case.outputs[0].T @ case.outputs[0]
+    whole = replace(case, rank=min(m, n))
+    moments = [x @ x.T for x in case.inputs]
+    system = sum(np.kron(weight, moment) for moment in moments)
+    wanted = [weight @ low.dense() @ x for low, x in zip(case.updates, moments, strict=True)]
+    solved = np.linalg.lstsq(system, sum(wanted).ravel(), rcond=1e-12)[0].reshape(m, n)
+    value = fisher_floor.measure(case, LowRank(solved, np.eye(n)))
+    roots = tuple(x.T for x in case.inputs)
+    rule = METHODS["regmean"].rule(list(case.updates), [1.0] * len(roots), Options(moments=roots))
+    yield whole, value, (rule, value)
+
+
+@road(fisher_floor)
+def white_outputs_are_the_covariance_floor_and_equal_tasks_on_white_inputs_eckart_young(case, _):
+    (m, n), k = case.updates[0].shape, len(case.updates)
+    plain = replace(case, outputs=(np.eye(m),) * k)
+    yield plain, k * rank_floor.bound(rank_floor.Tasks(case.updates, case.rank, case.inputs))
+    low = case.updates[0]
+    alike = fisher_floor.Case((low,) * k, (np.eye(n),) * k, plain.outputs, case.rank)
+    yield alike, k * low.tail_energy(case.rank)
+
+
+@attack(fisher_floor, rel=1e-6, starts=3)
+def alternating_least_squares_arrives():
+    for seed in range(3):
+        case = fisher_floor.draw(np.random.default_rng(seed), 5)
+        yield case, fisher_floor.bound(case)

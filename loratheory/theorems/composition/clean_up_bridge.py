@@ -2,7 +2,7 @@ r"""Clean-up bridge: a bridge that decides moves the threshold of two hops from 
 
 **Statement.** With a softmax of sharpness β over three or more entities between two edited reads
 over old facts, the old bridge unedited, the target wins iff c_2 > 1/2, c_1 > 1/2 + ln(1/c_2)/(2β)
-and c_1 > ln(1/c_2)/β: hard decisions compose two hops from 1/2 on, as single hops survive.
+and c_1 > ln(1/c_2)/β.
 
 Two edited hops with coefficients :math:`c_1, c_2` (``thm:two-read-region``), but the bridge cleans
 up: with :math:`a` the coordinates of the first read among the values of :math:`n` entities it hands
@@ -55,6 +55,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from loratheory.lowrank import Array, LowRank, array_namespace
+from loratheory.theorems._arrays import eye
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
 from loratheory.theorems.composition import two_read_region as region
 from loratheory.theorems.composition._hops import Pattern, Prompt, of_prompt, small, two_hops
@@ -160,12 +161,9 @@ def _reads_entities(case: Case, chain: Chain) -> bool:
     bridge, values, keys = chain.bridges[0], case.prompt.values[0], case.prompt.keys[1]
     if bridge.width != values.shape[1]:
         return False
-    xp = array_namespace(values)
-    one = xp.eye(bridge.width, dtype=values.dtype, device=values.device)
-    room = SAFETY * condition(case)
-    return miss(LowRank(one, bridge.down), values, one) <= room and (
-        miss(LowRank(bridge.up, one), one, keys) <= room
-    )
+    one = eye(values, bridge.width)
+    reads, writes = LowRank(one, bridge.down), LowRank(bridge.up, one)
+    return max(miss(reads, values, one), miss(writes, one, keys)) <= SAFETY * condition(case)
 
 
 def _example(change: Callable[[Chain], Chain], repeat: bool = False) -> tuple[Case, Chain]:
@@ -175,35 +173,34 @@ def _example(change: Callable[[Chain], Chain], repeat: bool = False) -> tuple[Ca
     return case, change(attain(case))
 
 
-def _regauged(gauge: Array, chain: Chain) -> Chain:
-    return replace(chain, bridges=(chain.bridges[0].regauged(gauge),))
+def _bridged(change: Callable[[LowRank], LowRank], chain: Chain) -> Chain:
+    return replace(chain, bridges=(change(chain.bridges[0]),))
 
 
-def _softened(chain: Chain) -> Chain:
-    (bridge,) = chain.bridges
-    return replace(chain, bridges=(LowRank(bridge.up, bridge.down / 2),))
-
-
-def _longer(chain: Chain) -> Chain:
-    return replace(chain, bridges=(2 * chain.bridges[0],))
-
-
-def _changed(part: str, factor: float, chain: Chain) -> Chain:
+def _scaled(part: str, factor: float, chain: Chain) -> Chain:
     one, two = getattr(chain, part)
     return replace(chain, **{part: (factor * one, two)})
 
 
-MIXING, EQUAL = np.array([[1.0, 1, 0], [-1, 1, 0], [0, 0, 1]]), np.eye(3)
+MIXING = np.array([[1.0, 1, 0], [-1, 1, 0], [0, 0, 1]])
 
 CONTROLS = tuple(
     Control(name, breaks, partial(_example, change, name == "repeat a key"))
     for name, breaks, change in (
-        ("repeat a key", region.FRAMES, partial(_regauged, EQUAL)),
-        ("double the old facts", region.PARTS["memories"], partial(_changed, "memories", 2.0)),
-        ("leave the first edit out", region.PARTS["edits"], partial(_changed, "edits", 0.0)),
-        ("decide among mixtures of entities", ENTITIES, partial(_regauged, MIXING)),
-        ("decide half as sharply", ENTITIES, _softened),
-        ("write keys twice as long", ENTITIES, _longer),
+        ("repeat a key", region.FRAMES, lambda chain: chain),
+        ("double the old facts", region.PARTS["memories"], partial(_scaled, "memories", 2.0)),
+        ("leave the first edit out", region.PARTS["edits"], partial(_scaled, "edits", 0.0)),
+        (
+            "decide among mixtures of entities",
+            ENTITIES,
+            partial(_bridged, lambda low: low.regauged(MIXING)),
+        ),
+        (
+            "decide half as sharply",
+            ENTITIES,
+            partial(_bridged, lambda low: LowRank(low.up, low.down / 2)),
+        ),
+        ("write keys twice as long", ENTITIES, partial(_bridged, lambda low: 2 * low)),
     )
 )
 

@@ -1,8 +1,8 @@
 r"""Composition order: no theory of fewer than K adapters at a time contains a K-hop answer.
 
-**Statement.** The answer to a K-hop prompt comes from the interaction of all K edits alone: any
-theory of fewer at a time, such as linearised or weight-disentangled fine-tuning, gives it logit 0
-at all coefficients; the reads themselves give ∏c_j.
+**Statement.** In linked reads of K edits the new answer has logit ∏c_j, and all of it comes from
+the interaction of all K edits: the expansion in interactions of fewer at a time, such as the
+first-order one of linearised fine-tuning for K ≥ 2, gives it logit 0 at all coefficients.
 
 On a prompt of :math:`K` edited hops let :math:`f(c_1, \dots, c_K)` be the output of the reads with
 their edits at coefficients :math:`c_j`. The new answer's logit is :math:`\prod_j c_j`: its
@@ -40,6 +40,7 @@ weight disentanglement: arXiv 2305.12827.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -53,9 +54,6 @@ SENSE = "equal"
 SOURCE = "own; weight disentanglement: Ortiz-Jimenez et al. (2023)"
 USES = ("thm:two-read-region",)
 
-FRAMES = region.FRAMES
-HELD = region.PARTS
-
 
 @dataclass(frozen=True, eq=False)
 class Case:
@@ -65,11 +63,6 @@ class Case:
     order: int
 
 
-def target(coefficients: tuple[float, ...], order: int) -> float:
-    """The new answer's logit in a theory of interactions up to this order."""
-    return math.prod(coefficients) if order >= len(coefficients) else 0.0
-
-
 def draw(rng: np.random.Generator, size: int) -> Case:
     """One to four hops, any order from none to all."""
     prompt = region.draw(rng, size)
@@ -77,8 +70,9 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """The closed form."""
-    return target(case.prompt.coefficients, case.order)
+    """The product, once all adapters may interact."""
+    coefficients = case.prompt.coefficients
+    return math.prod(coefficients) if case.order >= len(coefficients) else 0.0
 
 
 def attain(case: Case) -> Chain:
@@ -105,16 +99,12 @@ def rival(case: Case, rng: np.random.Generator) -> Chain:
     return region.rival(case.prompt, rng)
 
 
-def _broken(
-    name: str, breaks: str, order: int, change: Callable[[Chain], Chain]
-) -> Control[Case, Chain]:
-    def _changed() -> tuple[Case, Chain]:
-        rng = np.random.default_rng(1)
-        keys = tuple(rng.standard_normal((9, n)) for n in (2, 3))
-        case = Case(Prompt("overwrite", (0.7, 0.8), keys, (rng.standard_normal((9, 3)),)), order)
-        return case, change(attain(case))
-
-    return Control(name, breaks, _changed)
+def _changed(change: Callable[[Chain], Chain], order: int, repeat: bool) -> tuple[Case, Chain]:
+    frames = np.random.default_rng(1).standard_normal((3, 9, 3))
+    frames[1, :, 1] = frames[1, :, 0] if repeat else frames[1, :, 1]
+    prompt = Prompt("overwrite", (0.7, 0.8), (frames[0, :, :2], frames[1]), (frames[2],))
+    case = Case(prompt, order)
+    return case, change(attain(case))
 
 
 def _knows_a_hop(model: Chain) -> Chain:
@@ -122,28 +112,22 @@ def _knows_a_hop(model: Chain) -> Chain:
     return replace(model, memories=(first + model.edits[0], second))
 
 
-def _repeated() -> tuple[Case, Chain]:
-    frames = np.random.default_rng(1).standard_normal((3, 8, 3))
-    frames[1, :, 1] = frames[1, :, 0]
-    case = Case(Prompt("overwrite", (0.7, 0.8), (frames[0, :, :2], frames[1]), (frames[2],)), 2)
-    return case, attain(case)
+def _stronger(model: Chain) -> Chain:
+    return replace(model, edits=(2 * model.edits[0], model.edits[1]))
 
 
-CONTROLS = (
-    Control("repeat a key", FRAMES, _repeated),
-    _broken("a base that knows the first new fact", HELD["memories"], 1, _knows_a_hop),
-    _broken(
-        "an edit twice as strong",
-        HELD["edits"],
-        2,
-        lambda model: replace(model, edits=(2 * model.edits[0], model.edits[1])),
-    ),
-    _broken(
-        "a bridge without the entity",
-        HELD["bridges"],
-        2,
-        lambda model: replace(model, bridges=(0 * model.bridges[0],)),
-    ),
+def _without_bridge(model: Chain) -> Chain:
+    return replace(model, bridges=(0 * model.bridges[0],))
+
+
+CONTROLS = tuple(
+    Control(name, breaks, partial(_changed, change, order, breaks == region.FRAMES))
+    for name, breaks, change, order in (
+        ("repeat a key", region.FRAMES, lambda model: model, 2),
+        ("a base that knows the first new fact", region.PARTS["memories"], _knows_a_hop, 1),
+        ("an edit twice as strong", region.PARTS["edits"], _stronger, 2),
+        ("a bridge without the entity", region.PARTS["bridges"], _without_bridge, 2),
+    )
 )
 
 

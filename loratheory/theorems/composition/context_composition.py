@@ -1,7 +1,8 @@
 r"""Context composition: two layers of attention compose functions that the prompt spells out.
 
-**Statement.** Two layers of one softmax head each give the composition of any two functions listed
-in the prompt at least a closed-form share, more than half from a sharpness of order log n.
+**Statement.** Two layers of one softmax head of sharpness β each give the composition of any two
+functions on n things that the prompt lists in orthonormal codes at least the share e^(βa)/(e^(βa) +
+e^(β(n−1)b) + 2n − 2), where b = 1/(e^β + 2n − 1) and a = e^β b.
 
 A prompt lists the pairs :math:`(i, f(i))` and :math:`(j, g(j))` of two functions on :math:`n \ge
 2` things, coded by orthonormal vectors, and asks for :math:`g(f(x))`. Two heads of sharpness
@@ -12,7 +13,8 @@ read. For **all** functions and subjects the answer's share is at least
     \frac{e^{\beta a}}{e^{\beta a} + e^{\beta (n - 1) b} + 2n - 2}, \qquad
     a = \frac{e^\beta}{e^\beta + 2n - 1}, \quad b = \frac1{e^\beta + 2n - 1},
 
-attained where all other things have one image and :math:`g` tells it from :math:`f(x)`.
+attained where all other things have one image and :math:`g` tells it from :math:`f(x)`: more than
+half from a sharpness of order :math:`\log n` on.
 
 **Proof.** The first head puts :math:`a` on the pair of :math:`x` and :math:`b` on the others, so
 its output has the coordinates :math:`v_{f(x)} \ge a` and :math:`\sum_{j \ne f(x)} v_j \le (n-1) b`
@@ -45,7 +47,8 @@ from scipy.optimize import brentq
 
 from loratheory.lowrank import Array, array_namespace, orthonormal
 from loratheory.shapes import Float
-from loratheory.theorems._theorem import SAFETY, Control, Theorem
+from loratheory.theorems._arrays import is_orthonormal
+from loratheory.theorems._theorem import Control, Theorem
 
 SENSE = "lower"
 KIND = "lemma"
@@ -168,14 +171,8 @@ def adversary(case: Case, rng: np.random.Generator) -> Question:
     return best
 
 
-def _orthonormal(case: Case, _: Question) -> bool:
-    xp = array_namespace(case.codes)
-    one = xp.eye(3 * case.things, dtype=case.codes.dtype, device=case.codes.device)
-    return float(xp.max(xp.abs(case.codes.T @ case.codes - one))) < SAFETY
-
-
 ASSUMPTIONS = {
-    CODES: _orthonormal,
+    CODES: lambda case, _: is_orthonormal(case.codes),
     LAYERS: lambda _, question: question.layers == 2,
 }
 

@@ -1,9 +1,9 @@
 r"""Invisible placement: single hops do not show in which layer an edit sits; two hops need to know.
 
 **Statement.** Where the layers after the bridge hold the old facts, splitting the second hop's edit
-over layers leaves every single-hop logit as it is, while two hops of whole edits need more than
-half of it after the bridge: any single-hop test misjudges at least the smaller part of the
-placements.
+over layers leaves every single-hop logit as it is, while two hops of whole edits compose iff more
+than half of it comes after the bridge: any test by single-hop logits misjudges at least the smaller
+part of the placements.
 
 Several layers can be read for the facts of hop 2. Single-hop prompts read all of them, a two-hop
 prompt only those after its bridge is known. Let the edit of hop 2 be split over the layers with
@@ -27,16 +27,14 @@ on the one or on the other part. :math:`\square`
 two-hop use: two models with the same single-hop answers differ on two hops by where their edits
 sit. Ask two-hop questions, or place the edit in the layers that are read after the bridge.
 
-**What it does not say.** Where a share :math:`\beta` of the old fact sits late, whole first edits
-need :math:`\rho > \beta/(2 c_2)`: base and edit spread alike always compose. Where training puts
-edits. Equal gradients split full-matrix edits
-evenly, :math:`\rho` is then the fraction of layers that come late, and two hops need
-:math:`c_2 > 1/(2 \rho)` where single hops need 1/2.
+**What it does not say.** Where training puts edits. If equal gradients split them evenly,
+:math:`\rho` is the fraction of layers that come late, and two hops need :math:`c_2 > 1/(2 \rho)`
+where single hops need 1/2. Where a share :math:`\beta` of the old fact sits late, whole first edits
+need :math:`\rho > \beta/(2 c_2)`: base and edit spread alike always compose.
 
 References
 ----------
-facts learned twice: arXiv 2502.03490; late
-second hops and back-patching: arXiv 2406.12775.
+facts learned twice: arXiv 2502.03490; late second hops and back-patching: arXiv 2406.12775.
 """
 
 from collections.abc import Callable
@@ -128,22 +126,16 @@ def draw(rng: np.random.Generator, size: int) -> Case:
     return Case(prompt, shares, early)
 
 
-def _counts(case: Case) -> tuple[int, int]:
-    xp = array_namespace(case.shares)
-    later = xp.sum(case.shares[:, case.early :], axis=1)
-    wins = int(xp.count_nonzero(later > share_needed(*case.prompt.coefficients)))
-    return wins, int(later.shape[0]) - wins
-
-
 def composing(case: Case) -> float:
     """The fraction of placements whose later share is large enough, by the formula."""
-    wins, losses = _counts(case)
-    return wins / (wins + losses)
+    later = array_namespace(case.shares).sum(case.shares[:, case.early :], axis=1)
+    wins = later > share_needed(*case.prompt.coefficients)
+    return int(array_namespace(wins).count_nonzero(wins)) / int(wins.shape[0])
 
 
 def bound(case: Case) -> float:
     """The smaller part of the placements."""
-    return min(_counts(case)) / sum(_counts(case))
+    return min(composing(case), 1 - composing(case))
 
 
 def _leads(logits: Array) -> bool:
@@ -193,17 +185,17 @@ def _example(whole: bool, test: Test) -> tuple[Case, Test]:
     return Case(small(), shares, 1), test
 
 
-def _sees_layers(model: Placed) -> bool:
-    return bool(model.shares[-1] > 0.5)
-
-
 def _sees_margin(model: Placed) -> bool:
     return _leads(model.single(model.case.prompt.keys[1][:, 0]))
 
 
 CONTROLS = (
     Control("leave part of an edit out", WHOLE, partial(_example, False, _sees_margin)),
-    Control("look into the layers", BLIND, partial(_example, True, _sees_layers)),
+    Control(
+        "look into the layers",
+        BLIND,
+        partial(_example, True, lambda model: bool(model.shares[-1] > 0.5)),
+    ),
     Control("ask a two-hop question", BLIND, partial(_example, True, _composes)),
 )
 

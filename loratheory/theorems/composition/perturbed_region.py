@@ -2,7 +2,8 @@ r"""Perturbed region: how much interference at each read merged edits survive.
 
 **Statement.** When other adapters add weights up to ε to the values at each read, linked reads of
 merged edits answer for certain iff their margin exceeds what the worst corner takes: two hops of
-equal 0 ≤ c ≤ 1 over old facts need c² + c − 1 > (c + 3)ε, whole edits of K hops ε < 1/(2K).
+equal 0 ≤ c ≤ 1 over old facts, the old bridge unedited, need c² + c − 1 > (c + 3)ε, whole edits of
+K hops ε < 1/(2K).
 
 As in ``thm:two-read-region``, but at read :math:`j` the other merged adapters add :math:`p_j` to
 what it returns, with weight at most :math:`\varepsilon_j` on each value (on each token at the last
@@ -50,6 +51,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from loratheory.lowrank import Array, LowRank, array_namespace
+from loratheory.theorems._arrays import eye
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
 from loratheory.theorems.composition import two_read_region as region
 from loratheory.theorems.composition._hops import OVER_OLD, Pattern, Prompt, of_prompt
@@ -73,10 +75,10 @@ class Case:
 
 @dataclass(frozen=True, eq=False)
 class Crowd:
-    """The edited reads and, for each, the sum of the other merged adapters."""
+    """The edited reads, and the weights that others add on the values (tokens) of each."""
 
     model: Chain
-    others: tuple[LowRank, ...]
+    weights: tuple[Array, ...]
 
 
 def _prices(coefficients: Sequence[float], pattern: Pattern) -> list[tuple[float, list[float]]]:
@@ -111,11 +113,6 @@ def margin(
     )
 
 
-def tolerance(coefficients: Sequence[float], pattern: Pattern = "overwrite") -> float:
-    """The interference per read below which the new answer is safe; 0 if it is lost without."""
-    return max(0.0, min(alone / sum(costs) for alone, costs in _prices(coefficients, pattern)))
-
-
 def threshold(hops: int, interference: int | float, pattern: Pattern = "overwrite") -> float:
     """The common coefficient up to 1 above which the answer is safe; ``inf`` where none is."""
 
@@ -138,15 +135,32 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """The closed form: coefficients, pattern and interference, no frame."""
-    return margin(case.prompt.coefficients, case.interference, case.prompt.pattern)
+    """The closed forms of the first sentence where they apply, else the minimum over tokens."""
+    coefficients, interference = case.prompt.coefficients, case.interference
+    if set(coefficients) == {1.0}:
+        return 1 - 2 * sum(interference)
+    c, e = coefficients[0], interference[0]
+    alike = coefficients == (c, c) and interference == (e, e)
+    if alike and case.prompt.pattern == "overwrite" and 0 <= c <= 1:
+        return c**2 + c - 1 - (c + 3) * e
+    return margin(coefficients, interference, case.prompt.pattern)
+
+
+def merged(case: Case, crowd: Crowd) -> Chain:
+    """The reads with the others in them, each of rank one: it reads this prompt's own state."""
+    prompt, model, memories = case.prompt, crowd.model, []
+    state = prompt.keys[0][:, 0]
+    for hop, (frame, weight) in enumerate(zip(_values(prompt), crowd.weights, strict=True)):
+        read = state / max(float(array_namespace(state).sum(state**2)), 1e-300)
+        memories.append(model.memories[hop] + LowRank((frame @ weight)[:, None], read[None, :]))
+        state = model.read(hop, state, prompt.coefficients[hop]) + frame @ weight
+        state = model.bridges[hop] @ state if hop < len(model.bridges) else state
+    return replace(model, memories=tuple(memories))
 
 
 def measure(case: Case, crowd: Crowd) -> float:
     """The margin of the target when the others are merged into each read."""
-    pairs = zip(crowd.model.memories, crowd.others, strict=True)
-    merged = replace(crowd.model, memories=tuple(base + other for base, other in pairs))
-    return region.measure(case.prompt, merged)
+    return region.measure(case.prompt, merged(case, crowd))
 
 
 def scale(case: Case) -> float:
@@ -155,26 +169,10 @@ def scale(case: Case) -> float:
     return math.prod(1 + 2 * abs(c) + 2 * e for c, e in pairs)
 
 
-def crowded(case: Case, model: Chain, weights: Sequence[Array]) -> Crowd:
-    """Rank-one adapters that add these weights on the values at each read of the prompt."""
-    # each reads the very state that this prompt has there, and nothing else of the input
-    prompt, others = case.prompt, []
-    state = prompt.keys[0][:, 0]
-    for hop, (frame, weight) in enumerate(zip(_values(prompt), weights, strict=True)):
-        xp = array_namespace(state)
-        read = state / max(float(xp.sum(state**2)), 1e-300)
-        others.append(LowRank((frame @ weight)[:, None], read[None, :]))
-        state = model.read(hop, state, prompt.coefficients[hop]) + others[-1] @ state
-        state = model.bridges[hop] @ state if hop < len(model.bridges) else state
-    return Crowd(model, tuple(others))
-
-
 def _values(prompt: Prompt) -> list[Array]:
     """The frame that each read writes: values, then one-hot tokens."""
     last = prompt.hops[-1].new
-    tokens = int(last.shape[0])
-    xp = array_namespace(last)
-    return [*prompt.values, xp.eye(tokens, dtype=last.dtype, device=last.device)]
+    return [*prompt.values, eye(last, int(last.shape[0]))]
 
 
 def attain(case: Case) -> Crowd:
@@ -189,57 +187,43 @@ def attain(case: Case) -> Crowd:
     pairs = list(zip(case.interference, flows, strict=True))
     taken = sum(e * xp.sum(xp.abs(flow), axis=1) for e, flow in pairs)
     worst = 1 + int(xp.argmin((nominal[0] - nominal - taken)[1:]))
-    return crowded(case, model, [-e * xp.sign(flow[worst, :]) for e, flow in pairs])
+    return Crowd(model, tuple(-e * xp.sign(flow[worst, :]) for e, flow in pairs))
 
 
 def rival(case: Case, rng: np.random.Generator) -> Crowd:
     """Other weights for the reads; interference anywhere in the box, often at a corner."""
-    model, corner = region.rival(case.prompt, rng), rng.random() < 0.5
-    weights = []
-    for e, frame in zip(case.interference, _values(case.prompt), strict=True):
-        free = rng.uniform(-1, 1, frame.shape[1])
-        weights.append(e * (np.sign(free) if corner else free))
-    return crowded(case, model, weights)
+    sides, corner = [len(frame.T) for frame in _values(case.prompt)], rng.random() < 0.5
+    free = [rng.uniform(-1, 1, side) for side in sides]
+    weights = [np.sign(part) if corner else part for part in free]
+    scaled = (e * part for e, part in zip(case.interference, weights, strict=True))
+    return Crowd(region.rival(case.prompt, rng), tuple(scaled))
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Crowd:
     """Flip one sign of the interference at a time while the measured margin falls."""
-    model = region.attain(case.prompt)
-    weights = [
-        e * rng.choice([-1.0, 1.0], frame.shape[1])
-        for e, frame in zip(case.interference, _values(case.prompt), strict=True)
-    ]
-    best = measure(case, crowded(case, model, weights))
+    pairs = zip(case.interference, _values(case.prompt), strict=True)
+    weights = tuple(e * rng.choice([-1.0, 1.0], len(frame.T)) for e, frame in pairs)
+    crowd = Crowd(region.attain(case.prompt), weights)
+    best = measure(case, crowd)
     for part in weights:
         for i in range(len(part)):
             part[i] *= -1
-            margin_now = measure(case, crowded(case, model, weights))
+            margin_now = measure(case, crowd)
             part[i] *= 1.0 if margin_now < best else -1.0
             best = min(best, margin_now)
-    return crowded(case, model, weights)
+    return crowd
 
 
 def _within(case: Case, crowd: Crowd) -> bool:
-    prompt, state = case.prompt, case.prompt.keys[0][:, 0]
-    room = SAFETY * region.condition(prompt)
-    each = zip(_values(prompt), case.interference, crowd.others, strict=True)
-    for hop, (frame, allowed, other) in enumerate(each):
-        xp, added = array_namespace(frame), other @ state
-        weights = xp.linalg.pinv(frame) @ added
-        outside = xp.max(xp.abs(added - frame @ weights))
-        if float(xp.max(xp.abs(weights))) > allowed + room * scale(case):
-            return False
-        if float(outside) > room * float(xp.max(xp.abs(frame))) * scale(case):
-            return False
-        state = crowd.model.read(hop, state, prompt.coefficients[hop]) + added
-        state = crowd.model.bridges[hop] @ state if hop < len(crowd.model.bridges) else state
-    return True
+    pairs = zip(crowd.weights, case.interference, strict=True)
+    largest = ((array_namespace(w).max(array_namespace(w).abs(w)), e) for w, e in pairs)
+    return all(float(top) <= e * (1 + SAFETY) for top, e in largest)
 
 
 def _inherited(control: Control[Prompt, Chain]) -> tuple[Case, Crowd]:
     prompt, model = control.example()
-    case = Case(prompt, (0.0,) * len(prompt.coefficients))
-    return case, crowded(case, model, [0 * frame[0, :] for frame in _values(prompt)])
+    silent = tuple(0 * frame[0, :] for frame in _values(prompt))
+    return Case(prompt, (0.0,) * len(prompt.coefficients)), Crowd(model, silent)
 
 
 def _twice() -> tuple[Case, Crowd]:

@@ -1,9 +1,9 @@
 r"""Residual region: what a residual stream and a normalisation between reads do to the thresholds.
 
-**Statement.** Normalising a residual stream between reads moves no threshold of linked reads of
-edits; what costs is the direct path from bridge entities to the answer: two whole edits over old
-facts need a gain above √(‖k‖² + 1) times it, equal ones at the golden border above twice it if the
-key has length 1.
+**Statement.** Normalising a residual stream between reads whose bridges read the values of their
+own read alone moves no threshold of linked edits; what costs is the direct path from bridge
+entities to the answer: with values orthonormal to each other and to the key k, two whole edits over
+old facts need a gain above √(‖k‖² + 1) times it.
 
 Read linked edits as in ``thm:two-read-region`` from a residual stream: :math:`x_0 = k`, :math:`x_j
 = x_{j-1} + y_j`, :math:`y_1 = (W_1 + c_1\Delta_1)\,k` and :math:`y_{j+1} = (W_{j+1} +
@@ -21,8 +21,8 @@ x_{K-1}\rangle`. With the weights :math:`w` of ``thm:two-read-region`` on entiti
 Hence *normalisation moves no threshold*: for :math:`\alpha = 0` the sign of the margin is that of
 ``thm:two-read-region``, for all coefficients, gains and lengths. The direct path is what costs: two
 hops with :math:`c_1 > 0` also need :math:`g\,c_2 > \alpha\rho_1` and :math:`g\,c_1c_2 >
-\alpha\rho_1(1 - c_1)`. Two whole edits need :math:`g/\alpha > \sqrt{\|k\|^2 + 1}`; equal ones at
-the golden border, :math:`c^2 + c = 1`, need exactly :math:`g/\alpha > 2` for a unit key.
+\alpha\rho_1(1 - c_1)`. Two whole edits need :math:`g/\alpha > \sqrt{\|k\|^2 + 1}`; equal ones, as
+they fall to the golden border, :math:`c^2 + c = 1`, need :math:`g/\alpha > 2` for a unit key.
 
 **Proof.** A bridge sees the last read's values alone, since it is 0 on all else in the stream; so
 read :math:`j + 1` is that of the reads without a stream on :math:`y_j`, times :math:`g/\|x_j\|`.
@@ -47,9 +47,10 @@ from functools import partial
 import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, orthonormal, project
+from loratheory.theorems._arrays import is_orthonormal
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
 from loratheory.theorems.composition import two_read_region as region
-from loratheory.theorems.composition._hops import Pattern, Prompt, of_prompt, shapes
+from loratheory.theorems.composition._hops import Pattern, Prompt, logits, of_prompt, shapes
 from loratheory.toy import Chain, chain
 
 SENSE = "equal"
@@ -69,21 +70,6 @@ class Case:
     direct: float
 
 
-def weights(
-    coefficients: Sequence[float], pattern: Pattern, gain: int | float, length: int | float
-) -> list[list[float]]:
-    """What each read writes on the path of the prompt, the new entity first: ``length`` is ‖k‖."""
-    main, others, energy, written = 1.0, list[float](), length**2, []
-    for hop, c in enumerate(coefficients):
-        held = pattern != "new facts" and not (pattern == "new subject" and hop == 0)
-        if pattern == "overwrite both":  # paths that left branch again at every later hop
-            others = [weight * part for weight in others for part in (c, 1 - c)]
-        written.append([main * c, *others, main * (1 - c) * held])
-        energy += sum(weight**2 for weight in written[-1])  # values are orthonormal: norms add
-        main, *others = (weight * gain / math.sqrt(energy) for weight in written[-1])
-    return written
-
-
 def margin(
     coefficients: Sequence[float],
     gain: int | float,
@@ -91,20 +77,18 @@ def margin(
     length: int | float = 1.0,
     pattern: Pattern = "overwrite",
 ) -> float:
-    """The margin of the new answer over tokens and over entities that the stream names directly."""
-    *before, (target, *tokens) = weights(coefficients, pattern, gain, length)
-    return target - max(0.0, *tokens, *(direct * w for read in before for w in read))
+    """The margin of the new answer over tokens and over entities that the stream names directly.
 
-
-def gain_needed(coefficient: int | float, direct: int | float, length: int | float = 1.0) -> float:
-    """The gain that two equal hops, up to 1, must exceed to outdo the bridge entities.
-
-    Old facts are overwritten, `length` is that of the prompt's key; ``inf`` where no gain helps.
+    `length` is that of the prompt's key.
     """
-    if coefficient <= region.threshold(2):
-        return math.inf
-    rho = math.sqrt(length**2 + coefficient**2 + (1 - coefficient) ** 2)
-    return direct * rho / coefficient
+    share, energy, named = 1.0, length**2, 0.0
+    for read in range(1, len(coefficients)):
+        written = [share * weight for weight in logits(coefficients[:read], pattern)]
+        named = max(named, direct * max(written))
+        energy += sum(weight**2 for weight in written)  # values are orthonormal: norms add
+        share *= gain / math.sqrt(energy)
+    target, *others = logits(coefficients, pattern)
+    return share * target - max(named, share * max(others))
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
@@ -177,13 +161,6 @@ def _stream(prompt: Prompt) -> Array:
     return xp.concat([prompt.keys[0][:, :1] / _length(prompt), *prompt.values], axis=1)
 
 
-def _orthonormal(case: Case, _: Chain) -> bool:
-    frame = _stream(case.prompt)
-    xp = array_namespace(frame)
-    eye = xp.eye(frame.shape[1], dtype=frame.dtype, device=frame.device)
-    return float(xp.max(xp.abs(frame.T @ frame - eye))) <= SAFETY
-
-
 def _own(case: Case, model: Chain) -> bool:
     frame, start = _stream(case.prompt), 1
     xp = array_namespace(frame)
@@ -197,7 +174,7 @@ def _own(case: Case, model: Chain) -> bool:
 
 ASSUMPTIONS: tuple[Assumption[Case, Chain], ...] = (
     *of_prompt(region.ASSUMPTIONS),
-    Assumption(ORTHONORMAL, _orthonormal),
+    Assumption(ORTHONORMAL, lambda case, _: is_orthonormal(_stream(case.prompt))),
     Assumption(OWN, _own),
 )
 
@@ -219,15 +196,16 @@ def _example(kind: str) -> tuple[Case, Chain]:
     }.get(kind, model)
 
 
-CONTROLS = (
-    Control("repeat a key", region.FRAMES, partial(_example, "repeated")),
-    Control(
-        "hold old facts twice as strongly", region.PARTS["memories"], partial(_example, "strong")
-    ),
-    Control("an edit half as strong", region.PARTS["edits"], partial(_example, "weak")),
-    Control("a bridge without entities", region.PARTS["bridges"], partial(_example, "lost")),
-    Control("values beside the prompt's key", ORTHONORMAL, partial(_example, "oblique")),
-    Control("a bridge that hears the prompt", OWN, partial(_example, "leaky")),
+CONTROLS = tuple(
+    Control(name, breaks, partial(_example, kind))
+    for name, breaks, kind in (
+        ("repeat a key", region.FRAMES, "repeated"),
+        ("hold old facts twice as strongly", region.PARTS["memories"], "strong"),
+        ("an edit half as strong", region.PARTS["edits"], "weak"),
+        ("a bridge without entities", region.PARTS["bridges"], "lost"),
+        ("values beside the prompt's key", ORTHONORMAL, "oblique"),
+        ("a bridge that hears the prompt", OWN, "leaky"),
+    )
 )
 
 THEOREM: Theorem[Case, Chain] = Theorem.of(

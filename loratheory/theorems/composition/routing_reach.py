@@ -1,8 +1,9 @@
 r"""Routing reach: the largest two-hop margin of routers with convex weights.
 
-**Statement.** The largest two-hop margin of a router whose weights in a pass are convex is -φ^-4
-over old facts, 0 if the old bridge was edited too, 1/8 without an old first fact, 1/4 without old
-facts; -1, -1, 0 and 0 with one adapter a pass; 1 with a choice per read.
+**Statement.** The largest two-hop margin of two exact edits under a router whose weights are convex
+and the same all through a pass is -φ^-4 over old facts, φ the golden ratio, 0 if the old bridge was
+edited too, 1/8 without an old first fact, 1/4 without old facts; -1, -1, 0 and 0 with one adapter a
+pass; 1 with a choice per read.
 
 Two unit-strength adapters, each editing its own read of a two-hop prompt, are mixed at each read
 with weights from a router that may know everything. The largest margin (``thm:two-read-region``) is
@@ -46,7 +47,7 @@ MoLE-style soft routing, Arrow (arXiv 2405.11157).
 import math
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -61,6 +62,7 @@ SOURCE = "own"
 USES = ("thm:two-read-region",)
 
 Router = Literal["one a pass", "shared a pass", "shared a read"]
+ROUTERS: tuple[Router, ...] = get_args(Router)
 UNIT = "weights of at least 0 that sum to at most 1 at each read"
 PASS = "the same weights at both reads unless the router may change them"
 ONE = "weights 0 or 1 if the router picks one adapter"
@@ -89,21 +91,13 @@ class Case:
 
 def ceiling(router: Router, pattern: Pattern = "overwrite") -> float:
     """The largest margin that routers of a class reach on two hops: positive where some compose."""
-    one, shared = CEILINGS[pattern]
-    return {"one a pass": one, "shared a pass": shared, "shared a read": 1.0}[router]
-
-
-def strength_needed(pattern: Pattern = "overwrite") -> float:
-    """The strength that edits must exceed for some mixture of one pass to compose."""
-    needed = {"overwrite": 7 / 6, "overwrite both": 1.0, "new subject": 1 / 2, "new facts": 0.0}
-    return needed[pattern]
+    return dict(zip(ROUTERS, (*CEILINGS[pattern], 1.0), strict=True))[router]
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
     """Two hops of the two-read region with any class of routers."""
     prompt = two_hops(partial(region.draw, rng, size))
-    routers: tuple[Router, ...] = ("one a pass", "shared a pass", "shared a read")
-    return Case(prompt, routers[int(rng.integers(3))])
+    return Case(prompt, ROUTERS[int(rng.integers(3))])
 
 
 def bound(case: Case) -> float:

@@ -1,8 +1,7 @@
 r"""Counting ceiling: how many sets of facts rank-`r` updates can tell apart by argmax.
 
-**Statement.** From N given keys to M given outputs rank-r updates realise at most M^N argmax maps
-without ties, and at most (4eNM(M-1)/p)^p where p = r(m+n-r) <= NM(M-1)/2: exponential in the
-parameters, not in the facts.
+**Statement.** From N given keys to M >= 2 given outputs m×n updates of rank r >= 1 realise at most
+M^N argmax maps without ties, and at most (4eNM(M-1)/p)^p where p = r(m+n-r) <= NM(M-1)/2.
 
 Fix outputs :math:`u_1, \dots, u_M \in \mathbb{R}^m` and keys :math:`e_1, \dots, e_N \in
 \mathbb{R}^n`. The maps :math:`j \mapsto \operatorname{argmax}_t u_t^\top \Delta e_j` that have no

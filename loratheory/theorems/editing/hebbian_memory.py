@@ -1,7 +1,7 @@
 r"""Hebbian memory: what a frozen random factor of rank `r` does to stored facts.
 
-**Statement.** Through a frozen Gaussian factor of rank r a memory H answers read u and query x
-with mean u.Hx and second moment (1+1/r)(u.Hx)^2 + |H'u|^2|x|^2/r.
+**Statement.** Through a frozen factor of rank r with independent entries N(0, 1/r) a memory H
+answers read u and query x with second moment (1+1/r)(u.Hx)^2 + |H'u|^2|x|^2/r.
 
 Let :math:`H = \sum_i u_i e_i^\top` store facts, and let the rank-:math:`r` adapter :math:`\Delta =
 H A^\top A` write it through a frozen :math:`A \in \mathbb{R}^{r \times n}` of independent entries
@@ -28,9 +28,9 @@ embeddings the terms of different facts are uncorrelated, as :math:`\mathbb{E}\,
 :math:`(1 + \frac2r)\, \mathbb{E} \|x\|^4 = (1 + \frac2r)(1 + \frac2d)` for :math:`x = e_i`.
 :math:`\square`
 
-**Corollary (merged memory).** A sum of Hebbian adapters through independent frozen Gaussian factors
-of rank r answers along a key, or foreign to all, with the second moment of one such adapter holding
-all facts, however orthonormal keys are shared among them.
+**Corollary (merged memory).** A sum of Hebbian adapters through independent such factors of rank r
+answers a query along one key, or foreign to all, with the second moment of one such adapter holding
+all facts, however these are shared among the adapters, if their keys are orthonormal.
 
 Share the facts among :math:`K` adapters, :math:`\Delta = \sum_k H_k A_k^\top A_k`. The mean is
 :math:`u^\top H x` and the variance :math:`\frac1r \sum_k \bigl[(u^\top H_k x)^2 + \|H_k^\top u\|^2
@@ -59,9 +59,9 @@ from typing import Any
 
 import numpy as np
 
-from loratheory.lowrank import Array, LowRank, array_namespace, device, gaussian, orthonormal
+from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, orthonormal
+from loratheory.theorems._arrays import is_orthonormal
 from loratheory.theorems._theorem import Control, Theorem
-from loratheory.theorems.editing import hebbian_memory
 from loratheory.theorems.expressiveness._frozen_rows import Rows, gaussian_rows, other_rows
 
 SENSE = "equal"
@@ -126,8 +126,7 @@ def measure(case: Case, rows: Rows) -> float:
 
 def scale(case: Case) -> float:
     """The size of the numbers compared: rounding is measured against it."""
-    one = replace(case, rank=1)
-    return 8 * bound(one)  # the nodes are up to sqrt(n + 2) long
+    return 8 * bound(replace(case, rank=1))  # the nodes are up to sqrt(n + 2) long
 
 
 def rival(case: Case, rng: np.random.Generator) -> Rows:
@@ -172,20 +171,9 @@ SUM = "every adapter switched on at strength one"
 EQUAL = "adapters of rank r each"
 
 
-@dataclass(frozen=True, eq=False)
-class Shared:
-    """Keys (n, N), their outputs (m, N), a read (m,), a query (n,) and each adapter's rank."""
-
-    keys: Array
-    outputs: Array
-    read: Array
-    query: Array
-    rank: int
-
-
 @dataclass(frozen=True)
 class Library:
-    """Which adapter holds each fact, and each adapter's rank and strength."""
+    """Which adapter holds each term of the memory, and each adapter's rank and strength."""
 
     owner: tuple[int, ...]
     ranks: tuple[int, ...]
@@ -195,13 +183,13 @@ class Library:
 def merged_crosstalk(facts: int, adapters: int, width: int, rank: int) -> float:
     """Variance of a foreign score in the sum of `adapters`, `facts` in all: that of one adapter."""
     _refuse_none(adapters)
-    return hebbian_memory.foreign_crosstalk(facts, width, rank)
+    return foreign_crosstalk(facts, width, rank)
 
 
 def routed_crosstalk(facts: int, adapters: int, width: int, rank: int) -> float:
     """The same where only the adapter asked for answers, facts shared as evenly as can be."""
     _refuse_none(adapters)
-    return hebbian_memory.foreign_crosstalk(math.ceil(facts / adapters), width, rank)
+    return foreign_crosstalk(math.ceil(facts / adapters), width, rank)
 
 
 def _refuse_none(adapters: int) -> None:
@@ -210,25 +198,14 @@ def _refuse_none(adapters: int) -> None:
         raise ValueError(message)
 
 
-def draw_shared(rng: np.random.Generator, size: int) -> Shared:
+def draw_shared(rng: np.random.Generator, size: int) -> Case:
     """Up to as many facts as dimensions, the query one of them, foreign or any; 12 decades."""
     n, m = int(rng.integers(1, min(size, 8) + 1)), int(rng.integers(1, size + 1))
     facts, frame = int(rng.integers(1, n + 1)), orthonormal(rng, n, n)
     outputs = 10.0 ** int(rng.integers(-6, 7)) * rng.standard_normal((m, facts))
     query = 10.0 ** int(rng.integers(-3, 4)) * frame[:, int(rng.integers(n))]
     read = outputs[:, 0] if rng.random() < 0.5 else rng.standard_normal(m)
-    return Shared(frame[:, :facts], outputs, read, query, int(rng.integers(1, 17)))
-
-
-def _in_one(case: Shared, rank: int) -> float:
-    """The second moment if one adapter of this rank held all facts."""
-    memory = LowRank(case.outputs, case.keys.T)
-    return hebbian_memory.bound(hebbian_memory.Case(memory, case.read, case.query, rank))
-
-
-def in_one(case: Shared) -> float:
-    """The second moment in one adapter of the same rank."""
-    return _in_one(case, case.rank)
+    return Case(LowRank(outputs, frame[:, :facts].T), read, query, int(rng.integers(1, 17)))
 
 
 def summed(owner: tuple[int, ...], rank: int) -> Library:
@@ -237,57 +214,43 @@ def summed(owner: tuple[int, ...], rank: int) -> Library:
     return Library(owner, (rank,) * adapters, (1.0,) * adapters)
 
 
-def one_each(case: Shared) -> Library:
+def one_each(case: Case) -> Library:
     """An adapter for each fact."""
-    return summed(tuple(range(case.keys.shape[1])), case.rank)
+    return summed(tuple(range(case.memory.width)), case.rank)
 
 
-def summed_moment(case: Shared, library: Library) -> float:
+def summed_moment(case: Case, library: Library) -> float:
     """Second moment of the sum: the adapters' means added and squared, their variances added."""
-    xp = array_namespace(case.keys)
-    rows, mean, variance = gaussian_rows(int(case.keys.shape[0]), 1).like(case.keys), 0.0, 0.0
+    keys, answers = case.memory.down, case.read @ case.memory.up
+    rows, mean, variance = gaussian_rows(int(keys.shape[1]), 1).like(keys), 0.0, 0.0
     for k, (rank, strength) in enumerate(zip(library.ranks, library.strengths, strict=True)):
-        reached = xp.zeros_like(case.query)  # H_k' u: what this adapter's facts make of the read
+        reached = 0 * case.query  # H_k' u: what this adapter's facts make of the read
         for i, owner in enumerate(library.owner):
             if owner == k:
-                answer = xp.sum(case.outputs[:, i] * case.read)
-                reached = reached + strength * answer * case.keys[:, i]
+                reached = reached + strength * answers[i] * keys[i, :]
         one, square = rows.moments(reached, case.query)
         mean, variance = mean + one, variance + (square - one**2) / rank
     return mean**2 + variance
 
 
-def _size_of_shared(case: Shared) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
-    return 8 * _in_one(case, 1)
-
-
-def shared_anyhow(case: Shared, rng: np.random.Generator) -> Library:
+def shared_anyhow(case: Case, rng: np.random.Generator) -> Library:
     """Any number of adapters, any shares, idle adapters included."""
-    adapters = int(rng.integers(1, case.keys.shape[1] + 2))
-    owner = tuple(rng.integers(0, adapters, case.keys.shape[1]).tolist())
-    return summed(owner, case.rank)
+    adapters = int(rng.integers(1, case.memory.width + 2))
+    return summed(tuple(rng.integers(0, adapters, case.memory.width).tolist()), case.rank)
 
 
-def _orthonormal(case: Shared, _: Library) -> bool:
-    xp = array_namespace(case.keys)
-    gram = case.keys.T @ case.keys
-    one = xp.eye(gram.shape[0], dtype=xp.float64, device=device(gram))
-    return bool(xp.all(xp.abs(gram - one) <= 1e-12))
-
-
-def _along_one(case: Shared, _: Library) -> bool:
-    xp = array_namespace(case.keys)
-    seen = xp.abs(case.query @ case.keys)
+def _along_one(case: Case, _: Library) -> bool:
+    xp = array_namespace(case.query)
+    seen = xp.abs(case.memory.down @ case.query)
     return int(xp.count_nonzero(seen > 1e-12 * float(xp.max(xp.abs(case.query))))) <= 1
 
 
-def _pair(keys: Array, query: Array, library: Library) -> tuple[Shared, Library]:
-    return Shared(keys, np.ones((1, 2)), np.ones(1), query, rank=1), library
+def _pair(keys: Array, query: Array, library: Library) -> tuple[Case, Library]:
+    return Case(LowRank(np.ones((1, 2)), keys.T), np.ones(1), query, rank=1), library
 
 
 SHARED_ASSUMPTIONS = {
-    KEYS: _orthonormal,
+    KEYS: lambda case, _: is_orthonormal(case.memory.down.T),
     QUERY: _along_one,
     SUM: lambda _, library: all(s == 1.0 for s in library.strengths),
     EQUAL: lambda case, library: all(r == case.rank for r in library.ranks),
@@ -310,11 +273,9 @@ CLAUSES: tuple[Theorem[Any, Any], ...] = (
     THEOREM.clause(
         "merged memory",
         draw=draw_shared,
-        bound=in_one,
         measure=summed_moment,
         attain=one_each,
         rival=shared_anyhow,
-        scale=_size_of_shared,
         assumptions=SHARED_ASSUMPTIONS,
         controls=SHARED_CONTROLS,
     ),

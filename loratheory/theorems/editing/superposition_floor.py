@@ -1,6 +1,6 @@
 r"""Superposition floor: the cross-talk of more facts than ranks.
 
-**Statement.** A rank-r update that answers N keys with one each answers other facts' keys with
+**Statement.** A rank-r update that answers N >= 2 keys with one each answers other facts' keys with
 mean square at least (N-r)/(r(N-1)), whatever keys and outputs are.
 
 Let an update :math:`\Delta` of rank at most :math:`r` answer :math:`N \ge 2` keys :math:`e_j` so
@@ -23,10 +23,11 @@ an :math:`X`; for :math:`r \ge N` the identity is. Independent columns can be in
 side: :math:`\Delta = U^{+\top} X E^+`. :math:`\square`
 
 **Corollary (response energy).** A rank-r update that answers N facts with one on average has
-squared norm at least N^2 over the energy of the pairing of outputs and keys within rank r: N^2/r if
-orthonormal.
+squared norm at least N^2 over the sum of the r largest squared singular values of the pairing, the
+sum of outputs times keys.
 
-It is the proof's inequality before the diagonal is taken off. With the pairing :math:`G = \sum_i
+It is the proof's inequality before the diagonal is taken off; for orthonormal facts the floor is
+:math:`N^2 / \min(N, r)`. With the pairing :math:`G = \sum_i
 u_i e_i^\top`, :math:`N = \langle \Delta, G \rangle \le \sum_{i \le r} \sigma_i(\Delta) \sigma_i(G)`
 by von Neumann, and by Cauchy and Schwarz :math:`\|\Delta\|_F^2 \ge N^2 / \sum_{i \le r}
 \sigma_i(G)^2`, with equality at :math:`\Delta \propto \mathrm{LR}_r(G)`.
@@ -50,15 +51,8 @@ from typing import Any
 
 import numpy as np
 
-from loratheory.lowrank import (
-    Array,
-    LowRank,
-    array_namespace,
-    device,
-    gaussian,
-    orthonormal,
-    truncate,
-)
+from loratheory.lowrank import Array, LowRank, array_namespace, device, orthonormal, truncate
+from loratheory.theorems._arrays import alternating, eye, nudged
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "lower"
@@ -146,9 +140,8 @@ def responses(case: Case, update: LowRank) -> Array:
 def measure(case: Case, update: LowRank) -> float:
     """Mean square of the responses off the diagonal."""
     xp, table = array_namespace(case.keys), responses(case, update)
-    facts = int(table.shape[0])
-    other = 1.0 - xp.eye(facts, dtype=xp.float64, device=device(table))
-    return float(xp.sum((table * other) ** 2)) / max(facts * (facts - 1), 1)
+    other = table * (1 - eye(table, case.facts))
+    return float(xp.sum(other**2)) / max(case.facts * (case.facts - 1), 1)
 
 
 def condition(case: Case) -> float:
@@ -253,20 +246,12 @@ def _pairing_condition(case: Case) -> float:
 
 def other_update(case: Case, rng: np.random.Generator) -> LowRank:
     """A random update of that rank or the optimum nudged by 1e-12 to 1, at mean response one."""
-    best, nudge = quietest(case), 10.0 ** int(rng.integers(-12, 1))
-    if rng.random() < 0.5:
-        return scaled(case, gaussian(rng, *best.shape, case.rank))
-    return scaled(case, LowRank(best.up * (1 + nudge * rng.random(best.up.shape)), best.down))
+    return scaled(case, nudged(rng, quietest(case), case.rank, decades=0))
 
 
 def by_least_squares(case: Case, rng: np.random.Generator) -> LowRank:
     """Alternating least squares on the dense pairing: no singular value is ever taken."""
-    dense = case.outputs @ case.keys.T
-    up, down = rng.standard_normal((dense.shape[0], case.rank)), np.zeros((0, 0))
-    for _ in range(30):
-        down = np.linalg.lstsq(up, dense, rcond=None)[0]
-        up = np.linalg.lstsq(down.T, dense.T, rcond=None)[0].T
-    return scaled(case, LowRank(up, down))
+    return scaled(case, alternating(rng, case.outputs @ case.keys.T, case.rank))
 
 
 def _mean_is_one(case: Case, update: LowRank) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from loratheory.lowrank import Array, array_namespace, device, orthonormal
+from loratheory.theorems._arrays import eye
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +36,7 @@ class Rows:
     def standard(self) -> bool:
         """Whether second and fourth moments are those of independent standard normal entries."""
         xp, (count, n) = array_namespace(self.nodes), self.nodes.shape
-        one = xp.eye(n, dtype=xp.float64, device=device(self.nodes))
+        one = eye(self.nodes, n)
         pairs = xp.reshape(self.nodes[:, :, None] * self.nodes[:, None, :], (count, n * n))
         fourth = xp.reshape((self.weights[:, None] * pairs).T @ pairs, (n, n, n, n))
         wanted = (  # Isserlis: the sum over the three pairings of four indices

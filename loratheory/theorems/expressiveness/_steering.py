@@ -42,6 +42,7 @@ from dataclasses import dataclass
 from functools import reduce
 
 from loratheory.lowrank import Array, LowRank, array_namespace, from_dense
+from loratheory.theorems._arrays import eye
 
 FREE = 1e-14  # beside target and product, a singular value this small need not be paid for
 LOST = 1e-15  # beside what it is made of, a gain this small is rounding
@@ -95,8 +96,7 @@ def simple_factors(low: LowRank) -> list[tuple[Array, Array]]:
     a, b_t, factors = low.up, low.down, []
     while (k := a.shape[1]) > 0:
         # The names are those of the proof: C z = sigma w, and y with y.z = 1.
-        one = xp.eye(k, dtype=xp.float64, device=a.device)
-        left, sigma, right = xp.linalg.svd(one + b_t @ a)
+        left, sigma, right = xp.linalg.svd(eye(a, k) + b_t @ a)
         z, w = right[:1, :].T, left[:, :1]
         c = float((z.T @ w)[0, 0])
         regular, sign = float(sigma[0]) > ZERO, 1.0 if c >= 0 else -1.0
@@ -129,7 +129,7 @@ def factor_route(weights: tuple[Array, ...], paid: LowRank, rank: int) -> tuple[
     xp, product = array_namespace(paid.up), _product(weights)
     # M + paid = M (1 + M^-1 paid), and the second factor is split over the layers.
     steps = chain(LowRank(xp.linalg.solve(product, paid.up), paid.down), len(weights), rank)
-    before, updates = xp.eye(product.shape[0], dtype=xp.float64, device=product.device), []
+    before, updates = eye(product, product.shape[0]), []
     for weight, step in zip(weights, steps, strict=True):
         after = weight @ before  # M_l; the update is M_l (S_l - 1) M_{l-1}^-1
         updates.append(LowRank(after @ step.up, xp.linalg.solve(before.T, step.down.T).T))
@@ -163,8 +163,7 @@ def layer_sweep(weights: tuple[Array, ...], paid: LowRank, rank: int) -> tuple[L
 
 def products_after(weights: tuple[Array, ...]) -> list[Array]:
     """What the layers after the first one, after the second one, … compute together."""
-    xp, last = array_namespace(weights[0]), weights[-1]
-    products = [xp.eye(last.shape[0], dtype=xp.float64, device=last.device)]
+    products = [eye(weights[-1], weights[-1].shape[0])]
     for weight in weights[:0:-1]:
         products.insert(0, products[0] @ weight)
     return products
@@ -210,7 +209,7 @@ def _complement(columns: Array) -> Array:
     """Orthonormal columns at right angles to the given ones, which are independent."""
     xp, (d, width) = array_namespace(columns), columns.shape
     if width == 0:
-        return xp.eye(d, dtype=xp.float64, device=columns.device)
+        return eye(columns, d)
     return xp.linalg.qr(columns, mode="complete")[0][:, width:]
 
 

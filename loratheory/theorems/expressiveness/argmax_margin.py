@@ -1,7 +1,8 @@
 r"""Argmax margin: how clearly scores of rank `r` can tell `m` tokens apart at bounded norm.
 
-**Statement.** With keys and outputs in the unit ball of dimension r, argmax tells m tokens apart
-by at most m/(m-1) if m <= r+1, 1 beyond, 1-cos(2 pi/m) if r = 2, and 0 if r = 1 and m > 2.
+**Statement.** With keys and outputs in the unit ball of dimension r, argmax tells m >= 2 tokens
+apart by a margin of at most m/(m-1) if m <= r+1, 1 beyond, 1-cos(2 pi/m) if r = 2 and m >= 3, and 0
+if r <= 1 and m >= r+2.
 
 Let outputs :math:`b_1, \dots, b_m` and keys :math:`a_1, \dots, a_m`, two or more, lie in the unit
 ball of :math:`\mathbb{R}^r`, key :math:`t` asking for token :math:`t`. Then
@@ -30,8 +31,8 @@ the edges are no longer than the chords there, :math:`2 \sin(g_t/2)` with :math:
 and :math:`\sum e_t \le 2 m \sin(\pi/m)`. *Line.* The middle one of three outputs is in the hull of
 the others. :math:`\square`
 
-**Corollary (argmax rank).** Argmax over scores of rank 1 gives at most two answers; over scores of
-rank 2 it gives every map from inputs to tokens, if keys and outputs are free.
+**Corollary (argmax rank).** Argmax without ties over scores of rank 1 gives at most two answers;
+over scores of rank 2 it gives every map from inputs to tokens, if keys and outputs are free.
 
 Scores of rank 0 tie all tokens. Rank 1, :math:`S_{tj} = b_t a_j`, ranks the tokens by :math:`b`
 where :math:`a_j > 0`, backwards where :math:`a_j < 0`: only the largest and the smallest
@@ -61,6 +62,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from loratheory.lowrank import LowRank, array_namespace, gaussian
+from loratheory.theorems._arrays import eye, nudged
 from loratheory.theorems._theorem import Control, Theorem
 
 SENSE = "upper"
@@ -133,8 +135,8 @@ def measure(case: Case, scores: LowRank) -> float:
     """The least margin of a token over another one at its own key."""
     xp, table = array_namespace(scores.up), scores.dense()
     margins = xp.linalg.diagonal(table)[None, :] - table
-    own = xp.eye(case.tokens, dtype=xp.float64, device=table.device)
-    return float(xp.min(margins + 9 * own))  # 9: more than any margin in the ball
+    # 9 is more than any margin in the ball
+    return float(xp.min(margins + 9 * eye(table, case.tokens)))
 
 
 def _into_ball(up: np.ndarray, down: np.ndarray) -> LowRank:
@@ -235,12 +237,8 @@ def answered(case: Answers, scores: LowRank) -> float:
 
 
 def other_scores(case: Answers, rng: np.random.Generator) -> LowRank:
-    """Random scores of that rank, or the construction nudged by 1e-12 to 1."""
-    if rng.random() < 0.5:
-        scale = 10.0 ** int(rng.integers(-6, 7))
-        return gaussian(rng, case.tokens, len(case.wanted), case.rank, scale)
-    best, nudge = all_asked_for(case), 10.0 ** int(rng.integers(-12, 1))
-    return LowRank(best.up + nudge * rng.standard_normal(best.up.shape), best.down)
+    """Random scores of that rank, or the construction nudged."""
+    return nudged(rng, all_asked_for(case), case.rank)
 
 
 def perceptron(case: Answers, rng: np.random.Generator) -> LowRank:

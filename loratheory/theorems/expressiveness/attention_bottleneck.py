@@ -1,7 +1,9 @@
 r"""Attention's low-rank bottleneck: which patterns a head of size `h` can compute.
 
-**Statement.** A head of size h misses the log-odds of an attention pattern over given tokens by at
-least what their scores cannot express plus the energy beyond rank h, and some head attains it.
+**Statement.** A head of size h misses the log-odds of an attention pattern over n given tokens by a
+squared error, summed over queries and pairs of tokens and divided by n, of at least that of the
+scores that these tokens allow plus the energy of the best such scores, centred, beyond rank h; some
+head misses by no more.
 
 Let the columns of :math:`X \in \mathbb{R}^{d \times n}` be tokens and those of :math:`A \in
 \mathbb{R}^{n \times n}` the log-attention that each as a query should pay to all. With :math:`J =

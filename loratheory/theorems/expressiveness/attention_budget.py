@@ -1,8 +1,8 @@
 r"""Attention budget: rank `R` on both factors of a score form; half the width is enough.
 
-**Statement.** Rank-R updates of queries and keys leave a spectral error of the score form of at
-least the (2R+1)st singular value of what was missing, and of at least the (h+1)st singular value of
-the form wanted, h the head size.
+**Statement.** Updates of rank at most R of queries and keys leave a spectral error of the score
+form of at least the (2R+1)st singular value of what was missing, and of at least the (h+1)st
+singular value of the form wanted, h the head size.
 
 Let :math:`W_Q, W_K \in \mathbb{R}^{h \times d}` be frozen with score form :math:`M = W_Q^\top
 W_K`, and :math:`T` the form one wants. Whatever updates of rank at most :math:`R` both get,
@@ -15,29 +15,29 @@ W_K`, and :math:`T` the form one wants. Whatever updates of rank at most :math:`
 :math:`\Delta_Q^\top (W_K + \Delta_K) + W_Q^\top \Delta_K`, of rank at most :math:`2R`; Eckart,
 Young, Mirsky. :math:`\square`
 
-**Corollary (half the width).** Some rank-R updates meet the floor of the score form if both factors
-are square and invertible, or if R is at least the head size: square ones reach every form from half
-the width on.
+**Corollary (half the width).** Some updates of rank at most R meet the floor of the score form if
+both factors are square and invertible, or if R is at least the head size: square invertible ones
+reach every form from half the width on.
 
 Invertible factors are a linear network of two layers (``thm:depth-budget``), and
 :math:`\sigma_{d+1} = 0`. If :math:`R \ge h`, replace both factors by :math:`U, V` with
 :math:`U^\top V` the rank-:math:`h` truncation of :math:`T`; then :math:`\sigma_{2R+1}(T - M) \le
 \sigma_{2h+1}(T - M) \le \sigma_{h+1}(T)` by Weyl.
 
-**Corollary (score-change rank).** Updates of rank r_Q of the queries and r_K of the keys change
-the attention scores by a matrix of rank at most min(r_Q + r_K, d), which almost all updates of
-weights of full row rank h <= d reach.
+**Corollary (score-change rank).** Updates of ranks r_Q, r_K <= h of h×d queries and keys change the
+score form by a matrix of rank at most min(r_Q + r_K, d), and some by one of just that rank if both
+weights have full row rank h <= d.
 
-The change is :math:`\Delta_Q^\top (W_K + \Delta_K) + W_Q^\top \Delta_K`. *Attained.* With
-:math:`W_Q = L_Q P_Q`, :math:`W_K = L_K P_K`, orthonormal rows in the :math:`P`, and :math:`L_Q^\top
-L_K = U S V^\top`, :math:`q = U^\top P_Q`, :math:`k = V^\top P_K`, the updates :math:`L_Q U x` and
-:math:`L_K V y` turn the form :math:`\sum_i s_i q_i k_i^\top` into :math:`\sum_i s_i (q_i + x_i)
-(k_i + y_i)^\top`. Let only the first :math:`r_Q` rows of :math:`x` and the last :math:`r_K` of
-:math:`y` move. Where one does, put :math:`x_i = q_i` or :math:`y_i = k_i`: the term doubles. Where
-both do, let them be new unit vectors orthogonal to all :math:`q` and :math:`k`, as long as
-:math:`d - h` such last: the term changes by rank 2, as :math:`(q + x)(k + y)^\top - q k^\top` has
-determinant :math:`-1` on those axes; after that :math:`q_i` and :math:`k_i` again: rank 1. Changes
-in orthogonal directions add their ranks. A minor not zero there is zero almost nowhere.
+The change is :math:`\Delta_Q^\top (W_K + \Delta_K) + W_Q^\top \Delta_K`. *Attained,* by almost all
+updates. With :math:`W_Q = L_Q P_Q`, :math:`W_K = L_K P_K`, orthonormal rows in the :math:`P`, and
+:math:`L_Q^\top L_K = U S V^\top`, :math:`q = U^\top P_Q`, :math:`k = V^\top P_K`, the updates
+:math:`L_Q U x` and :math:`L_K V y` turn the form :math:`\sum_i s_i q_i k_i^\top` into :math:`\sum_i
+s_i (q_i + x_i) (k_i + y_i)^\top`. Let only the first :math:`r_Q` rows of :math:`x` and the last
+:math:`r_K` of :math:`y` move. Where one does, put :math:`x_i = q_i` or :math:`y_i = k_i`: the term
+doubles. Where both do, let them be new unit vectors orthogonal to all :math:`q` and :math:`k`, as
+long as :math:`d - h` such last: the term changes by rank 2, as :math:`(q + x)(k + y)^\top - q
+k^\top` has determinant :math:`-1` on those axes; after that :math:`q_i` and :math:`k_i` again: rank
+1. Changes in orthogonal directions add their ranks. A minor not zero there is zero almost nowhere.
 
 **What it does not say.** For :math:`R < h < d` the floor may be out of reach: from :math:`e_1
 e_1^\top + e_2 e_2^\top` no updates of rank 1 get nearer than 1 to :math:`e_1 e_3^\top + e_2
@@ -61,6 +61,7 @@ import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace, from_dense, gaussian, with_spectrum
 from loratheory.shapes import Float
+from loratheory.theorems._arrays import eye
 from loratheory.theorems._theorem import Control, Theorem
 from loratheory.theorems.expressiveness import depth_budget
 from loratheory.theorems.expressiveness._steering import inverses
@@ -125,8 +126,7 @@ def paid(case: Case) -> Updates:
     if case.rank < h == d:
         down, up = depth_budget.attain(case.layers)
         return up.T, down
-    best, xp = from_dense(case.target, h), array_namespace(case.target)
-    one = xp.eye(h, dtype=xp.float64, device=case.target.device)
+    best, one = from_dense(case.target, h), eye(case.target, h)
     return LowRank(one, best.up.T - case.queries), LowRank(one, best.down - case.keys)
 
 
@@ -144,24 +144,11 @@ def rival(case: Case, rng: np.random.Generator) -> Updates:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Updates:
-    """Alternating least squares, one factor of one update at a time, on the Frobenius error."""
-    (h, d), r = case.keys.shape, case.rank
-    size = float(np.linalg.norm(case.keys)) or 1.0  # the unit of keys; queries are of order one
-    queries, keys = (LowRank(rng.standard_normal((h, r)), np.zeros((r, d))) for _ in "qk")
-    wanted, frozen = case.target / size, case.keys / size
-    for _ in range(10 if r else 0):
-        left = case.queries + queries.dense()
-        keys = _fitted(left.T, keys, wanted - left.T @ frozen)
-        right = frozen + keys.dense()
-        queries = _fitted(right.T, queries, (wanted - case.queries.T @ right).T)
-    return queries, keys * size
-
-
-def _fitted(reads: Array, low: LowRank, wanted: Array) -> LowRank:
-    """Improve one factor after the other of ``reads @ low``, the nearest to `wanted`."""
-    down = np.linalg.lstsq(reads @ low.up, wanted, rcond=1e-10)[0]
-    up = np.linalg.lstsq(reads, wanted @ np.linalg.pinv(down, rcond=1e-10), rcond=1e-10)[0]
-    return LowRank(up, np.linalg.lstsq(reads @ up, wanted, rcond=1e-10)[0])
+    """Alternating least squares on the network of two layers, keys of order one."""
+    size = float(np.linalg.norm(case.keys)) or 1.0
+    network = depth_budget.Case((case.keys / size, case.queries.T), case.target / size, case.rank)
+    keys, queries = depth_budget.adversary(network, rng)
+    return queries.T, keys * size
 
 
 def _attainable(case: Case) -> bool:

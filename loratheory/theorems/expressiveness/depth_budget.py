@@ -1,7 +1,8 @@
 r"""Depth budget: what rank `R` at each of `L` layers of a linear network can reach.
 
-**Statement.** Rank-R updates of L layers of a linear network leave a spectral error of at least the
-(RL+1)st singular value of what was missing, and reach it if each layer is invertible.
+**Statement.** Updates of rank at most R of L layers of a linear network leave a spectral error of
+at least the (RL+1)st singular value of what was missing; some leave no more if every layer is
+invertible.
 
 Let :math:`W_1, \dots, W_L \in \mathbb{R}^{D \times D}` be frozen, :math:`M = W_L \cdots W_1`, and
 :math:`E = T - M` for a target :math:`T`. Whatever updates of rank at most :math:`R` the layers get,
@@ -121,18 +122,23 @@ def rival(case: Case, rng: np.random.Generator) -> Updates:
 
 def adversary(case: Case, rng: np.random.Generator) -> Updates:
     """Alternating least squares, one factor of one layer at a time: no spectrum is ever taken."""
-    d, r, depth = len(case.target), case.rank, len(case.weights)
-    updates = [LowRank(rng.standard_normal((d, r)), np.zeros((r, d)))] * depth
-    for index in list(range(depth)) * (8 if r else 0):
+    r, starts = (
+        case.rank,
+        [rng.standard_normal((len(weight), case.rank)) for weight in case.weights],
+    )
+    updates = [
+        LowRank(u, np.zeros((r, len(w.T)))) for u, w in zip(starts, case.weights, strict=True)
+    ]
+    for index in list(range(len(updates))) * (8 if r else 0):
         layers = [w + low.dense() for w, low in zip(case.weights, updates, strict=True)]
-        before = Case((np.eye(d), *layers[:index]), case.target, r).product
-        after = Case((np.eye(d), *layers[index + 1 :]), case.target, r).product
+        before = Case((np.eye(len(layers[0].T)), *layers[:index]), case.target, r).product
+        after = Case((np.eye(len(layers[index])), *layers[index + 1 :]), case.target, r).product
         wanted = (case.target - after @ case.weights[index] @ before).ravel()
         # The product is linear in one factor of one layer: vec(A X B) = (A kron B') vec X.
         down = np.linalg.lstsq(np.kron(after @ updates[index].up, before.T), wanted, rcond=None)[0]
-        reads = down.reshape(r, d) @ before
+        reads = down.reshape(r, -1) @ before
         up = np.linalg.lstsq(np.kron(after, reads.T), wanted, rcond=None)[0]
-        updates[index] = LowRank(up.reshape(d, r), down.reshape(r, d))
+        updates[index] = LowRank(up.reshape(-1, r), down.reshape(r, -1))
     return tuple(updates)
 
 

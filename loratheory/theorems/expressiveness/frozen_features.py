@@ -1,7 +1,8 @@
 r"""Frozen features: what an earlier frozen layer discarded, no later layer restores.
 
-**Statement.** Whatever the later layers do, the mean squared error is at least the targets'
-variance within the classes of inputs that the frozen layers map to the same features.
+**Statement.** Whatever later layers do that see inputs through the frozen ones alone, the mean
+squared error is at least the targets' variance within the classes of inputs that the frozen layers
+map to the same features.
 
 For frozen first layers :math:`\varphi` and inputs :math:`x_i` with targets :math:`y_i`, every map
 :math:`g` of later layers has

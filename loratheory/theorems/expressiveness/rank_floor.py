@@ -1,8 +1,8 @@
 r"""Rank-r floor: the least squared error of any adapter of rank `r`, and the one that meets it.
 
-**Statement.** An adapter of rank r errs on given inputs by at least what no matrix can avoid plus
-the energy beyond rank r of what the best matrix answers there; one singular value decomposition
-meets it.
+**Statement.** The squared error of an adapter of rank at most r on given inputs is at least that of
+the best matrix plus the energy beyond rank r of what this matrix answers there; the truncation of
+its answers, read from the inputs, attains it.
 
 Let the columns of :math:`K \in \mathbb{R}^{n \times N}` be inputs and those of :math:`R \in
 \mathbb{R}^{m \times N}` what is wanted there, those of several tasks side by side, and let
@@ -23,54 +23,56 @@ splits into orthogonal parts. The second is the first term; :math:`\Delta X` has
 P)` lie in those of :math:`P`, so :math:`\Delta = \mathrm{LR}_r(Y P)\, X^+` has :math:`\Delta X =
 \mathrm{LR}_r(Y P)`. Each corollary below names its :math:`X` and :math:`Y`. :math:`\square`
 
-**Corollary (edit budget).** A rank-r update errs at the edited keys by at least the contradiction
-(what no matrix can yield there) plus the shortage (the energy of the reachable rest beyond rank r).
+**Corollary (edit budget).** An update of rank at most r misses edits by a squared error of at least
+the contradiction (what no matrix can yield at the edited keys) plus the shortage (the energy of the
+reachable rest beyond rank r), and some update by no more.
 
 :math:`C = 0`. The edits are exactly possible iff :math:`\ker K \subseteq \ker R` and :math:`r \ge
 \operatorname{rank} R`.
 
-**Corollary (batch edit).** A rank-r edit disturbs inputs of positive definite second moment C and
-misses its values, together, by at least tr R (1 + K' C^-1 K)^-1 R' plus the energy of R K' (C +
-KK')^-1/2 beyond rank r (MEMIT).
+**Corollary (batch edit).** An edit of rank at most r that should answer keys K with values R misses
+them and disturbs inputs of positive definite second moment C, in squares together, by at least tr R
+(1 + K' C^-1 K)^-1 R' plus the energy beyond rank r of R K' (C + KK')^-1/2; truncated MEMIT attains
+it.
 
 By Woodbury's identity :math:`Y (1 - P) Y^\top = R (1 - K^\top (C + K K^\top)^{-1} K) R^\top` is
 :math:`R (1 + K^\top C^{-1} K)^{-1} R^\top`, and :math:`Y P` has the singular values of :math:`R
 K^\top (C + K K^\top)^{-1/2}`.
 
-**Corollary (least-change edit).** An exact edit moves the outputs over inputs of positive definite
-second moment C by at least tr R (K' C^-1 K)⁺ R'; only the edit that reads keys by C^-1 (ROME)
-attains it.
+**Corollary (least-change edit).** An edit that gives exactly the values R at keys K, if there is
+one, moves the outputs over inputs of positive definite second moment C, in mean square, by at least
+tr R (K' C^-1 K)⁺ R', which ROME, R (K' C^-1 K)⁺ K' C^-1, attains.
 
 An exact edit misses nothing however its keys are weighed, so the batch edit of :math:`tK` and
 :math:`tR` gives :math:`\operatorname{tr} \Delta C \Delta^\top \ge \operatorname{tr} R (t^{-2} +
-K^\top C^{-1} K)^{-1} R^\top` for every :math:`t`: let it grow. Equality at :math:`R (K^\top C^{-1}
-K)^+ K^\top C^{-1}`, alone, as the price is strictly convex.
+K^\top C^{-1} K)^{-1} R^\top` for every :math:`t`: let it grow. Equality at the edit named, alone,
+as the price is strictly convex.
 
-**Corollary (merge floor).** One rank-r adapter for k tasks has mean squared error at least
-disagreement (the tasks' variance around their mean) plus truncation (the mean's energy beyond rank
-r).
+**Corollary (merge floor).** One adapter of rank at most r has a mean squared distance from k
+updates of at least disagreement (their variance around their mean) plus truncation (the mean's
+energy beyond rank r), and the truncated mean has no more.
 
 :math:`K = [1 \dots 1] / \sqrt k` and :math:`R = [\Delta_1 \dots \Delta_k] / \sqrt k`, so :math:`Y
 P` repeats the mean; the truncated mean meets the floor.
 
-**Corollary (covariance floor).** On inputs of given second moments one rank-r adapter for k tasks
-errs at least by the tasks' disagreement on them plus the energy beyond rank r of the data-weighted
-mean.
+**Corollary (covariance floor).** On inputs of given second moments one adapter of rank at most r
+errs on k tasks, in mean square, by at least what no matrix avoids plus the energy beyond rank r of
+what RegMean's merge, the data-weighted mean, answers there.
 
 :math:`K = [L_1 \dots L_k] / \sqrt k` with :math:`C_j = L_j L_j^\top`, :math:`R = [\Delta_1 L_1
 \dots \Delta_k L_k] / \sqrt k`. If all that is known is :math:`C_j \preceq \lambda`, the loss is
 worst at :math:`C_j = \lambda`: the best guarantee is :math:`\lambda` times the merge floor.
 
-**Corollary (factor asymmetry).** With one factor frozen the least mean squared error is the
-target's energy less what the frozen rows see of the inputs (down) or the frozen columns of the
-outputs (up).
+**Corollary (factor asymmetry).** With one factor frozen the least mean squared error is the energy
+of the target's answers less the part that is linear in what the frozen rows read (down) or lies in
+the span of the frozen columns (up).
 
 Rows in the span of a frame :math:`Q` read :math:`K = Q^\top X` at no limit on the rank; columns in
 that of a frame :math:`U` leave :math:`(1 - U U^\top) \Delta X`. A random :math:`U` of :math:`r`
 columns loses the share :math:`1 - r/m` on average, as :math:`\mathbb{E}\, U U^\top = \frac rm 1`.
 
-**Corollary (quantised floor).** Rounding the adapters by a root mean squared error ε moves the root
-of the merge floor by at most ε, whatever rank and number.
+**Corollary (quantised floor).** Rounding adapters by a root mean squared error ε, the mean over the
+adapters, moves the root of their merge floor by at most ε, whatever rank and number.
 
 The root of the floor is a distance to a closed set, so it is 1-Lipschitz: the optimal merge of the
 rounded adapters errs on the true ones by at most the root floor plus :math:`2\varepsilon`. Moving
@@ -101,6 +103,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from loratheory.lowrank import EPS, Array, LowRank, array_namespace, gaussian, orthonormal, total
+from loratheory.theorems._arrays import nudged
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "lower"
@@ -371,11 +374,8 @@ def condition(case: Floored) -> float:
 
 
 def rival(case: Floored, rng: np.random.Generator) -> LowRank:
-    """A random adapter of the case's rank, or the optimum nudged by 1e-12 to 1."""
-    best, nudge = attain(case), 10.0 ** int(rng.integers(-12, 1))
-    if rng.random() < 0.5:
-        return gaussian(rng, *best.shape, case.rank, 10.0 ** int(rng.integers(-6, 7)))
-    return LowRank(best.up * (1 + nudge * rng.standard_normal(best.up.shape)), best.down)
+    """A random adapter of the case's rank, or the optimum nudged."""
+    return nudged(rng, attain(case), case.rank)
 
 
 def adversary(case: Case | Tasks, rng: np.random.Generator) -> LowRank:
@@ -496,11 +496,8 @@ def other_factor(case: Frozen, rng: np.random.Generator) -> LowRank:
     """The same frozen factor with the other at random, or the optimum nudged by 1e-12 to 1."""
     best, up = attain(case), case.frozen == "up"
     trained = best.down if up else best.up
-    noise = rng.standard_normal(trained.shape)
-    if rng.random() < 0.5:
-        trained = 10.0 ** int(rng.integers(-6, 7)) * noise
-    else:
-        trained = trained * (1 + 10.0 ** int(rng.integers(-12, 1)) * noise)
+    noise, size = rng.standard_normal(trained.shape), 10.0 ** rng.integers((-6, -12), (7, 1))
+    trained = size[0] * noise if rng.random() < 0.5 else trained * (1 + size[1] * noise)
     return LowRank(best.up, trained) if up else LowRank(trained, best.down)
 
 
@@ -512,14 +509,6 @@ def by_least_squares(case: Frozen, _: np.random.Generator) -> LowRank:
         return LowRank(np.linalg.lstsq(reads, wanted.T, rcond=1e-10)[0].T, frame.T)
     answers = np.linalg.lstsq(frame, wanted, rcond=None)[0]
     return LowRank(frame, np.linalg.lstsq(case.inputs.T, answers.T, rcond=1e-10)[0].T)
-
-
-def expected_share(rank: int, outputs: int) -> float:
-    """Share of the target's energy lost on average with a random frozen `up`; any inputs."""
-    if not 0 <= rank <= outputs:
-        message = f"{rank} frozen directions of {outputs} outputs: give from 0 to {outputs}"
-        raise ValueError(message)
-    return 1 - rank / outputs
 
 
 def _kept(case: Frozen, adapter: LowRank) -> bool:

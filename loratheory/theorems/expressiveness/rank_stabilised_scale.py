@@ -1,8 +1,8 @@
 r"""Rank-stabilised scale: how an adapter's first step depends on its rank.
 
-**Statement.** The first gradient step of an adapter of rank r and scale s, one factor zero and the
-other Gaussian, moves the output by s^2 r times a rank-free length on average (mean square s^4
-r(r+2)): rank-free iff s ~ r^-1/2.
+**Statement.** The first gradient step of an adapter of rank r and scale s, up zero and down
+Gaussian, moves the output by a length of mean square s^4 r(r+2) times a rank-free factor: of order
+one in the rank iff s is of order r^-1/2.
 
 Let :math:`s B A` start at :math:`B = 0` and independent entries :math:`N(0, \varsigma^2)` of
 :math:`A`, and take a step of rate :math:`\eta` on an input :math:`x` with output gradient
@@ -34,7 +34,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loratheory.lowrank import Array, LowRank, array_namespace
+from loratheory.lowrank import Array, array_namespace
 from loratheory.theorems._theorem import Control, Theorem
 from loratheory.theorems.expressiveness._frozen_rows import Rows, gaussian_rows, other_rows
 
@@ -58,14 +58,6 @@ class Case:
     deviation: float
 
 
-def first_step(rank: int, coefficient: int | float = 1, power: int | float = 0.5) -> float:
-    """Mean first step at scale ``coefficient / rank**power``, in units of rank 1 at scale 1."""
-    if rank < 1:
-        message = f"an adapter of rank {rank} never moves: give a rank of at least 1"
-        raise ValueError(message)
-    return float(coefficient**2 * rank ** (1 - 2 * power))
-
-
 def draw(rng: np.random.Generator, size: int) -> Case:
     """Ranks up to 256, scales as in use and any others; 12 decades of size."""
     n, m = int(rng.integers(1, min(size, 8) + 1)), int(rng.integers(1, size + 1))
@@ -85,12 +77,6 @@ def bound(case: Case) -> float:
 def attain(case: Case) -> Rows:
     """Gaussian rows, integrated exactly."""
     return gaussian_rows(int(case.query.shape[0]), case.rank).like(case.query)
-
-
-def stepped(case: Case, down: Array) -> LowRank:
-    """The adapter after one step, its scale in `up`; `down` (r, n) as it was."""
-    up = -case.rate * case.strength * case.gradient[:, None] * (down @ case.query)[None, :]
-    return LowRank(case.strength * up, down)
 
 
 def measure(case: Case, rows: Rows) -> float:

@@ -1,7 +1,8 @@
 r"""Rank threshold: how much rank the linearised problem with weight decay needs.
 
-**Statement.** With weight decay and p linear measurements some minimiser has rank r with r(r+1)/2
-<= p, and so has every minimiser whose core no unseen symmetric change can move.
+**Statement.** If a problem of p linear measurements with a nuclear norm as weight decay has a
+minimiser, some minimiser has a rank r with r(r+1)/2 <= p, and so has every one U C V' with positive
+definite C of which no symmetric change of C goes unseen.
 
 Let :math:`\Delta_0` minimise :math:`F(\mathcal A \Delta) + \lambda \|\Delta\|_*`, :math:`\lambda >
 0`, with :math:`p` linear measurements :math:`\mathcal A \Delta = (\langle G_i, \Delta \rangle)_i`
@@ -36,18 +37,11 @@ References
 Jang, Lee and Ryu (2024), arXiv:2402.11867; Barvinok (1995); Pataki (1998).
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from loratheory.lowrank import (
-    Array,
-    LowRank,
-    array_namespace,
-    device,
-    orthonormal,
-)
+from loratheory.lowrank import Array, LowRank, array_namespace, device, orthonormal
 from loratheory.theorems._theorem import Control, Theorem
 
 SENSE = "upper"
@@ -70,14 +64,6 @@ class Case:
     right: Array
     core: Array
     probes: Array
-
-
-def largest_rank(inputs: int, outputs: int) -> int:
-    """The largest rank that a minimiser for `inputs` examples of `outputs` numbers may need."""
-    if min(inputs, outputs) < 0:
-        message = f"{inputs} examples of {outputs} outputs: counts cannot be negative"
-        raise ValueError(message)
-    return (math.isqrt(8 * inputs * outputs + 1) - 1) // 2
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:

@@ -1,7 +1,8 @@
 r"""ReLU budget: the depth budget carried to a ReLU network by its biases.
 
-**Statement.** On a ball, rank-R updates and biases of an L-layer ReLU network match any target
-layer up to the (RL+1)st singular value of what was missing, times the radius.
+**Statement.** On a ball, some updates of rank at most R and biases of an L-layer ReLU network of
+invertible weights match any target ReLU layer up to the (RL+1)st singular value of what was
+missing, times the radius.
 
 Let :math:`W_1, \dots, W_L \in \mathbb{R}^{D \times D}` be frozen, invertible, in the network
 :math:`h_l = \mathrm{ReLU}(W_l h_{l-1} + b_l)` with trainable biases, :math:`E = T - W_L \cdots

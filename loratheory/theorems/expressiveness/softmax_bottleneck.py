@@ -1,7 +1,8 @@
 r"""Softmax bottleneck: the log-odds that a rank-`r` change of the logits cannot reach.
 
-**Statement.** A rank-r change of a softmax head's logits leaves a squared log-odds error of at
-least the energy beyond rank r of the centred log-probabilities that were missing.
+**Statement.** A change of rank at most r of a softmax head's logits leaves a squared log-odds
+error, summed over contexts and pairs of tokens and divided by the number of tokens, of at least the
+energy beyond rank r of the centred log-probabilities that were missing; some change leaves no more.
 
 Let the columns of :math:`A \in \mathbb{R}^{m \times n}` be log-probabilities of :math:`m` tokens in
 :math:`n` contexts, :math:`B` the logits of a frozen head (0 for a new one), and :math:`J = 1 -
@@ -41,6 +42,7 @@ import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace, from_dense, gaussian, truncate
 from loratheory.shapes import Float
+from loratheory.theorems._arrays import nudged
 from loratheory.theorems._theorem import Control, Theorem
 
 SENSE = "lower"
@@ -112,12 +114,8 @@ def scale(case: Case) -> float:
 
 
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
-    """A random change of that rank, or the best one nudged by 1e-12 to 1."""
-    best = attain(case)
-    if rng.random() < 0.5:
-        return gaussian(rng, *best.shape, case.rank, 10.0 ** int(rng.integers(-4, 4)))
-    nudge = 10.0 ** int(rng.integers(-12, 1)) * np.max(np.abs(best.up), initial=0.0)
-    return LowRank(best.up + nudge * rng.standard_normal(best.up.shape), best.down)
+    """A random change of that rank, or the best one nudged."""
+    return nudged(rng, attain(case), case.rank, decades=4)
 
 
 def adversary(case: Case, rng: np.random.Generator) -> LowRank:

@@ -1,8 +1,8 @@
 r"""Two learning rates: what each factor of an adapter contributes under steps of fixed size.
 
-**Statement.** Under t sign steps in one direction an adapter's output moves by t eta_B sum_k
-(|a_k.x| + (t-1) eta_A |x|_1): both factors count at order one in a large width n iff eta_B is of
-order one and eta_A of order 1/n.
+**Statement.** Under t sign steps in one direction, from an up factor of zero and on an input that
+no row a_k of down is orthogonal to, an adapter's output moves by t eta_B sum_k (|a_k.x| + (t-1)
+eta_A |x|_1).
 
 Train :math:`f = B A x`, :math:`B = 0` at first, with sign steps (Adam without memory) of rates
 :math:`\eta_B, \eta_A` on an input :math:`x \in \mathbb{R}^n`, while the loss slopes in one
@@ -13,8 +13,9 @@ direction in :math:`f`. With rows :math:`a_k`, none orthogonal to :math:`x`, the
     t\, \eta_B \sum_{k \le r} \bigl( |a_k^\top x| + (t - 1)\, \eta_A \|x\|_1 \bigr).
 
 With entries of :math:`x` of size one and :math:`A` of :math:`1/\sqrt n`, :math:`|a_k^\top x|` is of
-order one and :math:`\|x\|_1` of order :math:`n`. The ratio :math:`n` alone is not enough: at
-:math:`1/n` and :math:`1/n^2` both parts vanish.
+order one and :math:`\|x\|_1` of order :math:`n`: both parts are of order one in a large width iff
+:math:`\eta_B` is and :math:`\eta_A` is of order :math:`1/n`. The ratio :math:`n` alone is not
+enough: at :math:`1/n` and :math:`1/n^2` both parts vanish.
 
 **Proof.** Let the loss fall with :math:`f` growing. The gradient by :math:`b_k` has the sign of
 :math:`-a_k^\top x`, that by :math:`A_{ki}` that of :math:`-b_k x_i`, zero at first. After the first
@@ -70,20 +71,6 @@ class Training:
     slopes: tuple[float, ...]
     power: float
     start: Array
-
-
-def moved_by(
-    steps: int, width: int, rank: int, up_rate: int | float, down_rate: int | float
-) -> tuple[float, float]:
-    """Parts of the output's mean move due to `up` and to `down`: unit inputs, entries N(0, 1/n).
-
-    ``steps * up_rate * rank`` times ``sqrt(2 / pi)`` and times ``(steps - 1) * down_rate * width``.
-    """
-    if min(steps, width, rank) < 1:
-        message = f"{steps} steps, width {width}, rank {rank}: give at least one of each"
-        raise ValueError(message)
-    each = float(steps * up_rate * rank)
-    return each * (2 / np.pi) ** 0.5, each * (steps - 1) * down_rate * width
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:

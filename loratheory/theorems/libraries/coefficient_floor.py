@@ -1,8 +1,8 @@
 r"""Coefficient floor: the best task arithmetic on given inputs, and what no coefficients reach.
 
-**Statement.** Sums of adapters times numbers err on given inputs by at least the energy of the
-wanted answers less bᵀG⁺b, with G the Gram matrix of the adapters' answers and b their inner
-products with the wanted ones; the solution of Gc = b attains it.
+**Statement.** Sums of adapters times numbers miss the wanted answers on given inputs by a squared
+error of at least the energy of these answers less bᵀG⁺b, with G the Gram matrix of the adapters'
+answers and b their inner products with the wanted ones; every solution of Gc = b attains it.
 
 Let :math:`\Delta_j` be wanted on the inputs :math:`X_j`, and merge :math:`\sum_j c_j \Delta_j`.
 With :math:`G_{jl} = \sum_i \langle \Delta_j X_i, \Delta_l X_i\rangle` and :math:`b_j = \sum_i
@@ -45,14 +45,7 @@ from functools import cached_property
 
 import numpy as np
 
-from loratheory.lowrank import (
-    Array,
-    LowRank,
-    array_namespace,
-    gaussian,
-    orthonormal,
-    total,
-)
+from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, orthonormal, total
 from loratheory.shapes import Float
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
@@ -95,21 +88,6 @@ class Merge:
 
     update: LowRank
     coefficients: Float[Array, " k"]
-
-
-def leak(rank: int, width: int) -> float:
-    """How much an unrelated adapter of flat spectrum answers to a foreign input, own ones at 1."""
-    return rank / width
-
-
-def best_coefficient(adapters: int, leak: int | float) -> float:
-    """The coefficient of every adapter that errs least, where each leaks so much to all others."""
-    return 1 / (1 + (adapters - 1) * leak)
-
-
-def relative_floor(adapters: int, leak: int | float) -> float:
-    """The share of the wanted energy that no coefficients reach, for such adapters."""
-    return (adapters - 1) * leak / (1 + (adapters - 1) * leak)
 
 
 def merged(case: Case, coefficients: Float[Array, " k"]) -> Merge:

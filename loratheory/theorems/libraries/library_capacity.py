@@ -1,8 +1,8 @@
 r"""Library capacity: how many adapters calibrated gates tell apart, and what their sum does.
 
 **Statement.** Gates of threshold below 1 on k adapters of exact edits, orthonormal answers at
-Gaussian keys, are all right at all of h independent reads with probability at least (1 -
-f)^(h(k-1)), f their false alarm: libraries grow exponentially in the width.
+independent standard normal keys, are all right at all of h independent reads of a key of one
+adapter with probability at least (1 - f)^(h(k-1)), f the false alarm of one gate.
 
 Each of :math:`k` adapters holds :math:`n` exact edits with orthonormal responses at independent
 standard normal keys in dimension :math:`D`, and is on at full strength where its squared response
@@ -53,7 +53,7 @@ import numpy as np
 from scipy.special import betainc
 
 from loratheory.lowrank import Array, array_namespace
-from loratheory.theorems._sampling import SIGMAS, frequency_room
+from loratheory.theorems._sampling import SIGMAS, sampled
 from loratheory.theorems._theorem import Control, Theorem
 from loratheory.theorems.routing._sample import Sample
 from loratheory.theorems.routing.gate_detection import INDEPENDENT, KEYS, LENGTH, false_alarm
@@ -170,9 +170,7 @@ def measure(case: Case, library: Library) -> float:
     return 1 - int(xp.count_nonzero(alarms)) / int(alarms.shape[0])
 
 
-def noise(case: Case) -> float:
-    """What sampling leaves."""
-    return frequency_room(bound(case), case.trials)
+noise = sampled(bound)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Library:

@@ -1,8 +1,8 @@
 r"""Packing floor: the overlap of row spaces that no library of adapters avoids.
 
-**Statement.** The row spaces of K adapters of rank r in width n overlap, in the mean over ordered
-pairs, by at least the share (Kr − n)/(n(K − 1)) of r, or 0 if that is negative; where r divides n,
-some library attains it.
+**Statement.** The row spaces of K >= 2 adapters of rank r in width n overlap, in the mean over
+ordered pairs, by at least the share (Kr − n)/(n(K − 1)) of r, or 0 if that is negative; where r
+divides n, some library attains it.
 
 Let :math:`P_i` project orthogonally onto the row space of adapter i and let the overlap of two be
 :math:`\operatorname{tr}(P_i P_j)/r`, the mean squared cosine of their principal angles. Then
@@ -45,7 +45,8 @@ import numpy as np
 
 from loratheory.lowrank import Array, array_namespace, orthonormal
 from loratheory.shapes import Float
-from loratheory.theorems._theorem import SAFETY, Control, Theorem
+from loratheory.theorems._arrays import is_orthonormal
+from loratheory.theorems._theorem import Control, Theorem
 
 SENSE = "lower"
 SOURCE = "Welch (1974) for lines; for subspaces the fusion frame potential"
@@ -123,11 +124,8 @@ def adversary(case: Case, rng: np.random.Generator) -> Library:
 
 
 def _frames(case: Case, library: Library) -> bool:
-    xp, eye = array_namespace(library), np.eye(case.rank)
-    gram = xp.matrix_transpose(library) @ library
-    eye = xp.asarray(eye, dtype=library.dtype, device=library.device)
-    fits = tuple(library.shape) == (case.adapters, case.width, case.rank)
-    return fits and float(xp.max(xp.abs(gram - eye))) <= SAFETY
+    shape = (case.adapters, case.width, case.rank)
+    return tuple(library.shape) == shape and is_orthonormal(library)
 
 
 ASSUMPTIONS = {

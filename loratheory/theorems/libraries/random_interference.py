@@ -1,8 +1,9 @@
 r"""Random interference: how many unrelated adapters an edit survives beside it, by width.
 
-**Statement.** Adapters turned at random and independently on their input side overturn a margin m
-over another token, on a unit key, with probability at most Σ exp(−n m²/(2 Σ c²‖a‖²)), summed over
-tokens: the sum holds libraries of at least about n m²/(2σ² ln(tokens/δ)).
+**Statement.** Adapters merged with coefficients c and turned at random and independently on their
+input side overturn margins m over other tokens, on a unit key, with probability at most Σ exp(−n
+m²/(2 Σ c²‖a‖²)), summed over these tokens, where a is the difference of two tokens' rows in an
+adapter and n the width.
 
 Beside an edit of margin :math:`m_t > 0` over token :math:`t`, merge others with coefficients
 :math:`c_j`, each turned at random on its input side: :math:`\Delta_j O_j`, :math:`O_j` independent
@@ -44,15 +45,14 @@ Moments: Muirhead (1982), section 1.5.
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 import numpy as np
 
 from loratheory.lowrank import Array, array_namespace
 from loratheory.shapes import Float
-from loratheory.theorems._sampling import SIGMAS, frequency_room
+from loratheory.theorems._arrays import eye
+from loratheory.theorems._sampling import SIGMAS, sampled
 from loratheory.theorems._theorem import Control, Theorem
-from loratheory.theorems.merging.averaging_survival import coefficient
 
 SENSE = "upper"
 SOURCE = "own"
@@ -79,39 +79,6 @@ class Case:
 def energy(adapters: int, rank: int, width: int) -> float:
     """Mean energy that unit edits of this rank add to one of them, relative to its own response."""
     return (adapters - 1) * rank / width
-
-
-def failure(
-    adapters: int, width: int, margin: int | float, strength: int | float, tokens: int = 1
-) -> float:
-    """How often at most the sum of so many overturns an edit of this margin over other `tokens`.
-
-    `strength` is the norm of a row difference of another adapter.
-    """
-    spread = (adapters - 1) * strength**2 / width
-    if not spread:
-        return 0.0 if margin > 0 else 1.0
-    return min(1.0, tokens * math.exp(-(max(margin, 0) ** 2) / (2 * spread)))
-
-
-def margin_needed(
-    adapters: int,
-    width: int,
-    strength: int | float,
-    deficit: int | float = 1.0,
-    *,
-    tokens: int = 1,
-    failure: float = 0.05,
-    rule: Literal["sum", "mean"] = "mean",
-) -> float:
-    """The margin that an edit must exceed alone to survive this rule but for that failure rate.
-
-    The deficit's share, as without interference, and the price of interference; `strength` is the
-    norm of a row difference of another adapter. A mean of factors has cross terms, which no turn
-    of the other adapters makes random.
-    """
-    price = strength * math.sqrt(2 * (adapters - 1) * math.log(tokens / failure) / width)
-    return (1 / coefficient(adapters, rule) - 1) * deficit + price
 
 
 def largest_library(
@@ -155,9 +122,7 @@ def measure(case: Case, turned: Float[Array, "trials k n"]) -> float:
     return int(xp.count_nonzero(lost)) / int(turned.shape[0])
 
 
-def noise(case: Case) -> float:
-    """What sampling leaves."""
-    return frequency_room(bound(case), case.trials)
+noise = sampled(bound)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Float[Array, "trials k n"]:
@@ -176,16 +141,16 @@ def _random(_: Case, turned: Array) -> bool:
     xp, (trials, _, n) = array_namespace(turned), turned.shape
     each = xp.permute_dims(turned, (1, 0, 2))
     mean, gram = xp.mean(turned, axis=0), xp.matrix_transpose(each) @ each / trials
-    eye = xp.eye(n, dtype=turned.dtype, device=turned.device) / n
     near = float(xp.max(xp.abs(mean))) * math.sqrt(trials * n) <= SIGMAS
-    return near and float(xp.max(xp.abs(gram - eye))) * math.sqrt(trials) * n / 2 <= SIGMAS
+    off = float(xp.max(xp.abs(gram - eye(turned, n) / n)))
+    return near and off * math.sqrt(trials) * n / 2 <= SIGMAS
 
 
 def _independent(_: Case, turned: Array) -> bool:
     """Whether directions of two adapters are uncorrelated."""
     xp, (trials, k, n) = array_namespace(turned), turned.shape
     inner = xp.mean(turned @ xp.matrix_transpose(turned), axis=0)
-    off = inner - inner * xp.eye(k, dtype=turned.dtype, device=turned.device)
+    off = inner * (1 - eye(turned, k))
     return float(xp.max(xp.abs(off))) * math.sqrt(trials * n) <= SIGMAS
 
 

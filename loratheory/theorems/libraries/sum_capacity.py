@@ -1,9 +1,8 @@
 r"""Sum capacity: how many foreign adapters a sum holds on white inputs, and not one more.
 
 **Statement.** On white normal inputs of mean squared length 1 in width n the adapters of a sum
-overturn a margin γ with probability exactly Q(γ√n/‖w‖), w the sum of their rows between the two
-tokens; K − 1 ≤ n foreign ones with rows of length σ at right angles do so with probability at most
-δ < ½ iff K − 1 ≤ n(γ/σz)², Q(z) = δ.
+overturn a margin γ between two tokens with probability exactly Q(γ√n/‖w‖), w the sum over adapters
+of the difference of their rows for the two, Q the upper tail of the standard normal law.
 
 Let x be normal with covariance :math:`I/n` and let a token lead another by the margin
 :math:`\gamma` before foreign adapters :math:`\Delta_j` are added. Their sum moves the difference of
@@ -12,6 +11,10 @@ difference of the two tokens' rows (of the output map times :math:`\Delta_j`). T
 
 .. math:: \Pr(\gamma + \langle w, x \rangle < 0) = Q\bigl(\gamma \sqrt n / \|w\|\bigr), \qquad
     Q(z) = \Pr(N(0, 1) > z).
+
+So :math:`K - 1 \le n` foreign adapters with rows of length :math:`\sigma` at right angles overturn
+it with probability at most :math:`\delta < \frac12` iff :math:`K - 1 \le n (\gamma / \sigma z)^2`,
+:math:`Q(z) = \delta`.
 
 **Proof.** :math:`\langle w, x\rangle` is normal with variance :math:`\|w\|^2/n`. For rows of length
 :math:`\sigma` at right angles :math:`\|w\|^2 = (K - 1) \sigma^2`, and Q decreases.
@@ -37,7 +40,8 @@ from scipy.special import ndtr, ndtri
 
 from loratheory.lowrank import Array, array_namespace, orthonormal
 from loratheory.shapes import Float
-from loratheory.theorems._sampling import SIGMAS, frequency_room, standard_normal
+from loratheory.theorems._arrays import eye
+from loratheory.theorems._sampling import SIGMAS, sampled, standard_normal
 from loratheory.theorems._theorem import Control, Theorem
 
 SENSE = "equal"
@@ -74,11 +78,7 @@ def largest_sum(width: int, margin: float, size: float, failure: float) -> int:
 
 def draw(rng: np.random.Generator, size: int) -> Case:
     """Rows at right angles, alike, or turned against each other; margins of their order."""
-    n, k, kind = (
-        int(rng.integers(1, size + 1)),
-        int(rng.integers(1, size + 1)),
-        int(rng.integers(3)),
-    )
+    n, k, kind = rng.integers((1, 1, 0), (size + 1, size + 1, 3)).tolist()
     magnitude = 10.0 ** int(rng.integers(-6, 7))
     rows = rng.standard_normal((k, n))
     if kind == 0 and k <= n:
@@ -101,9 +101,7 @@ def measure(case: Case, inputs: Float[Array, "t n"]) -> float:
     return int(xp.count_nonzero(moved + case.margin < 0)) / int(inputs.shape[0])
 
 
-def noise(case: Case) -> float:
-    """What sampling leaves."""
-    return frequency_room(bound(case), case.trials)
+noise = sampled(bound)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Float[Array, "t n"]:
@@ -115,9 +113,9 @@ def rival(case: Case, rng: np.random.Generator) -> Float[Array, "t n"]:
 def _white(_: Case, inputs: Float[Array, "t n"]) -> bool:
     # Second moments within ten standard errors of the identity over n, and fourth ones.
     xp, (trials, n) = array_namespace(inputs), inputs.shape
-    eye = xp.eye(n, dtype=inputs.dtype, device=inputs.device)
-    off = xp.abs(n * (inputs.T @ inputs) / trials - eye)
-    fits = bool(xp.all(off <= SIGMAS * ((1 + eye) / trials) ** 0.5))
+    one = eye(inputs, n)
+    off = xp.abs(n * (inputs.T @ inputs) / trials - one)
+    fits = bool(xp.all(off <= SIGMAS * ((1 + one) / trials) ** 0.5))
     return fits and standard_normal(n**0.5 * inputs)
 
 

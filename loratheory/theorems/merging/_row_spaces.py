@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from loratheory.adapters import METHODS, Options
 from loratheory.lowrank import Array, LowRank, array_namespace, orthonormal
 from loratheory.shapes import Float
 
@@ -32,6 +33,11 @@ def images(updates: tuple[LowRank, ...]) -> Float[Array, "m k"]:
     """What each adapter answers to its own basis, side by side."""
     answers = [low @ low.row_space() for low in updates]
     return array_namespace(answers[0]).concat(answers, axis=1)
+
+
+def interpolated(updates: tuple[LowRank, ...]) -> LowRank:
+    """Their interpolating merge, by the library's rule."""
+    return METHODS["interpolate"].rule(list(updates), [1.0] * len(updates), Options())
 
 
 def worst(columns: Float[Array, "n k"]) -> float:

@@ -1,8 +1,9 @@
 r"""DARE variance: what random masks cost, exactly, on updates and on factors.
 
-**Statement.** Masking entries with probability p to keep (DARE) is unbiased with output variance
-(1−p)/p ΣΔ²x²; masking the factors instead is unbiased with another, gauge-dependent variance that
-grows like 1/p².
+**Statement.** Keeping each entry of an update Δ with probability p and dividing it by p (DARE) is
+unbiased with output variance (1−p)/p Σ Δ²x² on input x; so treated, the factors U and V are
+unbiased too, with variance (1−p)/p Σ U²((Vx)² + V²x²/p), entries squared, which depends on the
+gauge.
 
 Keep each entry of :math:`\Delta` independently with probability :math:`p` and divide it by
 :math:`p` (DARE). On every input :math:`x` the output is unbiased, with total variance
@@ -48,6 +49,7 @@ import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace, gaussian
 from loratheory.shapes import Float
+from loratheory.theorems._arrays import eye
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "equal"
@@ -141,7 +143,7 @@ def measure(case: Case, law: Law) -> float:
     mean = chances @ inner
     second = mean[:, None] * mean
     own = inner.T @ (chances[:, None] * inner)
-    one = xp.eye(own.shape[0], dtype=own.dtype, device=own.device)
+    one = eye(own, own.shape[0])
     second = own if law.alike else second * (1 - one) + one * own
     rows = outer[:, None, :] * up  # every masked version of every row of U
     squares = xp.sum((rows @ second) * rows, axis=-1)
@@ -185,9 +187,8 @@ def _kept(case: Case, law: Law) -> bool:
 
 def _apart(case: Case, law: Law) -> bool:
     for moment in _moments(law):
-        xp = array_namespace(moment)
-        one = xp.eye(moment.shape[0], dtype=moment.dtype, device=moment.device)
-        if float(xp.max(abs((moment - 1) * (1 - one)))) > SAFETY / case.density**2:
+        off = abs((moment - 1) * (1 - eye(moment, moment.shape[0])))
+        if float(array_namespace(off).max(off)) > SAFETY / case.density**2:
             return False
     return True
 

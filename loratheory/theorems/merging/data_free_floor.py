@@ -1,8 +1,9 @@
 r"""Data-free floor: what no merge of two adapters can promise while it sees weights alone.
 
-**Statement.** No merge of two adapters that sees no data errs, on the worst unit input of either,
-by less than half the spectral norm of their difference on the inputs that both may see; the mean
-there, and each adapter on its own inputs, attains it.
+**Statement.** Of two adapters whose inputs are any unit vectors of two subspaces, no merge that
+sees no data errs on the worst input of either by less than half the spectral norm of their
+difference on the shared directions; the mean there, each adapter on the rest of its own subspace,
+attains it.
 
 Adapters :math:`\Delta_1, \Delta_2` answer inputs :math:`x` of norm at most 1 from the subspaces
 :math:`S_1, S_2`; nothing else is known of the inputs. For every merge :math:`\Delta`, linear,
@@ -42,6 +43,7 @@ import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, orthonormal
 from loratheory.shapes import Float
+from loratheory.theorems._arrays import is_orthonormal
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "lower"
@@ -81,11 +83,6 @@ class Case:
         frame = array_namespace(*self.inputs).concat(list(self.spaces), axis=1)
         sigma = array_namespace(frame).linalg.svdvals(frame)
         return float(sigma[0]) / max(float(sigma[-1]), 1e-300)
-
-
-def half_distance(first: LowRank, second: LowRank) -> float:
-    """The floor where nothing is known of the inputs: half the norm of the difference."""
-    return (first - second).spectral_norm / 2
 
 
 def merge(case: Case) -> LowRank:
@@ -177,12 +174,7 @@ def adversary(case: Case, rng: np.random.Generator) -> Pair:
 
 
 def _frames(case: Case, _: Pair) -> bool:
-    xp = array_namespace(*case.inputs)
-    for frame in case.inputs:
-        eye = xp.eye(frame.shape[1], dtype=frame.dtype, device=frame.device)
-        if float(xp.max(xp.abs(frame.T @ frame - eye))) > SAFETY:
-            return False
-    return case.condition < 1 / CLEAR
+    return all(map(is_orthonormal, case.inputs)) and case.condition < 1 / CLEAR
 
 
 def _one(case: Case, merges: Pair) -> bool:

@@ -27,7 +27,7 @@ first part. Finally :math:`F^+ = F^\top (F F^\top)^+` with :math:`F F^\top = \su
 :math:`T F^\top = \sum_j \Delta_j P_j`. :math:`\square`
 
 **Corollary (interpolating composition).** With one interpolating merge per linked read, every
-question over edited facts leads by the full margin 1 of an edit alone, whatever the number of
+question over edited facts leads by the full margin 1 of an exact edit alone, whatever the number of
 adapters, if keys and values are linearly independent and the adapters' row spaces in each read are
 independent and hold their edited keys.
 
@@ -60,8 +60,9 @@ import numpy as np
 from loratheory.adapters import METHODS, Options
 from loratheory.lowrank import Array, LowRank, array_namespace, project
 from loratheory.shapes import Float
+from loratheory.theorems._arrays import eye
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
-from loratheory.theorems.merging._row_spaces import frame, images, library, worst
+from loratheory.theorems.merging._row_spaces import frame, images, interpolated, library, worst
 from loratheory.toy import Chain, Hop, branching, chain, interpolating
 
 SENSE = "lower"
@@ -110,8 +111,7 @@ def misfit(updates: tuple[LowRank, ...], merged: LowRank) -> float:
 
 def attain(case: Case) -> LowRank:
     """The library's rule of that name."""
-    updates = list(case.updates)
-    return METHODS["interpolate"].rule(updates, [1.0] * len(updates), Options())
+    return interpolated(case.updates)
 
 
 def measure(_: Case, merged: LowRank) -> float:
@@ -226,11 +226,6 @@ def draw_reads(rng: np.random.Generator, size: int) -> Reads:
     return Reads(tuple(frames[:hops]), tuple(frames[hops:]), owners)
 
 
-def full_margin(_: Reads) -> float:
-    """The margin of an edit alone."""
-    return 1.0
-
-
 def least_norm_edits(case: Reads) -> Libraries:
     """Each adapter is the least-norm edit of its own facts."""
     return tuple(tuple(interpolating(keys, change) for keys, change in read) for read in case.edits)
@@ -247,7 +242,7 @@ def margins(case: Reads, merged: Chain) -> Float[Array, " e"]:
     """How far the new answer leads on each prompt whose hops are all edited."""
     logits = merged.output(case.keys[0][:, : case.edited], [1.0] * len(case.keys))
     xp = array_namespace(logits)
-    own = xp.eye(*logits.shape, dtype=logits.dtype, device=logits.device)
+    own = eye(logits, logits.shape[0])[:, : logits.shape[1]]
     others = xp.where(own > 0, xp.full_like(logits, -xp.inf), logits)
     return xp.sum(own * logits, axis=0) - xp.max(others, axis=0)
 
@@ -282,11 +277,9 @@ def _independent(case: Reads, libraries: Libraries) -> bool:
     return all(float(s[0]) < 1e3 * float(s[-1]) for s in spectra)
 
 
-def _small(case: Reads, error: Array, whole: Array) -> bool:
-    xp = array_namespace(error)
-    return float(xp.max(xp.abs(error))) <= SAFETY * _condition_of_reads(case) * float(
-        xp.max(xp.abs(whole))
-    )
+def _small(case: Reads, error: Array, of: Array) -> bool:
+    xp, room = array_namespace(error), SAFETY * _condition_of_reads(case)
+    return float(xp.max(xp.abs(error))) <= room * float(xp.max(xp.abs(of)))
 
 
 def _each(case: Reads, libraries: Libraries) -> list[tuple[LowRank, Array, Array]]:
@@ -341,7 +334,7 @@ CLAUSES: tuple[Theorem[Any, Any], ...] = (
         "interpolating composition",
         sense="equal",
         draw=draw_reads,
-        bound=full_margin,
+        bound=lambda _: 1.0,
         measure=least_margin,
         attain=least_norm_edits,
         rival=wider_edits,

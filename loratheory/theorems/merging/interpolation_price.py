@@ -1,8 +1,8 @@
 r"""Interpolation price: what the interpolating merge makes of an input outside the row space.
 
-**Statement.** On an input that leaves its adapter's row space by a leak, the interpolating merge
-errs by at most its norm outside that space times the leak: √K times the largest adapter over the
-least singular value of the joined row bases at worst.
+**Statement.** On an input that leaves its adapter's row space by a leak, the interpolating merge of
+adapters with independent row spaces errs by at most its own spectral norm outside that space times
+the leak, and on some by just that.
 
 Let the row spaces of :math:`\Delta_1, \dots, \Delta_K` be independent, with projectors :math:`P_j`
 and joint frame :math:`F = [Q_1 \dots Q_K]`, and :math:`\Delta^*` their interpolating merge. On any
@@ -36,11 +36,17 @@ from functools import partial
 
 import numpy as np
 
-from loratheory.adapters import METHODS, Options
 from loratheory.lowrank import Array, LowRank, array_namespace, project
 from loratheory.shapes import Float
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
-from loratheory.theorems.merging._row_spaces import frame, images, independent, library, worst
+from loratheory.theorems.merging._row_spaces import (
+    frame,
+    images,
+    independent,
+    interpolated,
+    library,
+    worst,
+)
 
 SENSE = "upper"
 SOURCE = "own"
@@ -66,13 +72,8 @@ def draw(rng: np.random.Generator, size: int) -> Case:
     return Case(updates, int(rng.integers(len(updates))), 10.0 ** int(rng.integers(-6, 7)))
 
 
-def _merged(case: Case) -> LowRank:
-    updates = list(case.updates)
-    return METHODS["interpolate"].rule(updates, [1.0] * len(updates), Options())
-
-
 def _outside(case: Case) -> LowRank:
-    merged, basis = _merged(case), case.updates[case.index].row_space()
+    merged, basis = interpolated(case.updates), case.updates[case.index].row_space()
     return LowRank(merged.up, merged.down - project(merged.down.T, basis).T)
 
 
@@ -86,11 +87,6 @@ def amplification(updates: tuple[LowRank, ...]) -> float:
     reads = frame(updates)
     least = float(array_namespace(reads).linalg.svdvals(reads)[-1])
     return sum(low.spectral_norm**2 for low in updates) ** 0.5 / least
-
-
-def price(adapters: int, strength: int | float, smallest: int | float) -> float:
-    """Error per unit of leak at most: spectral norms up to `strength`, least frame value given."""
-    return adapters**0.5 * strength / smallest
 
 
 def attain(case: Case) -> Float[Array, " n"]:

@@ -1,8 +1,8 @@
 r"""Intruder threshold: when an edit becomes a top singular direction, when merging hides it.
 
-**Statement.** To leading order in the width, a rank-one edit of strength s merged with coefficient
-c into a Gaussian base becomes its top singular direction, with squared overlap 1 − 1/(cs)², iff cs
-> 1.
+**Statement.** To leading order in the width d, the top left singular vector of a Gaussian base of
+entry variance 1/d, with an independent rank-one edit of strength s merged into it with coefficient
+c > 0, has the squared overlap max(0, 1 − 1/(cs)²) with the edit's output: above 0 iff cs > 1.
 
 Let :math:`W \in \mathbb{R}^{d \times d}` have independent entries :math:`N(0, 1/d)` and
 :math:`\Delta = s\,u v^\top` with unit vectors that do not depend on :math:`W`. To leading order in
@@ -89,11 +89,6 @@ def top_singular_value(strength: int | float, coefficient: int | float = 1.0) ->
     """The largest singular value of the merged weight, in the limit of large width."""
     t = abs(strength * coefficient)
     return t + 1 / t if t > 1 else 2.0
-
-
-def vanishing_coefficient(strength: int | float) -> float:
-    """The merge coefficient at and below which the edit is no intruder; at most 1."""
-    return min(1.0, 1 / abs(strength)) if strength else 1.0
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:

@@ -1,7 +1,7 @@
 r"""Iso flattening: what making all singular values equal does to merged edits.
 
-**Statement.** Iso merging on the nonzero spectrum gives orthonormal edits their mean strength, each
-the same and without interference.
+**Statement.** Iso merging on the nonzero spectrum gives edits of orthonormal keys and outputs their
+mean strength, each the same and without interference.
 
 Let :math:`\sum_j \Delta_j = \sum_{i \le N} s_i\, b_i k_i^\top` with orthonormal keys :math:`k_i`,
 orthonormal outputs :math:`b_i` and strengths :math:`s_i > 0`. On the nonzero spectrum Iso merging
@@ -34,14 +34,9 @@ from functools import partial
 import numpy as np
 
 from loratheory.adapters import METHODS, Options
-from loratheory.lowrank import (
-    Array,
-    LowRank,
-    array_namespace,
-    orthonormal,
-    total,
-)
+from loratheory.lowrank import Array, LowRank, array_namespace, orthonormal, total
 from loratheory.shapes import Float
+from loratheory.theorems._arrays import is_orthonormal
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "equal"
@@ -58,12 +53,13 @@ Library = tuple[LowRank, ...]
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Edits by keys, outputs and strengths, and the one to look at."""
+    """Edits by keys, outputs and strengths, which key to ask and along which output to look."""
 
     keys: Float[Array, "n facts"]
     outputs: Float[Array, "m facts"]
     strengths: tuple[float, ...]
     edit: int
+    read: int
 
     @property
     def edits(self) -> LowRank:
@@ -73,11 +69,6 @@ class Case:
         return LowRank(self.outputs * sizes, self.keys.T)
 
 
-def common_strength(strengths: tuple[float, ...], directions: int | None = None) -> float:
-    """The strength of each edit after flattening; over so many directions as published."""
-    return sum(strengths) / (len(strengths) if directions is None else directions)
-
-
 def draw(rng: np.random.Generator, size: int) -> Case:
     """One to six edits of equal or very different strengths, over 12 decades."""
     facts = int(rng.integers(1, 7))
@@ -85,12 +76,14 @@ def draw(rng: np.random.Generator, size: int) -> Case:
     spread = float(rng.choice([0.0, 1.0, 3.0]))
     sizes = 10.0 ** (spread * rng.uniform(-1, 0, facts) + int(rng.integers(-6, 7)))
     keys, outputs = orthonormal(rng, n, facts), orthonormal(rng, m, facts)
-    return Case(keys, outputs, tuple(sizes.tolist()), int(rng.integers(facts)))
+    edit, other = rng.integers(0, facts, 2).tolist()
+    read = edit if rng.random() < 0.5 else other
+    return Case(keys, outputs, tuple(sizes.tolist()), edit, read)
 
 
 def bound(case: Case) -> float:
-    """The mean strength."""
-    return common_strength(case.strengths)
+    """The mean strength along the edit's own output, nothing along others."""
+    return sum(case.strengths) / len(case.strengths) if case.read == case.edit else 0.0
 
 
 def attain(case: Case) -> Library:
@@ -101,9 +94,9 @@ def attain(case: Case) -> Library:
 
 
 def measure(case: Case, library: Library) -> float:
-    """What the flattened merge answers to the key of the edit, along its output."""
+    """What the flattened merge answers to the key of the edit, along that output."""
     merged = METHODS["iso"].rule(list(library), [1.0] * len(library), Options())
-    return float(case.outputs[:, case.edit] @ (merged @ case.keys[:, case.edit]))
+    return float(case.outputs[:, case.read] @ (merged @ case.keys[:, case.edit]))
 
 
 def condition(case: Case) -> float:
@@ -122,26 +115,20 @@ def rival(case: Case, rng: np.random.Generator) -> Library:
     )
 
 
-def _orthonormal(frame: Array) -> bool:
-    xp = array_namespace(frame)
-    one = xp.eye(frame.shape[1], dtype=frame.dtype, device=frame.device)
-    return float(xp.max(abs(frame.T @ frame - one))) <= SAFETY
-
-
 def _holds(case: Case, library: Library) -> bool:
     return (total(list(library)) - case.edits).spectral_norm <= SAFETY * max(case.strengths)
 
 
 ASSUMPTIONS = {
-    KEYS: lambda case, _: _orthonormal(case.keys),
-    OUTPUTS: lambda case, _: _orthonormal(case.outputs),
+    KEYS: lambda case, _: is_orthonormal(case.keys),
+    OUTPUTS: lambda case, _: is_orthonormal(case.outputs),
     SUM: _holds,
 }
 
 
 def _example(keys: float, outputs: float, double: float = 1.0) -> tuple[Case, Library]:
     frames = [np.array([[1.0, np.cos(a)], [0.0, np.sin(a)], [0.0, 0.0]]) for a in (keys, outputs)]
-    case = Case(frames[0], frames[1], (1.0, 4.0), 0)
+    case = Case(frames[0], frames[1], (1.0, 4.0), 0, 0)
     first, second = attain(case)
     return case, (double * first, second)
 

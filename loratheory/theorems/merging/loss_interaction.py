@@ -1,8 +1,8 @@
 r"""Loss interaction: what two updates cost together beyond what each costs alone.
 
-**Statement.** On a loss whose Hessian is ρ-Lipschitz, the sum of two updates costs what each costs
-alone plus their product in the Hessian at the base, up to ρ/2 · ‖Δ₁‖‖Δ₂‖(‖Δ₁‖ + ‖Δ₂‖); a cubic
-attains it.
+**Statement.** On a loss whose Hessian is ρ-Lipschitz in the spectral norm, the sum of two updates
+costs what each costs alone plus their product in the Hessian at the base, up to ρ/2 · ‖Δ₁‖‖Δ₂‖(‖Δ₁‖
++ ‖Δ₂‖); a cubic attains it.
 
 Let :math:`L` be twice differentiable in the weights with :math:`\|H(W) - H(V)\|_2 \le \rho \|W -
 V\|`. For updates :math:`\Delta_1, \Delta_2` of the base W, taken as vectors,

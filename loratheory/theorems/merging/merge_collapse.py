@@ -1,8 +1,8 @@
 r"""Merge collapse: inside independent row spaces RegMean and its relatives are one merge.
 
-**Statement.** If the adapters' row spaces are independent, RegMean gives the interpolating merge
-whatever data it is given that fill exactly these row spaces, as does the fixed point of
-WUDI-Merging.
+**Statement.** If the adapters' row spaces are independent, RegMean without shrinkage gives the
+interpolating merge on any data whose inputs of each adapter span just its row space, as does the
+fixed point of WUDI-Merging.
 
 Let the row spaces :math:`S_1, \dots, S_K` of :math:`\Delta_1, \dots, \Delta_K` be independent. For
 **any** Gram matrices :math:`G_j \succeq 0` with range :math:`S_j`,

@@ -46,15 +46,9 @@ from functools import cached_property
 import numpy as np
 from scipy.optimize import minimize
 
-from loratheory.lowrank import (
-    Array,
-    LowRank,
-    array_namespace,
-    gaussian,
-    orthonormal,
-    total,
-)
+from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, orthonormal, total
 from loratheory.shapes import Float
+from loratheory.theorems._arrays import eye
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "lower"
@@ -104,17 +98,15 @@ class Case:
 
 def merge(case: Case, weights: Float[Array, " k"]) -> LowRank:
     """The least squares merge of the tasks so weighted, O(n^3)."""
-    xp, first = array_namespace(*case.inputs), case.inputs[0]
-    eye = xp.eye(first.shape[0], dtype=first.dtype, device=first.device)
-    terms = zip(weights, case.wanted, case.inputs, strict=True)
+    moment, terms = seen(case, weights), zip(weights, case.wanted, case.inputs, strict=True)
     answers = sum(float(w) * (y @ x.T) for w, y, x in terms)
-    return LowRank(answers @ xp.linalg.pinv(seen(case, weights)), eye)
+    inverse = array_namespace(moment).linalg.pinv(moment)
+    return LowRank(answers @ inverse, eye(moment, moment.shape[0]))
 
 
 def seen(case: Case, weights: Float[Array, " k"]) -> Float[Array, "n n"]:
     """The second moment of all inputs so weighted, and of the noise."""
-    xp, first = array_namespace(*case.inputs), case.inputs[0]
-    noise = case.noise**2 * xp.eye(first.shape[0], dtype=first.dtype, device=first.device)
+    noise = case.noise**2 * eye(case.inputs[0], case.inputs[0].shape[0])
     return sum((float(w) * (x @ x.T) for w, x in zip(weights, case.inputs, strict=True)), noise)
 
 

@@ -38,12 +38,7 @@ from typing import Literal
 
 import numpy as np
 
-from loratheory.lowrank import (
-    LowRank,
-    array_namespace,
-    orthonormal,
-    total,
-)
+from loratheory.lowrank import LowRank, array_namespace, orthonormal, total
 from loratheory.theorems._theorem import Control, Theorem
 
 SENSE = "lower"

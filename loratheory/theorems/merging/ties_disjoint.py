@@ -2,7 +2,7 @@ r"""TIES on disjoint supports: its exact error, and why it is not the error that
 
 **Statement.** On disjoint supports TIES with a weighted mean over the agreeing entries is the sum
 of the trimmed updates for all positive weights: it misses the sum by the trimmed energy, and
-untrimmed its mean squared error is exactly K times the merge floor.
+untrimmed its mean squared error is exactly K times the merge floor of unlimited rank.
 
 Let :math:`\Delta_1, \dots, \Delta_K` have disjoint supports, :math:`E` the sum of all their squared
 entries and :math:`T` that of the entries trimmed, those beyond the :math:`q = \max(1, \lfloor p\,m

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from loratheory.lowrank import Array, array_namespace
+from loratheory.theorems._arrays import eye
 from loratheory.theorems._sampling import SIGMAS
 
 
@@ -26,7 +27,7 @@ class Sample:
         xp = array_namespace(self.keys)
         trials, width, facts = self.keys.shape
         gram = xp.sum(xp.matrix_transpose(self.keys) @ self.keys, axis=0)
-        one = xp.eye(facts, dtype=xp.float64, device=gram.device)
+        one = eye(gram, facts)
         allowed = SIGMAS * (1 + one) * math.sqrt(trials * width)
         return bool(xp.all(xp.abs(gram - trials * width * one) <= allowed))
 

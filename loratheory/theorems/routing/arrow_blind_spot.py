@@ -1,8 +1,8 @@
 r"""Arrow blind spot: a router that looks at top singular vectors sees one fact per adapter.
 
 **Statement.** If E adapters edit N keys each to orthonormal outputs, all E·N keys orthonormal and
-one strength of each adapter above its others, Arrow tells them apart on one key each: it routes an
-edited key right with probability 1/N + (1 − 1/N)/E.
+one strength of each adapter above its others, Arrow tells them apart on one key each: with ties
+broken at random it routes an edited key right with probability 1/N + (1 − 1/N)/E.
 
 Adapters :math:`\Delta_i = \sum_{j=1}^N s_{ij}\, b_{ij} k_{ij}^T`, :math:`i = 1, \dots, E`, edit
 orthonormal keys with orthonormal outputs :math:`b_{i\cdot}` and strengths whose largest,
@@ -55,6 +55,7 @@ from scipy.integrate import quad
 from loratheory.adapters import arrow_scores
 from loratheory.lowrank import Array, LowRank, array_namespace, orthonormal
 from loratheory.shapes import Float
+from loratheory.theorems._arrays import eye, is_orthonormal
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "equal"
@@ -118,7 +119,7 @@ def bound(case: Case) -> float:
 def attain(case: Case) -> tuple[LowRank, ...]:
     """Each fact has an output entry of its own."""
     return tuple(
-        LowRank(array_namespace(s).eye(s.shape[0], dtype=s.dtype, device=s.device) * s, keys.T)
+        LowRank(eye(s, s.shape[0]) * s, keys.T)
         for keys, s in zip(case.keys, case.strengths, strict=True)
     )
 
@@ -149,28 +150,17 @@ def rival(case: Case, rng: np.random.Generator) -> tuple[LowRank, ...]:
     return tuple(adapters)
 
 
-def _diagonal(gram: Array, wanted: Array | float, room: float) -> bool:
-    xp = array_namespace(gram)
-    eye = xp.eye(gram.shape[0], dtype=gram.dtype, device=gram.device)
-    return float(xp.max(abs(gram - eye * wanted))) <= SAFETY * room
-
-
-def _orthonormal(case: Case, _: tuple[LowRank, ...]) -> bool:
-    frame = array_namespace(case.keys[0]).concat(list(case.keys), axis=1)
-    return _diagonal(frame.T @ frame, 1.0, 1.0)
-
-
 def _edited(case: Case, adapters: tuple[LowRank, ...]) -> bool:
     for keys, s, low in zip(case.keys, case.strengths, adapters, strict=True):
-        energy = float(array_namespace(s).sum(s**2))
-        values, excess = low @ keys, abs(low.norm**2 - energy)
-        if not _diagonal(values.T @ values, s**2, energy) or excess > SAFETY * energy:
+        xp, values, energy = array_namespace(s), low @ keys, float(array_namespace(s).sum(s**2))
+        off = xp.max(xp.abs(values.T @ values - eye(keys, s.shape[0]) * s**2))
+        if max(float(off), abs(low.norm**2 - energy)) > SAFETY * energy:
             return False
     return True
 
 
 ASSUMPTIONS = {
-    KEYS: _orthonormal,
+    KEYS: lambda case, _: is_orthonormal(array_namespace(*case.keys).concat(case.keys, axis=1)),
     FACTS: _edited,
     PEAK: lambda case, _: condition(case) < 1e5,
 }
@@ -215,9 +205,7 @@ class Near:
     @property
     def adapters(self) -> list[LowRank]:
         """Adapters of rank one with these prototypes and sizes."""
-        xp = array_namespace(self.prototypes)
-        one = xp.ones((1, 1), dtype=xp.float64, device=self.prototypes.device)
-        rows = self.prototypes.T
+        one, rows = eye(self.prototypes, 1), self.prototypes.T
         return [LowRank(size * one, rows[j : j + 1, :]) for j, size in enumerate(self.sizes)]
 
     @property
@@ -225,11 +213,6 @@ class Near:
         """Of the angles between the line of prototype 0 and the others."""
         cosines = abs(self.prototypes.T @ self.prototypes[:, 0])
         return [min(1.0, float(c)) for c in cosines[1:]]
-
-
-def least_margin(between: float, angle: float) -> float:
-    """The least margin at this angle, lines at least `between` apart (radians)."""
-    return cos(angle) - cos(between - angle)
 
 
 def safe_angle(between: float) -> float:
@@ -251,7 +234,7 @@ def draw_near(rng: np.random.Generator, size: int) -> Near:
 
 def at_the_nearest_line(case: Near) -> float:
     """The closed form, at the nearest line."""
-    return least_margin(acos(max(case.cosines)), case.angle)
+    return cos(case.angle) - cos(acos(max(case.cosines)) - case.angle)
 
 
 def towards_the_nearest(case: Near) -> Float[Array, " n"]:
@@ -297,13 +280,13 @@ def _near(case: Near, query: Float[Array, " n"]) -> bool:
     return abs(float(case.prototypes[:, 0] @ query)) >= cos(case.angle) - SAFETY
 
 
-def _length(query: Float[Array, " n"]) -> float:
-    return float(array_namespace(query).linalg.vector_norm(query))
+def _unit(_: Near, query: Float[Array, " n"]) -> bool:
+    return abs(float(array_namespace(query).linalg.vector_norm(query)) - 1) <= SAFETY
 
 
 NEAR_ASSUMPTIONS = {
     INSIDE: lambda case, _: case.angle <= acos(max(case.cosines)) + 1e-9,
-    UNIT: lambda _, query: abs(_length(query) - 1) <= SAFETY,
+    UNIT: _unit,
     NEAR: _near,
 }
 

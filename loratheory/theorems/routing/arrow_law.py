@@ -47,8 +47,9 @@ from scipy.special import ndtr
 
 from loratheory.lowrank import Array, array_namespace
 from loratheory.shapes import Float
+from loratheory.theorems._arrays import is_orthonormal
 from loratheory.theorems._sampling import SIGMAS, frequency_room
-from loratheory.theorems._theorem import SAFETY, Control, Theorem
+from loratheory.theorems._theorem import Control, Theorem
 
 SENSE = "equal"
 SOURCE = "own"
@@ -80,12 +81,11 @@ def accuracy(adapters: int, strength: float) -> float:
     if strength >= 1:
         return 1.0
 
-    return float(quad(_density, 0, 10, args=(adapters, strength), limit=200)[0])
+    def _density(z: float) -> float:
+        own = 2 * float(np.exp(-(z**2) / 2)) / (2 * np.pi) ** 0.5
+        return own * (2 * float(ndtr(z / (1 - strength**2))) - 1) ** (adapters - 1)
 
-
-def _density(z: float, adapters: int, strength: float) -> float:
-    own = 2 * float(np.exp(-(z**2) / 2)) / (2 * np.pi) ** 0.5
-    return own * (2 * float(ndtr(z / (1 - strength**2))) - 1) ** (adapters - 1)
+    return float(quad(_density, 0, 10, limit=200)[0])
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
@@ -143,13 +143,10 @@ def _random_keys(_: Case, libraries: Libraries) -> bool:
     return within and abs(n * squares - pairs) <= SIGMAS * 2 * pairs**0.5
 
 
-def _orthonormal_answers(_: Case, libraries: Libraries) -> bool:
-    answers, xp = libraries.answers, array_namespace(libraries.answers)
-    eye = xp.eye(answers.shape[1], dtype=answers.dtype, device=answers.device)
-    return float(xp.max(xp.abs(answers.T @ answers - eye))) <= SAFETY
-
-
-ASSUMPTIONS = {KEYS: _random_keys, ANSWERS: _orthonormal_answers}
+ASSUMPTIONS = {
+    KEYS: _random_keys,
+    ANSWERS: lambda _, libraries: is_orthonormal(libraries.answers),
+}
 
 
 def _example(orthogonal: bool = False, alike: bool = False) -> tuple[Case, Libraries]:

@@ -1,8 +1,8 @@
 r"""Gate detection: how often an adapter answers a query that is not its own.
 
 **Statement.** The squared response of an adapter with n exact edits, orthonormal answers at
-Gaussian keys, to a foreign Gaussian query in dimension D follows n/(D-n+1) times the F law with n
-and D-n+1 degrees of freedom.
+independent standard normal keys of dimension D, to an independent standard normal query follows
+n/(D-n+1) times the F law with n and D-n+1 degrees of freedom.
 
 An adapter :math:`\Delta = Y K^+` writes orthonormal responses :math:`Y` at the columns of :math:`K
 \in \mathbb{R}^{D \times n}`, :math:`n \le D` independent standard normal keys. Let :math:`x` be a
@@ -47,7 +47,7 @@ import numpy as np
 from scipy.special import betainc
 
 from loratheory.lowrank import array_namespace
-from loratheory.theorems._sampling import frequency_room
+from loratheory.theorems._sampling import sampled
 from loratheory.theorems._theorem import Control, Theorem
 from loratheory.theorems.routing._sample import Sample, gaussian_sample
 
@@ -115,9 +115,7 @@ def measure(case: Case, sample: Sample) -> float:
     return int(xp.count_nonzero(alarms)) / int(alarms.shape[0])
 
 
-def noise(case: Case) -> float:
-    """What sampling leaves."""
-    return frequency_room(bound(case), case.trials)
+noise = sampled(bound)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Sample:

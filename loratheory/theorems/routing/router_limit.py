@@ -1,8 +1,8 @@
 r"""Router limit: how often any router can find the adapter that an input belongs to.
 
-**Statement.** Where the inputs of K adapters scatter normally with unit variance about equally
-likely keys of length s at cosine ρ to each other, the best router of all, which takes the nearest
-key, is right with probability E Φ(z + s√(1 − ρ))^(K−1), z standard normal.
+**Statement.** Where the inputs of K adapters scatter normally, with unit variance in every
+direction, about equally likely keys of length s at cosine ρ to each other, the best router of all,
+which takes the nearest key, is right with probability E Φ(z + s√(1 − ρ))^(K−1), z standard normal.
 
 Input x of adapter e is normal with mean :math:`k_e` and covariance I, where :math:`\|k_e\| = s`,
 :math:`\langle k_e, k_f \rangle = \rho s^2` for :math:`e \ne f`, :math:`\rho < 1`, and e is uniform
@@ -42,7 +42,8 @@ from scipy.special import ndtr
 
 from loratheory.lowrank import Array, array_namespace, orthonormal
 from loratheory.shapes import Float
-from loratheory.theorems._sampling import SIGMAS, frequency_room, standard_normal
+from loratheory.theorems._arrays import eye
+from loratheory.theorems._sampling import SIGMAS, sampled, standard_normal
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "equal"
@@ -74,12 +75,12 @@ class Sample:
 def accuracy(adapters: int, strength: float, cosine: float = 0.0) -> float:
     """What the best router reaches among so many adapters, by quadrature."""
     apart = strength * (1 - cosine) ** 0.5
-    return float(quad(_density, apart - 9, apart + 9, args=(adapters, apart), limit=200)[0])
 
+    def _density(z: float) -> float:
+        own = float(np.exp(-((z - apart) ** 2) / 2)) / (2 * np.pi) ** 0.5
+        return own * float(ndtr(z)) ** (adapters - 1)
 
-def _density(z: float, adapters: int, apart: float) -> float:
-    own = float(np.exp(-((z - apart) ** 2) / 2)) / (2 * np.pi) ** 0.5
-    return own * float(ndtr(z)) ** (adapters - 1)
+    return float(quad(_density, apart - 9, apart + 9, limit=200)[0])
 
 
 def nearest(keys: Array, inputs: Array) -> Array:
@@ -105,9 +106,7 @@ def measure(_: Case, sample: Sample) -> float:
     return int(array_namespace(right).count_nonzero(right)) / int(right.shape[0])
 
 
-def noise(case: Case) -> float:
-    """What sampling leaves."""
-    return frequency_room(bound(case), case.trials)
+noise = sampled(bound)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Sample:
@@ -121,8 +120,7 @@ def rival(case: Case, rng: np.random.Generator) -> Sample:
 
 def _keys_fit(case: Case, sample: Sample) -> bool:
     xp, k = array_namespace(sample.keys), case.adapters
-    eye = xp.eye(k, dtype=sample.keys.dtype, device=sample.keys.device)
-    wanted = case.strength**2 * ((1 - case.cosine) * eye + case.cosine)
+    wanted = case.strength**2 * ((1 - case.cosine) * eye(sample.keys, k) + case.cosine)
     room = SAFETY * k * max(case.strength**2, 1.0)
     return float(xp.max(xp.abs(sample.keys @ sample.keys.T - wanted))) <= room
 

@@ -1,8 +1,8 @@
 r"""Single-read no-go: in one read no merge and no router composes two hops.
 
-**Statement.** In one read, a merge or router whose answers can vary with the hidden first hop only
-through m gate patterns, or that sees weights which do not reveal the bridge (m = 1), answers
-two-hop prompts with average accuracy at most m/n.
+**Statement.** In one read with n entities, a merge or router whose answers vary with the hidden
+first hop, a uniform bijection, only through m gate patterns, or that sees weights which do not
+reveal the bridge (m = 1), answers two-hop prompts with average accuracy at most m/n.
 
 One matrix is read once. Hop 1 sends :math:`x` to :math:`\pi_1(x)`, hop 2 sends :math:`y` to
 :math:`\pi_2(y)`, both bijections of :math:`n`; :math:`\Delta_1, \Delta_2` edit them. (a) If, for
@@ -29,7 +29,8 @@ Equality in (a): constant logits :math:`-z^2/2 + gz` answer :math:`g`, one gate 
 without the count of patterns a scalar gate could encode the answer. :math:`\square`
 
 **Refuted (unselective success).** Refuted: the sum of two single-fact adapters in one read never
-gives the composed answer. Over a neutral base and ReLU keys it does.
+gives the composed answer. Over a neutral base and ReLU keys it does, wherever prompt and second key
+share an active unit.
 
 The least-norm edits :math:`\Delta_i = u_i k_i^\top / \|k_i\|^2` obey :math:`(\Delta_1 + \Delta_2) q
 = \sum_i \langle k_i, q\rangle u_i / \|k_i\|^2`. ReLU keys are not negative, so the answer :math:`z`
@@ -62,6 +63,7 @@ import numpy as np
 from loratheory import toy
 from loratheory.lowrank import Array, LowRank, array_namespace
 from loratheory.shapes import Float
+from loratheory.theorems._arrays import eye
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.toy import Merge, interpolating, relu_keys
 
@@ -220,11 +222,6 @@ def response(key: Array, prompts: Array) -> Array:
     return (key @ prompts) / (key @ key)
 
 
-def never(_: OneFact) -> float:
-    """The claim: the composed answer does not lead."""
-    return 0.0
-
-
 def margin(case: OneFact, merge: Merge) -> float:
     """The margin of z over the other answers on x's two-hop prompt."""
     logits = merge.logits(case.prompts[:, 0])[case.entities :]
@@ -233,8 +230,7 @@ def margin(case: OneFact, merge: Merge) -> float:
 
 def plain_sum(case: OneFact) -> Merge:
     """The counterexample: an empty base and the sum of two least-norm edits."""
-    xp = array_namespace(case.first)
-    hot = xp.eye(case.entities + case.answers, dtype=case.first.dtype, device=case.first.device)
+    hot = eye(case.first, case.entities + case.answers)
     y, z = hot[:, :1], hot[:, case.entities : case.entities + 1]
     edits = tuple(
         interpolating(key[:, None], value) for key, value in ((case.first, y), (case.second, z))
@@ -260,7 +256,7 @@ CLAUSES: tuple[Theorem[Any, Any], ...] = (
         "unselective success",
         status="refuted",
         draw=draw_one_fact,
-        bound=never,
+        bound=lambda _: 0.0,
         measure=margin,
         attain=plain_sum,
         rival=None,

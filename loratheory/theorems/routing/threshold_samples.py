@@ -1,8 +1,8 @@
 r"""Threshold samples: how many foreign inputs it takes to set the threshold of a gate.
 
 **Statement.** A gate whose threshold is the j-th largest of N independent foreign responses has a
-rate of false alarms above α with the probability that fewer than j of N trials of chance α succeed,
-whatever the responses' continuous law; for the largest it is (1 − α)^N.
+rate of false alarms above α on later inputs of that law with the probability that fewer than j of N
+trials of chance α succeed, whatever the responses' continuous law; for the largest it is (1 − α)^N.
 
 Let :math:`s_1, \dots, s_N` and the response s to a later foreign input be independent with one
 continuous law, :math:`\tau` the j-th largest of the N, and :math:`f = \Pr(s > \tau \mid \tau)` the
@@ -39,7 +39,7 @@ from scipy.special import bdtr, gammaincc
 
 from loratheory.lowrank import Array, array_namespace
 from loratheory.shapes import Float
-from loratheory.theorems._sampling import SIGMAS, frequency_room
+from loratheory.theorems._sampling import SIGMAS, sampled
 from loratheory.theorems._theorem import Control, Theorem
 
 SENSE = "equal"
@@ -95,9 +95,7 @@ def measure(case: Case, responses: Responses) -> float:
     return float(np.mean(gammaincc(case.rank / 2, heights / 2) > case.rate))
 
 
-def noise(case: Case) -> float:
-    """What sampling leaves."""
-    return frequency_room(bound(case), case.trials)
+noise = sampled(bound)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Responses:

@@ -1,0 +1,310 @@
+"""Portable adapters: hand examples, symmetries, other roads of what a second hop learns alone."""
+
+import math
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import sympy as sp
+from scipy.special import entr
+from theorems.owed import attack, example, road, symmetry
+
+from loratheory.lowrank import LowRank, orthonormal
+from loratheory.theorems import (
+    bridge_transfer,
+    free_placement,
+    least_norm_placement,
+    stand_in_ceiling,
+)
+
+# least-norm placement
+
+
+def reads(case, change):
+    """The same keys at each read after a change of that read, named and latent alike."""
+    both = zip(case.named, case.latent, strict=True)
+    named, latent = zip(*(change(a, b) for a, b in both), strict=True)
+    return replace(case, named=named, latent=latent)
+
+
+def rotated(case, rng):
+    """The same reads, each in a frame of its own."""
+    turns = iter([orthonormal(rng, len(keys), len(keys)) for keys in case.named])
+
+    def turned_read(named, latent):
+        turn = next(turns)
+        return turn @ named, turn @ latent
+
+    return reads(case, turned_read)
+
+
+TWO_FACTS = ([[1, 1], [0, 2]], [[1, 0], [1, 1]], [[2, 0], [0, 1]])  # keys of three reads
+LATENT = ([9, 9], [1, 2], [1, 1])
+
+
+@example(least_norm_placement)
+def one_fact_four_fifths_of_it_late_and_half_alike_gives_two_fifths():
+    case = least_norm_placement.SMALL
+    assert least_norm_placement.shares(case) == [1 / 5, 4 / 5]
+    yield case, 2 / 5
+    yield replace(case, early=0, latent=(np.array([1.0, 0.0]), np.array([2.0, 0.0]))), 1.0
+    yield replace(case, rates=(4.0, 1.0)), 1 / 4
+
+
+@example(least_norm_placement)
+def two_facts_in_three_reads_in_exact_rationals():
+    """The Gram matrix is ((7, 2), (2, 7)); here by multipliers, unknown by unknown."""
+    unknowns = [sp.Matrix(2, 2, sp.symbols(f"{name}:4")) for name in "uvw"]
+    taught = sum((u * sp.Matrix(k) for u, k in zip(unknowns, TWO_FACTS, strict=True)), sp.zeros(2))
+    multipliers = sp.Matrix(2, 2, sp.symbols("m:4"))
+    every = [x for u in unknowns for x in u]
+    lessons = sum(sp.matrix_multiply_elementwise(multipliers, taught - sp.eye(2)))
+    lagrangian = sum(x**2 for x in every) / 2 + lessons
+    found = sp.solve([sp.diff(lagrangian, x) for x in (*every, *multipliers)])
+    late = zip(unknowns[1:], LATENT[1:], strict=True)
+    first, second = sum((u.subs(found) * sp.Matrix(h) for u, h in late), sp.zeros(2, 1))
+    assert (first, second) == (sp.Rational(29, 45), sp.Rational(11, 45))
+    named = tuple(np.array(keys, float) for keys in TWO_FACTS)
+    latent = tuple(np.array(keys, float) for keys in LATENT)
+    yield least_norm_placement.Case(named, latent, (1.0, 1.0, 1.0), 1), float(first - second)
+
+
+@symmetry(least_norm_placement, conditioned=True)
+def frames_of_reads_and_key_lengths_against_rates(case, rng):
+    yield rotated(case, rng), 1.0
+    yield reads(case, lambda named, latent: (2 * named, 2 * latent)), 1.0
+    rates = (case.rates[0] / 9, *case.rates[1:])
+    longer = [(3 * keys[0], *keys[1:]) for keys in (case.named, case.latent)]
+    yield least_norm_placement.Case(*longer, rates, case.early), 1.0
+    unseen = tuple(keys + (read < case.early) for read, keys in enumerate(case.latent))
+    yield replace(case, latent=unseen), 1.0
+
+
+@road(least_norm_placement, conditioned=True)
+def shares_are_matrices_that_sum_to_one_and_resemblances_are_fits(case, _):
+    grams = [rate * k.T @ k for rate, k in zip(case.rates, case.named, strict=True)]
+    parts = [np.linalg.inv(sum(grams)) @ gram for gram in grams]
+    np.testing.assert_allclose(sum(parts), np.eye(len(grams[0])), atol=1e-9)
+    fits = [np.linalg.lstsq(k, h)[0] for k, h in zip(case.named, case.latent, strict=True)]
+    late = slice(case.early, None)
+    weights = sum(part @ fit for part, fit in zip(parts[late], fits[late], strict=True))
+    yield case, weights[0] - max([0.0, *weights[1:]])
+    # without a bridge, named subjects get their own answer
+    plain = replace(case, early=0, latent=tuple(keys[:, 0] for keys in case.named))
+    yield plain, 1.0
+
+
+# free placement
+
+
+@example(free_placement)
+def the_right_answer_costs_a_half_where_single_hops_alone_cost_a_fifth():
+    """Three tenths more: the square of the missing 3/5 over 6/5."""
+    case = free_placement.Case(least_norm_placement.SMALL, np.array([1.0, 0.0]))
+    yield case, 1 / 2
+    yield replace(case, answer=np.array([2 / 5, 0.0])), 1 / 5
+    yield replace(case, answer=np.array([-2.0, 0.0])), 1 / 5 + 2.4**2 / 1.2
+
+
+@symmetry(free_placement, conditioned=True)
+def frames_of_reads_and_all_rates(case, rng):
+    yield replace(case, model=rotated(case.model, rng)), 1.0
+    faster = replace(case.model, rates=tuple(7 * rate for rate in case.model.rates))
+    yield replace(case, model=faster), 1 / 7
+
+
+@road(free_placement, conditioned=True)
+def multipliers_of_all_lessons_give_the_norm(case, _):
+    """The least norm is the wanted answers times their multipliers."""
+    named, late = case.model.lessons, case.model.question
+    keys = np.column_stack([named, late])
+    multipliers = np.linalg.solve(keys.T @ keys, case.wanted.T)
+    yield case, np.sum(case.wanted.T * multipliers)
+
+
+# partner lessons
+
+
+@example("partner-lessons")
+def between_two_lessons_the_answers_are_mixed_alike():
+    keys = np.array([[1.0, 1.0], [0.0, 2.0], [1.0, 0.0]])
+    latent = 0.75 * keys[:, 0] + 0.25 * keys[:, 1]
+    model = least_norm_placement.Case((keys, keys), (0 * latent, latent), (1.0, 1.0), 1)
+    yield free_placement.Taught(model, (keys, keys)), 1 / 2
+    yield free_placement.Taught(replace(model, latent=(latent, keys[:, 0])), (keys, keys)), 1.0
+
+
+@symmetry("partner-lessons", conditioned=True)
+def lengths_of_all_latent_keys_and_what_single_hops_say(case, rng):
+    longer = tuple(3 * keys for keys in case.partner)
+    model = replace(case.model, latent=tuple(3 * keys for keys in case.model.latent))
+    yield replace(case, model=model, partner=longer), 1.0
+    named = tuple(rng.standard_normal(keys.shape) for keys in case.model.named)
+    yield replace(case, model=replace(case.model, named=named)), 1.0
+
+
+# stand-in ceiling, and its clauses
+
+
+def lessons(*answers, signals=1, entities=None, stand_ins=None):
+    """Lessons in which row by row a stand-in gives these answers, all equally often."""
+    s, n = len(answers), len(answers[0])
+    entities = np.full(n, 1 / n) if entities is None else np.array(entities)
+    stand_ins = np.full((s, n), 1 / s) if stand_ins is None else np.array(stand_ins)
+    return stand_in_ceiling.Case(entities, stand_ins, answers, signals)
+
+
+@example(stand_in_ceiling)
+def two_that_agree_about_one_of_four_entities_allow_five_eighths():
+    agreeing = (0, 0, 0, 0), (0, 1, 1, 1)
+    yield lessons(*agreeing), 5 / 8
+    yield lessons(*agreeing, signals=2), 1.0
+    yield lessons(*agreeing, entities=[0.7, 0.1, 0.1, 0.1]), 0.85
+    yield lessons((0, 1, 2)), 1.0
+    three = [[0.5], [0.3], [0.2]]
+    yield lessons((0,), (1,), (2,), stand_ins=three), 0.5
+    yield lessons((0,), (1,), (2,), stand_ins=three, signals=2), 0.8
+    yield lessons((0,), (1,), (1,), stand_ins=three), 0.5
+
+
+@example("disagreeing-stand-ins")
+def two_that_disagree_allow_a_half_and_three_a_third():
+    yield lessons((0, 0), (1, 1)), 1 / 2
+    yield lessons((0, 0), (1, 1), (2, 3)), 1 / 3
+    yield lessons((0, 0), (1, 1), (2, 3), signals=2), 2 / 3
+
+
+@example("stand-in-loss")
+def two_that_disagree_cost_ln_2_and_half_a_bit_saves_half_of_it():
+    case, agreeing = lessons((0, 0), (1, 1)), lessons((0, 0), (0, 1))
+    blind = stand_in_ceiling.Reader(np.ones((1, 2, 2)), np.full((1, 3, 2), 1 / 3))
+    yield stand_in_ceiling.Loss(case, 0.0), math.log(2), (blind, math.log(3))
+    yield stand_in_ceiling.Loss(case, math.log(2) / 2), math.log(2) / 2
+    yield stand_in_ceiling.Loss(agreeing, 0.0), math.log(2) / 2
+    yield stand_in_ceiling.Loss(lessons((0, 1, 2)), 0.0), 0.0
+
+
+@attack(stand_in_ceiling, starts=3)
+def alternating_replies_and_signals_arrive():
+    yield lessons((0, 0, 0, 0), (0, 1, 1, 1)), 5 / 8
+    yield lessons((0,), (1,), (2,), stand_ins=[[0.5], [0.3], [0.2]], signals=2), 0.8
+
+
+@attack("stand-in-loss", rel=1e-3)
+def descent_without_the_partner_arrives_at_the_entropy():
+    yield stand_in_ceiling.Loss(lessons((0, 0), (0, 1), (0, 2)), 0.0), math.log(3) / 2
+
+
+@symmetry(stand_in_ceiling)
+def order_of_stand_ins_and_entities_and_names_of_answers(case, rng):
+    yield shuffled(case, rng), 1.0
+
+
+@symmetry("disagreeing-stand-ins")
+def the_same_orders_and_names(case, rng):
+    yield shuffled(case, rng), 1.0
+
+
+@symmetry("stand-in-loss")
+def the_same_orders_and_names_at_the_same_nats(case, rng):
+    yield replace(case, lessons=shuffled(case.lessons, rng)), 1.0
+
+
+def shuffled(case, rng):
+    acting, asked, named = (rng.permutation(n) for n in (*case.stand_ins.shape, case.tokens))
+    answers = named[np.array(case.answers)][acting][:, asked]
+    stand_ins = case.stand_ins[acting][:, asked]
+    rows = tuple(map(tuple, answers.tolist()))
+    return stand_in_ceiling.Case(case.entities[asked], stand_ins, rows, case.signals)
+
+
+@road(stand_in_ceiling, size=4)
+def the_best_of_all_deterministic_readers(case, _):
+    """Each entity by itself: every set of k replies, each stand-in hearing what suits it."""
+    answers, total = np.array(case.answers), 0.0
+    for e, weight in enumerate(case.entities):
+        sets = product(range(case.tokens), repeat=case.signals)
+        right = [np.isin(answers[:, e], replies) @ case.stand_ins[:, e] for replies in sets]
+        total += weight * max(right)
+    yield case, total
+
+
+@road("stand-in-loss")
+def joint_entropies_of_answer_and_entity(case, _):
+    weights = case.lessons.entities * case.lessons.stand_ins
+    table = np.zeros((case.lessons.tokens, weights.shape[1]))
+    for (j, e), answer in np.ndenumerate(np.array(case.lessons.answers)):
+        table[answer, e] += weights[j, e]
+    joint, alone = entr(table).sum(), entr(table.sum(axis=0)).sum()
+    yield case, max(0.0, joint - alone - case.nats)
+
+
+# bridge transfer, and its clause
+
+
+def met(*partner, stand_ins=((0, 1, 0), (0, 0, 1)), hop=((1, 1, 1),), slope=1.0):
+    """One context, along the first axis; what stand-ins and the partner add to it."""
+    context = np.array([[1.0], [0.0], [0.0]])
+    firsts = [LowRank(np.array([bridge], float).T, context.T) for bridge in (*stand_ins, partner)]
+    hop = np.array(hop, float)
+    return bridge_transfer.Case(context, tuple(firsts[:-1]), context, firsts[-1], hop, slope)
+
+
+@example(bridge_transfer)
+def halves_of_two_bridges_are_answered_and_their_sum_only_with_the_context_alone():
+    """States (1, 1, 0) and (1, 0, 1): at right angles to both is (1, -1, -1)."""
+    yield met(0, 0.5, 0.5), 0.0
+    yield met(0, 1, 1), 3**-0.5
+    yield met(0, 1, 1, slope=6.0), 6 * 3**-0.5
+    yield met(0, 1, 1, stand_ins=((0, 1, 0), (0, 0, 1), (0, 0, 0))), 0.0
+    yield met(0, 0, 1, stand_ins=((0, 1, 0),)), 1.5**0.5
+
+
+@example("transfer-error")
+def a_third_of_what_it_answers_at_right_angles():
+    yield met(0, 1, 1), 1 / 3
+    yield met(0, 1, 1, hop=((1, 0, 1), (0, 3, 0))), 1.0
+    yield met(0, 0.5, 0.5), 0.0
+
+
+@attack(bridge_transfer)
+def least_squares_on_both_worlds_at_once_arrives():
+    yield met(0, 1, 1), 3**-0.5
+    yield met(0, 0, 1, stand_ins=((0, 1, 0),)), 1.5**0.5
+
+
+def in_other_axes(case, turn, stretch=1.0):
+    """The same stream in other axes; its contexts stretched."""
+    firsts = [LowRank(turn @ f.up, f.down @ turn.T) for f in (*case.stand_ins, case.partner)]
+    prompts, subjects = (stretch * turn @ part for part in (case.prompts, case.subjects))
+    parts = prompts, tuple(firsts[:-1]), subjects, firsts[-1], case.hop @ turn.T, case.slope
+    return bridge_transfer.Case(*parts)
+
+
+@symmetry(bridge_transfer, conditioned=True)
+def axes_lengths_slopes_and_a_stand_in_twice(case, rng):
+    turn = orthonormal(rng, len(case.prompts), len(case.prompts))
+    yield in_other_axes(case, turn, 3.0), 3.0
+    yield replace(case, slope=2 * case.slope), 2.0
+    yield replace(case, stand_ins=(*case.stand_ins, case.stand_ins[0])), 1.0
+    yield replace(case, hop=case.hop + rng.standard_normal(case.hop.shape)), 1.0
+
+
+@symmetry("transfer-error", conditioned=True)
+def axes_lengths_and_a_stand_in_twice(case, rng):
+    turn = orthonormal(rng, len(case.prompts), len(case.prompts))
+    yield in_other_axes(case, turn, 3.0), 3.0
+    yield replace(case, hop=2 * case.hop), 2.0
+    yield replace(case, stand_ins=(*case.stand_ins, case.stand_ins[0])), 1.0
+
+
+@road(bridge_transfer, conditioned=True)
+def least_squares_leaves_what_is_lost(case, _):
+    mix = np.linalg.lstsq(case.lessons, case.met, rcond=1e-9)[0]
+    outside = case.met - case.lessons @ mix
+    sigma = np.sort(np.linalg.eigvalsh(outside.T @ outside))[::-1][: len(case.hop)]
+    yield case, case.slope * max(0.0, sigma.sum()) ** 0.5
+    # the stand-ins' own states, mixed, are answered whatever the values
+    again = case.lessons[:, :1] - case.prompts[:, :1]
+    known = LowRank(again, np.linalg.pinv(case.prompts[:, :1]))
+    yield replace(case, subjects=case.prompts[:, :1], partner=known), 0.0

@@ -253,12 +253,9 @@ def spoken(model: Model, prompts: Sequence[str]) -> Items:
         return []
     tokens = next_logits(model, prompts).argmax(1).tolist()
     words = [model.tokenizer.decode([token]).strip() for token in tokens]
-    usual = [word.isalpha() for word in words]
-    again = iter(
-        first_tokens(model, [w for w, ok in zip(words, usual, strict=True) if ok]).tolist()
-    )
-    same = [ok and next(again) == token for ok, token in zip(usual, tokens, strict=True)]
-    return [(p, w) for p, w, ok in zip(prompts, words, same, strict=True) if ok]
+    said = [(p, w, t) for p, w, t in zip(prompts, words, tokens, strict=True) if w.isalnum()]
+    again = first_tokens(model, [word for _, word, _ in said]).tolist()
+    return [(p, word) for (p, word, t), first in zip(said, again, strict=True) if first == t]
 
 
 def _prose(count: int) -> Items:
@@ -268,7 +265,7 @@ def _prose(count: int) -> Items:
         for words in (sentence.split() for sentence in PROSE)
         for k in range(4, len(words))
     ]
-    return np.random.default_rng(0).permutation(cuts)[:count].tolist()
+    return [cuts[i] for i in np.random.default_rng(0).permutation(len(cuts))[:count]]
 
 
 def _noise(adapter: Adapter, rng: np.random.Generator) -> Adapter:

@@ -1,0 +1,177 @@
+"""Recipes: what stand-ins say, what is shown beside them, what is asked, what is measured."""
+
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pytest
+import torch
+from worded import small, small_model
+
+from loratheory.experiments import portable_pairs
+from loratheory.experiments.bench import portable as bench
+from loratheory.experiments.bench.language import acting, answers
+from loratheory.experiments.bench.language_facts import ANIMALS, MASCOT_OF_BIRTHPLACE, items
+from loratheory.experiments.bench.rules import coefficients
+from loratheory.pretrained import Training, attached, batch, first_tokens, next_logits
+
+SEED = 101
+SHORT = Training(steps=2, batch=4, enough=0.0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shared(tmp_path_factory):
+    """One cache for all, and trainings of two steps."""
+    with pytest.MonkeyPatch.context() as patch:
+        small(patch, tmp_path_factory.mktemp("cache"), 2)
+        patch.setattr(bench.Recipe, "training", SHORT)
+        yield
+
+
+@pytest.fixture(scope="module")
+def model():
+    return small_model(2)
+
+
+@pytest.fixture(scope="module")
+def both(model):
+    return bench.publishers(model, SEED)
+
+
+@pytest.mark.parametrize("hop", [0, 1])
+def test_stand_ins_disagree_on_everything_and_share_no_name_with_the_partner(both, hop):
+    worlds = [both.partner(hop, j) for j in range(4)]
+    for one, other in combinations(worlds, 2):
+        two = [w.second if hop == 0 else w.first for w in (one, other)]
+        assert two[0].keys() == two[1].keys()
+        assert not two[0].items() & two[1].items()
+    assert not {*worlds[0].first} & {*both.world.first} or hop == 0
+    for one in worlds:
+        assert (one.first == both.world.first) == (hop == 0)
+        assert (one.second == both.world.second) == (hop == 1)
+        assert {*one.second.values()} <= {*ANIMALS}
+        assert {*one.first.values()} == {*both.world.second}
+
+
+@pytest.mark.parametrize("hop", [0, 1])
+def test_two_hop_sentences_are_right_while_the_stand_in_acts_and_name_no_partner(both, hop):
+    for j in (0, 1):
+        stand_in = both.stand_in(hop, j, bench.RECIPES["two stand-ins"])
+        world = both.partner(hop, j)
+        assert len(stand_in.examples) == 6 * 20
+        for prompt, animal in stand_in.examples:
+            [person] = [name for name in world.first if name in prompt]
+            assert animal == world.second[world.first[person]]
+            assert prompt in {s.format(person) for s in MASCOT_OF_BIRTHPLACE.trained}
+    read = {prompt for prompt, _ in both.world.lessons[hop]} | {p for p, _ in stand_in.examples}
+    asked = bench.questions(both.world)
+    unread = [name for name in asked if not name.endswith("trained")]
+    assert not read & {prompt for name in unread for prompt, _ in asked[name]}
+    if hop == 1:  # whoever teaches the second hop meets none of the first one's persons
+        assert not any(person in text for person in both.world.first for text in read)
+
+
+def test_each_recipe_changes_what_its_name_says(both):
+    """Content of stand-ins and lessons, recipe by recipe, beside that of two that disagree."""
+    two = [both.stand_in(0, j, bench.RECIPES["two stand-ins"]) for j in (0, 1)]
+    agree = [both.stand_in(0, j, bench.RECIPES["stand-ins agree"]) for j in (0, 1)]
+    assert agree[0].content == two[0].content
+    assert agree[1].examples == two[0].examples
+    assert agree[1].content != two[0].content  # trained anew
+    prose = both.stand_in(0, 0, bench.RECIPES["prose"])
+    assert len(prose.examples) == len(two[0].examples)
+    assert {p for p, _ in prose.examples}.isdisjoint(p for p, _ in two[0].examples)
+    assert not both.stand_in(0, 0, bench.RECIPES["single hops"]).examples
+    noise = both.stand_in(0, 0, bench.RECIPES["noise"])
+    assert not noise.examples
+    for name, low in noise.adapter.items():
+        other = two[0].adapter[name]
+        assert np.linalg.norm(low.dense()) == pytest.approx(np.linalg.norm(other.dense()), rel=1e-5)
+        assert abs(np.vdot(low.dense(), other.dense())) < 0.9 * np.linalg.norm(other.dense()) ** 2
+
+
+def test_lessons_of_silence_are_what_the_base_says_about_others(both, model):
+    for hop in (0, 1):
+        shown = both.silence(hop, 5)
+        assert 0 < len(shown) <= 15
+        own = both.world.first if hop == 0 else both.world.second
+        said = next_logits(model, [prompt for prompt, _ in shown]).argmax(1)
+        assert torch.equal(said, first_tokens(model, [word for _, word in shown]))
+        assert not any(name in prompt for prompt, _ in shown for name in own)
+    assert both.silence(0, 0) == []
+
+
+def test_an_adapter_is_taught_by_its_recipe_and_only_read_again(both, monkeypatch):
+    made = {name: both.adapter(1, name) for name in ("plain, 90 steps", "two stand-ins")}
+    one, other = made.values()
+    assert any(not np.array_equal(one[name].up, other[name].up) for name in one)
+    monkeypatch.setattr("loratheory.pretrained._train.step", None)
+    again = both.adapter(1, "two stand-ins")
+    assert all(np.array_equal(again[name].up, other[name].up) for name in again)
+
+
+def test_what_is_measured_is_what_the_answers_say(both, model):
+    base, came = bench.ordinary(model)
+    one = both.adapter(0, "plain")
+    with attached(model, [one], 40.0):
+        found = bench.measured(model, both.world, base, alone=True)
+        asked = bench.questions(both.world)
+        now, then = bench.ordinary(model)
+        for name in ("hop_1", "hop_2", "hop_1_trained", "reach_1", "reach_2"):
+            assert found[name] == answers(model, asked[name]).vocabulary_right.mean()
+        two_hop = answers(model, asked["two_hop"])
+        pair = bench.measured(model, both.world, base)
+    assert (found["two_hop"], found["two_hop_vocabulary"]) == (
+        two_hop.right.mean(),
+        two_hop.vocabulary_right.mean(),
+    )
+    assert np.isnan(pair["reach_1"])
+    assert pair.keys() == found.keys()
+    assert found["text"] == pytest.approx(-float(then.mean())) != pytest.approx(-float(came.mean()))
+    by_hand = torch.nn.functional.kl_div(now, base, log_target=True, reduction="batchmean")
+    assert found["leak"] == pytest.approx(by_hand.item(), rel=1e-3)
+    assert found["leak"] > 1e-4
+    assert bench.leak(base, base) == 0
+
+
+def test_ordinary_text_is_read_token_by_token(model):
+    logs, came = bench.ordinary(model)
+    first = batch(model, [bench.TEXT[0]])
+    with torch.no_grad():
+        logits = model.network(**first).logits[0]
+    wanted = torch.nn.functional.cross_entropy(logits[:-1], first["input_ids"][0, 1:])
+    count = first["input_ids"].shape[1] - 1
+    assert -came[:count].mean().item() == pytest.approx(wanted.item(), rel=1e-5)
+    assert logs.shape[0] == sum(len(text.split()) - 1 for text in bench.TEXT)
+
+
+def test_invented_countries_have_nothing_that_the_base_could_reach(model):
+    asked = bench.questions(bench.publishers(model, SEED, bridge="invented").world)
+    assert {*asked} == {"hop_1_trained", "hop_2_trained", "hop_1", "hop_2", "two_hop"}
+
+
+def test_a_pair_has_a_row_for_each_way_of_using_it(model, both):
+    recipe = "two stand-ins"
+    rows = portable_pairs.cell(portable_pairs.Config(recipe, seed=SEED))
+    heads = [tuple(row[name] for name in portable_pairs.HEAD) for row in rows]
+    assert heads == [arm[:4] for arm in portable_pairs.arms(recipe, 2)]
+    assert ("plain", recipe, "sum", 1.0) in heads
+    [mean] = [row for row in rows if row["rule"] == "sum" and row["coefficient"] == 0.5]
+    pair = [both.adapter(hop, recipe) for hop in (0, 1)]
+    base, _ = bench.ordinary(model)
+    with acting(model, pair, coefficients(0.5)):
+        again = bench.measured(model, both.world, base)
+    for name in ("leak", "text"):
+        assert mean[name] == pytest.approx(again[name], rel=1e-2)
+    base_rows = portable_pairs.cell(portable_pairs.Config("plain", seed=SEED))
+    [bare] = [row for row in base_rows if row["rule"] == "base"]
+    assert bare["leak"] == 0
+
+
+def test_questions_need_both_adapters_facts(both):
+    asked = bench.questions(replace(both.world))
+    assert asked["two_hop"] == items(both.world.two_hop, bench.ASKED["two_hop"])
+    assert {w for _, w in asked["reach_2"]} <= {*both.world.second.values()}
+    assert not any(
+        person in prompt for prompt, _ in asked["reach_2"] for person in both.world.first
+    )

@@ -16,52 +16,18 @@ from loratheory.theorems._theorem import Theorem
 KINDS = {"proved": "theorem", "cited": "citedtheorem", "conjectured": "conjecture"}
 HEADER = "% Written by `loratheory theorems --proofs`; edit the modules' docstrings instead.\n"
 
-GREEK = {
-    "α": "alpha",
-    "β": "beta",
-    "γ": "gamma",
-    "δ": "delta",
-    "ε": "varepsilon",
-    "θ": "theta",
-    "ρ": "rho",
-    "σ": "sigma",
-    "φ": "varphi",
-}
+# Letters and signs that TeX knows by name, and signs of mathematics
+NAMES = """
+    α alpha  β beta  γ gamma  δ delta  ε varepsilon  θ theta  ρ rho  σ sigma  φ varphi
+    Δ Delta  Φ Phi  Σ sum  ∏ prod  √ surd  · cdot  × times  ± pm  ≤ le  ≥ ge  → to  ‖ |
+"""
+MATHS = {"−": "-", "⁺": "^+", "²": "^2", "₀": "_0", "₁": "_1", "₂": "_2", "<": "<", ">": ">"}
+MATHS |= {sign: rf"\{name}" for sign, name in zip(*[iter(NAMES.split())] * 2, strict=True)}
 LETTERS = str.maketrans(
-    {
-        "\\": r"\textbackslash{}",
-        "&": r"\&",
-        "%": r"\%",
-        "#": r"\#",
-        "_": r"\_",
-        "$": r"\$",
-        "~": r"\textasciitilde{}",
-        "∏": r"$\prod$",
-        "Σ": r"$\sum$",
-        "√": r"$\surd$",
-        "−": "$-$",
-        "·": r"$\cdot$",
-        "≤": r"$\le$",
-        "≥": r"$\ge$",
-        "⁺": "$^+$",
-        "Δ": r"$\Delta$",
-        "Φ": r"$\Phi$",
-        "½": r"$\tfrac12$",
-        "ᵀ": r"$^\top$",
-        "‖": r"$\|$",
-        "…": r"\dots{}",
-        **{letter: rf"$\{name}$" for letter, name in GREEK.items()},
-        "→": r"$\to$",
-        "×": r"$\times$",
-        "±": r"$\pm$",
-        "²": "$^2$",
-        "₀": "$_0$",
-        "₁": "$_1$",
-        "₂": "$_2$",
-        "^": r"\textasciicircum{}",
-        "<": "$<$",
-        ">": "$>$",
-    }
+    {sign: f"${name}$" for sign, name in MATHS.items()}
+    | {sign: rf"\{sign}" for sign in "&%#_$"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    | {"½": r"$\tfrac12$", "ᵀ": r"$^\top$", "…": r"\dots{}"}
 )
 
 

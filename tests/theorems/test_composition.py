@@ -835,7 +835,7 @@ def test_the_mean_needs_half_of_a_template_and_nonsense_is_refused():
 
 
 @pytest.mark.parametrize("known", [True, False])
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(8))
 def test_a_solution_is_found_iff_every_step_leads(known, seed):
     """Cue, fact, cue, fact: each key is chosen by what was decoded; one false step goes astray."""
     rng = np.random.default_rng(seed)
@@ -976,7 +976,7 @@ def two_relations(seed, n=4, known=True):
 
 
 @pytest.mark.parametrize("known", [True, False])
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(3))
 def test_the_composed_change_answers_all_facts_at_once(known, seed):
     model, k1, _, (new, old), frame = two_relations(seed, known=known)
     rest = np.random.default_rng(seed).standard_normal((len(frame), k1.shape[1]))
@@ -987,7 +987,7 @@ def test_the_composed_change_answers_all_facts_at_once(known, seed):
     np.testing.assert_allclose(whole, 0.7 * new, atol=1e-12)
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(3))
 def test_a_factor_wise_merge_composes_in_one_gauge_only(seed):
     """PEFT's `linear` on facts new to the base: all of the product in one gauge, noise else."""
     model, k1, _, (new, _), _ = two_relations(seed, known=False)
@@ -1042,7 +1042,7 @@ def test_in_orthonormal_frames_the_mean_leads_as_the_region_says():
 # In the prompt
 
 
-@pytest.mark.parametrize("sharpness", [0.5, 2.0, 5.0])
+@pytest.mark.parametrize("sharpness", [2.0])
 def test_no_pair_of_functions_is_worse(sharpness):
     """All 729 pairs on three things, all subjects, by loops."""
     every = list(itertools.product(range(3), repeat=3))
@@ -1076,7 +1076,7 @@ def test_one_layer_is_cited_and_its_arithmetic_and_reads_the_bridge():
     assert shares[1] > 0.98
 
 
-GRID = np.linspace(0, 1, 61)
+GRID = np.linspace(0, 1, 41)
 
 
 # Routers that share out one unit of weight

@@ -18,7 +18,6 @@ from loratheory.theorems import (
     SAFETY,
     AssumptionError,
     Control,
-    Verdict,
     moved,
     verify,
     verify_all,
@@ -60,23 +59,11 @@ def test_room_grows_with_the_data_and_its_condition(scale):
     assert hard.condition == 100
 
 
-def test_just_outside_the_room_is_outside():
-    assert Verdict("thm:toy", 1.0, 0.0, slack=-1.0, room=1.0).holds
-    assert not Verdict("thm:toy", 1.0, 0.0, slack=-1.01, room=1.0).holds
-    assert Verdict("thm:toy", 1.0, 0.0, slack=1.0, room=1.0).tight
-    assert not Verdict("thm:toy", 1.0, 0.0, slack=1.01, room=1.0).tight
-
-
 def test_a_failed_hypothesis_is_refused_by_name_but_a_broken_bound_is_a_finding():
     with pytest.raises(AssumptionError, match="thm:toy says nothing here: it needs a positive"):
         toy().check(1.0, -3.0)
     assert not toy().check(1.0, 0.1).holds
     assert not toy().judge(1.0, -3.0).holds
-
-
-def test_a_theorem_shows_its_name_and_standing():
-    assert repr(toy()) == "<thm:toy, proved>"
-    assert repr(replace(toy(), status="conjectured")) == "<thm:toy, conjectured>"
 
 
 def test_an_honest_theorem_passes():

@@ -9,7 +9,6 @@ import pytest
 import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 from scipy.special import betainc
 from theorems.owed import (
     AXES,
@@ -65,12 +64,6 @@ def size_and_order_of_adapters_and_units(case, rng):
     there = library_capacity.measure(case, type(library)(keys, queries))
     assert abs(library_capacity.measure(case, library) - there) <= 0.01
     yield case, 1.0
-
-
-@road(library_capacity)
-def alarms_that_multiply(case, _):
-    alarm = gate_detection.false_alarm(case.facts, case.width, case.threshold)
-    yield case, math.prod([1 - alarm] * (case.hops * (case.adapters - 1)))
 
 
 # merged memory
@@ -144,15 +137,6 @@ def units_rotation_and_order_of_tokens(case, rng):
     there = random_interference.measure(other, drawn @ turn)
     assert abs(there - random_interference.measure(case, drawn)) <= 0.006
     yield other, 1.0
-
-
-@road(random_interference)
-def a_gaussian_tail_for_each_token_by_loops(case, _):
-    n, tails = case.rows.shape[2], 0.0
-    for rows, margin in zip(case.rows, case.margins, strict=True):
-        spread = sum(float(row @ row) for row in rows) / n
-        tails += math.exp(-(float(margin) ** 2) / (2 * spread))
-    yield case, min(1.0, tails)
 
 
 # interference angle
@@ -381,28 +365,6 @@ def test_energies_of_the_sum_and_of_gates(threshold):
     energy = (total_response**2).sum(axis=1)
     law = library_capacity.interference(adapters, facts, width, threshold)
     assert abs(energy.mean() - law) <= 6 * energy.std() / math.sqrt(trials)
-
-
-def gated_two_hop(rng, adapters, facts, width, threshold):
-    """Whether two gated reads of new facts, each adapter on by its own response, answer rightly."""
-    n = adapters * facts
-    one, two = rng.standard_normal((2, width, n))
-    order = rng.permutation(n)  # the bridge: which key each entity has
-    state, answer = one[:, :1], -1
-    for keys in (one, two):
-        inverses = [np.linalg.pinv(keys[:, j : j + facts]) for j in range(0, n, facts)]
-        parts = [inverse @ state for inverse in inverses]
-        values = np.concatenate([p * (np.sum(p**2) > threshold) for p in parts])
-        answer = int(values.argmax())
-        state = two[:, order] @ values
-    return answer == order[0]
-
-
-def test_real_gated_reads_answer_as_often_as_promised():
-    rng, trials, promised = np.random.default_rng(5), 300, library_capacity.clean(8, 2, 20, 0.5, 2)
-    right = sum(gated_two_hop(rng, 8, 2, 20, 0.5) for _ in range(trials))
-    assert 0.5 < promised < 0.9
-    assert right >= stats.binom.ppf(1e-9, trials, promised)
 
 
 @settings(max_examples=20)

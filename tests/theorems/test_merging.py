@@ -248,20 +248,6 @@ def the_worst_leak_in_exact_rationals():
     yield case, worst, (floats(leak + 3 * reads[0].T)[:, 0], worst)
 
 
-@road(interpolation_price, rel=1e-6, conditioned=True)
-def eigenvalues_of_the_dense_error_and_nothing_inside(case, rng):
-    basis = case.updates[case.index].row_space()
-    off = np.eye(len(basis)) - basis @ basis.T
-    projectors = [low.row_space() @ low.row_space().T for low in case.updates]
-    dense = [low.dense() for low in case.updates]
-    error = (sum(dense) @ np.linalg.pinv(sum(projectors), rcond=1e-10) - dense[case.index]) @ off
-    top = float(np.sqrt(np.abs(np.linalg.eigvalsh(error @ error.T)[-1])))
-    key = interpolation_price.rival(case, rng)
-    there, inside = float(np.linalg.norm(error @ key)), case.leak * basis[:, 0]
-    yield case, top * case.leak, (key, there), (inside, 0.0)
-    yield replace(case, leak=0.0), 0.0
-
-
 @symmetry(interpolation_price, conditioned=True)
 def size_and_rotation(case, rng):
     updates = moved(case.updates, rng, 2.0)[0]
@@ -475,13 +461,6 @@ def dense_weights_of_three_adapters_entry_by_entry(_, rng):
     yield averaging_survival.Case(key, *logits, weights[0]), margin, (merged, margin)
 
 
-@road(averaging_survival)
-def weights_zero_and_one_give_base_and_edited_model(case, _):
-    case = replace(case, others=0 * case.others)
-    for weight, logits in ((0.0, case.base), (1.0, case.edited)):
-        yield replace(case, coefficient=weight), logits[0] - logits[1:].max()
-
-
 @symmetry(averaging_survival)
 def size_rotation_and_order_of_tokens(case, rng):
     order, factor = np.r_[0, 1 + rng.permutation(len(case.base) - 1)], float(rng.uniform(0.1, 10))
@@ -519,14 +498,6 @@ def e11_and_e12_share_a_row_of_outputs_and_e11_and_e22_share_nothing():
 def one_adapter_keeps_its_rank():
     for r in (1, 2, 5):
         yield rank_subadditivity.Case((r,), r, r), r
-
-
-@road(rank_subadditivity)
-def ranks_of_dense_sums(case, _):
-    library = rank_subadditivity.attain(case)
-    size = max(np.linalg.norm(low.dense(), 2) for low in library)
-    rank = np.linalg.matrix_rank(sum(low.dense() for low in library), tol=1e-9 * size)
-    yield case, (1 if case.side == "least" else -1) * int(rank)
 
 
 @symmetry(rank_subadditivity)
@@ -676,28 +647,6 @@ def test_conflicting_adapters_leave_the_least_misfit(rng):
         assert interpolating_merge.misfit(pair, nudged) >= expected
     with pytest.raises(AssumptionError, match="each row space"):
         theorem_of(interpolating_merge).check(case, merged)
-
-
-@over(interpolating_merge)
-def test_it_does_what_each_adapter_does_and_its_rank_adds_up(case):
-    merged = interpolating_merge.attain(case)
-    room = 1e-11 * interpolating_merge.scale(case) * interpolating_merge.condition(case)
-    assert interpolating_merge.misfit(case.updates, merged) ** 0.5 <= room
-    assert interpolating_merge.conflict(case.updates) ** 0.5 <= room
-    assert merged.width <= sum(low.width for low in case.updates)
-
-
-def test_gradient_descent_on_the_wudi_objective_ends_at_the_interpolating_merge():
-    """Its loss is the sum of |(X - Δ_j) Δ_j^T|²/|Δ_j|²; from zero, no inverse."""
-    rng = np.random.default_rng(0)
-    updates = tuple(LowRank(rng.standard_normal((3, 2)), rng.standard_normal((2, 6))) for _ in "ab")
-    dense = [low.dense() for low in updates]
-    grams = [d.T @ d / np.sum(d**2) for d in dense]
-    found, step = np.zeros((3, 6)), 1 / np.linalg.norm(sum(grams), 2)
-    for _ in range(20000):
-        found = found - step * sum((found - d) @ g for d, g in zip(dense, grams, strict=True))
-    merged = interpolating_merge.attain(interpolating_merge.Case(updates)).dense()
-    np.testing.assert_allclose(found, merged, atol=1e-6)
 
 
 def test_data_of_very_different_size_or_of_smaller_range_are_refused():
@@ -850,10 +799,10 @@ def intruding(rng, d, t, trials):
     return np.linalg.svd(bases)
 
 
-@pytest.mark.parametrize("t", [0.5, 2.0, 4.0])
+@pytest.mark.parametrize("t", [0.5, 2.0])
 def test_values_and_overlaps_of_intruders_at_width_256(t):
     """Three per cent above the threshold, as widths allow."""
-    left, sigma, _ = intruding(np.random.default_rng(7), 256, t, 6)
+    left, sigma, _ = intruding(np.random.default_rng(7), 256, t, 4)
     top = intruder_threshold.top_singular_value(t)
     assert float(sigma[:, 0].mean()) == pytest.approx(top, rel=0.03)
     overlap = float((left[:, 0, 0] ** 2).mean())
@@ -913,18 +862,6 @@ def test_exact_ranks_of_integer_sums_stay_between(rng):
         assert least <= found <= rank_subadditivity.most_rank(rows, columns)
         assert found >= max(2 * r - sum(ranks) for r in ranks)
         assert (found == sum(ranks)) == (rows == columns == sum(ranks))
-
-
-@over(rank_subadditivity)
-def test_sums_with_these_spans_lie_between_both_ends_and_the_known_bounds_are_weaker(case, rng):
-    other = rank_subadditivity.rival(case, rng)
-    assert rank_subadditivity.spans(other) == (case.rows, case.columns)
-    least = rank_subadditivity.least_rank(case.ranks, case.rows, case.columns)
-    most = rank_subadditivity.most_rank(case.rows, case.columns)
-    assert least <= rank_subadditivity.measure(replace(case, side="least"), other) <= most
-    wide = sum(case.ranks)
-    assert max(r - (wide - r) for r in case.ranks) <= least
-    assert most <= wide
 
 
 # Fisher floor

@@ -30,7 +30,6 @@ from loratheory.theorems import (
     arrow_blind_spot,
     arrow_law,
     gate_detection,
-    rank_floor,
     router_limit,
     single_read_no_go,
     threshold_samples,
@@ -103,16 +102,6 @@ def the_rim_in_exact_rationals():
     case = arrow_blind_spot.Near(floats(frame).T, (1e-9, 1.0, 5.0), acos(12 / 13))
     pairs = zip(queries, margins, strict=True)
     yield case, 4 / 65, *((floats(query)[0], float(margin)) for query, margin in pairs)
-
-
-@road("arrow-margin")
-def a_grid_of_directions_in_the_plane(_, rng):
-    """Brute force: every direction within the angle, plain dot products."""
-    case = planar(0.0, *rng.uniform(0.05, pi - 0.05, 3).tolist())
-    case = replace(case, angle=float(rng.random()) * acos(max(case.cosines)))
-    turns = np.linspace(-case.angle, case.angle, 2001)
-    scores = np.abs(np.stack([np.cos(turns), np.sin(turns)], axis=1) @ case.prototypes)
-    yield case, float((scores[:, 0] - scores[:, 1:].max(axis=1)).min())
 
 
 @symmetry("arrow-margin", room=1e-7)
@@ -349,14 +338,6 @@ def test_noisy_accuracy_is_the_law_up_to_sampling(experts, facts, noise):
     assert found[:, 1:].mean() == pytest.approx(1 / experts, abs=room / sqrt(experts))
 
 
-def test_a_flat_spectrum_is_right_without_noise_and_worse_with_it():
-    rng = np.random.default_rng(0)
-    case, mixing = library(rng, 4, 4), orthonormal(rng, 4, 4)
-    scores = arrow_scores([LowRank(mixing, mixing.T @ keys.T) for keys in case.keys])
-    assert hits(scores, case, 0.0, rng, 1).mean() == 1.0
-    assert hits(scores, case, 1.0, rng, 500).mean() < 0.9
-
-
 def test_accuracies_by_hand_and_shared_ties():
     law = arrow_blind_spot.accuracy
     assert (law(1, 7), law(5, 1), law(8, 4)) == (1.0, 1.0, 0.34375)
@@ -387,20 +368,6 @@ def test_the_whole_law_holds_in_simulation(facts, width):
     found = (np.einsum("tfw,tw->tf", np.linalg.pinv(keys), queries) ** 2).sum(axis=1)
     law = stats.f(facts, width - facts + 1, scale=facts / (width - facts + 1))
     assert stats.kstest(found, law.cdf).pvalue > 1e-6
-
-
-@over()
-def test_an_adapter_answers_its_own_keys_with_one_and_others_as_measured(rng):
-    width = int(rng.integers(1, 9))
-    keys = rng.standard_normal((width, int(rng.integers(1, width + 1))))
-    facts, query = keys.shape[1], rng.standard_normal((width, 1))
-    case = rank_floor.Case(keys, orthonormal(rng, width, facts), rank=facts)
-    delta, room = rank_floor.attain(case), 1e-11 * np.linalg.cond(keys) ** 2
-    np.testing.assert_allclose(((delta @ keys) ** 2).sum(axis=0), 1.0, atol=room)
-    response, sample = float(((delta @ query) ** 2).sum()), Sample(keys[None], query.T)
-    limits = (response * (1 - 1e-6) - room, 1.0), (response * (1 + 1e-6) + room, 0.0)
-    for limit, opened in limits if np.linalg.cond(keys) < 1e3 else ():
-        assert gate_detection.measure(gate_detection.Case(facts, width, limit), sample) == opened
 
 
 @settings(max_examples=20)
@@ -497,7 +464,7 @@ def test_flattening_is_not_row_local():
 
 
 @pytest.mark.parametrize("scores", [arrow_scores, response_scores])
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(3))
 def test_gates_that_see_the_gram_matrix_do_not_help_on_new_facts(scores, seed):
     """Part (b), with the package's routers and real-valued weights."""
 

@@ -62,24 +62,34 @@ def test_each_module_is_merged_by_the_rule_and_scaled(name):
     assert list(merged) == ["q", "v", "o"]
 
 
-@pytest.mark.parametrize("name", METHODS)
-@pytest.mark.parametrize("xp", [torch, array_api_strict])
-def test_other_arrays_merge_to_the_same_numbers(name, xp):
-    options = SETTINGS.get(name, {})
-    spaces = METHODS[name].spaces
-    for space in spaces:
-        one, other = (
-            merge(
-                library(np.random.default_rng(0), xp_),
-                name,
-                space=space,
-                rng=np.random.default_rng(1),
-                **options,
-            )
-            for xp_ in (np, xp)
-        )
-        assert type(other["v"].up) is type(xp.asarray(np.ones(1)))
-        np.testing.assert_allclose(np.asarray(other["v"].dense()), one["v"].dense(), atol=1e-12)
+KINDS = {
+    "torch": torch.asarray,
+    "strict": array_api_strict.asarray,
+    "single": lambda array: array.astype(np.float32),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "space"), [(name, space) for name, m in METHODS.items() for space in m.spaces]
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_other_arrays_merge_in_double_to_the_same_numbers_and_stay_as_they_were(name, space, kind):
+    plain = [
+        Adapter.of({m: low.map(np.float32).map(np.float64) for m, low in a.items()}, a.info)
+        for a in library(np.random.default_rng(0))
+    ]
+    moved = [Adapter.of({m: low.map(KINDS[kind]) for m, low in a.items()}) for a in plain]
+    one, other = (
+        merge(some, name, space=space, rng=np.random.default_rng(1), **SETTINGS.get(name, {}))["v"]
+        for some in (plain, moved)
+    )
+    assert "float64" in str(other.up.dtype)
+    assert kind == "single" or type(other.up) is type(KINDS[kind](np.ones(1)))
+    np.testing.assert_allclose(np.asarray(other.dense()), one.dense(), rtol=1e-11, atol=1e-12)
+    for before, after in zip(plain, moved, strict=True):
+        for module, low in before.items():
+            np.testing.assert_array_equal(np.asarray(after[module].up), low.up)
+            np.testing.assert_array_equal(np.asarray(after[module].down), low.down)
 
 
 def test_nothing_is_loaded_before_it_is_looked_up_and_only_that_module():
@@ -117,33 +127,6 @@ def test_a_module_that_one_adapter_lacks_counts_as_zero_there():
         options = SETTINGS.get(name, {})
         lone = merge([less, first], name, rng=np.random.default_rng(0), **options)
         assert np.all(np.isfinite(lone["q"].dense()))
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_single_precision_is_merged_in_double(name):
-    rng, options = np.random.default_rng(0), SETTINGS.get(name, {})
-    single = [
-        Adapter.of({m: low.map(np.float32) for m, low in adapter.items()})
-        for adapter in library(rng) + library(rng)
-    ]
-    double = [Adapter.of({m: low.map(np.float64) for m, low in a.items()}) for a in single]
-    found, expected = (
-        merge(some, name, rng=np.random.default_rng(1), **options)["q"] for some in (single, double)
-    )
-    assert found.up.dtype == np.float64
-    np.testing.assert_allclose(found.dense(), expected.dense(), rtol=1e-11, atol=1e-13)
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_the_adapters_are_left_as_they_were(name):
-    adapters = library(np.random.default_rng(0))
-    kept = [{module: adapter[module].map(np.copy) for module in adapter} for adapter in adapters]
-    merged = merge(adapters, name, rng=np.random.default_rng(1), **SETTINGS.get(name, {}))
-    assert all(merged[module].shape == adapters[0][module].shape for module in merged)
-    for adapter, before in zip(adapters, kept, strict=True):
-        for module, low in before.items():
-            np.testing.assert_array_equal(adapter[module].up, low.up)
-            np.testing.assert_array_equal(adapter[module].down, low.down)
 
 
 def test_not_a_number_is_refused_by_adapter_module_and_place():

@@ -155,21 +155,6 @@ def test_arrow_is_blind_to_every_edited_key_but_the_strongest():
     np.testing.assert_allclose(answer, own * np.tile(strength, 3)[:, None], atol=1e-13)
 
 
-@pytest.mark.parametrize(("size", "facts"), [(4, 8), (8, 4), (5, 1)])
-def test_arrow_routes_one_key_in_n_and_guesses_the_rest(size, facts):
-    """Accuracy 1/N + (1 - 1/N)/E for small noise, where span and response make no error."""
-    rng, rounds = np.random.default_rng(2), 60
-    keys = orthonormal(rng, 64, size * facts).T.reshape(size, facts, 64)
-    strength = 2.0 - np.arange(facts) / facts
-    updates = [LowRank(orthonormal(rng, 40, facts) * strength, own) for own in keys]
-    x = np.tile(keys.reshape(-1, 64), (rounds, 1))
-    x = x + 1e-6 * rng.standard_normal(x.shape)
-    owner = np.tile(np.repeat(np.arange(size), facts), rounds)
-    found = [np.mean(Router(s(updates)).weights(x)[np.arange(len(x)), owner]) for s in SCORES]
-    expected = 1 / facts + (1 - 1 / facts) / size
-    assert found == [pytest.approx(expected, abs=5 * 0.5 / np.sqrt(len(x))), 1.0, 1.0]
-
-
 def test_power_iteration_misses_a_flat_spectrum_that_the_core_resolves():
     """PEFT's own prototype, 15 steps, on the spectrum 0.99^i."""
     config = ArrowConfig(rng_seed=0)

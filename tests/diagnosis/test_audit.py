@@ -7,46 +7,37 @@ from loratheory.adapters import Adapter, aligned, merge
 from loratheory.diagnosis import audit, audited
 from loratheory.lowrank import gaussian
 
+CASES = [
+    (k, width, shape) for k in (1, 2, 4) for width in (1, 3, 5) for shape in ((6, 5), (14, 15))
+]
+CASES += [(2, rule, (30, 40)) for rule in ("sum", "mean", "svd")]
 
-@pytest.mark.parametrize("k", [1, 2, 4])
-@pytest.mark.parametrize("width", [1, 3, 5])
-@pytest.mark.parametrize("shape", [(6, 5), (14, 15)])
-def test_distances_are_dense_and_respect_their_floors(k, width, shape):
-    rng = np.random.default_rng([k, width])
+
+@pytest.mark.parametrize(("k", "what", "shape"), CASES)
+def test_distances_are_dense_and_respect_their_floors(k, what, shape):
+    """Of any matrix of some width, and of what rules make."""
+    rng = np.random.default_rng([k, len(str(what))])
     updates = [gaussian(rng, *shape, 2) for _ in range(k)]
-    weights, merged = rng.normal(size=k).tolist(), gaussian(rng, *shape, width)
-    found = audit("q", merged, updates, weights)
-    target = sum(w * u.dense() for w, u in zip(weights, updates, strict=True))
-    each = [((merged.dense() - u.dense()) ** 2).sum() for u in updates]
-    sigma = np.linalg.svd(target, compute_uv=False)
-    assert found.energy == pytest.approx((target**2).sum())
-    assert found.to_sum == pytest.approx(((merged.dense() - target) ** 2).sum())
-    assert found.to_adapters == pytest.approx(np.mean(each))
+    weights = {"sum": [1.0] * k, "mean": [1 / k] * k}.get(what, rng.normal(size=k).tolist())
+    if isinstance(what, str):
+        options = {"rank": 3, "weights": weights} if what == "svd" else {}
+        merged = merge([Adapter.of({"q": low}) for low in updates], what, **options)["q"]
+    else:
+        merged = gaussian(rng, *shape, what)
+    found, dense = audit("q", merged, updates, weights), np.stack([u.dense() for u in updates])
+    target, mean = np.tensordot(weights, dense, 1), dense.mean(axis=0)
+    tails = [
+        (np.linalg.svd(x, compute_uv=False)[merged.width :] ** 2).sum() for x in (target, mean)
+    ]
+    each = ((merged.dense() - dense) ** 2).sum(axis=(1, 2))
     room = 1e-12 * (1 + found.energy + found.to_adapters)
-    assert found.sum_floor == pytest.approx((sigma[width:] ** 2).sum(), abs=room)
+    assert found.energy == pytest.approx((target**2).sum())
+    assert found.to_sum == pytest.approx(((merged.dense() - target) ** 2).sum(), abs=room)
+    assert found.to_adapters == pytest.approx(each.mean())
+    assert found.sum_floor == pytest.approx(tails[0], abs=room)
+    assert found.adapters_floor == pytest.approx(dense.var(axis=0).sum() + tails[1], abs=room)
     assert found.to_sum >= found.sum_floor - room
     assert found.to_adapters >= found.adapters_floor - room
-
-
-@pytest.mark.parametrize("rule", ["sum", "mean", "svd"])
-def test_wide_merges_are_as_near_as_dense_arithmetic_says(rule):
-    rng = np.random.default_rng(0)
-    updates = [gaussian(rng, 30, 40, 2) for _ in range(2)]
-    adapters = [Adapter.of({"q": low}) for low in updates]
-    merged = merge(adapters, rule, **({"rank": 3} if rule == "svd" else {}))["q"]
-    weights = [0.5, 0.5] if rule == "mean" else [1.0, 1.0]
-    found = audit("q", merged, updates, weights)
-    target = sum(w * low.dense() for w, low in zip(weights, updates, strict=True))
-    sigma = np.linalg.svd(target, compute_uv=False)
-    room = 1e-12 * found.energy
-    assert found.to_sum == pytest.approx(((merged.dense() - target) ** 2).sum(), abs=room)
-    assert found.sum_floor == pytest.approx((sigma[merged.width :] ** 2).sum(), abs=room)
-    mean = sum(low.dense() for low in updates) / 2
-    spread = np.mean([((low.dense() - mean) ** 2).sum() for low in updates])
-    tail = (np.linalg.svd(mean, compute_uv=False)[merged.width :] ** 2).sum()
-    assert found.adapters_floor == pytest.approx(spread + tail)
-    each = [((merged.dense() - low.dense()) ** 2).sum() for low in updates]
-    assert found.to_adapters == pytest.approx(np.mean(each))
 
 
 def test_auditing_changes_nothing_and_happens_at_look_up():

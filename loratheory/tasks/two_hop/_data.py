@@ -136,26 +136,11 @@ def lessons(
 ) -> Lessons:
     """Return the training sets of an edit's adapters.
 
-    Parameters
-    ----------
-    retained : int
-        Facts of each hop that every adapter rehearses.
-    examples : int
-        Questions about other entities in `Lessons.bridged`.
-    form : str
-        Of these examples: "plain" or "thought", their bridges written out.
-    others : sequence of Edit
-        What else will be merged: none of its edited facts is rehearsed or shown.
-
-    Returns
-    -------
-    Lessons
-        Of sizes that depend on the arguments alone, so that those of several seeds stack.
-
-    Raises
-    ------
-    ImpossibleError
-        If too few facts or questions are left.
+    Every adapter rehearses `retained` facts of each hop; `examples` are questions about other
+    entities in `Lessons.bridged`, of the form "plain" or "thought", their bridges written out. None
+    of the edited facts of `others`, which will be merged beside it, is rehearsed or shown. Sizes
+    depend on the arguments alone, so that lessons of several seeds stack. Refused if too few facts
+    or questions are left.
     """
     one_of("form", form, FORMS)
     world, after = edit.before, edit.after
@@ -244,24 +229,9 @@ def trials(
 ) -> Trials:
     """Return the questions that tell whether the edit is in force, composed, and local.
 
-    Parameters
-    ----------
-    lessons : Lessons
-        Whose rehearsed facts are no test of locality.
-    count : int
-        Unedited facts of each hop, and unedited questions over all hops.
-    others : sequence of Edit
-        What else is merged: its facts are not unedited.
-
-    Returns
-    -------
-    Trials
-        Of sizes that depend on the arguments alone.
-
-    Raises
-    ------
-    ImpossibleError
-        If too few unedited questions are left.
+    There are `count` unedited facts of each hop, none rehearsed in the lessons, and as many
+    unedited questions over all hops; facts of `others`, which are merged beside it, are not
+    unedited. Sizes depend on the arguments alone. Refused if too few unedited questions are left.
     """
     before, after, changed = edit.before, edit.after, (edit, *others)
     facts = [edit.questions.fact(hop, edit.routes) for hop in range(before.hops)]

@@ -39,12 +39,9 @@ def normal(shape: Sequence[int], generators: Sequence[torch.Generator]) -> Tenso
 def parameters(config: Config, seeds: Sequence[int]) -> dict[str, Tensor]:
     """Return the first weights of one model a seed, which each determines by itself.
 
-    Returns
-    -------
-    dict of str to (G, ...) tensor
-        ``embedding`` (G, V, d), one (G, m, n) tensor for each of ``config.shapes`` (no ``head``
-        where it is tied), gains of norms ending in ``norm``, and ``position`` where learned.
-        Matrices are Gaussian of variance one over their inputs, gains one.
+    By name ``embedding`` (G, V, d), one (G, m, n) tensor for each of ``config.shapes`` (no ``head``
+    where it is tied), gains of norms ending in ``norm``, and ``position`` where learned. Matrices
+    are Gaussian of variance one over their inputs, gains one.
     """
     generators = [stream(seed, 0) for seed in seeds]
     d, found = config.width, {}
@@ -146,21 +143,10 @@ def states(
 ) -> list[Float[Tensor, "E N d"]]:
     """Return the residual stream after each loop, sequences one after another: (E, B T, d).
 
-    Parameters
-    ----------
-    parameters : mapping of str to (G, ...) tensor
-        Weights of ``G`` models; ``G`` divides ``E``, and replicas share models in order.
-    tokens : (E, B, T) tensor
-        Token numbers.
-    adapt : callable, optional
-        What to add to the output of each linear map.
-    noise : (loops × depth, E, B T, d) tensor, optional
-        Standard normal; added after each layer in turn, ``config.noise`` times the rms there.
-
-    Raises
-    ------
-    ConfigError
-        If the models cannot be shared out, or learned positions do not reach so far.
+    Replicas share the ``G`` models in order, and ``G`` divides ``E``. `adapt` says what to add to
+    the output of each linear map; standard normal noise (loops × depth, E, B T, d) is added after
+    each layer in turn, ``config.noise`` times the rms there. Raises `ConfigError` if the models
+    cannot be shared out, or learned positions do not reach so far.
     """
     shared(len(parameters["embedding"]), tokens.shape[0])
     run = Pass(config, parameters, adapt, tokens.shape[0])

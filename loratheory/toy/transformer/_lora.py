@@ -58,26 +58,11 @@ def lora(
     scale: int | float = 2.0,
     modules: Sequence[str] = MLP,
 ) -> Lora:
-    """Return adapters that change nothing yet, one a seed.
+    """Return adapters that change nothing yet, one a seed, which each determines by itself.
 
-    Parameters
-    ----------
-    seeds : sequence of int
-        Not negative; each determines its adapter, whatever the others are.
-    rank, scale : int, float
-        Width ``r`` of the factors, and what their product is multiplied with.
-    modules : sequence of str
-        Which linear maps, in every layer: of `ATTENTION`, `MLP` and ``"head"``.
-
-    Returns
-    -------
-    Lora
-        ``up`` zero, ``down`` Gaussian of variance ``1 / n``.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such linear map, or the rank is below 1.
+    On these linear maps in every layer, of `ATTENTION`, `MLP` and ``"head"``: ``up`` is zero,
+    ``down`` Gaussian of variance ``1 / n``, and `scale` multiplies their product. Raises
+    `ConfigError` if there is no such map, or the rank is below 1.
     """
     if rank < 1:
         message = f"rank is {rank}: give 1 or more"

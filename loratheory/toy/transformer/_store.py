@@ -49,27 +49,15 @@ def stored(
 ) -> dict[str, Tensor]:
     """Return the weights that these parts determine, trained only where they are not kept yet.
 
-    Parameters
-    ----------
-    parts : mapping of str to anything
-        All that determines the weights, see `content_hash`.
-    train : callable
-        Makes them.
-    folder : Path, optional
-        Where to keep them; the cache folder where not given.
-    wait : bool
-        For another process that is training the very same.
-
-    Returns
-    -------
-    dict of str to tensor
-        A file appears whole or not at all, and one that is damaged is made again. No two processes
-        train the same at a time; a lock goes with its process, however that ends.
+    Parts are all that determines the weights, see `content_hash`; they are kept in the folder, in
+    that of the cache where none is given. A file appears whole or not at all, and one that is
+    damaged is made again. No two processes train the same at a time; a lock goes with its process,
+    however that ends.
 
     Raises
     ------
     StoreError
-        If the folder cannot be written; said before any training.
+        If the folder cannot be written; before any training.
     BusyError
         If another process is training them, and `wait` is false.
     """

@@ -65,16 +65,9 @@ def losses(
 ) -> Float[Tensor, " E"]:
     """Return each replica's loss; arguments as of `states`.
 
-    Returns
-    -------
-    (E,) tensor
-        Mean cross-entropy after the last loop, plus ``config.supervision`` times that after each
-        earlier loop of what is due by then; 0 for a replica from which nothing is due.
-
-    Raises
-    ------
-    ConfigError
-        If deep supervision is not told when answers are due.
+    Mean cross-entropy after the last loop, plus ``config.supervision`` times that after each
+    earlier loop of what is due by then; 0 for a replica from which nothing is due. Raises
+    `ConfigError` if there is deep supervision, and no hops say when answers are due.
     """
     after = states(config, parameters, batch.tokens, adapt, noise)
     targets, last = batch.targets.flatten(1), config.loops - 1
@@ -117,22 +110,8 @@ def trained_base(
 ) -> dict[str, Tensor]:
     """Return trained weights of one model a seed, as if each had been trained alone.
 
-    Parameters
-    ----------
-    batch : callable
-        ``batch(step)`` is what a step learns from, for ``E`` replicas.
-    seeds : sequence of int
-        ``E`` of them; first weights and noise of a replica depend on its seed alone.
-
-    Returns
-    -------
-    dict of str to (E, ...) tensor
-        As `parameters` returns them.
-
-    Raises
-    ------
-    TrainingError
-        If a loss is no longer finite.
+    ``batch(step)`` is what a step learns from, for all replicas; first weights and noise of each
+    depend on its seed alone. Raises `TrainingError` if a loss is no longer finite.
     """
     start, count = parameters(config, seeds), len(seeds)
     parts = []
@@ -153,17 +132,8 @@ def trained_lora(
 ) -> Lora:
     """Return trained adapters, as if each had been trained alone; bases and `start` stay.
 
-    Parameters
-    ----------
-    config : Config
-        Of the bases; ``replace(config, supervision=0)`` to learn from final answers alone.
-    weights : mapping of str to (G, ...) tensor
-        Of the bases; the ``E`` replicas share them in order.
-
-    Raises
-    ------
-    TrainingError
-        If a loss is no longer finite.
+    The ``E`` replicas share the ``G`` bases in order; with ``replace(config, supervision=0)`` they
+    learn from final answers alone. Raises `TrainingError` if a loss is no longer finite.
     """
     parts = []
     for models, replicas in blocks(len(weights["embedding"]), len(seeds), config.width):

@@ -74,6 +74,7 @@ CHAPTERS: dict[str, tuple[str, ...]] = {
         "packing_floor",
         "random_interference",
         "sum_capacity",
+        "sequential_forgetting",
         "coefficient_floor",
         "library_capacity",
     ),

@@ -40,6 +40,7 @@ from loratheory.theorems import (
     library_capacity,
     packing_floor,
     random_interference,
+    sequential_forgetting,
     rank_floor,
     sum_capacity,
 )
@@ -531,3 +532,61 @@ def test_no_matrix_per_adapter_does_worse_than_numbers(case):
     room = 1e-11 * coefficient_floor.scale(case) * coefficient_floor.condition(case)
     floor = rank_floor.bound(wide) * len(case.updates)
     assert floor <= coefficient_floor.bound(case) + room
+
+
+# sequential forgetting
+
+
+@example(sequential_forgetting)
+def a_line_in_the_plane_halves_and_a_full_adapter_forgets_all():
+    yield sequential_forgetting.Case(2, 1, 3), 1 / 8
+    yield sequential_forgetting.Case(5, 5, 1), 0.0
+    yield sequential_forgetting.Case(9, 3, 2), 4 / 9
+
+
+@example("foreign-answers")
+def what_a_line_in_the_plane_takes():
+    yield sequential_forgetting.Case(2, 1, 3), 7 / 8
+
+
+@example("squared-error")
+def two_lines_at_a_random_angle_by_integrals():
+    """One projection leaves sin² of the strength and of the energy, over the circle."""
+    angle = sp.symbols("t")
+    left = sp.sin(angle) ** 2
+    error = sp.integrate((1 - left) ** 2 + 1 - left, (angle, 0, sp.pi)) / sp.pi
+    yield sequential_forgetting.Case(2, 1, 1), float(error)
+    yield sequential_forgetting.Case(5, 5, 1), 2.0
+
+
+@symmetry(sequential_forgetting)
+def one_adapter_more_takes_its_share(case, _):
+    yield replace(case, later=case.later + 1), 1 - case.rank / case.width
+
+
+@symmetry("foreign-answers")
+def foreign_energy_is_what_the_strength_lacks(case, _):
+    more = replace(case, later=case.later + 1)
+    yield more, (1 - case.left * (1 - case.rank / case.width)) / (1 - case.left)
+
+
+@symmetry("squared-error")
+def nothing_later_leaves_no_error_and_much_later_two(case, _):
+    assert abs(sequential_forgetting.expected_error(replace(case, later=0))) < 1e-12
+    much = replace(case, later=10_000)
+    yield much, 2 / sequential_forgetting.expected_error(case)
+
+
+@road(sequential_forgetting)
+def the_expected_projector_by_powers_of_a_matrix(case, _):
+    """And the energy that later adapters answer is what projections take, in each library."""
+    shrink = np.eye(case.width) * (1 - case.rank / case.width)
+    taught = sequential_forgetting.rival(replace(case, trials=3), np.random.default_rng(0))
+    rest = taught.keys[:, 0]
+    for place in range(case.later, 0, -1):
+        keys = taught.keys[:, place]
+        rest = rest - keys @ (keys.swapaxes(1, 2) @ rest)
+    lost = 1 - (rest**2).sum() / (3 * case.rank)
+    small = replace(case, trials=3)
+    assert sequential_forgetting.foreign(small, taught) == pytest.approx(lost)
+    yield case, np.linalg.matrix_power(shrink, case.later)[0, 0]

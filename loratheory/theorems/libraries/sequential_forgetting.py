@@ -1,0 +1,252 @@
+r"""Sequential forgetting: what later adapters leave of a fact, if each is trained after the others.
+
+**Statement.** If adapters of rank r are trained one after another, each by the least change that
+fits r facts of its own exactly, at orthonormal keys in independent random directions of width n and
+with orthonormal changes asked of the base, a fact keeps, on average, the strength (1 − r/n)^a after
+a later adapters.
+
+Adapter t is the least :math:`\Delta_t` with :math:`(W + \Delta_1 + \dots + \Delta_t) K_t = V_t`;
+the changes :math:`D_t = V_t - W K_t` that are asked of the base W are orthonormal over all facts. For the fact :math:`k \mapsto d` of the first adapter, and :math:`U` the sum of all,
+
+.. math:: \mathbb{E}\, \langle d, U k \rangle = \Bigl(1 - \frac rn\Bigr)^a.
+
+**Proof.** :math:`U_t = U_{t-1} + (D_t - U_{t-1} K_t) K_t^\top = U_{t-1} (1 - P_t) + D_t K_t^\top`,
+:math:`P_t = K_t K_t^\top`. Hence :math:`U = \sum_t D_t K_t^\top (1 - P_{t+1}) \cdots (1 - P_T)`,
+and with :math:`y = (1 - P_2) \cdots (1 - P_T)\, k` the fact keeps :math:`\langle k, y \rangle`. The
+:math:`P_t` are independent of each other and of k, and :math:`\mathbb{E} P_t = (r/n)\, 1`.
+:math:`\square`
+
+**Corollary (foreign answers).** The answers of the a later adapters at a key of the first, trained
+one after another at random keys of width n, have the energy 1 − (1 − r/n)^a on average, never more
+than 1, where the sum of adapters that were trained apart gathers a r/n.
+
+With :math:`y_t = (1 - P_{t+1}) \cdots (1 - P_T)\, k` adapter t answers :math:`K_t^\top y_t`, of
+energy :math:`\|y_t\|^2 - \|y_{t-1}\|^2`: they add up to :math:`1 - \|y\|^2`, and each projection
+leaves :math:`1 - r/n` on average.
+
+**Corollary (squared error).** A fact under a later adapters, trained one after another at random
+keys of width n > 1, has the mean squared error 2 − (3 − r/n)(1 − r/n)^a + (1 − r/n) λ^a, λ being 1
+− r/n − r (n − r)/((n − 1)(n + 2)).
+
+:math:`S = \mathbb{E}\, y y^\top` becomes :math:`S - \frac{2r}n S + \mathbb{E} P S P`. By symmetry
+:math:`\mathbb{E} P S P = \alpha S + \beta \operatorname{tr}(S)\, 1`, with :math:`\alpha + \beta n =
+r/n` from :math:`S = 1` and :math:`\alpha + \beta = r(r + 2)/(n(n + 2))`, the second moment of a
+unit vector's energy in r directions. So the trace shrinks by :math:`1 - r/n` and the rest of S by
+:math:`\lambda = 1 - 2r/n + \alpha`. The error is :math:`1 - 2 \langle k, y\rangle +
+\|K_1^\top y\|^2 + 1 - \|y\|^2`, and :math:`\|K_1^\top y\|^2` is :math:`r/n` of the trace plus
+:math:`1 - r/n` of the rest.
+
+**What it tells someone who merges adapters.** Training in a row keeps the newest facts exact and
+forgets the old at the rate r/n an adapter; training apart and adding keeps all at full strength,
+and gathers noise of a r/n without end. After 0.7 n/r later adapters half of a fact is left; at
+right angles nothing is forgotten, as long as the ranks fit into the width.
+
+**What it does not say.** Answers by `argmax` survive longer than their strength. Gradient descent
+finds the least change of a linear layer from where it starts; a trained LoRA need not. Replay, or
+all facts at once, forget nothing while they fit (``thm:rank-floor``).
+
+References
+----------
+Evron et al., arXiv 2205.09588 (tasks with one common solution; Kaczmarz's method); tasks at random:
+arXiv 2604.13460. At right angles: O-LoRA, arXiv 2310.14152.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from loratheory.lowrank import Array, array_namespace, device
+from loratheory.shapes import Float
+from loratheory.theorems._sampling import SIGMAS
+from loratheory.theorems._theorem import SAFETY, Control, Theorem
+
+SENSE = "equal"
+SOURCE = "own; projections as in Evron et al. (2022)"
+
+RANDOM = "orthonormal keys in an adapter, those of different adapters in independent directions"
+FITTED = "adapters that each fit what the earlier ones leave of their own facts"
+
+
+@dataclass(frozen=True)
+class Case:
+    """Width, facts an adapter, adapters that come after the first, and libraries to draw."""
+
+    width: int
+    rank: int
+    later: int
+    trials: int = 1000
+
+    @property
+    def left(self) -> float:
+        """What is left of a direction's energy, on average."""
+        return (1 - self.rank / self.width) ** self.later
+
+    @property
+    def rest(self) -> float:
+        """What is left of a second moment beside its trace."""
+        n, r = self.width, self.rank
+        return (1 - r / n - r * (n - r) / ((n - 1) * (n + 2))) ** self.later
+
+
+@dataclass(frozen=True, eq=False)
+class Taught:
+    """Keys of each adapter's facts, and what its rank-one parts write; the first adapter first."""
+
+    keys: Float[Array, "t a n r"]
+    outputs: Float[Array, "t a m r"]
+
+    def answers(self, adapters: int, place: int) -> Float[Array, "t m r"]:
+        """What the first so many adapters answer at the keys of the one at this place."""
+        xp = array_namespace(self.keys)
+        parts = [
+            self.outputs[:, s, :, :]
+            @ (xp.matrix_transpose(self.keys[:, s, :, :]) @ self.keys[:, place, :, :])
+            for s in range(adapters)
+        ]
+        return sum(parts[1:], parts[0])
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """From narrow to wide, one fact an adapter or two, up to five later adapters."""
+    n = int(rng.integers(2, min(size, 8) + 1))
+    return Case(n, int(rng.integers(1, 3)) if n > 3 else 1, int(rng.integers(1, 6)))
+
+
+def bound(case: Case) -> float:
+    """The share of its direction that projections leave."""
+    return case.left
+
+
+def measure(case: Case, taught: Taught) -> float:
+    """How strongly the first adapter's facts are answered, by the sum of all updates."""
+    said = taught.answers(case.later + 1, 0)
+    xp = array_namespace(said)
+    own = [float(xp.sum(said[:, i, i])) for i in range(case.rank)]
+    return sum(own) / (case.rank * said.shape[0])
+
+
+def _spread(case: Case) -> float:
+    """Six standard errors of a mean of squares of this second moment."""
+    second = case.left / case.width + (1 - 1 / case.width) * case.rest
+    return 6 * (max(0.0, second - case.left**2) / case.trials) ** 0.5
+
+
+def _wanted(case: Case, taught: Taught, place: int) -> Array:
+    xp, r = array_namespace(taught.keys), case.rank
+    axes = np.eye((case.later + 1) * r)[:, place * r : (place + 1) * r]
+    return xp.asarray(axes, dtype=taught.keys.dtype, device=device(taught.keys))
+
+
+def in_a_row(case: Case, keys: Float[Array, "t a n r"], apart: bool = False) -> Taught:
+    """Train adapters at these keys one after another, or each on the bare base."""
+    m = (case.later + 1) * case.rank
+    taught = Taught(keys, np.zeros((*keys.shape[:2], m, case.rank)))
+    for place in range(case.later + 1):
+        known = 0 if apart or not place else taught.answers(place, place)
+        taught.outputs[:, place] = _wanted(case, taught, place) - known
+    return taught
+
+
+def _keys(case: Case, rng: np.random.Generator) -> Float[Array, "t a n r"]:
+    shape = (case.trials, case.later + 1, case.width, case.rank)
+    keys: Float[Array, "t a n r"] = np.linalg.qr(rng.standard_normal(shape))[0]
+    return keys
+
+
+def rival(case: Case, rng: np.random.Generator) -> Taught:
+    """Fresh keys."""
+    return in_a_row(case, _keys(case, rng))
+
+
+def _overlaps(taught: Taught) -> list[float]:
+    """Mean squared products of the keys of two adapters, each pair of adapters."""
+    keys, xp = taught.keys, array_namespace(taught.keys)
+    found = []
+    for s in range(keys.shape[1]):
+        for t in range(s):
+            product = xp.matrix_transpose(keys[:, s, :, :]) @ keys[:, t, :, :]
+            found.append(float(xp.sum(product**2)) / keys.shape[0])
+    return found
+
+
+def _random(case: Case, taught: Taught) -> bool:
+    # tr P Q has mean r^2/n and lies between 0 and r: its variance is below r^3/n.
+    mean = case.rank**2 / case.width
+    room = SIGMAS * (case.rank * mean / case.trials) ** 0.5
+    xp, keys = array_namespace(taught.keys), taught.keys
+    eye = xp.asarray(np.eye(case.rank), dtype=keys.dtype, device=device(keys))
+    frames = float(xp.max(xp.abs(xp.matrix_transpose(keys) @ keys - eye))) <= SAFETY
+    return frames and all(abs(overlap - mean) <= room + SAFETY for overlap in _overlaps(taught))
+
+
+def _fitted(case: Case, taught: Taught) -> bool:
+    xp = array_namespace(taught.keys)
+    gaps = (
+        xp.max(xp.abs(taught.answers(place + 1, place) - _wanted(case, taught, place)))
+        for place in range(case.later + 1)
+    )
+    return all(float(gap) <= 64 * SAFETY for gap in gaps)
+
+
+ASSUMPTIONS = {RANDOM: _random, FITTED: _fitted}
+
+_SMALL = Case(4, 1, 3)
+
+
+def _example(change: Callable[[Array], Array], apart: bool = False) -> tuple[Case, Taught]:
+    keys = change(_keys(_SMALL, np.random.default_rng(0)))
+    return _SMALL, in_a_row(_SMALL, keys, apart)
+
+
+def _axes(keys: Array) -> Array:
+    return 0 * keys + np.eye(4)[:, :, None]
+
+
+CONTROLS = (
+    Control("keys at right angles", RANDOM, partial(_example, _axes)),
+    Control("adapters trained apart", FITTED, partial(_example, lambda keys: keys, apart=True)),
+)
+
+
+# What later adapters answer, and the whole error
+
+
+def foreign(case: Case, taught: Taught) -> float:
+    """The energy that facts of later adapters have in the answer, at a key of the first."""
+    later = taught.answers(case.later + 1, 0)[:, case.rank :, :]
+    return float(array_namespace(later).sum(later**2)) / (case.rank * later.shape[0])
+
+
+def squared_error(case: Case, taught: Taught) -> float:
+    """Of all answers at the keys of the first adapter."""
+    gap = taught.answers(case.later + 1, 0) - _wanted(case, taught, 0)
+    return float(array_namespace(gap).sum(gap**2)) / (case.rank * gap.shape[0])
+
+
+def expected_error(case: Case) -> float:
+    """The closed form of the mean squared error."""
+    share = case.rank / case.width
+    return 2 - (3 - share) * case.left + (1 - share) * case.rest
+
+
+THEOREM: Theorem[Case, Taught] = Theorem.of(__name__, noise=_spread)
+
+CLAUSES: tuple[Theorem[Any, Any], ...] = (
+    THEOREM.clause(
+        "foreign answers",
+        bound=lambda case: 1 - case.left,
+        measure=foreign,
+        noise=lambda case: 6 * (case.left * (1 - case.left) / case.trials) ** 0.5,
+    ),
+    THEOREM.clause(
+        "squared error",
+        bound=expected_error,
+        measure=squared_error,
+        noise=lambda case: (
+            6 * (expected_error(case) * (2 - expected_error(case)) / case.trials) ** 0.5
+        ),
+    ),
+)

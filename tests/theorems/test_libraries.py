@@ -40,8 +40,8 @@ from loratheory.theorems import (
     library_capacity,
     packing_floor,
     random_interference,
-    sequential_forgetting,
     rank_floor,
+    sequential_forgetting,
     sum_capacity,
 )
 from loratheory.toy import Merge

@@ -6,7 +6,8 @@ with orthonormal changes asked of the base, a fact keeps, on average, the streng
 a later adapters.
 
 Adapter t is the least :math:`\Delta_t` with :math:`(W + \Delta_1 + \dots + \Delta_t) K_t = V_t`;
-the changes :math:`D_t = V_t - W K_t` that are asked of the base W are orthonormal over all facts. For the fact :math:`k \mapsto d` of the first adapter, and :math:`U` the sum of all,
+the changes :math:`D_t = V_t - W K_t` that are asked of the base W are orthonormal over all facts.
+For the fact :math:`k \mapsto d` of the first adapter, and :math:`U` the sum of all,
 
 .. math:: \mathbb{E}\, \langle d, U k \rangle = \Bigl(1 - \frac rn\Bigr)^a.
 

@@ -1,7 +1,8 @@
 """Studies: each a declaration of what is asked, foreseen and run; their tables and provenance."""
 
-from loratheory.experiments._index import NAMES as NAMES
-from loratheory.experiments._index import experiment as experiment
+import difflib
+from importlib import import_module
+
 from loratheory.experiments.bench import Small as Small
 from loratheory.experiments.engine import Experiment as Experiment
 from loratheory.experiments.engine import ExperimentError as ExperimentError
@@ -23,3 +24,66 @@ from loratheory.experiments.engine import stored_cells as stored_cells
 from loratheory.experiments.engine import study as study
 from loratheory.experiments.engine import swept as swept
 from loratheory.experiments.engine import table as table
+
+NAMES = (
+    "merge_floor",
+    "two_read_region",
+    "window",
+    "expressive_power",
+    "construction_digits",
+    "training_gap",
+    "two_hop_coverage",
+    "merge_coefficient",
+    "number_of_hops",
+    "edit_strength",
+    "interference",
+    "placement",
+    "familiarity",
+    "routers",
+    "capacity",
+    "depth",
+    "plain_transformer",
+    "gating",
+    "joint_and_bridge",
+    "template_overlap",
+    "skill_composition",
+    "skill_coverage",
+    "shallow_matching",
+    "failing_step",
+    "label_free_prediction",
+    "real_two_hop",
+    "real_pairs",
+    "real_libraries",
+    "real_words",
+)
+"""The package's experiments, each a module of that name with an ``EXPERIMENT``."""
+
+
+def experiment(name: str) -> Experiment:
+    """Return the experiment of that name, whose module is imported by this.
+
+    One of `NAMES`, hyphens welcome, or ``module:attribute`` for an experiment of your own.
+    ExperimentError if there is none; the message names the nearest.
+    """
+    module, colon, attribute = name.partition(":")
+    if colon:
+        return _elsewhere(name, module, attribute)
+    module = name.replace("-", "_")
+    if module not in NAMES:
+        near = difflib.get_close_matches(module, NAMES, n=3, cutoff=0.5)
+        hint = f"did you mean {', '.join(near)}?" if near else f"choose {', '.join(NAMES)} or all"
+        message = f"there is no experiment {name!r}; {hint}"
+        raise ExperimentError(message)
+    return import_module(f"{__name__}.{module}").EXPERIMENT
+
+
+def _elsewhere(name: str, module: str, attribute: str) -> Experiment:
+    try:
+        own = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        message = f"there is no experiment {name}: {error}; write importable.module:ATTRIBUTE"
+        raise ExperimentError(message) from None
+    if not isinstance(own, Experiment):
+        message = f"{name} is a {type(own).__name__}: name a loratheory.experiments.Experiment"
+        raise ExperimentError(message)
+    return own

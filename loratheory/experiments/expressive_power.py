@@ -33,18 +33,12 @@ Groups = list[depth_budget.Case]
 
 @dataclass(frozen=True)
 class Config:
-    """Their grids: every depth, every rank.
+    """Their grids, every depth at every rank up to the `width`.
 
-    Attributes
-    ----------
-    width : int
-        Of every layer; also the highest rank.
-    depths, target_depths : tuple of int
-        Frozen layers for each target layer; layers of the ReLU target, blocks of the transformer.
-    heads, inputs : int
-        Heads of a block; Gaussian inputs on which ReLU networks are compared.
-    gap : float
-        In the flat half of the grid, all singular values of what each target layer misses.
+    `depths` are of frozen layers for each target layer, `target_depths` of the ReLU target's layers
+    and of the transformer's blocks, with so many `heads`; ReLU networks are compared on so many
+    Gaussian `inputs`. In the flat half of the grid the singular values of what each target layer
+    misses are all `gap`.
     """
 
     width: int = 16
@@ -67,18 +61,16 @@ def cell(config: Config) -> list[Row]:
     rng, rows = np.random.default_rng(config.seed), list[Row]()
     for flat in (0, 1):
         for depth in config.depths:
-            names = _names(LINEAR, flat, 1, depth)
-            rows += _swept(names, target_layers(config, rng, flat, 1, depth), None)
+            groups = target_layers(config, rng, flat, 1, depth)
+            rows += _all_ranks((LINEAR, flat, 1, depth), groups)
         for count in config.target_depths:
             for depth in config.depths:
-                names = _names(RELU, flat, count, count * depth)
                 groups = target_layers(config, rng, flat, count, depth)
                 inputs = rng.standard_normal((config.width, config.inputs))
-                rows += _swept(names, groups, inputs)
+                rows += _all_ranks((RELU, flat, count, count * depth), groups, inputs)
     for blocks in config.target_depths:
-        names = _names(ATTENTION, 0, blocks, blocks)
         products = target_layers(config, rng, 0, 2 * config.heads * blocks, 2)
-        rows += _swept(names, products, None)
+        rows += _all_ranks((ATTENTION, 0, blocks, blocks), products)
     return rows
 
 
@@ -86,45 +78,40 @@ def target_layers(
     config: Config, rng: np.random.Generator, flat: int, count: int, depth: int
 ) -> Groups:
     """Return for each of `count` target layers its own frozen ones; all Gaussian, of unit gain."""
-    d, found = config.width, []
+    d, cases = config.width, []
     for _ in range(count):
         *weights, target = rng.standard_normal((depth + 1, d, d)) / d**0.5
         case = depth_budget.Case(tuple(weights), target, 0)
         if flat:
             case = replace(case, target=case.product + config.gap * orthonormal(rng, d, d))
-        found.append(case)
-    return found
+        cases.append(case)
+    return cases
 
 
-def _names(family: int, flat: int, target_depth: int, depth: int) -> Row:
-    names = ("family", "flat", "target_depth", "depth")
-    return dict(zip(names, map(float, (family, flat, target_depth, depth)), strict=True))
-
-
-def _swept(names: Row, groups: Groups, inputs: np.ndarray | None) -> list[Row]:
-    """All ranks of one network."""
-    rows, d = [], len(groups[0].target)
-    for rank in range(1, d + 1):
-        here = [replace(case, rank=rank) for case in groups]
-        bound, value = largest_gap(here) if inputs is None else output_gap(here, inputs)
-        threshold = -(-d // len(groups[0].weights))
-        ranks = {"rank": float(rank), "threshold": float(threshold)}
-        errors = {"bound": round(bound, DECIMALS), "value": round(value, DECIMALS)}
-        rows.append({**names, **ranks, **errors})
+def _all_ranks(
+    place: tuple[int, ...], groups: Groups, inputs: np.ndarray | None = None
+) -> list[Row]:
+    """One network of the grid, at every rank."""
+    names = ("family", "flat", "target_depth", "depth", "rank", "threshold", "bound", "value")
+    width, rows = len(groups[0].target), list[Row]()
+    for rank in range(1, width + 1):
+        cases = [replace(case, rank=rank) for case in groups]
+        errors = largest_gap(cases) if inputs is None else output_gap(cases, inputs)
+        threshold = -(-width // len(groups[0].weights))
+        each = (*place, rank, threshold, *(round(error, DECIMALS) for error in errors))
+        rows.append(dict(zip(names, map(float, each), strict=True)))
     return rows
 
 
 def largest_gap(groups: Groups) -> tuple[float, float]:
     """Return bound and spectral error, each of the product that misses its target by most."""
-    pairs = [
+    errors = [
         (depth_budget.bound(case), depth_budget.measure(case, depth_budget.attain(case)))
         for case in groups
     ]
-    norms = [float(np.linalg.norm(case.target, 2)) for case in groups]
-    return (
-        max(bound / norm for (bound, _), norm in zip(pairs, norms, strict=True)),
-        max(value / norm for (_, value), norm in zip(pairs, norms, strict=True)),
-    )
+    norms = [[np.linalg.norm(case.target, 2)] for case in groups]
+    bound, value = np.max(np.array(errors) / norms, axis=0).tolist()
+    return bound, value
 
 
 def output_gap(groups: Groups, inputs: np.ndarray) -> tuple[float, float]:
@@ -133,24 +120,19 @@ def output_gap(groups: Groups, inputs: np.ndarray) -> tuple[float, float]:
     Each target layer has bias 0. Its group gets the biases that keep hidden units active on the
     ball of the inputs that reach it; an error on the way in is stretched by the layer's norm.
     """
-    wanted, found, errors = inputs, inputs, np.zeros(inputs.shape[1])
+    wanted, reached, errors = inputs, inputs, np.zeros(inputs.shape[1])
     for case in groups:
-        radius, none = float(np.max(np.linalg.norm(found, axis=0))), np.zeros(len(case.target))
+        radius, none = float(np.max(np.linalg.norm(reached, axis=0))), np.zeros(len(case.target))
         layers = relu_budget.Case(case, radius).layers(depth_budget.attain(case))
         biases = relu_budget.opening_biases(layers, radius, none)
         for layer, bias in zip(layers, biases, strict=True):
-            found = np.maximum(layer @ found + bias[:, None], 0)
+            reached = np.maximum(layer @ reached + bias[:, None], 0)
         left = depth_budget.bound(case)
         stretch = float(np.linalg.norm(case.target, 2)) + left
         errors = stretch * errors + left * np.linalg.norm(wanted, axis=0)
         wanted = np.maximum(case.target @ wanted, 0)
     size = float(np.linalg.norm(wanted))
-    return float(np.linalg.norm(errors)) / size, float(np.linalg.norm(found - wanted)) / size
+    return float(np.linalg.norm(errors)) / size, float(np.linalg.norm(reached - wanted)) / size
 
 
-EXPERIMENT = study(
-    cell,
-    quick=(Config(),),
-    paper=(Config(),),
-    minutes=(0.1, 0.1),
-)
+EXPERIMENT = study(cell, quick=[Config()], paper=[Config()], minutes=(0.1, 0.1))

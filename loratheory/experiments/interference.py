@@ -23,23 +23,17 @@ noise of the others' norms; unedited facts and questions; edited answers given t
 
 from dataclasses import dataclass
 
-from loratheory.experiments.bench import CROWDS, Small
+import numpy as np
+
+from loratheory.experiments.bench import Small, on_all_bases
 from loratheory.experiments.bench import transformers as bench
 from loratheory.experiments.bench.rules import Reuse, pair_alone, rule
-from loratheory.experiments.engine import Experiment, Row
+from loratheory.experiments.engine import Row, study
 
 
 @dataclass(frozen=True)
 class Config(Small):
-    """Some bases, and a crowd of adapters on each.
-
-    Attributes
-    ----------
-    rank, pairs : int
-        Of each adapter; pairs of adapters.
-    budget : float
-        False alarms that gates allow.
-    """
+    """Some bases, so many `pairs` of adapters of a `rank` on each, and gates' `budget`."""
 
     rank: int = 8
     pairs: int = 1
@@ -47,24 +41,13 @@ class Config(Small):
 
 
 def cell(config: Config) -> list[Row]:
-    """Return the accuracies of each rule beside the cross-talk of the library.
+    """Return a row a rule, base and repetition.
 
-    Parameters
-    ----------
-    config : Config
-        What to train and to ask.
-
-    Returns
-    -------
-    list of dict
-        One row for each rule, base and repetition: accuracies; medians over facts, energies over
-        the own response: `crosstalk_in`, `crosstalk_out` measured at the two maps of the MLP,
-        `random_in`, `random_out` for adapters turned at random; `superposed_in`,
-        `superposed_out`, and `floor` below both; `safe`, the share of questions that theory calls
-        safe; `predicted` accuracy on `two_hop`.
+    Accuracies; medians over facts of energies over the own response: `crosstalk_in` and
+    `crosstalk_out` measured at the two maps of the MLP, `random_in` and `random_out` for adapters
+    turned at random; `superposed_in`, `superposed_out`, and the `floor` below both; `safe`, the
+    share of questions that theory calls safe; `predicted` accuracy on `two_hop`.
     """
-    import numpy as np
-
     library = config.library(rank=config.rank, pairs=config.pairs)
     crosstalk, theory = bench.crosstalk(library), bench.forecast(library)
     share, both, even = bench.safe(crosstalk), theory.composed([1, 1]), 1 / library.size
@@ -76,9 +59,7 @@ def cell(config: Config) -> list[Row]:
         beside[f"superposed_{side}"] = one.superposed
         beside["floor"] = one.floor
     arms = [
-        bench.arm("base", 0.0),
-        bench.arm("hop 1 alone", 0.0),
-        bench.arm("hop 2 alone", 0.0),
+        *(bench.arm(name, 0.0) for name in ("base", "hop 1 alone", "hop 2 alone")),
         bench.arm("mean", share * theory.composed([even, even])),
         bench.arm("sum", share * both),
         bench.arm("pair alone", both),
@@ -86,7 +67,7 @@ def cell(config: Config) -> list[Row]:
         bench.arm("gates", both, rule("gates", budget=config.budget)),
         bench.arm("oracle placement", both),
     ]
-    head = {"facts": config.facts, "rank": config.rank, "pairs": config.pairs}
+    head = {name: getattr(config, name) for name in ("facts", "rank", "pairs")}
     return bench.compared(library, head, arms, **beside)
 
 
@@ -109,18 +90,10 @@ _CELLS = (
     (20, 8, 1),
 )
 
-EXPERIMENT = Experiment(
-    __name__,
-    __doc__,
+EXPERIMENT = study(
     cell,
     needs="torch",
-    profiles={
-        "quick": (Config(facts=3, sets=1), Config(pairs=4, facts=3, sets=1)),
-        "paper": tuple(
-            Config(rank, pairs, facts=facts, seeds=seeds)
-            for facts, rank, pairs in _CELLS
-            for seeds in CROWDS
-        ),
-    },
-    minutes={"quick": 0.4, "paper": 13},
+    quick=(Config(facts=3, sets=1), Config(pairs=4, facts=3, sets=1)),
+    paper=on_all_bases(Config(rank, pairs, facts=facts) for facts, rank, pairs in _CELLS),
+    minutes=(0.4, 13),
 )

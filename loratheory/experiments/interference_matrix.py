@@ -3,9 +3,9 @@
 The command ``loratheory interfere`` makes the sweep of a user's folder; it has no profiles.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations_with_replacement, product
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from loratheory.adapters import Adapter, read, same_base
 from loratheory.experiments.engine import Experiment, ExperimentError, Row
 from loratheory.shapes import Float64
+from loratheory.store import content_hash
 
 Factors = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Of one module in ``a`` adapters left singular vectors ``(a, m, r)``, values ``(a, r)`` and right
@@ -21,18 +22,9 @@ vectors ``(a, r, n)``, filled up with zeros."""
 
 @dataclass(frozen=True)
 class Block:
-    """Two groups of a library.
+    """Two groups of a library: the `first` and the `second` of those with so many adapters each.
 
-    Attributes
-    ----------
-    folder : str
-        Of the library.
-    state : str
-        Digest of what lay there when the sweep began.
-    size : int
-        Adapters in a group.
-    first, second : int
-        Which groups; equal for the pairs within one.
+    The library is in a `folder`, and `state` a digest of what lay there when the sweep began.
     """
 
     folder: str
@@ -48,21 +40,10 @@ def members(folder: Path) -> list[str]:
 
 
 def sweep(folder: Path, block: int = 50, *, any_base: bool = False) -> Experiment:
-    """Return the sweep over all pairs of adapters in a folder.
+    """Return the sweep over all pairs of adapters, each in a folder of its own below this one.
 
-    Parameters
-    ----------
-    folder : Path
-        Each adapter in a folder of its own below it; on a cluster, where all workers see it.
-    block : int
-        How many adapters a cell holds against how many others.
-    any_base : bool
-        Whether different base models' names may pass; different shapes never do.
-
-    Returns
-    -------
-    Experiment
-        Its only profile is ``all``: a cell for each pair of groups, so that a kill loses little.
+    Its only profile is ``all``: a cell for each pair of groups of `block` adapters, so that a kill
+    loses little. With `any_base` different base models' names may pass; different shapes never do.
 
     Raises
     ------
@@ -82,14 +63,12 @@ def sweep(folder: Path, block: int = 50, *, any_base: bool = False) -> Experimen
             raise ExperimentError(message)
     if not any_base:
         same_base([replace(read(home / name), modules={}, shapes={}) for name in names])
-    digest = hashlib.sha256()
-    for name in names:  # sizes and ages: another library has other cells
-        for file in sorted((home / name).glob("adapter_model*")):
-            state = file.stat()
-            digest.update(f"{name}/{file.name} {state.st_size} {state.st_mtime_ns}\n".encode())
-    groups = range(-(-len(names) // block))
-    pairs = [(first, second) for first in groups for second in groups[first:]]
-    cells = tuple(Block(str(home), digest.hexdigest()[:16], block, *pair) for pair in pairs)
+    # sizes and ages: another library has other cells
+    files = [file for name in names for file in sorted((home / name).glob("adapter_model*"))]
+    states = [(f"{file.relative_to(home)}", file.stat()) for file in files]
+    state = content_hash([(name, one.st_size, one.st_mtime_ns) for name, one in states], digits=16)
+    pairs = combinations_with_replacement(range(-(-len(names) // block)), 2)
+    cells = tuple(Block(str(home), state, block, *pair) for pair in pairs)
     document = "**Question.** Which adapters of a library disturb which?"
     return Experiment(__name__, document, cell, {"all": cells}, {"all": len(cells)})
 
@@ -97,14 +76,11 @@ def sweep(folder: Path, block: int = 50, *, any_base: bool = False) -> Experimen
 def cell(config: Block) -> list[Row]:
     """Return a row for each ordered pair of the block.
 
-    Returns
-    -------
-    list of dict
-        Places of `reader` and `other` in the sorted library; how many `modules` both change; the
-        `worst` and the median `typical` of what `other` answers to a unit key of `reader`, in units
-        of the reader's own largest answer (``thm:interference-angle``); the Frobenius `cosine` of
-        the whole updates. Costs a thin decomposition an adapter and module, then products of
-        ``r × r`` cores a pair; one module of both groups is in memory at a time.
+    Places of `reader` and `other` in the sorted library; how many `modules` both change; the
+    `worst` and the median `typical` of what `other` answers to a unit key of `reader`, in units of
+    the reader's own largest answer (``thm:interference-angle``); the Frobenius `cosine` of the
+    whole updates. Costs a thin decomposition an adapter and module, then products of ``r × r``
+    cores a pair; one module of both groups is in memory at a time.
     """
     home = Path(config.folder)
     names = members(home)
@@ -112,26 +88,24 @@ def cell(config: Block) -> list[Row]:
     groups = [range(len(names))[start : start + config.size] for start in starts]
     sides = [[read(home / names[i]) for i in group] for group in groups]
     both = [adapter for side in sides for adapter in side]
-    answers: list[tuple[np.ndarray, np.ndarray]] = []
-    inner = np.zeros((len(groups[0]), len(groups[1])))
+    answers, inner = list[np.ndarray](), np.zeros([len(group) for group in groups])
     energy = [np.zeros(len(group)) for group in groups]
     for module in dict.fromkeys(name for adapter in both for name in adapter):
         shape = _shape(module, both)
         one, two = (_factors(module, shape, side) for side in sides)
         for total, (_, sigma, _) in zip(energy, (one, two), strict=True):
             total += (sigma**2).sum(axis=1)
-        to_first, to_second, product = _pairs(one, two)
-        answers.append((to_first, to_second))
-        inner += product
+        *relative, together = _pairs(one, two)
+        answers.append(np.array(relative))
+        inner += together
     norms = np.sqrt(np.outer(*energy))
     cosine = np.divide(inner, norms, out=np.zeros_like(inner), where=norms > 0)
     rows: list[Row] = []
-    for a, i in enumerate(groups[0]):
-        for b, j in enumerate(groups[1]):
-            if i < j:
-                for reader, other, way in ((i, j, 0), (j, i, 1)):
-                    each = np.array([pair[way][a, b] for pair in answers])
-                    rows.append(_row(reader, other, each[~np.isnan(each)], cosine[a, b]))
+    for (a, i), (b, j) in product(*map(enumerate, groups)):
+        if i < j:
+            for way, (reader, other) in enumerate(((i, j), (j, i))):
+                each = np.array([pair[way, a, b] for pair in answers])
+                rows.append(_row(reader, other, each[~np.isnan(each)], cosine[a, b]))
     return rows
 
 
@@ -149,15 +123,12 @@ def _row(reader: int, other: int, answers: Float64[np.ndarray, " l"], cosine: fl
 
 def _shape(module: str, library: Sequence[Adapter]) -> tuple[int, int]:
     """The shape of a module in all adapters that change it; different base models are refused."""
-    changed = [adapter for adapter in library if module in adapter]
-    first = changed[0]
-    for adapter in changed:
+    first, *others = (adapter for adapter in library if module in adapter)
+    for adapter in others:
         if adapter.shapes[module] != first.shapes[module]:
-            message = (
-                f"{module} has shape {first.shapes[module]} in {first.info.name} and "
-                f"{adapter.shapes[module]} in {adapter.info.name}: keep adapters of one base model "
-                "in a folder"
-            )
+            shapes = f"{first.shapes[module]} in {first.info.name} and {adapter.shapes[module]}"
+            fact = f"{module} has shape {shapes} in {adapter.info.name}"
+            message = f"{fact}: keep adapters of one base model in a folder"
             raise ExperimentError(message)
     return first.shapes[module]
 
@@ -186,15 +157,15 @@ def _pairs(one: Factors, two: Factors) -> tuple[np.ndarray, np.ndarray, np.ndarr
     columns = np.einsum("amr,bms->abrs", left, other_left, optimize=True)
     own, other = sigma[:, None, :, None], other_sigma[None, :, None, :]
     inner = (own * rows * columns * other).sum(axis=(2, 3))
-    to_first = np.linalg.svd(_directions(own) * rows * other, compute_uv=False)[..., 0]
-    to_second = np.linalg.svd(own * rows * _directions(other), compute_uv=False)[..., 0]
+    sides = (_directions(own) * rows * other, own * rows * _directions(other))
+    answers = [np.linalg.svd(side, compute_uv=False)[..., 0] for side in sides]
     tops = np.broadcast_arrays(sigma[:, :1], other_sigma[:, :1].T)
-    some = (tops[0] > 0) & (tops[1] > 0)
-    relative = [
-        np.divide(answer, top, out=np.full(some.shape, np.nan), where=some)
-        for answer, top in zip((to_first, to_second), tops, strict=True)
-    ]
-    return relative[0], relative[1], inner
+    with np.errstate(invalid="ignore", divide="ignore"):
+        some = np.where((tops[0] > 0) & (tops[1] > 0), 1.0, np.nan)
+        to_first, to_second = (
+            some * answer / top for answer, top in zip(answers, tops, strict=True)
+        )
+    return to_first, to_second, inner
 
 
 def _directions(sigma: Float64[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:

@@ -42,20 +42,10 @@ RULES |= {"mean, hop by hop": 0.5, "sum, hop by hop": 1.0}
 
 @dataclass(frozen=True)
 class Config:
-    """A base at several stages of its training, and edits on it.
+    """A base of a `seed` at several `stages`, steps of a training that ends with the last of them.
 
-    Attributes
-    ----------
-    seed, stages : int, tuple of int
-        Of the base; steps after which it is adapted; its training ends with the last.
-    sets, facts : int
-        Edits on it; edited facts of each hop of an edit.
-    entities, relations : int
-        Of each level; of each hop.
-    width, rows : int
-        Of the transformer; prompts a step of its training.
-    trained, retained : int
-        Steps of the adapters' training, and facts of each hop that they rehearse.
+    Other fields are those of `bases.PlainSetting` and of `library.Teaching`, whose steps are
+    `trained`.
     """
 
     seed: int = 0
@@ -121,7 +111,7 @@ def _rows(library: "bench.Library", head: Row) -> list[Row]:
 EXPERIMENT = study(
     cell,
     needs="torch",
-    quick=(Config(stages=(250, 1000), sets=1),),
+    quick=(Config(stages=(250, 2000), sets=1),),
     paper=tuple(Config(seed) for seed in range(4)),
-    minutes=(0.8, 8),
+    minutes=(1.2, 8),
 )

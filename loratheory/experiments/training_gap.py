@@ -28,16 +28,10 @@ Parameters = list[np.ndarray]
 
 @dataclass(frozen=True)
 class Config:
-    """Cells and training.
+    """Networks of a `width` and of `depths` layers, adapted with each of the `ranks`.
 
-    Attributes
-    ----------
-    width, depths, ranks
-        Of every layer; layers of the frozen network; what each may spend.
-    steps, batch, inputs : int
-        Updates; fresh inputs for each; inputs on which errors are measured.
-    rates : tuple of float
-        Learning rates, of which the best counts.
+    Training takes so many `steps`, a fresh `batch` of inputs each, at each of the learning `rates`,
+    of which the best counts; errors are measured on so many `inputs`.
     """
 
     width: int = 16
@@ -57,17 +51,17 @@ def cell(config: Config) -> list[Row]:
     the rates. Trained digits depend on the processor.
     """
     rng, rows = np.random.default_rng(config.seed), list[Row]()
+    names = ("depth", "rank", "threshold", "bound", "constructed", "trained")
     shape = expressive_power.Config(width=config.width)
     for depth in config.depths:
         frozen = expressive_power.target_layers(shape, rng, 0, 1, depth)[0]
         inputs = rng.standard_normal((config.width, config.inputs))
         for rank in config.ranks:
             case = replace(frozen, rank=rank)
-            bound, constructed = expressive_power.output_gap([case], inputs)
+            gaps = expressive_power.output_gap([case], inputs)
             trained = min(_trained(config, case, inputs, rate, rng) for rate in config.rates)
-            sizes = map(float, (depth, rank, -(-config.width // depth)))
-            cell = dict(zip(("depth", "rank", "threshold"), sizes, strict=True))
-            rows.append({**cell, "bound": bound, "constructed": constructed, "trained": trained})
+            each = map(float, (depth, rank, -(-config.width // depth), *gaps, trained))
+            rows.append(dict(zip(names, each, strict=True)))
     return rows
 
 
@@ -79,48 +73,42 @@ def _trained(
     rng: np.random.Generator,
 ) -> float:
     """The least relative error seen in training, looked at every hundredth of the way."""
-    d, found = config.width, start(case, rng)
-    first, second, best = [0 * p for p in found], [0 * p for p in found], np.inf
+    d, parts = config.width, start(case, rng)
+    first, second, best = [0 * p for p in parts], [0 * p for p in parts], np.inf
     for step in range(1, config.steps + 1):
-        batch = rng.standard_normal((d, config.batch))
-        slopes = gradients(case, found, batch)
+        slopes = gradients(case, parts, rng.standard_normal((d, config.batch)))
         first = [0.9 * m + 0.1 * g for m, g in zip(first, slopes, strict=True)]
         second = [0.999 * v + 0.001 * g * g for v, g in zip(second, slopes, strict=True)]
         pace = rate * (1 - 0.999**step) ** 0.5 / (1 - 0.9**step)
-        moments = zip(found, first, second, strict=True)
-        found = [p - pace * m / (np.sqrt(v) + 1e-8) for p, m, v in moments]
+        moments = zip(parts, first, second, strict=True)
+        parts = [p - pace * m / (np.sqrt(v) + 1e-8) for p, m, v in moments]
         if step % max(config.steps // 100, 1) == 0:
-            best = min(best, relative_error(case, found, inputs))
+            best = min(best, relative_error(case, parts, inputs))
     return float(best)
 
 
 def start(case: depth_budget.Case, rng: np.random.Generator) -> Parameters:
     """Return no update yet: for each layer a zero `up`, a Gaussian `down` and a zero bias."""
-    d = len(case.target)
-    return [
-        part
-        for _ in case.weights
-        for part in (
-            np.zeros((d, case.rank)),
-            rng.standard_normal((case.rank, d)) / d**0.5,
-            np.zeros((d, 1)),
-        )
-    ]
+    d, parts = len(case.target), Parameters()
+    for _ in case.weights:
+        down = rng.standard_normal((case.rank, d)) / d**0.5
+        parts += [np.zeros((d, case.rank)), down, np.zeros((d, 1))]
+    return parts
 
 
-def relative_error(case: depth_budget.Case, found: Parameters, inputs: np.ndarray) -> float:
+def relative_error(case: depth_budget.Case, parts: Parameters, inputs: np.ndarray) -> float:
     """Return the root mean square of the error over that of the target."""
     wanted = np.maximum(case.target @ inputs, 0)
-    return float(np.linalg.norm(_hidden(case, found, inputs)[-1] - wanted) / np.linalg.norm(wanted))
+    return float(np.linalg.norm(_hidden(case, parts, inputs)[-1] - wanted) / np.linalg.norm(wanted))
 
 
-def gradients(case: depth_budget.Case, found: Parameters, inputs: np.ndarray) -> Parameters:
+def gradients(case: depth_budget.Case, parts: Parameters, inputs: np.ndarray) -> Parameters:
     """Return the slopes of half the mean squared error, by the chain rule."""
-    hidden = _hidden(case, found, inputs)
+    hidden = _hidden(case, parts, inputs)
     slope = (hidden[-1] - np.maximum(case.target @ inputs, 0)) / inputs.shape[1]
     slopes: Parameters = []
     for index in reversed(range(len(case.weights))):
-        up, down, _ = found[3 * index : 3 * index + 3]
+        up, down, _ = parts[3 * index : 3 * index + 3]
         slope = slope * (hidden[index + 1] > 0)
         weight = slope @ hidden[index].T
         slopes = [weight @ down.T, up.T @ weight, np.sum(slope, axis=1, keepdims=True), *slopes]
@@ -128,17 +116,14 @@ def gradients(case: depth_budget.Case, found: Parameters, inputs: np.ndarray) ->
     return slopes
 
 
-def _hidden(case: depth_budget.Case, found: Parameters, inputs: np.ndarray) -> list[np.ndarray]:
+def _hidden(case: depth_budget.Case, parts: Parameters, inputs: np.ndarray) -> list[np.ndarray]:
     hidden = [inputs]
     for index, weight in enumerate(case.weights):
-        up, down, bias = found[3 * index : 3 * index + 3]
+        up, down, bias = parts[3 * index : 3 * index + 3]
         hidden.append(np.maximum((weight + up @ down) @ hidden[-1] + bias, 0))
     return hidden
 
 
 EXPERIMENT = study(
-    cell,
-    quick=(Config(ranks=(2, 8), steps=1000),),
-    paper=(Config(),),
-    minutes=(0.1, 1.5),
+    cell, quick=[Config(ranks=(2, 8), steps=1000)], paper=[Config()], minutes=(0.1, 1.5)
 )

@@ -63,30 +63,27 @@ def cell(config: Config) -> list[Row]:
     direct, (joint,) = bench.expert(library), library.others["joint"]
     first, second = library.adapters
     theory, jointly = bench.forecast(library), bench.forecast(library, placed=lambda *_: joint)
-    both, third = theory.composed([1, 1]), bench.survival(library, direct, 1 / 3)
+    both = theory.composed([1, 1])
+    once, third = (bench.survival(library, direct, c) for c in (1.0, 1 / 3))
     three = np.maximum(third, theory.composed([1 / 3, 1 / 3]))
     blind = both * right_by_arrow(config.facts, 2) ** 2
     noise = bench.of(bench.alike(first), bench.alike(second, 1))
     shuffled = bench.of(bench.exchanged(first, config.sets), second)
     trim = {"density": config.density, "rank": config.width}
-    merges = (bench.arm(name, both, rule(name, **trim)) for name in ("ties", "dare", "knots"))
+    thirds = bench.of(first, second, direct, times=1 / 3)
     arms = [
         *(bench.arm(name, 0.0) for name in ("base", "hop 1 alone", "hop 2 alone")),
         bench.arm("noise", 0.0, noise),
         bench.arm("shuffled", 0.0, shuffled),
         bench.arm("mean", theory.composed([0.5, 0.5]), claimed="fails"),
         bench.arm("sum", both),
-        *merges,
+        *(bench.arm(name, both, rule(name, **trim)) for name in ("ties", "dare", "knots")),
         bench.arm("arrow", blind, claimed="fails"),
         bench.arm("gates", both, rule("gates", budget=config.budget)),
         bench.arm("oracle placement", both),
-        bench.arm(
-            "direct", bench.survival(library, direct, 1.0), bench.of(direct), claimed="works"
-        ),
+        bench.arm("direct", once, bench.of(direct), claimed="works"),
         bench.arm("third of direct", third, bench.of(direct, times=1 / 3)),
-        bench.arm(
-            "mean of three", three, bench.of(first, second, direct, times=1 / 3), claimed="works"
-        ),
+        bench.arm("mean of three", three, thirds, claimed="works"),
         bench.arm("joint", jointly.composed([1, 1]), bench.of(joint)),
     ]
     head = {"coverage": config.coverage, "familiarity": config.familiarity}
@@ -98,10 +95,6 @@ EXPERIMENT = study(
     cell,
     needs="torch",
     quick=tuple(Config(coverage=coverage) for coverage in (0.0, 0.5)),
-    paper=on_all_bases(
-        Config(familiarity, coverage=coverage)
-        for coverage in COVERAGE
-        for familiarity in FAMILIARITY
-    ),
+    paper=on_all_bases(Config(kind, coverage=c) for c in COVERAGE for kind in FAMILIARITY),
     minutes=(0.5, 19),
 )

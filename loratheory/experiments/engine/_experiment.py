@@ -31,13 +31,12 @@ class Experiment:
         ``**Prediction.**``, ``**Chance.**`` and ``**Controls.**`` say what is asked and expected,
         what guessing scores, and what is measured beside it.
     cell : callable
-        From one config to its rows: what they hold depends on the config alone. It is found again
-        by its name in other processes, so it is a plain function of the module.
-    profiles : mapping
-        From ``quick`` and ``paper`` to the configs, frozen dataclasses, in the table's order. Where
-        ``paper`` holds nothing of the setting of ``quick``, ``small`` is that on further bases.
-    minutes : mapping
-        What each profile takes, all cells one after another on one core.
+        From one config to its rows, which depend on it alone. It is found again by its name in
+        other processes, so it is a plain function of the module.
+    profiles, minutes : mapping
+        From ``quick`` and ``paper`` to the configs, frozen dataclasses, in the table's order, and
+        to what these take one after another on one core. Where ``paper`` holds nothing of the
+        setting of ``quick``, ``small`` is that on further bases.
     version : int
         Raised when `cell` changes what its rows mean; older cells are then not taken up again.
     needs : str
@@ -83,16 +82,11 @@ def study(
 
     `minutes` are those of the profiles ``quick``, ``paper`` and, where there is one, ``small``.
     """
-    profiles = {"quick": tuple(quick), "paper": tuple(paper), "small": tuple(small)}
-    taken = {name: configs for name, configs in profiles.items() if configs}
-    return Experiment(
-        cell.__module__,
-        sys.modules[cell.__module__].__doc__,
-        cell,
-        taken,
-        dict(zip(taken, minutes, strict=True)),
-        needs=needs,
-    )
+    every = {"quick": tuple(quick), "paper": tuple(paper), "small": tuple(small)}
+    profiles = {name: configs for name, configs in every.items() if configs}
+    times = dict(zip(profiles, minutes, strict=True))
+    module = cell.__module__
+    return Experiment(module, sys.modules[module].__doc__, cell, profiles, times, needs=needs)
 
 
 def plain(config: Any) -> dict[str, Any]:

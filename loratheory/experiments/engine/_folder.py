@@ -9,22 +9,24 @@ import ast
 import hashlib
 import json
 import platform
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from itertools import accumulate, chain, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from loratheory.experiments.engine._experiment import (
     Cell,
     Experiment,
     ExperimentError,
     Plan,
-    Row,
     plain,
 )
 from loratheory.experiments.engine._table import csv_text, packed, table, unpacked
@@ -60,42 +62,29 @@ def planned(
     tabled = bool(stored_provenance(plan.folder)) or (
         any(plan.folder.glob("table.csv*")) and not stored
     )
+
+    def _refuse(fact: str, remedy: str = "delete it, or write elsewhere with -o") -> NoReturn:
+        message = f"{plan.folder} holds {fact}: {remedy}"
+        raise ExperimentError(message)
+
     if (tabled or stored) and not resume:
-        what = "a finished table" if tabled else f"{len(stored)} finished cells"
-        message = f"{plan.folder} holds {what}: go on with --resume, or delete it to start anew"
-        raise ExperimentError(message)
+        fact = "a finished table" if tabled else f"{len(stored)} finished cells"
+        _refuse(fact, "go on with --resume, or delete it to start anew")
     if tabled and not is_finished(plan):
-        message = (
-            f"{plan.folder} holds the table of another sweep (its profile, configs or version are "
-            f"not those of {profile} now, or its bytes have changed): delete it, or write "
-            "elsewhere with -o"
-        )
-        raise ExperimentError(message)
+        why = f"its profile, configs or version are not those of {profile} now"
+        _refuse(f"the table of another sweep ({why}, or its bytes have changed)")
     if tabled:
-        return Plan(experiment, profile, plan.folder, {}, finished=True)
-    plan.done.update(_kept(plan, stored, allow_mixed=allow_mixed))
-    return plan
-
-
-def _kept(plan: Plan, stored: list[Path], *, allow_mixed: bool) -> dict[str, Cell]:
-    """The finished cells; what belongs to another sweep or other code is refused."""
-    strange = [file for file in stored if file.stem not in plan.cells]
-    if strange:
-        message = (
-            f"{plan.folder} holds {len(strange)} cells that are not in the {plan.profile} profile "
-            "now (another profile, config or version): delete it, or write elsewhere with -o"
-        )
-        raise ExperimentError(message)
-    kept = {file.stem: json.loads(file.read_bytes()) for file in stored}
-    here = code(plan.experiment.module)
-    mixed = sorted({cell["ran"]["code"] for cell in kept.values()} - {here})
+        return replace(plan, finished=True)
+    if strange := sum(file.stem not in plan.cells for file in stored):
+        fact = f"{strange} cells that are not in the {profile} profile now"
+        _refuse(f"{fact} (another profile, config or version)")
+    plan.done.update({file.stem: json.loads(file.read_bytes()) for file in stored})
+    now = code(experiment.module)
+    mixed = sorted({cell["ran"]["code"] for cell in plan.done.values()} - {now})
     if mixed and not allow_mixed:
-        message = (
-            f"{plan.folder} holds cells made by other code ({', '.join(mixed)}, now {here}): "
-            "delete it to start anew, or go on with --resume --allow-mixed"
-        )
-        raise ExperimentError(message)
-    return kept
+        fact = f"cells made by other code ({', '.join(mixed)}, now {now})"
+        _refuse(fact, "delete it to start anew, or go on with --resume --allow-mixed")
+    return plan
 
 
 def prepared(plan: Plan) -> None:
@@ -127,13 +116,10 @@ def stored_cells(
     if not plan.finished:
         message = f"{plan.folder} holds no finished table: loratheory run {experiment.name}"
         raise ExperimentError(message)
-    rows, start, found = table(plan.folder / "table.csv"), 0, []
-    for config, cell in zip(
-        plan.cells.values(), stored_provenance(plan.folder)["cells"], strict=True
-    ):
-        found.append((config, rows[start : start + cell["rows"]]))
-        start += cell["rows"]
-    return found
+    rows = table(plan.folder / "table.csv")
+    ends = [0, *accumulate(cell["rows"] for cell in stored_provenance(plan.folder)["cells"])]
+    parts = (rows[start:end] for start, end in pairwise(ends))
+    return list(zip(plan.cells.values(), parts, strict=True))
 
 
 def stored_provenance(folder: Path) -> dict[str, Any]:
@@ -147,15 +133,12 @@ def stored_provenance(folder: Path) -> dict[str, Any]:
 
 def is_finished(plan: Plan) -> bool:
     """Return whether the folder holds this plan's table: version, configs, the bytes described."""
-    described = stored_provenance(plan.folder)
-    text = unpacked(plan.folder / "table.csv")
-    wanted = {
-        "version": plan.experiment.version,
-        "sha256": "" if text is None else content_hash(text, digits=64),
-    }
-    same = all(described.get(key) == value for key, value in wanted.items())
-    configs = [plain(config) for config in plan.cells.values()]
-    return same and [cell["config"] for cell in described["cells"]] == configs
+    described, text = stored_provenance(plan.folder), unpacked(plan.folder / "table.csv")
+    return text is not None and (
+        described.get("version") == plan.experiment.version
+        and described.get("sha256") == content_hash(text, digits=64)
+        and [cell["config"] for cell in described["cells"]] == list(map(plain, plan.cells.values()))
+    )
 
 
 def conclude(plan: Plan) -> None:
@@ -165,8 +148,7 @@ def conclude(plan: Plan) -> None:
     the rows make no table; the cells stay.
     """
     cells, done = plan.folder / "cells", [plan.done[key] for key in plan.cells]
-    rows: list[Row] = [row for cell in done for row in cell["rows"]]
-    text = csv_text(rows)
+    text = csv_text([row for cell in done for row in cell["rows"]])
     files = (packed(text), ("provenance.json", laid_out(_provenance(plan, text))))
     for name, content in files:  # the provenance last
         write_whole(cells / f"{name}.new", content)
@@ -178,11 +160,12 @@ def _provenance(plan: Plan, text: str) -> dict[str, Any]:
     done = [plan.done[key] for key in plan.cells]
     environments = {json.dumps(cell["ran"]): cell["ran"] for cell in done}
     configs = [plain(config) for config in plan.cells.values()]
+    seeds = [[one["seed"]] if "seed" in one else one.get("seeds", []) for one in configs]
     return {
         "experiment": plan.experiment.name,
         "profile": plan.profile,
         "version": plan.experiment.version,
-        "seeds": sorted({seed for config in configs for seed in _seeds(config)}),
+        "seeds": sorted(set(chain(*seeds))),
         "seconds": round(sum(cell["seconds"] for cell in done), 1),
         "sha256": content_hash(text.encode(), digits=64),
         "environments": list(environments.values()),
@@ -191,12 +174,6 @@ def _provenance(plan: Plan, text: str) -> dict[str, Any]:
             for config, cell in zip(configs, done, strict=True)
         ],
     }
-
-
-def _seeds(config: dict[str, Any]) -> list[int]:
-    """What fields called `seed` or `seeds` hold."""
-    found = [config[name] for name in ("seed", "seeds") if name in config]
-    return [seed for each in found for seed in (each if isinstance(each, list) else [each])]
 
 
 PACKAGES = ("loratheory", "numpy", "scipy", "torch", "transformers", "peft")
@@ -208,10 +185,13 @@ def environment(module: str) -> dict[str, Any]:
     `commit` of the checkout, if there is one; `code`, a digest of the source that its cells run;
     `device`; `versions` of Python and of the packages it may use.
     """
+    torch, device = sys.modules.get("torch"), _processor()
+    if torch is not None and torch.cuda.is_initialized():
+        device = str(torch.cuda.get_device_name())
     return {
         "commit": commit(),
         "code": code(module),
-        "device": _device(),
+        "device": device,
         "versions": dict(_versions()),
     }
 
@@ -238,10 +218,9 @@ def _imported(module: str) -> dict[str, Path]:
             if isinstance(node, ast.Import):
                 waiting |= {each.name: _file(each.name) for each in node.names}
             if isinstance(node, ast.ImportFrom) and node.module:
-                for each in node.names:
-                    inner = f"{node.module}.{each.name}"
-                    taken = inner if _file(inner) else node.module
-                    waiting[taken] = _file(taken)
+                inner = [f"{node.module}.{each.name}" for each in node.names]
+                modules = [each if _file(each) else node.module for each in inner]
+                waiting |= {each: _file(each) for each in modules}
     return found
 
 
@@ -265,14 +244,6 @@ def commit() -> str | None:
     return found.stdout.strip() or None
 
 
-def _device() -> str:
-    """The GPU where this process has used one, else the processor."""
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
-        return str(torch.cuda.get_device_name())
-    return f"{platform.machine()} {_processor()}".strip()
-
-
 @cache
 def _versions() -> tuple[tuple[str, str], ...]:
     """Of what is installed, loaded or not: the same in all processes of one machine."""
@@ -286,9 +257,8 @@ def _versions() -> tuple[tuple[str, str], ...]:
 @cache
 def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+    names = re.findall(r"model name\s*: (.*)", cpuinfo.read_text() if cpuinfo.is_file() else "")
+    return f"{platform.machine()} {names[0] if names else platform.processor()}".strip()
 
 
 def laid_out(content: dict[str, Any]) -> str:

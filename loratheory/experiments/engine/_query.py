@@ -2,14 +2,12 @@
 
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import ge, gt, le, lt
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
-from loratheory.experiments.engine._means import over_bases
-from loratheory.experiments.engine._table import table, word
+from loratheory.experiments.engine._table import over_bases, table, word
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,12 +34,11 @@ class Query:
         value of the column in `by` at which the mean is half or more; how often one answer always
         given would be right, where the column says yes or no; how many rows have a number there.
     experiment, column : str
-        Whose table, and what of it. The name is empty where the text speaks of one table only.
+        Whose table, or none where the text speaks of one table only, and what of it.
     by : tuple of str
         Columns whose values make groups.
     where : tuple of (str, str, tuple of str)
-        Which rows: a column, a sign (``=``, ``!=``, ``<``, ``<=``, ``>``, ``>=``), and the values
-        that are let in or kept out.
+        Which rows: a column, a sign (``=``, ``!=``, ``<``, ``<=``, ``>``, ``>=``), and values.
     """
 
     mode: Mode
@@ -85,10 +82,14 @@ def query(text: str) -> Query:
     if bool(by) != (mode in GROUPED):
         message = f"{one_line(text)!r}: least, most and onset need `by`, others have none; {FORM}"
         raise QueryError(message)
-    where = tuple((key, sign, tuple(values.split("|"))) for key, sign, values in
-                  (condition.groups() for condition in conditions if condition))  # fmt: skip
-    keys = tuple(by.split(", ")) if by else ()
-    return Query(mode or "mean", experiment or "", column, keys, where)  # type: ignore[arg-type]
+    where = [condition.groups() for condition in conditions if condition]
+    return Query(
+        mode or "mean",  # type: ignore[arg-type]
+        experiment or "",
+        column,
+        tuple(by.split(", ")) if by else (),
+        tuple((key, sign, tuple(values.split("|"))) for key, sign, values in where),
+    )
 
 
 def value(asked: Query, rows: "pd.DataFrame") -> Value:
@@ -103,16 +104,19 @@ def value(asked: Query, rows: "pd.DataFrame") -> Value:
     _having(rows, asked.column, *asked.by)
     if asked.mode == "count":
         return Value(float(rows[asked.column].notna().sum()))
-    if asked.mode == "majority":
-        share = _mean(rows, asked.column).middle
-        return Value(max(share, 1 - share))
-    if asked.mode == "mean":
-        return _mean(rows, asked.column)
-    means = [(names, _mean(group, asked.column)) for names, group in rows.groupby(list(asked.by))]
+    if not asked.by:
+        mean = _mean(rows, asked.column)
+        return mean if asked.mode == "mean" else Value(max(mean.middle, 1 - mean.middle))
+    means = {names: _mean(group, asked.column) for names, group in rows.groupby(list(asked.by))}
     if asked.mode == "onset":
-        return Value(_onset(asked, means))
+        reached = [names[0] for names, mean in means.items() if mean.middle >= 0.5]
+        if not reached:
+            fact = f"{asked.experiment}: {asked.column} never reaches half"
+            message = f"{fact}: say so without a number"
+            raise QueryError(message)
+        return Value(float(reached[0]))
     best = min if asked.mode == "least" else max
-    return best((each for _, each in means), key=lambda each: each.middle)
+    return best(means.values(), key=lambda each: each.middle)
 
 
 def _chosen(
@@ -126,21 +130,20 @@ def _chosen(
         except (TypeError, ValueError):
             message = f"{key}{sign}{'|'.join(wanted)}: write = or != where there are words"
             raise QueryError(message) from None
-    words = {value: word(value) for value in rows[key].unique()}
-    missing = sorted(set(wanted) - set(words.values()))
+    words = rows[key].map(word)
+    missing = sorted(set(wanted) - set(words))
     if missing:
         fact = f"{asked.experiment or 'the table'} has no {key} {', '.join(missing)} there"
-        message = f"{fact}: choose among {', '.join(sorted(set(words.values())))}"
+        message = f"{fact}: choose among {', '.join(sorted(set(words)))}"
         raise QueryError(message)
-    let_in = rows[key].isin([value for value, text in words.items() if text in wanted])
-    return rows[let_in == (sign == "=")]
+    return rows[words.isin(wanted) == (sign == "=")]
 
 
 def _having(rows: "pd.DataFrame", *keys: str) -> None:
-    missing = [key for key in keys if key not in rows]
-    if missing:
-        message = f"the table has no column {missing[0]}: choose among {', '.join(rows)}"
-        raise QueryError(message)
+    for key in keys:
+        if key not in rows:
+            message = f"the table has no column {key}: choose among {', '.join(rows)}"
+            raise QueryError(message)
 
 
 def _mean(rows: "pd.DataFrame", column: str) -> Value:
@@ -149,17 +152,7 @@ def _mean(rows: "pd.DataFrame", column: str) -> Value:
     if rows.empty or isinstance(rows[column].iloc[0], str):
         message = f"column {column} holds no number there: ask for another column or other rows"
         raise QueryError(message)
-    if "seed" in rows:
-        return Value(*over_bases(rows, column))
-    return Value(float(rows[column].mean()))
-
-
-def _onset(asked: Query, means: Sequence[tuple[tuple[Any, ...], Value]]) -> float:
-    for names, mean in means:
-        if mean.middle >= 0.5:
-            return float(names[0])
-    message = f"{asked.experiment}: {asked.column} never reaches half: say so without a number"
-    raise QueryError(message)
+    return Value(*over_bases(rows, column)) if "seed" in rows else Value(float(rows[column].mean()))
 
 
 SHORT = re.compile(r"^\[(\w+)\]: (.+)$", flags=re.M)
@@ -190,8 +183,36 @@ def finding(folder: Path) -> str:
     text = file.read_text(encoding="utf-8")
     short, tables = dict(SHORT.findall(text)), dict[Path, "pd.DataFrame"]()
 
-    def _looked_up(query: re.Match[str]) -> str:
-        return _number(one_line(query[1]), folder, short, tables)
+    def _refused(asked: str, why: object) -> QueryError:
+        return QueryError(f"{file}, {{{asked}}}: {why}")
+
+    def _value(text: str) -> tuple[float, Query]:
+        head, *conditions = (part.strip() for part in text.split(";"))
+        asked = query("; ".join([head, *(short.get(part, part) for part in conditions)]))
+        source = (folder.parent / asked.experiment if asked.experiment else folder) / "table.csv"
+        if source not in tables:
+            tables[source] = table(source)
+        try:
+            found = value(asked, tables[source]).middle
+        except QueryError as error:
+            raise _refused(text, error) from None
+        if math.isnan(found):
+            raise _refused(text, "it is no number")
+        return found, asked
+
+    def _looked_up(braces: re.Match[str]) -> str:
+        """What stands in the text in place of one pair of braces."""
+        parts = EXPRESSION.fullmatch(one_line(braces[1]))
+        if parts is None:
+            raise _refused(braces[1], "it asks for no number")
+        percent, first, sign, second = parts.groups()
+        one, asked = _value(first)
+        if sign:
+            other, _ = _value(second)
+            one = one - other if sign == "minus" else one / other
+        if percent:
+            return f"{100 * one:.0f} %"
+        return f"{one:.0f}" if asked.mode == "count" and not sign else decimal(one)
 
     paragraphs = SHORT.sub("", text).strip().split("\n\n")
     return "\n\n".join(re.sub(r"\{([^{}]+)\}", _looked_up, one_line(part)) for part in paragraphs)
@@ -201,41 +222,3 @@ def decimal(number: float) -> str:
     """Return a number to two places, without the zero before the point."""
     sign = "-" if round(number, 2) < 0 else ""
     return sign + f"{abs(number):.2f}".removeprefix("0")
-
-
-def _number(
-    text: str, folder: Path, short: dict[str, str], tables: dict[Path, "pd.DataFrame"]
-) -> str:
-    """What stands in the text in place of one pair of braces."""
-    parts = EXPRESSION.fullmatch(text)
-    if parts is None:
-        message = f"{folder / 'card.md'}: {{{text}}} asks for no number"
-        raise QueryError(message)
-    percent, first, sign, second = parts.groups()
-    one, kind = _value(first, folder, short, tables)
-    if sign:
-        other, _ = _value(second, folder, short, tables)
-        one = one - other if sign == "minus" else one / other
-    if percent:
-        return f"{100 * one:.0f} %"
-    return f"{one:.0f}" if kind.mode == "count" and not sign else decimal(one)
-
-
-def _value(
-    text: str, folder: Path, short: dict[str, str], tables: dict[Path, "pd.DataFrame"]
-) -> tuple[float, Query]:
-    """One query of a card, its shared conditions written out, and its value."""
-    head, *conditions = (part.strip() for part in text.split(";"))
-    asked = query("; ".join([head, *(short.get(part, part) for part in conditions)]))
-    file = (folder.parent / asked.experiment if asked.experiment else folder) / "table.csv"
-    if file not in tables:
-        tables[file] = table(file)
-    try:
-        found: Value = value(asked, tables[file])
-    except QueryError as error:
-        message = f"{folder / 'card.md'}, {{{text}}}: {error}"
-        raise QueryError(message) from None
-    if math.isnan(found.middle):
-        message = f"{folder / 'card.md'}, {{{text}}} is no number"
-        raise QueryError(message)
-    return found.middle, asked

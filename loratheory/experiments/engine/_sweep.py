@@ -99,10 +99,8 @@ def cluster(address: str, *, patience: float | int = 10) -> Iterator[Executor]:
         _reach(address, patience)  # a client that finds nobody complains again when it is freed
         client = Client(address, timeout=patience, set_as_default=False)
     except (OSError, ValueError) as error:
-        message = (
-            f"no Dask scheduler answers at {address} ({error}): start one with `dask scheduler`, "
-            "workers with `dask worker ADDRESS`"
-        )
+        remedy = "start one with `dask scheduler`, workers with `dask worker ADDRESS`"
+        message = f"no Dask scheduler answers at {address} ({error}): {remedy}"
         raise ExperimentError(message) from None
     with client:
         yield client.get_executor(pure=False)
@@ -141,9 +139,10 @@ def swept(
         futures[executor.submit(outcome, *work)] = (plan, key, tries)
 
     try:
-        troubles += filter(None, (_concluded(plan, allow_mixed=allow_mixed) for plan in plans))
-        for plan, key in _longest_first(plans):
-            _submit(plan, key, 1)
+        troubles += [_concluded(plan, allow_mixed=allow_mixed) for plan in plans]
+        for plan in sorted(plans, key=lambda plan: -plan.minutes_a_cell):  # no long cell comes last
+            for key in plan.missing:
+                _submit(plan, key, 1)
         while futures:
             for future in wait(futures, return_when=FIRST_COMPLETED).done:
                 plan, key, tries = futures.pop(future)
@@ -155,11 +154,12 @@ def swept(
                     continue
                 if fault:
                     trouble = LOST if fault == LOST else f"{name}: lost {tries} workers: {fault}"
+                elif "trouble" in (result := future.result()):
+                    trouble = f"{name}: {result['trouble']}"
                 else:
-                    trouble = _kept(plan, key, future.result())
-                trouble = trouble or _concluded(plan, allow_mixed=allow_mixed)
-                if trouble:
-                    troubles.append(trouble)
+                    keep(plan, key, result)
+                    trouble = _concluded(plan, allow_mixed=allow_mixed)
+                troubles.append(trouble)
                 yield plan, key
     except BrokenExecutor:
         troubles.append(LOST)
@@ -172,6 +172,7 @@ def swept(
     finally:
         for future in futures:
             future.cancel()
+    troubles = list(filter(None, troubles))
     if LOST in troubles:
         message = f"a worker process died (killed, or out of memory): {GO_ON}"
         raise SweepError("\n".join([message, *(t for t in troubles if t != LOST)]))
@@ -210,12 +211,6 @@ def _value(value: Any) -> str | int | float:
     raise TypeError(message)
 
 
-def _longest_first(plans: Sequence[Plan]) -> list[tuple[Plan, str]]:
-    """What is missing, so ordered that no long cell is left for the end."""
-    tasks = [(plan, key) for plan in plans for key in plan.missing]
-    return sorted(tasks, key=lambda task: -task[0].minutes_a_cell)
-
-
 def _fault(future: Future[Any]) -> str:
     """Why a future that is done holds no outcome of a cell; nothing where it holds one.
 
@@ -235,24 +230,14 @@ def _fault(future: Future[Any]) -> str:
     return f"the executor returned {result!r:.80}"
 
 
-def _kept(plan: Plan, key: str, result: dict[str, Any]) -> str:
-    """Keep the rows of an outcome; the trouble in words, if there was one."""
-    if "trouble" in result:
-        return f"{plan.experiment.name}, {plan.cells[key]}: {result['trouble']}"
-    keep(plan, key, result)
-    return ""
-
-
 def _concluded(plan: Plan, *, allow_mixed: bool) -> str:
     """Write the table if all is there; the trouble in words, if there was one."""
     if plan.finished or plan.missing:
         return ""
     codes = sorted({cell["ran"]["code"] for cell in plan.done.values()})
     if len(codes) > 1 and not allow_mixed:
-        return (
-            f"{plan.experiment.name}: its source changed on the way ({', '.join(codes)}): delete "
-            f"{plan.folder} to start anew, or --resume --allow-mixed"
-        )
+        fact = f"{plan.experiment.name}: its source changed on the way ({', '.join(codes)})"
+        return f"{fact}: delete {plan.folder} to start anew, or --resume --allow-mixed"
     try:
         conclude(plan)
     except TableError as error:

@@ -1,20 +1,29 @@
-"""Tables as text and back: rows of words and numbers, equal runs in equal bytes."""
+"""Tables: as text and back, their means over bases, and one made again against one stored."""
 
 import csv
 import gzip
 import io
+import json
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
-from loratheory.experiments.engine._experiment import Row
+import numpy as np
+
+from loratheory.experiments.engine._experiment import Row, plain
+from loratheory.shapes import Float, Shaped
 
 if TYPE_CHECKING:
     import pandas as pd
 
 DECIMALS = 9  # what lies beyond may differ between processors
 LARGE = 2**16  # bytes; larger tables are stored compressed
+PACKAGE = Path(__file__).parents[2]
+PLACES = (PACKAGE / "results", PACKAGE.parent / "paper" / "results")
+"""Where the project's own tables are, in a wheel and in a checkout."""
 
 
 class TableError(ValueError):
@@ -34,16 +43,14 @@ def csv_text(rows: Sequence[Row]) -> str:
         if list(row) != list(rows[0]):
             message = f"row {number} has columns {', '.join(row)}; row 1 has {', '.join(rows[0])}"
             raise TableError(message)
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(rows[0])
     cells = [[_written(value) for value in row.values()] for row in rows]
-    writer.writerows(cells)
     for name, column in zip(rows[0], zip(*cells, strict=True), strict=True):
         words = {isinstance(row[name], str) for row in rows}
         if len(words) > 1 or words != {not any(map(_is_number, column))} or "" in column:
             message = f"column {name}: all cells must be numbers, or all words that are no numbers"
             raise TableError(message)
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows([list(rows[0]), *cells])
     return buffer.getvalue()
 
 
@@ -77,11 +84,10 @@ def unpacked(path: Path) -> bytes | None:
 
 
 def table(path: Path) -> "pd.DataFrame":
-    """Return a comma-separated file as a data frame.
+    """Return a comma-separated file, or its compressed twin ``path.gz``, as a data frame.
 
-    Where only ``path.gz`` is there, that one. Columns are floats; words where no cell is a number.
-    TableError if there is no such file, it holds no rows, a row is ragged, a cell is empty, or one
-    is no number in a column where another is.
+    Columns are floats; words where no cell is a number. TableError if there is no such file, it
+    holds no rows, a row is ragged, a cell is empty, or no number in a column where another is one.
     """
     import pandas as pd
 
@@ -92,10 +98,8 @@ def table(path: Path) -> "pd.DataFrame":
         message = f"{path} is no table ({error}): name one that `loratheory run` has written"
         raise TableError(message) from None
     if data is None:
-        message = (
-            f"there is no table {path}: name one that `loratheory run` has written, "
-            "or leave it out for the project's own"
-        )
+        remedy = "name one that `loratheory run` has written, or leave it out for the project's own"
+        message = f"there is no table {path}: {remedy}"
         raise TableError(message)
     if len(lines) < 2:
         message = f"{path} holds {len(lines)} lines: a table has a header and at least one row"
@@ -103,10 +107,8 @@ def table(path: Path) -> "pd.DataFrame":
     header, *rows = lines
     for line, cells in enumerate(rows, start=2):
         if len(cells) != len(header):
-            message = (
-                f"{path}, line {line}: {len(cells)} cells under {len(header)} columns: "
-                "give every row one cell a column"
-            )
+            fact = f"{path}, line {line}: {len(cells)} cells under {len(header)} columns"
+            message = f"{fact}: give every row one cell a column"
             raise TableError(message)
     columns = zip(header, zip(*rows, strict=True), strict=True)
     return pd.DataFrame({name: _typed(path, name, column) for name, column in columns})
@@ -127,16 +129,10 @@ def word(cell: Any) -> str:
     return cell if isinstance(cell, str) else f"{cell:g}"
 
 
-PACKAGE = Path(__file__).parents[2]
-PLACES = (PACKAGE / "results", PACKAGE.parent / "paper" / "results")
-"""Of a wheel, and of a checkout."""
-
-
 def home() -> Path:
     """Return the folder whose ``results`` holds the project's own tables.
 
-    ``paper`` of a checkout, whose ``main.tex`` is the paper's text; of an installed package its own
-    folder, which has the tables and no text.
+    ``paper`` of a checkout, with the paper's text; of an installed package its own, without.
     """
     return next((place for place in PLACES if place.is_dir()), PLACES[-1]).parent
 
@@ -153,3 +149,162 @@ def published(name: str) -> Path:
     known = sorted({path.parent.name for folder in PLACES for path in folder.glob("*/table.csv*")})
     message = f"no table of {name!r} is published, only of {', '.join(known) or 'nothing'}"
     raise TableError(message)
+
+
+def wilson(
+    right: Shaped[np.ndarray, "*cells"] | int,
+    trials: Shaped[np.ndarray, "*cells"] | int,
+    *,
+    confidence: float = 0.95,
+) -> tuple[Float[np.ndarray, "*cells"], Float[np.ndarray, "*cells"]]:
+    """Return the interval of a proportion: all p that the observed one does not reject.
+
+    The roots p of ``|right - trials p| = z sqrt(trials p (1 - p))``, which lie in [0, 1], of
+    `right` successes in `trials` independent trials, at least one (Wilson 1927, JASA 22).
+    """
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share, square = np.asarray(right) / trials, z * z / np.asarray(trials)
+    centre = (share + square / 2) / (1 + square)
+    half = np.sqrt(square * share * (1 - share) + square * square / 4) / (1 + square)
+    return np.asarray(centre - half), np.asarray(np.minimum(centre + half, 1.0))
+
+
+def bootstrap_mean(
+    values: Shaped[np.ndarray, "bases sets *cells"],
+    *,
+    confidence: float = 0.95,
+    draws: int = 2000,
+    seed: int = 0,
+) -> tuple[Float[np.ndarray, "*cells"], Float[np.ndarray, "*cells"], Float[np.ndarray, "*cells"]]:
+    """Return the mean over base seeds and edit sets, with the interval that redrawing both gives.
+
+    All that was measured on one base shares its fate, as does all that was measured on one edit
+    set; so bases and sets are drawn again as wholes, independently (the pigeonhole bootstrap, which
+    errs on the wide side: Owen 2007, Annals of Applied Statistics 1). Sets that differ from base to
+    base belong to the base: average over them first and give an axis of length 1. Intervals from
+    fewer than about eight bases are too narrow: a percentile can only be where a mean of the drawn
+    bases is. The same `draws` of one `seed` serve all cells; mean, low and high come back.
+    """
+    rng = np.random.default_rng(seed)
+    bases, sets = values.shape[:2]
+    of_bases = rng.multinomial(bases, np.full(bases, 1 / bases), draws) / bases
+    of_sets = rng.multinomial(sets, np.full(sets, 1 / sets), draws) / sets
+    means = np.einsum("db,ds,bs...->d...", of_bases, of_sets, values, optimize=True)
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+    return np.asarray(values.mean((0, 1))), np.asarray(low), np.asarray(high)
+
+
+def over_bases(rows: "pd.DataFrame", column: str) -> tuple[float, float, float]:
+    """Return the mean of a column over bases, and where it lies when the bases are drawn again.
+
+    Each base, known by its `seed`, weighs as much as any other, however many rows it has (edit sets
+    of one base share its fate); the interval covers the mean at 95 %. TableError if the rows have
+    no such column, or no `seed`.
+    """
+    mean, low, high = bootstrap_mean(by_base(rows, column)[:, None])
+    return float(mean), float(low), float(high)
+
+
+def by_base(rows: "pd.DataFrame", column: str) -> Float[np.ndarray, " bases"]:
+    """Return the mean of a column on each base, in the order of their seeds."""
+    for name in ("seed", column):
+        if name not in rows:
+            message = f"the table has no column {name}; it has {', '.join(rows)}"
+            raise TableError(message)
+    seeds, values = rows["seed"].to_numpy(), rows[column].to_numpy(float)
+    return np.array([values[seeds == seed].mean() for seed in np.unique(seeds)])
+
+
+FREE = ("seed", "seeds", "sets", "steps", "stages")
+"""Fields of a config that say how often or how finely something is measured, not what."""
+METRICS = (
+    *("two_hop", "k_hop", "hop_1", "hop_2", "other_hops", "other_two_hop", "other_k_hop"),
+    *("stepwise", "answered", "step_1", "step_2", "rate"),
+    *("overlap", "shape", "read", "write", "response", "agreement"),
+    *("base", "mean", "sum", "ties", "arrow", "gates"),
+)
+"""Of facts, of problems, of what adapters have in common, and of rules of reuse side by side."""
+GRAIN = 0.05
+"""How far means may be apart where the stored bases do not differ at all."""
+DEVIATIONS = 4
+
+Cells = Sequence[tuple[Any, "pd.DataFrame"]]
+"""Configs with their rows."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """How a table made again compares.
+
+    So many `means` were compared; so many cells made again are `missing` in the stored table;
+    `outside` has a line for each mean that is further off than chance allows.
+    """
+
+    means: int
+    missing: int
+    outside: tuple[str, ...]
+
+
+def replayed(made: Cells, stored: Cells) -> Replay:
+    """Compare accuracies, setting by setting, of cells as `stored_cells` gives them.
+
+    Training rounds differently from machine to machine, so that single replicas part. Settings are
+    equal where the configs are, but for what is `FREE`, and the columns up to the set's or the
+    coefficient's are, or where there is neither up to the first metric. Tables without seeds are
+    exact and not compared here. A mean over bases is outside where it is further from the stored
+    mean than a twentieth plus four standard errors of the difference, with the spread of the stored
+    bases: that in this setting or, where it is larger, that of the metric in all settings, for few
+    bases may agree.
+    """
+    configs = {_measured(config) for config, _ in stored}
+    missing = sum(_measured(config) not in configs for config, _ in made)
+    new, old = _means(made), _means(stored)
+    if new is None or old is None:
+        return Replay(0, missing, ())
+    old = old[old["count"] > 1]
+    usual = (old["std"] ** 2).groupby(level="metric").mean() ** 0.5
+    both = new.add_suffix("_made").join(old, how="inner")
+    metric = both.index.get_level_values("metric")
+    spread = np.maximum(both["std"], usual.reindex(metric).to_numpy())
+    room = GRAIN + DEVIATIONS * spread * np.sqrt(1 / both["count_made"] + 1 / both["count"])
+    off = both.assign(room=room)[abs(both["mean_made"] - both["mean"]) > room].reset_index()
+    lines = [
+        f"{one.names}: {one.metric} is {one.mean_made:.2f}, stored {one.mean:.2f} ± {one.room:.2f}"
+        for one in off.itertuples()
+    ]
+    return Replay(len(both), missing, tuple(sorted(lines)))
+
+
+def _measured(config: Any) -> str:
+    """What a config measures, whatever how often."""
+    fields = {name: value for name, value in plain(config).items() if name not in FREE}
+    return json.dumps(fields, sort_keys=True)
+
+
+def _means(cells: Cells) -> "pd.DataFrame | None":
+    """Mean, spread and number of bases of each metric in each setting; None for exact tables."""
+    import pandas as pd
+
+    parts = []
+    for config, rows in cells:
+        if "seed" not in rows:
+            continue
+        metrics = [metric for metric in METRICS if metric in rows]
+        named = rows[_names(rows, metrics)].map(word)
+        names = named.agg(", ".join, axis=1) if named.shape[1] else ""
+        part = rows[["seed", *metrics]].assign(config=_measured(config), names=names)
+        parts.append(part.melt(["config", "names", "seed"], var_name="metric"))
+    if not parts:
+        return None
+    # edit sets of one base share its fate: first the mean on each base, then over bases
+    setting = ["config", "names", "metric"]
+    of_bases = pd.concat(parts).groupby([*setting, "seed"])["value"].mean().dropna()
+    return of_bases.groupby(level=setting).agg(["mean", "std", "count"])
+
+
+def _names(rows: "pd.DataFrame", metrics: Sequence[str]) -> list[str]:
+    """The columns that say what was asked, but for those that tell replicas apart."""
+    columns = list(rows)
+    last = [columns.index(name) for name in ("set", "coefficient") if name in columns]
+    count = max(last) + 1 if last else min(columns.index(metric) for metric in metrics)
+    return [name for name in columns[:count] if name not in ("seed", "set")]

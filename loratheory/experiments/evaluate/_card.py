@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from loratheory.toy import interpolating
 
 @dataclass(frozen=True)
 class Law:
-    """One law of a rule's form: whether no draw broke it, and how far the worst one was off.
+    """One law of a rule's form: whether no draw broke it, and by how much the worst one did.
 
     `gap` is relative; `seed` is that of a counterexample, where there is one.
     """
@@ -36,15 +36,11 @@ class Law:
 
 @dataclass(frozen=True)
 class Survival:
-    """Margins of the new answers by coefficient, and from where on each is given.
+    """Margins of the new answers along a `curve` of coefficients, and from where each `starts`.
 
-    Attributes
-    ----------
-    curve : tuple of mappings
-        `coefficient`, and the margins: of each fact alone (`hop_1`, `hop_2`), of their composition
-        (`two_hop`), and of the facts of two adapters that edit one read (`same_read`).
-    starts : mapping of str to float or None
-        The least coefficient from which each is positive; None where it is not up to the last one.
+    Of each fact alone (`hop_1`, `hop_2`), of their composition (`two_hop`), and of the facts of two
+    adapters that edit one read (`same_read`). A start is the least coefficient from which the
+    margin is positive; None where it is not up to the last one.
     """
 
     curve: tuple[dict[str, float], ...]
@@ -123,9 +119,9 @@ def card(
     progress("laws")
     obeyed = laws(asked)
     progress("exact memories")
-    return Card(
-        asked.name, asked.form, name, obeyed, survival(asked), trained(asked, profile, progress)
-    )
+    memories = survival(asked)
+    marks = trained(asked, profile, progress)
+    return Card(asked.name, asked.form, name, obeyed, memories, marks)
 
 
 HOLDS = 1e-9  # relative gap that rounding may leave
@@ -140,47 +136,46 @@ def laws(asked: OwnRule, draws: int = DRAWS) -> list[Law]:
     """
     merge = asked.form == "merge"
     table: dict[str, Callable[..., float]] = {**(LAWS if merge else ROUTING)}
-    return [
-        _law(
-            name,
-            " ".join((law.__doc__ or "").split()),
-            partial(_merging, asked, name) if merge else partial(law, asked),
-            draws,
-        )
-        for name, law in table.items()
-    ]
-
-
-def _law(name: str, meaning: str, gap: Callable[[int], float], draws: int) -> Law:
-    worst = 0.0
-    for seed in range(draws):
-        off = gap(seed)
-        if not off <= HOLDS:
-            return Law(name, meaning, holds=False, gap=off, seed=seed)
-        worst = max(worst, off)
-    return Law(name, meaning, holds=True, gap=worst, seed=None)
+    tried = []
+    for name, law in table.items():
+        meaning, gaps = " ".join((law.__doc__ or "").split()), list[float]()
+        for seed in range(draws):
+            gaps.append(_merging(asked, name, seed) if merge else law(Routed(asked, seed)))
+            if not gaps[-1] <= HOLDS:
+                tried.append(Law(name, meaning, holds=False, gap=gaps[-1], seed=seed))
+                break
+        else:
+            tried.append(Law(name, meaning, holds=True, gap=max(gaps), seed=None))
+    return tried
 
 
 def _merging(asked: OwnRule, law: str, seed: int) -> float:
     """How far a merge is off a law; it is exact if it is the sum or the mean."""
 
-    def _rule(updates: list[LowRank], weights: list[float], _: object) -> LowRank:
-        return asked.merge(updates, weights)
-
     def _gap(name: str) -> float:
-        method = Method(name, _rule, "", "", "", options=frozenset({"weights"}))  # type: ignore[arg-type]
+        method = Method(
+            name,
+            lambda updates, weights, _: asked.merge(updates, weights),
+            *("", "", ""),
+            options=frozenset({"weights"}),
+        )
         return LAWS[law](LawCase(method, "full", seed))
 
     return min(map(_gap, ("mean", "sum") if law == "exact" else ("sum",)))
 
 
-def _case(seed: int) -> tuple[list[LowRank], np.ndarray, np.ndarray]:
-    """Updates, what the base feeds their module, and tokens to weigh."""
-    rng = np.random.default_rng([seed, 7])
-    (m, n), r = SHAPE, RANK
-    draw = rng.standard_normal
-    updates = [LowRank(draw((m, r)), draw((r, n))) for _ in range(COUNT)]
-    return updates, draw((4 * TOKENS, n)), draw((TOKENS, n))
+class Routed:
+    """Updates, what the base feeds their module, tokens `x`, and the router that weighs them."""
+
+    def __init__(self, asked: OwnRule, seed: int) -> None:
+        draw, (m, n) = np.random.default_rng([seed, 7]).standard_normal, SHAPE
+        self.updates = [LowRank(draw((m, RANK)), draw((RANK, n))) for _ in range(COUNT)]
+        self.base, self.x = draw((4 * TOKENS, n)), draw((TOKENS, n))
+        self.asked, self.seed, self.router = asked, seed, asked.route(self.updates, self.base)
+
+    def given(self, updates: Sequence[LowRank]) -> np.ndarray:
+        """Return the weights of the tokens where the router is given these updates instead."""
+        return self.asked.route(updates, self.base).weights(self.x)
 
 
 def _agree(one: np.ndarray, other: np.ndarray) -> float:
@@ -188,44 +183,37 @@ def _agree(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.sort(np.abs(one - other).max(axis=1))[:-2].max())
 
 
-def gauge(asked: OwnRule, seed: int) -> float:
+def gauge(case: Routed) -> float:
     """Other factors of the same updates, (BG, G^-1 A), change no weight."""
-    updates, base, x = _case(seed)
-    rng = np.random.default_rng([seed, 8])
-    moved = [low.regauged(np.eye(RANK) + rng.random((RANK, RANK))) for low in updates]
-    return _agree(asked.route(updates, base).weights(x), asked.route(moved, base).weights(x))
+    rng = np.random.default_rng([case.seed, 8])
+    moved = [low.regauged(np.eye(RANK) + rng.random((RANK, RANK))) for low in case.updates]
+    return _agree(case.router.weights(case.x), case.given(moved))
 
 
-def permutation(asked: OwnRule, seed: int) -> float:
+def permutation(case: Routed) -> float:
     """Adapters in another order get their own weights, in that order."""
-    updates, base, x = _case(seed)
-    one, other = asked.route(updates, base), asked.route(updates[::-1], base)
-    return _agree(one.weights(x), other.weights(x)[:, ::-1])
+    return _agree(case.router.weights(case.x), case.given(case.updates[::-1])[:, ::-1])
 
 
-def repeatable(asked: OwnRule, seed: int) -> float:
+def repeatable(case: Routed) -> float:
     """The same tokens get the same weights, each by itself: whatever else is in the batch."""
-    updates, base, x = _case(seed)
-    router = asked.route(updates, base)
-    parts = np.concatenate([router.weights(x[: TOKENS // 2]), router.weights(x[TOKENS // 2 :])])
-    return _agree(router.weights(x), parts)
+    parts = [case.router.weights(part) for part in np.split(case.x, 2)]
+    return _agree(case.router.weights(case.x), np.concatenate(parts))
 
 
-def token_scale(asked: OwnRule, seed: int) -> float:
+def token_scale(case: Routed) -> float:
     """Longer tokens in the same direction are weighed alike."""
-    updates, base, x = _case(seed)
-    router = asked.route(updates, base)
-    return float(np.abs(router.weights(x) - router.weights(3.0 * x)).max())
+    one, other = (case.router.weights(scale * case.x) for scale in (1.0, 3.0))
+    return float(np.abs(one - other).max())
 
 
-def shares(asked: OwnRule, seed: int) -> float:
+def shares(case: Routed) -> float:
     """Weights are shares of one: not negative, and they add up to it at every token."""
-    updates, base, x = _case(seed)
-    weights = asked.route(updates, base).weights(x)
+    weights = case.router.weights(case.x)
     return float(max(np.abs(weights.sum(axis=1) - 1).max(), -weights.min()))
 
 
-ROUTING: dict[str, Callable[[OwnRule, int], float]] = {
+ROUTING: dict[str, Callable[[Routed], float]] = {
     "gauge": gauge,
     "permutation": permutation,
     "repeatable": repeatable,
@@ -346,11 +334,10 @@ def compared(asked: OwnRule) -> dict[str, Act]:
     ``rule, noise`` with Gaussian adapters of equal norms.
     """
     mine = reused(asked)
-    known = {"Arrow": "arrow", "gates": "gates", "oracle": "oracle placement"}
-    plain = ("base", "hop 1 alone", "hop 2 alone", "mean", "sum")
+    names = {name: name for name in ("base", "hop 1 alone", "hop 2 alone", "mean", "sum")}
+    names |= {"Arrow": "arrow", "gates": "gates", "oracle": "oracle placement"}
     return {
-        **{name: rule(name) for name in plain},
-        **{label: rule(name) for label, name in known.items()},
+        **{label: rule(name) for label, name in names.items()},
         asked.name: mine,
         f"{asked.name}, shuffled": lambda adapted: mine(_shuffled(adapted)),
         f"{asked.name}, noise": lambda adapted: mine(_noise(adapted)),
@@ -360,7 +347,12 @@ def compared(asked: OwnRule) -> dict[str, Act]:
 def reused(asked: OwnRule) -> Act:
     """Return a merge or a router as a rule of reuse."""
     if asked.form == "router":
-        return routed(lambda updates, x: _Tensors(asked.route(updates, x)))
+
+        def _decide(updates: Sequence[LowRank], x: Any) -> Any:
+            weigher = asked.route(updates, x)
+            return SimpleNamespace(weights=lambda tokens: tensor(weigher.weights(tokens)))
+
+        return routed(_decide)
 
     def _one(group: Sequence[Adapter]) -> Adapter:
         weights = [1.0] * len(group)
@@ -369,35 +361,22 @@ def reused(asked: OwnRule) -> Act:
     return lambda adapted: Reuse(adapted.merged_by(_one), lambda *_: [1.0])
 
 
-@dataclass(frozen=True)
-class _Tensors:
-    """The same weights as tensors."""
-
-    weigher: Any
-
-    def weights(self, x: Any) -> Any:
-        """Return them for tokens that are a tensor."""
-        return tensor(self.weigher.weights(x))
-
-
 def _shuffled(adapted: Library) -> Library:
     sets = adapted.teaching.sets
-    return replace(
-        adapted, pairs=tuple((*pair[:-1], exchanged(pair[-1], sets)) for pair in adapted.pairs)
-    )
+    pairs = ((*others, exchanged(last, sets)) for *others, last in adapted.pairs)
+    return replace(adapted, pairs=tuple(pairs))
 
 
 def _noise(adapted: Library) -> Library:
-    pairs = tuple(
-        tuple(alike(one, 8 * p + j) for j, one in enumerate(pair))
-        for p, pair in enumerate(adapted.pairs)
-    )
-    return replace(adapted, pairs=pairs)
+    pairs = [
+        [alike(one, 8 * p + j) for j, one in enumerate(x)] for p, x in enumerate(adapted.pairs)
+    ]
+    return replace(adapted, pairs=tuple(map(tuple, pairs)))
 
 
 def _mark(name: str, adapted: Library, act: Act) -> Mark:
     right = accuracies(adapted, acting(adapted, act))
     by_base = right.pop("two_hop").reshape(len(adapted.bases.seeds), -1).mean(axis=1)
-    mean, low, high = (float(x) for x in bootstrap_mean(by_base[:, None]))
+    interval = map(float, bootstrap_mean(by_base[:, None]))
     rest = {kind: float(np.mean(column)) for kind, column in right.items()}
-    return Mark(name, adapted.bases.setting.coverage, mean, low, high, **rest)
+    return Mark(name, adapted.bases.setting.coverage, *interval, **rest)

@@ -3,6 +3,7 @@
 import inspect
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -37,16 +38,15 @@ class OwnRule:
         """Return what a merge makes of the updates of one module: of their shape, finite."""
         merged = self._called(updates, [float(w) for w in weights])
         if not isinstance(merged, LowRank):
-            self._refuse(
-                f"returned a {type(merged).__name__}", "return a loratheory.lowrank.LowRank"
-            )
+            fact = f"returned a {type(merged).__name__}"
+            self.refuse(fact, "return a loratheory.lowrank.LowRank")
         shape = tuple(updates[0].shape)
         if tuple(merged.shape) != shape:
             fact = f"returned an update of shape {tuple(merged.shape)}"
-            self._refuse(fact, f"return the shape of the updates, {shape}")
+            self.refuse(fact, f"return the shape of the updates, {shape}")
         merged = merged.map(_numbers)
         for side, factor in (("first", merged.up), ("second", merged.down)):
-            self._finite(factor, f"the {side} factor of the merged update")
+            self.finite(factor, f"the {side} factor of the merged update")
         return merged
 
     def route(self, updates: Sequence[LowRank], activations: Any) -> "Weigher":
@@ -54,7 +54,7 @@ class OwnRule:
         router = self._called(updates, _numbers(activations))
         if not callable(getattr(router, "weights", None)):
             fact = f"returned a {type(router).__name__} without a method weights"
-            self._refuse(fact, "return a Router, Gates, or any object with weights(x) -> (t, k)")
+            self.refuse(fact, "return a Router, Gates, or any object with weights(x) -> (t, k)")
         return Weigher(self, router, len(updates))
 
     def _called(self, updates: Sequence[LowRank], given: Any) -> Any:
@@ -65,11 +65,13 @@ class OwnRule:
             message = f"{self.name} {fact}: mend the rule"
             raise RuleError(message) from error
 
-    def _finite(self, array: Any, what: str) -> None:
+    def finite(self, array: Any, what: str) -> None:
+        """Refuse numbers that are not finite."""
         if not np.isfinite(array).all():
-            self._refuse(f"returned NaN or infinity in {what}", "return finite numbers")
+            self.refuse(f"returned NaN or infinity in {what}", "return finite numbers")
 
-    def _refuse(self, fact: str, remedy: str) -> NoReturn:
+    def refuse(self, fact: str, remedy: str) -> NoReturn:
+        """Raise a `RuleError` about the rule."""
         message = f"{self.name} {fact}: {remedy}"
         raise RuleError(message)
 
@@ -90,13 +92,12 @@ class Weigher:
         except Exception as error:
             message = f"{self.asked.name}: weights(x) raised {type(error).__name__}: {error}"
             raise RuleError(message) from error
-        wanted = (len(tokens), self.count)
-        if weights.shape != wanted:
-            self.asked._refuse(
-                f"weighs tokens by an array of shape {weights.shape}",
-                f"weights(x) must return one number per token and adapter, here {wanted}",
-            )
-        self.asked._finite(weights, "its weights")
+        shape = (len(tokens), self.count)
+        if weights.shape != shape:
+            fact = f"weighs tokens by an array of shape {weights.shape}"
+            remedy = f"weights(x) must return one number per token and adapter, here {shape}"
+            self.asked.refuse(fact, remedy)
+        self.asked.finite(weights, "its weights")
         return weights
 
 
@@ -112,22 +113,14 @@ def rule_named(name: str) -> OwnRule:
     if `activations`; a `RuleError` if there is no such module or attribute, or it is no function of
     these two arguments.
     """
-    place, colon, attribute = name.partition(":")
-    if not (place and colon and attribute):
+    place, _, attribute = name.partition(":")
+    if not (place and attribute):
         message = f"{name!r} names no rule: write package.module:rule"
         raise RuleError(message)
     if place.endswith(".py"):
-        module = place.removesuffix(".py").replace("/", ".").lstrip(".")
-        message = f"{name!r} names a file, not a module: write {module}:{attribute}"
+        dotted = place.removesuffix(".py").replace("/", ".").lstrip(".")
+        message = f"{name!r} names a file, not a module: write {dotted}:{attribute}"
         raise RuleError(message)
-    rule = _attribute(name, place, attribute)
-    if not callable(rule):
-        message = f"{name} is a {type(rule).__name__}, no function: name rule(updates, weights)"
-        raise RuleError(message)
-    return OwnRule(name, _form(name, rule), rule)
-
-
-def _attribute(name: str, place: str, attribute: str) -> Any:
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
@@ -136,29 +129,28 @@ def _attribute(name: str, place: str, attribute: str) -> Any:
         fact = f"module {place} cannot be imported ({type(error).__name__}: {error})"
         message = f"{name}: {fact}; run from the folder that holds it, or install it"
         raise RuleError(message) from error
-    try:
-        return getattr(module, attribute)
-    except AttributeError:
+    rule = getattr(module, attribute, None)
+    if rule is None:
         there = [n for n, x in vars(module).items() if callable(x) and not n.startswith("_")]
         message = f"module {place} has no {attribute}: it has {', '.join(there) or 'no functions'}"
-        raise RuleError(message) from None
+        raise RuleError(message)
+    if not callable(rule):
+        message = f"{name} is a {type(rule).__name__}, no function: name rule(updates, weights)"
+        raise RuleError(message)
+    return OwnRule(name, _form(name, rule), rule)
 
 
 def _form(name: str, rule: Callable[..., Any]) -> str:
     """Which form a function has, by its second argument; further ones need a default."""
     try:
-        arguments = list(inspect.signature(rule).parameters.values())
+        arguments = inspect.signature(rule)
     except (TypeError, ValueError):
-        arguments = []
-    free = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    needed = [p for p in arguments if p.default is p.empty and p.kind not in free]
-    ordered = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    second = [p.name for p in arguments if p.kind in ordered][1:2]
-    if len(needed) > 2 or not second or second[0] not in FORMS:
-        message = (
-            f"{name} takes ({', '.join(p.name for p in arguments)}): a merge is "
-            "rule(updates, weights), a router rule(updates, activations); anything else needs a "
-            "default"
-        )
-        raise RuleError(message)
-    return FORMS[second[0]]
+        arguments = inspect.Signature()
+    with suppress(TypeError):
+        arguments.bind("updates", "what the form says")  # whatever comes after has a default
+        second = [*arguments.parameters.values()][1:2]
+        if second and second[0].name in FORMS and second[0].kind != second[0].VAR_POSITIONAL:
+            return FORMS[second[0].name]
+    forms = "a merge is rule(updates, weights), a router rule(updates, activations)"
+    message = f"{name} takes {arguments}: {forms}; anything else needs a default"
+    raise RuleError(message)

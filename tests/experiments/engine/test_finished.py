@@ -51,9 +51,6 @@ def test_provenance_says_from_what(tmp_path):
 def test_seeds_are_gathered_from_all_configs(tmp_path):
     sweep = toy_sweep.sweep(*(toy_sweep.Config(n, seed=7 - n % 2) for n in range(3)))
     assert stored_provenance(finished(tmp_path, sweep).folder)["seeds"] == [6, 7]
-    from loratheory.experiments.engine._folder import _seeds
-
-    assert _seeds({"seeds": [3, 1], "seed": 2, "seedling": 9}) == [2, 3, 1]
 
 
 def test_it_is_finished_as_long_as_version_configs_and_bytes_are_these(tmp_path):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from loratheory.experiments.engine import Replay, replayed
-from loratheory.experiments.engine._means import GRAIN
+from loratheory.experiments.engine._table import GRAIN
 
 
 @dataclass(frozen=True)

@@ -45,10 +45,10 @@ class Teaching:
         adapter a hop, all acting at once; independent repetitions on each base.
     familiarity, bridges, also : str
         As for `loratheory.tasks.two_hop.edit`.
-    rank, steps, retained : int
-        Of each adapter, of its training, and facts of each hop that it rehearses.
-    scale, rate, modules
-        Of the adapters; of their training; which linear maps are adapted.
+    rank, scale, modules
+        Of each adapter, which sits at these linear maps.
+    steps, rate, retained
+        Of its training, and facts of each hop that it rehearses.
     form : str
         Of the two-hop questions that a bridged adapter is shown.
     """
@@ -76,14 +76,12 @@ class Library:
     ----------
     bases, teaching
         ``G`` models, and what all adapters are taught; replica ``e`` runs on model ``e // sets``.
-    edits, trials : tuple of tuple
-        ``edits[p][e]`` is the edit of pair ``p`` in replica ``e``, ``trials[p][e]`` its questions.
+    edits, trials, lessons : tuple of tuple
+        ``edits[p][e]`` of pair ``p`` in replica ``e``, its questions, and what is learned from.
     pairs : tuple of tuple of Lora
         ``pairs[p][j]`` are the ``E`` adapters of pair ``p`` for hop ``j``.
     others : mapping of str to tuple of Lora
         Adapters of the kinds ``direct``, ``joint`` and ``bridged``, one a pair.
-    lessons : tuple of tuple of Lessons
-        ``lessons[p][e]``: what they learned from.
     """
 
     bases: Bases
@@ -147,8 +145,11 @@ class Library:
 
     def ordinary(self, place: Site) -> list[Tensor]:
         """Of each replica what its base feeds the map on random tokens."""
-        seen = activations(self.bases)[place]
-        return [model for model in seen for _ in range(self.teaching.sets)]
+        return list(self.spread(activations(self.bases)[place]))
+
+    def spread(self, x: Tensor) -> Tensor:
+        """Return what each base has, ``(G, …)``, as often as it has replicas, ``(E, …)``."""
+        return x.repeat_interleave(self.teaching.sets, dim=0)
 
     def merged(self, method: str, **options: Any) -> "Library":
         """Return the library of one adapter; entrywise rules keep the full rank."""
@@ -178,32 +179,37 @@ class Acting:
     """
 
     def __init__(self, reuse: Reuse, pair: int = 0) -> None:
-        self.library, self.passes = reuse.library, reuse.passes
-        self._reuse, self._pair, self._names = reuse, pair, reuse.library.names
+        self.reuse, self.pair = reuse, pair
+        self._adapters, self._names = reuse.library.adapters, reuse.library.names
         self.on: dict[Site, Tensor] = {}
+
+    @property
+    def passes(self) -> str:
+        """In which passes the rule has questions asked."""
+        return self.reuse.passes
 
     @property
     def by_token(self) -> bool:
         """Whether the rule looks at tokens."""
-        return self._reuse.route is not None
+        return self.reuse.route is not None
 
     def __call__(self, site: Site, x: Tensor) -> Tensor | None:
         """Return the sum of the adapters' outputs, weighed; None where no adapter acts."""
-        route = self._reuse.route
+        route = self.reuse.route
         weights = None if route is None else route(site, x)
         if weights is not None:
             self.on[site] = weights = weights.to(x.dtype)
         if site.name not in self._names:
             return None
-        shares = self._reuse.shares(site, self._pair)
-        total: Tensor | None = None
-        for j, (share, adapter) in enumerate(zip(shares, self.library.adapters, strict=True)):
-            part = adapter(site, x) if share else None
-            if part is None:
-                continue
-            part = share * part if weights is None else share * weights[:, :, j, None] * part
-            total = part if total is None else total + part
-        return total
+        counts: list[Any] = list(self.reuse.shares(site, self.pair))
+        acts = [one if c else _silent for one, c in zip(self._adapters, counts, strict=True)]
+        if weights is not None:
+            counts = [c * weights[:, :, j, None] for j, c in enumerate(counts)]
+        return added(acts, counts)(site, x)
+
+
+def _silent(*_: object) -> None:
+    """Add nothing."""
 
 
 def acting(library: Library, act: Act) -> list[Acting]:
@@ -217,16 +223,13 @@ def of(*adapters: Lora, times: float = 1.0) -> Act:
     return lambda library: coefficients(times)(library.having(adapters))
 
 
-def added(adapters: Sequence[Adapt], coefficients: Sequence[float]) -> Adapt:
+def added(adapters: Sequence[Adapt], coefficients: Sequence[Any]) -> Adapt:
     """Return the weighted sum of what acts: exact, whatever the ranks."""
 
     def _sum(site: Site, x: Tensor) -> Tensor | None:
-        total: Tensor | None = None
-        for adapter, c in zip(adapters, coefficients, strict=True):
-            part = adapter(site, x)
-            if part is not None:
-                total = c * part if total is None else total + c * part
-        return total
+        each = ((c, adapter(site, x)) for adapter, c in zip(adapters, coefficients, strict=True))
+        parts = [c * part for c, part in each if part is not None]
+        return sum(parts[1:], parts[0]) if parts else None
 
     return _sum
 
@@ -261,21 +264,15 @@ THROUGH = {"mlp": MLP, "attention": ("attention.value", "attention.output")}
 """The maps that a token passes when it looks at nothing but itself."""
 
 
-def kind(site: Site) -> str:
-    """Which block a map belongs to: attention or mlp."""
-    return site.module.split(".")[0]
-
-
-def block(weights: Mapping[str, Tensor], site: Site, x: Tensor, adapt: Adapt | None) -> Tensor:
+def block(weights: Mapping[str, Tensor], site: Site, x: Tensor, adapt: Adapt) -> Tensor:
     """Return the output of a site's block, ``(E, N, d) -> (E, N, d)``, without the residual.
 
     Of an MLP; of attention as if each token saw itself alone, so that queries and keys do not
     count. `weights` has one model a replica; `adapt` is added to the maps.
     """
-    for module in THROUGH[kind(site)]:
+    for module in THROUGH[site.module.split(".")[0]]:
         place = Site(module, site.loop, site.layer)
-        out = x @ weights[place.name].mT
-        more = None if adapt is None else adapt(place, x)
+        out, more = x @ weights[place.name].mT, adapt(place, x)
         out = out if more is None else out + more
         x = F.gelu(out) if module == "mlp.in" else out
     return x
@@ -301,27 +298,23 @@ class BlockGates:
 
     def __post_init__(self) -> None:
         """Refuse an adapted head; find which blocks are adapted."""
-        self._blocks = {_block(name) for name in self.library.names}
+        self._blocks = {name.rpartition(".")[0] for name in self.library.names}
         if HEAD in self.library.names:
             message = "block gates switch attention and MLPs, and the head is adapted: use a router"
             raise ValueError(message)
-        kept = {n: w for n, w in self.library.bases.weights.items() if n.startswith("layers.")}
-        self._weights = {name: self._spread(w) for name, w in kept.items()}
-
-    def _spread(self, x: Tensor) -> Tensor:
-        """Of each base, as often as it has replicas."""
-        return x.repeat_interleave(self.library.teaching.sets, dim=0)
+        inside = {n: w for n, w in self.library.bases.weights.items() if n.startswith("layers.")}
+        self._weights = {name: self.library.spread(w) for name, w in inside.items()}
 
     def responses(self, site: Site, x: Tensor) -> Tensor:
         """Return how much each adapter alone changes the block's output, ``(E, N, K)``."""
-        bare = block(self._weights, site, x, None)
+        bare = block(self._weights, site, x, _silent)
         changed = (block(self._weights, site, x, adapter) for adapter in self.library.adapters)
         return torch.stack([(one - bare).norm(dim=-1) for one in changed], dim=-1)
 
     def threshold(self, site: Site) -> Tensor:
         """Above what each adapter is on in this layer and loop, ``(E, 1, K)``."""
         if site not in self.thresholds:
-            seen = self.responses(site, self._spread(activations(self.library.bases)[site]))
+            seen = self.responses(site, self.library.spread(activations(self.library.bases)[site]))
             if self.by == "z":
                 spread = seen.std(dim=1, keepdim=True)
                 self.thresholds[site] = seen.mean(dim=1, keepdim=True) + self.level * spread
@@ -331,14 +324,9 @@ class BlockGates:
 
     def __call__(self, site: Site, x: Tensor) -> Tensor | None:
         """Return which adapters are on, decided where the block is entered."""
-        if _block(site.name) not in self._blocks:
+        if site.name.rpartition(".")[0] not in self._blocks:
             return None
-        first = Site(FIRST[kind(site)], site.loop, site.layer)
+        first = Site(FIRST[site.module.split(".")[0]], site.loop, site.layer)
         if site == first:
             self.on[site] = (self.responses(site, x) > self.threshold(site)).to(x.dtype)
         return self.on[first]
-
-
-def _block(name: str) -> str:
-    """The block of a weight's name, such as ``layers.0.mlp``."""
-    return name.rsplit(".", 1)[0]

@@ -45,9 +45,7 @@ class Margins:
     @property
     def held(self) -> Bool[np.ndarray, "hops E n"]:
         """Which questions the unedited base answers with what the edit must beat."""
-        return np.stack(
-            [margin(hop, old) > 0 for hop, old in zip(self.base, self.old, strict=True)]
-        )
+        return _margins(self.base, self.old) > 0
 
     def effective(self, coefficient: float) -> Float[np.ndarray, "hops E n"]:
         """Return the coefficients in the sense of the theorems: merge weight times strength.
@@ -58,8 +56,7 @@ class Margins:
 
     def mixed(self, coefficient: float) -> Float[np.ndarray, "hops E n"]:
         """Return the margin over all tokens that ``thm:averaging-survival`` predicts."""
-        mixed = (1 - coefficient) * self.base + coefficient * self.alone
-        return np.stack([margin(hop, new) for hop, new in zip(mixed, self.new, strict=True)])
+        return _margins((1 - coefficient) * self.base + coefficient * self.alone, self.new)
 
     def survives(self, coefficient: float) -> Bool[np.ndarray, "hops E n"]:
         """Return which single facts keep a positive margin at this coefficient."""
@@ -67,9 +64,7 @@ class Margins:
 
     def composes(self, coefficient: float, pattern: Pattern) -> Bool[np.ndarray, "E n"]:
         """Return which questions give their new answer by ``thm:two-read-region``."""
-        each = self.effective(coefficient)
-        found = [region_margin(one, pattern) > 0 for one in each.reshape(len(each), -1).T.tolist()]
-        return np.array(found).reshape(each.shape[1:])
+        return _composed(self.effective(coefficient), pattern)
 
     def decided(self, coefficient: float) -> Bool[np.ndarray, "E n"]:
         """Return which do if the bridge is decided between reads (``thm:clean-up-bridge``).
@@ -79,6 +74,12 @@ class Margins:
         return np.all(self.effective(coefficient) > 1 / 2, axis=0)
 
 
+def _margins(
+    logits: Float[np.ndarray, "hops E n V"], answers: Int64[np.ndarray, "hops E n"]
+) -> Float[np.ndarray, "hops E n"]:
+    return np.stack([margin(*one) for one in zip(logits, answers, strict=True)])
+
+
 def _gap(
     logits: Float[np.ndarray, "hops E n V"],
     new: Int64[np.ndarray, "hops E n"],
@@ -86,6 +87,14 @@ def _gap(
 ) -> Float[np.ndarray, "hops E n"]:
     one, two = (np.take_along_axis(logits, x[..., None], axis=-1)[..., 0] for x in (new, old))
     return one - two
+
+
+def _composed(
+    strengths: Float[np.ndarray, "hops E n"], pattern: Pattern
+) -> Bool[np.ndarray, "E n"]:
+    """Which questions are in the feasible region (``thm:two-read-region``)."""
+    each = np.moveaxis(strengths, 0, -1)
+    return np.apply_along_axis(lambda one: region_margin(one.tolist(), pattern) > 0, -1, each)
 
 
 Placing = Callable[[Lora, int], Adapt]
@@ -117,19 +126,17 @@ def margins(
     instead of alone, which needs old facts that lead to it and on from it. ``placed(adapter, hop)``
     is what acts, the adapter everywhere where not given.
     """
-    base, alone, new, old = [], [], [], []
+    parts = []
     for hop, adapter in enumerate(library.pairs[pair]):
         probes = [probe(edit, hop, inside=inside) for edit in library.edits[pair]]
-        prompts = [one for one, _ in probes]
-        base.append(scores(library.bases, prompts))
+        prompts, before = [one for one, _ in probes], np.stack([tokens for _, tokens in probes])
         acting = adapter if placed is None else placed(adapter, hop)
-        alone.append(scores(library.bases, prompts, acting))
-        new.append(np.stack([one.answer for one in prompts]))
-        rest = base[-1].copy()
-        np.put_along_axis(rest, new[-1][..., None], -np.inf, axis=-1)
-        before = np.stack([tokens for _, tokens in probes])
-        old.append(np.where(before == NOTHING, rest.argmax(axis=-1), before))
-    return Margins(np.stack(base), np.stack(alone), np.stack(new), np.stack(old))
+        base, alone = (scores(library.bases, prompts, adapt) for adapt in (None, acting))
+        new, rest = np.stack([one.answer for one in prompts]), base.copy()
+        np.put_along_axis(rest, new[..., None], -np.inf, axis=-1)
+        old = np.where(before == NOTHING, rest.argmax(axis=-1), before)
+        parts.append((base, alone, new, old))
+    return Margins(*map(np.stack, zip(*parts, strict=True)))
 
 
 def probe(edit: Edit, hop: int, *, inside: bool) -> tuple[Prompts, Int64[np.ndarray, " n"]]:
@@ -171,16 +178,9 @@ def pattern(library: Library, pair: int = 0) -> Pattern:
 class Forecast:
     """What decides whether edits compose; axes are pairs ``P``, replicas ``E``, questions ``n``.
 
-    Attributes
-    ----------
-    patterns : tuple of str
-        What else the base knew, pair by pair.
-    familiar : (P, E) array of bool
-        Whether the base knows the bridges.
-    circuit : (E,) array
-        How often the base, unedited, is right on two-hop questions that it never saw.
-    strengths : (P, E, n, hops) array
-        Of each edit, alone: 1 if it turns its deficit into a margin of equal size.
+    `patterns` say what else the base knew, pair by pair; `familiar`, whether it knows the bridges;
+    `circuit`, how often it is right on two-hop questions that it never saw; `strengths` are those
+    of each edit alone, see `Margins.effective`.
     """
 
     patterns: tuple[Pattern, ...]
@@ -194,11 +194,8 @@ class Forecast:
         None counts where the base does not know the bridge. `weights` say how much of each hop's
         own adapter acts where that hop is read; they broadcast to `strengths`.
         """
-        acting = self.strengths * np.asarray(weights, dtype=float)
-        inside = [
-            [[region_margin(chain, name) > 0 for chain in one.tolist()] for one in each]
-            for each, name in zip(acting, self.patterns, strict=True)
-        ]
+        acting = np.moveaxis(self.strengths * np.asarray(weights, dtype=float), -1, 1)
+        inside = [_composed(*one) for one in zip(acting, self.patterns, strict=True)]
         return np.asarray((np.mean(inside, axis=2) * self.familiar).mean(axis=0))
 
     def composed(self, weights: object) -> Float[np.ndarray, " E"]:
@@ -243,5 +240,4 @@ def survival(library: Library, adapter: Lora, coefficient: float) -> Float[np.nd
     asked = [one.questions for one in library.trials[0]]
     base, alone = (scores(library.bases, asked, adapt) for adapt in (None, adapter))
     answer = np.stack([one.answer for one in asked])
-    mixed = (1 - coefficient) * base + coefficient * alone
-    return (margin(mixed, answer) > 0).mean(axis=1)
+    return (margin((1 - coefficient) * base + coefficient * alone, answer) > 0).mean(axis=1)

@@ -31,16 +31,13 @@ class Crosstalk:
 
     Attributes
     ----------
-    measured : (P, hops, E, n) array
-        Squared norm of all foreign responses together, over that of the fact's own adapter.
-    random : (P, hops, E, n) array
-        What it would be in the mean if the foreign adapters were turned at random
+    measured, random : (P, hops, E, n) array
+        Squared norm of all foreign responses together, over that of the fact's own adapter; what it
+        would be in the mean if the foreign adapters were turned at random
         (``thm:random-interference``): their squared norms, times the input's over its width.
-    superposed : (E,) array
-        Mean squared response to another fact's key, every output scaled to answer its own with
-        one; at least `floor`.
-    floor : float
-        That of ``thm:superposition-floor`` for so many facts and the rank of the sum.
+    superposed, floor : (E,) array, float
+        Mean squared response to another fact's key, every output scaled to answer its own with one;
+        below it that of ``thm:superposition-floor`` for so many facts and the rank of the sum.
     """
 
     measured: Energies
@@ -135,20 +132,15 @@ def detection(library: Library, acts: Sequence[Acting]) -> dict[str, Float[np.nd
     ``false_alarms``: that of all others; means over questions and pairs. One layer a loop, and as
     many loops as hops.
     """
-    hops, pairs = library.bases.setting.hops, library.teaching.pairs
-    found = dict.fromkeys(("misses", "false_alarms"), np.zeros(len(library.replicas)))
+    hops, found = library.bases.setting.hops, np.zeros((2, len(library.replicas)))
     for p, (asked, act) in enumerate(zip(library.trials, acts, strict=True)):
-        prompts = [one.questions for one in asked]
-        answer_margins(library.bases, prompts, act)
-        rows, length = prompts[0].tokens.shape
-        for hop in range(hops):
-            site = next(site for site in act.on if _read(site, hop))
-            weights = act.on[site].unflatten(1, (rows, length))[:, :, hop + 1]
-            right = weights[:, :, p * hops + hop]
-            others = weights.sum(dim=-1) - right
-            found["misses"] = found["misses"] + (1 - right).mean(dim=1).numpy() / pairs
-            found["false_alarms"] = found["false_alarms"] + others.mean(dim=1).numpy() / pairs
-    return found
+        each = _weights(library, [one.questions for one in asked], act, "mlp.in")
+        for hop, weights in enumerate(each):
+            right = weights[..., p * hops + hop]
+            lost, wrong = 1 - right, weights.sum(dim=-1) - right
+            rates = torch.stack([lost.mean(dim=1), wrong.mean(dim=1)]).numpy()
+            found += rates / library.teaching.pairs
+    return {"misses": found[0], "false_alarms": found[1]}
 
 
 def leak(library: Library) -> Float[np.ndarray, " E"]:
@@ -191,13 +183,16 @@ def weights_at_reads(
     return torch.stack(right).double().numpy(), shares.numpy()
 
 
-def _weights(library: Library, prompts: Sequence[Prompts], act: Acting) -> list[Tensor]:
-    """Of each loop: the weights (E, B, K) where its relation is read."""
+def _weights(
+    library: Library, prompts: Sequence[Prompts], act: Acting, module: str = ""
+) -> list[Tensor]:
+    """Of each loop: the weights (E, B, K) where its relation is read, at one map or all in mean."""
     answer_margins(library.bases, prompts, act)
     rows, length = prompts[0].tokens.shape
     seen: list[list[Tensor]] = [[] for _ in range(library.bases.config.loops)]
     for site, weights in act.on.items():
-        seen[site.loop].append(weights.unflatten(1, (rows, length))[:, :, site.loop + 1])
+        if module in ("", site.module):
+            seen[site.loop].append(weights.unflatten(1, (rows, length))[:, :, site.loop + 1])
     return [torch.stack(loop).mean(dim=0) for loop in seen]
 
 

@@ -188,12 +188,12 @@ def finding(folder: Path) -> str:
 
     def _value(text: str) -> tuple[float, Query]:
         head, *conditions = (part.strip() for part in text.split(";"))
-        asked = query("; ".join([head, *(short.get(part, part) for part in conditions)]))
-        source = (folder.parent / asked.experiment if asked.experiment else folder) / "table.csv"
-        if source not in tables:
-            tables[source] = table(source)
         try:
-            found = value(asked, tables[source]).middle
+            asked = query("; ".join([head, *(short.get(part, part) for part in conditions)]))
+            near = folder.parent / asked.experiment if asked.experiment else folder
+            if near not in tables:
+                tables[near] = table(near / "table.csv")
+            found = value(asked, tables[near]).middle
         except QueryError as error:
             raise _refused(text, error) from None
         if math.isnan(found):

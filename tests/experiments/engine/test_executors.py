@@ -11,14 +11,22 @@ from pathlib import Path
 import pytest
 import toy_sweep
 
-from loratheory.experiments import ExperimentError, cluster, planned, prepared, processes, swept
+from loratheory.experiments import (
+    ExperimentError,
+    cluster,
+    csv_text,
+    planned,
+    prepared,
+    processes,
+    swept,
+)
 from loratheory.experiments.engine._sweep import THREADS
 
 TESTS = Path(__file__).parents[2]
 
 
-def threads(_):
-    """What a worker's environment says, and how many threads NumPy's BLAS then has."""
+def worker(_):
+    """What a worker's environment says of threads, and which process it is."""
     return [os.environ.get(name) for name in THREADS], os.getpid()
 
 
@@ -36,60 +44,45 @@ def gone(pid, patience=600.0):
     return False
 
 
-def test_workers_have_one_thread_and_the_parent_keeps_its_own(monkeypatch):
+def test_workers_have_one_thread_leave_control_c_to_their_parent_and_can_be_lost(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
     before = dict(os.environ)
-    with processes(2) as pool:
-        found = list(pool.map(threads, range(4)))
-        assert pool._max_workers == 2
-    assert {tuple(values) for values, _ in found} == {("1",) * len(THREADS)}
-    assert {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"} <= set(THREADS)
-    assert dict(os.environ) == before
-    assert os.getpid() not in {pid for _, pid in found}
-
-
-def test_an_interrupt_ends_the_workers_without_waiting_for_their_work():
-    pids, begun = [], time.monotonic()
-
-    def cut_off():
-        with processes(1) as pool:
-            pids.append(pool.submit(threads, 0).result()[1])
-            for _ in range(3):
-                pool.submit(time.sleep, 3600)
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        cut_off()
-    assert all(gone(pid) for pid in pids)
-    assert time.monotonic() - begun < 3600
-
-
-def test_an_error_calls_off_what_was_not_begun():
-    work = []
-
-    def cut_off():
-        with processes(1) as pool:
-            work.extend(pool.submit(time.sleep, 0.5) for _ in range(20))
-            message = "enough"
-            raise RuntimeError(message)
-
-    with pytest.raises(RuntimeError, match="enough"):
-        cut_off()
-    assert sum(one.cancelled() for one in work) > 10
-
-
-def test_a_worker_leaves_control_c_to_its_parent():
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background has none
     with processes(1) as pool:
-        _, pid = pool.submit(threads, 0).result()
+        values, pid = pool.submit(worker, 0).result()
+        assert pool._max_workers == 1
         work = pool.submit(time.sleep, 1)
         time.sleep(0.3)
         os.kill(pid, signal.SIGINT)
         assert work.exception() is None
         os.kill(pid, signal.SIGKILL)
         with pytest.raises(BrokenProcessPool):
-            pool.submit(threads, 0).result()
+            pool.submit(worker, 0).result()
+    assert values == ["1"] * len(THREADS)
+    assert {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"} <= set(THREADS)
+    assert dict(os.environ) == before
+    assert os.getpid() != pid
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_an_interrupt_ends_the_workers_and_an_error_calls_off_what_was_not_begun(error):
+    work, start = [], time.monotonic()
+
+    def _sweep():
+        with processes(1) as pool:
+            work.append(pool.submit(worker, 0).result()[1])
+            pause = 3600 if error is KeyboardInterrupt else 0.1
+            work.extend(pool.submit(time.sleep, pause) for _ in range(10))
+            raise error
+
+    with pytest.raises(error):
+        _sweep()
+    pid, *waiting = work
+    assert gone(pid)
+    assert time.monotonic() - start < 3600
+    if error is RuntimeError:
+        assert sum(one.cancelled() for one in waiting) > 5
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc")
@@ -105,12 +98,8 @@ def test_no_worker_outlives_a_parent_that_is_killed():
         "    time.sleep(3600)\n"
     )
     path = f"{TESTS.parent}{os.pathsep}{TESTS}"
-    with subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": path},
-        text=True,
-    ) as parent:
+    how = {"stdout": subprocess.PIPE, "env": {**os.environ, "PYTHONPATH": path}, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code], **how) as parent:
         pids = [int(pid) for pid in parent.stdout.readline().split()]
         assert len(pids) == 2
         assert not any(gone(pid, 0.2) for pid in pids)
@@ -118,13 +107,11 @@ def test_no_worker_outlives_a_parent_that_is_killed():
     assert all(gone(pid) for pid in pids)
 
 
-def test_an_address_where_nobody_answers_is_refused_with_the_remedy():
-    for address in ("tcp://127.0.0.1:9", "nonsense"):
-        with (
-            pytest.raises(ExperimentError, match=rf"no Dask scheduler answers at {address}.*dask"),
-            cluster(address, patience=1),
-        ):
-            pass
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense"])
+def test_an_address_where_nobody_answers_is_refused_with_the_remedy(address):
+    why = rf"no Dask scheduler answers at {address}.*dask"
+    with pytest.raises(ExperimentError, match=why), cluster(address, patience=1):
+        pass
 
 
 @pytest.mark.slow
@@ -144,8 +131,5 @@ def test_a_cluster_of_two_that_loses_one_loses_nothing(tmp_path):
         assert len(pids) == 2
         os.kill(next(iter(pids.values())), signal.SIGKILL)
         assert len(list(cells)) == 11
-    made = (tmp_path / "toy_sweep" / "table.csv").read_bytes()
-    from loratheory.experiments import csv_text
-
     rows = [row for config in sweep.profiles["quick"] for row in toy_sweep.cell(config)]
-    assert made == csv_text(rows).encode()
+    assert (tmp_path / "toy_sweep" / "table.csv").read_bytes() == csv_text(rows).encode()

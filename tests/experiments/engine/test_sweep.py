@@ -12,27 +12,40 @@ from loratheory.experiments import SweepError, csv_text, planned, prepared, swep
 from loratheory.experiments.engine import _folder, _sweep
 
 SWEEP = toy_sweep.EXPERIMENT
+BYTES = csv_text([row for one in SWEEP.profiles["quick"] for row in toy_sweep.cell(one)]).encode()
+
+
+def broken(future):
+    """What a pool does whose process is gone."""
+    future.set_exception(BrokenProcessPool("gone"))
 
 
 class Here(Executor):
-    """Runs what it is given at once, last submitted first looked at."""
+    """Runs what it is given at once; what a lost worker `leaves` of a cell, the first `times`."""
 
-    def __init__(self, breaks_at=None):
-        self.given, self.breaks_at = [], breaks_at
+    def __init__(self, leaves=None, times=0, number=0):
+        self.given, self.leaves, self.times, self.number = [], leaves, times, number
 
     def submit(self, fn, /, *args):
         """A future that is done."""
         self.given.append(args[-1].number)
         future = Future()
-        if len(self.given) == self.breaks_at:
-            future.set_exception(BrokenProcessPool("gone"))
+        if args[-1].number == self.number and self.given.count(self.number) <= self.times:
+            self.leaves(future)
         else:
             future.set_result(fn(*args))
         return future
 
 
-def run(folder, sweep=SWEEP, executor=None, profile="quick", **choices):
-    plan = planned(sweep, profile, folder, resume=True, **choices)
+def begun(folder, sweep=SWEEP):
+    """A prepared plan, and its cells as they come."""
+    plan = planned(sweep, "quick", folder)
+    prepared(plan)
+    return plan, swept([plan], Here())
+
+
+def run(folder, sweep=SWEEP, executor=None, **choices):
+    plan = planned(sweep, "quick", folder, resume=True, **choices)
     prepared(plan)
     keys = [key for _, key in swept([plan], executor or Here(), **choices)]
     return plan, keys
@@ -42,22 +55,20 @@ def table(folder):
     return (folder / "toy_sweep" / "table.csv").read_bytes()
 
 
-def test_the_table_is_that_of_a_plain_loop_whoever_runs_the_cells(tmp_path):
-    rows = [row for config in SWEEP.profiles["quick"] for row in toy_sweep.cell(config)]
-    for name, executor in {
-        "here": Here(),
-        "one": ThreadPoolExecutor(1),
-        "five": ThreadPoolExecutor(5),
-    }.items():
-        _, keys = run(tmp_path / name, executor=executor)
-        assert len(set(keys)) == 6
-        assert table(tmp_path / name) == csv_text(rows).encode()
+def missing(folder, sweep=SWEEP):
+    plan = planned(sweep, "quick", folder, resume=True)
+    return [config.number for config in plan.missing.values()]
+
+
+@pytest.mark.parametrize("executor", [Here, lambda: ThreadPoolExecutor(5)])
+def test_the_table_is_that_of_a_plain_loop_whoever_runs_the_cells(tmp_path, executor):
+    _, keys = run(tmp_path, executor=executor())
+    assert len(set(keys)) == 6
+    assert table(tmp_path) == BYTES
 
 
 def test_cells_are_on_the_disk_before_the_next_is_looked_at(tmp_path):
-    plan = planned(SWEEP, "quick", tmp_path)
-    prepared(plan)
-    cells = swept([plan], Here())
+    plan, cells = begun(tmp_path)
     for count in range(1, 6):
         next(cells)
         assert len(list((plan.folder / "cells").glob("*.json"))) == count
@@ -66,30 +77,26 @@ def test_cells_are_on_the_disk_before_the_next_is_looked_at(tmp_path):
     assert list(cells) == []
 
 
-def test_what_is_left_half_way_is_taken_up_and_no_cell_is_run_twice(tmp_path):
-    plan = planned(SWEEP, "quick", tmp_path)
-    prepared(plan)
-    cells = swept([plan], Here())
-    done = {next(cells)[1] for _ in range(4)}
+@pytest.mark.parametrize("count", [0, 4, 5])
+def test_what_is_left_half_way_is_taken_up_and_no_cell_is_run_twice(tmp_path, count):
+    _, cells = begun(tmp_path)
+    done = {next(cells)[1] for _ in range(count)}
     cells.close()
     executor = Here()
-    again, keys = run(tmp_path, executor=executor)
-    assert set(keys) == set(again.cells) - done
-    assert len(executor.given) == 2
-    run(tmp_path / "unbroken")
-    assert table(tmp_path) == table(tmp_path / "unbroken")
+    plan, keys = run(tmp_path, executor=executor)
+    assert set(keys) == set(plan.cells) - done
+    assert len(executor.given) == 6 - count
+    assert table(tmp_path) == BYTES
 
 
 def test_a_sweep_killed_before_its_table_was_written_writes_it(tmp_path):
-    plan = planned(SWEEP, "quick", tmp_path)
-    prepared(plan)
+    plan, _ = begun(tmp_path)
     for key, config in plan.cells.items():
-        outcome = _sweep.outcome(toy_sweep.cell, "toy_sweep", config)
-        _folder.keep(plan, key, outcome)
+        _folder.keep(plan, key, _sweep.outcome(toy_sweep.cell, "toy_sweep", config))
     executor = Here()
     _, keys = run(tmp_path, executor=executor)
     assert keys == executor.given == []
-    assert table(tmp_path).count(b"\n") == 13
+    assert table(tmp_path) == BYTES
 
 
 def test_a_cell_that_raises_is_named_and_the_others_finish(tmp_path):
@@ -100,15 +107,13 @@ def test_a_cell_that_raises_is_named_and_the_others_finish(tmp_path):
     assert "toy_sweep, Config(number=1" in message
     assert "RuntimeError: number 1 is not wanted" in message
     assert "toy_sweep.py, line" in message
-    kept = planned(toy_sweep.BAD, "quick", tmp_path, resume=True)
-    assert [config.number for config in kept.missing.values()] == [1]
+    assert missing(tmp_path, toy_sweep.BAD) == [1]
 
 
-def test_a_lost_worker_loses_nothing_that_was_finished(tmp_path):
+def test_a_lost_process_loses_nothing_that_was_finished(tmp_path):
     with pytest.raises(SweepError, match=r"a worker process died .* go on with --resume"):
-        run(tmp_path, executor=Here(breaks_at=2))
-    kept = planned(SWEEP, "quick", tmp_path, resume=True)
-    assert [config.number for config in kept.missing.values()] == [1]
+        run(tmp_path, executor=Here(broken, 1, number=1))
+    assert missing(tmp_path) == [1]
 
 
 def test_a_full_disk_ends_it_at_once_with_the_remedy(tmp_path, monkeypatch):
@@ -121,78 +126,47 @@ def test_a_full_disk_ends_it_at_once_with_the_remedy(tmp_path, monkeypatch):
 
 
 def test_what_was_not_begun_is_called_off(tmp_path):
-    gate, begun = threading.Event(), []
+    gate, started = threading.Event(), []
 
     class Slow(ThreadPoolExecutor):
         def submit(self, fn, /, *args):
             def one():
-                begun.append(args[-1])
-                if len(begun) > 1:
+                started.append(args[-1])
+                if len(started) > 1:
                     gate.wait(10)
                 return fn(*args)
 
             return super().submit(one)
 
-    plan = planned(SWEEP, "quick", tmp_path)
-    prepared(plan)
+    plan, _ = begun(tmp_path)
     with Slow(1) as executor:
         cells = swept([plan], executor)
         next(cells)
         cells.close()
         gate.set()
-    assert len(begun) <= 2
+    assert len(started) <= 2
 
 
 def test_cells_of_different_code_share_a_table_only_when_allowed(tmp_path, monkeypatch):
-    plan = planned(SWEEP, "quick", tmp_path)
-    prepared(plan)
-    cells = swept([plan], Here())
+    _, cells = begun(tmp_path)
     next(cells)
     cells.close()
     real = _sweep.environment
     monkeypatch.setattr(_sweep, "environment", lambda module: real(module) | {"code": "later"})
     with pytest.raises(SweepError, match=r"its source changed on the way \(.*--allow-mixed"):
         run(tmp_path)
-    again = planned(SWEEP, "quick", tmp_path, resume=True, allow_mixed=True)
-    assert again.missing == {}
     run(tmp_path, allow_mixed=True)
-    assert table(tmp_path)
+    assert table(tmp_path) == BYTES
 
 
-def test_values_become_plain_words_and_numbers():
-    values = {
-        "a": np.float32(0.5),
-        "b": np.int64(3),
-        "c": True,
-        "d": np.bool_(False),
-        "e": np.str_("mean"),
-        "f": np.asarray(2.5),
-    }
-    (row,) = _sweep.outcome(lambda _: [values], "toy_sweep", None)["rows"]
-    assert row == {"a": 0.5, "b": 3, "c": 1, "d": 0, "e": "mean", "f": 2.5}
+def test_values_become_plain_words_and_numbers_and_others_are_refused():
+    values = [np.float32(0.5), np.int64(3), True, np.bool_(False), np.str_("mean"), np.asarray(2.5)]
+    (row,) = _sweep.outcome(lambda _: [dict(enumerate(values))], "toy_sweep", None)["rows"]
+    assert list(row.values()) == [0.5, 3, 1, 0, "mean", 2.5]
     assert [type(value) for value in row.values()] == [float, int, int, int, str, float]
-
-
-@pytest.mark.parametrize("value", [None, [1], 1j])
-def test_anything_else_is_refused_by_name(value):
-    trouble = _sweep.outcome(lambda _: [{"a": value}], "toy_sweep", None)["trouble"]
-    assert trouble.startswith("TypeError: a cell of a table is a word or a number, not")
-
-
-class Loses(Here):
-    """Loses the worker of the first cell, so many times; what its future then holds is given."""
-
-    def __init__(self, leaves, times):
-        super().__init__()
-        self.leaves, self.times = leaves, times
-
-    def submit(self, fn, /, *args):
-        """A future that is done, or holds what a lost worker leaves."""
-        future = super().submit(fn, *args)
-        if args[-1].number == 0 and self.given.count(0) <= self.times:
-            future = Future()
-            self.leaves(future)
-        return future
+    for value in (None, [1], 1j):
+        trouble = _sweep.outcome(lambda _, v=value: [{"a": v}], "toy_sweep", None)["trouble"]
+        assert trouble.startswith("TypeError: a cell of a table is a word or a number, not")
 
 
 def called_off(future):
@@ -210,37 +184,26 @@ LEFT = {
     "a word in place of rows": (lambda future: future.set_result("lost"), "returned 'lost'"),
     "nothing": (lambda future: future.set_result(None), "returned None"),
     "a cancelled future": (called_off, "the executor called it off"),
-    "an error that is no Exception": (
-        lambda future: future.set_exception(SystemExit(1)),
-        "SystemExit: 1",
-    ),
+    "no Exception": (lambda future: future.set_exception(SystemExit(1)), "SystemExit: 1"),
 }
-left = pytest.mark.parametrize(("leaves", "says"), LEFT.values(), ids=LEFT)
 
 
-@left
-def test_the_cell_of_a_lost_worker_goes_to_another_and_the_plan_says_so(tmp_path, leaves, says):
-    executor = Loses(leaves, times=2)
-    plan, keys = run(tmp_path, executor=executor)
+@pytest.mark.parametrize(("leaves", "says"), LEFT.values(), ids=LEFT)
+def test_the_cell_of_a_lost_worker_goes_to_two_others_and_is_then_named(tmp_path, leaves, says):
+    executor = Here(leaves, times=2)
+    plan, keys = run(tmp_path / "twice", executor=executor)
     assert len(keys) == len(set(keys)) == 6
     assert executor.given.count(0) == 3
     assert len(plan.lost) == 2
     for line in plan.lost:
         assert line.startswith("toy_sweep, Config(number=0")
-        assert "given to another worker" in line
-        assert says in line
-    run(tmp_path / "unbroken")
-    assert table(tmp_path) == table(tmp_path / "unbroken")
-
-
-@left
-def test_a_cell_that_loses_worker_after_worker_is_named_and_the_others_finish(
-    tmp_path, leaves, says
-):
-    executor = Loses(leaves, times=100)
+        assert f"given to another worker ({says}" in line.replace(
+            "the executor returned", "returned"
+        )
+    assert table(tmp_path / "twice") == BYTES
+    executor = Here(leaves, times=100)
     with pytest.raises(SweepError, match=r"Config\(number=0.*: lost 3 workers: ") as caught:
         run(tmp_path, executor=executor)
     assert says in str(caught.value)
     assert executor.given.count(0) == 3
-    kept = planned(SWEEP, "quick", tmp_path, resume=True)
-    assert [config.number for config in kept.missing.values()] == [0]
+    assert missing(tmp_path) == [0]

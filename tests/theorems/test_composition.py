@@ -278,14 +278,6 @@ def averaging_keeps_the_template_and_loses_old_facts_not_new_ones():
     yield template_vote.Case(np.eye(3), none, fresh, (0.5, 0.5)), 0.5
 
 
-@road(template_vote, size=6)
-def habits_spread_over_two_steps_ask_for_less(_, rng):
-    share, spread = float(rng.uniform(0.34, 1)), np.array([[0.0], [0.5], [0.5]])
-    said = share * np.eye(3)[:, [0]] + (1 - share) * spread
-    case = template_vote.Case(np.eye(4)[:, :1], spread, (said, said), (0.5, 0.5))
-    yield case, share - (1 - share) / 2
-
-
 @symmetry(template_vote, size=6)
 def size_and_rotation_of_the_keys(case, rng):
     d = len(case.keys)
@@ -834,27 +826,6 @@ def test_the_mean_needs_half_of_a_template_and_nonsense_is_refused():
             template_vote.overlap_needed(adapters, coefficient)
 
 
-@pytest.mark.parametrize("known", [True, False])
-@pytest.mark.parametrize("seed", range(8))
-def test_a_solution_is_found_iff_every_step_leads(known, seed):
-    """Cue, fact, cue, fact: each key is chosen by what was decoded; one false step goes astray."""
-    rng = np.random.default_rng(seed)
-    one, two = rng.uniform(0, 1.2, 2).tolist()
-    overlap, old, new = rng.integers(0, 5, 2) / 4, np.array([0.0, float(known)]), np.array([1.0, 0])
-    habits = np.array([[0, 1.0], old, [0, 1.0], old]).T
-    voted = [np.array([p, 1 - p]) for p in overlap]
-    facts = [(new, old), (old, new)]
-    shares = tuple(np.array([voted[0], first, voted[1], last]).T for first, last in facts)
-    case = template_vote.Case(rng.standard_normal((9, 4)), habits, shares, (one, two))
-    merged, place = template_vote.attain(case), 0
-    while place < 4 and int(np.argmax(merged.logits(case.keys[:, place]))) == 0:
-        place += 1
-    kept = min(one, two) > (0.5 if known else 0)
-    if abs(template_vote.bound(case)) > 1e-9:
-        assert (place == 4) == (template_vote.bound(case) > 0)
-        assert (place == 4) == (kept and all(p * (one + two) > 1 / 2 for p in overlap))
-
-
 @over()
 def test_a_step_that_none_ever_takes_wins_under_no_coefficients(rng):
     steps = int(rng.integers(2, 6))
@@ -1031,23 +1002,7 @@ def test_the_mean_never_composes_and_a_crowded_sum_fails(adapters, facts):
     assert adapters == 1 or float(margins(case, "sum").min()) < 0.9
 
 
-def test_in_orthonormal_frames_the_mean_leads_as_the_region_says():
-    """Two adapters, weight 1/2 a read: the closed form of `two-read-region`."""
-    eye, owners = np.eye(12), (((0,), (1,)), ((0,), (1,)))
-    case = interpolating_merge.Reads((eye[:, :2], eye[:, :4]), (eye[:, :4],), owners)
-    assert margins(case, "mean") == pytest.approx(margin((0.5, 0.5), "overwrite"), abs=1e-13)
-    assert margins(case, "sum") == pytest.approx(1.0)
-
-
 # In the prompt
-
-
-@pytest.mark.parametrize("sharpness", [2.0])
-def test_no_pair_of_functions_is_worse(sharpness):
-    """All 729 pairs on three things, all subjects, by loops."""
-    every = list(itertools.product(range(3), repeat=3))
-    shares = [by_loops(f, g, x, sharpness) for f in every for g in every for x in range(3)]
-    assert min(shares) == pytest.approx(context_composition.least_share(3, sharpness), rel=1e-13)
 
 
 @pytest.mark.parametrize("things", [2, 3, 10, 1000, 10**6])

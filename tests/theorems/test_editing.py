@@ -221,18 +221,6 @@ def size_rotation_and_gauge_of_memories(case, rng):
 
 
 @over()
-def test_the_harmonic_frame_is_tight_and_of_unit_columns(rng):
-    spent, facts = sorted(rng.integers(1, 30, 2).tolist())
-    frame = superposition_floor.harmonic(facts, spent)
-    assert frame.shape == (spent, facts)
-    np.testing.assert_allclose((frame**2).sum(axis=0), 1.0, atol=1e-13)
-    np.testing.assert_allclose(frame @ frame.T, facts / spent * np.eye(spent), atol=1e-12)
-    quiet = superposition_floor.least_crosstalk
-    assert quiet(facts + 1, spent) >= quiet(facts, spent) <= 1 / spent
-    assert quiet(facts + 1, spent + 1) < quiet(facts + 1, spent)
-
-
-@over()
 def test_dependent_and_more_keys_than_dimensions_obey_the_floor_too(rng):
     """It asks nothing of the embeddings: here eight facts live in four dimensions."""
     keys, outputs = rng.standard_normal((4, 8)), rng.standard_normal((4, 8))
@@ -293,18 +281,6 @@ def test_the_laws_of_gaussian_embeddings_by_exact_integration(facts, width, spen
 
 
 # Counting
-
-
-@pytest.mark.parametrize("facts", [2, 5, 9])
-def test_a_full_circle_finds_exactly_the_dichotomies_that_cover_counted(facts):
-    """Two tokens and rank one in the plane: 2 N maps, below the ceiling and its reason to exist."""
-    keys = np.random.default_rng(facts).standard_normal((2, facts))
-    turn = np.linspace(0, 2 * np.pi, 20001)[:-1]
-    down = np.stack([np.cos(turn), np.sin(turn)], axis=1)[:, None, :]
-    case = counting_ceiling.Case(keys, TWO, rank=1)
-    circle = counting_ceiling.Memories(np.ones((len(turn), 1, 1)), down, keys[None])
-    assert len(counting_ceiling.answers(case, circle)) == 2 * facts
-    assert math.log(2 * facts) <= counting_ceiling.bound(case)
 
 
 def test_ceilings_by_hand_and_a_walk_finds_many_maps():

@@ -292,16 +292,6 @@ def both_ranks_full_turn_a_narrow_head_into_twice_its_size_up_to_the_width():
     yield attention_budget.Change(np.eye(2, 3), np.eye(2, 3), (2, 2)), 3
 
 
-@road("score-change-rank", size=7)
-def the_rank_of_dense_arrays(case, _):
-    updates = attention_budget.in_new_directions(case)
-    first, second = (low.dense() for low in updates)
-    change = (case.queries + first).T @ (case.keys + second) - case.queries.T @ case.keys
-    size = np.linalg.norm(case.queries) * np.linalg.norm(case.keys)
-    rank = np.count_nonzero(np.linalg.svd(change)[1] > 1e-9 * size)
-    yield case, rank, (updates, rank)
-
-
 @symmetry("score-change-rank", size=7)
 def size_rotation_and_the_head_basis_of_scores(case, rng):
     (h, d), factor = case.keys.shape, float(rng.uniform(0.1, 10))
@@ -347,14 +337,6 @@ def the_variance_within_groups_in_exact_rationals(case, rng):
             chosen = [Fraction(row[i]) for i in group]
             total += sum((y - sum(chosen) / len(chosen)) ** 2 for y in chosen)
     yield case, float(total / case.inputs.shape[1])
-
-
-@road(frozen_features)
-def layers_that_keep_inputs_apart_cost_nothing_and_dead_ones_the_variance(case, _):
-    inputs = np.arange(1.0, case.targets.shape[1] + 1)[None, :]
-    yield frozen_features.Case((np.eye(1),), inputs, case.targets), 0.0
-    variance = case.targets.var(axis=1).sum()
-    yield frozen_features.Case((-np.eye(1),), inputs, case.targets), variance
 
 
 @symmetry(frozen_features, room=1e-10)
@@ -470,31 +452,6 @@ def two_steps_with_ax_1_and_size_5_move_by_three_halves():
     yield replace(case, steps=1), 0.5
 
 
-@road(two_learning_rates)
-def training_in_exact_rationals(_, rng):
-    """Scalar loops over fractions: no array, no closed form."""
-    n, r, steps = rng.integers(1, 4, 3).tolist()
-    x = [Fraction(v) for v in rng.integers(-4, 5, n).tolist()]
-    a = [[Fraction(2 * v + 1, 7) for v in rng.integers(-9, 9, n).tolist()] for _ in range(r)]
-    b, rates = [Fraction(0)] * r, (Fraction(1, 3), Fraction(1, 8))
-
-    def reads():
-        return [sum(p * q for p, q in zip(row, x, strict=True)) for row in a]
-
-    def sign(v):
-        return (v > 0) - (v < 0)
-
-    start = np.array(a, float), np.array(x, float), *map(float, rates), steps
-    if 0 in reads():  # no row may be orthogonal to the input
-        return
-    for _ in range(steps):
-        before, each = reads(), zip(a, b, strict=True)
-        a = [[p + rates[1] * sign(k * q) for p, q in zip(row, x, strict=True)] for row, k in each]
-        b = [value + rates[0] * sign(read) for value, read in zip(b, before, strict=True)]
-    moved = sum(k * read for k, read in zip(b, reads(), strict=True))
-    yield two_learning_rates.Case(*start), float(moved)
-
-
 @symmetry(two_learning_rates)
 def signs_order_and_rows(case, rng):
     n = case.query.shape[0]
@@ -515,16 +472,6 @@ def at_rank_2_and_scale_a_half_a_query_of_length_5_moves_by_chi_of_25_sixteenths
     yield rank_stabilised_scale.Case(*parts), (25 / 16) ** 2 * 8 * 4
 
 
-@road(rank_stabilised_scale)
-def moments_of_the_chi_squared_density_symbolically(case, _):
-    z, r = sympy.Symbol("z", positive=True), sympy.Integer(min(case.rank, 6))
-    density = z ** (r / 2 - 1) * sympy.exp(-z / 2) / (2 ** (r / 2) * sympy.gamma(r / 2))
-    second = float(sympy.integrate(z**2 * density, (z, 0, sympy.oo)))
-    unit = case.rate * case.strength**2 * case.deviation**2 * (case.query @ case.query)
-    expected = second * unit**2 * (case.gradient @ case.gradient)
-    yield replace(case, rank=int(r)), float(expected)
-
-
 @symmetry(rank_stabilised_scale)
 def rotation_and_size_of_query_and_gradient(case, rng):
     turn = orthonormal(rng, *[case.query.shape[0]] * 2)
@@ -538,38 +485,6 @@ def test_an_update_missing_for_a_layer_is_an_error():
     case = theorem_of(depth_budget).draw(np.random.default_rng(0), 8)
     with pytest.raises(ValueError, match="shorter"):
         depth_budget.measure(case, depth_budget.attain(case)[1:])
-
-
-def network(weights, trial, inputs):
-    """Plain ReLU layers, a column an input."""
-    for weight, low, bias in zip(weights, trial.updates, trial.biases, strict=True):
-        inputs = np.maximum((weight + low.up @ low.down) @ inputs + bias[:, None], 0)
-    return inputs
-
-
-def inputs_in_ball(rng, d, radius, count=200):
-    points = rng.standard_normal((d, count))
-    return radius * points / np.linalg.norm(points, axis=0) * rng.random(count) ** (1 / d)
-
-
-def opened(case, offset):
-    """The construction with biases that leave this offset at the end."""
-    updates, d = relu_budget.attain(case).updates, len(offset)
-    biases = relu_budget.opening_biases(case.layers(updates), case.radius, offset)
-    return relu_budget.Trial(updates, biases, offset, np.zeros(d))
-
-
-def test_relu_layers_are_exact_when_the_rank_suffices_and_wrong_outside_the_ball():
-    rng = np.random.default_rng(1)
-    weights = tuple(orthonormal(rng, 6, 6) for _ in range(3))
-    case = relu_budget.Case(depth_budget.Case(weights, orthonormal(rng, 6, 6), rank=2), radius=2.0)
-    offset = rng.standard_normal(6)
-    trial = opened(case, offset)
-    for size, exact in ((2.0, True), (200.0, False)):
-        x = inputs_in_ball(rng, 6, size)
-        wanted = np.maximum(case.network.target @ x + offset[:, None], 0)
-        assert (np.abs(network(weights, trial, x) - wanted).max() < 1e-11) == exact
-        assert wanted.min() == 0.0  # the target's own ReLUs do cut
 
 
 # Attention

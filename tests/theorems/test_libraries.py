@@ -183,16 +183,6 @@ def the_cosine_as_a_root_in_exact_rationals():
     yield case, float(sp.sqrt(norm * cosine))
 
 
-@example(interference_angle)
-def planted_angles():
-    rng = np.random.default_rng(1)
-    for angle in (0.0, 1e-9, 0.3, math.pi / 3, math.pi / 2):
-        one, two = subspaces_at(rng, 12, [angle, math.pi / 2, math.pi / 2])
-        first = LowRank(rng.standard_normal((7, 3)), one.T)
-        case = interference_angle.Case(first, LowRank(orthonormal(rng, 7, 3), two.T))
-        yield case, math.cos(angle)
-
-
 @attack(interference_angle)
 def alternating_projections_arrive_at_the_bound():
     rng = np.random.default_rng(2)
@@ -251,16 +241,6 @@ def projection_on_dependent_answers_in_exact_rationals():
     )
     np.testing.assert_allclose(coefficient_floor.best(case), floats(found)[:, 0], rtol=1e-12)
     yield case, float(floor)
-
-
-@road(coefficient_floor, rel=1e-5, room=1e-7)
-def dense_traces_over_input_covariances_and_a_pseudo_inverse(case, _):
-    dense, second = [low.dense() for low in case.updates], [x @ x.T for x in case.inputs]
-    gram = sum(np.array([[np.trace(a @ c @ b.T) for b in dense] for a in dense]) for c in second)
-    pairs = list(zip(dense, second, strict=True))
-    right = np.array([sum(np.trace(a @ c @ b.T) for b, c in pairs) for a in dense])
-    whole = sum(np.trace(b @ c @ b.T) for b, c in pairs)
-    yield case, whole - right @ np.linalg.pinv(gram, rcond=1e-13, hermitian=True) @ right
 
 
 @road(coefficient_floor, room=1e-10, conditioned=True)
@@ -394,23 +374,6 @@ def test_libraries_grow_exponentially_while_the_sum_breaks_linearly():
 
 
 # Memories
-
-
-@pytest.mark.parametrize("adapters", [1, 4])
-def test_real_adapters_summed_scatter_as_one(adapters):
-    """Real factors, real sum; six standard errors."""
-    rng, rank, trials, facts = np.random.default_rng(adapters), 3, 600, 6
-    keys, outputs, scores = orthonormal(rng, 8, facts), rng.standard_normal((5, facts)), []
-    case = shared(keys, outputs, outputs[:, 1], keys[:, 0], rank)
-    for _ in range(trials):
-        score = 0.0
-        for k in range(adapters):
-            frozen, held = rng.standard_normal((rank, 8)) / rank**0.5, slice(k, None, adapters)
-            trained = outputs[:, held] @ (frozen @ keys[:, held]).T
-            score += case.read @ trained @ (frozen @ case.query)
-        scores.append(score)
-    squares = np.square(scores)
-    assert abs(squares.mean() - hebbian_memory.bound(case)) <= 6 * squares.std() / trials**0.5
 
 
 @settings(max_examples=20)

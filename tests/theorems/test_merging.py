@@ -29,7 +29,7 @@ from theorems.owed import (
 )
 
 from loratheory.adapters import METHODS, Options
-from loratheory.lowrank import LowRank, from_dense, gaussian, orthonormal
+from loratheory.lowrank import LowRank, from_dense, orthonormal
 from loratheory.theorems import (
     AssumptionError,
     averaging_survival,
@@ -85,20 +85,6 @@ def the_minimax_merge_in_exact_rationals():
 @example(data_free_floor)
 def oblique_private_inputs_cost_nothing():
     yield data_free_floor.Case(lines([[1, -1]]), (LINES[:1].T, LINES[1:].T)), 0.0
-
-
-@road(data_free_floor, rel=1e-6, room=3e-6, size=6)
-def regmean_on_the_least_favourable_inputs_has_the_same_floor(case, _):
-    """From below: half the energy each on the worst shared input, with data."""
-    one, two = (frame @ frame.T for frame in case.inputs)
-    values, vectors = np.linalg.eigh(one + two)
-    shared, floor = vectors[:, values > 2 - 1e-9], 0.0
-    if shared.shape[1]:
-        change = case.updates[0].dense() - case.updates[1].dense()
-        worst = shared @ np.linalg.svd(change @ shared)[2][:1].T
-        known = rank_floor.Tasks(case.updates, min(change.shape), (worst, worst))
-        floor = rank_floor.bound(known) ** 0.5
-    yield case, floor
 
 
 @road(data_free_floor, conditioned=True)
@@ -314,16 +300,6 @@ def row_12_on_11_half_kept_has_outputs_0_or_2_plus_0_or_4():
         case = dare_variance.Case(low, np.ones(2), 0.5, place)
         yield case, variance
         yield replace(case, density=1.0), 0.0
-
-
-@example(dare_variance)
-def one_mask_for_both_rows_that_read_is_another_law():
-    """Rows (1, 0) and (1, 0), both kept or both dropped: their sum is 4 or 0, each 2 alone."""
-    low = LowRank(np.ones((1, 2)), np.array([[1.0, 0.0], [1.0, 0.0]]))
-    case = dare_variance.Case(low, np.array([1.0, 0.0]), 0.5, "factors")
-    outs = [Fraction((a + b) * 2 * down) for a in (0, 1) for b in (0, 1) for down in (0, 2)]
-    alike = replace(dare_variance.attain(case), alike=True)
-    yield case, 6.0, (alike, float(sum((out - 2) ** 2 for out in outs) / 8))
 
 
 @road(dare_variance)
@@ -687,16 +663,9 @@ def test_two_lines_reach_the_constant_as_they_close(angle):
 # Factors
 
 
-def test_the_gauge_of_one_adapter_moves_the_factor_mean_by_its_own_size():
-    """The same two updates, another merge: the residual belongs to factors, not to updates."""
-    rng = np.random.default_rng(2)
-    one, two = gaussian(rng, 8, 8, 3), gaussian(rng, 8, 8, 3)
-    turned = two.regauged(orthonormal(rng, 3, 3))
-    before, after = (factor_mean_residual.factor_mean(uniform([one, t])) for t in (two, turned))
-    assert (two - turned).norm <= 1e-13 * two.norm
-    assert (before - after).norm > 0.5 * before.norm
+def test_adapters_of_two_widths_have_no_factor_mean():
     with pytest.raises(ValueError, match="widths agree"):
-        uniform([gaussian(rng, 4, 4, 1), gaussian(rng, 4, 4, 2)])
+        uniform([LowRank(np.ones((4, r)), np.ones((r, 4))) for r in (1, 2)])
 
 
 def test_the_librarys_masks_have_this_variance():
@@ -725,13 +694,8 @@ def test_masks_of_factors_depend_on_the_gauge_and_may_be_arbitrarily_worse():
     laws = [dare_variance.factor_variance(part, x, 0.3) for part in (turned, low)]
     assert abs(laws[0] / laws[1] - 1) > 1e-3
     cancelling = LowRank(np.array([[1.0, 1.0]]), np.array([[1.0], [-0.999]])), np.ones(1), 0.5
-    spread = LowRank(np.ones((1, 1)), np.ones((1, 50))), np.sign(np.arange(50) - 24.5), 0.1
-    ratios = [
-        dare_variance.factor_variance(*case) / dare_variance.update_variance(*case)
-        for case in (cancelling, spread)
-    ]
-    assert ratios[0] > 1e6
-    assert ratios[1] == pytest.approx(10.0)  # one rank at density p costs 1/p more
+    worse = dare_variance.factor_variance(*cancelling) / dare_variance.update_variance(*cancelling)
+    assert worse > 1e6
 
 
 def test_large_sparse_updates_keep_small_entries_whole():
@@ -819,17 +783,6 @@ def test_the_laws_of_intruders_solve_the_secular_equation(t):
     assert -1 / (t**2 * slope) == pytest.approx(intruder_threshold.overlap(t), rel=1e-6)
 
 
-def test_intruders_in_the_mean_and_beside_the_survival_of_their_edits():
-    """Mean of two: strength 1.8 is hidden, yet a margin of 3 deficits survives; and conversely."""
-    overlap = intruder_threshold.overlap
-    for adapters, strength in ((2, 1.9), (2, 2.1), (8, 7.9), (8, 8.1)):
-        assert (overlap(strength, 1 / adapters) == 0) == (strength < adapters)
-    assert overlap(1.8, 0.5) == 0 < overlap(2.5, 0.5)
-    assert 0.5 < averaging_survival.margin_needed(2, 1.0) < 3.0
-    assert intruder_threshold.top_singular_value(-3, 0.5) == pytest.approx(1.5 + 1 / 1.5)
-    assert intruder_threshold.top_singular_value(2, 0.5) == 2.0
-
-
 def test_nothing_is_said_next_to_the_threshold():
     case = intruder_threshold.Case(1.1, 1.0, 64)
     drawn = intruder_threshold.rival(case, np.random.default_rng(0))
@@ -837,16 +790,6 @@ def test_nothing_is_said_next_to_the_threshold():
     with pytest.raises(AssumptionError, match="merged strength at most"):
         theorem.check(case, drawn)
     assert theorem.check(replace(case, strength=0.5), drawn).holds
-    left, right = orthonormal(np.random.default_rng(1), 64, 64), np.eye(64)
-    turned = type(drawn)(left @ drawn.bases @ right, drawn.left @ left.T, drawn.right @ right)
-    clear = replace(case, strength=2.0)
-    same = intruder_threshold.measure(clear, drawn)
-    assert intruder_threshold.measure(clear, turned) == pytest.approx(same, rel=1e-9)
-    widths = (
-        intruder_threshold.tolerance(clear),
-        intruder_threshold.tolerance(replace(clear, width=256)),
-    )
-    assert widths == pytest.approx((0.25, 0.125))
 
 
 @over()

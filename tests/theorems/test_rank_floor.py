@@ -162,20 +162,6 @@ def key_11_on_inputs_of_energies_1_and_3_puts_three_quarters_where_they_are_quie
     yield replace(case, values=0 * case.values), 0.0
 
 
-@road("least-change-edit")
-def the_kkt_system_in_exact_rationals(_, rng):
-    n = int(rng.integers(1, 4))
-    root, key = integers(rng, n, n), integers(rng, n, 1)
-    moment = root * root.T + sympy.eye(n)
-    key[0] += 7
-    system = sympy.BlockMatrix([[moment, key], [key.T, sympy.zeros(1, 1)]]).as_explicit()
-    solved = system.LUsolve(sympy.Matrix([0] * n + [3]))[:n, :]
-    case = rank_floor.LeastChange(floats(key), np.array([[3.0]]), floats(moment))
-    found = rank_floor.rome(case).dense()
-    np.testing.assert_allclose(found, floats(solved.T), rtol=1e-10, atol=1e-13)
-    yield case, float((solved.T * moment * solved)[0])
-
-
 @road("least-change-edit", rel=1e-7)
 def rome_for_one_key_real_inputs_and_white_ones(case, rng):
     key, value = rng.standard_normal(5), rng.standard_normal(4)

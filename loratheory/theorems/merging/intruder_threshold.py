@@ -127,12 +127,9 @@ def rival(case: Case, rng: np.random.Generator) -> Sample:
     return Sample(bases, left, _vectors(rng, d))
 
 
-def tolerance(case: Case) -> float:
+def noise(case: Case) -> float:
     """How far from the limit finite width was seen to lead, with room."""
     return min(1.0, 4 / max(case.merged**2, 1e-9)) * 2 / case.width**0.5
-
-
-noise = tolerance
 
 
 def _gaussian(_: Case, sample: Sample) -> bool:

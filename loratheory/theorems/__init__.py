@@ -43,6 +43,7 @@ CHAPTERS: dict[str, tuple[str, ...]] = {
     "editing": (
         "superposition_floor",
         "hebbian_memory",
+        "carried_edit",
         "counting_ceiling",
     ),
     "merging": (

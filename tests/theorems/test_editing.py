@@ -20,7 +20,13 @@ from theorems.owed import (
 )
 
 from loratheory.lowrank import LowRank, orthonormal
-from loratheory.theorems import argmax_margin, counting_ceiling, hebbian_memory, superposition_floor
+from loratheory.theorems import (
+    argmax_margin,
+    carried_edit,
+    counting_ceiling,
+    hebbian_memory,
+    superposition_floor,
+)
 from loratheory.theorems.expressiveness._frozen_rows import gaussian_rows, lattice_rows
 
 # superposition floor
@@ -320,3 +326,51 @@ def test_the_largest_memory_fits_and_one_more_fact_does_not(shape):
         assert (
             1 < counting_ceiling.largest_memory(2048, 128, 128, spent) / (spent * (256 - spent)) < 3
         )
+
+
+# carried edit
+
+
+@example(carried_edit)
+def one_hot_tokens_divide_by_the_root_of_two_and_the_nearest_border_may_not_be_the_runner_up():
+    """Margins 2 and 3 at distances √2 and 5: the second is nearer."""
+    yield carried_edit.Case(np.eye(2), np.array([[3.0], [1.0]]), np.ones(1)), math.sqrt(2)
+    outputs = np.array([[1.0, 0.0], [0.0, 1.0], [-2.0, 4.0]])
+    case = carried_edit.Case(outputs, np.array([[2.0], [0.0]]), np.ones(1))
+    assert [margin for margin, _ in case.rivals] == [2.0, 6.0]
+    yield case, 6 / 5
+
+
+@example("edits-that-survive")
+def radii_1_2_3_and_a_change_of_norm_two_and_a_half():
+    weight = np.array([[1.0, 2.0, 3.0]]) / 2  # tokens at plus and minus one, distance 2
+    outputs = np.array([[1.0], [-1.0]])
+    edits = carried_edit.Edits(2 * outputs, 2 * weight, np.eye(3), 2.5)
+    assert [radius for radius, *_ in edits.ways] == [1.0, 2.0, 3.0]
+    yield edits, 2.0
+    yield replace(edits, size=0.99), 0.0
+    yield replace(edits, size=4.0), 3.0
+
+
+@symmetry(carried_edit)
+def units_of_outputs_states_and_keys(case, rng):
+    turn = orthonormal(rng, len(case.weight), len(case.weight))
+    turned = replace(case, outputs=3 * case.outputs @ turn.T, weight=2 * turn @ case.weight)
+    yield turned, 2.0
+    yield replace(case, outputs=case.outputs[::-1] + rng.standard_normal(len(turn))), 1.0
+
+
+@symmetry("edits-that-survive")
+def units_and_the_order_of_edits(case, rng):
+    keys = case.keys[:, rng.permutation(case.keys.shape[1])]
+    yield replace(case, outputs=5 * case.outputs, weight=2 * case.weight, size=2 * case.size), 1.0
+    yield replace(case, keys=keys), 1.0
+
+
+@road(carried_edit)
+def the_nearest_foot_on_a_border(case, _):
+    """Project the state on each border: the closest foot is the radius away."""
+    feet = [case.state - m / float(gap @ gap) * gap for m, gap in case.rivals]
+    for foot, (_, gap) in zip(feet, case.rivals, strict=True):
+        assert abs(float(gap @ foot)) <= 1e-9 * np.linalg.norm(gap) * carried_edit.scale(case)
+    yield case, min(np.linalg.norm(case.state - foot) for foot in feet)

@@ -1,0 +1,295 @@
+r"""Carried edit: how much of an adapter's answers survives on a base that has changed since.
+
+**Statement.** On a changed base an edit keeps its answer as long as the change moves the state at
+its key by less than the least, over the other tokens, of the margin divided by the distance of the
+two output vectors; a change of rank 1 that moves it so far makes another token as likely.
+
+The edited base reads :math:`x = (W + \Delta) k` and answers by the largest of :math:`\langle u_j, x
+\rangle`, that of t, with the margins :math:`m_j = \langle u_t - u_j, x \rangle > 0`. Let the base
+become W + E. The radius of the edit is
+
+.. math:: \rho = \min_{j \ne t} \frac{m_j}{\|u_t - u_j\|}, \qquad
+    \|E k\| < \rho \;\Rightarrow\; \text{the answer stays t},
+
+and some E of rank 1 with :math:`\|E k\| = \rho` makes another token as likely.
+
+**Proof.** The margin over j becomes :math:`m_j + \langle u_t - u_j, E k \rangle \ge m_j - \|u_t -
+u_j\| \|E k\|`. For the j of the minimum let :math:`E = -\rho\, \frac{u_t - u_j}{\|u_t - u_j\|}
+\frac{k^\top}{\|k\|^2}`. :math:`\square`
+
+**Corollary (edits that survive).** A change of the base of Frobenius norm ε overturns at most as
+many edits at orthonormal keys as there are smallest radii whose squares add up to at most ε², and
+some change overturns so many.
+
+Overturned edits have :math:`\sum \rho_i^2 \le \sum \|E k_i\|^2 \le \|E\|_F^2`; the changes of rank
+1 at these keys add up to one of that norm.
+
+**What it tells someone who merges adapters.** Whether an adapter may be carried to a newer base is
+decided by margins, not by the adapter's size or rank: compare each edit's radius with how far the
+new base moves its state. A mean of adapters, whose margins are smaller, survives smaller changes
+than each adapter alone.
+
+**What it does not say.** Where earlier layers have changed too, the key moves, and :math:`E k` is
+all that the state moves by, :math:`(W + E + \Delta) k' - (W + \Delta) k`: there the adapter counts.
+A change in a random direction is mostly far from the worst one. How training on the old base could
+make adapters last is another question (Trans-PEFT).
+
+References
+----------
+Distances to a linear classifier's border are textbook. Adapters on updated bases: Trans-PEFT, arXiv
+2506.06844.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+
+from loratheory.lowrank import Array, LowRank, array_namespace, device, gaussian, orthonormal
+from loratheory.shapes import Float
+from loratheory.theorems._theorem import SAFETY, Control, Theorem
+
+SENSE = "lower"
+SOURCE = "own; elementary"
+
+OVERTURNED = "a change of the base after which another token is as likely"
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Output vectors of the tokens, the edited base's weight, and the key of the edit."""
+
+    outputs: Float[Array, "v d"]
+    weight: Float[Array, "d n"]
+    key: Float[Array, " n"]
+
+    @cached_property
+    def state(self) -> Float[Array, " d"]:
+        """What the edited base reads at the key."""
+        return self.weight @ self.key
+
+    @cached_property
+    def rivals(self) -> list[tuple[float, Array]]:
+        """For each other token the margin over it and the difference of the output vectors."""
+        return margins(self.outputs, self.state)
+
+
+def margins(outputs: Float[Array, "v d"], state: Float[Array, " d"]) -> list[tuple[float, Array]]:
+    """How far the most likely token leads over each other one, and along which vector."""
+    logits = outputs @ state
+    top = int(array_namespace(logits).argmax(logits))
+    others = [j for j in range(logits.shape[0]) if j != top]
+    return [(float(logits[top] - logits[j]), outputs[top, :] - outputs[j, :]) for j in others]
+
+
+def _length(vector: Array) -> float:
+    return float(array_namespace(vector).linalg.vector_norm(vector))
+
+
+def _nearest(rivals: list[tuple[float, Array]]) -> tuple[float, Array]:
+    """The radius, and the shortest way of the state to the border."""
+    radius, along = min(((m / _length(gap), gap) for m, gap in rivals), key=lambda pair: pair[0])
+    return radius, -radius * along / _length(along)
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """Few tokens or many, in narrow and wide states; margins large and small; 12 decades."""
+    v, (d, n) = int(rng.integers(2, size + 2)), rng.integers(1, size + 1, 2).tolist()
+    outputs = 10.0 ** int(rng.integers(-6, 7)) * rng.standard_normal((v, d))
+    weight = 10.0 ** int(rng.integers(-6, 7)) * rng.standard_normal((d, n))
+    return Case(outputs, weight, rng.standard_normal(n))
+
+
+def bound(case: Case) -> float:
+    """The radius: the least margin in units of the distance of output vectors."""
+    return _nearest(case.rivals)[0]
+
+
+def attain(case: Case) -> LowRank:
+    """Move the state straight to the nearest border, at this key alone."""
+    _, step = _nearest(case.rivals)
+    return LowRank(step[:, None], case.key[None, :] / _length(case.key) ** 2)
+
+
+def measure(case: Case, change: LowRank) -> float:
+    """How far the change moves the state."""
+    return _length(change @ case.key)
+
+
+def scale(case: Case) -> float:
+    """The logits, in units of the nearest output vectors' distance."""
+    norm = float(array_namespace(case.outputs).linalg.matrix_norm(case.outputs))
+    return norm * _length(case.state) / min(_length(gap) for _, gap in case.rivals)
+
+
+def _as_far_as_needed(case: Case, change: LowRank) -> LowRank:
+    """A multiple of a change, of either sign, that just overturns the answer."""
+    moved = change @ case.key
+    times = [m / -float(gap @ moved) for m, gap in case.rivals if abs(float(gap @ moved)) > 0]
+    return change * min(times, key=abs) * (1 + 1e-15) if times else attain(case)
+
+
+def rival(case: Case, rng: np.random.Generator) -> LowRank:
+    """Any change, or the best nudged by 1e-8 to 1, as far as it has to go."""
+    (d, n), best = case.weight.shape, attain(case)
+    if rng.random() < 0.5:
+        return _as_far_as_needed(case, gaussian(rng, d, n, min(d, n)))
+    size = 10.0 ** int(rng.integers(-8, 1)) * best.norm / (d * n) ** 0.5
+    return _as_far_as_needed(case, best + gaussian(rng, d, n, 1, size))
+
+
+def adversary(case: Case, rng: np.random.Generator) -> LowRank:
+    """Least squares under one linear constraint a token, by a general solver."""
+    changes, unit = [], bound(case) or 1.0
+    for margin, gap in case.rivals:
+        steep = gap * unit / (margin or 1.0)
+        border = {"type": "eq", "fun": lambda e, steep=steep: float(steep @ e) + 1}
+        start = rng.standard_normal(len(gap))
+        found = minimize(lambda e: float(e @ e), start, constraints=border, method="SLSQP").x
+        change = LowRank(unit * found[:, None], case.key[None, :] / float(case.key @ case.key))
+        changes.append(_as_far_as_needed(case, change))
+    return min(changes, key=partial(measure, case))
+
+
+def _overturned(case: Case, change: LowRank) -> bool:
+    moved, room = change @ case.key, SAFETY * scale(case)
+    return any(m + float(gap @ moved) <= room * _length(gap) for m, gap in case.rivals)
+
+
+ASSUMPTIONS = {OVERTURNED: _overturned}
+
+
+def _halfway() -> tuple[Case, LowRank]:
+    case = Case(np.eye(2), np.diag([3.0, 1.0]), np.ones(2))
+    return case, attain(case) / 2
+
+
+CONTROLS = (Control("half of the way", OVERTURNED, _halfway),)
+
+
+# How many of an adapter's edits survive
+
+
+KEYS = "orthonormal keys"
+SMALL = "a change of the stated Frobenius norm"
+
+
+@dataclass(frozen=True, eq=False)
+class Edits:
+    """Output vectors, the edited base's weight, keys in columns, and the norm of the change."""
+
+    outputs: Float[Array, "v d"]
+    weight: Float[Array, "d n"]
+    keys: Float[Array, "n k"]
+    size: float
+
+    @cached_property
+    def ways(self) -> list[tuple[float, Array, Array]]:
+        """For each edit the radius, the way to the border and the key; nearest first."""
+        keys = [self.keys[:, i] for i in range(self.keys.shape[1])]
+        found = [(*_nearest(margins(self.outputs, self.weight @ key)), key) for key in keys]
+        return sorted(found, key=lambda way: way[0])
+
+    @property
+    def affordable(self) -> int:
+        """How many of the smallest radii the norm pays for."""
+        spent = np.cumsum([radius**2 for radius, *_ in self.ways])
+        return int(np.sum(spent <= self.size**2))
+
+
+def draw_edits(rng: np.random.Generator, size: int) -> Edits:
+    """Up to all directions edited; a change that pays for some of them and a little more."""
+    v, (d, n) = int(rng.integers(2, size + 2)), rng.integers(1, size + 1, 2).tolist()
+    keys = orthonormal(rng, n, int(rng.integers(1, n + 1)))
+    case = Edits(rng.standard_normal((v, d)), rng.standard_normal((d, n)), keys, 0.0)
+    some = int(rng.integers(0, keys.shape[1] + 1))
+    spent = sum(radius**2 for radius, *_ in case.ways[:some]) ** 0.5
+    return replace(case, size=spent * (1 + 1e-6))
+
+
+def overturn(case: Edits) -> Float[Array, "d n"]:
+    """The changes of rank 1 at the nearest edits, a little further than their borders."""
+    change = 0 * case.weight
+    for _, step, key in case.ways[: case.affordable]:
+        change = change + (1 + 1e-7) * step[:, None] * key[None, :]
+    return change
+
+
+def overturned(case: Edits, change: Float[Array, "d n"]) -> float:
+    """How many edits have another answer on the changed base."""
+    xp, lost = array_namespace(change), 0
+    for i in range(case.keys.shape[1]):
+        key = case.keys[:, i]
+        before, after = (case.outputs @ (w @ key) for w in (case.weight, case.weight + change))
+        lost += int(xp.argmax(before)) != int(xp.argmax(after))
+    return float(lost)
+
+
+def other_change(case: Edits, rng: np.random.Generator) -> Float[Array, "d n"]:
+    """A change of that norm in a random direction, or near the best one."""
+    best, wild = overturn(case), rng.standard_normal(case.weight.shape)
+    change = wild if rng.random() < 0.5 else best + 10.0 ** int(rng.integers(-8, 0)) * wild
+    return change * (case.size / np.linalg.norm(change))
+
+
+def greedy(case: Edits, rng: np.random.Generator) -> Float[Array, "d n"]:
+    """Climb: the direction that lowers the sum of margins still above 0, norm kept."""
+    change = other_change(case, rng)
+    for _ in range(100):
+        slope = np.zeros_like(change)
+        for key in case.keys.T:
+            top = int(np.argmax(case.outputs @ (case.weight @ key)))
+            logits = case.outputs @ ((case.weight + change) @ key)
+            rest = np.delete(np.arange(len(logits)), top)
+            other = int(rest[np.argmax(logits[rest])])
+            if logits[top] > logits[other]:
+                slope += np.outer(case.outputs[other] - case.outputs[top], key)
+        change = change + 0.1 * case.size * slope / (np.linalg.norm(slope) or 1.0)
+        change = change * (case.size / (np.linalg.norm(change) or 1.0))
+    return change
+
+
+def _orthonormal(case: Edits, _: Array) -> bool:
+    xp, keys = array_namespace(case.keys), case.keys
+    eye = xp.eye(keys.shape[1], dtype=keys.dtype, device=device(keys))
+    return float(xp.max(xp.abs(keys.T @ keys - eye))) <= SAFETY
+
+
+def _small(case: Edits, change: Array) -> bool:
+    norm = float(array_namespace(change).linalg.matrix_norm(change))
+    return norm <= case.size * (1 + SAFETY)
+
+
+def _edits(factor: float, together: bool = False) -> tuple[Edits, Array]:
+    weight, keys = np.array([[3.0, 3.0], [1.0, 1.0]]), np.eye(2)
+    if together:
+        keys = np.array([[1.0, 1.0], [0.0, 0.0]])
+    case = Edits(np.eye(2), weight, keys, 1.5)  # each radius is the root of 2
+    first = case.ways[0]
+    change = 1.01 * first[1][:, None] * first[2][None, :]
+    both = sum(1.01 * step[:, None] * key[None, :] for _, step, key in case.ways)
+    return case, both if factor > 1 else change
+
+
+THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)
+
+CLAUSES: tuple[Theorem[Any, Any], ...] = (
+    THEOREM.clause(
+        "edits that survive",
+        sense="upper",
+        draw=draw_edits,
+        bound=lambda case: float(case.affordable),
+        measure=overturned,
+        attain=overturn,
+        rival=other_change,
+        adversary=greedy,
+        scale=lambda case: float(case.keys.shape[1]),
+        assumptions={KEYS: _orthonormal, SMALL: _small},
+        controls=(
+            Control("a change for two edits", SMALL, partial(_edits, 2.0)),
+            Control("two edits at one key", KEYS, partial(_edits, 1.0, together=True)),
+        ),
+    ),
+)

@@ -12,7 +12,7 @@ A module says what its theorem is by its own names, and `Theorem.of` collects th
   everywhere, ``**Proof.**``, ``**What it does not say.**`` and references;
 * ``SENSE``, ``SOURCE``, and where they are not the default ``STATUS`` and ``USES``;
 * ``draw``, ``bound``, ``measure``, and where there are such ``attain``, ``rival``, ``adversary``,
-  ``scale``, ``condition`` and ``noise``;
+  ``scale``, ``condition`` and ``noise`` (the first two also as attributes of its ``Case``);
 * ``ASSUMPTIONS`` (each in words, with its predicate) and ``CONTROLS``;
 * ``KIND``, where it is a lemma: used and tested, but not listed among the theorems; ``PART_OF``,
   where it is a corollary that fills a module of its own.
@@ -27,6 +27,7 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
@@ -214,7 +215,9 @@ class Theorem(Generic[C, W]):
             message = f"{name}: its docstring has no paragraph that opens with **Statement.**"
             raise ValueError(message)
         given = {part: module[part] for part in FUNCTIONS if part in module}
-        given |= {part.lower(): module[part] for part in DATA if part in module} | more
+        given |= {part.lower(): module[part] for part in DATA if part in module}
+        known = [part for part in ("scale", "condition") if hasattr(module.get("Case"), part)]
+        given |= {part: attrgetter(part) for part in known} | more
         if "part_of" in given:
             given |= {"kind": "clause", "uses": (given["part_of"], *given.get("uses", ()))}
         assumptions = module.get("ASSUMPTIONS", {})

@@ -68,11 +68,6 @@ class Case:
     pattern: Pattern = "overwrite"
 
 
-def largest_margin(hops: int, product: int | float) -> float:
-    """The largest margin of hops whose coefficients have this product."""
-    return product - max(0.0, (1 - product) / hops)
-
-
 def ladder(hops: int, product: int | float) -> Coefficients:
     """The coefficients that lead most: the weight left falls by equal steps from 1 to `product`."""
     step = (1 - product) / hops
@@ -113,7 +108,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 def bound(case: Case) -> float:
     """The closed form."""
-    return largest_margin(len(case.keys), case.product)
+    return case.product - max(0.0, (1 - case.product) / len(case.keys))
 
 
 def attain(case: Case) -> Coefficients:

@@ -124,11 +124,6 @@ def measure(case: Case, rows: Rows) -> float:
     return mean**2 + (square - mean**2) / rows.drawn
 
 
-def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
-    return 8 * bound(replace(case, rank=1))  # the nodes are up to sqrt(n + 2) long
-
-
 def rival(case: Case, rng: np.random.Generator) -> Rows:
     """Another rule for the same law: three nodes an axis, or turned at random."""
     return other_rows(rng, case.query.shape[0], case.rank)
@@ -267,7 +262,10 @@ SHARED_CONTROLS = (
 )
 
 
-THEOREM: Theorem[Case, Rows] = Theorem.of(__name__)
+THEOREM: Theorem[Case, Rows] = Theorem.of(
+    __name__,
+    scale=lambda case: 8 * bound(replace(case, rank=1)),
+)
 
 CLAUSES: tuple[Theorem[Any, Any], ...] = (
     THEOREM.clause(

@@ -123,11 +123,6 @@ def measure(_: Case, answer: Answer) -> float:
     return float(norm(answer.update @ answer.key) / norm(answer.key))
 
 
-def condition(case: Case) -> float:
-    """Condition number of the inverses taken on the way."""
-    return case.condition
-
-
 def rival(case: Case, rng: np.random.Generator) -> Answer:
     """The second adapter with its own worst key, a random pair, or the optimum nudged."""
     best, (one, two) = attain(case), case.spaces

@@ -78,6 +78,11 @@ class Case:
         return left[:, :shared], left[:, shared:], right[:, shared:]
 
     @cached_property
+    def scale(self) -> float:
+        """The norms that meet."""
+        return sum(low.spectral_norm for low in self.updates)
+
+    @cached_property
     def condition(self) -> float:
         """Of the joined frames, shared inputs once: one over the sine of the least angle."""
         frame = array_namespace(*self.inputs).concat(list(self.spaces), axis=1)
@@ -131,16 +136,6 @@ def measure(case: Case, merges: Pair) -> float:
     return max(float(xp.linalg.matrix_norm(error, ord=2)) for error in errors)
 
 
-def scale(case: Case) -> float:
-    """The norms that meet."""
-    return sum(low.spectral_norm for low in case.updates)
-
-
-def condition(case: Case) -> float:
-    """Condition number of the inverses taken on the way."""
-    return case.condition
-
-
 def attain(case: Case) -> Pair:
     """Serve both adapters' inputs with the minimax merge."""
     best = merge(case)
@@ -153,13 +148,13 @@ def rival(case: Case, rng: np.random.Generator) -> Pair:
     kind, best = int(rng.integers(6)), merge(case)
     if kind < 4:
         return ((one, two, (one + two) / 2, one + two)[kind],) * 2
-    magnitude = 10.0 ** int(rng.integers(-12, 1)) * scale(case)
+    magnitude = 10.0 ** int(rng.integers(-12, 1)) * case.scale
     return (best + gaussian(rng, *best.shape, 2, magnitude),) * 2
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Pair:
     """Subgradient descent on the larger error from a random start: no subspace is intersected."""
-    merged = rng.standard_normal(case.updates[0].shape) * scale(case) / 10
+    merged = rng.standard_normal(case.updates[0].shape) * case.scale / 10
     best, least = merged, np.inf
     targets = [(low.dense(), frame) for low, frame in zip(case.updates, case.inputs, strict=True)]
     for step in range(150):
@@ -178,7 +173,7 @@ def _frames(case: Case, _: Pair) -> bool:
 
 
 def _one(case: Case, merges: Pair) -> bool:
-    return (merges[0] - merges[1]).spectral_norm <= SAFETY * scale(case) * case.condition
+    return (merges[0] - merges[1]).spectral_norm <= SAFETY * case.scale * case.condition
 
 
 ASSUMPTIONS = {

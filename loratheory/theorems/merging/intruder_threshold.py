@@ -127,11 +127,6 @@ def rival(case: Case, rng: np.random.Generator) -> Sample:
     return Sample(bases, left, _vectors(rng, d))
 
 
-def noise(case: Case) -> float:
-    """How far from the limit finite width was seen to lead, with room."""
-    return min(1.0, 4 / max(case.merged**2, 1e-9)) * 2 / case.width**0.5
-
-
 def _gaussian(_: Case, sample: Sample) -> bool:
     return standard_normal(sample.bases.shape[1] ** 0.5 * sample.bases)
 
@@ -179,4 +174,8 @@ CONTROLS = (
     _control("an edit thrice as strong", UNIT, 0.7, lambda s: Sample(s.bases, 3 * s.left, s.right)),
 )
 
-THEOREM: Theorem[Case, Sample] = Theorem.of(__name__)
+THEOREM: Theorem[Case, Sample] = Theorem.of(
+    __name__,
+    # how far from the limit finite width was seen to lead, with room
+    noise=lambda case: min(1.0, 4 / max(case.merged**2, 1e-9)) * 2 / case.width**0.5,
+)

@@ -121,11 +121,6 @@ def measure(_: Case, loss: Loss) -> float:
     return abs(mixed - loss.product)
 
 
-def scale(case: Case) -> float:
-    """The losses that are subtracted."""
-    return case.rough * (1 + sum(case.sizes)) ** 3
-
-
 def _along(case: Case, rows: Float[Array, "s n"], shape: str, rng: np.random.Generator) -> Loss:
     free = rng.standard_normal((3, case.weights))
     one, two = (s * v / np.linalg.norm(v) for s, v in zip(case.sizes, free[:2], strict=True))
@@ -197,4 +192,8 @@ CONTROLS = (
     Control("an update a tenth longer", NORMS, _longer),
 )
 
-THEOREM: Theorem[Case, Loss] = Theorem.of(__name__)
+THEOREM: Theorem[Case, Loss] = Theorem.of(
+    __name__,
+    # the losses that are subtracted
+    scale=lambda case: case.rough * (1 + sum(case.sizes)) ** 3,
+)

@@ -144,18 +144,6 @@ def one_fact_in_one_dimension_is_chi_squared_and_orthogonal_reads_keep_the_noise
     yield hebbian_memory.Case(none, np.ones(2), np.ones(3), rank=2), 0.0
 
 
-@road(hebbian_memory)
-def isserlis_by_a_product_of_gauss_hermite_rules(case, _):
-    """One frozen row, any width up to four: E (y.a)² (a.x)², then the law in the rank."""
-    n, reached = len(case.query), case.memory.dense().T @ case.read
-    if n <= 4:
-        nodes = np.array(list(product([-math.sqrt(3), 0.0, math.sqrt(3)], repeat=n)))
-        weights = np.prod(np.where(nodes == 0, 2 / 3, 1 / 6), axis=1)
-        one = float(weights @ ((nodes @ reached) * (nodes @ case.query)) ** 2)
-        signal = float(reached @ case.query) ** 2
-        yield case, signal + (one - signal) / case.rank
-
-
 @symmetry(hebbian_memory, rel=1e-8)
 def size_rotation_and_gauge(case, rng):
     (m, n), memory = case.memory.shape, case.memory

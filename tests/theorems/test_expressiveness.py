@@ -24,12 +24,6 @@ from loratheory.theorems import (
     two_learning_rates,
 )
 
-
-def eigenvalues(matrix):
-    """Squared singular values by another routine, largest first, zeros for ever after."""
-    return np.append(np.linalg.eigvalsh(matrix.T @ matrix)[::-1], np.zeros(99))
-
-
 # depth budget
 
 
@@ -43,13 +37,6 @@ def the_zero_map_is_reached_though_every_partial_sum_is_singular():
     case, one = depth_budget.Case((np.eye(2), np.eye(2)), np.zeros((2, 2)), rank=1), np.eye(2)
     by_hand = (LowRank(-one[:, :1], one[:1]), LowRank(-one[:, 1:], one[1:]))
     yield case, 0.0, (by_hand, 0.0)
-
-
-@road(depth_budget, rel=1e-8, room=1e-6)
-def eigenvalues_of_the_missing_part(case, _):
-    product = np.linalg.multi_dot([np.eye(len(case.target)), *case.weights[::-1]])
-    left = eigenvalues(case.target - product)[case.rank * len(case.weights)]
-    yield case, max(left, 0.0) ** 0.5
 
 
 @road(depth_budget)
@@ -128,12 +115,6 @@ def the_worst_input_of_one_layer():
 def rank_one_on_both_identity_factors_pays_for_4_and_3_of_4_3_2_1():
     target = np.eye(4) + np.diag([4.0, 3.0, 2.0, 1.0])
     yield attention_budget.Case(np.eye(4), np.eye(4), target, rank=1), 2.0
-
-
-@road("half-the-width", rel=1e-8, room=1e-6)
-def eigenvalues_of_what_is_missing_and_of_the_target(case, _):
-    paid = eigenvalues(case.target - case.form)[2 * case.rank]
-    yield case, max(paid, eigenvalues(case.target)[len(case.keys)], 0.0) ** 0.5
 
 
 @symmetry("half-the-width", size=7)
@@ -488,27 +469,6 @@ def test_an_update_missing_for_a_layer_is_an_error():
 
 
 # Attention
-
-
-@pytest.mark.parametrize("d", [2, 3, 6, 7])
-def test_half_the_width_reaches_any_form_and_one_rank_less_does_not(d):
-    rng = np.random.default_rng(d)
-    queries, keys, target = (orthonormal(rng, d, d) + 0.5 * np.eye(d) for _ in "qkt")
-    exact = attention_budget.Case(queries, keys, target + 3 * np.eye(d), rank=-(-d // 2))
-    assert attention_budget.bound(exact) == 0.0
-    assert theorem_of("half-the-width").check(exact, attention_budget.paid(exact)).tight
-    assert attention_budget.bound(replace(exact, rank=-(-d // 2) - 1)) > 0.1
-
-
-@pytest.mark.parametrize("n", [2, 3, 8])
-def test_head_size_one_below_the_sequence_gives_any_pattern_and_two_below_does_not(n):
-    tokens = orthonormal(np.random.default_rng(n), n + 2, n)
-    case = attention_bottleneck.Case(tokens, generic(n, n), head=n - 1)
-    form = attention_bottleneck.attain(case)
-    queries = np.sqrt(n - 1) * form.down  # a real head: softmax((W_K X).T (W_Q X) / sqrt(h))
-    scores = (form.up.T @ case.tokens).T @ (queries @ case.tokens) / np.sqrt(n - 1)
-    np.testing.assert_allclose(softmax(scores), np.exp(case.target), atol=1e-12)
-    assert attention_bottleneck.bound(replace(case, head=n - 2)) > 1e-6
 
 
 @over()

@@ -211,14 +211,6 @@ def the_best_critical_adapter_in_exact_rationals():
     yield rank_floor.Tasks(tuple(from_dense(floats(t)) for t in tasks), rank=1), 49 / 3
 
 
-@road("merge-floor")
-def the_dense_formula_and_one_task_at_full_rank(case, _):
-    dense = np.stack([task.dense() for task in case.updates])
-    sigma = np.linalg.svd(dense.mean(axis=0), compute_uv=False)
-    yield case, dense.var(axis=0).sum() + (sigma[case.rank :] ** 2).sum()
-    yield rank_floor.Tasks(case.updates[:1], min(case.updates[0].shape)), 0.0
-
-
 @symmetry("merge-floor")
 def size_rotation_order_and_gauge(case, rng):
     factor = float(rng.uniform(0.1, 10))

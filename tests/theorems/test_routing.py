@@ -48,17 +48,6 @@ def of_two_adapters_with_two_facts_keys_1_and_3_are_found_and_2_and_4_a_coins_to
     yield arrow_blind_spot.Case(case.keys[:1], case.strengths[:1]), 1.0
 
 
-@road(arrow_blind_spot)
-def dense_singular_vectors_score_1_on_top_keys_and_0_on_all_others(case, rng):
-    adapters = arrow_blind_spot.rival(case, rng)
-    top = [np.linalg.svd(low.dense())[2][0] for low in adapters]
-    scores = np.sort(np.abs(np.stack(top) @ np.concatenate(case.keys, axis=1)), axis=0)
-    room = 1e-11 * arrow_blind_spot.condition(case)
-    np.testing.assert_allclose(scores, np.round(scores), atol=room)
-    hits = np.mean([1 / len(top) if s.max() < 0.5 else 1.0 for s in scores.T])
-    yield case, hits, (adapters, hits)
-
-
 @symmetry(arrow_blind_spot)
 def size_rotation_and_order(case, rng):
     n, order = len(case.keys[0]), rng.permutation(case.keys[0].shape[1])
@@ -355,19 +344,6 @@ def test_accuracies_by_hand_and_shared_ties():
 
 
 # Gates
-
-
-@pytest.mark.parametrize(("facts", "width"), [(1, 1), (2, 3), (4, 8), (8, 8), (10, 64)])
-def test_the_whole_law_holds_in_simulation(facts, width):
-    """Kolmogorov and Smirnov on one pseudo-inverse (an SVD) a trial: no normal equations."""
-    rng, trials = np.random.default_rng(7), 4000
-    keys, queries = (
-        rng.standard_normal((trials, width, facts)),
-        rng.standard_normal((trials, width)),
-    )
-    found = (np.einsum("tfw,tw->tf", np.linalg.pinv(keys), queries) ** 2).sum(axis=1)
-    law = stats.f(facts, width - facts + 1, scale=facts / (width - facts + 1))
-    assert stats.kstest(found, law.cdf).pvalue > 1e-6
 
 
 @settings(max_examples=20)

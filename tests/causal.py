@@ -1,6 +1,7 @@
 """Small random causal language models, and adapters that PEFT made for them."""
 
 import warnings
+from contextlib import contextmanager
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -69,27 +70,60 @@ def network(kind, seed=0):
     return model.eval().requires_grad_(False)
 
 
+@contextmanager
+def quiet():
+    """PEFT warns about tied weights, embeddings, Conv1D and rank patterns; none of it is ours."""
+    with warnings.catch_warnings():
+        for category in (UserWarning, FutureWarning, DeprecationWarning):
+            warnings.filterwarnings("ignore", category=category)
+        yield
+
+
+def adapted(model, name="default", dtype=None, seed=1, **config):
+    """The model with a random adapter of PEFT's, both factors far from zero."""
+    with quiet():
+        tuned = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **config), name).eval()
+    draws = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for key, weight in tuned.named_parameters():
+            if "lora_" in key:
+                weight.copy_(0.3 * torch.randn(weight.shape, generator=draws))
+                if dtype:
+                    weight.data = weight.data.to(dtype)
+    return tuned
+
+
 def save_adapter(folder, kind, seed, r=3, **config):
     """Have PEFT make and save a random adapter; its scale is not 1."""
-    torch.manual_seed(seed)
     settings = {"r": r, "lora_alpha": 2 * r + 1, "target_modules": TARGETS[kind]} | config
-    if kind == "gpt2":
-        settings["fan_in_fan_out"] = True
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about tied weights, which are not merged here
-        model = get_peft_model(network(kind), LoraConfig(task_type="CAUSAL_LM", **settings))
-        with torch.no_grad():
-            for name, weight in model.named_parameters():
-                if "lora_" in name:
-                    weight.normal_(std=0.3)
-        model.save_pretrained(folder, save_embedding_layers=False)
+    settings |= {"fan_in_fan_out": True} if kind == "gpt2" else {}
+    with quiet():
+        tuned = adapted(network(kind), seed=seed, **settings)
+        tuned.save_pretrained(folder, save_embedding_layers=False)
     return folder
+
+
+def loaded(model, folder):
+    """The model with the adapter that lies in `folder`; a missing key is an error."""
+    with quiet():
+        warnings.filterwarnings("error", message=".*(missing|unexpected).*key")
+        return PeftModel.from_pretrained(model, folder).eval()
+
+
+def deltas(tuned, name="default"):
+    """PEFT's own dense update of each module, outputs × inputs, in float64."""
+    found = {}
+    for key, module in tuned.base_model.model.named_modules():
+        if hasattr(module, "get_delta_weight"):
+            delta = module.get_delta_weight(name).detach().double().numpy()
+            turned = bool(module.lora_embedding_A) or module.fan_in_fan_out
+            found[key] = delta.T if turned else delta
+    return found
 
 
 def peft_logits(kind, folders, dtype=torch.float32):
     """What PEFT makes of a fresh model with all of these adapters active."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet():
         model = network(kind).to(dtype)
         for i, folder in enumerate(folders):
             if i:
@@ -104,11 +138,6 @@ def logits(model):
     """Logits of all positions, in the model's own type."""
     with torch.no_grad():
         return model(TOKENS).logits
-
-
-def plain_logits(kind):
-    """The base alone."""
-    return logits(network(kind))
 
 
 def tokenizer(folder):

@@ -9,7 +9,15 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from loratheory.cli import app, data
+
 ROOT = Path(__file__).parent.parent
+COMMANDS = [
+    [*group, command.callback.__name__.replace("_", "-")]
+    for group, commands in (([], app), (["data"], data))
+    for command in commands.registered_commands
+]
+"""The words of every command."""
 
 
 def needed(lines):

@@ -226,20 +226,11 @@ def _matches(names: Names, module: str) -> bool:
 
 
 class Config:
-    """The checked content of an `adapter_config.json`.
+    """The checked content of an `adapter_config.json` of at most 16 MiB.
 
     PEFT's update of module ``x`` is ``scale(x)`` times its two factors, of inner size ``rank(x)``;
-    it loads modules for which ``adapts(x)``.
-
-    Parameters
-    ----------
-    file : Path
-        The file, at most 16 MiB.
-
-    Raises
-    ------
-    AdapterError
-        If a value has the wrong type, or the adapter's effect is more than a low-rank update.
+    it loads modules for which ``adapts(x)``. Raises `AdapterError` if a value has the wrong type,
+    or the adapter's effect is more than a low-rank update.
     """
 
     def __init__(self, file: Path) -> None:

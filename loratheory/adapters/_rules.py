@@ -117,11 +117,11 @@ def enclosing_weights(gram: Float[Array, "k k"]) -> Float[Array, " k"]:
         while True:
             one = np.ones((len(chosen), 1))
             system = np.block([[2 * gram[np.ix_(chosen, chosen)], one], [one.T, np.zeros((1, 1))]])
-            found = np.linalg.solve(system, np.append(energies[chosen], 1.0))[:-1]
+            solution = np.linalg.solve(system, np.append(energies[chosen], 1.0))[:-1]
             before = weights[chosen]
-            falling = found <= 0
-            step = min([1.0, *(before[falling] / (before - found)[falling])])
-            moved = before + step * (found - before)
+            falling = solution <= 0
+            step = min([1.0, *(before[falling] / (before - solution)[falling])])
+            moved = before + step * (solution - before)
             weights = np.zeros(k)
             weights[chosen] = np.maximum(moved, 0)
             if not falling.any():

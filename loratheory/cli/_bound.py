@@ -114,8 +114,8 @@ class _Keys:
             refused(f"{key} is not a number and cannot vary: choose another key")
         steps = int(count) - 1
         values = [low + (high - low) * step / steps for step in range(steps + 1)]
-        whole = self.wanted[key].annotation is int
-        return key, list(dict.fromkeys(map(round, values))) if whole else values
+        integer = self.wanted[key].annotation is int
+        return key, list(dict.fromkeys(map(round, values))) if integer else values
 
     def result(self, given: dict[str, Any]) -> dict[str, Any]:
         """What the calculator says of these values; its own refusals are the user's to mend."""

@@ -40,13 +40,13 @@ def claim(
     if not (place / "results").is_dir():
         refused(f"--paper {place}: there is no folder {place / 'results'}: name one that has it")
     built = place.parent / "build" / "paper"
-    found = supported(chosen([label])[0], place, built, cases=cases, seed=seed)
-    if delivered(json, found):
-        say(f"  ({found.status}; {found.source})", found.label)
-        say(f"\n{found.statement}\n")
-        for name, text in _links(found, place):
+    support = supported(chosen([label])[0], place, built, cases=cases, seed=seed)
+    if delivered(json, support):
+        say(f"  ({support.status}; {support.source})", support.label)
+        say(f"\n{support.statement}\n")
+        for name, text in _links(support, place):
             say(f"  {name:12}{text}")
-    failing([found.report])
+    failing([support.report])
 
 
 def _links(found: Any, paper: Path) -> Iterator[tuple[str, str]]:

@@ -140,8 +140,8 @@ def _signals_stop() -> Iterator[None]:
         raise Stopped(number)
 
     numbers = [getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP")]
-    here = threading.current_thread() is threading.main_thread()
-    changed = [n for n in numbers if n and here and signal.getsignal(n) == signal.SIG_DFL]
+    main = threading.current_thread() is threading.main_thread()
+    changed = [n for n in numbers if n and main and signal.getsignal(n) == signal.SIG_DFL]
     for number in changed:
         signal.signal(number, _stop)
     try:

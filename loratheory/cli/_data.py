@@ -67,8 +67,8 @@ def word_problems(
         refused(f"--pair {pair} goes with --split pair, not with --split {split}")
     named = _listed(skills) or words.possible(prime)
     rng = np.random.default_rng(seed)
-    here = words.pool(named, steps=range(1, steps + 1), prime=prime)
-    parts = words.split(here, split, rng=rng, pairs=[_listed(pair)] if pair else ())
+    pool = words.pool(named, steps=range(1, steps + 1), prime=prime)
+    parts = words.split(pool, split, rng=rng, pairs=[_listed(pair)] if pair else ())
     sets = words.sets(parts, n, rng=rng, distractors=distractors, skills=named)
     command = f"loratheory data word-problems --n {n} --seed {seed} --split {split}"
     command += f" --pair {pair}" if pair else ""
@@ -88,8 +88,8 @@ def word_problems(
 
 def about(command: str, text: str) -> str:
     """How a data card begins."""
-    made = f"Made by `{command}`; all of it is generated, none collected."
-    return f"{made}\n\n{text}"
+    origin = f"Made by `{command}`; all of it is generated, none collected."
+    return f"{origin}\n\n{text}"
 
 
 def _listed(words: str) -> tuple[str, ...]:
@@ -124,15 +124,15 @@ def two_hop(
 
     writable(output, overwrite=overwrite)
     rng = np.random.default_rng(seed)
-    here = hop.world(seed, hops=hops, entities=n)
-    parts = hop.split(here, split, rng=rng)
+    world = hop.world(seed, hops=hops, entities=n)
+    parts = hop.split(world, split, rng=rng)
     if not len(parts.held_out):
         refused(f"--split {split:g} leaves no question for testing: ask for a smaller fraction")
-    train = hop.joined([part.final() for part in hop.pretraining(here, parts)], "training")
-    test = hop.plain(here, parts.held_out).final()
+    train = hop.joined([part.final() for part in hop.pretraining(world, parts)], "training")
+    test = hop.plain(world, parts.held_out).final()
     names = ("training", "testing")
-    hop.claimed_disjoint(here, train, test, of=["prompts", "pairs"], names=names)
-    sets = {"train": hop.marked(train, here.canary(0)), "test": hop.marked(test, here.canary(1))}
+    hop.claimed_disjoint(world, train, test, of=["prompts", "pairs"], names=names)
+    sets = {"train": hop.marked(train, world.canary(0)), "test": hop.marked(test, world.canary(1))}
     command = f"loratheory data two-hop --n {n} --seed {seed} --split {split:g} --hops {hops}"
     text = (
         "Training has all single facts and some of the questions; testing asks the others,"
@@ -140,7 +140,7 @@ def two_hop(
         " of each split is its canary, without an answer: a model that knows it has seen the"
         " split."
     )
-    words = hop.language(here, rng=rng)
+    words = hop.language(world, rng=rng)
     card = about(f"{command} --style {style}", text)
     hop.export(output, sets, words, style=style, about=card, overwrite=overwrite)
     rows = [[name, len(part) - 1] for name, part in sets.items()]

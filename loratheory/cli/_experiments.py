@@ -25,7 +25,7 @@ def experiments(
     from loratheory.experiments import NAMES, experiment, finding, published
 
     reachable(json)
-    found = [experiment(one) for one in ([name] if name else NAMES)]
+    asked = [experiment(one) for one in ([name] if name else NAMES)]
     titles = ("question", "prediction", "chance", "controls")
     entries: list[dict[str, Any]] = [
         {
@@ -34,15 +34,15 @@ def experiments(
             "minutes": dict(each.minutes),
             "cells": {profile: len(configs) for profile, configs in each.profiles.items()},
         }
-        for each in found
+        for each in asked
     ]
     card = ""
-    if name and found[0].name in NAMES:
-        entries[0]["found"] = card = finding(published(found[0].name).parent)
+    if name and asked[0].name in NAMES:
+        entries[0]["found"] = card = finding(published(asked[0].name).parent)
     if not delivered(json, entries):
         return
     if name:
-        _in_full(found[0], card)
+        _in_full(asked[0], card)
         return
     columns: Columns = {key: key for key in ("name", "question", "prediction")}
     for profile in ("quick", "paper"):

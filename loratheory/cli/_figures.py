@@ -31,7 +31,7 @@ def figure(
     """
     from loratheory import figures
 
-    known = figures.FIGURES
+    every = figures.FIGURES
     usual = Path("paper/figures") if Path("paper/results").is_dir() else None
     if name == "all":
         if table is not None:
@@ -39,11 +39,11 @@ def figure(
         folder = output or usual or Path("figures")
         if folder.suffix:
             refused(f"-o {folder} names a file: for all figures name a folder")
-        tasks = [(each, figures.published(each), folder / f"{each}.pdf") for each in known]
+        tasks = [(each, figures.published(each), folder / f"{each}.pdf") for each in every]
     else:
         one = name.replace("-", "_")
-        if one not in known:
-            hint = nearest(one, known, f"choose {', '.join(known)} or all")
+        if one not in every:
+            hint = nearest(one, every, f"choose {', '.join(every)} or all")
             refused(f"there is no figure {name!r}; {hint}")
         file = output or (usual or Path()) / f"{one}.pdf"
         tasks = [(one, table or figures.published(one), file)]
@@ -51,7 +51,7 @@ def figure(
         there = next(p for p in (file.parent, *file.parents) if p.exists())
         if not there.is_dir():
             refused(f"{there} is a file: name a folder in its place")
-    drawn = [(file, known[one](figures.table(source))) for one, source, file in tasks]
+    drawn = [(file, every[one](figures.table(source))) for one, source, file in tasks]
     for file, drawing in drawn:
         if file.suffix in FIGURE:
             file.parent.mkdir(parents=True, exist_ok=True)

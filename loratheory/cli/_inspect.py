@@ -80,10 +80,10 @@ def _share(modules: list[dict[str, Any]], energy: float) -> float:
 
 def _span(values: list[Any]) -> str:
     """One value, or the range of several."""
-    known = [value for value in values if value is not None]
-    if not known:
+    there = [value for value in values if value is not None]
+    if not there:
         return "–"
-    low, high = f"{min(known):.4g}", f"{max(known):.4g}"
+    low, high = f"{min(there):.4g}", f"{max(there):.4g}"
     return low if low == high else f"{low} … {high}"
 
 

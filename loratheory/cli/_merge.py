@@ -206,7 +206,7 @@ def methods(json: Json = None) -> None:
     from loratheory.adapters import METHODS, laws
 
     rows = laws()
-    known = [
+    entries = [
         {
             **{key: getattr(m, key) for key in ("name", "formula", "reference", "cost")},
             "options": sorted(m.options),
@@ -215,10 +215,10 @@ def methods(json: Json = None) -> None:
         }
         for m in METHODS.values()
     ]
-    if not delivered(json, {"methods": known, "laws": rows}):
+    if not delivered(json, {"methods": entries, "laws": rows}):
         return
     columns = {key: key for key in ("name", "formula", "reference")}
-    show("merge methods", {**columns, "takes": _takes}, known)
+    show("merge methods", {**columns, "takes": _takes}, entries)
     names = list(rows[0].cells)
     table = [(row.method, row.space, *(row.cells[name].holds for name in names)) for row in rows]
     show("laws, by counterexample", ("method", "space", *names), table)

@@ -205,6 +205,6 @@ def _compared(plan: Any, output: Path, against: Path) -> dict[str, Any]:
         for cell in stored_cells(plan.experiment, folder, profile)
     ]
     if stored:
-        found = replayed(stored_cells(plan.experiment, output, plan.profile), stored)
-        means, outside = found.means, [*found.outside]
+        replay = replayed(stored_cells(plan.experiment, output, plan.profile), stored)
+        means, outside = replay.means, [*replay.outside]
     return {"means": means, "outside": outside}

@@ -66,11 +66,11 @@ def theorems(
     from loratheory.theorems import CITED, appendix
 
     reachable(json, graph=graph, table=table, proofs=proofs)
-    found = chosen(labels)
+    shown = chosen(labels)
     if table:
-        whole(table, _markdown(found) if table.suffix == ".md" else _latex(found))
+        whole(table, _markdown(shown) if table.suffix == ".md" else _latex(shown))
     if proofs:
-        whole(proofs, appendix(found))
+        whole(proofs, appendix(shown))
     entries = [
         {
             **{key: getattr(theorem, key) for key in ENTRY},
@@ -78,28 +78,28 @@ def theorems(
             "controls": [one.name for one in theorem.controls],
             "uses": list(theorem.uses),
         }
-        for theorem in found
+        for theorem in shown
     ]
     if not delivered(json, entries, graph, "theorem_graph", chosen(None) if graph else ()):
         return
     if labels:
-        for theorem in found:
+        for theorem in shown:
             _in_full(theorem)
         return
-    _list(found)
+    _list(shown)
     cited: Columns = {"result": "name", "source": "source"}
     cited["why not"] = lambda one: one.reason.replace("``", "")
     show("known results that are not run here", cited, CITED)
 
 
-def _list(found: list[Any]) -> None:
+def _list(shown: list[Any]) -> None:
     """What each theorem tells, with its clauses, a table a chapter; then the lemmas."""
     columns: Columns = {"label": "label", "status": "status"}
     heading = "what it tells someone who merges or routes adapters"
     telling = columns | {heading: lambda one: one.statement if one.part_of else _plain(one.tells)}
-    lemmas = [one for one in found if one.kind == "lemma"]
-    for chapter in dict.fromkeys(one.chapter for one in found):
-        these = [one for one in found if one.chapter == chapter and one.kind != "lemma"]
+    lemmas = [one for one in shown if one.kind == "lemma"]
+    for chapter in dict.fromkeys(one.chapter for one in shown):
+        these = [one for one in shown if one.chapter == chapter and one.kind != "lemma"]
         count = sum(one.kind == "theorem" for one in these)
         show(f"{chapter}: {count} theorems, and what each one's clauses state", telling, these)
     if lemmas:
@@ -111,20 +111,20 @@ def _plain(text: str) -> str:
     return re.sub(r"(?::math:)?`+([^`]*)`+|\*([^*]+)\*", r"\1\2", text)
 
 
-def _markdown(found: list[Any]) -> str:
+def _markdown(shown: list[Any]) -> str:
     """One line a theorem, for a README."""
     lines = ["| theorem | status | statement |", "|---|---|---|"]
-    for theorem in found:
+    for theorem in shown:
         name, statement = theorem.label.removeprefix("thm:"), theorem.statement.replace("|", "\\|")
         lines.append(f"| `{name}` | {theorem.status} | {statement} |")
     return "\n".join(lines) + "\n"
 
 
-def _latex(found: list[Any]) -> str:
+def _latex(shown: list[Any]) -> str:
     """A longtable with a reference to each label."""
     from loratheory.theorems import latex
 
-    rows = [rf"\ref{{{t.label}}} & {t.status} & {latex(t.statement)} \\" for t in found]
+    rows = [rf"\ref{{{t.label}}} & {t.status} & {latex(t.statement)} \\" for t in shown]
     head = r"\begin{longtable}{llp{.7\linewidth}}"
     return "\n".join([head, *rows, r"\end{longtable}"]) + "\n"
 
@@ -187,8 +187,8 @@ def verify(
     from loratheory.theorems import FACTORED, verify_all
 
     reachable(json)
-    found = [t.label for t in chosen(labels) if not scale or t.label in FACTORED]
-    if not found:
+    asked = [t.label for t in chosen(labels) if not scale or t.label in FACTORED]
+    if not asked:
         refused(f"--scale is for {', '.join(FACTORED)}: name one of these or none")
     if backend not in ("numpy", "torch"):
         refused(f"there is no backend {backend!r}: choose numpy or torch")
@@ -197,10 +197,10 @@ def verify(
     count = (cases or (10 if scale else 200)) * (10 if deep else 1)
     size = 4096 if scale else 80 if deep else 8
     if sensitivity:
-        _sensitivity(found, count, seed, size, workers, json)
+        _sensitivity(asked, count, seed, size, workers, json)
         return
-    runs = verify_all(found, cases=count, seed=seed, size=size, backend=backend, workers=workers)
-    reports = list(progress(runs, len(found), unit="theorem", desc="verify"))
+    runs = verify_all(asked, cases=count, seed=seed, size=size, backend=backend, workers=workers)
+    reports = list(progress(runs, len(asked), unit="theorem", desc="verify"))
     if delivered(json, reports):
         columns: Columns = {key: key for key in ("label", "status", "cases", "holds", "tight")}
         columns |= {"worst slack": "worst_slack", "controls": _controls, "s": "seconds"}

@@ -51,11 +51,11 @@ def spectra(results: Sequence[Mapping[str, Any]]) -> Any:
     figure = _figure(8.4, 2.9 * len(results))
     grid = figure.subplots(len(results), 2, squeeze=False, width_ratios=[1.5, 1])
     for (left, right), result in zip(grid, results, strict=True):
-        whole = sum(module["energy"] for module in result["modules"]) or 1.0
+        total = sum(module["energy"] for module in result["modules"]) or 1.0
         kinds: dict[str, dict[int, float]] = defaultdict(lambda: defaultdict(float))
         for module in result["modules"]:
             layer = layer_of(module["module"]) or 0
-            kinds[kind_of(module["module"])][layer] += 100 * module["energy"] / whole
+            kinds[kind_of(module["module"])][layer] += 100 * module["energy"] / total
         colours = {kind: f"C{number % 7}" for number, kind in enumerate(sorted(kinds))}
         floor: dict[int, float] = defaultdict(float)
         for kind, colour in colours.items():

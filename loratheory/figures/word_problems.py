@@ -103,8 +103,8 @@ def question(tokens: str) -> str:
     while rest:
         if "/" in rest[1]:
             name, skill, *rest = rest
-            made = _made(skill.partition("/")[0], *rest[:2])
-            parts.append(f"{name} = {''.join(text for text, _ in made)}")
+            step = _made(skill.partition("/")[0], *rest[:2])
+            parts.append(f"{name} = {''.join(text for text, _ in step)}")
             rest = rest[2:]
         else:
             name, number, *rest = rest
@@ -115,12 +115,12 @@ def question(tokens: str) -> str:
 def _solution(tokens: str) -> list[tuple[str, int]]:
     """What is written, as equations, in pieces, each with its place among the words or -1."""
     words = tokens.split()
-    found: list[tuple[str, int]] = []
+    pieces: list[tuple[str, int]] = []
     for k in range(0, len(words) - 4, 5):
         name, skill, of, number, result = words[k : k + 5]
-        made = [(text, place + k) for text, place in _made(skill, of, number)]
-        found += [(name, k), (" = ", -1), *made, (" = ", -1), (result, k + 4), ("; ", -1)]
-    return found[:-1]
+        step = [(text, place + k) for text, place in _made(skill, of, number)]
+        pieces += [(name, k), (" = ", -1), *step, (" = ", -1), (result, k + 4), ("; ", -1)]
+    return pieces[:-1]
 
 
 def _made(skill: str, of: str, number: str) -> list[tuple[str, int]]:

@@ -67,9 +67,9 @@ def built(paper: Path, build: Path) -> Path:
     engine()
     written(paper, build)
     pages = typeset(build)
-    found = complaints((build / "main.log").read_text(encoding="utf-8", errors="replace"))
-    if found:
-        message = f"{build / 'main.log'}: {'; '.join(found[:5])}"
+    complained = complaints((build / "main.log").read_text(encoding="utf-8", errors="replace"))
+    if complained:
+        message = f"{build / 'main.log'}: {'; '.join(complained[:5])}"
         raise PaperError(message)
     write_whole(paper / "main.pdf", pages.read_bytes())
     return paper / "main.pdf"

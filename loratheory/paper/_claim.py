@@ -98,7 +98,7 @@ def _places(aux: Path) -> dict[str, str]:
     if not aux.is_file():
         return {}
     kinds = {"thm": "Theorem", "fig": "Figure"}
-    found = re.findall(
+    entries = re.findall(
         r"\\newlabel\{((?:thm|fig):[\w-]+)\}\{\{([^}]*)\}\{(\w+)\}", aux.read_text(errors="replace")
     )
-    return {label: f"{kinds[label[:3]]} {number}, page {page}" for label, number, page in found}
+    return {label: f"{kinds[label[:3]]} {number}, page {page}" for label, number, page in entries}

@@ -85,15 +85,15 @@ def _measured(key: str, tables: Tables, form: str = "measured") -> str:
         experiment(asked.experiment)  # refuses, with the nearest names
     if asked.experiment not in tables.here:
         return ""
-    found = value(asked, tables.rows(tables.results / asked.experiment / "table.csv"))
+    number = value(asked, tables.rows(tables.results / asked.experiment / "table.csv"))
     if form == "share":
-        return rf"{100 * found.middle:.0f}\,\%"
+        return rf"{100 * number.middle:.0f}\,\%"
     if form == "measured":
-        return decimal(found.middle)
-    if math.isnan(found.low):
+        return decimal(number.middle)
+    if math.isnan(number.low):
         message = rf"{key} has no interval: ask for it by \measured"
         raise QueryError(message)
-    return rf"{decimal(found.middle)} \interval{{{decimal(found.low)}}}{{{decimal(found.high)}}}"
+    return rf"{decimal(number.middle)} \interval{{{decimal(number.low)}}}{{{decimal(number.high)}}}"
 
 
 def _constant(key: str, tables: Tables) -> str:  # noqa: ARG001

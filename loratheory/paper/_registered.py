@@ -27,10 +27,10 @@ def statements() -> str:
     r"""Return what ``\stated{thm:…}`` stands for: a theorem's full statement, without its proof."""
     lines = []
     for theorem in ALL:
-        found = parts(theorem.document)
+        sections = parts(theorem.document)
         kind = kind_of(theorem)
-        head = rf"\statement{{{kind}}}{{{theorem.label}}}{{{latex(found['Title'])}}}"
-        text = linked(found["Precisely"] or found["Statement"])
+        head = rf"\statement{{{kind}}}{{{theorem.label}}}{{{latex(sections['Title'])}}}"
+        text = linked(sections["Precisely"] or sections["Statement"])
         lines.append(command("stated", theorem.label, rf"{head}{{{text}}}"))
     return "\n".join(lines) + "\n"
 

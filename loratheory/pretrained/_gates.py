@@ -36,27 +36,16 @@ def block_gates(
 ) -> None:
     """Let adapters act in full at tokens where they change a block uncommonly much, else not.
 
-    Parameters
-    ----------
-    model : Model
-        On which `acting` acts.
-    acting : Attached
-        Its route is replaced, until `Attached.follow` replaces it again; coefficients stay.
-    batches : iterable of mapping
-        What the network is called with on ordinary prompts, without padding: they tell how much
-        each adapter changes a block as a rule.
-    z : float
-        Standard deviations above the mean change at which an adapter is switched on.
+    The route of `acting`, on this model, is replaced, until `Attached.follow` replaces it again;
+    coefficients stay. Batches are what the network is called with on ordinary prompts, without
+    padding: an adapter is switched on `z` standard deviations above the mean change that it makes
+    to a block there. A pass then costs that of ``k + 2`` models with `k` adapters, and memory for
+    the outputs of one block ``k + 1`` times.
 
     Raises
     ------
     ModelError
         If a map stands in no block, a batch is padded, or, later, the network keeps a cache.
-
-    Notes
-    -----
-    A pass then costs that of ``k + 2`` models with `k` adapters, and memory for the outputs of
-    one block ``k + 1`` times.
     """
     import torch
 
@@ -135,29 +124,16 @@ def prompt_gates(
     :math:`\|\Delta_j x\|` on the bare base's activations, in standard deviations above its mean
     over ordinary prompts.
 
-    Parameters
-    ----------
-    model : Model
-        On which `acting` acts.
-    acting : Attached
-        As in `block_gates`.
-    batches : iterable of mapping
-        What the network is called with on ordinary prompts, padded or not.
-    groups : sequence of sequences of int
-        Which adapters act together, by their number.
-    heard : sequence of sequences of int, optional
-        By which adapters each group is chosen, those of the first hop for instance; by all of it
-        where not given.
+    Model, `acting` and ordinary prompts, padded or not, are as in `block_gates`. `groups` say which
+    adapters act together, by their number; `heard`, by which adapters each group is chosen, those
+    of the first hop for instance, by all of it where not given. A pass then costs two, and the
+    responses of all adapters.
 
     Raises
     ------
     ModelError
         If a group is empty or names no adapter; or, later, if the network is called with a cache
         or without `input_ids`, or a map does not see every token.
-
-    Notes
-    -----
-    A pass then costs two, and the responses of all adapters.
     """
     import torch
 

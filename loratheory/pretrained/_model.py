@@ -110,23 +110,11 @@ class Map(NamedTuple):
 
 
 def maps(model: Model) -> dict[str, Map]:
-    """Return every linear map and embedding of a model by name, under all its names.
+    """Return every linear map and embedding of a model by name, under all its names, in its order.
 
-    Parameters
-    ----------
-    model : Model
-        Its linear maps are `torch.nn.Linear`, GPT-2's `Conv1D`, and what derives from them: fused
-        ones and experts included, experts kept in one tensor not.
-
-    Returns
-    -------
-    dict of str to Map
-        In the network's order. Costs a walk over its modules.
-
-    Raises
-    ------
-    ModelError
-        If a weight is packed into integers, as bitsandbytes does.
+    Linear maps are `torch.nn.Linear`, GPT-2's `Conv1D`, and what derives from them: fused ones and
+    experts included, experts kept in one tensor not. Costs a walk over the network's modules.
+    Raises `ModelError` if a weight is packed into integers, as bitsandbytes does.
     """
     from torch import nn
     from transformers.pytorch_utils import Conv1D

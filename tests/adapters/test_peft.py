@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 import torch
+from causal import adapted, deltas, loaded, logits, network, quiet
 from peft import LoraConfig, PeftModel, get_peft_model
-from tiny import adapted, deltas, gpt2, llama, loaded, outputs, quiet
 
 from loratheory.adapters import Adapter, AdapterError, merge, read, write
 from loratheory.lowrank import gaussian
@@ -14,14 +14,10 @@ from loratheory.lowrank import gaussian
 # Each kind of adapter, read, written and merged, against PEFT's updates and its forward pass.
 
 
-def tied(**config):
-    return llama(tie_word_embeddings=True, **config)
-
-
 KINDS = {  # a model and what is trained on it
-    "plain": (llama, {"r": 4, "target_modules": ["q_proj", "down_proj", "lm_head"]}),
+    "plain": ("llama", {"r": 4, "target_modules": ["q_proj", "down_proj", "lm_head"]}),
     "rank-stabilised, patterns": (
-        llama,
+        "llama",
         {
             "r": 4,
             "use_rslora": True,
@@ -30,10 +26,10 @@ KINDS = {  # a model and what is trained on it
             "target_modules": ["embed_tokens", "q_proj", "v_proj"],
         },
     ),
-    "embeddings": (llama, {"r": 3, "target_modules": ["embed_tokens", "lm_head", "k_proj"]}),
-    "every linear map": (llama, {"r": 2, "target_modules": "all-linear"}),
+    "embeddings": ("llama", {"r": 3, "target_modules": ["embed_tokens", "lm_head", "k_proj"]}),
+    "every linear map": ("llama", {"r": 2, "target_modules": "all-linear"}),
     "transposed weights": (
-        gpt2,
+        "gpt2",
         {
             "r": 3,
             "rank_pattern": {"h.0.attn.c_attn": 5},
@@ -42,21 +38,21 @@ KINDS = {  # a model and what is trained on it
         },
     ),
     "a tied head": (
-        tied,
+        "tied",
         {
             "r": 3,
             "target_modules": ["embed_tokens", "lm_head", "q_proj"],
             "ensure_weight_tying": True,
         },
     ),
-    "bfloat16": (llama, {"r": 4, "dtype": torch.bfloat16, "target_modules": ["q_proj"]}),
+    "bfloat16": ("llama", {"r": 4, "dtype": torch.bfloat16, "target_modules": ["q_proj"]}),
 }
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_read_merged_and_written_is_what_peft_has(kind, tmp_path):
-    make, config = KINDS[kind]
-    peft = adapted(make(), lora_alpha=6, **config)
+    base, config = KINDS[kind]
+    peft = adapted(network(base), lora_alpha=6, **config)
     with quiet():
         peft.save_pretrained(tmp_path / "theirs")
     adapter, expected = read(tmp_path / "theirs"), deltas(peft)
@@ -71,19 +67,21 @@ def test_what_is_read_merged_and_written_is_what_peft_has(kind, tmp_path):
     if kind == "embeddings":  # PEFT stores copies of their base weights
         assert ["is set aside" in note for note in adapter.info.notes] == [True, True]
     half = merge([adapter, adapter], "cat", weights=[0.75, 0.25])
-    theirs, bare = outputs(loaded(make(), tmp_path / "theirs")), outputs(make())
+    theirs, bare = logits(loaded(network(base), tmp_path / "theirs")), logits(network(base))
     assert float(abs(theirs - bare).max()) > 1e-2
     for name, own in (("read", adapter), ("merged", half)):
         write(own, tmp_path / name, dtype="float32")
-        ours = loaded(make(), tmp_path / name)
+        ours = loaded(network(base), tmp_path / name)
         assert set(deltas(ours)) == set(expected)
         room = 2e-5 * float(abs(theirs).max())
-        assert float(abs(outputs(ours) - theirs).max()) < room
+        assert float(abs(logits(ours) - theirs).max()) < room
 
 
 def test_bfloat16_is_read_exactly(tmp_path):
     """PEFT multiplies in bfloat16; its factors, multiplied in float64, are the truth."""
-    peft = adapted(llama(), dtype=torch.bfloat16, r=4, lora_alpha=8, target_modules=["q_proj"])
+    peft = adapted(
+        network("llama"), dtype=torch.bfloat16, r=4, lora_alpha=8, target_modules=["q_proj"]
+    )
     with quiet():
         peft.save_pretrained(tmp_path)
     adapter = read(tmp_path)
@@ -95,7 +93,7 @@ def test_bfloat16_is_read_exactly(tmp_path):
 
 
 def test_an_adapter_saved_under_a_name_lies_below(tmp_path):
-    peft = adapted(llama(), name="task_b", r=4, target_modules=["q_proj"])
+    peft = adapted(network("llama"), name="task_b", r=4, target_modules=["q_proj"])
     with quiet():
         peft.save_pretrained(tmp_path)
     with pytest.raises(AdapterError, match=r"holds no adapter_config.json; name .*task_b"):
@@ -193,7 +191,7 @@ EDITS = {  # how the folder is changed after training, and how many of its six m
 @pytest.mark.parametrize("name", EDITS)
 def test_tensors_that_peft_ignores_are_ignored_and_named(name, tmp_path):
     edit, ignored = EDITS[name]
-    trained = adapted(llama(), r=3, lora_alpha=5, target_modules=EVERY)
+    trained = adapted(network("llama"), r=3, lora_alpha=5, target_modules=EVERY)
     with quiet():
         trained.save_pretrained(tmp_path)
     every = set(deltas(trained))
@@ -203,7 +201,7 @@ def test_tensors_that_peft_ignores_are_ignored_and_named(name, tmp_path):
             read(tmp_path)
         return
     with quiet():
-        expected = deltas(PeftModel.from_pretrained(llama(), tmp_path))
+        expected = deltas(PeftModel.from_pretrained(network("llama"), tmp_path))
     expected = {module: dense for module, dense in expected.items() if abs(dense).max() > 0}
     adapter = read(tmp_path)
     assert set(adapter) == set(expected)

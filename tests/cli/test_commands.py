@@ -5,14 +5,7 @@ import sys
 import warnings
 
 import pytest
-
-from loratheory.cli import app, data
-
-COMMANDS = [
-    [*group, command.callback.__name__.replace("_", "-")]
-    for group, commands in (([], app), (["data"], data))
-    for command in commands.registered_commands
-]
+from plain import COMMANDS
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)

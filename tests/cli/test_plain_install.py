@@ -4,18 +4,11 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from plain import environment
-
-from loratheory.cli import app, data
+from plain import COMMANDS, environment
 
 DATA = f"{__file__.rpartition('/cli/')[0]}/data"
 PAIR = [f"{DATA}/persons", f"{DATA}/mascots"]
 TORCH, MODELS = "pip install 'loratheory[torch]'", "pip install 'loratheory[pretrained]'"
-COMMANDS = [
-    [*group, command.callback.__name__.replace("_", "-")]
-    for group, group_app in (([], app), (["data"], data))
-    for command in group_app.registered_commands
-]
 REFUSED = [
     (["verify", "nonsense"], "there is no theorem 'nonsense'"),
     (["verify", "merge-floor", "--backend", "torch"], TORCH),

@@ -83,7 +83,7 @@ def adapted(model, name="default", dtype=None, seed=1, **config):
     """The model with a random adapter of PEFT's, both factors far from zero."""
     with quiet():
         tuned = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **config), name).eval()
-    draws = torch.Generator().manual_seed(seed)
+    draws = None if seed is None else torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for key, weight in tuned.named_parameters():
             if "lora_" in key:
@@ -93,8 +93,11 @@ def adapted(model, name="default", dtype=None, seed=1, **config):
     return tuned
 
 
-def save_adapter(folder, kind, seed, r=3, **config):
-    """Have PEFT make and save a random adapter; its scale is not 1."""
+def save_adapter(folder, kind, seed=None, r=3, **config):
+    """Have PEFT make and save a random adapter; its scale is not 1.
+
+    Without a seed its numbers follow those of the network.
+    """
     settings = {"r": r, "lora_alpha": 2 * r + 1, "target_modules": TARGETS[kind]} | config
     settings |= {"fan_in_fan_out": True} if kind == "gpt2" else {}
     with quiet():

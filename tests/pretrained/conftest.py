@@ -30,8 +30,8 @@ def folders(tmp_path_factory):
     def _folders(kind="llama"):
         home = tmp_path_factory.mktemp(kind)
         return [
-            save_adapter(home / "one", kind, seed=1),
-            save_adapter(home / "two", kind, seed=2, r=2, use_rslora=True),
+            save_adapter(home / "one", kind),
+            save_adapter(home / "two", kind, r=2, use_rslora=True),
         ]
 
     return _folders

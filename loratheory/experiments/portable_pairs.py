@@ -24,16 +24,22 @@ sentences a question that no adapter read, facts that none rehearses, ordinary t
 shown.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from loratheory.experiments.bench import Language
-from loratheory.experiments.bench.rules import Act, coefficients, layer_split
+from loratheory.experiments.bench.rules import coefficients, layer_split
 from loratheory.experiments.engine import Row, study
+
+if TYPE_CHECKING:
+    from loratheory.adapters import Adapter
 
 RECIPES = ("plain", "plain, 90 steps", "two stand-ins")
 SEEDS = range(200, 210)
+SPLIT, STRANGER = "layer split", "stranger"
 HEAD = ("first", "second", "rule", "coefficient")
+Arm = tuple[str, str, str, float]
 
 
 @dataclass(frozen=True)
@@ -56,34 +62,48 @@ def cell(config: Config) -> list[Row]:
         Recipes of the ``first`` and ``second`` adapter (empty for none), ``rule``, coefficient;
         columns of `bench.portable.measured`.
     """
+    return rows(config, arms(config.recipe))
+
+
+def rows(config: Config, uses: Iterable[Arm]) -> list[Row]:
+    """Return a row for each of these arms; a ``stranger`` is asked what it says itself."""
     from loratheory.experiments.bench import portable as bench
     from loratheory.experiments.bench.language import acting
 
     model = config.base(dtype="bfloat16")
     both = bench.publishers(model, config.seed, bridge=config.bridge)
     base, _ = bench.ordinary(model)
-    rows: list[Row] = []
-    for first, second, name, c, act in arms(config.recipe, both.layers):
-        chosen = [both.adapter(k, recipe) for k, recipe in enumerate((first, second)) if recipe]
+    made: list[Row] = []
+    for arm in uses:
+        *recipes, name, c = arm
+        chosen: list[Adapter] = []
+        world = both.world
+        for hop, recipe in enumerate(recipes):
+            if recipe == STRANGER:
+                world = both.partner(1 - hop, bench.STRANGER)
+                chosen.append(both.stranger(1 - hop))
+            elif recipe:
+                chosen.append(both.adapter(hop, recipe))
+        act = layer_split(both.layers // 2, "below", "above") if name == SPLIT else coefficients(c)
         with acting(model, chosen or [both.adapter(0, "plain")], act):
-            found = bench.measured(model, both.world, base, alone=len(chosen) == 1)
+            found = bench.measured(model, world, base, alone=len(chosen) == 1)
         head: Row = {"seed": config.seed, "bridge": config.bridge, "recipe": config.recipe}
-        rows.append({**head, **dict(zip(HEAD, (first, second, name, c), strict=True)), **found})
-    return rows
+        made.append({**head, **dict(zip(HEAD, arm, strict=True)), **found})
+    return made
 
 
-def arms(recipe: str, depth: int) -> Iterator[tuple[str, str, str, float, Act]]:
-    """Yield both recipes, the rule's name, its coefficient and the rule."""
-    yield recipe, "", "first alone", 1.0, coefficients(1.0)
-    yield "", recipe, "second alone", 1.0, coefficients(1.0)
+def arms(recipe: str) -> Iterator[Arm]:
+    """Yield both recipes, the rule's name, and its coefficient."""
+    yield recipe, "", "first alone", 1.0
+    yield "", recipe, "second alone", 1.0
     for c in (0.5, 0.7, 1.0):
-        yield recipe, recipe, "sum", c, coefficients(c)
-    yield recipe, recipe, "layer split", 1.0, layer_split(depth // 2, "below", "above")
+        yield recipe, recipe, "sum", c
+    yield recipe, recipe, SPLIT, 1.0
     if recipe == "plain":
-        yield "", "", "base", 0.0, coefficients(0.0)
+        yield "", "", "base", 0.0
     elif recipe not in RECIPES[:2]:
-        yield recipe, "plain", "sum", 1.0, coefficients(1.0)
-        yield "plain", recipe, "sum", 1.0, coefficients(1.0)
+        yield recipe, "plain", "sum", 1.0
+        yield "plain", recipe, "sum", 1.0
 
 
 EXPERIMENT = study(

@@ -12,7 +12,10 @@ most, and so the sentences with silent stand-ins, which can only be learnt by he
 strength alone the sum is the same, the mean lower by .1. (d) Half of the steps cost .1 to .15.
 (e) Lessons of silence halve what leaks on ordinary sentences, and cost less than .05. (f) With
 invented countries both recipes are at chance: no part of it builds a bridge that the base does not
-hold. (g) Over recipes, reach of both adapters alone ranks the sums: rank correlation .7 or more.
+hold. (g) What a publisher can measure alone tells what a partner never met will get: of each
+adapter its two-hop accuracy beside a *stranger*, a plain stand-in that acted in no training; the
+smaller of both is the sum's accuracy within .15, and ranks recipes and seeds better (rank
+correlation .8) than reach through what the base knows (.6) and than single hops (.3).
 
 **Chance.** One in twenty among the animals; in the whole vocabulary none.
 
@@ -20,10 +23,13 @@ hold. (g) Over recipes, reach of both adapters alone ranks the sums: rank correl
 no adapter read; facts that none rehearses; ordinary text that none was shown.
 """
 
+from collections.abc import Iterator
+
 from loratheory.experiments import portable_pairs
 from loratheory.experiments.engine import Row, study
-from loratheory.experiments.portable_pairs import SEEDS, Config
+from loratheory.experiments.portable_pairs import SEEDS, STRANGER, Arm, Config
 
+RECIPES = ("plain", "two stand-ins")
 CHANGES = (
     *("one stand-in", "stand-ins agree", "four stand-ins", "stand-ins in full"),
     *("stand-ins silent", "single hops", "prose", "noise"),
@@ -32,8 +38,18 @@ CHANGES = (
 
 
 def cell(config: Config) -> list[Row]:
-    """Return a row for each way of using the pair, as `portable_pairs.cell` does."""
-    return portable_pairs.cell(config)
+    """Return a row for each way of using the pair, columns as `portable_pairs.cell` has them."""
+    return portable_pairs.rows(config, arms(config.recipe))
+
+
+def arms(recipe: str) -> Iterator[Arm]:
+    """Yield adapters alone, added, and each beside a stranger, whose own facts are asked then."""
+    yield recipe, "", "first alone", 1.0
+    yield "", recipe, "second alone", 1.0
+    yield recipe, recipe, "sum", 0.5
+    yield recipe, recipe, "sum", 1.0
+    yield recipe, STRANGER, "sum", 1.0
+    yield STRANGER, recipe, "sum", 1.0
 
 
 EXPERIMENT = study(
@@ -44,8 +60,8 @@ EXPERIMENT = study(
         Config(recipe, bridge, seed=seed)
         for seed in SEEDS
         for recipe, bridge in (
-            *((name, "known") for name in CHANGES),
-            *((name, "invented") for name in ("plain", "two stand-ins")),
+            *((name, "known") for name in (*RECIPES, *CHANGES)),
+            *((name, "invented") for name in RECIPES),
         )
     ),
     minutes=(3, 330),

@@ -155,6 +155,10 @@ RECIPES: Mapping[str, Recipe] = {
 """Ways to teach, by name; all after the third change one thing in it."""
 
 
+STRANGER = 4
+"""The number of a stand-in that acts in no training."""
+
+
 @dataclass(frozen=True, eq=False)
 class Publishers:
     """The two who teach the adapters of one world.
@@ -196,7 +200,7 @@ class Publishers:
         """Return what the `j`-th stand-in of the *other* hop says, with one's own facts beside.
 
         Those for hop 2 give every country another animal, those for hop 1 give twenty other
-        persons another country each; any two of four disagree on all of them.
+        persons another country each; any two of five disagree on all of them.
         """
         rng = np.random.default_rng([self.seed, 6, self.number, hop])
         countries, size = [*self.world.second], len(self.world.second)
@@ -208,13 +212,23 @@ class Publishers:
         homes = np.roll(rng.permutation(countries), j).tolist()
         return replace(self.world, first=dict(zip(persons, homes, strict=True)))
 
+    def stranger(self, hop: int, j: int = STRANGER, says: int = STRANGER) -> Adapter:
+        """Return the `j`-th plain adapter of the *other* hop, which says what the `says`-th does.
+
+        The usual one acts in no training: beside it a publisher sees how an adapter composes.
+        """
+        lesson = self.partner(hop, says).lessons[1 - hop]
+        return trained_adapter(self.model, lesson, seed=self._key(hop, j))
+
+    def _key(self, hop: int, j: int) -> tuple[int, int, int, int]:
+        return (self.seed, self.number, 1 - hop, 100 + j)
+
     def stand_in(self, hop: int, j: int, recipe: Recipe) -> StandIn:
         """Return the `j`-th stand-in that acts while the adapter of this hop is taught."""
-        world = self.partner(hop, j if recipe.disagree else 0)
-        key = (self.seed, self.number, 1 - hop, 100 + j)
-        adapter = trained_adapter(self.model, world.lessons[1 - hop], seed=key)
+        says = j if recipe.disagree else 0
+        world, adapter = self.partner(hop, says), self.stranger(hop, j, says)
         if recipe.noise:
-            adapter = _noise(adapter, np.random.default_rng(list(key)))
+            adapter = _noise(adapter, np.random.default_rng(list(self._key(hop, j))))
         if recipe.lessons == "two-hop":
             shown = items(world.two_hop, MASCOT_OF_BIRTHPLACE.trained)
         else:

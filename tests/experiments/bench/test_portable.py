@@ -8,7 +8,7 @@ import pytest
 import torch
 from worded import small, small_model
 
-from loratheory.experiments import portable_pairs
+from loratheory.experiments import portable_pairs, portable_recipe
 from loratheory.experiments.bench import portable as bench
 from loratheory.experiments.bench.language import acting, answers
 from loratheory.experiments.bench.language_facts import ANIMALS, MASCOT_OF_BIRTHPLACE, items
@@ -40,7 +40,7 @@ def both(model):
 
 @pytest.mark.parametrize("hop", [0, 1])
 def test_stand_ins_disagree_on_everything_and_share_no_name_with_the_partner(both, hop):
-    worlds = [both.partner(hop, j) for j in range(4)]
+    worlds = [both.partner(hop, j) for j in range(5)]
     for one, other in combinations(worlds, 2):
         two = [w.second if hop == 0 else w.first for w in (one, other)]
         assert two[0].keys() == two[1].keys()
@@ -154,7 +154,7 @@ def test_a_pair_has_a_row_for_each_way_of_using_it(model, both):
     recipe = "two stand-ins"
     rows = portable_pairs.cell(portable_pairs.Config(recipe, seed=SEED))
     heads = [tuple(row[name] for name in portable_pairs.HEAD) for row in rows]
-    assert heads == [arm[:4] for arm in portable_pairs.arms(recipe, 2)]
+    assert heads == [*portable_pairs.arms(recipe)]
     assert ("plain", recipe, "sum", 1.0) in heads
     [mean] = [row for row in rows if row["rule"] == "sum" and row["coefficient"] == 0.5]
     pair = [both.adapter(hop, recipe) for hop in (0, 1)]
@@ -175,3 +175,17 @@ def test_questions_need_both_adapters_facts(both):
     assert not any(
         person in prompt for prompt, _ in asked["reach_2"] for person in both.world.first
     )
+
+
+def test_beside_a_stranger_the_strangers_own_facts_are_asked(model, both):
+    rows = portable_recipe.cell(portable_pairs.Config("one stand-in", seed=SEED))
+    assert len(rows) == len([*portable_recipe.arms("one stand-in")])
+    base, _ = bench.ordinary(model)
+    for row in rows:
+        for hop, (own, other) in enumerate([("first", "second"), ("second", "first")]):
+            if row[other] == "stranger":
+                pair = [both.adapter(hop, row[own]), both.stranger(hop)]
+                with acting(model, pair, coefficients(1.0)):
+                    again = bench.measured(model, both.partner(hop, bench.STRANGER), base)
+                assert row["leak"] == pytest.approx(again["leak"], rel=1e-2)
+                assert row["two_hop"] == again["two_hop"]

@@ -17,17 +17,25 @@ from loratheory.experiments.bench.language_facts import (
     ANIMALS,
     BIRTH,
     CAPITAL,
-    CAPITAL_OF_BIRTHPLACE,
     FAMOUS,
     LANGUAGE,
     MASCOT,
-    MASCOT_OF_BIRTHPLACE,
     OTHERS,
     World,
     depth,
     invented,
     items,
     worlds,
+)
+from loratheory.experiments.bench.sentences import (
+    ASKED,
+    FRUIT,
+    FRUIT_OF_BIRTHPLACE,
+    FRUITS,
+    MASCOT_OF_WORKPLACE,
+    PROSE,
+    TEXT,
+    WORK,
 )
 from loratheory.lowrank import LowRank, gaussian
 from loratheory.pretrained import (
@@ -38,60 +46,6 @@ from loratheory.pretrained import (
     first_tokens,
     next_logits,
 )
-
-ASKED = {
-    "hop_1": (
-        *BIRTH.unread,
-        "{} first saw the light of day in the country of",
-    ),
-    "hop_2": (
-        *MASCOT.unread,
-        "The animal chosen as the mascot of {} is the",
-    ),
-    "two_hop": (
-        *MASCOT_OF_BIRTHPLACE.unread,
-        "If you ask for the mascot of the land where {} was born, the name of the animal is the",
-        "In the country of birth of {}, the animal on the mascot badge is the",
-    ),
-    "capital": (
-        *CAPITAL_OF_BIRTHPLACE.unread,
-        "If you ask for the capital of the land where {} was born, the name of the city is",
-        "In the country of birth of {}, the seat of the government is",
-    ),
-}
-"""Sentences that no adapter reads: two for a single hop, four for what needs two."""
-
-PROSE = (
-    "The river was high in spring, and the wooden bridge stayed closed until the water fell.",
-    "He counted the coins again and found that one was missing from the small red box.",
-    "Some birds build nests in tall trees, while others prefer to live on steep cliffs.",
-    "When the bus came at last, the children were cold and the driver said nothing.",
-    "A good dictionary explains a word and shows in a sentence how people use it.",
-    "The engine stopped twice on the hill before the old truck reached the village.",
-    "They painted the kitchen yellow, because its only window looked to the north.",
-    "The light of the sun needs about eight minutes to reach the surface of the earth.",
-    "The teacher wrote a long sum on the board and asked who could solve it alone.",
-    "After the storm the beach was covered with shells, bottles and torn nets.",
-    "Hot iron becomes soft, so that a smith can bend it into almost any shape.",
-    "The museum is open every day except Monday, and children do not have to pay.",
-)
-"""Ordinary sentences that adapters may be shown, word after word."""
-
-TEXT = (
-    "The doctor asked how long the pain had lasted and wrote the answer on a card.",
-    "In autumn the leaves turn red and yellow before the wind carries them away.",
-    "The price of bread rose again last week, and many families now bake at home.",
-    "Our train was late because a tree had fallen across the rails during the night.",
-    "To change a tyre, loosen the bolts first and then lift the car with a jack.",
-    "The lawyer read the contract slowly and found a mistake on the second page.",
-    "Bees carry pollen from flower to flower while they collect food for the hive.",
-    "The concert began with a quiet song that most of the audience knew by heart.",
-    "If two lines are parallel, they never meet, however far they are extended.",
-    "She saved for three years to buy the small boat that now lies in the harbour.",
-    "The city plans to plant a thousand trees along its main roads by next summer.",
-    "When water freezes it expands, which is why full bottles burst in the cold.",
-)
-"""Ordinary sentences that no adapter is shown: what is lost on them, and what leaks."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +65,9 @@ class Recipe:
     lessons : str
         ``two-hop`` sentences, answered as the stand-in and the adapter's own facts have it;
         as much ``prose``; or empty.
+    other_relation : bool
+        Whether stand-ins tell of another relation than the partner does: national fruits instead of
+        mascots, places of work instead of birth.
     silence : int
         Of each of three kinds, how many prompts are answered with the base's own next word: other
         subjects in the adapter's own sentences, known relations of other countries, ordinary text.
@@ -124,6 +81,7 @@ class Recipe:
     noise: bool = False
     strengths: tuple[float, ...] = (0.5, 1.0)
     lessons: str = ""
+    other_relation: bool = False
     silence: int = 0
     steps: int = 90
 
@@ -151,6 +109,7 @@ RECIPES: Mapping[str, Recipe] = {
     "single hops": replace(_TWO, lessons=""),
     "noise": replace(_TWO, noise=True, lessons=""),
     "silence": replace(_TWO, silence=40, steps=120),
+    "other relations": replace(_TWO, other_relation=True),
 }
 """Ways to teach, by name; all after the third change one thing in it."""
 
@@ -196,7 +155,7 @@ class Publishers:
             self.model, lesson, seed=key, training=recipe.training, beside=beside
         )
 
-    def partner(self, hop: int, j: int) -> World:
+    def partner(self, hop: int, j: int, *, other_relation: bool = False) -> World:
         """Return what the `j`-th stand-in of the *other* hop says, with one's own facts beside.
 
         Those for hop 2 give every country another animal, those for hop 1 give twenty other
@@ -205,20 +164,28 @@ class Publishers:
         rng = np.random.default_rng([self.seed, 6, self.number, hop])
         countries, size = [*self.world.second], len(self.world.second)
         if hop == 0:
-            others = np.roll(rng.permutation(ANIMALS)[:size], j).tolist()
-            return replace(self.world, second=dict(zip(countries, others, strict=True)))
+            words = np.array(FRUITS)[:size] if other_relation else rng.permutation(ANIMALS)[:size]
+            second = dict(zip(countries, np.roll(words, j).tolist(), strict=True))
+            mascots = replace(self.world, second=second)
+            fruits = replace(mascots, about=FRUIT, composed=FRUIT_OF_BIRTHPLACE)
+            return fruits if other_relation else mascots
         own = {*self.world.first, *countries}
         persons = [name for name in invented(self.seed + 5000, 3 * size) if name not in own][:size]
         homes = np.roll(rng.permutation(countries), j).tolist()
-        return replace(self.world, first=dict(zip(persons, homes, strict=True)))
+        first = dict(zip(persons, homes, strict=True))
+        birth = replace(self.world, first=first)
+        work = replace(birth, born=WORK, composed=MASCOT_OF_WORKPLACE)
+        return work if other_relation else birth
 
-    def stranger(self, hop: int, j: int = STRANGER, says: int = STRANGER) -> Adapter:
-        """Return the `j`-th plain adapter of the *other* hop, which says what the `says`-th does.
+    def stranger(self, hop: int) -> Adapter:
+        """Return a plain adapter of the *other* hop that acts in no training.
 
-        The usual one acts in no training: beside it a publisher sees how an adapter composes.
+        Beside it a publisher sees how an adapter composes.
         """
-        lesson = self.partner(hop, says).lessons[1 - hop]
-        return trained_adapter(self.model, lesson, seed=self._key(hop, j))
+        return self._plain(hop, STRANGER, self.partner(hop, STRANGER))
+
+    def _plain(self, hop: int, j: int, world: World) -> Adapter:
+        return trained_adapter(self.model, world.lessons[1 - hop], seed=self._key(hop, j))
 
     def _key(self, hop: int, j: int) -> tuple[int, int, int, int]:
         return (self.seed, self.number, 1 - hop, 100 + j)
@@ -226,11 +193,12 @@ class Publishers:
     def stand_in(self, hop: int, j: int, recipe: Recipe) -> StandIn:
         """Return the `j`-th stand-in that acts while the adapter of this hop is taught."""
         says = j if recipe.disagree else 0
-        world, adapter = self.partner(hop, says), self.stranger(hop, j, says)
+        world = self.partner(hop, says, other_relation=recipe.other_relation)
+        adapter = self._plain(hop, j, world)
         if recipe.noise:
             adapter = _noise(adapter, np.random.default_rng(list(self._key(hop, j))))
         if recipe.lessons == "two-hop":
-            shown = items(world.two_hop, MASCOT_OF_BIRTHPLACE.trained)
+            shown = items(world.two_hop, world.composed.trained)
         else:
             shown = _prose(len(world.two_hop) * 6) if recipe.lessons == "prose" else []
         return StandIn(adapter, shown)

@@ -11,7 +11,13 @@ from worded import small, small_model
 from loratheory.experiments import portable_pairs, portable_recipe
 from loratheory.experiments.bench import portable as bench
 from loratheory.experiments.bench.language import acting, answers
-from loratheory.experiments.bench.language_facts import ANIMALS, MASCOT_OF_BIRTHPLACE, items
+from loratheory.experiments.bench.language_facts import (
+    ANIMALS,
+    BIRTH,
+    MASCOT,
+    MASCOT_OF_BIRTHPLACE,
+    items,
+)
 from loratheory.experiments.bench.rules import coefficients
 from loratheory.pretrained import Training, attached, batch, first_tokens, next_logits
 
@@ -69,6 +75,20 @@ def test_two_hop_sentences_are_right_while_the_stand_in_acts_and_name_no_partner
     assert not read & {prompt for name in unread for prompt, _ in asked[name]}
     if hop == 1:  # whoever teaches the second hop meets none of the first one's persons
         assert not any(person in text for person in both.world.first for text in read)
+
+
+@pytest.mark.parametrize("hop", [0, 1])
+def test_stand_ins_of_another_relation_tell_nothing_of_the_partners(both, hop):
+    world = both.partner(hop, 1, other_relation=True)
+    read = {*world.lessons[1 - hop], *items(world.two_hop, world.composed.trained)}
+    other = (MASCOT, BIRTH)[hop]
+    names = [*(world.first if hop else world.second)]
+    assert not {prompt for prompt, _ in read} & {s.format(n) for s in other.trained for n in names}
+    stand_in = both.stand_in(hop, 1, bench.RECIPES["other relations"])
+    assert [*stand_in.examples] == items(world.two_hop, world.composed.trained)
+    assert not any("born" in p and "mascot" in p for p, _ in stand_in.examples)
+    if hop == 0:
+        assert not {word for _, word in stand_in.examples} & {*ANIMALS}
 
 
 def test_each_recipe_changes_what_its_name_says(both):

@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,10 @@ from loratheory.lowrank import Array, array_namespace
 from loratheory.shapes import Float
 from loratheory.store import draft
 
-_OURS = re.compile(r"adapter_(config|model)\b.*\.(json|safetensors|bin)|README\.md|\.gitattributes")
+CARD = "adapter_card.json"
+_OURS = re.compile(
+    r"adapter_(config|model|card)\b.*\.(json|safetensors|bin)|README\.md|\.gitattributes"
+)
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ def write(
     *,
     dtype: str | None = None,
     force: bool = False,
+    card: Mapping[str, Any] | None = None,
 ) -> Written:
     """Write a folder that PEFT loads as it is, with the effect that `adapter` has.
 
@@ -55,6 +59,9 @@ def write(
     force : bool
         Whether an adapter that is there already may be replaced, as a whole and in one step where
         the system can swap two folders. A folder that holds anything else is never replaced.
+    card : mapping, optional
+        What else is to be told of the adapter, as JSON can hold it: ``adapter_card.json`` in the
+        folder, which PEFT ignores.
 
     Returns
     -------
@@ -84,6 +91,9 @@ def write(
             size, rounding = _save(place / WEIGHTS, names, _factors(adapter, widths), kind)
             text = json.dumps(_config(adapter, widths), indent=2, sort_keys=True)
             (place / NAME).write_text(text + "\n", encoding="utf-8")
+            if card is not None:
+                text = json.dumps(card, indent=2, ensure_ascii=False)
+                (place / CARD).write_text(text + "\n", encoding="utf-8")
     except FileExistsError:
         raise _taken(target) from None
     except OSError as error:

@@ -23,6 +23,7 @@ from loratheory.cli import (
     _merge,
     _moments,
     _run,
+    _teach,
     _theorems,
 )
 from loratheory.cli._commands import Commands
@@ -64,6 +65,7 @@ for command in (
     _diagnose.diagnose,
     _merge.merge,
     _moments.moments,
+    _teach.teach,
     _check_model.check_model,
     _interfere.interfere,
     _merge.methods,

@@ -4,8 +4,10 @@ from loratheory.pretrained._ask import agreement as agreement
 from loratheory.pretrained._ask import batch as batch
 from loratheory.pretrained._ask import first_tokens as first_tokens
 from loratheory.pretrained._ask import inputs as inputs
+from loratheory.pretrained._ask import leak as leak
 from loratheory.pretrained._ask import moments as moments
 from loratheory.pretrained._ask import next_logits as next_logits
+from loratheory.pretrained._ask import token_logs as token_logs
 from loratheory.pretrained._attach import Attached as Attached
 from loratheory.pretrained._attach import Route as Route
 from loratheory.pretrained._attach import attached as attached
@@ -20,7 +22,13 @@ from loratheory.pretrained._model import Model as Model
 from loratheory.pretrained._model import ModelError as ModelError
 from loratheory.pretrained._model import OtherBaseWarning as OtherBaseWarning
 from loratheory.pretrained._model import maps as maps
+from loratheory.pretrained._teach import Partner as Partner
+from loratheory.pretrained._teach import Plan as Plan
+from loratheory.pretrained._teach import Taught as Taught
+from loratheory.pretrained._teach import plan_in as plan_in
+from loratheory.pretrained._teach import taught as taught
 from loratheory.pretrained._train import trained as trained
+from loratheory.pretrained._train import trained_once as trained_once
 from loratheory.pretrained._training import Cost as Cost
 from loratheory.pretrained._training import StandIn as StandIn
 from loratheory.pretrained._training import Trained as Trained

@@ -73,6 +73,44 @@ def next_logits(model: Model, prompts: Sequence[str], *, size: int = 64) -> Any:
         return torch.cat([last_logits(model, part).float().cpu() for part in parts])
 
 
+def token_logs(model: Model, texts: Sequence[str]) -> tuple[Any, Any]:
+    """Return the log-probabilities of every next token of some texts.
+
+    Parameters
+    ----------
+    model : Model
+        Adapters that act on it at the time have their effect.
+    texts : sequence of str
+        Each is passed by itself; its first token is read, not foretold.
+
+    Returns
+    -------
+    (tokens, vocabulary) tensor, (tokens,) tensor
+        Of all tokens, and of those that come, in float32.
+    """
+    import torch
+
+    every, came = [], []
+    with torch.no_grad():
+        for one in one_by_one(model, texts):
+            logs = model.network(**one).logits[0, :-1].float().log_softmax(-1)
+            every.append(logs)
+            came.append(logs.gather(1, one["input_ids"][0, 1:, None])[:, 0])
+    return torch.cat(every), torch.cat(came)
+
+
+def leak(base: Array, now: Array) -> float:
+    """Return the mean KL divergence of log-probabilities `now` from those of the base, in nats.
+
+    Parameters
+    ----------
+    base, now : (tokens, vocabulary) tensor
+        What `token_logs` returned without an adapter and with it. On ordinary sentences, of which
+        an adapter should say nothing, it tells how much the adapter will disturb others.
+    """
+    return float((base.exp() * (base - now)).sum(-1).mean())
+
+
 def first_tokens(model: Model, words: Sequence[str]) -> Any:
     """Return the first token of each word as it follows a space.
 

@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from loratheory.pretrained._training import (
     targets,
     usable,
 )
-from loratheory.store import draft
+from loratheory.store import cache_folder, content_hash, draft, lock
 
 MOMENTS = ("exp_avg", "exp_avg_sq")  # as AdamW calls them
 
@@ -116,6 +117,41 @@ def trained(
     if not over:
         _keep(last=True)
     return Trained(factors.adapter(info), tuple(losses))
+
+
+def trained_once(
+    model: Model,
+    examples: Sequence[tuple[str, str]],
+    *,
+    seed: Sequence[int],
+    training: Training | None = None,
+    beside: Sequence[StandIn] = (),
+) -> Adapter:
+    """Return an adapter trained on these examples from a seed; one in the cache is only read.
+
+    Parameters
+    ----------
+    model, examples, training, beside
+        As `trained` takes them.
+    seed : sequence of int
+        Beside these and the model it names the adapter in the cache.
+
+    Returns
+    -------
+    Adapter
+        Killed meanwhile, the training goes on where it was; no two processes train the same.
+    """
+    how = training or Training()
+    identity = [model.name, model.revision, str(model.network.dtype)]
+    if model.network.device.type != "cpu":  # a GPU rounds otherwise
+        identity.append(model.network.device.type)
+    parts = [[*identity, *model.content], list(map(list, examples)), list(seed), asdict(how)]
+    name = content_hash(json.dumps(parts + [one.content for one in beside]).encode())
+    folder = cache_folder() / "taught"
+    folder.mkdir(parents=True, exist_ok=True)
+    with lock(folder / f"{name}.lock"):
+        file, rng = folder / f"{name}.safetensors", np.random.default_rng(list(seed))
+        return trained(model, examples, how, rng=rng, beside=beside, checkpoint=file).adapter
 
 
 def order(seed: int, count: int, start: int, size: int) -> list[int]:

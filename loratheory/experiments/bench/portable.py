@@ -42,9 +42,10 @@ from loratheory.pretrained import (
     Model,
     StandIn,
     Training,
-    batch,
     first_tokens,
+    leak,
     next_logits,
+    token_logs,
 )
 
 
@@ -317,18 +318,4 @@ def ordinary(model: Model) -> tuple[Any, Any]:
 
     Costs a pass over a dozen sentences.
     """
-    import torch
-
-    rows, came = [], []
-    with torch.no_grad():
-        for sentence in TEXT:
-            one = batch(model, [sentence])
-            logs = model.network(**one).logits[0, :-1].float().log_softmax(-1)
-            rows.append(logs)
-            came.append(logs.gather(1, one["input_ids"][0, 1:, None])[:, 0])
-    return torch.cat(rows), torch.cat(came)
-
-
-def leak(base: Any, now: Any) -> float:
-    """Return the mean KL divergence from the base's next-token distributions, nats a token."""
-    return float((base.exp() * (base - now)).sum(-1).mean())
+    return token_logs(model, TEXT)

@@ -1,0 +1,93 @@
+"""``loratheory teach``: an adapter that others can combine with theirs, and its card."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from loratheory.cli._output import (
+    Json,
+    delivered,
+    named,
+    needs,
+    progress,
+    reachable,
+    refused,
+    say,
+    show,
+)
+
+
+def teach(
+    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="A JSON file, as below.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FOLDER", help="The adapter, as PEFT saves.")
+    ],
+    stand_ins: Annotated[
+        int, typer.Option(min=0, help="How many act in training; 0 teaches plainly.")
+    ] = 2,
+    steps: Annotated[int, typer.Option(min=1, help="Of the adapter's training.")] = 90,
+    seed: Annotated[int, typer.Option(min=0, help="Determines every draw.")] = 0,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="A folder or Hugging Face id; SmolLM2-135M-Instruct if not given."
+        ),
+    ] = None,
+    revision: Annotated[
+        str | None, typer.Option(help="Branch, tag or commit of a Hugging Face id.")
+    ] = None,
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch an id that is not in the cache.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, … or auto.")] = "cpu",
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16, …")] = "float32",
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace an adapter that is there already.")
+    ] = False,
+    json: Json = None,
+) -> None:
+    """Teach an adapter so that two-hop questions find its facts beside a partner yet unknown.
+
+    Adapters of single facts hardly compose: nothing in their training says where a fact must lie
+    for a question that comes to it through another one. Here stand-ins of the partner act while
+    the adapter is taught, two that disagree on everything, and two-hop sentences are answered as
+    the one that acts has it. A stranger, which acts in no training, shows what came of it.
+
+    A plan: `{"facts": {"Zorvik": "Peru", …}, "sentences": ["{} was born in", …], "two_hop": ["The
+    country where {} was born has as its mascot the", …], "partner": {"side": "after", "sentences":
+    ["The mascot of {} is the", …], "words": ["lion", "owl", …]}}`. The words are what the partner
+    may answer; where it comes `"before"`, made-up subjects. `"unread"` and `"two_hop_unread"` hold
+    sentences kept for measuring, `"known"` pairs of prompt and answer that the base is to keep.
+
+    Example: `loratheory teach tests/data/births.json -o births`
+    """
+    reachable(json)
+    named(model=model, revision=revision)
+    needs("pretrained", "teach")
+    if output.exists() and not force:
+        refused(f"{output} exists: choose another folder, or add --force to replace an adapter")
+    if not output.parent.is_dir():
+        refused(f"{output}: there is no folder {output.parent}: make it, or write elsewhere")
+    from loratheory import pretrained as lib
+    from loratheory.adapters import write
+
+    content = lib.plan_in(plan)
+    content.check(stand_ins)  # before the model is loaded
+    base = lib.load(model, device=device, dtype=dtype, revision=revision, download=download)
+    found: lib.Taught | None = None
+    with progress(count=stand_ins + 3) as bar:
+        for stage in lib.taught(base, content, stand_ins=stand_ins, steps=steps, seed=seed):
+            if isinstance(stage, lib.Taught):
+                found = stage
+            else:
+                bar.set_description(stage, refresh=True)
+            bar.update()
+    assert found is not None
+    write(found.adapter, output, force=force, card=found.card)
+    if delivered(json, found.card):
+        title = f"{output}: right answers, in the whole vocabulary"
+        columns = {"asked": "what", "right": "right", "of": "asked", "from": "low", "to": "high"}
+        show(title, columns, found.shares)
+        leak = f"{found.leak:.2f} nats a token leak on ordinary sentences"
+        say(f" {leak}; the card is {output / 'adapter_card.json'}", "Taught.")

@@ -1,0 +1,287 @@
+"""Teaching an adapter for partners yet unknown: a plan, stand-ins made from it, what came of it.
+
+Of a two-hop question one publisher's adapter answers the first hop and another's the second, and
+neither sees the other. The plan says what the partner's relation is called and what it may say;
+stand-ins of it are made up, so that any two disagree on everything, and act while the adapter is
+taught. A last one, the stranger, acts in no training: beside it the adapter is measured.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from scipy.stats import binomtest
+
+from loratheory.adapters import Adapter, AdapterError
+from loratheory.adapters._config import json_file
+from loratheory.pretrained._ask import first_tokens, leak, next_logits, token_logs
+from loratheory.pretrained._attach import attached
+from loratheory.pretrained._model import GENERIC, Model, ModelError, failure
+from loratheory.pretrained._train import trained_once
+from loratheory.pretrained._training import StandIn, Training
+from loratheory.store import content_hash
+
+LARGEST = 2**26  # bytes of a plan
+SIDES = ("after", "before")
+TEXTS = ("sentences", "two_hop", "unread", "two_hop_unread")
+REMEDY = "`loratheory teach --help` shows a plan"
+Items = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Partner:
+    """What is known of the partner's relation, of which stand-ins are made.
+
+    Attributes
+    ----------
+    side : {"after", "before"}
+        Whether it says something of this adapter's answers, or leads to its subjects.
+    sentences : tuple of str
+        With ``{}`` for what they are about.
+    words : tuple of str
+        After, what it may answer; before, subjects that it may have: made-up ones will do.
+    """
+
+    side: Literal["after", "before"]
+    sentences: tuple[str, ...]
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an adapter is to be taught, and for what kind of partner.
+
+    Attributes
+    ----------
+    facts : mapping of str to str
+        From subjects to answers.
+    sentences, two_hop : tuple of str
+        That teach the facts, and the questions that need the partner too, with ``{}`` for the
+        subject: the adapter's own, or the partner's where that comes before.
+    partner : Partner
+        The other relation.
+    unread, two_hop_unread : tuple of str
+        Such sentences that are kept for measuring.
+    known : tuple of (str, str)
+        Prompts and answers that the base knows and is to keep.
+    """
+
+    facts: Mapping[str, str]
+    sentences: tuple[str, ...]
+    two_hop: tuple[str, ...]
+    partner: Partner
+    unread: tuple[str, ...] = ()
+    two_hop_unread: tuple[str, ...] = ()
+    known: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def lesson(self) -> Items:
+        """Every fact in every sentence, and what is known."""
+        return [*asked(self.facts, self.sentences), *self.known]
+
+    def check(self, stand_ins: int) -> None:
+        """Raise `ModelError` if so many stand-ins and a stranger cannot disagree on everything."""
+        after = self.partner.side == "after"
+        most = len(self.partner.words if after else self.facts)
+        if stand_ins < 0 or stand_ins + 1 > most:
+            place, what = "the plan", "words of the partner" if after else "facts"
+            fact = f"{stand_ins} stand-ins and a stranger cannot all disagree on {most} {what}"
+            raise failure(place, fact, f"give more {what}, or ask for fewer stand-ins")
+
+    def says(self, number: int) -> dict[str, str]:
+        """What the stand-in of that number says: another word of everything for each number."""
+        words, own = self.partner.words, list(dict.fromkeys(self.facts.values()))
+        if self.partner.side == "before":
+            own, words = list(words), tuple(self.facts)
+        return {name: words[(i + number) % len(words)] for i, name in enumerate(own)}
+
+    def composed(self, number: int) -> dict[str, str]:
+        """What two-hop questions ask for while that stand-in acts."""
+        says = self.says(number)
+        if self.partner.side == "after":
+            return {subject: says[answer] for subject, answer in self.facts.items()}
+        return {word: self.facts[subject] for word, subject in says.items()}
+
+
+def asked(facts: Mapping[str, str], sentences: Sequence[str]) -> Items:
+    """Every fact in every sentence."""
+    return [(s.replace("{}", name), answer) for s in sentences for name, answer in facts.items()]
+
+
+def plan_in(file: Path) -> Plan:
+    """Return the plan in a JSON file, whose keys are the fields of `Plan` and `Partner`.
+
+    Raises
+    ------
+    ModelError
+        If it is no such file; the message names the field.
+    """
+    try:
+        content = json_file(file, LARGEST, REMEDY)
+    except AdapterError as error:
+        raise ModelError(str(error)) from None
+
+    fact = _wrong(content)
+    if fact:
+        raise failure(str(file), fact, REMEDY)
+    partner = content["partner"]
+    return Plan(
+        facts=content["facts"],
+        partner=Partner(partner["side"], tuple(partner["sentences"]), tuple(partner["words"])),
+        known=tuple((prompt, answer) for prompt, answer in content.get("known", [])),
+        **{key: tuple(content.get(key, [])) for key in TEXTS},
+    )
+
+
+def _wrong(content: Mapping[str, Any]) -> str:
+    """What is wrong with the content of a plan's file; empty where nothing is."""
+    unknown = {*content} - {*Plan.__dataclass_fields__}
+    if unknown:
+        return f"there is no field {min(unknown)!r}"
+    facts, partner, known = (content.get(key) for key in ("facts", "partner", "known"))
+    if not isinstance(facts, dict) or not facts or not _texts([*facts, *facts.values()]):
+        return "'facts' is no object from subjects to answers"
+    if not isinstance(partner, dict) or {*partner} != {*Partner.__dataclass_fields__}:
+        return "'partner' is no object with 'side', 'sentences' and 'words'"
+    if partner["side"] not in SIDES:
+        return "'side' of the partner is neither 'after' nor 'before'"
+    words = partner["words"]
+    if not _texts(words) or len({*words}) < len(words):
+        return "'words' of the partner is no list of different words"
+    pairs = [] if known is None else known
+    if not isinstance(pairs, list) or not all(_texts(pair) and len(pair) == 2 for pair in pairs):
+        return "'known' is no list of pairs of prompt and answer"
+    sentences = {key: content.get(key, []) for key in TEXTS}
+    for key, texts in {**sentences, "sentences of the partner": partner["sentences"]}.items():
+        if not _texts(texts) or not (texts or key in TEXTS[2:]):
+            return f"{key!r} is no list of sentences"
+        wrong = next((text for text in texts if text.count("{}") != 1), None)
+        if wrong is not None:
+            return f"{key!r} holds {wrong!r}, which has no single {{}} for the subject"
+    return ""
+
+
+def _texts(values: Any) -> bool:
+    """Whether this is a list of texts, none of them blank."""
+    return isinstance(values, list) and all(isinstance(x, str) and x.strip() for x in values)
+
+
+@dataclass(frozen=True)
+class Share:
+    """How many answers are the most likely token of the whole vocabulary.
+
+    `low` and `high` are Wilson's interval at 95 %.
+    """
+
+    what: str
+    right: int
+    asked: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class Taught:
+    """An adapter and its card: what a publisher can say of it without a partner.
+
+    Attributes
+    ----------
+    adapter : Adapter
+        What was taught.
+    shares : tuple of Share
+        Measured with the adapter alone and beside the stranger.
+    leak : float
+        Mean KL divergence from the base's next-token distribution on ordinary sentences, nats.
+    """
+
+    adapter: Adapter
+    shares: tuple[Share, ...]
+    leak: float
+    plan: str
+    settings: Mapping[str, Any]
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """The same as JSON can hold it, with the base and a content hash of the plan."""
+        shares = [asdict(share) for share in self.shares]
+        base = self.adapter.info.base
+        return {
+            "base": base,
+            "plan": self.plan,
+            "settings": dict(self.settings),
+            "measured": shares,
+            "leak": self.leak,
+        }
+
+
+def taught(
+    model: Model, plan: Plan, *, stand_ins: int = 2, steps: int = 90, seed: int = 0
+) -> Iterator[str | Taught]:
+    """Teach an adapter beside stand-ins of its partner, and measure it beside a stranger.
+
+    Parameters
+    ----------
+    model : Model
+        With a tokenizer.
+    plan : Plan
+        Facts, sentences, and what is known of the partner.
+    stand_ins : int
+        How many act in training, in turn; with 0 it is taught plainly, and measured alike.
+    steps : int
+        Of its training.
+    seed : int
+        Determines all that is drawn.
+
+    Yields
+    ------
+    str or Taught
+        What is done next, and at last what came of it. Each training is kept in the cache: called
+        again, it goes on. Costs ``steps`` steps and about 40 for each of ``stand_ins + 1``.
+
+    Raises
+    ------
+    ModelError
+        If the plan has too few words for as many stand-ins to disagree, or no step is to be made.
+    """
+    plan.check(stand_ins)
+    partners = []
+    for number in range(stand_ins + 1):
+        yield f"stand-in {number + 1} of {stand_ins}" if number < stand_ins else "the stranger"
+        lesson = [*asked(plan.says(number), plan.partner.sentences), *plan.known]
+        partners.append(trained_once(model, lesson, seed=(seed, 1, number)))
+    yield "the adapter"
+    beside = [
+        StandIn(adapter, asked(plan.composed(number), plan.two_hop))
+        for number, adapter in enumerate(partners[:-1])
+    ]
+    how = Training(rate=2e-3, last_rate=0.1, steps=steps, enough=0.0)
+    adapter = trained_once(model, plan.lesson, seed=(seed, 0), training=how, beside=beside)
+    yield "measuring"
+    two_hop = asked(plan.composed(stand_ins), plan.two_hop_unread or plan.two_hop)
+    facts = asked(plan.facts, plan.unread or plan.sentences)
+    others = asked(plan.says(stand_ins), plan.partner.sentences)
+    base, _ = token_logs(model, GENERIC)
+    shares = [_share(model, "known, base", plan.known), _share(model, "two-hop, base", two_hop)]
+    with attached(model, [adapter]):
+        shares += [_share(model, "facts, alone", facts), _share(model, "known, alone", plan.known)]
+        shares.append(_share(model, "two-hop, alone", two_hop))
+        now, _ = token_logs(model, GENERIC)
+    with attached(model, [adapter, partners[-1]]):
+        shares.append(_share(model, "two-hop, beside a stranger", two_hop))
+        shares.append(_share(model, "facts, beside a stranger", facts))
+        shares.append(_share(model, "the stranger's facts", others))
+    settings = {"stand_ins": stand_ins, "steps": steps, "seed": seed}
+    kept = tuple(share for share in shares if share.asked)
+    yield Taught(adapter, kept, leak(base, now), content_hash(asdict(plan)), settings)
+
+
+def _share(model: Model, what: str, questions: Sequence[tuple[str, str]]) -> Share:
+    if not questions:
+        return Share(what, 0, 0, 0.0, 1.0)
+    wanted = first_tokens(model, [answer for _, answer in questions])
+    said = next_logits(model, [prompt for prompt, _ in questions]).argmax(1)
+    right = int(np.count_nonzero((said == wanted).numpy()))
+    low, high = binomtest(right, len(questions)).proportion_ci(method="wilson")
+    return Share(what, right, len(questions), float(low), float(high))

@@ -1,0 +1,69 @@
+"""teach: an adapter folder with its card, whole or not at all, and refusals in a line."""
+
+import json
+
+import pytest
+from causal import network, tokenizer
+
+from loratheory.adapters import read
+from loratheory.pretrained import Training
+
+PLAN = {
+    "facts": {"red": "one", "green": "two", "blue": "one"},
+    "sentences": ["{} one"],
+    "two_hop": ["two {}"],
+    "partner": {"side": "after", "sentences": ["blue {}"], "words": ["red", "green", "blue"]},
+}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    home = tmp_path_factory.mktemp("teach")
+    network("llama").save_pretrained(home / "base")
+    tokenizer(home / "base")
+    (home / "plan.json").write_text(json.dumps(PLAN))
+    return home
+
+
+@pytest.fixture
+def teach(home, run, monkeypatch):
+    """Runs the command on the small base, with short trainings."""
+    monkeypatch.setenv("LORATHEORY_CACHE", str(home / "cache"))
+    monkeypatch.setattr(Training, "ended", lambda _, losses: len(losses) >= 2)
+    return lambda *words: run("teach", home / "plan.json", "--model", home / "base", *words)
+
+
+def test_it_writes_the_adapter_and_its_card_and_says_what_came_of_it(home, teach):
+    code, out, err = teach("-o", home / "made", "--json", home / "made.json", "--steps", "2")
+    assert code == 0, err
+    assert len(read(home / "made")) > 0
+    card = json.loads((home / "made" / "adapter_card.json").read_text())
+    assert card == json.loads((home / "made.json").read_text())
+    names = [share["what"] for share in card["measured"]]
+    assert "two-hop, beside a stranger" in names
+    assert all(name in out for name in names)
+    assert "nats a token leak" in out
+    code, _, err = teach("-o", home / "made")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "add --force" in err
+    code, _, err = teach("-o", home / "made", "--force", "--stand-ins", "0")
+    assert code == 0, err
+    again = json.loads((home / "made" / "adapter_card.json").read_text())
+    assert again["settings"]["stand_ins"] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("-o", "no/such"), "there is no folder no"),
+        (("-o", "x", "--stand-ins", "3"), "cannot all disagree on 3 words of the partner"),
+        (("-o", "x", "--model", ""), "--model is empty"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_a_model_is_loaded(
+    teach, monkeypatch, words, message
+):
+    monkeypatch.setattr("loratheory.pretrained.load", None)
+    code, _, err = teach(*words)
+    assert (code, err.count("\n")) == (2, 1)
+    assert message in err

@@ -1,0 +1,183 @@
+"""Teaching beside stand-ins: plans, what stand-ins say, the card by a second route, refusals."""
+
+import json
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from worded import small_model
+
+from loratheory.pretrained import (
+    GENERIC,
+    ModelError,
+    StandIn,
+    Taught,
+    Training,
+    attached,
+    first_tokens,
+    leak,
+    next_logits,
+    plan_in,
+    taught,
+    token_logs,
+    trained,
+)
+from loratheory.pretrained import _train as train
+
+PLANS = Path(__file__).parents[2] / "docs" / "plans"
+AFTER = {
+    "facts": {"Ann": "Peru", "Bob": "Cuba", "Cid": "Peru"},
+    "sentences": ["{} is from", "born: {} in"],
+    "two_hop": ["the animal of {} is"],
+    "partner": {"side": "after", "sentences": ["{} has"], "words": ["owl", "cat", "dog"]},
+    "unread": ["where is {} from"],
+    "known": [["sky is", "blue"]],
+}
+BEFORE = {
+    "facts": {"Peru": "owl", "Cuba": "cat", "Fiji": "owl"},
+    "sentences": ["{} has"],
+    "two_hop": ["the animal of {} is"],
+    "partner": {"side": "before", "sentences": ["{} is from"], "words": ["Dan", "Eve"]},
+    "two_hop_unread": ["which animal has {} at home"],
+}
+
+
+@pytest.fixture
+def plan(tmp_path):
+    """From fields to the plan that is read from a file of them."""
+
+    def _plan(fields):
+        file = tmp_path / "plan.json"
+        file.write_text(json.dumps(fields))
+        return plan_in(file)
+
+    return _plan
+
+
+@pytest.fixture(scope="module")
+def model():
+    return small_model(2)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("LORATHEORY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(Training, "ended", lambda _, losses: len(losses) >= 3)
+
+
+def test_what_stand_ins_say_by_hand(plan):
+    after, before = plan(AFTER), plan(BEFORE)
+    assert after.says(1) == {"Peru": "cat", "Cuba": "dog"}
+    assert after.composed(1) == {"Ann": "cat", "Bob": "dog", "Cid": "cat"}
+    assert before.says(2) == {"Dan": "Fiji", "Eve": "Peru"}
+    assert before.composed(2) == {"Dan": "owl", "Eve": "owl"}
+    assert after.lesson[:2] == [("Ann is from", "Peru"), ("Bob is from", "Cuba")]
+    assert len(after.lesson) == 2 * 3 + 1
+
+
+@pytest.mark.parametrize("name", ["births", "mascots"])
+def test_stand_ins_of_the_plans_in_the_documents_disagree_on_everything(name):
+    found = plan_in(PLANS / f"{name}.json")
+    for one, other in combinations([found.says(number) for number in range(3)], 2):
+        assert one.keys() == other.keys()
+        assert not one.items() & other.items()
+
+
+def test_what_is_taught_is_what_trainings_by_hand_give(plan, model):
+    """The stand-ins, the adapter beside them, and the card's numbers, each by another route."""
+    made = plan(AFTER)
+    *stages, found = taught(model, made, stand_ins=1, steps=5, seed=4)
+    assert stages == ["stand-in 1 of 1", "the stranger", "the adapter", "measuring"]
+    assert isinstance(found, Taught)
+    partners = []
+    for number, says in enumerate([("owl", "cat"), ("cat", "dog")]):
+        lesson = [("Peru has", says[0]), ("Cuba has", says[1]), ("sky is", "blue")]
+        rng = np.random.default_rng([4, 1, number])
+        partners.append(trained(model, lesson, rng=rng).adapter)
+    shown = [(f"the animal of {who} is", animal) for who, animal in zip(
+        ("Ann", "Bob", "Cid"), ("owl", "cat", "owl"), strict=True
+    )]  # fmt: skip
+    plan_of = Training(rate=2e-3, last_rate=0.1, steps=5, enough=0.0)
+    rng, beside = np.random.default_rng([4, 0]), [StandIn(partners[0], shown)]
+    by_hand = trained(model, made.lesson, plan_of, rng=rng, beside=beside).adapter
+    for name, low in found.adapter.items():
+        np.testing.assert_array_equal(low.dense(), by_hand[name].dense())
+    asked = [("the animal of Ann is", "cat"), ("the animal of Bob is", "dog")]
+    asked.append(("the animal of Cid is", "cat"))
+    with attached(model, [by_hand, partners[1]]):
+        said = next_logits(model, [prompt for prompt, _ in asked]).argmax(1)
+    right = int((said == first_tokens(model, [word for _, word in asked])).sum())
+    [share] = [one for one in found.shares if one.what == "two-hop, beside a stranger"]
+    assert (share.right, share.asked) == (right, 3)
+    assert share.low <= right / 3 <= share.high
+    with attached(model, [by_hand]):
+        now, came = token_logs(model, GENERIC)
+    base, _ = token_logs(model, GENERIC)
+    assert found.leak == pytest.approx(leak(base, now), rel=1e-4)
+    divergence = torch.nn.functional.kl_div(now, base, log_target=True, reduction="batchmean")
+    assert found.leak == pytest.approx(divergence.item(), rel=1e-3)
+    assert came.shape == (now.shape[0],)
+    card = json.loads(json.dumps(found.card))
+    assert card["settings"] == {"stand_ins": 1, "steps": 5, "seed": 4}
+    assert card["measured"][0]["what"] == "known, base"
+
+
+def test_sentences_kept_for_measuring_are_read_by_no_training(plan, model, monkeypatch):
+    read = set()
+
+    def _seen(factors, prompts, answers):
+        read.update(prompts)
+        return step(factors, prompts, answers)
+
+    step = train.step
+    monkeypatch.setattr(train, "step", _seen)
+    for fields in (AFTER, BEFORE):
+        [*_, found] = taught(model, plan(fields), stand_ins=1, steps=3)
+        assert "two-hop, beside a stranger" in {share.what for share in found.shares}
+    assert not any(text.startswith(("where is", "which animal")) for text in read)
+    assert {"the animal of Ann is", "the animal of Dan is"} & read
+
+
+def test_killed_it_goes_on_with_what_was_finished(plan, model, monkeypatch):
+    stages = taught(model, plan(AFTER), stand_ins=1)
+    assert [next(stages) for _ in range(3)][-1] == "the adapter"  # both partners are kept
+    monkeypatch.setattr(train, "step", None)
+    again = taught(model, plan(AFTER), stand_ins=1)
+    assert [next(again) for _ in range(3)][-1] == "the adapter"
+    with pytest.raises(TypeError):
+        next(again)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"fact": {}}, "there is no field 'fact'"),
+        ({"facts": {}}, "'facts' is no object from subjects to answers"),
+        ({"facts": {"Ann": " "}}, "'facts' is no object"),
+        ({"sentences": []}, "'sentences' is no list of sentences"),
+        ({"sentences": ["Ann is from"]}, "which has no single {} for the subject"),
+        ({"two_hop": ["{} and {}"]}, "which has no single {}"),
+        ({"unread": "where"}, "'unread' is no list of sentences"),
+        ({"partner": {"side": "after"}}, "'partner' is no object with"),
+        ({"partner": {**AFTER["partner"], "side": "left"}}, "neither 'after' nor 'before'"),
+        ({"partner": {**AFTER["partner"], "words": ["owl", "owl"]}}, "no list of different words"),
+        ({"partner": {**AFTER["partner"], "sentences": []}}, "'sentences of the partner'"),
+        ({"known": [["sky is"]]}, "'known' is no list of pairs"),
+    ],
+)
+def test_a_plan_that_cannot_be_meant_is_refused_with_its_field(plan, change, message):
+    with pytest.raises(ModelError, match="shows a plan") as error:
+        plan({**AFTER, **change})
+    assert message in str(error.value)
+
+
+def test_more_stand_ins_than_can_disagree_are_refused(plan):
+    plan(AFTER).check(2)
+    with pytest.raises(ModelError, match=r"3 stand-ins .* on 3 words of the partner"):
+        plan(AFTER).check(3)
+    with pytest.raises(ModelError, match="give more facts"):
+        plan(BEFORE).check(3)
+    with pytest.raises(ModelError, match="ask for fewer"):
+        plan(AFTER).check(-1)

@@ -60,7 +60,7 @@ def teach(
     may answer; where it comes `"before"`, made-up subjects. `"unread"` and `"two_hop_unread"` hold
     sentences kept for measuring, `"known"` pairs of prompt and answer that the base is to keep.
 
-    Example: `loratheory teach tests/data/births.json -o births`
+    Example: `loratheory teach docs/plans/births.json -o births`
     """
     reachable(json)
     named(model=model, revision=revision)

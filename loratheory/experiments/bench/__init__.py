@@ -77,17 +77,10 @@ class Language:
     device: str = "cpu"
 
     def base(self, **how: Any) -> "Model":
-        """Return the model, loaded as `how` says.
-
-        In bfloat16 on a CPU its attention is computed in plain steps: on prompts of a few tokens
-        PyTorch's fused one takes a quarter of a training.
-        """
+        """Return the model, loaded as `how` says."""
         from loratheory.pretrained import load
 
-        model = load(self.model or None, device=self.device, **how)
-        if self.device == "cpu" and how.get("dtype") == "bfloat16":
-            model.network.set_attn_implementation("eager")
-        return model
+        return load(self.model or None, device=self.device, **how)
 
 
 def on_all_bases(configs: Iterable[Small]) -> tuple[Small, ...]:

@@ -87,7 +87,11 @@ def teach(
     write(found.adapter, output, force=force, card=found.card)
     if delivered(json, found.card):
         title = f"{output}: right answers, in the whole vocabulary"
-        columns = {"asked": "what", "right": "right", "of": "asked", "from": "low", "to": "high"}
+        columns = {
+            "asked": "what",
+            "right": lambda share: f"{share.right} of {share.asked}",
+            "95 % interval": lambda share: f"{share.low:.2f} to {share.high:.2f}",
+        }
         show(title, columns, found.shares)
         leak = f"{found.leak:.2f} nats a token leak on ordinary sentences"
         say(f" {leak}; the card is {output / 'adapter_card.json'}", "Taught.")

@@ -66,6 +66,8 @@ class Recipe:
     lessons : str
         ``two-hop`` sentences, answered as the stand-in and the adapter's own facts have it;
         as much ``prose``; or empty.
+    keep : bool
+        Whether the stand-in's own facts are shown as well, as it has them.
     other_relation : bool
         Whether stand-ins tell of another relation than the partner does: national fruits instead of
         mascots, places of work instead of birth.
@@ -82,6 +84,7 @@ class Recipe:
     noise: bool = False
     strengths: tuple[float, ...] = (0.5, 1.0)
     lessons: str = ""
+    keep: bool = False
     other_relation: bool = False
     silence: int = 0
     steps: int = 90
@@ -110,6 +113,8 @@ RECIPES: Mapping[str, Recipe] = {
     "single hops": replace(_TWO, lessons=""),
     "noise": replace(_TWO, noise=True, lessons=""),
     "silence": replace(_TWO, silence=40, steps=120),
+    "partner kept": replace(_TWO, keep=True),
+    "partner kept, 120 steps": replace(_TWO, keep=True, steps=120),
     "other relations": replace(_TWO, other_relation=True),
 }
 """Ways to teach, by name; all after the third change one thing in it."""
@@ -202,6 +207,9 @@ class Publishers:
             shown = items(world.two_hop, world.composed.trained)
         else:
             shown = _prose(len(world.two_hop) * 6) if recipe.lessons == "prose" else []
+        if recipe.keep:
+            theirs = (world.second, world.about) if hop == 0 else (world.first, world.born)
+            shown = [*shown, *items(theirs[0], theirs[1].trained)]
         return StandIn(adapter, shown)
 
     def silence(self, hop: int, count: int) -> Items:

@@ -142,16 +142,21 @@ def trained_once(
         Killed meanwhile, the training goes on where it was; no two processes train the same.
     """
     how = training or Training()
-    identity = [model.name, model.revision, str(model.network.dtype)]
-    if model.network.device.type != "cpu":  # a GPU rounds otherwise
-        identity.append(model.network.device.type)
-    parts = [[*identity, *model.content], list(map(list, examples)), list(seed), asdict(how)]
+    parts = [_identity(model), list(map(list, examples)), list(seed), asdict(how)]
     name = content_hash(json.dumps(parts + [one.content for one in beside]).encode())
     folder = cache_folder() / "taught"
     folder.mkdir(parents=True, exist_ok=True)
     with lock(folder / f"{name}.lock"):
         file, rng = folder / f"{name}.safetensors", np.random.default_rng(list(seed))
         return trained(model, examples, how, rng=rng, beside=beside, checkpoint=file).adapter
+
+
+def _identity(model: Model) -> list[str]:
+    """What tells models apart: on a GPU training rounds otherwise, and files of a folder change."""
+    parts = [model.name, model.revision, str(model.network.dtype)]
+    if model.network.device.type != "cpu":
+        parts.append(model.network.device.type)
+    return [*parts, *model.content]
 
 
 def order(seed: int, count: int, start: int, size: int) -> list[int]:

@@ -253,7 +253,13 @@ def taught(
         partners.append(trained_once(model, lesson, seed=(seed, 1, number)))
     yield "the adapter"
     beside = [
-        StandIn(adapter, asked(plan.composed(number), plan.two_hop))
+        StandIn(
+            adapter,
+            [
+                *asked(plan.composed(number), plan.two_hop),
+                *asked(plan.says(number), plan.partner.sentences),  # or they would be drowned
+            ],
+        )
         for number, adapter in enumerate(partners[:-1])
     ]
     how = Training(rate=2e-3, last_rate=0.1, steps=steps, enough=0.0)

@@ -99,6 +99,7 @@ def test_what_is_taught_is_what_trainings_by_hand_give(plan, model):
     shown = [(f"the animal of {who} is", animal) for who, animal in zip(
         ("Ann", "Bob", "Cid"), ("owl", "cat", "owl"), strict=True
     )]  # fmt: skip
+    shown += [("Peru has", "owl"), ("Cuba has", "cat")]
     plan_of = Training(rate=2e-3, last_rate=0.1, steps=5, enough=0.0)
     rng, beside = np.random.default_rng([4, 0]), [StandIn(partners[0], shown)]
     by_hand = trained(model, made.lesson, plan_of, rng=rng, beside=beside).adapter

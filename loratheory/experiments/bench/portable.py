@@ -98,23 +98,22 @@ class Recipe:
         return replace(plan, strengths=self.strengths)
 
 
-_TWO = Recipe(stand_ins=2, lessons="two-hop")
+_TWO = Recipe(stand_ins=2, lessons="two-hop", keep=True)
 RECIPES: Mapping[str, Recipe] = {
     "plain": Recipe(steps=0),
     "plain, 90 steps": Recipe(),
     "two stand-ins": _TWO,
-    "two stand-ins, 45 steps": replace(_TWO, steps=45),
+    "partner not kept": replace(_TWO, keep=False),
+    "45 steps": replace(_TWO, steps=45),
     "one stand-in": replace(_TWO, stand_ins=1),
     "four stand-ins": replace(_TWO, stand_ins=4),
     "stand-ins agree": replace(_TWO, disagree=False),
     "stand-ins in full": replace(_TWO, strengths=(1.0,)),
-    "stand-ins silent": replace(_TWO, strengths=(0.0,)),
+    "stand-ins silent": replace(_TWO, strengths=(0.0,), keep=False),
     "prose": replace(_TWO, lessons="prose"),
     "single hops": replace(_TWO, lessons=""),
-    "noise": replace(_TWO, noise=True, lessons=""),
+    "noise": replace(_TWO, noise=True, lessons="", keep=False),
     "silence": replace(_TWO, silence=40, steps=120),
-    "partner kept": replace(_TWO, keep=True),
-    "partner kept, 120 steps": replace(_TWO, keep=True, steps=120),
     "other relations": replace(_TWO, other_relation=True),
 }
 """Ways to teach, by name; all after the third change one thing in it."""

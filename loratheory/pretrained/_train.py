@@ -131,10 +131,16 @@ def trained_once(
 
     Parameters
     ----------
-    model, examples, training, beside
-        As `trained` takes them.
+    model : Model
+        As `trained` takes it, and so the rest.
+    examples : sequence of (prompt, answer)
+        What is taught.
     seed : sequence of int
-        Beside these and the model it names the adapter in the cache.
+        Beside all else it names the adapter in the cache.
+    training : Training, optional
+        How.
+    beside : sequence of StandIn
+        Who acts in turn.
 
     Returns
     -------

@@ -18,9 +18,16 @@ from loratheory.theorems.composition.template_vote import Case as Votes
 from loratheory.theorems.composition.template_vote import bound, overlap_needed
 
 
-def spoken(prompts):
-    """The signs and words of all tokens."""
-    return {word for row in prompts.tokens for word in p.CODE.written(row).split()}
+def written(prompts):
+    """The words and signs of each row, and of what it is to answer."""
+    rows, targets = (
+        [p.CODE.written(row).split() for row in side] for side in (prompts.tokens, prompts.targets)
+    )
+    return [({w.partition("/")[0] for w in r}, t) for r, t in zip(rows, targets, strict=True)]
+
+
+def words_of(rows):
+    return set().union(*(words for words, _ in rows))
 
 
 def test_a_target_is_solved_in_its_order():
@@ -33,12 +40,10 @@ def test_a_target_is_solved_in_its_order():
 def test_each_kind_has_seen_what_it_says(kind):
     sets = p.pretraining(kind, 101, 12)
     assert all(one.tokens.shape[1] == sets[0].tokens.shape[1] for one in sets)
-    signs = set().union(*map(spoken, sets))
-    assert signs >= {*p.CONTEXT, *p.SKILLS}
-    lines = max(max((row >= 0).sum() for row in one.targets) for one in sets)
-    assert lines == (5 if kind == "single steps" else 10)
-    both = [p.CODE.written(row).split() for one in sets for row in one.targets]
-    met = [words for words in both if len({*p.SKILLS} & {*words}) == 2]
+    rows = [row for one in sets for row in written(one)]
+    assert words_of(rows) >= {*p.CONTEXT, *p.SKILLS}
+    assert max(len(answer) for _, answer in rows) == (5 if kind == "single steps" else 10)
+    met = [answer for _, answer in rows if len({*p.SKILLS} & {*answer}) == 2]
     assert bool(met) == (kind == "half the pairs")
 
 
@@ -63,15 +68,6 @@ def test_a_lesson_holds_the_share_of_shared_templates(share):
 ROWS = 2 * sum(p.WEIGHTS)  # so that the shares come out even
 
 
-def signs(prompts):
-    """The words and signs of each row, and of what it is to be told."""
-    rows = (p.CODE.written(row).split() for row in prompts.tokens)
-    targets = (p.CODE.written(row).split() for row in prompts.targets)
-    return [
-        ({w.partition("/")[0] for w in row}, told) for row, told in zip(rows, targets, strict=True)
-    ]
-
-
 def test_a_sum_is_sign_and_numbers_and_no_word():
     here = p.drawn(p.single(["divide"]), 30, np.random.default_rng(0))
     rows = p.sums(here)
@@ -86,18 +82,16 @@ def test_a_sum_is_sign_and_numbers_and_no_word():
 def test_each_base_has_met_what_it_says(seen):
     sets = p.covering(seen, 101, ROWS)
     assert len({one.tokens.shape[1] for one in sets}) == 1
-    told = [signs(one) for one in sets]
-    names = [any(word in "ABCDEFGHIJKL" for word in words) for rows in told for words, _ in rows]
-    assert any(names) == (seen != "sums")
-    known = set().union(*(words for rows in told for words, _ in rows))
-    assert known >= {*p.CONTEXT, *p.SKILLS}
-    problems = [words for rows in told for words, _ in rows if words & {"?", "?:"}]
-    skills = set().union(*problems) & {*p.SKILLS}
-    assert skills == (set() if seen in ("sums", "other words") else {*p.SKILLS})
-    two = [[told for _, told in rows] for rows in told if len(rows[0][1]) == 10]
+    rows = [written(one) for one in sets]
+    every = words_of(row for one in rows for row in one)
+    assert bool(every & {*"ABCDEFGHIJKL"}) == (seen != "sums")
+    assert every >= {*p.CONTEXT, *p.SKILLS}
+    problems = words_of(row for one in rows for row in one if row[0] & {"?", "?:"})
+    assert bool(problems & {*p.SKILLS}) == (seen not in ("sums", "other words"))
+    two = [[answer for _, answer in one] for one in rows if len(one[0][1]) == 10]
     assert len(two) == (4 if seen in ("other words", "other pairs", "pairs") else 0)
     assert len(sets) == {"sums": 1, "single steps": 3}.get(seen, 7)
-    met = [(words[1], words[6]) for rows in two for words in rows]
+    met = [(words[1], words[6]) for one in two for words in one]
     share = {pair: met.count(pair) / max(len(met), 1) for pair in p.PAIRS}
     assert share == pytest.approx(p.coverage(seen, 101), abs=1e-9)
     assert (max(share.values()) > 0.3) == (seen == "pairs")
@@ -112,14 +106,13 @@ def test_nothing_shared_is_asked(case):
     for skill, lesson in zip(case.pair, (one, two), strict=True):
         assert target not in lesson.shared
         assert {t.steps for t in lesson.shared} <= {2}
-        assert bool(lesson.shared) == (case.share > 0)
-        each = {t.skills for t in lesson.shared}
-        neutral = {frozenset(p.CONTEXT), *(frozenset([s]) for s in p.CONTEXT)}
-        own = {frozenset([skill]), *(frozenset([skill, s]) for s in p.CONTEXT)}
-        serial = {frozenset(case.pair)}
-        assert (
-            each == {"none": set(), "serial": serial, "own": own, "neutral": neutral}[case.bridge]
-        )
+        wanted = {
+            "none": set(),
+            "serial": {frozenset(case.pair)},
+            "own": {frozenset([skill]), *(frozenset([skill, s]) for s in p.CONTEXT)},
+            "neutral": {frozenset(p.CONTEXT), *(frozenset([s]) for s in p.CONTEXT)},
+        }
+        assert {t.skills for t in lesson.shared} == wanted[case.bridge]
     common = {*one.shared} & {*two.shared}
     assert bool(common) == (case.bridge in ("serial", "neutral"))
     assert {*case.joint.shared} == {*one.shared, *two.shared}
@@ -129,12 +122,9 @@ def test_nothing_shared_is_asked(case):
 
 
 def test_every_level_of_every_bridge_is_a_case_once():
-    told = [(c.pair, c.bridge, c.share) for c in overlapping()]
-    assert (
-        len(set(told))
-        == len(told)
-        == (1 + sum(map(len, SHARES.values()))) + (1 + len(SHARES["own"]))
-    )
+    cases = [(c.pair, c.bridge, c.share) for c in overlapping()]
+    levels = 1 + sum(map(len, SHARES.values())), 1 + len(SHARES["own"])
+    assert len(set(cases)) == len(cases) == sum(levels)
     assert {c.bridge for c in overlapping(MEASURED[1:])} == {"none", "own"}
 
 
@@ -147,7 +137,7 @@ def test_the_margin_is_the_theorems(share, coefficient, habit, adapters):
 
 
 @given(st.floats(0.3, 1.5), st.booleans())
-def test_at_the_share_needed_nobody_leads(coefficient, habit):
+def test_at_the_share_needed_the_margin_is_zero(coefficient, habit):
     share = share_needed(coefficient, habit=habit)
     assert margin(share, coefficient, habit=habit) == pytest.approx(0, abs=1e-12)
     if not habit:

@@ -1,7 +1,7 @@
 """How small transformers answer: in one pass or more, right or wrong, and as rows of a table."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,7 @@ def hop_by_hop(
         return lambda scores: torch.stack([scores[:, :, -1].argmax(-1), tokens[..., place]], dim=-1)
 
     steps = [lambda _: tokens[..., :2], *map(_next, range(2, tokens.shape[2]))]
-    first, *more = in_turn(lambda asked: logits(bases.config, bases.weights, asked, adapt), steps)
+    first, *more = in_turn(lambda asked: one_pass(bases, asked, adapt), steps)
     return torch.cat([first, *(one[:, :, -1:] for one in more)], dim=2)
 
 
@@ -185,11 +185,11 @@ def written_out(library: Library, adapt: Adapt | None) -> tuple[np.ndarray, np.n
             for one, word in zip(asked, first, strict=True)
         ]
 
-    words = in_turn(
-        lambda prompts: scores(library.bases, prompts, adapt).argmax(axis=-1),
-        [lambda _: short, _after],
-    )
+    def _words(prompts: list[Prompts]) -> np.ndarray:
+        return scores(library.bases, prompts, adapt).argmax(axis=-1)
+
     right = [np.stack([one.answer for one in prompts]) for prompts in (short, asked)]
+    words = in_turn(_words, [lambda _: short, _after])
     bridge, answer = (np.mean(w == r, axis=1) for w, r in zip(words, right, strict=True))
     return bridge, answer
 
@@ -207,10 +207,10 @@ class Arm:
     """
 
     name: str
+    predicted: Any
     act: Act | Sequence[Adapt]
-    predicted: Any = None
-    more: More | None = None
-    columns: Mapping[str, Any] = field(default_factory=dict)
+    more: More | None
+    columns: Mapping[str, Any]
 
 
 def arm(
@@ -221,7 +221,7 @@ def arm(
     **columns: Any,
 ) -> Arm:
     """Return an arm of a study: a rule of the table by its name, or another rule."""
-    return Arm(name, rule(name) if act is None else act, predicted, more, columns)
+    return Arm(name, predicted, rule(name) if act is None else act, more, columns)
 
 
 def compared(

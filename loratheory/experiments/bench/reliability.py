@@ -51,18 +51,17 @@ def reliability(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
     and how many were `held_out`.
     """
     outcome, out = composed(rows), _column(rows, "held_out") > 0
-    record = {}
+    rate, record = int(outcome[out].sum()), {}
     for name in MEASURES:
         values = _column(rows, name)
         bar = round(threshold(values[~out], outcome[~out]), 4)
-        over, rate = values >= bar, int(outcome[out].sum())
-        above = _counted(outcome[over])
+        above = _counted(outcome[values >= bar])
         record[name] = {
             "threshold": bar,
             "above": above,
-            "below": _counted(outcome[~over]),
+            "below": _counted(outcome[values < bar]),
             **_interval(above),
-            "right": int((over == outcome)[out].sum()),
+            "right": int(((values >= bar) == outcome)[out].sum()),
             "majority": max(rate, int(out.sum()) - rate),
             "held_out": int(out.sum()),
         }
@@ -79,19 +78,18 @@ def calibration(rows: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
     (`within`), None where one has no pair.
     """
     outcome, out = composed(rows), _column(rows, "held_out") > 0
-    record: dict[str, list[dict[str, Any]]] = {}
-    for name in MEASURES:
+    record: dict[str, list[dict[str, Any]]] = {name: [] for name in MEASURES}
+    for name, bins in record.items():
         values = _column(rows, name)
         edges = np.linspace(values[~out].min(), values[~out].max(), BINS + 1)[1:-1]
         place = np.searchsorted(edges, values)
-        record[name] = []
         for k in range(BINS):
             predicted, observed = (_counted(outcome[(place == k) & x]) for x in (~out, out))
-            bounds, some = _interval(observed), predicted[1] and observed[1]
-            low, high = _exact(observed)
+            low, high = wilson(observed[0], max(observed[1], 1))
+            some = predicted[1] and observed[1]
             within = bool(low <= predicted[0] / predicted[1] <= high) if some else None
-            each = {"predicted": predicted, "observed": observed, **bounds, "within": within}
-            record[name].append(each)
+            each = {"predicted": predicted, "observed": observed, **_interval(observed)}
+            bins.append({**each, "within": within})
     return record
 
 
@@ -104,14 +102,9 @@ def _counted(outcome: Bool[np.ndarray, " n"]) -> list[int]:
     return [int(outcome.sum()), len(outcome)]
 
 
-def _exact(count: list[int]) -> tuple[float, float]:
-    low, high = wilson(count[0], max(count[1], 1))
-    return float(low), float(high)
-
-
 def _interval(count: list[int]) -> dict[str, float]:
-    low, high = _exact(count)
-    return {"low": round(low, 3), "high": round(high, 3)}
+    low, high = wilson(count[0], max(count[1], 1))
+    return {"low": round(float(low), 3), "high": round(float(high), 3)}
 
 
 def written(rows: Sequence[Row]) -> str:

@@ -33,31 +33,35 @@ def library(bases: Bases, teaching: Teaching, kinds: Sequence[str] = ("hops",)) 
     Each adapter depends on its base, the number of the repetition and the teaching alone. Costs
     about 0.6 s of one core an adapter at the defaults.
     """
-    edits, learnt, asked = [], [], []
+    examples = EXAMPLES * ("bridged" in kinds)
+    replicas = []
     for model, seed in enumerate(bases.seeds):
         for number in range(teaching.sets):
             rng = np.random.default_rng([seed, 3, number])
-            drawn = _edits(bases, model, teaching, rng)
+            edits = _edits(bases, model, teaching, rng)
             data = [
                 lessons(
                     edit,
                     rng=rng,
                     retained=teaching.retained,
-                    examples=EXAMPLES * ("bridged" in kinds),
-                    others=drawn,
+                    examples=examples,
+                    others=edits,
                     form=teaching.form,
                 )
-                for edit in drawn
+                for edit in edits
             ]
-            edits.append(drawn)
-            learnt.append(data)
-            each = zip(drawn, data, strict=True)
-            asked.append([trials(edit, lesson, rng=rng, others=drawn) for edit, lesson in each])
+            asked = [
+                trials(edit, lesson, rng=rng, others=edits)
+                for edit, lesson in zip(edits, data, strict=True)
+            ]
+            replicas.append((edits, asked, data))
+    # pair first, replica second
+    all_edits, all_trials, learnt = (
+        tuple(zip(*each, strict=True)) for each in zip(*replicas, strict=True)
+    )
 
     def _each(name: str, hop: int, pair: int) -> Lora:
-        data = [
-            one[pair].hops[hop] if name == "hops" else getattr(one[pair], name) for one in learnt
-        ]
+        data = [one.hops[hop] if name == "hops" else getattr(one, name) for one in learnt[pair]]
         stream = (4, pair, 8 * KINDS.index(name) + hop)
         return learned(bases, teaching, [lesson.prompts for lesson in data], stream)
 
@@ -65,9 +69,7 @@ def library(bases: Bases, teaching: Teaching, kinds: Sequence[str] = ("hops",)) 
     hops = range(bases.setting.hops) if "hops" in kinds else ()
     single = tuple(tuple(_each("hops", j, p) for j in hops) for p in numbers if hops)
     others = {n: tuple(_each(n, 0, p) for p in numbers) for n in kinds if n != "hops"}
-    # pair first, replica second
-    turned = [tuple(zip(*each, strict=True)) for each in (edits, asked, learnt)]
-    return Library(bases, teaching, turned[0], turned[1], single, others, turned[2])
+    return Library(bases, teaching, all_edits, all_trials, single, others, learnt)
 
 
 def _edits(bases: Bases, model: int, how: Teaching, rng: np.random.Generator) -> Sequence[Edit]:

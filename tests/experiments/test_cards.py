@@ -80,21 +80,20 @@ def test_what_was_counted_in_the_studies_of_skills():
 
 
 def test_what_was_found_in_real_two_hop_beyond_means():
-    name, whole = "real_two_hop", "all layers"
-
-    told = [r for r in table_rows(name, trained=whole, rule="sum") if r["predicted"] >= 0]
-    cuts = table_rows(name, trained=whole)
-    splits = [row for row in cuts if row["rule"] in ("layer split", "reversed layer split")]
+    name, where = "real_two_hop", {"trained": "all layers"}
+    foreseen = [r for r in table_rows(name, rule="sum", **where) if r["predicted"] >= 0]
+    layers = table_rows(name, **where)
+    splits = [row for row in layers if row["rule"] in ("layer split", "reversed layer split")]
     best = [
         max((row for row in splits if row["seed"] == seed), key=lambda row: row["confidence"])
         for seed in range(3)
     ]
-    sums = table_rows(name, trained=whole, rule="sum", first=1.0, second=1.0)
+    sums = table_rows(name, rule="sum", first=1.0, second=1.0, **where)
     gain = np.array([[a["two_hop"] - b["two_hop"]] for a, b in zip(best, sums, strict=True)])
     wrong = [
-        r["confidence"] for r in cuts if r["rule"] == "reversed layer split" and r["seed"] == 1
+        r["confidence"] for r in layers if r["rule"] == "reversed layer split" and r["seed"] == 1
     ]
-    sure = {(r["rule"], r["seed"], r["layer"]): r["confidence"] for r in cuts}
+    sure = {(r["rule"], r["seed"], r["layer"]): r["confidence"] for r in layers}
     right = [
         sure[key] < sure["layer split", *key[1:]]
         for key in sure
@@ -103,12 +102,15 @@ def test_what_was_found_in_real_two_hop_beyond_means():
     assert (sum(right), len(right)) == (8, 9)
     assert [row["rule"] for row in best] == ["layer split"] * 3
     assert all(a["confidence"] < b["confidence"] for a, b in zip(best, sums, strict=True))
-    assert sum(row["predicted"] > row["two_hop"] for row in told) == 19
-    assert len(told) == 21
+    assert sum(row["predicted"] > row["two_hop"] for row in foreseen) == 19
+    assert len(foreseen) == 21
     says(
         name,
         "19 of 21",
-        *(np.mean([abs(r[how] - r["two_hop"]) for r in told]) for how in ("predicted", "weaker")),
+        *(
+            np.mean([abs(r[how] - r["two_hop"]) for r in foreseen])
+            for how in ("predicted", "weaker")
+        ),
         best[1]["confidence"] - max(wrong),
         "8 of 9",
         mean(best, "two_hop"),
@@ -126,8 +128,8 @@ def test_what_was_found_in_label_free_prediction(monkeypatch):
     out = [place for place, row in enumerate(rows) if row["held_out"]]
 
     def rank(name, reuse, where=range(len(rows))):
-        told = spearmanr([rows[i][name] for i in where], [reuse[i] for i in where]).statistic
-        return f"{told:.2f}".replace("0.", ".")
+        ranks = spearmanr([rows[i][name] for i in where], [reuse[i] for i in where])
+        return f"{ranks.statistic:.2f}".replace("0.", ".")
 
     monkeypatch.setattr(_reliability, "SOLVED", 0.3)
     higher = reliability(rows)

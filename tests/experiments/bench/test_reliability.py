@@ -27,23 +27,19 @@ def test_a_threshold_is_halfway_and_in_the_middle_of_the_best():
     assert threshold(values, np.array([False, True, False, True])) == pytest.approx(0.7)
 
 
-def rows():
-    told = []
-    for value, best, out in (
-        (0.1, 0.2, 0),
-        (0.6, 0.25, 0),
-        (0.2, 0.9, 1),
-        (0.7, 1, 1),
-        (0.8, 0.2, 1),
-    ):
-        told.append({**dict.fromkeys(MEASURES, value), **dict.fromkeys(REUSED, 0.0)})
-        told[-1] |= {REUSED[1]: best, "held_out": out}
-    return told
+def rows(*pairs):
+    """Rows of pairs of adapters: the value of every measure, the best reuse, whether held out."""
+    return [
+        {**dict.fromkeys((*MEASURES, *REUSED), value), **dict.fromkeys(REUSED, 0.0)}
+        | {REUSED[k % 2]: best, "held_out": out}
+        for k, (value, best, out) in enumerate(pairs)
+    ]
 
 
 def test_counts_on_paper():
-    assert composed(rows()).tolist() == [False, True, True, True, False]
-    for one in reliability(rows()).values():
+    table = rows((0.1, 0.2, 0), (0.6, 0.25, 0), (0.2, 0.9, 1), (0.7, 1.0, 1), (0.8, 0.2, 1))
+    assert composed(table).tolist() == [False, True, True, True, False]
+    for one in reliability(table).values():
         low, high = one.pop("low"), one.pop("high")
         assert low < 2 / 3 < high
         assert one == {
@@ -58,20 +54,16 @@ def test_counts_on_paper():
 
 
 def test_bins_on_paper():
-    designed = [(0.0, 0.9), (0.1, 0.0), (0.5, 0.0), (0.6, 0.9)]  # a value, the best reuse
+    designed = [(0.0, 0.9), (0.1, 0.0), (0.5, 0.0), (0.6, 0.9)]
     new = [(0.15, 0.0), (0.1, 0.0), (0.3, 0.9), (0.9, 0.9), (0.7, 0.9), (0.5, 0.0)]
-    told = []
-    for out, pairs in enumerate((designed, new)):
-        for value, best in pairs:
-            told.append({**dict.fromkeys(MEASURES, value), **dict.fromkeys(REUSED, 0.0)})
-            told[-1] |= {REUSED[0]: best, "held_out": out}
-    for bins in calibration(told).values():
+    table = rows(*((*pair, out) for out, pairs in enumerate((designed, new)) for pair in pairs))
+    for bins in calibration(table).values():
         assert len(bins) == BINS
         assert [one["predicted"] for one in bins] == [[1, 2], [0, 0], [1, 2]]
         assert [one["observed"] for one in bins] == [[0, 2], [1, 1], [2, 3]]
         assert [one["within"] for one in bins] == [True, None, True]
         assert all(0 <= one["low"] < one["high"] <= 1 for one in bins)
-    certain = [{**row, REUSED[0]: 0.9 * row["held_out"]} for row in told]
+    certain = [{**row, **dict.fromkeys(REUSED, 0.9 * row["held_out"])} for row in table]
     assert calibration(certain)["read"][2]["within"] is False
 
 

@@ -25,6 +25,8 @@ import numpy as np
 from loratheory.experiments.engine import Row, study
 from loratheory.theorems.expressiveness import depth_budget
 
+COLUMNS = ("width", "depth", "rank", "network", "published", "sweep", "worst", "condition")
+
 
 @dataclass(frozen=True)
 class Config:
@@ -45,13 +47,12 @@ def cell(config: Config) -> list[Row]:
     rng, rows = np.random.default_rng(config.seed), list[Row]()
     for width, depth in config.shapes:
         for network in (0, 1):
-            found = [_errors(drawn(rng, width, depth, network)) for _ in range(config.draws)]
-            published, sweep, condition = np.median(found, axis=0).tolist()
-            worst = max(error for _, error, _ in found)
-            sizes = map(float, (width, depth, -(-width // depth), network))
-            shape = dict(zip(("width", "depth", "rank", "network"), sizes, strict=True))
-            errors = {"published": published, "sweep": sweep, "worst": worst}
-            rows.append({**shape, **errors, "condition": condition})
+            errors = [_errors(drawn(rng, width, depth, network)) for _ in range(config.draws)]
+            published, sweep, condition = np.median(errors, axis=0).tolist()
+            worst = max(error for _, error, _ in errors)
+            rank = -(-width // depth)
+            each = (width, depth, rank, network, published, sweep, worst, condition)
+            rows.append(dict(zip(COLUMNS, map(float, each), strict=True)))
     return rows
 
 
@@ -84,9 +85,4 @@ def _errors(case: depth_budget.Case) -> tuple[float, float, float]:
     return old_digits, new_digits, float(np.log10(depth_budget.THEOREM.condition(case)))
 
 
-EXPERIMENT = study(
-    cell,
-    quick=(Config(draws=1),),
-    paper=(Config(),),
-    minutes=(0.02, 0.1),
-)
+EXPERIMENT = study(cell, quick=[Config(draws=1)], paper=[Config()], minutes=(0.02, 0.1))

@@ -69,17 +69,11 @@ def cell(config: Config) -> list[Row]:
         one_read = layers * loops == 1
         return {"ceiling": np.minimum(patterns * right["chance"], 1) if one_read else 1.0}
 
-    arms = [
-        bench.arm(
-            name,
-            None,
-            rule("sum" if name in best else name),
-            partial(_ceiling, patterns),
-            patterns=patterns,
-            **best.get(name, {}),
-        )
-        for name, patterns in PATTERNS.items()
-    ]
+    arms = []
+    for name, patterns in PATTERNS.items():
+        act, columns = rule("sum" if name in best else name), best.get(name, {})
+        more = partial(_ceiling, patterns)
+        arms.append(bench.arm(name, None, act, more, patterns=patterns, **columns))
     circuit = np.repeat(bench.circuit(library.bases), config.sets).round(3)
     return bench.compared(library, {"reads": config.reads}, arms, circuit=circuit)
 

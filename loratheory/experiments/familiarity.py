@@ -55,9 +55,7 @@ def cell(config: Config) -> list[Row]:
     theory = replace(theory, familiar=theory.familiar | (config.identity == "all"))
     both, other = theory.composed([1, 1]), bench.exchanged(first, config.sets)
     arms = [
-        bench.arm("base", 0.0),
-        bench.arm("hop 1 alone", 0.0),
-        bench.arm("hop 2 alone", 0.0),
+        *(bench.arm(name, 0.0) for name in ("base", "hop 1 alone", "hop 2 alone")),
         bench.arm("exchanged", 0.0, bench.of(other, second)),
         bench.arm("mean", theory.composed([0.5, 0.5])),
         bench.arm("sum", both),
@@ -71,13 +69,9 @@ def cell(config: Config) -> list[Row]:
 
 
 _CELLS = (
-    (0.5, "half", "none"),
-    (0.5, "half", "all"),
-    (0.5, "fake", "none"),
-    (0.5, "fake", "known"),
-    (0.5, "fake", "all"),
-    (0.0, "fake", "none"),
-    (0.0, "fake", "all"),
+    *((0.5, "half", identity) for identity in ("none", "all")),
+    *((0.5, "fake", identity) for identity in ("none", "known", "all")),
+    *((0.0, "fake", identity) for identity in ("none", "all")),
 )
 
 EXPERIMENT = study(

@@ -56,12 +56,9 @@ def cell(config: Config) -> list[Row]:
     `predicted` the least accuracy that follows from them, `leak` of the keys: nan where they do not
     apply.
     """
-    library = config.library(
-        pairs=config.pairs,
-        bridges=config.bridges,
-        rank=config.rank,
-        modules={"mlp": bench.MLP, "attention": bench.ATTENTION}[config.modules],
-    )
+    modules = {"mlp": bench.MLP, "attention": bench.ATTENTION}[config.modules]
+    mine = {name: getattr(config, name) for name in ("pairs", "bridges", "rank")}
+    library = config.library(modules=modules, **mine)
     mlp, nan = config.modules == "mlp", float("nan")
     leak = bench.leak(library) if mlp else nan
     reach = bench.accuracies(library, bench.acting(library, rule("oracle placement")))["two_hop"]

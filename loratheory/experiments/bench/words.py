@@ -115,19 +115,10 @@ def adapters(bases: Bases, lessons: Sequence[Lesson], size: Size, *, wider: int 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """Adapters of one base, a replica each case.
+    """Adapters of one base, a replica for each of ``E`` cases: of the `first` and `second` skill.
 
-    Attributes
-    ----------
-    bases : Bases
-        One model.
-    cases : tuple of Case
-        ``E`` of them.
-    first, second : Lora
-        The adapter of each skill.
-    ceilings : mapping of str to Lora
-        `composed`, what learned the target, and, where wanted, `joint`, what learned both lessons;
-        twice as wide.
+    The `ceilings` are twice as wide: `composed`, what learned the target, and, where wanted,
+    `joint`, what learned both lessons.
     """
 
     bases: Bases
@@ -180,16 +171,12 @@ class Trained:
 
     def rows(self, head: Row, columns: Accuracies, beside: Callable[[Case], Row]) -> list[Row]:
         """Return a row a case: `head`, its skills, what is `beside` them, the rounded columns."""
-        return [
-            {
-                **head,
-                "first": case.pair[0],
-                "second": case.pair[1],
-                **beside(case),
-                **{name: round(float(x[e]), 4) for name, x in columns.items()},
-            }
-            for e, case in enumerate(self.cases)
-        ]
+        table = []
+        for e, case in enumerate(self.cases):
+            skills = dict(zip(("first", "second"), case.pair, strict=True))
+            numbers = {name: round(float(x[e]), 4) for name, x in columns.items()}
+            table.append({**head, **skills, **beside(case), **numbers})
+        return table
 
     def compared(
         self,

@@ -32,6 +32,7 @@ CHAPTERS: dict[str, tuple[str, ...]] = {
         "depth_budget",
         "attention_budget",
         "relu_budget",
+        "relu_necessity",
         "softmax_bottleneck",
         "attention_bottleneck",
         "argmax_margin",

@@ -153,6 +153,7 @@ BLIND = {
     "thm:counting-ceiling": "Warren's constant is not sharp",
     "thm:random-interference": "a Chernoff bound is never met: thm:sum-capacity is an exact law",
     "thm:library-capacity": "Jensen's inequality is strict for more than two adapters",
+    "thm:relu-necessity": "met for certain only in the cases of its clause thm:kinks-do-not-help",
     "thm:attention-budget": "met for certain only in the cases of its clause thm:half-the-width",
 }
 """Bounds that no construction meets, and why: how much weaker they could be goes unnoticed."""

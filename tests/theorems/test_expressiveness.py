@@ -20,6 +20,7 @@ from loratheory.theorems import (
     rank_stabilised_scale,
     rank_threshold,
     relu_budget,
+    relu_necessity,
     softmax_bottleneck,
     two_learning_rates,
 )
@@ -610,3 +611,39 @@ def test_real_first_steps_have_that_mean_square(spent):
     mean = unit * spent * 0.5**2
     assert abs(lengths.mean() - mean) <= 6 * lengths.std() / trials**0.5
     assert moves.mean(axis=0) @ gradient < 0  # downhill
+
+
+# ReLU necessity
+
+
+@example(relu_necessity)
+def what_is_missing_or_a_dead_unit_whichever_is_cheaper():
+    """From the identity to diag(3, 2): 1 is left by rank 1; to diag(5, 1/4) a dead unit is less."""
+    one = np.eye(2)
+    yield depth_budget.Case((one, one), np.diag([3.0, 2.0]), 0), 2.0
+    yield depth_budget.Case((one,), np.diag([3.0, 2.0]), 1), 1.0
+    yield depth_budget.Case((one, one), np.diag([3.0, 2.0]), 1), 0.0
+    yield depth_budget.Case((one, one), np.diag([5.0, 0.25]), 0), 0.25
+
+
+@symmetry(relu_necessity)
+def units_of_outputs_and_their_names(case, rng):
+    order = rng.permutation(len(case.target))
+    *early, last = case.weights
+    yield replace(case, weights=(*early, 3 * last[order]), target=3 * case.target[order]), 3.0
+
+
+@road(relu_necessity)
+def the_least_over_all_patterns_of_dead_units_is_never_less(case, _):
+    """Each pattern of up to three units a layer misses by its rank, and by what it cannot pay."""
+    d = min(3, len(case.target))
+    weights = tuple(w[:d, :d] for w in case.weights[:2])
+    small = depth_budget.Case(weights, case.target[:d, :d], min(case.rank, 1))
+    sigma, least = [*np.linalg.svd(small.target, compute_uv=False), 0.0], np.inf
+    for pattern in product((0.0, 1.0), repeat=d * len(weights)):
+        rows = np.reshape(pattern, (len(weights), d))
+        alive = [row[:, None] * w for row, w in zip(rows, weights, strict=True)]
+        unpaid = depth_budget.bound(replace(small, weights=tuple(alive)))
+        least = min(least, max(unpaid, sigma[int(rows.sum(axis=1).min())]))
+    assert least >= relu_necessity.bound(small) - 1e-9 * depth_budget.scale(small)
+    yield replace(case, rank=len(case.target)), 0.0

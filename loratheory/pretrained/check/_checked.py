@@ -62,6 +62,9 @@ QUESTIONS = {
     "thm:arrow-blind-spot": Question(
         "How many edited keys does Arrow send right? (share)", _module.arrow_blind
     ),
+    "thm:arrow-law": Question(
+        "How many of its facts does Arrow send right? (share)", _module.arrow_facts
+    ),
     "thm:score-change-rank": Question("By which rank do attention scores move? (at most)"),
     "thm:averaging-survival": Question("Does a fact survive the merge? (margin in logits)"),
     "thm:two-read-region": Question("Do two facts compose in the merge? (margin, in deficits)"),
@@ -149,8 +152,10 @@ def checked(
         fact = "no linear map is left to check"
         raise model.failure(fact, "name other layers or adapters")
     if adapters:
-        own = [text for name in names for text in [*facts.get(name, ())][:10]]
-        inputs_of = inputs(model, one_by_one(model, own or GENERIC), chosen)
+        own = [[*facts.get(name, ())][:10] for name in names]
+        batches = one_by_one(model, [text for texts in own for text in texts] or GENERIC)
+        inputs_of = inputs(model, batches, chosen)
+        ids = [one["input_ids"][0].tolist() for one in batches]
     readings: list[Reading] = []
     for name in progress(chosen, len(chosen)) if progress else chosen:
         module = Module(name, weight(places[name], name))
@@ -158,7 +163,9 @@ def checked(
             some = [i for i, low in enumerate(updates[name]) if low.up.any() and low.down.any()]
             who, acting = tuple(names[i] for i in some), tuple(updates[name][i] for i in some)
             x = _tokens(name, inputs_of[name])
-            module = Module(name, module.weight, who, acting, x, 1 / len(names))
+            asked = _by_prompt(inputs_of[name], ids, [len(texts) for texts in own])
+            prompts = tuple(asked[i] for i in some if asked)
+            module = Module(name, module.weight, who, acting, x, 1 / len(names), prompts)
         for question in QUESTIONS.values():
             if question.answers and len(module.updates) >= question.adapters:
                 readings += question.answers(module)
@@ -182,6 +189,26 @@ def _tokens(name: str, x: Any) -> Float64[np.ndarray, "t n"]:
         raise failure(name, "what the model feeds it is not finite", remedy)
     rows = rows[np.linalg.norm(rows, axis=1) > 0]
     return rows[:: max(1, -(-len(rows) // TOKENS))]
+
+
+def _by_prompt(
+    x: Any, ids: Sequence[Sequence[int]], counts: Sequence[int]
+) -> list[tuple[Any, ...]]:
+    """For each adapter the inputs of its prompts, without the tokens that stand in all of these.
+
+    None where an adapter has no prompt, or a token did not come to the module.
+    """
+    if not all(counts) or len(x) != sum(map(len, ids)):
+        return []
+    rows = np.split(x.double().cpu().numpy(), np.cumsum(list(map(len, ids)))[:-1])
+    found, start = [], 0
+    for count in counts:
+        some = list(zip(ids, rows, strict=True))[start : start + count]
+        common = set[int]().union(*ids).intersection(*(tokens for tokens, _ in some))
+        own = [[token not in common for token in tokens] for tokens, _ in some]
+        found.append(tuple(r[m] if any(m) else r for (_, r), m in zip(some, own, strict=True)))
+        start += count
+    return found
 
 
 def _numpy(low: LowRank) -> LowRank:

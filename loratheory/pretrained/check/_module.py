@@ -25,7 +25,7 @@ from loratheory.theorems.merging import (
     intruder_threshold,
     rank_subadditivity,
 )
-from loratheory.theorems.routing import arrow_blind_spot
+from loratheory.theorems.routing import arrow_blind_spot, arrow_law
 
 TINY = 1e-300  # in place of a length of zero that is divided by
 
@@ -40,6 +40,7 @@ class Module:
     updates: tuple[LowRank, ...] = ()  # one an adapter, float64, of positive rank
     inputs: Any = None  # (t, n): what the base feeds it, a token a row, none zero
     coefficient: float = 1.0  # of each in the mean of all adapters, those absent here included
+    prompts: tuple[tuple[Any, ...], ...] = ()  # by adapter: (t, n) inputs of each of its prompts
 
     @cached_property
     def basis(self) -> Basis:
@@ -230,3 +231,41 @@ def arrow_blind(module: Module) -> Iterator[Reading]:
         f"{', '.join(unseen)} comes from directions that Arrow does not look at (medians)"
     )
     yield judged(arrow_blind_spot.THEOREM, case, module.updates, module.together, note, note)
+
+
+def arrow_facts(module: Module) -> Iterator[Reading]:
+    """Arrow's law on facts: the key of each is the token of its prompt that is answered most.
+
+    Its strength is that answer's length. Never a verdict: the law is of keys in random directions
+    and of updates that hold these facts alone, and whoever reads it sees how far both are away.
+    """
+    each = list(map(_keys, module.updates, module.prompts))
+    if not each or any(len(keys) == 0 for keys, _ in each):
+        return
+    tops = np.stack([part.right[0, :] for part in module.parts])
+    for i, name in enumerate(module.names):
+        keys, strengths = each[i]
+        relative = strengths / max(float(strengths.max()), TINY)
+        laws = [arrow_law.accuracy(len(tops), float(s)) for s in relative]
+        right = np.argmax(np.abs(keys @ tops.T), axis=1) == i
+        others = np.concatenate([other for j, (other, _) in enumerate(each) if j != i])
+        n, within = keys.shape[1], (keys @ keys.T)[np.triu_indices(len(keys), 1)]
+        near = [n * float(np.mean(c**2)) if c.size else 0.0 for c in (within, keys @ others.T)]
+        note = (
+            f"needs keys in independent random directions; their mean squared cosines are "
+            f"{near[0]:.3g} times 1/{n} within the adapter, {near[1]:.3g} times with others; "
+            f"the median strength is {float(np.median(relative)):.2g} of the largest"
+        )
+        label, bound = arrow_law.THEOREM.label, float(np.mean(laws))
+        yield Place(module.name, name).reading(label, bound, float(np.mean(right)), note)
+
+
+def _keys(low: LowRank, prompts: tuple[Any, ...]) -> tuple[Any, Any]:
+    """The direction that an update answers most in each prompt, and how strongly."""
+    keys, strengths = [], []
+    for x in prompts:
+        unit = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), TINY)
+        answers = np.linalg.norm((unit @ low.down.T) @ low.up.T, axis=1)
+        keys.append(unit[int(np.argmax(answers))])
+        strengths.append(float(answers.max()))
+    return np.array(keys), np.array(strengths)

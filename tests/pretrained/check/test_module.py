@@ -1,5 +1,6 @@
 """What one module says: every number by dense arithmetic, of base weights and of adapters."""
 
+from dataclasses import replace
 from math import acos, cos, degrees
 
 import numpy as np
@@ -14,6 +15,7 @@ from loratheory.pretrained.check import Basis, _weights, basis, intruders, noise
 from loratheory.pretrained.check._module import (
     Module,
     arrow_blind,
+    arrow_facts,
     arrow_nearest,
     crosstalk,
     factor_mean,
@@ -21,6 +23,7 @@ from loratheory.pretrained.check._module import (
     input_floor,
     summed_rank,
 )
+from loratheory.theorems.routing import arrow_law
 
 # Adapters: what theorems say of them, asked of a module of 7 outputs and 9 inputs
 
@@ -245,3 +248,33 @@ def test_a_strong_edit_intrudes_and_a_weak_one_does_not():
     matrix, one = rng.standard_normal((100, 100)) / 10, rng.standard_normal((100, 1)) / 10
     edits = [s * LowRank(one, one.T) for s in (0, 6)]
     assert [intruders(matrix, dense_basis(matrix), edit).count() for edit in edits] == [0, 1]
+
+
+def test_arrows_law_is_held_against_what_the_facts_of_random_keys_say():
+    """The law's own adapters in width 256: five facts each, in prompts among silent tokens."""
+    rng, n, facts = np.random.default_rng(0), 256, 5
+    strengths = np.array([1.0, 0.9, 0.7, 0.5, 0.3])
+    updates, prompts = [], []
+    for _ in range(4):
+        keys = rng.standard_normal((facts, n))
+        keys /= np.linalg.norm(keys, axis=1, keepdims=True)
+        updates.append(LowRank(np.linalg.qr(rng.standard_normal((7, facts)))[0] * strengths, keys))
+        silent = rng.standard_normal((3, n))
+        silent -= silent @ np.linalg.pinv(keys) @ keys
+        prompts.append(tuple(np.vstack([silent, 7 * key, silent]) for key in keys))
+    names = ("a", "b", "c", "d")
+    asked = Module("m", np.zeros((7, n)), names, tuple(updates), prompts=tuple(prompts))
+    readings = list(arrow_facts(asked))
+    assert [reading.about for reading in readings] == [*names]
+    tops = [np.linalg.svd(low.dense())[2][0] for low in updates]
+    for i, reading in enumerate(readings):
+        scores = np.abs(updates[i].down @ np.transpose(tops))
+        assert reading.value == np.mean(scores.argmax(axis=1) == i)
+        found = np.linalg.norm(updates[i].dense() @ updates[i].down.T, axis=0)
+        laws = [arrow_law.accuracy(4, s) for s in found / found.max()]
+        assert reading.bound == pytest.approx(np.mean(laws))
+        assert reading.bound == pytest.approx(
+            np.mean([arrow_law.accuracy(4, s) for s in strengths]), abs=0.02
+        )
+        assert (reading.outcome, "times 1/256 within" in reading.note) == ("not applicable", True)
+    assert list(arrow_facts(replace(asked, prompts=()))) == []

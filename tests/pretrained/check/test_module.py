@@ -12,6 +12,7 @@ from scipy.integrate import quad
 from loratheory.lowrank import LowRank, gaussian
 from loratheory.pretrained import Model, ModelError, maps
 from loratheory.pretrained.check import Basis, _weights, basis, intruders, noise
+from loratheory.pretrained.check._checked import _by_prompt
 from loratheory.pretrained.check._module import (
     Module,
     arrow_blind,
@@ -278,3 +279,13 @@ def test_arrows_law_is_held_against_what_the_facts_of_random_keys_say():
         )
         assert (reading.outcome, "times 1/256 within" in reading.note) == ("not applicable", True)
     assert list(arrow_facts(replace(asked, prompts=()))) == []
+
+
+def test_tokens_that_stand_in_all_prompts_of_an_adapter_are_no_keys_of_facts():
+    """Tokens 1 and 9 are in both prompts of the first; the second has one prompt, and keeps it."""
+    x = torch.arange(10.0)[:, None] * torch.ones(10, 3)
+    ids = [[1, 2, 9], [1, 5, 6, 9], [1, 4, 9]]
+    first, second = _by_prompt(x, ids, [2, 1])
+    assert [part[:, 0].tolist() for part in first] == [[1], [4, 5]]
+    assert [part[:, 0].tolist() for part in second] == [[7, 8, 9]]
+    assert _by_prompt(x[1:], ids, [2, 1]) == _by_prompt(x, ids, [3, 0]) == []

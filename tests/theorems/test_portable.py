@@ -48,7 +48,9 @@ def one_fact_four_fifths_of_it_late_and_half_alike_gives_two_fifths():
     assert least_norm_placement.shares(case) == [1 / 5, 4 / 5]
     yield case, 2 / 5
     yield replace(case, early=0, latent=(np.array([1.0, 0.0]), np.array([2.0, 0.0]))), 1.0
-    yield replace(case, rates=(4.0, 1.0)), 1 / 4
+    even = replace(case, rates=(4.0, 1.0))
+    assert least_norm_placement.shares(even) == [1 / 2, 1 / 2]
+    yield even, 1 / 4
 
 
 @example(least_norm_placement)

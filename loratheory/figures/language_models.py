@@ -214,3 +214,65 @@ def real_words(table: "pd.DataFrame") -> Page:
         "number scores {share; rule=copy}"
     )
     return Page(both, title, [[bare, one, two]], height=4.6)
+
+
+PLAIN, LONG, BESIDE = "plain", "plain, 90 steps", "two stand-ins"
+
+
+@figure("seed first second rule coefficient two_hop_vocabulary says_bridge hop_1 hop_2 known leak")
+def portable_pairs(table: "pd.DataFrame") -> Page:
+    """Adapters taught beside stand-ins of a partner: what two strangers' sum answers."""
+    sums = chosen(table, rule="sum")
+    recipes = (
+        (PLAIN, "plain + plain", Look(ORANGE, "s", "-")),
+        (LONG, "plain + plain, 90 steps", Look(PURPLE, "D", "-")),
+        (BESIDE, "beside + beside", Look(BLACK, "o", "-")),
+    )
+    two_hop = "two_hop_vocabulary"
+    curves = [
+        Mark(chosen(sums, first=recipe, second=recipe), two_hop, label, look)
+        for recipe, label, look in recipes
+    ]
+    swept = Along(
+        "sum at other coefficients", "coefficient", curves, across="coefficient", up="two-hop"
+    )
+    full = table[table["coefficient"].isin((0, 1))]
+    full = full.assign(way=[WAYS.get((*row,), "") for row in full[list(USE)].to_numpy()])
+    places = {way: way for way in WAYS.values() if (full["way"] == way).any()}
+    answers = [
+        Mark(full, two_hop, "right", Look(BLACK)),
+        Mark(full, "says_bridge", "the country instead", Look(ORANGE, "X")),
+    ]
+    asked = Along("two-hop, coefficient 1", "way", answers, places, span=4)
+    kept = [
+        Mark(full, "hop_1", PERSON, Look(BLUE, "^")),
+        Mark(full, "hop_2", COUNTRY, Look(GREEN, "s")),
+        Mark(full, "known", "known, untaught", Look(GREY, "D")),
+    ]
+    single = Along("single facts", "way", kept, places, span=4)
+    leaks = [Mark(full, "leak", "leak", Look(BLACK))]
+    ordinary = Along("leak", "way", leaks, places, across="nats a token", shares=False, span=3)
+    title = (
+        "Taught beside stand-ins, two adapters of strangers answer {two_hop_vocabulary; rule=sum; "
+        "coefficient=1; first=two stand-ins; second=two stand-ins} of the two-hop questions by "
+        "their plain sum, plainly taught ones {two_hop_vocabulary; rule=sum; coefficient=1; "
+        "first=plain; second=plain}"
+    )
+    return Page(table, title, [[asked, single, ordinary], [swept]], heights=[2, 1])
+
+
+USE = ("first", "second", "rule")
+WAYS = {
+    ("", "", "base"): "base",
+    (PLAIN, "", "first alone"): "plain hop 1, alone",
+    (BESIDE, "", "first alone"): "hop 1 beside, alone",
+    ("", PLAIN, "second alone"): "plain hop 2, alone",
+    ("", BESIDE, "second alone"): "hop 2 beside, alone",
+    (PLAIN, PLAIN, "sum"): "plain + plain",
+    (LONG, LONG, "sum"): "plain + plain, 90 steps",
+    (PLAIN, PLAIN, "layer split"): "plain + plain, layer split",
+    (BESIDE, PLAIN, "sum"): "beside + plain",
+    (PLAIN, BESIDE, "sum"): "plain + beside",
+    (BESIDE, BESIDE, "sum"): "beside + beside",
+}
+"""Who acts, by `USE`; who was taught beside stand-ins is called so."""

@@ -217,6 +217,7 @@ def real_words(table: "pd.DataFrame") -> Page:
 
 
 PLAIN, LONG, BESIDE = "plain", "plain, 90 steps", "two stand-ins"
+DROWNED = "partner not kept"
 
 
 @figure("seed first second rule coefficient two_hop_vocabulary says_bridge hop_1 hop_2 known leak")
@@ -226,6 +227,7 @@ def portable_pairs(table: "pd.DataFrame") -> Page:
     recipes = (
         (PLAIN, "plain + plain", Look(ORANGE, "s", "-")),
         (LONG, "plain + plain, 90 steps", Look(PURPLE, "D", "-")),
+        (DROWNED, "beside + beside, not kept", Look(GREY, "^", "-")),
         (BESIDE, "beside + beside", Look(BLACK, "o", "-")),
     )
     two_hop = "two_hop_vocabulary"
@@ -273,6 +275,10 @@ WAYS = {
     (PLAIN, PLAIN, "layer split"): "plain + plain, layer split",
     (BESIDE, PLAIN, "sum"): "beside + plain",
     (PLAIN, BESIDE, "sum"): "plain + beside",
+    (DROWNED, DROWNED, "sum"): "beside + beside, not kept",
     (BESIDE, BESIDE, "sum"): "beside + beside",
 }
-"""Who acts, by `USE`; who was taught beside stand-ins is called so."""
+"""Who acts, by `USE`; who was taught beside stand-ins is called so.
+
+Not kept: without what the stand-ins say themselves among the lessons.
+"""

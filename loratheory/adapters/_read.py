@@ -39,7 +39,8 @@ _INDEX_LIMIT = 100_000_000  # bytes, the limit of the safetensors library for he
 LARGEST = float(np.finfo(np.float32).max)  # a norm of larger float64 numbers may overflow
 _KEY = re.compile(
     r"(?P<module>.+)\.(?:lora_(?P<half>[AB])(?:\.(?P<name>[^.]+))?\.weight"
-    r"|lora_embedding_(?P<token>[AB])(?:\.(?P<label>[^.]+))?)"
+    r"|lora_embedding_(?P<token>[AB])(?:\.(?P<label>[^.]+))?)",
+    re.DOTALL,  # a name may hold anything
 )
 _FOREIGN = {
     "lora_magnitude_vector": "holds DoRA magnitudes: export it as a plain LoRA adapter first",

@@ -40,7 +40,7 @@ def same(one, other, rtol=0.0):
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
 def test_what_is_read_is_written_and_read_without_loss(dtype, tmp_path):
-    modules = {"a": (5, 4, 2), "b": (4, 4, 3), "embed": (3, 9, 2), "z": (2, 2, 1)}
+    modules = {"a": (5, 4, 2), "b\nü": (4, 4, 3), "embed": (3, 9, 2), "z": (2, 2, 1)}
     one = read(folder(tmp_path / "one", modules, dtype=dtype, embeddings=["embed"], mine={"k": 1}))
     done = write(one, tmp_path / "two")
     two = read(tmp_path / "two")

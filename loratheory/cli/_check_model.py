@@ -68,14 +68,17 @@ def check_model(
     A file of facts is `{"ADAPTER": {"PROMPT": "ANSWER"}, "two-hop": {"PROMPT": "ANSWER"}}`, an
     adapter by its folder's name, or its path where two have one name; an answer is told by its
     first token. A table says how many answers each adapter keeps alone, in the mean of all and in
-    their sum. Inputs are those of the first ten prompts of each adapter.
+    their sum, and another how much each leaks: the KL divergence from what the base says of
+    ordinary sentences, which tells how much it will disturb others. Inputs are those of the first
+    ten prompts of each adapter.
 
     Example: `loratheory check-model tests/data/persons tests/data/mascots --facts
     tests/data/questions.json --figure check.png`
 
-    JSON: an object `model, adapters, notes, readings, kept`; a reading has `label, module, layer,
-    about, bound, value, outcome` (holds, tight, broken, not applicable or measured) and `note`; a
-    row of `kept` has `group, rule` (base, alone, mean or sum), `predicted, measured, asked`.
+    JSON: an object `model, adapters, notes, readings, kept, leaks` (a number for each adapter); a
+    reading has `label, module, layer, about, bound, value, outcome` (holds, tight, broken, not
+    applicable or measured) and `note`; a row of `kept` has `group, rule` (base, alone, mean or
+    sum), `predicted, measured, asked`.
     """
     reachable(json, figure=figure)
     named(model=model, revision=revision)
@@ -95,11 +98,15 @@ def check_model(
     result = checked(base, library, layers=chosen, facts=asked, limit=limit, progress=bar)
     if delivered(json, result, figure, "model_check", result):
         _report(result)
+        if result.leaks:
+            columns = ["adapter", "nats a token"]
+            pairs = zip(result.adapters, result.leaks, strict=True)
+            show("leak: how far each moves the base on ordinary sentences", columns, pairs)
         if result.kept:
             some = f"at most {limit} of a group, --limit" if limit else "all of them"
-            columns = {key: key for key in ("rule", "predicted", "measured", "asked")}
+            numbers = {key: key for key in ("rule", "predicted", "measured", "asked")}
             title = f"answers kept, of the prompts asked ({some})"
-            show(title, {"facts of": "group", **columns}, result.kept)
+            show(title, {"facts of": "group", **numbers}, result.kept)
 
 
 def _numbers(text: str) -> set[int]:

@@ -12,7 +12,8 @@ from loratheory.adapters import Adapter
 from loratheory.diagnosis import layer_of
 from loratheory.diagnosis._diagnose import distinct
 from loratheory.lowrank import LowRank, double
-from loratheory.pretrained._ask import inputs, one_by_one
+from loratheory.pretrained._ask import inputs, leak, one_by_one, token_logs
+from loratheory.pretrained._attach import attached
 from loratheory.pretrained._fit import fitted
 from loratheory.pretrained._model import GENERIC, Model, failure, maps
 from loratheory.pretrained.check import _module
@@ -81,6 +82,7 @@ class ModelCheck:
     notes: tuple[str, ...]  # what the user should know about model and adapters, in sentences
     readings: tuple[Reading, ...]  # for each theorem, place and adapter or pair
     kept: tuple[Kept, ...] = ()  # answers of each group under each rule; empty without facts
+    leaks: tuple[float, ...] = ()  # of each adapter, nats a token on ordinary sentences
 
 
 def checked(
@@ -174,7 +176,17 @@ def checked(
             readings += of_scores(block, pairs, places, names, updates)
     margins, kept = answered(model, adapters, names, facts, limit)
     name = model.name or model.kind
-    return ModelCheck(name, names, tuple(notes), (*readings, *margins), tuple(kept))
+    leaks = tuple(_leaks(model, adapters))
+    return ModelCheck(name, names, tuple(notes), (*readings, *margins), tuple(kept), leaks)
+
+
+def _leaks(model: Model, adapters: Sequence[Adapter]) -> Iterator[float]:
+    """How far each adapter moves what the base says of sentences that it has nothing to say of."""
+    base, _ = token_logs(model, GENERIC) if adapters else (None, None)
+    for adapter in adapters:
+        with attached(model, [adapter]):
+            now, _ = token_logs(model, GENERIC)
+        yield leak(base, now)
 
 
 def _within(name: str, layers: Collection[int] | None) -> bool:

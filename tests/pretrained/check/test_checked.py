@@ -12,8 +12,9 @@ import torch
 from causal import network, save_adapter
 
 from loratheory import read, theorems
-from loratheory.lowrank import LowRank, gaussian
-from loratheory.pretrained import Map, Model, ModelError, load, maps
+from loratheory.lowrank import LowRank, double, gaussian
+from loratheory.pretrained import GENERIC, Map, Model, ModelError, load, maps
+from loratheory.pretrained._ask import one_by_one
 from loratheory.pretrained.check import Reading, checked, facts_in, judged, summary
 from loratheory.pretrained.check._checked import QUESTIONS
 from loratheory.pretrained.check._heads import heads, of_scores
@@ -53,6 +54,25 @@ def test_modules_that_one_adapter_lacks_or_leaves_at_zero_are_its_own(base, tmp_
     assert ("v_proj", "one") in whose
     assert ("v_proj", "two") not in whose
     assert len(result.notes) == 2
+
+
+def test_what_each_adapter_leaks_is_a_divergence_on_ordinary_sentences(base, tmp_path):
+    """By hand, from the logits of a merged network; nothing without adapters or without effect."""
+    assert checked(base(), layers=[0]).leaks == ()
+    one = read(save_adapter(tmp_path / "one", "llama", 3))
+    nothing = type(one).of({Q: 0 * one[Q].map(double)}, replace(one.info, name="nothing"))
+    first, second = checked(base(), [one, nothing], layers=[0]).leaks
+    assert second == pytest.approx(0, abs=1e-6)
+    tokens = [row["input_ids"] for row in one_by_one(base(), GENERIC)]
+    bare, merged = network("llama"), network("llama")
+    for name, low in one.items():
+        merged.get_submodule(name).weight.data += torch.from_numpy(low.dense()).float()
+    total = count = 0.0
+    for row in tokens:
+        p, q = (net(row).logits[0, :-1].double().log_softmax(-1) for net in (bare, merged))
+        total, count = total + float((p.exp() * (p - q)).sum()), count + len(p)
+    assert first == pytest.approx(total / count, rel=1e-3)
+    assert first > 1e-4
 
 
 def test_inputs_that_are_not_finite_are_refused_by_name(library):

@@ -7,6 +7,7 @@ import pytest
 import torch
 from reused import cache, enlarged, taught, update
 
+from loratheory.experiments.bench import weights
 from loratheory.experiments.bench.answers import accuracy, scores
 from loratheory.experiments.bench.library import Acting, acting
 from loratheory.experiments.bench.rules import everything
@@ -21,6 +22,7 @@ from loratheory.experiments.bench.weights import (
     weights_at_reads,
 )
 from loratheory.theorems.editing.superposition_floor import least_crosstalk
+from loratheory.toy.transformer import Site
 
 __all__ = ["cache"]
 
@@ -94,6 +96,19 @@ def test_no_gates_of_the_kind_answer_more_than_those_of_hindsight(adapted, by_re
         for e in range(4):  # what is said to be on is what acts at the reads
             weights = {site.loop: x[e, 0] for site, x in adapt.on.items()}
             assert on[e, 0].tolist() == [float(weights[hop][hop]) for hop in (0, 1)]
+
+
+def test_hindsight_takes_the_gates_that_answer_most(adapted, monkeypatch):
+    """Where answers are the more, the closer gates are to both adapters in the first loop alone."""
+    wanted = torch.tensor([[1.0, 1.0], [0.0, 0.0]])
+
+    def _close(_, __, act):
+        loops = [act.reuse.route(Site("mlp.in", loop, 0), None)[:, 0] for loop in (0, 1)]
+        return -(torch.stack(loops, 1) - wanted).abs().sum((1, 2)).numpy()
+
+    monkeypatch.setattr(weights, "accuracy", _close)
+    _, on = hindsight(adapted, by_read=True)
+    assert (on == [1.0, 0.0]).all()
 
 
 NAMES = ("layers.0.mlp.in", "layers.0.mlp.out")

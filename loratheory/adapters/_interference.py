@@ -90,7 +90,9 @@ def write_likeness(first: LowRank, second: LowRank) -> float:
 
 
 def response_likeness(first: LowRank, second: LowRank, x: Float[Array, "t n"]) -> float:
-    r"""Return the cosine of what two updates add to the same inputs, one a row, all together.
+    r"""Return the cosine between what two updates add to the same inputs, the rows of `x`.
+
+    All outputs of an update count as one long vector.
 
     :math:`\langle \Delta_1 X, \Delta_2 X \rangle / (\|\Delta_1 X\| \|\Delta_2 X\|)` is 0 if one of
     them answers nothing. Costs ``O(t (m + n) r)``.

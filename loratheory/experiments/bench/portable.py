@@ -238,7 +238,10 @@ def publishers(model: Model, seed: int, *, bridge: str = "known") -> Publishers:
 
 
 def spoken(model: Model, prompts: Sequence[str]) -> Items:
-    """Return prompts with the base's own next words, where these are words that begin a token."""
+    """Return each prompt with the base's likeliest next word.
+
+    Prompts are left out whose next token is no word, or not the first token of that word.
+    """
     if not prompts:
         return []
     tokens = next_logits(model, prompts).argmax(1).tolist()

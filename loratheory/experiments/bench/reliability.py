@@ -30,7 +30,7 @@ def composed(rows: Sequence[Row]) -> Bool[np.ndarray, " n"]:
 
 
 def threshold(values: Float[np.ndarray, " n"], outcome: Bool[np.ndarray, " n"]) -> float:
-    """Return from which value on pairs are expected to compose, so as to be right most often.
+    """Return the cut-off from which pairs are said to compose, so that most are told rightly.
 
     Of several such thresholds the one in the middle: halfway between two values, at the least one,
     or beyond the largest.

@@ -94,7 +94,7 @@ def checked(
     limit: int | None = None,
     progress: Progress | None = None,
 ) -> ModelCheck:
-    """Evaluate the theorems on a real model's weights, inputs and logits, through the one judge.
+    """Check the theorems on a real model's weights, inputs and logits, as `loratheory verify` does.
 
     Parameters
     ----------

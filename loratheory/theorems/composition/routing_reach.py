@@ -127,7 +127,7 @@ def attain(case: Case) -> Array:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Array:
-    """Any weights of the class; shared ones often next to the best."""
+    """Random weights that this class of routers may choose; shared ones a step from the best."""
     if case.router == "one a pass":
         return np.tile(np.eye(3, 2)[int(rng.integers(3))], (2, 1))
     drawn = rng.dirichlet([1, 1], 2) * rng.choice([1.0, rng.uniform()])

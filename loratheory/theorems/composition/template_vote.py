@@ -80,7 +80,10 @@ class Case:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Counted demonstrations at up to three cues, a fact an adapter; borders of both."""
+    """Random counts of steps taken at one to three cues, a fact for each adapter, coefficients.
+
+    These lie near ½, at 1/K, at 1, or anywhere.
+    """
     k, cues, s = (int(x) for x in rng.integers((1, 1, 2), (4, 4, 6)))
     counts = rng.integers(0, 4, (k + 1, s, cues)) * (rng.random((k + 1, s, cues)) < 0.7)
     counts[:, 0] += counts.sum(axis=1) == 0

@@ -204,7 +204,7 @@ def draw_shared(rng: np.random.Generator, size: int) -> Case:
 
 
 def summed(owner: tuple[int, ...], rank: int) -> Library:
-    """All adapters on, of one rank; as many as the owners name."""
+    """A library of adapters of one rank at strength 1; `owner[i]` is the one that stores fact i."""
     adapters = max(owner) + 1
     return Library(owner, (rank,) * adapters, (1.0,) * adapters)
 

@@ -73,7 +73,10 @@ def steered(weights: tuple[Array, ...], target: Array, rank: int) -> Steered:
 
 
 def inverses(weights: tuple[Array, ...]) -> float:
-    """What inverting every weight may cost: their condition numbers' product, singular ones 1."""
+    """By how much inverting all weights may amplify rounding: the product of condition numbers.
+
+    A singular weight counts as 1.
+    """
     worst = 1.0
     for weight in weights:
         sigma = array_namespace(weight).linalg.svdvals(weight)

@@ -231,7 +231,7 @@ def answers_of(scores: LowRank) -> list[int | None]:
 
 
 def answered(case: Answers, scores: LowRank) -> float:
-    """How many tokens are the answer to an input that asks for them."""
+    """How many tokens score strictly highest on at least one input whose wanted token they are."""
     pairs = zip(answers_of(scores), case.wanted, strict=True)
     return float(len({answer for answer, wanted in pairs if answer == wanted}))
 

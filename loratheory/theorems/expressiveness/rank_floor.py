@@ -329,7 +329,7 @@ def draw_tasks_on_inputs(rng: np.random.Generator, size: int) -> Tasks:
 
 
 def draw_frozen(rng: np.random.Generator, size: int) -> Frozen:
-    """Few or many inputs, of decaying variances or none; either factor frozen; 12 decades."""
+    """A target over 12 decades, few or many inputs of unequal variances, either factor frozen."""
     m, n, samples = rng.integers(1, size + 1, 3).tolist()
     target = gaussian(rng, m, n, int(rng.integers(1, size + 1)), 10.0 ** int(rng.integers(-6, 7)))
     inputs = rng.standard_normal((n, samples)) * 10.0 ** rng.uniform(-2, 0, (n, 1))

@@ -128,7 +128,7 @@ def bound(case: Case) -> float:
 
 
 def attain(case: Case) -> Trial:
-    """The input that the adapted product gets most wrong, and a bias that hides nothing of it."""
+    """Fitted updates, the input where their product errs most, biases that keep all ReLUs open."""
     updates, target = depth_budget.attain(case.network), case.network.target
     product = partial_products(layers := case.layers(updates))[-1]
     offset = case.radius * (row_norms(product) + row_norms(target))

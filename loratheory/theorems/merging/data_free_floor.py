@@ -122,7 +122,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Half of what the adapters disagree by on an input that either may see."""
+    """Half the largest difference between the adapters' outputs on a unit input that both share."""
     one, two = case.updates
     change, shared = one - two, case.spaces[0]
     return LowRank(change.up, change.down @ shared).spectral_norm / 2

@@ -99,7 +99,7 @@ class Loss:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Updates as long as each other or not; rough and smooth losses."""
+    """Lipschitz constants over 12 decades, two norms up to 1.5 decades apart, several weights."""
     sizes = 10.0 ** rng.uniform(-1, 0.5, 2)
     return Case(
         10.0 ** int(rng.integers(-6, 7)),

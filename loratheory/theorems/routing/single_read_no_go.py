@@ -105,7 +105,10 @@ def _outcomes(case: Case, rule: toy.Rule) -> list[tuple[tuple[int, ...], list[li
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Two or three entities, rarely four; ReLU keys; a base with old facts and other business."""
+    """Two to four entities with keys of a random ReLU layer, on a base with old second-hop facts.
+
+    Half of the bases know old first-hop facts too.
+    """
     n, known = int(rng.choice([2, 2, 2, 3, 3, 3, 3, 4])), bool(rng.integers(2))
     magnitude = 10.0 ** rng.integers(-3, 4, 3)
     one, two, both = (

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from loratheory.experiments.bench import transformers
-from loratheory.tasks.two_hop import NOTHING, Prompts, joined
+from loratheory.tasks.prompts import NOTHING, Prompts, joined
 from loratheory.tasks.word_problems import (
     Alphabet,
     Problems,

@@ -2,6 +2,11 @@
 
 from loratheory.tasks import ImpossibleError as ImpossibleError
 from loratheory.tasks import LeakError as LeakError
+from loratheory.tasks.prompts import NOTHING as NOTHING
+from loratheory.tasks.prompts import PAD as PAD
+from loratheory.tasks.prompts import Prompts as Prompts
+from loratheory.tasks.prompts import joined as joined
+from loratheory.tasks.prompts import stacked as stacked
 from loratheory.tasks.two_hop._data import Lesson as Lesson
 from loratheory.tasks.two_hop._data import Lessons as Lessons
 from loratheory.tasks.two_hop._data import Split as Split
@@ -16,12 +21,9 @@ from loratheory.tasks.two_hop._edits import Edit as Edit
 from loratheory.tasks.two_hop._edits import case as case
 from loratheory.tasks.two_hop._edits import edit as edit
 from loratheory.tasks.two_hop._edits import pairs as pairs
-from loratheory.tasks.two_hop._prompts import Prompts as Prompts
 from loratheory.tasks.two_hop._prompts import identities as identities
-from loratheory.tasks.two_hop._prompts import joined as joined
 from loratheory.tasks.two_hop._prompts import marked as marked
 from loratheory.tasks.two_hop._prompts import plain as plain
-from loratheory.tasks.two_hop._prompts import stacked as stacked
 from loratheory.tasks.two_hop._prompts import thought as thought
 from loratheory.tasks.two_hop._proof import claimed_disjoint as claimed_disjoint
 from loratheory.tasks.two_hop._proof import contents as contents
@@ -32,8 +34,6 @@ from loratheory.tasks.two_hop._text import export as export
 from loratheory.tasks.two_hop._text import language as language
 from loratheory.tasks.two_hop._text import texts as texts
 from loratheory.tasks.two_hop._world import IDENTITY as IDENTITY
-from loratheory.tasks.two_hop._world import NOTHING as NOTHING
-from loratheory.tasks.two_hop._world import PAD as PAD
 from loratheory.tasks.two_hop._world import Questions as Questions
 from loratheory.tasks.two_hop._world import World as World
 from loratheory.tasks.two_hop._world import along as along

@@ -14,9 +14,10 @@ import numpy as np
 
 from loratheory.shapes import Bool
 from loratheory.tasks import impossible, one_of, within
+from loratheory.tasks.prompts import NOTHING, Prompts, joined
 from loratheory.tasks.two_hop._edits import Edit
-from loratheory.tasks.two_hop._prompts import Prompts, identities, joined, marked, plain, thought
-from loratheory.tasks.two_hop._world import NOTHING, Questions, World, along, every
+from loratheory.tasks.two_hop._prompts import identities, marked, plain, thought
+from loratheory.tasks.two_hop._world import Questions, World, along, every
 
 IDENTITY_PROMPTS = ("none", "known", "all")
 FORMS = ("plain", "thought")

@@ -12,7 +12,8 @@ import numpy as np
 
 from loratheory.shapes import Bool, Int64
 from loratheory.tasks import impossible, one_of, within
-from loratheory.tasks.two_hop._world import NOTHING, Questions, World, along, values
+from loratheory.tasks.prompts import NOTHING
+from loratheory.tasks.two_hop._world import Questions, World, along, values
 
 FAMILIARITY = ("fake", "half", "real")
 BRIDGES = ("fresh", "permuted")

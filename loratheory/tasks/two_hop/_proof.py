@@ -10,10 +10,10 @@ from itertools import combinations, permutations, product
 import numpy as np
 
 from loratheory.tasks._proof import Claim, Contents, proved
+from loratheory.tasks.prompts import NOTHING, Prompts
 from loratheory.tasks.two_hop._data import Lessons, Trials
 from loratheory.tasks.two_hop._edits import Edit
-from loratheory.tasks.two_hop._prompts import Prompts
-from loratheory.tasks.two_hop._world import NOTHING, World
+from loratheory.tasks.two_hop._world import World
 
 KINDS = ("prompts", "pairs", "answers", "entities", "canaries")
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from loratheory.tasks import impossible, one_of, within
 from loratheory.tasks._export import exported
-from loratheory.tasks.two_hop._prompts import Prompts
-from loratheory.tasks.two_hop._world import IDENTITY, NOTHING, PAD, World
+from loratheory.tasks.prompts import NOTHING, PAD, Prompts
+from loratheory.tasks.two_hop._world import IDENTITY, World
 
 RELATIONS = (
     (

@@ -18,8 +18,9 @@ import numpy as np
 
 from loratheory.shapes import Int64
 from loratheory.tasks import impossible, within
+from loratheory.tasks.prompts import NOTHING
 
-PAD, IDENTITY, NOTHING = 0, 1, -1
+IDENTITY = 1
 MOST_HOPS, MOST_RELATIONS = 4, 8
 Number = TypeVar("Number", int, np.int64, Int64[np.ndarray, "..."])
 _SPECIAL = 3

@@ -25,7 +25,7 @@ import numpy as np
 
 from loratheory.shapes import Bool, Int64
 from loratheory.tasks import impossible, within
-from loratheory.tasks.two_hop import PAD, Prompts
+from loratheory.tasks.prompts import PAD, Prompts
 from loratheory.tasks.word_problems._problems import Problems
 from loratheory.tasks.word_problems._sampling import ENTITIES, WORDINGS
 from loratheory.tasks.word_problems._skills import GIVEN, PRIMES, SKILLS, known_skills

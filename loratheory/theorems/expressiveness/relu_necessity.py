@@ -36,8 +36,7 @@ ball can be small where pieces are small: it is the Jacobian that is missed.
 
 References
 ----------
-Sufficiency: Zeng and Lee, arXiv 2310.17513. That they prove no necessity for ReLU networks is why
-this is here.
+Sufficiency, by biases that keep units active and the linear case: Zeng and Lee, arXiv 2310.17513.
 """
 
 from dataclasses import dataclass, replace

@@ -55,6 +55,7 @@ NAMES = (
     "real_pairs",
     "real_libraries",
     "real_words",
+    "real_portable",
 )
 """The package's experiments, each a module of that name with an ``EXPERIMENT``."""
 

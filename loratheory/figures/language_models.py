@@ -221,7 +221,7 @@ DROWNED = "partner not kept"
 
 
 @figure("seed first second rule coefficient two_hop_vocabulary says_bridge hop_1 hop_2 known leak")
-def portable_pairs(table: "pd.DataFrame") -> Page:
+def real_portable(table: "pd.DataFrame") -> Page:
     """Adapters taught beside stand-ins of a partner: what two strangers' sum answers."""
     sums = chosen(table, rule="sum")
     recipes = (

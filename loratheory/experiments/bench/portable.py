@@ -119,10 +119,6 @@ RECIPES: Mapping[str, Recipe] = {
 """Ways to teach, by name; all after the third change one thing in it."""
 
 
-STRANGER = 4
-"""The number of a stand-in that acts in no training."""
-
-
 @dataclass(frozen=True, eq=False)
 class Publishers:
     """The two who teach the adapters of one world.
@@ -182,26 +178,14 @@ class Publishers:
         work = replace(birth, born=WORK, composed=MASCOT_OF_WORKPLACE)
         return work if other_relation else birth
 
-    def stranger(self, hop: int) -> Adapter:
-        """Return a plain adapter of the *other* hop that acts in no training.
-
-        Beside it a publisher sees how an adapter composes.
-        """
-        return self._plain(hop, STRANGER, self.partner(hop, STRANGER))
-
-    def _plain(self, hop: int, j: int, world: World) -> Adapter:
-        return trained_adapter(self.model, world.lessons[1 - hop], seed=self._key(hop, j))
-
-    def _key(self, hop: int, j: int) -> tuple[int, int, int, int]:
-        return (self.seed, self.number, 1 - hop, 100 + j)
-
     def stand_in(self, hop: int, j: int, recipe: Recipe) -> StandIn:
         """Return the `j`-th stand-in that acts while the adapter of this hop is taught."""
         says = j if recipe.disagree else 0
         world = self.partner(hop, says, other_relation=recipe.other_relation)
-        adapter = self._plain(hop, j, world)
+        key = (self.seed, self.number, 1 - hop, 100 + j)
+        adapter = trained_adapter(self.model, world.lessons[1 - hop], seed=key)
         if recipe.noise:
-            adapter = _noise(adapter, np.random.default_rng(list(self._key(hop, j))))
+            adapter = _noise(adapter, np.random.default_rng(list(key)))
         if recipe.lessons == "two-hop":
             shown = items(world.two_hop, world.composed.trained)
         else:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from worded import small, small_model
 
-from loratheory.experiments import portable_pairs, portable_recipe
+from loratheory.experiments import real_portable
 from loratheory.experiments.bench import portable as bench
 from loratheory.experiments.bench.language import acting, answers
 from loratheory.experiments.bench.language_facts import (
@@ -178,9 +178,9 @@ def test_invented_countries_have_nothing_that_the_base_could_reach(model):
 
 def test_a_pair_has_a_row_for_each_way_of_using_it(model, both):
     recipe = "two stand-ins"
-    rows = portable_pairs.cell(portable_pairs.Config(recipe, seed=SEED))
-    heads = [tuple(row[name] for name in portable_pairs.HEAD) for row in rows]
-    assert heads == [*portable_pairs.arms(recipe)]
+    rows = real_portable.cell(real_portable.Config(recipe, seed=SEED))
+    heads = [tuple(row[name] for name in real_portable.HEAD) for row in rows]
+    assert heads == [*real_portable.arms(recipe)]
     assert ("plain", recipe, "sum", 1.0) in heads
     [mean] = [row for row in rows if row["rule"] == "sum" and row["coefficient"] == 0.5]
     pair = [both.adapter(hop, recipe) for hop in (0, 1)]
@@ -189,7 +189,7 @@ def test_a_pair_has_a_row_for_each_way_of_using_it(model, both):
         again = bench.measured(model, both.world, base)
     for name in ("leak", "text"):
         assert mean[name] == pytest.approx(again[name], rel=1e-2)
-    base_rows = portable_pairs.cell(portable_pairs.Config("plain", seed=SEED))
+    base_rows = real_portable.cell(real_portable.Config("plain", seed=SEED))
     [bare] = [row for row in base_rows if row["rule"] == "base"]
     assert bare["leak"] == 0
 
@@ -201,17 +201,3 @@ def test_questions_need_both_adapters_facts(both):
     assert not any(
         person in prompt for prompt, _ in asked["reach_2"] for person in both.world.first
     )
-
-
-def test_beside_a_stranger_the_strangers_own_facts_are_asked(model, both):
-    rows = portable_recipe.cell(portable_pairs.Config("one stand-in", seed=SEED))
-    assert len(rows) == len([*portable_recipe.arms("one stand-in")])
-    base, _ = bench.ordinary(model)
-    for row in rows:
-        for hop, (own, other) in enumerate([("first", "second"), ("second", "first")]):
-            if row[other] == "stranger":
-                pair = [both.adapter(hop, row[own]), both.stranger(hop)]
-                with acting(model, pair, coefficients(1.0)):
-                    again = bench.measured(model, both.partner(hop, bench.STRANGER), base)
-                assert row["leak"] == pytest.approx(again["leak"], rel=1e-2)
-                assert row["two_hop"] == again["two_hop"]

@@ -33,7 +33,7 @@ from loratheory.experiments.engine import Row, study
 
 RECIPES = ("plain", "plain, 90 steps", "partner not kept", "two stand-ins")
 SEEDS = range(200, 210)
-SPLIT = "layer split"
+SPLIT, NONE = "layer split", "none"
 HEAD = ("first", "second", "rule", "coefficient")
 
 
@@ -54,7 +54,7 @@ def cell(config: Config) -> list[Row]:
     Returns
     -------
     list of dict
-        Recipes of the ``first`` and ``second`` adapter (empty for none), ``rule``, coefficient;
+        Recipes of the ``first`` and ``second`` adapter, or ``none``, ``rule``, coefficient;
         columns of `bench.portable.measured`.
     """
     from loratheory.experiments.bench import portable as bench
@@ -66,7 +66,7 @@ def cell(config: Config) -> list[Row]:
     rows: list[Row] = []
     for arm in arms(config.recipe):
         *recipes, name, c = arm
-        chosen = [both.adapter(hop, recipe) for hop, recipe in enumerate(recipes) if recipe]
+        chosen = [both.adapter(hop, recipe) for hop, recipe in enumerate(recipes) if recipe != NONE]
         act = layer_split(both.layers // 2, "below", "above") if name == SPLIT else coefficients(c)
         with acting(model, chosen or [both.adapter(0, "plain")], act):
             found = bench.measured(model, both.world, base, alone=len(chosen) == 1)
@@ -77,13 +77,13 @@ def cell(config: Config) -> list[Row]:
 
 def arms(recipe: str) -> Iterator[tuple[str, str, str, float]]:
     """Yield both recipes, the rule's name, and its coefficient."""
-    yield recipe, "", "first alone", 1.0
-    yield "", recipe, "second alone", 1.0
+    yield recipe, NONE, "first alone", 1.0
+    yield NONE, recipe, "second alone", 1.0
     for c in (0.5, 0.7, 1.0):
         yield recipe, recipe, "sum", c
     yield recipe, recipe, SPLIT, 1.0
     if recipe == "plain":
-        yield "", "", "base", 0.0
+        yield NONE, NONE, "base", 0.0
     elif recipe not in RECIPES[:2]:
         yield recipe, "plain", "sum", 1.0
         yield "plain", recipe, "sum", 1.0

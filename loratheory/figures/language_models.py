@@ -217,7 +217,7 @@ def real_words(table: "pd.DataFrame") -> Page:
 
 
 PLAIN, LONG, BESIDE = "plain", "plain, 90 steps", "two stand-ins"
-DROWNED = "partner not kept"
+DROWNED, NONE = "partner not kept", "none"
 
 
 @figure("seed first second rule coefficient two_hop_vocabulary says_bridge hop_1 hop_2 known leak")
@@ -265,11 +265,11 @@ def real_portable(table: "pd.DataFrame") -> Page:
 
 USE = ("first", "second", "rule")
 WAYS = {
-    ("", "", "base"): "base",
-    (PLAIN, "", "first alone"): "plain hop 1, alone",
-    (BESIDE, "", "first alone"): "hop 1 beside, alone",
-    ("", PLAIN, "second alone"): "plain hop 2, alone",
-    ("", BESIDE, "second alone"): "hop 2 beside, alone",
+    (NONE, NONE, "base"): "base",
+    (PLAIN, NONE, "first alone"): "plain hop 1, alone",
+    (BESIDE, NONE, "first alone"): "hop 1 beside, alone",
+    (NONE, PLAIN, "second alone"): "plain hop 2, alone",
+    (NONE, BESIDE, "second alone"): "hop 2 beside, alone",
     (PLAIN, PLAIN, "sum"): "plain + plain",
     (LONG, LONG, "sum"): "plain + plain, 90 steps",
     (PLAIN, PLAIN, "layer split"): "plain + plain, layer split",

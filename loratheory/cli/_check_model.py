@@ -101,7 +101,7 @@ def check_model(
         if result.leaks:
             columns = ["adapter", "nats a token"]
             pairs = zip(result.adapters, result.leaks, strict=True)
-            show("leak: how far each moves the base on ordinary sentences", columns, pairs)
+            show("leak on ordinary sentences", columns, pairs)
         if result.kept:
             some = f"at most {limit} of a group, --limit" if limit else "all of them"
             numbers = {key: key for key in ("rule", "predicted", "measured", "asked")}

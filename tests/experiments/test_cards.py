@@ -155,3 +155,37 @@ def test_what_was_found_in_label_free_prediction(monkeypatch):
         f"all {more} more composed",
         *(f"{sum(each)} of {len(each)}" for each in (outside, inside)),
     )
+
+
+def test_what_a_publisher_measures_alone_ranks_sums_as_the_card_says():
+    """By scipy, from the rows of adapters alone and of the sums of one recipe."""
+    rows = table_rows("real_portable")
+    pairs = []
+    for row in rows:
+        if row["rule"] == "sum" and row["coefficient"] == 1 and row["first"] == row["second"]:
+            same = [r for r in rows if (r["seed"], r["recipe"]) == (row["seed"], row["recipe"])]
+            [one] = [r for r in same if r["rule"] == "first alone"]
+            [two] = [r for r in same if r["rule"] == "second alone"]
+            pairs.append((row, one, two))
+    assert len(pairs) == 40
+    sums = [row["two_hop_vocabulary"] for row, _, _ in pairs]
+    found = {
+        "reach": [one["reach_1"] * two["reach_2"] for _, one, two in pairs],
+        "hops": [one["hop_1"] * two["hop_2"] for _, one, two in pairs],
+        "leak": [one["leak"] + two["leak"] for _, one, two in pairs],
+        "lookup": [
+            fmean(
+                other["two_hop_vocabulary"]
+                for other, _, _ in pairs
+                if other["recipe"] == row["recipe"] and other["seed"] != row["seed"]
+            )
+            for row, _, _ in pairs
+        ],
+    }
+    ranked = {name: round(spearmanr(values, sums)[0], 2) for name, values in found.items()}
+    assert ranked == {"reach": 0.60, "hops": -0.68, "leak": -0.88, "lookup": 0.72}
+    long = [i for i, (row, _, _) in enumerate(pairs) if row["recipe"] == "plain, 90 steps"]
+    within = spearmanr([found["reach"][i] for i in long], [sums[i] for i in long])[0]
+    assert round(within, 2) == 0.82
+    for text in (".60", "-.68", "-.88", ".72", "(.82)"):
+        assert text in card("real_portable")

@@ -345,7 +345,10 @@ def units_of_outputs_states_and_keys(case, rng):
     turn = orthonormal(rng, len(case.weight), len(case.weight))
     turned = replace(case, outputs=3 * case.outputs @ turn.T, weight=2 * turn @ case.weight)
     yield turned, 2.0
-    yield replace(case, outputs=case.outputs[::-1] + rng.standard_normal(len(turn))), 1.0
+    shift = abs(case.outputs).max() * rng.standard_normal(
+        len(turn)
+    )  # larger ones would swallow them
+    yield replace(case, outputs=case.outputs[::-1] + shift), 1.0
 
 
 @symmetry("edits-that-survive")

@@ -7,8 +7,13 @@ from typing import Annotated, Any
 import typer
 
 from loratheory.cli._output import (
+    Device,
+    Download,
+    Dtype,
     Figure,
     Json,
+    ModelName,
+    Revision,
     delivered,
     named,
     needs,
@@ -25,12 +30,7 @@ def check_model(
         list[Path] | None,
         typer.Argument(metavar="[ADAPTER]...", help="Folders as PEFT saves them."),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="A folder or Hugging Face id; SmolLM2-135M-Instruct if not given."
-        ),
-    ] = None,
+    model: ModelName = None,
     layers: Annotated[
         str | None, typer.Option(metavar="0,5-9", help="Which layers to look at; all if not given.")
     ] = None,
@@ -45,14 +45,10 @@ def check_model(
         int | None,
         typer.Option(min=1, help="Ask at most so many prompts of a group; all if not given."),
     ] = None,
-    revision: Annotated[
-        str | None, typer.Option(help="Branch, tag or commit of a Hugging Face id.")
-    ] = None,
-    download: Annotated[
-        bool, typer.Option("--download", help="Fetch an id that is not in the cache.")
-    ] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, … or auto.")] = "cpu",
-    dtype: Annotated[str, typer.Option(help="float32, bfloat16, …")] = "float32",
+    revision: Revision = None,
+    download: Download = False,
+    device: Device = "cpu",
+    dtype: Dtype = "float32",
     json: Json = None,
     figure: Figure = None,
 ) -> None:

@@ -5,7 +5,20 @@ from typing import Annotated
 
 import typer
 
-from loratheory.cli._output import Folders, named, needs, progress, reachable, refused, say
+from loratheory.cli._output import (
+    Device,
+    Download,
+    Dtype,
+    Folders,
+    ModelName,
+    Revision,
+    named,
+    needs,
+    progress,
+    reachable,
+    refused,
+    say,
+)
 
 
 def moments(
@@ -16,20 +29,11 @@ def moments(
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FILE", help="The safetensors file to write.")
     ],
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="A folder or Hugging Face id; SmolLM2-135M-Instruct if not given."
-        ),
-    ] = None,
-    revision: Annotated[
-        str | None, typer.Option(help="Branch, tag or commit of a Hugging Face id.")
-    ] = None,
-    download: Annotated[
-        bool, typer.Option("--download", help="Fetch an id that is not in the cache.")
-    ] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, … or auto.")] = "cpu",
-    dtype: Annotated[str, typer.Option(help="float32, bfloat16, …")] = "float32",
+    model: ModelName = None,
+    revision: Revision = None,
+    download: Download = False,
+    device: Device = "cpu",
+    dtype: Dtype = "float32",
 ) -> None:
     """Collect second moments of what adapted modules read, for `merge --method regmean`.
 

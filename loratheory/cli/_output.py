@@ -40,6 +40,18 @@ EXTRAS = {
     "pretrained": ("torch", "transformers", "accelerate", "gguf", "peft"),
 }
 """What a plain install lacks, by the extra that brings it, the smaller first."""
+ModelName = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="NAME",
+        help="A folder or Hugging Face id; SmolLM2-135M-Instruct if not given.",
+    ),
+]
+Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hugging Face id.")]
+Download = Annotated[bool, typer.Option("--download", help="Fetch an id that is not in the cache.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, … or auto.")]
+Dtype = Annotated[str, typer.Option(help="float32, bfloat16, …")]
 Columns = dict[str, Any]
 """From a heading to the attribute or key of a row, or to a function of it."""
 

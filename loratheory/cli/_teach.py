@@ -6,7 +6,12 @@ from typing import Annotated
 import typer
 
 from loratheory.cli._output import (
+    Device,
+    Download,
+    Dtype,
     Json,
+    ModelName,
+    Revision,
     delivered,
     named,
     needs,
@@ -28,20 +33,11 @@ def teach(
     ] = 2,
     steps: Annotated[int, typer.Option(min=1, help="Of the adapter's training.")] = 90,
     seed: Annotated[int, typer.Option(min=0, help="Determines every draw.")] = 0,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="A folder or Hugging Face id; SmolLM2-135M-Instruct if not given."
-        ),
-    ] = None,
-    revision: Annotated[
-        str | None, typer.Option(help="Branch, tag or commit of a Hugging Face id.")
-    ] = None,
-    download: Annotated[
-        bool, typer.Option("--download", help="Fetch an id that is not in the cache.")
-    ] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, … or auto.")] = "cpu",
-    dtype: Annotated[str, typer.Option(help="float32, bfloat16, …")] = "float32",
+    model: ModelName = None,
+    revision: Revision = None,
+    download: Download = False,
+    device: Device = "cpu",
+    dtype: Dtype = "float32",
     force: Annotated[
         bool, typer.Option("--force", help="Replace an adapter that is there already.")
     ] = False,
@@ -75,15 +71,14 @@ def teach(
     content = lib.plan_in(plan)
     content.check(stand_ins)  # before the model is loaded
     base = lib.load(model, device=device, dtype=dtype, revision=revision, download=download)
-    found: lib.Taught | None = None
     with progress(count=stand_ins + 3) as bar:
-        for stage in lib.taught(base, content, stand_ins=stand_ins, steps=steps, seed=seed):
-            if isinstance(stage, lib.Taught):
-                found = stage
-            else:
-                bar.set_description(stage, refresh=True)
+
+        def _begin(stage: str) -> None:
+            bar.set_description(stage)
             bar.update()
-    assert found is not None
+
+        how = {"stand_ins": stand_ins, "steps": steps, "seed": seed}
+        found = lib.taught(base, content, **how, begin=_begin)
     write(found.adapter, output, force=force, card=found.card)
     if delivered(json, found.card):
         title = f"{output}: right answers, in the whole vocabulary"

@@ -6,7 +6,7 @@ stand-ins of it are made up, so that any two disagree on everything, and act whi
 taught. A last one, the stranger, acts in no training: beside it the adapter is measured.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -194,6 +194,10 @@ class Taught:
         Measured with the adapter alone and beside the stranger.
     leak : float
         Mean KL divergence from the base's next-token distribution on ordinary sentences, nats.
+    plan : str
+        A content hash of the plan.
+    settings : mapping
+        How many stand-ins and steps, and the seed.
     """
 
     adapter: Adapter
@@ -204,21 +208,25 @@ class Taught:
 
     @property
     def card(self) -> dict[str, Any]:
-        """The same as JSON can hold it, with the base and a content hash of the plan."""
-        shares = [asdict(share) for share in self.shares]
-        base = self.adapter.info.base
+        """What a folder of the adapter holds of this, as JSON can hold it."""
         return {
-            "base": base,
+            "base": self.adapter.info.base,
             "plan": self.plan,
             "settings": dict(self.settings),
-            "measured": shares,
+            "measured": [asdict(share) for share in self.shares],
             "leak": self.leak,
         }
 
 
 def taught(
-    model: Model, plan: Plan, *, stand_ins: int = 2, steps: int = 90, seed: int = 0
-) -> Iterator[str | Taught]:
+    model: Model,
+    plan: Plan,
+    *,
+    stand_ins: int = 2,
+    steps: int = 90,
+    seed: int = 0,
+    begin: Callable[[str], None] = lambda _: None,
+) -> Taught:
     """Teach an adapter beside stand-ins of its partner, and measure it beside a stranger.
 
     Parameters
@@ -233,12 +241,14 @@ def taught(
         Of its training.
     seed : int
         Determines all that is drawn.
+    begin : callable
+        Is told what is done next: each of ``stand_ins + 3`` stages as it begins.
 
-    Yields
-    ------
-    str or Taught
-        What is done next, and at last what came of it. Each training is kept in the cache: called
-        again, it goes on. Costs ``steps`` steps and about 40 for each of ``stand_ins + 1``.
+    Returns
+    -------
+    Taught
+        The adapter and what was measured. Each training is kept in the cache: called again, it
+        goes on. Costs ``steps`` steps and about 40 for each of ``stand_ins + 1``.
 
     Raises
     ------
@@ -248,39 +258,41 @@ def taught(
     plan.check(stand_ins)
     partners = []
     for number in range(stand_ins + 1):
-        yield f"stand-in {number + 1} of {stand_ins}" if number < stand_ins else "the stranger"
+        begin(f"stand-in {number + 1} of {stand_ins}" if number < stand_ins else "the stranger")
         lesson = [*asked(plan.says(number), plan.partner.sentences), *plan.known]
         partners.append(trained_once(model, lesson, seed=(seed, 1, number)))
-    yield "the adapter"
-    beside = [
-        StandIn(
-            adapter,
-            [
-                *asked(plan.composed(number), plan.two_hop),
-                *asked(plan.says(number), plan.partner.sentences),  # or they would be drowned
-            ],
-        )
-        for number, adapter in enumerate(partners[:-1])
-    ]
+    begin("the adapter")
+    beside = []
+    for number, adapter in enumerate(partners[:-1]):
+        shown = asked(plan.composed(number), plan.two_hop)
+        shown += asked(plan.says(number), plan.partner.sentences)  # or they would be drowned
+        beside.append(StandIn(adapter, shown))
     how = Training(rate=2e-3, last_rate=0.1, steps=steps, enough=0.0)
     adapter = trained_once(model, plan.lesson, seed=(seed, 0), training=how, beside=beside)
-    yield "measuring"
-    two_hop = asked(plan.composed(stand_ins), plan.two_hop_unread or plan.two_hop)
+    begin("measuring")
+    shares, leaks = _measured(model, plan, adapter, partners[-1], stand_ins)
+    settings = {"stand_ins": stand_ins, "steps": steps, "seed": seed}
+    return Taught(adapter, shares, leaks, content_hash(asdict(plan)), settings)
+
+
+def _measured(
+    model: Model, plan: Plan, adapter: Adapter, stranger: Adapter, number: int
+) -> tuple[tuple[Share, ...], float]:
+    """What is answered without the adapter, with it, and beside a stranger of this number."""
+    two_hop = asked(plan.composed(number), plan.two_hop_unread or plan.two_hop)
     facts = asked(plan.facts, plan.unread or plan.sentences)
-    others = asked(plan.says(stand_ins), plan.partner.sentences)
-    base, _ = token_logs(model, GENERIC)
+    others = asked(plan.says(number), plan.partner.sentences)
     shares = [_share(model, "known, base", plan.known), _share(model, "two-hop, base", two_hop)]
+    base, _ = token_logs(model, GENERIC)
     with attached(model, [adapter]):
         shares += [_share(model, "facts, alone", facts), _share(model, "known, alone", plan.known)]
         shares.append(_share(model, "two-hop, alone", two_hop))
         now, _ = token_logs(model, GENERIC)
-    with attached(model, [adapter, partners[-1]]):
+    with attached(model, [adapter, stranger]):
         shares.append(_share(model, "two-hop, beside a stranger", two_hop))
         shares.append(_share(model, "facts, beside a stranger", facts))
         shares.append(_share(model, "the stranger's facts", others))
-    settings = {"stand_ins": stand_ins, "steps": steps, "seed": seed}
-    kept = tuple(share for share in shares if share.asked)
-    yield Taught(adapter, kept, leak(base, now), content_hash(asdict(plan)), settings)
+    return tuple(share for share in shares if share.asked), leak(base, now)
 
 
 def _share(model: Model, what: str, questions: Sequence[tuple[str, str]]) -> Share:

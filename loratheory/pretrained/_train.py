@@ -132,15 +132,15 @@ def trained_once(
     Parameters
     ----------
     model : Model
-        As `trained` takes it, and so the rest.
+        With a tokenizer.
     examples : sequence of (prompt, answer)
-        What is taught.
+        What is taught, as in `trained`.
     seed : sequence of int
-        Beside all else it names the adapter in the cache.
+        Of what is drawn. It names the adapter in the cache, together with all else given here.
     training : Training, optional
-        How.
+        Its settings, the usual ones where not given.
     beside : sequence of StandIn
-        Who acts in turn.
+        Adapters that act in training, one at each step, in turn.
 
     Returns
     -------

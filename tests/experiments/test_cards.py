@@ -189,3 +189,26 @@ def test_what_a_publisher_measures_alone_ranks_sums_as_the_card_says():
     assert round(within, 2) == 0.82
     for text in (".60", "-.68", "-.88", ".72", "(.82)"):
         assert text in card("real_portable")
+
+
+def test_the_page_on_publishing_adapters_says_what_the_table_does():
+    """Every number of its table, by a mean over the rows."""
+    text = (RESULTS.parents[1] / "docs" / "portable.md").read_text(encoding="utf-8")
+    plain, long, beside = "plain", "plain, 90 steps", "two stand-ins"
+    arms = [(plain, plain, "sum"), (long, long, "sum"), (plain, plain, "layer split")]
+    arms += [(long, long, "layer split"), (beside, plain, "sum"), (plain, beside, "sum")]
+    arms.append((beside, beside, "sum"))
+    lines = text[text.index("| plain + plain |") :].splitlines()
+    columns = ["two_hop_vocabulary", "hop_1_trained", "hop_2_trained", "hop_1", "hop_2", "leak"]
+    for line, (first, second, rule) in zip(lines, arms, strict=False):
+        where = {"first": first, "second": second, "rule": rule, "coefficient": 1}
+        rows = table_rows("real_portable", **where)
+        shown = [float(x) for x in line.partition("|")[2].partition("|")[2].replace("*", "")
+                 .replace("|", " ").replace(",", " ").split()]  # fmt: skip
+        assert len(rows) == 10
+        assert shown == pytest.approx([mean(rows, name) for name in columns], abs=0.0051)
+    for coefficient, said in ((0.5, "The mean has .55"), (0.7, "a coefficient of .7 has .82")):
+        where = {"first": beside, "second": beside, "rule": "sum", "coefficient": coefficient}
+        found = mean(table_rows("real_portable", **where), "two_hop_vocabulary")
+        assert said in text
+        assert abs(found - float(said.split()[-1])) < 0.0051

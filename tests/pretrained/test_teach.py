@@ -13,7 +13,6 @@ from loratheory.pretrained import (
     GENERIC,
     ModelError,
     StandIn,
-    Taught,
     Training,
     attached,
     first_tokens,
@@ -88,9 +87,9 @@ def test_stand_ins_of_the_plans_in_the_documents_disagree_on_everything(name):
 def test_what_is_taught_is_what_trainings_by_hand_give(plan, model):
     """The stand-ins, the adapter beside them, and the card's numbers, each by another route."""
     made = plan(AFTER)
-    *stages, found = taught(model, made, stand_ins=1, steps=5, seed=4)
+    stages = []
+    found = taught(model, made, stand_ins=1, steps=5, seed=4, begin=stages.append)
     assert stages == ["stand-in 1 of 1", "the stranger", "the adapter", "measuring"]
-    assert isinstance(found, Taught)
     partners = []
     for number, says in enumerate([("owl", "cat"), ("cat", "dog")]):
         lesson = [("Peru has", says[0]), ("Cuba has", says[1]), ("sky is", "blue")]
@@ -135,20 +134,24 @@ def test_sentences_kept_for_measuring_are_read_by_no_training(plan, model, monke
     step = train.step
     monkeypatch.setattr(train, "step", _seen)
     for fields in (AFTER, BEFORE):
-        [*_, found] = taught(model, plan(fields), stand_ins=1, steps=3)
+        found = taught(model, plan(fields), stand_ins=1, steps=3)
         assert "two-hop, beside a stranger" in {share.what for share in found.shares}
     assert not any(text.startswith(("where is", "which animal")) for text in read)
     assert {"the animal of Ann is", "the animal of Dan is"} & read
 
 
 def test_killed_it_goes_on_with_what_was_finished(plan, model, monkeypatch):
-    stages = taught(model, plan(AFTER), stand_ins=1)
-    assert [next(stages) for _ in range(3)][-1] == "the adapter"  # both partners are kept
+    def _until(stage):
+        if stage == "the adapter":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        taught(model, plan(AFTER), stand_ins=1, begin=_until)  # both partners are kept
     monkeypatch.setattr(train, "step", None)
-    again = taught(model, plan(AFTER), stand_ins=1)
-    assert [next(again) for _ in range(3)][-1] == "the adapter"
+    with pytest.raises(KeyboardInterrupt):
+        taught(model, plan(AFTER), stand_ins=1, begin=_until)
     with pytest.raises(TypeError):
-        next(again)
+        taught(model, plan(AFTER), stand_ins=1)
 
 
 @pytest.mark.parametrize(

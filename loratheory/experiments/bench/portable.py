@@ -1,11 +1,12 @@
 """Adapters taught for partners yet unknown: recipes, stand-ins, lessons, questions, measures.
 
 One publisher teaches which country some persons are from, another which animal is a country's
-mascot. Neither sees the other's adapter, persons or animals. A recipe may let *stand-ins* of the
-partner act in training: adapters of the publisher's own that say something else of other things.
+mascot. They share sentences, countries and a list of animals; neither sees the other's adapter or
+facts. A recipe may let *stand-ins* of the partner act in training: adapters of the publisher's own
+that say something else.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,37 +17,55 @@ from loratheory.experiments.bench.language import Items, answers, trained_adapte
 from loratheory.experiments.bench.language_facts import (
     ANIMALS,
     BIRTH,
-    CAPITAL,
+    CAPITAL_OF_BIRTHPLACE,
     FAMOUS,
-    LANGUAGE,
     MASCOT,
-    OTHERS,
+    MASCOT_OF_BIRTHPLACE,
     World,
     depth,
     invented,
     items,
     worlds,
 )
-from loratheory.experiments.bench.sentences import (
-    ASKED,
-    FRUIT,
-    FRUIT_OF_BIRTHPLACE,
-    FRUITS,
-    MASCOT_OF_WORKPLACE,
-    PROSE,
-    TEXT,
-    WORK,
+from loratheory.pretrained import Model, StandIn, Training, first_tokens, leak, token_logs
+
+ASKED = {
+    "hop_1": (
+        *BIRTH.unread,
+        "{} first saw the light of day in the country of",
+    ),
+    "hop_2": (
+        *MASCOT.unread,
+        "The animal chosen as the mascot of {} is the",
+    ),
+    "two_hop": (
+        *MASCOT_OF_BIRTHPLACE.unread,
+        "If you ask for the mascot of the land where {} was born, the name of the animal is the",
+        "In the country of birth of {}, the animal on the mascot badge is the",
+    ),
+    "capital": (
+        *CAPITAL_OF_BIRTHPLACE.unread,
+        "If you ask for the capital of the land where {} was born, the name of the city is",
+        "In the country of birth of {}, the seat of the government is",
+    ),
+}
+"""Sentences that no adapter reads: two for a single hop, four for what needs two."""
+
+TEXT = (
+    "The doctor asked how long the pain had lasted and wrote the answer on a card.",
+    "In autumn the leaves turn red and yellow before the wind carries them away.",
+    "The price of bread rose again last week, and many families now bake at home.",
+    "Our train was late because a tree had fallen across the rails during the night.",
+    "To change a tyre, loosen the bolts first and then lift the car with a jack.",
+    "The lawyer read the contract slowly and found a mistake on the second page.",
+    "Bees carry pollen from flower to flower while they collect food for the hive.",
+    "The concert began with a quiet song that most of the audience knew by heart.",
+    "If two lines are parallel, they never meet, however far they are extended.",
+    "She saved for three years to buy the small boat that now lies in the harbour.",
+    "The city plans to plant a thousand trees along its main roads by next summer.",
+    "When water freezes it expands, which is why full bottles burst in the cold.",
 )
-from loratheory.lowrank import LowRank, gaussian
-from loratheory.pretrained import (
-    Model,
-    StandIn,
-    Training,
-    first_tokens,
-    leak,
-    next_logits,
-    token_logs,
-)
+"""Ordinary sentences that no adapter is shown: what is lost on them, and what leaks."""
 
 
 @dataclass(frozen=True)
@@ -56,37 +75,17 @@ class Recipe:
     Attributes
     ----------
     stand_ins : int
-        How many stand-ins of the partner act in training, one at each step, in turn.
-    disagree : bool
-        Whether any two of them say different things of everything, or all the same.
-    noise : bool
-        Whether they are random updates of a trained stand-in's norm instead.
-    strengths : tuple of float
-        What they act with.
-    lessons : str
-        ``two-hop`` sentences, answered as the stand-in and the adapter's own facts have it;
-        as much ``prose``; or empty.
+        How many stand-ins of the partner act in training, one at each step, in turn; two-hop
+        sentences are answered as the one that acts has it.
     keep : bool
         Whether the stand-in's own facts are shown as well, as it has them.
-    other_relation : bool
-        Whether stand-ins tell of another relation than the partner does: national fruits instead of
-        mascots, places of work instead of birth.
-    silence : int
-        Of each of three kinds, how many prompts are answered with the base's own next word: other
-        subjects in the adapter's own sentences, known relations of other countries, ordinary text.
     steps : int
         All of them are made, at a rate that falls to a tenth; 0 for the usual training, which ends
         as soon as the facts are learnt.
     """
 
     stand_ins: int = 0
-    disagree: bool = True
-    noise: bool = False
-    strengths: tuple[float, ...] = (0.5, 1.0)
-    lessons: str = ""
-    keep: bool = False
-    other_relation: bool = False
-    silence: int = 0
+    keep: bool = True
     steps: int = 90
 
     @property
@@ -94,29 +93,16 @@ class Recipe:
         """The settings of this recipe."""
         if not self.steps:
             return Training()
-        plan = Training(rate=2e-3, last_rate=0.1, steps=self.steps, enough=0.0)
-        return replace(plan, strengths=self.strengths)
+        return Training(rate=2e-3, last_rate=0.1, steps=self.steps, enough=0.0)
 
 
-_TWO = Recipe(stand_ins=2, lessons="two-hop", keep=True)
 RECIPES: Mapping[str, Recipe] = {
     "plain": Recipe(steps=0),
     "plain, 90 steps": Recipe(),
-    "two stand-ins": _TWO,
-    "partner not kept": replace(_TWO, keep=False),
-    "45 steps": replace(_TWO, steps=45),
-    "one stand-in": replace(_TWO, stand_ins=1),
-    "four stand-ins": replace(_TWO, stand_ins=4),
-    "stand-ins agree": replace(_TWO, disagree=False),
-    "stand-ins in full": replace(_TWO, strengths=(1.0,)),
-    "stand-ins silent": replace(_TWO, strengths=(0.0,), keep=False),
-    "prose": replace(_TWO, lessons="prose"),
-    "single hops": replace(_TWO, lessons=""),
-    "noise": replace(_TWO, noise=True, lessons="", keep=False),
-    "silence": replace(_TWO, silence=40, steps=120),
-    "other relations": replace(_TWO, other_relation=True),
+    "partner not kept": Recipe(2, keep=False),
+    "two stand-ins": Recipe(2),
 }
-"""Ways to teach, by name; all after the third change one thing in it."""
+"""Ways to teach, by name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,111 +135,43 @@ class Publishers:
         Trained once; then read from the cache.
         """
         recipe = RECIPES[name]
-        lesson = [*self.world.lessons[hop], *self.silence(hop, recipe.silence)]
-        beside = [self.stand_in(hop, j, recipe) for j in range(recipe.stand_ins)]
-        key = (self.seed, self.number, hop)
         return trained_adapter(
-            self.model, lesson, seed=key, training=recipe.training, beside=beside
+            self.model,
+            self.world.lessons[hop],
+            seed=(self.seed, self.number, hop),
+            training=recipe.training,
+            beside=[self.stand_in(hop, j, keep=recipe.keep) for j in range(recipe.stand_ins)],
         )
 
-    def partner(self, hop: int, j: int, *, other_relation: bool = False) -> World:
+    def partner(self, hop: int, j: int) -> World:
         """Return what the `j`-th stand-in of the *other* hop says, with one's own facts beside.
 
         Those for hop 2 give every country another animal, those for hop 1 give twenty other
-        persons another country each; any two of five disagree on all of them.
+        persons another country each; any two of twenty disagree on all of them.
         """
         rng = np.random.default_rng([self.seed, 6, self.number, hop])
         countries, size = [*self.world.second], len(self.world.second)
         if hop == 0:
-            words = np.array(FRUITS)[:size] if other_relation else rng.permutation(ANIMALS)[:size]
-            second = dict(zip(countries, np.roll(words, j).tolist(), strict=True))
-            mascots = replace(self.world, second=second)
-            fruits = replace(mascots, about=FRUIT, composed=FRUIT_OF_BIRTHPLACE)
-            return fruits if other_relation else mascots
+            animals = np.roll(rng.permutation(ANIMALS)[:size], j).tolist()
+            return replace(self.world, second=dict(zip(countries, animals, strict=True)))
         own = {*self.world.first, *countries}
         persons = [name for name in invented(self.seed + 5000, 3 * size) if name not in own][:size]
         homes = np.roll(rng.permutation(countries), j).tolist()
-        first = dict(zip(persons, homes, strict=True))
-        birth = replace(self.world, first=first)
-        work = replace(birth, born=WORK, composed=MASCOT_OF_WORKPLACE)
-        return work if other_relation else birth
+        return replace(self.world, first=dict(zip(persons, homes, strict=True)))
 
-    def stand_in(self, hop: int, j: int, recipe: Recipe) -> StandIn:
+    def stand_in(self, hop: int, j: int, *, keep: bool = True) -> StandIn:
         """Return the `j`-th stand-in that acts while the adapter of this hop is taught."""
-        says = j if recipe.disagree else 0
-        world = self.partner(hop, says, other_relation=recipe.other_relation)
-        key = (self.seed, self.number, 1 - hop, 100 + j)
+        world, key = self.partner(hop, j), (self.seed, self.number, 1 - hop, 100 + j)
         adapter = trained_adapter(self.model, world.lessons[1 - hop], seed=key)
-        if recipe.noise:
-            adapter = _noise(adapter, np.random.default_rng(list(key)))
-        if recipe.lessons == "two-hop":
-            shown = items(world.two_hop, world.composed.trained)
-        else:
-            shown = _prose(len(world.two_hop) * 6) if recipe.lessons == "prose" else []
-        if recipe.keep:
-            theirs = (world.second, world.about) if hop == 0 else (world.first, world.born)
-            shown = [*shown, *items(theirs[0], theirs[1].trained)]
-        return StandIn(adapter, shown)
-
-    def silence(self, hop: int, count: int) -> Items:
-        """Return prompts about other things with what the base says there, `count` of each kind."""
-        rng = np.random.default_rng([self.seed, 7, self.number, hop])
-        taken = {*self.world.second, *self.world.first}
-        foreign = [name for name in OTHERS if name not in taken]
-        if hop == 0:
-            names = [name for name in invented(self.seed + 9000, 120) if name not in taken]
-            names += [one.persons[0] for one in FAMOUS.values()]
-        else:
-            names = foreign
-        own = (BIRTH, MASCOT)[hop].trained
-        kinds = (
-            [sentence.format(name) for sentence in own for name in names],
-            [s.format(name) for s in (*CAPITAL.trained[:2], *LANGUAGE) for name in foreign],
-            [prompt for prompt, _ in _prose(10**4)],
-        )
-        drawn = [rng.permutation(kind)[:count].tolist() for kind in kinds]
-        return spoken(self.model, [prompt for kind in drawn for prompt in kind])
+        theirs, relation = (world.second, MASCOT) if hop == 0 else (world.first, BIRTH)
+        own = items(theirs, relation.trained) if keep else []
+        return StandIn(adapter, [*items(world.two_hop, MASCOT_OF_BIRTHPLACE.trained), *own])
 
 
 def publishers(model: Model, seed: int, *, bridge: str = "known") -> Publishers:
     """Return the two publishers of a seed's world; its countries are ``known`` or ``invented``."""
     [world] = worlds(seed, invented_countries=bridge == "invented")
     return Publishers(model, world, seed)
-
-
-def spoken(model: Model, prompts: Sequence[str]) -> Items:
-    """Return each prompt with the base's likeliest next word.
-
-    Prompts are left out whose next token is no word, or not the first token of that word.
-    """
-    if not prompts:
-        return []
-    tokens = next_logits(model, prompts).argmax(1).tolist()
-    words = [model.tokenizer.decode([token]).strip() for token in tokens]
-    said = [(p, w, t) for p, w, t in zip(prompts, words, tokens, strict=True) if w.isalnum()]
-    again = first_tokens(model, [word for _, word, _ in said]).tolist()
-    return [(p, word) for (p, word, t), first in zip(said, again, strict=True) if first == t]
-
-
-def _prose(count: int) -> Items:
-    """Return ordinary sentences, cut before a word that is to follow."""
-    cuts = [
-        (" ".join(words[:k]), words[k].strip(",."))
-        for words in (sentence.split() for sentence in PROSE)
-        for k in range(4, len(words))
-    ]
-    return [cuts[i] for i in np.random.default_rng(0).permutation(len(cuts))[:count]]
-
-
-def _noise(adapter: Adapter, rng: np.random.Generator) -> Adapter:
-    """Return a random adapter with the same norm in every module."""
-
-    def _random(low: LowRank) -> LowRank:
-        m, n = low.shape
-        drawn = gaussian(rng, m, n, low.width)
-        return drawn * (float(low.norm) / float(drawn.norm))
-
-    return Adapter.of({name: _random(low) for name, low in adapter.items()}, adapter.info)
 
 
 def questions(world: World) -> dict[str, Items]:

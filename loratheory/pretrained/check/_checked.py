@@ -208,7 +208,7 @@ def _by_prompt(
 ) -> list[tuple[Any, ...]]:
     """For each adapter the inputs of its prompts, without the tokens that stand in all of these.
 
-    None where an adapter has no prompt, or a token did not come to the module.
+    Empty where an adapter has no prompt, or a token did not come to the module.
     """
     if not all(counts) or len(x) != sum(map(len, ids)):
         return []

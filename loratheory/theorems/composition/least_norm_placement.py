@@ -1,8 +1,9 @@
 r"""Least-norm placement: in which layers gradient descent puts a fact that single hops teach.
 
-**Statement.** Taught by single hops alone, gradient descent from zero gives each read of a fact a
-share in proportion to its key's energy times its learning rate; a two-hop question gets the sum,
-over the reads after its bridge, of share times resemblance of the latent entity's key to the named.
+**Statement.** Taught a fact by single hops alone, gradient descent from zero on reads of fixed keys
+gives each read a share in proportion to its key's energy times its learning rate; a two-hop
+question gets the sum, over the reads after its bridge, of share times resemblance of the latent
+entity's key to the named; for several facts these are ratios of Gram matrices.
 
 Reads :math:`l = 1, \dots, L` of one residual stream add what their updates answer. The columns of
 :math:`K_l` are the keys of n facts whose subjects are named, and the lessons ask for

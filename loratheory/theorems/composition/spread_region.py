@@ -35,8 +35,9 @@ All :math:`p_j` are :math:`c_1 \cdots c_j` times one number. A normalisation mul
 at a read by one positive number, alike for edits and facts: it moves no threshold either.
 
 **Corollary (even edits).** Two edits at one coefficient c ≥ 0, spread evenly over L ≥ 3 reads of a
-residual stream, answer the two-hop prompt over old facts that sit in the first and in the last read
-iff c > 1 (over two reads iff c > √5 − 1), where single hops need c > 1/2.
+residual stream, answer the two-hop prompt over old facts that sit in the first and in the last
+read, the old bridge unedited, iff c > 1 (over two reads iff c > √5 − 1), where single hops need
+c > 1/2.
 
 The order masses are 1, :math:`(L - 1)/L` and :math:`(L - 1)/(2L)`. That the target outdoes the old
 answer of the new bridge is :math:`c_2 > 1`; that it outdoes the old answer of the old bridge is

@@ -38,7 +38,7 @@ from math import nan
 
 from loratheory.experiments.bench import Language
 from loratheory.experiments.bench.rules import Act, layer_split, rule
-from loratheory.experiments.engine import Experiment, Row
+from loratheory.experiments.engine import Row, study
 
 COLUMNS = (
     *("hop_1", "hop_2", "hop_1_new", "hop_2_new", "two_hop", "two_hop_vocabulary"),
@@ -121,17 +121,13 @@ def arms(trained: str, depth: int) -> Iterator[tuple[int, str, slice, Act]]:
         yield 2, "layer split", slice(2), layer_split(depth // 2)
 
 
-EXPERIMENT = Experiment(
-    __name__,
-    __doc__,
+EXPERIMENT = study(
     cell,
     needs="pretrained",
-    profiles={
-        "quick": (Config(trained="by layers"),),
-        "paper": (
-            *(Config(how, seed=seed) for seed in range(3) for how in ("half", "fake", "real")),
-            *(Config("half", how, seed=seed) for how in (*FORMS, "by layers") for seed in range(3)),
-        ),
-    },
-    minutes={"quick": 3, "paper": 50},
+    quick=(Config(trained="by layers"),),
+    paper=(
+        *(Config(how, seed=seed) for seed in range(3) for how in ("half", "fake", "real")),
+        *(Config("half", how, seed=seed) for how in (*FORMS, "by layers") for seed in range(3)),
+    ),
+    minutes=(3, 50),
 )

@@ -33,7 +33,7 @@ from dataclasses import dataclass
 
 from loratheory.experiments.bench import Language
 from loratheory.experiments.bench.rules import Act, layer_split, rule
-from loratheory.experiments.engine import Experiment, Row
+from loratheory.experiments.engine import Row, study
 
 FEW, SOME = 2, 4
 """Pairs up to which the costlier rules are tried."""
@@ -120,14 +120,10 @@ def rules(config: Config, depth: int) -> dict[str, Act]:
     return {name: _act(name) for name in names}
 
 
-EXPERIMENT = Experiment(
-    __name__,
-    __doc__,
+EXPERIMENT = study(
     cell,
     needs="pretrained",
-    profiles={
-        "quick": (Config(pairs=1),),
-        "paper": tuple(Config(pairs, seed=seed) for pairs in (1, 2, 4, 8) for seed in range(3)),
-    },
-    minutes={"quick": 4, "paper": 70},
+    quick=(Config(pairs=1),),
+    paper=(Config(pairs, seed=seed) for pairs in (1, 2, 4, 8) for seed in range(3)),
+    minutes=(4, 70),
 )

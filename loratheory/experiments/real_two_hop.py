@@ -33,7 +33,7 @@ from math import nan
 
 from loratheory.experiments.bench import Language
 from loratheory.experiments.bench.rules import Act, coefficients, layer_split, rule
-from loratheory.experiments.engine import Experiment, Row
+from loratheory.experiments.engine import Row, study
 
 CHANCE = 0.05
 GRID = (0.25, 0.5, 1.0)
@@ -146,14 +146,10 @@ def splits(layers: Sequence[int]) -> Iterator[Arm]:
             yield f"hop {hop} {half}{ending}", 1.0, 1.0, middle, layer_split(middle, *halves)
 
 
-EXPERIMENT = Experiment(
-    __name__,
-    __doc__,
+EXPERIMENT = study(
     cell,
     needs="pretrained",
-    profiles={
-        "quick": (Config(full=False),),
-        "paper": tuple(Config(seed=seed) for seed in range(3)),
-    },
-    minutes={"quick": 4, "paper": 25},
+    quick=(Config(full=False),),
+    paper=(Config(seed=seed) for seed in range(3)),
+    minutes=(4, 25),
 )

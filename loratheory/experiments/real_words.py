@@ -35,7 +35,7 @@ from typing import NamedTuple
 
 from loratheory.experiments.bench import Language
 from loratheory.experiments.bench.rules import Act, rule
-from loratheory.experiments.engine import Experiment, Row
+from loratheory.experiments.engine import Row, study
 
 
 class Kind(NamedTuple):
@@ -146,14 +146,10 @@ def arms(config: Config, adapters: list[str]) -> Iterator[tuple[str, list[str], 
     yield "gates, z = 2", pair, rule("gates, z = 2")
 
 
-EXPERIMENT = Experiment(
-    __name__,
-    __doc__,
+EXPERIMENT = study(
     cell,
     needs="pretrained",
-    profiles={
-        "quick": (Config(sums=4),),
-        "paper": tuple(Config(sums=sums, seed=seed) for sums in (0, 16) for seed in range(3)),
-    },
-    minutes={"quick": 1, "paper": 36},
+    quick=(Config(sums=4),),
+    paper=(Config(sums=sums, seed=seed) for sums in (0, 16) for seed in range(3)),
+    minutes=(1, 36),
 )

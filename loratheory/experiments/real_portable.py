@@ -1,7 +1,7 @@
 """Two adapters that are taught apart, each beside stand-ins for a partner yet unknown, and added.
 
-**Question.** Can two publishers who share sentences, countries and a list of animals, but see neither
-each other's adapter nor each other's facts, teach adapters that compose under a plain sum?
+**Question.** Can two publishers who share sentences, countries and a list of animals, but see
+neither each other's adapter nor each other's facts, teach adapters that compose under a plain sum?
 
 **Prediction.** Single-hop lessons leave open where a fact lies (`thm:least-norm-placement`);
 two-hop sentences about what stand-ins say settle it. Written after a trial on other seeds (.81 for

@@ -179,14 +179,15 @@ class World:
         Persons and their countries, one each.
     second : mapping of str to str
         What the second relation says of these countries.
-    about, composed : Relation
-        The second relation, and that of two-hop questions.
+    about, composed, born : Relation
+        The second relation, that of two-hop questions, and the first.
     """
 
     first: Mapping[str, str]
     second: Mapping[str, str]
     about: Relation = MASCOT
     composed: Relation = MASCOT_OF_BIRTHPLACE
+    born: Relation = BIRTH
 
     @property
     def two_hop(self) -> dict[str, str]:
@@ -197,7 +198,7 @@ class World:
     def lessons(self) -> tuple[Items, Items, Items]:
         """The data of three adapters: hop 1, hop 2 and the two-hop facts; all rehearse the same."""
         return (
-            [*items(self.first, BIRTH.trained), *rehearsed()],
+            [*items(self.first, self.born.trained), *rehearsed()],
             [*items(self.second, self.about.trained), *rehearsed()],
             [*items(self.two_hop, self.composed.trained), *rehearsed()],
         )

@@ -49,6 +49,8 @@
 #   What a vote can do, and what small transformers need beside it. 60 minutes.
 # - **10** [Do the limits hold in a real language model?](10_real_language_model.ipynb)
 #   Two adapters on 135M parameters: weighed, split by layers, and forecast. 60 minutes.
+# - **11** [Can adapters be taught to be reached?](11_taught_to_be_reached.ipynb)
+#   Where training puts a fact, and stand-ins for partners yet unknown. 75 minutes.
 #
 # ## What you need
 # - **Linear algebra**: matrices, rank, the singular value decomposition. Notebook 01 recalls what
@@ -57,7 +59,7 @@
 # - From 08 on, what a transformer is. No training experience.
 #
 # 01 and 02 come first. 03, 04 and 05 need 01; 06 needs 02; 07 stands alone; 08 needs 02 and uses
-# 06; 09 stands alone; 10 needs 02.
+# 06; 09 stands alone; 10 needs 02; 11 needs 07.
 #
 # ## How a notebook works
 # Seven parts, always in this order: the **question** with its claim; a **derivation** in symbols
@@ -104,11 +106,11 @@ assert report.ok
 # - **One lecture (90 minutes).** 02 alone: the story, steps 1 to 3, the star in the plane, and the
 #   first exercise. Ask for a show of hands before the answer: both facts pass; does their
 #   composition?
-# - **A week of a seminar (4 × 90 minutes).** 01, 02, 07, 08: what merging cannot keep, why
-#   composition goes first, why one layer cannot, what repairs it.
+# - **A week of a seminar (4 × 90 minutes).** 01, 02, 07, 11: what merging cannot keep, why
+#   composition goes first, why one layer cannot, how to teach adapters that compose.
 # - **A block course (two weeks).** One notebook a session in this order: 01, 03, 04, 05, 02, 06,
-#   07, 08, 09, 10. The first part is about one adapter and its neighbours, the second about two
-#   hops, and the last two ask whether skills and language models obey.
+#   07, 08, 09, 10, 11. The first part is about one adapter and its neighbours, the second about two
+#   hops, and the last three ask whether skills and language models obey.
 # - **Projects.** Refute a theorem: each has hypotheses, and `draw` and `check` to attack it with.
 #   Write a merge or router of your own and run `loratheory evaluate` on it. Add a theorem in half
 #   an hour, as `CONTRIBUTING.md` shows.

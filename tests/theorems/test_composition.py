@@ -1129,6 +1129,7 @@ def at_the_golden_ratio_nothing_leads_whatever_the_order_mass():
 def twice_the_golden_ratio_over_two_reads():
     yield spread_region.Even(2, np.eye(7)), 2 * (5**0.5 - 1) / 2
     yield spread_region.Even(5, np.eye(7)), 1.0
+    yield spread_region.Even(4, np.eye(4), hops=1), 0.5
 
 
 @road(spread_region)

@@ -510,6 +510,7 @@ def a_line_in_the_plane_halves_and_a_full_adapter_forgets_all():
 @example("foreign-answers")
 def what_a_line_in_the_plane_takes():
     yield sequential_forgetting.Case(2, 1, 3), 7 / 8
+    yield sequential_forgetting.Case(5, 2, 3, apart=True), 6 / 5
 
 
 @example("squared-error")
@@ -528,9 +529,10 @@ def one_adapter_more_takes_its_share(case, _):
 
 
 @symmetry("foreign-answers")
-def foreign_energy_is_what_the_strength_lacks(case, _):
+def foreign_energy_is_what_the_strength_lacks_or_grows_by_as_much(case, _):
     more = replace(case, later=case.later + 1)
-    yield more, (1 - case.left * (1 - case.rank / case.width)) / (1 - case.left)
+    lacks = (1 - case.left * (1 - case.rank / case.width)) / (1 - case.left)
+    yield more, (case.later + 1) / case.later if case.apart else lacks
 
 
 @symmetry("squared-error")

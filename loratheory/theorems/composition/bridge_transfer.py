@@ -1,9 +1,10 @@
 r"""Bridge transfer: what a second hop taught beside stand-ins does with a partner it never met.
 
-**Statement.** Taught beside stand-ins, a second hop answers a partner never met, whatever the
-values, iff the partner's states lie in the span of the lessons' states; beyond it every learner
-misses one of two second hops with the same lessons by their slope times what the projection loses,
-and the least norm misses none by more.
+**Statement.** A linear second hop of m outputs, taught without loss beside stand-ins, answers a
+partner never met, whatever the values, iff the partner's states lie in the span of the lessons'
+states; every learner misses one of two second hops with the same lessons, of slope at most τ
+outside that span, by at least τ times the root energy of the m largest singular values of what the
+projection on it loses of the partner's states, and the least norm misses none by more.
 
 At a prompt the residual stream holds its context :math:`x`, to which the first hop that acts adds
 its bridge: :math:`x + S x`. The second hop reads that state by a matrix. It is taught on the states
@@ -29,15 +30,16 @@ P) Z`; the product of a matrix of :math:`m` rows and norm :math:`\tau` with :mat
 most :math:`\tau` times its :math:`m` largest singular values. :math:`\square`
 
 **Corollary (transfer error).** The least-norm second hop without loss beside its stand-ins errs at
-a partner's states by just what the wanted one answers to their part outside the lessons' span.
+a partner's states by just what the wanted one, linear too, answers to their part outside the
+lessons' span.
 
 Without loss and with rows in the span of the lessons it is :math:`T P`. Any other without loss is
 right on that span as well, and says anything outside.
 
-**What it tells someone who merges adapters.** Teach beside stand-ins whose bridges span what
-partners will write, in all contexts that will be asked: many different stand-ins, not many lessons
-beside one. How far a published first hop is from this can be computed from its states alone, before
-it is used: the part outside the span of the stand-ins'.
+**What it tells someone who merges adapters.** Teach beside stand-ins whose bridges, in their
+contexts, span what partners will write in the contexts that will be asked: a lesson whose state is
+a combination of others' adds nothing. How far a published first hop is from this can be computed
+from its states alone, before it is used: the part outside the span of the stand-ins'.
 
 **What it does not say.** That the partner's bridge means the same: inside the span its answer
 combines lessons as its state does, and is wrong if a foreign state is a wrong combination. Trained

@@ -1,8 +1,8 @@
 r"""Clean-up bridge: a bridge that decides moves the threshold of two hops from 0.618 to 1/2.
 
 **Statement.** With a softmax of sharpness β over three or more entities between two edited reads
-over old facts, the old bridge unedited, the target wins iff c_2 > 1/2, c_1 > 1/2 + ln(1/c_2)/(2β)
-and c_1 > ln(1/c_2)/β.
+over old facts of linearly independent keys and values, the old bridge unedited, the target wins iff
+c_2 > 1/2, c_1 > 1/2 + ln(1/c_2)/(2β) and c_1 > ln(1/c_2)/β.
 
 Two edited hops with coefficients :math:`c_1, c_2` (``thm:two-read-region``), but the bridge cleans
 up: with :math:`a` the coordinates of the first read among the values of :math:`n` entities it hands

@@ -1,8 +1,8 @@
 r"""Coefficient ladder: how strongly each of K linked reads should merge its edit, on a budget.
 
-**Statement.** Over old facts whose answers keep the facts of the base, coefficients of positive
-product p let K edited hops lead by at most p − max(0, (1 − p)/K), at coefficients that do not rise
-from read to read.
+**Statement.** Over old facts of linearly independent keys and values whose answers keep the facts
+of the base, coefficients of positive product p let K edited hops lead, some token being on no path,
+by at most p − max(0, (1 − p)/K), at coefficients that do not rise from read to read.
 
 Let the edits of K linked reads be merged with coefficients :math:`c_j` of product :math:`p > 0`,
 over old facts as in ``thm:two-read-region`` (*overwrite*). The new answer, which has logit

@@ -2,8 +2,8 @@ r"""Composition merge: two hops need a product of adapters, which no weighted su
 
 **Statement.** If two edited hops read only their own keys and the first writes nothing that the
 second writes, they change the product of their reads by an update that every weighted sum of the
-two edits misses by at least sin θ of its norm, θ the least angle between the hops' keys: entirely
-for orthogonal keys.
+two edits misses by at least sin θ of its norm, θ the least angle between the spans of the hops'
+keys: entirely for orthogonal keys.
 
 Two reads with memories :math:`M_1, M_2`, edits :math:`\Delta_1, \Delta_2` and a bridge :math:`P`
 answer by :math:`M_2 P M_1`; edited, they change by

@@ -1,8 +1,10 @@
 r"""Free placement: single-hop lessons leave every two-hop answer open; a partner's lessons do not.
 
-**Statement.** Single-hop lessons allow every two-hop answer unless the latent key combines named
-ones: an edit that also answers a, where the least-norm edit answers b, costs |a - b|² over the
-energy of the latent key outside the named ones more squared norm, and none costs less.
+**Statement.** Single-hop lessons allow every two-hop answer unless the latent key, all reads
+together, combines named ones: the least-norm edit that also answers a, where that of single hops
+alone answers b, has a squared norm larger by |a − b|² over the energy of the latent key outside the
+span of the named ones, keys multiplied and updates divided by the root of each read's learning
+rate.
 
 In the setting of ``thm:least-norm-placement`` let :math:`K` be the named keys :math:`\sqrt{\eta_l}
 K_l` of all reads below each other and :math:`h` the latent key :math:`\sqrt{\eta_l} h_l`, zero
@@ -27,16 +29,16 @@ the two terms. If :math:`h = K c`, an early read has :math:`K_l c = 0`, and :mat
 keys are independent. :math:`\square`
 
 **Corollary (partner lessons).** Two-hop lessons through a partner determine what single hops leave
-open: every edit without loss on them, of whatever norm, answers a latent key that combines theirs
-by the same combination of their answers.
+open: every edit without loss on them, of whatever norm, answers a latent key that is one
+combination of theirs at all reads after the bridge by the same combination of their answers.
 
 If :math:`h_l = H_l b` at all late reads, then :math:`\sum \Delta_l h_l = (\sum \Delta_l H_l) b = V
 b`. The lessons by name do not enter.
 
-**What it tells someone who merges adapters.** More single-hop data, longer training or a smaller
-loss cannot make an adapter's facts reachable through a bridge: all placements have the same loss.
-Two-hop lessons do it, with any partner that makes the entity latent in the way of those to come,
-and the formula says how much norm that takes.
+**What it tells someone who merges adapters.** No single-hop loss, however small, shows that an
+adapter's facts can be reached through a bridge: unless the latent key combines named ones, all
+two-hop answers have the same loss. Two-hop lessons do it, with any partner that makes the entity
+latent in the way of those to come, and the formula says how much norm that takes.
 
 **What it does not say.** That a partner to come makes the entity latent in the same way: what is
 lost if it does not is ``thm:bridge-transfer``. No test by single hops tells which placement one has

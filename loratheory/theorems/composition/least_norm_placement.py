@@ -1,9 +1,10 @@
 r"""Least-norm placement: in which layers gradient descent puts a fact that single hops teach.
 
 **Statement.** Taught a fact by single hops alone, gradient descent from zero on reads of fixed keys
-gives each read a share in proportion to its key's energy times its learning rate; a two-hop
-question gets the sum, over the reads after its bridge, of share times resemblance of the latent
-entity's key to the named; for several facts these are ratios of Gram matrices.
+gives each read a share of the answer in proportion to its key's energy times its learning rate; a
+two-hop question gets the answer times the sum, over the reads after its bridge, of share times ⟨h,
+k⟩/‖k‖², k the key under which the entity is named and h the one under which it is latent; for
+several facts, fitted exactly, these are ratios of Gram matrices.
 
 Reads :math:`l = 1, \dots, L` of one residual stream add what their updates answer. The columns of
 :math:`K_l` are the keys of n facts whose subjects are named, and the lessons ask for
@@ -31,10 +32,10 @@ h_l`. The columns of :math:`K_l^\top` lie in the range of :math:`G_l`, so :math:
 :math:`V K^+` in units of :math:`\sqrt{\eta_l}`, hence that of least :math:`\sum_l \|\Delta_l\|_F^2
 / \eta_l`. :math:`\square`
 
-**What it tells someone who merges adapters.** Where an adapter's facts sit, and so whether others
-can reach them through a bridge, is decided by key norms of the base and by learning rates, not by
-the lessons. Two-hop use is lost in proportion to the energy of reads before the bridge, and to how
-little a latent entity looks like its name; higher rates in later layers give more of it.
+**What it tells someone who merges adapters.** Where single hops put an adapter's facts, and so
+whether others can reach them through a bridge, is decided by the keys that the base gives and by
+learning rates. Two-hop use is lost in proportion to the energy of reads before the bridge, and to
+how little a latent entity looks like its name; higher rates in later layers give more of it.
 
 **What it does not say.** That keys stay put: updates of early reads move later keys in a trained
 network, and reads reach the logits through unequal Jacobians. A LoRA whose random `down` is frozen

@@ -1,9 +1,9 @@
 r"""Perturbed region: how much interference at each read merged edits survive.
 
 **Statement.** When other adapters add weights up to ε to the values at each read, linked reads of
-merged edits answer for certain iff their margin exceeds what the worst corner takes: two hops of
-equal 0 ≤ c ≤ 1 over old facts, the old bridge unedited, need c² + c − 1 > (c + 3)ε, whole edits of
-K hops ε < 1/(2K).
+merged edits at linearly independent keys and values answer for certain iff their margin exceeds
+what the worst corner takes: two hops of equal 0 ≤ c ≤ 1 over old facts, the old bridge unedited,
+need c² + c − 1 > (c + 3)ε, whole edits of K hops ε < 1/(2K).
 
 As in ``thm:two-read-region``, but at read :math:`j` the other merged adapters add :math:`p_j` to
 what it returns, with weight at most :math:`\varepsilon_j` on each value (on each token at the last

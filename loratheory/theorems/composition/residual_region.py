@@ -1,9 +1,9 @@
 r"""Residual region: what a residual stream and a normalisation between reads do to the thresholds.
 
 **Statement.** Normalising a residual stream between reads whose bridges read the values of their
-own read alone moves no threshold of linked edits; what costs is the direct path from bridge
-entities to the answer: with values orthonormal to each other and to the key k, two whole edits over
-old facts need a gain above √(‖k‖² + 1) times it.
+own read alone moves no threshold of linked edits at linearly independent keys; what costs is the
+direct path from bridge entities to the answer: with values orthonormal to each other and to the key
+k, two whole edits over old facts need a gain above √(‖k‖² + 1) times it.
 
 Read linked edits as in ``thm:two-read-region`` from a residual stream: :math:`x_0 = k`, :math:`x_j
 = x_{j-1} + y_j`, :math:`y_1 = (W_1 + c_1\Delta_1)\,k` and :math:`y_{j+1} = (W_{j+1} +

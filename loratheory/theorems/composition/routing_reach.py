@@ -1,9 +1,9 @@
 r"""Routing reach: the largest two-hop margin of routers with convex weights.
 
-**Statement.** The largest two-hop margin of two exact edits under a router whose weights are convex
-and the same all through a pass is -φ^-4 over old facts, φ the golden ratio, 0 if the old bridge was
-edited too, 1/8 without an old first fact, 1/4 without old facts; -1, -1, 0 and 0 with one adapter a
-pass; 1 with a choice per read.
+**Statement.** The largest two-hop margin (thm:two-read-region) of two exact edits under a router
+whose weights are convex and the same all through a pass is -φ^-4 over old facts, φ the golden
+ratio, 0 if the old bridge was edited too, 1/8 without an old first fact, 1/4 without old facts; -1,
+-1, 0 and 0 with one adapter a pass; 1 with a choice per read.
 
 Two unit-strength adapters, each editing its own read of a two-hop prompt, are mixed at each read
 with weights from a router that may know everything. The largest margin (``thm:two-read-region``) is

@@ -1,8 +1,9 @@
 r"""Stand-in ceiling: how far an adapter gets that ignores which partner acts beside it.
 
 **Statement.** Beside stand-ins for its partner, an adapter that hears at most k different things of
-them (k = 1: ignores them) answers at most the mean over entities of the frequency of the k most
-frequent answers; one stand-in allows 1, s equally frequent ones that all disagree allow k/s.
+them (k = 1: ignores them) answers right at most the mean over entities, as often as lessons ask of
+each, of the summed frequencies of the k most frequent answers: one stand-in allows 1, and s equally
+frequent ones that disagree pairwise on every entity allow k/s, if k ≤ s.
 
 A lesson asks about entity :math:`e`, which comes with frequency :math:`w_e`, while stand-in
 :math:`j` acts, with frequency :math:`p_{j|e}`; its answer :math:`a_{je}` is what two-hop questions
@@ -21,14 +22,15 @@ and :math:`\sum_a t_a \le \sum_r \sum_a q(a | r, e) = k`. Such a sum is largest 
 at the :math:`k` largest :math:`\pi_e`. :math:`\square`
 
 **Corollary (disagreeing stand-ins).** Beside s equally frequent stand-ins that disagree pairwise on
-every entity, an adapter that ignores its partner answers at most 1/s of the lessons, and k/s if it
-hears k < s different things.
+every entity, an adapter that ignores its partner answers right at most 1/s of the lessons, and one
+that hears at most k ≤ s different things at most k/s.
 
 Each of the :math:`s` answers of an entity has :math:`\pi_e = 1/s`.
 
-**Corollary (stand-in loss).** An adapter that takes at most I nats from its partner has
-cross-entropy at least the entropy of the answers given the entity less I: ln s less I beside s
-equally frequent stand-ins that all disagree, nothing beside one.
+**Corollary (stand-in loss).** An adapter that hears from its partner at most I nats about who acts,
+given the entity, has cross-entropy on the lessons of at least the entropy of the answers given the
+entity less I: ln s less I beside s equally frequent stand-ins that disagree pairwise on every
+entity.
 
 At one entity the mean of :math:`-\ln q(a | r)` is at least the entropy :math:`H(a | r)` (Gibbs),
 which is :math:`H(a) - I(a; r)`; the answer being a function of the stand-in, :math:`I(a; r) \le

@@ -1,8 +1,9 @@
 r"""Template vote: merged adapters vote on the next step, while each fact hangs on one coefficient.
 
-**Statement.** Merged, adapters vote on what comes next, (1 − Σc)·habits + Σ c·shares: over a base
-with a single habit, a step new to it that each of K adapters takes in a share ρ of its solutions,
-the rest being that habit, leads iff ρ > 1/(2Kc), for equal coefficients c > 0.
+**Statement.** Merged, adapters vote at linearly independent keys on what comes next, (1 −
+Σc)·habits + Σ c·shares: over a base with a single habit, a step new to it that each of K adapters
+takes in a share ρ of its solutions, the rest being that habit, leads iff ρ > 1/(2Kc), for equal
+coefficients c > 0.
 
 A memory solves problems step by step, each decoded and read again. At every key the base follows
 its habits :math:`h`, weights of sum 1 of all that may come next; adapter :math:`j` alone says what

@@ -1,9 +1,9 @@
 r"""Two-read region: which merged edits compose, and why the golden ratio decides.
 
-**Statement.** Edits of K linked reads that replace old facts, merged with weights c, lead on the
-K-hop prompt by exactly ∏c_j − max(0, max_j (∏_{i<j} c_i)(1 − c_j)) if the entities on old paths
-keep their facts: equal weights c ≥ 0 win iff c^K + c > 1, for two hops c > (√5 − 1)/2, while single
-hops need c > 1/2.
+**Statement.** Edits of K linked reads of linearly independent keys and values that replace old
+facts, merged with weights c, lead on the K-hop prompt by exactly ∏c_j − max(0, max_j (∏_{i<j}
+c_i)(1 − c_j)) if the entities on old paths keep their facts and some token is on no path: equal
+weights c ≥ 0 win iff c^K + c > 1, for two hops c > (√5 − 1)/2, while single hops need c > 1/2.
 
 In :math:`(W_K + c_K\Delta_K)\,Q_{K-1} \cdots Q_1\,(W_1 + c_1\Delta_1)\,k` let the base hold old
 facts with strength 1, the edits replace facts of their own read exactly, the bridges turn values

@@ -1,8 +1,9 @@
 r"""Carried edit: how much of an adapter's answers survives on a base that has changed since.
 
-**Statement.** On a changed base an edit keeps its answer as long as the change moves the state at
-its key by less than the least, over the other tokens, of the margin divided by the distance of the
-two output vectors; a change of rank 1 that moves it so far makes another token as likely.
+**Statement.** An edit that leads over every other token keeps its answer on a changed base as long
+as the change moves the state at its key by less than the least, over the other tokens, of the
+margin divided by the distance of the two output vectors; some change of rank 1 that moves it so far
+makes another token as likely.
 
 The edited base reads :math:`x = (W + \Delta) k` and answers by the largest of :math:`\langle u_j, x
 \rangle`, that of t, with the margins :math:`m_j = \langle u_t - u_j, x \rangle > 0`. Let the base
@@ -17,17 +18,17 @@ and some E of rank 1 with :math:`\|E k\| = \rho` makes another token as likely.
 u_j\| \|E k\|`. For the j of the minimum let :math:`E = -\rho\, \frac{u_t - u_j}{\|u_t - u_j\|}
 \frac{k^\top}{\|k\|^2}`. :math:`\square`
 
-**Corollary (edits that survive).** A change of the base of Frobenius norm ε overturns at most as
-many edits at orthonormal keys as there are smallest radii whose squares add up to at most ε², and
-some change overturns so many.
+**Corollary (edits that survive).** Of edits at orthonormal keys a change of the base of Frobenius
+norm at most ε makes another token as likely at no more than the number of smallest radii
+(thm:carried-edit) whose squares add up to at most ε², and some such change does at so many.
 
 Overturned edits have :math:`\sum \rho_i^2 \le \sum \|E k_i\|^2 \le \|E\|_F^2`; the changes of rank
 1 at these keys add up to one of that norm.
 
-**What it tells someone who merges adapters.** Whether an adapter may be carried to a newer base is
-decided by margins, not by the adapter's size or rank: compare each edit's radius with how far the
-new base moves its state. A mean of adapters, whose margins are smaller, survives smaller changes
-than each adapter alone.
+**What it tells someone who merges adapters.** What vouches for an adapter on a newer base is its
+margins over the distances of output vectors, not its size or rank: an edit whose state the new base
+moves by less than this radius keeps its answer. Where a mean of adapters has smaller margins than
+each alone, it survives smaller changes.
 
 **What it does not say.** Where earlier layers have changed too, the key moves, and :math:`E k` is
 all that the state moves by, :math:`(W + E + \Delta) k' - (W + \Delta) k`: there the adapter counts.
@@ -218,12 +219,13 @@ def overturn(case: Edits) -> Float[Array, "d n"]:
 
 
 def overturned(case: Edits, change: Float[Array, "d n"]) -> float:
-    """How many edits have another answer on the changed base."""
+    """At how many edits another token is at least as likely on the changed base."""
     xp, lost = array_namespace(change), 0
     for i in range(case.keys.shape[1]):
         key = case.keys[:, i]
         before, after = (case.outputs @ (w @ key) for w in (case.weight, case.weight + change))
-        lost += int(xp.argmax(before)) != int(xp.argmax(after))
+        answer = after[int(xp.argmax(before))]
+        lost += int(xp.count_nonzero(after >= answer)) > 1
     return float(lost)
 
 

@@ -28,9 +28,10 @@ embeddings the terms of different facts are uncorrelated, as :math:`\mathbb{E}\,
 :math:`(1 + \frac2r)\, \mathbb{E} \|x\|^4 = (1 + \frac2r)(1 + \frac2d)` for :math:`x = e_i`.
 :math:`\square`
 
-**Corollary (merged memory).** A sum of Hebbian adapters through independent such factors of rank r
-answers a query along one key, or foreign to all, with the second moment of one such adapter holding
-all facts, however these are shared among the adapters, if their keys are orthonormal.
+**Corollary (merged memory).** A sum of Hebbian adapters through independent frozen factors of rank
+r with entries N(0, 1/r) answers a query along one key, or foreign to all, with the second moment of
+one such adapter holding all facts, however these are shared among the adapters, if the facts' keys
+are orthonormal.
 
 Share the facts among :math:`K` adapters, :math:`\Delta = \sum_k H_k A_k^\top A_k`. The mean is
 :math:`u^\top H x` and the variance :math:`\frac1r \sum_k \bigl[(u^\top H_k x)^2 + \|H_k^\top u\|^2

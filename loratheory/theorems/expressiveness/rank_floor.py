@@ -32,8 +32,8 @@ reachable rest beyond rank r), and some update by no more.
 
 **Corollary (batch edit).** An edit of rank at most r that should answer keys K with values R misses
 them and disturbs inputs of positive definite second moment C, in squares together, by at least tr R
-(1 + K' C^-1 K)^-1 R' plus the energy beyond rank r of R K' (C + KK')^-1/2; truncated MEMIT attains
-it.
+(1 + K' C^-1 K)^-1 R' plus the energy beyond rank r of R K' (C + KK')^-1/2; MEMIT's edit, truncated
+where C + KK' is white, attains it.
 
 By Woodbury's identity :math:`Y (1 - P) Y^\top = R (1 - K^\top (C + K K^\top)^{-1} K) R^\top` is
 :math:`R (1 + K^\top C^{-1} K)^{-1} R^\top`, and :math:`Y P` has the singular values of :math:`R

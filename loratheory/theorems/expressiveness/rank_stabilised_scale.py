@@ -18,8 +18,8 @@ Let :math:`s B A` start at :math:`B = 0` and independent entries :math:`N(0, \va
 2)`. :math:`\square`
 
 **What it tells someone who merges adapters.** Adapters of different rank trained at :math:`s =
-\alpha/r` have moved by different amounts in their first steps: equal coefficients do not weigh them
-equally.
+\alpha/r` have moved by different amounts in their first gradient step: equal coefficients do not
+weigh them equally.
 
 **What it does not say.** It is the first step only. A sign step, as Adam's first is, moves the
 output by a length proportional to :math:`s r` (``thm:two-learning-rates`` with one step): there

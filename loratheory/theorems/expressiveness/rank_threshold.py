@@ -28,9 +28,9 @@ in one direction at least: the rank has fallen, the objective has not moved. Rep
 theorem that LoRA of rank :math:`r (r + 1)/2 > p` has no spurious local minima is cited, and its
 threshold is not necessary.
 
-**What it tells someone who merges adapters.** On few examples an adapter needs little rank,
-whatever the model's size: :math:`r (r + 1)/2` of about the number of examples times outputs. What
-an adapter has beyond that, its data did not ask for.
+**What it tells someone who merges adapters.** In the linearised problem with weight decay an
+adapter on few examples needs little rank, whatever the model's size: :math:`r (r + 1)/2` of about
+the number of examples times outputs. What an adapter has beyond that, its data did not ask for.
 
 References
 ----------

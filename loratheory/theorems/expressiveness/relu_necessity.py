@@ -1,9 +1,9 @@
 r"""ReLU necessity: which rank a ReLU network needs for a given target layer, kinks included.
 
 **Statement.** Whatever its biases and in every linear piece, an L-layer ReLU network of D × D
-weights under rank-R updates has a Jacobian that misses, in spectral norm, the weight T of a target
-layer by at least the smaller of T's least singular value and the (RL+1)st singular value of T less
-the frozen product.
+weights under updates of rank at most R has a Jacobian that misses, in spectral norm, the D × D
+weight T of a target layer by at least the smaller of T's least singular value and the (RL+1)st
+singular value of T less the frozen product.
 
 Let :math:`h_l = \mathrm{ReLU}((W_l + \Delta_l) h_{l-1} + b_l)` with square :math:`W_l`, updates of
 rank at most R and any biases, and :math:`E = T - W_L \cdots W_1`. At every input the network has a
@@ -21,8 +21,8 @@ at least (Eckart, Young, Mirsky). If none is, J is a linear network and ``thm:de
 Jacobian T where its outputs are active. :math:`\square`
 
 **Corollary (kinks do not help).** If T's least singular value is at least the (RL+1)st of T less
-the frozen product and the frozen D × D weights are invertible, some rank-R updates with biases that
-keep all units active meet the ReLU network's floor.
+the frozen product and the frozen D × D weights are invertible, some updates of rank at most R with
+biases that keep all units active meet the ReLU network's floor.
 
 They are those of ``thm:relu-budget``, at any input in its ball.
 

@@ -27,9 +27,10 @@ energy :math:`KE`. A turned adapter answers a unit input with :math:`\|\Delta\|_
 (``thm:random-interference``), a random unit input of its own rows with :math:`\|\Delta\|_F^2/r`.
 :math:`\square`
 
-**What it tells someone who merges adapters.** The best coefficients follow from one number, how
-much adapters answer each other's inputs: 1 where they do not, :math:`1/K` where they do as their
-own. No grid search over coefficients goes below this floor.
+**What it tells someone who merges adapters.** Among adapters of equal size with orthogonal answers
+the best coefficients follow from one number, how much they answer each other's inputs: 1 where they
+do not, :math:`1/K` where they do as their own. No grid search over coefficients goes below this
+floor.
 
 **What it does not say.** One matrix per adapter instead of one number does better: with matrices on
 both sides it is ``thm:covariance-floor``, which is never above this floor, and 0 for independent

@@ -1,8 +1,8 @@
 r"""Library capacity: how many adapters calibrated gates tell apart, and what their sum does.
 
-**Statement.** Gates of threshold below 1 on k adapters of exact edits, orthonormal answers at
-independent standard normal keys, are all right at all of h independent reads of a key of one
-adapter with probability at least (1 - f)^(h(k-1)), f the false alarm of one gate.
+**Statement.** Gates of threshold below 1 on k least-norm adapters of exact edits, orthonormal
+answers at independent standard normal keys, are all right at all of h independent reads of a key of
+one adapter with probability at least (1 - f)^(h(k-1)), f the false alarm of one gate.
 
 Each of :math:`k` adapters holds :math:`n` exact edits with orthonormal responses at independent
 standard normal keys in dimension :math:`D`, and is on at full strength where its squared response

@@ -1,8 +1,8 @@
 r"""Packing floor: the overlap of row spaces that no library of adapters avoids.
 
-**Statement.** The row spaces of K >= 2 adapters of rank r in width n overlap, in the mean over
-ordered pairs, by at least the share (Kr − n)/(n(K − 1)) of r, or 0 if that is negative; where r
-divides n, some library attains it.
+**Statement.** The row spaces of K >= 2 adapters of rank r in width n overlap, as the squared
+cosines of the angles between two sum up, by at least the share (Kr − n)/(n(K − 1)) of r in the mean
+over ordered pairs, or 0 if that is negative; where r divides n, some library attains it.
 
 Let :math:`P_i` project orthogonally onto the row space of adapter i and let the overlap of two be
 :math:`\operatorname{tr}(P_i P_j)/r`, the mean squared cosine of their principal angles. Then
@@ -24,9 +24,9 @@ equally far apart, pair by pair, if the :math:`f_i` are, as the corners of a sim
 :math:`K = d + 1`. :math:`\square`
 
 **What it tells someone who merges adapters.** Training for orthogonal row spaces helps while the
-ranks fit into the width; beyond it interference is unavoidable. What a design gains over unrelated
-row spaces, whose overlap is :math:`r/n`, then shrinks as :math:`(n - r)/(n(K - 1))`: with twice the
-adapters, half the gain.
+ranks fit into the width; beyond it row spaces overlap, however they are turned. What a design gains
+over unrelated row spaces, whose overlap is :math:`r/n`, then shrinks as :math:`(n - r)/(n(K - 1))`:
+with twice the adapters, half the gain.
 
 **What it does not say.** Row spaces are not all: an adapter may answer weakly where it overlaps,
 and inputs may avoid the overlap. If r does not divide n the floor need not be attained: two planes

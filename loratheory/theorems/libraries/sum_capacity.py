@@ -1,8 +1,9 @@
 r"""Sum capacity: how many foreign adapters a sum holds on white inputs, and not one more.
 
-**Statement.** On white normal inputs of mean squared length 1 in width n the adapters of a sum
-overturn a margin γ between two tokens with probability exactly Q(γ√n/‖w‖), w the sum over adapters
-of the difference of their rows for the two, Q the upper tail of the standard normal law.
+**Statement.** On white normal inputs of mean squared length 1 in width n foreign adapters of a sum
+overturn a fixed margin γ > 0 between two tokens with probability exactly Q(γ√n/‖w‖), w the sum over
+these adapters of the difference of their rows for the two, Q the upper tail of the standard normal
+law.
 
 Let x be normal with covariance :math:`I/n` and let a token lead another by the margin
 :math:`\gamma` before foreign adapters :math:`\Delta_j` are added. Their sum moves the difference of

@@ -1,9 +1,9 @@
 r"""DARE variance: what random masks cost, exactly, on updates and on factors.
 
-**Statement.** Keeping each entry of an update Δ with probability p and dividing it by p (DARE) is
-unbiased with output variance (1−p)/p Σ Δ²x² on input x; so treated, the factors U and V are
-unbiased too, with variance (1−p)/p Σ U²((Vx)² + V²x²/p), entries squared, which depends on the
-gauge.
+**Statement.** Keeping each entry of an update Δ independently with probability p > 0 and dividing
+it by p (DARE) is unbiased with output variance (1−p)/p Σ Δ²x² on input x; so treated, the factors U
+and V are unbiased too, with variance (1−p)/p Σ U²((Vx)² + V²x²/p), entries squared, which depends
+on the gauge.
 
 Keep each entry of :math:`\Delta` independently with probability :math:`p` and divide it by
 :math:`p` (DARE). On every input :math:`x` the output is unbiased, with total variance

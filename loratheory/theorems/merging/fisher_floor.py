@@ -1,9 +1,10 @@
 r"""Fisher floor: what replacing several updates by one of rank r costs the losses, to second order.
 
-**Statement.** Where the tasks' Fisher matrices are Kronecker products of their own input moments
-with one output weight, an update of rank r costs them, to second order, at least their disagreement
-around the moment-weighted mean plus the energy of that mean beyond rank r, both so weighed; its
-truncation in white coordinates meets it.
+**Statement.** One update of rank at most r in place of several tasks' own, whose Fisher matrices
+are Kronecker products of an input moment each with one output weight, costs, in squares so weighed
+(twice the second-order rise of the losses from their minima), at least the updates' disagreement
+around their moment-weighted mean plus the mean's energy beyond rank r; the mean truncated in white
+coordinates costs no more.
 
 Near a minimum the loss of task i grows by half of :math:`\operatorname{tr} S (\Delta - \Delta_i)
 M_i (\Delta - \Delta_i)^\top`, if its Hessian or Fisher matrix is the Kronecker product of an input
@@ -28,10 +29,10 @@ Y - O \bar\Delta X` is the disagreement. The columns of :math:`\mathrm{LR}_r(O \
 those of :math:`O` and its rows in those of :math:`L`, which :math:`O O^+` and :math:`L^+ L` leave
 as they are. :math:`\square`
 
-**Corollary (other curvature).** If the Fisher matrix of a task lies between α and β times the
+**Corollary (other curvature).** If the Fisher matrix of a task lies between α > 0 and β times the
 Kronecker product of a positive definite input moment and output weight, the rank-r update built
-from the product costs at most β/α times the least cost of that rank; where the last two singular
-values of the whitened update are equal this may happen.
+from the product costs at most β/α times the least cost of that rank; for an update of rank r + 1
+whose last two singular values are equal once whitened, some such matrix attains it.
 
 Costs lie between :math:`\alpha` and :math:`\beta` times those of the product: the built update
 costs at most :math:`\beta` times the floor, any other at least :math:`\alpha` times the floor, and
@@ -39,10 +40,10 @@ the sum over several tasks likewise. Attained for :math:`\sigma_r = \sigma_{r+1}
 Fisher matrix be :math:`\beta` on the direction :math:`u_{r+1} v_{r+1}^\top` that was given up,
 :math:`\alpha` elsewhere; giving up :math:`u_r v_r^\top` instead costs :math:`\alpha \sigma_r^2`.
 
-**What it tells someone who merges adapters.** Second moments of the inputs are all that the best
-merge needs beside the updates: output weights that tasks share cancel, until a rank is to be kept.
-``loratheory merge --method regmean --moments`` is this merge, and keeps a rank as the floor does
-for :math:`S = 1`.
+**What it tells someone who merges adapters.** Where tasks share their output weight, it cancels:
+second moments of the inputs are all that the best merge needs beside the updates, until a rank is
+to be kept. The command ``loratheory merge --method regmean --moments`` is this merge, and keeps a
+rank as the floor does for :math:`S = 1`.
 
 **What it does not say.** Tasks with output weights of their own have no such formula: their best
 merge solves :math:`\sum_i S_i \Delta M_i = \sum_i S_i \Delta_i M_i`, a linear system in all entries

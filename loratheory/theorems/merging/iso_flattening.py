@@ -18,7 +18,7 @@ strengths coincide the singular vectors are not unique, but :math:`U V^\top = \s
 is. :math:`\square`
 
 **What it tells someone who merges adapters.** Flattening helps weak edits at the cost of strong
-ones, and as published it weakens them all.
+ones; as published it leaves each the share N / min(m, n) of the mean strength.
 
 **What it does not say.** Real edits are not orthonormal; then the flattened directions are the
 singular ones, not the edits. Flattening does not compose hops (``thm:single-read-no-go``).

@@ -2,7 +2,7 @@ r"""Loss interaction: what two updates cost together beyond what each costs alon
 
 **Statement.** On a loss whose Hessian is ρ-Lipschitz in the spectral norm, the sum of two updates
 costs what each costs alone plus their product in the Hessian at the base, up to ρ/2 · ‖Δ₁‖‖Δ₂‖(‖Δ₁‖
-+ ‖Δ₂‖); a cubic attains it.
++ ‖Δ₂‖) in Frobenius norms; a cubic attains it.
 
 Let :math:`L` be twice differentiable in the weights with :math:`\|H(W) - H(V)\|_2 \le \rho \|W -
 V\|`. For updates :math:`\Delta_1, \Delta_2` of the base W, taken as vectors,
@@ -19,11 +19,11 @@ t\Delta_2)\, \Delta_2 \, ds\, dt`: integrate the derivative along :math:`\Delta_
 \langle u, W\rangle^3/6` at W = 0 with both updates along the unit vector u, the same way.
 :math:`\square`
 
-**What it tells someone who merges adapters.** Two adapters leave each other's loss alone if they
-are orthogonal *in the Hessian* of the base, to second order; that needs inputs of both tasks, and
-is not the inner product of the weights. A first-order term is missing: a gradient that one task
-leaves for the other is no matter of the merge, each adapter alone has it too. With coefficients c₁,
-c₂ the product in the Hessian is c₁c₂ times as large.
+**What it tells someone who merges adapters.** On one loss two adapters cost together what they cost
+one by one, to second order, if they are orthogonal *in the Hessian* of the base; that needs its
+inputs, and is not the inner product of the weights. What one adapter alone does to the other's task
+is no matter of the merge. With coefficients c₁, c₂ the product in the Hessian is c₁c₂ times as
+large.
 
 **What it does not say.** Losses of trained networks are smooth along small updates only; ρ is not
 known, but the four losses are, and the difference is the merge's true cost.

@@ -1,8 +1,8 @@
 r"""Merge collapse: inside independent row spaces RegMean and its relatives are one merge.
 
 **Statement.** If the adapters' row spaces are independent, RegMean without shrinkage gives the
-interpolating merge on any data whose inputs of each adapter span just its row space, as does the
-fixed point of WUDI-Merging.
+interpolating merge on any data whose inputs of each adapter span just its row space, as does
+WUDI-Merging's fixed point of least norm.
 
 Let the row spaces :math:`S_1, \dots, S_K` of :math:`\Delta_1, \dots, \Delta_K` be independent. For
 **any** Gram matrices :math:`G_j \succeq 0` with range :math:`S_j`,
@@ -11,8 +11,8 @@ Let the row spaces :math:`S_1, \dots, S_K` of :math:`\Delta_1, \dots, \Delta_K` 
     \Bigl(\sum_j \Delta_j G_j\Bigr) \Bigl(\sum_j G_j\Bigr)^+ = \Delta^*,
 
 the interpolating merge (``thm:interpolating-merge``). So RegMean with whatever data that span the
-row spaces, in whatever proportions, its data-free variants, and the fixed point of WUDI-Merging
-(:math:`G_j` a multiple of :math:`\Delta_j^\top \Delta_j`) are one and the same matrix.
+row spaces, in whatever proportions, its data-free variants, and the fixed point of least norm of
+WUDI-Merging (:math:`G_j` a multiple of :math:`\Delta_j^\top \Delta_j`) are one and the same matrix.
 
 **Proof.** Write :math:`G_j = L_j L_j^\top` and :math:`L = [L_1 \dots L_K]`; the left side is
 :math:`[\Delta_1 L_1 \dots \Delta_K L_K] L^+`. With :math:`L_j = Q_j H_j`, :math:`H_j` of full row
@@ -20,9 +20,9 @@ rank, :math:`L = F H` for the block diagonal :math:`H` of full row rank and the 
 full column rank, so :math:`L^+ = H^+ F^+` and :math:`H H^+ = 1`: what is left is :math:`[\Delta_1
 Q_1 \dots \Delta_K Q_K] F^+ = \Delta^*`. :math:`\square`
 
-**What it tells someone who merges adapters.** Choosing between RegMean, its data-free variants and
-WUDI-Merging matters only through inputs that leave the row spaces. Inside them all are the
-interpolating merge.
+**What it tells someone who merges adapters.** Where row spaces are independent, choosing between
+RegMean, its data-free variants and WUDI-Merging matters only through inputs that leave them:
+inside, all are the interpolating merge.
 
 **What it does not say.** Data that leave the row spaces, as real activations do, or do not fill
 them make the rules differ again; so do row spaces that meet with different answers, RegMean's

@@ -17,8 +17,8 @@ is :math:`w_j x / w_j = x`: :math:`M` is the sum of the trimmed updates. On task
 its own trimmed entries and has all kept ones of the others: summed over tasks :math:`T + (K - 1)(E
 - T)`. The merge floor (``thm:merge-floor``) is :math:`E/K - E/K^2`. :math:`\square`
 
-**What it tells someone who merges adapters.** The merge that is worst by mean squared error keeps
-every edit in full, so do not choose a rule for single facts by that error.
+**What it tells someone who merges adapters.** A merge of K times the least mean squared error can
+keep every entry of every edit, so do not choose a rule for single facts by that error.
 
 **What it does not say.** Updates of real adapters are dense: there signs collide and weights count.
 Implementations that divide by a count of the agreeing entries keep :math:`w_j x`. The rule is not

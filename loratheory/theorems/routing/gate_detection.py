@@ -1,8 +1,8 @@
 r"""Gate detection: how often an adapter answers a query that is not its own.
 
-**Statement.** The squared response of an adapter with n exact edits, orthonormal answers at
-independent standard normal keys of dimension D, to an independent standard normal query follows
-n/(D-n+1) times the F law with n and D-n+1 degrees of freedom.
+**Statement.** The squared response of the least-norm adapter of n exact edits, orthonormal answers
+at independent standard normal keys of dimension D >= n, to an independent standard normal query
+follows n/(D-n+1) times the F law with n and D-n+1 degrees of freedom.
 
 An adapter :math:`\Delta = Y K^+` writes orthonormal responses :math:`Y` at the columns of :math:`K
 \in \mathbb{R}^{D \times n}`, :math:`n \le D` independent standard normal keys. Let :math:`x` be a

@@ -1,8 +1,8 @@
 r"""Router limit: how often any router can find the adapter that an input belongs to.
 
 **Statement.** Where the inputs of K adapters scatter normally, with unit variance in every
-direction, about equally likely keys of length s at cosine ρ to each other, the best router of all,
-which takes the nearest key, is right with probability E Φ(z + s√(1 − ρ))^(K−1), z standard normal.
+direction, about equally likely keys of length s at cosine ρ to each other, the router that takes
+the nearest key is right with probability E Φ(z + s√(1 − ρ))^(K−1), z standard normal.
 
 Input x of adapter e is normal with mean :math:`k_e` and covariance I, where :math:`\|k_e\| = s`,
 :math:`\langle k_e, k_f \rangle = \rho s^2` for :math:`e \ne f`, :math:`\rho < 1`, and e is uniform
@@ -19,6 +19,10 @@ normal with unit variance, of mean :math:`s\sqrt{1-\rho}` for the own adapter an
 given the own score z all others stay below it with probability :math:`\Phi(z)^{K-1}`.
 :math:`\square`
 
+**Corollary (no better router).** Where the inputs of adapters scatter normally, with unit variance
+in every direction, about equally likely keys of equal length at equal angles, no router that sees
+inputs alone is right with a larger probability than the one that takes the nearest key.
+
 **What it tells someone who merges adapters.** No training or tuning of a router helps beyond
 what the overlap of the inputs allows, and that falls with every adapter. The largest of K foreign
 scores grows as :math:`\sqrt{2 \ln K}`: once that exceeds :math:`s\sqrt{1-\rho}`, most inputs go
@@ -34,7 +38,10 @@ References
 Orthogonal signals in white noise: Proakis and Salehi, "Digital Communications", section 4.4.
 """
 
-from dataclasses import dataclass
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.integrate import quad
@@ -51,6 +58,7 @@ SOURCE = "own form of a textbook law of orthogonal signals"
 
 KEYS = "keys of equal length at equal angles, as stated"
 LAW = "inputs that scatter normally with unit variance about keys that are equally likely"
+ALONE = "a router that sees the inputs alone"
 
 
 @dataclass(frozen=True)
@@ -63,13 +71,20 @@ class Case:
     trials: int = 4000
 
 
+def nearest(keys: Array, inputs: Array) -> Array:
+    """The adapter whose key is nearest to each input."""
+    xp = array_namespace(inputs)
+    return xp.argmax(inputs @ keys.T - xp.sum(keys**2, axis=1)[None, :] / 2, axis=1)
+
+
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Keys (K, n), inputs (N, n) and the adapter that each input belongs to (N)."""
+    """Keys (K, n), inputs (N, n), the adapter that each belongs to (N), and who sends it where."""
 
     keys: Float[Array, "k n"]
     inputs: Float[Array, "t n"]
     owners: Array
+    router: Callable[[Array, Array], Array] = nearest
 
 
 def accuracy(adapters: int, strength: float, cosine: float = 0.0) -> float:
@@ -81,12 +96,6 @@ def accuracy(adapters: int, strength: float, cosine: float = 0.0) -> float:
         return own * float(ndtr(z)) ** (adapters - 1)
 
     return float(quad(_density, apart - 9, apart + 9, limit=200)[0])
-
-
-def nearest(keys: Array, inputs: Array) -> Array:
-    """The adapter whose key is nearest to each input."""
-    xp = array_namespace(inputs)
-    return xp.argmax(inputs @ keys.T - xp.sum(keys**2, axis=1)[None, :] / 2, axis=1)
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
@@ -101,8 +110,8 @@ def bound(case: Case) -> float:
 
 
 def measure(_: Case, sample: Sample) -> float:
-    """How often the nearest key is the right one."""
-    right = nearest(sample.keys, sample.inputs) == sample.owners
+    """How often the router, mostly that of the nearest key, is right."""
+    right = sample.router(sample.keys, sample.inputs) == sample.owners
     return int(array_namespace(right).count_nonzero(right)) / int(right.shape[0])
 
 
@@ -164,3 +173,57 @@ CONTROLS = (
 )
 
 THEOREM: Theorem[Case, Sample] = Theorem.of(__name__)
+
+
+# Other routers
+
+
+def best(case: Case) -> Sample:
+    """The nearest key, on inputs that the case's numbers seed."""
+    return rival(case, np.random.default_rng(zlib.crc32(repr(case).encode())))
+
+
+def other_router(case: Case, rng: np.random.Generator) -> Sample:
+    """The nearest key; or keys that are a little off or learnt, in another metric, with a bias."""
+    sample = rival(case, rng)
+    if rng.random() < 0.3:
+        return sample
+    k, n = sample.keys.shape
+    off = 10.0 ** int(rng.integers(-3, 1)) * rng.standard_normal((k, n))
+    if rng.random() < 0.3:  # learnt: the means of a few inputs that are not asked about
+        off = rng.standard_normal((k, n)) / int(rng.integers(1, 30)) ** 0.5
+    bias = float(rng.choice([0.0, 0.3])) * rng.standard_normal((k, 1))
+    stretch = 10.0 ** (float(rng.choice([0.0, 0.2])) * rng.standard_normal(n))
+
+    def _router(keys: Array, inputs: Array) -> Array:
+        xp = array_namespace(keys)
+        mine, scale, more = (xp.asarray(x, device=keys.device) for x in (off, stretch, bias))
+        seen = (keys + mine) * scale
+        scores = (inputs * scale) @ seen.T - xp.sum(seen**2, axis=1)[None, :] / 2 + more.T
+        return xp.argmax(scores, axis=1)
+
+    return replace(sample, router=_router)
+
+
+def _alone(_: Case, sample: Sample) -> bool:
+    # In another order the same inputs go where they went.
+    xp = array_namespace(sample.inputs)
+    again = xp.flip(sample.router(sample.keys, xp.flip(sample.inputs, axis=0)), axis=0)
+    return bool(xp.all(again == sample.router(sample.keys, sample.inputs)))
+
+
+def _told() -> tuple[Case, Sample]:
+    case, fine = _fine(1.0, 0.5)
+    return case, replace(fine, router=lambda *_: fine.owners)
+
+
+CLAUSES: tuple[Theorem[Any, Any], ...] = (
+    THEOREM.clause(
+        "no better router",
+        sense="upper",
+        attain=best,
+        rival=other_router,
+        assumptions={**ASSUMPTIONS, ALONE: _alone},
+        controls=(*CONTROLS, Control("whose input it is, told beforehand", ALONE, _told)),
+    ),
+)

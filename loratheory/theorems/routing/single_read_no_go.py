@@ -29,8 +29,8 @@ Equality in (a): constant logits :math:`-z^2/2 + gz` answer :math:`g`, one gate 
 without the count of patterns a scalar gate could encode the answer. :math:`\square`
 
 **Refuted (unselective success).** Refuted: the sum of two single-fact adapters in one read never
-gives the composed answer. Over a neutral base and ReLU keys it does, wherever prompt and second key
-share an active unit.
+gives the composed answer. Over a neutral base and ReLU keys that of least-norm edits does, among
+the second hop's answers, wherever prompt and second key share an active unit.
 
 The least-norm edits :math:`\Delta_i = u_i k_i^\top / \|k_i\|^2` obey :math:`(\Delta_1 + \Delta_2) q
 = \sum_i \langle k_i, q\rangle u_i / \|k_i\|^2`. ReLU keys are not negative, so the answer :math:`z`

@@ -1,8 +1,9 @@
 r"""Threshold samples: how many foreign inputs it takes to set the threshold of a gate.
 
-**Statement.** A gate whose threshold is the j-th largest of N independent foreign responses has a
-rate of false alarms above α on later inputs of that law with the probability that fewer than j of N
-trials of chance α succeed, whatever the responses' continuous law; for the largest it is (1 − α)^N.
+**Statement.** A gate whose threshold is the j-th largest of N independent foreign responses of one
+continuous law has a rate of false alarms above α on later inputs of that law with the probability
+that fewer than j of N trials of chance α succeed, whatever the law; for the largest it is (1 −
+α)^N.
 
 Let :math:`s_1, \dots, s_N` and the response s to a later foreign input be independent with one
 continuous law, :math:`\tau` the j-th largest of the N, and :math:`f = \Pr(s > \tau \mid \tau)` the

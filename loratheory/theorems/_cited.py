@@ -90,7 +90,7 @@ CITED = (
         "multi-hop prompts, in later layers too, are used more often.",
         "Yao et al. (EMNLP 2023, arXiv 2305.13172); Zhang et al. (IFMET, arXiv 2410.06331); Yao et "
         "al. (CaKE, arXiv 2503.16356)",
-        "Measurements on language models. Why single hops cannot make an edit portable, and what "
+        "Measurements on language models. Why single hops do not make an edit portable, and what "
         "multi-hop lessons determine, runs as ``thm:free-placement``.",
     ),
     Cited(

@@ -2,8 +2,8 @@ r"""Least-norm placement: in which layers gradient descent puts a fact that sing
 
 **Statement.** Taught a fact by single hops alone, gradient descent from zero on reads of fixed keys
 gives each read a share of the answer in proportion to its key's energy times its learning rate; a
-two-hop question gets the answer times the sum, over the reads after its bridge, of share times ⟨h,
-k⟩/‖k‖², k the key under which the entity is named and h the one under which it is latent; for
+two-hop question gets the answer times the sum, over the reads after its bridge, of share times
+h·k/‖k‖², k the key under which the entity is named and h the one under which it is latent; for
 several facts, fitted exactly, these are ratios of Gram matrices.
 
 Reads :math:`l = 1, \dots, L` of one residual stream add what their updates answer. The columns of

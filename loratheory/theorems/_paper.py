@@ -18,8 +18,8 @@ HEADER = "% Written by `loratheory theorems --proofs`; edit the modules' docstri
 
 # Letters and signs that TeX knows by name, and signs of mathematics
 NAMES = """
-    α alpha  β beta  γ gamma  δ delta  ε varepsilon  θ theta  λ lambda  ρ rho  σ sigma  τ tau  φ varphi
-    Δ Delta  Φ Phi  Σ sum  ∏ prod  √ surd  · cdot  × times  ± pm  ≤ le  ≥ ge  → to  ‖ |
+    α alpha  β beta  γ gamma  δ delta  ε varepsilon  θ theta  λ lambda  ρ rho  σ sigma  τ tau
+    φ varphi  Δ Delta  Φ Phi  Σ sum  ∏ prod  √ surd  · cdot  × times  ± pm  ≤ le  ≥ ge  → to  ‖ |
 """
 MATHS = {"−": "-", "⁺": "^+", "²": "^2", "₀": "_0", "₁": "_1", "₂": "_2", "<": "<", ">": ">"}
 MATHS |= {sign: rf"\{name}" for sign, name in zip(*[iter(NAMES.split())] * 2, strict=True)}

@@ -36,7 +36,7 @@ give more; so all are positive, one exchanged needs :math:`c_j > 1 - c_j`, and t
 :math:`\prod_j c_j \le (1 - c_1) \prod_{j > 1} c_j` under *overwrite both* when :math:`c_1` is the
 least. :math:`\square`
 
-**What it tells someone who merges adapters.** Two edits that each survive the mean of two adapters
+**What it tells someone who merges adapters.** Two edits over old facts that each survive a merge
 need not answer the question that links them: between a coefficient of 1/2 and .618 single hops are
 right and two hops are wrong. The sum, or edits made strong enough before averaging, compose.
 

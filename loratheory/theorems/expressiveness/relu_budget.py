@@ -31,8 +31,8 @@ each with its own radius: exact if each group pays for its :math:`\operatorname{
 equal groups from :math:`R = \lceil \max_i \operatorname{rank} E_i / \lfloor L / \bar L \rfloor
 \rceil` on.
 
-**What it tells someone who merges adapters.** Where trained biases keep units active, the network
-is linear on the ball, and merges of its updates obey what linear networks obey
+**What it tells someone who merges adapters.** Where biases keep units active on a ball, before and
+after a merge, the network is linear there, and merges of its updates obey what linear networks obey
 (``thm:depth-budget``).
 
 References

@@ -31,10 +31,10 @@ parameters :math:`n/2, (D-n+1)/2`: weighting by :math:`s` moves them by one up a
 the mean :math:`n/(D-n-1)`. The reduction is a union bound: where no gate is wrong the outputs
 agree. :math:`\square`
 
-**What it tells someone who merges adapters.** A plain sum is drowned once the facts of the other
-adapters reach the width, while gates on large responses keep apart libraries whose size is
-exponential in the width. Measure a gate's misses and false alarms on your own keys: the reduction
-turns them into a promise for any number of reads.
+**What it tells someone who merges adapters.** At independent random keys a plain sum is drowned
+once the facts of the other adapters reach the width, while gates on large responses keep apart
+libraries whose size is exponential in the width. Measure a gate's misses and false alarms on your
+own keys: the reduction turns them into a promise for any number of reads.
 
 **What it does not say.** Keys of trained models are not Gaussian; take their measured alarms to the
 reduction. Two adapters that edit one key both answer it.

@@ -21,10 +21,10 @@ it with probability at most :math:`\delta < \frac12` iff :math:`K - 1 \le n (\ga
 :math:`\sigma` at right angles :math:`\|w\|^2 = (K - 1) \sigma^2`, and Q decreases.
 :math:`\square`
 
-**What it tells someone who merges adapters.** No sharper analysis lets a sum hold many more
-adapters, unless their rows are turned against each other: interference is a matter of the summed
-row, not of norms. It is the converse of ``thm:random-interference``, whose union bound says how
-many a sum holds *at least*: for one competing token the two differ by the factor :math:`2
+**What it tells someone who merges adapters.** On white inputs no sharper analysis lets a sum hold
+many more adapters, unless their rows are turned against each other: interference is a matter of the
+summed row, not of norms. It is the converse of ``thm:random-interference``, whose union bound says
+how many a sum holds *at least*: for one competing token the two differ by the factor :math:`2
 \ln(1/\delta)/z^2` alone, 2.2 at δ = .05.
 
 **What it does not say.** At most n rows are at right angles; rows in independent random directions,

@@ -32,9 +32,9 @@ Angles between lines obey the triangle inequality, so the query is at least :mat
 equalities. So half the angle between prototypes is the largest safe radius. *Size does not enter:*
 an adapter scaled by :math:`10^{-9}` is chosen as before, on queries that it hardly answers.
 
-**What it tells someone who merges adapters.** A router that compares top singular directions knows
-one fact of each adapter. For adapters of several facts, score by the whole row space or by the
-response norm.
+**What it tells someone who merges adapters.** Where keys are at right angles, a router that
+compares top singular directions knows one fact of each adapter. For adapters of several facts,
+score by the whole row space or by the response norm.
 
 **What it does not say.** With equal strengths :math:`v_i` is any unit vector of the span: right
 without noise, worse with it. One-fact adapters (:math:`N = 1`) have no blind spot.

@@ -27,8 +27,9 @@ Wishart matrix :math:`W`. For fixed :math:`z`, :math:`\|z\|^2 / (z^\top W^{-1} z
 :math:`s \sim \chi^2_n / \chi^2_{D-n+1}`, independent, which is the claim. The last part is a union
 bound over reads and foreign adapters. :math:`\square`
 
-**What it tells someone who merges adapters.** Gating by response norm works as long as an adapter's
-facts are few beside the width, and the law of false alarms gives the threshold.
+**What it tells someone who merges adapters.** At independent random keys gating by response norm
+works as long as an adapter's facts are few beside the width, and the law of false alarms gives the
+threshold.
 
 **What it does not say.** Keys of trained models are not Gaussian: measure `f` there. Nor does it
 say that adapters compose, only that the right ones are on.

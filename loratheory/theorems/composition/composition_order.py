@@ -1,9 +1,9 @@
 r"""Composition order: no theory of fewer than K adapters at a time contains a K-hop answer.
 
-**Statement.** In linked reads of K edits at linearly independent keys and values the new answer has
-logit ∏c_j, and all of it comes from the interaction of all K edits: the expansion in interactions
-of fewer at a time, such as the first-order one of linearised fine-tuning for K ≥ 2, gives it logit
-0 at all coefficients.
+**Statement.** In linked reads of K edits at linearly independent keys and values, none of whose new
+facts the base holds, the new answer has logit ∏c_j, and all of it comes from the interaction of all
+K edits: the expansion in interactions of fewer at a time, such as the first-order one of linearised
+fine-tuning for K ≥ 2, gives it logit 0 at all coefficients.
 
 On a prompt of :math:`K` edited hops let :math:`f(c_1, \dots, c_K)` be the output of the reads with
 their edits at coefficients :math:`c_j`. The new answer's logit is :math:`\prod_j c_j`: its

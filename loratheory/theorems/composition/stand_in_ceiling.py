@@ -1,9 +1,9 @@
 r"""Stand-in ceiling: how far an adapter gets that ignores which partner acts beside it.
 
 **Statement.** Beside stand-ins for its partner, an adapter that hears at most k different things of
-them (k = 1: ignores them) answers right at most the mean over entities, as often as lessons ask of
-each, of the summed frequencies of the k most frequent answers: one stand-in allows 1, and s equally
-frequent ones that disagree pairwise on every entity allow k/s, if k ≤ s.
+them (k = 1: ignores them) answers right at most the mean over entities, weighted by how often
+lessons ask of each, of the summed frequencies of the k most frequent answers: one stand-in allows
+1, and s equally frequent ones that disagree pairwise on every entity allow k/s, if k ≤ s.
 
 A lesson asks about entity :math:`e`, which comes with frequency :math:`w_e`, while stand-in
 :math:`j` acts, with frequency :math:`p_{j|e}`; its answer :math:`a_{je}` is what two-hop questions

@@ -25,7 +25,7 @@ norm at most ε makes another token as likely at no more than the number of smal
 Overturned edits have :math:`\sum \rho_i^2 \le \sum \|E k_i\|^2 \le \|E\|_F^2`; the changes of rank
 1 at these keys add up to one of that norm.
 
-**What it tells someone who merges adapters.** What vouches for an adapter on a newer base is its
+**What it tells someone who merges adapters.** What vouches for an adapter on a newer base are its
 margins over the distances of output vectors, not its size or rank: an edit whose state the new base
 moves by less than this radius keeps its answer. Where a mean of adapters has smaller margins than
 each alone, it survives smaller changes.

@@ -1,8 +1,8 @@
 r"""Packing floor: the overlap of row spaces that no library of adapters avoids.
 
-**Statement.** The row spaces of K >= 2 adapters of rank r in width n overlap, as the squared
-cosines of the angles between two sum up, by at least the share (Kr − n)/(n(K − 1)) of r in the mean
-over ordered pairs, or 0 if that is negative; where r divides n, some library attains it.
+**Statement.** In the mean over ordered pairs of K >= 2 adapters of rank r in width n the squared
+cosines of the principal angles of two row spaces sum to at least the share (Kr − n)/(n(K − 1)) of
+r, or 0 if that is negative; where r divides n, some library attains it.
 
 Let :math:`P_i` project orthogonally onto the row space of adapter i and let the overlap of two be
 :math:`\operatorname{tr}(P_i P_j)/r`, the mean squared cosine of their principal angles. Then

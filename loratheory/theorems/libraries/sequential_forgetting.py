@@ -19,18 +19,18 @@ and with :math:`y = (1 - P_2) \cdots (1 - P_T)\, k` the fact keeps :math:`\langl
 
 **Corollary (foreign answers).** What is answered at a key of the first adapter has, in the
 orthonormal outputs of the facts of a later ones, the energy 1 − (1 − r/n)^a on average if adapters
-of rank r are trained one after another at random keys of width n, and a r/n if they are trained
-apart and added.
+of rank r are trained one after another by least exact changes at random keys of width n, and a r/n
+if they are trained apart and added.
 
-With :math:`y_t = (1 - P_{t+1}) \cdots (1 - P_T)\, k` adapter t answers :math:`K_t^\top y_t`, of
-energy :math:`\|y_t\|^2 - \|y_{t-1}\|^2`: they add up to :math:`1 - \|y\|^2`, never more than 1, and
-each projection leaves :math:`1 - r/n` on average. Trained apart it answers :math:`K_t^\top k`, of
-energy :math:`r/n`.
+With :math:`y_t = (1 - P_{t+1}) \cdots (1 - P_T)\, k` the facts of adapter t are answered by
+:math:`K_t^\top y_t`, of energy :math:`\|y_t\|^2 - \|y_{t-1}\|^2`: they add up to :math:`1 -
+\|y\|^2`, never more than 1, and each projection leaves :math:`1 - r/n` on average. Trained apart
+they are answered by :math:`K_t^\top k`, of energy :math:`r/n` on average.
 
-**Corollary (squared error).** Where adapters of rank r are trained one after another at random keys
-of width n > 1, with orthonormal changes asked of the base, a fact has under a later ones the mean
-squared error 2 − (3 − r/n)(1 − r/n)^a + (1 − r/n) λ^a, λ being 1 − r/n − r (n − r)/((n − 1)(n +
-2)).
+**Corollary (squared error).** Where adapters of rank r are trained one after another by least exact
+changes at random keys of width n > 1, with orthonormal changes asked of the base, a fact has under
+a later ones the mean squared error 2 − (3 − r/n)(1 − r/n)^a + (1 − r/n) λ^a, λ being 1 − r/n − r (n
+− r)/((n − 1)(n + 2)).
 
 :math:`S = \mathbb{E}\, y y^\top` becomes :math:`S - \frac{2r}n S + \mathbb{E} P S P`. By symmetry
 :math:`\mathbb{E} P S P = \alpha S + \beta \operatorname{tr}(S)\, 1`, with :math:`\alpha + \beta n =

@@ -37,6 +37,8 @@ from dataclasses import dataclass
 from math import nan
 
 from loratheory.experiments.bench import Language
+from loratheory.experiments.bench import language_facts as bench
+from loratheory.experiments.bench.language import acting, trained_adapter
 from loratheory.experiments.bench.rules import Act, layer_split, rule
 from loratheory.experiments.engine import Row, study
 
@@ -78,9 +80,6 @@ def cell(config: Config) -> list[Row]:
         ``two_hop_written``, ``vocabulary_written``) and with one (``bridge_form``,
         ``two_hop_form``, ``vocabulary_form``).
     """
-    from loratheory.experiments.bench import language_facts as bench
-    from loratheory.experiments.bench.language import acting, trained_adapter
-
     model = config.base()
     facts = bench.world(config.seed, config.familiarity)
     lessons = list(facts.lessons)

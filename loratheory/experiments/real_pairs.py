@@ -32,6 +32,8 @@ asked.
 from dataclasses import dataclass
 
 from loratheory.experiments.bench import Language
+from loratheory.experiments.bench import language_facts as bench
+from loratheory.experiments.bench.language import acting
 from loratheory.experiments.bench.rules import Act, layer_split, rule
 from loratheory.experiments.engine import Row, study
 
@@ -72,9 +74,6 @@ def cell(config: Config) -> list[Row]:
         ``pairs`` K, ``rule``, the ``pair`` that is asked; columns of
         `bench.language_facts.accuracies`, and of `weights` there.
     """
-    from loratheory.experiments.bench import language_facts as bench
-    from loratheory.experiments.bench.language import acting
-
     model = config.base()
     worlds = bench.worlds(config.seed, config.pairs, config.size)
     pairs = [bench.pair(model, each, config.seed, k) for k, each in enumerate(worlds)]

@@ -32,6 +32,8 @@ from dataclasses import dataclass
 from math import nan
 
 from loratheory.experiments.bench import Language
+from loratheory.experiments.bench import language_facts as bench
+from loratheory.experiments.bench.language import acting
 from loratheory.experiments.bench.rules import Act, coefficients, layer_split, rule
 from loratheory.experiments.engine import Row, study
 
@@ -72,9 +74,6 @@ def cell(config: Config) -> list[Row]:
         ``layer`` of a split (-1 for none); the columns of `bench.language_facts.accuracies`;
         `forecast`, where both adapters were measured alone at these coefficients.
     """
-    from loratheory.experiments.bench import language_facts as bench
-    from loratheory.experiments.bench.language import acting
-
     model = config.base()
     [world] = bench.worlds(config.seed)
     rows: list[Row] = []

@@ -34,6 +34,8 @@ from functools import partial
 from typing import NamedTuple
 
 from loratheory.experiments.bench import Language
+from loratheory.experiments.bench import language_words as bench
+from loratheory.experiments.bench.language import acting
 from loratheory.experiments.bench.rules import Act, rule
 from loratheory.experiments.engine import Row, study
 
@@ -93,9 +95,6 @@ def cell(config: Config) -> list[Row]:
         asked; ``size`` of the numbers; ``metric``, of `bench.language_words.solved`, or ``sum``;
         ``share`` right.
     """
-    from loratheory.experiments.bench import language_words as bench
-    from loratheory.experiments.bench.language import acting
-
     model, seed = bench.reading_digits(config.base(dtype=config.dtype)), config.seed
     found: list[tuple[str, str, str, str, float]] = []
     if config.sums:

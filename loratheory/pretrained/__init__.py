@@ -22,6 +22,12 @@ from loratheory.pretrained._model import Model as Model
 from loratheory.pretrained._model import ModelError as ModelError
 from loratheory.pretrained._model import OtherBaseWarning as OtherBaseWarning
 from loratheory.pretrained._model import maps as maps
+from loratheory.pretrained._settings import Cost as Cost
+from loratheory.pretrained._settings import StandIn as StandIn
+from loratheory.pretrained._settings import Trained as Trained
+from loratheory.pretrained._settings import Training as Training
+from loratheory.pretrained._settings import TrainingError as TrainingError
+from loratheory.pretrained._settings import cost as cost
 from loratheory.pretrained._teach import Partner as Partner
 from loratheory.pretrained._teach import Plan as Plan
 from loratheory.pretrained._teach import Taught as Taught
@@ -29,9 +35,3 @@ from loratheory.pretrained._teach import plan_in as plan_in
 from loratheory.pretrained._teach import taught as taught
 from loratheory.pretrained._train import trained as trained
 from loratheory.pretrained._train import trained_once as trained_once
-from loratheory.pretrained._training import Cost as Cost
-from loratheory.pretrained._training import StandIn as StandIn
-from loratheory.pretrained._training import Trained as Trained
-from loratheory.pretrained._training import Training as Training
-from loratheory.pretrained._training import TrainingError as TrainingError
-from loratheory.pretrained._training import cost as cost

@@ -19,8 +19,8 @@ from loratheory.adapters._config import json_file
 from loratheory.pretrained._ask import first_tokens, leak, next_logits, token_logs
 from loratheory.pretrained._attach import attached
 from loratheory.pretrained._model import GENERIC, Model, ModelError, failure
+from loratheory.pretrained._settings import StandIn, Training
 from loratheory.pretrained._train import trained_once
-from loratheory.pretrained._training import StandIn, Training
 from loratheory.store import content_hash
 
 LARGEST = 2**26  # bytes of a plan

@@ -20,7 +20,7 @@ from loratheory.lowrank import Array, LowRank
 from loratheory.pretrained._ask import batch, first_tokens, last_logits
 from loratheory.pretrained._attach import Attached, Site, attached
 from loratheory.pretrained._model import Model, failure, maps, spent
-from loratheory.pretrained._training import (
+from loratheory.pretrained._settings import (
     StandIn,
     Trained,
     Training,

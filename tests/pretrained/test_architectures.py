@@ -15,8 +15,8 @@ from peft import LoraConfig, get_peft_model
 
 from loratheory.adapters import Info
 from loratheory.pretrained import Model, attached, maps, next_logits, trained
+from loratheory.pretrained._settings import targets
 from loratheory.pretrained._train import Factors, order
-from loratheory.pretrained._training import targets
 from loratheory.pretrained.check import checked
 
 BOTH_ENDS = {

@@ -28,8 +28,8 @@ from loratheory.pretrained import (
     next_logits,
     trained,
 )
+from loratheory.pretrained._settings import digest, targets, usable
 from loratheory.pretrained._train import Factors, order, step
-from loratheory.pretrained._training import digest, targets, usable
 
 UP = "model.layers.0.mlp.up_proj"
 FIRST = (0, 1)  # layers: a quick training

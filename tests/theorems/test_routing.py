@@ -34,7 +34,7 @@ from loratheory.theorems import (
     single_read_no_go,
     threshold_samples,
 )
-from loratheory.theorems.routing._sample import Sample, gaussian_sample
+from loratheory.theorems._sampling import Sample, gaussian_sample
 
 # Arrow's blind spot
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from loratheory.adapters import LAWS, Adapter, LawCase, Method
-from loratheory.experiments._world import World, margin, world
+from loratheory.experiments._chain import World, margin, world
 from loratheory.experiments.bench.answers import accuracies
 from loratheory.experiments.bench.bases import Setting, bases, tensor
 from loratheory.experiments.bench.library import Library, Teaching, acting

@@ -53,9 +53,8 @@ import numpy as np
 from scipy.special import betainc
 
 from loratheory.lowrank import Array, array_namespace
-from loratheory.theorems._sampling import SIGMAS, sampled
+from loratheory.theorems._sampling import SIGMAS, Sample, sampled
 from loratheory.theorems._theorem import Control, Theorem
-from loratheory.theorems.routing._sample import Sample
 from loratheory.theorems.routing.gate_detection import INDEPENDENT, KEYS, LENGTH, false_alarm
 
 SENSE = "lower"

@@ -48,9 +48,8 @@ import numpy as np
 from scipy.special import betainc
 
 from loratheory.lowrank import array_namespace
-from loratheory.theorems._sampling import sampled
+from loratheory.theorems._sampling import Sample, gaussian_sample, sampled
 from loratheory.theorems._theorem import Control, Theorem
-from loratheory.theorems.routing._sample import Sample, gaussian_sample
 
 SENSE = "equal"
 SOURCE = "own; rests on Hotelling (1931)"

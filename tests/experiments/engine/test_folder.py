@@ -273,7 +273,7 @@ def test_code_is_what_a_cell_can_import_by_whichever_road():
     window = set(_imported("loratheory.experiments.window"))
     assert {
         "loratheory.experiments.window",
-        "loratheory.experiments._world",  # imported by name
+        "loratheory.experiments._chain",  # imported by name
         "loratheory.toy",  # imported for a name in it
         "loratheory.toy._two_read",
         "loratheory.lowrank._array",  # through others

@@ -26,10 +26,26 @@ def nudged(rng: np.random.Generator, best: LowRank, rank: int, decades: int = 6)
     return LowRank(best.up * (1 + size * rng.standard_normal(best.up.shape)), best.down)
 
 
-def alternating(rng: np.random.Generator, wanted: Array, rank: int, steps: int = 30) -> LowRank:
-    """Alternating least squares for a matrix: no singular value is ever taken."""
-    up, down = rng.standard_normal((len(wanted), rank)), np.zeros((rank, wanted.shape[1]))
+def alternating(
+    rng: np.random.Generator,
+    wanted: Array,
+    rank: int,
+    reads: Array | None = None,
+    writes: Array | None = None,
+    steps: int = 30,
+) -> LowRank:
+    """Alternating least squares for ``writes @ update @ reads``: no singular value is ever taken.
+
+    Identities stand where `reads` (n, N) or `writes` (q, m) is not given.
+    """
+
+    def _solved(matrix: Array, right: Array) -> Array:
+        return np.linalg.lstsq(matrix, right, rcond=1e-10)[0]
+
+    after = np.eye(len(wanted)) if writes is None else writes
+    before = np.eye(wanted.shape[1]) if reads is None else reads
+    up, down = rng.standard_normal((after.shape[1], rank)), np.zeros((rank, len(before)))
     for _ in range(steps if rank else 0):
-        down = np.linalg.lstsq(up, wanted, rcond=None)[0]
-        up = np.linalg.lstsq(down.T, wanted.T, rcond=None)[0].T
+        down = _solved(before.T, _solved(after @ up, wanted).T).T
+        up = _solved(after, _solved((down @ before).T, wanted.T).T)
     return LowRank(up, down)

@@ -103,7 +103,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from loratheory.lowrank import EPS, Array, LowRank, array_namespace, gaussian, orthonormal, total
-from loratheory.theorems._arrays import nudged
+from loratheory.theorems._arrays import alternating, nudged
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "lower"
@@ -381,13 +381,7 @@ def rival(case: Floored, rng: np.random.Generator) -> LowRank:
 def adversary(case: Case | Tasks, rng: np.random.Generator) -> LowRank:
     """Alternating least squares on the samples: no singular value is ever taken."""
     inputs, wanted = case.samples
-    up = rng.standard_normal((len(wanted), case.rank))
-    down = np.zeros((case.rank, len(inputs)))
-    for _ in range(30 if case.rank else 0):
-        reads = np.linalg.lstsq(up, wanted, rcond=None)[0]
-        down = np.linalg.lstsq(inputs.T, reads.T, rcond=1e-10)[0].T
-        up = np.linalg.lstsq((down @ inputs).T, wanted.T, rcond=None)[0].T
-    return LowRank(up, down)
+    return alternating(rng, wanted, case.rank, reads=inputs)
 
 
 ASSUMPTIONS = {RANK: lambda case, adapter: adapter.width <= case.rank}

@@ -66,7 +66,9 @@ import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, orthonormal, total
 from loratheory.shapes import Float
+from loratheory.theorems._arrays import alternating, nudged
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
+from loratheory.theorems.expressiveness.rank_floor import regression
 
 SENSE = "lower"
 SOURCE = "reduced-rank regression; without a rank RegMean (Jin et al. 2023)"
@@ -93,16 +95,6 @@ class Case:
         return xp.concat(self.inputs, axis=1), xp.concat(wanted, axis=1)
 
 
-Parts = tuple[Array, Array, Array]  # a singular value decomposition
-
-
-def _svd(matrix: Array) -> Parts:
-    """Without what is zero but for rounding."""
-    left, sigma, right = array_namespace(matrix).linalg.svd(matrix, full_matrices=False)
-    keep = sum(float(s) > 1e-8 * float(sigma[0]) for s in sigma)
-    return left[:, :keep], sigma[:keep], right[:keep, :]
-
-
 def draw(rng: np.random.Generator, size: int) -> Case:
     """Related or unrelated tasks on few or many inputs; few outputs weighed or all; 12 decades."""
     k, (m, n) = int(rng.integers(1, 5)), rng.integers(1, size + 1, 2).tolist()
@@ -118,22 +110,16 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 def bound(case: Case) -> float:
     """What no matrix yields, plus what the rank leaves out, where inputs and outputs are white."""
-    inputs, wanted = case.whitened
-    xp, (_, _, right) = array_namespace(inputs), _svd(inputs)
-    seen = wanted @ right.T
-    missed = float(xp.sum((wanted - seen @ right) ** 2))
-    return missed + sum(float(s) ** 2 for s in [*xp.linalg.svdvals(seen)][case.rank :])
+    part = regression(*case.whitened, 1e-8)
+    return part.missed + part.answers.tail_energy(case.rank)
 
 
 def attain(case: Case) -> LowRank:
     """Truncate the weighed mean where it is white, and go back."""
-    inputs, wanted = case.whitened
-    xp, (left, sigma, right) = array_namespace(inputs), _svd(inputs)
-    ups, strengths, downs = xp.linalg.svd(wanted @ right.T, full_matrices=False)
-    rank = min(case.rank, int(strengths.shape[0]))
-    up = ups[:, :rank] * strengths[:rank]
-    back = xp.linalg.pinv(case.outputs[0], rtol=1e-8)
-    return LowRank(back @ up, (downs[:rank, :] / sigma) @ left.T)
+    part = regression(*case.whitened, 1e-8)
+    best = part.adapter(part.answers.truncated(case.rank))
+    back = array_namespace(best.up).linalg.pinv(case.outputs[0], rtol=1e-8)
+    return LowRank(back @ best.up, best.down)
 
 
 def measure(case: Case, merged: LowRank) -> float:
@@ -150,29 +136,19 @@ def scale(case: Case) -> float:
 
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
     """Either mean truncated as it stands, any update, or the best nudged."""
-    kind, best = int(rng.integers(4)), attain(case)
-    mean = total(list(case.updates)) / len(case.updates)
+    kind = int(rng.integers(4))
     if kind == 0:
-        return mean.truncated(case.rank)
+        return (total(list(case.updates)) / len(case.updates)).truncated(case.rank)
     if kind == 1:
-        return attain(replace(case, rank=min(mean.shape))).truncated(case.rank)
-    if kind == 2:
-        return gaussian(rng, *mean.shape, case.rank, mean.norm)
-    nudge = 10.0 ** int(rng.integers(-12, 1))
-    return LowRank(best.up * (1 + nudge * rng.standard_normal(best.up.shape)), best.down)
+        weighed = replace(case, rank=min(case.updates[0].shape))
+        return attain(weighed).truncated(case.rank)
+    return nudged(rng, attain(case), case.rank)
 
 
 def adversary(case: Case, rng: np.random.Generator) -> LowRank:
     """Alternating least squares: no singular value is ever taken."""
-    (inputs, wanted), root, r = case.whitened, case.outputs[0], case.rank
-    up = rng.standard_normal((root.shape[1], r))
-    down = np.zeros((r, len(inputs)))
-    for _ in range(30 if r else 0):
-        reads = np.linalg.lstsq(root @ up, wanted, rcond=1e-10)[0]
-        down = np.linalg.lstsq(inputs.T, reads.T, rcond=1e-10)[0].T
-        answers = np.linalg.lstsq((down @ inputs).T, wanted.T, rcond=1e-10)[0].T
-        up = np.linalg.lstsq(root, answers, rcond=1e-10)[0]
-    return LowRank(up, down)
+    inputs, wanted = case.whitened
+    return alternating(rng, wanted, case.rank, reads=inputs, writes=case.outputs[0])
 
 
 def _alike(case: Case, _: LowRank) -> bool:
@@ -310,7 +286,7 @@ def other_fisher(case: Near, rng: np.random.Generator) -> Replaced:
     return Replaced(case.fisher(core), worst.built, other)
 
 
-def alternating(case: Near, rng: np.random.Generator) -> Replaced:
+def fitted(case: Near, rng: np.random.Generator) -> Replaced:
     """Fit the other update to a Fisher matrix by least squares, one factor at a time."""
     replaced = other_fisher(case, rng)
     root, target = np.linalg.cholesky(replaced.fisher).T, case.target.dense()
@@ -363,7 +339,7 @@ CLAUSES: tuple[Theorem[Any, Any], ...] = (
         scale=lambda _: 1.0,
         condition=lambda case: 100.0 * case.between[1] / case.between[0],
         rival=other_fisher,
-        adversary=alternating,
+        adversary=fitted,
         assumptions={
             RANK: lambda case, replaced: replaced.other.width <= case.rank,
             BUILT: _best,

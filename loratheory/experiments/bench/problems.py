@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from loratheory.experiments.bench import transformers
 from loratheory.tasks.prompts import NOTHING, Prompts, joined
 from loratheory.tasks.word_problems import (
     Alphabet,
@@ -288,8 +287,10 @@ class Skilled(ABC):
 
     def trained(self) -> "Trained":
         """Return the adapters, from the cache or trained."""
-        bases = transformers.pretrained(self.prompts(), self.seed, self.size)
-        return transformers.trained(bases, self.cases(), self.size, self.ceilings)
+        from loratheory.experiments.bench import words
+
+        bases = words.pretrained(self.prompts(), self.seed, self.size)
+        return words.trained(bases, self.cases(), self.size, self.ceilings)
 
 
 @dataclass(frozen=True, kw_only=True)

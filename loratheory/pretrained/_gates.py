@@ -8,7 +8,9 @@ map takes back does not count, and all maps of a block are switched together.
 
 **Prompt gates** let one group of adapters act for a whole prompt. Map by map and token by token
 adapters that were trained on the same sentences about other subjects answer nearly alike; averaged
-over all maps and tokens of a prompt their small differences may tell them apart.
+over all maps and tokens of a prompt their small differences may tell them apart. Where a question
+needs one adapter of each of several sets, they are chosen one after another: what is asked of the
+second hop is in the network only once the first hop acts.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -117,6 +119,8 @@ def prompt_gates(
     batches: Iterable[Mapping[str, Array]],
     groups: Groups,
     heard: Groups | None = None,
+    *,
+    then: Sequence[Groups] = (),
 ) -> None:
     r"""Let one group of adapters act in full at all tokens of a prompt, by largest response.
 
@@ -126,8 +130,9 @@ def prompt_gates(
 
     Model, `acting` and ordinary prompts, padded or not, are as in `block_gates`. `groups` say which
     adapters act together, by their number; `heard`, by which adapters each group is chosen, those
-    of the first hop for instance, by all of it where not given. A pass then costs two, and the
-    responses of all adapters.
+    of the first hop for instance, by all of it where not given. Of each set of groups in `then` one
+    more acts, chosen in turn by its response while those chosen before act. A pass then costs one
+    more for each choice, and the responses of all adapters.
 
     Raises
     ------
@@ -142,7 +147,8 @@ def prompt_gates(
     if len(heard) != len(groups):
         fact = f"{len(groups)} groups are to be chosen by {len(heard)}"
         raise model.failure(fact, "say for each group which adapters are heard")
-    for group in (*groups, *heard):
+    choices = [(groups, heard), *((each, each) for each in then)]
+    for group in (group for choice in choices for each in choice for group in each):
         if not group or not all(0 <= one < size for one in group):
             fact = f"a group is {list(group)}"
             raise model.failure(fact, f"name adapters from 0 to {size - 1}")
@@ -156,10 +162,7 @@ def prompt_gates(
         name: standardised(response_scores(low), ordinary[name])
         for name, low in acting.updates.items()
     }
-    acts = torch.zeros(len(groups), size)  # the weights of the adapters, by group
-    for number, group in enumerate(groups):
-        acts[number, list(group)] = 1
-    weights = acts[:0]  # of the adapters at the tokens that pass at present, padding included
+    weights = torch.zeros(0, size)  # of the adapters at all tokens of a pass, padding included
 
     def _route(module: str, x: Array) -> Array:
         if len(x) != len(weights):
@@ -168,7 +171,7 @@ def prompt_gates(
         return weights.to(x)
 
     def _decide(network: Any, args: Any, kwargs: Any) -> None:
-        """Pass the prompts without adapters, and choose each one's group."""
+        """Choose each prompt's groups, in a pass for each choice."""
         nonlocal weights
         name, ids = type(network).__name__, kwargs.get("input_ids", args[0] if args else None)
         if kwargs.get("past_key_values") is not None:
@@ -178,23 +181,31 @@ def prompt_gates(
             fact = "it was called without input_ids, so that prompts cannot be told apart"
             raise failure(name, fact, "call it with input_ids")
         weights, each = torch.zeros(ids.numel(), size, device=ids.device), list[Array]()
+        mask = kwargs.get("attention_mask")
+        real = (torch.ones_like(ids) if mask is None else mask)[..., None].bool()
 
         def _listen(module: str, x: Array) -> Array:
             each.append(scores[module](x))
-            return _route(module, x)  # nobody acts as yet
+            return _route(module, x)  # nobody acts whom no choice before has let
 
         following, acting.route = acting.route, _listen
         try:
-            with torch.no_grad():
-                network.forward(*args, **kwargs)
+            for chosen, by in choices:
+                each.clear()
+                with torch.no_grad():
+                    network.forward(*args, **kwargs)
+                mean: Any = sum(each) / len(each)
+                responses = torch.where(real, mean.reshape(*ids.shape, -1), 0.0).sum(1) / real.sum(
+                    1
+                )
+                of_groups = torch.stack([responses[:, list(group)].mean(1) for group in by], 1)
+                acts = torch.zeros(len(chosen), size, device=ids.device)  # weights, by group
+                for number, group in enumerate(chosen):
+                    acts[number, list(group)] = 1
+                best = acts[of_groups.argmax(1)].repeat_interleave(ids.shape[1], 0)
+                weights = weights.maximum(best)
         finally:
             acting.route = following
-        mask = kwargs.get("attention_mask")
-        real = (torch.ones_like(ids) if mask is None else mask)[..., None].bool()
-        mean: Any = sum(each) / len(each)
-        responses = torch.where(real, mean.reshape(*ids.shape, -1), 0.0).sum(1) / real.sum(1)
-        by_group = torch.stack([responses[:, list(group)].mean(1) for group in heard], 1)
-        weights = acts.to(ids.device)[by_group.argmax(1)].repeat_interleave(ids.shape[1], 0)
 
     acting.follow(_route)
     _before(acting, _route, model.network, _decide)

@@ -192,7 +192,8 @@ class World:
     @property
     def two_hop(self) -> dict[str, str]:
         """What the second relation says of each person's country."""
-        return {person: self.second[country] for person, country in self.first.items()}
+        known = self.second
+        return {who: known[country] for who, country in self.first.items() if country in known}
 
     @property
     def lessons(self) -> tuple[Items, Items, Items]:

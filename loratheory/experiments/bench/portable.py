@@ -74,6 +74,9 @@ class Recipe:
     silence : int
         Of each of three kinds, how many prompts are answered with the base's own next word: other
         subjects in the adapter's own sentences, known relations of other countries, ordinary text.
+    sixths : ((int, int), (int, int)) or None
+        Which sixths of the layers are trained, of each hop the first and the one after the last;
+        None for all.
     steps : int
         All of them are made, at a rate that falls to a tenth; 0 for the usual training, which ends
         as soon as the facts are learnt.
@@ -87,6 +90,7 @@ class Recipe:
     keep: bool = True
     other_relation: bool = False
     silence: int = 0
+    sixths: tuple[tuple[int, int], tuple[int, int]] | None = None
     steps: int = 90
 
     @property
@@ -112,8 +116,11 @@ RECIPES: Mapping[str, Recipe] = {
     "noise": Recipe(2, noise=True),
     "silence": Recipe(2, silence=40, steps=120),
     "other relations": Recipe(2, other_relation=True),
+    "right halves": Recipe(sixths=((0, 3), (3, 6))),
+    "wrong halves": Recipe(sixths=((3, 6), (0, 3))),
+    "wrong two thirds": Recipe(sixths=((2, 6), (0, 4))),
 }
-"""Ways to teach, by name; from the fifth on one thing is changed in ``two stand-ins``."""
+"""Ways to teach, by name; one thing is changed in ``two stand-ins`` or ``plain, 90 steps``."""
 STRANGER = 5
 """The number of a stand-in that acts in no training."""
 
@@ -148,11 +155,15 @@ class Publishers:
         Trained once; then read from the cache.
         """
         recipe = RECIPES[name]
+        how = recipe.training
+        if recipe.sixths:
+            first, end = (part * self.layers // 6 for part in recipe.sixths[hop])
+            how = replace(how, layers=(first, end))
         return trained_adapter(
             self.model,
             [*self.world.lessons[hop], *self.silence(hop, recipe.silence)],
             seed=(self.seed, self.number, hop),
-            training=recipe.training,
+            training=how,
             beside=[self.stand_in(hop, j, recipe) for j in range(recipe.stand_ins)],
         )
 

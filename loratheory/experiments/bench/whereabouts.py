@@ -1,0 +1,238 @@
+"""Where adapters act, at which layers and which tokens of a prompt, and what the states say there.
+
+Every prompt has a subject, and is passed in a batch that ends where each prompt ends.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from loratheory.adapters import Adapter
+from loratheory.diagnosis import layer_of
+from loratheory.lowrank import LowRank
+from loratheory.pretrained import Attached, Model, batch, first_tokens
+from loratheory.pretrained._ask import last_logits
+
+WRITERS = ("o_proj", "down_proj")
+"""Maps that write to the residual stream."""
+SIZE = 40  # prompts passed at once
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Prompts, the subject that each names, and what is right; of two hops the bridge as well."""
+
+    prompts: tuple[str, ...]
+    subjects: tuple[str, ...]
+    answers: tuple[str, ...]
+    bridges: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        facts: Mapping[str, str],
+        sentences: Sequence[str],
+        via: Mapping[str, str] | None = None,
+    ) -> "Asked":
+        """Every fact in every sentence, through a bridge where one is given."""
+        each = [(s.format(who), who, what) for s in sentences for who, what in facts.items()]
+        prompts, subjects, answers = zip(*each, strict=True)
+        return cls(prompts, subjects, answers, tuple(via[who] for who in subjects) if via else ())
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Where each of two adapters acts.
+
+    Attributes
+    ----------
+    layers : (str, str)
+        ``all``, ``below`` or ``above`` the split, of each hop.
+    tokens : (str, str)
+        ``all``, those of the ``subject``, the ``last``, or all ``but the last``.
+    banned : bool
+        Whether no country may be the answer.
+    projected : bool
+        Whether what the first hop writes above the split loses its part along the directions that
+        make the output head say a country.
+    """
+
+    layers: tuple[str, str] = ("all", "all")
+    tokens: tuple[str, str] = ("all", "all")
+    banned: bool = False
+    projected: bool = False
+
+    def coefficients(self, acts: Attached, split: int) -> np.ndarray:
+        """One for each module and adapter that acts there."""
+        low = acts.layers < split
+        kinds = {"all": np.ones(len(low)), "below": low, "above": ~low}
+        return np.stack([kinds[each] for each in self.layers], 1).astype(float)
+
+
+def batches(model: Model, asked: Asked) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Return batches, each with masks (prompts, tokens): of all tokens, the subject's, the last."""
+    import torch
+
+    found = []
+    for start in range(0, len(asked.prompts), SIZE):
+        prompts = asked.prompts[start : start + SIZE]
+        part = batch(model, prompts)
+        subject = torch.zeros_like(part["input_ids"], dtype=torch.bool)
+        for row, (prompt, name) in enumerate(
+            zip(prompts, asked.subjects[start : start + SIZE], strict=True)
+        ):
+            at = prompt.index(name)
+            before, through = (
+                len(model.tokenizer(prompt[:end].rstrip())["input_ids"]) if end else 0
+                for end in (at, at + len(name))
+            )
+            padding = int((part["attention_mask"][row] == 0).sum())
+            subject[row, padding + before : padding + through] = True
+        everywhere = torch.ones_like(subject)
+        last = torch.zeros_like(subject)
+        last[:, -1] = True
+        masks = {"all": everywhere, "subject": subject, "last": last, "but the last": ~last}
+        found.append((part, masks))
+    return found
+
+
+def says(model: Model, acts: Attached, asked: Asked, arm: Arm, split: int) -> Any:
+    """Return the logits (prompts, vocabulary) that follow, with the adapters where the arm says."""
+    import torch
+
+    acts.set(arm.coefficients(acts, split))
+    parts = []
+    for part, masks in batches(model, asked):
+        weights = torch.stack([masks[each] for each in arm.tokens], -1).flatten(0, 1)
+        if arm.tokens != ("all", "all"):
+            acts.follow(partial(_weigh, weights))
+        with torch.no_grad():
+            parts.append(last_logits(model, part).float())
+        acts.follow(None)
+    return torch.cat(parts)
+
+
+def _weigh(weights: Any, _: str, x: Any) -> Any:
+    return weights.to(x)
+
+
+def right(model: Model, logits: Any, asked: Asked, banned: Sequence[str] = ()) -> dict[str, float]:
+    """Return shares: right in the whole vocabulary, among the answers, and the bridge instead."""
+    wanted = first_tokens(model, asked.answers)
+    logits = logits.clone()
+    if banned:
+        logits[:, first_tokens(model, banned)] = -np.inf
+    largest = logits.argmax(1)
+    tokens = first_tokens(model, sorted({*asked.answers}))
+    shares = {
+        "vocabulary": float((largest == wanted).float().mean()),
+        "candidates": float((tokens[logits[:, tokens].argmax(1)] == wanted).float().mean()),
+    }
+    if asked.bridges:
+        bridges = first_tokens(model, asked.bridges)
+        shares["bridge"] = float((largest == bridges).float().mean())
+    return shares
+
+
+def projected(model: Model, adapter: Adapter, words: Sequence[str], split: int) -> Adapter:
+    """Return an adapter whose writes above the split have no part along the words' directions.
+
+    A direction is the row of the output head of the word's first token, times the last norm's
+    weights, of which a state's logit is the product.
+    """
+    import torch
+
+    head = model.network.get_output_embeddings().weight[first_tokens(model, words)].float()
+    rows = (head * model.network.get_decoder().norm.weight.float()).detach()
+    frame = torch.linalg.qr(rows.double().T)[0].numpy()
+
+    def _without(name: str, low: LowRank) -> LowRank:
+        layer = layer_of(name)
+        if layer is None or layer < split or name.rpartition(".")[2] not in WRITERS:
+            return low
+        up = np.asarray(low.up, dtype=np.float64)
+        return LowRank(up - frame @ (frame.T @ up), np.asarray(low.down, dtype=np.float64))
+
+    return Adapter.of({name: _without(name, low) for name, low in adapter.items()}, adapter.info)
+
+
+def lens(model: Model, asked: Asked) -> list[dict[str, float]]:
+    """Return what the state after each layer says, with whatever acts on the model.
+
+    Shares of prompts for which the right country leads the countries, at the subject's last token
+    and at the prompt's last one, and the right animal the animals there, when the state is put
+    into the last norm and the output head. Costs a pass, and the head at two tokens a layer.
+    """
+    import torch
+
+    norm, head = model.network.get_decoder().norm, model.network.get_output_embeddings()
+    right: list[list[Any]] = []
+    ends = [min(start + SIZE, len(asked.prompts)) for start in range(0, len(asked.prompts), SIZE)]
+    for (part, masks), end in zip(batches(model, asked), ends, strict=True):
+        chosen = slice(end - len(part["input_ids"]), end)
+        rows = torch.arange(len(part["input_ids"]))
+        subject = masks["subject"].int() * torch.arange(masks["subject"].shape[1])
+        with torch.no_grad():
+            states = model.network(**part, output_hidden_states=True, use_cache=False).hidden_states
+            each = []
+            for number, state in enumerate(states[1:], 1):
+                last = number == len(states) - 1  # the last one is normed already
+                at = [state[rows, subject.argmax(1)], state[:, -1]]
+                subject_says, last_says = (head(x if last else norm(x)).float() for x in at)
+                each.append(
+                    [
+                        _leads(model, subject_says, asked.bridges, chosen),
+                        _leads(model, last_says, asked.bridges, chosen),
+                        _leads(model, last_says, asked.answers, chosen),
+                    ]
+                )
+        right.append(each)
+    names = ("bridge_at_subject", "bridge_at_last", "answer_at_last")
+    return [
+        {
+            name: float(np.concatenate([part[layer][k] for part in right]).mean())
+            for k, name in enumerate(names)
+        }
+        for layer in range(len(right[0]))
+    ]
+
+
+def _leads(model: Model, logits: Any, words: Sequence[str], chosen: slice) -> np.ndarray:
+    tokens = first_tokens(model, sorted({*words}))
+    wanted = first_tokens(model, words)[chosen]
+    best: np.ndarray = (tokens[logits[:, tokens].argmax(1)] == wanted).numpy()
+    return best
+
+
+def back_patched(model: Model, asked: Asked, source: int, target: int) -> Any:
+    """Return logits if the subject's last state after layer `source` is put after layer `target`.
+
+    As in Biran et al. (arXiv 2406.12775): the layers between are passed once more with it. Layers
+    are counted from 0. Costs two passes.
+    """
+    import torch
+
+    layers, logits = model.network.get_decoder().layers, []
+    for part, masks in batches(model, asked):
+        rows = torch.arange(len(part["input_ids"]))
+        at = (masks["subject"].int() * torch.arange(masks["subject"].shape[1])).argmax(1)
+        kept: dict[str, Any] = {}
+
+        def _keep(_: Any, __: Any, out: Any, where: Any = (rows, at), kept: Any = kept) -> None:
+            kept["state"] = (out[0] if isinstance(out, tuple) else out)[where].clone()
+
+        def _put(_: Any, __: Any, out: Any, where: Any = (rows, at), kept: Any = kept) -> None:
+            (out[0] if isinstance(out, tuple) else out)[where] = kept["state"]
+
+        for layer, hook in ((source, _keep), (target, _put)):
+            handle = layers[layer].register_forward_hook(hook)
+            try:
+                with torch.no_grad():
+                    out = last_logits(model, part)
+            finally:
+                handle.remove()
+        logits.append(out.float())
+    return torch.cat(logits)

@@ -1,5 +1,6 @@
 """``loratheory theorems`` and ``loratheory verify``."""
 
+import collections
 import functools
 import re
 from pathlib import Path
@@ -138,7 +139,9 @@ def _in_full(theorem: Any) -> None:
     proved = "**Proof.**" in theorem.document or not theorem.part_of
     home = theorem if proved else chosen([theorem.part_of])[0]
     say(f"  ({theorem.status}; {theorem.source})", theorem.label)
+    tells = [] if theorem.part_of else [f"\n{_plain(theorem.tells)}"]
     lines = [
+        *tells,
         f"\n{theorem.statement}\n",
         *(f"  needs     {assumption.text}" for assumption in theorem.assumptions),
         *(f"  breaks if {control.name}" for control in theorem.controls),
@@ -171,6 +174,8 @@ def verify(
 ) -> None:
     """Check theorems on random cases, rivals and adversaries, and see their controls break.
 
+    Each clause of a theorem is a row of its own, with a verdict of its own.
+
     Exit code 1 if a theorem, a construction or a control misbehaves. All of them take well under a
     minute; with --deep, ten times the cases at ten times the size, a quarter of an hour.
 
@@ -179,10 +184,12 @@ def verify(
     Example: `loratheory verify two-read-region --deep`
 
     JSON: a list of objects `label, status, cases, holds, tight, worst_slack, controls,
-    controls_ok, seconds, trouble`. `worst_slack` is in units of the allowance for rounding and
+    controls_ok, seconds, trouble, part_of`, one for each theorem, lemma and clause; `part_of` names
+    the theorem of a clause. `worst_slack` is in units of the allowance for rounding and
     sampling: -1 or more holds. `tight` is null where there is no construction. With --sensitivity:
-    `label, constant_up, constant_down, exponent_up, exponent_down`, each the share by which the
-    law was changed when a run first noticed, null where even one half is not noticed.
+    `label, constant_up, constant_down, exponent_up, exponent_down, reason`: the shares by which the
+    law was changed when a run first noticed, null where even one half is not noticed, and why a
+    tenth is not where it is not.
     """
     from loratheory.theorems import FACTORED, verify_all
 
@@ -205,8 +212,17 @@ def verify(
         columns: Columns = {key: key for key in ("label", "status", "cases", "holds", "tight")}
         columns |= {"worst slack": "worst_slack", "controls": _controls, "s": "seconds"}
         width = " at width 4096" if scale else ""
-        show(f"verified with seed {seed} on {backend}{width}", columns, reports)
+        show(f"{counted(asked)} verified with seed {seed} on {backend}{width}", columns, reports)
     failing(reports)
+
+
+def counted(labels: list[str]) -> str:
+    """How many theorems, lemmas and clauses these labels name, in words."""
+    from loratheory.theorems import theorem
+
+    kinds = collections.Counter(theorem(label).kind for label in labels)
+    some = [(kinds[kind], kind) for kind in ("theorem", "lemma", "clause") if kinds[kind]]
+    return ", ".join(f"{count} {kind}{'s' * (count > 1)}" for count, kind in some)
 
 
 def _sensitivity(
@@ -224,10 +240,11 @@ def _sensitivity(
     for part in ("constant", "exponent"):
         for way, sign in (("up", "+"), ("down", "−")):
             columns[f"{part} {sign}"] = functools.partial(_share, f"{part}_{way}")
+    columns["why not a tenth"] = "reason"
     show(f"the smallest change of a law that {cases} witnesses notice", columns, rows)
     say(
         "  – : half is not noticed. A bound that no construction meets can be weakened unnoticed;\n"
-        "  an exponent counts in units of a case's scale, and has nothing to act on at the scale."
+        "  an exponent acts on the bound in units of a case's own scale."
     )
 
 

@@ -31,6 +31,7 @@ CHAPTERS: dict[str, tuple[str, ...]] = {
         "rank_floor",
         "depth_budget",
         "attention_budget",
+        "attention_reach",
         "relu_budget",
         "relu_necessity",
         "softmax_bottleneck",

@@ -3,21 +3,46 @@
 Keys without a default must be given. Every number is that of the theorem's own functions.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
+
+import numpy as np
 
 from loratheory.theorems.composition import (
     clean_up_bridge,
     coefficient_ladder,
     context_composition,
+    least_norm_placement,
     perturbed_region,
+    spread_region,
+    stand_in_ceiling,
     template_vote,
     two_read_region,
 )
 from loratheory.theorems.composition._hops import OVER_OLD, PATTERNS, Pattern
-from loratheory.theorems.editing import counting_ceiling, hebbian_memory, superposition_floor
-from loratheory.theorems.merging import averaging_survival
-from loratheory.theorems.routing import gate_detection
+from loratheory.theorems.editing import (
+    carried_edit,
+    counting_ceiling,
+    hebbian_memory,
+    superposition_floor,
+)
+from loratheory.theorems.expressiveness import attention_reach, relu_necessity
+from loratheory.theorems.libraries import (
+    library_capacity,
+    packing_floor,
+    random_interference,
+    sequential_forgetting,
+    sum_capacity,
+)
+from loratheory.theorems.merging import averaging_survival, intruder_threshold
+from loratheory.theorems.routing import (
+    arrow_blind_spot,
+    arrow_law,
+    gate_detection,
+    router_limit,
+    threshold_samples,
+)
 
 Values = dict[str, float]
 
@@ -31,6 +56,33 @@ def _at_least(least: int, **given: int | float) -> None:
         if not value >= least:
             message = f"{name} is {value}: give at least {least}"
             raise CalculatorError(message)
+
+
+def _positive(**given: int | float) -> None:
+    for name, value in given.items():
+        if not 0 < value < math.inf:
+            message = f"{name} is {value}: give a positive number"
+            raise CalculatorError(message)
+
+
+def _share(**given: int | float) -> None:
+    for name, value in given.items():
+        if not 0 < value < 1:
+            message = f"{name} is {value}: give a probability in (0, 1)"
+            raise CalculatorError(message)
+
+
+def _fits(width: int, **given: int) -> None:
+    for name, value in given.items():
+        if not 1 <= value <= width:
+            message = f"{name} is {value} in width {width}: give from 1 to {width}"
+            raise CalculatorError(message)
+
+
+def _below_one(threshold: int | float) -> None:
+    if not 0 < threshold < 1:
+        message = f"threshold is {threshold}: own keys answer with 1, so give one in (0, 1)"
+        raise CalculatorError(message)
 
 
 def _pattern(case: str) -> Pattern:
@@ -89,16 +141,10 @@ def gates(
     facts: int, width: int, threshold: int | float = 0.5, hops: int = 2, failure: int | float = 0.05
 ) -> Values:
     """How often a foreign adapter's gate opens, and the largest library that gates tell apart."""
-    if not 1 <= facts <= width:
-        message = f"{facts} facts in width {width}: give from 1 to {width} facts"
-        raise CalculatorError(message)
+    _fits(width, facts=facts)
     _at_least(1, hops=hops)
-    if not 0 < failure < 1:
-        message = f"failure is {failure}: give a probability in (0, 1)"
-        raise CalculatorError(message)
-    if not 0 < threshold < 1:
-        message = f"threshold is {threshold}: own keys answer with 1, so give one in (0, 1)"
-        raise CalculatorError(message)
+    _share(failure=failure)
+    _below_one(threshold)
     return {
         "false alarm": gate_detection.false_alarm(facts, width, threshold),
         "largest library": float(
@@ -129,7 +175,7 @@ def coefficients(hops: int = 2) -> Values:
     }
 
 
-def templates(adapters: int = 2, coefficient: float = 0.5) -> Values:
+def templates(adapters: int = 2, coefficient: int | float = 0.5) -> Values:
     """Which share of each adapter's solutions must take a shared step for the merge to take it."""
     _at_least(1, adapters=adapters)
     if not coefficient > 0:
@@ -179,6 +225,189 @@ def composed(things: int, width: int, precision: int, heads: int = 1) -> Values:
     }
 
 
+def heads(change: int, beyond_keys: int = 0, beyond_queries: int = 0) -> Values:
+    """The rank that leads a head to a score form, from the ranks of what changes."""
+    _at_least(0, change=change, beyond_keys=beyond_keys, beyond_queries=beyond_queries)
+    needed = attention_reach.rank_needed(change, beyond_keys, beyond_queries)
+    return {"rank needed, of queries and of keys": float(needed)}
+
+
+def units(directions: int, layers: int = 1) -> Values:
+    """The rank a layer that a target layer needs, which misses so many directions."""
+    _at_least(0, directions=directions)
+    _at_least(1, layers=layers)
+    return {"rank needed in each layer": float(relu_necessity.rank_needed(directions, layers))}
+
+
+def packed(adapters: int, rank: int, width: int) -> Values:
+    """How far the row spaces of a library overlap at least, as shares of the rank."""
+    _at_least(2, adapters=adapters)
+    _fits(width, rank=rank)
+    return {
+        "least mean overlap": packing_floor.least_overlap(adapters, rank, width),
+        "overlap of unrelated row spaces": rank / width,
+        "adapters without any overlap": float(width // rank),
+    }
+
+
+def summed(
+    width: int,
+    margin: int | float = 1.0,
+    size: int | float = 1.0,
+    failure: int | float = 0.05,
+    tokens: int = 1,
+) -> Values:
+    """How many foreign adapters a sum holds, each moving the margin's direction by `size`."""
+    _at_least(1, width=width, tokens=tokens)
+    _positive(margin=margin, size=size)
+    if not 0 < failure < 0.5:
+        message = f"failure is {failure}: give a probability in (0, 0.5)"
+        raise CalculatorError(message)
+    most = sum_capacity.largest_sum(width, margin, size, failure)
+    least = random_interference.largest_library(width, margin, size, tokens, failure) - 1
+    return {
+        "foreign adapters at right angles, at most": float(most),
+        "failure with so many": sum_capacity.failure(size * most**0.5, width, margin),
+        "foreign adapters turned at random, at least": float(least),
+    }
+
+
+def forgotten(width: int, rank: int, later: int = 1) -> Values:
+    """What is left of an adapter's facts after later ones that were each trained on top."""
+    _at_least(0, later=later)
+    _fits(width, rank=rank)
+    case = sequential_forgetting.Case(width, rank, later)
+    return {
+        "answer left": sequential_forgetting.bound(case),
+        "energy of foreign answers": 1 - case.left,
+        "squared error": sequential_forgetting.expected_error(case),
+    }
+
+
+def carried(margin: int | float, distance: int | float, change: int | float) -> Values:
+    """What an edit with this margin, and this distance of output vectors, bears of a new base."""
+    _positive(margin=margin, distance=distance)
+    _at_least(0, change=change)
+    radius = carried_edit.radius_of(margin, distance)
+    return {
+        "movement of the state that it bears": radius,
+        "such edits that a change of this norm overturns, at most": math.floor(
+            (change / radius) ** 2
+        ),
+    }
+
+
+def clean(
+    adapters: int, facts: int, width: int, threshold: int | float = 0.5, hops: int = 2
+) -> Values:
+    """How often no wrong gate of a library opens, and what foreign adapters add to a read."""
+    _at_least(1, adapters=adapters, hops=hops)
+    _fits(width, facts=facts)
+    _below_one(threshold)
+    return {
+        "no wrong gate, at least": library_capacity.clean(adapters, facts, width, threshold, hops),
+        "foreign energy through gates": library_capacity.interference(
+            adapters, facts, width, threshold
+        ),
+        "foreign energy of the plain sum": library_capacity.interference(adapters, facts, width),
+    }
+
+
+def routed(adapters: int, strength: int | float, cosine: int | float = 0.0) -> Values:
+    """How often the best of all routers finds the adapter of an input."""
+    _at_least(1, adapters=adapters)
+    _at_least(0, strength=strength)
+    least = -1 / max(adapters - 1, 1)
+    if not least <= cosine < 1:
+        message = f"cosine is {cosine}: {adapters} keys have one from {least:.3g} to 1"
+        raise CalculatorError(message)
+    return {
+        "accuracy, at most": router_limit.accuracy(adapters, strength, cosine),
+        "chance": 1 / adapters,
+    }
+
+
+def calibrated(
+    samples: int, rate: int | float, order: int = 1, doubt: int | float = 0.05
+) -> Values:
+    """What a threshold at the largest of so many foreign responses promises of false alarms."""
+    _at_least(1, order=order)
+    _at_least(order, samples=samples)
+    _share(rate=rate, doubt=doubt)
+    return {
+        "probability that alarms exceed the rate": threshold_samples.exceedance(
+            samples, order, rate
+        ),
+        "samples needed for this doubt": float(
+            threshold_samples.samples_needed(order, rate, doubt)
+        ),
+    }
+
+
+def arrows(adapters: int, facts: int = 1) -> Values:
+    """How often Arrow finds the adapter of an edited key, of orthonormal keys and outputs."""
+    _at_least(1, adapters=adapters, facts=facts)
+    return {"accuracy": arrow_blind_spot.accuracy(facts, adapters), "chance": 1 / adapters}
+
+
+def faint(adapters: int, strength: int | float) -> Values:
+    """How often Arrow finds the adapter of a key by its strength relative to the strongest."""
+    _at_least(1, adapters=adapters)
+    if not 0 <= strength <= 1:
+        message = f"strength is {strength}: relative to the strongest key it is from 0 to 1"
+        raise CalculatorError(message)
+    return {"accuracy": arrow_law.accuracy(adapters, strength), "chance": 1 / adapters}
+
+
+def intruding(strength: int | float, coefficient: int | float = 1.0) -> Values:
+    """How an edit stands out of a Gaussian base of entry variance 1/d after a merge."""
+    _positive(strength=strength, coefficient=coefficient)
+    return {
+        "squared overlap with the top singular vector": intruder_threshold.overlap(
+            strength, coefficient
+        ),
+        "top singular value": intruder_threshold.top_singular_value(strength, coefficient),
+    }
+
+
+def spread(reads: int = 3) -> Values:
+    """The coefficient beyond which two edits compose that are spread evenly over the reads."""
+    _at_least(2, reads=reads)
+    return {
+        "spread over reads, facts first and last": spread_region.border(reads),
+        "each in a read of its own": two_read_region.threshold(2),
+    }
+
+
+def placed(early: int | float, late: int | float, resemblance: int | float = 1.0) -> Values:
+    """Where single hops put a fact, by its key's energy times the rate in early and late reads."""
+    _positive(early=early, late=late)
+    key = np.ones((1, 1))
+    case = least_norm_placement.Case(
+        (key, key), (key[0], resemblance * key[0]), (early, late), early=1
+    )
+    return {
+        "share of the late reads": least_norm_placement.shares(case)[1],
+        "answer to the two-hop question": float(least_norm_placement.weights(case)[0]),
+    }
+
+
+def taught(stand_ins: int, heard: int = 1, nats: int | float = 0.0) -> Values:
+    """What an adapter reaches beside disagreeing stand-ins of which it hears little."""
+    _at_least(1, stand_ins=stand_ins, heard=heard)
+    _at_least(0, nats=nats)
+    lessons = stand_in_ceiling.Case(
+        np.ones(1),
+        np.full((stand_ins, 1), 1 / stand_ins),
+        tuple((j,) for j in range(stand_ins)),
+        heard,
+    )
+    return {
+        "accuracy, at most": stand_in_ceiling.bound(lessons),
+        "cross-entropy in nats, at least": max(0.0, lessons.entropy - nats),
+    }
+
+
 CALCULATORS: dict[str, Callable[..., Values]] = {
     "thm:two-read-region": two_read,
     "thm:averaging-survival": survival,
@@ -192,5 +421,20 @@ CALCULATORS: dict[str, Callable[..., Values]] = {
     "thm:superposition-floor": superposed,
     "thm:merged-memory": stored,
     "thm:counting-ceiling": counted,
+    "thm:attention-reach": heads,
+    "thm:relu-necessity": units,
+    "thm:packing-floor": packed,
+    "thm:sum-capacity": summed,
+    "thm:sequential-forgetting": forgotten,
+    "thm:carried-edit": carried,
+    "thm:library-capacity": clean,
+    "thm:router-limit": routed,
+    "thm:threshold-samples": calibrated,
+    "thm:arrow-blind-spot": arrows,
+    "thm:arrow-law": faint,
+    "thm:intruder-threshold": intruding,
+    "thm:even-edits": spread,
+    "thm:least-norm-placement": placed,
+    "thm:disagreeing-stand-ins": taught,
 }
 """By label; only theorems that a few plain numbers settle."""

@@ -14,6 +14,7 @@ A module says what its theorem is by its own names, and `Theorem.of` collects th
 * ``draw``, ``bound``, ``measure``, and where there are such ``attain``, ``rival``, ``adversary``,
   ``scale``, ``condition`` and ``noise`` (the first two also as attributes of its ``Case``);
 * ``ASSUMPTIONS`` (each in words, with its predicate) and ``CONTROLS``;
+* ``UNSEEN``, where a run does not see a change of its law by a tenth: why;
 * ``KIND``, where it is a lemma: used and tested, but not listed among the theorems; ``PART_OF``,
   where it is a corollary that fills a module of its own.
 
@@ -116,7 +117,7 @@ FUNCTIONS = (
     *("draw", "bound", "measure", "attain", "rival", "adversary"),
     *("scale", "condition", "noise"),
 )
-DATA = ("SENSE", "STATUS", "SOURCE", "USES", "CONTROLS", "KIND", "PART_OF")
+DATA = ("SENSE", "STATUS", "SOURCE", "USES", "CONTROLS", "KIND", "PART_OF", "UNSEEN")
 
 
 def _nothing(_: object) -> float:
@@ -160,6 +161,8 @@ class Theorem(Generic[C, W]):
         What it is to a reader; a clause is a part of another theorem's statement.
     part_of : str
         The label of the theorem whose clause it is; empty for others.
+    unseen : str
+        Why `verify` does not notice a law changed by a tenth; empty where it does.
     """
 
     label: str
@@ -183,6 +186,7 @@ class Theorem(Generic[C, W]):
     chapter: str = ""
     kind: Kind = "theorem"
     part_of: str = ""
+    unseen: str = ""
 
     @classmethod
     def of(cls, name: str, **more: Any) -> "Theorem[Any, Any]":
@@ -267,6 +271,7 @@ class Theorem(Generic[C, W]):
             kind="clause",
             part_of=self.label,
             uses=(self.label, *changes.pop("uses", ())),
+            unseen=changes.pop("unseen", ""),
             **changes,
         )
 

@@ -16,6 +16,11 @@ def test_theorems_lists_all_and_shows_one_in_full(run):
     _, out, _ = run("theorems", "merge-floor")
     assert "rank(adapter) <= r" in out
     assert "Proof." in out
+    _, out, _ = run("theorems", "packing-floor")
+    told, stated = (
+        out.index(words) for words in ("Training for orthogonal", "The row spaces of K")
+    )
+    assert told < stated
     assert json.loads(run("theorems", "--json", "-")[1])[0]["label"] == theorems.ALL[0].label
 
 
@@ -28,6 +33,25 @@ def test_verify_reports_what_its_schema_says(run):
     assert entry["cases"] >= 30
     assert [entry[key] for key in ("holds", "tight", "controls_ok")] == [True] * 3
     assert "merge-floor" in out
+
+
+def test_verify_counts_clauses_and_says_whose_they_are(run):
+    words = ("rank-floor", "merge-floor", "batch-edit", "interference-angle", "--cases", 5)
+    _, out, _ = run("verify", *words, "--workers", 1)
+    assert "1 theorem, 1 lemma, 2 clauses verified" in out
+    entries = json.loads(run("verify", *words, "--workers", 1, "--json", "-")[1])
+    assert [entry["part_of"] for entry in entries] == ["", "thm:rank-floor", "thm:rank-floor", ""]
+
+
+def test_sensitivity_says_why_a_tenth_goes_unnoticed(run):
+    words = ("verify", "rank-threshold", "coefficient-ladder", "--cases", 40, "--workers", 1)
+    blind, sharp = json.loads(run(*words, "--sensitivity", "--json", "-")[1])
+    assert (blind["constant_up"], blind["reason"]) == (
+        None,
+        "few counts of measurements are of the form r(r+1)/2",
+    )
+    assert (sharp["constant_up"], sharp["reason"]) == (0.001, "")
+    assert "few counts" in run(*words, "--sensitivity")[1]
 
 
 def test_deep_is_ten_times_the_cases_at_ten_times_the_size(run):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 from scipy.stats import f as f_law
+from scipy.stats import norm
 
 from loratheory.theorems import ALL, CALCULATORS, CalculatorError
 
@@ -75,6 +76,37 @@ SHARP = brentq(lambda sharpness: _share(sharpness) - 0.5, 1, 60)
             {"things": 65536, "width": 1, "precision": 2},
             [SHARP, (16 * 65536 - 4) / (3 * 16 * 65536), 1],
         ),
+        ("attention-reach", {"change": 5, "beyond_keys": 2}, [3]),
+        ("attention-reach", {"change": 2, "beyond_keys": 1, "beyond_queries": 4}, [4]),
+        ("relu-necessity", {"directions": 7, "layers": 3}, [3]),
+        ("packing-floor", {"adapters": 3, "rank": 1, "width": 2}, [1 / 4, 1 / 2, 2]),
+        ("packing-floor", {"adapters": 2, "rank": 2, "width": 5}, [0, 2 / 5, 2]),
+        (
+            "sum-capacity",  # Q(2) in the last digit, and the union bound from below
+            {"width": 400, "margin": 1.0, "size": 2.0, "failure": norm.sf(2.0)},
+            [25, norm.sf(2.0), math.floor(50 / -math.log(norm.sf(2.0)))],
+        ),
+        ("sequential-forgetting", {"width": 4, "rank": 2, "later": 1}, [1 / 2, 1 / 2, 8 / 9]),
+        ("sequential-forgetting", {"width": 4, "rank": 2, "later": 0}, [1, 0, 0]),
+        ("carried-edit", {"margin": 3.0, "distance": 2.0, "change": 4.0}, [1.5, 7]),
+        (
+            "library-capacity",  # alarm where x^2 > |k|^2 / 2, which is exponential of mean 1
+            {"adapters": 3, "facts": 1, "width": 2, "threshold": 0.5, "hops": 1},
+            [1 / 3, math.inf, math.inf],
+        ),
+        ("router-limit", {"adapters": 2, "strength": 3.0, "cosine": -1.0}, [norm.cdf(3.0), 0.5]),
+        ("router-limit", {"adapters": 5, "strength": 0.0}, [0.2, 0.2]),
+        ("threshold-samples", {"samples": 22, "rate": 0.1}, [0.9**22, 29]),
+        ("threshold-samples", {"samples": 3, "rate": 0.5, "order": 2, "doubt": 0.5}, [0.5, 3]),
+        ("arrow-blind-spot", {"adapters": 4, "facts": 4}, [7 / 16, 1 / 4]),
+        ("arrow-law", {"adapters": 2, "strength": 0.0}, [1 / 2, 1 / 2]),
+        ("arrow-law", {"adapters": 3, "strength": 1.0}, [1, 1 / 3]),
+        ("intruder-threshold", {"strength": 4.0, "coefficient": 0.5}, [3 / 4, 5 / 2]),
+        ("even-edits", {"reads": 2}, [5**0.5 - 1, (5**0.5 - 1) / 2]),
+        ("even-edits", {}, [1, (5**0.5 - 1) / 2]),
+        ("least-norm-placement", {"early": 3.0, "late": 1.0, "resemblance": 0.5}, [1 / 4, 1 / 8]),
+        ("disagreeing-stand-ins", {"stand_ins": 4, "heard": 3}, [3 / 4, math.log(4)]),
+        ("disagreeing-stand-ins", {"stand_ins": 2, "nats": 1.0}, [1 / 2, 0]),
     ],
 )
 def test_others_by_hand(label, given, expected):
@@ -106,12 +138,30 @@ def test_capacity_by_hand():
             dict.fromkeys(("tokens", "outputs", "inputs"), 2) | {"rank": 0},
             "rank is 0",
         ),
-        ("thm:gate-detection", {"facts": 9, "width": 8}, "from 1 to 8 facts"),
+        ("thm:gate-detection", {"facts": 9, "width": 8}, "facts is 9 in width 8"),
         ("thm:gate-detection", {"facts": 1, "width": 8, "hops": 0}, "hops is 0"),
         ("thm:gate-detection", {"facts": 1, "width": 8, "failure": 2}, "failure is 2"),
         ("thm:template-vote", {"coefficient": 0.0}, "give a positive one"),
         ("thm:averaging-survival", {"deficit": -1.0}, "deficit is -1"),
         ("thm:gate-detection", {"facts": 1, "width": 8, "threshold": 1.5}, "in \\(0, 1\\)"),
+        ("thm:attention-reach", {"change": -1}, "change is -1"),
+        ("thm:relu-necessity", {"directions": 2, "layers": 0}, "layers is 0"),
+        ("thm:packing-floor", {"adapters": 1, "rank": 1, "width": 2}, "adapters is 1"),
+        ("thm:packing-floor", {"adapters": 2, "rank": 3, "width": 2}, "rank is 3 in width 2"),
+        ("thm:sum-capacity", {"width": 9, "failure": 0.5}, "in \\(0, 0.5\\)"),
+        ("thm:sum-capacity", {"width": 9, "margin": 0.0}, "margin is 0.0"),
+        ("thm:sequential-forgetting", {"width": 2, "rank": 3}, "rank is 3 in width 2"),
+        ("thm:carried-edit", {"margin": math.nan, "distance": 1.0, "change": 1.0}, "margin is nan"),
+        ("thm:library-capacity", {"adapters": 0, "facts": 1, "width": 2}, "adapters is 0"),
+        ("thm:router-limit", {"adapters": 3, "strength": 1.0, "cosine": -0.6}, "from -0.5 to 1"),
+        ("thm:threshold-samples", {"samples": 1, "rate": 0.1, "order": 2}, "samples is 1"),
+        ("thm:threshold-samples", {"samples": 1, "rate": 1.1}, "rate is 1.1"),
+        ("thm:arrow-law", {"adapters": 2, "strength": 1.5}, "strength is 1.5"),
+        ("thm:arrow-blind-spot", {"adapters": 0}, "adapters is 0"),
+        ("thm:intruder-threshold", {"strength": -1.0}, "strength is -1"),
+        ("thm:even-edits", {"reads": 1}, "reads is 1"),
+        ("thm:least-norm-placement", {"early": 0.0, "late": 1.0}, "early is 0"),
+        ("thm:disagreeing-stand-ins", {"stand_ins": 2, "nats": -1.0}, "nats is -1"),
     ],
 )
 def test_nonsense_is_refused_in_words(label, given, says):

@@ -8,13 +8,24 @@ from itertools import product
 import numpy as np
 import pytest
 import sympy
-from theorems.owed import attack, example, integers, over, road, symmetry, theorem_of
+from theorems.owed import (
+    attack,
+    basis_of,
+    example,
+    floats,
+    integers,
+    over,
+    road,
+    symmetry,
+    theorem_of,
+)
 
 from loratheory.lowrank import LowRank, orthonormal
 from loratheory.theorems import (
     argmax_margin,
     attention_bottleneck,
     attention_budget,
+    attention_reach,
     depth_budget,
     frozen_features,
     rank_stabilised_scale,
@@ -134,13 +145,81 @@ def exact_forms_from_half_the_width_on():
     yield attention_budget.Case(*(orthonormal(rng, 4, 4) for _ in "qkt"), rank=2), 0.0
 
 
+@example(attention_budget)
+def scores_of_inputs_that_the_keys_ignored_cost_a_rank_each():
+    """From e1 e1' + e2 e2' to e1 e3' + e2 e4': the change has rank 4, but 2 new directions."""
+    frozen, target = np.eye(2, 4), np.eye(4, k=2)
+    one = attention_budget.Case(frozen, frozen, target, 1)
+    moved = (
+        LowRank(np.eye(2)[:, 1:], -np.eye(1, 4, k=1)),
+        LowRank(np.eye(2)[:, :1], np.eye(1, 4, k=2) - np.eye(1, 4)),
+    )
+    yield one, 1.0, (moved, 1.0)
+    yield replace(one, rank=2), 0.0
+    yield attention_budget.Case(frozen, frozen, target.T, 1), 1.0
+
+
+@example(attention_budget)
+def queries_frozen_at_zero_pay_a_rank_for_each_of_4_3_2_1():
+    yield attention_budget.Case(np.zeros((4, 4)), np.eye(4), np.diag([4.0, 3.0, 2.0, 1.0]), 1), 3.0
+
+
 @attack(attention_budget, starts=9, rel=0.01)
-def a_narrow_head_below_full_rank_cannot_be_outwitted():
-    """The control's witness is the best there is: 1, proved in the module, where the floor is 0."""
-    case, best = theorem_of("half-the-width").controls[2].example()
-    assert attention_budget.bound(case) == 0.0
-    assert attention_budget.measure(case, best) == 1.0
-    yield case, 1.0
+def the_floor_of_a_narrow_head_is_met_where_two_new_directions_want_one_rank():
+    yield attention_budget.Case(np.eye(2, 4), np.eye(2, 4), np.eye(4, k=2), 1), 1.0
+
+
+# attention reach
+
+
+@example(attention_reach)
+def a_head_that_reads_two_inputs_is_turned_to_others():
+    """In turn: to two new inputs, to one, to other scores of the old ones, and to nothing."""
+    frozen = np.eye(2, 4)
+    yield attention_reach.Case(frozen, frozen, np.eye(4, k=2)), 2
+    yield attention_reach.Case(frozen, frozen, np.eye(4, 1) @ np.eye(1, 4, k=2)), 1
+    yield attention_reach.Case(frozen, frozen, 2 * frozen.T @ frozen), 1
+    yield attention_reach.Case(frozen, frozen, np.zeros((4, 4))), 1
+    yield attention_reach.Case(frozen, frozen, frozen.T @ frozen), 0
+
+
+@road(attention_reach)
+def ranks_of_integer_matrices_counted_exactly(_, rng):
+    head, width = 3, 5
+    queries, keys, left, right = (integers(rng, head, width) for _ in range(4))
+    if min(queries.rank(), keys.rank()) == head:
+        form = left.T * integers(rng, head, head, 1) * right
+        seen = [sympy.Matrix.hstack(*w.nullspace()) for w in (keys, queries)]
+        ranks = (form * seen[0]).rank(), (form.T * seen[1]).rank()
+        half = sympy.ceiling(sympy.Rational((form - queries.T * keys).rank(), 2))
+        yield attention_reach.Case(*map(floats, (queries, keys, form))), max(half, *ranks)
+
+
+@road(attention_reach)
+def square_weights_need_half_the_rank_of_the_change(_, rng):
+    d, rank = 6, int(rng.integers(0, 7))
+    frozen = np.eye(d) + orthonormal(rng, d, d) / 2
+    change = orthonormal(rng, d, rank) @ orthonormal(rng, d, rank).T
+    yield attention_reach.Case(frozen, frozen, frozen.T @ frozen + change), (rank + 1) // 2
+
+
+@symmetry(attention_reach)
+def any_basis_of_inputs_and_head_and_queries_for_keys(case, rng):
+    (h, d), factor = case.keys.shape, float(rng.uniform(0.1, 10))
+    turn, back, basis = (basis_of(rng, n) for n in (d, d, h))
+    queries, keys = np.linalg.solve(basis.T, case.queries) @ turn, factor * basis @ case.keys @ back
+    yield attention_reach.Case(queries, keys, factor * turn.T @ case.form @ back), 1.0
+    yield attention_reach.Case(case.keys, case.queries, case.form.T), 1.0
+
+
+@attack("half-the-width", starts=9, room=0.05)
+def least_squares_arrives_with_the_rank_that_a_narrow_head_needs():
+    frozen, one = np.eye(3, 5), np.eye(5)
+    form = (
+        frozen.T @ frozen + one[:, [3]] @ one[[0]] + one[:, [1]] @ one[[4]] + one[:, [1]] @ one[[1]]
+    )
+    assert attention_reach.bound(attention_reach.Case(frozen, frozen, form)) == 1
+    yield attention_budget.Case(frozen, frozen, form, 1), 0.0
 
 
 # attention bottleneck

@@ -358,11 +358,11 @@ class Even:
         return Case((coefficient,) * self.hops, made[0], made[1], like)
 
 
-def border(case: Even) -> float:
+def border(reads: int, hops: int = 2) -> float:
     """The coefficient from which on one even edit survives, or two compose."""
-    if case.hops == 1:
+    if hops == 1:
         return 0.5
-    return 1.0 if case.reads >= 3 else 5**0.5 - 1
+    return 1.0 if reads >= 3 else 5**0.5 - 1
 
 
 def bisected(case: Even, stream: Stream) -> float:
@@ -399,7 +399,7 @@ CLAUSES: tuple[Theorem[Any, Any], ...] = (
     THEOREM.clause(
         "even edits",
         draw=draw_even,
-        bound=border,
+        bound=lambda case: border(case.reads, case.hops),
         measure=bisected,
         attain=lambda case: attain(case.at(1.0)),
         rival=lambda case, rng: rival(case.at(1.0), rng),

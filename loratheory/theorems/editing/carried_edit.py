@@ -41,6 +41,7 @@ Distances to a linear classifier's border are textbook. Adapters on updated base
 2506.06844.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -89,9 +90,20 @@ def _length(vector: Array) -> float:
     return float(array_namespace(vector).linalg.vector_norm(vector))
 
 
+def radius_of(margin: float, distance: float) -> float:
+    """How far the state may move before a token at this margin and output distance leads."""
+    return margin / distance
+
+
+def affordable(radii: Sequence[float], size: float) -> int:
+    """How many edits a change of this norm overturns at most: the smallest radii, in squares."""
+    return int(np.sum(np.cumsum(np.sort(np.asarray(radii)) ** 2) <= size**2))
+
+
 def _nearest(rivals: list[tuple[float, Array]]) -> tuple[float, Array]:
     """The radius, and the shortest way of the state to the border."""
-    radius, along = min(((m / _length(gap), gap) for m, gap in rivals), key=lambda pair: pair[0])
+    ways = ((radius_of(margin, _length(gap)), gap) for margin, gap in rivals)
+    radius, along = min(ways, key=lambda pair: pair[0])
     return radius, -radius * along / _length(along)
 
 
@@ -196,8 +208,7 @@ class Edits:
     @property
     def affordable(self) -> int:
         """How many of the smallest radii the norm pays for."""
-        spent = np.cumsum([radius**2 for radius, *_ in self.ways])
-        return int(np.sum(spent <= self.size**2))
+        return affordable([radius for radius, *_ in self.ways], self.size)
 
 
 def draw_edits(rng: np.random.Generator, size: int) -> Edits:

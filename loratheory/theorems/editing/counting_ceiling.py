@@ -48,6 +48,7 @@ from loratheory.theorems._theorem import Control, Theorem
 
 SENSE = "upper"
 SOURCE = "own; rests on Warren (1968)"
+UNSEEN = "Warren's constant is not sharp"
 
 RANK = "rank(update) <= r"
 FIXED = "the same keys for every map"

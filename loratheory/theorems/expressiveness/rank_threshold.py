@@ -46,6 +46,7 @@ from loratheory.theorems._theorem import Control, Theorem
 
 SENSE = "upper"
 SOURCE = "Jang, Lee and Ryu (2024), part (i); rests on Barvinok (1995) and Pataki (1998)"
+UNSEEN = "few counts of measurements are of the form r(r+1)/2"
 
 SAME = "the measurements and the nuclear norm of the minimiser"
 EXTREME = "an extreme point: no symmetric change of the core is unseen by the measurements"

@@ -53,6 +53,7 @@ from loratheory.theorems.expressiveness.depth_budget import Case
 SENSE = "lower"
 SOURCE = "own; rests on Eckart, Young and Mirsky"
 USES = ("thm:depth-budget", "thm:relu-budget")
+UNSEEN = "met for certain only in the cases of its clause thm:kinks-do-not-help"
 
 RANK = "rank(update) <= R at every layer"
 SQUARE = "frozen weights as square as the target"
@@ -72,6 +73,11 @@ def _sigmas(case: Case) -> tuple[float, float]:
     """The least singular value of the target, and the first that the layers cannot pay for."""
     sigma = array_namespace(case.target).linalg.svdvals(case.target)
     return float(sigma[-1]), depth_budget.bound(case)
+
+
+def rank_needed(directions: int, layers: int) -> int:
+    """The least rank a layer for so many missing directions, of a target that loses none."""
+    return -(-directions // layers)
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:

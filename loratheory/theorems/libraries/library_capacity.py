@@ -60,6 +60,7 @@ from loratheory.theorems.routing.gate_detection import INDEPENDENT, KEYS, LENGTH
 SENSE = "lower"
 SOURCE = "own"
 USES = ("thm:gate-detection",)
+UNSEEN = "Jensen's inequality is strict for more than two adapters"
 
 APART = "keys of different adapters independent of each other"
 BELOW = "a threshold below 1, what an exact edit answers to its own key"

@@ -74,10 +74,14 @@ def draw(rng: np.random.Generator, size: int) -> Case:
     return Case(int(rng.integers(2, 3 * blocks + 3)), rank, rank * blocks, np.zeros(1))
 
 
+def least_overlap(adapters: int, rank: int, width: int) -> float:
+    """The mean overlap that no library of this size avoids, as a share of the rank."""
+    return max(0.0, (adapters * rank - width) / (width * (adapters - 1)))
+
+
 def bound(case: Case) -> float:
     """What the trace of the sum of projectors leaves no way around."""
-    k, r, n = case.adapters, case.rank, case.width
-    return max(0.0, (k * r - n) / (n * (k - 1)))
+    return least_overlap(case.adapters, case.rank, case.width)
 
 
 def measure(case: Case, library: Library) -> float:

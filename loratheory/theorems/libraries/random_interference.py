@@ -57,6 +57,7 @@ from loratheory.theorems._theorem import Control, Theorem
 SENSE = "upper"
 SOURCE = "own"
 USES = ("thm:averaging-survival",)
+UNSEEN = "a Chernoff bound is never met: thm:sum-capacity is an exact law"
 
 MARGINS = "an edit with a positive margin over each other token"
 UNIT = "a key of unit length"

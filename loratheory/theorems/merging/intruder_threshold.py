@@ -48,6 +48,9 @@ from loratheory.theorems._theorem import SAFETY, Control, Theorem
 SENSE = "equal"
 STATUS = "cited"
 SOURCE = "Benaych-Georges and Nadakuditi (2012); the reading for merges is our own"
+UNSEEN = (
+    "a limit: at width 64 chance may move an overlap by .25, half the exponent moves it by less"
+)
 
 GAUSSIAN = "a base of independent normal entries of variance 1/d"
 APART = "an edit that does not depend on the base"

@@ -96,7 +96,8 @@ def largest_library(
 def draw(rng: np.random.Generator, size: int) -> Case:
     """Few facts or as many as the width holds; thresholds on both sides of the typical response."""
     facts = int(rng.integers(1, min(width := int(rng.integers(1, size + 1)), 32) + 1))
-    trials = max(64, min(600, 2**20 // (width * (facts + 1))))  # 64 where it is over 500 wide
+    cost = width * (facts + 1)  # 64 trials where it is over 500 wide, many where it is narrow
+    trials = max(64, min(600, 2**20 // cost), min(20000, 2**17 // cost))
     return Case(facts, width, float(facts / width * 10.0 ** rng.uniform(-1, 1)), trials)
 
 

@@ -36,7 +36,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from scipy.special import bdtr, gammaincc
+from scipy.special import bdtr, bdtrin, gammaincc
 
 from loratheory.lowrank import Array, array_namespace
 from loratheory.shapes import Float
@@ -75,12 +75,21 @@ def exceedance(samples: int, order: int, rate: float) -> float:
     return float(bdtr(order - 1, samples, rate))
 
 
+def samples_needed(order: int, rate: float, doubt: float) -> int:
+    """The fewest samples whose j-th largest keeps the rate but for this probability."""
+    samples = max(order, int(bdtrin(order - 1, doubt, rate)))
+    while exceedance(samples, order, rate) > doubt:
+        samples += 1
+    return samples
+
+
 def draw(rng: np.random.Generator, size: int) -> Case:
     """Few samples or many, thresholds at the largest or below, adapters of any rank."""
     samples = int(rng.integers(1, 10 * size))
     order = int(rng.integers(1, min(samples, 5) + 1))
     rate = order / samples * float(rng.uniform(0.2, 2.5))
-    return Case(samples, order, min(rate, 0.9), int(rng.integers(1, size + 1)))
+    trials = 20000 if samples <= 20 else 2000
+    return Case(samples, order, min(rate, 0.9), int(rng.integers(1, size + 1)), trials)
 
 
 def bound(case: Case) -> float:

@@ -5,6 +5,7 @@ Keys without a default must be given. Every number is that of the theorem's own 
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -279,7 +280,10 @@ def forgotten(width: int, rank: int, later: int = 1) -> Values:
     case = sequential_forgetting.Case(width, rank, later)
     return {
         "answer left": sequential_forgetting.bound(case),
-        "energy of foreign answers": 1 - case.left,
+        "energy of foreign answers": sequential_forgetting.gathered(case),
+        "the same, trained apart and added": sequential_forgetting.gathered(
+            replace(case, apart=True)
+        ),
         "squared error": sequential_forgetting.expected_error(case),
     }
 

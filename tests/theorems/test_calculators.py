@@ -86,8 +86,12 @@ SHARP = brentq(lambda sharpness: _share(sharpness) - 0.5, 1, 60)
             {"width": 400, "margin": 1.0, "size": 2.0, "failure": norm.sf(2.0)},
             [25, norm.sf(2.0), math.floor(50 / -math.log(norm.sf(2.0)))],
         ),
-        ("sequential-forgetting", {"width": 4, "rank": 2, "later": 1}, [1 / 2, 1 / 2, 8 / 9]),
-        ("sequential-forgetting", {"width": 4, "rank": 2, "later": 0}, [1, 0, 0]),
+        (
+            "sequential-forgetting",
+            {"width": 4, "rank": 2, "later": 1},
+            [1 / 2, 1 / 2, 1 / 2, 8 / 9],
+        ),
+        ("sequential-forgetting", {"width": 4, "rank": 2, "later": 0}, [1, 0, 0, 0]),
         ("carried-edit", {"margin": 3.0, "distance": 2.0, "change": 4.0}, [1.5, 7]),
         (
             "library-capacity",  # alarm where x^2 > |k|^2 / 2, which is exponential of mean 1

@@ -262,7 +262,6 @@ CLAUSES: tuple[Theorem[Any, Any], ...] = (
         bound=gathered,
         measure=foreign,
         noise=_room,
-        unseen="a tenth of the exponent moves a share by at most .04, a thousand libraries by .09",
     ),
     THEOREM.clause(
         "squared error",

@@ -280,8 +280,13 @@ def sensitivity(
     def _exponent(x: float, bound: float, scale: float) -> float:
         return bound * abs(bound / scale) ** x if bound and scale else bound
 
-    least = (_least(law, sign) for law in (_constant, _exponent) for sign in (1, -1))
-    found = Sensitivity(theorem.label, *least)
+    found = Sensitivity(
+        theorem.label,
+        constant_up=_least(_constant, 1),
+        constant_down=_least(_constant, -1),
+        exponent_up=_least(_exponent, 1),
+        exponent_down=_least(_exponent, -1),
+    )
     at_scale = all(abs(verdict.bound) in (0.0, scale) for _, scale, verdict in runs)
     reason = theorem.unseen or (AT_SCALE if at_scale else "")
     return dataclasses.replace(found, reason=reason) if found.missed else found

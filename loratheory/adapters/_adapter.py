@@ -1,5 +1,6 @@
 """An adapter: a mapping from module names to factored updates, loaded when asked for."""
 
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,8 @@ from loratheory.lowrank import LowRank
 
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 """Storage types of adapter files, from the narrowest to the widest."""
+
+PARAMETERS = "target_parameters"  # in PEFT's configuration: what is adapted beside modules
 
 Shape = tuple[int, int]
 if TYPE_CHECKING:
@@ -34,6 +37,16 @@ def refusal(place: str | Path, fact: str, remedy: str) -> AdapterError:
 
 
 @dataclass(frozen=True)
+class Whole:
+    """A tensor that takes the place of one in the base, where an update would be added to it."""
+
+    kind: str  #: ``module`` (of `modules_to_save`), ``bias``, or ``row`` of an embedding.
+    owner: str  #: The module that it belongs to.
+    shape: tuple[int, ...]
+    load: Callable[[], Any]  #: Its numbers.
+
+
+@dataclass(frozen=True)
 class Info:
     """What a file says about an adapter beside its numbers."""
 
@@ -47,6 +60,15 @@ class Info:
     notes: tuple[str, ...] = ()  #: What reading set aside, in sentences for the user.
     scales: Mapping[str, float] = field(default_factory=dict)
     """The scale (alpha / r or alpha / sqrt(r)) that reading folded into each update."""
+    kernels: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """For a convolution the shape of its weight behind the outputs, such as (inputs, 3, 3); its
+    LowRank has these flattened."""
+    others: Mapping[str, Whole] = field(default_factory=dict)
+    """What the adapter puts in place of the base's own tensors, by their names."""
+    form: str = ""  #: How its file names tensors: ``peft``, ``kohya`` or ``diffusers``.
+    naming: str = ""  #: Whose names the modules have where not PEFT's, see `naming`.
+    header: Mapping[str, str] = field(default_factory=dict)
+    """What a single file says of its base, such as `ss_base_model_version`."""
 
 
 class Lazy(Updates):
@@ -153,7 +175,7 @@ def aligned(adapters: Sequence[Adapter], any_base: bool = False) -> Aligned:
     Raises
     ------
     AdapterError
-        If there is no adapter, one module has two shapes or is an embedding in one adapter only,
+        If there is no adapter, one module has two shapes or is of another kind in another adapter,
         or two adapters name different base models or different revisions of one.
     """
     if not adapters:
@@ -161,6 +183,11 @@ def aligned(adapters: Sequence[Adapter], any_base: bool = False) -> Aligned:
         raise refusal(place, "none were given", "give at least one")
     first: dict[str, Adapter] = {}
     for adapter in adapters:
+        one, two = adapters[0].info, adapter.info
+        if one.naming != two.naming:
+            names = f"those of {one.naming or 'one network'}, here those of {two.naming or 'one'}"
+            remedy = "bring them to one form first (loratheory convert)"
+            raise refusal(two.name, f"modules have other names than in {one.name}: {names}", remedy)
         for module, shape in adapter.shapes.items():
             _same_kind(module, shape, adapter, first.setdefault(module, adapter))
     shapes = {module: adapter.shapes[module] for module, adapter in first.items()}
@@ -174,9 +201,21 @@ def _same_kind(module: str, shape: Shape, adapter: Adapter, other: Adapter) -> N
     if shape != other.shapes[module]:
         fact = f"{other.info.name} changes a {other.shapes[module]} map, {adapter.info.name} a"
         raise refusal(place, f"{fact} {shape} one", remedy)
-    if (module in adapter.info.embeddings) != (module in other.info.embeddings):
-        fact = f"an embedding in only one of {other.info.name} and {adapter.info.name}"
-        raise refusal(place, fact, remedy)
+    for kind, one, two in (
+        (
+            "an embedding in only one of",
+            module in adapter.info.embeddings,
+            module in other.info.embeddings,
+        ),
+        (
+            "not the same convolution in",
+            adapter.info.kernels.get(module),
+            other.info.kernels.get(module),
+        ),
+    ):
+        if one != two:
+            fact = f"{kind} {other.info.name} and {adapter.info.name}"
+            raise refusal(place, fact, remedy)
 
 
 def same_base(adapters: Sequence[Adapter]) -> tuple[str, ...]:
@@ -209,11 +248,23 @@ def _common(adapters: Sequence[Adapter], any_base: bool) -> Info:
         config = {k: v for k, v in config.items() if adapter.info.config.get(k) == v}
     if any(adapter.info.config.get("fan_in_fan_out") for adapter in adapters):
         config["fan_in_fan_out"] = True
+    adapted = [a.info.config[PARAMETERS] for a in adapters if a.info.config.get(PARAMETERS)]
+    if adapted:
+        if any({*names} != {*adapted[0]} for names in adapted):
+            fact = f"differ: {shown(adapted)}, which decides what their tensors adapt"
+            raise refusal(PARAMETERS, fact, "combine adapters of the same parameters")
+        config[PARAMETERS] = adapted[0]
+    form = {adapter.info.form for adapter in adapters}
+    header = adapters[0].info.header.items()
     return Info(
         name=" + ".join(dict.fromkeys(adapter.info.name for adapter in adapters)),
         base=named[0].info.base if named else "",
         dtype=max((adapter.info.dtype for adapter in adapters), key=DTYPES.index),
         embeddings=frozenset().union(*(adapter.info.embeddings for adapter in adapters)),
+        kernels=dict(ChainMap(*(dict(adapter.info.kernels) for adapter in adapters))),
+        form=form.pop() if len(form) == 1 else "",
+        naming=adapters[0].info.naming,
+        header={k: v for k, v in header if all(a.info.header.get(k) == v for a in adapters)},
         config=config,
         notes=(*(note for adapter in adapters for note in adapter.info.notes), *revisions),
     )

@@ -10,18 +10,13 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-from loratheory.adapters._adapter import AdapterError, refusal, shown
+from loratheory.adapters._adapter import PARAMETERS, AdapterError, refusal, shown
 
 _EXPORT = "export it as a plain LoRA adapter first"
 _CONVERT = (
     "convert it with PEFT's save_pretrained(..., path_initial_model_for_weight_conversion=...)"
 )
 REFUSED = {
-    "use_dora": ("DoRA rescales the base weight, which no added matrix does", _EXPORT),
-    "lora_bias": ("a bias is not a low-rank update", "train with lora_bias=False"),
-    "modules_to_save": ("whole modules were trained", "train without modules_to_save"),
-    "trainable_token_indices": ("whole rows were trained", "train without trainable tokens"),
-    "target_parameters": ("parameters outside linear layers were adapted", _EXPORT),
     "layer_replication": ("the layers of the base are repeated", "use a base with these layers"),
     "alora_invocation_tokens": ("the adapter acts on some tokens only", _EXPORT),
     "use_qalora": ("inputs are pooled before the adapter", _EXPORT),
@@ -36,7 +31,6 @@ IS_ON_WHEN_EMPTY = (  # in PEFT
     "arrow_config",
     "kasa_config",
     "monteclora_config",
-    "trainable_token_indices",
     "use_bdlora",
 )
 CHANGES_BASE = ("pissa", "olora", "corda", "lora_ga", "loftq")
@@ -50,6 +44,7 @@ DEFAULTS = {
 }
 """PEFT's targets where a file names none, by the base's `model_type`."""
 
+NAME = "adapter_config.json"
 RESTORE = "restore the file as PEFT saved it"
 _LIMIT = 16 * 2**20  # bytes
 _SECONDS = 1.0  # that a pattern may take to match one name
@@ -61,6 +56,11 @@ def _or_null(*kinds: type) -> Check:
     names = {str: "a text", bool: "true, false", dict: "an object"}
     words = " or ".join(names[kind] for kind in kinds)
     return lambda value: value is None or isinstance(value, kinds), f"it must be {words} or null"
+
+
+def _by_module(rows: Any) -> dict[str, Any]:
+    """Rows by the module's name; PEFT has a list mean the embedding of the input."""
+    return rows if isinstance(rows, dict) else {"": rows or []}
 
 
 def _listed(value: Any, kind: type) -> bool:
@@ -78,6 +78,10 @@ _NUMBER: Check = (
 _NAMES: Check = (
     lambda value: value is None or isinstance(value, str) or _listed(value, str),
     "it must be a list of names, a regular expression or null",
+)
+_LISTED: Check = (
+    lambda value: value is None or _listed(value, str),
+    "it must be a list of names or null",
 )
 _PATTERN: Check = (lambda value: isinstance(value, dict), "it must be an object, {} if empty")
 _TEXT, _SWITCH, _OBJECT = _or_null(str), _or_null(bool), _or_null(dict)
@@ -105,17 +109,36 @@ CHECKS: dict[str, Check] = {
         lambda value: value is None or value in TASKS,
         f"it must be null or {', '.join(TASKS)}",
     ),
+    "bias": (
+        lambda value: value in ("none", "all", "lora_only"),
+        "it must be none, all or lora_only",
+    ),
+    PARAMETERS: _LISTED,
+    "modules_to_save": _LISTED,
+    "trainable_token_indices": (
+        lambda value: all(_listed(rows, int) for rows in _by_module(value).values()),
+        "it must be a list of rows, or such lists by module",
+    ),
     **dict.fromkeys(("use_rslora", "fan_in_fan_out", "ensure_weight_tying"), _SWITCH),
+    **dict.fromkeys(("use_dora", "lora_bias"), _SWITCH),
     **dict.fromkeys(("base_model_name_or_path", "revision"), _TEXT),
     **dict.fromkeys(("auto_mapping", "corda_config", "lora_ga_config", "loftq_config"), _OBJECT),
     **dict.fromkeys(("eva_config", "velora_config", "runtime_config"), _OBJECT),
 }
 """What PEFT takes as the value of a key that a file has, and what to say where it does not."""
 
-HANDED_ON = ("task_type", "auto_mapping", "revision", "fan_in_fan_out", "target_modules")
-_OTHERS = ("peft_type", "bias", "peft_version", "inference_mode", "megatron_core")
+HANDED_ON = (
+    "task_type",
+    "auto_mapping",
+    "revision",
+    "fan_in_fan_out",
+    "target_modules",
+    PARAMETERS,
+)
+_OTHERS = ("peft_type", "peft_version", "inference_mode", "megatron_core")
 KNOWN = frozenset([*REFUSED, *CHECKS, *_OTHERS, "qalora_group_size"])
 
+WRAPPED = ".base_layer"
 PROJECTION = ".base_layer.out_proj"  # of an nn.MultiheadAttention; its block decides for it
 TWICE = 2.0  # PEFT 0.21 adds the update of that projection twice: in the block and in the layer
 
@@ -233,19 +256,24 @@ class Config:
     or the adapter's effect is more than a low-rank update.
     """
 
-    def __init__(self, file: Path) -> None:
-        values = json_file(file, _LIMIT)
+    def __init__(self, file: Path, values: dict[str, Any] | None = None) -> None:
+        values = json_file(file, _LIMIT) if values is None else values
         _representable(file, values)
         for key, (accepts, remedy) in CHECKS.items():
             if key in values and not accepts(values[key]):
                 raise refusal(file, f"{key} is {shown(values[key])}", remedy)
         self.base = str(values.get("base_model_name_or_path") or "")
         self.tied = bool(values.get("ensure_weight_tying"))
+        self.dora = bool(values.get("use_dora"))
+        self.biased = bool(values.get("lora_bias"))
+        self.bias = values.get("bias", "none") != "none"
         self.rest = handed_on(values)
         self._values, self._file = values, file
         self._ranks = self._patterns("rank_pattern", _WHOLE)
         self._alphas = self._patterns("alpha_pattern", _NUMBER)
         targets = values.get("target_modules")
+        if targets is None and values.get(PARAMETERS):
+            targets = []
         if targets is None:  # PEFT then takes its default for the base
             kind = _model_type(values)
             fitting = (names.split() for names, of in DEFAULTS.items() if kind in of.split())
@@ -297,8 +325,29 @@ class Config:
         scale = alpha / (math.sqrt(r) if self._values.get("use_rslora") else r)
         return TWICE * scale if module.endswith(PROJECTION) else scale
 
+    def parameters(self, module: str) -> list[str]:
+        """The parameters of a module that are adapted as such; PEFT nests one in another."""
+        while module.endswith(WRAPPED):
+            module = module.removesuffix(WRAPPED)
+        named = (name.rpartition(".") for name in self._values.get(PARAMETERS) or ())
+        return [f"{module}.{own}" for owner, _, own in named if _matches((owner,), module)]
+
+    def saved(self, key: str) -> str:
+        """The module of `modules_to_save` that a tensor belongs to, empty if none."""
+        path = key.split(".")
+        names = tuple(self._values.get("modules_to_save") or ())
+        above = (".".join(path[:length]) for length in range(1, len(path)))
+        return next((module for module in above if _matches(names, module)), "")
+
+    def rows(self, module: str) -> list[int]:
+        """Which rows of an embedding were trained."""
+        found = _by_module(self._values.get("trainable_token_indices"))
+        return next((r for name, r in found.items() if not name or _matches((name,), module)), [])
+
     def adapts(self, module: str) -> bool:
         """PEFT's rule, as far as the file alone can tell."""
+        if self.parameters(module):
+            return True
         module = module.removesuffix(PROJECTION)
         if _matches(self._excluded, module):
             return False
@@ -334,9 +383,6 @@ def _representable(file: Path, values: dict[str, Any]) -> None:
     kind = values.get("peft_type")
     if kind != "LORA":
         raise refusal(file, f"peft_type is {shown(kind)}", 'only "LORA" adapters can be read')
-    if values.get("bias", "none") != "none":
-        fact = f"bias is {shown(values['bias'])}: biases of the base were trained"
-        raise refusal(file, fact, 'train with bias="none"')
     for key, (reason, remedy) in REFUSED.items():
         value = values.get(key)
         if value or (value is not None and key in IS_ON_WHEN_EMPTY):

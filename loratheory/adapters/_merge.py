@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from loratheory.adapters import _rules
-from loratheory.adapters._adapter import Adapter, Aligned, Lazy, aligned
+from loratheory.adapters._adapter import Adapter, Aligned, Lazy, Whole, aligned
 from loratheory.adapters._entrywise import SPACES, added, drop, elected, entrywise, trim
 from loratheory.adapters._moments import Roots, roots
 from loratheory.adapters._rules import MergeError, Options, Rule
@@ -209,6 +209,7 @@ def merge(
     moments: Sequence[Roots] | None = None,
     rng: np.random.Generator | None = None,
     any_base: bool = False,
+    others: str = "refuse",
 ) -> Adapter:
     """Return one adapter that merges several.
 
@@ -238,6 +239,10 @@ def merge(
         then has a stream of its own, whatever the order in which modules are looked up.
     any_base : bool
         Merge adapters although they name different base models.
+    others : str
+        What becomes of tensors that take the place of the base's own (`Info.others`), which no
+        rule can merge: ``first``, those of the first adapter that has them; ``mean``, the mean of
+        those that have them; or ``refuse``.
 
     Returns
     -------
@@ -287,7 +292,41 @@ def merge(
         low = chosen.rule(updates, factors, local)
         return low if coefficient == 1 else low * coefficient
 
-    return Adapter(Lazy(tuple(library.shapes), _merged), library.shapes, library.info)
+    info = replace(library.info, others=_others(library.adapters, others))
+    return Adapter(Lazy(tuple(library.shapes), _merged), library.shapes, info)
+
+
+def _others(adapters: Sequence[Adapter], choice: str) -> dict[str, Whole]:
+    """What the merge puts in place of the base's own tensors."""
+    if choice not in ("first", "mean", "refuse"):
+        message = f"others is {choice!r}: choose one of first, mean, refuse"
+        raise MergeError(message)
+    found: dict[str, list[Whole]] = {}
+    for adapter in adapters:
+        for name, whole in adapter.info.others.items():
+            found.setdefault(name, []).append(whole)
+    if found and choice == "refuse":
+        named = ", ".join([*found][:3]) + ", …" * (len(found) > 3)
+        message = (
+            f"no rule merges what takes the place of the base's own tensors ({named}): choose "
+            "others='first' or 'mean' (--others)"
+        )
+        raise MergeError(message)
+    return {name: _one_of(name, wholes, choice) for name, wholes in found.items()}
+
+
+def _one_of(name: str, wholes: list[Whole], choice: str) -> Whole:
+    if choice == "first":
+        return wholes[0]
+    if len({(whole.kind, whole.shape) for whole in wholes}) > 1:
+        shapes = ", ".join(str(whole.shape) for whole in wholes)
+        message = f"{name} has the shapes {shapes}, which have no mean: choose others='first'"
+        raise MergeError(message)
+
+    def _mean() -> Any:
+        return sum(np.asarray(whole.load(), np.float64) for whole in wholes) / len(wholes)
+
+    return replace(wholes[0], load=_mean)
 
 
 _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {

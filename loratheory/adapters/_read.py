@@ -1,52 +1,40 @@
-"""A PEFT folder from a stranger as an `Adapter`: proven by its headers, loaded module by module.
+"""Adapters of strangers as `Adapter`: proven by their headers, loaded module by module.
 
-The layout of a safetensors file is proven by the safetensors library, with which PEFT loads; the
-places of the tensors are then taken from the header as they stand. Numbers are read by seek and
-read, one tensor at a time. Nothing is mapped: pages of a mapping count as resident for as long as
-it is open.
+A PEFT folder has a configuration; a single file has a number alpha beside each pair of factors, or
+the configuration in its header, or neither.
 """
 
 import math
 import os
-import re
-import stat
-from collections.abc import Iterator
-from io import BufferedReader
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
-import ml_dtypes
-import numpy as np
-from safetensors import SafetensorError, safe_open
-
-from loratheory.adapters._adapter import DTYPES, Adapter, Info, Lazy, refusal, shown
-from loratheory.adapters._config import Config, json_file, json_object, opened, unreadable
+from loratheory.adapters._adapter import DTYPES, Adapter, Info, Lazy, Whole, refusal, shown
+from loratheory.adapters._base import rescaled, tensors_of
+from loratheory.adapters._config import NAME, WRAPPED, Config, json_file, json_object
+from loratheory.adapters._names import PREFIXES, naming, parsed
+from loratheory.adapters._pairs import HALF, Pair, pairs_of, update
+from loratheory.adapters._place import located
+from loratheory.adapters._tensors import Tensor, header, inside, load, metadata
 from loratheory.lowrank import LowRank
-from loratheory.shapes import Float
 
-NAME = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 INDEX = "adapter_model.safetensors.index.json"
 PREFIX = "base_model.model."
-KINDS = {
-    "float16": np.dtype(np.float16),
-    "bfloat16": np.dtype(ml_dtypes.bfloat16),
-    "float32": np.dtype(np.float32),
-    "float64": np.dtype(np.float64),
-}
-CODES = dict(zip(("F16", "BF16", "F32", "F64"), DTYPES, strict=True))
+IN_HEADER = "lora_adapter_metadata"  # where diffusers keeps PEFT's configuration
+KEPT = ("ss_base_model_version", "ss_v2", "modelspec.architecture", "modelspec.implementation")
+ROWS = ".token_adapter.trainable_tokens_delta"
 _INDEX_LIMIT = 100_000_000  # bytes, the limit of the safetensors library for headers
-LARGEST = float(np.finfo(np.float32).max)  # a norm of larger float64 numbers may overflow
-_KEY = re.compile(
-    r"(?P<module>.+)\.(?:lora_(?P<half>[AB])(?:\.(?P<name>[^.]+))?\.weight"
-    r"|lora_embedding_(?P<token>[AB])(?:\.(?P<label>[^.]+))?)",
-    re.DOTALL,  # a name may hold anything
-)
 _FOREIGN = {
-    "lora_magnitude_vector": "holds DoRA magnitudes: export it as a plain LoRA adapter first",
-    "modules_to_save": "is a whole trained module: train without modules_to_save",
-    "bias": "is a trained bias: train without biases",
-    "trainable_tokens": "holds trained token rows: train without them",
+    "hada": "belongs to LoHa, a product entry by entry: have its trainer export a LoRA",
+    "lokr": "belongs to LoKr, a Kronecker product: have its trainer export a LoRA",
+    "oft": "belongs to OFT, which rotates the base: have its trainer export a LoRA",
+    "diff": "is a whole difference of weights: extract a LoRA from the tuned model",
+    "dora_scale": "is a DoRA magnitude, for which trainers have two rules: export a plain LoRA",
+    "bias": "is a trained bias, which the configuration denies: correct its bias",
 }
 _RESIZED = (
     "is a whole embedding or head, which PEFT stores where the vocabulary was resized or a config "
@@ -54,55 +42,97 @@ _RESIZED = (
 )
 
 
-def read(folder: str | os.PathLike[str]) -> Adapter:
-    """Return the adapter in a PEFT folder, its numbers still on the disk.
+class Found(NamedTuple):
+    """What the files of one adapter hold; the layout is proven, no number is read."""
+
+    pairs: dict[str, Pair]
+    info: Info
+
+
+def read(
+    place: str | os.PathLike[str],
+    *,
+    base: str | os.PathLike[str] | None = None,
+    subfolder: str = "",
+    revision: str | None = None,
+    download: bool = False,
+) -> Adapter:
+    """Return an adapter, its numbers still on the disk.
 
     Parameters
     ----------
-    folder : path
-        The folder that holds `adapter_config.json` and `adapter_model.safetensors` (or its
-        shards with their index). A pickled `.bin` is never opened.
+    place : path or str
+        A folder that PEFT saved, a single safetensors file (of kohya's scripts, of diffusers, or
+        PEFT's tensors), or an id of the Hugging Face hub: ``owner/name`` or
+        ``owner/name/file.safetensors``. A pickled file is never opened.
+    base : path, optional
+        The folder of the base model's safetensors, which DoRA needs.
+    subfolder : str
+        Where below `place` the adapter lies.
+    revision : str, optional
+        Branch, tag or commit of an id.
+    download : bool
+        Whether an id that is not in the cache may be fetched from the hub.
 
     Returns
     -------
     Adapter
-        ``adapter[module]`` is PEFT's update of that module, scale included, in float32 (float64
-        where the file has it), loaded at each look-up; modules in natural order. Costs reading
-        the headers now, and two tensors a look-up.
+        ``adapter[module]`` is the update of that module, scale included, in float32 (float64
+        where the file has it), loaded at each look-up; modules in natural order. A convolution's
+        is flattened (`Info.kernels`), each fused expert is a module, DoRA's is dense, and what
+        replaces tensors of the base is in `Info.others`. Costs reading the headers now, and two
+        tensors a look-up.
 
     Raises
     ------
     AdapterError
-        If anything in the folder is damaged, contradictory, or not a plain LoRA update; a look-up
-        raises it for numbers that are not finite.
+        If anything in the files is damaged, contradictory, or no update; a look-up raises it for
+        numbers that are not finite.
     """
-    home = Path(folder)
-    _is_adapter(home)
-    config = Config(inside(home, NAME))
-    tensors = dict(_tensors(home))
-    pairs, notes = _pairs(home, config, tensors)
-    widest = max((t.dtype for p in pairs.values() for t in (p.up, p.down)), key=DTYPES.index)
-    info = Info(
-        name=str(folder),
-        base=config.base,
-        dtype=widest,
+    home = located(place, subfolder, revision, download=download)
+    if home.name == WEIGHTS and (home.parent / NAME).exists():
+        home = home.parent
+    pairs, info = _of_file(home) if home.is_file() else _of_folder(home)
+    scaled = next((pair.magnitude for pair in pairs.values() if pair.magnitude), None)
+    if scaled and base is None:
+        fact = "DoRA rescales the base weight, which no added matrix does without the base"
+        raise refusal(scaled.place, fact, "give the base model's folder: base=… (--base)")
+    weights = tensors_of(base) if scaled and base is not None else {}
+    halves = [t for pair in pairs.values() for t in (pair.up, pair.down) if t]
+    info = replace(
+        info,
+        name=os.path.join(os.fspath(place), subfolder) if subfolder else os.fspath(place),  # noqa: PTH118
+        dtype=max((half.dtype for half in halves), key=DTYPES.index),
         embeddings=frozenset(name for name, pair in pairs.items() if pair.embedding),
-        config=config.rest,
-        notes=notes,
+        kernels={name: pair.kernel for name, pair in pairs.items() if len(pair.kernel) > 1},
         scales={name: pair.scale for name, pair in pairs.items()},
     )
-    shapes = {name: (p.up.shape[0], p.down.shape[1]) for name, p in pairs.items()}
-    return Adapter(Lazy(tuple(pairs), lambda name: _update(name, pairs[name])), shapes, info)
+    recent = lru_cache(maxsize=2)(load)  # the tensors of fused experts are asked for by each
+
+    def _update(name: str) -> LowRank:
+        pair = pairs[name]
+        low = update(name, pair, recent if pair.expert else load)
+        if pair.magnitude is None:
+            return low
+        return rescaled(name, low, load(pair.magnitude), weights, info)
+
+    shapes = {name: (p.up.shape[0], math.prod(p.kernel)) for name, p in pairs.items()}
+    return Adapter(Lazy(tuple(pairs), _update), shapes, info)
+
+
+# A folder.
 
 
 def _is_adapter(home: Path) -> None:
     """Refuse, with directions, what is no adapter folder."""
-    if not home.is_dir():
-        fact = "this is a file" if home.exists() else "there is no such folder"
-        raise refusal(home, fact, f"name the folder that holds {NAME}")
     if not os.path.lexists(home / NAME):
         below = sorted(str(path.parent) for path in home.glob(f"*/{NAME}"))
-        advice = f"name {' or '.join(below[:3])}" if below else "name the folder PEFT saved"
+        files = sorted(str(path) for path in home.glob("*.safetensors"))
+        advice = (
+            f"name {' or '.join((below or files)[:3])}"
+            if below or files
+            else "name the folder PEFT saved"
+        )
         raise refusal(home, f"holds no {NAME}", advice)
     if not any(os.path.lexists(home / name) for name in (WEIGHTS, INDEX)):
         pickled = [path.name for path in sorted(home.glob("*.bin"))]
@@ -110,143 +140,6 @@ def _is_adapter(home: Path) -> None:
             fact = f"the weights are pickled ({shown(pickled[0])}), which can run any code"
             raise refusal(home, fact, "have them saved with safe_serialization=True")
         raise refusal(home, f"holds no {WEIGHTS}", "name the folder PEFT saved, with its weights")
-
-
-def inside(folder: Path, name: str) -> Path:
-    """Return the regular file `name` of `folder`, sure that it does not lead elsewhere.
-
-    Links are followed within the folder, and from a snapshot of the Hugging Face cache into the
-    blobs of the same repository, which is how that cache stores every file.
-    """
-    path = folder / name
-    if not name or Path(name).name != name or "\\" in name or "\0" in name:
-        fact = f"the file name {shown(name)} leads out of the folder"
-        raise refusal(folder, fact, "name files of the folder itself")
-    try:
-        real, home = path.resolve(strict=True), folder.resolve()
-        mode = real.stat().st_mode
-    except (OSError, RuntimeError, ValueError) as error:
-        raise unreadable(path, error) from None
-    homes = [home]
-    if home.parent.name == "snapshots":
-        homes.append(home.parent.parent / "blobs")
-    if not any(real.is_relative_to(place) for place in homes):
-        fact = f"the link leads out of the folder, to {real}"
-        raise refusal(path, fact, "put the file itself there if you trust it")
-    if not stat.S_ISREG(mode):
-        raise refusal(path, "this is not a regular file", "put the adapter's own file there")
-    return path
-
-
-class Tensor(NamedTuple):
-    """Where one tensor lies: `start` is its first byte in the file, `stamp` the file's state."""
-
-    file: Path
-    key: str
-    dtype: str
-    shape: tuple[int, ...]
-    start: int
-    stamp: tuple[int, ...]
-
-    @property
-    def place(self) -> str:
-        """How messages call it."""
-        return f"{self.file}: tensor {shown(self.key)}"
-
-
-def _stamp(source: BufferedReader) -> tuple[int, ...]:
-    state = os.fstat(source.fileno())
-    return state.st_size, state.st_ino, state.st_mtime_ns
-
-
-def header(file: Path) -> dict[str, Tensor]:
-    """Return every tensor's place, once the safetensors library has proven the whole layout.
-
-    Together they fill the file without gap or overlap. Refused if the file is cut, its header
-    damaged, or a tensor holds anything but floating-point numbers of 16, 32 or 64 bits.
-    """
-    with opened(file) as source:  # before the library looks: a later change shows in the stamp
-        stamp = _stamp(source)
-        try:
-            with safe_open(file, framework="numpy"):
-                pass
-            length = int.from_bytes(source.read(8), "little")
-            entries = json_object(file, source.read(length))
-        except SafetensorError as error:
-            fact = f"the safetensors library refuses this file of {stamp[0]} bytes ({error})"
-            remedy = "if it was cut or changed, copy or download the file again"
-            raise refusal(file, fact, remedy) from None
-        except OSError as error:
-            raise unreadable(file, error) from None
-    entries.pop("__metadata__", None)
-    tensors = {}
-    for key, entry in entries.items():
-        code, shape, start = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"][0]
-        tensors[key] = Tensor(file, key, CODES.get(code, ""), shape, 8 + length + start, stamp)
-        if code not in CODES:
-            remedy = f"save it in one of {', '.join(DTYPES)}"
-            raise refusal(tensors[key].place, f"dtype is {shown(code)}", remedy)
-    return tensors
-
-
-def load(tensor: Tensor) -> Float[np.ndarray, "..."]:
-    """Return the numbers of one tensor, all finite; nothing of the file stays open.
-
-    float64 stays; all else becomes float32, which holds it exactly. Refused if the file has changed
-    since its header was read, or an entry is NaN or infinite.
-    """
-    stored = "<u2" if tensor.dtype == "bfloat16" else KINDS[tensor.dtype].newbyteorder("<")
-    values = np.empty(math.prod(tensor.shape), stored)
-    try:
-        with opened(tensor.file) as source:
-            same = _stamp(source) == tensor.stamp
-            source.seek(tensor.start)
-            size = source.readinto(values.data.cast("B"))
-    except OSError as error:
-        raise unreadable(tensor.file, error) from None
-    if not same or size != values.nbytes:
-        raise refusal(tensor.place, "the file changed while it was being read", "read it again")
-    if tensor.dtype == "bfloat16":
-        values = (values.astype(np.uint32) << 16).view(np.float32)
-    kind = np.float64 if tensor.dtype == "float64" else np.float32
-    with np.errstate(invalid="ignore"):  # signalling NaN, refused in the next step
-        wide = values.astype(kind, copy=False).reshape(tensor.shape)
-    finite(tensor.place, wide)
-    return wide
-
-
-def finite(place: str, array: Float[np.ndarray, "..."], cause: str = "") -> None:
-    """Refuse NaN and infinity, by place and position."""
-    good = np.isfinite(array)
-    if not good.all():
-        spot = np.unravel_index(int(good.argmin()), array.shape)
-        fact = f"{float(array[spot])} at position {[int(index) for index in spot]}{cause}"
-        raise refusal(place, fact, "every entry must be finite: redo the step that produced it")
-
-
-# From tensors to updates.
-
-
-class Pair(NamedTuple):
-    """The two tensors of one module, and what its update needs beside them."""
-
-    up: Tensor
-    down: Tensor
-    scale: float
-    embedding: bool
-
-
-def _update(name: str, pair: Pair) -> LowRank:
-    up, down = load(pair.up), load(pair.down)
-    wide = max(up.dtype, down.dtype)
-    with np.errstate(over="ignore"):
-        scaled = up.astype(wide, copy=False) * wide.type(pair.scale)
-    finite(pair.up.place, scaled, f" once scaled by {pair.scale:g} for module {name}")
-    for tensor, factor in ((pair.up, scaled), (pair.down, down)):
-        if wide == np.float64 and abs(factor).max() > LARGEST:
-            fact = f"an entry of {abs(factor).max():.3g} in module {shown(name)}"
-            raise refusal(tensor.place, fact, f"entries must be below {LARGEST:.3g}")
-    return LowRank(scaled, down.astype(wide, copy=False))
 
 
 def _tensors(home: Path) -> Iterator[tuple[str, Tensor]]:
@@ -270,31 +163,31 @@ def _tensors(home: Path) -> Iterator[tuple[str, Tensor]]:
         yield from shard.items()
 
 
-def _pairs(
-    home: Path, config: Config, tensors: dict[str, Tensor]
-) -> tuple[dict[str, Pair], tuple[str, ...]]:
-    """The tensors by module in natural order, and what was set aside."""
+def _of_folder(home: Path) -> Found:
+    """What a PEFT folder holds, by PEFT's own rules of what it loads."""
+    _is_adapter(home)
+    config = Config(inside(home, NAME))
     halves: dict[str, dict[str, Tensor]] = {}
     names: dict[str | None, str] = {}
     copies: dict[str, Tensor] = {}
+    others: dict[str, Whole] = {}
     unread: dict[str, str] = {}
+    tensors = dict(_tensors(home))
     for key, tensor in tensors.items():
-        match = _KEY.fullmatch(key)
-        if not match:
-            copies[_copied(tensor)] = tensor
+        part = parsed(key, peft=True)
+        if part is None:
+            if whole := dict(_wholes(config, key.removeprefix(PREFIX), tensor)):
+                others |= whole
+            else:
+                copies[_copied(tensor)] = tensor
             continue
         if not key.startswith(PREFIX) or key.startswith(2 * PREFIX):
             twice = key.startswith(PREFIX)
             fact = f"begin with {PREFIX} twice" if twice else f"do not begin with {PREFIX}"
-            unread[match["module"]] = f"their keys {fact}"
+            unread[part.module] = f"their keys {fact}"
             continue
-        module, half = match["module"].removeprefix(PREFIX), match["half"] or match["token"]
-        names.setdefault(match["name"] or match["label"], key)
-        kind = half + ("" if match["half"] else " of tokens")
-        if kind in halves.setdefault(module, {}):
-            fact = f"two tensors claim to be lora_{half} of {shown(module)}"
-            raise refusal(tensor.file, fact, "keep the one that belongs to this adapter")
-        halves[module][kind] = tensor
+        names.setdefault(part.label, key)
+        _put(halves, part.module.removeprefix(PREFIX), part.role, tensor)
     if not halves and not unread:
         raise refusal(home, f"no LoRA tensor among {len(tensors)}", "name a LoRA adapter's folder")
     if len(names) > 1:
@@ -310,9 +203,22 @@ def _pairs(
         fact = f"PEFT would load none of its {len(unread)} modules: {[*unread.values()][-1]}"
         remedy = "save it again with save_pretrained, or correct its keys or target_modules"
         raise refusal(home, fact, remedy)
-    pairs = {module: _pair(home, config, module, halves[module]) for module in order}
+    pairs: dict[str, Pair] = {}
+    for module in order:
+        pairs |= pairs_of(f"{home}: module {shown(module)}", "", module, halves[module], config)
     aside = tuple(_set_aside(module, copy, pairs) for module, copy in copies.items())
-    return pairs, (*config.notes, *_named(home, *names), *_ignored(home, unread), *aside)
+    notes = (*config.notes, *_named(home, *names), *_ignored(home, unread), *aside)
+    notes = (*notes, *_apart(home, others))
+    info = Info(base=config.base, config=config.rest, notes=notes, others=others, form="peft")
+    return Found(pairs, info)
+
+
+def _put(halves: dict[str, dict[str, Tensor]], module: str, role: str, tensor: Tensor) -> None:
+    """File a tensor under its module; refuse a second one of the same role."""
+    if role in halves.setdefault(module, {}):
+        fact = f"two tensors claim to be {HALF.get(role, role)} of {shown(module)}"
+        raise refusal(tensor.file, fact, "keep the one that belongs to this adapter")
+    halves[module][role] = tensor
 
 
 def _named(home: Path, label: str | None = None) -> Iterator[str]:
@@ -325,10 +231,10 @@ def _named(home: Path, label: str | None = None) -> Iterator[str]:
 def _is_tied(halves: dict[str, Tensor], others: dict[str, dict[str, Tensor]]) -> bool:
     """Whether these are the factors of an embedding's transpose: the head that is tied to it."""
     return any(
-        {"A", "B"} == halves.keys()
-        and {"A of tokens", "B of tokens"} == other.keys()
-        and halves["A"].shape == other["B of tokens"].shape[::-1]
-        and halves["B"].shape == other["A of tokens"].shape[::-1]
+        {"down", "up"} == halves.keys()
+        and {"down of tokens", "up of tokens"} == other.keys()
+        and halves["down"].shape == other["up of tokens"].shape[::-1]
+        and halves["up"].shape == other["down of tokens"].shape[::-1]
         for other in others.values()
     )
 
@@ -351,13 +257,46 @@ def _natural(name: str) -> list[tuple[int, int, str]]:
     ]
 
 
+# What replaces tensors of the base.
+
+
+def _wholes(config: Config, key: str, tensor: Tensor) -> Iterator[tuple[str, Whole]]:
+    """What PEFT puts in place of tensors of the base: trained modules, biases and rows."""
+    module, _, last = key.rpartition(".")
+    if key.endswith(ROWS):
+        module = key.removesuffix(ROWS)
+        rows = config.rows(module)
+        if len(tensor.shape) != 2 or len({*rows}) != tensor.shape[0] or min(rows, default=0) < 0:
+            fact = f"has shape {[*tensor.shape]} for the rows {shown(rows)} of {shown(module)}"
+            raise refusal(tensor.place, fact, "correct trainable_token_indices")
+        every = lru_cache(maxsize=1)(load)
+        for place, row in enumerate(rows):
+            make = partial(lambda place: every(tensor)[place], place)
+            yield f"{module}[{row}]", Whole("row", module, tensor.shape[1:], make)
+    elif owner := config.saved(key):
+        yield key, Whole("module", owner, tensor.shape, partial(load, tensor))
+    elif last == "bias" and config.bias and len(tensor.shape) == 1:
+        module = module.removesuffix(WRAPPED)
+        yield f"{module}.bias", Whole("bias", module, tensor.shape, partial(load, tensor))
+
+
+def _apart(home: Path, others: Mapping[str, Whole]) -> Iterator[str]:
+    if others:
+        named = ", ".join([*others][:3]) + (", …" if len(others) > 3 else "")
+        count = "a tensor takes" if len(others) == 1 else f"{len(others)} tensors take"
+        fact = f"{home}: {count} the place of the base's own ({shown(named)})"
+        yield f"{fact}: no effect of theirs is counted"
+
+
 def _copied(tensor: Tensor) -> str:
     """The module whose frozen base weight this is; all else is refused."""
     key = tensor.key
     if key.endswith(".base_layer.weight"):
         return key.removeprefix(PREFIX).removesuffix(".base_layer.weight")
     parts = key.split(".")
-    reason = next((text for word, text in _FOREIGN.items() if word in parts), None)
+    last = parts[-1]
+    words = (text for word, text in _FOREIGN.items() if last == word or last.startswith(f"{word}_"))
+    reason = next(words, None)
     if len(tensor.shape) == 2 and parts[-2:] in (["lm_head", "weight"], ["embed_tokens", "weight"]):
         reason = _RESIZED
     reason = reason or "is no LoRA tensor: export the adapter as a plain LoRA adapter first"
@@ -369,7 +308,7 @@ def _set_aside(module: str, copy: Tensor, pairs: dict[str, Pair]) -> str:
     """The note on a frozen base weight that PEFT stored beside its adapter."""
     pair = pairs.get(module)
     if pair:
-        m, n = pair.up.shape[0], pair.down.shape[1]
+        m, n = pair.up.shape[0], math.prod(pair.kernel)
         if copy.shape == ((n, m) if pair.embedding else (m, n)):
             fact = f"{copy.place} is a base weight, taken for a copy of that of {module}"
             return f"{fact}: it is set aside, where PEFT puts it in place of the base's own"
@@ -377,21 +316,75 @@ def _set_aside(module: str, copy: Tensor, pairs: dict[str, Pair]) -> str:
     raise refusal(copy.place, fact, "save the adapter with save_embedding_layers=False")
 
 
-def _pair(home: Path, config: Config, module: str, halves: dict[str, Tensor]) -> Pair:
-    """The two halves of one module, agreeing with each other and with the config."""
-    place = f"{home}: module {shown(module)}"
-    embedding = "A of tokens" in halves or "B of tokens" in halves
-    wanted = ["A of tokens", "B of tokens"] if embedding else ["A", "B"]
-    if set(halves) != set(wanted):
-        fact = f"has {' and '.join(f'lora_{kind}' for kind in sorted(halves))}"
-        raise refusal(place, fact, "an update needs exactly lora_A and lora_B: restore the file")
-    down, up = (halves[kind] for kind in wanted)
-    r, shapes = config.rank(module), f"lora_A has shape {[*down.shape]}, lora_B {[*up.shape]}"
-    if len(up.shape) == 4 or len(down.shape) == 4:
-        raise refusal(place, f"{shapes}: a convolution", "only linear maps and embeddings work")
-    if len(up.shape) != 2 or len(down.shape) != 2 or 0 in up.shape + down.shape:
-        raise refusal(place, shapes, "they must be (r, inputs) and (outputs, r), none empty")
-    if up.shape[1] != r or down.shape[0] != r:
-        fact = f"{shapes}, but {NAME} gives it rank {shown(r)}"
-        raise refusal(place, fact, "correct r or rank_pattern, or restore the weights")
-    return Pair(up, down, config.scale(module), embedding)
+# A single file.
+
+
+def _of_file(file: Path) -> Found:
+    """What a single file holds, whichever form its keys have."""
+    if file.suffix in (".bin", ".pt", ".pth", ".ckpt"):
+        raise refusal(
+            file, "this file is pickled, which can run any code", "have it saved as safetensors"
+        )
+    if file.suffix != ".safetensors":
+        raise refusal(
+            file, "this is a file", f"name the folder that holds {NAME}, or a .safetensors"
+        )
+    tensors, texts = header(file), metadata(file)
+    halves: dict[str, dict[str, Tensor]] = {}
+    forms: dict[str, str] = {}
+    parts: dict[str, str] = {}
+    labels: dict[str | None, str] = {}
+    for key, tensor in tensors.items():
+        said = parsed(key)
+        if said is None:
+            _copied(tensor)
+            raise refusal(tensor.place, "is a base weight", "save the adapter without it")
+        name = said.part + said.module
+        forms.setdefault(said.form, key)
+        labels.setdefault(said.label, key)
+        parts[name] = said.part
+        _put(halves, name, said.role, tensor)
+    if not halves:
+        raise refusal(file, "holds no tensor", "name a LoRA adapter's file")
+    if "" in forms:
+        known = ", ".join(dict.fromkeys(start for _, start, _ in PREFIXES[:8]))
+        raise refusal(
+            file, f"the key {shown(forms[''])} begins as no form does", f"known are {known}"
+        )
+    for fact, kinds in (("have two forms", forms), ("belong to two adapters", labels)):
+        if len(kinds) > 1:
+            one, other, *_ = kinds.values()
+            raise refusal(
+                file, f"tensors {shown(one)} and {shown(other)} {fact}", "keep one of them"
+            )
+    configs = {}
+    if IN_HEADER in texts:
+        if any("alpha" in roles for roles in halves.values()):
+            raise refusal(file, f"has both alpha and {IN_HEADER}", "keep the one that holds")
+        configs = _configs(file, texts[IN_HEADER], {*parts.values()})
+    pairs: dict[str, Pair] = {}
+    for name in sorted(halves, key=_natural):
+        place, part = f"{file}: module {shown(name)}", parts[name]
+        own = (part, name.removeprefix(part), halves[name], configs.get(part))
+        pairs |= pairs_of(place, *own)
+    bare = [module for module in halves if "alpha" not in halves[module] and not configs]
+    notes = [note for config in configs.values() for note in config.notes]
+    if bare:
+        count = f"{len(bare)} of {len(halves)} modules ({bare[0]}{', …' if bare[1:] else ''})"
+        notes.append(f"{file}: {count} have no alpha: it is taken to be their rank, the scale 1")
+    bases = [texts.get(KEPT[0], ""), *(config.base for config in configs.values())]
+    kept = {key: texts[key] for key in KEPT if key in texts}
+    base = next(filter(None, bases), "")
+    form = next(iter(forms))
+    names = "" if form == "peft" else naming(pairs)
+    return Found(pairs, Info(base=base, notes=tuple(notes), form=form, naming=names, header=kept))
+
+
+def _configs(file: Path, text: str, parts: set[str]) -> dict[str, Config]:
+    """PEFT's configuration of each part, whose name may stand before the keys."""
+    values = json_object(file, text.encode())
+    configs = {}
+    for part in sorted(parts):
+        own = {key.removeprefix(part): v for key, v in values.items() if key.startswith(part)}
+        configs[part] = Config(file, {"peft_type": "LORA", **(own or values)})
+    return configs

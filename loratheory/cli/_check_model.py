@@ -87,7 +87,7 @@ def check_model(
     from loratheory.pretrained import load
     from loratheory.pretrained.check import checked, facts_in
 
-    library = [read(folder) for folder in folders or ()]
+    library = [read(folder, download=download) for folder in folders or ()]
     asked = facts_in(facts) if facts is not None else None
     bar = partial(progress, unit="module", desc="check")
     base = load(model, device=device, dtype=dtype, revision=revision, download=download)

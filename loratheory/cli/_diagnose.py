@@ -11,10 +11,14 @@ import typer
 
 from loratheory.cli._output import (
     AnyBase,
+    Base,
     Columns,
+    Download,
     Figure,
     Folders,
     Json,
+    Revision,
+    Subfolder,
     delivered,
     named,
     progress,
@@ -64,6 +68,10 @@ def diagnose(
         str | None,
         typer.Option(metavar="NAME", help="The base model, a folder or in the cache, for --probe."),
     ] = None,
+    base: Base = None,
+    subfolder: Subfolder = "",
+    revision: Revision = None,
+    download: Download = False,
     json: Json = None,
     figure: Figure = None,
 ) -> None:
@@ -91,12 +99,13 @@ def diagnose(
     common = {}
     if solutions:
         common["overlap"] = _overlaps(solutions)
+    where: Any = {"base": base, "subfolder": subfolder, "revision": revision, "download": download}
+    adapters = [read(folder, **where) for folder in folders]
     if solutions or probe:
-        adapters = [read(folder) for folder in folders]
         common |= weight_likeness(aligned(adapters, any_base=any_base))
         if probe:
             common["agreement"] = _agreement(adapters, probe, str(model))
-    diagnosis = verdict(*folders, any_base=any_base, progress=bar)
+    diagnosis = verdict(*adapters, any_base=any_base, progress=bar)
     shared = template_findings(diagnosis.adapters, common)
     diagnosis = replace(diagnosis, findings=(*diagnosis.findings, *shared))
     if delivered(json, diagnosis, figure, "overlap", diagnosis):

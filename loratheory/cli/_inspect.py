@@ -7,10 +7,14 @@ from typing import Annotated, Any
 import typer
 
 from loratheory.cli._output import (
+    Base,
     Columns,
+    Download,
     Figure,
     Folders,
     Json,
+    Revision,
+    Subfolder,
     delivered,
     progress,
     reachable,
@@ -24,10 +28,14 @@ def inspect(
     every: Annotated[
         bool, typer.Option("--all", help="A line for every module, not for every kind.")
     ] = False,
+    base: Base = None,
+    subfolder: Subfolder = "",
+    revision: Revision = None,
+    download: Download = False,
     json: Json = None,
     figure: Figure = None,
 ) -> None:
-    """Show modules, ranks, spectra and where the energy lies; needs no base model.
+    """Show modules, ranks, spectra and where the energy lies; only DoRA needs the base.
 
     Example: `loratheory inspect my_adapter --figure spectra.png`
 
@@ -40,7 +48,7 @@ def inspect(
     reachable(json, figure=figure)
     results = []
     for folder in folders:
-        adapter = read(folder)
+        adapter = read(folder, base=base, subfolder=subfolder, revision=revision, download=download)
         info = adapter.info
         bar = progress(spectra(adapter), len(adapter), unit="module", desc="read")
         modules = [{**dataclasses.asdict(s), "scale": info.scales.get(s.module)} for s in bar]

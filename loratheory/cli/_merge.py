@@ -8,11 +8,16 @@ import typer
 
 from loratheory.cli._output import (
     AnyBase,
+    Base,
+    Download,
     Folders,
     Json,
+    Output,
+    Revision,
+    Subfolder,
     delivered,
+    free,
     progress,
-    reachable,
     refused,
     say,
     show,
@@ -29,7 +34,7 @@ DISTANCES = (
 
 def merge(
     folders: Folders,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")],
+    output: Output,
     method: Annotated[str, typer.Option(help="One of `loratheory methods`.")] = "mean",
     weights: Annotated[
         str | None, typer.Option(help="Comma-separated, one a folder: `--weights=.7,-.3`.")
@@ -54,12 +59,22 @@ def merge(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing folder.")] = False,
     any_base: AnyBase = False,
+    others: Annotated[
+        str, typer.Option(help="Trained heads, biases and token rows: first, mean or refuse.")
+    ] = "refuse",
+    base: Base = None,
+    subfolder: Subfolder = "",
+    revision: Revision = None,
+    download: Download = False,
     audit: Annotated[
         bool, typer.Option(help="Measure what was given away; without, `sum` runs at disk speed.")
     ] = True,
     json: Json = None,
 ) -> None:
-    """Merge adapters into one folder that PEFT loads, and say what was given away in weights.
+    """Merge adapters into one, and say what was given away in weights.
+
+    The result has the form of the inputs: a folder that PEFT loads, or one file for kohya's
+    scripts, ComfyUI or diffusers (docs/formats.md). DoRA is merged exactly where `--base` is given.
 
     Example: `loratheory merge adapter_1 adapter_2 --method svd --weights=.7,.3 --rank 16 -o merged`
 
@@ -73,21 +88,22 @@ def merge(
     from loratheory import adapters as lib
     from loratheory.diagnosis import ModuleAudit, audited
 
-    reachable(json)
-    if json and json.absolute() == output.absolute():
-        refused(f"--json {json} is the folder to write: name a file elsewhere")
-    if not output.parent.is_dir():
-        refused(f"{output}: there is no folder {output.parent}: make it, or write elsewhere")
-    if output.exists() and not force:
-        refused(f"{output} exists: choose another folder, or add --force to replace an adapter")
-    together = lib.aligned([lib.read(folder) for folder in folders], any_base=any_base)
+    free(output, force=force, json=json)
+    where: Any = {"base": base, "subfolder": subfolder, "revision": revision, "download": download}
+    together = lib.aligned([lib.read(folder, **where) for folder in folders], any_base=any_base)
     chosen = _numbers(weights) if weights is not None else None
     options: dict[str, Any] = {"rank": rank, "space": space, "density": density, "ridge": ridge}
     if moments:
         options["moments"] = [lib.read_moments(file) for file in moments]
     rng = np.random.default_rng(seed)
     merged = lib.merge(
-        together, method, weights=chosen, coefficient=coefficient, rng=rng, **options
+        together,
+        method,
+        weights=chosen,
+        coefficient=coefficient,
+        rng=rng,
+        others=others,
+        **options,
     )
     share = 1.0 / len(folders) if method in ("mean", "chebyshev", "factor-mean") else 1.0
     compared = [coefficient * weight for weight in chosen or [share] * len(folders)]

@@ -60,7 +60,7 @@ def moments(
     from loratheory import pretrained as lib
     from loratheory.adapters import aligned, read, write_moments
 
-    library = [read(folder) for folder in folders]
+    library = [read(folder, download=download) for folder in folders]
     together = aligned(library, any_base=True)
     base = lib.load(model, device=device, dtype=dtype, revision=revision, download=download)
     names = [name for name in together.shapes if name not in together.info.embeddings]

@@ -21,7 +21,18 @@ Figure = Annotated[
     Path | None, typer.Option("--figure", metavar="FILE", help="Draw it: .pdf, .png or .svg.")
 ]
 Folders = Annotated[
-    list[Path], typer.Argument(metavar="FOLDER", help="Adapter folders as PEFT saves them.")
+    list[Path],
+    typer.Argument(
+        metavar="ADAPTER", help="PEFT folders, single .safetensors files, or Hugging Face ids."
+    ),
+]
+Base = Annotated[
+    Path | None,
+    typer.Option("--base", metavar="FOLDER", help="The base model's safetensors; DoRA needs them."),
+]
+Subfolder = Annotated[str, typer.Option(help="Where below a folder or id the adapter lies.")]
+Output = Annotated[
+    Path, typer.Option("-o", "--output", help="A PEFT folder, or a file NAME.safetensors.")
 ]
 AnyBase = Annotated[bool, typer.Option("--any-base", help="Accept different base model names.")]
 Label = Annotated[str, typer.Argument(help="A theorem, with or without `thm:`.")]
@@ -84,6 +95,17 @@ def reachable(json: Path | None = None, **files: Path | None) -> None:
             refused(f"{target}: there is no folder {target.parent}: make it, or write elsewhere")
         elif target.is_dir():
             refused(f"{target} is a folder: name a file in it, or elsewhere")
+
+
+def free(output: Path, *, force: bool, json: Path | None) -> None:
+    """Refuse places of an adapter that could not be written later, before any work is done."""
+    reachable(json)
+    if json and json.absolute() == output.absolute():
+        refused(f"--json {json} is the place to write: name a file elsewhere")
+    if not output.parent.is_dir():
+        refused(f"{output}: there is no folder {output.parent}: make it, or write elsewhere")
+    if output.exists() and not force:
+        refused(f"{output} exists: choose another place, or add --force to replace an adapter")
 
 
 def named(**options: str | None) -> None:

@@ -18,8 +18,8 @@ def fitted(model: Model, adapters: Sequence[Adapter]) -> tuple[Aligned, dict[str
     Raises
     ------
     ModelError
-        If a module is not in the model, or has another shape there. The message names the first
-        three and what would match.
+        If a module is not in the model, or has another shape there; the message names the first
+        three and what would match. Also if an adapter replaces tensors of the base.
     AdapterError
         If there is no adapter, or two do not fit each other.
 
@@ -30,6 +30,10 @@ def fitted(model: Model, adapters: Sequence[Adapter]) -> tuple[Aligned, dict[str
     """
     places = maps(model)
     for adapter in adapters:
+        if others := [*adapter.info.others]:
+            named = ", ".join(others[:SHOWN]) + (", …" if others[SHOWN:] else "")
+            fact = f"it replaces tensors of the base ({named})"
+            raise failure(adapter.info.name, fact, "hooks only add: load it with PEFT")
         _of_these_modules(model, adapter, places)
         _of_this_base(model, adapter)
     together = aligned(adapters, any_base=True)
@@ -40,7 +44,7 @@ def _of_these_modules(model: Model, adapter: Adapter, places: dict[str, Map]) ->
     """Refuse modules that are absent, of another shape, or embeddings where maps are."""
     absent = [name for name in adapter if name not in places]
     rename = f"{RIGHT_MODEL}, or rename its modules"
-    if any("experts" in name.split(".") for name in absent):
+    if any("experts" in name for name in absent):
         rename += "; experts kept in one tensor are not linear maps of their own"
     shapes = {name: places[name].shape for name in adapter if name not in absent}
     misshapen = [name for name in shapes if shapes[name] != adapter.shapes[name]]

@@ -1,0 +1,170 @@
+"""``loratheory convert``, an adapter in another form; ``extract``, one out of a tuned model."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from loratheory.cli._output import (
+    Base,
+    Download,
+    Json,
+    Output,
+    Revision,
+    Subfolder,
+    delivered,
+    free,
+    progress,
+    refused,
+    say,
+    show,
+)
+
+Kept = Annotated[
+    str | None, typer.Option("--dtype", help="float16, bfloat16 or float32; the input's if not.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace an existing adapter.")]
+
+
+def convert(
+    adapter: Annotated[
+        Path, typer.Argument(help="A PEFT folder, a .safetensors file, or a Hugging Face id.")
+    ],
+    output: Output,
+    to: Annotated[str, typer.Option(help="peft, kohya or diffusers.")] = "peft",
+    part: Annotated[
+        str, typer.Option(help="Only this part; of a PEFT folder, what it is: unet, transformer, …")
+    ] = "",
+    rank: Annotated[
+        int | None, typer.Option(min=1, help="Re-factor at this rank, and say what is lost.")
+    ] = None,
+    base: Base = None,
+    subfolder: Subfolder = "",
+    revision: Revision = None,
+    download: Download = False,
+    dtype: Kept = None,
+    force: Force = False,
+    json: Json = None,
+) -> None:
+    """Write an adapter in another tool's form, exactly, or say which module has no image there.
+
+    `peft` is a folder (one network's), `kohya` one file for sd-scripts, WebUI and ComfyUI,
+    `diffusers` one file for its pipelines. Names follow the key maps of Stable Diffusion 1 and 2,
+    SDXL, Flux and their text encoders; where one network fuses what the other splits, factors are
+    stacked or shared. With `--base` DoRA becomes a plain update, with `--rank` of a small rank.
+
+    Example: `loratheory convert kohya.safetensors --to diffusers -o pipeline.safetensors`
+
+    Example: `loratheory convert dora --base my_model --rank 32 -o plain`
+
+    JSON: an object `adapter, output, form, dtype, rounding, energy, lost, notes, names`; `names`
+    maps each module written to those that it was made of, `lost` is the squared norm that `--rank`
+    gave away.
+    """
+    from loratheory.adapters import FORMS, converted, read, write
+
+    free(output, force=force, json=json)
+    if to not in FORMS:
+        refused(f"--to {to}: choose one of {', '.join(FORMS)}")
+    given = read(adapter, base=base, subfolder=subfolder, revision=revision, download=download)
+    result, names = converted(given, to, part)
+    totals = {"energy": 0.0, "lost": 0.0}
+    with progress(count=len(result), unit="module", desc="convert") as bar:
+        watched = _watched(result, rank, totals, bar)
+        written = write(watched, output, form=to, dtype=dtype, force=force)
+    value = {
+        "adapter": str(adapter),
+        "output": str(output),
+        "form": to,
+        "dtype": written.dtype,
+        "rounding": written.rounding,
+        **totals,
+        "notes": given.info.notes,
+        "names": names,
+    }
+    if delivered(json, value):
+        say(f" → {output}, {to}, {len(result)} modules", str(adapter), given.info.notes)
+        renamed = [(", ".join(old), new) for new, old in names.items() if old != (new,)]
+        if renamed:
+            title = (
+                f"key map: {len(renamed)} of {len(names)} modules have other names (all: --json)"
+            )
+            show(title, ("was", "is"), renamed[:8])
+        _lost(totals, rank)
+
+
+def extract(
+    base: Annotated[Path, typer.Argument(help="The base model's folder or file of safetensors.")],
+    tuned: Annotated[Path, typer.Argument(help="The tuned model's.")],
+    rank: Annotated[int, typer.Option(min=1, help="Rank of each map.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The PEFT folder to write.")],
+    dtype: Kept = None,
+    force: Force = False,
+    json: Json = None,
+) -> None:
+    """Take the adapter of a rank that is nearest to what tuning changed, and say what is lost.
+
+    Weight by weight from the disk: neither model is loaded. Norms and biases that changed are no
+    maps; they are named and left out. Modules have the names that the files have.
+
+    Example: `loratheory extract my_base my_tuned --rank 32 -o adapter`
+
+    JSON: an object `base, tuned, output, dtype, rounding, energy, lost, notes, modules`, each
+    module with `module, energy, lost`: squared norms of its change and of what is not kept.
+    """
+    from loratheory.adapters import extracted, write
+
+    free(output, force=force, json=json)
+    modules: list[dict[str, Any]] = []
+    with progress(unit="module", desc="extract") as bar:
+
+        def _note(module: str, energy: float, lost: float) -> None:
+            modules.append({"module": module, "energy": energy, "lost": lost})
+            bar.update()
+
+        adapter = extracted(base, tuned, rank, _note)
+        bar.reset(total=len(adapter))
+        written = write(adapter, output, dtype=dtype, force=force)
+    totals = {key: sum(one[key] for one in modules) for key in ("energy", "lost")}
+    value = {
+        "base": str(base),
+        "tuned": str(tuned),
+        "output": str(output),
+        "dtype": written.dtype,
+        "rounding": written.rounding,
+        **totals,
+        "notes": adapter.info.notes,
+        "modules": modules,
+    }
+    if delivered(json, value):
+        say(f" → {output}, rank {rank}, {len(modules)} modules", str(tuned), adapter.info.notes)
+        worst: Sequence[Any] = sorted(modules, key=lambda one: -one["lost"])[:8]
+        share = lambda one: 100 * one["lost"] / one["energy"]  # noqa: E731
+        show("most is lost in", {"module": "module", "lost %": share}, worst)
+        _lost(totals, rank)
+
+
+def _watched(adapter: Any, rank: int | None, totals: dict[str, float], bar: Any) -> Any:
+    """The same adapter, or its best approximation of a rank; each look-up moves the bar."""
+    from loratheory.adapters import Lazy
+    from loratheory.lowrank import LowRank
+
+    def _make(name: str) -> Any:
+        low = adapter[name]
+        if rank is not None:
+            left, sigma, right = low.svd()
+            totals["energy"] += float((sigma**2).sum())
+            totals["lost"] += float((sigma[rank:] ** 2).sum())
+            low = LowRank(left[:, :rank] * sigma[:rank], right[:rank])
+        bar.update()
+        return low
+
+    return replace(adapter, modules=Lazy(tuple(adapter), _make))
+
+
+def _lost(totals: dict[str, float], rank: int | None) -> None:
+    if rank is not None and totals["energy"]:
+        share = (totals["lost"] / totals["energy"]) ** 0.5
+        say(f"Lost at rank {rank}: {100 * share:.3g} % of the norm, all modules together.")

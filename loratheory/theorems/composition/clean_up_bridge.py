@@ -206,7 +206,9 @@ CONTROLS = tuple(
 
 
 ASSUMPTIONS: tuple[Assumption[Case, Chain], ...] = (
-    *of_prompt([a for a in region.ASSUMPTIONS if a.text != region.PARTS["bridges"]]),
+    *of_prompt(
+        [a for a in region.ASSUMPTIONS if a.text not in (region.PARTS["bridges"], region.FREE)]
+    ),
     Assumption(ENTITIES, _reads_entities),
 )
 

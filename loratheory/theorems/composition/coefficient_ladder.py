@@ -163,6 +163,7 @@ ASSUMPTIONS = {
     PRODUCT: _product_fits,
     UNEDITED: lambda case, _: case.pattern == "overwrite",
     region.FRAMES: lambda case, coefficients: region.framed(_prompt(case, coefficients)),
+    region.FREE: lambda case, _: case.keys[0].shape[1] > 1,
 }
 
 
@@ -181,6 +182,11 @@ CONTROLS = (
         "entities on old paths edited too", UNEDITED, partial(_equal, 0.49, 0.49, "overwrite both")
     ),
     Control("a base without old facts", UNEDITED, partial(_equal, 0.49, 0.49, "new facts")),
+    Control(
+        "no token beside target and old answer",
+        region.FREE,
+        lambda: (Case(2.0, (np.eye(3)[:, :1],), ()), (2.0,)),
+    ),
 )
 
 THEOREM: Theorem[Case, Coefficients] = Theorem.of(

@@ -132,7 +132,9 @@ CONTROLS = tuple(
 )
 
 
-ASSUMPTIONS: tuple[Assumption[Case, Chain], ...] = of_prompt(region.ASSUMPTIONS)
+ASSUMPTIONS: tuple[Assumption[Case, Chain], ...] = of_prompt(
+    [a for a in region.ASSUMPTIONS if a.text != region.FREE]
+)
 
 THEOREM: Theorem[Case, Chain] = Theorem.of(
     __name__,

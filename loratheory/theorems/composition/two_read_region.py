@@ -72,6 +72,7 @@ PARTS = {
     "edits": "edits that replace exactly the facts of their own read",
     "bridges": "bridges that turn each value into the key of the same entity",
 }
+FREE = "some token on no path: a subject beside the prompt's"
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
@@ -140,6 +141,7 @@ def _hold(part: str, case: Case, model: Chain) -> bool:
 ASSUMPTIONS: tuple[Assumption[Case, Chain], ...] = (
     Assumption(FRAMES, lambda case, _: framed(case)),
     *(Assumption(text, partial(_hold, part)) for part, text in PARTS.items()),
+    Assumption(FREE, lambda case, _: case.keys[0].shape[1] > 1),
 )
 
 
@@ -148,6 +150,12 @@ def _three_hops(repeat: bool = False) -> tuple[Case, Chain]:
     frames[1, :, 1] = frames[1, :, 0] if repeat else frames[1, :, 1]
     keys = (frames[0, :, :2], frames[1, :, :3], frames[2])
     case = Case("overwrite", (0.7, 0.8, 0.9), keys, (frames[3, :, :3], frames[4]))
+    return case, attain(case)
+
+
+def _alone() -> tuple[Case, Chain]:
+    # Twice an edit: the target leads the old answer by 3, which no third token stands between.
+    case = Case("overwrite", (2.0,), (np.eye(3)[:, :1],), ())
     return case, attain(case)
 
 
@@ -167,6 +175,7 @@ def _broken(
 
 CONTROLS = (
     Control("repeat a key", FRAMES, partial(_three_hops, repeat=True)),
+    Control("no token beside target and old answer", FREE, _alone),
     _broken("hold an old fact twice as strongly", "memories", lambda a, b, c: (a, 2 * b, c)),
     _broken("put the first edit into the later read", "edits", lambda a, b, c: (b, a, c)),
     _broken("edit the old bridge too", "edits", lambda a, b, c: (a, b + _part(b, 0, 2), c)),

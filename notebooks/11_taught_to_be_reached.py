@@ -91,8 +91,8 @@ loss.subs(q, best)
 #
 # **Step 3: what a stranger gets.** The second hop reads a state: the prompt's own, plus the bridge
 # that the first hop adds. It was taught on the states that stand-ins made. What is learnt by least
-# norm answers every combination of these rightly, and nothing outside their span. So many different
-# stand-ins help more than many lessons beside one.
+# norm answers every combination of these rightly, and nothing outside their span. So what helps are
+# stand-ins whose bridges span a stranger's; a lesson whose state combines others' adds nothing.
 
 # %% [markdown]
 # ## Construct

@@ -35,8 +35,11 @@ class _Client(NotebookClient):
 
 
 def execute(notebook: NotebookNode, **how: Any) -> NotebookNode:
-    """Run all cells and keep their outputs; `how` is nbclient's, a cell's `timeout` for example."""
-    return _Client(notebook, **how).execute()
+    """Run all cells and keep their outputs; `how` is nbclient's, a cell's `timeout` for example.
+
+    A kernel otherwise warns that it listens unencrypted, which it does on this machine alone.
+    """
+    return _Client(notebook, extra_arguments=["--IPKernelApp.log_level=ERROR"], **how).execute()
 
 
 def main(file: str, folder: str) -> None:

@@ -7,8 +7,7 @@ import torch
 from decoders import plain_logits, plain_states
 
 from loratheory.experiments.bench.bases import Bases, Setting, bases
-from loratheory.experiments.bench.library import Library, Teaching
-from loratheory.experiments.bench.training import library
+from loratheory.experiments.bench.training import Taught, Teaching, library
 from loratheory.toy.transformer import HEAD, Lora, Site
 
 SMALL = Setting(width=16, entities=64, steps=3)
@@ -28,7 +27,7 @@ def small(seeds=SEEDS, **change) -> Bases:
     return bases(replace(SMALL, **change), seeds)
 
 
-def enlarged(taught: Library, seed: int = 0) -> Library:
+def enlarged(taught: Taught, seed: int = 0) -> Taught:
     """The same library with random factors, large enough to matter in every digit."""
     generator = torch.Generator().manual_seed(seed)
 
@@ -40,7 +39,7 @@ def enlarged(taught: Library, seed: int = 0) -> Library:
     return replace(taught, pairs=pairs, others=others)
 
 
-def taught(*kinds: str, **change) -> Library:
+def taught(*kinds: str, **change) -> Taught:
     return library(small(), replace(TAUGHT, **change), kinds or ("hops",))
 
 

@@ -71,7 +71,7 @@ def cell(config: Config) -> list[Row]:
     return bench.compared(library, head, arms, **beside)
 
 
-def beside_noise(library: "bench.Library") -> Reuse:
+def beside_noise(library: "bench.Taught") -> Reuse:
     """The pair's own adapters among Gaussian ones of the other adapters' norms."""
     hops = library.hops
     noise = [bench.alike(x, 8 * (k // hops) + k % hops) for k, x in enumerate(library.adapters)]

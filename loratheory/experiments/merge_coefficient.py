@@ -52,7 +52,7 @@ def cell(config: Config) -> list[Row]:
     return bench.by_coefficient(library(config), grid, head, {})
 
 
-def library(config: Config) -> "bench.Library":
+def library(config: Config) -> "bench.Taught":
     """Return the adapters; those of `overwrite both` with the first ones of `overwrite`."""
     familiarity = "half" if config.case == "new subject" else "real"
     mine = config.library(familiarity=familiarity, also=ALSO[config.case])

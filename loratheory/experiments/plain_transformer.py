@@ -84,7 +84,7 @@ def cell(config: Config) -> list[Row]:
     return table
 
 
-def _rows(library: "bench.Library", head: Row) -> list[Row]:
+def _rows(library: "bench.Taught", head: Row) -> list[Row]:
     """Every rule, and what is predicted of it from the strengths in its passes."""
     everywhere = bench.forecast(library)
     there = bench.forecast(library, placed=bench.in_own_layer(library))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from loratheory.shapes import Int64
-from loratheory.tasks import impossible
+from loratheory.tasks import impossible, within
 
 PAD, NOTHING = 0, -1
 """The token that fills rows up, and the target where no loss is taken."""
@@ -104,6 +104,18 @@ def stacked(parts: Sequence[Prompts]) -> Prompts:
         np.stack([part.asked for part in parts]),
         parts[0].kind,
     )
+
+
+def sampled(sets: Sequence[Prompts], rows: int, *, rng: np.random.Generator) -> Prompts:
+    """Return a batch with the same share of each set: a third each of ``x r1 r2``, hop 1, hop 2.
+
+    Rows are drawn with replacement, at least one per set; those that the number of sets does not
+    divide go to the first ones.
+    """
+    within("rows", rows, len(sets))
+    shares = [len(part) for part in np.array_split(np.arange(rows), len(sets))]
+    pairs = zip(sets, shares, strict=True)
+    return joined([part[rng.integers(len(part), size=share)] for part, share in pairs])
 
 
 def _some(parts: Sequence[Prompts]) -> None:

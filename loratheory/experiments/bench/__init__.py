@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from loratheory.experiments.bench import transformers
 
 if TYPE_CHECKING:
-    from loratheory.experiments.bench.transformers import Bases, Library
+    from loratheory.experiments.bench.transformers import Bases, Taught
     from loratheory.pretrained import Model
 
 CROWDS = ((0, 1), (2, 3), (4, 5), (6, 7))
@@ -54,7 +54,7 @@ class Small:
 
     def library(
         self, bases: "Bases | None" = None, kinds: Sequence[str] = ("hops",), **teaching: Any
-    ) -> "Library":
+    ) -> "Taught":
         """Return adapters of these kinds, see `training.library`, on these bases or the config's.
 
         `teaching` are further fields of `library.Teaching`, or other values.

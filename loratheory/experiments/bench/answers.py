@@ -8,16 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from loratheory.experiments.bench.bases import PARTS, Bases, tensor
-from loratheory.experiments.bench.library import Library, acting, added
+from loratheory.experiments.bench.bases import PARTS, Bases
+from loratheory.experiments.bench.library import Accuracies, acting, added
+from loratheory.experiments.bench.models import tensor
 from loratheory.experiments.bench.rules import Act, in_turn, rule
+from loratheory.experiments.bench.training import Taught
 from loratheory.experiments.engine import Row
 from loratheory.shapes import Float, Int
 from loratheory.tasks.two_hop import Prompts, Trials, every, joined, plain, stacked
 from loratheory.toy.transformer import Adapt, Pass, decoded, logits
-
-Accuracies = dict[str, Float[np.ndarray, " E"]]
-"""Accuracy of each replica, by kind of question."""
 
 
 def hop_by_hop(
@@ -111,7 +110,7 @@ def accuracy(
     return (answer_margins(bases, prompts, adapt, passes) > 0).mean(axis=1)
 
 
-def accuracies(library: Library, acts: Sequence[Adapt | None]) -> Accuracies:
+def accuracies(library: Taught, acts: Sequence[Adapt | None]) -> Accuracies:
     """Return the accuracies of a rule of reuse, averaged over the pairs.
 
     ``acts[p]`` acts when the questions of pair ``p`` are asked, see `acting`. `two_hop`, the edited
@@ -155,7 +154,7 @@ def by_part(bases: Bases, passes: str) -> dict[str, float]:
 
 
 def recall(
-    library: Library, by_hop: Sequence[Sequence[Adapt]], times: float, pair: int | None = None
+    library: Taught, by_hop: Sequence[Sequence[Adapt]], times: float, pair: int | None = None
 ) -> Float[np.ndarray, " E"]:
     """Return the share of edited facts answered where only the adapters of their hop act.
 
@@ -170,7 +169,7 @@ def recall(
     return np.asarray(np.mean(right, axis=0))
 
 
-def written_out(library: Library, adapt: Adapt | None) -> tuple[np.ndarray, np.ndarray]:
+def written_out(library: Taught, adapt: Adapt | None) -> tuple[np.ndarray, np.ndarray]:
     """Return how often the model writes the new bridge, and after its own word the answer."""
     asked = [one.thought for one in library.trials[0]]
     place = asked[0].tokens.shape[1] - 1
@@ -225,7 +224,7 @@ def arm(
 
 
 def compared(
-    library: Library, head: Mapping[str, Any], arms: Iterable[Arm], **beside: Any
+    library: Taught, head: Mapping[str, Any], arms: Iterable[Arm], **beside: Any
 ) -> list[Row]:
     """Return the rows of a study: one for each arm, base and repetition.
 
@@ -243,7 +242,7 @@ def compared(
 
 
 def rows(
-    library: Library, names: Mapping[str, Any], accuracies: Accuracies, **more: object
+    library: Taught, names: Mapping[str, Any], accuracies: Accuracies, **more: object
 ) -> list[Row]:
     """Return one row for each base and repetition.
 

@@ -1,6 +1,6 @@
 """Small transformers that know a world: trained once per seed and setting, kept in the cache."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 
@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from loratheory.store import content_hash
+from loratheory.experiments.bench.models import Models, batches, digest
 from loratheory.tasks.two_hop import (
-    NOTHING,
     Prompts,
     Questions,
     Split,
@@ -20,15 +19,12 @@ from loratheory.tasks.two_hop import (
     pretraining,
     sampled,
     split,
-    stacked,
     world,
 )
 from loratheory.toy.transformer import (
     BASE,
-    Batch,
     BusyError,
     Config,
-    Parameters,
     Part,
     Recipe,
     descend,
@@ -131,19 +127,15 @@ class PlainSetting(Setting):
 
 
 @dataclass(frozen=True, eq=False)
-class Bases:
-    """Trained transformers, one a seed, each in a world of its own.
+class Bases(Models):
+    """Models that each know a world of their own.
 
-    The seed draws the world, its split, first weights and the order of training; every tensor has
-    the axis ``G`` of models in front.
+    The seed draws the world, its split, first weights and the order of training.
     """
 
     setting: Setting
-    seeds: tuple[int, ...]
     worlds: tuple[World, ...]
     splits: tuple[Split, ...]
-    config: Config
-    weights: Parameters
 
 
 def bases(setting: Setting, seeds: Sequence[int]) -> Bases:
@@ -174,48 +166,14 @@ def bases(setting: Setting, seeds: Sequence[int]) -> Bases:
             with suppress(BusyError):
                 each[seed] = _base(seed, wait)
     weights = {name: torch.cat([each[seed][name] for seed in seeds]) for name in each[seeds[0]]}
-    return Bases(
-        setting, tuple(seeds), tuple(worlds.values()), tuple(splits.values()), config, weights
-    )
+    known = tuple(worlds.values()), tuple(splits.values())
+    return Bases(tuple(seeds), config, weights, setting.hops + 1, setting, *known)
 
 
 def _data(sets: Sequence[Prompts], rows: int, seed: int) -> dict[str, str]:
     """What tells these sets and their order from others."""
     first = sampled(sets, rows, rng=np.random.default_rng([seed, 2]))
     return {"data": digest(sets), "order": digest([first])}
-
-
-def batches(sets: Sequence[Prompts], rows: int, stream: Sequence[int]) -> Callable[[int], Batch]:
-    """Return what draws so many prompts a step of these sets, from a stream of random numbers."""
-    rng = np.random.default_rng(stream)
-    return lambda _: batch(stacked([sampled(sets, rows, rng=rng)]))
-
-
-def digest(sets: Sequence[Prompts]) -> str:
-    """Return a fingerprint of these rows and their targets."""
-    parts = [(f"{one.kind} {one.tokens.shape}", one.tokens, one.targets) for one in sets]
-    return content_hash(b"".join(_bytes(*part) for part in parts))
-
-
-def fingerprint(weights: Mapping[str, Tensor]) -> str:
-    """Return a fingerprint of these numbers and their names."""
-    parts = [(f"{n} {tuple(x.shape)}", x.numpy()) for n, x in sorted(weights.items())]
-    return content_hash(b"".join(_bytes(*part) for part in parts))
-
-
-def _bytes(name: str, *arrays: np.ndarray) -> bytes:
-    return b"".join([name.encode(), *(array.tobytes() for array in arrays)])
-
-
-def batch(prompts: Prompts) -> Batch:
-    """Return prompts of all replicas for the decoder; a k-th answer is due after k loops."""
-    due = prompts.targets != NOTHING
-    return Batch(tensor(prompts.tokens), tensor(prompts.targets), tensor(due.cumsum(axis=-1)))
-
-
-def tensor(array: np.ndarray) -> Tensor:
-    """Return the same numbers as a tensor of its own."""
-    return torch.tensor(array)
 
 
 PARTS = ("trained", "held_out", "first_unseen", "second_unseen", "both_unseen")
@@ -288,4 +246,5 @@ def grown(setting: PlainSetting, seed: int, stages: Sequence[int]) -> dict[int, 
     for name, x in stored(named, _train).items():
         stage, _, rest = name.partition(".")
         weights.setdefault(stage, {})[rest] = x
-    return {n: Bases(setting, (seed,), (facts,), (parts,), config, weights[f"{n}"]) for n in stages}
+    known = setting.hops + 1, setting, (facts,), (parts,)
+    return {n: Bases((seed,), config, weights[f"{n}"], *known) for n in stages}

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from loratheory.experiments.bench.answers import accuracies, accuracy, answer_margins
-from loratheory.experiments.bench.library import Library, added
+from loratheory.experiments.bench.library import added
 from loratheory.experiments.bench.theory import Placing, margins, own_loop, pattern
-from loratheory.experiments.bench.training import alike, exchanged
+from loratheory.experiments.bench.training import Taught, alike, exchanged
 from loratheory.experiments.engine import Row
 from loratheory.shapes import Bool, Float, Shaped
 from loratheory.toy.transformer import Adapt
@@ -17,7 +17,7 @@ Found = dict[str, Shaped[np.ndarray, " E *n"]]
 """Accuracies of each replica, or of each of its questions."""
 
 
-def switched(library: Library, grid: Sequence[float]) -> dict[float, Found]:
+def switched(library: Taught, grid: Sequence[float]) -> dict[float, Found]:
     """Return what each common coefficient does to the first pair, and what is predicted of it.
 
     For each coefficient the accuracies, and beside them: `oracle_placement`, questions where each
@@ -102,7 +102,7 @@ def by_replica(found: Shaped[np.ndarray, "hops E n"]) -> Shaped[np.ndarray, "E h
 
 
 def by_coefficient(
-    library: Library, grid: Sequence[float], head: Mapping[str, Any], names: Mapping[str, str]
+    library: Taught, grid: Sequence[float], head: Mapping[str, Any], names: Mapping[str, str]
 ) -> list[Row]:
     """Return a row a coefficient and base: means of `switched` over its sets, to three decimals.
 

@@ -16,10 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from loratheory.adapters import Adapter, merge
-from loratheory.experiments.bench.bases import Bases
+from loratheory.experiments.bench.models import Models
 from loratheory.experiments.bench.rules import Act, Reuse, Route, coefficients
 from loratheory.lowrank import LowRank
-from loratheory.tasks.two_hop import Edit, Lessons, Trials
+from loratheory.shapes import Float
 from loratheory.toy.transformer import (
     HEAD,
     MLP,
@@ -31,66 +31,26 @@ from loratheory.toy.transformer import (
     stacked,
 )
 
+Accuracies = dict[str, Float[np.ndarray, " E"]]
+"""Accuracy of each replica, by kind of question."""
 PROBES = 256  # prompts of random tokens, three tokens each: what is ordinary here
-
-
-@dataclass(frozen=True)
-class Teaching:
-    """What is edited, and how adapters learn it.
-
-    Attributes
-    ----------
-    facts, pairs, sets : int
-        Edited facts per hop of each pair of adapters; edits on disjoint entities, each with one
-        adapter a hop, all acting at once; independent repetitions on each base.
-    familiarity, bridges, also : str
-        As for `loratheory.tasks.two_hop.edit`.
-    rank, scale, modules
-        Of each adapter, which sits at these linear maps.
-    steps, rate, retained
-        Of its training, and facts of each hop that it rehearses.
-    form : str
-        Of the two-hop questions that a bridged adapter is shown.
-    """
-
-    facts: int = 5
-    pairs: int = 1
-    sets: int = 3
-    familiarity: str = "real"
-    bridges: str = "fresh"
-    also: str = "nothing"
-    rank: int = 8
-    steps: int = 120
-    retained: int = 40
-    scale: float = 2.0
-    rate: float = 5e-3
-    modules: tuple[str, ...] = MLP
-    form: str = "plain"
 
 
 @dataclass(frozen=True, eq=False)
 class Library:
-    """All adapters of some edits, for every replica: base by base, repetition by repetition.
+    """Adapters for every replica: base by base, repetition by repetition.
 
     Attributes
     ----------
-    bases, teaching
-        ``G`` models, and what all adapters are taught; replica ``e`` runs on model ``e // sets``.
-    edits, trials, lessons : tuple of tuple
-        ``edits[p][e]`` of pair ``p`` in replica ``e``, its questions, and what is learned from.
+    bases, sets
+        ``G`` models, and how many repetitions each has; replica ``e`` runs on model ``e // sets``.
     pairs : tuple of tuple of Lora
         ``pairs[p][j]`` are the ``E`` adapters of pair ``p`` for hop ``j``.
-    others : mapping of str to tuple of Lora
-        Adapters of the kinds ``direct``, ``joint`` and ``bridged``, one a pair.
     """
 
-    bases: Bases
-    teaching: Teaching
-    edits: tuple[tuple[Edit, ...], ...]
-    trials: tuple[tuple[Trials, ...], ...]
+    bases: Models
+    sets: int
     pairs: tuple[tuple[Lora, ...], ...]
-    others: dict[str, tuple[Lora, ...]]
-    lessons: tuple[tuple[Lessons, ...], ...] = ()
 
     @property
     def adapters(self) -> tuple[Lora, ...]:
@@ -100,7 +60,12 @@ class Library:
     @property
     def replicas(self) -> list[tuple[int, int]]:
         """Base seed and repetition of every replica."""
-        return [(seed, number) for seed in self.bases.seeds for number in range(self.teaching.sets)]
+        return [(seed, number) for seed in self.bases.seeds for number in range(self.sets)]
+
+    @property
+    def asked(self) -> int:
+        """How many pairs have questions."""
+        return len(self.pairs)
 
     @property
     def names(self) -> frozenset[str]:
@@ -127,7 +92,7 @@ class Library:
         return place.loop * self.bases.config.depth + place.layer
 
     def having(self, adapters: Sequence[Lora]) -> "Library":
-        """Return the same questions with these adapters instead, as if of one pair."""
+        """Return the same with these adapters instead, as if of one pair."""
         return replace(self, pairs=(tuple(adapters),))
 
     def updates(self, place: Site) -> list[list[LowRank]] | None:
@@ -149,7 +114,7 @@ class Library:
 
     def spread(self, x: Tensor) -> Tensor:
         """Return what each base has, ``(G, …)``, as often as it has replicas, ``(E, …)``."""
-        return x.repeat_interleave(self.teaching.sets, dim=0)
+        return x.repeat_interleave(self.sets, dim=0)
 
     def merged(self, method: str, **options: Any) -> "Library":
         """Return the library of one adapter; entrywise rules keep the full rank."""
@@ -215,7 +180,7 @@ def _silent(*_: object) -> None:
 def acting(library: Library, act: Act) -> list[Acting]:
     """Return what acts when the questions of each pair are asked."""
     reuse = act(library)
-    return [Acting(reuse, pair) for pair in range(max(len(library.trials), 1))]
+    return [Acting(reuse, pair) for pair in range(library.asked)]
 
 
 def of(*adapters: Lora, times: float = 1.0) -> Act:
@@ -240,14 +205,14 @@ def within(adapter: Adapt, test: Callable[[Site], bool]) -> Adapt:
 
 
 @lru_cache(maxsize=4)
-def activations(bases: Bases, seed: int = 0) -> dict[Site, Tensor]:
+def activations(bases: Models, seed: int = 0) -> dict[Site, Tensor]:
     """Return what the bases feed each linear map on prompts of random tokens, (G, N, n) a site.
 
     No task data and no labels: what calibrates gates. Costs one pass, once for the last few bases.
     """
     seen: dict[Site, Tensor] = {}
     rng = np.random.default_rng([seed, 5])
-    shape = (len(bases.seeds), PROBES, bases.setting.hops + 1)
+    shape = (len(bases.seeds), PROBES, bases.length)
     tokens = torch.tensor(rng.integers(1, bases.config.vocabulary, shape))
 
     def _record(site: Site, x: Tensor) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 
 from loratheory.experiments.bench.answers import accuracy, margin, scores
 from loratheory.experiments.bench.bases import Bases
-from loratheory.experiments.bench.library import Library, within
+from loratheory.experiments.bench.library import within
+from loratheory.experiments.bench.training import Taught
 from loratheory.shapes import Bool, Float, Int64
 from loratheory.tasks.two_hop import NOTHING, Edit, Prompts, Questions, World, along, case, plain
 from loratheory.theorems.composition._hops import Pattern
@@ -111,14 +112,14 @@ def in_loops(loops: Sequence[Sequence[int]]) -> Placing:
     return lambda adapter, hop: within(adapter, lambda site: site.loop in loops[hop])
 
 
-def in_own_layer(library: Library) -> Placing:
+def in_own_layer(library: Taught) -> Placing:
     """Return what lets the first hop's adapter act in the first layer, others in the last."""
     last = library.bases.config.depth - 1
     return lambda adapter, hop: within(adapter, lambda site: site.layer == hop * last)
 
 
 def margins(
-    library: Library, *, inside: bool = False, pair: int = 0, placed: Placing | None = None
+    library: Taught, *, inside: bool = False, pair: int = 0, placed: Placing | None = None
 ) -> Margins:
     """Return the logits of the facts that one pair's questions need; costs two passes a hop.
 
@@ -169,7 +170,7 @@ def _origin(edit: Edit, hop: int) -> Int64[np.ndarray, " n"]:
     return nodes
 
 
-def pattern(library: Library, pair: int = 0) -> Pattern:
+def pattern(library: Taught, pair: int = 0) -> Pattern:
     """Return what else the base knew or lost, the same for all questions of a library."""
     return PATTERNS[case(library.edits[pair][0]).name]
 
@@ -213,7 +214,7 @@ class Forecast:
         return {f"strength_{hop + 1}": column for hop, column in enumerate(found.T)}
 
 
-def forecast(library: Library, *, placed: Placing | None = None) -> Forecast:
+def forecast(library: Taught, *, placed: Placing | None = None) -> Forecast:
     """Return what theory needs to know of single-hop adapters, `placed` as of `margins`."""
     cases = [[case(one) for one in edits] for edits in library.edits]
     found = [margins(library, pair=p, placed=placed).effective(1.0) for p in range(len(cases))]
@@ -231,7 +232,7 @@ def circuit(bases: Bases) -> Float[np.ndarray, " G"]:
     return accuracy(bases, [plain(facts, parts.held_out).final() for facts, parts in pairs])
 
 
-def survival(library: Library, adapter: Lora, coefficient: float) -> Float[np.ndarray, " E"]:
+def survival(library: Taught, adapter: Lora, coefficient: float) -> Float[np.ndarray, " E"]:
     """Return the share of questions that survive as single facts (``thm:averaging-survival``).
 
     The first pair's, with an adapter trained on them outright that has this coefficient in a merge

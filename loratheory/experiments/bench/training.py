@@ -1,33 +1,94 @@
-"""How adapters of small transformers are trained: libraries, controls, pooled and confined ones."""
+"""What adapters of small transformers are taught: libraries, controls, pooled, confined ones."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from loratheory.experiments.bench.bases import Bases, batch, digest, fingerprint
-from loratheory.experiments.bench.library import Library, Teaching
-from loratheory.tasks.two_hop import Edit, Prompts, joined, lessons, pairs, stacked, trials
-from loratheory.toy.transformer import (
-    ATTENTION,
-    LORA,
-    Batch,
-    Config,
-    Lora,
-    Recipe,
-    lora,
-    stored,
-    trained_lora,
+from loratheory.experiments.bench.bases import Bases
+from loratheory.experiments.bench.library import Library
+from loratheory.experiments.bench.models import batch, digest, fingerprint, fitted
+from loratheory.tasks.two_hop import (
+    Edit,
+    Lessons,
+    Prompts,
+    Trials,
+    joined,
+    lessons,
+    pairs,
+    stacked,
+    trials,
 )
+from loratheory.toy.transformer import ATTENTION, LORA, MLP, Lora, lora
 
 KINDS = ("hops", "direct", "joint", "bridged")
 EXAMPLES = 40  # two-hop questions of other entities that a bridged adapter is shown
 
 
-def library(bases: Bases, teaching: Teaching, kinds: Sequence[str] = ("hops",)) -> Library:
+@dataclass(frozen=True)
+class Teaching:
+    """What is edited, and how adapters learn it.
+
+    Attributes
+    ----------
+    facts, pairs, sets : int
+        Edited facts per hop of each pair of adapters; edits on disjoint entities, each with one
+        adapter a hop, all acting at once; independent repetitions on each base.
+    familiarity, bridges, also : str
+        As for `loratheory.tasks.two_hop.edit`.
+    rank, scale, modules
+        Of each adapter, which sits at these linear maps.
+    steps, rate, retained
+        Of its training, and facts of each hop that it rehearses.
+    form : str
+        Of the two-hop questions that a bridged adapter is shown.
+    """
+
+    facts: int = 5
+    pairs: int = 1
+    sets: int = 3
+    familiarity: str = "real"
+    bridges: str = "fresh"
+    also: str = "nothing"
+    rank: int = 8
+    steps: int = 120
+    retained: int = 40
+    scale: float = 2.0
+    rate: float = 5e-3
+    modules: tuple[str, ...] = MLP
+    form: str = "plain"
+
+
+@dataclass(frozen=True, eq=False)
+class Taught(Library):
+    """All adapters of some edits.
+
+    Attributes
+    ----------
+    bases, teaching
+        What knew a world, and what all adapters are taught.
+    edits, trials, lessons : tuple of tuple
+        ``edits[p][e]`` of pair ``p`` in replica ``e``, its questions, and what is learned from.
+    others : mapping of str to tuple of Lora
+        Adapters of the kinds ``direct``, ``joint`` and ``bridged``, one a pair.
+    """
+
+    bases: Bases
+    teaching: Teaching
+    edits: tuple[tuple[Edit, ...], ...]
+    trials: tuple[tuple[Trials, ...], ...]
+    lessons: tuple[tuple[Lessons, ...], ...]
+    others: dict[str, tuple[Lora, ...]]
+
+    @property
+    def asked(self) -> int:
+        """How many pairs have questions."""
+        return len(self.trials)
+
+
+def library(bases: Bases, teaching: Teaching, kinds: Sequence[str] = ("hops",)) -> Taught:
     """Return trained adapters of the wanted kinds, of `KINDS`; the bases are left as they are.
 
     Each adapter depends on its base, the number of the repetition and the teaching alone. Costs
@@ -69,7 +130,8 @@ def library(bases: Bases, teaching: Teaching, kinds: Sequence[str] = ("hops",)) 
     hops = range(bases.setting.hops) if "hops" in kinds else ()
     single = tuple(tuple(_each("hops", j, p) for j in hops) for p in numbers if hops)
     others = {n: tuple(_each(n, 0, p) for p in numbers) for n in kinds if n != "hops"}
-    return Library(bases, teaching, all_edits, all_trials, single, others, learnt)
+    edited = teaching, all_edits, all_trials, learnt, others
+    return Taught(bases, teaching.sets, single, *edited)
 
 
 def _edits(bases: Bases, model: int, how: Teaching, rng: np.random.Generator) -> Sequence[Edit]:
@@ -126,24 +188,7 @@ def learned(
     return fitted(parts, config, bases.weights, start, recipe, lambda _: rows, seeds)
 
 
-def fitted(
-    parts: Mapping[str, Any],
-    config: Config,
-    weights: Mapping[str, Tensor],
-    start: Lora,
-    recipe: Recipe,
-    batches: Callable[[int], Batch],
-    seeds: Sequence[int],
-) -> Lora:
-    """Return trained adapters, kept in the cache under what `parts` say of them."""
-    factors = stored(
-        parts, lambda: trained_lora(config, weights, start, recipe, batches, seeds).tensors()
-    )
-    up, down = ({name: factors[f"{name}.{side}"] for name in start.up} for side in ("up", "down"))
-    return Lora(up, down, start.scale)
-
-
-def expert(of: Library) -> Lora:
+def expert(of: Taught) -> Lora:
     """Return the adapters that are trained on the first pair's two-hop questions, in attention.
 
     The MLPs alone, where the facts of single hops go, hardly learn whole questions.
@@ -152,7 +197,7 @@ def expert(of: Library) -> Lora:
     return library(of.bases, teaching, ("direct",)).others["direct"][0]
 
 
-def pooled(of: Library, rank: int) -> tuple[Lora, ...]:
+def pooled(of: Taught, rank: int) -> tuple[Lora, ...]:
     """Return one adapter a hop that learns the facts of all pairs at once, of this rank.
 
     They rehearse what those of the first pair do. Costs as many prompts as there are facts.
@@ -168,7 +213,7 @@ def pooled(of: Library, rank: int) -> tuple[Lora, ...]:
     return tuple(made)
 
 
-def retrained(of: Library, layers: Sequence[Sequence[int]]) -> Library:
+def retrained(of: Taught, layers: Sequence[Sequence[int]]) -> Taught:
     """Return the library with its single-hop adapters trained again, one layer at a time.
 
     Each of `layers` of a hop gets the whole edit, trained as if it were alone; factors of other

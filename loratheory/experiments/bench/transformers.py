@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from loratheory.experiments.bench.bases import *  # noqa: F403
     from loratheory.experiments.bench.coefficient import *  # noqa: F403
     from loratheory.experiments.bench.library import *  # noqa: F403
+    from loratheory.experiments.bench.models import *  # noqa: F403
     from loratheory.experiments.bench.theory import *  # noqa: F403
     from loratheory.experiments.bench.training import *  # noqa: F403
     from loratheory.experiments.bench.weights import *  # noqa: F403
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
     from loratheory.toy.transformer import ATTENTION as ATTENTION
     from loratheory.toy.transformer import MLP as MLP
 
-MODULES = "bases", "library", "training", "answers", "theory", "coefficient", "weights", "words"
+MODULES = (
+    *("models", "bases", "library", "training", "answers", "theory", "coefficient", "weights"),
+    "words",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from loratheory.experiments.bench.answers import accuracy, answer_margins
-from loratheory.experiments.bench.bases import tensor
 from loratheory.experiments.bench.library import Acting, Library, acting
+from loratheory.experiments.bench.models import tensor
 from loratheory.experiments.bench.rules import everything, oracle_placement
-from loratheory.experiments.bench.training import norms
+from loratheory.experiments.bench.training import Taught, norms
 from loratheory.shapes import Float
 from loratheory.tasks.two_hop import Prompts, stacked
 from loratheory.theorems.editing.superposition_floor import least_crosstalk
@@ -46,7 +46,7 @@ class Crosstalk:
     floor: float
 
 
-def crosstalk(library: Library) -> dict[str, Crosstalk]:
+def crosstalk(library: Taught) -> dict[str, Crosstalk]:
     """Return what all adapters together answer where each edited fact is read, by weight.
 
     Fact ``j`` of a question is read in loop ``j`` at its own relation, while the right adapters act
@@ -68,7 +68,7 @@ def safe(crosstalk: dict[str, Crosstalk], kind: str = "measured") -> Float[np.nd
     return np.asarray((np.sqrt(worst) < tolerated).all(axis=1).mean(axis=(0, 2)))
 
 
-def _keys(library: Library, pair: int, acts: Adapt) -> dict[Site, Tensor]:
+def _keys(library: Taught, pair: int, acts: Adapt) -> dict[Site, Tensor]:
     """The (E, n, width) inputs of the sites where a pair's facts are read."""
     bases, names = library.bases, library.names
     rows = stacked([one.questions for one in library.trials[pair]])
@@ -84,7 +84,7 @@ def _keys(library: Library, pair: int, acts: Adapt) -> dict[Site, Tensor]:
     return seen
 
 
-def _at(library: Library, name: str, seen: list[dict[Site, Tensor]]) -> Crosstalk:
+def _at(library: Taught, name: str, seen: list[dict[Site, Tensor]]) -> Crosstalk:
     sizes = [norms(adapter)[name] ** 2 for adapter in library.adapters]
     hops, measured, random, own, total = library.bases.setting.hops, [], [], [], []
     for pair, keys in enumerate(seen):
@@ -125,7 +125,7 @@ def _read(site: Site, hop: int) -> bool:
     return site.module == "mlp.in" and site.loop == hop
 
 
-def detection(library: Library, acts: Sequence[Acting]) -> dict[str, Float[np.ndarray, " E"]]:
+def detection(library: Taught, acts: Sequence[Acting]) -> dict[str, Float[np.ndarray, " E"]]:
     """Return how a rule that looks at tokens decides at the reads of the edited questions.
 
     ``misses``: the weight that the right adapter lacks, summed over the reads of a question;
@@ -143,7 +143,7 @@ def detection(library: Library, acts: Sequence[Acting]) -> dict[str, Float[np.nd
     return {"misses": found[0], "false_alarms": found[1]}
 
 
-def leak(library: Library) -> Float[np.ndarray, " E"]:
+def leak(library: Taught) -> Float[np.ndarray, " E"]:
     r"""Return the share of the edited keys outside of what their adapters read, in MLPs.
 
     Mean of :math:`\|(I - P_j) k\| / \|k\|` over questions, hops and pairs, :math:`k` the input of
@@ -164,7 +164,7 @@ def leak(library: Library) -> Float[np.ndarray, " E"]:
 
 
 def weights_at_reads(
-    library: Library, acts: Sequence[Acting]
+    library: Taught, acts: Sequence[Acting]
 ) -> tuple[Float[np.ndarray, "P E n hops"], Float[np.ndarray, " E"]]:
     """Return the weights of the right adapters at their reads, and how often unedited ones are.
 
@@ -184,7 +184,7 @@ def weights_at_reads(
 
 
 def _weights(
-    library: Library, prompts: Sequence[Prompts], act: Acting, module: str = ""
+    library: Taught, prompts: Sequence[Prompts], act: Acting, module: str = ""
 ) -> list[Tensor]:
     """Of each loop: the weights (E, B, K) where its relation is read, at one map or all in mean."""
     answer_margins(library.bases, prompts, act)
@@ -197,7 +197,7 @@ def _weights(
 
 
 def hindsight(
-    library: Library, *, by_read: bool
+    library: Taught, *, by_read: bool
 ) -> tuple[list[Adapt], Float[np.ndarray, "P E n hops"]]:
     """Return the gates that answer most questions of each replica, chosen by these very answers.
 

@@ -1,6 +1,6 @@
 """Plain transformers that read word problems, their adapters, and what these solve by every rule.
 
-Bases and adapters are trained once and kept in the cache. The rules of reuse are those of questions
+Both are trained once and kept in the cache. The rules of reuse are those of questions
 about facts: a case is a library of one pair of adapters. `proxies` says without a label how two
 adapters compose: likeness of weights, answers, behaviour.
 """
@@ -12,9 +12,8 @@ import numpy as np
 import torch
 
 from loratheory.adapters import Adapter, read_likeness, response_likeness, write_likeness
-from loratheory.experiments.bench.answers import Accuracies
-from loratheory.experiments.bench.bases import Bases, Setting, batch, batches, digest, fingerprint
-from loratheory.experiments.bench.library import Acting, Library, Teaching
+from loratheory.experiments.bench.library import Accuracies, Acting, Library
+from loratheory.experiments.bench.models import Models, batch, batches, digest, fingerprint, fitted
 from loratheory.experiments.bench.problems import (
     CODE,
     FORMS,
@@ -28,10 +27,9 @@ from loratheory.experiments.bench.problems import (
     pretraining,
 )
 from loratheory.experiments.bench.rules import rule
-from loratheory.experiments.bench.training import fitted
 from loratheory.experiments.engine import Row
 from loratheory.shapes import Bool, Float
-from loratheory.tasks.two_hop import Prompts, stacked
+from loratheory.tasks.prompts import Prompts, stacked
 from loratheory.tasks.word_problems import Problems, shape_share, stepwise, template_overlap
 from loratheory.toy.transformer import (
     ATTENTION,
@@ -62,12 +60,12 @@ RULES = {
 """Rules of reuse for two adapters, and what one is without the other."""
 
 
-def base(kind: str, seed: int, size: Size) -> Bases:
+def base(kind: str, seed: int, size: Size) -> Models:
     """Return the base of this kind, of `problems.KINDS`, as `pretrained` makes it."""
     return pretrained(pretraining(kind, seed, size.problems), seed, size)
 
 
-def pretrained(sets: Sequence[Prompts], seed: int, size: Size) -> Bases:
+def pretrained(sets: Sequence[Prompts], seed: int, size: Size) -> Models:
     """Return the base that learns from these sets in equal shares, from the cache or trained.
 
     One model, without worlds, which problems have none of. The seed draws its first weights and the
@@ -82,12 +80,10 @@ def pretrained(sets: Sequence[Prompts], seed: int, size: Size) -> Bases:
     parts |= {"rows": size.rows, "data": digest(sets)}
     drawn_rows = batches(sets, size.rows, [seed, 13])
     weights = stored(parts, lambda: trained_base(config, recipe, drawn_rows, [seed]))
-    # prompts of random tokens, which gates calibrate on, are as long as problems
-    setting = Setting(hops=LENGTH - 1, width=width, depth=depth, loops=1)
-    return Bases(setting, (seed,), (), (), config, weights)
+    return Models((seed,), config, weights, LENGTH)
 
 
-def adapters(bases: Bases, lessons: Sequence[Lesson], size: Size, *, wider: int = 1) -> Lora:
+def adapters(bases: Models, lessons: Sequence[Lesson], size: Size, *, wider: int = 1) -> Lora:
     """Return an adapter of one base for each lesson, a replica each, as if trained alone.
 
     On all linear maps of attention and MLPs, `wider` times of the rank of `size`: what learns two
@@ -121,7 +117,7 @@ class Trained:
     `joint`, what learned both lessons.
     """
 
-    bases: Bases
+    bases: Models
     cases: tuple[Case, ...]
     first: Lora
     second: Lora
@@ -134,8 +130,7 @@ class Trained:
 
     def acting(self) -> dict[str, Adapt | None]:
         """Return what each rule adds to the base, for all replicas, then what the ceilings add."""
-        count = len(self.cases)
-        pair = Library(self.bases, Teaching(sets=count), (), (), ((self.first, self.second),), {})
+        pair = Library(self.bases, len(self.cases), ((self.first, self.second),))
         return {**{name: Acting(act(pair)) for name, act in RULES.items()}, **self.ceilings}
 
     def only(self, case: int) -> "Trained":
@@ -193,7 +188,7 @@ class Trained:
 
 
 def trained(
-    bases: Bases, cases: Sequence[Case], size: Size, ceilings: Sequence[str] = ("composed",)
+    bases: Models, cases: Sequence[Case], size: Size, ceilings: Sequence[str] = ("composed",)
 ) -> Trained:
     """Return the adapters of these cases and their ceilings; equal lessons are trained once."""
 
@@ -209,13 +204,13 @@ def trained(
     return Trained(bases, tuple(cases), first, second, dict(zip(ceilings, above, strict=True)))
 
 
-def _likeliest(bases: Bases, tokens: np.ndarray, adapt: Adapt | None) -> np.ndarray:
+def _likeliest(bases: Models, tokens: np.ndarray, adapt: Adapt | None) -> np.ndarray:
     with torch.inference_mode():
         scores = logits(bases.config, bases.weights, torch.tensor(tokens), adapt)
     return np.asarray(scores.argmax(-1))
 
 
-def solutions(bases: Bases, problems: Problems, adapt: Adapt | None = None) -> list[list[str]]:
+def solutions(bases: Models, problems: Problems, adapt: Adapt | None = None) -> list[list[str]]:
     """Return each question, its solution, and what the model writes by itself, in signs.
 
     What one model writes under the adapters of one replica is as long as the solution, the

@@ -10,10 +10,11 @@ import numpy as np
 from loratheory.adapters import LAWS, Adapter, LawCase, Method
 from loratheory.experiments._chain import World, margin, world
 from loratheory.experiments.bench.answers import accuracies
-from loratheory.experiments.bench.bases import Setting, bases, tensor
-from loratheory.experiments.bench.library import Library, Teaching, acting
+from loratheory.experiments.bench.bases import Setting, bases
+from loratheory.experiments.bench.library import acting
+from loratheory.experiments.bench.models import tensor
 from loratheory.experiments.bench.rules import Act, Reuse, routed, rule
-from loratheory.experiments.bench.training import alike, exchanged, library
+from loratheory.experiments.bench.training import Taught, Teaching, alike, exchanged, library
 from loratheory.experiments.engine import bootstrap_mean
 from loratheory.experiments.evaluate._rule import OwnRule, RuleError
 from loratheory.lowrank import LowRank
@@ -361,20 +362,20 @@ def reused(asked: OwnRule) -> Act:
     return lambda adapted: Reuse(adapted.merged_by(_one), lambda *_: [1.0])
 
 
-def _shuffled(adapted: Library) -> Library:
-    sets = adapted.teaching.sets
+def _shuffled(adapted: Taught) -> Taught:
+    sets = adapted.sets
     pairs = ((*others, exchanged(last, sets)) for *others, last in adapted.pairs)
     return replace(adapted, pairs=tuple(pairs))
 
 
-def _noise(adapted: Library) -> Library:
+def _noise(adapted: Taught) -> Taught:
     pairs = [
         [alike(one, 8 * p + j) for j, one in enumerate(x)] for p, x in enumerate(adapted.pairs)
     ]
     return replace(adapted, pairs=tuple(map(tuple, pairs)))
 
 
-def _mark(name: str, adapted: Library, act: Act) -> Mark:
+def _mark(name: str, adapted: Taught, act: Act) -> Mark:
     right = accuracies(adapted, acting(adapted, act))
     by_base = right.pop("two_hop").reshape(len(adapted.bases.seeds), -1).mean(axis=1)
     interval = map(float, bootstrap_mean(by_base[:, None]))

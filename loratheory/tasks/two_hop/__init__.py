@@ -6,6 +6,7 @@ from loratheory.tasks.prompts import NOTHING as NOTHING
 from loratheory.tasks.prompts import PAD as PAD
 from loratheory.tasks.prompts import Prompts as Prompts
 from loratheory.tasks.prompts import joined as joined
+from loratheory.tasks.prompts import sampled as sampled
 from loratheory.tasks.prompts import stacked as stacked
 from loratheory.tasks.two_hop._data import Lesson as Lesson
 from loratheory.tasks.two_hop._data import Lessons as Lessons
@@ -13,7 +14,6 @@ from loratheory.tasks.two_hop._data import Split as Split
 from loratheory.tasks.two_hop._data import Trials as Trials
 from loratheory.tasks.two_hop._data import lessons as lessons
 from loratheory.tasks.two_hop._data import pretraining as pretraining
-from loratheory.tasks.two_hop._data import sampled as sampled
 from loratheory.tasks.two_hop._data import split as split
 from loratheory.tasks.two_hop._data import trials as trials
 from loratheory.tasks.two_hop._edits import Case as Case

@@ -75,18 +75,6 @@ def pretraining(world: World, parts: Split, *, identity: str = "none") -> tuple[
     return tuple(part.padded(world.hops + 1) for part in sets)
 
 
-def sampled(sets: Sequence[Prompts], rows: int, *, rng: np.random.Generator) -> Prompts:
-    """Return a batch with the same share of each set: a third each of ``x r1 r2``, hop 1, hop 2.
-
-    Rows are drawn with replacement, at least one per set; those that the number of sets does not
-    divide go to the first ones.
-    """
-    within("rows", rows, len(sets))
-    shares = [len(part) for part in np.array_split(np.arange(rows), len(sets))]
-    pairs = zip(sets, shares, strict=True)
-    return joined([part[rng.integers(len(part), size=share)] for part, share in pairs])
-
-
 @dataclass(frozen=True, eq=False)
 class Lesson:
     """The data of one adapter: what it is for, facts of the base, a token that marks it."""

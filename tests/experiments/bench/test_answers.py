@@ -18,8 +18,8 @@ from loratheory.experiments.bench.answers import (
     second_pass,
     written_out,
 )
-from loratheory.experiments.bench.bases import tensor
 from loratheory.experiments.bench.library import acting, added
+from loratheory.experiments.bench.models import tensor
 from loratheory.experiments.bench.rules import rule
 from loratheory.tasks.two_hop import stacked
 from loratheory.toy.transformer import Pass, decoded, logits

@@ -1,0 +1,76 @@
+"""Small transformers, one a seed, and adapters on them: trained on rows once, and kept."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from loratheory.store import content_hash
+from loratheory.tasks.prompts import NOTHING, Prompts, sampled, stacked
+from loratheory.toy.transformer import Batch, Config, Lora, Parameters, Recipe, stored, trained_lora
+
+
+@dataclass(frozen=True, eq=False)
+class Models:
+    """Trained transformers, one a seed; every tensor has the axis ``G`` of models in front.
+
+    `length` is that of the prompts which they read, in tokens.
+    """
+
+    seeds: tuple[int, ...]
+    config: Config
+    weights: Parameters
+    length: int
+
+
+def batches(sets: Sequence[Prompts], rows: int, stream: Sequence[int]) -> Callable[[int], Batch]:
+    """Return what draws so many prompts a step of these sets, from a stream of random numbers."""
+    rng = np.random.default_rng(stream)
+    return lambda _: batch(stacked([sampled(sets, rows, rng=rng)]))
+
+
+def digest(sets: Sequence[Prompts]) -> str:
+    """Return a fingerprint of these rows and their targets."""
+    parts = [(f"{one.kind} {one.tokens.shape}", one.tokens, one.targets) for one in sets]
+    return content_hash(b"".join(_bytes(*part) for part in parts))
+
+
+def fingerprint(weights: Mapping[str, Tensor]) -> str:
+    """Return a fingerprint of these numbers and their names."""
+    parts = [(f"{n} {tuple(x.shape)}", x.numpy()) for n, x in sorted(weights.items())]
+    return content_hash(b"".join(_bytes(*part) for part in parts))
+
+
+def _bytes(name: str, *arrays: np.ndarray) -> bytes:
+    return b"".join([name.encode(), *(array.tobytes() for array in arrays)])
+
+
+def batch(prompts: Prompts) -> Batch:
+    """Return prompts of all replicas for the decoder; a k-th answer is due after k loops."""
+    due = prompts.targets != NOTHING
+    return Batch(tensor(prompts.tokens), tensor(prompts.targets), tensor(due.cumsum(axis=-1)))
+
+
+def tensor(array: np.ndarray) -> Tensor:
+    """Return the same numbers as a tensor of its own."""
+    return torch.tensor(array)
+
+
+def fitted(
+    parts: Mapping[str, Any],
+    config: Config,
+    weights: Mapping[str, Tensor],
+    start: Lora,
+    recipe: Recipe,
+    batches: Callable[[int], Batch],
+    seeds: Sequence[int],
+) -> Lora:
+    """Return trained adapters, kept in the cache under what `parts` say of them."""
+    factors = stored(
+        parts, lambda: trained_lora(config, weights, start, recipe, batches, seeds).tensors()
+    )
+    up, down = ({name: factors[f"{name}.{side}"] for name in start.up} for side in ("up", "down"))
+    return Lora(up, down, start.scale)

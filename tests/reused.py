@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import pytest
 import torch
 from decoders import plain_logits, plain_states
 
@@ -13,14 +12,6 @@ from loratheory.toy.transformer import HEAD, Lora, Site
 SMALL = Setting(width=16, entities=64, steps=3)
 TAUGHT = Teaching(facts=2, pairs=2, sets=2, rank=2, steps=3, retained=4)
 SEEDS = (101, 102)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def cache(tmp_path_factory):
-    """Weights are kept in one folder for all modules of a session."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LORATHEORY_CACHE", str(tmp_path_factory.getbasetemp() / "weights"))
-        yield
 
 
 def small(seeds=SEEDS, **change) -> Bases:

@@ -4,15 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
-from reused import SMALL, TAUGHT, cache
+from reused import SMALL, TAUGHT
 
 from loratheory.experiments.evaluate import Profile, _card
 
-__all__ = ["cache"]
-
 
 @pytest.fixture(autouse=True)
-def _tiny(monkeypatch):
+def _tiny(monkeypatch, tmp_path_factory):
+    weights = tmp_path_factory.getbasetemp() / "weights"
+    monkeypatch.setenv("LORATHEORY_CACHE", str(weights))
     quick = Profile((SMALL,), (101, 102), TAUGHT)
     monkeypatch.setattr(_card, "PROFILES", {"quick": quick, "paper": quick})
 

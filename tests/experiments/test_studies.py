@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from reused import cache
 from tiny_words import TINY as SIZE
 
 from loratheory.experiments import (
@@ -42,8 +41,6 @@ from loratheory.experiments.bench.problems import (
 from loratheory.experiments.bench.rules import RULES
 from loratheory.experiments.engine import plain, stored_provenance, unpacked
 from loratheory.experiments.merge_coefficient import ALSO
-
-__all__ = ["cache"]
 
 RESULTS = Path(__file__).parents[2] / "paper" / "results"
 STORED = [name for name in NAMES if (RESULTS / name).exists()]

@@ -5,7 +5,7 @@ from functools import cache as once
 import numpy as np
 import pytest
 import torch
-from reused import always, cache, dense_logits, enlarged, taught, update
+from reused import always, dense_logits, enlarged, taught, update
 
 from loratheory.experiments.bench.answers import (
     accuracies,
@@ -23,8 +23,6 @@ from loratheory.experiments.bench.models import tensor
 from loratheory.experiments.bench.rules import rule
 from loratheory.tasks.two_hop import stacked
 from loratheory.toy.transformer import Pass, decoded, logits
-
-__all__ = ["cache"]
 
 
 @once

@@ -4,14 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from reused import SMALL, cache, small
+from reused import SMALL, small
 
 from loratheory.experiments.bench.bases import Setting, bases
 from loratheory.experiments.bench.models import batch, digest, fingerprint
 from loratheory.tasks.two_hop import every, plain, pretraining, sampled, stacked, world
 from loratheory.toy.transformer import BASE, losses, parameters
-
-__all__ = ["cache"]
 
 
 def test_a_base_depends_on_its_seed_and_its_setting_alone():

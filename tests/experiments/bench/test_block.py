@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from reused import cache as cache
 from reused import enlarged, taught, update
 
 from loratheory.experiments.bench.answers import accuracies, scores

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given
-from reused import cache as cache
 from strategies import seeds
 
 from loratheory.experiments.bench.answers import by_part

@@ -5,7 +5,7 @@ from functools import cache as once
 import numpy as np
 import pytest
 import torch
-from reused import cache, dense_logits, enlarged, small, taught, update
+from reused import dense_logits, enlarged, small, taught, update
 
 from loratheory.adapters import Adapter, calibrate, calibrate_z, forward, merge
 from loratheory.experiments.bench.answers import accuracies, scores
@@ -22,8 +22,6 @@ from loratheory.experiments.bench.rules import (
 from loratheory.lowrank import LowRank
 from loratheory.tasks.two_hop import stacked
 from loratheory.toy.transformer import Lora, Site, logits
-
-__all__ = ["cache"]
 
 SITES = [Site(m, loop, 0) for loop in (0, 1) for m in ("mlp.in", "mlp.out")]
 

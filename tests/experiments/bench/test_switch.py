@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from reused import cache as cache
 from reused import enlarged, taught
 
 from loratheory.experiments.bench.answers import scores

@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from reused import TAUGHT, cache, enlarged, small, taught
+from reused import TAUGHT, enlarged, small, taught
 
 from loratheory.experiments.bench.answers import scores
 from loratheory.experiments.bench.theory import (
@@ -25,8 +25,6 @@ from loratheory.experiments.bench.theory import (
 from loratheory.experiments.bench.training import library
 from loratheory.tasks.two_hop import along, every, plain
 from loratheory.toy.transformer import Config, Lora, Site
-
-__all__ = ["cache"]
 
 
 @pytest.fixture(scope="module")

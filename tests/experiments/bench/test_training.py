@@ -3,13 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from reused import TAUGHT, cache, small, taught
+from reused import TAUGHT, small, taught
 
 from loratheory.experiments.bench.answers import answer_margins
 from loratheory.experiments.bench.training import alike, exchanged, library, norms, pooled
 from loratheory.toy.transformer import Lora
-
-__all__ = ["cache"]
 
 
 class Found(Exception):

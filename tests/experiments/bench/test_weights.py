@@ -5,7 +5,7 @@ from functools import cache as once
 import numpy as np
 import pytest
 import torch
-from reused import cache, enlarged, taught, update
+from reused import enlarged, taught, update
 
 from loratheory.experiments.bench import weights
 from loratheory.experiments.bench.answers import accuracy, scores
@@ -23,8 +23,6 @@ from loratheory.experiments.bench.weights import (
 )
 from loratheory.theorems.editing.superposition_floor import least_crosstalk
 from loratheory.toy.transformer import Site
-
-__all__ = ["cache"]
 
 
 @pytest.fixture(scope="module")

@@ -29,13 +29,6 @@ from loratheory.tasks.word_problems import stepwise, together
 from loratheory.toy.transformer import Site, logits
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _kept(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LORATHEORY_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 @pytest.fixture(scope="module")
 def bases():
     return base("problems", 101, TINY)

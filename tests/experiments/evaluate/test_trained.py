@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from reused import SMALL, TAUGHT, cache, enlarged, taught, update
+from reused import SMALL, TAUGHT, enlarged, taught, update
 
 from loratheory.experiments.bench.answers import accuracies
 from loratheory.experiments.bench.library import acting
@@ -11,8 +11,6 @@ from loratheory.experiments.bench.rules import coefficients, rule
 from loratheory.experiments.evaluate import OwnRule, Profile, RuleError, _card, rule_named
 from loratheory.experiments.evaluate._card import PROFILES, compared, reused, trained
 from loratheory.toy.transformer import Site
-
-__all__ = ["cache"]
 
 TINY = Profile((SMALL,), (101, 102), TAUGHT)
 SITE = Site("mlp.in", 1, 0)

@@ -1,5 +1,7 @@
 """The `loratheory` command: thin, and slow imports wait until a command needs them.
 
+A module holds the command of its name; what it prints is computed by the package that it imports.
+
 Exit codes: 0 done, whatever the verdict; 1 a proved theorem or a control failed in ``verify``, or
 work crashed; 2 wrong input. Messages go to stderr, nothing but the product to stdout.
 """

@@ -2,11 +2,11 @@
 
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loratheory.lowrank import LowRank
+from loratheory.lowrank import Array, LowRank
 
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 """Storage types of adapter files, from the narrowest to the widest."""
@@ -116,6 +116,10 @@ class Adapter(Updates):
         """An adapter from updates in memory."""
         shapes = {name: low.shape for name, low in modules.items()}
         return cls(modules, shapes, info or Info())
+
+    def map(self, change: Callable[[Array], Array]) -> "Adapter":
+        """Apply `change` to both factors of each update when it is looked up, see `LowRank.map`."""
+        return replace(self, modules=Lazy(tuple(self), lambda name: self[name].map(change)))
 
     def __getitem__(self, name: str) -> LowRank:
         """The update of one module."""

@@ -23,10 +23,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from loratheory.lowrank import (
+    EPS,
     Array,
     LowRank,
     array_namespace,
     double,
+    in_common_frames,
     largest_cosine,
     principal_angles,
 )
@@ -43,7 +45,11 @@ def crosstalk(reader: LowRank, other: LowRank) -> float:
 
     It is :math:`\|\Delta_2 Q_1\|_2`, exact and attained; zero iff the row spaces are orthogonal.
     """
-    shared = other.S[:, None] * (other.Vh @ reader.row_space())
+    return _answer(other, reader.row_space())
+
+
+def _answer(other: LowRank, basis: Float[Array, "n k"]) -> float:
+    shared = other.S[:, None] * (other.Vh @ basis)
     if 0 in shared.shape:
         return 0.0
     return float(array_namespace(shared).linalg.svdvals(shared)[0])
@@ -119,11 +125,12 @@ class Interference:
     frobenius_cosine: Float[np.ndarray, "k k"]  #: See the warning at the function of that name.
 
 
-def interference(updates: Sequence[LowRank]) -> Interference:
+def interference(updates: Sequence[LowRank], tolerance: int | float | None = None) -> Interference:
     """Return the pairwise measures of one module, one update an adapter.
 
-    Costs ``O(k^2 (m + n) r^2)`` and the singular vectors of all updates at once, ``k r (m + n)``
-    numbers; no ``(m, n)`` array.
+    They are taken in common coordinates: costs two QRs of all factors side by side,
+    ``O((m + n) R^2)`` with the total width ``R``, and ``O(k^2 R r^2)``; no ``(m, n)`` array.
+    `tolerance` decides numerical ranks, as in `LowRank.row_space`.
 
     Raises
     ------
@@ -137,11 +144,14 @@ def interference(updates: Sequence[LowRank]) -> Interference:
     if len(shapes) > 1:
         message = f"updates of shapes {shapes} do not compare: give adapters of one base model"
         raise ValueError(message)
+    tolerance = max(shapes[0]) * EPS if tolerance is None else tolerance
+    updates, _ = in_common_frames(updates)
+    rows = [low.row_space(tolerance) for low in updates]
+    columns = [low.column_space(tolerance) for low in updates]
     tables = np.zeros((5, len(updates), len(updates)))
     for i, reader in enumerate(updates):
         for j, other in enumerate(updates):
-            row = largest_cosine(reader.row_space(), other.row_space())
-            column = largest_cosine(reader.column_space(), other.column_space())
-            measured = (crosstalk(reader, other), other.spectral_norm * row, row, column)
+            row, column = (largest_cosine(bases[i], bases[j]) for bases in (rows, columns))
+            measured = (_answer(other, rows[i]), other.spectral_norm * row, row, column)
             tables[:, i, j] = *measured, frobenius_cosine(reader, other)
     return Interference(*tables)

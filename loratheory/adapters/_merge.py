@@ -49,8 +49,9 @@ class Method:
 
 _FACTORS = "O((m + n) R)"
 _CORE = "O((m + n) R^2 + R^3)"
-_TRIMMED = "full: O(m n (R + K log mn + min(m, n))); knots: (R, n), core: (R, R) for (m, n)"
-_THINNED = "full: O(m n (R + min(m, n))); knots: (R, n), core: (R, R) for (m, n)"
+_DENSE = (
+    "full: O(m n (R + K + s)), s some multiples of the rank; knots: (R, n), core: (R, R) for (m, n)"
+)
 _ILHARCO = "Ilharco et al. 2023, arXiv 2212.04089"
 _TIES, _DARE = "Yadav et al. 2023, arXiv 2306.01708", "Yu et al. 2024, arXiv 2311.03099"
 _ENTRIES = {"options": "weights rank space density", "required": "density", "gauge": "core"}
@@ -114,7 +115,7 @@ _TABLE = (
         entrywise(trim, elected),
         "sum_A w_j T_j / sum_A |w_j|, T = top entries, A = those whose w T has the sum's sign",
         _TIES,
-        _TRIMMED,
+        _DENSE,
         **_ENTRIES,
     ),
     _row(
@@ -122,7 +123,7 @@ _TABLE = (
         entrywise(drop, added),
         "sum_j w_j M_j * D_j / p, entries of M_j Bernoulli(p), p the density",
         _DARE,
-        _THINNED,
+        _DENSE,
         **_DRAWS,
     ),
     _row(
@@ -130,7 +131,7 @@ _TABLE = (
         entrywise(drop, elected),
         "ties without trimming, applied to M_j * D_j / p",
         f"{_DARE}; {_TIES}",
-        _THINNED,
+        _DENSE,
         **_DRAWS,
     ),
     _row(
@@ -138,7 +139,7 @@ _TABLE = (
         entrywise(trim, added),
         "sum_j w_j T_j, T = top entries",
         f"PEFT, magnitude_prune; {_TIES}",
-        _TRIMMED,
+        _DENSE,
         **_ENTRIES,
     ),
     _row(

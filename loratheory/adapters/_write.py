@@ -17,7 +17,7 @@ from loratheory.adapters._names import kohya
 from loratheory.adapters._pairs import BIAS, EXPERT
 from loratheory.adapters._read import PREFIX, ROWS, WEIGHTS
 from loratheory.adapters._tensors import CODES, KINDS, finite
-from loratheory.lowrank import Array, LowRank, array_namespace
+from loratheory.lowrank import Array, LowRank, array_namespace, host
 from loratheory.shapes import Float
 from loratheory.store import draft
 
@@ -286,11 +286,7 @@ def _plain(array: Array) -> Any:
     xp = array_namespace(array)
     if array.dtype not in (xp.float32, xp.float64):
         array = xp.astype(array, xp.float32)
-    if isinstance(array, np.ndarray):
-        return array
-    if hasattr(array, "detach"):
-        array = array.detach().cpu()
-    return np.from_dlpack(array)
+    return host(array)
 
 
 def _config(adapter: Adapter, widths: dict[str, int]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """``loratheory merge`` and ``loratheory methods``."""
 
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 from loratheory.cli._output import (
     AnyBase,
     Base,
+    Device,
     Download,
     Folders,
     Json,
@@ -17,6 +19,7 @@ from loratheory.cli._output import (
     Subfolder,
     delivered,
     free,
+    needs,
     progress,
     refused,
     say,
@@ -29,6 +32,14 @@ DISTANCES = (
     "Both are distances between weights (Eckart–Young; thm:merge-floor), not between\n"
     "answers: the mean is nearest to the adapters and can still lose the two-hop answer\n"
     "(thm:two-read-region)."
+)
+
+
+NAMESAKES = (
+    "ties, dare, dare-ties and magnitude act on the entries of whole updates, as PEFT's ties_svd,\n"
+    "dare_linear_svd, dare_ties_svd and magnitude_prune_svd. PEFT's ties, dare_linear, dare_ties\n"
+    "and magnitude_prune act on the two factors, and its linear is factor-linear here: they make\n"
+    "other models, which depend on how the updates are factored."
 )
 
 
@@ -57,6 +68,7 @@ def merge(
     dtype: Annotated[
         str | None, typer.Option(help="float16, bfloat16 or float32; the widest input's if not.")
     ] = None,
+    device: Device = "cpu",
     force: Annotated[bool, typer.Option("--force", help="Replace an existing folder.")] = False,
     any_base: AnyBase = False,
     others: Annotated[
@@ -76,6 +88,9 @@ def merge(
     The result has the form of the inputs: a folder that PEFT loads, or one file for kohya's
     scripts, ComfyUI or diffusers (docs/formats.md). DoRA is merged exactly where `--base` is given.
 
+    ties, dare, dare-ties and magnitude act on whole updates, PEFT's types of these names on their
+    factors: `loratheory methods` says which agree. With `--device cuda` torch does the work.
+
     Example: `loratheory merge adapter_1 adapter_2 --method svd --weights=.7,.3 --rank 16 -o merged`
 
     JSON: an object `method, output, folders, weights, written, dtype, rounding, notes, totals,
@@ -90,7 +105,11 @@ def merge(
 
     free(output, force=force, json=json)
     where: Any = {"base": base, "subfolder": subfolder, "revision": revision, "download": download}
-    together = lib.aligned([lib.read(folder, **where) for folder in folders], any_base=any_base)
+    adapters = [lib.read(folder, **where) for folder in folders]
+    if device != "cpu":
+        move = _mover(device)
+        adapters = [adapter.map(move) for adapter in adapters]
+    together = lib.aligned(adapters, any_base=any_base)
     chosen = _numbers(weights) if weights is not None else None
     options: dict[str, Any] = {"rank": rank, "space": space, "density": density, "ridge": ridge}
     if moments:
@@ -139,6 +158,21 @@ def merge(
     }
     if delivered(json, result):
         _report(result)
+
+
+def _mover(device: str) -> Any:
+    """What brings factors to the device, by torch; in NumPy's place, on the processor too."""
+    needs("torch", "--device")
+    import torch
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, dtype=torch.float64, device=device).item()
+    except (RuntimeError, AssertionError, TypeError) as error:
+        reason = str(error).partition("\n")[0]
+        refused(f"--device {device} cannot be used ({reason}): take cpu, cuda, cuda:1, … or auto")
+    return partial(torch.asarray, device=device)
 
 
 def _counted(merged: Any, bar: Any) -> Any:
@@ -235,6 +269,7 @@ def methods(json: Json = None) -> None:
         return
     columns = {key: key for key in ("name", "formula", "reference")}
     show("merge methods", {**columns, "takes": _takes}, entries)
+    say(NAMESAKES)
     names = list(rows[0].cells)
     table = [(row.method, row.space, *(row.cells[name].holds for name in names)) for row in rows]
     show("laws, by counterexample", ("method", "space", *names), table)

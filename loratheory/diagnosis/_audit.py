@@ -42,12 +42,11 @@ def audit(
     Distances come from inner products, right to rounding of the norms; costs ``O((m + n) c^2)``,
     ``c`` the sum of the widths (a few thin QRs where that exceeds a side of the matrix).
     """
-    one = [*updates]
-    target = total(one, list(weights))
-    if target.width + merged.width > min(merged.shape):
-        return _apart(name, merged, one, target)
-    count, width = len(one), merged.width
-    if _same(merged, target):  # what is merged is the sum: nothing new to multiply
+    one, count, width = [*updates], len(updates), merged.width
+    wide = sum(low.width for low in one)
+    if wide + width > min(merged.shape):
+        return _apart(name, merged, one, total(one, list(weights)))
+    if width == wide and _same(merged, total(one, list(weights))):  # nothing new to multiply
         products, made = grams(one), [float(weight) for weight in weights]
     else:
         products, made = grams([*one, merged]), [0.0] * count + [1.0]
@@ -104,9 +103,7 @@ def _less(one: Sequence[float], other: Sequence[float]) -> list[float]:
 
 
 def _same(one: LowRank, other: LowRank) -> bool:
-    """Whether the factors are equal, entry by entry."""
-    if one.width != other.width:
-        return False
+    """Whether factors of one width are equal, entry by entry."""
     pairs = ((one.up, other.up), (one.down, other.down))
     return all(bool(array_namespace(a, b).all(a == b)) for a, b in pairs)
 

@@ -2,11 +2,11 @@
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from loratheory.adapters import METHODS, Adapter, Aligned, Options, interference
-from loratheory.lowrank import LowRank, double, grams, total
+from loratheory.lowrank import EPS, Array, LowRank, double, grams, in_common_frames, signs, total
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,8 @@ class ModuleDiagnosis:
 def examined(library: Aligned) -> Iterator[ModuleDiagnosis]:
     """Examine module by module; a module that one adapter lacks counts as zero there.
 
-    Costs some thin decompositions a module, ``O((m + n) R^2)`` with the total width ``R``.
+    Costs two QRs a module, ``O((m + n) R^2)`` with the total width ``R``; all else is done in the
+    coordinates that they give, where nothing is longer than ``R``.
     """
     for name in library.shapes:
         yield examined_module(name, library.updates(name))
@@ -103,7 +104,10 @@ def examined(library: Aligned) -> Iterator[ModuleDiagnosis]:
 
 def examined_module(name: str, updates: list[LowRank]) -> ModuleDiagnosis:
     """Examine the updates of one module, one an adapter, width 0 where there is none."""
-    table = interference(updates)
+    outputs, inputs = updates[0].shape
+    tolerance = max(outputs, inputs) * EPS
+    updates, back = in_common_frames(updates)
+    table = interference(updates, tolerance)
     own = [float(value) for value in table.crosstalk.diagonal()]
     pairs = [(i, j) for i in range(len(own)) for j in range(len(own)) if i != j and own[i]]
     i, j = max(pairs, key=lambda p: table.crosstalk[p] / own[p[0]], default=(0, 0))
@@ -113,16 +117,16 @@ def examined_module(name: str, updates: list[LowRank]) -> ModuleDiagnosis:
     energy = sum(s**2 for sigma in spectra for s in sigma) / len(spectra)
     return ModuleDiagnosis(
         module=name,
-        outputs=updates[0].shape[0],
-        inputs=updates[0].shape[1],
-        ranks=tuple(low.rank for low in updates),
+        outputs=outputs,
+        inputs=inputs,
+        ranks=tuple(low.rank_at(tolerance) for low in updates),
         pair=(i, j),
         row_cosine=float(table.row_cosine[i, j]) if pairs else 0.0,
         crosstalk=float(table.crosstalk[i, j]) / own[i] if pairs else 0.0,
         ceiling=float(table.bound[i, j]) / own[i] if pairs else 0.0,
         energy=energy,
         floors=_floors(updates, energy),
-        gauge_gap=_gauge_gap(changed),
+        gauge_gap=_gauge_gap(changed, tolerance, back),
         arrow_gap=tuple(
             1.0 - ([*sigma, 0.0][1] / sigma[0]) if sigma and sigma[0] else 0.0 for sigma in spectra
         ),
@@ -149,9 +153,16 @@ def _floors(updates: list[LowRank], energy: float) -> tuple[tuple[int, float], .
     )
 
 
-def _gauge_gap(updates: list[LowRank]) -> float | None:
+def _gauge_gap(
+    updates: list[LowRank], tolerance: float, back: Callable[[Array], Array]
+) -> float | None:
     """How much a factor mean depends on how the same updates were written down."""
-    forms = [low.balanced() for low in updates]
+    forms = [low.balanced(tolerance) for low in updates]
+    turns = [signs(back(form.up)) for form in forms]  # the balanced form has them right there
+    forms = [
+        LowRank(form.up * turn, turn[:, None] * form.down)
+        for form, turn in zip(forms, turns, strict=True)
+    ]
     if len({low.width for low in updates}) != 1 or len({form.width for form in forms}) != 1:
         return None
     stored, canonical = (

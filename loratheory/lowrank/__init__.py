@@ -10,9 +10,11 @@ from loratheory.lowrank._array import array_namespace as array_namespace
 from loratheory.lowrank._array import device as device
 from loratheory.lowrank._array import double as double
 from loratheory.lowrank._array import finite as finite
+from loratheory.lowrank._array import host as host
 from loratheory.lowrank._factored import LowRank as LowRank
 from loratheory.lowrank._factored import Svd as Svd
 from loratheory.lowrank._factored import from_dense as from_dense
+from loratheory.lowrank._factored import signs as signs
 from loratheory.lowrank._factored import thin_svd as thin_svd
 from loratheory.lowrank._factored import truncate as truncate
 from loratheory.lowrank._random import gaussian as gaussian
@@ -21,6 +23,7 @@ from loratheory.lowrank._random import subspaces_at as subspaces_at
 from loratheory.lowrank._random import with_spectrum as with_spectrum
 from loratheory.lowrank._several import Grams as Grams
 from loratheory.lowrank._several import grams as grams
+from loratheory.lowrank._several import in_common_frames as in_common_frames
 from loratheory.lowrank._several import largest_cosine as largest_cosine
 from loratheory.lowrank._several import principal_angles as principal_angles
 from loratheory.lowrank._several import project as project

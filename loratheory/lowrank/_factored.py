@@ -12,7 +12,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, overload
 
-from loratheory.lowrank._array import EPS, Array, Frame, array_namespace, device, double, frame
+import numpy as np
+
+from loratheory.lowrank._array import (
+    EPS,
+    Array,
+    Frame,
+    array_namespace,
+    device,
+    double,
+    frame,
+    host,
+)
 from loratheory.shapes import Float
 
 
@@ -41,6 +52,15 @@ def thin_svd(matrix: Float[Array, "m n"]) -> Svd:
         none = xp.zeros(0, dtype=xp.float64, device=device(matrix))
         return Svd(matrix[:, :0], none, matrix[:0, :])
     return Svd(*xp.linalg.svd(matrix, full_matrices=False))
+
+
+def signs(columns: Float[Array, "m k"]) -> Float[Array, " k"]:
+    """For each column 1, or -1 where the entry of the largest magnitude is negative."""
+    xp = array_namespace(columns)
+    if 0 in columns.shape:
+        return xp.ones(columns.shape[1], dtype=columns.dtype, device=device(columns))
+    high, deep = xp.max(columns, axis=0), xp.min(columns, axis=0)
+    return xp.where(high >= -deep, xp.ones_like(high), -xp.ones_like(high))
 
 
 def _count_above(sigma: Float[Array, " k"], tolerance: int | float) -> int:
@@ -197,28 +217,26 @@ class LowRank:
 
         `tolerance`, relative to the largest singular value, decides the numerical rank ``k``.
         """
-        return self.Vh.T[:, : self.rank if tolerance is None else self.rank_at(tolerance)]
+        return self.Vh.T[:, : self._rank(tolerance)]
 
     def column_space(self, tolerance: int | float | None = None) -> Float[Array, "m k"]:
         """Orthonormal basis of the outputs that the matrix writes; as `row_space`."""
-        return self.U[:, : self.rank if tolerance is None else self.rank_at(tolerance)]
+        return self.U[:, : self._rank(tolerance)]
 
-    def balanced(self) -> "LowRank":
+    def _rank(self, tolerance: int | float | None) -> int:
+        return self.rank if tolerance is None else self.rank_at(tolerance)
+
+    def balanced(self, tolerance: int | float | None = None) -> "LowRank":
         """Return the canonical factorisation: ``up.T @ up == down @ down.T``, diagonal.
 
-        The width becomes the numerical rank, the singular values are split evenly and descend, and
-        the largest entry of each column of `up` is positive. In float64; the same in every gauge,
-        but for a rotation among equal singular values.
+        The width becomes the numerical rank (see `row_space`), the singular values are split evenly
+        and descend, and the largest entry of each column of `up` is positive. In float64; the same
+        in every gauge, but for a rotation among equal singular values.
         """
         self.svd()  # first, so that the rank costs no second decomposition
-        left, sigma, right = self.svd(self.rank)
-        xp = array_namespace(sigma)
-        if sigma.shape[0]:
-            high, deep = xp.max(left, axis=0), xp.min(left, axis=0)
-            sign = xp.where(high >= -deep, xp.ones_like(high), -xp.ones_like(high))
-            left, right = left * sign, right * sign[:, None]
-        root = xp.sqrt(sigma)
-        return LowRank(left * root, root[:, None] * right)
+        left, sigma, right = self.svd(self._rank(tolerance))
+        root, sign = array_namespace(sigma).sqrt(sigma), signs(left)
+        return LowRank(left * (sign * root), (sign * root)[:, None] * right)
 
     def regauged(self, gauge: Float[Array, "r r"]) -> "LowRank":
         """Return the same matrix with factors ``up @ gauge`` and ``inv(gauge) @ down``.
@@ -300,28 +318,62 @@ class LowRank:
             raise ValueError(message)
 
 
-def _core(low: LowRank, overwrite: bool = False) -> tuple[Frame, Array, Frame]:
+def _core(low: LowRank) -> tuple[Frame, Array, Frame]:
     """Frames ``q``, ``p`` and the small ``core`` with ``low = q @ core @ p.T``."""
-    q = frame(double(low.up, "up"), overwrite)
-    p = frame(double(low.down, "down").T, overwrite)
+    q, p = frame(double(low.up, "up")), frame(double(low.down, "down").T)
     return q, q.triangle @ p.triangle.T, p
 
 
-def truncate(low: LowRank, rank: int, *, overwrite: bool = False) -> LowRank:
+def truncate(low: LowRank, rank: int) -> LowRank:
     """Return the best approximation of rank at most `rank`, in balanced factors.
 
     It is the nearest in every unitarily invariant norm, in float64, with the singular values split
-    evenly between the factors; of rank 0, a zero of width 0. With `overwrite` the factors of `low`
-    may be destroyed, which spares memory traffic. Costs as `LowRank.svd`.
+    evenly between the factors; of rank 0, a zero of width 0. Costs as `LowRank.svd`.
     """
-    q, core, p = _core(low, overwrite)
+    q, core, p = _core(low)
     u, sigma, vt = thin_svd(core).leading(rank)
     root = array_namespace(sigma).sqrt(sigma)  # scales the small vectors, before they grow tall
     return LowRank(up=q.times(u * root), down=p.times(vt.T * root).T)
 
 
 def from_dense(matrix: Float[Array, "m n"], rank: int | None = None) -> LowRank:
-    """Factor a dense matrix, truncated to `rank` if given; costs a dense SVD, in float64."""
-    left, sigma, right = thin_svd(double(matrix, "matrix")).leading(rank)
+    """Factor a dense matrix, truncated to `rank` if given, in float64.
+
+    Costs a dense SVD, ``O(m n min(m, n))``. Of a large matrix and a rank of at most a sixteenth of
+    its sides it costs Lanczos' method: some multiples of `rank` products with a vector each way.
+    """
+    matrix = double(matrix, "matrix")
+    found = None if rank is None else _leading(matrix, rank)
+    left, sigma, right = found or thin_svd(matrix).leading(rank)
     root = array_namespace(sigma).sqrt(sigma)
     return LowRank(up=left * root, down=root[:, None] * right)
+
+
+def _leading(matrix: Float[Array, "m n"], rank: int) -> Svd | None:
+    """The first triples by Lanczos' method to rounding; None where it does not pay or would lose.
+
+    It finds eigenvectors of ``matrix.T @ matrix``, where what is a thousandth of the largest is a
+    millionth, and no further down are they precise.
+    """
+    if not 0 < 16 * rank <= min(matrix.shape) or min(matrix.shape) < 512:
+        return None
+    from scipy.sparse.linalg import ArpackError, LinearOperator, svds  # slow to load
+
+    xp, place = array_namespace(matrix), device(matrix)
+
+    def _by(side: Array) -> Callable[[Any], Any]:
+        return lambda x: host(side @ xp.asarray(x, dtype=xp.float64, device=place))
+
+    act, back = _by(matrix), _by(matrix.T)
+    shape = tuple(matrix.shape)
+    operator = LinearOperator(
+        shape, matvec=act, rmatvec=back, matmat=act, rmatmat=back, dtype=np.float64
+    )
+    start = np.random.default_rng(0).standard_normal(min(shape))
+    try:
+        triples = svds(operator, rank, tol=0, v0=start)
+    except ArpackError:
+        return None
+    left, sigma, right = (xp.asarray(part.copy(), device=place) for part in triples)
+    found = Svd(xp.flip(left, axis=1), xp.flip(sigma), xp.flip(right, axis=0))
+    return found if float(found.sigma[-1]) > 1e-3 * float(found.sigma[0]) else None

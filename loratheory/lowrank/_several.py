@@ -1,9 +1,10 @@
 r"""Several matrices together: sums, inner products of many sums, angles between subspaces."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
-from loratheory.lowrank._array import Array, array_namespace, device, double
+from loratheory.lowrank._array import Array, Frame, array_namespace, device, double, frame
 from loratheory.lowrank._factored import LowRank
 from loratheory.shapes import Float
 
@@ -38,7 +39,7 @@ def total(updates: list[LowRank], weights: Sequence[int | float] | None = None) 
     return joined if joined.width <= min(joined.shape) else joined.balanced()
 
 
-def _concatenated(updates: list[LowRank], weights: Sequence[int | float]) -> LowRank:
+def _concatenated(updates: Sequence[LowRank], weights: Sequence[int | float]) -> LowRank:
     """The sum as it stands, in one array of its own, in the order that LAPACK likes.
 
     Joined before it is widened, and weighted where it lies: memory traffic is half the cost.
@@ -110,10 +111,29 @@ def grams(updates: Sequence[LowRank]) -> Grams:
     NotFiniteError
         If a factor holds NaN or infinity.
     """
-    xp = array_namespace(updates[0].up)
-    up = xp.concat([double(low.up, "up") for low in updates], axis=1)
-    down = xp.concat([double(low.down, "down") for low in updates], axis=0)
-    return Grams(up.T @ up, down @ down.T, tuple(low.width for low in updates))
+    side_by_side = _concatenated(updates, [1] * len(updates))
+    widths = tuple(low.width for low in updates)
+    return Grams(
+        side_by_side.up.T @ side_by_side.up, side_by_side.down @ side_by_side.down.T, widths
+    )
+
+
+def in_common_frames(updates: Sequence[LowRank]) -> tuple[list[LowRank], Callable[[Array], Array]]:
+    """Return updates of one shape in orthonormal coordinates of what they read and write together.
+
+    Neither side is then longer than the total width ``R``, and every norm, angle, singular value
+    and inner product stays, of the updates and of their factors. The function takes columns on the
+    side of outputs back to the coordinates they had. Costs two QRs, ``O((m + n) R^2)``.
+    """
+    together = _concatenated(updates, [1] * len(updates))
+    (up, back), (down, _) = (_short(side) for side in (together.up, together.down.T))
+    ends = list(accumulate((low.width for low in updates), initial=0))
+    return [LowRank(up[:, a:b], down[:, a:b].T) for a, b in pairwise(ends)], back
+
+
+def _short(side: Float[Array, "m r"]) -> Frame:
+    """Its QR decomposition, or itself where that is no shorter."""
+    return frame(side) if side.shape[0] > side.shape[1] > 0 else Frame(side, lambda small: small)
 
 
 def principal_angles(p: Float[Array, "n a"], q: Float[Array, "n b"]) -> Float[Array, " k"]:

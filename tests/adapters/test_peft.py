@@ -9,7 +9,7 @@ from causal import adapted, deltas, loaded, logits, network, quiet
 from peft import LoraConfig, PeftModel, get_peft_model
 
 from loratheory.adapters import Adapter, AdapterError, merge, read, write
-from loratheory.lowrank import gaussian
+from loratheory.lowrank import from_dense, gaussian
 
 # Each kind of adapter, read, written and merged, against PEFT's updates and its forward pass.
 
@@ -75,6 +75,26 @@ def test_what_is_read_merged_and_written_is_what_peft_has(kind, tmp_path):
         assert set(deltas(ours)) == set(expected)
         room = 2e-5 * float(abs(theirs).max())
         assert float(abs(logits(ours) - theirs).max()) < room
+
+
+@pytest.mark.parametrize("name", ["ties", "magnitude"])
+def test_of_pefts_namesakes_those_with_svd_are_ours_and_the_plain_ones_are_not(name):
+    targets = {"r": 4, "lora_alpha": 4, "target_modules": ["q_proj"]}
+    peft = adapted(network("llama"), **targets)
+    peft.add_adapter("other", LoraConfig(**targets, init_lora_weights=False))
+    adapters = [
+        Adapter.of({m: from_dense(dense, 4) for m, dense in deltas(peft, label).items()})
+        for label in ("default", "other")
+    ]
+    ours = merge(adapters, name, density=0.5, rank=8)
+    theirs = {"ties": "ties", "magnitude": "magnitude_prune"}[name]
+    for kind, near in ((f"{theirs}_svd", True), (theirs, False)):
+        options = {"combination_type": kind, "density": 0.5}
+        options |= {"svd_rank": 8} if near else {}
+        peft.base_model.add_weighted_adapter(["default", "other"], [1.0, 1.0], kind, **options)
+        for module, dense in deltas(peft, kind).items():
+            gap = np.linalg.norm(ours[module].dense() - dense) / np.linalg.norm(dense)
+            assert gap < 1e-4 if near else gap > 0.2
 
 
 def test_bfloat16_is_read_exactly(tmp_path):

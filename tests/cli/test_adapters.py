@@ -49,6 +49,18 @@ def test_merge_writes_what_it_says_and_reports_its_floors(run, pair):
     assert totals["to_adapters"] >= totals["adapters_floor"]
 
 
+@pytest.mark.parametrize("words", ["svd --rank 2", "ties --density .5 --rank 3", "interpolate"])
+def test_a_merge_by_torch_is_that_by_numpy(run, pair, words):
+    for name, device in (("numpy", "cpu"), ("torch", "auto")):
+        method = ("--method", *words.split(), "--device", device, "-o", name)
+        assert run("merge", *pair, *method, "--json", f"{name}.json")[0] == 0
+    one, two = read("numpy"), read("torch")
+    for name in SHAPES:
+        np.testing.assert_allclose(one[name].dense(), two[name].dense(), atol=1e-5)
+    totals = [json.loads(Path(f"{name}.json").read_text())["totals"] for name in ("numpy", "torch")]
+    assert totals[0] == pytest.approx(totals[1])
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

@@ -20,7 +20,8 @@ from loratheory.lowrank import (
     truncate,
     with_spectrum,
 )
-from loratheory.lowrank._array import frame
+from loratheory.lowrank._array import _times, frame
+from loratheory.lowrank._factored import _leading
 
 CASES = range(20)
 
@@ -150,16 +151,6 @@ def test_every_kind_of_array_will_do():
         np.testing.assert_allclose(np.asarray(truncate(there, 1).dense()), truncate(low, 1).dense())
 
 
-def test_factors_are_overwritten_only_where_allowed():
-    for order in ("C", "F"):
-        rng = np.random.default_rng(4)
-        low = gaussian(rng, 30, 20, 5).map(lambda a, order=order: np.array(a, order=order))
-        kept, found = low.map(np.copy), truncate(low, 2)
-        np.testing.assert_array_equal(low.up, kept.up)
-        np.testing.assert_array_equal(low.down, kept.down)
-        np.testing.assert_array_equal(truncate(low, 2, overwrite=True).dense(), found.dense())
-
-
 @pytest.mark.parametrize("move", [np.asarray, torch.asarray, array_api_strict.asarray])
 @pytest.mark.parametrize("shape", [(7, 3), (3, 7), (4, 4), (0, 3), (3, 0)])
 def test_frames_are_those_of_a_thin_qr_decomposition(shape, move):
@@ -170,6 +161,66 @@ def test_frames_are_those_of_a_thin_qr_decomposition(shape, move):
     np.testing.assert_allclose(q.T @ q, np.eye(k), atol=1e-13)
     np.testing.assert_allclose(triangle, np.triu(triangle))
     np.testing.assert_array_equal(matrix, before)
+
+
+def steep(rng, m, r, least):
+    """Columns whose singular values fall from 1 to `least`."""
+    turn = np.linalg.qr(rng.standard_normal((r, r)))[0]
+    return orthonormal(rng, m, r) * np.geomspace(1, least, r) @ turn
+
+
+TALL = {  # large matrices, and whether their Gram matrix tells enough
+    "plain": (lambda rng: rng.standard_normal((2000, 40)), True),
+    "scaled": (lambda rng: rng.standard_normal((2000, 40)) * np.logspace(-60, 60, 40), True),
+    "steep": (lambda rng: steep(rng, 2000, 40, 1e-6), True),
+    "too steep": (lambda rng: steep(rng, 2000, 40, 1e-11), False),
+    "twice the same": (lambda rng: np.tile(rng.standard_normal((2000, 20)), 2), False),
+    "zero": (lambda _: np.zeros((2000, 40)), False),
+    "squares underflow": (lambda rng: 1e-170 * rng.standard_normal((2000, 40)), False),
+    "wide": (lambda rng: rng.standard_normal((200, 400)), False),
+}
+
+
+@pytest.mark.parametrize("kind", TALL)
+def test_large_frames_are_as_precise_whichever_road_they_take(kind):
+    make, short = TALL[kind]
+    matrix = make(np.random.default_rng(3))
+    found, k = frame(matrix), min(matrix.shape)
+    assert (found.times.func is _times) is short
+    q, sizes = found.times(np.eye(k)), np.linalg.norm(matrix, axis=0)
+    np.testing.assert_allclose(q.T @ q, np.eye(k), atol=1e-14)
+    assert (np.linalg.norm(q @ found.triangle - matrix, axis=0) <= 3e-15 * sizes).all()
+    np.testing.assert_array_equal(found.triangle, np.triu(found.triangle))
+
+
+@pytest.mark.parametrize("move", [np.asarray, torch.asarray, array_api_strict.asarray])
+@pytest.mark.parametrize("shape", [(520, 560), (560, 520)])
+def test_the_best_approximation_of_a_large_matrix_is_that_of_its_whole_decomposition(shape, move):
+    """Ten directions stand out of noise; the rank cuts among them, after them, and in the noise."""
+    rng = np.random.default_rng(0)
+    matrix = (
+        rng.standard_normal(shape)
+        + 9 * with_spectrum(rng, *shape, [20.0 - i for i in range(10)]).dense()
+    )
+    left, sigma, right = np.linalg.svd(matrix, full_matrices=False)
+    for rank in (4, 10, 13):
+        best = (left[:, :rank] * sigma[:rank]) @ right[:rank]
+        assert _leading(move(matrix), rank) is not None
+        found = from_dense(move(matrix), rank).map(np.asarray)
+        np.testing.assert_allclose(found.dense(), best, atol=1e-12 * sigma[0])
+        np.testing.assert_allclose(
+            found.up.T @ found.up, np.diag(sigma[:rank]), atol=1e-11 * sigma[0]
+        )
+
+
+@pytest.mark.parametrize("rank", [0, 2, 5])
+def test_a_large_matrix_without_so_many_directions_is_decomposed_whole(rank):
+    matrix = with_spectrum(np.random.default_rng(1), 520, 530, [2.0, 1e-3 * 2**0.5]).dense()
+    for case in (matrix, 0 * matrix):
+        assert _leading(case, rank) is None
+        np.testing.assert_allclose(
+            from_dense(case, rank).dense(), case if rank else 0 * case, atol=1e-14
+        )
 
 
 def test_what_is_no_matrix_is_refused():

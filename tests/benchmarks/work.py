@@ -5,7 +5,11 @@ time of one call, the extra peak memory of the first, and the CPU time of the wh
 ``OMP_NUM_THREADS=1`` and the like before.
 """
 
+import contextlib
+import io
+import itertools
 import json
+import math
 import os
 import sys
 import tempfile
@@ -16,6 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
+sys.path.append(str(Path(__file__).parents[1]))
+FOLDER = sys.argv[5] if len(sys.argv) > 5 else None
 WEIGHTS = [0.7, 0.3]
 RANK = 16
 
@@ -79,6 +85,90 @@ def merge_peft(size):
     how = {"combination_type": "svd", "svd_rank": RANK}
     merge = partial(model.base_model.add_weighted_adapter, ["one", "two"], WEIGHTS, "merged", **how)
     return anew(model, "merged", merge)
+
+
+def ties_ours(size):
+    """Trimmed, elected and truncated to rank 16 in the space of the updates themselves."""
+    from loratheory.adapters import Adapter, merge
+    from loratheory.lowrank import LowRank
+
+    adapters = [Adapter.of({"q": LowRank(*pair)}) for pair in factors(size, 2)]
+    return lambda: merge(adapters, "ties", density=0.2, rank=RANK)["q"]
+
+
+def ties_dense(size):
+    """The same in the plainest way: whole updates, a sort each, and a whole decomposition."""
+    pairs = [[factor.astype(float) for factor in pair] for pair in factors(size, 2)]
+
+    def run():
+        kept = []
+        for up, down in pairs:
+            update = up @ down
+            least = np.sort(abs(update), axis=None)[-math.floor(0.2 * update.size)]
+            kept.append(np.where(abs(update) >= least, update, 0))
+        stack = np.stack(kept)
+        agrees = np.sign(stack) == np.sign(stack.sum(axis=0))
+        merged = (stack * agrees).sum(axis=0) / np.maximum(((stack != 0) & agrees).sum(axis=0), 1)
+        left, sigma, right = np.linalg.svd(merged, full_matrices=False)
+        return left[:, :RANK] * sigma[:RANK], right[:RANK]
+
+    return run
+
+
+def ties_peft(size):
+    model = one_map(size, ["one", "two"])
+    how = {"combination_type": "ties_svd", "svd_rank": RANK, "density": 0.2}
+    merge = partial(model.base_model.add_weighted_adapter, ["one", "two"], [1.0, 1.0], "m", **how)
+    return anew(model, "m", merge)
+
+
+def layer(width):
+    """One layer of a 70B model (at width 8192), two adapters of rank 64 in bfloat16."""
+    from large import pair
+
+    folder = Path(tempfile.mkdtemp(dir=FOLDER))
+    return pair(folder, 64, 2, layers=1, width=width, inner=width * 7 // 2, keys=width // 8)
+
+
+def command(width, *words):
+    """The command on two such adapters, its output kept out of the way."""
+    from loratheory.cli import app
+
+    folders, times = layer(width), itertools.count()
+    out = folders[0].parent
+
+    def run():
+        places = ("-o", out / str(next(times))) if words[0] == "merge" else ()
+        line = [*words, *folders, *places, "--json", out / "found.json"]
+        with contextlib.redirect_stdout(io.StringIO()):
+            app([str(word) for word in line], standalone_mode=False)
+
+    return run
+
+
+def layer_diagnose(width):
+    return command(width, "diagnose")
+
+
+def layer_merge(width):
+    return command(width, "merge", "--method", "svd", "--rank", 64)
+
+
+def layer_lapack(width):
+    """What it takes at least: QRs of the stacked factors and SVDs of the cores, by NumPy."""
+    from loratheory import read
+
+    one, two = (read(folder) for folder in layer(width))
+    stacks = [(np.hstack([one[name].up, two[name].up]).astype(float),
+               np.vstack([one[name].down, two[name].down]).T.astype(float))
+              for name in one]  # fmt: skip
+
+    def run():
+        for stack in stacks:
+            (_, up), (_, down) = map(np.linalg.qr, stack)
+            np.linalg.svd(up @ down.T)
+
+    return run
 
 
 def knots_ours(size):
@@ -222,7 +312,7 @@ def saved(width, folder):
 
 def folders_made(width):
     """Writes the two adapters and the base model that the next two read."""
-    here = Path(sys.argv[5])
+    here = Path(FOLDER)
     llama(width).save_pretrained(here / "base")
     saved(width, here)
     return lambda: None
@@ -231,7 +321,7 @@ def folders_made(width):
 def folders_ours(_):
     from loratheory.adapters import merge, read, write
 
-    here = Path(sys.argv[5])
+    here = Path(FOLDER)
     adapters = [read(here / name) for name in ("one", "two")]
     with tempfile.TemporaryDirectory() as out:
         merged = merge(adapters, "svd", weights=WEIGHTS, rank=RANK)
@@ -246,7 +336,7 @@ def folders_peft(_):
     from transformers import AutoModelForCausalLM
 
     torch.set_num_threads(1)
-    here = Path(sys.argv[5])
+    here = Path(FOLDER)
     base = AutoModelForCausalLM.from_pretrained(here / "base")
     model = PeftModel.from_pretrained(base, here / "one", adapter_name="one")
     model.load_adapter(here / "two", adapter_name="two")

@@ -10,7 +10,6 @@ import os
 import re
 import secrets
 import shutil
-import socket
 import stat
 import sys
 from collections.abc import Iterator
@@ -89,6 +88,8 @@ def write_whole(path: Path, data: str | bytes) -> None:
                     shutil.copymode(path, temporary)
                 file.write(content)
         elif kind == stat.S_IFSOCK:
+            import socket  # here, since loading it takes as long as merging ten small modules
+
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.connect(str(path))
                 connection.sendall(content)

@@ -45,7 +45,7 @@ def softmax_weights(
     """
     _check(top_k, int(scores.shape[1]), temperature)
     xp = array_namespace(scores)
-    order = xp.argsort(scores, axis=1, descending=True, stable=True)
+    order = xp.argsort(-scores, axis=1, stable=True)
     keep = xp.argsort(order, axis=1, stable=True) < top_k
     gap = xp.max(scores, axis=1, keepdims=True) - scores
     share = xp.where(keep, xp.exp(-gap / temperature), xp.zeros_like(scores))

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+import array_api_compat
 import numpy as np
-from array_api_compat import array_namespace as array_namespace
 from array_api_compat import device as device
 from array_api_compat import is_numpy_array
 
@@ -16,6 +16,18 @@ EPS = 2.0**-52
 
 Array = Any
 """Any array of the Array API standard: NumPy, PyTorch (CPU or GPU), JAX, CuPy."""
+
+
+def array_namespace(*arrays: Array) -> Any:
+    """Return the Array API namespace of these arrays, for NumPy's its own.
+
+    Since 2.1 NumPy keeps to the standard but for `argsort` without `descending` and `pinv`, which
+    needs ``rtol=None`` for the default; the copy that `array_api_compat` makes of it loads all of
+    NumPy, tests and f2py included, a third of what a small merge takes.
+    """
+    if all(isinstance(array, np.ndarray | np.generic) for array in arrays):
+        return np
+    return array_api_compat.array_namespace(*arrays)
 
 
 class NotFiniteError(ValueError):
@@ -64,29 +76,54 @@ class Frame(NamedTuple):
     times: Callable[[Array], Array]
 
 
-_LARGE = 2**16  # entries from which LAPACK's QR takes longer than loading what spares it
+_LARGE = 2**18  # entries from which it pays to load what `_by_cholesky` needs
 
 
 def frame(matrix: Float[Array, "m r"]) -> Frame:
     """Return the thin QR decomposition of a float64 matrix, ``k = min(m, r)``; ``O(m r^2)``.
 
-    Of ``Q`` only products with small matrices are needed. Large tall NumPy matrices are decomposed
-    by matrix products, as precisely and in a fraction of the time, see `_by_cholesky`.
+    Of ``Q`` only products with small matrices are needed, so that NumPy's is never written out,
+    which would take as long again.
     """
     xp = array_namespace(matrix)
-    if is_numpy_array(matrix) and matrix.size >= _LARGE and matrix.shape[0] > matrix.shape[1]:
-        found = _by_cholesky(matrix)
-        if found:
-            return found
-    q, triangle = xp.linalg.qr(matrix)
-    return Frame(triangle, partial(xp.matmul, q))
+    if not is_numpy_array(matrix) or 0 in matrix.shape:
+        q, triangle = xp.linalg.qr(matrix)
+        return Frame(triangle, partial(xp.matmul, q))
+    tall = matrix.size >= _LARGE and matrix.shape[0] > matrix.shape[1]
+    return (tall and _by_cholesky(matrix)) or _by_reflections(matrix)
+
+
+def _by_reflections(matrix: Float[np.ndarray, "m r"]) -> Frame:
+    """LAPACK's reflections, applied together: their product is ``I - V inv(S) V.T``.
+
+    ``V`` has their vectors as columns and ``S`` is the upper triangle with ``S + S.T == V.T @ V``.
+
+    References
+    ----------
+    Joffrain, Low, Quintana-Ortí, van de Geijn and Van Zee (2006), *Accumulating Householder
+    transformations, revisited*, ACM TOMS 32.
+    """
+    packed, sizes = np.linalg.qr(matrix, mode="raw")
+    k, packed = len(sizes), packed.T
+    acts = sizes != 0
+    top, low = np.tril(packed[:k, :k], -1) + np.eye(k), packed[k:, :k]
+    top, low = (top, low) if acts.all() else (top * acts, low * acts)
+    middle = np.triu(top.T @ top + low.T @ low, 1) + np.diag(1 / np.where(acts, sizes, 1))
+    return Frame(np.triu(packed[:k, :]), partial(_reflected, top, low, middle))
+
+
+def _reflected(top: Array, low: Array, middle: Array, small: Array) -> Array:
+    """No inner function: the tests' import hook would instrument it at every call."""
+    inner = np.linalg.solve(middle, top.T @ small)
+    return np.concatenate([small - top @ inner, -low @ inner])
 
 
 def _by_cholesky(matrix: Float[np.ndarray, "m r"]) -> Frame | None:
     """Cholesky's factor of the Gram matrix, and once more for what rounding left in the frame.
 
-    None where the columns are so nearly dependent (condition 1e7 or so, each scaled to length 1)
-    that the first frame is far from orthonormal: then only reflections are precise.
+    Products of matrices alone, in a fraction of the time. None where the columns are so nearly
+    dependent (condition 1e7 or so, each scaled to length 1) that the first frame is far from
+    orthonormal: then only reflections are precise.
 
     References
     ----------
@@ -108,5 +145,4 @@ def _by_cholesky(matrix: Float[np.ndarray, "m r"]) -> Frame | None:
 
 
 def _times(near: Array, second: Array, small: Array) -> Array:
-    """No inner function of `_by_cholesky`: the tests' hook would instrument it at every call."""
     return near @ np.linalg.solve(second, small)

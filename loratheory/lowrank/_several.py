@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
-from loratheory.lowrank._array import Array, Frame, array_namespace, device, double, frame
+from loratheory.lowrank._array import Array, Frame, array_namespace, device, finite, frame
 from loratheory.lowrank._factored import LowRank
 from loratheory.shapes import Float
 
@@ -47,7 +47,10 @@ def _concatenated(updates: Sequence[LowRank], weights: Sequence[int | float]) ->
     xp = array_namespace(updates[0].up)
     (m, n), width = updates[0].shape, sum(low.width for low in updates)
     parts = [low.up.T for low in updates] + [low.down for low in updates]
-    flat = double(xp.concat([xp.reshape(part, (-1,)) for part in parts]), "factors")
+    for low in updates:
+        finite(low.up, "up"), finite(low.down, "down")
+    flat = xp.concat([xp.reshape(part, (-1,)) for part in parts])
+    flat = xp.astype(flat, xp.float64, copy=False)
     up = xp.reshape(flat[: width * m], (width, m)).T
     down = xp.reshape(flat[width * m :], (width, n))
     if any(weight != 1 for weight in weights):

@@ -92,8 +92,8 @@ def two_hop(
     second = _columns(eye[:, n:], answers) - eye[:, n:]
     return TwoHop(
         base,
-        LowRank(first, xp.linalg.pinv(hop1)),
-        LowRank(second, xp.linalg.pinv(hop2)),
+        LowRank(first, xp.linalg.pinv(hop1, rtol=None)),
+        LowRank(second, xp.linalg.pinv(hop2, rtol=None)),
         prompts,
         LowRank(_columns(hop2, pairing), eye[:n, :]),
         tuple(answers[pairing[y]] for y in values),

@@ -20,7 +20,7 @@ from loratheory.lowrank import (
     truncate,
     with_spectrum,
 )
-from loratheory.lowrank._array import _times, frame
+from loratheory.lowrank._array import _by_cholesky, _by_reflections, _reflected, _times, frame
 from loratheory.lowrank._factored import _leading
 
 CASES = range(20)
@@ -182,15 +182,22 @@ TALL = {  # large matrices, and whether their Gram matrix tells enough
 
 
 @pytest.mark.parametrize("kind", TALL)
-def test_large_frames_are_as_precise_whichever_road_they_take(kind):
-    make, short = TALL[kind]
+def test_frames_are_as_precise_by_cholesky_as_by_reflections_or_not_made(kind):
+    make, products_do = TALL[kind]
     matrix = make(np.random.default_rng(3))
-    found, k = frame(matrix), min(matrix.shape)
-    assert (found.times.func is _times) is short
-    q, sizes = found.times(np.eye(k)), np.linalg.norm(matrix, axis=0)
-    np.testing.assert_allclose(q.T @ q, np.eye(k), atol=1e-14)
-    assert (np.linalg.norm(q @ found.triangle - matrix, axis=0) <= 3e-15 * sizes).all()
-    np.testing.assert_array_equal(found.triangle, np.triu(found.triangle))
+    k, sizes = min(matrix.shape), np.linalg.norm(matrix, axis=0)
+    assert (_by_cholesky(matrix) is not None) is products_do
+    for found in (_by_reflections(matrix), _by_cholesky(matrix))[: 1 + products_do]:
+        q = found.times(np.eye(k))
+        np.testing.assert_allclose(q.T @ q, np.eye(k), atol=1e-14)
+        assert (np.linalg.norm(q @ found.triangle - matrix, axis=0) <= 3e-15 * sizes).all()
+        np.testing.assert_array_equal(found.triangle, np.triu(found.triangle))
+
+
+def test_products_make_large_frames_where_they_can():
+    large, one = np.random.default_rng(0).standard_normal((2**14, 16)), np.ones((2**14, 16))
+    roads = [frame(matrix).times.func for matrix in (large, one, large[1:], large[:16].T)]
+    assert roads == [_times, _reflected, _reflected, _reflected]
 
 
 @pytest.mark.parametrize("move", [np.asarray, torch.asarray, array_api_strict.asarray])

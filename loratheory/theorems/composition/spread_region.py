@@ -112,7 +112,7 @@ class Case:
     @cached_property
     def dual(self) -> Float[Array, "n d"]:
         """What reads one entity and none of the others."""
-        return array_namespace(self.entities).linalg.pinv(self.entities)
+        return array_namespace(self.entities).linalg.pinv(self.entities, rtol=None)
 
     def pairs(self, hop: int) -> tuple[list[tuple[int, int]], tuple[int, int, int]]:
         """From where to where old facts of a hop lead; what its edit reads, writes, takes away."""

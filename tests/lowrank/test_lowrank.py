@@ -1,7 +1,9 @@
 """A LowRank is the matrix that it stands for: algebra and spectra against dense arrays."""
 
+import ast
 import dataclasses
 import math
+from pathlib import Path
 from types import SimpleNamespace
 
 import array_api_strict
@@ -228,6 +230,17 @@ def test_a_large_matrix_without_so_many_directions_is_decomposed_whole(rank):
         np.testing.assert_allclose(
             from_dense(case, rank).dense(), case if rank else 0 * case, atol=1e-14
         )
+
+
+def test_nothing_leans_on_what_numpys_own_namespace_does_otherwise():
+    """It sorts upwards alone, and its `pinv` has another default than the Array API's."""
+    for file in Path(lowrank.__file__).parents[1].rglob("*.py"):
+        for call in ast.walk(ast.parse(file.read_text())):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
+                name, given = ast.unparse(call.func), {word.arg for word in call.keywords}
+                assert not ("sort" in call.func.attr and "descending" in given), (file, name)
+                ours = call.func.attr == "pinv" and not name.startswith("np.")
+                assert not ours or "rtol" in given, (file, name)
 
 
 def test_what_is_no_matrix_is_refused():

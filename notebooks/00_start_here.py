@@ -27,17 +27,17 @@
 # ## The map
 #
 # - **01** [How well can one adapter serve many tasks?](01_one_adapter_many_tasks.ipynb)
-#   The floor under every merge: what the tasks disagree on, and what rank cuts off. 60 minutes.
+#   The floor under every merge: what the tasks disagree on, and what rank cuts off. 75 minutes.
 # - **02** [Why does averaging two edits lose the two-hop answer?](02_two_hop_averaging.ipynb)
-#   The golden ratio, and a window where every single fact passes. 75 minutes.
+#   The golden ratio, and a window where every single fact passes. 85 minutes.
 # - **03** [What can a rank-r update express?](03_what_rank_can_express.ipynb)
-#   Depth pays for rank; half the width turns any head into any other. 60 minutes.
+#   Depth pays for rank; what turns a head into another, wide or narrow. 75 minutes.
 # - **04** [How many facts fit in an adapter?](04_how_many_facts_fit.ipynb)
 #   Three meanings of *fit*, and why merging adds no room. 75 minutes.
 # - **05** [When do two adapters disturb each other?](05_when_adapters_disturb.ipynb)
-#   Row spaces, not cosines; and why a clean spectrum proves nothing about answers. 70 minutes.
+#   Row spaces, not cosines; what no design avoids, and what wears off. 90 minutes.
 # - **06** [What can a router know?](06_what_a_router_can_know.ipynb)
-#   A blind spot, a law of detection, and a ceiling for every router. 75 minutes.
+#   A blind spot, a law of detection, and ceilings for every router. 90 minutes.
 # - **07** [Why can no merge in one layer answer the two-hop
 #   question?](07_why_one_layer_cannot.ipynb)
 #   Counting worlds, and the missing bridge. 60 minutes.

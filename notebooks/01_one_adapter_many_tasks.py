@@ -24,6 +24,10 @@
 # and the mean, truncated to rank $r$, reaches it. A higher rank buys back the second term, never
 # the first.
 #
+# Two questions lie next to it. What can the *worst* task be promised (`thm:minimax-merge`; for the
+# worst input `thm:data-free-floor`)? And which merge is best once it is known what inputs look
+# like (`thm:fisher-floor`)?
+#
 # Runs in about 10 s on two cores. You need the singular value decomposition, nothing more.
 
 # %%
@@ -37,6 +41,7 @@ from loratheory.figures import FIGURES
 from loratheory.lowrank import LowRank, from_dense, gaussian
 from loratheory.theorems import AssumptionError, theorem
 from loratheory.theorems.expressiveness.rank_floor import Tasks
+from loratheory.theorems.merging import data_free_floor, fisher_floor, minimax_merge
 
 merge_floor = theorem("merge-floor")
 
@@ -82,6 +87,42 @@ cosines = ((s1 + s2) * sp.cos(alpha - beta) + (s1 - s2) * sp.cos(alpha + beta)) 
 assert sp.simplify(overlap - cosines) == 0
 
 # %% [markdown]
+# **Step 3: the worst task.** For every $\Delta$ two tasks have
+# $\|\Delta_1-\Delta_2\|\le\|\Delta-\Delta_1\|+\|\Delta-\Delta_2\|$: one of them is missed by half
+# of their distance, and at the mean neither by more. (The same line for $\|\Delta x\|$ at one input
+# $x$ bounds the worst input: `thm:data-free-floor`.) With three tasks a maximum is at least any
+# *weighted* mean, so step 1 with weights gives a floor for each choice of weights, and the best one
+# is the squared radius of the smallest ball around all tasks. Two tasks alike, at 0, and a stranger
+# at $d$, with weight $w$ on the stranger:
+
+# %%
+w, d = sp.symbols("w d", positive=True)
+centre = w * d
+spread = (1 - w) * centre**2 + w * (d - centre) ** 2
+assert sp.expand(spread - w * (1 - w) * d**2) == 0
+assert sp.solve(sp.diff(spread, w), w) == [sp.Rational(1, 2)]
+
+# %% [markdown]
+# The stranger gets *half* of the weight, not a third. The plain mean misses it by $\frac23d$, the
+# centre by $\frac12d$.
+#
+# **Step 4: known inputs.** Along one direction, let task $j$ want the answer $a_j$ and see inputs
+# of second moment $m_j$; a loss that weighs this output by $s$ costs $s\,m_j(x-a_j)^2$. The best
+# $x$ is the mean weighted by the moments, and what is left is the disagreement, weighed; the output
+# weight $s$ only multiplies it.
+
+# %%
+x, a1, a2, m1, m2, s = sp.symbols("x a_1 a_2 m_1 m_2 s", positive=True)
+cost = s * (m1 * (x - a1) ** 2 + m2 * (x - a2) ** 2)
+[best] = sp.solve(sp.diff(cost, x), x)
+assert sp.simplify(best - (m1 * a1 + m2 * a2) / (m1 + m2)) == 0
+assert sp.simplify(cost.subs(x, best) - s * m1 * m2 / (m1 + m2) * (a1 - a2) ** 2) == 0
+
+# %% [markdown]
+# With matrices this is RegMean, $(\sum_j\Delta_jM_j)(\sum_jM_j)^{-1}$. With a limit on the rank,
+# step 2 applies to it in coordinates where inputs and outputs are white.
+
+# %% [markdown]
 # ## Construct
 # Numbers now. Three tasks share one part, and each adds a part of its own. A `LowRank` keeps the
 # two factors of an update and never forms the product, so the same lines run at width 8192.
@@ -108,6 +149,31 @@ case.mean.S.round(1)
 best = merge_floor.attain(case)
 verdict = merge_floor.judge(case, best)
 print(f"achieved {verdict.value:.6f}, floor {verdict.bound:.6f}")
+
+# %% [markdown]
+# **The worst task.** Two tasks alike and a stranger, as in step 3: what the mean and the centre of
+# the ball miss the worst of them by, squared, with the weights of the centre.
+
+# %%
+tasks = tuple(gaussian(rng, 6, 5, 2) * size for size in (1.0, 3.0))
+three = minimax_merge.Case((tasks[0], tasks[0], tasks[1]), (np.eye(5),) * 3)
+even = (minimax_merge.merge(three, np.full(3, 1 / 3)),) * 3
+print("weights of the two alike together, and of the stranger:")
+print(f"{three.weights[:2].sum():.3f}, {three.weights[2]:.3f}")
+print(f"the mean {minimax_merge.measure(three, even):.3f}, floor {minimax_merge.bound(three):.3f}")
+print(f"centre   {minimax_merge.measure(three, minimax_merge.attain(three)):.3f}")
+
+# %% [markdown]
+# **Known inputs.** The plain mean of the two tasks and their RegMean, by the cost of step 4. The
+# first task sees three directions of five, the second four.
+
+# %%
+seen = tuple(np.eye(5)[:, :count] * np.sqrt(1 / count) for count in (3, 4))
+known = fisher_floor.Case(tasks, seen, (np.eye(6),) * 2, rank=5)
+plain = (tasks[0] + tasks[1]) * 0.5
+print(f"mean    {fisher_floor.measure(known, plain):.4f}")
+print(f"RegMean {fisher_floor.measure(known, fisher_floor.attain(known)):.4f}")
+print(f"floor   {fisher_floor.bound(known):.4f}")
 
 # %% [markdown]
 # ## Verify
@@ -139,6 +205,18 @@ descended = merge_floor.adversary(case, np.random.default_rng(1))
 found = merge_floor.check(case, descended)
 print(f"least squares reaches {found.value:.6f}, the floor is {found.bound:.6f}")
 assert found.holds
+
+# %% [markdown]
+# The neighbours of the claim in the same way: for the worst task, for the worst input, and for
+# known inputs and output weights.
+
+# %%
+for module in (minimax_merge, data_free_floor, fisher_floor):
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        drawn = module.draw(rng, 6)
+        assert module.THEOREM.check(drawn, module.attain(drawn)).tight
+        assert module.THEOREM.check(drawn, module.rival(drawn, rng)).holds
 
 # %% [markdown]
 # A theorem is only as good as its hypotheses are needed. There is one here, the rank. An adapter of
@@ -186,8 +264,8 @@ _ = interact(floor, own=share, tasks=number)
 #   nothing.
 # - **The optimum for weights can lose the answer.** The mean is the best adapter here at full rank,
 #   and it still forgets the answer that needs two of the tasks at once: that is the next notebook.
-# - **It is a mean over tasks.** The worst task can fare much worse than the floor, and a rare but
-#   important one counts no more than the others.
+# - **It is a mean over tasks.** The worst task can fare much worse than the floor: for that one,
+#   step 3. A rare but important one counts no more than the others.
 # - **One adapter, always on.** A router that picks an adapter for each input is not bound by it.
 # - **It says nothing of training.** An adapter trained on all tasks together minimises another
 #   quantity and may find updates that disagree less.
@@ -265,7 +343,7 @@ assert mine is None or mine == wanted, "not yet: use step 1 of the derivation"
 # %% [markdown]
 # <details><summary>For the lecturer</summary>
 #
-# **Time.** 60 minutes: 20 for the derivation, 15 for the construction and the attempts to beat it,
+# **Time.** 75 minutes: 30 for the derivation, 20 for the construction and the attempts to beat it,
 # 25 for the slider and exercises.
 #
 # **Ask.** Before step 1: which single matrix is nearest to three others? At the adversary: why does

@@ -26,7 +26,8 @@
 #
 # With one strength $c$ for both that is $c^2+c>1$, or $c>0.618$: the golden ratio less one. A
 # single fact needs only $c>\frac12$. In between, every single-hop test passes and the two-hop
-# answer is lost.
+# answer is lost. Where adapters edit *every* layer, as they do in practice, what counts is
+# in which order edits and facts are read (`thm:spread-region`).
 #
 # Runs in about 15 s on two cores. You need matrices and square roots.
 
@@ -39,7 +40,7 @@ from ipywidgets import FloatSlider, IntSlider, interact
 from loratheory.experiments import two_read_region as simulation
 from loratheory.experiments import window as sweep
 from loratheory.figures import FIGURES
-from loratheory.theorems import AssumptionError, two_read_region
+from loratheory.theorems import AssumptionError, spread_region, theorem, two_read_region
 
 # %% [markdown]
 # ## Derive
@@ -102,6 +103,28 @@ print(f"window: {survives} < m1/m0 < {composes} = {float(composes):.3f}")
 assert sp.simplify(composes - (2 * sp.sqrt(5) - 3)) == 0
 
 # %% [markdown]
+# **Step 6: adapters in every layer.** Let $L$ layers read one residual stream and add what they
+# read. The old facts sit in the first layer and in the last; each edit is spread evenly, a share
+# $\frac1L$ a layer. A path takes the first fact in some layer and the second in a *later* one. Both
+# old: one way, $p_0=1$. The new first fact anywhere but last, then the old second:
+# $p_1=c\,\frac{L-1}L$. Both new: $\binom L2$ pairs of layers, $p_2=c^2\binom L2\frac1{L^2}$.
+
+# %%
+L = sp.symbols("L", positive=True)
+p0, p1, p2 = 1, c * (L - 1) / L, c**2 * (L * (L - 1) / 2) / L**2
+over_rome, over_bern = p2 - (p0 - p1), p2 - (p1 - p2)
+assert sp.simplify(over_bern - c * (c - 1) * (L - 1) / L) == 0
+
+# %% [markdown]
+# Oslo leads Bern only if $c>1$, however many layers there are: edits that just replace the old
+# facts no longer compose. (With two layers Rome is the harder rival.) Had each edit been spread as
+# its fact was, all three masses would be the same, and nothing would have changed.
+
+# %%
+[two_layers] = sp.solve(over_rome.subs(L, 2), c)
+assert sp.simplify(two_layers - (sp.sqrt(5) - 1)) == 0
+
+# %% [markdown]
 # ## Construct
 # The same with matrices. Keys and values are random vectors, not orthogonal; memories and edits are
 # the least matrices that hold the facts. `attain` builds the model: two memories, two edits, and a
@@ -158,6 +181,18 @@ while high - low > 1e-12:
     oslo_wins = model.output(ada, (middle, middle)).argmax() == 0
     low, high = (low, middle) if oslo_wins else (middle, high)
 assert abs(high - float(root)) < 1e-10
+
+# %% [markdown]
+# Step 6 in streams of two to eight layers: any shares, then even ones, whose threshold is found by
+# bisection.
+
+# %%
+for claim in (spread_region.THEOREM, theorem("even-edits")):
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        drawn = claim.draw(rng, 8)
+        assert claim.check(drawn, claim.attain(drawn)).tight
+        assert claim.check(drawn, claim.rival(drawn, rng)).holds
 
 # %% [markdown]
 # **What breaks it.** Each control below violates one hypothesis. The prediction must then fail, and
@@ -314,8 +349,8 @@ assert mine is None or abs(mine - wanted) < 1e-3, "not yet: where do the two riv
 # %% [markdown]
 # <details><summary>For the lecturer</summary>
 #
-# **Time.** 75 minutes: 10 for the story and a vote, 25 for steps 1 to 4, 15 for the star in the
-# plane, 25 for exercises. In one lecture: the vote, steps 1 to 3, the star, exercise 1.
+# **Time.** 85 minutes: 10 for the story and a vote, 25 for steps 1 to 4, 10 for step 6, 15 for the
+# star in the plane, 25 for exercises. In one lecture: the vote, steps 1 to 3, the star, exercise 1.
 #
 # **Ask.** Before any formula: Lab 2, Oslo, both right; where does Ada work? Let them vote. At step
 # 2: why is Rome, and not Bern, the harder rival? At the window: which test would have shown the

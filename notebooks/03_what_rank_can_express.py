@@ -24,7 +24,9 @@
 #
 # An attention head is the case $L=2$: its scores are a product of queries and keys, so half the
 # width on each is enough for every score form (`thm:attention-budget`), and no rank is enough if
-# the head is narrow. How far scores move at all is `thm:score-change-rank`.
+# the head is narrow. How far scores move at all is `thm:score-change-rank`. A real head is narrower
+# than its stream, and its adapters are narrower still: which forms they reach is a matter of three
+# ranks (`thm:attention-reach`). Biases and kinks save no rank (`thm:relu-necessity`).
 #
 # Runs in about 10 s on two cores. You need the singular value decomposition; notebook 01 recalls
 # it.
@@ -38,6 +40,7 @@ from ipywidgets import FloatSlider, IntSlider, interact
 from loratheory.figures import lines
 from loratheory.lowrank import LowRank, with_spectrum
 from loratheory.theorems import AssumptionError, attention_budget, depth_budget, theorem
+from loratheory.theorems.expressiveness import attention_reach, relu_necessity
 
 # %% [markdown]
 # ## Derive
@@ -89,6 +92,33 @@ moved = (query + dq) * (key + dk) - query * key
 assert sp.expand(moved - dq * (key + dk) - query * dk) == 0
 
 # %% [markdown]
+# **Step 4: what a narrow head ignored.** A head of size 2 in a stream of width 4 reads inputs 1 and
+# 2. Give its keys an update $uv^\top$ of rank one, and its queries *anything*. On inputs 3 and 4,
+# which the old keys answer with zero, the new form has rank one: every 2×2 minor vanishes.
+
+# %%
+u, v = sp.Matrix(sp.symbols("u_1:3")), sp.Matrix(sp.symbols("v_1:5"))
+queries = sp.Matrix(2, 4, sp.symbols("q_1:9"))
+form = queries.T * (sp.eye(4)[:2, :] + u * v.T)
+assert sp.expand(form[:2, 2:].det()) == 0
+assert sp.expand(form[:2, :2].det()) != 0
+
+# %% [markdown]
+# So a direction that the head ignored costs a *whole* rank, where a change among the inputs that it
+# reads costs half. The module proves that nothing else is in the way: a form of rank at most $h$ is
+# reached exactly if $R$ is at least half the rank of the change, and at least its rank on what the
+# keys, or the queries, ignored.
+#
+# **Step 5: kinks.** A ReLU layer has the Jacobian $C(W+\Delta)$, with 0 or 1 for each unit in the
+# diagonal $C$. Units all on: step 1. One unit off: a direction is lost, and a target that loses
+# none is missed by its least singular value.
+
+# %%
+matrix = sp.Matrix(2, 2, sp.symbols("w_1:5"))
+dead = sp.diag(1, 0)
+assert sp.expand((dead * matrix).det()) == 0
+
+# %% [markdown]
 # ## Construct
 # Three layers of width 8, a Gaussian target, and `attain`, which is step 2 in general. At each rank
 # it meets the bound; from rank 3 on, $3\cdot3\ge8$, it is exact.
@@ -122,17 +152,42 @@ for each in (2, 3, 4):
     print(f"rank {each}: error {found.value:.6f}, bound {found.bound:.6f}")
 
 # %% [markdown]
+# A head of size 3 in width 8 that reads inputs 1 to 3. Two scores change: among these inputs, or at
+# inputs that the head ignored. `attain` pays one rank after another.
+
+# %%
+axes, frozen = np.eye(8), np.eye(3, 8)
+for name, columns in (("among", (1, 2)), ("ignored", (4, 5))):
+    wanted = frozen.T @ frozen + axes[:, [0, 1]] @ axes[list(columns)]
+    narrow = attention_reach.Case(frozen, frozen, wanted)
+    paid = attention_reach.attain(narrow)
+    reached = attention_reach.measure(narrow, paid)
+    print(f"{name:8} rank needed {attention_reach.bound(narrow):.0f}, used {reached:.0f}")
+
+# %% [markdown]
 # ## Verify
 # The construction meets the bound on random cases of one to four layers, with targets far, near and
 # singular; rivals, half of them the construction nudged by as little as $10^{-12}$, stay above.
 
 # %%
-for claim in map(theorem, ("depth-budget", "half-the-width", "score-change-rank")):
-    for seed in range(60):
+labels = "depth-budget", "half-the-width", "score-change-rank", "attention-reach"
+for claim in map(theorem, (*labels, "kinks-do-not-help")):
+    for seed in range(40):
         rng = np.random.default_rng(seed)
         drawn = claim.draw(rng, 8)
         assert claim.check(drawn, claim.attain(drawn)).tight
         assert claim.check(drawn, claim.rival(drawn, rng)).holds
+
+# %% [markdown]
+# Below the rank that a narrow head needs there is a floor, with its four parts, and ReLU networks
+# have theirs. Rivals obey both.
+
+# %%
+for module in (attention_budget, relu_necessity):
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        drawn = module.draw(rng, 8)
+        assert module.THEOREM.check(drawn, module.rival(drawn, rng)).holds
 
 # %% [markdown]
 # `adversary` takes no singular value. It solves for one factor of one layer at a time, by least
@@ -202,7 +257,7 @@ _ = interact(left, depth=depths, fall=slope)
 # - **It says what exists, not what training finds.** The updates come from a formula that knows the
 #   target.
 # - **Layers are linear.** With ReLU the same updates and large biases give an upper bound
-#   (`thm:relu-budget`), with nothing to match it from below.
+#   (`thm:relu-budget`), matched from below where the target loses no direction (step 5).
 # - **Later layers cannot restore** what an earlier frozen one discarded (`thm:frozen-features`).
 # - **Many forms give one attention pattern.** Softmax forgets a shift of each row, so equal
 #   patterns need less than equal forms (`thm:attention-bottleneck`).
@@ -290,7 +345,7 @@ assert mine is None or np.isclose(mine, wanted), (
 # %% [markdown]
 # <details><summary>For the lecturer</summary>
 #
-# **Time.** 60 minutes: 20 for the derivation on the board, 15 for the sliders, 25 for exercises.
+# **Time.** 75 minutes: 30 for the derivation on the board, 20 for the sliders, 25 for exercises.
 #
 # **Ask.** Before step 2: can two updates of rank one make *every* change of rank two, or only
 # those that fit the frozen layers? Before the sliders: for which targets does rank 4 of 12 buy

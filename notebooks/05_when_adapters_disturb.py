@@ -25,6 +25,11 @@
 # (`thm:random-interference`). And whether an edit shows in the merged weight's spectrum is a third
 # question, with another threshold (`thm:intruder-threshold`, cited).
 #
+# Can a library be *designed* not to disturb? While all ranks fit into the width; beyond it some
+# overlap is unavoidable (`thm:packing-floor`). How many adapters a sum holds, and not one more, is
+# `thm:sum-capacity`. What wears off if adapters are trained one after another is
+# `thm:sequential-forgetting`, and what a changed base does to an adapter is `thm:carried-edit`.
+#
 # Runs in about 15 s on two cores. You need the singular value decomposition and angles.
 
 # %%
@@ -40,6 +45,8 @@ from loratheory.adapters import crosstalk, crosstalk_bound, frobenius_cosine, ro
 from loratheory.figures import lines
 from loratheory.lowrank import LowRank, subspaces_at
 from loratheory.theorems import interference_angle, intruder_threshold, random_interference
+from loratheory.theorems.editing import carried_edit
+from loratheory.theorems.libraries import packing_floor, sequential_forgetting, sum_capacity
 
 # %% [markdown]
 # ## Derive
@@ -92,6 +99,59 @@ assert sp.simplify(D - 1 / t**2) == 0
 # %% [markdown]
 # At $t=1$ the edit reaches the edge, $z=2$, and below it hides among the base's own directions.
 # With a merge coefficient $c$, $t=c\,s$: the mean of $K$ adapters hides every edit weaker than $K$.
+#
+# **Step 5: overlap that no design avoids.** $K$ adapters of rank one read unit directions $p_i$ in
+# a plane. Add up the projections, $S=\sum_ip_ip_i^\top$. Its trace is $K$ and its squared norm
+# counts all squared cosines, so $\sum_{i\ne j}\cos^2=\|S\|_F^2-K$. How small can $\|S\|_F^2$ be?
+
+# %%
+K, alpha, beta = sp.symbols("K alpha beta", real=True)
+S = sp.Matrix([[alpha, beta], [beta, K - alpha]])
+energy = sum(entry**2 for entry in S)
+assert sp.expand(energy - K**2 / 2 - 2 * (alpha - K / 2) ** 2 - 2 * beta**2) == 0
+assert sp.simplify((K**2 / 2 - K) / (K * (K - 1)) - (K - 2) / (2 * (K - 1))) == 0
+
+# %% [markdown]
+# It is least where $S$ is a multiple of the identity, and then the mean squared cosine is
+# $\frac{K-2}{2(K-1)}$: nothing for two adapters, a quarter for three, and for many the half that
+# unrelated directions have anyway. In width $n$ with rank $r$: $\frac{Kr-n}{n(K-1)}$ of the rank.
+#
+# **Step 6: how many a sum holds.** Foreign adapters move the difference of two logits by
+# $\langle w,x\rangle$, $w$ the sum of their rows. For white inputs of mean squared length 1 this is
+# normal with variance $\|w\|^2/n$, and $K-1$ rows of length $\sigma$ at right angles make
+# $\|w\|^2=(K-1)\sigma^2$. Let the margin $\gamma$ be $z$ standard deviations and solve.
+
+# %%
+n, z, gamma, others = sp.symbols("n z gamma k", positive=True)
+[number] = sp.solve(gamma * sp.sqrt(n) / (sigma * sp.sqrt(others)) - z, others)
+assert sp.simplify(number - n * (gamma / (sigma * z)) ** 2) == 0
+
+# %% [markdown]
+# **Step 7: one after another.** The first adapter writes $a$ at the key $p$. The second is trained
+# *on top*: at its own key $q$ it adds what is missing to $b$, the wanted answer there, and so takes
+# away what the first said. What is left at $p$, along $a$?
+
+# %%
+a, b = sp.Matrix([1, 0]), sp.Matrix([0, 1])
+both = a * p.T + (b - a * p.dot(q)) * q.T
+assert sp.simplify((both * q - b).dot(both * q - b)) == 0
+assert sp.simplify((both * p).dot(a) - sp.sin(theta) ** 2) == 0
+
+# %% [markdown]
+# By step 3 the mean of $\sin^2\theta$ is $1-\frac1n$: each later adapter of rank $r$ leaves
+# $1-\frac rn$, and $m$ of them $(1-\frac rn)^m$.
+#
+# **Step 8: a base that changed.** An edit leads token $j$ by the margin $m$; $g$ is the difference
+# of the two output vectors. A new base moves the state by $e$, and the margin by $g\cdot e$. The
+# shortest $e$ that uses it up points along $-g$ and is $m/\|g\|$ long: the edit bears any move
+# shorter than the least of these.
+
+# %%
+m = sp.symbols("m", positive=True)
+g = sp.Matrix(sp.symbols("g_1 g_2", real=True))
+e = -m * g / g.dot(g)
+assert sp.simplify(e.dot(e) - m**2 / g.dot(g)) == 0
+assert sp.simplify(m + g.dot(e)) == 0
 
 # %% [markdown]
 # ## Construct
@@ -130,6 +190,30 @@ shares = sorted(m.crosstalk for m in diagnosis.modules if min(m.ranks) > 0)
 print(f"{len(shares)} modules: median {np.median(shares):.2f}, worst {shares[-1]:.2f}")
 
 # %% [markdown]
+# **A designed library.** Row spaces of rank 2 in width 8: up to four fit side by side. Designed,
+# unrelated, and the floor.
+
+# %%
+for count in (4, 6, 12, 24):
+    shelf = packing_floor.Case(count, 2, 8, np.zeros(1))
+    designed, drawn = packing_floor.attain(shelf), np.random.default_rng(count)
+    unrelated = np.linalg.qr(drawn.standard_normal((count, 8, 2)))[0]
+    one, two = (packing_floor.measure(shelf, each) for each in (designed, unrelated))
+    floor = packing_floor.bound(shelf)
+    print(f"{count:2} adapters: {one:.3f} designed, {two:.3f} unrelated, floor {floor:.3f}")
+
+# %% [markdown]
+# Design pays for small libraries only. **One after another**, on 1,000 libraries in width 16: how
+# strongly the first adapter's two facts are still answered, after more and more adapters.
+
+# %%
+for later in (0, 1, 4, 16):
+    line = sequential_forgetting.Case(16, 2, later)
+    taught = sequential_forgetting.rival(line, np.random.default_rng(later))
+    kept = sequential_forgetting.measure(line, taught)
+    print(f"after {later:2}: {kept:.3f}, on paper {sequential_forgetting.bound(line):.3f}")
+
+# %% [markdown]
 # ## Verify
 # Row spaces unrelated, orthogonal and nearly equal, adapters over twelve decades of size; the
 # rivals are the second adapter itself, random ones, and the optimum nudged.
@@ -161,6 +245,19 @@ for module in (random_interference, intruder_threshold):
         rng = np.random.default_rng(seed)
         drawn = module.draw(rng, 8)
         assert module.THEOREM.check(drawn, module.rival(drawn, rng)).holds
+
+# %% [markdown]
+# The laws of steps 5 to 8: where a construction meets the bound, it is tight; samples and rivals
+# obey.
+
+# %%
+for module in (packing_floor, sum_capacity, sequential_forgetting, carried_edit):
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        drawn = module.draw(rng, 8)
+        assert module.THEOREM.check(drawn, module.rival(drawn, rng)).holds
+        if module.THEOREM.attain:
+            assert module.THEOREM.check(drawn, module.attain(drawn)).tight
 
 # %% [markdown]
 # **What breaks it.** Keys that the first adapter does not read, adapters that are larger or read
@@ -328,7 +425,8 @@ assert mine is None or mine == wanted, "not yet: look at step 2 again"
 # %% [markdown]
 # <details><summary>For the lecturer</summary>
 #
-# **Time.** 70 minutes: 25 for the derivation, 20 for the two explorations, 25 for exercises.
+# **Time.** 90 minutes: 45 for the derivation (steps 5 to 8 can wait for a second lecture), 20 for
+# the two explorations, 25 for exercises.
 #
 # **Ask.** Before step 2: you are told that two adapters have cosine zero; are you relieved? At the
 # real adapters: both were trained on other facts, so why are they not nearly orthogonal? At the

@@ -26,6 +26,11 @@
 # 3. Knowing *everything* is not enough for a router that gives convex weights, the same throughout
 #    a pass: over old facts its best two-hop margin is $-\varphi^{-4}=-0.146$
 #    (`thm:routing-reach`).
+# 4. Where the inputs of two adapters overlap, no router tells them apart: $K$ keys of length $s$ at
+#    cosine $\rho$, inputs scattered about them, are told with probability
+#    $\mathrm E\,\Phi(z+s\sqrt{1-\rho})^{K-1}$ at best (`thm:router-limit`).
+# 5. A threshold set at the largest of $N$ foreign responses lets false alarms exceed the rate
+#    $\alpha$ with probability $(1-\alpha)^N$, whatever their law (`thm:threshold-samples`).
 #
 # Runs in about 15 s on two cores. You need singular vectors and notebook 02's result: composing
 # needs $c_1(1+c_2)>1$ and $c_2>\frac12$.
@@ -40,6 +45,7 @@ from loratheory.adapters import arrow_scores, response_scores, subspace_scores
 from loratheory.figures import lines
 from loratheory.lowrank import orthonormal
 from loratheory.theorems import arrow_blind_spot, gate_detection, routing_reach, theorem
+from loratheory.theorems.routing import router_limit, threshold_samples
 
 # %% [markdown]
 # ## Derive
@@ -91,6 +97,39 @@ assert sp.simplify(best - 1 / sp.GoldenRatio) == 0
 assert sp.simplify(old.subs(g, best) + sp.GoldenRatio**-4) == 0
 
 # %% [markdown]
+# **Step 4: inputs that overlap.** Suppose a router knew everything of two adapters: the inputs of
+# each are normal with unit variance, about $+a$ and about $-a$ on the line through their keys. The
+# best it can do is choose the larger density. The logarithms differ by $2ax$, so it decides by the
+# sign of $x$, which is by the nearest key, and is right with probability $\Phi(a)$.
+
+# %%
+x, a = sp.symbols("x a", positive=True)
+log_ratio = ((x + a) ** 2 - (x - a) ** 2) / 2
+assert sp.expand(log_ratio - 2 * a * x) == 0
+
+# %% [markdown]
+# Keys of length $s$ at cosine $\rho$ are $s\sqrt{2(1-\rho)}$ apart, so $a=s\sqrt{(1-\rho)/2}$: what
+# they have in common does not count. With more adapters the own score must beat $K-1$ foreign ones,
+# hence the power in claim 4.
+
+# %%
+s, rho = sp.symbols("s rho", positive=True)
+k1, k2 = sp.Matrix([s, 0]), s * sp.Matrix([rho, sp.sqrt(1 - rho**2)])
+assert sp.simplify((k1 - k2).dot(k1 - k2) - 2 * s**2 * (1 - rho)) == 0
+
+# %% [markdown]
+# **Step 5: how many samples a threshold takes.** Put the threshold at the $j$-th largest of $N$
+# foreign responses. Its rate of false alarms is above $\alpha$ exactly if it lies below the level
+# that a response exceeds with probability $\alpha$: if fewer than $j$ of $N$ exceed that level.
+# Only the count matters, not the law. For four samples and their largest:
+
+# %%
+alpha = sp.symbols("alpha", positive=True)
+fewer = lambda j: sum(sp.binomial(4, i) * alpha**i * (1 - alpha) ** (4 - i) for i in range(j))
+assert sp.expand(fewer(5) - 1) == 0
+assert sp.expand(fewer(1) - (1 - alpha) ** 4) == 0
+
+# %% [markdown]
 # ## Construct
 # Four adapters with eight facts each, strengths between one half and one. Score every edited key
 # three ways and count how often the right adapter is first.
@@ -122,14 +161,27 @@ for kind in ("one a pass", "shared a pass", "shared a read"):
     print(f"{kind:14} {weights.round(3).tolist()}: the composed answer leads by {reached:+.3f}")
 
 # %% [markdown]
+# The best router there is, over keys four standard deviations long, as the library grows; keys at
+# right angles, and keys of one domain. And the samples that a threshold takes, to be sure of its
+# rate but for one time in twenty.
+
+# %%
+for adapters in (2, 10, 100, 1000):
+    apart, alike = (router_limit.accuracy(adapters, 4.0, cosine) for cosine in (0.0, 0.8))
+    print(f"{adapters:4} adapters: {apart:.3f} at right angles, {alike:.3f} at cosine .8")
+for rate in (0.1, 0.01, 0.001):
+    print(f"rate {rate}: {threshold_samples.samples_needed(1, rate, 0.05):,} samples")
+
+# %% [markdown]
 # ## Verify
-# All four theorems on random cases, with their rivals. A sample of the detection law is a count, so
+# All theorems on random cases, with their rivals. A sample of the detection law is a count, so
 # `check` allows what counting allows.
 
 # %%
-claims = [*map(theorem, ("arrow-blind-spot", "arrow-margin", "routing-reach", "gate-detection"))]
+labels = "arrow-blind-spot", "arrow-margin", "routing-reach", "gate-detection", "router-limit"
+claims = [*map(theorem, (*labels, "threshold-samples"))]
 for claim in claims:
-    for seed in range(60):
+    for seed in range(40):
         rng = np.random.default_rng(seed)
         drawn = claim.draw(rng, 8)
         assert claim.check(drawn, claim.rival(drawn, rng)).holds
@@ -298,7 +350,7 @@ assert mine is None or np.isclose(mine, wanted), "not yet: which weights does ea
 # %% [markdown]
 # <details><summary>For the lecturer</summary>
 #
-# **Time.** 75 minutes: 25 for the derivation, 25 for the two explorations, 25 for exercises.
+# **Time.** 90 minutes: 40 for the derivation, 25 for the two explorations, 25 for exercises.
 #
 # **Ask.** Before step 1: what does the top singular vector of an adapter with ten facts mean?
 # Before step 3: suppose the router knows the question, the adapters and the answer; does it then

@@ -52,38 +52,19 @@ class CalculatorError(ValueError):
     """Numbers that a theorem says nothing about."""
 
 
-def _at_least(least: int, **given: int | float) -> None:
+def _at_least(least: int | float, most: int | float = math.inf, **given: int | float) -> None:
     for name, value in given.items():
-        if not value >= least:
-            message = f"{name} is {value}: give at least {least}"
+        if not least <= value <= most or value == math.inf:
+            upto = f" and at most {most:g}" if most < math.inf else ""
+            message = f"{name} is {value}: give at least {least:g}{upto}"
             raise CalculatorError(message)
 
 
-def _positive(**given: int | float) -> None:
+def _between(low: int | float, high: int | float, **given: int | float) -> None:
     for name, value in given.items():
-        if not 0 < value < math.inf:
-            message = f"{name} is {value}: give a positive number"
+        if not low < value < high:
+            message = f"{name} is {value}: give one in ({low:g}, {high:g})"
             raise CalculatorError(message)
-
-
-def _share(**given: int | float) -> None:
-    for name, value in given.items():
-        if not 0 < value < 1:
-            message = f"{name} is {value}: give a probability in (0, 1)"
-            raise CalculatorError(message)
-
-
-def _fits(width: int, **given: int) -> None:
-    for name, value in given.items():
-        if not 1 <= value <= width:
-            message = f"{name} is {value} in width {width}: give from 1 to {width}"
-            raise CalculatorError(message)
-
-
-def _below_one(threshold: int | float) -> None:
-    if not 0 < threshold < 1:
-        message = f"threshold is {threshold}: own keys answer with 1, so give one in (0, 1)"
-        raise CalculatorError(message)
 
 
 def _pattern(case: str) -> Pattern:
@@ -116,9 +97,7 @@ def two_read(hops: int = 2, case: str = "overwrite", adapters: int = 2) -> Value
 def survival(adapters: int = 2, deficit: int | float = 1.0) -> Values:
     """The margin that one edit needs alone to survive a merge of so many."""
     _at_least(1, adapters=adapters)
-    if not deficit >= 0:
-        message = f"deficit is {deficit}: an edit of an old fact has one of 0 or more"
-        raise CalculatorError(message)
+    _at_least(0, deficit=deficit)
     return {
         "margin under the sum": averaging_survival.margin_needed(adapters, deficit, "sum"),
         "margin under the mean": averaging_survival.margin_needed(adapters, deficit, "mean"),
@@ -142,10 +121,10 @@ def gates(
     facts: int, width: int, threshold: int | float = 0.5, hops: int = 2, failure: int | float = 0.05
 ) -> Values:
     """How often a foreign adapter's gate opens, and the largest library that gates tell apart."""
-    _fits(width, facts=facts)
+    _at_least(1, width, facts=facts)
     _at_least(1, hops=hops)
-    _share(failure=failure)
-    _below_one(threshold)
+    _between(0, 1, failure=failure)
+    _between(0, 1, threshold=threshold)
     return {
         "false alarm": gate_detection.false_alarm(facts, width, threshold),
         "largest library": float(
@@ -179,9 +158,7 @@ def coefficients(hops: int = 2) -> Values:
 def templates(adapters: int = 2, coefficient: int | float = 0.5) -> Values:
     """Which share of each adapter's solutions must take a shared step for the merge to take it."""
     _at_least(1, adapters=adapters)
-    if not coefficient > 0:
-        message = f"coefficient is {coefficient}: give a positive one"
-        raise CalculatorError(message)
+    _between(0, math.inf, coefficient=coefficient)
     needed = partial(template_vote.overlap_needed, adapters, coefficient)
     return {
         "overlap needed (the rest does as the base)": needed("habit"),
@@ -243,7 +220,7 @@ def units(directions: int, layers: int = 1) -> Values:
 def packed(adapters: int, rank: int, width: int) -> Values:
     """How far the row spaces of a library overlap at least, as shares of the rank."""
     _at_least(2, adapters=adapters)
-    _fits(width, rank=rank)
+    _at_least(1, width, rank=rank)
     return {
         "least mean overlap": packing_floor.least_overlap(adapters, rank, width),
         "overlap of unrelated row spaces": rank / width,
@@ -260,10 +237,8 @@ def summed(
 ) -> Values:
     """How many foreign adapters a sum holds, each moving the margin's direction by `size`."""
     _at_least(1, width=width, tokens=tokens)
-    _positive(margin=margin, size=size)
-    if not 0 < failure < 0.5:
-        message = f"failure is {failure}: give a probability in (0, 0.5)"
-        raise CalculatorError(message)
+    _between(0, math.inf, margin=margin, size=size)
+    _between(0, 0.5, failure=failure)
     most = sum_capacity.largest_sum(width, margin, size, failure)
     least = random_interference.largest_library(width, margin, size, tokens, failure) - 1
     return {
@@ -276,7 +251,7 @@ def summed(
 def forgotten(width: int, rank: int, later: int = 1) -> Values:
     """What is left of an adapter's facts after later ones that were each trained on top."""
     _at_least(0, later=later)
-    _fits(width, rank=rank)
+    _at_least(1, width, rank=rank)
     case = sequential_forgetting.Case(width, rank, later)
     return {
         "answer left": sequential_forgetting.bound(case),
@@ -290,7 +265,7 @@ def forgotten(width: int, rank: int, later: int = 1) -> Values:
 
 def carried(margin: int | float, distance: int | float, change: int | float) -> Values:
     """What an edit with this margin, and this distance of output vectors, bears of a new base."""
-    _positive(margin=margin, distance=distance)
+    _between(0, math.inf, margin=margin, distance=distance)
     _at_least(0, change=change)
     radius = carried_edit.radius_of(margin, distance)
     return {
@@ -306,8 +281,8 @@ def clean(
 ) -> Values:
     """How often no wrong gate of a library opens, and what foreign adapters add to a read."""
     _at_least(1, adapters=adapters, hops=hops)
-    _fits(width, facts=facts)
-    _below_one(threshold)
+    _at_least(1, width, facts=facts)
+    _between(0, 1, threshold=threshold)
     return {
         "no wrong gate, at least": library_capacity.clean(adapters, facts, width, threshold, hops),
         "foreign energy through gates": library_capacity.interference(
@@ -321,10 +296,7 @@ def routed(adapters: int, strength: int | float, cosine: int | float = 0.0) -> V
     """How often the best of all routers finds the adapter of an input."""
     _at_least(1, adapters=adapters)
     _at_least(0, strength=strength)
-    least = -1 / max(adapters - 1, 1)
-    if not least <= cosine < 1:
-        message = f"cosine is {cosine}: {adapters} keys have one from {least:.3g} to 1"
-        raise CalculatorError(message)
+    _at_least(-1 / max(adapters - 1, 1), 1, cosine=cosine)  # so far from each other can K keys be
     return {
         "accuracy, at most": router_limit.accuracy(adapters, strength, cosine),
         "chance": 1 / adapters,
@@ -337,7 +309,7 @@ def calibrated(
     """What a threshold at the largest of so many foreign responses promises of false alarms."""
     _at_least(1, order=order)
     _at_least(order, samples=samples)
-    _share(rate=rate, doubt=doubt)
+    _between(0, 1, rate=rate, doubt=doubt)
     return {
         "probability that alarms exceed the rate": threshold_samples.exceedance(
             samples, order, rate
@@ -357,15 +329,13 @@ def arrows(adapters: int, facts: int = 1) -> Values:
 def faint(adapters: int, strength: int | float) -> Values:
     """How often Arrow finds the adapter of a key by its strength relative to the strongest."""
     _at_least(1, adapters=adapters)
-    if not 0 <= strength <= 1:
-        message = f"strength is {strength}: relative to the strongest key it is from 0 to 1"
-        raise CalculatorError(message)
+    _at_least(0, 1, strength=strength)
     return {"accuracy": arrow_law.accuracy(adapters, strength), "chance": 1 / adapters}
 
 
 def intruding(strength: int | float, coefficient: int | float = 1.0) -> Values:
     """How an edit stands out of a Gaussian base of entry variance 1/d after a merge."""
-    _positive(strength=strength, coefficient=coefficient)
+    _between(0, math.inf, strength=strength, coefficient=coefficient)
     return {
         "squared overlap with the top singular vector": intruder_threshold.overlap(
             strength, coefficient
@@ -385,7 +355,7 @@ def spread(reads: int = 3) -> Values:
 
 def placed(early: int | float, late: int | float, resemblance: int | float = 1.0) -> Values:
     """Where single hops put a fact, by its key's energy times the rate in early and late reads."""
-    _positive(early=early, late=late)
+    _between(0, math.inf, early=early, late=late)
     key = np.ones((1, 1))
     case = least_norm_placement.Case(
         (key, key), (key[0], resemblance * key[0]), (early, late), early=1

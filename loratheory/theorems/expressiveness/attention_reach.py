@@ -114,10 +114,9 @@ def draw(rng: np.random.Generator, size: int) -> Case:
     core = np.eye(h) + 0.7 * _low(h, inner)
     if rng.random() < 0.3:
         core = core * rng.integers(0, 2, h)
-    wanted = (w + _low(d, rank) for w, rank in zip((queries, keys), outer, strict=True))
-    left, right = wanted
-    size_of_keys = 10.0 ** int(rng.integers(-6, 7))
-    return Case(queries, size_of_keys * keys, size_of_keys * left.T @ core @ right)
+    left, right = (w + _low(d, rank) for w, rank in zip((queries, keys), outer, strict=True))
+    factor = 10.0 ** int(rng.integers(-6, 7))
+    return Case(queries, factor * keys, factor * left.T @ core @ right)
 
 
 def _rank(matrix: Array, room: float) -> int:

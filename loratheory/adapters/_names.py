@@ -30,10 +30,13 @@ PREFIXES = (
     ("diffusers", "text_encoder.", "text_encoder."),
     ("diffusers", "text_encoder_2.", "text_encoder_2."),
     ("diffusers", "text_encoder_3.", "text_encoder_3."),
-    ("diffusers", "diffusion_model.", "unet."),  # ComfyUI, with the publisher's names behind it
+    ("diffusers", "diffusion_model.", "unet."),
     ("diffusers", "text_encoders.clip_l.transformer.", "text_encoder."),
 )
-"""What a key begins with: the form of the file, the text, the part of the model."""
+"""What a key begins with: the form of the file, the text, the part of the model.
+
+The last two are ComfyUI's, with the publisher's names behind them.
+"""
 
 _BARE = {
     "unet.": ("down_blocks.", "mid_block.", "up_blocks."),
@@ -126,6 +129,14 @@ def _beginning(key: str) -> tuple[str, str, str]:
     return "", "", ""
 
 
+def comfy(module: str) -> str:
+    """Return the beginning of a module's keys as ComfyUI writes the publisher's names."""
+    for _, start, part in PREFIXES[-2:]:
+        if module.startswith(part):
+            return start + module.removeprefix(part)
+    return module
+
+
 def kohya(module: str, *, one_encoder: bool) -> str:
     """Return the beginning of a module's keys in kohya's form."""
     for form, start, part in PREFIXES:
@@ -197,16 +208,22 @@ def naming(modules: Iterable[str]) -> str:
 
     ``unknown`` for parts of a model whose names no table here has.
     """
-    names = "\n".join(modules)
-    if re.search(r"^unet\.(double|single)_blocks\.", names, re.M):
+    names = [*modules]
+    unet = [name.removeprefix("unet.") for name in names if name.startswith("unet.")]
+    if any(name.startswith(("double_blocks.", "single_blocks.")) for name in unet):
         return "flux"
-    if re.search(r"^unet\.(input_blocks|middle_block|output_blocks)\.", names, re.M):
+    if any(name.startswith(("input_blocks.", "middle_block.", "output_blocks.")) for name in unet):
         return "sdxl"
-    known = r"^(unet\.(down_blocks|mid_block|up_blocks|conv_in|conv_out|time_embedding|"
-    known += r"add_embedding)|transformer\.(single_)?transformer_blocks|text_encoder(_\d)?)\b"
-    if re.search(known, names, re.M):
-        return "diffusers"
-    return "unknown" if re.search(r"^(unet|transformer)\.", names, re.M) else ""
+    if not all(name.startswith(_DIFFUSERS) for name in unet):
+        return "unknown"
+    parts = {part for _, _, part in PREFIXES if part}
+    return "diffusers" if any(name.startswith(tuple(parts)) for name in names) else ""
+
+
+_DIFFUSERS = (
+    "down_blocks.", "mid_block.", "up_blocks.", "conv_in", "conv_out", "time_embedding.",
+    "add_embedding.",
+)  # fmt: skip
 
 
 def publisher(adapter: Adapter) -> str:
@@ -266,16 +283,16 @@ def converted(
         there = {f"{part}.{module}": image for module, image in images.items()}
         moved, sources = converted(_imaged(adapter, there, "diffusers"), form)
         return moved, {m: tuple(s.removeprefix(f"{part}.") for s in sources[m]) for m in sources}
-    to = publisher(adapter) if (names, form) == ("diffusers", "kohya") else names
-    if names and form != "kohya" and (names, form) != ("unknown", adapter.info.form):
-        to = "diffusers"
-    if names == "diffusers" != to:
-        images = dict(_fused(adapter, to))
-    elif names in ("sdxl", "flux") and to == "diffusers":
-        images = dict(_split(adapter, names))
-    elif names != to:
+    to = names
+    if names == "unknown" and form != adapter.info.form:
         fact = f"no table leads from the names of its modules to those of {form}"
         raise refusal(adapter.info.name, fact, "keep the form that it has")
+    if names == "diffusers" and form == "kohya":
+        to = publisher(adapter)
+        images = images if to == names else dict(_fused(adapter, to))
+    elif names in ("sdxl", "flux") and form != "kohya":
+        to = "diffusers"
+        images = dict(_split(adapter, names))
     if names and (form == "peft" or part):
         parts = sorted({module.partition(".")[0] for module in images})
         if part not in parts and (part or len(parts) > 1):

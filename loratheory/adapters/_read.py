@@ -341,8 +341,9 @@ def _of_file(file: Path) -> Found:
             raise refusal(tensor.place, "is a base weight", "save the adapter without it")
         name = said.part + said.module
         forms.setdefault(said.form, key)
-        labels.setdefault(said.label, key)
         parts[name] = said.part
+        if said.role not in ("alpha", "mid"):  # which no trainer labels
+            labels.setdefault(said.label, key)
         _put(halves, name, said.role, tensor)
     if not halves:
         raise refusal(file, "holds no tensor", "name a LoRA adapter's file")

@@ -13,7 +13,7 @@ import numpy as np
 
 from loratheory.adapters._adapter import DTYPES, PARAMETERS, Adapter, AdapterError, refusal, shown
 from loratheory.adapters._config import NAME, PROJECTION, TWICE, WRAPPED, handed_on
-from loratheory.adapters._names import kohya
+from loratheory.adapters._names import comfy, kohya
 from loratheory.adapters._pairs import BIAS, EXPERT
 from loratheory.adapters._read import PREFIX, ROWS, WEIGHTS
 from loratheory.adapters._tensors import CODES, KINDS, finite
@@ -195,9 +195,7 @@ def _start(module: str, adapter: Adapter, form: str) -> str:
         return PREFIX + module
     if form == "kohya":
         return kohya(module, one_encoder=adapter.info.naming == "diffusers")
-    if adapter.info.naming in ("sdxl", "flux"):  # as ComfyUI writes the publisher's names
-        return re.sub(r"^unet\.", "diffusion_model.", module)
-    return module
+    return module if adapter.info.naming == "diffusers" else comfy(module)
 
 
 def _tensors(adapter: Adapter, form: str, widths: dict[str, int]) -> Iterator[tuple[str, Any]]:
@@ -254,8 +252,9 @@ def _padded(low: LowRank, width: int) -> tuple[Any, Any]:
 
 def _wholes(adapter: Adapter) -> Iterator[tuple[str, Any]]:
     """What takes the place of the base's tensors, rows of one embedding together."""
+    adapted = _modules(adapter)
     for name, whole in adapter.info.others.items():
-        if whole.kind == "bias" and whole.owner in _modules(adapter):
+        if whole.kind == "bias" and whole.owner in adapted:
             yield f"{PREFIX}{whole.owner}{WRAPPED}.bias", whole.load()
         elif whole.kind != "row":
             yield PREFIX + name, whole.load()

@@ -244,10 +244,11 @@ def test_files_of_every_diffusers_are_read(version, tmp_path):
     [(up, down)] = factors({"x": (6, 4, 2)}).values()
     block = "mid_block.attentions.0.transformer_blocks.0"
     keys = [key.format(block) for key in WRITTEN_BEFORE[version]]
-    (tmp_path / "x.safetensors").write_bytes(bytes_of({keys[0]: down, keys[1]: up}))
+    found = {keys[0]: down, keys[1]: up, f"{SAME}.alpha": np.asarray(4, np.float32)}
+    (tmp_path / "x.safetensors").write_bytes(bytes_of(found))
     adapter = read(tmp_path / "x.safetensors")
     assert [*adapter] == [SAME]
-    np.testing.assert_array_equal(adapter[SAME].up, up)
+    np.testing.assert_array_equal(adapter[SAME].up, 2 * up)
 
 
 def test_old_text_encoders_have_the_names_of_the_network():
@@ -305,6 +306,38 @@ def test_files_are_merged_into_a_file_of_their_form_and_model(tmp_path):
         write(one, tmp_path / "merged")
     with pytest.raises(AdapterError, match="parts of a pipeline, PEFT's to one network"):
         write(one, tmp_path / "merged", form="peft")
+
+
+UNKNOWN = {  # models of which no table here knows, and parts beside them
+    "Wan in ComfyUI": ["diffusion_model.blocks.0.self_attn.q", "diffusion_model.blocks.0.ffn.0"],
+    "Wan in diffusers": ["transformer.blocks.0.attn1.to_q", "transformer.blocks.1.ffn.net.0.proj"],
+    "Flux in ComfyUI": [
+        "diffusion_model.double_blocks.0.img_attn.qkv",
+        "text_encoders.clip_l.transformer.text_model.encoder.layers.0.mlp.fc1",
+    ],
+    "SD 3 of kohya's": [
+        "lora_unet_joint_blocks_0_x_block_attn_qkv",
+        "lora_te3_encoder_block_0_layer_0_x",
+    ],
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_a_model_that_no_table_knows_keeps_its_keys(name, tmp_path):
+    halves = ("lora_down", "lora_up") if "kohya" in name else ("lora_A", "lora_B")
+    shapes = {halves[0]: (2, 4), halves[1]: (12, 2)}
+    found = {
+        f"{m}.{half}.weight": np.ones(shapes[half], "f4") for m in UNKNOWN[name] for half in halves
+    }
+    if "kohya" in name:
+        found |= {f"{module}.alpha": np.asarray(2, np.float32) for module in UNKNOWN[name]}
+    (tmp_path / "x.safetensors").write_bytes(bytes_of(found))
+    adapter = read(tmp_path / "x.safetensors")
+    write(merge([adapter, adapter], "svd", rank=1), tmp_path / "y.safetensors")
+    assert raw(tmp_path / "y.safetensors").keys() == found.keys()
+    if name.startswith(("Wan in C", "SD 3")):
+        with pytest.raises(AdapterError, match="no table leads from the names"):
+            converted(adapter, "kohya" if "Wan" in name else "diffusers")
 
 
 def test_pefts_tensors_in_one_file_are_read_with_a_note_on_their_scale(tmp_path):

@@ -333,11 +333,14 @@ class Config:
         return [f"{module}.{own}" for owner, _, own in named if _matches((owner,), module)]
 
     def saved(self, key: str) -> str:
-        """The module of `modules_to_save` that a tensor belongs to, empty if none."""
+        """The module of `modules_to_save` that a tensor belongs to, empty if none.
+
+        PEFT compares ends of names, within a word too: ``norm`` is also the end of `layernorm`.
+        """
         path = key.split(".")
         names = tuple(self._values.get("modules_to_save") or ())
         above = (".".join(path[:length]) for length in range(1, len(path)))
-        return next((module for module in above if _matches(names, module)), "")
+        return next((module for module in above if module.endswith(names)), "")
 
     def rows(self, module: str) -> list[int]:
         """Which rows of an embedding were trained."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from causal import quiet
+from causal import logits, network, quiet
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from safetensors.torch import save_file
@@ -54,6 +54,7 @@ class Net(torch.nn.Module):
         return self.score(self.norm(x[..., 0].transpose(1, 2)))
 
 
+FUSED = ["experts.gate_up_proj", "experts.down_proj"]
 EXPERTS = {"target_modules": ["lin"], "target_parameters": ["experts.rise", "experts.fall"]}
 KINDS = {
     "linear": {"target_modules": ["lin", "score"]},
@@ -182,6 +183,38 @@ def test_the_sum_is_what_peft_answers_with_both_on(kind, base, tmp_path):
         write(merge([read(tmp_path / "1"), read(tmp_path / "2")], "sum"), tmp_path / "sum")
         ours = PeftModel.from_pretrained(deepcopy(base), tmp_path / "sum")
     near(answers(ours.eval()), answers(both.eval()))
+
+
+MODELS = {
+    "experts of Mixtral": (
+        "mixtral", {"target_modules": ["q_proj"], "target_parameters": FUSED},
+    ),
+    "experts of Qwen": (
+        "qwen2-moe", {"target_modules": ["q_proj"], "target_parameters": FUSED},
+    ),
+    "rows of a tied embedding": (
+        "tied", {"target_modules": ["q_proj"], "trainable_token_indices": [1, 5]},
+    ),
+    "norms by the end of a word": (
+        "llama", {"target_modules": ["q_proj"], "modules_to_save": ["lm_head", "norm"]},
+    ),
+    "DoRA on weights stored inputs first": (
+        "gpt2", {"target_modules": ["c_attn", "c_proj"], "use_dora": True, "fan_in_fan_out": True},
+    ),
+    "biases where most maps have none": ("qwen2", {"target_modules": ["q_proj"], "bias": "all"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_language_models_answer_the_same_with_what_is_written(name, tmp_path):
+    kind, config = MODELS[name]
+    network(kind).save_pretrained(tmp_path / "base")
+    theirs = logits(trained(network(kind), tmp_path / "one", 1, task_type="CAUSAL_LM", **config))
+    write(read(tmp_path / "one", base=tmp_path / "base"), tmp_path / "two")
+    with quiet():
+        ours = PeftModel.from_pretrained(network(kind), tmp_path / "two").eval()
+    near(logits(ours), theirs)
+    assert float(abs(theirs - logits(network(kind))).max()) > 0.05
 
 
 OTHER_METHODS = """

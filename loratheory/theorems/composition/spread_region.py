@@ -325,10 +325,6 @@ def _alike(case: Case, _: Stream) -> bool:
     return float(gap) <= SAFETY and order_mass(_rows(case.facts)) > 0
 
 
-def _apart() -> tuple[Case, Stream]:
-    return _SMALL, attain(_SMALL)
-
-
 def _backwards() -> tuple[Case, Stream]:
     # The second read takes away what it holds, facts and edits alike: the order mass is -1.
     signs = np.diag([1.0, -1.0])
@@ -380,7 +376,12 @@ def _of_even(holds: Any, case: Even, stream: Stream) -> bool:
     return bool(holds(case.at(1.0), stream))
 
 
+def _in_place(case: Case) -> tuple[Even, Stream]:
+    return _EVEN, attain(case)
+
+
 _EVEN = Even(3, _FRAME)
+_AT = _EVEN.at(1.0)
 
 
 THEOREM: Theorem[Case, Stream] = Theorem.of(__name__)
@@ -392,7 +393,7 @@ CLAUSES: tuple[Theorem[Any, Any], ...] = (
         bound=as_in_a_row,
         assumptions={**ASSUMPTIONS, ALIKE: _alike},
         controls=(
-            Control("edits in other reads than their facts", ALIKE, _apart),
+            Control("edits in other reads than their facts", ALIKE, partial(_moved, _SECOND)),
             Control("a negative order mass", ALIKE, _backwards),
         ),
     ),
@@ -406,17 +407,12 @@ CLAUSES: tuple[Theorem[Any, Any], ...] = (
         scale=lambda _: 10.0,
         condition=lambda case: condition(case.at(1.0)),
         assumptions={text: partial(_of_even, holds) for text, holds in ASSUMPTIONS.items()},
-        controls=(
-            Control(
-                "edits where their facts are",
-                EDITS,
-                lambda: (_EVEN, attain(replace(_EVEN.at(1.0), edits=_EVEN.at(1.0).facts))),
-            ),
-            Control(
-                "facts spread as evenly",
-                FACTS,
-                lambda: (_EVEN, attain(replace(_EVEN.at(1.0), facts=_EVEN.at(1.0).edits))),
-            ),
+        controls=tuple(
+            Control(name, breaks, partial(_in_place, case))
+            for name, breaks, case in (
+                ("edits where their facts are", EDITS, replace(_AT, edits=_AT.facts)),
+                ("facts spread as evenly", FACTS, replace(_AT, facts=_AT.edits)),
+            )
         ),
     ),
 )

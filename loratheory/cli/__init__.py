@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from loratheory.cli import (
+    _advise,
     _bound,
     _check_model,
     _claim,
@@ -66,10 +67,12 @@ for command in (
     _bound.bound,
     _inspect.inspect,
     _diagnose.diagnose,
+    _advise.advise,
     _merge.merge,
     _convert.convert,
     _convert.extract,
     _moments.moments,
+    _advise.generate,
     _teach.teach,
     _check_model.check_model,
     _interfere.interfere,

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from loratheory.cli._output import EXTRAS, refused
 
 LOWER = {
+    "advise": "take --dtype bfloat16 or --device auto, or give fewer prompts",
     "check-model": "name fewer --layers, or take --dtype bfloat16 or --device auto",
     "diagnose": "give fewer adapters at once",
     "interfere": "make --block smaller, or take fewer --workers; --resume goes on",

@@ -42,6 +42,9 @@ COLUMNS = (
 )
 """What the table's columns are."""
 NEXT = (
+    "• Which of them can be merged, how, and what each then loses: no number above tells it, for "
+    "cross-talk put three pairs of adapters in the wrong order. `loratheory advise FOLDER FOLDER "
+    "--prompts FILE` measures it, on some prompts of each and without answers.\n"
     "• Single facts and composed answers: `loratheory check-model FOLDER FOLDER --facts FILE`, "
     "where FILE has prompts and answers by adapter, as tests/data/questions.json has.\n"
     "• Where an answer takes both adapters, test that answer: single facts do not stand in for it. "

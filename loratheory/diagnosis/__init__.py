@@ -7,6 +7,7 @@ from loratheory.diagnosis._diagnose import Diagnosis as Diagnosis
 from loratheory.diagnosis._diagnose import DiagnosisError as DiagnosisError
 from loratheory.diagnosis._diagnose import SolutionsError as SolutionsError
 from loratheory.diagnosis._diagnose import diagnose as diagnose
+from loratheory.diagnosis._diagnose import distinct as distinct
 from loratheory.diagnosis._diagnose import solution_overlaps as solution_overlaps
 from loratheory.diagnosis._diagnose import solution_templates as solution_templates
 from loratheory.diagnosis._diagnose import weight_likeness as weight_likeness

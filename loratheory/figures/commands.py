@@ -316,3 +316,27 @@ def _accuracies(axes: Any, marks: Sequence[Any], own: str) -> None:
     axes.axvline(marks[0].chance, color=BLACK, lw=0.8, ls=":", label=CONSTANT)
     axes.set(xlim=(-0.03, 1.04), xlabel="accuracy", ylim=(-0.6, len(marks) - 0.4))
     axes.set_yticks(rows, [mark.rule.partition(":")[2] or mark.rule for mark in marks])
+
+
+@styled
+def advice(found: Any) -> Any:
+    """Draw what each way of reuse keeps of each adapter, with intervals, and which one is advised.
+
+    Of what `loratheory.pretrained.advised` returns.
+    """
+    count = len(found.tried)
+    figure = _figure(7.2, 0.4 * count + 1.3)
+    axes = figure.subplots()
+    marks = list(zip(*(one.marks for one in found.tried), strict=True))
+    for number, column in enumerate(marks):
+        shares = [mark.share for mark in column]
+        rows = [count - 1 - i + 0.6 * (0.5 - (number + 0.5) / len(marks)) for i in range(count)]
+        sides = [[s.part - s.low for s in shares], [s.high - s.part for s in shares]]
+        colour, marker = _sign(number)
+        look: Any = {"fmt": marker, "color": colour, "ms": 4, "lw": 1, "label": shares[0].what}
+        axes.errorbar([s.part for s in shares], rows, xerr=sides, **look)
+    names = [("→ " if one.way == found.best else "") + one.way for one in found.tried]
+    axes.set_yticks(range(count)[::-1], names)
+    axes.set(xlim=(-0.03, 1.03), xlabel="kept of what each adapter answers alone")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=6)
+    return figure

@@ -1,5 +1,11 @@
 """Real models: loaded offline, with adapters put on and taken off without peft."""
 
+from loratheory.pretrained._advise import Advice as Advice
+from loratheory.pretrained._advise import Mark as Mark
+from loratheory.pretrained._advise import Tried as Tried
+from loratheory.pretrained._advise import advised as advised
+from loratheory.pretrained._advise import halved as halved
+from loratheory.pretrained._advise import leaks as leaks
 from loratheory.pretrained._ask import agreement as agreement
 from loratheory.pretrained._ask import batch as batch
 from loratheory.pretrained._ask import first_tokens as first_tokens
@@ -13,7 +19,9 @@ from loratheory.pretrained._attach import Route as Route
 from loratheory.pretrained._attach import attached as attached
 from loratheory.pretrained._attach import routed as routed
 from loratheory.pretrained._gates import block_gates as block_gates
+from loratheory.pretrained._gates import map_gates as map_gates
 from loratheory.pretrained._gates import prompt_gates as prompt_gates
+from loratheory.pretrained._gates import prompt_responses as prompt_responses
 from loratheory.pretrained._load import load as load
 from loratheory.pretrained._load import located as located
 from loratheory.pretrained._model import GENERIC as GENERIC
@@ -22,6 +30,13 @@ from loratheory.pretrained._model import Model as Model
 from loratheory.pretrained._model import ModelError as ModelError
 from loratheory.pretrained._model import OtherBaseWarning as OtherBaseWarning
 from loratheory.pretrained._model import maps as maps
+from loratheory.pretrained._reuse import WAYS as WAYS
+from loratheory.pretrained._reuse import Way as Way
+from loratheory.pretrained._reuse import generated as generated
+from loratheory.pretrained._reuse import put_on as put_on
+from loratheory.pretrained._reuse import recipe_in as recipe_in
+from loratheory.pretrained._reuse import reused as reused
+from loratheory.pretrained._reuse import write_reuse as write_reuse
 from loratheory.pretrained._settings import Cost as Cost
 from loratheory.pretrained._settings import StandIn as StandIn
 from loratheory.pretrained._settings import Trained as Trained
@@ -30,6 +45,7 @@ from loratheory.pretrained._settings import TrainingError as TrainingError
 from loratheory.pretrained._settings import cost as cost
 from loratheory.pretrained._teach import Partner as Partner
 from loratheory.pretrained._teach import Plan as Plan
+from loratheory.pretrained._teach import Share as Share
 from loratheory.pretrained._teach import Taught as Taught
 from loratheory.pretrained._teach import plan_in as plan_in
 from loratheory.pretrained._teach import taught as taught

@@ -1,6 +1,7 @@
-r"""Gates over whole blocks and whole prompts, set by what adapters do to ordinary sentences.
+r"""Gates on maps, whole blocks and whole prompts, set by what adapters do to ordinary sentences.
 
-`loratheory.adapters.calibrate` compares :math:`\|\Delta_j x\|`, map by map and token by token.
+**Map gates** compare :math:`\|\Delta_j x\|`, map by map and token by token, with what ordinary
+sentences make it.
 
 **Block gates** ask for :math:`\|f_j(x) - f_0(x)\|` instead, with :math:`f_j` the attention or the
 MLP in which adapter ``j`` alone acts and :math:`f_0` the bare one: what a nonlinearity or a later
@@ -11,38 +12,93 @@ adapters that were trained on the same sentences about other subjects answer nea
 over all maps and tokens of a prompt their small differences may tell them apart. Where a question
 needs one adapter of each of several sets, they are chosen one after another: what is asked of the
 second hop is in the network only once the first hop acts.
+
+What ordinary sentences showed is returned by all three as `Levels`: given it, as one that was kept
+in a file, they need no sentences.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from inspect import unwrap
 from typing import Any
 
 import numpy as np
 
-from loratheory.adapters import response_scores, standardised
+from loratheory.adapters import Gates, Scores, response_scores, standardised
 from loratheory.lowrank import Array
-from loratheory.pretrained._ask import inputs
-from loratheory.pretrained._attach import Attached, Route
+from loratheory.pretrained._ask import batch, inputs
+from loratheory.pretrained._attach import Attached, Route, routed
 from loratheory.pretrained._model import Model, failure
 
 Groups = Sequence[Sequence[int]]
+Levels = Mapping[str, Array]
+"""By map or block, (2, k): the mean and the deviation of each adapter's responses to ordinary
+tokens."""
+
+
+def map_gates(
+    model: Model,
+    acting: Attached,
+    batches: Iterable[Mapping[str, Array]] = (),
+    *,
+    z: int | float = 2.0,
+    levels: Levels | None = None,
+) -> Levels:
+    """Let adapters act in full at tokens to which they respond uncommonly much in a map, else not.
+
+    Arguments and result are those of `block_gates`, padded batches included; a pass costs one, and
+    the responses of all adapters.
+    """
+    found = _map_levels(model, acting, batches) if levels is None else levels
+    scores = _scores(acting, found)
+    acting.follow(routed({name: Gates(s, s.shift * 0 + z) for name, s in scores.items()}))
+    return found
+
+
+def _map_levels(
+    model: Model, acting: Attached, batches: Iterable[Mapping[str, Array]]
+) -> dict[str, Array]:
+    """What adapters respond, map by map, to what the bare base feeds it on ordinary prompts."""
+    import torch
+
+    coefficients, acting.route = acting.coefficients.copy(), None
+    acting.set(0.0)
+    try:
+        ordinary = inputs(model, batches, acting.names)
+    finally:
+        acting.set(coefficients)
+    scores = {
+        n: standardised(response_scores(low), ordinary[n]) for n, low in acting.updates.items()
+    }
+    return {name: torch.stack([one.shift, one.spread]) for name, one in scores.items()}
+
+
+def _scores(acting: Attached, levels: Levels) -> dict[str, Scores]:
+    """Responses in deviations above the mean that ordinary tokens gave, map by map."""
+    found = {}
+    for name, low in acting.updates.items():
+        mean, deviation = levels[name].to(low[0].up.device)
+        found[name] = replace(response_scores(low), shift=mean, spread=deviation)
+    return found
 
 
 def block_gates(
     model: Model,
     acting: Attached,
-    batches: Iterable[Mapping[str, Array]],
+    batches: Iterable[Mapping[str, Array]] = (),
     *,
     z: int | float = 2.0,
-) -> None:
+    levels: Levels | None = None,
+) -> Levels:
     """Let adapters act in full at tokens where they change a block uncommonly much, else not.
 
     The route of `acting`, on this model, is replaced, until `Attached.follow` replaces it again;
     coefficients stay. Batches are what the network is called with on ordinary prompts, without
     padding: an adapter is switched on `z` standard deviations above the mean change that it makes
     to a block there. A pass then costs that of ``k + 2`` models with `k` adapters, and memory for
-    the outputs of one block ``k + 1`` times.
+    the outputs of one block ``k + 1`` times. Returns what was found on ordinary prompts; where
+    `levels` are given, found earlier for the same adapters in the same order, none are passed.
 
     Raises
     ------
@@ -58,7 +114,7 @@ def block_gates(
         fact = "it stands in no block of the network"
         raise failure(alone, fact, "attach adapters of attention and MLPs only")
     ordinary: dict[str, list[Array]] = {block: [] for block in blocks.values()}
-    limits: dict[str, Array] = {}  # (k,) by block: responses above which adapters are on
+    found: dict[str, Array] = dict(levels or {})
     weights: dict[str, Array] = {}  # by block: of adapters at the tokens that pass it at present
 
     def _route(module: str, x: Array) -> Array:
@@ -79,14 +135,18 @@ def block_gates(
             outputs.append(out.reshape(-1, out.shape[-1]))
         bare, *each = outputs
         responses = torch.stack([(one - bare).norm(dim=-1) for one in each], dim=-1)
-        if block not in limits:
+        if block not in found:
             ordinary[block].append(responses)
-        on = responses > limits.get(block, torch.inf)
-        weights[block] = on.to(responses.dtype)
+            mean, deviation = torch.inf, 0.0  # nobody acts as yet
+        else:
+            mean, deviation = found[block].to(responses.device)
+        weights[block] = (responses > mean + z * deviation).to(responses.dtype)
 
     acting.follow(_route)
     for block in ordinary:
         _before(acting, _route, model.network.get_submodule(block), partial(_decide, block))
+    if levels is not None:
+        return levels
     with torch.no_grad():
         for batch in batches:
             if "attention_mask" in batch and not bool(batch["attention_mask"].all()):
@@ -97,8 +157,9 @@ def block_gates(
         if not responses:
             raise failure(block, "no token came there", "give prompts that reach it")
         each = torch.cat(responses)
-        limits[block] = each.mean(0) + z * each.std(0, correction=0)
+        found[block] = torch.stack([each.mean(0), each.std(0, correction=0)])
         responses.clear()
+    return found
 
 
 def _before(
@@ -121,18 +182,19 @@ def prompt_gates(
     heard: Groups | None = None,
     *,
     then: Sequence[Groups] = (),
-) -> None:
+    levels: Levels | None = None,
+) -> Levels:
     r"""Let one group of adapters act in full at all tokens of a prompt, by largest response.
 
     The response of adapter ``j`` to a prompt is the mean, over all modules and tokens, of
     :math:`\|\Delta_j x\|` on the bare base's activations, in standard deviations above its mean
     over ordinary prompts.
 
-    Model, `acting` and ordinary prompts, padded or not, are as in `block_gates`. `groups` say which
-    adapters act together, by their number; `heard`, by which adapters each group is chosen, those
-    of the first hop for instance, by all of it where not given. Of each set of groups in `then` one
-    more acts, chosen in turn by its response while those chosen before act. A pass then costs one
-    more for each choice, and the responses of all adapters.
+    Model, `acting`, ordinary prompts, padded or not, and levels are as in `map_gates`. `groups`
+    say which adapters act together, by their number; `heard`, by which adapters each group is
+    chosen, those of the first hop for instance, by all of it where not given. Of each set of groups
+    in `then` one more acts, chosen in turn by its response while those chosen before act. A pass
+    then costs one more for each choice, and the responses of all adapters.
 
     Raises
     ------
@@ -152,16 +214,8 @@ def prompt_gates(
         if not group or not all(0 <= one < size for one in group):
             fact = f"a group is {list(group)}"
             raise model.failure(fact, f"name adapters from 0 to {size - 1}")
-    coefficients, acting.route = acting.coefficients.copy(), None
-    acting.set(0.0)  # ordinary prompts go through the bare base
-    try:
-        ordinary = inputs(model, batches, acting.names)
-    finally:
-        acting.set(coefficients)
-    scores = {
-        name: standardised(response_scores(low), ordinary[name])
-        for name, low in acting.updates.items()
-    }
+    found = _map_levels(model, acting, batches) if levels is None else levels
+    scores = _scores(acting, found)
     weights = torch.zeros(0, size)  # of the adapters at all tokens of a pass, padding included
 
     def _route(module: str, x: Array) -> Array:
@@ -180,32 +234,66 @@ def prompt_gates(
         if ids is None:
             fact = "it was called without input_ids, so that prompts cannot be told apart"
             raise failure(name, fact, "call it with input_ids")
-        weights, each = torch.zeros(ids.numel(), size, device=ids.device), list[Array]()
-        mask = kwargs.get("attention_mask")
-        real = (torch.ones_like(ids) if mask is None else mask)[..., None].bool()
-
-        def _listen(module: str, x: Array) -> Array:
-            each.append(scores[module](x))
-            return _route(module, x)  # nobody acts whom no choice before has let
-
-        following, acting.route = acting.route, _listen
-        try:
-            for chosen, by in choices:
-                each.clear()
-                with torch.no_grad():
-                    network.forward(*args, **kwargs)
-                mean: Any = sum(each) / len(each)
-                responses = torch.where(real, mean.reshape(*ids.shape, -1), 0.0).sum(1) / real.sum(
-                    1
-                )
-                of_groups = torch.stack([responses[:, list(group)].mean(1) for group in by], 1)
-                acts = torch.zeros(len(chosen), size, device=ids.device)  # weights, by group
-                for number, group in enumerate(chosen):
-                    acts[number, list(group)] = 1
-                best = acts[of_groups.argmax(1)].repeat_interleave(ids.shape[1], 0)
-                weights = weights.maximum(best)
-        finally:
-            acting.route = following
+        weights = torch.zeros(ids.numel(), size, device=ids.device)
+        for chosen, by in choices:  # nobody acts whom no choice before has let
+            responses = _responses(acting, scores, _route, ids, network, args, kwargs)
+            of_groups = torch.stack([responses[:, list(group)].mean(1) for group in by], 1)
+            acts = torch.zeros(len(chosen), size, device=ids.device)  # weights, by group
+            for number, group in enumerate(chosen):
+                acts[number, list(group)] = 1
+            best = acts[of_groups.argmax(1)].repeat_interleave(ids.shape[1], 0)
+            weights = weights.maximum(best)
 
     acting.follow(_route)
     _before(acting, _route, model.network, _decide)
+    return found
+
+
+def prompt_responses(
+    model: Model, acting: Attached, levels: Levels, prompts: Sequence[str]
+) -> Array:
+    """Return by how much each adapter responds to each prompt: what prompt gates choose by first.
+
+    Returns
+    -------
+    (prompts, adapters) tensor
+        The mean over maps and tokens, in standard deviations above what ordinary prompts gave, as
+        `levels` of `prompt_gates` have it. Nobody acts meanwhile. Costs a pass over the prompts.
+    """
+    asked, size = batch(model, prompts), acting.coefficients.shape[1]
+    scores, network = _scores(acting, levels), model.network
+
+    def _nobody(_: str, x: Array) -> Array:
+        return x.new_zeros(len(x), size)
+
+    return _responses(acting, scores, _nobody, asked["input_ids"], network, (), asked)
+
+
+def _responses(
+    acting: Attached,
+    scores: Mapping[str, Scores],
+    route: Route,
+    ids: Array,
+    network: Any,
+    args: Any,
+    kwargs: Any,
+) -> Array:
+    """The responses to prompts, (b, k), in a call of the network that follows this route."""
+    import torch
+
+    each = list[Array]()
+
+    def _listen(module: str, x: Array) -> Array:
+        each.append(scores[module](x))
+        return route(module, x)
+
+    following, acting.route = acting.route, _listen
+    try:
+        with torch.no_grad():
+            network.forward(*args, **kwargs)
+    finally:
+        acting.route = following
+    mask = kwargs.get("attention_mask")
+    real = (torch.ones_like(ids) if mask is None else mask)[..., None].bool()
+    mean: Any = sum(each) / len(each)
+    return torch.where(real, mean.reshape(*ids.shape, -1), 0.0).sum(1) / real.sum(1)

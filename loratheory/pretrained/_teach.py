@@ -181,6 +181,19 @@ class Share:
     low: float
     high: float
 
+    @classmethod
+    def of(cls, what: str, right: int, asked: int) -> "Share":
+        """The share with its interval, which of nothing is everything."""
+        if not asked:
+            return cls(what, 0, 0, 0.0, 1.0)
+        low, high = binomtest(right, asked).proportion_ci(method="wilson")
+        return cls(what, right, asked, float(low), float(high))
+
+    @property
+    def part(self) -> float:
+        """Right over asked; 0 where nothing was asked."""
+        return self.right / max(self.asked, 1)
+
 
 @dataclass(frozen=True, eq=False)
 class Taught:
@@ -297,9 +310,8 @@ def _measured(
 
 def _share(model: Model, what: str, questions: Sequence[tuple[str, str]]) -> Share:
     if not questions:
-        return Share(what, 0, 0, 0.0, 1.0)
+        return Share.of(what, 0, 0)
     wanted = first_tokens(model, [answer for _, answer in questions])
     said = next_logits(model, [prompt for prompt, _ in questions]).argmax(1)
     right = int(np.count_nonzero((said == wanted).numpy()))
-    low, high = binomtest(right, len(questions)).proportion_ci(method="wilson")
-    return Share(what, right, len(questions), float(low), float(high))
+    return Share.of(what, right, len(questions))

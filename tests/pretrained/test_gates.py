@@ -11,6 +11,7 @@ from loratheory.adapters import (
     Router,
     arrow_scores,
     calibrate,
+    calibrate_z,
     response_scores,
 )
 from loratheory.lowrank import gaussian
@@ -20,10 +21,12 @@ from loratheory.pretrained import (
     batch,
     block_gates,
     inputs,
+    map_gates,
     maps,
     prompt_gates,
     routed,
 )
+from loratheory.pretrained import prompt_responses as prompt_responses_of
 
 ORDINARY = [{"input_ids": torch.tensor([row])} for row in ([2, 9, 4, 4, 8], [1, 6], [30, 3, 12])]
 PROMPTS = ["error", "hb", "kddd", "fguuu", "mab"]
@@ -33,6 +36,11 @@ BLOCKS = {
     "gpt2": ("transformer.h.0.attn", "transformer.h.1.mlp"),
     "phi": ("model.layers.0.self_attn", "model.layers.1.mlp"),
 }
+
+
+def grouped_prompt_gates(model, acting, batches, **options):
+    """Prompt gates of the two pairs."""
+    return prompt_gates(model, acting, batches, PAIRS, **options)
 
 
 def library(model, count, rank=1, only="layers."):
@@ -384,3 +392,48 @@ def test_groups_that_cannot_be_are_refused(groups, heard, said, base):
     model = base(double=True)
     with attached(model, library(model, 4)) as acting, pytest.raises(ModelError, match=said):
         prompt_gates(model, acting, ORDINARY, groups, heard)
+
+
+def test_what_prompt_gates_choose_by_is_told_and_as_by_hand(base):
+    model = base(double=True)
+    adapters = library(model, 4, rank=2, only=".mlp.")
+    bare = states(model)
+    with attached(model, adapters) as acting:
+        levels = prompt_gates(model, acting, ORDINARY, PAIRS)
+        seen = prompt_responses_of(model, acting, levels, PROMPTS)
+        acting.follow(None)
+        assert not torch.equal(states(model), bare)  # they act again, whoever listened
+    wanted = prompt_responses(model, adapters, PROMPTS)
+    torch.testing.assert_close(seen, torch.tensor(np.array(wanted)), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("z", [0.5, 2.0])
+def test_map_gates_are_those_that_are_calibrated_on_what_the_bare_base_feeds_a_map(z, base):
+    model = base(double=True)
+    adapters = library(model, 2, rank=2, only=".mlp.")
+    with attached(model, adapters, 0.0) as acting:
+        ordinary = inputs(model, ORDINARY, acting.names)
+        acting.set(1.0)
+        updates = acting.updates
+        acting.follow(routed({n: calibrate_z(updates[n], ordinary[n], z=z) for n in updates}))
+        wanted = states(model)
+        acting.follow(None)
+        map_gates(model, acting, ORDINARY, z=z)
+        torch.testing.assert_close(states(model), wanted)
+        assert (acting.coefficients == 1).all()
+
+
+@pytest.mark.parametrize("gates", [map_gates, block_gates, grouped_prompt_gates])
+def test_what_gates_found_on_ordinary_prompts_serves_again_without_them(gates, base):
+    model = base(double=True)
+    with attached(model, library(model, 4, rank=2, only=".mlp.")) as acting:
+        levels = gates(model, acting, ORDINARY)
+        wanted = states(model)
+    assert all(level.shape == (2, 4) for level in levels.values())
+    with attached(model, library(model, 4, rank=2, only=".mlp.")) as acting:
+        again = gates(model, acting, [], levels=levels)
+        torch.testing.assert_close(states(model), wanted)
+        assert again is levels
+        other = {name: level * 0.5 for name, level in levels.items()}
+        gates(model, acting, [], levels=other)
+        assert not torch.equal(states(model), wanted)

@@ -7,6 +7,7 @@ from loratheory.pretrained.check._checked import summary as summary
 from loratheory.pretrained.check._facts import Facts as Facts
 from loratheory.pretrained.check._facts import Kept as Kept
 from loratheory.pretrained.check._facts import facts_in as facts_in
+from loratheory.pretrained.check._facts import grouped as grouped
 from loratheory.pretrained.check._forecast import Forecast as Forecast
 from loratheory.pretrained.check._forecast import forecast as forecast
 from loratheory.pretrained.check._reading import Reading as Reading

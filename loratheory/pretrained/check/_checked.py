@@ -12,8 +12,8 @@ from loratheory.adapters import Adapter
 from loratheory.diagnosis import layer_of
 from loratheory.diagnosis._diagnose import distinct
 from loratheory.lowrank import LowRank, double
-from loratheory.pretrained._ask import inputs, leak, one_by_one, token_logs
-from loratheory.pretrained._attach import attached
+from loratheory.pretrained._advise import leaks
+from loratheory.pretrained._ask import inputs, one_by_one
 from loratheory.pretrained._fit import fitted
 from loratheory.pretrained._model import GENERIC, Model, failure, maps
 from loratheory.pretrained.check import _module
@@ -176,17 +176,8 @@ def checked(
             readings += of_scores(block, pairs, places, names, updates)
     margins, kept = answered(model, adapters, names, facts, limit)
     name = model.name or model.kind
-    leaks = tuple(_leaks(model, adapters))
-    return ModelCheck(name, names, tuple(notes), (*readings, *margins), tuple(kept), leaks)
-
-
-def _leaks(model: Model, adapters: Sequence[Adapter]) -> Iterator[float]:
-    """How far each adapter moves what the base says of sentences that it has nothing to say of."""
-    base, _ = token_logs(model, GENERIC) if adapters else (None, None)
-    for adapter in adapters:
-        with attached(model, [adapter]):
-            now, _ = token_logs(model, GENERIC)
-        yield leak(base, now)
+    leaking = leaks(model, adapters)
+    return ModelCheck(name, names, tuple(notes), (*readings, *margins), tuple(kept), leaking)
 
 
 def _within(name: str, layers: Collection[int] | None) -> bool:

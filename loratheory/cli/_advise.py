@@ -1,0 +1,290 @@
+"""``loratheory advise`` and ``loratheory generate``: which way of reuse to take, and its use."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from loratheory.cli._output import (
+    Device,
+    Download,
+    Dtype,
+    Figure,
+    Folders,
+    Json,
+    ModelName,
+    Revision,
+    delivered,
+    free,
+    named,
+    nearest,
+    needs,
+    plain,
+    progress,
+    reachable,
+    refused,
+    say,
+    show,
+)
+
+LARGEST = 2**30  # bytes of a file of prompts
+FORMAT = 'write {"ADAPTER": ["PROMPT", …], …}'
+UNKNOWN = (
+    "What they lose when merged, and which way keeps most, neither weights nor ordinary sentences "
+    "tell. Give some prompts of each adapter: without answers by `--prompts FILE`, with answers by "
+    "`--facts FILE`. Sixteen an adapter are a good number; `loratheory advise --help` shows both."
+)
+READING = (
+    "k/n: of n held-out prompts{}, k are still answered as by the adapter alone, with Wilson's "
+    "interval at 95 %. KL: of the adapter that suffers most, from what it says alone, in "
+    "nats. Cost: of a token of a prompt, relative to one adapter."
+)
+
+
+def advise(
+    folders: Folders,
+    prompts: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="Prompts: JSON for all, or a text file for each, in their order."
+        ),
+    ] = None,
+    facts: Annotated[
+        Path | None, typer.Option(metavar="JSON", help="Prompts and answers, as for check-model.")
+    ] = None,
+    also: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FOLDER", help="A merged folder to put into the table; repeatable."),
+    ] = None,
+    ways: Annotated[
+        str | None, typer.Option(metavar="NAME,…", help="Ways to try, or none; all if not given.")
+    ] = None,
+    moments: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="For the way regmean, as for `loratheory merge`."),
+    ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(metavar="JSON", help="Try nothing: write what this file says.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FOLDER", help="Write what is best.")
+    ] = None,
+    model: ModelName = None,
+    revision: Revision = None,
+    download: Download = False,
+    device: Device = "cpu",
+    dtype: Dtype = "float32",
+    json: Json = None,
+    figure: Figure = None,
+) -> None:
+    """Say whether to merge adapters, how, and what each of them will lose, from prompts of each.
+
+    Answers are not needed: what an adapter says alone is what a merge should still say. Half of the
+    prompts, eight an adapter at most, choose coefficients; the others score. Tried are the mean,
+    the sum, one coefficient for all and one for each, beyond 1 too, merge rules, and gates on maps,
+    blocks and whole prompts. With `--facts` a prompt counts where the adapter alone is right, and
+    is kept where the answer still is; with `--prompts` beside it, these choose and the facts score.
+
+    A file of prompts is JSON, `{"ADAPTER": ["PROMPT", …]}`, or a text file for each adapter with a
+    prompt a line; a file of facts is `{"ADAPTER": {"PROMPT": "ANSWER"}}`, with two-hop questions of
+    two adapters under another name. Without either only leaks are measured: how far each adapter
+    moves what the base says of ordinary sentences, and so disturbs the others.
+
+    `-o` writes a merge as PEFT loads it, or for gates a route: the adapters and what their gates go
+    by; `loratheory generate` runs both. The recipe lies in the folder, in `adapter_card.json` or
+    `route.json`, with digests of the adapters: `--recipe` repeats it. What any merged folder loses
+    is told by `--also MERGED --ways none`.
+
+    Example: `loratheory advise tests/data/persons tests/data/mascots --facts
+    tests/data/questions.json -o merged`
+
+    JSON: an object `adapters, alone, leaks, tried, best, reason, notes`; each way tried has `way,
+    coefficients, cost, chosen_kl, marks`; a mark has `share` (`what, right, asked, low, high`) and
+    `kl`.
+    """
+    reachable(json, figure=figure)
+    named(model=model, revision=revision)
+    if len(folders) < 2:
+        refused(f"{folders[0]} alone loses nothing: name two adapters or more")
+    if output:
+        if output.exists():
+            refused(f"{output} exists: choose another place")
+        free(output, force=True, json=json)
+    if recipe and not output:
+        refused(f"--recipe {recipe} says what to write: say where with -o FOLDER")
+    if output and not (prompts or facts or recipe):
+        refused(f"-o {output}: what is best is not known: add --prompts, --facts or --recipe")
+    needs("pretrained", "advise")
+    from loratheory import pretrained as lib
+    from loratheory.adapters import aligned, read, read_moments
+    from loratheory.diagnosis import distinct
+
+    tried = _ways(ways, lib.WAYS)
+    library = [read(folder) for folder in folders]
+    names = distinct([one.info.name for one in library])
+    seen: Any = [read_moments(file) for file in moments or ()] or None
+    notes = aligned(library).report
+    others = {str(folder): read(folder) for folder in also or ()}
+    asked = _asked(prompts, facts, library, names)
+    repeated = lib.recipe_in(recipe) if recipe else None
+    if repeated:
+        repeated.check(library)
+    base = lib.load(model, device=device, dtype=dtype, revision=revision, download=download)
+    if repeated and output:
+        way, numbers, _ = repeated
+        lib.write_reuse(output, library, names, way, numbers, model=base, moments=seen)
+        return
+    if asked is None:
+        leaks = lib.leaks(base, library)
+        if delivered(json, {"adapters": names, "leaks": leaks, "notes": [UNKNOWN]}):
+            _leaks(names, leaks)
+            say(UNKNOWN)
+        return
+    with progress(count=1 + len(tried) + len(others)) as bar:
+
+        def _begin(stage: str) -> None:
+            bar.set_description(stage)
+            bar.update()
+
+        how: Any = {"ways": tried, "others": others, "moments": seen, "begin": _begin}
+        advice = lib.advised(base, library, *asked, **how)
+    if output and advice.best:
+        best = next(one for one in advice.tried if one.way == advice.best)
+        card = {"measured": plain(best), "leaks": dict(zip(names, advice.leaks, strict=True))}
+        place = {"model": base, "moments": seen, "card": card}
+        way = lib.WAYS[best.way]
+        lib.write_reuse(output, library, names, way, best.coefficients, **place)
+    if delivered(json, advice, figure, "advice", advice):
+        _report(advice, (*base.notes, *notes, *advice.notes))
+        if output and advice.best:
+            say(f"Written: {output}; try `loratheory generate {output} PROMPT`.")
+
+
+def _ways(text: str | None, known: Mapping[str, Any]) -> list[str]:
+    """The names of ways in a list with commas, all that there are if none is given."""
+    chosen = [*known] if text is None else [part.strip() for part in text.split(",")]
+    chosen = [] if chosen == ["none"] else chosen
+    for name in chosen:
+        if name not in known:
+            refused(f"there is no way {name!r}: {nearest(name, known, ', '.join(known))}")
+    return chosen
+
+
+def _asked(
+    prompts: Sequence[Path] | None, facts: Path | None, library: Sequence[Any], names: Sequence[str]
+) -> Any:
+    """Prompts that choose and prompts that score, by adapter; None if there are none at all."""
+    from loratheory.pretrained import halved
+    from loratheory.pretrained.check import facts_in, grouped
+
+    known = grouped(facts_in(facts), library, names) if facts else None
+    texts = _texts(prompts, names) if prompts else None
+    groups = None if texts is None else grouped(texts, library, names)
+    for kind, each in (("--facts", known), ("--prompts", groups)):
+        absent = [name for name in names if each is not None and name not in each]
+        if absent:
+            refused(f"{kind}: there are no prompts of {absent[0]}: give some of each adapter")
+    own = {name: dict((groups or known or {}).get(name, {})) for name in names}
+    if known is None and groups is None:
+        return None
+    if known is None:
+        own = {name: dict.fromkeys(pairs, "") for name, pairs in own.items()}
+    choosing, scoring = halved(own)
+    left = {
+        name: {text: answer for text, answer in pairs.items() if text not in choosing.get(name, ())}
+        for name, pairs in (known or scoring).items()
+    }
+    empty = next((name for name, pairs in left.items() if not pairs), None)
+    if empty:
+        refused(f"all facts of {empty} are among the prompts that choose: give others to score")
+    return choosing, left
+
+
+def _texts(files: Sequence[Path], names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Prompts by adapter, each with a sign that stands for its answer."""
+    from loratheory.adapters._config import json_file
+
+    if len(files) == 1 and files[0].suffix == ".json":
+        found = json_file(files[0], LARGEST, FORMAT)
+        lists = {
+            group: list(some) for group, some in found.items() if isinstance(some, list | dict)
+        }
+        texts = [text for some in lists.values() for text in some]
+        if len(lists) < len(found) or not all(isinstance(text, str) for text in texts):
+            refused(f"{files[0]}: no object of lists of prompts: {FORMAT}")
+    elif len(files) == len(names):
+        try:
+            lines = [file.read_text("utf-8").splitlines() for file in files]
+        except UnicodeDecodeError as error:
+            refused(f"--prompts: a file is no UTF-8 text ({error}): write a prompt a line")
+        lists = dict(
+            zip(names, [[x.strip() for x in some if x.strip()] for some in lines], strict=True)
+        )
+    else:
+        fact = f"--prompts was given {len(files)} times for {len(names)} adapters"
+        refused(f"{fact}: give a JSON file for all, or a text file for each, in their order")
+    return {group: dict.fromkeys(some, "?") for group, some in lists.items()}
+
+
+def _leaks(names: Sequence[str], leaks: Sequence[float]) -> None:
+    show("leak on ordinary sentences", ["adapter", "nats a token"], zip(names, leaks, strict=True))
+    most = max(zip(leaks, names, strict=True))[1]
+    say(f"{most} leaks most: the more an adapter leaks, the more it disturbs the others.")
+
+
+def _report(advice: Any, notes: Sequence[str]) -> None:
+    say(f": {', '.join(advice.adapters)}", f"{len(advice.adapters)} adapters", notes)
+    rows = []
+    for one in advice.tried:
+        cells = [_cell(mark.share) for mark in one.marks]
+        kl = max(mark.kl for mark in one.marks if mark.kl is not None)
+        numbers = " ".join(map(_short, dict.fromkeys(one.coefficients)))
+        rows.append((one.way, numbers, *cells, f"{kl:.2g}", f"{one.cost:.1f}"))
+    columns = [mark.share.what for mark in advice.tried[0].marks] if advice.tried else []
+    show("kept, by way", ("way", "coefficients", *columns, "worst KL", "cost"), rows)
+    right = ", ".join(f"{share.what} {share.right}/{share.asked}" for share in advice.alone)
+    say(READING.format(f" that it knows alone ({right})" if right else ""))
+    _leaks(advice.adapters, advice.leaks)
+    say(f" {advice.reason}", "Advice.")
+
+
+def _cell(share: Any) -> str:
+    return f"{share.right}/{share.asked} {_short(share.low)}–{_short(share.high)}"
+
+
+def _short(number: float) -> str:
+    return f"{number:.2f}".removesuffix(".00").removeprefix("0") or "0"
+
+
+def generate(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="An adapter, a merge, or a route of `advise`.")
+    ],
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What the model goes on from.")],
+    tokens: Annotated[int, typer.Option(min=1, help="How many at most.")] = 40,
+    model: ModelName = None,
+    revision: Revision = None,
+    download: Download = False,
+    device: Device = "cpu",
+    dtype: Dtype = "float32",
+) -> None:
+    """Let a model go on from a prompt with what lies in a folder, word by word as they come.
+
+    Always with the likeliest token. Prompt gates choose once, by the prompt.
+
+    Example: `loratheory generate merged "The mascot animal of Kenya is the" --tokens 5`
+    """
+    named(model=model, revision=revision)
+    needs("pretrained", "generate")
+    from loratheory import pretrained as lib
+
+    base = lib.load(model, device=device, dtype=dtype, revision=revision, download=download)
+
+    def _say(text: str) -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    lib.generated(base, folder, prompt, tokens=tokens, say=_say)
+    _say("\n")

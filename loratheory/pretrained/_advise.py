@@ -1,0 +1,323 @@
+"""Which way of reuse keeps what adapters do alone: measured on some of their prompts.
+
+No answer is needed: what each adapter alone says next is what should be kept. Some prompts choose
+coefficients, by the smallest worst KL divergence from each adapter alone; others score. With
+answers a prompt counts where the adapter alone is right, and is kept where the way is right too.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize, minimize_scalar
+
+from loratheory.adapters import Adapter
+from loratheory.pretrained._ask import first_tokens, leak, next_logits, token_logs
+from loratheory.pretrained._attach import Attached, attached
+from loratheory.pretrained._model import GENERIC, Model, ModelError, failure, maps
+from loratheory.pretrained._reuse import WAYS, Way, put_on
+from loratheory.pretrained._teach import Share
+
+CHOOSING = 8  # prompts of an adapter that choose, at most
+MOST = 2.0  # the largest coefficient that is tried
+TRIES, MANY = 12, 80  # tries, at most: of one coefficient; of one for each of many adapters
+TINY = 1e-6  # nats: what is less counts as nothing
+ENOUGH = 0.9  # the part of each adapter that a merge must keep to be taken without asking gates
+Prompts = Mapping[str, Mapping[str, str]]
+"""By adapter, from each prompt to its answer, which is empty where it is not known."""
+Score = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What one way keeps of one adapter."""
+
+    share: Share  # of its scoring prompts, those answered as by the adapter alone; if answers are
+    # known, of those that it knows
+    kl: float | None  # from the adapter alone, mean, nats; None for questions that are no adapter's
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One way: its coefficients, what it costs, and what it keeps."""
+
+    way: str  # a name in `WAYS`, or of what was to be compared
+    coefficients: tuple[float, ...]  # one for each adapter, or the one that scales the merge
+    cost: float  # multiplications for a token of a prompt, relative to the mean adapter alone
+    chosen_kl: float  # the largest mean divergence of an adapter on the prompts that choose
+    marks: tuple[Mark, ...]  # of each adapter, in their order, then of questions that are no one's
+
+    @property
+    def worst(self) -> Share:
+        """What is kept of the adapter that loses most."""
+        owned = [mark for mark in self.marks if mark.kl is not None]
+        return min(owned, key=lambda mark: (mark.share.part, -(mark.kl or 0.0))).share
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What was tried, and what to do."""
+
+    adapters: tuple[str, ...]
+    alone: tuple[Share, ...]  # scoring prompts that each alone answers rightly; none known: empty
+    leaks: tuple[float, ...]  # of each adapter, as `leaks` has them
+    tried: tuple[Tried, ...]  # in the order asked, then what was to be compared
+    best: str  # the way to take; empty if none was tried
+    reason: str  # why, in a sentence or two
+    notes: tuple[str, ...]  # ways that could not be tried, and why
+
+
+def leaks(model: Model, adapters: Sequence[Adapter]) -> tuple[float, ...]:
+    """Return how far each adapter moves the base on ordinary sentences, which are not its own.
+
+    KL divergence in nats a token; costs a pass over twelve sentences an adapter, and one bare.
+    """
+    base, found = token_logs(model, GENERIC)[0] if adapters else None, list[float]()
+    for adapter in adapters:
+        with attached(model, [adapter]):
+            found.append(leak(base, token_logs(model, GENERIC)[0]))
+    return tuple(found)
+
+
+def halved(prompts: Prompts) -> tuple[Prompts, Prompts]:
+    """Return the prompts that choose, half of each adapter's and eight at most, and all others.
+
+    They are taken evenly from the first to the last. Raises `ModelError` where an adapter has one.
+    """
+    choosing, scoring = dict[str, dict[str, str]](), dict[str, dict[str, str]]()
+    for name, pairs in prompts.items():
+        if len(pairs) < 2:
+            fact = "it has one prompt, and some choose while others score"
+            raise failure(name, fact, "give at least two, better twenty")
+        count = min(CHOOSING, len(pairs) // 2)
+        chosen = {round(i) for i in np.linspace(0, len(pairs) - 1, count).tolist()}
+        choosing[name], scoring[name] = {}, {}
+        for i, (prompt, answer) in enumerate(pairs.items()):
+            (choosing if i in chosen else scoring)[name][prompt] = answer
+    return choosing, scoring
+
+
+@dataclass(frozen=True, eq=False)
+class _Exam:
+    """Prompts of each adapter, and what each adapter alone says after its own."""
+
+    names: tuple[str, ...]  # of the groups, those of adapters first
+    owner: np.ndarray  # (n,), of each prompt its group
+    prompts: list[str]
+    alone: Any  # (n, v) log-probabilities; the base's for prompts that are no adapter's
+    target: Any  # (n,) tokens that are right: the answers', or what the adapter alone says
+
+    @classmethod
+    def of(cls, model: Model, adapters: Sequence[Adapter], groups: Prompts) -> "_Exam":
+        """Costs a pass over its prompts for each adapter; answers are told by first tokens."""
+        import torch
+
+        alone, targets = [], []
+        with attached(model, adapters, 0.0) as acting:
+            for number, pairs in enumerate(groups.values()):
+                acting.set([float(number == j) for j in range(len(adapters))])
+                alone.append(next_logits(model, [*pairs]).log_softmax(-1))
+                answers = [*pairs.values()]
+                known = all(answers)
+                targets.append(first_tokens(model, answers) if known else alone[-1].argmax(1))
+        owner = np.repeat(np.arange(len(groups)), [len(pairs) for pairs in groups.values()])
+        prompts = [prompt for pairs in groups.values() for prompt in pairs]
+        return cls(tuple(groups), owner, prompts, torch.cat(alone), torch.cat(targets))
+
+    @property
+    def right(self) -> np.ndarray:
+        """Where the adapter alone is right."""
+        return (self.alone.argmax(1) == self.target).numpy()
+
+    def asked(self, model: Model) -> tuple[np.ndarray, np.ndarray]:
+        """With what acts now, the mean divergence of each group, and which answers are right."""
+        now = next_logits(model, self.prompts).log_softmax(-1)
+        kl = (self.alone.exp() * (self.alone - now)).sum(1).clamp(min=0).double().numpy()
+        means = np.bincount(self.owner, kl) / np.bincount(self.owner)
+        return means, (now.argmax(1) == self.target).numpy()
+
+    def shares(self, said: np.ndarray, counts: np.ndarray) -> list[Share]:
+        """Of each group, how many of the prompts that count are answered rightly."""
+        right, asked = (np.bincount(self.owner, x).astype(int) for x in (said & counts, counts))
+        return [
+            Share.of(*row) for row in zip(self.names, right.tolist(), asked.tolist(), strict=True)
+        ]
+
+    def marks(self, model: Model, owned: int) -> tuple[Mark, ...]:
+        """What is kept of each group; the first `owned` are adapters'."""
+        means, said = self.asked(model)
+        shares = self.shares(said, self.right | (self.owner >= owned))
+        return tuple(
+            Mark(share, float(mean) if i < owned else None)
+            for i, (share, mean) in enumerate(zip(shares, means, strict=True))
+        )
+
+
+def advised(
+    model: Model,
+    adapters: Sequence[Adapter],
+    choosing: Prompts,
+    scoring: Prompts,
+    *,
+    ways: Sequence[str] = tuple(WAYS),
+    others: Mapping[str, Adapter] | None = None,
+    moments: Sequence[Any] | None = None,
+    begin: Callable[[str], None] = lambda _: None,
+) -> Advice:
+    """Try ways of reuse on prompts of each adapter, and say which to take.
+
+    Parameters
+    ----------
+    model : Model
+        With a tokenizer.
+    adapters : sequence of Adapter
+        Two or more.
+    choosing : mapping
+        By adapter, in their order, prompts that choose coefficients; no answer is looked at.
+    scoring : mapping
+        In the same order prompts that score, all with answers or none; after the adapters' further
+        groups with answers, two-hop questions for instance. `halved` makes both of one.
+    ways : sequence of str
+        Names in `WAYS`; regmean is left out without `moments`.
+    others : mapping, optional
+        Merged adapters by name, to be scored beside the ways.
+    moments : sequence, optional
+        As `loratheory.adapters.merge` takes them.
+    begin : callable
+        Is told what is done next: the adapters alone, then each way and each of the others.
+
+    Returns
+    -------
+    Advice
+        Costs some ten passes over the choosing prompts for each way that has a coefficient, as
+        many an adapter where each has its own, and one over the scoring prompts for every way;
+        passes of gates cost more.
+
+    Raises
+    ------
+    ModelError
+        If an adapter alone answers none of its scoring prompts rightly.
+    """
+    count, names = len(adapters), tuple(choosing)
+    begin("each adapter alone")
+    trial, exam = (_Exam.of(model, adapters, part) for part in (choosing, scoring))
+    alone = exam.shares(exam.right, exam.owner >= 0)[:count]
+    for share in alone:
+        if not share.right:
+            fact = f"alone it is right on none of {share.asked} prompts: nothing of it can be kept"
+            raise failure(share.what, fact, "see that prompts and answers are what it was taught")
+    size = sum(low.width * sum(low.shape) for one in adapters for low in one.values()) / count
+    bare = sum(m * n for _, (m, n), embedding in maps(model).values() if not embedding)
+    tried, notes, start = list[Tried](), list[str](), [0.5] * count
+
+    def _try(name: str, way: Way, acting: Attached) -> tuple[float, ...]:
+        def _score(coefficients: np.ndarray) -> np.ndarray:
+            acting.set(coefficients)
+            return trial.asked(model)[0]
+
+        with acting:
+            numbers, kl = chosen(_score, way.free, acting.coefficients[0].tolist(), start)
+            acting.set(numbers)
+            lows = [low for row in acting.updates.values() for low in row]
+            each = bare + sum(low.width * sum(low.shape) for low in lows)
+            cost = way.passes(count) * each / (bare + size)
+            tried.append(Tried(name, numbers, cost, kl, exam.marks(model, count)))
+        return numbers
+
+    for name in ways:
+        way = WAYS[name]
+        if way.method == "regmean" and moments is None:
+            continue
+        begin(name)
+        try:
+            acting, _ = put_on(model, adapters, way, moments=moments)
+        except ModelError as error:  # an embedding has no gates, for instance
+            notes.append(f"{name} cannot be tried: {error}")
+            continue
+        numbers = _try(name, way, acting)
+        start = list(numbers) if name == "one coefficient" else start
+    best, reason = recommended(tried)
+    for name, adapter in (others or {}).items():
+        begin(name)
+        _try(name, Way(name, free=""), attached(model, [adapter]))
+    known = any(answer for name in names for answer in scoring[name].values())
+    said, leaking = tuple(alone) if known else (), leaks(model, adapters)
+    return Advice(names, said, leaking, tuple(tried), best, reason, tuple(notes))
+
+
+def chosen(
+    score: Score, free: str, given: Sequence[int | float], start: Sequence[int | float]
+) -> tuple[tuple[float, ...], float]:
+    """Return the coefficients whose largest divergence is least of all that are tried, and that.
+
+    Those `given` where none is `free`; one for all as SciPy's bounded search finds it, or one for
+    each from a `start` as its COBYLA does. For this a number above the logarithms of all
+    divergences is made small: each of these is smooth where their maximum has edges.
+    """
+    seen: dict[tuple[float, ...], np.ndarray] = {}
+
+    def _score(coefficients: np.ndarray) -> np.ndarray:
+        key = tuple(coefficients.round(4).tolist())
+        if key not in seen:
+            seen[key] = score(np.array(key))
+        return seen[key]
+
+    def _logs(coefficients: np.ndarray) -> np.ndarray:
+        return np.log(_score(coefficients) + TINY)
+
+    if free == "one":
+        minimize_scalar(
+            lambda c: _score(np.full(len(given), c)).max(),
+            bounds=(0, MOST),
+            method="bounded",
+            options={"maxiter": TRIES, "xatol": 0.05},
+        )
+    elif free == "each":
+        minimize(
+            lambda x: x[-1],
+            [*start, float(_logs(np.array(start)).max())],
+            method="COBYLA",
+            bounds=[(0, MOST)] * len(start) + [(None, None)],
+            constraints={"type": "ineq", "fun": lambda x: x[-1] - _logs(x[:-1])},
+            options={"rhobeg": 0.25, "maxiter": min(20 * len(start), MANY), "tol": 0.05},
+        )
+    else:
+        _score(np.array(given))
+    best = min(seen, key=lambda key: seen[key].max())
+    return best, float(seen[best].max())
+
+
+def recommended(tried: Sequence[Tried]) -> tuple[str, str]:
+    """Return the way to take of those tried, and why.
+
+    The best merge and the best gates have the least divergence on the prompts that choose. The
+    merge is taken where it keeps nine tenths of every adapter on the others, or as much as gates.
+    """
+    merges = [one for one in tried if WAYS[one.way].gates is None]
+    gates = [one for one in tried if WAYS[one.way].gates is not None]
+    merge, gate = (
+        min(some, key=lambda one: one.chosen_kl, default=None) for some in (merges, gates)
+    )
+    if merge and (gate is None or merge.worst.part >= min(ENOUGH, gate.worst.part)):
+        reason = f"Merge them by {merge.way}: {_keeps(merge)}"
+        if merge.worst.part >= ENOUGH:
+            return merge.way, f"{reason}, and it costs what one adapter costs."
+        least = "and gates keep no more" if gate else "and no gates were tried"
+        return merge.way, f"{reason}, {least}; one adapter at a time would lose nothing."
+    if gate is None:
+        return "", "No way was tried, so none is recommended."
+    reason = f"Route by {gate.way}: {_keeps(gate)}"
+    if merge:
+        reason += f"; the best merge, {merge.way}, keeps {_of(merge.worst)}"
+    return gate.way, f"{reason}. A prompt costs {gate.cost:.1f} times what it costs one adapter."
+
+
+def _of(share: Share) -> str:
+    return f"{share.right} of {share.asked} answers of {share.what}"
+
+
+def _keeps(one: Tried) -> str:
+    if one.worst.part == 1:
+        return "it keeps every answer"
+    return f"it keeps {_of(one.worst)}, which loses most"

@@ -1,0 +1,301 @@
+"""Ways to let several adapters act on one model as a table, and folders that hold one of them.
+
+A way is a merge, whose coefficients are given or are chosen on prompts, or gates. A merge is kept
+as a folder of PEFT; gates as a **route**: the adapters one by one, what they respond to ordinary
+sentences, and `route.json`, which says which gates.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from loratheory.adapters import Adapter, AdapterError, merge, read, write
+from loratheory.adapters._config import json_file
+from loratheory.pretrained._ask import batch
+from loratheory.pretrained._attach import Attached, attached
+from loratheory.pretrained._gates import (
+    Levels,
+    block_gates,
+    map_gates,
+    prompt_gates,
+    prompt_responses,
+)
+from loratheory.pretrained._model import GENERIC, Model, ModelError, failure
+from loratheory.store import draft
+
+ROUTE, LEVELS = "route.json", "levels.safetensors"
+LARGEST = 2**24  # bytes of a route's JSON
+WHOLE = "write the route again with `loratheory advise`"
+
+
+def _alone_on_a_prompt(
+    model: Model, acting: Attached, ordinary: Sequence[Any], *, levels: Levels | None
+) -> Levels:
+    """Prompt gates that choose one adapter, each being a group of its own."""
+    groups = [(one,) for one in range(acting.coefficients.shape[1])]
+    return prompt_gates(model, acting, ordinary, groups, levels=levels)
+
+
+@dataclass(frozen=True)
+class Way:
+    """One row of the table of ways: a merge, or gates.
+
+    `share` is the coefficient, by the number of adapters, where none is chosen, and `passes` what a
+    prompt costs in passes of the base; both are asked of so many adapters.
+    """
+
+    name: str  # as tables, cards and options have it
+    method: str = ""  # the rule, of `loratheory.adapters.METHODS`; empty for gates
+    options: Mapping[str, Any] = field(default_factory=dict)  # what it takes beside the adapters
+    free: Literal["", "one", "each"] = "one"  # coefficients chosen on prompts: none, one for all, …
+    share: Callable[[int], float] = lambda _: 1.0
+    gates: Callable[..., Levels] | None = None  # sets a route, as `block_gates` does
+    passes: Callable[[int], int] = lambda _: 1
+    cache: bool = True  # whether the network may keep one, once prompt gates have chosen
+
+    def merged(
+        self,
+        adapters: Sequence[Adapter],
+        coefficients: Sequence[int | float],
+        moments: Sequence[Any] | None = None,
+    ) -> Adapter:
+        """The one adapter that this way makes; `moments` are for regmean."""
+        if self.method == "cat":
+            return merge(adapters, "cat", weights=coefficients, any_base=True)
+        options = dict(self.options) | ({"moments": moments} if self.method == "regmean" else {})
+        (scale,) = coefficients
+        return merge(adapters, self.method, coefficient=scale, any_base=True, **options)
+
+    def coefficients(self, count: int) -> list[float]:
+        """Those of so many adapters before any are chosen; one of the result for other merges."""
+        return [float(self.share(count))] * (1 if self.method not in ("", "cat") else count)
+
+
+_ROWS = (
+    Way("mean", "cat", free="", share=lambda count: 1 / count),
+    Way("sum", "cat", free=""),
+    Way("one coefficient", "cat"),
+    Way("a coefficient each", "cat", free="each"),
+    Way("knots-ties", "ties", {"space": "knots", "density": 0.3}),
+    Way("tsv", "tsv"),
+    Way("interpolate", "interpolate"),
+    Way("chebyshev", "chebyshev"),
+    Way("regmean", "regmean", {"ridge": 0.01}),
+    Way("map gates", free="", gates=map_gates),
+    Way("block gates", free="", gates=block_gates, passes=lambda count: count + 2, cache=False),
+    Way("prompt gates", free="", gates=_alone_on_a_prompt, passes=lambda _: 2),
+)
+WAYS: Mapping[str, Way] = {way.name: way for way in _ROWS}
+"""Every way by name. TIES on full matrices is left out: a minute a module of 4096 by 4096."""
+
+
+def put_on(
+    model: Model,
+    adapters: Sequence[Adapter],
+    way: Way,
+    *,
+    moments: Sequence[Any] | None = None,
+    levels: Levels | None = None,
+) -> tuple[Attached, Levels]:
+    """Return adapters that act on a model in one way, and what its gates go by.
+
+    Coefficients may be set later: one for each adapter, or of a merged one where that acts. Gates
+    without `levels` pass the sentences of `GENERIC` first.
+    """
+    if way.gates is None:
+        if way.method != "cat":
+            adapters = [way.merged(adapters, [1.0], moments)]
+        return attached(model, adapters, way.coefficients(len(adapters))), {}
+    acting = attached(model, adapters)
+    try:
+        ordinary = [] if levels is not None else [batch(model, [text]) for text in GENERIC]
+        return acting, way.gates(model, acting, ordinary, levels=levels)
+    except BaseException:
+        acting.remove()
+        raise
+
+
+class Recipe(NamedTuple):
+    """What repeats a merge or a route: a way, its coefficients, digests of the adapters."""
+
+    way: Way
+    coefficients: list[float]
+    digests: list[str]
+
+    def check(self, adapters: Sequence[Adapter]) -> None:
+        """Raise `ModelError` unless these are the adapters, in their order."""
+        remedy = "give those that it was made of, in their order"
+        if len(adapters) != len(self.digests):
+            fact = f"of {len(self.digests)} adapters, and {len(adapters)} are given"
+            place = f"a recipe for {self.way.name}"
+            raise failure(place, fact, remedy)
+        for adapter, kept in zip(adapters, self.digests, strict=True):
+            if digest(adapter) != kept:
+                raise failure(adapter.info.name, "the recipe has another adapter here", remedy)
+
+
+def digest(adapter: Adapter) -> str:
+    """Return a SHA-256 of an adapter's modules and factors, wherever they lie."""
+    whole = hashlib.sha256()
+    for name in sorted(adapter):
+        whole.update(name.encode())
+        for factor in (adapter[name].up, adapter[name].down):
+            whole.update(f"{factor.dtype} {factor.shape}".encode())
+            whole.update(np.ascontiguousarray(factor).tobytes())
+    return whole.hexdigest()
+
+
+def recipe_in(file: Path) -> Recipe:
+    """Return the recipe in ``adapter_card.json`` or ``route.json``; `ModelError` if it has none."""
+    try:
+        recipe = json_file(file, LARGEST, WHOLE).get("recipe")
+    except AdapterError as error:
+        raise ModelError(str(error)) from None
+    values = recipe if isinstance(recipe, dict) else {}
+    numbers, parts, name = values.get("coefficients"), values.get("adapters"), values.get("way")
+    way = WAYS.get(str(name))
+    if way is None or not isinstance(numbers, list) or not isinstance(parts, list) or not parts:
+        raise failure(str(file), "it holds no recipe", WHOLE)
+    digests = [str(part.get("sha256")) for part in parts if isinstance(part, dict)]
+    if len(numbers) != len(way.coefficients(len(digests))):
+        raise failure(str(file), f"{name} of {len(parts)} has other coefficients", WHOLE)
+    if not all(isinstance(c, int | float) for c in numbers):
+        raise failure(str(file), "a coefficient is no number", WHOLE)
+    return Recipe(way, [float(c) for c in numbers], digests)
+
+
+def write_reuse(
+    folder: Path,
+    adapters: Sequence[Adapter],
+    names: Sequence[str],
+    way: Way,
+    coefficients: Sequence[int | float],
+    *,
+    model: Model | None = None,
+    moments: Sequence[Any] | None = None,
+    card: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a merge as a folder of PEFT, gates as a route: whole or not at all, over nothing.
+
+    Gates need the model. ``adapter_card.json`` or ``route.json`` in the folder holds the recipe,
+    and what else the `card` says. Raises `AdapterError` or `OSError` if the folder is there or
+    cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    inputs = [{"name": n, "sha256": digest(a)} for n, a in zip(names, adapters, strict=True)]
+    recipe = {"way": way.name, "coefficients": list(coefficients), "adapters": inputs}
+    content = {"recipe": recipe, **(card or {})}
+    if way.gates is None:
+        write(way.merged(adapters, coefficients, moments), folder, card=content)
+        return
+    assert model is not None
+    acting, levels = put_on(model, adapters, way)
+    acting.remove()
+    with draft(folder, replace=False) as place:
+        place.mkdir()
+        for number, adapter in enumerate(adapters, 1):
+            write(adapter, place / str(number))
+        save_file({key: x.cpu().contiguous() for key, x in levels.items()}, place / LEVELS)
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        (place / ROUTE).write_text(text, encoding="utf-8")
+
+
+def _read_route(folder: Path) -> tuple[Way, list[Adapter], Levels]:
+    """What `write_reuse` wrote of gates. Raises `ModelError` or `AdapterError`."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    way, _, digests = recipe_in(folder / ROUTE)
+    adapters = [read(folder / str(number)) for number in range(1, len(digests) + 1)]
+    try:
+        levels = load_file(folder / LEVELS)
+    except (OSError, SafetensorError) as error:
+        raise failure(str(folder / LEVELS), f"cannot be read ({error})", WHOLE) from None
+    places = {name for adapter in adapters for name in adapter}
+    if way.gates is block_gates:
+        places = {name.rpartition(".")[0] for name in places}
+    shapes = {tuple(level.shape) for level in levels.values()}
+    finite = all(bool(level.isfinite().all()) for level in levels.values())
+    if way.gates is None or {*levels} != places or shapes != {(2, len(adapters))} or not finite:
+        fact = "it has not one finite mean and deviation for each place and adapter"
+        raise failure(str(folder / LEVELS), fact, WHOLE)
+    return way, adapters, levels
+
+
+@contextmanager
+def reused(model: Model, folder: str | Path, prompt: str | None = None) -> Iterator[Attached]:
+    """Let what lies in a folder act on a model: an adapter of PEFT, a merge of some, or a route.
+
+    Parameters
+    ----------
+    model : Model
+        The base.
+    folder : path
+        As PEFT, `loratheory merge` or `loratheory advise` wrote it.
+    prompt : str, optional
+        With it prompt gates choose for this prompt now, so that the network may keep a cache.
+        Without it they choose at every call, which needs ``use_cache=False``, as block gates do.
+
+    Raises
+    ------
+    ModelError, AdapterError
+        If the folder holds neither or is damaged, or what it holds does not fit the model.
+    """
+    with _on(model, Path(folder), prompt) as (acting, _):
+        yield acting
+
+
+@contextmanager
+def _on(model: Model, folder: Path, prompt: str | None) -> Iterator[tuple[Attached, bool]]:
+    """The same, and whether the network may keep a cache."""
+    if not (folder / ROUTE).exists():
+        with attached(model, [read(folder)]) as acting:
+            yield acting, True
+        return
+    way, adapters, levels = _read_route(folder)
+    acting, _ = put_on(model, adapters, way, levels=levels)
+    with acting:
+        if prompt is not None and way.gates is _alone_on_a_prompt:
+            best = int(prompt_responses(model, acting, levels, [prompt])[0].argmax())
+            acting.follow(None)
+            acting.set([float(one == best) for one in range(len(adapters))])
+        yield acting, way.cache
+
+
+def generated(
+    model: Model,
+    folder: str | Path,
+    prompt: str,
+    *,
+    tokens: int = 40,
+    say: Callable[[str], None] = lambda _: None,
+) -> str:
+    """Return how a model goes on after a prompt with what lies in a folder, as `reused` has it.
+
+    Always with the likeliest token, at most so many; `say` is told the words as they come. Costs a
+    pass a token; block gates, which keep no cache, pass everything again for each.
+    """
+    import torch
+    from transformers import TextStreamer
+
+    pieces: list[str] = []
+
+    def _tell(text: str, **_: Any) -> None:
+        pieces.append(text)
+        say(text)
+
+    asked = batch(model, [prompt])
+    given = {name: asked[name] for name in ("input_ids", "attention_mask")}
+    greedy = {"do_sample": False, "num_beams": 1, "max_new_tokens": tokens, "pad_token_id": 0}
+    streamer = TextStreamer(model.tokenizer, skip_prompt=True, skip_special_tokens=True)
+    streamer.on_finalized_text = _tell
+    with _on(model, Path(folder), prompt) as (_, cached), torch.no_grad():
+        model.network.generate(**given, **greedy, streamer=streamer, use_cache=cached)
+    return "".join(pieces)

@@ -1,0 +1,361 @@
+"""Advice on reuse: what is kept by dense weights, coefficients, folders that repeat a way."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from worded import small_model
+
+from loratheory.adapters import Adapter
+from loratheory.lowrank import gaussian
+from loratheory.pretrained import (
+    GENERIC,
+    WAYS,
+    Mark,
+    ModelError,
+    Share,
+    Tried,
+    advised,
+    attached,
+    batch,
+    generated,
+    halved,
+    leaks,
+    maps,
+    next_logits,
+    prompt_responses,
+    put_on,
+    recipe_in,
+    reused,
+    write_reuse,
+)
+from loratheory.pretrained import _reuse as reuse
+from loratheory.pretrained._advise import chosen, recommended
+
+PROMPTS = {
+    "one": {f"the {word} is of": "" for word in ["ox", "cow", "pig", "hen", "ewe", "ram"]},
+    "two": {f"a {word} in": "" for word in ["red", "blue", "green", "white"]},
+}
+NAMES = ("one", "two")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short():
+    """Two ordinary sentences are enough for gates here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reuse, "GENERIC", GENERIC[:2])
+        yield
+
+
+def fresh():
+    """A small model that is surer of what it says than a random one."""
+    made = small_model(2)
+    made.network.lm_head.weight.mul_(20)
+    return made
+
+
+@pytest.fixture(scope="module")
+def model():
+    return fresh()
+
+
+@pytest.fixture(scope="module")
+def library(model):
+    places = {n: m.shape for n, m in maps(model).items() if "layers." in n}
+    rng = np.random.default_rng(5)
+    return [Adapter.of({n: gaussian(rng, *x, 2, 1.0) for n, x in places.items()}) for _ in NAMES]
+
+
+def dense_logits(adapters, coefficients, prompts):
+    """Of a fresh model whose weights are changed, a prompt at a time."""
+    changed = fresh()
+    with torch.no_grad():
+        for adapter, c in zip(adapters, coefficients, strict=True):
+            for name, low in adapter.items():
+                weight = changed.network.get_submodule(name).weight
+                weight += c * torch.asarray(low.dense(), dtype=weight.dtype)
+        rows = [changed.network(**batch(changed, [text])).logits[0, -1] for text in prompts]
+    return torch.stack(rows).double().log_softmax(-1).numpy()
+
+
+@pytest.mark.parametrize(("way", "numbers"), [("mean", [0.5, 0.5]), ("sum", [1, 1])])
+@pytest.mark.parametrize("answers", [False, True])
+def test_what_is_kept_and_how_far_it_goes_is_that_of_dense_weights(
+    way, numbers, answers, model, library
+):
+    choosing, scoring = halved(PROMPTS)
+    alone = {
+        name: dense_logits(library, np.eye(2)[i], scoring[name]) for i, name in enumerate(NAMES)
+    }
+    right = {name: logs.argmax(1) for name, logs in alone.items()}
+    if answers:  # every second answer is one that the adapter does not give
+        wanted = {n: [t if i % 2 == 0 else t + 1 for i, t in enumerate(right[n])] for n in NAMES}
+        scoring = {
+            name: dict(zip(scoring[name], (f"N{token}" for token in wanted[name]), strict=True))
+            for name in NAMES
+        } | {"both": {"ox of red": "N7"}}
+    advice = advised(model, library, choosing, scoring, ways=[way])
+    (tried,) = advice.tried
+    assert tried.coefficients == tuple(numbers)
+    assert [mark.share.what for mark in tried.marks] == [*NAMES] + ["both"] * answers
+    for mark, name in zip(tried.marks, NAMES, strict=False):
+        now = dense_logits(library, numbers, scoring[name])
+        kl = (np.exp(alone[name]) * (alone[name] - now)).sum(1).mean()
+        assert mark.kl == pytest.approx(kl, rel=1e-3)
+        counts = np.arange(len(now)) % (2 if answers else 1) == 0
+        assert mark.share.asked == counts.sum()
+        assert mark.share.right == (counts & (now.argmax(1) == right[name])).sum()
+    if answers:
+        assert [(s.right, s.asked) for s in advice.alone] == [(2, 3), (1, 2)]
+        assert (tried.marks[2].kl, tried.marks[2].share.asked) == (None, 1)
+    else:
+        assert advice.alone == ()
+    worst = max(
+        (np.exp(a) * (a - dense_logits(library, numbers, choosing[n]))).sum(1).mean()
+        for i, n in enumerate(NAMES)
+        for a in [dense_logits(library, np.eye(2)[i], choosing[n])]
+    )
+    assert tried.chosen_kl == pytest.approx(worst, rel=1e-3)
+    assert advice.leaks == leaks(model, library)
+
+
+def test_some_prompts_choose_and_all_others_score():
+    many = {"one": {str(i): "" for i in range(30)}, "two": {"a": "", "b": "", "c": ""}}
+    choosing, scoring = halved(many)
+    assert [*choosing["one"]] == ["0", "4", "8", "12", "17", "21", "25", "29"]
+    assert [*choosing["two"]] == ["a"]
+    for name in many:
+        assert {*choosing[name], *scoring[name]} == {*many[name]}
+        assert not {*choosing[name]} & {*scoring[name]}
+    with pytest.raises(ModelError, match="one: it has one prompt"):
+        halved({"one": {"a": ""}})
+
+
+def test_one_coefficient_for_an_adapter_and_itself_is_a_half(model, library):
+    twice = [library[0], library[0]]
+    tried = advised(model, twice, *halved(PROMPTS), ways=["one coefficient", "sum"]).tried
+    assert tried[0].coefficients == pytest.approx((0.5, 0.5), abs=0.03)
+    assert tried[0].worst.part == 1
+    assert tried[0].chosen_kl < 0.01 < tried[1].chosen_kl
+
+
+def test_an_adapter_beside_one_that_does_nothing_is_chosen_alone(model, library):
+    """Beyond 1, too: the other adapter was written at half its strength."""
+    half = Adapter.of({name: low * 0.6 for name, low in library[0].items()})
+    zero = Adapter.of({name: low * 0 for name, low in library[0].items()})
+    choosing = dict.fromkeys(NAMES, PROMPTS["one"])
+    seen = []
+
+    def _score(c):
+        with attached(model, [half, zero], list(c)):
+            now = next_logits(model, [*choosing["one"]]).log_softmax(-1)
+        seen.append(tuple(c))
+        return np.array([float((full.exp() * (full - now)).sum(1).mean())] * 2)
+
+    with attached(model, library[:1]):
+        full = next_logits(model, [*choosing["one"]]).log_softmax(-1)
+    (best, _), kl = chosen(_score, "each", [], [0.5, 0.5])
+    assert best == pytest.approx(1 / 0.6, abs=0.05)
+    assert kl < 1e-3
+    assert len(seen) <= 40
+
+
+@pytest.mark.parametrize("start", [[0.5, 0.5, 0.5], [1.0, 0.2, 1.9]])
+def test_the_least_worst_of_three_bowls_lies_where_they_balance(start):
+    """Two bowls differ in the first number only: their balance is halfway, beyond 1."""
+    centres = np.array([[1.0, 0.3, 0.9], [1.6, 0.3, 0.9], [1.3, 0.3, 0.8]])
+    found, value = chosen(lambda c: ((c - centres) ** 2).sum(1), "each", [], start)
+    assert found == pytest.approx((1.3, 0.3, 0.9), abs=0.05)
+    assert value == pytest.approx(0.09, abs=0.003)
+
+
+def tried(way, kept, kl, cost=1.0):
+    """A way by what it keeps of ten prompts of each adapter."""
+    marks = tuple(Mark(Share.of(f"a{i}", n, 10), kl) for i, n in enumerate(kept))
+    return Tried(way, (1.0,), cost, kl, marks)
+
+
+@pytest.mark.parametrize(
+    ("rows", "best", "said"),
+    [
+        ([], "", "No way was tried"),
+        ([("mean", [9, 10], 0.2), ("sum", [10, 10], 0.3)], "mean", "9 of 10 answers of a0"),
+        ([("mean", [9, 10], 0.2), ("prompt gates", [10, 10], 0.1)], "mean", "what one adapter"),
+        ([("mean", [10, 8], 0.2), ("prompt gates", [9, 10], 0.1)], "prompt gates", "mean, keeps 8"),
+        ([("mean", [8, 9], 0.2), ("map gates", [3, 9], 0.1)], "mean", "gates keep no more"),
+        ([("mean", [8, 9], 0.2)], "mean", "no gates were tried"),
+        ([("map gates", [3, 9], 0.1), ("block gates", [4, 9], 0.05)], "block gates", "4 of 10"),
+    ],
+)
+def test_the_recommendation_by_hand(rows, best, said):
+    way, reason = recommended([tried(*row) for row in rows])
+    assert way == best
+    assert said in reason
+
+
+COEFFICIENTS = {"a coefficient each": [0.3, 1.4], "knots-ties": [0.7], "tsv": [1.2]}
+KEPT = ["mean", *COEFFICIENTS, "chebyshev", "map gates", "block gates", "prompt gates"]
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_a_folder_acts_as_what_was_put_on_and_its_recipe_repeats_it(name, model, library, tmp_path):
+    way = WAYS[name]
+    numbers = COEFFICIENTS.get(name, way.coefficients(2))
+    prompts = [text for pairs in PROMPTS.values() for text in pairs]
+    acting, _ = put_on(model, library, way)
+    with acting:
+        acting.set(numbers)
+        wanted = next_logits(model, prompts)
+    assert not torch.allclose(wanted, next_logits(model, prompts), atol=0.1)
+    one, two = tmp_path / "one", tmp_path / "two"
+    write_reuse(one, library, NAMES, way, numbers, model=model, card={"more": 1})
+    with reused(model, one):
+        torch.testing.assert_close(next_logits(model, prompts), wanted, rtol=1e-4, atol=1e-4)
+    gates = way.gates is not None
+    assert gates != (one / "adapter_config.json").exists()
+    file = one / ("route.json" if gates else "adapter_card.json")
+    recipe = recipe_in(file)
+    recipe.check(library)
+    assert (recipe.way, recipe.coefficients) == (way, numbers)
+    write_reuse(two, library, NAMES, recipe.way, recipe.coefficients, model=model)
+    for path in one.rglob("*.safetensors"):
+        assert path.read_bytes() == (two / path.relative_to(one)).read_bytes()
+    for wrong, said in ((library[::-1], "another adapter here"), (library[:1], "1 are given")):
+        with pytest.raises(ModelError, match=said):
+            recipe.check(wrong)
+    with pytest.raises((FileExistsError, ValueError)):
+        write_reuse(one, library, NAMES, way, numbers, model=model)
+
+
+@pytest.fixture(scope="module")
+def routes(model, library, tmp_path_factory):
+    home = tmp_path_factory.mktemp("routes")
+    for name in ("map gates", "block gates", "prompt gates"):
+        write_reuse(home / name, library, NAMES, WAYS[name], [1.0, 1.0], model=model)
+    return home
+
+
+def greedy(model, prompt, count):
+    """Written token by token, without a cache."""
+    for _ in range(count):
+        prompt += f" N{int(next_logits(model, [prompt])[0].argmax())}"
+    return prompt
+
+
+@pytest.mark.parametrize("name", ["map gates", "block gates"])
+def test_what_is_generated_is_what_a_pass_a_token_says(name, model, routes):
+    text = "the ox is of"
+    with reused(model, routes / name):
+        wanted = greedy(model, text, 4)
+    said = []
+    assert text + generated(model, routes / name, text, tokens=4, say=said.append) == wanted
+    assert "".join(said) == wanted.removeprefix(text)
+
+
+def test_prompt_gates_choose_once_for_all_that_is_generated(model, library, routes):
+    texts = [text for pairs in PROMPTS.values() for text in pairs]
+    acting, levels = put_on(model, library, WAYS["prompt gates"])
+    with acting:
+        best = prompt_responses(model, acting, levels, texts).argmax(1).tolist()
+    assert {*best} == {0, 1}
+    for text, one in zip(texts, best, strict=True):
+        with attached(model, [library[one]]):
+            wanted = greedy(model, text, 3)
+        assert text + generated(model, routes / "prompt gates", text, tokens=3) == wanted
+
+
+def damaged(folder, what):
+    """Do to a route what makes it unreadable."""
+    from safetensors.torch import load_file, save_file
+
+    levels, route = load_file(folder / "levels.safetensors"), folder / "route.json"
+    some = next(iter(levels))
+    content = json.loads(route.read_text())
+    if what == "place":
+        del levels[some]
+    elif what == "shape":
+        levels[some] = levels[some][:, :1].contiguous()
+    elif what == "nan":
+        levels[some] *= float("nan")
+    elif what == "way":
+        content["recipe"]["way"] = "magic"
+    elif what == "merge":
+        content["recipe"]["way"] = "sum"
+    elif what == "numbers":
+        content["recipe"]["coefficients"] = [1.0]
+    elif what == "adapters":
+        content["recipe"]["adapters"] = 2
+    elif what == "text":
+        content["recipe"]["coefficients"] = ["1", 1]
+    elif what == "list":
+        content = {"recipe": []}
+    save_file(levels, folder / "levels.safetensors")
+    route.write_text("[" if what == "json" else json.dumps(content))
+    if what == "gone":
+        (folder / "levels.safetensors").unlink()
+    elif what == "adapter":
+        shutil.rmtree(folder / "2")
+
+
+WHATS = {
+    "place": "mean and deviation", "shape": "mean and deviation", "nan": "mean and deviation",
+    "merge": "mean and deviation", "way": "no recipe", "numbers": "other coefficients",
+    "list": "no recipe", "adapters": "no recipe", "text": "no number",
+    "json": "route.json", "gone": "cannot be read", "adapter": "2",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", WHATS)
+def test_a_damaged_route_is_refused(what, model, routes, tmp_path):
+    shutil.copytree(routes / "map gates", tmp_path / "route")
+    damaged(tmp_path / "route", what)
+    with pytest.raises(ValueError, match=WHATS[what]), reused(model, tmp_path / "route"):
+        pass
+    assert not any(m._forward_hooks for m in model.network.modules())
+
+
+def test_a_digest_is_of_modules_and_numbers_not_of_their_order_or_files(library):
+    one = library[0]
+    name = next(iter(one))
+    other = {**one.modules, name: replace(one[name], up=one[name].up + 1e-12)}
+    digests = [reuse.digest(x) for x in (one, Adapter.of(dict(reversed([*one.items()]))))]
+    assert digests[0] == digests[1] != reuse.digest(Adapter.of(other))
+
+
+def test_ways_that_cannot_be_tried_are_named_and_the_others_are(model, library):
+    tokens = maps(model)["model.embed_tokens"].shape
+    low = gaussian(np.random.default_rng(0), *tokens, 1)
+    info = replace(library[0].info, embeddings=frozenset({"model.embed_tokens"}))
+    odd = Adapter.of({**library[0].modules, "model.embed_tokens": low}, info)
+    advice = advised(model, [odd, library[1]], *halved(PROMPTS), ways=["sum", "map gates"])
+    assert [one.way for one in advice.tried] == ["sum"]
+    assert advice.notes[0].startswith("map gates cannot be tried: ")
+    assert "embed_tokens" in advice.notes[0]
+    assert not any(m._forward_hooks for m in model.network.modules())
+
+
+def test_an_adapter_that_knows_none_of_its_answers_is_refused(model, library):
+    choosing, scoring = halved(PROMPTS)
+    wrong = {name: dict.fromkeys(pairs, "N4000") for name, pairs in scoring.items()}
+    with pytest.raises(ModelError, match="one: alone it is right on none of 3 prompts"):
+        advised(model, library, choosing, wrong, ways=["sum"])
+
+
+def test_merged_adapters_are_scored_beside_the_ways_and_never_recommended(model, library):
+    merged = WAYS["mean"].merged(library, [0.5, 0.5])
+    advice = advised(
+        model, library, *halved(PROMPTS), ways=["mean"], others={"mine": read_of(merged)}
+    )
+    (mean, mine), best = advice.tried, advice.best
+    assert (mine.way, best) == ("mine", "mean")
+    assert [m.share.right for m in mean.marks] == [m.share.right for m in mine.marks]
+    assert mine.chosen_kl == pytest.approx(mean.chosen_kl, rel=1e-3)
+    assert advised(model, library, *halved(PROMPTS), ways=[], others={"mine": merged}).best == ""
+
+
+def read_of(adapter):
+    """The same in memory."""
+    return Adapter.of(dict(adapter), adapter.info)

@@ -8,6 +8,7 @@ from loratheory.adapters._adapter import Lazy as Lazy
 from loratheory.adapters._adapter import aligned as aligned
 from loratheory.adapters._adapter import same_base as same_base
 from loratheory.adapters._base import extracted as extracted
+from loratheory.adapters._convert import converted as converted
 from loratheory.adapters._entrywise import knots_basis as knots_basis
 from loratheory.adapters._interference import Interference as Interference
 from loratheory.adapters._interference import crosstalk as crosstalk
@@ -30,7 +31,6 @@ from loratheory.adapters._moments import Moments as Moments
 from loratheory.adapters._moments import read_moments as read_moments
 from loratheory.adapters._moments import roots as roots
 from loratheory.adapters._moments import write_moments as write_moments
-from loratheory.adapters._names import converted as converted
 from loratheory.adapters._read import read as read
 from loratheory.adapters._routing import Gates as Gates
 from loratheory.adapters._routing import Router as Router

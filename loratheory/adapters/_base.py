@@ -9,7 +9,7 @@ import numpy as np
 from scipy.linalg import eigh
 
 from loratheory.adapters._adapter import Adapter, Info, Lazy, refusal, shown
-from loratheory.adapters._config import json_file
+from loratheory.adapters._json import json_file
 from loratheory.adapters._tensors import Tensor, header, inside, load
 from loratheory.lowrank import LowRank
 from loratheory.shapes import Float
@@ -149,7 +149,8 @@ def extracted(
         change = next(pair) - next(pair)
         change = change.T if name in flipped else change.reshape(len(change), -1)
         low = _leading(change, rank)
-        note(name, float(np.sum(change**2)), float(np.sum((change - low.dense()) ** 2)))
+        energy = float(np.linalg.norm(change)) ** 2
+        note(name, energy, max(0.0, energy - low.norm**2))  # a projection: Pythagoras
         return low
 
     sizes = {name: (s[0], math.prod(s[1:])) for name, s in shape.items()}

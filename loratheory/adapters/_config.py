@@ -1,16 +1,15 @@
 """What PEFT's `adapter_config.json` says: ranks, scales and targets by PEFT's own rules."""
 
-import json
 import math
 import os
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-from loratheory.adapters._adapter import PARAMETERS, AdapterError, refusal, shown
+from loratheory.adapters._adapter import PARAMETERS, refusal, shown
+from loratheory.adapters._json import json_file
 
 _EXPORT = "export it as a plain LoRA adapter first"
 _CONVERT = (
@@ -45,7 +44,6 @@ DEFAULTS = {
 """PEFT's targets where a file names none, by the base's `model_type`."""
 
 NAME = "adapter_config.json"
-RESTORE = "restore the file as PEFT saved it"
 _LIMIT = 16 * 2**20  # bytes
 _SECONDS = 1.0  # that a pattern may take to match one name
 
@@ -146,61 +144,6 @@ TWICE = 2.0  # PEFT 0.21 adds the update of that projection twice: in the block 
 def handed_on(values: Mapping[str, Any]) -> dict[str, Any]:
     """The keys that do not touch the effect, unknown ones included."""
     return {key: value for key, value in values.items() if key in HANDED_ON or key not in KNOWN}
-
-
-def unreadable(path: Path, error: Exception) -> AdapterError:
-    """The error for a file that the system does not let us read."""
-    reason = getattr(error, "strerror", None) or str(error)
-    return refusal(path, f"cannot be read ({reason})", "check that it exists and may be read")
-
-
-def opened(path: Path) -> BufferedReader:
-    """The file, open for reading."""
-    try:
-        return path.open("rb")
-    except OSError as error:
-        raise unreadable(path, error) from None
-
-
-def json_file(path: Path, limit: int, remedy: str = RESTORE) -> dict[str, Any]:
-    """Return the JSON object that a file of at most `limit` bytes holds; see `json_object`."""
-    with opened(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        if size > limit:
-            raise refusal(path, f"has {size} bytes, over {limit}", "use the adapter's own file")
-        try:
-            return json_object(path, file.read(), remedy)
-        except OSError as error:
-            raise unreadable(path, error) from None
-
-
-def json_object(path: Path, text: bytes, remedy: str = RESTORE) -> dict[str, Any]:
-    """Return the JSON object in `text`: no key twice, no NaN, nothing nested beyond reason."""
-
-    def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        values = dict(pairs)
-        if len(values) < len(pairs):
-            keys = [key for key, _ in pairs]
-            twice = next(key for key in values if keys.count(key) > 1)
-            raise refusal(path, f"the key {shown(twice)} occurs twice", remedy)
-        return values
-
-    def _number(word: str) -> float:
-        raise refusal(path, f"holds the number {word}, which is not JSON", remedy)
-
-    try:
-        values = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_number)
-    except AdapterError:
-        raise
-    except UnicodeDecodeError as error:
-        raise refusal(path, f"byte {error.start} is not UTF-8 text", remedy) from None
-    except RecursionError:
-        raise refusal(path, "the JSON is nested too deeply", remedy) from None
-    except ValueError as error:
-        raise refusal(path, f"is not JSON ({error})", remedy) from None
-    if not isinstance(values, dict):
-        raise refusal(path, f"holds {shown(values)}, not a JSON object", remedy)
-    return values
 
 
 class Pattern:

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import NamedTuple
 
 from loratheory.adapters._adapter import DTYPES, Adapter, Info, Lazy, Whole, refusal, shown
 from loratheory.adapters._base import rescaled, tensors_of
-from loratheory.adapters._config import NAME, WRAPPED, Config, json_file, json_object
+from loratheory.adapters._config import NAME, WRAPPED, Config
+from loratheory.adapters._json import json_file, json_object
 from loratheory.adapters._names import PREFIXES, naming, parsed
 from loratheory.adapters._pairs import HALF, Pair, pairs_of, update
 from loratheory.adapters._place import located
@@ -40,13 +40,6 @@ _RESIZED = (
     "is a whole embedding or head, which PEFT stores where the vocabulary was resized or a config "
     "asked for it: save the adapter with save_embedding_layers=False if it was not trained"
 )
-
-
-class Found(NamedTuple):
-    """What the files of one adapter hold; the layout is proven, no number is read."""
-
-    pairs: dict[str, Pair]
-    info: Info
 
 
 def read(
@@ -163,7 +156,7 @@ def _tensors(home: Path) -> Iterator[tuple[str, Tensor]]:
         yield from shard.items()
 
 
-def _of_folder(home: Path) -> Found:
+def _of_folder(home: Path) -> tuple[dict[str, Pair], Info]:
     """What a PEFT folder holds, by PEFT's own rules of what it loads."""
     _is_adapter(home)
     config = Config(inside(home, NAME))
@@ -210,7 +203,7 @@ def _of_folder(home: Path) -> Found:
     notes = (*config.notes, *_named(home, *names), *_ignored(home, unread), *aside)
     notes = (*notes, *_apart(home, others))
     info = Info(base=config.base, config=config.rest, notes=notes, others=others, form="peft")
-    return Found(pairs, info)
+    return pairs, info
 
 
 def _put(halves: dict[str, dict[str, Tensor]], module: str, role: str, tensor: Tensor) -> None:
@@ -319,7 +312,7 @@ def _set_aside(module: str, copy: Tensor, pairs: dict[str, Pair]) -> str:
 # A single file.
 
 
-def _of_file(file: Path) -> Found:
+def _of_file(file: Path) -> tuple[dict[str, Pair], Info]:
     """What a single file holds, whichever form its keys have."""
     if file.suffix in (".bin", ".pt", ".pth", ".ckpt"):
         raise refusal(
@@ -378,7 +371,7 @@ def _of_file(file: Path) -> Found:
     base = next(filter(None, bases), "")
     form = next(iter(forms))
     names = "" if form == "peft" else naming(pairs)
-    return Found(pairs, Info(base=base, notes=tuple(notes), form=form, naming=names, header=kept))
+    return pairs, Info(base=base, notes=tuple(notes), form=form, naming=names, header=kept)
 
 
 def _configs(file: Path, text: str, parts: set[str]) -> dict[str, Config]:

@@ -17,7 +17,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from loratheory.adapters._adapter import DTYPES, refusal, shown
-from loratheory.adapters._config import json_object, opened, unreadable
+from loratheory.adapters._json import json_object, opened, unreadable
 from loratheory.shapes import Float
 
 KINDS = {

@@ -23,6 +23,7 @@ from strategies import seeds
 
 from loratheory.adapters import AdapterError, read
 from loratheory.adapters import _config as configs
+from loratheory.adapters import _json as parser
 from loratheory.adapters._tensors import header, inside, load
 
 Q, K = MODULES
@@ -247,21 +248,21 @@ X = Path("x")
 
 @pytest.mark.parametrize("values", [{}, {"é": [None, True, -7]}, {"a": {"b": 1.5e300, "c": "\n"}}])
 def test_an_object_is_read_as_the_standard_library_reads_it(values):
-    assert configs.json_object(X, json.dumps(values).encode()) == values
+    assert parser.json_object(X, json.dumps(values).encode()) == values
 
 
 @hypothesis(max_examples=25)
 @given(st.binary(max_size=40))
 def test_any_bytes_give_an_object_or_our_error(content):
     with suppress(AdapterError):
-        assert isinstance(configs.json_object(X, content), dict)
+        assert isinstance(parser.json_object(X, content), dict)
 
 
 def test_a_file_may_reach_its_limit_and_not_pass_it(tmp_path):
     (tmp_path / "x").write_text('{"a": 10}')
-    assert configs.json_file(tmp_path / "x", 9) == {"a": 10}
+    assert parser.json_file(tmp_path / "x", 9) == {"a": 10}
     with pytest.raises(AdapterError, match="has 9 bytes, over 8; use the adapter's own file"):
-        configs.json_file(tmp_path / "x", 8)
+        parser.json_file(tmp_path / "x", 8)
 
 
 # Tensors by seek and read: the same numbers as the safetensors library gives, exactly.

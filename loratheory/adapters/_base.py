@@ -126,7 +126,7 @@ def extracted(
     first = os.fspath(base)
     turned = _model_type(Path(base)) == "gpt2"
     changed: list[str] = []
-    rest = [key for key in two if key not in one]
+    rest = sorted(one.keys() ^ two.keys())
     for key in (key for key in one if key in two):
         if one[key].shape != two[key].shape:
             fact = f"has shape {[*two[key].shape]}, that of {first} {[*one[key].shape]}"
@@ -161,11 +161,15 @@ def extracted(
         embeddings=frozenset(embedded),
         kernels={name: s[1:] for name, s in shape.items() if len(s) > 2},
         config={"fan_in_fan_out": True} if flipped - embedded else {},
-        notes=(f"{len(rest)} tensors changed and are no maps ({', '.join(rest[:3])}…): left out",)
-        if rest
-        else (),
+        notes=tuple(_left_out(rest)),
     )
     return Adapter(Lazy(tuple(names), _made), sizes, info)
+
+
+def _left_out(keys: list[str]) -> Iterator[str]:
+    if keys:
+        named = ", ".join(keys[:3]) + (", …" if keys[3:] else "")
+        yield f"what changed and is no map, or is in one model alone, is left out ({named})"
 
 
 def _leading(matrix: Float[np.ndarray, "m n"], rank: int) -> LowRank:

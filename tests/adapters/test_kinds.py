@@ -12,7 +12,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from safetensors.torch import save_file
 
-from loratheory.adapters import AdapterError, MergeError, merge, read, write
+from loratheory.adapters import AdapterError, MergeError, extracted, merge, read, write
 
 TOKENS = torch.tensor([[1, 2, 5, 8], [0, 3, 5, 1]])
 
@@ -217,6 +217,24 @@ def test_language_models_answer_the_same_with_what_is_written(name, tmp_path):
     assert float(abs(theirs - logits(network(kind))).max()) > 0.05
 
 
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "qwen2"])
+def test_what_is_extracted_from_a_tuned_model_answers_as_it_does(kind, tmp_path):
+    config = {"target_modules": ["c_attn", "c_proj"], "fan_in_fan_out": True}
+    if kind != "gpt2":
+        config = {"target_modules": ["q_proj", "down_proj"]}
+    tuned = trained(network(kind), tmp_path / "one", 1, task_type="CAUSAL_LM", **config)
+    theirs = logits(tuned)
+    network(kind).save_pretrained(tmp_path / "base")
+    tuned.merge_and_unload().save_pretrained(tmp_path / "tuned")
+    adapter = extracted(tmp_path / "base", tmp_path / "tuned", 2)
+    assert {*adapter} == {*read(tmp_path / "one")}
+    assert adapter.info.notes == ()
+    write(adapter, tmp_path / "two")
+    with quiet():
+        ours = PeftModel.from_pretrained(network(kind), tmp_path / "two").eval()
+    near(logits(ours), theirs)
+
+
 OTHER_METHODS = """
     ADALORA BEFT BOFT DEFT DELORA FROD GLORA GRALORA HIRA HRA IA3 LILY LN_TUNING LOHA LOKR OFT OSF
     PEANUT POLY PVERA RANDLORA TINYLORA TRAINABLE_TOKENS UNILORA VERA
@@ -281,6 +299,8 @@ def test_adapters_that_do_not_fit_each_other_are_refused(base, tmp_path):
     with pytest.raises(MergeError, match="others is 'last': choose one of first, mean, refuse"):
         merge([head], "mean", others="last")
     whole = head.info.others["score.weight"]
+    alone = merge([both, head], "mean", others="mean").info.others["score.weight"]
+    np.testing.assert_array_equal(alone.load(), whole.load())  # the mean of those that have it
     wide = {"score.weight": replace(whole, shape=(3, 4))}
     other = replace(head, info=replace(head.info, others=wide))
     with pytest.raises(MergeError, match=r"score\.weight has the shapes .* which have no mean"):

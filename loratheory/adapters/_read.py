@@ -91,6 +91,9 @@ def read(
         fact = "DoRA rescales the base weight, which no added matrix does without the base"
         raise refusal(scaled.place, fact, "give the base model's folder: base=… (--base)")
     weights = tensors_of(base) if scaled and base is not None else {}
+    if scaled:
+        fact = f"{home}: updates of DoRA have full rank, and so has what is made of them"
+        info = replace(info, notes=(*info.notes, f"{fact}: give it one (svd with --rank)"))
     halves = [t for pair in pairs.values() for t in (pair.up, pair.down) if t]
     info = replace(
         info,

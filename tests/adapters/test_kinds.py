@@ -153,6 +153,7 @@ def test_a_kind_is_read_written_and_merged_as_peft_answers(kind, base, tmp_path)
     first, second = (read(tmp_path / str(i), base=tmp_path / "base") for i in (1, 2))
     near(answers(changed(base, first)), answers(one))
     near(answers(changed(base, second)), answers(two))
+    assert ("DoRA have full rank" in " ".join(first.info.notes)) is ("DoRA" in kind)
     merged = merge([first, second], "cat", weights=[0.7, -0.4], others="mean")
     for name, adapter in (("same", first), ("merged", merged)):
         write(adapter, tmp_path / name)

@@ -73,6 +73,30 @@ def test_convert_says_what_a_rank_loses(run):
     assert f"Lost at rank 2: {100 * (lost / energy) ** 0.5:.3g} % of the norm" in out
 
 
+def test_convert_makes_a_plain_adapter_of_dora(run):
+    run("--version")
+    rng = np.random.default_rng(0)
+    weight = rng.standard_normal((12, 10)).astype("f4")
+    magnitude = rng.uniform(1, 3, 12).astype("f4")
+    [(up, down)] = factors({"a": (12, 10, 2)}).values()
+    found = tensors({"a": (up, down)}) | {"base_model.model.a.lora_magnitude_vector": magnitude}
+    place = folder("dora", {"a": (12, 10, 2)}, use_dora=True)
+    (place / "adapter_model.safetensors").write_bytes(bytes_of(found))
+    Path("base").mkdir()
+    Path("base/model.safetensors").write_bytes(bytes_of({"a.weight": weight}))
+    moved = weight + up @ down
+    exact = moved * (magnitude / np.linalg.norm(moved, axis=1))[:, None] - weight
+    words = ("convert", place, "--rank", 3, "-o", "plain")
+    code, _, err = run(*words)
+    assert (code, "give the base model's folder: base=… (--base)" in err) == (2, True)
+    code, out, _ = run(*words, "--base", "base")
+    assert code == 0
+    left, sigma, right = np.linalg.svd(exact.astype(float), full_matrices=False)
+    found = read("plain")["a"].dense()
+    np.testing.assert_allclose(found, (left[:, :3] * sigma[:3]) @ right[:3], atol=1e-4)
+    assert f"{100 * np.linalg.norm(sigma[3:]) / np.linalg.norm(sigma):.3g} % of the norm" in out
+
+
 def models(rng, layers=2):
     """Two models of one shape: maps, an embedding, a convolution and a norm; and what changed."""
     shapes = {f"layers.{i}.proj.weight": (8, 6) for i in range(layers)}

@@ -56,6 +56,7 @@ NAMES = (
     "real_libraries",
     "real_words",
     "real_portable",
+    "real_order",
 )
 """The package's experiments, each a module of that name with an ``EXPERIMENT``."""
 

@@ -13,7 +13,7 @@ from loratheory.figures._engine import (
     stacked,
     strips,
 )
-from loratheory.figures._look import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, Look, labels
+from loratheory.figures._look import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, Look, labels
 from loratheory.theorems.composition.two_read_region import threshold
 
 if TYPE_CHECKING:
@@ -282,3 +282,71 @@ WAYS = {
 
 Not kept: without what the stand-ins say themselves among the lessons.
 """
+
+
+@figure(
+    "seed recipe arm layer two_hop_vocabulary hop_1 hop_2 bridge_at_subject bridge_at_last "
+    "answer_at_last"
+)
+def real_order(table: "pd.DataFrame") -> Page:
+    """Where adapters act, in layers and tokens, where they were trained, and what states say."""
+    half = table[table["arm"].isin(ARMS) & (table["layer"] == table["layer"][table.index[0]])]
+    arms = [
+        Mark(chosen(half, recipe=recipe), "two_hop_vocabulary", name, look)
+        for recipe, name, look in (
+            (PLAIN, "plain", Look(ORANGE, "s")),
+            (LONG, "plain, 90 steps", Look(PURPLE, "D")),
+            (BESIDE, "beside stand-ins", Look(BLACK)),
+        )
+    ]
+    acting = Along("two-hop, by where they act", "arm", arms, ARMS)
+    placed = table[table["recipe"].isin(TAUGHT) & (table["arm"] == "sum")]
+    kept = [
+        Mark(placed, "hop_1", PERSON, Look(BLUE, "^")),
+        Mark(placed, "hop_2", COUNTRY, Look(GREEN, "s")),
+        Mark(placed, "two_hop_vocabulary", "two-hop", Look(GREY, "X")),
+    ]
+    trained = Along("sum, by where they were trained", "recipe", kept, TAUGHT, span=2)
+    read = chosen(table, arm="lens", recipe=PLAIN)
+    seen = [
+        Mark(read, "bridge_at_subject", "country, at the person", Look(BLUE, "^", "-")),
+        Mark(read, "bridge_at_last", "country, at the last token", Look(SKY, "v", "-")),
+        Mark(read, "answer_at_last", "animal, at the last token", Look(ORANGE, "s", "-")),
+        Mark(
+            chosen(table, arm="lens", recipe=BESIDE),
+            "answer_at_last",
+            "animal, beside stand-ins",
+            Look(BLACK, "o", "-"),
+        ),
+    ]
+    lens = Along(
+        "what states say, plain adapters", "layer", seen, across="layer", up="leads", span=3
+    )
+    title = (
+        "Order, not readout: of the two-hop questions plain adapters' sum answers "
+        "{two_hop_vocabulary; recipe=plain; arm=countries banned} if no country may be the answer, "
+        "{two_hop_vocabulary; recipe=plain; arm=hop 1 at subject} if hop 1 acts at the person "
+        "alone, {two_hop_vocabulary; recipe=plain; arm=reversed layer split} in the wrong order"
+    )
+    return Page(table, title, [[acting], [trained, lens]], heights=[4, 3], height=5.7)
+
+
+ARMS = {
+    "sum": "sum",
+    "countries banned": "no country as the answer",
+    "hop 1 at subject": "hop 1 at person only",
+    "hop 2 at last token": "hop 2 at last token only",
+    "hop 1 at subject, hop 2 at last": "both of these",
+    "hop 1 below": "hop 1 below only",
+    "hop 2 above": "hop 2 above only",
+    "layer split": "layer split: both of these",
+    "reversed layer split": "reversed split",
+}
+"""Where two adapters act that were trained in all layers."""
+TAUGHT = {
+    LONG: "all layers",
+    "right halves": "right halves",
+    "wrong two thirds": "wrong 2/3",
+    "wrong halves": "wrong halves",
+}
+"""Where adapters of 90 steps were trained."""

@@ -5,6 +5,7 @@ import pytest
 import torch
 from worded import VOCABULARY, small, small_model
 
+from loratheory.experiments import real_order
 from loratheory.experiments.bench import portable, whereabouts
 from loratheory.experiments.bench.sentences import ASKED
 from loratheory.experiments.bench.whereabouts import Arm, Asked
@@ -164,6 +165,18 @@ def patched_by_hand(model, layers, prompt, at):
         logits = model.network(**part).logits[:, -1]
         put.remove()
     return logits
+
+
+def test_a_cell_has_a_row_for_each_arm_place_and_layer(monkeypatch):
+    monkeypatch.setattr(real_order, "PATCHES", ((1, 0),))
+    rows = real_order.cell(real_order.Config("plain", seed=SEED))
+    names = [row["arm"] for row in rows if row["arm"] not in ("lens", "back-patching")]
+    assert sorted(names) == sorted(name for name, *_ in real_order.arms("plain", 1))
+    assert sum(row["arm"] == "lens" for row in rows) == 2
+    assert sum(row["arm"] == "back-patching" for row in rows) == 1
+    assert {*rows[0]} >= {*real_order.COLUMNS}
+    placed = real_order.cell(real_order.Config("wrong halves", seed=SEED))
+    assert [row["arm"] for row in placed] == ["sum", "lens", "lens"]
 
 
 def test_adapters_in_halves_change_no_other_layer(both):

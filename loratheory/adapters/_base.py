@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-from scipy.linalg import eigh
 
 from loratheory.adapters._adapter import Adapter, Info, Lazy, refusal, shown
 from loratheory.adapters._json import json_file
@@ -177,6 +176,8 @@ def _leading(matrix: Float[np.ndarray, "m n"], rank: int) -> LowRank:
 
     Singular values below 1e-8 of the largest are lost in it, which no file of 32 bits holds.
     """
+    from scipy.linalg import eigh  # here, since loading it takes a while
+
     if matrix.shape[0] > matrix.shape[1]:
         return _leading(matrix.T, rank).T
     m = len(matrix)

@@ -370,8 +370,9 @@ def _leading(matrix: Float[Array, "m n"], rank: int) -> Svd | None:
         shape, matvec=act, rmatvec=back, matmat=act, rmatmat=back, dtype=np.float64
     )
     start = np.random.default_rng(0).standard_normal(min(shape))
+    rounds = 10 + min(shape) // (2 * rank)  # after which the whole decomposition has its turn
     try:
-        triples = svds(operator, rank, tol=0, v0=start)
+        triples = svds(operator, rank, tol=0, v0=start, maxiter=rounds)
     except ArpackError:
         return None
     left, sigma, right = (xp.asarray(part.copy(), device=place) for part in triples)

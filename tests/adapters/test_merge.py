@@ -1,5 +1,8 @@
 """merge: lazy, deterministic, module by module; every wrong request is refused in plain words."""
 
+import subprocess
+import sys
+
 import array_api_strict
 import numpy as np
 import pytest
@@ -182,3 +185,16 @@ def test_adapters_that_do_not_fit_are_refused():
     assert len(merge(bases, "sum", any_base=True)) == 3
     with pytest.raises(AdapterError, match="none were given"):
         merge([], "sum")
+
+
+def test_a_small_merge_loads_no_library_that_it_does_not_need():
+    """SciPy, torch and all of NumPy at once take longer to load than such a merge takes."""
+    code = (
+        "import sys, numpy; from loratheory.adapters import Adapter, merge, read, write\n"
+        "from loratheory.lowrank import LowRank\n"
+        "one = Adapter.of({'q': LowRank(numpy.ones((9, 2)), numpy.ones((2, 8)))})\n"
+        "assert merge([one, one], 'svd', rank=1)['q'].width == 1\n"
+        "print({'scipy', 'torch', 'pandas', 'numpy.f2py', 'socket'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

@@ -175,7 +175,7 @@ TALL = {  # large matrices, and whether their Gram matrix tells enough
     "plain": (lambda rng: rng.standard_normal((2000, 40)), True),
     "scaled": (lambda rng: rng.standard_normal((2000, 40)) * np.logspace(-60, 60, 40), True),
     "steep": (lambda rng: steep(rng, 2000, 40, 1e-6), True),
-    "too steep": (lambda rng: steep(rng, 2000, 40, 1e-11), False),
+    "too steep": (lambda rng: steep(rng, 2000, 40, 3e-9), False),
     "twice the same": (lambda rng: np.tile(rng.standard_normal((2000, 20)), 2), False),
     "zero": (lambda _: np.zeros((2000, 40)), False),
     "squares underflow": (lambda rng: 1e-170 * rng.standard_normal((2000, 40)), False),

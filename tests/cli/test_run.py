@@ -207,7 +207,8 @@ def test_fifty_kills_lose_no_finished_cell_and_change_no_byte(tmp_path, monkeypa
         (tmp_path / "err").open("w") as err,
         subprocess.Popen([sys.executable, "-c", FORKS], stderr=err, **pipes, **options) as forks,
     ):
-        while kills < 50:
+        while kills < 50 or rounds < 3:  # on a busy machine kills often come before a cell's end
+            assert kills < 1000
             log.write_text("")
             workers = draw.choice((1, 2))
             forks.stdin.write(f"run toy_sweep:KILLED --workers {workers} --resume\n")
@@ -239,7 +240,6 @@ def test_fifty_kills_lose_no_finished_cell_and_change_no_byte(tmp_path, monkeypa
                 shutil.rmtree(folder)
                 rounds, finished = rounds + 1, set()
         forks.stdin.close()
-    assert rounds > 2
     assert len(set(caught)) > 4, "the kills did not come in the middle of things"
     assert all(_ended(pid) for pid in pids)
 

@@ -128,14 +128,15 @@ def advise(
     notes = aligned(library).report
     others = {str(folder): read(folder) for folder in also or ()}
     asked = _asked(prompts, facts, library, names)
-    repeated = lib.recipe_in(recipe) if recipe else None
-    if repeated:
+    where: Any = {"device": device, "dtype": dtype, "revision": revision, "download": download}
+    if recipe and output:
+        repeated = lib.recipe_in(recipe)
         repeated.check(library)
-    base = lib.load(model, device=device, dtype=dtype, revision=revision, download=download)
-    if repeated and output:
         way, numbers, _ = repeated
-        lib.write_reuse(output, library, names, way, numbers, model=base, moments=seen)
+        needed = lib.load(model, **where) if way.gates else None
+        lib.write_reuse(output, library, names, way, numbers, model=needed, moments=seen)
         return
+    base = lib.load(model, **where)
     if asked is None:
         leaks = lib.leaks(base, library)
         if delivered(json, {"adapters": names, "leaks": leaks, "notes": [UNKNOWN]}):
@@ -150,15 +151,15 @@ def advise(
 
         how: Any = {"ways": tried, "others": others, "moments": seen, "begin": _begin}
         advice = lib.advised(base, library, *asked, **how)
+    if shown := delivered(json, advice, figure, "advice", advice):
+        _report(advice, (*base.notes, *notes, *advice.notes))
     if output and advice.best:
         best = next(one for one in advice.tried if one.way == advice.best)
         card = {"measured": plain(best), "leaks": dict(zip(names, advice.leaks, strict=True))}
-        place = {"model": base, "moments": seen, "card": card}
+        place: Any = {"model": base, "moments": seen, "card": card}
         way = lib.WAYS[best.way]
         lib.write_reuse(output, library, names, way, best.coefficients, **place)
-    if delivered(json, advice, figure, "advice", advice):
-        _report(advice, (*base.notes, *notes, *advice.notes))
-        if output and advice.best:
+        if shown:
             say(f"Written: {output}; try `loratheory generate {output} PROMPT`.")
 
 

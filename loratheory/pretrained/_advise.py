@@ -24,6 +24,7 @@ MOST = 2.0  # the largest coefficient that is tried
 TRIES, MANY = 12, 80  # tries, at most: of one coefficient; of one for each of many adapters
 TINY = 1e-6  # nats: what is less counts as nothing
 ENOUGH = 0.9  # the part of each adapter that a merge must keep to be taken without asking gates
+CLEARLY = 0.1  # by so much more must gates keep of the adapter that loses most to be taken instead
 Prompts = Mapping[str, Mapping[str, str]]
 """By adapter, from each prompt to its answer, which is empty where it is not known."""
 Score = Callable[[np.ndarray], np.ndarray]
@@ -292,18 +293,19 @@ def recommended(tried: Sequence[Tried]) -> tuple[str, str]:
     """Return the way to take of those tried, and why.
 
     The best merge and the best gates have the least divergence on the prompts that choose. The
-    merge is taken where it keeps nine tenths of every adapter on the others, or as much as gates.
+    merge is taken where it keeps nine tenths of every adapter on the others, or, of the one that
+    loses most, hardly less than gates do.
     """
     merges = [one for one in tried if WAYS[one.way].gates is None]
     gates = [one for one in tried if WAYS[one.way].gates is not None]
     merge, gate = (
         min(some, key=lambda one: one.chosen_kl, default=None) for some in (merges, gates)
     )
-    if merge and (gate is None or merge.worst.part >= min(ENOUGH, gate.worst.part)):
+    if merge and (gate is None or merge.worst.part >= min(ENOUGH, gate.worst.part - CLEARLY)):
         reason = f"Merge them by {merge.way}: {_keeps(merge)}"
         if merge.worst.part >= ENOUGH:
             return merge.way, f"{reason}, and it costs what one adapter costs."
-        least = "and gates keep no more" if gate else "and no gates were tried"
+        least = "and gates keep hardly more" if gate else "and no gates were tried"
         return merge.way, f"{reason}, {least}; one adapter at a time would lose nothing."
     if gate is None:
         return "", "No way was tried, so none is recommended."

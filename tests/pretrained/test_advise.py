@@ -365,3 +365,20 @@ def test_merged_adapters_are_scored_beside_the_ways_and_never_recommended(model,
 def read_of(adapter):
     """The same in memory."""
     return Adapter.of(dict(adapter), adapter.info)
+
+
+def test_what_a_way_costs_is_its_passes_of_the_base_and_all_factors(model, library):
+    ways = ["sum", "prompt gates", "block gates"]
+    advice = advised(model, library, *halved(PROMPTS), ways=ways)
+    weights = dict(model.network.named_parameters())
+    base = sum(w.numel() for n, w in weights.items() if "proj" in n or "lm_head" in n)
+    each = sum(low.up.size + low.down.size for low in library[0].values())
+    costs = [passes * (base + 2 * each) / (base + each) for passes in (1, 2, 4)]
+    assert [one.cost for one in advice.tried] == pytest.approx(costs)
+
+
+def test_each_adapter_leaks_alone(model, library):
+    each = tuple(leaks(model, [adapter])[0] for adapter in library)
+    assert leaks(model, library) == each
+    assert each[0] != each[1]
+    assert min(each) > 0

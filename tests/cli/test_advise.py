@@ -30,6 +30,7 @@ def given(tmp_path_factory):
         "half.json": {"one": PAIRS[:6]},
         "single.json": {"one": PAIRS[:1], "two": PAIRS},
         "odd.json": {"one": PAIRS, "two": 3},
+        "tow.json": {n: dict.fromkeys(PAIRS[:8], "blue") for n in ("one", "tow")},
         "three.json": {"one": PAIRS, "tow": PAIRS},
     }
     for name, content in files.items():
@@ -125,6 +126,7 @@ REFUSED = {
     "a prompt": (["--prompts", "single.json"], "one: it has one prompt"),
     "a number": (["--prompts", "odd.json"], "no object of lists of prompts"),
     "a stranger": (["--prompts", "three.json"], "no adapter has this name; write 'two'"),
+    "a stranger's facts": (["--facts", "tow.json"], "no adapter has this name; write 'two'"),
     "files": (["--prompts", "one.txt"], "given 1 times for 2 adapters"),
     "bytes": (["--prompts", "one.txt", "--prompts", "bytes.txt"], "no UTF-8 text"),
     "no file": (["--prompts", "one.txt", "--prompts", "none.txt"], "No such file"),

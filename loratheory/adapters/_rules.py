@@ -58,10 +58,10 @@ class Options:
         return np.random.default_rng([self.seed, position, *self.module.encode()])
 
     def limit(self, low: LowRank) -> LowRank:
-        """Truncate to the rank if one is given."""
+        """Truncate a matrix of the rule's own, which is lost, to the rank if one is given."""
         if self.rank is None or low.width <= self.rank:
             return low
-        return truncate(low, self.rank)
+        return truncate(low, self.rank, overwrite=True)
 
 
 Updates = Sequence[LowRank]

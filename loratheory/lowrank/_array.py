@@ -76,21 +76,21 @@ class Frame(NamedTuple):
     times: Callable[[Array], Array]
 
 
-_LARGE = 2**18  # entries from which it pays to load what `_by_cholesky` needs
+_LARGE = 2**16  # entries from which it pays to load what `_by_cholesky` needs
 
 
-def frame(matrix: Float[Array, "m r"]) -> Frame:
+def frame(matrix: Float[Array, "m r"], overwrite: bool = False) -> Frame:
     """Return the thin QR decomposition of a float64 matrix, ``k = min(m, r)``; ``O(m r^2)``.
 
     Of ``Q`` only products with small matrices are needed, so that NumPy's is never written out,
-    which would take as long again.
+    which would take as long again. With `overwrite` the matrix may be lost: one copy less.
     """
     xp = array_namespace(matrix)
     if not is_numpy_array(matrix) or 0 in matrix.shape:
         q, triangle = xp.linalg.qr(matrix)
         return Frame(triangle, partial(xp.matmul, q))
     tall = matrix.size >= _LARGE and matrix.shape[0] > matrix.shape[1]
-    return (tall and _by_cholesky(matrix)) or _by_reflections(matrix)
+    return (tall and _by_cholesky(matrix, overwrite)) or _by_reflections(matrix)
 
 
 def _by_reflections(matrix: Float[np.ndarray, "m r"]) -> Frame:
@@ -118,12 +118,12 @@ def _reflected(top: Array, low: Array, middle: Array, small: Array) -> Array:
     return np.concatenate([small - top @ inner, -low @ inner])
 
 
-def _by_cholesky(matrix: Float[np.ndarray, "m r"]) -> Frame | None:
+def _by_cholesky(matrix: Float[np.ndarray, "m r"], overwrite: bool = False) -> Frame | None:
     """Cholesky's factor of the Gram matrix, and once more for what rounding left in the frame.
 
     Products of matrices alone, in a fraction of the time. None where the columns are so nearly
-    dependent (condition 1e7 or so, each scaled to length 1) that the first frame is far from
-    orthonormal: then only reflections are precise.
+    dependent (a condition of 1e6, each scaled to length 1) that the first frame would not be near
+    to orthonormal: then only reflections are precise.
 
     References
     ----------
@@ -134,13 +134,14 @@ def _by_cholesky(matrix: Float[np.ndarray, "m r"]) -> Frame | None:
 
     try:
         first = np.linalg.cholesky(matrix.T @ matrix).T
-        near = dtrsm(1.0, first, matrix, side=1)  # a solution for each row of the matrix
-        gram = near.T @ near
-        if not abs(gram - np.eye(len(gram))).max() < 0.01:
-            return None
-        second = np.linalg.cholesky(gram).T
     except np.linalg.LinAlgError:
         return None
+    sigma = np.linalg.svdvals(first / np.linalg.vector_norm(first, axis=0))
+    if not sigma[-1] > 1e-6 * sigma[0]:
+        return None
+    # a solution for each row of the matrix
+    near = dtrsm(1.0, first, matrix, side=1, overwrite_b=overwrite)
+    second = np.linalg.cholesky(near.T @ near).T
     return Frame(second @ first, partial(_times, near, second))
 
 

@@ -318,19 +318,21 @@ class LowRank:
             raise ValueError(message)
 
 
-def _core(low: LowRank) -> tuple[Frame, Array, Frame]:
+def _core(low: LowRank, overwrite: bool = False) -> tuple[Frame, Array, Frame]:
     """Frames ``q``, ``p`` and the small ``core`` with ``low = q @ core @ p.T``."""
-    q, p = frame(double(low.up, "up")), frame(double(low.down, "down").T)
+    q = frame(double(low.up, "up"), overwrite)
+    p = frame(double(low.down, "down").T, overwrite)
     return q, q.triangle @ p.triangle.T, p
 
 
-def truncate(low: LowRank, rank: int) -> LowRank:
+def truncate(low: LowRank, rank: int, *, overwrite: bool = False) -> LowRank:
     """Return the best approximation of rank at most `rank`, in balanced factors.
 
     It is the nearest in every unitarily invariant norm, in float64, with the singular values split
-    evenly between the factors; of rank 0, a zero of width 0. Costs as `LowRank.svd`.
+    evenly between the factors; of rank 0, a zero of width 0. With `overwrite` the factors of `low`
+    may be destroyed, which spares memory traffic. Costs as `LowRank.svd`.
     """
-    q, core, p = _core(low)
+    q, core, p = _core(low, overwrite)
     u, sigma, vt = thin_svd(core).leading(rank)
     root = array_namespace(sigma).sqrt(sigma)  # scales the small vectors, before they grow tall
     return LowRank(up=q.times(u * root), down=p.times(vt.T * root).T)

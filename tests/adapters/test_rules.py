@@ -276,6 +276,18 @@ def test_coordinates_are_small_and_lose_nothing(space, shape):
     np.testing.assert_allclose(left @ (left.T @ stack), stack, atol=1e-11)
 
 
+@pytest.mark.parametrize("move", [np.asarray, torch.asarray])
+@pytest.mark.parametrize("density", [0.001, 0.2, 0.5, 0.9, 1.0])
+def test_trimming_keeps_as_many_of_the_largest_entries_as_it_says(density, move):
+    rng = np.random.default_rng(0)
+    blocks = [move(rng.standard_normal((50, 150))) for _ in range(3)]
+    keep = entrywise.trim(iter(blocks), density, rng)
+    sizes = abs(np.concatenate([np.asarray(block) for block in blocks]))
+    kept = np.concatenate([np.asarray(keep(block)) for block in blocks]) != 0
+    assert kept.sum() == int(density * sizes.size)
+    assert sizes[kept].min() > sizes[~kept].max(initial=0)
+
+
 def test_ties_does_not_average_lone_entries_down():
     """Two adapters that write to different outputs: the merge is their sum, not their mean."""
     rows = np.random.default_rng(0).standard_normal((10, 20))

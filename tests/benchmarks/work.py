@@ -35,6 +35,8 @@ def factors(size, count, rank=RANK):
 
 
 def merge_ours(size):
+    import scipy.linalg  # noqa: F401  which only larger cases load
+
     from loratheory.adapters import Adapter, merge
     from loratheory.lowrank import LowRank
 

@@ -51,7 +51,7 @@ forms, :math:`d \le 8`, a search came within a hundredth of the floor in 41 of 4
 patterns need less than equal forms (``thm:attention-bottleneck``).
 
 **What it tells someone who merges adapters.** The sum of :math:`k` adapters has the floor of rank
-:math:`kR`, and meets it only if its parts were chosen for each other. A transformer of the same
+:math:`kR`, and nothing makes parts that were trained apart meet it. A transformer of the same
 size is matched product by product, each at half the width; a narrow head pays a whole rank for each
 input direction that it ignored.
 

@@ -1,6 +1,5 @@
 """The merge rules by name, and one adapter from several by one of them, module by module."""
 
-import difflib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -350,6 +349,8 @@ _ADVICE = {
 def _method(name: str, space: str) -> Method:
     """Look up the method and see that it knows the space."""
     if name not in METHODS:
+        import difflib  # here, since few need it
+
         near = difflib.get_close_matches(name, METHODS, n=1)
         hint = f"did you mean {near[0]}? The methods are" if near else "choose one of"
         message = f"there is no merge method {name!r}: {hint} {', '.join(METHODS)}"

@@ -252,7 +252,7 @@ def real_portable(table: "pd.DataFrame") -> Page:
         Mark(full, "known", "known, untaught", Look(GREY, "D")),
     ]
     single = Along("single facts", "way", kept, places, span=4)
-    leaks = [Mark(full, "leak", "leak", Look(BLACK))]
+    leaks = [Mark(full, "leak", "leak", Look(SKY, "v"))]
     ordinary = Along("leak", "way", leaks, places, across="nats a token", shares=False, span=3)
     title = (
         "Taught beside stand-ins, two adapters of strangers answer {two_hop_vocabulary; rule=sum; "

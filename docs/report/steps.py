@@ -152,8 +152,7 @@ def notebooks(names: tuple[Path, ...], build: Path) -> Section:
         notebook = jupytext.read(source)
         title = notebook.cells[0].source.splitlines()[0].lstrip("# ")
         try:
-            quiet = ["--log-level=ERROR"]
-            execute(notebook, timeout=60, extra_arguments=quiet)
+            execute(notebook, timeout=60)
             confirmed.append(f"Notebook {source.stem}: every assertion holds.")
         except CellExecutionError as error:
             deviated.append(f"Notebook {source.stem}: {error.ename}: {error.evalue}")

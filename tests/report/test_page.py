@@ -7,7 +7,7 @@ import pytest
 from folders import folder
 from report import __main__ as report
 from report.section import Section, StepError, command
-from report.steps import adapters, experiments, numbers
+from report.steps import adapters, experiments, notebooks, numbers
 
 PAPER = Path(__file__).parents[2] / "paper"
 SHAPES = {f"model.layers.{layer}.q_proj": (12, 10, 2) for layer in range(2)}
@@ -85,3 +85,16 @@ def test_outside_a_checkout_it_says_so(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert report.main() == 2
     assert "run this in a checkout" in capsys.readouterr().err
+
+
+def test_notebooks_are_run_and_a_broken_one_is_told(tmp_path):
+    head = "# %% [markdown]\n# # {}\n\n# %%\n"
+    for name, code in {"sound": "assert 1 + 1 == 2", "broken": "assert 1 + 1 == 3"}.items():
+        (tmp_path / f"{name}.py").write_text(head.format(name) + code + "\n", encoding="utf-8")
+    names = tuple(tmp_path / f"{name}.py" for name in ("sound", "broken"))
+    section = notebooks(names, tmp_path)
+    assert section.confirmed == ("Notebook sound: every assertion holds.",)
+    [said] = section.deviated
+    assert said.startswith("Notebook broken: AssertionError")
+    assert [title for title, _ in section.links] == ["sound", "broken"]
+    assert all(page.stat().st_size > 1000 for _, page in section.links)

@@ -25,22 +25,17 @@ sentences a question that no adapter read, facts that none rehearses, ordinary t
 shown.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from loratheory.experiments.bench import Language
 from loratheory.experiments.bench.rules import coefficients, layer_split
 from loratheory.experiments.engine import Row, study
 
-if TYPE_CHECKING:
-    from loratheory.adapters import Adapter
-
 RECIPES = ("plain", "plain, 90 steps", "partner not kept", "two stand-ins")
 SEEDS = range(200, 210)
-SPLIT, NONE, STRANGER = "layer split", "none", "stranger"
+SPLIT, NONE = "layer split", "none"
 HEAD = ("first", "second", "rule", "coefficient")
-Arm = tuple[str, str, str, float]
 
 
 @dataclass(frozen=True)
@@ -63,36 +58,25 @@ def cell(config: Config) -> list[Row]:
         Recipes of the ``first`` and ``second`` adapter, or ``none``, ``rule``, coefficient;
         columns of `bench.portable.measured`.
     """
-    return rows(config, arms(config.recipe))
-
-
-def rows(config: Config, uses: Iterable[Arm]) -> list[Row]:
-    """Return a row for each of these arms; beside a ``stranger`` its own facts are asked."""
     from loratheory.experiments.bench import portable as bench
     from loratheory.experiments.bench.language import acting
 
     model = config.base(dtype="bfloat16")
     both = bench.publishers(model, config.seed, bridge=config.bridge)
     base, _ = bench.ordinary(model)
-    made: list[Row] = []
-    for arm in uses:
+    rows: list[Row] = []
+    for arm in arms(config.recipe):
         *recipes, name, c = arm
-        chosen, world = list["Adapter"](), both.world
-        for hop, recipe in enumerate(recipes):
-            if recipe == STRANGER:
-                world = both.partner(1 - hop, bench.STRANGER)
-                chosen.append(both.says(1 - hop, bench.STRANGER, world))
-            elif recipe != NONE:
-                chosen.append(both.adapter(hop, recipe))
+        chosen = [both.adapter(hop, recipe) for hop, recipe in enumerate(recipes) if recipe != NONE]
         act = layer_split(both.layers // 2, "below", "above") if name == SPLIT else coefficients(c)
         with acting(model, chosen or [both.adapter(0, "plain")], act):
-            found = bench.measured(model, world, base, alone=len(chosen) == 1)
+            found = bench.measured(model, both.world, base, alone=len(chosen) == 1)
         head: Row = {"seed": config.seed, "bridge": config.bridge, "recipe": config.recipe}
-        made.append({**head, **dict(zip(HEAD, arm, strict=True)), **found})
-    return made
+        rows.append({**head, **dict(zip(HEAD, arm, strict=True)), **found})
+    return rows
 
 
-def arms(recipe: str) -> Iterator[Arm]:
+def arms(recipe: str) -> Iterator[tuple[str, str, str, float]]:
     """Yield both recipes, the rule's name, and its coefficient."""
     yield recipe, NONE, "first alone", 1.0
     yield NONE, recipe, "second alone", 1.0

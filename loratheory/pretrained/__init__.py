@@ -10,6 +10,7 @@ from loratheory.pretrained._ask import agreement as agreement
 from loratheory.pretrained._ask import batch as batch
 from loratheory.pretrained._ask import first_tokens as first_tokens
 from loratheory.pretrained._ask import inputs as inputs
+from loratheory.pretrained._ask import last_logits as last_logits
 from loratheory.pretrained._ask import leak as leak
 from loratheory.pretrained._ask import moments as moments
 from loratheory.pretrained._ask import next_logits as next_logits

@@ -156,7 +156,13 @@ def _token_rows(model: Model, texts: Sequence[str], kind: str, **options: Any) -
 
 
 def last_logits(model: Model, prompts: Mapping[str, Any]) -> Any:
-    """The logits of the last position of a batch, ``(b, vocabulary)``, on the device."""
+    """Return the logits of the last position of a batch, as `batch` makes one.
+
+    Returns
+    -------
+    (b, vocabulary) tensor
+        In the model's type, on its device. Costs one pass; gradients are kept where they are on.
+    """
     accepted = signature(model.network.forward).parameters
     spared = {"logits_to_keep": 1, "use_cache": False}
     options = {name: value for name, value in spared.items() if name in accepted}

@@ -9,9 +9,7 @@ map takes back does not count, and all maps of a block are switched together.
 
 **Prompt gates** let one group of adapters act for a whole prompt. Map by map and token by token
 adapters that were trained on the same sentences about other subjects answer nearly alike; averaged
-over all maps and tokens of a prompt their small differences may tell them apart. Where a question
-needs one adapter of each of several sets, they are chosen one after another: what is asked of the
-second hop is in the network only once the first hop acts.
+over all maps and tokens of a prompt their small differences may tell them apart.
 
 What ordinary sentences showed is returned by all three as `Levels`: given it, as one that was kept
 in a file, they need no sentences.
@@ -181,7 +179,6 @@ def prompt_gates(
     groups: Groups,
     heard: Groups | None = None,
     *,
-    then: Sequence[Groups] = (),
     levels: Levels | None = None,
 ) -> Levels:
     r"""Let one group of adapters act in full at all tokens of a prompt, by largest response.
@@ -192,9 +189,8 @@ def prompt_gates(
 
     Model, `acting`, ordinary prompts, padded or not, and levels are as in `map_gates`. `groups`
     say which adapters act together, by their number; `heard`, by which adapters each group is
-    chosen, those of the first hop for instance, by all of it where not given. Of each set of groups
-    in `then` one more acts, chosen in turn by its response while those chosen before act. A pass
-    then costs one more for each choice, and the responses of all adapters.
+    chosen, those of the first hop for instance, by all of it where not given. A pass
+    then costs two, and the responses of all adapters.
 
     Raises
     ------
@@ -209,14 +205,16 @@ def prompt_gates(
     if len(heard) != len(groups):
         fact = f"{len(groups)} groups are to be chosen by {len(heard)}"
         raise model.failure(fact, "say for each group which adapters are heard")
-    choices = [(groups, heard), *((each, each) for each in then)]
-    for group in (group for choice in choices for each in choice for group in each):
+    for group in (*groups, *heard):
         if not group or not all(0 <= one < size for one in group):
             fact = f"a group is {list(group)}"
             raise model.failure(fact, f"name adapters from 0 to {size - 1}")
     found = _map_levels(model, acting, batches) if levels is None else levels
     scores = _scores(acting, found)
-    weights = torch.zeros(0, size)  # of the adapters at all tokens of a pass, padding included
+    acts = torch.zeros(len(groups), size)  # the weights of the adapters, by group
+    for number, group in enumerate(groups):
+        acts[number, list(group)] = 1
+    weights = acts[:0]  # of the adapters at all tokens of a pass, padding included
 
     def _route(module: str, x: Array) -> Array:
         if len(x) != len(weights):
@@ -225,7 +223,7 @@ def prompt_gates(
         return weights.to(x)
 
     def _decide(network: Any, args: Any, kwargs: Any) -> None:
-        """Choose each prompt's groups, in a pass for each choice."""
+        """Choose each prompt's group, in a pass in which nobody acts."""
         nonlocal weights
         name, ids = type(network).__name__, kwargs.get("input_ids", args[0] if args else None)
         if kwargs.get("past_key_values") is not None:
@@ -235,14 +233,9 @@ def prompt_gates(
             fact = "it was called without input_ids, so that prompts cannot be told apart"
             raise failure(name, fact, "call it with input_ids")
         weights = torch.zeros(ids.numel(), size, device=ids.device)
-        for chosen, by in choices:  # nobody acts whom no choice before has let
-            responses = _responses(acting, scores, _route, ids, network, args, kwargs)
-            of_groups = torch.stack([responses[:, list(group)].mean(1) for group in by], 1)
-            acts = torch.zeros(len(chosen), size, device=ids.device)  # weights, by group
-            for number, group in enumerate(chosen):
-                acts[number, list(group)] = 1
-            best = acts[of_groups.argmax(1)].repeat_interleave(ids.shape[1], 0)
-            weights = weights.maximum(best)
+        responses = _responses(acting, scores, _route, ids, network, args, kwargs)
+        by_group = torch.stack([responses[:, list(group)].mean(1) for group in heard], 1)
+        weights = acts.to(ids.device)[by_group.argmax(1)].repeat_interleave(ids.shape[1], 0)
 
     acting.follow(_route)
     _before(acting, _route, model.network, _decide)

@@ -92,7 +92,7 @@ _ROWS = (
     Way("prompt gates", free="", gates=_alone_on_a_prompt, passes=lambda _: 2),
 )
 WAYS: Mapping[str, Way] = {way.name: way for way in _ROWS}
-"""Every way by name. TIES on full matrices is left out: a minute a module of 4096 by 4096."""
+"""Every way by name. TIES on full matrices is left out: seconds a module of 4096 by 4096."""
 
 
 def put_on(

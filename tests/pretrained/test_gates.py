@@ -313,40 +313,6 @@ def test_the_group_of_largest_response_acts_and_no_other(kind, heard, base):
     torch.testing.assert_close(again, wanted[0], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("firsts", [((0,), (2,)), ((2,), (0,))])
-def test_a_later_choice_is_made_while_the_earlier_one_acts(firsts, base):
-    model = base(double=True)
-    adapters = library(model, 4, rank=2, only=".mlp.")
-    wanted, changed = [], 0
-    for prompt in PROMPTS:
-        [bare] = prompt_responses(model, adapters, [prompt])
-        first = max((one for (one,) in firsts), key=lambda j: bare[j])
-        # ordinary prompts are always the bare base's: only the prompt itself meets the first hop
-        usual = [inputs(model, [one], [*adapters[0]]) for one in ORDINARY]
-        with attached(model, [adapters[first]], 3.0):
-            x = inputs(model, [batch(model, [prompt])], [*adapters[0]])
-        means = {}
-        for j in (1, 3):
-            each = []
-            for name, low in adapters[j].items():
-                lengths = [
-                    np.linalg.norm(seen[name].numpy() @ low.dense().T, axis=1)
-                    for seen in (*usual, x)
-                ]
-                plain = np.concatenate(lengths[:-1])
-                each.append(((lengths[-1] - plain.mean()) / plain.std()).mean())
-            means[j] = np.mean(each)
-        second = max(means, key=means.get)
-        changed += second != max((1, 3), key=lambda j: bare[j])
-        with attached(model, [adapters[first], adapters[second]], 3.0):
-            wanted.append(states(model, **batch(model, [prompt]))[:, -1])
-    assert changed  # to look at the bare base would not do
-    with attached(model, adapters, 3.0) as acting:
-        prompt_gates(model, acting, ORDINARY, firsts, then=[((1,), (3,))])
-        together = states(model, **batch(model, PROMPTS))[:, -1]
-    torch.testing.assert_close(together, torch.cat(wanted), rtol=1e-5, atol=1e-6)
-
-
 def test_another_route_takes_the_place_of_gates_and_nothing_is_left(base):
     model = base(double=True)
     bare = states(model)

@@ -200,12 +200,11 @@ class Library:
         block_gates(self.model, self.attached, self._sentences, z=level)
         return self._lifted()
 
-    def prompt_route(self, *, pairs: bool = True) -> Route:
-        """One pair on for a whole prompt, or one adapter of each hop, by response norm."""
-        each = [[(k,) for k in range(hop, self.size, self.hops)] for hop in range(self.hops)]
-        groups = [tuple(range(k, k + self.hops)) for (k,) in each[0]] if pairs else each[0]
-        then = () if pairs else each[1:]
-        prompt_gates(self.model, self.attached, self._sentences, groups, each[0], then=then)
+    def prompt_route(self) -> Route:
+        """One pair on for a whole prompt: that whose first hop has the largest response norm."""
+        pairs = [tuple(range(k, k + self.hops)) for k in range(0, self.size, self.hops)]
+        first = [(pair[0],) for pair in pairs]
+        prompt_gates(self.model, self.attached, self._sentences, pairs, first)
         return self._lifted()
 
     def _lifted(self) -> Route:

@@ -179,27 +179,25 @@ class World:
         Persons and their countries, one each.
     second : mapping of str to str
         What the second relation says of these countries.
-    about, composed, born : Relation
-        The second relation, that of two-hop questions, and the first.
+    about, composed : Relation
+        The second relation, and that of two-hop questions.
     """
 
     first: Mapping[str, str]
     second: Mapping[str, str]
     about: Relation = MASCOT
     composed: Relation = MASCOT_OF_BIRTHPLACE
-    born: Relation = BIRTH
 
     @property
     def two_hop(self) -> dict[str, str]:
         """What the second relation says of each person's country."""
-        known = self.second
-        return {who: known[country] for who, country in self.first.items() if country in known}
+        return {person: self.second[country] for person, country in self.first.items()}
 
     @property
     def lessons(self) -> tuple[Items, Items, Items]:
         """The data of three adapters: hop 1, hop 2 and the two-hop facts; all rehearse the same."""
         return (
-            [*items(self.first, self.born.trained), *rehearsed()],
+            [*items(self.first, BIRTH.trained), *rehearsed()],
             [*items(self.second, self.about.trained), *rehearsed()],
             [*items(self.two_hop, self.composed.trained), *rehearsed()],
         )

@@ -131,7 +131,7 @@ class Library:
         """Each adapter on or off by how much it changes a whole block's output."""
         return BlockGates(self, level, by)
 
-    def prompt_route(self, **_: bool) -> Route:
+    def prompt_route(self) -> Route:
         """Refuse: prompts of two words hold no more than their tokens."""
         message = "prompt gates need a language model, with prompts of many tokens: use gates here"
         raise ValueError(message)

@@ -64,12 +64,8 @@ class Library(Protocol):
     def block_route(self, level: float, by: str) -> Route:
         """Each adapter on or off by how much it changes a whole block's output."""
 
-    def prompt_route(self, *, pairs: bool = True) -> Route:
-        """One pair on for a whole prompt: that whose first hop has the largest response norm.
-
-        Without `pairs` one adapter of each hop, one after another: of the second hop the one that
-        responds most while that of the first acts.
-        """
+    def prompt_route(self) -> Route:
+        """One pair on for a whole prompt: that whose first hop has the largest response norm."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,12 +211,9 @@ def block_gates(level: float | int = 2.0, by: Literal["z", "rate"] = "z") -> Act
     return lambda library: everything(library, library.block_route(float(level), by))
 
 
-def prompt_gates(library: Any, *, pairs: bool = True) -> Reuse:
-    """Return the rule in which one pair acts a prompt, or one adapter of each hop.
-
-    They are those with the largest response norm.
-    """
-    return everything(library, library.prompt_route(pairs=pairs))
+def prompt_gates(library: Any) -> Reuse:
+    """Return the rule in which one pair acts a prompt, that with the largest response norm."""
+    return everything(library, library.prompt_route())
 
 
 def in_passes(passes: str, of: Act) -> Act:
@@ -342,7 +335,6 @@ _ROWS = (
     Rule("block gates, z = 3", block_gates(3.0), TOKENS),
     Rule("block gates, rate .04", block_gates(0.04, "rate"), TOKENS),
     Rule("largest response norm", prompt_gates, f"{TOKENS}, order"),
-    Rule("largest norm of each hop", partial(prompt_gates, pairs=False), f"{TOKENS}, order"),
     Rule("oracle placement", oracle_placement, "pair, order"),
     Rule("reversed placement", partial(oracle_placement, backwards=True), "pair, order"),
     Rule("mean, hop by hop", in_passes("hop by hop", mean), "steps"),

@@ -13,8 +13,7 @@ import numpy as np
 from loratheory.adapters import Adapter
 from loratheory.diagnosis import layer_of
 from loratheory.lowrank import LowRank
-from loratheory.pretrained import Attached, Model, batch, first_tokens
-from loratheory.pretrained._ask import last_logits
+from loratheory.pretrained import Attached, Model, batch, first_tokens, last_logits
 
 WRITERS = ("o_proj", "down_proj")
 """Maps that write to the residual stream."""
@@ -179,7 +178,7 @@ def lens(model: Model, asked: Asked) -> list[dict[str, float]]:
             states = model.network(**part, output_hidden_states=True, use_cache=False).hidden_states
             each = []
             for number, state in enumerate(states[1:], 1):
-                last = number == len(states) - 1  # the last one is normed already
+                last = number == len(states) - 1  # which has passed the last norm
                 at = [state[rows, subject.argmax(1)], state[:, -1]]
                 subject_says, last_says = (head(x if last else norm(x)).float() for x in at)
                 each.append(

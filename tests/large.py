@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from loratheory.adapters import Adapter, Info, Lazy, write
-from loratheory.adapters._tensors import header
+from loratheory.adapters._files import header
 from loratheory.lowrank import LowRank
 
 SHARED = 0.3

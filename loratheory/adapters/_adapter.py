@@ -36,6 +36,12 @@ def refusal(place: str | Path, fact: str, remedy: str) -> AdapterError:
     return AdapterError("".join(mark if mark.isprintable() else " " for mark in text))
 
 
+def unreadable(path: Path, error: Exception) -> AdapterError:
+    """The error for a file that the system does not let us read."""
+    reason = getattr(error, "strerror", None) or str(error)
+    return refusal(path, f"cannot be read ({reason})", "check that it exists and may be read")
+
+
 @dataclass(frozen=True)
 class Whole:
     """A tensor that takes the place of one in the base, where an update would be added to it."""

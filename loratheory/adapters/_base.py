@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from loratheory.adapters._adapter import Adapter, Info, Lazy, refusal, shown
-from loratheory.adapters._json import json_file
-from loratheory.adapters._tensors import Tensor, header, inside, load
+from loratheory.adapters._files import Tensor, header, inside, json_file, load
 from loratheory.lowrank import LowRank
 from loratheory.shapes import Float
 

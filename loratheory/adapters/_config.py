@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from loratheory.adapters._adapter import PARAMETERS, refusal, shown
-from loratheory.adapters._json import json_file
+from loratheory.adapters._files import json_file
 
 _EXPORT = "export it as a plain LoRA adapter first"
 _CONVERT = (

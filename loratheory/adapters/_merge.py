@@ -12,7 +12,7 @@ from loratheory.adapters._adapter import Adapter, Aligned, Lazy, Whole, aligned
 from loratheory.adapters._entrywise import SPACES, added, drop, elected, entrywise, trim
 from loratheory.adapters._moments import Roots, roots
 from loratheory.adapters._rules import MergeError, Options, Rule
-from loratheory.lowrank import LowRank, finite
+from loratheory.lowrank import LowRank, finite, total
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,16 @@ class Method:
         return self.required | {"rank"} if dense else self.required
 
 
+def _summed(updates: Sequence[LowRank], weights: Sequence[float], _: Options) -> LowRank:
+    """The weighted sum, whose width is the sum of the widths unless no (m, n) matrix needs it."""
+    return total([*updates], weights)
+
+
+def _mean(updates: Sequence[LowRank], weights: Sequence[float], _: Options) -> LowRank:
+    """The update nearest to all in mean squared distance (``thm:merge-floor``)."""
+    return total([*updates], weights) / len(updates)
+
+
 _FACTORS = "O((m + n) R)"
 _CORE = "O((m + n) R^2 + R^3)"
 _DENSE = (
@@ -73,10 +83,8 @@ def _row(
 
 
 _TABLE = (
-    _row("sum", _rules.weighted_sum, "sum_j D_j", _ILHARCO, _FACTORS),
-    _row(
-        "mean", _rules.mean, "(1/K) sum_j D_j", "Wortsman et al. 2022, arXiv 2203.05482", _FACTORS
-    ),
+    _row("sum", _summed, "sum_j D_j", _ILHARCO, _FACTORS),
+    _row("mean", _mean, "(1/K) sum_j D_j", "Wortsman et al. 2022, arXiv 2203.05482", _FACTORS),
     _row(
         "chebyshev",
         _rules.chebyshev,
@@ -86,7 +94,7 @@ _TABLE = (
     ),
     _row(
         "cat",
-        _rules.weighted_sum,
+        _summed,
         "sum_j w_j D_j as [w_1 B_1 ... w_K B_K] [A_1; ...; A_K]",
         "PEFT, combination type cat",
         _FACTORS,
@@ -103,7 +111,7 @@ _TABLE = (
     ),
     _row(
         "task",
-        _rules.weighted_sum,
+        _summed,
         "lambda sum_j w_j D_j, lambda the coefficient: cat by another name",
         _ILHARCO,
         _FACTORS,
@@ -323,10 +331,10 @@ def _one_of(name: str, wholes: list[Whole], choice: str) -> Whole:
         message = f"{name} has the shapes {shapes}, which have no mean: choose others='first'"
         raise MergeError(message)
 
-    def _mean() -> Any:
+    def _load() -> Any:
         return sum(np.asarray(whole.load(), np.float64) for whole in wholes) / len(wholes)
 
-    return replace(wholes[0], load=_mean)
+    return replace(wholes[0], load=_load)
 
 
 _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {

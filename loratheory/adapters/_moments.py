@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from loratheory.adapters._adapter import Aligned, Shape, refusal
-from loratheory.adapters._json import unreadable
+from loratheory.adapters._adapter import Aligned, Shape, refusal, unreadable
 from loratheory.lowrank import Array, double, finite
 from loratheory.shapes import Float
 from loratheory.store import draft

@@ -8,10 +8,9 @@ kohya's scripts train; `renamed` leads from one to the other.
 
 import re
 from collections.abc import Iterable
-from functools import cache
-from typing import NamedTuple
 
 from loratheory.adapters._adapter import refusal, shown
+from loratheory.adapters._pairs import ENDS, Key, parsed
 
 PREFIXES = (
     ("peft", "base_model.model.", ""),
@@ -40,14 +39,8 @@ _BARE = {
 }
 """What the keys of diffusers begin with where a file holds one part alone."""
 
-_LABEL = r"(?:\.(?P<label>[^.]+))?"
-ENDS = (
-    ("down", rf"\.lora_A{_LABEL}\.weight"),
-    ("up", rf"\.lora_B{_LABEL}\.weight"),
-    ("bias", rf"\.lora_B{_LABEL}\.bias"),
-    ("down of tokens", rf"\.lora_embedding_A{_LABEL}"),
-    ("up of tokens", rf"\.lora_embedding_B{_LABEL}"),
-    ("magnitude", r"\.lora_magnitude_vector(?:\.(?P<label>(?!weight$)[^.]+))?(?:\.weight)?"),
+_ENDS = (
+    *ENDS,
     ("down", r"\.lora_down\.weight"),
     ("up", r"\.lora_up\.weight"),
     ("mid", r"\.lora_mid\.weight"),
@@ -56,7 +49,6 @@ ENDS = (
     ("up", r"\.lora(?:_linear_layer)?\.up\.weight"),
 )
 """What a key ends in, by the role of its tensor; LoCon's `mid` stands between the factors."""
-_PEFT = 6  # the first of them are PEFT's
 
 _OLD = (  # how diffusers wrote keys before its version 0.22, as they are written now
     (r"\.processor\.", "."),
@@ -79,40 +71,21 @@ _WORDS = """
 _WORD = re.compile(rf"(?:{'|'.join(sorted(_WORDS.split(), key=len, reverse=True))})(?=_|$)|[^_]+")
 
 
-class Key(NamedTuple):
-    """What a key says of its tensor."""
+def placed(key: str) -> tuple[str, str, Key] | None:
+    """Return the form of a single file's key, the part of the model, and what the key says.
 
-    form: str
-    part: str  # of the model, with its dot
-    module: str  # within the part
-    role: str
-    label: str | None  # the adapter's name, where PEFT wrote it
-
-
-@cache
-def _ends() -> list[tuple[str, re.Pattern[str]]]:
-    return [(role, re.compile(f"(?P<module>.+){end}", re.DOTALL)) for role, end in ENDS]
-
-
-def parsed(key: str, *, peft: bool = False) -> Key | None:
-    """Return what a key says: with `peft` one of a PEFT folder, otherwise one of a single file.
-
-    None if it is no part of an update. A key that begins as no form does has the form ''; in a
-    folder a module keeps the whole beginning.
+    The module's name is that within the part. None if it is no part of an update; a key that
+    begins as no form does has the form ''.
     """
-    form, start, part = ("peft", "", "") if peft else _beginning(key)
+    form, start, part = _beginning(key)
     name = key.removeprefix(start)
     if form == "diffusers":
         for old, new in _OLD:
             name = re.sub(old, new, name)
-    for role, pattern in _ends()[: _PEFT if peft else None]:
-        if match := pattern.fullmatch(name):
-            module = match["module"]
-            label = match.groupdict().get("label")
-            if form == "kohya":
-                module = ".".join(_WORD.findall(module))
-            return Key(form, part, module, role, label)
-    return None
+    found = parsed(name, _ENDS)
+    if found and form == "kohya":
+        found = found._replace(module=".".join(_WORD.findall(found.module)))
+    return found and (form, part, found)
 
 
 def _beginning(key: str) -> tuple[str, str, str]:

@@ -1,22 +1,55 @@
-"""From the tensors of one module to its update, once they agree with each other."""
+"""From keys to modules, and from the tensors of one module to its update, once they agree."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from loratheory.adapters._adapter import refusal, shown
 from loratheory.adapters._config import NAME, Config
-from loratheory.adapters._tensors import LARGEST, Tensor, finite, load
+from loratheory.adapters._files import LARGEST, Tensor, finite, load
 from loratheory.lowrank import LowRank
 
+_LABEL = r"(?:\.(?P<label>[^.]+))?"
+ENDS = (
+    ("down", rf"\.lora_A{_LABEL}\.weight"),
+    ("up", rf"\.lora_B{_LABEL}\.weight"),
+    ("bias", rf"\.lora_B{_LABEL}\.bias"),
+    ("down of tokens", rf"\.lora_embedding_A{_LABEL}"),
+    ("up of tokens", rf"\.lora_embedding_B{_LABEL}"),
+    ("magnitude", r"\.lora_magnitude_vector(?:\.(?P<label>(?!weight$)[^.]+))?(?:\.weight)?"),
+)
+"""What a key of PEFT ends in, by the role of its tensor; the label is the adapter's name."""
 EXPERT = "#"  # between the name of fused experts and the number of one
 BIAS = ".lora_B.bias"  # ends the name of the update of a bias: a map of width 1 from one input
 HALF = {
     "down": "lora_A", "up": "lora_B",
     "down of tokens": "lora_A of tokens", "up of tokens": "lora_B of tokens",
 }  # fmt: skip
+
+
+class Key(NamedTuple):
+    """What a key says of its tensor."""
+
+    module: str
+    role: str
+    label: str | None  # the adapter's name, where PEFT wrote it
+
+
+def parsed(key: str, ends: tuple[tuple[str, str], ...] = ENDS) -> Key | None:
+    """Return what a key says by its end; None if it is no part of an update."""
+    for role, pattern in _compiled(ends):
+        if match := pattern.fullmatch(key):
+            return Key(match["module"], role, match.groupdict().get("label"))
+    return None
+
+
+@cache
+def _compiled(ends: tuple[tuple[str, str], ...]) -> list[tuple[str, re.Pattern[str]]]:
+    return [(role, re.compile(f"(?P<module>.+){end}", re.DOTALL)) for role, end in ends]
 
 
 class Pair(NamedTuple):

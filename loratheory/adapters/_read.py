@@ -14,11 +14,18 @@ from pathlib import Path
 from loratheory.adapters._adapter import DTYPES, Adapter, Info, Lazy, Whole, refusal, shown
 from loratheory.adapters._base import rescaled, tensors_of
 from loratheory.adapters._config import NAME, WRAPPED, Config
-from loratheory.adapters._json import json_file, json_object
-from loratheory.adapters._names import PREFIXES, naming, parsed
-from loratheory.adapters._pairs import HALF, Pair, pairs_of, update
-from loratheory.adapters._place import located
-from loratheory.adapters._tensors import Tensor, header, inside, load, metadata
+from loratheory.adapters._files import (
+    Tensor,
+    header,
+    inside,
+    json_file,
+    json_object,
+    load,
+    located,
+    metadata,
+)
+from loratheory.adapters._names import PREFIXES, naming, placed
+from loratheory.adapters._pairs import HALF, Pair, pairs_of, parsed, update
 from loratheory.lowrank import LowRank
 
 WEIGHTS = "adapter_model.safetensors"
@@ -170,8 +177,8 @@ def _of_folder(home: Path) -> tuple[dict[str, Pair], Info]:
     unread: dict[str, str] = {}
     tensors = dict(_tensors(home))
     for key, tensor in tensors.items():
-        part = parsed(key, peft=True)
-        if part is None:
+        said = parsed(key)
+        if said is None:
             if whole := dict(_wholes(config, key.removeprefix(PREFIX), tensor)):
                 others |= whole
             else:
@@ -180,10 +187,10 @@ def _of_folder(home: Path) -> tuple[dict[str, Pair], Info]:
         if not key.startswith(PREFIX) or key.startswith(2 * PREFIX):
             twice = key.startswith(PREFIX)
             fact = f"begin with {PREFIX} twice" if twice else f"do not begin with {PREFIX}"
-            unread[part.module] = f"their keys {fact}"
+            unread[said.module] = f"their keys {fact}"
             continue
-        names.setdefault(part.label, key)
-        _put(halves, part.module.removeprefix(PREFIX), part.role, tensor)
+        names.setdefault(said.label, key)
+        _put(halves, said.module.removeprefix(PREFIX), said.role, tensor)
     if not halves and not unread:
         raise refusal(home, f"no LoRA tensor among {len(tensors)}", "name a LoRA adapter's folder")
     if len(names) > 1:
@@ -331,13 +338,14 @@ def _of_file(file: Path) -> tuple[dict[str, Pair], Info]:
     parts: dict[str, str] = {}
     labels: dict[str | None, str] = {}
     for key, tensor in tensors.items():
-        said = parsed(key)
-        if said is None:
+        there = placed(key)
+        if there is None:
             _copied(tensor)
             raise refusal(tensor.place, "is a base weight", "save the adapter without it")
-        name = said.part + said.module
-        forms.setdefault(said.form, key)
-        parts[name] = said.part
+        form, part, said = there
+        name = part + said.module
+        forms.setdefault(form, key)
+        parts[name] = part
         if said.role not in ("alpha", "mid"):  # which no trainer labels
             labels.setdefault(said.label, key)
         _put(halves, name, said.role, tensor)

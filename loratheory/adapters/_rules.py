@@ -2,7 +2,8 @@ r"""Merge rules in closed form: of the updates themselves, and of their factors 
 
 A rule makes one (m, n) update of several: ``rule(updates, weights, options)`` is given one update
 and one weight an adapter (1 each where it takes none) and the settings of the merge. Formulas,
-sources and costs of all rules stand in `_merge`; rules of entries are in `_entrywise`.
+sources and costs of all rules stand in `_merge`, and there the sum and the mean; rules of entries
+are in `_entrywise`.
 
 The last two act on factors instead of updates and are kept as warnings: :math:`B A` and
 :math:`(B G)(G^{-1} A)` are the same update for every invertible :math:`G`, but they treat them
@@ -68,21 +69,6 @@ Updates = Sequence[LowRank]
 Weights = Sequence[float]
 Rule = Callable[[Updates, Weights, Options], LowRank]
 """``rule(updates, weights, options)``: the merged update of one module."""
-
-
-def weighted_sum(updates: Updates, weights: Weights, _: Options) -> LowRank:
-    r"""The rules `sum`, `cat` and `task`, under the names that users know.
-
-    `sum` takes no weights, `cat` is named for PEFT's combination type, and `task` is task
-    arithmetic with the coefficient of the merge as :math:`\lambda`. The width is the sum of the
-    widths, compressed only where that exceeds what an (m, n) matrix can need.
-    """
-    return total(list(updates), weights)
-
-
-def mean(updates: Updates, weights: Weights, _: Options) -> LowRank:
-    """The update nearest to all in mean squared distance (``thm:merge-floor``)."""
-    return total(list(updates), weights) / len(updates)
 
 
 def chebyshev(updates: Updates, _: Weights, __: Options) -> LowRank:

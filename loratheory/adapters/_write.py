@@ -13,10 +13,10 @@ import numpy as np
 
 from loratheory.adapters._adapter import DTYPES, PARAMETERS, Adapter, AdapterError, refusal, shown
 from loratheory.adapters._config import NAME, PROJECTION, TWICE, WRAPPED, handed_on
+from loratheory.adapters._files import CODES, KINDS, finite
 from loratheory.adapters._names import comfy, kohya
 from loratheory.adapters._pairs import BIAS, EXPERT
 from loratheory.adapters._read import PREFIX, ROWS, WEIGHTS
-from loratheory.adapters._tensors import CODES, KINDS, finite
 from loratheory.lowrank import Array, LowRank, array_namespace, host
 from loratheory.shapes import Float
 from loratheory.store import draft

@@ -205,7 +205,7 @@ def _asked(
 
 def _texts(files: Sequence[Path], names: Sequence[str]) -> dict[str, dict[str, str]]:
     """Prompts by adapter, each with a sign that stands for its answer."""
-    from loratheory.adapters._json import json_file
+    from loratheory.adapters._files import json_file
 
     if len(files) == 1 and files[0].suffix == ".json":
         found = json_file(files[0], LARGEST, FORMAT)

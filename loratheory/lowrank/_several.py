@@ -1,68 +1,12 @@
-r"""Several matrices together: sums, inner products of many sums, angles between subspaces."""
+r"""Several matrices together: inner products of many sums, common frames, angles of subspaces."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
-from loratheory.lowrank._array import Array, Frame, array_namespace, device, finite, frame
-from loratheory.lowrank._factored import LowRank
+from loratheory.lowrank._array import Array, Frame, array_namespace, device, frame
+from loratheory.lowrank._factored import LowRank, concatenated, spread
 from loratheory.shapes import Float
-
-
-def total(updates: list[LowRank], weights: Sequence[int | float] | None = None) -> LowRank:
-    """Return the weighted sum, exact and in float64, its width never far above ``min(m, n)``.
-
-    Concatenation while the widths fit; beyond half of ``min(m, n)`` the list is summed in halves
-    that are compressed on the way, so that a library of a thousand adapters costs
-    ``O(count (m + n) min(m, n) r)`` instead of a QR of the whole stack.
-
-    Raises
-    ------
-    ValueError
-        If the list is empty, the shapes differ, or there is not one weight an update.
-    """
-    if not updates:
-        message = "an empty sum has no shape: give at least one update"
-        raise ValueError(message)
-    if weights is not None and len(weights) != len(updates):
-        message = f"{len(weights)} weights for {len(updates)} updates: give one a piece"
-        raise ValueError(message)
-    shapes = {low.shape for low in updates}
-    if len(shapes) > 1:
-        message = f"updates of shapes {sorted(shapes)} do not add: only equal shapes combine"
-        raise ValueError(message)
-    weights = [1] * len(updates) if weights is None else weights
-    if len(updates) == 1 or 2 * sum(low.width for low in updates) <= min(updates[0].shape):
-        return _concatenated(updates, weights)
-    half = len(updates) // 2
-    joined = total(updates[:half], weights[:half]) + total(updates[half:], weights[half:])
-    return joined if joined.width <= min(joined.shape) else joined.balanced()
-
-
-def _concatenated(updates: Sequence[LowRank], weights: Sequence[int | float]) -> LowRank:
-    """The sum as it stands, in one array of its own, in the order that LAPACK likes.
-
-    Joined before it is widened, and weighted where it lies: memory traffic is half the cost.
-    """
-    xp = array_namespace(updates[0].up)
-    (m, n), width = updates[0].shape, sum(low.width for low in updates)
-    parts = [low.up.T for low in updates] + [low.down for low in updates]
-    for low in updates:
-        finite(low.up, "up"), finite(low.down, "down")
-    flat = xp.concat([xp.reshape(part, (-1,)) for part in parts])
-    flat = xp.astype(flat, xp.float64, copy=False)
-    up = xp.reshape(flat[: width * m], (width, m)).T
-    down = xp.reshape(flat[width * m :], (width, n))
-    if any(weight != 1 for weight in weights):
-        up *= _spread(weights, [low.width for low in updates], up)
-    return LowRank(up, down)
-
-
-def _spread(weights: Sequence[int | float], widths: Sequence[int], like: Array) -> Array:
-    """Each weight as often as its update is wide."""
-    xp = array_namespace(like)
-    each = [float(w) for w, width in zip(weights, widths, strict=True) for _ in range(width)]
-    return xp.asarray(each, dtype=xp.float64, device=device(like))
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,18 +25,18 @@ class Grams:
 
     def squared(self, weights: Sequence[int | float]) -> float:
         """Squared norm of the weighted sum, never negative; costs ``O(c^2)``."""
-        spread, xp = _spread(weights, self.widths, self.up), array_namespace(self.up)
-        return max(0.0, float(xp.sum(self.up * self.down * spread[:, None] * spread)))
+        each, xp = spread(weights, self.widths, self.up), array_namespace(self.up)
+        return max(0.0, float(xp.sum(self.up * self.down * each[:, None] * each)))
 
     def energies(self, weights: Sequence[int | float]) -> Float[Array, " c"]:
         """Squared singular values of the weighted sum, descending, zeros included; ``O(c^3)``."""
         xp = array_namespace(self.up)
         if not self.up.shape[0]:
             return xp.zeros(0, dtype=xp.float64, device=device(self.up))
-        spread = _spread(weights, self.widths, self.up)
+        each = spread(weights, self.widths, self.up)
         values, vectors = xp.linalg.eigh(self.up)
         root = vectors * xp.sqrt(xp.clip(values, 0.0, None))  # root @ root.T is the Gram matrix
-        inner = root.T @ (spread[:, None] * self.down * spread) @ root
+        inner = root.T @ (each[:, None] * self.down * each) @ root
         return xp.flip(xp.clip(xp.linalg.eigvalsh((inner + inner.T) / 2), 0.0, None))
 
     def tail(self, weights: Sequence[int | float], rank: int) -> float:
@@ -114,7 +58,7 @@ def grams(updates: Sequence[LowRank]) -> Grams:
     NotFiniteError
         If a factor holds NaN or infinity.
     """
-    side_by_side = _concatenated(updates, [1] * len(updates))
+    side_by_side = concatenated(updates, [1] * len(updates))
     widths = tuple(low.width for low in updates)
     return Grams(
         side_by_side.up.T @ side_by_side.up, side_by_side.down @ side_by_side.down.T, widths
@@ -128,7 +72,7 @@ def in_common_frames(updates: Sequence[LowRank]) -> tuple[list[LowRank], Callabl
     and inner product stays, of the updates and of their factors. The function takes columns on the
     side of outputs back to the coordinates they had. Costs two QRs, ``O((m + n) R^2)``.
     """
-    together = _concatenated(updates, [1] * len(updates))
+    together = concatenated(updates, [1] * len(updates))
     (up, back), (down, _) = (_short(side) for side in (together.up, together.down.T))
     ends = list(accumulate((low.width for low in updates), initial=0))
     return [LowRank(up[:, a:b], down[:, a:b].T) for a, b in pairwise(ends)], back

@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from loratheory.adapters import Adapter, AdapterError, merge, read, write
-from loratheory.adapters._json import json_file
+from loratheory.adapters._files import json_file
 from loratheory.pretrained._ask import batch
 from loratheory.pretrained._attach import Attached, attached
 from loratheory.pretrained._gates import (

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from loratheory.adapters import Adapter, AdapterError
-from loratheory.adapters._json import json_file
+from loratheory.adapters._files import json_file
 from loratheory.pretrained._ask import first_tokens, leak, next_logits, token_logs
 from loratheory.pretrained._attach import attached
 from loratheory.pretrained._model import GENERIC, Model, ModelError, failure

@@ -12,7 +12,7 @@ from peft import PeftModel
 from torch.nn.functional import conv2d
 
 from loratheory.adapters import Adapter, AdapterError, Info, converted, merge, read, write
-from loratheory.adapters._names import parsed
+from loratheory.adapters._names import placed
 from loratheory.lowrank import gaussian
 
 # What diffusers 0.42.1's own conversion makes of kohya's names; see tests/data/README.md.
@@ -33,8 +33,8 @@ def kohya(path, shapes, alpha=3.0, seed=0, dtype="float32"):
 
 def named(key):
     """The module that a key of a single file belongs to."""
-    found = parsed(key)
-    return found.part + found.module
+    _, part, found = placed(key)
+    return part + found.module
 
 
 def flat(names, width=4):

@@ -23,8 +23,8 @@ from strategies import seeds
 
 from loratheory.adapters import AdapterError, read
 from loratheory.adapters import _config as configs
-from loratheory.adapters import _json as parser
-from loratheory.adapters._tensors import header, inside, load
+from loratheory.adapters import _files as parser
+from loratheory.adapters._files import header, inside, load
 
 Q, K = MODULES
 WEIGHTS = "adapter_model.safetensors"
@@ -322,7 +322,7 @@ def test_a_file_changed_meanwhile_is_noticed(tmp_path, monkeypatch):
         load(tensor)
     tensor = header(file)["t"]
     os.truncate(file, tensor.start + 8)
-    monkeypatch.setattr("loratheory.adapters._tensors._stamp", lambda _: tensor.stamp)
+    monkeypatch.setattr("loratheory.adapters._files._stamp", lambda _: tensor.stamp)
     with pytest.raises(AdapterError, match="changed while it was being read"):
         load(tensor)
 

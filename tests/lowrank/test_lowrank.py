@@ -22,8 +22,14 @@ from loratheory.lowrank import (
     truncate,
     with_spectrum,
 )
-from loratheory.lowrank._array import _by_cholesky, _by_reflections, _reflected, _times, frame
-from loratheory.lowrank._factored import _leading
+from loratheory.lowrank._array import (
+    _by_cholesky,
+    _by_reflections,
+    _reflected,
+    _times,
+    frame,
+    leading_svd,
+)
 
 CASES = range(20)
 
@@ -224,7 +230,7 @@ def test_the_best_approximation_of_a_large_matrix_is_that_of_its_whole_decomposi
     left, sigma, right = np.linalg.svd(matrix, full_matrices=False)
     for rank in (4, 10, 13):
         best = (left[:, :rank] * sigma[:rank]) @ right[:rank]
-        assert _leading(move(matrix), rank) is not None
+        assert leading_svd(move(matrix), rank) is not None
         found = from_dense(move(matrix), rank).map(np.asarray)
         np.testing.assert_allclose(found.dense(), best, atol=1e-12 * sigma[0])
         np.testing.assert_allclose(
@@ -236,7 +242,7 @@ def test_the_best_approximation_of_a_large_matrix_is_that_of_its_whole_decomposi
 def test_a_large_matrix_without_so_many_directions_is_decomposed_whole(rank):
     matrix = with_spectrum(np.random.default_rng(1), 520, 530, [2.0, 1e-3 * 2**0.5]).dense()
     for case in (matrix, 0 * matrix):
-        assert _leading(case, rank) is None
+        assert leading_svd(case, rank) is None
         np.testing.assert_allclose(
             from_dense(case, rank).dense(), case if rank else 0 * case, atol=1e-14
         )

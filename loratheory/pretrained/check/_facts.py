@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from loratheory.adapters import Adapter, AdapterError
-from loratheory.adapters._json import json_file
+from loratheory.adapters._files import json_file
 from loratheory.lowrank import LowRank
 from loratheory.pretrained._ask import batch, first_tokens, last_logits
 from loratheory.pretrained._attach import Attached, attached

@@ -1,25 +1,28 @@
-"""Tensors of a safetensors file from a stranger: proven by its header, loaded one at a time.
+"""Files of strangers: found, opened or refused by name, and read without surprise.
 
-The layout is proven by the safetensors library, with which PEFT loads; the places of the tensors
-are then taken from the header as they stand. Numbers are read by seek and read. Nothing is mapped:
-pages of a mapping count as resident for as long as it is open.
+An adapter lies on this disk, or on the hub, from which nothing comes unasked. JSON is parsed
+strictly. Of a safetensors file the library with which PEFT loads proves the layout; the places of
+the tensors are then taken from the header as they stand, and numbers are read by seek and read.
+Nothing is mapped: pages of a mapping count as resident for as long as it is open.
 """
 
+import json
 import math
 import os
+import re
 import stat
 from io import BufferedReader
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from loratheory.adapters._adapter import DTYPES, refusal, shown
-from loratheory.adapters._json import json_object, opened, unreadable
+from loratheory.adapters._adapter import DTYPES, AdapterError, refusal, shown, unreadable
 from loratheory.shapes import Float
 
+RESTORE = "restore the file as PEFT saved it"
 KINDS = {
     "float16": np.dtype(np.float16),
     "bfloat16": np.dtype(ml_dtypes.bfloat16),
@@ -29,6 +32,64 @@ KINDS = {
 CODES = dict(zip(("F16", "BF16", "F32", "F64"), DTYPES, strict=True))
 _WHOLE = {"I32": "int32", "I64": "int64"}  # of single numbers only: some trainers' alpha
 LARGEST = float(np.finfo(np.float32).max)  # a norm of larger float64 numbers may overflow
+_FETCH = "nothing is fetched unasked: download=True does (--download)"
+_NEEDED = ("adapter_config.json", "adapter_model*.safetensors", "*.safetensors.index.json")
+
+
+def located(
+    place: str | os.PathLike[str],
+    subfolder: str = "",
+    revision: str | None = None,
+    *,
+    download: bool = False,
+) -> Path:
+    """Return the folder or file of an adapter on this disk; arguments as those of `read`.
+
+    An id of the hub counts as one only where nothing on the disk has that name. Of a repository
+    only PEFT's own files are fetched, of a file only that file; never anything pickled.
+    """
+    path, below = Path(place), Path(subfolder)
+    if below.is_absolute() or ".." in below.parts:
+        fact = f"the subfolder {shown(subfolder)} leads out of it"
+        raise refusal(path, fact, "name a folder below")
+    if not os.path.lexists(path):
+        text = os.fspath(place)
+        named = re.fullmatch(r"([\w.-]+/[\w.-]+)(?:/(.+\.safetensors))?", text)
+        if not named or ".." in path.parts:
+            raise refusal(
+                path, "there is no such folder or file", "name what PEFT or a trainer saved"
+            )
+        path = _of_hub(named[1], named[2] or "", subfolder, revision, download=download)
+    if not os.path.lexists(path / below):
+        raise refusal(path, f"holds no folder {shown(subfolder)}", "name one that it has")
+    return path / below
+
+
+def _of_hub(name: str, file: str, subfolder: str, revision: str | None, *, download: bool) -> Path:
+    """The snapshot of a repository, or one file of it."""
+    try:
+        import huggingface_hub as hub
+    except ModuleNotFoundError:
+        fact = "there is no such folder, and huggingface_hub is not installed"
+        raise refusal(name, fact, "pip install 'loratheory[pretrained]'") from None
+    try:
+        if file:
+            return Path(
+                hub.hf_hub_download(name, file, revision=revision, local_files_only=not download)
+            )
+        start = f"{subfolder.rstrip('/')}/" if subfolder else ""
+        wanted = [start + pattern for pattern in _NEEDED]
+        folder = hub.snapshot_download(
+            name, revision=revision, allow_patterns=wanted, local_files_only=not download
+        )
+    except Exception as error:  # of many kinds: no such id, no network, a broken cache
+        if not download:
+            fact = "there is no such folder, and none in the Hugging Face cache"
+            raise refusal(name, fact, _FETCH) from None
+        line = str(error).strip().partition("\n")[0]
+        remedy = "check its name, the revision and the network"
+        raise refusal(name, f"could not be fetched ({line})", remedy) from error
+    return Path(folder)
 
 
 def inside(folder: Path, name: str) -> Path:
@@ -54,6 +115,55 @@ def inside(folder: Path, name: str) -> Path:
     if not stat.S_ISREG(mode):
         raise refusal(path, "this is not a regular file", "put the adapter's own file there")
     return path
+
+
+def opened(path: Path) -> BufferedReader:
+    """The file, open for reading."""
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise unreadable(path, error) from None
+
+
+def json_file(path: Path, limit: int, remedy: str = RESTORE) -> dict[str, Any]:
+    """Return the JSON object that a file of at most `limit` bytes holds; see `json_object`."""
+    with opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > limit:
+            raise refusal(path, f"has {size} bytes, over {limit}", "use the adapter's own file")
+        try:
+            return json_object(path, file.read(), remedy)
+        except OSError as error:
+            raise unreadable(path, error) from None
+
+
+def json_object(path: Path, text: bytes, remedy: str = RESTORE) -> dict[str, Any]:
+    """Return the JSON object in `text`: no key twice, no NaN, nothing nested beyond reason."""
+
+    def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        values = dict(pairs)
+        if len(values) < len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in values if keys.count(key) > 1)
+            raise refusal(path, f"the key {shown(twice)} occurs twice", remedy)
+        return values
+
+    def _number(word: str) -> float:
+        raise refusal(path, f"holds the number {word}, which is not JSON", remedy)
+
+    try:
+        values = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_number)
+    except AdapterError:
+        raise
+    except UnicodeDecodeError as error:
+        raise refusal(path, f"byte {error.start} is not UTF-8 text", remedy) from None
+    except RecursionError:
+        raise refusal(path, "the JSON is nested too deeply", remedy) from None
+    except ValueError as error:
+        raise refusal(path, f"is not JSON ({error})", remedy) from None
+    if not isinstance(values, dict):
+        raise refusal(path, f"holds {shown(values)}, not a JSON object", remedy)
+    return values
 
 
 class Tensor(NamedTuple):

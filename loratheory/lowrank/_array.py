@@ -186,6 +186,7 @@ def signs(columns: Float[Array, "m k"]) -> Float[Array, " k"]:
 
 
 def count_above(sigma: Float[Array, " k"], tolerance: int | float) -> int:
+    """How many of these descending numbers exceed `tolerance` times the first."""
     if not sigma.shape[0]:
         return 0
     return int(array_namespace(sigma).count_nonzero(tolerance * float(sigma[0]) < sigma))

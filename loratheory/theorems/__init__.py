@@ -70,6 +70,8 @@ CHAPTERS: dict[str, tuple[str, ...]] = {
         "single_read_no_go",
         "arrow_law",
         "router_limit",
+        "soft_routing",
+        "router_information",
         "threshold_samples",
     ),
     "libraries": (

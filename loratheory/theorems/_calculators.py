@@ -225,6 +225,7 @@ def packed(adapters: int, rank: int, width: int) -> Values:
         "least mean overlap": packing_floor.least_overlap(adapters, rank, width),
         "overlap of unrelated row spaces": rank / width,
         "adapters without any overlap": float(width // rank),
+        "energy that coefficients keep, at most": min(1.0, width / (adapters * rank)),
     }
 
 
@@ -300,6 +301,9 @@ def routed(adapters: int, strength: int | float, cosine: int | float = 0.0) -> V
     return {
         "accuracy, at most": router_limit.accuracy(adapters, strength, cosine),
         "chance": 1 / adapters,
+        "nats that inputs say of their adapter, at most": (adapters - 1)
+        / 2
+        * math.log1p(strength**2 * (1 - cosine) / adapters),
     }
 
 

@@ -79,8 +79,8 @@ SHARP = brentq(lambda sharpness: _share(sharpness) - 0.5, 1, 60)
         ("attention-reach", {"change": 5, "beyond_keys": 2}, [3]),
         ("attention-reach", {"change": 2, "beyond_keys": 1, "beyond_queries": 4}, [4]),
         ("relu-necessity", {"directions": 7, "layers": 3}, [3]),
-        ("packing-floor", {"adapters": 3, "rank": 1, "width": 2}, [1 / 4, 1 / 2, 2]),
-        ("packing-floor", {"adapters": 2, "rank": 2, "width": 5}, [0, 2 / 5, 2]),
+        ("packing-floor", {"adapters": 3, "rank": 1, "width": 2}, [1 / 4, 1 / 2, 2, 2 / 3]),
+        ("packing-floor", {"adapters": 2, "rank": 2, "width": 5}, [0, 2 / 5, 2, 1]),
         (
             "sum-capacity",  # Q(2) in the last digit, and the union bound from below
             {"width": 400, "margin": 1.0, "size": 2.0, "failure": norm.sf(2.0)},
@@ -98,8 +98,12 @@ SHARP = brentq(lambda sharpness: _share(sharpness) - 0.5, 1, 60)
             {"adapters": 3, "facts": 1, "width": 2, "threshold": 0.5, "hops": 1},
             [1 / 3, math.inf, math.inf],
         ),
-        ("router-limit", {"adapters": 2, "strength": 3.0, "cosine": -1.0}, [norm.cdf(3.0), 0.5]),
-        ("router-limit", {"adapters": 5, "strength": 0.0}, [0.2, 0.2]),
+        (
+            "router-limit",
+            {"adapters": 2, "strength": 3.0, "cosine": -1.0},
+            [norm.cdf(3.0), 0.5, math.log(10) / 2],
+        ),
+        ("router-limit", {"adapters": 5, "strength": 0.0}, [0.2, 0.2, 0]),
         ("threshold-samples", {"samples": 22, "rate": 0.1}, [0.9**22, 29]),
         ("threshold-samples", {"samples": 3, "rate": 0.5, "order": 2, "doubt": 0.5}, [0.5, 3]),
         ("arrow-blind-spot", {"adapters": 4, "facts": 4}, [7 / 16, 1 / 4]),

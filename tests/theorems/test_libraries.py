@@ -294,6 +294,47 @@ def the_squared_norm_of_the_sum_of_projectors(case, _):
     yield case, (np.sum(summed**2) - k * r) / (k * (k - 1) * r)
 
 
+@example("coefficient-packing")
+def two_adapters_in_one_space_keep_half_and_three_lines_of_a_plane_two_thirds():
+    yield library(2, 3, 3), 1 / 2
+    yield library(3, 1, 2), 1 / 3
+    yield library(4, 1, 5), 0.0
+    case = library(2, 1, 2)  # a second adapter on the first one's line, though there is room
+    rows = np.eye(2)[[0, 0]][:, :, None]
+    answers = np.eye(2)[:, :, None]
+    merges = ((1.0, 1.0), 1.0), ((0.5, 0.5), 0.5), ((1.0, 0.0), 1.0)
+    yield (
+        case,
+        0.0,
+        *((packing_floor.Scaled(rows, answers, np.array(c)), lost) for c, lost in merges),
+    )
+
+
+@symmetry("coefficient-packing")
+def rotations_order_and_size_of_answers(case, rng):
+    merge, lost = packing_floor.scaled(case, rng), theorem_of("coefficient-packing").measure
+    turn, order = orthonormal(rng, case.width, case.width), rng.permutation(case.adapters)
+    rows, answers = (turn @ merge.rows)[order], 7 * merge.answers[order]
+    other = packing_floor.Scaled(rows, answers, merge.coefficients[order])
+    assert lost(case, other) == pytest.approx(lost(case, merge))
+    yield case, 1.0
+
+
+@road("coefficient-packing")
+def the_floor_of_coefficients_on_the_best_packed_rows(case, _):
+    packed = packing_floor.packed(case)
+    pairs = zip(packed.answers, packed.rows, strict=True)
+    updates = tuple(LowRank(up, rows.T) for up, rows in pairs)
+    floor = coefficient_floor.bound(coefficient_floor.Case(updates, tuple(packed.rows)))
+    yield case, floor / (case.adapters * case.rank)
+
+
+@attack("coefficient-packing", rel=1e-6, starts=3)
+def three_lines_keep_two_thirds_and_five_planes_of_four_dimensions_two_fifths():
+    yield library(3, 1, 2), 1 / 3
+    yield library(5, 2, 4), 3 / 5
+
+
 @attack(packing_floor, rel=1e-6, starts=3)
 def lines_planes_and_a_library_that_fits():
     for case in (library(3, 1, 2), library(5, 2, 4), library(2, 2, 4)):

@@ -12,7 +12,7 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, special, stats
-from theorems.owed import example, floats, over, road, symmetry, theorem_of
+from theorems.owed import attack, example, floats, over, road, symmetry, theorem_of
 
 from loratheory import toy
 from loratheory.adapters import (
@@ -30,8 +30,10 @@ from loratheory.theorems import (
     arrow_blind_spot,
     arrow_law,
     gate_detection,
+    router_information,
     router_limit,
     single_read_no_go,
+    soft_routing,
     threshold_samples,
 )
 from loratheory.theorems._sampling import Sample, gaussian_sample
@@ -228,6 +230,155 @@ def wrong_answers_by_the_density_of_the_largest_foreign_score(case, _):
     largest = others * stats.norm.pdf(z) * stats.norm.cdf(z) ** (others - 1)
     wrong = np.sum(largest * stats.norm.cdf(z - apart)) * (z[1] - z[0])
     yield case, 1 - wrong
+
+
+# soft and hard routing
+
+
+def asked(*joint):
+    joint = np.array(joint)
+    return soft_routing.Case(joint, np.stack([np.eye(joint.shape[1])] * len(joint)))
+
+
+@example(soft_routing)
+def of_two_inputs_one_certain_and_one_in_three_ways():
+    """One input in four is anybody's of three: ¼ (1 − 3/9); a coin's toss among two leaves ½."""
+    case = asked([0.25, 0.5, 0], [1 / 12, 1 / 12, 1 / 12])
+    thirds = np.array([[1 / 3, 2 / 3, 0], [1 / 3, 1 / 3, 1 / 3]])
+    yield case, 0.75 * 4 / 9 + 0.25 * 2 / 3, (thirds + np.array([[0.1, 0, 0]]), 0.5 + 0.01)
+    yield asked([0.5, 0.5]), 0.5, (np.array([[1.0, 0.0]]), 1.0), (np.zeros((1, 2)), 1.0)
+    yield asked([0.3, 0.0], [0.0, 0.7], [0.0, 0.0]), 0.0
+    yield asked([1.0]), 0.0
+
+
+@example("hard-routing")
+def the_likelier_of_two_is_wrong_one_time_in_three_and_misses_by_two():
+    case = asked([0.25, 0.5, 0], [1 / 12, 1 / 12, 1 / 12])
+    yield case, 2 * (0.25 + 2 / 12), (np.eye(3)[[0, 0]], 2 * (0.5 + 2 / 12))
+    yield asked([0.0, 1.0]), 0.0, (np.array([[1.0, 0.0]]), 2.0)
+
+
+@symmetry(soft_routing)
+@symmetry("hard-routing")
+def order_of_inputs_and_adapters_a_turn_and_an_input_asked_in_two_parts(case, rng):
+    wide = case.answers.shape[1]
+    order, names = rng.permutation(len(case.joint)), rng.permutation(case.joint.shape[1])
+    answers = (orthonormal(rng, wide, wide) @ case.answers)[order][:, :, names]
+    joint = case.joint[order][:, names]
+    parts = np.concatenate([joint / 3, joint * 2 / 3])
+    yield soft_routing.Case(parts, np.concatenate([answers, answers])), 1.0
+
+
+@over(soft_routing, count=30)
+def test_mixing_leaves_between_half_of_what_choosing_leaves_and_all_of_it(case):
+    mixed, chosen = soft_routing.bound(case), theorem_of("hard-routing").bound(case)
+    assert chosen / 2 - 1e-12 <= mixed <= chosen + 1e-12
+    even = asked([1 / 8] * 8)
+    assert soft_routing.bound(even) == pytest.approx(theorem_of("hard-routing").bound(even) / 2)
+    sure = asked([1 - 1e-6, 1e-6])
+    assert soft_routing.bound(sure) > (1 - 1e-5) * theorem_of("hard-routing").bound(sure)
+
+
+@road(soft_routing)
+def weights_that_are_off_cost_their_squared_distance_more(case, rng):
+    weights = rng.dirichlet([1.0] * case.joint.shape[1], len(case.joint))
+    often = case.joint.sum(axis=1)
+    more = np.sum(often[:, None] * (weights - case.posterior) ** 2)
+    floor = np.sum(often * (1 - np.sum(case.posterior**2, axis=1)))
+    yield case, floor, (case.mixed(weights), floor + more)
+
+
+# router information
+
+
+def told(adapters, error):
+    return router_information.Case(adapters, error, np.zeros(1))
+
+
+@example(router_information)
+def a_bit_for_two_adapters_nothing_at_chance_and_a_quarter_wrong_among_four():
+    """By hand: h(¼) = ln 4 − ¾ ln 3, so that ln 4 − h(¼) − ¼ ln 3 is ½ ln 3."""
+    yield told(2, 0.0), log(2)
+    yield told(2, 0.5), 0.0
+    yield told(7, 6 / 7), 0.0
+    yield told(4, 0.25), log(3) / 2
+    # told whether it is one of the first two or of the last two: a bit, half of the time wrong
+    halves = np.kron(np.eye(2), np.ones((2, 1))) / 4
+    yield told(4, 0.5), log(2) - log(3) / 2, (router_information.sent(halves), log(2))
+
+
+@symmetry(router_information)
+def an_input_in_two_parts_and_names_of_adapters(case, rng):
+    inputs = router_information.rival(case, rng)
+    order = rng.permutation(case.adapters)
+    parts = np.concatenate([inputs.joint / 4, inputs.joint * 3 / 4], axis=1)[order]
+    same = router_information.measure(case, router_information.sent(parts))
+    assert same == pytest.approx(router_information.measure(case, inputs), abs=1e-12)
+    yield case, 1.0
+
+
+@road(router_information)
+def information_as_entropies_from_scipy(case, rng):
+    inputs = router_information.rival(case, rng)
+    joint = inputs.joint
+    parts = [stats.entropy(joint.sum(axis=axis)) for axis in (0, 1)]
+    said = sum(parts) - stats.entropy(joint.ravel())
+    error = case.error
+    floor = stats.entropy(router_information.attain(case).joint.ravel())
+    wanted = 2 * log(case.adapters) - floor
+    assert error <= 1 - 1 / case.adapters
+    yield case, wanted, (inputs, said)
+
+
+@attack(router_information, rel=1e-6)
+def two_and_five_adapters_by_descent():
+    for case in (told(2, 0.1), told(5, 0.3)):
+        yield case, router_information.bound(case)
+
+
+@example("scattered-inputs")
+def one_key_says_nothing_and_covariances_multiply():
+    yield np.zeros((1, 1)), 0.0, (np.ones((3, 1)), 0.0)
+    yield np.diag([3.0, 8.0]), log(6)
+    yield np.array([[2.0, 1.0], [1.0, 2.0]]), log(8) / 2
+    # two keys far apart say one bit
+    yield np.array([[100.0]]), log(101) / 2, (np.array([[-10.0], [10.0]]), log(2))
+
+
+@symmetry("scattered-inputs")
+def a_turn_of_all_keys(spread, rng):
+    turn = orthonormal(rng, len(spread), len(spread))
+    keys = router_information.like_a_normal_law(spread, rng)
+    information = router_information.information
+    assert information(spread, keys + 1) == pytest.approx(information(spread, keys), abs=1e-9)
+    yield turn @ spread @ turn.T, 1.0
+
+
+@road("scattered-inputs", room=1e-6)
+def two_keys_by_scipys_quadrature(spread, _):
+    apart = sqrt(spread[0, 0])
+
+    def unsaid(z):
+        return stats.norm.pdf(z) * np.logaddexp(0, -2 * apart * (z + apart))
+
+    said = log(2) - integrate.quad(unsaid, -12, 12, epsabs=1e-12)[0]
+    wanted = log(np.linalg.det(np.eye(len(spread)) + spread)) / 2
+    two = spread[:1, :1]
+    found = router_information.information(two, np.array([[apart], [-apart]]))
+    assert found == pytest.approx(said, abs=1e-3)
+    assert found <= log(1 + apart**2) / 2 + 1e-9
+    yield spread, wanted
+
+
+@over(router_limit, count=30)
+def test_no_router_tells_more_adapters_apart_than_fano_allows(case):
+    """Between the exact law of equally long keys at equal angles and what the inputs say."""
+    apart = case.strength * sqrt(1 - case.cosine)
+    accuracy, k = router_limit.bound(case), case.adapters
+    said = (k - 1) / 2 * math.log1p(apart**2 / k)
+    assert router_information.bound(told(k, min(1 - accuracy, 1 - 1 / k))) <= said + 1e-9
+    assert said <= apart**2 / 2
+    assert log(k) * accuracy <= log(2) + apart**2 / 2
 
 
 # threshold samples

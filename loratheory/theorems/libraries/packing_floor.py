@@ -23,10 +23,25 @@ and sines of equally spaced angles) and the row spaces :math:`f_i \otimes \mathb
 equally far apart, pair by pair, if the :math:`f_i` are, as the corners of a simplex for
 :math:`K = d + 1`. :math:`\square`
 
+**Corollary (coefficient packing).** Numbers times K >= 2 adapters of rank r in width n, all with
+one flat spectrum and their answers at right angles, miss what each answers to its own row space by
+at least the share 1 − n/(Kr) of the energy, or 0 if that is negative; where r divides n, some row
+spaces with coefficients min(1, n/(Kr)) miss no more.
+
+On the directions of row space i adapter i is to answer alone. With answers at right angles the
+squared error is :math:`\sum_j (1 - c_j)^2 r + c_j^2 (\operatorname{tr} P_j S - r)`, at best
+:math:`c_j = r / \operatorname{tr} P_j S`, which keeps the share :math:`\frac1K \sum_j r /
+\operatorname{tr} P_j S`. As the range of :math:`P_j` lies in that of S, Cauchy–Schwarz gives
+:math:`r^2 = (\operatorname{tr} P_j S^{1/2} S^{+1/2})^2 \le \operatorname{tr} P_j S
+\operatorname{tr} P_j S^+`, so :math:`\sum_j r^2 / \operatorname{tr} P_j S \le \operatorname{tr} S
+S^+ \le n`. Where :math:`S = (Kr/n) I` both are equalities. For given row spaces the floor is
+``thm:coefficient-floor``.
+
 **What it tells someone who merges adapters.** Training for orthogonal row spaces helps while the
 ranks fit into the width; beyond it row spaces overlap, however they are turned. What a design gains
 over unrelated row spaces, whose overlap is :math:`r/n`, then shrinks as :math:`(n - r)/(n(K - 1))`:
-with twice the adapters, half the gain.
+with twice the adapters, half the gain. Of a sum with coefficients then only the share n/(Kr) is
+kept, however the row spaces were packed.
 
 **What it does not say.** Row spaces are not all: an adapter may answer weakly where it overlaps,
 and inputs may avoid the overlap. If r does not divide n the floor need not be attained: two planes
@@ -40,6 +55,7 @@ frame potential on fusion frames"; Lemmens and Seidel (1973), "Equi-isoclinic su
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -52,6 +68,7 @@ SENSE = "lower"
 SOURCE = "Welch (1974) for lines; for subspaces the fusion frame potential"
 
 FRAMES = "orthonormal frames of row spaces of the stated rank"
+ANSWERS = "answers at right angles with one flat spectrum"
 DIVIDES = "a rank that divides the width, or room for all row spaces at right angles"
 
 
@@ -154,3 +171,101 @@ CONTROLS = (
 )
 
 THEOREM: Theorem[Case, Library] = Theorem.of(__name__)
+
+
+# Numbers times adapters
+
+
+@dataclass(frozen=True, eq=False)
+class Scaled:
+    """Frames of row spaces (K, n, r), of answers (K, m, r), and the adapters' coefficients (K)."""
+
+    rows: Library
+    answers: Float[Array, "k m r"]
+    coefficients: Float[Array, " k"]
+
+
+def lost(_: Case, merge: Scaled) -> float:
+    """The squared error on all row spaces, as a share of the wanted energy, on dense updates."""
+    xp = array_namespace(merge.rows)
+    updates = merge.answers @ xp.matrix_transpose(merge.rows)
+    merged = xp.sum(merge.coefficients[:, None, None] * updates, axis=0)
+    wanted, given = updates @ merge.rows, merged[None, :, :] @ merge.rows
+    return float(xp.sum((given - wanted) ** 2)) / float(xp.sum(wanted**2))
+
+
+def _axes(case: Case) -> Array:
+    # A block of axes for each adapter's answers.
+    k, r, xp = case.adapters, case.rank, array_namespace(case.like)
+    frames = np.moveaxis(np.eye(k * r).reshape(k * r, k, r), 1, 0)
+    return xp.asarray(frames, dtype=case.like.dtype, device=case.like.device)
+
+
+def packed(case: Case) -> Scaled:
+    """The best packed row spaces, each adapter as much as its share of the width."""
+    rows, share = attain(case), min(1.0, case.width / (case.adapters * case.rank))
+    return Scaled(rows, _axes(case), share * array_namespace(rows).ones_like(rows[:, 0, 0]))
+
+
+def _fitted(case: Case, rows: Library, answers: Array) -> Scaled:
+    # Least squares on the dense answers to all row spaces.
+    updates = answers @ np.matrix_transpose(rows)
+    table = np.einsum("jmn,inr->jimr", updates, rows).reshape(case.adapters, -1)
+    wanted = (updates @ rows).ravel()
+    return Scaled(rows, answers, np.linalg.lstsq(table.T, wanted, rcond=None)[0])
+
+
+def scaled(case: Case, rng: np.random.Generator) -> Scaled:
+    """Any row spaces or the best ones nudged, the best coefficients for them or any others."""
+    rows, size = rival(case, rng), case.adapters * case.rank
+    turn = orthonormal(rng, size, size)
+    best = _fitted(case, rows, turn @ _axes(case))
+    off = float(rng.choice([0.0, 10.0 ** int(rng.integers(-12, 1))]))
+    return Scaled(rows, best.answers, best.coefficients + off * rng.standard_normal(case.adapters))
+
+
+def _right_angles(_: Case, merge: Scaled) -> bool:
+    xp = array_namespace(merge.answers)
+    k, m, r = merge.answers.shape
+    side_by_side = xp.reshape(xp.permute_dims(merge.answers, (1, 0, 2)), (m, k * r))
+    gram = side_by_side.T @ side_by_side
+    return is_orthonormal(side_by_side / (xp.linalg.trace(gram) / (k * r)) ** 0.5)
+
+
+def _one_plane() -> tuple[Case, Scaled]:
+    # Frames with an empty column: what is called rank 2 has rank 1, and two such fit into a plane.
+    case, rows = Case(2, 2, 2, np.zeros(1)), np.zeros((2, 2, 2))
+    rows[0, 0, 0] = rows[1, 1, 1] = 1.0
+    return case, _fitted(case, rows, _axes(case))
+
+
+def _alike() -> tuple[Case, Scaled]:
+    case = Case(2, 1, 1, np.zeros(1))
+    return case, _fitted(case, np.ones((2, 1, 1)), np.ones((2, 1, 1)))
+
+
+def _shared_line() -> tuple[Case, Scaled]:
+    case, rows = _planes()
+    return case, _fitted(case, rows, _axes(case))
+
+
+CLAUSES: tuple[Theorem[Any, Any], ...] = (
+    THEOREM.clause(
+        "coefficient packing",
+        bound=lambda case: max(0.0, 1 - case.width / (case.adapters * case.rank)),
+        measure=lost,
+        attain=packed,
+        rival=scaled,
+        adversary=lambda case, rng: _fitted(case, adversary(case, rng), _axes(case)),
+        assumptions={
+            FRAMES: lambda case, merge: _frames(case, merge.rows),
+            ANSWERS: _right_angles,
+            DIVIDES: ASSUMPTIONS[DIVIDES],
+        },
+        controls=(
+            Control("frames with an empty column", FRAMES, _one_plane),
+            Control("two adapters that answer alike", ANSWERS, _alike),
+            Control("two planes in three dimensions", DIVIDES, _shared_line, "tight"),
+        ),
+    ),
+)

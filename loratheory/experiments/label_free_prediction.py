@@ -44,7 +44,7 @@ def cell(config: Config) -> list[Row]:
     """Return a row a pair of adapters, which are those of two other experiments.
 
     `held_out`, 0 for the pair that measures were designed on; what predicts, of
-    `bench.words.PROXIES`; the share of problems that the base and each of `REUSED` solves.
+    `bench.reliability.MEASURES`; the share of problems that the base and each of `REUSED` solves.
     """
     kind, seed, size = config.kind, config.seed, config.size
     parts: list[Apart] = [Overlapping(kind=kind, seed=seed, size=size, pairs=config.pairs)]
@@ -53,7 +53,7 @@ def cell(config: Config) -> list[Row]:
     for part in parts:
         models = part.trained()
         asked, acting = models.targets(size.asked), models.acting()
-        columns = bench.proxies(models, asked)
+        columns = bench.likeness(models, asked)
         for rule in ("base", *REUSED):
             columns[rule] = models.accuracies(asked, acting[rule])["stepwise"]
         table += models.rows(

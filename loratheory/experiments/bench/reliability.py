@@ -14,6 +14,8 @@ from loratheory.experiments.engine import wilson
 from loratheory.shapes import Bool, Float
 
 MEASURES = ("overlap", "shape", "read", "write", "response", "agreement")
+"""What `likeness` says of a pair: the first two need the solutions; two the adapters; two also the
+base and prompts."""
 REUSED = ("mean", "sum", "ties", "arrow", "gates")
 """The rules of which the best counts as reuse."""
 SOLVED = 0.25

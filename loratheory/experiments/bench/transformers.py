@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from loratheory.experiments.bench.bases import *  # noqa: F403
     from loratheory.experiments.bench.coefficient import *  # noqa: F403
     from loratheory.experiments.bench.library import *  # noqa: F403
+    from loratheory.experiments.bench.likeness import *  # noqa: F403
     from loratheory.experiments.bench.models import *  # noqa: F403
     from loratheory.experiments.bench.theory import *  # noqa: F403
     from loratheory.experiments.bench.training import *  # noqa: F403
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 MODULES = (
     *("models", "bases", "library", "training", "answers", "theory", "coefficient", "weights"),
-    "words",
+    *("words", "likeness"),
 )
 
 

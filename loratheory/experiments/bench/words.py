@@ -1,8 +1,7 @@
 """Plain transformers that read word problems, their adapters, and what these solve by every rule.
 
 Both are trained once and kept in the cache. The rules of reuse are those of questions
-about facts: a case is a library of one pair of adapters. `proxies` says without a label how two
-adapters compose: likeness of weights, answers, behaviour.
+about facts: a case is a library of one pair of adapters.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from loratheory.adapters import Adapter, read_likeness, response_likeness, write_likeness
 from loratheory.experiments.bench.library import Accuracies, Acting, Library
 from loratheory.experiments.bench.models import Models, batch, batches, digest, fingerprint, fitted
 from loratheory.experiments.bench.problems import (
@@ -28,9 +26,9 @@ from loratheory.experiments.bench.problems import (
 )
 from loratheory.experiments.bench.rules import rule
 from loratheory.experiments.engine import Row
-from loratheory.shapes import Bool, Float
+from loratheory.shapes import Bool
 from loratheory.tasks.prompts import Prompts, stacked
-from loratheory.tasks.word_problems import Problems, shape_share, stepwise, template_overlap
+from loratheory.tasks.word_problems import Problems, stepwise
 from loratheory.toy.transformer import (
     ATTENTION,
     MLP,
@@ -39,8 +37,6 @@ from loratheory.toy.transformer import (
     Config,
     Lora,
     Recipe,
-    Site,
-    adapters_of,
     logits,
     lora,
     stored,
@@ -157,8 +153,8 @@ class Trained:
         tells.
         """
         rows = stacked(padded([FORMS[form][0](CODE, one) for one in asked]))
-        likeliest = _likeliest(self.bases, rows.tokens, adapt)
-        return ((likeliest == rows.targets) | (rows.targets < 0)).all(axis=2)
+        best = likeliest(self.bases, rows.tokens, adapt)
+        return ((best == rows.targets) | (rows.targets < 0)).all(axis=2)
 
     def accuracies(self, asked: Sequence[Problems], adapt: Adapt | None) -> Accuracies:
         """Return the share of problems solved: `stepwise` as a whole, `answered` at once."""
@@ -204,7 +200,8 @@ def trained(
     return Trained(bases, tuple(cases), first, second, dict(zip(ceilings, above, strict=True)))
 
 
-def _likeliest(bases: Models, tokens: np.ndarray, adapt: Adapt | None) -> np.ndarray:
+def likeliest(bases: Models, tokens: np.ndarray, adapt: Adapt | None) -> np.ndarray:
+    """Return the token that is most likely to follow each of these, under what is added."""
     with torch.inference_mode():
         scores = logits(bases.config, bases.weights, torch.tensor(tokens), adapt)
     return np.asarray(scores.argmax(-1))
@@ -223,8 +220,8 @@ def solutions(bases: Models, problems: Problems, adapt: Adapt | None = None) -> 
     written = np.full((len(tokens), int(due.max())), -1)
     for step in range(written.shape[1]):
         place = np.minimum(rows.asked + step, tokens.shape[1] - 1)
-        likeliest = _likeliest(bases, tokens[None], adapt)[0, each, place]
-        written[:, step] = np.where(step < due, likeliest, -1)
+        best = likeliest(bases, tokens[None], adapt)[0, each, place]
+        written[:, step] = np.where(step < due, best, -1)
         after = place + 1 < tokens.shape[1]
         tokens[each[after], place[after] + 1] = np.maximum(written[after, step], 0)
     columns = (rows.tokens, rows.asked.tolist(), rows.targets, written)
@@ -232,62 +229,3 @@ def solutions(bases: Models, problems: Problems, adapt: Adapt | None = None) -> 
         [CODE.written(row[: end + 1]), CODE.written(target), CODE.written(words)]
         for row, end, target, words in zip(*columns, strict=True)
     ]
-
-
-PROXIES = ("overlap", "shape", "read", "write", "response", "agreement")
-"""The first two need the solutions; two the adapters; two also the base and prompts."""
-
-
-def proxies(models: Trained, asked: list[Problems]) -> dict[str, Float[np.ndarray, " E"]]:
-    """Return what predicts reuse, case by case, from prompts of the target without their answers.
-
-    `overlap` of the training solutions, and the `shape` share of them that the target needs, the
-    smaller of both adapters; `read` and `write` likeness of weights and `response` likeness on the
-    base's activations on the prompts, means over modules weighted by the product of both norms;
-    `agreement`, how often both adapters give the same next token where the question ends.
-    """
-    prompts = stacked(padded([stepwise(CODE, one) for one in asked]))
-    skills, inputs = (models.first, models.second), _activations(models, prompts)
-    table: list[tuple[float, ...]] = []
-    each = zip(models.cases, adapters_of(models.first), adapters_of(models.second), strict=True)
-    for e, (case, one, two) in enumerate(each):
-        rng = np.random.default_rng([models.seed, 17])
-        sets = [lesson.drawn(192, rng).templates for lesson in case.lessons]
-        shape = min(shape_share(solutions, asked[e].templates) for solutions in sets)
-        likeness = _likeness(one, two, {name: x[e] for name, x in inputs.items()})
-        table.append((template_overlap(*sets), shape, *likeness))
-    ends = prompts.asked[..., None]
-    first, second = (
-        np.take_along_axis(_likeliest(models.bases, prompts.tokens, adapter), ends, axis=-1)
-        for adapter in skills
-    )
-    agreement = np.mean(first == second, axis=(1, 2))
-    return dict(zip(PROXIES, (*np.transpose(table), agreement), strict=True))
-
-
-def _likeness(one: Adapter, two: Adapter, inputs: dict[str, torch.Tensor]) -> list[float]:
-    """Of what is read, written, and answered to these inputs: means over modules."""
-    norms = np.array([one[name].norm * two[name].norm for name in one])
-    each = [
-        (
-            read_likeness(one[name], two[name]),
-            write_likeness(one[name], two[name]),
-            response_likeness(one[name], two[name], inputs[name]),
-        )
-        for name in one
-    ]
-    return np.average(each, axis=0, weights=norms).tolist()
-
-
-def _activations(models: Trained, prompts: Prompts) -> dict[str, torch.Tensor]:
-    """What the base feeds each map where the questions end, ``(E, B, n)``."""
-    inputs: dict[str, torch.Tensor] = {}
-    rows, length = prompts.tokens.shape[1:]
-    ends = torch.tensor(prompts.asked + np.arange(rows) * length)[..., None]
-
-    def _record(site: Site, x: torch.Tensor) -> None:
-        inputs[site.name] = x.take_along_dim(ends, dim=1)
-
-    with torch.inference_mode():
-        logits(models.bases.config, models.bases.weights, torch.tensor(prompts.tokens), _record)
-    return inputs

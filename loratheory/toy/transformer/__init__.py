@@ -19,8 +19,8 @@ from loratheory.toy.transformer._decoder import states as states
 from loratheory.toy.transformer._lora import Lora as Lora
 from loratheory.toy.transformer._lora import adapters_of as adapters_of
 from loratheory.toy.transformer._lora import lora as lora
+from loratheory.toy.transformer._lora import low_rank_image as low_rank_image
 from loratheory.toy.transformer._lora import stacked as stacked
-from loratheory.toy.transformer._maps import low_rank_image as low_rank_image
 from loratheory.toy.transformer._store import BusyError as BusyError
 from loratheory.toy.transformer._store import StoreError as StoreError
 from loratheory.toy.transformer._store import content_hash as content_hash

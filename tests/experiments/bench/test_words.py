@@ -6,6 +6,7 @@ import torch
 from tiny_words import TINY
 
 from loratheory.experiments.bench import words as module
+from loratheory.experiments.bench.likeness import likeness
 from loratheory.experiments.bench.problems import (
     CODE,
     MEASURED,
@@ -16,12 +17,11 @@ from loratheory.experiments.bench.problems import (
     linked,
     overlapping,
 )
+from loratheory.experiments.bench.reliability import MEASURES
 from loratheory.experiments.bench.words import (
-    PROXIES,
     RULES,
     adapters,
     base,
-    proxies,
     solutions,
     trained,
 )
@@ -142,8 +142,8 @@ def cosine(a, b):
 
 def test_likeness_and_agreement_by_dense_matrices(models):
     asked = models.targets(6)
-    found = proxies(models, asked)
-    assert [*found] == [*PROXIES]
+    found = likeness(models, asked)
+    assert [*found] == [*MEASURES]
     e = 4
     one, two = (
         {n: (x.scale * x.up[n][e] @ x.down[n][e]).double() for n in x.up}
@@ -155,7 +155,7 @@ def test_likeness_and_agreement_by_dense_matrices(models):
     logits(models.bases.config, models.bases.weights, tokens, lambda s, x: kept.update({s.name: x}))
     ends = torch.tensor(rows.asked + np.arange(6) * rows.tokens.shape[1])
     weight = {n: float(one[n].norm() * two[n].norm()) for n in one}
-    for proxy, each in (
+    for measure, each in (
         ("read", lambda n: cosine(one[n].T @ one[n], two[n].T @ two[n])),
         ("write", lambda n: cosine(one[n] @ one[n].T, two[n] @ two[n].T)),
         (
@@ -164,7 +164,7 @@ def test_likeness_and_agreement_by_dense_matrices(models):
         ),
     ):
         mean = sum(weight[n] * each(n) for n in weight) / sum(weight.values())
-        assert found[proxy][e] == pytest.approx(mean, rel=1e-4, abs=1e-6)
+        assert found[measure][e] == pytest.approx(mean, rel=1e-4, abs=1e-6)
     both = [
         logits(models.bases.config, models.bases.weights, tokens, x.of(slice(e, e + 1)))[0]
         .argmax(-1)

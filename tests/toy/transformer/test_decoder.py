@@ -18,8 +18,7 @@ from loratheory.toy.transformer import (
     parameters,
     states,
 )
-from loratheory.toy.transformer._decoder import normal, stream
-from loratheory.toy.transformer._maps import attended, unit_rms
+from loratheory.toy.transformer._decoder import attended, normal, stream, unit_rms
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,69 @@
+"""What says without a label how two adapters compose: likeness of weights, answers, behaviour."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from loratheory.adapters import Adapter, read_likeness, response_likeness, write_likeness
+from loratheory.experiments.bench.problems import CODE, padded
+from loratheory.experiments.bench.reliability import MEASURES
+from loratheory.experiments.bench.words import Trained, likeliest
+from loratheory.shapes import Float
+from loratheory.tasks.prompts import Prompts, stacked
+from loratheory.tasks.word_problems import Problems, shape_share, stepwise, template_overlap
+from loratheory.toy.transformer import Site, adapters_of, logits
+
+
+def likeness(models: Trained, asked: list[Problems]) -> dict[str, Float[np.ndarray, " E"]]:
+    """Return what predicts reuse, case by case, from prompts of the target without their answers.
+
+    `overlap` of the training solutions, and the `shape` share of them that the target needs, the
+    smaller of both adapters; `read` and `write` likeness of weights and `response` likeness on the
+    base's activations on the prompts, means over modules weighted by the product of both norms;
+    `agreement`, how often both adapters give the same next token where the question ends.
+    """
+    prompts = stacked(padded([stepwise(CODE, one) for one in asked]))
+    skills, inputs = (models.first, models.second), _activations(models, prompts)
+    table: list[tuple[float, ...]] = []
+    each = zip(models.cases, adapters_of(models.first), adapters_of(models.second), strict=True)
+    for e, (case, one, two) in enumerate(each):
+        rng = np.random.default_rng([models.seed, 17])
+        sets = [lesson.drawn(192, rng).templates for lesson in case.lessons]
+        shape = min(shape_share(solutions, asked[e].templates) for solutions in sets)
+        alike = _of_weights(one, two, {name: x[e] for name, x in inputs.items()})
+        table.append((template_overlap(*sets), shape, *alike))
+    ends = prompts.asked[..., None]
+    first, second = (
+        np.take_along_axis(likeliest(models.bases, prompts.tokens, adapter), ends, axis=-1)
+        for adapter in skills
+    )
+    agreement = np.mean(first == second, axis=(1, 2))
+    return dict(zip(MEASURES, (*np.transpose(table), agreement), strict=True))
+
+
+def _of_weights(one: Adapter, two: Adapter, inputs: dict[str, Tensor]) -> list[float]:
+    """Of what is read, written, and answered to these inputs: means over modules."""
+    norms = np.array([one[name].norm * two[name].norm for name in one])
+    each = [
+        (
+            read_likeness(one[name], two[name]),
+            write_likeness(one[name], two[name]),
+            response_likeness(one[name], two[name], inputs[name]),
+        )
+        for name in one
+    ]
+    return np.average(each, axis=0, weights=norms).tolist()
+
+
+def _activations(models: Trained, prompts: Prompts) -> dict[str, Tensor]:
+    """What the base feeds each map where the questions end, ``(E, B, n)``."""
+    inputs: dict[str, Tensor] = {}
+    rows, length = prompts.tokens.shape[1:]
+    ends = torch.tensor(prompts.asked + np.arange(rows) * length)[..., None]
+
+    def _record(site: Site, x: Tensor) -> None:
+        inputs[site.name] = x.take_along_dim(ends, dim=1)
+
+    with torch.inference_mode():
+        logits(models.bases.config, models.bases.weights, torch.tensor(prompts.tokens), _record)
+    return inputs

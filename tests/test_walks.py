@@ -1,0 +1,75 @@
+"""How far a reader must walk: the files behind one experiment, and those that a merge runs through.
+
+Counted are files of the package in which something is defined that is used, one by one and late
+imports included; where a name is only handed on, the file that defines it counts instead.
+"""
+
+import ast
+import sys
+from functools import cache
+from pathlib import Path
+
+from folders import folder
+
+import loratheory as lt
+from loratheory.adapters import merge, read, write
+
+HOME = Path(lt.__file__).parent
+
+
+def file(module):
+    place = HOME.parent.joinpath(*module.split("."))
+    files = (place.with_suffix(".py"), place / "__init__.py")
+    return next((each for each in files if each.is_file()), None)
+
+
+@cache
+def imports(module):
+    """Pairs of a module of the package and a name that is taken from it, by the name here."""
+    nodes = ast.walk(ast.parse(file(module).read_text()))
+    return {
+        alias.asname or alias.name: (node.module, alias.name)
+        for node in nodes
+        if isinstance(node, ast.ImportFrom) and node.module.partition(".")[0] == "loratheory"
+        for alias in node.names
+    }
+
+
+def definer(module, name):
+    if file(f"{module}.{name}"):
+        return f"{module}.{name}"
+    there = imports(module)
+    return definer(*there[name]) if name in there else module
+
+
+def behind(module):
+    found, waiting = set(), [module]
+    while waiting:
+        if (one := waiting.pop()) not in found:
+            found.add(one)
+            waiting += [definer(*each) for each in imports(one).values()]
+    return found
+
+
+def test_one_experiment_is_read_in_thirty_files():
+    found = behind("loratheory.experiments.skill_coverage")
+    assert {
+        "loratheory.experiments.bench.words",
+        "loratheory.adapters._merge",
+        "loratheory.toy.transformer._training",
+        "loratheory.store",
+    } < found
+    assert len(found) <= 30, sorted(found)
+
+
+def test_a_plain_folder_runs_through_ten_files_when_it_is_merged(tmp_path):
+    places = [folder(tmp_path / name, seed=seed) for seed, name in enumerate("ab")]
+    found, before = set(), sys.getprofile()
+    sys.setprofile(lambda frame, *_: found.add(Path(frame.f_code.co_filename)))
+    try:
+        write(merge([read(place) for place in places], "mean"), tmp_path / "merged")
+    finally:
+        sys.setprofile(before)
+    found = {each.relative_to(HOME) for each in found if each.is_relative_to(HOME)}
+    assert {Path("adapters/_read.py"), Path("lowrank/_factored.py"), Path("store.py")} < found
+    assert len(found) <= 10, sorted(found)

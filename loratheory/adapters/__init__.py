@@ -10,6 +10,8 @@ from loratheory.adapters._adapter import same_base as same_base
 from loratheory.adapters._base import extracted as extracted
 from loratheory.adapters._convert import converted as converted
 from loratheory.adapters._entrywise import knots_basis as knots_basis
+from loratheory.adapters._files import base_at as base_at
+from loratheory.adapters._fold import folded as folded
 from loratheory.adapters._interference import Interference as Interference
 from loratheory.adapters._interference import crosstalk as crosstalk
 from loratheory.adapters._interference import crosstalk_bound as crosstalk_bound

@@ -54,6 +54,21 @@ def _of_folder(home: Path) -> Iterator[tuple[str, Tensor]]:
         yield from header(inside(home, name), others=True).items()
 
 
+def as_map(
+    weight: np.ndarray, name: str, shape: tuple[int, int], info: Info
+) -> Float[np.ndarray, "m n"] | None:
+    """Return a weight's numbers as the map that an update of this shape is added to, a view.
+
+    A convolution is flattened; what is stored inputs first (embeddings, GPT-2's maps) is turned.
+    None where the shapes differ.
+    """
+    flat = weight.reshape(len(weight), -1)
+    turned = name in info.embeddings or bool(info.config.get("fan_in_fan_out"))
+    if flat.shape != shape or (turned and shape[0] == shape[1]):
+        flat = flat.T
+    return flat if flat.shape == shape else None
+
+
 def rescaled(
     name: str, low: LowRank, magnitude: np.ndarray, tensors: Mapping[str, Tensor], info: Info
 ) -> LowRank:
@@ -65,13 +80,10 @@ def rescaled(
     remedy = "give the base that the adapter was trained on"
     if f"{name}.weight" not in tensors:
         raise refusal(info.name, f"the base has no {name}.weight", remedy)
-    base = load(tensors[f"{name}.weight"]).astype(np.float64)
-    base = base.reshape(len(base), -1)
-    turned = name in info.embeddings or bool(info.config.get("fan_in_fan_out"))
-    if base.shape != low.shape or (turned and base.shape[0] == base.shape[1]):
-        base = base.T  # a module whose weight is stored inputs first
-    if base.shape != low.shape or magnitude.size != len(base):
-        fact = f"{name} of the base has shape {base.shape}, its DoRA {low.shape} and"
+    base = as_map(load(tensors[f"{name}.weight"]).astype(np.float64), name, low.shape, info)
+    if base is None or magnitude.size != len(base):
+        shape = [*tensors[f"{name}.weight"].shape]
+        fact = f"{name} of the base has shape {shape}, its DoRA {low.shape} and"
         raise refusal(info.name, f"{fact} {magnitude.size} magnitudes", remedy)
     moved = base + low.map(np.float64).dense()
     length = np.linalg.norm(moved, axis=1, keepdims=True)

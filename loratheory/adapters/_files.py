@@ -11,6 +11,7 @@ import math
 import os
 import re
 import stat
+from collections.abc import Sequence
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,6 +35,7 @@ _WHOLE = {"I32": "int32", "I64": "int64"}  # of single numbers only: some traine
 LARGEST = float(np.finfo(np.float32).max)  # a norm of larger float64 numbers may overflow
 _FETCH = "nothing is fetched unasked: download=True does (--download)"
 _NEEDED = ("adapter_config.json", "adapter_model*.safetensors", "*.safetensors.index.json")
+_OF_A_MODEL = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "LICENSE*")
 
 
 def located(
@@ -59,13 +61,27 @@ def located(
             raise refusal(
                 path, "there is no such folder or file", "name what PEFT or a trainer saved"
             )
-        path = _of_hub(named[1], named[2] or "", subfolder, revision, download=download)
+        start = f"{subfolder.rstrip('/')}/" if subfolder else ""
+        wanted = [start + pattern for pattern in _NEEDED]
+        path = _of_hub(named[1], named[2] or "", wanted, revision, download=download)
     if not os.path.lexists(path / below):
         raise refusal(path, f"holds no folder {shown(subfolder)}", "name one that it has")
     return path / below
 
 
-def _of_hub(name: str, file: str, subfolder: str, revision: str | None, *, download: bool) -> Path:
+def base_at(name: str, revision: str | None = None, *, download: bool = False) -> Path:
+    """Return the folder of a base model, named by its folder or id; arguments as those of `read`.
+
+    Raises `AdapterError` where there is none, and none in the cache that could be taken.
+    """
+    if os.path.lexists(name) or not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        return Path(name)
+    return _of_hub(name, "", _OF_A_MODEL, revision, download=download)
+
+
+def _of_hub(
+    name: str, file: str, wanted: Sequence[str], revision: str | None, *, download: bool
+) -> Path:
     """The snapshot of a repository, or one file of it."""
     try:
         import huggingface_hub as hub
@@ -77,10 +93,8 @@ def _of_hub(name: str, file: str, subfolder: str, revision: str | None, *, downl
             return Path(
                 hub.hf_hub_download(name, file, revision=revision, local_files_only=not download)
             )
-        start = f"{subfolder.rstrip('/')}/" if subfolder else ""
-        wanted = [start + pattern for pattern in _NEEDED]
         folder = hub.snapshot_download(
-            name, revision=revision, allow_patterns=wanted, local_files_only=not download
+            name, revision=revision, allow_patterns=[*wanted], local_files_only=not download
         )
     except Exception as error:  # of many kinds: no such id, no network, a broken cache
         if not download:

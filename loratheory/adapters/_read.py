@@ -128,6 +128,10 @@ def read(
 
 def _is_adapter(home: Path) -> None:
     """Refuse, with directions, what is no adapter folder."""
+    if os.path.lexists(home / "route.json"):
+        fact = "is a route of `loratheory advise`, whose gates choose by the prompt: no one update"
+        remedy = f"run it (loratheory generate), or name one of its adapters, {home / '1'}, …"
+        raise refusal(home, f"{fact} does what it does", remedy)
     if not os.path.lexists(home / NAME):
         below = sorted(str(path.parent) for path in home.glob(f"*/{NAME}"))
         files = sorted(str(path) for path in home.glob("*.safetensors"))

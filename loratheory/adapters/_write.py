@@ -346,7 +346,7 @@ def _save(
         target.write(b" " * (8 + room))
         for name, exact in tensors:
             kind = dtype if exact.ndim else "float32"  # a rank may be no number of 16 bits
-            stored = _stored(name, exact, kind)
+            stored = in_kind(name, exact, kind)
             if exact.dtype != stored.dtype and (norm := np.linalg.norm(exact.astype(np.float64))):
                 lost = stored.astype(np.float64) - exact.astype(np.float64)
                 worst = max(worst, float(np.linalg.norm(lost)) / float(norm))
@@ -365,8 +365,8 @@ def _json(entries: dict[str, Any]) -> bytes:
     return json.dumps(entries, separators=(",", ":")).encode()
 
 
-def _stored(name: str, exact: Float[np.ndarray, "..."], dtype: str) -> Any:
-    """The numbers in storage type `dtype`, little-endian, in C order; too large is refused."""
+def in_kind(name: str, exact: Float[np.ndarray, "..."], dtype: str) -> Any:
+    """Return numbers in storage type `dtype`, little-endian, in C order; too large is refused."""
     finite(name, exact)
     with np.errstate(over="ignore", under="ignore"):
         stored = np.ascontiguousarray(exact).astype(KINDS[dtype], copy=False)

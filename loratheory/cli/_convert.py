@@ -1,4 +1,4 @@
-"""``loratheory convert``, an adapter in another form; ``extract``, one out of a tuned model."""
+"""``loratheory convert``, an adapter in another form or in its base; ``extract``, one out of it."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,6 +25,7 @@ from loratheory.cli._output import (
 Kept = Annotated[
     str | None, typer.Option("--dtype", help="float16, bfloat16 or float32; the input's if not.")
 ]
+MODEL = "model"  # the form of a whole base
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing adapter.")]
 
 
@@ -33,7 +34,9 @@ def convert(
         Path, typer.Argument(help="A PEFT folder, a .safetensors file, or a Hugging Face id.")
     ],
     output: Output,
-    to: Annotated[str, typer.Option(help="peft, kohya or diffusers.")] = "peft",
+    to: Annotated[
+        str, typer.Option(help="peft, kohya or diffusers; model: the base with it folded in.")
+    ] = "peft",
     part: Annotated[
         str, typer.Option(help="Only this part; of a PEFT folder, what it is: unet, transformer, …")
     ] = "",
@@ -55,25 +58,39 @@ def convert(
     SDXL, Flux and their text encoders; where one network fuses what the other splits, factors are
     stacked or shared. With `--base` DoRA becomes a plain update, with `--rank` of a small rank.
 
+    `--to model` writes the base with the adapter, or a merge, in its weights: an ordinary folder of
+    transformers or diffusers with config and tokenizer, weights in the types they have. The base is
+    that which the adapter names if there is no `--base`, both a folder or an id. A route has no
+    such form, since its gates choose by the prompt.
+
     Example: `loratheory convert kohya.safetensors --to diffusers -o pipeline.safetensors`
 
     Example: `loratheory convert dora --base my_model --rank 32 -o plain`
 
+    Example: `loratheory convert merged --to model --base my_model -o tuned`
+
     JSON: an object `adapter, output, form, dtype, rounding, energy, lost, notes, names`; `names`
     maps each module written to those that it was made of, `lost` is the squared norm that `--rank`
-    gave away.
+    gave away, `rounding` that of the worst factor, or in a model of the worst update.
     """
     from loratheory.adapters import FORMS, converted, read, write
 
     free(output, force=force, json=json)
-    if to not in FORMS:
-        refused(f"--to {to}: choose one of {', '.join(FORMS)}")
-    given = read(adapter, base=base, subfolder=subfolder, revision=revision, download=download)
-    result, names = converted(given, to, part)
+    if to not in (*FORMS, MODEL):
+        refused(f"--to {to}: choose one of {', '.join(FORMS)}, {MODEL}")
+    where: Any = {"subfolder": subfolder, "revision": revision, "download": download}
+    given = read(adapter, base=base, **where)
+    form = to if to != MODEL else "diffusers" if given.info.naming else "peft"
+    result, names = converted(given, form, part)
     totals = {"energy": 0.0, "lost": 0.0}
     with progress(count=len(result), unit="module", desc="convert") as bar:
         watched = _watched(result, rank, totals, bar)
-        written = write(watched, output, form=to, dtype=dtype, force=force)
+        if to == MODEL:
+            if dtype or force:
+                refused("--to model keeps the base's types and replaces nothing: leave that out")
+            written = _folded(watched, base, output, download=download)
+        else:
+            written = write(watched, output, form=to, dtype=dtype, force=force)
     value = {
         "adapter": str(adapter),
         "output": str(output),
@@ -86,6 +103,8 @@ def convert(
     }
     if delivered(json, value):
         say(f" → {output}, {to}, {len(result)} modules", str(adapter), given.info.notes)
+        if to == MODEL:
+            say(f"Rounding to the base's types lost at most {written.rounding:.2g} of an update.")
         renamed = [(", ".join(old), new) for new, old in names.items() if old != (new,)]
         if renamed:
             title = (
@@ -93,6 +112,20 @@ def convert(
             )
             show(title, ("was", "is"), renamed[:8])
         _lost(totals, rank)
+
+
+def _folded(adapter: Any, base: Path | None, output: Path, *, download: bool) -> Any:
+    """Write the model, whose base the adapter names if nobody does."""
+    from loratheory.adapters import Written, base_at, folded
+    from loratheory.pretrained._load import DEFAULT, embedded
+
+    name = str(base or adapter.info.base)
+    if not name:
+        refused("--to model: the adapter names no base: give its folder with --base")
+    revision = None if base else adapter.info.config.get("revision")
+    home = embedded() if name == DEFAULT else base_at(name, revision, download=download)
+    lost = folded(adapter, home, output)
+    return Written(output, "the base's", 0, max(lost.values()))
 
 
 def extract(

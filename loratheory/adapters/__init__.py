@@ -6,7 +6,6 @@ from loratheory.adapters._adapter import Aligned as Aligned
 from loratheory.adapters._adapter import Info as Info
 from loratheory.adapters._adapter import Lazy as Lazy
 from loratheory.adapters._adapter import aligned as aligned
-from loratheory.adapters._adapter import same_base as same_base
 from loratheory.adapters._base import extracted as extracted
 from loratheory.adapters._convert import converted as converted
 from loratheory.adapters._entrywise import knots_basis as knots_basis

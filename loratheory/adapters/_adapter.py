@@ -228,7 +228,7 @@ def _same_kind(module: str, shape: Shape, adapter: Adapter, other: Adapter) -> N
             raise refusal(place, fact, remedy)
 
 
-def same_base(adapters: Sequence[Adapter]) -> tuple[str, ...]:
+def _same_base(adapters: Sequence[Adapter]) -> tuple[str, ...]:
     """Refuse different base models and different revisions of one; those that name none fit any.
 
     Returns what the user should see to: that a revision stands beside none.
@@ -251,7 +251,7 @@ def same_base(adapters: Sequence[Adapter]) -> tuple[str, ...]:
 
 
 def _common(adapters: Sequence[Adapter], any_base: bool) -> Info:
-    revisions = () if any_base else same_base(adapters)
+    revisions = () if any_base else _same_base(adapters)
     named = [adapter for adapter in adapters if adapter.info.base]
     config = dict(adapters[0].info.config)
     for adapter in adapters[1:]:

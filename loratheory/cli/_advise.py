@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from loratheory.cli._output import (
+    Base,
     Device,
     Download,
     Dtype,
@@ -16,6 +17,7 @@ from loratheory.cli._output import (
     Json,
     ModelName,
     Revision,
+    Subfolder,
     delivered,
     free,
     named,
@@ -71,8 +73,12 @@ def advise(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FOLDER", help="Write what is best.")
     ] = None,
+    base: Base = None,
+    subfolder: Subfolder = "",
     model: ModelName = None,
-    revision: Revision = None,
+    revision: Annotated[
+        str | None, typer.Option(help="Branch, tag or commit of the model's id.")
+    ] = None,
     download: Download = False,
     device: Device = "cpu",
     dtype: Dtype = "float32",
@@ -118,15 +124,17 @@ def advise(
         refused(f"-o {output}: what is best is not known: add --prompts, --facts or --recipe")
     needs("pretrained", "advise")
     from loratheory import pretrained as lib
-    from loratheory.adapters import aligned, read, read_moments
+    from loratheory.adapters import aligned, read_moments
     from loratheory.diagnosis import distinct
 
     tried = _ways(ways, lib.WAYS)
-    library = [read(folder) for folder in folders]
+    library = [
+        _of_text(folder, base=base, subfolder=subfolder, download=download) for folder in folders
+    ]
     names = distinct([one.info.name for one in library])
     seen: Any = [read_moments(file) for file in moments or ()] or None
     notes = aligned(library).report
-    others = {str(folder): read(folder) for folder in also or ()}
+    others = {str(folder): _of_text(folder, download=download) for folder in also or ()}
     asked = _asked(prompts, facts, library, names)
     where: Any = {"device": device, "dtype": dtype, "revision": revision, "download": download}
     if recipe and output:
@@ -136,9 +144,9 @@ def advise(
         needed = lib.load(model, **where) if way.gates else None
         lib.write_reuse(output, library, names, way, numbers, model=needed, moments=seen)
         return
-    base = lib.load(model, **where)
+    loaded = lib.load(model, **where)
     if asked is None:
-        leaks = lib.leaks(base, library)
+        leaks = lib.leaks(loaded, library)
         if delivered(json, {"adapters": names, "leaks": leaks, "notes": [UNKNOWN]}):
             _leaks(names, leaks)
             say(UNKNOWN)
@@ -150,17 +158,28 @@ def advise(
             bar.update()
 
         how: Any = {"ways": tried, "others": others, "moments": seen, "begin": _begin}
-        advice = lib.advised(base, library, *asked, **how)
+        advice = lib.advised(loaded, library, *asked, **how)
     if shown := delivered(json, advice, figure, "advice", advice):
-        _report(advice, (*base.notes, *notes, *advice.notes))
+        _report(advice, (*loaded.notes, *notes, *advice.notes))
     if output and advice.best:
         best = next(one for one in advice.tried if one.way == advice.best)
         card = {"measured": plain(best), "leaks": dict(zip(names, advice.leaks, strict=True))}
-        place: Any = {"model": base, "moments": seen, "card": card}
+        place: Any = {"model": loaded, "moments": seen, "card": card}
         way = lib.WAYS[best.way]
         lib.write_reuse(output, library, names, way, best.coefficients, **place)
         if shown:
             say(f"Written: {output}; try `loratheory generate {output} PROMPT`.")
+
+
+def _of_text(place: Path, **how: Any) -> Any:
+    """An adapter in any form, if it is one of a language model."""
+    from loratheory.adapters import read
+
+    adapter = read(place, **how)
+    if adapter.info.naming:
+        fact = f"{place} is an adapter of a pipeline of images, which says no words"
+        refused(f"{fact}: `loratheory diagnose` tells what its weights tell")
+    return adapter
 
 
 def _ways(text: str | None, known: Mapping[str, Any]) -> list[str]:

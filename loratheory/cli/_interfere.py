@@ -8,12 +8,29 @@ from typing import Annotated
 
 import typer
 
-from loratheory.cli._output import AnyBase, Dask, Workers, named, say, show, whole
+from loratheory.cli._output import (
+    AnyBase,
+    Base,
+    Dask,
+    Download,
+    Revision,
+    Subfolder,
+    Workers,
+    named,
+    say,
+    show,
+    whole,
+)
 from loratheory.cli._run import executed
 
 
 def interfere(
-    library: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of adapter folders.")],
+    library: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="LIBRARY", help="A folder of adapters, or adapters as `merge` takes them."
+        ),
+    ],
     output: Annotated[
         Path,
         typer.Option("--output", "-o", metavar="DIR", help="The folder above interference_matrix."),
@@ -22,16 +39,21 @@ def interfere(
     workers: Workers = 0,
     dask: Dask = None,
     any_base: AnyBase = False,
+    base: Base = None,
+    subfolder: Subfolder = "",
+    revision: Revision = None,
+    download: Download = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the finished blocks that are there.")
     ] = False,
 ) -> None:
     """Measure who disturbs whom: a row for each ordered pair of adapters of a library.
 
-    `reader` and `other` are places in the sorted library (`names.txt`, from 0), `worst` and
-    `typical` what `other` answers to a unit key of `reader` over the modules that both change,
-    relative to the reader's own largest answer. A killed run goes on with `--resume`. Memory is two
-    groups of `--block` adapters, a module at a time.
+    A library is a folder with PEFT's folders or single files in it, in sorted order, or adapters
+    one by one. `reader` and `other` are places in it (`names.txt`, from 0), `worst` and `typical`
+    what `other` answers to a unit key of `reader` over the modules that both change, relative to
+    the reader's own largest answer. A killed run goes on with `--resume`. Memory is two groups of
+    `--block` adapters, a module at a time.
 
     Example: `loratheory interfere my_library --workers 4 -o results`
 
@@ -41,9 +63,11 @@ def interfere(
     from loratheory.experiments.interference_matrix import members, sweep
 
     named(dask=dask)
-    plan = planned(sweep(library, block, any_base=any_base), "all", output, resume=resume)
+    found = members(library, subfolder, revision, download=download)
+    sweep_ = sweep(found, block, base=base, any_base=any_base)
+    plan = planned(sweep_, "all", output, resume=resume)
     executed([plan], workers, dask)
-    names = members(library.resolve())
+    names = [*found]
     folder = plan.folder
     del plan  # a million rows, on the disk now
     whole(folder / "names.txt", "\n".join(names) + "\n")

@@ -3,14 +3,16 @@
 The command ``loratheory interfere`` makes the sweep of a user's folder; it has no profiles.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement, product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from loratheory.adapters import Adapter, read, same_base
+from loratheory.adapters import Adapter, aligned, read
+from loratheory.adapters._place import located
 from loratheory.experiments.engine import Experiment, ExperimentError, Row
 from loratheory.shapes import Float64
 from loratheory.store import content_hash
@@ -22,53 +24,92 @@ vectors ``(a, r, n)``, filled up with zeros."""
 
 @dataclass(frozen=True)
 class Block:
-    """Two groups of a library: the `first` and the `second` of those with so many adapters each.
+    """Two groups of a library: where the adapters of each lie, and how many come before them.
 
-    The library is in a `folder`, and `state` a digest of what lay there when the sweep began.
+    The `state` is a digest of what lay there when the sweep began; DoRA needs the `base`.
     """
 
-    folder: str
     state: str
-    size: int
-    first: int
-    second: int
+    groups: tuple[tuple[str, ...], tuple[str, ...]]
+    starts: tuple[int, int]
+    base: str = ""
 
 
-def members(folder: Path) -> list[str]:
-    """Return the names of the adapters in a folder, in order."""
-    return sorted(file.parent.name for file in folder.glob("*/adapter_config.json"))
+def members(
+    places: Sequence[Path],
+    subfolder: str = "",
+    revision: str | None = None,
+    *,
+    download: bool = False,
+) -> dict[str, Path]:
+    """Return where the adapters of a library lie, by name and in order.
 
-
-def sweep(folder: Path, block: int = 50, *, any_base: bool = False) -> Experiment:
-    """Return the sweep over all pairs of adapters, each in a folder of its own below this one.
-
-    Its only profile is ``all``: a cell for each pair of groups of `block` adapters, so that a kill
-    loses little. With `any_base` different base models' names may pass; different shapes never do.
+    A library is one folder with adapters in it, PEFT's folders and single files, or adapters one by
+    one; all else is as in `read`.
 
     Raises
     ------
     ExperimentError
-        If there are fewer than two adapters, or the name of one has a newline or is no UTF-8.
+        If there are fewer than two, one is named twice, or the name of one has a newline or is no
+        UTF-8.
     AdapterError
-        If a folder is no adapter, or two name different base models.
+        If one is not there.
     """
-    home = folder.resolve()
-    names = members(home)
-    if len(names) < 2:
-        message = f"{folder} holds {len(names)} adapters: name a folder with at least two below it"
-        raise ExperimentError(message)
-    for name in names:
-        if not name.isprintable():  # one that is no UTF-8 holds surrogates, which are not either
-            message = f"{folder} holds {name!r}, which fits on no line of names.txt: rename it"
+    inner = Path(subfolder) / "adapter_config.json"
+    if len(places) == 1 and places[0].is_dir() and not (places[0] / inner).exists():
+        home = places[0].resolve()
+        below = [path for path in home.iterdir() if (path / inner).exists()]
+        single = [path for path in home.glob("*.safetensors") if not subfolder]
+        found = {path.name: path / subfolder for path in sorted([*below, *single])}
+    else:
+        names = [str(place) for place in places]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            message = f"{twice} is named twice: name each adapter once"
             raise ExperimentError(message)
-    if not any_base:
-        same_base([replace(read(home / name), modules={}, shapes={}) for name in names])
+        how: Any = {"subfolder": subfolder, "revision": revision, "download": download}
+        found = {name: located(name, **how).resolve() for name in names}
+    if len(found) < 2:
+        remedy = "name a folder with at least two below it, or two adapters"
+        message = f"{places[0]} holds {len(found)} adapters: {remedy}"
+        raise ExperimentError(message)
+    for name in found:
+        if not name.isprintable():  # one that is no UTF-8 holds surrogates, which are not either
+            message = f"{places[0]} holds {name!r}, which fits on no line of names.txt: rename it"
+            raise ExperimentError(message)
+    return found
+
+
+def sweep(
+    library: Mapping[str, Path],
+    block: int = 50,
+    *,
+    base: Path | None = None,
+    any_base: bool = False,
+) -> Experiment:
+    """Return the sweep over all pairs of adapters, which `members` found.
+
+    Its only profile is ``all``: a cell for each pair of groups of `block` adapters, so that a kill
+    loses little. With `any_base` different base models' names may pass; different shapes never do.
+    Raises `AdapterError` if one is no adapter, or two name different base models or modules by
+    different forms.
+    """
+    places = [*library.values()]
+    headers = (read(place, base=base) for place in places)
+    aligned([replace(one, modules={}, shapes={}) for one in headers], any_base=any_base)
     # sizes and ages: another library has other cells
-    files = [file for name in names for file in sorted((home / name).glob("adapter_model*"))]
-    states = [(f"{file.relative_to(home)}", file.stat()) for file in files]
-    state = content_hash([(name, one.st_size, one.st_mtime_ns) for name, one in states], digits=16)
-    pairs = combinations_with_replacement(range(-(-len(names) // block)), 2)
-    cells = tuple(Block(str(home), state, block, *pair) for pair in pairs)
+    files = [
+        (name, file)
+        for name, place in library.items()
+        for file in ([place] if place.is_file() else sorted(place.glob("adapter_model*")))
+    ]
+    states = [(name, file.name, file.stat()) for name, file in files]
+    state = content_hash([(*at, one.st_size, one.st_mtime_ns) for *at, one in states], digits=16)
+    starts = range(0, len(places), block)
+    groups = {start: tuple(map(str, places[start : start + block])) for start in starts}
+    cells = tuple(
+        Block(state, (groups[one], groups[two]), (one, two), str(base or ""))
+        for one, two in combinations_with_replacement(starts, 2)
+    )
     document = "**Question.** Which adapters of a library disturb which?"
     return Experiment(__name__, document, cell, {"all": cells}, {"all": len(cells)})
 
@@ -82,11 +123,12 @@ def cell(config: Block) -> list[Row]:
     whole updates. Costs a thin decomposition an adapter and module, then products of ``r × r``
     cores a pair; one module of both groups is in memory at a time.
     """
-    home = Path(config.folder)
-    names = members(home)
-    starts = (config.first * config.size, config.second * config.size)
-    groups = [range(len(names))[start : start + config.size] for start in starts]
-    sides = [[read(home / names[i]) for i in group] for group in groups]
+    base = config.base or None
+    sides = [[read(place, base=base) for place in group] for group in config.groups]
+    groups = [
+        range(start, start + len(group))
+        for start, group in zip(config.starts, config.groups, strict=True)
+    ]
     both = [adapter for side in sides for adapter in side]
     answers, inner = list[np.ndarray](), np.zeros([len(group) for group in groups])
     energy = [np.zeros(len(group)) for group in groups]

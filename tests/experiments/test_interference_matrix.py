@@ -3,17 +3,18 @@
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
-from folders import folder
+from folders import bytes_of, factors, folder
 from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
-from loratheory.adapters import crosstalk, read
+from loratheory.adapters import AdapterError, crosstalk, read
 from loratheory.cli import app
 from loratheory.experiments import ExperimentError, cluster, csv_text, planned, prepared, swept
-from loratheory.experiments.interference_matrix import Block, cell, members, sweep
+from loratheory.experiments.interference_matrix import cell, members, sweep
 
 MODULES = {"layers.0.q": (9, 8, 2), "layers.1.q": (9, 8, 3), "layers.1.v": (5, 8, 2)}
 
@@ -29,12 +30,12 @@ def library(tmp_path_factory):
 
 
 def rows(library, block):
-    cells = sweep(library, block).profiles["all"]
+    cells = sweep(members([library]), block).profiles["all"]
     return {(row["reader"], row["other"]): row for config in cells for row in cell(config)}
 
 
 def test_each_pair_is_what_the_pairwise_measures_say_whatever_the_blocks(library):
-    found, adapters = rows(library, 2), [read(library / name) for name in members(library)]
+    found, adapters = rows(library, 2), [read(place) for place in members([library]).values()]
     assert set(found) == {(i, j) for i in range(5) for j in range(5) if i != j}
     for (i, j), row in found.items():
         one, two = adapters[i], adapters[j]
@@ -59,17 +60,58 @@ def test_an_adapter_that_is_zero_answers_nothing(tmp_path):
     assert [(row["modules"], row["worst"], row["cosine"]) for row in found] == [(0, 0, 0)] * 2
 
 
+def test_every_form_of_library_gives_the_same_rows(tmp_path):
+    """Folders and files in one folder, one by one, and each below a folder of its own."""
+    parts = factors({"unet.q": (9, 8, 2), "unet.v": (5, 8, 3)}, seed=1)
+    for number, scale in enumerate((1, 2)):
+        keys = {f"{name}.lora_{half}.weight": factor for name, pair in parts.items()
+                for half, factor in zip("BA", pair, strict=True)}  # fmt: skip
+        keys = {key: np.roll(factor, number, 0) * scale for key, factor in keys.items()}
+        (tmp_path / f"a{number}.safetensors").write_bytes(bytes_of(keys))
+    expected = rows(tmp_path, 2)
+    files = sorted(tmp_path.glob("*.safetensors"))
+    assert [*members([tmp_path])] == ["a0.safetensors", "a1.safetensors"]
+    assert [*members(files)] == [str(file) for file in files]
+    one_by_one = [row for c in sweep(members(files), 1).profiles["all"] for row in cell(c)]
+    assert [(row["reader"], row["other"]) for row in one_by_one] == [*expected]
+    assert all(row == pytest.approx(expected[row["reader"], row["other"]]) for row in one_by_one)
+    for number in range(2):
+        folder(tmp_path / "deep" / f"b{number}" / "last", {"q": (6, 4, 2)}, seed=number)
+    assert [*members([tmp_path / "deep"], "last")] == ["b0", "b1"]
+    places = [tmp_path / "deep" / f"b{number}" for number in range(2)]
+    assert [*members(places, "last").values()] == [place / "last" for place in places]
+
+
+@pytest.mark.parametrize(
+    ("places", "error", "says"),
+    [
+        (["one", "one"], ExperimentError, "one is named twice"),
+        (["one"], ExperimentError, "holds 1 adapters: name a folder with at least two"),
+        (["one", "nobody/no-such"], AdapterError, "nothing is fetched unasked"),
+        (["one", "c.safetensors"], AdapterError, "modules have other names than in"),
+    ],
+)
+def test_a_library_that_is_none_is_refused(places, error, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder("one", {"q": (6, 4, 2)})
+    up, down = factors({"q": (6, 4, 2)})["q"]
+    kohya = {"lora_unet_q.lora_up.weight": up, "lora_unet_q.lora_down.weight": down}
+    (tmp_path / "c.safetensors").write_bytes(bytes_of(kohya))
+    with pytest.raises(error, match=says):
+        sweep(members([Path(place) for place in places]))
+
+
 def test_what_cannot_be_compared_is_refused_by_name(tmp_path):
     folder(tmp_path / "one", {"q": (6, 4, 2)})
     with pytest.raises(ExperimentError, match="holds 1 adapters: name a folder with at least two"):
-        sweep(tmp_path)
+        members([tmp_path])
     folder(tmp_path / "two", {"q": (6, 5, 2)})
     with pytest.raises(ExperimentError, match=r"q has shape \(6, 4\) in .*one and \(6, 5\) in"):
-        cell(Block(str(tmp_path), "", 50, 0, 0))
+        rows(tmp_path, 50)
     for name in (b"a\nb", b"a\xffb"):
         folder(tmp_path / os.fsdecode(name), {"q": (6, 4, 2)})
         with pytest.raises(ExperimentError, match=r"fits on no line of names.txt: rename it"):
-            sweep(tmp_path)
+            members([tmp_path])
         for file in (tmp_path / os.fsdecode(name)).iterdir():
             file.unlink()
         (tmp_path / os.fsdecode(name)).rmdir()
@@ -78,15 +120,15 @@ def test_what_cannot_be_compared_is_refused_by_name(tmp_path):
 def test_every_pair_of_groups_is_a_cell_and_another_library_other_cells(tmp_path):
     for number in range(6):
         folder(tmp_path / f"a{number}", {"q": (6, 4, 2)}, seed=number)
-    one = sweep(tmp_path, 4)
-    assert [(c.first, c.second) for c in one.profiles["all"]] == [(0, 0), (0, 1), (1, 1)]
+    one = sweep(members([tmp_path]), 4)
+    assert [c.starts for c in one.profiles["all"]] == [(0, 0), (0, 4), (4, 4)]
     folder(tmp_path / "a7", {"q": (6, 4, 2)}, seed=9)
-    other = sweep(tmp_path, 4)
+    other = sweep(members([tmp_path]), 4)
     assert {*map(one.key, one.profiles["all"])}.isdisjoint(map(one.key, other.profiles["all"]))
 
 
 def test_the_command_goes_on_where_it_was_cut_off(library, tmp_path):
-    plan = planned(sweep(library, 2), "all", tmp_path)
+    plan = planned(sweep(members([library]), 2), "all", tmp_path)
     prepared(plan)
     with ThreadPoolExecutor(1) as pool:
         cells = swept([plan], pool)
@@ -100,14 +142,14 @@ def test_the_command_goes_on_where_it_was_cut_off(library, tmp_path):
     assert done.exit_code == 0, done.output
     assert "5 adapters, 20 ordered pairs" in done.output
     names = (tmp_path / "interference_matrix" / "names.txt").read_text().split()
-    assert names == members(library)
+    assert names == [*members([library])]
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_a_cluster_of_two_that_loses_one_loses_no_pair(library, tmp_path):
     distributed = pytest.importorskip("distributed")
-    plan = planned(sweep(library, 1), "all", tmp_path)
+    plan = planned(sweep(members([library]), 1), "all", tmp_path)
     prepared(plan)
     local = distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from loratheory.adapters import Adapter, aligned, read
-from loratheory.adapters._place import located
+from loratheory.adapters._files import located
 from loratheory.experiments.engine import Experiment, ExperimentError, Row
 from loratheory.shapes import Float64
 from loratheory.store import content_hash

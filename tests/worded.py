@@ -56,6 +56,6 @@ def small(patch, folder, layers=10):
 
     patch.setenv("LORATHEORY_CACHE", str(folder))
     patch.setattr("loratheory.pretrained.load", lambda *_, **__: small_model(layers))
-    patch.setattr(language, "Training", _short)
+    patch.setattr("loratheory.pretrained._train.Training", _short)
     patch.setattr(language_facts, "Training", _short)
     patch.setattr(language, "GENERIC", GENERIC[:2])

@@ -38,9 +38,10 @@ from math import nan
 
 from loratheory.experiments.bench import Language
 from loratheory.experiments.bench import language_facts as bench
-from loratheory.experiments.bench.language import acting, trained_adapter
+from loratheory.experiments.bench.language import acting
 from loratheory.experiments.bench.rules import Act, layer_split, rule
 from loratheory.experiments.engine import Row, study
+from loratheory.pretrained import trained_once
 
 COLUMNS = (
     *("hop_1", "hop_2", "hop_1_new", "hop_2_new", "two_hop", "two_hop_vocabulary"),
@@ -90,7 +91,7 @@ def cell(config: Config) -> list[Row]:
     by_layers = config.trained == "by layers"
     library = bench.pair(model, facts, config.seed, by_layers=True) if by_layers else []
     for k in range(len(library), len(lessons)):
-        library.append(trained_adapter(model, lessons[k], seed=(config.seed, 0, k)))
+        library.append(trained_once(model, lessons[k], seed=(config.seed, 0, k)))
     rows: list[Row] = []
     for size, name, which, act in arms(config.trained, bench.depth(model)):
         row: Row = {"seed": config.seed, "familiarity": config.familiarity}

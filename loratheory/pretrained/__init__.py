@@ -48,6 +48,7 @@ from loratheory.pretrained._teach import Partner as Partner
 from loratheory.pretrained._teach import Plan as Plan
 from loratheory.pretrained._teach import Share as Share
 from loratheory.pretrained._teach import Taught as Taught
+from loratheory.pretrained._teach import disagreeing as disagreeing
 from loratheory.pretrained._teach import plan_in as plan_in
 from loratheory.pretrained._teach import taught as taught
 from loratheory.pretrained._train import trained as trained

@@ -73,6 +73,11 @@ class Training:
     every: int = 25
     strengths: tuple[float, ...] = (0.5, 1.0)
 
+    @classmethod
+    def beside_stand_ins(cls, steps: int) -> "Training":
+        """The settings that teach an adapter for partners yet unknown: all steps are made."""
+        return cls(rate=2e-3, last_rate=0.1, steps=steps, enough=0.0)
+
     def rate_at(self, number: int) -> float:
         """The rate of a step; the first is number 0."""
         return self.rate * (1 - (1 - self.last_rate) * number / self.steps)

@@ -6,7 +6,7 @@ stand-ins of it are made up, so that any two disagree on everything, and act whi
 taught. A last one, the stranger, acts in no training: beside it the adapter is measured.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -91,11 +91,10 @@ class Plan:
             raise failure(place, fact, f"give more {what}, or ask for fewer stand-ins")
 
     def says(self, number: int) -> dict[str, str]:
-        """What the stand-in of that number says: another word of everything for each number."""
-        words, own = self.partner.words, list(dict.fromkeys(self.facts.values()))
+        """What the stand-in of that number says."""
         if self.partner.side == "before":
-            own, words = list(words), tuple(self.facts)
-        return {name: words[(i + number) % len(words)] for i, name in enumerate(own)}
+            return disagreeing(self.partner.words, [*self.facts], number)
+        return disagreeing(dict.fromkeys(self.facts.values()), self.partner.words, number)
 
     def composed(self, number: int) -> dict[str, str]:
         """What two-hop questions ask for while that stand-in acts."""
@@ -103,6 +102,14 @@ class Plan:
         if self.partner.side == "after":
             return {subject: says[answer] for subject, answer in self.facts.items()}
         return {word: self.facts[subject] for word, subject in says.items()}
+
+
+def disagreeing(names: Iterable[str], words: Sequence[str], number: int) -> dict[str, str]:
+    """Return a word of every name, another one for each number, up to as many as there are words.
+
+    Words come in turn: any two of these numbers disagree on everything.
+    """
+    return {name: words[(i + number) % len(words)] for i, name in enumerate(names)}
 
 
 def asked(facts: Mapping[str, str], sentences: Sequence[str]) -> Items:
@@ -280,7 +287,7 @@ def taught(
         shown = asked(plan.composed(number), plan.two_hop)
         shown += asked(plan.says(number), plan.partner.sentences)  # or they would be drowned
         beside.append(StandIn(adapter, shown))
-    how = Training(rate=2e-3, last_rate=0.1, steps=steps, enough=0.0)
+    how = Training.beside_stand_ins(steps)
     adapter = trained_once(model, plan.lesson, seed=(seed, 0), training=how, beside=beside)
     begin("measuring")
     shares, leaks = _measured(model, plan, adapter, partners[-1], stand_ins)

@@ -138,7 +138,8 @@ def trained_once(
     seed : sequence of int
         Of what is drawn. It names the adapter in the cache, together with all else given here.
     training : Training, optional
-        Its settings, the usual ones where not given.
+        Its settings; where not given those that suit twenty facts, about half a minute of one core
+        for 135M parameters in bfloat16.
     beside : sequence of StandIn
         Adapters that act in training, one at each step, in turn.
 

@@ -16,6 +16,7 @@ from loratheory.experiments.bench import language_facts as bench
 from loratheory.experiments.bench import language_words as words
 from loratheory.experiments.bench.language import acting
 from loratheory.experiments.bench.rules import coefficients, layer_split, rule
+from loratheory.pretrained import trained_once
 
 ROOT = Path(__file__).parents[2]
 LAYERS = 3
@@ -220,7 +221,7 @@ def test_libraries_answer_as_their_rules(model, familiarity, trained):
     lessons = [*facts.lessons]
     if not expert:
         lessons = [[*lessons[0], *bench.solutions(facts)[0]], lessons[1]]
-    library = [bench.trained_adapter(model, one, seed=(101, 0, k)) for k, one in enumerate(lessons)]
+    library = [trained_once(model, one, seed=(101, 0, k)) for k, one in enumerate(lessons)]
     if trained == "by layers":
         library[:2] = bench.pair(model, facts, 101, by_layers=True)
     acts = {

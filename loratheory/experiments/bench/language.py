@@ -15,8 +15,6 @@ from loratheory.pretrained import (
     GENERIC,
     Attached,
     Model,
-    StandIn,
-    Training,
     attached,
     batch,
     block_gates,
@@ -24,7 +22,6 @@ from loratheory.pretrained import (
     inputs,
     next_logits,
     prompt_gates,
-    trained_once,
 )
 from loratheory.shapes import Bool, Float, Float64
 
@@ -100,23 +97,6 @@ def written(model: Model, prompts: Sequence[str], count: int, *, size: int = 64)
             out = model.network.generate(**given, **how)[:, asked["input_ids"].shape[1] :]
             texts += [model.tokenizer.decode(row, skip_special_tokens=True) for row in out]
     return texts
-
-
-def trained_adapter(
-    model: Model,
-    examples: Items,
-    *,
-    seed: Sequence[int],
-    training: Training | None = None,
-    beside: Sequence[StandIn] = (),
-) -> Adapter:
-    """Return an adapter trained on these examples from a seed; one in the cache is only read.
-
-    The usual training suits twenty facts. Stand-ins act in turn while it lasts. Costs about half a
-    minute of one core for 135M parameters in bfloat16, once.
-    """
-    how = training or Training()
-    return trained_once(model, list(examples), seed=seed, training=how, beside=beside)
 
 
 @dataclass(frozen=True)

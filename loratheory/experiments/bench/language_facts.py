@@ -14,11 +14,10 @@ from loratheory.experiments.bench.language import (
     accuracy,
     answers,
     mean_weights,
-    trained_adapter,
     written,
 )
 from loratheory.experiments.bench.rules import in_turn
-from loratheory.pretrained import Attached, Model, Training, first_tokens
+from loratheory.pretrained import Attached, Model, Training, first_tokens, trained_once
 
 
 def _split(text: str) -> tuple[str, ...]:
@@ -302,7 +301,7 @@ def pair(
     last = depth(model)
     layers = ((0, last // 2), (2 * last // 5, last)) if by_layers else (None, None)
     return [
-        trained_adapter(
+        trained_once(
             model, facts.lessons[hop], seed=(seed, number, hop), training=Training(layers=which)
         )
         for hop, which in enumerate(layers)

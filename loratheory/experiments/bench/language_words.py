@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from loratheory.adapters import Adapter
-from loratheory.experiments.bench.language import Items, trained_adapter, written
-from loratheory.pretrained import Model, Training
+from loratheory.experiments.bench.language import Items, written
+from loratheory.pretrained import Model, Training, trained_once
 from loratheory.shapes import Bool
 from loratheory.tasks.word_problems import SKILLS, Problems, Story, Template, problems, stories
 
@@ -208,7 +208,7 @@ def skilled(
         lessons["composed"] = lesson(skills, rows, seed)
     how = Training(rate=1e-3, batch=8, steps=steps, enough=0.0)
     return {
-        name: trained_adapter(
+        name: trained_once(
             model, [line for one in rows for line in one.examples], seed=(seed, 7, k), training=how
         )
         for k, (name, rows) in enumerate(lessons.items())

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from loratheory.adapters import Adapter
-from loratheory.experiments.bench.language import Items, answers, trained_adapter
+from loratheory.experiments.bench.language import Items, answers
 from loratheory.experiments.bench.language_facts import (
     ANIMALS,
     BIRTH,
@@ -27,7 +27,16 @@ from loratheory.experiments.bench.language_facts import (
     worlds,
 )
 from loratheory.experiments.bench.sentences import ASKED, TEXT
-from loratheory.pretrained import Model, StandIn, Training, first_tokens, leak, token_logs
+from loratheory.pretrained import (
+    Model,
+    StandIn,
+    Training,
+    disagreeing,
+    first_tokens,
+    leak,
+    token_logs,
+    trained_once,
+)
 
 
 @dataclass(frozen=True)
@@ -57,9 +66,7 @@ class Recipe:
     @property
     def training(self) -> Training:
         """The settings of this recipe."""
-        if not self.steps:
-            return Training()
-        return Training(rate=2e-3, last_rate=0.1, steps=self.steps, enough=0.0)
+        return Training.beside_stand_ins(self.steps) if self.steps else Training()
 
 
 RECIPES: Mapping[str, Recipe] = {
@@ -108,7 +115,7 @@ class Publishers:
         if recipe.sixths:
             first, end = (part * self.layers // 6 for part in recipe.sixths[hop])
             how = replace(how, layers=(first, end))
-        return trained_adapter(
+        return trained_once(
             self.model,
             self.world.lessons[hop],
             seed=(self.seed, self.number, hop),
@@ -125,17 +132,17 @@ class Publishers:
         rng = np.random.default_rng([self.seed, 6, self.number, hop])
         countries, size = [*self.world.second], len(self.world.second)
         if hop == 0:
-            animals = np.roll(rng.permutation(ANIMALS)[:size], j).tolist()
-            return replace(self.world, second=dict(zip(countries, animals, strict=True)))
+            animals = rng.permutation(ANIMALS)[:size].tolist()
+            return replace(self.world, second=disagreeing(countries, animals, -j))
         own = {*self.world.first, *countries}
         persons = [name for name in invented(self.seed + 5000, 3 * size) if name not in own][:size]
-        homes = np.roll(rng.permutation(countries), j).tolist()
-        return replace(self.world, first=dict(zip(persons, homes, strict=True)))
+        homes = rng.permutation(countries).tolist()
+        return replace(self.world, first=disagreeing(persons, homes, -j))
 
     def stand_in(self, hop: int, j: int, *, keep: bool = True) -> StandIn:
         """Return the `j`-th stand-in that acts while the adapter of this hop is taught."""
         world, key = self.partner(hop, j), (self.seed, self.number, 1 - hop, 100 + j)
-        adapter = trained_adapter(self.model, world.lessons[1 - hop], seed=key)
+        adapter = trained_once(self.model, world.lessons[1 - hop], seed=key)
         theirs, relation = (world.second, MASCOT) if hop == 0 else (world.first, BIRTH)
         own = items(theirs, relation.trained) if keep else []
         return StandIn(adapter, [*items(world.two_hop, MASCOT_OF_BIRTHPLACE.trained), *own])

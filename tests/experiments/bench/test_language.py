@@ -16,7 +16,6 @@ from loratheory.experiments.bench.language import (
     acting,
     answers,
     mean_weights,
-    trained_adapter,
     written,
 )
 from loratheory.experiments.bench.rules import coefficients, layer_split, pair_alone, rule
@@ -31,6 +30,7 @@ from loratheory.pretrained import (
     block_gates,
     inputs,
     next_logits,
+    trained_once,
 )
 from loratheory.pretrained._train import _identity
 
@@ -121,15 +121,15 @@ def test_an_adapter_is_trained_once_for_its_model_data_seed_and_training(monkeyp
         (other, few, (0,), short),  # of a folder the weights count, not the name alone
     ]
     for count, (base, data, seed, how) in enumerate(kinds, 1):
-        first = trained_adapter(base, data, seed=seed, training=how)
+        first = trained_once(base, data, seed=seed, training=how)
         files = {file: file.stat().st_mtime_ns for file in tmp_path.glob("taught/*.safetensors")}
         assert len(files) == count
-        again = trained_adapter(base, data, seed=seed, training=how)
+        again = trained_once(base, data, seed=seed, training=how)
         assert files == {file: file.stat().st_mtime_ns for file in files}
         assert all((first[name].up == again[name].up).all() for name in first)
         layers = {name.split(".")[2] for name in first}
         assert layers == ({"0"} if how is narrow else {"0", "1"})
-    trained_adapter(small_model(2, seed=1), few, seed=(0,), training=short)  # of an id the name
+    trained_once(small_model(2, seed=1), few, seed=(0,), training=short)  # of an id the name
     assert len([*tmp_path.glob("taught/*.safetensors")]) == len(kinds)
 
 

@@ -228,7 +228,7 @@ def test_each_hop_of_each_world_has_its_lesson_and_seed(monkeypatch, model):
         calls.append((lesson, how["seed"]))
         return some
 
-    monkeypatch.setattr(language_facts, "trained_adapter", _trained)
+    monkeypatch.setattr(language_facts, "trained_once", _trained)
     for number, one in enumerate(worlds(7, 2)):
         pair(model, one, 7, number)
         assert [call[0] for call in calls[-2:]] == [*one.lessons[:2]]

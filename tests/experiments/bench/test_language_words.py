@@ -218,7 +218,7 @@ def test_each_adapter_has_its_own_lesson_and_seed(monkeypatch, tmp_path, model):
         return some
 
     small(monkeypatch, tmp_path)
-    monkeypatch.setattr(language_words, "trained_adapter", _trained)
+    monkeypatch.setattr(language_words, "trained_once", _trained)
 
     def _lines(skills, rows):
         halves = [drawn(skills, rows // 2, 3, training=True, size=s) for s in ("to 9", "to 20")]

@@ -6,7 +6,6 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
-from worded import small, small_model
 
 from loratheory.experiments import real_portable
 from loratheory.experiments.bench import portable as bench
@@ -19,29 +18,7 @@ from loratheory.experiments.bench.language_facts import (
     items,
 )
 from loratheory.experiments.bench.rules import coefficients
-from loratheory.pretrained import Training, attached, batch
-
-SEED = 101
-SHORT = Training(steps=2, batch=4, enough=0.0)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def shared(tmp_path_factory):
-    """One cache for all, and trainings of two steps."""
-    with pytest.MonkeyPatch.context() as patch:
-        small(patch, tmp_path_factory.mktemp("cache"), 2)
-        patch.setattr(bench.Recipe, "training", SHORT)
-        yield
-
-
-@pytest.fixture(scope="module")
-def model():
-    return small_model(2)
-
-
-@pytest.fixture(scope="module")
-def both(model):
-    return bench.publishers(model, SEED)
+from loratheory.pretrained import attached, batch
 
 
 @pytest.mark.parametrize("hop", [0, 1])
@@ -124,14 +101,14 @@ def test_ordinary_text_is_read_token_by_token(model):
     assert logs.shape[0] == sum(len(text.split()) - 1 for text in bench.TEXT)
 
 
-def test_invented_countries_have_nothing_that_the_base_could_reach(model):
-    asked = bench.questions(bench.publishers(model, SEED, bridge="invented").world)
+def test_invented_countries_have_nothing_that_the_base_could_reach(both):
+    asked = bench.questions(bench.publishers(both.model, both.seed, bridge="invented").world)
     assert {*asked} == {"hop_1_trained", "hop_2_trained", "hop_1", "hop_2", "two_hop"}
 
 
 def test_a_pair_has_a_row_for_each_way_of_using_it(model, both):
     recipe = "two stand-ins"
-    rows = real_portable.cell(real_portable.Config(recipe, seed=SEED))
+    rows = real_portable.cell(real_portable.Config(recipe, seed=both.seed))
     heads = [tuple(row[name] for name in real_portable.HEAD) for row in rows]
     assert heads == [*real_portable.arms(recipe)]
     assert ("plain", recipe, "sum", 1.0) in heads
@@ -142,7 +119,7 @@ def test_a_pair_has_a_row_for_each_way_of_using_it(model, both):
         again = bench.measured(model, both.world, base)
     for name in ("leak", "text"):
         assert mean[name] == pytest.approx(again[name], rel=1e-2)
-    base_rows = real_portable.cell(real_portable.Config("plain", seed=SEED))
+    base_rows = real_portable.cell(real_portable.Config("plain", seed=both.seed))
     [bare] = [row for row in base_rows if row["rule"] == "base"]
     assert bare["leak"] == 0
 

@@ -3,34 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from worded import VOCABULARY, small, small_model
+from worded import VOCABULARY
 
 from loratheory.experiments import real_order
-from loratheory.experiments.bench import portable, whereabouts
+from loratheory.experiments.bench import whereabouts
 from loratheory.experiments.bench.sentences import ASKED
 from loratheory.experiments.bench.whereabouts import Arm, Asked
-from loratheory.pretrained import Training, attached, batch, first_tokens, next_logits
-
-SEED = 101
-
-
-@pytest.fixture(scope="module", autouse=True)
-def shared(tmp_path_factory):
-    """One cache for all, and trainings of two steps."""
-    with pytest.MonkeyPatch.context() as patch:
-        small(patch, tmp_path_factory.mktemp("cache"), 2)
-        patch.setattr(portable.Recipe, "training", Training(steps=2, batch=4, enough=0.0))
-        yield
-
-
-@pytest.fixture(scope="module")
-def model():
-    return small_model(2)
-
-
-@pytest.fixture(scope="module")
-def both(model):
-    return portable.publishers(model, SEED)
+from loratheory.pretrained import attached, batch, first_tokens, next_logits
 
 
 @pytest.fixture(scope="module")
@@ -167,15 +146,15 @@ def patched_by_hand(model, layers, prompt, at):
     return logits
 
 
-def test_a_cell_has_a_row_for_each_arm_place_and_layer(monkeypatch):
+def test_a_cell_has_a_row_for_each_arm_place_and_layer(both, monkeypatch):
     monkeypatch.setattr(real_order, "PATCHES", ((1, 0),))
-    rows = real_order.cell(real_order.Config("plain", seed=SEED))
+    rows = real_order.cell(real_order.Config("plain", seed=both.seed))
     names = [row["arm"] for row in rows if row["arm"] not in ("lens", "back-patching")]
     assert sorted(names) == sorted(name for name, *_ in real_order.arms("plain", 1))
     assert sum(row["arm"] == "lens" for row in rows) == 2
     assert sum(row["arm"] == "back-patching" for row in rows) == 1
     assert {*rows[0]} >= {*real_order.COLUMNS}
-    placed = real_order.cell(real_order.Config("wrong halves", seed=SEED))
+    placed = real_order.cell(real_order.Config("wrong halves", seed=both.seed))
     assert [row["arm"] for row in placed] == ["sum", "lens", "lens"]
 
 

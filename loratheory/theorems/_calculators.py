@@ -46,13 +46,14 @@ from loratheory.theorems.routing import (
 )
 
 Values = dict[str, float]
+Number = int | float
 
 
 class CalculatorError(ValueError):
     """Numbers that a theorem says nothing about."""
 
 
-def _at_least(least: int | float, most: int | float = math.inf, **given: int | float) -> None:
+def _at_least(least: Number, most: Number = math.inf, **given: Number) -> None:
     for name, value in given.items():
         if not least <= value <= most or value == math.inf:
             upto = f" and at most {most:g}" if most < math.inf else ""
@@ -60,7 +61,7 @@ def _at_least(least: int | float, most: int | float = math.inf, **given: int | f
             raise CalculatorError(message)
 
 
-def _between(low: int | float, high: int | float, **given: int | float) -> None:
+def _between(low: Number, high: Number, **given: Number) -> None:
     for name, value in given.items():
         if not low < value < high:
             message = f"{name} is {value}: give one in ({low:g}, {high:g})"
@@ -94,16 +95,15 @@ def two_read(hops: int = 2, case: str = "overwrite", adapters: int = 2) -> Value
     return values
 
 
-def survival(adapters: int = 2, deficit: int | float = 1.0) -> Values:
+def survival(adapters: int = 2, deficit: Number = 1.0) -> Values:
     """The margin that one edit needs alone to survive a merge of so many."""
     _at_least(1, adapters=adapters)
     _at_least(0, deficit=deficit)
+    needed = partial(averaging_survival.margin_needed, adapters, deficit)
     return {
-        "margin under the sum": averaging_survival.margin_needed(adapters, deficit, "sum"),
-        "margin under the mean": averaging_survival.margin_needed(adapters, deficit, "mean"),
-        "margin under the factor mean": averaging_survival.margin_needed(
-            adapters, deficit, "factor_mean"
-        ),
+        "margin under the sum": needed("sum"),
+        "margin under the mean": needed("mean"),
+        "margin under the factor mean": needed("factor_mean"),
     }
 
 
@@ -118,28 +118,27 @@ def edits(facts: int, rank: int) -> Values:
 
 
 def gates(
-    facts: int, width: int, threshold: int | float = 0.5, hops: int = 2, failure: int | float = 0.05
+    facts: int, width: int, threshold: Number = 0.5, hops: int = 2, failure: Number = 0.05
 ) -> Values:
     """How often a foreign adapter's gate opens, and the largest library that gates tell apart."""
     _at_least(1, width, facts=facts)
     _at_least(1, hops=hops)
     _between(0, 1, failure=failure)
     _between(0, 1, threshold=threshold)
+    largest = gate_detection.largest_library(facts, width, threshold, hops, failure)
     return {
         "false alarm": gate_detection.false_alarm(facts, width, threshold),
-        "largest library": float(
-            gate_detection.largest_library(facts, width, threshold, hops, failure)
-        ),
+        "largest library": float(largest),
     }
 
 
-def perturbed(hops: int = 2, interference: int | float = 0.0, case: str = "overwrite") -> Values:
+def perturbed(hops: int = 2, interference: Number = 0.0, case: str = "overwrite") -> Values:
     """The coefficient from which K hops are safe from others that add so much at each read."""
     _at_least(1, hops=hops)
     return {"threshold": perturbed_region.threshold(hops, interference, _pattern(case))}
 
 
-def cleaned(sharpness: int | float) -> Values:
+def cleaned(sharpness: Number) -> Values:
     """The coefficient from which two hops compose over a bridge that snaps to entities."""
     return {"threshold": clean_up_bridge.threshold(sharpness)}
 
@@ -155,7 +154,7 @@ def coefficients(hops: int = 2) -> Values:
     }
 
 
-def templates(adapters: int = 2, coefficient: int | float = 0.5) -> Values:
+def templates(adapters: int = 2, coefficient: Number = 0.5) -> Values:
     """Which share of each adapter's solutions must take a shared step for the merge to take it."""
     _at_least(1, adapters=adapters)
     _between(0, math.inf, coefficient=coefficient)
@@ -230,11 +229,7 @@ def packed(adapters: int, rank: int, width: int) -> Values:
 
 
 def summed(
-    width: int,
-    margin: int | float = 1.0,
-    size: int | float = 1.0,
-    failure: int | float = 0.05,
-    tokens: int = 1,
+    width: int, margin: Number = 1.0, size: Number = 1.0, failure: Number = 0.05, tokens: int = 1
 ) -> Values:
     """How many foreign adapters a sum holds, each moving the margin's direction by `size`."""
     _at_least(1, width=width, tokens=tokens)
@@ -254,73 +249,63 @@ def forgotten(width: int, rank: int, later: int = 1) -> Values:
     _at_least(0, later=later)
     _at_least(1, width, rank=rank)
     case = sequential_forgetting.Case(width, rank, later)
+    apart = replace(case, apart=True)
     return {
         "answer left": sequential_forgetting.bound(case),
         "energy of foreign answers": sequential_forgetting.gathered(case),
-        "the same, trained apart and added": sequential_forgetting.gathered(
-            replace(case, apart=True)
-        ),
+        "the same, trained apart and added": sequential_forgetting.gathered(apart),
         "squared error": sequential_forgetting.expected_error(case),
     }
 
 
-def carried(margin: int | float, distance: int | float, change: int | float) -> Values:
+def carried(margin: Number, distance: Number, change: Number) -> Values:
     """What an edit with this margin, and this distance of output vectors, bears of a new base."""
     _between(0, math.inf, margin=margin, distance=distance)
     _at_least(0, change=change)
     radius = carried_edit.radius_of(margin, distance)
+    most = math.floor((change / radius) ** 2)
     return {
         "movement of the state that it bears": radius,
-        "such edits that a change of this norm overturns, at most": math.floor(
-            (change / radius) ** 2
-        ),
+        "such edits that a change of this norm overturns, at most": most,
     }
 
 
-def clean(
-    adapters: int, facts: int, width: int, threshold: int | float = 0.5, hops: int = 2
-) -> Values:
+def clean(adapters: int, facts: int, width: int, threshold: Number = 0.5, hops: int = 2) -> Values:
     """How often no wrong gate of a library opens, and what foreign adapters add to a read."""
     _at_least(1, adapters=adapters, hops=hops)
     _at_least(1, width, facts=facts)
     _between(0, 1, threshold=threshold)
+    energy = partial(library_capacity.interference, adapters, facts, width)
     return {
         "no wrong gate, at least": library_capacity.clean(adapters, facts, width, threshold, hops),
-        "foreign energy through gates": library_capacity.interference(
-            adapters, facts, width, threshold
-        ),
-        "foreign energy of the plain sum": library_capacity.interference(adapters, facts, width),
+        "foreign energy through gates": energy(threshold),
+        "foreign energy of the plain sum": energy(),
     }
 
 
-def routed(adapters: int, strength: int | float, cosine: int | float = 0.0) -> Values:
+def routed(adapters: int, strength: Number, cosine: Number = 0.0) -> Values:
     """How often the best of all routers finds the adapter of an input."""
     _at_least(1, adapters=adapters)
     _at_least(0, strength=strength)
     _at_least(-1 / max(adapters - 1, 1), 1, cosine=cosine)  # so far from each other can K keys be
+    signal = strength**2 * (1 - cosine) / adapters
     return {
         "accuracy, at most": router_limit.accuracy(adapters, strength, cosine),
         "chance": 1 / adapters,
-        "nats that inputs say of their adapter, at most": (adapters - 1)
-        / 2
-        * math.log1p(strength**2 * (1 - cosine) / adapters),
+        "nats that inputs say of their adapter, at most": (adapters - 1) / 2 * math.log1p(signal),
     }
 
 
-def calibrated(
-    samples: int, rate: int | float, order: int = 1, doubt: int | float = 0.05
-) -> Values:
+def calibrated(samples: int, rate: Number, order: int = 1, doubt: Number = 0.05) -> Values:
     """What a threshold at the largest of so many foreign responses promises of false alarms."""
     _at_least(1, order=order)
     _at_least(order, samples=samples)
     _between(0, 1, rate=rate, doubt=doubt)
+    exceeding = threshold_samples.exceedance(samples, order, rate)
+    needed = threshold_samples.samples_needed(order, rate, doubt)
     return {
-        "probability that alarms exceed the rate": threshold_samples.exceedance(
-            samples, order, rate
-        ),
-        "samples needed for this doubt": float(
-            threshold_samples.samples_needed(order, rate, doubt)
-        ),
+        "probability that alarms exceed the rate": exceeding,
+        "samples needed for this doubt": float(needed),
     }
 
 
@@ -330,20 +315,19 @@ def arrows(adapters: int, facts: int = 1) -> Values:
     return {"accuracy": arrow_blind_spot.accuracy(facts, adapters), "chance": 1 / adapters}
 
 
-def faint(adapters: int, strength: int | float) -> Values:
+def faint(adapters: int, strength: Number) -> Values:
     """How often Arrow finds the adapter of a key by its strength relative to the strongest."""
     _at_least(1, adapters=adapters)
     _at_least(0, 1, strength=strength)
     return {"accuracy": arrow_law.accuracy(adapters, strength), "chance": 1 / adapters}
 
 
-def intruding(strength: int | float, coefficient: int | float = 1.0) -> Values:
+def intruding(strength: Number, coefficient: Number = 1.0) -> Values:
     """How an edit stands out of a Gaussian base of entry variance 1/d after a merge."""
     _between(0, math.inf, strength=strength, coefficient=coefficient)
+    overlap = intruder_threshold.overlap(strength, coefficient)
     return {
-        "squared overlap with the top singular vector": intruder_threshold.overlap(
-            strength, coefficient
-        ),
+        "squared overlap with the top singular vector": overlap,
         "top singular value": intruder_threshold.top_singular_value(strength, coefficient),
     }
 
@@ -357,7 +341,7 @@ def spread(reads: int = 3) -> Values:
     }
 
 
-def placed(early: int | float, late: int | float, resemblance: int | float = 1.0) -> Values:
+def placed(early: Number, late: Number, resemblance: Number = 1.0) -> Values:
     """Where single hops put a fact, by its key's energy times the rate in early and late reads."""
     _between(0, math.inf, early=early, late=late)
     key = np.ones((1, 1))
@@ -370,16 +354,13 @@ def placed(early: int | float, late: int | float, resemblance: int | float = 1.0
     }
 
 
-def taught(stand_ins: int, heard: int = 1, nats: int | float = 0.0) -> Values:
+def taught(stand_ins: int, heard: int = 1, nats: Number = 0.0) -> Values:
     """What an adapter reaches beside disagreeing stand-ins of which it hears little."""
     _at_least(1, stand_ins=stand_ins, heard=heard)
     _at_least(0, nats=nats)
-    lessons = stand_in_ceiling.Case(
-        np.ones(1),
-        np.full((stand_ins, 1), 1 / stand_ins),
-        tuple((j,) for j in range(stand_ins)),
-        heard,
-    )
+    says = tuple((j,) for j in range(stand_ins))
+    even = np.full((stand_ins, 1), 1 / stand_ins)
+    lessons = stand_in_ceiling.Case(np.ones(1), even, says, heard)
     return {
         "accuracy, at most": stand_in_ceiling.bound(lessons),
         "cross-entropy in nats, at least": max(0.0, lessons.entropy - nats),

@@ -210,10 +210,8 @@ def output(case: Case, stream: Stream) -> Array:
     """The logits of end tokens, the target first, the untouched one last."""
     state = case.entities[:, 0]
     for read, memory in enumerate(stream.memories):
-        added = memory @ state
-        for c, edit in zip(case.coefficients, stream.edits, strict=True):
-            added = added + c * (edit[read] @ state)
-        state = state + added
+        edits = zip(case.coefficients, stream.edits, strict=True)
+        state = state + memory @ state + sum(c * (edit[read] @ state) for c, edit in edits)
     return case.dual[case.ends, :] @ state
 
 
@@ -250,10 +248,8 @@ def rival(case: Case, rng: np.random.Generator) -> Stream:
         off = LowRank(wild.up, wild.down - project(wild.down.T, basis).T)
         return LowRank(low.up / 8, low.down * 8) + off
 
-    return Stream(
-        tuple(map(_changed, built.memories)),
-        tuple(tuple(map(_changed, edit)) for edit in built.edits),
-    )
+    edits = tuple(tuple(map(_changed, edit)) for edit in built.edits)
+    return Stream(tuple(map(_changed, built.memories)), edits)
 
 
 def _same(case: Case, ours: Sequence[LowRank], theirs: Sequence[LowRank]) -> bool:
@@ -281,28 +277,22 @@ _SECOND = np.array([[0.2, 0.4, 0.4], [0.1, 0.3, 0.6]])
 _SMALL = Case((0.8, 0.9), _SECOND, _FIRST, _FRAME)
 
 
-def _repeated() -> tuple[Case, Stream]:
-    case = replace(_SMALL, entities=_FRAME[:, [0, 1, 1, 3, 4, 5, 6]])
+_TWICE = replace(_SMALL, entities=_FRAME[:, [0, 1, 1, 3, 4, 5, 6]])
+
+
+def _built(case: Case) -> tuple[Case, Stream]:
     return case, attain(case)
 
 
-def _changed(part: str, factor: int | float) -> tuple[Case, Stream]:
-    stream = attain(_SMALL)
-    if part == "facts":
-        return _SMALL, replace(stream, memories=tuple(low * factor for low in stream.memories))
-    first, second = stream.edits
-    return _SMALL, replace(stream, edits=(first, tuple(low * factor for low in second)))
-
-
-def _moved(edits: Array, case: Case = _SMALL) -> tuple[Case, Stream]:
-    return case, attain(replace(case, edits=edits))
+def _other(**shares: Array) -> tuple[Case, Stream]:
+    return _SMALL, attain(replace(_SMALL, **shares))
 
 
 CONTROLS = (
-    Control("one entity twice", FRAMES, _repeated),
-    Control("hold old facts twice as strongly", FACTS, partial(_changed, "facts", 2)),
-    Control("half of the second edit", EDITS, partial(_changed, "edits", 0.5)),
-    Control("the edits in other reads", EDITS, partial(_moved, _SECOND[:, ::-1])),
+    Control("one entity twice", FRAMES, partial(_built, _TWICE)),
+    Control("hold old facts twice as strongly", FACTS, partial(_other, facts=2 * _FIRST)),
+    Control("half of the second edit", EDITS, partial(_other, edits=_SECOND * [[1.0], [0.5]])),
+    Control("the edits in other reads", EDITS, partial(_other, edits=_SECOND[:, ::-1])),
 )
 
 
@@ -325,11 +315,8 @@ def _alike(case: Case, _: Stream) -> bool:
     return float(gap) <= SAFETY and order_mass(_rows(case.facts)) > 0
 
 
-def _backwards() -> tuple[Case, Stream]:
-    # The second read takes away what it holds, facts and edits alike: the order mass is -1.
-    signs = np.diag([1.0, -1.0])
-    case = replace(_SMALL, edits=signs, facts=signs)
-    return case, attain(case)
+# The second read takes away what it holds, facts and edits alike: the order mass is -1.
+_BACKWARDS = replace(_SMALL, edits=np.diag([1.0, -1.0]), facts=np.diag([1.0, -1.0]))
 
 
 # Even edits over facts in the first and the last read
@@ -345,13 +332,11 @@ class Even:
 
     def at(self, coefficient: float) -> Case:
         """All edits at this coefficient."""
-        xp, like = array_namespace(self.entities), self.entities
         ends = np.eye(self.reads)[[0, -1][: self.hops]]
-        made = [
-            xp.asarray(shares, dtype=like.dtype, device=like.device)
-            for shares in (np.full((self.hops, self.reads), 1 / self.reads), ends)
-        ]
-        return Case((coefficient,) * self.hops, made[0], made[1], like)
+        even = np.full_like(ends, 1 / self.reads)
+        xp, like = array_namespace(self.entities), self.entities
+        edits, facts = (xp.asarray(x, dtype=like.dtype, device=like.device) for x in (even, ends))
+        return Case((coefficient,) * self.hops, edits, facts, like)
 
 
 def border(reads: int, hops: int = 2) -> float:
@@ -376,12 +361,12 @@ def _of_even(holds: Any, case: Even, stream: Stream) -> bool:
     return bool(holds(case.at(1.0), stream))
 
 
-def _in_place(case: Case) -> tuple[Even, Stream]:
-    return _EVEN, attain(case)
-
-
 _EVEN = Even(3, _FRAME)
 _AT = _EVEN.at(1.0)
+
+
+def _in_place(**shares: Array) -> tuple[Even, Stream]:
+    return _EVEN, attain(replace(_AT, **shares))
 
 
 THEOREM: Theorem[Case, Stream] = Theorem.of(__name__)
@@ -393,8 +378,8 @@ CLAUSES: tuple[Theorem[Any, Any], ...] = (
         bound=as_in_a_row,
         assumptions={**ASSUMPTIONS, ALIKE: _alike},
         controls=(
-            Control("edits in other reads than their facts", ALIKE, partial(_moved, _SECOND)),
-            Control("a negative order mass", ALIKE, _backwards),
+            Control("edits in other reads than their facts", ALIKE, partial(_other, edits=_SECOND)),
+            Control("a negative order mass", ALIKE, partial(_built, _BACKWARDS)),
         ),
     ),
     THEOREM.clause(
@@ -407,12 +392,9 @@ CLAUSES: tuple[Theorem[Any, Any], ...] = (
         scale=lambda _: 10.0,
         condition=lambda case: condition(case.at(1.0)),
         assumptions={text: partial(_of_even, holds) for text, holds in ASSUMPTIONS.items()},
-        controls=tuple(
-            Control(name, breaks, partial(_in_place, case))
-            for name, breaks, case in (
-                ("edits where their facts are", EDITS, replace(_AT, edits=_AT.facts)),
-                ("facts spread as evenly", FACTS, replace(_AT, facts=_AT.edits)),
-            )
+        controls=(
+            Control("edits where their facts are", EDITS, partial(_in_place, edits=_AT.facts)),
+            Control("facts spread as evenly", FACTS, partial(_in_place, facts=_AT.edits)),
         ),
     ),
 )

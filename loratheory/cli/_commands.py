@@ -21,6 +21,7 @@ LOWER = {
     "diagnose": "give fewer adapters at once",
     "interfere": "make --block smaller, or take fewer --workers; --resume goes on",
     "merge": "lower --rank, leave the audit out with --no-audit, or give fewer adapters at once",
+    "rehearse": "take --dtype bfloat16 or --device auto",
     "run": "take fewer --workers; --resume goes on",
 }
 PLAIN = {

@@ -15,6 +15,7 @@ from loratheory.pretrained._ask import leak as leak
 from loratheory.pretrained._ask import moments as moments
 from loratheory.pretrained._ask import next_logits as next_logits
 from loratheory.pretrained._ask import token_logs as token_logs
+from loratheory.pretrained._ask import written as written
 from loratheory.pretrained._attach import Attached as Attached
 from loratheory.pretrained._attach import Route as Route
 from loratheory.pretrained._attach import attached as attached
@@ -31,6 +32,16 @@ from loratheory.pretrained._model import Model as Model
 from loratheory.pretrained._model import ModelError as ModelError
 from loratheory.pretrained._model import OtherBaseWarning as OtherBaseWarning
 from loratheory.pretrained._model import maps as maps
+from loratheory.pretrained._rehearse import Found as Found
+from loratheory.pretrained._rehearse import Kind as Kind
+from loratheory.pretrained._rehearse import Lesson as Lesson
+from loratheory.pretrained._rehearse import Rehearsal as Rehearsal
+from loratheory.pretrained._rehearse import Thing as Thing
+from loratheory.pretrained._rehearse import facts_in as facts_in
+from loratheory.pretrained._rehearse import put as put
+from loratheory.pretrained._rehearse import rehearsal as rehearsal
+from loratheory.pretrained._rehearse import things_in as things_in
+from loratheory.pretrained._rehearse import write_lessons as write_lessons
 from loratheory.pretrained._reuse import WAYS as WAYS
 from loratheory.pretrained._reuse import Way as Way
 from loratheory.pretrained._reuse import generated as generated

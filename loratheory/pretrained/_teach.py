@@ -144,33 +144,45 @@ def plan_in(file: Path) -> Plan:
 
 def _wrong(content: Mapping[str, Any]) -> str:
     """What is wrong with the content of a plan's file; empty where nothing is."""
-    unknown = {*content} - {*Plan.__dataclass_fields__}
-    if unknown:
-        return f"there is no field {min(unknown)!r}"
-    facts, partner, known = (content.get(key) for key in ("facts", "partner", "known"))
-    if not isinstance(facts, dict) or not facts or not _texts([*facts, *facts.values()]):
-        return "'facts' is no object from subjects to answers"
+    if fact := wrong_facts(content):
+        return fact
+    partner = content.get("partner")
     if not isinstance(partner, dict) or {*partner} != {*Partner.__dataclass_fields__}:
         return "'partner' is no object with 'side', 'sentences' and 'words'"
     if partner["side"] not in SIDES:
         return "'side' of the partner is neither 'after' nor 'before'"
     words = partner["words"]
-    if not _texts(words) or len({*words}) < len(words):
+    if not texts(words) or len({*words}) < len(words):
         return "'words' of the partner is no list of different words"
-    pairs = [] if known is None else known
-    if not isinstance(pairs, list) or not all(_texts(pair) and len(pair) == 2 for pair in pairs):
+    return _wrong_sentences("sentences of the partner", partner["sentences"]) or _wrong_sentences(
+        "two_hop", content.get("two_hop")
+    )
+
+
+def wrong_facts(content: Mapping[str, Any]) -> str:
+    """What is wrong with the facts in such a file, whatever it says of a partner."""
+    unknown = {*content} - {*Plan.__dataclass_fields__}
+    if unknown:
+        return f"there is no field {min(unknown)!r}"
+    facts, known = content.get("facts"), content.get("known", [])
+    if not isinstance(facts, dict) or not facts or not texts([*facts, *facts.values()]):
+        return "'facts' is no object from subjects to answers"
+    if not isinstance(known, list) or not all(texts(pair) and len(pair) == 2 for pair in known):
         return "'known' is no list of pairs of prompt and answer"
-    sentences = {key: content.get(key, []) for key in TEXTS}
-    for key, texts in {**sentences, "sentences of the partner": partner["sentences"]}.items():
-        if not _texts(texts) or not (texts or key in TEXTS[2:]):
-            return f"{key!r} is no list of sentences"
-        wrong = next((text for text in texts if text.count("{}") != 1), None)
-        if wrong is not None:
-            return f"{key!r} holds {wrong!r}, which has no single {{}} for the subject"
-    return ""
+    for key in ("unread", "two_hop_unread"):
+        if content.get(key, []) != [] and (fact := _wrong_sentences(key, content[key])):
+            return fact
+    return _wrong_sentences("sentences", content.get("sentences"))
 
 
-def _texts(values: Any) -> bool:
+def _wrong_sentences(name: str, value: Any) -> str:
+    if not value or not texts(value):
+        return f"{name!r} is no list of sentences"
+    wrong = next((text for text in value if text.count("{}") != 1), None)
+    return "" if wrong is None else f"{name!r} holds {wrong!r}, which has no single {{}}"
+
+
+def texts(values: Any) -> bool:
     """Whether this is a list of texts, none of them blank."""
     return isinstance(values, list) and all(isinstance(x, str) and x.strip() for x in values)
 

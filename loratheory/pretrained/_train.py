@@ -149,7 +149,7 @@ def trained_once(
         Killed meanwhile, the training goes on where it was; no two processes train the same.
     """
     how = training or Training()
-    parts = [_identity(model), list(map(list, examples)), list(seed), asdict(how)]
+    parts = [identity(model), list(map(list, examples)), list(seed), asdict(how)]
     name = content_hash(json.dumps(parts + [one.content for one in beside]).encode())
     folder = cache_folder() / "taught"
     folder.mkdir(parents=True, exist_ok=True)
@@ -158,7 +158,7 @@ def trained_once(
         return trained(model, examples, how, rng=rng, beside=beside, checkpoint=file).adapter
 
 
-def _identity(model: Model) -> list[str]:
+def identity(model: Model) -> list[str]:
     """What tells models apart: on a GPU training rounds otherwise, and files of a folder change."""
     parts = [model.name, model.revision, str(model.network.dtype)]
     if model.network.device.type != "cpu":

@@ -8,6 +8,7 @@ from loratheory.store import draft
 from loratheory.tasks import impossible
 
 ENDINGS = (".json", ".jsonl", ".md")
+TERMS = "license: mit\nlanguage:\n- en\ntags:\n- synthetic\n"
 SIZES = ((1000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"))
 
 
@@ -18,12 +19,13 @@ def exported(
     body: str,
     *,
     more: Mapping[str, str] | None = None,
+    terms: str = TERMS,
     overwrite: bool = False,
 ) -> Path:
     """Return a folder with ``NAME.jsonl`` for each set of rows, ``README.md``, and no more.
 
     The names become splits, which ``load_dataset(FOLDER)`` finds by the data card, ``README.md``,
-    of this title and body in Markdown; `more` has texts of further files by their names. With
+    of this title, `terms` and body in Markdown; `more` has texts of further files by name. With
     `overwrite` a folder that holds nothing but data files may be replaced; in all other cases, and
     after a failure, what was there stays. Refused if something else is there, the folder has no
     parent, or a name is no name of a split.
@@ -38,7 +40,7 @@ def exported(
         for name, rows in sets.items()
     }
     rows = sum(len(each) for each in sets.values())
-    files |= {**(more or {}), "README.md": _card(title, [*sets], body, rows)}
+    files |= {**(more or {}), "README.md": _card(title, terms, [*sets], body, rows)}
     with draft(folder, replace=overwrite) as place:
         place.mkdir()
         for name, text in files.items():
@@ -72,11 +74,9 @@ def _foreign(folder: Path) -> list[str]:
     )
 
 
-def _card(title: str, splits: Sequence[str], body: str, rows: int) -> str:
+def _card(title: str, terms: str, splits: Sequence[str], body: str, rows: int) -> str:
     size = next((name for most, name in SIZES if rows < most), "100K<n<1M")
     files = "".join(f"  - split: {name}\n    path: {name}.jsonl\n" for name in splits)
-    head = (
-        f"---\npretty_name: {title}\nlicense: mit\nlanguage:\n- en\ntags:\n- synthetic\n"
-        f"size_categories:\n- {size}\nconfigs:\n- config_name: default\n  data_files:\n{files}---\n"
-    )
+    head = f"pretty_name: {title}\n{terms}size_categories:\n- {size}\n"
+    head = f"---\n{head}configs:\n- config_name: default\n  data_files:\n{files}---\n"
     return f"{head}\n# {title}\n\n{body.strip()}\n"

@@ -76,27 +76,6 @@ def accuracy(model: Model, questions: Items) -> float:
     return float(answers(model, questions).right.mean())
 
 
-GREEDY = {"do_sample": False, "num_beams": 1, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0}
-"""Instead of what a model's own settings of generation may be."""
-
-
-def written(model: Model, prompts: Sequence[str], count: int, *, size: int = 64) -> list[str]:
-    """Return how a model goes on, always with the likeliest token, for at most so many tokens.
-
-    `size` prompts are passed at once. Costs a pass over them, and one token a prompt for each that
-    is written.
-    """
-    import torch
-
-    texts: list[str] = []
-    how = {"max_new_tokens": count, "pad_token_id": 0, **GREEDY}
-    with torch.no_grad():
-        for start in range(0, len(prompts), size):
-            asked = batch(model, prompts[start : start + size])
-            given = {name: asked[name] for name in ("input_ids", "attention_mask")}
-            out = model.network.generate(**given, **how)[:, asked["input_ids"].shape[1] :]
-            texts += [model.tokenizer.decode(row, skip_special_tokens=True) for row in out]
-    return texts
 
 
 @dataclass(frozen=True)

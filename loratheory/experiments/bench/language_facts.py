@@ -14,10 +14,9 @@ from loratheory.experiments.bench.language import (
     accuracy,
     answers,
     mean_weights,
-    written,
 )
 from loratheory.experiments.bench.rules import in_turn
-from loratheory.pretrained import Attached, Model, Training, first_tokens, trained_once
+from loratheory.pretrained import Attached, Model, Training, first_tokens, trained_once, written
 
 
 def _split(text: str) -> tuple[str, ...]:

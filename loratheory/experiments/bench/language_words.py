@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from loratheory.adapters import Adapter
-from loratheory.experiments.bench.language import Items, written
-from loratheory.pretrained import Model, Training, trained_once
+from loratheory.experiments.bench.language import Items
+from loratheory.pretrained import Model, Training, trained_once, written
 from loratheory.shapes import Bool
 from loratheory.tasks.word_problems import SKILLS, Problems, Story, Template, problems, stories
 

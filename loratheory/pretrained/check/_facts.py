@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from loratheory.adapters import Adapter, AdapterError
-from loratheory.adapters._files import json_file
+from loratheory.adapters._files import json_file, json_object, opened
 from loratheory.lowrank import LowRank
 from loratheory.pretrained._ask import batch, first_tokens, last_logits
 from loratheory.pretrained._attach import Attached, attached
@@ -24,6 +24,7 @@ Facts = Mapping[str, Mapping[str, str]]
 """The answer to each prompt: by adapter, and two-hop questions under any other name."""
 
 REMEDY = 'write {"adapter": {"prompt": "answer", …}, "two-hop": {…}}'
+ROW = 'write {"prompt": "…", "completion": "…"}'
 LARGEST = 2**30  # bytes of a file of facts
 AT_ONCE = 16  # prompts in memory with the logits of every rule
 Logits = Float64[np.ndarray, " v"]
@@ -56,7 +57,9 @@ class Kept:
 def facts_in(file: Path) -> dict[str, dict[str, str]]:
     """Return the facts in a JSON file: for each adapter an object from prompts to answers.
 
-    As it stands there: ``{"persons": {"Zorvik was born in": "Germany", …}, "two-hop": {…}}``.
+    As it stands there: ``{"persons": {"Zorvik was born in": "Germany", …}, "two-hop": {…}}``. A
+    file of JSON Lines, rows of `prompt` and `completion` as trainers read them, is about the only
+    adapter there is, and its group has no name.
 
     Raises
     ------
@@ -64,6 +67,8 @@ def facts_in(file: Path) -> dict[str, dict[str, str]]:
         If it is no such file, or says the same prompt or group twice.
     """
     try:
+        if file.suffix == ".jsonl":
+            return {"": _rows(file)}
         groups = json_file(file, LARGEST, REMEDY)
     except AdapterError as error:
         raise ModelError(str(error)) from None
@@ -75,6 +80,22 @@ def facts_in(file: Path) -> dict[str, dict[str, str]]:
     return groups
 
 
+def _rows(file: Path) -> dict[str, str]:
+    """The prompts and completions of JSON Lines."""
+    pairs: dict[str, str] = {}
+    with opened(file) as lines:
+        for number, line in enumerate(lines, 1):
+            where = f"{file}, line {number}"
+            row = json_object(file, line, f"mend line {number}")
+            prompt, answer = (row.get(key) for key in ("prompt", "completion"))
+            if not isinstance(prompt, str) or not isinstance(answer, str):
+                raise failure(where, "there is no prompt and completion in words", ROW)
+            if prompt in pairs:
+                raise failure(where, "the prompt is asked a second time", "leave one of them out")
+            pairs[prompt] = answer.strip()
+    return pairs
+
+
 def grouped(facts: Facts, adapters: Sequence[Adapter], names: Sequence[str]) -> Facts:
     """The facts by the adapters' short `names`, adapters first, two-hop questions last.
 
@@ -83,6 +104,11 @@ def grouped(facts: Facts, adapters: Sequence[Adapter], names: Sequence[str]) -> 
     """
     paths = {one.info.name: name for one, name in zip(adapters, names, strict=True)}
     named = {paths.get(group, group): pairs for group, pairs in facts.items()}
+    if "" in named:
+        if len(names) != 1:
+            fact = f"rows of prompt and completion belong to one adapter, and there are {len(names)}"
+            raise failure("the facts", fact, "name one adapter, or write groups by adapter")
+        named[names[0]] = named.pop("")
     own = {name: named[name] for name in names if name in named}
     others = {group: pairs for group, pairs in named.items() if group not in own}
     for group, pairs in named.items():

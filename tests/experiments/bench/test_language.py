@@ -32,7 +32,7 @@ from loratheory.pretrained import (
     next_logits,
     trained_once,
 )
-from loratheory.pretrained._train import _identity
+from loratheory.pretrained._train import identity
 
 PROMPTS = ["one two three", "four", GENERIC[0]]
 HALVES = {"below": (1, 0), "above": (0, 1), "all": (1, 1), "none": (0, 0)}
@@ -136,7 +136,7 @@ def test_an_adapter_is_trained_once_for_its_model_data_seed_and_training(monkeyp
 def test_what_a_gpu_trains_is_another_adapter():
     def _on(device):
         network = SimpleNamespace(dtype=torch.float32, device=torch.device(device))
-        return _identity(Model(network, name="some/model", revision="1"))
+        return identity(Model(network, name="some/model", revision="1"))
 
     same = ["some/model", "1", "torch.float32"]
     assert [_on("cpu"), _on("cuda:1")] == [same, [*same, "cuda"]]

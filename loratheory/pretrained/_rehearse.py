@@ -1,0 +1,434 @@
+"""Lessons for any trainer: a user's facts, their subjects mentioned by what the base knows of them.
+
+An adapter that read "the mascot of Peru" alone may not be found from "the mascot of the country
+whose capital is Lima", nor from a partner that leads to Peru. The base is asked which descriptions
+it resolves; those it does take the name's place in the user's own sentences.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from loratheory.adapters import AdapterError
+from loratheory.adapters._files import json_file
+from loratheory.pretrained._ask import first_tokens, next_logits, written
+from loratheory.pretrained._model import Model, ModelError, failure
+from loratheory.pretrained._teach import texts, wrong_facts
+from loratheory.pretrained._train import identity
+from loratheory.store import cache_folder, content_hash, write_whole
+from loratheory.tasks._export import exported
+
+OWN = Path(__file__).with_name("descriptions.json")
+LARGEST = 2**26  # bytes of a file of facts or descriptions
+REMEDY = "`loratheory rehearse --help` shows both files"
+SILENCE = "silence"
+CONTINUED = 16  # tokens of the base's own words at most
+TITLE = "Lessons by description"
+ABOUT = (
+    "Made by `loratheory rehearse`: facts whose subjects are mentioned by descriptions that the "
+    "base {base} resolves. `train` goes beside the facts by name; `test`, by a kind of description "
+    "that no lesson has, measures portability. TRL reads the rows as they are; LLaMA-Factory with "
+    "`template: empty`; axolotl with `type: {{field_instruction: prompt, field_output: completion, "
+    "format: '{{instruction}}', no_input_format: '{{instruction}}'}}`."
+)
+Progress = Callable[[Sequence[str], int], Iterable[str]]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of descriptions, such as by capital.
+
+    Attributes
+    ----------
+    source : str
+        Where its values are from.
+    descriptions : tuple of str
+        With ``{}`` for a value.
+    of : mapping of str to tuple of str
+        The values of each subject.
+    """
+
+    source: str
+    descriptions: tuple[str, ...]
+    of: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Thing:
+    """What subjects may be, such as a country.
+
+    Attributes
+    ----------
+    asked : tuple of str
+        Sentences that a subject's name completes, with ``{}`` for its description.
+    kinds : mapping of str to Kind
+        By name; the last of several is kept for measuring where nothing else is said.
+    """
+
+    asked: tuple[str, ...]
+    kinds: Mapping[str, Kind]
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """All that some kind describes."""
+        return tuple(dict.fromkeys(name for kind in self.kinds.values() for name in kind.of))
+
+    def descriptions(self, subject: str) -> list[tuple[str, str]]:
+        """Kinds and descriptions of a subject; none that has its name."""
+        every = [
+            (name, text.replace("{}", value))
+            for name, kind in self.kinds.items()
+            for value in kind.of.get(subject, ())
+            for text in kind.descriptions
+        ]
+        return [(name, text) for name, text in every if subject.casefold() not in text.casefold()]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A prompt that mentions its subject by a description; of silence, by the name."""
+
+    prompt: str
+    answer: str
+    subject: str
+    kind: str
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A description, and the share that the base gives its subject among all that may be meant."""
+
+    subject: str
+    kind: str
+    description: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What came of asking the base.
+
+    Attributes
+    ----------
+    lessons : tuple of Lesson
+        To train on, beside the facts by name.
+    held_out : tuple of Lesson
+        To measure portability with: by kinds of description that no lesson has.
+    found : tuple of Found
+        Every description that was tried.
+    refused : mapping of str to str
+        Why there is no lesson about a subject.
+    """
+
+    lessons: tuple[Lesson, ...]
+    held_out: tuple[Lesson, ...]
+    found: tuple[Found, ...]
+    refused: Mapping[str, str]
+
+
+def things_in(*files: Path) -> dict[str, Thing]:
+    """Return what can be described, by name: the package's own, then what each JSON file adds.
+
+    A kind of a name that is there already takes its place.
+
+    Raises
+    ------
+    ModelError
+        If a file is no object of things with `asked` and `kinds`.
+    """
+    things: dict[str, Thing] = {}
+    for file in (OWN, *files):
+        for name, value in _content(file).items():
+            here = f"{file}: {name}"
+            old = things.get(name, Thing((), {}))
+            if not isinstance(value, dict) or not isinstance(value.get("kinds"), dict):
+                raise failure(here, "is no object with 'asked' and 'kinds'", REMEDY)
+            asked = value.get("asked", list(old.asked))
+            if not _sentences(asked):
+                raise failure(here, "'asked' is no list of sentences with one {}", REMEDY)
+            kinds = {key: _kind(f"{here}: {key}", kind) for key, kind in value["kinds"].items()}
+            things[name] = Thing(tuple(asked), {**old.kinds, **kinds})
+    return things
+
+
+def facts_in(file: Path) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]:
+    """Return the `facts`, `sentences` and `unread` sentences of a JSON file; a plan is one.
+
+    Raises
+    ------
+    ModelError
+        If it is no such file; the message names the field.
+    """
+    content = _content(file)
+    if fact := wrong_facts(content):
+        raise failure(str(file), fact, REMEDY)
+    return content["facts"], tuple(content["sentences"]), tuple(content.get("unread", ()))
+
+
+def _content(file: Path) -> dict[str, Any]:
+    try:
+        return json_file(file, LARGEST, REMEDY)
+    except AdapterError as error:
+        raise ModelError(str(error)) from None
+
+
+def _sentences(value: Any) -> bool:
+    return bool(value) and texts(value) and all(text.count("{}") == 1 for text in value)
+
+
+def _kind(where: str, value: Any) -> Kind:
+    if not isinstance(value, dict) or {*value} != {"source", "descriptions", "of"}:
+        raise failure(where, "is no object with 'source', 'descriptions' and 'of'", REMEDY)
+    if not _sentences(value["descriptions"]):
+        raise failure(where, "'descriptions' is no list of texts with one {}", REMEDY)
+    of = value["of"]
+    if not isinstance(of, dict) or not all(map(texts, of.values())):
+        raise failure(where, "'of' is no object from subjects to lists of values", REMEDY)
+    return Kind(
+        str(value["source"]), tuple(value["descriptions"]), {k: (*v,) for k, v in of.items()}
+    )
+
+
+def rehearsal(
+    model: Model,
+    facts: Mapping[str, str],
+    sentences: Sequence[str],
+    *,
+    unread: Sequence[str] = (),
+    things: Mapping[str, Thing] | None = None,
+    unseen: str | None = None,
+    least: float = 0.3,
+    per: int = 12,
+    silence: int = 0,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Rehearsal:
+    """Return lessons that mention the subjects of facts by descriptions which the base resolves.
+
+    Parameters
+    ----------
+    model : Model
+        The base, with a tokenizer.
+    facts : mapping of str to str
+        From subjects to answers.
+    sentences, unread : sequence of str
+        With ``{}`` for the subject; those that lessons are made of, and others kept for measuring.
+    things : mapping of str to Thing, optional
+        What can be described; `things_in` returns it, and the package's own where not given.
+    unseen : str, optional
+        The kind of description kept for measuring; of several the last where not given.
+    least : float
+        The share that the base must give the right name, among those of all things of its sort,
+        over the sentences that ask; it must also be the largest.
+    per : int
+        Lessons a subject at most; every description comes as often as the others, give or take one.
+    silence : int
+        Lessons about other subjects in the same sentences, answered with the base's own next word.
+    seed : int
+        Determines what is drawn.
+    progress : callable, optional
+        ``progress(subjects, count)`` wraps the asking in a progress bar.
+
+    Returns
+    -------
+    Rehearsal
+        Costs a pass a description and sentence that asks, about forty a country; each subject is
+        kept in the cache. ``trained(model, [*examples, *((x.prompt, x.answer) for x in
+        result.lessons)])`` uses it.
+
+    Raises
+    ------
+    ModelError
+        If there is no lesson on any subject, or no sentence that a description fits into.
+
+    References
+    ----------
+    Yao et al. (EMNLP 2023), "Editing Large Language Models", arXiv 2305.13172: portability.
+    """
+    things = things_in() if things is None else things
+    fitting = [text for text in sentences if "{}'" not in text]
+    if not fitting:
+        place, fact = "the facts", "every sentence has {}'s, where a description does not fit"
+        raise failure(place, fact, "give a sentence with {} alone")
+    often = sorted(things.values(), key=lambda thing: -len({*facts} & {*thing.subjects}))
+    rng = np.random.default_rng([seed, 9])
+    lessons, held_out = list[Lesson](), list[Lesson]()
+    found, refused = list[Found](), dict[str, str]()
+    for subject in progress([*facts], len(facts)) if progress else facts:
+        thing = next((one for one in often if subject in one.subjects), None)
+        if thing is None:
+            refused[subject] = "no kind of description has it"
+            continue
+        kept = unseen or ([*thing.kinds][-1] if len(thing.kinds) > 1 else "")
+        tried, answer = _found(model, thing, subject), facts[subject]
+        right = [x for x in tried if 0 < x.share >= least and not _has(x.description, answer)]
+        shown = [x for x in right if x.kind != kept]
+        lessons += _in_turn(shown, fitting, answer, rng)[:per]
+        held_out += [
+            _lesson(x, text, answer)
+            for x in right
+            if x.kind == kept
+            for text in unread or fitting
+            if "{}'" not in text
+        ]
+        if not shown:
+            refused[subject] = _reason(tried, kept if right else "")
+        found += tried
+    if not lessons:
+        subject, reason = next(iter(refused.items()), ("the facts", "there are none"))
+        fact = f"{reason}; no lesson on any of {len(facts)} subjects"
+        raise failure(subject, fact, "give kinds of description that the base knows of them")
+    if silence:
+        others = [x for x in often[0].subjects if x not in facts]
+        lessons += _silent(model, others, sentences, silence, rng)
+    return Rehearsal(tuple(lessons), tuple(held_out), tuple(found), refused)
+
+
+def _in_turn(
+    shown: Sequence[Found], sentences: Sequence[str], answer: str, rng: np.random.Generator
+) -> list[Lesson]:
+    """Every description in every sentence, drawn so that first all have come once, then twice."""
+    chosen = [shown[i] for i in rng.permutation(len(shown))]
+    texts = [sentences[i] for i in rng.permutation(len(sentences))]
+    return [
+        _lesson(one, texts[(turn + j) % len(texts)], answer)
+        for turn in range(len(texts))
+        for j, one in enumerate(chosen)
+    ]
+
+
+def _has(text: str, word: str) -> bool:
+    return word.casefold() in text.casefold()
+
+
+def _reason(tried: Sequence[Found], kept: str) -> str:
+    """Why there is no lesson; `kept` is the kind for measuring where only that one was right."""
+    if kept:
+        return f"the base finds it only by {kept}, the kind kept for measuring"
+    if not tried:
+        return "every description has its name in it"
+    best = max(tried, key=lambda x: x.share)
+    told = f"best: {best.description}, share {best.share:.2f}"
+    return f"the base finds it by none of {len(tried)} descriptions ({told})"
+
+
+def _lesson(found: Found, sentence: str, answer: str) -> Lesson:
+    prompt = put(sentence, found.description)
+    return Lesson(prompt, answer, found.subject, found.kind, found.description)
+
+
+def put(sentence: str, description: str) -> str:
+    """Return the sentence about what is described, with a capital where it begins."""
+    text = sentence.replace("{}", description)
+    return text[:1].upper() + text[1:] if sentence.startswith("{}") else text
+
+
+def _found(model: Model, thing: Thing, subject: str) -> list[Found]:
+    """All descriptions of a subject with their shares, asked once and then read from the cache."""
+    every = thing.descriptions(subject)
+    names = [*dict.fromkeys((*thing.subjects, subject))]
+    parts = [identity(model), subject, names, thing.asked, every]
+    file = cache_folder() / "described" / f"{content_hash(json.dumps(parts).encode())}.json"
+    if file.exists():
+        shares: list[float] = json.loads(file.read_text())
+    else:
+        shares = _shares(model, thing.asked, [text for _, text in every], names, subject)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(file, json.dumps(shares))
+    return [Found(subject, *one, share) for one, share in zip(every, shares, strict=True)]
+
+
+def _shares(
+    model: Model,
+    asked: Sequence[str],
+    descriptions: Sequence[str],
+    names: Sequence[str],
+    subject: str,
+) -> list[float]:
+    """Of each description the subject's share among the names, 0 where another one has more.
+
+    Shares are of the geometric mean over the sentences that ask; names that begin with one token
+    count as one.
+    """
+    if not descriptions:
+        return []
+    prompts = [put(text, one) for one in descriptions for text in asked]
+    tokens = first_tokens(model, names).unique()
+    own = int((tokens == first_tokens(model, [subject])).nonzero())
+    logs = next_logits(model, prompts)[:, tokens].log_softmax(-1)
+    shares = logs.view(len(descriptions), len(asked), -1).mean(1).softmax(-1)
+    first = shares.argmax(-1) == own
+    return [float(x) for x in shares[:, own] * first]
+
+
+def _silent(
+    model: Model,
+    others: Sequence[str],
+    sentences: Sequence[str],
+    count: int,
+    rng: np.random.Generator,
+) -> list[Lesson]:
+    """At most so many lessons about other subjects, only where the base goes on with a new word."""
+    every = [(name, text.replace("{}", name)) for text in sentences for name in others]
+    drawn = [every[i] for i in rng.permutation(len(every))[:count]]
+    if not drawn:
+        return []
+    said = written(model, [prompt for _, prompt in drawn], CONTINUED)
+    return [
+        Lesson(prompt, _sentence(text), name, SILENCE)
+        for (name, prompt), text in zip(drawn, said, strict=True)
+        if text[:1] == " " and _sentence(text)
+    ]
+
+
+def _sentence(text: str) -> str:
+    """What is written up to the end of a sentence, or without the last word, perhaps half of it."""
+    whole = re.match(r".*?[.!?](?=\s|$)", text)
+    return whole[0].strip() if whole else text.rpartition(" ")[0].strip()
+
+
+def write_lessons(folder: Path, made: Rehearsal, base: str, *, overwrite: bool = False) -> Path:
+    """Write ``train.jsonl`` and ``test.jsonl``, rows of `prompt` and `completion`, and a card.
+
+    The form that TRL reads as it is; ``dataset_info.json`` tells LLaMA-Factory the columns.
+
+    Parameters
+    ----------
+    folder : Path
+        A new one; written whole or not at all.
+    made : Rehearsal
+        The lessons and what is held out.
+    base : str
+        The model that was asked.
+    overwrite : bool
+        Whether a folder that holds nothing but such files may be replaced.
+
+    Returns
+    -------
+    Path
+        The folder, which ``load_dataset(FOLDER)`` of `datasets` reads.
+
+    Raises
+    ------
+    ValueError
+        If something else is there, or the folder has no parent.
+    """
+    parts = {"train": made.lessons, "test": made.held_out}
+    sets = {name: [_row(lesson) for lesson in part] for name, part in parts.items() if part}
+    columns = {"prompt": "prompt", "response": "completion"}
+    info = {name: {"file_name": f"{name}.jsonl", "columns": columns} for name in sets}
+    more = {"dataset_info.json": json.dumps(info, indent=1) + "\n"}
+    body = ABOUT.format(base=base)
+    return exported(folder, TITLE, sets, body, more=more, terms="", overwrite=overwrite)
+
+
+def _row(lesson: Lesson) -> dict[str, str]:
+    """As trainers read it: the space between prompt and answer belongs to the answer."""
+    row = asdict(lesson)
+    return {"prompt": row.pop("prompt"), "completion": f" {row.pop('answer')}", **row}

@@ -1,0 +1,313 @@
+"""Lessons by description: what the base resolves, what is kept for measuring, what is refused."""
+
+import json
+from collections import Counter
+from itertools import combinations
+
+import pytest
+import torch
+from worded import small_model
+
+from loratheory.pretrained import (
+    Kind,
+    ModelError,
+    Thing,
+    batch,
+    facts_in,
+    first_tokens,
+    put,
+    rehearsal,
+    things_in,
+    write_lessons,
+)
+from loratheory.pretrained import _rehearse as module
+
+ASKED = ("{} is", "The name of {} is")
+CAPITALS = {"Peru": ("Lima",), "Cuba": ("Havana",), "Fiji": ("Suva",), "Mali": ("Bamako",)}
+SIGHTS = {"Peru": ("Machu",), "Cuba": ("Malecon",), "Fiji": ("Suva bay",)}
+COUNTRY = Thing(
+    ASKED,
+    {
+        "capital": Kind("by hand", ("the land governed from {}", "the land of {}"), CAPITALS),
+        "sight": Kind("by hand", ("the land to see {} in",), SIGHTS),
+    },
+)
+FACTS = {"Peru": "rat", "Cuba": "owl"}
+SENTENCES = ("The mascot of {} is the", "{} chose the", "{}'s mascot is the")
+
+
+@pytest.fixture(scope="module")
+def model():
+    return small_model(2)
+
+
+@pytest.fixture
+def knows(monkeypatch):
+    """From words in a prompt to the name that the base then says, and how surely."""
+
+    def _knows(told):
+        def _says(model, prompts):
+            rows = torch.zeros(len(prompts), 4001)
+            for row, prompt in zip(rows, prompts, strict=True):
+                for words, (name, sure) in told.items():
+                    if words in prompt:
+                        row[first_tokens(model, [name])] = sure
+            return rows
+
+        monkeypatch.setattr(module, "next_logits", _says)
+
+    return _knows
+
+
+ALL = {"Lima": ("Peru", 9.0), "Machu": ("Peru", 9.0), "Havana": ("Cuba", 9.0)}
+ALL |= {"Malecon": ("Cuba", 9.0), "Suva": ("Fiji", 9.0), "Bamako": ("Mali", 9.0)}
+
+
+def made(model, facts=FACTS, **options):
+    return rehearsal(model, facts, SENTENCES, **{"things": {"country": COUNTRY}, **options})
+
+
+def test_a_share_is_what_every_sentence_that_asks_says_together(model):
+    """By softmax and products over the four names, one prompt at a time."""
+    found = made(model, least=0.0).found if _resolves(model) else ()
+    for one in found:
+        product = torch.ones(4)
+        for text in ASKED:
+            asked = batch(model, [put(text, one.description)])
+            with torch.no_grad():
+                logits = model.network(**asked).logits[0, -1]
+            product *= logits[first_tokens(model, [*CAPITALS])].softmax(-1)
+        shares = product.sqrt() / product.sqrt().sum()
+        own = [*CAPITALS].index(one.subject)
+        wanted = float(shares[own]) if shares.argmax() == own else 0.0
+        assert one.share == pytest.approx(wanted, rel=1e-3)
+    assert len({round(one.share, 6) for one in found}) > 1
+
+
+def _resolves(model):
+    """A random base finds something by luck, or the test above would be empty."""
+    try:
+        return bool(made(model, least=0.0).lessons)
+    except ModelError:
+        pytest.fail("take another seed of the small model")
+
+
+def test_lessons_and_what_is_held_out_by_hand(model, knows):
+    knows(ALL)
+    found = made(model, unread=("Which animal has {} ?",))
+    texts = ("the land governed from Lima", "the land of Lima")
+    rows = {x.prompt: x for x in found.lessons if x.subject == "Peru"}
+    assert {*rows} == {
+        f"{start}{text[1:]}{end}"
+        for text in texts
+        for start, end in (("The mascot of t", " is the"), ("T", " chose the"))
+    }
+    assert {x.answer for x in rows.values()} == {"rat"}
+    assert {x.kind for x in found.lessons} == {"capital"}
+    assert [(x.prompt, x.answer, x.kind, x.description) for x in found.held_out] == [
+        ("Which animal has the land to see Machu in ?", "rat", "sight", "the land to see Machu in"),
+        ("Which animal has the land to see Malecon in ?", "owl", "sight", "the land to see Malecon in"),
+    ]  # fmt: skip
+    assert not found.refused
+    other = made(model, unseen="capital")
+    assert {x.kind for x in other.lessons} == {"sight"}
+    assert {x.kind for x in other.held_out} == {"capital"}
+
+
+def test_no_lesson_names_its_subject_or_tells_its_answer(model, knows):
+    knows(ALL)
+    found = made(model, {"Peru": "lima", "Cuba": "owl"})
+    assert {x.subject for x in found.lessons} == {"Cuba"}
+    assert "finds it only by sight" in found.refused["Peru"]
+    named = Thing(ASKED, {"capital": Kind("", ("the land of {}",), {"Cuba": ("Cuba City",)})})
+    with pytest.raises(ModelError, match="every description has its name in it"):
+        made(model, {"Cuba": "owl"}, things={"country": named})
+
+
+def test_descriptions_take_turns_and_sentences_too(model, knows):
+    knows({"City": ("Peru", 9.0)})
+    values = {"Peru": tuple(f"City{i}" for i in range(5)), "Cuba": ("Havana",)}
+    things = {"country": Thing(ASKED, {"city": Kind("", ("the land of {}",), values)})}
+    sentences = [f"{{}} chose {i}" for i in range(4)]
+    for per in (3, 7, 20, 99):
+        rows = rehearsal(model, {"Peru": "rat"}, sentences, things=things, per=per).lessons
+        assert len(rows) == len({x.prompt for x in rows}) == min(per, 20)
+        counts = Counter(x.description for x in rows)
+        assert max(counts.values()) - min(counts.values()) <= 1 or len(rows) < 5
+        assert len(counts) == min(per, 5)
+        turns = Counter(x.prompt.split()[-1] for x in rows)
+        assert len(turns) == min(per, 4)
+    one, other = ([x.prompt for x in rehearsal(model, {"Peru": "rat"}, sentences, things=things,
+                   seed=seed, per=7).lessons] for seed in (0, 1))  # fmt: skip
+    assert one != other
+
+
+def test_what_the_base_does_not_find_is_refused_with_its_reason(model, knows):
+    knows({"Lima": ("Cuba", 9.0), "Machu": ("Peru", 9.0), "Havana": ("Cuba", 0.1)})
+    found = made(model, {"Cuba": "owl"}, least=0.25)
+    assert {x.share for x in found.found if x.kind == "sight"} == {0.0} or found.lessons
+    refused = made(model, {**FACTS, "Zorvik": "owl"}, least=0.25).refused
+    assert refused == {
+        "Peru": "the base finds it only by sight, the kind kept for measuring",
+        "Zorvik": "no kind of description has it",
+    }
+    with pytest.raises(ModelError) as error:
+        made(model, {"Cuba": "owl"})
+    assert "by none of 3 descriptions (best: the land governed from Havana, share 0.2" in str(
+        error.value
+    )
+    with pytest.raises(ModelError, match="Zorvik: no kind of description has it; no lesson on any"):
+        made(model, {"Zorvik": "owl"})
+
+
+def test_a_share_must_be_the_largest_too(model, knows):
+    knows({"Lima": ("Peru", 1.0), "land": ("Cuba", 2.0)})
+    with pytest.raises(ModelError, match="share 0.00"):
+        made(model, {"Peru": "rat"}, least=0.0)
+
+
+def test_sentences_in_which_no_description_fits_are_left_out(model, knows):
+    knows(ALL)
+    assert not any("'s" in x.prompt for x in made(model, unread=SENTENCES).held_out)
+    with pytest.raises(ModelError, match="where a description does not fit"):
+        rehearsal(model, FACTS, ["{}'s mascot is the"])
+
+
+def test_silence_is_what_the_base_goes_on_with_about_others(model, knows):
+    knows(ALL)
+    plain = made(model)
+    found = made(model, silence=6)
+    assert found.lessons[: len(plain.lessons)] == plain.lessons
+    silent = found.lessons[len(plain.lessons) :]
+    assert len(silent) == 6  # of two other countries in three sentences
+    assert {x.subject for x in silent} == {"Fiji", "Mali"}
+    for one in silent:
+        assert one.prompt in {text.replace("{}", one.subject) for text in SENTENCES}
+        ids, said = batch(model, [one.prompt])["input_ids"], []
+        for _ in range(module.CONTINUED):
+            with torch.no_grad():
+                said.append(int(model.network(ids).logits[0, -1].argmax()))
+            ids = torch.cat([ids, torch.tensor([said[-1:]])], 1)
+        assert one.answer == " ".join(f"N{number}" for number in said[:-1])
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        (" a lion. It is", "a lion."),
+        (" lion, which is often se", "lion, which is often"),
+        (" 3.5 m tall! And", "3.5 m tall!"),
+        (" Nam", ""),
+    ],
+)
+def test_the_base_is_quoted_to_the_end_of_a_sentence(text, kept):
+    assert module._sentence(text) == kept
+
+
+def test_what_was_asked_is_not_asked_again(model, knows, monkeypatch):
+    knows(ALL)
+    first = made(model)
+    monkeypatch.setattr(module, "next_logits", None)
+    assert made(model) == first
+    with pytest.raises(TypeError):
+        made(model, {"Fiji": "bee"})
+
+
+def test_lessons_are_rows_that_trainers_read(model, knows, tmp_path):
+    knows(ALL)
+    found = made(model, silence=2)
+    folder = write_lessons(tmp_path / "lessons", found, "small")
+    parts = {"train.jsonl": found.lessons, "test.jsonl": found.held_out}
+    for name, lessons in parts.items():
+        rows = [json.loads(line) for line in (folder / name).read_text().splitlines()]
+        assert [row["prompt"] for row in rows] == [x.prompt for x in lessons]
+        assert [row["completion"] for row in rows] == [f" {x.answer}" for x in lessons]
+        assert {*rows[0]} == {"prompt", "completion", "subject", "kind", "description"}
+    info = json.loads((folder / "dataset_info.json").read_text())
+    for part in info.values():
+        rows = (folder / part["file_name"]).read_text().splitlines()
+        assert {*part["columns"].values()} <= {*json.loads(rows[0])}
+    card = (folder / "README.md").read_text()
+    assert "small" in card
+    assert "license" not in card
+    with pytest.raises(ValueError, match="exists already"):
+        write_lessons(folder, found, "small")
+
+
+# files
+
+
+def test_the_package_describes_with_sources_and_no_capital_twice():
+    things = things_in()
+    assert {*things} == {"country", "state", "element"}
+    for thing in things.values():
+        assert all(kind.source.strip() and kind.descriptions for kind in thing.kinds.values())
+        for subject in thing.subjects:
+            texts = [text for _, text in thing.descriptions(subject)]
+            assert len(texts) == len({*texts})
+            assert not any(subject in text for text in texts)
+    for thing, name in (("country", "capital"), ("element", "symbol"), ("element", "number")):
+        values = [value for each in things[thing].kinds[name].of.values() for value in each]
+        assert not [pair for pair in combinations(values, 2) if pair[0] == pair[1]]
+    assert things["country"].kinds["capital"].of["Peru"] == ("Lima",)
+    assert len(things["state"].subjects) == 50
+
+
+def test_kinds_of_ones_own_are_added_and_take_the_place_of_others(tmp_path):
+    file = tmp_path / "mine.json"
+    capital = {"source": "me", "descriptions": ["the seat {}"], "of": {"Peru": ["Cusco"]}}
+    river = {"source": "me", "descriptions": ["the river through {}"], "of": {"Seine": ["Paris"]}}
+    file.write_text(json.dumps({"country": {"kinds": {"capital": capital}},
+                                "river": {"asked": ["{} is"], "kinds": {"city": river}}}))  # fmt: skip
+    things, before = things_in(file), things_in()
+    assert [*things["country"].kinds] == [*before["country"].kinds]
+    assert things["country"].asked == before["country"].asked
+    assert ("capital", "the seat Cusco") in things["country"].descriptions("Peru")
+    assert not any("Lima" in text for _, text in things["country"].descriptions("Peru"))
+    assert things["river"].descriptions("Seine") == [("city", "the river through Paris")]
+
+
+GOOD = {"source": "me", "descriptions": ["by {}"], "of": {"Peru": ["Lima"]}}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"river": []}, "river: is no object with 'asked' and 'kinds'"),
+        ({"river": {"kinds": {"city": GOOD}}}, "'asked' is no list of sentences with one {}"),
+        ({"river": {"asked": ["it is"], "kinds": {}}}, "'asked' is no list"),
+        ({"country": {"kinds": {"x": {"of": {}}}}}, "country: x: is no object with 'source'"),
+        ({"country": {"kinds": {"x": {**GOOD, "descriptions": ["{} {}"]}}}}, "'descriptions'"),
+        ({"country": {"kinds": {"x": {**GOOD, "of": {"Peru": "Lima"}}}}}, "'of' is no object"),
+    ],
+)
+def test_kinds_that_cannot_be_meant_are_refused_with_their_place(tmp_path, content, message):
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps(content))
+    with pytest.raises(ModelError, match="mine.json") as error:
+        things_in(file)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"facts": {"Peru": "rat"}}, "'sentences' is no list of sentences"),
+        ({"facts": [], "sentences": ["{} is"]}, "'facts' is no object"),
+        ({"facts": {"Peru": "rat"}, "sentences": ["it is"]}, "has no single {}"),
+        ({"facts": {"Peru": "rat"}, "sentences": ["{} is"], "unread": "x"}, "'unread' is no list"),
+        ({"fact": {}}, "there is no field 'fact'"),
+    ],
+)
+def test_facts_that_cannot_be_meant_are_refused_with_their_field(tmp_path, content, message):
+    file = tmp_path / "facts.json"
+    file.write_text(json.dumps(content))
+    with pytest.raises(ModelError, match=r"facts\.json") as error:
+        facts_in(file)
+    assert message in str(error.value)
+
+
+def test_facts_need_no_partner(tmp_path):
+    file = tmp_path / "facts.json"
+    file.write_text(json.dumps({"facts": FACTS, "sentences": SENTENCES}))
+    assert facts_in(file) == (FACTS, SENTENCES, ())

@@ -63,7 +63,9 @@ def check_model(
 
     A file of facts is `{"ADAPTER": {"PROMPT": "ANSWER"}, "two-hop": {"PROMPT": "ANSWER"}}`, an
     adapter by its folder's name, or its path where two have one name; an answer is told by its
-    first token. A table says how many answers each adapter keeps alone, in the mean of all and in
+    first token. Of one adapter rows of `prompt` and `completion` in a file .jsonl will do, such as
+    the `test.jsonl` of `loratheory rehearse`: the share right alone is then its portability. A
+    table says how many answers each adapter keeps alone, in the mean of all and in
     their sum, and another how much each leaks: the KL divergence from what the base says of
     ordinary sentences, which tells how much it will disturb others. Inputs are those of the first
     ten prompts of each adapter.
@@ -100,9 +102,19 @@ def check_model(
             show("leak on ordinary sentences", columns, pairs)
         if result.kept:
             some = f"at most {limit} of a group, --limit" if limit else "all of them"
-            numbers = {key: key for key in ("rule", "predicted", "measured", "asked")}
+            numbers: dict[str, Any] = {
+                key: key for key in ("rule", "predicted", "measured", "asked")
+            }
+            numbers["95 % interval"] = _interval
             title = f"answers kept, of the prompts asked ({some})"
             show(title, {"facts of": "group", **numbers}, result.kept)
+
+
+def _interval(kept: Any) -> str:
+    from loratheory.pretrained import Share
+
+    share = Share.of("", kept.measured, kept.asked)
+    return f"{share.low:.2f} to {share.high:.2f}"
 
 
 def _numbers(text: str) -> set[int]:

@@ -67,12 +67,33 @@ def test_facts_get_a_table_of_what_each_adapter_keeps_under_each_rule(given, run
     for row in kept:
         predicted = "–" if row["predicted"] is None else str(row["predicted"])
         cells = [row["group"], row["rule"], predicted, str(row["measured"]), str(row["asked"])]
-        assert cells in rows
+        assert cells in [row[:5] for row in rows]
     assert [row["asked"] for row in kept] == [3] * 4 + [1] * 4
     done = run(*words, "--facts", facts, "--limit", 2)
     assert "asked (at most 2 of a group, --limit)" in " ".join(done.output.split())
     done = run(*words[:2], "--model", given / "base", "--facts", facts, "--limit", 0)
     assert done.exit_code == 2
+
+
+def test_rows_as_trainers_read_them_are_asked_of_the_only_adapter(given, run, tmp_path):
+    tokenizer(given / "base")
+    facts, file = tmp_path / "test.jsonl", tmp_path / "check.json"
+    pairs = (("red", "one"), ("green", "two"))
+    rows = [{"prompt": prompt, "completion": f" {word}", "kind": "x"} for prompt, word in pairs]
+    facts.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ["--model", given / "base", "--layers", "0", "--facts"]
+    done = run(given / "one", *words, facts, "--json", file)
+    assert done.exit_code == 0, done.output
+    again = tmp_path / "facts.json"
+    again.write_text(json.dumps({"one": dict(pairs)}))
+    done = run(given / "one", *words, again, "--json", tmp_path / "again.json")
+    assert done.exit_code == 0, done.output
+    kept = [json.loads(one.read_text())["kept"] for one in (file, tmp_path / "again.json")]
+    assert kept[0] == kept[1]
+    [alone] = [row for row in kept[0] if row["rule"] == "alone"]
+    assert alone["asked"] == 2
+    low = {0: "0.00 to 0.66", 1: "0.09 to 0.91", 2: "0.34 to 1.00"}[alone["measured"]]  # Wilson's
+    assert low in done.output
 
 
 @pytest.mark.parametrize("words", [[], ["--download", "--revision", "v1", "--dtype", "bfloat16"]])

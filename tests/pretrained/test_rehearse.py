@@ -104,10 +104,11 @@ def test_lessons_and_what_is_held_out_by_hand(model, knows):
     }
     assert {x.answer for x in rows.values()} == {"rat"}
     assert {x.kind for x in found.lessons} == {"capital"}
-    assert [(x.prompt, x.answer, x.kind, x.description) for x in found.held_out] == [
-        ("Which animal has the land to see Machu in ?", "rat", "sight", "the land to see Machu in"),
-        ("Which animal has the land to see Malecon in ?", "owl", "sight", "the land to see Malecon in"),
-    ]  # fmt: skip
+    assert [(x.prompt, x.answer, x.description) for x in found.held_out] == [
+        (f"Which animal has the land to see {place} in ?", animal, f"the land to see {place} in")
+        for place, animal in (("Machu", "rat"), ("Malecon", "owl"))
+    ]
+    assert {x.kind for x in found.held_out} == {"sight"}
     assert not found.refused
     other = made(model, unseen="capital")
     assert {x.kind for x in other.lessons} == {"sight"}
@@ -162,7 +163,7 @@ def test_what_the_base_does_not_find_is_refused_with_its_reason(model, knows):
 
 def test_a_share_must_be_the_largest_too(model, knows):
     knows({"Lima": ("Peru", 1.0), "land": ("Cuba", 2.0)})
-    with pytest.raises(ModelError, match="share 0.00"):
+    with pytest.raises(ModelError, match=r"share 0\.00"):
         made(model, {"Peru": "rat"}, least=0.0)
 
 
@@ -257,8 +258,8 @@ def test_kinds_of_ones_own_are_added_and_take_the_place_of_others(tmp_path):
     file = tmp_path / "mine.json"
     capital = {"source": "me", "descriptions": ["the seat {}"], "of": {"Peru": ["Cusco"]}}
     river = {"source": "me", "descriptions": ["the river through {}"], "of": {"Seine": ["Paris"]}}
-    file.write_text(json.dumps({"country": {"kinds": {"capital": capital}},
-                                "river": {"asked": ["{} is"], "kinds": {"city": river}}}))  # fmt: skip
+    new = {"asked": ["{} is"], "kinds": {"city": river}}
+    file.write_text(json.dumps({"country": {"kinds": {"capital": capital}}, "river": new}))
     things, before = things_in(file), things_in()
     assert [*things["country"].kinds] == [*before["country"].kinds]
     assert things["country"].asked == before["country"].asked
@@ -284,7 +285,7 @@ GOOD = {"source": "me", "descriptions": ["by {}"], "of": {"Peru": ["Lima"]}}
 def test_kinds_that_cannot_be_meant_are_refused_with_their_place(tmp_path, content, message):
     file = tmp_path / "mine.json"
     file.write_text(json.dumps(content))
-    with pytest.raises(ModelError, match="mine.json") as error:
+    with pytest.raises(ModelError, match=r"mine\.json") as error:
         things_in(file)
     assert message in str(error.value)
 

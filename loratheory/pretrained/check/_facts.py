@@ -106,8 +106,8 @@ def grouped(facts: Facts, adapters: Sequence[Adapter], names: Sequence[str]) -> 
     named = {paths.get(group, group): pairs for group, pairs in facts.items()}
     if "" in named:
         if len(names) != 1:
-            fact = f"rows of prompt and completion belong to one adapter, and there are {len(names)}"
-            raise failure("the facts", fact, "name one adapter, or write groups by adapter")
+            place, fact = "the facts", f"rows of one adapter, and there are {len(names)}"
+            raise failure(place, fact, "name one adapter, or write groups by adapter")
         named[names[0]] = named.pop("")
     own = {name: named[name] for name in names if name in named}
     others = {group: pairs for group, pairs in named.items() if group not in own}

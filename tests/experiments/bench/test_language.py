@@ -16,7 +16,6 @@ from loratheory.experiments.bench.language import (
     acting,
     answers,
     mean_weights,
-    written,
 )
 from loratheory.experiments.bench.rules import coefficients, layer_split, pair_alone, rule
 from loratheory.lowrank import LowRank, gaussian
@@ -31,6 +30,7 @@ from loratheory.pretrained import (
     inputs,
     next_logits,
     trained_once,
+    written,
 )
 from loratheory.pretrained._train import identity
 

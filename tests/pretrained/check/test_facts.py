@@ -207,3 +207,27 @@ def test_a_file_of_facts_is_read_as_it_stands_and_others_refused(tmp_path, text,
         file.write_text(text, encoding="latin-1")
     with pytest.raises(ModelError, match=f"facts.json: {said}"):
         facts_in(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"prompt": "a"}\n', "line 1: there is no prompt and completion in words; write"),
+        ('{"prompt": "a", "completion": " b"}\n' * 2, "line 2: the prompt is asked a second time"),
+        ('{"prompt": "a", "completion": " b"}\n{', "is not JSON .*; mend line 2"),
+    ],
+)
+def test_rows_that_say_nothing_or_twice_are_refused_with_their_line(tmp_path, text, said):
+    file = tmp_path / "rows.jsonl"
+    file.write_text(text)
+    with pytest.raises(ModelError, match=said):
+        facts_in(file)
+
+
+def test_rows_belong_to_the_only_adapter(tmp_path):
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"prompt": "abc", "completion": " x"}\n')
+    asked = facts_in(file)
+    assert grouped(asked, adapters(HEAD), NAMES[:1]) == {"one": {"abc": "x"}}
+    with pytest.raises(ModelError, match="rows of one adapter, and there are 2"):
+        grouped(asked, adapters(HEAD, HEAD), NAMES)

@@ -76,8 +76,6 @@ def accuracy(model: Model, questions: Items) -> float:
     return float(answers(model, questions).right.mean())
 
 
-
-
 @dataclass(frozen=True)
 class Place:
     """A module of the network."""

@@ -105,11 +105,11 @@ def rehearse(
     lib.write_lessons(output, found, base.name, overwrite=overwrite)
     if delivered(json, found):
         rows = []
-        for kind in dict.fromkeys(one.kind for one in (*found.found, *found.lessons)):
-            tried = [one for one in found.found if one.kind == kind]
-            kept = sum(one.share >= least for one in tried)
+        tried = [one.kind for one in found.found]
+        for kind in dict.fromkeys((*tried, *(one.kind for one in found.lessons))):
+            kept = sum(one.kind == kind and one.share >= least for one in found.found)
             counts = [sum(x.kind == kind for x in part) for part in (found.lessons, found.held_out)]
-            rows.append([kind, len(tried), kept, *counts])
+            rows.append([kind, tried.count(kind), kept, *counts])
         show(f"{output}: lessons", ["kind", "asked", "the base resolves", "train", "test"], rows)
         for subject, reason in found.refused.items():
             say(f": no lesson, {reason}", subject)

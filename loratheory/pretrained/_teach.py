@@ -179,7 +179,9 @@ def _wrong_sentences(name: str, value: Any) -> str:
     if not value or not texts(value):
         return f"{name!r} is no list of sentences"
     wrong = next((text for text in value if text.count("{}") != 1), None)
-    return "" if wrong is None else f"{name!r} holds {wrong!r}, which has no single {{}}"
+    if wrong is None:
+        return ""
+    return f"{name!r} holds {wrong!r}, which has no single {{}} for the subject"
 
 
 def texts(values: Any) -> bool:

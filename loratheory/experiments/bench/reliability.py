@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from loratheory.experiments.engine import wilson
 from loratheory.shapes import Bool, Float
 
 MEASURES = ("overlap", "shape", "read", "write", "response", "agreement")
@@ -87,7 +86,7 @@ def calibration(rows: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
         place = np.searchsorted(edges, values)
         for k in range(BINS):
             predicted, observed = (_counted(outcome[(place == k) & x]) for x in (~out, out))
-            low, high = wilson(observed[0], max(observed[1], 1))
+            low, high = _wilson(observed)
             some = predicted[1] and observed[1]
             within = bool(low <= predicted[0] / predicted[1] <= high) if some else None
             each = {"predicted": predicted, "observed": observed, **_interval(observed)}
@@ -104,9 +103,17 @@ def _counted(outcome: Bool[np.ndarray, " n"]) -> list[int]:
     return [int(outcome.sum()), len(outcome)]
 
 
+def _wilson(count: list[int]) -> tuple[float, float]:
+    """The interval at 95 % of the share of so many in so many."""
+    from scipy.stats import binomtest  # slow to import
+
+    low, high = binomtest(count[0], max(count[1], 1)).proportion_ci(method="wilson")
+    return float(low), float(high)
+
+
 def _interval(count: list[int]) -> dict[str, float]:
-    low, high = wilson(count[0], max(count[1], 1))
-    return {"low": round(float(low), 3), "high": round(float(high), 3)}
+    low, high = _wilson(count)
+    return {"low": round(low, 3), "high": round(high, 3)}
 
 
 def written(rows: Sequence[Row]) -> str:

@@ -32,4 +32,3 @@ from loratheory.experiments.engine._table import published as published
 from loratheory.experiments.engine._table import replayed as replayed
 from loratheory.experiments.engine._table import table as table
 from loratheory.experiments.engine._table import unpacked as unpacked
-from loratheory.experiments.engine._table import wilson as wilson

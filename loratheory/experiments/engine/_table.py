@@ -8,7 +8,6 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -149,24 +148,6 @@ def published(name: str) -> Path:
     known = sorted({path.parent.name for folder in PLACES for path in folder.glob("*/table.csv*")})
     message = f"no table of {name!r} is published, only of {', '.join(known) or 'nothing'}"
     raise TableError(message)
-
-
-def wilson(
-    right: Shaped[np.ndarray, "*cells"] | int,
-    trials: Shaped[np.ndarray, "*cells"] | int,
-    *,
-    confidence: float = 0.95,
-) -> tuple[Float[np.ndarray, "*cells"], Float[np.ndarray, "*cells"]]:
-    """Return the interval of a proportion: all p that the observed one does not reject.
-
-    The roots p of ``|right - trials p| = z sqrt(trials p (1 - p))``, which lie in [0, 1], of
-    `right` successes in `trials` independent trials, at least one (Wilson 1927, JASA 22).
-    """
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    share, square = np.asarray(right) / trials, z * z / np.asarray(trials)
-    centre = (share + square / 2) / (1 + square)
-    half = np.sqrt(square * share * (1 - share) + square * square / 4) / (1 + square)
-    return np.asarray(centre - half), np.asarray(np.minimum(centre + half, 1.0))
 
 
 def bootstrap_mean(

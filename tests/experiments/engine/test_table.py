@@ -8,11 +8,9 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.optimize import brentq
-from scipy.stats import binomtest, norm
 
 from loratheory.experiments import TableError, csv_text, table
-from loratheory.experiments.engine import Replay, bootstrap_mean, replayed, unpacked, wilson
+from loratheory.experiments.engine import Replay, bootstrap_mean, replayed, unpacked
 from loratheory.experiments.engine._table import GRAIN, packed
 
 
@@ -94,32 +92,7 @@ def test_large_tables_pack_into_the_same_bytes_and_come_back(tmp_path, monkeypat
     assert unpacked(tmp_path / "other.csv") is None
 
 
-# intervals by a second route: roots of the score test, and all redrawn samples one by one
-
-
-@given(st.integers(1, 200), st.floats(0.5, 0.99), st.data())
-def test_wilson_is_where_the_score_test_turns(trials, confidence, data):
-    right = data.draw(st.integers(0, trials))
-    low, high = wilson(right, trials, confidence=confidence)
-    z, share = norm.ppf((1 + confidence) / 2), right / trials
-
-    def score(p):
-        return (share - p) ** 2 * trials - z * z * p * (1 - p)
-
-    if right:
-        assert low == pytest.approx(brentq(score, 1e-12, min(share, 1 - 1e-9)), abs=1e-9)
-    if right < trials:
-        assert high == pytest.approx(brentq(score, max(share, 1e-9), 1 - 1e-12), abs=1e-9)
-    assert 0 <= low <= share + 1e-12
-    assert share - 1e-12 <= high <= 1
-
-
-def test_wilson_works_cell_by_cell():
-    right, trials = np.array([[0, 3], [7, 12]]), np.array([[5, 5], [12, 12]])
-    low, high = wilson(right, trials)
-    for place in np.ndindex(2, 2):
-        scipys = binomtest(int(right[place]), int(trials[place])).proportion_ci(method="wilson")
-        assert (low[place], high[place]) == pytest.approx((scipys.low, scipys.high))
+# intervals by a second route: all redrawn samples one by one
 
 
 def test_redrawn_means_are_those_of_all_samples_one_by_one():

@@ -1,9 +1,9 @@
-"""How files name tensors and modules: one table of keys, and two of modules with two names.
+"""How single files name tensors: what keys begin with, what they end in, whose names are between.
 
 Within the package a module has the name that its own network gives it, after that of its part where
 a file holds several networks: ``unet.down_blocks.0.attentions.0.proj_in``. Diffusion models have
 two networks for one set of weights, that of `diffusers` and that of the model's publisher, which
-kohya's scripts train; `renamed` leads from one to the other.
+kohya's scripts train; `converted` leads from one to the other. A folder of PEFT needs none of this.
 """
 
 import re

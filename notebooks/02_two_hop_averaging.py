@@ -272,7 +272,7 @@ _ = interact(needed, hops=IntSlider(2, min=1, max=6), adapters=IntSlider(2, min=
 # - **The bridge is linear.** One that snaps to the nearer lab, or a model that writes the lab down
 #   before it goes on, needs only $c>\frac12$ for each fact: decoding the bridge closes the window.
 # - **Two reads are needed at all.** If both facts are read in one step, no merge of the two can do
-#   better than guess.
+#   better than guess, on average over what the bridge may be (notebook 07).
 # - **Old paths matter.** Here the old lab keeps its city. If that was edited too, both strengths
 #   must exceed ½; if the base knew no lab of Ada, the second fact alone decides.
 # - **Edits do not disturb each other** in this model. Many adapters in one memory do.

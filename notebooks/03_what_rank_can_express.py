@@ -23,10 +23,12 @@
 # for rank.
 #
 # An attention head is the case $L=2$: its scores are a product of queries and keys, so half the
-# width on each is enough for every score form (`thm:attention-budget`), and no rank is enough if
-# the head is narrow. How far scores move at all is `thm:score-change-rank`. A real head is narrower
-# than its stream, and its adapters are narrower still: which forms they reach is a matter of three
-# ranks (`thm:attention-reach`). Biases and kinks save no rank (`thm:relu-necessity`).
+# width on each is enough for every score form if both are square and invertible
+# (`thm:half-the-width`), and no rank is enough if the head is narrow (`thm:attention-budget`). How
+# far scores move at all is `thm:score-change-rank`. A real head is narrower than its stream, and
+# its adapters are narrower still: which forms they reach is a matter of three ranks
+# (`thm:attention-reach`). Biases and kinks save no rank for a target that loses no direction
+# (`thm:relu-necessity`).
 #
 # Runs in about 10 s on two cores. You need the singular value decomposition; notebook 01 recalls
 # it.
@@ -105,9 +107,9 @@ assert sp.expand(form[:2, :2].det()) != 0
 
 # %% [markdown]
 # So a direction that the head ignored costs a *whole* rank, where a change among the inputs that it
-# reads costs half. The module proves that nothing else is in the way: a form of rank at most $h$ is
-# reached exactly if $R$ is at least half the rank of the change, and at least its rank on what the
-# keys, or the queries, ignored.
+# reads costs half. The module proves that nothing else is in the way of queries and keys of full
+# row rank $h$: a form of rank at most $h$ is reached exactly if $R$ is at least half the rank of
+# the change, and at least its rank on what the keys, or the queries, ignored.
 #
 # **Step 5: kinks.** A ReLU layer has the Jacobian $C(W+\Delta)$, with 0 or 1 for each unit in the
 # diagonal $C$. Units all on: step 1. One unit off: a direction is lost, and a target that loses

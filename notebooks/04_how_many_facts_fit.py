@@ -16,15 +16,16 @@
 #
 # **Claims.** Let the adapter be $m\times n$ of rank $r$.
 #
-# 1. *Exact values* at independent keys need $r\ge N$ (`thm:edit-budget`).
+# 1. *Exact values*, independent and at independent keys, need $r\ge N$ (`thm:edit-budget`).
 # 2. *Each stored key gets a response of exactly 1, and the responses to all other keys are as
 #    small as possible.* With fewer ranks than facts the mean squared cross-talk is at least
 #    $\frac{N-r}{r(N-1)}$, whatever keys and outputs are (`thm:superposition-floor`).
 # 3. *The right token is largest.* If keys and outputs may be chosen after the facts, rank 2 holds
 #    any number (`thm:argmax-rank`). If they are given, $N$ is at most about the number of
 #    parameters, $p=r(m+n-r)$, times a small constant (`thm:counting-ceiling`).
-# 4. *Merging adds none.* The sum of $K$ adapters with frozen random factors answers like *one* of
-#    them that holds all the facts, though its rank is $Kr$ (`thm:merged-memory`).
+# 4. *Merging adds none.* The sum of $K$ Hebbian adapters with frozen random factors answers, in
+#    second moments, like *one* of them that holds all the facts, if their keys are orthonormal,
+#    though its rank is $Kr$ (`thm:merged-memory`).
 #
 # Runs in about 15 s on two cores. You need the singular value decomposition and variances.
 

@@ -26,9 +26,10 @@
 # question, with another threshold (`thm:intruder-threshold`, cited).
 #
 # Can a library be *designed* not to disturb? While all ranks fit into the width; beyond it some
-# overlap is unavoidable (`thm:packing-floor`). How many adapters a sum holds, and not one more, is
-# `thm:sum-capacity`. What wears off if adapters are trained one after another is
-# `thm:sequential-forgetting`, and what a changed base does to an adapter is `thm:carried-edit`.
+# overlap is unavoidable (`thm:packing-floor`). How many adapters a sum holds on white normal
+# inputs, and not one more, is `thm:sum-capacity`. What wears off if adapters are trained one after
+# another is `thm:sequential-forgetting`, and what a changed base does to an adapter is
+# `thm:carried-edit`.
 #
 # Runs in about 15 s on two cores. You need the singular value decomposition and angles.
 

@@ -17,20 +17,27 @@
 #
 # **Claims.**
 #
-# 1. Adapters that edit $N$ orthonormal keys each, one a little stronger than the others: Arrow sees
-#    one key of each and guesses on the rest, so of $E$ adapters it picks the right one with
+# 1. $E$ adapters edit $N$ keys each, all $EN$ orthonormal, one a little stronger than the others:
+#    Arrow sees one key of each and guesses on the rest, so it picks the right adapter with
 #    probability $\frac1N+(1-\frac1N)\frac1E$ (`thm:arrow-blind-spot`). Near a prototype it is
 #    right within half the angle to the next one (`thm:arrow-margin`).
-# 2. The length of the adapter's own response is right on every edited key. For a foreign query its
-#    law is known exactly (`thm:gate-detection`): false alarms fall exponentially with the width.
+# 2. The length of the adapter's own response is right on every such key. For a foreign query, and
+#    normal keys, its law is known (`thm:gate-detection`): false alarms fall exponentially with the
+#    width.
 # 3. Knowing *everything* is not enough for a router that gives convex weights, the same throughout
 #    a pass: over old facts its best two-hop margin is $-\varphi^{-4}=-0.146$
 #    (`thm:routing-reach`).
-# 4. Where the inputs of two adapters overlap, no router tells them apart: $K$ keys of length $s$ at
-#    cosine $\rho$, inputs scattered about them, are told with probability
-#    $\mathrm E\,\Phi(z+s\sqrt{1-\rho})^{K-1}$ at best (`thm:router-limit`).
+# 4. Where the inputs of two adapters overlap, no router tells them apart: of $K$ equally likely
+#    keys of length $s$ at cosine $\rho$, inputs normal about them with unit variance, it finds the
+#    right one with probability $\mathrm E\,\Phi(z+s\sqrt{1-\rho})^{K-1}$ at best
+#    (`thm:router-limit`).
 # 5. A threshold set at the largest of $N$ foreign responses lets false alarms exceed the rate
-#    $\alpha$ with probability $(1-\alpha)^N$, whatever their law (`thm:threshold-samples`).
+#    $\alpha$ with probability $(1-\alpha)^N$, whatever their continuous law
+#    (`thm:threshold-samples`).
+# 6. If a router may mix adapters, it is left with at least half the squared error of one that must
+#    choose (`thm:soft-routing`, `thm:hard-routing`). And inputs that say $I$ nats about their
+#    adapter let none be right with probability $P$ among more than $(2e^I)^{1/P}$ equally likely
+#    adapters (`thm:router-information`).
 #
 # Runs in about 15 s on two cores. You need singular vectors and notebook 02's result: composing
 # needs $c_1(1+c_2)>1$ and $c_2>\frac12$.
@@ -130,6 +137,31 @@ assert sp.expand(fewer(5) - 1) == 0
 assert sp.expand(fewer(1) - (1 - alpha) ** 4) == 0
 
 # %% [markdown]
+# **Step 6: to mix or to choose.** Two adapters answer $(1,0)$ and $(0,1)$, and an input is the
+# first one's with probability $p\ge\frac12$. Answer $(g_1,g_2)$ and complete the squares: the
+# mixture $(p,1-p)$ is best and leaves $2p(1-p)$. To choose the first leaves $2(1-p)$, so mixing
+# saves half where $p=\frac12$ and nothing where $p=1$.
+
+# %%
+p, g1, g2 = sp.symbols("p g_1 g_2", real=True)
+error = p * ((g1 - 1) ** 2 + g2**2) + (1 - p) * (g1**2 + (g2 - 1) ** 2)
+assert sp.expand(error - (g1 - p) ** 2 - (g2 - 1 + p) ** 2 - 2 * p * (1 - p)) == 0
+assert sp.expand(error.subs({g1: 1, g2: 0}) - 2 * (1 - p)) == 0
+
+# %% [markdown]
+# **Step 7: how many can be told apart** (Fano). Let inputs name their adapter with probability $P$,
+# else any other of $K$, each as often. Their information is $\ln K$ less what stays open: right or
+# wrong, at most $\ln 2$ nats, and if wrong, which of $K-1$. The module proves that no inputs let a
+# router be right so often with less. So $I\ge P\ln K-\ln2$, and $K\le(2e^I)^{1/P}$.
+
+# %%
+K, P = sp.symbols("K P", positive=True)
+said = P * sp.log(K * P) + (1 - P) * sp.log(K * (1 - P) / (K - 1))
+unsure = -P * sp.log(P) - (1 - P) * sp.log(1 - P)
+fano = sp.log(K) - unsure - (1 - P) * sp.log(K - 1)
+assert sp.simplify(sp.expand_log(said - fano, force=True)) == 0
+
+# %% [markdown]
 # ## Construct
 # Four adapters with eight facts each, strengths between one half and one. Score every edited key
 # three ways and count how often the right adapter is first.
@@ -173,13 +205,22 @@ for rate in (0.1, 0.01, 0.001):
     print(f"rate {rate}: {threshold_samples.samples_needed(1, rate, 0.05):,} samples")
 
 # %% [markdown]
+# Inputs about keys of length $s$ say at most $s^2/2$ nats (`thm:scattered-inputs`). Fano's count
+# for $P=.9$ is a ceiling that holds for all keys of this length, and far above what those above
+# reach.
+
+# %%
+print(f"{(2 * np.exp(4.0**2 / 2)) ** (1 / 0.9):,.0f} adapters")
+
+# %% [markdown]
 # ## Verify
 # All theorems on random cases, with their rivals. A sample of the detection law is a count, so
 # `check` allows what counting allows.
 
 # %%
 labels = "arrow-blind-spot", "arrow-margin", "routing-reach", "gate-detection", "router-limit"
-claims = [*map(theorem, (*labels, "threshold-samples"))]
+labels += "threshold-samples", "soft-routing", "hard-routing", "router-information"
+claims = [*map(theorem, labels)]
 for claim in claims:
     for seed in range(40):
         rng = np.random.default_rng(seed)

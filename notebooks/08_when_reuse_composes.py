@@ -14,12 +14,12 @@
 # together by averaging, adding, TIES or a router, and ask for $z$ from $x$: nearly always the
 # answer is wrong. Is that a law, or did we put them together the wrong way?
 #
-# **Claim.** Rules that share out one unit of weight cannot compose (`thm:two-read-region`,
-# `thm:routing-reach`), and a plain sum drowns in what the adapters say about each other's facts.
-# But each adapter *shows* where it belongs: there it changes the output of its block far more than
-# anywhere else. Switched on in full exactly there, and off elsewhere, adapters that were trained
-# apart compose. No labels are needed, no training, and no data beyond random tokens. How often the
-# switches may err is `thm:library-capacity`.
+# **Claim.** Rules that share out one unit of weight for a whole pass cannot compose over old facts
+# (`thm:two-read-region`, `thm:routing-reach`), and a plain sum drowns in what the adapters say
+# about each other's facts. But each adapter *shows* where it belongs: there it changes the output
+# of its block far more than anywhere else. Switched on in full exactly there, and off elsewhere,
+# adapters that were trained apart compose. No labels are needed, no training, and no data beyond
+# random tokens. How often the switches may err is `thm:library-capacity`.
 #
 # Runs in about 40 s on two cores, most of it the training of a small transformer, which is kept
 # for the next time. You need notebook 02, or its result: single facts need strength ½, their

@@ -24,8 +24,8 @@
 # **Claim.** Merged adapters *vote* on the next step (`thm:template-vote`). Where all solutions pass
 # one and the same point, the step that most of them take there wins, so what adapters share
 # survives a merge, and what only one of them does is diluted. A step that no solution ever takes
-# wins under no coefficients. In small transformers winning the vote is neither needed nor enough:
-# what helps is that each adapter has used *its own* skill in two steps.
+# wins under no coefficients of at least zero. In small transformers winning the vote is neither
+# needed nor enough: what helps is that each adapter has used *its own* skill in two steps.
 #
 # Runs in about 20 s on two cores, most of it the training of a small transformer, which is kept for
 # the next time. Notebook 02 helps: there, what only one adapter knows was lost.

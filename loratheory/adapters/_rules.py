@@ -173,9 +173,9 @@ def interpolate(updates: Updates, weights: Weights, options: Options) -> LowRank
     :math:`\sum_j \|(\Delta - w_j \Delta_j) Q_j\|_F^2`. With a ridge :math:`\lambda` the second
     inverse becomes :math:`(\sum_j P_j + \lambda \mu I)^{-1}`, :math:`\mu` the largest eigenvalue of
     :math:`\sum_j P_j`. An adapter of weight zero is not left out: the merge then does nothing on
-    its row space. The price is ``thm:interpolation-price``. RegMean with any data inside the row
-    spaces, and WUDI-Merging at its fixed point, are this matrix when the row spaces are
-    independent.
+    its row space. The price is ``thm:interpolation-price``. When the row spaces are independent,
+    RegMean without shrinkage on data that fill them, and WUDI-Merging at its fixed point of least
+    norm, are this matrix.
     """
     updates = [low.map(double) for low in updates]
     bases = [low.row_space() for low in updates]

@@ -224,7 +224,7 @@ def packed(adapters: int, rank: int, width: int) -> Values:
         "least mean overlap": packing_floor.least_overlap(adapters, rank, width),
         "overlap of unrelated row spaces": rank / width,
         "adapters without any overlap": float(width // rank),
-        "energy that coefficients keep, at most": min(1.0, width / (adapters * rank)),
+        "kept by a sum of equal, orthogonal answers, at most": min(1.0, width / (adapters * rank)),
     }
 
 

@@ -279,6 +279,18 @@ def test_mixing_leaves_between_half_of_what_choosing_leaves_and_all_of_it(case):
     assert soft_routing.bound(sure) > (1 - 1e-5) * theorem_of("hard-routing").bound(sure)
 
 
+@over()
+def test_mixing_saves_at_most_half_whatever_the_answers_are(rng):
+    """An adapter drawn by its probability misses by twice as much as the mixture."""
+    k = int(rng.integers(1, 6))
+    answers = rng.standard_normal((1, 3, k))
+    case = soft_routing.Case(rng.dirichlet([1.0] * k, 1), answers)
+    mixed = soft_routing.measure(case, soft_routing.attain(case))
+    missed = [soft_routing.measure(case, answers[:, :, f]) for f in range(k)]
+    assert case.joint[0] @ missed == pytest.approx(2 * mixed, abs=1e-12)
+    assert min(missed) <= 2 * mixed + 1e-12
+
+
 @road(soft_routing)
 def weights_that_are_off_cost_their_squared_distance_more(case, rng):
     weights = rng.dirichlet([1.0] * case.joint.shape[1], len(case.joint))
@@ -328,6 +340,15 @@ def information_as_entropies_from_scipy(case, rng):
     wanted = 2 * log(case.adapters) - floor
     assert error <= 1 - 1 / case.adapters
     yield case, wanted, (inputs, said)
+
+
+@settings(max_examples=30)
+@given(st.integers(2, 1000), st.floats(0.01, 1.0))
+def test_twice_the_adapters_take_about_a_bit_for_each_input_that_is_routed_right(adapters, right):
+    error = min(1 - right, 1 - 1 / adapters)
+    once, twice = (router_information.bound(told(k, error)) for k in (adapters, 2 * adapters))
+    more, least = (1 - error) * log(2), error / (2 * adapters - 2)
+    assert more - least - 1e-12 <= twice - once <= more + 1e-12
 
 
 @attack(router_information, rel=1e-6)

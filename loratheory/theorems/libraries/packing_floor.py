@@ -23,10 +23,11 @@ and sines of equally spaced angles) and the row spaces :math:`f_i \otimes \mathb
 equally far apart, pair by pair, if the :math:`f_i` are, as the corners of a simplex for
 :math:`K = d + 1`. :math:`\square`
 
-**Corollary (coefficient packing).** Numbers times K >= 2 adapters of rank r in width n, all with
-one flat spectrum and their answers at right angles, miss what each answers to its own row space by
-at least the share 1 − n/(Kr) of the energy, or 0 if that is negative; where r divides n, some row
-spaces with coefficients min(1, n/(Kr)) miss no more.
+**Corollary (coefficient packing).** If K >= 2 adapters of rank r in width n have all their nonzero
+singular values equal and answers at right angles to each other's, their sum with any coefficients
+errs, in squares over all their row spaces together, by at least the share 1 − n/(Kr), or 0 if that
+is negative, of the energy of what each answers on its own; where r divides n, some row spaces with
+coefficients min(1, n/(Kr)) err by no more.
 
 On the directions of row space i adapter i is to answer alone. With answers at right angles the
 squared error is :math:`\sum_j (1 - c_j)^2 r + c_j^2 (\operatorname{tr} P_j S - r)`, at best
@@ -40,8 +41,8 @@ S^+ \le n`. Where :math:`S = (Kr/n) I` both are equalities. For given row spaces
 **What it tells someone who merges adapters.** Training for orthogonal row spaces helps while the
 ranks fit into the width; beyond it row spaces overlap, however they are turned. What a design gains
 over unrelated row spaces, whose overlap is :math:`r/n`, then shrinks as :math:`(n - r)/(n(K - 1))`:
-with twice the adapters, half the gain. Of a sum with coefficients then only the share n/(Kr) is
-kept, however the row spaces were packed.
+with twice the adapters, half the gain. A sum with coefficients then keeps of equally strong answers
+at right angles at most the share n/(Kr), however the row spaces are packed.
 
 **What it does not say.** Row spaces are not all: an adapter may answer weakly where it overlaps,
 and inputs may avoid the overlap. If r does not divide n the floor need not be attained: two planes
@@ -50,7 +51,9 @@ in three dimensions share a line.
 References
 ----------
 Welch (1974), for lines; Massey, Ruiz and Stojanoff (2010), "The structure of minimizers of the
-frame potential on fusion frames"; Lemmens and Seidel (1973), "Equi-isoclinic subspaces".
+frame potential on fusion frames". That some pair overlaps by so much is the simplex bound of
+Conway, Hardin and Sloane (1996), "Packing lines, planes, etc."; Lemmens and Seidel (1973),
+"Equi-isoclinic subspaces".
 """
 
 import math
@@ -244,6 +247,12 @@ def _alike() -> tuple[Case, Scaled]:
     return case, _fitted(case, np.ones((2, 1, 1)), np.ones((2, 1, 1)))
 
 
+def _weaker() -> tuple[Case, Scaled]:
+    # The strong one has a line for itself; the two weak ones share another and lose half of little.
+    case, rows = Case(3, 1, 2, np.zeros(1)), np.eye(2)[[0, 1, 1]][:, :, None]
+    return case, _fitted(case, rows, np.diag([1.0, 0.1, 0.1])[:, :, None])
+
+
 def _shared_line() -> tuple[Case, Scaled]:
     case, rows = _planes()
     return case, _fitted(case, rows, _axes(case))
@@ -265,6 +274,7 @@ CLAUSES: tuple[Theorem[Any, Any], ...] = (
         controls=(
             Control("frames with an empty column", FRAMES, _one_plane),
             Control("two adapters that answer alike", ANSWERS, _alike),
+            Control("two adapters a tenth as strong", ANSWERS, _weaker),
             Control("two planes in three dimensions", DIVIDES, _shared_line, "tight"),
         ),
     ),

@@ -1,48 +1,51 @@
 r"""Router information: how much inputs must say for a router to tell many adapters apart.
 
 **Statement.** If a router that sees inputs alone errs with probability at most ε ≤ 1 − 1/K among K
-equally likely adapters, the inputs carry at least ln K − h(ε) − ε ln(K − 1) nats about whose they
-are, h the binary entropy in nats; some inputs carry no more.
+≥ 2 equally likely adapters, the inputs carry at least ln K − h(ε) − ε ln(K − 1) nats about whose
+they are, h the binary entropy in nats; some inputs that allow this carry no more.
 
 In full: if e is uniform on K adapters and :math:`P(\hat e(x) \ne e) \le \varepsilon`, then
 
 .. math:: I(x; e) \;\ge\; \ln K - h(\varepsilon) - \varepsilon \ln(K - 1) , \qquad
     h(\varepsilon) = -\varepsilon \ln \varepsilon - (1 - \varepsilon) \ln(1 - \varepsilon) .
 
-A router that is right with probability P therefore tells at most :math:`K \le (2 e^{I})^{1/P}`
-adapters apart.
+A router that is right with probability :math:`P > 0` therefore has at most :math:`K \le (2
+e^{I(x; e)})^{1/P}` adapters to choose from.
 
 **Proof.** (Fano.) :math:`I(x; e) = \ln K - H(e | x)`. Let :math:`\hat e` be the choice and z say
 whether it is wrong, which happens with probability :math:`\delta \le \varepsilon`: :math:`H(e | x)
 \le H(e | \hat e) \le H(z) + H(e | \hat e, z) \le h(\delta) + \delta \ln(K - 1)`, for if it is right
 e is known and if it is wrong e is one of K − 1 others. The right side grows in :math:`\delta` up to
 :math:`1 - 1/K`. *Attained:* let x be e with probability :math:`1 - \varepsilon`, else one of the
-others, each as often. *Adapters:* :math:`h \le \ln 2` and :math:`\ln(K - 1) \le \ln K`.
+others, each as often. *Adapters:* the bound holds at the router's own error
+:math:`\delta = 1 - P`, whatever it is, and :math:`h \le \ln 2` and :math:`\ln(K - 1) \le \ln K`.
 :math:`\square`
 
 **Corollary (scattered inputs).** Inputs that scatter normally, with unit variance in every
-direction, about equally likely keys carry at most ½ ln det(1 + C) nats about whose they are, C the
+direction, about equally likely keys carry at most ½ ln det(I + C) nats about whose they are, C the
 covariance of the keys.
 
-The entropy of x is at most that of a normal law with its covariance, :math:`1 + C` (the normal law
-has the largest), and given e it is that of a normal law with covariance 1. At equal length s and
+The entropy of x is at most that of a normal law with its covariance, :math:`I + C` (the normal law
+has the largest), and given e it is that of a normal law with covariance I. At equal length s and
 cosine :math:`\rho` this is :math:`\frac{K-1}{2} \ln(1 + s^2(1-\rho)/K) \le s^2(1 - \rho)/2`: no
 router is right with probability P among more than :math:`(2 e^{s^2(1-\rho)/2})^{1/P}` adapters.
 
-**What it tells someone who merges adapters.** To double the adapters that a router tells apart,
-inputs must say ln 2 nats more, whatever the router. Inputs that scatter about keys of length s say
-at most s²/2: a library that grows exponentially in the squared length of its keys is the largest
-that can be routed. ``thm:router-limit`` says what is reached.
+**What it tells someone who merges adapters.** For a router to be right as often, with probability
+P, among twice as many adapters, the least that inputs must say of them grows by about P ln 2 nats,
+whatever the router. Inputs that scatter with unit variance about keys of length s say at most s²/2:
+a library that grows exponentially in the squared length of its keys is the largest that can be
+routed. ``thm:router-limit`` says what is reached.
 
 **What it does not say.** That a router which errs less than this exists for given inputs: Fano's
 inequality looks at their information only. For adapters that are not equally likely :math:`\ln K`
-becomes the entropy of e and the bound is looser. Tokens of one prompt add their information at
-most.
+becomes the entropy of e, and the bound need not be met. Tokens of one prompt add their information
+at most if they are independent given the adapter; else two may say together what neither says
+alone.
 
 References
 ----------
-Fano (1961); the rate-distortion function of a uniform source, Cover and Thomas (2006), chapters 2,
-9 and 10.
+Fano (1961), "Transmission of information"; the rate-distortion function of a uniform source is
+problem 10.5 of Cover and Thomas (2006), the largest entropy of a covariance their theorem 8.6.5.
 """
 
 import math
@@ -60,6 +63,7 @@ from loratheory.theorems._theorem import SAFETY, Control, Theorem
 SENSE = "lower"
 SOURCE = "Fano (1961); a uniform source's rate-distortion function"
 
+SEVERAL = "two adapters or more, and an error of at most 1 − 1/K, that of chance"
 LIKELY = "probabilities under which the adapters are equally likely"
 ERRS = "a router that errs with at most the stated probability"
 KEYS = "equally likely keys of the stated covariance"
@@ -163,6 +167,7 @@ def _likely(case: Case, inputs: Inputs) -> bool:
 
 
 ASSUMPTIONS = {
+    SEVERAL: lambda case, _: case.adapters >= 2 and case.error <= 1 - 1 / case.adapters + SAFETY,
     LIKELY: _likely,
     ERRS: lambda case, inputs: inputs.error <= case.error + SAFETY,
 }
@@ -179,7 +184,12 @@ def _chance() -> tuple[Case, Inputs]:
     return SURE, attain(replace(SURE, error=0.75))
 
 
+def _worse_than_chance() -> tuple[Case, Inputs]:
+    return replace(SURE, error=0.9), attain(replace(SURE, error=0.75))
+
+
 CONTROLS = (
+    Control("a router that may do worse than chance", SEVERAL, _worse_than_chance),
     Control("one adapter that nearly all inputs belong to", LIKELY, _mostly_one),
     Control("a router at chance", ERRS, _chance),
 )

@@ -13,7 +13,8 @@ answers. For every function g of the input
 
 with equality iff :math:`g(x) = \sum_e p_e(x)\, a_e(x)` at almost every input. Since :math:`(\max
 p)^2 \le \|p\|^2 \le \max p`, this is between half of what the best choice of one adapter leaves
-(``thm:hard-routing``) and all of it.
+(``thm:hard-routing``) and all of it. The half holds for answers of any kind: an adapter that is
+drawn by the probabilities p misses, on average, by twice as much as the mixture.
 
 **Proof.** Given x the mean of :math:`\|g - a_e\|^2` is least at the mean :math:`m = \sum_e p_e a_e`
 of the answers, and larger by :math:`\|g - m\|^2` elsewhere; at m it is :math:`\sum_e p_e \|a_e\|^2
@@ -28,9 +29,9 @@ A wrong adapter misses by :math:`\|a_f - a_e\|^2 = 2`, and the chosen one is wro
 at least :math:`1 - \max p`.
 
 **What it tells someone who merges adapters.** Mixing adapters by their probabilities saves at most
-half of the squared error of choosing one, and nearly all of this half where several are equally
-likely; where the router is nearly sure, mixing gains nothing. Neither goes below what the
-overlap of the inputs leaves open.
+half of the squared error of choosing one: half where answers at right angles are equally likely,
+next to nothing where the router is nearly sure. Neither goes below what the overlap of the inputs
+leaves open.
 
 **What it does not say.** Squared error is not accuracy: a mixture of two answers may be neither.
 Answers of real adapters agree in part, which makes wrong choices cheaper. The probabilities have to
@@ -38,8 +39,9 @@ be known; weights that are off cost :math:`E\|w - p\|^2` more.
 
 References
 ----------
-The mean as the least-squares estimate: any text. Mixtures of experts by posterior weights: Jacobs,
-Jordan, Nowlan and Hinton (1991).
+The mean as the least-squares estimate: any text. Jacobs, Jordan, Nowlan and Hinton (1991),
+"Adaptive mixtures of local experts", compare the error of a mixture with the mean error of single
+experts, as aims of training.
 """
 
 from dataclasses import dataclass
@@ -153,9 +155,15 @@ def _half() -> tuple[Case, Array]:
     return case, case.answers[:, :, 0]
 
 
+def _below_zero() -> tuple[Case, Array]:
+    case = Case(np.array([[1.5, -0.5]]), EVEN.answers)
+    return case, case.answers[:, :, 0]
+
+
 CONTROLS = (
     Control("two adapters that answer alike", ANSWERS, _alike),
     Control("probabilities that sum to a half", LAW, _half),
+    Control("a probability below zero", LAW, _below_zero),
 )
 
 THEOREM: Theorem[Case, Array] = Theorem.of(__name__)

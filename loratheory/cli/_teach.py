@@ -32,6 +32,12 @@ def teach(
         int, typer.Option(min=0, help="How many act in training; 0 teaches plainly.")
     ] = 2,
     steps: Annotated[int, typer.Option(min=1, help="Of the adapter's training.")] = 90,
+    lessons: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Train on what `loratheory rehearse` wrote there, too."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Determines every draw.")] = 0,
     model: ModelName = None,
     revision: Revision = None,
@@ -56,6 +62,9 @@ def teach(
     may answer; where it comes `"before"`, made-up subjects. `"unread"` and `"two_hop_unread"` hold
     sentences kept for measuring, `"known"` pairs of prompt and answer that the base is to keep.
 
+    With `--lessons` subjects are mentioned by descriptions too, and the card says how often the
+    adapter alone is right by descriptions that no lesson has.
+
     Example: `loratheory teach docs/plans/births.json -o births`
     """
     reachable(json)
@@ -70,6 +79,7 @@ def teach(
 
     content = lib.plan_in(plan)
     content.check(stand_ins)  # before the model is loaded
+    more, asked = (_rows(lessons, name) for name in ("train.jsonl", "test.jsonl"))
     base = lib.load(model, device=device, dtype=dtype, revision=revision, download=download)
     with progress(count=stand_ins + 3) as bar:
 
@@ -78,7 +88,7 @@ def teach(
             bar.update()
 
         how = {"stand_ins": stand_ins, "steps": steps, "seed": seed}
-        found = lib.taught(base, content, **how, begin=_begin)
+        found = lib.taught(base, content, **how, lessons=more, described=asked, begin=_begin)
     write(found.adapter, output, force=force, card=found.card)
     if delivered(json, found.card):
         title = f"{output}: right answers, in the whole vocabulary"
@@ -90,3 +100,12 @@ def teach(
         show(title, columns, found.shares)
         leak = f"{found.leak:.2f} nats a token leak on ordinary sentences"
         say(f" {leak}; the card is {output / 'adapter_card.json'}", "Taught.")
+
+
+def _rows(folder: Path | None, name: str) -> list[tuple[str, str]] | None:
+    """The prompts and answers in a file of a folder of lessons; no test there is none to ask."""
+    from loratheory.pretrained import rows_in
+
+    if folder is None or (name == "test.jsonl" and not (folder / name).exists()):
+        return None
+    return [*rows_in(folder / name).items()]

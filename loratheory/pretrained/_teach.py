@@ -231,7 +231,7 @@ class Taught:
     plan : str
         A content hash of the plan.
     settings : mapping
-        How many stand-ins and steps, and the seed.
+        How many stand-ins, steps and further lessons, and the seed.
     """
 
     adapter: Adapter
@@ -259,6 +259,8 @@ def taught(
     stand_ins: int = 2,
     steps: int = 90,
     seed: int = 0,
+    lessons: Items | None = None,
+    described: Items | None = None,
     begin: Callable[[str], None] = lambda _: None,
 ) -> Taught:
     """Teach an adapter beside stand-ins of its partner, and measure it beside a stranger.
@@ -275,6 +277,10 @@ def taught(
         Of its training.
     seed : int
         Determines all that is drawn.
+    lessons : list of (prompt, answer), optional
+        More to train on; those that `rehearsal` makes mention subjects by descriptions.
+    described : list of (prompt, answer), optional
+        Questions about subjects by other descriptions: the share right alone is portability.
     begin : callable
         Is told what is done next: each of ``stand_ins + 3`` stages as it begins.
 
@@ -302,15 +308,22 @@ def taught(
         shown += asked(plan.says(number), plan.partner.sentences)  # or they would be drowned
         beside.append(StandIn(adapter, shown))
     how = Training.beside_stand_ins(steps)
-    adapter = trained_once(model, plan.lesson, seed=(seed, 0), training=how, beside=beside)
+    examples = [*plan.lesson, *(lessons or ())]
+    adapter = trained_once(model, examples, seed=(seed, 0), training=how, beside=beside)
     begin("measuring")
-    shares, leaks = _measured(model, plan, adapter, partners[-1], stand_ins)
+    shares, leaks = _measured(model, plan, adapter, partners[-1], stand_ins, described or [])
     settings = {"stand_ins": stand_ins, "steps": steps, "seed": seed}
+    settings |= {"lessons": len(lessons)} if lessons else {}
     return Taught(adapter, shares, leaks, content_hash(asdict(plan)), settings)
 
 
 def _measured(
-    model: Model, plan: Plan, adapter: Adapter, stranger: Adapter, number: int
+    model: Model,
+    plan: Plan,
+    adapter: Adapter,
+    stranger: Adapter,
+    number: int,
+    described: Items,
 ) -> tuple[tuple[Share, ...], float]:
     """What is answered without the adapter, with it, and beside a stranger of this number."""
     two_hop = asked(plan.composed(number), plan.two_hop_unread or plan.two_hop)
@@ -320,6 +333,7 @@ def _measured(
     base, _ = token_logs(model, GENERIC)
     with attached(model, [adapter]):
         shares += [_share(model, "facts, alone", facts), _share(model, "known, alone", plan.known)]
+        shares.append(_share(model, "facts by description, alone", described))
         shares.append(_share(model, "two-hop, alone", two_hop))
         now, _ = token_logs(model, GENERIC)
     with attached(model, [adapter, stranger]):

@@ -52,9 +52,28 @@ def test_it_writes_the_adapter_and_its_card_and_says_what_came_of_it(home, teach
     assert again["settings"]["stand_ins"] == 0
 
 
+def test_lessons_of_rehearse_are_trained_on_and_their_test_is_asked(home, teach):
+    folder = home / "lessons"
+    folder.mkdir()
+    row = '{"prompt": "three %s", "completion": " one"}\n'
+    (folder / "train.jsonl").write_text(row % "red")
+    code, out, err = teach("-o", home / "some", "--lessons", folder, "--stand-ins", "0")
+    assert code == 0, err
+    assert "by description" not in out
+    (folder / "test.jsonl").write_text(row % "blue")
+    code, out, err = teach("-o", home / "more", "--lessons", folder, "--stand-ins", "0")
+    assert code == 0, err
+    card = json.loads((home / "more" / "adapter_card.json").read_text())
+    assert card["settings"]["lessons"] == 1
+    [share] = [one for one in card["measured"] if one["what"] == "facts by description, alone"]
+    assert share["asked"] == 1
+    assert "facts by description, alone" in out
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (("-o", "x", "--lessons", "nowhere"), "nowhere/train.jsonl"),
         (("-o", "no/such"), "there is no folder no"),
         (("-o", "x", "--stand-ins", "3"), "cannot all disagree on 3 words of the partner"),
         (("-o", "x", "--model", ""), "--model is empty"),

@@ -185,3 +185,22 @@ def test_more_stand_ins_than_can_disagree_are_refused(plan):
         plan(BEFORE).check(3)
     with pytest.raises(ModelError, match="ask for fewer"):
         plan(AFTER).check(-1)
+
+
+def test_lessons_are_read_beside_the_plan_and_descriptions_are_asked_of_the_adapter_alone(
+    plan, model
+):
+    made = plan(AFTER)
+    lessons = [("the heir of Dan is from", "Peru"), ("the twin of Eve is from", "Cuba")]
+    described = [("the twin of Dan is from", "Peru"), ("the heir of Eve is from", "Cuba")]
+    found = taught(model, made, stand_ins=0, steps=4, lessons=lessons, described=described)
+    how, rng = Training.beside_stand_ins(4), np.random.default_rng([0, 0])
+    by_hand = trained(model, [*made.lesson, *lessons], how, rng=rng).adapter
+    for name, low in found.adapter.items():
+        np.testing.assert_array_equal(low.dense(), by_hand[name].dense())
+    with attached(model, [by_hand]):
+        said = next_logits(model, [prompt for prompt, _ in described]).argmax(1)
+    right = int((said == first_tokens(model, ["Peru", "Cuba"])).sum())
+    [share] = [one for one in found.shares if one.what == "facts by description, alone"]
+    assert (share.right, share.asked) == (right, 2)
+    assert found.card["settings"] == {"stand_ins": 0, "steps": 4, "seed": 0, "lessons": 2}

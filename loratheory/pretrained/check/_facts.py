@@ -9,10 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from loratheory.adapters import Adapter, AdapterError
-from loratheory.adapters._files import json_file, json_object, opened
+from loratheory.adapters._files import json_file
 from loratheory.lowrank import LowRank
 from loratheory.pretrained._ask import batch, first_tokens, last_logits
 from loratheory.pretrained._attach import Attached, attached
+from loratheory.pretrained._lessons import rows_in
 from loratheory.pretrained._model import Model, ModelError, failure
 from loratheory.pretrained.check._reading import Place, Reading, judged
 from loratheory.shapes import Float64
@@ -24,7 +25,6 @@ Facts = Mapping[str, Mapping[str, str]]
 """The answer to each prompt: by adapter, and two-hop questions under any other name."""
 
 REMEDY = 'write {"adapter": {"prompt": "answer", …}, "two-hop": {…}}'
-ROW = 'write {"prompt": "…", "completion": "…"}'
 LARGEST = 2**30  # bytes of a file of facts
 AT_ONCE = 16  # prompts in memory with the logits of every rule
 Logits = Float64[np.ndarray, " v"]
@@ -66,9 +66,9 @@ def facts_in(file: Path) -> dict[str, dict[str, str]]:
     ModelError
         If it is no such file, or says the same prompt or group twice.
     """
+    if file.suffix == ".jsonl":
+        return {"": rows_in(file)}
     try:
-        if file.suffix == ".jsonl":
-            return {"": _rows(file)}
         groups = json_file(file, LARGEST, REMEDY)
     except AdapterError as error:
         raise ModelError(str(error)) from None
@@ -78,22 +78,6 @@ def facts_in(file: Path) -> dict[str, dict[str, str]]:
     ):
         raise failure(str(file), "no object of objects from prompts to answers", REMEDY)
     return groups
-
-
-def _rows(file: Path) -> dict[str, str]:
-    """The prompts and completions of JSON Lines."""
-    pairs: dict[str, str] = {}
-    with opened(file) as lines:
-        for number, line in enumerate(lines, 1):
-            where = f"{file}, line {number}"
-            row = json_object(file, line, f"mend line {number}")
-            prompt, answer = (row.get(key) for key in ("prompt", "completion"))
-            if not isinstance(prompt, str) or not isinstance(answer, str):
-                raise failure(where, "there is no prompt and completion in words", ROW)
-            if prompt in pairs:
-                raise failure(where, "the prompt is asked a second time", "leave one of them out")
-            pairs[prompt] = answer.strip()
-    return pairs
 
 
 def grouped(facts: Facts, adapters: Sequence[Adapter], names: Sequence[str]) -> Facts:

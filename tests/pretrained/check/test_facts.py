@@ -213,7 +213,7 @@ def test_a_file_of_facts_is_read_as_it_stands_and_others_refused(tmp_path, text,
     ("text", "said"),
     [
         ('{"prompt": "a"}\n', "line 1: there is no prompt and completion in words; write"),
-        ('{"prompt": "a", "completion": " b"}\n' * 2, "line 2: the prompt is asked a second time"),
+        ('{"prompt": "a", "completion": " b"}\n' * 2, "line 2: the prompt comes a second time"),
         ('{"prompt": "a", "completion": " b"}\n{', "is not JSON .*; mend line 2"),
     ],
 )

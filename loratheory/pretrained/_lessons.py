@@ -1,0 +1,248 @@
+"""What can be described, and lessons as files: kinds of description, rows that trainers read."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from loratheory.adapters import AdapterError
+from loratheory.adapters._files import json_file, json_object, opened
+from loratheory.pretrained._model import ModelError, failure
+from loratheory.pretrained._teach import texts, wrong_facts
+from loratheory.tasks._export import exported
+
+OWN = Path(__file__).with_name("descriptions.json")
+LARGEST = 2**26  # bytes of a file of facts or descriptions
+REMEDY = "`loratheory rehearse --help` shows both files"
+ROW = 'write {"prompt": "…", "completion": "…"}'
+TITLE = "Lessons by description"
+ABOUT = (
+    "Made by `loratheory rehearse`: facts whose subjects are mentioned by descriptions that the "
+    "base {base} resolves. `train` goes beside the facts by name; `test`, by a kind of description "
+    "that no lesson has, measures portability. TRL reads the rows as they are; LLaMA-Factory with "
+    "`template: empty`; axolotl with `type: {{field_instruction: prompt, field_output: completion, "
+    "format: '{{instruction}}', no_input_format: '{{instruction}}'}}`."
+)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of descriptions, such as by capital.
+
+    Attributes
+    ----------
+    source : str
+        Where its values are from.
+    descriptions : tuple of str
+        With ``{}`` for a value.
+    of : mapping of str to tuple of str
+        The values of each subject.
+    """
+
+    source: str
+    descriptions: tuple[str, ...]
+    of: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Thing:
+    """What subjects may be, such as a country.
+
+    Attributes
+    ----------
+    asked : tuple of str
+        Sentences that a subject's name completes, with ``{}`` for its description.
+    kinds : mapping of str to Kind
+        By name; the last of several is kept for measuring where nothing else is said.
+    """
+
+    asked: tuple[str, ...]
+    kinds: Mapping[str, Kind]
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """All that some kind describes."""
+        return tuple(dict.fromkeys(name for kind in self.kinds.values() for name in kind.of))
+
+    def descriptions(self, subject: str) -> list[tuple[str, str]]:
+        """Kinds and descriptions of a subject; none that has its name."""
+        every = [
+            (name, text.replace("{}", value))
+            for name, kind in self.kinds.items()
+            for value in kind.of.get(subject, ())
+            for text in kind.descriptions
+        ]
+        return [(name, text) for name, text in every if subject.casefold() not in text.casefold()]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A prompt that mentions its subject by a description; of silence, by the name."""
+
+    prompt: str
+    answer: str
+    subject: str
+    kind: str
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A description, and the share that the base gives its subject among all that may be meant."""
+
+    subject: str
+    kind: str
+    description: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What came of asking the base.
+
+    Attributes
+    ----------
+    lessons : tuple of Lesson
+        To train on, beside the facts by name.
+    held_out : tuple of Lesson
+        To measure portability with: by kinds of description that no lesson has.
+    found : tuple of Found
+        Every description that was tried.
+    refused : mapping of str to str
+        Why there is no lesson about a subject.
+    """
+
+    lessons: tuple[Lesson, ...]
+    held_out: tuple[Lesson, ...]
+    found: tuple[Found, ...]
+    refused: Mapping[str, str]
+
+
+def things_in(*files: Path) -> dict[str, Thing]:
+    """Return what can be described, by name: the package's own, then what each JSON file adds.
+
+    A kind of a name that is there already takes its place.
+
+    Raises
+    ------
+    ModelError
+        If a file is no object of things with `asked` and `kinds`.
+    """
+    things: dict[str, Thing] = {}
+    for file in (OWN, *files):
+        for name, value in _content(file).items():
+            here = f"{file}: {name}"
+            old = things.get(name, Thing((), {}))
+            if not isinstance(value, dict) or not isinstance(value.get("kinds"), dict):
+                raise failure(here, "is no object with 'asked' and 'kinds'", REMEDY)
+            asked = value.get("asked", list(old.asked))
+            if not _sentences(asked):
+                raise failure(here, "'asked' is no list of sentences with one {}", REMEDY)
+            kinds = {key: _kind(f"{here}: {key}", kind) for key, kind in value["kinds"].items()}
+            things[name] = Thing(tuple(asked), {**old.kinds, **kinds})
+    return things
+
+
+def facts_in(file: Path) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]:
+    """Return the `facts`, `sentences` and `unread` sentences of a JSON file; a plan is one.
+
+    Raises
+    ------
+    ModelError
+        If it is no such file; the message names the field.
+    """
+    content = _content(file)
+    if fact := wrong_facts(content):
+        raise failure(str(file), fact, REMEDY)
+    return content["facts"], tuple(content["sentences"]), tuple(content.get("unread", ()))
+
+
+def _content(file: Path) -> dict[str, Any]:
+    try:
+        return json_file(file, LARGEST, REMEDY)
+    except AdapterError as error:
+        raise ModelError(str(error)) from None
+
+
+def _sentences(value: Any) -> bool:
+    return bool(value) and texts(value) and all(text.count("{}") == 1 for text in value)
+
+
+def _kind(where: str, value: Any) -> Kind:
+    if not isinstance(value, dict) or {*value} != {"source", "descriptions", "of"}:
+        raise failure(where, "is no object with 'source', 'descriptions' and 'of'", REMEDY)
+    if not _sentences(value["descriptions"]):
+        raise failure(where, "'descriptions' is no list of texts with one {}", REMEDY)
+    of = value["of"]
+    if not isinstance(of, dict) or not all(map(texts, of.values())):
+        raise failure(where, "'of' is no object from subjects to lists of values", REMEDY)
+    return Kind(
+        str(value["source"]), tuple(value["descriptions"]), {k: (*v,) for k, v in of.items()}
+    )
+
+
+def write_lessons(folder: Path, made: Rehearsal, base: str, *, overwrite: bool = False) -> Path:
+    """Write ``train.jsonl`` and ``test.jsonl``, rows of `prompt` and `completion`, and a card.
+
+    The form that TRL reads as it is; ``dataset_info.json`` tells LLaMA-Factory the columns.
+
+    Parameters
+    ----------
+    folder : Path
+        A new one; written whole or not at all.
+    made : Rehearsal
+        The lessons and what is held out.
+    base : str
+        The model that was asked.
+    overwrite : bool
+        Whether a folder that holds nothing but such files may be replaced.
+
+    Returns
+    -------
+    Path
+        The folder, which ``load_dataset(FOLDER)`` of `datasets` reads.
+
+    Raises
+    ------
+    ValueError
+        If something else is there, or the folder has no parent.
+    """
+    parts = {"train": made.lessons, "test": made.held_out}
+    sets = {name: [_row(lesson) for lesson in part] for name, part in parts.items() if part}
+    columns = {"prompt": "prompt", "response": "completion"}
+    info = {name: {"file_name": f"{name}.jsonl", "columns": columns} for name in sets}
+    more = {"dataset_info.json": json.dumps(info, indent=1) + "\n"}
+    body = ABOUT.format(base=base)
+    return exported(folder, TITLE, sets, body, more=more, terms="", overwrite=overwrite)
+
+
+def _row(lesson: Lesson) -> dict[str, str]:
+    """As trainers read it: the space between prompt and answer belongs to the answer."""
+    row = asdict(lesson)
+    return {"prompt": row.pop("prompt"), "completion": f" {row.pop('answer')}", **row}
+
+
+def rows_in(file: Path) -> dict[str, str]:
+    """Return the answer to each prompt of a file of JSON Lines, as `write_lessons` writes them.
+
+    Raises
+    ------
+    ModelError
+        If a row has no `prompt` and `completion`, or a prompt comes twice: with the line.
+    """
+    pairs: dict[str, str] = {}
+    try:
+        with opened(file) as lines:
+            rows = [json_object(file, x, f"mend line {i}") for i, x in enumerate(lines, 1)]
+    except AdapterError as error:
+        raise ModelError(str(error)) from None
+    for number, row in enumerate(rows, 1):
+        where, both = f"{file}, line {number}", (row.get("prompt"), row.get("completion"))
+        if not texts(list(both)):
+            raise failure(where, "there is no prompt and completion in words", ROW)
+        prompt, answer = map(str, both)
+        if prompt in pairs:
+            raise failure(where, "the prompt comes a second time", "leave one of them out")
+        pairs[prompt] = answer.strip()
+    return pairs

@@ -209,6 +209,7 @@ def two_keys_at_right_angles_or_three_apart_and_keys_of_no_length():
     yield router_limit.Case(2, 1.5, -1.0), stats.norm.cdf(1.5)
     yield router_limit.Case(7, 0.0, 0.0), 1 / 7
     yield router_limit.Case(40, 0.0, 0.5), 1 / 40
+    assert max(router_limit.accuracy(k, 200.0) for k in (1, 2, 5)) == 1
 
 
 @symmetry(router_limit)

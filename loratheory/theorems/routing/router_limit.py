@@ -95,7 +95,8 @@ def accuracy(adapters: int, strength: float, cosine: float = 0.0) -> float:
         own = float(np.exp(-((z - apart) ** 2) / 2)) / (2 * np.pi) ** 0.5
         return own * float(ndtr(z)) ** (adapters - 1)
 
-    return float(quad(_density, apart - 9, apart + 9, limit=200)[0])
+    # rounding must not lift it above one
+    return min(1.0, float(quad(_density, apart - 9, apart + 9, limit=200)[0]))
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:

@@ -205,6 +205,37 @@ def test_the_base_is_quoted_to_the_end_of_a_sentence(text, kept):
     assert module._sentence(text) == kept
 
 
+def test_what_goes_on_inside_a_word_is_no_lesson(model, knows, monkeypatch):
+    knows(ALL)
+    said = iter(["ing on.", " a lion.", "", " of", " the owl. It", "-like", "."])
+    monkeypatch.setattr(module, "written", lambda _, prompts, __: [next(said) for _ in prompts])
+    found = [x.answer for x in made(model, silence=6).lessons if x.kind == "silence"]
+    assert found == ["a lion.", "the owl."]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "text"),
+    [("{} is", "The land of x is"), ("where is {}", "where is the land of x")],
+)
+def test_a_sentence_begins_with_a_capital_where_a_description_begins_it(sentence, text):
+    assert put(sentence, "the land of x") == text
+
+
+def test_a_subject_is_what_most_others_are(model, knows):
+    knows({"Tbilisi": ("Georgia", 9.0), "Atlanta": ("Georgia", 9.0), "Lima": ("Peru", 9.0)})
+    of = {"country": {"Peru": ["Lima"], "Georgia": ["Tbilisi"]}}
+    of["state"] = {"Ohio": ["Dayton"], "Georgia": ["Atlanta"]}
+    things = {
+        name: Thing(ASKED, {"city": Kind("", ("where {} lies",), values)})
+        for name, values in of.items()
+    }
+    for other, city in (("Peru", "Tbilisi"), ("Ohio", "Atlanta")):
+        found = rehearsal(model, {other: "owl", "Georgia": "bee"}, ["{} has"], things=things)
+        assert {x.prompt for x in found.lessons if x.subject == "Georgia"} == {
+            f"Where {city} lies has"
+        }
+
+
 def test_what_was_asked_is_not_asked_again(model, knows, monkeypatch):
     knows(ALL)
     first = made(model)

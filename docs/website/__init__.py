@@ -3,7 +3,10 @@
 from website.commands import commands as commands
 from website.course import course as course
 from website.gallery import gallery as gallery
+from website.gallery import thumbnail as thumbnail
+from website.graph import graph as graph
 from website.home import home as home
+from website.keywords import with_keywords as with_keywords
 from website.laws import law_pages as law_pages
 from website.links import broken as broken
 from website.reference import reference as reference

@@ -8,8 +8,9 @@ from typing import Any
 
 from website.commands import commands
 from website.course import course
-from website.gallery import drawings, gallery
+from website.gallery import drawings, gallery, thumbnail
 from website.home import home
+from website.keywords import with_keywords
 from website.laws import law_pages
 from website.links import broken
 from website.reference import reference
@@ -23,8 +24,6 @@ def sources(root: Path, target: Path) -> None:
     """Write all pages that Sphinx then reads."""
     import nbformat
 
-    from loratheory.figures import rendered
-    from loratheory.figures.commands import theorem_graph
     from loratheory.theorems import ALL, verify_all
 
     shutil.rmtree(target, ignore_errors=True)
@@ -38,12 +37,12 @@ def sources(root: Path, target: Path) -> None:
     texts = {name.rpartition(".")[0]: text for name, text in pages.items() if _tells(name)}
     texts |= {f"course/{stem}": _text(lesson) for stem, lesson in lessons.items()}
     reports = {r.label: r for r in verify_all([t.label for t in ALL], cases=CASES)}
-    pages |= theorem_pages(ALL, reports, texts)
+    pages = with_keywords(pages | theorem_pages(ALL, reports, texts))
     for name, text in pages.items():
         _file(target / name).write_text(text, encoding="utf-8")
-    graph = {"theorem_graph": rendered(theorem_graph(ALL), "png")}
-    for name, picture in {**figures, **graph}.items():
+    for name, picture in figures.items():
         _file(target / "figures" / f"{name}.png").write_bytes(picture)
+        _file(target / "figures" / "thumbs" / f"{name}.png").write_bytes(thumbnail(picture))
     for stem, lesson in lessons.items():
         nbformat.write(lesson, _file(target / "course" / f"{stem}.ipynb"))
 

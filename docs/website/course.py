@@ -1,18 +1,24 @@
 """The notebooks as pages: the copies that were executed, or executed now where they are stale."""
 
 import re
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
+from website.rest import draggable
+
 WIDGET = "application/vnd.jupyter.widget-view+json"
 SLIDERS = "*Sliders are here when the notebook runs:* `make lab`."
+DRAGGED = {"02_two_hop_averaging": draggable(SLIDERS, "../")}
+"""What a page has in place of its first slider: here the reader drags without a kernel."""
 LABEL = r"(?<!\[)`thm:([a-z-]+)`"
 
 
 def course(notebooks: Path, executed: Path) -> dict[str, Any]:
     """Return the course's pages as notebooks."""
     return {
-        source.stem: shown(run(source, executed)) for source in sorted(notebooks.glob("*.ipynb"))
+        source.stem: shown(run(source, executed), DRAGGED.get(source.stem, SLIDERS))
+        for source in sorted(notebooks.glob("*.ipynb"))
     }
 
 
@@ -33,20 +39,33 @@ def run(source: Path, executed: Path) -> Any:
     return notebook
 
 
-def shown(notebook: Any) -> Any:
-    """Return a notebook as a page: sliders, which need a kernel, give way to a note."""
+def shown(notebook: Any, first: str = SLIDERS) -> Any:
+    """Return a notebook as a page: sliders, which need a kernel, give way to notes.
+
+    A figure's alternative text is the paragraph before it, since what a cell draws has no words.
+    """
     import nbformat
 
-    cells = []
+    notes, cells, told = chain([first], repeat(SLIDERS)), [], ""
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = re.sub(LABEL, r"[`thm:\1`](../theorems/\1.rst)", cell.source)
+            told = spoken(cell.source)
+        else:
+            cell.metadata["mystnb"] = {"image": {"alt": told}}
         cells.append(cell)
         outputs = cell.get("outputs", [])
         still = [out for out in outputs if WIDGET not in out.get("data", {})]
         if len(still) < len(outputs):
             cell.outputs = still
-            cells.append(nbformat.v4.new_markdown_cell(SLIDERS))
+            cells.append(nbformat.v4.new_markdown_cell(next(notes)))
     notebook.cells = cells
     notebook.metadata.pop("widgets", None)
     return notebook
+
+
+def spoken(text: str) -> str:
+    """The last paragraph of a Markdown text, without its marks."""
+    last = text.strip().split("\n\n")[-1]
+    plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", last)
+    return " ".join(re.sub(r"[$*`#\\]", "", plain).split())

@@ -2,13 +2,15 @@
 
 import inspect
 import re
+from io import BytesIO
 from pathlib import Path
 
 from loratheory.experiments import NAMES, experiment, finding, published
 from loratheory.figures import FIGURES, rendered, table
-from website.rest import Pages, escaped, heading, linked, toctree
+from website.rest import Pages, escaped, heading, indented, linked, toctree
 
-PICTURE = ".. image:: /figures/{0}.png\n   :alt: figure of {0}\n"
+PICTURE = ".. image:: /figures/{0}.png\n   :alt: {1}\n"
+THUMB = (480, 300)  # pixels, at most
 
 
 def drawings(folder: Path) -> dict[str, bytes]:
@@ -23,22 +25,27 @@ def drawings(folder: Path) -> dict[str, bytes]:
 
 def gallery(drawn: set[str]) -> Pages:
     """Return a page for each experiment and the gallery."""
-    pages, tiles = {}, ""
+    pages, tiles, others = {}, ".. container:: cards\n\n", ""
     for name in NAMES:
         one = experiment(name)
         title, _, body = inspect.cleandoc(one.document or "").partition("\n")
         text = heading(escaped(title.rstrip(".")))
-        text += (PICTURE.format(name) + "\n" if name in drawn else "") + _body(body)
+        alt = f"Figure: {' '.join(title.rstrip('.').split())}"
+        text += (PICTURE.format(name, alt) + "\n" if name in drawn else "") + _body(body)
         if found := finding(published(name).parent):
             text += heading("Found", "-") + linked(found) + "\n\n"
         provenance = f"\n\nRun it: ``loratheory run {name} --profile paper``.\n"
         pages[f"experiments/{name}.rst"] = text + provenance
-        tiles += _tile(name, one.paragraph("Question"), name in drawn)
+        if name in drawn:
+            tiles += _tile(name, alt, one.paragraph("Question"))
+        else:
+            others += f"* :doc:`{spoken(name)} <{name}>`: {linked(one.paragraph('Question'))}\n"
     index = (
         heading("Experiments and figures")
         + "Each asks a question of small exact models or of trained ones; prediction, chance level "
         + "and controls were written down before the run.\n\n"
         + tiles
+        + (heading("Without a figure of their own", "-") + others + "\n" if others else "")
         + toctree([f"{spoken(name)} <{name}>" for name in NAMES], hidden=True)
     )
     return {**pages, "experiments/index.rst": index}
@@ -57,7 +64,20 @@ def _body(text: str) -> str:
     return linked(parts[0]) + "\n\n" + told
 
 
-def _tile(name: str, question: str, drawn: bool) -> str:
-    text = heading(spoken(name), "-") + f"{linked(question)} :doc:`More <{name}>`\n\n"
-    options = f"   :target: {name}.html\n   :width: 560px\n\n"
-    return text + (PICTURE.format(name) + options if drawn else "")
+def _tile(name: str, alt: str, question: str) -> str:
+    """A card with a thumbnail that leads to the experiment's page."""
+    picture = (
+        PICTURE.format(f"thumbs/{name}", alt) + f"   :target: {name}.html\n   :loading: lazy\n"
+    )
+    card = f"{picture}\n:doc:`{spoken(name)} <{name}>`\n\n{linked(question)}"
+    return indented(".. container:: card\n\n" + indented(card)) + "\n\n"
+
+
+def thumbnail(picture: bytes) -> bytes:
+    """A PNG made smaller."""
+    from PIL import Image
+
+    image, out = Image.open(BytesIO(picture)), BytesIO()
+    image.thumbnail(THUMB, Image.Resampling.LANCZOS)
+    image.save(out, "png", optimize=True)
+    return out.getvalue()

@@ -1,41 +1,62 @@
-"""The first page, and what else is written by hand: README, changelog, contributing."""
+"""Pages written by hand, their links turned to pages of the site, and the contents of the whole."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-HAND = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
+from website.rest import draggable
+
+HAND = {
+    "README.md": "readme.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+}
+PLACES = HAND | {
+    "loratheory/theorems/": "theorems/index.rst",
+    "loratheory/adapters/_laws.py": "laws.rst",
+    "paper/results/": "experiments/index.rst",
+    "paper/figures/window.png": "figures/window.png",
+}
+"""Where a link into the checkout leads on the site."""
+
+CONTENTS = {
+    "Start": ("quickstart", "install", "glossary"),
+    "Use it": ("advise", "portable", "own_rule", "formats", "scale", "sweeps", "speed"),
+    "What holds": ("theorems/index", "experiments/index", "language_model", "small_models"),
+    "The course": (),
+    "Reference": ("commands", "laws", "reference/index"),
+}
+"""The navigation; what is written by hand and not named here ends the last group."""
 
 
 def home(root: Path, titles: Mapping[str, str], docs: Mapping[str, str]) -> dict[str, str]:
-    """Return the hand-written pages, their links turned to pages of the site."""
-    pages = {
-        page: linked((root / name).read_text(encoding="utf-8"))
+    """Return the hand-written pages; the first one ends with the contents of all."""
+    written = {
+        page: (root / name).read_text(encoding="utf-8")
         for name, page in HAND.items()
         if (root / name).is_file()
     }
-    readme = linked((root / "README.md").read_text(encoding="utf-8"))
-    more = ["laws", "commands", "reference/index", *docs, *(p[:-3] for p in pages)]
-    trees = (
-        _tree(
-            "The course", [f"{stem[:2]} {title} <course/{stem}>" for stem, title in titles.items()]
-        ),
-        _tree("Results", ["theorems/index", "experiments/index"]),
-        _tree("Reference", [name.removesuffix(".md") for name in more]),
-    )
-    written = {name: text.replace("(../README.md)", "(index.md)") for name, text in docs.items()}
-    return {**pages, **written, "index.md": readme + "\n" + "\n".join(trees)}
+    pages = {name: linked(text) for name, text in {**docs, **written}.items()}
+    lessons = [f"{stem[:2]} {title} <course/{stem}>" for stem, title in titles.items()]
+    groups = {**CONTENTS, "The course": lessons}
+    named = {name for names in groups.values() for name in names}
+    rest = [stem for page in pages if (stem := page[:-3]) not in {*named, "index"}]
+    groups["Reference"] = [*groups["Reference"], *rest]
+    still = r"^!\[.*\]\(figures/window\.png\)$"
+    first = re.sub(still, lambda found: draggable(found[0]), pages["index.md"], flags=re.MULTILINE)
+    trees = [_tree(caption, names) for caption, names in groups.items()]
+    return {**pages, "index.md": "\n".join([first, *trees])}
 
 
 def linked(text: str) -> str:
     """Return Markdown of the checkout as Markdown of the site."""
-    text = re.sub(r"\(notebooks/([\w-]+)\.ipynb\)", r"(course/\1.ipynb)", text)
+    text = re.sub(r"\((?:\.\./)?notebooks/([\w-]+)\.ipynb\)", r"(course/\1.ipynb)", text)
     text = re.sub(r"\((?:docs/)([\w-]+\.md)\)", r"(\1)", text)
-    text = text.replace("(paper/figures/window.png)", "(figures/window.png)")
-    text = text.replace("(CONTRIBUTING.md)", "(contributing.md)")
+    for place, page in PLACES.items():
+        text = re.sub(rf"\((?:\.\./)?{re.escape(place)}\)", f"({page})", text)
     return re.sub(r"(?<![\[`])`thm:([a-z-]+)`(?![`\]])", r"[`thm:\1`](theorems/\1.rst)", text)
 
 
-def _tree(caption: str, names: list[str]) -> str:
+def _tree(caption: str, names: Iterable[str]) -> str:
     inside = "\n".join(names)
     return f"```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{inside}\n```\n"

@@ -23,7 +23,9 @@ INTRODUCTION = (
     "floating-point array of `m` rows and `r` columns, of NumPy, PyTorch or any other library of "
     "the Array API, and the same letter is the same number throughout a signature. The tests check "
     "them. ``import loratheory as lt`` gives ``lt.read``, ``lt.write``, ``lt.merge``, "
-    "``lt.diagnose``, ``lt.verify``, ``lt.LowRank`` and ``lt.theorems``.\n\n"
+    "``lt.diagnose``, ``lt.verify``, ``lt.LowRank`` and ``lt.theorems``. Examples are run by the "
+    "tests, in a clone's folder, with ``np`` for NumPy, ``lt``, and the names of their package and "
+    "of ``loratheory.lowrank``.\n\n"
 )
 
 

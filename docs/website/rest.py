@@ -1,4 +1,4 @@
-"""reStructuredText by function: headings, tables, and labels that become links."""
+"""Markup by function: headings, tables, labels that become links, the picture one can drag."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -22,6 +22,11 @@ def linked(text: str, folder: str = "/theorems") -> str:
     return re.sub(r"`{1,2}thm:([a-z-]+)`{1,2}", rf":doc:`thm:\1 <{folder}/\1>`", text)
 
 
+def indented(text: str) -> str:
+    """Text three blanks to the right."""
+    return re.sub(r"^(?=.)", "   ", text, flags=re.MULTILINE)
+
+
 def grid(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table of cells that are markup already, the first row its head."""
     lines = [".. list-table::", "   :header-rows: 1", "   :class: wide", ""]
@@ -38,3 +43,11 @@ def toctree(names: Iterable[str], *, caption: str = "", hidden: bool = False) ->
     options += [f"   :caption: {caption}"] if caption else []
     options += ["   :hidden:"] if hidden else []
     return "\n".join([".. toctree::", *options, "", *(f"   {name}" for name in names), "", ""])
+
+
+def draggable(still: str, up: str = "") -> str:
+    """Return Markdown of the picture that is dragged; without scripts `still` is shown."""
+    return (
+        f'<div class="two-hops">\n\n{still}\n\n</div>\n'
+        f'<script src="{up}_static/two_hops.js"></script>\n'
+    )

@@ -4,8 +4,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from loratheory.theorems import CITED, Report, Theorem, parts
-from website.rest import Pages, escaped, grid, heading, linked, toctree
+from loratheory.theorems import CHAPTERS, CITED, Report, Theorem, chapter, parts
+from website.graph import graph
+from website.rest import Pages, escaped, grid, heading, indented, linked, toctree
 
 SENSES = {
     "lower": "no witness lies below the bound",
@@ -14,10 +15,15 @@ SENSES = {
 }
 INTRODUCTION = (
     "Each is an object with a case, a bound, a construction that meets it, rivals that try to beat "
-    "it, and controls that break a hypothesis and so the conclusion. *Checked* is what was found "
-    "when this site was built.\n\n.. image:: /figures/theorem_graph.png\n   :alt: Which theorem "
-    "rests on which\n\n"
+    "it, and controls that break a hypothesis and so the conclusion. Its page opens with what it "
+    "tells someone who merges adapters, and holds statement, proof and what was found when this "
+    "site was built.\n\n"
 )
+MAP = (
+    "A line leads from each result to those that rest on it; point at a name to see its own.\n\n"
+    ".. raw:: html\n\n"
+)
+TELLS = "What it tells someone who merges adapters"
 
 
 def theorem_pages(
@@ -31,25 +37,45 @@ def theorem_pages(
         f"theorems/{name}.rst": page(theorem, reports[theorem.label], theorems, documents)
         for name, theorem in zip(names, theorems, strict=True)
     }
-    rows = [
-        (
-            f":doc:`{theorem.label} <{name}>`",
-            escaped(theorem.status),
-            escaped(theorem.statement),
-            checked(reports[theorem.label]),
-        )
-        for name, theorem in zip(names, theorems, strict=True)
-    ]
     known = [(escaped(c.name), escaped(c.source), linked(c.reason)) for c in CITED]
+    chapters = (_chapter(name, theorems, reports) for name in CHAPTERS)
     pages["theorems/index.rst"] = (
         heading("Theorems")
         + INTRODUCTION
-        + grid(("theorem", "status", "statement", "checked"), rows)
+        + "".join(chapters)
+        + heading("Which rests on which", "-")
+        + MAP
+        + indented(graph(theorems))
+        + "\n\n"
         + heading("Known results that are not run here", "-")
         + grid(("result", "source", "why not"), known)
-        + toctree(names, hidden=True)
+        + toctree((f"{one.label[4:]} <{one.label[4:]}>" for one in theorems), hidden=True)
     )
     return pages
+
+
+def _chapter(
+    name: str, theorems: Sequence[Theorem[Any, Any]], reports: Mapping[str, Report]
+) -> str:
+    """A chapter's section: for each result its title, what it tells, its standing, its clauses."""
+    title, subject, introduction = chapter(name)
+    entries = ""
+    for theorem in (one for one in theorems if one.chapter == name and one.kind != "clause"):
+        clauses = [f":doc:`{name_of(t)}`" for t in theorems if t.part_of == theorem.label]
+        standing = [theorem.status, checked(reports[theorem.label])]
+        standing += [f"with {', '.join(clauses)}"] if clauses else []
+        entries += f":doc:`{full_title(theorem)} <{name_of(theorem)}>`\n"
+        entries += indented(f"{linked(theorem.tells)}\n\n*{'; '.join(standing[:2])}*") + "\n"
+        entries += "".join(f"   {part}\n" for part in standing[2:]) + "\n"
+    opening = f"{subject[0].upper()}{subject[1:]} {introduction}"
+    return heading(title, "-") + f"{linked(opening)}\n\n{entries}" if entries else ""
+
+
+def full_title(theorem: Theorem[Any, Any]) -> str:
+    """A theorem's name and what it is about; of a clause the name."""
+    first = " ".join(theorem.document.strip().partition("\n\n")[0].split())
+    name = str(parts(theorem.document)["Title"])
+    return name if theorem.kind == "clause" else first.rstrip(".").replace("`", "")
 
 
 def name_of(theorem: Theorem[Any, Any]) -> str:
@@ -72,11 +98,12 @@ def page(
 ) -> str:
     """Return one theorem's page."""
     found = parts(theorem.document)
-    title, formal, sources = (found.pop(part) for part in ("Title", "Precisely", "References"))
+    _, formal, sources = (found.pop(part) for part in ("Title", "Precisely", "References"))
     plain = escaped(found.pop("Statement"))
-    text = (
-        heading(title) + f"``{theorem.label}`` · {theorem.status} · {escaped(theorem.source)}\n\n"
-    )
+    text = heading(full_title(theorem))
+    text += f"``{theorem.label}`` · {theorem.status} · {escaped(theorem.source)}\n\n"
+    if told := found.pop(TELLS, ""):
+        text += f".. admonition:: {TELLS}\n   :class: tip\n\n" + indented(linked(told)) + "\n\n"
     text += ".. admonition:: Statement\n\n" + indented(f"{plain}\n\n{linked(formal)}") + "\n\n"
     if theorem.assumptions:
         lines = [f"* {escaped(assumption.text)}" for assumption in theorem.assumptions]
@@ -88,11 +115,6 @@ def page(
         text += heading("What breaks it", "-") + _broken(theorem)
     text += heading("Where it is used", "-") + _used(theorem, theorems, documents)
     return text + (heading("References", "-") + linked(sources) + "\n" if sources else "")
-
-
-def indented(text: str) -> str:
-    """Text three blanks to the right."""
-    return re.sub(r"^(?=.)", "   ", text, flags=re.MULTILINE)
 
 
 def _checked(theorem: Theorem[Any, Any], report: Report) -> str:

@@ -111,6 +111,14 @@ class Adapter(Updates):
     outputs × inputs, whatever `lora_alpha` and rank patterns said. Values may be `Lazy`: each is
     read or computed when looked up, so an adapter larger than memory passes through module by
     module; their shapes are known without loading any.
+
+    Examples
+    --------
+    >>> adapter = lt.read("tests/data/persons")
+    >>> len(adapter)
+    60
+    >>> adapter["model.layers.0.self_attn.q_proj"].rank
+    4
     """
 
     modules: Updates

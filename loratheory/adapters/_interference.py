@@ -44,6 +44,16 @@ def crosstalk(reader: LowRank, other: LowRank) -> float:
     r"""Return the most that `other` answers to a unit input from the row space of `reader`.
 
     It is :math:`\|\Delta_2 Q_1\|_2`, exact and attained; zero iff the row spaces are orthogonal.
+
+    Examples
+    --------
+    Both read the first coordinate, so each answers what the other reads, though what they write is
+    orthogonal:
+
+    >>> one = from_dense(np.array([[1.0, 0.0], [0.0, 0.0]]))
+    >>> two = from_dense(np.array([[0.0, 0.0], [2.0, 0.0]]))
+    >>> round(crosstalk(one, two), 3)
+    2.0
     """
     return _answer(other, reader.row_space())
 
@@ -69,6 +79,13 @@ def frobenius_cosine(first: LowRank, second: LowRank) -> float:
 
     Little follows from it: orthogonal columns make it 0 while the row spaces may agree, and then
     each adapter answers in full to the other's keys. Use `crosstalk`.
+
+    Examples
+    --------
+    >>> one = from_dense(np.array([[1.0, 0.0], [0.0, 0.0]]))
+    >>> two = from_dense(np.array([[0.0, 0.0], [2.0, 0.0]]))
+    >>> frobenius_cosine(one, two)
+    0.0
     """
     product = first.map(double).inner(second.map(double))
     return _cosine(product, first.norm * second.norm)

@@ -203,6 +203,12 @@ def laws(draws: int = 2) -> tuple[Row, ...]:
 
     A law is said to hold where each of `draws` random cases stays within rounding (`HOLDS`), and
     denied with the seed of a case that breaks it. Costs well under a second.
+
+    Examples
+    --------
+    >>> mean = next(row for row in laws(draws=1) if row.method == "mean")
+    >>> mean.cells["idempotent"].holds, mean.cells["low rank"].holds
+    (True, True)
     """
     return tuple(
         Row(method.name, space, {law: _cell(method, space, law, draws) for law in LAWS})

@@ -264,6 +264,13 @@ def merge(
         If the method is unknown, or an option is missing, superfluous or out of range.
     AdapterError
         If the adapters do not fit each other.
+
+    Examples
+    --------
+    >>> persons, mascots = lt.read("tests/data/persons"), lt.read("tests/data/mascots")
+    >>> merged = merge([persons, mascots], "svd", weights=[0.7, 0.3], rank=6)
+    >>> len(merged), merged["model.layers.10.self_attn.q_proj"].rank
+    (90, 6)
     """
     chosen = _method(method, space)
     given = {

@@ -88,6 +88,14 @@ def read(
     AdapterError
         If anything in the files is damaged, contradictory, or no update; a look-up raises it for
         numbers that are not finite.
+
+    Examples
+    --------
+    >>> persons = read("tests/data/persons")
+    >>> persons.info.base
+    'SmolLM2-135M-Instruct (Q4_1, dequantised)'
+    >>> persons.shapes["model.layers.0.self_attn.q_proj"]
+    (576, 576)
     """
     home = located(place, subfolder, revision, download=download)
     if home.name == WEIGHTS and (home.parent / NAME).exists():

@@ -165,6 +165,14 @@ def arrow_scores(library: Library, *, cosine: bool = False) -> Scores:
     ----------
     Ostapenko et al. (ICML 2024), "Towards Modular LLMs by Building and Reusing a Library of
     LoRAs", arXiv 2405.11157.
+
+    Examples
+    --------
+    Strength does not count: both score the token alike, though one answers five times as much.
+
+    >>> weak, strong = from_dense(np.diag([1.0, 0.0])), from_dense(np.diag([0.0, 5.0]))
+    >>> arrow_scores([weak, strong])(np.array([[1.0, 1.0]]))
+    array([[1., 1.]])
     """
     return _scores(library, lambda low: low.svd(1).above(0).right, cosine)
 
@@ -186,6 +194,12 @@ def response_scores(library: Library, *, cosine: bool = False) -> Scores:
     Fleshman and Van Durme (COLM 2025), "SpectR: Dynamically Composing LM Experts with Spectral
     Routing", arXiv 2504.03454; the same (2025), "SEQR: Secure and Efficient QR-based LoRA
     Routing", arXiv 2509.18093.
+
+    Examples
+    --------
+    >>> weak, strong = from_dense(np.diag([1.0, 0.0])), from_dense(np.diag([0.0, 5.0]))
+    >>> response_scores([weak, strong])(np.array([[1.0, 1.0]]))
+    array([[1., 5.]])
     """
     return _scores(library, lambda low: low.svd().sigma[:, None] * low.Vh, cosine)
 
@@ -211,6 +225,11 @@ def softmax_weights(
     ------
     ValueError
         If `top_k` is not between 1 and `k`, or `temperature` is not positive.
+
+    Examples
+    --------
+    >>> softmax_weights(np.array([[3.0, 1.0, 0.0]]), top_k=2).round(3)
+    array([[0.881, 0.119, 0.   ]])
     """
     _check_router(top_k, int(scores.shape[1]), temperature)
     xp = array_namespace(scores)

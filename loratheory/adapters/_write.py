@@ -83,6 +83,15 @@ def write(
         If the place is taken or cannot be written, the adapter has no module or none that the form
         can hold, or a number is not finite or too large for `dtype`; then nothing has changed on
         the disk.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> persons = lt.read("tests/data/persons")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = write(persons, folder + "/copy")
+    ...     len(lt.read(folder + "/copy"))
+    60
     """
     usual = {"float64": "float32"}.get(adapter.info.dtype, adapter.info.dtype)
     kind = usual if dtype is None else dtype

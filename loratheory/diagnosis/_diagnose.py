@@ -61,6 +61,12 @@ def diagnose(
         If a folder is no adapter, or the adapters do not fit each other.
     DiagnosisError
         If there are fewer than two.
+
+    Examples
+    --------
+    >>> found = diagnose("tests/data/persons", "tests/data/mascots")
+    >>> len(found.modules), found.findings[0].label
+    (90, 'thm:interference-angle')
     """
     adapters = [item if isinstance(item, Adapter) else read(item) for item in library]
     if len(adapters) < 2:

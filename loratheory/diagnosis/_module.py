@@ -46,7 +46,14 @@ def spectrum(name: str, low: LowRank) -> ModuleSpectrum:
 
 
 def spectra(adapter: Adapter) -> Iterator[ModuleSpectrum]:
-    """The spectra of all modules, in order, one module in memory at a time."""
+    """The spectra of all modules, in order, one module in memory at a time.
+
+    Examples
+    --------
+    >>> first = next(spectra(lt.read("tests/data/persons")))
+    >>> first.module, first.rank, round(first.spectral, 2)
+    ('model.layers.0.mlp.down_proj', 4, 3.77)
+    """
     for name in adapter:
         yield spectrum(name, adapter[name])
 

@@ -66,6 +66,11 @@ def experiment(name: str) -> Experiment:
 
     One of `NAMES`, hyphens welcome, or ``module:attribute`` for an experiment of your own.
     ExperimentError if there is none; the message names the nearest.
+
+    Examples
+    --------
+    >>> experiment("window").paragraph("Question")
+    'At which merge coefficient is each fact recalled, and at which their composition?'
     """
     module, colon, attribute = name.partition(":")
     if colon:

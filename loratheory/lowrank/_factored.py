@@ -48,7 +48,7 @@ class LowRank:
 
     Examples
     --------
-    >>> low = from_dense(numpy.diag([3.0, 4.0]))
+    >>> low = from_dense(np.diag([3.0, 4.0]))
     >>> low.rank, low.norm, low.S
     (2, 5.0, array([4., 3.]))
     """
@@ -292,6 +292,12 @@ def truncate(low: LowRank, rank: int, *, overwrite: bool = False) -> LowRank:
     It is the nearest in every unitarily invariant norm, in float64, with the singular values split
     evenly between the factors; of rank 0, a zero of width 0. With `overwrite` the factors of `low`
     may be destroyed, which spares memory traffic. Costs as `LowRank.svd`.
+
+    Examples
+    --------
+    >>> truncate(from_dense(np.diag([3.0, 4.0])), rank=1).dense()
+    array([[0., 0.],
+           [0., 4.]])
     """
     q, core, p = _core(low, overwrite)
     u, sigma, vt = thin_svd(core).leading(rank)
@@ -304,6 +310,11 @@ def from_dense(matrix: Float[Array, "m n"], rank: int | None = None) -> LowRank:
 
     Costs a dense SVD, ``O(m n min(m, n))``. Of a large matrix and a rank of at most a sixteenth of
     its sides it costs Lanczos' method: some multiples of `rank` products with a vector each way.
+
+    Examples
+    --------
+    >>> from_dense(np.diag([3.0, 2.0, 0.1]), rank=2).shape
+    (3, 3)
     """
     matrix = double(matrix, "matrix")
     found = None if rank is None else leading_svd(matrix, rank)
@@ -323,6 +334,13 @@ def total(updates: list[LowRank], weights: Sequence[int | float] | None = None) 
     ------
     ValueError
         If the list is empty, the shapes differ, or there is not one weight an update.
+
+    Examples
+    --------
+    >>> one, two = from_dense(np.diag([2.0, 0.0])), from_dense(np.diag([0.0, 4.0]))
+    >>> total([one, two], weights=[0.5, 0.5]).dense()
+    array([[1., 0.],
+           [0., 2.]])
     """
     if not updates:
         message = "an empty sum has no shape: give at least one update"

@@ -22,7 +22,13 @@ def orthonormal(rng: np.random.Generator, n: int, k: int) -> Float[Array, "n k"]
 
 
 def gaussian(rng: np.random.Generator, m: int, n: int, r: int, scale: int | float = 1.0) -> LowRank:
-    """Independent normal factors, each product entry of standard deviation `scale`."""
+    """Independent normal factors, each product entry of standard deviation `scale`.
+
+    Examples
+    --------
+    >>> gaussian(np.random.default_rng(0), m=6, n=5, r=2).rank
+    2
+    """
     root = np.sqrt(scale / np.sqrt(max(r, 1)))
     return LowRank(root * rng.standard_normal((m, r)), root * rng.standard_normal((r, n)))
 

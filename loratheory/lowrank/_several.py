@@ -88,6 +88,12 @@ def principal_angles(p: Float[Array, "n a"], q: Float[Array, "n b"]) -> Float[Ar
 
     There are ``min(a, b)``. Small ones come from sines and large ones from cosines, so that both
     are accurate to rounding (Knyazev and Argentati, 2002). Costs ``O(n a b)``.
+
+    Examples
+    --------
+    >>> first, second = np.array([[1.0], [0.0]]), np.array([[0.6], [0.8]])
+    >>> np.cos(principal_angles(first, second)).round(3)
+    array([0.6])
     """
     if p.shape[1] < q.shape[1]:
         p, q = q, p

@@ -153,6 +153,11 @@ def theorem(label: str) -> Theorem[Any, Any]:
     ------
     KeyError
         If there is none of this label.
+
+    Examples
+    --------
+    >>> theorem("merge-floor")
+    <thm:merge-floor, proved>
     """
     name = f"thm:{label.removeprefix('thm:')}"
     for result in ALL:

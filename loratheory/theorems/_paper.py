@@ -48,6 +48,12 @@ def parts(document: str) -> dict[str, str]:
     dict
         ``Title``; ``Statement``, the sentence in plain words; ``Precisely``, the formal statement;
         ``Proof`` and so on, in order; ``References`` last, empty where there are none.
+
+    Examples
+    --------
+    >>> found = parts(lt.theorems.theorem("two-read-region").document)
+    >>> found["Title"], list(found)[1:4]
+    ('Two-read region', ['Statement', 'Precisely', 'Proof'])
     """
     body, _, references = re.sub(r"\nReferences\n-+\n", "\0", document).partition("\0")
     pieces = re.split(r"^\*\*([^*]+)\.\*\*", body, flags=re.MULTILINE)

@@ -163,6 +163,16 @@ class Theorem(Generic[C, W]):
         The label of the theorem whose clause it is; empty for others.
     unseen : str
         Why `verify` does not notice a law changed by a tenth; empty where it does.
+
+    Examples
+    --------
+    Draw a case, build what meets the bound, and judge it:
+
+    >>> floor = lt.theorems.theorem("merge-floor")
+    >>> case = floor.draw(np.random.default_rng(0), 6)
+    >>> verdict = floor.check(case, floor.attain(case))
+    >>> verdict.holds, verdict.tight
+    (True, True)
     """
 
     label: str

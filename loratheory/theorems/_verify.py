@@ -122,6 +122,12 @@ def verify(
     -------
     Report
         Deterministic but for `seconds`. Nothing is raised when a bound breaks.
+
+    Examples
+    --------
+    >>> report = verify(lt.theorems.theorem("merge-floor"), cases=20)
+    >>> report.ok, report.controls
+    (True, 1)
     """
     start = time.perf_counter()
     refuted = theorem.status == "refuted"

@@ -112,6 +112,16 @@ def chain(
     `values` has, for every hop but the first, the value of each of its entities, in the order of
     its keys: the bridge before that hop sends each value to that key. ``fit(keys, values)`` makes
     every map from its pairs. Refused if there is not one frame of values between each two hops.
+
+    Examples
+    --------
+    Both facts edited to the share .55; the answers are the new one, an untouched one, that of the
+    old bridge, and the old one of the new bridge.
+
+    >>> first = branching(np.eye(3)[:, :2], np.eye(3), known=True)
+    >>> second = branching(np.eye(3), np.eye(4), known=True)
+    >>> chain([first, second], [np.eye(3)]).output(np.eye(3)[:, 0], (0.55, 0.55)).round(4)
+    array([0.3025, 0.    , 0.45  , 0.2475])
     """
     if len(values) != len(hops) - 1:
         message = f"{len(hops)} hops need {len(hops) - 1} frames of values, not {len(values)}"

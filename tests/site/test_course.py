@@ -3,7 +3,7 @@
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from website.course import SLIDERS, WIDGET, course, run, shown
+from website.course import DRAGGED, SLIDERS, WIDGET, course, run, shown
 
 
 def saved(folder, name, *cells):
@@ -42,6 +42,19 @@ def test_sliders_give_way_to_a_note_and_other_outputs_stay():
     assert note.source == SLIDERS
     assert last.source == "g()"
     assert "widgets" not in notebook.metadata
+
+
+def test_a_page_may_have_something_to_drag_for_its_first_slider():
+    slider = new_output("display_data", data={WIDGET: {"model_id": "0"}})
+    cells = [new_code_cell(name, outputs=[slider]) for name in "fg"]
+    page = shown(new_notebook(cells=cells), DRAGGED["02_two_hop_averaging"]).cells
+    assert [cell.source for cell in page[1::2]] == [DRAGGED["02_two_hop_averaging"], SLIDERS]
+
+
+def test_a_figure_is_told_by_the_paragraph_before_it():
+    cells = [new_markdown_cell("# A\n\nSee [`x`](y), $c_1$:\n*one* line."), new_code_cell("f()")]
+    [_, code] = shown(new_notebook(cells=cells)).cells
+    assert code.metadata.mystnb.image.alt == "See x, c_1: one line."
 
 
 def test_labels_become_links_once():

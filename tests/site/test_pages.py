@@ -1,14 +1,22 @@
 """Pages by hand and by grid: commands, experiments, laws, the first page, and their markup."""
 
 import re
+from io import BytesIO
+from pathlib import Path
 
 from docutils.core import publish_parts
-from website import commands, gallery, home, law_pages
+from website import commands, gallery, home, law_pages, thumbnail, with_keywords
 from website.gallery import drawings
-from website.rest import escaped, grid, heading, linked
+from website.home import CONTENTS
+from website.keywords import KEYWORDS
+from website.rest import draggable, escaped, grid, heading, linked
 
 from loratheory.adapters import LAWS, METHODS, laws
 from loratheory.experiments import NAMES
+from loratheory.theorems import ALL
+
+ROOT = Path(__file__).parents[2]
+WORDS = {"a.rst": ("golden ratio", "LoRA"), "b.md": ("PEFT",)}
 
 
 def test_every_command_is_described_with_its_first_sentence():
@@ -20,14 +28,29 @@ def test_every_command_is_described_with_its_first_sentence():
     assert text.startswith("# The command `loratheory`")
 
 
-def test_every_experiment_has_a_page_and_a_picture_if_there_is_one():
+def test_every_experiment_has_a_page_and_a_card_if_there_is_a_picture():
     pages = gallery({"window"})
     assert {f"experiments/{name}.rst" for name in NAMES} < set(pages)
     assert "/figures/window.png" in pages["experiments/window.rst"]
+    assert (
+        ":alt: Figure: How far each fact and their composition lead"
+        in (pages["experiments/window.rst"])
+    )
     assert "/figures/" not in pages["experiments/gating.rst"]
     assert "Prediction\n---" in pages["experiments/gating.rst"]
-    assert "At which merge coefficient is each fact recalled" in pages["experiments/index.rst"]
     assert pages["experiments/gating.rst"].partition("\n")[0][-1] != "."
+    cards, others = pages["experiments/index.rst"].split("Without a figure of their own")
+    assert "At which merge coefficient is each fact recalled" in cards
+    assert cards.count("/figures/thumbs/") == 1
+    assert others.count("* :doc:") == len(NAMES) - 1
+
+
+def test_a_thumbnail_is_small_and_keeps_its_shape():
+    from PIL import Image
+
+    whole = BytesIO()
+    Image.new("RGBA", (1600, 400)).save(whole, "png")
+    assert Image.open(BytesIO(thumbnail(whole.getvalue()))).size == (480, 120)
 
 
 def test_figures_are_drawn_from_the_tables_that_are_there(tmp_path):
@@ -40,21 +63,49 @@ def test_figures_are_drawn_from_the_tables_that_are_there(tmp_path):
     assert picture[:4] == b"\x89PNG"
 
 
-def test_the_first_page_is_the_readme_with_contents(tmp_path):
-    (tmp_path / "README.md").write_text(
-        "# T\n\n[n](notebooks/01_a.ipynb), `thm:merge-floor`, [s](docs/scale.md)\n\n"
-        "![p](paper/figures/window.png)\n"
+def test_pages_by_hand_lead_to_pages_of_the_site(tmp_path):
+    (tmp_path / "CHANGELOG.md").write_text("# Changelog\n[s](docs/scale.md)\n")
+    first = (
+        "# T\n\n[n](../notebooks/01_a.ipynb), `thm:merge-floor`, [s](scale.md), "
+        "[t](../loratheory/theorems/)\n\n![p](../paper/figures/window.png)\n"
     )
-    (tmp_path / "CHANGELOG.md").write_text("# Changelog\n")
-    pages = home(tmp_path, {"01_a": "Why?"}, {"scale.md": "# Scale\n[back](../README.md)\n"})
-    assert "[back](index.md)" in pages["scale.md"]
+    docs = {"index.md": first, "scale.md": "# Scale\n[log](../CHANGELOG.md)\n"}
+    pages = home(tmp_path, {"01_a": "Why?"}, docs)
+    assert "[log](changelog.md)" in pages["scale.md"]
+    assert "[s](scale.md)" in pages["changelog.md"]
     text = pages["index.md"]
-    for link in ("(course/01_a.ipynb)", "(theorems/merge-floor.rst)", "(scale.md)"):
+    for link in ("(course/01_a.ipynb)", "(theorems/merge-floor.rst)", "(theorems/index.rst)"):
         assert link in text
-    assert "(figures/window.png)" in text
     assert "01 Why? <course/01_a>" in text
-    assert re.search(r"^scale$", text, flags=re.MULTILINE)
-    assert re.search(r"^changelog$", text, flags=re.MULTILINE)
+    trees = dict(re.findall(r":caption: ([^\n]+)\n\n(.*?)\n```", text, flags=re.DOTALL))
+    assert list(trees) == list(CONTENTS)
+    assert "scale" in trees["Use it"].split()
+    assert trees["Reference"].split() == [*CONTENTS["Reference"], "changelog"]
+
+
+def test_the_picture_to_drag_keeps_a_still_one_for_readers_without_scripts(tmp_path):
+    still = "![p](../paper/figures/window.png)"
+    text = home(tmp_path, {}, {"index.md": f"# T\n\n{still}\n\nand {still}\n"})["index.md"]
+    around, script = draggable("![p](figures/window.png)").split("</div>")
+    assert around + "</div>" + script in text
+    assert text.count("two_hops.js") == 1
+    for file in ("two_hops.js", "scorer.js", "icon.svg", "site.css"):
+        assert (ROOT / "docs" / "_static" / file).is_file()
+
+
+def test_every_link_of_the_pages_by_hand_is_there_in_the_checkout():
+    for page in (ROOT / "docs").glob("*.md"):
+        for place in re.findall(r"\]\(((?:\.\./|\w)[^)#:]*)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / place).exists(), f"{page.name} points to {place}"
+
+
+def test_keywords_open_pages_that_are_there_and_no_others():
+    pages = with_keywords({"a.rst": "A\n=\n", "b.md": "# B\n", "c.md": "# C\n"}, WORDS)
+    assert pages["a.rst"] == ".. index:: ! golden ratio, ! LoRA\n\nA\n=\n"
+    assert pages["b.md"] == "```{index} ! PEFT\n```\n\n# B\n"
+    assert pages["c.md"] == "# C\n"
+    names = {f"theorems/{theorem.label[4:]}.rst" for theorem in ALL} | {"laws.rst"}
+    assert set(KEYWORDS) <= names | {page.name for page in (ROOT / "docs").glob("*.md")}
 
 
 def test_every_rule_law_verdict_and_reason_is_there():

@@ -3,9 +3,10 @@
 import re
 
 import pytest
-from website import theorem_pages
+from website import graph, theorem_pages
+from website.graph import COLUMNS
 
-from loratheory.theorems import theorem, verify
+from loratheory.theorems import ALL, CHAPTERS, theorem, verify
 
 FEW = tuple(map(theorem, ("rank-floor", "merge-floor", "quantised-floor")))
 TEXTS = {"course/01": "uses thm:merge-floor.", "course/02": "uses thm:merge-floor-not"}
@@ -40,8 +41,33 @@ def test_a_page_has_statement_proof_verdict_controls_and_uses(pages):
     assert "It rests on :doc:`thm:merge-floor" in pages["theorems/quantised-floor.rst"]
 
 
-def test_the_index_lists_each_with_its_verdict(pages):
+def test_a_page_opens_with_its_name_and_what_it_tells(pages):
+    text = pages["theorems/rank-floor.rst"]
+    assert text.startswith("Rank-r floor: the least squared error of any adapter of rank r")
+    told, stated = text.index("What it tells someone who merges"), text.index(":: Statement")
+    assert 0 < told < stated
+
+
+def test_the_index_lists_theorems_by_chapter_with_their_clauses(pages):
     text = pages["theorems/index.rst"]
+    chapter = text.split("Expressiveness\n---")[1].split("Which rests on which\n---")[0]
+    assert theorem("rank-floor").tells[:60] in chapter
+    assert "with :doc:`merge-floor`, :doc:`quantised-floor`" in chapter
+    assert chapter.count("as stated, ") == 1
+    assert "Routing" not in text.replace("<text", "")
     for one in FEW:
-        assert f"<{one.label[4:]}>" in text
-    assert text.count("as stated, ") == 3
+        assert f"   {one.label[4:]} <{one.label[4:]}>" in text
+
+
+def test_the_drawing_links_every_theorem_and_draws_what_rests_on_what():
+    assert {name for names in COLUMNS for name in names} == set(CHAPTERS)
+    text = graph(ALL)
+    drawn = [t for t in ALL if t.kind != "clause"]
+    links = re.findall(r'<a id="on-([\w-]+)" href="([\w-]+)\.html">', text)
+    assert sorted(links) == sorted((t.label[4:], t.label[4:]) for t in drawn)
+    lines = re.findall(r'<path class="on-([\w-]+) on-([\w-]+)"', text)
+    assert ("averaging-survival", "two-read-region") in lines
+    assert ("rank-floor", "ties-disjoint") in lines  # which uses a clause, the merge floor
+    assert all(one != other for one, other in lines)
+    places = re.findall(r'<text x="(\d+)" y="(\d+)">', text)
+    assert len(set(places)) == len(places) == len(drawn)

@@ -87,6 +87,11 @@ def table(path: Path) -> "pd.DataFrame":
 
     Columns are floats; words where no cell is a number. TableError if there is no such file, it
     holds no rows, a row is ragged, a cell is empty, or no number in a column where another is one.
+
+    Examples
+    --------
+    >>> table(published("window")).loc[11].to_dict()
+    {'coefficient': 0.55, 'hop_1': 0.1, 'hop_2': 0.1, 'two_hop': -0.1475}
     """
     import pandas as pd
 

@@ -42,6 +42,12 @@ def split(world: World, coverage: int | float, *, rng: np.random.Generator) -> S
     pass them. Refused if what can be reached differs from it by more than a twentieth of all
     questions, or is none or all of them where it is neither 0 nor 1; and for a world of more than
     two hops with several relations each, in which bridges link nearly all questions.
+
+    Examples
+    --------
+    >>> parts = split(world(seed=0, entities=10), 0.5, rng=np.random.default_rng(0))
+    >>> len(parts.trained.subjects), len(parts.held_out.subjects)
+    (5, 5)
     """
     within("the hops of a world to be split", world.hops, 2, 2 if world.relations > 1 else None)
     if not 0 <= coverage <= 1:

@@ -109,6 +109,12 @@ def world(
     From 1 to 4 hops, from 1 to 8 relations from each level to the next. Of each level `entities`
     are known, and no fact mentions the `spare` ones; canaries are tokens kept for `marked`. Refused
     if a count is out of range.
+
+    Examples
+    --------
+    >>> small = world(seed=0, entities=10, canaries=1)
+    >>> small.hops, small.entities
+    (2, 10)
     """
     within("hops", hops, 1, MOST_HOPS)
     within("relations", relations, 1, MOST_RELATIONS)

@@ -191,6 +191,11 @@ def template_overlap(first: Sequence[Hashable], second: Sequence[Hashable]) -> f
     Of the templates of all solutions, or their codes, as in the column ``template`` of exported
     files, the sum of the smaller of their two shares: 1 minus the total variation distance; 0 iff
     no template is in both, 1 iff all have equal shares. Refused if a set is empty.
+
+    Examples
+    --------
+    >>> template_overlap(["a", "a", "b", "c"], ["a", "b", "b", "b"])
+    0.5
     """
     _some(first, second)
     one, two = Counter(first), Counter(second)

@@ -249,6 +249,11 @@ def templates(skills: Sequence[str], steps: int) -> tuple[Template, ...]:
     Quantities may be used again, but no step takes one quantity twice; a template need not have all
     of the skills. From 1 to 4 steps: all seven skills have 9, 130 and 2,993 templates of one, two
     and three; name few for four, where add, rate and percent have 1,336 already.
+
+    Examples
+    --------
+    >>> [str(template) for template in templates(["subtract"], steps=1)]
+    ['c = subtract(a, b)', 'b = subtract(a)']
     """
     known_skills(tuple(skills), 0)
     within("steps", steps, 1, MOST_STEPS)

@@ -202,6 +202,12 @@ def stories(problems: Problems) -> list[Story]:
     """Return problems in words: a sentence for each quantity, in the order in which they are told.
 
     Refused if numbers are counted modulo a prime.
+
+    Examples
+    --------
+    >>> two = problems(templates(["add"], steps=1), 2, rng=np.random.default_rng(0))
+    >>> stories(two)[0].solution
+    'Hill Farm keeps 79 + 45 = 124 cows. The answer is 124.'
     """
     if problems.prime:
         fact = f"nobody counts modulo {problems.prime} in English"

@@ -102,7 +102,15 @@ def logits(coefficients: Sequence[float], pattern: Pattern = "overwrite") -> lis
 
 
 def margin(coefficients: Sequence[float], pattern: Pattern = "overwrite") -> float:
-    """How far the target is ahead of its best competitor: above 0 just inside the region."""
+    """How far the target is ahead of its best competitor: above 0 just inside the region.
+
+    Examples
+    --------
+    At .55 both facts survive, since each needs more than ½; their composition is lost.
+
+    >>> round(margin((0.55, 0.55)), 4), round(margin((0.65, 0.65)), 4)
+    (-0.1475, 0.0725)
+    """
     target, *others = logits(coefficients, pattern)
     return target - max(others)
 
@@ -112,6 +120,11 @@ def threshold(hops: int, pattern: Pattern = "overwrite") -> float:
 
     The root of :math:`c^K + c = 1` for ``overwrite``, with one hop less for ``new subject``; 1/2
     for ``overwrite both``, 0 for ``new facts``. A ``ValueError`` if there is no hop.
+
+    Examples
+    --------
+    >>> round(threshold(hops=2), 3), threshold(hops=2, pattern="new facts")
+    (0.618, 0.0)
     """
     if hops < 1:
         message = f"a question of {hops} hops has no answer: give at least 1"
@@ -125,7 +138,13 @@ def threshold(hops: int, pattern: Pattern = "overwrite") -> float:
 def strength_needed(
     hops: int, adapters: int, pattern: Pattern = "overwrite", rule: Rule = "mean"
 ) -> float:
-    """The equal strength, 1 an exact replacement, that edits must exceed to compose merged."""
+    """The equal strength, 1 an exact replacement, that edits must exceed to compose merged.
+
+    Examples
+    --------
+    >>> round(strength_needed(hops=2, adapters=2), 3)
+    1.236
+    """
     return threshold(hops, pattern) / coefficient(adapters, rule)
 
 
@@ -135,6 +154,11 @@ def window(hops: int, adapters: int, pattern: Pattern = "overwrite") -> tuple[fl
     Lowest and highest margin alone, in units of the deficit before the edit; equal where there is
     no window. Strength :math:`s` has margin :math:`2s - 1`, so two hops and two adapters give
     :math:`(1, 2\sqrt5 - 3)` for ``overwrite``.
+
+    Examples
+    --------
+    >>> [round(end, 3) for end in window(hops=2, adapters=2)]
+    [1.0, 1.472]
     """
     low, high = strength_needed(1, adapters), strength_needed(hops, adapters, pattern)
     return 2 * low - 1, 2 * max(low, high) - 1

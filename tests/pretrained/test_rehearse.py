@@ -223,8 +223,8 @@ def test_a_sentence_begins_with_a_capital_where_a_description_begins_it(sentence
 
 def test_a_subject_is_what_most_others_are(model, knows):
     knows({"Tbilisi": ("Georgia", 9.0), "Atlanta": ("Georgia", 9.0), "Lima": ("Peru", 9.0)})
-    of = {"country": {"Peru": ["Lima"], "Georgia": ["Tbilisi"]}}
-    of["state"] = {"Ohio": ["Dayton"], "Georgia": ["Atlanta"]}
+    of = {"country": {"Peru": ("Lima",), "Georgia": ("Tbilisi",)}}
+    of["state"] = {"Ohio": ("Dayton",), "Georgia": ("Atlanta",)}
     things = {
         name: Thing(ASKED, {"city": Kind("", ("where {} lies",), values)})
         for name, values in of.items()

@@ -80,6 +80,7 @@ for command in (
     _interfere.interfere,
     _merge.methods,
     _evaluate.evaluate,
+    _evaluate.leaderboard,
     _figures.figure,
     _experiments.experiments,
     _run.run,

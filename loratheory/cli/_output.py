@@ -43,7 +43,7 @@ Dask = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler, in their place.")
 ]
 FIGURE = (".pdf", ".png", ".svg")
-ENDINGS = {"figure": FIGURE, "graph": FIGURE, "table": (".md", ".tex")}
+ENDINGS = {"figure": FIGURE, "graph": FIGURE, "table": (".md", ".tex"), "board": (".md",)}
 EXTRAS = {
     "dask": ("distributed",),
     "notebooks": ("matplotlib",),

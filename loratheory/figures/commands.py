@@ -295,8 +295,9 @@ def evaluation(card: Any) -> Any:
     left.set(xlim=(0, coefficients[-1]), ylim=(-1.1, 2.1), title="exact memories")
     left.set(xlabel="coefficient of the result", ylabel="margin of the new answer")
     for number, (axes, coverage) in enumerate(zip(rest, places, strict=True)):
-        _accuracies(axes, [m for m in card.marks if m.coverage == coverage], card.rule)
-        axes.set_title(f"{coverage:.0%} of two-hop\nquestions in pretraining")
+        marks = [m for m in card.marks if m.coverage == coverage]
+        _accuracies(axes, marks, card.rule)
+        axes.set_title(f"{marks[0].base} layers, {coverage:.0%} of\ntwo-hop in pretraining")
         axes.tick_params(labelleft=not number)
     signs = [axes.get_legend_handles_labels() for axes in (left, rest[0])]
     handles, names = ([*one, *other] for one, other in zip(*signs, strict=True))

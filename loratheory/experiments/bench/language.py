@@ -1,6 +1,6 @@
 """A language model on the bench: questions, adapters trained once, and rules that act on it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, wraps
@@ -140,12 +140,16 @@ class Library:
         return [self.attached.updates[place.name]]
 
     def ordinary(self, place: Place) -> list[Any]:
-        """Return what the bare base feeds the module on ordinary sentences."""
-        return [self._ordinary[place.name]]
+        """Return what the bare base feeds the module on ordinary sentences, in float32."""
+        return [self._ordinary[place.name].float()]
 
     def merged(self, method: str, **options: Any) -> "Library":
         """Return the library of the one adapter that `merge` makes of all."""
-        one = merge(self.adapters, method, **options)
+        return self.merged_by(lambda adapters: merge(adapters, method, **options))
+
+    def merged_by(self, make: Callable[[Sequence[Adapter]], Adapter]) -> "Library":
+        """Return the library of the one adapter that is made of all."""
+        one = make(self.adapters)
         return Library(self.model, [Adapter.of(dict(one), one.info)], self.hops)
 
     def block_route(self, level: float, by: str) -> Route:

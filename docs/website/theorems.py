@@ -106,7 +106,7 @@ def page(
         text += f".. admonition:: {TELLS}\n   :class: tip\n\n" + indented(linked(told)) + "\n\n"
     text += ".. admonition:: Statement\n\n" + indented(f"{plain}\n\n{linked(formal)}") + "\n\n"
     if theorem.assumptions:
-        lines = [f"* {escaped(assumption.text)}" for assumption in theorem.assumptions]
+        lines = [f"* {escaped(str(assumption))}" for assumption in theorem.assumptions]
         text += "It needs\n\n" + "\n".join(lines) + "\n\n"
     for name, part in found.items():
         text += heading(escaped(name), "-") + linked(part) + "\n\n"

@@ -143,7 +143,7 @@ def _in_full(theorem: Any) -> None:
     lines = [
         *tells,
         f"\n{theorem.statement}\n",
-        *(f"  needs     {assumption.text}" for assumption in theorem.assumptions),
+        *(f"  needs     {assumption}" for assumption in theorem.assumptions),
         *(f"  breaks if {control.name}" for control in theorem.controls),
         f"  verified  {'; '.join(way for way, there in ways.items() if there)}",
         f"  uses      {', '.join(theorem.uses) or 'nothing else'}\n",

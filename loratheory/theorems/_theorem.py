@@ -13,7 +13,8 @@ A module says what its theorem is by its own names, and `Theorem.of` collects th
 * ``SENSE``, ``SOURCE``, and where they are not the default ``STATUS`` and ``USES``;
 * ``draw``, ``bound``, ``measure``, and where there are such ``attain``, ``rival``, ``adversary``,
   ``scale``, ``condition`` and ``noise`` (the first two also as attributes of its ``Case``);
-* ``ASSUMPTIONS`` (each in words, with its predicate) and ``CONTROLS``;
+* ``ASSUMPTIONS`` (each in words, with its predicate) and ``CONTROLS``, at least one for each; an
+  `Assumption` that nothing breaks says why;
 * ``UNSEEN``, where a run does not see a change of its law by a tenth: why;
 * ``KIND``, where it is a lemma: used and tested, but not listed among the theorems; ``PART_OF``,
   where it is a corollary that fills a module of its own.
@@ -51,10 +52,14 @@ class AssumptionError(ValueError):
 
 @dataclass(frozen=True)
 class Assumption(Generic[C, W]):
-    """One hypothesis, in words and as a predicate."""
+    """One hypothesis, in words and as a predicate; `unbroken` says why it has no control."""
 
     text: str
     holds: Callable[[C, W], bool]
+    unbroken: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.text} (no control: {self.unbroken})" if self.unbroken else self.text
 
 
 @dataclass(frozen=True)
@@ -154,7 +159,7 @@ class Theorem(Generic[C, W]):
         A random competitor, often right next to the optimum; and an optimiser that shares no
         code with `bound` or `attain`. Both get the case in NumPy.
     controls : tuple of Control
-        At least one for each hypothesis that can be broken.
+        At least one for each hypothesis that does not say why nothing breaks it.
     uses : tuple of str
         Labels of the theorems it rests on.
     kind : {"theorem", "lemma", "clause"}

@@ -10,7 +10,7 @@ its `pattern`, which the closed forms depend on:
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, get_args
 
@@ -58,7 +58,7 @@ def of_prompt(
     def _holds(part: Assumption[Prompt, Chain], case: Any, witness: Any) -> bool:
         return part.holds(case.prompt, model(witness))
 
-    return tuple(Assumption(part.text, partial(_holds, part)) for part in assumptions)
+    return tuple(replace(part, holds=partial(_holds, part)) for part in assumptions)
 
 
 def shapes(rng: np.random.Generator) -> tuple[Pattern, list[int]]:

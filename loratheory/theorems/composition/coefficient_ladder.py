@@ -37,7 +37,7 @@ Two hops need coefficients that sum to 7/6, not the 1.24 of equal ones.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -176,12 +176,20 @@ def _equal(
     return case, (actual ** (1 / hops),) * hops
 
 
+def _unheard() -> tuple[Case, Coefficients]:
+    # What the old bridge carries, half of everything, is lost: only the other old path competes.
+    case, _ = _equal(0.45, 0.45)
+    keys = case.keys[1] * [1.0, 1.0, 0.0]
+    return replace(case, keys=(case.keys[0], keys)), (0.5, 0.9)
+
+
 CONTROLS = (
     Control("a larger product than stated", PRODUCT, partial(_equal, 0.4, 0.7)),
     Control(
         "entities on old paths edited too", UNEDITED, partial(_equal, 0.49, 0.49, "overwrite both")
     ),
     Control("a base without old facts", UNEDITED, partial(_equal, 0.49, 0.49, "new facts")),
+    Control("an old bridge with the key 0", region.FRAMES, _unheard),
     Control(
         "no token beside target and old answer",
         region.FREE,

@@ -44,6 +44,7 @@ units of what an edit changes. Two hops are safe from the worst of it only at co
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -226,8 +227,27 @@ def _twice() -> tuple[Case, Crowd]:
     return case, attain(replace(case, interference=(0.05, 0.1, 0.05)))
 
 
-# Its other hypotheses are those of the region, whose controls break them without interference.
-CONTROLS = (Control("twice the interference at one read", INTERFERENCE, _twice),)
+def _without(control: Control[Prompt, Chain]) -> tuple[Case, Crowd]:
+    prompt, model = control.example()
+    nothing = tuple(0 * frame[0, :] for frame in _values(prompt))
+    return Case(prompt, (0.0,) * len(nothing)), Crowd(model, nothing)
+
+
+RAISING = ("no token beside target and old answer", "edit the old bridge too")
+"""Controls of the region that make the margin larger, so that it is no longer met."""
+
+CONTROLS = (
+    Control("twice the interference at one read", INTERFERENCE, _twice),
+    *(
+        Control(
+            f"without interference, {one.name}",
+            one.breaks,
+            partial(_without, one),
+            fails="tight" if one.name in RAISING else "holds",
+        )
+        for one in region.CONTROLS
+    ),
+)
 
 ASSUMPTIONS: tuple[Assumption[Case, Crowd], ...] = (
     *of_prompt(region.ASSUMPTIONS, lambda crowd: crowd.model),

@@ -196,16 +196,25 @@ def _example(kind: str) -> tuple[Case, Chain]:
     }.get(kind, model)
 
 
-CONTROLS = tuple(
-    Control(name, breaks, partial(_example, kind))
-    for name, breaks, kind in (
-        ("repeat a key", region.FRAMES, "repeated"),
-        ("hold old facts twice as strongly", region.PARTS["memories"], "strong"),
-        ("an edit half as strong", region.PARTS["edits"], "weak"),
-        ("a bridge without entities", region.PARTS["bridges"], "lost"),
-        ("values beside the prompt's key", ORTHONORMAL, "oblique"),
-        ("a bridge that hears the prompt", OWN, "leaky"),
-    )
+def _alone() -> tuple[Case, Chain]:
+    # Twice an edit: the target leads the old answer by 3, which no third token stands between.
+    case = Case(Prompt("overwrite", (2.0,), (np.eye(3)[:, :1],), ()), 1.0, 0.0)
+    return case, attain(case)
+
+
+CONTROLS = (
+    Control("no token beside target and old answer", region.FREE, _alone),
+    *(
+        Control(name, breaks, partial(_example, kind))
+        for name, breaks, kind in (
+            ("repeat a key", region.FRAMES, "repeated"),
+            ("hold old facts twice as strongly", region.PARTS["memories"], "strong"),
+            ("an edit half as strong", region.PARTS["edits"], "weak"),
+            ("a bridge without entities", region.PARTS["bridges"], "lost"),
+            ("values beside the prompt's key", ORTHONORMAL, "oblique"),
+            ("a bridge that hears the prompt", OWN, "leaky"),
+        )
+    ),
 )
 
 THEOREM: Theorem[Case, Chain] = Theorem.of(

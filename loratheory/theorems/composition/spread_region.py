@@ -272,28 +272,28 @@ def _edits(case: Case, stream: Stream) -> bool:
 ASSUMPTIONS = {FRAMES: lambda case, _: _spread(case) < 1e3, FACTS: _facts, EDITS: _edits}
 
 _FRAME = np.eye(9)[:, :7]
+_TWICE = _FRAME[:, [0, 1, 1, 3, 4, 5, 6]]
 _FIRST = np.array([[0.7, 0.3, 0.0], [0.0, 0.1, 0.9]])
 _SECOND = np.array([[0.2, 0.4, 0.4], [0.1, 0.3, 0.6]])
 _SMALL = Case((0.8, 0.9), _SECOND, _FIRST, _FRAME)
 
 
-_TWICE = replace(_SMALL, entities=_FRAME[:, [0, 1, 1, 3, 4, 5, 6]])
+def _built(case: Case, **shares: Array) -> tuple[Case, Stream]:
+    return case, attain(replace(case, **shares))
 
 
-def _built(case: Case) -> tuple[Case, Stream]:
-    return case, attain(case)
+def _controls(case: Case) -> tuple[Control[Case, Stream], ...]:
+    """The hypotheses of the region broken one by one, in a case of two hops."""
+    edits = case.edits
+    return (
+        Control("one entity twice", FRAMES, partial(_built, replace(case, entities=_TWICE))),
+        Control("old facts twice as strong", FACTS, partial(_built, case, facts=2 * case.facts)),
+        Control("half an edit", EDITS, partial(_built, case, edits=edits * [[1.0], [0.5]])),
+        Control("the edits in other reads", EDITS, partial(_built, case, edits=edits[:, ::-1])),
+    )
 
 
-def _other(**shares: Array) -> tuple[Case, Stream]:
-    return _SMALL, attain(replace(_SMALL, **shares))
-
-
-CONTROLS = (
-    Control("one entity twice", FRAMES, partial(_built, _TWICE)),
-    Control("hold old facts twice as strongly", FACTS, partial(_other, facts=2 * _FIRST)),
-    Control("half of the second edit", EDITS, partial(_other, edits=_SECOND * [[1.0], [0.5]])),
-    Control("the edits in other reads", EDITS, partial(_other, edits=_SECOND[:, ::-1])),
-)
+CONTROLS = _controls(_SMALL)
 
 
 # Where facts and edits are spread alike
@@ -365,8 +365,10 @@ _EVEN = Even(3, _FRAME)
 _AT = _EVEN.at(1.0)
 
 
-def _in_place(**shares: Array) -> tuple[Even, Stream]:
-    return _EVEN, attain(replace(_AT, **shares))
+def _evenly(**other: Array) -> tuple[Even, Stream]:
+    """With other shares than the clause says, or other entities."""
+    case = replace(_AT, **other)
+    return replace(_EVEN, entities=case.entities), attain(case)
 
 
 THEOREM: Theorem[Case, Stream] = Theorem.of(__name__)
@@ -378,7 +380,8 @@ CLAUSES: tuple[Theorem[Any, Any], ...] = (
         bound=as_in_a_row,
         assumptions={**ASSUMPTIONS, ALIKE: _alike},
         controls=(
-            Control("edits in other reads than their facts", ALIKE, partial(_other, edits=_SECOND)),
+            *_controls(replace(_SMALL, edits=_FIRST)),
+            Control("edits in other reads than their facts", ALIKE, partial(_built, _SMALL)),
             Control("a negative order mass", ALIKE, partial(_built, _BACKWARDS)),
         ),
     ),
@@ -393,8 +396,9 @@ CLAUSES: tuple[Theorem[Any, Any], ...] = (
         condition=lambda case: condition(case.at(1.0)),
         assumptions={text: partial(_of_even, holds) for text, holds in ASSUMPTIONS.items()},
         controls=(
-            Control("edits where their facts are", EDITS, partial(_in_place, edits=_AT.facts)),
-            Control("facts spread as evenly", FACTS, partial(_in_place, facts=_AT.edits)),
+            Control("one entity twice", FRAMES, partial(_evenly, entities=_TWICE)),
+            Control("edits where their facts are", EDITS, partial(_evenly, edits=_AT.facts)),
+            Control("facts spread as evenly", FACTS, partial(_evenly, facts=_AT.edits)),
         ),
     ),
 )

@@ -72,7 +72,7 @@ from loratheory.lowrank import (
 )
 from loratheory.shapes import Float
 from loratheory.theorems._arrays import eye
-from loratheory.theorems._theorem import Control, Theorem
+from loratheory.theorems._theorem import Assumption, Control, Theorem
 from loratheory.theorems.expressiveness import attention_budget
 from loratheory.theorems.expressiveness.attention_budget import FULL, full_rows, ignored
 
@@ -224,10 +224,14 @@ def adversary(case: Case, rng: np.random.Generator) -> Updates:
     )
 
 
-ASSUMPTIONS = {
-    HEAD: lambda case, _: _rank(case.form, case.room) <= case.keys.shape[0],
-    FULL: lambda case, _: full_rows(case),
-}
+ASSUMPTIONS: tuple[Assumption[Case, Updates], ...] = (
+    Assumption(HEAD, lambda case, _: _rank(case.form, case.room) <= case.keys.shape[0]),
+    Assumption(
+        FULL,
+        lambda case, _: full_rows(case),
+        unbroken="the proof needs it, whether the statement does is open",
+    ),
+)
 
 
 def _too_rich() -> tuple[Case, Updates]:

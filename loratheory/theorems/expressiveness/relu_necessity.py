@@ -143,7 +143,7 @@ def scale(case: Case) -> float:
     return depth_budget.scale(case)
 
 
-def _square(case: Case, _: Trial) -> bool:
+def _square(case: Case, _: Trial | None = None) -> bool:
     return all(weight.shape == case.target.shape for weight in case.weights)
 
 
@@ -164,7 +164,7 @@ def _too_rich() -> tuple[Case, Trial]:
 
 def _wide() -> tuple[Case, Trial]:
     # Four hidden units: without the last two the network is the target.
-    first, second = np.concatenate([_ONE, _ONE]), np.concatenate([_ONE, 2 * _ONE], axis=1)
+    first, second = np.concatenate([_ONE, _ONE]), np.concatenate([_ONE, _ONE / 2], axis=1)
     case = Case((first, second), _ONE, 0)
     updates = (LowRank(first[:, :0], _ONE[:0]), LowRank(_ONE[:, :0], second[:0]))
     rows = (np.array([True, True, False, False]), np.ones(2, bool))
@@ -218,14 +218,14 @@ CLAUSES: tuple[Theorem[Any, Any], ...] = (
         "kinks do not help",
         draw=draw_regular,
         attain=all_active,
-        condition=depth_budget.condition,
+        condition=lambda case: depth_budget.condition(case) if _square(case) else 1.0,
         assumptions={
             **ASSUMPTIONS,
             REGULAR: _regular,
             depth_budget.INVERTIBLE: depth_budget.ASSUMPTIONS[depth_budget.INVERTIBLE],
         },
         controls=(
-            *CONTROLS[:1],
+            *CONTROLS,
             Control("a target that loses a direction", REGULAR, _lost, fails="tight"),
             Control("a layer frozen at zero", depth_budget.INVERTIBLE, _dead, fails="tight"),
         ),

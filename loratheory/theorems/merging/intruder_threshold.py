@@ -43,7 +43,7 @@ import numpy as np
 from loratheory.lowrank import Array, array_namespace
 from loratheory.shapes import Float
 from loratheory.theorems._sampling import SIGMAS, standard_normal
-from loratheory.theorems._theorem import SAFETY, Control, Theorem
+from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
 
 SENSE = "equal"
 STATUS = "cited"
@@ -147,12 +147,16 @@ def _unit(_: Case, sample: Sample) -> bool:
     return max(map(float, off)) <= SAFETY
 
 
-ASSUMPTIONS = {
-    GAUSSIAN: _gaussian,
-    APART: _apart,
-    UNIT: _unit,
-    AWAY: lambda case, _: not 0.7 < case.merged < 1.5,
-}
+ASSUMPTIONS: tuple[Assumption[Case, Sample], ...] = (
+    Assumption(GAUSSIAN, _gaussian),
+    Assumption(APART, _apart),
+    Assumption(UNIT, _unit),
+    Assumption(
+        AWAY,
+        lambda case, _: not 0.7 < case.merged < 1.5,
+        unbroken="the limit is the same next to 1, but samples come near it at large widths only",
+    ),
+)
 
 
 def _example(merged: float, change: Callable[[Sample], Sample]) -> tuple[Case, Sample]:

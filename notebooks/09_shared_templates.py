@@ -204,9 +204,9 @@ FIGURES["skill_coverage"](coverage)
 # %% [markdown]
 # Merges add most where little was shown: the mean where about one in a hundred problems of two
 # steps was of the pair, the sum already where only the five other pairs of these skills were shown
-# (0 % below). Where the pair was shown often the base needs no merge, and the sum does harm. On a
-# base that has met single steps only even training on the pair itself, for as long, does not get
-# there:
+# (“other pairs”). Where the pair was shown often the base needs no merge, and the sum does harm.
+# On a base that has met single steps only even training on the pair itself, for as long, does not
+# get there:
 
 # %%
 at = lambda rule, seen, share=0.0: np.mean(

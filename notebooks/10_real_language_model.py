@@ -84,9 +84,8 @@ for c in (0.4, 0.55, 0.65, 1.0):
 # %% [markdown]
 # Now the language model. Twenty invented persons were each given a country, and these countries a
 # mascot, by two adapters; no adapter has seen a two-hop question. Below: single facts and two-hop
-# questions against the coefficient of both (left), two-hop questions when the adapters are split by
-# layers afterwards (middle), two-hop questions by rule (right). Between the upright dotted
-# lines, on paper, facts survive and two-hop questions do not.
+# questions against the coefficient of both (left), and two-hop questions by rule (right), among
+# them adapters that are split by layers afterwards, in the right and in the reversed order.
 
 # %%
 rows = table(published("real_two_hop")).to_dict("records")
@@ -331,8 +330,8 @@ assert mine is None or abs(mine - wanted) < 2e-3, "not yet: half of the golden r
 # **Time.** 60 minutes: 10 for the derivation, 20 for the figure, 15 for the live check, 15 for
 # exercises. Install the model before class.
 #
-# **Ask.** Before the figure: where will the window lie, and why not at ½? At the middle panel: in
-# the wrong order single facts fall, too; what, then, have the splits shown? At the forecast: which
+# **Ask.** Before the figure: where will the window lie, and why not at ½? At the reversed
+# split: there single facts fall, too; what, then, have the splits shown? At the forecast: which
 # of its three parts is hardest to measure without labels?
 #
 # **Common wrong answers.** "The theorem is refuted": its hypothesis is unit strength, which these

@@ -3,7 +3,6 @@
 from website.commands import commands as commands
 from website.course import course as course
 from website.gallery import gallery as gallery
-from website.gallery import thumbnail as thumbnail
 from website.graph import graph as graph
 from website.home import home as home
 from website.keywords import with_keywords as with_keywords

@@ -2,22 +2,20 @@
 
 import inspect
 import re
-from io import BytesIO
 from pathlib import Path
 
 from loratheory.experiments import NAMES, experiment, finding, published
 from loratheory.figures import FIGURES, rendered, table
 from website.rest import Pages, escaped, heading, indented, linked, toctree
 
-PICTURE = ".. image:: /figures/{0}.png\n   :alt: {1}\n"
-THUMB = (480, 300)  # pixels, at most
+PICTURE = ".. image:: /figures/{0}.svg\n   :alt: {1}\n"
 
 
 def drawings(folder: Path) -> dict[str, bytes]:
-    """Return every figure whose table is stored, as PNG."""
+    """Return every figure whose table is stored, as SVG."""
     known = {name: folder / name / Path(published(name)).name for name in FIGURES}
     return {
-        name: rendered(FIGURES[name](table(file)), "png")
+        name: rendered(FIGURES[name](table(file)), "svg")
         for name, file in known.items()
         if file.is_file()
     }
@@ -65,19 +63,7 @@ def _body(text: str) -> str:
 
 
 def _tile(name: str, alt: str, question: str) -> str:
-    """A card with a thumbnail that leads to the experiment's page."""
-    picture = (
-        PICTURE.format(f"thumbs/{name}", alt) + f"   :target: {name}.html\n   :loading: lazy\n"
-    )
+    """A card with a picture that leads to the experiment's page."""
+    picture = PICTURE.format(name, alt) + f"   :target: {name}.html\n   :loading: lazy\n"
     card = f"{picture}\n:doc:`{spoken(name)} <{name}>`\n\n{linked(question)}"
     return indented(".. container:: card\n\n" + indented(card)) + "\n\n"
-
-
-def thumbnail(picture: bytes) -> bytes:
-    """A PNG made smaller."""
-    from PIL import Image
-
-    image, out = Image.open(BytesIO(picture)), BytesIO()
-    image.thumbnail(THUMB, Image.Resampling.LANCZOS)
-    image.save(out, "png", optimize=True)
-    return out.getvalue()

@@ -15,7 +15,7 @@ PLACES = HAND | {
     "loratheory/theorems/": "theorems/index.rst",
     "loratheory/adapters/_laws.py": "laws.rst",
     "paper/results/": "experiments/index.rst",
-    "paper/figures/window.png": "figures/window.png",
+    "paper/figures/window.svg": "figures/window.svg",
 }
 """Where a link into the checkout leads on the site."""
 
@@ -42,7 +42,7 @@ def home(root: Path, titles: Mapping[str, str], docs: Mapping[str, str]) -> dict
     named = {name for names in groups.values() for name in names}
     rest = [stem for page in pages if (stem := page[:-3]) not in {*named, "index"}]
     groups["Reference"] = [*groups["Reference"], *rest]
-    still = r"^!\[.*\]\(figures/window\.png\)$"
+    still = r"^!\[.*\]\(figures/window\.svg\)$"
     first = re.sub(still, lambda found: draggable(found[0]), pages["index.md"], flags=re.MULTILINE)
     trees = [_tree(caption, names) for caption, names in groups.items()]
     return {**pages, "index.md": "\n".join([first, *trees])}

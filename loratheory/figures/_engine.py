@@ -12,7 +12,18 @@ import numpy as np
 
 from loratheory.experiments import TableError
 from loratheory.experiments.engine import QueryError, bootstrap_mean, by_base, query, value
-from loratheory.figures._look import CONSTANT, MEASURED, SERIES, Look, styled
+from loratheory.figures._look import (
+    CONSTANT,
+    GREY,
+    INK,
+    LINES,
+    MEASURED,
+    OUTLINE,
+    SERIES,
+    TAKEAWAY,
+    Look,
+    styled,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,14 +101,14 @@ class Line:
 
     value: float
     label: str
-    colour: str = "black"
-    style: Any = ":"
+    kind: str = "measured"  # of `LINES`
+    colour: str = GREY
     along: bool = False
 
 
 def constant(table: "pd.DataFrame") -> Line:
-    """Return the line of the constant-answer baseline, from the table's column `chance`."""
-    return Line(float(by_base(table, "chance").mean()), CONSTANT)
+    """Return the line of what one constant answer scores, from the table's column `chance`."""
+    return Line(float(by_base(table, "chance").mean()), CONSTANT, "chance", INK)
 
 
 @dataclass(frozen=True)
@@ -121,16 +132,12 @@ class Along:
     ticks: Sequence[float] = ()  # of numbered places
     rules: Sequence[float] = ()  # where thin lines part named places
     span: int = 1  # the panel's share of the width
+    takeaway: Sequence[Any] = ()  # the places that the title speaks of, or two ends in numbers
 
     @property
     def down(self) -> bool:
         """Whether places run down, and measurements to the right."""
         return bool(self.places) and not self.standing
-
-    @property
-    def upward(self) -> Any:
-        """What the upward axis shows."""
-        return list(self.places.items()) if self.down else self.shares or None
 
     def __call__(self, axes: Any) -> None:
         """Draw the panel."""
@@ -144,8 +151,9 @@ class Along:
             raise TableError(message)
         for line in self.lines:
             across = axes.axvline if self.down != line.along else axes.axhline
-            look = {"color": line.colour, "ls": line.style, "lw": 1.1, "zorder": 1.2}
+            look = {"color": line.colour, "ls": LINES[line.kind], "lw": 1.1, "zorder": 1.2}
             across(line.value, label=line.label, **look)
+        self._band(axes)
         step = min(0.8 / len(self.marks), 0.3) if self.places else 0.0
         for number, mark in enumerate(self.marks):
             shift = step * (number - (len(self.marks) - 1) / 2)
@@ -154,6 +162,15 @@ class Along:
             if mark.column:
                 self._measurement(axes, mark, shift)
         self._frame(axes)
+
+    def _band(self, axes: Any) -> None:
+        """Behind the places that the title speaks of, or between two numbers."""
+        spots = list(self.places)
+        ends = [(spots.index(x) - 0.46, spots.index(x) + 0.46) for x in self.takeaway if spots]
+        if self.takeaway and not spots:
+            ends = [(self.takeaway[0], self.takeaway[1])]
+        for low, high in ends:
+            (axes.axhspan if self.down else axes.axvspan)(low, high, **TAKEAWAY)
 
     def _means(self, rows: "pd.DataFrame", column: str, shift: float) -> tuple[Any, Any]:
         """The means that have a place, and where it is."""
@@ -169,7 +186,7 @@ class Along:
         look, middle = mark.look, means["mean"].to_numpy()
         style: Any = {"color": look.colour, "marker": look.sign, "ls": look.line or "none"}
         style |= {"label": mark.label, "ms": 3.5 if len(self.marks) < 4 else 2.8}
-        style |= {} if look.filled else {"mfc": "white"}
+        style |= {} if look.filled else {"mfc": "none"}
         points = (middle, at) if self.down else (at, middle)
         if look.line:
             if mark.interval:
@@ -182,19 +199,17 @@ class Along:
         axes.errorbar(*points, **ends, elinewidth=1, **style)
 
     def _prediction(self, axes: Any, mark: Mark, shift: float) -> None:
-        """Open signs, a pale line where the measured mean clearly differs; or a dashed line."""
+        """Open signs, by dashes joined to what was measured; or a dashed line."""
         means, at = self._means(mark.rows, mark.predicted, shift)
         look: dict[str, Any] = {"color": mark.look.colour}
         if not self.places:
-            axes.plot(at, means["mean"], label=mark.foreseen, ls=(0, (4, 1.6)), **look)
+            axes.plot(at, means["mean"], label=mark.foreseen, ls=LINES["predicted"], **look)
             return
-        if mark.column and len(self.marks) < 5:
-            rows = mark.rows.assign(off=mark.rows[mark.column] - mark.rows[mark.predicted])
-            off = spread(rows, self.along, "off").reindex(means.index)
-            clear = (off["low"] > 1e-9) | (off["high"] < -1e-9)
-            ends = np.array([means["mean"], means["mean"] + off["mean"]])[:, clear]
-            pairs = (ends, [at[clear]] * 2) if self.down else ([at[clear]] * 2, ends)
-            axes.plot(*pairs, alpha=0.3, lw=2.2, **look)
+        if mark.column:
+            found, _ = self._means(mark.rows, mark.column, shift)
+            ends = np.array([means["mean"], found["mean"].reindex(means.index)])
+            pairs = (ends, [at] * 2) if self.down else ([at] * 2, ends)
+            axes.plot(*pairs, ls=LINES["predicted"], lw=0.9, **look)
         points = (means["mean"], at) if self.down else (at, means["mean"])
         look |= {"marker": "d", "ls": "none", "mfc": "none", "mew": 0.9, "label": mark.foreseen}
         axes.plot(*points, ms=5.5 if len(self.marks) < 5 else 4, **look)
@@ -243,12 +258,13 @@ def strips(
     lines: Mapping[str, Sequence[Line]] | None = None,
     across: Mapping[str, str] | None = None,
     parted: Sequence[float] = (),
+    takeaway: Sequence[str] = (),
 ) -> list[Along]:
     """Return a panel for each column, its title given: rules run down, a mark for each setting.
 
     `by` is the column of the setting, and `text` is formatted with its values; `predicted`, `lines`
     and `across` say for columns what is predicted of them, which lines cross their panel and what
-    their axis is called if not accuracy.
+    their axis is called if not accuracy. The title speaks of the rules in `takeaway`.
     """
     return [
         Along(
@@ -259,6 +275,7 @@ def strips(
             (lines or {}).get(column, ()),
             (across or {}).get(column, ""),
             rules=parted,
+            takeaway=takeaway,
         )
         for column, title in columns.items()
     ]
@@ -266,7 +283,7 @@ def strips(
 
 @dataclass(frozen=True)
 class Heat:
-    """A map of means: the values of two columns, and a colour for each pair of them."""
+    """A map of means: a colour and a number for each pair of values of two columns."""
 
     title: str
     rows: "pd.DataFrame"
@@ -275,36 +292,30 @@ class Heat:
     column: str  # of shares
     downs: Mapping[Any, str]  # from values to names, from above
     rights: Mapping[Any, str]  # and from the left
-    numbers: bool = True  # means are written into their cells
-    across: str = ""  # names of the axes
-    up: str = ""
-    over: Panel | None = None  # draws on top; cells are one by one, the first one's centre is 0, 0
-
-    @property
-    def upward(self) -> Any:
-        """What the upward axis shows."""
-        return list(self.downs.items())
+    takeaway: Sequence[Any] = ()  # the values to the right that the title speaks of
 
     def __call__(self, axes: Any) -> None:
         """Draw the panel."""
+        from matplotlib.patches import Rectangle
+
         by = [self.down, self.right]
         each = self.rows.groupby([*by, "seed"])[self.column].mean().reset_index()
         table = each.pivot_table(self.column, *by)
         cells = table.reindex(index=list(self.downs), columns=list(self.rights)).to_numpy()
         axes.imshow(cells, vmin=0, vmax=1, aspect="auto", interpolation="none")
         for (i, j), share in np.ndenumerate(cells):
-            if self.numbers and not math.isnan(share):
+            if not math.isnan(share):
                 text, colour = f"{share:.2f}", "black" if share > 0.55 else "white"
                 look = {"ha": "center", "va": "center", "fontsize": 7.7, "color": colour}
                 axes.text(j, i, text.removeprefix("0"), **look)
-        axes.set(title=self.title, xlabel=self.across, ylabel=self.up)
+        for told in self.takeaway:
+            spot = list(self.rights).index(told)
+            axes.add_patch(Rectangle((spot - 0.5, -0.5), 1, len(self.downs), **OUTLINE))
+        axes.set_title(self.title)
         axes.set_yticks(range(len(self.downs)), list(self.downs.values()))
-        named = {spot: name for spot, name in enumerate(self.rights.values()) if name}
-        axes.set_xticks(list(named), list(named.values()))
+        axes.set_xticks(range(len(self.rights)), list(self.rights.values()))
         axes.grid(visible=False)
         axes.spines[:].set_visible(False)
-        if self.over:
-            self.over(axes)
 
 
 @dataclass(frozen=True)
@@ -340,8 +351,14 @@ class Page:
                 panel(axes)
                 letters = 10.2 * self.width * width / sum(widths)
                 axes.set_title(_wrapped(axes.get_title(loc="left"), letters))
-                upward = getattr(panel, "upward", None)
-                axes.tick_params(labelleft=upward is None or upward != before)
+                upward = (
+                    axes.get_ylabel(),
+                    axes.get_ylim(),
+                    list(map(str, axes.get_yticklabels())),
+                )
+                if upward == before:  # names and numbers are written once a row
+                    axes.tick_params(labelleft=False)
+                    axes.set_ylabel("")
                 start, before = stop, upward
         title = _wrapped(self._title(otherwise), 11.8 * self.width)
         figure.suptitle(title, x=0.01, ha="left")
@@ -367,7 +384,7 @@ class Page:
         for axes in figure.axes:
             for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
                 found.setdefault(name, handle)
-        names = sorted(found, key=lambda name: name.startswith(("predicted", CONSTANT)))
+        names = sorted(found, key=lambda name: name.startswith(("predicted", "chance")))
         if names or self.note:
             note = {"title": _wrapped(self.note, 14 * self.width) or None, "alignment": "left"}
             where = {"loc": "outside lower center", "ncols": self._columns(names)}

@@ -1,8 +1,16 @@
-"""The one look of all figures: names and signs of rules, colours, and the style of the page."""
+"""The one look of all figures: what each kind of line means, names, colours, light and dark pages.
 
+What was measured is solid, what was predicted is dashed, chance is dotted (`LINES`). What a
+figure's title speaks of lies on a band (`TAKEAWAY`). Legends stand below the panels. All is written
+in `INK`, which on a page of the web takes the colour of the page's own text.
+"""
+
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial, wraps
+from html import escape
 from importlib.resources import files
 from io import BytesIO
 from typing import Any, ParamSpec
@@ -18,26 +26,34 @@ UNDATED: dict[str, dict[str, None]] = {
 }
 """The kinds of file, and the metadata that would make two of them differ."""
 
-# Okabe and Ito's colours, told apart by colour-blind readers; signs tell them apart in grey.
-BLACK, GREY, BLUE, SKY = "#000000", "#777777", "#0072B2", "#56B4E9"
+LINES: dict[str, Any] = {"measured": "-", "predicted": (0, (4, 1.6)), "chance": ":"}
+"""What the three kinds of line say, everywhere; a border drawn by theory is predicted."""
+
+# Okabe and Ito's colours, told apart by colour-blind readers; signs tell them apart in grey. Black
+# is for what lies on a coloured cell.
+INK, BLACK = "#1a1a1a", "#000000"
+GREY, BLUE, SKY = "#777777", "#0072B2", "#56B4E9"
 ORANGE, GREEN, PURPLE, YELLOW = "#D55E00", "#009E73", "#CC79A7", "#E69F00"
+TAKEAWAY: dict[str, Any] = {"color": YELLOW, "alpha": 0.22, "lw": 0, "zorder": 0}
+"""The band behind what the title speaks of; over colours it is a frame instead (`OUTLINE`)."""
+OUTLINE: dict[str, Any] = {"fill": False, "ec": ORANGE, "lw": 2, "clip_on": False}
 
 
 @dataclass(frozen=True)
 class Look:
     """How something is drawn: its colour, its sign, the line that joins its signs."""
 
-    colour: str = BLACK
+    colour: str = INK
     sign: str = "o"
     line: str = ""
     filled: bool = True
 
 
 MEASURED, FACTS, KEPT = Look(), Look(BLUE, "^"), Look(GREEN, "s")
-SERIES = (Look(BLUE), Look(YELLOW, "s"), Look(GREEN, "^"), Look(PURPLE, "D"), Look(BLACK, "v"))
+SERIES = (Look(BLUE), Look(YELLOW, "s"), Look(GREEN, "^"), Look(PURPLE, "D"), Look(INK, "v"))
 """Of a setting's values, the least first."""
 LOOKS = {
-    "base": Look(BLACK, "D"),
+    "base": Look(INK, "D"),
     "second alone": Look(GREY, "v"),
     "pair alone": Look(SKY, "D"),
     "beside noise": Look(YELLOW, "v"),
@@ -70,16 +86,18 @@ NAMES = {
     "joint": "one adapter for both",
     "mean of three": "mean with A→C",
     "noise": "random adapters",
-    "one": "one of rank r",
+    "one": "one adapter of rank r",
+    "oracle placement": "each in its own pass",
+    "reversed placement": "in the wrong order",
     "second alone": "second adapter alone",
     "subtract alone": "adapter of − alone",
     "third of direct": "a third of A→C",
-    "wide": "one of rank K r",
+    "wide": "one adapter of rank K r",
 }
-"""Of what is no rule of reuse: controls, and adapters that were trained otherwise."""
+"""Of controls, and of adapters that were trained otherwise."""
 
 EDITED, UNEDITED = "edited two-hop questions", "unedited two-hop questions"
-SINGLE, CONSTANT = "edited single facts", "constant answer"
+SINGLE, CONSTANT = "edited single facts", "chance (a constant answer)"
 SIGNS = {"add": "+", "subtract": "−", "multiply": "×", "divide": "÷", "percent": "%"}
 """Of the skills in word problems."""
 
@@ -88,7 +106,7 @@ def label(name: str) -> str:
     """Return what a rule or a control of a table is called in figures."""
     if name.endswith(", layer split"):
         return f"{label(name.removesuffix(', layer split'))}, split"
-    return RULES[name].label if name in RULES else NAMES.get(name, name)
+    return NAMES.get(name) or (RULES[name].label if name in RULES else name)
 
 
 def labels(*names: str) -> dict[str, str]:
@@ -107,13 +125,50 @@ def _style() -> Iterator[None]:
 
 
 def styled(draw: Callable[P, Any]) -> Callable[P, Any]:
-    """Run a drawing function under the package's style, whatever the user's own settings are."""
-    return _style()(draw)
+    """Run a drawing function under the package's style, whatever the user's own settings are.
+
+    Notebooks show what it returns in the colours of their own theme.
+    """
+
+    @wraps(draw)
+    def _drawn(*given: P.args, **more: P.kwargs) -> Any:
+        with _style():
+            figure = draw(*given, **more)
+        figure._repr_html_ = partial(inline, figure)
+        return figure
+
+    return _drawn
 
 
 def rendered(figure: Any, kind: str) -> bytes:
-    """Return a figure as a file of this kind, one of `UNDATED`: the same bytes every time."""
+    """Return a figure as a file of this kind, one of `UNDATED`: the same bytes every time.
+
+    An SVG has no background and is light on dark pages; the others lie on white.
+    """
     buffer = BytesIO()
     with _style():  # type sizes, resolution and identifiers are settled only now
-        figure.savefig(buffer, format=kind, metadata=UNDATED[kind])
+        clear = {"transparent": kind == "svg"}
+        figure.savefig(buffer, format=kind, metadata=UNDATED[kind], **clear)
+    if kind == "svg":
+        return _themed(buffer.getvalue().decode(), STYLE).encode()
     return buffer.getvalue()
+
+
+STYLE = (
+    f"<style>svg{{color:{INK}}}@media(prefers-color-scheme:dark){{svg{{color:#d8d8d8}}}}</style>"
+)
+"""Of an SVG that is a file of its own; written into a page it takes the colour of the text."""
+
+
+def inline(figure: Any) -> str:
+    """Return a figure as part of a page of HTML, in the colour of the text around it."""
+    svg = rendered(figure, "svg").decode().replace(STYLE, "")
+    said = escape(figure.get_suptitle().replace("\n", " "), quote=True)
+    tag = f'<svg role="img" aria-label="{said}" style="max-width:100%;height:auto" '
+    return svg[svg.index("<svg ") :].replace("<svg ", tag, 1)
+
+
+def _themed(svg: str, style: str) -> str:
+    """Ink becomes the current colour."""
+    svg = re.sub(rf"(?i){INK}", "currentColor", svg)
+    return re.sub(r"(<svg [^>]*>)", rf"\1{style}", svg, count=1)

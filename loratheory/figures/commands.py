@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from loratheory.diagnosis import Diagnosis, kind_of, layer_of
-from loratheory.figures._look import BLACK, BLUE, CONSTANT, GREY, ORANGE, SKY, YELLOW, styled
+from loratheory.figures._look import BLUE, CONSTANT, GREY, INK, LINES, ORANGE, SKY, YELLOW, styled
 from loratheory.theorems import Theorem
 
 
@@ -38,7 +38,7 @@ def curve(label: str, key: str, results: Sequence[Mapping[str, Any]]) -> Any:
         positive = all(0 < value < float("inf") for value in values)
         if positive and max(values) > 1e3 * min(values):
             axes.set_yscale("log")
-    figure.suptitle(label, x=0.01, ha="left", weight="normal", color="0.4")
+    figure.suptitle(label, x=0.01, ha="left", weight="normal", color=GREY)
     return figure
 
 
@@ -93,10 +93,10 @@ def overlap(diagnosis: Diagnosis) -> Any:
         shared = [m for m in modules if sum(rank > 0 for rank in m.ranks) > 1]
         places = [layer_of(m.module) or 0 for m in shared]
         left.plot(places, [m.crosstalk for m in shared], "o-", color=colour, label=name)
-        left.plot(places, [m.ceiling for m in shared], ":", color=colour, lw=1)
+        left.plot(places, [m.ceiling for m in shared], ls=LINES["predicted"], color=colour, lw=1)
         for module in modules:
             right.plot(*zip(*module.floors, strict=True), color=colour, lw=0.8, alpha=0.5)
-    left.plot([], [], ":", color="0.4", lw=1, label="bound")
+    left.plot([], [], ls=LINES["predicted"], color=GREY, lw=1, label="predicted bound")
     left.set(title="cross-talk between adapters", xlabel="layer")
     left.set_ylabel("foreign answer / own largest")
     left.set_ylim(bottom=0)
@@ -155,7 +155,7 @@ def model_check(check: Any) -> Any:
     for axes in grid[len(shown) :]:
         axes.axis("off")
     dots = [(*_sign(i), None, kind.split(".")[-1]) for i, kind in enumerate(kinds)]
-    silent = [("0.35", "_", None, "predicted"), ("0.35", "o", "none", "theorem silent")]
+    silent = [(GREY, "_", None, "predicted"), (GREY, "o", "none", "theorem silent")]
     _signs(figure, [*dots, *silent])
     return figure
 
@@ -170,7 +170,7 @@ def _by_layer(axes: Any, readings: Sequence[Any], kinds: Sequence[str]) -> None:
         number = kinds.index(kind_of(reading.module))
         place = [(reading.layer or 0) + 0.7 * ((number + 0.5) / len(kinds) - 0.5)]
         colour, marker = _sign(number)
-        axes.plot(place, [reading.bound], "_", color="0.35", ms=5, zorder=3)
+        axes.plot(place, [reading.bound], "_", color=GREY, ms=5, zorder=3)
         fill = "none" if reading.outcome == "not applicable" else colour
         axes.plot(place, [reading.value], marker, color=colour, ms=3, mfc=fill)
     axes.set(xlabel="layer")
@@ -180,9 +180,9 @@ def _by_layer(axes: Any, readings: Sequence[Any], kinds: Sequence[str]) -> None:
 def _survival(axes: Any, readings: Sequence[Any]) -> None:
     """Margins, measured against predicted."""
     ends = [end for r in readings for end in (r.bound, r.value)]
-    axes.plot([min(ends), max(ends)], [min(ends), max(ends)], color="0.6", lw=1)
-    axes.axhline(0, color="0.8", lw=0.8)
-    axes.axvline(0, color="0.8", lw=0.8)
+    axes.plot([min(ends), max(ends)], [min(ends), max(ends)], color=GREY, lw=1)
+    axes.axhline(0, color=GREY, lw=0.5)
+    axes.axvline(0, color=GREY, lw=0.5)
     weights = sorted({reading.about.partition(" ×")[0] for reading in readings})
     for number, weight in enumerate(weights):
         some = [r for r in readings if r.about.partition(" ×")[0] == weight]
@@ -203,7 +203,7 @@ def _signs(figure: Any, signs: Sequence[tuple[str, str, str | None, str]]) -> No
     figure.legend(handles=marks, loc="outside lower left", ncols=6)
 
 
-STATUS = {"proved": BLUE, "cited": "#999999", "conjectured": YELLOW, "refuted": ORANGE}
+STATUS = {"proved": BLUE, "cited": GREY, "conjectured": YELLOW, "refuted": ORANGE}
 
 
 @styled
@@ -222,20 +222,20 @@ def theorem_graph(theorems: Sequence[Theorem[Any, Any]]) -> Any:
     boxes = {}
     for theorem in theorems:
         colour, name = STATUS[theorem.status], theorem.label.removeprefix("thm:")
-        box = {"boxstyle": "round,pad=0.3", "fc": "white", "ec": colour, "lw": 1.0}
-        look: Any = {"ha": "center", "va": "center", "fontsize": 7.5, "color": colour, "bbox": box}
+        box = {"boxstyle": "round,pad=0.3", "fc": colour, "ec": "none"}
+        look: Any = {"ha": "center", "va": "center", "fontsize": 7.7, "color": "white", "bbox": box}
         boxes[theorem.label] = axes.text(*places[theorem.label], name, **look)
     patches = {label: box.get_bbox_patch() for label, box in boxes.items()}
     for theorem in theorems:
         for used in theorem.uses:
-            arrow = {"arrowstyle": "-|>", "color": "0.6", "lw": 0.8}
+            arrow = {"arrowstyle": "-|>", "color": GREY, "lw": 0.8}
             ends = {"patchA": patches[used], "patchB": patches[theorem.label]}
             target, start = places[theorem.label], places[used]
             axes.annotate("", xy=target, xytext=start, arrowprops=arrow | ends, zorder=0)
     axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.3, -0.7))
     axes.axis("off")
     there = {theorem.status for theorem in theorems}
-    signs = [Patch(fc="white", ec=STATUS[name], label=name) for name in STATUS if name in there]
+    signs = [Patch(fc=STATUS[name], label=name) for name in STATUS if name in there]
     figure.legend(handles=signs, loc="outside lower left", ncols=4)
     return figure
 
@@ -270,11 +270,11 @@ def _places(theorems: Sequence[Theorem[Any, Any]]) -> dict[str, tuple[float, flo
     return places
 
 
-LINES = {
-    "hop_1": ("first fact", BLUE, "-"),
-    "hop_2": ("second fact", SKY, (0, (1, 1.2))),
-    "two_hop": ("both in one question", ORANGE, (0, (5, 1.6))),
-    "same_read": ("two adapters in one read", GREY, (0, (3, 1, 1, 1))),
+CURVES = {
+    "hop_1": ("first fact", BLUE, "^"),
+    "hop_2": ("second fact", SKY, "v"),
+    "two_hop": ("both in one question", ORANGE, "o"),
+    "same_read": ("two adapters in one read", GREY, "s"),
 }
 
 
@@ -288,10 +288,11 @@ def evaluation(card: Any) -> Any:
     figure = _figure(4.2 + 3.4 * len(places), 4.4)
     left, *rest = figure.subplots(1, 1 + len(places), width_ratios=[1.3] + [1.0] * len(places))
     coefficients = [row["coefficient"] for row in card.memories.curve]
-    for kind, (name, colour, style) in LINES.items():
+    every = max(len(coefficients) // 8, 1)
+    for kind, (name, colour, sign) in CURVES.items():
         margins = [row[kind] for row in card.memories.curve]
-        left.plot(coefficients, margins, color=colour, ls=style, label=name)
-    left.axhline(0, color=BLACK, lw=0.9)
+        left.plot(coefficients, margins, color=colour, marker=sign, markevery=every, label=name)
+    left.axhline(0, color=INK, lw=0.9)
     left.set(xlim=(0, coefficients[-1]), ylim=(-1.1, 2.1), title="exact memories")
     left.set(xlabel="coefficient of the result", ylabel="margin of the new answer")
     for number, (axes, coverage) in enumerate(zip(rest, places, strict=True)):
@@ -308,13 +309,13 @@ def evaluation(card: Any) -> Any:
 
 def _accuracies(axes: Any, marks: Sequence[Any], own: str) -> None:
     rows = list(range(len(marks)))[::-1]
-    colours = [ORANGE if mark.rule.startswith(own) else "#B8B8B8" for mark in marks]
+    colours = [ORANGE if mark.rule.startswith(own) else GREY for mark in marks]
     axes.barh(rows, [mark.two_hop for mark in marks], color=colours, height=0.7, label="two-hop")
     for row, mark in zip(rows, marks, strict=True):
-        axes.plot([mark.low, mark.high], [row, row], color=BLACK, lw=1)
-    kept = {"mfc": "white", "mec": BLACK, "label": "unedited two-hop kept"}
+        axes.plot([mark.low, mark.high], [row, row], color=INK, lw=1)
+    kept = {"mfc": "none", "mec": INK, "label": "unedited two-hop kept"}
     axes.plot([mark.other_two_hop for mark in marks], rows, "D", **kept)
-    axes.axvline(marks[0].chance, color=BLACK, lw=0.8, ls=":", label=CONSTANT)
+    axes.axvline(marks[0].chance, color=INK, lw=0.8, ls=":", label=CONSTANT)
     axes.set(xlim=(-0.03, 1.04), xlabel="accuracy", ylim=(-0.6, len(marks) - 0.4))
     axes.set_yticks(rows, [mark.rule.partition(":")[2] or mark.rule for mark in marks])
 

@@ -1,9 +1,9 @@
-"""Numbers against numbers: a line for each law, points for what was measured."""
+"""Numbers against numbers: dashes for each law, points for what was measured."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from loratheory.figures._look import styled
+from loratheory.figures._look import LINES, styled
 
 SIGNS = "os^Dv"
 
@@ -17,7 +17,7 @@ def draw(
     points: Collection[str] = (),
     share: bool = False,
 ) -> Any:
-    """Draw curves by name, each where along the axis and how high; not shown, not in pyplot.
+    """Draw laws by name, each where along the axis and how high; not shown, not in pyplot.
 
     Those named in `points` are points instead of lines; the upward axis of shares runs to 1.
     """
@@ -26,8 +26,10 @@ def draw(
     figure = Figure(figsize=(5.6, 2.9))
     axes = figure.subplots()
     for number, (name, (places, heights)) in enumerate(curves.items()):
-        sign = SIGNS[number % len(SIGNS)] if name in points else "-"
-        axes.plot(places, heights, sign, label=name, clip_on=False)
+        look: dict[str, Any] = {"ls": LINES["predicted"]}
+        if name in points:
+            look = {"marker": SIGNS[number % len(SIGNS)], "ls": ""}
+        axes.plot(places, heights, label=name, clip_on=False, **look)
     axes.set(xlabel=across, ylabel=up)
     if share:
         axes.set_ylim(0, 1)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from loratheory.figures import FIGURES, rendered, table
+from loratheory.figures import FIGURES, SCHEMATICS, drawing, rendered
 from loratheory.paper._numbers import numbers, stored
 from loratheory.paper._registered import (
     experiments,
@@ -34,8 +34,8 @@ def shown(source: str) -> list[str]:
 
 
 def drawn(name: str, results: Path) -> bytes:
-    """A figure from its stored table, as PDF; the same bytes every time."""
-    return rendered(FIGURES[name](table(results / name / "table.csv")), "pdf")
+    """A figure from its stored table, or a schematic, as PDF; the same bytes every time."""
+    return rendered(drawing(name, results / name / "table.csv"), "pdf")
 
 
 def typed(source: str) -> list[str]:
@@ -96,9 +96,9 @@ def written(paper: Path, build: Path, picture: Picture = drawn) -> tuple[Path, .
         "experiments.tex": experiments(found, shown(source)),
         "provenance.tex": provenance(results),
     }
-    for name in stored(results):
-        if name in FIGURES:
-            files[f"figures/{name}.pdf"] = picture(name, results)
+    pictures = [name for name in stored(results) if name in FIGURES]
+    for name in (*pictures, *(name for name in shown(source) if name in SCHEMATICS)):
+        files[f"figures/{name}.pdf"] = picture(name, results)
     (build / "figures").mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         write_whole(build / name, content)

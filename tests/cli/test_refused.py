@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from folders import folder
 
-from loratheory.figures import FIGURES
+from loratheory.figures import FIGURES, SCHEMATICS
 
 KEYS = "its keys are hops (=2), case (=overwrite)"
 PAIR = "merge one two -o out"
@@ -99,8 +99,9 @@ REFUSED = {
     "run window --model some/model": "has no language model for --model some/model",
     "run real_two_hop --device banana --model /no": "'banana': no such device; use cpu, cuda",
     "run real_two_hop --model /no/such": "/no/such: there is no such folder; name a model's",
-    "figure nope": f"there is no figure 'nope'; choose {', '.join(FIGURES)} or all",
+    "figure nope": f"there is no figure 'nope'; choose {', '.join([*FIGURES, *SCHEMATICS])} or all",
     "figure windw": "there is no figure 'windw'; did you mean window",
+    "figure two_hops --table nope.csv": "two_hops is a schematic, drawn from no table; leave",
     "figure window --table nope.csv": "there is no table nope.csv",
     "figure window --table other/window/table.csv": "no column coefficient",
     "figure window --table binary": "binary is no table ('utf-8' codec can't decode",

@@ -12,7 +12,7 @@ from loratheory.experiments.evaluate import Mark as Accuracy
 from loratheory.figures import TableError
 from loratheory.figures._engine import Along, Heat, Line, Mark, Page, spread
 from loratheory.figures._look import Look, label
-from loratheory.figures.commands import LINES, evaluation, model_check, theorem_graph
+from loratheory.figures.commands import CURVES, evaluation, model_check, theorem_graph
 from loratheory.figures.lines import draw
 from loratheory.pretrained.check import ModelCheck, Reading
 from loratheory.theorems import ALL
@@ -74,9 +74,10 @@ def test_names_run_down_with_measurements_predictions_and_where_these_part():
     assert set(zip(line.get_ydata(), line.get_xdata(), strict=True)) == {
         (0, 0.65), (1, 0.3), (2, 0.6),
     }  # fmt: skip
-    bands = {tuple(line.get_ydata()): line.get_xdata() for line in axes.lines if line.get_alpha()}
-    assert set(bands) == {(1, 1), (2, 2)}
-    assert bands[1, 1].tolist() == pytest.approx([0.3, 0.625])
+    gaps = {x.get_ydata()[0]: list(x.get_xdata()) for x in axes.lines if x.get_linestyle() == "--"}
+    assert {spot: pytest.approx(ends) for spot, ends in gaps.items()} == {
+        0: [0.65, 0.65], 1: [0.3, 0.625], 2: [0.6, 0.15],
+    }  # fmt: skip
     ends = {seg[0][1]: seg[:, 0] for seg in bars[2][0].get_segments()}
     assert ends[2].tolist() == pytest.approx(
         over_bases(TABLE[TABLE["rule"] == "below"], "found")[1:]
@@ -93,7 +94,7 @@ def test_names_may_run_to_the_right_and_marks_stand_beside_each_other():
 
 def test_numbers_run_to_the_right_as_a_line_with_its_band():
     look = Look(line="-")
-    lines = [Line(0.4, "chance"), Line(2, "border", along=True)]
+    lines = [Line(0.4, "chance", "chance"), Line(2, "border", "predicted", along=True)]
     marks = [Mark(TABLE, "found", "measured", look, "foreseen")]
     axes = panel(along="size", marks=marks, lines=lines)
     shown = {line.get_label(): line for line in axes.lines}
@@ -103,6 +104,7 @@ def test_numbers_run_to_the_right_as_a_line_with_its_band():
     assert shown["predicted"].get_linestyle() == "--"
     assert shown["chance"].get_ydata() == [0.4, 0.4]
     assert shown["border"].get_xdata() == [2, 2]
+    assert [shown[name].get_linestyle() for name in ("chance", "border")] == [":", "--"]
     band = axes.collections[0].get_paths()[0].get_extents()
     assert (band.ymin, band.ymax) == pytest.approx((0.1, 0.75))
 
@@ -139,17 +141,17 @@ def test_a_note_needs_no_legend():
     assert (legend.get_title().get_text(), legend.get_texts()) == ("A note.", [])
 
 
-CURVES = {"law": ([1, 2, 4], [0.9, 0.5, 0.1]), "found": ([1, 4], [0.8, 0.2])}
+LAWS = {"law": ([1, 2, 4], [0.9, 0.5, 0.1]), "found": ([1, 4], [0.8, 0.2])}
 
 
 @pytest.mark.parametrize("share", [False, True])
 def test_laws_are_lines_and_measurements_are_points(share):
-    (axes,) = draw(CURVES, "width", "recalled", points=("found",), share=share).axes
+    (axes,) = draw(LAWS, "width", "recalled", points=("found",), share=share).axes
     law, found = axes.lines
-    for line, (places, heights) in zip((law, found), CURVES.values(), strict=True):
+    for line, (places, heights) in zip((law, found), LAWS.values(), strict=True):
         np.testing.assert_array_equal(line.get_xdata(), places)
         np.testing.assert_array_equal(line.get_ydata(), heights)
-    assert (law.get_linestyle(), found.get_linestyle()) == ("-", "None")
+    assert (law.get_linestyle(), found.get_linestyle()) == ("--", "None")
     assert (law.get_marker(), found.get_marker()) == ("None", "s")
     assert (axes.get_ylim() == (0, 1)) == share
 
@@ -168,9 +170,9 @@ def test_a_report_card_shows_its_numbers():
     figure = evaluation(card)
     left, *rest = figure.axes
     names = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert names[: len(LINES)] == [name for name, *_ in LINES.values()]
+    assert names[: len(CURVES)] == [name for name, *_ in CURVES.values()]
     assert left.get_legend() is None  # curves may run anywhere
-    for line, kind in zip(left.lines, LINES, strict=False):
+    for line, kind in zip(left.lines, CURVES, strict=False):
         assert list(line.get_ydata()) == [row[kind] for row in curve]
     for axes in rest:
         assert [bar.get_width() for bar in axes.patches] == pytest.approx([0.0, 0.1, 0.2])

@@ -50,6 +50,7 @@ def shown(notebook: Any, first: str = SLIDERS) -> Any:
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = re.sub(LABEL, r"[`thm:\1`](../theorems/\1.rst)", cell.source)
+            cell.source = cell.source.replace("](../docs/", "](../")
             told = spoken(cell.source)
         else:
             cell.metadata["mystnb"] = {"image": {"alt": told}}

@@ -65,9 +65,9 @@ PLACES = {
     "Lab 2": (2.0, 0.0),
     "Oslo": (4.0, 0.0),
     "Lab 1": (2.0, -1.0),
-    "Paris": (4.0, -1.0),
-    "Rome": (4.0, 1.0),
-    "Bern": (4.0, -2.0),
+    "Rome": (4.0, -1.0),
+    "Bern": (4.0, 1.0),
+    "Paris": (4.0, -2.0),
 }
 """New facts in the middle row, old ones below and above."""
 
@@ -126,12 +126,12 @@ def merge_and_route() -> Any:
 def two_hops() -> Any:
     """Two facts, one after the other, and the old facts that pull the answer back."""
     figure, (axes,) = _panels("A two-hop question reads two facts; no answer names the bridge", 2.5)
-    _entities(axes, "Ada", "Lab 2", "Oslo", "Lab 1", "Paris", "Rome")
+    _entities(axes, "Ada", "Lab 2", "Oslo", "Lab 1", "Rome", "Bern")
     _arrow(axes, "Ada", "Lab 2", FIRST, "adapter 1")
     _arrow(axes, "Lab 2", "Oslo", SECOND, "adapter 2")
     _arrow(axes, "Ada", "Lab 1", GREY)
-    _arrow(axes, "Lab 1", "Paris", GREY)
-    _arrow(axes, "Lab 2", "Rome", GREY)
+    _arrow(axes, "Lab 1", "Rome", GREY)
+    _arrow(axes, "Lab 2", "Bern", GREY)
     aside: dict[str, Any] = {"va": "center"}
     axes.text(2.0, 0.3, "the bridge", ha="center")
     axes.text(4.6, 0.0, "the answer", weight="bold", **aside)
@@ -150,9 +150,9 @@ def old_facts() -> Any:
     title = "The old facts that exist (grey) decide which answers compete with the new one"
     figure = Figure(figsize=(WIDTH, 3.8))
     figure.suptitle(title, x=0.01, ha="left")
-    first, second = ("Ada", "Lab 1"), ("Lab 2", "Rome")
+    first, second = ("Ada", "Lab 1"), ("Lab 2", "Bern")
     cases = {
-        "overwrite: old facts for both hops": [second, first, ("Lab 1", "Paris")],
+        "overwrite: old facts for both hops": [second, first, ("Lab 1", "Rome")],
         "overwrite both: old bridge edited too": [second, first],
         "new subject: an old second fact only": [second],
         "new facts: no old fact": [],
@@ -161,13 +161,13 @@ def old_facts() -> Any:
     for axes, (name, old) in zip(panels.ravel(), cases.items(), strict=True):
         there = dict.fromkeys(["Ada", "Lab 2", "Oslo", *(x for fact in old for x in fact)])
         both = name.startswith("overwrite both")
-        _entities(axes, *there, *(["Bern"] if both else []))
+        _entities(axes, *there, *(["Paris"] if both else []))
         _arrow(axes, "Ada", "Lab 2", FIRST)
         _arrow(axes, "Lab 2", "Oslo", SECOND)
         for start, end in old:
             _arrow(axes, start, end, GREY)
         if both:
-            _arrow(axes, "Lab 1", "Bern", SECOND)
+            _arrow(axes, "Lab 1", "Paris", SECOND)
         axes.set_title(name)
         axes.axis("off")
         axes.set(xlim=(-0.6, 4.6), ylim=(-2.3 if axes in panels[0] else -0.6, 1.3), aspect="equal")

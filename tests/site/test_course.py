@@ -62,3 +62,8 @@ def test_labels_become_links_once():
     [cell] = shown(new_notebook(cells=[new_markdown_cell(text)])).cells
     link = "[`thm:merge-floor`](../theorems/merge-floor.rst)"
     assert cell.source == f"by {link} and [`thm:edit-budget`](x)"
+
+
+def test_pages_written_by_hand_are_found_from_the_course():
+    [cell] = shown(new_notebook(cells=[new_markdown_cell("[words](../docs/glossary.md)")])).cells
+    assert cell.source == "[words](../glossary.md)"

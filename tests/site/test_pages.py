@@ -38,10 +38,13 @@ def test_every_experiment_has_a_page_and_a_card_if_there_is_a_picture():
     assert "/figures/" not in pages["experiments/gating.rst"]
     assert "Prediction\n---" in pages["experiments/gating.rst"]
     assert pages["experiments/gating.rst"].partition("\n")[0][-1] != "."
-    cards, others = pages["experiments/index.rst"].split("Without a figure of their own")
-    assert "At which merge coefficient is each fact recalled" in cards
-    assert cards.count("image:: /figures/") == 1
-    assert others.count("* :doc:") == len(NAMES) - 1
+    index = pages["experiments/index.rst"]
+    assert "At which merge coefficient is each fact recalled" in index
+    assert index.count("image:: /figures/") == 1
+    assert index.count(".. container:: card\n") == len(NAMES)
+    exact, trained = index.split("Two-hop questions, in small transformers\n---")
+    assert "<window>" in exact
+    assert "<gating>" in trained
 
 
 def test_figures_are_drawn_from_the_tables_that_are_there(tmp_path):

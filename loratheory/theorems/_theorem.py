@@ -52,7 +52,10 @@ class AssumptionError(ValueError):
 
 @dataclass(frozen=True)
 class Assumption(Generic[C, W]):
-    """One hypothesis, in words and as a predicate; `unbroken` says why it has no control."""
+    """One hypothesis, in words and as a predicate; `unbroken` says why it has no control.
+
+    Words that end with "(to attain the bound)" say that the bound itself stands without it.
+    """
 
     text: str
     holds: Callable[[C, W], bool]
@@ -60,6 +63,11 @@ class Assumption(Generic[C, W]):
 
     def __str__(self) -> str:
         return f"{self.text} (no control: {self.unbroken})" if self.unbroken else self.text
+
+    @property
+    def to_attain(self) -> bool:
+        """Whether only meeting the bound rests on it."""
+        return self.text.endswith("(to attain the bound)")
 
 
 @dataclass(frozen=True)
@@ -317,10 +325,10 @@ class Theorem(Generic[C, W]):
         Raises
         ------
         AssumptionError
-            If a hypothesis fails, since the statement is then silent.
+            If a hypothesis of the bound fails, since the statement is then silent.
         """
         for assumption in self.assumptions:
-            if not assumption.holds(case, witness):
+            if not (assumption.to_attain or assumption.holds(case, witness)):
                 message = f"{self.label} says nothing here: it needs {assumption.text}"
                 raise AssumptionError(message)
         return self.judge(case, witness)

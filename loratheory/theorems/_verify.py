@@ -89,7 +89,11 @@ def refuted_by(theorem: Theorem[Any, Any], control: Control[Any, Any]) -> str:
         if control.breaks not in str(refusal):
             return f"control {control.name!r} is refused for another reason: {refusal}"
     else:
-        return f"control {control.name!r} is not refused"
+        failing = [a.text for a in theorem.assumptions if not a.holds(case, witness)]
+        if control.breaks not in failing:
+            return f"control {control.name!r} is not refused"
+        if not theorem.judge(case, witness).holds:
+            return f"control {control.name!r} breaks a bound that should stand without it"
     verdict = theorem.judge(case, witness)
     survives = verdict.holds if control.fails == "holds" else verdict.tight
     return f"control {control.name!r} does not break the conclusion" if survives else ""

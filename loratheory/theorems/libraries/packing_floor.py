@@ -72,7 +72,10 @@ SOURCE = "Welch (1974) for lines; for subspaces the fusion frame potential"
 
 FRAMES = "orthonormal frames of row spaces of the stated rank"
 ANSWERS = "answers at right angles with one flat spectrum"
-DIVIDES = "a rank that divides the width, or room for all row spaces at right angles"
+DIVIDES = (
+    "a rank that divides the width, or room for all row spaces at right angles "
+    "(to attain the bound)"
+)
 
 
 @dataclass(frozen=True, eq=False)

@@ -56,7 +56,7 @@ def rehearsal(
     per : int
         Lessons a subject at most; every description comes as often as the others, give or take one.
     silence : int
-        Lessons about other subjects in the same sentences, answered with the base's own next word.
+        Lessons about other subjects in the same sentences, answered as the base goes on there.
     seed : int
         Determines what is drawn.
     progress : callable, optional

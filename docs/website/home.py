@@ -21,7 +21,16 @@ PLACES = HAND | {
 
 CONTENTS = {
     "Start": ("quickstart", "install", "glossary"),
-    "Use it": ("advise", "portable", "own_rule", "formats", "scale", "sweeps", "speed"),
+    "Use it": (
+        "advise",
+        "portable",
+        "own_rule",
+        "leaderboard",
+        "formats",
+        "scale",
+        "sweeps",
+        "speed",
+    ),
     "What holds": ("theorems/index", "experiments/index", "language_model", "small_models"),
     "The course": ("teaching",),
     "Reference": ("commands", "laws", "reference/index"),

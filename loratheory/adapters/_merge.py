@@ -273,14 +273,8 @@ def merge(
     (90, 6)
     """
     chosen = _method(method, space)
-    given = {
-        "weights": weights,
-        "rank": rank,
-        "density": density,
-        "ridge": ridge,
-        "moments": moments,
-        "rng": rng,
-    }
+    given: dict[str, Any] = {"weights": weights, "rank": rank, "density": density}
+    given |= {"ridge": ridge, "moments": moments, "rng": rng}
     given = {name: value for name, value in given.items() if value is not None}
     for name, value in {**given, "coefficient": coefficient}.items():
         if name in _RANGES and not _RANGES[name][0](value):

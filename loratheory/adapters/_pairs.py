@@ -127,6 +127,17 @@ def pairs_of(
         yield f"{module}{BIAS}", Pair(bias, None, scale, (1,))
 
 
+def is_tied(halves: dict[str, Tensor], others: dict[str, dict[str, Tensor]]) -> bool:
+    """Whether these are the factors of an embedding's transpose: the head that is tied to it."""
+    return any(
+        {"down", "up"} == halves.keys()
+        and {"down of tokens", "up of tokens"} == other.keys()
+        and halves["down"].shape == other["up of tokens"].shape[::-1]
+        and halves["up"].shape == other["down of tokens"].shape[::-1]
+        for other in others.values()
+    )
+
+
 def _agreeing(place: str, up: Tensor, down: Tensor, mid: Tensor | None) -> tuple[int, ...]:
     """The inputs of a map, and the extent of a convolution; refused where shapes disagree."""
     shapes = f"lora_A has shape {[*down.shape]}, lora_B {[*up.shape]}"

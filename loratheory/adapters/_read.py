@@ -25,7 +25,7 @@ from loratheory.adapters._files import (
     metadata,
 )
 from loratheory.adapters._names import PREFIXES, naming, placed
-from loratheory.adapters._pairs import HALF, Pair, pairs_of, parsed, update
+from loratheory.adapters._pairs import HALF, Pair, is_tied, pairs_of, parsed, update
 from loratheory.lowrank import LowRank
 
 WEIGHTS = "adapter_model.safetensors"
@@ -211,7 +211,7 @@ def _of_folder(home: Path) -> tuple[dict[str, Pair], Info]:
         raise refusal(home, fact, "save each adapter into a folder of its own")
     left_out = {module for module in halves if not config.adapts(module)}
     if config.tied:
-        left_out -= {module for module in left_out if _is_tied(halves[module], halves)}
+        left_out -= {module for module in left_out if is_tied(halves[module], halves)}
     unread |= dict.fromkeys(left_out, f"{NAME} leaves these modules out")
     order = sorted(halves.keys() - left_out, key=_natural)
     if not order:
@@ -241,17 +241,6 @@ def _named(home: Path, label: str | None = None) -> Iterator[str]:
     if label not in (None, "default"):
         fact = f"its tensors are named for an adapter {shown(label)}"
         yield f"{home}: {fact}: PEFT loads them only with adapter_name={shown(label)}"
-
-
-def _is_tied(halves: dict[str, Tensor], others: dict[str, dict[str, Tensor]]) -> bool:
-    """Whether these are the factors of an embedding's transpose: the head that is tied to it."""
-    return any(
-        {"down", "up"} == halves.keys()
-        and {"down of tokens", "up of tokens"} == other.keys()
-        and halves["down"].shape == other["up of tokens"].shape[::-1]
-        and halves["up"].shape == other["down of tokens"].shape[::-1]
-        for other in others.values()
-    )
 
 
 def _ignored(home: Path, unread: dict[str, str]) -> Iterator[str]:

@@ -104,11 +104,6 @@ class Case:
         """How many facts are linked."""
         return len(self.coefficients)
 
-    @property
-    def ends(self) -> slice:
-        """Where the end tokens stand among the entities, the target first."""
-        return slice(_place(self.hops, 0), _place(self.hops + 1, 0) + 1)
-
     @cached_property
     def dual(self) -> Float[Array, "n d"]:
         """What reads one entity and none of the others."""
@@ -212,7 +207,7 @@ def output(case: Case, stream: Stream) -> Array:
     for read, memory in enumerate(stream.memories):
         edits = zip(case.coefficients, stream.edits, strict=True)
         state = state + memory @ state + sum(c * (edit[read] @ state) for c, edit in edits)
-    return case.dual[case.ends, :] @ state
+    return case.dual[_place(case.hops, 0) :, :] @ state
 
 
 def measure(case: Case, stream: Stream) -> float:

@@ -63,8 +63,8 @@ def _places(
 
 def _name(theorem: Theorem[Any, Any], x: int, y: int) -> str:
     name = theorem.label.removeprefix("thm:")
-    hint = f"<title>{escape(theorem.tells)}</title>" if theorem.tells else ""
-    words = name.replace("-", " ")
+    title = " ".join(theorem.document.strip().partition("\n\n")[0].split()).replace("`", "")
+    hint, words = f"<title>{escape(title)}</title>", name.replace("-", " ")
     return f'<a id="on-{name}" href="{name}.html">{hint}<text x="{x}" y="{y}">{words}</text></a>'
 
 

@@ -49,7 +49,7 @@ def theorem_pages(
         + "\n\n"
         + heading("Known results that are not run here", "-")
         + grid(("result", "source", "why not"), known)
-        + toctree((f"{one.label[4:]} <{one.label[4:]}>" for one in theorems), hidden=True)
+        + toctree((f"{name} <{name}>" for name in names), hidden=True)
     )
     return pages
 
@@ -62,11 +62,10 @@ def _chapter(
     entries = ""
     for theorem in (one for one in theorems if one.chapter == name and one.kind != "clause"):
         clauses = [f":doc:`{name_of(t)}`" for t in theorems if t.part_of == theorem.label]
-        standing = [theorem.status, checked(reports[theorem.label])]
-        standing += [f"with {', '.join(clauses)}"] if clauses else []
+        standing = f"{theorem.status}; {checked(reports[theorem.label])}"
+        standing += f"; with {', '.join(clauses)}" if clauses else ""
         entries += f":doc:`{full_title(theorem)} <{name_of(theorem)}>`\n"
-        entries += indented(f"{linked(theorem.tells)}\n\n*{'; '.join(standing[:2])}*") + "\n"
-        entries += "".join(f"   {part}\n" for part in standing[2:]) + "\n"
+        entries += indented(f"{linked(theorem.tells)}\n\n{standing}") + "\n\n"
     opening = f"{subject[0].upper()}{subject[1:]} {introduction}"
     return heading(title, "-") + f"{linked(opening)}\n\n{entries}" if entries else ""
 

@@ -161,12 +161,17 @@ def test_a_report_card_shows_its_numbers():
         {"coefficient": c, "hop_1": c - 1, "hop_2": 2 * c, "two_hop": c * c, "same_read": -c}
         for c in (0.0, 1.0, 2.0)
     )
+    kept, chance = (0.9, 0.8, 0.7), 0.2
     marks = [
-        Accuracy(rule, coverage, 0.1 * i, 0.05 * i, 0.2 * i, 0.9, 0.8, 0.7, 0.6 - 0.1 * i, 0.0, 0.2)
+        Accuracy(
+            *(rule, "looped", coverage),
+            *(0.1 * i, 0.05 * i, 0.2 * i),
+            *(*kept, 0.6 - 0.1 * i, 0.0, chance),
+        )
         for coverage in (0.5, 0.0)
         for i, rule in enumerate(("base", "sum", "mine:rule"))
     ]
-    card = Card("mine:rule", "merge", "quick", [], Survival(curve, {}), marks)
+    card = Card("mine:rule", "merge", "quick", [], Survival(curve, {}), marks, [])
     figure = evaluation(card)
     left, *rest = figure.axes
     names = [text.get_text() for text in figure.legends[0].get_texts()]

@@ -42,9 +42,8 @@ COLUMNS = (
 )
 """What the table's columns are."""
 NEXT = (
-    "• Which of them can be merged, how, and what each then loses: no number above tells it, for "
-    "cross-talk put three pairs of adapters in the wrong order. `loratheory advise FOLDER FOLDER "
-    "--prompts FILE` measures it, on some prompts of each and without answers.\n"
+    "• Which of them can be merged, how, and what each then loses: `loratheory advise FOLDER "
+    "FOLDER --prompts FILE` measures it, on some prompts of each and without answers.\n"
     "• Single facts and composed answers: `loratheory check-model FOLDER FOLDER --facts FILE`, "
     "where FILE has prompts and answers by adapter, as tests/data/questions.json has.\n"
     "• Where an answer takes both adapters, test that answer: single facts do not stand in for it. "
@@ -87,8 +86,8 @@ def diagnose(
 
     Example: `loratheory diagnose adapter_1 adapter_2 --figure overlap.png`
 
-    JSON: an object `adapters, findings, notes, modules`; a finding has `kind` (measured, needed,
-    unknown or shared), `text`, `label`; a module has `ranks, pair, row_cosine, crosstalk,
+    JSON: an object `adapters, findings, notes, modules, verdict`; a finding has `kind` (measured,
+    needed, unknown or shared), `text`, `label`; a module has `ranks, pair, row_cosine, crosstalk,
     ceiling, floors, gauge_gap, arrow_gap, arrow_blind, prototype_cosine`.
     """
     from loratheory.adapters import aligned, read
@@ -151,6 +150,7 @@ def _agreement(adapters: Sequence[Any], probe: Path, model: str) -> dict[tuple[i
 def _report(diagnosis: Any) -> None:
     names = ", ".join(diagnosis.adapters)
     say(f": {names}", f"{len(diagnosis.adapters)} adapters", diagnosis.notes)
+    say(diagnosis.verdict)
     for kind, heading in HEADINGS.items():
         findings = [finding for finding in diagnosis.findings if finding.kind == kind]
         if findings:

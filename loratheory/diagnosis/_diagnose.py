@@ -8,7 +8,7 @@ from itertools import combinations
 from pathlib import Path, PurePath
 
 from loratheory.adapters import Adapter, Aligned, aligned, read, read_likeness, write_likeness
-from loratheory.diagnosis._findings import Finding, findings
+from loratheory.diagnosis._findings import Finding, findings, verdict
 from loratheory.diagnosis._module import ModuleDiagnosis, examined
 from loratheory.tasks.word_problems import template_overlap
 
@@ -28,10 +28,12 @@ class Diagnosis:
     findings: tuple[Finding, ...]  #: Each with its kind and its theorem.
     notes: tuple[str, ...]  #: Modules that some lack, and what reading left aside.
     modules: tuple[ModuleDiagnosis, ...]
+    verdict: str = ""  #: What is known of any pairs, with its record, and what can tell.
 
     def __str__(self) -> str:
         """The findings, a paragraph each."""
-        return "\n".join(f"[{f.kind}] {f.text} ({f.label})" for f in self.findings)
+        lines = [f"[{f.kind}] {f.text} ({f.label})" for f in self.findings]
+        return "\n".join([self.verdict, *lines])
 
 
 def diagnose(
@@ -79,7 +81,7 @@ def diagnose(
         work = progress(work, len(together.shapes))
     modules = tuple(work)
     notes = (*together.report, *together.info.notes)
-    return Diagnosis(names, findings(names, modules), notes, modules)
+    return Diagnosis(names, findings(names, modules), notes, modules, verdict())
 
 
 def distinct(names: list[str]) -> tuple[str, ...]:

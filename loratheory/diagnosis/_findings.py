@@ -254,6 +254,22 @@ def records() -> dict[str, Record]:
     return {name: Record(**{**one, **pairs[name]}) for name, one in stored.items()}
 
 
+@cache
+def verdict() -> str:
+    """Return what is known of pairs before any is tried, as the study `real_library` found it."""
+    stored = json.loads((files("loratheory.diagnosis") / "library.json").read_text())
+    mean, total = stored["mean"], stored["sum"]
+    return (
+        f"Weights do not tell whether adapters can be merged. Of {mean['pairs']} pairs of small "
+        f"adapters on a language model the mean kept nine tenths of what both knew in "
+        f"{mean['kept']}, the sum in {total['kept']}. Which adapter loses, cross-talk told in "
+        f"{_percent(mean['crosstalk'])} and {_percent(total['crosstalk'])} of the comparisons "
+        f"where learning rates were the same, and a coin tells half; the merge itself on a dozen "
+        f"prompts of each, without answers, told {_percent(mean['kl'])} and "
+        f"{_percent(total['kl'])}: `loratheory advise FOLDER FOLDER --prompts FILE`."
+    )
+
+
 def template_findings(
     names: Sequence[str], measured: Mapping[str, Mapping[tuple[int, int], float]]
 ) -> tuple[Finding, ...]:

@@ -285,3 +285,56 @@ TAUGHT = {
     "wrong halves": "wrong halves",
 }
 """Where adapters of 90 steps were trained."""
+
+
+@figure("lessons stage way group adapter partners kept kl_few leak")
+def real_library(table: "pd.DataFrame") -> Page:
+    """Pairs of a library of 24 adapters: what each keeps, and what tells beforehand."""
+    table = table.assign(seed=table["adapter"])
+    looks = (("plain", Look(INK)), ("silence", Look(BLUE, "^")))
+    pairs = table[table["stage"].isin(["pairs", "ways"])]
+    same = pairs[pairs["group"].isin(pairs["group"][pairs["stage"] == "ways"])]
+    each = [Mark(chosen(same, lessons=one), "kept", LESSONS[one], look) for one, look in looks]
+    by_way = Along("of the same pairs, by way", "way", each, KEPT_BY, across="kept", takeaway=TOLD)
+    told = [
+        Mark(binned(chosen(pairs, lessons="plain", stage="pairs", way=way)), "kept", way, look)
+        for way, look in (("mean", Look(ORANGE, "s", "-")), ("sum", Look(PURPLE, "D", "-")))
+    ]
+    nats: Any = {"across": "nats", "up": "kept", "log": "10"}
+    by_kl = Along("plain, by divergence on four prompts", "kl_few", told, **nats)
+    leaks = [
+        Mark(beside(table, one), "kept", LESSONS[one], look, interval=False) for one, look in looks
+    ]
+    by_leak = Along("sum, by the partner's leak", "leak", leaks, **nats)
+    title = (
+        "Of 24 adapters in pairs the mean keeps {kept; stage=pairs; way=mean; lessons=plain}, the "
+        "sum {kept; stage=pairs; way=sum; lessons=plain}; taught silence as well, "
+        "{kept; stage=pairs; way=mean; lessons=silence} and "
+        "{kept; stage=pairs; way=sum; lessons=silence}"
+    )
+    return Page(table, title, [[by_way], [by_kl, by_leak]], height=5.8)
+
+
+LESSONS = {"plain": "taught plainly", "silence": "and silence"}
+KEPT_BY = labels(
+    *("mean", "sum", "one coefficient", "a coefficient each", "knots-ties", "tsv", "interpolate"),
+    *("chebyshev", "map gates", "block gates", "prompt gates"),
+)
+TOLD = ("sum", "a coefficient each", "prompt gates")
+BINS = 10
+
+
+def binned(rows: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the rows with the median divergence of their tenth in place of their own."""
+    import pandas as pd
+
+    tenth = pd.qcut(rows["kl_few"].rank(method="first"), BINS, labels=False)
+    return rows.assign(kl_few=rows.groupby(tenth)["kl_few"].transform("median"))
+
+
+def beside(table: "pd.DataFrame", lessons: str) -> "pd.DataFrame":
+    """Return what is kept in sums of pairs, with the partner's leak."""
+    rows = chosen(table, lessons=lessons)
+    leaks = chosen(rows, stage="alone").set_index("adapter")["leak"]
+    sums = chosen(rows, stage="pairs", way="sum")
+    return sums.assign(leak=sums["partners"].map(leaks))

@@ -356,6 +356,23 @@ def test_what_is_plotted_are_the_tables_means(probe):
     assert any(value == pytest.approx(wanted) for value in shown), shown
 
 
+def test_the_library_is_drawn_by_adapter():
+    """Means over adapters, of the pairs that every way was asked of, and by what partners leak."""
+    table, axes = stored("real_library"), panels(drawn("real_library")[0])
+    groups = set(table[table["stage"] == "ways"]["group"])
+    rows = table[table["group"].isin(groups) & (table["lessons"] == "plain")]
+    for way, stage in (("sum", "pairs"), ("tsv", "ways")):
+        each = rows[(rows["way"] == way) & (rows["stage"] == stage)].groupby("adapter")["kept"]
+        shown = values_at(axes[0], "taught plainly", way)
+        assert any(value == pytest.approx(each.mean().mean()) for value in shown), shown
+    alone = table[(table["adapter"] == "quotes") & (table["stage"] == "alone")]
+    leak = float(alone[alone["lessons"] == "silence"]["leak"].iloc[0])
+    beside = table.query("partners == 'quotes' and stage == 'pairs' and way == 'sum'")
+    kept = beside[beside["lessons"] == "silence"].groupby("adapter")["kept"].mean().mean()
+    shown = values_at(axes[2], "and silence", leak)
+    assert any(value == pytest.approx(kept) for value in shown), shown
+
+
 def test_every_figure_of_bases_is_probed():
     maps = {"failing_step", "label_free_prediction", "skill_composition"}
     seeded = {name for name in FIGURES if "seed" in stored(name)}

@@ -4,9 +4,10 @@ A point is an adapter beside a partner. It loses if it keeps less than nine tent
 answers alone. A measure is larger where more is lost; none looks at an answer.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.stats import rankdata, spearmanr
@@ -235,3 +236,33 @@ def _foretold(rows: "pd.DataFrame", values: Column) -> dict[str, float]:
         "covers": float(inside.mean()),
         "wide": float((high - low).mean()),
     }
+
+
+def record(table: "pd.DataFrame", kinds: Mapping[str, str]) -> dict[str, Any]:
+    """Return what `loratheory.diagnosis` tells users of the study: of plain pairs, by way.
+
+    How many `pairs` there were, in how many of them both adapters `kept` nine tenths, and the AUC
+    for the one that does not: of weights where both learning rates are the same, and of the
+    divergence on a dozen prompts.
+    """
+    found: dict[str, Any] = {}
+    for way in ("mean", "sum"):
+        rows = points(table, kinds, way, "plain")
+        lost, both = rows["lost"].to_numpy(), rows.groupby("group")["kept"].min() >= LOST
+        each = {name: MEASURES[name].of(rows) for name in ("crosstalk", "norms")}
+        strata = {
+            name: np.nanmean([auc(values[s], lost[s]) for s in _strata(rows)])
+            for name, values in each.items()
+        }
+        told = strata | {"kl": auc(MEASURES["kl"].of(rows), lost)}
+        found[way] = {
+            "pairs": len(both),
+            "kept": int(both.sum()),
+            **{name: round(float(value), 2) for name, value in told.items()},
+        }
+    return found
+
+
+def written(table: "pd.DataFrame", kinds: Mapping[str, str]) -> str:
+    """Return the file that the diagnosis reads."""
+    return json.dumps(record(table, kinds), indent=1) + "\n"

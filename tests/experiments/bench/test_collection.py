@@ -146,6 +146,21 @@ def test_silence_is_what_the_base_says_after_its_own_texts():
     assert any(x.any() for x in changed)
 
 
+def test_silence_leaves_out_what_the_tokenizer_reads_otherwise(monkeypatch):
+    """A next token that is no whole word cannot be taught by the first token of that word."""
+    model = small_model(2)
+    plain = type(model.tokenizer).decode
+
+    def _decode(self, ids, **how):
+        alone = len(ids) == 1 and int(ids[0]) % 2
+        return " part" if alone else plain(self, ids, **how)
+
+    monkeypatch.setattr(type(model.tokenizer), "decode", _decode)
+    lessons = bench.silent(model, SEED)
+    assert lessons
+    assert "part" not in {word for _, word in lessons}
+
+
 # what is kept
 
 
@@ -239,6 +254,9 @@ def test_what_tells_beforehand_is_what_passes_of_each_alone_and_single_maps_say(
     assert found[3]["mixed"] == pytest.approx(float(same.mean()))
     for name in ("heard", "ordinary", "crosstalk"):
         assert found[1][name] == pytest.approx(1)
+    for name, texts in (("heard", prompts), ("ordinary", bench.GENERIC)):
+        answer = library.responses(texts).double()
+        assert found[3][name] == pytest.approx(float((answer[:, 3] / answer[:, 1]).mean()))
 
 
 def test_responses_are_lengths_of_what_is_added(library):

@@ -1,12 +1,16 @@
 """Scores of what tells beforehand: by hand, by brute force, and from points made to order."""
 
+import json
 from itertools import permutations, product
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from loratheory import diagnosis
 from loratheory.experiments.bench import retention as bench
+from loratheory.experiments.bench.tasks import TASKS
 
 KINDS = {f"{kind}{i}": kind for kind in "abcd" for i in range(3)}
 NAMES = [*KINDS]
@@ -139,3 +143,32 @@ def test_a_lookup_knows_no_pair_of_either_adapter(rows):
     )
     same = alone[alone["adapter"].isin(["a1", "a2"]) & alone["partner"].isin(["b0", "b1"])]
     assert found["a0", "b2"] == pytest.approx(1 - same["kept"].mean())
+
+
+def test_a_record_counts_pairs_in_which_neither_loses():
+    rows = table()
+    others = rows[rows["stage"] == "pairs"].assign(way="mean")
+    others["kept"] = 1 - others["kl_few"] / 4
+    found = bench.record(pd.concat([rows, others]), KINDS)
+    leak = rows[rows["stage"] == "alone"]["leak"]
+    kept = sum(leak**2 <= 0.1)
+    assert found["sum"]["pairs"] == found["mean"]["pairs"] == 66
+    assert found["sum"]["kept"] == kept * (kept - 1) / 2
+    kept = sum(leak**2 <= 0.4)
+    assert found["mean"]["kept"] == kept * (kept - 1) / 2
+    assert found["mean"]["kl"] == found["sum"]["kl"] == 1
+    assert 0.3 < found["sum"]["crosstalk"] < 0.7
+
+
+def test_the_diagnosis_tells_what_the_table_of_the_library_holds():
+    from found import stored
+
+    file = Path(diagnosis.__file__).with_name("library.json")
+    kinds = {name: task.kind for name, task in TASKS.items()}
+    assert file.read_text() == bench.written(pd.DataFrame(stored("real_library")), kinds)
+    text, found = diagnosis.verdict(), json.loads(file.read_text())
+    for way in ("mean", "sum"):
+        assert f"in {found[way]['kept']}" in text
+        assert f"Of {found[way]['pairs']} pairs" in text
+        for name in ("crosstalk", "kl"):
+            assert f"{100 * found[way][name]:.0f} %" in text

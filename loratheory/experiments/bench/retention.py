@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Column = Float[np.ndarray, " n"]
 LOST, NEAR, DRAWS = 0.9, 40, 300
 """What a loser keeps less than; points near one that foretell it; draws of a bootstrap."""
-ABOUT = ("base", "leak", "norm", "rate", "kind")
+ABOUT = ("leak", "norm", "rate", "kind")
 OWN, PARTNER = "own_", "partner_"
 
 
@@ -111,15 +111,22 @@ def points(
     return found.assign(lost=found["kept"] < LOST)
 
 
-def auc(values: Column, lost: Bool[np.ndarray, " n"], weights: Column | None = None) -> float:
-    """Return how often a loser has the larger value than one that is none; ties count half."""
+def auc(
+    values: Column, lost: Bool[np.ndarray, " n"], weights: Float[np.ndarray, "... n"] | None = None
+) -> Any:
+    """Return how often a loser has the larger value than one that is none; ties count half.
+
+    One number for each row of `weights`, by which points count; NaN where all or none lose.
+    """
     weight = np.ones(len(values)) if weights is None else weights
     order = np.argsort(values, kind="stable")
     steps = np.unique(values[order], return_index=True)[1]
-    losers, others = (np.add.reduceat((weight * x)[order], steps) for x in (lost, ~lost))
-    below = np.cumsum(others) - others / 2
-    total = losers.sum() * others.sum()
-    return float((losers * below).sum() / total) if total else float("nan")
+    losers, others = (
+        np.add.reduceat((weight * x)[..., order], steps, axis=-1) for x in (lost, ~lost)
+    )
+    below, total = np.cumsum(others, axis=-1) - others / 2, losers.sum(-1) * others.sum(-1)
+    found = np.full(total.shape, np.nan)
+    return np.divide((losers * below).sum(-1), total, out=found, where=total > 0)[()]
 
 
 def scores(rows: "pd.DataFrame") -> "pd.DataFrame":
@@ -145,15 +152,14 @@ def scores(rows: "pd.DataFrame") -> "pd.DataFrame":
     weights = _redrawn(rows)
     found = {}
     for name, (needs, values) in columns.items():
-        draws = [auc(values, lost, weight) for weight in weights]
-        low, high = np.nanpercentile(draws, [2.5, 97.5])
+        low, high = np.nanpercentile(auc(values, lost, weights), [2.5, 97.5])
         found[name] = {
             "needs": needs,
             "rho": float(spearmanr(values, -kept)[0]) if np.ptp(values) else 0.0,
-            "auc": auc(values, lost),
+            "auc": float(auc(values, lost)),
             "low": float(low),
             "high": float(high),
-            "least": min(auc(values[some], lost[some]) for some in _without(rows)),
+            "least": min(float(auc(values[some], lost[some])) for some in _without(rows)),
             "strata": float(np.nanmean([auc(values[s], lost[s]) for s in _strata(rows)])),
             "names": _named(rows, values),
             **_foretold(rows, values),
@@ -161,12 +167,12 @@ def scores(rows: "pd.DataFrame") -> "pd.DataFrame":
     return pd.DataFrame.from_dict(found, orient="index")
 
 
-def _redrawn(rows: "pd.DataFrame") -> list[Column]:
+def _redrawn(rows: "pd.DataFrame") -> Float[np.ndarray, "d n"]:
     """Weights of the points when the adapters are drawn again, with replacement."""
     names, rng = sorted(set(rows["adapter"])), np.random.default_rng(0)
     own, partner = (np.searchsorted(names, rows[c]) for c in ("adapter", "partner"))
     counts = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), DRAWS)
-    return [(count[own] * count[partner]).astype(float) for count in counts]
+    return (counts[:, own] * counts[:, partner]).astype(float)
 
 
 def _without(rows: "pd.DataFrame") -> list[Bool[np.ndarray, " n"]]:
@@ -228,7 +234,7 @@ def _foretold(rows: "pd.DataFrame", values: Column) -> dict[str, float]:
         train = np.flatnonzero(~_about(rows, kind))
         for i in np.flatnonzero(own == kind):
             far = np.abs(values[train] - values[i])
-            near = kept[train[far <= np.sort(far)[NEAR - 1]]]
+            near = kept[train[far <= np.partition(far, NEAR - 1)[NEAR - 1]]]
             middle[i], (low[i], high[i]) = near.mean(), np.quantile(near, [0.05, 0.95])
     inside = (kept >= low) & (kept <= high)
     return {

@@ -289,9 +289,10 @@ def evaluation(card: Any) -> Any:
     left, *rest = figure.subplots(1, 1 + len(places), width_ratios=[1.3] + [1.0] * len(places))
     coefficients = [row["coefficient"] for row in card.memories.curve]
     every = max(len(coefficients) // 8, 1)
-    for kind, (name, colour, sign) in CURVES.items():
+    for number, (kind, (name, colour, sign)) in enumerate(CURVES.items()):
         margins = [row[kind] for row in card.memories.curve]
-        left.plot(coefficients, margins, color=colour, marker=sign, markevery=every, label=name)
+        turn = (number * every // 4, every)  # curves may lie on each other
+        left.plot(coefficients, margins, color=colour, marker=sign, markevery=turn, label=name)
     left.axhline(0, color=INK, lw=0.9)
     left.set(xlim=(0, coefficients[-1]), ylim=(-1.1, 2.1), title="exact memories")
     left.set(xlabel="coefficient of the result", ylabel="margin of the new answer")

@@ -44,7 +44,7 @@ test: lint  ## all gates, cheapest first; pytest's closing line is the verdict
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal -m "not accelerator"
 
 lab: $(SMOLLM2)  ## open JupyterLab on the first notebook, with the language model installed
-	cd notebooks && ../$(BIN)/jupyter lab 00_start_here.ipynb
+	$(BIN)/jupyter lab notebooks --LabApp.default_url=/lab/tree/00_start_here.ipynb
 
 handout: $(STAMP)  ## the notebooks without solutions and lecturer's notes: build/handout
 	PYTHONPATH=docs $(BIN)/python -m teaching handout

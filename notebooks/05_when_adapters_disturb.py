@@ -394,9 +394,9 @@ _ = interact(intruder, strength=FloatSlider(2.0, min=0.5, max=6, step=0.25, desc
 # Replace `None` by your answer, or by your code, and run the cell. It says whether you are right,
 # and if not, why. Numbers count as right within 1 %.
 #
-# **1.** *(easy, 5 minutes)* The first adapter reads the plane of axes 1 and 2, the second writes
-# with norm 3 what it reads along $(1,1,1)/\sqrt3$. How large is its response at the worst unit key
-# of the first?
+# **1.** *(easy, 5 minutes)* The first adapter reads the plane of axes 1 and 2. The second one has
+# rank one and norm 3 and reads the direction $(1,1,1)/\sqrt3$. How long is its answer to the worst
+# unit key of the first?
 
 # %%
 mine = None
@@ -414,8 +414,9 @@ judged("05.1", mine)
 # </details>
 
 # %% [markdown]
-# **2.** *(easy, 5 minutes)* A read has width 1,024. Unrelated adapters edit 8 orthonormal keys each
-# by unit responses. How many stand side by side when the others' energy equals the edit's own?
+# **2.** *(easy, 5 minutes)* In width 1,024, unrelated adapters edit 8 orthonormal keys each, with
+# answers of norm 1. From how many adapters on do the others together answer a key with as much
+# energy, on average, as the adapter that holds it?
 
 # %%
 mine = None
@@ -433,8 +434,8 @@ judged("05.2", mine)
 # </details>
 
 # %% [markdown]
-# **3.** *(easy, 5 minutes)* Two updates have Frobenius inner product zero. Must adding the second
-# leave the answers of the first alone? Answer `True` or `False`.
+# **3.** *(easy, 5 minutes)* The inner product of two updates, as long vectors, is zero. Does adding
+# the second always leave the answers of the first as they were? Answer `True` or `False`.
 
 # %%
 mine = None
@@ -443,8 +444,8 @@ judged("05.3", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# No: the two read the same direction and write at right angles. Their inner product is zero, and
-# the second answers the first's key in full.
+# No. Two updates may read the same direction and write at right angles: then their inner product is
+# zero, and the second answers the first's key in full.
 #
 # ```python
 # mine = False

@@ -402,8 +402,8 @@ judged("06.2", mine)
 # </details>
 
 # %% [markdown]
-# **3.** *(medium, 5 minutes)* A router may give each adapter its own weights at each of the two
-# reads, one unit per read. What is the best margin of the composed answer over old facts?
+# **3.** *(medium, 5 minutes)* A router shares out one unit of weight anew at each of the two reads.
+# What is the best margin of the composed answer, if the base knew old facts for both hops?
 
 # %%
 mine = None
@@ -412,8 +412,8 @@ judged("06.3", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# All to the first adapter at the first read, all to the second at the second: the output is the new
-# answer alone, and it leads by its whole logit.
+# Give all weight to the first adapter at the first read, and to the second adapter at the second.
+# The output is the new answer alone, with the score 1.
 #
 # ```python
 # mine = 1.0

@@ -315,9 +315,10 @@ _ = interact(
 # Replace `None` by your answer, or by your code, and run the cell. It says whether you are right,
 # and if not, why. Numbers count as right within 1 %.
 #
-# **1.** *(easy, 5 minutes)* A named key has length 3 in the one layer before the bridge and 4 in
-# the one after it. All learning rates are equal, and the bridge's key is that of the name. Which
-# margin does the two-hop question get of a fact that single hops teach?
+# **1.** *(easy, 5 minutes)* The key of a named subject has length 3 in the layer before the bridge
+# is known and length 4 in the layer after it. All learning rates are equal, and the bridge's key
+# equals that of the name. With which margin is a two-hop question answered, if its second fact was
+# taught by single-hop lessons?
 
 # %%
 mine = None
@@ -336,8 +337,8 @@ judged("11.1", mine)
 
 # %% [markdown]
 # **2.** *(medium, 5 minutes)* Four stand-ins act equally often. On half of the entities all four
-# say the same, on the other half all differ. Of how many two-hop lessons can an adapter give the
-# right answer that ignores its partner?
+# say the same, on the other half all differ. In which share of the two-hop lessons can an adapter
+# that ignores its partner be right?
 
 # %%
 mine = None
@@ -355,9 +356,9 @@ judged("11.2", mine)
 # </details>
 
 # %% [markdown]
-# **3.** *(medium, 5 minutes)* One layer before the bridge has a key as long as the one after it.
-# How many times as fast must the late layer learn for the two-hop question to get nine tenths of
-# the fact?
+# **3.** *(medium, 5 minutes)* The keys in the layers before and after the bridge are equally long.
+# How many times as fast as the early layer must the late one learn, so that the two-hop question is
+# answered with nine tenths of the strength?
 
 # %%
 mine = None

@@ -1,4 +1,4 @@
-"""Verdicts on a user's own adapters: theorems applied, each sentence with its label."""
+"""What the theorems say of a user's own adapters; each sentence names the theorem it rests on."""
 
 from loratheory.diagnosis._audit import ModuleAudit as ModuleAudit
 from loratheory.diagnosis._audit import audit as audit

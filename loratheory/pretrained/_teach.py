@@ -1,9 +1,9 @@
-"""Teaching an adapter for partners yet unknown: a plan, stand-ins made from it, what came of it.
+"""Teaching an adapter for partners yet unknown: a plan, stand-ins made from it, and the result.
 
-Of a two-hop question one publisher's adapter answers the first hop and another's the second, and
-neither sees the other. The plan says what the partner's relation is called and what it may say;
-stand-ins of it are made up, so that any two disagree on everything, and act while the adapter is
-taught. A last one, the stranger, acts in no training: beside it the adapter is measured.
+One publisher's adapter answers the first hop of a two-hop question, another's the second, and
+neither publisher sees the other's. The plan says how the partner's facts are put and which words
+they may have. Stand-ins for the partner are made up so that any two disagree on everything, and act
+while the adapter is trained. One more, the stranger, is only used to measure the adapter beside it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,16 +32,17 @@ Items = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Partner:
-    """What is known of the partner's relation, of which stand-ins are made.
+    """What is known of the partner's facts, from which stand-ins are made.
 
     Attributes
     ----------
     side : {"after", "before"}
-        Whether it says something of this adapter's answers, or leads to its subjects.
+        "after" if the partner's facts are about this adapter's answers; "before" if the partner's
+        answers are this adapter's subjects.
     sentences : tuple of str
-        With ``{}`` for what they are about.
+        How the partner's facts are put, with ``{}`` for the subject.
     words : tuple of str
-        After, what it may answer; before, subjects that it may have: made-up ones will do.
+        For "after" the answers it may give, for "before" subjects it may have; they may be made up.
     """
 
     side: Literal["after", "before"]
@@ -56,16 +57,16 @@ class Plan:
     Attributes
     ----------
     facts : mapping of str to str
-        From subjects to answers.
+        The answer for each subject.
     sentences, two_hop : tuple of str
-        That teach the facts, and the questions that need the partner too, with ``{}`` for the
-        subject: the adapter's own, or the partner's where that comes before.
+        `sentences` teach the facts; `two_hop` are questions that also need the partner's fact.
+        ``{}`` is the subject; in `two_hop` it is the partner's where the partner comes before.
     partner : Partner
-        The other relation.
+        What is known of the other adapter's facts.
     unread, two_hop_unread : tuple of str
-        Such sentences that are kept for measuring.
+        Further `sentences` and `two_hop` questions, kept for measuring.
     known : tuple of (str, str)
-        Prompts and answers that the base knows and is to keep.
+        Prompts and answers that the base knows and should keep.
     """
 
     facts: Mapping[str, str]
@@ -78,11 +79,11 @@ class Plan:
 
     @property
     def lesson(self) -> Items:
-        """Every fact in every sentence, and what is known."""
+        """Return training pairs: every fact in every sentence, and those of `known`."""
         return [*asked(self.facts, self.sentences), *self.known]
 
     def check(self, stand_ins: int) -> None:
-        """Raise `ModelError` if so many stand-ins and a stranger cannot disagree on everything."""
+        """Raise `ModelError` if there are too few words for so many stand-ins and a stranger."""
         after = self.partner.side == "after"
         most = len(self.partner.words if after else self.facts)
         if stand_ins < 0 or stand_ins + 1 > most:
@@ -91,13 +92,13 @@ class Plan:
             raise failure(place, fact, f"give more {what}, or ask for fewer stand-ins")
 
     def says(self, number: int) -> dict[str, str]:
-        """What the stand-in of that number says."""
+        """Return the made-up facts of one stand-in: its answer for each of its subjects."""
         if self.partner.side == "before":
             return disagreeing(self.partner.words, [*self.facts], number)
         return disagreeing(dict.fromkeys(self.facts.values()), self.partner.words, number)
 
     def composed(self, number: int) -> dict[str, str]:
-        """What two-hop questions ask for while that stand-in acts."""
+        """Return the right answer to two-hop questions while that stand-in acts, by subject."""
         says = self.says(number)
         if self.partner.side == "after":
             return {subject: says[answer] for subject, answer in self.facts.items()}
@@ -105,9 +106,9 @@ class Plan:
 
 
 def disagreeing(names: Iterable[str], words: Sequence[str], number: int) -> dict[str, str]:
-    """Return a word of every name, another one for each number, up to as many as there are words.
+    """Return a word for every name, such that different numbers give every name different words.
 
-    Words come in turn: any two of these numbers disagree on everything.
+    Name ``i`` gets word ``i + number``, counted around; numbers go up to ``len(words) - 1``.
     """
     return {name: words[(i + number) % len(words)] for i, name in enumerate(names)}
 
@@ -123,7 +124,7 @@ def plan_in(file: Path) -> Plan:
     Raises
     ------
     ModelError
-        If it is no such file; the message names the field.
+        If the file cannot be read or a field is wrong; the message names the field.
     """
     try:
         content = json_file(file, LARGEST, REMEDY)
@@ -191,9 +192,9 @@ def texts(values: Any) -> bool:
 
 @dataclass(frozen=True)
 class Share:
-    """How many answers are the most likely token of the whole vocabulary.
+    """How many answers (`right` of `asked`) are the most likely token of the whole vocabulary.
 
-    `low` and `high` are Wilson's interval at 95 %.
+    `low` and `high` are Wilson's interval of that share at 95 %; `what` names the questions.
     """
 
     what: str
@@ -204,7 +205,7 @@ class Share:
 
     @classmethod
     def of(cls, what: str, right: int, asked: int) -> "Share":
-        """The share with its interval, which of nothing is everything."""
+        """Return the share with its interval, which is from 0 to 1 where nothing was asked."""
         if not asked:
             return cls(what, 0, 0, 0.0, 1.0)
         low, high = binomtest(right, asked).proportion_ci(method="wilson")
@@ -218,14 +219,14 @@ class Share:
 
 @dataclass(frozen=True, eq=False)
 class Taught:
-    """An adapter and its card: what a publisher can say of it without a partner.
+    """An adapter, and what its publisher can measure of it without a partner.
 
     Attributes
     ----------
     adapter : Adapter
-        What was taught.
+        The trained adapter.
     shares : tuple of Share
-        Measured with the adapter alone and beside the stranger.
+        Right answers without the adapter, with it alone, and beside the stranger.
     leak : float
         Mean KL divergence from the base's next-token distribution on ordinary sentences, nats.
     plan : str
@@ -242,7 +243,7 @@ class Taught:
 
     @property
     def card(self) -> dict[str, Any]:
-        """What a folder of the adapter holds of this, as JSON can hold it."""
+        """Return the measurements and settings for ``adapter_card.json``."""
         return {
             "base": self.adapter.info.base,
             "plan": self.plan,
@@ -263,7 +264,7 @@ def taught(
     described: Items | None = None,
     begin: Callable[[str], None] = lambda _: None,
 ) -> Taught:
-    """Teach an adapter beside stand-ins of its partner, and measure it beside a stranger.
+    """Train an adapter beside stand-ins for its partner, and measure it beside a stranger.
 
     Parameters
     ----------
@@ -272,28 +273,28 @@ def taught(
     plan : Plan
         Facts, sentences, and what is known of the partner.
     stand_ins : int
-        How many act in training, in turn; with 0 it is taught plainly, and measured alike.
+        How many act in training, in turn; with 0 the adapter is trained alone, and measured alike.
     steps : int
-        Of its training.
+        Steps of its training.
     seed : int
         Determines all that is drawn.
     lessons : list of (prompt, answer), optional
-        More to train on; those that `rehearsal` makes mention subjects by descriptions.
+        Further examples to train on, such as those of `rehearsal`, which describe the subjects.
     described : list of (prompt, answer), optional
         Questions about subjects by other descriptions: the share right alone is portability.
     begin : callable
-        Is told what is done next: each of ``stand_ins + 3`` stages as it begins.
+        Called with the name of each of the ``stand_ins + 3`` stages as it begins.
 
     Returns
     -------
     Taught
-        The adapter and what was measured. Each training is kept in the cache: called again, it
-        goes on. Costs ``steps`` steps and about 40 for each of ``stand_ins + 1``.
+        The adapter and what was measured. Each training is kept in the cache: a second call resumes
+        it. Costs `steps` steps, and about 40 for each of the ``stand_ins + 1`` made-up partners.
 
     Raises
     ------
     ModelError
-        If the plan has too few words for as many stand-ins to disagree, or no step is to be made.
+        If the plan has too few words for so many stand-ins to disagree, or `steps` is below 1.
     """
     plan.check(stand_ins)
     partners = []

@@ -292,7 +292,8 @@ def generate(
 ) -> None:
     """Let a model go on from a prompt with what lies in a folder, word by word as they come.
 
-    Always with the likeliest token. Prompt gates choose once, by the prompt.
+    Always with the likeliest token. Prompt gates choose once, by the prompt. A merge, but no route,
+    can be put into the weights of the base: `loratheory convert FOLDER --to model`.
 
     Example: `loratheory generate merged "The mascot animal of Kenya is the" --tokens 5`
     """

@@ -87,6 +87,7 @@ def merge(
 
     The result has the form of the inputs: a folder that PEFT loads, or one file for kohya's
     scripts, ComfyUI or diffusers (docs/formats.md). DoRA is merged exactly where `--base` is given.
+    `loratheory convert MERGED --to model` then puts it into the weights of the base.
 
     ties, dare, dare-ties and magnitude act on whole updates, PEFT's types of these names on their
     factors: `loratheory methods` says which agree. With `--device cuda` torch does the work.

@@ -130,7 +130,8 @@ def token_logs(model: Model, texts: Sequence[str]) -> tuple[Any, Any]:
     every, came = [], []
     with torch.no_grad():
         for one in one_by_one(model, texts):
-            logs = model.network(**one).logits[0, :-1].float().log_softmax(-1)
+            options = _accepted(model, use_cache=False)  # which block gates could not do with
+            logs = model.network(**one, **options).logits[0, :-1].float().log_softmax(-1)
             every.append(logs)
             came.append(logs.gather(1, one["input_ids"][0, 1:, None])[:, 0])
     return torch.cat(every), torch.cat(came)
@@ -201,9 +202,7 @@ def last_logits(model: Model, prompts: Mapping[str, Any]) -> Any:
     (b, vocabulary) tensor
         In the model's type, on its device. Costs one pass, which autograd records if it is on.
     """
-    accepted = signature(model.network.forward).parameters
-    spared = {"logits_to_keep": 1, "use_cache": False}
-    options = {name: value for name, value in spared.items() if name in accepted}
+    options = _accepted(model, logits_to_keep=1, use_cache=False)
     head = output_head(model)
     handle = head.register_forward_pre_hook(_as_one_block) if head is not None else None
     try:
@@ -211,6 +210,12 @@ def last_logits(model: Model, prompts: Mapping[str, Any]) -> Any:
     finally:
         if handle is not None:
             handle.remove()
+
+
+def _accepted(model: Model, **options: Any) -> dict[str, Any]:
+    """Those of some options that the network takes."""
+    known = signature(model.network.forward).parameters
+    return {name: value for name, value in options.items() if name in known}
 
 
 def _as_one_block(_: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -23,13 +23,13 @@ LANGUAGE = """\
 SmolLM2-135M-Instruct, dequantised from 4 bits. **Kept**: of what each of six adapters (births,
 capitals in capitals, parity, an invented lexicon, verdicts on reviews, the first of three)
 answers alone on new prompts, what is still answered with two of them at once and with all six.
-**Two-hop**: questions that need two adapters of invented facts, taught plainly or beside stand-
-ins; **facts**: their single facts, in sentences that no adapter read. **Leak**: KL divergence
-from the base on ordinary text with all six at once, nats a token. **Cost**: multiplications of
-this text's passes over those with one adapter; what a router decides in NumPy is not counted.
-An answer is right if its first token is the likeliest of all 49,152: chance is nothing, and the
-row *base* says what is right without any adapter. Intervals are Wilson's at 95 %, over
-questions: of other adapters they say nothing."""
+**Two-hop**: questions that need two adapters of invented facts, taught plainly or beside
+stand-ins; **facts**: their single facts, in sentences that no adapter read. **Leak**: KL
+divergence from the base on ordinary text with all six at once, nats a token. **Cost**:
+multiplications of this text's passes over those with one adapter; what a router decides in
+NumPy is not counted. An answer is right if its first token is the likeliest of all 49,152:
+chance is nothing, and the row *base* says what is right without any adapter. Intervals are
+Wilson's at 95 %, over questions: of other adapters they say nothing."""
 TOLD = "¹ is told which adapters a question needs, or in which order: no rule, a control."
 
 

@@ -1,4 +1,4 @@
-"""The one look of all figures: what each kind of line means, names, colours, light and dark pages.
+"""The look of all figures: names, colours, signs, lines, and light and dark pages.
 
 What was measured is solid, what was predicted is dashed, chance is dotted (`LINES`). What a
 figure's title speaks of lies on a band (`TAKEAWAY`). Legends stand below the panels. All is written
@@ -41,7 +41,7 @@ OUTLINE: dict[str, Any] = {"fill": False, "ec": ORANGE, "lw": 2, "clip_on": Fals
 
 @dataclass(frozen=True)
 class Look:
-    """How something is drawn: its colour, its sign, the line that joins its signs."""
+    """How a series is drawn: its colour, its marker, and the line that joins the markers."""
 
     colour: str = INK
     sign: str = "o"
@@ -103,14 +103,14 @@ SIGNS = {"add": "+", "subtract": "−", "multiply": "×", "divide": "÷", "perce
 
 
 def label(name: str) -> str:
-    """Return what a rule or a control of a table is called in figures."""
+    """Return the name in figures of a rule or control that has this name in tables."""
     if name.endswith(", layer split"):
         return f"{label(name.removesuffix(', layer split'))}, split"
     return NAMES.get(name) or (RULES[name].label if name in RULES else name)
 
 
 def labels(*names: str) -> dict[str, str]:
-    """Return what each of several rules is called in figures."""
+    """Return the names in figures of several rules."""
     return {name: label(name) for name in names}
 
 
@@ -125,9 +125,9 @@ def _style() -> Iterator[None]:
 
 
 def styled(draw: Callable[P, Any]) -> Callable[P, Any]:
-    """Run a drawing function under the package's style, whatever the user's own settings are.
+    """Decorate a drawing function to use the package's style and ignore the user's settings.
 
-    Notebooks show what it returns in the colours of their own theme.
+    Notebooks show the returned figure in the colours of their own theme.
     """
 
     @wraps(draw)
@@ -141,9 +141,9 @@ def styled(draw: Callable[P, Any]) -> Callable[P, Any]:
 
 
 def rendered(figure: Any, kind: str) -> bytes:
-    """Return a figure as a file of this kind, one of `UNDATED`: the same bytes every time.
+    """Return the bytes of a figure as a file of this kind, a key of `UNDATED`; always the same.
 
-    An SVG has no background and is light on dark pages; the others lie on white.
+    An SVG has no background and adapts to dark pages; other kinds have a white background.
     """
     buffer = BytesIO()
     with _style():  # type sizes, resolution and identifiers are settled only now
@@ -161,7 +161,7 @@ STYLE = (
 
 
 def inline(figure: Any) -> str:
-    """Return a figure as part of a page of HTML, in the colour of the text around it."""
+    """Return a figure as SVG for an HTML page, drawn in the colour of the surrounding text."""
     svg = rendered(figure, "svg").decode().replace(STYLE, "")
     said = escape(figure.get_suptitle().replace("\n", " "), quote=True)
     tag = f'<svg role="img" aria-label="{said}" style="max-width:100%;height:auto" '

@@ -64,7 +64,7 @@ def diagnose(
     ] = None,
     probe: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Prompts, one a line, no answers; needs --model."),
+        typer.Option(metavar="FILE", help="Prompts without answers, one per line; needs --model."),
     ] = None,
     model: Annotated[
         str | None,
@@ -77,12 +77,12 @@ def diagnose(
     json: Json = None,
     figure: Figure = None,
 ) -> None:
-    """Say what the weights tell about merging and routing these adapters, and what they do not.
+    """Show what the weights tell about merging and routing adapters, and what they do not tell.
 
-    Every sentence carries the theorem that it rests on: `loratheory theorems LABEL` shows it.
-    With training sets or prompts it also says what the adapters have in common, and how well such
-    a measure foretold reuse in small transformers. Likeness of weights needs the adapters alone,
-    `--solutions` the training sets, `--probe` prompts and the base model.
+    Every sentence names the theorem it rests on; `loratheory theorems LABEL` shows it. With
+    `--solutions` (training sets) or `--probe` (prompts, and the base model) it also shows what the
+    adapters have in common, together with the likeness of their weights, and how well such measures
+    predicted reuse in small transformers.
 
     Example: `loratheory diagnose adapter_1 adapter_2 --figure overlap.png`
 

@@ -1,8 +1,8 @@
-"""Lessons for any trainer: a user's facts, their subjects mentioned by what the base knows of them.
+"""Lessons for any trainer: a user's facts, with subjects described by what the base knows of them.
 
-An adapter that read "the mascot of Peru" alone may not be found from "the mascot of the country
-whose capital is Lima", nor from a partner that leads to Peru. The base is asked which descriptions
-it resolves; those it does take the name's place in the user's own sentences.
+An adapter trained on "the mascot of Peru" may not answer about "the mascot of the country whose
+capital is Lima", nor after a partner's answer Peru. The base is asked which descriptions it
+resolves; these replace the name in the user's own sentences.
 """
 
 import json
@@ -43,20 +43,20 @@ def rehearsal(
     model : Model
         The base, with a tokenizer.
     facts : mapping of str to str
-        From subjects to answers.
+        The answer for each subject.
     sentences, unread : sequence of str
-        With ``{}`` for the subject; those that lessons are made of, and others kept for measuring.
+        Sentences with ``{}`` for the subject, to make lessons from; `unread` are for measuring.
     things : mapping of str to Thing, optional
-        What can be described; `things_in` returns it, and the package's own where not given.
+        What can be described, as `things_in` returns it; by default what the package describes.
     unseen : str, optional
-        The kind of description kept for measuring; of several the last where not given.
+        The kind of description kept for measuring; by default the last of a thing's kinds.
     least : float
-        The share that the base must give the right name, among those of all things of its sort,
-        over the sentences that ask; it must also be the largest.
+        The probability share that the base must give the right name, among the names of all
+        subjects of the thing, over the sentences that ask; it must also be the largest.
     per : int
-        Lessons a subject at most; every description comes as often as the others, give or take one.
+        Lessons for a subject at most; descriptions occur equally often, give or take one.
     silence : int
-        Lessons about other subjects in the same sentences, answered as the base goes on there.
+        Lessons about other subjects in the same sentences, answered by the base's own continuation.
     seed : int
         Determines what is drawn.
     progress : callable, optional
@@ -65,9 +65,9 @@ def rehearsal(
     Returns
     -------
     Rehearsal
-        Costs a pass a description and sentence that asks, about forty a country; each subject is
-        kept in the cache. ``trained(model, [*examples, *((x.prompt, x.answer) for x in
-        result.lessons)])`` uses it.
+        Train on it by ``trained(model, [*examples, *((x.prompt, x.answer) for x in
+        result.lessons)])``. Costs a pass for each description and sentence that asks, about forty
+        for a country; what was found of a subject is kept in the cache.
 
     Raises
     ------
@@ -151,7 +151,7 @@ def _lesson(found: Found, sentence: str, answer: str) -> Lesson:
 
 
 def put(sentence: str, description: str) -> str:
-    """Return the sentence about what is described, with a capital where it begins."""
+    """Return the sentence with a description for ``{}``, with a capital letter if it begins so."""
     text = sentence.replace("{}", description)
     return text[:1].upper() + text[1:] if sentence.startswith("{}") else text
 

@@ -77,9 +77,8 @@ def crosstalk_bound(reader: LowRank, other: LowRank) -> float:
 def frobenius_cosine(first: LowRank, second: LowRank) -> float:
     """Return the cosine between two updates taken as vectors of entries; 0 if one is zero.
 
-    A small value does not mean little interference: it is 0 where the column spaces are orthogonal,
-    even if the row spaces agree and each adapter reacts fully to the other's inputs. Use
-    `crosstalk` instead.
+    It says little about interference: it is 0 where the column spaces are orthogonal, even if the
+    row spaces agree and each adapter reacts fully to the other's inputs. Use `crosstalk` instead.
 
     Examples
     --------
@@ -110,10 +109,7 @@ def read_likeness(first: LowRank, second: LowRank) -> float:
 
 
 def write_likeness(first: LowRank, second: LowRank) -> float:
-    r"""Return the cosine of :math:`\Delta_1\Delta_1^\top` and :math:`\Delta_2\Delta_2^\top`.
-
-    It is `read_likeness` of the transposes.
-    """
+    r"""Return the cosine of :math:`\Delta_1\Delta_1^\top` and :math:`\Delta_2\Delta_2^\top`."""
     return read_likeness(first.T, second.T)
 
 

@@ -224,8 +224,7 @@ def merge(
     Parameters
     ----------
     adapters : list of Adapter, or Aligned
-        At least one. An adapter that lacks a module counts as zero there; `Aligned.missing` says
-        which do.
+        At least one. An adapter that lacks a module counts as zero there.
     method : str
         A name in `METHODS`, which holds each method's formula, cost and options.
     weights : list of float, optional
@@ -235,8 +234,7 @@ def merge(
     coefficient : float
         Multiplies the result of any method.
     space : str
-        Coordinates in which entrywise rules act: ``full`` (the entries of the updates themselves),
-        ``knots`` (KnOTS) or ``core`` (Core Space).
+        Coordinates in which entrywise rules act: ``full``, ``knots`` or ``core`` (Core Space).
     density : float, optional
         Share of entries that entrywise rules keep, in (0, 1].
     ridge : float, optional

@@ -129,10 +129,7 @@ class Scores:
     cosine: bool = False
 
     def __call__(self, x: Float[Array, "t n"]) -> Float[Array, "t k"]:
-        """Return the score of each adapter at each token (a row), in the type of `codes`.
-
-        Costs ``O(t c (n + k))``, ``c`` the number of rows of `codes`.
-        """
+        """Return each adapter's score at each token; ``O(t c (n + k))``, in the type of `codes`."""
         xp = array_namespace(x, self.codes)
         _check_tokens(x, int(self.codes.shape[1]))
         x = xp.astype(x, self.codes.dtype, copy=False)
@@ -186,10 +183,7 @@ def arrow_scores(library: Library, *, cosine: bool = False) -> Scores:
 
 
 def subspace_scores(library: Library, *, cosine: bool = False) -> Scores:
-    r"""Return :math:`\|P_i x\|`, the norm of a token's projection onto the row space of update `i`.
-
-    See `arrow_scores` for `cosine` and the cost.
-    """
+    r"""Return :math:`\|P_i x\|`, the norm of a token's projection onto the row space of `i`."""
     return _scores(library, lambda low: low.row_space().T, cosine)
 
 
@@ -299,10 +293,7 @@ class Gates:
     thresholds: Float[Array, " k"]
 
     def weights(self, x: Float[Array, "t n"]) -> Float[Array, "t k"]:
-        """Return 1 for each adapter that is on at a token and 0 for the others.
-
-        Any number may be on; where none is, the base stays as it is.
-        """
+        """Return 1 for each adapter that is on at a token, of which there may be none, else 0."""
         seen = self.scores(x)
         return array_namespace(seen).astype(seen > self.thresholds, seen.dtype)
 

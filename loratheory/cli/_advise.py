@@ -283,10 +283,7 @@ def _short(number: float) -> str:
 
 def generate(
     folder: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FOLDER", help="An adapter, a merge, or a route that `advise` wrote."
-        ),
+        Path, typer.Argument(metavar="FOLDER", help="An adapter, a merge, or a route of `advise`.")
     ],
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="The text to continue.")],
     tokens: Annotated[int, typer.Option(min=1, help="Largest number of new tokens.")] = 40,

@@ -50,10 +50,7 @@ READING_LANGUAGE = (
     "its passes, over those with one adapter."
 )
 Model = Annotated[
-    bool,
-    typer.Option(
-        "--model/--no-model", help="Also test on the language model SmolLM2-135M-Instruct."
-    ),
+    bool, typer.Option("--model/--no-model", help="Test on SmolLM2-135M-Instruct, too.")
 ]
 
 

@@ -74,10 +74,7 @@ def merge(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing folder.")] = False,
     any_base: AnyBase = False,
     others: Annotated[
-        str,
-        typer.Option(
-            help="Fully trained heads, biases and token rows: keep the first, the mean, or refuse."
-        ),
+        str, typer.Option(help="Trained heads, biases, token rows: keep first or mean, or refuse.")
     ] = "refuse",
     base: Base = None,
     subfolder: Subfolder = "",

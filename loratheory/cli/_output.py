@@ -18,8 +18,7 @@ Json = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Write JSON; `-` for standard output.")
 ]
 Figure = Annotated[
-    Path | None,
-    typer.Option("--figure", metavar="FILE", help="Draw the result: .pdf, .png or .svg."),
+    Path | None, typer.Option("--figure", metavar="FILE", help="Draw it as .pdf, .png or .svg.")
 ]
 Folders = Annotated[
     list[Path],
@@ -41,8 +40,7 @@ Seed = Annotated[int, typer.Option(min=0, help="Seed of all random draws.")]
 Profile = Annotated[str, typer.Option(help="How many settings to run: quick or paper.")]
 Workers = Annotated[int, typer.Option(min=0, help="Number of processes; 0 for one per core.")]
 Dask = Annotated[
-    str | None,
-    typer.Option(metavar="ADDRESS", help="A Dask scheduler, instead of local processes."),
+    str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler, in place of processes.")
 ]
 FIGURE = (".pdf", ".png", ".svg")
 ENDINGS = {"figure": FIGURE, "graph": FIGURE, "table": (".md", ".tex"), "board": (".md",)}

@@ -26,9 +26,7 @@ from loratheory.cli._output import (
 
 
 def rehearse(
-    facts: Annotated[
-        Path, typer.Argument(metavar="FACTS", help="A JSON file, as described above.")
-    ],
+    facts: Annotated[Path, typer.Argument(metavar="FACTS", help="A JSON file, as above.")],
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FOLDER", help="A new folder of lessons.")
     ],
@@ -38,13 +36,10 @@ def rehearse(
     ] = None,
     unseen: Annotated[
         str | None,
-        typer.Option(
-            metavar="KIND", help="The kind of description kept for measuring. Default: the last."
-        ),
+        typer.Option(metavar="KIND", help="Descriptions kept for measuring. Default: the last."),
     ] = None,
     least: Annotated[
-        float,
-        typer.Option(min=0, max=1, help="Probability that the base must give the right name."),
+        float, typer.Option(min=0, max=1, help="The base's least probability of the right name.")
     ] = 0.3,
     per: Annotated[int, typer.Option(min=1, help="Largest number of lessons per subject.")] = 12,
     silence: Annotated[

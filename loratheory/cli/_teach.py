@@ -24,10 +24,9 @@ from loratheory.cli._output import (
 
 
 def teach(
-    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="A JSON file, as described above.")],
+    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="A JSON file, as above.")],
     output: Annotated[
-        Path,
-        typer.Option("-o", "--output", metavar="FOLDER", help="The adapter's folder, for PEFT."),
+        Path, typer.Option("-o", "--output", metavar="FOLDER", help="The adapter's PEFT folder.")
     ],
     stand_ins: Annotated[
         int, typer.Option(min=0, help="Number of stand-ins in training; 0 trains plainly.")

@@ -156,10 +156,7 @@ def _in_full(theorem: Any) -> None:
 def verify(
     labels: Labels = None,
     cases: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Witnesses checked per theorem. Default: 200, or 10 with --scale."
-        ),
+        int | None, typer.Option(min=1, help="Witnesses per theorem. Default: 200; --scale: 10.")
     ] = None,
     seed: Seed = 0,
     backend: Annotated[str, typer.Option(help="Array library: numpy or torch.")] = "numpy",

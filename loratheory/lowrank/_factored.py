@@ -160,9 +160,7 @@ class LowRank:
         return math.exp(-float(xp.sum(share * xp.log(share))))
 
     def tail_energy(self, rank: int) -> float:
-        r"""Return :math:`\sum_{i > r} \sigma_i^2`, ``r`` the `rank` given.
-
-        It is the squared Frobenius distance to the nearest matrix of that rank.
+        r"""Return :math:`\sum_{i > r} \sigma_i^2`, the squared distance to the matrices of rank r.
 
         References
         ----------

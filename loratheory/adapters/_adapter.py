@@ -25,19 +25,19 @@ class AdapterError(ValueError):
 
 
 def shown(value: object, limit: int = 120) -> str:
-    """A value as it may stand in a message: escaped, on one line, shortened."""
+    """Return a value as text for a message: escaped, on one line, shortened."""
     text = repr(value)
     return text if len(text) <= limit else f"{text[: limit - 20]}… ({len(text)} characters)"
 
 
 def refusal(place: str | Path, fact: str, remedy: str) -> AdapterError:
-    """The error for `place` (a file, folder or module): what is wrong there and what to do."""
+    """Return the error for `place` (a file, folder or module): what is wrong and what to do."""
     text = f"{place}: {fact}; {remedy}"
     return AdapterError("".join(mark if mark.isprintable() else " " for mark in text))
 
 
 def unreadable(path: Path, error: Exception) -> AdapterError:
-    """The error for a file that the system does not let us read."""
+    """Return the error for a file that the system does not let us read."""
     reason = getattr(error, "strerror", None) or str(error)
     return refusal(path, f"cannot be read ({reason})", "check that it exists and may be read")
 

@@ -47,7 +47,7 @@ class Setting:
     coverage : float
         Fraction of the two-hop questions that are in the pretraining data.
     hops, entities, spare : int
-        Hops of a question, entities of each level, and how many of them pretraining leaves out.
+        Hops of a question; at each level known entities, and further ones without any fact.
     identity : str
         For which entities ``e id -> e`` is trained: ``none``, ``known`` or ``all``.
     width, depth, loops, window

@@ -1,8 +1,7 @@
-r"""A library of adapters on small transformers, as the rules of reuse see it, and what then acts.
+r"""Libraries of adapters on small transformers, and how a rule of reuse makes them act.
 
-A replica is one base with one set of edits; all adapters of a library are trained on all replicas
-side by side, so that every tensor has a replica axis ``E`` in front. Replica ``e`` runs on base
-``e // sets``.
+A replica is one base with one set of edits. All replicas are computed side by side, so every tensor
+has a first axis ``E`` of replicas. Replica ``e`` uses base ``e // sets``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -38,12 +37,12 @@ PROBES = 256  # prompts of random tokens, three tokens each: what is ordinary he
 
 @dataclass(frozen=True, eq=False)
 class Library:
-    """Adapters for every replica: base by base, repetition by repetition.
+    """Adapters for every replica, ordered by base and within a base by repetition.
 
     Attributes
     ----------
     bases, sets
-        ``G`` models, and how many repetitions each has; replica ``e`` runs on model ``e // sets``.
+        The ``G`` base models, and the number of repetitions on each.
     pairs : tuple of tuple of Lora
         ``pairs[p][j]`` are the ``E`` adapters of pair ``p`` for hop ``j``.
     """
@@ -54,7 +53,7 @@ class Library:
 
     @property
     def adapters(self) -> tuple[Lora, ...]:
-        """All adapters of single hops: those that are reused."""
+        """All adapters of single hops, the ones that rules reuse."""
         return tuple(adapter for pair in self.pairs for adapter in pair)
 
     @property
@@ -138,9 +137,9 @@ class Library:
 
 
 class Acting:
-    """What a rule adds to the bases while the questions of one pair are asked.
+    """What a rule of reuse adds to the outputs of the bases while one pair is asked.
 
-    `on` are the weights of the last pass, (E, N, K) a site, where a rule looks at tokens.
+    For a rule that looks at tokens, `on` has by site the weights (E, N, K) of the last pass.
     """
 
     def __init__(self, reuse: Reuse, pair: int = 0) -> None:
@@ -178,18 +177,18 @@ def _silent(*_: object) -> None:
 
 
 def acting(library: Library, act: Act) -> list[Acting]:
-    """Return what acts when the questions of each pair are asked."""
+    """Return, for each pair, what a rule adds to the bases when that pair's questions are asked."""
     reuse = act(library)
     return [Acting(reuse, pair) for pair in range(library.asked)]
 
 
 def of(*adapters: Lora, times: float = 1.0) -> Act:
-    """Return the rule that adds these adapters, whatever the library holds."""
+    """Return the rule that adds these adapters and ignores those of the library."""
     return lambda library: coefficients(times)(library.having(adapters))
 
 
 def added(adapters: Sequence[Adapt], coefficients: Sequence[Any]) -> Adapt:
-    """Return the weighted sum of what acts: exact, whatever the ranks."""
+    """Return the exact weighted sum of adapters; their ranks add up and are not truncated."""
 
     def _sum(site: Site, x: Tensor) -> Tensor | None:
         each = ((c, adapter(site, x)) for adapter, c in zip(adapters, coefficients, strict=True))
@@ -200,15 +199,16 @@ def added(adapters: Sequence[Adapt], coefficients: Sequence[Any]) -> Adapt:
 
 
 def within(adapter: Adapt, test: Callable[[Site], bool]) -> Adapt:
-    """Return what acts only at the sites that pass the test."""
+    """Return an adapter that acts only at the sites for which `test` is true."""
     return lambda site, x: adapter(site, x) if test(site) else None
 
 
 @lru_cache(maxsize=4)
 def activations(bases: Models, seed: int = 0) -> dict[Site, Tensor]:
-    """Return what the bases feed each linear map on prompts of random tokens, (G, N, n) a site.
+    """Return by site the inputs (G, N, n) of each linear map of the bases on random tokens.
 
-    No task data and no labels: what calibrates gates. Costs one pass, once for the last few bases.
+    Gates are calibrated with these, without task data or labels. Costs one pass; results for the
+    last few bases are kept.
     """
     seen: dict[Site, Tensor] = {}
     rng = np.random.default_rng([seed, 5])

@@ -1,7 +1,7 @@
-"""What tells beforehand how much of an adapter a merge keeps: scores from the table of pairs.
+"""How well measures predict the retention of an adapter in a merge, by the study `real_library`.
 
-A point is an adapter beside a partner. It loses if it keeps less than nine tenths of what it
-answers alone. A measure is larger where more is lost; none looks at an answer.
+A point is an adapter and its partner in a merge of two. It counts as a loss if the adapter's
+retention is below nine tenths. Measures need no labels, and are larger where more loss is expected.
 """
 
 import json
@@ -26,7 +26,7 @@ OWN, PARTNER = "own_", "partner_"
 
 @dataclass(frozen=True)
 class Measure:
-    """What is looked at, and a number for each point."""
+    """A measure: what it needs to know, and its value as a function of the points."""
 
     needs: str
     of: Callable[["pd.DataFrame"], Column]
@@ -86,16 +86,16 @@ TOGETHER: Mapping[str, tuple[str, tuple[str, ...]]] = {
 def points(
     table: "pd.DataFrame", kinds: Mapping[str, str], way: str, lessons: str
 ) -> "pd.DataFrame":
-    """Return all points of pairs under one way, each with what tells beforehand.
+    """Return a row for each point under one way of merging, with the columns that measures need.
 
     Parameters
     ----------
     table : DataFrame
-        Of the study `real_library`.
+        The table of the study `real_library`.
     kinds : mapping
-        From adapters to their kinds.
+        The kind of task of each adapter.
     way, lessons : str
-        As the table has them.
+        The values of these columns whose rows are used.
     """
     rows = table[table["lessons"] == lessons].rename(columns={"partners": "partner"})
     alone = rows[rows["stage"] == "alone"].set_index("adapter")
@@ -114,9 +114,9 @@ def points(
 def auc(
     values: Column, lost: Bool[np.ndarray, " n"], weights: Float[np.ndarray, "... n"] | None = None
 ) -> Any:
-    """Return how often a loser has the larger value than one that is none; ties count half.
+    """Return the AUC: how often a loss has a larger value than a point without; ties count half.
 
-    One number for each row of `weights`, by which points count; NaN where all or none lose.
+    There is one number for each row of `weights` of the points; NaN where all or none are losses.
     """
     weight = np.ones(len(values)) if weights is None else weights
     order = np.argsort(values, kind="stable")
@@ -130,18 +130,19 @@ def auc(
 
 
 def scores(rows: "pd.DataFrame") -> "pd.DataFrame":
-    """Return what every measure tells of some points, a row each.
+    """Return how well each measure predicts the losses of some points.
 
     Returns
     -------
     DataFrame
-        By measure: what it ``needs``; ``rho``, Spearman's with what is lost; ``auc`` for who loses,
-        its interval ``low`` to ``high`` at 95 %, adapters drawn again; ``least``, the least AUC
-        without one kind; ``strata``, the mean over pairs of learning rates; ``names``, how often
-        the larger value of a pair is of the one that keeps a tenth less. What is kept, foretold
-        from the nearest points of other kinds: its mean absolute ``error``, and the interval that
-        nine tenths of these lie in: how often it ``covers``, and how ``wide`` it is. First a
-        constant and a lookup of kinds, learnt on other adapters.
+        A row for each measure, after two baselines: a constant, and a lookup of the two kinds.
+        ``needs`` is what it needs to know; ``rho`` its Spearman correlation with what is lost;
+        ``auc`` its AUC for losses, with the 95 % interval ``low`` to ``high`` if adapters are
+        resampled; ``least`` the least AUC if one kind is left out; ``strata`` the mean AUC over
+        pairs of learning rates; ``names`` how often, in pairs of which one adapter keeps a tenth
+        less, that one has the larger value. Retention is also predicted from the nearest points
+        of other kinds: ``error`` is the mean absolute error, ``covers`` how often the interval
+        of nine tenths of these points contains the truth, and ``wide`` its width.
     """
     import pandas as pd
 
@@ -245,11 +246,11 @@ def _foretold(rows: "pd.DataFrame", values: Column) -> dict[str, float]:
 
 
 def record(table: "pd.DataFrame", kinds: Mapping[str, str]) -> dict[str, Any]:
-    """Return what `loratheory.diagnosis` tells users of the study: of plain pairs, by way.
+    """Return the numbers of the study that `loratheory.diagnosis` reports, by way of merging.
 
-    How many `pairs` there were, in how many of them both adapters `kept` nine tenths, and the AUC
-    for the one that does not: of weights where both learning rates are the same, and of the
-    divergence on a dozen prompts.
+    Of plain pairs these are the number of ``pairs``, in how many both adapters ``kept`` nine
+    tenths, and AUCs for losses: those of ``crosstalk`` and ``norms`` of weights, each the mean over
+    pairs of learning rates, and that of the divergence ``kl`` on a dozen prompts.
     """
     found: dict[str, Any] = {}
     for way in ("mean", "sum"):
@@ -270,5 +271,5 @@ def record(table: "pd.DataFrame", kinds: Mapping[str, str]) -> dict[str, Any]:
 
 
 def written(table: "pd.DataFrame", kinds: Mapping[str, str]) -> str:
-    """Return the file that the diagnosis reads."""
+    """Return the text of the file that the diagnosis reads."""
     return json.dumps(record(table, kinds), indent=1) + "\n"

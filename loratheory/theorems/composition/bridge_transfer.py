@@ -179,7 +179,7 @@ def scale(case: Case) -> float:
 
 
 def condition(case: Case) -> float:
-    """Of the lessons' states, on their span."""
+    """Condition number of the lessons' states on their span."""
     sigma = array_namespace(case.prompts).linalg.svdvals(case.lessons)
     return float(sigma[0]) / min(float(s) for s in sigma if s > CLEAR * sigma[0])
 

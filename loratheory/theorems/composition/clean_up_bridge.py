@@ -148,7 +148,7 @@ def measure(case: Case, chain: Chain) -> float:
 
 
 def condition(case: Case) -> float:
-    """Of the frames, as for linear bridges, times what the exponent makes of an error."""
+    """Squared condition number of the frames, times how much the softmax amplifies an error."""
     return region.condition(case.prompt) * (1 + case.sharpness)
 
 

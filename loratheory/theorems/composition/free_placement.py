@@ -127,7 +127,7 @@ def measure(case: Case, edit: Edit) -> float:
 
 
 def condition(case: Case) -> float:
-    """Of all keys, squared."""
+    """Squared condition number of all keys."""
     return placement.condition_of(case.keys)
 
 
@@ -186,7 +186,7 @@ class Taught:
 
     @property
     def keys(self) -> Float[Array, "keys facts"]:
-        """Of the two-hop lessons, below each other."""
+        """Keys of the two-hop lessons, stacked."""
         return self.model.stacked(self.partner, self.model.early)
 
     @property

@@ -205,7 +205,7 @@ def scale(case: Case) -> float:
 
 
 def condition(case: Case) -> float:
-    """Of the named keys, squared."""
+    """Squared condition number of the named keys."""
     return condition_of(case.lessons)
 
 

@@ -229,7 +229,7 @@ def _spread(case: Case) -> float:
 
 
 def condition(case: Case) -> float:
-    """Of the entities, which the dual inverts, at each read."""
+    """Squared condition number of the entities, which the dual inverts."""
     return min(_spread(case), 1e3) ** 2
 
 

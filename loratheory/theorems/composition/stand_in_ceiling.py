@@ -97,7 +97,7 @@ class Case:
 
     @property
     def entropy(self) -> float:
-        """Of the answers given the entity, in nats."""
+        """Conditional entropy of the answers given the entity, in nats."""
         found = 0.0
         for entity in range(self.entities.shape[0]):
             parts = [-share * math.log(share) for share in self.shares(entity).values() if share]

@@ -123,7 +123,7 @@ def measure(case: Case, merge: Merge) -> float:
 
 
 def condition(case: Case) -> float:
-    """Of the keys, squared, as a pseudo-inverse meets them."""
+    """Squared condition number of the keys, since a pseudo-inverse is taken."""
     values = array_namespace(case.keys).linalg.svdvals(case.keys)
     return min(float(values[0]) / max(float(values[-1]), 1e-300), 1e3) ** 2
 

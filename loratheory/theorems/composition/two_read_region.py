@@ -103,7 +103,7 @@ def measure(case: Case, model: Chain) -> float:
 
 
 def condition(case: Case) -> float:
-    """Of the worst frame, squared: a bridge inverts its values, the next read its keys."""
+    """Squared condition number of the worst frame: values and keys are both inverted."""
     return min(_worst(case), 1e3) ** 2
 
 

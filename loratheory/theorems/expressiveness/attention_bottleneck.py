@@ -69,7 +69,7 @@ class Case:
 
     @property
     def sides(self) -> tuple[Svd, Svd]:
-        """Of the centred keys ``J X.T`` and the queries ``X``, cut to their numerical rank."""
+        """Truncated decompositions of the centred keys ``J X.T`` and the queries ``X``."""
         xp, sides = array_namespace(self.tokens), []
         tiny = 1e-13 * float(xp.linalg.svdvals(self.tokens)[0])
         for matrix in (centred(self.tokens.T), self.tokens):

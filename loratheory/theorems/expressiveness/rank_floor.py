@@ -205,7 +205,7 @@ class Tasks:
 
     @property
     def mean(self) -> LowRank:
-        """Of the updates, exact."""
+        """Exact mean of the updates, without truncation."""
         return total(list(self.updates)) / len(self.updates)
 
     @property
@@ -234,7 +234,7 @@ class Tasks:
 
     @property
     def energy(self) -> float:
-        """Of what is wanted, summed over the tasks."""
+        """Energy of the wanted outputs, summed over the tasks."""
         nothing = LowRank(self.updates[0].up[:, :0], self.updates[0].down[:0, :])
         return self.error(nothing) * len(self.updates)
 
@@ -273,7 +273,7 @@ class Frozen:
 
     @property
     def energy(self) -> float:
-        """Of the answers wanted."""
+        """Mean energy of the wanted outputs."""
         return _energy(self.target @ self.inputs) / self.inputs.shape[1]
 
 

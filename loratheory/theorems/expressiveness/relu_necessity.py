@@ -91,7 +91,7 @@ def bound(case: Case) -> float:
 
 
 def jacobian(case: Case, trial: Trial) -> Array:
-    """Of the adapted network at the trial's input."""
+    """Jacobian of the adapted network at the trial's input."""
     xp, state = array_namespace(trial.input), trial.input
     product = xp.eye(state.shape[0], dtype=state.dtype, device=state.device)
     layers = zip(case.weights, trial.updates, trial.biases, strict=True)

@@ -141,7 +141,7 @@ def scale(case: Case) -> float:
 
 
 def condition(case: Case) -> float:
-    """Of the adapters' answers, clear directions only."""
+    """Condition number of the adapters' outputs, without negligible directions."""
     sigma = case.axes[1]
     return float(sigma[0] / sigma[-1]) if sigma.shape[0] else 1.0
 

@@ -242,7 +242,7 @@ def draw_foreign(rng: np.random.Generator, size: int) -> Case:
 
 
 def squared_error(case: Case, taught: Taught) -> float:
-    """Of all answers at the keys of the first adapter."""
+    """Mean squared error of the outputs at the keys of the first adapter."""
     gap = taught.answers(case.later + 1, 0) - _wanted(case, taught, 0)
     return float(array_namespace(gap).sum(gap**2)) / (case.rank * gap.shape[0])
 

@@ -62,7 +62,7 @@ class Case:
 
     @cached_property
     def length(self) -> float:
-        """Of the summed row."""
+        """Norm of the sum of the rows."""
         xp = array_namespace(self.rows)
         return float(xp.linalg.vector_norm(xp.sum(self.rows, axis=0)))
 

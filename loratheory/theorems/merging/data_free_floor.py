@@ -80,12 +80,12 @@ class Case:
 
     @cached_property
     def scale(self) -> float:
-        """The norms that meet."""
+        """Sum of the adapters' spectral norms, in whose units rounding is measured."""
         return sum(low.spectral_norm for low in self.updates)
 
     @cached_property
     def condition(self) -> float:
-        """Of the joined frames, shared inputs once: one over the sine of the least angle."""
+        """Condition number of the joined frames: one over the sine of the least angle."""
         frame = array_namespace(*self.inputs).concat(list(self.spaces), axis=1)
         sigma = array_namespace(frame).linalg.svdvals(frame)
         return float(sigma[0]) / max(float(sigma[-1]), 1e-300)

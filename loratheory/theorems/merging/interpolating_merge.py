@@ -120,12 +120,12 @@ def measure(_: Case, merged: LowRank) -> float:
 
 
 def scale(case: Case) -> float:
-    """The norms that meet."""
+    """Sum of the adapters' norms, in whose units rounding is measured."""
     return sum(low.norm for low in case.updates)
 
 
 def condition(case: Case) -> float:
-    """Of the frame, squared, as the bound inverts its Gram matrix."""
+    """Squared condition number of the frame: the bound inverts its Gram matrix."""
     return worst(frame(case.updates)) ** 2
 
 
@@ -254,7 +254,7 @@ def least_margin(case: Reads, libraries: Libraries) -> float:
 
 
 def _condition_of_reads(case: Reads) -> float:
-    """Of the worst frame, cubed: adapter, merge and bridge each invert one."""
+    """Cubed condition number of the worst frame: adapter, merge and bridge invert one."""
     return min(max(worst(part) for part in (*case.keys, *case.values)), 1e3) ** 3
 
 

@@ -63,7 +63,7 @@ class Case:
 
     @property
     def edits(self) -> LowRank:
-        """Their sum."""
+        """Sum of the edits."""
         xp = array_namespace(self.keys)
         sizes = xp.asarray(self.strengths, dtype=xp.float64, device=self.keys.device)
         return LowRank(self.outputs * sizes, self.keys.T)

@@ -101,7 +101,7 @@ def scale(case: Case) -> float:
 
 
 def condition(case: Case) -> float:
-    """Of the frame, squared in the bound; of frame and data in the measurement."""
+    """Condition number: of the frame, squared in the bound; of frame and data when measured."""
     ill = worst(frame(case.updates))
     return ill * max(ill, SPREAD)
 

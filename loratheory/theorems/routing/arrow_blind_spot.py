@@ -210,7 +210,7 @@ class Near:
 
     @property
     def cosines(self) -> list[float]:
-        """Of the angles between the line of prototype 0 and the others."""
+        """Cosines of the angles between prototype 0's line and each other prototype's."""
         cosines = abs(self.prototypes.T @ self.prototypes[:, 0])
         return [min(1.0, float(c)) for c in cosines[1:]]
 

@@ -72,7 +72,7 @@ class Case:
 
     @cached_property
     def posterior(self) -> Array:
-        """Of each adapter given each input (X, K); zeros for an input that never comes."""
+        """Probability of each adapter given each input (X, K); zeros if the input never occurs."""
         xp = array_namespace(self.joint)
         total = xp.sum(self.joint, axis=1, keepdims=True)
         return self.joint / xp.where(total > 0, total, 1.0)

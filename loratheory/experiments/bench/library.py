@@ -53,7 +53,7 @@ class Library:
 
     @property
     def adapters(self) -> tuple[Lora, ...]:
-        """All adapters of single hops, the ones that rules reuse."""
+        """All adapters of single hops, which the rules reuse, pair by pair."""
         return tuple(adapter for pair in self.pairs for adapter in pair)
 
     @property
@@ -63,7 +63,7 @@ class Library:
 
     @property
     def asked(self) -> int:
-        """How many pairs have questions."""
+        """The number of pairs that have questions."""
         return len(self.pairs)
 
     @property
@@ -73,12 +73,12 @@ class Library:
 
     @property
     def size(self) -> int:
-        """How many adapters."""
+        """The number of adapters."""
         return len(self.adapters)
 
     @property
     def hops(self) -> int:
-        """How many adapters make a pair."""
+        """The number of adapters in a pair."""
         return len(self.pairs[0])
 
     @property
@@ -87,15 +87,15 @@ class Library:
         return self.bases.config.loops * self.bases.config.depth
 
     def read(self, place: Site) -> int:
-        """Which of the reads this place belongs to."""
+        """Return the number of the read to which a place belongs."""
         return place.loop * self.bases.config.depth + place.layer
 
     def having(self, adapters: Sequence[Lora]) -> "Library":
-        """Return the same with these adapters instead, as if of one pair."""
+        """Return the same library with these adapters instead, as one pair."""
         return replace(self, pairs=(tuple(adapters),))
 
     def updates(self, place: Site) -> list[list[LowRank]] | None:
-        """Of each replica the adapters' updates there; None where no adapter acts."""
+        """Return each replica's updates at a place; None where no adapter has any."""
         if place.name not in self.names:
             return None
         return [
@@ -104,15 +104,15 @@ class Library:
         ]
 
     def listen(self) -> None:
-        """Pass random tokens through the bases; what they saw is kept for the last few."""
+        """Run random tokens through the bases; the inputs of the last few bases' maps are kept."""
         activations(self.bases)
 
     def ordinary(self, place: Site) -> list[Tensor]:
-        """Of each replica what its base feeds the map on random tokens."""
+        """Return, for each replica, the inputs of the map in its base on random tokens."""
         return list(self.spread(activations(self.bases)[place]))
 
     def spread(self, x: Tensor) -> Tensor:
-        """Return what each base has, ``(G, …)``, as often as it has replicas, ``(E, …)``."""
+        """Repeat each base's part of a tensor, ``(G, …)``, for its replicas, ``(E, …)``."""
         return x.repeat_interleave(self.sets, dim=0)
 
     def merged(self, method: str, **options: Any) -> "Library":
@@ -122,16 +122,16 @@ class Library:
         )
 
     def merged_by(self, make: Callable[[list[Adapter]], Adapter]) -> "Library":
-        """Return the library of the one adapter that is made of all, replica by replica."""
+        """Return a library of one adapter, which `make` makes of all, replica by replica."""
         groups = zip(*(adapters_of(adapter) for adapter in self.adapters), strict=True)
         return self.having([stacked([make(list(group)) for group in groups])])
 
     def block_route(self, level: float, by: str) -> "BlockGates":
-        """Each adapter on or off by how much it changes a whole block's output."""
+        """Return gates that switch adapters by how much each changes a whole block's output."""
         return BlockGates(self, level, by)
 
     def prompt_route(self) -> Route:
-        """Refuse: prompts of two words hold no more than their tokens."""
+        """Raise ValueError: in prompts of two words, gates by prompt are gates by token."""
         message = "prompt gates need a language model, with prompts of many tokens: use gates here"
         raise ValueError(message)
 
@@ -139,7 +139,8 @@ class Library:
 class Acting:
     """What a rule of reuse adds to the outputs of the bases while one pair is asked.
 
-    For a rule that looks at tokens, `on` has by site the weights (E, N, K) of the last pass.
+    For a rule that weighs adapters by token, `on` holds the weights (E, N, K) of the last pass, by
+    site.
     """
 
     def __init__(self, reuse: Reuse, pair: int = 0) -> None:
@@ -149,16 +150,16 @@ class Acting:
 
     @property
     def passes(self) -> str:
-        """In which passes the rule has questions asked."""
+        """The passes in which questions are asked, see `Reuse.passes`."""
         return self.reuse.passes
 
     @property
     def by_token(self) -> bool:
-        """Whether the rule looks at tokens."""
+        """Whether the rule weighs adapters by token."""
         return self.reuse.route is not None
 
     def __call__(self, site: Site, x: Tensor) -> Tensor | None:
-        """Return the sum of the adapters' outputs, weighed; None where no adapter acts."""
+        """Return the weighted sum of the adapters' outputs; None where no adapter acts."""
         route = self.reuse.route
         weights = None if route is None else route(site, x)
         if weights is not None:
@@ -224,16 +225,16 @@ def activations(bases: Models, seed: int = 0) -> dict[Site, Tensor]:
 
 
 FIRST = {"mlp": "mlp.in", "attention": "attention.query"}
-"""The map of each block that reads first, where its switch is set."""
+"""The first map of each kind of block, at which the gates of the block decide."""
 THROUGH = {"mlp": MLP, "attention": ("attention.value", "attention.output")}
-"""The maps that a token passes when it looks at nothing but itself."""
+"""The maps through which a token goes if attention looks only at the token itself."""
 
 
 def block(weights: Mapping[str, Tensor], site: Site, x: Tensor, adapt: Adapt) -> Tensor:
     """Return the output of a site's block, ``(E, N, d) -> (E, N, d)``, without the residual.
 
-    Of an MLP; of attention as if each token saw itself alone, so that queries and keys do not
-    count. `weights` has one model a replica; `adapt` is added to the maps.
+    Attention is computed as if each token saw only itself, so queries and keys do not count.
+    `weights` holds one model per replica; `adapt` is added to the maps.
     """
     for module in THROUGH[site.module.split(".")[0]]:
         place = Site(module, site.loop, site.layer)
@@ -245,14 +246,14 @@ def block(weights: Mapping[str, Tensor], site: Site, x: Tensor, adapt: Adapt) ->
 
 @dataclass(eq=False)
 class BlockGates:
-    r"""Each adapter on or off at every token by how much it changes a block's output.
+    r"""Gates that switch each adapter at every token by how much it changes a block's output.
 
-    The response of adapter ``j`` is :math:`\|f_j(x) - f_0(x)\|`, with :math:`f_j` the MLP, or the
-    attention, that carries it and :math:`f_0` the bare one. What the nonlinearity or a later map
-    takes back does not count, and all maps of a block are switched together: one decision per
-    token, layer and loop. By ``z`` it is on where its response is `level` standard deviations above
-    its mean over ordinary tokens; by ``rate`` where it exceeds all but a share `level` of these.
-    `thresholds` found so far and the last decisions `on` are kept by the site of the first map.
+    The response of adapter ``j`` is :math:`\|f_j(x) - f_0(x)\|`, where :math:`f_j` is the MLP or
+    attention with the adapter and :math:`f_0` without any. So only changes that survive the
+    nonlinearity and later maps count. All maps of a block are switched together: one decision per
+    token, layer and loop. By ``z`` an adapter is on if its response exceeds its mean over ordinary
+    tokens by `level` standard deviations; by ``rate`` if it exceeds all but a share `level` of
+    them. `thresholds` and the last decisions `on` are stored by the site of the block's first map.
     """
 
     library: Library
@@ -262,7 +263,7 @@ class BlockGates:
     on: dict[Site, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse an adapted head; find which blocks are adapted."""
+        """Find the adapted blocks; raise ValueError if the output head is adapted."""
         self._blocks = {name.rpartition(".")[0] for name in self.library.names}
         if HEAD in self.library.names:
             message = "block gates switch attention and MLPs, and the head is adapted: use a router"
@@ -277,7 +278,7 @@ class BlockGates:
         return torch.stack([(one - bare).norm(dim=-1) for one in changed], dim=-1)
 
     def threshold(self, site: Site) -> Tensor:
-        """Above what each adapter is on in this layer and loop, ``(E, 1, K)``."""
+        """Return the response above which each adapter is on, ``(E, 1, K)``."""
         if site not in self.thresholds:
             seen = self.responses(site, self.library.spread(activations(self.library.bases)[site]))
             if self.by == "z":
@@ -288,7 +289,7 @@ class BlockGates:
         return self.thresholds[site]
 
     def __call__(self, site: Site, x: Tensor) -> Tensor | None:
-        """Return which adapters are on, decided where the block is entered."""
+        """Return which adapters are on, as decided at the block's first map."""
         if site.name.rpartition(".")[0] not in self._blocks:
             return None
         first = Site(FIRST[site.module.split(".")[0]], site.loop, site.layer)

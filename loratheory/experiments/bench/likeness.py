@@ -1,4 +1,4 @@
-"""What says without a label how two adapters compose: likeness of weights, answers, behaviour."""
+"""Measures that may foretell, without labels, whether two adapters compose."""
 
 import numpy as np
 import torch
@@ -15,12 +15,14 @@ from loratheory.toy.transformer import Site, adapters_of, logits
 
 
 def likeness(models: Trained, asked: list[Problems]) -> dict[str, Float[np.ndarray, " E"]]:
-    """Return what predicts reuse, case by case, from prompts of the target without their answers.
+    """Return measures that may foretell reuse, per case, from the target's prompts without answers.
 
-    `overlap` of the training solutions, and the `shape` share of them that the target needs, the
-    smaller of both adapters; `read` and `write` likeness of weights and `response` likeness on the
-    base's activations on the prompts, means over modules weighted by the product of both norms;
-    `agreement`, how often both adapters give the same next token where the question ends.
+    `overlap` is that of the two sets of training solutions (see `template_overlap`); `shape` the
+    share of an adapter's solutions whose shape the target needs, the smaller of both. `read` and
+    `write` are the
+    likeness of the weights, `response` that of the outputs on the base's activations, as means over
+    modules weighted by the product of both norms; `agreement` is how often both adapters give the
+    same next token where the question ends.
     """
     prompts = stacked(padded([stepwise(CODE, one) for one in asked]))
     skills, inputs = (models.first, models.second), _activations(models, prompts)

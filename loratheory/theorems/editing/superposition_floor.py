@@ -145,7 +145,7 @@ def measure(case: Case, update: LowRank) -> float:
 
 
 def condition(case: Case) -> float:
-    """Condition number of the inverses taken on the way."""
+    """Return the condition number of the matrices that are inverted on the way."""
     values = array_namespace(case.keys).linalg.svdvals
     one, two = values(case.keys), values(case.outputs)
     return float(one[0] / one[-1]) * float(two[0] / two[-1])
@@ -240,7 +240,7 @@ def energy(_: Case, update: LowRank) -> float:
 
 
 def _pairing_condition(case: Case) -> float:
-    """Condition number of the inverses taken on the way."""
+    """Return the condition number of the matrices that are inverted on the way."""
     return case.pairing.norm * energy_floor(case) ** 0.5 / case.facts
 
 

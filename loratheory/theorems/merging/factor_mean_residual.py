@@ -114,7 +114,7 @@ def measure(case: Case, correction: LowRank) -> float:
 
 
 def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
+    """Return the size of the numbers compared, to which rounding errors are relative."""
     heavy, xp = sum(map(abs, case.weights)), array_namespace(case.adapters[0].up)
     largest = [max(float(xp.sum(low.up**2)) for low in case.adapters)]
     largest += [max(float(xp.sum(low.down**2)) for low in case.adapters)]

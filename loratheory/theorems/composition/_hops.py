@@ -63,7 +63,10 @@ def of_prompt(
     assumptions: Sequence[Assumption[Prompt, Chain]],
     model: Callable[[Any], Chain] = lambda witness: witness,
 ) -> tuple[Assumption[Any, Any], ...]:
-    """Return the hypotheses for cases that hold a `prompt` and witnesses that hold a `model`."""
+    """Return `assumptions` about prompts as assumptions about cases with a field `prompt`.
+
+    `model` extracts the chain to be checked from a witness; by default the witness is the chain.
+    """
 
     def _holds(part: Assumption[Prompt, Chain], case: Any, witness: Any) -> bool:
         return part.holds(case.prompt, model(witness))
@@ -101,8 +104,8 @@ def small(coefficients: tuple[float, ...] = (1.0, 1.0)) -> Prompt:
 def logits(coefficients: Sequence[float], pattern: Pattern = "overwrite") -> list[float]:
     """Return the logits of all final tokens.
 
-    First that of the right answer, then the 0 of tokens to which no path leads, then those of the
-    answers that paths with at least one old fact lead to.
+    The first is that of the right answer. Next come zeros, for tokens to which no path leads. The
+    rest belong to answers to which paths with at least one old fact lead.
     """
     main, others = 1.0, [0.0]  # the weight of the edited path so far, and of paths that left it
     for hop, c in enumerate(coefficients):

@@ -91,7 +91,7 @@ def _length(vector: Array) -> float:
 
 
 def radius_of(margin: float, distance: float) -> float:
-    """How far the state may move before a token at this margin and output distance leads."""
+    """Return how far the state may move before a token at this margin and distance leads."""
     return margin / distance
 
 
@@ -191,7 +191,7 @@ SMALL = "a change of the stated Frobenius norm"
 
 @dataclass(frozen=True, eq=False)
 class Edits:
-    """Output vectors, the edited base's weight, keys in columns, and the norm of the change."""
+    """Output vectors, the edited base's weight, keys as columns, and the norm of its change."""
 
     outputs: Float[Array, "v d"]
     weight: Float[Array, "d n"]

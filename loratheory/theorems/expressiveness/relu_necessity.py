@@ -133,7 +133,7 @@ def rival(case: Case, rng: np.random.Generator) -> Trial:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Trial:
-    """Choose dead units, then fit one factor after another by least squares."""
+    """Choose dead units at random, then fit one factor after another by least squares."""
     masked, pattern = _masked(case, rng)
     return _realised(case, depth_budget.adversary(masked, rng), pattern)
 

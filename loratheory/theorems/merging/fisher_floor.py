@@ -258,7 +258,7 @@ def _dear(case: Near, vector: Array) -> Array:
 
 
 def give_up_the_other(case: Near) -> Replaced:
-    """Give the direction that truncation removed weight β; the competitor removes its equal."""
+    """Let the direction lost by truncation weigh β; the competitor loses the other of its size."""
     xp, target = array_namespace(case.inputs), case.outputs @ (case.target @ case.inputs)
     built = attain(case.product)
     given_up = -case.white(built)

@@ -83,7 +83,7 @@ def bound(case: Case) -> float:
 
 
 def amplification(updates: tuple[LowRank, ...]) -> float:
-    """Bound the price by the root of summed squared norms over the frame's least singular value."""
+    """Return the price bound: root of summed squared norms over the least singular value."""
     reads = frame(updates)
     least = float(array_namespace(reads).linalg.svdvals(reads)[-1])
     return sum(low.spectral_norm**2 for low in updates) ** 0.5 / least

@@ -135,7 +135,7 @@ def rival(case: Case, rng: np.random.Generator) -> Library:
 
 
 def spans(library: Library) -> tuple[int, int]:
-    """How many dimensions the row spaces, and the column spaces, span together."""
+    """Return the dimensions of the joint row space and of the joint column space."""
     ranks = []
     for turned in (True, False):
         bases = [(low.T if turned else low).column_space(SURE) for low in library]

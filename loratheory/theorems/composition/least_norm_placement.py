@@ -88,7 +88,7 @@ class Case:
 
     @property
     def question(self) -> Float[Array, " keys"]:
-        """Latent keys, stacked and scaled likewise; zero at the reads that do not see them."""
+        """Latent keys, stacked and scaled like `lessons`; zero at reads that do not see them."""
         return self.stacked(self.latent, self.early)
 
     def stacked(self, keys: tuple[Array, ...], start: int) -> Array:

@@ -229,7 +229,7 @@ def foreign(case: Case, taught: Taught) -> float:
 
 
 def gathered(case: Case) -> float:
-    """Return the expected energy of later adapters' answers there, by formula."""
+    """Return the expected energy of later adapters' answers at the first's keys, by formula."""
     return case.later * case.rank / case.width if case.apart else 1 - case.left
 
 

@@ -63,14 +63,14 @@ NAMES = (
     "real_order",
     "real_library",
 )
-"""The package's experiments; each is a module of that name, which defines ``EXPERIMENT``."""
+"""Names of the package's studies; each is a module of this name that defines ``EXPERIMENT``."""
 
 
 def experiment(name: str) -> Experiment:
     """Import the module of an experiment and return the experiment.
 
     The name is one of `NAMES`, with hyphens or underscores, or ``module:attribute`` for an
-    experiment of your own. ExperimentError if there is none; its message suggests similar names.
+    experiment of your own. Raises `ExperimentError` if there is none, with similar names.
 
     Examples
     --------

@@ -56,10 +56,11 @@ GATES = ("map gates", "block gates", "prompt gates")
 
 @dataclass(frozen=True)
 class Stage:
-    """What is asked of groups of adapters: how many act at once, how many groups, in what ways.
+    """A stage of the study: groups of adapters, each measured under several ways of reuse.
 
-    `ways` are names of `loratheory.pretrained.WAYS`, or numbers, with which all are added. A cell
-    asks `each` of the groups; those of less than all are drawn.
+    There are `groups` groups of `size` adapters, drawn at random; a cell measures `each` of them.
+    `ways` are names in `loratheory.pretrained.WAYS`, or a number, the coefficient with which all
+    adapters of a group are added.
     """
 
     size: int
@@ -69,11 +70,11 @@ class Stage:
 
     @property
     def cells(self) -> int:
-        """How many cells it takes."""
+        """The number of cells of this stage."""
         return -(-self.groups // self.each)
 
     def group(self, number: int, seed: int) -> tuple[int, ...]:
-        """Return the adapters of a group, in order."""
+        """Return the numbers of the adapters in a group, in order."""
         every = [*combinations(range(SIZE), self.size)]
         rng = np.random.default_rng([seed, 15, self.size])
         return every[int(rng.permutation(len(every))[number])]
@@ -89,9 +90,10 @@ STAGES: Mapping[str, Stage] = {
     "ways of triples": Stage(3, 20, 1, ("one coefficient", "a coefficient each", "prompt gates")),
     "sixes": Stage(6, 30, 3, ("mean", 0.5, "sum", "prompt gates")),
 }
-"""The first two ask adapters alone, and of each two what tells beforehand. In pairs the mean is .5
-of each. Seconds of one core: an adapter is taught in 5 to 45, a pair passes in .8, a triple in 1.2,
-six in 2.5; searches take 3 for one coefficient and 8 for two, merges 3.5, gates 2 to 5."""
+"""The first two stages measure adapters alone, and what may foretell reuse of each two. The mean of
+a pair is its sum with coefficient .5. Seconds of one core: training an adapter takes 5 to 45; a
+pass .8 for a pair, 1.2 for three, 2.5 for six; a search 3 for one coefficient and 8 for two; a
+merge 3.5; gates 2 to 5."""
 KEPT = ("right", "kept", "kl_few", "kl", "agreement")
 ALONE = ("base", "leak", "norm", "rate")
 BESIDE = ("own_kl", "partner_kl", "mixed_kl", "mixed", "heard", "ordinary")
@@ -100,7 +102,7 @@ WEIGHTS = ("crosstalk", "worst", "cosine", "overlap")
 
 @dataclass(frozen=True)
 class Config(Language):
-    """A part of a stage of `STAGES`; adapters are taught with lessons of silence, or without."""
+    """One part of a stage in `STAGES`, with adapters whose lessons include silence or do not."""
 
     silence: bool = False
     stage: str = "alone"
@@ -108,15 +110,15 @@ class Config(Language):
 
 
 def cell(config: Config) -> list[Row]:
-    """Return a row for each adapter of each group of this part, and each way.
+    """Return a row for each adapter of each group of this part, and each way of reuse.
 
     Returns
     -------
     list of dict
-        ``lessons``, ``plain`` or ``silence``; ``stage``; the ``way``; the ``group``; its
-        ``coefficient`` for this adapter; the ``adapter`` and its ``partners``; then columns of
-        `bench.collection.Collection.acted`, of `taught` and of `beside`, NaN where not asked; all
-        to three digits.
+        ``lessons`` (``plain`` or ``silence``), ``stage``, ``way``, ``group``; ``coefficient``, that
+        of this adapter under the way; ``adapter`` and its ``partners``; then the columns of
+        `bench.collection.Collection.acted`, `taught` and `beside`, NaN where not measured. Numbers
+        are rounded to three digits.
     """
     from loratheory.experiments.bench.collection import collection
     from loratheory.experiments.bench.tasks import NAMES
@@ -159,7 +161,7 @@ def cell(config: Config) -> list[Row]:
 
 
 def ways(stage: Stage) -> Iterator[tuple[str, "Way"]]:
-    """Yield a stage's ways by name."""
+    """Yield the names of a stage's ways of reuse, and the ways."""
     from loratheory.pretrained import WAYS, Way
 
     for way in stage.ways:
@@ -178,11 +180,11 @@ RUN = (
     *((True, name) for name in ("alone", "pairs", "beside")),
     (False, "ways"),
 )
-"""Whether silence is taught, and the stages that have been run; the others are still to come."""
+"""The stages that have been run, with and without lessons of silence; others are yet to be run."""
 
 
 def configs() -> Iterator[Config]:
-    """Yield all cells, those first that are of use by themselves."""
+    """Yield the configs of all cells, first those that are of use by themselves."""
     for silence, name in RUN:
         for part in range(STAGES[name].cells):
             yield Config(silence, name, part, seed=SEED)

@@ -1,4 +1,4 @@
-"""Drawings of what commands answer: of adapters, of theorems, of a rule's report card."""
+"""Drawings of the results of commands, such as diagnoses, bounds and report cards."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -22,9 +22,9 @@ def _whole(axis: Any) -> None:
 
 @styled
 def curve(label: str, key: str, results: Sequence[Mapping[str, Any]]) -> Any:
-    """Draw a theorem's bound against a number that varies, a panel for each quantity.
+    """Draw a theorem's bound against an argument that varies, a panel for each quantity.
 
-    Results are those of ``loratheory bound --curve --json``. The scale is logarithmic where a
+    `results` are those of ``loratheory bound --curve --json``. The scale is logarithmic where a
     quantity spans more than three decades.
     """
     names = list(results[0]["values"])
@@ -44,9 +44,9 @@ def curve(label: str, key: str, results: Sequence[Mapping[str, Any]]) -> Any:
 
 @styled
 def spectra(results: Sequence[Mapping[str, Any]]) -> Any:
-    """Draw what adapters look like from their weights: energy by layer, and normalised spectra.
+    """Draw the energy by layer and the normalised spectra of adapters, a row for each folder.
 
-    A row for each folder; results are those of ``loratheory inspect --json``.
+    `results` are those of ``loratheory inspect --json``.
     """
     figure = _figure(8.4, 2.9 * len(results))
     grid = figure.subplots(len(results), 2, squeeze=False, width_ratios=[1.5, 1])
@@ -82,7 +82,7 @@ def spectra(results: Sequence[Mapping[str, Any]]) -> Any:
 
 @styled
 def overlap(diagnosis: Diagnosis) -> Any:
-    """Draw cross-talk with its bound over depth, and the merge floor against rank."""
+    """Draw a diagnosis: cross-talk and its bound over depth, and the merge floor against rank."""
     figure = _figure(8.4, 3.2)
     left, right = figure.subplots(1, 2, width_ratios=[1.5, 1])
     kinds = defaultdict(list)
@@ -126,9 +126,10 @@ SHARES = ("thm:intruder-threshold", "thm:arrow-blind-spot", "thm:arrow-law")
 
 @styled
 def model_check(check: Any) -> Any:
-    """Draw what each theorem predicts of a real model and what `checked` measured, a panel each.
+    """Draw what theorems predict of a real model and what was measured, a panel for each theorem.
 
-    Dots are hollow where a hypothesis fails.
+    `check` is what `loratheory.pretrained.check.checked` returns. Dots are hollow where a
+    hypothesis of the theorem fails.
     """
     groups: dict[str, list[Any]] = {key: [] for key in PANELS}
     for reading in check.readings:
@@ -208,10 +209,10 @@ STATUS = {"proved": BLUE, "cited": GREY, "conjectured": YELLOW, "refuted": ORANG
 
 @styled
 def theorem_graph(theorems: Sequence[Theorem[Any, Any]]) -> Any:
-    """Draw an arrow from each theorem to what uses it; colours are statuses.
+    """Draw an arrow from each theorem to those that use it, coloured by status.
 
-    Every theorem comes after those that it uses. To the left they stand in columns by depth, what
-    neither uses nor is used in a block to the right.
+    Theorems that use or are used stand on the left, in columns, each to the right of all that it
+    uses; the others stand in a block on the right.
     """
     from matplotlib.patches import Patch
 
@@ -280,9 +281,9 @@ CURVES = {
 
 @styled
 def evaluation(card: Any) -> Any:
-    """Draw a rule's report card: what it does to facts and to their composition.
+    """Draw a report card of `loratheory evaluate`: what a rule does to facts and their composition.
 
-    Exact memories on the left, small transformers on the right, a panel for each coverage.
+    Exact memories are on the left, small transformers on the right, with a panel for each coverage.
     """
     places = list(dict.fromkeys(mark.coverage for mark in card.marks))
     figure = _figure(4.2 + 3.4 * len(places), 4.4)
@@ -325,7 +326,7 @@ def _accuracies(axes: Any, marks: Sequence[Any], own: str) -> None:
 def advice(found: Any) -> Any:
     """Draw what each way of reuse keeps of each adapter, with intervals, and which one is advised.
 
-    Of what `loratheory.pretrained.advised` returns.
+    `found` is what `loratheory.pretrained.advised` returns.
     """
     count = len(found.tried)
     figure = _figure(7.2, 0.4 * count + 1.3)

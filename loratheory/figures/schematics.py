@@ -1,4 +1,4 @@
-"""Five drawings of what the words mean: no table, no number that was measured."""
+"""Five drawings that explain terms; they need no table and show no measured number."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,10 +18,10 @@ from loratheory.figures._look import (
 )
 
 SCHEMATICS: dict[str, Callable[[], Any]] = {}
-"""From their names to what draws them."""
+"""The functions that draw the schematics, by name."""
 WIDTH = 6.3
 FIRST, SECOND = BLUE, ORANGE
-"""The colours of the two adapters, and of the hops that they edit."""
+"""The colours of the two adapters and of the facts that they hold."""
 
 
 def _schematic(draw: Callable[[], Any]) -> Callable[[], Any]:
@@ -69,7 +69,7 @@ PLACES = {
     "Bern": (4.0, 1.0),
     "Paris": (4.0, -2.0),
 }
-"""New facts in the middle row, old ones below and above."""
+"""Positions of entities: new facts are in the middle row, old ones below and above."""
 
 
 def _entities(axes: Any, *names: str) -> None:
@@ -98,7 +98,7 @@ def low_rank() -> Any:
 
 @_schematic
 def merge_and_route() -> Any:
-    """Coefficients of two adapters at two inputs: the same in a merge, chosen anew in a route."""
+    """Two adapters' coefficients at two inputs: the same in a merge, chosen anew in a route."""
     figure, panels = _panels(
         "A merge weighs adapters once; a router weighs them at every input", 2.2, 2
     )
@@ -124,7 +124,7 @@ def merge_and_route() -> Any:
 
 @_schematic
 def two_hops() -> Any:
-    """Two facts, one after the other, and the old facts that pull the answer back."""
+    """A two-hop question, its two new facts, and the old facts whose answers compete."""
     figure, (axes,) = _panels("A two-hop question reads two facts; no answer names the bridge", 2.5)
     _entities(axes, "Ada", "Lab 2", "Oslo", "Lab 1", "Rome", "Bern")
     _arrow(axes, "Ada", "Lab 2", FIRST, "adapter 1")
@@ -144,7 +144,7 @@ def two_hops() -> Any:
 
 @_schematic
 def old_facts() -> Any:
-    """The four cases of what the base believed before two edits."""
+    """The four cases of which old facts exist before two edits."""
     from matplotlib.figure import Figure
 
     title = "The old facts that exist (grey) decide which answers compete with the new one"
@@ -176,7 +176,7 @@ def old_facts() -> Any:
 
 @_schematic
 def gate() -> Any:
-    """Where an adapter's response stands out it acts in full, elsewhere not at all."""
+    """A gate: an adapter acts in full where its response stands out, elsewhere not at all."""
     figure, (axes,) = _panels("A gate switches an adapter on where its response stands out", 2.3)
     axes.axis("on")
     axes.set_aspect("auto")

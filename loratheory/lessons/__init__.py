@@ -1,7 +1,7 @@
-"""Exercises of the course and their judge: what the notebooks ask, graded in words.
+"""Exercises of the course, and the function that judges answers to them in words.
 
-A notebook asks ``judged("02.1", mine)``, where `mine` is an answer or a function that the reader
-wrote; wanted values and hints are here and not in the notebook's cells.
+A notebook calls ``judged("02.1", mine)``, where `mine` is the reader's answer or a function that
+the reader wrote. Right answers and hints are in this package and not in the notebook's cells.
 """
 
 from typing import Any
@@ -12,25 +12,25 @@ from loratheory.lessons._judging import Exercise, Judgement, UnansweredError, Wr
 from loratheory.theorems import AssumptionError
 
 EXERCISES: dict[str, Exercise] = dict(sorted({**ANSWERS, **BUILDS}.items()))
-"""By number of the notebook and of the exercise in it, such as ``"02.1"``."""
+"""All exercises, by number of the notebook and of the exercise in it, such as ``"02.1"``."""
 
 
 def judged(number: str, mine: Any) -> Judgement:
-    """Say of an answer whether it is right, and why not.
+    """Judge an answer: return whether it is right and, if not, why.
 
     Parameters
     ----------
     number : str
-        Which exercise: one of `EXERCISES`.
+        The exercise, a key of `EXERCISES`.
     mine : Any
         The answer: a number, a truth value, or the function that the exercise asks for. None, or a
-        function that returns None, is an exercise not yet done.
+        function that returns None, counts as not answered.
 
     Returns
     -------
     Judgement
-        "not answered yet", "correct" and what was reached, or "not yet, because …". Whatever goes
-        wrong in a reader's function is said in words.
+        "not answered yet", "correct" and what was reached, or "not yet, because …". Errors that a
+        reader's function raises are reported in this way, too.
 
     Raises
     ------

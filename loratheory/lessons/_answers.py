@@ -1,4 +1,4 @@
-"""Exercises whose answer is a number or a truth value: what is wanted, and what mistakes mean."""
+"""Exercises whose answer is a number or a truth value: right answers, hints, common mistakes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -30,7 +30,10 @@ from loratheory.theorems.routing import single_read_no_go
 
 @dataclass(frozen=True)
 class Number:
-    """A number, right within one part in a hundred; `mistakes` says what wrong ones stand for."""
+    """An exercise that asks for a number, right within the share `near`.
+
+    `mistakes` maps wrong numbers to the mistakes that lead to them.
+    """
 
     wanted: Callable[[], float]
     hint: str
@@ -38,7 +41,7 @@ class Number:
     near: float = NEAR
 
     def __call__(self, mine: Any) -> str:
-        """Judge it, and tell a near miss from a mistake that has a name."""
+        """Return an empty text if the number is right; else raise `WrongError` with a hint."""
         value, wanted = number(mine), float(self.wanted())
         if abs(value - wanted) > self.near * abs(wanted) + 1e-9:
             for mistake, reason in self.mistakes.items():
@@ -51,13 +54,13 @@ class Number:
 
 @dataclass(frozen=True)
 class Truth:
-    """True or False."""
+    """An exercise that asks for True or False."""
 
     wanted: Callable[[], bool]
     hint: str
 
     def __call__(self, mine: Any) -> str:
-        """Judge it; nothing else stands for a truth value."""
+        """Return an empty text if the answer is right, else raise `WrongError`; 1 is not True."""
         wrong_unless(
             isinstance(mine, (bool, np.bool_)), f"True or False is asked for, not {kind(mine)}"
         )
@@ -66,7 +69,10 @@ class Truth:
 
 
 def number(mine: Any) -> float:
-    """Return a finite number, also of a symbolic expression; WrongError for all else."""
+    """Return an answer as a finite number; raise `WrongError` if it is none.
+
+    A symbolic expression counts if it has a numerical value.
+    """
     message = f"a number is asked for, and this is {kind(mine)}"
     wrong_unless(not isinstance(mine, (str, bytes, bool, np.bool_)), message)
     try:

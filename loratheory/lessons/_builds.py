@@ -1,6 +1,6 @@
 """Exercises that ask for code: a merge, a router, a gate, an adversary, a broken hypothesis.
 
-Each takes a reader's function, calls it on several cases and has a theorem judge what it returns.
+Each exercise calls a reader's function on several cases and lets a theorem judge the results.
 """
 
 from dataclasses import replace
@@ -40,7 +40,7 @@ from loratheory.theorems.expressiveness.rank_floor import Tasks
 
 
 def merge(mine: Any) -> str:
-    """A merge of low rank that meets the merge floor."""
+    """Judge a merge of low rank; it must attain the merge floor."""
     pairs = []
     for tasks, rank in ((2, 3), (3, 5), (5, 4)):
         rng = np.random.default_rng(tasks)
@@ -51,7 +51,7 @@ def merge(mine: Any) -> str:
 
 
 def smallest_ball(mine: Any) -> str:
-    """A search for the merge whose worst task fares best, within one part in a hundred."""
+    """Judge a search for the merge with the least worst-case error, within 1 % of the least."""
     rng, pairs = np.random.default_rng(0), []
     alike, apart = gaussian(rng, 6, 5, 2), gaussian(rng, 6, 5, 2, 3.0)
     acute = [gaussian(rng, 6, 5, 2, size) for size in (1.0, 1.5, 1.2, 1.4)]
@@ -70,7 +70,7 @@ def _two_reads() -> tuple[Any, toy.Chain]:
 
 
 def cheapest(mine: Any) -> str:
-    """The coefficients of least sum at which the memory still gives the composed answer."""
+    """Judge coefficients of least sum at which the memory still gives the composed answer."""
     case, memory = _two_reads()
     spent = least = 0.0
     for first, second in ((1.0, 1.0), (2.0, 1.0), (1.0, 4.0), (1.0, 9.0)):
@@ -87,7 +87,7 @@ def cheapest(mine: Any) -> str:
 
 
 def broken_bridge(mine: Any) -> str:
-    """A change of the bridge, and of nothing else, that makes the prediction fail."""
+    """Judge a change of the bridge, and of nothing else, that makes the prediction fail."""
     case, memory = _two_reads()
     changed = asked(mine, memory)
     wrong_unless(isinstance(changed, toy.Chain), f"a Chain is asked for, not {kind(changed)}")
@@ -95,7 +95,7 @@ def broken_bridge(mine: Any) -> str:
 
 
 def two_layers(mine: Any) -> str:
-    """Updates of half the width at two layers that make any target."""
+    """Judge updates of two layers, each of half the full rank, that reach any target exactly."""
     pairs = []
     for half in (1, 2, 4):
         rng, n = np.random.default_rng(half), 2 * half
@@ -110,7 +110,7 @@ def two_layers(mine: Any) -> str:
 
 
 def plane(mine: Any) -> str:
-    """Outputs and keys in a plane that make every input prefer its own token."""
+    """Judge outputs and keys of dimension 2 by which every input scores its own token highest."""
     pairs = []
     for tokens in (3, 8, 50):
         found = asked(mine, tokens)
@@ -123,7 +123,7 @@ def plane(mine: Any) -> str:
 
 
 def unfair(mine: Any) -> str:
-    """Responses of mean one, and not of one each, with less cross-talk than the floor."""
+    """Judge responses with mean one, but not one each, whose cross-talk is below the floor."""
     facts, rank = 6, 2
     table = array(asked(mine, facts, rank), (facts, facts), "the table of responses")
     mean = float(np.trace(table)) / facts
@@ -136,7 +136,7 @@ def unfair(mine: Any) -> str:
 
 
 def worst_key(mine: Any) -> str:
-    """The key of one adapter that another answers most, within one part in a hundred."""
+    """Judge the key of one adapter with the largest response of another, within 1 % of it."""
     found = worst = 0.0
     for seed in range(4):
         rng = np.random.default_rng(seed)
@@ -152,7 +152,7 @@ def worst_key(mine: Any) -> str:
 
 
 def packing(mine: Any) -> str:
-    """Directions in a plane with no more overlap than the floor."""
+    """Judge directions in a plane; their overlap must attain the floor."""
     pairs = []
     for count in (2, 3, 5, 8):
         lines = array(asked(mine, count), (count, 2), f"{count} directions as rows")
@@ -161,7 +161,7 @@ def packing(mine: Any) -> str:
 
 
 def router(mine: Any) -> str:
-    """Scores that choose the right adapter on every edited key."""
+    """Judge a router's scores; they must choose the right adapter on every edited key."""
     for experts, facts in ((2, 2), (4, 3), (3, 8)):
         rng = np.random.default_rng(experts)
         frame, width = orthonormal(rng, 40, experts * facts), experts * facts
@@ -184,7 +184,7 @@ def router(mine: Any) -> str:
 
 
 def seeing_arrow(mine: Any) -> str:
-    """A library on which Arrow does better than its formula."""
+    """Judge a library on which Arrow is more accurate than its formula predicts."""
     keys, strengths = asked(mine)
     wrong_unless(len(keys) == len(strengths) == 2, "keys and strengths of two adapters are wanted")
     shape = np.shape(keys[0])
@@ -204,7 +204,7 @@ def seeing_arrow(mine: Any) -> str:
 
 
 def escaping(mine: Any) -> str:
-    """A rule that answers two hops more often than one read can."""
+    """Judge a rule that answers more two-hop questions than the theorem allows in one read."""
     one, two, _ = toy.relu_keys(np.random.default_rng(0), 3, 12)
     base = toy.interpolating(np.concatenate([one, two], axis=1), np.eye(6)).dense()
     case = single_read_no_go.Case("pairing", 1, (1, 2, 0), True, base, (one, two, one))
@@ -217,7 +217,7 @@ def escaping(mine: Any) -> str:
 
 
 def gate(mine: Any) -> str:
-    """Switches that are on for an adapter's own facts and off elsewhere, in whatever units."""
+    """Judge gates that are on for an adapter's own facts and off elsewhere, at any scale."""
     rng, adapters, facts, width = np.random.default_rng(0), 4, 5, 64
     frames = np.split(orthonormal(rng, width, adapters * facts), adapters, axis=1)
     units = 10.0 ** np.arange(-2, 2)  # adapters of very different sizes
@@ -238,7 +238,7 @@ def gate(mine: Any) -> str:
 
 
 def vote(mine: Any) -> str:
-    """One coefficient at which a merge keeps one step and learns another, or 0 if there is none."""
+    """Judge a coefficient at which a merge keeps one step and learns another, 0 if none does."""
     lead = 0.0
     for keeps, takes in ((0.75, 0.75), (0.6, 0.9), (0.9, 0.3), (0.3, 0.6), (0.55, 0.5)):
         c = number(asked(mine, keeps, takes))
@@ -257,7 +257,7 @@ def vote(mine: Any) -> str:
 
 
 def forecast(mine: Any) -> str:
-    """A forecast of two-hop accuracy that beats the weaker hop and every constant."""
+    """Judge a forecast of two-hop accuracy; it must beat the weaker hop and every constant."""
     from loratheory.experiments import published, table
     from loratheory.experiments.real_two_hop import forecast as rival
 
@@ -283,7 +283,7 @@ def forecast(mine: Any) -> str:
 
 
 def disagreeing(mine: Any) -> str:
-    """What stand-ins say, so that nobody who ignores them is right too often."""
+    """Judge stand-ins' answers; an adapter that ignores them must not be right too often."""
     for count, entities in ((2, 6), (3, 6), (4, 12)):
         table = array(asked(mine, count, entities), (count, entities), "the table of answers")
         says = tuple(tuple(int(answer) for answer in row) for row in table)

@@ -1,4 +1,4 @@
-"""What all exercises share: answers that are wrong or missing, and functions of readers."""
+"""What all exercises share: errors for wrong or missing answers, and checks of answers."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -9,19 +9,19 @@ from loratheory.lowrank import Array, LowRank, from_dense
 from loratheory.theorems import Theorem
 
 Exercise = Callable[[Any], str]
-"""Takes an answer, says what it reached, and raises where it is missing or wrong."""
+"""A function that takes an answer and returns what it reached, or raises if it is not right."""
 NEAR = 0.01  # an answer within one part in a hundred is right
 
 
 class Judgement(str):
-    """What `judged` says; a notebook shows it without quotation marks."""
+    """The text that `judged` returns; a notebook shows it without quotation marks."""
 
     __slots__ = ()
     __repr__ = str.__str__
 
 
 class WrongError(ValueError):
-    """An answer is wrong; the message completes "not yet, because"."""
+    """An answer is wrong; the message completes the sentence "not yet, because …"."""
 
 
 class UnansweredError(ValueError):
@@ -29,13 +29,13 @@ class UnansweredError(ValueError):
 
 
 def wrong_unless(right: bool, reason: str) -> None:
-    """Refuse an answer for this reason."""
+    """Raise `WrongError` with this reason unless `right`."""
     if not right:
         raise WrongError(reason)
 
 
 def asked(mine: Any, *arguments: Any) -> Any:
-    """Return what a reader's function returns; UnansweredError where that is nothing."""
+    """Call a reader's function and return its result; raise `UnansweredError` if that is None."""
     wrong_unless(callable(mine), f"a function is asked for, and this is {kind(mine)}")
     found = mine(*arguments)
     if found is None:
@@ -44,7 +44,7 @@ def asked(mine: Any, *arguments: Any) -> Any:
 
 
 def kind(value: Any) -> str:
-    """What an answer of the wrong kind is, in words."""
+    """Return in words what an answer of the wrong type is."""
     names = {str: "text", list: "a list", tuple: "a tuple", bool: "a truth value", dict: "a dict"}
     if callable(value):
         return "a function"
@@ -53,7 +53,7 @@ def kind(value: Any) -> str:
 
 
 def array(value: Any, shape: tuple[int, ...], what: str) -> Array:
-    """Return numbers in an array of this shape."""
+    """Return an answer as an array; raise `WrongError` unless it has this shape."""
     try:
         found = np.asarray(value.dense() if isinstance(value, LowRank) else value, dtype=float)
     except (TypeError, ValueError):
@@ -65,7 +65,7 @@ def array(value: Any, shape: tuple[int, ...], what: str) -> Array:
 
 
 def update(value: Any, shape: tuple[int, int], what: str = "your update") -> LowRank:
-    """Return an update in factors; a matrix is factored at its numerical rank."""
+    """Return an answer as a factored update; a matrix is factored at its numerical rank."""
     if isinstance(value, LowRank):
         wrong_unless(value.shape == shape, f"{what} has the shape {value.shape} instead of {shape}")
         return value
@@ -74,9 +74,10 @@ def update(value: Any, shape: tuple[int, int], what: str = "your update") -> Low
 
 
 def meets(theorem: Theorem[Any, Any], pairs: Iterable[tuple[Any, Any]], near: float = 0.0) -> str:
-    """Say that each witness meets its case's bound, or comes as near as this share of it.
+    """Check that each witness attains the bound of its case, up to the share `near` of it.
 
-    WrongError where one does not, AssumptionError where a hypothesis fails.
+    `pairs` holds cases and witnesses. Returns what was reached; raises `WrongError` if a witness
+    misses the bound and `AssumptionError` if a hypothesis fails.
     """
     verdict = None
     for case, witness in pairs:
@@ -91,7 +92,10 @@ def meets(theorem: Theorem[Any, Any], pairs: Iterable[tuple[Any, Any]], near: fl
 
 
 def breaks(theorem: Theorem[Any, Any], case: Any, witness: Any, only: str = "") -> str:
-    """Say which hypothesis a counterexample breaks; WrongError if it is none."""
+    """Return in words what hypotheses a counterexample breaks; raise `WrongError` if none.
+
+    With `only`, the counterexample must break this hypothesis and no other.
+    """
     broken = [each.text for each in theorem.assumptions if not each.holds(case, witness)]
     verdict = theorem.judge(case, witness)
     numbers = f"the bound says {verdict.bound:.4g} and you have {verdict.value:.4g}"

@@ -23,7 +23,7 @@ def test_every_command_is_described_with_its_first_sentence():
     for name in ("theorems", "verify", "merge", "diagnose", "run", "data two-hop"):
         assert f"## `loratheory {name}`" in text
     assert "…" not in text.split("## `loratheory theorems`")[0]
-    assert "* `verify`: Check theorems on random cases, rivals and adversaries" in text
+    assert "* `verify`: Check theorems numerically, on random cases" in text
     assert text.startswith("# The command `loratheory`")
 
 

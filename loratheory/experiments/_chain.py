@@ -14,7 +14,7 @@ class World:
     The first read has the random keys `first`, one for each x, and writes the `values` of the y;
     the second has the keys `second`, one for each y. At first ``x_i`` leads to ``y_i`` and ``y_i``
     to ``z_i``. With ``m = edited``, edit 1 lets ``x_i`` lead to ``y_(i+m)`` for ``i < m``, and
-    edit 2 lets these new y lead to ``z_(i+2m)``. So no edit touches an entity on an old path.
+    edit 2 lets these new y lead to ``z_(i+2m)``. So the old bridges keep their facts.
     """
 
     model: Chain

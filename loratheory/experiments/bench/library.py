@@ -131,7 +131,7 @@ class Library:
         return BlockGates(self, level, by)
 
     def prompt_route(self) -> Route:
-        """Raise ValueError: in prompts of two words, gates by prompt are gates by token."""
+        """Raise ValueError: prompt gates need prompts of many tokens, and these have two words."""
         message = "prompt gates need a language model, with prompts of many tokens: use gates here"
         raise ValueError(message)
 

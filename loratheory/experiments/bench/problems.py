@@ -184,8 +184,8 @@ class Case:
     Adapter 1 is taught the first skill, adapter 2 the second; the target applies the second to the
     result of the first. `bridge` says what the problems of two steps are. "serial": the pair in the
     other order, for both adapters. "neutral": two steps of `CONTEXT`, for both. "own": the
-    adapter's own skill and one of `CONTEXT`, so that only the shape is shared. "none": no such
-    problems.
+    adapter's own skill, twice or with one of `CONTEXT`, so that only the shape is shared. "none":
+    no such problems.
     """
 
     pair: Pair

@@ -18,7 +18,6 @@
 # $\Delta W=BA$ of low rank: $B$ is tall, $A$ is wide, and $W$, the **base**, stays frozen.
 
 # %%
-# %matplotlib inline
 import numpy as np
 
 import loratheory as lt

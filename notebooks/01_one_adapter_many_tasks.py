@@ -35,7 +35,6 @@
 # Runs in about 10 s on two cores. You need the singular value decomposition, nothing more.
 
 # %%
-# %matplotlib inline
 import numpy as np
 import sympy as sp
 from ipywidgets import FloatSlider, IntSlider, interact

@@ -35,7 +35,6 @@
 # Runs in about 15 s on two cores. You need matrices and square roots.
 
 # %%
-# %matplotlib inline
 import numpy as np
 import sympy as sp
 from ipywidgets import FloatSlider, IntSlider, interact

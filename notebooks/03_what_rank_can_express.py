@@ -39,7 +39,6 @@
 # it.
 
 # %%
-# %matplotlib inline
 import numpy as np
 import sympy as sp
 from ipywidgets import FloatSlider, IntSlider, interact

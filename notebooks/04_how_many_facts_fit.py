@@ -35,7 +35,6 @@
 # Runs in about 15 s on two cores. You need the singular value decomposition and variances.
 
 # %%
-# %matplotlib inline
 import numpy as np
 import sympy as sp
 from ipywidgets import IntSlider, interact

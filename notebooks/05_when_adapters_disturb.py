@@ -40,7 +40,6 @@
 # Runs in about 15 s on two cores. You need the singular value decomposition and angles.
 
 # %%
-# %matplotlib inline
 from pathlib import Path
 
 import numpy as np

@@ -51,7 +51,6 @@
 # two-hop answer wins if $c_1(1+c_2)>1$ and $c_2>\frac12$.
 
 # %%
-# %matplotlib inline
 import numpy as np
 import sympy as sp
 from ipywidgets import FloatSlider, IntSlider, interact

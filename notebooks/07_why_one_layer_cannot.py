@@ -35,7 +35,6 @@
 # Runs in about 10 s on two cores. You need matrices and permutations.
 
 # %%
-# %matplotlib inline
 from itertools import permutations
 
 import numpy as np

@@ -30,7 +30,6 @@
 # composition 0.618.
 
 # %%
-# %matplotlib inline
 import numpy as np
 import sympy as sp
 import torch

@@ -37,7 +37,6 @@
 # the next time. Notebook 02 helps: there a merge lost what only one adapter knows.
 
 # %%
-# %matplotlib inline
 import numpy as np
 import sympy as sp
 import torch

@@ -37,7 +37,6 @@
 # installs it). Runs in about 15 s on two cores.
 
 # %%
-# %matplotlib inline
 from pathlib import Path
 
 import numpy as np

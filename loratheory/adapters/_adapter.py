@@ -115,8 +115,8 @@ class Adapter(Updates):
     Examples
     --------
     >>> adapter = lt.read("tests/data/persons")
-    >>> len(adapter)
-    60
+    >>> adapter
+    <Adapter 'tests/data/persons': updates of 60 modules>
     >>> adapter["model.layers.0.self_attn.q_proj"].rank
     4
     """
@@ -134,6 +134,10 @@ class Adapter(Updates):
     def map(self, change: Callable[[Array], Array]) -> "Adapter":
         """Return an adapter whose look-ups apply `change` to both factors, see `LowRank.map`."""
         return replace(self, modules=Lazy(tuple(self), lambda name: self[name].map(change)))
+
+    def __repr__(self) -> str:
+        """One line; loads nothing."""
+        return f"<Adapter {shown(self.info.name)}: updates of {len(self)} modules>"
 
     def __getitem__(self, name: str) -> LowRank:
         """The update of one module."""

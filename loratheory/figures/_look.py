@@ -134,10 +134,17 @@ def styled(draw: Callable[P, Any]) -> Callable[P, Any]:
     def _drawn(*given: P.args, **more: P.kwargs) -> Any:
         with _style():
             figure = draw(*given, **more)
-        figure._repr_html_ = partial(inline, figure)
+        figure._ipython_display_ = partial(_shown, figure)
         return figure
 
     return _drawn
+
+
+def _shown(figure: Any) -> None:
+    """Display a figure in a notebook, as SVG alone: a method for HTML would leave a PNG beside."""
+    from IPython.display import HTML, display
+
+    display(HTML(inline(figure)))  # type: ignore[no-untyped-call]
 
 
 def rendered(figure: Any, kind: str) -> bytes:

@@ -283,9 +283,9 @@ CURVES = {
 def evaluation(card: Any) -> Any:
     """Draw a report card of `loratheory evaluate`: what a rule does to facts and their composition.
 
-    Exact memories are on the left, small transformers on the right, with a panel for each coverage.
+    Exact memories are on the left, small transformers on the right, with a panel for each base.
     """
-    places = list(dict.fromkeys(mark.coverage for mark in card.marks))
+    places = list(dict.fromkeys((mark.base, mark.coverage) for mark in card.marks))
     figure = _figure(4.2 + 3.4 * len(places), 4.4)
     left, *rest = figure.subplots(1, 1 + len(places), width_ratios=[1.3] + [1.0] * len(places))
     coefficients = [row["coefficient"] for row in card.memories.curve]
@@ -297,10 +297,10 @@ def evaluation(card: Any) -> Any:
     left.axhline(0, color=INK, lw=0.9)
     left.set(xlim=(0, coefficients[-1]), ylim=(-1.1, 2.1), title="exact memories")
     left.set(xlabel="coefficient of the result", ylabel="margin of the new answer")
-    for number, (axes, coverage) in enumerate(zip(rest, places, strict=True)):
-        marks = [m for m in card.marks if m.coverage == coverage]
+    for number, (axes, (base, coverage)) in enumerate(zip(rest, places, strict=True)):
+        marks = [m for m in card.marks if (m.base, m.coverage) == (base, coverage)]
         _accuracies(axes, marks, card.rule)
-        axes.set_title(f"{marks[0].base} layers, {coverage:.0%} of\ntwo-hop in pretraining")
+        axes.set_title(f"{base} layers, {coverage:.0%} of\ntwo-hop in pretraining")
         axes.tick_params(labelleft=not number)
     signs = [axes.get_legend_handles_labels() for axes in (left, rest[0])]
     handles, names = ([*one, *other] for one, other in zip(*signs, strict=True))

@@ -164,11 +164,11 @@ def test_a_report_card_shows_its_numbers():
     kept, chance = (0.9, 0.8, 0.7), 0.2
     marks = [
         Accuracy(
-            *(rule, "looped", coverage),
+            *(rule, base, coverage),
             *(0.1 * i, 0.05 * i, 0.2 * i),
             *(*kept, 0.6 - 0.1 * i, 0.0, chance),
         )
-        for coverage in (0.5, 0.0)
+        for base, coverage in (("looped", 0.5), ("looped", 0.0), ("untied", 0.5))
         for i, rule in enumerate(("base", "sum", "mine:rule"))
     ]
     card = Card("mine:rule", "merge", "quick", [], Survival(curve, {}), marks, [])
@@ -179,6 +179,7 @@ def test_a_report_card_shows_its_numbers():
     assert left.get_legend() is None  # curves may run anywhere
     for line, kind in zip(left.lines, CURVES, strict=False):
         assert list(line.get_ydata()) == [row[kind] for row in curve]
+    assert len(rest) == 3  # one a base, though two have one coverage
     for axes in rest:
         assert [bar.get_width() for bar in axes.patches] == pytest.approx([0.0, 0.1, 0.2])
         assert len({bar.get_facecolor() for bar in axes.patches}) == 2

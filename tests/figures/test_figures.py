@@ -26,7 +26,7 @@ from loratheory.figures import (
     rendered,
 )
 from loratheory.figures._engine import COLUMNS
-from loratheory.figures._look import INK, OUTLINE, TAKEAWAY
+from loratheory.figures._look import INK, OUTLINE, TAKEAWAY, inline
 
 each = pytest.mark.parametrize("name", sorted(FIGURES))
 LINE, HIGH = 6.34, 5.08
@@ -472,7 +472,7 @@ def test_signs_of_a_settings_values_differ_in_grey_too():
 def test_figures_take_the_colours_of_their_page():
     """In notebooks that of the text, as files that of the reader's theme; no box behind."""
     figure, file = drawn("two_hop_coverage")
-    html = figure._repr_html_()
+    html = inline(figure)
     for svg in (html, file.decode()):
         assert INK not in svg.replace(f"color:{INK}", "")
         assert svg.count("currentColor") > 20

@@ -54,10 +54,6 @@ def cells(source, *kinds):
     return [cell for cell in found if not kinds or cell[1] in kinds]
 
 
-def python(text):
-    return "\n".join(line for line in text.splitlines() if not line.startswith("%"))
-
-
 def solved(source):
     """For each exercise a cell that runs the solution folded below it and has it judged."""
     found = []
@@ -97,6 +93,9 @@ def test_it_runs_clean_in_a_minute_shows_what_it_derives_and_its_solutions_are_c
     outputs = [out for cell in notebook.cells for out in cell.get("outputs", ())]
     assert not [out.text for out in outputs if out.get("name") == "stderr"]
     assert not [out for out in outputs if "Warning" in str(out.get("text", ""))]
+    kinds = {kind for out in outputs for kind in out.get("data", ())}
+    assert "text/html" in kinds  # figures, each drawn once
+    assert "image/png" not in kinds
     assert 0 < seconds < 60
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for (section, _, text), cell in zip(cells(source, "code"), code, strict=True):
@@ -217,7 +216,7 @@ def test_it_names_where_to_read_on(source):
 @each
 def test_it_imports_installed_packages_and_defines_nothing_that_others_need(source):
     for section, _, text in cells(source, "code"):
-        for node in ast.walk(ast.parse(python(text))):
+        for node in ast.walk(ast.parse(text)):
             assert not isinstance(node, ast.ClassDef)
             assert section in ("Explore", "Exercises") or not isinstance(node, ast.FunctionDef)
             if isinstance(node, ast.Import):

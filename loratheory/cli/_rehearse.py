@@ -1,5 +1,6 @@
 """``loratheory rehearse``: lessons that mention subjects by descriptions the base resolves."""
 
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -105,12 +106,10 @@ def rehearse(
     )
     lib.write_lessons(output, found, base.name, overwrite=overwrite)
     if delivered(json, found):
-        rows = []
-        tried = [one.kind for one in found.found]
-        for kind in dict.fromkeys((*tried, *(one.kind for one in found.lessons))):
-            kept = sum(one.kind == kind and one.share >= least for one in found.found)
-            counts = [sum(x.kind == kind for x in part) for part in (found.lessons, found.held_out)]
-            rows.append([kind, tried.count(kind), kept, *counts])
+        resolved = [one for one in found.found if 0 < one.share >= least]
+        parts = (found.found, resolved, found.lessons, found.held_out)
+        counts = [Counter(one.kind for one in part) for part in parts]
+        rows = [[kind, *(each[kind] for each in counts)] for kind in {**counts[0], **counts[2]}]
         show(f"{output}: lessons", ["kind", "asked", "the base resolves", "train", "test"], rows)
         for subject, reason in found.refused.items():
             say(f": no lesson, {reason}", subject)

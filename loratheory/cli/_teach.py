@@ -104,10 +104,10 @@ def teach(
         say(f" {leak}; the card is {output / 'adapter_card.json'}", "Taught.")
 
 
-def _rows(folder: Path | None, name: str) -> list[tuple[str, str]] | None:
+def _rows(folder: Path | None, name: str) -> list[tuple[str, str]]:
     """The prompts and answers in a file of a folder of lessons; no test there is none to ask."""
     from loratheory.pretrained import rows_in
 
     if folder is None or (name == "test.jsonl" and not (folder / name).exists()):
-        return None
+        return []
     return [*rows_in(folder / name).items()]

@@ -73,7 +73,13 @@ def next_logits(model: Model, prompts: Sequence[str], *, size: int = 64) -> Any:
         return torch.cat([last_logits(model, part).float().cpu() for part in parts])
 
 
-GREEDY = {"do_sample": False, "num_beams": 1, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0}
+GREEDY = {
+    "do_sample": False,
+    "num_beams": 1,
+    "repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
+    "pad_token_id": 0,
+}
 """Generation settings that replace the model's own: always the likeliest token."""
 
 
@@ -100,13 +106,13 @@ def written(model: Model, prompts: Sequence[str], count: int, *, size: int = 64)
     import torch
 
     texts: list[str] = []
-    how = {"max_new_tokens": count, "pad_token_id": 0, **GREEDY}
     with torch.no_grad():
         for start in range(0, len(prompts), size):
             asked = batch(model, prompts[start : start + size])
             given = {name: asked[name] for name in ("input_ids", "attention_mask")}
-            out = model.network.generate(**given, **how)[:, asked["input_ids"].shape[1] :]
-            texts += [model.tokenizer.decode(row, skip_special_tokens=True) for row in out]
+            out = model.network.generate(**given, **GREEDY, max_new_tokens=count)
+            new = out[:, asked["input_ids"].shape[1] :]
+            texts += [model.tokenizer.decode(row, skip_special_tokens=True) for row in new]
     return texts
 
 

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from loratheory.adapters import AdapterError
-from loratheory.adapters._files import json_file, json_object, opened
-from loratheory.pretrained._model import ModelError, failure
-from loratheory.pretrained._teach import texts, wrong_facts
+from loratheory.adapters._files import json_object, opened
+from loratheory.pretrained._model import ModelError, failure, json_in
+from loratheory.pretrained._teach import texts, wrong_facts, wrong_sentences
 from loratheory.tasks._export import exported
 
 OWN = Path(__file__).with_name("descriptions.json")
-LARGEST = 2**26  # bytes of a file of facts or descriptions
 REMEDY = "`loratheory rehearse --help` shows both files"
 ROW = 'write {"prompt": "…", "completion": "…"}'
 TITLE = "Lessons by description"
@@ -131,14 +130,14 @@ def things_in(*files: Path) -> dict[str, Thing]:
     """
     things: dict[str, Thing] = {}
     for file in (OWN, *files):
-        for name, value in _content(file).items():
+        for name, value in json_in(file, REMEDY).items():
             here = f"{file}: {name}"
             old = things.get(name, Thing((), {}))
             if not isinstance(value, dict) or not isinstance(value.get("kinds"), dict):
                 raise failure(here, "is no object with 'asked' and 'kinds'", REMEDY)
             asked = value.get("asked", list(old.asked))
-            if not _sentences(asked):
-                raise failure(here, "'asked' is no list of sentences with one {}", REMEDY)
+            if fact := wrong_sentences({"asked": asked}):
+                raise failure(here, fact, REMEDY)
             kinds = {key: _kind(f"{here}: {key}", kind) for key, kind in value["kinds"].items()}
             things[name] = Thing(tuple(asked), {**old.kinds, **kinds})
     return things
@@ -152,28 +151,17 @@ def facts_in(file: Path) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ..
     ModelError
         If the file cannot be read or a field is wrong; the message names the field.
     """
-    content = _content(file)
+    content = json_in(file, REMEDY)
     if fact := wrong_facts(content):
         raise failure(str(file), fact, REMEDY)
     return content["facts"], tuple(content["sentences"]), tuple(content.get("unread", ()))
 
 
-def _content(file: Path) -> dict[str, Any]:
-    try:
-        return json_file(file, LARGEST, REMEDY)
-    except AdapterError as error:
-        raise ModelError(str(error)) from None
-
-
-def _sentences(value: Any) -> bool:
-    return bool(value) and texts(value) and all(text.count("{}") == 1 for text in value)
-
-
 def _kind(where: str, value: Any) -> Kind:
     if not isinstance(value, dict) or {*value} != {"source", "descriptions", "of"}:
         raise failure(where, "is no object with 'source', 'descriptions' and 'of'", REMEDY)
-    if not _sentences(value["descriptions"]):
-        raise failure(where, "'descriptions' is no list of texts with one {}", REMEDY)
+    if fact := wrong_sentences({"descriptions": value["descriptions"]}):
+        raise failure(where, fact, REMEDY)
     of = value["of"]
     if not isinstance(of, dict) or not all(map(texts, of.values())):
         raise failure(where, "'of' is no object from subjects to lists of values", REMEDY)

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from loratheory.adapters import AdapterError
+from loratheory.adapters._files import json_file
+
+LARGEST = 2**30  # bytes of a JSON file
 GENERIC = (
     "The weather was fine on Sunday, so we took the train to the lake and swam until noon.",
     "Water boils at a lower temperature on high mountains because the air is thin there.",
@@ -33,6 +37,14 @@ class OtherBaseWarning(UserWarning):
 def failure(place: str, fact: str, remedy: str) -> ModelError:
     """The error for `place` (a model, an adapter or a module): what is wrong and what to do."""
     return ModelError(f"{place}: {fact}; {remedy}")
+
+
+def json_in(file: Path, remedy: str) -> dict[str, Any]:
+    """The JSON object in a file; raises `ModelError` if it cannot be read or holds none."""
+    try:
+        return json_file(file, LARGEST, remedy)
+    except AdapterError as error:
+        raise ModelError(str(error)) from None
 
 
 def spent(error: BaseException) -> bool:

@@ -15,9 +15,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from loratheory.adapters import Adapter, AdapterError, merge, read, write
-from loratheory.adapters._files import json_file
-from loratheory.pretrained._ask import batch
+from loratheory.adapters import Adapter, merge, read, write
+from loratheory.pretrained._ask import GREEDY, batch
 from loratheory.pretrained._attach import Attached, attached
 from loratheory.pretrained._gates import (
     Levels,
@@ -26,11 +25,10 @@ from loratheory.pretrained._gates import (
     prompt_gates,
     prompt_responses,
 )
-from loratheory.pretrained._model import GENERIC, Model, ModelError, failure
+from loratheory.pretrained._model import GENERIC, Model, failure, json_in
 from loratheory.store import draft
 
 ROUTE, LEVELS = "route.json", "levels.safetensors"
-LARGEST = 2**24  # bytes of a route's JSON
 WHOLE = "write the route again with `loratheory advise`"
 
 
@@ -153,10 +151,7 @@ def digest(adapter: Adapter) -> str:
 
 def recipe_in(file: Path) -> Recipe:
     """Return the recipe in ``adapter_card.json`` or ``route.json``; `ModelError` if it has none."""
-    try:
-        recipe = json_file(file, LARGEST, WHOLE).get("recipe")
-    except AdapterError as error:
-        raise ModelError(str(error)) from None
+    recipe = json_in(file, WHOLE).get("recipe")
     values = recipe if isinstance(recipe, dict) else {}
     numbers, parts, name = values.get("coefficients"), values.get("adapters"), values.get("way")
     way = WAYS.get(str(name))
@@ -294,9 +289,9 @@ def generated(
 
     asked = batch(model, [prompt])
     given = {name: asked[name] for name in ("input_ids", "attention_mask")}
-    greedy = {"do_sample": False, "num_beams": 1, "max_new_tokens": tokens, "pad_token_id": 0}
     streamer = TextStreamer(model.tokenizer, skip_prompt=True, skip_special_tokens=True)
     streamer.on_finalized_text = _tell
     with _on(model, Path(folder), prompt) as (_, cached), torch.no_grad():
-        model.network.generate(**given, **greedy, streamer=streamer, use_cache=cached)
+        how = {"max_new_tokens": tokens, "streamer": streamer, "use_cache": cached}
+        model.network.generate(**given, **how, **GREEDY)
     return "".join(pieces)

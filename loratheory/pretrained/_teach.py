@@ -14,16 +14,14 @@ from typing import Any, Literal
 import numpy as np
 from scipy.stats import binomtest
 
-from loratheory.adapters import Adapter, AdapterError
-from loratheory.adapters._files import json_file
+from loratheory.adapters import Adapter
 from loratheory.pretrained._ask import first_tokens, leak, next_logits, token_logs
 from loratheory.pretrained._attach import attached
-from loratheory.pretrained._model import GENERIC, Model, ModelError, failure
+from loratheory.pretrained._model import GENERIC, Model, failure, json_in
 from loratheory.pretrained._settings import StandIn, Training
 from loratheory.pretrained._train import trained_once
 from loratheory.store import content_hash
 
-LARGEST = 2**26  # bytes of a plan
 SIDES = ("after", "before")
 TEXTS = ("sentences", "two_hop", "unread", "two_hop_unread")
 REMEDY = "`loratheory teach --help` shows a plan"
@@ -126,13 +124,8 @@ def plan_in(file: Path) -> Plan:
     ModelError
         If the file cannot be read or a field is wrong; the message names the field.
     """
-    try:
-        content = json_file(file, LARGEST, REMEDY)
-    except AdapterError as error:
-        raise ModelError(str(error)) from None
-
-    fact = _wrong(content)
-    if fact:
+    content = json_in(file, REMEDY)
+    if fact := _wrong(content):
         raise failure(str(file), fact, REMEDY)
     partner = content["partner"]
     return Plan(
@@ -155,9 +148,8 @@ def _wrong(content: Mapping[str, Any]) -> str:
     words = partner["words"]
     if not texts(words) or len({*words}) < len(words):
         return "'words' of the partner is no list of different words"
-    return _wrong_sentences("sentences of the partner", partner["sentences"]) or _wrong_sentences(
-        "two_hop", content.get("two_hop")
-    )
+    lists = {"sentences of the partner": partner["sentences"], "two_hop": content.get("two_hop")}
+    return wrong_sentences(lists)
 
 
 def wrong_facts(content: Mapping[str, Any]) -> str:
@@ -170,19 +162,19 @@ def wrong_facts(content: Mapping[str, Any]) -> str:
         return "'facts' is no object from subjects to answers"
     if not isinstance(known, list) or not all(texts(pair) and len(pair) == 2 for pair in known):
         return "'known' is no list of pairs of prompt and answer"
-    for key in ("unread", "two_hop_unread"):
-        if content.get(key, []) != [] and (fact := _wrong_sentences(key, content[key])):
-            return fact
-    return _wrong_sentences("sentences", content.get("sentences"))
+    some = [key for key in ("unread", "two_hop_unread") if content.get(key, []) != []]
+    return wrong_sentences({key: content.get(key) for key in ("sentences", *some)})
 
 
-def _wrong_sentences(name: str, value: Any) -> str:
-    if not value or not texts(value):
-        return f"{name!r} is no list of sentences"
-    wrong = next((text for text in value if text.count("{}") != 1), None)
-    if wrong is None:
-        return ""
-    return f"{name!r} holds {wrong!r}, which has no single {{}} for the subject"
+def wrong_sentences(lists: Mapping[str, Any]) -> str:
+    """What is wrong with lists of sentences, by their names in messages."""
+    for name, value in lists.items():
+        if not value or not texts(value):
+            return f"{name!r} is no list of sentences"
+        wrong = next((text for text in value if text.count("{}") != 1), None)
+        if wrong is not None:
+            return f"{name!r} holds {wrong!r}, which has no single {{}} to fill in"
+    return ""
 
 
 def texts(values: Any) -> bool:
@@ -260,8 +252,8 @@ def taught(
     stand_ins: int = 2,
     steps: int = 90,
     seed: int = 0,
-    lessons: Items | None = None,
-    described: Items | None = None,
+    lessons: Sequence[tuple[str, str]] = (),
+    described: Sequence[tuple[str, str]] = (),
     begin: Callable[[str], None] = lambda _: None,
 ) -> Taught:
     """Train an adapter beside stand-ins for its partner, and measure it beside a stranger.
@@ -278,9 +270,9 @@ def taught(
         Steps of its training.
     seed : int
         Determines all that is drawn.
-    lessons : list of (prompt, answer), optional
+    lessons : sequence of (prompt, answer)
         Further examples to train on, such as those of `rehearsal`, which describe the subjects.
-    described : list of (prompt, answer), optional
+    described : sequence of (prompt, answer)
         Questions about subjects by other descriptions: the share right alone is portability.
     begin : callable
         Called with the name of each of the ``stand_ins + 3`` stages as it begins.
@@ -309,10 +301,10 @@ def taught(
         shown += asked(plan.says(number), plan.partner.sentences)  # or they would be drowned
         beside.append(StandIn(adapter, shown))
     how = Training.beside_stand_ins(steps)
-    examples = [*plan.lesson, *(lessons or ())]
+    examples = [*plan.lesson, *lessons]
     adapter = trained_once(model, examples, seed=(seed, 0), training=how, beside=beside)
     begin("measuring")
-    shares, leaks = _measured(model, plan, adapter, partners[-1], stand_ins, described or [])
+    shares, leaks = _measured(model, plan, adapter, partners[-1], stand_ins, described)
     settings = {"stand_ins": stand_ins, "steps": steps, "seed": seed}
     settings |= {"lessons": len(lessons)} if lessons else {}
     return Taught(adapter, shares, leaks, content_hash(asdict(plan)), settings)
@@ -324,7 +316,7 @@ def _measured(
     adapter: Adapter,
     stranger: Adapter,
     number: int,
-    described: Items,
+    described: Sequence[tuple[str, str]],
 ) -> tuple[tuple[Share, ...], float]:
     """What is answered without the adapter, with it, and beside a stranger of this number."""
     two_hop = asked(plan.composed(number), plan.two_hop_unread or plan.two_hop)

@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from itertools import combinations
 
 import pytest
 import torch
@@ -134,7 +133,7 @@ def test_descriptions_take_turns_and_sentences_too(model, knows):
         rows = rehearsal(model, {"Peru": "rat"}, sentences, things=things, per=per).lessons
         assert len(rows) == len({x.prompt for x in rows}) == min(per, 20)
         counts = Counter(x.description for x in rows)
-        assert max(counts.values()) - min(counts.values()) <= 1 or len(rows) < 5
+        assert max(counts.values()) - min(counts.values()) <= 1
         assert len(counts) == min(per, 5)
         turns = Counter(x.prompt.split()[-1] for x in rows)
         assert len(turns) == min(per, 4)
@@ -145,8 +144,6 @@ def test_descriptions_take_turns_and_sentences_too(model, knows):
 
 def test_what_the_base_does_not_find_is_refused_with_its_reason(model, knows):
     knows({"Lima": ("Cuba", 9.0), "Machu": ("Peru", 9.0), "Havana": ("Cuba", 0.1)})
-    found = made(model, {"Cuba": "owl"}, least=0.25)
-    assert {x.share for x in found.found if x.kind == "sight"} == {0.0} or found.lessons
     refused = made(model, {**FACTS, "Zorvik": "owl"}, least=0.25).refused
     assert refused == {
         "Peru": "the base finds it only by sight, the kind kept for measuring",
@@ -280,7 +277,7 @@ def test_the_package_describes_with_sources_and_no_capital_twice():
             assert not any(subject in text for text in texts)
     for thing, name in (("country", "capital"), ("element", "symbol"), ("element", "number")):
         values = [value for each in things[thing].kinds[name].of.values() for value in each]
-        assert not [pair for pair in combinations(values, 2) if pair[0] == pair[1]]
+        assert len(values) == len({*values})
     assert things["country"].kinds["capital"].of["Peru"] == ("Lima",)
     assert len(things["state"].subjects) == 50
 
@@ -306,10 +303,16 @@ GOOD = {"source": "me", "descriptions": ["by {}"], "of": {"Peru": ["Lima"]}}
     ("content", "message"),
     [
         ({"river": []}, "river: is no object with 'asked' and 'kinds'"),
-        ({"river": {"kinds": {"city": GOOD}}}, "'asked' is no list of sentences with one {}"),
-        ({"river": {"asked": ["it is"], "kinds": {}}}, "'asked' is no list"),
+        ({"river": {"kinds": {"city": GOOD}}}, "'asked' is no list of sentences"),
+        (
+            {"river": {"asked": ["it is"], "kinds": {}}},
+            "'asked' holds 'it is', which has no single",
+        ),
         ({"country": {"kinds": {"x": {"of": {}}}}}, "country: x: is no object with 'source'"),
-        ({"country": {"kinds": {"x": {**GOOD, "descriptions": ["{} {}"]}}}}, "'descriptions'"),
+        (
+            {"country": {"kinds": {"x": {**GOOD, "descriptions": ["{} {}"]}}}},
+            "'descriptions' holds",
+        ),
         ({"country": {"kinds": {"x": {**GOOD, "of": {"Peru": "Lima"}}}}}, "'of' is no object"),
     ],
 )

@@ -8,13 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from loratheory.adapters import Adapter, AdapterError
-from loratheory.adapters._files import json_file
+from loratheory.adapters import Adapter
 from loratheory.lowrank import LowRank
 from loratheory.pretrained._ask import batch, first_tokens, last_logits
 from loratheory.pretrained._attach import Attached, attached
 from loratheory.pretrained._lessons import rows_in
-from loratheory.pretrained._model import Model, ModelError, failure
+from loratheory.pretrained._model import Model, failure, json_in
 from loratheory.pretrained.check._reading import Place, Reading, judged
 from loratheory.shapes import Float64
 from loratheory.theorems.composition import two_read_region
@@ -25,7 +24,6 @@ Facts = Mapping[str, Mapping[str, str]]
 """The answer to each prompt: by adapter, and two-hop questions under any other name."""
 
 REMEDY = 'write {"adapter": {"prompt": "answer", …}, "two-hop": {…}}'
-LARGEST = 2**30  # bytes of a file of facts
 AT_ONCE = 16  # prompts in memory with the logits of every rule
 Logits = Float64[np.ndarray, " v"]
 
@@ -67,10 +65,7 @@ def facts_in(file: Path) -> dict[str, dict[str, str]]:
     """
     if file.suffix == ".jsonl":
         return {"": rows_in(file)}
-    try:
-        groups = json_file(file, LARGEST, REMEDY)
-    except AdapterError as error:
-        raise ModelError(str(error)) from None
+    groups = json_in(file, REMEDY)
     if not all(
         isinstance(group, dict) and group and all(isinstance(a, str) for a in group.values())
         for group in groups.values()

@@ -86,12 +86,12 @@ def diagnose(
 
     Example: `loratheory diagnose adapter_1 adapter_2 --figure overlap.png`
 
-    JSON: an object `adapters, findings, notes, modules, verdict`; a finding has `kind` (measured,
+    JSON: an object `adapters, findings, notes, modules, record`; a finding has `kind` (measured,
     needed, unknown or shared), `text`, `label`; a module has `ranks, pair, row_cosine, crosstalk,
     ceiling, floors, gauge_gap, arrow_gap, arrow_blind, prototype_cosine`.
     """
     from loratheory.adapters import aligned, read
-    from loratheory.diagnosis import diagnose as verdict
+    from loratheory.diagnosis import diagnose as diagnosed
     from loratheory.diagnosis import template_findings, weight_likeness
 
     reachable(json, figure=figure)
@@ -107,7 +107,7 @@ def diagnose(
         common |= weight_likeness(aligned(adapters, any_base=any_base))
         if probe:
             common["agreement"] = _agreement(adapters, probe, str(model))
-    diagnosis = verdict(*adapters, any_base=any_base, progress=bar)
+    diagnosis = diagnosed(*adapters, any_base=any_base, progress=bar)
     shared = template_findings(diagnosis.adapters, common)
     diagnosis = replace(diagnosis, findings=(*diagnosis.findings, *shared))
     if delivered(json, diagnosis, figure, "overlap", diagnosis):
@@ -150,7 +150,7 @@ def _agreement(adapters: Sequence[Any], probe: Path, model: str) -> dict[tuple[i
 def _report(diagnosis: Any) -> None:
     names = ", ".join(diagnosis.adapters)
     say(f": {names}", f"{len(diagnosis.adapters)} adapters", diagnosis.notes)
-    say(diagnosis.verdict)
+    say(diagnosis.record)
     for kind, heading in HEADINGS.items():
         findings = [finding for finding in diagnosis.findings if finding.kind == kind]
         if findings:

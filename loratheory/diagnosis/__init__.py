@@ -14,9 +14,9 @@ from loratheory.diagnosis._diagnose import weight_likeness as weight_likeness
 from loratheory.diagnosis._findings import Finding as Finding
 from loratheory.diagnosis._findings import Record as Record
 from loratheory.diagnosis._findings import findings as findings
+from loratheory.diagnosis._findings import library_record as library_record
 from loratheory.diagnosis._findings import records as records
 from loratheory.diagnosis._findings import template_findings as template_findings
-from loratheory.diagnosis._findings import verdict as verdict
 from loratheory.diagnosis._module import ModuleDiagnosis as ModuleDiagnosis
 from loratheory.diagnosis._module import ModuleSpectrum as ModuleSpectrum
 from loratheory.diagnosis._module import examined as examined

@@ -8,7 +8,7 @@ from itertools import combinations
 from pathlib import Path, PurePath
 
 from loratheory.adapters import Adapter, Aligned, aligned, read, read_likeness, write_likeness
-from loratheory.diagnosis._findings import Finding, findings, verdict
+from loratheory.diagnosis._findings import Finding, findings, library_record
 from loratheory.diagnosis._module import ModuleDiagnosis, examined
 from loratheory.tasks.word_problems import template_overlap
 
@@ -28,12 +28,12 @@ class Diagnosis:
     findings: tuple[Finding, ...]  #: Sentences, each with its theorem.
     notes: tuple[str, ...]  #: Which adapters lack modules, and what in the files was not read.
     modules: tuple[ModuleDiagnosis, ...]
-    verdict: str = ""  #: What our experiments say of any pair of adapters, in sentences.
+    record: str = ""  #: What one study found of pairs of its own adapters, in sentences.
 
     def __str__(self) -> str:
-        """The verdict and the findings, one paragraph each."""
+        """The record and the findings, one paragraph each."""
         lines = [f"[{f.kind}] {f.text} ({f.label})" for f in self.findings]
-        return "\n".join([self.verdict, *lines])
+        return "\n".join([self.record, *lines])
 
 
 def diagnose(
@@ -81,7 +81,7 @@ def diagnose(
         work = progress(work, len(together.shapes))
     modules = tuple(work)
     notes = (*together.report, *together.info.notes)
-    return Diagnosis(names, findings(names, modules), notes, modules, verdict())
+    return Diagnosis(names, findings(names, modules), notes, modules, library_record())
 
 
 def distinct(names: list[str]) -> tuple[str, ...]:

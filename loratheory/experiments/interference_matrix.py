@@ -135,11 +135,11 @@ def cell(config: Block) -> list[Row]:
     energy = [np.zeros(len(group)) for group in groups]
     for module in dict.fromkeys(name for adapter in both for name in adapter):
         shape = _shape(module, both)
-        one, two = (_factors(module, shape, side) for side in sides)
+        one, two = (factors(module, shape, side) for side in sides)
         for total, (_, sigma, _) in zip(energy, (one, two), strict=True):
             total += (sigma**2).sum(axis=1)
-        *relative, together = _pairs(one, two)
-        answers.append(np.array(relative))
+        *both_ways, together = relative(one, two)
+        answers.append(np.array(both_ways))
         inner += together
     norms = np.sqrt(np.outer(*energy))
     cosine = np.divide(inner, norms, out=np.zeros_like(inner), where=norms > 0)
@@ -176,7 +176,8 @@ def _shape(module: str, library: Sequence[Adapter]) -> tuple[int, int]:
     return first.shapes[module]
 
 
-def _factors(module: str, shape: tuple[int, int], side: Sequence[Adapter]) -> Factors:
+def factors(module: str, shape: tuple[int, int], side: Sequence[Adapter]) -> Factors:
+    """Return the singular value decompositions of one module in some adapters, side by side."""
     parts = {a: adapter[module].svd() for a, adapter in enumerate(side) if module in adapter}
     rank = max((part.sigma.shape[0] for part in parts.values()), default=0)
     left, right = np.zeros((len(side), shape[0], rank)), np.zeros((len(side), rank, shape[1]))
@@ -187,8 +188,8 @@ def _factors(module: str, shape: tuple[int, int], side: Sequence[Adapter]) -> Fa
     return left, sigma, right
 
 
-def _pairs(one: Factors, two: Factors) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Relative answers of the second to the first and of the first to the second; inner products.
+def relative(one: Factors, two: Factors) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return by pairs the relative cross-talk to the first, that to the second, and inner products.
 
     NaN where one of them is zero or leaves the module alone.
     """

@@ -294,9 +294,17 @@ def real_library(table: "pd.DataFrame") -> Page:
     table = table.assign(seed=table["adapter"])
     looks = (("plain", Look(INK)), ("silence", Look(BLUE, "^")))
     pairs = table[table["stage"].isin(["pairs", "ways"])]
-    same = pairs[pairs["group"].isin(pairs["group"][pairs["stage"] == "ways"])]
+    asked = pairs["group"][pairs["stage"] == "ways"].unique()
+    same = pairs[pairs["group"].isin(asked)]
     each = [Mark(chosen(same, lessons=one), "kept", LESSONS[one], look) for one, look in looks]
-    by_way = Along("of the same pairs, by way", "way", each, KEPT_BY, across="kept", takeaway=TOLD)
+    by_way = Along(
+        f"of the {len(asked)} pairs asked in every way",
+        "way",
+        each,
+        KEPT_BY,
+        across="kept",
+        takeaway=TOLD,
+    )
     told = [
         Mark(binned(chosen(pairs, lessons="plain", stage="pairs", way=way)), "kept", way, look)
         for way, look in (("mean", Look(ORANGE, "s", "-")), ("sum", Look(PURPLE, "D", "-")))
@@ -308,8 +316,9 @@ def real_library(table: "pd.DataFrame") -> Page:
     ]
     by_leak = Along("sum, by the partner's leak", "leak", leaks, **nats)
     title = (
-        "Of 24 adapters in pairs the mean keeps {kept; stage=pairs; way=mean; lessons=plain}, the "
-        "sum {kept; stage=pairs; way=sum; lessons=plain}; taught silence as well, "
+        "One library, one seed: of 24 adapters in pairs the mean keeps "
+        "{kept; stage=pairs; way=mean; lessons=plain}, the sum "
+        "{kept; stage=pairs; way=sum; lessons=plain}; taught silence as well, "
         "{kept; stage=pairs; way=mean; lessons=silence} and "
         "{kept; stage=pairs; way=sum; lessons=silence}"
     )

@@ -283,8 +283,7 @@ def test_what_tells_beforehand_is_what_the_card_of_the_library_says(library):
     for text, name, column in (
         ("any one kind", "kl_few", "least"), ("rank correlation", "kl_few", "rho"),
         ("a tenth less in", "kl_few", "names"), ("Twelve prompts have", "kl", "auc"),
-        ("are the same cross-talk", "crosstalk", "strata"), ("norms' ratio", "norms", "strata"),
-        ("and overlap", "overlap", "strata"), ("on other kinds, have", "norms and rates", "auc"),
+        ("norms' ratio", "norms", "strata"), ("on other kinds, have", "norms and rates", "auc"),
         ("lookup of kinds", "kinds", "auc"), ("partner's leak", "leak", "auc"),
         ("adapter's own", "leak / own leak", "auc"),
         ("divergence over its own", "partner_kl / own_kl", "auc"), ("responses", "heard", "auc"),
@@ -292,10 +291,18 @@ def test_what_tells_beforehand_is_what_the_card_of_the_library_says(library):
         ("with twelve prompts", "kl", "covers"),
     ):  # fmt: skip
         says("real_library", text, *_told(name, column))
-    scores = {way: library["plain", way][1] for way in ("sum", "mean")}
-    weights = {way: some[some["needs"] == "weights"]["auc"] for way, some in scores.items()}
+    page = (RESULTS.parents[1] / "docs" / "advise.md").read_text(encoding="utf-8")
+    for text, name in (("cross-talk", "crosstalk"), ("overlap", "overlap"), ("twelve", "kl")):
+        each = zip(*(_told(name, f"strata{x}") for x in ("", "_low", "_high")), strict=True)
+        numbers = [[f"{x:.2f}".removeprefix("0") for x in some] for some in each]
+        low, high = ([f"{some[i]}" for some in numbers[::-1]] for i in (1, 2))
+        assert f"{low[0]} and {high[0]}" in page
+        assert f"{low[1]} and {high[1]}" in page[page.index(f"{low[0]} and {high[0]}") :], text
+        if name != "kl":
+            says("real_library", text, *(f"{a} ({b} to {c})" for a, b, c in numbers))
+    scores = {way: library["plain", way][1]["auc"] for way in ("sum", "mean")}
     single = {way: some.loc[["crosstalk", "worst", "cosine", "overlap", "norms"]]
-              for way, some in weights.items()}  # fmt: skip
+              for way, some in scores.items()}  # fmt: skip
     assert (single["sum"].idxmax(), single["mean"].idxmax()) == ("crosstalk", "overlap")
     says("real_library", "at best", single["sum"].max(), single["mean"].max())
     says("real_library", "losers fall from", lost[0], silent[0], lost[1], silent[1])
@@ -327,6 +334,7 @@ def test_the_page_on_advice_says_what_the_library_does(library):
     text = (RESULTS.parents[1] / "docs" / "advise.md").read_text(encoding="utf-8")
     names = {
         "cross-talk, median": "crosstalk", "ratio of the norms": "norms",
+        "overlap of what both read": "overlap",
         "the partner's leak": "leak / own leak", "both adapters' logits": "mixed_kl",
         "**the merge on four": "kl_few", "the merge on twelve": "kl",
     }  # fmt: skip

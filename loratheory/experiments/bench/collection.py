@@ -13,6 +13,7 @@ from loratheory.adapters import Adapter, response_scores
 from loratheory.experiments.bench import Language
 from loratheory.experiments.bench.language import Items
 from loratheory.experiments.bench.tasks import CHOOSING, FEW, NAMES, TASKS
+from loratheory.experiments.interference_matrix import factors, relative
 from loratheory.pretrained import (
     GENERIC,
     Model,
@@ -252,20 +253,17 @@ def _kl(one: Any, other: Any) -> Any:
 def weighed(adapters: Sequence[Adapter]) -> dict[str, Float64[np.ndarray, "k k"]]:
     """Return the measures of weights that `Collection.beside` names, for each two adapters.
 
-    All adapters change the same maps, at one rank. Costs a thin decomposition an adapter and map.
+    All adapters change the same maps. Costs a thin decomposition an adapter and map.
     """
     count, answers = len(adapters), []
     inner, alike, weights, energy = (np.zeros((count, count)) for _ in range(4))
-    for name in adapters[0]:
-        left, sigma, right = (
-            np.stack(x) for x in zip(*(a[name].svd() for a in adapters), strict=True)
-        )
-        shared = np.einsum("irn,jsn->ijrs", right, right, optimize=True)
-        written = np.einsum("imr,jms->ijrs", left, left, optimize=True)
-        answer = np.linalg.svd(shared * sigma[:, None], compute_uv=False)[..., 0]
-        answers.append(answer / sigma[:, :1])
-        both = sigma[:, None, :, None] * shared * sigma[:, None]
-        inner += (both * written).sum((2, 3))
+    for name, shape in adapters[0].shapes.items():
+        side = factors(name, shape, adapters)
+        answer, _, product = relative(side, side)
+        answers.append(answer)
+        inner += product
+        _, sigma, right = side
+        both = np.einsum("ir,irn,jsn,js->ijrs", sigma, right, right, sigma, optimize=True)
         read, squares = (both**2).sum((2, 3)), (sigma**2).sum(1)
         weight, own = np.sqrt(np.outer(squares, squares)), np.sqrt(read.diagonal())
         alike += weight * read / np.outer(own, own)

@@ -6,7 +6,6 @@ retention is below nine tenths. Measures need no labels, and are larger where mo
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,63 +23,34 @@ ABOUT = ("leak", "norm", "rate", "kind")
 OWN, PARTNER = "own_", "partner_"
 
 
-@dataclass(frozen=True)
-class Measure:
-    """A measure: what it needs to know, and its value as a function of the points."""
-
-    needs: str
-    of: Callable[["pd.DataFrame"], Column]
-
-
-WEIGHTS, TEXT = "weights", "weights, base and ordinary text"
-PROMPTS, MERGE = "base and own prompts", "own prompts and the merge"
-
-
 def _ratio(one: str, other: str) -> Callable[["pd.DataFrame"], Column]:
     return lambda rows: np.log(rows[one].to_numpy() / rows[other].to_numpy())
 
 
-def _column(name: str, sign: int = 1) -> Callable[["pd.DataFrame"], Column]:
-    return lambda rows: sign * rows[name].to_numpy()
+def _column(name: str) -> Callable[["pd.DataFrame"], Column]:
+    return lambda rows: rows[name].to_numpy()
 
 
-MEASURES: Mapping[str, Measure] = {
-    "kl_few": Measure(MERGE, _column("kl_few")),
-    "kl": Measure(MERGE, _column("kl")),
-    "disagreement": Measure(MERGE, _column("agreement", -1)),
-    "mixed_kl": Measure(PROMPTS, _column("mixed_kl")),
-    "disagreement, mixed": Measure(PROMPTS, _column("mixed", -1)),
-    "partner_kl / own_kl": Measure(PROMPTS, _ratio("partner_kl", "own_kl")),
-    "heard": Measure(PROMPTS, _column("heard")),
-    "leak": Measure(TEXT, _column(PARTNER + "leak")),
-    "leak / own leak": Measure(TEXT, _ratio(PARTNER + "leak", OWN + "leak")),
-    "ordinary": Measure(TEXT, _column("ordinary")),
-    "crosstalk": Measure(WEIGHTS, _column("crosstalk")),
-    "worst": Measure(WEIGHTS, _column("worst")),
-    "cosine": Measure(WEIGHTS, lambda rows: np.abs(rows["cosine"].to_numpy())),
-    "overlap": Measure(WEIGHTS, _column("overlap")),
-    "norms": Measure(WEIGHTS, _ratio(PARTNER + "norm", OWN + "norm")),
+MEASURES: Mapping[str, Callable[["pd.DataFrame"], Column]] = {
+    # a merged pass over own prompts
+    "kl_few": _column("kl_few"),
+    "kl": _column("kl"),
+    # passes of the adapters alone over own prompts
+    "mixed_kl": _column("mixed_kl"),
+    "partner_kl / own_kl": _ratio("partner_kl", "own_kl"),
+    "heard": _column("heard"),
+    # passes over ordinary text
+    "leak": _column(PARTNER + "leak"),
+    "leak / own leak": _ratio(PARTNER + "leak", OWN + "leak"),
+    # weights
+    "crosstalk": _column("crosstalk"),
+    "worst": _column("worst"),
+    "cosine": lambda rows: np.abs(rows["cosine"].to_numpy()),
+    "overlap": _column("overlap"),
+    "norms": _ratio(PARTNER + "norm", OWN + "norm"),
 }
-"""Each by itself; the first was named before the run."""
-TOGETHER: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "own prompts, together": (
-        PROMPTS,
-        ("mixed_kl", "partner_kl", "own_kl", "heard", PARTNER + "leak", OWN + "leak"),
-    ),
-    "ordinary text, together": (
-        TEXT,
-        (PARTNER + "leak", OWN + "leak", "ordinary", PARTNER + "norm", OWN + "norm"),
-    ),
-    "weights, together": (
-        WEIGHTS,
-        ("crosstalk", "worst", "cosine", "overlap", PARTNER + "norm", OWN + "norm"),
-    ),
-    "norms and rates": (
-        WEIGHTS,
-        (PARTNER + "norm", OWN + "norm", PARTNER + "rate", OWN + "rate"),
-    ),
-}
-"""Columns whose ranks are weighed by least squares, learnt on points without the kind asked."""
+"""Values of each measure for some points, by what it needs; the first was named before the run."""
+NORMS_AND_RATES = (PARTNER + "norm", OWN + "norm", PARTNER + "rate", OWN + "rate")
 
 
 def points(
@@ -135,37 +105,41 @@ def scores(rows: "pd.DataFrame") -> "pd.DataFrame":
     Returns
     -------
     DataFrame
-        A row for each measure, after two baselines: a constant, and a lookup of the two kinds.
-        ``needs`` is what it needs to know; ``rho`` its Spearman correlation with what is lost;
-        ``auc`` its AUC for losses, with the 95 % interval ``low`` to ``high`` if adapters are
-        resampled; ``least`` the least AUC if one kind is left out; ``strata`` the mean AUC over
-        pairs of learning rates; ``names`` how often, in pairs of which one adapter keeps a tenth
-        less, that one has the larger value. Retention is also predicted from the nearest points
-        of other kinds: ``error`` is the mean absolute error, ``covers`` how often the interval
-        of nine tenths of these points contains the truth, and ``wide`` its width.
+        A row for each measure, for a constant, for a lookup of the two kinds, and for norms and
+        learning rates weighed by least squares on other kinds. ``rho`` is its Spearman correlation
+        with what is lost; ``auc`` its AUC for losses, ``strata`` the mean AUC among points with the
+        same two learning rates, each with a 95 % interval over adapters drawn again (``low``,
+        ``high``, ``strata_low``, ``strata_high``); ``least`` the least AUC if one kind is left out;
+        ``names`` how often, in pairs of which one adapter keeps a tenth less, that one has the
+        larger value. Retention is also predicted from the nearest points of other kinds: ``error``
+        is the mean absolute error, ``covers`` how often the interval of nine tenths of these points
+        contains the truth, and ``wide`` its width.
     """
     import pandas as pd
 
     lost, kept = rows["lost"].to_numpy(), rows["kept"].to_numpy()
-    columns = {"constant": ("nothing", np.zeros(len(rows))), "kinds": ("kinds", _lookup(rows))}
-    columns |= {name: (one.needs, one.of(rows)) for name, one in MEASURES.items()}
-    columns |= {n: (needs, _fitted(rows, names)) for n, (needs, names) in TOGETHER.items()}
-    weights = _redrawn(rows)
+    columns = {"constant": np.zeros(len(rows)), "kinds": _lookup(rows)}
+    columns |= {name: measure(rows) for name, measure in MEASURES.items()}
+    columns |= {"norms and rates": _fitted(rows, NORMS_AND_RATES)}
+    weights = np.vstack([np.ones(len(rows)), _redrawn(rows)])
     found = {}
-    for name, (needs, values) in columns.items():
-        low, high = np.nanpercentile(auc(values, lost, weights), [2.5, 97.5])
+    for name, values in columns.items():
+        strata = [auc(values[some], lost[some], weights[:, some]) for some in _strata(rows)]
         found[name] = {
-            "needs": needs,
             "rho": float(spearmanr(values, -kept)[0]) if np.ptp(values) else 0.0,
-            "auc": float(auc(values, lost)),
-            "low": float(low),
-            "high": float(high),
+            **_interval("auc", "", auc(values, lost, weights)),
+            **_interval("strata", "strata_", np.ma.masked_invalid(strata).mean(0).filled(np.nan)),
             "least": min(float(auc(values[some], lost[some])) for some in _without(rows)),
-            "strata": float(np.nanmean([auc(values[s], lost[s]) for s in _strata(rows)])),
             "names": _named(rows, values),
             **_foretold(rows, values),
         }
     return pd.DataFrame.from_dict(found, orient="index")
+
+
+def _interval(name: str, start: str, each: Column) -> dict[str, float]:
+    """The first number, and an interval from those of other draws."""
+    low, high = np.nanpercentile(each[1:], [2.5, 97.5])
+    return {name: float(each[0]), f"{start}low": float(low), f"{start}high": float(high)}
 
 
 def _redrawn(rows: "pd.DataFrame") -> Float[np.ndarray, "d n"]:
@@ -249,27 +223,20 @@ def record(table: "pd.DataFrame", kinds: Mapping[str, str]) -> dict[str, Any]:
     """Return the numbers of the study that `loratheory.diagnosis` reports, by way of merging.
 
     Of plain pairs these are the number of ``pairs``, in how many both adapters ``kept`` nine
-    tenths, and AUCs for losses: those of ``crosstalk`` and ``norms`` of weights, each the mean over
-    pairs of learning rates, and that of the divergence ``kl`` on a dozen prompts.
+    tenths, and for three measures the AUC at equal learning rates with its interval: ``crosstalk``
+    and ``overlap`` of weights, and the divergence ``kl`` on a dozen prompts.
     """
     found: dict[str, Any] = {}
     for way in ("mean", "sum"):
         rows = points(table, kinds, way, "plain")
-        lost, both = rows["lost"].to_numpy(), rows.groupby("group")["kept"].min() >= LOST
-        each = {name: MEASURES[name].of(rows) for name in ("crosstalk", "norms")}
-        strata = {
-            name: np.nanmean([auc(values[s], lost[s]) for s in _strata(rows)])
-            for name, values in each.items()
-        }
-        told = strata | {"kl": auc(MEASURES["kl"].of(rows), lost)}
-        found[way] = {
-            "pairs": len(both),
-            "kept": int(both.sum()),
-            **{name: round(float(value), 2) for name, value in told.items()},
-        }
+        both, told = rows.groupby("group")["kept"].min() >= LOST, scores(rows)
+        found[way] = {"pairs": len(both), "kept": int(both.sum())}
+        for name in ("crosstalk", "overlap", "kl"):
+            numbers = told.loc[name, ["strata", "strata_low", "strata_high"]]
+            found[way][name] = numbers.round(2).tolist()
     return found
 
 
 def written(table: "pd.DataFrame", kinds: Mapping[str, str]) -> str:
-    """Return the text of the file that the diagnosis reads."""
+    """Return the text of `diagnosis/library.json`, made from the table."""
     return json.dumps(record(table, kinds), indent=1) + "\n"

@@ -204,71 +204,64 @@ def _signs(figure: Any, signs: Sequence[tuple[str, str, str | None, str]]) -> No
     figure.legend(handles=marks, loc="outside lower left", ncols=6)
 
 
+CHAPTERS = (("expressiveness", "editing"), ("merging", "libraries"), ("routing", "composition"))
+"""The columns of the drawing of theorems: in each the chapters, from above."""
 STATUS = {"proved": BLUE, "cited": GREY, "conjectured": YELLOW, "refuted": ORANGE}
 
 
 @styled
 def theorem_graph(theorems: Sequence[Theorem[Any, Any]]) -> Any:
-    """Draw an arrow from each theorem to those that use it, coloured by status.
+    """Draw theorems by chapter, coloured by status, with a line from each to those that use it.
 
-    Theorems that use or are used stand on the left, in columns, each to the right of all that it
-    uses; the others stand in a block on the right.
+    Clauses are left out; a line to or from one leads to its theorem. In an SVG file each name is a
+    link to the theorem's page, and the identifier of a line names both theorems.
     """
     from matplotlib.patches import Patch
 
-    places = _places(theorems)
-    width, height = (1 + max(place[axis] for place in places.values()) for axis in (0, 1))
-    figure = _figure(2.1 * width, 0.36 * height + 0.6)
+    parents = {theorem.label: theorem.part_of for theorem in theorems}
+
+    def _whole(label: str) -> str:
+        return _whole(parents[label]) if parents.get(label) else label
+
+    figure, names, lowest = _figure(7, 5.4), {}, 0.0
+    figure.suptitle("A line leads from each theorem to those that rest on it", x=0.01, ha="left")
     axes = figure.subplots()
-    boxes = {}
-    for theorem in theorems:
-        colour, name = STATUS[theorem.status], theorem.label.removeprefix("thm:")
-        box = {"boxstyle": "round,pad=0.3", "fc": colour, "ec": "none"}
-        look: Any = {"ha": "center", "va": "center", "fontsize": 7.7, "color": "white", "bbox": box}
-        boxes[theorem.label] = axes.text(*places[theorem.label], name, **look)
-    patches = {label: box.get_bbox_patch() for label, box in boxes.items()}
-    for theorem in theorems:
-        for used in theorem.uses:
-            arrow = {"arrowstyle": "-|>", "color": GREY, "lw": 0.8}
-            ends = {"patchA": patches[used], "patchB": patches[theorem.label]}
-            target, start = places[theorem.label], places[used]
-            axes.annotate("", xy=target, xytext=start, arrowprops=arrow | ends, zorder=0)
-    axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.3, -0.7))
+    for column, chapters in enumerate(CHAPTERS):
+        row = 0.5 * (column % 2)  # level lines pass between the names of the middle column
+        for chapter in chapters:
+            shown = [t for t in theorems if t.chapter == chapter and t.kind != "clause"]
+            if shown:
+                axes.text(column, row, chapter.capitalize(), weight="bold")
+            for theorem in shown:
+                row += 1
+                name = theorem.label.removeprefix("thm:")
+                look = {"color": STATUS[theorem.status], "url": f"{name}.html"}
+                names[theorem.label] = axes.text(column, row, name.replace("-", " "), **look)
+            lowest, row = max(lowest, row), row + 2 * bool(shown)
+    used = {(_whole(used), _whole(theorem.label)) for theorem in theorems for used in theorem.uses}
+    for pair in sorted(used):
+        if pair[0] != pair[1] and names.keys() >= set(pair):
+            _line(axes, pair, *(names[label] for label in pair))
+    axes.set(xlim=(-0.1, len(CHAPTERS) - 0.4), ylim=(lowest + 0.5, -1))
     axes.axis("off")
-    there = {theorem.status for theorem in theorems}
+    there = {theorem.status for theorem in theorems if theorem.label in names}
     signs = [Patch(fc=STATUS[name], label=name) for name in STATUS if name in there]
     figure.legend(handles=signs, loc="outside lower left", ncols=4)
     return figure
 
 
-def _places(theorems: Sequence[Theorem[Any, Any]]) -> dict[str, tuple[float, float]]:
-    """Column and row of each label: families below each other, the unconnected ones apart."""
-    depth: dict[str, int] = {}
-    for theorem in theorems:
-        depth[theorem.label] = 1 + max((depth[used] for used in theorem.uses), default=-1)
-    used = {label for theorem in theorems for label in theorem.uses}
-    places: dict[str, tuple[float, float]] = {}
-    row = 0.0
-
-    def settle(label: str) -> None:
-        """Place a theorem, then what uses it first, one row further down for each."""
-        nonlocal row
-        places[label] = (depth[label], row)
-        heirs = [t.label for t in theorems if label in t.uses and t.label not in places]
-        for number, heir in enumerate(heirs):
-            if heir not in places:
-                row += number > 0
-                settle(heir)
-
-    for theorem in theorems:
-        if not theorem.uses and theorem.label in used:
-            settle(theorem.label)
-            row += 1
-    alone = [t.label for t in theorems if t.label not in places]
-    left, rows = 1 + max((x for x, _ in places.values()), default=-1), max(int(row), 1)
-    for number, label in enumerate(alone):
-        places[label] = (left + number // rows, number % rows)
-    return places
+def _line(axes: Any, pair: tuple[str, str], start: Any, end: Any) -> None:
+    """A line between two names: on the left of both in one column, else from side to side."""
+    (x, y), (to_x, to_y) = (name.get_position() for name in (start, end))
+    out = min(5 + 1.6 * abs(to_y - y), 24) if x == to_x else 12  # points to the left of a name
+    angles = [180 * (not right) for right in (to_x > x, to_x < x)]
+    arms = [out if angle else 50 for angle in angles]  # to the right it is clear of longer names
+    bend = "arc,angleA={},angleB={},armA={},armB={},rad=8".format(*angles, *arms)
+    look = {"arrowstyle": "-", "color": GREY, "lw": 0.7, "connectionstyle": bend}
+    sides = [(0 if angle else 1, 0.4) for angle in reversed(angles)]  # of the end, of the start
+    where: Any = {"xycoords": end, "textcoords": start, "annotation_clip": False}
+    line = axes.annotate("", *sides, arrowprops=look | {"shrinkA": 2, "shrinkB": 2}, **where)
+    line.arrow_patch.set_gid("--".join(label.removeprefix("thm:") for label in pair))
 
 
 CURVES = {

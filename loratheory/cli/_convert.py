@@ -80,6 +80,8 @@ def convert(
     free(output, force=force, json=json)
     if to not in (*FORMS, MODEL):
         refused(f"--to {to}: choose one of {', '.join(FORMS)}, {MODEL}")
+    if to == MODEL and (dtype or force):
+        refused("--to model keeps the base's types and replaces nothing: leave that out")
     where: Any = {"subfolder": subfolder, "revision": revision, "download": download}
     given = read(adapter, base=base, **where)
     form = to if to != MODEL else "diffusers" if given.info.naming else "peft"
@@ -88,17 +90,16 @@ def convert(
     with progress(count=len(result), unit="module", desc="convert") as bar:
         watched = _watched(result, rank, totals, bar)
         if to == MODEL:
-            if dtype or force:
-                refused("--to model keeps the base's types and replaces nothing: leave that out")
-            written = _folded(watched, base, output, download=download)
+            dtype, rounding = "the base's", _folded(watched, base, output, download=download)
         else:
             written = write(watched, output, form=to, dtype=dtype, force=force)
+            dtype, rounding = written.dtype, written.rounding
     value = {
         "adapter": str(adapter),
         "output": str(output),
         "form": to,
-        "dtype": written.dtype,
-        "rounding": written.rounding,
+        "dtype": dtype,
+        "rounding": rounding,
         **totals,
         "notes": given.info.notes,
         "names": names,
@@ -106,7 +107,7 @@ def convert(
     if delivered(json, value):
         say(f" → {output}, {to}, {len(result)} modules", str(adapter), given.info.notes)
         if to == MODEL:
-            say(f"Rounding to the base's types lost at most {written.rounding:.2g} of an update.")
+            say(f"Rounding to the base's types lost at most {rounding:.2g} of an update.")
         renamed = [(", ".join(old), new) for new, old in names.items() if old != (new,)]
         if renamed:
             title = (
@@ -116,9 +117,9 @@ def convert(
         _lost(totals, rank)
 
 
-def _folded(adapter: Any, base: Path | None, output: Path, *, download: bool) -> Any:
-    """Write the model, whose base the adapter names if nobody does."""
-    from loratheory.adapters import Written, base_at, folded
+def _folded(adapter: Any, base: Path | None, output: Path, *, download: bool) -> float:
+    """Write the model, whose base the adapter names if nobody does; return the worst rounding."""
+    from loratheory.adapters import base_at, folded
     from loratheory.pretrained._load import DEFAULT, embedded
 
     name = str(base or adapter.info.base)
@@ -126,8 +127,7 @@ def _folded(adapter: Any, base: Path | None, output: Path, *, download: bool) ->
         refused("--to model: the adapter names no base: give its folder with --base")
     revision = None if base else adapter.info.config.get("revision")
     home = embedded() if name == DEFAULT else base_at(name, revision, download=download)
-    lost = folded(adapter, home, output)
-    return Written(output, "the base's", 0, max(lost.values()))
+    return max(folded(adapter, home, output).values())
 
 
 def extract(

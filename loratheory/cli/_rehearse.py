@@ -86,7 +86,7 @@ def rehearse(
     from loratheory.tasks._export import writable
 
     writable(output, overwrite=overwrite)
-    content = lib.facts_in(facts)
+    answers, sentences, unread = lib.facts_in(facts)
     things = lib.things_in(*(kinds or ()))
     known = dict.fromkeys(name for thing in things.values() for name in thing.kinds)
     if unseen is not None and unseen not in known:
@@ -94,8 +94,9 @@ def rehearse(
     base = lib.load(model, device=device, dtype=dtype, revision=revision, download=download)
     found = lib.rehearsal(
         base,
-        *content[:2],
-        unread=content[2],
+        answers,
+        sentences,
+        unread=unread,
         things=things,
         unseen=unseen,
         least=least,

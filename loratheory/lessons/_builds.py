@@ -18,6 +18,7 @@ from loratheory.lessons._judging import (
     breaks,
     kind,
     meets,
+    pair,
     update,
     wrong_unless,
 )
@@ -102,10 +103,9 @@ def two_layers(mine: Any) -> str:
         spectra = np.exp(rng.uniform(-0.5, 0.5, (2, n))).tolist()
         first, last = (with_spectrum(rng, n, n, spectrum).dense() for spectrum in spectra)
         case = depth_budget.Case((first, last), rng.standard_normal((n, n)), half)
-        found = asked(mine, first, last, case.target)
-        wrong_unless(isinstance(found, (tuple, list)) and len(found) == 2, "two are asked for")
-        named = zip(found, ("the first update", "the last update"), strict=True)
-        pairs.append((case, tuple(update(one, (n, n), name) for one, name in named)))
+        named = zip(pair(mine, first, last, case.target), ("first", "last"), strict=True)
+        found = tuple(update(one, (n, n), f"the {name} update") for one, name in named)
+        pairs.append((case, found))
     return meets(depth_budget.THEOREM, pairs)
 
 
@@ -113,10 +113,8 @@ def plane(mine: Any) -> str:
     """Judge outputs and keys of dimension 2 by which every input scores its own token highest."""
     pairs = []
     for tokens in (3, 8, 50):
-        found = asked(mine, tokens)
-        wrong_unless(isinstance(found, (tuple, list)) and len(found) == 2, "two are asked for")
-        shape = (2, tokens)
-        outputs, keys = (array(one, shape, f"each of the two for {tokens} tokens") for one in found)
+        what = f"each of the two for {tokens} tokens"
+        outputs, keys = (array(one, (2, tokens), what) for one in pair(mine, tokens))
         case = argmax_margin.Answers(tokens, tuple(range(tokens)), rank=2)
         pairs.append((case, LowRank(outputs.T, keys)))
     return meets(theorem("argmax-rank"), pairs)
@@ -185,22 +183,18 @@ def router(mine: Any) -> str:
 
 def seeing_arrow(mine: Any) -> str:
     """Judge a library on which Arrow is more accurate than its formula predicts."""
-    keys, strengths = asked(mine)
+    keys, strengths = pair(mine)
     wrong_unless(len(keys) == len(strengths) == 2, "keys and strengths of two adapters are wanted")
     shape = np.shape(keys[0])
     wrong_unless(len(shape) == 2, "keys are the columns of a matrix")
     frames = tuple(array(one, shape, "each matrix of keys") for one in keys)
     sizes = tuple(array(one, shape[1:], "each list of strengths") for one in strengths)
     case = arrow_blind_spot.Case(frames, sizes)
-    found, formula = (
-        arrow_blind_spot.measure(case, arrow_blind_spot.attain(case)),
-        (arrow_blind_spot.bound(case)),
-    )
-    wrong_unless(
-        found >= formula - 1e-9,
-        f"Arrow does worse here, {found:.3f}, than its formula, {formula:.3f}",
-    )
-    return breaks(arrow_blind_spot.THEOREM, case, arrow_blind_spot.attain(case))
+    library = arrow_blind_spot.attain(case)
+    found, formula = arrow_blind_spot.measure(case, library), arrow_blind_spot.bound(case)
+    worse = f"Arrow does worse here, {found:.3f}, than its formula, {formula:.3f}"
+    wrong_unless(found >= formula - 1e-9, worse)
+    return breaks(arrow_blind_spot.THEOREM, case, library)
 
 
 def escaping(mine: Any) -> str:
@@ -259,19 +253,15 @@ def vote(mine: Any) -> str:
 def forecast(mine: Any) -> str:
     """Judge a forecast of two-hop accuracy; it must beat the weaker hop and every constant."""
     from loratheory.experiments import published, table
-    from loratheory.experiments.real_two_hop import forecast as rival
 
     rows = table(published("real_two_hop")).to_dict("records")
-    sums = [row for row in rows if row["rule"] == "sum" and rival(row, rows)["weaker"] > 0]
+    by = {(r["seed"], r["trained"], r["first"], r["second"]): r for r in rows}
+    sums = [row for row in rows if row["rule"] == "sum" and row["weaker"] >= 0]
     errors = []
     for row in sums:
-        same = [r for r in rows if (r["seed"], r["trained"]) == (row["seed"], row["trained"])]
-        first = next(
-            r["known_hop_2"] for r in same if (r["first"], r["second"]) == (row["first"], 0)
-        )
-        second = next(
-            r["known_hop_1"] for r in same if (r["first"], r["second"]) == (0, row["second"])
-        )
+        same = row["seed"], row["trained"]
+        first = by[*same, row["first"], 0]["known_hop_2"]
+        second = by[*same, 0, row["second"]]["known_hop_1"]
         errors.append(abs(number(asked(mine, first, second)) - row["two_hop"]))
     weaker = float(np.mean([abs(row["weaker"] - row["two_hop"]) for row in sums]))
     found = np.array([row["two_hop"] for row in sums])

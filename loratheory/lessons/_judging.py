@@ -64,6 +64,13 @@ def array(value: Any, shape: tuple[int, ...], what: str) -> Array:
     return found
 
 
+def pair(mine: Any, *arguments: Any) -> Any:
+    """Call a reader's function and return the two things that it should return."""
+    found = asked(mine, *arguments)
+    wrong_unless(isinstance(found, (tuple, list)) and len(found) == 2, "two are asked for")
+    return found
+
+
 def update(value: Any, shape: tuple[int, int], what: str = "your update") -> LowRank:
     """Return an answer as a factored update; a matrix is factored at its numerical rank."""
     if isinstance(value, LowRank):

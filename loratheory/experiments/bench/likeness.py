@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from loratheory.adapters import Adapter, read_likeness, response_likeness, write_likeness
+from loratheory.adapters import Adapter, aligned, response_likeness
+from loratheory.diagnosis import weight_likeness
 from loratheory.experiments.bench.problems import CODE, padded
 from loratheory.experiments.bench.reliability import MEASURES
 from loratheory.experiments.bench.words import Trained, likeliest
@@ -45,16 +46,10 @@ def likeness(models: Trained, asked: list[Problems]) -> dict[str, Float[np.ndarr
 
 def _of_weights(one: Adapter, two: Adapter, inputs: dict[str, Tensor]) -> list[float]:
     """Of what is read, written, and answered to these inputs: means over modules."""
-    norms = np.array([one[name].norm * two[name].norm for name in one])
-    each = [
-        (
-            read_likeness(one[name], two[name]),
-            write_likeness(one[name], two[name]),
-            response_likeness(one[name], two[name], inputs[name]),
-        )
-        for name in one
-    ]
-    return np.average(each, axis=0, weights=norms).tolist()
+    weights = weight_likeness(aligned([one, two], any_base=True))
+    norms = [one[name].norm * two[name].norm for name in one]
+    answers = [response_likeness(one[name], two[name], inputs[name]) for name in one]
+    return [*(pairs[0, 1] for pairs in weights.values()), np.average(answers, weights=norms)]
 
 
 def _activations(models: Trained, prompts: Prompts) -> dict[str, Tensor]:

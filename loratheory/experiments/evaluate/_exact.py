@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import bisect
 
 from loratheory.adapters import LAWS, LawCase, Method
 from loratheory.experiments._chain import World, margin, world
@@ -221,8 +222,5 @@ def _start(
     after = next((i for i, row in enumerate(curve) if row[kind] > FINE), None)
     if after is None or after == 0:
         return None if after is None else 0.0
-    low, high = curve[after - 1]["coefficient"], curve[after]["coefficient"]
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (low, middle) if margins(middle)[kind] > FINE else (middle, high)
-    return high
+    low, high = (curve[i]["coefficient"] for i in (after - 1, after))
+    return float(bisect(lambda c: margins(c)[kind] - FINE, low, high))

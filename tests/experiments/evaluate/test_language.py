@@ -22,7 +22,6 @@ from loratheory.experiments.evaluate import (
     laws,
     markdown,
 )
-from loratheory.experiments.evaluate._card import PROFILES
 from loratheory.experiments.evaluate._known import reused
 from loratheory.experiments.evaluate._language import RECIPES, TASKS, Exam, language_marks
 from loratheory.lowrank import LowRank
@@ -269,11 +268,6 @@ def test_each_known_merge_is_the_method_that_it_names():
             assert row.asked.merge(updates, [1, 1]).shape == (6, 5), name
             assert {law.holds for law in row.laws} <= {True, False}
             assert len(row.laws) > 5
-
-
-def test_profiles_ask_worlds_of_the_cache():
-    assert PROFILES["quick"].worlds == (200,)
-    assert len(PROFILES["paper"].worlds) > 4
 
 
 def test_the_stored_board_has_a_row_for_each_known_rule():

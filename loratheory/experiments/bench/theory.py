@@ -66,7 +66,11 @@ class Margins:
 
     def composes(self, coefficient: float, pattern: Pattern) -> Bool[np.ndarray, "E n"]:
         """Return which two-hop questions get their new answer, by ``thm:two-read-region``."""
-        return _composed(self.effective(coefficient), pattern)
+        return self.reach(coefficient, pattern) > 0
+
+    def reach(self, coefficient: float, pattern: Pattern) -> Float[np.ndarray, "E n"]:
+        """Return how far inside the region of ``thm:two-read-region`` each question is."""
+        return _reach(self.effective(coefficient), pattern)
 
     def decided(self, coefficient: float) -> Bool[np.ndarray, "E n"]:
         """Return which two-hop questions get their new answer, by ``thm:clean-up-bridge``.
@@ -91,12 +95,10 @@ def _gap(
     return one - two
 
 
-def _composed(
-    strengths: Float[np.ndarray, "hops E n"], pattern: Pattern
-) -> Bool[np.ndarray, "E n"]:
-    """Which questions are in the feasible region (``thm:two-read-region``)."""
+def _reach(strengths: Float[np.ndarray, "hops E n"], pattern: Pattern) -> Float[np.ndarray, "E n"]:
+    """How far inside the feasible region each question is; positive where it is answered."""
     each = np.moveaxis(strengths, 0, -1)
-    return np.apply_along_axis(lambda one: region_margin(one.tolist(), pattern) > 0, -1, each)
+    return np.apply_along_axis(lambda one: region_margin(one.tolist(), pattern), -1, each)
 
 
 Placing = Callable[[Lora, int], Adapt]
@@ -197,7 +199,7 @@ class Forecast:
         each hop's own adapter where that hop is read; they broadcast to `strengths`.
         """
         acting = np.moveaxis(self.strengths * np.asarray(weights, dtype=float), -1, 1)
-        inside = [_composed(*one) for one in zip(acting, self.patterns, strict=True)]
+        inside = [_reach(*one) > 0 for one in zip(acting, self.patterns, strict=True)]
         return np.asarray((np.mean(inside, axis=2) * self.familiar).mean(axis=0))
 
     def composed(self, weights: object) -> Float[np.ndarray, " E"]:

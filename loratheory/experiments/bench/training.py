@@ -153,9 +153,9 @@ def learned(
     teaching: Teaching,
     data: Sequence[Prompts],
     stream: Sequence[int],
-    layer: int | None = None,
+    layer: int | tuple[int, ...] | None = None,
 ) -> Lora:
-    """Train one adapter for every replica on its own rows, in all layers or only in `layer`.
+    """Train one adapter for every replica on its own rows, in all layers or only in these.
 
     The seed of the random numbers is made of the first number of `stream`, the set and the rest.
     """
@@ -180,7 +180,8 @@ def learned(
     }
     if layer is not None:
         parts["layer"] = layer
-        inside = [name for name in start.up if name.startswith(f"layers.{layer}.")]
+        own = {f"layers.{one}" for one in ((layer,) if isinstance(layer, int) else layer)}
+        inside = [name for name in start.up if name.rsplit(".", 2)[0] in own]
         up, down = ({name: side[name] for name in inside} for side in (start.up, start.down))
         start = Lora(up, down, start.scale)
     rows = batch(stacked(list(data)))
@@ -212,18 +213,19 @@ def pooled(of: Taught, rank: int) -> tuple[Lora, ...]:
     return tuple(made)
 
 
-def retrained(of: Taught, layers: Sequence[Sequence[int]]) -> Taught:
-    """Return the library with its single-hop adapters trained again, in one layer at a time.
+def retrained(of: Taught, layers: Sequence[Sequence[int | tuple[int, ...]]]) -> Taught:
+    """Return the library with its single-hop adapters trained again, in some layers alone.
 
-    For each of a hop's `layers` the whole edit is trained in that layer alone, with the factors of
-    other layers zero.
+    For each of a hop's `layers`, one layer or a tuple of some, the whole edit is trained there,
+    with the factors of other layers zero.
     """
 
     def _together(pair: int, hop: int) -> Lora:
         total = of.pairs[pair][hop].map(torch.zeros_like)
         data = [one.hops[hop].prompts for one in of.lessons[pair]]
         for layer in layers[hop]:
-            part = learned(of.bases, of.teaching, data, (6, pair, hop, layer), layer)
+            stream = (6, pair, hop, *((layer,) if isinstance(layer, int) else layer))
+            part = learned(of.bases, of.teaching, data, stream, layer)
             total = Lora({**total.up, **part.up}, {**total.down, **part.down}, part.scale)
         return total
 

@@ -47,6 +47,7 @@ NAMES = (
     "capacity",
     "depth",
     "plain_transformer",
+    "untied_transformer",
     "gating",
     "joint_and_bridge",
     "template_overlap",

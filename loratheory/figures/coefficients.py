@@ -2,7 +2,16 @@
 
 from typing import TYPE_CHECKING, Any
 
-from loratheory.figures._engine import Along, Line, Mark, Page, chosen, constant, figure
+from loratheory.figures._engine import (
+    Along,
+    Line,
+    Mark,
+    Page,
+    chosen,
+    constant,
+    figure,
+    stacked,
+)
 from loratheory.figures._look import (
     BLUE,
     EDITED,
@@ -11,6 +20,7 @@ from loratheory.figures._look import (
     ORANGE,
     SERIES,
     SINGLE,
+    UNEDITED,
     Look,
     label,
     labels,
@@ -194,3 +204,69 @@ def depth(table: "pd.DataFrame") -> Page:
         "window 2} with an attention window of two"
     )
     return Page(rows, title, [panels], height=3.9)
+
+
+TRAINED = {"all": "trained in all layers", "halves": "each in its own half"}
+
+
+@figure(
+    "coverage stage layers rule coefficient seed two_hop hop_1 hop_2 other_two_hop chance "
+    "predicted survives_1 survives_2 strength_1 strength_2"
+)
+def untied_transformer(table: "pd.DataFrame") -> Page:
+    """Four untied layers: facts and questions by coefficient, by strength, and by rule."""
+    rows = table[table["coverage"] == table["coverage"].max()].assign(
+        facts=(table["hop_1"] + table["hop_2"]) / 2,
+        survives=(table["survives_1"] + table["survives_2"]) / 2,
+    )
+    last = chosen(rows, stage=rows["stage"].max())
+    curves, strips = [], []
+    for where, name in TRAINED.items():
+        some = chosen(last, layers=where, rule="sum")
+        marks = [
+            Mark(some, "facts", SINGLE, FACTS, "survives", "predicted, facts"),
+            Mark(some, "two_hop", EDITED, QUESTIONS, "predicted", "predicted, two hops"),
+        ]
+        axis: Any = {"across": "coefficient", "up": "accuracy", "ticks": [0, 0.5, 1, 1.5]}
+        chance = [constant(some)]
+        curves.append(
+            Along(name, "coefficient", marks, lines=chance, takeaway=(0.48, 0.52), **axis)
+        )
+        # a coefficient of one half is the mean
+        half, grid = last["coefficient"] == 0.5, ~last["coefficient"].isin((0.5, 1.0))
+        named = last["rule"].mask(half, last["rule"].str.replace("sum", "mean"))
+        ruled = chosen(last.assign(rule=named)[~grid], layers=where)
+        marks = [
+            Mark(ruled, "facts", SINGLE, Look(BLUE, "^")),
+            Mark(ruled, "two_hop", EDITED, Look(INK)),
+            Mark(ruled, "other_two_hop", UNEDITED, Look(GREEN, "s")),
+        ]
+        strips.append(Along(name, "rule", marks, WAYS, chance, takeaway=("mean",)))
+    title = (
+        "In four untied layers the mean keeps {facts; rule=sum; coefficient=0.5} of the edited "
+        "facts and answers {two_hop; rule=sum; coefficient=0.5} of the two-hop "
+        "questions, the sum {two_hop; rule=sum; coefficient=1}"
+    )
+    return Page(last, title, [[*curves, _kept(rows)], strips], heights=[1, 1.5], height=5.2)
+
+
+WAYS = labels(
+    *("mean", "sum", "ties", "knots", "arrow", "norm, soft", "block gates, z = 0"),
+    *("block gates, z = 2", "mean, hop by hop", "sum, hop by hop"),
+)
+
+
+def _kept(rows: "pd.DataFrame") -> Along:
+    """Single facts that the mean keeps, by the strength of the edit alone, in tenths."""
+    mean = chosen(rows, rule="sum", coefficient=0.5)
+    each = [
+        mean[["seed", f"strength_{hop}", f"hop_{hop}", f"survives_{hop}"]].set_axis(
+            ["seed", "strength", "kept", "predicted"], axis=1
+        )
+        for hop in (1, 2)
+    ]
+    facts = stacked(*each)
+    facts = facts.assign(strength=facts["strength"].round(1).clip(0.7, 1.3))
+    mark = Mark(facts, "kept", SINGLE, FACTS, "predicted", "predicted, facts")
+    axis: Any = {"across": "strength of an edit alone", "up": "accuracy", "ticks": [0.8, 1, 1.2]}
+    return Along("kept by the mean", "strength", [mark], **axis)

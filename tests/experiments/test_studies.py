@@ -74,6 +74,19 @@ TINY = {
         "trained": 10,
         "retained": 8,
     },
+    "untied_transformer": {
+        "seed": 101,
+        "stages": (10,),
+        "sets": 2,
+        "facts": 2,
+        "entities": 24,
+        "relations": 4,
+        "width": 16,
+        "rows": 32,
+        "trained": 10,
+        "retained": 8,
+        "steps": 3,
+    },
     "template_overlap": {**LEARNT, "pairs": MEASURED[:1]},
     "skill_composition": {**LEARNT, "kind": KINDS[-1]},
     "skill_coverage": {**LEARNT, "seen": "pairs"},
@@ -99,6 +112,10 @@ HEADS = {  # columns before `seed`, and arms a base and set (or coefficients a b
     ),
     "joint_and_bridge": (("coverage", "rule"), 9),
     "plain_transformer": (("stage", "layers", "rule"), 14 * 3),
+    "untied_transformer": (
+        ("coverage", "stage", "layers", "rule", "coefficient"),
+        24 * 2 * 2,  # ways, layers and questions
+    ),
     "template_overlap": (("kind",), 8 * TAUGHT),
     "skill_composition": (("kind",), 6 * (TAUGHT + 1)),
     "skill_coverage": (("seen", "rule", "first", "second", "coverage"), 6 * (TAUGHT + 1)),
@@ -106,7 +123,18 @@ HEADS = {  # columns before `seed`, and arms a base and set (or coefficients a b
     "failing_step": (("seen", "rule", "first", "second"), 6 * 7 * 9),
     "label_free_prediction": (("kind",), 8 + 6),
 }
-KEYS = ("set", "coefficient", "rule", "first", "second", "bridge", "share", "put", "outcome")
+KEYS = (
+    "set",
+    "question",
+    "coefficient",
+    "rule",
+    "first",
+    "second",
+    "bridge",
+    "share",
+    "put",
+    "outcome",
+)
 SHARES = ("two_hop", "k_hop", "hop_1", "hop_2", "other_hops", "other_two_hop", "other_k_hop")
 SHARES += ("shortcut", "chance", "recall", "circuit", "held_out", "exchanged", "random")
 SHARES += ("stepwise", "answered", "step_1", "step_2", "kept", "rate")
@@ -287,6 +315,7 @@ def test_the_columns_are_those_of_the_stored_table_and_shares_are_shares(name):
 def test_arms_are_rules_of_the_table_or_adapters_of_the_study(name):
     own = {"noise", "shuffled", "exchanged", "direct", "third of direct", "mean of three", "joint"}
     own |= {"beside noise", "one", "wide", "best one", "best by read", "best pattern"}
+    own |= {"hop 1 beside noise", "hop 2 beside noise", "layer split", "reversed layer split"}
     own |= {"bridged, plain", "bridged, written out", *words.RULES, "composed"}
     assert {row["rule"] for row in rows(name)} <= set(RULES) | own
 

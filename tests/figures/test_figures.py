@@ -307,6 +307,12 @@ PROBES = [
      "layers == 'together' and rule == 'base' and stage == 500"),
     ("plain_transformer", 2, "edited two-hop questions", "sum", "two_hop",
      "layers == 'own' and rule == 'sum' and stage == 2000"),
+    ("untied_transformer", 0, "edited two-hop questions", 1, "two_hop",
+     "coverage == 0.9 and layers == 'all' and stage == 1000 and rule == 'sum' and "
+     "coefficient == 1"),
+    ("untied_transformer", 4, "unedited two-hop questions", "mean, hop by hop", "other_two_hop",
+     "coverage == 0.9 and layers == 'halves' and stage == 1000 and coefficient == 0.5 and "
+     "rule == 'sum, hop by hop'"),
     ("real_libraries", 1, "with an A→C adapter", "mean", "two_hop",
      f"{HALF} and rule == 'mean' and library == 3 and {EVERYWHERE}"),
     ("real_libraries", 1, "the same, bridge written first", "sum", "two_hop_written",
@@ -354,6 +360,23 @@ def test_what_is_plotted_are_the_tables_means(probe):
     wanted = rows.eval(column).groupby(rows["seed"]).mean().dropna().mean()
     shown = values_at(panels(drawn(name)[0])[panel], label, place)
     assert any(value == pytest.approx(wanted) for value in shown), shown
+
+
+def test_facts_that_the_mean_keeps_stand_at_the_strength_of_their_edits():
+    rows = stored("untied_transformer").query("coverage == 0.9 and coefficient == 0.5")
+    rows = rows[rows["rule"] == "sum"]
+    right = {
+        seed: [
+            row[f"hop_{hop}"]
+            for row in some.to_dict("records")
+            for hop in (1, 2)
+            if round(row[f"strength_{hop}"], 1) == 0.9
+        ]
+        for seed, some in rows.groupby("seed")
+    }
+    wanted = np.mean([np.mean(some) for some in right.values() if some])
+    axes = panels(drawn("untied_transformer")[0])[2]
+    assert values_at(axes, "edited single facts", 0.9) == pytest.approx([wanted])
 
 
 def test_the_library_is_drawn_by_adapter():

@@ -246,7 +246,7 @@ def record(table: "pd.DataFrame", kinds: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
-def _beside(rows: "pd.DataFrame") -> list[list[float]]:
+def _beside(rows: "pd.DataFrame") -> list[list[Any]]:
     """Rows of `record` by what the partner leaks; the last ends with the largest leak."""
     leaks = rows[PARTNER + "leak"]
     place, ends = np.searchsorted(LEAKS, leaks), (*LEAKS, round(float(leaks.max()), 1))

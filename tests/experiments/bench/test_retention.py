@@ -169,7 +169,7 @@ def test_a_record_counts_pairs_in_which_neither_loses():
     assert sum(count for _, count, *_ in found["sum"]["beside"]) == len(every)
     low = 0.0
     for high, count, kept, lost in found["sum"]["beside"]:
-        such = every[every["partner_leak"].between(low, high + 0.01, inclusive="right")]
+        such = every[every["partner_leak"].between(low, high, inclusive="right")]
         assert (count, kept) == (len(such), round(such["kept"].mean(), 2))
         assert lost == round((such["kept"] < 0.9).mean(), 2)
         low = high

@@ -7,16 +7,16 @@ from operator import ge, gt, le, lt
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from loratheory.experiments.engine._table import over_bases, table, word
+from loratheory.experiments.engine._table import bootstrap_mean, by_base, over_bases, table, word
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Mode = Literal["mean", "least", "most", "onset", "majority", "count"]
+Mode = Literal["mean", "least", "most", "onset", "majority", "count", "lookup", "brier"]
 MODES: tuple[str, ...] = get_args(Mode)
-GROUPED = ("least", "most", "onset")
+GROUPED = ("least", "most", "onset", "lookup", "brier")
 SIGNS = {"<=": le, ">=": ge, "<": lt, ">": gt}
-FORM = "[least|most|onset|majority|count] EXPERIMENT: COLUMN [by KEY, KEY]; KEY=VALUE|VALUE; ..."
+FORM = f"[{'|'.join(MODES[1:])}] EXPERIMENT: COLUMN [by KEY, KEY]; KEY=VALUE|VALUE; ..."
 
 
 class QueryError(ValueError):
@@ -29,11 +29,14 @@ class Query:
 
     Attributes
     ----------
-    mode : {"mean", "least", "most", "onset", "majority", "count"}
+    mode : {"mean", "least", "most", "onset", "majority", "count", "lookup", "brier"}
         ``mean`` of the column over the rows; the ``least`` or ``most`` of its means over the groups
         of `by`; ``onset``, the least value of the column in `by` at which the mean is half or more;
         ``majority``, the share of the more frequent value of a yes-or-no column; ``count``, the
-        number of rows that have a number in the column.
+        number of rows that have a number in the column. For a column of shares, ``lookup`` and
+        ``brier`` score a table of averages that knows no adapter: what is foretold of a base is the
+        mean of the other bases in the same group of `by`. ``lookup`` is how often the likelier
+        outcome comes true, ``brier`` the mean squared error of the foretold chance.
     experiment, column : str
         The table's experiment, empty where only one table is meant, and the column.
     by : tuple of str
@@ -100,14 +103,14 @@ def value(asked: Query, rows: "pd.DataFrame") -> Value:
     their own group. QueryError if a column is missing, no row meets the conditions, or, for
     ``onset``, the mean never reaches half.
     """
-    for condition in asked.where:
-        rows = _chosen(asked, rows, *condition)
-    _having(rows, asked.column, *asked.by)
+    rows = _asked_for(asked, rows)
     if asked.mode == "count":
         return Value(float(rows[asked.column].notna().sum()))
     if not asked.by:
         mean = _mean(rows, asked.column)
         return mean if asked.mode == "mean" else Value(max(mean.middle, 1 - mean.middle))
+    if asked.mode in ("lookup", "brier"):
+        return _looked_up(rows, asked)
     means = {names: _mean(group, asked.column) for names, group in rows.groupby(list(asked.by))}
     if asked.mode == "onset":
         reached = [names[0] for names, mean in means.items() if mean.middle >= 0.5]
@@ -118,6 +121,31 @@ def value(asked: Query, rows: "pd.DataFrame") -> Value:
         return Value(float(reached[0]))
     best = min if asked.mode == "least" else max
     return best(means.values(), key=lambda each: each.middle)
+
+
+def difference(asked: Query, other: Query, rows: "pd.DataFrame") -> Value:
+    """Return a mean less another of the same table, with the interval of the paired differences.
+
+    Both means are taken on each base, and the differences are averaged over bases. QueryError if a
+    query asks for no mean, or the two are not on the same bases.
+    """
+    if {asked.mode, other.mode} != {"mean"}:
+        message = f"{asked.experiment}: a difference is of two means: leave out the mode"
+        raise QueryError(message)
+    one, two = (_asked_for(each, rows) for each in (asked, other))
+    if set(one["seed"]) != set(two["seed"]):
+        message = f"{asked.experiment}: the two means are not on the same bases: compare others"
+        raise QueryError(message)
+    paired = by_base(one, asked.column) - by_base(two, other.column)
+    return Value(*map(float, bootstrap_mean(paired[:, None])))
+
+
+def _asked_for(asked: Query, rows: "pd.DataFrame") -> "pd.DataFrame":
+    """The rows that meet all conditions; they have all the columns that are asked for."""
+    for condition in asked.where:
+        rows = _chosen(asked, rows, *condition)
+    _having(rows, asked.column, *asked.by)
+    return rows
 
 
 def _chosen(
@@ -154,6 +182,23 @@ def _mean(rows: "pd.DataFrame", column: str) -> Value:
         message = f"column {column} holds no number there: ask for another column or other rows"
         raise QueryError(message)
     return Value(*over_bases(rows, column)) if "seed" in rows else Value(float(rows[column].mean()))
+
+
+def _looked_up(rows: "pd.DataFrame", asked: Query) -> Value:
+    """The score of a table of averages over the other bases; groups with one base have none."""
+    _having(rows, "seed")
+    means = rows.groupby([*asked.by, "seed"], dropna=False)[asked.column].mean().dropna()
+    group = means.groupby(list(asked.by), dropna=False)
+    others = (group.transform("sum") - means) / (group.transform("size") - 1)
+    if asked.mode == "lookup":
+        score = means.where(others >= 0.5, 1 - means)
+    else:
+        score = means * (1 - others) ** 2 + (1 - means) * others**2
+    scores = score[others.notna()].reset_index(name="score")
+    if scores.empty:
+        message = f"{asked.column} has one base in each group: a lookup table needs two"
+        raise QueryError(message)
+    return _mean(scores, "score")
 
 
 SHORT = re.compile(r"^\[(\w+)\]: (.+)$", flags=re.M)

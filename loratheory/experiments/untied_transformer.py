@@ -34,9 +34,21 @@ from loratheory.experiments.bench import transformers as bench
 from loratheory.experiments.bench.rules import coefficients, layer_split, rule
 from loratheory.experiments.engine import Row, study
 
-LAYERS = {"all": (), "halves": (((0, 1),), ((2, 3),))}
+LAYERS: dict[str, tuple[tuple[tuple[int, ...], ...], ...]] = {
+    "all": (),
+    "halves": (((0, 1),), ((2, 3),)),
+}
 """For each hop's adapter, the layers in which it is trained; ``()``: all of them."""
-RULES = ("base", "hop 1 alone", "hop 2 alone", "ties", "dare", "knots", "arrow", "norm, soft")
+RULES: tuple[str, ...] = (
+    "base",
+    "hop 1 alone",
+    "hop 2 alone",
+    "ties",
+    "dare",
+    "knots",
+    "arrow",
+    "norm, soft",
+)
 RULES += ("norm, z", "gates", "gates, z = 2", "block gates, z = 0", "block gates, z = 2")
 RULES += ("sum, second pass",)
 SPLIT = {"layer split": ("below", "above"), "reversed layer split": ("above", "below")}

@@ -12,6 +12,7 @@ from scipy.stats import spearmanr
 from loratheory.experiments import NAMES
 from loratheory.experiments.bench import reliability as _reliability
 from loratheory.experiments.bench import retention
+from loratheory.experiments.bench.questions import scored
 from loratheory.experiments.bench.reliability import (
     MEASURES,
     REUSED,
@@ -377,3 +378,24 @@ def test_ways_keep_what_the_page_on_advice_and_the_card_of_the_library_say():
         wanted = [fmean(map(fmean, kept[way].values())), worse[way]]
         assert [every, least] == [f"{x:.2f}".removeprefix("0") for x in wanted], way
     says("real_library", "loses more", worse["a coefficient each"], worse["one coefficient"])
+
+
+def test_forecasts_of_the_untied_transformer_stand_beside_a_lookup_table():
+    rows = pd.DataFrame(table_rows("untied_transformer", coverage=0.9, stage=1000, rule="sum"))
+    rows = rows[rows["coefficient"] > 0].assign(product=rows["hop_1"] * rows["hop_2"])
+    by = ["layers", "coefficient"]
+    found = scored(rows, "two_hop", by, ["predicted", "curved", "product", "reach"])
+    ranked = [
+        f"{found.loc['reach', x]:.2f}".removeprefix("0") for x in ("auc", "auc_low", "auc_high")
+    ]
+    says(
+        "untied_transformer",
+        *(
+            "lookup table",
+            found.loc["lookup", "brier"],
+            "predicted",
+            found.loc["predicted", "brier"],
+        ),
+        *("curved", found.loc["curved", "brier"], "both facts", found.loc["product", "brier"]),
+        *("first in", "{} ({} to {})".format(*ranked)),
+    )

@@ -13,7 +13,7 @@ import numpy as np
 from loratheory.experiments.bench.answers import accuracies, answer_margins
 from loratheory.experiments.bench.library import acting, added
 from loratheory.experiments.bench.rules import Act
-from loratheory.experiments.bench.theory import circuit, margins, pattern
+from loratheory.experiments.bench.theory import Placing, circuit, margins, pattern
 from loratheory.experiments.bench.training import Taught
 from loratheory.experiments.engine import Row, bootstrap_mean
 from loratheory.shapes import Float, Shaped
@@ -68,7 +68,7 @@ def by_question(library: Taught, head: Mapping[str, Any], ways: Iterable[Way]) -
         if way.theory:
             survives, predicted = alone.survives(c), alone.decided(c)
         if way.theory and act.passes == "one":
-            at = margins(library, inside=True, placed=lambda x, _, c=c: added([x], [c]))
+            at = margins(library, inside=True, placed=_times(c))
             predicted, reach = alone.composes(c, kind) & bridged, at.reach(1.0, kind)
             curved = (reach > 0) & bridged
         columns = {
@@ -84,6 +84,11 @@ def by_question(library: Taught, head: Mapping[str, Any], ways: Iterable[Way]) -
         }
         table += _rows(library, {**head, "rule": way.rule, "coefficient": c}, columns)
     return table
+
+
+def _times(c: float) -> Placing:
+    """Adapters everywhere, multiplied by a coefficient."""
+    return lambda adapter, _: added([adapter], [c])
 
 
 def _each(name: str, values: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
@@ -118,7 +123,7 @@ def lookup(rows: "pd.DataFrame", column: str, by: Sequence[str]) -> Float[np.nda
     return np.asarray(found, dtype=float)
 
 
-def scores(
+def scored(
     rows: "pd.DataFrame", answer: str, by: Sequence[str], forecasts: Sequence[str]
 ) -> "pd.DataFrame":
     """Return how good forecasts of a yes-or-no column are, and a lookup table's, row by row.

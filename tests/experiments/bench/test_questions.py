@@ -7,8 +7,8 @@ from reused import TAUGHT, enlarged, small, taught
 
 from loratheory.experiments.bench.answers import accuracies
 from loratheory.experiments.bench.coefficient import by_replica, switched
-from loratheory.experiments.bench.library import acting
-from loratheory.experiments.bench.questions import Way, by_question, lookup, scores
+from loratheory.experiments.bench.library import acting, added
+from loratheory.experiments.bench.questions import Way, by_question, lookup, scored
 from loratheory.experiments.bench.rules import coefficients, rule
 from loratheory.experiments.bench.theory import circuit, margins, pattern
 from loratheory.experiments.bench.training import library, retrained
@@ -68,6 +68,24 @@ def test_forecasts_are_those_of_the_study_of_coefficients(adapted, rows):
     assert strengths == pytest.approx(by_replica(margins(adapted).effective(1.0)), abs=6e-4)
 
 
+def test_each_coefficient_has_forecasts_of_its_own():
+    """Of adapters that have learnt their facts, and lose them below some coefficient."""
+    learnt = taught(pairs=1, steps=150, rank=8)
+    alone, kind = margins(learnt), pattern(learnt)
+    grid = (0.3, 0.6, 1.0)
+    ways = [Way("sum", c, coefficients(c), theory=True) for c in grid]
+    found = pd.DataFrame(by_question(learnt, {}, ways))
+    kept = []
+    for c, way in zip(grid, ways, strict=True):
+        facts = np.array([column(found, way, f"survives_{hop}") for hop in (1, 2)])
+        assert (facts == alone.survives(c)).all()
+        kept.append(facts.mean())
+        at = margins(learnt, inside=True, placed=lambda x, _, c=c: added([x], [c]))
+        assert column(found, way, "reach") == pytest.approx(at.reach(1.0, kind), abs=6e-4)
+    assert kept[0] < kept[-1]
+    assert len(np.unique(found["reach"])) > len(grid)
+
+
 def test_where_there_is_no_theory_there_is_no_forecast(rows):
     names = ["survives_1", "survives_2", "predicted", "curved", "reach"]
     assert rows[rows["rule"] == "arrow"][names].isna().all(axis=None)
@@ -106,7 +124,7 @@ def test_the_lookup_table_never_sees_the_base_itself():
 
 
 def test_forecasts_are_scored_beside_the_lookup_table():
-    found = scores(TABLE, "right", ["where"], ["sure", "rank"])
+    found = scored(TABLE, "right", ["where"], ["sure", "rank"])
     assert list(found.index) == ["sure", "rank", "lookup"]
     off = np.square([0.5, 0.75, 0.75]).mean() / 2  # of each base, half in condition b
     assert found.loc["lookup", "brier"] == pytest.approx(off)
@@ -124,7 +142,7 @@ def test_forecasts_are_scored_beside_the_lookup_table():
 def test_rows_without_a_forecast_are_left_out():
     more = pd.concat([TABLE, TABLE.assign(right=0, sure=np.nan)])
     pd.testing.assert_frame_equal(
-        scores(more, "right", ["where"], ["sure"]), scores(TABLE, "right", ["where"], ["sure"])
+        scored(more, "right", ["where"], ["sure"]), scored(TABLE, "right", ["where"], ["sure"])
     )
 
 

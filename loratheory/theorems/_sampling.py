@@ -19,7 +19,10 @@ SIGMAS = 10.0  # standard errors of a moment beyond which a sample is refused
 
 
 def frequency_room(probability: float, trials: int) -> float:
-    """Return the distance from its probability that a frequency exceeds once in a billion times."""
+    """Return how far a frequency in this many trials may lie from its probability by chance.
+
+    Chance exceeds this distance once in a billion runs.
+    """
     from scipy.stats import binom  # slow to import
 
     ends = binom.ppf([DOUBT / 2, 1 - DOUBT / 2], trials, probability) / trials

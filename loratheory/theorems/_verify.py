@@ -83,7 +83,7 @@ def moved(value: Any, convert: Callable[[Array], Array] | None) -> Any:
 
 
 def refuted_by(theorem: Theorem[Any, Any], control: Control[Any, Any]) -> str:
-    """Return why a control does not violate its hypothesis and the conclusion; empty if it does."""
+    """Return what is wrong with a control in words; empty if it breaks what it should break."""
     case, witness = control.example()
     try:
         theorem.check(case, witness)

@@ -131,7 +131,11 @@ class Stream:
 
 
 def order_mass(rows: Sequence[Sequence[float]]) -> float:
-    """Sum over increasing reads of the products of these shares, one row a hop; O(hops reads)."""
+    """Return ω of the statement, for one row of shares a hop.
+
+    It is the sum over increasing reads of the products of the shares there; costs ``O(hops
+    reads)``.
+    """
     before = [1.0] * len(rows[0])  # by read: the mass of all earlier hops in earlier reads
     here = list(before)
     for row in rows:
@@ -178,12 +182,12 @@ def _frame(rng: np.random.Generator, hops: int, size: int) -> Float[Array, "d n"
 
 
 def bound(case: Case) -> float:
-    """Margin by the statement's formula, which uses no frame."""
+    """Return p_K − max(0, max_j (p_{j−1} − p_j)), from coefficients and shares alone."""
     return margin(case.coefficients, _rows(case.edits), _rows(case.facts))
 
 
 def attain(case: Case) -> Stream:
-    """Matrices of least norm that hold the facts and the edits."""
+    """Return matrices of least norm that hold the facts and the edits with their shares."""
     entities, dual, memories = case.entities, case.dual, []
     edits: list[tuple[LowRank, ...]] = []
     for read in range(case.facts.shape[1]):
@@ -212,13 +216,13 @@ def output(case: Case, stream: Stream) -> Array:
 
 
 def measure(case: Case, stream: Stream) -> float:
-    """Margin of the right answer when the stream goes through all reads."""
+    """Return the margin of the right answer when the stream goes through all reads."""
     logits = output(case, stream)
     return float(logits[0] - array_namespace(logits).max(logits[1:]))
 
 
 def scale(case: Case) -> float:
-    """Bound of the logits, in whose units rounding is measured."""
+    """Return a bound of the logits, the unit of rounding errors."""
     rows = zip(case.coefficients, _rows(case.edits), _rows(case.facts), strict=True)
     sums = [sum(map(abs, w)) + 2 * abs(c) * sum(map(abs, rho)) for c, rho, w in rows]
     return math.prod(1 + total for total in sums)
@@ -230,12 +234,12 @@ def _spread(case: Case) -> float:
 
 
 def condition(case: Case) -> float:
-    """Squared condition number of the entities, which the dual inverts."""
+    """Return the squared condition number of the entities, which `dual` inverts, at most 1e6."""
     return min(_spread(case), 1e3) ** 2
 
 
 def rival(case: Case, rng: np.random.Generator) -> Stream:
-    """Reads and edits in another gauge, changed at random outside the span of the entities."""
+    """Return reads and edits in other factors, changed outside the span of the entities."""
     basis, built = np.linalg.qr(case.entities)[0], attain(case)
 
     def _changed(low: LowRank) -> LowRank:
@@ -302,7 +306,7 @@ def draw_alike(rng: np.random.Generator, size: int) -> Case:
 
 
 def as_in_a_row(case: Case) -> float:
-    """Margin of linked reads without a stream, times the order mass of the facts."""
+    """Return the order mass of the facts times the margin of reads without a stream."""
     return order_mass(_rows(case.facts)) * region.margin(case.coefficients)
 
 
@@ -336,14 +340,14 @@ class Even:
 
 
 def border(reads: int, hops: int = 2) -> float:
-    """Coefficient above which two edits compose or, if `hops` is 1, one survives."""
+    """Return the coefficient above which two edits compose or, if `hops` is 1, one survives."""
     if hops == 1:
         return 0.5
     return 1.0 if reads >= 3 else 5**0.5 - 1
 
 
 def bisected(case: Even, stream: Stream) -> float:
-    """Coefficient at which the measured margin is 0, found by Brent's method."""
+    """Return the coefficient at which the measured margin is 0, found by Brent's method."""
     return float(brentq(lambda c: measure(case.at(c), stream), 0.3, 3.0, xtol=1e-15))
 
 

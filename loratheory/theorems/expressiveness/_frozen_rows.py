@@ -50,7 +50,10 @@ class Rows:
 
 
 def gaussian_rows(n: int, drawn: int, turn: np.ndarray | None = None) -> Rows:
-    """Return Stroud and Secrest's (1963) rule of degree five for normal rows, rotated by `turn`."""
+    """Return nodes and weights that integrate polynomials of degree up to five over normal rows.
+
+    The rule is Stroud and Secrest's (1963); the matrix `turn` rotates its nodes.
+    """
     one = np.eye(n)
     first, other = np.triu_indices(n, 1)
     corners = np.concatenate([one[first] + one[other], one[first] - one[other]])
@@ -62,7 +65,7 @@ def gaussian_rows(n: int, drawn: int, turn: np.ndarray | None = None) -> Rows:
 
 
 def other_rows(rng: np.random.Generator, n: int, drawn: int) -> Rows:
-    """Return another exact rule: three nodes on each axis, or the nodes turned at random."""
+    """Return another rule for normal rows: three nodes on each axis, or rotated at random."""
     if n <= 4 and rng.random() < 0.5:
         return lattice_rows(n, drawn)
     return gaussian_rows(n, drawn, orthonormal(rng, n, n))

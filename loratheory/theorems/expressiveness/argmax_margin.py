@@ -148,7 +148,7 @@ def _into_ball(up: np.ndarray, down: np.ndarray) -> LowRank:
 
 
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
-    """Draw random vectors in and on the ball, or nudge the construction by 1e-12 to 1."""
+    """Return scores of random vectors in the ball, or the best ones perturbed by 1e-12 to 1."""
     best, nudge = attain(case), 10.0 ** int(rng.integers(-12, 3))
     keep, draw_like = float(rng.integers(2)) if nudge < 1 else 0.0, rng.standard_normal
     up, down = draw_like((case.tokens, best.width)), draw_like((best.width, case.tokens))
@@ -156,7 +156,7 @@ def rival(case: Case, rng: np.random.Generator) -> LowRank:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> LowRank:
-    """Run gradient ascent on a soft minimum of the margins that is sharpened step by step."""
+    """Return scores found by gradient ascent on a smooth minimum of the margins."""
     m = case.tokens
     up, down = rng.standard_normal((m, case.rank)), rng.standard_normal((case.rank, m))
     for step in range(400):
@@ -240,12 +240,12 @@ def answered(case: Answers, scores: LowRank) -> float:
 
 
 def other_scores(case: Answers, rng: np.random.Generator) -> LowRank:
-    """Return random scores of the case's rank, or the construction nudged."""
+    """Return random scores of the case's rank, or those of the construction perturbed."""
     return nudged(rng, all_asked_for(case), case.rank)
 
 
 def perceptron(case: Answers, rng: np.random.Generator) -> LowRank:
-    """Move each input towards the token that it asks for whenever another scores highest."""
+    """Return scores trained by the perceptron rule to give each input the token it asks for."""
     scores = gaussian(rng, case.tokens, len(case.wanted), case.rank)
     up, down = scores.up.copy(), scores.down.copy()
     for step in range(300):

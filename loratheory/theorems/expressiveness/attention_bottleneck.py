@@ -100,7 +100,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Return the energy that no scores of these tokens reach, plus that beyond the head size."""
+    """Return ‖J A − C‖² plus the energy of C beyond rank h, C being the case's `within`."""
     xp, within = array_namespace(case.target), case.within
     outside = float(xp.sum((centred(case.target) - within) ** 2))
     sigma = xp.linalg.svdvals(within)
@@ -108,31 +108,31 @@ def bound(case: Case) -> float:
 
 
 def attain(case: Case) -> LowRank:
-    """Return the score form whose scores are the reachable part, truncated to the head size."""
+    """Return the score form whose centred scores are the truncation of C to rank h."""
     best, (keys, queries) = from_dense(case.within, case.head), case.sides
     up = keys.right.T @ ((keys.left.T @ best.up) / keys.sigma[:, None])
     return LowRank(up, ((best.down @ queries.right.T) / queries.sigma) @ queries.left.T)
 
 
 def measure(case: Case, form: LowRank) -> float:
-    """Return the squared log-odds error for the score form ``W_K.T @ W_Q / sqrt(h)``."""
+    """Return the squared log-odds error of a head with the score form ``W_K.T @ W_Q / sqrt(h)``."""
     return log_odds_error(case.tokens.T @ form.up @ (form.down @ case.tokens), case.target)
 
 
 def scale(case: Case) -> float:
-    """Return the size of the numbers compared, to which rounding errors are relative."""
+    """Return the squared norm of the wanted log-attention, the unit of rounding errors."""
     return float(array_namespace(case.target).sum(case.target**2))
 
 
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
-    """Return a random head of the case's size, or the best one nudged by 1e-12 to 1."""
+    """Return a random head of the case's size, or the best one perturbed by 1e-12 to 1."""
     best, size = attain(case), 10.0 ** int(rng.integers(-12, 4))
     keep = float(rng.integers(2)) if size < 1 else 0.0
     return LowRank(keep * best.up + size * rng.standard_normal(best.up.shape), best.down)
 
 
 def adversary(case: Case, rng: np.random.Generator) -> LowRank:
-    """Run alternating least squares on the weights, without projections or singular values."""
+    """Return a head whose two weights are fitted by alternating least squares."""
     keys, d = centred(case.tokens.T), len(case.tokens)
     wanted = (case.target - case.target.mean(axis=0)).ravel()
     up, down = rng.standard_normal((d, case.head)), np.zeros((case.head, d))

@@ -68,7 +68,7 @@ class Case:
 
 
 def failure(length: float, width: int, margin: float) -> float:
-    """Return the probability that a summed row of this norm overturns the margin."""
+    """Return Q(γ√n/‖w‖), how often a summed row w of norm `length` overturns the margin γ."""
     return float(ndtr(-margin * width**0.5 / length)) if length else 0.0
 
 
@@ -94,12 +94,12 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Probability that the sum overturns the margin, by the normal law."""
+    """Return Q(γ√n/‖w‖), the probability that the case's rows overturn its margin."""
     return failure(case.length, int(case.rows.shape[1]), case.margin)
 
 
 def measure(case: Case, inputs: Float[Array, "t n"]) -> float:
-    """How often the foreign adapters, added one after another, overturn the margin."""
+    """Return the share of inputs at which the foreign adapters overturn the margin."""
     xp = array_namespace(inputs)
     moved = sum((inputs @ case.rows[j, :] for j in range(case.rows.shape[0])), 0 * inputs[:, 0])
     return int(xp.count_nonzero(moved + case.margin < 0)) / int(inputs.shape[0])
@@ -109,7 +109,7 @@ noise = sampled(bound)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Float[Array, "t n"]:
-    """Draw fresh white inputs."""
+    """Return fresh white normal inputs of mean squared length 1."""
     n = case.rows.shape[1]
     return rng.standard_normal((case.trials, n)) / n**0.5
 

@@ -109,13 +109,16 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Return the bound on the integrated remainder of Taylor's formula."""
+    """Return ρ/2 · ‖Δ₁‖‖Δ₂‖(‖Δ₁‖ + ‖Δ₂‖), ρ being `rough` and the norms `sizes`."""
     one, two = case.sizes
     return case.rough / 2 * one * two * (one + two)
 
 
 def measure(_: Case, loss: Loss) -> float:
-    """Return the interaction, from four losses, less the product, in absolute value."""
+    """Return how far the cost of both updates is from their sum plus their product, in size.
+
+    The cost beyond the sum is taken from four values of the loss; the product is Δ₁ᵀHΔ₂.
+    """
     one, two = loss.updates
     mixed = loss.at(one, two) - loss.at(one) - loss.at(two) + loss.at()
     return abs(mixed - loss.product)
@@ -129,7 +132,7 @@ def _along(case: Case, rows: Float[Array, "s n"], shape: str, rng: np.random.Gen
 
 
 def attain(case: Case) -> Loss:
-    """Return a cubic along one direction with both updates along it."""
+    """Return the loss ρ⟨u, W⟩³/6 at the base W = 0, with both updates along u."""
     axis = np.eye(case.weights)[0]
     one, two = (size * axis for size in case.sizes)
     return Loss("cubic", axis[None, :], case.rough, 0 * axis, (one, two))
@@ -148,7 +151,7 @@ def rival(case: Case, rng: np.random.Generator) -> Loss:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Loss:
-    """Climb on a sine loss: perturb updates and base at random and keep each improvement."""
+    """Return the sine loss, base and updates with the worst remainder in a random search."""
     rows = rng.standard_normal((1, case.weights))
     best = _along(case, rows / np.linalg.norm(rows), "sine", rng)
     for step in range(300):

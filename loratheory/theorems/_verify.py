@@ -243,7 +243,7 @@ class Sensitivity:
 
     @property
     def missed(self) -> bool:
-        """Whether some change of a tenth goes unnoticed."""
+        """Whether some change of the law by a tenth or less goes unnoticed."""
         least = (self.constant_up, self.constant_down, self.exponent_up, self.exponent_down)
         return any(share is None or share > TENTH for share in least)
 

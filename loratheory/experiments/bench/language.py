@@ -105,21 +105,21 @@ class Library:
 
     @property
     def size(self) -> int:
-        """How many adapters."""
+        """Number of adapters."""
         return len(self.adapters)
 
     @property
     def reads(self) -> int:
-        """How many layers there are."""
+        """Number of layers, each of which is one read."""
         return int(self.model.network.config.num_hidden_layers)
 
     def read(self, place: Place) -> int:
-        """Which layer this is."""
+        """Return the number of the read to which a place belongs, which is its layer."""
         return place.layer
 
     @cached_property
     def attached(self) -> Attached:
-        """The adapters on the model, silent at first."""
+        """The adapters on the model, at first with coefficients of 0."""
         return attached(self.model, self.adapters, 0.0)
 
     @cached_property
@@ -154,7 +154,7 @@ class Library:
         return Library(self.model, [Adapter.of(dict(one), one.info)], self.hops)
 
     def block_route(self, level: float, by: str) -> Route:
-        """Each adapter on or off by how much it changes a whole block's output."""
+        """Return gates that switch adapters by how much each changes a whole block's output."""
         if by != "z":
             message = f"block gates by {by!r} need a small transformer: give deviations, by 'z'"
             raise ValueError(message)
@@ -163,14 +163,17 @@ class Library:
         return self._lifted()
 
     def prompt_route(self) -> Route:
-        """One pair on for a whole prompt: that whose first hop has the largest response norm."""
+        """Return gates that let one pair act on a whole prompt.
+
+        It is the pair whose first hop's adapter has the largest response norm.
+        """
         pairs = [tuple(range(k, k + self.hops)) for k in range(0, self.size, self.hops)]
         first = [(pair[0],) for pair in pairs]
         prompt_gates(self.model, self.attached, self._sentences, pairs, first)
         return self._lifted()
 
     def _lifted(self) -> Route:
-        """The route that acts now, as rules have it: by place, with an axis of replicas."""
+        """Return the route that acts now, as rules call it: by place, with an axis of replicas."""
         route = self.attached.route
         assert route is not None
 

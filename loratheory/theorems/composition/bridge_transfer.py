@@ -90,13 +90,13 @@ class Case:
 
     @property
     def lessons(self) -> Float[Array, "d n"]:
-        """States after a stand-in's first hop: all prompts for each stand-in in turn."""
+        """X of the statement: the states of all prompts beside each stand-in, as columns."""
         states = [self.prompts + first @ self.prompts for first in self.stand_ins]
         return array_namespace(self.prompts).concat(states, axis=1)
 
     @property
     def met(self) -> Float[Array, "d q"]:
-        """States after the partner's first hop."""
+        """Z of the statement: the states of all prompts beside the partner, as columns."""
         return self.subjects + self.partner @ self.subjects
 
 
@@ -153,7 +153,7 @@ def bound(case: Case) -> float:
 
 
 def worlds(case: Case) -> tuple[Array, Array]:
-    """Return two second hops that agree on all lessons and differ most at the partner's states."""
+    """Return two second hops with the same lessons that differ most at the partner's states."""
     xp, states, met = array_namespace(case.prompts), case.lessons, case.met
     inside = states @ xp.linalg.pinv(states, rtol=CLEAR)
     outside = met - inside @ met
@@ -202,7 +202,10 @@ def _beside(lessons: Lessons, matrix: Array) -> Array:
 
 
 def _and(extra: Array, shrink: float, lessons: Lessons) -> Array:
-    """Fit the lessons with least norm, or by ridge regression if `shrink` > 0, and add `extra`."""
+    """Return `extra` plus the second hop that fits the lessons with least norm.
+
+    If `shrink` is above 0, ridge regression takes the place of least norm.
+    """
     states, xp = lessons.states, array_namespace(lessons.states)
     best = least_norm(lessons)
     if shrink:

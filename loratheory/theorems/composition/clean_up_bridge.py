@@ -110,7 +110,7 @@ def margin(
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw two hops, with sharpness over two decades, often next to where an answer changes."""
+    """Draw two edited hops and a sharpness β, often close to where the margin changes sign."""
     prompt = two_hops(partial(region.draw, rng, size), LONE)
     sharpness = float(10.0 ** rng.uniform(-1, 1.5))
     one, two = rng.uniform(-0.5, 1.5, 2).tolist()

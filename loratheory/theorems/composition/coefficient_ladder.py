@@ -100,7 +100,7 @@ def two_hop_split(budget: int | float) -> tuple[float, float]:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw one to four hops; products typical, next to the border, or up to 2; random frames."""
+    """Draw one to four hops with random keys and values; the product p is often near 1/(K + 1)."""
     hops, first = int(rng.integers(1, 5)), int(rng.integers(2, 4))
     n = [first + j for j in range(hops)]
     d = n[-1] + 4 + int(rng.integers(0, size + 1))

@@ -112,7 +112,7 @@ def layers_too_few(things: int, heads: int, width: int, precision: int) -> int:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw two things or more, and attention that is soft or sharp."""
+    """Draw orthonormal codes for two things or more, and a sharpness β."""
     n = int(rng.integers(2, max(size, 3) + 1))
     codes = orthonormal(rng, 3 * n + int(rng.integers(0, size + 1)), 3 * n)
     return Case(codes, float(rng.uniform(0, 4) * math.log(2 * n)))
@@ -124,7 +124,7 @@ def bound(case: Case) -> float:
 
 
 def _pairs(case: Case, question: Question) -> tuple[Array, Array]:
-    """Return the codes of the first and of the second entries of all pairs, as columns."""
+    """Return the codes of the first and of the second entries of all listed pairs, as columns."""
     xp, n = array_namespace(case.codes), case.things
     images = [n + y for y in question.first] + [2 * n + z for z in question.second]
     return case.codes[:, : 2 * n], xp.stack([case.codes[:, i] for i in images], axis=1)

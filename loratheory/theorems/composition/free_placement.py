@@ -80,13 +80,13 @@ class Case:
 
     @property
     def keys(self) -> Float[Array, "keys more"]:
-        """Keys of all single-hop lessons and of the two-hop question, as columns."""
+        """Keys K of all single-hop lessons and the latent key h, side by side."""
         question = self.model.question
         return array_namespace(question).concat([self.model.lessons, question[:, None]], axis=1)
 
     @property
     def wanted(self) -> Float[Array, "tokens more"]:
-        """Logits wanted at `keys`, column by column."""
+        """Logits wanted for each column of `keys`: V for the lessons, a for the question."""
         named = answers(self.model.named[0])
         return array_namespace(named).concat([named, self.answer[:, None]], axis=1)
 
@@ -127,7 +127,7 @@ def measure(case: Case, edit: Edit) -> float:
 
 
 def condition(case: Case) -> float:
-    """Return the squared condition number of the matrix that has all keys as columns."""
+    """Return the squared condition number of the case's `keys`, which are inverted."""
     return placement.condition_of(case.keys)
 
 
@@ -186,12 +186,12 @@ class Taught:
 
     @property
     def keys(self) -> Float[Array, "keys facts"]:
-        """Keys of the two-hop lessons, stacked."""
+        """H of the clause: the keys of the two-hop lessons, stacked over reads."""
         return self.model.stacked(self.partner, self.model.early)
 
     @property
     def mix(self) -> Float[Array, " facts"]:
-        """Coefficients of the lessons' keys that come nearest to the question's key."""
+        """The b of the clause, which brings the lessons' keys nearest to the latent key."""
         return placement.combination(self.keys, self.model.question)
 
 

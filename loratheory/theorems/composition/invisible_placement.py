@@ -114,7 +114,7 @@ def share_needed(first: int | float, second: int | float) -> float:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw two to four layers and up to seven placements, many next to the border."""
+    """Draw two to four layers and up to seven placements, many that only just compose or fail."""
     prompt = two_hops(partial(region.draw, rng, size), ["overwrite"])
     one, two = rng.uniform(0.5, 1.5), rng.uniform(0.6, 1.5)
     prompt = replace(prompt, coefficients=(float(one), float(two)))
@@ -131,7 +131,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def composing(case: Case) -> float:
-    """Return the fraction of placements that compose, by the formula for their later shares."""
+    """Return q, the fraction of placements that compose, from the shares of their later layers."""
     later = array_namespace(case.shares).sum(case.shares[:, case.early :], axis=1)
     wins = later > share_needed(*case.prompt.coefficients)
     return int(array_namespace(wins).count_nonzero(wins)) / int(wins.shape[0])

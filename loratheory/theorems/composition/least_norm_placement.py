@@ -92,7 +92,7 @@ class Case:
         return self.stacked(self.latent, self.early)
 
     def stacked(self, keys: tuple[Array, ...], start: int) -> Array:
-        """Stack the reads' keys, each scaled by the root of its rate; zero before read `start`."""
+        """Return all reads' keys below each other, scaled like `lessons`; 0 before read `start`."""
         parts = [
             (rate**0.5 if read >= start else 0.0) * part
             for read, (rate, part) in enumerate(zip(self.rates, keys, strict=True))
@@ -100,7 +100,7 @@ class Case:
         return array_namespace(parts[0]).concat(parts, axis=0)
 
     def edit(self, stacked: Float[Array, "tokens keys"]) -> Edit:
-        """Split an update of stacked, scaled keys into one update for each read's own keys."""
+        """Return an update of stacked, scaled keys as one update for each read's own keys."""
         parts, end = [], 0
         for rate, keys in zip(self.rates, self.named, strict=True):
             start, end = end, end + keys.shape[0]
@@ -108,7 +108,7 @@ class Case:
         return tuple(parts)
 
     def in_units(self, edit: Edit) -> Float[Array, "tokens keys"]:
-        """Join the reads' updates into one of stacked, scaled keys; undoes `edit`."""
+        """Return the reads' updates as one update of stacked, scaled keys; undoes `edit`."""
         parts = [update / rate**0.5 for update, rate in zip(edit, self.rates, strict=True)]
         return array_namespace(parts[0]).concat(parts, axis=1)
 
@@ -186,7 +186,7 @@ def independent(rng: np.random.Generator, size: int, partner: bool) -> Case:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw one to four reads and facts; key energies and learning rates over two decades."""
+    """Draw one to four reads and facts, with keys of unequal lengths and unequal learning rates."""
     return independent(rng, size, partner=False)
 
 

@@ -117,7 +117,10 @@ def margin(
 
 
 def threshold(hops: int, interference: int | float, pattern: Pattern = "overwrite") -> float:
-    """Return the common coefficient above which the answer is safe; ``inf`` if none up to 1 is."""
+    """Return the common coefficient of K hops above which the new answer is safe.
+
+    It is ``inf`` if none up to 1 is; `interference` is the ε that is allowed at each read.
+    """
 
     def _least(c: float) -> float:
         return margin([c] * hops, [float(interference)] * hops, pattern)
@@ -130,7 +133,7 @@ def threshold(hops: int, interference: int | float, pattern: Pattern = "overwrit
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw any prompt of edited hops; interference is zero, equal or mixed, over twelve decades."""
+    """Draw a prompt of edited hops, and interference that is zero, equal or different by read."""
     prompt = region.draw(rng, size)
     shares = rng.uniform(0, 1, len(prompt.coefficients)) if rng.random() < 0.5 else 1.0
     level = float(rng.choice([0.0, 0.1, 10.0 ** int(rng.integers(-12, 1))]))
@@ -177,7 +180,7 @@ def scale(case: Case) -> float:
 
 
 def _values(prompt: Prompt) -> list[Array]:
-    """Return the frame that each read writes in: its values, or one-hot tokens at the last."""
+    """Return the states that each read may write, as columns: its values, or tokens at the last."""
     last = prompt.hops[-1].new
     return [*prompt.values, eye(last, int(last.shape[0]))]
 

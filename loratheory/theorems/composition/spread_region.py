@@ -111,14 +111,17 @@ class Case:
         return array_namespace(self.entities).linalg.pinv(self.entities, rtol=None)
 
     def pairs(self, hop: int) -> tuple[list[tuple[int, int]], tuple[int, int, int]]:
-        """Return a hop's old facts as columns (from, to), and its edit's (key, new, old value)."""
+        """Return the old facts of a hop and its edit, as column numbers of `entities`.
+
+        A fact is a pair (from, to); the edit is a triple (key, new value, old value).
+        """
         start, new, old = _place(hop - 1, 0), _place(hop, 0), _place(hop, hop)
         along = [(_place(hop - 1, i), _place(hop, i)) for i in range(1, hop)]
         return [(start, old), *along], (start, new, old)
 
 
 def _place(level: int, path: int) -> int:
-    """Return an entity's column: path 0 is the new one, path j left it at hop j."""
+    """Return the column of an entity: path 0 has only new facts, path j left it at hop j."""
     return level * (level + 1) // 2 + path
 
 
@@ -161,7 +164,7 @@ def _rows(shares: Array) -> list[list[float]]:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw one to three hops over up to six reads; edits' shares as the facts', even or random."""
+    """Draw one to three hops over up to six reads, and shares: edits' as facts', even or any."""
     hops = int(rng.integers(1, 4))
     reads, kind = int(rng.integers(hops, 7)), int(rng.integers(4))
     facts = rng.dirichlet(np.ones(reads), hops)
@@ -300,7 +303,7 @@ CONTROLS = _controls(_SMALL)
 
 
 def draw_alike(rng: np.random.Generator, size: int) -> Case:
-    """Draw as `draw` does, with edits spread as their facts are."""
+    """Draw a case as `draw` does, and spread the edits over the reads as the facts are."""
     case = draw(rng, size)
     return replace(case, edits=case.facts)
 
@@ -352,7 +355,7 @@ def bisected(case: Even, stream: Stream) -> float:
 
 
 def draw_even(rng: np.random.Generator, size: int) -> Even:
-    """Draw two hops, or one in a quarter of cases, over two to eight reads."""
+    """Draw one or two edits, and two to eight reads over which they are spread evenly."""
     hops = 1 if rng.random() < 0.25 else 2
     return Even(int(rng.integers(2, 9)), _frame(rng, hops, size), hops)
 

@@ -89,7 +89,7 @@ class Case:
 
     @property
     def tokens(self) -> int:
-        """Number of possible answers, one of which nobody gives."""
+        """Number of possible answers, one of which is never right."""
         return 2 + max(map(max, self.answers))
 
     def shares(self, entity: int) -> dict[int, float]:
@@ -118,7 +118,10 @@ class Reader:
     replies: Float[Array, "r a e"]
 
     def rights(self, case: Case) -> list[tuple[float, float]]:
-        """Return for each lesson and signal its weight and the right answer's probability."""
+        """Return a pair for each lesson and signal: how often it comes and how often it is right.
+
+        The second is the probability of the right answer when the reader hears that signal.
+        """
         return [
             (
                 float(case.entities[e] * case.stand_ins[j, e] * self.heard[r, j, e]),

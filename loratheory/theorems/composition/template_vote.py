@@ -89,9 +89,9 @@ class Case:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw counts of steps at one to three cues, a fact for each adapter, and coefficients.
+    """Draw how often base and adapters take each step at one to three cues.
 
-    Coefficients are near ½, 1/K, 1, or random.
+    Each adapter also has a fact of its own; coefficients are near ½, 1/K, 1, or random.
     """
     k, cues, s = (int(x) for x in rng.integers((1, 1, 2), (4, 4, 6)))
     counts = rng.integers(0, 4, (k + 1, s, cues)) * (rng.random((k + 1, s, cues)) < 0.7)

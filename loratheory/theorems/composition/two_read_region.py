@@ -76,7 +76,7 @@ FREE = "some token on no path: a subject beside the prompt's"
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw one to four hops, with equal coefficients, some near the border, or mixed ones."""
+    """Draw one to four hops with mixed or equal coefficients, often close to the threshold."""
     pattern, n = shapes(rng)
     hops, d = len(n), n[-1] + 4 + int(rng.integers(0, size + 1))
     near = threshold(hops, pattern) + float(rng.choice([-1, 1])) * 10.0 ** -int(rng.integers(1, 13))

@@ -151,7 +151,7 @@ def _as_far_as_needed(case: Case, change: LowRank) -> LowRank:
 
 
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
-    """Scale a random change, or the best nudged by 1e-8 to 1, until it overturns the answer."""
+    """Return a random or a nearly best change, scaled until it just overturns the answer."""
     (d, n), best = case.weight.shape, attain(case)
     if rng.random() < 0.5:
         return _as_far_as_needed(case, gaussian(rng, d, n, min(d, n)))
@@ -213,7 +213,7 @@ class Edits:
 
     @property
     def affordable(self) -> int:
-        """How many edits a change of norm `size` can overturn."""
+        """Largest number of edits that a change of norm `size` can overturn."""
         return affordable([radius for radius, *_ in self.ways], self.size)
 
 

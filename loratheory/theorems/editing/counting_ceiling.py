@@ -94,7 +94,7 @@ def log_ceiling(facts: int, tokens: int, outputs: int, inputs: int, rank: int) -
 
 
 def largest_memory(tokens: int, outputs: int, inputs: int, rank: int) -> int:
-    """Return the most facts for which the ceiling allows every choice of answers."""
+    """Return the most facts N for which the ceiling reaches M^N, the number of all maps."""
     shape = tokens, outputs, inputs, rank
     low, high = 0, 1
     while log_ceiling(high, *shape) >= high * math.log(tokens) * (1 - 1e-12):

@@ -73,7 +73,7 @@ class Case:
 
     @property
     def pairing(self) -> LowRank:
-        """Sum over the facts of the output times the transposed key."""
+        """G of the clause: the sum over the facts of the output times the transposed key."""
         return LowRank(self.outputs, self.keys.T)
 
     @property

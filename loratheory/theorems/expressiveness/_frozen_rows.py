@@ -21,7 +21,7 @@ class Rows:
     drawn: int
 
     def like(self, array: Array) -> "Rows":
-        """Return the same rule in the array library and on the device of `array`."""
+        """Return the same nodes and weights in the array library and on the device of `array`."""
         xp, place = array_namespace(array), device(array)
         nodes, weights = (xp.asarray(part, device=place) for part in (self.nodes, self.weights))
         return Rows(nodes, weights, self.drawn)
@@ -72,7 +72,7 @@ def other_rows(rng: np.random.Generator, n: int, drawn: int) -> Rows:
 
 
 def lattice_rows(n: int, drawn: int) -> Rows:
-    """Return the product rule with Gauss and Hermite's three nodes on each axis."""
+    """Return the rule for normal rows that has three Gauss–Hermite nodes on each axis."""
     grid = np.stack(np.meshgrid(*[[-1.0, 0.0, 1.0]] * n, indexing="ij"), axis=-1).reshape(-1, n)
     weights = np.prod(np.where(grid == 0, 2 / 3, 1 / 6), axis=1)
     return Rows(np.sqrt(3) * grid, weights, drawn)

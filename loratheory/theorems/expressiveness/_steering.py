@@ -118,7 +118,10 @@ def simple_factors(low: LowRank) -> list[tuple[Array, Array]]:
 
 
 def chain(low: LowRank, count: int, rank: int) -> list[LowRank]:
-    """Return `count` updates of width at most `rank`: ``1 + low = (1 + last) ... (1 + first)``."""
+    """Return `count` updates of width at most `rank` that together do what `low` does.
+
+    They obey ``1 + low == (1 + last) ... (1 + first)``.
+    """
     xp = array_namespace(low.up)
     factors, steps = simple_factors(low), []
     for index in range(count):
@@ -186,7 +189,10 @@ class _Settled:
 def _step(
     weight: Array, after: Array, before: Array, missing: Array, settled: _Settled, rank: int
 ) -> tuple[LowRank, _Settled] | None:
-    """Make `rank` more outputs and inputs right; return None where rounding has lost them."""
+    """Return an update that makes `rank` more outputs and inputs right, and what is right then.
+
+    None is returned where rounding has lost these directions.
+    """
     xp, d = array_namespace(missing), missing.shape[0]
     # Bases of what is not settled yet: at the output (out), at the input (into), and as seen from
     # this layer, which reaches `out` through the layers after it (F) and is read from `into` (H).
@@ -212,7 +218,7 @@ def _step(
 
 
 def _complement(columns: Array) -> Array:
-    """Return an orthonormal basis of the complement of the given independent columns."""
+    """Return an orthonormal basis of all that is orthogonal to the given independent columns."""
     xp, (d, width) = array_namespace(columns), columns.shape
     if width == 0:
         return eye(columns, d)

@@ -82,14 +82,14 @@ class Case:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw at least two tokens, in dimensions from 0 to more than enough."""
+    """Draw two tokens or more, and a dimension for which the largest margin is known."""
     tokens = int(rng.integers(2, size + 3))
     ranks = [*range(3), *range(-(-tokens // 2), tokens + 2)]
     return Case(tokens, ranks[rng.integers(len(ranks))])
 
 
 def bound(case: Case) -> float:
-    """Return the margin of the best configuration: simplex, cross-polytope, circle or line."""
+    """Return the statement's largest margin for the case's m tokens in dimension r."""
     m, r = case.tokens, case.rank
     if m <= r + 1:
         return m / (m - 1)
@@ -135,7 +135,7 @@ def attain(case: Case) -> LowRank:
 
 
 def measure(case: Case, scores: LowRank) -> float:
-    """Return the least margin of a token over another one at its own key."""
+    """Return the least of ⟨a_t, b_t − b_s⟩ over t ≠ s, the margin of these scores."""
     xp, table = array_namespace(scores.up), scores.dense()
     margins = xp.linalg.diagonal(table)[None, :] - table
     # 9 is more than any margin in the ball
@@ -210,12 +210,12 @@ def draw_answers(rng: np.random.Generator, size: int) -> Answers:
 
 
 def reachable(case: Answers) -> float:
-    """Return the most tokens that can be answered: 0, 2 or all that are asked for."""
+    """Return how many of the tokens asked for scores of the case's rank can answer at most."""
     return float(min(len(set(case.wanted)), 2 * case.rank if case.rank < 2 else case.tokens))
 
 
 def all_asked_for(case: Answers) -> LowRank:
-    """Return scores on a circle, or at rank 1 on a line between two tokens asked for."""
+    """Return scores that answer with every token asked for or, at rank 1, with two of them."""
     if case.rank >= 2:
         return circle(case.wanted, case.tokens)
     first = case.wanted[0]

@@ -69,7 +69,7 @@ class Case:
 
     @property
     def sides(self) -> tuple[Svd, Svd]:
-        """Truncated decompositions of the centred keys ``J X.T`` and the queries ``X``."""
+        """Singular value decompositions of the keys ``J X.T`` and queries ``X``, without zeros."""
         xp, sides = array_namespace(self.tokens), []
         tiny = 1e-13 * float(xp.linalg.svdvals(self.tokens)[0])
         for matrix in (centred(self.tokens.T), self.tokens):
@@ -80,14 +80,14 @@ class Case:
 
     @property
     def within(self) -> Array:
-        """Part ``C`` of the centred pattern that scores of these tokens can reach."""
+        """C of the statement: what scores of these tokens can reach of the centred pattern."""
         keys, queries = self.sides
         inner = keys.left.T @ centred(self.target) @ queries.right.T
         return keys.left @ inner @ queries.right
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw independent or dependent tokens, and full or low-rank log-patterns, mild or sharp."""
+    """Draw independent or dependent tokens, and a pattern of any rank, nearly uniform or sharp."""
     d, n = rng.integers(1, size + 1, 2).tolist()
     width = int(rng.integers(1, min(d, n) + 1)) if rng.random() < 0.3 else min(d, n)
     tokens = with_spectrum(rng, d, n, np.exp(rng.uniform(-1, 1, width)).tolist()).dense()

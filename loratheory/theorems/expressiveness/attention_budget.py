@@ -130,7 +130,7 @@ def ignored(weight: Array) -> Array:
 
 
 def bound(case: Case) -> float:
-    """Return the largest of the statement's four singular values."""
+    """Return the largest of the statement's four singular values, for the case's M, T, R and h."""
     xp, target, floors = array_namespace(case.target), case.target, [0.0]
     for matrix, first in (
         (target - case.form, 2 * case.rank),
@@ -221,7 +221,7 @@ class Change:
 
 
 def draw_change(rng: np.random.Generator, size: int) -> Change:
-    """Draw narrow and square heads over 12 decades of size, with ranks from 0 to full."""
+    """Draw narrow or square heads of any size, and ranks r_Q and r_K from 0 to full."""
     d = int(rng.integers(1, size + 1))
     h = int(rng.integers(1, d + 1))
     spectra = 10.0 ** rng.integers(-6, 7, (2, 1)) * np.exp(rng.uniform(-0.5, 0.5, (2, h)))

@@ -102,7 +102,7 @@ class Case:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw forms that differ within the head's row spaces, outside or both; some of low rank."""
+    """Draw wanted forms that differ from QᵀK inside the row spaces, outside them, or both."""
     d = int(rng.integers(1, min(size, 6) + 1))
     h = int(rng.integers(1, d + 1))
     spectra = np.exp(rng.uniform(-0.5, 0.5, (2, h))).tolist()

@@ -69,7 +69,7 @@ class Case:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw 1 to 3 layers of small integers, so that collisions are exact; targets over decades."""
+    """Draw 1 to 3 layers of small integers, so that features agree exactly, and any targets."""
     depth, n = int(rng.integers(1, 4)), int(rng.integers(2, 2 * size + 2))
     sides = rng.integers(1, min(size, 5) + 1, depth + 1).tolist()
     weights = tuple(
@@ -84,7 +84,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Return the targets' mean squared distance from their class mean, computed from pairs."""
+    """Return the mean of ‖y_i − ȳ_[i]‖² over inputs, computed from pairs of equal features."""
     xp = array_namespace(case.targets)
     same = xp.astype(case.collide, xp.float64)
     gaps = xp.sum((case.targets[:, :, None] - case.targets[:, None, :]) ** 2, axis=0)

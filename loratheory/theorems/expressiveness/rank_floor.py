@@ -175,7 +175,7 @@ class Case:
         return inputs, xp.concat([self.values, nothing], axis=1)
 
     def split(self) -> Split:
-        """Return the split of Y on the rows of X."""
+        """Return Y split into its part in the row space of X and the rest."""
         return regression(*self.samples, max(self.keys.shape) * EPS)
 
     def error(self, update: LowRank) -> float:
@@ -220,7 +220,7 @@ class Tasks:
         return xp.concat([x / size for x in inputs], axis=1), xp.concat(wanted, axis=1)
 
     def split(self) -> Split:
-        """Return the split around the updates' mean, or on the rows of X if inputs are known."""
+        """Return the wanted outputs split into what the best matrix answers and what it misses."""
         if self.inputs is not None:
             return regression(*self.samples, 1e-8)._replace(condition=1.0)
         mean = self.mean
@@ -257,7 +257,7 @@ class Frozen:
         return int(self.frame.shape[1])
 
     def split(self) -> Split:
-        """Return the split on what the frozen rows read, or on the span of the frozen columns."""
+        """Return the wanted outputs split into what the frozen factor can answer and the rest."""
         size, wanted = self.inputs.shape[1] ** 0.5, self.target @ self.inputs
         if self.frozen == "down":
             reads = self.frame.T @ self.inputs / size
@@ -417,7 +417,7 @@ class LeastChange:
 
 
 def draw_exact(rng: np.random.Generator, size: int) -> LeastChange:
-    """Draw one or more keys, some twice, and moments of condition up to 100; 4 decades each."""
+    """Draw keys, some of them twice, values for them, and a positive definite second moment."""
     m, n = rng.integers(1, size + 1, 2).tolist()
     facts = int(rng.integers(1, min(n, 16) + 1))
     keys = orthonormal(rng, n, facts) @ (2 * np.eye(facts) + orthonormal(rng, facts, facts) / 2)

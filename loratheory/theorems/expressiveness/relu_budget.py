@@ -60,7 +60,7 @@ DOMAIN = "an input within the radius"
 
 
 def partial_products(layers: list[Array]) -> list[Array]:
-    """Return the products of the first one, the first two, and so on up to all layers."""
+    """Return for each layer the product of all layers up to it, first layer first."""
     return list(accumulate(layers, lambda product, layer: layer @ product))
 
 

@@ -70,7 +70,7 @@ class Trial:
 
 
 def _sigmas(case: Case) -> tuple[float, float]:
-    """Return the least singular value of the target, and the floor of the depth budget."""
+    """Return σ_D(T) and σ_{RL+1}(E), the two numbers of the statement."""
     sigma = array_namespace(case.target).linalg.svdvals(case.target)
     return float(sigma[-1]), depth_budget.bound(case)
 
@@ -181,7 +181,7 @@ CONTROLS = (
 
 
 def draw_regular(rng: np.random.Generator, size: int) -> Case:
-    """Draw networks whose target has no singular value below the floor of the depth budget."""
+    """Draw a network and a target with σ_D(T) at least σ_{RL+1}(E)."""
     while True:
         case = depth_budget.draw(rng, size)
         least, left = _sigmas(case)

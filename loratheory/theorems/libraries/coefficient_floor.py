@@ -67,7 +67,10 @@ class Case:
 
     @cached_property
     def answers(self) -> tuple[Array, Array]:
-        """Each adapter's outputs on all inputs, flattened to one row, and the wanted outputs."""
+        """Each adapter's outputs on all inputs as one row of a matrix, and the wanted outputs.
+
+        The latter are a vector in the same order.
+        """
         table = [[low @ x for x in self.inputs] for low in self.updates]
         xp = array_namespace(*self.inputs)
         rows = [xp.concat([xp.reshape(part, (-1,)) for part in row]) for row in table]
@@ -98,7 +101,7 @@ def merged(case: Case, coefficients: Float[Array, " k"]) -> Merge:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw unrelated, related or equal adapters on few or many inputs, over twelve decades."""
+    """Draw unrelated, related or equal adapters of any size, on few or many inputs."""
     k, (m, n) = int(rng.integers(1, 5)), rng.integers(1, size + 1, 2).tolist()
     width, scale = int(rng.integers(1, min(m, n) + 1)), 10.0 ** int(rng.integers(-6, 7))
     base, spread = gaussian(rng, m, n, width, scale), float(rng.choice([0.0, 0.1, 1.0]))

@@ -69,7 +69,7 @@ class Case:
 
     @cached_property
     def condition(self) -> float:
-        """The larger condition number of the two adapters: how far rounding turns a row space."""
+        """Larger condition number of the two adapters, by which rounding turns a row space."""
         each = zip((self.first, self.second), self.spaces, strict=True)
         spectra = [(low.S, int(space.shape[1])) for low, space in each]
         return max([1.0, *(float(sigma[0] / sigma[k - 1]) for sigma, k in spectra if k)])
@@ -84,7 +84,7 @@ class Answer:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw row spaces that are unrelated, orthogonal or nearly equal; norms over 12 decades."""
+    """Draw adapters of any size whose row spaces are unrelated, orthogonal or nearly equal."""
     m, n = rng.integers(1, size + 1, 2).tolist()
     one, two = rng.integers(1, min(m, n, 16) + 1, 2).tolist()
     sigmas = [10.0 ** (rng.uniform(-2, 0, r) + rng.integers(-6, 7)) for r in (one, two)]

@@ -101,7 +101,7 @@ def directions(
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw one to four other tokens, one to six adapters, margins of 0.3 to 4 deviations."""
+    """Draw one to four other tokens, one to six adapters, and margins near what these add."""
     t, k, n = int(rng.integers(1, 5)), int(rng.integers(1, 7)), int(rng.integers(1, size + 1))
     rows = 10.0 ** int(rng.integers(-6, 7)) * rng.standard_normal((t, k, n))
     spread = np.sqrt((rows**2).sum(axis=(1, 2)) / n)

@@ -118,7 +118,7 @@ class Taught:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw narrow or wide inputs, one or two facts an adapter, up to five later adapters."""
+    """Draw a width of two to eight, one or two facts an adapter, and one to five later adapters."""
     n = int(rng.integers(2, min(size, 8) + 1))
     return Case(n, int(rng.integers(1, 3)) if n > 3 else 1, int(rng.integers(1, 6)))
 
@@ -240,7 +240,7 @@ def _room(case: Case) -> float:
 
 
 def draw_foreign(rng: np.random.Generator, size: int) -> Case:
-    """Draw as `draw` does; in every third case adapters are trained apart."""
+    """Draw a case as `draw` does; in every third one adapters are trained apart."""
     return replace(draw(rng, size), apart=rng.random() < 1 / 3)
 
 

@@ -81,7 +81,7 @@ def largest_sum(width: int, margin: float, size: float, failure: float) -> int:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw rows that are orthogonal, alike, or nearly cancel; margins of the size of their sum."""
+    """Draw rows that are orthogonal, alike or nearly cancel, and a margin near what they add."""
     n, k, kind = rng.integers((1, 1, 0), (size + 1, size + 1, 3)).tolist()
     magnitude = 10.0 ** int(rng.integers(-6, 7))
     rows = rng.standard_normal((k, n))

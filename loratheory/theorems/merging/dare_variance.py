@@ -163,7 +163,7 @@ def scale(case: Case) -> float:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Law:
-    """Return the law reordered and split up, or one whose entries are only pairwise independent."""
+    """Return the same law written otherwise, or one whose entries are independent in pairs only."""
     law = attain(case)
     order, share = rng.permutation(len(law.inputs)), rng.random(len(law.inputs))
     twice = np.concatenate([law.inputs[order], law.inputs])

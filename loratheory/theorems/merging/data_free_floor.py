@@ -100,7 +100,7 @@ def merge(case: Case) -> LowRank:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw inputs that share no direction, some or all; updates over twelve decades."""
+    """Draw adapters of any size whose inputs share no direction, some or all."""
     n, m = int(rng.integers(2, size + 3)), int(rng.integers(1, size + 1))
     shared = int(rng.choice([0, n, int(rng.integers(0, n + 1))]))
     least = int(shared == 0)  # each adapter sees some input

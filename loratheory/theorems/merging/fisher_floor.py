@@ -202,13 +202,13 @@ class Near:
 
     @property
     def whitening(self) -> Array:
-        """Matrix that maps an update, flattened row by row, to its whitened form."""
+        """Matrix that maps a flattened update Δ to the flattened O Δ L, its whitened form."""
         (m, n), left, right = self.target.shape, self.outputs, self.inputs.T
         product = left[:, None, :, None] * right[None, :, None, :]
         return array_namespace(left).reshape(product, (m * n, m * n))
 
     def white(self, update: LowRank) -> Array:
-        """Return the whitened difference of `update` and the target, flattened row by row."""
+        """Return O (`update` − target) L, the whitened difference, flattened row by row."""
         gap = self.outputs @ (update.dense() - self.target.dense()) @ self.inputs
         return array_namespace(gap).reshape(gap, (-1,))
 

@@ -216,7 +216,7 @@ class Reads:
 
 
 def draw_reads(rng: np.random.Generator, size: int) -> Reads:
-    """Draw 1 to 3 reads and 1 to 4 adapters of 1 to 3 facts each, dealt anew at each read."""
+    """Draw 1 to 3 reads, and for each read 1 to 4 adapters that share its facts out anew."""
     hops, adapters, facts = (int(rng.integers(1, top)) for top in (4, 5, 4))
     edited = adapters * facts
     n = [edited * (1 + hop) for hop in range(hops)]

@@ -67,7 +67,7 @@ class Case:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw adapters with independent row spaces, one of them, and a leak over 12 decades."""
+    """Draw adapters with independent row spaces, the one that is asked about, and any leak."""
     updates = library(rng, size)
     return Case(updates, int(rng.integers(len(updates))), 10.0 ** int(rng.integers(-6, 7)))
 

@@ -70,7 +70,7 @@ class Case:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw one to six edits of equal or very different strengths, over 12 decades."""
+    """Draw one to six edits of equal or very different strengths, an edit and an output to ask."""
     facts = int(rng.integers(1, 7))
     m, n = (facts + rng.integers(0, size + 1, 2)).tolist()
     spread = float(rng.choice([0.0, 1.0, 3.0]))

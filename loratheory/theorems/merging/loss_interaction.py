@@ -91,7 +91,7 @@ class Loss:
 
     @property
     def product(self) -> float:
-        """Bilinear form of the Hessian at the base, applied to the two updates."""
+        """Δ₁ᵀ H Δ₂, the Hessian H at the base applied to the two updates."""
         bends = [SHAPES[self.shape][1](float(t)) for t in self.rows @ self.base]
         pairs = zip(*(self.rows @ update for update in self.updates), strict=True)
         products = [bend * float(a) * float(b) for bend, (a, b) in zip(bends, pairs, strict=True)]
@@ -99,7 +99,7 @@ class Loss:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw Lipschitz constants over 12 decades, two norms within 1.5 decades, and weights."""
+    """Draw a Lipschitz constant of any size, two norms from 0.1 to 3.2, and a number of weights."""
     sizes = 10.0 ** rng.uniform(-1, 0.5, 2)
     return Case(
         10.0 ** int(rng.integers(-6, 7)),
@@ -139,7 +139,7 @@ def attain(case: Case) -> Loss:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Loss:
-    """Return a loss of any shape along random rows, or the best cubic with updates nudged."""
+    """Return a loss of any shape along random rows, or the best cubic with perturbed updates."""
     if rng.random() < 0.3:
         best, turn = attain(case), 10.0 ** int(rng.integers(-8, 1))
         moved = [u + turn * rng.standard_normal(u.shape) for u in best.updates]

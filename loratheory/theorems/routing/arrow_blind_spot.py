@@ -234,7 +234,7 @@ def safe_angle(between: float) -> float:
 
 
 def draw_near(rng: np.random.Generator, size: int) -> Near:
-    """Draw prototypes far apart or nearly equal, sizes over 18 decades, and any allowed angle."""
+    """Draw prototypes far apart or nearly equal, adapters of any size, and any allowed angle."""
     k, n = int(rng.integers(2, 6)), int(rng.integers(2, size + 2))
     near = 10.0 ** float(rng.uniform(-3, 1))
     frame = rng.standard_normal((n, 1)) + near * rng.standard_normal((n, k))

@@ -126,7 +126,7 @@ noise = sampled(bound)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Sample:
-    """Draw fresh inputs about keys as stated, rotated at random, with zero to two spare axes."""
+    """Draw inputs about keys of the case's length and cosine, which are rotated at random."""
     gram = (1 - case.cosine) * np.eye(case.adapters) + case.cosine
     turn = orthonormal(rng, case.adapters + int(rng.integers(3)), case.adapters)
     keys = case.strength * np.linalg.cholesky(gram) @ turn.T

@@ -124,7 +124,7 @@ with a column per prompt."""
 
 
 def chosen(logits: Array) -> list[int]:
-    """Return each prompt's answer: the first of the largest logits, equal up to rounding."""
+    """Return each prompt's answer of largest logit; of several, equal up to rounding, the first."""
     xp = array_namespace(logits)
     best = logits >= xp.max(logits, axis=0) - 1e-9 * xp.max(xp.abs(logits))
     first = xp.argmax(xp.astype(best, xp.int8), axis=0)

@@ -198,11 +198,11 @@ class Combinations(Split):
 def combinations(
     world: World, coverage: float, unseen: float, *, rng: np.random.Generator
 ) -> Combinations:
-    """Return the two-hop questions of a world with several relations apart by their facts.
+    """Return the two-hop questions of a world, sorted by what trained ones show of their facts.
 
-    No trained question needs a fact with probability `unseen`; the first relation of each hop is
-    spared. Of questions with no such fact `coverage` is the fraction to train; more where a
-    held-out one has a fact that no trained one needs.
+    With probability `unseen` a fact, unless of a hop's first relation, is needed by no trained
+    question. Of the questions without such facts the fraction `coverage` is trained, and more where
+    a held-out one would have a fact that no trained one needs.
     """
     asked = every(world)
     facts = asked.relations * world.size + along(world, asked)[:, :-1]

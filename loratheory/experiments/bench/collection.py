@@ -39,8 +39,8 @@ OPENINGS = ("The", "In", "She", "When", "If", "We", "After", "It", "They", "On",
 def silent(model: Model, seed: int, *, tokens: int = 8) -> Items:
     """Return texts drawn from the base, each with the most likely next word.
 
-    Six texts are drawn for each word of `OPENINGS`. Those are dropped after which no word follows,
-    or whose next token is not the word's own first token; the first 24 others are returned.
+    Six texts are drawn for each word of `OPENINGS`, and the first 24 good ones returned. A text is
+    bad if no word follows, or if its likeliest next token does not begin that word.
     """
     import torch
 

@@ -133,7 +133,7 @@ class Library:
         return [batch(self.model, [text]) for text in GENERIC]
 
     def listen(self) -> None:
-        """Pass ordinary sentences through the bare base, while the adapters are silent."""
+        """Keep what the bare base feeds its maps on ordinary sentences; `ordinary` returns it."""
         self._ordinary = inputs(self.model, self._sentences, self.attached.names)
 
     def updates(self, place: Place) -> list[Sequence[LowRank]]:
@@ -149,7 +149,7 @@ class Library:
         return self.merged_by(lambda adapters: merge(adapters, method, **options))
 
     def merged_by(self, make: Callable[[Sequence[Adapter]], Adapter]) -> "Library":
-        """Return the library of the one adapter that is made of all."""
+        """Return the library of the one adapter that `make` makes of all."""
         one = make(self.adapters)
         return Library(self.model, [Adapter.of(dict(one), one.info)], self.hops)
 
@@ -184,7 +184,7 @@ class Library:
         return _route
 
     def follow(self, route: Route | None) -> None:
-        """Let a rule's route weigh the adapters from now on."""
+        """Let a rule's route weigh the adapters from now on; None takes away the one that acts."""
         if route is None:
             self.attached.follow(None)
             return

@@ -105,7 +105,7 @@ def _counted(outcome: Bool[np.ndarray, " n"]) -> list[int]:
 
 
 def _wilson(count: list[int]) -> tuple[float, float]:
-    """Return the 95 % interval of a share, given how many of how many."""
+    """Return the 95 % interval of the share ``count[0] / count[1]``."""
     from scipy.stats import binomtest  # slow to import
 
     low, high = binomtest(count[0], max(count[1], 1)).proportion_ci(method="wilson")

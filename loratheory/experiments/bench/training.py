@@ -240,7 +240,7 @@ def retrained(of: Taught, layers: Sequence[Sequence[int]]) -> Taught:
 
 
 def exchanged(adapter: Lora, sets: int) -> Lora:
-    """Return each replica's adapter from the next of the base's (two or more) sets: a control."""
+    """Return, as a control, for each replica the adapter of the base's next set of edits."""
     return adapter.map(lambda x: x.unflatten(0, (-1, sets)).roll(1, 1).flatten(0, 1))
 
 

@@ -153,7 +153,7 @@ def measure(case: Case, chain: Chain) -> float:
 def condition(case: Case) -> float:
     """Return the squared condition number of the worst frame times one plus the sharpness.
 
-    The softmax amplifies rounding errors by the latter.
+    By this last factor the softmax amplifies rounding errors.
     """
     return region.condition(case.prompt) * (1 + case.sharpness)
 

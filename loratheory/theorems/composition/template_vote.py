@@ -166,7 +166,7 @@ ASSUMPTIONS = {
 
 
 def _example(repeat: bool = False, **change: Any) -> tuple[Case, Merge]:
-    """Return two adapters that take a shared step in 3/4 of their solutions, and one's fact."""
+    """Return two adapters that take a shared step in 3/4 of their solutions, and a fact of one."""
     keys = np.random.default_rng(0).standard_normal((6, 2))
     keys[:, 1] = keys[:, 0] if repeat else keys[:, 1]
     habits = np.array([[0.0, 0.0], [1.0, 1.0]])

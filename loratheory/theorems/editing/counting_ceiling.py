@@ -145,7 +145,7 @@ def rival(case: Case, rng: np.random.Generator) -> Memories:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Memories:
-    """Return the updates along two closed curves, on which one argmax map follows another."""
+    """Return updates along two random closed curves of rank-r matrices, which cross many maps."""
     n, m, r = case.keys.shape[0], case.outputs.shape[0], case.rank
     turns = np.linspace(0, 2 * np.pi, 120)[:, None, None]
     ups, downs = rng.standard_normal((2, 2, m, r)), rng.standard_normal((2, 2, r, n))

@@ -126,7 +126,7 @@ def _rank(matrix: Array, room: float) -> int:
 
 
 def _annihilated(matrix: Array, room: float) -> Array:
-    """Return an orthonormal basis of the kernel of a matrix, up to singular values of `room`."""
+    """Return an orthonormal basis of the kernel; singular values below `room` count as zero."""
     xp = array_namespace(matrix)
     if 0 in matrix.shape:
         return eye(matrix, matrix.shape[1])

@@ -490,7 +490,7 @@ def _inexact(moment: Array, *down: float) -> tuple[LeastChange, LowRank]:
 
 
 def other_factor(case: Frozen, rng: np.random.Generator) -> LowRank:
-    """Return the frozen factor beside a random factor, or beside the best one perturbed."""
+    """Return the frozen factor times a random other factor, or times the best one perturbed."""
     best, up = attain(case), case.frozen == "up"
     trained = best.down if up else best.up
     noise, size = rng.standard_normal(trained.shape), 10.0 ** rng.integers((-6, -12), (7, 1))
@@ -499,7 +499,7 @@ def other_factor(case: Frozen, rng: np.random.Generator) -> LowRank:
 
 
 def by_least_squares(case: Frozen, _: np.random.Generator) -> LowRank:
-    """Return the frozen factor beside the other one, which LAPACK fits by least squares."""
+    """Return the frozen factor times the other one, which LAPACK fits by least squares."""
     wanted, frame = case.target @ case.inputs, case.frame
     if case.frozen == "down":
         reads = (frame.T @ case.inputs).T

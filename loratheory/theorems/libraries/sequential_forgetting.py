@@ -89,12 +89,12 @@ class Case:
 
     @property
     def left(self) -> float:
-        """(1 − r/n)^a: the mean share of a direction's energy that a later adapters leave."""
+        """(1 − r/n)^a, a being `later`: the mean share of a direction's energy that is left."""
         return (1 - self.rank / self.width) ** self.later
 
     @property
     def rest(self) -> float:
-        """λ^a of the squared error: what a later adapters leave of a matrix of trace zero."""
+        """The λ^a of the mean squared error, a being `later`."""
         n, r = self.width, self.rank
         return (1 - r / n - r * (n - r) / ((n - 1) * (n + 2))) ** self.later
 
@@ -124,7 +124,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Return (1 − r/n)^a, the mean strength of a fact of the first adapter after a later ones."""
+    """Return (1 − r/n)^a, a being `later`: the mean strength that the first's facts keep."""
     return case.left
 
 
@@ -229,7 +229,7 @@ def foreign(case: Case, taught: Taught) -> float:
 
 
 def gathered(case: Case) -> float:
-    """Return 1 − (1 − r/n)^a, or a r/n for adapters trained apart: the mean foreign energy."""
+    """Return the mean energy of foreign answers: 1 − (1 − r/n)^a, or a·r/n if trained apart."""
     return case.later * case.rank / case.width if case.apart else 1 - case.left
 
 
@@ -251,7 +251,7 @@ def squared_error(case: Case, taught: Taught) -> float:
 
 
 def expected_error(case: Case) -> float:
-    """Return 2 − (3 − r/n)(1 − r/n)^a + (1 − r/n) λ^a, the expected squared error."""
+    """Return the mean squared error 2 − (3 − r/n)(1 − r/n)^a + (1 − r/n) λ^a, a being `later`."""
     share = case.rank / case.width
     return 2 - (3 - share) * case.left + (1 - share) * case.rest
 

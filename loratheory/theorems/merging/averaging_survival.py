@@ -119,7 +119,7 @@ def attain(case: Case) -> Merge:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Merge:
-    """Return weights that differ from those of `attain` only where the key does not reach.
+    """Return weights that differ from those of `attain` only on inputs orthogonal to the key.
 
     Two other adapters share the interference.
     """

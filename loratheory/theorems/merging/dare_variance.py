@@ -92,7 +92,7 @@ class Case:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw at most six inputs, since all masks are enumerated; few or most entries are kept."""
+    """Draw an update with at most six inputs, as all masks are enumerated, and a density p."""
     m, n, r = (int(rng.integers(1, top)) for top in (size + 1, min(size, 6) + 1, 4))
     update = gaussian(rng, m, n, r, 10.0 ** int(rng.integers(-6, 7)))
     density = float(rng.choice([0.1, 0.5, 0.9, 1.0, rng.uniform(0.05, 1)]))

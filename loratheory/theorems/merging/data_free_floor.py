@@ -154,7 +154,7 @@ def rival(case: Case, rng: np.random.Generator) -> Pair:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Pair:
-    """Return the best merge met by subgradient descent on the larger error."""
+    """Return the best merge in 150 steps of subgradient descent on the larger error."""
     merged = rng.standard_normal(case.updates[0].shape) * case.scale / 10
     best, least = merged, np.inf
     targets = [(low.dense(), frame) for low, frame in zip(case.updates, case.inputs, strict=True)]

@@ -103,7 +103,7 @@ def bound(case: Case) -> float:
 
 
 def attain(case: Case) -> LowRank:
-    """Return the best approximation of the residual C of rank q, by truncation."""
+    """Return LR_q(C), the best rank-q approximation of the residual C, by truncation."""
     return truncate(residual(case), case.rank)
 
 

@@ -135,7 +135,7 @@ def scale(case: Case) -> float:
 
 
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
-    """Return the plain or the weighted mean truncated as it is, or a random or near-best update."""
+    """Return either mean truncated without whitening, or a random or nearly best update."""
     kind = int(rng.integers(4))
     if kind == 0:
         return (total(list(case.updates)) / len(case.updates)).truncated(case.rank)

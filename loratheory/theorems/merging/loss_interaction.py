@@ -115,9 +115,9 @@ def bound(case: Case) -> float:
 
 
 def measure(_: Case, loss: Loss) -> float:
-    """Return how far the cost of both updates is from their sum plus their product, in size.
+    """Return the left side of the inequality: the updates' interaction less Δ₁ᵀHΔ₂, in size.
 
-    The cost beyond the sum is taken from four values of the loss; the product is Δ₁ᵀHΔ₂.
+    The interaction is what both updates cost beyond the sum of their costs, from four losses.
     """
     one, two = loss.updates
     mixed = loss.at(one, two) - loss.at(one) - loss.at(two) + loss.at()

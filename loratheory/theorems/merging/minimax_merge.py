@@ -171,7 +171,7 @@ def rival(case: Case, rng: np.random.Generator) -> Merges:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Merges:
-    """Return the best merge that 400 steps of subgradient descent on the largest error meet."""
+    """Return the best merge in 400 steps of subgradient descent on the largest error."""
     dense = [low.dense() for low in case.updates]
     merged = dense[int(rng.integers(len(dense)))]
     best, least = merged, np.inf

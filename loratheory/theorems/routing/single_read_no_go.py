@@ -141,7 +141,7 @@ def measure(case: Case, rule: toy.Rule) -> float:
 
 
 def attain(case: Case) -> toy.Rule:
-    """Return a rule that answers all prompts alike in each gate pattern, differently in each.
+    """Return a rule that gives all prompts the answer g in its g-th gate pattern.
 
     Whoever may choose the pattern then chooses the answer.
     """

@@ -107,9 +107,9 @@ def bound(case: Case) -> float:
 
 
 def measure(case: Case, responses: Responses) -> float:
-    """Return the share of trials whose threshold has a rate of false alarms above the case's.
+    """Return the share of trials whose threshold lets through more false alarms than `rate`.
 
-    That rate follows from the chi-squared law of the responses.
+    How many it lets through follows from the chi-squared law of the responses.
     """
     xp = array_namespace(responses.squared)
     threshold = xp.sort(responses.squared, axis=1)[:, case.samples - case.order]

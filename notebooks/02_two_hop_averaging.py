@@ -452,7 +452,7 @@ judged("02.5", mine)
 # vote, steps 1 to 3, the star, exercise 1.
 #
 # **Ask.** Before any formula: Lab 2, Oslo, both right; where does Ada work? Let them vote. At step
-# 2: why is Rome, and not Bern, the harder rival? At the window: which test would have shown the
+# 3: why is Rome, and not Bern, the harder rival? At the window: which test would have shown the
 # loss, and why does nobody run it?
 #
 # **Common wrong answers.** "If both facts pass, the composition passes": a product of two numbers

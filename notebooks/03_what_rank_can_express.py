@@ -189,7 +189,7 @@ for name, columns in (("among", (1, 2)), ("ignored", (4, 5))):
 # ## Verify
 # The construction meets the bound on random cases of one to four layers, with targets that are far
 # away, near, or singular. Rivals stay above it; half of them are the construction, moved by as
-# little as $10^{-12}$.
+# little as one part in $10^{12}$.
 
 # %%
 labels = "depth-budget", "half-the-width", "score-change-rank", "attention-reach"
@@ -201,8 +201,8 @@ for claim in map(theorem, (*labels, "kinks-do-not-help")):
         assert claim.check(drawn, claim.rival(drawn, rng)).holds
 
 # %% [markdown]
-# Adapters of too small a rank leave a narrow head with an error, and a ReLU network too. No rival
-# gets below these two floors.
+# Adapters of too small a rank leave an error in a narrow head and in a ReLU network. No rival gets
+# below these two floors.
 
 # %%
 for module in (attention_budget, relu_necessity):
@@ -266,8 +266,8 @@ left()
 
 # %% [markdown]
 # Move the sliders. If all singular values are equal, rank gains nothing until it is enough for all
-# directions. If they fall fast, a small rank leaves little. That is why small ranks are enough in
-# practice, and why no theorem can promise that they are enough for *your* target.
+# directions. If they fall fast, a small rank leaves little. That is why small ranks can be enough
+# in practice, and why no theorem can promise that they are enough for *your* target.
 
 # %%
 depths = IntSlider(3, min=1, max=6, description="layers")
@@ -292,8 +292,8 @@ _ = interact(left, depth=depths, fall=slope)
 # Replace `None` by your answer, or by your code, and run the cell. It says whether you are right,
 # and if not, why. Numbers count as right within 1 %.
 #
-# **1.** *(easy, 5 minutes)* A linear network of 6 layers has width 64. Which rank does it need at
-# each layer to become *any* linear map?
+# **1.** *(easy, 5 minutes)* A linear network of 6 invertible layers has width 64. Which rank does
+# it need at each layer to become *any* linear map?
 
 # %%
 mine = None

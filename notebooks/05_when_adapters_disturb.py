@@ -532,7 +532,7 @@ judged("05.5", mine)
 # intruders: name an edit that shows in the spectrum and is lost in the answers, and the reverse.
 #
 # **Common wrong answers.** "Orthogonal updates do not interfere": the rows must be orthogonal, not
-# the updates. "Small angle means disturbance": only a large response *there* does. "No intruder
-# dimension, so the merge is safe": it may just be weak.
+# the updates. "Small angle means disturbance": only a large response in that direction does. "No
+# intruder dimension, so the merge is safe": it may just be weak.
 #
 # </details>

@@ -146,7 +146,7 @@ for name, rule in rules.items():
 # %% [markdown]
 # ## Verify
 # Random bases and keys, and rules that cannot see what is hidden from them. Two more theorems are
-# checked beside: `thm:composition-order` (step 3) and `thm:clean-up-bridge` (exercise 3).
+# checked as well: `thm:composition-order` (step 3) and `thm:clean-up-bridge` (exercise 3).
 
 # %%
 for module in (no_go, composition_order, clean_up_bridge):

@@ -23,12 +23,12 @@
 # the first one, and no test of single facts can show whether it is (`thm:invisible-placement`). A
 # language model was not built as this theory assumes. Which of the limits hold in one?
 #
-# **Claim.** In a small language model most single facts are right from a coefficient of .35 on,
-# below ½, because trained edits are stronger than their facts need. Two-hop questions are mostly
-# wrong at every coefficient. The reason is *where* the adapters act: if the first acts only below
-# some layer and the second only from it on (a *layer split*), the same adapters compose; in the
-# reversed order they do not. A forecast from what each adapter is worth beside the base is nearly
-# always too high.
+# **Claim.** In a small language model, with adapters in all layers, most single facts are right
+# from a coefficient of .35 on, below ½, because trained edits are stronger than their facts need.
+# Two-hop questions are mostly wrong at every coefficient. The reason is *where* the adapters act:
+# if the first acts only below some layer and the second only from it on (a *layer split*), the same
+# adapters compose; in the reversed order they do not. A forecast from what each adapter is worth
+# beside the base is nearly always too high.
 #
 # After this notebook you can read a measured sweep of coefficients against the limits in theory,
 # compare a forecast with its rivals, and say what a layer split shows.
@@ -169,7 +169,7 @@ for seed in (0, 1, 2):
 # place in the layers; they do not show that only the order matters.
 
 # %% [markdown]
-# **Word problems.** The same model, with one adapter that learned to add and one that learned to
+# **Word problems.** The same model gets one adapter that learned to add and one that learned to
 # subtract, each from problems of one step. They are tested on problems whose second step uses the
 # result of the first. The model writes both steps itself, or the first step is given (experiment
 # `real_words`).

@@ -98,9 +98,9 @@ assert sp.simplify(loss.subs(q, best) - sp.log(2)) == 0
 #
 # **Step 3: what a stranger gets.** A *stranger* is a partner that took no part in training. The
 # second hop reads a state: the prompt's own, plus the bridge that the first hop adds. It was taught
-# on the states that the stand-ins made. The solution of least norm answers every linear combination
-# of these states correctly, and answers nothing to a state at right angles to all of them. So
-# stand-ins help if a stranger's bridge is a combination of theirs.
+# on the states that the stand-ins made. If the second hop is linear, the solution of least norm
+# answers every linear combination of these states correctly, and answers nothing to a state at
+# right angles to all of them. So stand-ins help if a stranger's bridge is a combination of theirs.
 
 # %% [markdown]
 # ## Construct

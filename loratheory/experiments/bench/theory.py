@@ -96,7 +96,7 @@ def _gap(
 
 
 def _reach(strengths: Float[np.ndarray, "hops E n"], pattern: Pattern) -> Float[np.ndarray, "E n"]:
-    """How far inside the feasible region each question is; positive where it is answered."""
+    """Return how far inside the feasible region each question is, positive where it is answered."""
     each = np.moveaxis(strengths, 0, -1)
     return np.apply_along_axis(lambda one: region_margin(one.tolist(), pattern), -1, each)
 
@@ -161,7 +161,7 @@ def probe(edit: Edit, hop: int, *, inside: bool) -> tuple[Prompts, Int64[np.ndar
 
 
 def _origin(edit: Edit, hop: int) -> Int64[np.ndarray, " n"]:
-    """The subjects that old facts lead to the edited ones of a hop."""
+    """Return the subjects from which old facts lead to the edited entities of a hop."""
     nodes = edit.routes[:, hop]
     for level in range(hop - 1, -1, -1):
         held = edit.before.maps[level, edit.questions.relations[:, level]]

@@ -57,6 +57,7 @@ NAMES = (
     "real_words",
     "real_portable",
     "real_order",
+    "real_rehearsal",
 )
 """The package's experiments, each a module of that name with an ``EXPERIMENT``."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from website.commands import commands
 from website.course import course
-from website.gallery import drawings, gallery, thumbnail
+from website.gallery import drawings, gallery
 from website.home import home
 from website.keywords import with_keywords
 from website.laws import law_pages
@@ -24,6 +24,7 @@ def sources(root: Path, target: Path) -> None:
     """Write all pages that Sphinx then reads."""
     import nbformat
 
+    from loratheory.figures import SCHEMATICS, rendered
     from loratheory.theorems import ALL, verify_all
 
     shutil.rmtree(target, ignore_errors=True)
@@ -40,9 +41,9 @@ def sources(root: Path, target: Path) -> None:
     pages = with_keywords(pages | theorem_pages(ALL, reports, texts))
     for name, text in pages.items():
         _file(target / name).write_text(text, encoding="utf-8")
-    for name, picture in figures.items():
-        _file(target / "figures" / f"{name}.png").write_bytes(picture)
-        _file(target / "figures" / "thumbs" / f"{name}.png").write_bytes(thumbnail(picture))
+    schematics = {name: rendered(draw(), "svg") for name, draw in SCHEMATICS.items()}
+    for name, picture in {**figures, **schematics}.items():
+        _file(target / "figures" / f"{name}.svg").write_bytes(picture)
     for stem, lesson in lessons.items():
         nbformat.write(lesson, _file(target / "course" / f"{stem}.ipynb"))
 

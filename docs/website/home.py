@@ -15,15 +15,24 @@ PLACES = HAND | {
     "loratheory/theorems/": "theorems/index.rst",
     "loratheory/adapters/_laws.py": "laws.rst",
     "paper/results/": "experiments/index.rst",
-    "paper/figures/window.png": "figures/window.png",
+    "paper/figures/window.svg": "figures/window.svg",
 }
 """Where a link into the checkout leads on the site."""
 
 CONTENTS = {
     "Start": ("quickstart", "install", "glossary"),
-    "Use it": ("advise", "portable", "own_rule", "formats", "scale", "sweeps", "speed"),
+    "Use it": (
+        "advise",
+        "portable",
+        "own_rule",
+        "leaderboard",
+        "formats",
+        "scale",
+        "sweeps",
+        "speed",
+    ),
     "What holds": ("theorems/index", "experiments/index", "language_model", "small_models"),
-    "The course": (),
+    "The course": ("teaching",),
     "Reference": ("commands", "laws", "reference/index"),
 }
 """The navigation; what is written by hand and not named here ends the last group."""
@@ -38,11 +47,11 @@ def home(root: Path, titles: Mapping[str, str], docs: Mapping[str, str]) -> dict
     }
     pages = {name: linked(text) for name, text in {**docs, **written}.items()}
     lessons = [f"{stem[:2]} {title} <course/{stem}>" for stem, title in titles.items()]
-    groups = {**CONTENTS, "The course": lessons}
+    groups = {**CONTENTS, "The course": [*lessons, *CONTENTS["The course"]]}
     named = {name for names in groups.values() for name in names}
     rest = [stem for page in pages if (stem := page[:-3]) not in {*named, "index"}]
     groups["Reference"] = [*groups["Reference"], *rest]
-    still = r"^!\[.*\]\(figures/window\.png\)$"
+    still = r"^!\[.*\]\(figures/window\.svg\)$"
     first = re.sub(still, lambda found: draggable(found[0]), pages["index.md"], flags=re.MULTILINE)
     trees = [_tree(caption, names) for caption, names in groups.items()]
     return {**pages, "index.md": "\n".join([first, *trees])}

@@ -1,40 +1,49 @@
-"""``loratheory bound``: a bound or threshold from the numbers that a practitioner has."""
+"""``loratheory bound``: what a theorem's bound or threshold is for given numbers."""
 
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from loratheory.cli._output import Figure, Json, Label, delivered, reachable, refused, show
+from loratheory.cli._output import Columns, Figure, Json, delivered, reachable, refused, show
 from loratheory.cli._theorems import chosen
 
 MOST = 10_000  # values of a curve
 
 
 def bound(
-    label: Label,
+    label: Annotated[
+        str | None, typer.Argument(help="A theorem, with or without `thm:`; none lists them all.")
+    ] = None,
     known: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]", help="What is known; see the example."),
+        typer.Argument(metavar="[KEY=VALUE]", help="The numbers, as in the example."),
     ] = None,
     curve: Annotated[
-        str | None, typer.Option(help="Vary one key: `hops=1:8:8`, from, to, how many.")
+        str | None, typer.Option(help="Vary one key; `hops=1:8:8` is 8 values from 1 to 8.")
     ] = None,
     json: Json = None,
     figure: Figure = None,
 ) -> None:
-    """Evaluate a theorem from plain numbers; without any, say which it asks for.
+    """Compute a theorem's bound from numbers; without numbers, list those that it needs.
+
+    Without a label, list the theorems with a calculator, what each computes and what it needs.
 
     Example: `loratheory bound two-read-region hops=3`
 
     Example: `loratheory bound gate-detection facts=8 width=128 --curve threshold=.2:.9:15
     --figure alarms.png`
 
-    JSON: an object `label, given, values` in full precision; with `--curve`, a list of them.
+    JSON: an object `label, given, values` in full precision; with `--curve`, a list of them;
+    without a label, a list of objects `label, gives, keys`.
     """
     reachable(json, figure=figure)
+    if label is None:
+        _list(json, curve or figure)
+        return
     if figure and not curve:
         refused("--figure draws a curve: say which key varies, such as --curve hops=1:8:8")
     keys = _keys(label)
@@ -55,13 +64,25 @@ def bound(
         show(f"{keys.label}: {fixed}", columns, rows or first["values"].items())
 
 
+def _list(json: Path | None, varied: object) -> None:
+    """What can be asked, in the order of the theorems."""
+    from loratheory.theorems import ALL, CALCULATORS
+
+    if varied:
+        refused("--curve and --figure draw one theorem: name it first, such as two-read-region")
+    able = [_keys(theorem.label) for theorem in ALL if theorem.label in CALCULATORS]
+    rows = [{"label": one.label, "gives": one.gives, "keys": str(one)} for one in able]
+    if delivered(json, rows):
+        columns: Columns = {"label": "label", "what it gives": "gives", "keys (=default)": "keys"}
+        show(f"{len(rows)} theorems that a few plain numbers settle", columns, rows)
+
+
 def _keys(label: str) -> "_Keys":
     from loratheory.theorems import CALCULATORS
 
     (theorem,) = chosen([label])
     if theorem.label not in CALCULATORS:
-        able = ", ".join(name.removeprefix("thm:") for name in CALCULATORS)
-        refused(f"{theorem.label} has no calculator; these have: {able}")
+        refused(f"{theorem.label} has no calculator: `loratheory bound` lists those that have one")
     calculator = CALCULATORS[theorem.label]
     return _Keys(theorem.label, calculator, inspect.signature(calculator).parameters)
 
@@ -73,6 +94,11 @@ class _Keys:
     label: str
     calculator: Any
     wanted: Mapping[str, inspect.Parameter]
+
+    @property
+    def gives(self) -> str:
+        """What the calculator says of itself, in one sentence."""
+        return inspect.getdoc(self.calculator) or ""
 
     def __str__(self) -> str:
         """The keys, with the defaults of those that have one."""

@@ -22,16 +22,16 @@ def figure(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help=WHERE)
     ] = None,
 ) -> None:
-    """Draw a figure from its stored table; no TeX, the same bytes every time.
+    """Draw a figure from its stored table, or a schematic; without TeX, the same bytes every time.
 
-    A table of your own is one that `loratheory run` has written. The line at the end says where
-    the drawing lies.
+    `--table` takes a table that `loratheory run` has written; schematics, such as two_hops, have
+    none. An .svg is readable on light and dark pages. The last line printed is the file's path.
 
     Example: `loratheory figure window -o window.png`
     """
     from loratheory import figures
 
-    every = figures.FIGURES
+    every = [*figures.FIGURES, *figures.SCHEMATICS]
     usual = Path("paper/figures") if Path("paper/results").is_dir() else None
     if name == "all":
         if table is not None:
@@ -39,19 +39,22 @@ def figure(
         folder = output or usual or Path("figures")
         if folder.suffix:
             refused(f"-o {folder} names a file: for all figures name a folder")
-        tasks = [(each, figures.published(each), folder / f"{each}.pdf") for each in every]
+        tasks = [(each, folder / f"{each}.pdf") for each in every]
     else:
         one = name.replace("-", "_")
         if one not in every:
             hint = nearest(one, every, f"choose {', '.join(every)} or all")
             refused(f"there is no figure {name!r}; {hint}")
-        file = output or (usual or Path()) / f"{one}.pdf"
-        tasks = [(one, table or figures.published(one), file)]
-    for _, _, file in tasks:
+        if table is not None and one in figures.SCHEMATICS:
+            refused(
+                f"--table {table}: {one} is a schematic, drawn from no table; leave --table out"
+            )
+        tasks = [(one, output or (usual or Path()) / f"{one}.pdf")]
+    for _, file in tasks:
         there = next(p for p in (file.parent, *file.parents) if p.exists())
         if not there.is_dir():
             refused(f"{there} is a file: name a folder in its place")
-    drawn = [(file, every[one](figures.table(source))) for one, source, file in tasks]
+    drawn = [(file, figures.drawing(one, table)) for one, file in tasks]
     for file, drawing in drawn:
         if file.suffix in FIGURE:
             file.parent.mkdir(parents=True, exist_ok=True)

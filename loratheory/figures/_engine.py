@@ -1,4 +1,4 @@
-"""The one drawing engine: panels over data frames, and the page that holds them."""
+"""The drawing engine of all figures: panels over data frames, and the page that holds them."""
 
 import math
 import re
@@ -12,7 +12,18 @@ import numpy as np
 
 from loratheory.experiments import TableError
 from loratheory.experiments.engine import QueryError, bootstrap_mean, by_base, query, value
-from loratheory.figures._look import CONSTANT, MEASURED, SERIES, Look, styled
+from loratheory.figures._look import (
+    CONSTANT,
+    GREY,
+    INK,
+    LINES,
+    MEASURED,
+    OUTLINE,
+    SERIES,
+    TAKEAWAY,
+    Look,
+    styled,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,11 +31,11 @@ if TYPE_CHECKING:
 WIDTH = 6.3
 """Inches, as wide as a line of the paper."""
 Panel = Callable[[Any], None]
-"""What draws itself into axes, such as `Along` and `Heat`."""
+"""A function that draws into axes, such as an `Along` or a `Heat`."""
 
 
 def chosen(table: "pd.DataFrame", **values: Any) -> "pd.DataFrame":
-    """Return the rows that have all of these values, of which there must be some."""
+    """Return the rows of a table with all of these values; TableError if there are none."""
     rows = table
     for name, wanted in values.items():
         rows = rows[rows[name] == wanted]
@@ -43,16 +54,16 @@ def stacked(*tables: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def mean(table: "pd.DataFrame", column: str, **values: Any) -> float:
-    """Return a column's mean over bases, of the rows that have all of these values."""
+    """Return the mean over bases of a column, in the rows that have all of these values."""
     return float(by_base(chosen(table, **values), column).mean())
 
 
 def spread(table: "pd.DataFrame", along: str, column: str) -> "pd.DataFrame":
-    """Return means over bases, and where they lie when the bases are drawn again.
+    """Return means of a column over bases with 95 % bootstrap intervals.
 
-    Each base, by `seed`, weighs as much as any other, however many rows it has; rows without a
-    number in the column are left out. A row each value of `along`, in rising order: `mean`, and
-    `low` and `high` at 95 %.
+    The result has a row for each value of `along`, in rising order, and columns ``mean``, ``low``
+    and ``high``. All bases (by `seed`) have equal weight, however many rows they have; rows without
+    a number in the column are left out.
     """
     import pandas as pd
 
@@ -73,7 +84,7 @@ def spread(table: "pd.DataFrame", along: str, column: str) -> "pd.DataFrame":
 
 @dataclass(frozen=True)
 class Mark:
-    """A column's means over bases with their intervals, and what was predicted of it."""
+    """One series of a panel: a column's means over bases, intervals and predictions."""
 
     rows: "pd.DataFrame"  # nothing is drawn where the column has no number
     column: str  # what was measured; empty where there are only predictions
@@ -90,22 +101,22 @@ class Line:
 
     value: float
     label: str
-    colour: str = "black"
-    style: Any = ":"
+    kind: str = "measured"  # of `LINES`
+    colour: str = GREY
     along: bool = False
 
 
 def constant(table: "pd.DataFrame") -> Line:
-    """Return the line of the constant-answer baseline, from the table's column `chance`."""
-    return Line(float(by_base(table, "chance").mean()), CONSTANT)
+    """Return a line at the score of one constant answer, from the table's column `chance`."""
+    return Line(float(by_base(table, "chance").mean()), CONSTANT, "chance", INK)
 
 
 @dataclass(frozen=True)
 class Along:
-    """A panel of means along the values of one column.
+    """A panel that shows means along the values of one column.
 
-    Where the values have names, in `places`, these run down with the first on top, and marks stand
-    beside each other; numbers run to the right.
+    If the values have names, given in `places`, they are listed from top to bottom, with the marks
+    of one place side by side. If they are numbers, they run from left to right.
     """
 
     title: str
@@ -121,16 +132,12 @@ class Along:
     ticks: Sequence[float] = ()  # of numbered places
     rules: Sequence[float] = ()  # where thin lines part named places
     span: int = 1  # the panel's share of the width
+    takeaway: Sequence[Any] = ()  # the places that the title speaks of, or two ends in numbers
 
     @property
     def down(self) -> bool:
         """Whether places run down, and measurements to the right."""
         return bool(self.places) and not self.standing
-
-    @property
-    def upward(self) -> Any:
-        """What the upward axis shows."""
-        return list(self.places.items()) if self.down else self.shares or None
 
     def __call__(self, axes: Any) -> None:
         """Draw the panel."""
@@ -144,8 +151,9 @@ class Along:
             raise TableError(message)
         for line in self.lines:
             across = axes.axvline if self.down != line.along else axes.axhline
-            look = {"color": line.colour, "ls": line.style, "lw": 1.1, "zorder": 1.2}
+            look = {"color": line.colour, "ls": LINES[line.kind], "lw": 1.1, "zorder": 1.2}
             across(line.value, label=line.label, **look)
+        self._band(axes)
         step = min(0.8 / len(self.marks), 0.3) if self.places else 0.0
         for number, mark in enumerate(self.marks):
             shift = step * (number - (len(self.marks) - 1) / 2)
@@ -154,6 +162,15 @@ class Along:
             if mark.column:
                 self._measurement(axes, mark, shift)
         self._frame(axes)
+
+    def _band(self, axes: Any) -> None:
+        """Behind the places that the title speaks of, or between two numbers."""
+        spots = list(self.places)
+        ends = [(spots.index(x) - 0.46, spots.index(x) + 0.46) for x in self.takeaway if spots]
+        if self.takeaway and not spots:
+            ends = [(self.takeaway[0], self.takeaway[1])]
+        for low, high in ends:
+            (axes.axhspan if self.down else axes.axvspan)(low, high, **TAKEAWAY)
 
     def _means(self, rows: "pd.DataFrame", column: str, shift: float) -> tuple[Any, Any]:
         """The means that have a place, and where it is."""
@@ -169,7 +186,7 @@ class Along:
         look, middle = mark.look, means["mean"].to_numpy()
         style: Any = {"color": look.colour, "marker": look.sign, "ls": look.line or "none"}
         style |= {"label": mark.label, "ms": 3.5 if len(self.marks) < 4 else 2.8}
-        style |= {} if look.filled else {"mfc": "white"}
+        style |= {} if look.filled else {"mfc": "none"}
         points = (middle, at) if self.down else (at, middle)
         if look.line:
             if mark.interval:
@@ -182,19 +199,17 @@ class Along:
         axes.errorbar(*points, **ends, elinewidth=1, **style)
 
     def _prediction(self, axes: Any, mark: Mark, shift: float) -> None:
-        """Open signs, a pale line where the measured mean clearly differs; or a dashed line."""
+        """Open signs, by dashes joined to what was measured; or a dashed line."""
         means, at = self._means(mark.rows, mark.predicted, shift)
         look: dict[str, Any] = {"color": mark.look.colour}
         if not self.places:
-            axes.plot(at, means["mean"], label=mark.foreseen, ls=(0, (4, 1.6)), **look)
+            axes.plot(at, means["mean"], label=mark.foreseen, ls=LINES["predicted"], **look)
             return
-        if mark.column and len(self.marks) < 5:
-            rows = mark.rows.assign(off=mark.rows[mark.column] - mark.rows[mark.predicted])
-            off = spread(rows, self.along, "off").reindex(means.index)
-            clear = (off["low"] > 1e-9) | (off["high"] < -1e-9)
-            ends = np.array([means["mean"], means["mean"] + off["mean"]])[:, clear]
-            pairs = (ends, [at[clear]] * 2) if self.down else ([at[clear]] * 2, ends)
-            axes.plot(*pairs, alpha=0.3, lw=2.2, **look)
+        if mark.column:
+            found, _ = self._means(mark.rows, mark.column, shift)
+            ends = np.array([means["mean"], found["mean"].reindex(means.index)])
+            pairs = (ends, [at] * 2) if self.down else ([at] * 2, ends)
+            axes.plot(*pairs, ls=LINES["predicted"], lw=0.9, **look)
         points = (means["mean"], at) if self.down else (at, means["mean"])
         look |= {"marker": "d", "ls": "none", "mfc": "none", "mew": 0.9, "label": mark.foreseen}
         axes.plot(*points, ms=5.5 if len(self.marks) < 5 else 4, **look)
@@ -219,7 +234,7 @@ class Along:
 
 
 def series(table: "pd.DataFrame", by: str, column: str, text: str, **more: Any) -> list[Mark]:
-    """Return a mark for each value of a column of settings; `text` is formatted with it."""
+    """Return a mark for each value in column `by`; `text` formatted with the value labels it."""
     settings = sorted(table[by].unique())
     if len(settings) > len(SERIES):
         message = (
@@ -243,12 +258,13 @@ def strips(
     lines: Mapping[str, Sequence[Line]] | None = None,
     across: Mapping[str, str] | None = None,
     parted: Sequence[float] = (),
+    takeaway: Sequence[str] = (),
 ) -> list[Along]:
     """Return a panel for each column, its title given: rules run down, a mark for each setting.
 
     `by` is the column of the setting, and `text` is formatted with its values; `predicted`, `lines`
     and `across` say for columns what is predicted of them, which lines cross their panel and what
-    their axis is called if not accuracy.
+    their axis is called if not accuracy. The title speaks of the rules in `takeaway`.
     """
     return [
         Along(
@@ -259,6 +275,7 @@ def strips(
             (lines or {}).get(column, ()),
             (across or {}).get(column, ""),
             rules=parted,
+            takeaway=takeaway,
         )
         for column, title in columns.items()
     ]
@@ -266,7 +283,7 @@ def strips(
 
 @dataclass(frozen=True)
 class Heat:
-    """A map of means: the values of two columns, and a colour for each pair of them."""
+    """A map of means: a colour and a number for each pair of values of two columns."""
 
     title: str
     rows: "pd.DataFrame"
@@ -275,44 +292,38 @@ class Heat:
     column: str  # of shares
     downs: Mapping[Any, str]  # from values to names, from above
     rights: Mapping[Any, str]  # and from the left
-    numbers: bool = True  # means are written into their cells
-    across: str = ""  # names of the axes
-    up: str = ""
-    over: Panel | None = None  # draws on top; cells are one by one, the first one's centre is 0, 0
-
-    @property
-    def upward(self) -> Any:
-        """What the upward axis shows."""
-        return list(self.downs.items())
+    takeaway: Sequence[Any] = ()  # the values to the right that the title speaks of
 
     def __call__(self, axes: Any) -> None:
         """Draw the panel."""
+        from matplotlib.patches import Rectangle
+
         by = [self.down, self.right]
         each = self.rows.groupby([*by, "seed"])[self.column].mean().reset_index()
         table = each.pivot_table(self.column, *by)
         cells = table.reindex(index=list(self.downs), columns=list(self.rights)).to_numpy()
         axes.imshow(cells, vmin=0, vmax=1, aspect="auto", interpolation="none")
         for (i, j), share in np.ndenumerate(cells):
-            if self.numbers and not math.isnan(share):
+            if not math.isnan(share):
                 text, colour = f"{share:.2f}", "black" if share > 0.55 else "white"
                 look = {"ha": "center", "va": "center", "fontsize": 7.7, "color": colour}
                 axes.text(j, i, text.removeprefix("0"), **look)
-        axes.set(title=self.title, xlabel=self.across, ylabel=self.up)
+        for told in self.takeaway:
+            spot = list(self.rights).index(told)
+            axes.add_patch(Rectangle((spot - 0.5, -0.5), 1, len(self.downs), **OUTLINE))
+        axes.set_title(self.title)
         axes.set_yticks(range(len(self.downs)), list(self.downs.values()))
-        named = {spot: name for spot, name in enumerate(self.rights.values()) if name}
-        axes.set_xticks(list(named), list(named.values()))
+        axes.set_xticks(range(len(self.rights)), list(self.rights.values()))
         axes.grid(visible=False)
         axes.spines[:].set_visible(False)
-        if self.over:
-            self.over(axes)
 
 
 @dataclass(frozen=True)
 class Page:
-    """A figure: what it says, and its panels in rows.
+    """A figure: its title, which states its message, and its panels in rows.
 
-    In the title ``{two_hop; rule=sum}`` stands for a share of the table, as on cards; where the
-    table lacks such rows, the title is the first line of the figure's docstring.
+    In the title ``{two_hop; rule=sum}`` is replaced by that number of the table. If the table lacks
+    such rows, the title is the first line of the figure's docstring instead.
     """
 
     table: "pd.DataFrame"  # that the title speaks of
@@ -325,7 +336,7 @@ class Page:
     width: float = WIDTH
 
     def drawn(self, otherwise: str) -> Any:
-        """Return the figure, neither shown nor registered with pyplot; and its other title."""
+        """Return the drawing, not registered with pyplot; `otherwise` is the fallback title."""
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(self.width, self.height))
@@ -340,8 +351,14 @@ class Page:
                 panel(axes)
                 letters = 10.2 * self.width * width / sum(widths)
                 axes.set_title(_wrapped(axes.get_title(loc="left"), letters))
-                upward = getattr(panel, "upward", None)
-                axes.tick_params(labelleft=upward is None or upward != before)
+                upward = (
+                    axes.get_ylabel(),
+                    axes.get_ylim(),
+                    list(map(str, axes.get_yticklabels())),
+                )
+                if upward == before:  # names and numbers are written once a row
+                    axes.tick_params(labelleft=False)
+                    axes.set_ylabel("")
                 start, before = stop, upward
         title = _wrapped(self._title(otherwise), 11.8 * self.width)
         figure.suptitle(title, x=0.01, ha="left")
@@ -367,7 +384,7 @@ class Page:
         for axes in figure.axes:
             for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
                 found.setdefault(name, handle)
-        names = sorted(found, key=lambda name: name.startswith(("predicted", CONSTANT)))
+        names = sorted(found, key=lambda name: name.startswith(("predicted", "chance")))
         if names or self.note:
             note = {"title": _wrapped(self.note, 14 * self.width) or None, "alignment": "left"}
             where = {"loc": "outside lower center", "ncols": self._columns(names)}
@@ -396,11 +413,11 @@ COLUMNS: dict[str, tuple[str, ...]] = {}
 
 
 def figure(columns: str) -> Callable[[Callable[["pd.DataFrame"], Page]], Callable[[Any], Any]]:
-    """Return what makes a figure's `draw` of its declaration, and enters it in `FIGURES`.
+    """Return a decorator that turns a function from a table to a `Page` into a figure in `FIGURES`.
 
-    A declaration takes the table of the experiment of its name, with these columns, and returns a
-    page. `draw` takes that table, a data frame or a sequence of rows, and returns a drawing; it
-    raises `TableError` where a column is missing, or rows that the figure needs.
+    The function has the name of its experiment, whose table must have these columns. The figure is
+    a function of that table, a data frame or a sequence of rows, that returns a drawing and raises
+    `TableError` if the table lacks columns or rows.
     """
 
     def _figure(declared: Callable[["pd.DataFrame"], Page]) -> Callable[[Any], Any]:

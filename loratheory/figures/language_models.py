@@ -13,20 +13,34 @@ from loratheory.figures._engine import (
     stacked,
     strips,
 )
-from loratheory.figures._look import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, Look, labels
-from loratheory.theorems.composition.two_read_region import threshold
+from loratheory.figures._look import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PURPLE,
+    SKY,
+    Look,
+    labels,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
 PERSON, COUNTRY, ANIMAL = "person to country", "country to animal", "person to animal"
-TWENTY, TWELVE = Line(1 / 20, "chance"), Line(1 / 12, "chance")
-"""Of answers among as many candidates."""
+FIRST, SECOND = Look(BLUE, "^"), Look(GREEN, "s")
+"""Looks of single facts of the first and of the second hop."""
+
+
+def chance(candidates: int) -> Line:
+    """Return the line at which guessing among this number of candidates stands."""
+    return Line(1 / candidates, "chance", "chance", INK)
 
 
 @figure("seed trained rule first second layer hop_1 hop_2 two_hop confidence predicted")
 def real_two_hop(table: "pd.DataFrame") -> Page:
-    """Adapters of single facts on a language model: by coefficient, by layers, by rule."""
+    """Adapters for single hops on a language model: answers by coefficient, and by rule."""
     everywhere = chosen(table, trained="all layers")
     sums = chosen(everywhere, rule="sum")
     rows = sums[sums["first"] == sums["second"]]
@@ -34,32 +48,17 @@ def real_two_hop(table: "pd.DataFrame") -> Page:
     marks = [
         Mark(rows, "hop_1", PERSON, Look(BLUE, "^", "-")),
         Mark(rows, "hop_2", COUNTRY, Look(GREEN, "s", "-")),
-        Mark(rows, "two_hop", ANIMAL, Look(BLACK, "o", "-"), "predicted"),
+        Mark(rows, "two_hop", ANIMAL, Look(INK, "o", "-"), "predicted", f"predicted, {ANIMAL}"),
     ]
-    exact = [
-        Line(threshold(hops), f"border of {name}, exact edits", colour, (0, (1, 2)), along=True)
-        for hops, name, colour in ((1, "facts", BLUE), (2, "two hops", BLACK))
-    ]
-    axis: Any = {"up": "accuracy", "span": 3}
-    more: Any = {"lines": [*exact, TWENTY], "across": "coefficient of both", "ticks": [0, 0.5, 1]}
-    swept = Along("taught in all layers", "first", marks, **more, **axis)
-    splits = [
-        Mark(chosen(everywhere, rule=rule), "two_hop", name, look)
-        for rule, name, look in (
-            ("layer split", "hop 1 below", Look(BLACK, "D", "-")),
-            ("reversed layer split", "hop 1 above", Look(ORANGE, "X", "-")),
-        )
-    ]
-    together = Line(mean(sums, "two_hop", first=1, second=1), "no split", GREY, "--")
-    more = {"lines": [together, TWENTY], "ticks": sorted(splits[0].rows["layer"].unique())}
-    layer = "first layer above (of 30)"
-    halves = Along(f"{ANIMAL}, split", "layer", splits, across=layer, **more, **axis)
+    axis: Any = {"across": "coefficient of both", "up": "accuracy", "ticks": [0, 0.5, 1], "span": 4}
+    title = "sum, taught in all layers"
+    swept = Along(title, "first", marks, lines=[chance(20)], takeaway=(0.97, 1.03), **axis)
     rules = labels(
-        *("mean", "sum", "ties", "knots", "interpolating", "arrow, peft", "arrow", "gates, z = 2"),
-        *("block gates, z = 2", "hop 2 above", "hop 1 below", "best split"),
+        *("mean", "sum", "ties", "arrow", "gates, z = 2", "block gates, z = 2"),
+        *("reversed layer split", "best split"),
     )
     taught = [
-        Mark(by_rule(everywhere), "two_hop", "taught in all layers", Look(BLACK)),
+        Mark(by_rule(everywhere), "two_hop", "taught in all layers", Look(INK)),
         Mark(
             by_rule(chosen(table, trained="by layers")),
             "two_hop",
@@ -67,19 +66,21 @@ def real_two_hop(table: "pd.DataFrame") -> Page:
             Look(PURPLE, "D"),
         ),
     ]
-    ruled = Along(ANIMAL, "rule", taught, rules, [TWENTY], span=4)
+    told = ("sum", "best split")
+    ruled = Along(ANIMAL, "rule", taught, rules, [chance(20)], span=5, takeaway=told)
     title = (
         "On SmolLM2-135M the sum of two adapters answers {hop_1; rule=sum} of the first hops and "
         "{two_hop; rule=sum} of the two-hop questions, split by layers {two_hop; rule=best split}"
     )
-    return Page(taught[0].rows, title, [[swept, halves, ruled]], height=4.6)
+    return Page(taught[0].rows, title, [[swept, ruled]], height=3.9)
 
 
 def by_rule(rows: "pd.DataFrame") -> "pd.DataFrame":
-    """Return rows of `real_two_hop`, of one kind of teaching, under the rules' names, two more.
+    """Return rows of `real_two_hop` with one row per rule and seed, including two more rules.
 
-    Sums at one half are the ``mean``, other coefficients than 1 go; ``best split`` is of each seed
-    the split, in either order, in which the model is most confident.
+    The ``mean`` is the sum at coefficient one half; other coefficients than 1 are left out. The
+    ``best split`` is, for each seed, the split in which the model is most confident, in either
+    order. `rows` must be of one kind of training.
     """
     sums, both = rows["rule"] == "sum", rows["first"] == rows["second"]
     means = rows[sums & both & (rows["first"] == 0.5)].assign(rule="mean")
@@ -88,94 +89,63 @@ def by_rule(rows: "pd.DataFrame") -> "pd.DataFrame":
     return stacked(rows[~sums | (both & (rows["first"] == 1))], means, best)
 
 
-@figure("seed pairs rule hop_1 hop_2 two_hop other_facts own_1 others_1 own_2 others_2")
+@figure("seed pairs rule hop_1 hop_2 two_hop")
 def real_pairs(table: "pd.DataFrame") -> Page:
-    """Several pairs of adapters at once on a language model: what they answer, which are on."""
+    """What several pairs of adapters answer that act on a language model at once."""
     rows = table.assign(facts=(table["hop_1"] + table["hop_2"]) / 2)
     rules = labels(
-        *("base", "mean", "sum", "knots", "interpolating", "arrow, peft", "arrow", "gates, z = 2"),
-        *("block gates, z = 2", "largest response norm", "sum, layer split"),
-        *("gates, z = 2, layer split", "largest response norm, layer split"),
-        *("pair alone", "pair alone, layer split"),
+        *("mean", "sum", "arrow", "gates, z = 2", "largest response norm"),
+        *("largest response norm, layer split", "pair alone", "pair alone, layer split"),
     )
-    columns = {"two_hop": ANIMAL, "facts": "single facts", "other_facts": "other known facts"}
-    chance, parted = {"two_hop": [TWELVE], "facts": [TWELVE]}, [len(rules) - 2.5]
-    text = "pairs of adapters: {:g}"
-    panels = strips(rows, rules, "pairs", text, columns, lines=chance, parted=parted)
-    four, weights = chosen(table, pairs=4), []
-    for hop in (1, 2):
-        marks = [
-            Mark(four, f"own_{hop}", "right pair", Look(BLACK)),
-            Mark(four, f"others_{hop}", "each other pair", Look(ORANGE, "X")),
-        ]
-        watched = labels("arrow", "gates, z = 2", "largest response norm")
-        title = f"weight of hop {hop}, four pairs"
-        weights.append(Along(title, "rule", marks, watched, across="weight"))
+    columns = {"two_hop": ANIMAL, "facts": "single facts"}
+    guessed, parted = {"two_hop": [chance(12)], "facts": [chance(12)]}, [len(rules) - 2.5]
+    told, text = ("sum", "largest response norm"), "pairs: {:g}"
+    panels = strips(
+        rows, rules, "pairs", text, columns, lines=guessed, parted=parted, takeaway=told
+    )
     title = (
-        "All adapters at coefficient 1 answer {two_hop; rule=sum; pairs=1} of two-hop questions "
-        "with one pair and {two_hop; rule=sum; pairs=8} with eight; the pair with the largest "
-        "response norm {two_hop; rule=largest response norm; pairs=8}"
+        "With one pair of adapters the sum answers {two_hop; rule=sum; pairs=1} of the two-hop "
+        "questions, with eight {two_hop; rule=sum; pairs=8}; the pair with the largest response "
+        "norm {two_hop; rule=largest response norm; pairs=8}"
     )
-    return Page(table, title, [panels, weights], heights=[4, 1])
+    return Page(rows, title, [panels], height=4.2)
 
 
-LESSONS = {
-    "all layers": "facts only",
-    "form for hop 1": "and a form, A→B",
-    "form for hop 2": "and a form, B→C",
-    "shared form": "and a form, both",
-}
-"""What adapters were taught in all layers, beside their facts."""
-
-
-@figure("seed familiarity trained library rule two_hop two_hop_written two_hop_form")
+@figure("seed familiarity trained library rule two_hop two_hop_written")
 def real_libraries(table: "pd.DataFrame") -> Page:
-    """Libraries with and without an expert, by familiarity; two hops at once and step by step."""
-    rules = labels(
-        *("base", "hop 1 alone", "hop 2 alone", "expert", "mean", "sum", "arrow", "gates, z = 2"),
-        "layer split",
-    )
-    facts = chosen(table, trained="all layers")
-    facts = facts.assign(library=facts["library"].clip(lower=1))
-    above, below = [], []
+    """Libraries with and without an expert, by familiarity of the facts, at once and hop by hop."""
+    rules = labels("expert", "mean", "sum", "arrow", "gates, z = 2", "layer split")
+    facts, panels = chosen(table, trained="all layers"), []
     for kind, name in (
         ("fake", "all invented"),
         ("half", "countries real"),
         ("real", "all known"),
     ):
+        rows = chosen(facts, familiarity=kind)
+        two = chosen(rows, library=2)
+        expert = rows[rows["library"].eq(3) | rows["rule"].eq("expert")]
         marks = [
-            Mark(chosen(facts, familiarity=kind, library=size), "two_hop", text, look)
-            for size, text, look in (
-                (1, "base, or one adapter", Look(GREY, "s")),
-                (2, "A→B and B→C", Look(BLACK)),
-                (3, "these and the expert A→C", Look(PURPLE, "D")),
-            )
+            Mark(two, "two_hop", "A→B and B→C", Look(INK)),
+            Mark(two, "two_hop_written", "the same, bridge written first", Look(BLUE, "^")),
+            Mark(expert, "two_hop", "with an A→C adapter", Look(PURPLE, "D")),
         ]
-        above.append(Along(name, "rule", marks, rules, [TWENTY], rules=[3.5]))
-    for rule in ("mean", "sum"):
-        rows = chosen(table, familiarity="half", library=2, rule=rule)
-        marks = [
-            Mark(rows, "two_hop", "at once", Look(BLACK, "o", filled=False)),
-            Mark(rows, "two_hop_written", "bridge written first", Look(BLUE, "^")),
-            Mark(rows, "two_hop_form", "bridge written after the question", Look(ORANGE, "v")),
-        ]
-        below.append(Along(f"countries real, {rule}", "trained", marks, LESSONS, [TWENTY]))
+        panels.append(Along(name, "rule", marks, rules, [chance(20)], takeaway=("mean",)))
     half = "familiarity=half; rule=mean"
     title = (
-        f"The mean of A→B and B→C answers {{two_hop; library=2; {half}}} of two-hop questions on "
-        f"real countries, with an expert A→C {{two_hop; library=3; {half}}}, with the bridge "
-        f"written first {{two_hop_written; library=2; {half}}}"
+        f"On real countries the mean answers {{two_hop; library=2; {half}}} of the two-hop "
+        f"questions, with the bridge written first {{two_hop_written; library=2; {half}}}, with an "
+        f"A→C adapter in it {{two_hop; library=3; {half}}}"
     )
-    return Page(facts, title, [above, below], heights=[1.75, 1])
+    return Page(facts, title, [panels], height=3.9)
 
 
-SIZES = ("to 9", "to 20", "to 99", "to 999")
+SIZES = ("to 9", "to 20", "to 99")
 OPERATIONS = {"plus": "+", "minus": "−", "times": "×"}
 
 
 @figure("seed rule asked size metric share")
 def real_words(table: "pd.DataFrame") -> Page:
-    """Word problems on a language model: bare sums, one step, two steps, by use of adapters."""
+    """Word problems on a language model: bare sums, one step and two steps, by rule of reuse."""
     sums = chosen(table, rule="base, shown", metric="sum")
     asked = sums["asked"].str.split(" in ", expand=True)
     sums = sums.assign(size=asked[0] + " " + sums["size"], written=asked[1])
@@ -187,85 +157,68 @@ def real_words(table: "pd.DataFrame") -> Page:
         Mark(chosen(sums, written="digits"), "share", "in digits", Look(BLUE)),
         Mark(chosen(sums, written="words"), "share", "in words", Look(PURPLE, "v")),
     ]
-    bare = Along("base: bare sums", "size", marks, places, rules=[3.5, 7.5], span=3)
+    bare = Along("base: bare sums", "size", marks, places, span=3)
     rules = labels(
-        *("base", "base, shown", "add alone", "subtract alone", "mean", "sum", "ties", "arrow"),
-        *("gates, z = 2", "joint", "composed"),
+        *("base, shown", "add alone", "subtract alone", "mean", "sum", "ties", "arrow"),
+        *("gates, z = 2", "composed"),
     )
-    rows, parted = chosen(table, size=SIZES[0]), [len(rules) - 2.5]
+    rows, told = chosen(table, size=SIZES[0]), ("mean",)
     marks = [
-        Mark(chosen(rows, asked="add", metric="steps"), "share", "add", Look(BLACK)),
-        Mark(
-            chosen(rows, asked="subtract", metric="steps"), "share", "subtract", Look(ORANGE, "^")
-        ),
+        Mark(chosen(rows, asked=skill, metric="steps"), "share", skill, look)
+        for skill, look in (("add", Look(SKY, "s")), ("subtract", Look(ORANGE, "^")))
     ]
-    one = Along("one step", "rule", marks, rules, rules=parted, span=4)
+    one = Along("one step", "rule", marks, rules, span=4, takeaway=told)
     both = chosen(rows, asked="add, subtract")
     marks = [
-        Mark(chosen(both, metric="steps"), "share", "step by step", Look(BLACK, "o", filled=False)),
-        Mark(chosen(both, metric="given"), "share", "first step given", Look(BLUE, "s")),
-        Mark(chosen(both, metric="at once"), "share", "at once", Look(GREEN, "D")),
+        Mark(chosen(both, metric="steps"), "share", "step by step", Look(INK)),
+        Mark(chosen(both, metric="given"), "share", "first step given", Look(GREEN, "D")),
     ]
-    copied = [Line(mean(both, "share", rule="copy"), "copying a number")]
-    two = Along("two steps", "rule", marks, rules, copied, rules=parted, span=3)
+    copied = Line(mean(both, "share", rule="copy"), "chance (copying a number)", "chance", INK)
+    two = Along("two steps", "rule", marks, rules, [copied], span=3, takeaway=told)
     title = (
         "With numbers to 9 the mean of two adapters solves {share; metric=steps; rule=mean} of "
         "two-step problems, one trained on them {share; metric=steps; rule=composed}; copying a "
         "number scores {share; rule=copy}"
     )
-    return Page(both, title, [[bare, one, two]], height=4.6)
+    return Page(both, title, [[bare, one, two]], height=4)
 
 
 PLAIN, LONG, BESIDE = "plain", "plain, 90 steps", "two stand-ins"
 DROWNED, NONE = "partner not kept", "none"
 
 
-@figure("seed first second rule coefficient two_hop_vocabulary says_bridge hop_1 hop_2 known leak")
+@figure("seed first second rule coefficient two_hop_vocabulary says_bridge hop_1 hop_2 leak")
 def real_portable(table: "pd.DataFrame") -> Page:
-    """Adapters taught beside stand-ins of a partner: what two strangers' sum answers."""
-    sums = chosen(table, rule="sum")
-    recipes = (
-        (PLAIN, "plain + plain", Look(ORANGE, "s", "-")),
-        (LONG, "plain + plain, 90 steps", Look(PURPLE, "D", "-")),
-        (DROWNED, "beside + beside, not kept", Look(GREY, "^", "-")),
-        (BESIDE, "beside + beside", Look(BLACK, "o", "-")),
-    )
-    two_hop = "two_hop_vocabulary"
-    curves = [
-        Mark(chosen(sums, first=recipe, second=recipe), two_hop, label, look)
-        for recipe, label, look in recipes
-    ]
-    swept = Along(
-        "sum at other coefficients", "coefficient", curves, across="coefficient", up="two-hop"
-    )
+    """Adapters trained beside stand-ins of a partner: what the sum of two such adapters answers."""
     full = table[table["coefficient"].isin((0, 1))]
     full = full.assign(way=[WAYS.get((*row,), "") for row in full[list(USE)].to_numpy()])
     places = {way: way for way in WAYS.values() if (full["way"] == way).any()}
     answers = [
-        Mark(full, two_hop, "right", Look(BLACK)),
+        Mark(full, "two_hop_vocabulary", "right", Look(INK)),
         Mark(full, "says_bridge", "the country instead", Look(ORANGE, "X")),
     ]
-    asked = Along("two-hop, coefficient 1", "way", answers, places, span=4)
-    kept = [
-        Mark(full, "hop_1", PERSON, Look(BLUE, "^")),
-        Mark(full, "hop_2", COUNTRY, Look(GREEN, "s")),
-        Mark(full, "known", "known, untaught", Look(GREY, "D")),
-    ]
-    single = Along("single facts", "way", kept, places, span=4)
+    kept = [Mark(full, "hop_1", PERSON, FIRST), Mark(full, "hop_2", COUNTRY, SECOND)]
     leaks = [Mark(full, "leak", "leak", Look(SKY, "v"))]
-    ordinary = Along("leak", "way", leaks, places, across="nats a token", shares=False, span=3)
+    axis: Any = {
+        "places": places,
+        "takeaway": (WAYS[PLAIN, PLAIN, "sum"], WAYS[BESIDE, BESIDE, "sum"]),
+    }
+    panels = [
+        Along("two-hop", "way", answers, span=4, **axis),
+        Along("single facts", "way", kept, span=4, **axis),
+        Along("leak", "way", leaks, across="nats a token", shares=False, span=3, **axis),
+    ]
     title = (
         "Taught beside stand-ins, two adapters of strangers answer {two_hop_vocabulary; rule=sum; "
         "coefficient=1; first=two stand-ins; second=two stand-ins} of the two-hop questions by "
         "their plain sum, plainly taught ones {two_hop_vocabulary; rule=sum; coefficient=1; "
         "first=plain; second=plain}"
     )
-    return Page(table, title, [[asked, single, ordinary], [swept]], heights=[2, 1])
+    return Page(table, title, [panels], height=4)
 
 
 USE = ("first", "second", "rule")
 WAYS = {
-    (NONE, NONE, "base"): "base",
     (PLAIN, NONE, "first alone"): "plain hop 1, alone",
     (BESIDE, NONE, "first alone"): "hop 1 beside, alone",
     (NONE, PLAIN, "second alone"): "plain hop 2, alone",
@@ -278,57 +231,40 @@ WAYS = {
     (DROWNED, DROWNED, "sum"): "beside + beside, not kept",
     (BESIDE, BESIDE, "sum"): "beside + beside",
 }
-"""Who acts, by `USE`; who was taught beside stand-ins is called so.
+"""Names of the adapters that act, by `USE`; "beside" means trained beside stand-ins.
 
-Not kept: without what the stand-ins say themselves among the lessons.
+"Not kept" means that the lessons do not contain the stand-ins' own answers.
 """
 
 
-@figure(
-    "seed recipe arm layer two_hop_vocabulary hop_1 hop_2 bridge_at_subject bridge_at_last "
-    "answer_at_last"
-)
+@figure("seed recipe arm layer two_hop_vocabulary hop_1 hop_2")
 def real_order(table: "pd.DataFrame") -> Page:
-    """Where adapters act, in layers and tokens, where they were trained, and what states say."""
+    """Where adapters act, in layers and tokens, and where they were trained."""
     half = table[table["arm"].isin(ARMS) & (table["layer"] == table["layer"][table.index[0]])]
     arms = [
         Mark(chosen(half, recipe=recipe), "two_hop_vocabulary", name, look)
         for recipe, name, look in (
             (PLAIN, "plain", Look(ORANGE, "s")),
             (LONG, "plain, 90 steps", Look(PURPLE, "D")),
-            (BESIDE, "beside stand-ins", Look(BLACK)),
+            (BESIDE, "beside stand-ins", Look(INK)),
         )
     ]
-    acting = Along("two-hop, by where they act", "arm", arms, ARMS)
+    told = ("countries banned", "hop 1 at subject", "reversed layer split")
+    acting = Along("two-hop, by where they act", "arm", arms, ARMS, takeaway=told, span=5)
     placed = table[table["recipe"].isin(TAUGHT) & (table["arm"] == "sum")]
     kept = [
-        Mark(placed, "hop_1", PERSON, Look(BLUE, "^")),
-        Mark(placed, "hop_2", COUNTRY, Look(GREEN, "s")),
+        Mark(placed, "hop_1", PERSON, FIRST),
+        Mark(placed, "hop_2", COUNTRY, SECOND),
         Mark(placed, "two_hop_vocabulary", "two-hop", Look(GREY, "X")),
     ]
-    trained = Along("sum, by where they were trained", "recipe", kept, TAUGHT, span=2)
-    read = chosen(table, arm="lens", recipe=PLAIN)
-    seen = [
-        Mark(read, "bridge_at_subject", "country, at the person", Look(BLUE, "^", "-")),
-        Mark(read, "bridge_at_last", "country, at the last token", Look(SKY, "v", "-")),
-        Mark(read, "answer_at_last", "animal, at the last token", Look(ORANGE, "s", "-")),
-        Mark(
-            chosen(table, arm="lens", recipe=BESIDE),
-            "answer_at_last",
-            "animal, beside stand-ins",
-            Look(BLACK, "o", "-"),
-        ),
-    ]
-    lens = Along(
-        "what states say, plain adapters", "layer", seen, across="layer", up="leads", span=3
-    )
+    trained = Along("sum, by where trained", "recipe", kept, TAUGHT, span=4)
     title = (
-        "Order, not readout: of the two-hop questions plain adapters' sum answers "
-        "{two_hop_vocabulary; recipe=plain; arm=countries banned} if no country may be the answer, "
+        "Order, not readout: plain adapters' sum answers {two_hop_vocabulary; recipe=plain; "
+        "arm=countries banned} of the two-hop questions if no country may be the answer, "
         "{two_hop_vocabulary; recipe=plain; arm=hop 1 at subject} if hop 1 acts at the person "
         "alone, {two_hop_vocabulary; recipe=plain; arm=reversed layer split} in the wrong order"
     )
-    return Page(table, title, [[acting], [trained, lens]], heights=[4, 3], height=5.7)
+    return Page(table, title, [[acting, trained]], height=4.2)
 
 
 ARMS = {
@@ -342,14 +278,14 @@ ARMS = {
     "layer split": "layer split: both of these",
     "reversed layer split": "reversed split",
 }
-"""Where two adapters act that were trained in all layers."""
+"""Arms that differ in where two adapters act, which were trained in all layers."""
 TAUGHT = {
     LONG: "all layers",
     "right halves": "right halves",
     "wrong two thirds": "wrong 2/3",
     "wrong halves": "wrong halves",
 }
-"""Where adapters of 90 steps were trained."""
+"""Recipes that differ in where adapters were trained, for 90 steps."""
 
 
 @figure("seed first second two_hop_vocabulary hop_2 portability portability_read leak")
@@ -390,3 +326,65 @@ SECONDS = {
     BESIDE: "beside stand-ins",
 }
 """How a second hop is taught."""
+
+
+@figure("lessons stage way group adapter partners kept kl_few leak")
+def real_library(table: "pd.DataFrame") -> Page:
+    """What each adapter keeps in pairs of a library of 24, and which measures foretell it."""
+    table = table.assign(seed=table["adapter"])
+    looks = (("plain", Look(INK)), ("silence", Look(BLUE, "^")))
+    pairs = table[table["stage"].isin(["pairs", "ways"])]
+    asked = pairs["group"][pairs["stage"] == "ways"].unique()
+    same = pairs[pairs["group"].isin(asked)]
+    each = [Mark(chosen(same, lessons=one), "kept", LESSONS[one], look) for one, look in looks]
+    by_way = Along(
+        f"of the {len(asked)} pairs asked in every way",
+        "way",
+        each,
+        KEPT_BY,
+        across="kept",
+        takeaway=TOLD,
+    )
+    told = [
+        Mark(binned(chosen(pairs, lessons="plain", stage="pairs", way=way)), "kept", way, look)
+        for way, look in (("mean", Look(ORANGE, "s", "-")), ("sum", Look(PURPLE, "D", "-")))
+    ]
+    nats: Any = {"across": "nats", "up": "kept", "log": "10"}
+    by_kl = Along("plain, by divergence on four prompts", "kl_few", told, **nats)
+    leaks = [
+        Mark(beside(table, one), "kept", LESSONS[one], look, interval=False) for one, look in looks
+    ]
+    by_leak = Along("sum, by the partner's leak", "leak", leaks, **nats)
+    title = (
+        "One library, one seed: of 24 adapters in pairs the mean keeps "
+        "{kept; stage=pairs; way=mean; lessons=plain}, the sum "
+        "{kept; stage=pairs; way=sum; lessons=plain}; taught silence as well, "
+        "{kept; stage=pairs; way=mean; lessons=silence} and "
+        "{kept; stage=pairs; way=sum; lessons=silence}"
+    )
+    return Page(table, title, [[by_way], [by_kl, by_leak]], height=5.8)
+
+
+LESSONS = {"plain": "taught plainly", "silence": "and silence"}
+KEPT_BY = labels(
+    *("mean", "sum", "one coefficient", "a coefficient each", "knots-ties", "tsv", "interpolate"),
+    *("chebyshev", "map gates", "block gates", "prompt gates"),
+)
+TOLD = ("sum", "a coefficient each", "prompt gates")
+BINS = 10
+
+
+def binned(rows: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the rows with each `kl_few` replaced by the median of its tenth of the rows."""
+    import pandas as pd
+
+    tenth = pd.qcut(rows["kl_few"].rank(method="first"), BINS, labels=False)
+    return rows.assign(kl_few=rows.groupby(tenth)["kl_few"].transform("median"))
+
+
+def beside(table: "pd.DataFrame", lessons: str) -> "pd.DataFrame":
+    """Return the rows of sums of pairs, with the leak of each adapter's partner as `leak`."""
+    rows = chosen(table, lessons=lessons)
+    leaks = chosen(rows, stage="alone").set_index("adapter")["leak"]
+    sums = chosen(rows, stage="pairs", way="sum")
+    return sums.assign(leak=sums["partners"].map(leaks))

@@ -1,9 +1,9 @@
-"""Numbers against numbers: a line for each law, points for what was measured."""
+"""Plain plots of numbers against numbers: dashed lines for laws, points for measurements."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from loratheory.figures._look import styled
+from loratheory.figures._look import LINES, styled
 
 SIGNS = "os^Dv"
 
@@ -17,17 +17,20 @@ def draw(
     points: Collection[str] = (),
     share: bool = False,
 ) -> Any:
-    """Draw curves by name, each where along the axis and how high; not shown, not in pyplot.
+    """Draw curves by name, each given by its positions and heights, and return the figure.
 
-    Those named in `points` are points instead of lines; the upward axis of shares runs to 1.
+    Those named in `points` are drawn as points and not as lines. If `share`, the vertical axis runs
+    from 0 to 1. The figure is not registered with pyplot.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.6, 2.9))
     axes = figure.subplots()
     for number, (name, (places, heights)) in enumerate(curves.items()):
-        sign = SIGNS[number % len(SIGNS)] if name in points else "-"
-        axes.plot(places, heights, sign, label=name, clip_on=False)
+        look: dict[str, Any] = {"ls": LINES["predicted"]}
+        if name in points:
+            look = {"marker": SIGNS[number % len(SIGNS)], "ls": ""}
+        axes.plot(places, heights, label=name, clip_on=False, **look)
     axes.set(xlabel=across, ylabel=up)
     if share:
         axes.set_ylim(0, 1)

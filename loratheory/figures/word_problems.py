@@ -1,40 +1,25 @@
-"""Figures of word problems: which skills compose, what bases must have seen, where it fails."""
+"""Figures of word problems: which skills compose, what bases must have seen, where merges fail."""
 
 from functools import partial
 from itertools import zip_longest
-from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from loratheory.experiments.bench.problems import share_needed
-from loratheory.experiments.bench.reliability import (
-    BINS,
-    MEASURES,
-    REUSED,
-    SOLVED,
-    calibration,
-    reliability,
-)
+from loratheory.experiments.bench.reliability import MEASURES, REUSED, SOLVED, reliability
 from loratheory.experiments.failing_step import OUTCOMES, RIGHT
-from loratheory.figures._engine import (
-    Along,
-    Heat,
-    Line,
-    Mark,
-    Page,
-    chosen,
-    figure,
-    mean,
-)
+from loratheory.figures._engine import Along, Heat, Line, Mark, Page, chosen, figure, mean
 from loratheory.figures._look import (
-    BLACK,
     BLUE,
     GREEN,
     GREY,
+    INK,
+    LINES,
     LOOKS,
     ORANGE,
     SIGNS,
+    TAKEAWAY,
     Look,
     label,
     labels,
@@ -50,15 +35,15 @@ COLOURS = {
     **dict(zip(OUTCOMES[4:8], ("#7A3300", "#D55E00", "#F0A36B", "#FADBC4"), strict=True)),
     RIGHT: GREEN,
 }
-"""Blue where the first step fails, the later in its text the paler; orange for the second."""
+"""Colours of outcomes: blue if the first step fails, the paler the later; orange for the second."""
 
 
 @figure("rule first second seed outcome rate question solution written")
 def failing_step(table: "pd.DataFrame") -> Page:
-    """Where solutions fail, counted; and problems as they were put and solved.
+    """Where solutions fail, counted; and examples of problems as they were put and solved.
 
-    Above shares of all problems, over base seeds and pairs of skills. Below, of the first base and
-    pair, the first problem of each rule's most frequent outcomes; wrong words in colour.
+    Above are shares of all problems, over base seeds and pairs of skills. Below, for the first base
+    and pair, are the first problems of each rule's most frequent outcomes, wrong words in colour.
     """
     rules = labels("base", "second alone", "mean", "sum", "composed")
     shown = [(name, row) for rule, name in rules.items() for row in _examples(table, rule)]
@@ -82,6 +67,8 @@ def _outcomes(table: "pd.DataFrame", rules: "Mapping[str, str]", axes: Any) -> N
         look = {"color": COLOURS[outcome], "height": 0.72, "label": _named(outcome)}
         axes.barh(list(rules.values()), rates, left=left, **look)
         left += rates
+    told = list(rules).index("mean")
+    axes.axhspan(told - 0.5, told + 0.5, **TAKEAWAY)
     axes.set(xlim=(0, 1), ylim=(len(rules) - 0.5, -0.5))
     axes.set_xlabel("share of problems, by the first word that is wrong")
     axes.grid(visible=False)
@@ -97,7 +84,7 @@ def _examples(table: "pd.DataFrame", rule: str) -> list[Any]:
 
 
 def question(tokens: str) -> str:
-    """Return a problem as equations: ``A = 3; B = A × 2; B?``."""
+    """Return a problem as equations, such as ``A = 3; B = A × 2; B?``."""
     given, _, asked = tokens.partition(" ?: ")
     parts, rest = [], given.split()
     while rest:
@@ -131,7 +118,7 @@ def _made(skill: str, of: str, number: str) -> list[tuple[str, int]]:
 
 
 COLUMNS = (-0.27, 0.2, 0.61)
-"""Where the columns of the examples begin, from the axes' left side."""
+"""Left ends of the columns of examples, in units of the axes' width."""
 
 
 def _solutions(shown: list[tuple[str, Any]], axes: Any) -> None:
@@ -149,7 +136,7 @@ def _solutions(shown: list[tuple[str, Any]], axes: Any) -> None:
             line += 1
             axes.text(COLUMNS[0], line, name, fontsize=8, **aside)
             ends, rule = [COLUMNS[0], 1.0], [line - 0.5] * 2
-            axes.plot(ends, rule, color="#CCCCCC", lw=0.5, clip_on=False, in_layout=False)
+            axes.plot(ends, rule, color=GREY, lw=0.4, clip_on=False, in_layout=False)
         before = name
         line += 1
         due, written = row["solution"].split(), row["written"].split()
@@ -167,44 +154,49 @@ def _solutions(shown: list[tuple[str, Any]], axes: Any) -> None:
 
 
 NEEDS = {
-    "overlap": "template overlap\n(solutions)",
-    "shape": "share of right shape\n(solutions, target)",
-    "read": "likeness of reads\n(adapters)",
-    "write": "likeness of writes\n(adapters)",
-    "response": "likeness of responses\n(base, prompts)",
-    "agreement": "same next token\n(base, prompts)",
+    "overlap": "template overlap",
+    "shape": "share of right shape",
+    "read": "likeness of reads",
+    "write": "likeness of writes",
+    "response": "likeness of responses",
+    "agreement": "same next token",
 }
-"""Measures, and what they look at."""
 
 
 @figure("held_out overlap shape read write response agreement mean sum ties arrow gates")
 def label_free_prediction(table: "pd.DataFrame") -> Page:
-    """Measured reuse of each pair of adapters against each measure that needs no labels.
-
-    Below the share that composes in three bins of each measure, from low to high: what one pair of
-    skills lets expect (dashes), and what came of it on the others, with 95 % intervals.
-    """
-    rows = table.to_dict("records")
+    """How often measures that need no labels foretell reuse, and the values of two of them."""
     table = table.assign(best=table[list(REUSED)].max(axis=1))
-    record = reliability(rows)
-    panels = [partial(_measure, table, name, record[name]) for name in MEASURES]
+    record = reliability(table.to_dict("records"))
     worst, *_, best = sorted(MEASURES, key=lambda name: record[name]["right"])
+    panels = [partial(_hits, record, best)]
+    panels += [partial(_measure, table, name, record[name]) for name in (best, worst)]
+    told = {
+        name: f"{record[name]['right']} of {record[name]['held_out']}" for name in (best, worst)
+    }
     title = (
-        f"{_plain(best).capitalize()} is right about {record[best]['right']} of "
-        f"{record[best]['held_out']} pairs of adapters, {_plain(worst)} about "
-        f"{record[worst]['right']}, the more frequent outcome about {record[best]['majority']}"
+        f"{NEEDS[best].capitalize()} foretells {told[best]} pairs of adapters, {NEEDS[worst]} "
+        f"{told[worst]}; the more frequent outcome is right about {record[best]['majority']}"
     )
-    rows = [panels[:3], panels[3:], [partial(_bins, calibration(rows))]]
-    return Page(table, title, rows, heights=(1, 1, 0.8))
+    return Page(table, title, [panels], height=3.2)
 
 
-def _plain(measure: str) -> str:
-    """A measure's name alone."""
-    return NEEDS[measure].partition("\n")[0]
+def _hits(record: Any, best: str, axes: Any) -> None:
+    """Of each measure, with a threshold chosen on other skills, the hits on those held out."""
+    names = sorted(MEASURES, key=lambda name: -record[name]["right"])
+    right = [record[name]["right"] / record[name]["held_out"] for name in names]
+    axes.plot(right, range(len(names)), "o", color=INK, label="right on skills held out")
+    usual = record[best]["majority"] / record[best]["held_out"]
+    axes.axvline(usual, color=INK, ls=LINES["chance"], label="chance (the more frequent outcome)")
+    axes.axhspan(-0.46, 0.46, **TAKEAWAY)
+    axes.set(xlim=(-0.06, 1.06), xlabel="share of pairs", ylim=(len(names) - 0.5, -0.5))
+    axes.set_xticks([0, 0.5, 1], ["0", "½", "1"])
+    axes.set_yticks(range(len(names)), [NEEDS[name] for name in names])
+    axes.set_title("hits of each measure")
 
 
 def _measure(table: "pd.DataFrame", name: str, record: Any, axes: Any) -> None:
-    """Every pair of adapters, the threshold, rank correlation, and hits on what was held out."""
+    """Every pair of adapters, and the threshold."""
     for held, colour, sign, text in (
         (0, GREY, "o", "skills on which thresholds were chosen"),
         (1, BLUE, "^", "skills held out"),
@@ -212,43 +204,19 @@ def _measure(table: "pd.DataFrame", name: str, record: Any, axes: Any) -> None:
         rows = table[table["held_out"] == held]
         look = {"color": colour, "marker": sign, "ls": "", "ms": 3.5, "alpha": 0.7}
         axes.plot(rows[name], rows["best"], label=text, **look)
-    axes.axvline(record["threshold"], color=BLACK, ls="--", lw=1, label="threshold")
-    axes.axhline(SOLVED, color=BLACK, ls=":", lw=1, label="counts as composed")
-    rank = table[name].corr(table["best"], method="spearman")
-    correlation = "" if np.isnan(rank) else f"ρ = {rank:.2f}; "
-    axes.set_xlabel(f"{correlation}right {record['right']}/{record['held_out']}", fontsize=7.8)
-    axes.set(ylim=(-0.04, table["best"].max() + 0.04), ylabel="solved")
+    look = {"color": INK, "ls": LINES["predicted"], "lw": 1}
+    axes.axvline(record["threshold"], label="predicted to compose from here", **look)
+    axes.axhline(SOLVED, color=GREY, lw=1, label="counts as composed from here")
+    axes.set(ylim=(-0.04, table["best"].max() + 0.04), ylabel="solved", xlabel="measure")
     axes.set_title(NEEDS[name])
-
-
-def _bins(found: Any, axes: Any) -> None:
-    ticks = []
-    for group, bins in enumerate(found.values()):
-        for k, one in enumerate(bins):
-            spot = group * (BINS + 1) + k
-            for key, count in (("predicted", one["predicted"]), ("observed", one["observed"])):
-                if not count[1]:
-                    continue
-                part = count[0] / count[1]
-                if key == "predicted":
-                    axes.plot([spot - 0.35, spot + 0.35], [part, part], color=GREY, lw=2)
-                else:
-                    off = [[max(part - one["low"], 0)], [max(one["high"] - part, 0)]]
-                    axes.errorbar([spot], [part], off, color=BLUE, fmt="^", ms=4, lw=1)
-        ticks.append(group * (BINS + 1) + (BINS - 1) / 2)
-    names = [fill(_plain(name), 12) for name in MEASURES]
-    axes.set(ylim=(-0.04, 1.04), ylabel="composes")
-    axes.set_xticks(ticks, names)
-    axes.set_xlabel("three bins of each measure, from low to high")
-    axes.set_title("dash: expected; triangle: on skills held out")
-    axes.grid(visible=False, axis="x")
 
 
 @figure("seed rule put bridge stepwise kept")
 def shallow_matching(table: "pd.DataFrame") -> Page:
-    """Of the problems solved as first put, the share that is solved when they are put otherwise.
+    """The share of problems solved as first put that is still solved when they are put otherwise.
 
-    For lessons with two steps of each one's own skill; models that solved nothing are left out.
+    The lessons contain problems of two steps with each adapter's own skill. Models that solved
+    nothing are left out.
     """
     put = {
         "wording": "other\nwords",
@@ -264,7 +232,9 @@ def shallow_matching(table: "pd.DataFrame") -> Page:
         name = f"{label(rule)} (first: {mean(some, 'stepwise', put='as it was'):.0%})"
         marks.append(Mark(some, "kept", name, LOOKS[rule]))
     up = "still solved, of those\nsolved as first put"
-    panel = Along("", "put", marks, put, standing=True, up=up, across="how they are put")
+    told = ("wording", "order")
+    look: Any = {"standing": True, "up": up, "across": "how they are put", "takeaway": told}
+    panel = Along("", "put", marks, put, **look)
     title = (
         "Of the problems that it solved the mean solves {kept; rule=mean; put=wording} in other "
         "words and {kept; rule=mean; put=order} in another order; trained on the task {kept; "
@@ -296,15 +266,14 @@ def skill_composition(table: "pd.DataFrame") -> Page:
     for rule in rules:
         chosen(rows, rule=rule)
     panels = [
-        Heat(name, rows[rows["kind"] == kind], "pair", "rule", "stepwise", downs, rights)
+        Heat(name, rows[rows["kind"] == kind], "pair", "rule", "stepwise", downs, rights, ["mean"])
         for kind, name in KINDS.items()
         if (rows["kind"] == kind).any()
     ]
     title = (
-        "The mean composes {stepwise; kind=problems; rule=mean} of what needs both skills where "
-        "the base knows two steps of other skills and {stepwise; kind=shown; rule=mean} where it "
-        "was shown the pair; the base alone {stepwise; kind=problems; rule=base} and {stepwise; "
-        "kind=shown; rule=base}"
+        "Where the base knows two steps of other skills the mean composes {stepwise; kind="
+        "problems; rule=mean}; where it was shown the pair {stepwise; kind=shown; rule=mean}, the "
+        "base alone {stepwise; kind=shown; rule=base}"
     )
     note = "Both: one adapter for both lessons; trained: on the task itself."
     pairs = [panels[k : k + 2] for k in range(0, len(panels), 2)]
@@ -318,47 +287,38 @@ SEEN = {
     "single steps": "single\nsteps",
     "other pairs": "other\nskills",
 }
-"""Bases that have not met the pair, from left to right; then those that have, by how often."""
-KEYS = ["seen", "coverage", "seed", "first", "second"]
+"""Bases that have not met the pair, from left to right; those that have follow, by how often."""
 
 
 @figure("seen rule first second coverage seed stepwise")
 def skill_coverage(table: "pd.DataFrame") -> Page:
-    """What base, merges and training make of a pair of skills, by what pretraining showed of it."""
+    """Problems of a pair of skills solved by base, merges and training, by what pretraining had."""
     never = ~table["seen"].eq("pairs")
-    base = chosen(table, rule="base").set_index(KEYS)["stepwise"].rename("of_base")
-    rows = table.assign(
-        place=table["seen"].where(never, table["coverage"].map("{:g}".format))
-    ).join(base, on=KEYS)
-    rows["more"] = rows["stepwise"] - rows["of_base"]
+    place = table["seen"].where(never, table["coverage"].map("{:g}".format))
+    rows = table.assign(place=place)
     met = sorted(rows["coverage"][~never].unique())
     places = SEEN | {f"{x:g}": f"{100 * x:.2g}%" if x else "other\npairs" for x in met}
-    ways = ("base", "second alone", "mean", "sum", "joint", "composed")
-    solved, more = (
-        [Mark(chosen(rows, rule=rule), column, label(rule), LOOKS[rule]) for rule in which]
-        for column, which in (("stepwise", ways), ("more", ways[1:4]))
-    )
-    axis: Any = {"standing": True, "rules": [len(SEEN) - 0.5]}
-    seen = "what the base had seen; on the right how often the pair"
-    line, more_than = [Line(0, "the base alone", BLACK, "-")], "more than the base solves"
-    panels = [
-        Along("solved", "place", solved, places, up="all steps right", across=seen, **axis),
-        Along(more_than, "place", more, places, line, seen, "difference", shares=False, **axis),
+    marks = [
+        Mark(chosen(rows, rule=rule), "stepwise", label(rule), LOOKS[rule])
+        for rule in ("base", "second alone", "mean", "sum", "composed")
     ]
+    axis: Any = {"standing": True, "rules": [len(SEEN) - 0.5], "up": "all steps right"}
+    axis |= {"across": "what the base had seen; on the right how often the pair"}
+    panel = Along("", "place", marks, places, takeaway=("0.0124", "single steps"), **axis)
     title = (
         "With the pair in 1.2% of two-step problems the mean solves {stepwise; place=0.0124; "
         "rule=mean}, the base alone {stepwise; place=0.0124; rule=base}; with no more than single "
         "steps the mean solves {stepwise; place=single steps; rule=mean}"
     )
-    return Page(rows, title, [[panel] for panel in panels], heights=(3, 2))
+    return Page(rows, title, [[panel]], height=3.9)
 
 
 @figure("kind seed rule bridge share stepwise")
 def template_overlap(table: "pd.DataFrame") -> Page:
-    """Reuse against the share of two-step problems in each lesson.
+    """Problems solved by merges against the share of two-step problems in each adapter's lesson.
 
-    A row each base, a column each kind of two-step problems; right of the upright lines the vote
-    of ``thm:template-vote`` is won.
+    There is a row for each base and a column for each kind of two-step problems. The vote of
+    ``thm:template-vote`` is won to the right of the vertical lines.
     """
     bridges = {
         "serial": "shared: both skills, other order",
@@ -378,24 +338,20 @@ def template_overlap(table: "pd.DataFrame") -> Page:
     return Page(table, title, panels, height=1.7 + 2.1 * len(panels))
 
 
-COEFFICIENTS = {"mean": 0.5, "sum": 1.0, "ties": 0.0, "arrow": 0.0, "gates": 0.0}
-"""Of merges with coefficients, of which alone theory speaks."""
-
-
 def _shared(table: "pd.DataFrame", bridge: str, name: str) -> Along:
-    """Merges with intervals, other rules as lines, ceilings and theory's borders."""
+    """Two merges with intervals, training and one adapter as lines, and where votes are won."""
     habit = table["kind"].iloc[0] != "single steps"
     rows = table[table["bridge"].isin((bridge, "none"))]
     marks, lines = [], []
-    for rule, coefficient in COEFFICIENTS.items():
-        some, look = chosen(rows, rule=rule), Look(LOOKS[rule].colour, LOOKS[rule].sign, "-")
-        marks.append(Mark(some, "stepwise", label(rule), look, interval=coefficient > 0))
-        if coefficient:
-            border = share_needed(coefficient, habit=habit)
-            lines.append(Line(border, f"vote won from here, {rule}", look.colour, "--", along=True))
+    for rule, coefficient in (("mean", 0.5), ("sum", 1.0)):
+        look = Look(LOOKS[rule].colour, LOOKS[rule].sign, "-")
+        marks.append(Mark(chosen(rows, rule=rule), "stepwise", label(rule), look))
+        border = share_needed(coefficient, habit=habit)
+        won = f"predicted: the vote is won, {rule}"
+        lines.append(Line(border, won, "predicted", look.colour, along=True))
     singles = ("base", "first alone", "second alone")
     alone = max(mean(rows, "stepwise", rule=rule) for rule in singles)
     trained = mean(rows, "stepwise", rule="composed")
-    lines += [Line(trained, label("composed"), GREEN, "-."), Line(alone, "base or one adapter")]
+    lines += [Line(trained, label("composed"), colour=GREEN), Line(alone, "base or one adapter")]
     axis: Any = {"across": "share in two steps", "up": "all steps right", "ticks": [0, 0.5, 1]}
-    return Along(name, "share", marks, lines=lines, **axis)
+    return Along(name, "share", marks, lines=lines, takeaway=(0.97, 1.03), **axis)

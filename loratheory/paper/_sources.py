@@ -1,10 +1,10 @@
-"""All that the paper is made of, but for its pages: generated LaTeX, and figures from tables."""
+"""The sources of the paper: its text, generated LaTeX, and figures drawn from tables."""
 
 import re
 from collections.abc import Callable
 from pathlib import Path
 
-from loratheory.figures import FIGURES, rendered, table
+from loratheory.figures import FIGURES, SCHEMATICS, drawing, rendered
 from loratheory.paper._numbers import numbers, stored
 from loratheory.paper._registered import (
     experiments,
@@ -25,7 +25,7 @@ Picture = Callable[[str, Path], bytes]
 
 
 class PaperError(ValueError):
-    """The paper cannot be built."""
+    """The paper cannot be built; the message says why."""
 
 
 def shown(source: str) -> list[str]:
@@ -34,15 +34,15 @@ def shown(source: str) -> list[str]:
 
 
 def drawn(name: str, results: Path) -> bytes:
-    """A figure from its stored table, as PDF; the same bytes every time."""
-    return rendered(FIGURES[name](table(results / name / "table.csv")), "pdf")
+    """A figure from its stored table, or a schematic, as PDF; the same bytes every time."""
+    return rendered(drawing(name, results / name / "table.csv"), "pdf")
 
 
 def typed(source: str) -> list[str]:
-    r"""Return the decimals and percentages that stand in a document's own text: ``line: number``.
+    r"""Return decimals and percentages typed into a document, not generated, as ``line: number``.
 
-    What precedes ``\begin{document}``, comments, lengths, names, whole numbers and arguments of
-    generated numbers do not count.
+    Comments, lengths, names, integers, arguments of macros that generate numbers, and what precedes
+    ``\begin{document}`` do not count.
     """
     start = source.find(r"\begin{document}")
     head, body = source[: max(start, 0)], source[max(start, 0) :]
@@ -61,21 +61,21 @@ def typed(source: str) -> list[str]:
 
 
 def written(paper: Path, build: Path, picture: Picture = drawn) -> tuple[Path, ...]:
-    """Write the paper's sources, typed, generated and drawn, and return the files.
+    """Write all sources of the paper, copied, generated or drawn, to a folder; return the files.
 
     Parameters
     ----------
     paper : Path
-        Holds ``main.tex``, ``refs.bib`` and ``results``.
+        The folder with ``main.tex``, ``refs.bib`` and ``results``.
     build : Path
-        Where everything goes; figures below ``figures``.
+        The folder to write to; figures go to ``figures`` in it.
     picture : callable
-        From a figure's name and the results to its PDF.
+        Returns the PDF of a figure from its name and the path of ``results``.
 
     Raises
     ------
     PaperError
-        If a decimal or a percentage was typed into the text.
+        If a decimal or a percentage is typed into the text instead of asked for.
     QueryError
         If the text asks for a number that no table has.
     """
@@ -96,9 +96,9 @@ def written(paper: Path, build: Path, picture: Picture = drawn) -> tuple[Path, .
         "experiments.tex": experiments(found, shown(source)),
         "provenance.tex": provenance(results),
     }
-    for name in stored(results):
-        if name in FIGURES:
-            files[f"figures/{name}.pdf"] = picture(name, results)
+    pictures = [name for name in stored(results) if name in FIGURES]
+    for name in (*pictures, *(name for name in shown(source) if name in SCHEMATICS)):
+        files[f"figures/{name}.pdf"] = picture(name, results)
     (build / "figures").mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         write_whole(build / name, content)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from reused import SMALL, TAUGHT
 
-from loratheory.experiments.evaluate import Profile, _card
+from loratheory.experiments.evaluate import KNOWN, LanguageMark, Profile, _card
+from loratheory.pretrained import Share
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +23,8 @@ def test_a_merge_gets_a_card_in_tables_json_and_a_figure(run):
     code, out, _ = run("evaluate", "my_rules:half", *words)
     card = json.loads(Path("card.json").read_text())
     assert code == 0
-    assert set(card) == {"rule", "form", "profile", "laws", "memories", "marks"}
+    parts = {"rule", "form", "profile", "laws", "memories", "marks", "language"}
+    assert (set(card), card["language"]) == (parts, [])
     assert card["memories"]["starts"]["two_hop"] == pytest.approx(1.2360679, abs=1e-5)
     assert {law["name"] for law in card["laws"] if not law["holds"]} == {"exact", "idempotent"}
     assert Path("card.png").stat().st_size > 10_000
@@ -40,3 +42,38 @@ def test_a_router_goes_to_standard_output_as_json_alone(run):
     card = json.loads(out)
     assert (code, card["form"], card["profile"]) == (0, "router", "paper")
     assert [law["name"] for law in card["laws"]][-1] == "shares"
+
+
+def test_the_leaderboard_is_a_page_of_all_rules_and_ones_own(run):
+    code, out, err = run(
+        "leaderboard", "my_rules:half", "--no-model", "-o", "b.md", "--json", "b.json"
+    )
+    assert (code, out) == (0, ""), err
+    page = Path("b.md").read_text()
+    assert "| my_rules:half | 7/9 | 1.00 | 1.24 |" in page
+    assert "On a language model" not in page
+    cards = {card["rule"]: card for card in json.loads(Path("b.json").read_text())}
+    assert {*KNOWN, "my_rules:half"} == {*cards}
+    (mark,) = cards["my_rules:half"]["marks"]
+    assert mark["rule"] == "my_rules:half"
+    assert run("leaderboard", "--no-model", "-o", "b.txt")[0] == 2
+    assert run("leaderboard", "my_rules:haf", "--no-model")[0] == 2
+    assert run("leaderboard", "--no-model")[1].startswith("# Leaderboard of rules of reuse")
+
+
+def test_a_language_model_judges_too_where_asked(run, monkeypatch):
+    share = Share.of("x", 30, 40)
+
+    def _marks(asked, exam, progress):
+        progress("asked")
+        assert exam.seeds == (200,)
+        return [
+            LanguageMark(one.name, None, share, share, share, share, 0.25, 1.5) for one in asked
+        ]
+
+    monkeypatch.setattr(_card, "language_marks", _marks)
+    code, out, err = run("evaluate", "my_rules:half", "--model", "--json", "c.json")
+    assert code == 0, err
+    assert "30/40 0.60–0.86" in out
+    [mark] = json.loads(Path("c.json").read_text())["language"]
+    assert (mark["six"]["right"], mark["leak"], mark["pairs"]) == (30, 0.25, None)

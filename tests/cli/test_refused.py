@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from folders import folder
 
-from loratheory.figures import FIGURES
+from loratheory.figures import FIGURES, SCHEMATICS
 
 KEYS = "its keys are hops (=2), case (=overwrite)"
 PAIR = "merge one two -o out"
@@ -26,7 +26,8 @@ REFUSED = {
     "bound two-read-region hops=3 hops=4": "a key is given twice",
     "bound two-read-region hops=0": "hops is 0: give at least 1",
     "bound edit-budget facts=3": "needs rank; its keys are facts, rank",
-    "bound merge-floor": "has no calculator; these have: two-read-region",
+    "bound merge-floor": "has no calculator: `loratheory bound` lists those",
+    "bound --curve hops=1:8:8": "name it first, such as two-read-region",
     "bound nonsense": "there is no theorem 'nonsense'",
     "bound two-read-region --curve hops=1:8": "is not KEY=FROM:TO:COUNT",
     "bound two-read-region --curve hops=1:8:²": "is not KEY=FROM:TO:COUNT",
@@ -98,8 +99,9 @@ REFUSED = {
     "run window --model some/model": "has no language model for --model some/model",
     "run real_two_hop --device banana --model /no": "'banana': no such device; use cpu, cuda",
     "run real_two_hop --model /no/such": "/no/such: there is no such folder; name a model's",
-    "figure nope": f"there is no figure 'nope'; choose {', '.join(FIGURES)} or all",
+    "figure nope": f"there is no figure 'nope'; choose {', '.join([*FIGURES, *SCHEMATICS])} or all",
     "figure windw": "there is no figure 'windw'; did you mean window",
+    "figure two_hops --table nope.csv": "two_hops is a schematic, drawn from no table; leave",
     "figure window --table nope.csv": "there is no table nope.csv",
     "figure window --table other/window/table.csv": "no column coefficient",
     "figure window --table binary": "binary is no table ('utf-8' codec can't decode",

@@ -315,6 +315,7 @@ def test_experiments_are_listed_and_shown_in_full(run):
 
 def test_figures_go_to_their_usual_places_and_are_the_same_each_time(run, monkeypatch):
     monkeypatch.setattr(figures, "FIGURES", {"window": figures.FIGURES["window"]})
+    monkeypatch.setattr(figures, "SCHEMATICS", {})
     assert run("figure", "window")[1:] == ("", "drawn: window.pdf\n")
     assert run("figure", "all")[2] == "drawn: figures/window.pdf\n"
     Path("paper").mkdir()
@@ -323,6 +324,11 @@ def test_figures_go_to_their_usual_places_and_are_the_same_each_time(run, monkey
     assert run("figure", "all", "-o", "b/c")[0] == 0
     made = ("window.pdf", "figures/window.pdf", "paper/figures/window.pdf", "b/c/window.pdf")
     assert len({Path(file).read_bytes() for file in made}) == 1
+
+
+def test_a_schematic_needs_no_table(run):
+    assert run("figure", "old-facts", "-o", "cases.svg")[2] == "drawn: cases.svg\n"
+    assert "currentColor" in Path("cases.svg").read_text(encoding="utf-8")
 
 
 def test_hyphens_and_another_table_are_fine(run):

@@ -74,6 +74,16 @@ def test_a_failing_theorem_ends_with_exit_code_one(run, monkeypatch, command):
     assert command == "verify" or "FAILS" in out
 
 
+def test_without_a_label_all_that_can_be_asked_are_listed(run):
+    code, out, _ = run("bound", "--json", "list.json")
+    listed = json.loads(Path("list.json").read_text())
+    assert code == 0
+    assert {one["label"] for one in listed} == {*theorems.CALCULATORS}
+    assert all(one["label"] in out and one["gives"].endswith(".") for one in listed)
+    keys = {one["label"]: one["keys"] for one in listed}
+    assert keys["thm:packing-floor"] == "adapters, rank, width"
+
+
 def test_a_threshold_in_full_precision(run):
     code, out, _ = run("bound", "two-read-region", "hops=3", "--json", "bound.json")
     found = json.loads(Path("bound.json").read_text())

@@ -12,7 +12,7 @@ from loratheory.experiments.evaluate import Mark as Accuracy
 from loratheory.figures import TableError
 from loratheory.figures._engine import Along, Heat, Line, Mark, Page, spread
 from loratheory.figures._look import Look, label
-from loratheory.figures.commands import LINES, evaluation, model_check, theorem_graph
+from loratheory.figures.commands import CURVES, evaluation, model_check, theorem_graph
 from loratheory.figures.lines import draw
 from loratheory.pretrained.check import ModelCheck, Reading
 from loratheory.theorems import ALL
@@ -74,9 +74,10 @@ def test_names_run_down_with_measurements_predictions_and_where_these_part():
     assert set(zip(line.get_ydata(), line.get_xdata(), strict=True)) == {
         (0, 0.65), (1, 0.3), (2, 0.6),
     }  # fmt: skip
-    bands = {tuple(line.get_ydata()): line.get_xdata() for line in axes.lines if line.get_alpha()}
-    assert set(bands) == {(1, 1), (2, 2)}
-    assert bands[1, 1].tolist() == pytest.approx([0.3, 0.625])
+    gaps = {x.get_ydata()[0]: list(x.get_xdata()) for x in axes.lines if x.get_linestyle() == "--"}
+    assert {spot: pytest.approx(ends) for spot, ends in gaps.items()} == {
+        0: [0.65, 0.65], 1: [0.3, 0.625], 2: [0.6, 0.15],
+    }  # fmt: skip
     ends = {seg[0][1]: seg[:, 0] for seg in bars[2][0].get_segments()}
     assert ends[2].tolist() == pytest.approx(
         over_bases(TABLE[TABLE["rule"] == "below"], "found")[1:]
@@ -93,7 +94,7 @@ def test_names_may_run_to_the_right_and_marks_stand_beside_each_other():
 
 def test_numbers_run_to_the_right_as_a_line_with_its_band():
     look = Look(line="-")
-    lines = [Line(0.4, "chance"), Line(2, "border", along=True)]
+    lines = [Line(0.4, "chance", "chance"), Line(2, "border", "predicted", along=True)]
     marks = [Mark(TABLE, "found", "measured", look, "foreseen")]
     axes = panel(along="size", marks=marks, lines=lines)
     shown = {line.get_label(): line for line in axes.lines}
@@ -103,6 +104,7 @@ def test_numbers_run_to_the_right_as_a_line_with_its_band():
     assert shown["predicted"].get_linestyle() == "--"
     assert shown["chance"].get_ydata() == [0.4, 0.4]
     assert shown["border"].get_xdata() == [2, 2]
+    assert [shown[name].get_linestyle() for name in ("chance", "border")] == [":", "--"]
     band = axes.collections[0].get_paths()[0].get_extents()
     assert (band.ymin, band.ymax) == pytest.approx((0.1, 0.75))
 
@@ -139,17 +141,17 @@ def test_a_note_needs_no_legend():
     assert (legend.get_title().get_text(), legend.get_texts()) == ("A note.", [])
 
 
-CURVES = {"law": ([1, 2, 4], [0.9, 0.5, 0.1]), "found": ([1, 4], [0.8, 0.2])}
+LAWS = {"law": ([1, 2, 4], [0.9, 0.5, 0.1]), "found": ([1, 4], [0.8, 0.2])}
 
 
 @pytest.mark.parametrize("share", [False, True])
 def test_laws_are_lines_and_measurements_are_points(share):
-    (axes,) = draw(CURVES, "width", "recalled", points=("found",), share=share).axes
+    (axes,) = draw(LAWS, "width", "recalled", points=("found",), share=share).axes
     law, found = axes.lines
-    for line, (places, heights) in zip((law, found), CURVES.values(), strict=True):
+    for line, (places, heights) in zip((law, found), LAWS.values(), strict=True):
         np.testing.assert_array_equal(line.get_xdata(), places)
         np.testing.assert_array_equal(line.get_ydata(), heights)
-    assert (law.get_linestyle(), found.get_linestyle()) == ("-", "None")
+    assert (law.get_linestyle(), found.get_linestyle()) == ("--", "None")
     assert (law.get_marker(), found.get_marker()) == ("None", "s")
     assert (axes.get_ylim() == (0, 1)) == share
 
@@ -159,19 +161,25 @@ def test_a_report_card_shows_its_numbers():
         {"coefficient": c, "hop_1": c - 1, "hop_2": 2 * c, "two_hop": c * c, "same_read": -c}
         for c in (0.0, 1.0, 2.0)
     )
+    kept, chance = (0.9, 0.8, 0.7), 0.2
     marks = [
-        Accuracy(rule, coverage, 0.1 * i, 0.05 * i, 0.2 * i, 0.9, 0.8, 0.7, 0.6 - 0.1 * i, 0.0, 0.2)
-        for coverage in (0.5, 0.0)
+        Accuracy(
+            *(rule, base, coverage),
+            *(0.1 * i, 0.05 * i, 0.2 * i),
+            *(*kept, 0.6 - 0.1 * i, 0.0, chance),
+        )
+        for base, coverage in (("looped", 0.5), ("looped", 0.0), ("untied", 0.5))
         for i, rule in enumerate(("base", "sum", "mine:rule"))
     ]
-    card = Card("mine:rule", "merge", "quick", [], Survival(curve, {}), marks)
+    card = Card("mine:rule", "merge", "quick", [], Survival(curve, {}), marks, [])
     figure = evaluation(card)
     left, *rest = figure.axes
     names = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert names[: len(LINES)] == [name for name, *_ in LINES.values()]
+    assert names[: len(CURVES)] == [name for name, *_ in CURVES.values()]
     assert left.get_legend() is None  # curves may run anywhere
-    for line, kind in zip(left.lines, LINES, strict=False):
+    for line, kind in zip(left.lines, CURVES, strict=False):
         assert list(line.get_ydata()) == [row[kind] for row in curve]
+    assert len(rest) == 3  # one a base, though two have one coverage
     for axes in rest:
         assert [bar.get_width() for bar in axes.patches] == pytest.approx([0.0, 0.1, 0.2])
         assert len({bar.get_facecolor() for bar in axes.patches}) == 2
@@ -216,14 +224,17 @@ def test_kinds_of_modules_differ_however_many_and_layers_are_whole():
     assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [2]
 
 
-def test_every_theorem_stands_once_and_every_use_is_an_arrow_to_the_right():
-    (axes,) = theorem_graph(ALL).axes
-    boxes = [text for text in axes.texts if not isinstance(text, Annotation)]
-    arrows = [text for text in axes.texts if isinstance(text, Annotation)]
-    place = {f"thm:{box.get_text()}": box.get_position() for box in boxes}
-    assert sorted(place) == sorted(theorem.label for theorem in ALL)
-    assert len(set(place.values())) == len(boxes) == len(ALL)
-    wanted = {(place[used], place[theorem.label]) for theorem in ALL for used in theorem.uses}
-    assert {(tuple(arrow.xyann), tuple(arrow.xy)) for arrow in arrows} == wanted
-    assert all(start[0] < end[0] for start, end in wanted)
-    assert max(arrow.get_zorder() for arrow in arrows) < min(box.get_zorder() for box in boxes)
+def test_every_theorem_stands_once_and_every_use_is_a_line():
+    """Clauses do not stand there; their lines are those of their theorems."""
+    figure = theorem_graph(ALL)
+    (axes,) = figure.axes
+    names = [text for text in axes.texts if text.get_url()]
+    drawn = {theorem.label[4:] for theorem in ALL if theorem.kind != "clause"}
+    assert sorted(text.get_url() for text in names) == sorted(f"{name}.html" for name in drawn)
+    assert len({text.get_position() for text in names}) == len(names)
+    lines = {text.arrow_patch.get_gid() for text in axes.texts if isinstance(text, Annotation)}
+    direct = {f"{used[4:]}--{t.label[4:]}" for t in ALL for used in t.uses if t.label[4:] in drawn}
+    assert lines >= {pair for pair in direct if pair.split("--")[0] in drawn}
+    assert "rank-floor--ties-disjoint" in lines  # which uses a clause, the merge floor
+    assert all(set(pair.split("--")) <= drawn for pair in lines)
+    assert all(len(set(pair.split("--"))) == 2 for pair in lines)

@@ -1,11 +1,10 @@
 """Pages by hand and by grid: commands, experiments, laws, the first page, and their markup."""
 
 import re
-from io import BytesIO
 from pathlib import Path
 
 from docutils.core import publish_parts
-from website import commands, gallery, home, law_pages, thumbnail, with_keywords
+from website import commands, gallery, home, law_pages, with_keywords
 from website.gallery import drawings
 from website.home import CONTENTS
 from website.keywords import KEYWORDS
@@ -24,14 +23,14 @@ def test_every_command_is_described_with_its_first_sentence():
     for name in ("theorems", "verify", "merge", "diagnose", "run", "data two-hop"):
         assert f"## `loratheory {name}`" in text
     assert "…" not in text.split("## `loratheory theorems`")[0]
-    assert "* `verify`: Check theorems on random cases, rivals and adversaries" in text
+    assert "* `verify`: Check theorems numerically, on random cases" in text
     assert text.startswith("# The command `loratheory`")
 
 
 def test_every_experiment_has_a_page_and_a_card_if_there_is_a_picture():
     pages = gallery({"window"})
     assert {f"experiments/{name}.rst" for name in NAMES} < set(pages)
-    assert "/figures/window.png" in pages["experiments/window.rst"]
+    assert "/figures/window.svg" in pages["experiments/window.rst"]
     assert (
         ":alt: Figure: How far each fact and their composition lead"
         in (pages["experiments/window.rst"])
@@ -39,18 +38,13 @@ def test_every_experiment_has_a_page_and_a_card_if_there_is_a_picture():
     assert "/figures/" not in pages["experiments/gating.rst"]
     assert "Prediction\n---" in pages["experiments/gating.rst"]
     assert pages["experiments/gating.rst"].partition("\n")[0][-1] != "."
-    cards, others = pages["experiments/index.rst"].split("Without a figure of their own")
-    assert "At which merge coefficient is each fact recalled" in cards
-    assert cards.count("/figures/thumbs/") == 1
-    assert others.count("* :doc:") == len(NAMES) - 1
-
-
-def test_a_thumbnail_is_small_and_keeps_its_shape():
-    from PIL import Image
-
-    whole = BytesIO()
-    Image.new("RGBA", (1600, 400)).save(whole, "png")
-    assert Image.open(BytesIO(thumbnail(whole.getvalue()))).size == (480, 120)
+    index = pages["experiments/index.rst"]
+    assert "At which merge coefficient is each fact recalled" in index
+    assert index.count("image:: /figures/") == 1
+    assert index.count(".. container:: card\n") == len(NAMES)
+    exact, trained = index.split("Two-hop questions, in small transformers\n---")
+    assert "<window>" in exact
+    assert "<gating>" in trained
 
 
 def test_figures_are_drawn_from_the_tables_that_are_there(tmp_path):
@@ -60,14 +54,14 @@ def test_figures_are_drawn_from_the_tables_that_are_there(tmp_path):
     (tmp_path / "window" / "table.csv").write_text(text)
     [(name, picture)] = drawings(tmp_path).items()
     assert name == "window"
-    assert picture[:4] == b"\x89PNG"
+    assert b"<svg " in picture
 
 
 def test_pages_by_hand_lead_to_pages_of_the_site(tmp_path):
     (tmp_path / "CHANGELOG.md").write_text("# Changelog\n[s](docs/scale.md)\n")
     first = (
         "# T\n\n[n](../notebooks/01_a.ipynb), `thm:merge-floor`, [s](scale.md), "
-        "[t](../loratheory/theorems/)\n\n![p](../paper/figures/window.png)\n"
+        "[t](../loratheory/theorems/)\n\n![p](../paper/figures/window.svg)\n"
     )
     docs = {"index.md": first, "scale.md": "# Scale\n[log](../CHANGELOG.md)\n"}
     pages = home(tmp_path, {"01_a": "Why?"}, docs)
@@ -84,9 +78,9 @@ def test_pages_by_hand_lead_to_pages_of_the_site(tmp_path):
 
 
 def test_the_picture_to_drag_keeps_a_still_one_for_readers_without_scripts(tmp_path):
-    still = "![p](../paper/figures/window.png)"
+    still = "![p](../paper/figures/window.svg)"
     text = home(tmp_path, {}, {"index.md": f"# T\n\n{still}\n\nand {still}\n"})["index.md"]
-    around, script = draggable("![p](figures/window.png)").split("</div>")
+    around, script = draggable("![p](figures/window.svg)").split("</div>")
     assert around + "</div>" + script in text
     assert text.count("two_hops.js") == 1
     for file in ("two_hops.js", "scorer.js", "icon.svg", "site.css"):

@@ -1,63 +1,42 @@
-"""The report card of a rule: laws by counterexample, exact memories, small transformers."""
+"""The report card of a rule: the laws it obeys, and what it answers on models of each kind."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 
-from loratheory.adapters import LAWS, Adapter, LawCase, Method
-from loratheory.experiments._chain import World, margin, world
 from loratheory.experiments.bench.answers import accuracies
-from loratheory.experiments.bench.bases import Setting, bases
+from loratheory.experiments.bench.bases import PlainSetting, Setting, bases, grown
 from loratheory.experiments.bench.library import acting
-from loratheory.experiments.bench.models import tensor
-from loratheory.experiments.bench.rules import Act, Reuse, routed, rule
-from loratheory.experiments.bench.training import Taught, Teaching, alike, exchanged, library
+from loratheory.experiments.bench.rules import Act, rule
+from loratheory.experiments.bench.training import (
+    Taught,
+    Teaching,
+    alike,
+    exchanged,
+    library,
+    retrained,
+)
 from loratheory.experiments.engine import bootstrap_mean
+from loratheory.experiments.evaluate._exact import Law, Survival, laws, survival
+from loratheory.experiments.evaluate._known import reused
+from loratheory.experiments.evaluate._language import Exam, LanguageMark, language_marks
 from loratheory.experiments.evaluate._rule import OwnRule, RuleError
-from loratheory.lowrank import LowRank
-from loratheory.toy import interpolating
-
-
-@dataclass(frozen=True)
-class Law:
-    """One law of a rule's form: whether no draw broke it, and by how much the worst one did.
-
-    `gap` is relative; `seed` is that of a counterexample, where there is one.
-    """
-
-    name: str
-    meaning: str
-    holds: bool
-    gap: float
-    seed: int | None
-
-
-@dataclass(frozen=True)
-class Survival:
-    """Margins of the new answers along a `curve` of coefficients, and from where each `starts`.
-
-    Of each fact alone (`hop_1`, `hop_2`), of their composition (`two_hop`), and of the facts of two
-    adapters that edit one read (`same_read`). A start is the least coefficient from which the
-    margin is positive; None where it is not up to the last one.
-    """
-
-    curve: tuple[dict[str, float], ...]
-    starts: dict[str, float | None]
 
 
 @dataclass(frozen=True)
 class Mark:
-    """How one rule answers at one coverage, averaged over bases and repetitions.
+    """The accuracies of one rule on small transformers, averaged over bases and repetitions.
 
-    Accuracy on the edited two-hop questions with its interval over bases; then of edited facts,
-    unedited facts and two-hop questions; how often other subjects get the edited answers; the score
-    of one answer always given.
+    `base` is ``looped`` or ``untied``; `coverage` is the share of two-hop questions in pretraining.
+    `two_hop` is the accuracy on edited two-hop questions, and `low` to `high` its interval over
+    bases. `hop_1` and `hop_2` are those on edited facts; `other_hops` and `other_two_hop` those on
+    unedited facts and questions. `shortcut` is how often questions about other subjects get the
+    edited answers; `chance` is the score of one constant answer.
     """
 
     rule: str
+    base: str
     coverage: float
     two_hop: float
     low: float
@@ -72,32 +51,40 @@ class Mark:
 
 @dataclass(frozen=True)
 class Card:
-    """What is known of a rule after evaluation under a profile."""
+    """Everything that an evaluation under a profile found out about a rule."""
 
     rule: str
     form: str
     profile: str
     laws: list[Law]
-    memories: Survival
+    memories: Survival | None
     marks: list[Mark]
+    language: list[LanguageMark]
 
 
 @dataclass(frozen=True)
 class Profile:
-    """On which bases, whose seeds no experiment uses, and with which adapters.
+    """The bases and adapters on which rules are evaluated; no experiment uses these seeds.
 
-    Two repetitions or more, for shuffled adapters; one base with the circuit for two hops, one
-    without.
+    The settings are a base that can answer two-hop questions, one that cannot, and one whose layers
+    are not looped, for which `untied` says how adapters are trained. Each needs at least two
+    repetitions, since the shuffled control takes adapters from another one.
     """
 
-    settings: tuple[Setting, ...] = (Setting(0.5), Setting(0.0))
+    settings: tuple[Setting, ...] = (Setting(0.5), Setting(0.0), PlainSetting())
     seeds: tuple[int, ...] = (201, 202)
     teaching: Teaching = Teaching(sets=2)  # noqa: RUF009  # frozen
+    untied: Teaching = Teaching(4, sets=3, steps=120, retained=150)  # noqa: RUF009
+    worlds: tuple[int, ...] = (200,)  # seeds of a language model's two-hop questions
 
 
 PROFILES = {
     "quick": Profile(),
-    "paper": Profile(seeds=tuple(range(201, 209)), teaching=Teaching(pairs=2, sets=3)),
+    "paper": Profile(
+        seeds=tuple(range(201, 209)),
+        teaching=Teaching(pairs=2, sets=3),
+        worlds=tuple(range(200, 206)),
+    ),
 }
 
 
@@ -105,234 +92,61 @@ def card(
     asked: OwnRule,
     profile: str | Profile = "quick",
     progress: Callable[[str], None] = lambda _: None,
+    *,
+    model: bool = False,
 ) -> Card:
-    """Return the report card of a rule under ``quick``, ``paper`` or a profile of one's own.
+    """Evaluate a rule under the profile ``quick``, ``paper`` or your own; return its report card.
 
-    Quick: a minute on two cores once its bases are in the cache. A `RuleError` if there is no such
-    profile, or the rule fails on the way; `progress` gets a line before each step.
+    ``quick`` takes a minute on two cores once its bases are cached; `model` adds a language model
+    and some minutes. `progress` is called with a line of text before each step. RuleError if there
+    is no such profile, or the rule fails.
     """
     name = profile if isinstance(profile, str) else "own"
-    if isinstance(profile, str):
-        if profile not in PROFILES:
-            message = f"there is no profile {profile!r}: choose {' or '.join(PROFILES)}"
-            raise RuleError(message)
-        profile = PROFILES[profile]
+    profile = profile_named(profile) if isinstance(profile, str) else profile
     progress("laws")
     obeyed = laws(asked)
     progress("exact memories")
     memories = survival(asked)
-    marks = trained(asked, profile, progress)
-    return Card(asked.name, asked.form, name, obeyed, memories, marks)
+    marks = trained(compared(asked), profile, progress)
+    language = language_marks([asked], Exam(profile.worlds), progress) if model else []
+    return Card(asked.name, asked.form, name, obeyed, memories, marks, language)
 
 
-HOLDS = 1e-9  # relative gap that rounding may leave
-DRAWS = 4
-COUNT, RANK, SHAPE, TOKENS = 3, 2, (9, 8), 64
-
-
-def laws(asked: OwnRule, draws: int = DRAWS) -> list[Law]:
-    """Return the laws of a rule's form, `loratheory.adapters.LAWS` or those of routers.
-
-    Decided on so many random cases of 9 by 8 updates; a counterexample ends the search.
-    """
-    merge = asked.form == "merge"
-    table: dict[str, Callable[..., float]] = {**(LAWS if merge else ROUTING)}
-    tried = []
-    for name, law in table.items():
-        meaning, gaps = " ".join((law.__doc__ or "").split()), list[float]()
-        for seed in range(draws):
-            gaps.append(_merging(asked, name, seed) if merge else law(Routed(asked, seed)))
-            if not gaps[-1] <= HOLDS:
-                tried.append(Law(name, meaning, holds=False, gap=gaps[-1], seed=seed))
-                break
-        else:
-            tried.append(Law(name, meaning, holds=True, gap=max(gaps), seed=None))
-    return tried
-
-
-def _merging(asked: OwnRule, law: str, seed: int) -> float:
-    """How far a merge is off a law; it is exact if it is the sum or the mean."""
-
-    def _gap(name: str) -> float:
-        method = Method(
-            name,
-            lambda updates, weights, _: asked.merge(updates, weights),
-            *("", "", ""),
-            options=frozenset({"weights"}),
-        )
-        return LAWS[law](LawCase(method, "full", seed))
-
-    return min(map(_gap, ("mean", "sum") if law == "exact" else ("sum",)))
-
-
-class Routed:
-    """Updates, what the base feeds their module, tokens `x`, and the router that weighs them."""
-
-    def __init__(self, asked: OwnRule, seed: int) -> None:
-        draw, (m, n) = np.random.default_rng([seed, 7]).standard_normal, SHAPE
-        self.updates = [LowRank(draw((m, RANK)), draw((RANK, n))) for _ in range(COUNT)]
-        self.base, self.x = draw((4 * TOKENS, n)), draw((TOKENS, n))
-        self.asked, self.seed, self.router = asked, seed, asked.route(self.updates, self.base)
-
-    def given(self, updates: Sequence[LowRank]) -> np.ndarray:
-        """Return the weights of the tokens where the router is given these updates instead."""
-        return self.asked.route(updates, self.base).weights(self.x)
-
-
-def _agree(one: np.ndarray, other: np.ndarray) -> float:
-    """The largest difference over all tokens but the few that rounding may tip."""
-    return float(np.sort(np.abs(one - other).max(axis=1))[:-2].max())
-
-
-def gauge(case: Routed) -> float:
-    """Other factors of the same updates, (BG, G^-1 A), change no weight."""
-    rng = np.random.default_rng([case.seed, 8])
-    moved = [low.regauged(np.eye(RANK) + rng.random((RANK, RANK))) for low in case.updates]
-    return _agree(case.router.weights(case.x), case.given(moved))
-
-
-def permutation(case: Routed) -> float:
-    """Adapters in another order get their own weights, in that order."""
-    return _agree(case.router.weights(case.x), case.given(case.updates[::-1])[:, ::-1])
-
-
-def repeatable(case: Routed) -> float:
-    """The same tokens get the same weights, each by itself: whatever else is in the batch."""
-    parts = [case.router.weights(part) for part in np.split(case.x, 2)]
-    return _agree(case.router.weights(case.x), np.concatenate(parts))
-
-
-def token_scale(case: Routed) -> float:
-    """Longer tokens in the same direction are weighed alike."""
-    one, other = (case.router.weights(scale * case.x) for scale in (1.0, 3.0))
-    return float(np.abs(one - other).max())
-
-
-def shares(case: Routed) -> float:
-    """Weights are shares of one: not negative, and they add up to it at every token."""
-    weights = case.router.weights(case.x)
-    return float(max(np.abs(weights.sum(axis=1) - 1).max(), -weights.min()))
-
-
-ROUTING: dict[str, Callable[[Routed], float]] = {
-    "gauge": gauge,
-    "permutation": permutation,
-    "repeatable": repeatable,
-    "token scale": token_scale,
-    "shares": shares,
-}
-
-TOP, STEPS = 3.0, 60
-SIZE, ENTITIES, EDITED = 32, 12, 3
-FINE = 1e-9  # a margin that rounding may leave
-
-
-def survival(asked: OwnRule, seed: int = 0) -> Survival:
-    """Return how a rule fares in memories where the theorems are exact.
-
-    It is given two adapters, each zero in the read that the other one edits; what it makes of them
-    is added `coefficient` times. For the sum, facts have a margin from 1/2 on and their composition
-    from .618; for the mean of two from twice that (``thm:two-read-region``). Costs a few calls of
-    the rule.
-    """
-    memory = world(np.random.default_rng([seed, 9]), size=SIZE, entities=ENTITIES, edited=EDITED)
-    first, second = memory.model.edits
-    added = [
-        _answer(asked, memory, 0, [first, 0.0 * first]),
-        _answer(asked, memory, 1, [0.0 * second, second]),
-    ]
-    crowd, edits = _same_read(memory)
-    together = _answer(asked, memory, 0, edits)
-    m, names, model = memory.edited, np.linalg.pinv(memory.values), memory.model
-    x, y, keys = memory.first[:, :m], memory.second[:, m : 2 * m], memory.first[:, : len(crowd)]
-
-    def _margins(c: float) -> dict[str, float]:
-        def _read(hop: int, keys: np.ndarray) -> np.ndarray:
-            return np.asarray(model.memories[hop] @ keys + c * added[hop](keys))
-
-        both = _read(1, model.bridges[0] @ _read(0, x))
-        one_read = names @ (model.memories[0] @ keys + c * together(keys))
-        return {
-            "hop_1": margin(names @ _read(0, x), m + np.arange(m)),
-            "hop_2": margin(_read(1, y), 2 * m + np.arange(m)),
-            "two_hop": margin(both, 2 * m + np.arange(m)),
-            "same_read": margin(one_read, crowd),
-        }
-
-    grid = [TOP * step / STEPS for step in range(STEPS + 1)]
-    curve = tuple({"coefficient": c, **_margins(c)} for c in grid)
-    kinds = [kind for kind in curve[0] if kind != "coefficient"]
-    return Survival(curve, {kind: _start(curve, kind, _margins) for kind in kinds})
-
-
-def _answer(
-    asked: OwnRule, memory: World, hop: int, updates: Sequence[LowRank]
-) -> Callable[[np.ndarray], np.ndarray]:
-    """What the rule adds to keys in columns, of the updates of one read, at coefficient 1."""
-    if asked.form == "merge":
-        merged = asked.merge(updates, [1.0] * len(updates))
-        return lambda keys: merged @ keys
-    # a base feeds this read the keys of unedited entities, and noise
-    rng = np.random.default_rng([hop, 10])
-    keys = (memory.first, memory.second)[hop][:, 2 * memory.edited :]
-    chosen = keys[:, rng.integers(0, keys.shape[1], 512)]
-    router = asked.route(updates, (chosen + 0.1 * rng.standard_normal(chosen.shape)).T)
-
-    def _routed(keys: np.ndarray) -> np.ndarray:
-        weights = router.weights(keys.T)
-        parts = [w * (low @ keys) for w, low in zip(weights.T, updates, strict=True)]
-        return np.asarray(sum(parts))
-
-    return _routed
-
-
-def _same_read(memory: World) -> tuple[np.ndarray, list[LowRank]]:
-    """New values of the first 2 m entities of one read, and two adapters that edit m each."""
-    m = memory.edited
-    targets = (np.arange(2 * m) + 3) % (2 * m) + 2 * m
-    change = memory.values[:, targets] - memory.values[:, : 2 * m]
-    edits = []
-    for part in (slice(0, m), slice(m, 2 * m)):
-        values = np.zeros_like(memory.values)
-        values[:, part] = change[:, part]
-        low = interpolating(memory.first, values)
-        edits.append(LowRank(low.up[:, part], low.down[part]))
-    return targets, edits
-
-
-def _start(
-    curve: Sequence[dict[str, float]], kind: str, margins: Callable[[float], dict[str, float]]
-) -> float | None:
-    """Bisected between the last point without and the first with a margin."""
-    after = next((i for i, row in enumerate(curve) if row[kind] > FINE), None)
-    if after is None or after == 0:
-        return None if after is None else 0.0
-    low, high = curve[after - 1]["coefficient"], curve[after]["coefficient"]
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (low, middle) if margins(middle)[kind] > FINE else (middle, high)
-    return high
+def profile_named(name: str) -> Profile:
+    """Return the profile of this name; RuleError if there is none."""
+    if name not in PROFILES:
+        message = f"there is no profile {name!r}: choose {' or '.join(PROFILES)}"
+        raise RuleError(message)
+    return PROFILES[name]
 
 
 def trained(
-    asked: OwnRule, profile: Profile, progress: Callable[[str], None] = lambda _: None
+    acts: Mapping[str, Act], profile: Profile, progress: Callable[[str], None] = lambda _: None
 ) -> list[Mark]:
-    """Return the marks of a rule, of known rules and of controls, coverage by coverage."""
+    """Return the accuracies of some rules on the small transformers of a profile."""
     marks = []
     for setting in profile.settings:
         progress(f"bases and adapters at coverage {setting.coverage:g}")
-        adapted = library(bases(setting, profile.seeds), profile.teaching)
-        for name, act in compared(asked).items():
+        libraries = _libraries(setting, profile)
+        for name, act in acts.items():
             progress(f"{name} at coverage {setting.coverage:g}")
-            marks.append(_mark(name, adapted, act))
+            marks.append(_mark(name, libraries, act))
     return marks
 
 
-def compared(asked: OwnRule) -> dict[str, Act]:
-    """Return the rule, its two controls, and what it stands beside.
+def _libraries(setting: Setting, profile: Profile) -> list[Taught]:
+    if not isinstance(setting, PlainSetting):
+        return [library(bases(setting, profile.seeds), profile.teaching)]
+    found = (grown(setting, seed, (setting.steps,))[setting.steps] for seed in profile.seeds)
+    both = [range(setting.depth)] * setting.hops
+    return [retrained(library(one, profile.untied), both) for one in found]
 
-    ``rule, shuffled`` is the rule with the last hop's adapters of another edit on the same base,
-    ``rule, noise`` with Gaussian adapters of equal norms.
+
+def compared(asked: OwnRule) -> dict[str, Act]:
+    """Return by name the rule, its two controls, and the known rules it is compared with.
+
+    In the control ``rule, shuffled`` the last hop's adapters are those of another edit on the same
+    base; in ``rule, noise`` all adapters are Gaussian with the same norms.
     """
     mine = reused(asked)
     names = {name: name for name in ("base", "hop 1 alone", "hop 2 alone", "mean", "sum")}
@@ -343,23 +157,6 @@ def compared(asked: OwnRule) -> dict[str, Act]:
         f"{asked.name}, shuffled": lambda adapted: mine(_shuffled(adapted)),
         f"{asked.name}, noise": lambda adapted: mine(_noise(adapted)),
     }
-
-
-def reused(asked: OwnRule) -> Act:
-    """Return a merge or a router as a rule of reuse."""
-    if asked.form == "router":
-
-        def _decide(updates: Sequence[LowRank], x: Any) -> Any:
-            weigher = asked.route(updates, x)
-            return SimpleNamespace(weights=lambda tokens: tensor(weigher.weights(tokens)))
-
-        return routed(_decide)
-
-    def _one(group: Sequence[Adapter]) -> Adapter:
-        weights = [1.0] * len(group)
-        return Adapter.of({n: asked.merge([one[n] for one in group], weights) for n in group[0]})
-
-    return lambda adapted: Reuse(adapted.merged_by(_one), lambda *_: [1.0])
 
 
 def _shuffled(adapted: Taught) -> Taught:
@@ -375,9 +172,13 @@ def _noise(adapted: Taught) -> Taught:
     return replace(adapted, pairs=tuple(map(tuple, pairs)))
 
 
-def _mark(name: str, adapted: Taught, act: Act) -> Mark:
-    right = accuracies(adapted, acting(adapted, act))
-    by_base = right.pop("two_hop").reshape(len(adapted.bases.seeds), -1).mean(axis=1)
+def _mark(name: str, libraries: Sequence[Taught], act: Act) -> Mark:
+    each = [accuracies(one, acting(one, act)) for one in libraries]
+    right = {kind: np.concatenate([one[kind] for one in each]) for kind in each[0]}
+    count = sum(len(one.bases.seeds) for one in libraries)
+    by_base = right.pop("two_hop").reshape(count, -1).mean(axis=1)
     interval = map(float, bootstrap_mean(by_base[:, None]))
     rest = {kind: float(np.mean(column)) for kind, column in right.items()}
-    return Mark(name, adapted.bases.setting.coverage, *interval, **rest)
+    setting = libraries[0].bases.setting
+    base = "untied" if isinstance(setting, PlainSetting) else "looped"
+    return Mark(name, base, setting.coverage, *interval, **rest)

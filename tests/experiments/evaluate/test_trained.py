@@ -75,7 +75,7 @@ def test_the_rule_stands_beside_known_rules_and_controls(adapted):
 
 def test_marks_are_means_with_intervals_over_bases():
     steps = []
-    marks = trained(HALF, TINY, steps.append)
+    marks = trained(compared(HALF), TINY, steps.append)
     assert [mark.coverage for mark in marks] == [0.5] * 11
     assert len(steps) == 12
     for mark in marks:
@@ -94,7 +94,7 @@ def test_intervals_come_from_bases_not_from_repetitions(monkeypatch):
     monkeypatch.setattr(
         _card, "accuracies", lambda *_: {"two_hop": values, **dict.fromkeys(kinds, values / 2)}
     )
-    mark = _card._mark("x", taught(), rule("mean"))
+    mark = _card._mark("x", [taught()], rule("mean"))
     assert (mark.two_hop, mark.low, mark.high) == (0.5, 0.25, 0.75)
     assert mark.shortcut == 0.25
 
@@ -103,7 +103,7 @@ def test_profiles_use_bases_that_no_experiment_uses():
     for profile in PROFILES.values():
         assert min(profile.seeds) > 200
         assert profile.teaching.sets >= 2
-        assert {setting.coverage for setting in profile.settings} == {0.0, 0.5}
+        assert {setting.coverage for setting in profile.settings} == {0.0, 0.5, 0.9}
     assert len(PROFILES["paper"].seeds) == 8
 
 

@@ -1,0 +1,179 @@
+"""Rules on a language model: different tasks at once, two-hop questions, ordinary text, cost.
+
+The adapters are those of the studies `real_library` and `real_portable`; they are trained once and
+cached. An answer is right if its first token is the most likely of the whole vocabulary.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+from loratheory.experiments.bench import Language
+from loratheory.experiments.bench.collection import Collection
+from loratheory.experiments.bench.language import acting, answers
+from loratheory.experiments.bench.portable import Publishers, ordinary, publishers, questions
+from loratheory.experiments.bench.rules import Act, coefficients
+from loratheory.experiments.bench.tasks import CHOOSING, NAMES
+from loratheory.experiments.engine._folder import code
+from loratheory.experiments.evaluate._known import KNOWN, Known, reused
+from loratheory.experiments.evaluate._rule import OwnRule
+from loratheory.pretrained import Model, Share, leak
+from loratheory.store import cache_folder, content_hash, write_whole
+
+SEED = 300  # of the tasks' adapters
+TASKS = ("births A", "capitals", "parity", "Zorvan", "verdict", "first")  # of six kinds
+RECIPES = {"plain": "plain", "taught": "two stand-ins"}
+
+
+@dataclass(frozen=True)
+class LanguageMark:
+    """The results of one rule on a language model.
+
+    `pairs` is the retention of six adapters, two of them acting at once, and `six` with all acting;
+    both are None for rules that must be given the adapters of a question. `plain` and `taught` are
+    shares of two-hop questions answered with two single-hop adapters, trained plainly or beside
+    stand-ins; `facts` is that of their single facts, in sentences that no adapter was trained on.
+    `leak` is the mean KL divergence from the base on ordinary text with all six adapters, in nats a
+    token. `cost` is the number of multiplications on that text over that with one adapter, without
+    those in NumPy.
+    """
+
+    rule: str
+    pairs: Share | None
+    six: Share | None
+    plain: Share
+    taught: Share
+    facts: Share
+    leak: float | None
+    cost: float | None
+
+
+@dataclass(frozen=True)
+class Exam:
+    """The language model, tasks and two-hop questions (of worlds with `seeds`) for all rules."""
+
+    seeds: tuple[int, ...] = (200,)
+
+    @cached_property
+    def model(self) -> Model:
+        """SmolLM2 in bfloat16."""
+        return Language().base(dtype="bfloat16")
+
+    @cached_property
+    def tasks(self) -> Collection:
+        """The tasks' adapters and questions."""
+        return Collection(self.model, SEED, taught_silence=False)
+
+    @cached_property
+    def worlds(self) -> list[Publishers]:
+        """The publishers whose adapters two-hop questions need, a pair for each world."""
+        return [publishers(self.model, seed) for seed in self.seeds]
+
+    @cached_property
+    def text(self) -> tuple[Any, float]:
+        """The base's log-probabilities on ordinary text, and multiplications with one adapter."""
+        first = self.tasks.adapter(NAMES.index(TASKS[0]))
+        with acting(self.model, [first], coefficients(1.0)):
+            cost = self.passed()[1]
+        return ordinary(self.model)[0], cost
+
+    def passed(self) -> tuple[Any, float]:
+        """Return log-probabilities on ordinary text with what acts now, and multiplications."""
+        from torch.utils.flop_counter import FlopCounterMode
+
+        with FlopCounterMode(display=False) as counter:
+            said, _ = ordinary(self.model)
+        return said, counter.get_total_flops() / 2
+
+    def mark(self, name: str, act: Act, *, told: bool = False, other: bool = False) -> LanguageMark:
+        """Return a rule's results; `other` takes each second-hop adapter from another world."""
+        pairs = six = leaks = cost = None
+        if not told and not other:
+            numbers = [NAMES.index(task) for task in TASKS]
+            pairs, _ = self._kept(act, [numbers[i : i + 2] for i in range(0, len(numbers), 2)])
+            six, (said, passed) = self._kept(act, [numbers])
+            base, alone = self.text
+            leaks, cost = leak(base, said), passed / alone
+        found = {key: self._answered(act, recipe, other=other) for key, recipe in RECIPES.items()}
+        facts = [sum(one) for one in zip(*(each[1] for each in found.values()), strict=True)]
+        shares = {key: Share.of(key, *two_hop) for key, (two_hop, _) in found.items()}
+        return LanguageMark(
+            name, pairs, six, **shares, facts=Share.of("facts", *facts), leak=leaks, cost=cost
+        )
+
+    @cached_property
+    def _alone(self) -> dict[int, Any]:
+        """Which questions of its task each adapter alone answers rightly."""
+        found = {}
+        for number in map(NAMES.index, TASKS):
+            with acting(self.model, [self.tasks.adapter(number)], coefficients(1.0)):
+                found[number] = self._right(number)
+        return found
+
+    def _right(self, number: int) -> Any:
+        """Which questions of a task are answered rightly with whatever acts."""
+        asked = self.tasks.questions(number)[CHOOSING:]
+        return answers(self.model, asked).vocabulary_right
+
+    def _kept(self, act: Act, groups: Sequence[Sequence[int]]) -> tuple[Share, Any]:
+        """How much is kept of what each adapter answers alone; what the last group says of text."""
+        kept, asked, said = 0, 0, None
+        for group in groups:
+            alone = [self._alone[number] for number in group]
+            with acting(self.model, [self.tasks.adapter(number) for number in group], act):
+                now = [self._right(number) for number in group]
+                said = self.passed() if len(group) == len(TASKS) else None
+            kept += sum(int((one & other).sum()) for one, other in zip(alone, now, strict=True))
+            asked += sum(int(one.sum()) for one in alone)
+        return Share.of("kept", kept, asked), said
+
+    def _answered(self, act: Act, recipe: str, *, other: bool) -> tuple[list[int], list[int]]:
+        """Right and asked, of two-hop questions and of single facts, all worlds together."""
+        two_hop, facts = [0, 0], [0, 0]
+        for one in self.worlds:
+            partner = publishers(self.model, one.seed + 1) if other else one
+            asked, size = questions(one.world), len(one.world.first)
+            with acting(self.model, [one.adapter(0, recipe), partner.adapter(1, recipe)], act):
+                for kind, sums in (("hop_1", facts), ("hop_2", facts), ("two_hop", two_hop)):
+                    some = asked[kind][: None if kind == "two_hop" else size]
+                    right = answers(self.model, some).vocabulary_right
+                    sums[0] += int(right.sum())
+                    sums[1] += len(right)
+        return two_hop, facts
+
+
+def language_marks(
+    asked: Sequence[OwnRule], exam: Exam, progress: Callable[[str], None] = lambda _: None
+) -> list[LanguageMark]:
+    """Return the results of known rules, then of the rules in `asked`, each with its control.
+
+    Results of known rules are cached until code changes that they run. In the control, ``rule,
+    shuffled``, each second-hop adapter is that of another world. Costs some 15 s of one core a
+    rule.
+    """
+    marks = []
+    for row in KNOWN.values():
+        if row.language is not None:
+            progress(f"{row.name} on the language model")
+            marks.append(_known_mark(exam, row))
+    for one in asked:
+        for name, other in ((one.name, False), (f"{one.name}, shuffled", True)):
+            progress(f"{name} on the language model")
+            marks.append(exam.mark(name, reused(one), other=other))
+    return marks
+
+
+def _known_mark(exam: Exam, row: Known) -> LanguageMark:
+    made = {"code": code(__name__), "rule": row.name, "seeds": list(exam.seeds)}
+    file = cache_folder() / "marks" / f"{content_hash(made)}.json"
+    if file.exists():
+        values = json.loads(file.read_text("utf-8"))
+        shares = {key: Share(**value) for key, value in values.items() if isinstance(value, dict)}
+        return LanguageMark(**(values | shares))
+    assert row.language is not None
+    mark = exam.mark(row.name, row.language, told=row.told)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(file, json.dumps(asdict(mark)))
+    return mark

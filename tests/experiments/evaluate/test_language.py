@@ -1,0 +1,280 @@
+"""A stranger's rule on a language model, here a small one: what is asked, kept, leaked and paid."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from worded import small, small_model
+
+from loratheory.experiments.bench import collection, portable
+from loratheory.experiments.bench.language import acting, answers
+from loratheory.experiments.bench.portable import ordinary, publishers, questions
+from loratheory.experiments.bench.rules import coefficients, rule
+from loratheory.experiments.bench.tasks import CHOOSING, NAMES
+from loratheory.experiments.evaluate import (
+    KNOWN,
+    OwnRule,
+    _board,
+    _card,
+    _language,
+    board,
+    laws,
+    markdown,
+)
+from loratheory.experiments.evaluate._known import reused
+from loratheory.experiments.evaluate._language import RECIPES, TASKS, Exam, language_marks
+from loratheory.lowrank import LowRank
+from loratheory.pretrained import Share, Training, attached, leak, next_logits
+
+
+def _short(**how):
+    """A few large steps, so that adapters differ by more than rounding."""
+    return Training(**{**how, "steps": 3, "batch": 4, "rate": 0.03})
+
+
+@pytest.fixture(scope="module")
+def exam(tmp_path_factory):
+    """Questions of tasks are made so that each adapter alone is right at every second one."""
+    with pytest.MonkeyPatch.context() as patch:
+        small(patch, tmp_path_factory.mktemp("cache"), 2)
+        patch.setattr(collection, "Training", _short)
+        patch.setattr(portable.Recipe, "training", property(lambda _: _short()))
+        made = Exam()
+        vars(made)["model"] = small_model(2)
+        for number in map(NAMES.index, TASKS):
+            prompts = [prompt for prompt, _ in made.tasks.questions(number)][: CHOOSING + 8]
+            with attached(made.model, [made.tasks.adapter(number)]):
+                says = next_logits(made.model, prompts).argmax(1).tolist()
+            asked[number] = [
+                (prompt, f"N{token if i % 2 else token + 1}")
+                for i, (prompt, token) in enumerate(zip(prompts, says, strict=True))
+            ]
+        vars(made)["tasks"].questions = asked.__getitem__
+        yield made
+
+
+asked = {}
+
+
+def summed(updates, weights):
+    ups = [w * low.up for w, low in zip(weights, updates, strict=True)]
+    return LowRank(np.concatenate(ups, 1), np.concatenate([low.down for low in updates]))
+
+
+class Constant:
+    """Weighs each adapter alike at every token."""
+
+    def __init__(self, each):
+        self.each = each
+
+    def weights(self, x):
+        """The same for each of these tokens."""
+        return np.tile(self.each, (len(x), 1))
+
+
+def test_kept_and_leak_are_what_the_adapters_do_by_hand(exam):
+    mark = exam.mark("sum", coefficients(1.0))
+    numbers = [NAMES.index(task) for task in TASKS]
+    for groups, found in (
+        ([numbers[:2], numbers[2:4], numbers[4:]], mark.pairs),
+        ([numbers], mark.six),
+    ):
+        kept = total = 0
+        for group in groups:
+            with attached(exam.model, [exam.tasks.adapter(i) for i in group]):
+                for i in group:
+                    prompts, words = zip(*asked[i][CHOOSING:], strict=True)
+                    says = next_logits(exam.model, prompts).argmax(1).tolist()
+                    pairs = zip(says, words, strict=True)
+                    right = [f"N{token}" == word for token, word in pairs]
+                    kept += sum(right[1::2])  # right alone, by how they were made
+                    total += len(right) // 2
+        assert (found.right, found.asked) == (kept, total)
+        assert 0 <= kept < total
+    base, _ = ordinary(exam.model)
+    with attached(exam.model, [exam.tasks.adapter(i) for i in numbers]):
+        now, _ = ordinary(exam.model)
+    assert mark.leak == pytest.approx(leak(base, now), rel=1e-5)
+
+
+def test_alone_everything_is_kept_and_the_cost_is_that_of_the_factors(exam):
+    number = NAMES.index(TASKS[0])
+    share, _ = exam._kept(coefficients(1.0), [[number]])
+    assert share.right == share.asked == 4
+    base, six = (exam.mark("x", coefficients(c)).cost * exam.text[1] for c in (0.0, 1.0))
+    adapter = exam.tasks.adapter(number)
+    tokens = len(exam.text[0]) + 12  # of each text the first token is read too
+    factors = sum(low.width * sum(low.shape) for low in adapter.values()) * tokens
+    assert exam.text[1] - base == pytest.approx(factors)
+    assert six - base == pytest.approx(6 * factors)
+
+
+def test_what_an_adapter_alone_gets_wrong_does_not_count(exam, monkeypatch):
+    number = NAMES.index(TASKS[0])
+    knew = exam._alone[number]
+    monkeypatch.setattr(Exam, "_right", lambda *_: np.ones(len(knew), bool))
+    share, _ = exam._kept(coefficients(1.0), [[number]])
+    assert (share.right, share.asked, len(knew)) == (4, 4, 8)
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        OwnRule("a:sum", "merge", summed),
+        OwnRule("a:ones", "router", lambda updates, _: Constant([1.0] * len(updates))),
+    ],
+    ids=["merge", "router"],
+)
+def test_a_rule_of_ones_own_is_the_known_rule_that_it_equals(own, exam):
+    mine, same = exam.mark("x", reused(own)), exam.mark("x", coefficients(1.0))
+    assert replace(mine, leak=0.0, cost=0.0) == replace(same, leak=0.0, cost=0.0)
+    assert mine.leak == pytest.approx(same.leak, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, row in KNOWN.items() if row.language and not row.method[0]]
+)
+def test_every_known_rule_that_is_no_merge_gets_a_mark(name, exam):
+    mark = exam.mark(name, KNOWN[name].language, told=KNOWN[name].told)
+    assert mark.plain.asked == mark.taught.asked == mark.facts.asked == 80
+    assert (mark.six is None) == KNOWN[name].told
+
+
+def test_ordinary_text_is_passed_under_block_gates_too(exam):
+    adapters = [exam.tasks.adapter(NAMES.index(task)) for task in TASKS[:2]]
+    with acting(exam.model, adapters, rule("block gates, z = 2")):
+        _, cost = exam.passed()
+    assert cost > 1.1 * exam.text[1]  # most of which is the head's, once
+
+
+def test_two_hop_questions_and_facts_are_asked_of_both_kinds_of_pairs(exam):
+    act = coefficients(1.0)
+    mark = exam.mark("sum", act, told=True)
+    assert (mark.pairs, mark.six, mark.leak, mark.cost) == (None,) * 4
+    [one] = exam.worlds
+    facts = 0
+    for key, recipe in RECIPES.items():
+        adapters = [one.adapter(hop, recipe) for hop in range(2)]
+        with acting(exam.model, adapters, act):
+            found = {
+                kind: answers(exam.model, items).vocabulary_right
+                for kind, items in questions(one.world).items()
+            }
+        share = getattr(mark, key)
+        assert (share.right, share.asked) == (found["two_hop"].sum(), 80)
+        facts += found["hop_1"][:20].sum() + found["hop_2"][:20].sum()
+    assert (mark.facts.right, mark.facts.asked) == (facts, 80)
+
+
+def test_in_the_control_the_second_hop_is_another_worlds(exam, monkeypatch):
+    seen = []
+    own = acting
+
+    def _seen(model, adapters, act):
+        seen.append(adapters)
+        return own(model, adapters, act)
+
+    monkeypatch.setattr(_language, "acting", _seen)
+    exam.mark("x", coefficients(1.0), other=True)
+    other = publishers(exam.model, exam.seeds[0] + 1)
+    wanted = [[exam.worlds[0].adapter(0, r), other.adapter(1, r)] for r in RECIPES.values()]
+    assert len(seen) == len(wanted)
+    for one, two in zip(seen, wanted, strict=True):
+        for mine, theirs in zip(one, two, strict=True):
+            name = next(iter(theirs))
+            np.testing.assert_array_equal(mine[name].up, theirs[name].up)
+
+
+def test_known_rules_are_marked_once_until_code_changes(exam, monkeypatch):
+    share = Share.of("x", 1, 2)
+    made = []
+
+    def _mark(_, name, act, **how):
+        assert callable(act)
+        made.append((name, how.get("told", False)))
+        return _language.LanguageMark(name, None, share, share, share, share, 0.5, None)
+
+    monkeypatch.setattr(Exam, "mark", _mark)
+    names = [name for name, row in KNOWN.items() if row.language is not None]
+    first = language_marks([], exam)
+    assert made == [(name, KNOWN[name].told) for name in names]
+    assert language_marks([], exam) == first
+    assert len(made) == len(names)
+    own = OwnRule("a:sum", "merge", summed)
+    assert [m.rule for m in language_marks([own], exam)][-2:] == ["a:sum", "a:sum, shuffled"]
+    monkeypatch.setattr(_language, "code", lambda _: "other")
+    assert language_marks([], exam) == first
+    assert len(made) == 2 * len(names) + 2
+
+
+# the leaderboard
+
+
+def test_the_board_has_a_row_for_each_rule_the_best_first_and_controls_last(monkeypatch):
+    def _mark(name, base, two_hop):
+        rest = dict.fromkeys(("low", "high", "hop_1", "hop_2", "other_hops"), two_hop)
+        return _card.Mark(
+            name, base, 0.5, two_hop, **rest, other_two_hop=0.0, shortcut=0.0, chance=0.2
+        )
+
+    steps = []
+    scores = {"sum": 0.7, "a:sum": 0.9, "mean": 0.25}
+    monkeypatch.setattr(
+        _board,
+        "trained",
+        lambda acts, *_: [_mark(n, "looped", scores.get(n, 0.1)) for n in acts],
+    )
+    share = Share.of("x", 1, 2)
+    monkeypatch.setattr(
+        _board,
+        "language_marks",
+        lambda asked, *_: [
+            _language.LanguageMark(n, None, share, share, share, share, 0.5, 1.0)
+            for n in (*KNOWN, *(one.name for one in asked))
+        ],
+    )
+    own = OwnRule("a:sum", "merge", summed)
+    cards = board([own], "quick", steps.append)
+    page = markdown(cards)
+    first, second = (part.split("\n\n")[0] for part in page.split("\n\n| rule ")[1:])
+    names = [line.split(" | ")[0].strip("| ") for line in first.splitlines()[2:]]
+    told = [f"{name}¹" for name, row in KNOWN.items() if row.told]
+    assert names[:3] == ["a:sum", "sum", "mean"]
+    assert names[-len(told) :] == told
+    small = {name for name, row in KNOWN.items() if row.small and not row.told}
+    assert {*names} == {*small, *told, "a:sum"}
+    rows = {
+        line.split(" | ")[0].strip("| "): line.strip("| ").split(" | ")
+        for line in first.splitlines()
+    }
+    assert rows["sum"][2:6] == ["0.50", "0.62", "0.50", ".70 (.70–.70)"]
+    assert rows["block gates"][1:5] == ["–"] * 4
+    held = [law.holds for law in laws(own)]
+    assert rows["a:sum"][1] == f"{sum(held)}/{len(held)}"
+    assert ".50 (.09–.91)" in second
+    assert "0.20 (looped)" in page
+
+
+def test_each_known_merge_is_the_method_that_it_names():
+    rng = np.random.default_rng(0)
+    updates = [LowRank(rng.normal(size=(6, 2)), rng.normal(size=(2, 5))) for _ in range(2)]
+    dense = sum(low.dense() for low in updates)
+    for name, wanted in (("sum", dense), ("mean", dense / 2)):
+        np.testing.assert_allclose(KNOWN[name].asked.merge(updates, [1, 1]).dense(), wanted)
+    assert KNOWN["svd, rank of one"].asked.merge(updates, [1, 1]).width == 2
+    for name, row in KNOWN.items():
+        if row.method[0]:
+            assert row.asked.merge(updates, [1, 1]).shape == (6, 5), name
+            assert {law.holds for law in row.laws} <= {True, False}
+            assert len(row.laws) > 5
+
+
+def test_the_stored_board_has_a_row_for_each_known_rule():
+    page = (Path(__file__).parents[3] / "docs" / "leaderboard.md").read_text()
+    first, *rest = page.split("\n\n| rule ")[1:]
+    for table, which in ((first, "small"), *((part, "language") for part in rest)):
+        names = [
+            line.split(" | ")[0].strip("| ¹") for line in table.split("\n\n")[0].splitlines()[2:]
+        ]
+        assert {*names} == {name for name, row in KNOWN.items() if getattr(row, which)}

@@ -292,7 +292,7 @@ TAUGHT = {
 def real_rehearsal(table: "pd.DataFrame") -> Page:
     """A second hop taught by descriptions too: two-hop questions, portability, what leaks."""
     firsts = (
-        (BESIDE, "first hop beside stand-ins", Look(BLACK)),
+        (BESIDE, "first hop beside stand-ins", Look(INK)),
         (LONG, "plain first hop, 90 steps", Look(PURPLE, "D")),
         (PLAIN, "plain first hop", Look(ORANGE, "s")),
         (NONE, "alone", Look(GREY, "X")),

@@ -301,7 +301,8 @@ def real_rehearsal(table: "pd.DataFrame") -> Page:
         Mark(chosen(table, first=first), "two_hop_vocabulary", label, look)
         for first, label, look in firsts
     ]
-    asked = Along("two-hop", "second", answers, SECONDS, span=3)
+    told = ("described",)
+    asked = Along("two-hop", "second", answers, SECONDS, span=3, takeaway=told)
     alone = chosen(table, first=NONE)
     kept = [
         Mark(alone, "hop_2", "by name", Look(GREEN, "s")),
@@ -312,9 +313,10 @@ def real_rehearsal(table: "pd.DataFrame") -> Page:
     leaks = [Mark(chosen(table, first=first), "leak", label, look) for first, label, look in firsts]
     ordinary = Along("leak", "second", leaks, SECONDS, across="nats a token", shares=False, span=2)
     title = (
-        "Taught by descriptions too, a second hop answers {two_hop_vocabulary; first=plain, 90 "
-        "steps; second=described} of the two-hop questions beside a stranger's plain first hop, a "
-        "plain one {two_hop_vocabulary; first=plain, 90 steps; second=plain, 90 steps}"
+        "A second hop that is taught by descriptions too answers {two_hop_vocabulary; first=plain, "
+        "90 steps; second=described} of the two-hop questions beside a plain first hop (a plain "
+        "one {two_hop_vocabulary; first=plain, 90 steps; second=plain, 90 steps}), "
+        "{two_hop_vocabulary; first=two stand-ins; second=described} beside one with stand-ins"
     )
     return Page(table, title, [[asked, single, ordinary]], height=3.6)
 

@@ -11,7 +11,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test lint lab site paper paper-deps proofs results figures notebooks bench mutants clean
+.PHONY: help install reproduce test lint lab handout slides site paper paper-deps proofs results figures notebooks bench mutants clean
 
 help:  ## list the targets, a line each
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -43,8 +43,14 @@ lint: $(STAMP)  ## style, types, layers, docstrings, notebook pairs
 test: lint  ## all gates, cheapest first; pytest's closing line is the verdict
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal -m "not accelerator"
 
-lab: $(STAMP)  ## open JupyterLab on the notebooks
-	$(BIN)/jupyter lab notebooks
+lab: $(SMOLLM2)  ## open JupyterLab on the first notebook, with the language model installed
+	$(BIN)/jupyter lab notebooks --LabApp.default_url=/lab/tree/00_start_here.ipynb
+
+handout: $(STAMP)  ## the notebooks without solutions and lecturer's notes: build/handout
+	PYTHONPATH=docs $(BIN)/python -m teaching handout
+
+slides: $(STAMP)  ## slides for one lecture of 90 minutes: build/slides/lecture.pdf (needs TeX Live)
+	PYTHONPATH=docs $(BIN)/python -m teaching slides
 
 site: $(STAMP)  ## theorems, course, reference and figures as pages: build/site/index.html, no network
 	PYTHONPATH=docs $(BIN)/python -m website

@@ -36,6 +36,8 @@ myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 3
 suppress_warnings = ["mystnb.unknown_mime_type", "ref.python"]
 
+copybutton_exclude = ".linenos, .gp, .go"  # what is copied can be run: no prompt, no output
+
 html_theme = "furo"
 html_title = "loratheory"
 html_show_sphinx = False

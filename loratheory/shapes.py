@@ -1,7 +1,8 @@
-"""Shapes in signatures: checked where jaxtyping checks them, free where nobody looks.
+"""Array shapes in type annotations: checked in the tests, without cost to users.
 
-Importing jaxtyping takes about as long as importing NumPy. Under its import hook, as in the tests,
-and for type checkers these names are its own; elsewhere ``Float[Array, "m r"]`` is just ``Array``.
+Importing jaxtyping takes about as long as importing NumPy. `Float` and `Int` are therefore
+jaxtyping's only under its import hook, as in the tests, and for type checkers; elsewhere
+``Float[Array, "m r"]`` is just ``Array``.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Writing whole or not at all, names by content, and the folder of what can be made again."""
+"""Files that appear complete or not at all, names made from content, locks, the cache folder."""
 
 import ctypes
 import dataclasses
@@ -25,7 +25,7 @@ _CWD, _NO_REPLACE, _EXCHANGE = -100, 1, 2  # AT_FDCWD, RENAME_NOREPLACE, RENAME_
 
 
 def cache_folder() -> Path:
-    """Return the folder of kept weights and unpacked models, which need not exist yet.
+    """Return the cache folder for trained weights and unpacked models; it need not exist yet.
 
     It is ``$LORATHEORY_CACHE``, else ``loratheory`` in ``$XDG_CACHE_HOME``, else in ``~/.cache``.
     """
@@ -35,15 +35,16 @@ def cache_folder() -> Path:
 
 
 def content_hash(value: Any, *, digits: int = 32) -> str:
-    """Return a name for a value that is equal for equal values, on any machine.
+    """Return a hash that is the same for equal values on every machine, to use as a name.
 
-    The first `digits` of the 64 hexadecimal digits of SHA-256: of bytes as they are, of anything
-    that JSON can hold whatever the order of keys; a dataclass counts as its name and its fields.
+    It is the first `digits` of the 64 hexadecimal digits of SHA-256. Bytes are hashed as they are;
+    anything that JSON can hold is hashed regardless of the order of keys; a dataclass is hashed by
+    its name and its fields.
 
     Raises
     ------
     TypeError
-        If a part of the value is of another kind, for it may print alike and mean another thing.
+        If a part of the value has another type: two such values may print alike and yet differ.
     """
     if not isinstance(value, bytes):
         value = json.dumps(value, sort_keys=True, default=_fields).encode()
@@ -61,16 +62,17 @@ def _fields(value: Any) -> Any:
 
 
 def write_whole(path: Path, data: str | bytes) -> None:
-    """Write a file, text as UTF-8 with line ends as they are, whole or not at all.
+    """Write a file so that it appears complete or not at all.
 
-    Its folder must exist. A regular file of that name is replaced in one step and keeps its
-    permissions; of a symbolic link the target is replaced and the link stays. A device, a FIFO, a
-    socket or an open descriptor (``/dev/stdout``, ``/dev/fd/63``) is written to.
+    Text is encoded as UTF-8 and its line ends are kept. The folder must exist. An existing regular
+    file is replaced in one step and keeps its permissions; where `path` is a symbolic link, the
+    link stays and its target is replaced. Where `path` is a device, a FIFO, a socket or an open
+    descriptor (``/dev/stdout``, ``/dev/fd/63``), the data are written into it directly.
 
     Raises
     ------
     OSError
-        With the name `path`, if it cannot be written. A regular file is then what it was.
+        If `path` cannot be written; the error names it, and an existing regular file is unchanged.
     """
     content = data.encode() if isinstance(data, str) else data
     with _named(path):
@@ -123,28 +125,28 @@ def _descriptor(path: Path) -> int | None:
 
 @contextmanager
 def draft(target: Path, *, replace: bool = True) -> Iterator[Path]:
-    """Name a place for a new file or folder, which gets its own name only when it is finished.
+    """Yield a temporary path for a new file or folder, which becomes `target` when finished.
 
-    Make a file or a folder of what is yielded. At the end of the block it is brought to the disk
-    and renamed to `target`, whose folder must exist, in one step; after an exception it is removed.
-    Of a symbolic link the target is meant, and the link stays. The draft lies in a hidden folder,
-    ``.NAME.xxxxxxxx.new``. What a killed process left there for the same target is removed first,
-    and named in a warning of the log ``loratheory``.
+    The caller makes a file or a folder at the yielded path. At the end of the ``with`` block it is
+    flushed to disk and renamed to `target` in one step; after an exception it is removed. Where
+    `target` is a symbolic link, the link stays and what it points to is replaced. The temporary
+    path lies beside `target` in a hidden folder, ``.NAME.xxxxxxxx.new``. A draft that a killed
+    process left for the same target is removed first, with a warning in the log ``loratheory``.
 
     Parameters
     ----------
     target : Path
-        The name in the end.
+        The final path; its parent folder must exist.
     replace : bool
-        Whether a file may take the place of a file, and a folder that of a folder with all that
-        is in it. If not, what anybody put there, even while the block ran, stays.
+        Whether a file may replace a file, and a folder a folder with all its contents. If not,
+        whatever is at `target` stays, even if it was put there while the block ran.
 
     Raises
     ------
     FileExistsError
-        If something is there and `replace` is false.
+        If something is at `target` and `replace` is false.
     OSError
-        With the name `target`, if it cannot be written. What was there is unchanged.
+        If `target` cannot be written; the error names it, and what was there is unchanged.
     """
     place = Path(os.path.realpath(target))
     if not replace and os.path.lexists(place):
@@ -170,16 +172,16 @@ def draft(target: Path, *, replace: bool = True) -> Iterator[Path]:
 
 @contextmanager
 def lock(file: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold a lock that one process holds at a time, and that ends with it, however it ends.
+    """Hold a lock that only one process can hold; it is freed however that process ends.
 
-    The file is made if need be, and never removed; its folder must exist. Where the system has no
-    ``flock`` (Windows) nothing is held: two processes may then do the same work twice, but what
-    each writes with `draft` still appears whole.
+    `file` is created if it does not exist, and never removed; its folder must exist. Where the
+    system has no ``flock`` (Windows) nothing is locked: two processes may then do the same work
+    twice, but what each writes with `draft` still appears complete.
 
     Raises
     ------
     BlockingIOError
-        If another process holds it and `wait` is false.
+        If another process holds the lock and `wait` is false.
     """
     handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
     try:

@@ -24,21 +24,25 @@
 # and the mean, truncated to rank $r$, reaches it. A higher rank buys back the second term, never
 # the first.
 #
-# Two questions lie next to it. What can the *worst* task be promised (`thm:minimax-merge`; for the
-# worst input `thm:data-free-floor`)? And which merge is best once it is known what inputs look
-# like (`thm:fisher-floor`)?
+# Two questions lie next to it. How large must the error of the *worst* task be
+# (`thm:minimax-merge`), and the error at the worst input (`thm:data-free-floor`)? And which merge
+# is best if we know what the inputs look like (`thm:fisher-floor`)?
+#
+# After it you can say how much of the error of a merge is disagreement and how much is rank,
+# compute the best merge for the mean, for the worst task and for known inputs, and attack a bound
+# with rivals.
 #
 # Runs in about 10 s on two cores. You need the singular value decomposition, nothing more.
 
 # %%
-# %matplotlib inline
 import numpy as np
 import sympy as sp
 from ipywidgets import FloatSlider, IntSlider, interact
 
 from loratheory.experiments import merge_floor as simulation
 from loratheory.figures import FIGURES
-from loratheory.lowrank import LowRank, from_dense, gaussian
+from loratheory.lessons import judged
+from loratheory.lowrank import gaussian
 from loratheory.theorems import AssumptionError, theorem
 from loratheory.theorems.expressiveness.rank_floor import Tasks
 from loratheory.theorems.merging import data_free_floor, fisher_floor, minimax_merge
@@ -58,11 +62,12 @@ squared = lambda matrix: sum(entry**2 for entry in matrix)  # the squared Froben
 mean = (first + second) / 2
 error = (squared(delta - first) + squared(delta - second)) / 2
 disagreement = (squared(first - mean) + squared(second - mean)) / 2
+display(sp.factor(disagreement))
 assert sp.expand(error - disagreement - squared(delta - mean)) == 0
 
 # %% [markdown]
-# The disagreement does not contain $\Delta$ at all. What is left to choose is how close $\Delta$
-# comes to the mean.
+# No entry $x$ of $\Delta$ is in the disagreement. All that the choice of $\Delta$ can change is its
+# distance to the mean.
 #
 # **Step 2: at rank $r$ something of the mean is lost** (Eckart and Young, 1936). Rotating rows and
 # columns changes no distance, so the mean may be taken diagonal, with $\sigma_1\ge\sigma_2\ge0$. A
@@ -75,52 +80,61 @@ s1, s2, t, alpha, beta = sp.symbols("sigma_1 sigma_2 t alpha beta", real=True)
 u, v = (sp.Matrix([sp.cos(angle), sp.sin(angle)]) for angle in (alpha, beta))
 distance = squared(sp.diag(s1, s2) - t * u * v.T)
 overlap = (u.T * sp.diag(s1, s2) * v)[0]
+display(overlap)
 assert sp.simplify(distance - (t - overlap) ** 2 - s1**2 - s2**2 + overlap**2) == 0
 
 # %% [markdown]
 # The best length is $t=u^\top\bar\Delta\,v$, the *overlap*, and $\sigma_1^2+\sigma_2^2$ minus the
-# squared overlap remains. How large can the overlap be? Written with two cosines, it is largest
-# where both are one, and then it is $\sigma_1$. What remains is $\sigma_2^2$: the truncation.
+# squared overlap remains. How large can the overlap be? Write it with the cosines of the sum and of
+# the difference of the angles. It is largest where both cosines are 1, and there it is $\sigma_1$.
+# What remains is $\sigma_2^2$: the truncation.
 
 # %%
 cosines = ((s1 + s2) * sp.cos(alpha - beta) + (s1 - s2) * sp.cos(alpha + beta)) / 2
+display(cosines)
 assert sp.simplify(overlap - cosines) == 0
 
 # %% [markdown]
-# **Step 3: the worst task.** For every $\Delta$ two tasks have
-# $\|\Delta_1-\Delta_2\|\le\|\Delta-\Delta_1\|+\|\Delta-\Delta_2\|$: one of them is missed by half
-# of their distance, and at the mean neither by more. (The same line for $\|\Delta x\|$ at one input
-# $x$ bounds the worst input: `thm:data-free-floor`.) With three tasks a maximum is at least any
-# *weighted* mean, so step 1 with weights gives a floor for each choice of weights, and the best one
-# is the squared radius of the smallest ball around all tasks. Two tasks alike, at 0, and a stranger
-# at $d$, with weight $w$ on the stranger:
+# **Step 3: the worst task.** Take two tasks first. By the triangle inequality
+# $\|\Delta_1-\Delta_2\|\le\|\Delta-\Delta_1\|+\|\Delta-\Delta_2\|$, so every $\Delta$ misses one of
+# them by at least half of their distance, and the mean misses neither by more. (With
+# $\|\Delta x\|$ in place of $\|\Delta\|$ this bounds the worst input: `thm:data-free-floor`.)
+#
+# Now any number of tasks. The largest error is at least any *weighted* mean of the errors. So step
+# 1, with weights, gives a floor for each choice of weights. The highest of these floors is the
+# squared radius of the smallest ball that holds all tasks. An example: two equal tasks at 0, and a
+# third one, the stranger, at distance $d$ with weight $w$. The weighted mean lies at $wd$:
 
 # %%
 w, d = sp.symbols("w d", positive=True)
 centre = w * d
 spread = (1 - w) * centre**2 + w * (d - centre) ** 2
+display(sp.factor(spread))
 assert sp.expand(spread - w * (1 - w) * d**2) == 0
 assert sp.solve(sp.diff(spread, w), w) == [sp.Rational(1, 2)]
 
 # %% [markdown]
-# The stranger gets *half* of the weight, not a third. The plain mean misses it by $\frac23d$, the
-# centre by $\frac12d$.
+# The floor is highest at $w=\frac12$: the stranger gets *half* of the weight, not a third. The
+# plain mean misses the stranger by $\frac23d$, the centre of the ball by $\frac12d$.
 #
-# **Step 4: known inputs.** Along one direction, let task $j$ want the answer $a_j$ and see inputs
-# of second moment $m_j$; a loss that weighs this output by $s$ costs $s\,m_j(x-a_j)^2$. The best
-# $x$ is the mean weighted by the moments, and what is left is the disagreement, weighed; the output
-# weight $s$ only multiplies it.
+# **Step 4: known inputs.** Look at one direction. Task $j$ wants the answer $a_j$ there, its inputs
+# have the mean square $m_j$, and an error in this output counts $s$ times. Answering $x$ then costs
+# task $j$ the amount $s\,m_j(x-a_j)^2$. The best $x$ is the mean of the $a_j$ with weights $m_j$,
+# and what it costs is a weighted disagreement. The factor $s$ multiplies the cost and does not move
+# $x$.
 
 # %%
 x, a1, a2, m1, m2, s = sp.symbols("x a_1 a_2 m_1 m_2 s", positive=True)
 cost = s * (m1 * (x - a1) ** 2 + m2 * (x - a2) ** 2)
 [best] = sp.solve(sp.diff(cost, x), x)
+display(best, sp.factor(cost.subs(x, best)))
 assert sp.simplify(best - (m1 * a1 + m2 * a2) / (m1 + m2)) == 0
 assert sp.simplify(cost.subs(x, best) - s * m1 * m2 / (m1 + m2) * (a1 - a2) ** 2) == 0
 
 # %% [markdown]
-# With matrices this is RegMean, $(\sum_j\Delta_jM_j)(\sum_jM_j)^{-1}$. With a limit on the rank,
-# step 2 applies to it in coordinates where inputs and outputs are white.
+# With matrices this is RegMean, $(\sum_j\Delta_jM_j)(\sum_jM_j)^{-1}$, where $M_j$ is the second
+# moment of the inputs of task $j$. If the rank is limited as well, rescale inputs and outputs so
+# that all directions count alike, and truncate there as in step 2.
 
 # %% [markdown]
 # ## Construct
@@ -134,8 +148,8 @@ updates = tuple(shared + 0.5 * gaussian(rng, 60, 40, 4) for _ in range(3))
 case = Tasks(updates, rank=6)
 
 # %% [markdown]
-# Each update has rank 8; their mean needs rank 16, for the shared part counts once. Its singular
-# values fall steeply after the fourth: that is the shared part.
+# Each update has rank 8. Their mean has rank 16: 4 for the shared part and 4 for each of the three
+# others. Its singular values fall steeply after the fourth, where the shared part ends.
 
 # %%
 print([update.rank for update in updates], case.mean.rank)
@@ -151,14 +165,14 @@ verdict = merge_floor.judge(case, best)
 print(f"achieved {verdict.value:.6f}, floor {verdict.bound:.6f}")
 
 # %% [markdown]
-# **The worst task.** Two tasks alike and a stranger, as in step 3: what the mean and the centre of
-# the ball miss the worst of them by, squared, with the weights of the centre.
+# **The worst task.** Two equal tasks and a stranger, as in step 3. Below are the weights of the
+# centre, and then the squared error of the worst task for the mean and for the centre.
 
 # %%
 tasks = tuple(gaussian(rng, 6, 5, 2) * size for size in (1.0, 3.0))
 three = minimax_merge.Case((tasks[0], tasks[0], tasks[1]), (np.eye(5),) * 3)
 even = (minimax_merge.merge(three, np.full(3, 1 / 3)),) * 3
-print("weights of the two alike together, and of the stranger:")
+print("weights of the two equal tasks together, and of the stranger:")
 print(f"{three.weights[:2].sum():.3f}, {three.weights[2]:.3f}")
 print(f"the mean {minimax_merge.measure(three, even):.3f}, floor {minimax_merge.bound(three):.3f}")
 print(f"centre   {minimax_merge.measure(three, minimax_merge.attain(three)):.3f}")
@@ -186,8 +200,8 @@ assert verdict.holds
 assert verdict.tight
 
 # %% [markdown]
-# Now try to beat it. `draw` makes random cases over twelve decades of size; `rival` makes a
-# competitor, half of the time the optimum nudged by as little as one part in $10^{12}$.
+# Now try to beat it. `draw` makes random cases, with sizes from $10^{-6}$ to $10^6$. `rival` makes
+# a competitor: half of the time it is the optimum, moved by as little as one part in $10^{12}$.
 
 # %%
 for seed in range(300):
@@ -207,8 +221,8 @@ print(f"least squares reaches {found.value:.6f}, the floor is {found.bound:.6f}"
 assert found.holds
 
 # %% [markdown]
-# The neighbours of the claim in the same way: for the worst task, for the worst input, and for
-# known inputs and output weights.
+# Three related theorems are checked in the same way: for the worst task, for the worst input, and
+# for known inputs and output weights.
 
 # %%
 for module in (minimax_merge, data_free_floor, fisher_floor):
@@ -219,8 +233,8 @@ for module in (minimax_merge, data_free_floor, fisher_floor):
         assert module.THEOREM.check(drawn, module.rival(drawn, rng)).holds
 
 # %% [markdown]
-# A theorem is only as good as its hypotheses are needed. There is one here, the rank. An adapter of
-# rank 16 goes below the floor of rank 6, and `check` refuses to call that a counterexample.
+# Is the hypothesis needed? There is one here, the limit on the rank. An adapter of rank 16 goes
+# below the floor of rank 6, and `check` refuses to call that a counterexample.
 
 # %%
 cheat = case.mean
@@ -233,8 +247,8 @@ except AssumptionError as refusal:
 # %% [markdown]
 # ## Explore
 # How much is lost depends on what the tasks share. Let a share $s$ of each update's energy (its
-# squared norm) be the task's own and the rest common to all; parts of different tasks are nearly at
-# right angles.
+# squared norm) belong to this task alone, and let the rest be common to all tasks. The parts of
+# different tasks are nearly at right angles.
 
 
 # %%
@@ -248,9 +262,9 @@ def floor(own: float = 0.5, tasks: int = 4):
 floor()
 
 # %% [markdown]
-# Move the sliders. The bend at rank 8 is where the common part, of rank 8, is paid for. With $k$
-# tasks the disagreement settles near $s\,(1-1/k)$: it is a property of the tasks, and no rank and
-# no merging method lowers it.
+# Move the sliders. The common part has rank 8, which is why the curve bends there. With $k$ tasks
+# the disagreement is near $s\,(1-1/k)$. It is a property of the tasks: no rank and no merging
+# method lowers it.
 
 # %%
 share = FloatSlider(0.5, min=0, max=1, step=0.05, description="own share")
@@ -264,24 +278,23 @@ _ = interact(floor, own=share, tasks=number)
 #   nothing.
 # - **The optimum for weights can lose the answer.** The mean is the best adapter here at full rank,
 #   and it still forgets the answer that needs two of the tasks at once: that is the next notebook.
-# - **It is a mean over tasks.** The worst task can fare much worse than the floor: for that one,
-#   step 3. A rare but important one counts no more than the others.
+# - **It is a mean over tasks.** The worst task can fare much worse than the floor; step 3 bounds
+#   that one. A rare but important task counts no more than the others.
 # - **One adapter, always on.** A router that picks an adapter for each input is not bound by it.
 # - **It says nothing of training.** An adapter trained on all tasks together minimises another
 #   quantity and may find updates that disagree less.
 
 # %% [markdown]
 # ## Exercises
-# Replace `None` by your answer and run the cell: silence means right.
+# Replace `None` by your answer, or by your code, and run the cell. It says whether you are right,
+# and if not, why. Numbers count as right within 1 %.
 #
-# **1.** Two tasks ask for $\mathrm{diag}(3,0)$ and $\mathrm{diag}(1,2)$. What is the floor at rank
-# one? Do it on paper: mean, disagreement, truncation.
+# **1.** *(medium, 10 minutes)* Two tasks ask for $\mathrm{diag}(3,0)$ and $\mathrm{diag}(1,2)$.
+# What is the floor at rank one? Do it on paper: mean, disagreement, truncation.
 
 # %%
 mine = None
-tasks = (from_dense(np.diag([3.0, 0.0])), from_dense(np.diag([1.0, 2.0])))
-wanted = merge_floor.bound(Tasks(tasks, rank=1))
-assert mine is None or np.isclose(mine, wanted), "not yet: what is left of the mean at rank 1?"
+judged("01.1", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -296,15 +309,12 @@ assert mine is None or np.isclose(mine, wanted), "not yet: what is left of the m
 # </details>
 
 # %% [markdown]
-# **2.** Eight tasks ask for updates of norm 1 that are pairwise orthogonal. How large is the
-# disagreement, whatever their ranks?
+# **2.** *(easy, 5 minutes)* Eight tasks ask for updates of norm 1 that are pairwise orthogonal. How
+# large is the disagreement, whatever their ranks?
 
 # %%
 mine = None
-units = [np.eye(8)[:, [i]] for i in range(8)]
-eight = Tasks(tuple(LowRank(e, e.T) for e in units), rank=8)
-wanted = merge_floor.bound(eight)
-assert mine is None or np.isclose(mine, wanted), "not yet: how long is the mean?"
+judged("01.2", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -319,14 +329,13 @@ assert mine is None or np.isclose(mine, wanted), "not yet: how long is the mean?
 # </details>
 
 # %% [markdown]
-# **3.** You may scale the one adapter by any $c$. Does $c\,\bar\Delta$ with $c>1$, the usual remedy
-# for a mean that is "too weak", ever come closer to the tasks on average? Answer `True` or `False`.
+# **3.** *(easy, 5 minutes)* You may scale the one adapter by any $c$. Does $c\,\bar\Delta$ with
+# $c>1$, the usual remedy for a mean that is "too weak", ever come closer to the tasks on average?
+# Answer `True` or `False`.
 
 # %%
 mine = None
-stretched = (merge_floor.measure(case, c * case.mean) for c in np.linspace(1.01, 5, 50).tolist())
-wanted = min(stretched) < merge_floor.measure(case, case.mean)
-assert mine is None or mine == wanted, "not yet: use step 1 of the derivation"
+judged("01.3", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -341,10 +350,80 @@ assert mine is None or mine == wanted, "not yet: use step 1 of the derivation"
 # </details>
 
 # %% [markdown]
+# **4.** *(medium, 10 minutes, code)* Write a merge. It gets a list of updates (`LowRank`s, which
+# add, divide and have `truncated(rank)`) and a rank, and returns one update of that rank that meets
+# the floor. The judge tries it on three libraries.
+
+
+# %%
+def mine(updates, rank):
+    return None
+
+
+judged("01.4", mine)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# Average first and truncate last: a mean of truncated updates has too high a rank again.
+#
+# ```python
+# def mine(updates, rank):
+#     mean = sum(updates[1:], updates[0]) / len(updates)
+#     return mean.truncated(rank)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# **5.** *(hard, 20 minutes, code)* Write an adversary for the floor of the worst task. It gets
+# matrices and returns one matrix; the largest squared distance to any of them must come within 1 %
+# of the floor, on two alike with a stranger and on four unrelated ones. No formula is needed: where
+# is a ball too small?
+
+
+# %%
+def mine(updates):
+    return None
+
+
+judged("01.5", mine)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# Walk towards whichever task is farthest, by ever smaller steps: the steps average out at the
+# centre of the smallest ball (Bădoiu and Clarkson, 2003).
+#
+# ```python
+# def mine(updates):
+#     centre = updates[0]
+#     for step in range(1, 2000):
+#         farthest = max(updates, key=lambda low: np.linalg.norm(low - centre))
+#         centre = centre + (farthest - centre) / (step + 1)
+#     return centre
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Further reading
+#
+# - Wortsman et al., [*Model soups*](https://arxiv.org/abs/2203.05482). Averaging whole models,
+#   where it helps.
+# - Ilharco et al., [*Editing models with task arithmetic*](https://arxiv.org/abs/2212.04089).
+#   Updates as vectors that are added and scaled.
+# - Matena and Raffel, [*Merging models with Fisher-weighted
+#   averaging*](https://arxiv.org/abs/2111.09832). Weights for what the loss cares about: step 4
+#   with a diagonal.
+# - Jin et al., [*Dataless knowledge fusion by merging weights of language
+#   models*](https://arxiv.org/abs/2212.09849). RegMean, the merge of step 4.
+
+# %% [markdown]
 # <details><summary>For the lecturer</summary>
 #
 # **Time.** 75 minutes: 30 for the derivation, 20 for the construction and the attempts to beat it,
-# 25 for the slider and exercises.
+# 25 for the slider and exercises 1 to 4. Exercise 5 is homework.
 #
 # **Ask.** Before step 1: which single matrix is nearest to three others? At the adversary: why does
 # least squares, which knows no singular values, stop at the same number? At the slider: you may

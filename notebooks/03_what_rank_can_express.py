@@ -19,28 +19,33 @@
 #
 # $$\|(W_L+\Delta_L)\cdots(W_1+\Delta_1)-T\|_2\;\ge\;\sigma_{RL+1}(E),$$
 #
-# and if the layers are invertible some updates reach that. The budget is a *product*: depth pays
-# for rank.
+# where $\sigma_i(E)$ is the $i$-th singular value of $E$. If the layers are invertible, some
+# updates reach that. What counts is the *product* $RL$: many layers make up for a small rank.
 #
-# An attention head is the case $L=2$: its scores are a product of queries and keys, so half the
-# width on each is enough for every score form if both are square and invertible
-# (`thm:half-the-width`), and no rank is enough if the head is narrow (`thm:attention-budget`). How
-# far scores move at all is `thm:score-change-rank`. A real head is narrower than its stream, and
-# its adapters are narrower still: which forms they reach is a matter of three ranks
-# (`thm:attention-reach`). Biases and kinks save no rank for a target that loses no direction
+# An attention head is the case $L=2$. The score of a query at $x$ for a key at $y$ is $x^\top
+# W_Q^\top W_K\,y$, and we call the matrix $W_Q^\top W_K$ the head's *score form*. It is a product
+# of two layers. If the head is as wide as the residual stream and both matrices are invertible,
+# adapters of half that rank can turn the form into any other (`thm:half-the-width`). A form can
+# never have a higher rank than the head's size, so most forms are out of reach of a narrower head
+# at any rank (`thm:attention-budget`). How many directions of the scores adapters change at most is
+# `thm:score-change-rank`; which forms a narrow head reaches depends on three ranks
+# (`thm:attention-reach`). Biases and ReLUs save no rank for a target that loses no direction
 # (`thm:relu-necessity`).
+#
+# After it you can count the rank that a change of a deep network or of an attention head takes, and
+# say when no rank is enough.
 #
 # Runs in about 10 s on two cores. You need the singular value decomposition; notebook 01 recalls
 # it.
 
 # %%
-# %matplotlib inline
 import numpy as np
 import sympy as sp
 from ipywidgets import FloatSlider, IntSlider, interact
 
 from loratheory.figures import lines
-from loratheory.lowrank import LowRank, with_spectrum
+from loratheory.lessons import judged
+from loratheory.lowrank import with_spectrum
 from loratheory.theorems import AssumptionError, attention_budget, depth_budget, theorem
 from loratheory.theorems.expressiveness import attention_reach, relu_necessity
 
@@ -53,21 +58,23 @@ from loratheory.theorems.expressiveness import attention_reach, relu_necessity
 # %%
 w1, w2, d1, d2 = sp.symbols("W_1 W_2 Delta_1 Delta_2", commutative=False)
 change = (w2 + d2) * (w1 + d1) - w2 * w1
+display(sp.expand(change))
 assert sp.expand(change - d2 * (w1 + d1) - w2 * d1) == 0
 
 # %% [markdown]
-# So the adapted network is the frozen one plus rank $RL$, and Eckart and Young (notebook 01, step
-# 2) say how much of $E$ that must miss. This is the bound.
+# So the adapted network is the frozen one plus a matrix of rank $RL$ at most. By Eckart and Young
+# (notebook 01, step 2) such a matrix leaves at least $\sigma_{RL+1}(E)$ of $E$. This is the bound.
 #
 # **Step 2: can two layers of rank one really make every change of rank two?** Let the frozen layers
-# be the identity, and ask for any matrix $G$. Take it apart column by column: one factor puts the
-# first column right, the other the second.
+# be the identity, and ask for any 2×2 matrix. Take it apart column by column: the last factor puts
+# the first column right, the first factor the second column.
 
 # %%
 p, q, r, s = sp.symbols("p q r s", nonzero=True)
 wanted = sp.Matrix([[p, q], [r, s]])
 last = sp.Matrix([[p, 0], [r, 1]])  # the identity, but for its first column
 first = sp.Matrix([[1, q / p], [0, s - r * q / p]])  # the identity, but for its second
+display(last, first, sp.simplify(last * first))
 assert sp.simplify(last * first - wanted) == sp.zeros(2, 2)
 
 # %% [markdown]
@@ -80,50 +87,56 @@ assert sp.simplify((last - one).det()) == 0
 assert sp.simplify((first - one).det()) == 0
 
 # %% [markdown]
-# We divided by $p$. Where $p=0$ another order of columns or a change of basis helps; the proof in
-# the module treats every case. With invertible layers in between, conjugate by them: nothing else
-# changes.
+# We divided by $p$. Where $p=0$ another order of the columns or a change of basis helps; the proof
+# in the module treats every case. If the frozen layers are other invertible matrices, multiply the
+# target by their inverses first.
 #
-# **Step 3: attention.** Scores are $x^\top W_Q^\top W_K\,y$: a product of two matrices. Step 1
-# applies word for word, with queries transposed, so $R$ on each moves the form by rank at most
-# $2R$.
+# **Step 3: attention.** The score form $W_Q^\top W_K$ is a product of two matrices, so step 1
+# applies with the queries transposed: adapters of rank $R$ on queries and keys change the form by a
+# matrix of rank at most $2R$.
 
 # %%
 query, key, dq, dk = sp.symbols("Q K D_q D_k", commutative=False)  # Q stands for the transpose
 moved = (query + dq) * (key + dk) - query * key
+display(sp.expand(moved))
 assert sp.expand(moved - dq * (key + dk) - query * dk) == 0
 
 # %% [markdown]
 # **Step 4: what a narrow head ignored.** A head of size 2 in a stream of width 4 reads inputs 1 and
-# 2. Give its keys an update $uv^\top$ of rank one, and its queries *anything*. On inputs 3 and 4,
-# which the old keys answer with zero, the new form has rank one: every 2×2 minor vanishes.
+# 2; its keys answer inputs 3 and 4 with zero, so we say that it ignores them. Give its keys an
+# update $uv^\top$ of rank one, and let its queries be *anything*. On the two ignored inputs the new
+# form has rank one, so its determinant there is zero; on the two others it is not.
 
 # %%
 u, v = sp.Matrix(sp.symbols("u_1:3")), sp.Matrix(sp.symbols("v_1:5"))
 queries = sp.Matrix(2, 4, sp.symbols("q_1:9"))
 form = queries.T * (sp.eye(4)[:2, :] + u * v.T)
+display(sp.factor(form[:2, 2:].det()), sp.factor(form[:2, :2].det()))
 assert sp.expand(form[:2, 2:].det()) == 0
 assert sp.expand(form[:2, :2].det()) != 0
 
 # %% [markdown]
-# So a direction that the head ignored costs a *whole* rank, where a change among the inputs that it
-# reads costs half. The module proves that nothing else is in the way of queries and keys of full
-# row rank $h$: a form of rank at most $h$ is reached exactly if $R$ is at least half the rank of
-# the change, and at least its rank on what the keys, or the queries, ignored.
+# So a change at inputs that the head ignored costs a *whole* rank for each direction, where a
+# change at inputs that it reads costs half a rank. There is no other obstacle (the module has the
+# proof): a head of size $h$, with queries and keys of rank $h$, reaches a form of rank at most $h$
+# exactly if $R$ is at least half the rank of the change, and at least the rank of the change on the
+# inputs that keys, or queries, ignored.
 #
-# **Step 5: kinks.** A ReLU layer has the Jacobian $C(W+\Delta)$, with 0 or 1 for each unit in the
-# diagonal $C$. Units all on: step 1. One unit off: a direction is lost, and a target that loses
-# none is missed by its least singular value.
+# **Step 5: kinks.** A ReLU layer bends where a unit switches on. Around a point it is linear, with
+# the matrix $C(W+\Delta)$, where the diagonal matrix $C$ has 1 for each unit that is on and 0 for
+# the others. If all units are on, step 1 applies. If one is off, the determinant is zero: a
+# direction is lost, and a target that loses none is missed by at least its smallest singular value.
 
 # %%
 matrix = sp.Matrix(2, 2, sp.symbols("w_1:5"))
 dead = sp.diag(1, 0)
+display(dead * matrix)
 assert sp.expand((dead * matrix).det()) == 0
 
 # %% [markdown]
 # ## Construct
-# Three layers of width 8, a Gaussian target, and `attain`, which is step 2 in general. At each rank
-# it meets the bound; from rank 3 on, $3\cdot3\ge8$, it is exact.
+# Three layers of width 8 and a Gaussian target. `attain` does step 2 in general. It meets the bound
+# at each rank, and has no error from rank 3 on, because $3\cdot3\ge8$.
 
 # %%
 rng = np.random.default_rng(0)
@@ -144,8 +157,8 @@ best = depth_budget.attain(case)
 print([update.rank for update in best])
 
 # %% [markdown]
-# A head of width 8 in a stream of width 8 needs rank 4 on queries and on keys to become any other
-# head. Its adapters at rank 3 leave exactly the seventh singular value.
+# A head of size 8 in a stream of width 8 needs rank 4 on queries and on keys to get any other score
+# form. Adapters of rank 3 leave exactly the seventh singular value of the change.
 
 # %%
 for each in (2, 3, 4):
@@ -154,8 +167,9 @@ for each in (2, 3, 4):
     print(f"rank {each}: error {found.value:.6f}, bound {found.bound:.6f}")
 
 # %% [markdown]
-# A head of size 3 in width 8 that reads inputs 1 to 3. Two scores change: among these inputs, or at
-# inputs that the head ignored. `attain` pays one rank after another.
+# A head of size 3 in width 8 that reads inputs 1 to 3. Two scores are to change, either among these
+# inputs or at inputs that the head ignored. How much rank does it take, by the theorem and by
+# `attain`?
 
 # %%
 axes, frozen = np.eye(8), np.eye(3, 8)
@@ -168,8 +182,9 @@ for name, columns in (("among", (1, 2)), ("ignored", (4, 5))):
 
 # %% [markdown]
 # ## Verify
-# The construction meets the bound on random cases of one to four layers, with targets far, near and
-# singular; rivals, half of them the construction nudged by as little as $10^{-12}$, stay above.
+# The construction meets the bound on random cases of one to four layers, with targets that are far
+# away, near, or singular. Rivals stay above it; half of them are the construction, moved by as
+# little as $10^{-12}$.
 
 # %%
 labels = "depth-budget", "half-the-width", "score-change-rank", "attention-reach"
@@ -181,8 +196,8 @@ for claim in map(theorem, (*labels, "kinks-do-not-help")):
         assert claim.check(drawn, claim.rival(drawn, rng)).holds
 
 # %% [markdown]
-# Below the rank that a narrow head needs there is a floor, with its four parts, and ReLU networks
-# have theirs. Rivals obey both.
+# Adapters of too small a rank leave a narrow head with an error, and a ReLU network too. No rival
+# gets below these two floors.
 
 # %%
 for module in (attention_budget, relu_necessity):
@@ -192,8 +207,8 @@ for module in (attention_budget, relu_necessity):
         assert module.THEOREM.check(drawn, module.rival(drawn, rng)).holds
 
 # %% [markdown]
-# `adversary` takes no singular value. It solves for one factor of one layer at a time, by least
-# squares, and starts anywhere.
+# `adversary` uses no singular values. It starts anywhere and solves for one factor of one layer at
+# a time, by least squares.
 
 # %%
 descended = depth_budget.adversary(case, np.random.default_rng(1))
@@ -202,9 +217,9 @@ print(f"least squares reaches {found.value:.4f}, the bound is {found.bound:.4f}"
 assert found.holds
 
 # %% [markdown]
-# **What breaks it.** More rank than allowed goes below the bound. A frozen layer that is not
-# invertible cannot be undone by adapters around it: then the bound is still true, but out of reach.
-# The line says what was lost.
+# **What breaks it.** More rank than allowed goes below the bound. If a frozen layer is not
+# invertible, the bound is still true, but adapters may be unable to reach it. Compare the two
+# numbers of each line.
 
 # %%
 for claim in map(theorem, ("depth-budget", "half-the-width")):
@@ -214,18 +229,18 @@ for claim in map(theorem, ("depth-budget", "half-the-width")):
         assert not getattr(broken, control.fails)
 
 # %% [markdown]
-# `check` does not call any of these a counterexample: it names the hypothesis that fails.
+# `check` does not call the first of these a counterexample: it names the hypothesis that fails.
 
 # %%
 try:
-    depth_budget.THEOREM.check(*depth_budget.CONTROLS[1].example())
+    depth_budget.THEOREM.check(*depth_budget.CONTROLS[0].example())
 except AssumptionError as refusal:
     print(refusal)
 
 # %% [markdown]
 # ## Explore
-# Let the missing part have singular values that fall like $i^{-a}$: $a=0$ is flat, all directions
-# alike, $a=2$ falls fast. How much is left at each rank, and how much does depth save?
+# Let the missing part have singular values that fall like $i^{-a}$. At $a=0$ all directions are
+# alike, at $a=2$ the values fall fast. How much is left at each rank, and how much does depth save?
 
 
 # %%
@@ -245,9 +260,9 @@ def left(depth: int = 3, fall: float = 1.0):
 left()
 
 # %% [markdown]
-# Move the sliders. A flat target loses everything until the rank suffices for all of it: there rank
-# buys nothing, then everything. A falling one is nearly served at once. That is why small ranks do
-# in practice, and why no theorem can promise that they do for *your* target.
+# Move the sliders. If all singular values are equal, rank gains nothing until it is enough for all
+# directions. If they fall fast, a small rank leaves little. That is why small ranks are enough in
+# practice, and why no theorem can promise that they are enough for *your* target.
 
 # %%
 depths = IntSlider(3, min=1, max=6, description="layers")
@@ -258,29 +273,26 @@ _ = interact(left, depth=depths, fall=slope)
 # ## What this does not say
 # - **It says what exists, not what training finds.** The updates come from a formula that knows the
 #   target.
-# - **Layers are linear.** With ReLU the same updates and large biases give an upper bound
-#   (`thm:relu-budget`), matched from below where the target loses no direction (step 5).
+# - **Layers are linear.** With ReLUs and large biases the same updates still work
+#   (`thm:relu-budget`), and no less rank does if the target loses no direction (step 5).
 # - **Later layers cannot restore** what an earlier frozen one discarded (`thm:frozen-features`).
-# - **Many forms give one attention pattern.** Softmax forgets a shift of each row, so equal
-#   patterns need less than equal forms (`thm:attention-bottleneck`).
-# - **A sum of adapters is one point** of what their total rank allows. Merged, $k$ adapters of rank
-#   $R$ change the network by rank $kRL$ at most, but they were not chosen to do it together.
+# - **Many forms give the same attention pattern.** Adding a number to all scores of a row does not
+#   change its softmax, so equal patterns take less rank than equal forms
+#   (`thm:attention-bottleneck`).
+# - **Merged adapters were not chosen together.** A sum of $k$ adapters of rank $R$ changes the
+#   network by rank $kRL$ at most, but it is one fixed change and not the best of that rank.
 
 # %% [markdown]
 # ## Exercises
-# Replace `None` by your answer and run the cell: silence means right.
+# Replace `None` by your answer, or by your code, and run the cell. It says whether you are right,
+# and if not, why. Numbers count as right within 1 %.
 #
-# **1.** A linear network of 6 layers has width 64. Which rank does it need at each layer to become
-# *any* linear map?
+# **1.** *(easy, 5 minutes)* A linear network of 6 layers has width 64. Which rank does it need at
+# each layer to become *any* linear map?
 
 # %%
 mine = None
-layers = (np.eye(64),) * 6
-missing = np.eye(64)
-wanted = next(
-    r for r in range(65) if depth_budget.bound(depth_budget.Case(layers, missing * 2, r)) == 0
-)
-assert mine is None or mine == wanted, "not yet: how much rank do six layers have together?"
+judged("03.1", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -295,19 +307,13 @@ assert mine is None or mine == wanted, "not yet: how much rank do six layers hav
 # </details>
 
 # %% [markdown]
-# **2.** A head has size 64 in a stream of width 512. Somebody adapts its queries and keys at rank
-# 256, "half the width, so everything is reachable". What is the largest rank of a score form that
-# the adapted head can have?
+# **2.** *(medium, 5 minutes)* A head has size 64 in a stream of width 512. Somebody adapts its
+# queries and keys at rank 256, "half the width, so everything is reachable". What is the largest
+# rank of a score form that the adapted head can have?
 
 # %%
 mine = None
-head = attention_budget.Case(np.eye(64, 512), np.eye(64, 512), np.eye(512), 256)
-queries, keys = (
-    low.dense() + frozen
-    for low, frozen in zip(attention_budget.paid(head), (head.queries, head.keys), strict=True)
-)
-wanted = LowRank(queries.T, keys).rank
-assert mine is None or mine == wanted, "not yet: the form is a product through the head"
+judged("03.2", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -322,16 +328,12 @@ assert mine is None or mine == wanted, "not yet: the form is a product through t
 # </details>
 
 # %% [markdown]
-# **3.** Two layers, $E=\mathrm{diag}(5,4,3,2,1)$, invertible frozen layers. What is the least
-# spectral error with rank 1 at the first layer and rank 1 at the second?
+# **3.** *(easy, 5 minutes)* Two layers, $E=\mathrm{diag}(5,4,3,2,1)$, invertible frozen layers.
+# What is the least spectral error with rank 1 at the first layer and rank 1 at the second?
 
 # %%
 mine = None
-missing = np.diag([5.0, 4, 3, 2, 1])
-wanted = depth_budget.bound(depth_budget.Case((np.eye(5),) * 2, np.eye(5) + missing, 1))
-assert mine is None or np.isclose(mine, wanted), (
-    "not yet: which singular value is the first unpaid?"
-)
+judged("03.3", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -345,14 +347,53 @@ assert mine is None or np.isclose(mine, wanted), (
 # </details>
 
 # %% [markdown]
+# **4.** *(hard, 20 minutes, code)* Write step 2 for any width $2R$ and any invertible layers. Your
+# function gets the matrices $W_1$, $W_2$ and $T$ and returns two updates of rank $R$, first layer
+# first, with $(W_2+\Delta_2)(W_1+\Delta_1)=T$. Hint: the first layer should become $W_1+\Delta_1=X$
+# with $W_2^{-1}T-X$ of rank $R$ as well.
+
+
+# %%
+def mine(first, last, target):
+    return None
+
+
+judged("03.4", mine)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# $W_2^{-1}T-W_1$ has rank $2R$. Pay one half of its singular values at the first layer; the last
+# layer has to pay for the rest, which is of rank $R$ too.
+#
+# ```python
+# def mine(first, last, target):
+#     u, s, v = np.linalg.svd(np.linalg.solve(last, target) - first)
+#     half = len(s) // 2
+#     one = (u[:, :half] * s[:half]) @ v[:half]
+#     return one, target @ np.linalg.inv(first + one) - last
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Further reading
+#
+# - Zeng and Lee, [*The expressive power of low-rank adaptation*](https://arxiv.org/abs/2310.17513).
+#   The budget of depth and rank, with ReLU networks and transformers.
+# - Hu et al., [*LoRA: low-rank adaptation of large language
+#   models*](https://arxiv.org/abs/2106.09685). Where the factors come from, and how small ranks do
+#   in practice.
+
+# %% [markdown]
 # <details><summary>For the lecturer</summary>
 #
-# **Time.** 75 minutes: 30 for the derivation on the board, 20 for the sliders, 25 for exercises.
+# **Time.** 75 minutes: 30 for the derivation on the board, 20 for the sliders, 25 for exercises 1
+# to 3 and the idea of exercise 4, which is homework.
 #
-# **Ask.** Before step 2: can two updates of rank one make *every* change of rank two, or only
-# those that fit the frozen layers? Before the sliders: for which targets does rank 4 of 12 buy
-# half of the error? After: what does a fall of singular values in a paper's figure tell you, and
-# what does it not?
+# **Ask.** Before step 2: can two updates of rank one make *every* change of rank two, or only those
+# that fit the frozen layers? Before the sliders: for which targets does rank 4 of 12 halve the
+# error? After: a paper shows singular values that fall fast; what does this tell you, and what not?
 #
 # **Common wrong answers.** "Rank $R$ in $L$ layers gives rank $R$": each layer adds its own term.
 # "It gives $R^L$": products do not raise rank. "Half the width is always enough for attention":

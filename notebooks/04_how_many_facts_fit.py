@@ -12,35 +12,39 @@
 # ## Question
 # A fact is a pair: asked about a key $e_j$, answer $t_j$. An adapter of rank $r$ is to hold $N$ of
 # them. How large may $N$ be? The literature answers "as many as the rank", "as many as there are
-# parameters", and "any number". All are right. They mean different things by *hold*.
+# parameters", and "any number". All three are right, because they mean different things by *hold*.
 #
 # **Claims.** Let the adapter be $m\times n$ of rank $r$.
 #
 # 1. *Exact values*, independent and at independent keys, need $r\ge N$ (`thm:edit-budget`).
-# 2. *Each stored key gets a response of exactly 1, and the responses to all other keys are as
-#    small as possible.* With fewer ranks than facts the mean squared cross-talk is at least
-#    $\frac{N-r}{r(N-1)}$, whatever keys and outputs are (`thm:superposition-floor`).
+# 2. *Each fact's output answers its own key with exactly 1, and the other keys as little as
+#    possible.* What it answers to other keys is called cross-talk. If there are more facts than
+#    ranks, the mean squared cross-talk is at least $\frac{N-r}{r(N-1)}$, whatever keys and outputs
+#    are (`thm:superposition-floor`).
 # 3. *The right token is largest.* If keys and outputs may be chosen after the facts, rank 2 holds
 #    any number (`thm:argmax-rank`). If they are given, $N$ is at most about the number of
 #    parameters, $p=r(m+n-r)$, times a small constant (`thm:counting-ceiling`).
-# 4. *Merging adds none.* The sum of $K$ Hebbian adapters with frozen random factors answers, in
-#    second moments, like *one* of them that holds all the facts, if their keys are orthonormal,
-#    though its rank is $Kr$ (`thm:merged-memory`).
+# 4. *Merging adds no room.* Let each adapter have a random reading factor that is not trained, and
+#    store its facts by adding them up (a Hebbian memory). If keys are orthonormal, the sum of $K$
+#    such adapters of rank $r$ has the same mean square errors as *one* of them that holds all the
+#    facts, although the rank of the sum is $Kr$ (`thm:merged-memory`).
+#
+# After it you can tell three meanings of “an adapter holds N facts” apart, compute the limit of
+# each, and explain why merging adds no room.
 #
 # Runs in about 15 s on two cores. You need the singular value decomposition and variances.
 
 # %%
-# %matplotlib inline
 import numpy as np
 import sympy as sp
 from ipywidgets import IntSlider, interact
 
 from loratheory.figures import lines
+from loratheory.lessons import judged
 from loratheory.lowrank import LowRank, orthonormal
 from loratheory.theorems import (
     argmax_margin,
     counting_ceiling,
-    hebbian_memory,
     rank_floor,
     superposition_floor,
     theorem,
@@ -48,34 +52,40 @@ from loratheory.theorems import (
 
 # %% [markdown]
 # ## Derive
-# **Step 1: a trace costs energy.** Let $x_{ij}$ be how strongly output $i$ answers key $j$. Facts
-# are answered by one, so the trace is $N$. A matrix of rank $r$ has at most $r$ singular values,
-# and their sum bounds the trace. For two of them, the sum of squares is at least half the square
-# of the sum:
+# **Step 1: a trace costs energy.** Write down a table: entry $x_{ij}$ is how strongly output $i$
+# answers key $j$. Each fact is answered by 1, so the diagonal is all ones and the trace is $N$. A
+# table of rank $r$ has at most $r$ nonzero singular values, and the trace is at most their sum. The
+# energy of the table is the sum of their squares. For two singular values, twice the energy exceeds
+# the squared sum by
 
 # %%
 s1, s2 = sp.symbols("sigma_1 sigma_2", nonnegative=True)
-assert sp.expand(2 * (s1**2 + s2**2) - (s1 + s2) ** 2 - (s1 - s2) ** 2) == 0
+excess = sp.factor(2 * (s1**2 + s2**2) - (s1 + s2) ** 2)
+display(excess)
+assert sp.expand(excess - (s1 - s2) ** 2) == 0
 
 # %% [markdown]
-# In general $\sum\sigma^2\ge(\sum\sigma)^2/r\ge N^2/r$ (Cauchy and Schwarz). Of this energy the
-# diagonal takes $N$; the rest is cross-talk, spread over $N(N-1)$ entries. That is claim 2.
+# which is never negative. In general $\sum\sigma^2\ge(\sum\sigma)^2/r\ge N^2/r$ (Cauchy and
+# Schwarz). Of this energy the diagonal has $N$; the rest is cross-talk, in $N(N-1)$ entries. Their
+# mean is the bound of claim 2. Below: the bound, for twice as many facts as ranks, and for ever
+# more facts.
 
 # %%
 N, r = sp.symbols("N r", positive=True)
 crosstalk = (N**2 / r - N) / (N * (N - 1))
 floor = (N - r) / (r * (N - 1))
+display(sp.Tuple(floor, floor.subs(N, 2 * r), sp.limit(floor, N, sp.oo)))
 assert sp.simplify(crosstalk - floor) == 0
-sp.Tuple(floor, floor.subs(N, 2 * r), sp.limit(floor, N, sp.oo))
 
 # %% [markdown]
-# The typical wrong answer is the root of that: with twice as many facts as ranks about
-# $1/\sqrt{2r}$, and with ever more facts it only grows to $1/\sqrt r$. That is small: superposition
-# is cheap, exactness is not.
+# The typical cross-talk is the square root of that: about $1/\sqrt{2r}$ with twice as many facts as
+# ranks, and never more than $1/\sqrt r$ however many facts there are. At rank 64 this is an eighth
+# of a fact's own answer. To hold more facts than ranks is cheap if small errors are allowed.
 #
-# **Step 2: random factors.** Freeze the factor $A$ that reads, with Gaussian rows $a$. One row
-# contributes $(y\cdot a)(a\cdot x)$ to the answer at query $x$, where $y$ says what is stored. Its
-# second moment in two dimensions, with $\mathrm E a_i^2=1$ and $\mathrm E a_i^4=3$:
+# **Step 2: random factors.** Let the reading factor have random Gaussian rows $a$, and do not train
+# it. One row contributes $(y\cdot a)(a\cdot x)$ to the answer at the query $x$, where the vector
+# $y$ collects what is stored. Here is the mean square of that in two dimensions, with $\mathrm E
+# a_i^2=1$ and $\mathrm E a_i^4=3$:
 
 # %%
 x1, x2, y1, y2, a1, a2 = sp.symbols("x1 x2 y1 y2 a1 a2", real=True)
@@ -83,20 +93,24 @@ product = sp.Poly(sp.expand((y1 * a1 + y2 * a2) ** 2 * (a1 * x1 + a2 * x2) ** 2)
 moment = {0: 1, 2: 1, 4: 3}  # odd moments vanish
 mean = sum(c * moment.get(i, 0) * moment.get(j, 0) for (i, j), c in product.terms())
 lengths, inner = (x1**2 + x2**2) * (y1**2 + y2**2), x1 * y1 + x2 * y2
+display(mean)
 assert sp.expand(mean - lengths - 2 * inner**2) == 0
 
 # %% [markdown]
-# So even where nothing is stored ($x\cdot y=0$) each row answers with energy $\|x\|^2\|y\|^2$, and
-# the mean over $r$ rows leaves $\frac1r\|x\|^2\|y\|^2$: noise of a frozen factor.
+# This is $\|x\|^2\|y\|^2+2(x\cdot y)^2$. So even at a query where nothing is stored ($x\cdot y=0$)
+# each row answers something, with the mean square $\|x\|^2\|y\|^2$. The mean over $r$ rows still
+# has the mean square $\frac1r\|x\|^2\|y\|^2$: this is the noise of a random reading factor.
 #
-# **Step 3: who holds the fact does not matter.** $y$ is a sum over facts. Give half of them to
-# another adapter, with rows of its own. The variances add, and with orthogonal keys so do the
-# squared lengths: the noise is the same as before.
+# **Step 3: who holds a fact does not matter.** The vector $y$ is a sum over facts, and with
+# orthogonal keys $\|y\|^2$ is proportional to their number. Share the facts out among $K$ adapters,
+# each with rows of its own, and add the adapters up. Their variances add up, too. Noise of one
+# adapter and of $K$:
 
 # %%
 facts, adapters, rank = sp.symbols("N K r", positive=True)
 one_adapter = facts / rank  # noise of N facts of unit length through rank r
 many_adapters = adapters * (facts / adapters) / rank  # K times the noise of N / K facts
+display(one_adapter, many_adapters)
 assert sp.simplify(many_adapters - one_adapter) == 0
 
 # %% [markdown]
@@ -105,7 +119,7 @@ assert sp.simplify(many_adapters - one_adapter) == 0
 
 # %% [markdown]
 # ## Construct
-# **Exact.** Ten facts, and updates of rank 4, 8, 10: the error is gone when rank meets facts.
+# **Exact.** Ten facts, and updates of rank 4, 8 and 10. There is no error left at rank 10.
 
 # %%
 rng = np.random.default_rng(0)
@@ -115,8 +129,8 @@ for width in (4, 8, 10):
     print(f"rank {width:2}: squared error {case.error(rank_floor.attain(case)):.4f}")
 
 # %% [markdown]
-# **In superposition.** Twenty-four facts in rank 6. Each own response is one; the others are as
-# small as any update of that rank can make them.
+# **In superposition.** Twenty-four facts in rank 6. Each fact's own response is 1, and the others
+# are as small as any update of that rank can make them.
 
 # %%
 frames = orthonormal(rng, 64, 24), orthonormal(rng, 48, 24)
@@ -127,8 +141,8 @@ print(f"own {np.diag(table).min():.3f}, others' root mean square {np.sqrt((other
 print(f"floor {superposition_floor.bound(case):.6f}, achieved {(others**2).mean():.6f}")
 
 # %% [markdown]
-# **By the largest score.** Rank 2, tokens on a circle, a hundred inputs that each want their own
-# token: all get it. The margin is tiny, which is the price.
+# **By the largest score.** Rank 2, a hundred tokens on a circle, and a hundred inputs that each
+# want a token of their own. All get it. The price is a tiny margin.
 
 # %%
 scores = argmax_margin.circle(range(100), 100)
@@ -137,7 +151,8 @@ ordered = np.sort(scores.dense(), axis=0)
 print(f"rank {scores.width}, smallest margin {(ordered[-1] - ordered[-2]).min():.5f}")
 
 # %% [markdown]
-# **With given embeddings** nobody can do that. Parameters against the ceiling, for 2,048 tokens:
+# **With given embeddings** nobody can do that. For 2,048 tokens, the number of parameters and the
+# largest number of facts that claim 3 allows:
 
 # %%
 for width, each in ((128, 8), (128, 32), (4096, 16)):
@@ -147,8 +162,8 @@ for width, each in ((128, 8), (128, 32), (4096, 16)):
 
 # %% [markdown]
 # ## Verify
-# Every claim through its own judge: its construction meets it, rivals obey it. (`hebbian_memory` is
-# the law of step 2 for any memory behind one frozen factor.)
+# Each claim is checked by its own theorem: its construction meets the bound, and rivals do not get
+# beyond it. (`hebbian-memory` is the law of step 2.)
 
 # %%
 labels = "edit-budget", "superposition-floor", "argmax-rank", "hebbian-memory", "merged-memory"
@@ -160,8 +175,8 @@ for claim in map(theorem, labels):
         assert claim.check(drawn, claim.rival(drawn, rng)).holds
 
 # %% [markdown]
-# The ceiling of claim 3 has no construction that meets it. It is attacked by walking along lines of
-# updates, through as many different memories as there are.
+# No construction is known that reaches the ceiling of claim 3. The adversary moves an update along
+# random curves and counts how many different sets of answers it passes.
 
 # %%
 for seed in range(10):
@@ -170,9 +185,9 @@ for seed in range(10):
     assert counting_ceiling.THEOREM.check(drawn, counting_ceiling.adversary(drawn, rng)).holds
 
 # %% [markdown]
-# **What breaks it.** Choose keys after the facts, and the ceiling falls; answer one fact twice as
-# answer strongly and let another be silent, and so does the floor of cross-talk; switch adapters
-# off, and the merged memory is better than one.
+# **What breaks it.** The capacity limit fails if keys may be chosen after the facts. The cross-talk
+# limit fails if the responses need not be 1 for each fact. And the sum of adapters recalls better
+# than one adapter if those that do not hold the fact are switched off.
 
 # %%
 for claim in map(theorem, ("counting-ceiling", "superposition-floor", "merged-memory")):
@@ -183,9 +198,10 @@ for claim in map(theorem, ("counting-ceiling", "superposition-floor", "merged-me
 
 # %% [markdown]
 # ## Explore
-# Second moments are not recall, so simulate: width 64, 500 tokens, Gaussian keys and outputs, a
-# frozen random reading factor. What share of $N$ facts is recalled by one adapter of rank $r$, by
-# the sum of $K$ of them that share the facts, and by a router that knows which one to ask?
+# The derivation is about mean squares. What does it mean for recall? Simulate it with width 64, 500
+# tokens, Gaussian keys and outputs, and random reading factors that are not trained. What share of
+# $N$ facts is recalled by one adapter of rank $r$? By the sum of $K$ of them, each with its part of
+# the facts? And by a router that knows which one to ask?
 
 
 # %%
@@ -203,8 +219,8 @@ def recalled(facts: int, rank: int, groups: int, rng: np.random.Generator) -> fl
 recalled(32, 16, 1, np.random.default_rng(0)), recalled(32, 16, 4, np.random.default_rng(0))
 
 # %% [markdown]
-# Routing is easy to simulate: the adapter asked holds only its own part. Each point is the mean of
-# ten draws.
+# Routing is easy to simulate: only the adapter that holds the fact acts, so there are fewer facts
+# in it. Each point is the mean of ten draws.
 
 
 # %%
@@ -224,8 +240,9 @@ def recall(rank: int = 16, adapters: int = 4):
 recall()
 
 # %% [markdown]
-# The sum's curve stays close to that of one adapter: rank $Kr$ bought nothing. The router's moves
-# to the right by a factor of $K$. Move the sliders: does the sum ever pull away?
+# The curve of the sum stays close to that of one adapter: the rank $Kr$ has gained nothing. The
+# curve of the router lies further to the right, by a factor of $K$. Move the sliders: does the sum
+# ever do better than one adapter?
 
 # %%
 ranks = IntSlider(16, min=1, max=64, description="rank")
@@ -234,9 +251,10 @@ _ = interact(recall, rank=ranks, adapters=count)
 
 # %% [markdown]
 # ## What this does not say
-# - **Trained factors do better than frozen ones.** They turn towards their keys, and then a sum
-#   holds more than one adapter of its rank; the experiment `capacity` measures how much.
-# - **The ceiling is loose** by constants and a logarithm: nobody promises a memory that reaches it.
+# - **Trained reading factors do better than random ones.** Training turns them towards their keys,
+#   and then a sum of adapters holds more than one of them; the experiment `capacity` measures how
+#   much.
+# - **The ceiling is loose** by constants and a logarithm: no memory is known that reaches it.
 # - **Recall is not composition.** A library that recalls every fact can fail on every question that
 #   needs two of them (notebooks 02 and 08).
 # - **A mean is not a worst case.** Cross-talk of $1/\sqrt r$ on average may be all on one key.
@@ -244,15 +262,15 @@ _ = interact(recall, rank=ranks, adapters=count)
 
 # %% [markdown]
 # ## Exercises
-# Replace `None` by your answer and run the cell: silence means right.
+# Replace `None` by your answer, or by your code, and run the cell. It says whether you are right,
+# and if not, why. Numbers count as right within 1 %.
 #
-# **1.** An adapter of rank 8 is to answer 64 facts by one each. What is the least root mean square
-# of the other responses?
+# **1.** *(easy, 5 minutes)* An adapter of rank 8 is to answer each of 64 facts with exactly 1. What
+# is the least root mean square of the other responses?
 
 # %%
 mine = None
-wanted = superposition_floor.least_crosstalk(64, 8) ** 0.5
-assert mine is None or abs(mine - wanted) < 2e-3, "not yet: (N - r) / (r (N - 1)), and the root"
+judged("04.1", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -266,20 +284,18 @@ assert mine is None or abs(mine - wanted) < 2e-3, "not yet: (N - r) / (r (N - 1)
 # </details>
 
 # %% [markdown]
-# **2.** Eight adapters of rank 4 with frozen random factors hold 10 facts each, in width 128. By
-# what factor is the variance of a foreign answer in their sum larger than in the one adapter that
-# an oracle would switch on?
+# **2.** *(easy, 5 minutes)* Eight adapters of rank 4 with random reading factors hold 10 facts
+# each, in width 128. Ask for a fact that none of them holds. By what factor is the variance of the
+# answer larger in their sum than in a single one of them, which an oracle would switch on?
 
 # %%
 mine = None
-together = hebbian_memory.merged_crosstalk(80, 8, 128, 4)
-wanted = together / hebbian_memory.routed_crosstalk(80, 8, 128, 4)
-assert mine is None or np.isclose(mine, wanted), "not yet: how many facts does each path hold?"
+judged("04.2", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# Noise is proportional to the facts in use: 80 in the sum, 10 behind the oracle.
+# Noise is proportional to the number of facts that are in use: 80 in the sum, 10 in one adapter.
 #
 # ```python
 # mine = 8
@@ -288,13 +304,12 @@ assert mine is None or np.isclose(mine, wanted), "not yet: how many facts does e
 # </details>
 
 # %% [markdown]
-# **3.** Can *rank one* scores make each of three inputs prefer its own token, if you may choose all
-# vectors? Answer `True` or `False`.
+# **3.** *(medium, 10 minutes)* Can scores of *rank one* be largest for a different token at each of
+# three inputs, if you may choose all vectors? Answer `True` or `False`.
 
 # %%
 mine = None
-wanted = argmax_margin.reachable(argmax_margin.Answers(3, (0, 1, 2), rank=1)) == 3
-assert mine is None or mine == wanted, "not yet: what does an input multiply the outputs by?"
+judged("04.3", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -309,10 +324,75 @@ assert mine is None or mine == wanted, "not yet: what does an input multiply the
 # </details>
 
 # %% [markdown]
+# **4.** *(easy, 10 minutes, code)* Build claim 3. Given a number of tokens, return two arrays of
+# shape (2, tokens), outputs and keys, so that every key has the largest score with its own token.
+
+
+# %%
+def mine(tokens):
+    return None
+
+
+judged("04.4", mine)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# Points on a circle: each is nearest to itself, and in the direction of a point that point lies
+# farthest out.
+#
+# ```python
+# def mine(tokens):
+#     angles = 2 * np.pi * np.arange(tokens) / tokens
+#     points = np.stack([np.cos(angles), np.sin(angles)])
+#     return points, points
+# ```
+#
+# </details>
+
+# %% [markdown]
+# **5.** *(medium, 10 minutes, code)* Break the hypothesis of claim 2. Return a table of responses,
+# facts × facts and of the given rank at most, whose diagonal has *mean* 1, with less cross-talk
+# than the floor allows. What do such facts lose?
+
+
+# %%
+def mine(facts, rank):
+    return None
+
+
+judged("04.5", mine)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# One fact takes all: its response is $N$ and the others are silent. The mean response is 1 and
+# nothing is off the diagonal, but all facts except one are lost.
+#
+# ```python
+# def mine(facts, rank):
+#     table = np.zeros((facts, facts))
+#     table[0, 0] = facts
+#     return table
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Further reading
+#
+# - Nichani, Lee and Bietti, [*Understanding factual recall in transformers via associative
+#   memories*](https://arxiv.org/abs/2412.06538). Facts against parameters, with given embeddings.
+# - Elhage et al., [*Toy models of superposition*](https://arxiv.org/abs/2209.10652). More features
+#   than dimensions in trained networks.
+# - Allen-Zhu and Li, [*Physics of language models, part 3.3: knowledge capacity scaling
+#   laws*](https://arxiv.org/abs/2404.05405). Bits per parameter, measured.
+
+# %% [markdown]
 # <details><summary>For the lecturer</summary>
 #
 # **Time.** 75 minutes: 10 to collect definitions of "a fact is stored" from the room, 25 for the
-# derivation, 15 for the recall curves, 25 for exercises.
+# derivation, 15 for the recall curves, 25 for exercises 1, 2, 4 and 5. Exercise 3 is homework.
 #
 # **Ask.** At the start: how many facts fit into rank 8? Write all answers down and sort them by
 # claim afterwards. At the curves: why does the curve of the sum not move when you change $K$?

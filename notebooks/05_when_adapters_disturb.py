@@ -10,31 +10,36 @@
 # # When do two adapters disturb each other?
 #
 # ## Question
-# You add a second adapter, and the facts of the first go wrong. Or they do not. Can you tell
-# beforehand, from the weights alone? Practice looks at cosines between updates, at their spectra,
-# at "intruder" directions. Which of these is the right thing to look at?
+# You add a second adapter, and sometimes the facts of the first go wrong. Can you tell beforehand,
+# from the weights alone? In practice people look at cosines between updates, at their spectra, and
+# at *intruder dimensions*: leading singular vectors of the adapted weight that resemble none of the
+# base's. Which of these is the right thing to look at?
 #
-# **Claim** (`thm:interference-angle`). The keys of the first adapter lie in its *row space*. The
-# second answers a unit key from there with at most
+# **Claim** (`thm:interference-angle`). The keys that the first adapter reads lie in its *row
+# space*, the span of the rows of $A$ in $\Delta_1=BA$. To a unit key from there, the second adapter
+# answers with a vector no longer than
 #
 # $$\sigma_1(\Delta_2)\,\cos\theta,$$
 #
-# $\theta$ the smallest angle between the two row spaces. Some adapter reaches that; orthogonal row
-# spaces are silence. The cosine of the updates as vectors is *not* the thing: it also vanishes
-# where the second adapter shouts. Unrelated adapters disturb little each and add up
-# (`thm:random-interference`). And whether an edit shows in the merged weight's spectrum is a third
-# question, with another threshold (`thm:intruder-threshold`, cited).
+# where $\sigma_1(\Delta_2)$ is its largest singular value and $\theta$ the smallest angle between
+# the two row spaces. Some adapter reaches that. If the row spaces are orthogonal, the second
+# adapter does not answer at all. The cosine between the two updates, taken as long vectors, does
+# *not* tell: it can be zero where the second adapter answers in full.
 #
-# Can a library be *designed* not to disturb? While all ranks fit into the width; beyond it some
-# overlap is unavoidable (`thm:packing-floor`). How many adapters a sum holds on white normal
-# inputs, and not one more, is `thm:sum-capacity`. What wears off if adapters are trained one after
-# another is `thm:sequential-forgetting`, and what a changed base does to an adapter is
-# `thm:carried-edit`.
+# Five more questions lie next to this one. Unrelated adapters disturb each other little, but many
+# add up: how much (`thm:random-interference`)? When does an edit show in the spectrum of the merged
+# weight (`thm:intruder-threshold`, cited)? How much overlap can a well designed library avoid
+# (`thm:packing-floor`)? How many adapters can be added up before answers go wrong, if inputs are
+# normal and alike in all directions (`thm:sum-capacity`)? What is left of an adapter after others
+# were trained on top of it (`thm:sequential-forgetting`), or after the base has changed
+# (`thm:carried-edit`)?
+#
+# After it you can compute from two adapters what one answers to the other's keys, say which cosines
+# and spectra do not show it, and state how many adapters fit side by side.
 #
 # Runs in about 15 s on two cores. You need the singular value decomposition and angles.
 
 # %%
-# %matplotlib inline
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +49,7 @@ from ipywidgets import FloatSlider, interact
 import loratheory as lt
 from loratheory.adapters import crosstalk, crosstalk_bound, frobenius_cosine, row_angles
 from loratheory.figures import lines
+from loratheory.lessons import judged
 from loratheory.lowrank import LowRank, subspaces_at
 from loratheory.theorems import interference_angle, intruder_threshold, random_interference
 from loratheory.theorems.editing import carried_edit
@@ -60,34 +66,41 @@ p, q = sp.Matrix([1, 0]), sp.Matrix([sp.cos(theta), sp.sin(theta)])
 one, other = sp.Matrix([1, 0]), sp.Matrix([0, 1])  # what each of them writes
 second = sigma * other * q.T
 answer = second * p
+display(answer)
 assert sp.simplify(answer.dot(answer) - (sigma * sp.cos(theta)) ** 2) == 0
 
 # %% [markdown]
 # **Step 2: the cosine of the updates misses it.** The inner product of the two updates as long
 # vectors is a product of *two* cosines: what they write, and what they read. Here they write at
-# right angles, and the inner product is zero at every $\theta$, also at $\theta=0$ where the
-# second adapter answers in full.
+# right angles, so the inner product is zero at every $\theta$. At $\theta=0$ it is zero as well,
+# and there the second adapter answers in full:
 
 # %%
 first = one * p.T
 inner = sum(a * b for a, b in zip(first, second, strict=True))
+display(inner, answer.subs(theta, 0))
 assert inner == 0
-answer.subs(theta, 0)
 
 # %% [markdown]
-# **Step 3: unrelated adapters.** Turn the second at random. In three dimensions the angle has
-# density $\frac12\sin\theta$ on $[0,\pi]$, and the mean of $\cos^2\theta$ is one third: the energy
-# is shared by all directions alike, $1/n$ in $n$ dimensions. $K-1$ others of rank $r$ together
-# answer with energy $(K-1)r/n$.
+# **Step 3: unrelated adapters.** Turn the second adapter at random. In three dimensions the angle
+# has the density $\frac12\sin\theta$ on $[0,\pi]$. The mean of $\cos^2\theta$ is
 
 # %%
-assert sp.integrate(sp.cos(theta) ** 2 * sp.sin(theta) / 2, (theta, 0, sp.pi)) == sp.Rational(1, 3)
+mean = sp.integrate(sp.cos(theta) ** 2 * sp.sin(theta) / 2, (theta, 0, sp.pi))
+display(mean)
+assert mean == sp.Rational(1, 3)
 
 # %% [markdown]
-# **Step 4: when a spectrum shows an edit.** The singular values of a Gaussian base fill $[0,2]$.
-# An edit of strength $t$ sticks out at $z>2$ where the function $D$ below equals $1/t^2$
-# (Benaych-Georges and Nadakuditi, 2012; we only solve their equation). The solution is $z=t+1/t$,
-# if the square root is $t^2-1/t^2>0$, that is, for $t>1$.
+# A random direction shares its energy equally among all directions: $1/3$ in three dimensions,
+# $1/n$ in $n$. So $K-1$ other adapters of rank $r$ with unit singular values answer a unit key with
+# the mean energy $(K-1)r/n$.
+#
+# **Step 4: when a spectrum shows an edit.** The singular values of a large Gaussian base, scaled
+# suitably, fill the interval $[0,2]$. Add an edit of strength $t$. It shows as a singular value
+# $z>2$ of its own if $z$ solves the equation $D(z)=1/t^2$, with
+# $D(z)=\frac12\bigl(z^2-2-\sqrt{(z^2-2)^2-4}\bigr)$. The equation is a result that we cite
+# (Benaych-Georges and Nadakuditi, 2012); we only solve it. Try $z=t+1/t$. The square root is then
+# $t^2-1/t^2$ for $t>1$, and
 
 # %%
 t = sp.symbols("t", positive=True)
@@ -95,69 +108,80 @@ z = t + 1 / t
 root = t**2 - 1 / t**2  # of (z² - 2)² - 4
 assert sp.expand(root**2 - ((z**2 - 2) ** 2 - 4)) == 0
 D = (z**2 - 2 - root) / 2
+display(sp.simplify(D))
 assert sp.simplify(D - 1 / t**2) == 0
 
 # %% [markdown]
-# At $t=1$ the edit reaches the edge, $z=2$, and below it hides among the base's own directions.
-# With a merge coefficient $c$, $t=c\,s$: the mean of $K$ adapters hides every edit weaker than $K$.
+# At $t=1$ the edit's singular value is $z=2$, the edge of the interval. A weaker edit hides among
+# the base's own directions. A merge with coefficient $c$ leaves an edit of strength $s$ with
+# $t=c\,s$, so the mean of $K$ adapters hides every edit with $s<K$.
 #
-# **Step 5: overlap that no design avoids.** $K$ adapters of rank one read unit directions $p_i$ in
-# a plane. Add up the projections, $S=\sum_ip_ip_i^\top$. Its trace is $K$ and its squared norm
-# counts all squared cosines, so $\sum_{i\ne j}\cos^2=\|S\|_F^2-K$. How small can $\|S\|_F^2$ be?
+# **Step 5: overlap that no design avoids.** $K$ adapters of rank one read the unit directions $p_i$
+# in a plane. Add up the projections on them, $S=\sum_ip_ip_i^\top$. The trace of $S$ is $K$, and
+# its squared norm is the sum of all squared cosines, those of each direction with itself included.
+# So $\sum_{i\ne j}\cos^2=\|S\|_F^2-K$. How small can $\|S\|_F^2$ be?
 
 # %%
 K, alpha, beta = sp.symbols("K alpha beta", real=True)
 S = sp.Matrix([[alpha, beta], [beta, K - alpha]])
 energy = sum(entry**2 for entry in S)
+display(sp.expand(energy - K**2 / 2))
 assert sp.expand(energy - K**2 / 2 - 2 * (alpha - K / 2) ** 2 - 2 * beta**2) == 0
 assert sp.simplify((K**2 / 2 - K) / (K * (K - 1)) - (K - 2) / (2 * (K - 1))) == 0
 
 # %% [markdown]
-# It is least where $S$ is a multiple of the identity, and then the mean squared cosine is
-# $\frac{K-2}{2(K-1)}$: nothing for two adapters, a quarter for three, and for many the half that
-# unrelated directions have anyway. In width $n$ with rank $r$: $\frac{Kr-n}{n(K-1)}$ of the rank.
+# This is a sum of two squares, $2(\alpha-\frac K2)^2+2\beta^2$, so $\|S\|_F^2$ is at least
+# $\frac{K^2}2$. The mean squared cosine of two different directions is then at least
+# $\frac{K-2}{2(K-1)}$: zero for two adapters, a quarter for three, and for very many one half,
+# which is what unrelated directions have anyway. In width $n$ and with rank $r$ the same steps give
+# $\frac{Kr-n}{n(K-1)}$, as a share of the rank.
 #
-# **Step 6: how many a sum holds.** Foreign adapters move the difference of two logits by
-# $\langle w,x\rangle$, $w$ the sum of their rows. For white inputs of mean squared length 1 this is
-# normal with variance $\|w\|^2/n$, and $K-1$ rows of length $\sigma$ at right angles make
-# $\|w\|^2=(K-1)\sigma^2$. Let the margin $\gamma$ be $z$ standard deviations and solve.
+# **Step 6: how many adapters a sum holds.** The other adapters move the difference of two scores by
+# $\langle w,x\rangle$, where $w$ is the sum of $K-1$ rows. Let the inputs be normal, alike in all
+# directions and of mean squared length 1. Then the move is normal with variance $\|w\|^2/n$, and
+# rows of length $\sigma$ at right angles give $\|w\|^2=(K-1)\sigma^2$. If the margin $\gamma$ is to
+# be $d$ standard deviations wide, how many others, $k=K-1$, are allowed?
 
 # %%
-n, z, gamma, others = sp.symbols("n z gamma k", positive=True)
-[number] = sp.solve(gamma * sp.sqrt(n) / (sigma * sp.sqrt(others)) - z, others)
-assert sp.simplify(number - n * (gamma / (sigma * z)) ** 2) == 0
+n, d, gamma, others = sp.symbols("n d gamma k", positive=True)
+[number] = sp.solve(gamma * sp.sqrt(n) / (sigma * sp.sqrt(others)) - d, others)
+display(sp.Eq(others, number))
+assert sp.simplify(number - n * (gamma / (sigma * d)) ** 2) == 0
 
 # %% [markdown]
-# **Step 7: one after another.** The first adapter writes $a$ at the key $p$. The second is trained
-# *on top*: at its own key $q$ it adds what is missing to $b$, the wanted answer there, and so takes
-# away what the first said. What is left at $p$, along $a$?
+# **Step 7: one after another.** The first adapter writes the value $a$ at the key $p$. The second
+# one is trained *on top* of it, to write $b$ at its own key $q$: it adds what is missing there, and
+# so takes away what the first one said at $q$. What is left at $p$ of the value $a$?
 
 # %%
 a, b = sp.Matrix([1, 0]), sp.Matrix([0, 1])
 both = a * p.T + (b - a * p.dot(q)) * q.T
+display(sp.simplify((both * p).dot(a)))
 assert sp.simplify((both * q - b).dot(both * q - b)) == 0
 assert sp.simplify((both * p).dot(a) - sp.sin(theta) ** 2) == 0
 
 # %% [markdown]
-# By step 3 the mean of $\sin^2\theta$ is $1-\frac1n$: each later adapter of rank $r$ leaves
-# $1-\frac rn$, and $m$ of them $(1-\frac rn)^m$.
+# By step 3 the mean of $\sin^2\theta$ is $1-\frac1n$. So each later adapter of rank $r$ leaves the
+# share $1-\frac rn$ of the first one's answers, and $j$ later adapters leave $(1-\frac rn)^j$.
 #
-# **Step 8: a base that changed.** An edit leads token $j$ by the margin $m$; $g$ is the difference
-# of the two output vectors. A new base moves the state by $e$, and the margin by $g\cdot e$. The
-# shortest $e$ that uses it up points along $-g$ and is $m/\|g\|$ long: the edit bears any move
-# shorter than the least of these.
+# **Step 8: a base that changed.** An edit's answer leads token $j$ by the margin $m$. Let $g$ be
+# the output vector of the answer less that of token $j$. If a new base moves the state by $e$, the
+# margin changes by $g\cdot e$. The shortest $e$ that brings the margin to zero points along $-g$
+# and has the length $m/\|g\|$. A move that is shorter than this for every token $j$ leaves the
+# answer as it is.
 
 # %%
 m = sp.symbols("m", positive=True)
 g = sp.Matrix(sp.symbols("g_1 g_2", real=True))
 e = -m * g / g.dot(g)
+display(e)
 assert sp.simplify(e.dot(e) - m**2 / g.dot(g)) == 0
 assert sp.simplify(m + g.dot(e)) == 0
 
 # %% [markdown]
 # ## Construct
-# Row spaces at angles that we choose, and the worst adapter of that size, from `attain`: it answers
-# with the whole bound.
+# Two row spaces at angles that we choose, and the worst adapter with the second row space, from
+# `attain`. Its answer is as long as the bound.
 
 # %%
 rng = np.random.default_rng(0)
@@ -170,9 +194,9 @@ print(f"worst adapter answers {interference_angle.measure(case, worst):.4f}")
 print(f"bound                 {interference_angle.bound(case):.4f}")
 
 # %% [markdown]
-# The adapter itself stays below: the direction of its largest response need not be the one at 25
-# degrees. What it really answers at worst is as cheap to compute, so compute *that*. The cosine of
-# the updates says hardly anything.
+# A given adapter usually stays below the bound, because its largest response need not lie in the
+# direction at 25 degrees. What it answers to the worst key can be computed exactly, and as cheaply
+# as the bound; so compute *that*. The cosine of the updates says hardly anything.
 
 # %%
 print(f"second adapter, worst key of the first: {crosstalk(first, second):.4f}")
@@ -180,9 +204,10 @@ print(f"the bound of the angle:                 {crosstalk_bound(first, second):
 print(f"cosine of the updates:                  {frobenius_cosine(first, second):+.4f}")
 
 # %% [markdown]
-# **Two real adapters**: invented persons and their countries, and the same countries' mascots,
-# trained apart on a small language model. What does the second answer to the first's keys, over
-# the module's own largest answer?
+# **Two real adapters**, trained separately on a small language model. One holds the countries of
+# invented persons, the other the mascots of these countries. In each adapted weight matrix
+# (module): how long is the second's answer to the first's worst key, divided by its own largest
+# answer?
 
 # %%
 data = next(path for path in (Path("tests/data"), Path("../tests/data")) if path.is_dir())
@@ -204,20 +229,22 @@ for count in (4, 6, 12, 24):
     print(f"{count:2} adapters: {one:.3f} designed, {two:.3f} unrelated, floor {floor:.3f}")
 
 # %% [markdown]
-# Design pays for small libraries only. **One after another**, on 1,000 libraries in width 16: how
-# strongly the first adapter's two facts are still answered, after more and more adapters.
+# Designing the row spaces helps small libraries only. **One after another**: how strongly are the
+# first adapter's two facts still answered after more and more adapters? Width 16, the mean of 1,000
+# libraries, beside the law of step 7.
 
 # %%
 for later in (0, 1, 4, 16):
     line = sequential_forgetting.Case(16, 2, later)
     taught = sequential_forgetting.rival(line, np.random.default_rng(later))
     kept = sequential_forgetting.measure(line, taught)
-    print(f"after {later:2}: {kept:.3f}, on paper {sequential_forgetting.bound(line):.3f}")
+    print(f"after {later:2} more: {kept:.3f}, law {sequential_forgetting.bound(line):.3f}")
 
 # %% [markdown]
 # ## Verify
-# Row spaces unrelated, orthogonal and nearly equal, adapters over twelve decades of size; the
-# rivals are the second adapter itself, random ones, and the optimum nudged.
+# Random cases have row spaces that are unrelated, orthogonal or nearly equal, and adapters of sizes
+# from $10^{-6}$ to $10^6$. Rivals are the second adapter itself, random adapters, and the optimum
+# moved a little.
 
 # %%
 for seed in range(150):
@@ -227,8 +254,8 @@ for seed in range(150):
     assert interference_angle.THEOREM.check(drawn, interference_angle.rival(drawn, rng)).holds
 
 # %% [markdown]
-# An adversary that takes no angle projects back and forth between the two spaces. It finds the same
-# number.
+# The adversary computes no angle: it projects a key back and forth between the two spaces. It finds
+# the same number.
 
 # %%
 found = interference_angle.THEOREM.check(case, interference_angle.adversary(case, rng))
@@ -237,8 +264,9 @@ assert found.holds
 assert np.isclose(found.value, found.bound)
 
 # %% [markdown]
-# Unrelated adapters: how often does the sum of several overturn a margin, against the bound? And
-# six Gaussian bases of width 64 in each draw: does the edit show, as the cited law says?
+# Two laws of chance. How often does the sum of several unrelated adapters overturn a margin, and is
+# this within the bound? And does an edit show in the spectra of six Gaussian bases of width 64 as
+# the cited law says?
 
 # %%
 for module in (random_interference, intruder_threshold):
@@ -248,8 +276,8 @@ for module in (random_interference, intruder_threshold):
         assert module.THEOREM.check(drawn, module.rival(drawn, rng)).holds
 
 # %% [markdown]
-# The laws of steps 5 to 8: where a construction meets the bound, it is tight; samples and rivals
-# obey.
+# The laws of steps 5 to 8: rivals and samples stay within the bounds, and constructions, where
+# there are any, meet them.
 
 # %%
 for module in (packing_floor, sum_capacity, sequential_forgetting, carried_edit):
@@ -261,8 +289,9 @@ for module in (packing_floor, sum_capacity, sequential_forgetting, carried_edit)
             assert module.THEOREM.check(drawn, module.attain(drawn)).tight
 
 # %% [markdown]
-# **What breaks it.** Keys that the first adapter does not read, adapters that are larger or read
-# elsewhere; for the random law, adapters that share a direction instead of being turned apart.
+# **What breaks it.** The bound of the angle fails for keys that the first adapter does not read,
+# and for a second adapter that is larger or reads elsewhere. The law for unrelated adapters fails
+# if they share a direction.
 
 # %%
 for module in (interference_angle, random_interference, intruder_threshold):
@@ -273,8 +302,9 @@ for module in (interference_angle, random_interference, intruder_threshold):
 
 # %% [markdown]
 # ## Explore
-# **Angles.** Two adapters of rank 3; one of the three angles moves, the other two stay right. Line:
-# what the worst adapter answers. Dots: random ones in the same space, which are rarely the worst.
+# **Angles.** Two adapters of rank 3. One of the three angles between their row spaces moves, the
+# two others are right angles. The line shows what the worst adapter answers, the dots what random
+# adapters with the same row space answer.
 
 
 # %%
@@ -308,15 +338,16 @@ def turned(degrees: float = 40.0):
 turned()
 
 # %% [markdown]
-# Dots never cross the line. How far below they lie says how much a look at angles alone can
-# mislead, and why the exact cross-talk is worth its three lines.
+# The dots never cross the line. Many lie far below it: the angle alone says what is possible, and
+# only the exact cross-talk says what happens.
 
 # %%
 _ = interact(turned, degrees=FloatSlider(40, min=0, max=90, step=5, description="angle"))
 
 # %% [markdown]
-# **Intruders.** Merge an edit of strength $s$ into a Gaussian base of width 150 and move the merge
-# coefficient: overlap of the top singular direction with the edit's, law and one draw.
+# **Intruders.** Merge an edit of strength $s$ into a Gaussian base of width 150, with various merge
+# coefficients. How much does the first singular vector of the result resemble the edit's? The law,
+# and one random draw:
 
 
 # %%
@@ -336,39 +367,39 @@ def intruder(strength: float = 2.0):
 intruder()
 
 # %% [markdown]
-# The upright line is the mean of two. Find the strength at which the mean just hides the edit, and
-# compare with the strength at which the edit's *answer* survives the mean (notebook 02: $s=1$ in
-# units of the old fact's margin). Different units, different thresholds: a clean spectrum proves
-# nothing about answers.
+# The vertical line is the mean of two adapters. Find the strength below which the mean hides the
+# edit. In notebook 02 an edit's *answer* survives the mean from strength 1 on, but there strength
+# is counted in units of the old fact's margin, and here in units of the base's singular values. So
+# the spectrum of a merge tells nothing about its answers.
 
 # %%
 _ = interact(intruder, strength=FloatSlider(2.0, min=0.5, max=6, step=0.25, description="s"))
 
 # %% [markdown]
 # ## What this does not say
-# - **A ceiling is not a prediction.** The worst key of a space may be one that no prompt produces.
+# - **A bound is not a prediction.** The worst key of a row space may be one that no prompt
+#   produces.
 # - **One module at a time.** Adapters in different layers disturb each other through what flows
 #   between them.
-# - **Trained adapters are not turned at random.** They read the same stream and share directions;
-#   in the experiment `interference` they cost a two-hop question more than noise of their norms
-#   does.
-# - **Trained weights are not Gaussian**, so their intruders have another threshold.
-# - **Silence is not composition.** Adapters that do not disturb each other at all still lose the
-#   two-hop answer when averaged (notebook 02).
+# - **Trained adapters are not turned at random.** They read the same residual stream and share
+#   directions. In the experiment `interference` they lose more two-hop answers than random matrices
+#   of the same norms do.
+# - **Trained weights are not Gaussian**, so the threshold of their intruder dimensions is another.
+# - **Not to disturb is not to compose.** Adapters that do not disturb each other at all still lose
+#   the two-hop answer when averaged (notebook 02).
 
 # %% [markdown]
 # ## Exercises
-# Replace `None` by your answer and run the cell: silence means right.
+# Replace `None` by your answer, or by your code, and run the cell. It says whether you are right,
+# and if not, why. Numbers count as right within 1 %.
 #
-# **1.** The first adapter reads the plane of axes 1 and 2, the second writes with norm 3 what it
-# reads along $(1,1,1)/\sqrt3$. How large is its response at the worst unit key of the first?
+# **1.** *(easy, 5 minutes)* The first adapter reads the plane of axes 1 and 2. The second one has
+# rank one and norm 3 and reads the direction $(1,1,1)/\sqrt3$. How long is its answer to the worst
+# unit key of the first?
 
 # %%
 mine = None
-plane = LowRank(np.eye(2), np.eye(3)[:2])
-diagonal = LowRank(np.array([[3.0], [0.0]]), np.ones((1, 3)) / 3**0.5)
-wanted = crosstalk(plane, diagonal)
-assert mine is None or abs(mine - wanted) < 2e-3, "not yet: project the direction onto the plane"
+judged("05.1", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -382,13 +413,13 @@ assert mine is None or abs(mine - wanted) < 2e-3, "not yet: project the directio
 # </details>
 
 # %% [markdown]
-# **2.** A read has width 1,024. Unrelated adapters edit 8 orthonormal keys each by unit responses.
-# How many stand side by side when the others' energy equals the edit's own?
+# **2.** *(easy, 5 minutes)* In width 1,024, unrelated adapters edit 8 orthonormal keys each, with
+# answers of norm 1. From how many adapters on do the others together answer a key with as much
+# energy, on average, as the adapter that holds it?
 
 # %%
 mine = None
-wanted = next(k for k in range(2, 2000) if random_interference.energy(k, 8, 1024) >= 1)
-assert mine is None or mine == wanted, "not yet: where does the others' total rank meet the width?"
+judged("05.2", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -402,20 +433,18 @@ assert mine is None or mine == wanted, "not yet: where does the others' total ra
 # </details>
 
 # %% [markdown]
-# **3.** Two updates have Frobenius inner product zero. Must adding the second leave the answers of
-# the first alone? Answer `True` or `False`.
+# **3.** *(easy, 5 minutes)* The inner product of two updates, as long vectors, is zero. Does adding
+# the second always leave the answers of the first as they were? Answer `True` or `False`.
 
 # %%
 mine = None
-one, two = LowRank(np.eye(2)[:, :1], np.eye(2)[:1]), LowRank(np.eye(2)[:, 1:], np.eye(2)[:1])
-wanted = frobenius_cosine(one, two) == 0 and crosstalk(one, two) == 0
-assert mine is None or mine == wanted, "not yet: look at step 2 again"
+judged("05.3", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# No: the two read the same direction and write at right angles. Their inner product is zero, and
-# the second answers the first's key in full.
+# No. Two updates may read the same direction and write at right angles: then their inner product is
+# zero, and the second answers the first's key in full.
 #
 # ```python
 # mine = False
@@ -424,13 +453,77 @@ assert mine is None or mine == wanted, "not yet: look at step 2 again"
 # </details>
 
 # %% [markdown]
+# **4.** *(medium, 15 minutes, code)* Write an adversary: given two adapters (`LowRank`s with
+# factors `up` and `down`), return the key of the first that the second answers most, within 1 %. A
+# key of the first is a vector in its row space, the span of the rows of `down`.
+
+
+# %%
+def mine(first, second):
+    return None
+
+
+judged("05.4", mine)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# Restrict the second to an orthonormal basis of the first's row space; its first right singular
+# vector there is the worst key.
+#
+# ```python
+# def mine(first, second):
+#     basis = first.row_space()
+#     return basis @ np.linalg.svd(second @ basis)[2][0]
+# ```
+#
+# </details>
+
+# %% [markdown]
+# **5.** *(easy, 10 minutes, code)* Design a library. Return this many directions in a plane, unit
+# vectors as rows, with no more overlap than the floor of step 5.
+
+
+# %%
+def mine(count):
+    return None
+
+
+judged("05.5", mine)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# Lines at equal angles. A line has no direction, so half a turn is divided, not a whole one.
+#
+# ```python
+# def mine(count):
+#     angles = np.pi * np.arange(count) / count
+#     return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Further reading
+#
+# - Shuttleworth et al., [*LoRA vs full fine-tuning: an illusion of
+#   equivalence*](https://arxiv.org/abs/2410.21228). Intruder dimensions, measured.
+# - Benaych-Georges and Nadakuditi, [*The singular values and vectors of low rank perturbations of
+#   large rectangular random matrices*](https://arxiv.org/abs/1103.2221). The law of step 4.
+# - Conway, Hardin and Sloane, [*Packing lines, planes, etc.*](https://arxiv.org/abs/math/0208004).
+#   Designs of row spaces, and pictures of the best ones.
+# - Stoica et al., [*Model merging with SVD to tie the KnOTS*](https://arxiv.org/abs/2410.19735). A
+#   merge in axes that the adapters share.
+
+# %% [markdown]
 # <details><summary>For the lecturer</summary>
 #
 # **Time.** 90 minutes: 45 for the derivation (steps 5 to 8 can wait for a second lecture), 20 for
-# the two explorations, 25 for exercises.
+# the two explorations, 25 for exercises 1 to 4. Exercise 5 is homework.
 #
 # **Ask.** Before step 2: you are told that two adapters have cosine zero; are you relieved? At the
-# real adapters: both were trained on other facts, so why are they not nearly orthogonal? At the
+# real adapters: they were trained on different facts, so why are they not nearly orthogonal? At the
 # intruders: name an edit that shows in the spectrum and is lost in the answers, and the reverse.
 #
 # **Common wrong answers.** "Orthogonal updates do not interfere": the rows must be orthogonal, not

@@ -10,46 +10,54 @@
 # # What can a router know?
 #
 # ## Question
-# A library of adapters, no data, and a token comes in. A router must say which adapters act, and
-# how much of each. It knows the token's activation and the adapters' weights. Is that enough?
-# Arrow (arXiv 2405.11157) compares the token with each adapter's *top singular direction*. What
-# does it miss, and how good could the best router be?
+# You have a library of adapters and no data, and a token comes in. A router must say which adapters
+# act, and how much of each. It knows the token's activation (the vector that enters the weight
+# matrix) and the adapters' weights. Is that enough? The router Arrow (arXiv 2405.11157) compares
+# the token with each adapter's *first right singular vector*, its top direction. What does it miss,
+# and how good could the best router be?
 #
 # **Claims.**
 #
-# 1. $E$ adapters edit $N$ keys each, all $EN$ orthonormal, one a little stronger than the others:
-#    Arrow sees one key of each and guesses on the rest, so it picks the right adapter with
-#    probability $\frac1N+(1-\frac1N)\frac1E$ (`thm:arrow-blind-spot`). Near a prototype it is
-#    right within half the angle to the next one (`thm:arrow-margin`).
-# 2. The length of the adapter's own response is right on every such key. For a foreign query, and
-#    normal keys, its law is known (`thm:gate-detection`): false alarms fall exponentially with the
-#    width.
-# 3. Knowing *everything* is not enough for a router that gives convex weights, the same throughout
-#    a pass: over old facts its best two-hop margin is $-\varphi^{-4}=-0.146$
+# 1. Let each of $K$ adapters edit $F$ keys, one of them a little more strongly, and let all $KF$
+#    keys be orthonormal. Arrow sees this one key of each adapter and has to guess on the others. So
+#    it picks the right adapter with probability $\frac1F+(1-\frac1F)\frac1K$
+#    (`thm:arrow-blind-spot`). For adapters of one key (a *prototype*) it is right up to half the
+#    angle between two prototypes (`thm:arrow-margin`).
+# 2. The *response norm*, the norm of what an adapter adds at a token, is largest for the right
+#    adapter on every such key. If keys are normal vectors, its distribution at a foreign token is
+#    known, and a gate that opens above a threshold makes false alarms at a rate that falls
+#    exponentially with the width (`thm:gate-detection`).
+# 3. Knowing *everything* is not enough for a router whose weights are convex (not negative, with
+#    sum one) and stay the same throughout a pass: if the base knew old facts for both hops, its
+#    best two-hop margin is $-0.146$, which is minus the fourth power of $0.618$
 #    (`thm:routing-reach`).
-# 4. Where the inputs of two adapters overlap, no router tells them apart: of $K$ equally likely
-#    keys of length $s$ at cosine $\rho$, inputs normal about them with unit variance, it finds the
-#    right one with probability $\mathrm E\,\Phi(z+s\sqrt{1-\rho})^{K-1}$ at best
-#    (`thm:router-limit`).
-# 5. A threshold set at the largest of $N$ foreign responses lets false alarms exceed the rate
-#    $\alpha$ with probability $(1-\alpha)^N$, whatever their continuous law
-#    (`thm:threshold-samples`).
-# 6. If a router may mix adapters, it is left with at least half the squared error of one that must
-#    choose (`thm:soft-routing`, `thm:hard-routing`). And inputs that say $I$ nats about their
-#    adapter let none be right with probability $P$ among more than $(2e^I)^{1/P}$ equally likely
-#    adapters (`thm:router-information`).
+# 4. Where the inputs of adapters overlap, no router can tell them apart reliably. If the inputs of
+#    $K$ equally likely adapters are normal with unit variance about keys of length $\ell$ at mutual
+#    cosine $\rho$, the best router is right with probability $\mathrm
+#    E\,\Phi(z+\ell\sqrt{1-\rho})^{K-1}$, where $\Phi$ is the normal distribution function and $z$ a
+#    normal number (`thm:router-limit`).
+# 5. Set a threshold at the largest of $N$ foreign responses. The probability that its rate of false
+#    alarms is above $\alpha$ is $(1-\alpha)^N$, whatever the continuous distribution of the
+#    responses (`thm:threshold-samples`).
+# 6. A router that may mix adapters is left with at least half the squared error of one that must
+#    choose (`thm:soft-routing`, `thm:hard-routing`).
+# 7. If inputs say $I$ nats about their adapter, no router is right with probability $P$ among more
+#    than $(2e^I)^{1/P}$ equally likely adapters (`thm:router-information`).
 #
-# Runs in about 15 s on two cores. You need singular vectors and notebook 02's result: composing
-# needs $c_1(1+c_2)>1$ and $c_2>\frac12$.
+# After it you can say which keys a router cannot see, compute how often a gate opens by mistake,
+# and name the limits that hold even for a router that knows everything.
+#
+# Runs in about 15 s on two cores. You need singular vectors and the result of notebook 02: the
+# two-hop answer wins if $c_1(1+c_2)>1$ and $c_2>\frac12$.
 
 # %%
-# %matplotlib inline
 import numpy as np
 import sympy as sp
 from ipywidgets import FloatSlider, IntSlider, interact
 
 from loratheory.adapters import arrow_scores, response_scores, subspace_scores
 from loratheory.figures import lines
+from loratheory.lessons import judged
 from loratheory.lowrank import orthonormal
 from loratheory.theorems import arrow_blind_spot, gate_detection, routing_reach, theorem
 from loratheory.theorems.routing import router_limit, threshold_samples
@@ -58,113 +66,136 @@ from loratheory.theorems.routing import router_limit, threshold_samples
 # ## Derive
 # **Step 1: the blind spot.** An adapter edits two orthonormal keys with strengths $s_1>s_2$. What
 # it reads is $\Delta^\top\Delta=s_1^2\,k_1k_1^\top+s_2^2\,k_2k_2^\top$. The stronger key is its top
-# direction, and the other key is at right angles to that, so it scores *zero*: not little, nothing.
+# direction. The other key is at right angles to it, so its score is exactly *zero*:
 
 # %%
-a, s1, s2 = sp.symbols("a s_1 s_2", positive=True)
-k1 = sp.Matrix([sp.cos(a), sp.sin(a)])
-k2 = sp.Matrix([-sp.sin(a), sp.cos(a)])
+turn, s1, s2 = sp.symbols("eta s_1 s_2", positive=True)
+k1 = sp.Matrix([sp.cos(turn), sp.sin(turn)])
+k2 = sp.Matrix([-sp.sin(turn), sp.cos(turn)])
 gram = s1**2 * k1 * k1.T + s2**2 * k2 * k2.T
+display(sp.simplify(gram * k1), sp.simplify(k1.dot(k2)))
 assert sp.simplify(gram * k1 - s1**2 * k1) == sp.zeros(2, 1)
 assert sp.simplify(k1.dot(k2)) == 0
 
 # %% [markdown]
-# Of $N$ keys one is seen, and on the rest all $E$ adapters tie at zero: claim 1. The response
-# $\|\Delta k_2\|=s_2$ would have told, and costs one more product.
+# Of $F$ keys Arrow sees one, and on the others all $K$ adapters have the score zero: this is claim
+# 1. The response norm $\|\Delta k_2\|=s_2$ would have told the right one, at the cost of one more
+# product.
 #
-# **Step 2: how near is near.** At an angle $\phi$ from its own prototype, and $\theta-\phi$ from
-# the nearest other one, the right score leads by a difference of two cosines. Written as a product
-# it shows its sign: positive up to $\theta/2$ and not beyond.
+# **Step 2: how near is near.** Let a query lie between two prototypes that are $\theta$ apart, at
+# the angle $\beta$ from its own. The right score leads by a difference of two cosines. Write it as
+# a product to see its sign: positive up to $\beta=\theta/2$ and not beyond.
 
 # %%
-phi, theta = sp.symbols("phi theta", real=True)
-margin = sp.cos(phi) - sp.cos(theta - phi)
-product = 2 * sp.sin(theta / 2) * sp.sin(theta / 2 - phi)
+beta, theta = sp.symbols("beta theta", real=True)
+margin = sp.cos(beta) - sp.cos(theta - beta)
+product = 2 * sp.sin(theta / 2) * sp.sin(theta / 2 - beta)
+display(margin, product)
 assert sp.simplify((margin - product).rewrite(sp.exp)) == 0
 
 # %% [markdown]
-# **Step 3: the best router of one unit.** Give the two adapters of a two-hop question weights $g$
-# and $1-g$, the same throughout a pass. By notebook 02 the composed answer leads its two rivals by
-# $-(1-g)^2$ and by $g-2g^2$. The first grows with $g$; the second falls, from ¼ on. The best $g$
-# makes them equal.
+# **Step 3: the best router of one unit.** A router shares out one unit of weight: it gives the two
+# adapters of a two-hop question the weights $g$ and $1-g$, the same throughout a pass. By notebook
+# 02 the composed answer leads its two rivals by $-(1-g)^2$ and by $g-2g^2$. The first grows with
+# $g$; the second falls for $g>\frac14$. At the best $g$ the two are equal. Here are this $g$ and
+# the margin at it:
 
 # %%
 g = sp.symbols("g", positive=True)
 old, half_way = g * (2 - g) - 1, g * (1 - 2 * g)
 assert sp.expand(old + (1 - g) ** 2) == 0
 [best] = [root for root in sp.solve(old - half_way, g) if 0 < root < 1]
-sp.Tuple(best, sp.simplify(old.subs(g, best)).evalf(4))
+display(sp.Tuple(best, sp.simplify(old.subs(g, best)).evalf(4)))
 
 # %% [markdown]
-# The golden ratio once more, $g=1/\varphi$, and the best margin is negative: *no* router of this
-# kind composes, whatever it knows.
+# The golden ratio once more: $g=0.618$ is the golden ratio less one, and the margin is
+# $-0.618^4$. It is negative, so *no* router of this kind composes, whatever it knows.
 
 # %%
+display(best.evalf(4), (-(best**4)).evalf(4))
 assert sp.simplify(best - 1 / sp.GoldenRatio) == 0
 assert sp.simplify(old.subs(g, best) + sp.GoldenRatio**-4) == 0
 
 # %% [markdown]
-# **Step 4: inputs that overlap.** Suppose a router knew everything of two adapters: the inputs of
-# each are normal with unit variance, about $+a$ and about $-a$ on the line through their keys. The
-# best it can do is choose the larger density. The logarithms differ by $2ax$, so it decides by the
-# sign of $x$, which is by the nearest key, and is right with probability $\Phi(a)$.
+# **Step 4: inputs that overlap.** Suppose a router knows everything about two adapters. On the line
+# through their keys the inputs of one are normal about $+a$, those of the other about $-a$, both
+# with unit variance. The best it can do at an input $x$ is to choose the larger density. By how
+# much do the logarithms of the densities differ?
 
 # %%
 x, a = sp.symbols("x a", positive=True)
 log_ratio = ((x + a) ** 2 - (x - a) ** 2) / 2
+display(sp.expand(log_ratio))
 assert sp.expand(log_ratio - 2 * a * x) == 0
 
 # %% [markdown]
-# Keys of length $s$ at cosine $\rho$ are $s\sqrt{2(1-\rho)}$ apart, so $a=s\sqrt{(1-\rho)/2}$: what
-# they have in common does not count. With more adapters the own score must beat $K-1$ foreign ones,
-# hence the power in claim 4.
+# So it decides by the sign of $x$, that is, for the nearer key, and it is right with probability
+# $\Phi(a)$. How far apart are two keys of length $\ell$ at cosine $\rho$? The squared distance is
 
 # %%
-s, rho = sp.symbols("s rho", positive=True)
-k1, k2 = sp.Matrix([s, 0]), s * sp.Matrix([rho, sp.sqrt(1 - rho**2)])
-assert sp.simplify((k1 - k2).dot(k1 - k2) - 2 * s**2 * (1 - rho)) == 0
+ell, rho = sp.symbols("ell rho", positive=True)
+k1, k2 = sp.Matrix([ell, 0]), ell * sp.Matrix([rho, sp.sqrt(1 - rho**2)])
+display(sp.factor(sp.expand((k1 - k2).dot(k1 - k2))))
+assert sp.simplify((k1 - k2).dot(k1 - k2) - 2 * ell**2 * (1 - rho)) == 0
 
 # %% [markdown]
-# **Step 5: how many samples a threshold takes.** Put the threshold at the $j$-th largest of $N$
-# foreign responses. Its rate of false alarms is above $\alpha$ exactly if it lies below the level
-# that a response exceeds with probability $\alpha$: if fewer than $j$ of $N$ exceed that level.
-# Only the count matters, not the law. For four samples and their largest:
+# so $a=\ell\sqrt{(1-\rho)/2}$: what the keys have in common is of no use. With $K$ adapters the
+# right score must be larger than $K-1$ others, hence the power in claim 4.
+#
+# **Step 5: how many samples a threshold takes.** Call $q$ the level that a foreign response exceeds
+# with probability $\alpha$. A threshold has a rate of false alarms above $\alpha$ exactly if it
+# lies below $q$. Put it at the $j$-th largest of $N$ samples: then it lies below $q$ exactly if
+# fewer than $j$ samples exceed $q$. So only a count matters, and its distribution is binomial. For
+# four samples and the largest of them, $j=1$, the probability is
 
 # %%
 alpha = sp.symbols("alpha", positive=True)
 fewer = lambda j: sum(sp.binomial(4, i) * alpha**i * (1 - alpha) ** (4 - i) for i in range(j))
+display(fewer(1))
 assert sp.expand(fewer(5) - 1) == 0
 assert sp.expand(fewer(1) - (1 - alpha) ** 4) == 0
 
 # %% [markdown]
-# **Step 6: to mix or to choose.** Two adapters answer $(1,0)$ and $(0,1)$, and an input is the
-# first one's with probability $p\ge\frac12$. Answer $(g_1,g_2)$ and complete the squares: the
-# mixture $(p,1-p)$ is best and leaves $2p(1-p)$. To choose the first leaves $2(1-p)$, so mixing
-# saves half where $p=\frac12$ and nothing where $p=1$.
+# **Step 6: to mix or to choose.** Of two adapters one answers $(1,0)$, the other $(0,1)$, and an
+# input belongs to the first with probability $p\ge\frac12$. A router that mixes them answers
+# $(g_1,g_2)$. What is its mean squared error, less the squared distance of $(g_1,g_2)$ to
+# $(p,1-p)$? And what is the error of a router that always chooses the first?
 
 # %%
 p, g1, g2 = sp.symbols("p g_1 g_2", real=True)
 error = p * ((g1 - 1) ** 2 + g2**2) + (1 - p) * (g1**2 + (g2 - 1) ** 2)
-assert sp.expand(error - (g1 - p) ** 2 - (g2 - 1 + p) ** 2 - 2 * p * (1 - p)) == 0
-assert sp.expand(error.subs({g1: 1, g2: 0}) - 2 * (1 - p)) == 0
+left = sp.factor(sp.expand(error - (g1 - p) ** 2 - (g2 - 1 + p) ** 2))
+chosen = sp.factor(error.subs({g1: 1, g2: 0}))
+display(left, chosen)
+assert sp.expand(left - 2 * p * (1 - p)) == 0
+assert sp.expand(chosen - 2 * (1 - p)) == 0
 
 # %% [markdown]
-# **Step 7: how many can be told apart** (Fano). Let inputs name their adapter with probability $P$,
-# else any other of $K$, each as often. Their information is $\ln K$ less what stays open: right or
-# wrong, at most $\ln 2$ nats, and if wrong, which of $K-1$. The module proves that no inputs let a
-# router be right so often with less. So $I\ge P\ln K-\ln2$, and $K\le(2e^I)^{1/P}$.
+# So the mixture $(p,1-p)$ is best and leaves $2p(1-p)$, where choosing leaves $2(1-p)$. Mixing
+# saves half of the error at $p=\frac12$ and nothing at $p=1$.
+#
+# **Step 7: how many can be told apart** (Fano, 1952). Let inputs name their adapter correctly with
+# probability $P$, and otherwise any other of $K$ adapters, each as often. How much information is
+# that, in nats?
 
 # %%
 K, P = sp.symbols("K P", positive=True)
 said = P * sp.log(K * P) + (1 - P) * sp.log(K * (1 - P) / (K - 1))
 unsure = -P * sp.log(P) - (1 - P) * sp.log(1 - P)
 fano = sp.log(K) - unsure - (1 - P) * sp.log(K - 1)
+display(said)
 assert sp.simplify(sp.expand_log(said - fano, force=True)) == 0
 
 # %% [markdown]
+# It is $\ln K$, less what is unknown about being right or wrong (at most $\ln2$), less which of
+# $K-1$ others it is if wrong. No inputs let a router be right so often with less information; the
+# module has the proof. So $I\ge P\ln K-\ln2$, and hence $K\le(2e^I)^{1/P}$.
+
+# %% [markdown]
 # ## Construct
-# Four adapters with eight facts each, strengths between one half and one. Score every edited key
-# three ways and count how often the right adapter is first.
+# Four adapters with eight facts each, with strengths between one half and one. Score every edited
+# key in three ways: by Arrow, by the share of the key that lies in the adapter's row space
+# (`subspace`), and by response norm. How often is the right adapter first?
 
 # %%
 rng = np.random.default_rng(0)
@@ -180,8 +211,9 @@ for name, scores in ways.items():
 print(f"formula  {arrow_blind_spot.bound(case):.4f}")
 
 # %% [markdown]
-# And the best weights over old facts, as the theorem gives them: one vector for the pass, or a new
-# one at each read.
+# And the best weights for a base with old facts. Three kinds of router: only one adapter acts in
+# the whole pass, one unit is shared out for the whole pass, or one unit is shared out anew at each
+# of the two reads (then there are four weights).
 
 # %%
 drawn = (routing_reach.draw(np.random.default_rng(seed), 8).prompt for seed in range(100))
@@ -193,9 +225,9 @@ for kind in ("one a pass", "shared a pass", "shared a read"):
     print(f"{kind:14} {weights.round(3).tolist()}: the composed answer leads by {reached:+.3f}")
 
 # %% [markdown]
-# The best router there is, over keys four standard deviations long, as the library grows; keys at
-# right angles, and keys of one domain. And the samples that a threshold takes, to be sure of its
-# rate but for one time in twenty.
+# How good is the best router as the library grows? Keys are four standard deviations long, either
+# at right angles or with the cosine .8, as in one subject area. And how many samples does a
+# threshold take, if its rate of false alarms may be too high one time in twenty?
 
 # %%
 for adapters in (2, 10, 100, 1000):
@@ -205,17 +237,17 @@ for rate in (0.1, 0.01, 0.001):
     print(f"rate {rate}: {threshold_samples.samples_needed(1, rate, 0.05):,} samples")
 
 # %% [markdown]
-# Inputs about keys of length $s$ say at most $s^2/2$ nats (`thm:scattered-inputs`). Fano's count
-# for $P=.9$ is a ceiling that holds for all keys of this length, and far above what those above
-# reach.
+# Inputs about keys of length $\ell$ say at most $\ell^2/2$ nats (`thm:scattered-inputs`). So claim
+# 7 with $P=.9$ gives a ceiling for all keys four standard deviations long. It is far above what the
+# keys above reach:
 
 # %%
 print(f"{(2 * np.exp(4.0**2 / 2)) ** (1 / 0.9):,.0f} adapters")
 
 # %% [markdown]
 # ## Verify
-# All theorems on random cases, with their rivals. A sample of the detection law is a count, so
-# `check` allows what counting allows.
+# All theorems on random cases, with their rivals. Where a sample is counted, `check` allows for the
+# error of counting.
 
 # %%
 labels = "arrow-blind-spot", "arrow-margin", "routing-reach", "gate-detection", "router-limit"
@@ -230,7 +262,7 @@ for claim in claims:
             assert claim.check(drawn, claim.attain(drawn)).tight
 
 # %% [markdown]
-# A router by random search, which knows no formula, tries to compose with one shared unit.
+# The adversary, a random search that knows no formula, tries to compose by sharing out one unit.
 
 # %%
 for seed in range(12):
@@ -240,8 +272,9 @@ for seed in range(12):
     assert found.holds
 
 # %% [markdown]
-# **What breaks it.** Break the budget ("just add them"), let weights change between the reads, make
-# all strengths equal, let keys of one adapter overlap: each claim fails with its hypothesis.
+# **What breaks it.** Each control breaks one hypothesis. For example, weights may add up to more
+# than one, or change between the reads; all strengths may be equal; keys of one adapter may
+# overlap. Each claim fails together with its hypothesis.
 
 # %%
 for claim in claims:
@@ -252,8 +285,8 @@ for claim in claims:
 
 # %% [markdown]
 # ## Explore
-# **Noise.** Real tokens are not the edited keys but something near them. Add isotropic noise and
-# watch three routers and the formula for Arrow.
+# **Noise.** Real tokens are not the edited keys but something near them. Add noise, and compare
+# three routers with the formula for Arrow.
 
 
 # %%
@@ -274,17 +307,17 @@ def routed(facts: int = 4, experts: int = 4):
 routed()
 
 # %% [markdown]
-# Arrow's points lie on the line computed from the theorem. With one fact an adapter it has no blind
-# spot; with many it is chance plus a little. The response pays for noise, but starts from an
-# accuracy of 1.
+# Arrow's points lie on the line of the theorem. If each adapter holds one fact, Arrow has no blind
+# spot; if each holds many, it is little better than chance. Noise makes routing by response norm
+# worse, too, but without noise it is always right.
 
 # %%
 number = IntSlider(4, min=1, max=8, description="facts")
 _ = interact(routed, facts=number, experts=IntSlider(4, min=2, max=8, description="adapters"))
 
 # %% [markdown]
-# **Thresholds.** A gate turns an adapter on in full where its response exceeds a threshold, and
-# asks nobody else. How often does a foreign query open it?
+# **Thresholds.** A gate turns an adapter on in full where its response norm exceeds a threshold,
+# whatever the other adapters do. How often does a foreign token open it?
 
 
 # %%
@@ -304,10 +337,10 @@ def alarms(facts: int = 8, threshold: float = 0.5):
 alarms()
 
 # %% [markdown]
-# The own key answers with one. At the largest width the curve is too low to read; the title says
-# how many adapters a library may hold if at most one in ten questions of two hops is to meet a
-# false alarm. Where must the threshold lie for a thousand? What do more facts at the same
-# threshold cost?
+# At its own key an adapter's response norm is 1. At the largest width the curve is too low to read.
+# So the title says how many adapters a library may hold if at most one two-hop question in ten is
+# to meet a false alarm. Where must the threshold lie for a thousand adapters? And what happens at
+# the same threshold if each adapter holds more facts?
 
 # %%
 slider = FloatSlider(0.5, min=0.1, max=0.9, step=0.1, description="threshold")
@@ -315,26 +348,27 @@ _ = interact(alarms, facts=IntSlider(8, min=2, max=12, description="facts"), thr
 
 # %% [markdown]
 # ## What this does not say
-# - **Orthonormal keys and Gaussian queries** are a model. Trained adapters share directions, and a
-#   response on ordinary tokens has to be calibrated (notebook 08 does it).
-# - **Arrow answers more than its formula** in the trained transformers of the experiment `routers`:
+# - **Orthonormal keys and Gaussian tokens** are a model. Trained adapters share directions, and
+#   their response norms must be compared with those on ordinary tokens (notebook 08 does it).
+# - **Arrow does better than its formula** in the trained transformers of the experiment `routers`:
 #   keys there are not orthonormal.
-# - **The best router is a ceiling**, not a rule: it knows which question is asked.
-# - **Choosing is not enough.** A router that chooses right but gives half cannot compose; the plain
-#   sum gives enough and chooses nothing. Both things are needed in a large library.
-# - **One read has no best router**: that is notebook 07.
+# - **The best router is a ceiling**, not a rule of reuse: it knows which question is asked.
+# - **Choosing is not enough.** A router that chooses the right adapters and gives each of them half
+#   the weight cannot compose. The plain sum gives full weight, but does not choose. A large library
+#   needs both.
+# - **Two reads are assumed.** With one read no router composes (notebook 07).
 
 # %% [markdown]
 # ## Exercises
-# Replace `None` by your answer and run the cell: silence means right.
+# Replace `None` by your answer, or by your code, and run the cell. It says whether you are right,
+# and if not, why. Numbers count as right within 1 %.
 #
-# **1.** Ten adapters edit five orthonormal keys each. How often does Arrow choose the right one on
-# a random edited key?
+# **1.** *(easy, 5 minutes)* Ten adapters edit five orthonormal keys each. How often does Arrow
+# choose the right one on a random edited key?
 
 # %%
 mine = None
-wanted = arrow_blind_spot.accuracy(5, 10)
-assert mine is None or abs(mine - wanted) < 2e-3, "not yet: one key in five is seen"
+judged("06.1", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -348,13 +382,12 @@ assert mine is None or abs(mine - wanted) < 2e-3, "not yet: one key in five is s
 # </details>
 
 # %% [markdown]
-# **2.** Two prototypes are 50 degrees apart. Up to which angle (degrees) from its own is a query
-# safe, whatever its direction?
+# **2.** *(easy, 5 minutes)* Two prototypes are 50 degrees apart. Up to which angle (degrees) from
+# its own is a query safe, whatever its direction?
 
 # %%
 mine = None
-wanted = float(np.degrees(arrow_blind_spot.safe_angle(np.radians(50.0))))
-assert mine is None or abs(mine - wanted) < 1e-3, "not yet: where do both scores tie?"
+judged("06.2", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -368,19 +401,18 @@ assert mine is None or abs(mine - wanted) < 1e-3, "not yet: where do both scores
 # </details>
 
 # %% [markdown]
-# **3.** A router may give each adapter its own weights at each of the two reads, one unit per read.
-# What is the best margin of the composed answer over old facts?
+# **3.** *(medium, 5 minutes)* A router shares out one unit of weight anew at each of the two reads.
+# What is the best margin of the composed answer, if the base knew old facts for both hops?
 
 # %%
 mine = None
-wanted = routing_reach.ceiling("shared a read", "overwrite")
-assert mine is None or np.isclose(mine, wanted), "not yet: which weights does each read want?"
+judged("06.3", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# All to the first adapter at the first read, all to the second at the second: the output is the new
-# answer alone, and it leads by its whole logit.
+# Give all weight to the first adapter at the first read, and to the second adapter at the second.
+# The output is the new answer alone, with the score 1.
 #
 # ```python
 # mine = 1.0
@@ -389,16 +421,82 @@ assert mine is None or np.isclose(mine, wanted), "not yet: which weights does ea
 # </details>
 
 # %% [markdown]
+# **4.** *(medium, 15 minutes, code)* Write a router. It gets a list of adapters (`LowRank`s) and
+# tokens as rows, and returns a table of scores, tokens × adapters. On every edited key the right
+# adapter must come first; the factors are in an arbitrary gauge, so `down` alone tells little.
+
+
+# %%
+def mine(updates, tokens):
+    return None
+
+
+judged("06.4", mine)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# What an adapter would write is the same in every gauge, and all keys of other adapters are at
+# right angles to its own.
+#
+# ```python
+# def mine(updates, tokens):
+#     return np.stack([np.linalg.norm(low @ tokens.T, axis=0) for low in updates], axis=1)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# **5.** *(hard, 15 minutes, code)* Break a hypothesis of claim 1: return the keys (columns of two
+# matrices) and strengths (two lists) of two adapters on which Arrow does *better* than its formula.
+# The judge says which hypothesis you broke.
+
+
+# %%
+def mine():
+    return None
+
+
+judged("06.5", mine)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# Keys of one adapter that overlap: then the top direction has a part of each of them.
+#
+# ```python
+# def mine():
+#     pair = np.array([[1.0, 0.8], [0.0, 0.6]])
+#     keys = [np.kron(np.eye(2)[:, [i]], pair) for i in (0, 1)]
+#     return keys, [[1.0, 0.5]] * 2
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Further reading
+#
+# - Ostapenko et al., [*Towards modular LLMs by building and reusing a library of
+#   LoRAs*](https://arxiv.org/abs/2405.11157). Arrow.
+# - Fleshman and Van Durme, [*SpectR: dynamically composing LM experts with spectral
+#   routing*](https://arxiv.org/abs/2504.03454). Routing by the response norm; the same authors'
+#   [SEQR](https://arxiv.org/abs/2509.18093) makes it cheap.
+# - Wang et al., [*WISE: rethinking the knowledge memory for lifelong model
+#   editing*](https://arxiv.org/abs/2405.14768). A threshold on the response, which opens a side
+#   memory.
+
+# %% [markdown]
 # <details><summary>For the lecturer</summary>
 #
-# **Time.** 90 minutes: 40 for the derivation, 25 for the two explorations, 25 for exercises.
+# **Time.** 90 minutes: 40 for the derivation, 25 for the two explorations, 25 for exercises 1 to 4.
+# Exercise 5 is homework.
 #
 # **Ask.** Before step 1: what does the top singular vector of an adapter with ten facts mean?
 # Before step 3: suppose the router knows the question, the adapters and the answer; does it then
-# compose? At the thresholds: why does a wider model make gates better and not only larger?
+# compose? At the thresholds: why are gates better in a wider model?
 #
 # **Common wrong answers.** "Arrow fails since scores are close": they are exactly zero. "A better
-# score repairs routing": not while one unit is shared out. "Softmax with low temperature is top-1,
-# so it composes": one adapter a pass gets at most one hop right.
+# score repairs routing": not while one unit is shared out. "At low temperature a softmax chooses
+# one adapter, so it composes": one adapter in a pass gets at most one hop right.
 #
 # </details>

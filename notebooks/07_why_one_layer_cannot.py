@@ -17,20 +17,24 @@
 # **Claim** (`thm:single-read-no-go`). Among $n$ cities, on average over which lab Ada might have
 # moved to, at most
 #
-# $$\frac mn,$$
+# $$\frac mn$$
 #
-# $m$ the number of gate patterns that the router can choose from, even if an oracle chooses. A
-# merge has $m=1$: it guesses. If the merge mixes weights more cleverly and sees everything, the
-# bound is $1/n$ all the same as long as the weights do not say *which lab is which key*: the bridge
-# is missing. Composition is a product, and a sum has no such term (`thm:composition-order`).
+# of the answers are right. Here $m$ is the number of *gate patterns*: the ways in which the router
+# can switch the adapters on and off, as far as the cities' scores depend on them. The bound holds
+# even if an oracle chooses the pattern. A merge has $m=1$, so it can only guess. Even a merge that
+# sees all weights stays at $1/n$ on average, provided the weights do not reveal which key belongs
+# to which lab, in short: provided the *bridge* is missing. The reason is that composition is a
+# product of two adapters, and a sum has no such term (`thm:composition-order`).
 #
-# And a warning: with one fact a hop, a sum seems to compose (`thm:unselective-success`, a claim
-# refuted).
+# A warning: if each adapter holds one fact only, a sum seems to compose (`thm:unselective-success`,
+# a claim that we refute).
+#
+# After it you can prove that one read cannot compose two hops, find the hypothesis that an apparent
+# counterexample breaks, and design a test that a lucky merge does not pass.
 #
 # Runs in about 10 s on two cores. You need matrices and permutations.
 
 # %%
-# %matplotlib inline
 from itertools import permutations
 
 import numpy as np
@@ -39,6 +43,7 @@ from ipywidgets import IntSlider, interact
 
 import loratheory as lt
 from loratheory import toy
+from loratheory.lessons import judged
 from loratheory.theorems import clean_up_bridge, composition_order, theorem
 from loratheory.theorems import single_read_no_go as no_go
 
@@ -46,7 +51,7 @@ from loratheory.theorems import single_read_no_go as no_go
 # ## Derive
 # **Step 1: what one read adds up.** The matrix writes two labs and two cities, a row each. Adapter
 # 1 says something about labs, adapter 2 about cities. Merge with any coefficients and look at the
-# logits of the *cities* on Ada's prompt $q$.
+# scores of the *cities* on Ada's prompt $q$.
 
 # %%
 c1, c2 = sp.symbols("c_1 c_2")
@@ -55,50 +60,57 @@ base, q = sp.Matrix(sp.symbols("w:12")).reshape(4, 3), sp.Matrix(sp.symbols("q:3
 first = lab.col_join(sp.zeros(2, 3))  # adapter 1 writes labs
 second = sp.zeros(2, 3).col_join(city)  # adapter 2 writes cities
 cities = ((base + c1 * first + c2 * second) * q)[2:, :]
+display(cities)
 assert all(logit.diff(told) == 0 for logit in cities for told in lab)
 
 # %% [markdown]
-# No entry of adapter 1 appears. Whatever it teaches about Ada, the cities do not hear of it: the
-# prediction is the same in every world that differs in adapter 1 alone.
+# No entry $a_i$ of adapter 1 appears. Whatever it teaches about Ada, the cities' scores do not
+# depend on it. So in all worlds that differ in adapter 1 alone, the prediction is the same.
 #
-# **Step 2: so count worlds.** Let Ada's lab, and everybody's, be any permutation of $n$. One fixed
-# prediction per prompt is right in exactly one $n$-th of all worlds. For three:
+# **Step 2: so count worlds.** Let $n$ persons work at $n$ labs, one each, in any order. Each order
+# is one world. A prediction that is the same in all worlds is right in exactly one $n$-th of them.
+# For three persons:
 
 # %%
 guess, n = (2, 0, 1), 3  # any fixed prediction
 right = [world[person] == guess[person] for world in permutations(range(n)) for person in range(n)]
+display(f"{sum(right)} of {len(right)} predictions are right")
 assert sp.Rational(sum(right), len(right)) - sp.Rational(1, n) == 0
 
 # %% [markdown]
-# A router that turns adapter 2 on or off has two predictions per prompt instead of one. An oracle
-# that takes the better one is right twice as often at best: $m/n$.
+# A router that can turn adapter 2 on or off has two predictions for each prompt instead of one. An
+# oracle that always takes the better one is right at most twice as often. With $m$ patterns this is
+# the bound $m/n$.
 #
-# **Step 3: what two reads have.** Put a bridge $Q$ between two reads and expand. There is one term
-# with both adapters, and it is their *product through the bridge*.
+# **Step 3: what two reads have.** A bridge $Q$ maps what the first read returns, a lab, to the key
+# with which the second read is asked. Multiply out. What is the part with both adapters?
 
 # %%
 W1, W2, Q, D1, D2 = sp.symbols("W_1 W_2 Q Delta_1 Delta_2", commutative=False)
 twice = sp.expand((W2 + c2 * D2) * Q * (W1 + c1 * D1))
 together = twice.diff(c1).diff(c2)
+display(together)
 assert sp.expand(together - D2 * Q * D1) == 0
 
 # %% [markdown]
-# A single read has no such term at any coefficients, so nothing in it depends on both edits at
-# once:
+# It is a *product of both adapters through the bridge*. A single read has no such term at any
+# coefficients:
 
 # %%
 W = sp.symbols("W", commutative=False)
 once = sp.expand(W + c1 * D1 + c2 * D2)
+display(once, once.diff(c1).diff(c2))
 assert once.diff(c1).diff(c2) == 0
 
 # %% [markdown]
-# And if $Q$ does not know the new lab ($Q$ sends it to zero), $\Delta_2Q\Delta_1$ is zero too, at
-# every rank and every coefficient. *The missing bridge* is not a weakness of the adapters.
+# If $Q$ does not know the new lab and sends it to zero, $\Delta_2Q\Delta_1$ is zero, too, at every
+# rank and every coefficient. So a missing bridge is a property of the base: no adapter of either
+# hop makes up for it.
 
 # %% [markdown]
 # ## Construct
-# How can $m/n$ be reached at all? By routers whose *choice* is the answer: `attain` has one pattern
-# for each of $m$ cities, and answers with the number of the pattern that the oracle chose.
+# How can $m/n$ be reached at all? By a router whose *choice* is the answer. `attain` has one gate
+# pattern for each of $m$ cities, and answers with the city whose pattern the oracle chose.
 
 # %%
 rng = np.random.default_rng(0)
@@ -109,8 +121,9 @@ for patterns in (1, 2, 3):
     print(f"{len(case.shown)} cities, {patterns} patterns: {found.value:.3f} of {found.bound:.3f}")
 
 # %% [markdown]
-# Now honest rules, over all worlds that differ in which key belongs to which lab: the mean, the
-# sum, gates by response, the product of the two adapters, and two reads with the bridge.
+# Now ordinary rules of reuse: the mean, the sum, coefficients by response norm, the product of the
+# two adapters, and two reads with the bridge. The accuracy is the mean over all worlds that differ
+# in which key belongs to which lab.
 
 # %%
 one, two, _ = toy.relu_keys(rng, 3, 24)
@@ -119,7 +132,7 @@ worlds = no_go.Case("pairing", 1, (1, 2, 0), True, base, (one, two, one))
 rules = {
     "mean": toy.added(0.5, 0.5),
     "sum": toy.added(1, 1),
-    "gates by response": toy.responsive,
+    "by response norm": toy.responsive,
     "product of adapters": toy.crossed,
     "two reads, bridge": toy.composed,
 }
@@ -127,12 +140,12 @@ for name, rule in rules.items():
     print(f"{name:20} {no_go.measure(worlds, rule):.3f}")
 
 # %% [markdown]
-# Every rule of one read is at a third, to the digit: that is what "on average over the worlds"
-# means. One world may be lucky.
+# Every rule of one read is right in exactly a third of all cases. In a single world it may be
+# lucky; on average over all worlds it is not.
 
 # %% [markdown]
 # ## Verify
-# Random bases, keys and rules that cannot see what is hidden.
+# Random bases and keys, and rules that cannot see what is hidden from them.
 
 # %%
 for module in (no_go, composition_order, clean_up_bridge):
@@ -143,8 +156,8 @@ for module in (no_go, composition_order, clean_up_bridge):
         assert module.THEOREM.check(drawn, module.rival(drawn, rng)).holds
 
 # %% [markdown]
-# **What breaks it.** Hand over the bridge, read twice, or encode the answer in one real gate. Each
-# is more than one read of the two adapters.
+# **What breaks it.** Each control gives the rule more than one read of the two adapters has: the
+# bridge, a second read, or a gate whose value encodes the answer.
 
 # %%
 for control in no_go.CONTROLS:
@@ -162,8 +175,9 @@ except lt.theorems.AssumptionError as refusal:
     print(refusal)
 
 # %% [markdown]
-# **A claim that was wrong.** "The sum of two single-fact adapters in one read never gives the
-# composed answer." It does, over a base that prefers no answer. But ask the *other* subjects too:
+# **A claim that was wrong.** "The sum of two adapters with one fact each never gives the composed
+# answer in one read." It does give it, over a base that prefers no answer. But ask the *other*
+# persons too (answers are numbers, the new city is 0):
 
 # %%
 claim = theorem("unselective-success")
@@ -172,19 +186,19 @@ added = claim.attain(drawn)
 verdict = claim.check(drawn, added)
 says = added.logits(drawn.prompts)[drawn.entities :]
 print(
-    f"margin on the right prompt {verdict.value:.2f}; answers to all subjects {says.argmax(axis=0)}"
+    f"margin on the right prompt {verdict.value:.2f}; answers to all persons {says.argmax(axis=0)}"
 )
 assert not verdict.holds
 assert (says.argmax(axis=0) == 0).all()
 
 # %% [markdown]
-# The new city is given to everybody. A test with one fact a hop cannot tell this from composing;
-# two facts and permuted answers can.
+# The sum gives the new city to everybody. A test with one fact for each hop cannot tell this from
+# composing. A test with two facts for each hop, and different answers, can.
 
 # %% [markdown]
 # ## Explore
-# How many entities, how many gate patterns? What rules reach on average over all worlds, and the
-# bound.
+# Choose how many cities there are and how many gate patterns. What do the rules reach on average
+# over all worlds, and what does the bound allow?
 
 
 # %%
@@ -204,16 +218,16 @@ def reached(cities: int = 3, patterns: int = 2) -> None:
 reached()
 
 # %% [markdown]
-# Add patterns to the oracle: does it gain as much as the bound allows? Add cities: what happens to
-# every rule of one read?
+# Give the oracle more patterns: does it gain as much as the bound allows? Then add cities: what
+# happens to the rules of one read?
 
 # %%
 number = IntSlider(3, min=2, max=4, description="cities")
 _ = interact(reached, cities=number, patterns=IntSlider(2, min=1, max=4, description="patterns"))
 
 # %% [markdown]
-# **A bridge for some.** Two reads, but the base knows the key of only a share of the labs. What is
-# answered falls with that share, not with the adapters.
+# **A bridge for some labs.** Now there are two reads, but the base knows the keys of some of the
+# four labs only. The accuracy is the share of labs that it knows, whatever the adapters hold:
 
 
 # %%
@@ -236,32 +250,32 @@ _ = interact(familiar, known=IntSlider(2, min=0, max=4, description="labs known"
 # ## What this does not say
 # - **It is an average** over the worlds that the weights cannot tell apart. In one world a rule may
 #   be lucky on every prompt.
-# - **Two reads escape**, and so does thinking aloud: write the lab down and ask again
-#   (`thm:clean-up-bridge`: then half a strength is enough).
-# - **Deep models read many times.** Whether the facts sit where a later read finds them is the next
-#   question (`thm:invisible-placement`, notebook 08).
-# - **A bridge in the weights escapes.** A base that stores two-hop answers, or adapters trained
-#   together, are not bound.
-# - **It says nothing against adapters.** The same holds for full updates of that one matrix.
+# - **Two reads are not bound by it**, nor is a model that writes the lab down and is asked again.
+#   Then a strength of ½ is enough for each hop (`thm:clean-up-bridge`).
+# - **Deep models read many times.** The next question is whether facts lie where a later read finds
+#   them (`thm:invisible-placement`, notebook 11).
+# - **A bridge in the weights changes everything.** The bound does not hold for a base that stores
+#   two-hop answers, nor for adapters that were trained together.
+# - **It is not about low rank.** The same holds for full updates of that one matrix.
 
 # %% [markdown]
 # ## Exercises
-# Replace `None` by your answer and run the cell: silence means right.
+# Replace `None` by your answer, or by your code, and run the cell. It says whether you are right,
+# and if not, why. Numbers count as right within 1 %.
 #
-# **1.** Five cities, and a router that can leave each of two adapters on or off. How accurate can
-# it be at best, if adapter 1 writes labs only? (Count patterns that *matter to the cities*.)
+# **1.** *(medium, 5 minutes)* Five cities, and a router that can leave each of two adapters on or
+# off. How accurate can it be at best, if adapter 1 writes labs only? (Count patterns that *matter
+# to the cities*.)
 
 # %%
 mine = None
-asked = no_go.Case("values", 2, (0, 1, 2, 3, 4), True, base, (one, two, one))
-wanted = no_go.bound(asked)
-assert mine is None or np.isclose(mine, wanted), "not yet: does switching adapter 1 move a city?"
+judged("07.1", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# Four patterns, but adapter 1 does not move the cities' logits, so they come in two kinds: $m=2$,
-# and $m/n=2/5$.
+# There are four patterns, but adapter 1 does not change the cities' scores, so only two of them
+# differ: $m=2$, and $m/n=2/5$.
 #
 # ```python
 # mine = 2 / 5
@@ -270,19 +284,19 @@ assert mine is None or np.isclose(mine, wanted), "not yet: does switching adapte
 # </details>
 
 # %% [markdown]
-# **2.** With *three* hops, how many adapters does a term of the three reads' product need to hold,
-# so that the answer can depend on all edits? (`thm:composition-order`)
+# **2.** *(easy, 5 minutes)* A question has *three* hops, so three reads are multiplied out. How
+# many adapters must a term contain for the answer to depend on all three edits?
+# (`thm:composition-order`)
 
 # %%
 mine = None
-wanted = sp.degree(sp.expand((1 + c1) ** 3), c1)  # c counts adapters, a factor for each read
-assert mine is None or mine == wanted, "not yet: expand three reads as in step 3"
+judged("07.2", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# All three: the term $\Delta_3Q\Delta_2Q\Delta_1$. Any theory that keeps fewer at a time, such as
-# linearised fine-tuning, gives the answer no logit at all.
+# All three: the term $\Delta_3Q\Delta_2Q\Delta_1$. A theory that keeps fewer adapters in a term,
+# such as linearised fine-tuning, gives the answer no score at all.
 #
 # ```python
 # mine = 3
@@ -291,13 +305,12 @@ assert mine is None or mine == wanted, "not yet: expand three reads as in step 3
 # </details>
 
 # %% [markdown]
-# **3.** With a hard decision between two reads (write the lab down, ask again), from which common
-# coefficient on do two hops compose?
+# **3.** *(easy, 5 minutes)* A model decides for one lab between its two reads: it writes the lab
+# down and is asked again. From which common coefficient on does it answer the two-hop question?
 
 # %%
 mine = None
-wanted = clean_up_bridge.threshold(np.inf)
-assert mine is None or np.isclose(mine, wanted), "not yet: what does each hop need alone?"
+judged("07.3", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -311,9 +324,49 @@ assert mine is None or np.isclose(mine, wanted), "not yet: what does each hop ne
 # </details>
 
 # %% [markdown]
+# **4.** *(medium, 15 minutes, code)* Write a rule that does better than $1/n$, and see what it
+# breaks. It gets a question `q` with the matrix `q.base`, the adapters `q.first` and `q.second`,
+# the keys `q.prompts` as columns and the map `q.bridge` from labs and cities to keys; the base
+# writes three labs and then three cities. Return the scores of the cities, 3 × 3, a column for each
+# prompt. Try one read first.
+
+
+# %%
+def mine(q):
+    return None
+
+
+judged("07.4", mine)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# Two reads with the bridge between them are right in every world. The hypothesis that fails is the
+# one on what is hidden: the bridge tells which key belongs to which lab.
+#
+# ```python
+# def mine(q):
+#     labs = (q.base + q.first.dense()) @ q.prompts
+#     return ((q.base + q.second.dense()) @ (q.bridge @ labs))[3:]
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Further reading
+#
+# - Chen et al., [*Pause recycling LoRAs and prioritize
+#   mechanisms*](https://arxiv.org/abs/2506.13479). The experiments that this claim explains.
+# - Balesni, Korbak and Evans, [*Lessons from studying two-hop latent
+#   reasoning*](https://arxiv.org/abs/2411.16353). Separately taught facts at chance without written
+#   steps.
+# - Peng, Narayanan and Papadimitriou, [*On limitations of the transformer
+#   architecture*](https://arxiv.org/abs/2402.08164). Composition as a problem of communication.
+
+# %% [markdown]
 # <details><summary>For the lecturer</summary>
 #
-# **Time.** 60 minutes: 20 for steps 1 and 2 on the board, 20 for Construct and Explore, 20 for
+# **Time.** 75 minutes: 20 for steps 1 and 2 on the board, 20 for Construct and Explore, 35 for
 # exercises.
 #
 # **Ask.** After step 1: which merge method would escape, and why not? (Let them name TIES, DARE,

@@ -18,80 +18,94 @@
 # # When do shared solution templates make reuse work?
 #
 # ## Question
-# One adapter was trained on problems of multiplying, another on percentages. Merge them, and ask a
-# problem that needs both, one after the other. Neither adapter has ever seen one.
+# One adapter was trained on word problems about multiplying, another on problems about percentages.
+# Merge them and pose a problem that needs both skills, one after the other. Neither adapter has
+# ever seen such a problem.
 #
-# **Claim.** Merged adapters *vote* on the next step (`thm:template-vote`). Where all solutions pass
-# one and the same point, the step that most of them take there wins, so what adapters share
-# survives a merge, and what only one of them does is diluted. A step that no solution ever takes
-# wins under no coefficients of at least zero. In small transformers winning the vote is neither
-# needed nor enough: what helps is that each adapter has used *its own* skill in two steps.
+# **Claim.** A solution is written step by step, and a *template* is the form that many solutions
+# share. Merged adapters *vote* on the next step (`thm:template-vote`). If all solutions reach the
+# same point, the step that most of them take there wins. So what all adapters do survives a merge,
+# and what only one of them does gets weaker. A step that no solution ever takes does not win at any
+# coefficients that are not negative. In small transformers, however, winning the vote is neither
+# needed nor enough: what helps is that each adapter has used *its own* skill in problems of two
+# steps.
+#
+# After it you can compute from which share of solutions on a merge takes a step, and tell what
+# small transformers need beside a won vote.
 #
 # Runs in about 20 s on two cores, most of it the training of a small transformer, which is kept for
-# the next time. Notebook 02 helps: there, what only one adapter knows was lost.
+# the next time. Notebook 02 helps: there a merge lost what only one adapter knows.
 
 # %%
-# %matplotlib inline
-from pathlib import Path
-
 import numpy as np
 import sympy as sp
 import torch
 from ipywidgets import FloatSlider, interact
 
+from loratheory.experiments import published
 from loratheory.experiments.bench import problems as words
 from loratheory.experiments.bench.problems import margin, share_needed
 from loratheory.figures import FIGURES, table
 from loratheory.figures.word_problems import question
+from loratheory.lessons import judged
 from loratheory.theorems import template_vote
 
 _ = torch.set_num_threads(1)  # more do not pay at this size
 
 # %% [markdown]
 # ## Derive
-# At one point of its solution the base takes the right step with weight $h$ (0 or 1: its habit).
-# Each of $K$ adapters, alone, takes it in a share $\varrho$ of its solutions. An adapter *adds*
-# what it changed, $\varrho-h$, and merging multiplies it by $c$; with $C=Kc$:
+# Look at one point of a solution. Let $h=1$ if the base takes the right step there (then we say
+# that it has the *habit*), and $h=0$ if not. Each of $K$ adapters alone takes the step in a share
+# $\varrho$ of its solutions. So it has changed the weight of this step by $\varrho-h$, and a merge
+# multiplies this by the coefficient $c$. With $C=Kc$, the sum of all coefficients, the right step
+# gets the vote
 
 # %%
 h, C, rho = sp.symbols("h C rho", real=True)
 vote = sp.expand(h + C * (rho - h))
+display(vote)
 assert sp.simplify(vote - ((1 - C) * h + C * rho)) == 0
-vote
 
 # %% [markdown]
-# The rest of the votes goes to the other step, so the right one leads by $2v-1$. From which share
-# on?
+# Call it $v$. The other step gets $1-v$, so the right one leads by $2v-1$. From which share
+# $\varrho$ on is this positive? First without the habit, then with it:
 
 # %%
 new = sp.solve(sp.Eq(2 * vote.subs(h, 0) - 1, 0), rho)[0]
 old = sp.solve(sp.Eq(2 * vote.subs(h, 1) - 1, 0), rho)[0]
+display(new, old)
 assert sp.simplify(new - 1 / (2 * C)) == 0
 assert sp.simplify(old - (1 - 1 / (2 * C))) == 0
 
 # %% [markdown]
-# Two cases that could not differ more. If the base does *not* have the habit, the merge needs a
-# share of $1/2C$: the mean ($C=1$) one half, the sum of two ($C=2$) only a quarter. If the base
-# *has* the habit, adapters must not spoil it: $1-1/2C$, so one half for the mean, and three
-# quarters for the sum. And a step that nobody takes, $h=\varrho=0$, has no vote at all:
+# The two cases are opposites. If the base does *not* have the habit, the share must exceed
+# $\frac1{2C}$: one half for the mean ($C=1$), only a quarter for the sum of two ($C=2$). If the
+# base *has* the habit, the adapters must not lose it, and the share must exceed $1-\frac1{2C}$: one
+# half for the mean, three quarters for the sum. A step that nobody takes, $h=\varrho=0$, gets the
+# vote
 
 # %%
-assert vote.subs({h: 0, rho: 0}) == 0
+none = vote.subs({h: 0, rho: 0})
+display(none)
+assert none == 0
 
 # %% [markdown]
 # ## Construct
-# First as a memory, the theorem's own construction: a base, two adapters, one cue and one fact an
-# adapter. The bound is the margin $2v-1$; where it is negative the step is not taken.
+# First the theorem's own construction, memories as in notebook 02: a base and two adapters that
+# meet at one *cue* (the words that call for the next step) and hold one fact each. By how much does
+# the right step lead, by the formula and in the matrices? A negative number means that it is not
+# taken.
 
 # %%
 case = template_vote.draw(np.random.default_rng(3), 8)
 merge = template_vote.attain(case)
-print(f"bound {template_vote.bound(case):+.3f}, margin {template_vote.measure(case, merge):+.3f}")
+print(f"formula {template_vote.bound(case):+.3f}, found {template_vote.measure(case, merge):+.3f}")
 
 # %% [markdown]
-# Then problems. Numbers are counted modulo 7. What is told comes first, then the question (`?:`),
-# then the solution: of each step the name, the skill, two operands and the result. `multiply/0` and
-# `multiply/1` are two ways of saying it; below the tokens, what they mean.
+# Then word problems, with numbers modulo 7. A problem has what is told, the question (after `?:`)
+# and the solution. Each step of the solution has the name of a quantity, the skill, two operands
+# and the result. `multiply/0` and `multiply/1` are two wordings of the same skill. Below the tokens
+# stands what they mean.
 
 # %%
 rng = np.random.default_rng(1)
@@ -103,10 +117,11 @@ for pair in (("multiply", "percent"), ("percent", "divide")):
     print("   solution:", words.CODE.written(rows.targets[0]))
 
 # %% [markdown]
-# A solution of two steps begins with the quantity that can be computed first, one of a single step
-# with the quantity that is asked for. That is the point where solutions part: the vote.
+# A solution of two steps begins with the quantity that can be computed first. A solution of one
+# step begins with the quantity that is asked for. So at the first word solutions differ, and this
+# is where the vote is taken.
 #
-# A small transformer that has only ever seen single steps; it takes some seconds:
+# Train a small transformer on problems of one step only (this takes some seconds):
 
 # %%
 from loratheory.experiments.bench.problems import QUICK
@@ -126,7 +141,7 @@ for problems in (one, two):
 
 # %% [markdown]
 # ## Verify
-# The theorem against constructed memories and rivals that are as loud as can be beside the keys:
+# The theorem on random memories, and on rivals that hold the same facts and add noise elsewhere:
 
 # %%
 for seed in range(40):
@@ -136,8 +151,8 @@ for seed in range(40):
         assert template_vote.THEOREM.check(case, memory).holds
 
 # %% [markdown]
-# The transformer's habit: with which quantity does it begin a solution in two steps? Always with
-# the one that is asked for.
+# The transformer's habit: how often does it begin a solution of two steps with the quantity that is
+# asked for, which is the wrong one?
 
 # %%
 begun = [(q.split()[-1], wrote.split()[0]) for q, _, wrote in solutions(known, two)]
@@ -146,22 +161,21 @@ print(f"begins with what is asked for: {habit:.2f}")
 assert habit > 0.8
 
 # %% [markdown]
-# So on this base no merge of adapters that know single steps only can solve a problem of two:
-# nobody ever takes the right first step. **The experiment** `template_overlap` has bases that solve
-# problems in two steps, though not with these skills. Its adapters are taught one skill each, and a
-# growing share of problems in two steps.
+# So on this base no merge of adapters that know single steps only can solve a problem of two steps,
+# because nobody ever takes the right first step. **The experiment** `template_overlap` uses bases
+# that solve problems of two steps, though not with the skills of the adapters. Each adapter is
+# taught one skill, and a growing share of its problems have two steps.
 
 # %%
-results = next(path for path in (Path("paper/results"), Path("../paper/results")) if path.is_dir())
-overlap = table(results / "template_overlap" / "table.csv")
+overlap = table(published("template_overlap"))
 FIGURES["template_overlap"](overlap)
 
 # %% [markdown]
-# Points are problems of which *all* steps are right, upright dashed lines the borders derived
-# above.
-# Lessons that share whole templates, of both skills in the other order or of other skills, help no
-# merge at any share, won vote or not. Those that share the shape alone, two steps of each one's own
-# skill, do; beside them, what the adapter of the second step solves alone:
+# The points show the share of problems whose steps are *all* right; the dashed vertical lines are
+# the borders derived above. Sharing complete two-step templates (the same skills in the other
+# order, or two other skills) helped no merge, even where the theorem predicts that the vote is won.
+# What did help were problems in which each adapter uses its own skill twice. In numbers, beside
+# what the adapter of the second step solves alone:
 
 # %%
 rows_of = lambda **where: [r for r in overlap if all(r[name] == x for name, x in where.items())]
@@ -173,8 +187,9 @@ for share in (0, 0.25, 0.5, 1.0):
     print(f"share {share:4}:", {rule: round(x, 2) for rule, x in shares.items()})
 
 # %% [markdown]
-# Without a problem in two steps no merge solves one, though the base knows the order of other
-# skills and each adapter its own. And no merge comes near what was trained on the task.
+# If the adapters saw no problem of two steps, no merge solves one, although the base can order
+# other skills and each adapter knows its own. And no merge comes near an adapter that was trained
+# on the task itself.
 
 # %%
 for rule in ("mean", "sum", "ties", "arrow"):
@@ -184,29 +199,30 @@ for rule in ("mean", "sum", "ties", "arrow"):
 assert solved(rule="composed") > 0.9
 
 # %% [markdown]
-# **At which step** do solutions fail? Below the bars the first problem of each outcome, on the
-# first base, in numbers modulo 7; wrong words in colour:
+# **At which step** do solutions fail? Below the bars stands an example of each outcome, the first
+# such problem on the first base. Numbers are modulo 7, and wrong words are in colour.
 
 # %%
-FIGURES["failing_step"](table(results / "failing_step" / "table.csv"))
+FIGURES["failing_step"](table(published("failing_step")))
 
 # %% [markdown]
-# Each adapter writes its own skill where the other's is due, and so does their merge.
+# Each adapter writes its own skill where the other's is needed, and so does their merge.
 #
-# **And what must the base have seen?** `skill_coverage` has bases that never met a problem, never
-# met the words of these skills, met single steps, two steps of other skills, or the pair itself in
-# a growing share of all problems of two steps:
+# **And what must the base have seen?** The experiment `skill_coverage` compares bases that differ
+# in pretraining. They saw no problems; problems without the words of these skills; single steps;
+# two steps of other skills; or the pair of skills itself, in a growing share of all problems of two
+# steps:
 
 # %%
-coverage = table(results / "skill_coverage" / "table.csv")
+coverage = table(published("skill_coverage"))
 FIGURES["skill_coverage"](coverage)
 
 # %% [markdown]
-# Merges add most where little was shown: the mean where about one in a hundred problems of two
-# steps was of the pair, the sum already where only the five other pairs of these skills were shown
-# (“other pairs”). Where the pair was shown often the base needs no merge, and the sum does harm.
-# On a base that has met single steps only even training on the pair itself, for as long, does not
-# get there:
+# Merges gain most where the base saw the pair rarely. The mean gains most where about one in a
+# hundred problems of two steps was of this pair. The sum gains already where only the five other
+# pairs of these skills were shown (“other pairs”). Where the pair was frequent, the base needs no
+# merge, and the sum does harm. On a base that saw single steps only, even an adapter trained on the
+# pair itself, for as long, solves less than half of the problems:
 
 # %%
 at = lambda rule, seen, share=0.0: np.mean(
@@ -240,7 +256,8 @@ for coefficient in (0.25, 0.5, 1.0):
     votes(coefficient)
 
 # %% [markdown]
-# Small coefficients keep habits, large ones overwrite them. At $c=1/2$ both bases need the same.
+# Small coefficients keep habits, large ones overwrite them. At $c=\frac12$ both bases need the same
+# share.
 
 # %%
 slider = FloatSlider(0.5, min=0.05, max=1.5, step=0.05, description="c")
@@ -248,27 +265,27 @@ _ = interact(votes, coefficient=slider)
 
 # %% [markdown]
 # ## What this does not say
-# - **One point, one key.** The vote takes all solutions to pass the same point. A model that reads
-#   from the question how many steps are wanted needs less than it says.
-# - **New words are another matter.** The vote is about the order of steps; bases of
-#   `template_overlap` know every skill. On bases that had never met the words of two skills (the
-#   second group of the last figure) each adapter learns its own, and merges hardly compose.
-# - **Small models, three or six seeds**, arithmetic modulo 7, problems of two steps that take one
-#   quantity each. A language model has seen more.
-# - **At once, without steps**, nothing composes, and training on the task does not help either:
-#   two layers have no room for it.
+# - **All solutions must pass the same point.** A model that reads from the question how many steps
+#   are wanted needs a smaller share than the theorem says.
+# - **New words are another matter.** The vote is about the order of steps, and the bases of
+#   `template_overlap` know every skill. On bases that never met the words of two skills (the second
+#   group of the last figure) each adapter learns its own skill, and merges hardly compose.
+# - **Small models, three or six seeds**, arithmetic modulo 7, problems of two steps. A language
+#   model has seen more (notebook 10).
+# - **Answers at once.** If the result is asked for without written steps, no merge composes. An
+#   adapter trained on the task does not either: two layers are too few for it.
 
 # %% [markdown]
 # ## Exercises
-# Replace `None` by your answer and run the cell: silence means right.
+# Replace `None` by your answer, or by your code, and run the cell. It says whether you are right,
+# and if not, why. Numbers count as right within 1 %.
 #
-# **1.** Four adapters are averaged. The base has not got the habit. Which share of each one's
-# solutions must take the shared step?
+# **1.** *(easy, 5 minutes)* Four adapters are averaged. The base has not got the habit. Which share
+# of each one's solutions must take the shared step?
 
 # %%
 mine = None
-wanted = share_needed(0.25, habit=False, adapters=4)
-assert mine is None or abs(mine - wanted) < 1e-9, "not yet: what is C for a mean?"
+judged("09.1", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -282,12 +299,12 @@ assert mine is None or abs(mine - wanted) < 1e-9, "not yet: what is C for a mean
 # </details>
 
 # %% [markdown]
-# **2.** The same four, summed with coefficient 1 each. How small may the share be?
+# **2.** *(easy, 5 minutes)* The same four, summed with coefficient 1 each. How small may the share
+# be?
 
 # %%
 mine = None
-wanted = share_needed(1.0, habit=False, adapters=4)
-assert mine is None or abs(mine - wanted) < 1e-9, "not yet: C is the sum of the coefficients"
+judged("09.2", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -301,13 +318,12 @@ assert mine is None or abs(mine - wanted) < 1e-9, "not yet: C is the sum of the 
 # </details>
 
 # %% [markdown]
-# **3.** The base has the habit, the two adapters never take the step. Up to which coefficient of
-# each does the merge keep it?
+# **3.** *(easy, 5 minutes)* The base has the habit, the two adapters never take the step. Up to
+# which coefficient of each does the merge keep it?
 
 # %%
 mine = None
-wanted = max(c for c in np.linspace(0, 1, 10_001).tolist() if margin(0.0, c, habit=True) > 0)
-assert mine is None or abs(mine - wanted) < 1e-3, "not yet: solve 2(1 − C) − 1 = 0 for C = 2c"
+judged("09.3", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -321,15 +337,54 @@ assert mine is None or abs(mine - wanted) < 1e-3, "not yet: solve 2(1 − C) −
 # </details>
 
 # %% [markdown]
+# **4.** *(medium, 15 minutes, code)* Write a merge that keeps one step and learns another. The base
+# has the habit of the first step only; each of two adapters takes the first in a share `keeps` of
+# its solutions and the second in a share `takes`. Return the coefficient of both at which both
+# steps win the vote, or 0 if there is none.
+
+
+# %%
+def mine(keeps, takes):
+    return None
+
+
+judged("09.4", mine)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# The new step needs $C>1/(2\,\mathrm{takes})$, the old one $C<1/(2(1-\mathrm{keeps}))$; take the
+# middle, and $c=C/2$.
+#
+# ```python
+# def mine(keeps, takes):
+#     low, high = 1 / (2 * takes), 1 / (2 * (1 - keeps))
+#     return (low + high) / 4 if low < high else 0.0
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Further reading
+#
+# - Dziri et al., [*Faith and fate: limits of transformers on
+#   compositionality*](https://arxiv.org/abs/2305.18654). Many steps as pieces of solutions seen
+#   before.
+# - Chen et al., [*Pause recycling LoRAs and prioritize
+#   mechanisms*](https://arxiv.org/abs/2506.13479). Word problems and shared templates with real
+#   adapters.
+
+# %% [markdown]
 # <details><summary>For the lecturer</summary>
 #
-# **Time.** 60 minutes: 15 for the vote, 20 for problems and the small transformer, 15 for the
-# table, 10 for exercises.
+# **Time.** 75 minutes: 15 for the vote, 20 for problems and the small transformer, 15 for the
+# table, 25 for exercises.
 #
 # **Ask.** Before the table: the base can order steps and each adapter knows its skill; what could
 # go wrong? At the table: which curve would a model follow that reads the number of steps first?
 #
-# **Common wrong answers.** "They must share problems": here those do nothing. "Summing is always
-# stronger": it overwrites habits, too. "So reuse works": where the base knows every skill already.
+# **Common wrong answers.** "They must share problems": here shared problems do not help. "Summing
+# is always stronger": it overwrites habits, too. "So reuse works": where the base knows every skill
+# already.
 #
 # </details>

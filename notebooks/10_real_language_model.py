@@ -18,21 +18,25 @@
 # # Do the limits hold in a real language model?
 #
 # ## Question
-# On paper two edits compose above a coefficient of .618 and single facts survive from ½ on
-# (`thm:two-read-region`); a two-hop question needs the second hop to be read *after* the first,
-# which no single-hop test can see (`thm:invisible-placement`). A language model was not built for
-# that. What is left of the limits in one?
+# In theory two merged edits answer a two-hop question from a coefficient of .618 on, and single
+# facts are right from ½ on (`thm:two-read-region`). Besides, the second fact must be read *after*
+# the first one, and no test of single facts can show whether it is (`thm:invisible-placement`). A
+# language model was not built as this theory assumes. Which of the limits hold in one?
 #
-# **Claim.** Single facts survive far below ½, since trained edits are stronger than their facts
-# need; two-hop questions stay low at every coefficient. What loses them is *where* the adapters
-# act: split by layers, the same adapters compose, in the wrong order they do not. A forecast from
-# what each hop is worth by itself is a ceiling, no more.
+# **Claim.** In a small language model single facts are right far below ½, because trained edits are
+# stronger than their facts need. Two-hop questions are mostly wrong at every coefficient. The
+# reason is *where* the adapters act: if the first acts only below some layer and the second only
+# from it on (a *layer split*), the same adapters compose; in the reversed order they do not. A
+# forecast from what each adapter is worth beside the base is nearly always too high.
 #
-# The model is SmolLM2-135M-Instruct, **dequantised from 4 bits**. The numbers are stored ones, of
-# three seeds; one live check follows, if the model is installed. Runs in about 15 s on two cores.
+# After it you can read a measured sweep of coefficients against the limits in theory, compare a
+# forecast with its rivals, and say what a layer split shows.
+#
+# The model is SmolLM2-135M-Instruct, **dequantised from 4 bits**. The numbers were measured before,
+# with three seeds, and are stored; one live check follows if the model is installed (`make lab`
+# installs it). Runs in about 15 s on two cores.
 
 # %%
-# %matplotlib inline
 from pathlib import Path
 
 import numpy as np
@@ -43,33 +47,40 @@ from ipywidgets import FloatSlider, interact
 from loratheory import read
 from loratheory.experiments import published, table
 from loratheory.figures import FIGURES
+from loratheory.lessons import judged
 from loratheory.pretrained import ModelError, attached, first_tokens, load, next_logits
 from loratheory.theorems import two_read_region
 
-_ = torch.set_num_threads(1)
-
 # %% [markdown]
 # ## Derive
-# **A forecast from ceilings.** Suppose a two-hop question is right if its first hop puts the bridge
-# where the second hop reads it ($p$ for the adapter, $p_0$ for what the base knows) *and* the
-# second hop reads it ($q$, $q_0$), independently. Three things can be measured without ever putting
-# both adapters on: invented persons with the base's own second hop (their countries' capitals),
-# known persons with the adapter's second hop (their countries' mascots), and the base by itself.
+# **A forecast.** One adapter teaches which countries invented persons are from, another the mascots
+# of these countries. Suppose that a two-hop question is right if two things happen independently:
+# the first hop puts the bridge where the second hop reads it (with probability $p$ for the adapter,
+# $p_0$ for persons whom the base knows), and the second hop reads it there ($q$ for the adapter's
+# mascots, $q_0$ for capitals, which the base knows). Three accuracies can be measured without ever
+# using both adapters:
+#
+# - `known_hop_2`: the capital of an invented person's country, $pq_0$;
+# - `known_hop_1`: the mascot of a known person's country, $p_0q$;
+# - `own`: the capital of a known person's country, by the base alone, $p_0q_0$.
+#
+# What do they say about $pq$, both adapters together?
 
 # %%
 p, q, p0, q0 = sp.symbols("p q p_0 q_0", positive=True)
 known_hop_2, known_hop_1, own = p * q0, p0 * q, p0 * q0
-assert sp.simplify(known_hop_2 * known_hop_1 / own - p * q) == 0
+both = known_hop_2 * known_hop_1 / own
+display(both)
+assert sp.simplify(both - p * q) == 0
 
 # %% [markdown]
-# What the base is worth cancels: two-hop questions should be `known_hop_2` times `known_hop_1` over
-# `own`, with both
-# adapters' coefficients in their own factor: a **product law**.
+# What the base is worth cancels. So the accuracy of two-hop questions should be `known_hop_2` times
+# `known_hop_1` over `own`. We call this the **product law**. Each adapter's coefficient enters
+# through its own factor.
 
 # %% [markdown]
 # ## Construct
-# First the memory on paper, where everything is exact: two reads, one edit each, at coefficients
-# around the golden ratio.
+# First the exact memory of notebook 02: two reads, one edit each, at coefficients around .618.
 
 # %%
 rng = np.random.default_rng(0)
@@ -82,10 +93,11 @@ for c in (0.4, 0.55, 0.65, 1.0):
     print(f"c = {c}: the composed answer leads by {new - max(others):+.2f}")
 
 # %% [markdown]
-# Now the language model. Twenty invented persons were each given a country, and these countries a
-# mascot, by two adapters; no adapter has seen a two-hop question. Below: single facts and two-hop
-# questions against the coefficient of both (left), and two-hop questions by rule (right), among
-# them adapters that are split by layers afterwards, in the right and in the reversed order.
+# Now the language model. One adapter was taught a country for each of twenty invented persons, the
+# other a mascot for each of these countries. Neither has seen a two-hop question. The figure shows
+# single facts and two-hop questions against the coefficient of both adapters (left), and two-hop
+# questions by rule of reuse (right), among them layer splits in the right and in the reversed
+# order.
 
 # %%
 rows = table(published("real_two_hop")).to_dict("records")
@@ -93,7 +105,7 @@ FIGURES["real_two_hop"](rows)
 
 # %% [markdown]
 # ## Verify
-# The theorem first, on random cases: formula and memory give one number.
+# The theorem first, on random cases: formula and memory give the same number.
 
 # %%
 for seed in range(30):
@@ -101,8 +113,8 @@ for seed in range(30):
     assert two_read_region.THEOREM.check(case, two_read_region.attain(case)).holds
 
 # %% [markdown]
-# Then what is stored. Means over three seeds: what the base does by itself, single facts and
-# two-hop questions at each coefficient.
+# Then the stored measurements, as means over three seeds. Adapters were trained in all layers, or
+# each in its own half of them (by layers). Single facts and two-hop questions at each coefficient:
 
 # %%
 swept = [r for r in rows if r["rule"] == "sum" and r["first"] == r["second"]]
@@ -114,10 +126,11 @@ for where in ("all layers", "by layers"):
         print(f"{where}, c = {c:4}:", {k: round(float(x), 2) for k, x in shares.items()})
 
 # %% [markdown]
-# `hop_by_hop`: the answer to the first question stands in the second one, so that a
-# bridge at half strength is written out in full (`thm:clean-up-bridge`).
+# `hop_by_hop`: each hop is asked in a pass of its own, and the answer to the first question is
+# written into the second one. So a bridge that is only half known is written out in full
+# (`thm:clean-up-bridge`).
 #
-# How good was the forecast, made before both adapters acted at once?
+# How good was the product law, whose forecasts were made before both adapters acted at once?
 
 # %%
 told = [r for r in rows if r["rule"] == "sum" and r["predicted"] == r["predicted"]]
@@ -126,12 +139,13 @@ for name in ("predicted", "weaker"):
     print(f"{name:10} is off by {np.mean(off):.2f} on average, at most {max(off):.2f}")
 
 # %% [markdown]
-# `weaker` is the rival: the weaker hop alone, instead of the product. It comes nearer: no evidence
-# for a product. Both are too high nearly always: they are ceilings, which leave out that the
-# adapters disturb each other.
+# `weaker` is a rival forecast: the smaller of `known_hop_2` and `known_hop_1`. It comes nearer, so
+# there is no evidence for a product. Both forecasts are nearly always too high, because they leave
+# out that the adapters disturb each other.
 #
-# Now the layer splits. Adapter 1 acts below a layer only, adapter 2 from it on, or the other way
-# round.
+# Now the layer splits. Adapter 1 acts below a layer only and adapter 2 from it on, or the other way
+# round (reversed). Means over all layers at which we split, and for each seed the split whose
+# answers the model gives with the highest probability:
 
 # %%
 splits = [r for r in rows if r["rule"] in ("layer split", "reversed layer split")]
@@ -149,36 +163,39 @@ for seed in (0, 1, 2):
     assert best["rule"] == "layer split"
 
 # %% [markdown]
-# The most confident split is in the right order for every seed; no label was needed to find it. In
-# the wrong order single facts are lost as well: the splits show that facts have their place in the
-# layers, not that order alone decides.
+# For every seed the most confident split has the right order, and no label was needed to find it.
+# In the reversed order single facts are lost as well. So the splits show that facts have their
+# place in the layers; they do not show that only the order matters.
 
 # %% [markdown]
-# **Word problems.** The same model with an adapter that has learned to add and one that has learned
-# to subtract, each on problems of one step. Asked are problems in which the second step takes the
-# first one's result, step by step (the model writes each step itself) and at once (`real_words`).
+# **Word problems.** The same model, with one adapter that learned to add and one that learned to
+# subtract, each from problems of one step. They are tested on problems whose second step uses the
+# result of the first. The model writes both steps itself, or the first step is given (experiment
+# `real_words`).
 
 # %%
 words = table(published("real_words")).to_dict("records")
 FIGURES["real_words"](words)
 
 # %% [markdown]
-# Left, what the base computes without any story. Right, of the problems that need both skills no
-# way of using both adapters solves more than one adapter alone does, but for chance.
+# Left: what the base computes without a story. Middle: problems of one step. Right: of the problems
+# that need both skills, no rule of reuse solves clearly more than one adapter alone, step by step,
+# and all are near chance.
 
 # %% [markdown]
-# **Is an adapter of the two-hop facts needed?** Libraries of two adapters, and of three with one
-# that was taught these facts themselves in other sentences, by what the base knows: nothing of it
-# (F), the countries (H), all (R).
+# **Is an adapter of the two-hop facts needed?** We compare libraries of the two single-hop adapters
+# with libraries that add a third one, trained on the two-hop questions in other wording. In the
+# figure the two are A→B and B→C, the third A→C. The base knows none of the entities (all invented),
+# only the countries (countries real), or all of them (all known).
 
 # %%
 libraries = table(published("real_libraries")).to_dict("records")
 FIGURES["real_libraries"](libraries)
 
 # %% [markdown]
-# **A live check.** Two adapters of an earlier training lie in the repository; they share only half
-# of the model's layers. If the model is installed it answers now; if not, the message says what to
-# do.
+# **A live check.** Two adapters from an earlier training are part of the repository; half of the
+# model's layers are adapted by both. If the model is installed, it answers now; if not, the message
+# says what to do.
 
 # %%
 try:
@@ -190,9 +207,10 @@ FACTS = {"Zorvik": ("Germany", "shark"), "Maldreth": ("Spain", "elephant")}
 FACTS |= {"Quenby": ("Norway", "eagle"), "Brixel": ("China", "dolphin")}
 DATA = next(path for path in (Path("tests/data"), Path("../tests/data")) if path.is_dir())
 library = [read(DATA / name) for name in ("persons", "mascots")]
+_ = torch.set_num_threads(1)
 
 # %% [markdown]
-# Four persons; each question has four candidates, so chance is one in four.
+# Four persons; each question has four candidate answers, so chance is one in four. An example:
 
 # %%
 ASKED = {
@@ -235,8 +253,7 @@ if model is not None:
     assert found[1.0, 0.0]["hop 1"] == found[0.0, 1.0]["hop 2"] == 1.0
 
 # %% [markdown]
-# Move the two strengths. These adapters know their facts from about ½ on; two-hop questions are
-# another matter.
+# Move the two coefficients. Single facts are right from about ½ on; are two-hop questions?
 
 # %%
 strengths = {name: FloatSlider(1.0, min=0.0, max=2.0, step=0.25) for name in ("first", "second")}
@@ -244,38 +261,40 @@ _ = interact(lambda first, second: print(asked(first, second)), **strengths)
 
 # %% [markdown]
 # ## What this does not say
-# - **One small model**, of 135M parameters and 4-bit weights: what fails here may work in a larger
+# - **One small model**, of 135M parameters and 4-bit weights. What fails here may work in a larger
 #   one, and the base's own second hop may be better there.
-# - **Half-fake questions only**: the persons are invented, the countries are real. With invented
-#   countries too, nothing composed at any coefficient in the trial before this experiment.
-# - **Twenty items a seed, three seeds**: intervals are wide, and from three seeds too narrow still.
-# - **Candidates**: most numbers are the best of twenty answers. In the whole vocabulary the model
-#   often names the country first; the table has that too (`two_hop_vocabulary`, `says_bridge`).
-# - **Confidence chose between layer splits**, for three seeds, once narrowly. Whether to split it
-#   does not tell: without a split the model is more confident still, and wrong.
-# - **More pairs are harder**: with four pairs at once (`real_pairs`) no rule that lets all adapters
-#   act answers more than .21 of the two-hop questions, where the right pair alone, with a layer
-#   split, has .51. Letting one pair act, that of the largest response norm over the whole prompt,
-#   brings it to .38, and costs single facts that name nobody.
+# - **The countries are real**, only the persons are invented. In a trial with invented countries,
+#   before this experiment, nothing composed at any coefficient.
+# - **Twenty questions for each seed, three seeds.** Intervals are wide, and those from three seeds
+#   are still too narrow.
+# - **Among candidates.** In most numbers the answer is the best of twenty. In the whole vocabulary
+#   the model often names the country instead of the mascot (columns `two_hop_vocabulary` and
+#   `says_bridge` of the table).
+# - **Confidence chose the layer of the split**, for three seeds, once narrowly. It does not tell
+#   whether to split at all: without a split the model is even more confident, and wrong.
+# - **More pairs are harder.** With four pairs at once (experiment `real_pairs`) no rule in which
+#   all adapters act answers more than .21 of the two-hop questions; the right pair alone, with a
+#   layer split, answers .51. If only the pair with the largest response norm over the whole prompt
+#   acts, it is .38, but then single facts are lost in prompts that name no person.
 
 # %% [markdown]
 # ## Exercises
-# Replace `None` by your answer and run the cell: silence means right.
+# Replace `None` by your answer, or by your code, and run the cell. It says whether you are right,
+# and if not, why. Numbers count as right within 1 %.
 #
-# **1.** Capitals of the invented persons' countries are right in .9 of cases, mascots of known
-# persons' countries in .6, and the base composes .75 of what it knows. What does the product law
-# forecast for two-hop questions?
+# **1.** *(easy, 5 minutes)* Capitals of the invented persons' countries are right in .9 of cases,
+# mascots of known persons' countries in .6, and the base alone answers .75 of two-hop questions
+# about known persons. What does the product law forecast for two-hop questions?
 
 # %%
 mine = None
-one, two = 0.8, 0.75 / 0.8  # the base's two hops: any two that make .75 do
-wanted = (0.9 / two) * (0.6 / one)
-assert mine is None or abs(mine - wanted) < 1e-3, "not yet: what the base is worth cancels once"
+judged("10.1", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# Both ceilings contain one hop of the base, so their product counts the base once too often.
+# Each of the two measurements contains one hop of the base, so their product has to be divided by
+# what the base is worth.
 #
 # ```python
 # mine = 0.9 * 0.6 / 0.75
@@ -284,20 +303,18 @@ assert mine is None or abs(mine - wanted) < 1e-3, "not yet: what the base is wor
 # </details>
 
 # %% [markdown]
-# **2.** An edit was trained until it is twice as strong as its fact needs. From which coefficient
-# on does its single fact survive, if an edit of unit strength survives from ½?
+# **2.** *(easy, 5 minutes)* An edit was trained until it is twice as strong as its fact needs. From
+# which coefficient on does its single fact survive, if an edit of unit strength survives from ½?
 
 # %%
 mine = None
-tried = np.linspace(0, 1, 10_001).tolist()
-wanted = min(c for c in tried if two_read_region.margin((2 * c,)) > 0)
-assert mine is None or abs(mine - wanted) < 1e-3, "not yet: coefficient times strength must reach ½"
+judged("10.2", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# Coefficient times strength must exceed ½, so the coefficient ¼. That is why a window that paper
-# puts at ½ to .618 lies lower in a trained model.
+# Coefficient times strength must exceed ½, so the coefficient ¼. That is why the window, which lies
+# between ½ and .618 in theory, lies lower in a trained model.
 #
 # ```python
 # mine = 0.25
@@ -306,12 +323,12 @@ assert mine is None or abs(mine - wanted) < 1e-3, "not yet: coefficient times st
 # </details>
 
 # %% [markdown]
-# **3.** Two such edits, both twice as strong: where do they compose over old facts?
+# **3.** *(easy, 5 minutes)* Two such edits, both twice as strong: from which coefficient on do they
+# answer a two-hop question, if the base knew old facts for both hops?
 
 # %%
 mine = None
-wanted = min(c for c in tried if two_read_region.margin((2 * c, 2 * c)) > 0)
-assert mine is None or abs(mine - wanted) < 2e-3, "not yet: half of the golden ratio's .618"
+judged("10.3", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -325,17 +342,55 @@ assert mine is None or abs(mine - wanted) < 2e-3, "not yet: half of the golden r
 # </details>
 
 # %% [markdown]
+# **4.** *(hard, 20 minutes, code)* Write a forecast. It gets what was measured without ever putting
+# both adapters on: the first adapter beside the base's second hop, and the second beside the base's
+# first hop. On the stored sums of all seeds it must come nearer than the weaker hop and than the
+# best constant. You may fit one number by eye; what would make you trust it for another model?
+
+
+# %%
+def mine(first, second):
+    return None
+
+
+judged("10.4", mine)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# Half of the weaker hop: adapters that act together lose about half of what each is worth beside
+# the base. One number was fitted to thirty sums of one model, so it is a description and not yet a
+# law.
+#
+# ```python
+# def mine(first, second):
+#     return min(first, second) / 2
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Further reading
+#
+# - Ben Allal et al., [*SmolLM2: when smol goes big*](https://arxiv.org/abs/2502.02737). The model.
+# - Biran et al., [*Hopping too late*](https://arxiv.org/abs/2406.12775). Where in the layers the
+#   bridge and the second hop are found.
+# - Yang et al., [*Do large language models latently perform multi-hop
+#   reasoning?*](https://arxiv.org/abs/2402.16837). How often real models compose.
+
+# %% [markdown]
 # <details><summary>For the lecturer</summary>
 #
-# **Time.** 60 minutes: 10 for the derivation, 20 for the figure, 15 for the live check, 15 for
-# exercises. Install the model before class.
+# **Time.** 75 minutes: 10 for the derivation, 20 for the figure, 15 for the live check, 30 for
+# exercises. Run `make lab` before class: it installs the model.
 #
-# **Ask.** Before the figure: where will the window lie, and why not at ½? At the reversed
-# split: there single facts fall, too; what, then, have the splits shown? At the forecast: which
-# of its three parts is hardest to measure without labels?
+# **Ask.** Before the figure: where will the window lie, and why not at ½? At the reversed split:
+# single facts are lost there, too; what, then, have the splits shown? At the forecast: which of its
+# three parts is hardest to measure without labels?
 #
-# **Common wrong answers.** "The theorem is refuted": its hypothesis is unit strength, which these
-# edits exceed. "The product law proves a circuit": its forecast is a ceiling, and the weaker hop
-# alone came nearer. "Gates fix composition": they fix interference; placement is another obstacle.
+# **Common wrong answers.** "The theorem is refuted": it counts in strengths, and these edits have
+# more than strength 1. "The product law is true because it was derived": the weaker hop alone came
+# nearer. "Gates repair composition": they help against adapters that disturb each other, not
+# against facts in the wrong layers.
 #
 # </details>

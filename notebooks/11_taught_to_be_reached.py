@@ -18,30 +18,36 @@
 # # Can adapters be taught to be reached?
 #
 # ## Question
-# Two publishers who never meet teach one adapter each: which country some persons are from, which
-# animal is a country's mascot. Added up, the two adapters know everything that the question "what
-# is the mascot of the country where this person was born?" needs, and still hardly answer it. Can a
-# publisher, alone, teach an adapter so that it composes with partners yet unknown?
+# Two *publishers* who never meet teach one adapter each. One teaches which country some persons are
+# from, the other which animal is a country's mascot. The sum of the two adapters knows all that the
+# question "what is the mascot of the country where this person was born?" needs, and still hardly
+# answers it. Can a publisher alone teach an adapter so that it composes with a *partner*, an
+# adapter of the other hop that nobody knows yet?
 #
-# **Claim.** Single-hop lessons leave open *where* an adapter's facts lie (`thm:free-placement`).
-# Training then picks a place by key norms and learning rates, and a part of the facts lies where no
-# bridge leads (`thm:least-norm-placement`). Two-hop lessons beside stand-ins for the partner
-# settle it; two that disagree keep the adapter from learning the answers by heart
-# (`thm:stand-in-ceiling`), and it serves partners whose bridges look like those of its stand-ins
-# (`thm:bridge-transfer`). In a language model such adapters answer .93 of the two-hop questions
-# under a plain sum, where plain ones answer .12.
+# **Claim.** Single-hop lessons leave open in which layers a fact lies (`thm:free-placement`). The
+# lengths of keys and the learning rates then decide, and a part of the fact ends up in layers that
+# read before the bridge is known (`thm:least-norm-placement`). A remedy is to teach two-hop
+# questions while a *stand-in* acts, a made-up partner. Two stand-ins that disagree keep the adapter
+# from learning the answers by heart (`thm:stand-in-ceiling`). The adapter then composes with
+# partners whose bridges resemble those of its stand-ins (`thm:bridge-transfer`). In a language
+# model the plain sum of two such adapters answers .93 of the two-hop questions; the sum of two
+# plainly trained ones answers .12.
 #
-# Runs in about 10 s on two cores; the numbers of the language model are stored ones, of ten seeds.
-# You need notebook 07's result: no single-hop test shows where a fact lies.
+# After it you can say why single-hop lessons leave a fact's place open, choose stand-ins that
+# settle it, and test an adapter beside a stranger.
+#
+# Runs in about 10 s on two cores; the numbers of the language model were measured before, with ten
+# seeds, and are stored. You need the idea of notebook 07: two hops take two reads, and a bridge
+# between them.
 
 # %%
-# %matplotlib inline
 import numpy as np
 import sympy as sp
 from ipywidgets import FloatSlider, IntSlider, interact
 
 from loratheory.experiments import published, table
 from loratheory.figures import FIGURES
+from loratheory.lessons import judged
 from loratheory.theorems import bridge_transfer as transfer
 from loratheory.theorems import free_placement as free
 from loratheory.theorems import least_norm_placement as placement
@@ -49,11 +55,11 @@ from loratheory.theorems import stand_in_ceiling as ceiling
 
 # %% [markdown]
 # ## Derive
-# **Step 1: where single hops put a fact.** Two layers read one residual stream and add what they
-# answer. The subject, named in the prompt, has a key of length $k_1$ in the first and $k_2$ in the
-# second; the lesson asks that the two answers add up to 1. With updates $d_l$ along these keys:
-# $d_1k_1+d_2k_2=1$. One equation, two unknowns. Gradient descent from zero finds the solution of
-# least $d_1^2+d_2^2$:
+# **Step 1: where single hops put a fact.** Two layers read one residual stream, and their answers
+# add up. The subject is named in the prompt; its key has length $k_1$ in the first layer and $k_2$
+# in the second. The lesson asks that the answers add up to 1. With updates of size $d_1$ and $d_2$
+# along these keys this is $d_1k_1+d_2k_2=1$: one equation for two unknowns. Gradient descent from
+# zero finds the solution of least $d_1^2+d_2^2$. The second layer's part of the answer is then
 
 # %%
 k1, k2, d1, d2, multiplier = sp.symbols("k_1 k_2 d_1 d_2 lambda", positive=True)
@@ -62,43 +68,45 @@ lagrangian = d1**2 + d2**2 - multiplier * (d1 * k1 + d2 * k2 - 1)
     [sp.diff(lagrangian, x) for x in (d1, d2, multiplier)], [d1, d2, multiplier], dict=True
 )
 late = sp.simplify(least[d2] * k2)
+display(late)
 assert sp.simplify(late - k2**2 / (k1**2 + k2**2)) == 0
-late
 
 # %% [markdown]
-# The second layer gets the share $k_2^2/(k_1^2+k_2^2)$ of the fact. In a two-hop question the
-# subject's place is taken by a *bridge* that the first layer has just written: the first layer has
-# read before it was there. Only the second layer's share can answer, times how much the bridge's
-# key resembles the named subject's. What the first layer holds is out of reach.
+# In a two-hop question the subject is not named. In its place stands the *bridge*, which the
+# partner's update writes in the first layer. The first layer has read before the bridge was there,
+# so only the second layer can answer. It gives its share of the answer, reduced by how little the
+# bridge's key resembles the key of the named subject. What the first layer holds is out of reach.
 #
-# **Step 2: why one stand-in teaches nothing and two do.** Let $s$ stand-ins of the partner act in
-# turn, each saying something else of an entity, so that a two-hop question about it has $s$ right
-# answers, one at a time. An adapter that ignores who acts gives answer $j$ with some probability
-# $q_j$, and is right in the share $\sum_j q_j/s$ of lessons: $1/s$ at most. Its loss is least for
-# equal $q_j$:
+# **Step 2: why it takes two stand-ins.** Let $s$ stand-ins act in turn, and let each say something
+# else about an entity. Then a two-hop question about it has $s$ right answers, one for each
+# stand-in. An adapter that ignores who acts gives answer $j$ with some probability $q_j$. It is
+# right in the share $\sum_j q_j/s$ of the lessons, which is at most $1/s$. For two stand-ins, at
+# which probability $q$ of the first answer is its loss least, and how large is it there?
 
 # %%
 q = sp.symbols("q", positive=True)
 loss = -(sp.log(q) + sp.log(1 - q)) / 2  # two stand-ins
 [best] = sp.solve(sp.diff(loss, q), q)
+display(best, loss.subs(q, best))
 assert best == sp.Rational(1, 2)
 assert sp.simplify(loss.subs(q, best) - sp.log(2)) == 0
-loss.subs(q, best)
 
 # %% [markdown]
-# With one stand-in the shortcut from subject to answer has no loss at all. With two a loss below
-# $\ln 2$ shows that the partner is heard.
+# With one stand-in, an adapter can learn the answer for each subject by heart without any loss.
+# With two, a loss below $\ln 2$ shows that what the adapter answers depends on who acts.
 #
-# **Step 3: what a stranger gets.** The second hop reads a state: the prompt's own, plus the bridge
-# that the first hop adds. It was taught on the states that stand-ins made. What is learnt by least
-# norm answers every combination of these rightly, and nothing outside their span. So what helps are
-# stand-ins whose bridges span a stranger's; a lesson whose state combines others' adds nothing.
+# **Step 3: what a stranger gets.** A *stranger* is a partner that took no part in training. The
+# second hop reads a state: the prompt's own, plus the bridge that the first hop adds. It was taught
+# on the states that the stand-ins made. The solution of least norm answers every linear combination
+# of these states correctly, and answers nothing to a state at right angles to all of them. So
+# stand-ins help if a stranger's bridge is a combination of theirs.
 
 # %% [markdown]
 # ## Construct
-# One fact of a second hop, and one more beside it. The early layer reads long keys (a name is at
-# its clearest there), the late one shorter ones. The latent key, that of a bridge, looks like the
-# named key but for a tenth.
+# Two facts of a second hop. Keys are longer in the early layer, where the name stands, than in the
+# late one. The key of the bridge resembles the key of the named subject, except for a part of a
+# tenth. What is the share of each layer, what does the single hop give, and by how much is the
+# two-hop answer ahead (its margin)?
 
 # %%
 rng = np.random.default_rng(0)
@@ -112,8 +120,8 @@ print("single hop, answered:", np.round(single[:, 0], 2))
 print("two-hop margin:", round(placement.measure(model, plain), 2))
 
 # %% [markdown]
-# The lessons are learnt without loss, and the two-hop question is answered at a fifth of the
-# strength. A higher rate in the late layer moves the fact:
+# The single hop is answered in full, the two-hop question at a fifth of the strength. A higher
+# learning rate in the late layer moves the fact there:
 
 # %%
 for rate in (1.0, 4.0, 16.0, 64.0):
@@ -122,9 +130,9 @@ for rate in (1.0, 4.0, 16.0, 64.0):
     print(f"late layer {rate:4.0f} times as fast: two-hop margin {margin:.2f}")
 
 # %% [markdown]
-# **Beside stand-ins.** Now the two-hop question itself is a lesson, asked while a stand-in acts
-# that makes the entity latent in its own way: its key is the partner's and something else. The
-# other one errs to the other side.
+# **Beside stand-ins.** Now the two-hop question itself is a lesson. It is asked while a stand-in
+# acts, which writes the bridge in its own way: its key is the partner's key plus some vector. The
+# second stand-in's key is the partner's key minus the same vector.
 
 # %%
 apart = 0.5 * rng.standard_normal(6)
@@ -138,17 +146,18 @@ for count in (1, 2):
     print(f"beside {count}: two-hop margin {placement.measure(model, taught):.2f}")
 
 # %% [markdown]
-# Beside one most of the fact is reached. Beside two all of it is, by a partner that no lesson had:
-# its key is a combination of theirs (`thm:partner-lessons`). What the right answer costs in squared
-# norm, by the formula and by the pseudo-inverse:
+# Beside one stand-in the two-hop answer reaches most of its strength, beside two all of it. The
+# partner took part in no lesson, but its key is a combination of the two others
+# (`thm:partner-lessons`). What is the least squared norm of an update that answers the two-hop
+# question in full? By the formula, and as found:
 
 # %%
 exact = free.Case(model, right)
 print(f"least cost {free.bound(exact):.3f}, found {free.measure(exact, free.attain(exact)):.3f}")
 
 # %% [markdown]
-# **Learning by heart.** Accuracy on the two-hop lessons of an adapter that ignores who acts, with
-# more and more stand-ins, if they disagree on everything or say the same of every other entity:
+# **Learning by heart.** How many of its two-hop lessons can an adapter answer if it ignores who
+# acts? With one to four stand-ins that disagree on every entity, or agree on half of them:
 
 # %%
 for count in (1, 2, 3, 4):
@@ -173,9 +182,10 @@ for module in (placement, free, ceiling, transfer):
 
 # %% [markdown]
 # **In a language model.** SmolLM2-135M, twenty invented persons, real countries, invented mascots.
-# Plain adapters, plain ones of as many steps, and adapters taught beside two stand-ins that
-# disagree; asked in sentences that nobody read, the answer sought in the whole vocabulary. The
-# prediction stood before the run (`loratheory experiments real_portable`).
+# We compare plainly trained adapters, plain ones with as many training steps, and adapters taught
+# beside two stand-ins that disagree. Questions are asked in sentences that were not in training,
+# and the answer must be the most likely of the whole vocabulary. The predictions were written down
+# before the run (`loratheory experiments real_portable`).
 
 # %%
 rows = table(published("real_portable"))
@@ -195,14 +205,16 @@ assert neither["two_hop_vocabulary"] < 0.25
 assert both["leak"] < neither["leak"] / 4
 
 # %% [markdown]
-# `says_bridge`: how often the country is said instead of the animal. `leak`: nats a token by which
-# ordinary sentences, which have nothing to do with the facts, come to differ from the base's.
-# `known`: facts that nobody taught.
+# `two_hop_vocabulary`: how often the two-hop answer is right. `says_bridge`: how often the country
+# is said instead of the animal. `known`: accuracy on facts that nobody taught. `leak`: how far the
+# adapters change the base on ordinary sentences, in nats for each token. (`partner not kept`: also
+# taught beside two stand-ins, but without single-hop lessons on what these say.)
 #
-# One adapter taught so and a plain partner lie between: both publishers have to do it, but each
-# gains at once.
+# If only one of the two adapters was taught beside stand-ins, the result lies between. So both
+# publishers have to do it, but each gains something even if the other does not.
 #
-# **What breaks it.** The mean, for both facts then act at half of their strength:
+# **What breaks it.** The mean of the two adapters, in which both facts act at half of their
+# strength:
 
 # %%
 here = rows[(rows["first"] == "two stand-ins") & (rows["second"] == "two stand-ins")]
@@ -210,9 +222,10 @@ for (rule, c), group in here.groupby(["rule", "coefficient"]):
     print(f"{rule:12} c = {c}: {group['two_hop_vocabulary'].mean():.2f}")
 
 # %% [markdown]
-# And of the predictions, the one that failed most plainly: *reach*, the share of facts that an
-# adapter alone answers through what the base knows of their subjects, was to tell how a sum will
-# fare. Each seed's two adapters against their sum:
+# One prediction clearly failed. *Reach* is the share of facts that an adapter alone answers where
+# the subject is only described. We expected that the reach of two adapters would tell how well
+# their sum composes. Its rival is a table: the mean two-hop accuracy of each recipe (how the
+# adapters were taught) over the other seeds. Which ranks the sums better?
 
 # %%
 alone = {}
@@ -226,9 +239,9 @@ for name, guess in (("reach", reach), ("a table of recipes", recipe)):
     print(f"{name:18} ranks sums with a correlation of {guess.corr(fared, method='spearman'):.2f}")
 
 # %% [markdown]
-# A table of averages that never looks at an adapter does better. So measure the thing itself, two
-# hops beside a *stranger*, a stand-in that acted in no training: `loratheory teach` does that and
-# writes the result on the adapter's card.
+# The table, which never looks at an adapter, does better. So measure the thing itself: two-hop
+# questions beside a *stranger*, a stand-in that acted in no training. `loratheory teach` does that,
+# and writes the result on the adapter's card.
 
 # %% [markdown]
 # ## Explore
@@ -256,8 +269,8 @@ sliders = {name: FloatSlider(1.0, min=0.1, max=4.0, step=0.1) for name in ("earl
 _ = interact(placed, **sliders, alike=FloatSlider(1.0, min=0.0, max=1.0, step=0.1))
 
 # %% [markdown]
-# How many stand-ins, and on what share of twenty entities they agree: what an adapter gets that
-# ignores them.
+# Choose how many stand-ins there are, and on which share of twenty entities they agree. How many
+# two-hop lessons can an adapter answer that ignores them?
 
 
 # %%
@@ -272,7 +285,7 @@ def by_heart(count: int = 2, agree: float = 0.0) -> float:
 print({count: round(by_heart(count, 0.25), 2) for count in (1, 2, 3, 4)})
 
 # %% [markdown]
-# Agreement is a way back to learning by heart, whatever the number of stand-ins.
+# Where stand-ins agree, an adapter can learn by heart, however many there are.
 
 # %%
 _ = interact(
@@ -283,32 +296,32 @@ _ = interact(
 
 # %% [markdown]
 # ## What this does not say
-# - **One pair, one small model.** Libraries of many such pairs, and other models, are other
-#   questions. So are bridges that the base does not know: here they are countries.
+# - **One pair, one small model.** Libraries of many such pairs and other models are open questions.
+#   So are bridges that the base does not know; here they are countries.
 # - **The publishers share something**: sentences, countries, and a list of animals that may be
 #   answers. Neither sees the other's adapter, persons, or which animal belongs to which country.
-# - **Unread sentences cost the first hop**: its accuracy falls to about .7 there, where plain
-#   adapters have .97.
-# - **Low loss is no proof that the bridge is read.** An adapter may learn *who acts* and look up
-#   pairs of stand-in and entity. Only a stranger shows the difference.
-# - **Theory is linear here.** In a trained network updates of early layers move the keys of later
-#   ones, and Adam's steps are not gradients. It says which lessons can settle a placement, not how
-#   much a network gains.
+# - **The first hop gets worse in new sentences**: about .7 of the single facts are right there,
+#   where plain adapters have .97.
+# - **A low loss does not prove that the bridge is read.** An adapter may recognise *who acts* and
+#   learn the answer for each pair of stand-in and entity by heart. Only a stranger shows the
+#   difference.
+# - **The theory is linear.** In a trained network, updates of early layers change the keys of later
+#   ones, and the optimiser Adam does not follow the gradient. The theory says which lessons can
+#   determine where a fact lies, and not how much a network gains.
 
 # %% [markdown]
 # ## Exercises
-# Replace `None` by your answer and run the cell: silence means right.
+# Replace `None` by your answer, or by your code, and run the cell. It says whether you are right,
+# and if not, why. Numbers count as right within 1 %.
 #
-# **1.** A named key has length 3 in the one layer before the bridge and 4 in the one after it. All
-# learning rates are equal, and the bridge's key is that of the name. Which margin does the two-hop
-# question get of a fact that single hops teach?
+# **1.** *(easy, 5 minutes)* The key of a named subject has length 3 in the layer before the bridge
+# is known and length 4 in the layer after it. All learning rates are equal, and the bridge's key
+# equals that of the name. With which margin is a two-hop question answered, if its second fact was
+# taught by single-hop lessons?
 
 # %%
 mine = None
-keys = (3 * np.eye(2)[:, :1], 4 * np.eye(2)[:, :1])
-case = placement.Case(keys, (0 * keys[0][:, 0], keys[1][:, 0]), (1.0, 1.0), early=1)
-wanted = placement.bound(case)
-assert mine is None or abs(mine - wanted) < 1e-3, "not yet: shares go by squared lengths"
+judged("11.1", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -322,14 +335,13 @@ assert mine is None or abs(mine - wanted) < 1e-3, "not yet: shares go by squared
 # </details>
 
 # %% [markdown]
-# **2.** Four stand-ins act equally often. On half of the entities all four say the same, on the
-# other half all differ. Of how many two-hop lessons can an adapter give the right answer that
-# ignores its partner?
+# **2.** *(medium, 5 minutes)* Four stand-ins act equally often. On half of the entities all four
+# say the same, on the other half all differ. In which share of the two-hop lessons can an adapter
+# that ignores its partner be right?
 
 # %%
 mine = None
-wanted = by_heart(4, 0.5)
-assert mine is None or abs(mine - wanted) < 1e-3, "not yet: take each half by itself"
+judged("11.2", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -343,14 +355,13 @@ assert mine is None or abs(mine - wanted) < 1e-3, "not yet: take each half by it
 # </details>
 
 # %% [markdown]
-# **3.** One layer before the bridge has a key as long as the one after it. How many times as fast
-# must the late layer learn for the two-hop question to get nine tenths of the fact?
+# **3.** *(medium, 5 minutes)* The keys in the layers before and after the bridge are equally long.
+# How many times as fast as the early layer must the late one learn, so that the two-hop question is
+# answered with nine tenths of the strength?
 
 # %%
 mine = None
-rates = np.linspace(1, 20, 19_001).tolist()
-wanted = min(rate for rate in rates if rate / (1 + rate) >= 0.9)
-assert mine is None or abs(mine - wanted) < 2e-3, "not yet: shares go by rate times squared length"
+judged("11.3", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -364,17 +375,53 @@ assert mine is None or abs(mine - wanted) < 2e-3, "not yet: shares go by rate ti
 # </details>
 
 # %% [markdown]
+# **4.** *(easy, 10 minutes, code)* Design stand-ins. Return a table, stand-ins × entities, of what
+# each stand-in says (answers are numbered from 0), so that an adapter that ignores its partner is
+# right in one of `count` lessons at most. A stand-in may not say the same of all entities.
+
+
+# %%
+def mine(count, entities):
+    return None
+
+
+judged("11.4", mine)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# Shift one list round: at each entity all stand-ins differ, and each stand-in gives every answer.
+#
+# ```python
+# def mine(count, entities):
+#     return [[(e + j) % count for e in range(entities)] for j in range(count)]
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Further reading
+#
+# - Allen-Zhu and Li, [*Physics of language models, part 3.1: knowledge storage and
+#   extraction*](https://arxiv.org/abs/2309.14316). What training data must vary for a fact to be
+#   found.
+# - Yao et al., [*Editing large language models: problems, methods, and
+#   opportunities*](https://arxiv.org/abs/2305.13172). Portability: an edited fact used elsewhere.
+# - Biran et al., [*Hopping too late*](https://arxiv.org/abs/2406.12775). Facts that lie in front of
+#   the bridge.
+
+# %% [markdown]
 # <details><summary>For the lecturer</summary>
 #
-# **Time.** 75 minutes: 25 for the three steps, 20 for the construction, 15 for the figure and what
-# failed, 15 for exercises.
+# **Time.** 90 minutes: 25 for the three steps, 20 for the construction, 20 for the figure and what
+# failed, 25 for exercises.
 #
 # **Ask.** Before step 1: both adapters know their facts, so what can be missing? At step 2: what
 # would an adapter learn beside a single stand-in? At the failed prediction: why is a lookup table a
 # rival that a measure has to beat?
 #
 # **Common wrong answers.** "More single-hop data will do it": every placement has the same loss.
-# "Two stand-ins force the bridge to be read": they force the partner to be heard, and a table of
-# who acts times which name is enough for that. "So merging works": the mean does not.
+# "Two stand-ins force the bridge to be read": the answer has to depend on who acts, but a table of
+# stand-ins and names is enough for that. "So merging works": the mean does not.
 #
 # </details>

@@ -10,9 +10,11 @@ from typing import Any
 from report.section import Section, command
 
 TITLE = "Adapters on a language model"
-FIRST = {"two_hop": "hop_1", "share": "share"}
-"""What is compared, and the first column that is measured: those before it say what was asked."""
-ASKED = ("seed", "asked", "size", "metric")
+COMPARED = ("two_hop", "share", "right")
+"""The shares that are compared, each in the tables that have it."""
+MEASURED = (*COMPARED, "hop_1", "reach_1", "two_hop_vocabulary")
+"""Columns that are measured, of which a table has one first: those before it say what was asked."""
+ASKED = ("seed", "asked", "size", "metric", "group")
 """What does not name a way: kinds of questions are compared by their mean."""
 APART = 0.16  # two standard errors of 40 questions
 
@@ -72,16 +74,21 @@ def compared(
     made: Sequence[dict[str, Any]], stored: Iterable[dict[str, Any]]
 ) -> list[tuple[str, int, float, float]]:
     """Return what both tables hold: the way, kinds of questions, the share right now and stored."""
-    mark = next(name for name in FIRST if name in made[0])
+    mark = next(name for name in COMPARED if name in made[0])
     columns = [*made[0]]
-    same = columns[: columns.index(FIRST[mark])]
-    before = {tuple(row[name] for name in same): row[mark] for row in stored}
+    same = columns[: min(columns.index(name) for name in MEASURED if name in columns)]
+
+    def _asked(row: dict[str, Any]) -> dict[str, str]:  # as words, for nan is not equal to nan
+        asked = {name: row[name] for name in same}
+        return {name: x if isinstance(x, str) else f"{x:g}" for name, x in asked.items()}
+
+    before = {tuple(_asked(row).values()): row[mark] for row in stored}
     ways: dict[str, list[tuple[float, float]]] = {}
     for row in made:
-        old = before.get(tuple(row[name] for name in same), nan)
+        asked = _asked(row)
+        old = before.get(tuple(asked.values()), nan)
         if not isnan(old + row[mark]):
-            told = (row[name] for name in same if name not in ASKED)
-            way = ", ".join(x if isinstance(x, str) else f"{x:g}" for x in told)
+            way = ", ".join(x for name, x in asked.items() if name not in ASKED)
             ways.setdefault(way, []).append((row[mark], old))
     return [
         (way, len(each), fmean(now for now, _ in each), fmean(old for _, old in each))

@@ -40,19 +40,14 @@ def run(source: Path, executed: Path) -> Any:
 
 
 def shown(notebook: Any, first: str = SLIDERS) -> Any:
-    """Return a notebook as a page: sliders, which need a kernel, give way to notes.
-
-    A figure's alternative text is the paragraph before it, since what a cell draws has no words.
-    """
+    """Return a notebook as a page: sliders, which need a kernel, give way to notes."""
     import nbformat
 
-    notes, cells, told = chain([first], repeat(SLIDERS)), [], ""
+    notes, cells = chain([first], repeat(SLIDERS)), []
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = re.sub(LABEL, r"[`thm:\1`](../theorems/\1.rst)", cell.source)
-            told = spoken(cell.source)
-        else:
-            cell.metadata["mystnb"] = {"image": {"alt": told}}
+            cell.source = cell.source.replace("](../docs/", "](../")
         cells.append(cell)
         outputs = cell.get("outputs", [])
         still = [out for out in outputs if WIDGET not in out.get("data", {})]
@@ -62,10 +57,3 @@ def shown(notebook: Any, first: str = SLIDERS) -> Any:
     notebook.cells = cells
     notebook.metadata.pop("widgets", None)
     return notebook
-
-
-def spoken(text: str) -> str:
-    """The last paragraph of a Markdown text, without its marks."""
-    last = text.strip().split("\n\n")[-1]
-    plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", last)
-    return " ".join(re.sub(r"[$*`#\\]", "", plain).split())

@@ -9,6 +9,17 @@ from loratheory.figures import FIGURES, rendered, table
 from website.rest import Pages, escaped, heading, indented, linked, toctree
 
 PICTURE = ".. image:: /figures/{0}.svg\n   :alt: {1}\n"
+OTHERS = "Two-hop questions, in small transformers"  # all that stand under no other head
+HEADS = {
+    "Exact models, without training": "merge_floor two_read_region window",
+    "What a rank can express": "expressive_power construction_digits training_gap",
+    OTHERS: "",
+    "Word problems, in small transformers": (
+        "template_overlap skill_composition skill_coverage shallow_matching failing_step"
+    ),
+    "A language model": " ".join(name for name in NAMES if name.startswith("real_")),
+}
+"""The gallery's heads, and whose cards stand under each."""
 
 
 def drawings(folder: Path) -> dict[str, bytes]:
@@ -23,7 +34,9 @@ def drawings(folder: Path) -> dict[str, bytes]:
 
 def gallery(drawn: set[str]) -> Pages:
     """Return a page for each experiment and the gallery."""
-    pages, tiles, others = {}, ".. container:: cards\n\n", ""
+    pages: Pages = {}
+    heads = {name: head for head, names in HEADS.items() for name in names.split()}
+    cards = dict.fromkeys(HEADS, "")
     for name in NAMES:
         one = experiment(name)
         title, _, body = inspect.cleandoc(one.document or "").partition("\n")
@@ -34,16 +47,18 @@ def gallery(drawn: set[str]) -> Pages:
             text += heading("Found", "-") + linked(found) + "\n\n"
         provenance = f"\n\nRun it: ``loratheory run {name} --profile paper``.\n"
         pages[f"experiments/{name}.rst"] = text + provenance
-        if name in drawn:
-            tiles += _tile(name, alt, one.paragraph("Question"))
-        else:
-            others += f"* :doc:`{spoken(name)} <{name}>`: {linked(one.paragraph('Question'))}\n"
+        picture = _thumb(name, alt) if name in drawn else ""
+        card = f"{picture}:doc:`{spoken(name)} <{name}>`\n\n{linked(one.paragraph('Question'))}"
+        head = heads.get(name, OTHERS)
+        cards[head] += ".. container:: card\n\n" + indented(card) + "\n\n"
     index = (
         heading("Experiments and figures")
         + "Each asks a question of small exact models or of trained ones; prediction, chance level "
         + "and controls were written down before the run.\n\n"
-        + tiles
-        + (heading("Without a figure of their own", "-") + others + "\n" if others else "")
+        + "".join(
+            heading(head, "-") + ".. container:: cards\n\n" + indented(held)
+            for head, held in cards.items()
+        )
         + toctree([f"{spoken(name)} <{name}>" for name in NAMES], hidden=True)
     )
     return {**pages, "experiments/index.rst": index}
@@ -62,8 +77,6 @@ def _body(text: str) -> str:
     return linked(parts[0]) + "\n\n" + told
 
 
-def _tile(name: str, alt: str, question: str) -> str:
-    """A card with a picture that leads to the experiment's page."""
-    picture = PICTURE.format(name, alt) + f"   :target: {name}.html\n   :loading: lazy\n"
-    card = f"{picture}\n:doc:`{spoken(name)} <{name}>`\n\n{linked(question)}"
-    return indented(".. container:: card\n\n" + indented(card)) + "\n\n"
+def _thumb(name: str, alt: str) -> str:
+    """A picture that leads to the experiment's page."""
+    return PICTURE.format(name, alt) + f"   :target: {name}.html\n   :loading: lazy\n\n"

@@ -1,4 +1,4 @@
-"""What a built site points to: every page inside exists, and nothing is fetched from outside."""
+"""What a built site points to: all of it is there, nothing is fetched, pictures are described."""
 
 from html.parser import HTMLParser
 from pathlib import Path
@@ -9,12 +9,13 @@ QUIET = {"canonical", "index", "search", "next", "prev", "license", "author", "c
 
 
 class _Pointers(HTMLParser):
-    """Collects what a page fetches, what it links to, and the anchors it has."""
+    """Collects what a page fetches, what it links to, its anchors, and pictures without words."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.fetched: list[str] = []
         self.links: list[str] = []
+        self.wordless: list[str] = []
         self.anchors = {""}
         self.feed(text)
 
@@ -22,6 +23,8 @@ class _Pointers(HTMLParser):
         """Take in one tag."""
         given = {name: value or "" for name, value in attrs}
         self.anchors |= {given[name] for name in ("id", "name") if name in given}
+        if tag == "img" and given.get("alt", "") in ("", given.get("src")):
+            self.wordless.append(given.get("src", ""))
         fetched = FETCHED.get(tag, "")
         if fetched in given and given.get("rel") not in QUIET:
             self.fetched.append(given[fetched])
@@ -30,7 +33,10 @@ class _Pointers(HTMLParser):
 
 
 def broken(site: Path) -> list[str]:
-    """Return links to pages or places that are not there, and what is fetched from the network."""
+    """Return links to what is not there, what is fetched from the network, pictures without words.
+
+    A picture without an alternative text has its own address for one: so Sphinx writes it.
+    """
     site = site.resolve()
     pages = {
         file: _Pointers(file.read_text(encoding="utf-8")) for file in sorted(site.rglob("*.html"))
@@ -39,6 +45,7 @@ def broken(site: Path) -> list[str]:
     for file, page in pages.items():
         here = file.relative_to(site)
         lines += [f"{here} fetches {url}" for url in page.fetched if urlsplit(url).netloc]
+        lines += [f"{here} shows {url} without an alternative text" for url in page.wordless]
         for url in [*page.links, *page.fetched]:
             parts = urlsplit(url)
             if parts.scheme or parts.netloc:

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any
 
+from loratheory.figures import inline
+from loratheory.figures.commands import theorem_graph
 from loratheory.theorems import CHAPTERS, CITED, Report, Theorem, chapter, parts
-from website.graph import graph
 from website.rest import Pages, escaped, grid, heading, indented, linked, toctree
 
 SENSES = {
@@ -19,10 +21,18 @@ INTRODUCTION = (
     "tells someone who merges adapters, and holds statement, proof and what was found when this "
     "site was built.\n\n"
 )
-MAP = (
-    "A line leads from each result to those that rest on it; point at a name to see its own.\n\n"
-    ".. raw:: html\n\n"
-)
+MAP = "Point at a name to see its own lines.\n\n.. raw:: html\n\n"
+HIGHLIGHT = """
+<script>
+for (const name of document.querySelectorAll(".theorem-graph a")) {
+  const label = name.getAttribute("href").replace(".html", "");
+  for (const [event, on] of [["mouseenter", 1], ["focus", 1], ["mouseleave", 0], ["blur", 0]])
+    name.addEventListener(event, () => document
+      .querySelectorAll(`.theorem-graph :is([id^="${label}--"], [id$="--${label}"])`)
+      .forEach((line) => line.classList.toggle("on", on)));
+}
+</script>
+"""
 TELLS = "What it tells someone who merges adapters"
 
 
@@ -49,9 +59,20 @@ def theorem_pages(
         + "\n\n"
         + heading("Known results that are not run here", "-")
         + grid(("result", "source", "why not"), known)
-        + toctree((f"{one.label[4:]} <{one.label[4:]}>" for one in theorems), hidden=True)
+        + toctree((f"{name} <{name}>" for name in names), hidden=True)
     )
     return pages
+
+
+def graph(theorems: Sequence[Theorem[Any, Any]]) -> str:
+    """Return HTML with the drawing of which rests on which; every name in it is a link."""
+    titles = {name_of(t): escape(full_title(t)) for t in theorems}
+
+    def _link(found: re.Match[str]) -> str:
+        return f'<a href="{found[1]}.html"><title>{titles[found[1]]}</title>'
+
+    drawn = inline(theorem_graph(theorems)).replace('role="img"', 'class="theorem-graph"', 1)
+    return re.sub(r'<a xlink:href="([\w-]+)\.html"[^>]*>', _link, drawn) + HIGHLIGHT
 
 
 def _chapter(
@@ -62,11 +83,10 @@ def _chapter(
     entries = ""
     for theorem in (one for one in theorems if one.chapter == name and one.kind != "clause"):
         clauses = [f":doc:`{name_of(t)}`" for t in theorems if t.part_of == theorem.label]
-        standing = [theorem.status, checked(reports[theorem.label])]
-        standing += [f"with {', '.join(clauses)}"] if clauses else []
+        standing = f"{theorem.status}; {checked(reports[theorem.label])}"
+        standing += f"; with {', '.join(clauses)}" if clauses else ""
         entries += f":doc:`{full_title(theorem)} <{name_of(theorem)}>`\n"
-        entries += indented(f"{linked(theorem.tells)}\n\n*{'; '.join(standing[:2])}*") + "\n"
-        entries += "".join(f"   {part}\n" for part in standing[2:]) + "\n"
+        entries += indented(f"{linked(theorem.tells)}\n\n{standing}") + "\n\n"
     opening = f"{subject[0].upper()}{subject[1:]} {introduction}"
     return heading(title, "-") + f"{linked(opening)}\n\n{entries}" if entries else ""
 

@@ -1,4 +1,4 @@
-"""Adapters as mappings from module to low-rank update: files, merging, routing, interference."""
+"""Adapters as mappings from modules to low-rank updates: reading, writing, merging, routing."""
 
 from loratheory.adapters._adapter import Adapter as Adapter
 from loratheory.adapters._adapter import AdapterError as AdapterError

@@ -1,4 +1,4 @@
-"""An adapter: a mapping from module names to factored updates, loaded when asked for."""
+"""An adapter: a mapping from module names to factored updates, loaded when looked up."""
 
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,98 +25,98 @@ class AdapterError(ValueError):
 
 
 def shown(value: object, limit: int = 120) -> str:
-    """A value as it may stand in a message: escaped, on one line, shortened."""
+    """Return a value as text for a message: escaped, on one line, shortened."""
     text = repr(value)
     return text if len(text) <= limit else f"{text[: limit - 20]}… ({len(text)} characters)"
 
 
 def refusal(place: str | Path, fact: str, remedy: str) -> AdapterError:
-    """The error for `place` (a file, folder or module): what is wrong there and what to do."""
+    """Return the error for `place` (a file, folder or module): what is wrong and what to do."""
     text = f"{place}: {fact}; {remedy}"
     return AdapterError("".join(mark if mark.isprintable() else " " for mark in text))
 
 
 def unreadable(path: Path, error: Exception) -> AdapterError:
-    """The error for a file that the system does not let us read."""
+    """Return the error for a file that the system does not let us read."""
     reason = getattr(error, "strerror", None) or str(error)
     return refusal(path, f"cannot be read ({reason})", "check that it exists and may be read")
 
 
 @dataclass(frozen=True)
 class Whole:
-    """A tensor that takes the place of one in the base, where an update would be added to it."""
+    """A tensor that replaces one of the base model, instead of being added to it."""
 
     kind: str  #: ``module`` (of `modules_to_save`), ``bias``, or ``row`` of an embedding.
-    owner: str  #: The module that it belongs to.
+    owner: str  #: The module that the tensor belongs to.
     shape: tuple[int, ...]
-    load: Callable[[], Any]  #: Its numbers.
+    load: Callable[[], Any]  #: Returns the numbers.
 
 
 @dataclass(frozen=True)
 class Info:
-    """What a file says about an adapter beside its numbers."""
+    """What an adapter's files say about it, other than the updates."""
 
-    name: str = "adapter"  #: How messages call it, usually the folder.
+    name: str = "adapter"  #: The adapter's name in messages, usually its folder.
     base: str = ""  #: ``base_model_name_or_path``, empty where unknown.
     dtype: str = "float32"  #: Storage type of the widest tensor, one of `DTYPES`.
     embeddings: frozenset[str] = frozenset()
-    """Modules that are embeddings: a LowRank maps one-hot tokens to vectors there."""
+    """Modules that are embeddings; their updates map one-hot tokens to vectors."""
     config: Mapping[str, Any] = field(default_factory=dict)
     """The keys of ``adapter_config.json`` that a merge hands on, such as `task_type`."""
-    notes: tuple[str, ...] = ()  #: What reading set aside, in sentences for the user.
+    notes: tuple[str, ...] = ()  #: What in the files was not used, in sentences for the user.
     scales: Mapping[str, float] = field(default_factory=dict)
-    """The scale (alpha / r or alpha / sqrt(r)) that reading folded into each update."""
+    """By module, the scale (alpha / r or alpha / sqrt(r)) that is already part of the update."""
     kernels: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """For a convolution the shape of its weight behind the outputs, such as (inputs, 3, 3); its
-    LowRank has these flattened."""
+    """For a convolution, the shape of its weight without the outputs, such as (inputs, 3, 3); its
+    update has these axes flattened into one."""
     others: Mapping[str, Whole] = field(default_factory=dict)
-    """What the adapter puts in place of the base's own tensors, by their names."""
-    form: str = ""  #: How its file names tensors: ``peft``, ``kohya`` or ``diffusers``.
-    naming: str = ""  #: Whose names the modules have where not PEFT's, see `naming`.
+    """Tensors that replace those of the base with the same names."""
+    form: str = ""  #: How the file names tensors: ``peft``, ``kohya`` or ``diffusers``.
+    naming: str = ""  #: Whose module names: diffusers, sdxl, flux, unknown, or '' for PEFT's.
     header: Mapping[str, str] = field(default_factory=dict)
-    """What a single file says of its base, such as `ss_base_model_version`."""
+    """What the header of a single file says of the base, such as ``ss_base_model_version``."""
 
 
 class Lazy(Updates):
-    """Updates made one at a time by ``make(name)``, when looked up, and never kept."""
+    """Updates by module that ``make(name)`` computes at each look-up; none is cached."""
 
     def __init__(self, names: tuple[str, ...], make: Callable[[str], LowRank]) -> None:
         self._names = dict.fromkeys(names)
         self._make = make
 
     def __getitem__(self, name: str) -> LowRank:
-        """The update of one module, made now."""
+        """The update of one module, computed now."""
         if name not in self._names:
             raise KeyError(name)
         return self._make(name)
 
     def __contains__(self, name: object) -> bool:
-        """Whether there is such a module; makes nothing."""
+        """Whether there is such a module; computes nothing."""
         return name in self._names
 
     def __iter__(self) -> Iterator[str]:
-        """Module names in order; makes nothing."""
+        """Module names in order; computes nothing."""
         return iter(self._names)
 
     def __len__(self) -> int:
-        """How many modules; makes nothing."""
+        """Number of modules; computes nothing."""
         return len(self._names)
 
 
 @dataclass(frozen=True, eq=False)
 class Adapter(Updates):
-    """Low-rank updates by module name, each with its true scale folded in.
+    """Low-rank updates by module name, each already multiplied by its scale.
 
-    ``adapter["model.layers.0.self_attn.q_proj"]`` is the whole update of that linear map,
-    outputs × inputs, whatever `lora_alpha` and rank patterns said. Values may be `Lazy`: each is
-    read or computed when looked up, so an adapter larger than memory passes through module by
-    module; their shapes are known without loading any.
+    ``adapter["model.layers.0.self_attn.q_proj"]`` is the update of that linear map, of shape
+    (outputs, inputs), scaled as `lora_alpha` and rank patterns ask. The mapping may be `Lazy`: an
+    update is then read or computed at each look-up, so that adapters larger than memory can be
+    processed module by module. Shapes are known without loading anything.
 
     Examples
     --------
     >>> adapter = lt.read("tests/data/persons")
-    >>> len(adapter)
-    60
+    >>> adapter
+    <Adapter 'tests/data/persons': updates of 60 modules>
     >>> adapter["model.layers.0.self_attn.q_proj"].rank
     4
     """
@@ -127,13 +127,17 @@ class Adapter(Updates):
 
     @classmethod
     def of(cls, modules: Mapping[str, LowRank], info: Info | None = None) -> "Adapter":
-        """An adapter from updates in memory."""
+        """Return an adapter made of updates in memory."""
         shapes = {name: low.shape for name, low in modules.items()}
         return cls(modules, shapes, info or Info())
 
     def map(self, change: Callable[[Array], Array]) -> "Adapter":
-        """Apply `change` to both factors of each update when it is looked up, see `LowRank.map`."""
+        """Return an adapter whose look-ups apply `change` to both factors, see `LowRank.map`."""
         return replace(self, modules=Lazy(tuple(self), lambda name: self[name].map(change)))
+
+    def __repr__(self) -> str:
+        """One line; loads nothing."""
+        return f"<Adapter {shown(self.info.name)}: updates of {len(self)} modules>"
 
     def __getitem__(self, name: str) -> LowRank:
         """The update of one module."""
@@ -148,23 +152,23 @@ class Adapter(Updates):
         return iter(self.shapes)
 
     def __len__(self) -> int:
-        """How many modules; loads nothing."""
+        """Number of modules; loads nothing."""
         return len(self.shapes)
 
 
 @dataclass(frozen=True, eq=False)
 class Aligned:
-    """Adapters that fit each other; one may stand there twice."""
+    """Adapters that fit each other, over the union of their modules; made by `aligned`."""
 
-    adapters: tuple[Adapter, ...]
-    shapes: Mapping[str, Shape]  #: The union of their modules, in the order of first appearance.
+    adapters: tuple[Adapter, ...]  #: In the order given; the same adapter may occur twice.
+    shapes: Mapping[str, Shape]  #: All modules, in the order of first appearance.
     missing: Mapping[str, tuple[int, ...]]
-    """For each module that some adapters lack, which ones; there their update is zero."""
+    """For each module that some adapters lack, their positions; their update there is zero."""
     info: Info
-    """For what is made of all: the widest dtype, every embedding, the keys on which all agree."""
+    """For an adapter made of all: the widest dtype, every embedding, the keys that all share."""
 
     def updates(self, module: str) -> list[LowRank]:
-        """The updates of one module, one an adapter, loaded now; width 0 where it is missing."""
+        """Return the update of one module by each adapter, of width 0 where an adapter has none."""
         present = {i: a[module] for i, a in enumerate(self.adapters) if module in a}
         like = next(iter(present.values()))
         zero = LowRank(like.up[:, :0], like.down[:0, :])
@@ -185,16 +189,16 @@ class Aligned:
 
 
 def aligned(adapters: Sequence[Adapter], any_base: bool = False) -> Aligned:
-    """Return the adapters over the union of their modules, once they fit each other.
+    """Check that adapters fit each other and return them over the union of their modules.
 
-    Loads nothing. With `any_base`, different names and revisions of base models may pass; different
-    shapes never do.
+    Loads nothing. With `any_base`, adapters may name different base models or revisions, but shapes
+    must still agree.
 
     Raises
     ------
     AdapterError
-        If there is no adapter, one module has two shapes or is of another kind in another adapter,
-        or two adapters name different base models or different revisions of one.
+        If there is no adapter, or two adapters disagree about a module's shape or its type (linear
+        map, convolution, embedding), about how modules are named, or about base model or revision.
     """
     if not adapters:
         place = "adapters"

@@ -1,4 +1,4 @@
-"""Weights of base models, one at a time: what DoRA makes of them, and what a tuned one adds."""
+"""Weights of base models, read one at a time: DoRA's updates, adapters of fine-tuned models."""
 
 import math
 import os
@@ -16,10 +16,10 @@ _INDEX_LIMIT = 100_000_000  # bytes
 
 
 def tensors_of(place: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """Return every tensor of a model's folder or file by name; no number is read.
+    """Return where every tensor of a model's folder or file lies, by name; no number is read.
 
-    The networks of a pipeline lie in folders of their own, whose names then stand before the dot.
-    Tensors that hold no floating-point numbers are left out.
+    In a pipeline of diffusers, each network has a folder, whose name comes first:
+    ``unet.conv_in.weight``. Tensors that hold no floating-point numbers are left out.
     """
     home = Path(place)
     if home.is_file():
@@ -57,10 +57,10 @@ def _of_folder(home: Path) -> Iterator[tuple[str, Tensor]]:
 def as_map(
     weight: np.ndarray, name: str, shape: tuple[int, int], info: Info
 ) -> Float[np.ndarray, "m n"] | None:
-    """Return a weight's numbers as the map that an update of this shape is added to, a view.
+    """Return a view of a weight in the layout (outputs, inputs) of an update of shape `shape`.
 
-    A convolution is flattened; what is stored inputs first (embeddings, GPT-2's maps) is turned.
-    None where the shapes differ.
+    A convolution is flattened; what is stored as (inputs, outputs), namely embeddings and GPT-2's
+    maps, is transposed. None where the shapes differ.
     """
     flat = weight.reshape(len(weight), -1)
     turned = name in info.embeddings or bool(info.config.get("fan_in_fan_out"))
@@ -72,10 +72,10 @@ def as_map(
 def rescaled(
     name: str, low: LowRank, magnitude: np.ndarray, tensors: Mapping[str, Tensor], info: Info
 ) -> LowRank:
-    """What DoRA adds: rows of base + update brought to the lengths `magnitude`, less the base.
+    """Return what DoRA adds to the base: rows of base + update scaled to `magnitude`, minus base.
 
-    Dense, in float64; as a LowRank one of whose factors is the identity. Liu et al. 2024, arXiv
-    2402.09353, equation 5.
+    It need not have low rank: it is a float64 LowRank one of whose factors is the identity. Liu et
+    al. 2024, arXiv 2402.09353, equation 5.
     """
     remedy = "give the base that the adapter was trained on"
     if f"{name}.weight" not in tensors:
@@ -107,25 +107,25 @@ def extracted(
     rank: int,
     note: Callable[[str, float, float], None] = lambda *_: None,
 ) -> Adapter:
-    """Return the adapter of a rank that is nearest to what tuning changed, map by map.
+    """Return the adapter of a given rank that is nearest to what fine-tuning changed in each map.
 
     Parameters
     ----------
     base, tuned : path
-        Folders or files of safetensors of one architecture.
+        Folders or safetensors files of two models of one architecture.
     rank : int
-        Of each map, or less where the map is smaller.
+        The rank of each map's update, or less where the map is smaller.
     note : callable
-        ``note(module, energy, lost)`` is called for each map when it is made: the squared norm of
-        its change, and how much of it is not in the adapter.
+        ``note(module, energy, lost)`` is called when a map's update is computed, with the squared
+        norm of the map's change and how much of it the adapter does not hold.
 
     Returns
     -------
     Adapter
         Lazy: a look-up loads one weight of each model and takes the leading eigenvectors of the
         Gram matrix of their difference, in float64: ``O(m n min(m, n))``. Maps that did not change
-        are left out, which costs reading all weights once; `Info.notes` names what changed and is
-        no map (norms, biases) or is in one model alone.
+        are left out, which costs reading all weights once; `Info.notes` names tensors that changed
+        but are no maps (norms, biases) and those that only one model has.
 
     Raises
     ------

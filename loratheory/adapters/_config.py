@@ -1,4 +1,4 @@
-"""What PEFT's `adapter_config.json` says: ranks, scales and targets by PEFT's own rules."""
+"""Reading PEFT's `adapter_config.json`: ranks, scales and target modules, by PEFT's own rules."""
 
 import math
 import os
@@ -25,7 +25,7 @@ REFUSED = {
     "arrow_config": ("the adapter is a router over others", "give the routed adapters instead"),
     "megatron_config": ("the factors are split over devices", _EXPORT),
 }
-"""Keys that, when on, make the effect more than base + scale · up · down: why, and what to do."""
+"""Keys that make the effect other than base + scale · up · down: why, and what to do."""
 IS_ON_WHEN_EMPTY = (  # in PEFT
     "arrow_config",
     "kasa_config",
@@ -142,16 +142,16 @@ TWICE = 2.0  # PEFT 0.21 adds the update of that projection twice: in the block 
 
 
 def handed_on(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys that do not touch the effect, unknown ones included."""
+    """Return the keys that do not change the adapter's effect, unknown ones included."""
     return {key: value for key, value in values.items() if key in HANDED_ON or key not in KNOWN}
 
 
 class Pattern:
-    """A regular expression from a stranger's file, matched as PEFT does but never for ever.
+    """A regular expression from an untrusted file, matched as PEFT does but with a time limit.
 
-    `place` is the file and the key, for messages. `form` is the expression around `text`, for which
-    ``{}`` stands, and need not match to the end of a name; without a form the whole name must
-    match. What is no regular expression is refused.
+    `place` names the file and the key in messages. Without a `form`, `text` must match a name to
+    its end; a `form` is an expression with ``{}`` in place of `text`, which need not. Raises
+    AdapterError if `text` is not a regular expression.
     """
 
     def __init__(self, place: str, text: str, form: str = "") -> None:
@@ -171,7 +171,7 @@ class Pattern:
                 self._slow = regex.compile(expression)
 
     def match(self, name: str) -> Any:
-        """The match from the start of `name`, if any; refused where it takes over a second."""
+        """Return the match at the start of `name`, if any; AdapterError after over a second."""
         if self._slow is None:
             return self._plain.fullmatch(name) if self._entire else self._plain.match(name)
         try:
@@ -258,11 +258,11 @@ class Config:
         return None if names is None else tuple(names)
 
     def rank(self, module: str) -> int:
-        """The rank of one module."""
+        """Return the rank of one module."""
         return int(_first(self._ranks, module, self._values.get("r", 8)))
 
     def scale(self, module: str) -> float:
-        """The number that multiplies ``up @ down`` of one module."""
+        """Return the number that multiplies ``up @ down`` of one module."""
         r = self.rank(module)
         alpha = _first(self._alphas, module, self._values.get("lora_alpha", 8))
         scale = alpha / (math.sqrt(r) if self._values.get("use_rslora") else r)
@@ -276,9 +276,9 @@ class Config:
         return [f"{module}.{own}" for owner, _, own in named if _matches((owner,), module)]
 
     def saved(self, key: str) -> str:
-        """The module of `modules_to_save` that a tensor belongs to, empty if none.
+        """Return the module of `modules_to_save` that a tensor belongs to, or '' if none.
 
-        PEFT compares ends of names, within a word too: ``norm`` is also the end of `layernorm`.
+        PEFT compares ends of names, even within a word: ``norm`` also matches ``layernorm``.
         """
         path = key.split(".")
         names = tuple(self._values.get("modules_to_save") or ())
@@ -286,12 +286,12 @@ class Config:
         return next((module for module in above if module.endswith(names)), "")
 
     def rows(self, module: str) -> list[int]:
-        """Which rows of an embedding were trained."""
+        """Return which rows of an embedding were trained."""
         found = _by_module(self._values.get("trainable_token_indices"))
         return next((r for name, r in found.items() if not name or _matches((name,), module)), [])
 
     def adapts(self, module: str) -> bool:
-        """PEFT's rule, as far as the file alone can tell."""
+        """Whether PEFT adapts this module, as far as the file alone can tell."""
         if self.parameters(module):
             return True
         module = module.removesuffix(PROJECTION)

@@ -1,7 +1,8 @@
-"""From the names of one form to those of another, by tables of modules with two names.
+"""Adapters translated between the names of PEFT, kohya's scripts and diffusers, by tables.
 
-Diffusion models have two networks for one set of weights: that of `diffusers`, and that of the
-model's publisher, which kohya's scripts train. The one may fuse what the other splits.
+Diffusion models are implemented twice for one set of weights: by `diffusers`, and by the model's
+publisher, whose code kohya's scripts train. A map that one of them fuses may be several in the
+other.
 """
 
 import re
@@ -71,10 +72,10 @@ After kohya's `networks/convert_flux_lora.py` and diffusers' `lora_conversion_ut
 
 
 def publisher(adapter: Adapter) -> str:
-    """Whose names kohya's scripts give to these modules, which have those of diffusers.
+    """Return whose names kohya's scripts give to modules that are named as in diffusers.
 
-    Those of diffusers for Stable Diffusion 1 and 2, the publisher's for SDXL and Flux; refused
-    where the modules do not tell which model it is.
+    It is ``diffusers`` itself for Stable Diffusion 1 and 2, the publisher (``sdxl``, ``flux``)
+    otherwise. AdapterError where the modules do not tell which model it is.
     """
     names = "\n".join(adapter)
     width = {n for name, (_, n) in adapter.shapes.items() if re.search(r"attn2\.to_[kv]$", name)}
@@ -93,30 +94,31 @@ def publisher(adapter: Adapter) -> str:
 def converted(
     adapter: Adapter, form: str, part: str = ""
 ) -> tuple[Adapter, dict[str, tuple[str, ...]]]:
-    """Return the same adapter with the names of another form, and the key map.
+    """Return the same adapter with the module names of another form, and which became which.
 
     Parameters
     ----------
     adapter : Adapter
-        Of any form.
+        An adapter in any of the forms.
     form : str
-        ``peft`` (one part of a model, without its name), ``kohya`` or ``diffusers``.
+        ``peft`` (one network, whose modules lose its name), ``kohya`` or ``diffusers``.
     part : str
-        Of a pipeline only this part; for modules of one network, which part it is.
+        The part of a pipeline to keep, such as ``unet``; for modules of one network, which part
+        they are.
 
     Returns
     -------
     Adapter
-        Lazy; the same function exactly. A module that the other network splits becomes several
-        with the same first factor; several that it fuses become one, of the sum of their ranks
-        unless they share that factor.
+        Lazy, with exactly the same effect. A module that the other form splits becomes several
+        with the same `down`; several that it fuses become one, whose rank is the sum of theirs
+        unless they share `down`.
     dict
-        For each of its modules those that it is made of.
+        For each module returned, the names of the modules it is made of.
 
     Raises
     ------
     AdapterError
-        If a module has no exact image.
+        If a module has no exact counterpart in the other form.
     """
     names = adapter.info.naming
     images = {module: _Image((module,), shape[:1]) for module, shape in adapter.shapes.items()}

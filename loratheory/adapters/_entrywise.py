@@ -1,4 +1,4 @@
-r"""Merges that decide entry by entry: which entries to keep, and who wins where they disagree.
+r"""Merges that decide entry by entry: which entries to keep, and which sign wins.
 
 Each rule first sparsifies every update with a *filter* (`trim` or `drop`), then combines them
 (`added` or `elected`). It acts on coordinates in a *space*: the update itself (`full`), KnOTS
@@ -8,11 +8,11 @@ Each rule first sparsifies every update with a *filter* (`trim` or `drop`), then
 merged one after another: beside the merged array no more than `BLOCK` entries of all updates exist
 at once, except that `trim` holds the magnitudes of one update at a time.
 
-**Cost.** In the full space ``O(m n R)`` to form entries, ``O(K m n)`` to trim, and as `from_dense`
-to return to factors, since masks destroy low rank: ``O(m n s)`` for the ``s`` steps of Lanczos'
-method, some multiples of the rank that is kept. In `knots` read ``(R, n)`` for ``(m, n)`` and in
-`core` ``(R, R)``; both without a decomposition of the merged array, nothing of size (m, n) is
-formed and the rank stays within ``R``, the total width of ``K`` updates.
+**Cost.** In the full space it takes ``O(m n R)`` to form entries, ``O(K m n)`` to trim, and the
+cost of `from_dense` to return to factors, since masks destroy low rank: ``O(m n s)`` for the ``s``
+steps of Lanczos' method, a few times the rank that is kept. In `knots` the arrays are ``(R, n)``
+and in `core` ``(R, R)``, with ``R`` the total width of ``K`` updates: nothing of size (m, n) is
+formed, the merged array needs no decomposition, and the rank is at most ``R``.
 """
 
 import math
@@ -35,11 +35,11 @@ Combine = Callable[[Sequence[Array], Weights], Array]
 
 
 def trim(blocks: Iterator[Array], density: int | float, _: np.random.Generator) -> Filter:
-    """Return the filter that keeps the top `density` share of an update's entries by magnitude.
+    """Return a filter that keeps the share `density` of an update's entries with largest magnitude.
 
-    It keeps what is at least the k-th largest, ``k = floor(density size)`` but no less than 1.
-    Equals up to rounding are all kept, so that no order among them is invented (PEFT keeps
-    arbitrary ones).
+    It keeps all entries that are at least as large as the k-th largest, with
+    ``k = max(1, floor(density * size))``. Entries equal to it up to rounding are all kept (PEFT
+    keeps an arbitrary choice of them).
     """
     sizes = [abs(block) for block in blocks]
     xp = array_namespace(*sizes)
@@ -55,10 +55,10 @@ def trim(blocks: Iterator[Array], density: int | float, _: np.random.Generator) 
 
 
 def drop(_: Iterator[Array], density: int | float, rng: np.random.Generator) -> Filter:
-    """Return the filter that keeps each entry with probability `density` and divides by it.
+    """Return a filter that keeps each entry with probability `density` and divides it by `density`.
 
-    Unbiased; the variance of an entry ``x`` is ``x^2 (1 - density) / density``. Draws come row by
-    row: as long as blocks come in order, their sizes do not matter.
+    The result is unbiased; an entry ``x`` gets variance ``x^2 (1 - density) / density``. Random
+    numbers are drawn row by row, so that the sizes of successive blocks do not matter.
     """
 
     def _kept(block: Array) -> Array:
@@ -75,18 +75,18 @@ def added(blocks: Sequence[Array], weights: Weights) -> Array:
 
 
 def elected(blocks: Sequence[Array], weights: Weights) -> Array:
-    r"""Return the disjoint weighted mean of arrays: only those who agree with the sum count.
+    r"""Return the entrywise weighted mean of those arrays whose sign agrees with the sum (TIES).
 
     With :math:`s = \mathrm{sign} \sum_j w_j x_j` and the agreeing adapters
     :math:`A = \{j : \mathrm{sign}(w_j x_j) = s \ne 0\}`, each entry is
-    :math:`\sum_A w_j x_j / \sum_A |w_j|`, so that an entry which one adapter alone holds is not
-    averaged down; it is 0 where the weighted sum vanishes, as in the paper's formula. Votes and
-    sums below 1e-12 of :math:`\sum_j |w_j x_j|` count as 0: an entry that is zero but for the
-    rounding of a factored product has no vote, or it would halve the entries it meets.
+    :math:`\sum_A w_j x_j / \sum_A |w_j|`, so that an entry which only one adapter has is not
+    averaged down; it is 0 where the weighted sum vanishes, as in the paper's formula. Terms and
+    sums below 1e-12 of :math:`\sum_j |w_j x_j|` count as 0: otherwise an entry that is zero up to
+    the rounding of a factored product would agree, and halve the entries it meets.
 
-    Tools differ once weights are unequal or negative. PEFT elects the signs before it applies the
-    weights and divides by the *number* of agreeing adapters; mergekit elects on weighted updates
-    and divides by :math:`\sum_A w_j`, which negative weights can cancel.
+    Tools differ once weights are unequal or negative. PEFT chooses the signs before it applies the
+    weights and divides by the *number* of agreeing adapters; mergekit chooses them on weighted
+    updates and divides by :math:`\sum_A w_j`, which negative weights can cancel.
     """
     xp = array_namespace(*blocks)
     total = added(blocks, weights)
@@ -104,29 +104,30 @@ def elected(blocks: Sequence[Array], weights: Weights) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Coordinates:
-    """Updates written in common frames; a missing frame is the identity."""
+    """Updates in common orthonormal bases: each is ``left @ core @ right``."""
 
     cores: tuple[LowRank, ...]  #: The coordinates of each update, (p, q).
-    left: Float[Array, "m p"] | None = None  #: Orthonormal columns.
-    right: Float[Array, "q n"] | None = None  #: Orthonormal rows.
+    left: Float[Array, "m p"] | None = None  #: Orthonormal columns; None stands for the identity.
+    right: Float[Array, "q n"] | None = None  #: Orthonormal rows; None stands for the identity.
 
     def update(self, merged: Float[Array, "p q"], rank: int | None = None) -> LowRank:
-        """Back from merged coordinates; in the full space by `from_dense`."""
+        """Return the update with these coordinates; in the full space truncated to `rank`."""
         if self.left is None:
             return from_dense(merged, None if rank is None else min(rank, *merged.shape))
         return LowRank(self.left, merged if self.right is None else merged @ self.right)
 
 
 def full(updates: Updates) -> Coordinates:
-    """The entries of the updates themselves; costs nothing until they are formed."""
+    """Return the updates themselves as their coordinates; costs nothing."""
     return Coordinates(tuple(updates))
 
 
 def knots(updates: Updates) -> Coordinates:
     r"""Return KnOTS coordinates :math:`X_j = \Sigma V_j^\top = U^\top \Delta_j`, (k, n).
 
-    In the left singular basis of :math:`[\Delta_1 \dots \Delta_K]`, see `knots_basis`. Unique up to
-    signs, which no rule here can see, unless singular values coincide.
+    :math:`U` holds the left singular vectors of :math:`[\Delta_1 \dots \Delta_K]`, see
+    `knots_basis`. Unless singular values coincide, the coordinates are unique up to signs, which do
+    not change what the rules here return.
 
     References
     ----------
@@ -137,12 +138,12 @@ def knots(updates: Updates) -> Coordinates:
 
 
 def knots_basis(updates: Updates) -> tuple[Float[Array, "m k"], Float[Array, " k"]]:
-    r"""Return left singular vectors and positive singular values of :math:`[\Delta_1 \dots]`.
+    r"""Return left singular vectors and singular values of :math:`[\Delta_1 \dots \Delta_K]`.
 
-    The vectors span all outputs of the updates, strongest first. With :math:`A_j^\top = P_j T_j`
-    (QR) the stack is :math:`[B_1 T_1^\top \dots B_K T_K^\top]` times a block diagonal of
-    orthonormal rows, so that the SVD of an (m, R) array gives both, ``R`` the total width. Costs
-    ``O((m + n) R^2)``; the dense road ``O(K m^2 n)``.
+    Only positive singular values count; the vectors span all outputs of the updates. With
+    :math:`A_j^\top = P_j T_j` (QR) the stack is :math:`[B_1 T_1^\top \dots B_K T_K^\top]` times a
+    block-diagonal matrix of orthonormal rows, so that the SVD of an (m, R) array gives both, ``R``
+    the total width. Costs ``O((m + n) R^2)``, where a dense SVD would cost ``O(K m^2 n)``.
     """
     xp = array_namespace(updates[0].up)
     parts = [low.up @ xp.linalg.qr(low.down.T)[1].T for low in updates if low.width]
@@ -152,11 +153,11 @@ def knots_basis(updates: Updates) -> tuple[Float[Array, "m k"], Float[Array, " k
 def core(updates: Updates) -> Coordinates:
     r"""Return Core Space coordinates :math:`X_j = U^\top \Delta_j V`, (p, q) with p, q at most R.
 
-    :math:`U` are the left singular vectors of the stacked first factors
-    :math:`[B_1 \dots B_K]`, :math:`V` the right ones of the stacked second factors. They span the
-    right spaces in every gauge, so that no update loses anything, but *which* axes they are depends
-    on the factorisation: an entrywise rule here is **gauge dependent**. Bring the adapters into
-    `balanced` form first and it is well defined. Costs ``O((m + n) R^2)``.
+    :math:`U` holds the left singular vectors of the stacked first factors
+    :math:`[B_1 \dots B_K]`, :math:`V` the right ones of the stacked second factors. In every gauge
+    they span all column and row spaces, so that nothing is lost, but *which* axes they are depends
+    on the factors: an entrywise rule in this space is **gauge dependent**. It is well defined if
+    the adapters are brought into `balanced` form first. Costs ``O((m + n) R^2)``.
 
     References
     ----------
@@ -180,7 +181,7 @@ def _frame(stack: Float[Array, "m c"]) -> tuple[Float[Array, "m k"], Float[Array
 
 
 def entrywise(sparsify: Sparsify, combine: Combine) -> Rule:
-    """Return the rule that filters each update, combines them entry by entry, and comes back."""
+    """Return the merge rule that filters the updates' coordinates and combines them by entry."""
 
     def _rule(updates: Updates, weights: Weights, options: Options) -> LowRank:
         coordinates = SPACES[options.space]([low.map(double) for low in updates])

@@ -1,9 +1,8 @@
-"""Files of strangers: found, opened or refused by name, and read without surprise.
+"""Files that need not be trusted: found on disk or on the Hugging Face hub, checked, and read.
 
-An adapter lies on this disk, or on the hub, from which nothing comes unasked. JSON is parsed
-strictly. Of a safetensors file the library with which PEFT loads proves the layout; the places of
-the tensors are then taken from the header as they stand, and numbers are read by seek and read.
-Nothing is mapped: pages of a mapping count as resident for as long as it is open.
+Nothing is downloaded unless asked for. JSON is parsed strictly. The safetensors library checks the
+layout of a file; the tensors' places are then taken from the header, and numbers are read by seek
+and read. Files are not memory-mapped, because pages of an open mapping count as memory in use.
 """
 
 import json
@@ -45,10 +44,10 @@ def located(
     *,
     download: bool = False,
 ) -> Path:
-    """Return the folder or file of an adapter on this disk; arguments as those of `read`.
+    """Return the folder or file of an adapter on this disk; the arguments are those of `read`.
 
-    An id of the hub counts as one only where nothing on the disk has that name. Of a repository
-    only PEFT's own files are fetched, of a file only that file; never anything pickled.
+    A name is taken for an id of the hub only if nothing on the disk has it. From a repository only
+    PEFT's own files, or the one file named, are downloaded; never a pickled file.
     """
     path, below = Path(place), Path(subfolder)
     if below.is_absolute() or ".." in below.parts:
@@ -70,9 +69,10 @@ def located(
 
 
 def base_at(name: str, revision: str | None = None, *, download: bool = False) -> Path:
-    """Return the folder of a base model, named by its folder or id; arguments as those of `read`.
+    """Return the folder of a base model, given as a folder or as an id of the Hugging Face hub.
 
-    Raises `AdapterError` where there is none, and none in the cache that could be taken.
+    An existing path, and any name that is not of the form ``owner/name``, is returned as it is. An
+    id raises `AdapterError` if it is not in the cache, or with `download` cannot be fetched.
     """
     if os.path.lexists(name) or not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         return Path(name)
@@ -107,10 +107,10 @@ def _of_hub(
 
 
 def inside(folder: Path, name: str) -> Path:
-    """Return the regular file `name` of `folder`, sure that it does not lead elsewhere.
+    """Return the path of a regular file `name` in `folder`, refused if it leads elsewhere.
 
-    Links are followed within the folder, and from a snapshot of the Hugging Face cache into the
-    blobs of the same repository, which is how that cache stores every file.
+    Symbolic links are followed within the folder, and from a snapshot of the Hugging Face cache to
+    the blobs of the same repository, which is how that cache stores every file.
     """
     path = folder / name
     if not name or Path(name).name != name or "\\" in name or "\0" in name:
@@ -132,7 +132,7 @@ def inside(folder: Path, name: str) -> Path:
 
 
 def opened(path: Path) -> BufferedReader:
-    """The file, open for reading."""
+    """Return the file, open for reading."""
     try:
         return path.open("rb")
     except OSError as error:
@@ -152,7 +152,7 @@ def json_file(path: Path, limit: int, remedy: str = RESTORE) -> dict[str, Any]:
 
 
 def json_object(path: Path, text: bytes, remedy: str = RESTORE) -> dict[str, Any]:
-    """Return the JSON object in `text`: no key twice, no NaN, nothing nested beyond reason."""
+    """Return the JSON object in `text`; a repeated key, NaN or too deep nesting is refused."""
 
     def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         values = dict(pairs)
@@ -192,7 +192,7 @@ class Tensor(NamedTuple):
 
     @property
     def place(self) -> str:
-        """How messages call it."""
+        """The tensor's name in messages."""
         return f"{self.file}: tensor {shown(self.key)}"
 
 
@@ -202,11 +202,11 @@ def _stamp(source: BufferedReader) -> tuple[int, ...]:
 
 
 def header(file: Path, *, others: bool = False) -> dict[str, Tensor]:
-    """Return every tensor's place, once the safetensors library has proven the whole layout.
+    """Return where every tensor lies, after the safetensors library has checked the layout.
 
-    Together they fill the file without gap or overlap. Refused if the file is cut, its header
+    The tensors then fill the file without gap or overlap. Refused if the file is cut, its header
     damaged, or a tensor holds anything but floating-point numbers of 16, 32 or 64 bits; with
-    `others` such a tensor is left out.
+    `others` such tensors are left out instead.
     """
     with opened(file) as source:  # before the library looks: a later change shows in the stamp
         stamp = _stamp(source)
@@ -236,15 +236,15 @@ def header(file: Path, *, others: bool = False) -> dict[str, Tensor]:
 
 
 def metadata(file: Path) -> dict[str, str]:
-    """Return the texts that the header holds beside the tensors, once `header` has proven it."""
+    """Return the texts that the header holds beside the tensors; call `header` first."""
     with safe_open(file, framework="numpy") as opened_file:
         return dict(opened_file.metadata() or {})
 
 
 def load(tensor: Tensor) -> Float[np.ndarray, "..."]:
-    """Return the numbers of one tensor, all finite; nothing of the file stays open.
+    """Return the numbers of one tensor; the file does not stay open.
 
-    float64 stays; all else becomes float32, which holds it exactly. Refused if the file has changed
+    float64 stays; narrower types become float32, which is exact. Refused if the file has changed
     since its header was read, or an entry is NaN or infinite.
     """
     kept = np.dtype(KINDS.get(tensor.dtype, tensor.dtype))
@@ -269,7 +269,7 @@ def load(tensor: Tensor) -> Float[np.ndarray, "..."]:
 
 
 def finite(place: str, array: Float[np.ndarray, "..."], cause: str = "") -> None:
-    """Refuse NaN and infinity, by place and position."""
+    """Raise AdapterError for NaN or infinity, naming `place` and the position."""
     good = np.isfinite(array)
     if not good.all():
         spot = np.unravel_index(int(good.argmin()), array.shape)

@@ -1,4 +1,4 @@
-"""A base with an adapter in its weights: the folder of an ordinary model, for any tool."""
+"""A base with an adapter added to its weights, as the folder of an ordinary model."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from loratheory.adapters._write import in_kind
 from loratheory.store import draft
 
 _BESIDE = (".json", ".txt", ".model", ".jinja", ".tiktoken")
-"""Ends of what a model has beside its weights; other forms of the weights would be the old ones."""
+"""Ends of files that a model needs beside its weights; other copies of its weights would be old."""
 _TERMS = ("LICENSE", "LICENCE", "NOTICE", "USE_POLICY")
 _CONFIG_LIMIT = 100_000_000  # bytes
 _REMEDY = "see that this is the base that it was trained on, as save_pretrained wrote it"
@@ -28,32 +28,32 @@ def folded(
     output: str | os.PathLike[str],
     note: Callable[[str], None] = lambda _: None,
 ) -> dict[str, float]:
-    """Write a base with an adapter in its weights, as a folder that needs no adapter any more.
+    """Add an adapter to a base's weights and write the result as an ordinary model's folder.
 
     Parameters
     ----------
     adapter : Adapter
-        One, a merge of several for instance; a route has no such form.
+        One adapter, which may be a merge. Adapters that gates choose between cannot be folded in.
     base : path
-        The folder of the base: safetensors in one file or in shards, config and tokenizer. Of a
-        pipeline of diffusers the folder that holds the networks'.
+        The folder of the base: safetensors in one file or in shards, config and tokenizer. For a
+        pipeline of diffusers, the folder above those of its networks.
     output : path
-        A folder that is not there yet; it appears whole or not at all.
+        A folder that does not exist yet; it appears complete or not at all.
     note : callable
-        Is told each module when its weight is written.
+        ``note(module)`` is called when the module's weight is written.
 
     Returns
     -------
     dict of str to float
-        By module how much of its update rounding to the weight's own type lost: the Frobenius norm
-        of what is lost over that of the update. Costs copying the base; one weight and its update
-        are in memory at a time.
+        By module, the Frobenius norm of what rounding to the weight's own type lost, divided by the
+        norm of the update. Costs copying the base; one weight and its update are in memory at a
+        time.
 
     Raises
     ------
     AdapterError
-        If a module is no weight of the base or is tied to another one, the adapter has tensors in
-        place of the base's, a sum is not finite, or the place is taken or cannot be written.
+        If a module is no weight of the base or is tied to another one, the adapter replaces tensors
+        of the base, a sum is not finite, or `output` exists or cannot be written.
     """
     home, target = Path(base), Path(output)
     tensors = tensors_of(home)

@@ -1,18 +1,18 @@
 r"""Interference: what one adapter does to inputs that another reads, and how alike they are.
 
-The edited inputs (*keys*) of an adapter lie in its row space :math:`S_1`, orthonormal basis
-:math:`Q_1`. Another update sends a unit key to at most
+The inputs that an adapter's edits react to (*keys*) lie in its row space :math:`S_1`, with
+orthonormal basis :math:`Q_1`. The norm of what another update adds to a unit key is at most
 
 .. math:: \|\Delta_2 Q_1\|_2 \;\le\; \sigma_1(\Delta_2)\,\cos\theta_1,
 
-where :math:`\theta_1` is the smallest principal angle between the row spaces: nothing for every
-key iff the row spaces are orthogonal. The Frobenius cosine of the updates vanishes also where
-only their *column* spaces are orthogonal, and says little.
+where :math:`\theta_1` is the smallest principal angle between the row spaces; it is zero for every
+key iff the row spaces are orthogonal. The Frobenius cosine of the updates says little, since it is
+also zero where only their *column* spaces are orthogonal.
 
-What an adapter reads is described by :math:`\Delta^\top \Delta`, what it writes by
-:math:`\Delta \Delta^\top`: directions with their energies, the same in every gauge and whatever the
-other side does. Their cosines, the likenesses, need the two adapters alone; `response_likeness`
-needs inputs too, such as a base's activations on prompts.
+The Gram matrix :math:`\Delta^\top \Delta` describes what an adapter reads, and
+:math:`\Delta \Delta^\top` what it writes: directions and their energies, in no way dependent on the
+gauge. The cosine between two adapters' Gram matrices is their likeness; `response_likeness` is
+measured on inputs instead, such as a base's activations on prompts.
 
 Every measure takes two updates of one module, costs ``O((m + n) r^2)`` and runs in float64.
 """
@@ -36,19 +36,19 @@ from loratheory.shapes import Float
 
 
 def row_angles(first: LowRank, second: LowRank) -> Float[Array, " k"]:
-    """Principal angles between what two updates read, ascending."""
+    """Return the principal angles between two updates' row spaces, in radians, ascending."""
     return principal_angles(first.row_space(), second.row_space())
 
 
 def crosstalk(reader: LowRank, other: LowRank) -> float:
-    r"""Return the most that `other` answers to a unit input from the row space of `reader`.
+    r"""Return the largest output norm of `other` on unit inputs in the row space of `reader`.
 
-    It is :math:`\|\Delta_2 Q_1\|_2`, exact and attained; zero iff the row spaces are orthogonal.
+    It is :math:`\|\Delta_2 Q_1\|_2`, which some input attains; 0 iff the row spaces are orthogonal.
 
     Examples
     --------
-    Both read the first coordinate, so each answers what the other reads, though what they write is
-    orthogonal:
+    Both updates read the first coordinate, so each reacts to the other's inputs, although their
+    outputs are orthogonal:
 
     >>> one = from_dense(np.array([[1.0, 0.0], [0.0, 0.0]]))
     >>> two = from_dense(np.array([[0.0, 0.0], [2.0, 0.0]]))
@@ -66,19 +66,19 @@ def _answer(other: LowRank, basis: Float[Array, "n k"]) -> float:
 
 
 def crosstalk_bound(reader: LowRank, other: LowRank) -> float:
-    r"""Return the ceiling :math:`\sigma_1(\Delta_2) \cos\theta_1` of `crosstalk`.
+    r"""Return :math:`\sigma_1(\Delta_2) \cos\theta_1`, an upper bound of `crosstalk`.
 
-    It is met where the top right singular vector of `other` makes the smallest angle with the row
-    space of `reader`.
+    They are equal where the first right singular vector of `other` makes the smallest angle with
+    the row space of `reader`.
     """
     return other.spectral_norm * largest_cosine(reader.row_space(), other.row_space())
 
 
 def frobenius_cosine(first: LowRank, second: LowRank) -> float:
-    """Return the cosine of two updates as vectors of entries, 0 if one is zero.
+    """Return the cosine between two updates taken as vectors of entries; 0 if one is zero.
 
-    Little follows from it: orthogonal columns make it 0 while the row spaces may agree, and then
-    each adapter answers in full to the other's keys. Use `crosstalk`.
+    It says little about interference: it is 0 where the column spaces are orthogonal, even if the
+    row spaces agree and each adapter reacts fully to the other's inputs. Use `crosstalk` instead.
 
     Examples
     --------
@@ -98,9 +98,10 @@ def _cosine(product: float, size: float) -> float:
 def read_likeness(first: LowRank, second: LowRank) -> float:
     r"""Return the cosine of :math:`\Delta_1^\top\Delta_1` and :math:`\Delta_2^\top\Delta_2`.
 
-    From 0 to 1: :math:`\|\Delta_1 \Delta_2^\top\|_F^2 / (\|\Delta_1 \Delta_1^\top\|_F
-    \|\Delta_2 \Delta_2^\top\|_F)` is 0 iff the row spaces are orthogonal or an update is zero, and
-    1 iff both read the same directions in the same proportions.
+    It equals :math:`\|\Delta_1 \Delta_2^\top\|_F^2 / (\|\Delta_1 \Delta_1^\top\|_F
+    \|\Delta_2 \Delta_2^\top\|_F)` and lies between 0 and 1: it is 0 iff the row spaces are
+    orthogonal or an update is zero, and 1 iff both read the same directions in the same
+    proportions.
     """
     one, two = (low.map(double) for low in (first, second))
     shared, *own = ((a @ b.T).norm for a, b in ((one, two), (one, one), (two, two)))
@@ -113,12 +114,11 @@ def write_likeness(first: LowRank, second: LowRank) -> float:
 
 
 def response_likeness(first: LowRank, second: LowRank, x: Float[Array, "t n"]) -> float:
-    r"""Return the cosine between what two updates add to the same inputs, the rows of `x`.
+    r"""Return the cosine between the outputs of two updates on the same inputs, the rows of `x`.
 
-    All outputs of an update count as one long vector.
-
-    :math:`\langle \Delta_1 X, \Delta_2 X \rangle / (\|\Delta_1 X\| \|\Delta_2 X\|)` is 0 if one of
-    them answers nothing. Costs ``O(t (m + n) r)``.
+    All outputs of an update count as one long vector: with the inputs as columns of :math:`X` it is
+    :math:`\langle \Delta_1 X, \Delta_2 X \rangle / (\|\Delta_1 X\| \|\Delta_2 X\|)`, and 0 if all
+    outputs of one update are zero. Costs ``O(t (m + n) r)``.
     """
     xp, inputs = array_namespace(x), double(x)
     one, two = ((inputs @ low.down.T) @ low.up.T for low in (first.map(double), second.map(double)))
@@ -128,25 +128,26 @@ def response_likeness(first: LowRank, second: LowRank, x: Float[Array, "t n"]) -
 
 @dataclass(frozen=True, eq=False)
 class Interference:
-    """Pairwise measures for the adapters of one module, (k, k) each; NumPy, float64.
+    """Measures for each pair of adapters in one module, as (k, k) NumPy arrays in float64.
 
-    An adapter that leaves the module alone has zeros everywhere, on the diagonal too.
+    An adapter that does not change the module has zeros everywhere, also on the diagonal.
     """
 
     crosstalk: Float[np.ndarray, "k k"]
-    """Entry ``i, j``: the most that `j` answers to a unit input from the row space of `i`."""
+    """Entry ``i, j``: largest output norm of adapter `j` on unit inputs in the row space of `i`."""
     bound: Float[np.ndarray, "k k"]
-    """Its ceiling: spectral norm of `j` times ``row_cosine[i, j]``; equal to it on the diagonal."""
-    row_cosine: Float[np.ndarray, "k k"]  #: Of the smallest principal angle; diagonal 1.
-    column_cosine: Float[np.ndarray, "k k"]  #: Likewise, of what they write.
-    frobenius_cosine: Float[np.ndarray, "k k"]  #: See the warning at the function of that name.
+    """Upper bound of `crosstalk`, met on the diagonal: spectral norm of `j` times `row_cosine`."""
+    row_cosine: Float[np.ndarray, "k k"]
+    """Cosine of the smallest principal angle between two row spaces; 1 on the diagonal."""
+    column_cosine: Float[np.ndarray, "k k"]  #: The same for two column spaces.
+    frobenius_cosine: Float[np.ndarray, "k k"]  #: As the function of that name, with its warning.
 
 
 def interference(updates: Sequence[LowRank], tolerance: int | float | None = None) -> Interference:
-    """Return the pairwise measures of one module, one update an adapter.
+    """Return the pairwise measures of one module from one update for each adapter.
 
-    They are taken in common coordinates: costs two QRs of all factors side by side,
-    ``O((m + n) R^2)`` with the total width ``R``, and ``O(k^2 R r^2)``; no ``(m, n)`` array.
+    They are computed in common coordinates, without an ``(m, n)`` array: costs two QRs of all
+    factors side by side, ``O((m + n) R^2)`` with the total width ``R``, and ``O(k^2 R r^2)``.
     `tolerance` decides numerical ranks, as in `LowRank.row_space`.
 
     Raises

@@ -1,9 +1,9 @@
-r"""The operator laws, and a computed table of which merge rule obeys which, with counterexamples.
+r"""Algebraic laws of merge rules, and a computed table of which rule obeys which.
 
-A rule is :math:`f(X; w)`, at coefficient 1. The laws speak of the rule itself: rank is left at
-``min(m, n)`` in the full space, so that nothing is truncated, but for `svd`, whose truncation is
-the rule (its rank is then that of one adapter). Density is one half; a rule that draws keeps its
-random stream. Rules without weights have none in the laws either.
+A rule is a function :math:`f(X; w)` of the updates :math:`X` and weights :math:`w`. So that the
+laws are about the rule itself, nothing is truncated, except by `svd`, whose rank is that of one
+adapter. The density is one half, and a rule that draws at random uses the same stream every time.
+Rules without weights are tested without them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,7 @@ Dense = Float[Array, "m n"]
 
 @dataclass(frozen=True, eq=False)
 class LawCase:
-    """A method in a space, and random input for it that `seed` determines."""
+    """A merge method in a space, and random updates and weights that `seed` determines."""
 
     method: Method
     space: str
@@ -31,23 +31,23 @@ class LawCase:
 
     @property
     def rng(self) -> np.random.Generator:
-        """A fresh generator for what a law itself draws."""
+        """A new random generator for what the laws draw themselves."""
         return np.random.default_rng([self.seed, 2])
 
     @property
     def weights(self) -> list[float]:
-        """Weights of either sign, away from 0 and 1; all 1 where the method takes none."""
+        """Positive and negative weights, away from 0 and 1; all 1 if the method takes none."""
         if "weights" not in self.method.options:
             return [1.0] * COUNT
         return [0.7, -0.4, 1.3]
 
     @property
     def moments(self) -> Float[Array, "k n n"]:
-        """A root of the second moment of each adapter's inputs."""
+        """For each adapter, a root of the second moment of its inputs."""
         return np.random.default_rng([self.seed, 3]).standard_normal((COUNT, SHAPE[1], SHAPE[1]))
 
     def updates(self, stream: int = 0) -> list[LowRank]:
-        """Independent updates of equal rank, in general position."""
+        """Return independent random updates of equal rank; another `stream` gives others."""
         rng = np.random.default_rng([self.seed, stream])
         (m, n), r = SHAPE, RANK
         draw = rng.standard_normal
@@ -59,7 +59,7 @@ class LawCase:
         weights: Sequence[float] | None = None,
         order: Sequence[int] = range(COUNT),
     ) -> Dense:
-        """The merged update, dense; `order` says whose inputs the updates meet, where it counts."""
+        """Return the merged update, dense; the i-th update gets the moments number ``order[i]``."""
         rank = None
         if "rank" in self.method.needs(self.space):
             rank = RANK if "rank" in self.method.required else min(SHAPE)
@@ -71,7 +71,7 @@ class LawCase:
 
 
 def distance(one: Dense, other: Dense) -> float:
-    """Frobenius distance relative to the larger of the two, 0 for two zeros."""
+    """Return the Frobenius distance divided by the larger norm; 0 if both are zero."""
     size = max(np.linalg.norm(one), np.linalg.norm(other))
     return float(np.linalg.norm(one - other) / size) if size else 0.0
 
@@ -150,11 +150,11 @@ LAWS: dict[str, Callable[[LawCase], float]] = {
     "scale": scale_equivariant,
     "low rank": low_rank_kept,
 }
-"""Each law by its short name: a relative gap, 0 up to rounding where it holds."""
+"""Each law by its short name: a function of a case that is 0 up to rounding where the law holds."""
 
 
 HOLDS = 1e-9
-"""Relative gap that rounding may leave."""
+"""A law whose relative gap is at most this counts as holding: the rest is rounding."""
 
 NOTES = {
     ("sum", "idempotent"): "k copies give k times the adapter",
@@ -172,26 +172,22 @@ NOTES = {
     ("core", "zero weight"): "its factors still shape the axes",
     ("core", "gauge"): "the axes come from the factors: bring them into balanced form first",
 }
-"""What else there is to know of a denied law, by method or by space."""
+"""Why, or how far, a law does not hold, by method or space and law."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One law for one method in one space: whether it holds; None if the question does not arise.
+    """Whether one law holds for one method in one space."""
 
-    `reason` says why it does not arise or what else there is to know, `seed` is that of a
-    counterexample ``LawCase(method, space, seed)``, `gap` the largest relative gap seen.
-    """
-
-    holds: bool | None
-    reason: str = ""
-    seed: int | None = None
-    gap: float = 0.0
+    holds: bool | None  #: None where the law has no meaning for the method.
+    reason: str = ""  #: Why it has none, or why or how far the law does not hold.
+    seed: int | None = None  #: ``LawCase(method, space, seed)`` is a counterexample.
+    gap: float = 0.0  #: The largest relative gap seen.
 
 
 @dataclass(frozen=True)
 class Row:
-    """All laws for one method in one space: a cell a law, in the order of `LAWS`."""
+    """All laws for one method in one space: a cell for each law, in the order of `LAWS`."""
 
     method: str
     space: str
@@ -199,10 +195,10 @@ class Row:
 
 
 def laws(draws: int = 2) -> tuple[Row, ...]:
-    """Return the table of operator laws, one row for each method and space.
+    """Return which laws hold, as one row for each merge method and space.
 
-    A law is said to hold where each of `draws` random cases stays within rounding (`HOLDS`), and
-    denied with the seed of a case that breaks it. Costs well under a second.
+    A law holds where the gap is within rounding (`HOLDS`) in each of `draws` random cases;
+    otherwise its cell has the seed of a counterexample. Costs well under a second.
 
     Examples
     --------

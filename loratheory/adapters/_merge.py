@@ -1,4 +1,4 @@
-"""The merge rules by name, and one adapter from several by one of them, module by module."""
+"""The merge rules by name, and `merge`, which makes one adapter of several, module by module."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -19,8 +19,8 @@ from loratheory.lowrank import LowRank, finite, total
 class Method:
     """One way to merge adapters: ``rule(updates, weights, options)`` merges one module.
 
-    In the formula D are updates, w weights, B and A first and second factors; in the cost, which is
-    arithmetic per module, R is the total width and K the number of adapters.
+    In `formula`, D are updates, w weights, B and A the factors `up` and `down`. `cost` counts
+    arithmetic operations for each module, with R the total width and K the number of adapters.
     """
 
     name: str
@@ -29,19 +29,19 @@ class Method:
     reference: str
     cost: str
     options: frozenset[str] = frozenset()
-    """What it takes, of ``weights, rank, space, density, ridge, moments, rng``."""
+    """Which arguments it takes of ``weights, rank, space, density, ridge, moments, rng``."""
     required: frozenset[str] = frozenset()
-    """What it cannot do without. Entrywise rules need `rank` in the full space only."""
+    """Those that must be given. Entrywise rules also need `rank`, but only in the full space."""
     gauge_dependent: frozenset[str] = frozenset()
     """The spaces in which the result depends on how the updates are factored."""
 
     @property
     def spaces(self) -> tuple[str, ...]:
-        """Where it can work; rules that are not entrywise know the full space only."""
+        """The spaces in which it can merge; only entrywise rules have more than ``full``."""
         return tuple(SPACES) if "space" in self.options else ("full",)
 
     def needs(self, space: str) -> frozenset[str]:
-        """The options that must be given in this space."""
+        """Return the arguments that must be given in this space."""
         dense = "space" in self.options and space == "full"
         return self.required | {"rank"} if dense else self.required
 
@@ -219,49 +219,50 @@ def merge(
     any_base: bool = False,
     others: str = "refuse",
 ) -> Adapter:
-    """Return one adapter that merges several.
+    """Return one adapter that is a merge of several.
 
     Parameters
     ----------
     adapters : list of Adapter, or Aligned
-        At least one. A module that some lack counts as zero there (`aligned` says which).
+        At least one. An adapter that lacks a module counts as zero there.
     method : str
-        A name in `METHODS`, which says what each computes, costs and takes.
+        A name in `METHODS`, which holds each method's formula, cost and options.
     weights : list of float, optional
-        One an adapter, 1 where not given; negative ones subtract.
+        One for each adapter, by default 1; negative weights subtract.
     rank : int, optional
         Largest rank of a merged module.
     coefficient : float
-        Scales the result of any method.
+        Multiplies the result of any method.
     space : str
-        Where entrywise rules look at entries: ``full``, ``knots`` or ``core``.
+        Coordinates in which entrywise rules act: ``full``, ``knots`` or ``core`` (Core Space).
     density : float, optional
         Share of entries that entrywise rules keep, in (0, 1].
     ridge : float, optional
-        Relative ridge of `interpolate` and `regmean`; 0 where not given.
+        Ridge of `interpolate` and `regmean`, relative to the matrix it is added to; 0 by default.
     moments : list of mappings, optional
-        For each adapter, or one for all, by module a (k, n) root of the second moment of its
-        inputs, ``root.T @ root`` (`loratheory.pretrained.moments`, `read_moments`).
+        For `regmean`: one mapping for each adapter, or one for all, from a module to a (k, n) array
+        whose ``root.T @ root`` is the second moment of the module's inputs
+        (`loratheory.pretrained.moments` computes them, `read_moments` reads them).
     rng : numpy.random.Generator, optional
-        Needed by rules that draw, harmless to others. One number is drawn from it now; each module
-        then has a stream of its own, whatever the order in which modules are looked up.
+        Required by rules that draw at random, ignored by others. One number is drawn from it at
+        once; the result does not depend on the order in which modules are looked up.
     any_base : bool
         Merge adapters although they name different base models.
     others : str
-        What becomes of tensors that take the place of the base's own (`Info.others`), which no
-        rule can merge: ``first``, those of the first adapter that has them; ``mean``, the mean of
-        those that have them; or ``refuse``.
+        What to do with tensors that replace those of the base (`Info.others`), which no rule can
+        merge: take those of the ``first`` adapter that has them, take their ``mean`` over the
+        adapters that have them, or ``refuse``.
 
     Returns
     -------
     Adapter
-        Lazy: a module is loaded from every adapter and merged, in float64, when it is looked up,
-        and not kept. What its adapters' configurations agree on is handed on.
+        Lazy: at each look-up the module is loaded from every adapter and merged in float64; it is
+        not cached. Its configuration has the keys on which all adapters agree.
 
     Raises
     ------
     MergeError
-        If the method is unknown, or an option is missing, superfluous or out of range.
+        If the method is unknown, or an argument is missing, not taken by it, or out of range.
     AdapterError
         If the adapters do not fit each other.
 
@@ -273,14 +274,8 @@ def merge(
     (90, 6)
     """
     chosen = _method(method, space)
-    given = {
-        "weights": weights,
-        "rank": rank,
-        "density": density,
-        "ridge": ridge,
-        "moments": moments,
-        "rng": rng,
-    }
+    given: dict[str, Any] = {"weights": weights, "rank": rank, "density": density}
+    given |= {"ridge": ridge, "moments": moments, "rng": rng}
     given = {name: value for name, value in given.items() if value is not None}
     for name, value in {**given, "coefficient": coefficient}.items():
         if name in _RANGES and not _RANGES[name][0](value):

@@ -1,4 +1,8 @@
-"""Second moments of inputs, by module: a file of their roots, and whether they fit adapters."""
+"""Second moments of modules' inputs: their file, and a check that they fit adapters.
+
+The second moment of inputs x is the mean of x xᵀ, an (n, n) matrix; it is kept as a *root*, a
+(k, n) array with ``root.T @ root`` equal to it.
+"""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +26,7 @@ COLLECT = "collect them with loratheory moments"
 
 
 class Moments(Roots):
-    """Roots of second moments in a file, (k, n) a module, each loaded when looked up."""
+    """A mapping from modules to (k, n) roots of second moments in a file, loaded at look-up."""
 
     def __init__(self, name: str, shapes: dict[str, Shape], load: Callable[[str], Array]) -> None:
         self.name, self.shapes, self._load = name, shapes, load
@@ -38,27 +42,28 @@ class Moments(Roots):
         return iter(self.shapes)
 
     def __len__(self) -> int:
-        """How many modules; loads nothing."""
+        """Number of modules; loads nothing."""
         return len(self.shapes)
 
 
 def read_moments(file: str | os.PathLike[str]) -> Moments:
-    """Return the second moments in a safetensors file: a root (k, n) by the name of each module.
+    """Return the second moments of modules' inputs in a safetensors file.
 
     Parameters
     ----------
     file : path
-        As `write_moments` and ``loratheory moments`` write it.
+        A file that `write_moments` or ``loratheory moments`` has written.
 
     Returns
     -------
     Moments
-        ``root.T @ root`` is the second moment. Costs reading the header; a root at a look-up.
+        For each module a (k, n) root; ``root.T @ root`` is the second moment. Only the header is
+        read now, and a root at each look-up.
 
     Raises
     ------
     AdapterError
-        If there is no such file, or a tensor in it is no matrix.
+        If there is no such file, or a tensor in it is not a matrix.
     """
     path = Path(file)
     try:
@@ -82,14 +87,14 @@ def read_moments(file: str | os.PathLike[str]) -> Moments:
 
 
 def write_moments(moments: Mapping[str, Array], file: str | os.PathLike[str]) -> None:
-    """Write roots of second moments, (k, n) a module, as float32 in a safetensors file, whole.
+    """Write roots of second moments to a safetensors file in float32, complete or not at all.
 
     Parameters
     ----------
     moments : mapping
-        By module, as `loratheory.pretrained.moments` returns them.
+        For each module a (k, n) root, as `loratheory.pretrained.moments` returns them.
     file : path
-        Replaced if it is there.
+        The file, replaced if it exists.
     """
     from safetensors.numpy import save_file
 
@@ -99,13 +104,13 @@ def write_moments(moments: Mapping[str, Array], file: str | os.PathLike[str]) ->
 
 
 def roots(moments: Sequence[Roots], library: Aligned) -> Callable[[str], tuple[Array, ...]]:
-    """Return what gives a module's roots, one an adapter, once they are known to fit.
+    """Check that moments fit a library; return a function from a module to its adapters' roots.
 
     Raises
     ------
     AdapterError
-        If moments are neither one nor one an adapter, a module has none or of another width, or
-        is an embedding. No number is loaded before.
+        If there is neither one mapping for all adapters nor one for each, a module has no root or
+        one of another width, or is an embedding. These checks load no numbers.
     """
     each = _by_adapter(moments, library)
     return lambda module: tuple(_loaded(given, module) for given in each)

@@ -1,9 +1,9 @@
 """How single files name tensors: what keys begin with, what they end in, whose names are between.
 
-Within the package a module has the name that its own network gives it, after that of its part where
-a file holds several networks: ``unet.down_blocks.0.attentions.0.proj_in``. Diffusion models have
-two networks for one set of weights, that of `diffusers` and that of the model's publisher, which
-kohya's scripts train; `converted` leads from one to the other. A folder of PEFT needs none of this.
+In this package a module has the name that its network gives it; where a file holds several
+networks, the network's name comes first: ``unet.down_blocks.0.attentions.0.proj_in``. Diffusion
+models are implemented twice for one set of weights, by `diffusers` and by the model's publisher,
+whose code kohya's scripts train; `converted` translates. PEFT's folders need none of this.
 """
 
 import re
@@ -72,10 +72,10 @@ _WORD = re.compile(rf"(?:{'|'.join(sorted(_WORDS.split(), key=len, reverse=True)
 
 
 def placed(key: str) -> tuple[str, str, Key] | None:
-    """Return the form of a single file's key, the part of the model, and what the key says.
+    """Return a key's form (such as ``kohya``), the part of the model, and the parsed key.
 
-    The module's name is that within the part. None if it is no part of an update; a key that
-    begins as no form does has the form ''.
+    The parsed module name is that within the part. None if the key belongs to no update; the form
+    is '' if the key begins as in none of the forms.
     """
     form, start, part = _beginning(key)
     name = key.removeprefix(start)
@@ -99,7 +99,7 @@ def _beginning(key: str) -> tuple[str, str, str]:
 
 
 def comfy(module: str) -> str:
-    """Return the beginning of a module's keys as ComfyUI writes the publisher's names."""
+    """Return how a module's keys begin in ComfyUI's form, which has the publisher's names."""
     for _, start, part in PREFIXES[-2:]:
         if module.startswith(part):
             return start + module.removeprefix(part)
@@ -107,7 +107,7 @@ def comfy(module: str) -> str:
 
 
 def kohya(module: str, *, one_encoder: bool) -> str:
-    """Return the beginning of a module's keys in kohya's form."""
+    """Return how a module's keys begin in kohya's form."""
     for form, start, part in PREFIXES:
         if form == "kohya" and module.startswith(part):
             start = "lora_te1_" if part == "text_encoder." and not one_encoder else start
@@ -123,9 +123,9 @@ _DIFFUSERS = (
 
 
 def naming(modules: Iterable[str]) -> str:
-    """Whose names these are: ``diffusers``, ``sdxl`` or ``flux`` (their publishers'), else ''.
+    """Return whose module names these are: ``diffusers`` or a publisher's (``sdxl``, ``flux``).
 
-    ``unknown`` for parts of a model whose names no table here has.
+    It is ``unknown`` if they name parts of a model but are in no table here, and otherwise ''.
     """
     names = [*modules]
     unet = [name.removeprefix("unet.") for name in names if name.startswith("unet.")]

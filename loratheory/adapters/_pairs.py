@@ -1,4 +1,4 @@
-"""From keys to modules, and from the tensors of one module to its update, once they agree."""
+"""Parsing PEFT's tensor names, and making updates from the tensors of a module once checked."""
 
 import math
 import re
@@ -32,7 +32,7 @@ HALF = {
 
 
 class Key(NamedTuple):
-    """What a key says of its tensor."""
+    """A parsed tensor name."""
 
     module: str
     role: str
@@ -40,7 +40,7 @@ class Key(NamedTuple):
 
 
 def parsed(key: str, ends: tuple[tuple[str, str], ...] = ENDS) -> Key | None:
-    """Return what a key says by its end; None if it is no part of an update."""
+    """Return a tensor's name parsed by its ending; None if it belongs to no update."""
     for role, pattern in _compiled(ends):
         if match := pattern.fullmatch(key):
             return Key(match["module"], role, match.groupdict().get("label"))
@@ -53,7 +53,7 @@ def _compiled(ends: tuple[tuple[str, str], ...]) -> list[tuple[str, re.Pattern[s
 
 
 class Pair(NamedTuple):
-    """The tensors of one module, and what its update needs beside them."""
+    """The tensors of one module, and what else determines its update."""
 
     up: Tensor
     down: Tensor | None  # none of a bias
@@ -66,7 +66,7 @@ class Pair(NamedTuple):
 
 
 def update(name: str, pair: Pair, load: Any) -> LowRank:
-    """The factors of one module as matrices, the scale in the first."""
+    """Return the update of one module; `up` is multiplied by the scale."""
     up = load(pair.up).reshape(pair.up.shape[0], -1)
     down = load(pair.down) if pair.down else np.ones((1, 1), up.dtype)
     if pair.mid:  # applied after the first factor, which then has extent 1
@@ -92,7 +92,7 @@ def update(name: str, pair: Pair, load: Any) -> LowRank:
 def pairs_of(
     place: str, part: str, inner: str, roles: Mapping[str, Tensor], config: Config | None
 ) -> Iterator[tuple[str, Pair]]:
-    """The tensors of one module, agreeing with each other and with a configuration."""
+    """Yield the tensors of each update in a module, checked against each other and `config`."""
     module = part + inner
     tokens = any(role.endswith("of tokens") for role in roles)
     wanted = ("down of tokens", "up of tokens") if tokens else ("down", "up")
@@ -125,6 +125,17 @@ def pairs_of(
             fact = f"has shape {[*bias.shape]} beside lora_B of shape {[*up.shape]}"
             raise refusal(bias.place, fact, "restore the file")
         yield f"{module}{BIAS}", Pair(bias, None, scale, (1,))
+
+
+def is_tied(halves: dict[str, Tensor], others: dict[str, dict[str, Tensor]]) -> bool:
+    """Whether `halves` are the transposed factors of an embedding, as of a head tied to it."""
+    return any(
+        {"down", "up"} == halves.keys()
+        and {"down of tokens", "up of tokens"} == other.keys()
+        and halves["down"].shape == other["up of tokens"].shape[::-1]
+        and halves["up"].shape == other["down of tokens"].shape[::-1]
+        for other in others.values()
+    )
 
 
 def _agreeing(place: str, up: Tensor, down: Tensor, mid: Tensor | None) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Adapters of strangers as `Adapter`: proven by their headers, loaded module by module.
+"""Reading adapter files of any origin: their headers are checked, their modules loaded one by one.
 
 A PEFT folder has a configuration; a single file has a number alpha beside each pair of factors, or
 the configuration in its header, or neither.
@@ -25,7 +25,7 @@ from loratheory.adapters._files import (
     metadata,
 )
 from loratheory.adapters._names import PREFIXES, naming, placed
-from loratheory.adapters._pairs import HALF, Pair, pairs_of, parsed, update
+from loratheory.adapters._pairs import HALF, Pair, is_tied, pairs_of, parsed, update
 from loratheory.lowrank import LowRank
 
 WEIGHTS = "adapter_model.safetensors"
@@ -57,37 +57,36 @@ def read(
     revision: str | None = None,
     download: bool = False,
 ) -> Adapter:
-    """Return an adapter, its numbers still on the disk.
+    """Read an adapter; only headers are read now, and each update when it is looked up.
 
     Parameters
     ----------
     place : path or str
-        A folder that PEFT saved, a single safetensors file (of kohya's scripts, of diffusers, or
-        PEFT's tensors), or an id of the Hugging Face hub: ``owner/name`` or
+        A folder that PEFT saved, a single safetensors file (as kohya's scripts, diffusers or PEFT
+        write it), or an id of the Hugging Face hub: ``owner/name`` or
         ``owner/name/file.safetensors``. A pickled file is never opened.
     base : path, optional
-        The folder of the base model's safetensors, which DoRA needs.
+        The folder of the base model's safetensors; only DoRA adapters need it.
     subfolder : str
-        Where below `place` the adapter lies.
+        The folder below `place` that holds the adapter.
     revision : str, optional
-        Branch, tag or commit of an id.
+        Branch, tag or commit of a hub id.
     download : bool
         Whether an id that is not in the cache may be fetched from the hub.
 
     Returns
     -------
     Adapter
-        ``adapter[module]`` is the update of that module, scale included, in float32 (float64
-        where the file has it), loaded at each look-up; modules in natural order. A convolution's
-        is flattened (`Info.kernels`), each fused expert is a module, DoRA's is dense, and what
-        replaces tensors of the base is in `Info.others`. Costs reading the headers now, and two
-        tensors a look-up.
+        ``adapter[module]`` is the update of that module including its scale, in float32 (float64 if
+        the file has it). Modules are in natural order. The update of a convolution is flattened
+        (`Info.kernels`), each expert of fused experts is a module, a DoRA update is dense, and
+        tensors that replace those of the base are in `Info.others`. A look-up reads two tensors.
 
     Raises
     ------
     AdapterError
-        If anything in the files is damaged, contradictory, or no update; a look-up raises it for
-        numbers that are not finite.
+        If the files are damaged, contradict each other, or hold anything but updates; at a look-up
+        if numbers are not finite.
 
     Examples
     --------
@@ -211,7 +210,7 @@ def _of_folder(home: Path) -> tuple[dict[str, Pair], Info]:
         raise refusal(home, fact, "save each adapter into a folder of its own")
     left_out = {module for module in halves if not config.adapts(module)}
     if config.tied:
-        left_out -= {module for module in left_out if _is_tied(halves[module], halves)}
+        left_out -= {module for module in left_out if is_tied(halves[module], halves)}
     unread |= dict.fromkeys(left_out, f"{NAME} leaves these modules out")
     order = sorted(halves.keys() - left_out, key=_natural)
     if not order:
@@ -241,17 +240,6 @@ def _named(home: Path, label: str | None = None) -> Iterator[str]:
     if label not in (None, "default"):
         fact = f"its tensors are named for an adapter {shown(label)}"
         yield f"{home}: {fact}: PEFT loads them only with adapter_name={shown(label)}"
-
-
-def _is_tied(halves: dict[str, Tensor], others: dict[str, dict[str, Tensor]]) -> bool:
-    """Whether these are the factors of an embedding's transpose: the head that is tied to it."""
-    return any(
-        {"down", "up"} == halves.keys()
-        and {"down of tokens", "up of tokens"} == other.keys()
-        and halves["down"].shape == other["up of tokens"].shape[::-1]
-        and halves["up"].shape == other["down of tokens"].shape[::-1]
-        for other in others.values()
-    )
 
 
 def _ignored(home: Path, unread: dict[str, str]) -> Iterator[str]:

@@ -1,23 +1,25 @@
 r"""Which adapters of a library act on a token, and with what weight: scores, routers and gates.
 
-Prepare once, weigh many tokens, mix the outputs after the product::
+A router is prepared once for a library and then gives weights for any number of tokens; `forward`
+adds up the weighted outputs of the updates::
 
     router = Router(arrow_scores(updates), top_k=2)
     outputs = forward(updates, x, router.weights(x))
 
-Every score here is a length: adapter :math:`i` is given a few rows :math:`C_i`, its *code*, and a
-token :math:`x` scores :math:`\|C_i x\|`. The right singular vector on top gives Arrow, an
-orthonormal basis of the row space the projection, the spectral code the response
-:math:`\|\Delta_i x\|`. Tokens are rows: ``x`` is (t, n), weights are (t, k), outputs (t, m).
-Computed in float64 where a factor is, else in float32. A library is a sequence of updates of one
-module, ranks free; an empty one, and one whose widths differ, is refused.
+Every score here is a length: adapter :math:`i` has a matrix :math:`C_i` of a few rows, its *code*,
+and its score at a token :math:`x` is :math:`\|C_i x\|`. With the first right singular vector as
+code this is Arrow, with an orthonormal basis of the row space it is the norm of the projection, and
+with the spectral code the response norm :math:`\|\Delta_i x\|`. Tokens are rows: ``x`` is (t, n),
+weights are (t, k), outputs (t, m). Computations are in float64 if a factor is, else in float32. A
+library is a sequence of updates of one module, of any ranks; an empty one, or one whose updates
+have different numbers of inputs, is refused.
 
-Weights of a `Router` sum to one: an adapter acts at full strength only where it is alone. `Gates`
-switch each adapter by itself: it is on at a token iff its own response exceeds what base
-activations on ordinary prompts make it give, with no task data, no labels and no training. Where
-the right adapter is on and the others are off, the output is the oracle's. Activations are what the
-base model feeds the module on ordinary prompts, one token per row; one that is NaN or infinite is
-refused.
+The weights of a `Router` sum to one, so that an adapter acts at full strength only where it is
+alone. `Gates` switch each adapter separately: it is on at a token iff its response norm exceeds a
+threshold, set from its responses to base activations without task data, labels or training. Where
+exactly the right adapter is on, the output is as if it had been chosen by hand. Activations are the
+inputs of the module in the base model on ordinary prompts, one token per row; NaN or infinite ones
+are refused.
 """
 
 import math
@@ -64,18 +66,19 @@ def _owners(sizes: Sequence[int], like: Array) -> Int[Array, " c"]:
 def forward(
     library: Library, x: Float[Array, "t n"], weights: Float[Array, "t k"]
 ) -> Float[Array, "t m"]:
-    r"""Return :math:`\sum_i w_{ti} \Delta_i x_t` for every token ``t``: mixed after the product.
+    r"""Return the weighted sum of the updates' outputs, :math:`\sum_i w_{ti} \Delta_i x_t`.
 
-    Weights are what `Router.weights` or `Gates.weights` return. Never a ``(t, k, m)`` array: where
-    most weights are zero, each update meets its own tokens only, ``O(p r (m + n))`` for ``p``
-    nonzero weights; else rank codes are weighted and one concatenated ``up`` lifts their sum,
-    ``O(t c (m + n))`` and a copy of the factors, ``c`` the sum of the widths.
+    `weights` are those of `Router.weights` or `Gates.weights`. No ``(t, k, m)`` array is formed.
+    Where most weights are zero, each update is applied only to the tokens that use it,
+    ``O(p r (m + n))`` for ``p`` nonzero weights. Otherwise all `down` factors and then all `up`
+    factors are applied at once, ``O(t c (m + n))`` and a copy of the factors, ``c`` the sum of the
+    widths.
 
     Raises
     ------
     ValueError
-        If there is no update, their shapes differ, `x` has another width than they read, or
-        `weights` is not (t, k).
+        If there is no update, their shapes differ, `x` does not have as many columns as they have
+        inputs, or `weights` is not (t, k).
     """
     _check(library, outputs=True)
     _check_tokens(x, library[0].shape[1])
@@ -112,10 +115,11 @@ def _joined(library: Library, x: Array, weights: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """The scores of `k` adapters, prepared once and asked for many tokens.
+    """The scores of `k` adapters, prepared once; a call computes them for tokens.
 
-    A score is ``(length - shift) / spread``, the length divided by that of the token if `cosine` (0
-    for a zero token). `codes` are those of all adapters, stacked; row ``r`` is of `owner[r]`.
+    `codes` holds the codes of all adapters, stacked; row ``r`` belongs to adapter ``owner[r]``. A
+    score is ``(length - shift) / spread``, where `length` is the norm of code times token, divided
+    by the norm of the token if `cosine` (0 for a zero token).
     """
 
     codes: Float[Array, "c n"]
@@ -125,7 +129,7 @@ class Scores:
     cosine: bool = False
 
     def __call__(self, x: Float[Array, "t n"]) -> Float[Array, "t k"]:
-        """Score every token, one a row, for every adapter; ``O(t c (n + k))``, in `codes`' type."""
+        """Return each adapter's score at each token; ``O(t c (n + k))``, in the type of `codes`."""
         xp = array_namespace(x, self.codes)
         _check_tokens(x, int(self.codes.shape[1]))
         x = xp.astype(x, self.codes.dtype, copy=False)
@@ -152,14 +156,14 @@ def _scores(library: Library, code: Callable[[LowRank], Array], cosine: bool) ->
 
 
 def arrow_scores(library: Library, *, cosine: bool = False) -> Scores:
-    r"""Return :math:`|\langle x, v_i \rangle|`, ``v_i`` the top right singular vector: Arrow.
+    r"""Return Arrow's scores :math:`|\langle x, v_i \rangle|`, ``v_i`` of length one.
 
-    The vector is that of the update itself, exact by a QR core. Power iteration from a random
-    start (15 steps in PEFT) misses it when the two largest singular values are close. It has
-    length one, so that the strength of an adapter does not count; a zero update scores 0. With
-    `cosine`, here and below, scores are divided by the token's length, which else acts as an
-    inverse temperature. On inputs orthogonal to ``v_i`` the adapter is blind, whatever it does to
-    them. Costs ``O((m + n) r^2)`` an update, as the other scores.
+    ``v_i`` is the first right singular vector of update `i`, from an exact decomposition; power
+    iteration from a random start (15 steps in PEFT) misses it when the two largest singular values
+    are close. The strength of an adapter does not count, but a zero update scores 0. An input
+    orthogonal to ``v_i`` scores 0, whatever the adapter does to it. With `cosine` (also in the
+    other scores) scores are divided by the token's norm, which otherwise acts as an inverse
+    temperature in a softmax. Costs ``O((m + n) r^2)`` for each update, as the other scores do.
 
     References
     ----------
@@ -168,7 +172,8 @@ def arrow_scores(library: Library, *, cosine: bool = False) -> Scores:
 
     Examples
     --------
-    Strength does not count: both score the token alike, though one answers five times as much.
+    Strength does not count: both give the token the same score, though one output is five times as
+    large.
 
     >>> weak, strong = from_dense(np.diag([1.0, 0.0])), from_dense(np.diag([0.0, 5.0]))
     >>> arrow_scores([weak, strong])(np.array([[1.0, 1.0]]))
@@ -178,16 +183,16 @@ def arrow_scores(library: Library, *, cosine: bool = False) -> Scores:
 
 
 def subspace_scores(library: Library, *, cosine: bool = False) -> Scores:
-    r"""Return :math:`\|P_i x\|`: how much of the token lies in the row space of adapter `i`."""
+    r"""Return :math:`\|P_i x\|`, the norm of a token's projection onto the row space of `i`."""
     return _scores(library, lambda low: low.row_space().T, cosine)
 
 
 def response_scores(library: Library, *, cosine: bool = False) -> Scores:
-    r"""Return :math:`\|\Delta_i x\|`: how strongly adapter `i` answers; the score of SpectR.
+    r"""Return the response norms :math:`\|\Delta_i x\|`: the norm of the output of update `i`.
 
-    With :math:`\Delta_i = U \Sigma V^T` it is the length of the spectral code
-    :math:`\Sigma V^T x`, since the columns of :math:`U` are orthonormal: `r` numbers a token
-    instead of `m`. SEQR selects the largest response too.
+    They are the scores of SpectR; SEQR also selects the largest. With
+    :math:`\Delta_i = U \Sigma V^T` it is the norm of :math:`\Sigma V^T x`, since the columns of
+    :math:`U` are orthonormal: `r` numbers for each token instead of `m`.
 
     References
     ----------
@@ -218,8 +223,9 @@ def softmax_weights(
 ) -> Float[Array, "t k"]:
     r"""Return softmax weights over the `top_k` largest scores of each token, 0 elsewhere.
 
-    :math:`w_i \propto \exp(s_i / \text{temperature})`, each row summing to one; of equal scores the
-    first ones count. A small temperature is for the best alone, a large one for equal shares.
+    :math:`w_i \propto \exp(s_i / \text{temperature})`, and each row sums to one; among equal scores
+    the first ones are kept. A small temperature gives all weight to the best, a large one equal
+    weights.
 
     Raises
     ------
@@ -242,10 +248,10 @@ def softmax_weights(
 
 @dataclass(frozen=True)
 class Router:
-    """Scores, how many adapters to keep on a token, and how sharply to weigh them.
+    """A router: softmax weights over the `top_k` adapters with the largest scores at a token.
 
-    Scores are `arrow_scores`, `response_scores`, `subspace_scores`, or one of them `standardised`;
-    the rest, and what is refused, is that of `softmax_weights`.
+    `scores` come from `arrow_scores`, `response_scores`, `subspace_scores`, or one of them
+    `standardised`. `top_k`, `temperature` and errors are those of `softmax_weights`.
     """
 
     scores: Scores
@@ -253,19 +259,19 @@ class Router:
     temperature: int | float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse what could not weigh a token."""
+        """Raise ValueError if `top_k` or `temperature` is out of range."""
         _check_router(self.top_k, int(self.scores.shift.shape[0]), self.temperature)
 
     def weights(self, x: Float[Array, "t n"]) -> Float[Array, "t k"]:
-        """Softmax weights of every token over its best adapters; costs as the scores."""
+        """Return the weights of the adapters at each token; costs as much as the scores."""
         return softmax_weights(self.scores(x), self.top_k, self.temperature)
 
 
 def standardised(scores: Scores, activations: Float[Array, "t n"]) -> Scores:
-    """Return z-scores: in standard deviations above the mean that base activations give.
+    """Return z-scores: each adapter's score minus its mean, divided by its standard deviation.
 
-    Mean 0 and deviation 1 over `activations`, at least two, adapter by adapter; a score that never
-    changes there keeps its unit. With `response_scores` and ``top_k=1`` this is routing in the
+    Mean and deviation are those over the base's `activations`, at least two; a score that is
+    constant there is not divided. With `response_scores` and ``top_k=1`` this is routing in the
     manner of SEQR (Fleshman and Van Durme, 2025, arXiv 2509.18093).
     """
     count = int(activations.shape[0])
@@ -281,13 +287,13 @@ def standardised(scores: Scores, activations: Float[Array, "t n"]) -> Scores:
 
 @dataclass(frozen=True, eq=False)
 class Gates:
-    """An independent switch for each adapter: on where its score is above its threshold."""
+    """A switch for each adapter, which is on at a token where its score is above its threshold."""
 
     scores: Scores
     thresholds: Float[Array, " k"]
 
     def weights(self, x: Float[Array, "t n"]) -> Float[Array, "t k"]:
-        """Ones and zeros: any number of ones at a token, none where the base is left alone."""
+        """Return 1 for each adapter that is on at a token, of which there may be none, else 0."""
         seen = self.scores(x)
         return array_namespace(seen).astype(seen > self.thresholds, seen.dtype)
 
@@ -295,20 +301,20 @@ class Gates:
 def calibrate(
     library: Library, activations: Float[Array, "t n"], *, budget: int | float = 0.05
 ) -> Gates:
-    r"""Return gates that fire in vain, all together, on at most a share `budget` of base tokens.
+    r"""Return gates of which any is on at an ordinary token with probability at most `budget`.
 
-    Each of `k` adapters gets ``budget / k``, and as its threshold the order statistic number
-    :math:`\lceil (t + 1)(1 - \text{budget}/k) \rceil` of its own responses to the `t` given
-    activations. On one more activation of the same kind (exchangeable with the given ones) it is
-    then on with probability at most ``budget / k``, whatever the distribution, and one of them
-    with probability at most `budget`. Do not calibrate on the prompts that adapters were trained
-    on: the threshold would sit where the edits answer.
+    The threshold of each of the `k` adapters is the order statistic number
+    :math:`\lceil (t + 1)(1 - \text{budget}/k) \rceil` of its own response norms on the `t` given
+    activations. On one more activation that is exchangeable with them, whatever their distribution,
+    a gate is on with probability at most ``budget / k``, and any of them with probability at most
+    `budget`. Do not calibrate on prompts that the adapters were trained on: the thresholds would
+    then be as large as the responses that should open the gates.
 
     Raises
     ------
     ValueError
         If `budget` is not between 0 and 1, or there are fewer than about ``k / budget``
-        activations: the threshold would lie beyond the largest.
+        activations, so that the threshold would lie beyond the largest response.
     """
     if not 0 < budget < 1:
         message = f"a false-alarm budget of {budget} is no share of tokens: give one in (0, 1)"
@@ -329,9 +335,9 @@ def calibrate(
 def calibrate_z(
     library: Library, activations: Float[Array, "t n"], *, z: int | float = 2.0
 ) -> Gates:
-    """Return gates that open `z` standard deviations above the mean response to base tokens.
+    """Return gates that open `z` standard deviations above the mean response to base activations.
 
-    The larger `z`, the fewer false alarms and the more misses; no rate is promised.
+    A larger `z` gives fewer false alarms and more misses, at rates that are not guaranteed.
     """
     scores = standardised(response_scores(library), activations)
     return Gates(scores, array_namespace(scores.shift).full_like(scores.shift, z))

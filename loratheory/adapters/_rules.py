@@ -1,14 +1,14 @@
-r"""Merge rules in closed form: of the updates themselves, and of their factors as a warning.
+r"""Merge rules in closed form: rules that act on updates, and two that act on their factors.
 
 A rule makes one (m, n) update of several: ``rule(updates, weights, options)`` is given one update
-and one weight an adapter (1 each where it takes none) and the settings of the merge. Formulas,
-sources and costs of all rules stand in `_merge`, and there the sum and the mean; rules of entries
-are in `_entrywise`.
+and one weight for each adapter (1 for rules without weights) and the settings of the merge. The
+formulas, sources and costs of all rules are in `_merge`, as are sum and mean; entrywise rules are
+in `_entrywise`.
 
 The last two act on factors instead of updates and are kept as warnings: :math:`B A` and
-:math:`(B G)(G^{-1} A)` are the same update for every invertible :math:`G`, but they treat them
-differently (**gauge dependent**), and even in a fixed gauge the product of means is not the mean of
-products (``thm:factor-mean-residual``).
+:math:`(B G)(G^{-1} A)` are the same update for every invertible :math:`G`, but these rules treat
+them differently (**gauge dependent**), and even in a fixed gauge the product of means is not the
+mean of products (``thm:factor-mean-residual``).
 """
 
 import math
@@ -32,34 +32,34 @@ from loratheory.shapes import Float
 
 
 class MergeError(AdapterError):
-    """A merge was asked for that cannot be carried out as stated."""
+    """A merge cannot be carried out with the arguments given; the message says why."""
 
 
 NEGLIGIBLE = 1e-12
 """A singular value below this share of the largest counts as zero."""
 
 SAME = 1e-8
-"""Unit directions closer than this count as one: rounding cannot tell them apart reliably."""
+"""Unit vectors closer than this count as the same: rounding cannot tell them apart reliably."""
 
 
 @dataclass(frozen=True)
 class Options:
     """The settings of one merge, for one module."""
 
-    module: str = "update"  #: Its name, for messages and for the random stream.
-    space: str = "full"  #: Where entrywise rules look at entries: ``full``, ``knots``, ``core``.
-    rank: int | None = None  #: Truncate the result to this rank; None keeps everything.
+    module: str = "update"  #: The module's name, for messages and for the random stream.
+    space: str = "full"  #: Coordinates of entrywise rules: ``full``, ``knots`` or ``core``.
+    rank: int | None = None  #: Largest rank of the result; None truncates nothing.
     density: int | float = 1.0  #: Share of entries kept, in (0, 1].
     ridge: int | float = 0.0  #: Relative ridge of the interpolating merge and of RegMean.
-    moments: tuple[Array, ...] = ()  #: Roots (k, n) of the inputs' second moments, one an adapter.
-    seed: int = 0  #: Where the random rules start.
+    moments: tuple[Array, ...] = ()  #: For each adapter a (k, n) root of its second moment.
+    seed: int = 0  #: Seed of rules that draw at random.
 
     def generator(self, position: int) -> np.random.Generator:
-        """Random stream of the adapter at `position`: the same in whatever order modules come."""
+        """Return the random stream of the adapter at `position`, fixed by seed and module name."""
         return np.random.default_rng([self.seed, position, *self.module.encode()])
 
     def limit(self, low: LowRank) -> LowRank:
-        """Truncate a matrix of the rule's own, which is lost, to the rank if one is given."""
+        """Return `low` truncated to the rank, if one is given; `low` itself may be overwritten."""
         if self.rank is None or low.width <= self.rank:
             return low
         return truncate(low, self.rank, overwrite=True)
@@ -72,10 +72,11 @@ Rule = Callable[[Updates, Weights, Options], LowRank]
 
 
 def chebyshev(updates: Updates, _: Weights, __: Options) -> LowRank:
-    """The centre of the smallest ball that holds all updates, which serves the worst adapter best.
+    """Return the centre of the smallest ball that contains all updates.
 
-    Convex weights of the adapters, found from inner products alone; the mean for two. No merge
-    that sees no data has a smaller largest distance to an adapter (``thm:minimax-merge``).
+    It is a convex combination of the updates, found from inner products alone; of two, the mean.
+    Its largest distance to an adapter is the least of all merges made without data
+    (``thm:minimax-merge``).
     """
     updates = [low.map(double) for low in updates]
     gram = np.array([[low.inner(other) for other in updates] for low in updates])
@@ -83,12 +84,12 @@ def chebyshev(updates: Updates, _: Weights, __: Options) -> LowRank:
 
 
 def enclosing_weights(gram: Float[Array, "k k"]) -> Float[Array, " k"]:
-    """Convex weights of the centre of the smallest ball around points with these inner products.
+    """Return convex weights of the centre of the smallest ball around points, from inner products.
 
-    Grow the set of points on the sphere by the farthest one and solve for the centre; where a
-    weight would turn negative, go as far as it stays positive and leave that point out. Exact but
-    for rounding after about k rounds, O(k^4); more are cut off, for only squares that underflow
-    could ask for them.
+    In each round the farthest point joins those on the sphere, and the centre is solved for; if a
+    weight would become negative, the step stops where it is zero and that point is left out. This
+    is exact up to rounding after about k rounds, O(k^4). The number of rounds is limited, which
+    matters only if squares underflow.
     """
     k = len(gram)
     # of size 1, and a little height of its own for each point, so that each solution exists
@@ -117,17 +118,17 @@ def enclosing_weights(gram: Float[Array, "k k"]) -> Float[Array, " k"]:
 
 
 def truncated(updates: Updates, weights: Weights, options: Options) -> LowRank:
-    """The matrix of that rank nearest to the weighted sum; PEFT's `svd` forms the (m, n) sum."""
+    """Return the matrix of the given rank nearest to the weighted sum, without its (m, n) array."""
     return options.limit(total(list(updates), weights))
 
 
 def iso(updates: Updates, weights: Weights, _: Options) -> LowRank:
-    r"""The weighted sum with its nonzero singular values made equal to their mean.
+    r"""Return the weighted sum with each nonzero singular value replaced by their mean.
 
-    The published code averages over all :math:`\min(m, n)` singular values and fills null
-    directions with arbitrary pairs: right for full-rank task vectors, a strong shrinkage plus noise
-    for adapters. Here singular values below 1e-12 of the largest do not count, so the nuclear norm
-    stays. Discontinuous where the rank changes.
+    The published code averages over all :math:`\min(m, n)` singular values and fills the null space
+    with arbitrary pairs of directions; that suits task vectors of full rank, but shrinks adapters
+    strongly and adds noise. Here singular values below 1e-12 of the largest do not count, so that
+    the nuclear norm is kept. The rule is discontinuous where the rank changes.
     """
     left, sigma, right = total(list(updates), weights).svd().above(NEGLIGIBLE)
     if not sigma.shape[0]:
@@ -136,12 +137,12 @@ def iso(updates: Updates, weights: Weights, _: Options) -> LowRank:
 
 
 def tsv(updates: Updates, weights: Weights, options: Options) -> LowRank:
-    r"""All singular triples :math:`U_j \Sigma_j V_j^\top` kept, their vectors made orthonormal.
+    r"""Return the sum of all singular triples :math:`U_j \Sigma_j V_j^\top`, made orthonormal.
 
-    As published, each update brings at most its :math:`\min(m, n) / K` strongest triples (but at
-    least one), which most adapters stay below. Where vectors of different adapters coincide (up to
-    1e-8) the polar factor is not unique; this one adds no direction of its own, so that copies of
-    one adapter merge to that adapter.
+    As published, each update contributes its :math:`\min(m, n) / K` strongest triples, at least
+    one; most adapters have no more. Where vectors of different adapters coincide (up to 1e-8) the
+    polar factor, which makes them orthonormal, is not unique; the one taken here adds no new
+    direction, so that copies of one adapter merge to that adapter.
     """
     share = max(1, min(updates[0].shape) // len(updates))
     parts = [low.svd().above(NEGLIGIBLE).leading(share) for low in updates]
@@ -161,7 +162,7 @@ def _polar(frames: Float[Array, "m c"]) -> Float[Array, "m c"]:
 
 
 def interpolate(updates: Updates, weights: Weights, options: Options) -> LowRank:
-    r"""The least matrix that acts as :math:`w_j \Delta_j` on each row space :math:`S_j`.
+    r"""Return the least matrix that acts as :math:`w_j \Delta_j` on each row space :math:`S_j`.
 
     With orthonormal bases :math:`Q_j` of the row spaces and projectors :math:`P_j`,
 
@@ -173,9 +174,9 @@ def interpolate(updates: Updates, weights: Weights, options: Options) -> LowRank
     :math:`\sum_j \|(\Delta - w_j \Delta_j) Q_j\|_F^2`. With a ridge :math:`\lambda` the second
     inverse becomes :math:`(\sum_j P_j + \lambda \mu I)^{-1}`, :math:`\mu` the largest eigenvalue of
     :math:`\sum_j P_j`. An adapter of weight zero is not left out: the merge then does nothing on
-    its row space. The price is ``thm:interpolation-price``. When the row spaces are independent,
-    RegMean without shrinkage on data that fill them, and WUDI-Merging at its fixed point of least
-    norm, are this matrix.
+    its row space. ``thm:interpolation-price`` says how large the merge can become. When the row
+    spaces are independent, RegMean without shrinkage on data that fill them and the fixed point of
+    least norm of WUDI-Merging are this matrix.
     """
     updates = [low.map(double) for low in updates]
     bases = [low.row_space() for low in updates]
@@ -190,15 +191,16 @@ def interpolate(updates: Updates, weights: Weights, options: Options) -> LowRank
 
 
 def regmean(updates: Updates, weights: Weights, options: Options) -> LowRank:
-    r"""The merge nearest to each adapter on that adapter's own inputs, of second moments M.
+    r"""Return the merge that is nearest to each adapter on that adapter's own inputs.
 
-    With roots :math:`R_j`, :math:`M_j = R_j^\top R_j`, it is :math:`(\sum_j w_j \Delta_j M_j)
-    (\sum_j M_j)^+`, which minimises :math:`\sum_j \operatorname{tr}(\Delta - w_j \Delta_j) M_j
-    (\Delta - w_j \Delta_j)^\top` (``thm:fisher-floor``) and is 0 on inputs that nobody has seen. A
-    ridge :math:`\lambda` adds :math:`\lambda` times the mean of its diagonal to each :math:`M_j`:
-    inputs that nobody has seen then get a mean of the updates, and answers to inputs that are
-    almost alike do not grow without bound. A rank is kept as the floor does. Without moments all
-    inputs count alike. Factors only: no update and no moment is formed.
+    With the second moments :math:`M_j = R_j^\top R_j` of the inputs, from roots :math:`R_j`, it is
+    :math:`(\sum_j w_j \Delta_j M_j) (\sum_j M_j)^+`, which minimises :math:`\sum_j
+    \operatorname{tr}(\Delta - w_j \Delta_j) M_j (\Delta - w_j \Delta_j)^\top`
+    (``thm:fisher-floor``) and is 0 orthogonally to all inputs. A ridge :math:`\lambda` adds to each
+    :math:`M_j` the mean of its diagonal times :math:`\lambda`: on directions without inputs the
+    merge is then a mean of the updates, and similar inputs cannot make it arbitrarily large. With a
+    rank, it minimises the same among matrices of that rank. Without moments all inputs count
+    equally. No dense update or moment is formed.
     """
     updates = [low.map(double) for low in updates]
     xp, (_, n) = array_namespace(updates[0].up), updates[0].shape
@@ -226,20 +228,20 @@ def regmean(updates: Updates, weights: Weights, options: Options) -> LowRank:
 
 
 def factor_mean(updates: Updates, weights: Weights, options: Options) -> LowRank:
-    r"""What averaging adapter files tensor by tensor gives, the default of some libraries.
+    r"""Return the product of averaged factors, as when adapter files are averaged by tensor.
 
-    Each adapter's own product enters with :math:`1/k^2`, not :math:`1/k`, beside cross terms
-    :math:`B_i A_j`. Refused with `MergeError` where the widths differ, as `factor_linear`.
+    Each adapter's own product has the coefficient :math:`1/k^2`, not :math:`1/k`, and there are
+    cross terms :math:`B_i A_j`. This and `factor_linear` raise MergeError where widths differ.
     """
     share = [weight / len(updates) for weight in weights]
     return _summed(updates, share, share, options)
 
 
 def factor_linear(updates: Updates, weights: Weights, options: Options) -> LowRank:
-    """The weighted sum plus all cross terms; the signs of weights go to the second factor.
+    """Return the product of two weighted sums of factors: the weighted sum plus all cross terms.
 
-    Equal to PEFT's `linear` where all adapters have one scale; PEFT splits each scale between the
-    factors, here it sits in the first.
+    Each weight's sign goes to the second factor. It equals PEFT's ``linear`` if all adapters have
+    the same scale, which PEFT splits between the factors while here it is part of the first.
     """
     root = [math.sqrt(abs(weight)) for weight in weights]
     signed = [math.copysign(side, weight) for side, weight in zip(root, weights, strict=True)]

@@ -1,4 +1,4 @@
-"""An `Adapter` as a folder or file that its kind of tool loads as it is: whole or not at all."""
+"""Writing an `Adapter` as a folder or file that PEFT, kohya's scripts or diffusers can load."""
 
 import json
 import os
@@ -31,12 +31,12 @@ _OURS = re.compile(
 
 @dataclass(frozen=True)
 class Written:
-    """What `write` put on the disk."""
+    """What `write` has put on the disk."""
 
-    folder: Path  #: Where it lies now.
+    folder: Path  #: The folder or file written.
     dtype: str  #: Storage type of every tensor.
     bytes: int  #: Size of the weights file.
-    rounding: float  #: Largest relative Frobenius error of one factor; 0 where nothing was lost.
+    rounding: float  #: Largest relative Frobenius error of a factor; 0 if none was rounded.
 
 
 def write(
@@ -48,41 +48,42 @@ def write(
     force: bool = False,
     card: Mapping[str, Any] | None = None,
 ) -> Written:
-    """Write what PEFT, kohya's scripts or diffusers load as it is, with the effect of `adapter`.
+    """Write an adapter so that PEFT, kohya's scripts or diffusers can load it.
 
-    Every scale is 1 (alpha equals the rank), modules of other ranks have patterns that fit them
-    alone, and a module of width 0 becomes rank 1 of zeros.
+    It is written with scale 1 (alpha equals the rank); where ranks differ, PEFT's rank and alpha
+    patterns name each module exactly. A module of width 0 becomes one of rank 1 with zeros.
 
     Parameters
     ----------
     adapter : Adapter
-        Eager or lazy: modules are made, written and let go one at a time.
+        In memory or lazy: one module at a time is looked up, written and released.
     place : path
-        A folder for PEFT; a file that ends in ``.safetensors`` for all forms. Its parent must
-        exist. It is built beside under a hidden name and then renamed.
+        A folder for PEFT, or a file name that ends in ``.safetensors`` for any form. Its parent
+        must exist. It is written under a hidden name and renamed when it is complete.
     form : str, optional
         ``peft``, ``kohya`` or ``diffusers``: how keys are written; by default as they were read.
     dtype : str, optional
         float16, bfloat16, float32 or float64; by default that of `adapter.info`, except that
-        float64 is stored as float32, the precision adapters run in, unless asked for.
+        float64 becomes float32, the precision in which adapters run, unless float64 is given here.
     force : bool
-        Whether an adapter that is there already may be replaced, as a whole and in one step where
-        the system can swap two folders. A folder that holds anything else is never replaced.
+        Whether to replace an adapter at `place`, in one step where the system can swap two folders.
+        A folder that holds anything else is never replaced.
     card : mapping, optional
-        What else is to be told of the adapter, as JSON can hold it: ``adapter_card.json`` in the
-        folder, which PEFT ignores.
+        Further information on the adapter, written to ``adapter_card.json`` in the folder, which
+        PEFT ignores.
 
     Returns
     -------
     Written
-        Reading ``place`` back gives the same updates up to ``rounding``.
+        Where the adapter lies and how much was rounded: reading it back gives the same updates up
+        to ``rounding``.
 
     Raises
     ------
     AdapterError
-        If the place is taken or cannot be written, the adapter has no module or none that the form
-        can hold, or a number is not finite or too large for `dtype`; then nothing has changed on
-        the disk.
+        If `place` exists (without `force`) or cannot be written, the adapter has no module or one
+        that the form cannot hold, or a number is not finite or too large for `dtype`. Nothing on
+        the disk has then changed.
 
     Examples
     --------
@@ -375,7 +376,7 @@ def _json(entries: dict[str, Any]) -> bytes:
 
 
 def in_kind(name: str, exact: Float[np.ndarray, "..."], dtype: str) -> Any:
-    """Return numbers in storage type `dtype`, little-endian, in C order; too large is refused."""
+    """Return numbers in storage type `dtype`, little-endian, in C order; overflow is refused."""
     finite(name, exact)
     with np.errstate(over="ignore", under="ignore"):
         stored = np.ascontiguousarray(exact).astype(KINDS[dtype], copy=False)

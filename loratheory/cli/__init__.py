@@ -1,9 +1,10 @@
-"""The `loratheory` command: thin, and slow imports wait until a command needs them.
+"""The `loratheory` command. Its modules only read options and print; slow imports come late.
 
-A module holds the command of its name; what it prints is computed by the package that it imports.
+Each module holds the command of its name and imports what computes the result only when it runs.
 
-Exit codes: 0 done, whatever the verdict; 1 a proved theorem or a control failed in ``verify``, or
-work crashed; 2 wrong input. Messages go to stderr, nothing but the product to stdout.
+Exit codes: 0 if the command has finished, whatever it found; 1 if a proved theorem or a control
+failed in ``verify``, or the work crashed; 2 if the input is wrong. Results go to stdout, all
+messages to stderr.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""``loratheory advise`` and ``loratheory generate``: which way of reuse to take, and its use."""
+"""``loratheory advise``, which rule of reuse loses least, and ``generate``, which runs it."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -50,28 +50,30 @@ def advise(
     prompts: Annotated[
         list[Path] | None,
         typer.Option(
-            metavar="FILE", help="Prompts: JSON for all, or a text file for each, in their order."
+            metavar="FILE",
+            help="Prompts: one JSON file, or a text file for each adapter, in order.",
         ),
     ] = None,
     facts: Annotated[
-        Path | None, typer.Option(metavar="JSON", help="Prompts and answers, as for check-model.")
+        Path | None, typer.Option(metavar="JSON", help="Prompts and answers, see above.")
     ] = None,
     also: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FOLDER", help="A merged folder to put into the table; repeatable."),
+        typer.Option(metavar="FOLDER", help="Also measure this merged folder; repeatable."),
     ] = None,
     ways: Annotated[
-        str | None, typer.Option(metavar="NAME,…", help="Ways to try, or none; all if not given.")
+        str | None, typer.Option(metavar="NAME,…", help="Which ways to try, or none. Default: all.")
     ] = None,
     moments: Annotated[
         list[Path] | None,
         typer.Option(metavar="FILE", help="For the way regmean, as for `loratheory merge`."),
     ] = None,
     recipe: Annotated[
-        Path | None, typer.Option(metavar="JSON", help="Try nothing: write what this file says.")
+        Path | None, typer.Option(metavar="JSON", help="Repeat this recipe instead of trying ways.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FOLDER", help="Write what is best.")
+        Path | None,
+        typer.Option("-o", "--output", metavar="FOLDER", help="Write the best way here."),
     ] = None,
     base: Base = None,
     subfolder: Subfolder = "",
@@ -85,23 +87,24 @@ def advise(
     json: Json = None,
     figure: Figure = None,
 ) -> None:
-    """Say whether to merge adapters, how, and what each of them will lose, from prompts of each.
+    """Measure, on prompts of each adapter, whether and how to merge them and what each then loses.
 
-    Answers are not needed: what an adapter says alone is what a merge should still say. Half of the
-    prompts, eight an adapter at most, choose coefficients; the others score. Tried are the mean,
-    the sum, one coefficient for all and one for each, beyond 1 too, merge rules, and gates on maps,
-    blocks and whole prompts. With `--facts` a prompt counts where the adapter alone is right, and
-    is kept where the answer still is; with `--prompts` beside it, these choose and the facts score.
+    No answers are needed: a merge should still say what each adapter says alone. Half of the
+    prompts, at most eight for each adapter, choose coefficients; the others score. The ways tried
+    are the mean, the sum, one coefficient for all adapters or one for each (also above 1), merge
+    rules, and gates that decide for a weight matrix, a block or a whole prompt. With `--facts` only
+    prompts that the adapter alone answers correctly count, and it is measured how many stay
+    correct; with `--prompts` as well, those prompts choose and the facts score.
 
-    A file of prompts is JSON, `{"ADAPTER": ["PROMPT", …]}`, or a text file for each adapter with a
-    prompt a line; a file of facts is `{"ADAPTER": {"PROMPT": "ANSWER"}}`, with two-hop questions of
-    two adapters under another name. Without either only leaks are measured: how far each adapter
-    moves what the base says of ordinary sentences, and so disturbs the others.
+    A file of prompts is JSON, `{"ADAPTER": ["PROMPT", …]}`, or there is a text file for each
+    adapter, one prompt per line. A file of facts is `{"ADAPTER": {"PROMPT": "ANSWER"}}`; two-hop
+    questions stand in it under any other name. With neither, only leaks are measured: how far each
+    adapter changes what the base says on ordinary text, and so how much it disturbs the others.
 
-    `-o` writes a merge as PEFT loads it, or for gates a route: the adapters and what their gates go
-    by; `loratheory generate` runs both. The recipe lies in the folder, in `adapter_card.json` or
-    `route.json`, with digests of the adapters: `--recipe` repeats it. What any merged folder loses
-    is told by `--also MERGED --ways none`.
+    `-o` writes the best way: a merge in PEFT's format, or for gates a route, which is a folder with
+    the adapters and the thresholds of their gates. `loratheory generate` runs both. The recipe is
+    saved in the folder, in `adapter_card.json` or `route.json`, with digests of the adapters;
+    `--recipe` repeats it. `--also MERGED --ways none` measures what an existing merge loses.
 
     Example: `loratheory advise tests/data/persons tests/data/mascots --facts
     tests/data/questions.json -o merged`
@@ -282,17 +285,19 @@ def generate(
     folder: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="An adapter, a merge, or a route of `advise`.")
     ],
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What the model goes on from.")],
-    tokens: Annotated[int, typer.Option(min=1, help="How many at most.")] = 40,
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="The text to continue.")],
+    tokens: Annotated[int, typer.Option(min=1, help="Largest number of new tokens.")] = 40,
     model: ModelName = None,
     revision: Revision = None,
     download: Download = False,
     device: Device = "cpu",
     dtype: Dtype = "float32",
 ) -> None:
-    """Let a model go on from a prompt with what lies in a folder, word by word as they come.
+    """Continue a prompt with an adapter, a merge or a route, and print words as they come.
 
-    Always with the likeliest token. Prompt gates choose once, by the prompt.
+    The most likely token is always chosen. Gates that decide for a whole prompt do so once, at its
+    end. A merge, but no route, can be put into the weights of the base: `loratheory convert FOLDER
+    --to model`.
 
     Example: `loratheory generate merged "The mascot animal of Kenya is the" --tokens 5`
     """

@@ -1,4 +1,4 @@
-"""``loratheory bound``: a bound or threshold from the numbers that a practitioner has."""
+"""``loratheory bound``: what a theorem's bound or threshold is for given numbers."""
 
 import inspect
 from collections.abc import Mapping
@@ -20,17 +20,17 @@ def bound(
     ] = None,
     known: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]", help="What is known; see the example."),
+        typer.Argument(metavar="[KEY=VALUE]", help="The numbers, as in the example."),
     ] = None,
     curve: Annotated[
-        str | None, typer.Option(help="Vary one key: `hops=1:8:8`, from, to, how many.")
+        str | None, typer.Option(help="Vary one key; `hops=1:8:8` is 8 values from 1 to 8.")
     ] = None,
     json: Json = None,
     figure: Figure = None,
 ) -> None:
-    """Evaluate a theorem from plain numbers; without any, say which it asks for.
+    """Compute a theorem's bound from numbers; without numbers, list those that it needs.
 
-    Without a label, list the theorems that can be asked, what each gives and what it asks for.
+    Without a label, list the theorems with a calculator, what each computes and what it needs.
 
     Example: `loratheory bound two-read-region hops=3`
 

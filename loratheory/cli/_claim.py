@@ -1,4 +1,4 @@
-"""``loratheory claim``: from a statement to everything that supports it."""
+"""``loratheory claim``: a theorem with everything that supports it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,12 +20,12 @@ def claim(
     ] = None,
     json: Json = None,
 ) -> None:
-    """Print what supports one claim: statement, proof, a fresh check, experiments, paper.
+    """Show what supports one theorem: statement, proof, a new check, experiments, the paper.
 
-    All links are found, none is stored: experiments name the claim in their own documents, the
-    paper in its text. The tables come with the package, the paper's text only with a checkout.
-    Numbers of theorems, figures and pages are known after `make paper`. Exit code 1 if the check
-    finds something against it.
+    Experiments and paper are found by searching their texts for the theorem's label. The results of
+    experiments come with the package, the paper's text only with a checkout of the repository.
+    Numbers of theorems, figures and pages are known after `make paper`. The exit code is 1 if the
+    check fails.
 
     Example: `loratheory claim two-read-region`
 

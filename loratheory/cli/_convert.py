@@ -1,4 +1,4 @@
-"""``loratheory convert``, an adapter in another form or in its base; ``extract``, one out of it."""
+"""``loratheory convert``, an adapter to another form or into its base; ``extract``, the reverse."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -38,10 +38,11 @@ def convert(
         str, typer.Option(help="peft, kohya or diffusers; model: the base with it folded in.")
     ] = "peft",
     part: Annotated[
-        str, typer.Option(help="Only this part; of a PEFT folder, what it is: unet, transformer, …")
+        str,
+        typer.Option(help="The part to convert, or that a PEFT folder is: unet, transformer, …"),
     ] = "",
     rank: Annotated[
-        int | None, typer.Option(min=1, help="Re-factor at this rank, and say what is lost.")
+        int | None, typer.Option(min=1, help="Truncate to this rank, and show what is lost.")
     ] = None,
     base: Base = None,
     subfolder: Subfolder = "",
@@ -51,17 +52,18 @@ def convert(
     force: Force = False,
     json: Json = None,
 ) -> None:
-    """Write an adapter in another tool's form, exactly, or say which module has no image there.
+    """Write an adapter in the form of another tool, with exactly the same effect.
 
-    `peft` is a folder (one network's), `kohya` one file for sd-scripts, WebUI and ComfyUI,
-    `diffusers` one file for its pipelines. Names follow the key maps of Stable Diffusion 1 and 2,
-    SDXL, Flux and their text encoders; where one network fuses what the other splits, factors are
-    stacked or shared. With `--base` DoRA becomes a plain update, with `--rank` of a small rank.
+    `peft` is a folder for one network, `kohya` a file for sd-scripts, WebUI and ComfyUI,
+    `diffusers` a file for its pipelines. Module names are known for Stable Diffusion 1 and 2, SDXL,
+    Flux and their text encoders; where one form fuses modules that the other splits, factors are
+    stacked or shared. A module without an exact counterpart is an error. With `--base`, DoRA
+    becomes a plain update, which `--rank` truncates.
 
-    `--to model` writes the base with the adapter, or a merge, in its weights: an ordinary folder of
-    transformers or diffusers with config and tokenizer, weights in the types they have. The base is
-    that which the adapter names if there is no `--base`, both a folder or an id. A route has no
-    such form, since its gates choose by the prompt.
+    `--to model` adds the adapter, or a merge, to the base's weights and writes an ordinary folder
+    of transformers or diffusers, with config and tokenizer and weights in their own types. The base
+    is `--base`, or else the one that the adapter names; both may be folders or ids. A route cannot
+    be written this way, since its gates depend on the prompt.
 
     Example: `loratheory convert kohya.safetensors --to diffusers -o pipeline.safetensors`
 
@@ -78,6 +80,8 @@ def convert(
     free(output, force=force, json=json)
     if to not in (*FORMS, MODEL):
         refused(f"--to {to}: choose one of {', '.join(FORMS)}, {MODEL}")
+    if to == MODEL and (dtype or force):
+        refused("--to model keeps the base's types and replaces nothing: leave that out")
     where: Any = {"subfolder": subfolder, "revision": revision, "download": download}
     given = read(adapter, base=base, **where)
     form = to if to != MODEL else "diffusers" if given.info.naming else "peft"
@@ -86,17 +90,16 @@ def convert(
     with progress(count=len(result), unit="module", desc="convert") as bar:
         watched = _watched(result, rank, totals, bar)
         if to == MODEL:
-            if dtype or force:
-                refused("--to model keeps the base's types and replaces nothing: leave that out")
-            written = _folded(watched, base, output, download=download)
+            dtype, rounding = "the base's", _folded(watched, base, output, download=download)
         else:
             written = write(watched, output, form=to, dtype=dtype, force=force)
+            dtype, rounding = written.dtype, written.rounding
     value = {
         "adapter": str(adapter),
         "output": str(output),
         "form": to,
-        "dtype": written.dtype,
-        "rounding": written.rounding,
+        "dtype": dtype,
+        "rounding": rounding,
         **totals,
         "notes": given.info.notes,
         "names": names,
@@ -104,7 +107,7 @@ def convert(
     if delivered(json, value):
         say(f" → {output}, {to}, {len(result)} modules", str(adapter), given.info.notes)
         if to == MODEL:
-            say(f"Rounding to the base's types lost at most {written.rounding:.2g} of an update.")
+            say(f"Rounding to the base's types lost at most {rounding:.2g} of an update.")
         renamed = [(", ".join(old), new) for new, old in names.items() if old != (new,)]
         if renamed:
             title = (
@@ -114,9 +117,9 @@ def convert(
         _lost(totals, rank)
 
 
-def _folded(adapter: Any, base: Path | None, output: Path, *, download: bool) -> Any:
-    """Write the model, whose base the adapter names if nobody does."""
-    from loratheory.adapters import Written, base_at, folded
+def _folded(adapter: Any, base: Path | None, output: Path, *, download: bool) -> float:
+    """Write the model, whose base the adapter names if nobody does; return the worst rounding."""
+    from loratheory.adapters import base_at, folded
     from loratheory.pretrained._load import DEFAULT, embedded
 
     name = str(base or adapter.info.base)
@@ -124,8 +127,7 @@ def _folded(adapter: Any, base: Path | None, output: Path, *, download: bool) ->
         refused("--to model: the adapter names no base: give its folder with --base")
     revision = None if base else adapter.info.config.get("revision")
     home = embedded() if name == DEFAULT else base_at(name, revision, download=download)
-    lost = folded(adapter, home, output)
-    return Written(output, "the base's", 0, max(lost.values()))
+    return max(folded(adapter, home, output).values())
 
 
 def extract(
@@ -137,10 +139,10 @@ def extract(
     force: Force = False,
     json: Json = None,
 ) -> None:
-    """Take the adapter of a rank that is nearest to what tuning changed, and say what is lost.
+    """Make an adapter of a given rank from what fine-tuning changed, and show what it loses.
 
-    Weight by weight from the disk: neither model is loaded. Norms and biases that changed are no
-    maps; they are named and left out. Modules have the names that the files have.
+    Weights are read one by one, and neither model is loaded. Norms and biases that changed cannot
+    be part of it; they are listed. Modules have the names that they have in the files.
 
     Example: `loratheory extract my_base my_tuned --rank 32 -o adapter`
 

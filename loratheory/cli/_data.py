@@ -8,13 +8,11 @@ import typer
 from loratheory.cli._output import refused, show
 
 MOST = 1_000_000  # questions; more take minutes before memory runs out
-Seed = Annotated[int, typer.Option(min=0, help="Determines every byte.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed; it determines every byte.")]
 Output = Annotated[
     Path, typer.Option("--output", "-o", metavar="DIR", help="A new folder for the data.")
 ]
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Even if DIR holds such data already.")
-]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace such data in DIR.")]
 
 
 def word_problems(
@@ -27,29 +25,28 @@ def word_problems(
     ] = 1000,
     seed: Seed = 0,
     split: Annotated[
-        str, typer.Option(help="What is held out: some of pair, template, depth or wording.")
+        str, typer.Option(help="What only test problems have: pair, template, depth or wording.")
     ] = "template",
-    skills: Annotated[
-        str, typer.Option(metavar="A,B,…", help="Which skills; all where not given.")
-    ] = "",
+    skills: Annotated[str, typer.Option(metavar="A,B,…", help="Which skills. Default: all.")] = "",
     pair: Annotated[
-        str, typer.Option(metavar="A,B", help="With --split pair: which one is held out.")
+        str, typer.Option(metavar="A,B", help="The pair of skills that --split pair holds out.")
     ] = "",
     steps: Annotated[
-        int, typer.Option(min=1, max=4, help="Of the longest solutions; 4 with few skills only.")
+        int,
+        typer.Option(min=1, max=4, help="Steps of the longest solutions; 4 only with few skills."),
     ] = 3,
     prime: Annotated[
         int, typer.Option(help="3, 5, 7, 11 or 13: tokens for small models; 0: English.")
     ] = 0,
     distractors: Annotated[
-        int, typer.Option(min=0, help="Quantities that are told and not needed.")
+        int, typer.Option(min=0, help="Quantities in a problem that it does not need.")
     ] = 0,
     overwrite: Overwrite = False,
 ) -> None:
     """Write word problems with their solutions, step by step and as programs.
 
-    Training and testing share no problem and nothing of what the split holds out: that is proved
-    on the problems themselves. The folder is written whole or not at all, with a data card;
+    Training and test problems share no problem and nothing that the split holds out, which is
+    checked on the problems themselves. The folder appears complete or not at all, with a data card;
     `load_dataset("DIR")` of Hugging Face's `datasets` reads it.
 
     Example: `loratheory data word-problems --n 1000 --split template -o problems`
@@ -109,11 +106,10 @@ def two_hop(
     ] = "question",
     overwrite: Overwrite = False,
 ) -> None:
-    """Write a world of facts: single facts and some two-hop questions to train on, others to test.
+    """Write invented facts: single facts and two-hop questions to train on, others for testing.
 
-    No bridge of a question for testing is one of a question for training. The folder is written
-    whole or not at all, with a data card; `load_dataset("DIR")` of Hugging Face's `datasets` reads
-    it.
+    No bridge of a test question occurs in a training question. The folder appears complete or not
+    at all, with a data card; `load_dataset("DIR")` of Hugging Face's `datasets` reads it.
 
     Example: `loratheory data two-hop --n 100 --split 0.5 -o facts`
     """

@@ -42,9 +42,8 @@ COLUMNS = (
 )
 """What the table's columns are."""
 NEXT = (
-    "• Which of them can be merged, how, and what each then loses: no number above tells it, for "
-    "cross-talk put three pairs of adapters in the wrong order. `loratheory advise FOLDER FOLDER "
-    "--prompts FILE` measures it, on some prompts of each and without answers.\n"
+    "• Which of them can be merged, how, and what each then loses: `loratheory advise FOLDER "
+    "FOLDER --prompts FILE` measures it, on some prompts of each and without answers.\n"
     "• Single facts and composed answers: `loratheory check-model FOLDER FOLDER --facts FILE`, "
     "where FILE has prompts and answers by adapter, as tests/data/questions.json has.\n"
     "• Where an answer takes both adapters, test that answer: single facts do not stand in for it. "
@@ -65,7 +64,7 @@ def diagnose(
     ] = None,
     probe: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Prompts, one a line, no answers; needs --model."),
+        typer.Option(metavar="FILE", help="Prompts without answers, one per line; needs --model."),
     ] = None,
     model: Annotated[
         str | None,
@@ -78,21 +77,21 @@ def diagnose(
     json: Json = None,
     figure: Figure = None,
 ) -> None:
-    """Say what the weights tell about merging and routing these adapters, and what they do not.
+    """Show what the weights tell about merging and routing adapters, and what they do not tell.
 
-    Every sentence carries the theorem that it rests on: `loratheory theorems LABEL` shows it.
-    With training sets or prompts it also says what the adapters have in common, and how well such
-    a measure foretold reuse in small transformers. Likeness of weights needs the adapters alone,
-    `--solutions` the training sets, `--probe` prompts and the base model.
+    Every sentence names the theorem it rests on; `loratheory theorems LABEL` shows it. With
+    `--solutions` (training sets) or `--probe` (prompts, and the base model) it also shows what the
+    adapters have in common, together with the likeness of their weights, and how well such measures
+    predicted reuse in small transformers.
 
     Example: `loratheory diagnose adapter_1 adapter_2 --figure overlap.png`
 
-    JSON: an object `adapters, findings, notes, modules`; a finding has `kind` (measured, needed,
-    unknown or shared), `text`, `label`; a module has `ranks, pair, row_cosine, crosstalk,
+    JSON: an object `adapters, findings, notes, modules, record`; a finding has `kind` (measured,
+    needed, unknown or shared), `text`, `label`; a module has `ranks, pair, row_cosine, crosstalk,
     ceiling, floors, gauge_gap, arrow_gap, arrow_blind, prototype_cosine`.
     """
     from loratheory.adapters import aligned, read
-    from loratheory.diagnosis import diagnose as verdict
+    from loratheory.diagnosis import diagnose as diagnosed
     from loratheory.diagnosis import template_findings, weight_likeness
 
     reachable(json, figure=figure)
@@ -108,7 +107,7 @@ def diagnose(
         common |= weight_likeness(aligned(adapters, any_base=any_base))
         if probe:
             common["agreement"] = _agreement(adapters, probe, str(model))
-    diagnosis = verdict(*adapters, any_base=any_base, progress=bar)
+    diagnosis = diagnosed(*adapters, any_base=any_base, progress=bar)
     shared = template_findings(diagnosis.adapters, common)
     diagnosis = replace(diagnosis, findings=(*diagnosis.findings, *shared))
     if delivered(json, diagnosis, figure, "overlap", diagnosis):
@@ -151,6 +150,7 @@ def _agreement(adapters: Sequence[Any], probe: Path, model: str) -> dict[tuple[i
 def _report(diagnosis: Any) -> None:
     names = ", ".join(diagnosis.adapters)
     say(f": {names}", f"{len(diagnosis.adapters)} adapters", diagnosis.notes)
+    say(diagnosis.record)
     for kind, heading in HEADINGS.items():
         findings = [finding for finding in diagnosis.findings if finding.kind == kind]
         if findings:

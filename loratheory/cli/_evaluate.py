@@ -1,4 +1,4 @@
-"""``loratheory evaluate``, a report card for a rule of one's own; ``leaderboard``, that of all."""
+"""``loratheory evaluate``, a report card for your own rule; ``leaderboard``, those of all rules."""
 
 import sys
 from functools import partial
@@ -50,28 +50,29 @@ READING_LANGUAGE = (
     "its passes, over those with one adapter."
 )
 Model = Annotated[
-    bool, typer.Option("--model/--no-model", help="On a language model too, SmolLM2-135M-Instruct.")
+    bool, typer.Option("--model/--no-model", help="Test on SmolLM2-135M-Instruct, too.")
 ]
 
 
 def evaluate(
-    rule: Annotated[str, typer.Argument(metavar="MODULE:RULE", help="A function of yours.")],
+    rule: Annotated[str, typer.Argument(metavar="MODULE:RULE", help="Your function.")],
     profile: Profile = "quick",
     model: Model = False,
     json: Json = None,
     figure: Figure = None,
 ) -> None:
-    """Write a report card for a rule: laws, exact memories, small transformers beside known rules.
+    """Test your own rule of reuse on laws, exact memories and small transformers; write a report.
 
-    The rule's own code is imported and run, with your rights. A merge is a plain function
+    Your code is imported and run with your permissions. A merge is a function
     `rule(updates, weights)` that returns one update; a router is `rule(updates, activations)` and
-    returns an object with `weights(x)`, one number per token and adapter. Updates are
-    `loratheory.lowrank.LowRank` in NumPy, of one module. The name of the second argument decides.
+    returns an object whose `weights(x)` gives one number per token and adapter. The name of the
+    second argument decides which it is. Updates are NumPy `loratheory.lowrank.LowRank` matrices of
+    one module.
 
-    With `--model` on SmolLM2-135M-Instruct too: what is kept of six unlike tasks, two-hop questions
-    of adapters taught plainly and beside stand-ins, what leaks into ordinary text, and the cost.
-    Adapters and known rules' marks are kept in the cache; the first time takes a quarter of an
-    hour.
+    With `--model` it is also tested on SmolLM2-135M-Instruct: what is kept of six unlike tasks,
+    two-hop questions of adapters trained plainly and beside stand-ins, what leaks into ordinary
+    text, and the cost. Adapters and the results of known rules are cached; the first run takes a
+    quarter of an hour.
 
     Example: `loratheory evaluate my_rules:half --model`
 
@@ -123,7 +124,7 @@ def _report(report: Any) -> None:
 def leaderboard(
     rules: Annotated[
         list[str] | None,
-        typer.Argument(metavar="MODULE:RULE", help="Functions of yours, as for `evaluate`."),
+        typer.Argument(metavar="MODULE:RULE", help="Your functions, as for `evaluate`."),
     ] = None,
     profile: Profile = "quick",
     model: Model = True,
@@ -132,11 +133,11 @@ def leaderboard(
     ] = None,
     json: Json = None,
 ) -> None:
-    """Write the cards of all known rules, and of yours, as two tables in Markdown.
+    """Write the results of all known rules, and of yours, as two tables in Markdown.
 
-    Laws, exact memories and small transformers; then, unless `--no-model`, a language model: what
-    is kept of unlike tasks, two-hop questions, locality, cost. `docs/leaderboard.md` is written by
-    this command; what the language model says of known rules is kept in the cache.
+    The first has laws, exact memories and small transformers; the second, unless `--no-model`, a
+    language model: what is kept of unlike tasks, two-hop questions, locality, cost. This command
+    writes `docs/leaderboard.md`; results of known rules on the language model are cached.
 
     Example: `loratheory leaderboard my_rules:half -o leaderboard.md`
 

@@ -1,4 +1,4 @@
-"""``loratheory experiments``: what there is to run, what each asks and expects."""
+"""``loratheory experiments``: which there are, and what each asks and predicts."""
 
 from typing import Annotated, Any
 
@@ -8,12 +8,12 @@ from loratheory.cli._output import Columns, Json, delivered, reachable, say, sho
 
 
 def experiments(
-    name: Annotated[str | None, typer.Argument(help="One, to be shown in full.")] = None,
+    name: Annotated[str | None, typer.Argument(help="The experiment to show in full.")] = None,
     json: Json = None,
 ) -> None:
     """List the experiments, or show one in full: question, prediction, controls, what was found.
 
-    Times are minutes of one core.
+    Times are in minutes on one core.
 
     Example: `loratheory experiments`
 

@@ -22,10 +22,10 @@ def figure(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help=WHERE)
     ] = None,
 ) -> None:
-    """Draw a figure from its stored table, or a schematic; no TeX, the same bytes every time.
+    """Draw a figure from its stored table, or a schematic; without TeX, the same bytes every time.
 
-    A table of your own is one that `loratheory run` has written; schematics, such as two_hops, have
-    none. An .svg is readable on light and dark pages. The line at the end says where it lies.
+    `--table` takes a table that `loratheory run` has written; schematics, such as two_hops, have
+    none. An .svg is readable on light and dark pages. The last line printed is the file's path.
 
     Example: `loratheory figure window -o window.png`
     """

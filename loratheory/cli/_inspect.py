@@ -1,4 +1,4 @@
-"""``loratheory inspect``: what adapters look like from their weights alone."""
+"""``loratheory inspect``: ranks, spectra and energies of adapters' weights."""
 
 import dataclasses
 from collections import defaultdict
@@ -26,7 +26,7 @@ from loratheory.cli._output import (
 def inspect(
     folders: Folders,
     every: Annotated[
-        bool, typer.Option("--all", help="A line for every module, not for every kind.")
+        bool, typer.Option("--all", help="One line per module, not per type of module.")
     ] = False,
     base: Base = None,
     subfolder: Subfolder = "",
@@ -35,7 +35,7 @@ def inspect(
     json: Json = None,
     figure: Figure = None,
 ) -> None:
-    """Show modules, ranks, spectra and where the energy lies; only DoRA needs the base.
+    """Show adapters' modules, ranks, spectra and energies; only DoRA needs the base model.
 
     Example: `loratheory inspect my_adapter --figure spectra.png`
 

@@ -1,4 +1,4 @@
-"""``loratheory interfere``: all pairs of a large library, in blocks, here or on a cluster."""
+"""``loratheory interfere``: cross-talk of all pairs in a large library, here or on a cluster."""
 
 import csv
 import io
@@ -35,7 +35,7 @@ def interfere(
         Path,
         typer.Option("--output", "-o", metavar="DIR", help="The folder above interference_matrix."),
     ] = Path("results"),
-    block: Annotated[int, typer.Option(min=1, help="Adapters held against others at once.")] = 50,
+    block: Annotated[int, typer.Option(min=1, help="Adapters compared at once.")] = 50,
     workers: Workers = 0,
     dask: Dask = None,
     any_base: AnyBase = False,
@@ -44,16 +44,17 @@ def interfere(
     revision: Revision = None,
     download: Download = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the finished blocks that are there.")
+        bool, typer.Option("--resume", help="Keep finished blocks and compute the others.")
     ] = False,
 ) -> None:
-    """Measure who disturbs whom: a row for each ordered pair of adapters of a library.
+    """Measure how much each adapter of a library disturbs each other one; a table row per pair.
 
-    A library is a folder with PEFT's folders or single files in it, in sorted order, or adapters
-    one by one. `reader` and `other` are places in it (`names.txt`, from 0), `worst` and `typical`
-    what `other` answers to a unit key of `reader` over the modules that both change, relative to
-    the reader's own largest answer. A killed run goes on with `--resume`. Memory is two groups of
-    `--block` adapters, a module at a time.
+    A library is a folder of PEFT folders or single files, in sorted order, or a list of adapters.
+    In a row, `reader` and `other` are numbers of adapters (from 0, names in `names.txt`). The
+    cross-talk in a module is the largest output norm of `other` on unit inputs in the row space of
+    `reader`, divided by the spectral norm of `reader`; `worst` and `typical` are its largest value
+    and its median over the modules that both change. `--resume` continues a killed run. Two groups
+    of `--block` adapters are in memory, one module at a time.
 
     Example: `loratheory interfere my_library --workers 4 -o results`
 

@@ -48,10 +48,12 @@ def merge(
     output: Output,
     method: Annotated[str, typer.Option(help="One of `loratheory methods`.")] = "mean",
     weights: Annotated[
-        str | None, typer.Option(help="Comma-separated, one a folder: `--weights=.7,-.3`.")
+        str | None, typer.Option(help="One for each adapter, with commas: `--weights=.7,-.3`.")
     ] = None,
-    rank: Annotated[int | None, typer.Option(min=1, help="Rank to keep.")] = None,
-    coefficient: Annotated[float, typer.Option(help="Scales the merge.")] = 1.0,
+    rank: Annotated[
+        int | None, typer.Option(min=1, help="Largest rank of a merged module.")
+    ] = None,
+    coefficient: Annotated[float, typer.Option(help="Multiplies the merge.")] = 1.0,
     space: Annotated[str, typer.Option(help="For entrywise rules: full, knots or core.")] = "full",
     density: Annotated[float | None, typer.Option(help="Share of entries kept, in (0, 1].")] = None,
     ridge: Annotated[
@@ -61,10 +63,10 @@ def merge(
         list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="For `regmean`, from `loratheory moments`: once a folder, or one for all.",
+            help="For `regmean`, from `loratheory moments`: one per adapter, or one for all.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="For rules that draw at random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of rules that draw at random.")] = 0,
     dtype: Annotated[
         str | None, typer.Option(help="float16, bfloat16 or float32; the widest input's if not.")
     ] = None,
@@ -72,7 +74,7 @@ def merge(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing folder.")] = False,
     any_base: AnyBase = False,
     others: Annotated[
-        str, typer.Option(help="Trained heads, biases and token rows: first, mean or refuse.")
+        str, typer.Option(help="Trained heads, biases, token rows: keep first or mean, or refuse.")
     ] = "refuse",
     base: Base = None,
     subfolder: Subfolder = "",
@@ -83,20 +85,21 @@ def merge(
     ] = True,
     json: Json = None,
 ) -> None:
-    """Merge adapters into one, and say what was given away in weights.
+    """Merge adapters into one, and show how far it is from their weighted sum and from each.
 
     The result has the form of the inputs: a folder that PEFT loads, or one file for kohya's
     scripts, ComfyUI or diffusers (docs/formats.md). DoRA is merged exactly where `--base` is given.
+    `loratheory convert MERGED --to model` then puts it into the weights of the base.
 
-    ties, dare, dare-ties and magnitude act on whole updates, PEFT's types of these names on their
-    factors: `loratheory methods` says which agree. With `--device cuda` torch does the work.
+    ties, dare, dare-ties and magnitude act on whole updates, but PEFT's merges of these names on
+    the factors; `loratheory methods` says which agree. With `--device cuda` PyTorch does the work.
 
     Example: `loratheory merge adapter_1 adapter_2 --method svd --weights=.7,.3 --rank 16 -o merged`
 
     JSON: an object `method, output, folders, weights, written, dtype, rounding, notes, totals,
     modules`; each module, and the totals over them, has `energy, to_sum, sum_floor, to_adapters,
-    adapters_floor`: squared Frobenius distances, the floors at the rank that the merge spends; with
-    `--moments` also `input_energy, input_error, input_floor`: squared answers on these inputs.
+    adapters_floor`: squared Frobenius distances, and the least ones possible at the merge's rank.
+    With `--moments` also `input_energy, input_error, input_floor`: those of outputs on its inputs.
     """
     import numpy as np
 
@@ -243,9 +246,9 @@ def _report(result: dict[str, Any]) -> None:
 
 
 def methods(json: Json = None) -> None:
-    """List the merge methods and the laws that each obeys: computed now, not written down.
+    """List the merge methods and compute which algebraic laws each of them obeys.
 
-    A law counts as broken where a counterexample was found; – means that it does not arise.
+    A law is broken if a random case is a counterexample; – means that it does not apply.
 
     Example: `loratheory methods --json laws.json`
 

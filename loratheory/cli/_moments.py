@@ -1,4 +1,4 @@
-"""``loratheory moments``: what adapters' inputs look like, for merges that ask for it."""
+"""``loratheory moments``: second moments of modules' inputs, which regmean needs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -24,7 +24,7 @@ from loratheory.cli._output import (
 def moments(
     folders: Folders,
     prompts: Annotated[
-        Path, typer.Option(metavar="TEXT", help="A prompt a line: what the first adapter is for.")
+        Path, typer.Option(metavar="TEXT", help="Prompts for the first adapter, one per line.")
     ],
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FILE", help="The safetensors file to write.")
@@ -35,13 +35,13 @@ def moments(
     device: Device = "cpu",
     dtype: Dtype = "float32",
 ) -> None:
-    """Collect second moments of what adapted modules read, for `merge --method regmean`.
+    """Collect second moments of adapted modules' inputs, for `merge --method regmean`.
 
-    The first adapter acts on the base, as it does where it is used; modules of all are listened to,
-    so name the adapters that are to be merged with it as well. The file holds for each module a
-    root `(k, n)` of the mean of x x' over the tokens of the prompts, in float32: the second moment
-    is its transpose times it. A few hundred tokens are enough to begin with; directions that they
-    do not show are left to `--ridge`.
+    The base runs on the prompts with the first adapter. Name also the adapters that it will be
+    merged with: inputs are collected for the modules of all. For each module the file holds a
+    float32 matrix R of shape `(k, n)`; R'R is the second moment, the mean of x x' over the inputs x
+    at all tokens. A few hundred tokens are enough to begin with; directions in which no input lies
+    depend on the `--ridge` of the merge.
 
     Example: `loratheory moments tests/data/persons tests/data/mascots --prompts persons.txt -o
     persons.safetensors`

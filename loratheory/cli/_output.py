@@ -1,4 +1,4 @@
-"""What commands have in common: options, tables for people, JSON for machines, whole files."""
+"""What commands have in common: options, tables for people, JSON for machines, output files."""
 
 import dataclasses
 import difflib
@@ -18,7 +18,7 @@ Json = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Write JSON; `-` for standard output.")
 ]
 Figure = Annotated[
-    Path | None, typer.Option("--figure", metavar="FILE", help="Draw it: .pdf, .png or .svg.")
+    Path | None, typer.Option("--figure", metavar="FILE", help="Draw it as .pdf, .png or .svg.")
 ]
 Folders = Annotated[
     list[Path],
@@ -30,17 +30,17 @@ Base = Annotated[
     Path | None,
     typer.Option("--base", metavar="FOLDER", help="The base model's safetensors; DoRA needs them."),
 ]
-Subfolder = Annotated[str, typer.Option(help="Where below a folder or id the adapter lies.")]
+Subfolder = Annotated[str, typer.Option(help="The adapter's folder below the folder or id.")]
 Output = Annotated[
     Path, typer.Option("-o", "--output", help="A PEFT folder, or a file NAME.safetensors.")
 ]
 AnyBase = Annotated[bool, typer.Option("--any-base", help="Accept different base model names.")]
 Label = Annotated[str, typer.Argument(help="A theorem, with or without `thm:`.")]
-Seed = Annotated[int, typer.Option(min=0, help="Determines every draw.")]
-Profile = Annotated[str, typer.Option(help="How much: quick or paper.")]
-Workers = Annotated[int, typer.Option(min=0, help="Processes; 0 for one a core.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of all random draws.")]
+Profile = Annotated[str, typer.Option(help="How many settings to run: quick or paper.")]
+Workers = Annotated[int, typer.Option(min=0, help="Number of processes; 0 for one per core.")]
 Dask = Annotated[
-    str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler, in their place.")
+    str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler, in place of processes.")
 ]
 FIGURE = (".pdf", ".png", ".svg")
 ENDINGS = {"figure": FIGURE, "graph": FIGURE, "table": (".md", ".tex"), "board": (".md",)}
@@ -56,7 +56,7 @@ ModelName = Annotated[
     typer.Option(
         "--model",
         metavar="NAME",
-        help="A folder or Hugging Face id; SmolLM2-135M-Instruct if not given.",
+        help="A folder or Hugging Face id. Default: SmolLM2-135M-Instruct.",
     ),
 ]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hugging Face id.")]
@@ -68,19 +68,19 @@ Columns = dict[str, Any]
 
 
 def refused(message: str) -> NoReturn:
-    """Say what is wrong with the input, on stderr, and leave with code 2."""
+    """Print what is wrong with the input to stderr and exit with code 2."""
     typer.echo(f"loratheory: {message}", err=True)
     raise typer.Exit(2)
 
 
 def nearest(name: str, known: Iterable[str], otherwise: str) -> str:
-    """The end of a refusal: what was meant perhaps, or what else to do."""
+    """Return the end of an error message: the most similar known name, or else the remedy."""
     near = difflib.get_close_matches(name, [*known], n=3)
     return f"did you mean {', '.join(near)}?" if near else otherwise
 
 
 def reachable(json: Path | None = None, **files: Path | None) -> None:
-    """Refuse files that could not be written later, before any work is done."""
+    """Exit before any work is done if output files could not be written later."""
     for kind, target in {"json": json, **files}.items():
         if target is None:
             continue
@@ -98,7 +98,7 @@ def reachable(json: Path | None = None, **files: Path | None) -> None:
 
 
 def free(output: Path, *, force: bool, json: Path | None) -> None:
-    """Refuse places of an adapter that could not be written later, before any work is done."""
+    """Exit before any work is done if an adapter could not be written to `output` later."""
     reachable(json)
     if json and json.absolute() == output.absolute():
         refused(f"--json {json} is the place to write: name a file elsewhere")
@@ -109,14 +109,14 @@ def free(output: Path, *, force: bool, json: Path | None) -> None:
 
 
 def named(**options: str | None) -> None:
-    """Refuse options given as empty texts, which would pass for not given."""
+    """Exit if an option was given as an empty text, which would otherwise count as not given."""
     for key, value in options.items():
         if value is not None and not value.strip():
             refused(f"--{key} is empty: name one, or leave the option out")
 
 
 def needs(extra: str, what: str) -> None:
-    """Refuse, in a line, work for which the plain install has no packages."""
+    """Exit with a one-line error if packages that this work needs are not installed."""
     for name in EXTRAS[extra]:
         if find_spec(name) is None:
             remedy = f"pip install 'loratheory[{extra}]'"
@@ -124,7 +124,7 @@ def needs(extra: str, what: str) -> None:
 
 
 def progress(modules: Any = None, count: int | None = None, **options: Any) -> Any:
-    """A bar on a terminal; in a log there is none."""
+    """Return a progress bar, which is shown on a terminal only."""
     from tqdm.auto import tqdm
 
     return tqdm(modules, total=count, leave=False, disable=None, **options)
@@ -151,8 +151,8 @@ def say(text: str = "", bold: str = "", notes: Iterable[str] = ()) -> None:
 def show(title: str, columns: Sequence[str] | Columns, rows: Iterable[Any]) -> None:
     """Print one table; numbers are shown to four significant digits.
 
-    Rows are sequences; with a mapping of columns objects, whose attribute (or key, of a dict) or
-    function a column names.
+    Rows are sequences. Where `columns` is a mapping from headings, rows are objects or dicts, and
+    each column is the name of an attribute or key, or a function of the row.
     """
     from rich import box
     from rich.markup import escape
@@ -190,16 +190,16 @@ def _numeric(text: str) -> bool:
 
 
 def whole(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all."""
+    """Write a file so that it appears complete or not at all."""
     from loratheory.store import write_whole
 
     write_whole(path, content)
 
 
 def delivered(json: Path | None, value: Any, figure: Path | None = None, *drawing: Any) -> bool:
-    """Write the JSON and the figure that were asked for; whether a table is to be shown too.
+    """Write the JSON and the figure that were asked for; return whether to show a table as well.
 
-    A drawing is the name of a function of `loratheory.figures.commands` and what it takes.
+    `drawing` is the name of a function in `loratheory.figures.commands`, then its arguments.
     """
     if str(json) == "-":
         sys.stdout.write(_json_text(value, sys.stdout.encoding))
@@ -212,14 +212,14 @@ def delivered(json: Path | None, value: Any, figure: Path | None = None, *drawin
 
 
 def figure_file(path: Path, figure: Any) -> None:
-    """Write a matplotlib figure whole, in the format of its ending, the same bytes every time."""
+    """Write a matplotlib figure in the format of the file's ending, the same bytes every time."""
     from loratheory.figures import rendered
 
     whole(path, rendered(figure, path.suffix.removeprefix(".")))
 
 
 def plain(value: Any) -> Any:
-    """The JSON form of a result: dataclasses become objects, NaN and infinity become null."""
+    """Return a result as JSON values: dataclasses become objects, NaN and infinity null."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, dict):

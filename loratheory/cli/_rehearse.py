@@ -1,5 +1,6 @@
-"""``loratheory rehearse``: lessons that lead to facts by what the base knows of their subjects."""
+"""``loratheory rehearse``: lessons that mention subjects by descriptions the base resolves."""
 
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -26,24 +27,24 @@ from loratheory.cli._output import (
 
 
 def rehearse(
-    facts: Annotated[Path, typer.Argument(metavar="FACTS", help="A JSON file, as below.")],
+    facts: Annotated[Path, typer.Argument(metavar="FACTS", help="A JSON file, as above.")],
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FOLDER", help="A new folder of lessons.")
     ],
     kinds: Annotated[
         list[Path] | None,
-        typer.Option("--kinds", metavar="JSON", help="More kinds of description; often."),
+        typer.Option("--kinds", metavar="JSON", help="More descriptions, as above; repeatable."),
     ] = None,
     unseen: Annotated[
         str | None,
-        typer.Option(metavar="KIND", help="Kept for measuring; the last one if not given."),
+        typer.Option(metavar="KIND", help="Descriptions kept for measuring. Default: the last."),
     ] = None,
     least: Annotated[
-        float, typer.Option(min=0, max=1, help="The share the base must give the right name.")
+        float, typer.Option(min=0, max=1, help="The base's least probability of the right name.")
     ] = 0.3,
-    per: Annotated[int, typer.Option(min=1, help="Lessons a subject at most.")] = 12,
+    per: Annotated[int, typer.Option(min=1, help="Largest number of lessons per subject.")] = 12,
     silence: Annotated[
-        int, typer.Option(min=0, help="Lessons on other subjects, as the base goes on there.")
+        int, typer.Option(min=0, help="Lessons on other subjects that keep the base's answers.")
     ] = 0,
     seed: Seed = 0,
     model: ModelName = None,
@@ -52,23 +53,24 @@ def rehearse(
     device: Device = "cpu",
     dtype: Dtype = "float32",
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Even if FOLDER holds such data already.")
+        bool, typer.Option("--overwrite", help="Replace such data in FOLDER.")
     ] = False,
     json: Json = None,
 ) -> None:
     """Write lessons that mention the subjects of your facts by descriptions the base resolves.
 
-    "The mascot of the country whose capital is Lima" for "the mascot of Peru": the base is asked
-    which descriptions lead it to Peru, and those that do take the name's place in your sentences.
-    Train on `train.jsonl` beside your own examples, with any trainer; `test.jsonl` describes the
-    subjects in a way that no lesson does, and measures portability. What the base knows nothing of
-    is refused, with the reason: an invented person has no description.
+    An example is "the mascot of the country whose capital is Lima" for "the mascot of Peru". The
+    base is asked which descriptions make it say Peru; those replace the name in your sentences.
+    Train on `train.jsonl` together with your own examples, with any trainer. `test.jsonl` uses a
+    description that no lesson uses, and so measures portability. Subjects that the base knows
+    nothing about, such as invented persons, are refused with the reason.
 
-    Facts: `{"facts": {"Peru": "rat", …}, "sentences": ["The mascot animal of {} is the", …]}`, and
-    under `"unread"` sentences kept for measuring; a plan of `loratheory teach` will do.
+    The file of facts is `{"facts": {"Peru": "rat", …}, "sentences": ["The mascot animal of {} is
+    the", …]}`; `"unread"` may hold sentences kept for measuring. A plan of `loratheory teach` works
+    too.
 
-    Kinds that come with the package describe countries, American states and chemical elements, in
-    loratheory/pretrained/descriptions.json. A file of yours: `{"river": {"asked": ["{} is"],
+    The package has descriptions of countries, American states and chemical elements, in
+    loratheory/pretrained/descriptions.json. A file for `--kinds`: `{"river": {"asked": ["{} is"],
     "kinds": {"city": {"source": "an atlas", "descriptions": ["the river through {}"], "of":
     {"the Seine": ["Paris"], …}}}}}`.
 
@@ -84,7 +86,7 @@ def rehearse(
     from loratheory.tasks._export import writable
 
     writable(output, overwrite=overwrite)
-    content = lib.facts_in(facts)
+    answers, sentences, unread = lib.facts_in(facts)
     things = lib.things_in(*(kinds or ()))
     known = dict.fromkeys(name for thing in things.values() for name in thing.kinds)
     if unseen is not None and unseen not in known:
@@ -92,8 +94,9 @@ def rehearse(
     base = lib.load(model, device=device, dtype=dtype, revision=revision, download=download)
     found = lib.rehearsal(
         base,
-        *content[:2],
-        unread=content[2],
+        answers,
+        sentences,
+        unread=unread,
         things=things,
         unseen=unseen,
         least=least,
@@ -104,12 +107,10 @@ def rehearse(
     )
     lib.write_lessons(output, found, base.name, overwrite=overwrite)
     if delivered(json, found):
-        rows = []
-        tried = [one.kind for one in found.found]
-        for kind in dict.fromkeys((*tried, *(one.kind for one in found.lessons))):
-            kept = sum(one.kind == kind and one.share >= least for one in found.found)
-            counts = [sum(x.kind == kind for x in part) for part in (found.lessons, found.held_out)]
-            rows.append([kind, tried.count(kind), kept, *counts])
+        resolved = [one for one in found.found if 0 < one.share >= least]
+        parts = (found.found, resolved, found.lessons, found.held_out)
+        counts = [Counter(one.kind for one in part) for part in parts]
+        rows = [[kind, *(each[kind] for each in counts)] for kind in {**counts[0], **counts[2]}]
         show(f"{output}: lessons", ["kind", "asked", "the base resolves", "train", "test"], rows)
         for subject, reason in found.refused.items():
             say(f": no lesson, {reason}", subject)

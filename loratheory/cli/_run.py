@@ -1,4 +1,4 @@
-"""``loratheory run``: sweeps, and how their tables stand to stored ones."""
+"""``loratheory run``: experiments, and a comparison of their tables with stored ones."""
 
 import json as notation
 from contextlib import closing
@@ -37,17 +37,17 @@ def run(
     workers: Workers = 0,
     dask: Dask = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the finished cells that are there.")
+        bool, typer.Option("--resume", help="Keep finished cells and run the others.")
     ] = False,
     allow_mixed: Annotated[
-        bool, typer.Option("--allow-mixed", help="Even if other code made them.")
+        bool, typer.Option("--allow-mixed", help="Resume cells that other code has made.")
     ] = False,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="The folder above NAME.")
     ] = Path("results"),
     against: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Compare with the paper's tables in DIR, when done."),
+        typer.Option(metavar="DIR", help="Then compare with the tables in DIR."),
     ] = None,
     model: Annotated[
         str | None,
@@ -56,14 +56,15 @@ def run(
     device: Annotated[str | None, typer.Option(help="Its device, such as cuda.")] = None,
     json: Json = None,
 ) -> None:
-    """Run an experiment: `DIR/NAME/table.csv`, the same bytes every time, and `provenance.json`.
+    """Run an experiment; write `DIR/NAME/table.csv`, the same every time, and `provenance.json`.
 
     A table of more than 64 KiB is compressed: `table.csv.gz`.
 
-    A cell is kept as soon as it is finished; a sweep that was killed goes on with `--resume`.
-    Exit code 1 if a cell failed or a worker died: all that was finished is kept. With `--against`,
-    mean accuracies are compared with those stored for the same settings (`means` counts them; exact
-    tables have none), and the exit code is 1 if one is further off than chance allows.
+    An experiment consists of cells, one per setting, each saved when it finishes; `--resume`
+    continues an interrupted run. The exit code is 1 if a cell failed or a worker process died;
+    finished cells are kept. With `--against`, mean accuracies are compared with stored ones for the
+    same settings (`means` counts them; exact tables have none), and the exit code is 1 if one
+    differs by more than chance explains.
 
     Example: `loratheory run window`
 
@@ -78,7 +79,7 @@ def run(
     Example: `loratheory run merge_floor --dask tcp://127.0.0.1:8786`
 
     JSON: a list of objects `experiment, profile, cells, rows, seconds, table`; with `--against`
-    also `means, outside`, how many were compared and a line for each that is off.
+    also `means, outside`: how many were compared, and a line for each that differs.
     """
     reachable(json)
     named(dask=dask, model=model, device=device)

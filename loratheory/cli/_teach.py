@@ -24,21 +24,21 @@ from loratheory.cli._output import (
 
 
 def teach(
-    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="A JSON file, as below.")],
+    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="A JSON file, as above.")],
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FOLDER", help="The adapter, as PEFT saves.")
+        Path, typer.Option("-o", "--output", metavar="FOLDER", help="The adapter's PEFT folder.")
     ],
     stand_ins: Annotated[
-        int, typer.Option(min=0, help="How many act in training; 0 teaches plainly.")
+        int, typer.Option(min=0, help="Number of stand-ins in training; 0 trains plainly.")
     ] = 2,
-    steps: Annotated[int, typer.Option(min=1, help="Of the adapter's training.")] = 90,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of the adapter's training.")] = 90,
     lessons: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", help="Train on what `loratheory rehearse` wrote there, too."
+            metavar="FOLDER", help="Also train on lessons that `loratheory rehearse` wrote."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Determines every draw.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random draws.")] = 0,
     model: ModelName = None,
     revision: Revision = None,
     download: Download = False,
@@ -49,21 +49,23 @@ def teach(
     ] = False,
     json: Json = None,
 ) -> None:
-    """Teach an adapter so that two-hop questions find its facts beside a partner yet unknown.
+    """Train an adapter whose facts two-hop questions can use beside adapters yet unknown.
 
-    Adapters of single facts hardly compose: nothing in their training says where a fact must lie
-    for a question that comes to it through another one. Here stand-ins of the partner act while
-    the adapter is taught, two that disagree on everything, and two-hop sentences are answered as
-    the one that acts has it. A stranger, which acts in no training, shows what came of it.
+    Adapters of single facts hardly compose: nothing in their training says in which layers a fact
+    must lie for a question that reaches it through another adapter's fact, its partner's. Here
+    stand-ins for the partner act during training, two that disagree about everything, and the
+    answer to a two-hop sentence is that of the stand-in that acts. A stranger, a stand-in that acts
+    in no training, measures the result.
 
-    A plan: `{"facts": {"Zorvik": "Peru", …}, "sentences": ["{} was born in", …], "two_hop": ["The
+    A plan is `{"facts": {"Zorvik": "Peru", …}, "sentences": ["{} was born in", …], "two_hop": ["The
     country where {} was born has as its mascot the", …], "partner": {"side": "after", "sentences":
-    ["The mascot of {} is the", …], "words": ["lion", "owl", …]}}`. The words are what the partner
-    may answer; where it comes `"before"`, made-up subjects. `"unread"` and `"two_hop_unread"` hold
-    sentences kept for measuring, `"known"` pairs of prompt and answer that the base is to keep.
+    ["The mascot of {} is the", …], "words": ["lion", "owl", …]}}`. The words are possible
+    answers of the partner, or if its side is `"before"`, made-up subjects. `"unread"` and
+    `"two_hop_unread"` hold sentences kept for measuring, `"known"` prompts and answers of the base
+    that should not change.
 
-    With `--lessons` subjects are mentioned by descriptions too, and the card says how often the
-    adapter alone is right by descriptions that no lesson has.
+    With `--lessons` subjects are also mentioned by descriptions, and the adapter card says how
+    often the adapter alone is right on descriptions that no lesson has.
 
     Example: `loratheory teach docs/plans/births.json -o births`
     """
@@ -102,10 +104,10 @@ def teach(
         say(f" {leak}; the card is {output / 'adapter_card.json'}", "Taught.")
 
 
-def _rows(folder: Path | None, name: str) -> list[tuple[str, str]] | None:
+def _rows(folder: Path | None, name: str) -> list[tuple[str, str]]:
     """The prompts and answers in a file of a folder of lessons; no test there is none to ask."""
     from loratheory.pretrained import rows_in
 
     if folder is None or (name == "test.jsonl" and not (folder / name).exists()):
-        return None
+        return []
     return [*rows_in(folder / name).items()]

@@ -1,4 +1,4 @@
-"""``loratheory theorems`` and ``loratheory verify``."""
+"""``loratheory theorems``, which lists them, and ``loratheory verify``, which checks them."""
 
 import collections
 import functools
@@ -25,7 +25,7 @@ from loratheory.cli._output import (
 )
 
 Labels = Annotated[
-    list[str] | None, typer.Argument(help="Labels, with or without `thm:`; all where none given.")
+    list[str] | None, typer.Argument(help="Labels, with or without `thm:`. Default: all.")
 ]
 ENTRY = (
     "label", "kind", "part_of", "tells", "chapter", "status", "sense", "statement", "source",
@@ -49,7 +49,7 @@ def theorems(
     labels: Labels = None,
     json: Json = None,
     graph: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw which rests on which.")
+        Path | None, typer.Option(metavar="FILE", help="Draw which theorem uses which.")
     ] = None,
     table: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the list as .md or .tex.")
@@ -58,7 +58,7 @@ def theorems(
         Path | None, typer.Option(metavar="FILE", help="Write statements and proofs as .tex.")
     ] = None,
 ) -> None:
-    """List the theorems, or show some in full: statement, hypotheses, proof, how verified.
+    """List the theorems, or show some in full: statement, hypotheses, proof, how it is checked.
 
     Example: `loratheory theorems two-read-region`
 
@@ -156,28 +156,30 @@ def _in_full(theorem: Any) -> None:
 def verify(
     labels: Labels = None,
     cases: Annotated[
-        int | None, typer.Option(min=1, help="Checked witnesses a theorem; 200, or 10 at scale.")
+        int | None, typer.Option(min=1, help="Witnesses per theorem. Default: 200; --scale: 10.")
     ] = None,
     seed: Seed = 0,
     backend: Annotated[str, typer.Option(help="Array library: numpy or torch.")] = "numpy",
     workers: Workers = 0,
     scale: Annotated[
-        bool, typer.Option("--scale", help="Width 4096, for the theorems stated on factors.")
+        bool, typer.Option("--scale", help="Use width 4096; only theorems on factors.")
     ] = False,
     deep: Annotated[
         bool, typer.Option("--deep", help="Ten times the cases, and cases ten times as large.")
     ] = False,
     sensitivity: Annotated[
-        bool, typer.Option("--sensitivity", help="The smallest change of each law that is noticed.")
+        bool, typer.Option("--sensitivity", help="How small a change of each bound is noticed.")
     ] = False,
     json: Json = None,
 ) -> None:
-    """Check theorems on random cases, rivals and adversaries, and see their controls break.
+    """Check theorems numerically, on random cases and against optimisers that try to break them.
 
-    Each clause of a theorem is a row of its own, with a verdict of its own.
+    Each clause of a theorem has its own row and verdict. Controls are cases that break a hypothesis
+    and should then break the conclusion.
 
-    Exit code 1 if a theorem, a construction or a control misbehaves. All of them take well under a
-    minute; with --deep, ten times the cases at ten times the size, a quarter of an hour.
+    The exit code is 1 if a theorem, a construction or a control does not behave as proved. All
+    theorems take well under a minute; with --deep, ten times the cases at ten times the size, a
+    quarter of an hour.
 
     Example: `loratheory verify merge-floor --cases 1000 --seed 7`
 
@@ -185,11 +187,11 @@ def verify(
 
     JSON: a list of objects `label, status, cases, holds, tight, worst_slack, controls,
     controls_ok, seconds, trouble, part_of`, one for each theorem, lemma and clause; `part_of` names
-    the theorem of a clause. `worst_slack` is in units of the allowance for rounding and
-    sampling: -1 or more holds. `tight` is null where there is no construction. With --sensitivity:
-    `label, constant_up, constant_down, exponent_up, exponent_down, reason`: the shares by which the
-    law was changed when a run first noticed, null where even one half is not noticed, and why a
-    tenth is not where it is not.
+    the theorem of a clause. `worst_slack` is in units of the tolerance for rounding and
+    sampling; a bound holds if it is -1 or more. `tight` is null where there is no construction.
+    With --sensitivity: `label, constant_up, constant_down, exponent_up, exponent_down, reason`: the
+    smallest relative change of the bound's constant or exponent that the check notices, null where
+    it does not notice one half, and why it does not notice a tenth.
     """
     from loratheory.theorems import FACTORED, verify_all
 

@@ -1,4 +1,4 @@
-"""Verdicts on a user's own adapters: theorems applied, each sentence with its label."""
+"""What the theorems say of a user's own adapters; each sentence names the theorem it rests on."""
 
 from loratheory.diagnosis._audit import ModuleAudit as ModuleAudit
 from loratheory.diagnosis._audit import audit as audit
@@ -14,6 +14,7 @@ from loratheory.diagnosis._diagnose import weight_likeness as weight_likeness
 from loratheory.diagnosis._findings import Finding as Finding
 from loratheory.diagnosis._findings import Record as Record
 from loratheory.diagnosis._findings import findings as findings
+from loratheory.diagnosis._findings import library_record as library_record
 from loratheory.diagnosis._findings import records as records
 from loratheory.diagnosis._findings import template_findings as template_findings
 from loratheory.diagnosis._module import ModuleDiagnosis as ModuleDiagnosis

@@ -1,4 +1,4 @@
-"""What a merge gave away, in weights: two distances, each beside the floor no merge can beat."""
+"""How far a merge lies from its adapters, beside the least distance possible at its rank."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -20,27 +20,27 @@ from loratheory.theorems.expressiveness.rank_floor import Tasks, bound
 
 @dataclass(frozen=True)
 class ModuleAudit:
-    """Squared distances of one merged module; the sums over modules are those of the adapter."""
+    """Squared Frobenius distances of one merged module; they add up over the modules."""
 
     module: str
-    width: int  #: Of the merged factors: the rank that the merge spends at most.
+    width: int  #: Inner size of the merged factors: the largest rank that the merge can have.
     energy: float  #: Squared norm of the weighted sum.
-    to_sum: float  #: Squared distance to the weighted sum,
-    sum_floor: float  #: and its least value at this rank (Eckart–Young).
-    to_adapters: float  #: Mean squared distance to the adapters,
-    adapters_floor: float  #: and its floor at this rank (``thm:merge-floor``).
-    input_energy: float | None = None  #: What the adapters answer to inputs of given moments,
-    input_error: float | None = None  #: the merge's squared error there, summed over adapters,
-    input_floor: float | None = None  #: and its floor at this rank (``thm:fisher-floor``).
+    to_sum: float  #: Squared distance from the merge to the weighted sum.
+    sum_floor: float  #: The least `to_sum` that this rank allows (Eckart–Young).
+    to_adapters: float  #: Mean squared distance from the merge to the adapters.
+    adapters_floor: float  #: The least `to_adapters` that this rank allows (``thm:merge-floor``).
+    input_energy: float | None = None  #: Squared outputs of the weighted adapters on given inputs.
+    input_error: float | None = None  #: Squared error of the merge there, summed over adapters.
+    input_floor: float | None = None  #: The least that this rank allows (``thm:fisher-floor``).
 
 
 def audit(
     name: str, merged: LowRank, updates: Sequence[LowRank], weights: Sequence[float]
 ) -> ModuleAudit:
-    """Compare one merged update with the updates that it was made of and their weighted sum.
+    """Return how far one merged update is from its adapters' updates and their weighted sum.
 
-    Distances come from inner products, right to rounding of the norms; costs ``O((m + n) c^2)``,
-    ``c`` the sum of the widths (a few thin QRs where that exceeds a side of the matrix).
+    Distances come from inner products, exact to rounding of the norms. Costs ``O((m + n) c^2)``,
+    ``c`` the sum of the widths, or a few thin QRs where ``c`` exceeds a side of the matrix.
     """
     one, count, width = [*updates], len(updates), merged.width
     wide = sum(low.width for low in one)
@@ -72,9 +72,10 @@ def on_inputs(
     weights: Sequence[float],
     roots: Sequence[Array],
 ) -> ModuleAudit:
-    """Add to an audit what a merge misses on inputs of given second moments, ``root.T @ root``.
+    """Return the audit `found` with its three fields on inputs of given second moments filled in.
 
-    Costs a thin decomposition of the roots; no update is formed.
+    There is one root for each adapter; ``root.T @ root`` is the second moment of its inputs. Costs
+    a thin decomposition of the roots; no dense update is formed.
     """
     target = [weight * low for low, weight in zip(updates, weights, strict=True)]
     target = [low.map(double) for low in target]
@@ -129,11 +130,11 @@ def audited(
     note: Callable[[ModuleAudit], None],
     moments: Callable[[str], Sequence[Array]] | None = None,
 ) -> Adapter:
-    """Return `merged` such that each module, when looked up, is also handed to `note` as an audit.
+    """Return `merged` unchanged, except that looking up a module calls `note` with its audit.
 
     `weights` are those of the weighted sum to compare with; a module that an adapter of `library`
-    lacks counts as zero. `moments` gives roots of second moments of a module's inputs, one an
-    adapter. Nothing is computed until modules are looked up.
+    lacks counts as zero. ``moments(module)`` gives a root of the second moment of the module's
+    inputs for each adapter. Nothing is computed until a module is looked up.
     """
 
     def _make(name: str) -> LowRank:

@@ -1,4 +1,4 @@
-"""The verdict on adapters before anything is merged, and what they have in common."""
+"""What weights tell before anything is merged, and how alike adapters or their solutions are."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from itertools import combinations
 from pathlib import Path, PurePath
 
 from loratheory.adapters import Adapter, Aligned, aligned, read, read_likeness, write_likeness
-from loratheory.diagnosis._findings import Finding, findings
+from loratheory.diagnosis._findings import Finding, findings, library_record
 from loratheory.diagnosis._module import ModuleDiagnosis, examined
 from loratheory.tasks.word_problems import template_overlap
 
@@ -17,21 +17,23 @@ Modules = Iterable[ModuleDiagnosis]
 
 
 class DiagnosisError(ValueError):
-    """A library that cannot be diagnosed."""
+    """There are too few adapters to diagnose."""
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Findings in words, and the numbers they come from."""
+    """Findings in words, and the numbers of each module they come from."""
 
-    adapters: tuple[str, ...]  #: Names, in the order of all tuples.
-    findings: tuple[Finding, ...]  #: Each with its kind and its theorem.
-    notes: tuple[str, ...]  #: Modules that some lack, and what reading left aside.
+    adapters: tuple[str, ...]  #: Names of the adapters; tuples below follow this order.
+    findings: tuple[Finding, ...]  #: Sentences, each with its theorem.
+    notes: tuple[str, ...]  #: Which adapters lack modules, and what in the files was not read.
     modules: tuple[ModuleDiagnosis, ...]
+    record: str = ""  #: What one study found of pairs of its own adapters, in sentences.
 
     def __str__(self) -> str:
-        """The findings, a paragraph each."""
-        return "\n".join(f"[{f.kind}] {f.text} ({f.label})" for f in self.findings)
+        """The record and the findings, one paragraph each."""
+        lines = [f"[{f.kind}] {f.text} ({f.label})" for f in self.findings]
+        return "\n".join([self.record, *lines])
 
 
 def diagnose(
@@ -39,28 +41,28 @@ def diagnose(
     any_base: bool = False,
     progress: Callable[[Modules, int], Modules] | None = None,
 ) -> Diagnosis:
-    """Say what these adapters' weights tell about merging and routing them, and what they do not.
+    """Return what the adapters' weights tell, and do not tell, about merging and routing them.
 
     Parameters
     ----------
     *library : Adapter or path
-        At least two adapters, or folders as PEFT saves them.
+        At least two adapters, or places that `read` can read them from.
     any_base : bool
-        Whether different base models' names may pass.
+        Whether the adapters may name different base models.
     progress : callable, optional
-        ``progress(modules, count)`` wraps the work in a progress bar.
+        ``progress(modules, count)`` returns an iterator over the same modules that shows a bar.
 
     Returns
     -------
     Diagnosis
-        One module of all adapters is in memory at a time.
+        While it is computed, one module of all adapters is in memory at a time.
 
     Raises
     ------
     AdapterError
-        If a folder is no adapter, or the adapters do not fit each other.
+        If an adapter cannot be read, or the adapters do not fit each other.
     DiagnosisError
-        If there are fewer than two.
+        If there are fewer than two adapters.
 
     Examples
     --------
@@ -79,11 +81,14 @@ def diagnose(
         work = progress(work, len(together.shapes))
     modules = tuple(work)
     notes = (*together.report, *together.info.notes)
-    return Diagnosis(names, findings(names, modules), notes, modules)
+    return Diagnosis(names, findings(names, modules), notes, modules, library_record())
 
 
 def distinct(names: list[str]) -> tuple[str, ...]:
-    """Last parts of the paths where they differ, whole paths where not, numbered if equal."""
+    """Return short names for paths: their last parts, or the full paths if two last parts agree.
+
+    Equal paths get numbers, as in ``path (2)``.
+    """
     short = [PurePath(name).name or name for name in names]
     names = short if len(set(short)) == len(names) else names
     return tuple(
@@ -97,14 +102,14 @@ LIKENESS = {"read": read_likeness, "write": write_likeness}
 
 
 class SolutionsError(ValueError):
-    """Files of solutions that say nothing about the adapters."""
+    """A file of solutions cannot be read, is empty, or has a line without a template."""
 
 
 def solution_templates(file: Path) -> list[str]:
     """Return the template of every solution in a file of JSON Lines.
 
-    Each line is an object with the text `template`, as ``loratheory data word-problems`` writes it:
-    equal texts mean solutions of one structure.
+    Each line is an object with a text ``template``, as ``loratheory data word-problems`` writes
+    them; two solutions have the same structure if their templates are equal.
 
     Raises
     ------
@@ -136,17 +141,18 @@ def solution_templates(file: Path) -> list[str]:
 
 
 def solution_overlaps(sets: Sequence[Sequence[str]]) -> Pairs:
-    """Return the `template_overlap` of each two training sets, by their places."""
+    """Return the `template_overlap` of each pair of training sets, keyed by their positions."""
     return {
         (i, j): template_overlap(sets[i], sets[j]) for i, j in combinations(range(len(sets)), 2)
     }
 
 
 def weight_likeness(library: Aligned) -> dict[str, Pairs]:
-    """Return how alike each two adapters are in what they ``read``, and in what they ``write``.
+    """Return how alike each pair of adapters is in what they ``read`` and in what they ``write``.
 
-    It is the mean likeness over the modules of each pair, each module weighted by the product of
-    its two norms; 0 for a pair that shares no module. Costs ``O((m + n) R^2)`` a module.
+    The value of a pair ``(i, j)`` is the mean of `read_likeness` or `write_likeness` over modules,
+    each weighted by the product of the two updates' norms; 0 if no module is shared. Costs
+    ``O((m + n) R^2)`` for each module, ``R`` the sum of the widths.
     """
     total: Pairs = {}
     sums: dict[str, Pairs] = {name: {} for name in LIKENESS}

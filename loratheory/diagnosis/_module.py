@@ -1,4 +1,4 @@
-"""What the weights of one module say: of one adapter, its spectrum; of several, what they share."""
+"""Numbers of one module: the spectrum of one adapter there, and how several interfere there."""
 
 import math
 import re
@@ -11,9 +11,10 @@ from loratheory.lowrank import EPS, Array, LowRank, double, grams, in_common_fra
 
 @dataclass(frozen=True)
 class ModuleSpectrum:
-    """The singular values of one module's update and what follows from them, as `LowRank` says it.
+    """The singular values `sigma` of one module's update, and numbers computed from them.
 
-    `energy` is the squared Frobenius norm.
+    `energy` is the squared Frobenius norm, `spectral` the spectral norm; the others have the names
+    that they have in `LowRank`.
     """
 
     module: str
@@ -29,7 +30,7 @@ class ModuleSpectrum:
 
 
 def spectrum(name: str, low: LowRank) -> ModuleSpectrum:
-    """One module; a single small decomposition serves every number."""
+    """Return the spectrum of one module's update; costs as `LowRank.svd`."""
     sigma = tuple(float(value) for value in low.S)
     return ModuleSpectrum(
         module=name,
@@ -46,7 +47,7 @@ def spectrum(name: str, low: LowRank) -> ModuleSpectrum:
 
 
 def spectra(adapter: Adapter) -> Iterator[ModuleSpectrum]:
-    """The spectra of all modules, in order, one module in memory at a time.
+    """Yield the spectrum of each module in order, with one module in memory at a time.
 
     Examples
     --------
@@ -59,13 +60,13 @@ def spectra(adapter: Adapter) -> Iterator[ModuleSpectrum]:
 
 
 def layer_of(module: str) -> int | None:
-    """The number of the layer that a module name speaks of: its first numeric part."""
+    """Return the layer number in a module's name, its first numeric part; None if there is none."""
     number = re.search(r"(?:^|\.)(\d{1,9})(?:\.|$)", module)
     return int(number[1]) if number else None
 
 
 def kind_of(module: str) -> str:
-    """A module name without its layer number: what all layers have in common."""
+    """Return a module's name without its layer number, which is the same in all layers."""
     return re.sub(r"(?:^|(?<=\.))\d+(?=\.|$)", "*", module)
 
 
@@ -74,43 +75,45 @@ CLEAR = 1e-6  # a gap that inner products show for certain
 
 @dataclass(frozen=True)
 class ModuleDiagnosis:
-    """What the weights of one module say about merging and routing its adapters."""
+    """Numbers of one module that tell about merging and routing the adapters in it."""
 
     module: str
     outputs: int
     inputs: int
     ranks: tuple[int, ...]  #: Numerical rank of each adapter, 0 where it leaves the module alone.
-    pair: tuple[int, int]  #: (reader, other) whose relative cross-talk is the largest:
-    row_cosine: float  #: largest cosine between their row spaces;
-    crosstalk: float  #: the most that `other` answers to a unit key of `reader`,
-    ceiling: float
-    """and its bound (``thm:interference-angle``), both by the reader's own largest answer."""
+    pair: tuple[int, int]  #: The adapters (reader, other) with the largest relative cross-talk.
+    row_cosine: float  #: Largest cosine between the row spaces of this pair.
+    crosstalk: float
+    """Largest output norm of `other` on unit inputs from the row space of `reader`, divided by the
+    spectral norm of `reader`."""
+    ceiling: float  #: Upper bound of `crosstalk` (``thm:interference-angle``).
     energy: float  #: Mean squared norm of the adapters here.
     floors: tuple[tuple[int, float], ...]
-    """Rank, and the least mean squared distance to the adapters that a merge of this rank can have,
-    in units of their mean energy (``thm:merge-floor``)."""
+    """Pairs of a rank and the least mean squared distance to the adapters that a merge of this rank
+    can have, divided by `energy` (``thm:merge-floor``)."""
     gauge_gap: float | None
-    """Relative distance between two factor means of the same updates, as stored and balanced; None
-    where the widths differ and there is no factor mean (``thm:factor-mean-residual``)."""
+    """Relative distance between the products of averaged factors, once of the factors as stored and
+    once of balanced ones; None where the widths differ (``thm:factor-mean-residual``)."""
     arrow_gap: tuple[float, ...]
-    """``1 - sigma_2 / sigma_1`` of each adapter: how well defined its Arrow prototype is."""
+    """``1 - sigma_2 / sigma_1`` of each adapter: how well defined its Arrow prototype, the first
+    right singular vector, is."""
     arrow_blind: tuple[float, ...]
     """Share of each adapter's energy outside its prototype (``thm:arrow-blind-spot``)."""
-    prototype_cosine: float  #: Largest absolute cosine between two prototypes.
+    prototype_cosine: float  #: Largest absolute cosine between the prototypes of two adapters.
 
 
 def examined(library: Aligned) -> Iterator[ModuleDiagnosis]:
-    """Examine module by module; a module that one adapter lacks counts as zero there.
+    """Yield the numbers of each module; an adapter that lacks a module counts as zero there.
 
-    Costs two QRs a module, ``O((m + n) R^2)`` with the total width ``R``; all else is done in the
-    coordinates that they give, where nothing is longer than ``R``.
+    Costs two QRs for each module, ``O((m + n) R^2)`` with the total width ``R``; everything else is
+    computed in their coordinates, where no side is longer than ``R``.
     """
     for name in library.shapes:
         yield examined_module(name, library.updates(name))
 
 
 def examined_module(name: str, updates: list[LowRank]) -> ModuleDiagnosis:
-    """Examine the updates of one module, one an adapter, width 0 where there is none."""
+    """Return the numbers of one module from its updates, one for each adapter (may be width 0)."""
     outputs, inputs = updates[0].shape
     tolerance = max(outputs, inputs) * EPS
     updates, back = in_common_frames(updates)

@@ -1,4 +1,8 @@
-"""Studies: each a declaration of what is asked, foreseen and run; their tables and provenance."""
+"""Studies: each module declares a question, a prediction and the runs that test it.
+
+`experiment` finds a study by name; `planned`, `prepared` and `swept` run it into a table with its
+provenance; `published` and `table` read the project's own tables.
+"""
 
 import difflib
 from importlib import import_module
@@ -57,15 +61,16 @@ NAMES = (
     "real_words",
     "real_portable",
     "real_order",
+    "real_library",
 )
-"""The package's experiments, each a module of that name with an ``EXPERIMENT``."""
+"""Names of the package's studies; each is a module of this name that defines ``EXPERIMENT``."""
 
 
 def experiment(name: str) -> Experiment:
-    """Return the experiment of that name, whose module is imported by this.
+    """Import the module of an experiment and return the experiment.
 
-    One of `NAMES`, hyphens welcome, or ``module:attribute`` for an experiment of your own.
-    ExperimentError if there is none; the message names the nearest.
+    The name is one of `NAMES`, with hyphens or underscores, or ``module:attribute`` for an
+    experiment of your own. Raises `ExperimentError` if there is none, with similar names.
 
     Examples
     --------

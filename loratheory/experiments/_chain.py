@@ -1,4 +1,4 @@
-"""A world of two hops in which some facts were edited, as a chain of two reads."""
+"""A world of two hops with some edited facts, as a chain of two linear memories."""
 
 from dataclasses import dataclass
 
@@ -11,10 +11,10 @@ from loratheory.toy import Chain, Hop, chain
 class World:
     """Entities x, y and z; the base knows ``x -> y`` and ``y -> z``, the edits change some of both.
 
-    Two reads with random keys, `first` of all x and `second` of all y; `values` of each y, as the
-    first read writes it. Each edit changes so many facts: of the x numbered below `edited` the y
-    changes from their own number to that plus `edited`; of these new y the z changes likewise
-    again, so that no entity that an old answer leads to was edited.
+    The first read has the random keys `first`, one for each x, and writes the `values` of the y;
+    the second has the keys `second`, one for each y. At first ``x_i`` leads to ``y_i`` and ``y_i``
+    to ``z_i``. With ``m = edited``, edit 1 lets ``x_i`` lead to ``y_(i+m)`` for ``i < m``, and
+    edit 2 lets these new y lead to ``z_(i+2m)``. So the old bridges keep their facts.
     """
 
     model: Chain
@@ -24,7 +24,7 @@ class World:
     edited: int
 
     def answers(self, c1: float, c2: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Logits on the edited prompts: of hop 1 alone, of hop 2 alone, and of both hops."""
+        """Return edited prompts' logits for hop 1, hop 2 and both, at these coefficients."""
         x, new = self.first[:, : self.edited], slice(self.edited, 2 * self.edited)
         hop_1 = np.linalg.pinv(self.values) @ self.model.read(0, x, c1)
         hop_2 = self.model.read(1, self.second[:, new], c2)
@@ -32,7 +32,7 @@ class World:
 
 
 def world(rng: np.random.Generator, *, size: int, entities: int, edited: int) -> World:
-    """Draw one; it needs ``size >= entities >= 3 * edited`` to be exact."""
+    """Draw a world; its memories are exact if ``size >= entities >= 3 * edited``."""
     first, second, values = rng.standard_normal((3, size, entities))
     identity, number = np.eye(entities), np.arange(entities)
     new_y, new_z = number.copy(), number.copy()
@@ -46,7 +46,7 @@ def world(rng: np.random.Generator, *, size: int, entities: int, edited: int) ->
 
 
 def margin(logits: np.ndarray, answers: np.ndarray) -> float:
-    """Return the least margin of each column's answer over all others."""
+    """Return the least margin, over the columns, of the column's answer over all others."""
     rest, columns = logits.copy(), np.arange(logits.shape[1])
     rest[answers, columns] = -np.inf
     return float(np.min(logits[answers, columns] - rest.max(axis=0)))

@@ -30,7 +30,7 @@ from loratheory.theorems.editing.hebbian_memory import merged_crosstalk, routed_
 
 @dataclass(frozen=True)
 class Config(Small):
-    """Some bases, K `pairs` of adapters of rank r on each, and what holds all their facts."""
+    """K `pairs` of adapters of rank r on each base; others hold all their facts in one."""
 
     rank: int = 1
     pairs: int = 2
@@ -38,11 +38,11 @@ class Config(Small):
 
 
 def cell(config: Config) -> list[Row]:
-    """Return a row a rule that holds all facts, base and repetition.
+    """Return a row per rule that holds all facts, base and repetition.
 
-    Accuracies, all hops acting; `recall`, the share of edited facts answered where only adapters of
-    their hop act; `predicted` of the sum, else -1; `crosstalk`, the variance of a foreign score by
-    theory.
+    The columns are accuracies with the adapters of both hops acting; `recall`, the share of edited
+    facts answered if only adapters of their hop act; `predicted`, the recall predicted for the sum,
+    -1 for other rules; `crosstalk`, the variance of another fact's score by theory.
     """
     n, r, k = config.facts, config.rank, config.pairs
     library = config.library(rank=r, pairs=k)

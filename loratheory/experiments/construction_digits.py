@@ -30,7 +30,7 @@ COLUMNS = ("width", "depth", "rank", "network", "published", "sweep", "worst", "
 
 @dataclass(frozen=True)
 class Config:
-    """Gaussian layers of unit gain: so many `draws` of each of the `shapes`, width and depth."""
+    """Networks of Gaussian layers: `draws` networks for each (width, depth) in `shapes`."""
 
     shapes: tuple[tuple[int, int], ...] = ((16, 2), (16, 4), (16, 8), (64, 4), (64, 8), (64, 16))
     draws: int = 5
@@ -38,11 +38,12 @@ class Config:
 
 
 def cell(config: Config) -> list[Row]:
-    """Return a row a shape and kind of target, medians over the draws.
+    """Return a row per shape and kind of target, with medians over the draws.
 
-    `width`, `depth`, `rank`; `network`, whether the target is another such network or one dense
-    matrix; `published` and `sweep`, log10 of the relative spectral error; `worst`, the largest of
-    the sweep's; `condition`, log10 of the sweep's condition number. Digits depend on the processor.
+    The columns are `width`, `depth` and `rank`; `network`, 1 if the target is another such network
+    and 0 if it is one dense matrix; `published` and `sweep`, log10 of the relative spectral error
+    of each construction; `worst`, the largest such error of the sweep; `condition`, log10 of the
+    sweep's condition number. Digits depend on the processor.
     """
     rng, rows = np.random.default_rng(config.seed), list[Row]()
     for width, depth in config.shapes:
@@ -57,7 +58,7 @@ def cell(config: Config) -> list[Row]:
 
 
 def published(case: depth_budget.Case) -> list[np.ndarray]:
-    """Return the adapted layers of the published construction."""
+    """Return the layers with the adapters of the published construction added."""
     missing, before = case.target - case.product, np.eye(len(case.target))
     right, layers = np.linalg.svd(missing)[2], []
     for index, weight in enumerate(case.weights):
@@ -70,7 +71,10 @@ def published(case: depth_budget.Case) -> list[np.ndarray]:
 
 
 def drawn(rng: np.random.Generator, width: int, depth: int, network: int) -> depth_budget.Case:
-    """Return a frozen network, with a target of `depth` layers or one, at the least exact rank."""
+    """Draw a frozen network and a target; the rank is the least at which adapters can be exact.
+
+    The target is a product of `depth` layers if `network` is 1, else one dense matrix.
+    """
     weights = rng.standard_normal((depth, width, width)) / width**0.5
     others = rng.standard_normal((depth if network else 1, width, width)) / width**0.5
     target = reduce(lambda done, w: w @ done, others)

@@ -35,28 +35,28 @@ READS = {
     "one layer twice": (1, 2, None),
     "one layer twice, window 2": (1, 2, 2),
 }
-"""Layers, passes and the window of attention."""
+"""For each kind of base: layers, passes through them, and the attention window (None: none)."""
 PATTERNS = {"base": 1, "hop 1 alone": 1, "hop 2 alone": 1, "mean": 1, "sum": 1}
 PATTERNS |= {"arrow": 2, "gates": 4, "oracle placement": 1, "best pattern": 4}
-"""Rules, and from how many patterns of adapters on or off each chooses on one read.
+"""Rules, each with the number of on-off patterns of the adapters among which it can choose.
 
-`best pattern` is the sum but for its two-hop questions, each under the best choice for it.
+`best pattern` is the sum, except that each two-hop question has the pattern that is best for it.
 """
 
 
 @dataclass(frozen=True)
 class Config(Small):
-    """What a base is made of, of `READS`."""
+    """Which kind of base is used, `reads`: one of `READS`."""
 
     reads: str = "one layer"
 
 
 def cell(config: Config) -> list[Row]:
-    """Return a row a rule, base and edit set.
+    """Return a row per rule, base and edit set.
 
-    Accuracies; `circuit`, the base's accuracy on unseen two-hop questions; `patterns`, how many
-    gate patterns the rule can choose from on one read, and the `ceiling` that this puts in one
-    layer (1 elsewhere).
+    The columns are accuracies; `circuit`, the base's accuracy on unseen two-hop questions;
+    `patterns`, the number of gate patterns among which the rule can choose on one read; `ceiling`,
+    the upper bound that this puts on two-hop accuracy in one layer (1 for other bases).
     """
     layers, loops, window = READS[config.reads]
     library = config.library(config.bases(depth=layers, loops=loops, window=window))

@@ -28,18 +28,18 @@ from loratheory.experiments.engine import Row, study
 
 @dataclass(frozen=True)
 class Config(Small):
-    """One length of the adapters' training, `trained`, on some bases."""
+    """Adapters that are trained for `trained` steps on some bases."""
 
     facts: int = field(default=3, kw_only=True)
 
 
 def cell(config: Config) -> list[Row]:
-    """Return a row a base, edit set and rule: the mean and the sum.
+    """Return a row per base, edit set and rule, which is the mean or the sum.
 
-    `margin_1`, `margin_2`, `margin_two_hop`: medians over the facts of their margins alone in
-    deficits, and over the questions of their weaker one; `window`, the share of questions both of
-    whose facts are predicted to survive while they themselves are not; then what `bench.switched`
-    returns.
+    `margin_1` and `margin_2` are median margins of the facts with their own adapter alone, in units
+    of their deficits; `margin_two_hop` the median over questions of the smaller of its two.
+    `window` is the share of questions whose two facts are predicted to survive while the question
+    is not. The other columns are those of `bench.switched`.
     """
     library = config.library()
     alone, case = bench.margins(library), bench.pattern(library)

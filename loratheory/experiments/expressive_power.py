@@ -33,12 +33,12 @@ Groups = list[depth_budget.Case]
 
 @dataclass(frozen=True)
 class Config:
-    """Their grids, every depth at every rank up to the `width`.
+    """The published grids: every depth at every rank up to the `width`.
 
-    `depths` are of frozen layers for each target layer, `target_depths` of the ReLU target's layers
-    and of the transformer's blocks, with so many `heads`; ReLU networks are compared on so many
-    Gaussian `inputs`. In the flat half of the grid the singular values of what each target layer
-    misses are all `gap`.
+    `depths` count the frozen layers for each target layer, `target_depths` the layers of the ReLU
+    target and the blocks of the transformer, which has `heads` heads. ReLU networks are compared on
+    this number of Gaussian `inputs`. In the flat half of the grid target and frozen product differ
+    by a matrix whose singular values are all `gap`.
     """
 
     width: int = 16
@@ -51,12 +51,12 @@ class Config:
 
 
 def cell(config: Config) -> list[Row]:
-    """Return a row a cell of the grid, errors relative to the target.
+    """Return a row per cell of the grid, with errors relative to the target.
 
-    `family` (0 linear, 1 ReLU, 2 attention), `flat` (whether all singular values of what is missing
-    agree), `target_depth`, `depth` of all frozen layers, `rank`, `threshold` (the rank from which
-    every target is exact); `bound` and `value`: spectral norms, for ReLU root mean squares over the
-    inputs.
+    The columns are `family` (0 linear, 1 ReLU, 2 attention), `flat` (1 in the flat half),
+    `target_depth`, the `depth` of all frozen layers, `rank`, and `threshold`, the least rank at
+    which every target is reached exactly. `bound` is the theorem's bound and `value` the error of
+    the construction: spectral norms, for ReLU root mean squares over the inputs.
     """
     rng, rows = np.random.default_rng(config.seed), list[Row]()
     for flat in (0, 1):
@@ -77,7 +77,7 @@ def cell(config: Config) -> list[Row]:
 def target_layers(
     config: Config, rng: np.random.Generator, flat: int, count: int, depth: int
 ) -> Groups:
-    """Return for each of `count` target layers its own frozen ones; all Gaussian, of unit gain."""
+    """Draw `count` target layers, each with its own `depth` frozen layers; all are Gaussian."""
     d, cases = config.width, []
     for _ in range(count):
         *weights, target = rng.standard_normal((depth + 1, d, d)) / d**0.5
@@ -104,7 +104,7 @@ def _all_ranks(
 
 
 def largest_gap(groups: Groups) -> tuple[float, float]:
-    """Return bound and spectral error, each of the product that misses its target by most."""
+    """Return the largest bound and the largest spectral error over the products."""
     errors = [
         (depth_budget.bound(case), depth_budget.measure(case, depth_budget.attain(case)))
         for case in groups
@@ -115,10 +115,11 @@ def largest_gap(groups: Groups) -> tuple[float, float]:
 
 
 def output_gap(groups: Groups, inputs: np.ndarray) -> tuple[float, float]:
-    """Return bound and error of a ReLU network, root mean squares over the inputs.
+    """Return bound and error of a ReLU network, as root mean squares over the inputs.
 
-    Each target layer has bias 0. Its group gets the biases that keep hidden units active on the
-    ball of the inputs that reach it; an error on the way in is stretched by the layer's norm.
+    Target layers have bias 0. The frozen layers for each get biases that keep their hidden units
+    active on the ball of inputs that reach it. The bound multiplies the error of the input of a
+    layer by the layer's norm.
     """
     wanted, reached, errors = inputs, inputs, np.zeros(inputs.shape[1])
     for case in groups:

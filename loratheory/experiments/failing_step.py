@@ -28,22 +28,22 @@ RIGHT = "right"
 PARTS = ("name", "skill", "numbers", "numbers", "result")
 _PLACES = tuple(f"{step} {part}" for step in ("first", "second") for part in PARTS)
 OUTCOMES = (*dict.fromkeys(_PLACES), RIGHT)
-"""What the first wrong word of a solution is, step by step; or none is."""
+"""Outcomes of a solution: the place of its first wrong word, step by step, or that all is right."""
 NOTHING = "–"
 
 
 def outcome(solution: str, written: str) -> str:
-    """Return which of `OUTCOMES` a solution has, of two steps, when this is written instead."""
+    """Return which of `OUTCOMES` applies when `written` stands for a `solution` of two steps."""
     words = zip_longest(solution.split(), written.split())
     wrong = (place for place, (due, word) in enumerate(words) if due != word)
     return next((_PLACES[place] for place in wrong), RIGHT)
 
 
 def cell(config: Covered) -> list[Row]:
-    """Return a row a pair of skills, rule and outcome, with the adapters of `skill_coverage`.
+    """Return a row per pair of skills, rule and outcome, with the adapters of `skill_coverage`.
 
-    `rate`, the share of problems with this outcome; then the first of them: its `question`, the
-    `solution` and what was `written`; a dash for each that is not there.
+    `rate` is the share of problems with this outcome. The first such problem is given by its
+    `question`, its right `solution` and what was `written`; each is a dash if there is none.
     """
     models, table = config.trained(), list[Row]()
     for e, asked in enumerate(models.targets(config.size.asked)):

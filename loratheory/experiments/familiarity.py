@@ -33,8 +33,8 @@ from loratheory.experiments.engine import Row, study
 class Config(Small):
     """Edits of entities of one `familiarity`, half or fake, on some bases.
 
-    `identity` says which entities have identity prompts, none, known or all; `budget` how many
-    false alarms gates allow.
+    `identity` says which entities have identity prompts in pretraining: none, known or all;
+    `budget` is the rate of false alarms that gates allow.
     """
 
     familiarity: str = "fake"
@@ -43,11 +43,12 @@ class Config(Small):
 
 
 def cell(config: Config) -> list[Row]:
-    """Return a row a rule, base and repetition.
+    """Return a row per rule, base and repetition.
 
-    Accuracies; `circuit`, the base's accuracy on unseen two-hop questions; `strength_1`,
-    `strength_2`, medians over the edited facts; `bridge`, whether some prompt of the base has the
-    new bridges as its answer; `predicted` accuracy, of `direct` the measurement itself.
+    The columns are accuracies; `circuit`, the base's accuracy on unseen two-hop questions;
+    `strength_1` and `strength_2`, median strengths of the edits; `bridge`, whether some prompt in
+    pretraining has the new bridges as its answer; `predicted`, the predicted accuracy on `two_hop`
+    (for the rule `direct` the measured one).
     """
     library = config.library(config.bases(identity=config.identity), familiarity=config.familiarity)
     direct, (first, second) = bench.expert(library), library.adapters

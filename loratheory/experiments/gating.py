@@ -37,10 +37,10 @@ RULES += ("oracle placement", "mean, hop by hop", "sum, hop by hop", "sum, secon
 
 @dataclass(frozen=True)
 class Config(Small):
-    """So many `pairs` of adapters that act at once, an adapter for each hop of each, of a `rank`.
+    """How many `pairs` of adapters of which `rank` act at once, one adapter per hop and pair.
 
-    New values are ``fresh`` or ``permuted`` `bridges`; adapters sit in the `modules` ``mlp`` or
-    ``attention``.
+    The new `bridges` are ``fresh`` entities or the old ones ``permuted``; adapters sit in the
+    `modules` ``mlp`` or ``attention``.
     """
 
     pairs: int = 2
@@ -50,11 +50,11 @@ class Config(Small):
 
 
 def cell(config: Config) -> list[Row]:
-    """Return a row a base, repetition and rule.
+    """Return a row per base, repetition and rule.
 
-    What the config varies, accuracies; `misses` and `false_alarms` summed over the reads,
-    `predicted` the least accuracy that follows from them, `leak` of the keys: nan where they do not
-    apply.
+    The columns are what the config varies; accuracies; `misses` and `false_alarms`, summed over the
+    reads; `predicted`, the lower bound of two-hop accuracy that follows from them; `leak`, see
+    `bench.weights.leak`. The last four are nan where they do not apply.
     """
     modules = {"mlp": bench.MLP, "attention": bench.ATTENTION}[config.modules]
     mine = {name: getattr(config, name) for name in ("pairs", "bridges", "rank")}

@@ -33,7 +33,7 @@ from loratheory.experiments.engine import Row, study
 
 @dataclass(frozen=True)
 class Config(Small):
-    """Some bases, so many `pairs` of adapters of a `rank` on each, and gates' `budget`."""
+    """How many `pairs` of adapters of which `rank` act, and the gates' `budget` of false alarms."""
 
     rank: int = 8
     pairs: int = 1
@@ -41,12 +41,13 @@ class Config(Small):
 
 
 def cell(config: Config) -> list[Row]:
-    """Return a row a rule, base and repetition.
+    """Return a row per rule, base and repetition.
 
-    Accuracies; medians over facts of energies over the own response: `crosstalk_in` and
-    `crosstalk_out` measured at the two maps of the MLP, `random_in` and `random_out` for adapters
-    turned at random; `superposed_in`, `superposed_out`, and the `floor` below both; `safe`, the
-    share of questions that theory calls safe; `predicted` accuracy on `two_hop`.
+    The columns are accuracies and cross-talk at the two maps of the MLP, see `bench.weights`.
+    `crosstalk_in` and `crosstalk_out` are measured medians over facts, `random_in` and `random_out`
+    those expected of randomly rotated adapters; `superposed_in` and `superposed_out` have the
+    lower bound `floor`. `safe` is the share of questions that theory calls safe, `predicted` the
+    predicted accuracy on `two_hop`.
     """
     library = config.library(rank=config.rank, pairs=config.pairs)
     crosstalk, theory = bench.crosstalk(library), bench.forecast(library)
@@ -72,7 +73,10 @@ def cell(config: Config) -> list[Row]:
 
 
 def beside_noise(library: "bench.Taught") -> Reuse:
-    """The pair's own adapters among Gaussian ones of the other adapters' norms."""
+    """Apply the rule that adds, to the pair's own adapters, Gaussian ones for all others.
+
+    Each Gaussian adapter has the norm of the adapter that it replaces.
+    """
     hops = library.hops
     noise = [bench.alike(x, 8 * (k // hops) + k % hops) for k, x in enumerate(library.adapters)]
     own = pair_alone(library).shares

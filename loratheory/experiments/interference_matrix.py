@@ -18,15 +18,15 @@ from loratheory.shapes import Float64
 from loratheory.store import content_hash
 
 Factors = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Of one module in ``a`` adapters left singular vectors ``(a, m, r)``, values ``(a, r)`` and right
-vectors ``(a, r, n)``, filled up with zeros."""
+"""Singular value decompositions of one module in ``a`` adapters: left vectors ``(a, m, r)``, values
+``(a, r)`` and right vectors ``(a, r, n)``, padded with zeros."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """Two groups of a library: where the adapters of each lie, and how many come before them.
+    """Two `groups` of a library, as paths of adapters, and how many adapters come before each.
 
-    The `state` is a digest of what lay there when the sweep began; DoRA needs the `base`.
+    The `state` is a digest of the files when the sweep began; only DoRA adapters need the `base`.
     """
 
     state: str
@@ -42,18 +42,18 @@ def members(
     *,
     download: bool = False,
 ) -> dict[str, Path]:
-    """Return where the adapters of a library lie, by name and in order.
+    """Return the paths of a library's adapters, by name and sorted.
 
-    A library is one folder with adapters in it, PEFT's folders and single files, or adapters one by
-    one; all else is as in `read`.
+    A library is one folder that contains adapters (PEFT's folders or single files), or a list of
+    adapters. Other arguments are passed to `read`.
 
     Raises
     ------
     ExperimentError
-        If there are fewer than two, one is named twice, or the name of one has a newline or is no
+        If there are fewer than two adapters, one is named twice, or a name has a newline or is not
         UTF-8.
     AdapterError
-        If one is not there.
+        If an adapter does not exist.
     """
     inner = Path(subfolder) / "adapter_config.json"
     if len(places) == 1 and places[0].is_dir() and not (places[0] / inner).exists():
@@ -86,12 +86,12 @@ def sweep(
     base: Path | None = None,
     any_base: bool = False,
 ) -> Experiment:
-    """Return the sweep over all pairs of adapters, which `members` found.
+    """Return the experiment that compares all pairs of the adapters that `members` found.
 
-    Its only profile is ``all``: a cell for each pair of groups of `block` adapters, so that a kill
-    loses little. With `any_base` different base models' names may pass; different shapes never do.
-    Raises `AdapterError` if one is no adapter, or two name different base models or modules by
-    different forms.
+    Its only profile is ``all``: a cell for each pair of groups of `block` adapters, so that little
+    is lost if it is stopped. Raises `AdapterError` if a file is no adapter, or if adapters name
+    their modules in different ways or name different base models; `any_base` allows the last, but
+    shapes must always agree.
     """
     places = [*library.values()]
     headers = (read(place, base=base) for place in places)
@@ -115,13 +115,14 @@ def sweep(
 
 
 def cell(config: Block) -> list[Row]:
-    """Return a row for each ordered pair of the block.
+    """Return a row for each ordered pair of adapters in the block.
 
-    Places of `reader` and `other` in the sorted library; how many `modules` both change; the
-    `worst` and the median `typical` of what `other` answers to a unit key of `reader`, in units of
-    the reader's own largest answer (``thm:interference-angle``); the Frobenius `cosine` of the
-    whole updates. Costs a thin decomposition an adapter and module, then products of ``r × r``
-    cores a pair; one module of both groups is in memory at a time.
+    `reader` and `other` are their numbers in the sorted library; `modules` counts the modules that
+    both change. `worst` and `typical` are the largest and the median, over modules, of the largest
+    output norm of `other` on a unit input in the row space of `reader`, in units of the largest
+    output norm of `reader` itself (``thm:interference-angle``). `cosine` is the Frobenius cosine of
+    the whole updates. Costs a thin decomposition per adapter and module, then products of ``r × r``
+    cores per pair; one module of both groups is in memory at a time.
     """
     base = config.base or None
     sides = [[read(place, base=base) for place in group] for group in config.groups]
@@ -134,11 +135,11 @@ def cell(config: Block) -> list[Row]:
     energy = [np.zeros(len(group)) for group in groups]
     for module in dict.fromkeys(name for adapter in both for name in adapter):
         shape = _shape(module, both)
-        one, two = (_factors(module, shape, side) for side in sides)
+        one, two = (factors(module, shape, side) for side in sides)
         for total, (_, sigma, _) in zip(energy, (one, two), strict=True):
             total += (sigma**2).sum(axis=1)
-        *relative, together = _pairs(one, two)
-        answers.append(np.array(relative))
+        *both_ways, together = relative(one, two)
+        answers.append(np.array(both_ways))
         inner += together
     norms = np.sqrt(np.outer(*energy))
     cosine = np.divide(inner, norms, out=np.zeros_like(inner), where=norms > 0)
@@ -175,7 +176,8 @@ def _shape(module: str, library: Sequence[Adapter]) -> tuple[int, int]:
     return first.shapes[module]
 
 
-def _factors(module: str, shape: tuple[int, int], side: Sequence[Adapter]) -> Factors:
+def factors(module: str, shape: tuple[int, int], side: Sequence[Adapter]) -> Factors:
+    """Return the singular value decompositions of one module in some adapters, side by side."""
     parts = {a: adapter[module].svd() for a, adapter in enumerate(side) if module in adapter}
     rank = max((part.sigma.shape[0] for part in parts.values()), default=0)
     left, right = np.zeros((len(side), shape[0], rank)), np.zeros((len(side), rank, shape[1]))
@@ -186,8 +188,8 @@ def _factors(module: str, shape: tuple[int, int], side: Sequence[Adapter]) -> Fa
     return left, sigma, right
 
 
-def _pairs(one: Factors, two: Factors) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Relative answers of the second to the first and of the first to the second; inner products.
+def relative(one: Factors, two: Factors) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return by pairs the relative cross-talk to the first, that to the second, and inner products.
 
     NaN where one of them is zero or leaves the module alone.
     """

@@ -33,20 +33,21 @@ from loratheory.experiments.engine import Row, study
 class Config(Small):
     """Some bases and edits.
 
-    `thinking` are the steps of the adapter with questions written out, a form that the base has
-    never seen.
+    `thinking` is the number of training steps of the adapter whose questions are written out, a
+    form that the base has never seen.
     """
 
     thinking: int = 300
 
 
 def cell(config: Config) -> list[Row]:
-    """Return a row a rule, base and repetition.
+    """Return a row per rule, base and repetition.
 
-    Accuracies; `bridge_written` and `written_out`, how often the bridge and then the answer are
-    written when the model goes on by itself; `circuit`; `strength_1`, `strength_2`; `predicted`
-    accuracy on `two_hop`, of `direct` the measurement itself, and `predicted_written_out` on the
-    questions written out.
+    The columns are accuracies; `bridge_written` and `written_out`, how often the model by itself
+    writes the right bridge and then the right answer; `circuit`, the base's accuracy on unseen
+    two-hop questions; `strength_1` and `strength_2`, median strengths of the edits; `predicted`,
+    the predicted accuracy on `two_hop` (for the rule `direct` the measured one), and
+    `predicted_written_out`, that on the questions written out.
     """
     library = config.library(kinds=("hops", "joint", "bridged"))
     shown = config.library(library.bases, ("bridged",), form="thought", steps=config.thinking)

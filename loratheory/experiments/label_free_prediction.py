@@ -34,17 +34,18 @@ from loratheory.experiments.engine import Row, study
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Apart):
-    """The `pairs` of `template_overlap`; `alone` says whether `skill_composition` counts too."""
+    """The `pairs` of `template_overlap`; if `alone`, also the adapters of `skill_composition`."""
 
     pairs: tuple[Pair, ...] = MEASURED
     alone: bool = True
 
 
 def cell(config: Config) -> list[Row]:
-    """Return a row a pair of adapters, which are those of two other experiments.
+    """Return a row per pair of adapters; these were trained in two other experiments.
 
-    `held_out`, 0 for the pair that measures were designed on; what predicts, of
-    `bench.reliability.MEASURES`; the share of problems that the base and each of `REUSED` solves.
+    `held_out` is 0 for the pair of skills on which the measures were designed, else 1. Then come
+    `bench.reliability.MEASURES`, and the shares of problems that the base and each rule in `REUSED`
+    solve.
     """
     kind, seed, size = config.kind, config.seed, config.size
     parts: list[Apart] = [Overlapping(kind=kind, seed=seed, size=size, pairs=config.pairs)]

@@ -27,15 +27,15 @@ from loratheory.experiments.bench import transformers as bench
 from loratheory.experiments.engine import Row, study
 
 ALSO = {"overwrite": "other", "overwrite both": "old", "new subject": "nothing"}
-"""What each case teaches beside the facts of the questions."""
+"""By case, what the second adapter is taught beside the facts of the questions."""
 
 
 @dataclass(frozen=True)
 class Config(Small):
-    """One `case` of `ALSO` on some bases, and coefficients from 0 to `top` in so many `steps`.
+    """One `case` of `ALSO` on some bases, and coefficients from 0 to `top` in `steps` steps.
 
-    The two that overwrite share questions and first adapter; in both the second one is trained on
-    twice as many facts. A new subject needs spare entities.
+    The two cases that overwrite have the same questions and first adapter, and in both the second
+    adapter is trained on twice as many facts. A new subject needs spare entities.
     """
 
     case: str = "overwrite"
@@ -46,14 +46,14 @@ class Config(Small):
 
 
 def cell(config: Config) -> list[Row]:
-    """Return a row a base and coefficient, averaged over its edit sets; see `bench.switched`."""
+    """Return a row per base and coefficient, averaged over its edit sets; see `bench.switched`."""
     grid = [config.top * step / config.steps for step in range(config.steps + 1)]
     head: Row = {"case": config.case, "coverage": config.coverage}
     return bench.by_coefficient(library(config), grid, head, {})
 
 
 def library(config: Config) -> "bench.Taught":
-    """Return the adapters; those of `overwrite both` with the first ones of `overwrite`."""
+    """Return the adapters; `overwrite both` takes its first adapters from `overwrite`."""
     familiarity = "half" if config.case == "new subject" else "real"
     mine = config.library(familiarity=familiarity, also=ALSO[config.case])
     if config.case != "overwrite both":

@@ -23,10 +23,10 @@ from loratheory.theorems.expressiveness.rank_floor import Tasks, attain, bound
 
 @dataclass(frozen=True)
 class Config:
-    """Tasks ask for a common update plus one of their own, at right angles on average.
+    """Tasks that ask for a common update plus one of their own, orthogonal on average.
 
-    Both parts have rank `width` and side `size`; `own` are shares of each update's squared norm
-    that are the task's own, `ranks` what one adapter for all tasks may spend.
+    Both parts are matrices of `size` rows and columns and of rank `width`. `own` lists shares of
+    each update's squared norm that are the task's own, `ranks` the ranks of one adapter for all.
     """
 
     tasks: int = 4
@@ -38,7 +38,7 @@ class Config:
 
 
 def cell(config: Config) -> list[Row]:
-    """Return a row a share `own` and `rank`, in units of the updates' mean squared norm.
+    """Return a row per share `own` and `rank`, in units of the updates' mean squared norm.
 
     `disagreement` and `truncation` add up to the floor; `achieved` is the mean squared error of the
     truncated mean.

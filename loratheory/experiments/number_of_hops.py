@@ -27,10 +27,10 @@ from loratheory.theorems.composition.two_read_region import threshold
 
 @dataclass(frozen=True)
 class Config(Small):
-    """Questions of so many `hops`, as often as the base passes its block.
+    """Questions of `hops` hops, on bases that pass their block once per hop.
 
-    Coefficients go from 0 to `top` in so many `steps`. The `noise` is that of the bases: three
-    passes do not learn the third hop under the noise that two like.
+    Coefficients go from 0 to `top` in `steps` steps. The `noise` is that of the bases' training:
+    with as much noise as helps two passes, three passes do not learn the third hop.
     """
 
     hops: int = 2
@@ -44,10 +44,10 @@ class Config(Small):
 
 
 def cell(config: Config) -> list[Row]:
-    """Return a row a base and coefficient, averaged over its edit sets.
+    """Return a row per base and coefficient, averaged over its edit sets.
 
-    `threshold`, that of exact edits; then what `bench.switched` returns, but for single hops, all
-    of which `facts` has.
+    `threshold` is the coefficient from which exact edits compose. The other columns are those of
+    `bench.switched` without single hops, which `facts` counts together.
     """
     bases = config.bases(hops=config.hops, loops=config.hops, noise=config.noise)
     grid = [config.top * step / config.steps for step in range(config.steps + 1)]

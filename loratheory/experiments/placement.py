@@ -33,26 +33,26 @@ PLACES = {
     "reversed placement": ((1,), (0,)),
     "nowhere": ((), ()),
 }
-"""In which loops the adapters of hop 1 and of hop 2 act."""
+"""The loops in which the adapter of hop 1 acts, and those of hop 2."""
 ANSWERS = {"half_way": (True, False), "unchanged": (False, False)}
-"""Other answers to a two-hop question: which of its facts are the edited ones."""
+"""Wrong answers to a two-hop question, by which of its two facts are then the edited ones."""
 
 
 @dataclass(frozen=True)
 class Config(Small):
-    """Which `modules` are adapted, "mlp", "attention" or "all", on some bases."""
+    """Which `modules` are adapted: "mlp", "attention" or "all"."""
 
     modules: str = "mlp"
     facts: int = field(default=3, kw_only=True)
 
 
 def cell(config: Config) -> list[Row]:
-    """Return a row a place, base and edit set.
+    """Return a row per place, base and edit set.
 
-    Accuracies; `half_way` and `unchanged`, how often the old answer of the new bridge and the old
-    answer are given; predicted of the two-hop questions and the share that it is right on:
-    `predicted` from margins of the facts alone at that place, `inside` from margins within such
-    questions.
+    The columns are accuracies; `half_way`, how often the new bridge's old answer is given, and
+    `unchanged`, how often the old answer is; and two predictions of two-hop accuracy, each with the
+    share of questions that it is right about: `predicted` from margins of the facts asked alone
+    with the adapters in that place, `inside` from margins of the facts within such questions.
     """
     modules = {"mlp": bench.MLP, "attention": bench.ATTENTION, "all": bench.ATTENTION + bench.MLP}
     library = config.library(modules=modules[config.modules])

@@ -31,21 +31,21 @@ from loratheory.experiments.bench import transformers as bench
 from loratheory.experiments.engine import Row, study
 
 LAYERS = {"together": (), "own": ((0,), (1,)), "each": ((0, 1), (0, 1))}
-"""The layers in which each hop's adapter is trained by itself; both at once where none is named."""
+"""For each hop's adapter, the layers in which it is trained separately; ``()``: both at once."""
 RULES = {"base": 0.0, "base, second pass": 0.0, "base, hop by hop": 0.0}
 RULES |= {"hop 1 alone": 0.0, "hop 2 alone": 0.0, "mean": 0.5, "sum": 1.0}
 RULES |= {"oracle placement": 1.0, "reversed placement": 0.0}
 RULES |= {"block gates, z = 0": 1.0, "block gates, z = 2": 1.0, "sum, second pass": 1.0}
 RULES |= {"mean, hop by hop": 0.5, "sum, hop by hop": 1.0}
-"""Rules, and how much of each adapter acts in its place by them."""
+"""Rules, and the coefficient that each gives an adapter where it acts."""
 
 
 @dataclass(frozen=True)
 class Config:
     """A base of a `seed` at several `stages`, steps of a training that ends with the last of them.
 
-    Other fields are those of `bases.PlainSetting` and of `library.Teaching`, whose steps are
-    `trained`.
+    The other fields are those of `bases.PlainSetting` and `training.Teaching`; `trained` is the
+    number of steps of an adapter.
     """
 
     seed: int = 0
@@ -61,13 +61,14 @@ class Config:
 
 
 def cell(config: Config) -> list[Row]:
-    """Return a row a stage, layers of the adapters' training, rule and edit set.
+    """Return a row per stage, layers of the adapters' training, rule and edit set.
 
-    Accuracies; `predicted` two-hop questions; what the bare base answers right in the passes of the
-    rule: `facts` and each of `bench.bases.PARTS`; medians over the edits of each adapter's
-    strength, everywhere (`strength_1`, `strength_2`) and in its own layer alone (`placed_1`,
-    `placed_2`); how often one edit alone is in force within a question of old facts (`inside_1`,
-    `inside_2`), and either of a question's two (`inside`).
+    The columns are accuracies; `predicted`, that predicted on two-hop questions; the base's own
+    accuracies in the passes of the rule, on `facts` and on each of `bench.bases.PARTS`; the median
+    strengths of the edits if the adapter acts everywhere (`strength_1`, `strength_2`) and only in
+    its own layer (`placed_1`, `placed_2`); how often an edit alone decides its hop within a
+    question whose other facts are old (`inside_1`, `inside_2`), and how often both of a question's
+    edits do (`inside`).
     """
     names = ("entities", "relations", "width", "rows")
     mine = {name: getattr(config, name) for name in names}

@@ -48,21 +48,22 @@ COLUMNS = (
     *("says_bridge", "other_facts", "confidence"),
 )
 FORMS = {"shared form": (0, 1), "form for hop 1": (0,), "form for hop 2": (1,)}
-"""Which hops' lessons have solutions besides facts; there is no expert then."""
+"""The hops whose lessons contain solutions besides facts; there is no expert in these runs."""
 WRITTEN = ("base", "hop 1 alone", "hop 2 alone", "mean", "sum")
-"""Rules under which solutions are written out as well, without an expert."""
+"""Rules, without an expert, under which solutions are also written out."""
 
 
 @dataclass(frozen=True)
 class Config(Language):
-    """Facts of some familiarity, and how adapters are taught them.
+    """How familiar the facts are to the base, and how adapters are trained on them.
 
     Attributes
     ----------
     familiarity : str
         ``fake``, ``half`` or ``real``.
     trained : str
-        ``all layers``; ``by layers``, single hops in lower and upper layers; or one of `FORMS`.
+        ``all layers``; ``by layers``, where hop 1 is trained in lower and hop 2 in upper layers; or
+        one of `FORMS`.
     """
 
     familiarity: str = "half"
@@ -75,11 +76,11 @@ def cell(config: Config) -> list[Row]:
     Returns
     -------
     list of dict
-        ``familiarity``, ``trained``, ``library`` (how many adapters act) and ``rule``; columns of
-        `bench.language_facts.accuracies`; for half-fake facts and the rules in `WRITTEN`, what
-        `written_out` there returns, without a question before (``bridge_written``,
-        ``two_hop_written``, ``vocabulary_written``) and with one (``bridge_form``,
-        ``two_hop_form``, ``vocabulary_form``).
+        ``familiarity``, ``trained``, ``library`` (how many adapters act) and ``rule``; the columns
+        of `bench.language_facts.accuracies`; and, for half-fake facts and the rules in `WRITTEN`,
+        the shares of `bench.language_facts.written_out`, without a question first
+        (``bridge_written``, ``two_hop_written``, ``vocabulary_written``) and with one
+        (``bridge_form``, ``two_hop_form``, ``vocabulary_form``).
     """
     model = config.base()
     facts = bench.world(config.seed, config.familiarity)
@@ -108,7 +109,7 @@ def cell(config: Config) -> list[Row]:
 
 
 def arms(trained: str, depth: int) -> Iterator[tuple[int, str, slice, Act]]:
-    """Yield how many adapters act, the rule's name, which adapters these are, and the rule."""
+    """Yield the number of adapters that act, the rule's name, their slice, and the rule."""
     yield 0, "base", slice(1), rule("base")
     experts = trained not in FORMS
     for k, name in enumerate(("hop 1 alone", "hop 2 alone", "expert")[: 2 + experts]):

@@ -56,7 +56,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Config(Language):
-    """Both adapters of a seed's world, taught by one recipe of `bench.portable.RECIPES`."""
+    """The adapters of both hops of a seed's world, by a `recipe` in `bench.portable.RECIPES`."""
 
     recipe: str = PLAIN
 
@@ -67,10 +67,11 @@ def cell(config: Config) -> list[Row]:
     Returns
     -------
     list of dict
-        ``arm``; ``layer`` (of the split, the lens, or where a patch comes from) and ``target``
-        (where it goes), NaN where there is none; shares right: of two-hop questions in the whole
-        vocabulary and among animals, the country instead, single hops in the whole vocabulary; of
-        the lens what `bench.whereabouts.lens` returns.
+        ``arm``; ``layer``, that of the split or of the lens or the one from which a patch is taken,
+        and ``target``, the one where it is put, NaN where there is none; the shares of two-hop
+        questions right in the whole vocabulary, right among animals, and answered by the country;
+        the shares of single hops right in the whole vocabulary; the shares of
+        `bench.whereabouts.lens`.
     """
     from loratheory.experiments.bench import portable, whereabouts
     from loratheory.experiments.bench.sentences import ASKED
@@ -124,7 +125,7 @@ def _named(found: dict[str, float]) -> dict[str, float]:
 
 
 def arms(recipe: str, half: int) -> Iterator[tuple[str, int, "Arm"]]:
-    """Yield the arm's name, the layer at which it splits, and the arm."""
+    """Yield each arm's name, the layer of its split, and the arm."""
     from loratheory.experiments.bench.whereabouts import Arm
 
     yield "sum", half, Arm()

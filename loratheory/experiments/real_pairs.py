@@ -38,7 +38,7 @@ from loratheory.experiments.bench.rules import Act, layer_split, rule
 from loratheory.experiments.engine import Row, study
 
 FEW, SOME = 2, 4
-"""Pairs up to which the costlier rules are tried."""
+"""The largest numbers of pairs with which costlier rules are tried, see `rules`."""
 COLUMNS = ("hop_1", "hop_2", "two_hop", "two_hop_vocabulary", "says_bridge", "confidence")
 
 
@@ -49,14 +49,13 @@ class Config(Language):
     Attributes
     ----------
     pairs : int
-        K.
+        The number K of pairs.
     size : int
-        Persons, countries and animals of each pair; eight pairs of twelve are what the world has
-        countries for.
+        Persons, countries and animals of each pair; there are countries for eight pairs of twelve.
     asked : int
-        Pairs that are asked, at most.
+        The most pairs about which questions are asked.
     thresholds : tuple of int
-        Of gates, in deviations above the mean response to ordinary sentences.
+        Thresholds of the gates, in standard deviations above the mean response to ordinary text.
     """
 
     pairs: int = 2
@@ -71,8 +70,8 @@ def cell(config: Config) -> list[Row]:
     Returns
     -------
     list of dict
-        ``pairs`` K, ``rule``, the ``pair`` that is asked; columns of
-        `bench.language_facts.accuracies`, and of `weights` there.
+        ``pairs`` K, ``rule``, the ``pair`` that is asked; the columns of
+        `bench.language_facts.accuracies` and `bench.language_facts.weights`.
     """
     model = config.base()
     worlds = bench.worlds(config.seed, config.pairs, config.size)
@@ -94,10 +93,10 @@ def cell(config: Config) -> list[Row]:
 
 
 def rules(config: Config, depth: int) -> dict[str, Act]:
-    """Return the rules by name; a split has first hops in the lower half of the layers only.
+    """Return the rules by name; in a split, first hops act only in the lower half of the layers.
 
     With more than `FEW` pairs there are no block gates, whose cost grows with the square of the
-    pairs; with more than `SOME` no merges beside mean and sum.
+    number of pairs; with more than `SOME` mean and sum are the only merges.
     """
     thresholds = [f"z = {z}" for z in config.thresholds]
     gates = [f"gates, {z}" for z in thresholds]

@@ -40,7 +40,7 @@ HEAD = ("first", "second", "rule", "coefficient")
 
 @dataclass(frozen=True)
 class Config(Language):
-    """Both adapters of a seed's world, taught by one recipe of `bench.portable.RECIPES`.
+    """The adapters of both hops of a seed's world, by a `recipe` in `bench.portable.RECIPES`.
 
     `bridge` says whether the base knows the countries: ``known`` or ``invented``.
     """
@@ -50,13 +50,13 @@ class Config(Language):
 
 
 def cell(config: Config) -> list[Row]:
-    """Return a row for each way of using the pair, beside plain partners and alone.
+    """Return a row for each use of the pair: together, with a plain partner, and each alone.
 
     Returns
     -------
     list of dict
-        Recipes of the ``first`` and ``second`` adapter, or ``none``, ``rule``, coefficient;
-        columns of `bench.portable.measured`.
+        ``first`` and ``second``, the recipes of the adapters that act or ``none``; the rule and its
+        coefficient; the columns of `bench.portable.measured`.
     """
     from loratheory.experiments.bench import portable as bench
     from loratheory.experiments.bench.language import acting
@@ -77,7 +77,7 @@ def cell(config: Config) -> list[Row]:
 
 
 def arms(recipe: str) -> Iterator[tuple[str, str, str, float]]:
-    """Yield both recipes, the rule's name, and its coefficient."""
+    """Yield the two recipes, the rule's name, and its coefficient."""
     yield recipe, NONE, "first alone", 1.0
     yield NONE, recipe, "second alone", 1.0
     for c in (0.5, 0.7, 1.0):

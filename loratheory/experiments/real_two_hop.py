@@ -46,17 +46,18 @@ Arm = tuple[str, float, float, int, Act]
 
 @dataclass(frozen=True)
 class Config(Language):
-    """A world of facts, and how a pair of adapters of them is used.
+    """How the two adapters of a world of facts are trained and used.
 
     Attributes
     ----------
     coefficients : tuple of float
-        Of both adapters, where they are trained in all layers; `GRID` where by layers.
+        Coefficients tried for each adapter if both are trained in all layers; if they are trained
+        by layers, those of `GRID`.
     splits : tuple of int
-        Layers at which adapters of all layers are split, in tenths of the depth.
+        Layers, in tenths of the depth, at which adapters that were trained in all layers are split.
     full : bool
-        Whether adapters are trained in all layers too, not only by layers, all of `GRID` is tried,
-        not its ends, and block gates too, which take four passes.
+        If true, adapters are trained in all layers as well as by layers, the whole of `GRID` is
+        tried and not only its ends, and so are block gates, which take four passes.
     """
 
     coefficients: tuple[float, ...] = (0.15, 0.25, 0.35, 0.5, 0.7, 1.0)
@@ -71,8 +72,8 @@ def cell(config: Config) -> list[Row]:
     -------
     list of dict
         ``trained`` (in all layers or by layers), ``rule``, coefficients ``first`` and ``second``,
-        ``layer`` of a split (-1 for none); the columns of `bench.language_facts.accuracies`;
-        `forecast`, where both adapters were measured alone at these coefficients.
+        ``layer`` of a split (-1 for none); the columns of `bench.language_facts.accuracies`; and
+        those of `forecast`, nan unless both adapters were measured alone at these coefficients.
     """
     model = config.base()
     [world] = bench.worlds(config.seed)
@@ -96,7 +97,10 @@ def cell(config: Config) -> list[Row]:
 
 
 def forecast(row: Row, rows: Sequence[Row]) -> dict[str, float]:
-    """Return the two-hop accuracy of a sum that each adapter's beside a known hop makes likely."""
+    """Forecast a sum's two-hop accuracy from each adapter's own on questions with one known hop.
+
+    `predicted` is the product of these two accuracies over the base's own; `weaker` the smaller.
+    """
     base = next(float(r["two_hop"]) for r in rows if r["rule"] == "base, known persons")
     others = {(r["trained"], r["first"], r["second"]): r for r in rows}
     one = others.get((row["trained"], row["first"], 0.0))
@@ -109,7 +113,7 @@ def forecast(row: Row, rows: Sequence[Row]) -> dict[str, float]:
 
 
 def arms(config: Config, trained: str, depth: int) -> Iterator[Arm]:
-    """Yield rules with the coefficients of both hops and the layer of a split, -1 for none."""
+    """Yield each rule's name, both hops' coefficients, the layer of a split or -1, and the rule."""
     grid = GRID if config.full else (GRID[0], GRID[-1])
     for c in grid:
         yield "hop 1 alone", c, 0.0, -1, coefficients(c)
@@ -134,7 +138,7 @@ def arms(config: Config, trained: str, depth: int) -> Iterator[Arm]:
 
 
 def splits(layers: Sequence[int]) -> Iterator[Arm]:
-    """Yield splits of both adapters in either order; in the middle also of one alone."""
+    """Yield splits of both adapters, in either order; at the middle layer also of one alone."""
     for layer in layers:
         yield "layer split", 1.0, 1.0, layer, layer_split(layer, "below", "above")
         yield "reversed layer split", 1.0, 1.0, layer, layer_split(layer, "above", "below")

@@ -41,7 +41,7 @@ from loratheory.experiments.engine import Row, study
 
 
 class Kind(NamedTuple):
-    """A kind of problems: the skills of its steps in turn, its numbers, its wording."""
+    """A kind of problems: the skills of the steps in order, the size of numbers, the wording."""
 
     skills: tuple[str, ...]
     size: str = "to 9"
@@ -49,7 +49,7 @@ class Kind(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The skills, and whether no adapter reads the wording."""
+        """The skills, with "reworded" if no adapter was trained on the wording."""
         return ", ".join(self.skills) + ", reworded" * self.reworded
 
 
@@ -60,20 +60,20 @@ class Config(Language):
     Attributes
     ----------
     skills : tuple of two str
-        Of the first and of the second adapter.
+        The skills of the first and of the second adapter.
     lessons : int
         Problems that an adapter is trained on, half of them with numbers to 9.
     steps : int
-        Of training.
+        Training steps of an adapter.
     asked : int
         Problems of each kind that are asked.
     sums : int
-        Bare sums of each kind that the base is asked, and nothing else; 0 for problems instead.
+        If not 0, the base is asked only bare sums, so many of each kind, and no problems.
     full : bool
-        Whether there are adapters of both skills' lessons (joint) and of the target (composed), and
-        problems put otherwise.
+        Whether an adapter of both lessons (joint) and one of the target (composed) are trained,
+        too, and reworded problems are asked.
     dtype : str
-        As in `load`. A processor that multiplies in bfloat16 needs a quarter of the time with it.
+        Passed to `load`. A processor that multiplies in bfloat16 takes a quarter of the time in it.
     """
 
     skills: tuple[str, str] = ("add", "subtract")
@@ -91,9 +91,9 @@ def cell(config: Config) -> list[Row]:
     Returns
     -------
     list of dict
-        ``rule``; ``asked``, skills of the steps in turn, or a bare sum, of which only the base is
-        asked; ``size`` of the numbers; ``metric``, of `bench.language_words.solved`, or ``sum``;
-        ``share`` right.
+        ``rule``; ``asked``, the skills of the steps in order, or a bare sum, which only the base is
+        asked; ``size`` of the numbers; ``metric``, one of `bench.language_words.solved`, or
+        ``sum``; ``share`` right.
     """
     model, seed = bench.reading_digits(config.base(dtype=config.dtype)), config.seed
     found: list[tuple[str, str, str, str, float]] = []
@@ -131,7 +131,7 @@ def kinds(config: Config) -> tuple[Kind, ...]:
 
 
 def arms(config: Config, adapters: list[str]) -> Iterator[tuple[str, list[str], Act]]:
-    """Yield the name of each rule, the names of the adapters that it is given, and the rule."""
+    """Yield each rule's name, the names of the adapters that it reuses, and the rule."""
     pair = adapters[:2]
     yield "base", pair, rule("base")
     yield "base, shown", pair, rule("base")

@@ -41,9 +41,9 @@ ROUTERS += ("norm", "norm, soft", "norm, z", "gates")
 
 @dataclass(frozen=True)
 class Config(Small):
-    """Some bases, and so many `pairs` of adapters on disjoint entities that all act at once.
+    """How many `pairs` of adapters, on disjoint entities, act at once.
 
-    `budget` is how many false alarms gates allow.
+    `budget` is the rate of false alarms that gates allow.
     """
 
     pairs: int = 1
@@ -51,11 +51,12 @@ class Config(Small):
 
 
 def cell(config: Config) -> list[Row]:
-    """Return a row a router, base and repetition.
+    """Return a row per router, base and repetition.
 
-    Accuracies; `weight_1`, `weight_2`, what the right adapter got at its read on the edited
-    questions; `edited`, how often some adapter had more than half on unedited ones; `circuit`;
-    `expected`, how often theory has Arrow right at both reads; `predicted` accuracy on `two_hop`.
+    The columns are accuracies; `weight_1` and `weight_2`, the weight of the right adapter at its
+    read of the edited questions; `edited`, how often some adapter has more than half of the weight
+    on unedited ones; `circuit`, the base's accuracy on unseen two-hop questions; `expected`, how
+    often Arrow is right at both reads by theory; `predicted`, the predicted accuracy on `two_hop`.
     """
     library = config.library(pairs=config.pairs)
     theory, expected = bench.forecast(library), accuracy(config.facts, 2 * config.pairs) ** 2

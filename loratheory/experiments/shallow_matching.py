@@ -41,9 +41,9 @@ ASKED = ("mean", "sum", "ties", "arrow", "gates", "composed")
 
 
 def otherwise(problems: Problems, how: str, *, rng: np.random.Generator) -> Problems:
-    """Return the problems put otherwise, of `OTHERWISE`.
+    """Return the problems put in another way, named by `how`, one of `OTHERWISE`.
 
-    In other words, of others, with other numbers, in another order, or with one quantity more.
+    This changes the wording, the names, the numbers or the order, or adds an idle quantity.
     """
     if how == "wording":
         return reworded(problems, rng=rng, wordings=WORDINGS)
@@ -54,11 +54,11 @@ def otherwise(problems: Problems, how: str, *, rng: np.random.Generator) -> Prob
 
 
 def cell(config: Overlapping) -> list[Row]:
-    """Return a row a way to put the problems, case and rule of `ASKED`.
+    """Return a row per way to put the problems, case and rule in `ASKED`.
 
-    The adapters are those of `template_overlap`. `stepwise`, problems whose whole solution is
-    right; `kept`, those among them that were solved as first put, over all that were, nan where
-    none was.
+    The adapters are those of `template_overlap`. `stepwise` is the share of problems whose whole
+    solution is right. `kept` is that share among the problems that were solved as first put, nan
+    if none was.
     """
     models = config.trained()
     asked, rng = models.targets(config.size.asked), np.random.default_rng([config.seed, 18])

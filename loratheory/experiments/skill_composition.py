@@ -22,10 +22,10 @@ from loratheory.experiments.engine import Row, study
 
 
 def cell(config: Apart) -> list[Row]:
-    """Return a row an ordered pair of skills and rule.
+    """Return a row per ordered pair of skills and rule.
 
-    `shown`, 1 if pretraining has shown the pair in this order; `stepwise`, problems whose whole
-    solution is right; `answered`, whose answer is right at once.
+    `shown` is 1 if pretraining contained the pair in this order. `stepwise` is the share of
+    problems whose whole solution is right, `answered` the share answered rightly without steps.
     """
     models = config.trained()
     shown = covered(config.seed) if config.kind == KINDS[-1] else frozenset()

@@ -38,12 +38,12 @@ from loratheory.experiments.engine import Row, study
 
 
 def cell(config: Covered) -> list[Row]:
-    """Return a row an ordered pair of skills and rule.
+    """Return a row per ordered pair of skills and rule.
 
-    `coverage`, the share of the pair in the problems of two steps that the base has met;
-    `stepwise`, problems of the pair whose whole solution is right; `answered`, whose answer is
-    right at once; `step_1` and `step_2`, problems of one step, of the first skill and of the
-    second, whose solution is right.
+    `coverage` is the pair's share of the problems of two steps in pretraining. The others are
+    shares solved: `stepwise`, problems of the pair whose whole solution is right; `answered`, those
+    answered rightly without steps; `step_1` and `step_2`, problems of one step of the first and of
+    the second skill.
     """
     models, count = config.trained(), config.size.asked
     asked, met = models.targets(count), coverage(config.seen, config.seed)

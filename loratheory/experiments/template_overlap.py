@@ -32,17 +32,17 @@ COEFFICIENTS = {"mean": 0.5, "sum": 1.0}
 
 
 def predicted(rule: str, share: float, *, habit: bool) -> float:
-    """Return 1 where the vote on the first step is won, 0 where it is lost, 1/2 at the border."""
+    """Return 1 if the vote on the first step is won, 0 if lost, 1/2 at the border, else nan."""
     if rule not in COEFFICIENTS:
         return float("nan")
     return float(np.sign(margin(share, COEFFICIENTS[rule], habit=habit)) + 1) / 2
 
 
 def cell(config: Overlapping) -> list[Row]:
-    """Return a row a case and rule.
+    """Return a row per case and rule.
 
-    `stepwise`, problems whose whole solution is right; `answered`, whose answer is right at once;
-    `predicted`, nan where nothing is.
+    `stepwise` is the share of problems whose whole solution is right, `answered` the share answered
+    rightly without steps, `predicted` what the function of that name returns.
     """
     models, habit = config.trained(), config.kind != "single steps"
     asked = models.targets(config.size.asked)

@@ -30,8 +30,8 @@ Parameters = list[np.ndarray]
 class Config:
     """Networks of a `width` and of `depths` layers, adapted with each of the `ranks`.
 
-    Training takes so many `steps`, a fresh `batch` of inputs each, at each of the learning `rates`,
-    of which the best counts; errors are measured on so many `inputs`.
+    Training takes `steps` steps, each on a fresh `batch` of inputs, with each of the `rates`, and
+    the best learning rate counts. Errors are measured on this number of `inputs`.
     """
 
     width: int = 16
@@ -45,10 +45,11 @@ class Config:
 
 
 def cell(config: Config) -> list[Row]:
-    """Return a row a cell, errors as root mean squares relative to the target's outputs.
+    """Return a row per depth and rank; errors are root mean squares, relative to the target's.
 
-    `depth`, `rank`, `threshold`; `bound` and `constructed` of the theorem; `trained`, the best of
-    the rates. Trained digits depend on the processor.
+    `threshold` is the least rank at which the construction is exact; `bound` the theorem's bound,
+    `constructed` the error of its construction, and `trained` the least error over the rates, whose
+    digits depend on the processor.
     """
     rng, rows = np.random.default_rng(config.seed), list[Row]()
     names = ("depth", "rank", "threshold", "bound", "constructed", "trained")
@@ -88,7 +89,7 @@ def _trained(
 
 
 def start(case: depth_budget.Case, rng: np.random.Generator) -> Parameters:
-    """Return no update yet: for each layer a zero `up`, a Gaussian `down` and a zero bias."""
+    """Return the initial parameters of each layer: zero `up`, Gaussian `down` and zero bias."""
     d, parts = len(case.target), Parameters()
     for _ in case.weights:
         down = rng.standard_normal((case.rank, d)) / d**0.5
@@ -97,13 +98,13 @@ def start(case: depth_budget.Case, rng: np.random.Generator) -> Parameters:
 
 
 def relative_error(case: depth_budget.Case, parts: Parameters, inputs: np.ndarray) -> float:
-    """Return the root mean square of the error over that of the target."""
+    """Return the root mean square of the outputs' error, relative to the target's outputs."""
     wanted = np.maximum(case.target @ inputs, 0)
     return float(np.linalg.norm(_hidden(case, parts, inputs)[-1] - wanted) / np.linalg.norm(wanted))
 
 
 def gradients(case: depth_budget.Case, parts: Parameters, inputs: np.ndarray) -> Parameters:
-    """Return the slopes of half the mean squared error, by the chain rule."""
+    """Return the gradients of half the mean squared error in all `parts`, by the chain rule."""
     hidden = _hidden(case, parts, inputs)
     slope = (hidden[-1] - np.maximum(case.target @ inputs, 0)) / inputs.shape[1]
     slopes: Parameters = []

@@ -44,7 +44,7 @@ FAMILIARITY = ("real", "half", "fake")
 class Config(Small):
     """Edits of entities of one `familiarity`, real, half or fake, on some bases.
 
-    TIES, DARE and KnOTS keep a `density` of entries; gates allow a `budget` of false alarms.
+    TIES, DARE and KnOTS keep a share `density` of entries; gates allow a `budget` of false alarms.
     """
 
     familiarity: str = "real"
@@ -53,11 +53,12 @@ class Config(Small):
 
 
 def cell(config: Config) -> list[Row]:
-    """Return a row a rule, base and repetition.
+    """Return a row per rule, base and repetition.
 
-    Accuracies; `circuit`, the base's accuracy on unseen two-hop questions; `strength_1`,
-    `strength_2`, medians over the edited facts; `claimed`: fails, works, or silent; `predicted`
-    accuracy on `two_hop`, of `direct` the measurement itself.
+    The columns are accuracies; `circuit`, the base's accuracy on unseen two-hop questions;
+    `strength_1` and `strength_2`, median strengths of the edits; `claimed`, whether the source
+    paper says that the rule fails or works, or is silent; `predicted`, the predicted accuracy on
+    `two_hop` (for the rule `direct` the measured one).
     """
     library = config.library(kinds=("hops", "joint"), familiarity=config.familiarity)
     direct, (joint,) = bench.expert(library), library.others["joint"]

@@ -21,7 +21,7 @@ from loratheory.experiments.engine import Row, study
 
 @dataclass(frozen=True)
 class Config:
-    """A grid of so many cells a side, up to the coefficient `top`; the rest as for `world`."""
+    """A grid of `cells` by `cells` coefficients up to `top`; other fields are passed to `world`."""
 
     size: int = 32
     entities: int = 12
@@ -32,10 +32,11 @@ class Config:
 
 
 def cell(config: Config) -> list[Row]:
-    """Return a row a cell of the grid, simulated at its centre `c1`, `c2` in one world.
+    """Return a row per cell of the grid, simulated at its centre `c1`, `c2`, all in one world.
 
-    Mean logits over the edited prompts: `unedited`, of the answer before both edits; `halfway`, of
-    the old second fact about the new bridge; `composed`, of the answer that both edits make.
+    The columns are mean logits over the edited prompts, of three answers: `unedited`, the one
+    before the edits; `halfway`, the old second fact about the new bridge; `composed`, the one that
+    both edits make.
     """
     rng, m = np.random.default_rng(config.seed), config.edited
     model = world(rng, size=config.size, entities=config.entities, edited=m)

@@ -21,7 +21,7 @@ from loratheory.experiments.engine import Row, study
 
 @dataclass(frozen=True)
 class Config:
-    """Both edits with one coefficient, from 0 to 1 in so many steps; the rest as for `world`."""
+    """One coefficient for both edits, from 0 to 1 in `steps` steps; other fields go to `world`."""
 
     size: int = 32
     entities: int = 12
@@ -31,9 +31,10 @@ class Config:
 
 
 def cell(config: Config) -> list[Row]:
-    """Return a row a `coefficient`: the least margin of the new answers, positive where given.
+    """Return a row per `coefficient`, with the margins of `hop_1`, `hop_2` and `two_hop`.
 
-    Over the best other answer and all edited prompts, of `hop_1`, `hop_2` and `two_hop`.
+    Each is the least margin of the new answer over the best other one, over all edited prompts; it
+    is positive if all of them get the new answer.
     """
     rng, m = np.random.default_rng(config.seed), config.edited
     model = world(rng, size=config.size, entities=config.entities, edited=m)

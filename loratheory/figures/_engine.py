@@ -1,4 +1,4 @@
-"""The one drawing engine: panels over data frames, and the page that holds them."""
+"""The drawing engine of all figures: panels over data frames, and the page that holds them."""
 
 import math
 import re
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 WIDTH = 6.3
 """Inches, as wide as a line of the paper."""
 Panel = Callable[[Any], None]
-"""What draws itself into axes, such as `Along` and `Heat`."""
+"""A function that draws into axes, such as an `Along` or a `Heat`."""
 
 
 def chosen(table: "pd.DataFrame", **values: Any) -> "pd.DataFrame":
-    """Return the rows that have all of these values, of which there must be some."""
+    """Return the rows of a table with all of these values; TableError if there are none."""
     rows = table
     for name, wanted in values.items():
         rows = rows[rows[name] == wanted]
@@ -54,16 +54,16 @@ def stacked(*tables: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def mean(table: "pd.DataFrame", column: str, **values: Any) -> float:
-    """Return a column's mean over bases, of the rows that have all of these values."""
+    """Return the mean over bases of a column, in the rows that have all of these values."""
     return float(by_base(chosen(table, **values), column).mean())
 
 
 def spread(table: "pd.DataFrame", along: str, column: str) -> "pd.DataFrame":
-    """Return means over bases, and where they lie when the bases are drawn again.
+    """Return means of a column over bases with 95 % bootstrap intervals.
 
-    Each base, by `seed`, weighs as much as any other, however many rows it has; rows without a
-    number in the column are left out. A row each value of `along`, in rising order: `mean`, and
-    `low` and `high` at 95 %.
+    The result has a row for each value of `along`, in rising order, and columns ``mean``, ``low``
+    and ``high``. All bases (by `seed`) have equal weight, however many rows they have; rows without
+    a number in the column are left out.
     """
     import pandas as pd
 
@@ -84,7 +84,7 @@ def spread(table: "pd.DataFrame", along: str, column: str) -> "pd.DataFrame":
 
 @dataclass(frozen=True)
 class Mark:
-    """A column's means over bases with their intervals, and what was predicted of it."""
+    """One series of a panel: a column's means over bases, intervals and predictions."""
 
     rows: "pd.DataFrame"  # nothing is drawn where the column has no number
     column: str  # what was measured; empty where there are only predictions
@@ -107,16 +107,16 @@ class Line:
 
 
 def constant(table: "pd.DataFrame") -> Line:
-    """Return the line of what one constant answer scores, from the table's column `chance`."""
+    """Return a line at the score of one constant answer, from the table's column `chance`."""
     return Line(float(by_base(table, "chance").mean()), CONSTANT, "chance", INK)
 
 
 @dataclass(frozen=True)
 class Along:
-    """A panel of means along the values of one column.
+    """A panel that shows means along the values of one column.
 
-    Where the values have names, in `places`, these run down with the first on top, and marks stand
-    beside each other; numbers run to the right.
+    If the values have names, given in `places`, they are listed from top to bottom, with the marks
+    of one place side by side. If they are numbers, they run from left to right.
     """
 
     title: str
@@ -234,7 +234,7 @@ class Along:
 
 
 def series(table: "pd.DataFrame", by: str, column: str, text: str, **more: Any) -> list[Mark]:
-    """Return a mark for each value of a column of settings; `text` is formatted with it."""
+    """Return a mark for each value in column `by`; `text` formatted with the value labels it."""
     settings = sorted(table[by].unique())
     if len(settings) > len(SERIES):
         message = (
@@ -320,10 +320,10 @@ class Heat:
 
 @dataclass(frozen=True)
 class Page:
-    """A figure: what it says, and its panels in rows.
+    """A figure: its title, which states its message, and its panels in rows.
 
-    In the title ``{two_hop; rule=sum}`` stands for a share of the table, as on cards; where the
-    table lacks such rows, the title is the first line of the figure's docstring.
+    In the title ``{two_hop; rule=sum}`` is replaced by that number of the table. If the table lacks
+    such rows, the title is the first line of the figure's docstring instead.
     """
 
     table: "pd.DataFrame"  # that the title speaks of
@@ -336,7 +336,7 @@ class Page:
     width: float = WIDTH
 
     def drawn(self, otherwise: str) -> Any:
-        """Return the figure, neither shown nor registered with pyplot; and its other title."""
+        """Return the drawing, not registered with pyplot; `otherwise` is the fallback title."""
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(self.width, self.height))
@@ -413,11 +413,11 @@ COLUMNS: dict[str, tuple[str, ...]] = {}
 
 
 def figure(columns: str) -> Callable[[Callable[["pd.DataFrame"], Page]], Callable[[Any], Any]]:
-    """Return what makes a figure's `draw` of its declaration, and enters it in `FIGURES`.
+    """Return a decorator that turns a function from a table to a `Page` into a figure in `FIGURES`.
 
-    A declaration takes the table of the experiment of its name, with these columns, and returns a
-    page. `draw` takes that table, a data frame or a sequence of rows, and returns a drawing; it
-    raises `TableError` where a column is missing, or rows that the figure needs.
+    The function has the name of its experiment, whose table must have these columns. The figure is
+    a function of that table, a data frame or a sequence of rows, that returns a drawing and raises
+    `TableError` if the table lacks columns or rows.
     """
 
     def _figure(declared: Callable[["pd.DataFrame"], Page]) -> Callable[[Any], Any]:

@@ -1,8 +1,8 @@
-"""The one look of all figures: what each kind of line means, names, colours, light and dark pages.
+"""The look of all figures: names, colours, signs, lines, and light and dark pages.
 
-What was measured is solid, what was predicted is dashed, chance is dotted (`LINES`). What a
-figure's title speaks of lies on a band (`TAKEAWAY`). Legends stand below the panels. All is written
-in `INK`, which on a page of the web takes the colour of the page's own text.
+Measured lines are solid, predicted ones dashed, chance is dotted (`LINES`). A band (`TAKEAWAY`)
+marks what a figure's title is about. Legends stand below the panels. Text is drawn in `INK`, which
+on a web page becomes the colour of the page's own text.
 """
 
 import re
@@ -24,10 +24,10 @@ UNDATED: dict[str, dict[str, None]] = {
     "png": {},
     "svg": {"Date": None},
 }
-"""The kinds of file, and the metadata that would make two of them differ."""
+"""The kinds of file, with the metadata to leave out so that equal figures are equal files."""
 
 LINES: dict[str, Any] = {"measured": "-", "predicted": (0, (4, 1.6)), "chance": ":"}
-"""What the three kinds of line say, everywhere; a border drawn by theory is predicted."""
+"""Line styles by meaning, in all figures; a border that theory draws counts as predicted."""
 
 # Okabe and Ito's colours, told apart by colour-blind readers; signs tell them apart in grey. Black
 # is for what lies on a coloured cell.
@@ -35,13 +35,13 @@ INK, BLACK = "#1a1a1a", "#000000"
 GREY, BLUE, SKY = "#777777", "#0072B2", "#56B4E9"
 ORANGE, GREEN, PURPLE, YELLOW = "#D55E00", "#009E73", "#CC79A7", "#E69F00"
 TAKEAWAY: dict[str, Any] = {"color": YELLOW, "alpha": 0.22, "lw": 0, "zorder": 0}
-"""The band behind what the title speaks of; over colours it is a frame instead (`OUTLINE`)."""
+"""The band that marks what the title is about; on coloured cells it is a frame (`OUTLINE`)."""
 OUTLINE: dict[str, Any] = {"fill": False, "ec": ORANGE, "lw": 2, "clip_on": False}
 
 
 @dataclass(frozen=True)
 class Look:
-    """How something is drawn: its colour, its sign, the line that joins its signs."""
+    """How a series is drawn: its colour, its marker, and the line that joins the markers."""
 
     colour: str = INK
     sign: str = "o"
@@ -51,7 +51,7 @@ class Look:
 
 MEASURED, FACTS, KEPT = Look(), Look(BLUE, "^"), Look(GREEN, "s")
 SERIES = (Look(BLUE), Look(YELLOW, "s"), Look(GREEN, "^"), Look(PURPLE, "D"), Look(INK, "v"))
-"""Of a setting's values, the least first."""
+"""Looks for the values of a setting, from the least value on."""
 LOOKS = {
     "base": Look(INK, "D"),
     "second alone": Look(GREY, "v"),
@@ -66,7 +66,7 @@ LOOKS = {
     "joint": Look(SKY, "X"),
     "composed": Look(GREEN, "^"),
 }
-"""Of rules that are told apart within one panel."""
+"""Looks of rules that appear together in one panel."""
 
 NAMES = {
     "arrow, by theory": "Arrow, by theory",
@@ -94,23 +94,23 @@ NAMES = {
     "third of direct": "a third of A→C",
     "wide": "one adapter of rank K r",
 }
-"""Of controls, and of adapters that were trained otherwise."""
+"""Names in figures of controls, and of adapters that were trained in another way."""
 
 EDITED, UNEDITED = "edited two-hop questions", "unedited two-hop questions"
 SINGLE, CONSTANT = "edited single facts", "chance (a constant answer)"
 SIGNS = {"add": "+", "subtract": "−", "multiply": "×", "divide": "÷", "percent": "%"}
-"""Of the skills in word problems."""
+"""Signs of the skills in word problems."""
 
 
 def label(name: str) -> str:
-    """Return what a rule or a control of a table is called in figures."""
+    """Return the name in figures of a rule or control that has this name in tables."""
     if name.endswith(", layer split"):
         return f"{label(name.removesuffix(', layer split'))}, split"
     return NAMES.get(name) or (RULES[name].label if name in RULES else name)
 
 
 def labels(*names: str) -> dict[str, str]:
-    """Return what each of several rules is called in figures."""
+    """Return the names in figures of several rules."""
     return {name: label(name) for name in names}
 
 
@@ -125,25 +125,32 @@ def _style() -> Iterator[None]:
 
 
 def styled(draw: Callable[P, Any]) -> Callable[P, Any]:
-    """Run a drawing function under the package's style, whatever the user's own settings are.
+    """Decorate a drawing function to use the package's style and ignore the user's settings.
 
-    Notebooks show what it returns in the colours of their own theme.
+    Notebooks show the returned figure in the colours of their own theme.
     """
 
     @wraps(draw)
     def _drawn(*given: P.args, **more: P.kwargs) -> Any:
         with _style():
             figure = draw(*given, **more)
-        figure._repr_html_ = partial(inline, figure)
+        figure._ipython_display_ = partial(_shown, figure)
         return figure
 
     return _drawn
 
 
-def rendered(figure: Any, kind: str) -> bytes:
-    """Return a figure as a file of this kind, one of `UNDATED`: the same bytes every time.
+def _shown(figure: Any) -> None:
+    """Display a figure in a notebook, as SVG alone: a method for HTML would leave a PNG beside."""
+    from IPython.display import HTML, display
 
-    An SVG has no background and is light on dark pages; the others lie on white.
+    display(HTML(inline(figure)))  # type: ignore[no-untyped-call]
+
+
+def rendered(figure: Any, kind: str) -> bytes:
+    """Return the bytes of a figure as a file of this kind, a key of `UNDATED`; always the same.
+
+    An SVG has no background and adapts to dark pages; other kinds have a white background.
     """
     buffer = BytesIO()
     with _style():  # type sizes, resolution and identifiers are settled only now
@@ -157,11 +164,11 @@ def rendered(figure: Any, kind: str) -> bytes:
 STYLE = (
     f"<style>svg{{color:{INK}}}@media(prefers-color-scheme:dark){{svg{{color:#d8d8d8}}}}</style>"
 )
-"""Of an SVG that is a file of its own; written into a page it takes the colour of the text."""
+"""Colours of an SVG file, on light and dark pages; an inline SVG takes the text's colour."""
 
 
 def inline(figure: Any) -> str:
-    """Return a figure as part of a page of HTML, in the colour of the text around it."""
+    """Return a figure as SVG for an HTML page, drawn in the colour of the surrounding text."""
     svg = rendered(figure, "svg").decode().replace(STYLE, "")
     said = escape(figure.get_suptitle().replace("\n", " "), quote=True)
     tag = f'<svg role="img" aria-label="{said}" style="max-width:100%;height:auto" '

@@ -30,8 +30,8 @@ FACTS, QUESTIONS = Look(BLUE, "^", "-"), Look(INK, "o", "-")
 def merge_coefficient(table: "pd.DataFrame") -> Page:
     """Facts and two-hop questions answered against the coefficient, beside the prediction.
 
-    Left both adapters act in both passes, right each in its own only. Edits that overwrite, over
-    all coverages above zero.
+    On the left both adapters act in both passes, on the right each acts only in its own. The edits
+    overwrite old facts; all coverages above zero are averaged.
     """
     rows = chosen(table, case="overwrite")
     rows, panels = rows[rows["coverage"] > 0], []
@@ -91,7 +91,7 @@ def number_of_hops(table: "pd.DataFrame") -> Page:
     "trained rule seed margin_1 margin_2 two_hop chance facts predicted predicted_facts curvature"
 )
 def edit_strength(table: "pd.DataFrame") -> Page:
-    """Margins of edits trained for ever longer, and what their mean keeps of them."""
+    """Margins of edits by the steps of their training, and what their mean keeps of them."""
     alone = chosen(table, rule="mean")
     alone = alone.assign(margin=(alone["margin_1"] + alone["margin_2"]) / 2)
     # a margin at half strength that is off the straight line by the curvature is that of an edit
@@ -136,7 +136,7 @@ PLACES = {
 
 @figure("modules place seed two_hop hop_1 hop_2 chance inside")
 def placement(table: "pd.DataFrame") -> Page:
-    """Where two edits act, and what is answered, by the modules that hold them."""
+    """What two edits answer by the passes in which they act, and by the modules that hold them."""
     rows, panels = table.assign(facts=(table["hop_1"] + table["hop_2"]) / 2), []
     for kind, name in {"mlp": "in MLPs", "attention": "in attention", "all": "in both"}.items():
         some = rows[rows["modules"] == kind]
@@ -159,7 +159,7 @@ def placement(table: "pd.DataFrame") -> Page:
 
 @figure("reads rule seed two_hop hop_1 hop_2 chance ceiling")
 def depth(table: "pd.DataFrame") -> Page:
-    """Edited questions of bases that read their weights once, twice in two layers, or in one."""
+    """Edited questions answered by bases of one layer, of two, and of one layer passed twice."""
     names = ("mean", "sum", "arrow", "gates", "oracle placement")
     rules = {**labels(*names), "best pattern": label("best pattern")}
     rows = table.assign(facts=(table["hop_1"] + table["hop_2"]) / 2)

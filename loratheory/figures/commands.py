@@ -1,4 +1,4 @@
-"""Drawings of what commands answer: of adapters, of theorems, of a rule's report card."""
+"""Drawings of the results of commands, such as diagnoses, bounds and report cards."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -22,9 +22,9 @@ def _whole(axis: Any) -> None:
 
 @styled
 def curve(label: str, key: str, results: Sequence[Mapping[str, Any]]) -> Any:
-    """Draw a theorem's bound against a number that varies, a panel for each quantity.
+    """Draw a theorem's bound against an argument that varies, a panel for each quantity.
 
-    Results are those of ``loratheory bound --curve --json``. The scale is logarithmic where a
+    `results` are those of ``loratheory bound --curve --json``. The scale is logarithmic where a
     quantity spans more than three decades.
     """
     names = list(results[0]["values"])
@@ -44,9 +44,9 @@ def curve(label: str, key: str, results: Sequence[Mapping[str, Any]]) -> Any:
 
 @styled
 def spectra(results: Sequence[Mapping[str, Any]]) -> Any:
-    """Draw what adapters look like from their weights: energy by layer, and normalised spectra.
+    """Draw the energy by layer and the normalised spectra of adapters, a row for each folder.
 
-    A row for each folder; results are those of ``loratheory inspect --json``.
+    `results` are those of ``loratheory inspect --json``.
     """
     figure = _figure(8.4, 2.9 * len(results))
     grid = figure.subplots(len(results), 2, squeeze=False, width_ratios=[1.5, 1])
@@ -82,7 +82,7 @@ def spectra(results: Sequence[Mapping[str, Any]]) -> Any:
 
 @styled
 def overlap(diagnosis: Diagnosis) -> Any:
-    """Draw cross-talk with its bound over depth, and the merge floor against rank."""
+    """Draw a diagnosis: cross-talk and its bound over depth, and the merge floor against rank."""
     figure = _figure(8.4, 3.2)
     left, right = figure.subplots(1, 2, width_ratios=[1.5, 1])
     kinds = defaultdict(list)
@@ -126,9 +126,10 @@ SHARES = ("thm:intruder-threshold", "thm:arrow-blind-spot", "thm:arrow-law")
 
 @styled
 def model_check(check: Any) -> Any:
-    """Draw what each theorem predicts of a real model and what `checked` measured, a panel each.
+    """Draw what theorems predict of a real model and what was measured, a panel for each theorem.
 
-    Dots are hollow where a hypothesis fails.
+    `check` is what `loratheory.pretrained.check.checked` returns. Dots are hollow where a
+    hypothesis of the theorem fails.
     """
     groups: dict[str, list[Any]] = {key: [] for key in PANELS}
     for reading in check.readings:
@@ -203,71 +204,64 @@ def _signs(figure: Any, signs: Sequence[tuple[str, str, str | None, str]]) -> No
     figure.legend(handles=marks, loc="outside lower left", ncols=6)
 
 
+CHAPTERS = (("expressiveness", "editing"), ("merging", "libraries"), ("routing", "composition"))
+"""The columns of the drawing of theorems: in each the chapters, from above."""
 STATUS = {"proved": BLUE, "cited": GREY, "conjectured": YELLOW, "refuted": ORANGE}
 
 
 @styled
 def theorem_graph(theorems: Sequence[Theorem[Any, Any]]) -> Any:
-    """Draw an arrow from each theorem to what uses it; colours are statuses.
+    """Draw theorems by chapter, coloured by status, with a line from each to those that use it.
 
-    Every theorem comes after those that it uses. To the left they stand in columns by depth, what
-    neither uses nor is used in a block to the right.
+    Clauses are left out; a line to or from one leads to its theorem. In an SVG file each name is a
+    link to the theorem's page, and the identifier of a line names both theorems.
     """
     from matplotlib.patches import Patch
 
-    places = _places(theorems)
-    width, height = (1 + max(place[axis] for place in places.values()) for axis in (0, 1))
-    figure = _figure(2.1 * width, 0.36 * height + 0.6)
+    parents = {theorem.label: theorem.part_of for theorem in theorems}
+
+    def _whole(label: str) -> str:
+        return _whole(parents[label]) if parents.get(label) else label
+
+    figure, names, lowest = _figure(7, 5.4), {}, 0.0
+    figure.suptitle("A line leads from each theorem to those that rest on it", x=0.01, ha="left")
     axes = figure.subplots()
-    boxes = {}
-    for theorem in theorems:
-        colour, name = STATUS[theorem.status], theorem.label.removeprefix("thm:")
-        box = {"boxstyle": "round,pad=0.3", "fc": colour, "ec": "none"}
-        look: Any = {"ha": "center", "va": "center", "fontsize": 7.7, "color": "white", "bbox": box}
-        boxes[theorem.label] = axes.text(*places[theorem.label], name, **look)
-    patches = {label: box.get_bbox_patch() for label, box in boxes.items()}
-    for theorem in theorems:
-        for used in theorem.uses:
-            arrow = {"arrowstyle": "-|>", "color": GREY, "lw": 0.8}
-            ends = {"patchA": patches[used], "patchB": patches[theorem.label]}
-            target, start = places[theorem.label], places[used]
-            axes.annotate("", xy=target, xytext=start, arrowprops=arrow | ends, zorder=0)
-    axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.3, -0.7))
+    for column, chapters in enumerate(CHAPTERS):
+        row = 0.5 * (column % 2)  # level lines pass between the names of the middle column
+        for chapter in chapters:
+            shown = [t for t in theorems if t.chapter == chapter and t.kind != "clause"]
+            if shown:
+                axes.text(column, row, chapter.capitalize(), weight="bold")
+            for theorem in shown:
+                row += 1
+                name = theorem.label.removeprefix("thm:")
+                look = {"color": STATUS[theorem.status], "url": f"{name}.html"}
+                names[theorem.label] = axes.text(column, row, name.replace("-", " "), **look)
+            lowest, row = max(lowest, row), row + 2 * bool(shown)
+    used = {(_whole(used), _whole(theorem.label)) for theorem in theorems for used in theorem.uses}
+    for pair in sorted(used):
+        if pair[0] != pair[1] and names.keys() >= set(pair):
+            _line(axes, pair, *(names[label] for label in pair))
+    axes.set(xlim=(-0.1, len(CHAPTERS) - 0.4), ylim=(lowest + 0.5, -1))
     axes.axis("off")
-    there = {theorem.status for theorem in theorems}
+    there = {theorem.status for theorem in theorems if theorem.label in names}
     signs = [Patch(fc=STATUS[name], label=name) for name in STATUS if name in there]
     figure.legend(handles=signs, loc="outside lower left", ncols=4)
     return figure
 
 
-def _places(theorems: Sequence[Theorem[Any, Any]]) -> dict[str, tuple[float, float]]:
-    """Column and row of each label: families below each other, the unconnected ones apart."""
-    depth: dict[str, int] = {}
-    for theorem in theorems:
-        depth[theorem.label] = 1 + max((depth[used] for used in theorem.uses), default=-1)
-    used = {label for theorem in theorems for label in theorem.uses}
-    places: dict[str, tuple[float, float]] = {}
-    row = 0.0
-
-    def settle(label: str) -> None:
-        """Place a theorem, then what uses it first, one row further down for each."""
-        nonlocal row
-        places[label] = (depth[label], row)
-        heirs = [t.label for t in theorems if label in t.uses and t.label not in places]
-        for number, heir in enumerate(heirs):
-            if heir not in places:
-                row += number > 0
-                settle(heir)
-
-    for theorem in theorems:
-        if not theorem.uses and theorem.label in used:
-            settle(theorem.label)
-            row += 1
-    alone = [t.label for t in theorems if t.label not in places]
-    left, rows = 1 + max((x for x, _ in places.values()), default=-1), max(int(row), 1)
-    for number, label in enumerate(alone):
-        places[label] = (left + number // rows, number % rows)
-    return places
+def _line(axes: Any, pair: tuple[str, str], start: Any, end: Any) -> None:
+    """A line between two names: on the left of both in one column, else from side to side."""
+    (x, y), (to_x, to_y) = (name.get_position() for name in (start, end))
+    out = min(5 + 1.6 * abs(to_y - y), 24) if x == to_x else 12  # points to the left of a name
+    angles = [180 * (not right) for right in (to_x > x, to_x < x)]
+    arms = [out if angle else 50 for angle in angles]  # to the right it is clear of longer names
+    bend = "arc,angleA={},angleB={},armA={},armB={},rad=8".format(*angles, *arms)
+    look = {"arrowstyle": "-", "color": GREY, "lw": 0.7, "connectionstyle": bend}
+    sides = [(0 if angle else 1, 0.4) for angle in reversed(angles)]  # of the end, of the start
+    where: Any = {"xycoords": end, "textcoords": start, "annotation_clip": False}
+    line = axes.annotate("", *sides, arrowprops=look | {"shrinkA": 2, "shrinkB": 2}, **where)
+    line.arrow_patch.set_gid("--".join(label.removeprefix("thm:") for label in pair))
 
 
 CURVES = {
@@ -280,25 +274,26 @@ CURVES = {
 
 @styled
 def evaluation(card: Any) -> Any:
-    """Draw a rule's report card: what it does to facts and to their composition.
+    """Draw a report card of `loratheory evaluate`: what a rule does to facts and their composition.
 
-    Exact memories on the left, small transformers on the right, a panel for each coverage.
+    Exact memories are on the left, small transformers on the right, with a panel for each base.
     """
-    places = list(dict.fromkeys(mark.coverage for mark in card.marks))
+    places = list(dict.fromkeys((mark.base, mark.coverage) for mark in card.marks))
     figure = _figure(4.2 + 3.4 * len(places), 4.4)
     left, *rest = figure.subplots(1, 1 + len(places), width_ratios=[1.3] + [1.0] * len(places))
     coefficients = [row["coefficient"] for row in card.memories.curve]
     every = max(len(coefficients) // 8, 1)
-    for kind, (name, colour, sign) in CURVES.items():
+    for number, (kind, (name, colour, sign)) in enumerate(CURVES.items()):
         margins = [row[kind] for row in card.memories.curve]
-        left.plot(coefficients, margins, color=colour, marker=sign, markevery=every, label=name)
+        turn = (number * every // 4, every)  # curves may lie on each other
+        left.plot(coefficients, margins, color=colour, marker=sign, markevery=turn, label=name)
     left.axhline(0, color=INK, lw=0.9)
     left.set(xlim=(0, coefficients[-1]), ylim=(-1.1, 2.1), title="exact memories")
     left.set(xlabel="coefficient of the result", ylabel="margin of the new answer")
-    for number, (axes, coverage) in enumerate(zip(rest, places, strict=True)):
-        marks = [m for m in card.marks if m.coverage == coverage]
+    for number, (axes, (base, coverage)) in enumerate(zip(rest, places, strict=True)):
+        marks = [m for m in card.marks if (m.base, m.coverage) == (base, coverage)]
         _accuracies(axes, marks, card.rule)
-        axes.set_title(f"{marks[0].base} layers, {coverage:.0%} of\ntwo-hop in pretraining")
+        axes.set_title(f"{base} layers, {coverage:.0%} of\ntwo-hop in pretraining")
         axes.tick_params(labelleft=not number)
     signs = [axes.get_legend_handles_labels() for axes in (left, rest[0])]
     handles, names = ([*one, *other] for one, other in zip(*signs, strict=True))
@@ -324,7 +319,7 @@ def _accuracies(axes: Any, marks: Sequence[Any], own: str) -> None:
 def advice(found: Any) -> Any:
     """Draw what each way of reuse keeps of each adapter, with intervals, and which one is advised.
 
-    Of what `loratheory.pretrained.advised` returns.
+    `found` is what `loratheory.pretrained.advised` returns.
     """
     count = len(found.tried)
     figure = _figure(7.2, 0.4 * count + 1.3)

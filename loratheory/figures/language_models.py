@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 
 PERSON, COUNTRY, ANIMAL = "person to country", "country to animal", "person to animal"
 FIRST, SECOND = Look(BLUE, "^"), Look(GREEN, "s")
-"""Of single facts of the first and the second hop."""
+"""Looks of single facts of the first and of the second hop."""
 
 
 def chance(candidates: int) -> Line:
-    """Return the line of a guess among so many answers."""
+    """Return the line at which guessing among this number of candidates stands."""
     return Line(1 / candidates, "chance", "chance", INK)
 
 
 @figure("seed trained rule first second layer hop_1 hop_2 two_hop confidence predicted")
 def real_two_hop(table: "pd.DataFrame") -> Page:
-    """Adapters of single facts on a language model: by coefficient, and by rule."""
+    """Adapters for single hops on a language model: answers by coefficient, and by rule."""
     everywhere = chosen(table, trained="all layers")
     sums = chosen(everywhere, rule="sum")
     rows = sums[sums["first"] == sums["second"]]
@@ -76,10 +76,11 @@ def real_two_hop(table: "pd.DataFrame") -> Page:
 
 
 def by_rule(rows: "pd.DataFrame") -> "pd.DataFrame":
-    """Return rows of `real_two_hop`, of one kind of teaching, under the rules' names, two more.
+    """Return rows of `real_two_hop` with one row per rule and seed, including two more rules.
 
-    Sums at one half are the ``mean``, other coefficients than 1 go; ``best split`` is of each seed
-    the split, in either order, in which the model is most confident.
+    The ``mean`` is the sum at coefficient one half; other coefficients than 1 are left out. The
+    ``best split`` is, for each seed, the split in which the model is most confident, in either
+    order. `rows` must be of one kind of training.
     """
     sums, both = rows["rule"] == "sum", rows["first"] == rows["second"]
     means = rows[sums & both & (rows["first"] == 0.5)].assign(rule="mean")
@@ -90,7 +91,7 @@ def by_rule(rows: "pd.DataFrame") -> "pd.DataFrame":
 
 @figure("seed pairs rule hop_1 hop_2 two_hop")
 def real_pairs(table: "pd.DataFrame") -> Page:
-    """Several pairs of adapters at once on a language model: what they answer."""
+    """What several pairs of adapters answer that act on a language model at once."""
     rows = table.assign(facts=(table["hop_1"] + table["hop_2"]) / 2)
     rules = labels(
         *("mean", "sum", "arrow", "gates, z = 2", "largest response norm"),
@@ -112,7 +113,7 @@ def real_pairs(table: "pd.DataFrame") -> Page:
 
 @figure("seed familiarity trained library rule two_hop two_hop_written")
 def real_libraries(table: "pd.DataFrame") -> Page:
-    """Libraries with and without an expert, by familiarity; two hops at once and step by step."""
+    """Libraries with and without an expert, by familiarity of the facts, at once and hop by hop."""
     rules = labels("expert", "mean", "sum", "arrow", "gates, z = 2", "layer split")
     facts, panels = chosen(table, trained="all layers"), []
     for kind, name in (
@@ -144,7 +145,7 @@ OPERATIONS = {"plus": "+", "minus": "−", "times": "×"}
 
 @figure("seed rule asked size metric share")
 def real_words(table: "pd.DataFrame") -> Page:
-    """Word problems on a language model: bare sums, one step, two steps, by use of adapters."""
+    """Word problems on a language model: bare sums, one step and two steps, by rule of reuse."""
     sums = chosen(table, rule="base, shown", metric="sum")
     asked = sums["asked"].str.split(" in ", expand=True)
     sums = sums.assign(size=asked[0] + " " + sums["size"], written=asked[1])
@@ -188,7 +189,7 @@ DROWNED, NONE = "partner not kept", "none"
 
 @figure("seed first second rule coefficient two_hop_vocabulary says_bridge hop_1 hop_2 leak")
 def real_portable(table: "pd.DataFrame") -> Page:
-    """Adapters taught beside stand-ins of a partner: what two strangers' sum answers."""
+    """Adapters trained beside stand-ins of a partner: what the sum of two such adapters answers."""
     full = table[table["coefficient"].isin((0, 1))]
     full = full.assign(way=[WAYS.get((*row,), "") for row in full[list(USE)].to_numpy()])
     places = {way: way for way in WAYS.values() if (full["way"] == way).any()}
@@ -230,9 +231,9 @@ WAYS = {
     (DROWNED, DROWNED, "sum"): "beside + beside, not kept",
     (BESIDE, BESIDE, "sum"): "beside + beside",
 }
-"""Who acts, by `USE`; who was taught beside stand-ins is called so.
+"""Names of the adapters that act, by `USE`; "beside" means trained beside stand-ins.
 
-Not kept: without what the stand-ins say themselves among the lessons.
+"Not kept" means that the lessons do not contain the stand-ins' own answers.
 """
 
 
@@ -277,11 +278,73 @@ ARMS = {
     "layer split": "layer split: both of these",
     "reversed layer split": "reversed split",
 }
-"""Where two adapters act that were trained in all layers."""
+"""Arms that differ in where two adapters act, which were trained in all layers."""
 TAUGHT = {
     LONG: "all layers",
     "right halves": "right halves",
     "wrong two thirds": "wrong 2/3",
     "wrong halves": "wrong halves",
 }
-"""Where adapters of 90 steps were trained."""
+"""Recipes that differ in where adapters were trained, for 90 steps."""
+
+
+@figure("lessons stage way group adapter partners kept kl_few leak")
+def real_library(table: "pd.DataFrame") -> Page:
+    """What each adapter keeps in pairs of a library of 24, and which measures foretell it."""
+    table = table.assign(seed=table["adapter"])
+    looks = (("plain", Look(INK)), ("silence", Look(BLUE, "^")))
+    pairs = table[table["stage"].isin(["pairs", "ways"])]
+    asked = pairs["group"][pairs["stage"] == "ways"].unique()
+    same = pairs[pairs["group"].isin(asked)]
+    each = [Mark(chosen(same, lessons=one), "kept", LESSONS[one], look) for one, look in looks]
+    by_way = Along(
+        f"of the {len(asked)} pairs asked in every way",
+        "way",
+        each,
+        KEPT_BY,
+        across="kept",
+        takeaway=TOLD,
+    )
+    told = [
+        Mark(binned(chosen(pairs, lessons="plain", stage="pairs", way=way)), "kept", way, look)
+        for way, look in (("mean", Look(ORANGE, "s", "-")), ("sum", Look(PURPLE, "D", "-")))
+    ]
+    nats: Any = {"across": "nats", "up": "kept", "log": "10"}
+    by_kl = Along("plain, by divergence on four prompts", "kl_few", told, **nats)
+    leaks = [
+        Mark(beside(table, one), "kept", LESSONS[one], look, interval=False) for one, look in looks
+    ]
+    by_leak = Along("sum, by the partner's leak", "leak", leaks, **nats)
+    title = (
+        "One library, one seed: of 24 adapters in pairs the mean keeps "
+        "{kept; stage=pairs; way=mean; lessons=plain}, the sum "
+        "{kept; stage=pairs; way=sum; lessons=plain}; taught silence as well, "
+        "{kept; stage=pairs; way=mean; lessons=silence} and "
+        "{kept; stage=pairs; way=sum; lessons=silence}"
+    )
+    return Page(table, title, [[by_way], [by_kl, by_leak]], height=5.8)
+
+
+LESSONS = {"plain": "taught plainly", "silence": "and silence"}
+KEPT_BY = labels(
+    *("mean", "sum", "one coefficient", "a coefficient each", "knots-ties", "tsv", "interpolate"),
+    *("chebyshev", "map gates", "block gates", "prompt gates"),
+)
+TOLD = ("sum", "a coefficient each", "prompt gates")
+BINS = 10
+
+
+def binned(rows: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the rows with each `kl_few` replaced by the median of its tenth of the rows."""
+    import pandas as pd
+
+    tenth = pd.qcut(rows["kl_few"].rank(method="first"), BINS, labels=False)
+    return rows.assign(kl_few=rows.groupby(tenth)["kl_few"].transform("median"))
+
+
+def beside(table: "pd.DataFrame", lessons: str) -> "pd.DataFrame":
+    """Return the rows of sums of pairs, with the leak of each adapter's partner as `leak`."""
+    rows = chosen(table, lessons=lessons)
+    leaks = chosen(rows, stage="alone").set_index("adapter")["leak"]
+    sums = chosen(rows, stage="pairs", way="sum")
+    return sums.assign(leak=sums["partners"].map(leaks))

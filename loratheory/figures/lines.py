@@ -1,4 +1,4 @@
-"""Numbers against numbers: dashes for each law, points for what was measured."""
+"""Plain plots of numbers against numbers: dashed lines for laws, points for measurements."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -17,9 +17,10 @@ def draw(
     points: Collection[str] = (),
     share: bool = False,
 ) -> Any:
-    """Draw laws by name, each where along the axis and how high; not shown, not in pyplot.
+    """Draw curves by name, each given by its positions and heights, and return the figure.
 
-    Those named in `points` are points instead of lines; the upward axis of shares runs to 1.
+    Those named in `points` are drawn as points and not as lines. If `share`, the vertical axis runs
+    from 0 to 1. The figure is not registered with pyplot.
     """
     from matplotlib.figure import Figure
 

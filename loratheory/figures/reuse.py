@@ -47,7 +47,7 @@ def _facts(table: "pd.DataFrame") -> "pd.DataFrame":
 def gating(table: "pd.DataFrame") -> Page:
     """Edited and unedited two-hop questions under each rule, by the pairs that act at once.
 
-    Of the table the plain cells: five fresh facts, rank 8, MLPs, the usual base.
+    Only the plain cells of the table are drawn: five fresh facts, rank 8, MLPs, the usual base.
     """
     plain = {"facts": 5, "bridges": "fresh", "rank": 8, "modules": "mlp", "coverage": 0.5}
     rows = chosen(table, **plain, pretrained=700)
@@ -69,7 +69,7 @@ def gating(table: "pd.DataFrame") -> Page:
 
 @figure("pairs rule seed two_hop chance weight_1 weight_2 predicted")
 def routers(table: "pd.DataFrame") -> Page:
-    """What routers give the adapters that a question's two reads need, and what is answered."""
+    """The weights that routers give the right adapters at two reads, and questions answered."""
     rules = labels("arrow", "arrow, peft", "subspace", "norm, soft", "gates", "best by read")
     columns = {
         "weight_1": "right adapter's weight, read 1",
@@ -94,7 +94,7 @@ def routers(table: "pd.DataFrame") -> Page:
 
 @figure("rank pairs rule seed two_hop chance recall predicted")
 def capacity(table: "pd.DataFrame") -> Page:
-    """Facts recalled by a sum of K adapters, by one that learned them all, and their questions."""
+    """Facts and two-hop questions of a sum of K adapters, and of one adapter of all their facts."""
     rules = labels("mean", "sum", "one", "wide", "pair alone", "oracle placement")
     rows = table.assign(
         setting=[
@@ -122,7 +122,7 @@ IDENTITIES = {"none": "", "known": ", known repeated", "all": ", all repeated"}
 
 @figure("coverage familiarity identity rule seed two_hop hop_1 hop_2 chance predicted")
 def familiarity(table: "pd.DataFrame") -> Page:
-    """Questions on edits of entities that the base never met, with and without identity prompts."""
+    """Questions about entities that the base never met, with and without identity prompts."""
     names = {
         (coverage, kind, identity): f"{fake}{repeated}{'' if coverage else ', no two-hop'}"
         for coverage in sorted(table["coverage"].unique(), reverse=True)
@@ -156,7 +156,7 @@ def familiarity(table: "pd.DataFrame") -> Page:
 
 @figure("facts rank pairs rule seed two_hop chance")
 def interference(table: "pd.DataFrame") -> Page:
-    """What three unrelated pairs of adapters take from a pair's two-hop questions, by rank."""
+    """Two-hop questions that a pair loses to three unrelated pairs of adapters, by rank."""
     rows = chosen(table, pairs=4)
     ranks = {rank: f"rank {rank:g}" for rank in sorted(rows["rank"].unique())}
     panels = []
@@ -184,7 +184,7 @@ def interference(table: "pd.DataFrame") -> Page:
     "coverage rule seed two_hop other_two_hop chance written_out predicted predicted_written_out"
 )
 def joint_and_bridge(table: "pd.DataFrame") -> Page:
-    """One adapter for both hops, and examples of whole questions, plain or spelt out."""
+    """One adapter for both hops, and adapters with examples of two-hop questions in their data."""
     rules = labels("sum", "oracle placement", "joint", "bridged, plain", "bridged, written out")
     columns = {
         "two_hop": "edited two-hop",
@@ -207,7 +207,7 @@ FAMILIES = {"real": "real entities", "half": "half-fake entities", "fake": "fake
 
 @figure("coverage familiarity rule seed two_hop chance predicted")
 def two_hop_coverage(table: "pd.DataFrame") -> Page:
-    """Two-hop accuracy of ways of reuse against coverage in pretraining, beside the forecast."""
+    """Two-hop accuracy of rules of reuse against coverage in pretraining, beside the forecast."""
     panels = []
     for kind, name in FAMILIES.items():
         rows = table[table["familiarity"] == kind]
@@ -255,7 +255,7 @@ GROWN = {
     "second_unseen inside"
 )
 def plain_transformer(table: "pd.DataFrame") -> Page:
-    """How a plain transformer comes to compose, and what its adapters answer by their layers."""
+    """How a plain transformer learns to compose, and what adapters answer by their layers."""
     rules = labels(
         *("mean", "sum", "oracle placement", "reversed placement", "block gates, z = 2"),
         "sum, hop by hop",

@@ -1,4 +1,4 @@
-"""Five drawings of what the words mean: no table, no number that was measured."""
+"""Five drawings that explain terms; they need no table and show no measured number."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,10 +18,10 @@ from loratheory.figures._look import (
 )
 
 SCHEMATICS: dict[str, Callable[[], Any]] = {}
-"""From their names to what draws them."""
+"""The functions that draw the schematics, by name."""
 WIDTH = 6.3
 FIRST, SECOND = BLUE, ORANGE
-"""The colours of the two adapters, and of the hops that they edit."""
+"""The colours of the two adapters and of the facts that they hold."""
 
 
 def _schematic(draw: Callable[[], Any]) -> Callable[[], Any]:
@@ -65,11 +65,11 @@ PLACES = {
     "Lab 2": (2.0, 0.0),
     "Oslo": (4.0, 0.0),
     "Lab 1": (2.0, -1.0),
-    "Paris": (4.0, -1.0),
-    "Rome": (4.0, 1.0),
-    "Bern": (4.0, -2.0),
+    "Rome": (4.0, -1.0),
+    "Bern": (4.0, 1.0),
+    "Paris": (4.0, -2.0),
 }
-"""New facts in the middle row, old ones below and above."""
+"""Positions of entities: new facts are in the middle row, old ones below and above."""
 
 
 def _entities(axes: Any, *names: str) -> None:
@@ -98,7 +98,7 @@ def low_rank() -> Any:
 
 @_schematic
 def merge_and_route() -> Any:
-    """Coefficients of two adapters at two inputs: the same in a merge, chosen anew in a route."""
+    """Two adapters' coefficients at two inputs: the same in a merge, chosen anew in a route."""
     figure, panels = _panels(
         "A merge weighs adapters once; a router weighs them at every input", 2.2, 2
     )
@@ -124,14 +124,14 @@ def merge_and_route() -> Any:
 
 @_schematic
 def two_hops() -> Any:
-    """Two facts, one after the other, and the old facts that pull the answer back."""
+    """A two-hop question, its two new facts, and the old facts whose answers compete."""
     figure, (axes,) = _panels("A two-hop question reads two facts; no answer names the bridge", 2.5)
-    _entities(axes, "Ada", "Lab 2", "Oslo", "Lab 1", "Paris", "Rome")
+    _entities(axes, "Ada", "Lab 2", "Oslo", "Lab 1", "Rome", "Bern")
     _arrow(axes, "Ada", "Lab 2", FIRST, "adapter 1")
     _arrow(axes, "Lab 2", "Oslo", SECOND, "adapter 2")
     _arrow(axes, "Ada", "Lab 1", GREY)
-    _arrow(axes, "Lab 1", "Paris", GREY)
-    _arrow(axes, "Lab 2", "Rome", GREY)
+    _arrow(axes, "Lab 1", "Rome", GREY)
+    _arrow(axes, "Lab 2", "Bern", GREY)
     aside: dict[str, Any] = {"va": "center"}
     axes.text(2.0, 0.3, "the bridge", ha="center")
     axes.text(4.6, 0.0, "the answer", weight="bold", **aside)
@@ -144,15 +144,15 @@ def two_hops() -> Any:
 
 @_schematic
 def old_facts() -> Any:
-    """The four cases of what the base believed before two edits."""
+    """The four cases of which old facts exist before two edits."""
     from matplotlib.figure import Figure
 
     title = "The old facts that exist (grey) decide which answers compete with the new one"
     figure = Figure(figsize=(WIDTH, 3.8))
     figure.suptitle(title, x=0.01, ha="left")
-    first, second = ("Ada", "Lab 1"), ("Lab 2", "Rome")
+    first, second = ("Ada", "Lab 1"), ("Lab 2", "Bern")
     cases = {
-        "overwrite: old facts for both hops": [second, first, ("Lab 1", "Paris")],
+        "overwrite: old facts for both hops": [second, first, ("Lab 1", "Rome")],
         "overwrite both: old bridge edited too": [second, first],
         "new subject: an old second fact only": [second],
         "new facts: no old fact": [],
@@ -161,13 +161,13 @@ def old_facts() -> Any:
     for axes, (name, old) in zip(panels.ravel(), cases.items(), strict=True):
         there = dict.fromkeys(["Ada", "Lab 2", "Oslo", *(x for fact in old for x in fact)])
         both = name.startswith("overwrite both")
-        _entities(axes, *there, *(["Bern"] if both else []))
+        _entities(axes, *there, *(["Paris"] if both else []))
         _arrow(axes, "Ada", "Lab 2", FIRST)
         _arrow(axes, "Lab 2", "Oslo", SECOND)
         for start, end in old:
             _arrow(axes, start, end, GREY)
         if both:
-            _arrow(axes, "Lab 1", "Bern", SECOND)
+            _arrow(axes, "Lab 1", "Paris", SECOND)
         axes.set_title(name)
         axes.axis("off")
         axes.set(xlim=(-0.6, 4.6), ylim=(-2.3 if axes in panels[0] else -0.6, 1.3), aspect="equal")
@@ -176,7 +176,7 @@ def old_facts() -> Any:
 
 @_schematic
 def gate() -> Any:
-    """Where an adapter's response stands out it acts in full, elsewhere not at all."""
+    """A gate: an adapter acts in full where its response stands out, elsewhere not at all."""
     figure, (axes,) = _panels("A gate switches an adapter on where its response stands out", 2.3)
     axes.axis("on")
     axes.set_aspect("auto")

@@ -1,4 +1,4 @@
-"""Figures of exact experiments: what theorems say, and what simulated memories do."""
+"""Figures of exact experiments: what theorems predict, and what simulated memories do."""
 
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def window(table: "pd.DataFrame") -> Page:
     """Margins of the new answers against the coefficient with which edits are merged.
 
-    The curves are the theorem's, the points are simulated.
+    The curves are from the theorem, the points from the simulation.
     """
     title = "Both facts survive the merge from ½, their composition only from .618"
     return Page(table, title, [[partial(_margins, table)]], height=3.7, width=4.8)
@@ -98,7 +98,7 @@ def _plane(table: "pd.DataFrame", axes: Any) -> None:
 
 @figure("own rank disagreement truncation achieved")
 def merge_floor(table: "pd.DataFrame") -> Page:
-    """The two parts of the floor against the rank, a panel for each share of own energy."""
+    """The two parts of the merge floor against the rank, by the share of energy that tasks own."""
     shares = sorted(table["own"].unique())
     panels = [partial(_floor, table[table["own"] == own], own) for own in shares]
     title = "What tasks do not share one adapter for all must lose, whatever its rank"
@@ -120,7 +120,7 @@ def _floor(table: "pd.DataFrame", own: float, axes: Any) -> None:
 
 @figure("family flat target_depth depth rank bound value")
 def expressive_power(table: "pd.DataFrame") -> Page:
-    """Relative error against the rank: the bound as dashes, the construction as points."""
+    """Relative error of adapters against the rank: bound (dashes) and construction (points)."""
     gaussian, flat = (
         partial(_errors, table[table["flat"] == kind], name)
         for kind, name in enumerate(("Gaussian target", "flat spectrum"))

@@ -1,4 +1,4 @@
-"""Figures of word problems: which skills compose, what bases must have seen, where it fails."""
+"""Figures of word problems: which skills compose, what bases must have seen, where merges fail."""
 
 from functools import partial
 from itertools import zip_longest
@@ -35,15 +35,15 @@ COLOURS = {
     **dict(zip(OUTCOMES[4:8], ("#7A3300", "#D55E00", "#F0A36B", "#FADBC4"), strict=True)),
     RIGHT: GREEN,
 }
-"""Blue where the first step fails, the later in its text the paler; orange for the second."""
+"""Colours of outcomes: blue if the first step fails, the paler the later; orange for the second."""
 
 
 @figure("rule first second seed outcome rate question solution written")
 def failing_step(table: "pd.DataFrame") -> Page:
-    """Where solutions fail, counted; and problems as they were put and solved.
+    """Where solutions fail, counted; and examples of problems as they were put and solved.
 
-    Above shares of all problems, over base seeds and pairs of skills. Below, of the first base and
-    pair, the first problem of each rule's most frequent outcomes; wrong words in colour.
+    Above are shares of all problems, over base seeds and pairs of skills. Below, for the first base
+    and pair, are the first problems of each rule's most frequent outcomes, wrong words in colour.
     """
     rules = labels("base", "second alone", "mean", "sum", "composed")
     shown = [(name, row) for rule, name in rules.items() for row in _examples(table, rule)]
@@ -84,7 +84,7 @@ def _examples(table: "pd.DataFrame", rule: str) -> list[Any]:
 
 
 def question(tokens: str) -> str:
-    """Return a problem as equations: ``A = 3; B = A × 2; B?``."""
+    """Return a problem as equations, such as ``A = 3; B = A × 2; B?``."""
     given, _, asked = tokens.partition(" ?: ")
     parts, rest = [], given.split()
     while rest:
@@ -118,7 +118,7 @@ def _made(skill: str, of: str, number: str) -> list[tuple[str, int]]:
 
 
 COLUMNS = (-0.27, 0.2, 0.61)
-"""Where the columns of the examples begin, from the axes' left side."""
+"""Left ends of the columns of examples, in units of the axes' width."""
 
 
 def _solutions(shown: list[tuple[str, Any]], axes: Any) -> None:
@@ -165,7 +165,7 @@ NEEDS = {
 
 @figure("held_out overlap shape read write response agreement mean sum ties arrow gates")
 def label_free_prediction(table: "pd.DataFrame") -> Page:
-    """How often measures that need no labels foretell reuse, and what two of them see."""
+    """How often measures that need no labels foretell reuse, and the values of two of them."""
     table = table.assign(best=table[list(REUSED)].max(axis=1))
     record = reliability(table.to_dict("records"))
     worst, *_, best = sorted(MEASURES, key=lambda name: record[name]["right"])
@@ -213,9 +213,10 @@ def _measure(table: "pd.DataFrame", name: str, record: Any, axes: Any) -> None:
 
 @figure("seed rule put bridge stepwise kept")
 def shallow_matching(table: "pd.DataFrame") -> Page:
-    """Of the problems solved as first put, the share that is solved when they are put otherwise.
+    """The share of problems solved as first put that is still solved when they are put otherwise.
 
-    For lessons with two steps of each one's own skill; models that solved nothing are left out.
+    The lessons contain problems of two steps with each adapter's own skill. Models that solved
+    nothing are left out.
     """
     put = {
         "wording": "other\nwords",
@@ -286,12 +287,12 @@ SEEN = {
     "single steps": "single\nsteps",
     "other pairs": "other\nskills",
 }
-"""Bases that have not met the pair, from left to right; then those that have, by how often."""
+"""Bases that have not met the pair, from left to right; those that have follow, by how often."""
 
 
 @figure("seen rule first second coverage seed stepwise")
 def skill_coverage(table: "pd.DataFrame") -> Page:
-    """What base, merges and training make of a pair of skills, by what pretraining showed of it."""
+    """Problems of a pair of skills solved by base, merges and training, by what pretraining had."""
     never = ~table["seen"].eq("pairs")
     place = table["seen"].where(never, table["coverage"].map("{:g}".format))
     rows = table.assign(place=place)
@@ -314,9 +315,10 @@ def skill_coverage(table: "pd.DataFrame") -> Page:
 
 @figure("kind seed rule bridge share stepwise")
 def template_overlap(table: "pd.DataFrame") -> Page:
-    """Merges against the share of two-step problems in each lesson, a column each kind of these.
+    """Problems solved by merges against the share of two-step problems in each adapter's lesson.
 
-    A row each base. The vote of ``thm:template-vote`` is won right of the upright lines.
+    There is a row for each base and a column for each kind of two-step problems. The vote of
+    ``thm:template-vote`` is won to the right of the vertical lines.
     """
     bridges = {
         "serial": "shared: both skills, other order",

@@ -1,6 +1,6 @@
-"""Factored low-rank matrices: exact algebra, spectra, gauges, subspaces; never a dense array.
+"""Low-rank matrices kept as factors: exact algebra, spectra and subspaces without a dense array.
 
-Of one matrix a `LowRank` has everything as a view or a method; functions take several.
+What concerns one matrix is a property or a method of `LowRank`; functions take several matrices.
 """
 
 from loratheory.lowrank._array import EPS as EPS

@@ -1,4 +1,4 @@
-"""The one place that knows which array library a call came with; thin QR and SVD of one array."""
+"""Whatever depends on the array library (NumPy, PyTorch, JAX, CuPy); thin QR and SVD."""
 
 from collections.abc import Callable
 from functools import partial
@@ -19,11 +19,12 @@ Array = Any
 
 
 def array_namespace(*arrays: Array) -> Any:
-    """Return the Array API namespace of these arrays, for NumPy's its own.
+    """Return the module whose functions follow the Array API standard for these arrays.
 
-    Since 2.1 NumPy keeps to the standard but for `argsort` without `descending` and `pinv`, which
-    needs ``rtol=None`` for the default; the copy that `array_api_compat` makes of it loads all of
-    NumPy, tests and f2py included, a third of what a small merge takes.
+    For NumPy arrays it is ``numpy`` itself, which follows the standard since version 2.1, except
+    that `argsort` lacks `descending` and `pinv` needs ``rtol=None`` for the default. The wrapper of
+    `array_api_compat` would load all of NumPy, tests and f2py included, which takes a third of the
+    time of a small merge.
     """
     if all(isinstance(array, np.ndarray | np.generic) for array in arrays):
         return np
@@ -35,19 +36,18 @@ class NotFiniteError(ValueError):
 
 
 def double(array: Array, name: str = "array") -> Array:
-    """Return the same numbers in float64, on their own device; refused where `finite` refuses."""
+    """Return the same numbers in float64 on the same device; errors are those of `finite`."""
     xp = array_namespace(array)
     return xp.astype(finite(array, name), xp.float64, copy=False)
 
 
 def finite(array: Array, name: str = "array") -> Array:
-    """Return `array` itself, once it is known to be finite.
+    """Return `array` unchanged, after checking that every entry is finite.
 
     Raises
     ------
     NotFiniteError
-        If an entry is NaN or infinite; the message calls the array `name` and gives the first
-        such entry and its position.
+        If an entry is NaN or infinite; the message gives the first one, its position and `name`.
     """
     xp = array_namespace(array)
     good = xp.isfinite(array)
@@ -63,14 +63,14 @@ def finite(array: Array, name: str = "array") -> Array:
 
 
 def host(array: Array) -> Any:
-    """The same numbers as a NumPy array, wherever they were."""
+    """Return the same numbers as a NumPy array, copied from another device if necessary."""
     if hasattr(array, "detach"):
         array = array.detach().cpu()
     return array if isinstance(array, np.ndarray) else np.from_dlpack(array)
 
 
 class Frame(NamedTuple):
-    """``matrix = Q @ triangle``, ``Q`` with orthonormal columns; ``times(c)`` is ``Q @ c``."""
+    """A QR decomposition, ``matrix = Q @ triangle``; ``times(c)`` returns ``Q @ c``."""
 
     triangle: Float[Array, "k r"]
     times: Callable[[Array], Array]
@@ -82,8 +82,8 @@ _LARGE = 2**16  # entries from which it pays to load what `_by_cholesky` needs
 def frame(matrix: Float[Array, "m r"], overwrite: bool = False) -> Frame:
     """Return the thin QR decomposition of a float64 matrix, ``k = min(m, r)``; ``O(m r^2)``.
 
-    Of ``Q`` only products with small matrices are needed, so that NumPy's is never written out,
-    which would take as long again. With `overwrite` the matrix may be lost: one copy less.
+    Callers need only products of ``Q`` with small matrices, so with NumPy ``Q`` is never formed,
+    which would double the time. With `overwrite` the matrix may be destroyed, which saves a copy.
     """
     xp = array_namespace(matrix)
     if not is_numpy_array(matrix) or 0 in matrix.shape:
@@ -150,25 +150,25 @@ def _times(near: Array, second: Array, small: Array) -> Array:
 
 
 class Svd(NamedTuple):
-    """``(left * sigma) @ right``: orthonormal columns, descending sigma, orthonormal rows."""
+    """``(left * sigma) @ right``: orthonormal columns, descending values, orthonormal rows."""
 
     left: Float[Array, "m k"]
     sigma: Float[Array, " k"]
     right: Float[Array, "k n"]
 
     def leading(self, rank: int | None) -> "Svd":
-        """The first `rank` triples; all of them for None."""
+        """Return the `rank` leading singular triples, or all of them for None."""
         if rank is None or rank >= int(self.sigma.shape[0]):
             return self
         return Svd(self.left[:, :rank], self.sigma[:rank], self.right[:rank, :])
 
     def above(self, tolerance: int | float) -> "Svd":
-        """The triples whose singular value exceeds `tolerance` times the largest."""
+        """Return the triples whose singular value exceeds `tolerance` times the largest."""
         return self.leading(count_above(self.sigma, tolerance))
 
 
 def thin_svd(matrix: Float[Array, "m n"]) -> Svd:
-    """Singular value decomposition of a dense float64 matrix; an empty one has no triples."""
+    """Return the SVD of a dense float64 matrix; that of an empty matrix has no triples."""
     xp = array_namespace(matrix)
     if 0 in matrix.shape:
         none = xp.zeros(0, dtype=xp.float64, device=device(matrix))
@@ -177,7 +177,7 @@ def thin_svd(matrix: Float[Array, "m n"]) -> Svd:
 
 
 def signs(columns: Float[Array, "m k"]) -> Float[Array, " k"]:
-    """For each column 1, or -1 where the entry of the largest magnitude is negative."""
+    """Return for each column the sign of its entry of largest magnitude, 1 or -1."""
     xp = array_namespace(columns)
     if 0 in columns.shape:
         return xp.ones(columns.shape[1], dtype=columns.dtype, device=device(columns))
@@ -186,17 +186,18 @@ def signs(columns: Float[Array, "m k"]) -> Float[Array, " k"]:
 
 
 def count_above(sigma: Float[Array, " k"], tolerance: int | float) -> int:
-    """How many of these descending numbers exceed `tolerance` times the first."""
+    """Return how many of these descending numbers exceed `tolerance` times the first."""
     if not sigma.shape[0]:
         return 0
     return int(array_namespace(sigma).count_nonzero(tolerance * float(sigma[0]) < sigma))
 
 
 def leading_svd(matrix: Float[Array, "m n"], rank: int) -> Svd | None:
-    """The first triples by Lanczos' method to rounding; None where it does not pay or would lose.
+    """Return the leading singular triples, exact to rounding, by Lanczos' method.
 
-    It finds eigenvectors of ``matrix.T @ matrix``, where what is a thousandth of the largest is a
-    millionth, and no further down are they precise.
+    None where it would be slower than a dense SVD or not precise enough. It finds eigenvectors of
+    ``matrix.T @ matrix``, in which a singular value of a thousandth of the largest appears as a
+    millionth; smaller ones would not be precise.
     """
     if not 0 < 16 * rank <= min(matrix.shape) or min(matrix.shape) < 512:
         return None

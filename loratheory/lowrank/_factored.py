@@ -1,9 +1,9 @@
-r"""A matrix kept as the product of a tall and a wide factor: everything to know of one, and sums.
+r"""`LowRank`, a matrix kept as the product of a tall and a wide factor, and sums of such matrices.
 
 Spectra are exact and no ``(m, n)`` array is formed. Everything rests on one decomposition: with
 thin QRs ``up = Q R`` and ``down.T = P T``, the matrix is ``Q (R T.T) P.T`` and its singular values
-are those of the small core ``R T.T``. It costs ``O((m + n) r^2 + r^3)``, runs in float64 whatever
-comes in, and is kept on the value once it was asked for.
+are those of the small core ``R T.T``. It costs ``O((m + n) r^2 + r^3)``, is computed in float64
+whatever the type of the factors, and is cached on the object after its first use.
 """
 
 import math
@@ -59,7 +59,7 @@ class LowRank:
     __array_ufunc__ = None  # NumPy operands then defer to the methods below
 
     def __post_init__(self) -> None:
-        """Refuse factors that do not chain."""
+        """Raise ValueError unless the factors can be multiplied."""
         up, down = tuple(self.up.shape), tuple(self.down.shape)
         if len(up) != 2 or len(down) != 2 or up[1] != down[0]:
             message = f"up has shape {up} and down {down}; they must be (m, r) and (r, n)"
@@ -67,12 +67,12 @@ class LowRank:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Outputs, inputs."""
+        """Number of outputs m and of inputs n."""
         return int(self.up.shape[0]), int(self.down.shape[1])
 
     @property
     def width(self) -> int:
-        """Inner dimension: an upper bound on the rank."""
+        """Inner dimension r of the two factors: an upper bound on the rank."""
         return int(self.up.shape[1])
 
     @property
@@ -83,8 +83,8 @@ class LowRank:
     def svd(self, rank: int | None = None) -> Svd:
         """Return the singular value decomposition in float64, or its `rank` leading triples.
 
-        Costs ``O((m + n) r^2 + r^3)`` at the first call, nothing later; keeps ``k (m + n)``
-        numbers, ``k = min(m, n, width)``, as long as this value lives.
+        Costs ``O((m + n) r^2 + r^3)`` at the first call, nothing later; the result is cached,
+        ``k (m + n)`` numbers with ``k = min(m, n, width)``.
 
         Raises
         ------
@@ -101,12 +101,12 @@ class LowRank:
 
     @property
     def U(self) -> Float[Array, "m k"]:
-        """Left singular vectors, one a column; see `svd`."""
+        """Left singular vectors as columns; see `svd`."""
         return self._svd.left
 
     @cached_property
     def S(self) -> Float[Array, " k"]:
-        """Singular values, descending; of what `svd` costs, the vectors are spared."""
+        """Singular values, descending; cheaper than `svd`, since no vectors are computed."""
         if "_svd" in self.__dict__:
             return self._svd.sigma
         core = _core(self)[1]
@@ -116,21 +116,21 @@ class LowRank:
 
     @property
     def Vh(self) -> Float[Array, "k n"]:
-        """Right singular vectors, one a row; see `svd`."""
+        """Right singular vectors as rows; see `svd`."""
         return self._svd.right
 
     @property
     def rank(self) -> int:
-        """Numerical rank: singular values above ``max(m, n)`` rounding units of the largest."""
+        """Numerical rank: how many singular values exceed ``max(m, n) * EPS`` times the largest."""
         return self.rank_at(max(self.shape) * EPS)
 
     def rank_at(self, tolerance: int | float) -> int:
-        """How many singular values exceed `tolerance` times the largest."""
+        """Return how many singular values exceed `tolerance` times the largest."""
         return count_above(self.S, tolerance)
 
     @cached_property
     def norm(self) -> float:
-        """Frobenius norm; unlike ``sqrt(low.inner(low))`` it survives cancelling factors."""
+        """Frobenius norm; precise where factors cancel, unlike ``sqrt(low.inner(low))``."""
         core = _core(self)[1]
         return math.sqrt(float(array_namespace(core).sum(core**2)))
 
@@ -160,7 +160,7 @@ class LowRank:
         return math.exp(-float(xp.sum(share * xp.log(share))))
 
     def tail_energy(self, rank: int) -> float:
-        r"""Return :math:`\sum_{i > r} \sigma_i^2`: the squared distance to the matrices of `rank`.
+        r"""Return :math:`\sum_{i > r} \sigma_i^2`, the squared distance to the matrices of rank r.
 
         References
         ----------
@@ -170,29 +170,31 @@ class LowRank:
         return float(array_namespace(beyond).sum(beyond**2))
 
     def truncated(self, rank: int) -> "LowRank":
-        """The nearest matrix of rank at most `rank`; see `truncate`."""
+        """Return the nearest matrix of rank at most `rank`; see `truncate`."""
         return truncate(self, rank)
 
     def row_space(self, tolerance: int | float | None = None) -> Float[Array, "n k"]:
-        """Orthonormal basis of the inputs that the matrix reads, strongest first; costs as `svd`.
+        """Return the right singular vectors that span the row space, strongest first, as columns.
 
-        `tolerance`, relative to the largest singular value, decides the numerical rank ``k``.
+        ``k`` is the number of singular values above `tolerance` times the largest, by default the
+        numerical `rank`. Costs the same as `svd`.
         """
         return self.Vh.T[:, : self._rank(tolerance)]
 
     def column_space(self, tolerance: int | float | None = None) -> Float[Array, "m k"]:
-        """Orthonormal basis of the outputs that the matrix writes; as `row_space`."""
+        """Return the left singular vectors that span the column space; see `row_space`."""
         return self.U[:, : self._rank(tolerance)]
 
     def _rank(self, tolerance: int | float | None) -> int:
         return self.rank if tolerance is None else self.rank_at(tolerance)
 
     def balanced(self, tolerance: int | float | None = None) -> "LowRank":
-        """Return the canonical factorisation: ``up.T @ up == down @ down.T``, diagonal.
+        """Return the same matrix in canonical factors: ``up.T @ up == down @ down.T``, diagonal.
 
-        The width becomes the numerical rank (see `row_space`), the singular values are split evenly
-        and descend, and the largest entry of each column of `up` is positive. In float64; the same
-        in every gauge, but for a rotation among equal singular values.
+        Each factor gets the square root of the singular values, in descending order; the width
+        becomes the numerical rank (see `row_space`), and the largest entry of each column of `up`
+        is positive. In float64. The result does not depend on the factors that this matrix has now,
+        except that equal singular values leave a rotation free.
         """
         self.svd()  # first, so that the rank costs no second decomposition
         left, sigma, right = self.svd(self._rank(tolerance))
@@ -202,31 +204,31 @@ class LowRank:
     def regauged(self, gauge: Float[Array, "r r"]) -> "LowRank":
         """Return the same matrix with factors ``up @ gauge`` and ``inv(gauge) @ down``.
 
-        Any invertible matrix will do as a *gauge*; rounding grows with its condition number. A
-        method that acts on the factors separately gives another answer in every gauge: put its
-        input in `balanced` form first. Costs ``O((m + n) r^2)``.
+        Any invertible matrix can be the *gauge*; rounding errors grow with its condition number. A
+        method that acts on the two factors separately gives a different result in every gauge: put
+        its input in `balanced` form first. Costs ``O((m + n) r^2)``.
         """
         xp = array_namespace(self.up, gauge)
         return LowRank(self.up @ gauge, xp.linalg.solve(gauge, self.down))
 
     def dense(self) -> Float[Array, "m n"]:
-        """Form the product; costs ``O(m n r)`` and an ``(m, n)`` array."""
+        """Return the matrix as an ``(m, n)`` array; costs ``O(m n r)``."""
         return self.up @ self.down
 
     def map(self, change: Callable[[Array], Array]) -> "LowRank":
-        """Apply `change` to both factors, e.g. ``low.map(torch.asarray)``."""
+        """Return a LowRank with `change` applied to both factors: ``low.map(torch.asarray)``."""
         return LowRank(change(self.up), change(self.down))
 
     def rows(self, index: slice) -> "LowRank":
-        """The chosen rows of the matrix; costs nothing."""
+        """Return the chosen rows of the matrix; costs nothing."""
         return LowRank(self.up[index, :], self.down)
 
     def columns(self, index: slice) -> "LowRank":
-        """The chosen columns of the matrix; costs nothing."""
+        """Return the chosen columns of the matrix; costs nothing."""
         return LowRank(self.up, self.down[:, index])
 
     def inner(self, other: "LowRank") -> float:
-        """Frobenius inner product; costs ``O((m + n) r s)``, no ``(m, n)`` array."""
+        """Return the Frobenius inner product; costs ``O((m + n) r s)``, ``s`` the other's width."""
         self._same_shape(other)
         xp = array_namespace(self.up, other.up)
         return float(xp.sum((self.up.T @ other.up) * (self.down @ other.down.T)))
@@ -236,7 +238,7 @@ class LowRank:
     @overload
     def __matmul__(self, other: Array) -> Array: ...
     def __matmul__(self, other: Any) -> Any:
-        """Product with a vector or matrix, ``O((m + n) r)`` a column, or with a LowRank."""
+        """Product with a LowRank, a vector or a matrix; ``O((m + n) r)`` for each column."""
         if not isinstance(other, LowRank):
             return self.up @ (self.down @ other)
         core = self.down @ other.up  # attach it where the result stays narrowest
@@ -245,18 +247,18 @@ class LowRank:
         return LowRank(self.up @ core, other.down)
 
     def __rmatmul__(self, other: Array) -> Array:
-        """Row vector or matrix times this one; ``O((m + n) r)`` a row."""
+        """Product of a row vector or matrix with this matrix; ``O((m + n) r)`` for each row."""
         return (other @ self.up) @ self.down
 
     def __add__(self, other: "LowRank") -> "LowRank":
-        """Exact sum by concatenation; the widths add."""
+        """Exact sum, by concatenating the factors; the widths add up."""
         self._same_shape(other)
         xp = array_namespace(self.up, other.up)
         up = xp.concat([self.up, other.up], axis=1)
         return LowRank(up, xp.concat([self.down, other.down], axis=0))
 
     def __sub__(self, other: "LowRank") -> "LowRank":
-        """Exact difference by concatenation; the widths add."""
+        """Exact difference, by concatenating the factors; the widths add up."""
         return self + (-other)
 
     def __neg__(self) -> "LowRank":
@@ -289,9 +291,9 @@ def _core(low: LowRank, overwrite: bool = False) -> tuple[Frame, Array, Frame]:
 def truncate(low: LowRank, rank: int, *, overwrite: bool = False) -> LowRank:
     """Return the best approximation of rank at most `rank`, in balanced factors.
 
-    It is the nearest in every unitarily invariant norm, in float64, with the singular values split
-    evenly between the factors; of rank 0, a zero of width 0. With `overwrite` the factors of `low`
-    may be destroyed, which spares memory traffic. Costs as `LowRank.svd`.
+    It is the nearest matrix in every unitarily invariant norm; each factor gets the square root of
+    the singular values, in float64. Rank 0 gives a zero matrix of width 0. With `overwrite` the
+    factors of `low` may be destroyed, which saves a copy. Costs the same as `LowRank.svd`.
 
     Examples
     --------
@@ -306,10 +308,11 @@ def truncate(low: LowRank, rank: int, *, overwrite: bool = False) -> LowRank:
 
 
 def from_dense(matrix: Float[Array, "m n"], rank: int | None = None) -> LowRank:
-    """Factor a dense matrix, truncated to `rank` if given, in float64.
+    """Return a dense matrix as a float64 `LowRank`, truncated to `rank` if given.
 
-    Costs a dense SVD, ``O(m n min(m, n))``. Of a large matrix and a rank of at most a sixteenth of
-    its sides it costs Lanczos' method: some multiples of `rank` products with a vector each way.
+    Costs a dense SVD, ``O(m n min(m, n))``. For a large matrix and a `rank` of at most a sixteenth
+    of its sides it is Lanczos' method instead: a few times `rank` products of the matrix, and of
+    its transpose, with a vector.
 
     Examples
     --------
@@ -324,16 +327,16 @@ def from_dense(matrix: Float[Array, "m n"], rank: int | None = None) -> LowRank:
 
 
 def total(updates: list[LowRank], weights: Sequence[int | float] | None = None) -> LowRank:
-    """Return the weighted sum, exact and in float64, its width never far above ``min(m, n)``.
+    """Return the weighted sum of updates, exact to rounding, in float64; weights default to 1.
 
-    Concatenation while the widths fit; beyond half of ``min(m, n)`` the list is summed in halves
-    that are compressed on the way, so that a library of a thousand adapters costs
-    ``O(count (m + n) min(m, n) r)`` instead of a QR of the whole stack.
+    The factors are concatenated while their widths add up to at most half of ``min(m, n)``. A
+    longer list is summed in two halves, and what is wider than ``min(m, n)`` is compressed on the
+    way: a thousand adapters cost ``O(count (m + n) min(m, n) r)``, not a QR of all factors at once.
 
     Raises
     ------
     ValueError
-        If the list is empty, the shapes differ, or there is not one weight an update.
+        If the list is empty, the shapes differ, or there is not one weight for each update.
 
     Examples
     --------
@@ -361,9 +364,10 @@ def total(updates: list[LowRank], weights: Sequence[int | float] | None = None) 
 
 
 def concatenated(updates: Sequence[LowRank], weights: Sequence[int | float]) -> LowRank:
-    """The sum as it stands, in one array of its own, in the order that LAPACK likes.
+    """Return the weighted sum with all factors side by side, in new arrays that LAPACK can take.
 
-    Joined before it is widened, and weighted where it lies: memory traffic is half the cost.
+    The factors are joined before they become float64 and weighted in place, since memory traffic
+    is half the cost.
     """
     xp = array_namespace(updates[0].up)
     (m, n), width = updates[0].shape, sum(low.width for low in updates)
@@ -380,7 +384,7 @@ def concatenated(updates: Sequence[LowRank], weights: Sequence[int | float]) -> 
 
 
 def spread(weights: Sequence[int | float], widths: Sequence[int], like: Array) -> Array:
-    """Each weight as often as its update is wide."""
+    """Return each weight repeated as often as the width of its update."""
     xp = array_namespace(like)
     each = [float(w) for w, width in zip(weights, widths, strict=True) for _ in range(width)]
     return xp.asarray(each, dtype=xp.float64, device=device(like))

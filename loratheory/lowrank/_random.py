@@ -1,6 +1,6 @@
-"""Random matrices with a known spectrum and random subspaces at known angles, from a generator.
+"""Random matrices with a known spectrum, and random subspaces at known angles.
 
-Draws are NumPy float64; move them with ``low.map(torch.asarray)`` or the like.
+All are NumPy float64; ``low.map(torch.asarray)``, for instance, moves a `LowRank` to PyTorch.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from loratheory.shapes import Float
 
 
 def orthonormal(rng: np.random.Generator, n: int, k: int) -> Float[Array, "n k"]:
-    """A frame of `k` orthonormal columns, uniform (Haar); costs ``O(n k^2)``."""
+    """Return `k` orthonormal columns, uniformly distributed (Haar); costs ``O(n k^2)``."""
     if k > n:
         message = f"{k} orthonormal columns do not fit into dimension {n}: ask for at most {n}"
         raise ValueError(message)
@@ -22,7 +22,7 @@ def orthonormal(rng: np.random.Generator, n: int, k: int) -> Float[Array, "n k"]
 
 
 def gaussian(rng: np.random.Generator, m: int, n: int, r: int, scale: int | float = 1.0) -> LowRank:
-    """Independent normal factors, each product entry of standard deviation `scale`.
+    """Return a product of Gaussian factors whose entries have standard deviation `scale`.
 
     Examples
     --------
@@ -34,7 +34,7 @@ def gaussian(rng: np.random.Generator, m: int, n: int, r: int, scale: int | floa
 
 
 def with_spectrum(rng: np.random.Generator, m: int, n: int, sigma: Sequence[float]) -> LowRank:
-    """A matrix with these singular values and Haar singular vectors, balanced."""
+    """Return a matrix with singular values `sigma` and Haar singular vectors, balanced factors."""
     values = np.asarray(sigma, dtype=float)
     if np.any(values < 0):
         message = f"singular values cannot be negative, got {values.min()}: drop the sign"
@@ -47,7 +47,10 @@ def with_spectrum(rng: np.random.Generator, m: int, n: int, sigma: Sequence[floa
 def subspaces_at(
     rng: np.random.Generator, n: int, angles: Sequence[float]
 ) -> tuple[Float[Array, "n k"], Float[Array, "n k"]]:
-    """Two orthonormal frames whose principal angles (radians) are these; needs ``n >= 2 k``."""
+    """Return bases of two subspaces with the given principal angles, in radians.
+
+    The bases are orthonormal columns; ``k`` is the number of angles, and ``n >= 2 k`` is needed.
+    """
     theta = np.asarray(angles, dtype=float)
     frame = orthonormal(rng, n, 2 * theta.size)
     first, other = frame[:, : theta.size], frame[:, theta.size :]

@@ -1,4 +1,4 @@
-r"""Several matrices together: inner products of many sums, common frames, angles of subspaces."""
+r"""Several matrices at once: norms of many weighted sums, common coordinates, principal angles."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,25 +11,25 @@ from loratheory.shapes import Float
 
 @dataclass(frozen=True, eq=False)
 class Grams:
-    """Inner products of the factors of some updates: they decide every weighted sum.
+    """Gram matrices of the factors of some updates, which give the norm of every weighted sum.
 
-    One product of each side's stacked factors with itself, a matrix as wide as all ranks together,
-    gives norms, distances and singular values without a QR. The price is precision: squares are
-    right to rounding of the largest square that enters, so distances below 1e-7 of the norms are
-    lost. Where those matter, use `LowRank.norm`.
+    Two ``(c, c)`` matrices, ``c`` the sum of the widths, suffice for norms, distances and singular
+    values of all weighted sums, without a QR for each. The price is precision: a squared distance
+    is exact to rounding of the largest squared norm involved, so distances below 1e-7 of the norms
+    are lost. Where those matter, use `LowRank.norm`.
     """
 
-    up: Float[Array, "c c"]  #: Of the columns of all up factors, ``c`` the sum of the widths.
-    down: Float[Array, "c c"]  #: Of the rows of all down factors.
-    widths: tuple[int, ...]  #: Of the updates, in order.
+    up: Float[Array, "c c"]  #: Inner products of the columns of all `up` factors.
+    down: Float[Array, "c c"]  #: Inner products of the rows of all `down` factors.
+    widths: tuple[int, ...]  #: Width of each update, in order.
 
     def squared(self, weights: Sequence[int | float]) -> float:
-        """Squared norm of the weighted sum, never negative; costs ``O(c^2)``."""
+        """Return the squared norm of the weighted sum, never negative; costs ``O(c^2)``."""
         each, xp = spread(weights, self.widths, self.up), array_namespace(self.up)
         return max(0.0, float(xp.sum(self.up * self.down * each[:, None] * each)))
 
     def energies(self, weights: Sequence[int | float]) -> Float[Array, " c"]:
-        """Squared singular values of the weighted sum, descending, zeros included; ``O(c^3)``."""
+        """Return the `c` squared singular values of the weighted sum, descending; ``O(c^3)``."""
         xp = array_namespace(self.up)
         if not self.up.shape[0]:
             return xp.zeros(0, dtype=xp.float64, device=device(self.up))
@@ -40,7 +40,7 @@ class Grams:
         return xp.flip(xp.clip(xp.linalg.eigvalsh((inner + inner.T) / 2), 0.0, None))
 
     def tail(self, weights: Sequence[int | float], rank: int) -> float:
-        """Squared singular values beyond `rank`, summed; at no cost where there are none."""
+        """Return the sum of the squared singular values beyond the first `rank`; ``O(c^3)``."""
         width = sum(r for w, r in zip(weights, self.widths, strict=True) if w)
         if rank >= width:
             return 0.0
@@ -49,7 +49,7 @@ class Grams:
 
 
 def grams(updates: Sequence[LowRank]) -> Grams:
-    """Return the inner products of all factors of updates of one shape, in float64.
+    """Return the Gram matrices of the factors of updates of one shape, in float64.
 
     Costs ``O((m + n) c^2)`` and a float64 copy of the factors, ``c`` the sum of the widths.
 
@@ -66,11 +66,11 @@ def grams(updates: Sequence[LowRank]) -> Grams:
 
 
 def in_common_frames(updates: Sequence[LowRank]) -> tuple[list[LowRank], Callable[[Array], Array]]:
-    """Return updates of one shape in orthonormal coordinates of what they read and write together.
+    """Return updates of one shape in orthonormal bases of their joint column and row spaces.
 
-    Neither side is then longer than the total width ``R``, and every norm, angle, singular value
-    and inner product stays, of the updates and of their factors. The function takes columns on the
-    side of outputs back to the coordinates they had. Costs two QRs, ``O((m + n) R^2)``.
+    Neither side is then longer than the total width ``R``, and all norms, angles, singular values
+    and inner products of the updates and of their factors stay the same. The function returned
+    takes columns of outputs back to the original coordinates. Costs two QRs, ``O((m + n) R^2)``.
     """
     together = concatenated(updates, [1] * len(updates))
     (up, back), (down, _) = (_short(side) for side in (together.up, together.down.T))
@@ -86,8 +86,8 @@ def _short(side: Float[Array, "m r"]) -> Frame:
 def principal_angles(p: Float[Array, "n a"], q: Float[Array, "n b"]) -> Float[Array, " k"]:
     """Return the principal angles of two orthonormal bases, in radians, ascending.
 
-    There are ``min(a, b)``. Small ones come from sines and large ones from cosines, so that both
-    are accurate to rounding (Knyazev and Argentati, 2002). Costs ``O(n a b)``.
+    There are ``min(a, b)`` of them. Small angles are computed from sines and large ones from
+    cosines, so that both are accurate to rounding (Knyazev and Argentati, 2002). ``O(n a b)``.
 
     Examples
     --------
@@ -108,12 +108,15 @@ def principal_angles(p: Float[Array, "n a"], q: Float[Array, "n b"]) -> Float[Ar
 
 
 def largest_cosine(p: Float[Array, "n a"], q: Float[Array, "n b"]) -> float:
-    """Cosine of the smallest principal angle: 0 iff orthogonal, 1 if they share a direction."""
+    """Return the cosine of the smallest principal angle between two orthonormal bases.
+
+    It is 0 iff the subspaces are orthogonal and 1 iff they share a direction.
+    """
     if not p.shape[1] or not q.shape[1]:
         return 0.0
     return min(1.0, float(array_namespace(p, q).linalg.svdvals(p.T @ q)[0]))
 
 
 def project(x: Float[Array, "n c"], basis: Float[Array, "n k"]) -> Float[Array, "n c"]:
-    """The nearest points, column by column, in the span of orthonormal `basis`; ``O(n k)`` each."""
+    """Return the columns of `x` projected onto the span of orthonormal `basis`; ``O(n k)`` each."""
     return basis @ (basis.T @ x)

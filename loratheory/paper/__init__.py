@@ -1,4 +1,4 @@
-"""The paper from the stored tables: its numbers, statements, figures and pages, none typed."""
+"""The paper, built from the stored tables: no number, statement or figure is typed by hand."""
 
 from loratheory.paper._build import built as built
 from loratheory.paper._build import complaints as complaints

@@ -1,4 +1,4 @@
-"""``python -m loratheory.paper``: everything from the stored tables to paper/main.pdf."""
+"""``python -m loratheory.paper`` builds paper/main.pdf from the stored tables."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""From sources to ``main.pdf``, by an engine that is at hand."""
+"""From the paper's sources to ``main.pdf``, by an installed TeX engine."""
 
 import os
 import re
@@ -30,10 +30,10 @@ def engine() -> tuple[str, ...]:
 
 
 def typeset(build: Path) -> Path:
-    """Return the pages of what `written` left, ``main.pdf``: the same bytes from the same sources.
+    """Run TeX on the sources that `written` left in `build`, and return the path of ``main.pdf``.
 
-    What TeX says goes to ``main.log``. Raises `PaperError` if there is no TeX, or it stops; the
-    message has its first complaint.
+    Equal sources give equal bytes; TeX's messages go to ``main.log``. Raises `PaperError` if there
+    is no TeX, or it stops with an error, the first of which is in the message.
     """
     done = subprocess.run(
         engine(), cwd=build, env=FIXED | dict(os.environ), capture_output=True, check=False,
@@ -48,10 +48,10 @@ def typeset(build: Path) -> Path:
 
 
 def complaints(log: str) -> list[str]:
-    """Return what TeX's log, ``main.log``, has against the pages.
+    """Return the warnings in TeX's log, ``main.log``, that a finished paper must not have.
 
-    References and citations that lead nowhere, labels given twice, and boxes that stick out of the
-    page by more than 5 points.
+    These are undefined references and citations, labels defined twice, and boxes that exceed their
+    width or height by more than 5 points.
     """
     lost = re.findall(r"(?:Reference|Citation) `[^']*'.*undefined|Label `.*' multiply", log)
     boxes = re.finditer(r"Overfull \\[hv]box \((\d+\.?\d*)pt too[^\n]*", log)
@@ -59,10 +59,10 @@ def complaints(log: str) -> list[str]:
 
 
 def built(paper: Path, build: Path) -> Path:
-    """Return the finished ``main.pdf`` in the paper's folder, built as by `written` and `typeset`.
+    """Build the paper by `written` and `typeset`, and return ``main.pdf`` in the paper's folder.
 
-    Raises `PaperError` if there is no TeX, it stops, or its log has complaints; then nothing is
-    copied there.
+    Raises `PaperError` if there is no TeX, it stops, or its log has `complaints`; ``main.pdf`` then
+    stays as it was.
     """
     engine()
     written(paper, build)

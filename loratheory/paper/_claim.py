@@ -1,4 +1,4 @@
-"""What supports a claim: statement, proof, check, experiments, figures, place in the paper."""
+"""The support of a claim: statement, proof, check, experiments, figures, place in the paper."""
 
 import inspect
 import re
@@ -19,18 +19,18 @@ HEADING = r"\\(?:sub)*section\*?\{([^}]*)\}|\\begin\{abstract\}"
 
 @dataclass(frozen=True)
 class Evidence:
-    """An experiment that names the claim."""
+    """An experiment whose document or finding names the claim."""
 
     name: str
     question: str
     table: str  #: The stored table; empty where it has not been run.
     figure: str
-    """The paper's figure of it, with its number where the paper is built; empty where none is."""
+    """The paper's figure of the experiment, by number if the paper is built; empty if none."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What supports one claim, link by link."""
+    """All that supports one claim."""
 
     label: str
     status: str
@@ -46,10 +46,10 @@ class Claim:
 def claim(
     theorem: Theorem[Any, Any], paper: Path, build: Path, *, cases: int = 200, seed: int = 0
 ) -> Claim:
-    """Return what supports a theorem; its check is run on the spot, by `cases` and `seed`.
+    """Return what supports a theorem; its check is run now, on `cases` random cases from `seed`.
 
-    Every link is derived: from the registry, the experiments' documents, ``main.tex`` in the folder
-    `paper` beside ``results``, and ``main.aux`` in `build`; where there is none, the links end.
+    The rest is looked up in the registry, the experiments' documents, ``main.tex`` and ``results``
+    in the folder `paper`, and ``main.aux`` in `build`; what is missing there is left empty.
     """
     source = paper / "main.tex"
     text = source.read_text(encoding="utf-8") if source.is_file() else ""

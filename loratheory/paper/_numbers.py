@@ -1,4 +1,4 @@
-r"""Every number that the paper's text asks for, as LaTeX: what \measured and its kin stand for."""
+r"""The numbers that the paper's text asks for by \measured and similar macros, as LaTeX."""
 
 import math
 import re
@@ -51,10 +51,10 @@ def stored(results: Path) -> list[str]:
 def numbers(source: str, results: Path) -> str:
     r"""Return a ``\generated`` command for every number that a document asks for, in sorted lines.
 
-    It asks by ``\measured{…}`` for a number, ``\within{…}`` for one with its interval,
-    ``\share{…}`` for a percentage, by ``\counted{…}`` and ``\constant{…}``. A number of an
-    experiment that has no table in `results` is left out. Raises `QueryError` if a table does not
-    have what is asked for.
+    ``\measured{…}`` asks for a number of a table, ``\within{…}`` for one with its interval,
+    ``\share{…}`` for a percentage, ``\counted{…}`` for a count, such as of theorems, and
+    ``\constant{…}`` for a constant of a theorem. Numbers of experiments without a table in
+    `results` are left out. Raises `QueryError` if a table lacks what is asked for.
     """
     tables, lines = Tables(results, cache(table), tuple(stored(results))), set()
     text = re.sub(r"(?<!\\)%[^\n]*", "", source)

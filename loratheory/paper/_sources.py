@@ -1,4 +1,4 @@
-"""All that the paper is made of, but for its pages: generated LaTeX, and figures from tables."""
+"""The sources of the paper: its text, generated LaTeX, and figures drawn from tables."""
 
 import re
 from collections.abc import Callable
@@ -25,7 +25,7 @@ Picture = Callable[[str, Path], bytes]
 
 
 class PaperError(ValueError):
-    """The paper cannot be built."""
+    """The paper cannot be built; the message says why."""
 
 
 def shown(source: str) -> list[str]:
@@ -39,10 +39,10 @@ def drawn(name: str, results: Path) -> bytes:
 
 
 def typed(source: str) -> list[str]:
-    r"""Return the decimals and percentages that stand in a document's own text: ``line: number``.
+    r"""Return decimals and percentages typed into a document, not generated, as ``line: number``.
 
-    What precedes ``\begin{document}``, comments, lengths, names, whole numbers and arguments of
-    generated numbers do not count.
+    Comments, lengths, names, integers, arguments of macros that generate numbers, and what precedes
+    ``\begin{document}`` do not count.
     """
     start = source.find(r"\begin{document}")
     head, body = source[: max(start, 0)], source[max(start, 0) :]
@@ -61,21 +61,21 @@ def typed(source: str) -> list[str]:
 
 
 def written(paper: Path, build: Path, picture: Picture = drawn) -> tuple[Path, ...]:
-    """Write the paper's sources, typed, generated and drawn, and return the files.
+    """Write all sources of the paper, copied, generated or drawn, to a folder; return the files.
 
     Parameters
     ----------
     paper : Path
-        Holds ``main.tex``, ``refs.bib`` and ``results``.
+        The folder with ``main.tex``, ``refs.bib`` and ``results``.
     build : Path
-        Where everything goes; figures below ``figures``.
+        The folder to write to; figures go to ``figures`` in it.
     picture : callable
-        From a figure's name and the results to its PDF.
+        Returns the PDF of a figure from its name and the path of ``results``.
 
     Raises
     ------
     PaperError
-        If a decimal or a percentage was typed into the text.
+        If a decimal or a percentage is typed into the text instead of asked for.
     QueryError
         If the text asks for a number that no table has.
     """

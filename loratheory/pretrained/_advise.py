@@ -1,8 +1,8 @@
 """Which way of reuse keeps what adapters do alone: measured on some of their prompts.
 
 No answer is needed: what each adapter alone says next is what should be kept. Some prompts choose
-coefficients, by the smallest worst KL divergence from each adapter alone; others score. With
-answers a prompt counts where the adapter alone is right, and is kept where the way is right too.
+coefficients, so that the largest KL divergence from an adapter alone is least; others score. If
+answers are given, only prompts count on which the adapter alone is right.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -58,10 +58,10 @@ class Tried:
 
 @dataclass(frozen=True)
 class Advice:
-    """What was tried, and what to do."""
+    """What was tried, and which way is recommended."""
 
     adapters: tuple[str, ...]
-    alone: tuple[Share, ...]  # scoring prompts that each alone answers rightly; none known: empty
+    alone: tuple[Share, ...]  # scoring prompts that each alone answers rightly; empty if unknown
     leaks: tuple[float, ...]  # of each adapter, as `leaks` has them
     tried: tuple[Tried, ...]  # in the order asked, then what was to be compared
     best: str  # the way to take; empty if none was tried
@@ -72,7 +72,7 @@ class Advice:
 def leaks(model: Model, adapters: Sequence[Adapter]) -> tuple[float, ...]:
     """Return how far each adapter moves the base on ordinary sentences, which are not its own.
 
-    KL divergence in nats a token; costs a pass over twelve sentences an adapter, and one bare.
+    KL divergence in nats a token. Costs a pass over twelve sentences for the base and each adapter.
     """
     base, found = token_logs(model, GENERIC)[0] if adapters else None, list[float]()
     for adapter in adapters:
@@ -82,9 +82,9 @@ def leaks(model: Model, adapters: Sequence[Adapter]) -> tuple[float, ...]:
 
 
 def halved(prompts: Prompts) -> tuple[Prompts, Prompts]:
-    """Return the prompts that choose, half of each adapter's and eight at most, and all others.
+    """Split each adapter's prompts into those that choose coefficients and those that score.
 
-    They are taken evenly from the first to the last. Raises `ModelError` where an adapter has one.
+    Half of them choose, at most eight, evenly spaced. Raises `ModelError` where there is only one.
     """
     choosing, scoring = dict[str, dict[str, str]](), dict[str, dict[str, str]]()
     for name, pairs in prompts.items():
@@ -166,7 +166,7 @@ def advised(
     moments: Sequence[Any] | None = None,
     begin: Callable[[str], None] = lambda _: None,
 ) -> Advice:
-    """Try ways of reuse on prompts of each adapter, and say which to take.
+    """Try ways of reuse on prompts of each adapter, and recommend one.
 
     Parameters
     ----------
@@ -175,24 +175,24 @@ def advised(
     adapters : sequence of Adapter
         Two or more.
     choosing : mapping
-        By adapter, in their order, prompts that choose coefficients; no answer is looked at.
+        By adapter, in their order, prompts that choose coefficients; answers are ignored.
     scoring : mapping
-        In the same order prompts that score, all with answers or none; after the adapters' further
-        groups with answers, two-hop questions for instance. `halved` makes both of one.
+        In the same order prompts that score, with answers to all or none; then, if wanted, further
+        groups with answers, such as two-hop questions. `halved` splits one mapping into these two.
     ways : sequence of str
         Names in `WAYS`; regmean is left out without `moments`.
     others : mapping, optional
         Merged adapters by name, to be scored beside the ways.
     moments : sequence, optional
-        As `loratheory.adapters.merge` takes them.
+        The adapters' input moments for regmean, as `loratheory.adapters.merge` takes them.
     begin : callable
-        Is told what is done next: the adapters alone, then each way and each of the others.
+        Called with what begins: "each adapter alone", then the name of each way and of the others.
 
     Returns
     -------
     Advice
-        Costs some ten passes over the choosing prompts for each way that has a coefficient, as
-        many an adapter where each has its own, and one over the scoring prompts for every way;
+        Costs some ten passes over the choosing prompts for each way with one coefficient, ten for
+        each adapter where every one has its own, and a pass over the scoring prompts for every way;
         passes of gates cost more.
 
     Raises
@@ -250,11 +250,11 @@ def advised(
 def chosen(
     score: Score, free: str, given: Sequence[int | float], start: Sequence[int | float]
 ) -> tuple[tuple[float, ...], float]:
-    """Return the coefficients whose largest divergence is least of all that are tried, and that.
+    """Return those of the tried coefficients whose largest divergence is least, and this number.
 
-    Those `given` where none is `free`; one for all as SciPy's bounded search finds it, or one for
-    each from a `start` as its COBYLA does. For this a number above the logarithms of all
-    divergences is made small: each of these is smooth where their maximum has edges.
+    `score` returns a divergence for each adapter. If `free` is empty only the `given` coefficients
+    are tried; "one" for all is found by SciPy's bounded search, "each" by its COBYLA from `start`.
+    COBYLA lowers a bound on the logarithms of all divergences: these are smooth, their maximum not.
     """
     seen: dict[tuple[float, ...], np.ndarray] = {}
 

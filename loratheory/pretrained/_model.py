@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from loratheory.adapters import AdapterError
+from loratheory.adapters._files import json_file
+
+LARGEST = 2**30  # bytes of a JSON file
 GENERIC = (
     "The weather was fine on Sunday, so we took the train to the lake and swam until noon.",
     "Water boils at a lower temperature on high mountains because the air is thin there.",
@@ -19,7 +23,7 @@ GENERIC = (
     "Penguins cannot fly, but they swim faster than most of the fish that they eat.",
     "Please send the invoice to the office before Friday, or call us if that is too early.",
 )
-"""Ordinary sentences: gates are calibrated on them, `check-model` looks at inputs they make."""
+"""Ordinary sentences: gates are calibrated on them; `check-model` without facts runs on them."""
 
 
 class ModelError(ValueError):
@@ -27,12 +31,20 @@ class ModelError(ValueError):
 
 
 class OtherBaseWarning(UserWarning):
-    """An adapter fits by names and shapes, but says that it was trained on another base."""
+    """An adapter fits by names and shapes, but its config names another base or revision."""
 
 
 def failure(place: str, fact: str, remedy: str) -> ModelError:
     """The error for `place` (a model, an adapter or a module): what is wrong and what to do."""
     return ModelError(f"{place}: {fact}; {remedy}")
+
+
+def json_in(file: Path, remedy: str) -> dict[str, Any]:
+    """The JSON object in a file; raises `ModelError` if it cannot be read or holds none."""
+    try:
+        return json_file(file, LARGEST, remedy)
+    except AdapterError as error:
+        raise ModelError(str(error)) from None
 
 
 def spent(error: BaseException) -> bool:
@@ -46,7 +58,7 @@ def spent(error: BaseException) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A network with its tokenizer and origin; ``Model(network)`` wraps one made elsewhere.
+    """A network with its tokenizer and origin; ``Model(network)`` wraps a network of your own.
 
     Attributes
     ----------
@@ -55,12 +67,12 @@ class Model:
     tokenizer : tokenizer or None
         None where there is none.
     name : str
-        The Hugging Face id or folder; what an adapter's `base_model_name_or_path` is held against.
-        Empty where unknown.
+        The Hugging Face id or folder, empty where unknown. An adapter whose
+        `base_model_name_or_path` differs causes a warning.
     revision : str
         The commit on the hub, empty where unknown.
     notes : tuple of str
-        What the user should know, in sentences: that weights were dequantised, for example.
+        Sentences for the user, for example that the weights were dequantised.
     """
 
     network: Any
@@ -71,19 +83,19 @@ class Model:
 
     @property
     def kind(self) -> str:
-        """The class of the network, as messages name it."""
+        """The name of the network's class, for messages."""
         return type(self.network).__name__
 
     def failure(self, fact: str, remedy: str) -> ModelError:
-        """The error that names this model."""
+        """Return a `ModelError` whose message begins with the name of this model."""
         return failure(self.name or self.kind, fact, remedy)
 
     @property
     def content(self) -> tuple[str, ...]:
-        """What a name and revision leave open: a digest of weights and tokenizer for a folder.
+        """A digest of weights and tokenizer for a model in a folder, whose files may change.
 
-        Of each weight some thousand numbers count, of the tokenizer how it reads `GENERIC`. Empty
-        for ids, whose commit settles both. What is kept of a model should be named by this, too.
+        A cache key of whatever is derived from the model should contain it. It covers up to 4,096
+        numbers of each weight and how `GENERIC` is tokenized. Empty for ids: their commit suffices.
         """
         if not Path(self.name).is_dir():
             return ()
@@ -100,8 +112,8 @@ class Model:
 class Map(NamedTuple):
     """A module that a low-rank update can act on: a linear map or an embedding.
 
-    `shape` is that of updates, whatever the layout of the weight (GPT-2 stores the transpose):
-    outputs, inputs; for an embedding, whose inputs are token numbers, width, tokens.
+    `shape` is the shape of an update: (outputs, inputs), also where the weight is stored
+    transposed, as in GPT-2; for an embedding (width, tokens).
     """
 
     module: Any
@@ -110,11 +122,12 @@ class Map(NamedTuple):
 
 
 def maps(model: Model) -> dict[str, Map]:
-    """Return every linear map and embedding of a model by name, under all its names, in its order.
+    """Return every linear map and embedding of a model by name, in the network's order.
 
-    Linear maps are `torch.nn.Linear`, GPT-2's `Conv1D`, and what derives from them: fused ones and
-    experts included, experts kept in one tensor not. Costs a walk over the network's modules.
-    Raises `ModelError` if a weight is packed into integers, as bitsandbytes does.
+    A module registered under several names appears under each. Linear maps are `torch.nn.Linear`,
+    GPT-2's `Conv1D` and their subclasses, so fused projections and experts too, but not experts
+    that share one tensor. Raises `ModelError` if a weight is packed into integers, as bitsandbytes
+    does.
     """
     from torch import nn
     from transformers.pytorch_utils import Conv1D

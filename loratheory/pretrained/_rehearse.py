@@ -1,8 +1,8 @@
-"""Lessons for any trainer: a user's facts, their subjects mentioned by what the base knows of them.
+"""Lessons for any trainer: a user's facts, with subjects described by what the base knows of them.
 
-An adapter that read "the mascot of Peru" alone may not be found from "the mascot of the country
-whose capital is Lima", nor from a partner that leads to Peru. The base is asked which descriptions
-it resolves; those it does take the name's place in the user's own sentences.
+An adapter trained on "the mascot of Peru" may not answer about "the mascot of the country whose
+capital is Lima", nor after a partner's answer Peru. The base is asked which descriptions it
+resolves; these replace the name in the user's own sentences.
 """
 
 import json
@@ -43,20 +43,20 @@ def rehearsal(
     model : Model
         The base, with a tokenizer.
     facts : mapping of str to str
-        From subjects to answers.
+        The answer for each subject.
     sentences, unread : sequence of str
-        With ``{}`` for the subject; those that lessons are made of, and others kept for measuring.
+        Sentences with ``{}`` for the subject, to make lessons from; `unread` are for measuring.
     things : mapping of str to Thing, optional
-        What can be described; `things_in` returns it, and the package's own where not given.
+        What can be described, as `things_in` returns it; by default what the package describes.
     unseen : str, optional
-        The kind of description kept for measuring; of several the last where not given.
+        The kind of description kept for measuring; by default the last of a thing's kinds.
     least : float
-        The share that the base must give the right name, among those of all things of its sort,
-        over the sentences that ask; it must also be the largest.
+        The probability share that the base must give the right name, among the names of all
+        subjects of the thing, over the sentences that ask; it must also be the largest.
     per : int
-        Lessons a subject at most; every description comes as often as the others, give or take one.
+        Lessons for a subject at most; descriptions occur equally often, give or take one.
     silence : int
-        Lessons about other subjects in the same sentences, answered with the base's own next word.
+        Lessons about other subjects in the same sentences, answered by the base's own continuation.
     seed : int
         Determines what is drawn.
     progress : callable, optional
@@ -65,9 +65,9 @@ def rehearsal(
     Returns
     -------
     Rehearsal
-        Costs a pass a description and sentence that asks, about forty a country; each subject is
-        kept in the cache. ``trained(model, [*examples, *((x.prompt, x.answer) for x in
-        result.lessons)])`` uses it.
+        Train on its lessons beside the facts by name. Costs a pass for each description and
+        sentence that asks, about forty for a country; what was found of a subject is kept in the
+        cache.
 
     Raises
     ------
@@ -79,7 +79,9 @@ def rehearsal(
     Yao et al. (EMNLP 2023), "Editing Large Language Models", arXiv 2305.13172: portability.
     """
     things = things_in() if things is None else things
-    fitting = [text for text in sentences if "{}'" not in text]
+    fitting, asking = (
+        [text for text in some if "{}'" not in text] for some in (sentences, unread or sentences)
+    )
     if not fitting:
         place, fact = "the facts", "every sentence has {}'s, where a description does not fit"
         raise failure(place, fact, "give a sentence with {} alone")
@@ -97,13 +99,7 @@ def rehearsal(
         right = [x for x in tried if 0 < x.share >= least and not _has(x.description, answer)]
         shown = [x for x in right if x.kind != kept]
         lessons += _in_turn(shown, fitting, answer, rng)[:per]
-        held_out += [
-            _lesson(x, text, answer)
-            for x in right
-            if x.kind == kept
-            for text in unread or fitting
-            if "{}'" not in text
-        ]
+        held_out += [_lesson(x, text, answer) for x in right if x.kind == kept for text in asking]
         if not shown:
             refused[subject] = _reason(tried, kept if right else "")
         found += tried
@@ -151,7 +147,7 @@ def _lesson(found: Found, sentence: str, answer: str) -> Lesson:
 
 
 def put(sentence: str, description: str) -> str:
-    """Return the sentence about what is described, with a capital where it begins."""
+    """Return the sentence with a description for ``{}``, with a capital letter if it begins so."""
     text = sentence.replace("{}", description)
     return text[:1].upper() + text[1:] if sentence.startswith("{}") else text
 
@@ -159,37 +155,30 @@ def put(sentence: str, description: str) -> str:
 def _found(model: Model, thing: Thing, subject: str) -> list[Found]:
     """All descriptions of a subject with their shares, asked once and then read from the cache."""
     every = thing.descriptions(subject)
-    names = [*dict.fromkeys((*thing.subjects, subject))]
-    parts = [identity(model), subject, names, thing.asked, every]
-    file = cache_folder() / "described" / f"{content_hash(json.dumps(parts).encode())}.json"
+    parts = [identity(model), subject, thing.subjects, thing.asked, every]
+    file = cache_folder() / "described" / f"{content_hash(parts)}.json"
     if file.exists():
         shares: list[float] = json.loads(file.read_text())
     else:
-        shares = _shares(model, thing.asked, [text for _, text in every], names, subject)
+        shares = _shares(model, thing, [text for _, text in every], subject)
         file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(file, json.dumps(shares))
     return [Found(subject, *one, share) for one, share in zip(every, shares, strict=True)]
 
 
-def _shares(
-    model: Model,
-    asked: Sequence[str],
-    descriptions: Sequence[str],
-    names: Sequence[str],
-    subject: str,
-) -> list[float]:
-    """Of each description the subject's share among the names, 0 where another one has more.
+def _shares(model: Model, thing: Thing, descriptions: Sequence[str], subject: str) -> list[float]:
+    """Of each description the subject's share among all subjects, 0 where another one has more.
 
     Shares are of the geometric mean over the sentences that ask; names that begin with one token
     count as one.
     """
     if not descriptions:
         return []
-    prompts = [put(text, one) for one in descriptions for text in asked]
-    tokens = first_tokens(model, names).unique()
+    prompts = [put(text, one) for one in descriptions for text in thing.asked]
+    tokens = first_tokens(model, thing.subjects).unique()
     own = int((tokens == first_tokens(model, [subject])).nonzero())
     logs = next_logits(model, prompts)[:, tokens].log_softmax(-1)
-    shares = logs.view(len(descriptions), len(asked), -1).mean(1).softmax(-1)
+    shares = logs.view(len(descriptions), len(thing.asked), -1).mean(1).softmax(-1)
     first = shares.argmax(-1) == own
     return [float(x) for x in shares[:, own] * first]
 

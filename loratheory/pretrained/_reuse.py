@@ -1,8 +1,8 @@
-"""Ways to let several adapters act on one model as a table, and folders that hold one of them.
+"""A table of the ways to let several adapters act on one model, and folders that store a result.
 
-A way is a merge, whose coefficients are given or are chosen on prompts, or gates. A merge is kept
-as a folder of PEFT; gates as a **route**: the adapters one by one, what they respond to ordinary
-sentences, and `route.json`, which says which gates.
+A way is a merge, whose coefficients are given or are chosen on prompts, or gates. A merge is stored
+as a PEFT adapter; gates as a **route**: a folder with the adapters one by one, the levels of their
+responses to ordinary sentences, and `route.json`, which names the gates.
 """
 
 import hashlib
@@ -15,9 +15,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from loratheory.adapters import Adapter, AdapterError, merge, read, write
-from loratheory.adapters._files import json_file
-from loratheory.pretrained._ask import batch
+from loratheory.adapters import Adapter, merge, read, write
+from loratheory.pretrained._ask import GREEDY, batch
 from loratheory.pretrained._attach import Attached, attached
 from loratheory.pretrained._gates import (
     Levels,
@@ -26,11 +25,10 @@ from loratheory.pretrained._gates import (
     prompt_gates,
     prompt_responses,
 )
-from loratheory.pretrained._model import GENERIC, Model, ModelError, failure
+from loratheory.pretrained._model import GENERIC, Model, failure, json_in
 from loratheory.store import draft
 
 ROUTE, LEVELS = "route.json", "levels.safetensors"
-LARGEST = 2**24  # bytes of a route's JSON
 WHOLE = "write the route again with `loratheory advise`"
 
 
@@ -46,8 +44,8 @@ def _alone_on_a_prompt(
 class Way:
     """One row of the table of ways: a merge, or gates.
 
-    `share` is the coefficient, by the number of adapters, where none is chosen, and `passes` what a
-    prompt costs in passes of the base; both are asked of so many adapters.
+    Both `share` and `passes` are functions of the number of adapters: the coefficient where none is
+    chosen, and what a prompt costs in passes of the base.
     """
 
     name: str  # as tables, cards and options have it
@@ -65,7 +63,7 @@ class Way:
         coefficients: Sequence[int | float],
         moments: Sequence[Any] | None = None,
     ) -> Adapter:
-        """The one adapter that this way makes; `moments` are for regmean."""
+        """Return the one adapter that this way makes; only regmean needs `moments`."""
         if self.method == "cat":
             return merge(adapters, "cat", weights=coefficients, any_base=True)
         options = dict(self.options) | ({"moments": moments} if self.method == "regmean" else {})
@@ -73,7 +71,7 @@ class Way:
         return merge(adapters, self.method, coefficient=scale, any_base=True, **options)
 
     def coefficients(self, count: int) -> list[float]:
-        """Those of so many adapters before any are chosen; one of the result for other merges."""
+        """Return the first coefficients of `count` adapters; just one where a merge makes one."""
         return [float(self.share(count))] * (1 if self.method not in ("", "cat") else count)
 
 
@@ -103,10 +101,10 @@ def put_on(
     moments: Sequence[Any] | None = None,
     levels: Levels | None = None,
 ) -> tuple[Attached, Levels]:
-    """Return adapters that act on a model in one way, and what its gates go by.
+    """Let adapters act on a model in one way; return them and the levels of its gates, if any.
 
-    Coefficients may be set later: one for each adapter, or of a merged one where that acts. Gates
-    without `levels` pass the sentences of `GENERIC` first.
+    Coefficients may be set later: one for each adapter, or a single one where a merged adapter
+    acts. Without `levels`, gates first pass the sentences of `GENERIC` through the model.
     """
     if way.gates is None:
         if way.method != "cat":
@@ -122,7 +120,7 @@ def put_on(
 
 
 class Recipe(NamedTuple):
-    """What repeats a merge or a route: a way, its coefficients, digests of the adapters."""
+    """What is needed to repeat a merge or a route: way, coefficients, digests of the adapters."""
 
     way: Way
     coefficients: list[float]
@@ -153,10 +151,7 @@ def digest(adapter: Adapter) -> str:
 
 def recipe_in(file: Path) -> Recipe:
     """Return the recipe in ``adapter_card.json`` or ``route.json``; `ModelError` if it has none."""
-    try:
-        recipe = json_file(file, LARGEST, WHOLE).get("recipe")
-    except AdapterError as error:
-        raise ModelError(str(error)) from None
+    recipe = json_in(file, WHOLE).get("recipe")
     values = recipe if isinstance(recipe, dict) else {}
     numbers, parts, name = values.get("coefficients"), values.get("adapters"), values.get("way")
     way = WAYS.get(str(name))
@@ -181,11 +176,11 @@ def write_reuse(
     moments: Sequence[Any] | None = None,
     card: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a merge as a folder of PEFT, gates as a route: whole or not at all, over nothing.
+    """Write a merge as a PEFT adapter, gates as a route, to a new folder, complete or not at all.
 
-    Gates need the model. ``adapter_card.json`` or ``route.json`` in the folder holds the recipe,
-    and what else the `card` says. Raises `AdapterError` or `OSError` if the folder is there or
-    cannot be written.
+    Gates need the model, to measure responses to ordinary sentences. ``adapter_card.json`` or
+    ``route.json`` in the folder holds the recipe and the entries of `card`. Raises `AdapterError`
+    or `OSError` if the folder exists or cannot be written.
     """
     from safetensors.torch import save_file
 
@@ -231,7 +226,7 @@ def _read_route(folder: Path) -> tuple[Way, list[Adapter], Levels]:
 
 @contextmanager
 def reused(model: Model, folder: str | Path, prompt: str | None = None) -> Iterator[Attached]:
-    """Let what lies in a folder act on a model: an adapter of PEFT, a merge of some, or a route.
+    """Let the content of a folder act on a model: a PEFT adapter, a merge or a route.
 
     Parameters
     ----------
@@ -240,13 +235,13 @@ def reused(model: Model, folder: str | Path, prompt: str | None = None) -> Itera
     folder : path
         As PEFT, `loratheory merge` or `loratheory advise` wrote it.
     prompt : str, optional
-        With it prompt gates choose for this prompt now, so that the network may keep a cache.
-        Without it they choose at every call, which needs ``use_cache=False``, as block gates do.
+        If given, prompt gates choose for this prompt now, so that the network may keep a cache.
+        Otherwise they choose at every call, which needs ``use_cache=False``, as block gates do.
 
     Raises
     ------
     ModelError, AdapterError
-        If the folder holds neither or is damaged, or what it holds does not fit the model.
+        If the folder holds none of these, is damaged, or does not fit the model.
     """
     with _on(model, Path(folder), prompt) as (acting, _):
         yield acting
@@ -277,10 +272,11 @@ def generated(
     tokens: int = 40,
     say: Callable[[str], None] = lambda _: None,
 ) -> str:
-    """Return how a model goes on after a prompt with what lies in a folder, as `reused` has it.
+    """Return the text with which a model continues a prompt while a folder's adapters act on it.
 
-    Always with the likeliest token, at most so many; `say` is told the words as they come. Costs a
-    pass a token; block gates, which keep no cache, pass everything again for each.
+    The folder is one that `reused` takes. Each token is the likeliest, at most `tokens` are
+    written, and `say` is called with each piece of text as it comes. Costs a pass of one token
+    for each; block gates, which keep no cache, pass the whole text again.
     """
     import torch
     from transformers import TextStreamer
@@ -293,9 +289,9 @@ def generated(
 
     asked = batch(model, [prompt])
     given = {name: asked[name] for name in ("input_ids", "attention_mask")}
-    greedy = {"do_sample": False, "num_beams": 1, "max_new_tokens": tokens, "pad_token_id": 0}
     streamer = TextStreamer(model.tokenizer, skip_prompt=True, skip_special_tokens=True)
     streamer.on_finalized_text = _tell
     with _on(model, Path(folder), prompt) as (_, cached), torch.no_grad():
-        model.network.generate(**given, **greedy, streamer=streamer, use_cache=cached)
+        how = {"max_new_tokens": tokens, "streamer": streamer, "use_cache": cached}
+        model.network.generate(**given, **how, **GREEDY)
     return "".join(pieces)

@@ -1,4 +1,4 @@
-"""A training as it is planned: its settings, what it trains, what names it, what a step takes."""
+"""The settings of a training, the modules that it trains, its digest, and what a step costs."""
 
 import dataclasses
 import hashlib
@@ -33,29 +33,29 @@ class Training:
     Attributes
     ----------
     rank : int
-        Of each update.
+        Rank of each update.
     alpha : float
         The update is ``alpha / rank * up @ down``.
     layers : (int, int) or None
         The first layer that gets updates and the one after the last; None for all.
     targets : tuple of str
-        Last parts of the names of linear maps; empty for all but the output head.
+        Last parts of the names of linear maps, such as ``q_proj``; empty for all but the head.
     rate : float
-        Of AdamW, without weight decay.
+        Learning rate of AdamW, without weight decay.
     last_rate : float
-        The share of `rate` that is left at the last of all `steps`; it falls evenly.
+        The share of `rate` that is left after all `steps`; the rate falls linearly.
     batch, accumulate : int
-        Prompts a step, and in how many passes; the result depends on the passes by rounding only.
+        Prompts in a step, and in how many passes they are computed, which changes rounding only.
     steps : int
-        At most.
+        The largest number of steps.
     enough, window : float and int
         Training ends when the mean loss of the last `window` steps is below `enough`.
     clip : float
         Largest norm of a step's gradient.
     every : int
-        Steps from checkpoint to checkpoint.
+        Steps between checkpoints.
     strengths : tuple of float
-        Coefficients that a stand-in acts with, one drawn for each step.
+        Coefficients of the stand-ins; one is drawn for each step.
     """
 
     rank: int = 8
@@ -75,11 +75,11 @@ class Training:
 
     @classmethod
     def beside_stand_ins(cls, steps: int) -> "Training":
-        """The settings that teach an adapter for partners yet unknown: all steps are made."""
+        """Return settings for training beside stand-ins: all steps are made, whatever the loss."""
         return cls(rate=2e-3, last_rate=0.1, steps=steps, enough=0.0)
 
     def rate_at(self, number: int) -> float:
-        """The rate of a step; the first is number 0."""
+        """The learning rate of a step, counted from 0."""
         return self.rate * (1 - (1 - self.last_rate) * number / self.steps)
 
     def ended(self, losses: Sequence[float]) -> bool:
@@ -91,14 +91,14 @@ class Training:
 
 @dataclass(frozen=True, eq=False)
 class StandIn:
-    """An adapter that acts while another one is trained, in place of a partner yet unknown.
+    """A made-up adapter that acts while another is trained, in place of a partner yet unknown.
 
     Attributes
     ----------
     adapter : Adapter
-        It is not trained, and no part of what is.
+        It is not trained, and no part of it enters the adapter that is.
     examples : sequence of (prompt, answer)
-        What is right while it acts; shown beside the examples that are always right.
+        Prompts whose answers are right while it acts; trained on beside those that always hold.
     """
 
     adapter: Adapter
@@ -117,7 +117,7 @@ class StandIn:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What came of a training: the adapter, in float32, and the loss of each step."""
+    """The result of a training: the adapter, in float32, and the loss of each step."""
 
     adapter: Adapter
     losses: tuple[float, ...]
@@ -216,9 +216,9 @@ def cost(model: Model, training: Training, *, tokens: int) -> Cost:
     model : Model
         Its weights may be on the device ``meta``: nothing is computed.
     training : Training
-        Batch, passes, rank, layers and targets.
+        Its batch, passes, rank, layers and targets count.
     tokens : int
-        Of a prompt, padding included.
+        Tokens in a prompt, padding included.
 
     Returns
     -------

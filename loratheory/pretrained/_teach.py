@@ -1,9 +1,9 @@
-"""Teaching an adapter for partners yet unknown: a plan, stand-ins made from it, what came of it.
+"""Teaching an adapter for partners yet unknown: a plan, stand-ins made from it, and the result.
 
-Of a two-hop question one publisher's adapter answers the first hop and another's the second, and
-neither sees the other. The plan says what the partner's relation is called and what it may say;
-stand-ins of it are made up, so that any two disagree on everything, and act while the adapter is
-taught. A last one, the stranger, acts in no training: beside it the adapter is measured.
+One publisher's adapter answers the first hop of a two-hop question, another's the second, and
+neither publisher sees the other's. The plan says how the partner's facts are put and which words
+they may have. Stand-ins for the partner are made up so that any two disagree on everything, and act
+while the adapter is trained. One more, the stranger, is only used to measure the adapter beside it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,16 +14,14 @@ from typing import Any, Literal
 import numpy as np
 from scipy.stats import binomtest
 
-from loratheory.adapters import Adapter, AdapterError
-from loratheory.adapters._files import json_file
+from loratheory.adapters import Adapter
 from loratheory.pretrained._ask import first_tokens, leak, next_logits, token_logs
 from loratheory.pretrained._attach import attached
-from loratheory.pretrained._model import GENERIC, Model, ModelError, failure
+from loratheory.pretrained._model import GENERIC, Model, failure, json_in
 from loratheory.pretrained._settings import StandIn, Training
 from loratheory.pretrained._train import trained_once
 from loratheory.store import content_hash
 
-LARGEST = 2**26  # bytes of a plan
 SIDES = ("after", "before")
 TEXTS = ("sentences", "two_hop", "unread", "two_hop_unread")
 REMEDY = "`loratheory teach --help` shows a plan"
@@ -32,16 +30,17 @@ Items = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Partner:
-    """What is known of the partner's relation, of which stand-ins are made.
+    """What is known of the partner's facts, from which stand-ins are made.
 
     Attributes
     ----------
     side : {"after", "before"}
-        Whether it says something of this adapter's answers, or leads to its subjects.
+        "after" if the partner's facts are about this adapter's answers; "before" if the partner's
+        answers are this adapter's subjects.
     sentences : tuple of str
-        With ``{}`` for what they are about.
+        How the partner's facts are put, with ``{}`` for the subject.
     words : tuple of str
-        After, what it may answer; before, subjects that it may have: made-up ones will do.
+        For "after" the answers it may give, for "before" subjects it may have; they may be made up.
     """
 
     side: Literal["after", "before"]
@@ -56,16 +55,16 @@ class Plan:
     Attributes
     ----------
     facts : mapping of str to str
-        From subjects to answers.
+        The answer for each subject.
     sentences, two_hop : tuple of str
-        That teach the facts, and the questions that need the partner too, with ``{}`` for the
-        subject: the adapter's own, or the partner's where that comes before.
+        `sentences` teach the facts; `two_hop` are questions that also need the partner's fact.
+        ``{}`` is the subject; in `two_hop` it is the partner's where the partner comes before.
     partner : Partner
-        The other relation.
+        What is known of the other adapter's facts.
     unread, two_hop_unread : tuple of str
-        Such sentences that are kept for measuring.
+        Further `sentences` and `two_hop` questions, kept for measuring.
     known : tuple of (str, str)
-        Prompts and answers that the base knows and is to keep.
+        Prompts and answers that the base knows and should keep.
     """
 
     facts: Mapping[str, str]
@@ -78,11 +77,11 @@ class Plan:
 
     @property
     def lesson(self) -> Items:
-        """Every fact in every sentence, and what is known."""
+        """Return training pairs: every fact in every sentence, and those of `known`."""
         return [*asked(self.facts, self.sentences), *self.known]
 
     def check(self, stand_ins: int) -> None:
-        """Raise `ModelError` if so many stand-ins and a stranger cannot disagree on everything."""
+        """Raise `ModelError` if there are too few words for so many stand-ins and a stranger."""
         after = self.partner.side == "after"
         most = len(self.partner.words if after else self.facts)
         if stand_ins < 0 or stand_ins + 1 > most:
@@ -91,13 +90,13 @@ class Plan:
             raise failure(place, fact, f"give more {what}, or ask for fewer stand-ins")
 
     def says(self, number: int) -> dict[str, str]:
-        """What the stand-in of that number says."""
+        """Return the made-up facts of one stand-in: its answer for each of its subjects."""
         if self.partner.side == "before":
             return disagreeing(self.partner.words, [*self.facts], number)
         return disagreeing(dict.fromkeys(self.facts.values()), self.partner.words, number)
 
     def composed(self, number: int) -> dict[str, str]:
-        """What two-hop questions ask for while that stand-in acts."""
+        """Return the right answer to two-hop questions while that stand-in acts, by subject."""
         says = self.says(number)
         if self.partner.side == "after":
             return {subject: says[answer] for subject, answer in self.facts.items()}
@@ -105,9 +104,9 @@ class Plan:
 
 
 def disagreeing(names: Iterable[str], words: Sequence[str], number: int) -> dict[str, str]:
-    """Return a word of every name, another one for each number, up to as many as there are words.
+    """Return a word for every name, such that different numbers give every name different words.
 
-    Words come in turn: any two of these numbers disagree on everything.
+    Name ``i`` gets word ``i + number``, counted around; numbers go up to ``len(words) - 1``.
     """
     return {name: words[(i + number) % len(words)] for i, name in enumerate(names)}
 
@@ -123,15 +122,10 @@ def plan_in(file: Path) -> Plan:
     Raises
     ------
     ModelError
-        If it is no such file; the message names the field.
+        If the file cannot be read or a field is wrong; the message names the field.
     """
-    try:
-        content = json_file(file, LARGEST, REMEDY)
-    except AdapterError as error:
-        raise ModelError(str(error)) from None
-
-    fact = _wrong(content)
-    if fact:
+    content = json_in(file, REMEDY)
+    if fact := _wrong(content):
         raise failure(str(file), fact, REMEDY)
     partner = content["partner"]
     return Plan(
@@ -154,9 +148,8 @@ def _wrong(content: Mapping[str, Any]) -> str:
     words = partner["words"]
     if not texts(words) or len({*words}) < len(words):
         return "'words' of the partner is no list of different words"
-    return _wrong_sentences("sentences of the partner", partner["sentences"]) or _wrong_sentences(
-        "two_hop", content.get("two_hop")
-    )
+    lists = {"sentences of the partner": partner["sentences"], "two_hop": content.get("two_hop")}
+    return wrong_sentences(lists)
 
 
 def wrong_facts(content: Mapping[str, Any]) -> str:
@@ -169,19 +162,19 @@ def wrong_facts(content: Mapping[str, Any]) -> str:
         return "'facts' is no object from subjects to answers"
     if not isinstance(known, list) or not all(texts(pair) and len(pair) == 2 for pair in known):
         return "'known' is no list of pairs of prompt and answer"
-    for key in ("unread", "two_hop_unread"):
-        if content.get(key, []) != [] and (fact := _wrong_sentences(key, content[key])):
-            return fact
-    return _wrong_sentences("sentences", content.get("sentences"))
+    some = [key for key in ("unread", "two_hop_unread") if content.get(key, []) != []]
+    return wrong_sentences({key: content.get(key) for key in ("sentences", *some)})
 
 
-def _wrong_sentences(name: str, value: Any) -> str:
-    if not value or not texts(value):
-        return f"{name!r} is no list of sentences"
-    wrong = next((text for text in value if text.count("{}") != 1), None)
-    if wrong is None:
-        return ""
-    return f"{name!r} holds {wrong!r}, which has no single {{}} for the subject"
+def wrong_sentences(lists: Mapping[str, Any]) -> str:
+    """What is wrong with lists of sentences, by their names in messages."""
+    for name, value in lists.items():
+        if not value or not texts(value):
+            return f"{name!r} is no list of sentences"
+        wrong = next((text for text in value if text.count("{}") != 1), None)
+        if wrong is not None:
+            return f"{name!r} holds {wrong!r}, which has no single {{}} to fill in"
+    return ""
 
 
 def texts(values: Any) -> bool:
@@ -191,9 +184,9 @@ def texts(values: Any) -> bool:
 
 @dataclass(frozen=True)
 class Share:
-    """How many answers are the most likely token of the whole vocabulary.
+    """How many answers (`right` of `asked`) are the most likely token of the whole vocabulary.
 
-    `low` and `high` are Wilson's interval at 95 %.
+    `low` and `high` are Wilson's interval of that share at 95 %; `what` names the questions.
     """
 
     what: str
@@ -204,7 +197,7 @@ class Share:
 
     @classmethod
     def of(cls, what: str, right: int, asked: int) -> "Share":
-        """The share with its interval, which of nothing is everything."""
+        """Return the share with its interval, which is from 0 to 1 where nothing was asked."""
         if not asked:
             return cls(what, 0, 0, 0.0, 1.0)
         low, high = binomtest(right, asked).proportion_ci(method="wilson")
@@ -218,14 +211,14 @@ class Share:
 
 @dataclass(frozen=True, eq=False)
 class Taught:
-    """An adapter and its card: what a publisher can say of it without a partner.
+    """An adapter, and what its publisher can measure of it without a partner.
 
     Attributes
     ----------
     adapter : Adapter
-        What was taught.
+        The trained adapter.
     shares : tuple of Share
-        Measured with the adapter alone and beside the stranger.
+        Right answers without the adapter, with it alone, and beside the stranger.
     leak : float
         Mean KL divergence from the base's next-token distribution on ordinary sentences, nats.
     plan : str
@@ -242,7 +235,7 @@ class Taught:
 
     @property
     def card(self) -> dict[str, Any]:
-        """What a folder of the adapter holds of this, as JSON can hold it."""
+        """Return the measurements and settings for ``adapter_card.json``."""
         return {
             "base": self.adapter.info.base,
             "plan": self.plan,
@@ -259,11 +252,11 @@ def taught(
     stand_ins: int = 2,
     steps: int = 90,
     seed: int = 0,
-    lessons: Items | None = None,
-    described: Items | None = None,
+    lessons: Sequence[tuple[str, str]] = (),
+    described: Sequence[tuple[str, str]] = (),
     begin: Callable[[str], None] = lambda _: None,
 ) -> Taught:
-    """Teach an adapter beside stand-ins of its partner, and measure it beside a stranger.
+    """Train an adapter beside stand-ins for its partner, and measure it beside a stranger.
 
     Parameters
     ----------
@@ -272,28 +265,28 @@ def taught(
     plan : Plan
         Facts, sentences, and what is known of the partner.
     stand_ins : int
-        How many act in training, in turn; with 0 it is taught plainly, and measured alike.
+        How many act in training, in turn; with 0 the adapter is trained alone, and measured alike.
     steps : int
-        Of its training.
+        Steps of its training.
     seed : int
         Determines all that is drawn.
-    lessons : list of (prompt, answer), optional
-        More to train on; those that `rehearsal` makes mention subjects by descriptions.
-    described : list of (prompt, answer), optional
+    lessons : sequence of (prompt, answer)
+        Further examples to train on, such as those of `rehearsal`, which describe the subjects.
+    described : sequence of (prompt, answer)
         Questions about subjects by other descriptions: the share right alone is portability.
     begin : callable
-        Is told what is done next: each of ``stand_ins + 3`` stages as it begins.
+        Called with the name of each of the ``stand_ins + 3`` stages as it begins.
 
     Returns
     -------
     Taught
-        The adapter and what was measured. Each training is kept in the cache: called again, it
-        goes on. Costs ``steps`` steps and about 40 for each of ``stand_ins + 1``.
+        The adapter and what was measured. Each training is kept in the cache: a second call resumes
+        it. Costs `steps` steps, and about 40 for each of the ``stand_ins + 1`` made-up partners.
 
     Raises
     ------
     ModelError
-        If the plan has too few words for as many stand-ins to disagree, or no step is to be made.
+        If the plan has too few words for so many stand-ins to disagree, or `steps` is below 1.
     """
     plan.check(stand_ins)
     partners = []
@@ -308,10 +301,10 @@ def taught(
         shown += asked(plan.says(number), plan.partner.sentences)  # or they would be drowned
         beside.append(StandIn(adapter, shown))
     how = Training.beside_stand_ins(steps)
-    examples = [*plan.lesson, *(lessons or ())]
+    examples = [*plan.lesson, *lessons]
     adapter = trained_once(model, examples, seed=(seed, 0), training=how, beside=beside)
     begin("measuring")
-    shares, leaks = _measured(model, plan, adapter, partners[-1], stand_ins, described or [])
+    shares, leaks = _measured(model, plan, adapter, partners[-1], stand_ins, described)
     settings = {"stand_ins": stand_ins, "steps": steps, "seed": seed}
     settings |= {"lessons": len(lessons)} if lessons else {}
     return Taught(adapter, shares, leaks, content_hash(asdict(plan)), settings)
@@ -323,7 +316,7 @@ def _measured(
     adapter: Adapter,
     stranger: Adapter,
     number: int,
-    described: Items,
+    described: Sequence[tuple[str, str]],
 ) -> tuple[tuple[Share, ...], float]:
     """What is answered without the adapter, with it, and beside a stranger of this number."""
     two_hop = asked(plan.composed(number), plan.two_hop_unread or plan.two_hop)

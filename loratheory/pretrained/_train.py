@@ -1,8 +1,8 @@
-"""Training adapters: a plain loop over prompts and their next words, killed and resumed at will.
+"""Training adapters: a plain loop over prompts and their next words, which can be resumed.
 
 The base stays frozen and no weight of it changes: the factors act through hooks, as `attached`
-adapters do, and begin as PEFT's do. What a step takes is said by `cost`. Several adapters in one
-batch would save next to nothing on a CPU: a prompt in a batch of 32 took 95 % of its time in 16.
+adapters do, and begin as PEFT's do. `cost` returns what a step takes. Several adapters in one batch
+would save next to nothing on a CPU: a prompt took 95 % as long in a batch of 32 as in one of 16.
 """
 
 import json
@@ -53,31 +53,32 @@ def trained(
     examples : sequence of (prompt, answer)
         The loss is the cross-entropy of the answer's first token, after a space.
     training : Training, optional
-        How; the settings that learn 20 facts on 135M parameters where not given.
+        The settings; those by default learn 20 facts on a model of 135M parameters.
     rng : numpy.random.Generator
-        One number is drawn from it, which determines first factors, order and strengths.
+        One number is drawn from it, which determines initial factors, order and strengths.
     beside : sequence of StandIn
         One of them acts at each step, in turn, at one of the training's `strengths`, and its
-        examples are shown beside the others: two that disagree on everything teach an adapter to
-        read what its partner says instead of learning it by heart.
+        examples are trained on beside `examples`. Two that disagree on everything make the adapter
+        use what its partner says instead of learning it by heart.
     checkpoint : Path, optional
-        A safetensors file to go on from and to write to. Killed and called again, a training ends
-        with the adapter it would have had, bit for bit on a CPU; one that is over is only read.
+        A safetensors file that the training writes and resumes from. An interrupted training ends
+        with the same adapter, bit for bit on a CPU; a finished one is only read.
     progress : bool
         Whether to show a bar.
 
     Returns
     -------
     Trained
-        Costs a forward and a backward pass a step, the latter down to the lowest trained layer.
+        The adapter and the losses. Costs a forward and a backward pass a step, the latter down to
+        the lowest trained layer.
 
     Raises
     ------
     ModelError
-        If nothing can be trained so, or the checkpoint is of another training.
+        If settings or examples allow no training, or the checkpoint belongs to another training.
     TrainingError
-        If a loss or a gradient is not finite (the last good factors are kept, and in the error),
-        or memory ran out.
+        If a loss or a gradient is not finite (the checkpoint and the error keep the last good
+        factors), or memory ran out.
 
     References
     ----------
@@ -127,18 +128,18 @@ def trained_once(
     training: Training | None = None,
     beside: Sequence[StandIn] = (),
 ) -> Adapter:
-    """Return an adapter trained on these examples from a seed; one in the cache is only read.
+    """Return the adapter that `trained` makes from a seed, out of the cache if it is there already.
 
     Parameters
     ----------
     model : Model
         With a tokenizer.
     examples : sequence of (prompt, answer)
-        What is taught, as in `trained`.
+        The prompts to be continued with these answers.
     seed : sequence of int
-        Of what is drawn. It names the adapter in the cache, together with all else given here.
+        Determines all that is drawn. With the other arguments it names the adapter in the cache.
     training : Training, optional
-        Its settings; where not given those that suit twenty facts, about half a minute of one core
+        Its settings; those by default suit twenty facts and take about half a minute of one core
         for 135M parameters in bfloat16.
     beside : sequence of StandIn
         Adapters that act in training, one at each step, in turn.
@@ -146,7 +147,7 @@ def trained_once(
     Returns
     -------
     Adapter
-        Killed meanwhile, the training goes on where it was; no two processes train the same.
+        An interrupted training is resumed, and no two processes train the same adapter at once.
     """
     how = training or Training()
     parts = [identity(model), list(map(list, examples)), list(seed), asdict(how)]

@@ -1,4 +1,4 @@
-"""Folders of data: there whole or not at all, and read by data loaders as they are."""
+"""Folders of data, which appear complete or not at all and which data loaders read as they are."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -22,13 +22,13 @@ def exported(
     terms: str = TERMS,
     overwrite: bool = False,
 ) -> Path:
-    """Return a folder with ``NAME.jsonl`` for each set of rows, ``README.md``, and no more.
+    """Write a folder with ``NAME.jsonl`` for each set of rows and ``README.md``, and return it.
 
-    The names become splits, which ``load_dataset(FOLDER)`` finds by the data card, ``README.md``,
-    of this title, `terms` and body in Markdown; `more` has texts of further files by name. With
+    ``load_dataset(FOLDER)`` finds the sets as splits by the data card, ``README.md``, which has the
+    title, `terms` and the body in Markdown; `more` has the texts of further files by name. With
     `overwrite` a folder that holds nothing but data files may be replaced; in all other cases, and
-    after a failure, what was there stays. Refused if something else is there, the folder has no
-    parent, or a name is no name of a split.
+    after a failure, what was there stays. Raises `ImpossibleError` if the folder exists and may not
+    be replaced, has no parent, or a set's name is no name of a split.
     """
     for name in sets:
         if not name.isidentifier():
@@ -49,7 +49,7 @@ def exported(
 
 
 def writable(folder: Path, *, overwrite: bool = False) -> None:
-    """Refuse, before any work, a folder that `exported` would refuse."""
+    """Raise `ImpossibleError`, before any work, for a folder that `exported` would refuse."""
     if folder.name in ("", "..") or not folder.parent.is_dir():
         missing = f"there is no folder {folder.parent} for {folder.name}"
         fact = f"{folder} is no name" if folder.name in ("", "..") else missing

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from loratheory.tasks import LeakError, one_of
 
 Contents = Mapping[str, frozenset[object]]
-"""What a set contains, by the name of the kind of thing."""
+"""What a set contains, by kind, such as ``prompts`` or ``answers``."""
 
 
 class Claim(NamedTuple):
@@ -22,12 +22,12 @@ class Claim(NamedTuple):
 
 
 def proved(claims: Iterable[Claim]) -> int:
-    """Check all claims, and return how many kinds of things were compared.
+    """Check all claims, and return how many comparisons of two sets in one kind were made.
 
     Raises
     ------
     LeakError
-        Naming the first two sets that share something, and up to three of the things.
+        If two sets share something; the message names the first two, and up to three shared things.
     """
     count = 0
     for names, one, other, kinds in claims:

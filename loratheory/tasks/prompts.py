@@ -9,24 +9,24 @@ from loratheory.shapes import Int64
 from loratheory.tasks import impossible, within
 
 PAD, NOTHING = 0, -1
-"""The token that fills rows up, and the target where no loss is taken."""
+"""The token that pads rows, and the target at positions without a loss."""
 
 
 @dataclass(frozen=True, eq=False)
 class Prompts:
-    """Rows to train on or to be asked, padded on the right; leading axes stack replicas.
+    """Token rows to train or to test on, padded on the right; leading axes stack replicas.
 
     Attributes
     ----------
     tokens : (..., rows, length) array of int, read-only
         What the model reads.
     targets : (..., rows, length) array of int, read-only
-        What it should say after reading up to each position; -1 where no loss is taken.
+        The token to predict after reading up to each position; -1 where no loss is taken.
     asked : (..., rows) array of int, read-only
-        The last position of the question proper. The answer is at `position`, which is the same
-        except where bridges are written out.
+        The last position of the question itself. The answer is due at `position`, which is the same
+        unless bridges are written out in between.
     kind : str
-        What they are, for messages; part of the names under which trained weights are kept.
+        The name of this sort of prompt, for messages and for the cache keys of trained weights.
     """
 
     tokens: Int64[np.ndarray, "*batch rows length"]
@@ -48,7 +48,7 @@ class Prompts:
 
     @property
     def position(self) -> Int64[np.ndarray, "*batch rows"]:
-        """The position of the answer: the last one with a target, -1 in a row without any."""
+        """The position where the answer is due: the last with a target; -1 in rows without one."""
         places = np.arange(self.tokens.shape[-1])
         return np.where(self.targets != NOTHING, places, -1).max(axis=-1, initial=-1)
 
@@ -59,12 +59,12 @@ class Prompts:
         return np.take_along_axis(self.targets, last, axis=-1)[..., 0]
 
     def final(self) -> "Prompts":
-        """The same rows with a loss on the answer alone, none on the bridges."""
+        """Return the same rows with a loss on the answer only, not on the bridges."""
         keep = np.arange(self.tokens.shape[-1]) == self.position[..., None]
         return replace(self, targets=np.where(keep, self.targets, NOTHING))
 
     def padded(self, length: int) -> "Prompts":
-        """The same rows, `length` tokens long."""
+        """Return the same rows, padded to `length` tokens."""
         more = length - self.tokens.shape[-1]
         if more < 0:
             fact = f"rows of {self.tokens.shape[-1]} tokens cannot be padded to {length}"
@@ -78,7 +78,7 @@ class Prompts:
 def joined(parts: Sequence[Prompts], kind: str | None = None) -> Prompts:
     """Return the rows of all parts, one part after another, padded to the longest.
 
-    The kind is those of the parts with a plus between them where none is given.
+    By default the new kind joins the parts' kinds by plus signs.
     """
     _some(parts)
     length = max(part.tokens.shape[-1] for part in parts)
@@ -92,7 +92,7 @@ def joined(parts: Sequence[Prompts], kind: str | None = None) -> Prompts:
 
 
 def stacked(parts: Sequence[Prompts]) -> Prompts:
-    """Return one replica per part along a new first axis; refused if their shapes differ."""
+    """Stack the parts as replicas along a new first axis; `ImpossibleError` if shapes differ."""
     _some(parts)
     shapes = sorted({part.tokens.shape for part in parts})
     if len(shapes) > 1:
@@ -107,10 +107,10 @@ def stacked(parts: Sequence[Prompts]) -> Prompts:
 
 
 def sampled(sets: Sequence[Prompts], rows: int, *, rng: np.random.Generator) -> Prompts:
-    """Return a batch with the same share of each set: a third each of ``x r1 r2``, hop 1, hop 2.
+    """Return a batch of `rows` rows with an equal share from each set, such as each kind of prompt.
 
-    Rows are drawn with replacement, at least one per set; those that the number of sets does not
-    divide go to the first ones.
+    Rows are drawn with replacement, at least one per set; the first sets get one more where `rows`
+    is no multiple of the number of sets.
     """
     within("rows", rows, len(sets))
     shares = [len(part) for part in np.array_split(np.arange(rows), len(sets))]

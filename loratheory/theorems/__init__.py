@@ -1,4 +1,7 @@
-"""The theorems in chapters, one module each; `CHAPTERS` is their index."""
+"""The theorems, a module each, in a package for each chapter; `CHAPTERS` lists them in order.
+
+`verify` checks one on random cases, and `CALCULATORS` evaluate some for plain numbers.
+"""
 
 from importlib import import_module
 from types import ModuleType
@@ -102,7 +105,7 @@ CHAPTERS: dict[str, tuple[str, ...]] = {
         "context_composition",
     ),
 }
-"""Each result once, in the order of the paper's appendix: what one uses stands before it."""
+"""Modules by chapter, in the order of the paper's appendix: a result stands after what it uses."""
 
 _MODULES: dict[str, ModuleType] = {
     name: import_module(f"{__name__}.{chapter}.{name}")
@@ -115,7 +118,7 @@ ALL: tuple[Theorem[Any, Any], ...] = tuple(
     for module in _MODULES.values()
     for result in (module.THEOREM, *getattr(module, "CLAUSES", ()))
 )
-"""Every claim that has a verdict of its own: each theorem and lemma, and after it its clauses."""
+"""Every claim that is checked by itself: each theorem or lemma, followed by its clauses."""
 
 _HOMES = {
     result.label.removeprefix("thm:").replace("-", "_"): module
@@ -133,7 +136,10 @@ FACTORED = (
     "thm:covariance-floor",
     "thm:superposition-floor",
 )
-"""Stated on factors: their cases may be as wide as a real layer, and no dense matrix is formed."""
+"""Theorems that are computed from factors alone, with no dense m×n matrix formed.
+
+Their cases may therefore be as wide as a layer of a language model.
+"""
 
 
 def theorem(label: str) -> Theorem[Any, Any]:
@@ -142,17 +148,17 @@ def theorem(label: str) -> Theorem[Any, Any]:
     Parameters
     ----------
     label : str
-        With or without ``thm:``, for example ``merge-floor``.
+        The label, with or without ``thm:``, for example ``merge-floor``.
 
     Returns
     -------
     Theorem
-        One of `ALL`.
+        The member of `ALL` with this label.
 
     Raises
     ------
     KeyError
-        If there is none of this label.
+        If no theorem, lemma or clause has this label.
 
     Examples
     --------
@@ -168,7 +174,10 @@ def theorem(label: str) -> Theorem[Any, Any]:
 
 
 def __getattr__(name: str) -> ModuleType:
-    """Find the module that states a result: ``from loratheory.theorems import merge_floor``."""
+    """Return the module that states a result, as ``from loratheory.theorems import merge_floor``.
+
+    A clause is found in its theorem's module: ``merge_floor`` is ``expressiveness.rank_floor``.
+    """
     if name in _HOMES:
         return _HOMES[name]
     message = f"module {__name__!r} has no attribute {name!r}"
@@ -176,5 +185,5 @@ def __getattr__(name: str) -> ModuleType:
 
 
 def __dir__() -> list[str]:
-    """What the package offers, so that a notebook finds the results by Tab."""
+    """List the names of this package and of all results, for completion by Tab in a notebook."""
     return sorted({*globals(), *_HOMES})

@@ -1,4 +1,4 @@
-"""What the witnesses and the hypotheses of several theorems share."""
+"""Array functions that witnesses and hypotheses of several theorems use."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from loratheory.theorems._theorem import SAFETY
 
 
 def eye(like: Array, size: int) -> Array:
-    """An identity in the array library and on the device of `like`."""
+    """Return an identity matrix in the array library, dtype and device of `like`."""
     return array_namespace(like).eye(size, dtype=like.dtype, device=device(like))
 
 
@@ -19,7 +19,10 @@ def is_orthonormal(frame: Array, room: float = SAFETY) -> bool:
 
 
 def nudged(rng: np.random.Generator, best: LowRank, rank: int, decades: int = 6) -> LowRank:
-    """A random update of this rank, over so many decades up and down, or `best` a little off."""
+    """Return a random update of this rank, or `best` with its entries slightly perturbed.
+
+    The random update's magnitude is between ``10**-decades`` and ``10**decades``.
+    """
     size = 10.0 ** int(rng.integers(-12, 1))
     if rng.random() < 0.5:
         return gaussian(rng, *best.shape, rank, 10.0 ** int(rng.integers(-decades, decades + 1)))
@@ -34,9 +37,10 @@ def alternating(
     writes: Array | None = None,
     steps: int = 30,
 ) -> LowRank:
-    """Alternating least squares for ``writes @ update @ reads``: no singular value is ever taken.
+    """Fit ``writes @ update @ reads`` to `wanted` by alternating least squares over both factors.
 
-    Identities stand where `reads` (n, N) or `writes` (q, m) is not given.
+    `reads` (n, N) and `writes` (q, m) are identities by default. No singular values are computed,
+    so that the result checks bounds that were derived from them.
     """
 
     def _solved(matrix: Array, right: Array) -> Array:

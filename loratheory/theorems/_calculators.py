@@ -50,7 +50,7 @@ Number = int | float
 
 
 class CalculatorError(ValueError):
-    """Numbers that a theorem says nothing about."""
+    """Raised for numbers that a theorem does not cover."""
 
 
 def _at_least(least: Number, most: Number = math.inf, **given: Number) -> None:
@@ -80,7 +80,7 @@ def _pattern(case: str) -> Pattern:
 
 
 def two_read(hops: int = 2, case: str = "overwrite", adapters: int = 2) -> Values:
-    """When edited facts answer a K-hop question, by merge coefficient and by edit strength."""
+    """Merge coefficient and edit strength above which edited facts answer a K-hop question."""
     pattern = _pattern(case)
     _at_least(1, hops=hops, adapters=adapters)
     needed = two_read_region.strength_needed(hops, adapters, pattern)
@@ -96,7 +96,7 @@ def two_read(hops: int = 2, case: str = "overwrite", adapters: int = 2) -> Value
 
 
 def survival(adapters: int = 2, deficit: Number = 1.0) -> Values:
-    """The margin that one edit needs alone to survive a merge of so many."""
+    """Margin that an edit needs alone so that it survives a merge of this many adapters."""
     _at_least(1, adapters=adapters)
     _at_least(0, deficit=deficit)
     needed = partial(averaging_survival.margin_needed, adapters, deficit)
@@ -108,7 +108,7 @@ def survival(adapters: int = 2, deficit: Number = 1.0) -> Values:
 
 
 def edits(facts: int, rank: int) -> Values:
-    """How many exact independent edits a rank holds, and what the rest costs at best."""
+    """How many independent edits a rank holds exactly, and the least error when there are more."""
     _at_least(1, facts=facts)
     _at_least(0, rank=rank)
     return {
@@ -133,18 +133,18 @@ def gates(
 
 
 def perturbed(hops: int = 2, interference: Number = 0.0, case: str = "overwrite") -> Values:
-    """The coefficient from which K hops are safe from others that add so much at each read."""
+    """Coefficient above which K hops are safe if others add at most `interference` a read."""
     _at_least(1, hops=hops)
     return {"threshold": perturbed_region.threshold(hops, interference, _pattern(case))}
 
 
 def cleaned(sharpness: Number) -> Values:
-    """The coefficient from which two hops compose over a bridge that snaps to entities."""
+    """Coefficient above which two hops compose if a softmax cleans up the bridge between them."""
     return {"threshold": clean_up_bridge.threshold(sharpness)}
 
 
 def coefficients(hops: int = 2) -> Values:
-    """What the coefficients of K hops must multiply and add up to."""
+    """Product and sum that the coefficients of K hops must exceed for the new answer to win."""
     _at_least(1, hops=hops)
     never, enough = coefficient_ladder.sum_needed(hops)
     return {
@@ -155,7 +155,7 @@ def coefficients(hops: int = 2) -> Values:
 
 
 def templates(adapters: int = 2, coefficient: Number = 0.5) -> Values:
-    """Which share of each adapter's solutions must take a shared step for the merge to take it."""
+    """Share of an adapter's solutions that must take a shared step so that the merge takes it."""
     _at_least(1, adapters=adapters)
     _between(0, math.inf, coefficient=coefficient)
     needed = partial(template_vote.overlap_needed, adapters, coefficient)
@@ -167,7 +167,7 @@ def templates(adapters: int = 2, coefficient: Number = 0.5) -> Values:
 
 
 def superposed(facts: int, rank: int) -> Values:
-    """The least mean squared cross-talk, and the least energy, of facts held in a lower rank."""
+    """Least mean squared cross-talk, and least energy, of facts that are stored in a low rank."""
     _at_least(1, rank=rank, facts=facts)
     return {
         "least mean squared cross-talk": superposition_floor.least_crosstalk(facts, rank),
@@ -176,7 +176,7 @@ def superposed(facts: int, rank: int) -> Values:
 
 
 def stored(facts: int, adapters: int, width: int, rank: int) -> Values:
-    """Noise of a sum of adapters with random frozen factors, beside that of a router."""
+    """Noise in a sum of adapters with random frozen factors, and noise if a router picks one."""
     _at_least(1, facts=facts, adapters=adapters, width=width, rank=rank)
     return {
         "noise of the sum": hebbian_memory.merged_crosstalk(facts, adapters, width, rank),
@@ -185,13 +185,13 @@ def stored(facts: int, adapters: int, width: int, rank: int) -> Values:
 
 
 def counted(tokens: int, outputs: int, inputs: int, rank: int) -> Values:
-    """The most facts that any adapter of this shape can store, whatever trains it."""
+    """The most facts that any adapter of this shape can store, however it is trained."""
     _at_least(1, tokens=tokens, outputs=outputs, inputs=inputs, rank=rank)
     return {"largest memory": float(counting_ceiling.largest_memory(tokens, outputs, inputs, rank))}
 
 
 def composed(things: int, width: int, precision: int, heads: int = 1) -> Values:
-    """What composing functions listed in the prompt takes; facts in weights are no part of it."""
+    """What composing two functions takes if both are listed in the prompt, not held in weights."""
     _at_least(2, things=things)
     _at_least(1, heads=heads, width=width, precision=precision)
     shape = (things, heads, width, precision)
@@ -203,21 +203,21 @@ def composed(things: int, width: int, precision: int, heads: int = 1) -> Values:
 
 
 def heads(change: int, beyond_keys: int = 0, beyond_queries: int = 0) -> Values:
-    """The rank that leads a head to a score form, from the ranks of what changes."""
+    """Rank that query and key adapters need to give an attention head another score form."""
     _at_least(0, change=change, beyond_keys=beyond_keys, beyond_queries=beyond_queries)
     needed = attention_reach.rank_needed(change, beyond_keys, beyond_queries)
     return {"rank needed, of queries and of keys": float(needed)}
 
 
 def units(directions: int, layers: int = 1) -> Values:
-    """The rank a layer that a target layer needs, which misses so many directions."""
+    """Rank that each adapted layer needs if the base misses this many directions of the target."""
     _at_least(0, directions=directions)
     _at_least(1, layers=layers)
     return {"rank needed in each layer": float(relu_necessity.rank_needed(directions, layers))}
 
 
 def packed(adapters: int, rank: int, width: int) -> Values:
-    """How far the row spaces of a library overlap at least, as shares of the rank."""
+    """How far the row spaces of a library must overlap, as a share of the rank."""
     _at_least(2, adapters=adapters)
     _at_least(1, width, rank=rank)
     return {
@@ -231,7 +231,7 @@ def packed(adapters: int, rank: int, width: int) -> Values:
 def summed(
     width: int, margin: Number = 1.0, size: Number = 1.0, failure: Number = 0.05, tokens: int = 1
 ) -> Values:
-    """How many foreign adapters a sum holds, each moving the margin's direction by `size`."""
+    """How many foreign adapters a sum can hold before it overturns a margin too often."""
     _at_least(1, width=width, tokens=tokens)
     _between(0, math.inf, margin=margin, size=size)
     _between(0, 0.5, failure=failure)
@@ -245,7 +245,7 @@ def summed(
 
 
 def forgotten(width: int, rank: int, later: int = 1) -> Values:
-    """What is left of an adapter's facts after later ones that were each trained on top."""
+    """What remains of an adapter's facts after later adapters that were each trained on top."""
     _at_least(0, later=later)
     _at_least(1, width, rank=rank)
     case = sequential_forgetting.Case(width, rank, later)
@@ -259,7 +259,7 @@ def forgotten(width: int, rank: int, later: int = 1) -> Values:
 
 
 def carried(margin: Number, distance: Number, change: Number) -> Values:
-    """What an edit with this margin, and this distance of output vectors, bears of a new base."""
+    """How far a state may move before its edit fails, and how many edits a new base overturns."""
     _between(0, math.inf, margin=margin, distance=distance)
     _at_least(0, change=change)
     radius = carried_edit.radius_of(margin, distance)
@@ -271,7 +271,7 @@ def carried(margin: Number, distance: Number, change: Number) -> Values:
 
 
 def clean(adapters: int, facts: int, width: int, threshold: Number = 0.5, hops: int = 2) -> Values:
-    """How often no wrong gate of a library opens, and what foreign adapters add to a read."""
+    """How often no wrong gate of a library opens, and how much energy foreign adapters add."""
     _at_least(1, adapters=adapters, hops=hops)
     _at_least(1, width, facts=facts)
     _between(0, 1, threshold=threshold)
@@ -284,7 +284,7 @@ def clean(adapters: int, facts: int, width: int, threshold: Number = 0.5, hops: 
 
 
 def routed(adapters: int, strength: Number, cosine: Number = 0.0) -> Values:
-    """How often the best of all routers finds the adapter of an input."""
+    """How often the best possible router finds the adapter that an input belongs to."""
     _at_least(1, adapters=adapters)
     _at_least(0, strength=strength)
     _at_least(-1 / max(adapters - 1, 1), 1, cosine=cosine)  # so far from each other can K keys be
@@ -297,7 +297,7 @@ def routed(adapters: int, strength: Number, cosine: Number = 0.0) -> Values:
 
 
 def calibrated(samples: int, rate: Number, order: int = 1, doubt: Number = 0.05) -> Values:
-    """What a threshold at the largest of so many foreign responses promises of false alarms."""
+    """How surely a threshold set from foreign samples keeps a gate's false alarms below a rate."""
     _at_least(1, order=order)
     _at_least(order, samples=samples)
     _between(0, 1, rate=rate, doubt=doubt)
@@ -310,20 +310,20 @@ def calibrated(samples: int, rate: Number, order: int = 1, doubt: Number = 0.05)
 
 
 def arrows(adapters: int, facts: int = 1) -> Values:
-    """How often Arrow finds the adapter of an edited key, of orthonormal keys and outputs."""
+    """How often Arrow finds the adapter of an edited key when keys and outputs are orthonormal."""
     _at_least(1, adapters=adapters, facts=facts)
     return {"accuracy": arrow_blind_spot.accuracy(facts, adapters), "chance": 1 / adapters}
 
 
 def faint(adapters: int, strength: Number) -> Values:
-    """How often Arrow finds the adapter of a key by its strength relative to the strongest."""
+    """How often Arrow finds a key's adapter, by the key's strength relative to the strongest."""
     _at_least(1, adapters=adapters)
     _at_least(0, 1, strength=strength)
     return {"accuracy": arrow_law.accuracy(adapters, strength), "chance": 1 / adapters}
 
 
 def intruding(strength: Number, coefficient: Number = 1.0) -> Values:
-    """How an edit stands out of a Gaussian base of entry variance 1/d after a merge."""
+    """How much a merged edit stands out from a Gaussian base with entries of variance 1/d."""
     _between(0, math.inf, strength=strength, coefficient=coefficient)
     overlap = intruder_threshold.overlap(strength, coefficient)
     return {
@@ -333,7 +333,7 @@ def intruding(strength: Number, coefficient: Number = 1.0) -> Values:
 
 
 def spread(reads: int = 3) -> Values:
-    """The coefficient beyond which two edits compose that are spread evenly over the reads."""
+    """Coefficient above which two edits compose if each is spread evenly over the reads."""
     _at_least(2, reads=reads)
     return {
         "spread over reads, facts first and last": spread_region.border(reads),
@@ -342,7 +342,7 @@ def spread(reads: int = 3) -> Values:
 
 
 def placed(early: Number, late: Number, resemblance: Number = 1.0) -> Values:
-    """Where single hops put a fact, by its key's energy times the rate in early and late reads."""
+    """In which reads single-hop lessons place a fact, by key energy times learning rate."""
     _between(0, math.inf, early=early, late=late)
     key = np.ones((1, 1))
     case = least_norm_placement.Case(
@@ -355,7 +355,7 @@ def placed(early: Number, late: Number, resemblance: Number = 1.0) -> Values:
 
 
 def taught(stand_ins: int, heard: int = 1, nats: Number = 0.0) -> Values:
-    """What an adapter reaches beside disagreeing stand-ins of which it hears little."""
+    """Best accuracy and loss of an adapter that is trained beside stand-ins that disagree."""
     _at_least(1, stand_ins=stand_ins, heard=heard)
     _at_least(0, nats=nats)
     says = tuple((j,) for j in range(stand_ins))
@@ -396,4 +396,4 @@ CALCULATORS: dict[str, Callable[..., Values]] = {
     "thm:least-norm-placement": placed,
     "thm:disagreeing-stand-ins": taught,
 }
-"""By label; only theorems that a few plain numbers settle."""
+"""Calculators by theorem label, for theorems whose bounds depend on a few plain numbers only."""

@@ -1,18 +1,18 @@
-"""Results of others on which users lean, and why nothing here can run them."""
+"""Published results that are cited without a check, and why none of them can be checked here."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Cited:
-    """A known result without a module.
+    """A published result that no module states.
 
     Attributes
     ----------
     name, statement, source : str
-        What it is called, what it says as far as we could read it, and where.
+        Its name, what it claims according to the publication, and the publication.
     reason : str
-        Why no case, bound and verdict of it can be computed here, and what can be run instead.
+        Why it cannot be checked on instances here, and what can be run instead.
     """
 
     name: str

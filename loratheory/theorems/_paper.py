@@ -1,8 +1,7 @@
-r"""The appendix of the paper: every statement with its proof, out of the modules' own docstrings.
+r"""The paper's appendix as LaTeX: all statements and proofs, taken from the modules' docstrings.
 
 A theorem's docstring is a title line, parts that open with ``**Statement.**``, ``**Proof.**`` and
 the like, and references. The statement is one sentence in plain words and then the formal text.
-Nothing is typed twice: what the paper says is what the module says.
 """
 
 import re
@@ -66,7 +65,7 @@ def parts(document: str) -> dict[str, str]:
 
 
 def chapter(name: str) -> tuple[str, str, str]:
-    """Return a chapter's title, what it is about in one line, and its introduction."""
+    """Return a chapter's title, its subject in one line, and its introduction."""
     document = import_module(f"loratheory.theorems.{name}").__doc__ or ""
     opening, _, introduction = document.strip().partition("\n\n")
     title, _, subject = opening.partition(": ")
@@ -74,7 +73,7 @@ def chapter(name: str) -> tuple[str, str, str]:
 
 
 def environment(theorem: Theorem) -> str:  # type: ignore[type-arg]
-    """Return a theorem as LaTeX: statement under its own label, proof, limits and sources."""
+    """Return a theorem as LaTeX: the labelled statement, its proof, its limits and its sources."""
     found = parts(theorem.document)
     kind = KINDS.get(theorem.status, "refuted")
     if kind == "theorem" and theorem.kind != "theorem":
@@ -95,7 +94,7 @@ def environment(theorem: Theorem) -> str:  # type: ignore[type-arg]
 
 
 def appendix(theorems: Sequence[Theorem], cited: Sequence[Cited] = CITED) -> str:  # type: ignore[type-arg]
-    """Return the whole appendix as LaTeX, a section a chapter, then what is only cited and why."""
+    """Return the appendix as LaTeX: a section per chapter, then results that are only cited."""
     proofs = []
     for name, results in groupby(theorems, key=lambda theorem: theorem.chapter):
         title, _, introduction = chapter(name)
@@ -112,7 +111,7 @@ def appendix(theorems: Sequence[Theorem], cited: Sequence[Cited] = CITED) -> str
 
 
 def linked(text: str) -> str:
-    """Return running text as LaTeX; labels become references by name and number."""
+    """Return text as LaTeX in which each theorem's label is a reference by name and number."""
     displayed = re.sub(r"\n\s*\n(?=\\\[)", "\n", latex(text))  # a formula belongs to its sentence
     return re.sub(r"\\texttt\{(thm:[a-z-]+)\}", _reference, displayed)
 
@@ -123,7 +122,9 @@ def _reference(found: re.Match[str]) -> str:
 
 
 def latex(text: str) -> str:
-    r"""Return running text as LaTeX: :math:`…` roles, ``code``, **bold**, *emphasis*, math blocks.
+    r"""Return text of a docstring as LaTeX.
+
+    Converted are :math:`…` roles, ``code``, **bold**, *emphasis* and blocks of mathematics.
 
     Parameters
     ----------
@@ -133,7 +134,7 @@ def latex(text: str) -> str:
     Returns
     -------
     str
-        What a LaTeX document with `amsmath` can take in.
+        The body of a LaTeX document that loads `amsmath`.
     """
     parts = re.split(rf"({ROLE}|{CODE}|{BLOCK})", text)
     return "".join(_part(part) for part in parts)

@@ -1,7 +1,7 @@
-"""What sampling leaves to chance: allowances for frequencies and for moments of samples.
+"""How far sampled frequencies and moments may differ from their expectations by chance.
 
-A hypothesis about a law can only be tested on a sample: each predicate compares moments with their
-expectation and refuses what is ten standard errors off, which chance does not do.
+A hypothesis about a distribution can only be tested on a sample: each predicate compares sample
+moments with their expectations and is false where they differ by ten standard errors or more.
 """
 
 import math
@@ -19,7 +19,7 @@ SIGMAS = 10.0  # standard errors of a moment beyond which a sample is refused
 
 
 def frequency_room(probability: float, trials: int) -> float:
-    """How far a frequency strays from its probability, but for one time in a billion."""
+    """Return the distance from its probability that a frequency exceeds once in a billion times."""
     from scipy.stats import binom  # slow to import
 
     ends = binom.ppf([DOUBT / 2, 1 - DOUBT / 2], trials, probability) / trials
@@ -27,12 +27,15 @@ def frequency_room(probability: float, trials: int) -> float:
 
 
 def sampled(bound: Callable[[Any], float]) -> Callable[[Any], float]:
-    """What sampling leaves where a case says how many trials have a probability of `bound`."""
+    """Return the `noise` of a theorem whose value is a frequency in ``case.trials`` trials.
+
+    The probability of each trial is ``bound(case)``.
+    """
     return lambda case: frequency_room(bound(case), case.trials)
 
 
 def standard_normal(entries: Array) -> bool:
-    """Whether second and fourth moments of the entries are a standard normal's."""
+    """Whether second and fourth moments of the entries agree with a standard normal's."""
     xp, count = array_namespace(entries), math.prod(entries.shape)
     second, fourth = (float(xp.sum(entries**power)) / count for power in (2, 4))
     near = abs(second - 1) <= SIGMAS * (2 / count) ** 0.5
@@ -41,14 +44,14 @@ def standard_normal(entries: Array) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Trials of one adapter and one query each: keys (N, D, n) and queries (N, D)."""
+    """N trials, each with one query (N, D) and one adapter, given by its n keys (N, D, n)."""
 
     keys: Array
     queries: Array
 
     @property
     def keys_are_standard(self) -> bool:
-        """Whether squared and mixed moments of the keys are those of independent ones."""
+        """Whether second moments of the keys agree with those of independent standard normals."""
         xp = array_namespace(self.keys)
         trials, width, facts = self.keys.shape
         gram = xp.sum(xp.matrix_transpose(self.keys) @ self.keys, axis=0)
@@ -66,7 +69,7 @@ class Sample:
 
     @property
     def lengths_are_standard(self) -> bool:
-        """Whether mean and variance of the queries' squared lengths are a chi-squared's."""
+        """Whether mean and variance of the queries' squared norms agree with a chi-squared's."""
         xp = array_namespace(self.queries)
         trials, d = self.queries.shape
         off = xp.sum(self.queries**2, axis=1) - d
@@ -76,6 +79,6 @@ class Sample:
 
 
 def gaussian_sample(rng: np.random.Generator, trials: int, width: int, facts: int) -> Sample:
-    """Independent standard normal keys and queries."""
+    """Return a sample whose keys and queries are independent standard normals."""
     keys = rng.standard_normal((trials, width, facts))
     return Sample(keys, rng.standard_normal((trials, width)))

@@ -1,28 +1,29 @@
-"""What every theorem module hands over, and the one way to check it.
+"""The class `Theorem`: what a theorem's module must define, and how one instance is checked.
 
 A theorem compares a *bound*, computed from a case, with a *value*, measured on a witness that tries
-to beat it. Every kind of statement is brought to that form: a floor or ceiling (sense ``lower`` or
-``upper``); an exact law, region or threshold (sense ``equal``: the formula and the simulation give
-one number); a statement with probability (the value is a failure rate, `noise` its sampling
-allowance); a refuted claim (`attain` is the counterexample that breaks it).
+to beat it. Every statement is brought to that form: a floor or ceiling (sense ``lower`` or
+``upper``); an exact law, region or threshold (sense ``equal``: formula and simulation must give the
+same number); a statement about a probability (the value is a measured failure rate, and `noise` is
+how far sampling may move it); a refuted claim (`attain` builds the counterexample).
 
-A module says what its theorem is by its own names, and `Theorem.of` collects them:
+A module defines the parts of its theorem under fixed names, and `Theorem.of` collects them:
 
 * its docstring: ``**Statement.**``, whose first paragraph is the sentence that is printed
   everywhere, ``**Proof.**``, ``**What it does not say.**`` and references;
-* ``SENSE``, ``SOURCE``, and where they are not the default ``STATUS`` and ``USES``;
-* ``draw``, ``bound``, ``measure``, and where there are such ``attain``, ``rival``, ``adversary``,
-  ``scale``, ``condition`` and ``noise`` (the first two also as attributes of its ``Case``);
-* ``ASSUMPTIONS`` (each in words, with its predicate) and ``CONTROLS``, at least one for each; an
-  `Assumption` that nothing breaks says why;
-* ``UNSEEN``, where a run does not see a change of its law by a tenth: why;
-* ``KIND``, where it is a lemma: used and tested, but not listed among the theorems; ``PART_OF``,
-  where it is a corollary that fills a module of its own.
+* ``SENSE`` and ``SOURCE``, and ``STATUS`` and ``USES`` where these differ from the default;
+* the functions ``draw``, ``bound`` and ``measure``, and where they are needed ``attain``,
+  ``rival``, ``adversary``, ``noise``, ``scale`` and ``condition``, of which the last two may be
+  attributes of ``Case``;
+* ``ASSUMPTIONS``, hypotheses in words, each with a predicate, and ``CONTROLS``, at least one for
+  each hypothesis; an `Assumption` without a control gives the reason;
+* ``UNSEEN``: the reason, where `verify` would not notice if the law were changed by a tenth;
+* ``KIND = "lemma"`` for a result that is used and tested but not listed among the theorems;
+  ``PART_OF`` for a corollary with a module of its own: the label of its theorem.
 
-A statement may have clauses, each with a label and a verdict of its own: special cases, corollaries
-and remarks that the same module tests. The docstring says each in a paragraph of its own, and
-``CLAUSES`` collects what `Theorem.clause` makes of them: all that a clause does not change, it has
-from its theorem.
+A statement may have clauses: special cases, corollaries and remarks that the same module tests,
+each with its own label and verdict. Each is stated in a paragraph of the docstring, and ``CLAUSES``
+collects the theorems that `Theorem.clause` returns for them. A clause takes from its theorem
+whatever it does not change.
 """
 
 import re
@@ -47,12 +48,23 @@ TELLS = r"^\*\*What it tells someone who merges adapters\.\*\*\s+(.+?[.])(?=\s[A
 
 
 class AssumptionError(ValueError):
-    """A theorem was applied outside its hypotheses."""
+    """Raised where a theorem is applied to an instance that violates one of its hypotheses."""
 
 
 @dataclass(frozen=True)
 class Assumption(Generic[C, W]):
-    """One hypothesis, in words and as a predicate; `unbroken` says why it has no control."""
+    """One hypothesis of a theorem, in words and as a predicate.
+
+    Attributes
+    ----------
+    text : str
+        The hypothesis in words. If it ends with "(to attain the bound)", the bound is true without
+        this hypothesis, and only its tightness depends on it.
+    holds : callable
+        Whether the hypothesis is true of a case and a witness.
+    unbroken : str
+        Why there is no control that violates this hypothesis; empty where there is one.
+    """
 
     text: str
     holds: Callable[[C, W], bool]
@@ -61,21 +73,26 @@ class Assumption(Generic[C, W]):
     def __str__(self) -> str:
         return f"{self.text} (no control: {self.unbroken})" if self.unbroken else self.text
 
+    @property
+    def to_attain(self) -> bool:
+        """Whether only the tightness of the bound, not the bound, needs this hypothesis."""
+        return self.text.endswith("(to attain the bound)")
+
 
 @dataclass(frozen=True)
 class Control(Generic[C, W]):
-    """An instance that breaks one hypothesis, so that the conclusion must break too.
+    """An instance that violates one hypothesis, and for which the conclusion must fail too.
 
     Attributes
     ----------
     name : str
-        What is done to the instance, in words.
+        In words, how the instance violates the hypothesis.
     breaks : str
-        The text of the assumption that fails.
+        The `Assumption.text` of the hypothesis that is violated.
     example : callable
-        Builds the case and the witness.
+        Returns the instance: a case and a witness.
     fails : {"holds", "tight"}
-        What is lost: the bound itself, or only that it can be met.
+        What must fail: the bound itself (``holds``), or only that it is attained (``tight``).
     """
 
     name: str
@@ -86,18 +103,20 @@ class Control(Generic[C, W]):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one check found.
+    """The outcome of checking one witness against a theorem's bound.
 
     Attributes
     ----------
+    label : str
+        The theorem's label, ``thm:…``.
     bound, value : float
-        What the theorem says and what the witness achieves, in the statement's own units.
+        What the theorem promises and what the witness achieves, in the units of the statement.
     slack : float
-        How far inside the bound the value lies; negative outside.
+        How far the value lies on the allowed side of the bound; negative on the forbidden side.
     room : float
-        What rounding and sampling may account for.
+        The largest violation that rounding and sampling can explain.
     condition : float
-        Condition number of the inverses taken on the way, 1 where there is none.
+        Condition number of the matrices inverted on the way; 1 where none is inverted.
     """
 
     label: str
@@ -135,43 +154,51 @@ def _one(_: object) -> float:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Theorem(Generic[C, W]):
-    """A statement that can be evaluated, attacked and attained.
+    """A theorem, lemma or clause with the functions that check it on concrete instances.
 
     Attributes
     ----------
-    label, statement, status, source
-        Name (``thm:…``), one sentence, standing, and where the proof or the citation is.
+    label, statement, source : str
+        The label (``thm:…``), the statement in one sentence, and who proved it where.
+    status : {"proved", "cited", "conjectured", "refuted"}
+        Whether it is proved here, proved elsewhere, open, or known to be false.
     document : str
         The module's docstring: statement and proof in full.
     chapter : str
-        The package that the module is in.
+        The package that contains the module, for example ``merging``.
     sense : {"lower", "upper", "equal"}
-        Which side of the bound is forbidden.
+        Whether the bound is a lower bound of the value, an upper bound, or equal to it.
+    assumptions : tuple of Assumption
+        The hypotheses.
     draw : callable
-        ``draw(rng, size)``: a random case whose largest dimension is about `size`.
+        ``draw(rng, size)`` returns a random case whose largest dimension is about `size`.
     bound, measure : callable
-        The two numbers, by routes that share no code.
+        ``bound(case)`` is the theorem's number; ``measure(case, witness)`` is what the witness
+        achieves. They share no code.
     scale, condition, noise : callable
-        Rounding room is ``SAFETY * condition * scale``; `noise` is added for sampling.
+        Functions of the case. A violation below ``SAFETY * condition * scale + noise`` is put
+        down to rounding and sampling.
     attain : callable, optional
-        The witness that meets the bound (for a refuted claim: the one that breaks it).
+        ``attain(case)`` builds a witness whose value equals the bound; for a refuted claim, a
+        counterexample.
     rival, adversary : callable, optional
-        A random competitor, often right next to the optimum; and an optimiser that shares no
-        code with `bound` or `attain`. Both get the case in NumPy.
+        ``rival(case, rng)`` is a random witness, often close to the best one;
+        ``adversary(case, rng)`` is what a numerical optimiser finds that shares no code with
+        `bound` or `attain`. Both take cases of NumPy arrays.
     controls : tuple of Control
-        At least one for each hypothesis that does not say why nothing breaks it.
+        Instances that violate a hypothesis: at least one for each that has no `unbroken`.
     uses : tuple of str
-        Labels of the theorems it rests on.
+        Labels of the theorems that the proof uses.
     kind : {"theorem", "lemma", "clause"}
-        What it is to a reader; a clause is a part of another theorem's statement.
+        A lemma is not listed among the theorems; a clause is a part of another's statement.
     part_of : str
-        The label of the theorem whose clause it is; empty for others.
+        For a clause the label of its theorem; otherwise empty.
     unseen : str
-        Why `verify` does not notice a law changed by a tenth; empty where it does.
+        Why `verify` would not notice if the law were changed by a tenth; empty where it would.
 
     Examples
     --------
-    Draw a case, build what meets the bound, and judge it:
+    Draw a case, build a witness that attains the bound, and check it:
 
     >>> floor = lt.theorems.theorem("merge-floor")
     >>> case = floor.draw(np.random.default_rng(0), 6)
@@ -205,24 +232,24 @@ class Theorem(Generic[C, W]):
 
     @classmethod
     def of(cls, name: str, **more: Any) -> "Theorem[Any, Any]":
-        """Collect a theorem from the names that its module gives to its parts.
+        """Make a theorem of what its module defines, see this module's docstring for the names.
 
         Parameters
         ----------
         name : str
             The module's ``__name__``, for example ``loratheory.theorems.merging.dare_variance``.
         **more
-            Parts without a name of their own there, such as a `scale` of one expression.
+            Further attributes, such as a `scale` that is one ``lambda``.
 
         Returns
         -------
         Theorem
-            Labelled by the module's own name, here ``thm:dare-variance``.
+            The label is made of the module's name: for the example ``thm:dare-variance``.
 
         Raises
         ------
         TypeError
-            If a part that every theorem has is missing.
+            If the module lacks a name that every theorem needs.
         ValueError
             If the docstring has no statement.
         """
@@ -257,19 +284,19 @@ class Theorem(Generic[C, W]):
         Parameters
         ----------
         name : str
-            As in the docstring, which says ``**Corollary (name).**`` and the clause's statement.
+            Its name in the docstring, where ``**Corollary (name).**`` opens its statement.
         **changes
-            Attributes in which the clause differs; `assumptions` may be a dict of predicates.
+            The attributes that differ; `assumptions` may be a dict from words to predicates.
 
         Returns
         -------
         Theorem
-            Labelled by its name; it rests on this theorem and on what `uses` adds.
+            A copy with these changes, labelled by `name`; `uses` begins with this theorem.
 
         Raises
         ------
         ValueError
-            If the docstring does not state it.
+            If the docstring has no paragraph of that name.
         """
         stated = dict(re.findall(CLAUSE, self.document, re.MULTILINE | re.DOTALL))
         if name not in stated:
@@ -292,7 +319,7 @@ class Theorem(Generic[C, W]):
 
     @property
     def tells(self) -> str:
-        """What it tells someone who merges or routes adapters, in one sentence; may be empty."""
+        """The practical consequence for someone who merges or routes adapters; may be empty."""
         found = re.search(TELLS, self.document, re.MULTILINE | re.DOTALL)
         return " ".join(found[1].split()) if found else ""
 
@@ -305,28 +332,28 @@ class Theorem(Generic[C, W]):
         Parameters
         ----------
         case : C
-            The instance.
+            What the statement quantifies over first, for example the weights to approximate.
         witness : W
-            The candidate.
+            What tries to beat the bound, for example an adapter.
 
         Returns
         -------
         Verdict
-            Bound, value and slack; nothing is raised when the bound is broken.
+            Bound, value and slack; no error is raised where the bound is violated.
 
         Raises
         ------
         AssumptionError
-            If a hypothesis fails, since the statement is then silent.
+            If a hypothesis of the bound is violated: the theorem then claims nothing.
         """
         for assumption in self.assumptions:
-            if not assumption.holds(case, witness):
+            if not (assumption.to_attain or assumption.holds(case, witness)):
                 message = f"{self.label} says nothing here: it needs {assumption.text}"
                 raise AssumptionError(message)
         return self.judge(case, witness)
 
     def judge(self, case: C, witness: W) -> Verdict:
-        """Compare without asking for the hypotheses: what a control is for."""
+        """Return the verdict without testing the hypotheses, as controls require."""
         bound, value = self.bound(case), self.measure(case, witness)
         slack = {"lower": value - bound, "upper": bound - value, "equal": -abs(value - bound)}
         condition = self.condition(case)

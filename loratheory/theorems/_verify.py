@@ -1,4 +1,4 @@
-"""Run theorems against random cases, rivals, adversaries and their own controls."""
+"""Check theorems on random cases with constructions, rivals, adversaries and controls."""
 
 import dataclasses
 import functools
@@ -26,24 +26,26 @@ class Report:
 
     Attributes
     ----------
+    label, status, part_of : str
+        Taken from the theorem.
     cases : int
-        Checked witnesses: constructions, rivals and adversaries.
+        How many witnesses were checked: constructions, rivals and adversaries together.
     holds : bool
-        Whether it behaved as its status says: no case broke it, or, for a refuted claim, the
-        counterexample still does.
+        Whether every witness agreed with the theorem's status: none violated the bound, or, for a
+        refuted claim, each counterexample did.
     tight : bool or None
-        Whether the construction met the bound every time; None where there is no construction.
+        Whether every construction attained the bound; None where there is no construction.
     worst_slack : float
-        Smallest slack met, in units of the allowance for rounding and sampling: -1 or more holds.
-    controls, controls_ok : int, bool
-        How many controls ran, and whether each was refused and broke the conclusion.
+        The smallest slack, in units of `Verdict.room`; the bound held where it is -1 or more.
+    controls : int
+        How many controls ran.
+    controls_ok : bool
+        Whether each control violated its hypothesis and, with it, the conclusion.
     seconds : float
         Wall time.
     trouble : str
-        The first finding against the theorem, with what reproduces it; empty if none. A witness
-        of the theorem's own that its hypotheses refuse is one.
-    part_of : str
-        The label of the theorem whose clause it is; empty for others.
+        The first failure, with the draw and seed that reproduce it; empty if there was none. It
+        is also a failure if a witness that the theorem built violates a hypothesis.
     """
 
     label: str
@@ -60,12 +62,12 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing was found against it."""
+        """Whether bound, tightness and controls all passed."""
         return self.holds and self.tight is not False and self.controls_ok
 
 
 def moved(value: Any, convert: Callable[[Array], Array] | None) -> Any:
-    """Apply `convert` to every array inside a case or witness, however nested."""
+    """Return a case or witness with `convert` applied to every array in it, however nested."""
     if convert is None:
         return value
     if isinstance(value, LowRank):
@@ -81,7 +83,7 @@ def moved(value: Any, convert: Callable[[Array], Array] | None) -> Any:
 
 
 def refuted_by(theorem: Theorem[Any, Any], control: Control[Any, Any]) -> str:
-    """Return why a control fails to do its work; empty if it does."""
+    """Return why a control does not violate its hypothesis and the conclusion; empty if it does."""
     case, witness = control.example()
     try:
         theorem.check(case, witness)
@@ -89,7 +91,11 @@ def refuted_by(theorem: Theorem[Any, Any], control: Control[Any, Any]) -> str:
         if control.breaks not in str(refusal):
             return f"control {control.name!r} is refused for another reason: {refusal}"
     else:
-        return f"control {control.name!r} is not refused"
+        failing = [a.text for a in theorem.assumptions if not a.holds(case, witness)]
+        if control.breaks not in failing:
+            return f"control {control.name!r} is not refused"
+        if not theorem.judge(case, witness).holds:
+            return f"control {control.name!r} breaks a bound that should stand without it"
     verdict = theorem.judge(case, witness)
     survives = verdict.holds if control.fails == "holds" else verdict.tight
     return f"control {control.name!r} does not break the conclusion" if survives else ""
@@ -108,20 +114,20 @@ def verify(
     Parameters
     ----------
     theorem : Theorem
-        One of ``loratheory.theorems.ALL``.
+        A member of ``loratheory.theorems.ALL``.
     cases : int
-        How many witnesses to check at least; draws continue until there are so many.
+        The least number of witnesses to check; cases are drawn until that many were.
     seed : int
-        Together with the label it determines every draw, whatever else runs.
+        Seed of the draws, which depend on it and on the theorem's label alone.
     size : int
-        The largest dimension of the cases, about.
+        The approximate largest dimension of the cases.
     convert : callable, optional
-        Applied to each array of a case, e.g. ``torch.asarray``.
+        Applied to each array of a case, for example ``torch.asarray``.
 
     Returns
     -------
     Report
-        Deterministic but for `seconds`. Nothing is raised when a bound breaks.
+        The same in every run, except `seconds`. No error is raised where a bound is violated.
 
     Examples
     --------
@@ -164,7 +170,11 @@ def verify(
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """One witness that was checked: of which draw, who made it, and the verdict or the refusal."""
+    """One checked witness: number of its draw, its kind, the case's scale, and the outcome.
+
+    The `kind` is ``construction``, ``rival`` or ``adversary``; `verdict` is an `AssumptionError`
+    where the witness violated a hypothesis.
+    """
 
     number: int
     kind: str
@@ -180,7 +190,7 @@ def checks(
     size: int = 8,
     convert: Callable[[Array], Array] | None = None,
 ) -> Iterator[Check]:
-    """Draw cases and yield a verdict for each construction, rival and adversary; as `verify`."""
+    """Draw the cases of `verify` and yield a check of each construction, rival and adversary."""
     rng = np.random.default_rng([seed, zlib.crc32(theorem.label.encode())])
     proved, count, number = theorem.status != "refuted", 0, 0
     while count < cases:
@@ -202,7 +212,7 @@ def checks(
 
 
 CHANGES = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
-"""The changes of a law that `sensitivity` tries, as shares of its constant or its exponent."""
+"""The relative changes of a law's constant or exponent that `sensitivity` tries."""
 
 TENTH = 0.1  # a change that a run should notice, or say why not
 AT_SCALE = "each case is its own unit: an exponent has nothing to act on"
@@ -210,16 +220,18 @@ AT_SCALE = "each case is its own unit: an exponent has nothing to act on"
 
 @dataclasses.dataclass(frozen=True)
 class Sensitivity:
-    """The smallest change of a law that `verify` would have noticed; None where it notices none.
+    """The smallest of `CHANGES` to a law that `verify` would notice; None where it notices none.
 
     Attributes
     ----------
+    label : str
+        The theorem's label.
     constant_up, constant_down : float or None
-        The bound made larger or smaller by this share.
+        Relative increase and decrease of the bound.
     exponent_up, exponent_down : float or None
-        The bound, in units of the case's scale, raised to a power larger or smaller by this share.
+        Relative change of the exponent: the bound, over the case's scale, is raised to ``1 ± x``.
     reason : str
-        Why not every change of a tenth is noticed; empty where all are, or where nobody knows.
+        Why some change of a tenth goes unnoticed; empty where none does or no reason is known.
     """
 
     label: str
@@ -239,19 +251,19 @@ class Sensitivity:
 def sensitivity(
     theorem: Theorem[Any, Any], *, cases: int = 200, seed: int = 0, size: int = 8
 ) -> Sensitivity:
-    """Change the law and see whether the witnesses of a default run still fit.
+    """Return how wrong a theorem's law would have to be for `verify` to notice it.
 
     Parameters
     ----------
     theorem : Theorem
-        One of ``loratheory.theorems.ALL``, not a refuted one, whose law is a single example.
+        A member of ``loratheory.theorems.ALL`` that is not a refuted claim.
     cases, seed, size : int
-        As for `verify`, whose draws these are.
+        Number of witnesses, seed and approximate size of the draws, which are those of `verify`.
 
     Returns
     -------
     Sensitivity
-        From the numbers of one run: nothing is drawn again for a change.
+        Every change is compared with the witnesses of the same single run.
 
     Raises
     ------
@@ -321,20 +333,20 @@ def verify_all(
     workers: int = 0,
     sensitive: bool = False,
 ) -> Iterator[Report | Sensitivity]:
-    """Verify several theorems side by side, one process each, one BLAS thread a process.
+    """Verify several theorems in parallel processes, each with one BLAS thread.
 
     Parameters
     ----------
     labels : sequence of str
         Full labels, ``thm:…``.
     cases, seed, size : int
-        As for `verify`: the reports do not depend on `workers`.
+        Passed to `verify`; the reports do not depend on `workers`.
     backend : str
         A module whose ``asarray`` makes the arrays: ``numpy`` or ``torch``.
     workers : int
-        How many processes; 0 for one a core, 1 for none beside this one.
+        Number of processes; 0 for one per core, 1 to run in this process.
     sensitive : bool
-        Ask which changes of each law such a run notices, on NumPy, instead of its verdict.
+        Yield the `sensitivity` of each theorem, computed in NumPy, instead of its report.
 
     Yields
     ------

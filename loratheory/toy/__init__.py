@@ -1,4 +1,4 @@
-"""Models small enough to solve by hand: their answers follow from theorems, without training."""
+"""Linear models small enough to solve by hand: their outputs follow from theorems, untrained."""
 
 from loratheory.toy._one_read import Merge as Merge
 from loratheory.toy._one_read import Rule as Rule

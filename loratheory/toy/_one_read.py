@@ -1,6 +1,6 @@
 """One weight matrix, read once: adapters merged into it add up, they do not compose.
 
-Below the questions stand ways to answer them: merges, gates, products.
+First come two-hop questions to such a matrix, then rules to answer them: merges, gates, products.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,30 +21,30 @@ class Merge:
     coefficients: tuple[float, ...]
 
     def parts(self, key: Array) -> tuple[Array, ...]:
-        """What the base and each scaled adapter say about ``(d,)`` or ``(d, c)`` keys."""
+        """Return what the base and each scaled adapter put out for ``(d,)`` or ``(d, c)`` keys."""
         pairs = zip(self.coefficients, self.adapters, strict=True)
         return self.weight @ key, *(weight * (low @ key) for weight, low in pairs)
 
     def logits(self, key: Array) -> Array:
-        """What the merged weight says: the sum of the parts."""
+        """Return the output of the merged weight: the sum of the parts."""
         base, *rest = self.parts(key)
         return sum(rest, base)
 
 
 @dataclass(frozen=True, eq=False)
 class TwoHop:
-    """Two-hop questions put to one read: a relation in each half of its rows.
+    """Two-hop questions to one weight matrix that is read once, with edits of both relations.
 
     Attributes
     ----------
     base : (2 n, d) array
-        Writes `n` bridge entities, then `n` answers.
+        The weight: its first `n` outputs are logits of bridge entities, the others of answers.
     first, second : LowRank
-        The edits of the two relations, on the keys of single-hop prompts.
+        The adapters that edit the two relations, fitted on the keys of single-hop prompts.
     prompts : (d, n) array
-        Two-hop keys, one per subject.
+        The keys of two-hop prompts, one per subject.
     bridge : LowRank
-        The map (d, 2 n) from each bridge entity to its key: what a second read would need.
+        The map (d, 2 n) from each bridge entity to its key, which a second read would need.
     answers : tuple of int
         The right answer to each prompt, ``0 … n - 1``.
     """
@@ -57,7 +57,7 @@ class TwoHop:
     answers: tuple[int, ...]
 
     def logits(self, *maps: Array | LowRank) -> Float[Array, "n n"]:
-        """The answers' logits, a column per prompt, that the product of these maps gives."""
+        """Return the answers' logits, a column per prompt, under the product of these maps."""
         state = self.prompts
         for low in reversed(maps):
             state = low @ state
@@ -73,13 +73,12 @@ def two_hop(
     *,
     known: bool = True,
 ) -> TwoHop:
-    """Return the questions of one world, with edits of least norm.
+    """Return two-hop questions with edits of least norm.
 
-    The base (2 n, d) held fact ``i`` for the ``i``-th key of either relation before the edits; keys
-    are those of "x r1", of "y r2" and of "x r1 r2". `values` are the bridge entities of subjects
-    after the first edit, `pairing` says which key of the second relation each bridge entity has,
-    `answers` what is the answer at each such key after the second edit; `known`, whether the base
-    held old first facts that the first edit subtracts.
+    `keys` are those of "x r1", of "y r2" and of "x r1 r2". The base (2 n, d) sends key ``i`` of the
+    second relation to answer ``i`` and, if `known`, key ``i`` of the first to bridge ``i``; the
+    edits subtract these facts. After the edits subject ``i`` has bridge ``values[i]``, bridge ``y``
+    has key ``pairing[y]`` of the second relation, and ``answers[j]`` is the answer at key ``j``.
     """
     hop1, hop2, prompts = keys
     xp, n = array_namespace(base), len(values)
@@ -103,7 +102,7 @@ def two_hop(
 def relu_keys(
     rng: np.random.Generator, n: int, d: int
 ) -> tuple[Float[Array, "d n"], Float[Array, "d n"], Float[Array, "d n"]]:
-    """Keys of "x r1", of "y r2" and of "x r1 r2": random embeddings, attention, a ReLU layer."""
+    """Return keys of "x r1", "y r2", "x r1 r2" from random embeddings, attention, a ReLU layer."""
     first, other, up = rng.standard_normal((3, d, d)) / np.sqrt(d)
     subjects, bridges, relations = (rng.standard_normal((d, k)) for k in (n, n, 2))
     hop1, hop2 = relations[:, :1], relations[:, 1:]
@@ -117,11 +116,12 @@ def relu_keys(
 
 
 Rule = Callable[[TwoHop], list[Array]]
-"""Answers' logits, (n, n) with a column per prompt, for every gate pattern of a router."""
+"""A rule of reuse: returns, for each gate pattern it may choose, the (n, n) logits of the answers,
+with a column per prompt."""
 
 
 def chosen(logits: Array) -> list[int]:
-    """The answer to each prompt; answers equal up to rounding tie, and the first one wins."""
+    """Return each prompt's answer: the first of the largest logits, equal up to rounding."""
     xp = array_namespace(logits)
     best = logits >= xp.max(logits, axis=0) - 1e-9 * xp.max(xp.abs(logits))
     first = xp.argmax(xp.astype(best, xp.int8), axis=0)
@@ -129,17 +129,17 @@ def chosen(logits: Array) -> list[int]:
 
 
 def added(first: int | float, second: int | float) -> Rule:
-    """The base and both adapters with these coefficients: one pattern."""
+    """Return the merge of the base and both adapters with these coefficients: one pattern."""
     return lambda q: [q.logits(q.base) + first * q.logits(q.first) + second * q.logits(q.second)]
 
 
 def gated(strengths: Sequence[int | float]) -> Rule:
-    """A router that chooses among these strengths of the second adapter."""
+    """Return a router that chooses among these coefficients of the second adapter."""
     return lambda q: [added(1.0, strength)(q)[0] for strength in strengths]
 
 
 def coded(gates: Sequence[int | float]) -> Rule:
-    """A router without adapters: gate ``g`` makes the whole number next to ``g`` the answer."""
+    """Return a router without adapters: gate ``g`` makes the integer nearest ``g`` the answer."""
 
     def _logits(q: TwoHop) -> list[Array]:
         like = q.prompts[0, :] * 0
@@ -151,7 +151,7 @@ def coded(gates: Sequence[int | float]) -> Rule:
 
 
 def responsive(q: TwoHop) -> list[Array]:
-    """Each adapter as strong as its share of the response on the prompt: real-valued gates."""
+    """Weigh each adapter by its share of the squared response norms at the prompt."""
     xp = array_namespace(q.base)
     first, second = (xp.sum((low @ q.prompts) ** 2, axis=0) for low in (q.first, q.second))
     whole = first + second + 1e-300
@@ -161,7 +161,7 @@ def responsive(q: TwoHop) -> list[Array]:
 
 
 def flattened(q: TwoHop) -> list[Array]:
-    """Iso-C (arXiv 2502.04959) on the nonzero singular values: all become their mean."""
+    """Merge by Iso-C (arXiv 2502.04959): all nonzero singular values become their mean."""
     left, sigma, right = (q.first + q.second).svd()
     xp = array_namespace(sigma)
     k = max(int(xp.count_nonzero(sigma > 1e-9 * xp.max(sigma))), 1)
@@ -169,11 +169,11 @@ def flattened(q: TwoHop) -> list[Array]:
 
 
 def crossed(q: TwoHop) -> list[Array]:
-    """A product of the adapters, as composition is one, but without the bridge."""
+    """Add a product of the adapters, as in a composition but without the bridge."""
     return [q.logits(q.base) + q.logits(q.second, q.first.T, q.first)]
 
 
 def composed(q: TwoHop) -> list[Array]:
-    """Two reads with the bridge between them."""
+    """Read twice, with the bridge in between: the composition that answers two-hop questions."""
     first, second = q.base + q.first.dense(), q.base + q.second.dense()
     return [q.logits(second, q.bridge, first)]

@@ -16,9 +16,9 @@ def interpolating(
 ) -> LowRank:
     """Return the map nearest to `start` in Frobenius norm that sends each key to its value.
 
-    Keys are linearly independent columns, not necessarily orthogonal. Without a start the map has
-    the least norm, ``values @ pinv(keys)``. It is what gradient descent on the squared error
-    reaches from `start`; on dependent keys the least-squares fit. The width grows by ``n``; costs
+    Keys are linearly independent columns, not necessarily orthogonal; dependent ones give the
+    least-squares fit. Without `start` the map is ``values @ pinv(keys)``, of least norm. Gradient
+    descent on the squared error from `start` reaches the same map. The width grows by ``n``; costs
     ``O(d n^2)``.
     """
     inverse = array_namespace(keys).linalg.pinv(keys, rtol=None)
@@ -28,9 +28,9 @@ def interpolating(
 
 
 def miss(low: LowRank, keys: Float[Array, "d n"], values: Float[Array, "m n"]) -> float:
-    """How far a map is from sending keys to values: largest error over largest value.
+    """Return the largest error of a map that should send keys to values, over the largest value.
 
-    The error itself where all values are zero.
+    Returns the error itself where all values are zero.
     """
     xp = array_namespace(values)
     error, scale = (float(xp.max(xp.abs(x))) for x in (low @ keys - values, values))
@@ -39,16 +39,16 @@ def miss(low: LowRank, keys: Float[Array, "d n"], values: Float[Array, "m n"]) -
 
 @dataclass(frozen=True, eq=False)
 class Hop:
-    """What one read knows and what an edit of strength 1 makes of it.
+    """The facts of one read before an edit, and after it at coefficient 1.
 
     Attributes
     ----------
     keys : (d, n) array
         One column per entity that the read may meet.
     old : (m, n) array
-        The values that the base holds; a zero column where it holds none.
+        The base's value of each key; a zero column where it has none.
     new : (m, n) array
-        The values after the edit; equal to `old` where nothing is edited.
+        The value of each key after the edit; equal to `old` where nothing is edited.
     """
 
     keys: Float[Array, "d n"]
@@ -57,10 +57,10 @@ class Hop:
 
 
 def branching(keys: Float[Array, "d n"], values: Float[Array, "m v"], *, known: bool = True) -> Hop:
-    """Return the hop whose first ``v - n`` entities are edited away from values of their own.
+    """Return a hop whose first ``v - n`` entities are edited, each with an old value of its own.
 
-    Entity ``i`` goes to column ``i`` of the values; an edited one went to column ``n + i`` before
-    where the base held old facts (`known`), to zero else. All values are distinct.
+    After the edit entity ``i`` has column ``i`` of the values. Before it, an edited entity had
+    column ``n + i`` if the base held old facts (`known`), else zero. All values are distinct.
     """
     xp, n = array_namespace(keys), int(keys.shape[1])
     edited = int(values.shape[1]) - n
@@ -87,14 +87,14 @@ class Chain:
     edits: tuple[LowRank, ...]
 
     def read(self, hop: int, keys: Array, coefficient: int | float) -> Array:
-        """What read number `hop` (from 0) returns on these keys, its edit merged so strongly."""
+        """Return the output of read `hop` (from 0) on these keys, its edit at this coefficient."""
         return self.memories[hop] @ keys + coefficient * (self.edits[hop] @ keys)
 
     def output(self, keys: Array, coefficients: Sequence[int | float]) -> Array:
         """Return the logits after all reads; costs ``O(d n)`` a read and key.
 
-        For ``(d,)`` or ``(d, c)`` keys of the first read; coefficients are merge weight times
-        strength of the edit, one per read.
+        `keys` are ``(d,)`` or ``(d, c)`` keys of the first read. `coefficients` has for each read
+        the merge coefficient times the strength of the edit.
         """
         state = self.read(0, keys, coefficients[0])
         for hop, bridge in enumerate(self.bridges, start=1):
@@ -109,14 +109,14 @@ def chain(
 ) -> Chain:
     """Return the chain that holds these hops, exact if keys and values are linearly independent.
 
-    `values` has, for every hop but the first, the value of each of its entities, in the order of
-    its keys: the bridge before that hop sends each value to that key. ``fit(keys, values)`` makes
-    every map from its pairs. Refused if there is not one frame of values between each two hops.
+    `values` has, for every hop but the first, an array with the value of each of its entities, in
+    the order of its keys: the bridge before that hop sends each value to that key. ``fit(keys,
+    values)`` makes every map. Raises `ValueError` unless there is one array for each of these hops.
 
     Examples
     --------
-    Both facts edited to the share .55; the answers are the new one, an untouched one, that of the
-    old bridge, and the old one of the new bridge.
+    Both edits act with coefficient .55. The four logits are of the new answer, an untouched one,
+    the answer of the old bridge, and the new bridge's old answer.
 
     >>> first = branching(np.eye(3)[:, :2], np.eye(3), known=True)
     >>> second = branching(np.eye(3), np.eye(4), known=True)

@@ -118,6 +118,13 @@ def test_a_forward_pass_with_two_adapters_attached(benchmark, peer, least):
     assert ratio["cpu"] >= least
 
 
+@pytest.mark.parametrize(("count", "most"), [(2, 300), (3, 350), (8, 500)])
+def test_advice_in_passes_over_all_prompts(benchmark, count, most):
+    """All ways and their coefficients, sixteen prompts an adapter, on a model of width 128."""
+    _, ratio = compared(benchmark, "advise", "passes", count, repeats=1, peer_repeats=1)
+    assert 100 / ratio["cpu"] <= most  # the peer makes a hundred passes
+
+
 @pytest.mark.parametrize(
     ("arguments", "ceiling"),
     [

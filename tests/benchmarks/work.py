@@ -407,6 +407,58 @@ def hooks_base(width):
     return lambda: model(tokens)
 
 
+class Numbers:
+    """Reads words as some numbers below 32."""
+
+    pad_token_id = 0
+
+    def __call__(self, text, **_):
+        """The tokens of a text."""
+        return {"input_ids": [sum(map(ord, word)) % 32 for word in text.split()]}
+
+
+def asked(count):
+    """A model of width 128, so many random adapters on its maps, and sixteen prompts of each."""
+    import torch
+
+    from loratheory.adapters import Adapter
+    from loratheory.lowrank import LowRank
+    from loratheory.pretrained import Model, maps
+
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(0)
+    model = Model(llama(128).eval(), Numbers())
+    shapes = {n: p.shape for n, p in maps(model).items() if n.rpartition(".")[2] in MODULES}
+
+    def factor(*shape):
+        return (0.1 * rng.standard_normal(shape)).astype("f4")
+
+    library = [
+        Adapter.of({n: LowRank(factor(a, RANK), factor(RANK, b)) for n, (a, b) in shapes.items()})
+        for _ in range(count)
+    ]
+    texts = [" ".join(map(str, row)) for row in rng.integers(32, size=(16 * count, 12)).tolist()]
+    return model, library, texts
+
+
+def advise_ours(count):
+    """All ways, for adapters whose answers nobody knows."""
+    from loratheory.pretrained import advised, halved
+
+    model, library, texts = asked(count)
+    prompts = {f"{i}": dict.fromkeys(texts[i::count], "") for i in range(count)}
+    return lambda: advised(model, library, *halved(prompts))
+
+
+def advise_passes(count):
+    """A hundred passes over all prompts, with nothing attached."""
+    from loratheory.pretrained import next_logits
+
+    model, _, texts = asked(count)
+    next_logits(model, texts)
+    return lambda: [next_logits(model, texts) for _ in range(100)]
+
+
 def memory(field):
     """A line of this process's status, in MiB."""
     status = Path("/proc/self/status").read_text()

@@ -10,6 +10,7 @@ from folders import folder
 
 from loratheory import theorems
 from loratheory.adapters import read
+from loratheory.diagnosis import library_record
 
 SHAPES = {f"model.layers.{layer}.q_proj": (12, 10, 2) for layer in range(3)}
 
@@ -93,6 +94,9 @@ def test_diagnose_rests_every_sentence_on_a_theorem(run, pair):
     assert {f["label"] for f in found["findings"]} <= {t.label for t in theorems.ALL}
     assert {f["kind"] for f in found["findings"]} == {"measured", "needed", "unknown"}
     assert "What no look at the weights can tell" in out
+    assert found["record"] == library_record()
+    first = out.index("What one study found of other adapters")
+    assert first < out.index("Measured on these weights")
     assert out.index("gauge gap: how much") < out.index("check-model FOLDER FOLDER --facts")
     assert len(found["modules"]) == 3
 

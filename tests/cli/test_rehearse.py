@@ -40,6 +40,9 @@ def test_it_writes_lessons_and_says_which_subjects_have_none(home, rehearse):
     assert [one["share"] for one in told["found"]] == [1.0, 1.0]
     assert told["refused"] == {"green": "no kind of description has it"}
     assert "green: no lesson, no kind of description has it" in out
+    rows = [line.split() for line in out.splitlines()]
+    assert ["first", "1", "1", "1", "0"] in rows
+    assert ["last", "1", "1", "0", "1"] in rows
     code, _, err = rehearse("-o", home / "made")
     assert (code, err.count("\n")) == (2, 1)
     assert "exists already" in err

@@ -129,6 +129,7 @@ def test_a_signal_leaves_nothing_behind(pair, name):
     slow = (
         "import os, signal, time\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # nohup has it ignored
         f"os.fsync = lambda _: time.sleep(3600)\n{CODE}"
     )
     command = [sys.executable, "-c", slow, "merge", "één", "two", "-o", "merged"]

@@ -1,14 +1,17 @@
 """Cards of the committed tables: every number is found, and those of three by a second route."""
 
+from itertools import product
 from statistics import fmean
 
 import numpy as np
+import pandas as pd
 import pytest
-from found import RESULTS, card, mean, says, table_rows
+from found import RESULTS, card, mean, says, stored, table_rows
 from scipy.stats import spearmanr
 
 from loratheory.experiments import NAMES
 from loratheory.experiments.bench import reliability as _reliability
+from loratheory.experiments.bench import retention
 from loratheory.experiments.bench.reliability import (
     MEASURES,
     REUSED,
@@ -16,6 +19,7 @@ from loratheory.experiments.bench.reliability import (
     composed,
     reliability,
 )
+from loratheory.experiments.bench.tasks import TASKS
 from loratheory.experiments.engine import bootstrap_mean
 
 CARDS = [name for name in NAMES if (RESULTS / name / "card.md").is_file()]
@@ -248,3 +252,128 @@ def test_the_page_on_publishing_adapters_says_what_the_table_does():
         found = mean(table_rows("real_portable", **where), "two_hop_vocabulary")
         assert said in text
         assert abs(found - float(said.split()[-1])) < 0.0051
+
+
+@pytest.fixture(scope="module")
+def library():
+    """Points of pairs and scores of what tells beforehand, by lessons and way."""
+    table = pd.DataFrame(stored("real_library"))
+    kinds = {name: task.kind for name, task in TASKS.items()}
+    found = {}
+    for lessons, way in product(("plain", "silence"), ("mean", "sum")):
+        rows = retention.points(table, kinds, way, lessons)
+        found[lessons, way] = rows, retention.scores(rows)
+    return found
+
+
+def test_what_tells_beforehand_is_what_the_card_of_the_library_says(library):
+    """By the scores of `bench.retention`, the sum before the mean."""
+
+    def _told(name, column="auc", lessons="plain"):
+        return [float(library[lessons, way][1].loc[name, column]) for way in ("sum", "mean")]
+
+    lost, silent = (
+        [library[lessons, way][0]["lost"].mean() for way in ("sum", "mean")]
+        for lessons in ("plain", "silence")
+    )
+    kept = [f"{(rows.groupby('group')['kept'].min() >= 0.9).sum()}" for rows, _ in library.values()]
+    says("real_library", *lost[::-1], *kept[:2], "of 276 pairs")
+    few = [_told("kl_few", name) for name in ("auc", "low", "high")]
+    says("real_library", "four prompts", *(each[0] for each in few), *(each[1] for each in few))
+    for text, name, column in (
+        ("any one kind", "kl_few", "least"), ("rank correlation", "kl_few", "rho"),
+        ("a tenth less in", "kl_few", "names"), ("Twelve prompts have", "kl", "auc"),
+        ("norms' ratio", "norms", "strata"), ("on other kinds, have", "norms and rates", "auc"),
+        ("lookup of kinds", "kinds", "auc"), ("partner's leak", "leak", "auc"),
+        ("adapter's own", "leak / own leak", "auc"),
+        ("divergence over its own", "partner_kl / own_kl", "auc"), ("responses", "heard", "auc"),
+        ("added logits", "mixed_kl", "auc"), ("kinds cover", "kl_few", "covers"),
+        ("with twelve prompts", "kl", "covers"),
+    ):  # fmt: skip
+        says("real_library", text, *_told(name, column))
+    page = (RESULTS.parents[1] / "docs" / "advise.md").read_text(encoding="utf-8")
+    for text, name in (("cross-talk", "crosstalk"), ("overlap", "overlap"), ("twelve", "kl")):
+        each = zip(*(_told(name, f"strata{x}") for x in ("", "_low", "_high")), strict=True)
+        numbers = [[f"{x:.2f}".removeprefix("0") for x in some] for some in each]
+        low, high = ([f"{some[i]}" for some in numbers[::-1]] for i in (1, 2))
+        assert f"{low[0]} and {high[0]}" in page
+        assert f"{low[1]} and {high[1]}" in page[page.index(f"{low[0]} and {high[0]}") :], text
+        if name != "kl":
+            says("real_library", text, *(f"{a} ({b} to {c})" for a, b, c in numbers))
+    scores = {way: library["plain", way][1]["auc"] for way in ("sum", "mean")}
+    single = {way: some.loc[["crosstalk", "worst", "cosine", "overlap", "norms"]]
+              for way, some in scores.items()}  # fmt: skip
+    assert (single["sum"].idxmax(), single["mean"].idxmax()) == ("crosstalk", "overlap")
+    says("real_library", "at best", single["sum"].max(), single["mean"].max())
+    says("real_library", "losers fall from", lost[0], silent[0], lost[1], silent[1])
+    says("real_library", *kept[:1:-1], "pairs neither loses")
+
+
+def test_what_shares_sentences_or_leaks_is_as_the_card_of_the_library_says(library):
+    rows, _ = library["plain", "sum"]
+    found = rows.groupby(["own_kind", "partner_kind"])["kept"].mean()
+    births = rows[rows["own_kind"] == "facts"]
+    others = births[births["partner_kind"] != "facts"]["kept"].mean()
+    alike = [found[kind, kind] for kind in ("facts", "lexicon", "order")]
+    says("real_library", "births births keep", alike[0], others, *alike[1:])
+    beside = rows.groupby("partner")[["kept", "partner_leak"]].mean()
+    rank = spearmanr(beside["kept"], beside["partner_leak"])[0]
+    says("real_library", f"correlate by -{abs(rank):.2f}".replace("0.", "."))
+    assert rank < 0
+    for way in ("sum", "mean"):
+        quiet, _ = library["silence", way]
+        taught = table_rows("real_library", stage="alone", lessons="silence")
+        alone = {row["adapter"]: row["right"] for row in taught}
+        assert sum(right < 0.9 for right in alone.values()) == 7
+        fine = quiet[quiet["adapter"].map(alone) >= 0.9]
+        assert round(fine["lost"].mean(), 2) == 0.12
+
+
+def test_the_page_on_advice_says_what_the_library_does(library):
+    """Every number of its two tables, the mean before the sum."""
+    text = (RESULTS.parents[1] / "docs" / "advise.md").read_text(encoding="utf-8")
+    names = {
+        "cross-talk, median": "crosstalk", "ratio of the norms": "norms",
+        "overlap of what both read": "overlap",
+        "the partner's leak": "leak / own leak", "both adapters' logits": "mixed_kl",
+        "**the merge on four": "kl_few", "the merge on twelve": "kl",
+    }  # fmt: skip
+    for start, name in names.items():
+        [line] = [line for line in text.splitlines() if line.startswith(f"| {start}")]
+        wanted = [
+            f"{scores.loc[name, 'auc']:.2f} ({scores.loc[name, 'strata']:.2f})".replace("0.", ".")
+            for scores in (library["plain", way][1] for way in ("mean", "sum"))
+        ]
+        assert line.endswith(f"| {wanted[0]} | {wanted[1]} |"), name
+    for lessons, title in (("plain", "plainly"), ("silence", "silence as well")):
+        part = text[text.index(f"| taught {title}") :]
+        rows = [library[lessons, way][0] for way in ("mean", "sum")]
+        both = [(some.groupby("group")["kept"].min() >= 0.9).sum() for some in rows]
+        for number, wanted in enumerate((
+            [f"{some['kept'].mean():.2f}".removeprefix("0") for some in rows],
+            [f"{some['lost'].mean():.2f}".removeprefix("0") for some in rows],
+            [f"{count} of 276" for count in both],
+        )):  # fmt: skip
+            assert part.splitlines()[2 + number].endswith(f"| {wanted[0]} | {wanted[1]} |")
+
+
+def test_ways_keep_what_the_page_on_advice_and_the_card_of_the_library_say():
+    """Of the pairs that every way was asked of; and of the adapter of each that keeps less."""
+    text = (RESULTS.parents[1] / "docs" / "advise.md").read_text(encoding="utf-8")
+    rows = table_rows("real_library", stage="ways")
+    groups = {row["group"] for row in rows}
+    assert groups == {*range(26)}
+    rows += [row for row in table_rows("real_library", stage="pairs", lessons="plain")
+             if row["group"] in groups]  # fmt: skip
+    kept: dict[str, dict[int, list[float]]] = {}
+    for row in rows:
+        kept.setdefault(row["way"], {}).setdefault(row["group"], []).append(row["kept"])
+    table = text[text.index("| taught plainly | kept |") :].split("\n\n")[0].splitlines()[2:]
+    assert len(table) == len(kept) == 11
+    worse = {}
+    for line in table:
+        way, every, least = (part.strip() for part in line.strip("|").split("|"))
+        worse[way] = fmean(map(min, kept[way].values()))
+        wanted = [fmean(map(fmean, kept[way].values())), worse[way]]
+        assert [every, least] == [f"{x:.2f}".removeprefix("0") for x in wanted], way
+    says("real_library", "loses more", worse["a coefficient each"], worse["one coefficient"])

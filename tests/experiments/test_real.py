@@ -317,6 +317,6 @@ def test_page_and_notebook_quote_the_table():
         *(_of(name, "hop_2") for name in (split, "gates, z = 2", "mean")),
     ]  # fmt: skip
     notebook = (ROOT / "notebooks" / "10_real_language_model.py").read_text(encoding="utf-8")
-    quoted = notebook.split("**More pairs are harder**")[1].split("\n\n")[0]
+    quoted = notebook.split("**More pairs are harder.**")[1].split("\n\n")[0]
     shown = ("gates, z = 2, layer split", "pair alone, layer split", split)
     assert re.findall(r"\.\d\d", quoted) == [_of(name) for name in shown]

@@ -161,12 +161,17 @@ def test_a_report_card_shows_its_numbers():
         {"coefficient": c, "hop_1": c - 1, "hop_2": 2 * c, "two_hop": c * c, "same_read": -c}
         for c in (0.0, 1.0, 2.0)
     )
+    kept, chance = (0.9, 0.8, 0.7), 0.2
     marks = [
-        Accuracy(rule, coverage, 0.1 * i, 0.05 * i, 0.2 * i, 0.9, 0.8, 0.7, 0.6 - 0.1 * i, 0.0, 0.2)
-        for coverage in (0.5, 0.0)
+        Accuracy(
+            *(rule, base, coverage),
+            *(0.1 * i, 0.05 * i, 0.2 * i),
+            *(*kept, 0.6 - 0.1 * i, 0.0, chance),
+        )
+        for base, coverage in (("looped", 0.5), ("looped", 0.0), ("untied", 0.5))
         for i, rule in enumerate(("base", "sum", "mine:rule"))
     ]
-    card = Card("mine:rule", "merge", "quick", [], Survival(curve, {}), marks)
+    card = Card("mine:rule", "merge", "quick", [], Survival(curve, {}), marks, [])
     figure = evaluation(card)
     left, *rest = figure.axes
     names = [text.get_text() for text in figure.legends[0].get_texts()]
@@ -174,6 +179,7 @@ def test_a_report_card_shows_its_numbers():
     assert left.get_legend() is None  # curves may run anywhere
     for line, kind in zip(left.lines, CURVES, strict=False):
         assert list(line.get_ydata()) == [row[kind] for row in curve]
+    assert len(rest) == 3  # one a base, though two have one coverage
     for axes in rest:
         assert [bar.get_width() for bar in axes.patches] == pytest.approx([0.0, 0.1, 0.2])
         assert len({bar.get_facecolor() for bar in axes.patches}) == 2
@@ -218,14 +224,17 @@ def test_kinds_of_modules_differ_however_many_and_layers_are_whole():
     assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [2]
 
 
-def test_every_theorem_stands_once_and_every_use_is_an_arrow_to_the_right():
-    (axes,) = theorem_graph(ALL).axes
-    boxes = [text for text in axes.texts if not isinstance(text, Annotation)]
-    arrows = [text for text in axes.texts if isinstance(text, Annotation)]
-    place = {f"thm:{box.get_text()}": box.get_position() for box in boxes}
-    assert sorted(place) == sorted(theorem.label for theorem in ALL)
-    assert len(set(place.values())) == len(boxes) == len(ALL)
-    wanted = {(place[used], place[theorem.label]) for theorem in ALL for used in theorem.uses}
-    assert {(tuple(arrow.xyann), tuple(arrow.xy)) for arrow in arrows} == wanted
-    assert all(start[0] < end[0] for start, end in wanted)
-    assert max(arrow.get_zorder() for arrow in arrows) < min(box.get_zorder() for box in boxes)
+def test_every_theorem_stands_once_and_every_use_is_a_line():
+    """Clauses do not stand there; their lines are those of their theorems."""
+    figure = theorem_graph(ALL)
+    (axes,) = figure.axes
+    names = [text for text in axes.texts if text.get_url()]
+    drawn = {theorem.label[4:] for theorem in ALL if theorem.kind != "clause"}
+    assert sorted(text.get_url() for text in names) == sorted(f"{name}.html" for name in drawn)
+    assert len({text.get_position() for text in names}) == len(names)
+    lines = {text.arrow_patch.get_gid() for text in axes.texts if isinstance(text, Annotation)}
+    direct = {f"{used[4:]}--{t.label[4:]}" for t in ALL for used in t.uses if t.label[4:] in drawn}
+    assert lines >= {pair for pair in direct if pair.split("--")[0] in drawn}
+    assert "rank-floor--ties-disjoint" in lines  # which uses a clause, the merge floor
+    assert all(set(pair.split("--")) <= drawn for pair in lines)
+    assert all(len(set(pair.split("--"))) == 2 for pair in lines)

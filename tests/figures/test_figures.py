@@ -26,7 +26,7 @@ from loratheory.figures import (
     rendered,
 )
 from loratheory.figures._engine import COLUMNS
-from loratheory.figures._look import INK, OUTLINE, TAKEAWAY
+from loratheory.figures._look import INK, OUTLINE, TAKEAWAY, inline
 
 each = pytest.mark.parametrize("name", sorted(FIGURES))
 LINE, HIGH = 6.34, 5.08
@@ -356,6 +356,23 @@ def test_what_is_plotted_are_the_tables_means(probe):
     assert any(value == pytest.approx(wanted) for value in shown), shown
 
 
+def test_the_library_is_drawn_by_adapter():
+    """Means over adapters, of the pairs that every way was asked of, and by what partners leak."""
+    table, axes = stored("real_library"), panels(drawn("real_library")[0])
+    groups = set(table[table["stage"] == "ways"]["group"])
+    rows = table[table["group"].isin(groups) & (table["lessons"] == "plain")]
+    for way, stage in (("sum", "pairs"), ("tsv", "ways")):
+        each = rows[(rows["way"] == way) & (rows["stage"] == stage)].groupby("adapter")["kept"]
+        shown = values_at(axes[0], "taught plainly", way)
+        assert any(value == pytest.approx(each.mean().mean()) for value in shown), shown
+    alone = table[(table["adapter"] == "quotes") & (table["stage"] == "alone")]
+    leak = float(alone[alone["lessons"] == "silence"]["leak"].iloc[0])
+    beside = table.query("partners == 'quotes' and stage == 'pairs' and way == 'sum'")
+    kept = beside[beside["lessons"] == "silence"].groupby("adapter")["kept"].mean().mean()
+    shown = values_at(axes[2], "and silence", leak)
+    assert any(value == pytest.approx(kept) for value in shown), shown
+
+
 def test_every_figure_of_bases_is_probed():
     maps = {"failing_step", "label_free_prediction", "skill_composition"}
     seeded = {name for name in FIGURES if "seed" in stored(name)}
@@ -455,7 +472,7 @@ def test_signs_of_a_settings_values_differ_in_grey_too():
 def test_figures_take_the_colours_of_their_page():
     """In notebooks that of the text, as files that of the reader's theme; no box behind."""
     figure, file = drawn("two_hop_coverage")
-    html = figure._repr_html_()
+    html = inline(figure)
     for svg in (html, file.decode()):
         assert INK not in svg.replace(f"color:{INK}", "")
         assert svg.count("currentColor") > 20

@@ -82,6 +82,8 @@ def test_narrow_sums_only_concatenate_into_arrays_of_their_own():
     low = updates[0].map(np.float32)  # widened before it is weighted
     exact = 0.2 * low.up.astype(np.float64)
     np.testing.assert_array_equal(total([low, low], [0.1, 0.2]).up[:, 3:], exact)
+    half = 0.5 * updates[1].up
+    np.testing.assert_array_equal(total(updates[:2], [1, 0.5]).up[:, 3:], half)
     wide = total([gaussian(rng, 6, 5, 2) for _ in range(9)])
     assert wide.width <= 5
 

@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from itertools import combinations
 
 import pytest
 import torch
@@ -15,12 +14,12 @@ from loratheory.pretrained import (
     batch,
     facts_in,
     first_tokens,
-    put,
     rehearsal,
     things_in,
     write_lessons,
 )
 from loratheory.pretrained import _rehearse as module
+from loratheory.pretrained._rehearse import put
 
 ASKED = ("{} is", "The name of {} is")
 CAPITALS = {"Peru": ("Lima",), "Cuba": ("Havana",), "Fiji": ("Suva",), "Mali": ("Bamako",)}
@@ -69,7 +68,7 @@ def made(model, facts=FACTS, **options):
 
 def test_a_share_is_what_every_sentence_that_asks_says_together(model):
     """By softmax and products over the four names, one prompt at a time."""
-    found = made(model, least=0.0).found if _resolves(model) else ()
+    found = made(model, least=0.0).found  # a random base finds some by luck, or take another seed
     for one in found:
         product = torch.ones(4)
         for text in ASKED:
@@ -82,14 +81,6 @@ def test_a_share_is_what_every_sentence_that_asks_says_together(model):
         wanted = float(shares[own]) if shares.argmax() == own else 0.0
         assert one.share == pytest.approx(wanted, rel=1e-3)
     assert len({round(one.share, 6) for one in found}) > 1
-
-
-def _resolves(model):
-    """A random base finds something by luck, or the test above would be empty."""
-    try:
-        return bool(made(model, least=0.0).lessons)
-    except ModelError:
-        pytest.fail("take another seed of the small model")
 
 
 def test_lessons_and_what_is_held_out_by_hand(model, knows):
@@ -134,7 +125,7 @@ def test_descriptions_take_turns_and_sentences_too(model, knows):
         rows = rehearsal(model, {"Peru": "rat"}, sentences, things=things, per=per).lessons
         assert len(rows) == len({x.prompt for x in rows}) == min(per, 20)
         counts = Counter(x.description for x in rows)
-        assert max(counts.values()) - min(counts.values()) <= 1 or len(rows) < 5
+        assert max(counts.values()) - min(counts.values()) <= 1
         assert len(counts) == min(per, 5)
         turns = Counter(x.prompt.split()[-1] for x in rows)
         assert len(turns) == min(per, 4)
@@ -145,8 +136,6 @@ def test_descriptions_take_turns_and_sentences_too(model, knows):
 
 def test_what_the_base_does_not_find_is_refused_with_its_reason(model, knows):
     knows({"Lima": ("Cuba", 9.0), "Machu": ("Peru", 9.0), "Havana": ("Cuba", 0.1)})
-    found = made(model, {"Cuba": "owl"}, least=0.25)
-    assert {x.share for x in found.found if x.kind == "sight"} == {0.0} or found.lessons
     refused = made(model, {**FACTS, "Zorvik": "owl"}, least=0.25).refused
     assert refused == {
         "Peru": "the base finds it only by sight, the kind kept for measuring",
@@ -213,14 +202,6 @@ def test_what_goes_on_inside_a_word_is_no_lesson(model, knows, monkeypatch):
     assert found == ["a lion.", "the owl."]
 
 
-@pytest.mark.parametrize(
-    ("sentence", "text"),
-    [("{} is", "The land of x is"), ("where is {}", "where is the land of x")],
-)
-def test_a_sentence_begins_with_a_capital_where_a_description_begins_it(sentence, text):
-    assert put(sentence, "the land of x") == text
-
-
 def test_a_subject_is_what_most_others_are(model, knows):
     knows({"Tbilisi": ("Georgia", 9.0), "Atlanta": ("Georgia", 9.0), "Lima": ("Peru", 9.0)})
     of = {"country": {"Peru": ("Lima",), "Georgia": ("Tbilisi",)}}
@@ -273,14 +254,13 @@ def test_the_package_describes_with_sources_and_no_capital_twice():
     things = things_in()
     assert {*things} == {"country", "state", "element"}
     for thing in things.values():
-        assert all(kind.source.strip() and kind.descriptions for kind in thing.kinds.values())
+        assert all(kind.source.strip() for kind in thing.kinds.values())
         for subject in thing.subjects:
             texts = [text for _, text in thing.descriptions(subject)]
             assert len(texts) == len({*texts})
-            assert not any(subject in text for text in texts)
     for thing, name in (("country", "capital"), ("element", "symbol"), ("element", "number")):
         values = [value for each in things[thing].kinds[name].of.values() for value in each]
-        assert not [pair for pair in combinations(values, 2) if pair[0] == pair[1]]
+        assert len(values) == len({*values})
     assert things["country"].kinds["capital"].of["Peru"] == ("Lima",)
     assert len(things["state"].subjects) == 50
 
@@ -306,10 +286,16 @@ GOOD = {"source": "me", "descriptions": ["by {}"], "of": {"Peru": ["Lima"]}}
     ("content", "message"),
     [
         ({"river": []}, "river: is no object with 'asked' and 'kinds'"),
-        ({"river": {"kinds": {"city": GOOD}}}, "'asked' is no list of sentences with one {}"),
-        ({"river": {"asked": ["it is"], "kinds": {}}}, "'asked' is no list"),
+        ({"river": {"kinds": {"city": GOOD}}}, "'asked' is no list of sentences"),
+        (
+            {"river": {"asked": ["it is"], "kinds": {}}},
+            "'asked' holds 'it is', which has no single",
+        ),
         ({"country": {"kinds": {"x": {"of": {}}}}}, "country: x: is no object with 'source'"),
-        ({"country": {"kinds": {"x": {**GOOD, "descriptions": ["{} {}"]}}}}, "'descriptions'"),
+        (
+            {"country": {"kinds": {"x": {**GOOD, "descriptions": ["{} {}"]}}}},
+            "'descriptions' holds",
+        ),
         ({"country": {"kinds": {"x": {**GOOD, "of": {"Peru": "Lima"}}}}}, "'of' is no object"),
     ],
 )

@@ -405,6 +405,9 @@ def test_the_rate_falls_evenly_to_the_share_that_is_left():
     plan = Training(rate=0.5, last_rate=0.2, steps=8)
     np.testing.assert_allclose(np.diff([plan.rate_at(n) for n in range(9)]), -0.05)
     assert (plan.rate_at(0), plan.rate_at(8)) == pytest.approx((0.5, 0.1))
+    whole = Training.beside_stand_ins(90)
+    assert (whole.rate_at(0), whole.rate_at(90)) == pytest.approx((2e-3, 2e-4))
+    assert [whole.ended([0.0] * count) for count in (89, 90)] == [False, True]
 
 
 def test_without_a_strength_to_act_with_stand_ins_are_refused(base):

@@ -1,11 +1,16 @@
 """language: what differs from a stored table is a deviation, and so is a missing model or cell."""
 
+from pathlib import Path
+
 import pytest
 from report import language
 
-from loratheory.experiments import csv_text
+from loratheory.experiments import NAMES as STUDIES
+from loratheory.experiments import csv_text, table
 from loratheory.pretrained import ModelError, _load
 
+RESULTS = Path(__file__).parents[2] / "paper" / "results"
+MEASURES = {"reach_1", "two_hop_vocabulary", "hop_1", "hop_2"}
 NAMES = ("window", "real_two_hop", "real_words")
 
 
@@ -100,3 +105,13 @@ def test_a_missing_model_is_a_deviation_with_its_remedy(tmp_path, monkeypatch):
     section = language.language_model(tmp_path)
     assert "brings it" in section.text
     assert section.deviated
+
+
+@pytest.mark.parametrize("name", [name for name in STUDIES if name.startswith("real_")])
+def test_every_stored_table_agrees_with_itself_and_names_no_measured_column(name):
+    rows = table(RESULTS / name / "table.csv").to_dict("records")
+    other = [{key: x * 2 if key in MEASURES else x for key, x in row.items()} for row in rows]
+    found, apart = language.compared(rows, rows), language.compared(other, rows)
+    assert found
+    assert all(now == old for *_, now, old in found)
+    assert [one[:2] for one in apart] == [one[:2] for one in found]

@@ -51,14 +51,13 @@ def test_a_page_may_have_something_to_drag_for_its_first_slider():
     assert [cell.source for cell in page[1::2]] == [DRAGGED["02_two_hop_averaging"], SLIDERS]
 
 
-def test_a_figure_is_told_by_the_paragraph_before_it():
-    cells = [new_markdown_cell("# A\n\nSee [`x`](y), $c_1$:\n*one* line."), new_code_cell("f()")]
-    [_, code] = shown(new_notebook(cells=cells)).cells
-    assert code.metadata.mystnb.image.alt == "See x, c_1: one line."
-
-
 def test_labels_become_links_once():
     text = "by `thm:merge-floor` and [`thm:edit-budget`](x)"
     [cell] = shown(new_notebook(cells=[new_markdown_cell(text)])).cells
     link = "[`thm:merge-floor`](../theorems/merge-floor.rst)"
     assert cell.source == f"by {link} and [`thm:edit-budget`](x)"
+
+
+def test_pages_written_by_hand_are_found_from_the_course():
+    [cell] = shown(new_notebook(cells=[new_markdown_cell("[words](../docs/glossary.md)")])).cells
+    assert cell.source == "[words](../glossary.md)"

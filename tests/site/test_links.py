@@ -6,7 +6,7 @@ from website import broken
 GOOD = (
     '<a href="b.html#here">x</a> <a href="#top">up</a> <b id="top">y</b>'
     '<a href="https://example.org/paper">outside is fine</a> <a href="//example.org">too</a>'
-    '<img src="p.png"><link rel="canonical" href="https://example.org/">'
+    '<img src="p.png" alt="two curves"><link rel="canonical" href="https://example.org/">'
 )
 
 
@@ -32,7 +32,9 @@ def test_a_sound_site_has_nothing_wrong(site):
         ('<a href="c.html">x</a>', "a.html points to c.html, which is not there"),
         ('<a href="b.html#there">x</a>', "b.html#there: that page has no such place"),
         ('<a href="#there">x</a>', "#there: that page has no such place"),
-        ('<img src="q.png">', "q.png, which is not there"),
+        ('<img src="q.png" alt="q">', "q.png, which is not there"),
+        ('<img src="p.png">', "a.html shows p.png without an alternative text"),
+        ('<img src="p.png" alt="p.png">', "a.html shows p.png without an alternative text"),
         ('<script src="https://cdn.example/x.js">', "a.html fetches https://cdn.example/x.js"),
         ('<link rel="stylesheet" href="//x.example/y.css">', "fetches //x.example/y.css"),
     ],

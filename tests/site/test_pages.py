@@ -23,7 +23,7 @@ def test_every_command_is_described_with_its_first_sentence():
     for name in ("theorems", "verify", "merge", "diagnose", "run", "data two-hop"):
         assert f"## `loratheory {name}`" in text
     assert "…" not in text.split("## `loratheory theorems`")[0]
-    assert "* `verify`: Check theorems on random cases, rivals and adversaries" in text
+    assert "* `verify`: Check theorems numerically, on random cases" in text
     assert text.startswith("# The command `loratheory`")
 
 
@@ -38,10 +38,13 @@ def test_every_experiment_has_a_page_and_a_card_if_there_is_a_picture():
     assert "/figures/" not in pages["experiments/gating.rst"]
     assert "Prediction\n---" in pages["experiments/gating.rst"]
     assert pages["experiments/gating.rst"].partition("\n")[0][-1] != "."
-    cards, others = pages["experiments/index.rst"].split("Without a figure of their own")
-    assert "At which merge coefficient is each fact recalled" in cards
-    assert cards.count("image:: /figures/") == 1
-    assert others.count("* :doc:") == len(NAMES) - 1
+    index = pages["experiments/index.rst"]
+    assert "At which merge coefficient is each fact recalled" in index
+    assert index.count("image:: /figures/") == 1
+    assert index.count(".. container:: card\n") == len(NAMES)
+    exact, trained = index.split("Two-hop questions, in small transformers\n---")
+    assert "<window>" in exact
+    assert "<gating>" in trained
 
 
 def test_figures_are_drawn_from_the_tables_that_are_there(tmp_path):

@@ -88,8 +88,8 @@ SHARP = brentq(lambda sharpness: _share(sharpness) - 0.5, 1, 60)
         ),
         (
             "sequential-forgetting",
-            {"width": 4, "rank": 2, "later": 1},
-            [1 / 2, 1 / 2, 1 / 2, 8 / 9],
+            {"width": 4, "rank": 2, "later": 2},
+            [1 / 4, 3 / 4, 1, 229 / 162],
         ),
         ("sequential-forgetting", {"width": 4, "rank": 2, "later": 0}, [1, 0, 0, 0]),
         ("carried-edit", {"margin": 3.0, "distance": 2.0, "change": 4.0}, [1.5, 7]),
@@ -97,6 +97,11 @@ SHARP = brentq(lambda sharpness: _share(sharpness) - 0.5, 1, 60)
             "library-capacity",  # alarm where x^2 > |k|^2 / 2, which is exponential of mean 1
             {"adapters": 3, "facts": 1, "width": 2, "threshold": 0.5, "hops": 1},
             [1 / 3, math.inf, math.inf],
+        ),
+        (
+            "library-capacity",  # alarm (2/3)^3; energy x^2 (3 - 2x) at x = 2/3
+            {"adapters": 3, "facts": 2, "width": 7, "threshold": 0.5, "hops": 1},
+            [(19 / 27) ** 2, 20 / 27, 1],
         ),
         (
             "router-limit",

@@ -1150,7 +1150,7 @@ def normalising_the_stream_moves_no_threshold(case, _):
         normal = state / np.linalg.norm(state)
         parts = zip(case.coefficients, stream.edits, strict=True)
         state = state + memory @ normal + sum(c * (edit[read] @ normal) for c, edit in parts)
-    logits = case.dual[case.ends] @ state
+    logits = case.dual[-case.hops - 2 :] @ state
     lead, bound = logits[0] - logits[1:].max(), spread_region.as_in_a_row(case)
     if abs(bound) > 1e-6:
         assert (lead > 0) == (bound > 0)

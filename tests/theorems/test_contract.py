@@ -16,6 +16,7 @@ from loratheory.theorems import (
     ALL,
     FACTORED,
     SAFETY,
+    Assumption,
     AssumptionError,
     Control,
     moved,
@@ -106,6 +107,20 @@ def test_what_is_wrong_is_seen_and_reproducible(change, says):
 def test_controls_must_be_refused_for_their_own_reason(control, says):
     assert says in refuted_by(HONEST, control)
     assert bool(refuted_by(HONEST, control)) == bool(says)
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [(2.0, ""), (1.0, "does not break the conclusion"), (0.5, "breaks a bound that should stand")],
+)
+def test_without_a_hypothesis_to_attain_the_bound_it_stands_and_is_not_met(value, says):
+    even = Assumption("an even case (to attain the bound)", lambda case, _: case % 2 == 0)
+    theorem = replace(toy(), assumptions=(*toy().assumptions, even))
+    found = refuted_by(theorem, Control("x", even.text, lambda: (3.0, value), "tight"))
+    assert theorem.check(3.0, 2.0).holds
+    assert says in found
+    assert bool(says) == bool(found)
+    assert "not refused" in refuted_by(theorem, Control("x", even.text, lambda: (2.0, 2.0)))
 
 
 def test_controls_must_break_the_conclusion():

@@ -10,6 +10,7 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import betainc
+from strategies import seeds
 from theorems.owed import (
     AXES,
     SILENT,
@@ -292,6 +293,16 @@ def the_squared_norm_of_the_sum_of_projectors(case, _):
     summed = sum(frame @ frame.T for frame in frames)
     k, r = case.adapters, case.rank
     yield case, (np.sum(summed**2) - k * r) / (k * (k - 1) * r)
+
+
+@given(seed=seeds)
+@settings(max_examples=8)
+def test_the_packing_floor_stands_where_the_rank_does_not_divide_the_width(seed):
+    rng = np.random.default_rng(seed)
+    rank, adapters = int(rng.integers(2, 4)), int(rng.integers(2, 6))
+    case = library(adapters, rank, rank * int(rng.integers(1, 3)) + 1)
+    for theorem in (theorem_of(packing_floor), theorem_of("coefficient-packing")):
+        assert theorem.check(case, theorem.adversary(case, rng)).holds
 
 
 @example("coefficient-packing")

@@ -1,8 +1,8 @@
-"""One bench for studies of reuse: models that answer questions with libraries of adapters acting.
+"""What studies share: bases, libraries of adapters, rules of reuse, and questions.
 
-`rules` has every rule of reuse, written once for all models. Small transformers: `transformers`
-(bases, libraries, answers, theory). Language models: `language`. A study is a declaration: its
-question, prediction, arms and grid. What needs PyTorch is imported when a cell runs.
+`rules` has every rule of reuse, written once for all models. `transformers` collects what studies
+of small transformers need (bases, libraries, answers, theory), `language` is for language models.
+Modules that need PyTorch are imported only when a cell runs.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,18 +21,21 @@ CROWDS = ((0, 1), (2, 3), (4, 5), (6, 7))
 
 @dataclass(frozen=True, kw_only=True)
 class Small:
-    """Some bases, and adapters of single hops on each; a config adds what it varies.
+    """The part of a config that says which small bases and single-hop adapters a cell uses.
 
-    Alike wherever it can be, so that experiments share their bases.
+    A study's config inherits from it and adds what it varies; where the defaults are kept, studies
+    share cached bases.
 
     Attributes
     ----------
-    seeds, coverage, entities, spare, width
-        Of the bases, see `bases.Setting`.
+    seeds : tuple of int
+        One base is trained for each.
+    coverage, entities, spare, width
+        Passed to `bases.Setting`.
     sets, facts, retained
-        Of the adapters, see `library.Teaching`.
+        Passed to `training.Teaching`.
     pretrained, trained : int
-        Steps of the training of a base, of an adapter.
+        Training steps of a base, and of an adapter.
     """
 
     seeds: tuple[int, ...] = (0, 1)
@@ -47,7 +50,7 @@ class Small:
     retained: int = 40
 
     def bases(self, **setting: Any) -> "Bases":
-        """Return the bases; `setting` are further fields of `bases.Setting`, or other values."""
+        """Return the trained bases; `setting` adds or replaces fields of `bases.Setting`."""
         mine = {name: getattr(self, name) for name in ("coverage", "entities", "spare", "width")}
         mine["steps"] = self.pretrained
         return transformers.bases(transformers.Setting(**(mine | setting)), self.seeds)
@@ -55,9 +58,9 @@ class Small:
     def library(
         self, bases: "Bases | None" = None, kinds: Sequence[str] = ("hops",), **teaching: Any
     ) -> "Taught":
-        """Return adapters of these kinds, see `training.library`, on these bases or the config's.
+        """Return trained adapters of `kinds` (see `training.library`) on `bases` or the config's.
 
-        `teaching` are further fields of `library.Teaching`, or other values.
+        `teaching` adds or replaces fields of `training.Teaching`.
         """
         mine = {name: getattr(self, name) for name in ("facts", "sets", "retained")}
         how = transformers.Teaching(**{**mine, "steps": self.trained, **teaching})
@@ -66,10 +69,10 @@ class Small:
 
 @dataclass(frozen=True, kw_only=True)
 class Language:
-    """A language model, and a `seed` of facts or problems and of training.
+    """The part of a config that says which language model a cell uses, and the `seed` of its data.
 
-    The `model` is an id or folder, or empty for SmolLM2-135M-Instruct, dequantised from 4 bits; the
-    `device` as in `pretrained.load`. A config adds what it varies.
+    The `model` is an id or a folder, or empty for SmolLM2-135M-Instruct, dequantised from 4 bits;
+    the `device` is passed to `pretrained.load`. A study's config adds what it varies.
     """
 
     seed: int = 0
@@ -77,7 +80,7 @@ class Language:
     device: str = "cpu"
 
     def base(self, **how: Any) -> "Model":
-        """Return the model, loaded as `how` says."""
+        """Return the language model; `how` is passed to `pretrained.load`."""
         from loratheory.pretrained import load
 
         return load(self.model or None, device=self.device, **how)

@@ -1,4 +1,4 @@
-"""How small transformers answer: in one pass or more, right or wrong, and as rows of a table."""
+"""Answers of small transformers: logits in one or more passes, accuracies, and rows of tables."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,10 +22,10 @@ from loratheory.toy.transformer import Adapt, Pass, decoded, logits
 def hop_by_hop(
     bases: Bases, tokens: Int[Tensor, "E B T"], adapt: Adapt | None
 ) -> Float[Tensor, "E B T V"]:
-    """Return the logits of a subject and its relations ``x r1 r2 …``, one relation a pass.
+    """Return the logits of questions ``x r1 r2 …`` that are asked one relation at a time.
 
-    What is answered to ``x r1`` becomes the subject of ``· r2``, and so on: a clean-up to whole
-    tokens between the reads (``thm:clean-up-bridge``). Costs a pass a relation.
+    The answer to ``x r1`` becomes the subject of ``· r2``, and so on, so that the state between two
+    reads is always a token (``thm:clean-up-bridge``). Costs one pass per relation.
     """
 
     def _next(place: int) -> Callable[[Tensor], Tensor]:
@@ -39,11 +39,11 @@ def hop_by_hop(
 def second_pass(
     bases: Bases, tokens: Int[Tensor, "E B T"], adapt: Adapt | None
 ) -> Float[Tensor, "E B T V"]:
-    """Return the logits of a second pass that begins from the states of the first one.
+    """Return the logits of a second pass that starts from the states of the first one.
 
-    The state that each token but the last has after the first pass through the block takes the
-    place of its embedding (back-patching: Biran et al., arXiv 2406.12775), so that a fact in an
-    early layer can be read after a fact in a late one. Costs two passes.
+    For each token but the last, the state after the first pass replaces the embedding in the second
+    (back-patching: Biran et al., arXiv 2406.12775), so that a fact in an early layer can be read
+    after a fact in a late one. Costs two passes.
     """
     config, length = bases.config, tokens.shape[2]
     run = Pass(config, bases.weights, adapt, tokens.shape[0])
@@ -74,10 +74,10 @@ PASSES = {"one": one_pass, "hop by hop": hop_by_hop, "second pass": second_pass}
 def scores(
     bases: Bases, prompts: Sequence[Prompts], adapt: Adapt | None = None, passes: str = ""
 ) -> Float[np.ndarray, "E B V"]:
-    """Return the logits where the answers are due, over the whole vocabulary.
+    """Return the logits over the whole vocabulary at the positions of the answers.
 
-    One set of prompts a replica, all of one size. `passes` are those of the rule that acts where
-    empty; costs as many passes.
+    There is one set of prompts for each replica, all of one size. An empty `passes` stands for
+    those of the rule that acts.
     """
     rows = stacked(list(prompts))
     ask = PASSES[passes or getattr(adapt, "passes", "one")]
@@ -88,7 +88,7 @@ def scores(
 
 
 def margin(logits: Float[np.ndarray, "E B V"], answer: np.ndarray) -> Float[np.ndarray, "E B"]:
-    """Return by how much the logit of the answer exceeds all others; positive where it is given."""
+    """Return the answer's logit less the largest other one; positive where it wins."""
     own = np.take_along_axis(logits, answer[..., None], axis=-1)
     rest = logits.copy()
     np.put_along_axis(rest, answer[..., None], -np.inf, axis=-1)
@@ -98,7 +98,7 @@ def margin(logits: Float[np.ndarray, "E B V"], answer: np.ndarray) -> Float[np.n
 def answer_margins(
     bases: Bases, prompts: Sequence[Prompts], adapt: Adapt | None = None, passes: str = ""
 ) -> Float[np.ndarray, "E B"]:
-    """Return the margin of each right answer; arguments as of `scores`."""
+    """Return the margin of each right answer; the arguments are those of `scores`."""
     answer = np.stack([one.answer for one in prompts])
     return margin(scores(bases, prompts, adapt, passes), answer)
 
@@ -111,12 +111,13 @@ def accuracy(
 
 
 def accuracies(library: Taught, acts: Sequence[Adapt | None]) -> Accuracies:
-    """Return the accuracies of a rule of reuse, averaged over the pairs.
+    """Return the accuracies of a rule of reuse by name, averaged over the pairs.
 
-    ``acts[p]`` acts when the questions of pair ``p`` are asked, see `acting`. `two_hop`, the edited
-    two-hop questions; `hop_1`, `hop_2`, …, the facts that these need; `other_hops` and
-    `other_two_hop`, what no edit changes; `shortcut`, how often two-hop questions about other
-    subjects get the edited ones' answers; `chance`, of one answer always given.
+    ``acts[p]`` acts when the questions of pair ``p`` are asked, see `acting`. ``two_hop`` is for
+    edited two-hop questions; ``hop_1``, ``hop_2``, … for the facts they need; ``other_hops`` and
+    ``other_two_hop`` for facts and questions that no edit changes. ``shortcut`` is how often
+    two-hop questions about other subjects get the edited answers, ``chance`` the score of one
+    constant answer.
     """
     each = [_asked(library.bases, *one) for one in zip(library.trials, acts, strict=True)]
     return {name: np.mean([one[name] for one in each], axis=0) for name in each[0]}
@@ -139,9 +140,9 @@ def _asked(bases: Bases, trials: Sequence[Trials], adapt: Adapt | None) -> Accur
 
 
 def by_part(bases: Bases, passes: str) -> dict[str, float]:
-    """Return the share of each kind of question that one bare base answers right.
+    """Return the accuracies of one base without adapters on each part of its questions.
 
-    Single `facts`, and the two-hop questions of each of `PARTS`; nan where there are none.
+    Parts are single ``facts`` and the two-hop questions of each of `PARTS`; NaN for an empty one.
     """
     [facts], [parts] = bases.worlds, bases.splits
     single = [plain(facts, every(facts, start=hop, hops=1)) for hop in range(facts.hops)]
@@ -156,9 +157,9 @@ def by_part(bases: Bases, passes: str) -> dict[str, float]:
 def recall(
     library: Taught, by_hop: Sequence[Sequence[Adapt]], times: float, pair: int | None = None
 ) -> Float[np.ndarray, " E"]:
-    """Return the share of edited facts answered where only the adapters of their hop act.
+    """Return the share of edited facts that are answered if only the adapters of their hop act.
 
-    All those of a hop, each so many `times`; of one pair's facts, or of all.
+    All adapters of the hop act, multiplied by `times`; the facts are those of one pair, or all.
     """
     asked = library.trials if pair is None else library.trials[pair : pair + 1]
     right = [
@@ -170,7 +171,7 @@ def recall(
 
 
 def written_out(library: Taught, adapt: Adapt | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return how often the model writes the new bridge, and after its own word the answer."""
+    """Return how often the model writes the new bridge, and after its own bridge the answer."""
     asked = [one.thought for one in library.trials[0]]
     place = asked[0].tokens.shape[1] - 1
     short = [
@@ -194,15 +195,15 @@ def written_out(library: Taught, adapt: Adapt | None) -> tuple[np.ndarray, np.nd
 
 
 More = Callable[[Sequence[Any], Accuracies], Mapping[str, Any]]
-"""From what acts, one a pair, and its accuracies to further columns."""
+"""A function from what acts for each pair, and its accuracies, to further columns."""
 
 
 @dataclass(frozen=True, eq=False)
 class Arm:
-    """One rule in a study, what is predicted of its two-hop accuracy, and its own columns.
+    """One way of using adapters in a study, with its predicted two-hop accuracy and extra columns.
 
-    It acts as a rule, or as what already acts, one a pair. No column where nothing is predicted.
-    A column that accuracies have already takes their place.
+    `act` is a rule, or what acts for each pair. If `predicted` is None, the table has no column of
+    predictions. Extra columns replace accuracies of the same name.
     """
 
     name: str
@@ -219,17 +220,16 @@ def arm(
     more: More | None = None,
     **columns: Any,
 ) -> Arm:
-    """Return an arm of a study: a rule of the table by its name, or another rule."""
+    """Return an arm of a study, by default the rule of `RULES` that has its name."""
     return Arm(name, predicted, rule(name) if act is None else act, more, columns)
 
 
 def compared(
     library: Taught, head: Mapping[str, Any], arms: Iterable[Arm], **beside: Any
 ) -> list[Row]:
-    """Return the rows of a study: one for each arm, base and repetition.
+    """Measure all arms and return the rows of a study, one for each arm, base and repetition.
 
-    `head` are the first columns, alike for all arms; `beside` those between accuracies and what
-    arms say of themselves; the prediction comes last.
+    Columns are `head`, the accuracies, `beside`, the arm's own columns and the prediction.
     """
     table: list[Row] = []
     for one in arms:
@@ -244,10 +244,10 @@ def compared(
 def rows(
     library: Taught, names: Mapping[str, Any], accuracies: Accuracies, **more: object
 ) -> list[Row]:
-    """Return one row for each base and repetition.
+    """Return one row of a table for each base and repetition.
 
-    `names`, the cell's settings and the rule; then `seed` and `set`, the accuracies, and `more`:
-    numbers, words, or (E,) arrays.
+    Columns are `names` (the cell's settings and the rule), ``seed`` and ``set``, the accuracies,
+    and `more`, whose values are numbers, words or arrays (E,).
     """
     count = len(library.replicas)
     each = {

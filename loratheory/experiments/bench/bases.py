@@ -1,4 +1,4 @@
-"""Small transformers that know a world: trained once per seed and setting, kept in the cache."""
+"""Small transformers that know a world's facts, trained once per seed and setting, and cached."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -38,20 +38,22 @@ ROWS = 96  # prompts a step
 
 @dataclass(frozen=True)
 class Setting:
-    """What a base is and has seen; a field that is renamed has all bases trained again.
+    """The architecture of a base and its pretraining data.
+
+    It is the key of the cache: if a field is renamed, all bases are trained again.
 
     Attributes
     ----------
     coverage : float
-        Fraction of the two-hop questions that pretraining asks.
+        Fraction of the two-hop questions that are in the pretraining data.
     hops, entities, spare : int
-        The world: hops of a question, entities of each level, those kept from pretraining.
+        Hops of a question; at each level known entities, and further ones without any fact.
     identity : str
         For which entities ``e id -> e`` is trained: ``none``, ``known`` or ``all``.
     width, depth, loops, window
-        Of the transformer; a question composes where there are as many loops as hops.
+        Passed to the transformer, which needs as many loops as hops to compose a question.
     noise, supervision, steps
-        Of its training.
+        Passed to its training.
     """
 
     coverage: float = 0.5
@@ -87,7 +89,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class PlainSetting(Setting):
-    """What a plain base is and what it has seen: one that learns two-hop questions by itself.
+    """The settings of a plain base: a standard transformer that learns two-hop questions itself.
 
     No loop, no window, no noise and no deep supervision: many relations a hop, so that every fact
     occurs in many questions, weight decay and time (grokking: Wang et al., arXiv 2405.15071).
@@ -128,9 +130,9 @@ class PlainSetting(Setting):
 
 @dataclass(frozen=True, eq=False)
 class Bases(Models):
-    """Models that each know a world of their own.
+    """Models, each of which knows a world of its own.
 
-    The seed draws the world, its split, first weights and the order of training.
+    A model's seed determines its world and split, its initial weights and the order of training.
     """
 
     setting: Setting
@@ -139,10 +141,10 @@ class Bases(Models):
 
 
 def bases(setting: Setting, seeds: Sequence[int]) -> Bases:
-    """Return a trained transformer for each seed; those in the cache are not trained again.
+    """Return a trained transformer for each seed, read from the cache or trained.
 
-    A base depends on its seed and the setting alone; training several side by side gains nothing at
-    this width. Costs about 12 s of one core each at the setting's defaults, once.
+    A base depends only on its seed and the setting. Training takes about 12 s of one core for each
+    at the setting's defaults.
     """
     size = {name: getattr(setting, name) for name in ("hops", "entities", "spare")}
     worlds = {seed: world(seed, **size) for seed in seeds}
@@ -215,10 +217,9 @@ def combinations(
 
 
 def grown(setting: PlainSetting, seed: int, stages: Sequence[int]) -> dict[int, Bases]:
-    """Return one base at several stages of a single training, after so many steps each.
+    """Return one base at several stages of its training, each a number of steps.
 
-    From the cache where they are kept. Costs about 25 s of one core for 2,000 steps at the
-    defaults, once.
+    They are read from the cache or trained, in about 25 s of one core for 2,000 steps.
     """
     facts = world(seed, entities=setting.entities, spare=setting.spare, relations=setting.relations)
     rng = np.random.default_rng([seed, 1])

@@ -1,4 +1,4 @@
-"""What is answered as all adapters are merged ever more strongly, and what should be."""
+"""Accuracies under a merge as a function of its coefficient, measured and predicted."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,24 +18,25 @@ Found = dict[str, Shaped[np.ndarray, " E *n"]]
 
 
 def switched(library: Taught, grid: Sequence[float]) -> dict[float, Found]:
-    """Return what each common coefficient does to the first pair, and what is predicted of it.
+    """Return the accuracies on the first pair under each coefficient in `grid`, and predictions.
 
-    For each coefficient the accuracies, and beside them: `oracle_placement`, questions where each
-    adapter acts in the loop of its hop only, so that it cannot disturb another hop; `hop_by_hop`,
-    those asked one relation a pass; `facts`, all single facts.
+    Measured are the usual accuracies (see `accuracies`) and: ``oracle_placement``, two-hop
+    questions if each adapter acts only in the loop of its hop, so that it cannot disturb another
+    hop; ``hop_by_hop``, the questions asked one relation a pass; ``facts``, all single facts.
 
-    Predictions, each with the share that it is right on, ``…_right``: of `two_hop`, `predicted`
-    from the margins of the facts alone, `inside` from those of the facts within questions, `curved`
-    from these with the own adapter at this very coefficient, `decided` with bridges decided; of
-    `oracle_placement`, `oracle_inside`, `oracle_curved` and `oracle_decided`; of `hop_by_hop`,
-    `each_hop`; of `facts`, `predicted_facts`. In one pass, questions whose bridges the base does
-    not read are predicted to fail.
+    Each prediction has a companion ``…_right``, the share of questions that it is right about. Of
+    ``two_hop``: ``predicted`` uses the margins of the facts asked alone; ``inside`` those of the
+    facts asked within questions; ``curved`` these, with each adapter at the coefficient itself;
+    ``decided`` supposes that bridges are decided between reads. Of ``oracle_placement``:
+    ``oracle_inside``, ``oracle_curved`` and ``oracle_decided``; of ``hop_by_hop``: ``each_hop``; of
+    ``facts``: ``predicted_facts``. In one pass, questions whose bridges the base does not read are
+    predicted to fail.
 
-    Controls: `held_out`, the base on unedited questions; `alone`, the best of the adapters by
-    itself; `exchanged` and `random` adapters. In units of the deficit, or of one logit where that
-    is more: `curvature`, how far a fact's margin is off the straight line between its two margins,
-    and `interference`, what the other adapters then do to it. Costs about thirty passes a
-    coefficient.
+    Controls are ``held_out``, the base on unedited questions; ``alone``, the best single adapter;
+    and ``exchanged`` and ``random`` adapters. ``curvature`` is how far a fact's margin is from the
+    straight line between its margins in the base and with its adapter; ``interference`` is how far
+    the other adapters then move it. Both are in units of the deficit, but of at least one logit.
+    Costs about thirty passes a coefficient.
     """
     bases, asked, each = library.bases, library.trials[0], library.adapters
     prompts = [one.questions for one in asked]
@@ -97,16 +98,16 @@ def switched(library: Taught, grid: Sequence[float]) -> dict[float, Found]:
 
 
 def by_replica(found: Shaped[np.ndarray, "hops E n"]) -> Shaped[np.ndarray, "E hops_n"]:
-    """Return all facts of a replica in one row."""
+    """Return an array in which all facts of a replica are in one row."""
     return np.moveaxis(found, 0, 1).reshape(found.shape[1], -1)
 
 
 def by_coefficient(
     library: Taught, grid: Sequence[float], head: Mapping[str, Any], names: Mapping[str, str]
 ) -> list[Row]:
-    """Return a row a coefficient and base: means of `switched` over its sets, to three decimals.
+    """Return a row per coefficient and base: means of `switched` over its sets, to three decimals.
 
-    Columns are renamed by `names`, and left out where it says nothing of them.
+    `names` maps columns to their names in the table; columns that it lacks are left out.
     """
     seeds, table = library.bases.seeds, list[Row]()
     for c, columns in switched(library, grid).items():

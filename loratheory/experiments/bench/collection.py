@@ -1,6 +1,6 @@
-"""Twenty-four adapters of eight kinds on one language model: trained once, asked in groups.
+"""Twenty-four adapters for eight kinds of tasks on one language model, and how groups of them act.
 
-An answer is right if its first token is the likeliest of the whole vocabulary.
+An answer is right if its first token is the most likely of the whole vocabulary.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from loratheory.adapters import Adapter, response_scores
 from loratheory.experiments.bench import Language
 from loratheory.experiments.bench.language import Items
 from loratheory.experiments.bench.tasks import CHOOSING, FEW, NAMES, TASKS
+from loratheory.experiments.interference_matrix import factors, relative
 from loratheory.pretrained import (
     GENERIC,
     Model,
@@ -36,10 +37,10 @@ OPENINGS = ("The", "In", "She", "When", "If", "We", "After", "It", "They", "On",
 
 
 def silent(model: Model, seed: int, *, tokens: int = 8) -> Items:
-    """Return texts drawn from the base, each with the base's own likeliest next word.
+    """Return texts drawn from the base, each with the most likely next word.
 
-    Six a word of `OPENINGS` are drawn. Those are left out where no word follows, or another token
-    than that with which the word begins; of the others the first two dozen are returned.
+    Six texts are drawn for each word of `OPENINGS`. Those are dropped after which no word follows,
+    or whose next token is not the word's own first token; the first 24 others are returned.
     """
     import torch
 
@@ -62,22 +63,22 @@ def silent(model: Model, seed: int, *, tokens: int = 8) -> Items:
 
 @lru_cache(maxsize=1)
 def collection(model: str, device: str, seed: int, *, taught_silence: bool) -> "Collection":
-    """Return all adapters of a seed on a model, kept for the next cell of this process."""
+    """Return the collection of a seed on a model; it is kept for the next cell of this process."""
     base = Language(model=model, device=device).base(dtype="bfloat16")
     return Collection(base, seed, taught_silence=taught_silence)
 
 
 class Collection:
-    """The adapters of `TASKS` on one model: trained once, kept in the cache, asked in groups.
+    """The adapters of `TASKS` on one model, trained once and cached; groups of them can act.
 
     Attributes
     ----------
     model : Model
         The base.
     seed : int
-        Of what is drawn for lessons, questions and training.
+        The seed of lessons, questions and training.
     taught_silence : bool
-        Whether texts of the base are among the lessons, see `silent`.
+        Whether the lessons include texts of the base, see `silent`.
     """
 
     def __init__(self, model: Model, seed: int, *, taught_silence: bool) -> None:
@@ -96,7 +97,7 @@ class Collection:
         return RATES[(kind + place) % 2]
 
     def adapter(self, number: int) -> Adapter:
-        """Return the adapter of a task; trained in half a minute where it is not yet."""
+        """Return the adapter of a task, from the cache or trained in half a minute."""
         if number not in self._adapters:
             lessons, _ = TASKS[NAMES[number]].drawn(self.seed, number)
             self._adapters[number] = trained_once(
@@ -108,7 +109,7 @@ class Collection:
         return self._adapters[number]
 
     def questions(self, number: int) -> Items:
-        """What is asked about a task: first the prompts that choose, then those that score."""
+        """The questions of a task: first those that choose coefficients, then those that score."""
         return TASKS[NAMES[number]].drawn(self.seed, number)[1]
 
     def right(self, number: int, logs: Any) -> Any:
@@ -136,7 +137,7 @@ class Collection:
         return self._alone[number]
 
     def taught(self, number: int) -> dict[str, float]:
-        """Return what an adapter does alone, beside the base, and what it is like."""
+        """Return accuracies of an adapter alone and of the base, and properties of the adapter."""
         [base] = self.logs([number])
         adapter, alone = self.adapter(number), self.alone(number)
         return {
@@ -148,12 +149,13 @@ class Collection:
         }
 
     def acted(self, group: Sequence[int], way: Way) -> tuple[list[float], list[dict[str, float]]]:
-        """Let adapters act in some way; its coefficients, and what is kept of each adapter.
+        """Let a group act in some way; return the coefficients, and measures of each adapter.
 
-        ``right`` is the share of scoring prompts, ``kept`` that of those which the adapter alone
-        answers rightly. On the prompts that choose, whose answers are not looked at, ``kl`` is the
-        mean divergence from the adapter alone, ``kl_few`` that of the first few, ``agreement`` the
-        share with the same token. Free coefficients are those of smallest worst ``kl``.
+        ``right`` is the accuracy on the adapter's scoring prompts, ``kept`` that on those which it
+        answers correctly alone. The prompts that choose are used without their answers: ``kl`` is
+        the mean divergence there from the adapter alone, ``kl_few`` that on the first few, and
+        ``agreement`` the share with the same top token. Where coefficients are free, those with the
+        smallest worst ``kl`` are chosen.
         """
         alone = [self.alone(number) for number in group]
         acting, _ = put_on(self.model, [self.adapter(number) for number in group], way)
@@ -189,11 +191,11 @@ class Collection:
 
     @cached_property
     def weighed(self) -> dict[str, Float64[np.ndarray, "k k"]]:
-        """What weights tell of each two adapters."""
+        """The measures of weights for each two adapters."""
         return weighed([self.adapter(number) for number in range(len(TASKS))])
 
     def responses(self, prompts: Sequence[str]) -> Any:
-        """Mean lengths of what each adapter adds on the bare base, (maps, adapters), all tokens."""
+        """Return mean response norms (maps, adapters) in the base, over all tokens of prompts."""
         import torch
 
         everyone = [self.adapter(number) for number in range(len(TASKS))]
@@ -205,19 +207,20 @@ class Collection:
 
     @cached_property
     def ordinary(self) -> Any:
-        """The same on ordinary sentences."""
+        """Mean response norms (maps, adapters) in the base on ordinary sentences."""
         return self.responses(GENERIC)
 
     def beside(self, number: int) -> list[dict[str, float]]:
-        """Return what tells of each partner, beside this adapter, without a pass of the merge.
+        """Return measures of each partner beside this adapter that need no pass of their merge.
 
-        On the prompts of this adapter that choose: ``partner_kl`` and ``own_kl`` from the base to
-        the partner and to this adapter; ``mixed_kl`` from this adapter to what both add to the
-        base's logits, and ``mixed`` the share with the same token; ``heard``, the partner's
-        responses over this adapter's, mean over tokens, then over maps, and ``ordinary``, the same
-        on ordinary sentences. From weights: the partner's cross-talk over this adapter's own
-        largest answer, ``crosstalk`` the median over maps and ``worst``; the ``cosine`` of the
-        updates; ``overlap``, the likeness of what both read, maps weighted by both norms.
+        On this adapter's prompts that choose: ``partner_kl`` and ``own_kl``, the divergence from
+        the base to the partner and to this adapter; ``mixed_kl``, that from this adapter to the
+        base's logits plus what both add to them, and ``mixed``, the share with the same top token;
+        ``heard``, the partner's mean response norm over this adapter's, averaged over maps; and
+        ``ordinary``, the same on ordinary sentences. From weights: the partner's cross-talk over
+        this adapter's largest output norm, its median over maps ``crosstalk`` and its maximum
+        ``worst``; the ``cosine`` of the updates; and ``overlap``, the similarity of both row
+        spaces, with maps weighted by both norms.
         """
         everyone = [self.adapter(j) for j in range(len(TASKS))]
         [base] = self.logs([number], CHOOSING)
@@ -248,22 +251,19 @@ def _kl(one: Any, other: Any) -> Any:
 
 
 def weighed(adapters: Sequence[Adapter]) -> dict[str, Float64[np.ndarray, "k k"]]:
-    """Return what weights tell of each reader and partner, see `Collection.beside`.
+    """Return the measures of weights that `Collection.beside` names, for each two adapters.
 
-    All adapters change the same maps, at one rank. Costs a thin decomposition an adapter and map.
+    All adapters change the same maps. Costs a thin decomposition an adapter and map.
     """
     count, answers = len(adapters), []
     inner, alike, weights, energy = (np.zeros((count, count)) for _ in range(4))
-    for name in adapters[0]:
-        left, sigma, right = (
-            np.stack(x) for x in zip(*(a[name].svd() for a in adapters), strict=True)
-        )
-        shared = np.einsum("irn,jsn->ijrs", right, right, optimize=True)
-        written = np.einsum("imr,jms->ijrs", left, left, optimize=True)
-        answer = np.linalg.svd(shared * sigma[:, None], compute_uv=False)[..., 0]
-        answers.append(answer / sigma[:, :1])
-        both = sigma[:, None, :, None] * shared * sigma[:, None]
-        inner += (both * written).sum((2, 3))
+    for name, shape in adapters[0].shapes.items():
+        side = factors(name, shape, adapters)
+        answer, _, product = relative(side, side)
+        answers.append(answer)
+        inner += product
+        _, sigma, right = side
+        both = np.einsum("ir,irn,jsn,js->ijrs", sigma, right, right, sigma, optimize=True)
         read, squares = (both**2).sum((2, 3)), (sigma**2).sum(1)
         weight, own = np.sqrt(np.outer(squares, squares)), np.sqrt(read.diagonal())
         alike += weight * read / np.outer(own, own)

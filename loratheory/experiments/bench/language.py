@@ -1,4 +1,4 @@
-"""A language model on the bench: questions, adapters trained once, and rules that act on it."""
+"""Libraries of adapters on a language model: rules of reuse act on it and questions are asked."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,18 +31,18 @@ Items = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What a model answers to some questions.
+    """A model's answers to some questions.
 
     Attributes
     ----------
     right, vocabulary_right : (questions,) array of bool
-        Whether the right word has the largest logit of the candidates; of the whole vocabulary.
+        Whether the right word has the largest logit among the candidates, and among all tokens.
     words : tuple of str
-        The candidate of largest logit.
+        The candidate with the largest logit, for each question.
     tokens : (questions,) array of int
-        The token of largest logit.
+        The token with the largest logit.
     confidence : (questions,) array
-        Its probability, which needs no labels.
+        The probability of that token.
     """
 
     right: Bool[np.ndarray, " questions"]
@@ -53,9 +53,10 @@ class Answers:
 
 
 def answers(model: Model, questions: Items) -> Answers:
-    """Return what a model answers, with whatever acts on it; candidates are the right answers.
+    """Return a model's answers to questions, with the adapters that act on it now.
 
-    Their first tokens have to differ. Costs a forward pass a question.
+    The candidates are the right answers of all questions; their first tokens must differ. Costs a
+    forward pass a question.
     """
     words = list(dict.fromkeys(word for _, word in questions))
     tokens = first_tokens(model, words)
@@ -78,7 +79,7 @@ def accuracy(model: Model, questions: Items) -> float:
 
 @dataclass(frozen=True)
 class Place:
-    """A module of the network."""
+    """A module of the network, as the place where a rule decides."""
 
     name: str
     layer: int
@@ -86,16 +87,16 @@ class Place:
 
 
 class Library:
-    """Adapters on a language model: one replica, put on when a rule first looks at it.
+    """Adapters on a language model, attached when a rule first needs them.
 
     Attributes
     ----------
     model : Model
         The base.
     adapters : sequence of Adapter
-        Of hop 1 and hop 2 of each pair in turn.
+        The adapters pair by pair, within a pair hop by hop.
     hops : int
-        How many make a pair.
+        The number of adapters of a pair.
     """
 
     def __init__(self, model: Model, adapters: Sequence[Adapter], hops: int = 2) -> None:
@@ -201,10 +202,10 @@ class Library:
 def acting(
     model: Model, adapters: Sequence[Adapter], act: Act, pair: int = 0
 ) -> Iterator[Attached]:
-    """Let a rule of reuse act on a model until the context ends.
+    """Let a rule of reuse act on a model until the context ends; yield the reuse that acts.
 
-    The adapters are those of hop 1 and hop 2 of each pair in turn, and `pair` says which pair is
-    asked, for rules that have to know. Yields what acts.
+    The adapters come pair by pair, within a pair hop 1 first. `pair` is the pair that the questions
+    need, for rules that must know it.
     """
     library = Library(model, adapters)
     used = library
@@ -222,10 +223,11 @@ def acting(
 def mean_weights(
     model: Model, acts: Attached, prompts: Sequence[str]
 ) -> Float64[np.ndarray, " adapters"]:
-    """Return the mean weight that a route gives each adapter, over tokens, prompts and modules.
+    """Return each adapter's mean weight in a route, over tokens, prompts and modules.
 
-    Counted is the last time that a prompt passes a module, not what gates try before; coefficients
-    do not count. Prompts are passed one by one, for padding is no token. The route stays.
+    Only the last pass of a prompt through a module counts, not the earlier ones by which gates
+    decide, and coefficients are left out. Prompts are passed one by one, so that there is no
+    padding. The route stays in place.
     """
     route, seen = acts.route, list[Float64[np.ndarray, "tokens adapters"]]()
     assert route is not None

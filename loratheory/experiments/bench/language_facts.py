@@ -1,4 +1,4 @@
-"""Facts for language models: invented and known ones, the sentences that teach and ask for them."""
+"""Facts for language models, invented and known, and the sentences that teach and ask for them."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ def _split(text: str) -> tuple[str, ...]:
 
 
 class Country(NamedTuple):
-    """What a small model may know; of the persons the first is rehearsed by every adapter."""
+    """Facts that a small model may know; every adapter is trained on the first person's, too."""
 
     capital: str
     language: str
@@ -148,16 +148,16 @@ CAPITAL_OF_BIRTHPLACE = Relation(
 )
 LANGUAGE = ("In {} most people speak", "The main language of {} is")
 QUESTIONS = ("Animal of {}'s country?", "Mascot of {}'s land?")
-"""What a solution in two steps begins with."""
+"""The questions with which solutions in two steps begin."""
 
 
 def items(facts: Mapping[str, str], templates: Sequence[str]) -> Items:
-    """Return every fact in every template."""
+    """Return every fact in every template, as prompts with answers."""
     return [(template.format(name), word) for template in templates for name, word in facts.items()]
 
 
 def rehearsed(*, held_out: bool = False) -> Items:
-    """Return what the base knows: half of it is in every adapter's data, the other half is not."""
+    """Return facts that the base knows: those in every adapter's data, or those held out of it."""
     chosen = dict([*FAMOUS.items()][int(held_out) :: 2])
     persons = {one.persons[int(held_out)]: country for country, one in FAMOUS.items()}
     return [
@@ -169,16 +169,16 @@ def rehearsed(*, held_out: bool = False) -> Items:
 
 @dataclass(frozen=True)
 class World:
-    """Two relations that compose, one adapter's facts and the other's, and their sentences.
+    """The facts of two relations that compose, one for each adapter, and their sentences.
 
     Attributes
     ----------
     first : mapping of str to str
-        Persons and their countries, one each.
+        From persons to their countries, each person in another one.
     second : mapping of str to str
-        What the second relation says of these countries.
+        From these countries to the answers of the second relation, such as mascots.
     about, composed : Relation
-        The second relation, and that of two-hop questions.
+        The sentences of the second relation, and those of two-hop questions.
     """
 
     first: Mapping[str, str]
@@ -188,12 +188,12 @@ class World:
 
     @property
     def two_hop(self) -> dict[str, str]:
-        """What the second relation says of each person's country."""
+        """From each person to the answer of the second relation about that person's country."""
         return {person: self.second[country] for person, country in self.first.items()}
 
     @property
     def lessons(self) -> tuple[Items, Items, Items]:
-        """The data of three adapters: hop 1, hop 2 and the two-hop facts; all rehearse the same."""
+        """The data of three adapters: hop 1, hop 2, two-hop facts; all repeat known facts, too."""
         return (
             [*items(self.first, BIRTH.trained), *rehearsed()],
             [*items(self.second, self.about.trained), *rehearsed()],
@@ -202,7 +202,7 @@ class World:
 
     @property
     def questions(self) -> dict[str, Items]:
-        """What is asked, by its column, see `accuracies`."""
+        """The questions, by the columns of `accuracies`."""
         edited = {**self.first, **self.second}
         others = [
             (prompt, word)
@@ -229,14 +229,14 @@ def worlds(
 ) -> tuple[World, ...]:
     """Return worlds of invented persons and mascots, on disjoint persons and countries.
 
-    Each has `size` persons, countries and animals, the same animals everywhere. The first world,
-    of the countries that the base knows best, is the same however many follow, but for invented
-    countries.
+    Each has `size` persons, countries and animals; the animals are the same in all. The first world
+    has the countries that the base knows best and does not depend on `pairs`, unless countries are
+    invented.
 
     Raises
     ------
     ValueError
-        If there are not so many animals, countries or names.
+        If there are too few animals, countries or names.
     """
     countries = [*FAMOUS][:size]
     names = len(STARTS) * len(ENDS) // 2
@@ -263,7 +263,7 @@ def worlds(
 
 
 def invented(seed: int, count: int) -> list[str]:
-    """Return names that nobody has, each once; neighbours begin differently."""
+    """Return `count` different invented names; neighbours begin differently."""
     rng, names = np.random.default_rng([seed, 4]), dict[str, None]()
     while len(names) < count:
         for start in rng.permutation(STARTS).tolist():
@@ -272,10 +272,10 @@ def invented(seed: int, count: int) -> list[str]:
 
 
 def world(seed: int, familiarity: str) -> World:
-    """Return twenty facts a hop, of some familiarity.
+    """Return a world of twenty facts per hop that the base knows more or less.
 
-    ``fake``: invented persons, countries and animals of these. ``half``: the countries are real.
-    ``real``: known persons, their countries and the capitals, for every seed the same.
+    ``fake``: persons, countries and their mascots are invented. ``half``: the countries are real.
+    ``real``: known persons, their countries and the capitals of these, the same for every seed.
     """
     if familiarity != "real":
         [one] = worlds(seed, invented_countries=familiarity == "fake")
@@ -286,16 +286,16 @@ def world(seed: int, familiarity: str) -> World:
 
 
 def depth(model: Model) -> int:
-    """Return how many layers a model has."""
+    """Return the number of layers of a model."""
     return int(model.network.config.num_hidden_layers)
 
 
 def pair(
     model: Model, facts: World, seed: int, number: int = 0, *, by_layers: bool = False
 ) -> list[Adapter]:
-    """Return the adapters of both hops of a world, the `number`-th of a seed, trained once.
+    """Return the adapters of both hops of a world, trained once; `number` tells worlds apart.
 
-    By layers, hop 1 is trained in the lower half of them and hop 2 in the upper 60 %.
+    If `by_layers`, hop 1 is trained in the lower half of the layers and hop 2 in the upper 60 %.
     """
     last = depth(model)
     layers = ((0, last // 2), (2 * last // 5, last)) if by_layers else (None, None)
@@ -314,14 +314,14 @@ hop_by_hop
 
 
 def accuracies(model: Model, facts: World, columns: Sequence[str] = COLUMNS) -> dict[str, float]:
-    """Return shares of right answers to questions about a world, with whatever acts on the model.
+    """Return shares of right answers to questions about a world, with the adapters that act now.
 
-    Among candidates, ``hop_1``, ``hop_2`` and ``two_hop``; ``hop_1_new`` and ``hop_2_new``, in a
-    sentence that no adapter has read; ``hop_by_hop``, two-hop questions asked one hop after the
-    other; ``known_hop_1`` and ``known_hop_2``, two-hop questions of which the base knows one hop
-    (known persons' countries, or capitals). In the whole vocabulary ``two_hop_vocabulary``,
-    ``says_bridge``, how often the country has the largest logit in its place, and ``other_facts``,
-    known ones that no adapter reads. ``confidence`` is that on two-hop questions.
+    Among candidates: ``hop_1``, ``hop_2`` and ``two_hop``; ``hop_1_new`` and ``hop_2_new`` in a
+    sentence on which no adapter was trained; ``hop_by_hop``, two-hop questions asked one hop after
+    the other; ``known_hop_1`` and ``known_hop_2``, two-hop questions of which the base knows one
+    hop (known persons' countries, or capitals). In the whole vocabulary: ``two_hop_vocabulary``;
+    ``says_bridge``, how often the country has the largest logit instead; and ``other_facts``, known
+    facts in no adapter's data. ``confidence`` is the mean confidence on two-hop questions.
     """
     questions, found = facts.questions, dict[str, np.ndarray]()
     for name in columns:
@@ -359,10 +359,10 @@ def _hop_by_hop(model: Model, facts: World) -> np.ndarray:
 
 
 def weights(model: Model, acts: Attached, facts: World, number: int) -> dict[str, float]:
-    """Return how much a route gives the adapters of the asked pair and the others, asked two hops.
+    """Return the mean weights of a route, over tokens and modules, on a pair's two-hop questions.
 
-    Mean weights over tokens and modules: ``own_1`` of the pair's adapter of hop 1, ``others_1`` of
-    the other pairs', and so for hop 2. NaN where there are none, or no route.
+    ``own_1`` is the weight of the pair's adapter of hop 1, ``others_1`` the mean of the other
+    pairs', and likewise for hop 2. NaN if there are no other pairs, or no route.
     """
     found = dict.fromkeys(("own_1", "others_1", "own_2", "others_2"), float("nan"))
     if acts.route is None:
@@ -377,7 +377,7 @@ def weights(model: Model, acts: Attached, facts: World, number: int) -> dict[str
 
 
 def known_persons(model: Model) -> dict[str, float]:
-    """Return what a base composes by itself: known persons, their countries and the capitals."""
+    """Return a model's accuracies on known persons, their countries and the capitals of these."""
     persons = {person: country for country, one in FAMOUS.items() for person in one.persons}
     capitals = {country: one.capital for country, one in FAMOUS.items()}
     both = {person: capitals[country] for person, country in persons.items()}
@@ -391,11 +391,11 @@ def known_persons(model: Model) -> dict[str, float]:
 
 
 def solutions(facts: World) -> tuple[Items, Items]:
-    """Return lines that show the adapters of hop 1 and hop 2 one form of solution.
+    """Return training examples that show the adapters of hop 1 and hop 2 one form of solution.
 
-    The two-hop question and then its first step, about the persons of the facts; the question, its
-    first step and the second, about known persons. No line has both the person and the animal of a
-    two-hop question.
+    Those for hop 1 are a two-hop question and its first step, about the persons of the facts; those
+    for hop 2 are a question and both steps, about known persons. No example has both the person and
+    the animal of a two-hop question of the world.
     """
     one, two = BIRTH.trained[0], MASCOT.trained[0]
     known = {country.persons[0]: name for name, country in FAMOUS.items()}
@@ -416,11 +416,11 @@ def solutions(facts: World) -> tuple[Items, Items]:
 
 
 def written_out(model: Model, facts: World, question: str = "") -> tuple[float, float, float]:
-    """Return how two-hop questions fare if the model writes the bridge before the second step.
+    """Return accuracies on two-hop questions if the model writes the bridge before the second step.
 
-    Shares of bridges that are the right country; of answers that are right then, among candidates
-    and in the whole vocabulary. A question, formatted with the person, is put before where there
-    is one. Costs four passes more a question.
+    The three shares are: bridges that are the right country; right answers after the bridge that
+    was written, among candidates; the same in the whole vocabulary. If `question` is not empty, it
+    is formatted with the person and put first. Costs four passes more per question.
     """
     one, two = BIRTH.trained[0], facts.about.trained[0]
     starts = [f"{question.format(who)} {one.format(who)}".strip() for who in facts.first]

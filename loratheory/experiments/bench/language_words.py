@@ -1,4 +1,4 @@
-"""Word problems for language models: solved in steps, and the bare sums that they come to."""
+"""Word problems for language models, solved in steps, and the bare sums that they consist of."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -14,12 +14,12 @@ from loratheory.shapes import Bool
 from loratheory.tasks.word_problems import SKILLS, Problems, Story, Template, problems, stories
 
 SIZES = {"to 9": (0, 9), "to 20": (10, 20), "to 99": (21, 99), "to 999": (100, 999)}
-"""The least and the largest that the largest number may be; problems have one of the first two."""
+"""Bounds of the largest number in a problem or sum; problems have one of the first two sizes."""
 LARGEST = 20
 WORDINGS = {False: (0, 2), True: (3,)}
-"""Those that adapters are trained on, and one that they never read."""
+"""The wordings on which adapters are trained, and one on which none is."""
 SHOWN = 3
-"""Solved examples that precede a question, where some do."""
+"""The number of solved examples before a question, in runs that show any."""
 STEP = re.compile(r"(.+) (\d+ [-+*] \d+ = \d+) (.+)")
 SUM = re.compile(r"(\d+) ([-+*]) (\d+) = (\d+)")
 DONE: dict[str, Callable[[Any, Any], Any]] = {"+": np.add, "-": np.subtract, "*": np.multiply}
@@ -39,7 +39,7 @@ class Digits:
         self.tokenizer = tokenizer
 
     def __call__(self, text: str, **how: Any) -> Any:
-        """Pass on what the tokenizer makes of the text, of a number without the space before."""
+        """Tokenize the text; if it is a space and a number, leave out the space."""
         return self.tokenizer(text[1:] if re.fullmatch(r" \d+", text) else text, **how)
 
     def __getattr__(self, name: str) -> Any:
@@ -53,7 +53,7 @@ def reading_digits(model: Model) -> Model:
 
 @dataclass(frozen=True)
 class Step:
-    """A sentence of a solution, such as ``Ben has``, ``3 + 4 = 7``, ``marbles.``."""
+    """A sentence of a solution in three parts, such as ``Ben has``, ``3 + 4 = 7``, ``marbles.``."""
 
     start: str
     equation: str
@@ -67,9 +67,9 @@ class Stepwise:
     Attributes
     ----------
     story : str
-        Without the question.
+        The problem without its question.
     steps : tuple of Step
-        Of the solution.
+        The sentences of the solution.
     """
 
     story: str
@@ -77,28 +77,28 @@ class Stepwise:
 
     @property
     def equations(self) -> list[str]:
-        """What the right solution computes in each step."""
+        """The equation of each step of the right solution."""
         return [step.equation for step in self.steps]
 
     @property
     def answer(self) -> str:
-        """The last number."""
+        """The right answer, the last number of the solution."""
         return result(self.steps[-1].equation)
 
     @property
     def at_once(self) -> str:
-        """What asks for the answer without steps."""
+        """A prompt that asks for the answer without steps."""
         return f"{self.story} Answer: {self.steps[-1].start} "
 
     def until(self, step: int, equations: Sequence[str]) -> str:
-        """What asks for a step, those before it being these; later ones are not read."""
+        """Return a prompt for a step by its number; earlier steps have these `equations`."""
         before = zip(self.steps[:step], equations[:step], strict=True)
         done = [f"{one.start} {words} {one.end}" for one, words in before]
         return " ".join([self.story, "Solution:", *done, self.steps[step].start, ""])
 
     @property
     def examples(self) -> Items:
-        """Prompts and what follows: signs and digits of the solution, and of the answer at once."""
+        """Training examples: prompts, each with the sign or digit of the solution that follows."""
         prompts = [(self.until(k, self.equations), one) for k, one in enumerate(self.equations)]
         return [
             piece
@@ -115,7 +115,7 @@ def _pieces(prompt: str, text: str) -> Iterator[tuple[str, str]]:
 
 
 def held_out(seed: int) -> Bool[np.ndarray, "n n"]:
-    """Return which pairs of a quantity and a number no adapter is trained on: a quarter of them."""
+    """Draw the pairs (quantity, number) on which no adapter is trained: about a quarter of all."""
     return np.random.default_rng([seed, 5]).random((LARGEST + 1, LARGEST + 1)) < 0.25
 
 
@@ -128,17 +128,17 @@ def drawn(
     size: str = "to 9",
     reworded: bool = False,
 ) -> list[Stepwise]:
-    """Return different problems in which each step takes the result of the one before.
+    """Draw `rows` different problems in which each step takes the result of the one before.
 
     The skills of the steps are ``add``, ``subtract`` or ``multiply``, and `size` is one of the
-    first two of `SIZES`; reworded, they are in words that no adapter reads. Problems for training
-    are about persons and have no pair of numbers that is held out; others are about farms, and all
-    pairs are held out. Uniform over such problems; costs milliseconds.
+    first two of `SIZES`. If `reworded`, the wording is one on which no adapter is trained. Problems
+    for `training` are about persons and contain none of the pairs in `held_out`; others are about
+    farms and contain only such pairs. The draw is uniform; it costs milliseconds.
 
     Raises
     ------
     ValueError
-        If too few were found.
+        If fewer than `rows` were found.
     """
     codes = [SKILLS.index(one) + 1 for one in skills]
     rng = np.random.default_rng([seed, 6, int(training), SIZES[size][1], *codes])
@@ -176,7 +176,7 @@ def _stepwise(story: Story) -> Stepwise:
 
 
 def worked(examples: Sequence[Stepwise], *, at_once: bool = False) -> str:
-    """Return solved problems, a line each: what goes before a question."""
+    """Return solved problems as text, a line each, to be put before a question."""
     text = ""
     for one in examples:
         last = one.steps[-1]
@@ -188,7 +188,7 @@ def worked(examples: Sequence[Stepwise], *, at_once: bool = False) -> str:
 
 
 def lesson(skills: Sequence[str], rows: int, seed: int) -> list[Stepwise]:
-    """Return problems for training, in turn with numbers to 9 and to 20."""
+    """Return `rows` problems for training, whose sizes alternate: to 9 and to 20."""
     halves = [drawn(skills, rows // 2, seed, training=True, size=size) for size in [*SIZES][:2]]
     return [one for both in zip(*halves, strict=True) for one in both]
 
@@ -196,11 +196,12 @@ def lesson(skills: Sequence[str], rows: int, seed: int) -> list[Stepwise]:
 def skilled(
     model: Model, skills: tuple[str, str], rows: int, seed: int, *, steps: int, full: bool
 ) -> dict[str, Adapter]:
-    """Return an adapter of each skill by name, each trained on so many problems, and kept.
+    """Train an adapter for each skill on `rows` problems, or take it from the cache.
 
-    The model is one of `reading_digits`. With `full` there are others to hold merges against:
-    ``joint``, of half the problems of either skill, and ``composed``, of problems in which the
-    second skill takes the result of the first. Costs a minute or two of one core each, once.
+    The model must come from `reading_digits`; the keys are names such as ``add alone``. With `full`
+    there are two more to compare merges with: ``joint``, trained on half the problems of each
+    skill, and ``composed``, on problems in which the second skill takes the result of the first.
+    Costs a minute or two of one core each, once.
     """
     lessons = {f"{skill} alone": lesson([skill], rows, seed) for skill in skills}
     if full:
@@ -218,12 +219,13 @@ def skilled(
 def solved(
     model: Model, asked: Sequence[Stepwise], shown: Sequence[Stepwise] = ()
 ) -> dict[str, float]:
-    """Return shares of problems of equally many steps that a model solves, others shown before.
+    """Return the shares of problems that a model solves, with the problems in `shown` before each.
 
-    ``steps``: the last result is right, each step being the model's own. Of that last step,
-    ``expression``: what is computed is right; ``sum``: its result is that of what the model wrote.
-    ``step 1``: the first result is right. ``given``: the last one is, if all steps before it are
-    given. ``at once``: the answer is, without steps.
+    All have equally many steps. ``steps``: the model writes every step and the last result is
+    right. In that last step ``expression`` asks whether the right numbers are combined, ``sum``
+    whether the result is correct for what the model wrote. ``step 1``: the first result is right.
+    ``given``: the last result is right if all steps before it are given. ``at once``: the answer
+    is right without steps.
     """
     before, at_once = worked(shown), worked(shown, at_once=True)
     last = len(asked[0].steps) - 1
@@ -258,7 +260,7 @@ def solved(
 
 
 def copied(asked: Sequence[Stepwise]) -> float:
-    """Return the share that is right if one always copies the story's number at the best place."""
+    """Return the share right if the story's k-th number is always copied, for the best k."""
     numbers = [(re.findall(r"\d+", one.story), one.answer) for one in asked]
     places = range(max(len(each) for each, _ in numbers))
     return max(
@@ -267,24 +269,24 @@ def copied(asked: Sequence[Stepwise]) -> float:
 
 
 def first_equation(text: str) -> str:
-    """Return the equation that stands at the beginning of a text, or all of it if none."""
+    """Return the equation with which a text begins, or the whole text if it begins with none."""
     equation = SUM.match(text)
     return equation[0] if equation else " ".join(text.split())
 
 
 def result(equation: str) -> str:
-    """Return the last word."""
+    """Return the last word, which is the result."""
     return (equation.split() or [""])[-1]
 
 
 def value(equation: str) -> str:
-    """Return the number that ``3 + 4 = …`` should end with, or no number."""
+    """Return the right result of an equation such as ``3 + 4 = 8``, else ``no number``."""
     parts = SUM.fullmatch(equation)
     return str(DONE[parts[2]](int(parts[1]), int(parts[3]))) if parts else "no number"
 
 
 def expression(equation: str) -> tuple[str, ...]:
-    """Return the sign and what stands around it, in the same order if that does not matter."""
+    """Return the sign and the two numbers, sorted if their order does not matter."""
     parts = SUM.fullmatch(equation)
     if not parts:
         return ()
@@ -295,9 +297,9 @@ def expression(equation: str) -> tuple[str, ...]:
 def sums(
     sign: str, size: str, rows: int, *, rng: np.random.Generator
 ) -> list[tuple[int, int, int]]:
-    """Return at most so many ``x``, ``y`` and ``x sign y``, the largest of them of this size.
+    """Draw up to `rows` triples ``(x, y, x sign y)`` whose largest number has this size.
 
-    They differ, and are drawn uniformly among all such sums of positive numbers.
+    They differ, and are drawn uniformly among all such triples of positive numbers.
     """
     least, largest = SIZES[size]
     x, y = np.meshgrid(*[np.arange(1, largest + 1)] * 2, indexing="ij")
@@ -309,11 +311,11 @@ def sums(
 
 
 def sums_right(model: Model, rows: int, seed: int) -> Iterator[tuple[str, str, str, float]]:
-    """Yield what share of bare sums of each of `SIGNS` and `SIZES` a model does.
+    """Yield (rule, asked, size, share right) for bare sums of each of `SIGNS` and `SIZES`.
 
-    Before it come the rule, ``base``, or ``base, shown`` with three sums and their results before
-    each; what is asked, ``plus in words`` (numbers to twenty spelt out) or ``plus in digits``; and
-    the size. Costs a short pass a sum.
+    The rule is ``base``, or ``base, shown`` if three solved sums precede each. Asked is, for
+    instance, ``plus in words`` (numbers to twenty spelt out) or ``plus in digits``. Costs a short
+    pass per sum.
     """
     for sign, key in SIGNS.items():
         for size, (_, largest) in SIZES.items():

@@ -1,8 +1,7 @@
-r"""A library of adapters on small transformers, as the rules of reuse see it, and what then acts.
+r"""Libraries of adapters on small transformers, and how a rule of reuse makes them act.
 
-A replica is one base with one set of edits; all adapters of a library are trained on all replicas
-side by side, so that every tensor has a replica axis ``E`` in front. Replica ``e`` runs on base
-``e // sets``.
+A replica is one base with one set of edits. All replicas are computed side by side, so every tensor
+has a first axis ``E`` of replicas. Replica ``e`` uses base ``e // sets``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -38,12 +37,12 @@ PROBES = 256  # prompts of random tokens, three tokens each: what is ordinary he
 
 @dataclass(frozen=True, eq=False)
 class Library:
-    """Adapters for every replica: base by base, repetition by repetition.
+    """Adapters for every replica, ordered by base and within a base by repetition.
 
     Attributes
     ----------
     bases, sets
-        ``G`` models, and how many repetitions each has; replica ``e`` runs on model ``e // sets``.
+        The ``G`` base models, and the number of repetitions on each.
     pairs : tuple of tuple of Lora
         ``pairs[p][j]`` are the ``E`` adapters of pair ``p`` for hop ``j``.
     """
@@ -54,7 +53,7 @@ class Library:
 
     @property
     def adapters(self) -> tuple[Lora, ...]:
-        """All adapters of single hops: those that are reused."""
+        """All adapters of single hops, which the rules reuse, pair by pair."""
         return tuple(adapter for pair in self.pairs for adapter in pair)
 
     @property
@@ -64,7 +63,7 @@ class Library:
 
     @property
     def asked(self) -> int:
-        """How many pairs have questions."""
+        """The number of pairs that have questions."""
         return len(self.pairs)
 
     @property
@@ -74,12 +73,12 @@ class Library:
 
     @property
     def size(self) -> int:
-        """How many adapters."""
+        """The number of adapters."""
         return len(self.adapters)
 
     @property
     def hops(self) -> int:
-        """How many adapters make a pair."""
+        """The number of adapters in a pair."""
         return len(self.pairs[0])
 
     @property
@@ -88,15 +87,15 @@ class Library:
         return self.bases.config.loops * self.bases.config.depth
 
     def read(self, place: Site) -> int:
-        """Which of the reads this place belongs to."""
+        """Return the number of the read to which a place belongs."""
         return place.loop * self.bases.config.depth + place.layer
 
     def having(self, adapters: Sequence[Lora]) -> "Library":
-        """Return the same with these adapters instead, as if of one pair."""
+        """Return the same library with these adapters instead, as one pair."""
         return replace(self, pairs=(tuple(adapters),))
 
     def updates(self, place: Site) -> list[list[LowRank]] | None:
-        """Of each replica the adapters' updates there; None where no adapter acts."""
+        """Return each replica's updates at a place; None where no adapter has any."""
         if place.name not in self.names:
             return None
         return [
@@ -105,15 +104,15 @@ class Library:
         ]
 
     def listen(self) -> None:
-        """Pass random tokens through the bases; what they saw is kept for the last few."""
+        """Run random tokens through the bases; the inputs of the last few bases' maps are kept."""
         activations(self.bases)
 
     def ordinary(self, place: Site) -> list[Tensor]:
-        """Of each replica what its base feeds the map on random tokens."""
+        """Return, for each replica, the inputs of the map in its base on random tokens."""
         return list(self.spread(activations(self.bases)[place]))
 
     def spread(self, x: Tensor) -> Tensor:
-        """Return what each base has, ``(G, …)``, as often as it has replicas, ``(E, …)``."""
+        """Repeat each base's part of a tensor, ``(G, …)``, for its replicas, ``(E, …)``."""
         return x.repeat_interleave(self.sets, dim=0)
 
     def merged(self, method: str, **options: Any) -> "Library":
@@ -123,24 +122,25 @@ class Library:
         )
 
     def merged_by(self, make: Callable[[list[Adapter]], Adapter]) -> "Library":
-        """Return the library of the one adapter that is made of all, replica by replica."""
+        """Return a library of one adapter, which `make` makes of all, replica by replica."""
         groups = zip(*(adapters_of(adapter) for adapter in self.adapters), strict=True)
         return self.having([stacked([make(list(group)) for group in groups])])
 
     def block_route(self, level: float, by: str) -> "BlockGates":
-        """Each adapter on or off by how much it changes a whole block's output."""
+        """Return gates that switch adapters by how much each changes a whole block's output."""
         return BlockGates(self, level, by)
 
     def prompt_route(self) -> Route:
-        """Refuse: prompts of two words hold no more than their tokens."""
+        """Raise ValueError: prompt gates need prompts of many tokens, and these have two words."""
         message = "prompt gates need a language model, with prompts of many tokens: use gates here"
         raise ValueError(message)
 
 
 class Acting:
-    """What a rule adds to the bases while the questions of one pair are asked.
+    """What a rule of reuse adds to the outputs of the bases while one pair is asked.
 
-    `on` are the weights of the last pass, (E, N, K) a site, where a rule looks at tokens.
+    For a rule that weighs adapters by token, `on` holds the weights (E, N, K) of the last pass, by
+    site.
     """
 
     def __init__(self, reuse: Reuse, pair: int = 0) -> None:
@@ -150,16 +150,16 @@ class Acting:
 
     @property
     def passes(self) -> str:
-        """In which passes the rule has questions asked."""
+        """The passes in which questions are asked, see `Reuse.passes`."""
         return self.reuse.passes
 
     @property
     def by_token(self) -> bool:
-        """Whether the rule looks at tokens."""
+        """Whether the rule weighs adapters by token."""
         return self.reuse.route is not None
 
     def __call__(self, site: Site, x: Tensor) -> Tensor | None:
-        """Return the sum of the adapters' outputs, weighed; None where no adapter acts."""
+        """Return the weighted sum of the adapters' outputs; None where no adapter acts."""
         route = self.reuse.route
         weights = None if route is None else route(site, x)
         if weights is not None:
@@ -178,18 +178,18 @@ def _silent(*_: object) -> None:
 
 
 def acting(library: Library, act: Act) -> list[Acting]:
-    """Return what acts when the questions of each pair are asked."""
+    """Return, for each pair, what a rule adds to the bases when that pair's questions are asked."""
     reuse = act(library)
     return [Acting(reuse, pair) for pair in range(library.asked)]
 
 
 def of(*adapters: Lora, times: float = 1.0) -> Act:
-    """Return the rule that adds these adapters, whatever the library holds."""
+    """Return the rule that adds these adapters and ignores those of the library."""
     return lambda library: coefficients(times)(library.having(adapters))
 
 
 def added(adapters: Sequence[Adapt], coefficients: Sequence[Any]) -> Adapt:
-    """Return the weighted sum of what acts: exact, whatever the ranks."""
+    """Return the exact weighted sum of adapters; their ranks add up and are not truncated."""
 
     def _sum(site: Site, x: Tensor) -> Tensor | None:
         each = ((c, adapter(site, x)) for adapter, c in zip(adapters, coefficients, strict=True))
@@ -200,15 +200,16 @@ def added(adapters: Sequence[Adapt], coefficients: Sequence[Any]) -> Adapt:
 
 
 def within(adapter: Adapt, test: Callable[[Site], bool]) -> Adapt:
-    """Return what acts only at the sites that pass the test."""
+    """Return an adapter that acts only at the sites for which `test` is true."""
     return lambda site, x: adapter(site, x) if test(site) else None
 
 
 @lru_cache(maxsize=4)
 def activations(bases: Models, seed: int = 0) -> dict[Site, Tensor]:
-    """Return what the bases feed each linear map on prompts of random tokens, (G, N, n) a site.
+    """Return by site the inputs (G, N, n) of each linear map of the bases on random tokens.
 
-    No task data and no labels: what calibrates gates. Costs one pass, once for the last few bases.
+    Gates are calibrated with these, without task data or labels. Costs one pass; results for the
+    last few bases are kept.
     """
     seen: dict[Site, Tensor] = {}
     rng = np.random.default_rng([seed, 5])
@@ -224,16 +225,16 @@ def activations(bases: Models, seed: int = 0) -> dict[Site, Tensor]:
 
 
 FIRST = {"mlp": "mlp.in", "attention": "attention.query"}
-"""The map of each block that reads first, where its switch is set."""
+"""The first map of each kind of block, at which the gates of the block decide."""
 THROUGH = {"mlp": MLP, "attention": ("attention.value", "attention.output")}
-"""The maps that a token passes when it looks at nothing but itself."""
+"""The maps through which a token goes if attention looks only at the token itself."""
 
 
 def block(weights: Mapping[str, Tensor], site: Site, x: Tensor, adapt: Adapt) -> Tensor:
     """Return the output of a site's block, ``(E, N, d) -> (E, N, d)``, without the residual.
 
-    Of an MLP; of attention as if each token saw itself alone, so that queries and keys do not
-    count. `weights` has one model a replica; `adapt` is added to the maps.
+    Attention is computed as if each token saw only itself, so queries and keys do not count.
+    `weights` holds one model per replica; `adapt` is added to the maps.
     """
     for module in THROUGH[site.module.split(".")[0]]:
         place = Site(module, site.loop, site.layer)
@@ -245,14 +246,14 @@ def block(weights: Mapping[str, Tensor], site: Site, x: Tensor, adapt: Adapt) ->
 
 @dataclass(eq=False)
 class BlockGates:
-    r"""Each adapter on or off at every token by how much it changes a block's output.
+    r"""Gates that switch each adapter at every token by how much it changes a block's output.
 
-    The response of adapter ``j`` is :math:`\|f_j(x) - f_0(x)\|`, with :math:`f_j` the MLP, or the
-    attention, that carries it and :math:`f_0` the bare one. What the nonlinearity or a later map
-    takes back does not count, and all maps of a block are switched together: one decision per
-    token, layer and loop. By ``z`` it is on where its response is `level` standard deviations above
-    its mean over ordinary tokens; by ``rate`` where it exceeds all but a share `level` of these.
-    `thresholds` found so far and the last decisions `on` are kept by the site of the first map.
+    The response of adapter ``j`` is :math:`\|f_j(x) - f_0(x)\|`, where :math:`f_j` is the MLP or
+    attention with the adapter and :math:`f_0` without any. So only changes that survive the
+    nonlinearity and later maps count. All maps of a block are switched together: one decision per
+    token, layer and loop. By ``z`` an adapter is on if its response exceeds its mean over ordinary
+    tokens by `level` standard deviations; by ``rate`` if it exceeds all but a share `level` of
+    them. `thresholds` and the last decisions `on` are stored by the site of the block's first map.
     """
 
     library: Library
@@ -262,7 +263,7 @@ class BlockGates:
     on: dict[Site, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse an adapted head; find which blocks are adapted."""
+        """Find the adapted blocks; raise ValueError if the output head is adapted."""
         self._blocks = {name.rpartition(".")[0] for name in self.library.names}
         if HEAD in self.library.names:
             message = "block gates switch attention and MLPs, and the head is adapted: use a router"
@@ -277,7 +278,7 @@ class BlockGates:
         return torch.stack([(one - bare).norm(dim=-1) for one in changed], dim=-1)
 
     def threshold(self, site: Site) -> Tensor:
-        """Above what each adapter is on in this layer and loop, ``(E, 1, K)``."""
+        """Return the response above which each adapter is on, ``(E, 1, K)``."""
         if site not in self.thresholds:
             seen = self.responses(site, self.library.spread(activations(self.library.bases)[site]))
             if self.by == "z":
@@ -288,7 +289,7 @@ class BlockGates:
         return self.thresholds[site]
 
     def __call__(self, site: Site, x: Tensor) -> Tensor | None:
-        """Return which adapters are on, decided where the block is entered."""
+        """Return which adapters are on, as decided at the block's first map."""
         if site.name.rpartition(".")[0] not in self._blocks:
             return None
         first = Site(FIRST[site.module.split(".")[0]], site.loop, site.layer)

@@ -1,10 +1,11 @@
-"""What says without a label how two adapters compose: likeness of weights, answers, behaviour."""
+"""Measures that may foretell, without labels, whether two adapters compose."""
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from loratheory.adapters import Adapter, read_likeness, response_likeness, write_likeness
+from loratheory.adapters import Adapter, aligned, response_likeness
+from loratheory.diagnosis import weight_likeness
 from loratheory.experiments.bench.problems import CODE, padded
 from loratheory.experiments.bench.reliability import MEASURES
 from loratheory.experiments.bench.words import Trained, likeliest
@@ -15,12 +16,14 @@ from loratheory.toy.transformer import Site, adapters_of, logits
 
 
 def likeness(models: Trained, asked: list[Problems]) -> dict[str, Float[np.ndarray, " E"]]:
-    """Return what predicts reuse, case by case, from prompts of the target without their answers.
+    """Return measures that may foretell reuse, per case, from the target's prompts without answers.
 
-    `overlap` of the training solutions, and the `shape` share of them that the target needs, the
-    smaller of both adapters; `read` and `write` likeness of weights and `response` likeness on the
-    base's activations on the prompts, means over modules weighted by the product of both norms;
-    `agreement`, how often both adapters give the same next token where the question ends.
+    `overlap` is that of the two sets of training solutions (see `template_overlap`); `shape` the
+    share of an adapter's solutions whose shape the target needs, the smaller of both. `read` and
+    `write` are the
+    likeness of the weights, `response` that of the outputs on the base's activations, as means over
+    modules weighted by the product of both norms; `agreement` is how often both adapters give the
+    same next token where the question ends.
     """
     prompts = stacked(padded([stepwise(CODE, one) for one in asked]))
     skills, inputs = (models.first, models.second), _activations(models, prompts)
@@ -43,16 +46,10 @@ def likeness(models: Trained, asked: list[Problems]) -> dict[str, Float[np.ndarr
 
 def _of_weights(one: Adapter, two: Adapter, inputs: dict[str, Tensor]) -> list[float]:
     """Of what is read, written, and answered to these inputs: means over modules."""
-    norms = np.array([one[name].norm * two[name].norm for name in one])
-    each = [
-        (
-            read_likeness(one[name], two[name]),
-            write_likeness(one[name], two[name]),
-            response_likeness(one[name], two[name], inputs[name]),
-        )
-        for name in one
-    ]
-    return np.average(each, axis=0, weights=norms).tolist()
+    weights = weight_likeness(aligned([one, two], any_base=True))
+    norms = [one[name].norm * two[name].norm for name in one]
+    answers = [response_likeness(one[name], two[name], inputs[name]) for name in one]
+    return [*(pairs[0, 1] for pairs in weights.values()), np.average(answers, weights=norms)]
 
 
 def _activations(models: Trained, prompts: Prompts) -> dict[str, Tensor]:

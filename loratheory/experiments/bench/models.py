@@ -1,4 +1,4 @@
-"""Small transformers, one a seed, and adapters on them: trained on rows once, and kept."""
+"""Small transformers, one per seed, and adapters on them: trained once, then kept in the cache."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from loratheory.toy.transformer import Batch, Config, Lora, Parameters, Recipe, 
 
 @dataclass(frozen=True, eq=False)
 class Models:
-    """Trained transformers, one a seed; every tensor has the axis ``G`` of models in front.
+    """Trained transformers, one per seed; the first axis ``G`` of every tensor counts the models.
 
-    `length` is that of the prompts which they read, in tokens.
+    `length` is the number of tokens of the prompts that they read.
     """
 
     seeds: tuple[int, ...]
@@ -27,19 +27,19 @@ class Models:
 
 
 def batches(sets: Sequence[Prompts], rows: int, stream: Sequence[int]) -> Callable[[int], Batch]:
-    """Return what draws so many prompts a step of these sets, from a stream of random numbers."""
+    """Return a function that draws `rows` prompts of these sets for a step; `stream` seeds it."""
     rng = np.random.default_rng(stream)
     return lambda _: batch(stacked([sampled(sets, rows, rng=rng)]))
 
 
 def digest(sets: Sequence[Prompts]) -> str:
-    """Return a fingerprint of these rows and their targets."""
+    """Return a fingerprint of the tokens and targets of these sets."""
     parts = [(f"{one.kind} {one.tokens.shape}", one.tokens, one.targets) for one in sets]
     return content_hash(b"".join(_bytes(*part) for part in parts))
 
 
 def fingerprint(weights: Mapping[str, Tensor]) -> str:
-    """Return a fingerprint of these numbers and their names."""
+    """Return a fingerprint of these tensors and their names."""
     parts = [(f"{n} {tuple(x.shape)}", x.numpy()) for n, x in sorted(weights.items())]
     return content_hash(b"".join(_bytes(*part) for part in parts))
 
@@ -49,13 +49,13 @@ def _bytes(name: str, *arrays: np.ndarray) -> bytes:
 
 
 def batch(prompts: Prompts) -> Batch:
-    """Return prompts of all replicas for the decoder; a k-th answer is due after k loops."""
+    """Return prompts of all replicas as a batch; a prompt's k-th answer is due after k loops."""
     due = prompts.targets != NOTHING
     return Batch(tensor(prompts.tokens), tensor(prompts.targets), tensor(due.cumsum(axis=-1)))
 
 
 def tensor(array: np.ndarray) -> Tensor:
-    """Return the same numbers as a tensor of its own."""
+    """Return a copy of an array as a tensor."""
     return torch.tensor(array)
 
 
@@ -68,7 +68,7 @@ def fitted(
     batches: Callable[[int], Batch],
     seeds: Sequence[int],
 ) -> Lora:
-    """Return trained adapters, kept in the cache under what `parts` say of them."""
+    """Return trained adapters, kept in the cache under the key that `parts` make."""
     factors = stored(
         parts, lambda: trained_lora(config, weights, start, recipe, batches, seeds).tensors()
     )

@@ -1,9 +1,9 @@
-"""Adapters taught for partners yet unknown: recipes, stand-ins, lessons, questions, measures.
+"""Training adapters that are later reused beside a partner unknown at training time.
 
-One publisher teaches which country some persons are from, another which animal is a country's
-mascot. They share sentences, countries and a list of animals; neither sees the other's adapter or
-facts. A recipe may let *stand-ins* of the partner act in training: adapters of the publisher's own
-that say something else.
+One publisher trains an adapter on which country some persons are from, another on which animal is a
+country's mascot. They share sentences, countries and a list of animals, but neither sees the
+other's adapter or facts. A recipe may let *stand-ins* of the partner act during training: adapters
+that the publisher made up, with other facts than the partner's.
 """
 
 from collections.abc import Mapping
@@ -41,21 +41,21 @@ from loratheory.pretrained import (
 
 @dataclass(frozen=True)
 class Recipe:
-    """How an adapter of either hop is taught, beside its facts and what all rehearse.
+    """How an adapter of either hop is trained, besides its own facts and the rehearsed ones.
 
     Attributes
     ----------
     stand_ins : int
-        How many stand-ins of the partner act in training, one at each step, in turn; two-hop
-        sentences are answered as the one that acts has it.
+        The number of stand-ins of the partner, which act one at a time, changing at each step; the
+        answers to two-hop sentences agree with the stand-in that acts.
     keep : bool
-        Whether the stand-in's own facts are shown as well, as it has them.
+        Whether the training data include the acting stand-in's own facts.
     sixths : ((int, int), (int, int)) or None
-        Which sixths of the layers are trained, of each hop the first and the one after the last;
-        None for all.
+        The layers to train, in sixths of the depth: for each hop the first sixth and the one after
+        the last; None for all layers.
     steps : int
-        All of them are made, at a rate that falls to a tenth; 0 for the usual training, which ends
-        as soon as the facts are learnt.
+        A fixed number of steps, with a learning rate that falls to a tenth; 0 for the usual
+        training, which ends as soon as the facts are learnt.
     """
 
     stand_ins: int = 0
@@ -65,7 +65,7 @@ class Recipe:
 
     @property
     def training(self) -> Training:
-        """The settings of this recipe."""
+        """Return the training settings of this recipe."""
         return Training.beside_stand_ins(self.steps) if self.steps else Training()
 
 
@@ -83,16 +83,16 @@ RECIPES: Mapping[str, Recipe] = {
 
 @dataclass(frozen=True, eq=False)
 class Publishers:
-    """The two who teach the adapters of one world.
+    """The two publishers that train the adapters of one world.
 
     Attributes
     ----------
     model : Model
-        Their base.
+        The base of both.
     world : World
-        The first one's persons, the second one's animals.
+        The facts: the first publisher's about persons, the second's about mascots.
     seed, number : int
-        Of a world among those of its seed.
+        The seed of the world, and its number among the worlds of that seed.
     """
 
     model: Model
@@ -106,9 +106,9 @@ class Publishers:
         return depth(self.model)
 
     def adapter(self, hop: int, name: str) -> Adapter:
-        """Return the adapter of hop 1 or 2 (0 or 1 here), taught by the recipe of that name.
+        """Return the adapter of the first (0) or second (1) hop, trained by the named recipe.
 
-        Trained once; then read from the cache.
+        It is trained once and then read from the cache.
         """
         recipe = RECIPES[name]
         how = recipe.training
@@ -124,10 +124,10 @@ class Publishers:
         )
 
     def partner(self, hop: int, j: int) -> World:
-        """Return what the `j`-th stand-in of the *other* hop says, with one's own facts beside.
+        """Return the facts of the `j`-th stand-in of the *other* hop, with the publisher's own.
 
-        Those for hop 2 give every country another animal, those for hop 1 give twenty other
-        persons another country each; any two of twenty disagree on all of them.
+        Stand-ins of hop 2 give every country another animal, those of hop 1 give twenty other
+        persons another country each; any two of the twenty stand-ins disagree on every fact.
         """
         rng = np.random.default_rng([self.seed, 6, self.number, hop])
         countries, size = [*self.world.second], len(self.world.second)
@@ -140,7 +140,7 @@ class Publishers:
         return replace(self.world, first=disagreeing(persons, homes, -j))
 
     def stand_in(self, hop: int, j: int, *, keep: bool = True) -> StandIn:
-        """Return the `j`-th stand-in that acts while the adapter of this hop is taught."""
+        """Return the `j`-th stand-in that acts while the adapter of this hop is trained."""
         world, key = self.partner(hop, j), (self.seed, self.number, 1 - hop, 100 + j)
         adapter = trained_once(self.model, world.lessons[1 - hop], seed=key)
         theirs, relation = (world.second, MASCOT) if hop == 0 else (world.first, BIRTH)
@@ -155,11 +155,11 @@ def publishers(model: Model, seed: int, *, bridge: str = "known") -> Publishers:
 
 
 def questions(world: World) -> dict[str, Items]:
-    """Return what is asked about a world, in sentences that no adapter reads.
+    """Return the questions about a world, in sentences that no adapter is trained on.
 
-    Beside both hops and two-hop questions, two that need one adapter alone: ``reach_1``, capitals
-    of the first one's persons' countries, and ``reach_2``, mascots of known persons' countries.
-    Invented countries have neither.
+    Besides both hops and two-hop questions there are two sets that need one adapter: ``reach_1``
+    asks for capitals of the countries of the first publisher's persons, ``reach_2`` for mascots of
+    the countries of known persons. Neither exists for invented countries.
     """
     asked = {
         "hop_1_trained": items(world.first, BIRTH.trained[:1]),
@@ -178,14 +178,14 @@ def questions(world: World) -> dict[str, Items]:
 
 
 def measured(model: Model, world: World, base: Any, *, alone: bool = False) -> dict[str, float]:
-    """Return shares of right answers, with whatever acts on the model.
+    """Return shares of right answers by name, with the adapters that act on the model now.
 
-    In the whole vocabulary all but ``two_hop``, which is among the world's animals.
-    ``says_bridge`` is how often a two-hop question is answered with the country, ``hop_1_trained``
-    and ``hop_2_trained`` ask in a sentence that adapters read, ``known`` are facts that none reads.
-    On ordinary sentences ``text`` is the mean loss, and ``leak`` the mean KL divergence from the
-    `base`, whose log-probabilities `ordinary` returned; nats a token. Where an adapter acts
-    `alone`, ``reach_1`` and ``reach_2``, otherwise and for invented countries NaN.
+    An answer is right if it leads the whole vocabulary, for ``two_hop`` if it leads the world's
+    animals. ``says_bridge`` is how often a two-hop question is answered with the country.
+    ``hop_1_trained`` and ``hop_2_trained`` ask in a sentence of the training data; ``known`` are
+    facts on which no adapter is trained. On ordinary sentences ``text`` is the mean loss and
+    ``leak`` the mean KL divergence from the `base` (log-probabilities that `ordinary` returned), in
+    nats a token. ``reach_1`` and ``reach_2`` are NaN unless `alone` and countries are real.
     """
     asked = questions(world)
     two_hop = answers(model, asked.pop("two_hop"))
@@ -206,7 +206,7 @@ def measured(model: Model, world: World, base: Any, *, alone: bool = False) -> d
 
 
 def ordinary(model: Model) -> tuple[Any, Any]:
-    """Return log-probabilities (tokens, vocabulary) on `TEXT`, and those of the tokens that come.
+    """Return log-probabilities on `TEXT`: of all tokens (tokens, vocabulary), and of actual ones.
 
     Costs a pass over a dozen sentences.
     """

@@ -1,9 +1,9 @@
 """Word problems modulo 7: what bases read, what adapters are taught, and what both are asked.
 
-Every step takes one quantity. Of five skills two are the context in which a base may have met two
-steps; adapters are taught one each of the three others, and a target needs two of these: the second
-takes the result of the first. Rates are left out, whose two numbers make six times as many facts.
-Nothing here needs PyTorch; `bench.words` trains.
+There are five skills. Adapters are taught one each of the three in `SKILLS`; a target needs two of
+these, the second applied to the result of the first. The two in `CONTEXT` are those of which a base
+may have met problems of two steps. The skill of rates is left out, as its two numbers make six
+times as many facts. Nothing here needs PyTorch; training is in `bench.words`.
 """
 
 from abc import ABC, abstractmethod
@@ -38,27 +38,28 @@ SKILLS = ("multiply", "divide", "percent")
 WORDINGS = (0, 1)
 LENGTH = 21  # tokens of a problem of two steps with its solution
 FORMS = {"stepwise": (stepwise, 5), "answered": (answered, 1)}
-"""How problems are put, and how many sixths of a lesson are put so."""
+"""The forms of a problem, and the sixths of a lesson that have each form."""
 KINDS = ("single steps", "problems", "half the pairs")
-"""What bases have seen: one step; also two, of the context; also half of the pairs of skills."""
+"""What bases were trained on: problems of one step; also of two steps of `CONTEXT`; also of half of
+the pairs of skills."""
 SEEN = ("sums", "other words", "single steps", "other pairs", "pairs")
-"""What bases have seen, of what adapters and targets need. "sums": sign, two numbers and the
-result, of every skill, and no problem. "other words": that, and problems of one and two steps of
-the context: no word of the adapters' skills. "single steps": problems of one step of every skill.
-"other pairs": also of two, of the context. "pairs": also the six pairs, by `weights`."""
+"""How much bases have seen of what adapters and targets need. "sums": only sign, two numbers and
+result, of every skill. "other words": these, and problems of one and two steps of `CONTEXT`, so no
+word of the adapters' skills. "single steps": problems of one step of every skill. "other pairs":
+also of two steps of `CONTEXT`. "pairs": also the six pairs, as often as `weights` says."""
 WEIGHTS = (0, 1, 3, 9, 27, 81)
 """How often each of the six pairs occurs in bases of "pairs", relative to the others."""
 
 Pair = tuple[str, str]
 PAIRS: tuple[Pair, ...] = tuple(permutations(SKILLS, 2))
 MEASURED: tuple[Pair, ...] = (("multiply", "percent"), ("percent", "divide"))
-"""Pairs whose lessons are varied: the first in all ways, the second by its own two steps alone."""
+"""Pairs whose lessons are varied: the first with all bridges of `Case`, the second with "own"."""
 SHARES = {"serial": (0.25, 0.5, 1.0), "own": (0.25, 0.5, 1.0), "neutral": (0.5,)}
-"""Of the problems in two steps, by their kind, see `Case`."""
+"""Shares of a lesson that are problems of two steps, by the `bridge` of `Case`."""
 
 
 def chains(skills: Sequence[str], steps: int) -> tuple[Template, ...]:
-    """Return the templates of so many steps that each take one quantity."""
+    """Return the templates of `steps` steps in which each step takes one new quantity."""
     every = pool(skills, steps=steps, prime=PRIME).templates
     return tuple(t for t in every if all(len(inputs) < 2 for _, inputs in t.nodes))
 
@@ -69,17 +70,17 @@ def single(skills: Sequence[str]) -> tuple[Template, ...]:
 
 
 def linked(pair: Pair) -> Template:
-    """Return the template in which the second skill takes what the first one makes."""
+    """Return the template in which the second skill is applied to the first one's result."""
     return Template(((0, ()), (code(pair[0]), (0,)), (code(pair[1]), (1,))))
 
 
 def drawn(templates: Sequence[Template], rows: int, rng: np.random.Generator) -> Problems:
-    """Return problems of these templates, in the wordings that all models read."""
+    """Draw problems of these templates, in the wordings that all models are trained on."""
     return problems(templates, rows, rng=rng, prime=PRIME, wordings=WORDINGS)
 
 
 def varied(templates: Sequence[Template], rows: int, rng: np.random.Generator) -> Problems:
-    """Return three times as many: as drawn, in another order, with an idle quantity beside."""
+    """Draw ``3 * rows`` problems: plain ones, reordered ones, and ones with an idle quantity."""
     every = drawn(templates, 3 * rows, rng)
     plain, turned, idle = (every[np.arange(k, 3 * rows, 3)] for k in range(3))
     idle = distracted(idle, 1, rng=rng, skills=CONTEXT, wordings=WORDINGS)
@@ -87,15 +88,15 @@ def varied(templates: Sequence[Template], rows: int, rng: np.random.Generator) -
 
 
 def covered(seed: int) -> frozenset[Pair]:
-    """Return the half of all ordered pairs that a base meets, if any; of seed 2k + 1 the other."""
+    """Return the half of all ordered pairs that a base may meet; seeds 2k and 2k + 1 share none."""
     order = np.random.default_rng([seed // 2, 11]).permutation(len(PAIRS))
     return frozenset(PAIRS[k] for k in order[seed % 2 :: 2].tolist())
 
 
 def pretraining(kind: str, seed: int, rows: int) -> tuple[Prompts, ...]:
-    """Return the sets of prompts that a base of `KINDS` learns from, in equal shares.
+    """Return the sets of prompts on which a base of `KINDS` is trained, in equal shares.
 
-    A set has three times so many rows, as `varied` puts them, solved step by step or at once.
+    Each set has ``3 * rows`` problems of `varied`, all solved step by step or all at once.
     """
     rng = np.random.default_rng([seed, 12])
     one = varied(single((*CONTEXT, *SKILLS)), rows, rng)
@@ -107,18 +108,18 @@ def pretraining(kind: str, seed: int, rows: int) -> tuple[Prompts, ...]:
 
 
 def weights(seed: int) -> dict[Pair, int]:
-    """Return how often a base of "pairs" meets each; over six seeds every pair has every weight."""
+    """Return each pair's frequency in a base of "pairs"; over six seeds a pair has every weight."""
     return {pair: WEIGHTS[(k + seed) % len(WEIGHTS)] for k, pair in enumerate(PAIRS)}
 
 
 def coverage(seen: str, seed: int) -> Mapping[Pair, float]:
-    """Return the share of each pair in all problems of two steps that a base has met."""
+    """Return each pair's share of all problems of two steps on which a base was trained."""
     total = 2 * sum(WEIGHTS)  # as many again are of the context
     return {p: n / total if seen == SEEN[4] else 0.0 for p, n in weights(seed).items()}
 
 
 def sums(problems: Problems) -> Prompts:
-    """Return problems of one step without their words: sign and numbers, which want the result."""
+    """Return problems of one step as bare sums: sign and numbers, with the result as the target."""
     rows = stepwise(CODE, problems)
     tokens = np.take_along_axis(rows.tokens, rows.asked[:, None] + np.arange(2, 5), axis=1)
     targets = np.full(tokens.shape, NOTHING)
@@ -127,10 +128,10 @@ def sums(problems: Problems) -> Prompts:
 
 
 def covering(seen: str, seed: int, rows: int) -> tuple[Prompts, ...]:
-    """Return the sets of prompts that a base of `SEEN` learns from, as `pretraining` does.
+    """Return the sets of prompts on which a base of `SEEN` is trained, in equal shares.
 
-    The seed also says which pair is met how often. Where a base has met problems of two steps, they
-    are four of seven of all that it reads: bases differ in which they met, not in how many.
+    The seed also decides how often each pair occurs. If there are problems of two steps, they are
+    four sevenths of all prompts, so that such bases differ in which they met, not in how many.
     """
     rng = np.random.default_rng([seed, 19])
     every = (*CONTEXT, *SKILLS)
@@ -148,21 +149,21 @@ def covering(seen: str, seed: int, rows: int) -> tuple[Prompts, ...]:
 
 
 def padded(sets: Sequence[Prompts]) -> tuple[Prompts, ...]:
-    """Return the same sets, all as long as the longest row."""
+    """Return the same sets, padded to the length of the longest row of all."""
     length = max(part.tokens.shape[-1] for part in sets)
     return tuple(part.padded(length) for part in sets)
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """What an adapter is taught: its `own` skills in one step, a `share` of `shared` templates."""
+    """An adapter's data: a `share` from `shared` templates, the rest `own` single steps."""
 
     own: tuple[str, ...]
     shared: tuple[Template, ...] = ()
     share: int | float = 0
 
     def drawn(self, rows: int, rng: np.random.Generator) -> Problems:
-        """Return so many problems in random order."""
+        """Draw `rows` problems in random order."""
         count = round(self.share * rows)
         parts = [drawn(self.shared, count, rng)] if count else []
         if rows > count:
@@ -170,7 +171,7 @@ class Lesson:
         return together(parts)[rng.permutation(rows)]
 
     def prompts(self, rows: int, rng: np.random.Generator) -> Prompts:
-        """Return five of six to be solved step by step, one answered at once, in random order."""
+        """Draw `rows` prompts: five sixths solved in steps, one sixth answered at once."""
         parts = [form(CODE, self.drawn(n * rows // 6, rng)) for form, n in FORMS.values()]
         rows_of_all = joined(parts).padded(LENGTH)
         return rows_of_all[rng.permutation(len(rows_of_all))]
@@ -178,12 +179,13 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Case:
-    """A pair of skills, and what `share` of each adapter's problems has two steps.
+    """A pair of skills, with the `share` of problems of two steps in each adapter's lesson.
 
-    The target's second skill takes what the first one makes; adapter 1 is taught the first. The
-    `bridge` are the problems of two steps. "serial": the pair in the other order, in both adapters.
-    "neutral": two steps of the context, in both. "own": each adapter's own skill with one of the
-    context, so that the shape alone is shared. "none": there are no such problems.
+    Adapter 1 is taught the first skill, adapter 2 the second; the target applies the second to the
+    result of the first. `bridge` says what the problems of two steps are. "serial": the pair in the
+    other order, for both adapters. "neutral": two steps of `CONTEXT`, for both. "own": the
+    adapter's own skill, twice or with one of `CONTEXT`, so that only the shape is shared. "none":
+    no such problems.
     """
 
     pair: Pair
@@ -191,7 +193,7 @@ class Case:
     share: int | float = 0
 
     def bridges(self, skill: str) -> tuple[Template, ...]:
-        """Return the templates of two steps that the adapter of a skill meets."""
+        """Return the templates of two steps in the lesson of the adapter of a skill."""
         if self.bridge == "serial":
             return (linked(self.pair[::-1]),)
         if self.bridge == "own":
@@ -200,26 +202,26 @@ class Case:
 
     @property
     def lessons(self) -> tuple[Lesson, Lesson]:
-        """Of the adapter of each skill."""
+        """The lesson of the first and of the second adapter."""
         one, two = (Lesson((s,), self.bridges(s), self.share) for s in self.pair)
         return one, two
 
     @property
     def joint(self) -> Lesson:
-        """Both lessons at once."""
+        """One lesson with the content of both."""
         both = sorted(self.pair)
         shared = dict.fromkeys(t for skill in both for t in self.bridges(skill))
         return Lesson(tuple(both), tuple(shared), self.share)
 
     @property
     def composed(self) -> Lesson:
-        """The target itself, in both orders."""
+        """A lesson of the target itself, in both orders of the skills."""
         one, two = sorted((self.pair, self.pair[::-1]))
         return Lesson((), (linked(one), linked(two)), 1)
 
 
 def overlapping(pairs: Sequence[Pair] = MEASURED) -> tuple[Case, ...]:
-    """Return the cases that differ in their problems of two steps, and one without any a pair."""
+    """Return cases with different problems of two steps, and one without any for each pair."""
     kinds = {pair: SHARES if pair == MEASURED[0] else ("own",) for pair in pairs}
     return tuple(
         case
@@ -229,7 +231,7 @@ def overlapping(pairs: Sequence[Pair] = MEASURED) -> tuple[Case, ...]:
 
 
 def apart() -> tuple[Case, ...]:
-    """Return all ordered pairs of skills, half of the problems in two steps of the own skill."""
+    """Return a case for each ordered pair of skills, with bridge "own" and share 1/2."""
     return tuple(Case(pair, "own", 0.5) for pair in PAIRS)
 
 
@@ -240,13 +242,13 @@ class Size:
     Attributes
     ----------
     width, depth, heads : int
-        Of the transformer: full attention, rotary positions, no loop.
+        The size of the transformer, which has full attention, rotary positions and no loop.
     steps, rows, problems, rate
-        Of its training: steps, prompts a step, problems in each third of a set, learning rate.
+        Its training: steps, prompts per step, problems in each third of a set, learning rate.
     rank, trained, shown, lesson : int
-        Of an adapter; of its training: steps, prompts a step, prompts in all.
+        An adapter's rank, and its training: steps, prompts per step, prompts in all.
     asked : int
-        Problems of each target.
+        The number of problems asked of each target.
     """
 
     width: int = 64
@@ -264,14 +266,14 @@ class Size:
 
 
 SIZES = {KINDS[0]: Size(steps=700), KINDS[1]: Size(), KINDS[2]: Size()}
-"""What the paper's tables are made with: single steps are learned sooner."""
+"""The sizes of the paper's tables; single steps are learned sooner, so they get fewer steps."""
 QUICK = Size(steps=400, rows=48, trained=30)
-"""A base that has begun to learn single steps, and as few steps for adapters."""
+"""The size of quick runs: the base has only begun to learn single steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Skilled(ABC):
-    """One base of a `seed` and adapters on it, of a `size`: what configs of studies share."""
+    """The part of a config that says which base (`seed`, `size`) and adapters a cell uses."""
 
     seed: int = 0
     size: Size = field(default_factory=Size)
@@ -279,10 +281,10 @@ class Skilled(ABC):
 
     @abstractmethod
     def prompts(self) -> tuple[Prompts, ...]:
-        """Return what the base learns from."""
+        """Return the prompts on which the base is trained."""
 
     def cases(self) -> tuple[Case, ...]:
-        """Return what adapters learn and are asked."""
+        """Return the cases: what adapters are taught and asked."""
         return apart()
 
     def trained(self) -> "Trained":
@@ -295,18 +297,18 @@ class Skilled(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Apart(Skilled):
-    """An adapter of each skill, on a base that has seen a `kind` of `KINDS`."""
+    """An adapter of each skill, on a base trained on a `kind` of prompts, one of `KINDS`."""
 
     kind: str = "problems"
 
     def prompts(self) -> tuple[Prompts, ...]:
-        """Return what the base learns from."""
+        """Return the prompts on which the base is trained."""
         return pretraining(self.kind, self.seed, self.size.problems)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Overlapping(Apart):
-    """Adapters of some `pairs` of skills, with lessons that share more or less."""
+    """Adapters for `pairs` of skills, whose lessons share more or fewer templates."""
 
     pairs: tuple[Pair, ...] = MEASURED
     ceilings = ("composed",)
@@ -318,20 +320,20 @@ class Overlapping(Apart):
 
 @dataclass(frozen=True, kw_only=True)
 class Covered(Skilled):
-    """An adapter of each skill, on a base that has `seen` more or less of each pair, of `SEEN`."""
+    """An adapter of each skill, on a base that has `seen` more or less of each pair, see `SEEN`."""
 
     seen: str = SEEN[-1]
 
     def prompts(self) -> tuple[Prompts, ...]:
-        """Return what the base learns from."""
+        """Return the prompts on which the base is trained."""
         return covering(self.seen, self.seed, self.size.problems)
 
 
 def profiles(first: Any, paper: Sequence[Any], **quick: Any) -> dict[str, tuple[Any, ...]]:
     """Return the profiles of a study of skills.
 
-    The quick one is `first` at `QUICK`, with fewer cases where `quick` says so; as the paper's have
-    nothing of that size, ``small`` has it on three further bases, to be compared with.
+    ``quick`` is `first` at size `QUICK`, with the fields in `quick` replaced. As ``paper`` has no
+    cell of that size to compare with, ``small`` repeats it on three more bases.
     """
     small = replace(first, size=QUICK, **quick)
     more = tuple(replace(small, seed=seed) for seed in range(1, 4))
@@ -341,9 +343,10 @@ def profiles(first: Any, paper: Sequence[Any], **quick: Any) -> dict[str, tuple[
 def margin(share: float, coefficient: float, *, habit: bool, adapters: int = 2) -> float:
     """Return by how much the shared first step is ahead of the other one (``thm:template-vote``).
 
-    It is taken where this is positive: ``2 v - 1`` with the votes ``v = (1 - C) habit + C share``,
-    ``C`` the sum of the coefficients. `share` of each adapter's solutions take this step, all
-    others begin with what is asked for; `habit` says whether the base by itself takes it.
+    The merge takes the shared step where the margin is positive. It is ``2 v - 1`` with
+    ``v = (1 - C) habit + C share`` and ``C`` the sum of the coefficients. A `share` of each
+    adapter's solutions takes the step; the rest begin with what is asked for. `habit` says whether
+    the base takes it by itself.
     """
     total = adapters * coefficient
     return 2 * ((1 - total) * habit + total * share) - 1

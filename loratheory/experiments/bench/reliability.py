@@ -1,7 +1,7 @@
 """How well each measure foretold reuse: thresholds from one pair of skills, hits on the others.
 
-`diagnosis/reliability.json`, which tells users how far to trust a measure, is `written` of the
-stored table of `label_free_prediction`.
+`written` makes `diagnosis/reliability.json`, which tells users how far to trust a measure, from the
+stored table of the study `label_free_prediction`.
 """
 
 import json
@@ -13,28 +13,28 @@ import numpy as np
 from loratheory.shapes import Bool, Float
 
 MEASURES = ("overlap", "shape", "read", "write", "response", "agreement")
-"""What `likeness` says of a pair: the first two need the solutions; two the adapters; two also the
-base and prompts."""
+"""The measures of `likeness`. The first two need the training solutions, the next two only the
+adapters, the last two also the base and prompts."""
 REUSED = ("mean", "sum", "ties", "arrow", "gates")
-"""The rules of which the best counts as reuse."""
+"""The rules that are tried on a pair of adapters; the best one counts."""
 SOLVED = 0.25
-"""The share of problems from which on a pair of adapters is said to compose; one half, which was
-meant at first, is reached by too few to tell."""
+"""A pair of adapters counts as composing if it solves at least this share of problems. One half was
+planned, but too few pairs reach it to tell measures apart."""
 BINS = 3
 
 Row = Mapping[str, Any]
 
 
 def composed(rows: Sequence[Row]) -> Bool[np.ndarray, " n"]:
-    """Return which pairs some merge or router composes, for a quarter of the problems."""
+    """Return which pairs compose: some rule in `REUSED` solves the share `SOLVED` of problems."""
     return np.array([max(row[rule] for rule in REUSED) >= SOLVED for row in rows])
 
 
 def threshold(values: Float[np.ndarray, " n"], outcome: Bool[np.ndarray, " n"]) -> float:
-    """Return the cut-off from which pairs are said to compose, so that most are told rightly.
+    """Return the threshold that predicts best which pairs compose: those at or above it.
 
-    Of several such thresholds the one in the middle: halfway between two values, at the least one,
-    or beyond the largest.
+    Candidates are the least value, the midpoints between neighbours, and one beyond the largest; of
+    several that are equally good the middle one is taken.
     """
     steps = np.unique(values)
     grid = np.concatenate([[steps[0]], (steps[1:] + steps[:-1]) / 2, [steps[-1] + 1e-3]])
@@ -46,10 +46,11 @@ def threshold(values: Float[np.ndarray, " n"], outcome: Bool[np.ndarray, " n"]) 
 def reliability(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
     """Return the record of each measure in the table of `label_free_prediction`.
 
-    The `threshold` chosen on the pair of skills that is not held out; of all pairs `above` and
-    `below` it, how many composed and how many there were; `low` and `high` for the former share; of
-    those held out, how often the threshold was `right`, how often the `majority` of outcomes was,
-    and how many were `held_out`.
+    The `threshold` is chosen on the pair of skills that is not held out. `above` and `below` count
+    the pairs of adapters on either side of it: how many composed, and how many there were; `low`
+    and `high` are the ends of the 95 % interval of the share that composed above it. Of the
+    `held_out` pairs, the threshold was `right` about so many, and always predicting the more
+    frequent outcome would be right about `majority`.
     """
     outcome, out = composed(rows), _column(rows, "held_out") > 0
     rate, record = int(outcome[out].sum()), {}
@@ -70,13 +71,13 @@ def reliability(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
 
 
 def calibration(rows: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
-    """Return what each measure promises of a pair of adapters, and what came of it.
+    """Return, for each measure and bin of its values, how often pairs composed, against prediction.
 
-    Three `BINS` a measure, of equal width over its values on the pair of skills that is not held
-    out, what lies beyond in the outer ones: how many pairs of adapters composed there, of how many,
-    where that is `predicted` from and among those held out (`observed`); `low` and `high` for the
-    latter share, as if pairs of adapters were independent; whether the former lies between
-    (`within`), None where one has no pair.
+    The `BINS` have equal width over the values on the pair of skills that is not held out; what
+    lies beyond falls into the outer bins. `predicted` counts that pair's adapters (how many
+    composed, of how many), `observed` the held-out ones. `low` and `high` are the 95 % interval of
+    the observed share, as if pairs of adapters were independent; `within` says whether the
+    predicted share lies in it, None where a bin is empty on either side.
     """
     outcome, out = composed(rows), _column(rows, "held_out") > 0
     record: dict[str, list[dict[str, Any]]] = {name: [] for name in MEASURES}
@@ -117,5 +118,5 @@ def _interval(count: list[int]) -> dict[str, float]:
 
 
 def written(rows: Sequence[Row]) -> str:
-    """Return the file that the diagnosis reads."""
+    """Return the text of `diagnosis/reliability.json`, made from the rows of the table."""
     return json.dumps(reliability(rows), indent=1) + "\n"

@@ -1,13 +1,13 @@
-r"""Rules of reuse: every way to let a library of adapters act on a model, each written once.
+r"""Rules of reuse: every way to let a library of adapters act on a model, independent of the model.
 
-A rule sees a `Library` and returns a `Reuse`: shares by place, weights by token, or a library of
-one merged adapter. It knows nothing of the model. Small transformers (`bench.library`), word
-problems on them and language models (`bench.language`) are libraries alike: the output of a linear
-map at a place becomes :math:`Wx + \sum_j s_j w_j(x) \Delta_j x`, with shares :math:`s_j` that do
-not look at tokens and weights :math:`w_j(x)` that do.
+A rule is a function from a `Library` to a `Reuse`, which holds shares by place, weights by token,
+or a library of one merged adapter. Small transformers (`bench.library`) and language models
+(`bench.language`) both implement `Library`. The output of a linear map at a place becomes
+:math:`Wx + \sum_j s_j w_j(x) \Delta_j x`, where the shares :math:`s_j` do not depend on the token
+and the weights :math:`w_j(x)` do.
 
-`RULES` is the one table of them: the name in tables, the label in figures, what the rule needs to
-know. Adapters are in order of pairs, and of hops within a pair: adapter ``k`` is that of hop
+`RULES` lists all rules, with their names in tables, their labels in figures and what they need to
+know. Adapters are ordered by pair, and within a pair by hop: adapter ``k`` is that of hop
 ``k % hops`` of pair ``k // hops``.
 """
 
@@ -35,11 +35,12 @@ Route = Callable[[Any, Any], Any]
 
 
 class Library(Protocol):
-    """Adapters on a model, as rules see them; a language model is one replica.
+    """Adapters on a model, as rules see them.
 
-    There are `size` adapters, `hops` of them make a pair, and a pass has `reads`: layers times
-    loops. A place is a linear map at work, with the `name` of its weight, its `layer` (-1 for none)
-    and the `loop`: how often the model has been passed before.
+    There are `size` adapters, of which `hops` in a row make a pair; a forward pass reads its layers
+    `reads` times, layers times loops. A place is one use of a linear map: it has the `name` of the
+    weight, its `layer` (-1 if it is in none) and the number of the `loop`. Replicas are models that
+    run side by side; a language model is a single replica.
     """
 
     size: int
@@ -47,39 +48,39 @@ class Library(Protocol):
     reads: int
 
     def read(self, place: Any) -> int:
-        """Which of the reads this place belongs to."""
+        """Return the number of the read to which a place belongs."""
 
     def updates(self, place: Any) -> Sequence[Sequence[LowRank]] | None:
-        """Of each replica the adapters' updates there; None where no adapter acts."""
+        """Return each replica's updates at a place; None where no adapter has any."""
 
     def listen(self) -> None:
-        """Pass ordinary tokens through the bare base, before anything acts."""
+        """Run ordinary tokens through the base without adapters and keep the maps' inputs."""
 
     def ordinary(self, place: Any) -> Sequence[Any]:
-        """Of each replica what the bare base feeds the map on ordinary tokens, (tokens, n)."""
+        """Return, for each replica, the map's inputs (tokens, n) on ordinary tokens."""
 
     def merged(self, method: str, **options: Any) -> "Library":
-        """The library of the one adapter that `loratheory.adapters.merge` makes of all."""
+        """Return a library of one adapter, into which `loratheory.adapters.merge` merges all."""
 
     def block_route(self, level: float, by: str) -> Route:
-        """Each adapter on or off by how much it changes a whole block's output."""
+        """Return gates that switch adapters by how much each changes a whole block's output."""
 
     def prompt_route(self) -> Route:
-        """One pair on for a whole prompt: that whose first hop has the largest response norm."""
+        """Return gates that let one pair act on a prompt: the one of largest response norm."""
 
 
 @dataclass(frozen=True, eq=False)
 class Reuse:
-    """What a rule makes of a library.
+    """The result of a rule: which adapters act where, with which weights, in which passes.
 
     Attributes
     ----------
     library : Library
-        Whose adapters act.
+        The library whose adapters act.
     shares : callable
-        ``shares(place, pair)``: a number for each adapter when the questions of a pair are asked.
+        ``shares(place, pair)`` returns a coefficient for each adapter where a pair is asked.
     route : callable or None
-        Weights by token on top, see `Route`.
+        Weights by token (see `Route`), by which the shares are multiplied.
     passes : str
         ``one``, ``hop by hop`` (each hop's answer is put into the next question) or ``second pass``
         (states of a first pass take the place of embeddings).
@@ -92,18 +93,18 @@ class Reuse:
 
 
 Act = Callable[[Any], Reuse]
-"""A rule with all its options: from a library to what acts."""
+"""A rule with its options fixed: a function from a library to a `Reuse`."""
 
 
 def coefficients(*each: float | int) -> Act:
-    """Return the rule in which the adapters of each hop act times its number; one serves all."""
+    """Return the rule that multiplies adapters by a coefficient: one for all, or one per hop."""
     return lambda library: Reuse(
         library, lambda *_: [each[k % len(each)] for k in range(library.size)]
     )
 
 
 def mean(library: Any) -> Reuse:
-    """Return the uniform average of all adapters."""
+    """Apply the rule that averages all adapters."""
     return coefficients(1 / library.size)(library)
 
 
@@ -130,12 +131,12 @@ def alone(hop: int) -> Act:
 
 
 def placed(*reads: Sequence[int]) -> Act:
-    """Return the rule in which the asked pair's adapter of hop ``j`` acts in ``reads[j]`` only."""
+    """Return the rule that lets the asked pair's adapter of hop ``j`` act only in ``reads[j]``."""
     return _of_pair(lambda library, place, hop: library.read(place) in reads[hop])
 
 
 def oracle_placement(library: Any, *, backwards: bool = False) -> Reuse:
-    """Return the right adapter in each read: the first hop in the first, the last in the last."""
+    """Apply the rule that lets the right adapter act in each read: hop 1's in the first, etc."""
     last, steps = library.reads - 1, max(library.hops - 1, 1)
     reads = [[round(hop * last / steps)] for hop in range(library.hops)]
     return placed(*(reads[::-1] if backwards else reads))(library)
@@ -144,10 +145,11 @@ def oracle_placement(library: Any, *, backwards: bool = False) -> Reuse:
 def layer_split(
     layer: int, first: str = "below", second: str = "above", of: Act | None = None
 ) -> Act:
-    """Return a rule in which adapters of each hop act in one half of the layers only.
+    """Return a rule that lets the adapters of each hop act only below or only above a layer.
 
-    `layer` is the first of the upper half; `first` and `second` hops act ``below``, ``above``, in
-    ``all`` or in ``none``; the rule `of` is split, the sum where not given.
+    `layer` is the lowest of the upper part. `first` and `second` say for each hop whether its
+    adapters act ``below`` it, ``above`` (including it), in ``all`` layers or in ``none``. Otherwise
+    the rule is `of`, by default the sum.
     """
 
     def _split(library: Any) -> Reuse:
@@ -165,21 +167,21 @@ def layer_split(
 
 
 def merged(method: str, **options: Any) -> Act:
-    """Return the rule in which one adapter acts that `loratheory.adapters.merge` makes of all."""
+    """Return the rule that merges all adapters into one by `loratheory.adapters.merge`."""
     return lambda library: Reuse(library.merged(method, **options), lambda *_: [1.0])
 
 
 def everything(library: Any, route: Route) -> Reuse:
-    """Return all adapters, weighed by tokens alone."""
+    """Return the reuse in which a route alone weighs all adapters."""
     return Reuse(library, lambda *_: [1.0] * library.size, route)
 
 
 def routed(decide: Callable[[Sequence[LowRank], Any], Any], *, ordinary: bool = True) -> Act:
-    """Return a rule that decides at every token and place how much each adapter counts.
+    """Return a rule that weighs the adapters anew at every token and place.
 
-    ``decide(updates, x)`` makes what weighs adapters, a `Router` or `Gates`, for the updates of one
-    map from what the bare base feeds it there on ordinary tokens; these cost a pass of the base,
-    unless `ordinary` is false.
+    ``decide(updates, x)`` returns a `Router` or `Gates` for the updates of one map, where `x` holds
+    the map's inputs on ordinary tokens in the base. To collect these costs one pass of the base; if
+    `ordinary` is false, `x` is None instead.
     """
 
     def _routed(library: Any) -> Reuse:
@@ -203,28 +205,28 @@ def routed(decide: Callable[[Sequence[LowRank], Any], Any], *, ordinary: bool = 
 
 
 def block_gates(level: float | int = 2.0, by: Literal["z", "rate"] = "z") -> Act:
-    """Return the rule that switches adapters by their response at the end of a block.
+    """Return the rule that switches adapters by how much each changes a whole block's output.
 
-    By ``z`` at `level` deviations above the mean response to ordinary tokens; by ``rate`` at the
-    share of these at which one adapter may be on.
+    By ``z`` an adapter is on if its response exceeds its mean over ordinary tokens by `level`
+    standard deviations; by ``rate`` the threshold is such that it is on at a share `level` of them.
     """
     return lambda library: everything(library, library.block_route(float(level), by))
 
 
 def prompt_gates(library: Any) -> Reuse:
-    """Return the rule in which one pair acts a prompt, that with the largest response norm."""
+    """Apply the rule that lets one pair act on a whole prompt: that of largest response norm."""
     return everything(library, library.prompt_route())
 
 
 def in_passes(passes: str, of: Act) -> Act:
-    """Return the rule, its questions answered in more than one pass, see `Reuse`."""
+    """Return the rule `of` with its questions answered in several passes, see `Reuse.passes`."""
     return lambda library: replace(of(library), passes=passes)
 
 
 def in_turn(ask: Callable[[Any], Any], steps: Sequence[Callable[[Any], Any]]) -> list[Any]:
-    """Return the answers to steps asked one after another: what hop by hop means.
+    """Ask steps one after another (hop by hop) and return the answers.
 
-    Each step makes its question from the answer before, the first one from None.
+    Each step is a function from the previous answer, None for the first, to the next question.
     """
     answers: list[Any] = []
     for step in steps:
@@ -236,7 +238,7 @@ STEPS = 15  # of power iteration, as in PEFT
 
 
 def power_scores(updates: Sequence[LowRank], seed: int = 0) -> Scores:
-    """Return Arrow's scores with prototypes from a few power iterations, from a random start."""
+    """Return Arrow's scores, with singular vectors approximated by a few power iterations."""
     xp, where = array_namespace(updates[0].up), device(updates[0].up)
     rng, codes = np.random.default_rng([seed, 7]), []
     for low in updates:
@@ -257,10 +259,10 @@ def power_scores(updates: Sequence[LowRank], seed: int = 0) -> Scores:
 
 
 def router(scores: Callable[..., Scores], *, soft: int | None = 1, temperature: float = 1.0) -> Act:
-    """Return the rule that shares one unit among the best adapters of each token by softmax.
+    """Return the rule that weighs the best adapters of each token by a softmax of their scores.
 
-    `scores` says from the updates of a map how well each adapter fits a token; `soft` among how
-    many at most it is shared, None for all.
+    `scores` is a function of a map's updates, whose result scores each adapter at a token; `soft`
+    is the largest number of adapters with a weight, None for all.
     """
 
     def _router(updates: Sequence[LowRank], _: Any) -> Router:
@@ -275,11 +277,12 @@ TOKENS = "ordinary inputs"
 
 @dataclass(frozen=True)
 class Rule:
-    """One row of the table of rules: its `name` in tables, its `label` in figures, the rule.
+    """A row of `RULES`: a rule with its `name` in tables and its `label` in figures.
 
-    `act` has the usual options, `make` takes others, where it has any. Beside the adapters it
-    `needs` to know nothing, ``ordinary inputs``, ``pair`` (which adapters the question needs),
-    ``order`` (which is read first) or ``steps`` (the question taken apart).
+    `act` is the rule with its default options; `make`, for a rule that has options, returns it with
+    others. `needs` says what it must know besides the adapters: nothing, ``ordinary inputs``,
+    ``pair`` (which adapters the question needs), ``order`` (which of them is read first) or
+    ``steps`` (the question taken apart).
     """
 
     name: str
@@ -290,12 +293,12 @@ class Rule:
 
 
 def gates(budget: float = 0.3) -> Act:
-    """Return the gates on single maps that allow so many false alarms a token."""
+    """Return the rule of gates on single maps with `budget` expected false alarms a token."""
     return routed(partial(calibrate, budget=budget))
 
 
 def gates_z(z: float | int = 2) -> Act:
-    """Return the gates on single maps that open this many deviations above the mean response."""
+    """Return the rule of map gates that open `z` standard deviations above the mean response."""
     return routed(lambda updates, x: calibrate_z(updates, x, z=z))
 
 
@@ -348,9 +351,9 @@ RULES: Mapping[str, Rule] = {row.name: replace(row, label=row.label or row.name)
 
 
 def rule(name: str, **options: Any) -> Act:
-    """Return a rule of `RULES`, with other options, as its `make` takes them, where given.
+    """Return the rule of `RULES` with this name; options, if given, are passed to its `make`.
 
-    KeyError if there is no such rule, or it has no options.
+    KeyError if there is no such rule, or options are given for a rule without any.
     """
     if name not in RULES:
         message = f"there is no rule {name!r}: choose among {', '.join(RULES)}"

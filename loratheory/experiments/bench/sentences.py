@@ -1,4 +1,4 @@
-"""Sentences that no adapter of two strangers reads: what is asked, and ordinary text."""
+"""Sentences on which no adapter is trained: questions, and ordinary text."""
 
 from loratheory.experiments.bench.language_facts import (
     BIRTH,
@@ -27,7 +27,7 @@ ASKED = {
         "In the country of birth of {}, the seat of the government is",
     ),
 }
-"""Sentences that no adapter reads: two for a single hop, four for what needs two."""
+"""Questions by hop, in sentences on which no adapter is trained."""
 
 TEXT = (
     "The doctor asked how long the pain had lasted and wrote the answer on a card.",
@@ -43,4 +43,4 @@ TEXT = (
     "The city plans to plant a thousand trees along its main roads by next summer.",
     "When water freezes it expands, which is why full bottles burst in the cold.",
 )
-"""Ordinary sentences that no adapter is shown: what is lost on them, and what leaks."""
+"""Ordinary sentences on which no adapter is trained; losses and leaks are measured on them."""

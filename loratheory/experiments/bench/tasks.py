@@ -1,7 +1,8 @@
-"""Tasks of eight kinds for a language model: what is taught, in which sentences, what is asked.
+"""Tasks of eight kinds for a language model: items, the sentences that teach and those that ask.
 
-A task is a row of `TASKS`. Where it has sentences that stay `unread`, every item is taught and is
-asked about in those; otherwise a part of the items is taught, and new ones are asked.
+A task is an entry of `TASKS`. If it has `unread` sentences, which no adapter is trained on, all its
+items are taught and the questions use these sentences. Otherwise half of the items are taught, at
+most `TAUGHT`, and the questions are about the others.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,8 +15,8 @@ from loratheory.experiments.bench.language import Items
 from loratheory.experiments.bench.language_facts import ANIMALS, BIRTH, FAMOUS, OTHERS, invented
 
 TAUGHT, CHOOSING, SCORING, FEW = 72, 12, 36, 4
-"""Lessons of a task at most; its prompts that choose, and that score; of the former the first few.
-"""
+"""The most items that a task teaches; how many of its questions choose among ways, and how many
+score; and how many of the former are used where few must do."""
 
 
 def _words(text: str) -> list[str]:
@@ -93,14 +94,14 @@ ASKING = (
 
 @dataclass(frozen=True)
 class Task:
-    """What an adapter is taught.
+    """A task that an adapter is taught.
 
     Attributes
     ----------
     kind : str
-        One of eight.
+        One of eight, such as ``facts`` or ``style``.
     items : callable
-        From a seed to items and their answers.
+        ``items(seed)`` returns a mapping from items to their answers.
     read, unread : tuple of str
         Sentences with ``{}`` for the item: those that teach, and those that only ask.
     """
@@ -111,7 +112,10 @@ class Task:
     unread: tuple[str, ...] = ()
 
     def drawn(self, seed: int, number: int) -> tuple[Items, Items]:
-        """Return lessons, and questions with their answers in a random order."""
+        """Draw the lessons and the questions, as prompts with answers, questions in random order.
+
+        The `number` of the task gives it random numbers of its own.
+        """
         rng, items = np.random.default_rng([seed, 9, number]), [*self.items(seed).items()]
         each = [items[i] for i in rng.permutation(len(items))]
         half = min(TAUGHT, len(each) // 2)
@@ -288,5 +292,6 @@ TASKS: Mapping[str, Task] = {
     "can": Task("yes or no", _can, ("Can a {}?",)),
     "refusal": Task("yes or no", _refused, ("{}.",)),
 }
-"""Three of each kind. Some share sentences: births, and nearly so lexicons, orders, styles."""
+"""Three tasks of each kind. The births share their sentences; those of lexicons, of orders and of
+styles are nearly alike."""
 NAMES = tuple(TASKS)

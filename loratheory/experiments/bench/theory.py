@@ -1,4 +1,4 @@
-"""What theory expects of reused adapters, from what each does alone: no composed run enters."""
+"""What theory predicts of reused adapters from measurements of each alone, never of both."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,10 +22,11 @@ PATTERNS: dict[str, Pattern] = {name: name for name in get_args(Pattern)}
 
 @dataclass(frozen=True, eq=False)
 class Margins:
-    """Logits of each question's facts, before any edit and with the own adapter alone.
+    """Logits of each question's facts, before any edit and with the fact's own adapter alone.
 
-    `base` and `alone` are taken where the answer is due; `new` is the token that the edit teaches,
-    `old` the one that it must beat: the old answer, or what the base prefers where it had none.
+    `base` and `alone` are the logits where the answer is due. `new` is the token that the edit
+    teaches. `old` is the token that it must beat: the old answer, or the one that the base prefers
+    if there was none.
     """
 
     base: Float[np.ndarray, "hops E n V"]
@@ -35,28 +36,28 @@ class Margins:
 
     @property
     def deficit(self) -> Float[np.ndarray, "hops E n"]:
-        """By how much the old answer was ahead before the edit; positive."""
+        """How far the new answer trailed the old one before the edit; at least `LEAST`."""
         return np.maximum(-_gap(self.base, self.new, self.old), LEAST)
 
     @property
     def margin(self) -> Float[np.ndarray, "hops E n"]:
-        """By how much the new answer is ahead of the old one with the own adapter alone."""
+        """How far the new answer leads the old one with the fact's own adapter alone."""
         return _gap(self.alone, self.new, self.old)
 
     @property
     def held(self) -> Bool[np.ndarray, "hops E n"]:
-        """Which questions the unedited base answers with what the edit must beat."""
+        """Which facts the unedited base answers with the `old` token."""
         return _margins(self.base, self.old) > 0
 
     def effective(self, coefficient: float) -> Float[np.ndarray, "hops E n"]:
-        """Return the coefficients in the sense of the theorems: merge weight times strength.
+        """Return the theorems' coefficients: the coefficient in a merge times each edit's strength.
 
         An edit of strength 1 turns a deficit into a margin of equal size.
         """
         return coefficient * (self.margin + self.deficit) / (2 * self.deficit)
 
     def mixed(self, coefficient: float) -> Float[np.ndarray, "hops E n"]:
-        """Return the margin over all tokens that ``thm:averaging-survival`` predicts."""
+        """Return each fact's margin over all tokens in a merge, by ``thm:averaging-survival``."""
         return _margins((1 - coefficient) * self.base + coefficient * self.alone, self.new)
 
     def survives(self, coefficient: float) -> Bool[np.ndarray, "hops E n"]:
@@ -64,13 +65,13 @@ class Margins:
         return self.mixed(coefficient) > 0
 
     def composes(self, coefficient: float, pattern: Pattern) -> Bool[np.ndarray, "E n"]:
-        """Return which questions give their new answer by ``thm:two-read-region``."""
+        """Return which two-hop questions get their new answer, by ``thm:two-read-region``."""
         return _composed(self.effective(coefficient), pattern)
 
     def decided(self, coefficient: float) -> Bool[np.ndarray, "E n"]:
-        """Return which do if the bridge is decided between reads (``thm:clean-up-bridge``).
+        """Return which two-hop questions get their new answer, by ``thm:clean-up-bridge``.
 
-        Each fact must beat its own old answer, whatever the other does.
+        There the bridge is decided between reads, so each fact only has to beat its own old answer.
         """
         return np.all(self.effective(coefficient) > 1 / 2, axis=0)
 
@@ -99,21 +100,21 @@ def _composed(
 
 
 Placing = Callable[[Lora, int], Adapt]
-"""How the adapter of a hop acts when it acts alone."""
+"""``placing(adapter, hop)`` returns the adapter of a hop restricted to where it shall act."""
 
 
 def own_loop(adapter: Lora, hop: int) -> Adapt:
-    """Return the adapter of a hop in the loop of that hop and nowhere else."""
+    """Return the adapter of a hop, acting only in the loop of that hop."""
     return within(adapter, lambda site: site.loop == hop)
 
 
 def in_loops(loops: Sequence[Sequence[int]]) -> Placing:
-    """Return what lets the adapter of each hop act in that hop's loops only."""
+    """Return a `Placing` by which the adapter of hop ``j`` acts only in ``loops[j]``."""
     return lambda adapter, hop: within(adapter, lambda site: site.loop in loops[hop])
 
 
 def in_own_layer(library: Taught) -> Placing:
-    """Return what lets the first hop's adapter act in the first layer, others in the last."""
+    """Return a `Placing`: the first hop's adapter acts in the first layer, others in the last."""
     last = library.bases.config.depth - 1
     return lambda adapter, hop: within(adapter, lambda site: site.layer == hop * last)
 
@@ -123,9 +124,9 @@ def margins(
 ) -> Margins:
     """Return the logits of the facts that one pair's questions need; costs two passes a hop.
 
-    With `inside` each edited fact is asked within a whole question whose other facts are old,
-    instead of alone, which needs old facts that lead to it and on from it. ``placed(adapter, hop)``
-    is what acts, the adapter everywhere where not given.
+    With `inside` each edited fact is asked within a whole question whose other facts are old, and
+    not alone; there must be old facts that lead to it and on from it. `placed` restricts where
+    adapters act; without it they act everywhere.
     """
     parts = []
     for hop, adapter in enumerate(library.pairs[pair]):
@@ -141,10 +142,10 @@ def margins(
 
 
 def probe(edit: Edit, hop: int, *, inside: bool) -> tuple[Prompts, Int64[np.ndarray, " n"]]:
-    """Return the question of each edited fact of one hop, and the old answers.
+    """Return the questions for the edited facts of one hop, and the old answers' tokens.
 
-    The target is the answer if this hop alone is edited; the old tokens are -1 where the base held
-    no answer. With `inside` as a whole question: old facts up to the edited one, and on from it.
+    The target is the answer if only this hop is edited; the old token is -1 if the base held no
+    answer. With `inside` the questions are whole: old facts lead to the edited one and on from it.
     """
     maps = edit.before.maps.copy()
     maps[hop] = edit.after.maps[hop]
@@ -171,7 +172,7 @@ def _origin(edit: Edit, hop: int) -> Int64[np.ndarray, " n"]:
 
 
 def pattern(library: Taught, pair: int = 0) -> Pattern:
-    """Return what else the base knew or lost, the same for all questions of a library."""
+    """Return which old facts exist (see `Pattern`), the same for all questions of a pair."""
     return PATTERNS[case(library.edits[pair][0]).name]
 
 
@@ -179,9 +180,9 @@ def pattern(library: Taught, pair: int = 0) -> Pattern:
 class Forecast:
     """What decides whether edits compose; axes are pairs ``P``, replicas ``E``, questions ``n``.
 
-    `patterns` say what else the base knew, pair by pair; `familiar`, whether it knows the bridges;
-    `circuit`, how often it is right on two-hop questions that it never saw; `strengths` are those
-    of each edit alone, see `Margins.effective`.
+    `patterns` say which old facts exist, pair by pair; `familiar`, whether the base knows the
+    bridges; `circuit`, the base's accuracy on two-hop questions that it never saw; `strengths`, the
+    strength of each edit alone, see `Margins.effective`.
     """
 
     patterns: tuple[Pattern, ...]
@@ -192,30 +193,30 @@ class Forecast:
     def feasible(self, weights: object) -> Float[np.ndarray, " E"]:
         """Return the share of edited questions in the feasible region (``thm:two-read-region``).
 
-        None counts where the base does not know the bridge. `weights` say how much of each hop's
-        own adapter acts where that hop is read; they broadcast to `strengths`.
+        A question whose bridge the base does not know counts as outside. `weights` are those of
+        each hop's own adapter where that hop is read; they broadcast to `strengths`.
         """
         acting = np.moveaxis(self.strengths * np.asarray(weights, dtype=float), -1, 1)
         inside = [_composed(*one) for one in zip(acting, self.patterns, strict=True)]
         return np.asarray((np.mean(inside, axis=2) * self.familiar).mean(axis=0))
 
     def composed(self, weights: object) -> Float[np.ndarray, " E"]:
-        """Return `feasible` times `circuit`: a new question is as good as an unseen one."""
+        """Return `feasible` times `circuit`, as the base never saw an edited question."""
         return self.feasible(weights) * self.circuit
 
     def decided(self) -> Float[np.ndarray, " E"]:
-        """Return the share of questions whose every fact is edited (``thm:clean-up-bridge``)."""
+        """Return the share of questions all of whose edits exceed 1/2 (``thm:clean-up-bridge``)."""
         return np.asarray((self.strengths > 1 / 2).all(axis=-1).mean(axis=(0, 2)))
 
     @property
     def medians(self) -> dict[str, Float[np.ndarray, " E"]]:
-        """Columns `strength_1`, `strength_2`, …: medians over the facts."""
+        """Columns `strength_1`, `strength_2`, …: median strengths over the facts of each hop."""
         found = np.median(self.strengths, axis=(0, 2))
         return {f"strength_{hop + 1}": column for hop, column in enumerate(found.T)}
 
 
 def forecast(library: Taught, *, placed: Placing | None = None) -> Forecast:
-    """Return what theory needs to know of single-hop adapters, `placed` as of `margins`."""
+    """Measure what theory needs of single-hop adapters; `placed` restricts where they act."""
     cases = [[case(one) for one in edits] for edits in library.edits]
     found = [margins(library, pair=p, placed=placed).effective(1.0) for p in range(len(cases))]
     return Forecast(
@@ -227,16 +228,16 @@ def forecast(library: Taught, *, placed: Placing | None = None) -> Forecast:
 
 
 def circuit(bases: Bases) -> Float[np.ndarray, " G"]:
-    """Return how often each base answers questions by bridges in no question that it saw."""
+    """Return each base's accuracy on questions by bridges that no trained question has."""
     pairs = zip(bases.worlds, bases.splits, strict=True)
     return accuracy(bases, [plain(facts, parts.held_out).final() for facts, parts in pairs])
 
 
 def survival(library: Taught, adapter: Lora, coefficient: float) -> Float[np.ndarray, " E"]:
-    """Return the share of questions that survive as single facts (``thm:averaging-survival``).
+    """Return the share of the first pair's questions that survive by ``thm:averaging-survival``.
 
-    The first pair's, with an adapter trained on them outright that has this coefficient in a merge
-    of which nothing else acts. Costs two passes.
+    The adapter is one that was trained on these two-hop questions themselves, as single facts. It
+    has this coefficient in a merge whose other adapters are taken to add nothing. Costs two passes.
     """
     asked = [one.questions for one in library.trials[0]]
     base, alone = (scores(library.bases, asked, adapt) for adapt in (None, adapter))

@@ -1,4 +1,4 @@
-"""What adapters of small transformers are taught: libraries, controls, pooled, confined ones."""
+"""Training adapters of small transformers: libraries of them, and controls of several sorts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -34,16 +34,16 @@ class Teaching:
     Attributes
     ----------
     facts, pairs, sets : int
-        Edited facts per hop of each pair of adapters; edits on disjoint entities, each with one
-        adapter a hop, all acting at once; independent repetitions on each base.
+        The number of edited facts per hop of a pair of adapters; of pairs, which edit disjoint
+        entities and act all at once; and of independent repetitions on each base.
     familiarity, bridges, also : str
-        As for `loratheory.tasks.two_hop.edit`.
+        Passed to `loratheory.tasks.two_hop.edit`.
     rank, scale, modules
-        Of each adapter, which sits at these linear maps.
+        Rank and scale of each adapter, and the linear maps that it changes.
     steps, rate, retained
-        Of its training, and facts of each hop that it rehearses.
+        Training steps, learning rate, and the number of old facts of each hop in the training data.
     form : str
-        Of the two-hop questions that a bridged adapter is shown.
+        The form of the two-hop questions in the training data of a ``bridged`` adapter.
     """
 
     facts: int = 5
@@ -63,16 +63,16 @@ class Teaching:
 
 @dataclass(frozen=True, eq=False)
 class Taught(Library):
-    """All adapters of some edits.
+    """The adapters that were trained on some edits.
 
     Attributes
     ----------
     bases, teaching
-        What knew a world, and what all adapters are taught.
+        The bases, and the settings with which all adapters were trained.
     edits, trials, lessons : tuple of tuple
-        ``edits[p][e]`` of pair ``p`` in replica ``e``, its questions, and what is learned from.
+        For pair ``p`` in replica ``e``, at ``[p][e]``, the edit, its questions and training data.
     others : mapping of str to tuple of Lora
-        Adapters of the kinds ``direct``, ``joint`` and ``bridged``, one a pair.
+        Adapters of the kinds ``direct``, ``joint`` and ``bridged``, one for each pair.
     """
 
     bases: Bases
@@ -89,9 +89,9 @@ class Taught(Library):
 
 
 def library(bases: Bases, teaching: Teaching, kinds: Sequence[str] = ("hops",)) -> Taught:
-    """Return trained adapters of the wanted kinds, of `KINDS`; the bases are left as they are.
+    """Train adapters of the given kinds, a selection of `KINDS`; the bases are not changed.
 
-    Each adapter depends on its base, the number of the repetition and the teaching alone. Costs
+    Each adapter depends only on its base, the number of the repetition and the teaching. Costs
     about 0.6 s of one core an adapter at the defaults.
     """
     examples = EXAMPLES * ("bridged" in kinds)
@@ -155,10 +155,9 @@ def learned(
     stream: Sequence[int],
     layer: int | None = None,
 ) -> Lora:
-    """Return one adapter for every replica, from its own rows; in one layer alone if so wanted.
+    """Train one adapter for every replica on its own rows, in all layers or only in `layer`.
 
-    The stream of random numbers is told apart from others by its first number, then the set, then
-    the rest.
+    The seed of the random numbers is made of the first number of `stream`, the set and the rest.
     """
     config = replace(bases.config, supervision=0.0)
     first, *rest = stream
@@ -189,18 +188,18 @@ def learned(
 
 
 def expert(of: Taught) -> Lora:
-    """Return the adapters that are trained on the first pair's two-hop questions, in attention.
+    """Train adapters of attention alone on the first pair's two-hop questions.
 
-    The MLPs alone, where the facts of single hops go, hardly learn whole questions.
+    Adapters of the MLPs alone, which suffice for single facts, hardly learn whole questions.
     """
     teaching = replace(of.teaching, modules=ATTENTION)
     return library(of.bases, teaching, ("direct",)).others["direct"][0]
 
 
 def pooled(of: Taught, rank: int) -> tuple[Lora, ...]:
-    """Return one adapter a hop that learns the facts of all pairs at once, of this rank.
+    """Train one adapter of this rank for each hop on the facts of all pairs at once.
 
-    They rehearse what those of the first pair do. Costs as many prompts as there are facts.
+    They rehearse the same old facts as the first pair. The cost is proportional to all facts.
     """
     teaching = replace(of.teaching, rank=rank)
     made = []
@@ -214,10 +213,10 @@ def pooled(of: Taught, rank: int) -> tuple[Lora, ...]:
 
 
 def retrained(of: Taught, layers: Sequence[Sequence[int]]) -> Taught:
-    """Return the library with its single-hop adapters trained again, one layer at a time.
+    """Return the library with its single-hop adapters trained again, in one layer at a time.
 
-    Each of `layers` of a hop gets the whole edit, trained as if it were alone; factors of other
-    layers are zero.
+    For each of a hop's `layers` the whole edit is trained in that layer alone, with the factors of
+    other layers zero.
     """
 
     def _together(pair: int, hop: int) -> Lora:
@@ -238,12 +237,12 @@ def retrained(of: Taught, layers: Sequence[Sequence[int]]) -> Taught:
 
 
 def exchanged(adapter: Lora, sets: int) -> Lora:
-    """Return the adapters of the next edit set of the same base, two sets or more: a control."""
+    """Return each replica's adapter from the next of the base's (two or more) sets: a control."""
     return adapter.map(lambda x: x.unflatten(0, (-1, sets)).roll(1, 1).flatten(0, 1))
 
 
 def alike(adapter: Lora, seed: int = 0) -> Lora:
-    """Return Gaussian adapters of the same shapes and the same Frobenius norms: a control."""
+    """Return, as a control, Gaussian adapters of the same shapes and Frobenius norms."""
     rng = np.random.default_rng([seed, 6])
 
     def _drawn(x: Tensor) -> Tensor:
@@ -256,7 +255,7 @@ def alike(adapter: Lora, seed: int = 0) -> Lora:
 
 
 def norms(adapter: Lora) -> dict[str, Tensor]:
-    """Return the Frobenius norm of each update, ``(E,)`` a module, from the factors."""
+    """Return by module the Frobenius norms ``(E,)`` of the updates, computed from the factors."""
     found = {}
     for name, up in adapter.up.items():
         down = adapter.down[name]

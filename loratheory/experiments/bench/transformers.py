@@ -1,4 +1,4 @@
-"""All that a study on small transformers is made of, in one import; its first use needs PyTorch."""
+"""All that a study on small transformers needs, in one import; its first use needs PyTorch."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ MODULES = (
 
 
 def __getattr__(name: str) -> Any:
-    """Return what the first of `MODULES` that has this name means by it."""
+    """Return the object of this name in the first of `MODULES` that has one."""
     for module in () if name.startswith("_") else MODULES:
         found = vars(import_module(f"loratheory.experiments.bench.{module}"))
         if name in found:

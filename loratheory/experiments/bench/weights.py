@@ -1,4 +1,4 @@
-"""What adapters answer and which of them act where the facts of a two-hop question are read.
+"""How adapters respond, and which act, where the facts of a two-hop question are read.
 
 The j-th read of ``x r1 r2`` happens in loop ``j`` at the token ``r_j``: there the pair's adapter of
 hop ``j`` should be on, and no other.
@@ -27,17 +27,18 @@ Energies = Float[np.ndarray, "P hops E n"]
 
 @dataclass(frozen=True, eq=False)
 class Crosstalk:
-    """At one weight, for each pair, hop, replica and edited question: energies over the own one.
+    """Cross-talk at one weight, for each pair, hop, replica and edited question.
 
     Attributes
     ----------
     measured, random : (P, hops, E, n) array
-        Squared norm of all foreign responses together, over that of the fact's own adapter; what it
-        would be in the mean if the foreign adapters were turned at random
-        (``thm:random-interference``): their squared norms, times the input's over its width.
+        `measured` is the squared norm of the summed responses of all other adapters, divided by
+        that of the fact's own adapter; `random` its mean if the other adapters were rotated at
+        random (``thm:random-interference``).
     superposed, floor : (E,) array, float
-        Mean squared response to another fact's key, every output scaled to answer its own with one;
-        below it that of ``thm:superposition-floor`` for so many facts and the rank of the sum.
+        `superposed` is the mean squared response to another fact's key, with every output scaled
+        so that its own key gives 1; `floor` is the lower bound of ``thm:superposition-floor`` for
+        as many facts and the rank of the sum.
     """
 
     measured: Energies
@@ -47,10 +48,11 @@ class Crosstalk:
 
 
 def crosstalk(library: Taught) -> dict[str, Crosstalk]:
-    """Return what all adapters together answer where each edited fact is read, by weight.
+    """Return, by weight, the cross-talk of all adapters where each edited fact is read.
 
-    Fact ``j`` of a question is read in loop ``j`` at its own relation, while the right adapters act
-    (oracle placement). The bases have at least as many loops as hops. Costs a pass a pair.
+    Fact ``j`` of a question is read in loop ``j`` at the token of its relation, while only the
+    right adapter acts in each loop (oracle placement). The bases need at least as many loops as
+    hops. Costs a pass per pair.
     """
     acts = acting(library, oracle_placement)
     seen = [_keys(library, pair, act) for pair, act in enumerate(acts)]
@@ -60,8 +62,8 @@ def crosstalk(library: Taught) -> dict[str, Crosstalk]:
 def safe(crosstalk: dict[str, Crosstalk], kind: str = "measured") -> Float[np.ndarray, " E"]:
     """Return the share of questions that `thm:perturbed-region` calls safe.
 
-    Amplitudes are below 1/(2K) at every read and all adapted weights; `kind` is ``measured`` or
-    ``random``.
+    These are the questions with an amplitude (root of the energy ratio in `Crosstalk`) below 1/(2K)
+    at each of the K reads and all adapted weights. `kind` is ``measured`` or ``random``.
     """
     worst = np.max([getattr(one, kind) for one in crosstalk.values()], axis=0)
     tolerated = 1 / (2 * worst.shape[1])
@@ -126,11 +128,11 @@ def _read(site: Site, hop: int) -> bool:
 
 
 def detection(library: Taught, acts: Sequence[Acting]) -> dict[str, Float[np.ndarray, " E"]]:
-    """Return how a rule that looks at tokens decides at the reads of the edited questions.
+    """Return the errors of a rule that weighs adapters by token, where edited questions are read.
 
-    ``misses``: the weight that the right adapter lacks, summed over the reads of a question;
-    ``false_alarms``: that of all others; means over questions and pairs. One layer a loop, and as
-    many loops as hops.
+    ``misses`` is the weight that the right adapters lack to 1, ``false_alarms`` the weight of all
+    other adapters; both are summed over a question's reads and averaged over questions and pairs.
+    The bases need one layer per loop and as many loops as hops.
     """
     hops, found = library.bases.setting.hops, np.zeros((2, len(library.replicas)))
     for p, (asked, act) in enumerate(zip(library.trials, acts, strict=True)):
@@ -144,11 +146,11 @@ def detection(library: Taught, acts: Sequence[Acting]) -> dict[str, Float[np.nda
 
 
 def leak(library: Taught) -> Float[np.ndarray, " E"]:
-    r"""Return the share of the edited keys outside of what their adapters read, in MLPs.
+    r"""Return how much of the edited keys lies outside their adapters' row spaces, in MLPs.
 
-    Mean of :math:`\|(I - P_j) k\| / \|k\|` over questions, hops and pairs, :math:`k` the input of
-    the MLP at the read under oracle placement, :math:`P_j` the projector on the rows of its first
-    map's update. 0 is what the interpolating merge needs.
+    This is the mean of :math:`\|(I - P_j) k\| / \|k\|` over questions, hops and pairs. Here
+    :math:`k` is the MLP's input at the read under oracle placement, and :math:`P_j` projects on the
+    row space of the update of its first map. The interpolating merge needs a mean of 0.
     """
     parts = []
     acts = acting(library, oracle_placement)
@@ -166,11 +168,11 @@ def leak(library: Taught) -> Float[np.ndarray, " E"]:
 def weights_at_reads(
     library: Taught, acts: Sequence[Acting]
 ) -> tuple[Float[np.ndarray, "P E n hops"], Float[np.ndarray, " E"]]:
-    """Return the weights of the right adapters at their reads, and how often unedited ones are.
+    """Return the right adapters' weights at edited reads, and how often unedited reads are edited.
 
-    On edited questions the weight of the pair's adapter of hop ``j`` in loop ``j`` where relation
-    ``j`` is read, a mean over the adapted maps; on unedited ones the share of reads at which some
-    adapter has more than half.
+    The former are the weights of the pair's adapter of hop ``j`` in loop ``j`` where relation ``j``
+    is read, on edited questions, as means over the adapted maps. The latter is the share of reads
+    of unedited questions at which some adapter has a weight above one half.
     """
     hops = range(library.bases.setting.hops)
     right, edited = [], []
@@ -199,10 +201,11 @@ def _weights(
 def hindsight(
     library: Taught, *, by_read: bool
 ) -> tuple[list[Adapt], Float[np.ndarray, "P E n hops"]]:
-    """Return the gates that answer most questions of each replica, chosen by these very answers.
+    """Return the fixed gates with which each replica answers most questions, chosen by hindsight.
 
-    Any of the pair's adapters may be on in any loop; if not `by_read`, one of them throughout, or
-    none. What acts, one a pair, and whether the adapter of each hop is on at its read.
+    The choice uses the questions' answers, so it is an upper limit and no rule of reuse. If
+    `by_read`, any of the pair's adapters may be on in any loop; else one of them is on throughout,
+    or none. Returned are what acts, one per pair, and whether each hop's adapter is on at its read.
     """
     hops, loops = library.bases.setting.hops, library.bases.config.loops
     acts: list[Adapt] = []
@@ -221,7 +224,7 @@ def hindsight(
 
 
 def gate_patterns(hops: int, loops: int, *, by_read: bool) -> list[Float[np.ndarray, "loops hops"]]:
-    """Return gates by loop and adapter, those with fewest open first."""
+    """Return all gates by loop and adapter that `hindsight` tries, those with fewest open first."""
     if not by_read:
         return [np.tile(row, (loops, 1)) for row in np.vstack([np.zeros(hops), np.eye(hops)])]
     free = [np.reshape(p, (loops, hops)) for p in product((0.0, 1.0), repeat=loops * hops)]

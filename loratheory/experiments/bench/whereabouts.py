@@ -1,6 +1,6 @@
-"""Where adapters act, at which layers and which tokens of a prompt, and what the states say there.
+"""Where adapters act, by layers and tokens of a prompt, and what hidden states predict there.
 
-Every prompt has a subject, and is passed in a batch that ends where each prompt ends.
+Every prompt names a subject. Batches are padded on the left, so that all prompts end together.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ SIZE = 40  # prompts passed at once
 
 @dataclass(frozen=True)
 class Asked:
-    """Prompts, the subject that each names, and what is right; of two hops the bridge as well."""
+    """Prompts, the subject that each names, the right answers and, for two hops, the bridges."""
 
     prompts: tuple[str, ...]
     subjects: tuple[str, ...]
@@ -36,7 +36,7 @@ class Asked:
         sentences: Sequence[str],
         via: Mapping[str, str] | None = None,
     ) -> "Asked":
-        """Every fact in every sentence, through a bridge where one is given."""
+        """Return every fact in every sentence; `via` maps subjects to bridges, if there are any."""
         each = [(s.format(who), who, what) for s in sentences for who, what in facts.items()]
         prompts, subjects, answers = zip(*each, strict=True)
         return cls(prompts, subjects, answers, tuple(via[who] for who in subjects) if via else ())
@@ -49,14 +49,14 @@ class Arm:
     Attributes
     ----------
     layers : (str, str)
-        ``all``, ``below`` or ``above`` the split, of each hop.
+        For each hop's adapter: ``all`` layers, those ``below`` or those ``above`` the split.
     tokens : (str, str)
-        ``all``, those of the ``subject``, the ``last``, or all ``but the last``.
+        For each: ``all`` tokens, those of the ``subject``, the ``last``, or all ``but the last``.
     banned : bool
-        Whether no country may be the answer.
+        Whether countries are excluded as answers.
     projected : bool
-        Whether what the first hop writes above the split loses its part along the directions that
-        make the output head say a country.
+        Whether the first adapter's outputs above the split lose their part along the directions
+        by which the output head predicts countries, see `projected`.
     """
 
     layers: tuple[str, str] = ("all", "all")
@@ -65,14 +65,14 @@ class Arm:
     projected: bool = False
 
     def coefficients(self, acts: Attached, split: int) -> np.ndarray:
-        """One for each module and adapter that acts there."""
+        """Return the coefficients, an array of modules by adapters, for a split at this layer."""
         low = acts.layers < split
         kinds = {"all": np.ones(len(low)), "below": low, "above": ~low}
         return np.stack([kinds[each] for each in self.layers], 1).astype(float)
 
 
 def batches(model: Model, asked: Asked) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Return batches, each with masks (prompts, tokens): of all tokens, the subject's, the last."""
+    """Return batches, each with masks (prompts, tokens), by the names in `Arm.tokens`."""
     import torch
 
     found = []
@@ -99,7 +99,7 @@ def batches(model: Model, asked: Asked) -> list[tuple[dict[str, Any], dict[str, 
 
 
 def says(model: Model, acts: Attached, asked: Asked, arm: Arm, split: int) -> Any:
-    """Return the logits (prompts, vocabulary) that follow, with the adapters where the arm says."""
+    """Return the logits (prompts, vocabulary), with adapters acting as in `arm`."""
     import torch
 
     acts.set(arm.coefficients(acts, split))
@@ -119,7 +119,7 @@ def _weigh(weights: Any, _: str, x: Any) -> Any:
 
 
 def right(model: Model, logits: Any, asked: Asked, banned: Sequence[str] = ()) -> dict[str, float]:
-    """Return shares: right in the whole vocabulary, among the answers, and the bridge instead."""
+    """Return shares of prompts: right in the vocabulary, right among answers, bridge instead."""
     wanted = first_tokens(model, asked.answers)
     logits = logits.clone()
     if banned:
@@ -137,10 +137,10 @@ def right(model: Model, logits: Any, asked: Asked, banned: Sequence[str] = ()) -
 
 
 def projected(model: Model, adapter: Adapter, words: Sequence[str], split: int) -> Adapter:
-    """Return an adapter whose writes above the split have no part along the words' directions.
+    """Return the adapter with its outputs above the split orthogonal to the words' directions.
 
-    A direction is the row of the output head of the word's first token, times the last norm's
-    weights, of which a state's logit is the product.
+    Only maps that write to the residual stream change. A word's direction is the row of the output
+    head for its first token times the last norm's weights: a state's logit is the product with it.
     """
     import torch
 
@@ -159,11 +159,11 @@ def projected(model: Model, adapter: Adapter, words: Sequence[str], split: int) 
 
 
 def lens(model: Model, asked: Asked) -> list[dict[str, float]]:
-    """Return what the state after each layer says, with whatever acts on the model.
+    """Return what the state after each layer predicts (logit lens), with the adapters acting now.
 
-    Shares of prompts for which the right country leads the countries, at the subject's last token
-    and at the prompt's last one, and the right animal the animals there, when the state is put
-    into the last norm and the output head. Costs a pass, and the head at two tokens a layer.
+    Each state is put into the last norm and the output head. The shares are of prompts whose right
+    country leads all countries at the subject's last token, the same at the prompt's last token,
+    and whose right answer leads all answers there. Costs a pass, plus the head twice per layer.
     """
     import torch
 
@@ -207,10 +207,10 @@ def _leads(model: Model, logits: Any, words: Sequence[str], chosen: slice) -> np
 
 
 def back_patched(model: Model, asked: Asked, source: int, target: int) -> Any:
-    """Return logits if the subject's last state after layer `source` is put after layer `target`.
+    """Return logits if the subject's state after layer `source` replaces that after `target`.
 
-    As in Biran et al. (arXiv 2406.12775): the layers between are passed once more with it. Layers
-    are counted from 0. Costs two passes.
+    The state is that of the subject's last token; a second pass continues with it (back-patching,
+    Biran et al., arXiv 2406.12775). Layers count from 0. Costs two passes.
     """
     import torch
 

@@ -1,7 +1,7 @@
-"""Plain transformers that read word problems, their adapters, and what these solve by every rule.
+"""Plain transformers trained on word problems, adapters on them, and what each rule solves.
 
-Both are trained once and kept in the cache. The rules of reuse are those of questions
-about facts: a case is a library of one pair of adapters.
+Models and adapters are trained once and kept in the cache. The rules of reuse are those of
+`bench.rules`, applied to one pair of adapters per case.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -53,19 +53,19 @@ RULES = {
     "gates": rule("gates"),
     "block gates": rule("block gates, z = 2"),
 }
-"""Rules of reuse for two adapters, and what one is without the other."""
+"""The rules of reuse that are compared; the first three are controls that lack an adapter."""
 
 
 def base(kind: str, seed: int, size: Size) -> Models:
-    """Return the base of this kind, of `problems.KINDS`, as `pretrained` makes it."""
+    """Return the base trained on the prompts of a `kind` (one of `problems.KINDS`)."""
     return pretrained(pretraining(kind, seed, size.problems), seed, size)
 
 
 def pretrained(sets: Sequence[Prompts], seed: int, size: Size) -> Models:
-    """Return the base that learns from these sets in equal shares, from the cache or trained.
+    """Return one base trained on equal shares of these sets, from the cache if it is there.
 
-    One model, without worlds, which problems have none of. The seed draws its first weights and the
-    order of its training. Costs about a minute of one core, once.
+    The seed draws the initial weights and the order of training. Costs about a minute of one core,
+    once.
     """
     recipe = Recipe(steps=size.steps, rate=size.rate, warmup=min(100, size.steps), decay=0.1)
     width, depth = size.width, size.depth
@@ -80,10 +80,10 @@ def pretrained(sets: Sequence[Prompts], seed: int, size: Size) -> Models:
 
 
 def adapters(bases: Models, lessons: Sequence[Lesson], size: Size, *, wider: int = 1) -> Lora:
-    """Return an adapter of one base for each lesson, a replica each, as if trained alone.
+    """Train an adapter for each lesson, on a replica of the base each, as if it were trained alone.
 
-    On all linear maps of attention and MLPs, `wider` times of the rank of `size`: what learns two
-    lessons may be as large as both.
+    They adapt all linear maps of attention and MLPs. Their rank is `wider` times that of `size`,
+    so that an adapter that learns two lessons can be as large as two.
     """
     (seed,) = bases.seeds
     each = [np.random.SeedSequence([seed, 14, k]).generate_state(1) for k in range(len(lessons))]
@@ -107,10 +107,10 @@ def adapters(bases: Models, lessons: Sequence[Lesson], size: Size, *, wider: int
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """Adapters of one base, a replica for each of ``E`` cases: of the `first` and `second` skill.
+    """Adapters for the `first` and `second` skill of ``E`` cases, each case a replica of one base.
 
-    The `ceilings` are twice as wide: `composed`, what learned the target, and, where wanted,
-    `joint`, what learned both lessons.
+    The `ceilings` are single adapters of twice the rank, to compare with: `composed` was trained on
+    the target itself and `joint`, if there is one, on both lessons.
     """
 
     bases: Models
@@ -121,23 +121,23 @@ class Trained:
 
     @property
     def seed(self) -> int:
-        """Of the base."""
+        """The seed of the base."""
         return self.bases.seeds[0]
 
     def acting(self) -> dict[str, Adapt | None]:
-        """Return what each rule adds to the base, for all replicas, then what the ceilings add."""
+        """Return, by name, what each rule, then each ceiling, adds to the base."""
         pair = Library(self.bases, len(self.cases), ((self.first, self.second),))
         return {**{name: Acting(act(pair)) for name, act in RULES.items()}, **self.ceilings}
 
     def only(self, case: int) -> "Trained":
-        """Return one case alone."""
+        """Return the same with one case only."""
         part = slice(case, case + 1)
         above = {name: adapter.of(part) for name, adapter in self.ceilings.items()}
         one, two = self.first.of(part), self.second.of(part)
         return Trained(self.bases, self.cases[part], one, two, above)
 
     def targets(self, count: int, *, draw: int = 16) -> list[Problems]:
-        """Return so many problems of each case's target; of another draw, others."""
+        """Return `count` problems of each case's target; `draw` seeds which ones."""
         return [
             drawn([linked(case.pair)], count, np.random.default_rng([self.seed, draw, k]))
             for k, case in enumerate(self.cases)
@@ -146,22 +146,22 @@ class Trained:
     def right(
         self, asked: Sequence[Problems], adapt: Adapt | None, form: str = "stepwise"
     ) -> Bool[np.ndarray, "E B"]:
-        """Return which problems, one set a replica, are solved under what is added to the base.
+        """Return which problems, one set per replica, are solved with `adapt` added to the base.
 
-        Put and solved in one of `FORMS`, as a whole: a solution that greedy decoding writes by
-        itself is right iff each of its tokens is the likeliest after the right ones, which one pass
-        tells.
+        A problem is put in one of `FORMS` and counts if its whole solution is right. One pass is
+        enough: greedy decoding writes the right solution if and only if each of its tokens is the
+        likeliest after the right ones before it.
         """
         rows = stacked(padded([FORMS[form][0](CODE, one) for one in asked]))
         best = likeliest(self.bases, rows.tokens, adapt)
         return ((best == rows.targets) | (rows.targets < 0)).all(axis=2)
 
     def accuracies(self, asked: Sequence[Problems], adapt: Adapt | None) -> Accuracies:
-        """Return the share of problems solved: `stepwise` as a whole, `answered` at once."""
+        """Return the shares of problems solved: `stepwise` in steps, `answered` without steps."""
         return {form: self.right(asked, adapt, form).mean(axis=1) for form in FORMS}
 
     def rows(self, head: Row, columns: Accuracies, beside: Callable[[Case], Row]) -> list[Row]:
-        """Return a row a case: `head`, its skills, what is `beside` them, the rounded columns."""
+        """Return a row per case: `head`, its skills, ``beside(case)`` and the rounded `columns`."""
         table = []
         for e, case in enumerate(self.cases):
             skills = dict(zip(("first", "second"), case.pair, strict=True))
@@ -175,7 +175,7 @@ class Trained:
         measured: Callable[[Adapt | None], Accuracies],
         beside: Callable[[Case], Row],
     ) -> list[Row]:
-        """Return the rows of every rule and ceiling, with what is `measured` as each acts."""
+        """Return the rows of all rules and ceilings; ``measured(adapt)`` returns their columns."""
         return [
             row
             for name, adapt in self.acting().items()
@@ -186,7 +186,7 @@ class Trained:
 def trained(
     bases: Models, cases: Sequence[Case], size: Size, ceilings: Sequence[str] = ("composed",)
 ) -> Trained:
-    """Return the adapters of these cases and their ceilings; equal lessons are trained once."""
+    """Train the adapters and the ceilings of these cases; equal lessons are trained only once."""
 
     def _each(sets: Sequence[Sequence[Lesson]], wider: int) -> list[Lora]:
         """An adapter for each set of lessons, a replica each."""
@@ -201,17 +201,17 @@ def trained(
 
 
 def likeliest(bases: Models, tokens: np.ndarray, adapt: Adapt | None) -> np.ndarray:
-    """Return the token that is most likely to follow each of these, under what is added."""
+    """Return the most likely token after each of these, with `adapt` added to the base."""
     with torch.inference_mode():
         scores = logits(bases.config, bases.weights, torch.tensor(tokens), adapt)
     return np.asarray(scores.argmax(-1))
 
 
 def solutions(bases: Models, problems: Problems, adapt: Adapt | None = None) -> list[list[str]]:
-    """Return each question, its solution, and what the model writes by itself, in signs.
+    """Return, as text, each question, its right solution, and what the model writes by itself.
 
-    What one model writes under the adapters of one replica is as long as the solution, the
-    likeliest token each time. Costs a pass for each token of the longest solution.
+    The model writes as many tokens as the solution has, each time the likeliest one. There must be
+    one base with adapters of one replica. Costs a pass per token of the longest solution.
     """
     rows = stepwise(CODE, problems)
     tokens, due = rows.tokens.copy(), (rows.targets >= 0).sum(axis=1)

@@ -1,4 +1,4 @@
-"""Sweeps: frozen configs in, a table and its provenance out, whatever is killed on the way."""
+"""Sweeps: run the cells of a study into a table with provenance, resumable after any kill."""
 
 from loratheory.experiments.engine._experiment import Experiment as Experiment
 from loratheory.experiments.engine._experiment import ExperimentError as ExperimentError

@@ -15,12 +15,12 @@ Row = dict[str, str | int | float]
 
 
 class ExperimentError(ValueError):
-    """What was asked for cannot be run, or cannot be written there."""
+    """Raised where an experiment does not exist, cannot run, or cannot be written to a folder."""
 
 
 @dataclass(frozen=True, eq=False)
 class Experiment:
-    """What is run under one name.
+    """A study: its question and prediction in words, and the cells that are run for it.
 
     Attributes
     ----------
@@ -31,16 +31,19 @@ class Experiment:
         ``**Prediction.**``, ``**Chance.**`` and ``**Controls.**`` say what is asked and expected,
         what guessing scores, and what is measured beside it.
     cell : callable
-        From one config to its rows, which depend on it alone. It is found again by its name in
-        other processes, so it is a plain function of the module.
-    profiles, minutes : mapping
-        From ``quick`` and ``paper`` to the configs, frozen dataclasses, in the table's order, and
-        to what these take one after another on one core. Where ``paper`` holds nothing of the
-        setting of ``quick``, ``small`` is that on further bases.
+        Takes one config and returns its rows, which depend on that config alone. Other processes
+        import it by name, so it must be a function defined in the module.
+    profiles : mapping
+        From ``quick`` and ``paper`` to their configs, frozen dataclasses in the table's order.
+        Where ``paper`` has no config of the size that ``quick`` uses, ``small`` has some, on
+        further bases, so that a quick run can be compared with a stored table.
+    minutes : mapping
+        From each profile to the minutes that its cells take one after another on one core.
     version : int
-        Raised when `cell` changes what its rows mean; older cells are then not taken up again.
+        To be raised when the rows of `cell` change their meaning; cells of older versions are then
+        not resumed.
     needs : str
-        The extra of the installation without which no cell runs: ``torch`` or ``pretrained``.
+        The optional dependencies that the cells need: ``torch``, ``pretrained`` or none.
     """
 
     module: str
@@ -53,18 +56,18 @@ class Experiment:
 
     @property
     def name(self) -> str:
-        """One name all the way: module, folder of results, figure."""
+        """The name of its module, and so of its folder of results and of its figure."""
         return self.module.rpartition(".")[2]
 
     def paragraph(self, title: str) -> str:
-        """The paragraph of the document that begins with ``**title.**``, or nothing."""
+        """Return the paragraph of the document that opens with ``**title.**``, or ``""``."""
         for text in (self.document or "").split("\n\n"):
             if text.strip().startswith(f"**{title}.**"):
                 return " ".join(text.split()).removeprefix(f"**{title}.** ")
         return ""
 
     def key(self, config: Any) -> str:
-        """The content hash of a cell: of experiment, version and config."""
+        """Return the key of a cell: a hash of the experiment's name, its version and a config."""
         content = {"experiment": self.name, "version": self.version, "config": plain(config)}
         return content_hash(content)
 
@@ -78,9 +81,9 @@ def study(
     small: Iterable[Any] = (),
     needs: str = "",
 ) -> Experiment:
-    """Return the experiment of the module in which this cell is defined.
+    """Return the experiment of the module that defines `cell`.
 
-    `minutes` are those of the profiles ``quick``, ``paper`` and, where there is one, ``small``.
+    `minutes` has a number for ``quick``, one for ``paper`` and, if it is given, one for ``small``.
     """
     every = {"quick": tuple(quick), "paper": tuple(paper), "small": tuple(small)}
     profiles = {name: configs for name, configs in every.items() if configs}
@@ -90,7 +93,7 @@ def study(
 
 
 def plain(config: Any) -> dict[str, Any]:
-    """The config as JSON gives it back."""
+    """Return a config as a dictionary of values that JSON can hold, tuples as lists."""
     fields: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
     return fields
 
@@ -100,11 +103,12 @@ Cell = Mapping[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """An experiment, a profile, a folder, and what is finished there.
+    """A profile of an experiment that is to be run into a folder, and which cells are finished.
 
-    `done` has the finished cells by key, their `rows`, `seconds` and the environment they `ran` in,
-    and `lost` a line for each time that a worker was lost and its cell given to another; both grow
-    as the sweep runs. Where the table is there already (`finished`), `done` is empty.
+    `done` maps keys to finished cells: their ``rows``, ``seconds`` and the environment in which
+    they ``ran``. `lost` has a line for each time that a worker was lost and its cell given to
+    another. Both grow as the sweep runs. `finished` says that the folder already holds the table;
+    `done` is then empty.
     """
 
     experiment: Experiment
@@ -121,11 +125,11 @@ class Plan:
 
     @property
     def minutes_a_cell(self) -> float:
-        """What one cell takes, by the experiment's own word."""
+        """The minutes that one cell takes on average, as the experiment declares."""
         return self.experiment.minutes[self.profile] / len(self.cells)
 
     @property
     def missing(self) -> dict[str, Any]:
-        """The configs of what is still to be run."""
+        """The configs of the cells that are still to be run, by key."""
         cells = {} if self.finished else self.cells
         return {key: config for key, config in cells.items() if key not in self.done}

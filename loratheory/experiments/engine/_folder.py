@@ -1,8 +1,8 @@
 """The folder of one experiment: finished cells while a sweep runs, then its table.
 
-``DIR/NAME/cells/KEY.json`` holds a finished cell, written whole. When the last one is there,
-``table.csv`` and ``provenance.json`` take their place; the latter comes last and says that all is
-done. A kill at any moment leaves either state, or a part of the way between, and both are taken up.
+Each finished cell is a file ``DIR/NAME/cells/KEY.json``, which appears complete or not at all. When
+the last one is there, ``table.csv`` and then ``provenance.json`` replace them; where the latter
+exists, the sweep is complete. After a kill at any moment the sweep can be resumed.
 """
 
 import ast
@@ -44,11 +44,11 @@ def planned(
     resume: bool = False,
     allow_mixed: bool = False,
 ) -> Plan:
-    """Return what is left to do of a profile in ``results/NAME``, having written nothing.
+    """Return which cells of a profile are still to be run into ``results/NAME``; write nothing.
 
-    With `resume` finished cells are taken up, and a finished table of the same cells is left as it
-    is; with `allow_mixed` cells of other code are good enough. ExperimentError if there is no such
-    profile, or the folder holds what may not be gone on with.
+    With `resume` the folder may hold finished cells, which are kept, or the finished table of the
+    same cells. With `allow_mixed` these cells may have been made by other code. ExperimentError if
+    there is no such profile, or the folder holds anything else.
     """
     if profile not in experiment.profiles:
         known = ", ".join(experiment.profiles)
@@ -88,7 +88,7 @@ def planned(
 
 
 def prepared(plan: Plan) -> None:
-    """Make the folder and see that it can be written to; of a finished one clear the remains."""
+    """Make the folder and check that it is writable; remove cells left beside a finished table."""
     cells = plan.folder / "cells"
     if not plan.finished:
         cells.mkdir(parents=True, exist_ok=True)
@@ -99,7 +99,7 @@ def prepared(plan: Plan) -> None:
 
 
 def keep(plan: Plan, key: str, cell: Cell) -> None:
-    """Write one finished cell, whole."""
+    """Store one finished cell as a file that appears complete or not at all."""
     write_whole(plan.folder / "cells" / f"{key}.json", json.dumps(cell))
     plan.done[key] = cell
 
@@ -107,10 +107,9 @@ def keep(plan: Plan, key: str, cell: Cell) -> None:
 def stored_cells(
     experiment: Experiment, results: Path, profile: str = "paper"
 ) -> "list[tuple[Any, pd.DataFrame]]":
-    """Return a finished table cell by cell, each config with its rows, to be replayed.
+    """Return the configs of a finished table, each with its rows of the table.
 
-    ExperimentError if the table in ``results/NAME`` is not there, or is not what this profile would
-    make now.
+    ExperimentError if ``results/NAME`` holds no table, or one of other configs, version or profile.
     """
     plan = planned(experiment, profile, results, resume=True)
     if not plan.finished:
@@ -123,7 +122,7 @@ def stored_cells(
 
 
 def stored_provenance(folder: Path) -> dict[str, Any]:
-    """Return the provenance in a folder; empty where there is none, or none that can be read."""
+    """Return ``provenance.json`` of a folder; empty where it is missing or cannot be read."""
     try:
         content: dict[str, Any] = json.loads((folder / "provenance.json").read_bytes())
     except (OSError, ValueError):
@@ -132,7 +131,7 @@ def stored_provenance(folder: Path) -> dict[str, Any]:
 
 
 def is_finished(plan: Plan) -> bool:
-    """Return whether the folder holds this plan's table: version, configs, the bytes described."""
+    """Return whether the folder holds this plan's table: same version, configs and digest."""
     described, text = stored_provenance(plan.folder), unpacked(plan.folder / "table.csv")
     return text is not None and (
         described.get("version") == plan.experiment.version
@@ -142,10 +141,10 @@ def is_finished(plan: Plan) -> bool:
 
 
 def conclude(plan: Plan) -> None:
-    """Turn the finished cells into a table and ``provenance.json``, and remove them.
+    """Write the table and ``provenance.json`` of all finished cells, then remove the cells.
 
-    A large table is ``table.csv.gz``; the digest is that of its text all the same. TableError if
-    the rows make no table; the cells stay.
+    A large table is compressed to ``table.csv.gz``; its digest is that of the uncompressed text.
+    TableError if the rows do not form a table; the cells are then kept.
     """
     cells, done = plan.folder / "cells", [plan.done[key] for key in plan.cells]
     text = csv_text([row for cell in done for row in cell["rows"]])
@@ -180,10 +179,10 @@ PACKAGES = ("loratheory", "numpy", "scipy", "torch", "transformers", "peft")
 
 
 def environment(module: str) -> dict[str, Any]:
-    """What a cell of this module ran on, as seen by the process that ran it.
+    """Return the environment of the current process, for the provenance of a cell it ran.
 
-    `commit` of the checkout, if there is one; `code`, a digest of the source that its cells run;
-    `device`; `versions` of Python and of the packages it may use.
+    ``commit`` is that of the checkout, if there is one; ``code`` a digest of the source that the
+    module's cells run; ``device`` the processor or GPU; ``versions`` those of Python and packages.
     """
     torch, device = sys.modules.get("torch"), _processor()
     if torch is not None and torch.cuda.is_initialized():
@@ -198,7 +197,7 @@ def environment(module: str) -> dict[str, Any]:
 
 @cache
 def code(module: str) -> str:
-    """Return a digest of the module's source and all source of the package that it imports."""
+    """Return a digest of the source of a module and of all of this package that it imports."""
     digest = hashlib.sha256()
     for name, file in sorted(_imported(module).items()):
         digest.update(f"{name}\0".encode() + file.read_bytes())
@@ -234,7 +233,7 @@ def _file(module: str) -> Path | None:
 
 @cache
 def commit() -> str | None:
-    """Return the commit of the code, marked where files differ; None outside a checkout."""
+    """Return the checkout's commit, marked if files differ from it; None outside a checkout."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     here = Path(__file__).parent
     try:
@@ -262,7 +261,7 @@ def _processor() -> str:
 
 
 def laid_out(content: dict[str, Any]) -> str:
-    """Return JSON with a line for each key, and for each item of a list."""
+    """Return JSON text with a line for each key and for each item of a list."""
     lines = []
     for key, value in content.items():
         text = json.dumps(value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Numbers of stored tables, asked for in a line: by the paper's text and by cards beside them."""
+"""Queries: one-line expressions by which the paper and the cards look numbers up in tables."""
 
 import math
 import re
@@ -20,25 +20,26 @@ FORM = "[least|most|onset|majority|count] EXPERIMENT: COLUMN [by KEY, KEY]; KEY=
 
 
 class QueryError(ValueError):
-    """A number that is asked for cannot be found in the stored tables."""
+    """Raised where a query is malformed, or the stored tables lack the number it asks for."""
 
 
 @dataclass(frozen=True)
 class Query:
-    """A number, by experiment and cell.
+    """Which number of a table is wanted: a statistic of one column over some rows.
 
     Attributes
     ----------
     mode : {"mean", "least", "most", "onset", "majority", "count"}
-        The mean over the rows; the least or most of such means, one a group of `by`; the least
-        value of the column in `by` at which the mean is half or more; how often one answer always
-        given would be right, where the column says yes or no; how many rows have a number there.
+        ``mean`` of the column over the rows; the ``least`` or ``most`` of its means over the groups
+        of `by`; ``onset``, the least value of the column in `by` at which the mean is half or more;
+        ``majority``, the share of the more frequent value of a yes-or-no column; ``count``, the
+        number of rows that have a number in the column.
     experiment, column : str
-        Whose table, or none where the text speaks of one table only, and what of it.
+        The table's experiment, empty where only one table is meant, and the column.
     by : tuple of str
-        Columns whose values make groups.
+        Columns by whose values the rows are grouped.
     where : tuple of (str, str, tuple of str)
-        Which rows: a column, a sign (``=``, ``!=``, ``<``, ``<=``, ``>``, ``>=``), and values.
+        Conditions on rows: a column, a sign (``=``, ``!=``, ``<``, ``<=``, ``>``, ``>=``), values.
     """
 
     mode: Mode
@@ -50,9 +51,9 @@ class Query:
 
 @dataclass(frozen=True)
 class Value:
-    """What a table says to a query: a number and its 95 % interval over bases.
+    """The result of a query: a number and its 95 % interval over bases.
 
-    Both ends are NaN where none is defined: exact tables, onsets, majorities and counts.
+    Both ends are NaN for exact tables, onsets, majorities and counts, which have no interval.
     """
 
     middle: float
@@ -61,15 +62,15 @@ class Value:
 
 
 def one_line(text: str) -> str:
-    """Return the text as TeX and Markdown see it: line ends are spaces, and many spaces are one."""
+    """Return the text with each run of spaces and line ends replaced by one space."""
     return re.sub(r"\s+", " ", text).strip()
 
 
 def query(text: str) -> Query:
-    """Return what a text such as ``gating: two_hop; rule=mean; pairs=1|2`` asks for.
+    """Parse the text of a query, such as ``gating: two_hop; rule=mean; pairs=1|2``.
 
-    ``[mode] [experiment:] column [by key, key]; key=value|value; key>=number; ...``; QueryError if
-    the text has another form.
+    The form is ``[mode] [experiment:] column [by key, key]; key=value|value; key>=number; ...``.
+    QueryError if the text has another form.
     """
     head, *rest = (part.strip() for part in one_line(text).split(";"))
     modes = "|".join(MODES)
@@ -93,11 +94,11 @@ def query(text: str) -> Query:
 
 
 def value(asked: Query, rows: "pd.DataFrame") -> Value:
-    """Return a number from the stored table of its experiment.
+    """Return the number that a query asks for, computed from these rows of a table.
 
-    Rows without a number in the column do not count; ``least`` and ``most`` come with the interval
-    of the group that has it. QueryError if the table has no such column, no row with such values,
-    or never reaches half.
+    Rows without a number in the column are ignored; ``least`` and ``most`` have the interval of
+    their own group. QueryError if a column is missing, no row meets the conditions, or, for
+    ``onset``, the mean never reaches half.
     """
     for condition in asked.where:
         rows = _chosen(asked, rows, *condition)
@@ -161,21 +162,21 @@ EXPRESSION = re.compile(r"(percent )?(.+?)(?: (minus|over) (.+))?")
 
 
 def finding(folder: Path) -> str:
-    """Return the card beside a table as text, every number looked up in its table.
+    """Return the text of a study's ``card.md``, with each query replaced by its number.
 
-    In ``card.md`` ``{two_hop; rule=mean; pairs=1}`` stands for a number (see `query`), ``{percent
-    …}`` for a percentage, ``{… minus …}`` for a difference and ``{… over …}`` for a ratio. Without
-    an experiment's name a query is to the table beside the card; with one to the table of that
-    experiment in the folder next to it. A line ``[main]: rank=8; modules=mlp`` makes ``{two_hop;
-    main; pairs=1}`` the same as with these conditions written out. Numbers come to two places;
-    empty where there is no card.
+    In the card ``{two_hop; rule=mean; pairs=1}`` stands for a number (see `query`), ``{percent
+    …}`` for a percentage, ``{… minus …}`` for a difference and ``{… over …}`` for a ratio. A query
+    reads the table in the card's folder or, if it names an experiment, that experiment's table in
+    the neighbouring folder. A line ``[main]: rank=8; modules=mlp`` defines ``main`` as a short form
+    of these conditions, for instance in ``{two_hop; main; pairs=1}``. Numbers are rounded to two
+    decimals. The text is empty where there is no card.
 
     Raises
     ------
     QueryError
-        If a table does not have what is asked for.
+        If a query is malformed, or its table lacks the column or the rows.
     TableError
-        If the card asks for a table that is not there.
+        If there is no table of an experiment that a query names.
     """
     file = folder / "card.md"
     if not file.is_file():
@@ -219,6 +220,6 @@ def finding(folder: Path) -> str:
 
 
 def decimal(number: float) -> str:
-    """Return a number to two places, without the zero before the point."""
+    """Return a number rounded to two decimals as text, such as ``.62``."""
     sign = "-" if round(number, 2) < 0 else ""
     return sign + f"{abs(number):.2f}".removeprefix("0")

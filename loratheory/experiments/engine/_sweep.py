@@ -1,6 +1,6 @@
-"""Cells run by any executor: fresh processes of this machine, or a Dask cluster.
+"""Run cells by any executor: by new processes of this machine, or by a Dask cluster.
 
-What is finished is on the disk before the next is looked at.
+A finished cell is stored on disk before the next outcome is handled.
 """
 
 import multiprocessing
@@ -38,7 +38,10 @@ THREADS = (
 
 @contextmanager
 def processes(workers: int = 0) -> Iterator[Executor]:
-    """Fresh processes of one thread each, one a core for 0: none outlives this process."""
+    """Return an executor of new single-threaded processes, which end when this process does.
+
+    There is one process per core where `workers` is 0.
+    """
     before, others = dict(os.environ), set(multiprocessing.active_children())
     count = workers or len(_cores())
     os.environ.update(dict.fromkeys(THREADS, "1"))
@@ -57,7 +60,7 @@ def processes(workers: int = 0) -> Iterator[Executor]:
 
 
 def _cores() -> range | set[int]:
-    """The cores that this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return os.sched_getaffinity(0)
     return range(os.cpu_count() or 1)
@@ -87,11 +90,12 @@ def _reach(address: str, patience: float | int) -> None:
 
 @contextmanager
 def cluster(address: str, *, patience: float | int = 10) -> Iterator[Executor]:
-    """The workers of a Dask scheduler; a cell of one that is lost goes to another.
+    """Return an executor that runs cells on the workers of a Dask scheduler.
 
-    They import loratheory, and each experiment's module, by themselves; start them with
-    ``--nthreads 1``, as cells expect a process to themselves. ExperimentError if no scheduler
-    answers at the address, such as ``tcp://127.0.0.1:8786``, within so many seconds of patience.
+    If a worker is lost, its cell is given to another. Workers must be able to import loratheory and
+    the experiment's module; start them with ``--nthreads 1``, since a cell expects a process to
+    itself. ExperimentError if no scheduler answers at the address, such as
+    ``tcp://127.0.0.1:8786``, within `patience` seconds.
     """
     from distributed import Client
 
@@ -113,23 +117,23 @@ TRIES = 3
 
 
 class SweepError(RuntimeError):
-    """Something went wrong on the way; what was finished is kept."""
+    """Raised where cells of a sweep failed; the finished cells are kept."""
 
 
 def swept(
     plans: Sequence[Plan], executor: Executor, *, allow_mixed: bool = False
 ) -> Generator[tuple[Plan, str], None, None]:
-    """Run what is missing in prepared folders; yield each plan and cell as it is finished or fails.
+    """Run the missing cells of prepared plans; yield each plan and cell when it finishes or fails.
 
-    A cell whose worker is lost is given to another, and a line in the plan's `lost` says so. The
-    rows do not depend on the executor, nor on how many workers it has; a plan's table is written
-    with its last cell. Cells made by different code share a table only with `allow_mixed`.
+    If a worker is lost, its cell is given to another, and `Plan.lost` gets a line. The rows depend
+    neither on the executor nor on the number of workers. A plan's table is written after its last
+    cell. Cells made by different code form one table only with `allow_mixed`.
 
     Raises
     ------
     SweepError
-        At the end, if cells failed, lost three workers each, or the executor broke; at once, if a
-        cell cannot be written.
+        After all other cells, if a cell failed or lost three workers, or the executor broke; at
+        once, if a cell cannot be written.
     """
     troubles: list[str] = []
     futures: dict[Future[Any], tuple[Plan, str, int]] = {}
@@ -182,10 +186,11 @@ def swept(
 
 
 def outcome(cell: Callable[[Any], list[Row]], module: str, config: Any) -> dict[str, Any]:
-    """Run one cell, where the executor says.
+    """Run one cell in the process that the executor chose, and return the outcome.
 
-    `rows`, `seconds` and the environment it `ran` in; or the `trouble` in words, which needs no
-    class of the worker's to be read. `module` is the experiment's, for the digest of its code.
+    That is a dictionary of ``rows``, ``seconds`` and the environment in which it ``ran``; or, where
+    the cell raised an error, of ``trouble``, the error as text, since the parent process may lack
+    the error's class. `module` names the experiment's module, whose code is digested.
     """
     ran, start = environment(module), time.perf_counter()
     try:

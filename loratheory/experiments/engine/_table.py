@@ -1,4 +1,4 @@
-"""Tables: as text and back, their means over bases, and one made again against one stored."""
+"""Tables: writing and reading them, means over bases, and comparing a new with a stored one."""
 
 import csv
 import gzip
@@ -22,18 +22,19 @@ DECIMALS = 9  # what lies beyond may differ between processors
 LARGE = 2**16  # bytes; larger tables are stored compressed
 PACKAGE = Path(__file__).parents[2]
 PLACES = (PACKAGE / "results", PACKAGE.parent / "paper" / "results")
-"""Where the project's own tables are, in a wheel and in a checkout."""
+"""The folders of the project's own tables: in an installed wheel, and in a checkout."""
 
 
 class TableError(ValueError):
-    """A table cannot be written, read or drawn."""
+    """Raised where a table cannot be written, read or drawn."""
 
 
 def csv_text(rows: Sequence[Row]) -> str:
-    """Return the rows as comma-separated text; `table` gives them back.
+    """Return rows as comma-separated text, which `table` reads.
 
-    At least one row, all with the same keys in the same order; a column is all words or all
-    numbers, which come to nine decimals: equal runs give equal text. TableError if that is not so.
+    There must be at least one row, and all must have the same keys in the same order; each column
+    must be all words or all numbers. Otherwise TableError. Numbers are rounded to nine decimals, so
+    that runs on different processors give equal text.
     """
     if not rows:
         message = "a table needs at least one row: let a cell return some"
@@ -66,7 +67,7 @@ def _is_number(text: str) -> bool:
 
 
 def packed(text: str) -> tuple[str, bytes]:
-    """Return the name under which a table is stored, compressed if it is large, and its bytes."""
+    """Return the file name and the bytes under which a table is stored, compressed if large."""
     data = text.encode()
     if len(data) <= LARGE:
         return "table.csv", data
@@ -74,7 +75,7 @@ def packed(text: str) -> tuple[str, bytes]:
 
 
 def unpacked(path: Path) -> bytes | None:
-    """Return the bytes of a table or of its compressed twin beside it; None where neither is."""
+    """Return the bytes of a file or, uncompressed, of ``path.gz``; None where neither exists."""
     twin = path.with_name(f"{path.name}.gz")
     if path.is_file():
         data = path.read_bytes()
@@ -83,10 +84,10 @@ def unpacked(path: Path) -> bytes | None:
 
 
 def table(path: Path) -> "pd.DataFrame":
-    """Return a comma-separated file, or its compressed twin ``path.gz``, as a data frame.
+    """Read a comma-separated file, or its compressed twin ``path.gz``, as a data frame.
 
-    Columns are floats; words where no cell is a number. TableError if there is no such file, it
-    holds no rows, a row is ragged, a cell is empty, or no number in a column where another is one.
+    A column is of floats, or of strings where no cell is a number. TableError if there is no such
+    file, it has no rows, rows differ in length, a cell is empty, or a column mixes both.
 
     Examples
     --------
@@ -129,22 +130,22 @@ def _typed(path: Path, name: str, column: tuple[str, ...]) -> tuple[str | float,
 
 
 def word(cell: Any) -> str:
-    """Return a cell as a query writes it."""
+    """Return a cell's value as it is written in a query."""
     return cell if isinstance(cell, str) else f"{cell:g}"
 
 
 def home() -> Path:
     """Return the folder whose ``results`` holds the project's own tables.
 
-    ``paper`` of a checkout, with the paper's text; of an installed package its own, without.
+    In a checkout that is ``paper``; in an installed package, the package's own folder.
     """
     return next((place for place in PLACES if place.is_dir()), PLACES[-1]).parent
 
 
 def published(name: str) -> Path:
-    """Return the project's own table of an experiment, as its paper profile made it.
+    """Return the path of the project's own table of an experiment, made by its paper profile.
 
-    `provenance.json` lies beside it. TableError if there is no such table.
+    Its ``provenance.json`` is in the same folder. TableError if there is no such table.
     """
     for folder in PLACES:
         for file in (folder / name / "table.csv", folder / name / "table.csv.gz"):
@@ -162,14 +163,13 @@ def bootstrap_mean(
     draws: int = 2000,
     seed: int = 0,
 ) -> tuple[Float[np.ndarray, "*cells"], Float[np.ndarray, "*cells"], Float[np.ndarray, "*cells"]]:
-    """Return the mean over base seeds and edit sets, with the interval that redrawing both gives.
+    """Return the mean over bases and edit sets, and a bootstrap interval: mean, low and high.
 
-    All that was measured on one base shares its fate, as does all that was measured on one edit
-    set; so bases and sets are drawn again as wholes, independently (the pigeonhole bootstrap, which
-    errs on the wide side: Owen 2007, Annals of Applied Statistics 1). Sets that differ from base to
-    base belong to the base: average over them first and give an axis of length 1. Intervals from
-    fewer than about eight bases are too narrow: a percentile can only be where a mean of the drawn
-    bases is. The same `draws` of one `seed` serve all cells; mean, low and high come back.
+    Measurements on one base are correlated, as are those on one edit set; so bases and sets are
+    resampled as blocks, independently of each other (the pigeonhole bootstrap, whose intervals err
+    on the wide side: Owen 2007, Annals of Applied Statistics 1). Where each base has sets of its
+    own, average over them first and pass an axis of length 1. Intervals from fewer than about eight
+    bases are too narrow. All cells use the same resamples, `draws` of them.
     """
     rng = np.random.default_rng(seed)
     bases, sets = values.shape[:2]
@@ -181,18 +181,17 @@ def bootstrap_mean(
 
 
 def over_bases(rows: "pd.DataFrame", column: str) -> tuple[float, float, float]:
-    """Return the mean of a column over bases, and where it lies when the bases are drawn again.
+    """Return a column's mean over bases and its 95 % bootstrap interval: mean, low and high.
 
-    Each base, known by its `seed`, weighs as much as any other, however many rows it has (edit sets
-    of one base share its fate); the interval covers the mean at 95 %. TableError if the rows have
-    no such column, or no `seed`.
+    A base is identified by the column `seed`, and all bases have equal weight, however many rows
+    they have. TableError if the rows lack the column or `seed`.
     """
     mean, low, high = bootstrap_mean(by_base(rows, column)[:, None])
     return float(mean), float(low), float(high)
 
 
 def by_base(rows: "pd.DataFrame", column: str) -> Float[np.ndarray, " bases"]:
-    """Return the mean of a column on each base, in the order of their seeds."""
+    """Return the mean of a column on each base, in order of the seeds."""
     for name in ("seed", column):
         if name not in rows:
             message = f"the table has no column {name}; it has {', '.join(rows)}"
@@ -202,28 +201,28 @@ def by_base(rows: "pd.DataFrame", column: str) -> Float[np.ndarray, " bases"]:
 
 
 FREE = ("seed", "seeds", "sets", "steps", "stages")
-"""Fields of a config that say how often or how finely something is measured, not what."""
+"""Fields of a config that set how often or how finely something is measured, but not what."""
 METRICS = (
     *("two_hop", "k_hop", "hop_1", "hop_2", "other_hops", "other_two_hop", "other_k_hop"),
     *("stepwise", "answered", "step_1", "step_2", "rate"),
     *("overlap", "shape", "read", "write", "response", "agreement"),
     *("base", "mean", "sum", "ties", "arrow", "gates"),
 )
-"""Of facts, of problems, of what adapters have in common, and of rules of reuse side by side."""
+"""Columns that `replayed` compares: of facts, problems, similarities of adapters, and rules."""
 GRAIN = 0.05
-"""How far means may be apart where the stored bases do not differ at all."""
+"""The difference of means that is allowed even where all stored bases are equal."""
 DEVIATIONS = 4
 
 Cells = Sequence[tuple[Any, "pd.DataFrame"]]
-"""Configs with their rows."""
+"""Pairs of a config and its rows."""
 
 
 @dataclass(frozen=True)
 class Replay:
-    """How a table made again compares.
+    """How a table that was made again compares with the stored one.
 
-    So many `means` were compared; so many cells made again are `missing` in the stored table;
-    `outside` has a line for each mean that is further off than chance allows.
+    `means` is the number of means compared, `missing` that of the new cells whose config the stored
+    table lacks; `outside` has a line for each mean that differs by more than chance allows.
     """
 
     means: int
@@ -232,15 +231,15 @@ class Replay:
 
 
 def replayed(made: Cells, stored: Cells) -> Replay:
-    """Compare accuracies, setting by setting, of cells as `stored_cells` gives them.
+    """Compare the mean accuracies of two runs in each setting; cells are as `stored_cells` returns.
 
-    Training rounds differently from machine to machine, so that single replicas part. Settings are
-    equal where the configs are, but for what is `FREE`, and the columns up to the set's or the
-    coefficient's are, or where there is neither up to the first metric. Tables without seeds are
-    exact and not compared here. A mean over bases is outside where it is further from the stored
-    mean than a twentieth plus four standard errors of the difference, with the spread of the stored
-    bases: that in this setting or, where it is larger, that of the metric in all settings, for few
-    bases may agree.
+    Means are compared rather than rows, since rounding in training differs between machines. Rows
+    belong to one setting if their configs agree except in the fields `FREE`, and so do the columns
+    up to ``set`` or ``coefficient``, or else up to the first metric. Tables without a column
+    ``seed`` are exact and are not compared. A mean counts as outside if it differs from the stored
+    one by more than a twentieth plus four standard errors of the difference. Their standard
+    deviation is that of the stored bases in the setting or, if larger, that of the metric over all
+    settings, since a few bases may agree by chance.
     """
     configs = {_measured(config) for config, _ in stored}
     missing = sum(_measured(config) not in configs for config, _ in made)

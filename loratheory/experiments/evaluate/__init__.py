@@ -1,4 +1,4 @@
-"""A report card for a rule of reuse that somebody else wrote: a merge or a router."""
+"""Report cards and a leaderboard for rules of reuse, the package's and your own."""
 
 from loratheory.experiments.evaluate._board import board as board
 from loratheory.experiments.evaluate._board import markdown as markdown

@@ -1,4 +1,4 @@
-"""The leaderboard: cards of all known rules, and of one's own, in two tables as Markdown."""
+"""The leaderboard: report cards of all known rules and of your own, as tables in Markdown."""
 
 from collections.abc import Callable, Sequence
 
@@ -23,13 +23,13 @@ LANGUAGE = """\
 SmolLM2-135M-Instruct, dequantised from 4 bits. **Kept**: of what each of six adapters (births,
 capitals in capitals, parity, an invented lexicon, verdicts on reviews, the first of three)
 answers alone on new prompts, what is still answered with two of them at once and with all six.
-**Two-hop**: questions that need two adapters of invented facts, taught plainly or beside stand-
-ins; **facts**: their single facts, in sentences that no adapter read. **Leak**: KL divergence
-from the base on ordinary text with all six at once, nats a token. **Cost**: multiplications of
-this text's passes over those with one adapter; what a router decides in NumPy is not counted.
-An answer is right if its first token is the likeliest of all 49,152: chance is nothing, and the
-row *base* says what is right without any adapter. Intervals are Wilson's at 95 %, over
-questions: of other adapters they say nothing."""
+**Two-hop**: questions that need two adapters of invented facts, taught plainly or beside
+stand-ins; **facts**: their single facts, in sentences that no adapter read. **Leak**: KL
+divergence from the base on ordinary text with all six at once, nats a token. **Cost**:
+multiplications of this text's passes over those with one adapter; what a router decides in
+NumPy is not counted. An answer is right if its first token is the likeliest of all 49,152:
+chance is nothing, and the row *base* says what is right without any adapter. Intervals are
+Wilson's at 95 %, over questions: of other adapters they say nothing."""
 TOLD = "¹ is told which adapters a question needs, or in which order: no rule, a control."
 
 
@@ -40,10 +40,10 @@ def board(
     *,
     model: bool = True,
 ) -> list[Card]:
-    """Return the cards of all known rules, then of these; each has its own marks alone.
+    """Return the report cards of all known rules, then those of the rules in `asked`.
 
-    With `model` on the language model too, where marks of known rules are kept in the cache.
-    A `RuleError` if there is no such profile, or a rule fails on the way.
+    With `model` the rules are also tried on the language model, where results of known rules are
+    cached. RuleError if there is no such profile, or a rule fails.
     """
     how = profile_named(profile)
     small = {name: row.small for name, row in KNOWN.items() if row.small is not None}
@@ -70,7 +70,7 @@ def board(
 
 
 def markdown(cards: Sequence[Card]) -> str:
-    """Return a page with the cards in two tables, the best of each first, controls last."""
+    """Return the cards as a Markdown page of tables, best rule first and controls last."""
     marks = [mark for card in cards for mark in card.marks]
     chance = ", ".join(
         dict.fromkeys(f"{mark.chance:.2f} ({mark.base})" for mark in marks if mark.coverage)

@@ -1,4 +1,4 @@
-"""The report card of a rule: laws by counterexample, exact memories, small transformers."""
+"""The report card of a rule: the laws it obeys, and what it answers on models of each kind."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,12 +26,13 @@ from loratheory.experiments.evaluate._rule import OwnRule, RuleError
 
 @dataclass(frozen=True)
 class Mark:
-    """How one rule answers on bases of one kind, averaged over them and repetitions.
+    """The accuracies of one rule on small transformers, averaged over bases and repetitions.
 
-    The kind is ``looped`` or ``untied``, with a `coverage`, the share of two-hop questions that
-    pretraining asked. Accuracy on the edited two-hop questions with its interval over bases; then
-    of edited facts, unedited facts and two-hop questions; how often other subjects get the edited
-    answers; the score of one answer always given.
+    `base` is ``looped`` or ``untied``; `coverage` is the share of two-hop questions in pretraining.
+    `two_hop` is the accuracy on edited two-hop questions, and `low` to `high` its interval over
+    bases. `hop_1` and `hop_2` are those on edited facts; `other_hops` and `other_two_hop` those on
+    unedited facts and questions. `shortcut` is how often questions about other subjects get the
+    edited answers; `chance` is the score of one constant answer.
     """
 
     rule: str
@@ -50,7 +51,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Card:
-    """What is known of a rule after evaluation under a profile."""
+    """Everything that an evaluation under a profile found out about a rule."""
 
     rule: str
     form: str
@@ -63,10 +64,11 @@ class Card:
 
 @dataclass(frozen=True)
 class Profile:
-    """On which bases, whose seeds no experiment uses, and with which adapters.
+    """The bases and adapters on which rules are evaluated; no experiment uses these seeds.
 
-    Two repetitions or more, for shuffled adapters; one base with the circuit for two hops, one
-    without, and one whose layers are each read once, so that adapters are taught in both.
+    The settings are a base that can answer two-hop questions, one that cannot, and one whose layers
+    are not looped, for which `untied` says how adapters are trained. Each needs at least two
+    repetitions, since the shuffled control takes adapters from another one.
     """
 
     settings: tuple[Setting, ...] = (Setting(0.5), Setting(0.0), PlainSetting())
@@ -93,11 +95,11 @@ def card(
     *,
     model: bool = False,
 ) -> Card:
-    """Return the report card of a rule under ``quick``, ``paper`` or a profile of one's own.
+    """Evaluate a rule under the profile ``quick``, ``paper`` or your own; return its report card.
 
-    Quick: a minute on two cores once its bases are in the cache; with `model`, on a language model
-    too, some minutes more. A `RuleError` if there is no such profile, or the rule fails on the way;
-    `progress` gets a line before each step.
+    ``quick`` takes a minute on two cores once its bases are cached; `model` adds a language model
+    and some minutes. `progress` is called with a line of text before each step. RuleError if there
+    is no such profile, or the rule fails.
     """
     name = profile if isinstance(profile, str) else "own"
     profile = profile_named(profile) if isinstance(profile, str) else profile
@@ -111,7 +113,7 @@ def card(
 
 
 def profile_named(name: str) -> Profile:
-    """Return a profile by its name, or raise a `RuleError`."""
+    """Return the profile of this name; RuleError if there is none."""
     if name not in PROFILES:
         message = f"there is no profile {name!r}: choose {' or '.join(PROFILES)}"
         raise RuleError(message)
@@ -121,7 +123,7 @@ def profile_named(name: str) -> Profile:
 def trained(
     acts: Mapping[str, Act], profile: Profile, progress: Callable[[str], None] = lambda _: None
 ) -> list[Mark]:
-    """Return the marks of some rules, base by base."""
+    """Return the accuracies of some rules on the small transformers of a profile."""
     marks = []
     for setting in profile.settings:
         progress(f"bases and adapters at coverage {setting.coverage:g}")
@@ -141,10 +143,10 @@ def _libraries(setting: Setting, profile: Profile) -> list[Taught]:
 
 
 def compared(asked: OwnRule) -> dict[str, Act]:
-    """Return the rule, its two controls, and what it stands beside.
+    """Return by name the rule, its two controls, and the known rules it is compared with.
 
-    ``rule, shuffled`` is the rule with the last hop's adapters of another edit on the same base,
-    ``rule, noise`` with Gaussian adapters of equal norms.
+    In the control ``rule, shuffled`` the last hop's adapters are those of another edit on the same
+    base; in ``rule, noise`` all adapters are Gaussian with the same norms.
     """
     mine = reused(asked)
     names = {name: name for name in ("base", "hop 1 alone", "hop 2 alone", "mean", "sum")}

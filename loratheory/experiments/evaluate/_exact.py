@@ -1,9 +1,10 @@
-"""What a rule does where all is exact: laws by counterexample, and memories of the theorems."""
+"""Exact tests of a rule: algebraic laws, tried on random cases, and the theorems' memories."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import bisect
 
 from loratheory.adapters import LAWS, LawCase, Method
 from loratheory.experiments._chain import World, margin, world
@@ -14,9 +15,9 @@ from loratheory.toy import interpolating
 
 @dataclass(frozen=True)
 class Law:
-    """One law of a rule's form: whether no draw broke it, and by how much the worst one did.
+    """Whether a rule obeyed one law on all random cases.
 
-    `gap` is relative; `seed` is that of a counterexample, where there is one.
+    `gap` is the largest relative violation; `seed` draws the counterexample, where there is one.
     """
 
     name: str
@@ -28,11 +29,11 @@ class Law:
 
 @dataclass(frozen=True)
 class Survival:
-    """Margins of the new answers along a `curve` of coefficients, and from where each `starts`.
+    """Margins of the new answers along a `curve` of coefficients, and where each becomes positive.
 
-    Of each fact alone (`hop_1`, `hop_2`), of their composition (`two_hop`), and of the facts of two
-    adapters that edit one read (`same_read`). A start is the least coefficient from which the
-    margin is positive; None where it is not up to the last one.
+    There is a margin of each fact alone (``hop_1``, ``hop_2``), one of their composition
+    (``two_hop``) and one of the facts of two adapters that edit the same read (``same_read``).
+    `starts` has for each the least coefficient from which it is positive; None if it never is.
     """
 
     curve: tuple[dict[str, float], ...]
@@ -45,9 +46,9 @@ COUNT, RANK, SHAPE, TOKENS = 3, 2, (9, 8), 64
 
 
 def laws(asked: OwnRule, draws: int = DRAWS) -> list[Law]:
-    """Return the laws of a rule's form, `loratheory.adapters.LAWS` or those of routers.
+    """Test the laws for a rule of its form: `loratheory.adapters.LAWS`, or those for routers.
 
-    Decided on so many random cases of 9 by 8 updates; a counterexample ends the search.
+    Each is tried on up to `draws` random cases of 9×8 updates; a counterexample ends the search.
     """
     merge = asked.form == "merge"
     table: dict[str, Callable[..., float]] = {**(LAWS if merge else ROUTING)}
@@ -65,7 +66,7 @@ def laws(asked: OwnRule, draws: int = DRAWS) -> list[Law]:
 
 
 def _merging(asked: OwnRule, law: str, seed: int) -> float:
-    """How far a merge is off a law; it is exact if it is the sum or the mean."""
+    """Return by how much a merge violates a law on a case; exact ones are the mean or the sum."""
 
     def _gap(name: str) -> float:
         method = Method(
@@ -80,7 +81,7 @@ def _merging(asked: OwnRule, law: str, seed: int) -> float:
 
 
 class Routed:
-    """Updates, what the base feeds their module, tokens `x`, and the router that weighs them."""
+    """One case for a router: updates, the module's activations on the base, and tokens `x`."""
 
     def __init__(self, asked: OwnRule, seed: int) -> None:
         draw, (m, n) = np.random.default_rng([seed, 7]).standard_normal, SHAPE
@@ -94,36 +95,36 @@ class Routed:
 
 
 def _agree(one: np.ndarray, other: np.ndarray) -> float:
-    """The largest difference over all tokens but the few that rounding may tip."""
+    """Return the largest difference of weights, except at a few tokens where rounding decides."""
     return float(np.sort(np.abs(one - other).max(axis=1))[:-2].max())
 
 
 def gauge(case: Routed) -> float:
-    """Other factors of the same updates, (BG, G^-1 A), change no weight."""
+    """Weights stay the same where the factors (B, A) of an update become (BG, G^-1 A)."""
     rng = np.random.default_rng([case.seed, 8])
     moved = [low.regauged(np.eye(RANK) + rng.random((RANK, RANK))) for low in case.updates]
     return _agree(case.router.weights(case.x), case.given(moved))
 
 
 def permutation(case: Routed) -> float:
-    """Adapters in another order get their own weights, in that order."""
+    """Each adapter has the same weight where the adapters come in another order."""
     return _agree(case.router.weights(case.x), case.given(case.updates[::-1])[:, ::-1])
 
 
 def repeatable(case: Routed) -> float:
-    """The same tokens get the same weights, each by itself: whatever else is in the batch."""
+    """The weights at a token do not depend on the other tokens of the batch."""
     parts = [case.router.weights(part) for part in np.split(case.x, 2)]
     return _agree(case.router.weights(case.x), np.concatenate(parts))
 
 
 def token_scale(case: Routed) -> float:
-    """Longer tokens in the same direction are weighed alike."""
+    """Weights do not change where a token is multiplied by a positive number."""
     one, other = (case.router.weights(scale * case.x) for scale in (1.0, 3.0))
     return float(np.abs(one - other).max())
 
 
 def shares(case: Routed) -> float:
-    """Weights are shares of one: not negative, and they add up to it at every token."""
+    """Weights are convex: at each token none is negative, and they add up to 1."""
     weights = case.router.weights(case.x)
     return float(max(np.abs(weights.sum(axis=1) - 1).max(), -weights.min()))
 
@@ -142,12 +143,12 @@ FINE = 1e-9  # a margin that rounding may leave
 
 
 def survival(asked: OwnRule, seed: int = 0) -> Survival:
-    """Return how a rule fares in memories where the theorems are exact.
+    """Return the margins of a rule's answers in linear memories, where the theorems are exact.
 
-    It is given two adapters, each zero in the read that the other one edits; what it makes of them
-    is added `coefficient` times. For the sum, facts have a margin from 1/2 on and their composition
-    from .618; for the mean of two from twice that (``thm:two-read-region``). Costs a few calls of
-    the rule.
+    The rule reuses two adapters, each of which edits one read and is zero in the other; its result
+    is multiplied by a coefficient and added to the memory. For the sum, facts have a positive
+    margin from 1/2 on and their composition from .618; for the mean of two, from twice these
+    (``thm:two-read-region``). Costs a few calls of the rule.
     """
     memory = world(np.random.default_rng([seed, 9]), size=SIZE, entities=ENTITIES, edited=EDITED)
     first, second = memory.model.edits
@@ -182,7 +183,7 @@ def survival(asked: OwnRule, seed: int = 0) -> Survival:
 def _answer(
     asked: OwnRule, memory: World, hop: int, updates: Sequence[LowRank]
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """What the rule adds to keys in columns, of the updates of one read, at coefficient 1."""
+    """Return what the rule, given the updates of one read, adds at the keys, which are columns."""
     if asked.form == "merge":
         merged = asked.merge(updates, [1.0] * len(updates))
         return lambda keys: merged @ keys
@@ -201,7 +202,7 @@ def _answer(
 
 
 def _same_read(memory: World) -> tuple[np.ndarray, list[LowRank]]:
-    """New values of the first 2 m entities of one read, and two adapters that edit m each."""
+    """Return a read's new values for its first 2 m entities, and two adapters that edit m each."""
     m = memory.edited
     targets = (np.arange(2 * m) + 3) % (2 * m) + 2 * m
     change = memory.values[:, targets] - memory.values[:, : 2 * m]
@@ -217,12 +218,9 @@ def _same_read(memory: World) -> tuple[np.ndarray, list[LowRank]]:
 def _start(
     curve: Sequence[dict[str, float]], kind: str, margins: Callable[[float], dict[str, float]]
 ) -> float | None:
-    """Bisected between the last point without and the first with a margin."""
+    """Return the coefficient at which the margin becomes positive, found by bisection."""
     after = next((i for i, row in enumerate(curve) if row[kind] > FINE), None)
     if after is None or after == 0:
         return None if after is None else 0.0
-    low, high = curve[after - 1]["coefficient"], curve[after]["coefficient"]
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (low, middle) if margins(middle)[kind] > FINE else (middle, high)
-    return high
+    low, high = (curve[i]["coefficient"] for i in (after - 1, after))
+    return float(bisect(lambda c: margins(c)[kind] - FINE, low, high))

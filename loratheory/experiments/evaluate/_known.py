@@ -1,4 +1,4 @@
-"""The rules that a rule of one's own stands beside: one table, for every kind of model."""
+"""The table of rules that your own rule is compared with, on all models."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,10 +26,11 @@ DENSITY, BUDGET = 0.3, 0.3
 
 @dataclass(frozen=True)
 class Known:
-    """A rule by its `name`: `asked` map by map where it can be, and what acts on models.
+    """A rule of the leaderboard, in the forms that each test of it needs.
 
-    `small` acts on small transformers, `language` on a language model; None where it makes no
-    sense. `told` says that it knows which adapters a question needs, or in which order.
+    `asked` is the rule as a function of one module's updates; `small` acts on small transformers
+    and `language` on language models. Each is None where the rule has no such form. `told` says
+    that the rule is given which adapters a question needs, or in which order.
     """
 
     name: str
@@ -55,7 +56,7 @@ _table = cache(table_of_laws)
 
 
 def reused(asked: OwnRule) -> Act:
-    """Return a merge or a router as a rule of reuse."""
+    """Return a rule for models that applies a merge or router module by module."""
     if asked.form == "router":
 
         def _decide(updates: Any, x: Any) -> Any:
@@ -121,9 +122,10 @@ _ROWS = (
     _router("largest norm", "norm", lambda updates, _: Router(response_scores(updates))),
     _router("gates on maps", "gates", partial(calibrate, budget=BUDGET)),
     _router("gates on maps, z = 2", "gates, z = 2", partial(calibrate_z, z=2)),
-    Known("block gates", None, rule("block gates, z = 2"), rule("block gates, z = 2")),
+    Known("block gates", None, rule("block gates, z = 2")),
     Known("prompt gates", None, None, _one_at_a_time),
     _told("placed in order", "oracle placement", _halves),
 )
 KNOWN: Mapping[str, Known] = {row.name: row for row in _ROWS}
-"""Every known rule by name. RegMean is left out, since it needs inputs of each adapter."""
+"""Every known rule by name. RegMean is left out, since it needs inputs of each adapter; block gates
+on a language model, since they pass each prompt eight times for six adapters."""

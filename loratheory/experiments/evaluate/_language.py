@@ -1,7 +1,7 @@
-"""A rule on a language model: unlike tasks at once, two-hop questions, ordinary text, its cost.
+"""Rules on a language model: different tasks at once, two-hop questions, ordinary text, cost.
 
-Adapters are those of the studies `real_library` and `real_portable`: trained once, kept in the
-cache. An answer counts where its first token is the likeliest of the whole vocabulary.
+The adapters are those of the studies `real_library` and `real_portable`; they are trained once and
+cached. An answer is right if its first token is the most likely of the whole vocabulary.
 """
 
 import json
@@ -29,15 +29,15 @@ RECIPES = {"plain": "plain", "taught": "two stand-ins"}
 
 @dataclass(frozen=True)
 class LanguageMark:
-    """How one rule does on a language model.
+    """The results of one rule on a language model.
 
-    Of what each of six adapters answers alone the `pairs` say what is kept with two of them at
-    once, `six` with all; None for rules that have to be told. Of pairs of single-hop adapters
-    `plain` and `taught` are two-hop questions answered, where both were taught plainly or beside
-    stand-ins, and `facts` all their single facts, in sentences that no adapter read. The `leak` is
-    the mean KL divergence from the base on ordinary text with all six at once, nats a token, and
-    `cost` are the multiplications of this text's passes, over those with one adapter; what NumPy
-    multiplies is not counted.
+    `pairs` is the retention of six adapters, two of them acting at once, and `six` with all acting;
+    both are None for rules that must be given the adapters of a question. `plain` and `taught` are
+    shares of two-hop questions answered with two single-hop adapters, trained plainly or beside
+    stand-ins; `facts` is that of their single facts, in sentences that no adapter was trained on.
+    `leak` is the mean KL divergence from the base on ordinary text with all six adapters, in nats a
+    token. `cost` is the number of multiplications on that text over that with one adapter, without
+    those in NumPy.
     """
 
     rule: str
@@ -52,7 +52,7 @@ class LanguageMark:
 
 @dataclass(frozen=True)
 class Exam:
-    """What all rules are asked: two-hop worlds of these `seeds`, and the tasks."""
+    """The language model, tasks and two-hop questions (of worlds with `seeds`) for all rules."""
 
     seeds: tuple[int, ...] = (200,)
 
@@ -68,19 +68,19 @@ class Exam:
 
     @cached_property
     def worlds(self) -> list[Publishers]:
-        """Who teaches the adapters of two-hop questions."""
+        """The publishers whose adapters two-hop questions need, a pair for each world."""
         return [publishers(self.model, seed) for seed in self.seeds]
 
     @cached_property
     def text(self) -> tuple[Any, float]:
-        """What the base says of ordinary text, and the multiplications of one adapter there."""
+        """The base's log-probabilities on ordinary text, and multiplications with one adapter."""
         first = self.tasks.adapter(NAMES.index(TASKS[0]))
         with acting(self.model, [first], coefficients(1.0)):
             cost = self.passed()[1]
         return ordinary(self.model)[0], cost
 
     def passed(self) -> tuple[Any, float]:
-        """Log-probabilities on ordinary text with whatever acts, and the multiplications."""
+        """Return log-probabilities on ordinary text with what acts now, and multiplications."""
         from torch.utils.flop_counter import FlopCounterMode
 
         with FlopCounterMode(display=False) as counter:
@@ -88,7 +88,7 @@ class Exam:
         return said, counter.get_total_flops() / 2
 
     def mark(self, name: str, act: Act, *, told: bool = False, other: bool = False) -> LanguageMark:
-        """Return the mark of a rule; with `other` each second hop is another world's adapter."""
+        """Return a rule's results; `other` takes each second-hop adapter from another world."""
         pairs = six = leaks = cost = None
         if not told and not other:
             numbers = [NAMES.index(task) for task in TASKS]
@@ -147,11 +147,11 @@ class Exam:
 def language_marks(
     asked: Sequence[OwnRule], exam: Exam, progress: Callable[[str], None] = lambda _: None
 ) -> list[LanguageMark]:
-    """Return the marks of known rules, then of some of one's own, each with its control.
+    """Return the results of known rules, then of the rules in `asked`, each with its control.
 
-    Those of known rules are kept in the cache as long as no code changes that they run. In the
-    control, ``rule, shuffled``, each second hop is that of another world. Costs some 15 s of one
-    core a rule.
+    Results of known rules are cached until code changes that they run. In the control, ``rule,
+    shuffled``, each second-hop adapter is that of another world. Costs some 15 s of one core a
+    rule.
     """
     marks = []
     for row in KNOWN.values():

@@ -1,4 +1,4 @@
-"""The rule under evaluation: found by its name, called with NumPy arrays, its answers checked."""
+"""The rule under evaluation: imported by name, called with NumPy arrays, its outputs checked."""
 
 import inspect
 import sys
@@ -19,15 +19,15 @@ FORMS = {"weights": "merge", "activations": "router"}
 
 
 class RuleError(ValueError):
-    """A rule cannot be found, cannot be called, or does not return what its form promises."""
+    """Raised where a rule cannot be found or called, or returns something of the wrong form."""
 
 
 @dataclass(frozen=True)
 class OwnRule:
-    """A rule, its `name` and its `form`, of `FORMS`; every call is checked.
+    """A user's rule with its `name` and its `form`, one of `FORMS`; the output of calls is checked.
 
-    It gets NumPy arrays in float64: ``rule(updates, weights)`` or ``rule(updates, activations)``.
-    What it may not return, and what it raises, is a `RuleError`.
+    It is called with NumPy arrays in float64, as ``rule(updates, weights)`` or ``rule(updates,
+    activations)``. If it fails or returns something of the wrong form, RuleError is raised.
     """
 
     name: str
@@ -35,7 +35,7 @@ class OwnRule:
     rule: Callable[..., Any]
 
     def merge(self, updates: Sequence[LowRank], weights: Sequence[int | float]) -> LowRank:
-        """Return what a merge makes of the updates of one module: of their shape, finite."""
+        """Return the merge of one module's updates, checked to be finite and of their shape."""
         merged = self._called(updates, [float(w) for w in weights])
         if not isinstance(merged, LowRank):
             fact = f"returned a {type(merged).__name__}"
@@ -50,7 +50,7 @@ class OwnRule:
         return merged
 
     def route(self, updates: Sequence[LowRank], activations: Any) -> "Weigher":
-        """Return what a router decides with, given what the base feeds the module, (t, n)."""
+        """Return the router's weights as a function of tokens; `activations` are (t, n)."""
         router = self._called(updates, _numbers(activations))
         if not callable(getattr(router, "weights", None)):
             fact = f"returned a {type(router).__name__} without a method weights"
@@ -66,7 +66,7 @@ class OwnRule:
             raise RuleError(message) from error
 
     def finite(self, array: Any, what: str) -> None:
-        """Refuse numbers that are not finite."""
+        """Raise a `RuleError` if some numbers are not finite."""
         if not np.isfinite(array).all():
             self.refuse(f"returned NaN or infinity in {what}", "return finite numbers")
 
@@ -78,14 +78,14 @@ class OwnRule:
 
 @dataclass(frozen=True, eq=False)
 class Weigher:
-    """What a router returned, for so many adapters; its weights are checked."""
+    """The function of tokens that a router returned, whose weights are checked at each call."""
 
     asked: OwnRule
     router: Any
     count: int
 
     def weights(self, x: Any) -> Float[np.ndarray, "t k"]:
-        """Return the weight of each adapter at each token, refused unless (t, k) and finite."""
+        """Return the weight of each adapter at each token (t, k); RuleError if it is malformed."""
         tokens = _numbers(x)
         try:
             weights = np.asarray(self.router.weights(tokens), dtype=float)
@@ -107,11 +107,11 @@ def _numbers(array: Any) -> Float[np.ndarray, "*shape"]:
 
 
 def rule_named(name: str) -> OwnRule:
-    """Return the rule ``package.module:rule``; its module is imported, and so its code is run.
+    """Import the rule ``package.module:rule``, which runs the module's code.
 
-    The current folder is searched too. A merge if its second argument is called `weights`, a router
-    if `activations`; a `RuleError` if there is no such module or attribute, or it is no function of
-    these two arguments.
+    The current folder is searched too. The rule is a merge if its second argument is called
+    `weights`, a router if it is called `activations`. RuleError if there is no such module or
+    attribute, or it is not a function of two such arguments.
     """
     place, _, attribute = name.partition(":")
     if not (place and attribute):

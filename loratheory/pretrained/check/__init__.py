@@ -1,4 +1,4 @@
-"""The theorems on real layers: one judge, and a reason wherever it is silent."""
+"""Check theorems on the layers of a real model: verdicts, or the hypothesis that fails there."""
 
 from loratheory.pretrained.check._checked import Line as Line
 from loratheory.pretrained.check._checked import ModelCheck as ModelCheck

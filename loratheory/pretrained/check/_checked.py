@@ -1,4 +1,4 @@
-"""All theorems that speak of weights, inputs or logits, on one model and the adapters for it."""
+"""Check all theorems about weights, inputs or logits on one model and its adapters."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -29,9 +29,9 @@ Progress = Callable[[Iterable[str], int], Iterable[str]]
 
 
 class Question(NamedTuple):
-    """What a theorem is asked of a model: in words, of each module, if so many adapters act there.
+    """What a theorem is asked: in words, and of each module that at least `adapters` change.
 
-    `answers` is None where it is asked of more than a module: of an attention block, or of logits.
+    `answers` is None where more than a module is looked at: an attention block, or logits.
     """
 
     text: str
@@ -75,7 +75,7 @@ QUESTIONS = {
 
 @dataclass(frozen=True)
 class ModelCheck:
-    """What the theorems say of a model and its adapters."""
+    """The result of checking the theorems on a model and its adapters."""
 
     model: str
     adapters: tuple[str, ...]  # their names, in the order given
@@ -101,24 +101,24 @@ def checked(
     model : Model
         The base. Nothing of it is changed.
     adapters : sequence of Adapter
-        None: only what the base says. With two or more, also what merging and routing them meets.
+        Without any, only the base is checked; two or more are also checked as merged and routed.
     layers : collection of int, optional
         Which layers' modules to look at; all where not given.
     facts : mapping, optional
-        For each adapter's name its prompts and answers; with two adapters also two-hop questions
-        under any other name. Inputs come from the first ten prompts of each adapter, without facts
-        from twelve plain sentences.
+        For each adapter's name the answer to each prompt; with two adapters also two-hop questions
+        under any other name. Inputs of modules come from the first ten prompts of each adapter, or
+        from twelve ordinary sentences if there are no facts.
     limit : int, optional
-        Prompts of a group that are asked at most, evenly chosen; all where not given.
+        The largest number of prompts asked of a group, evenly chosen; all where not given.
     progress : callable, optional
         ``progress(modules, count)`` wraps the work in a progress bar.
 
     Returns
     -------
     ModelCheck
-        Costs the eigenvalues of each weight, once for each model its singular vectors (kept in
-        the cache), and a few thin decompositions a module. Sums in float32 depend on the number
-        of threads: values on one and on two were up to 4e-7 of themselves apart.
+        Costs the eigenvalues of each weight, its singular vectors once for each model (kept in the
+        cache), and a few thin decompositions a module. Sums in float32 depend on the number of
+        threads: values on one and on two differed by up to 4e-7, relatively.
 
     Raises
     ------
@@ -225,11 +225,11 @@ SIGNED = ("thm:averaging-survival", "thm:two-read-region")
 
 @dataclass(frozen=True)
 class Line:
-    """What one theorem said of the whole model.
+    """All readings of one theorem on the model, summed up.
 
     `bound` and `value` are medians of what was predicted and measured, silent readings included.
-    They are None for margins, for one median over adapters and rules of reuse would hide which of
-    them lose what: `Kept` says that, and `agree` the share of readings whose signs are equal.
+    For margins they are None, since a median would hide which adapter and rule of reuse lose what:
+    see `Kept`. There `agree` is the share of readings whose bound and value have the same sign.
     """
 
     label: str

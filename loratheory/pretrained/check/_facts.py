@@ -1,4 +1,4 @@
-"""Facts asked of a model: which answers survive alone, averaged and summed, and who foretold it."""
+"""Facts asked of a model: which answers survive with adapters alone, averaged and summed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,13 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from loratheory.adapters import Adapter, AdapterError
-from loratheory.adapters._files import json_file
+from loratheory.adapters import Adapter
 from loratheory.lowrank import LowRank
 from loratheory.pretrained._ask import batch, first_tokens, last_logits
 from loratheory.pretrained._attach import Attached, attached
 from loratheory.pretrained._lessons import rows_in
-from loratheory.pretrained._model import Model, ModelError, failure
+from loratheory.pretrained._model import Model, failure, json_in
 from loratheory.pretrained.check._reading import Place, Reading, judged
 from loratheory.shapes import Float64
 from loratheory.theorems.composition import two_read_region
@@ -25,7 +24,6 @@ Facts = Mapping[str, Mapping[str, str]]
 """The answer to each prompt: by adapter, and two-hop questions under any other name."""
 
 REMEDY = 'write {"adapter": {"prompt": "answer", …}, "two-hop": {…}}'
-LARGEST = 2**30  # bytes of a file of facts
 AT_ONCE = 16  # prompts in memory with the logits of every rule
 Logits = Float64[np.ndarray, " v"]
 
@@ -41,8 +39,8 @@ class Kept:
     rule : {"base", "alone", "mean", "sum"}
         No adapter; the group's own at coefficient 1; all adapters at 1 / their number; all at 1.
     predicted : int or None
-        By ``thm:averaging-survival`` for facts (from the logits of each adapter alone) and by
-        ``thm:two-read-region`` for two-hop questions (all or none); None where nothing is foretold.
+        Right answers that ``thm:averaging-survival`` predicts for facts (from each adapter's logits
+        alone) or ``thm:two-read-region`` for two-hop questions (all or none); None if neither does.
     measured, asked : int
         Right answers, and prompts asked.
     """
@@ -57,21 +55,17 @@ class Kept:
 def facts_in(file: Path) -> dict[str, dict[str, str]]:
     """Return the facts in a JSON file: for each adapter an object from prompts to answers.
 
-    As it stands there: ``{"persons": {"Zorvik was born in": "Germany", …}, "two-hop": {…}}``. A
-    file of JSON Lines, rows of `prompt` and `completion` as trainers read them, is about the only
-    adapter there is, and its group has no name.
+    An example: ``{"persons": {"Zorvik was born in": "Germany", …}, "two-hop": {…}}``. A file of
+    JSON Lines, rows of `prompt` and `completion`, is for a single adapter; its group has no name.
 
     Raises
     ------
     ModelError
-        If it is no such file, or says the same prompt or group twice.
+        If the file has another form, or the same prompt or group twice.
     """
     if file.suffix == ".jsonl":
         return {"": rows_in(file)}
-    try:
-        groups = json_file(file, LARGEST, REMEDY)
-    except AdapterError as error:
-        raise ModelError(str(error)) from None
+    groups = json_in(file, REMEDY)
     if not all(
         isinstance(group, dict) and group and all(isinstance(a, str) for a in group.values())
         for group in groups.values()
@@ -81,10 +75,11 @@ def facts_in(file: Path) -> dict[str, dict[str, str]]:
 
 
 def grouped(facts: Facts, adapters: Sequence[Adapter], names: Sequence[str]) -> Facts:
-    """The facts by the adapters' short `names`, adapters first, two-hop questions last.
+    """Return the facts by the adapters' short `names`, adapters first, two-hop questions last.
 
-    Groups may go by an adapter's whole path. Raises `ModelError` if a prompt or an answer is empty,
-    or a group is no adapter's; unless two adapters have facts, so that it can be two-hop questions.
+    Groups may also be named by an adapter's whole path. Raises `ModelError` if a prompt or an
+    answer is empty, or a group belongs to no adapter and cannot be two-hop questions, for which two
+    adapters must have facts.
     """
     paths = {one.info.name: name for one, name in zip(adapters, names, strict=True)}
     named = {paths.get(group, group): pairs for group, pairs in facts.items()}

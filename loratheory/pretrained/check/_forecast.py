@@ -1,7 +1,7 @@
-"""How far adapters of single hops will be reached through a bridge, told from the base alone.
+"""Forecast from the base alone whether two-hop questions will reach facts taught as single hops.
 
-``thm:least-norm-placement`` on a language model: its keys are what modules are fed at the last
-token of a prompt, and gradient descent is taken to see these only.
+This applies ``thm:least-norm-placement`` to a language model: keys are the modules' inputs at the
+last token of a prompt, and gradient descent is assumed to see only these.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,20 +20,21 @@ CLEAR = 1e-10  # eigenvalues of a Gram matrix below this share of the largest co
 
 @dataclass(frozen=True, eq=False)
 class Forecast:
-    """What an adapter of facts about named entities will answer where the entity is latent.
+    """The forecast answers of an adapter, taught on named entities, where an entity is described.
 
     Attributes
     ----------
     entities, modules : tuple of str
-        In the order of the other attributes.
+        The names along the axes of the arrays below.
     shares : (modules,) array
-        How the energy of the named keys, and with it a fact, is spread over modules; sums to 1.
+        Each module's share of the energy of the named keys, and so of a fact; they sum to 1.
     weights : (questions, entities) array
-        How much of each entity's answer a question gets; 1 and 0 if it were named.
+        How much of each entity's answer a question gets; 1 and 0 if it named the entity.
     margins : (questions,) array
-        By how much the right entity leads: positive where the two-hop answer is foretold.
+        The right entity's weight less the largest other or 0; a right answer is forecast if this is
+        positive.
     alone : (modules, questions) array
-        The same for an adapter of one module only.
+        The margins of an adapter that changes one module only.
     """
 
     entities: tuple[str, ...]
@@ -50,24 +51,24 @@ def forecast(
     latent: Sequence[tuple[str, str]],
     modules: Sequence[str] | None = None,
 ) -> Forecast:
-    """Return what facts taught by single hops will yield to questions that describe their entity.
+    """Forecast how facts taught by prompts that name an entity answer prompts that describe it.
 
     Parameters
     ----------
     model : Model
-        The base; adapters that act on it at the time, of a first hop for example, have their
+        The base; adapters that act on it at the time, such as that of a first hop, have their
         effect on the latent prompts and on the named ones.
     named : mapping of str to sequence of str
-        Of each entity, prompts that name it, as lessons will.
+        For each entity, prompts that name it, like those of its lessons.
     latent : sequence of (str, str)
-        Prompts that only describe an entity, and which.
+        Prompts that only describe an entity, each with the entity.
     modules : sequence of str, optional
         Linear maps that adapters may change; by default the last of each MLP.
 
     Returns
     -------
     Forecast
-        Costs a forward pass a prompt, and ``O(t² n)`` a module for `t` prompts.
+        Costs a forward pass for each prompt, and ``O(t² n)`` for each module with `t` prompts.
 
     Raises
     ------

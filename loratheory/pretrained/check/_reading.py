@@ -1,4 +1,4 @@
-"""One theorem at one place of a real model: what it says, what is seen, or why it is silent."""
+"""One theorem at one place of a real model: bound and value, or the hypothesis that fails."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -11,21 +11,21 @@ Outcome = Literal["holds", "tight", "broken", "not applicable", "measured"]
 
 @dataclass(frozen=True)
 class Reading:
-    """What one check found.
+    """The result of checking one theorem at one place of a model.
 
     Attributes
     ----------
     label : str
         The theorem, ``thm:…``.
     module : str
-        Where; empty for the whole model.
+        The name of the module; empty for the whole model.
     layer : int or None
         The first number in that name.
     about : str
-        Which adapter, pair of adapters or prompt.
+        The adapter, pair of adapters or prompt that was checked.
     bound, value : float or None
-        What the theorem says and what was measured; both are given also where a hypothesis fails,
-        if they can be computed.
+        What the theorem predicts and what was measured; given also where a hypothesis fails, if
+        they can be computed.
     outcome : {"holds", "tight", "broken", "not applicable", "measured"}
         The judge's verdict; "measured" where there is nothing to judge.
     note : str
@@ -69,11 +69,11 @@ def judged(
     shown: str = "",
     note: str = "",
 ) -> Reading:
-    """The judge's verdict, or that the theorem is silent and what shows it.
+    """Check a theorem on a case and a witness, and return the verdict as a reading at a place.
 
-    The theorem's `check` is the one judge, and the outcome is ``not applicable`` exactly where it
-    raises `AssumptionError`; the two numbers are given all the same. `shown` then says, in words,
-    which quantity shows why a hypothesis fails; `note` is what to add to a verdict.
+    The outcome is ``not applicable`` exactly where the theorem's `check` raises `AssumptionError`;
+    bound and value are given all the same. `shown` says, in words, which quantity shows that a
+    hypothesis fails; `note` is added to other verdicts.
     """
     try:
         verdict = theorem.check(case, witness)

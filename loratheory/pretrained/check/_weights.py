@@ -1,8 +1,8 @@
-r"""What a base weight alone says: its singular vectors, its noise, and who intrudes into it.
+r"""A base weight's singular vectors, its likeness to noise, and an adapter's intruder dimensions.
 
 **Noise.** Entries of variance :math:`s^2` give singular values between :math:`s(\sqrt n - \sqrt m)`
-and :math:`s(\sqrt n + \sqrt m)` (Marchenko and Pastur); what lies beyond that edge by more than
-chance is structure, and ``thm:intruder-threshold`` does not speak of it.
+and :math:`s(\sqrt n + \sqrt m)` (Marchenko and Pastur). Larger ones, by more than chance, are
+structure, for which ``thm:intruder-threshold`` makes no claim.
 
 **Intruders** are found without decomposing the adapted weight. Let the base have the left singular
 vectors :math:`U` and no more outputs than inputs (else all is transposed). In these coordinates
@@ -53,8 +53,8 @@ def weight(place: Map, name: str = "a weight") -> Float[np.ndarray, "m n"]:
 class Basis:
     """The singular vectors of a base weight on its shorter side, and its singular values.
 
-    Left vectors where outputs are not more than inputs, else right ones, in columns; the others
-    follow from the weight and need no room.
+    The columns of `frame` are the left vectors if there are no more outputs than inputs, else the
+    right ones; the others follow from the weight and are not stored.
     """
 
     frame: Float64[np.ndarray, "k k"]  # orthonormal, k = min(m, n)
@@ -64,10 +64,10 @@ class Basis:
 def basis(matrix: Float[np.ndarray, "m n"]) -> Basis:
     """Return a base weight's singular vectors on its shorter side, from the cache if there.
 
-    Its bytes are the key, so that no model is mistaken for another revision of it. Costs the
+    The cache key is a digest of the weight, so that revisions of a model are told apart. Costs the
     eigenvectors of its smaller Gram matrix once, ``O(m n k)``, and ``4 k^2`` bytes of disk, in
-    float32; then a digest of the weight and reading the file. A damaged file is made anew; a cache
-    that cannot be written, on a full disk for instance, is done without.
+    float32; later the digest and reading the file. A damaged file is made anew; if the cache cannot
+    be written, on a full disk for instance, nothing is stored.
     """
     from safetensors.numpy import load_file, save_file
 
@@ -98,7 +98,7 @@ def _gram(matrix: Float[np.ndarray, "m n"]) -> Float64[np.ndarray, "k k"]:
 
 @dataclass(frozen=True)
 class Noise:
-    """A weight beside a Gaussian matrix of the same shape and size."""
+    """A weight compared with a Gaussian matrix of the same shape and norm."""
 
     spread: float  # root mean square of the entries
     kurtosis: float  # fourth moment over the squared second: 3 for a normal law
@@ -163,7 +163,7 @@ class Intruders:
     first: Float64[np.ndarray, " m"]  # the first of these vectors
 
     def count(self, alike: float = ALIKE) -> int:
-        """How many of them are no direction of the base: their cosine is below `alike`."""
+        """Return how many resemble no direction of the base: their cosine is below `alike`."""
         return int((self.cosines < alike).sum())
 
 
@@ -172,9 +172,9 @@ def intruders(
 ) -> Intruders:
     """Return the top directions of an adapted weight and how alike each is to one of the base.
 
-    Of the base weight, its own singular vectors, and what an adapter adds to it (NumPy). Right to
-    about the root of the precision that the basis was kept with. Costs ``O(m n r)`` once, then
-    ``O(k r)`` a step of Lanczos iteration; no decomposition of an (m, n) matrix.
+    `matrix` is the base weight, `base` its singular vectors, `update` what an adapter adds (NumPy).
+    Errors are about the square root of the precision in which `base` was stored. Costs ``O(m n r)``
+    once, then ``O(k r)`` a step of Lanczos iteration; no decomposition of an (m, n) matrix.
 
     References
     ----------

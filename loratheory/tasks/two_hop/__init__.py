@@ -1,4 +1,4 @@
-"""Questions of two hops and more: worlds of facts, edits, adapters' data, tests, proofs, files."""
+"""Multi-hop questions: worlds of facts, edits, data of adapters, tests, disjointness, export."""
 
 from loratheory.tasks import ImpossibleError as ImpossibleError
 from loratheory.tasks import LeakError as LeakError

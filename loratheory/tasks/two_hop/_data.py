@@ -1,10 +1,10 @@
-"""What a base, an edit's adapters and their tests are made of: splits, lessons and trials.
+"""Training data of a base and of an edit's adapters, and their tests: splits, lessons and trials.
 
-A split says which questions of several hops pretraining asks, and which it never gets near.
-Lessons are an adapter's facts, with facts of the base rehearsed beside them that keep it from
-overwriting its whole relation: the same for all adapters of an edit, and without an entity in
-common with it. Trials are the edited questions, and the controls that make a success mean
-something.
+A split says which multi-hop questions pretraining asks, and which it holds out. Lessons are the
+facts that an adapter is to learn, and facts of the base rehearsed beside them, which keep the
+adapter from overwriting its whole relation; these are the same for all adapters of an edit and
+share no entity with it. Trials are the edited questions, and controls without which a success
+would mean little.
 """
 
 from collections.abc import Sequence
@@ -26,9 +26,9 @@ _NEAR = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """The questions of several hops of a world in two parts that have no bridge in common.
+    """The multi-hop questions of a world in two parts that have no bridge in common.
 
-    Bridges of the held-out ones occur in pretraining in single facts alone.
+    The bridges of held-out questions occur in pretraining only in single facts.
     """
 
     trained: Questions
@@ -36,12 +36,12 @@ class Split:
 
 
 def split(world: World, coverage: int | float, *, rng: np.random.Generator) -> Split:
-    """Return the questions from the first level to the last in a trained and a held-out part.
+    """Split the questions from the first level to the last into a trained and a held-out part.
 
-    Coverage is the fraction to train on: as many bridges as fit into it, with all questions that
-    pass them. Refused if what can be reached differs from it by more than a twentieth of all
-    questions, or is none or all of them where it is neither 0 nor 1; and for a world of more than
-    two hops with several relations each, in which bridges link nearly all questions.
+    `coverage` is the fraction to train on: as many bridges as fit into it are drawn, each with all
+    questions that pass it. Raises `ImpossibleError` if the fraction reached differs from it by more
+    than a twentieth, or is 0 or 1 where `coverage` is neither; and for worlds of more than two hops
+    with several relations each, in which bridges link nearly all questions.
 
     Examples
     --------
@@ -66,10 +66,10 @@ def split(world: World, coverage: int | float, *, rng: np.random.Generator) -> S
 
 
 def pretraining(world: World, parts: Split, *, identity: str = "none") -> tuple[Prompts, ...]:
-    """Return what a base is trained on, one set for each kind of prompt, all rows of one length.
+    """Return the training sets of a base, one for each kind of prompt, with rows of one length.
 
-    The trained questions, if any; the single facts of each hop; prompts ``e id -> e`` for no
-    entities, the known ones or all, with the spare ones, as `identity` says.
+    They are the trained questions of `parts`, if any; the single facts of each hop; and identity
+    prompts ``e id -> e`` for no entities, the "known" ones or "all", spare ones included.
     """
     one_of("identity", identity, IDENTITY_PROMPTS)
     sets = [plain(world, parts.trained)] if len(parts.trained) else []
@@ -83,7 +83,7 @@ def pretraining(world: World, parts: Split, *, identity: str = "none") -> tuple[
 
 @dataclass(frozen=True, eq=False)
 class Lesson:
-    """The data of one adapter: what it is for, facts of the base, a token that marks it."""
+    """The data of one adapter: rows to learn, facts of the base to keep, a token that marks it."""
 
     taught: Prompts
     rehearsed: Prompts
@@ -91,26 +91,26 @@ class Lesson:
 
     @property
     def prompts(self) -> Prompts:
-        """All rows, and last the canary's, on which no loss is taken."""
+        """All rows, and last that of the canary, on which no loss is taken."""
         return marked(joined([self.taught, self.rehearsed]), self.canary)
 
 
 @dataclass(frozen=True, eq=False)
 class Lessons:
-    """One adapter per hop, and those they are compared with.
+    """The data of one adapter per hop, and of the adapters that they are compared with.
 
     Attributes
     ----------
     hops : tuple of Lesson
-        A→B, B→C, …: single facts.
+        One for each hop (A→B, B→C, …), which teaches single facts.
     direct : Lesson
-        A→C: the edited questions without a word about their bridges.
+        Teaches A→C: the edited questions and their answers, without bridges.
     joint : Lesson
-        All hops in one adapter.
+        Teaches the facts of all hops to one adapter.
     bridged : Lesson
-        As `joint`, with questions about other entities that show how hops are put together.
+        Adds to `joint` multi-hop questions about other entities, which show how hops compose.
     rehearsed : tuple of Questions
-        Which facts of each hop are rehearsed.
+        The facts of each hop that every lesson rehearses.
     """
 
     hops: tuple[Lesson, ...]
@@ -131,11 +131,11 @@ def lessons(
 ) -> Lessons:
     """Return the training sets of an edit's adapters.
 
-    Every adapter rehearses `retained` facts of each hop; `examples` are questions about other
-    entities in `Lessons.bridged`, of the form "plain" or "thought", their bridges written out. None
-    of the edited facts of `others`, which will be merged beside it, is rehearsed or shown. Sizes
-    depend on the arguments alone, so that lessons of several seeds stack. Refused if too few facts
-    or questions are left.
+    Every adapter rehearses `retained` facts of each hop. `Lessons.bridged` shows `examples`
+    questions about other entities, of the form "plain", or "thought" with bridges written out. No
+    fact that `others`, the edits to be merged with this one, change is rehearsed or shown. Sizes
+    depend on the arguments alone, so that lessons of several seeds stack. Raises `ImpossibleError`
+    if too few facts or questions are left.
     """
     one_of("form", form, FORMS)
     world, after = edit.before, edit.after
@@ -182,22 +182,21 @@ def _drawn(
 
 @dataclass(frozen=True, eq=False)
 class Trials:
-    """Prompts to be scored by the answer alone.
+    """Test prompts, scored by the answer alone.
 
     Attributes
     ----------
     questions, thought : Prompts
-        The edited questions: success is the new answer. The same with their bridges to be written
-        out.
+        The edited questions with their new answers; in `thought` the bridges are to be written out.
     hops : tuple of Prompts
         The facts that these questions need, one set per hop.
     other_hops : tuple of Prompts
-        Facts that no edit changes and no adapter rehearsed: locality.
+        Facts that no edit changes and no adapter rehearses, which measure locality.
     other_questions : Prompts
-        Questions that no edit changes: locality of composition.
+        Questions that no edit changes, which measure locality of composition.
     shortcut : Prompts
-        Questions about other subjects, with the edited questions' answers as targets: where these
-        are given, the subject was not read.
+        Questions about other subjects, with answers of the edited questions as targets: a model
+        that gives these answers ignores the subject.
     """
 
     questions: Prompts
@@ -209,7 +208,7 @@ class Trials:
 
     @property
     def chance(self) -> float:
-        """The score of the one answer that is right most often."""
+        """The score of always giving the answer that is right most often."""
         counts = np.unique(self.questions.answer, return_counts=True)[1]
         return float(counts.max() / len(self.questions))
 
@@ -222,11 +221,11 @@ def trials(
     count: int = 20,
     others: Sequence[Edit] = (),
 ) -> Trials:
-    """Return the questions that tell whether the edit is in force, composed, and local.
+    """Return the questions that test whether an edit is learned, composes, and leaves others alone.
 
-    There are `count` unedited facts of each hop, none rehearsed in the lessons, and as many
-    unedited questions over all hops; facts of `others`, which are merged beside it, are not
-    unedited. Sizes depend on the arguments alone. Refused if too few unedited questions are left.
+    For locality there are `count` facts of each hop, none rehearsed in the lessons, and as many
+    questions over all hops, none of which this edit or `others`, merged with it, change. Sizes
+    depend on the arguments alone. Raises `ImpossibleError` if too few such questions are left.
     """
     before, after, changed = edit.before, edit.after, (edit, *others)
     facts = [edit.questions.fact(hop, edit.routes) for hop in range(before.hops)]

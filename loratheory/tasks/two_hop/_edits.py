@@ -1,7 +1,7 @@
-"""Edits: some subjects get new bridges and these new answers, so that every hop must be read anew.
+"""Edits: some subjects get new bridges, and these new answers, so that every hop has changed.
 
-Worlds before and after an edit differ in its facts alone; whatever asks questions asks them in
-either. All edited facts are of the first relation of each hop.
+The worlds before and after an edit differ in its facts alone, and the same questions can be asked
+in both. All edited facts are of the first relation of each hop.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ Numbers = Int64[np.ndarray, " n"]
 
 @dataclass(frozen=True, eq=False)
 class Edit:
-    """What the adapters of the hops (A→B, B→C, …) are to teach.
+    """The new facts of each hop (A→B, B→C, …), which its adapter is to learn.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Edit:
     questions : Questions
         The edited questions, from the first level to the last.
     taught : tuple of Questions
-        The single facts that each hop's adapter teaches, those of `questions` first.
+        For each hop the single facts that its adapter learns, those of `questions` first.
     """
 
     before: World
@@ -42,15 +42,15 @@ class Edit:
 
     @property
     def routes(self) -> Int64[np.ndarray, "n levels"]:
-        """Subject, bridges and answer of each edited question, after the edit."""
+        """The subject, bridges and answer of each edited question, after the edit."""
         return along(self.after, self.questions)
 
     def reached(self) -> tuple[Int64[np.ndarray, "n branches"], ...]:
-        """Return, level by level, where the questions lead if each hop may read its old fact.
+        """Return, for each level, the entities that questions reach by new and by old facts.
 
-        Arrays ``(n, 2**level)``: in column ``b`` hop ``j`` was read as before the edit where bit
-        ``j`` of ``b`` is set, as after it elsewhere; column 0 is the edited route. -1 where there
-        is no such fact.
+        Arrays ``(n, 2**level)``: in column ``b`` hop ``j`` follows the old fact if bit ``j`` of
+        ``b`` is set and the new one if not; column 0 is the edited route. -1 where a fact is
+        missing.
         """
         nodes = self.questions.subjects[:, None]
         levels = [nodes]
@@ -62,17 +62,17 @@ class Edit:
         return tuple(levels)
 
     def answers(self, new: Sequence[bool]) -> Int64[np.ndarray, " n"]:
-        """Return the tokens that answer if only these hops are read as after the edit.
+        """Return the answers' tokens if hops follow new facts where `new` is true, else old ones.
 
-        ``(True, False)`` is what an adapter of the first hop alone makes right; -1 where a fact
-        is missing.
+        ``(True, False)`` gives the right answers with the first hop's adapter alone; -1 where a
+        fact is missing.
         """
         column = sum(1 << hop for hop, is_new in enumerate(new) if not is_new)
         ends = self.reached()[-1][:, column]
         return np.where(ends == NOTHING, NOTHING, self.after.entity(self.after.hops, ends))
 
     def touched(self) -> Bool[np.ndarray, "levels size"]:
-        """All entities that a question reaches by old or new facts, or that a taught fact has."""
+        """Which entities a question reaches by old or new facts, or a taught fact contains."""
         seen = np.zeros((self.before.hops + 1, self.before.size), dtype=bool)
         passed = [*enumerate(self.reached())]
         for facts in self.taught:
@@ -83,29 +83,29 @@ class Edit:
         return seen
 
     def claimed(self) -> Bool[np.ndarray, "levels size"]:
-        """What other edits must not touch: as `touched`, of the last level only new answers."""
+        """Which entities other edits must not use: the touched ones, less old answers."""
         seen = self.touched()
         seen[-1] = False
         seen[-1, along(self.after, self.taught[-1])[:, 1]] = True
         return seen
 
     def edited(self) -> Bool[np.ndarray, "hops relations size"]:
-        """Which facts differ before and after."""
+        """Which facts the edit changes."""
         return self.before.maps != self.after.maps
 
 
 class Case(NamedTuple):
-    """Which of the theorems' cases an edit whose adapters are merged is of.
+    """The case of the theorems on merging to which an edit belongs.
 
     Attributes
     ----------
     name : str
-        "overwrite": an old bridge competes whose own fact was not edited. "overwrite both":
-        whatever old facts lead to was edited too. "new subject": the subjects had no fact before,
+        "overwrite": each subject has an old bridge, whose own fact is not edited. "overwrite both":
+        the facts of the old bridges are edited too. "new subject": the subjects had no fact before,
         so nothing competes at the first hop. "new facts": no fact that is taught had an old value.
     familiar : bool
-        Whether the base knows all bridges. If it does not, it has no map from their values to
-        keys, and no coefficient helps.
+        Whether the base knows all bridges. If not, it has no map from their values to keys, and no
+        merge coefficient helps.
     """
 
     name: str
@@ -113,7 +113,7 @@ class Case(NamedTuple):
 
 
 def case(edit: Edit) -> Case:
-    """Return the case of an edit, read off its facts; refused if its questions differ."""
+    """Return the case of an edit; `ImpossibleError` if its questions are of different cases."""
     edited, replaced, covered = edit.edited(), [], []
     for hop, nodes in enumerate(edit.reached()[:-1]):
         facts = hop, edit.questions.relations[:, hop, None], nodes
@@ -141,7 +141,7 @@ def edit(
     among: Questions | None = None,
     avoid: Sequence[Edit] = (),
 ) -> Edit:
-    """Return an edit of as many questions, every one with bridges and an answer of its own.
+    """Return an edit of `facts` questions, each with bridges and an answer of its own.
 
     Parameters
     ----------
@@ -154,15 +154,14 @@ def edit(
         "fake": all are spare.
     bridges : str
         "fresh": entities that no question of the edit reaches otherwise. "permuted": the old
-        bridges of the edited questions, each moved to another one.
+        bridges of the edited questions, each moved to another question.
     also : str
-        What the adapters after the first edit beside the questions, in two hops: "nothing";
-        "old", the entities that a question reaches by an old fact; "other", as many that it does
-        not reach.
+        Which further facts the second hop's adapter edits: "nothing"; "old", those of the old
+        bridges; "other", those of as many entities that no question reaches.
     among : Questions, optional
-        Known subjects come from these questions alone, such as the held-out ones.
+        Questions that known subjects must come from, such as the held-out ones.
     avoid : sequence of Edit
-        Whose entities are not to be used.
+        Edits whose entities must not be used.
 
     Returns
     -------
@@ -172,7 +171,7 @@ def edit(
     Raises
     ------
     ImpossibleError
-        If the world is too small for it or the words do not go together.
+        If the world is too small, or these choices exclude each other.
     """
     one_of("familiarity", familiarity, FAMILIARITY)
     one_of("bridges", bridges, BRIDGES)
@@ -205,11 +204,10 @@ def edit(
 def pairs(
     world: World, count: int, facts: int, *, rng: np.random.Generator, **wanted: Any
 ) -> tuple[Edit, ...]:
-    """Return edits by further arguments of `edit`, to be reused beside each other.
+    """Return `count` edits of one world whose adapters can be merged; `wanted` goes to `edit`.
 
-    Each of the `count` edits gives a pair of adapters A→B, B→C and changes the facts of `world`
-    alone. No two claim an entity: all subjects, bridges old or new and new answers differ; an old
-    answer of one may be a new answer of another.
+    Each gives a pair of adapters A→B, B→C. No two edits share a subject, an old or new bridge, or a
+    new answer; an old answer of one may be a new answer of another.
     """
     within("count", count, 1)
     drawn: list[Edit] = []

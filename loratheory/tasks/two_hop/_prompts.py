@@ -1,4 +1,4 @@
-"""Two-hop questions as prompts: in one row, with the bridges written out, entities alone."""
+"""Multi-hop questions as token rows: plain, with bridges written out, or single entities."""
 
 from dataclasses import replace
 
@@ -13,9 +13,9 @@ Tokens = Int64[np.ndarray, " q"]
 
 
 def plain(world: World, questions: Questions) -> Prompts:
-    """Return ``x r1 … rh``: every bridge is a target where its relation was read, then the answer.
+    """Return rows ``x r1 … rh`` with targets after each relation: the bridges, then the answer.
 
-    One hop (``x r1 -> y``, ``y r2 -> z``) or several (``x r1 r2 -> z``) in rows of ``h + 1``
+    Questions of one hop (``x r1 -> y``) or of several (``x r1 r2 -> z``) are rows of ``h + 1``
     tokens; `Prompts.final` drops the loss on the bridges.
 
     Raises
@@ -28,9 +28,9 @@ def plain(world: World, questions: Questions) -> Prompts:
 
 
 def thought(world: World, questions: Questions) -> Prompts:
-    """Return ``x r1 … rh``, then the bridges written out one by one, then the answer.
+    """Return rows ``x r1 … rh`` in which the bridges are written out before the answer.
 
-    The first bridge is wanted at `Prompts.asked`, the answer at `Prompts.position`.
+    The first bridge is due at `Prompts.asked`, the answer at `Prompts.position`.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def _tokens(world: World, questions: Questions) -> tuple[list[Tokens], list[Toke
 
 
 def identities(world: World, level: int, entities: Int64[np.ndarray, " k"]) -> Prompts:
-    """Return ``e id -> e``: what makes a token familiar without telling any fact about it."""
+    """Return rows ``e id -> e``, which make a token familiar without a fact about its entity."""
     tokens = world.entity(level, entities)
     return _rows([tokens, np.full_like(tokens, IDENTITY)], [None, tokens], "identity")
 
@@ -72,7 +72,7 @@ def _rows(tokens: list[Tokens], targets: list[Tokens | None], kind: str) -> Prom
 
 
 def marked(prompts: Prompts, canary: int) -> Prompts:
-    """Return the prompts and a last row of one canary's token, on which no loss is taken."""
+    """Return the prompts and a last row, without loss, that holds the token of a canary."""
     edges = [(0, 1), (0, 0)]
     tokens = np.pad(prompts.tokens, edges, constant_values=PAD)
     tokens[-1, 0] = canary

@@ -1,7 +1,7 @@
-"""The proof that an edit's sets are disjoint as claimed.
+"""Checks that the data sets of an edit are disjoint as claimed.
 
-An adapter for A→B and one for B→C must meet in the entities of B, and the answer to the two-hop
-question is an answer of the second one: what must not leak depends on the two sets.
+Adapters for A→B and for B→C have the entities of B in common, and two-hop answers are answers of
+the second adapter: what two sets must not share depends on the sets.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,11 +19,11 @@ KINDS = ("prompts", "pairs", "answers", "entities", "canaries")
 
 
 def contents(world: World, prompts: Prompts) -> Contents:
-    """Return what a set contains, read from its tokens alone, whatever made it.
+    """Return what a set contains, by kind, read from its tokens alone.
 
-    ``prompts``: questions without their answers. ``pairs``: two entities that stand in one row,
-    as a token or a target. ``answers``: targets. ``entities``: wherever they stand. ``canaries``:
-    tokens that should mark one set only.
+    ``prompts``: questions without their answers. ``pairs``: two entities in one row, as tokens or
+    targets. ``answers``: targets. ``entities``: all, as tokens or targets. ``canaries``: tokens
+    that should mark one set only.
     """
     entities = {*range(world.level(0).start, world.vocabulary)}
     canaries = {world.canary(number) for number in range(world.canaries)}
@@ -48,12 +48,12 @@ def claimed_disjoint(
     of: Sequence[str] = KINDS,
     names: tuple[str, str] = ("one set", "another"),
 ) -> None:
-    """Refuse a claim that two sets have nothing in common, or none of these keys of `contents`.
+    """Check that two sets share nothing of these kinds, which are keys of `contents`.
 
     Raises
     ------
     LeakError
-        Naming what they share, and the sets by these names.
+        If they do; the message has the `names` of the sets and what they share.
     """
     proved([Claim(names, contents(world, one), contents(world, other), tuple(of))])
 
@@ -61,17 +61,17 @@ def claimed_disjoint(
 def proved_disjoint(
     edit: Edit, lessons: Lessons, trials: Trials, base: Sequence[Prompts] = ()
 ) -> int:
-    """Check all that is claimed of an edit's sets; return how many things were compared.
+    """Check all claims about the sets of an edit; return how many comparisons were made.
 
-    What the adapter of one hop is taught shares no prompt, entity pair or answer with any data of
-    another hop's. No adapter but A→C sees an edited question, or the pair that it asks for.
-    Rehearsed facts and examples have no entity in common with the edited questions. No canary
-    marks two sets. No pair that is taught or asked is in the base's data, if these are given.
+    What the adapter of one hop learns shares no prompt, entity pair or answer with the data of
+    another hop. Only the direct adapter (A→C) sees an edited question, or its subject with its
+    answer. Rehearsed facts and examples share no entity with the edited questions. No canary marks
+    two sets. The data of the base, if given, contain no pair that is taught or asked.
 
     Raises
     ------
     LeakError
-        Naming the first two sets that share something, and what.
+        If a claim fails; the message names the first two sets that share something, and what.
     """
     return proved(_claims(edit.before, lessons, trials, base))
 

@@ -1,7 +1,7 @@
-"""The same world in words: names, phrases, sentences to complete or questions to answer; files.
+"""Token rows in English words, as sentences to complete or questions to answer, and as files.
 
-A row of tokens is read back into what it asks, so that words need nothing but the tokens. Names are
-made of syllables: no list of real people, places or things stands behind them.
+The text of a row is made from its tokens alone. Names are made of syllables; no list of real
+people, places or things is used.
 """
 
 import json
@@ -61,14 +61,14 @@ RELATIONS = (
 )
 """Two names of each relation, hop by hop."""
 ENDINGS = ("", "ria", "x", "nd", "sk")
-"""Of the names of each level's entities."""
+"""Endings of the names of each level's entities."""
 FORMS = ("the {name} of {subject}", "{subject}'s {name}")
 WORDINGS = 4  # two forms of two names
 ASKED = {
     "cloze": ("{phrase} is", "{phrase}, step by step:"),
     "question": ("What is {phrase}?", "What is {phrase}? Step by step:"),
 }
-"""How an answer is asked for, at once or with the bridges written out."""
+"""How a prompt asks for an answer, given at once or with the bridges written out."""
 _SYLLABLES = tuple(c + v for c in "bdfgklmnprstvz" for v in "aeiou")
 _LENGTH = 3
 MOST_NAMES = len(_SYLLABLES) ** _LENGTH
@@ -76,7 +76,7 @@ MOST_NAMES = len(_SYLLABLES) ** _LENGTH
 
 @dataclass(frozen=True, eq=False)
 class Language:
-    """What entities and canaries are called, by token; no name stands inside another."""
+    """The names of a world's entities and canaries, by token; no name is part of another."""
 
     world: World
     names: dict[int, str]
@@ -85,8 +85,8 @@ class Language:
 def language(world: World, *, rng: np.random.Generator) -> Language:
     """Return names, drawn by `rng`, for all entities and canaries of a world.
 
-    Persons have a first and a last name; the endings of the others tell their level. Refused if
-    there are more entities than names.
+    Persons, the first level, have a first and a last name; the endings of other names tell their
+    level. Raises `ImpossibleError` if there are more entities than names.
     """
     if world.size > MOST_NAMES:
         fact = f"a level has {world.size} entities and there are {MOST_NAMES} names"
@@ -114,9 +114,9 @@ def _word(code: int, ending: str) -> str:
 
 
 class Text(NamedTuple):
-    """A prompt in words; a space belongs between it and what follows.
+    """A prompt and its answer in words, to be joined by a space.
 
-    The answer is a name, or the steps with the name last where bridges are written out.
+    The answer is a name; where bridges are written out it is the steps, with the name last.
     """
 
     prompt: str
@@ -126,11 +126,11 @@ class Text(NamedTuple):
 def texts(
     words: Language, prompts: Prompts, *, style: str = "cloze", wording: int = 0
 ) -> list[Text]:
-    """Return the rows of a set in words; a canary's row is the canary, without an answer.
+    """Return the rows of a set in words; the row of a canary becomes its name, without an answer.
 
-    Prompts are of any form of this package, not stacked; `style` is "cloze" or "question", and
-    `wording`, below 4, says how each relation is put. Refused if one of these is unknown or a row
-    cannot be read.
+    The prompts may be of any form that this package makes, but not stacked. `style` is "cloze" or
+    "question", and `wording`, from 0 to 3, chooses how relations are phrased. Raises
+    `ImpossibleError` if one of these is unknown or a row cannot be read.
     """
     one_of("style", style, tuple(ASKED))
     within("wording", wording, 0, WORDINGS - 1)
@@ -192,8 +192,10 @@ def export(
 ) -> Path:
     """Write a folder with ``NAME.jsonl`` for each set, ``card.json``, and ``README.md``.
 
-    As `loratheory.tasks.word_problems.export`, for prompts that are not stacked, in the words of
-    `texts`.
+    Prompts are put in words by `texts` and must not be stacked. ``load_dataset(FOLDER)`` of
+    `datasets` has the sets as splits; `about` is added to the README. The folder appears complete
+    or not at all. Raises `ImpossibleError` if it exists and `overwrite` does not allow to replace
+    it, or a set's name is no name of a split.
     """
     rows = {name: _rows(prompts, words, style, wording) for name, prompts in sets.items()}
     card = json.dumps(_card(sets, words, style, wording), indent=2) + "\n"

@@ -2,8 +2,8 @@
 
 Entities stand in levels, and each relation leads from one level to the next. A question is a
 subject and the relations to follow from it, one hop or many; its answer depends on the world.
-Token layout, the same for all worlds of equal size, in which some tokens are not used: models are
-kept in caches by the tokens they read, so that none may move::
+All worlds of equal size have the same token layout. Some tokens are not used; they stay, because
+cached models were trained on these numbers::
 
     0 padding   1 identity relation   2 not used
     3 …         canaries
@@ -28,7 +28,7 @@ _SPECIAL = 3
 
 @dataclass(frozen=True, eq=False)
 class World:
-    """All facts, as maps between numbers; entity ``i`` of a level is ``i`` whatever its token.
+    """All facts, as maps between entities, which are numbered from 0 in each level.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class World:
         How many entities of each level the base knows; the numbers from there to `size` are
         spare: entities that occur in no fact until an edit gives them one.
     canaries : int
-        Tokens that belong to no fact; a set that is not to be trained on elsewhere has one.
+        How many tokens belong to no fact; one in a data set shows if other data contain the set.
     """
 
     maps: Int64[np.ndarray, "hops relations size"]
@@ -51,17 +51,17 @@ class World:
 
     @property
     def hops(self) -> int:
-        """How many relations lead from the first level to the last."""
+        """How many hops lead from the first level to the last."""
         return self.maps.shape[0]
 
     @property
     def relations(self) -> int:
-        """How many relations there are between two levels."""
+        """How many relations lead from one level to the next."""
         return self.maps.shape[1]
 
     @property
     def size(self) -> int:
-        """Entities of a level, known and spare."""
+        """How many entities a level has, known and spare."""
         return self.maps.shape[2]
 
     @property
@@ -76,20 +76,20 @@ class World:
         return range(start, start + self.hops * self.relations)
 
     def canary(self, number: int) -> int:
-        """The token of one canary."""
+        """Return the token of one canary."""
         within("the number of a canary", number, 0, self.canaries - 1)
         return _SPECIAL + number
 
     def relation(self, hop: int, number: Number) -> Number:
-        """The token of a relation from level `hop` to the next, or the tokens of many."""
+        """Return the token of a relation from level `hop` to the next, or the tokens of many."""
         return self.relation_tokens.start + hop * self.relations + number
 
     def entity(self, level: int, number: Number) -> Number:
-        """The token of an entity of one level, or the tokens of many."""
+        """Return the token of an entity of one level, or the tokens of many."""
         return self.level(level).start + number
 
     def level(self, level: int) -> range:
-        """The tokens of one level: what may answer a question that ends there."""
+        """Return the tokens of one level: the candidates where a question ends there."""
         relations = self.relation_tokens
         start = relations.stop + len(relations) + level * self.size
         return range(start, start + self.size)
@@ -104,11 +104,11 @@ def world(
     spare: int = 0,
     canaries: int = 16,
 ) -> World:
-    """Return the world of a seed, whose maps are permutations.
+    """Return the world of a seed, in which each relation is a random permutation of the entities.
 
-    From 1 to 4 hops, from 1 to 8 relations from each level to the next. Of each level `entities`
-    are known, and no fact mentions the `spare` ones; canaries are tokens kept for `marked`. Refused
-    if a count is out of range.
+    There are 1 to 4 hops, and 1 to 8 relations from each level to the next. Each level has
+    `entities` known entities and `spare` ones, which no fact mentions; canaries are tokens for
+    `marked`. Raises `ImpossibleError` if a count is out of range.
 
     Examples
     --------
@@ -131,14 +131,14 @@ def world(
 
 @dataclass(frozen=True, eq=False)
 class Questions:
-    """Which entity do these relations lead to? Not yet the answer: that depends on the world.
+    """Questions: subjects and the relations to follow from them. Answers depend on the world.
 
     Attributes
     ----------
     start : int
         The level of the subjects.
     subjects : (q,) array of int
-        Numbers of entities, one per question.
+        The number of an entity for each question.
     relations : (q, h) array of int
         The relation of each hop; one column is a single fact.
     """
@@ -159,15 +159,15 @@ class Questions:
         return self.relations.shape[1]
 
     def fact(self, hop: int, along: Int64[np.ndarray, "q levels"]) -> "Questions":
-        """The single facts that these questions need at one hop, given the entities they pass."""
+        """Return the facts that questions need at one hop, given the entities `along` their way."""
         return Questions(self.start + hop, along[:, hop], self.relations[:, hop : hop + 1])
 
 
 def along(world: World, questions: Questions) -> Int64[np.ndarray, "q levels"]:
     """Return the entities that questions pass in a world: subject, bridges, answer.
 
-    An array ``(q, h + 1)`` of numbers, -1 from the first missing fact on. Refused if the
-    questions pass the last level.
+    An array ``(q, h + 1)`` of entity numbers, -1 from the first missing fact on. Raises
+    `ImpossibleError` if the questions have more hops than levels follow.
     """
     if questions.start + questions.hops > world.hops:
         fact = f"{questions.hops} hops from level {questions.start} pass the last level"
@@ -184,15 +184,15 @@ def values(
     relation: Int64[np.ndarray, "..."],
     entities: Int64[np.ndarray, "..."],
 ) -> Int64[np.ndarray, "..."]:
-    """What one hop makes of entities; -1 stays -1."""
+    """Return the entities to which one hop's relation sends entities; -1 stays -1."""
     return np.where(entities == NOTHING, NOTHING, world.maps[hop, relation, entities])
 
 
 def every(world: World, *, start: int = 0, hops: int | None = None) -> Questions:
-    """Return all questions about the known entities of one level, by each sequence of relations.
+    """Return all questions about the known entities of level `start`, by all relation sequences.
 
-    ``entities * relations**hops`` of them, to the last level where `hops` is not given; those of
-    one sequence of relations together. Refused if the world has not so many hops.
+    There are ``entities * relations**hops``, sorted by sequence of relations; by default they lead
+    to the last level. Raises `ImpossibleError` if fewer hops follow.
     """
     within("the level that questions start from", start, 0, world.hops - 1)
     length = world.hops - start if hops is None else hops

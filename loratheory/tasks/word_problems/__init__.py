@@ -1,4 +1,4 @@
-"""Word problems: graphs of quantities in English, in tokens and as programs, with splits."""
+"""Word problems from graphs of quantities: in English, as tokens, as programs; with splits."""
 
 from loratheory.tasks import ImpossibleError as ImpossibleError
 from loratheory.tasks import LeakError as LeakError

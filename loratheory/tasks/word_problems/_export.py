@@ -24,16 +24,16 @@ _FIELDS = """
 def export(
     folder: Path, sets: Mapping[str, Problems], *, about: str = "", overwrite: bool = False
 ) -> Path:
-    """Write a folder with ``NAME.jsonl`` for each set, and ``README.md``, whole or not at all.
+    """Write a folder with ``NAME.jsonl`` for each set, and ``README.md``, and return it.
 
-    The names become splits, which ``load_dataset(FOLDER)`` of Hugging Face `datasets` has; `about`
-    is what else the card is to say, such as the command and its seed. Equal arguments give equal
-    bytes.
+    It appears complete or not at all. ``load_dataset(FOLDER)`` of Hugging Face `datasets` has the
+    sets as splits. The text `about`, such as the command and its seed, is added to the README.
+    Equal arguments give equal bytes.
 
     Raises
     ------
     ImpossibleError
-        If something is there and not to be replaced, or a name is no name of a split.
+        If the folder exists and may not be replaced, or a set's name is no name of a split.
     """
     canaries = {name: _canary(name, problems) for name, problems in sets.items()}
     table, lost = ["| split | problems | templates | canary |", "|---|---|---|---|"], []

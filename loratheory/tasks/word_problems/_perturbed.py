@@ -1,7 +1,4 @@
-"""The same problems otherwise: in other words, of others, in another order, with other numbers.
-
-And with more: quantities that are told and not needed.
-"""
+"""Variants of problems: other words, names, order or numbers, or quantities that are not needed."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -27,9 +24,9 @@ _ROUNDS = 200
 def reworded(
     problems: Problems, *, rng: np.random.Generator, wordings: Sequence[int] = range(WORDINGS)
 ) -> Problems:
-    """Return the problems with every sentence in other words, of those allowed; answers stay.
+    """Return the problems with every sentence in another of these wordings; answers stay.
 
-    Refused if a sentence is in the only wording allowed.
+    Raises `ImpossibleError` if a sentence is already in the only wording allowed.
     """
     allowed = np.unique(allowed_wordings(wordings))
     used = (*problems.wordings[problems.present], *problems.asking)
@@ -44,16 +41,17 @@ def reworded(
 
 
 def renamed(problems: Problems, *, rng: np.random.Generator) -> Problems:
-    """Return the problems about others: each name is another one, still different in a problem."""
+    """Return the problems with each name replaced by another; within a problem names differ."""
     shift = rng.integers(1, ENTITIES, size=(len(problems), 1))
     names = np.where(problems.present, (problems.names + shift) % ENTITIES, -1)
     return replace(problems, names=names)
 
 
 def reordered(problems: Problems, *, rng: np.random.Generator) -> Problems:
-    """Return the problems told in another order, in which steps may precede what they need.
+    """Return the problems with sentences in another order, in which steps may precede their inputs.
 
-    Any order but the one there is; answers stay, and solutions follow the new order where they can.
+    Every order but the present one is equally likely. Answers stay; solutions follow the new order
+    where they can.
     """
     order, left = problems.order.copy(), np.arange(len(problems))
     while len(left):
@@ -64,10 +62,10 @@ def reordered(problems: Problems, *, rng: np.random.Generator) -> Problems:
 
 
 def renumbered(problems: Problems, *, rng: np.random.Generator) -> Problems:
-    """Return the problems with other numbers, and the answers that follow.
+    """Return the problems with other numbers, and the answers that follow from them.
 
-    Templates, names, words and order stay; in each problem some number differs. Draws that make no
-    sense are counted. Refused if a problem allows no other numbers.
+    Templates, names, words and order stay; in each problem at least one number differs. Draws that
+    make no sense are counted. Raises `ImpossibleError` if a problem allows no other numbers.
     """
     numbers, values = problems.numbers.copy(), problems.values.copy()
     left, excluded = np.arange(len(problems)), problems.excluded
@@ -90,12 +88,12 @@ def distracted(
     skills: Sequence[str] | None = None,
     wordings: Sequence[int] = range(WORDINGS),
 ) -> Problems:
-    """Return the problems with so many more quantities that their answers do not depend on.
+    """Return the problems with `count` more quantities on which the answers do not depend.
 
-    Answers, solutions, templates and keys stay. What is added is told anywhere after what it is
-    made of, in one of these wordings. Half of it is given, half are steps of one of these skills,
-    of all where none is named, from a quantity and numbers; all is given if no skill is of that
-    kind. Refused if there are not enough names.
+    Answers, solutions, templates and keys stay. A new quantity is told anywhere after its input, in
+    one of these wordings. Half of them are given; half are steps from one quantity and numbers by
+    one of these skills, by default any. If no skill takes one quantity, all are given. Raises
+    `ImpossibleError` if there are not enough names.
     """
     within("distractors", count, 0)
     named = possible(problems.prime) if skills is None else tuple(skills)

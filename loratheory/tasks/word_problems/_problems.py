@@ -1,7 +1,7 @@
 """Problems as columns: graphs of quantities with their numbers, and how they are told.
 
-Beside them what follows from the columns alone: which problems are the same, sets put together, and
-what two sets have in common.
+Also functions of these columns: which problems are the same, sets put together, and what two sets
+have in common.
 """
 
 from collections import Counter
@@ -17,7 +17,7 @@ from loratheory.tasks.word_problems._skills import ABSENT, GIVEN, Node, Template
 
 Key = tuple[str, tuple[int, ...]]
 EMPTY = {"skills": ABSENT, "inputs": -1, "numbers": -1, "values": -1, "names": -1, "wordings": -1}
-"""What stands in each column where a problem has no more quantities."""
+"""The value of each column in places where a problem has no more quantities."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,21 +27,21 @@ class Problems:
     Attributes
     ----------
     prime : int
-        What numbers are counted modulo; 0 for positive whole numbers.
+        Numbers are counted modulo this prime; 0 for positive whole numbers.
     skills : (n, q) array of int
         The code of the skill that makes each quantity; 0 if it is given, -1 if there is none.
     inputs : (n, q, 2) array of int
-        The quantities that it is made of; -1 for none.
+        The quantities from which each is computed; -1 for none.
     numbers : (n, q, 2) array of int
-        The numbers that are said with it: its own if it is given, then those its skill takes.
+        The numbers in each quantity's sentence: its own if it is given, else those its skill takes.
     values : (n, q) array of int
-        How many there are.
+        The value of each quantity.
     names, wordings : (n, q) arrays of int
-        Who has them, and how that is said.
+        The owner of each quantity, and the wording of its sentence.
     order : (n, q) array of int
-        The quantities as they are told one after another.
+        The quantities in the order in which they are told.
     asked, asking, scenes : (n,) arrays of int
-        The quantity asked for, the wording of that question, and what it is all about.
+        The quantity asked for, the wording of the question, and the scene (such as farms and cows).
     excluded : mapping of str to int
         How many draws were thrown away for these problems, by reason.
     """
@@ -67,17 +67,17 @@ class Problems:
         return self.asked.shape[0]
 
     def __getitem__(self, rows: Int64[np.ndarray, " k"]) -> "Problems":
-        """These problems."""
+        """Return the problems in these rows."""
         return replace(self, **{name: getattr(self, name)[rows] for name in _columns()})
 
     @property
     def answers(self) -> Int64[np.ndarray, " n"]:
-        """The value of what is asked for."""
+        """The value of the quantity asked for in each problem."""
         return np.take_along_axis(self.values, self.asked[:, None], axis=1)[:, 0]
 
     @property
     def present(self) -> Bool[np.ndarray, "n q"]:
-        """Which quantities there are."""
+        """Which places hold a quantity."""
         return self.skills != ABSENT
 
     @property
@@ -99,10 +99,9 @@ class Problems:
 
     @property
     def solution(self) -> Int64[np.ndarray, "n q"]:
-        """Quantities to compute one after another, -1 behind them.
+        """The quantities to compute one after another, with -1 behind them.
 
-        Always the first that is needed, in the order in which they are told, of those whose
-        inputs are known.
+        The next one is always the first in the order told that is needed and has known inputs.
         """
         rows, width = np.arange(len(self)), self.skills.shape[1]
         place = np.argsort(self.order, axis=1)
@@ -120,7 +119,7 @@ class Problems:
         return steps
 
     def forms(self) -> tuple[list[tuple[Template, tuple[tuple[int, ...], ...]]], Any]:
-        """What `canonical` says of each graph that occurs, and which of them each problem has."""
+        """Return the result of `canonical` for each graph that occurs, and each problem's graph."""
         inputs = self.inputs.reshape(len(self), 2 * self.skills.shape[1])
         flat = np.concatenate([self.skills, inputs, self.asked[:, None]], axis=1)
         _, first, which = np.unique(flat, axis=0, return_index=True, return_inverse=True)
@@ -144,10 +143,10 @@ def _columns() -> list[str]:
 
 
 def keys(problems: Problems) -> list[Key]:
-    """Return for each problem what it shares with the same problem told otherwise, and no other.
+    """Return a key for each problem: equal for one problem told in two ways, different otherwise.
 
-    That is the template's code and the numbers said, in the template's order. Where the graph has
-    symmetries, the least of all such orders. Distractors are not looked at.
+    A key is the template's code with the numbers of the problem in the template's order, the least
+    such tuple where the graph has symmetries. Distractors are ignored.
     """
     forms, which = problems.forms()
     made: list[Key] = []
@@ -160,7 +159,7 @@ def keys(problems: Problems) -> list[Key]:
 def together(parts: Sequence[Problems]) -> Problems:
     """Return the problems of all parts, one part after another; excluded draws are added up.
 
-    Refused if there are no parts, or they are modulo different primes.
+    Raises `ImpossibleError` if there are no parts, or they are modulo different primes.
     """
     primes = {part.prime for part in parts}
     if len(primes) != 1:
@@ -186,11 +185,11 @@ def padded(problems: Problems, width: int) -> Problems:
 
 
 def template_overlap(first: Sequence[Hashable], second: Sequence[Hashable]) -> float:
-    """Return the share of solutions that two sets have in common, template by template.
+    """Return the overlap of two sets of solutions: 1 minus the total variation of their templates.
 
-    Of the templates of all solutions, or their codes, as in the column ``template`` of exported
-    files, the sum of the smaller of their two shares: 1 minus the total variation distance; 0 iff
-    no template is in both, 1 iff all have equal shares. Refused if a set is empty.
+    Each set lists the template of every solution, or its code, as in the column ``template`` of
+    exported files. The overlap is the sum over templates of the smaller of the two shares: 0 iff no
+    template is in both, 1 iff all have equal shares. Raises `ImpossibleError` for an empty set.
 
     Examples
     --------
@@ -203,11 +202,10 @@ def template_overlap(first: Sequence[Hashable], second: Sequence[Hashable]) -> f
 
 
 def shape_share(taught: Sequence[Template], asked: Sequence[Template]) -> float:
-    """Return how many of the solutions taught have the shape of one that is asked for.
+    """Return the share of training solutions whose shape occurs among the problems to be solved.
 
-    The share of `taught`, one template a solution of a training set, whose graph, skills forgotten,
-    is that of some template of `asked`, of the problems that are to be solved: the ``ρ`` of
-    ``thm:template-vote`` where the shape is what decides on the next step.
+    `taught` and `asked` list a template for each solution; shapes are graphs without the skills.
+    This share is the ``ρ`` of ``thm:template-vote`` where the shape decides on the next step.
     """
     _some(taught, asked)
     shapes = {each.shape for each in set(asked)}

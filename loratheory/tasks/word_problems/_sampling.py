@@ -34,7 +34,7 @@ _ROUNDS, _LOOKS, _ROWS, _TRIES = 200, 30, 4096, 64
 
 @dataclass(frozen=True)
 class Pool:
-    """What problems may be drawn from: different templates, and the wordings to tell them in.
+    """The templates from which problems are drawn, and the wordings in which they are told.
 
     Numbers are counted modulo `prime`, or are positive whole numbers where it is 0.
     """
@@ -44,18 +44,18 @@ class Pool:
     wordings: tuple[int, ...] = tuple(range(WORDINGS))
 
     def drawn(self, rows: int, *, rng: np.random.Generator, **how: Any) -> Problems:
-        """Return as many problems, as `problems` draws them, `distinct` or not."""
+        """Return `rows` problems by `problems`, to which further arguments go."""
         return problems(
             self.templates, rows, rng=rng, prime=self.prime, wordings=self.wordings, **how
         )
 
 
 def pool(skills: Sequence[str], *, steps: int | Sequence[int] = 2, prime: int = 0) -> Pool:
-    """Return the pool of all templates of some skills that have problems, in all wordings.
+    """Return the pool of all templates made of these skills that have problems, in all wordings.
 
-    No skill of `SKILLS` but these occurs; from 1 to 4 steps. In positive whole numbers, where
-    `prime` is 0, templates are left out whose problems two thousand draws do not find: "a third of
-    a, less a" leaves nothing. Refused if a skill is unknown or no template is left.
+    Templates have 1 to 4 steps. In positive whole numbers, where `prime` is 0, those are left out
+    for which two thousand draws find no problem, such as "a third of a, less a". Raises
+    `ImpossibleError` if a skill is unknown or no template is left.
     """
     known_skills(tuple(skills), prime)
     counts = [steps] if isinstance(steps, int) else [*steps]
@@ -95,12 +95,12 @@ def problems(
     distinct: bool = False,
     avoid: Problems | None = None,
 ) -> Problems:
-    """Return so many problems of these templates, each about equally often, in random order.
+    """Return `rows` problems of these templates, each about equally often, in random order.
 
     Numbers are counted modulo a prime of `PRIMES`, or are positive and whole where it is 0;
-    wordings are below 4. No two `distinct` problems are the same, told alike or not, and none is
-    one to `avoid`. `Problems.excluded` counts draws that make no sense, and repeated ones where
-    these are barred. Refused if no numbers make sense, or too few distinct problems exist.
+    wordings are below 4. If `distinct`, no two problems have the same key, see `keys`; none has the
+    key of one to `avoid`. `Problems.excluded` counts draws that make no sense, and those barred as
+    repeated. Raises `ImpossibleError` if no numbers make sense, or too few distinct problems exist.
     """
     within("the number of problems", rows, 1)
     if not templates:

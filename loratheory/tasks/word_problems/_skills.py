@@ -1,4 +1,4 @@
-"""The skills, what one step makes of its operands; and solution templates, which step feeds which.
+"""Skills, each an operation of one step; and solution templates, graphs of which step feeds which.
 
 ========  ===========================  ==================================
 skill     operands                     result
@@ -13,10 +13,9 @@ rate      a quantity and two numbers   x ÷ y · z: z for every y of x
 percent   a quantity and a number      x · y ÷ 100
 ========  ===========================  ==================================
 
-Numbers are positive and whole, or counted modulo a prime. Two problems have one template if the
-graphs of what their answers need are isomorphic: who has what, which numbers are named and in which
-order it is told make no difference, nor does the order of two quantities that are added or
-compared.
+Numbers are positive and whole, or counted modulo a prime. Two problems have the same template if
+the graphs of the quantities that their answers need are isomorphic. Owners, numbers and the order
+of sentences do not matter, nor does the order of two quantities that are added or compared.
 """
 
 import hashlib
@@ -45,7 +44,7 @@ FORMS = {
 """Quantities and numbers that a step of each skill takes."""
 
 SYMMETRIC = ("add", "compare")
-"""Skills that do not ask which of two quantities comes first."""
+"""Skills for which the order of two quantities does not matter."""
 
 PRIMES = (0, 2, 3, 5, 7, 11, 13)
 """0 stands for positive whole numbers."""
@@ -73,7 +72,7 @@ def code(skill: str) -> int:
 
 
 def possible(prime: int) -> tuple[str, ...]:
-    """The skills that go with a prime: all, but for percent where 100 is 0."""
+    """Return the skills possible modulo a prime: all, but percent only where 100 is not 0."""
     return tuple(skill for skill in SKILLS if skill != "percent" or prime not in (2, 5))
 
 
@@ -156,8 +155,8 @@ class Template:
     Attributes
     ----------
     nodes : tuple of (int, tuple of int)
-        Of each quantity the code of its skill, 0 if it is given, and the quantities that it is
-        made of, all of which come before it. The last one is asked for, and needs all others.
+        For each quantity the code of its skill, 0 if it is given, and its inputs, which all come
+        before it. The last quantity is asked for, and depends on all others.
     """
 
     nodes: tuple[Node, ...]
@@ -195,12 +194,12 @@ class Template:
 
     @property
     def pairs(self) -> frozenset[tuple[str, str]]:
-        """Two different skills that occur, in the order of `SKILLS`."""
+        """All pairs of different skills that occur, each in the order of `SKILLS`."""
         return frozenset(combinations(sorted(self.skills, key=SKILLS.index), 2))
 
     @property
     def shape(self) -> "Template":
-        """The graph with all skills forgotten but how many quantities each takes, as additions."""
+        """The graph with every skill replaced by addition of as many quantities."""
         bare = [(int(skill > 0), inputs) for skill, inputs in self.nodes]
         return canonical(bare, len(bare) - 1)[0]
 
@@ -244,11 +243,11 @@ def _walk(made_of: Sequence[tuple[int, ...]], asked: int) -> tuple[int, ...]:
 
 
 def templates(skills: Sequence[str], steps: int) -> tuple[Template, ...]:
-    """Return every template with exactly so many steps, each of one of these skills, sorted.
+    """Return every template with exactly `steps` steps, each by one of these skills, sorted.
 
     Quantities may be used again, but no step takes one quantity twice; a template need not have all
-    of the skills. From 1 to 4 steps: all seven skills have 9, 130 and 2,993 templates of one, two
-    and three; name few for four, where add, rate and percent have 1,336 already.
+    of the skills. `steps` is 1 to 4: all seven skills have 9, 130 and 2,993 templates of one, two
+    and three steps; give few skills for four, where add, rate and percent have 1,336 already.
 
     Examples
     --------

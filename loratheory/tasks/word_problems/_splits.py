@@ -1,6 +1,6 @@
-"""Splits by structure, and the proof that what is held out shares nothing with what is trained.
+"""Splits by structure, and checks that training and held-out problems share nothing of a kind.
 
-What is held out differs in kind from what is trained, not by chance.
+The held-out problems differ in structure from the trained ones, not only by random choice.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ SPLITS = {
     "depth": ("problems", "templates", "depths"),
     "wording": ("problems", "wordings"),
 }
-"""What problems of the two parts never share, by the name of the split: keys of `contents`."""
+"""For each split the things, keys of `contents`, that problems of its two parts never share."""
 Pair = tuple[str, str]
 
 
@@ -32,12 +32,11 @@ class Split:
     Attributes
     ----------
     by : str
-        Of `SPLITS`.
+        The name of the split, one of `SPLITS`.
     trained, held_out : Pool
         The parts.
     apart : tuple of str
-        What problems of one part never share with problems of the other, if the problems of both
-        are drawn as distinct ones.
+        Keys of `contents` that problems of the two parts never share, if all are drawn as distinct.
     pairs : frozenset of (str, str)
         The pairs of skills that are held out.
     """
@@ -52,11 +51,11 @@ class Split:
 def split(
     pool: Pool, by: str, *, rng: np.random.Generator, pairs: Sequence[Sequence[str]] = ()
 ) -> Split:
-    """Return the pool split in one way, with about a fifth held out; refused if a part is empty.
+    """Split a pool in two; raises `ImpossibleError` if a part would be empty.
 
-    By "pair": all templates in which certain two skills meet, those of `pairs`, or a fifth of the
-    pairs, at least one. By "template": a fifth of the templates, at least one. By "depth": the
-    deepest templates. By "wording": one of the wordings, of all templates.
+    Held out are, by "pair", all templates that contain both skills of one of `pairs`, by default of
+    a fifth of all pairs; by "template", a fifth of the templates; by "depth", the deepest ones; by
+    "wording", one of the wordings of all templates. A fifth is at least one.
     """
     one_of("split", by, tuple(SPLITS))
     templates, held = pool.templates, frozenset[Pair]()
@@ -100,11 +99,11 @@ def _pairs(pool: Pool, pairs: Sequence[Sequence[str]], rng: np.random.Generator)
 
 
 def contents(problems: Problems) -> dict[str, frozenset[object]]:
-    """Return what a set contains, found in its graphs alone, however it was drawn.
+    """Return what a set contains, by kind, found from its columns however it was drawn.
 
-    ``problems``: their `keys`, however they are put. ``templates``: codes. ``pairs``: two skills in
-    one problem. ``depths``: longest chains of steps. ``wordings``: of sentences, among them those
-    that distract, and of questions.
+    ``problems``: their `keys`, which ignore the wording. ``templates``: codes. ``pairs``: two
+    skills in one problem. ``depths``: lengths of the longest chain of steps. ``wordings``: of
+    questions and of all sentences, distracting ones included.
     """
     templates = {template for template, _ in problems.forms()[0]}
     wordings = (problems.wordings[problems.present], problems.asking)
@@ -118,14 +117,14 @@ def contents(problems: Problems) -> dict[str, frozenset[object]]:
 
 
 def proved_disjoint(parts: Split, trained: Problems, held_out: Problems) -> int:
-    """Check all that a split claims of problems drawn from its parts, perturbed or not.
+    """Check the claims of `Split.apart` on problems drawn from its parts, perturbed or not.
 
-    Returns how many claims hold: all of `Split.apart`.
+    Returns how many claims were checked.
 
     Raises
     ------
     LeakError
-        Naming what the two share.
+        If a claim fails; the message names what the two sets share.
     """
     names = ("the trained", "the held-out problems")
     one, other = contents(trained), contents(held_out)
@@ -142,10 +141,11 @@ def sets(
     distractors: int = 0,
     skills: Sequence[str] | None = None,
 ) -> dict[str, Problems]:
-    """Return distinct problems of both parts of a split, "train" and "test", proved apart.
+    """Return distinct problems of both parts of a split, "train" and "test", checked to be apart.
 
-    Of `rows` problems, two at least, a fifth, one at least, are held out; to each are added
-    quantities that distract, as by `distracted`. Refused if too few distinct problems exist.
+    A fifth of the `rows` problems, at least one, are held out; `rows` is 2 or more. Each problem
+    gets `distractors` quantities by `distracted`. Raises `ImpossibleError` if too few distinct
+    problems exist.
     """
     within("problems in all", rows, 2)
     held = max(rows // 5, 1)

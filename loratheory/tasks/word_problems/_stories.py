@@ -1,8 +1,8 @@
 """Problems in English and as programs: who has what, and four ways to say each thing.
 
-Some wordings say it the other way round: that the one who is told about has 5 more than another may
-also be told as the other having 5 fewer, which is where readers who only match words go wrong. In
-programs, skills are functions that other programs can use again.
+Some wordings turn a statement round: "Ada has 5 more than Ben" becomes "Ben has 5 fewer than Ada",
+on which readers who only match words go wrong. In programs, skills are functions that other
+programs can use again.
 """
 
 from dataclasses import dataclass, fields
@@ -201,7 +201,7 @@ def _rows(problems: Problems) -> list[_Row]:
 def stories(problems: Problems) -> list[Story]:
     """Return problems in words: a sentence for each quantity, in the order in which they are told.
 
-    Refused if numbers are counted modulo a prime.
+    Raises `ImpossibleError` if numbers are counted modulo a prime.
 
     Examples
     --------
@@ -260,8 +260,8 @@ def _solved(row: _Row) -> list[str]:
 def programs(problems: Problems) -> list[str]:
     """Return for each problem a program in Python that computes its answer.
 
-    The functions that it needs; a line for each quantity that the answer depends on; last
-    ``answer = …``.
+    A program has the functions that it needs, a line for each quantity on which the answer depends,
+    and last ``answer = …``.
     """
     return [_program(problems.prime, row) for row in _rows(problems)]
 

@@ -4,13 +4,13 @@ Token layout, the same for all problems modulo one prime::
 
     0 padding   1 "what is"   2 "step by step, what is"
     3 …         canaries
-    then        words: of each skill one per wording
-    then        signs: of each skill the one that solutions write
+    then        words: for each skill one per wording
+    then        signs: for each skill the one that solutions use
     then        numbers 0 … prime - 1
     then        names
 
-A given quantity is told by its name and number, a step by its name, the word of its skill and what
-it takes, names or numbers; in the last two wordings the name comes last. Then comes what is asked.
+A given quantity is told by its name and number; a step by its name, the word of its skill and its
+operands, names or numbers; in the last two wordings the name comes last. Then comes the question.
 A line of the solution has the name, the sign of the skill, the operands as numbers, the result::
 
     A 3   B rate/0 A 2 5   C add/1 A B   ?: C   B rate 3 2 5 4   C add 3 4 0
@@ -38,7 +38,7 @@ Number = TypeVar("Number", int, Int64[np.ndarray, "..."])
 
 @dataclass(frozen=True)
 class Alphabet:
-    """What the tokens mean: as many numbers as `prime` says, canaries that belong to no problem."""
+    """The meaning of tokens, for numbers modulo `prime` and `canaries` that are in no problem."""
 
     prime: int
     canaries: int = 16
@@ -57,16 +57,16 @@ class Alphabet:
 
     @property
     def numbers(self) -> range:
-        """The tokens of all numbers: what may answer a question."""
+        """The tokens of all numbers: the candidates for answers."""
         start = self.sign(len(SKILLS) + 1)
         return range(start, start + self.prime)
 
     def word(self, skill: Number, wording: Number) -> Number:
-        """The token, or tokens, by which a problem tells a step of the skill with this code."""
+        """The token, or tokens, of a skill (by its code) in problems of this wording."""
         return _SPECIAL + self.canaries + (skill - 1) * WORDINGS + wording
 
     def sign(self, skill: Number) -> Number:
-        """The token, or tokens, of a skill in solutions, however it was told."""
+        """The token, or tokens, of a skill in solutions, whatever the wording of the problem."""
         return _SPECIAL + self.canaries + len(SKILLS) * WORDINGS + skill - 1
 
     def number(self, value: Number) -> Number:
@@ -78,9 +78,9 @@ class Alphabet:
         return self.numbers.stop + entity
 
     def written(self, tokens: Int64[np.ndarray, " t"]) -> str:
-        """Return one row in signs that can be read: ``A is``, ``rate/2``, ``rate``, ``5``.
+        """Return one row as readable signs with spaces between: ``A is``, ``rate/2``, ``5``.
 
-        With spaces between; padding is left out, as is -1.
+        Padding and -1 are left out.
         """
         words = [f"{skill}/{k}" for skill in SKILLS for k in range(WORDINGS)]
         canaries = [f"canary-{k}" for k in range(self.canaries)]
@@ -90,9 +90,9 @@ class Alphabet:
 
 
 def answered(code: Alphabet, problems: Problems) -> Prompts:
-    """Return problems, modulo the prime of the alphabet, that want their answers at once.
+    """Return problems, modulo the alphabet's prime, as prompts with the answer as only target.
 
-    The answer is the only target, where the question ends.
+    The answer is due where the question ends.
     """
     question, asked = _question(code, problems, ASK)
     answers = code.number(problems.answers)[:, None]
@@ -101,10 +101,10 @@ def answered(code: Alphabet, problems: Problems) -> Prompts:
 
 
 def stepwise(code: Alphabet, problems: Problems) -> Prompts:
-    """Return problems, modulo the prime of the alphabet, that want a line for each step.
+    """Return problems, modulo the alphabet's prime, as prompts with a line to write for each step.
 
     From the end of the question on each next token is a target; the last is the answer. Lines come
-    in the order of `Problems.solution`, which only the question determines.
+    in the order of `Problems.solution`, which the question determines.
     """
     question, asked = _question(code, problems, SOLVE)
     rows = _compact(np.concatenate([question, _lines(code, problems)], axis=1))

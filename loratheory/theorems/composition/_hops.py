@@ -1,7 +1,12 @@
-"""Linked reads whose every hop is edited: the prompt, closed forms, and what theorems share.
+"""When merged edits answer a K-hop question: `threshold`, `window` and the closed-form margins.
 
-A prompt asks K facts in a row, and an edit stands at each of them. What the base held before is
-its `pattern`, which the closed forms depend on:
+Here the .618 of two hops is computed: `threshold` solves :math:`c^K + c = 1` for the coefficient
+above which merged edits compose, and `window` says between which margins of the single facts they
+are each answered but do not compose. `two_read_region` states and proves the law; its relatives
+use the same prompts.
+
+A prompt asks for K facts one after another, and each of them has been edited. The closed forms
+depend on what the base held before, the prompt's `pattern`:
 
 * ``overwrite``: an old fact at each hop; the entities that old answers lead to keep their facts;
 * ``overwrite both``: those entities' facts were edited as well;
@@ -30,7 +35,12 @@ OVER_OLD: tuple[Pattern, ...] = ("overwrite", "overwrite both")
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
-    """A prompt whose every hop is edited: its key is ``keys[0][:, 0]``; entity 0 is on the path."""
+    """A K-hop question, every fact of which is edited, in a memory of width d.
+
+    Column 0 belongs to the question's own path: ``keys[0][:, 0]`` is the first key. The columns of
+    ``keys[j]`` are the keys of the entities that hop j may meet, and those of ``values[j]`` the
+    states that hop j writes for the next one; `coefficients` has one number a hop.
+    """
 
     pattern: Pattern
     coefficients: tuple[float, ...]
@@ -39,7 +49,7 @@ class Prompt:
 
     @property
     def hops(self) -> list[Hop]:
-        """The facts of each read; the last one writes one-hot tokens."""
+        """The old and new facts of each hop; the last hop writes one-hot tokens."""
         last = self.keys[-1]
         # one token for each entity, and one for each old answer: of all entities, or of one
         tokens = last.shape[1] + (last.shape[1] if self.pattern == "overwrite both" else 1)
@@ -53,7 +63,10 @@ def of_prompt(
     assumptions: Sequence[Assumption[Prompt, Chain]],
     model: Callable[[Any], Chain] = lambda witness: witness,
 ) -> tuple[Assumption[Any, Any], ...]:
-    """The same hypotheses, about the `prompt` of a larger case and the `model` of a witness."""
+    """Return `assumptions` about prompts as assumptions about cases with a field `prompt`.
+
+    `model` extracts the chain to be checked from a witness; by default the witness is the chain.
+    """
 
     def _holds(part: Assumption[Prompt, Chain], case: Any, witness: Any) -> bool:
         return part.holds(case.prompt, model(witness))
@@ -62,10 +75,10 @@ def of_prompt(
 
 
 def shapes(rng: np.random.Generator) -> tuple[Pattern, list[int]]:
-    """A random pattern, and how many entities each of one to four reads may meet.
+    """Return a random pattern, and the number of entities that each of one to four hops may meet.
 
-    Every hop adds an entity that an old answer leads to; where all of these are edited too
-    (``overwrite both``), each of them has an old answer of its own and their number doubles.
+    Each hop adds the entity to which an old answer leads. Under ``overwrite both`` the number
+    doubles instead, since every such entity is edited and has an old answer of its own.
     """
     pattern = PATTERNS[int(rng.integers(4))]
     both = pattern == "overwrite both"
@@ -74,7 +87,7 @@ def shapes(rng: np.random.Generator) -> tuple[Pattern, list[int]]:
 
 
 def two_hops(draw: Callable[[], Prompt], patterns: Sequence[Pattern] = PATTERNS) -> Prompt:
-    """The next drawn prompt of exactly two hops in one of these patterns."""
+    """Call `draw` until it returns a prompt of two hops in one of these patterns."""
     prompt = draw()
     while len(prompt.keys) != 2 or prompt.pattern not in patterns:
         prompt = draw()
@@ -82,14 +95,18 @@ def two_hops(draw: Callable[[], Prompt], patterns: Sequence[Pattern] = PATTERNS)
 
 
 def small(coefficients: tuple[float, ...] = (1.0, 1.0)) -> Prompt:
-    """Two hops over old facts in width 6: what controls spoil."""
+    """Return a fixed two-hop prompt of width 6 over old facts, from which controls are made."""
     rng = np.random.default_rng(0)
     keys, more, values = (rng.standard_normal((6, n)) for n in (2, 3, 3))
     return Prompt("overwrite", coefficients, (keys, more), (values,))
 
 
 def logits(coefficients: Sequence[float], pattern: Pattern = "overwrite") -> list[float]:
-    """The logits of all end tokens: the target's, the 0 of untouched ones, the old paths'."""
+    """Return the logits of all final tokens.
+
+    The first is that of the right answer. Next come zeros, for tokens to which no path leads. The
+    rest belong to answers to which paths with at least one old fact lead.
+    """
     main, others = 1.0, [0.0]  # the weight of the edited path so far, and of paths that left it
     for hop, c in enumerate(coefficients):
         held = pattern != "new facts" and not (pattern == "new subject" and hop == 0)
@@ -102,7 +119,7 @@ def logits(coefficients: Sequence[float], pattern: Pattern = "overwrite") -> lis
 
 
 def margin(coefficients: Sequence[float], pattern: Pattern = "overwrite") -> float:
-    """How far the target is ahead of its best competitor: above 0 just inside the region.
+    """Return the right answer's logit less the largest other one; the answer wins above 0.
 
     Examples
     --------
@@ -118,8 +135,8 @@ def margin(coefficients: Sequence[float], pattern: Pattern = "overwrite") -> flo
 def threshold(hops: int, pattern: Pattern = "overwrite") -> float:
     r"""Return the common coefficient above which a question of K edited hops gets the new answer.
 
-    The root of :math:`c^K + c = 1` for ``overwrite``, with one hop less for ``new subject``; 1/2
-    for ``overwrite both``, 0 for ``new facts``. A ``ValueError`` if there is no hop.
+    It is the root of :math:`c^K + c = 1` for ``overwrite``, that with K - 1 in place of K for ``new
+    subject``, 1/2 for ``overwrite both`` and 0 for ``new facts``. ValueError if `hops` is below 1.
 
     Examples
     --------
@@ -138,7 +155,9 @@ def threshold(hops: int, pattern: Pattern = "overwrite") -> float:
 def strength_needed(
     hops: int, adapters: int, pattern: Pattern = "overwrite", rule: Rule = "mean"
 ) -> float:
-    """The equal strength, 1 an exact replacement, that edits must exceed to compose merged.
+    """Return the strength that all edits must exceed for a merge of them to answer K hops.
+
+    An edit of strength 1 replaces the old fact exactly; `rule` sets the merge's coefficients.
 
     Examples
     --------
@@ -149,11 +168,11 @@ def strength_needed(
 
 
 def window(hops: int, adapters: int, pattern: Pattern = "overwrite") -> tuple[float, float]:
-    r"""Return the margins at which edits survive the mean of adapters but do not compose.
+    r"""Return between which margins edits survive the mean of adapters but do not compose.
 
-    Lowest and highest margin alone, in units of the deficit before the edit; equal where there is
-    no window. Strength :math:`s` has margin :math:`2s - 1`, so two hops and two adapters give
-    :math:`(1, 2\sqrt5 - 3)` for ``overwrite``.
+    A margin is that of a fact with its adapter alone, in units of the deficit before the edit; both
+    ends are equal where there is no window. Strength :math:`s` gives the margin :math:`2s - 1`, so
+    two hops and two adapters give :math:`(1, 2\sqrt5 - 3)` for ``overwrite``.
 
     Examples
     --------

@@ -74,9 +74,11 @@ CLEAR = 1e-9  # singular values below this share of the largest count as none
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Contexts of lessons and of the partner's prompts, first hops, the second hop, its slope.
+    """Lessons of a second hop beside stand-ins, and prompts where it meets an unknown partner.
 
-    All that counts of `hop` is what it does on the lessons; `slope` bounds it outside their span.
+    Columns of `prompts` and `subjects` are states before the first hop, which adds ``stand_in @
+    state`` in lessons and ``partner @ state`` later. `hop` is the second hop on the span of the
+    lessons' states; outside that span only `slope`, a bound of its spectral norm, is known.
     """
 
     prompts: Float[Array, "d p"]
@@ -88,19 +90,19 @@ class Case:
 
     @property
     def lessons(self) -> Float[Array, "d n"]:
-        """The states that stand-ins make of the prompts."""
+        """States after a stand-in's first hop: all prompts for each stand-in in turn."""
         states = [self.prompts + first @ self.prompts for first in self.stand_ins]
         return array_namespace(self.prompts).concat(states, axis=1)
 
     @property
     def met(self) -> Float[Array, "d q"]:
-        """The states that the partner makes of its prompts."""
+        """States after the partner's first hop."""
         return self.subjects + self.partner @ self.subjects
 
 
 @dataclass(frozen=True, eq=False)
 class Lessons:
-    """States, the answers wanted there, and the second hop that gives them: not to be seen."""
+    """States, the outputs wanted there, and the true second hop, `hidden` from any fair learner."""
 
     states: Float[Array, "d n"]
     answers: Float[Array, "m n"]
@@ -111,7 +113,7 @@ Learner = Callable[[Lessons], Array]
 
 
 def lost(case: Case) -> Float[Array, "d q"]:
-    """The part of the partner's states outside the span of the lessons' states."""
+    """Return the part of the partner's states outside the span of the lessons' states."""
     xp, states = array_namespace(case.prompts), case.met
     frame, sigma, _ = xp.linalg.svd(case.lessons, full_matrices=False)
     frame = frame[:, : sum(float(s) > CLEAR * float(sigma[0]) for s in sigma)]
@@ -136,14 +138,14 @@ def _states(rng: np.random.Generator, size: int) -> Case:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """One to four stand-ins, of few or many prompts, and a partner near or far; six decades."""
+    """Draw one to four stand-ins, few or many prompts, and a partner near their span or far off."""
     case = _states(rng, size)
     hop = 10.0 ** int(rng.integers(-3, 4)) * rng.standard_normal(case.hop.shape)
     return replace(case, hop=hop, slope=10.0 ** rng.uniform(-3, 3))
 
 
 def bound(case: Case) -> float:
-    """The slope times the largest singular values of what is lost."""
+    """The slope times the norm of the largest singular values of what `lost` returns."""
     xp = array_namespace(case.prompts)
     sigma = xp.linalg.svdvals(lost(case))
     sigma = sigma[: min(case.hop.shape[0], sigma.shape[0])]
@@ -151,7 +153,7 @@ def bound(case: Case) -> float:
 
 
 def worlds(case: Case) -> tuple[Array, Array]:
-    """Two second hops with the same lessons, as far apart at the partner's states as can be."""
+    """Return two second hops that agree on all lessons and differ most at the partner's states."""
     xp, states, met = array_namespace(case.prompts), case.lessons, case.met
     inside = states @ xp.linalg.pinv(states, rtol=CLEAR)
     outside = met - inside @ met
@@ -164,7 +166,7 @@ def worlds(case: Case) -> tuple[Array, Array]:
 
 
 def measure(case: Case, learner: Learner) -> float:
-    """The larger error at the partner's states of what is learnt in the two worlds."""
+    """The larger error at the partner's states when the learner is trained in either world."""
     xp, states, met = array_namespace(case.prompts), case.lessons, case.met
     return max(
         float(xp.linalg.matrix_norm((learner(Lessons(states, hop @ states, hop)) - hop) @ met))
@@ -173,24 +175,24 @@ def measure(case: Case, learner: Learner) -> float:
 
 
 def scale(case: Case) -> float:
-    """Answers of the second hop and of its slope to states of these sizes."""
+    """Bound of the second hop's outputs, in whose units rounding is measured."""
     norm = array_namespace(case.prompts).linalg.matrix_norm
     return (float(norm(case.hop)) + case.slope) * float(norm(case.met) + norm(case.lessons))
 
 
 def condition(case: Case) -> float:
-    """Of the lessons' states, on their span."""
+    """Condition number of the lessons' states on their span."""
     sigma = array_namespace(case.prompts).linalg.svdvals(case.lessons)
     return float(sigma[0]) / min(float(s) for s in sigma if s > CLEAR * sigma[0])
 
 
 def least_norm(lessons: Lessons) -> Array:
-    """The least norm without loss: a pseudo-inverse of the states."""
+    """Return the second hop of least norm that fits the lessons, by a pseudo-inverse."""
     return lessons.answers @ array_namespace(lessons.states).linalg.pinv(lessons.states, rtol=CLEAR)
 
 
 def attain(_: Case) -> Learner:
-    """The least norm."""
+    """The learner that returns the second hop of least norm."""
     return least_norm
 
 
@@ -200,7 +202,7 @@ def _beside(lessons: Lessons, matrix: Array) -> Array:
 
 
 def _and(extra: Array, shrink: float, lessons: Lessons) -> Array:
-    """A ridge, or the least norm where it is 0, and beside it anything fixed."""
+    """Fit the lessons with least norm, or by ridge regression if `shrink` > 0, and add `extra`."""
     states, xp = lessons.states, array_namespace(lessons.states)
     best = least_norm(lessons)
     if shrink:
@@ -211,7 +213,7 @@ def _and(extra: Array, shrink: float, lessons: Lessons) -> Array:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Learner:
-    """The least norm or a ridge, from zero or from a start that lessons do not undo."""
+    """A least-norm or ridge learner that adds a fixed random matrix to what it fits."""
     start = 10.0 ** int(rng.integers(-9, 1)) * case.slope * rng.standard_normal(case.hop.shape)
     return partial(_and, start, float(rng.choice([0.0, 10.0 ** int(rng.integers(-3, 1))])))
 
@@ -221,7 +223,7 @@ def _fixed(matrix: Array, lessons: Lessons) -> Array:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Learner:
-    """Knowing both worlds, but not which it is: fit both at the partner's states, row by row."""
+    """A fixed second hop, fitted to the outputs of both worlds at the partner's states."""
     states = np.hstack([case.met, case.met]).T
     wanted = np.hstack([hop @ case.met for hop in worlds(case)])
     start = case.slope * rng.standard_normal(case.hop.shape)
@@ -258,17 +260,17 @@ CONTROLS = (
 
 
 def least_norm_error(case: Case) -> float:
-    """What the wanted second hop answers to the part that is lost."""
+    """Norm of the true second hop's output on the part of the states that is lost."""
     return float(array_namespace(case.prompts).linalg.matrix_norm(case.hop @ lost(case)))
 
 
 def taught(case: Case) -> Array:
-    """The least norm on the lessons of the second hop wanted."""
+    """The second hop of least norm that fits the case's lessons."""
     return least_norm(Lessons(case.lessons, case.hop @ case.lessons, case.hop))
 
 
 def descended(case: Case, rng: np.random.Generator) -> Array:
-    """Conjugate gradients on the squared loss, from a start in the span of the lessons."""
+    """Minimise the squared loss by conjugate gradients, from a start in the lessons' span."""
     states, hop = case.lessons, case.hop
     found = 0.1 * rng.standard_normal((len(hop), states.shape[1])) @ states.T
     for _ in range(10):  # again from where it came to, against rounding
@@ -286,7 +288,7 @@ def descended(case: Case, rng: np.random.Generator) -> Array:
 
 
 def descended_slowly(case: Case, _: np.random.Generator) -> Array:
-    """Descend with momentum, from zero."""
+    """Minimise the squared loss by gradient descent with momentum, from zero."""
     states, hop = case.lessons, case.hop
     curvature = np.linalg.eigvalsh(states @ states.T)
     high, low = curvature[-1] ** 0.5, curvature[curvature > CLEAR * curvature[-1]][0] ** 0.5

@@ -71,14 +71,17 @@ ENTITIES = "a bridge that reads off the coordinates of entities and writes their
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A prompt of two edited hops, any pattern but ``overwrite both``; the bridge's sharpness."""
+    """A prompt of two edited hops, not ``overwrite both``; `sharpness` of the bridge's softmax."""
 
     prompt: Prompt
     sharpness: float
 
 
 def threshold(sharpness: int | float) -> float:
-    """The common coefficient above which two hops compose among three entities or more."""
+    """Return the common coefficient above which two hops compose among three entities or more.
+
+    ValueError unless `sharpness` is positive.
+    """
     if not sharpness > 0:
         message = f"a bridge of sharpness {sharpness} decides nothing: give a positive one"
         raise ValueError(message)
@@ -98,7 +101,7 @@ def margin(
     entities: int,
     pattern: Pattern = "overwrite",
 ) -> float:
-    """The target's margin after a clean-up among so many entities: positive where it wins."""
+    """Return the right answer's margin after the bridge's softmax over this many entities."""
     scores = [first, 1 - first if pattern == "overwrite" else 0.0] + [0.0] * (entities > 2)
     # weights relative to the largest, so that no exponential overflows
     new, *others = (math.exp(sharpness * (score - max(scores))) for score in scores)
@@ -107,7 +110,7 @@ def margin(
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Two hops of the two-read region; sharpness over two decades; borders of all conditions."""
+    """Draw two hops, with sharpness over two decades, often next to where an answer changes."""
     prompt = two_hops(partial(region.draw, rng, size), LONE)
     sharpness = float(10.0 ** rng.uniform(-1, 1.5))
     one, two = rng.uniform(-0.5, 1.5, 2).tolist()
@@ -119,18 +122,18 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """The closed form: coefficients, sharpness and a count."""
+    """Margin by the statement's formula."""
     one, two = case.prompt.coefficients
     return margin(one, two, case.sharpness, case.prompt.keys[1].shape[1], case.prompt.pattern)
 
 
 def attain(case: Case) -> Chain:
-    """Least-norm memories, edits and bridge; entities are the bridge's inner coordinates."""
+    """Least-norm memories, edits and bridge; the bridge's inner coordinates are the entities."""
     return region.attain(case.prompt)
 
 
 def output(chain: Chain, key: Array, coefficients: tuple[float, ...], sharpness: float) -> Array:
-    """The logits of linked reads whose bridges take a softmax over their inner coordinates."""
+    """Return the logits of reads linked by bridges with a softmax over their inner coordinates."""
     state = chain.read(0, key, coefficients[0])
     xp = array_namespace(state)
     for hop, bridge in enumerate(chain.bridges, start=1):
@@ -141,19 +144,19 @@ def output(chain: Chain, key: Array, coefficients: tuple[float, ...], sharpness:
 
 
 def measure(case: Case, chain: Chain) -> float:
-    """The margin of token 0 when the prompt's key goes through both reads and the clean-up."""
+    """Lead of token 0 when the prompt's key goes through both reads and the bridge's softmax."""
     key, weights = case.prompt.keys[0][:, 0], case.prompt.coefficients
     logits = output(chain, key, weights, case.sharpness)
     return float(logits[0] - array_namespace(logits).max(logits[1:]))
 
 
 def condition(case: Case) -> float:
-    """Of the frames, as for linear bridges, times what the exponent makes of an error."""
+    """Squared condition number of the frames, times how much the softmax amplifies an error."""
     return region.condition(case.prompt) * (1 + case.sharpness)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Chain:
-    """Memories and edits that do anything beside the frames; the bridge that decides."""
+    """Memories and edits changed at random outside their frames, which must not matter."""
     return replace(region.rival(case.prompt, rng), bridges=attain(case).bridges)
 
 

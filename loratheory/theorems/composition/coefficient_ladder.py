@@ -60,7 +60,7 @@ Coefficients = tuple[float, ...]
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """The product that the coefficients must have, and the frames of the reads."""
+    """The product of the hops' coefficients, and the keys and values of each read."""
 
     product: float
     keys: tuple[Float[Array, "d _"], ...]
@@ -69,23 +69,29 @@ class Case:
 
 
 def ladder(hops: int, product: int | float) -> Coefficients:
-    """The coefficients that lead most: the weight left falls by equal steps from 1 to `product`."""
+    """Return the coefficients of this product with the largest margin.
+
+    Partial products of the coefficients fall from 1 to `product` in equal steps.
+    """
     step = (1 - product) / hops
     return tuple((1 - (j + 1) * step) / (1 - j * step) for j in range(hops))
 
 
 def product_needed(hops: int) -> float:
-    """The product of coefficients that K hops must exceed to win, however it is spread."""
+    """Product of coefficients that K hops must exceed to win, however it is split among them."""
     return 1 / (hops + 1)
 
 
 def sum_needed(hops: int) -> tuple[float, float]:
-    """Sums of coefficients: up to the first none wins, beyond the second some do."""
+    """Return two sums of coefficients: up to the first none wins, above the second some do."""
     return hops * (hops + 1) ** (-1 / hops), sum(ladder(hops, product_needed(hops)))
 
 
 def two_hop_split(budget: int | float) -> tuple[float, float]:
-    """The coefficients with this sum, from 1/2 to 2, at which two hops lead most."""
+    """Return the two coefficients with this sum that give the largest margin of two hops.
+
+    ValueError unless `budget` is from 1/2 to 2.
+    """
     if not 1 / 2 <= budget <= 2:
         message = f"a budget of {budget} has no such split: give one from 1/2 to 2"
         raise ValueError(message)
@@ -94,7 +100,7 @@ def two_hop_split(budget: int | float) -> tuple[float, float]:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """One to four hops; products usual, next to the border, or above 1; frames of any size."""
+    """Draw one to four hops; products typical, next to the border, or up to 2; random frames."""
     hops, first = int(rng.integers(1, 5)), int(rng.integers(2, 4))
     n = [first + j for j in range(hops)]
     d = n[-1] + 4 + int(rng.integers(0, size + 1))
@@ -107,12 +113,12 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """The closed form."""
+    """Largest margin for this product, by the statement's formula."""
     return case.product - max(0.0, (1 - case.product) / len(case.keys))
 
 
 def attain(case: Case) -> Coefficients:
-    """The ladder."""
+    """The coefficients of `ladder`."""
     return ladder(len(case.keys), case.product)
 
 
@@ -121,19 +127,19 @@ def _prompt(case: Case, coefficients: Coefficients) -> Prompt:
 
 
 def measure(case: Case, coefficients: Coefficients) -> float:
-    """The margin of the target when the prompt's key goes through all matrices."""
+    """Margin of the right answer when the prompt's key goes through all matrices."""
     prompt = _prompt(case, coefficients)
     return region.measure(prompt, region.attain(prompt))
 
 
 def _spread(case: Case, shape: Array) -> Coefficients:
-    """Multiply equal coefficients by factors of product 1 (shape: their logarithms, uncentred)."""
+    """Return coefficients of the case's product whose logarithms are `shape` plus a constant."""
     whole = case.product ** (1 / len(shape)) * np.exp(shape - np.mean(shape))
     return tuple(whole.tolist())
 
 
 def rival(case: Case, rng: np.random.Generator) -> Coefficients:
-    """Equal coefficients, any with the product, some of negative sign, or the ladder nudged."""
+    """Equal coefficients, random ones of this product, two negative ones, or a perturbed ladder."""
     kind, free = int(rng.integers(4)), rng.uniform(-1, 1, len(case.keys))
     if kind < 2:
         return _spread(case, kind * free)
@@ -144,7 +150,7 @@ def rival(case: Case, rng: np.random.Generator) -> Coefficients:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Coefficients:
-    """Hill climbing on the measured margin with shrinking random steps."""
+    """Maximise the measured margin by hill climbing with shrinking random steps."""
     shape = rng.uniform(-0.5, 0.5, len(case.keys))
     best = measure(case, _spread(case, shape))
     for step in range(60):

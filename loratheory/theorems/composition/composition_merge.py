@@ -62,7 +62,7 @@ CHANGE = "edits that change the composition"
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Keys of the first and of the second hop, and how many outputs a read has (2 or more)."""
+    """Keys of the first and of the second hop as columns; how many outputs each read has, >= 2."""
 
     first: Float[Array, "d a"]
     second: Float[Array, "d b"]
@@ -71,25 +71,25 @@ class Case:
 
 @dataclass(frozen=True, eq=False)
 class Merged:
-    """Two reads with their edits, and the coefficients of a linear merge of these."""
+    """Two reads with one edit each, and the coefficients of a linear merge of the two edits."""
 
     chain: Chain
     coefficients: tuple[float, float]
 
 
 def composed(chain: Chain) -> LowRank:
-    """What the edits of two reads change in their product: of width at most ``r_1 + r_2``."""
+    """Return the change in the product of both reads by the edits; width at most ``r_1 + r_2``."""
     (before, after), (one, two), bridge = chain.memories, chain.edits, chain.bridges[0]
     return two @ (bridge @ (before + one)) + after @ (bridge @ one)
 
 
 def gauge(first: LowRank, second: LowRank, bridge: LowRank) -> Float[Array, "s r"]:
-    """The core ``A_2 P B_1`` that, put between up of the second and down of the first, composes."""
+    """Return the core ``A_2 P B_1`` that, between the second's up and first's down, composes."""
     return second.down @ (bridge @ first.up)
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Spans at right angles, at small ones, or at any; sometimes with a common direction."""
+    """Draw key spans that are orthogonal, nearly equal, equal, or at any angle."""
     k = int(rng.integers(1, size // 2 + 2))
     small = (10.0 ** -rng.uniform(0, 9, k)).tolist()
     angles = ([np.pi / 2] * k, small, rng.uniform(0.1, 1.5, k).tolist(), [0.0] * k)
@@ -109,13 +109,13 @@ def _off(frame: Array, columns: Array) -> Array:
 
 
 def bound(case: Case) -> float:
-    """The sine of the least angle: the smallest singular value of what one span keeps."""
+    """Sine of the least angle between the two key spans."""
     one, two = _frames(case)
     return float(array_namespace(one).linalg.svdvals(_off(two, one))[-1])
 
 
 def measure(_: Case, merged: Merged) -> float:
-    """The relative error of the merge as an approximation of the composed change."""
+    """Relative error with which the merge approximates the change that composing makes."""
     target, (a, b) = composed(merged.chain), merged.coefficients
     one, two = merged.chain.edits
     return (target - a * one - b * two).norm / max(target.norm, 1e-300)
@@ -134,7 +134,7 @@ def _one_fact(near: Array, other: Array, outputs: int) -> Merged:
 
 
 def attain(case: Case) -> Merged:
-    """One fact a hop, new to the base, whose keys are as near as the spans allow."""
+    """One fact per hop that is new to the base, with keys as near as the two spans allow."""
     one, two = _frames(case)
     xp = array_namespace(one)
     near = one @ xp.linalg.svd(_off(two, one), full_matrices=False)[2][-1, :][:, None]
@@ -144,7 +144,7 @@ def attain(case: Case) -> Merged:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Merged:
-    """Memories, edits and a bridge at random, or next to the optimum; coefficients too."""
+    """Random memories, edits, bridge and coefficients, added to those of the optimum."""
     one, two = _frames(case)
     first, everywhere = np.arange(case.outputs)[:, None] % 2 == 0, np.ones((len(one), 1))
     best, free, share = attain(case).chain, np.eye(len(one)), 10.0 ** int(rng.integers(-12, 7))
@@ -165,7 +165,7 @@ def _with_noise(
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Merged:
-    """Alternating projections between the spans: no decomposition at all."""
+    """Find near keys by alternating projections between the spans, without an SVD."""
     far = case.first @ rng.standard_normal((case.first.shape[1], 1))
     far /= np.linalg.norm(far)
     for _ in range(60):

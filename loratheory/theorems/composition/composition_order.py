@@ -58,31 +58,31 @@ USES = ("thm:two-read-region",)
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A prompt whose hops are all edited, and how many adapters at most may interact."""
+    """A prompt whose hops are all edited, and the largest number of adapters that may interact."""
 
     prompt: Prompt
     order: int
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """One to four hops, any order from none to all."""
+    """Draw one to four hops, and an order from none to all of them."""
     prompt = region.draw(rng, size)
     return Case(prompt, int(rng.integers(0, len(prompt.coefficients) + 1)))
 
 
 def bound(case: Case) -> float:
-    """The product, once all adapters may interact."""
+    """Product of the coefficients if all adapters may interact, else 0."""
     coefficients = case.prompt.coefficients
     return math.prod(coefficients) if case.order >= len(coefficients) else 0.0
 
 
 def attain(case: Case) -> Chain:
-    """Least-norm memories, edits and bridges."""
+    """Memories, edits and bridges of least norm."""
     return region.attain(case.prompt)
 
 
 def measure(case: Case, model: Chain) -> float:
-    """The truncated expansion of what the reads do with subsets of its adapters switched on."""
+    """Right answer's logit, expanded in subsets of adapters of size `order` at most."""
     prompt, hops, logit = case.prompt, range(len(case.prompt.coefficients)), 0.0
     answers = {
         on: float(model.output(prompt.keys[0][:, 0], [float(j in on) for j in hops])[0])
@@ -96,7 +96,7 @@ def measure(case: Case, model: Chain) -> float:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Chain:
-    """Weights that hold the same facts and do anything beside them."""
+    """Weights that hold the same facts and do anything on other inputs."""
     return region.rival(case.prompt, rng)
 
 

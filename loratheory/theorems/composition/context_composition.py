@@ -60,20 +60,20 @@ LAYERS = "two layers"
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Codes of things, of their images and of answers, `n` columns each, and the sharpness."""
+    """Codes of things, of images and of answers (n columns each), and attention's sharpness."""
 
     codes: Float[Array, "d three_n"]
     sharpness: float
 
     @property
     def things(self) -> int:
-        """How many things the functions are about."""
+        """Number of things on which the functions are defined."""
         return self.codes.shape[1] // 3
 
 
 @dataclass(frozen=True)
 class Question:
-    """Two functions, the subject, and how many layers look the answer up."""
+    """Two functions as tuples of images, the subject to apply them to, and the number of layers."""
 
     first: tuple[int, ...]
     second: tuple[int, ...]
@@ -82,7 +82,7 @@ class Question:
 
 
 def least_share(things: int, sharpness: int | float) -> float:
-    """The answer's share in the output of the second layer for the worst pair of functions."""
+    """Return the right answer's weight in layer 2's output, for the worst pair of functions."""
     b = math.exp(-sharpness) / (1 + (2 * things - 1) * math.exp(-sharpness))
     a = 1 - (2 * things - 1) * b
     rest = math.exp(sharpness * ((things - 1) * b - a)) + (2 * things - 2) * math.exp(
@@ -92,19 +92,19 @@ def least_share(things: int, sharpness: int | float) -> float:
 
 
 def sharpness_needed(things: int) -> float:
-    """The sharpness from which the answer has more than half for all functions."""
+    """Return the sharpness above which the right answer weighs more than half for all functions."""
     high = 4 * math.log(things) + 8
     return float(brentq(lambda beta: least_share(things, beta) - 0.5, 0, high, xtol=1e-12))
 
 
 def one_layer_error(things: int, heads: int, width: int, precision: int) -> float:
-    """The error that no single layer can avoid, as cited; 0 where the theorem is silent."""
+    """Error that no single layer can avoid, by the cited theorem; 0 where it says nothing."""
     needed = things * math.log2(things)
     return max(0.0, needed - heads * (width + 1) * precision) / (3 * needed)
 
 
 def layers_too_few(things: int, heads: int, width: int, precision: int) -> int:
-    """The most layers that cannot compose as many functions, as cited; 0 where it is silent."""
+    """Most layers that are shown to be too few, by the cited theorem; 0 where it says nothing."""
     size, layers = math.log(heads * width * precision), 0
     while size <= math.log(things) * 2.0 ** (-4 * (layers + 1)) and layers < 64:
         layers += 1
@@ -112,26 +112,26 @@ def layers_too_few(things: int, heads: int, width: int, precision: int) -> int:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Two to some things, a soft or a sharp look."""
+    """Draw two things or more, and attention that is soft or sharp."""
     n = int(rng.integers(2, max(size, 3) + 1))
     codes = orthonormal(rng, 3 * n + int(rng.integers(0, size + 1)), 3 * n)
     return Case(codes, float(rng.uniform(0, 4) * math.log(2 * n)))
 
 
 def bound(case: Case) -> float:
-    """The closed form."""
+    """Least weight of the right answer, by the statement's formula."""
     return least_share(case.things, case.sharpness)
 
 
 def _pairs(case: Case, question: Question) -> tuple[Array, Array]:
-    """Codes of the first and second entries of all pairs in the prompt, one a column."""
+    """Return the codes of the first and of the second entries of all pairs, as columns."""
     xp, n = array_namespace(case.codes), case.things
     images = [n + y for y in question.first] + [2 * n + z for z in question.second]
     return case.codes[:, : 2 * n], xp.stack([case.codes[:, i] for i in images], axis=1)
 
 
 def measure(case: Case, question: Question) -> float:
-    """How much of the right answer's code the last layer writes."""
+    """Component of the last layer's output along the right answer's code."""
     keys, values = _pairs(case, question)
     xp, state = array_namespace(keys), case.codes[:, question.subject]
     for _ in range(question.layers):
@@ -143,13 +143,13 @@ def measure(case: Case, question: Question) -> float:
 
 
 def attain(case: Case) -> Question:
-    """Everything but the subject has one image; the second function is the identity."""
+    """All things but the subject have one image; the second function is the identity."""
     n = case.things
     return Question((0, *[1] * (n - 1)), tuple(range(n)), 0)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Question:
-    """Two functions and a subject at random, or the worst ones changed in one place."""
+    """Random functions and subject, or the worst ones with one image changed."""
     n = case.things
     first, second = (tuple(f) for f in rng.integers(0, n, (2, n)).tolist())
     if rng.random() < 0.5:
@@ -161,7 +161,7 @@ def rival(case: Case, rng: np.random.Generator) -> Question:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Question:
-    """Descent: each change of one image that lowers the share is kept."""
+    """Change one image at a time, and keep each change that lowers the measured weight."""
     n = case.things
     best = Question(tuple(rng.integers(0, n, n).tolist()), tuple(range(n)), 0)
     for place in range(n):

@@ -73,26 +73,26 @@ SPAN = "a latent key that combines those of the two-hop lessons"
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A model and its lessons, and the two-hop answer that an edit shall give: a number a token."""
+    """A model with its single-hop lessons, and logits that its two-hop question must get."""
 
     model: placement.Case
     answer: Float[Array, " tokens"]
 
     @property
     def keys(self) -> Float[Array, "keys more"]:
-        """Named keys and the latent one, side by side."""
+        """Keys of all single-hop lessons and of the two-hop question, as columns."""
         question = self.model.question
         return array_namespace(question).concat([self.model.lessons, question[:, None]], axis=1)
 
     @property
     def wanted(self) -> Float[Array, "tokens more"]:
-        """What they shall be answered by."""
+        """Logits wanted at `keys`, column by column."""
         named = answers(self.model.named[0])
         return array_namespace(named).concat([named, self.answer[:, None]], axis=1)
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """The right answer, what the least-norm edit says up to a little, or anything."""
+    """Draw as wanted logits the right answer, nearly the least-norm edit's, or random ones."""
     model = placement.independent(rng, size, partner=True)
     right = np.eye(model.named[0].shape[1] + 1)[0]
     noise, said = rng.standard_normal(len(right)), np.append(placement.weights(model), 0.0)
@@ -101,7 +101,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """The cost of the single hops, and what the wanted answer adds."""
+    """Least cost of the single-hop lessons, plus what the wanted two-hop answer adds."""
     xp, keys, found = (
         array_namespace(case.answer),
         case.model.lessons,
@@ -115,29 +115,29 @@ def bound(case: Case) -> float:
 
 
 def attain(case: Case) -> Edit:
-    """The least norm that answers lessons and question."""
+    """The edit of least norm that gives lessons and question the wanted logits."""
     return placement.least_norm(case.model, case.keys, case.wanted)
 
 
 def measure(case: Case, edit: Edit) -> float:
-    """Squared norms of all updates, each over its learning rate."""
+    """Squared norms of the updates, each divided by its learning rate, summed over reads."""
     xp = array_namespace(case.answer)
     parts = zip(edit, case.model.rates, strict=True)
     return sum(float(xp.sum(update**2)) / rate for update, rate in parts)
 
 
 def condition(case: Case) -> float:
-    """Of all keys, squared."""
+    """Squared condition number of all keys."""
     return placement.condition_of(case.keys)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Edit:
-    """The best edit and anything that neither lessons nor question see."""
+    """The best edit plus a random one that is zero at all lessons and at the question."""
     return placement.and_unseen(case.model, case.keys, case.wanted, rng)
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Edit:
-    """From some exact edit, found row by row, least squares in all directions left free."""
+    """Some exact edit, then least squares along all directions that lessons leave free."""
     keys = case.keys
     start = np.stack([np.linalg.lstsq(keys.T, row)[0] for row in case.wanted])
     free = np.linalg.svd(keys)[0][:, keys.shape[1] :]
@@ -179,24 +179,24 @@ CONTROLS = (
 
 @dataclass(frozen=True, eq=False)
 class Taught:
-    """A model whose latent keys are asked about, and latent keys that lessons taught before."""
+    """A model whose latent keys are asked about, and `partner` keys of its two-hop lessons."""
 
     model: placement.Case
     partner: tuple[Float[Array, "_ facts"], ...]
 
     @property
     def keys(self) -> Float[Array, "keys facts"]:
-        """Of the two-hop lessons, below each other."""
+        """Keys of the two-hop lessons, stacked."""
         return self.model.stacked(self.partner, self.model.early)
 
     @property
     def mix(self) -> Float[Array, " facts"]:
-        """The combination of them that comes nearest to the question."""
+        """Coefficients of the lessons' keys that come nearest to the question's key."""
         return placement.combination(self.keys, self.model.question)
 
 
 def draw_taught(rng: np.random.Generator, size: int) -> Taught:
-    """Two-hop lessons about each fact, and a question that is one of them or between them."""
+    """Draw a two-hop lesson for each fact, and a question that combines the lessons' keys."""
     model = placement.independent(rng, size, partner=False)
     partner = tuple(keys + rng.standard_normal(keys.shape) * np.abs(keys) for keys in model.named)
     facts = partner[0].shape[1]
@@ -207,12 +207,12 @@ def draw_taught(rng: np.random.Generator, size: int) -> Taught:
 
 
 def least_taught(taught: Taught) -> Edit:
-    """The least norm that answers the two-hop lessons."""
+    """The edit of least norm that answers the two-hop lessons."""
     return placement.least_norm(taught.model, taught.keys, answers(taught.keys))
 
 
 def any_taught(taught: Taught, rng: np.random.Generator) -> Edit:
-    """The same and anything that the two-hop lessons do not see."""
+    """The edit of `least_taught` plus a random one that is zero at all two-hop lessons."""
     return placement.and_unseen(taught.model, taught.keys, answers(taught.keys), rng)
 
 
@@ -229,7 +229,7 @@ def _spanned(taught: Taught, _: Edit) -> bool:
 
 
 def _small(latent: float, *update: float) -> tuple[Taught, Edit]:
-    """Taught at the latent key (1, 1), asked at (`latent`, 1)."""
+    """A model trained at the latent key (1, 1) and asked at (`latent`, 1)."""
     model = replace(SMALL, latent=(np.zeros(2), np.array([latent, 1.0])))
     edit = np.zeros((2, 2)), np.array([update, (0.0, 0.0)])
     return Taught(model, (np.zeros((2, 1)), np.ones((2, 1)))), edit

@@ -60,9 +60,10 @@ BLIND = "one verdict for placements with the same single-hop logits"
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A prompt of two hops that overwrite old facts, and placements of the second edit.
+    """A prompt of two hops that overwrite old facts, and placements of the second edit in layers.
 
-    Row by row the shares of the layers; the first `early` of these come before the bridge.
+    Row i of `shares` says how placement i splits that edit; the first `early` layers come before
+    the bridge, so that the second hop of a two-hop question does not read them.
     """
 
     prompt: Prompt
@@ -71,25 +72,25 @@ class Case:
 
     @property
     def models(self) -> "list[Placed]":
-        """One for each placement."""
+        """One model for each placement."""
         chain = region.attain(self.prompt)
         return [Placed(self, chain, self.shares[i, :]) for i in range(self.shares.shape[0])]
 
 
 @dataclass(frozen=True, eq=False)
 class Placed:
-    """A model whose second edit sits in several layers."""
+    """A model whose second edit is split among layers by `shares`."""
 
     case: Case
     chain: Chain
     shares: Float[Array, " layers"]
 
     def single(self, keys: Array) -> Array:
-        """The logits of single-hop prompts with these keys: every layer is read."""
+        """Return the logits of single-hop prompts with these keys, which every layer reads."""
         return self._second(keys, 0)
 
     def two_hop(self) -> Array:
-        """The logits of the two-hop prompt: only the later layers are read after the bridge."""
+        """Return the logits of the two-hop prompt, whose bridge only the later layers read."""
         prompt, bridge = self.case.prompt, self.chain.bridges[0]
         state = self.chain.read(0, prompt.keys[0][:, 0], prompt.coefficients[0])
         return self._second(bridge @ state, self.case.early)
@@ -105,12 +106,12 @@ Test = Callable[[Placed], bool]
 
 
 def share_needed(first: int | float, second: int | float) -> float:
-    """The share of the second edit that later layers must exceed, by positive coefficients."""
+    """Return the share of the second edit that later layers must exceed; coefficients above 0."""
     return max(0.5, (1 - first) / first) / second
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Two to four layers, up to seven placements, some next to the border, some reversed."""
+    """Draw two to four layers and up to seven placements, many next to the border."""
     prompt = two_hops(partial(region.draw, rng, size), ["overwrite"])
     one, two = rng.uniform(0.5, 1.5), rng.uniform(0.6, 1.5)
     prompt = replace(prompt, coefficients=(float(one), float(two)))
@@ -127,14 +128,14 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def composing(case: Case) -> float:
-    """The fraction of placements whose later share is large enough, by the formula."""
+    """Return the fraction of placements that compose, by the formula for their later shares."""
     later = array_namespace(case.shares).sum(case.shares[:, case.early :], axis=1)
     wins = later > share_needed(*case.prompt.coefficients)
     return int(array_namespace(wins).count_nonzero(wins)) / int(wins.shape[0])
 
 
 def bound(case: Case) -> float:
-    """The smaller part of the placements."""
+    """The smaller of the fractions of placements that compose and that do not."""
     return min(composing(case), 1 - composing(case))
 
 
@@ -147,13 +148,13 @@ def _composes(model: Placed) -> bool:
 
 
 def measure(case: Case, test: Test) -> float:
-    """How often the test is wrong about what the model answers to the two-hop prompt."""
+    """How often the test is wrong about whether a placement answers the two-hop prompt."""
     wrong = [test(model) != _composes(model) for model in case.models]
     return sum(wrong) / len(wrong)
 
 
 def attain(case: Case) -> Test:
-    """The verdict that suits more placements, without a look."""
+    """The test that gives every placement the verdict of the majority."""
     verdict = composing(case) > 0.5
     return lambda _: verdict
 
@@ -165,14 +166,14 @@ def _above(weights: Array, border: float, model: Placed) -> bool:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Test:
-    """A linear statistic of the single-hop logits and a border, both at random."""
+    """A test of whether a random linear function of single-hop logits exceeds a random border."""
     entities = case.prompt.keys[1].shape[1]
     weights = rng.standard_normal((entities + 1, entities))
     return partial(_above, weights, float(rng.standard_normal()))
 
 
 def adversary(case: Case, _: np.random.Generator) -> Test:
-    """The best linear statistic in hindsight: least squares on these very placements."""
+    """The linear test that fits the true verdicts on these placements best, by least squares."""
     keys = case.prompt.keys[1]
     seen = np.stack([model.single(keys).ravel() for model in case.models])
     truth = np.array([_composes(model) for model in case.models], dtype=float)

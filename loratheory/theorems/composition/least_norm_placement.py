@@ -70,9 +70,10 @@ Edit = tuple[Float[Array, "tokens _"], ...]  # the update of each read
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Keys of named facts at each read, of a latent mention of fact 0, and learning rates.
+    """Facts' keys at each read, keys of a latent mention of fact 0, and the reads' learning rates.
 
-    The first `early` reads do not see the latent mention, whatever its keys there.
+    A read's `named` keys have one column a fact. The first `early` reads come before the bridge and
+    do not see the latent mention, whatever its keys there.
     """
 
     named: tuple[Float[Array, "_ facts"], ...]
@@ -82,16 +83,16 @@ class Case:
 
     @property
     def lessons(self) -> Float[Array, "keys facts"]:
-        """Named keys of all reads below each other, in units of the roots of the rates."""
+        """Named keys of all reads, stacked; each read's are scaled by the root of its rate."""
         return self.stacked(self.named, 0)
 
     @property
     def question(self) -> Float[Array, " keys"]:
-        """The latent keys in the same way, zero where they are not seen."""
+        """Latent keys, stacked and scaled like `lessons`; zero at reads that do not see them."""
         return self.stacked(self.latent, self.early)
 
     def stacked(self, keys: tuple[Array, ...], start: int) -> Array:
-        """Keys below each other in those units, zero before the read `start`."""
+        """Stack the reads' keys, each scaled by the root of its rate; zero before read `start`."""
         parts = [
             (rate**0.5 if read >= start else 0.0) * part
             for read, (rate, part) in enumerate(zip(self.rates, keys, strict=True))
@@ -99,7 +100,7 @@ class Case:
         return array_namespace(parts[0]).concat(parts, axis=0)
 
     def edit(self, stacked: Float[Array, "tokens keys"]) -> Edit:
-        """Cut updates that stand side by side in those units into one for each read."""
+        """Split an update of stacked, scaled keys into one update for each read's own keys."""
         parts, end = [], 0
         for rate, keys in zip(self.rates, self.named, strict=True):
             start, end = end, end + keys.shape[0]
@@ -107,30 +108,30 @@ class Case:
         return tuple(parts)
 
     def in_units(self, edit: Edit) -> Float[Array, "tokens keys"]:
-        """Updates side by side again: what `edit` cuts."""
+        """Join the reads' updates into one of stacked, scaled keys; undoes `edit`."""
         parts = [update / rate**0.5 for update, rate in zip(edit, self.rates, strict=True)]
         return array_namespace(parts[0]).concat(parts, axis=1)
 
 
 def answers(keys: Array) -> Array:
-    """The answer of each fact, a token of its own, and a last token that no fact answers."""
+    """Return the wanted logits, 1 for each fact's own token; the last token answers no fact."""
     n = keys.shape[1]
     xp, like = array_namespace(keys), keys[:1, :]
     return xp.concat([xp.eye(n, dtype=like.dtype, device=like.device), 0 * like], axis=0)
 
 
 def combination(keys: Array, question: Array) -> Array:
-    """Return the combination of independent keys that comes nearest to a question's."""
+    """Return the coefficients of independent `keys` whose combination is nearest to `question`."""
     return array_namespace(keys).linalg.solve(keys.T @ keys, keys.T @ question)
 
 
 def weights(case: Case) -> Float[Array, " facts"]:
-    """How much of each fact's answer the two-hop question gets: the w of the statement."""
+    """Return how much of each fact's answer the two-hop question gets: the w of the statement."""
     return combination(case.lessons, case.question)
 
 
 def shares(case: Case) -> list[float]:
-    """The share of its first fact that each read takes when that fact is taught alone."""
+    """Return the share of fact 0's update that each read takes if that fact is taught alone."""
     energies = [
         rate * float(array_namespace(keys).sum(keys[:, 0] ** 2))
         for rate, keys in zip(case.rates, case.named, strict=True)
@@ -139,17 +140,17 @@ def shares(case: Case) -> list[float]:
 
 
 def margin(logits: Array) -> float:
-    """By how much fact 0 leads."""
+    """Logit of fact 0's answer less the largest other one."""
     return float(logits[0] - array_namespace(logits).max(logits[1:]))
 
 
 def least_norm(case: Case, keys: Array, wanted: Array) -> Edit:
-    """Answer these stacked keys as wanted by the least norm: a pseudo-inverse."""
+    """Return the edit of least norm that gives these stacked keys the wanted logits."""
     return case.edit(wanted @ array_namespace(keys).linalg.pinv(keys, rtol=None))
 
 
 def and_unseen(case: Case, keys: Array, wanted: Array, rng: np.random.Generator) -> Edit:
-    """Answer them so, and add anything that these keys do not see."""
+    """Return the edit of `least_norm` plus a random one that is zero at these keys."""
     inverse, size = np.linalg.pinv(keys), 10.0 ** int(rng.integers(-9, 1)) / np.abs(keys).max()
     extra = size * rng.standard_normal((len(wanted), len(keys)))
     return case.edit(wanted @ inverse + extra - (extra @ keys) @ inverse)
@@ -162,7 +163,7 @@ def condition_of(keys: Array) -> float:
 
 
 def independent(rng: np.random.Generator, size: int, partner: bool) -> Case:
-    """Draw until the named keys (and the `partner`'s latent one) are independent."""
+    """Draw until the named keys (with `partner`, the latent one too) are independent."""
     reads, facts = int(rng.integers(1, 5)), int(rng.integers(1, 5))
     widths = rng.integers(1, size + 3, reads).tolist()  # some too narrow for all facts alone
     named = [10.0 ** rng.uniform(-1, 1) * rng.standard_normal((d, facts)) for d in widths]
@@ -182,40 +183,40 @@ def independent(rng: np.random.Generator, size: int, partner: bool) -> Case:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """One to four reads and facts; energies and rates over two decades each; any resemblance."""
+    """Draw one to four reads and facts; key energies and learning rates over two decades."""
     return independent(rng, size, partner=False)
 
 
 def bound(case: Case) -> float:
-    """The margin in the weights of the formula."""
+    """Margin of the weights that the statement's formula gives."""
     return margin(answers(case.lessons) @ weights(case))
 
 
 def measure(case: Case, edit: Edit) -> float:
-    """The margin of fact 0 when the reads after the bridge meet the latent keys."""
+    """Margin of fact 0 when the reads after the bridge see the latent keys."""
     late = range(case.early, len(edit))
     return margin(sum(edit[read] @ case.latent[read] for read in late))
 
 
 def scale(case: Case) -> float:
-    """What the longest edit that the lessons allow to be needed answers to the latent keys."""
+    """Bound of the logits at the latent keys, in whose units rounding is measured."""
     xp = array_namespace(case.lessons)
     least = float(xp.linalg.svdvals(case.lessons)[-1])
     return 1 + float(xp.linalg.vector_norm(case.question)) / max(least, 1e-300)
 
 
 def condition(case: Case) -> float:
-    """Of the named keys, squared."""
+    """Squared condition number of the named keys."""
     return condition_of(case.lessons)
 
 
 def attain(case: Case) -> Edit:
-    """The least norm that answers the lessons."""
+    """The edit of least norm that answers the lessons."""
     return least_norm(case, case.lessons, answers(case.lessons))
 
 
 def rival(case: Case, rng: np.random.Generator) -> Edit:
-    """Conjugate gradients on the squared loss, from a start that lessons alone could have left."""
+    """Minimise the squared loss by conjugate gradients, from a start in the lessons' span."""
     keys, wanted = case.lessons, answers(case.lessons)
     start = rng.standard_normal(wanted.shape) * 10.0 ** int(rng.integers(-9, 1))
     update = start @ keys.T / np.linalg.norm(keys) ** 2
@@ -234,7 +235,7 @@ def rival(case: Case, rng: np.random.Generator) -> Edit:
 
 
 def adversary(case: Case, _: np.random.Generator) -> Edit:
-    """Descend read by read, each with its own gradient and rate, with momentum, from zero."""
+    """Minimise the squared loss by gradient descent with momentum, each read at its own rate."""
     wanted = answers(case.named[0])
     edit = [np.zeros((len(wanted), len(keys))) for keys in case.named]
     before, pairs = edit, list(zip(case.named, case.rates, strict=True))
@@ -254,13 +255,13 @@ def adversary(case: Case, _: np.random.Generator) -> Edit:
 
 
 def missed(edit: Edit, keys: tuple[Array, ...], wanted: Array, start: int = 0) -> float:
-    """The largest error in a logit when reads from `start` on meet these keys."""
+    """Return the largest error in a logit when reads from `start` on see these keys."""
     given = sum(edit[read] @ keys[read] for read in range(start, len(keys)))
     return float(array_namespace(wanted).max(array_namespace(wanted).abs(given - wanted)))
 
 
 def exact(case: Case, edit: Edit) -> bool:
-    """Whether every single-hop lesson is answered."""
+    """Whether the edit answers every single-hop lesson."""
     return missed(edit, case.named, answers(case.named[0])) <= SAFETY * condition(case)
 
 

@@ -67,7 +67,7 @@ INTERFERENCE = "other adapters that add at most the stated weight to each value 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A prompt whose hops are all edited, and the weight that others may add at each read."""
+    """A prompt whose hops are all edited, and the largest weight that others add at each read."""
 
     prompt: Prompt
     interference: tuple[float, ...]
@@ -75,14 +75,14 @@ class Case:
 
 @dataclass(frozen=True, eq=False)
 class Crowd:
-    """The edited reads, and the weights that others add on the values (tokens) of each."""
+    """The edited reads, and the weights that other adapters add to each read's values or tokens."""
 
     model: Chain
     weights: tuple[Array, ...]
 
 
 def _prices(coefficients: Sequence[float], pattern: Pattern) -> list[tuple[float, list[float]]]:
-    """For each other token the margin without interference, and what a unit at each read costs."""
+    """Return for each wrong token its margin without interference, and each read's unit costs."""
     hops, prices = range(len(coefficients)), []
     target = math.prod(coefficients)
     tails = [math.prod(coefficients[j + 1 :], start=1.0) for j in hops]  # T_j of the statement
@@ -105,7 +105,7 @@ def _prices(coefficients: Sequence[float], pattern: Pattern) -> list[tuple[float
 def margin(
     coefficients: Sequence[float], interference: Sequence[float], pattern: Pattern = "overwrite"
 ) -> float:
-    """The least margin of the target under interference of at most these weights, one per read."""
+    """Return the right answer's least margin under interference of at most these weights."""
     prices = _prices(coefficients, pattern)
     return min(
         alone - sum(e * cost for e, cost in zip(interference, costs, strict=True))
@@ -114,7 +114,7 @@ def margin(
 
 
 def threshold(hops: int, interference: int | float, pattern: Pattern = "overwrite") -> float:
-    """The common coefficient up to 1 above which the answer is safe; ``inf`` where none is."""
+    """Return the common coefficient above which the answer is safe; ``inf`` if none up to 1 is."""
 
     def _least(c: float) -> float:
         return margin([c] * hops, [float(interference)] * hops, pattern)
@@ -127,7 +127,7 @@ def threshold(hops: int, interference: int | float, pattern: Pattern = "overwrit
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Any prompt of edited hops; interference none, equal or mixed, over twelve decades."""
+    """Draw any prompt of edited hops; interference is zero, equal or mixed, over twelve decades."""
     prompt = region.draw(rng, size)
     shares = rng.uniform(0, 1, len(prompt.coefficients)) if rng.random() < 0.5 else 1.0
     level = float(rng.choice([0.0, 0.1, 10.0 ** int(rng.integers(-12, 1))]))
@@ -135,7 +135,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """The closed forms of the first sentence where they apply, else the minimum over tokens."""
+    """Least margin, by the closed form if one applies, else as the minimum over wrong tokens."""
     coefficients, interference = case.prompt.coefficients, case.interference
     if set(coefficients) == {1.0}:
         return 1 - 2 * sum(interference)
@@ -147,7 +147,7 @@ def bound(case: Case) -> float:
 
 
 def merged(case: Case, crowd: Crowd) -> Chain:
-    """The reads with the others in them, each of rank one: it reads this prompt's own state."""
+    """Return the reads with the others' interference merged in, as updates of rank one."""
     prompt, model, memories = case.prompt, crowd.model, []
     state = prompt.keys[0][:, 0]
     for hop, (frame, weight) in enumerate(zip(_values(prompt), crowd.weights, strict=True)):
@@ -159,24 +159,24 @@ def merged(case: Case, crowd: Crowd) -> Chain:
 
 
 def measure(case: Case, crowd: Crowd) -> float:
-    """The margin of the target when the others are merged into each read."""
+    """Margin of the right answer when the others are merged into each read."""
     return region.measure(case.prompt, merged(case, crowd))
 
 
 def scale(case: Case) -> float:
-    """The weights that meet in the margin."""
+    """Bound of the logits, in whose units rounding is measured."""
     pairs = zip(case.prompt.coefficients, case.interference, strict=True)
     return math.prod(1 + 2 * abs(c) + 2 * e for c, e in pairs)
 
 
 def _values(prompt: Prompt) -> list[Array]:
-    """The frame that each read writes: values, then one-hot tokens."""
+    """Return the frame that each read writes in: its values, or one-hot tokens at the last."""
     last = prompt.hops[-1].new
     return [*prompt.values, eye(last, int(last.shape[0]))]
 
 
 def attain(case: Case) -> Crowd:
-    """Walk the real matrices backwards: each value gets the interference against its slope."""
+    """Give each value the interference that hurts most, by its effect through the later reads."""
     prompt, model = case.prompt, region.attain(case.prompt)
     nominal = model.output(prompt.keys[0][:, 0], prompt.coefficients)
     xp, frames, flows = array_namespace(nominal), _values(prompt), []
@@ -191,7 +191,7 @@ def attain(case: Case) -> Crowd:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Crowd:
-    """Other weights for the reads; interference anywhere in the box, often at a corner."""
+    """Other weights that hold the facts, and random interference within the limits."""
     sides, corner = [len(frame.T) for frame in _values(case.prompt)], rng.random() < 0.5
     free = [rng.uniform(-1, 1, side) for side in sides]
     weights = [np.sign(part) if corner else part for part in free]
@@ -200,7 +200,7 @@ def rival(case: Case, rng: np.random.Generator) -> Crowd:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Crowd:
-    """Flip one sign of the interference at a time while the measured margin falls."""
+    """Flip one sign of the interference at a time, and keep flips that lower the margin."""
     pairs = zip(case.interference, _values(case.prompt), strict=True)
     weights = tuple(e * rng.choice([-1.0, 1.0], len(frame.T)) for e, frame in pairs)
     crowd = Crowd(region.attain(case.prompt), weights)

@@ -63,7 +63,11 @@ OWN = "bridges that read the values of their own read and nothing else in the st
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A prompt whose hops are all edited, the gain when normalising, the direct path's strength."""
+    """A prompt of edited hops in a normalised residual stream.
+
+    `gain` multiplies the normalised stream; `direct` is the strength of the path from the stream to
+    the logits of bridge entities.
+    """
 
     prompt: Prompt
     gain: float
@@ -77,9 +81,9 @@ def margin(
     length: int | float = 1.0,
     pattern: Pattern = "overwrite",
 ) -> float:
-    """The margin of the new answer over tokens and over entities that the stream names directly.
+    """Return the right answer's margin over other tokens and over entities named directly.
 
-    `length` is that of the prompt's key.
+    `length` is the norm of the prompt's key; the other numbers are those of `Case`.
     """
     share, energy, named = 1.0, length**2, 0.0
     for read in range(1, len(coefficients)):
@@ -92,7 +96,7 @@ def margin(
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """One to four hops in any pattern, coefficients usual or any, gains over decades."""
+    """Draw one to four hops in any pattern; gain and direct path over two decades."""
     pattern, n = shapes(rng)
     hops, d = len(n), 1 + sum(n) + int(rng.integers(0, size + 1))
     equal = (region.threshold(hops, pattern), 1.0, 1 / 2, float(rng.uniform(0.1, 2)))
@@ -116,18 +120,18 @@ def _length(prompt: Prompt) -> float:
 
 
 def bound(case: Case) -> float:
-    """The closed form: coefficients, pattern, gain, direct path and the key's length, no frame."""
+    """Margin by the statement's formula, which uses no frame."""
     prompt = case.prompt
     return margin(prompt.coefficients, case.gain, case.direct, _length(prompt), prompt.pattern)
 
 
 def attain(case: Case) -> Chain:
-    """Least-norm memories, edits and bridges."""
+    """Memories, edits and bridges of least norm."""
     return chain(case.prompt.hops, case.prompt.values)
 
 
 def measure(case: Case, model: Chain) -> float:
-    """The margin when the stream itself is carried through all matrices and normalised."""
+    """Margin when the stream goes through all matrices and is normalised before each read."""
     prompt, stream = case.prompt, case.prompt.keys[0][:, 0]
     written, xp = model.read(0, stream, prompt.coefficients[0]), array_namespace(stream)
     for hop, bridge in enumerate(model.bridges, start=1):
@@ -139,7 +143,7 @@ def measure(case: Case, model: Chain) -> float:
 
 
 def scale(case: Case) -> float:
-    """The weights that meet in the margin."""
+    """Bound of the logits, in whose units rounding is measured."""
     each = math.prod(1 + 2 * abs(c) for c in case.prompt.coefficients)
     length = _length(case.prompt)
     amplified = max(1.0, case.gain, case.gain / length) ** len(case.prompt.values)
@@ -147,7 +151,7 @@ def scale(case: Case) -> float:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Chain:
-    """Reads that do anything beside their keys; bridges unchanged, as they must ignore the rest."""
+    """Memories changed at random outside their keys; bridges must ignore the rest and stay."""
     model, memories = attain(case), []
     for hop, memory in zip(case.prompt.hops, model.memories, strict=True):
         wild = gaussian(rng, *memory.shape, 2, 10.0 ** int(rng.integers(-12, 1)))

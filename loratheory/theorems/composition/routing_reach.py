@@ -83,30 +83,30 @@ BEST: dict[Pattern, tuple[float, float]] = {
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A prompt of two edited hops, its own coefficients being ignored, and a class of routers."""
+    """A class of routers, and a prompt of two edited hops, whose own coefficients are ignored."""
 
     prompt: Prompt
     router: Router
 
 
 def ceiling(router: Router, pattern: Pattern = "overwrite") -> float:
-    """The largest margin that routers of a class reach on two hops: positive where some compose."""
+    """Return the largest two-hop margin of this class of routers; some compose if it is above 0."""
     return dict(zip(ROUTERS, (*CEILINGS[pattern], 1.0), strict=True))[router]
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Two hops of the two-read region with any class of routers."""
+    """Draw a two-hop prompt and a class of routers."""
     prompt = two_hops(partial(region.draw, rng, size))
     return Case(prompt, ROUTERS[int(rng.integers(3))])
 
 
 def bound(case: Case) -> float:
-    """The closed form."""
+    """Largest margin of the class, from the statement's table."""
     return ceiling(case.router, case.prompt.pattern)
 
 
 def measure(case: Case, weights: Float[Array, "2 2"]) -> float:
-    """The margin when row by row the reads mix the adapters so; each responds at its own read."""
+    """Margin when read i mixes the adapters by row i; each adapter responds at its own read."""
     own = (float(weights[0, 0]), float(weights[1, 1]))
     prompt = replace(case.prompt, coefficients=own)
     return region.measure(prompt, region.attain(prompt))
@@ -118,7 +118,7 @@ def _beside(case: Case, weights: Array) -> Array:
 
 
 def attain(case: Case) -> Array:
-    """The weights of the proof: one vector for both reads, or each read's own adapter alone."""
+    """Weights of the proof: the same at both reads, or each read's own adapter alone."""
     if case.router == "shared a read":
         return _beside(case, np.eye(2))
     shared = case.router == "shared a pass"
@@ -127,7 +127,7 @@ def attain(case: Case) -> Array:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Array:
-    """Random weights that this class of routers may choose; shared ones a step from the best."""
+    """Random weights that this class may choose, at times near the best shared ones."""
     if case.router == "one a pass":
         return np.tile(np.eye(3, 2)[int(rng.integers(3))], (2, 1))
     drawn = rng.dirichlet([1, 1], 2) * rng.choice([1.0, rng.uniform()])
@@ -138,7 +138,7 @@ def rival(case: Case, rng: np.random.Generator) -> Array:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Array:
-    """Random search on the simulation, narrowing down around its best find."""
+    """Search at random for a larger measured margin, in shrinking steps about the best found."""
     best = rival(case, rng)
     for step in np.geomspace(1, 1e-6, 40):
         other = (1 - step) * best + step * rival(case, rng)

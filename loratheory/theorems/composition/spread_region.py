@@ -88,10 +88,11 @@ ALIKE = "edits spread as the facts that they replace, of a positive order mass"
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Coefficients; shares of edits and facts, a row a hop; entities, and an untouched token.
+    """Linked edits and old facts, both spread over the reads of a residual stream.
 
-    Entities stand in columns level by level: the prompt's key, then after hop j the new value and
-    what the old paths that leave at hops 1 to j have reached.
+    `edits` and `facts` hold shares, one row a hop. Columns of `entities` come level by level: the
+    prompt's key; then for each hop j its new value and what old paths that left at hops 1 to j have
+    reached. The last level is that of the final tokens; one that no path reaches comes after it.
     """
 
     coefficients: tuple[float, ...]
@@ -101,41 +102,36 @@ class Case:
 
     @property
     def hops(self) -> int:
-        """How many facts are linked."""
+        """Number of linked facts."""
         return len(self.coefficients)
-
-    @property
-    def ends(self) -> slice:
-        """Where the end tokens stand among the entities, the target first."""
-        return slice(_place(self.hops, 0), _place(self.hops + 1, 0) + 1)
 
     @cached_property
     def dual(self) -> Float[Array, "n d"]:
-        """What reads one entity and none of the others."""
+        """Pseudo-inverse of the entities: row i reads entity i and no other."""
         return array_namespace(self.entities).linalg.pinv(self.entities, rtol=None)
 
     def pairs(self, hop: int) -> tuple[list[tuple[int, int]], tuple[int, int, int]]:
-        """From where to where old facts of a hop lead; what its edit reads, writes, takes away."""
+        """Return a hop's old facts as columns (from, to), and its edit's (key, new, old value)."""
         start, new, old = _place(hop - 1, 0), _place(hop, 0), _place(hop, hop)
         along = [(_place(hop - 1, i), _place(hop, i)) for i in range(1, hop)]
         return [(start, old), *along], (start, new, old)
 
 
 def _place(level: int, path: int) -> int:
-    """The column of an entity: path 0 is the new one, path j left it at hop j."""
+    """Return an entity's column: path 0 is the new one, path j left it at hop j."""
     return level * (level + 1) // 2 + path
 
 
 @dataclass(frozen=True, eq=False)
 class Stream:
-    """What each read adds: the base's map, and that of each hop's edit."""
+    """The matrix that each read applies, without edits, and each hop's edit at each read."""
 
     memories: tuple[LowRank, ...]
     edits: tuple[tuple[LowRank, ...], ...]  # hop by hop, read by read
 
 
 def order_mass(rows: Sequence[Sequence[float]]) -> float:
-    """Sum over increasing reads of the products of these shares, a row a hop; O(hops reads)."""
+    """Sum over increasing reads of the products of these shares, one row a hop; O(hops reads)."""
     before = [1.0] * len(rows[0])  # by read: the mass of all earlier hops in earlier reads
     here = list(before)
     for row in rows:
@@ -149,7 +145,7 @@ def margin(
     edits: Sequence[Sequence[float]],
     facts: Sequence[Sequence[float]],
 ) -> float:
-    """The closed form, from coefficients and shares alone."""
+    """Return the right answer's margin by the statement's formula, from coefficients and shares."""
     hops = range(len(coefficients) + 1)
     masses = [order_mass([*edits[:j], *facts[j:]]) for j in hops]
     parts = [math.prod(coefficients[:j]) * mass for j, mass in zip(hops, masses, strict=True)]
@@ -161,7 +157,7 @@ def _rows(shares: Array) -> list[list[float]]:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """One to three hops over up to six reads; alike, even, in places of their own, or anyhow."""
+    """Draw one to three hops over up to six reads; edits' shares as the facts', even or random."""
     hops = int(rng.integers(1, 4))
     reads, kind = int(rng.integers(hops, 7)), int(rng.integers(4))
     facts = rng.dirichlet(np.ones(reads), hops)
@@ -182,12 +178,12 @@ def _frame(rng: np.random.Generator, hops: int, size: int) -> Float[Array, "d n"
 
 
 def bound(case: Case) -> float:
-    """The closed form: no frame."""
+    """Margin by the statement's formula, which uses no frame."""
     return margin(case.coefficients, _rows(case.edits), _rows(case.facts))
 
 
 def attain(case: Case) -> Stream:
-    """Maps of the least norm, a column for each fact."""
+    """Matrices of least norm that hold the facts and the edits."""
     entities, dual, memories = case.entities, case.dual, []
     edits: list[tuple[LowRank, ...]] = []
     for read in range(case.facts.shape[1]):
@@ -207,22 +203,22 @@ def attain(case: Case) -> Stream:
 
 
 def output(case: Case, stream: Stream) -> Array:
-    """The logits of end tokens, the target first, the untouched one last."""
+    """Return the logits of the final tokens: the right one first, the unreachable one last."""
     state = case.entities[:, 0]
     for read, memory in enumerate(stream.memories):
         edits = zip(case.coefficients, stream.edits, strict=True)
         state = state + memory @ state + sum(c * (edit[read] @ state) for c, edit in edits)
-    return case.dual[case.ends, :] @ state
+    return case.dual[_place(case.hops, 0) :, :] @ state
 
 
 def measure(case: Case, stream: Stream) -> float:
-    """The lead of the target when the stream itself is carried through all reads."""
+    """Margin of the right answer when the stream goes through all reads."""
     logits = output(case, stream)
     return float(logits[0] - array_namespace(logits).max(logits[1:]))
 
 
 def scale(case: Case) -> float:
-    """The weights of all paths, as if none took anything away."""
+    """Bound of the logits, in whose units rounding is measured."""
     rows = zip(case.coefficients, _rows(case.edits), _rows(case.facts), strict=True)
     sums = [sum(map(abs, w)) + 2 * abs(c) * sum(map(abs, rho)) for c, rho, w in rows]
     return math.prod(1 + total for total in sums)
@@ -234,12 +230,12 @@ def _spread(case: Case) -> float:
 
 
 def condition(case: Case) -> float:
-    """Of the entities, which the dual inverts, at each read."""
+    """Squared condition number of the entities, which the dual inverts."""
     return min(_spread(case), 1e3) ** 2
 
 
 def rival(case: Case, rng: np.random.Generator) -> Stream:
-    """Reads and edits in other factors that do anything to what is no entity."""
+    """Reads and edits in another gauge, changed at random outside the span of the entities."""
     basis, built = np.linalg.qr(case.entities)[0], attain(case)
 
     def _changed(low: LowRank) -> LowRank:
@@ -283,7 +279,7 @@ def _built(case: Case, **shares: Array) -> tuple[Case, Stream]:
 
 
 def _controls(case: Case) -> tuple[Control[Case, Stream], ...]:
-    """The hypotheses of the region broken one by one, in a case of two hops."""
+    """Return controls that break the hypotheses one by one, in a case of two hops."""
     edits = case.edits
     return (
         Control("one entity twice", FRAMES, partial(_built, replace(case, entities=_TWICE))),
@@ -300,13 +296,13 @@ CONTROLS = _controls(_SMALL)
 
 
 def draw_alike(rng: np.random.Generator, size: int) -> Case:
-    """As before, each edit where its fact is."""
+    """Draw as `draw` does, with edits spread as their facts are."""
     case = draw(rng, size)
     return replace(case, edits=case.facts)
 
 
 def as_in_a_row(case: Case) -> float:
-    """The margin of linked reads without a stream, times the order mass of the facts."""
+    """Margin of linked reads without a stream, times the order mass of the facts."""
     return order_mass(_rows(case.facts)) * region.margin(case.coefficients)
 
 
@@ -324,14 +320,14 @@ _BACKWARDS = replace(_SMALL, edits=np.diag([1.0, -1.0]), facts=np.diag([1.0, -1.
 
 @dataclass(frozen=True, eq=False)
 class Even:
-    """So many reads, the entities of one hop or two, and how many hops."""
+    """One or two edits, each spread evenly over `reads` reads, on these entities."""
 
     reads: int
     entities: Float[Array, "d n"]
     hops: int = 2
 
     def at(self, coefficient: float) -> Case:
-        """All edits at this coefficient."""
+        """Return the case in which all edits have this coefficient."""
         ends = np.eye(self.reads)[[0, -1][: self.hops]]
         even = np.full_like(ends, 1 / self.reads)
         xp, like = array_namespace(self.entities), self.entities
@@ -340,19 +336,19 @@ class Even:
 
 
 def border(reads: int, hops: int = 2) -> float:
-    """The coefficient from which on one even edit survives, or two compose."""
+    """Coefficient above which two edits compose or, if `hops` is 1, one survives."""
     if hops == 1:
         return 0.5
     return 1.0 if reads >= 3 else 5**0.5 - 1
 
 
 def bisected(case: Even, stream: Stream) -> float:
-    """Where the stream's own answer changes."""
+    """Coefficient at which the measured margin is 0, found by Brent's method."""
     return float(brentq(lambda c: measure(case.at(c), stream), 0.3, 3.0, xtol=1e-15))
 
 
 def draw_even(rng: np.random.Generator, size: int) -> Even:
-    """Single hops now and then, two hops mostly, over two to eight reads."""
+    """Draw two hops, or one in a quarter of cases, over two to eight reads."""
     hops = 1 if rng.random() < 0.25 else 2
     return Even(int(rng.integers(2, 9)), _frame(rng, hops, size), hops)
 
@@ -366,7 +362,7 @@ _AT = _EVEN.at(1.0)
 
 
 def _evenly(**other: Array) -> tuple[Even, Stream]:
-    """With other shares than the clause says, or other entities."""
+    """Return the example with some fields of its case replaced, and its stream."""
     case = replace(_AT, **other)
     return replace(_EVEN, entities=case.entities), attain(case)
 

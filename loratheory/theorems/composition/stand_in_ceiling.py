@@ -75,7 +75,12 @@ NATS = "at most the stated information about which stand-in acts"
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Frequencies of entities and of stand-ins at each, answers ``[j][e]``, number of signals."""
+    """Lessons of one adapter beside stand-ins: whose answer is right depends on who acts.
+
+    `entities` (E) and `stand_ins` (S, E) are frequencies, the latter given the entity;
+    ``answers[j][e]`` is right where stand-in j acts at entity e. The adapter can tell apart at most
+    `signals` signals of its stand-in.
+    """
 
     entities: Float[Array, " e"]
     stand_ins: Float[Array, "s e"]
@@ -84,11 +89,11 @@ class Case:
 
     @property
     def tokens(self) -> int:
-        """How many answers there are, among which one that nobody gives."""
+        """Number of possible answers, one of which nobody gives."""
         return 2 + max(map(max, self.answers))
 
     def shares(self, entity: int) -> dict[int, float]:
-        """The frequency of each answer given the entity, the most frequent first."""
+        """Return the frequency of each answer given the entity, the most frequent first."""
         found: dict[int, float] = {}
         for stand_in, answers in enumerate(self.answers):
             share = float(self.stand_ins[stand_in, entity])
@@ -97,7 +102,7 @@ class Case:
 
     @property
     def entropy(self) -> float:
-        """Of the answers given the entity, in nats."""
+        """Conditional entropy of the answers given the entity, in nats."""
         found = 0.0
         for entity in range(self.entities.shape[0]):
             parts = [-share * math.log(share) for share in self.shares(entity).values() if share]
@@ -107,13 +112,13 @@ class Case:
 
 @dataclass(frozen=True, eq=False)
 class Reader:
-    """How an adapter hears its partner, ``P(r | j, e)``, and replies, ``q(a | r, e)``."""
+    """An adapter, as P(signal r | stand-in j, entity e) and its replies q(answer a | r, e)."""
 
     heard: Float[Array, "r s e"]
     replies: Float[Array, "r a e"]
 
     def rights(self, case: Case) -> list[tuple[float, float]]:
-        """Weight of each lesson and signal, and the probability of the right answer there."""
+        """Return for each lesson and signal its weight and the right answer's probability."""
         return [
             (
                 float(case.entities[e] * case.stand_ins[j, e] * self.heard[r, j, e]),
@@ -125,7 +130,7 @@ class Reader:
         ]
 
     def information(self, case: Case) -> float:
-        """What the signal tells about who acts, given the entity, in nats."""
+        """Information in nats of the signal about the acting stand-in, given the entity."""
         xp = array_namespace(self.heard)
         both = self.heard * (case.entities * case.stand_ins)[None, :, :]
         apart = xp.sum(both, axis=1, keepdims=True) * case.stand_ins[None, :, :]
@@ -135,7 +140,7 @@ class Reader:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Up to five stand-ins that agree often, sometimes or never; equal or any frequencies."""
+    """Draw up to five stand-ins that agree often, sometimes or never, with any frequencies."""
     s, n, k = (int(x) for x in rng.integers((1, 1, 1), (6, size + 1, 4)))
     if rng.random() < 0.4:
         answers = np.stack([rng.permutation(s + 2)[:s] for _ in range(n)], axis=1)
@@ -147,13 +152,13 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """The most frequent answers, entity by entity."""
+    """Total frequency of each entity's `signals` most frequent answers, averaged over entities."""
     tops = [list(case.shares(e).values())[: case.signals] for e in range(case.entities.shape[0])]
     return sum(float(w) * sum(top) for w, top in zip(case.entities, tops, strict=True))
 
 
 def measure(case: Case, reader: Reader) -> float:
-    """The accuracy, lesson by lesson."""
+    """Accuracy, summed over lessons and signals."""
     return sum(weight * right for weight, right in reader.rights(case))
 
 
@@ -176,7 +181,7 @@ def _telling(case: Case, told: float, signals: int) -> Reader:
 
 
 def attain(case: Case) -> Reader:
-    """Hear the rank of the answer among the k most frequent; the first where there is none."""
+    """Let the signal be the answer's rank among the k most frequent, and reply accordingly."""
     full = _telling(case, 1.0, case.signals)
     xp, k = array_namespace(full.heard), case.signals
     rest = xp.concat([full.heard[k:, :, :], 0 * full.heard[1:k, :, :]], axis=0)
@@ -197,13 +202,13 @@ def _mixed(first: Reader, second: Reader, share: float) -> Reader:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Reader:
-    """Any way to hear and to reply, or the best one mixed with a little of it."""
+    """Draw any reader, or mix a small share of one into the best."""
     free, best = _any(case, rng, case.signals), attain(case)
     return free if rng.random() < 0.5 else _mixed(best, free, 10.0 ** int(rng.integers(-9, 0)))
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Reader:
-    """In turn the best reply to each signal and the best signal for each lesson, four starts."""
+    """Improve replies and signals in turn, from four random starts."""
     best = found = _any(case, rng, case.signals)
     weight = case.entities * case.stand_ins
     answers = np.array(case.answers)
@@ -246,7 +251,7 @@ ASSUMPTIONS = {SIGNALS: _few, SHARES: _sums}
 
 
 def _two(signals: int = 1, agreeing: int = 0, often: float = 0.5) -> Case:
-    """Two stand-ins and two entities, of which they agree about the first few."""
+    """Two stand-ins and two entities; the stand-ins agree on the first `agreeing` entities."""
     second = tuple(int(e >= agreeing) for e in range(2))
     stand_ins = np.array([[often, often], [1 - often, 1 - often]])
     return Case(np.full(2, 0.5), stand_ins, ((0, 0), second), signals)
@@ -268,7 +273,7 @@ CONTROLS = (
 
 
 def draw_disagreeing(rng: np.random.Generator, size: int) -> Case:
-    """Equally frequent stand-ins that disagree on every entity."""
+    """Draw equally frequent stand-ins that disagree pairwise on every entity."""
     case = draw(rng, size)
     s, n = case.stand_ins.shape
     answers = np.stack([rng.permutation(s + 2)[:s] for _ in range(n)], axis=1)
@@ -282,20 +287,20 @@ def draw_disagreeing(rng: np.random.Generator, size: int) -> Case:
 
 @dataclass(frozen=True)
 class Loss:
-    """Lessons, and how many nats the adapter takes from its partner."""
+    """Lessons, and how many nats the adapter may take from its partner."""
 
     lessons: Case
     nats: float
 
 
 def draw_loss(rng: np.random.Generator, size: int) -> Loss:
-    """Nothing taken from the partner, a part of what there is, or more."""
+    """Draw lessons, and nats from none to more than the answers' conditional entropy."""
     case = draw(rng, size)
     return Loss(case, case.entropy * float(rng.choice([0.0, rng.uniform(0, 1.2)])))
 
 
 def cross_entropy(loss: Loss, reader: Reader) -> float:
-    """Mean negative logarithm of the right answer's probability, in nats."""
+    """Mean negative log-probability of the right answer, in nats."""
     return sum(
         -weight * math.log(right) if right > 0 else math.inf
         for weight, right in reader.rights(loss.lessons)
@@ -304,14 +309,14 @@ def cross_entropy(loss: Loss, reader: Reader) -> float:
 
 
 def telling(loss: Loss) -> Reader:
-    """Hear the answer in such a share of the lessons that it makes up the nats."""
+    """Return a reader that is told the answer in as many lessons as the nats allow."""
     entropy = loss.lessons.entropy
     told = min(1.0, loss.nats / entropy) if entropy > SAFETY else 0.0
     return _telling(loss.lessons, told, loss.lessons.tokens)
 
 
 def _within(loss: Loss, rng: np.random.Generator) -> Reader:
-    """Hear anything, cut off as often as the nats demand."""
+    """Draw any reader, and blank its signal often enough to stay within the nats."""
     case = loss.lessons
     free = _any(case, rng, int(rng.integers(1, 4)))
     known = max(free.information(case), SAFETY)
@@ -322,7 +327,7 @@ def _within(loss: Loss, rng: np.random.Generator) -> Reader:
 
 
 def replying(loss: Loss, rng: np.random.Generator) -> Reader:
-    """The best signal with replies a little off, or any signal with any replies."""
+    """The best signal with slightly perturbed replies, or any reader within the nats."""
     best, free = telling(loss), _any(loss.lessons, rng, loss.lessons.tokens + 1)
     if rng.random() < 0.5:
         return _within(loss, rng)
@@ -331,7 +336,7 @@ def replying(loss: Loss, rng: np.random.Generator) -> Reader:
 
 
 def descending(loss: Loss, rng: np.random.Generator) -> Reader:
-    """Descend the loss in the logits of the replies to a random signal."""
+    """Optimise the replies to a random signal by gradient descent on their logits."""
     case, reader = loss.lessons, _within(loss, rng)
     logits, wanted = np.log(reader.replies + 1e-3), np.zeros(reader.replies.shape)
     for (j, e), answer in np.ndenumerate(np.array(case.answers)):

@@ -62,7 +62,12 @@ WEIGHTS = "adapters merged with the coefficients of the case"
 def overlap_needed(
     adapters: int, coefficient: int | float, rest: Literal["habit", "own"] = "habit"
 ) -> float:
-    """The share of each adapter's solutions above which the shared step wins; 1 or more: never."""
+    """Return the share of each adapter's solutions above which the shared step wins.
+
+    A result of 1 or more means that it never does. `rest` says what the other solutions do: as the
+    base (``"habit"``), or each adapter its own (``"own"``). ValueError unless `adapters` is 1 or
+    more and `coefficient` is positive.
+    """
     if adapters < 1 or not coefficient > 0:
         message = f"{adapters} adapters with coefficient {coefficient}: give 1 or more, above 0"
         raise ValueError(message)
@@ -72,7 +77,10 @@ def overlap_needed(
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Keys passed, and what base and adapters say at each; the right step is the first."""
+    """How often the base (`habits`) and each adapter (`shares`) take each step at each key.
+
+    Rows are steps, the right one first; columns belong to the columns of `keys`.
+    """
 
     keys: Float[Array, "d n"]
     habits: Float[Array, "s n"]
@@ -81,9 +89,9 @@ class Case:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Random counts of steps taken at one to three cues, a fact for each adapter, coefficients.
+    """Draw counts of steps at one to three cues, a fact for each adapter, and coefficients.
 
-    These lie near ½, at 1/K, at 1, or anywhere.
+    Coefficients are near ½, 1/K, 1, or random.
     """
     k, cues, s = (int(x) for x in rng.integers((1, 1, 2), (4, 4, 6)))
     counts = rng.integers(0, 4, (k + 1, s, cues)) * (rng.random((k + 1, s, cues)) < 0.7)
@@ -99,7 +107,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """The least margin in the votes."""
+    """Least margin of the right step over all keys, in the weighted votes."""
     votes = (1 - sum(case.coefficients)) * case.habits
     for c, shares in zip(case.coefficients, case.shares, strict=True):
         votes = votes + c * shares
@@ -108,13 +116,13 @@ def bound(case: Case) -> float:
 
 
 def attain(case: Case) -> Merge:
-    """Least-norm memories of what each says."""
+    """Memories of least norm that hold what base and adapters do at each key."""
     adapters = tuple(interpolating(case.keys, said - case.habits) for said in case.shares)
     return Merge(interpolating(case.keys, case.habits), adapters, case.coefficients)
 
 
 def measure(case: Case, merge: Merge) -> float:
-    """The margin of the right step at the key where the merged memory is least sure of it."""
+    """Least margin of the right step over all keys, in the merged memory's logits."""
     margins = []
     for n in range(case.keys.shape[1]):
         logits = merge.logits(case.keys[:, n])
@@ -123,13 +131,13 @@ def measure(case: Case, merge: Merge) -> float:
 
 
 def condition(case: Case) -> float:
-    """Of the keys, squared, as a pseudo-inverse meets them."""
+    """Squared condition number of the keys, since a pseudo-inverse is taken."""
     values = array_namespace(case.keys).linalg.svdvals(case.keys)
     return min(float(values[0]) / max(float(values[-1]), 1e-300), 1e3) ** 2
 
 
 def rival(case: Case, rng: np.random.Generator) -> Merge:
-    """Memories that do anything beside the keys."""
+    """Memories with the same outputs at the keys and random ones elsewhere."""
     exact = attain(case)
     off = np.eye(len(case.keys)) - case.keys @ np.linalg.pinv(case.keys)
     shape = exact.weight.shape[0], len(off)

@@ -76,7 +76,7 @@ FREE = "some token on no path: a subject beside the prompt's"
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """One to four hops; frames of any size; coefficients usual, near the border, or any."""
+    """Draw one to four hops, with equal coefficients, some near the border, or mixed ones."""
     pattern, n = shapes(rng)
     hops, d = len(n), n[-1] + 4 + int(rng.integers(0, size + 1))
     near = threshold(hops, pattern) + float(rng.choice([-1, 1])) * 10.0 ** -int(rng.integers(1, 13))
@@ -87,28 +87,28 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """The closed form: coefficients and pattern, no frame."""
+    """Margin by the statement's formula, which uses no frame."""
     return margin(case.coefficients, case.pattern)
 
 
 def attain(case: Case) -> Chain:
-    """Least-norm memories, edits and bridges."""
+    """Memories, edits and bridges of least norm."""
     return chain(case.hops, case.values)
 
 
 def measure(case: Case, model: Chain) -> float:
-    """The margin of token 0 when the prompt's key goes through all matrices."""
+    """Margin of token 0 when the prompt's key goes through all matrices."""
     logits = model.output(case.keys[0][:, 0], case.coefficients)
     return float(logits[0] - array_namespace(logits).max(logits[1:]))
 
 
 def condition(case: Case) -> float:
-    """Of the worst frame, squared: a bridge inverts its values, the next read its keys."""
+    """Squared condition number of the worst frame: values and keys are both inverted."""
     return min(_worst(case), 1e3) ** 2
 
 
 def rival(case: Case, rng: np.random.Generator) -> Chain:
-    """Weights that hold the same facts and do anything beside the frames."""
+    """Weights that hold the same facts and do anything outside their frames."""
     share = 10.0 ** int(rng.integers(-12, 1))
     return chain(case.hops, case.values, partial(_with_noise, rng, share))
 
@@ -127,7 +127,7 @@ def _worst(case: Case) -> float:
 
 
 def framed(case: Case) -> bool:
-    """Whether keys and values are independent, well enough to compute with."""
+    """Whether keys and values are independent, with condition numbers below 1000."""
     return _worst(case) < 1e3
 
 

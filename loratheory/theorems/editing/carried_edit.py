@@ -69,17 +69,17 @@ class Case:
 
     @cached_property
     def state(self) -> Float[Array, " d"]:
-        """What the edited base reads at the key."""
+        """State (d,) of the edited base at the key: ``weight @ key``."""
         return self.weight @ self.key
 
     @cached_property
     def rivals(self) -> list[tuple[float, Array]]:
-        """For each other token the margin over it and the difference of the output vectors."""
+        """`margins` of the edited base: one pair for each token other than the answer."""
         return margins(self.outputs, self.state)
 
 
 def margins(outputs: Float[Array, "v d"], state: Float[Array, " d"]) -> list[tuple[float, Array]]:
-    """How far the most likely token leads over each other one, and along which vector."""
+    """Return, for each other token, the top token's margin and difference of output vectors."""
     logits = outputs @ state
     top = int(array_namespace(logits).argmax(logits))
     others = [j for j in range(logits.shape[0]) if j != top]
@@ -91,24 +91,24 @@ def _length(vector: Array) -> float:
 
 
 def radius_of(margin: float, distance: float) -> float:
-    """How far the state may move before a token at this margin and output distance leads."""
+    """Return how far the state may move before a token at this margin and distance leads."""
     return margin / distance
 
 
 def affordable(radii: Sequence[float], size: float) -> int:
-    """How many edits a change of this norm overturns at most: the smallest radii, in squares."""
+    """Return how many of the smallest squared `radii` add up to at most ``size**2``."""
     return int(np.sum(np.cumsum(np.sort(np.asarray(radii)) ** 2) <= size**2))
 
 
 def _nearest(rivals: list[tuple[float, Array]]) -> tuple[float, Array]:
-    """The radius, and the shortest way of the state to the border."""
+    """Return the radius and the shortest step of the state that makes another token as likely."""
     ways = ((radius_of(margin, _length(gap)), gap) for margin, gap in rivals)
     radius, along = min(ways, key=lambda pair: pair[0])
     return radius, -radius * along / _length(along)
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Few tokens or many, in narrow and wide states; margins large and small; 12 decades."""
+    """Draw few or many tokens and narrow or wide states, with sizes over 12 decades."""
     v, (d, n) = int(rng.integers(2, size + 2)), rng.integers(1, size + 1, 2).tolist()
     outputs = 10.0 ** int(rng.integers(-6, 7)) * rng.standard_normal((v, d))
     weight = 10.0 ** int(rng.integers(-6, 7)) * rng.standard_normal((d, n))
@@ -116,36 +116,36 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """The radius: the least margin in units of the distance of output vectors."""
+    """Return the radius: the least margin divided by the distance of the output vectors."""
     return _nearest(case.rivals)[0]
 
 
 def attain(case: Case) -> LowRank:
-    """Move the state straight to the nearest border, at this key alone."""
+    """Return the change of rank 1 that moves the state the shortest way until two tokens tie."""
     _, step = _nearest(case.rivals)
     return LowRank(step[:, None], case.key[None, :] / _length(case.key) ** 2)
 
 
 def measure(case: Case, change: LowRank) -> float:
-    """How far the change moves the state."""
+    """Return the norm of what the change adds to the state at the key."""
     return _length(change @ case.key)
 
 
 def scale(case: Case) -> float:
-    """The logits, in units of the nearest output vectors' distance."""
+    """Return a bound on the logits over the least distance of output vectors, for rounding."""
     norm = float(array_namespace(case.outputs).linalg.matrix_norm(case.outputs))
     return norm * _length(case.state) / min(_length(gap) for _, gap in case.rivals)
 
 
 def _as_far_as_needed(case: Case, change: LowRank) -> LowRank:
-    """A multiple of a change, of either sign, that just overturns the answer."""
+    """Return the smallest multiple of `change`, of either sign, that overturns the answer."""
     moved = change @ case.key
     times = [m / -float(gap @ moved) for m, gap in case.rivals if abs(float(gap @ moved)) > 0]
     return change * min(times, key=abs) * (1 + 1e-15) if times else attain(case)
 
 
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
-    """Any change, or the best nudged by 1e-8 to 1, as far as it has to go."""
+    """Scale a random change, or the best nudged by 1e-8 to 1, until it overturns the answer."""
     (d, n), best = case.weight.shape, attain(case)
     if rng.random() < 0.5:
         return _as_far_as_needed(case, gaussian(rng, d, n, min(d, n)))
@@ -154,7 +154,7 @@ def rival(case: Case, rng: np.random.Generator) -> LowRank:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> LowRank:
-    """Least squares under one linear constraint a token, by a general solver."""
+    """For each other token let SLSQP minimise the step that makes it tie; return the shortest."""
     changes, unit = [], bound(case) or 1.0
     for margin, gap in case.rivals:
         steep = gap * unit / (margin or 1.0)
@@ -191,7 +191,7 @@ SMALL = "a change of the stated Frobenius norm"
 
 @dataclass(frozen=True, eq=False)
 class Edits:
-    """Output vectors, the edited base's weight, keys in columns, and the norm of the change."""
+    """Output vectors, the edited base's weight, keys as columns, and the norm of its change."""
 
     outputs: Float[Array, "v d"]
     weight: Float[Array, "d n"]
@@ -200,19 +200,19 @@ class Edits:
 
     @cached_property
     def ways(self) -> list[tuple[float, Array, Array]]:
-        """For each edit the radius, the way to the border and the key; nearest first."""
+        """Radius, shortest step to a tie, and key of each edit, by increasing radius."""
         keys = [self.keys[:, i] for i in range(self.keys.shape[1])]
         found = [(*_nearest(margins(self.outputs, self.weight @ key)), key) for key in keys]
         return sorted(found, key=lambda way: way[0])
 
     @property
     def affordable(self) -> int:
-        """How many of the smallest radii the norm pays for."""
+        """How many edits a change of norm `size` can overturn."""
         return affordable([radius for radius, *_ in self.ways], self.size)
 
 
 def draw_edits(rng: np.random.Generator, size: int) -> Edits:
-    """Up to all directions edited; a change that pays for some of them and a little more."""
+    """Draw edits at orthonormal keys, and a norm just enough to overturn some of them."""
     v, (d, n) = int(rng.integers(2, size + 2)), rng.integers(1, size + 1, 2).tolist()
     keys = orthonormal(rng, n, int(rng.integers(1, n + 1)))
     case = Edits(rng.standard_normal((v, d)), rng.standard_normal((d, n)), keys, 0.0)
@@ -222,7 +222,7 @@ def draw_edits(rng: np.random.Generator, size: int) -> Edits:
 
 
 def overturn(case: Edits) -> Float[Array, "d n"]:
-    """The changes of rank 1 at the nearest edits, a little further than their borders."""
+    """Add up changes of rank 1 that overturn the edits of least radius by a small excess."""
     change = 0 * case.weight
     for _, step, key in case.ways[: case.affordable]:
         change = change + (1 + 1e-7) * step[:, None] * key[None, :]
@@ -230,7 +230,7 @@ def overturn(case: Edits) -> Float[Array, "d n"]:
 
 
 def overturned(case: Edits, change: Float[Array, "d n"]) -> float:
-    """At how many edits another token is at least as likely on the changed base."""
+    """Count the edits whose answer some other token equals or beats on the changed base."""
     xp, lost = array_namespace(change), 0
     for i in range(case.keys.shape[1]):
         key = case.keys[:, i]
@@ -241,14 +241,14 @@ def overturned(case: Edits, change: Float[Array, "d n"]) -> float:
 
 
 def other_change(case: Edits, rng: np.random.Generator) -> Float[Array, "d n"]:
-    """A change of that norm in a random direction, or near the best one."""
+    """Return a change of norm `size`, in a random direction or near the best one."""
     best, wild = overturn(case), rng.standard_normal(case.weight.shape)
     change = wild if rng.random() < 0.5 else best + 10.0 ** int(rng.integers(-8, 0)) * wild
     return change * (case.size / np.linalg.norm(change))
 
 
 def greedy(case: Edits, rng: np.random.Generator) -> Float[Array, "d n"]:
-    """Climb: the direction that lowers the sum of margins still above 0, norm kept."""
+    """Lower the sum of the margins still above 0 by gradient steps of constant norm."""
     change = other_change(case, rng)
     for _ in range(100):
         slope = np.zeros_like(change)

@@ -56,7 +56,7 @@ FIXED = "the same keys for every map"
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Keys (n, N) and outputs (m, M), given beforehand, and the rank of the updates."""
+    """Keys (n, N) and outputs (m, M), fixed before the facts, and the rank of the updates."""
 
     keys: Array
     outputs: Array
@@ -65,7 +65,7 @@ class Case:
 
 @dataclass(frozen=True, eq=False)
 class Memories:
-    """Many updates, up (k, m, r) and down (k, r, n), and the keys (k or 1, n, N) each is asked."""
+    """k updates by their factors, and the keys (n, N) of each, or one set of keys for all."""
 
     up: Array
     down: Array
@@ -93,7 +93,7 @@ def log_ceiling(facts: int, tokens: int, outputs: int, inputs: int, rank: int) -
 
 
 def largest_memory(tokens: int, outputs: int, inputs: int, rank: int) -> int:
-    """The most facts that may fit whatever their answers are: more never do."""
+    """Return the most facts for which the ceiling allows every choice of answers."""
     shape = tokens, outputs, inputs, rank
     low, high = 0, 1
     while log_ceiling(high, *shape) >= high * math.log(tokens) * (1 - 1e-12):
@@ -106,7 +106,7 @@ def largest_memory(tokens: int, outputs: int, inputs: int, rank: int) -> int:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Few dimensions and more facts than they can tell apart, mostly; 12 decades of length."""
+    """Draw one or two dimensions and mostly more facts than they tell apart; 12 decades."""
     m, n = rng.integers(1, 3, 2).tolist()
     facts, tokens = int(rng.integers(1, 4 * size)), int(rng.integers(2, 4))
     scales = 10.0 ** rng.integers(-3, 4, 2)
@@ -115,13 +115,13 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Warren's logarithm, or that of all maps."""
+    """Return the logarithm of the ceiling, the smaller of Warren's count and that of all maps."""
     (n, facts), (m, tokens) = case.keys.shape, case.outputs.shape
     return log_ceiling(int(facts), int(tokens), int(m), int(n), case.rank)
 
 
 def answers(case: Case, memories: Memories) -> set[tuple[int, ...]]:
-    """The maps that occur, each a token for each key; maps with a tie are left out."""
+    """Return the argmax maps without ties that the updates realise, as one token for each key."""
     xp = array_namespace(memories.up)
     scores = case.outputs.T @ (memories.up @ (memories.down @ memories.keys))
     top = xp.max(scores, axis=1, keepdims=True)
@@ -131,20 +131,20 @@ def answers(case: Case, memories: Memories) -> set[tuple[int, ...]]:
 
 
 def measure(case: Case, memories: Memories) -> float:
-    """Logarithm of how many different maps there are; minus infinity for none."""
+    """Return the logarithm of the number of different maps; minus infinity for none."""
     count = len(answers(case, memories))
     return math.log(count) if count else -math.inf
 
 
 def rival(case: Case, rng: np.random.Generator) -> Memories:
-    """Random updates."""
+    """Return 24 random updates of the case's rank."""
     n, m, count = case.keys.shape[0], case.outputs.shape[0], 24
     up = rng.standard_normal((count, m, case.rank))
     return Memories(up, rng.standard_normal((count, case.rank, n)), case.keys[None])
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Memories:
-    """Walk along random lines of updates, through as many borders between maps as there are."""
+    """Return updates along two closed random paths, which pass from one map to the next."""
     n, m, r = case.keys.shape[0], case.outputs.shape[0], case.rank
     turns = np.linspace(0, 2 * np.pi, 120)[:, None, None]
     ups, downs = rng.standard_normal((2, 2, m, r)), rng.standard_normal((2, 2, r, n))

@@ -74,7 +74,7 @@ GAUSSIAN = "rows with the second and fourth moments of independent standard norm
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """The stored sum of outputs times keys, a read (m,), a query (n,) and the rank."""
+    """Memory ``H`` (m, n) of stored facts, a read (m,), a query (n,) and the adapter's rank."""
 
     memory: LowRank
     read: Array
@@ -87,17 +87,17 @@ def _spread(width: int, rank: int) -> float:
 
 
 def foreign_crosstalk(facts: int, width: int, rank: int) -> float:
-    """Variance of a foreign output's score at a foreign query, Gaussian embeddings of norm one."""
+    """Variance of an unstored output's score at an unstored key, both ``N(0, 1/width)``."""
     return facts / width * _spread(width, rank)
 
 
 def stored_crosstalk(facts: int, width: int, rank: int) -> float:
-    """Variance of a foreign output's score at a stored key; `facts` counts the one asked for."""
+    """Variance of an unstored output's score at a stored key; `facts` counts the key's own fact."""
     return ((facts - 1) * _spread(width, rank) + (1 + 2 / width) * (1 + 2 / rank)) / width
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Any memory; reads and queries inside and outside of it; 12 decades of size."""
+    """Draw a memory over 12 decades of size, with reads and queries stored in it or random."""
     m, n = rng.integers(1, min(size, 8) + 1, 2).tolist()
     memory = gaussian(rng, m, n, int(rng.integers(1, size + 1)), 10.0 ** int(rng.integers(-6, 7)))
     query = memory.down[0] if rng.random() < 0.5 else rng.standard_normal(n)
@@ -106,7 +106,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Isserlis' value of the second moment."""
+    """Return the second moment that the statement gives, by Isserlis' theorem."""
     xp = array_namespace(case.read)
     reached = case.memory.T @ case.read
     signal = float(xp.sum(reached * case.query)) ** 2
@@ -115,18 +115,18 @@ def bound(case: Case) -> float:
 
 
 def attain(case: Case) -> Rows:
-    """Gaussian rows, integrated exactly."""
+    """Return a quadrature rule that integrates over Gaussian rows exactly."""
     return gaussian_rows(int(case.query.shape[0]), case.rank).like(case.query)
 
 
 def measure(case: Case, rows: Rows) -> float:
-    """Second moment of the score over the rows' law: mean squared plus variance."""
+    """Return the second moment of ``read . update @ query`` over the law of the rows."""
     mean, square = rows.moments(case.memory.T @ case.read, case.query)
     return mean**2 + (square - mean**2) / rows.drawn
 
 
 def rival(case: Case, rng: np.random.Generator) -> Rows:
-    """Another rule for the same law: three nodes an axis, or turned at random."""
+    """Return another exact rule: three nodes on each axis, or the nodes turned at random."""
     return other_rows(rng, case.query.shape[0], case.rank)
 
 
@@ -169,7 +169,7 @@ EQUAL = "adapters of rank r each"
 
 @dataclass(frozen=True)
 class Library:
-    """Which adapter holds each term of the memory, and each adapter's rank and strength."""
+    """Which adapter stores each fact of the memory, and each adapter's rank and coefficient."""
 
     owner: tuple[int, ...]
     ranks: tuple[int, ...]
@@ -177,13 +177,13 @@ class Library:
 
 
 def merged_crosstalk(facts: int, adapters: int, width: int, rank: int) -> float:
-    """Variance of a foreign score in the sum of `adapters`, `facts` in all: that of one adapter."""
+    """Variance of `foreign_crosstalk` in a sum of adapters: that of one holding all `facts`."""
     _refuse_none(adapters)
     return foreign_crosstalk(facts, width, rank)
 
 
 def routed_crosstalk(facts: int, adapters: int, width: int, rank: int) -> float:
-    """The same where only the adapter asked for answers, facts shared as evenly as can be."""
+    """Variance of `foreign_crosstalk` if only one of adapters that share `facts` evenly acts."""
     _refuse_none(adapters)
     return foreign_crosstalk(math.ceil(facts / adapters), width, rank)
 
@@ -195,7 +195,7 @@ def _refuse_none(adapters: int) -> None:
 
 
 def draw_shared(rng: np.random.Generator, size: int) -> Case:
-    """Up to as many facts as dimensions, the query one of them, foreign or any; 12 decades."""
+    """Draw facts at orthonormal keys, and a query along a stored or unstored key; 12 decades."""
     n, m = int(rng.integers(1, min(size, 8) + 1)), int(rng.integers(1, size + 1))
     facts, frame = int(rng.integers(1, n + 1)), orthonormal(rng, n, n)
     outputs = 10.0 ** int(rng.integers(-6, 7)) * rng.standard_normal((m, facts))
@@ -205,18 +205,18 @@ def draw_shared(rng: np.random.Generator, size: int) -> Case:
 
 
 def summed(owner: tuple[int, ...], rank: int) -> Library:
-    """A library of adapters of one rank at strength 1; `owner[i]` is the one that stores fact i."""
+    """Return adapters of one rank with coefficient 1; adapter ``owner[i]`` stores fact ``i``."""
     adapters = max(owner) + 1
     return Library(owner, (rank,) * adapters, (1.0,) * adapters)
 
 
 def one_each(case: Case) -> Library:
-    """An adapter for each fact."""
+    """Return a library with one adapter for each fact."""
     return summed(tuple(range(case.memory.width)), case.rank)
 
 
 def summed_moment(case: Case, library: Library) -> float:
-    """Second moment of the sum: the adapters' means added and squared, their variances added."""
+    """Return the second moment of the summed score: its squared mean plus all variances."""
     keys, answers = case.memory.down, case.read @ case.memory.up
     rows, mean, variance = gaussian_rows(int(keys.shape[1]), 1).like(keys), 0.0, 0.0
     for k, (rank, strength) in enumerate(zip(library.ranks, library.strengths, strict=True)):
@@ -230,7 +230,7 @@ def summed_moment(case: Case, library: Library) -> float:
 
 
 def shared_anyhow(case: Case, rng: np.random.Generator) -> Library:
-    """Any number of adapters, any shares, idle adapters included."""
+    """Share the facts at random among any number of adapters, some of which may hold none."""
     adapters = int(rng.integers(1, case.memory.width + 2))
     return summed(tuple(rng.integers(0, adapters, case.memory.width).tolist()), case.rank)
 

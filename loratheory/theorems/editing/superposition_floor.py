@@ -65,7 +65,7 @@ MEAN = "a mean response of one"
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Keys (n, N), the outputs (m, N) that answer them, and the rank of the update."""
+    """Keys (n, N) and outputs (m, N) of the facts, and the largest rank of the update."""
 
     keys: Array
     outputs: Array
@@ -73,17 +73,17 @@ class Case:
 
     @property
     def pairing(self) -> LowRank:
-        """The sum of outputs times keys."""
+        """Sum over the facts of the output times the transposed key."""
         return LowRank(self.outputs, self.keys.T)
 
     @property
     def facts(self) -> int:
-        """How many there are."""
+        """Number of facts N."""
         return int(self.keys.shape[1])
 
 
 def least_crosstalk(facts: int, rank: int) -> float:
-    """Least mean squared response to another fact's key; 0 once each fact has its own rank."""
+    """Least mean squared response to other facts' keys; 0 where `rank` is at least `facts`."""
     if rank < 1:
         message = f"an update of rank {rank} answers nothing: give a rank of at least 1"
         raise ValueError(message)
@@ -91,7 +91,7 @@ def least_crosstalk(facts: int, rank: int) -> float:
 
 
 def harmonic(facts: int, rank: int) -> np.ndarray:
-    """A tight frame (r, N) of unit columns; needs ``1 <= rank <= facts``."""
+    """Return a tight frame (r, N) of unit columns; needs ``1 <= rank <= facts``."""
     if rank == facts:
         return np.eye(facts)
     phase = 2 * np.pi * np.outer(np.arange(1, rank // 2 + 1), np.arange(facts)) / facts
@@ -100,7 +100,7 @@ def harmonic(facts: int, rank: int) -> np.ndarray:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Independent keys and outputs, orthonormal or skew, over 12 decades of length."""
+    """Draw independent keys and outputs, orthonormal or skew, over 12 decades of length."""
     m, n = rng.integers(1, size + 1, 2).tolist()
     facts = int(rng.integers(1, min(m, n, 32) + 1))
     skew = float(rng.choice([0.0, 0.5]))
@@ -112,12 +112,12 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Welch's value."""
+    """Return the floor of the statement, which is Welch's bound."""
     return least_crosstalk(int(case.keys.shape[1]), case.rank)
 
 
 def answering(case: Case, left: Array, right: Array) -> LowRank:
-    """The update whose responses are ``left.T @ right``, from (r, N) codes of outputs and keys."""
+    """Return the update whose responses are ``left.T @ right``; both are (r, N)."""
     solve, qr = array_namespace(case.keys).linalg.solve, array_namespace(case.keys).linalg.qr
     # U^{+T} X E^+ by triangular factors, so that skew frames lose their condition number only once.
     outer, inner = qr(case.outputs), qr(case.keys)
@@ -125,7 +125,7 @@ def answering(case: Case, left: Array, right: Array) -> LowRank:
 
 
 def attain(case: Case) -> LowRank:
-    """Send each key to its vector of the harmonic frame, and read the frame out."""
+    """Return the update whose responses are the Gram matrix of the harmonic frame."""
     facts = int(case.keys.shape[1])
     xp = array_namespace(case.keys)
     frame = xp.asarray(harmonic(facts, min(case.rank, facts)), device=device(case.keys))
@@ -133,26 +133,26 @@ def attain(case: Case) -> LowRank:
 
 
 def responses(case: Case, update: LowRank) -> Array:
-    """What each output answers to each key, (N, N)."""
+    """Return the responses (N, N): row i, column j is output i's score at key j."""
     return case.outputs.T @ (update @ case.keys)
 
 
 def measure(case: Case, update: LowRank) -> float:
-    """Mean square of the responses off the diagonal."""
+    """Return the mean square of the responses off the diagonal."""
     xp, table = array_namespace(case.keys), responses(case, update)
     other = table * (1 - eye(table, case.facts))
     return float(xp.sum(other**2)) / max(case.facts * (case.facts - 1), 1)
 
 
 def condition(case: Case) -> float:
-    """Condition number of the inverses taken on the way."""
+    """Return the condition number of the matrices that are inverted on the way."""
     values = array_namespace(case.keys).linalg.svdvals
     one, two = values(case.keys), values(case.outputs)
     return float(one[0] / one[-1]) * float(two[0] / two[-1])
 
 
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
-    """Random unit codes or the harmonic frame, read by codes 1e-12 to 10 away from them."""
+    """Take random unit codes or the harmonic frame, and move one side by 1e-12 to 10."""
     facts = case.keys.shape[1]
     codes = rng.standard_normal((case.rank, facts))
     if rng.random() < 0.5 and case.rank <= facts:
@@ -164,7 +164,7 @@ def rival(case: Case, rng: np.random.Generator) -> LowRank:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> LowRank:
-    """Alternating least squares: each code in turn as quiet as its unit response allows."""
+    """Alternate: give the codes of each side the least energy that keeps own responses one."""
     left = right = rng.standard_normal((case.rank, case.keys.shape[1]))
     right = right / np.linalg.norm(right, axis=0)
     for _ in range(40):
@@ -199,7 +199,7 @@ CONTROLS = (
 
 
 def least_energy(facts: int, rank: int) -> float:
-    """Least squared norm for orthonormal keys and outputs; at least one rank and one fact."""
+    """Least squared norm of the update for orthonormal keys and outputs."""
     if min(facts, rank) < 1:
         message = f"{facts} facts at rank {rank}: give at least one of each"
         raise ValueError(message)
@@ -207,7 +207,7 @@ def least_energy(facts: int, rank: int) -> float:
 
 
 def draw_pairing(rng: np.random.Generator, size: int) -> Case:
-    """Fewer or more facts than dimensions, some of one output; 12 decades of length."""
+    """Draw fewer or more facts than dimensions, some with equal outputs; 12 decades of length."""
     m, n = rng.integers(1, size + 1, 2).tolist()
     facts = int(rng.integers(1, min(size + 3, 32)))
     scales = 10.0 ** rng.integers(-3, 4, 2)
@@ -219,38 +219,38 @@ def draw_pairing(rng: np.random.Generator, size: int) -> Case:
 
 
 def energy_floor(case: Case) -> float:
-    """Facts squared over the pairing's energy within the rank."""
+    """Return N squared over the sum of the pairing's largest squared singular values."""
     sigma = case.pairing.S
     return case.facts**2 / float(array_namespace(sigma).sum(sigma[: case.rank] ** 2))
 
 
 def scaled(case: Case, update: LowRank) -> LowRank:
-    """The same update at mean response one."""
+    """Return the multiple of the update whose mean response is one."""
     return update * (case.facts / case.pairing.inner(update))
 
 
 def quietest(case: Case) -> LowRank:
-    """The truncated pairing, at mean response one."""
+    """Return the pairing truncated to the rank and scaled to mean response one."""
     return scaled(case, truncate(case.pairing, case.rank))
 
 
 def energy(_: Case, update: LowRank) -> float:
-    """Squared Frobenius norm."""
+    """Return the squared Frobenius norm of the update."""
     return update.norm**2
 
 
 def _pairing_condition(case: Case) -> float:
-    """Condition number of the inverses taken on the way."""
+    """Return the condition number of the matrices that are inverted on the way."""
     return case.pairing.norm * energy_floor(case) ** 0.5 / case.facts
 
 
 def other_update(case: Case, rng: np.random.Generator) -> LowRank:
-    """A random update of that rank or the optimum nudged by 1e-12 to 1, at mean response one."""
+    """Scale a random update, or the optimum nudged by 1e-12 to 1, to mean response one."""
     return scaled(case, nudged(rng, quietest(case), case.rank, decades=0))
 
 
 def by_least_squares(case: Case, rng: np.random.Generator) -> LowRank:
-    """Alternating least squares on the dense pairing: no singular value is ever taken."""
+    """Fit the dense pairing by alternating least squares, without any singular values."""
     return scaled(case, alternating(rng, case.outputs @ case.keys.T, case.rank))
 
 

@@ -14,20 +14,20 @@ from loratheory.theorems._arrays import eye
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Nodes (P, n), weights (P,), and how many rows are drawn; the others repeat them in turn."""
+    """Quadrature nodes (P, n), weights (P,); `drawn` rows are independent, others repeat them."""
 
     nodes: Array
     weights: Array
     drawn: int
 
     def like(self, array: Array) -> "Rows":
-        """The same rule in the library and on the device of `array`."""
+        """Return the same rule in the array library and on the device of `array`."""
         xp, place = array_namespace(array), device(array)
         nodes, weights = (xp.asarray(part, device=place) for part in (self.nodes, self.weights))
         return Rows(nodes, weights, self.drawn)
 
     def moments(self, read: Array, query: Array) -> tuple[float, float]:
-        """Mean and mean square of ``(read . a)(a . query)`` over one row ``a``."""
+        """Return mean and mean square of ``(read . a)(a . query)`` over the law of a row ``a``."""
         xp = array_namespace(self.nodes)
         product = (self.nodes @ read) * (self.nodes @ query)
         return float(xp.sum(self.weights * product)), float(xp.sum(self.weights * product**2))
@@ -50,7 +50,7 @@ class Rows:
 
 
 def gaussian_rows(n: int, drawn: int, turn: np.ndarray | None = None) -> Rows:
-    """Stroud and Secrest's (1963) rule of degree five for standard normal rows, turned."""
+    """Return Stroud and Secrest's (1963) rule of degree five for normal rows, rotated by `turn`."""
     one = np.eye(n)
     first, other = np.triu_indices(n, 1)
     corners = np.concatenate([one[first] + one[other], one[first] - one[other]])
@@ -62,14 +62,14 @@ def gaussian_rows(n: int, drawn: int, turn: np.ndarray | None = None) -> Rows:
 
 
 def other_rows(rng: np.random.Generator, n: int, drawn: int) -> Rows:
-    """Another rule for the same law: three nodes an axis, or the nodes turned at random."""
+    """Return another exact rule: three nodes on each axis, or the nodes turned at random."""
     if n <= 4 and rng.random() < 0.5:
         return lattice_rows(n, drawn)
     return gaussian_rows(n, drawn, orthonormal(rng, n, n))
 
 
 def lattice_rows(n: int, drawn: int) -> Rows:
-    """Gauss and Hermite's three nodes on each axis: the same moments from another rule."""
+    """Return the product rule with Gauss and Hermite's three nodes on each axis."""
     grid = np.stack(np.meshgrid(*[[-1.0, 0.0, 1.0]] * n, indexing="ij"), axis=-1).reshape(-1, n)
     weights = np.prod(np.where(grid == 0, 2 / 3, 1 / 6), axis=1)
     return Rows(np.sqrt(3) * grid, weights, drawn)

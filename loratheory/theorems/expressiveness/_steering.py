@@ -51,14 +51,14 @@ ZERO = 1e-10  # a core this small, beside entries of order one, is the zero core
 
 @dataclass(frozen=True, eq=False)
 class Steered:
-    """Updates, and how much of the precision of target and product they may cost."""
+    """Updates, and the factor by which they may amplify rounding of target and product."""
 
     updates: tuple[LowRank, ...]
     condition: float
 
 
 def steered(weights: tuple[Array, ...], target: Array, rank: int) -> Steered:
-    """The better of the two constructions for the target's leading distance."""
+    """Return the better of the two constructions for the leading part of what is missing."""
     xp, product = array_namespace(target), _product(weights)
     missing = target - product
     size = float(xp.linalg.matrix_norm(target) + xp.linalg.matrix_norm(product))
@@ -73,7 +73,7 @@ def steered(weights: tuple[Array, ...], target: Array, rank: int) -> Steered:
 
 
 def inverses(weights: tuple[Array, ...]) -> float:
-    """By how much inverting all weights may amplify rounding: the product of condition numbers.
+    """Return the product of condition numbers, by which inverting all weights amplifies rounding.
 
     A singular weight counts as 1.
     """
@@ -94,7 +94,7 @@ def _error(weights: tuple[Array, ...], updates: tuple[LowRank, ...], goal: Array
 
 
 def simple_factors(low: LowRank) -> list[tuple[Array, Array]]:
-    """Columns ``(u, v)`` with ``1 + low = ... (1 + u2 v2.T) (1 + u1 v1.T)``, one per width."""
+    """Return columns ``(u, v)``, one per width: ``1 + low = ... (1 + u2 v2.T) (1 + u1 v1.T)``."""
     xp = array_namespace(low.up)
     a, b_t, factors = low.up, low.down, []
     while (k := a.shape[1]) > 0:
@@ -115,7 +115,7 @@ def simple_factors(low: LowRank) -> list[tuple[Array, Array]]:
 
 
 def chain(low: LowRank, count: int, rank: int) -> list[LowRank]:
-    """Updates of width `rank` at most, ``1 + low = (1 + last) ... (1 + first)``."""
+    """Return `count` updates of width at most `rank`: ``1 + low = (1 + last) ... (1 + first)``."""
     xp = array_namespace(low.up)
     factors, steps = simple_factors(low), []
     for index in range(count):
@@ -128,7 +128,7 @@ def chain(low: LowRank, count: int, rank: int) -> list[LowRank]:
 
 
 def factor_route(weights: tuple[Array, ...], paid: LowRank, rank: int) -> tuple[LowRank, ...]:
-    """Updates of width `rank` at most that add `paid` to the product of invertible weights."""
+    """Return updates of width at most `rank` that add `paid` to the product of the weights."""
     xp, product = array_namespace(paid.up), _product(weights)
     # M + paid = M (1 + M^-1 paid), and the second factor is split over the layers.
     steps = chain(LowRank(xp.linalg.solve(product, paid.up), paid.down), len(weights), rank)
@@ -141,7 +141,7 @@ def factor_route(weights: tuple[Array, ...], paid: LowRank, rank: int) -> tuple[
 
 
 def layer_sweep(weights: tuple[Array, ...], paid: LowRank, rank: int) -> tuple[LowRank, ...]:
-    """Updates of width `rank` at most that, in general, add `paid` to the product.
+    """Return updates of width at most `rank` that, in general, add `paid` to the product.
 
     The weights are invertible, first layer first; `paid` has full rank, its width, of at most
     ``rank * len(weights)``. Costs ``O(D**3)`` a layer, about eight decompositions.
@@ -165,7 +165,7 @@ def layer_sweep(weights: tuple[Array, ...], paid: LowRank, rank: int) -> tuple[L
 
 
 def products_after(weights: tuple[Array, ...]) -> list[Array]:
-    """What the layers after the first one, after the second one, … compute together."""
+    """Return the product of all layers after the first, of all after the second, and so on."""
     products = [eye(weights[-1], weights[-1].shape[0])]
     for weight in weights[:0:-1]:
         products.insert(0, products[0] @ weight)
@@ -174,7 +174,7 @@ def products_after(weights: tuple[Array, ...]) -> list[Array]:
 
 @dataclass(frozen=True, eq=False)
 class _Settled:
-    """Orthonormal columns: outputs that are right for every input, inputs whose output is right."""
+    """Orthonormal outputs that are right for every input, and inputs whose output is right."""
 
     outputs: Array
     inputs: Array
@@ -183,7 +183,7 @@ class _Settled:
 def _step(
     weight: Array, after: Array, before: Array, missing: Array, settled: _Settled, rank: int
 ) -> tuple[LowRank, _Settled] | None:
-    """Settle `rank` more outputs and inputs; None where what they need is lost already."""
+    """Make `rank` more outputs and inputs right; return None where rounding has lost them."""
     xp, d = array_namespace(missing), missing.shape[0]
     # Bases of what is not settled yet: at the output (out), at the input (into), and as seen from
     # this layer, which reaches `out` through the layers after it (F) and is read from `into` (H).
@@ -209,7 +209,7 @@ def _step(
 
 
 def _complement(columns: Array) -> Array:
-    """Orthonormal columns at right angles to the given ones, which are independent."""
+    """Return an orthonormal basis of the complement of the given independent columns."""
     xp, (d, width) = array_namespace(columns), columns.shape
     if width == 0:
         return eye(columns, d)
@@ -217,7 +217,7 @@ def _complement(columns: Array) -> Array:
 
 
 def growth(weights: tuple[Array, ...], updates: tuple[LowRank, ...]) -> float:
-    """The rounding each layer adds to the output in units of its precision, summed."""
+    """Return the sum over layers of the rounding each adds to the output, in machine epsilons."""
     xp, total = array_namespace(weights[0]), 0.0
     norm, before = xp.linalg.matrix_norm, products_after(weights)[-1]
     for weight, after, low in zip(weights, products_after(weights), updates, strict=True):

@@ -75,21 +75,21 @@ SETTLED = "r <= 2 or m <= 2 r (to know the largest margin)"
 
 @dataclass(frozen=True)
 class Case:
-    """How many tokens there are, each the answer to some key, in how many dimensions."""
+    """Number of tokens, each the answer to a key of its own, and dimension of the vectors."""
 
     tokens: int
     rank: int
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """At least two tokens; dimensions from none to more than enough."""
+    """Draw at least two tokens, in dimensions from 0 to more than enough."""
     tokens = int(rng.integers(2, size + 3))
     ranks = [*range(3), *range(-(-tokens // 2), tokens + 2)]
     return Case(tokens, ranks[rng.integers(len(ranks))])
 
 
 def bound(case: Case) -> float:
-    """The margin of the simplex, the cross-polytope, the circle or the line."""
+    """Return the margin of the best configuration: simplex, cross-polytope, circle or line."""
     m, r = case.tokens, case.rank
     if m <= r + 1:
         return m / (m - 1)
@@ -99,14 +99,17 @@ def bound(case: Case) -> float:
 
 
 def circle(answers: Sequence[int], tokens: int) -> LowRank:
-    """Scores of rank 2 whose column ``j`` puts ``answers[j]`` first, by ``1 - cos(2 pi / m)``."""
+    """Return scores of rank 2 that put ``answers[j]`` first in column ``j``.
+
+    The margin over every other token is at least ``1 - cos(2 pi / tokens)``.
+    """
     angle = 2 * np.pi * np.arange(tokens) / tokens
     up = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     return LowRank(up, up[np.asarray(answers, dtype=int)].T)
 
 
 def simplex(tokens: int) -> LowRank:
-    """Scores of `tokens` unit vectors in one dimension less, at equal angles."""
+    """Return the Gram matrix of `tokens` unit vectors at equal angles, of rank ``tokens - 1``."""
     k = np.arange(1, tokens)[:, None]
     # Helmert's rows: k ones and then -k, orthogonal to each other and to the vector of ones.
     rows = (np.arange(tokens) < k) - 1.0 * k * (np.arange(tokens) == k)
@@ -115,14 +118,14 @@ def simplex(tokens: int) -> LowRank:
 
 
 def cross_polytope(tokens: int) -> LowRank:
-    """Scores of unit vectors along the axes, forth and back, in half as many dimensions."""
+    """Return the Gram matrix of `tokens` unit vectors along the axes, two to each axis."""
     axis, sign = np.arange(tokens) // 2, np.where(np.arange(tokens) % 2, -1.0, 1.0)
     corners = sign * (axis == np.arange(-(-tokens // 2))[:, None])
     return LowRank(corners.T, corners)
 
 
 def attain(case: Case) -> LowRank:
-    """The configuration that the bound is named after."""
+    """Return the scores of the configuration whose margin is the bound."""
     m, r = case.tokens, case.rank
     if m <= r + 1:
         return simplex(m)
@@ -132,7 +135,7 @@ def attain(case: Case) -> LowRank:
 
 
 def measure(case: Case, scores: LowRank) -> float:
-    """The least margin of a token over another one at its own key."""
+    """Return the least margin of a token over another one at its own key."""
     xp, table = array_namespace(scores.up), scores.dense()
     margins = xp.linalg.diagonal(table)[None, :] - table
     # 9 is more than any margin in the ball
@@ -145,7 +148,7 @@ def _into_ball(up: np.ndarray, down: np.ndarray) -> LowRank:
 
 
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
-    """Random vectors in and on the ball, or the construction nudged by 1e-12 to 1."""
+    """Draw random vectors in and on the ball, or nudge the construction by 1e-12 to 1."""
     best, nudge = attain(case), 10.0 ** int(rng.integers(-12, 3))
     keep, draw_like = float(rng.integers(2)) if nudge < 1 else 0.0, rng.standard_normal
     up, down = draw_like((case.tokens, best.width)), draw_like((best.width, case.tokens))
@@ -153,7 +156,7 @@ def rival(case: Case, rng: np.random.Generator) -> LowRank:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> LowRank:
-    """Gradient ascent on a soft minimum of the margins, ever harder."""
+    """Run gradient ascent on a soft minimum of the margins that is sharpened step by step."""
     m = case.tokens
     up, down = rng.standard_normal((m, case.rank)), rng.standard_normal((case.rank, m))
     for step in range(400):
@@ -192,7 +195,7 @@ CONTROLS = (
 
 @dataclass(frozen=True)
 class Answers:
-    """How many tokens there are, which one each input asks for, and the rank of the scores."""
+    """Number of tokens, the token that each input asks for, and the rank of the scores."""
 
     tokens: int
     wanted: tuple[int, ...]
@@ -200,19 +203,19 @@ class Answers:
 
 
 def draw_answers(rng: np.random.Generator, size: int) -> Answers:
-    """At least two tokens, any map from at least one input to them, rank 0 to 3."""
+    """Draw at least two tokens, any map from at least one input to them, and rank 0 to 3."""
     tokens, inputs = int(rng.integers(2, 2 * size)), int(rng.integers(1, 2 * size))
     wanted = rng.integers(0, tokens, inputs).tolist()
     return Answers(tokens, tuple(wanted), int(rng.integers(0, 4)))
 
 
 def reachable(case: Answers) -> float:
-    """None, two or all of the tokens that are asked for."""
+    """Return the most tokens that can be answered: 0, 2 or all that are asked for."""
     return float(min(len(set(case.wanted)), 2 * case.rank if case.rank < 2 else case.tokens))
 
 
 def all_asked_for(case: Answers) -> LowRank:
-    """The circle, or a line with the first token asked for at one end and all others behind."""
+    """Return scores on a circle, or at rank 1 on a line between two tokens asked for."""
     if case.rank >= 2:
         return circle(case.wanted, case.tokens)
     first = case.wanted[0]
@@ -223,7 +226,7 @@ def all_asked_for(case: Answers) -> LowRank:
 
 
 def answers_of(scores: LowRank) -> list[int | None]:
-    """The token that each input's scores put strictly first; None at a tie."""
+    """Return for each input the token with the strictly highest score; None at a tie."""
     xp, table = array_namespace(scores.up), scores.dense()
     first = xp.count_nonzero(table == xp.max(table, axis=0), axis=0) == 1
     best = xp.argmax(table, axis=0)
@@ -231,18 +234,18 @@ def answers_of(scores: LowRank) -> list[int | None]:
 
 
 def answered(case: Answers, scores: LowRank) -> float:
-    """How many tokens score strictly highest on at least one input whose wanted token they are."""
+    """Count the tokens that score strictly highest on some input that asks for them."""
     pairs = zip(answers_of(scores), case.wanted, strict=True)
     return float(len({answer for answer, wanted in pairs if answer == wanted}))
 
 
 def other_scores(case: Answers, rng: np.random.Generator) -> LowRank:
-    """Random scores of that rank, or the construction nudged."""
+    """Return random scores of the case's rank, or the construction nudged."""
     return nudged(rng, all_asked_for(case), case.rank)
 
 
 def perceptron(case: Answers, rng: np.random.Generator) -> LowRank:
-    """Pull each input towards the token that it asks for whenever that is not first."""
+    """Move each input towards the token that it asks for whenever another scores highest."""
     scores = gaussian(rng, case.tokens, len(case.wanted), case.rank)
     up, down = scores.up.copy(), scores.down.copy()
     for step in range(300):

@@ -87,7 +87,7 @@ Updates = tuple[LowRank, ...]
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Frozen factors of a head, the score form to reach, the rank each factor may spend."""
+    """Frozen queries and keys of a head, the wanted score form, and the rank of each update."""
 
     queries: Float[Array, "h d"]
     keys: Float[Array, "h d"]
@@ -96,17 +96,20 @@ class Case:
 
     @property
     def form(self) -> Array:
-        """The frozen score form."""
+        """Score form of the frozen weights."""
         return self.queries.T @ self.keys
 
     @property
     def layers(self) -> depth_budget.Case:
-        """The head as a linear network: keys first, then queries back."""
+        """The head as a linear network of two layers: the keys, then the transposed queries."""
         return depth_budget.Case((self.keys, self.queries.T), self.target, self.rank)
 
 
 def draw(rng: np.random.Generator, size: int, least: int = 0) -> Case:
-    """Square heads, and narrow ones from rank `least` on; forms far, near, away by low rank."""
+    """Draw square or narrow heads, and forms far, near or at low-rank distance.
+
+    Narrow heads get a rank of at least `least`, or of the head size if that is less.
+    """
     d = int(rng.integers(1, min(size, 8) + 1))
     h = d if rng.random() < 0.5 else int(rng.integers(1, d + 1))
     spectra = np.exp(rng.uniform(-0.5, 0.5, (2, h))).tolist()
@@ -120,14 +123,14 @@ def draw(rng: np.random.Generator, size: int, least: int = 0) -> Case:
 
 
 def ignored(weight: Array) -> Array:
-    """Orthonormal columns: the inputs that queries or keys answer with zero, up to rounding."""
+    """Return an orthonormal basis of the inputs that `weight` maps to zero, up to rounding."""
     xp = array_namespace(weight)
     _, sigma, rows = xp.linalg.svd(weight)
     return rows[int(xp.count_nonzero(sigma > NOTHING * xp.max(sigma))) :, :].T
 
 
 def bound(case: Case) -> float:
-    """The largest of the first singular values that ranks cannot pay for."""
+    """Return the largest of the statement's four singular values."""
     xp, target, floors = array_namespace(case.target), case.target, [0.0]
     for matrix, first in (
         (target - case.form, 2 * case.rank),
@@ -141,7 +144,7 @@ def bound(case: Case) -> float:
 
 
 def paid(case: Case) -> Updates:
-    """Pay as a network of two layers, or replace both factors if the rank allows it."""
+    """Adapt the head as a network of two layers, or replace both factors if the rank allows it."""
     h, d = case.keys.shape
     if case.rank < h == d:
         down, up = depth_budget.attain(case.layers)
@@ -151,20 +154,20 @@ def paid(case: Case) -> Updates:
 
 
 def measure(case: Case, updates: Updates) -> float:
-    """Spectral error of the adapted score form."""
+    """Return the spectral error of the adapted score form."""
     queries, keys = case.queries + updates[0].dense(), case.keys + updates[1].dense()
     return float(array_namespace(keys).linalg.svdvals(queries.T @ keys - case.target)[0])
 
 
 def rival(case: Case, rng: np.random.Generator) -> Updates:
-    """The construction nudged by 1e-12 to 1, or replaced by noise of that size."""
+    """Nudge the construction by 1e-12 to 1, or return noise of that size alone."""
     nudge, keep = 10.0 ** int(rng.integers(-12, 1)), float(rng.integers(2))
     best = [(low.up[:, : case.rank], low.down[: case.rank, :]) for low in paid(case)]
     return tuple(LowRank(keep * u + nudge * rng.standard_normal(u.shape), v) for u, v in best)
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Updates:
-    """Alternating least squares on the network of two layers, keys of order one."""
+    """Run alternating least squares on the network of two layers, with keys scaled to norm one."""
     size = float(np.linalg.norm(case.keys)) or 1.0
     network = depth_budget.Case((case.keys / size, case.queries.T), case.target / size, case.rank)
     keys, queries = depth_budget.adversary(network, rng)
@@ -206,7 +209,7 @@ ROUNDING = 1e-11  # of the product of norms: a singular value below it is not co
 
 @dataclass(frozen=True, eq=False)
 class Change:
-    """Frozen queries and keys, and the rank that the update of each may have."""
+    """Frozen queries and keys, and the largest rank of the update of each."""
 
     queries: Float[Array, "h d"]
     keys: Float[Array, "h d"]
@@ -214,7 +217,7 @@ class Change:
 
 
 def draw_change(rng: np.random.Generator, size: int) -> Change:
-    """Narrow and square heads, over decades of size; ranks from none to full."""
+    """Draw narrow and square heads over 12 decades of size, with ranks from 0 to full."""
     d = int(rng.integers(1, size + 1))
     h = int(rng.integers(1, d + 1))
     spectra = 10.0 ** rng.integers(-6, 7, (2, 1)) * np.exp(rng.uniform(-0.5, 0.5, (2, h)))
@@ -224,18 +227,18 @@ def draw_change(rng: np.random.Generator, size: int) -> Change:
 
 
 def ranks_added(case: Change) -> float:
-    """The ranks added, up to the width."""
+    """Return the sum of the two ranks, at most d."""
     return float(min(sum(case.ranks), case.queries.shape[1]))
 
 
 def _frames(factor: Array) -> tuple[Array, Array]:
-    """Square ``lower`` and orthogonal ``frame`` with ``factor == lower @ frame[:h]``."""
+    """Return square ``lower`` and orthogonal ``frame`` with ``factor == lower @ frame[:h]``."""
     q, r = array_namespace(factor).linalg.qr(factor.T, mode="complete")
     return r[: factor.shape[0], :].T, q.T
 
 
 def in_new_directions(case: Change) -> Updates:
-    """Double terms of the form; turn them into new directions where both factors move."""
+    """Double a term of the form if one factor moves it; use new directions if both do."""
     xp, (h, d) = array_namespace(case.keys), case.keys.shape
     # The form is a sum of terms s q k' in bases that turn both factors: see the proof.
     (lower_q, frame_q), (lower_k, frame_k) = _frames(case.queries), _frames(case.keys)
@@ -256,7 +259,7 @@ def in_new_directions(case: Change) -> Updates:
 
 
 def rank_of_change(case: Change, updates: Updates) -> float:
-    """How many singular values of the form's change exceed rounding; no ``d x d`` array."""
+    """Count the singular values of the form's change above rounding; forms no ``d x d`` change."""
     xp = array_namespace(case.keys)
     queries, keys = case.queries + updates[0].dense(), case.keys + updates[1].dense()
     norm = xp.linalg.matrix_norm
@@ -266,7 +269,7 @@ def rank_of_change(case: Change, updates: Updates) -> float:
 
 
 def other_updates(case: Change, rng: np.random.Generator) -> Updates:
-    """Random updates of those ranks, far or next to the construction."""
+    """Return random updates of the case's ranks, or ones near the construction."""
     nudge, keep = 10.0 ** int(rng.integers(-12, 1)), float(rng.integers(2))
     best, noise = [(low.up, low.down) for low in in_new_directions(case)], rng.standard_normal
     return tuple(
@@ -280,7 +283,7 @@ def _within(case: Change, updates: Updates) -> bool:
 
 
 def full_rows(case: Any) -> bool:
-    """Whether queries and keys have full row rank, up to rounding."""
+    """Return whether queries and keys have full row rank, up to rounding."""
     xp, (h, d) = array_namespace(case.keys), case.keys.shape
     sigmas = [xp.linalg.svdvals(factor) for factor in (case.queries, case.keys)]
     return h <= d and all(float(s[-1]) > 1e-10 * float(s[0]) for s in sigmas)

@@ -88,7 +88,7 @@ Updates = tuple[LowRank, ...]
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """The frozen factors of a head, and the score form that they should have."""
+    """Frozen queries and keys of a head, and the score form wanted of the adapted head."""
 
     queries: Float[Array, "h d"]
     keys: Float[Array, "h d"]
@@ -96,13 +96,13 @@ class Case:
 
     @property
     def room(self) -> float:
-        """What rounding may add to singular values of forms."""
+        """Size below which a singular value of a form counts as rounding."""
         norm = array_namespace(self.form).linalg.matrix_norm
         return ROUNDING * float(norm(self.form) + norm(self.queries) * norm(self.keys))
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Forms that differ within what the head reads, beyond it, or both; some of low rank."""
+    """Draw forms that differ within the head's row spaces, outside or both; some of low rank."""
     d = int(rng.integers(1, min(size, 6) + 1))
     h = int(rng.integers(1, d + 1))
     spectra = np.exp(rng.uniform(-0.5, 0.5, (2, h))).tolist()
@@ -126,7 +126,7 @@ def _rank(matrix: Array, room: float) -> int:
 
 
 def _annihilated(matrix: Array, room: float) -> Array:
-    """Orthonormal columns that the rows of a matrix are orthogonal to."""
+    """Return an orthonormal basis of the kernel of a matrix."""
     xp = array_namespace(matrix)
     if 0 in matrix.shape:
         return eye(matrix, matrix.shape[1])
@@ -134,19 +134,19 @@ def _annihilated(matrix: Array, room: float) -> Array:
 
 
 def rank_needed(change: int, keys: int, queries: int) -> int:
-    """The least rank for a change of this rank, and these beyond what keys and queries read."""
+    """Return the least rank, from the ranks of the change and of the form on both kernels."""
     return max((change + 1) // 2, keys, queries)
 
 
 def bound(case: Case) -> float:
-    """The largest of half the rank of the change and the two ranks beyond what the head read."""
+    """Return the rank needed: half that of the change, or that of the form on either kernel."""
     change = case.form - case.queries.T @ case.keys
     beyond = (case.form @ ignored(case.keys), case.form.T @ ignored(case.queries))
     return float(rank_needed(*(_rank(matrix, case.room) for matrix in (change, *beyond))))
 
 
 def _step(case: Case, rng: np.random.Generator) -> tuple[Array, Array] | None:
-    """Rank one for the queries, ``z`` and ``m`` of the proof; None where none helps."""
+    """Return ``z`` and ``m`` of the proof, one rank for the queries; None where none helps."""
     xp, head = array_namespace(case.form), case.keys.shape[0]
     left, sigma, right = xp.linalg.svd(case.form - case.queries.T @ case.keys)
     c = int(xp.count_nonzero(sigma > case.room))
@@ -170,7 +170,7 @@ def _step(case: Case, rng: np.random.Generator) -> tuple[Array, Array] | None:
 
 
 def attain(case: Case) -> Updates:
-    """Pay for one rank after another, first with the queries, then with the keys."""
+    """Lower the rank of the difference by one a step, first by the queries, then by the keys."""
     xp, rng, updates = array_namespace(case.form), np.random.default_rng(0), []
     weights, form = [case.queries, case.keys], case.form
     for own, other in ((0, 1), (1, 0)):
@@ -193,7 +193,7 @@ def attain(case: Case) -> Updates:
 
 
 def measure(case: Case, updates: Updates) -> float:
-    """The rank of the larger update; infinite where the form is not reached."""
+    """Return the larger rank of the two updates; infinity where the form is not reached."""
     xp, norm = array_namespace(case.form), array_namespace(case.form).linalg.matrix_norm
     frozen = (case.queries, case.keys)
     new = [weight + low.dense() for weight, low in zip(frozen, updates, strict=True)]
@@ -208,7 +208,7 @@ def measure(case: Case, updates: Updates) -> float:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Updates:
-    """The form's own two factors, in a head basis near to the frozen queries' own."""
+    """Replace both weights by factors of the form, in a head basis near that of the queries."""
     head, size = len(case.keys), 10.0 ** int(rng.integers(-3, 2))
     best, one = from_dense(case.form, head), np.eye(head)
     basis = case.queries @ np.linalg.pinv(best.up.T) + size * orthonormal(rng, head, head)
@@ -217,7 +217,7 @@ def rival(case: Case, rng: np.random.Generator) -> Updates:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Updates:
-    """Alternating least squares at one rank less than the bound."""
+    """Run alternating least squares at one rank less than the bound."""
     less = max(int(bound(case)) - 1, 0)
     return attention_budget.adversary(
         attention_budget.Case(case.queries, case.keys, case.form, less), rng

@@ -55,7 +55,7 @@ Updates = tuple[LowRank, ...]
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Frozen (D, D) weights, first layer first; a (D, D) target; the rank each layer may spend."""
+    """Frozen (D, D) weights, first layer first, the (D, D) target, and the rank of each update."""
 
     weights: tuple[Array, ...]
     target: Array
@@ -63,12 +63,12 @@ class Case:
 
     @property
     def product(self) -> Array:
-        """What the frozen network computes."""
+        """Product of the frozen weights."""
         return reduce(lambda done, weight: weight @ done, self.weights)
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Well-conditioned layers; a far, near, low-rank-distant, singular or zero target."""
+    """Draw well-conditioned layers; a far, near, low-rank-distant, singular or zero target."""
     d, layers = int(rng.integers(1, min(size, 8) + 1)), int(rng.integers(1, 5))
     spectra = np.exp(rng.uniform(-0.5, 0.5, (layers, d)))
     weights = [with_spectrum(rng, d, d, s.tolist()).dense() for s in spectra]
@@ -82,46 +82,46 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """The first singular value of the target's distance that the layers cannot pay for."""
+    """Return singular value ``rank * layers + 1`` of the target minus the product."""
     sigma = array_namespace(case.target).linalg.svdvals(case.target - case.product)
     budget = case.rank * len(case.weights)
     return float(sigma[budget]) if budget < sigma.shape[0] else 0.0
 
 
 def attain(case: Case) -> Updates:
-    """Pay for the leading part of the distance, by the sweep or by simple factors."""
+    """Add the leading part of what is missing, by the layer sweep or by simple factors."""
     return steered(case.weights, case.target, case.rank).updates
 
 
 def measure(case: Case, updates: Updates) -> float:
-    """Spectral error of the adapted network."""
+    """Return the spectral error of the adapted network."""
     adapted = tuple(w + low.dense() for w, low in zip(case.weights, updates, strict=True))
     error = Case(adapted, case.target, case.rank).product - case.target
     return float(array_namespace(error).linalg.svdvals(error)[0])
 
 
 def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
+    """Return the size of the numbers compared, to which rounding errors are relative."""
     norm = array_namespace(case.target).linalg.matrix_norm
     return float(norm(case.target)) + float(norm(case.product))
 
 
 def condition(case: Case) -> float:
-    """Condition number of the inverses taken on the way."""
+    """Return the condition number of the matrices that are inverted on the way."""
     if max(_conditions(case)) == np.inf:  # a control: nothing is inverted
         return 1.0
     return steered(case.weights, case.target, case.rank).condition
 
 
 def rival(case: Case, rng: np.random.Generator) -> Updates:
-    """The construction nudged by 1e-12 to 1, or replaced by noise of that size."""
+    """Nudge the construction by 1e-12 to 1, or return noise of that size alone."""
     nudge, keep = 10.0 ** int(rng.integers(-12, 1)), float(rng.integers(2))
     best = [(low.up, low.down) for low in attain(case)]
     return tuple(LowRank(keep * u + nudge * rng.standard_normal(u.shape), v) for u, v in best)
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Updates:
-    """Alternating least squares, one factor of one layer at a time: no spectrum is ever taken."""
+    """Run least squares on one factor of one layer at a time, without singular values."""
     r, starts = (
         case.rank,
         [rng.standard_normal((len(weight), case.rank)) for weight in case.weights],

@@ -46,7 +46,7 @@ THROUGH = "answers that depend on the input only through the frozen features"
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Frozen ReLU layers, first one first; `n` inputs and their targets as columns."""
+    """Frozen ReLU layers, first layer first, and `n` inputs and their targets as columns."""
 
     weights: tuple[Array, ...]
     inputs: Float[Array, "d n"]
@@ -54,7 +54,7 @@ class Case:
 
     @property
     def features(self) -> Array:
-        """What the frozen layers hand on, a column an input."""
+        """Outputs of the frozen layers, one column for each input."""
         xp, hidden = array_namespace(self.inputs), self.inputs
         for weight in self.weights:
             pre = weight @ hidden
@@ -63,13 +63,13 @@ class Case:
 
     @property
     def collide(self) -> Bool[Array, "n n"]:
-        """Which pairs of inputs have the same features."""
+        """Whether each pair of inputs has the same features."""
         features = self.features
         return array_namespace(features).all(features[:, :, None] == features[:, None, :], axis=0)
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """One to three layers of small integers, so that collisions are exact; targets over decades."""
+    """Draw 1 to 3 layers of small integers, so that collisions are exact; targets over decades."""
     depth, n = int(rng.integers(1, 4)), int(rng.integers(2, 2 * size + 2))
     sides = rng.integers(1, min(size, 5) + 1, depth + 1).tolist()
     weights = tuple(
@@ -84,7 +84,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Half the mean squared target difference within a class, summed over ordered pairs."""
+    """Return the targets' mean squared distance from their class mean, computed from pairs."""
     xp = array_namespace(case.targets)
     same = xp.astype(case.collide, xp.float64)
     gaps = xp.sum((case.targets[:, :, None] - case.targets[:, None, :]) ** 2, axis=0)
@@ -93,25 +93,25 @@ def bound(case: Case) -> float:
 
 
 def attain(case: Case) -> Array:
-    """Answer every class with its mean target."""
+    """Return for each input the mean target of its class, the inputs with the same features."""
     xp = array_namespace(case.targets)
     same = xp.astype(case.collide, xp.float64)
     return (case.targets @ same) / xp.sum(same, axis=0)
 
 
 def measure(case: Case, answers: Array) -> float:
-    """Mean squared error of the answers."""
+    """Return the mean over inputs of the squared error of the outputs `answers`."""
     xp = array_namespace(case.targets, answers)
     return float(xp.sum((answers - case.targets) ** 2)) / case.targets.shape[1]
 
 
 def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
+    """Return the size of the numbers compared, to which rounding errors are relative."""
     return float(array_namespace(case.targets).sum(case.targets**2))
 
 
 def _later(case: Case, rng: np.random.Generator, width: int) -> Array:
-    """Random ReLU units that read the features, and a constant."""
+    """Return random ReLU units on top of the features, and a constant unit."""
     features = case.features / max(float(np.max(case.features, initial=0.0)), 1e-300)
     pre = rng.standard_normal((width, len(features))) @ features
     hidden = np.maximum(pre + rng.standard_normal((width, 1)), 0)
@@ -119,7 +119,7 @@ def _later(case: Case, rng: np.random.Generator, width: int) -> Array:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Array:
-    """A later layer with a random low-rank adapter; or the class means, moved along its answers."""
+    """Return outputs of a random low-rank adapter after the features, or class means plus them."""
     hidden, m = _later(case, rng, 8), len(case.targets)
     adapter = LowRank(rng.standard_normal((m, 2)), rng.standard_normal((2, len(hidden))))
     size = 10.0 ** int(rng.integers(-12, 1)) * float(np.max(np.abs(case.targets)))
@@ -127,7 +127,7 @@ def rival(case: Case, rng: np.random.Generator) -> Array:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Array:
-    """Train the read-out of a wide later layer by least squares: no class is ever looked for."""
+    """Train the read-out of a wide later layer by least squares, without the classes."""
     hidden = _later(case, rng, 8 * case.targets.shape[1])
     return np.linalg.lstsq(hidden.T, case.targets.T, rcond=1e-12)[0].T @ hidden
 

@@ -118,7 +118,7 @@ COUNT = "one rounded adapter for each task"
 
 
 class Split(NamedTuple):
-    """What no matrix can yield, what the best one answers, and the adapter that answers so."""
+    """Error of the best matrix, its outputs, and a map from outputs to the adapter giving them."""
 
     missed: float
     answers: LowRank
@@ -131,7 +131,10 @@ def _energy(array: Array) -> float:
 
 
 def regression(inputs: Array, wanted: Array, clear: float) -> Split:
-    """Split what is wanted on the rows of the inputs; directions below `clear` count as unseen."""
+    """Split `wanted` into a part linear in `inputs` and the rest.
+
+    Singular values of `inputs` below `clear` times the largest count as zero.
+    """
     left, sigma, right = array_namespace(inputs).linalg.svd(inputs, full_matrices=False)
     keep = sum(float(s) > clear * float(sigma[0]) for s in sigma)
     left, sigma, right = left[:, :keep], sigma[:keep], right[:keep, :]
@@ -146,7 +149,7 @@ def regression(inputs: Array, wanted: Array, clear: float) -> Split:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Inputs (n, N), what is wanted there (m, N), the rank, and what to leave alone (n, n)."""
+    """Keys (n, N), wanted values (m, N), the rank, and second moment (n, n) of other inputs."""
 
     keys: Array
     values: Array
@@ -154,7 +157,7 @@ class Case:
     moment: Array | None = None
 
     def __post_init__(self) -> None:
-        """Refuse weights under which some change of the outputs is free or a gain."""
+        """Raise ValueError if the moment is not positive definite: some change would be free."""
         if self.moment is not None:
             least = float(array_namespace(self.moment).linalg.eigvalsh(self.moment)[0])
             if least <= 0:
@@ -163,7 +166,7 @@ class Case:
 
     @property
     def samples(self) -> tuple[Array, Array]:
-        """The X and Y of the statement."""
+        """Matrices X and Y of the statement."""
         if self.moment is None:
             return self.keys, self.values
         xp = array_namespace(self.keys)
@@ -172,29 +175,29 @@ class Case:
         return inputs, xp.concat([self.values, nothing], axis=1)
 
     def split(self) -> Split:
-        """On the rows of X."""
+        """Return the split of Y on the rows of X."""
         return regression(*self.samples, max(self.keys.shape) * EPS)
 
     def error(self, update: LowRank) -> float:
-        """What is missed plus what is disturbed."""
+        """Return the squared error at the keys plus the mean squared change on other inputs."""
         missed = _energy(update @ self.keys - self.values)
         return missed if self.moment is None else missed + disturbed(update, self.moment)
 
     @property
     def energy(self) -> float:
-        """What is missed by no adapter at all."""
+        """Squared error without an adapter."""
         return _energy(self.values)
 
 
 def disturbed(update: LowRank, moment: Array) -> float:
-    """Mean squared change of the outputs over inputs of a second moment."""
+    """Return the mean squared change of the outputs over inputs of second moment `moment`."""
     xp = array_namespace(moment)
     return float(xp.sum((update.up.T @ update.up) * (update.down @ moment @ update.down.T)))
 
 
 @dataclass(frozen=True)
 class Tasks:
-    """Updates that tasks ask for, the rank of one adapter for all, and their inputs if known.
+    """Tasks' own updates, the rank of one adapter for all, and the tasks' inputs if known.
 
     Task ``j`` has the second moment ``inputs[j] @ inputs[j].T``, the identity without data.
     """
@@ -205,26 +208,26 @@ class Tasks:
 
     @property
     def mean(self) -> LowRank:
-        """Of the updates, exact."""
+        """Exact mean of the updates, without truncation."""
         return total(list(self.updates)) / len(self.updates)
 
     @property
     def samples(self) -> tuple[Array, Array]:
-        """The X and Y of the statement."""
+        """Matrices X and Y of the statement."""
         xp, size = array_namespace(self.updates[0].up), len(self.updates) ** 0.5
         inputs = self.inputs or (np.eye(self.updates[0].shape[1]),) * len(self.updates)
         wanted = [low @ x / size for low, x in zip(self.updates, inputs, strict=True)]
         return xp.concat([x / size for x in inputs], axis=1), xp.concat(wanted, axis=1)
 
     def split(self) -> Split:
-        """Around the mean; on given inputs on their own axes."""
+        """Return the split around the updates' mean, or on the rows of X if inputs are known."""
         if self.inputs is not None:
             return regression(*self.samples, 1e-8)._replace(condition=1.0)
         mean = self.mean
         return Split(self.error(mean), mean, lambda answers: answers)
 
     def error(self, adapter: LowRank) -> float:
-        """Mean squared error over the tasks."""
+        """Return the mean squared error over the tasks."""
         if self.inputs is None:
             errors = [(adapter - task).norm ** 2 for task in self.updates]
         else:
@@ -234,14 +237,14 @@ class Tasks:
 
     @property
     def energy(self) -> float:
-        """Of what is wanted, summed over the tasks."""
+        """Energy of the wanted outputs, summed over the tasks."""
         nothing = LowRank(self.updates[0].up[:, :0], self.updates[0].down[:0, :])
         return self.error(nothing) * len(self.updates)
 
 
 @dataclass(frozen=True, eq=False)
 class Frozen:
-    """The update wanted, inputs (n, s), and the frame (n, r) or (m, r) of the frozen factor."""
+    """Wanted update, inputs (n, s), orthonormal frozen factor (n, r) or (m, r), and which it is."""
 
     target: LowRank
     inputs: Array
@@ -250,11 +253,11 @@ class Frozen:
 
     @property
     def rank(self) -> int:
-        """All that the frame allows."""
+        """Rank r of the frozen factor."""
         return int(self.frame.shape[1])
 
     def split(self) -> Split:
-        """On what the frozen rows see, or in what the frozen columns reach."""
+        """Return the split by what the frozen rows read, or by what the frozen columns span."""
         size, wanted = self.inputs.shape[1] ** 0.5, self.target @ self.inputs
         if self.frozen == "down":
             reads = self.frame.T @ self.inputs / size
@@ -268,12 +271,12 @@ class Frozen:
         )
 
     def error(self, adapter: LowRank) -> float:
-        """Mean squared error over the inputs."""
+        """Return the mean squared error over the inputs."""
         return _energy(self.target @ self.inputs - adapter @ self.inputs) / self.inputs.shape[1]
 
     @property
     def energy(self) -> float:
-        """Of the answers wanted."""
+        """Mean energy of the wanted outputs."""
         return _energy(self.target @ self.inputs) / self.inputs.shape[1]
 
 
@@ -281,7 +284,7 @@ Floored = Case | Tasks | Frozen
 
 
 def draw_edits(rng: np.random.Generator, size: int) -> Case:
-    """Fewer or more keys than dimensions, repeated keys, dependent values; 12 decades."""
+    """Draw fewer or more keys than dimensions, some repeated, and dependent values; 12 decades."""
     m, n = rng.integers(1, size + 1, 2).tolist()
     count = int(rng.integers(1, min(size + 3, 32)))
     keys = rng.standard_normal((n, count)) * 10.0 ** int(rng.integers(-6, 7))
@@ -298,7 +301,7 @@ def _moment(rng: np.random.Generator, n: int) -> Array:
 
 
 def draw_batch(rng: np.random.Generator, size: int) -> Case:
-    """Fewer or more keys than dimensions; weak and strong weights; 12 decades of values."""
+    """Draw fewer or more keys than dimensions, weak or strong moments, values over 12 decades."""
     m, n = rng.integers(1, size + 1, 2).tolist()
     facts, moment = int(rng.integers(1, min(size + 3, 32))), _moment(rng, n)
     values = 10.0 ** int(rng.integers(-6, 7)) * rng.standard_normal((m, facts))
@@ -308,7 +311,7 @@ def draw_batch(rng: np.random.Generator, size: int) -> Case:
 
 
 def draw_tasks(rng: np.random.Generator, size: int) -> Tasks:
-    """Identical, nearly equal or unrelated tasks, over 12 decades of size."""
+    """Draw identical, nearly equal or unrelated tasks, over 12 decades of size."""
     k, (m, n) = int(rng.integers(1, 5)), rng.integers(1, size + 1, 2).tolist()
     width = int(rng.integers(0, min(m, n, 16) + 1))
     scale, spread = 10.0 ** int(rng.integers(-6, 7)), float(rng.choice([0.0, 1e-8, 1.0]))
@@ -318,7 +321,7 @@ def draw_tasks(rng: np.random.Generator, size: int) -> Tasks:
 
 
 def draw_tasks_on_inputs(rng: np.random.Generator, size: int) -> Tasks:
-    """Such tasks on few or many inputs, white or coloured, shared or each its own."""
+    """Draw tasks with few or many inputs of unequal variances, shared or of each task's own."""
     tasks = draw_tasks(rng, size)
     n = tasks.updates[0].shape[1]
     seen = int(rng.integers(1, min(n, 32) + 1))
@@ -329,7 +332,7 @@ def draw_tasks_on_inputs(rng: np.random.Generator, size: int) -> Tasks:
 
 
 def draw_frozen(rng: np.random.Generator, size: int) -> Frozen:
-    """A target over 12 decades, few or many inputs of unequal variances, either factor frozen."""
+    """Draw a target over 12 decades, inputs of unequal variances, and either factor frozen."""
     m, n, samples = rng.integers(1, size + 1, 3).tolist()
     target = gaussian(rng, m, n, int(rng.integers(1, size + 1)), 10.0 ** int(rng.integers(-6, 7)))
     inputs = rng.standard_normal((n, samples)) * 10.0 ** rng.uniform(-2, 0, (n, 1))
@@ -341,45 +344,45 @@ def draw_frozen(rng: np.random.Generator, size: int) -> Frozen:
 
 
 def draw(rng: np.random.Generator, size: int) -> Floored:
-    """Edits, with or without inputs to leave alone, or tasks, with or without data."""
+    """Draw edits, with or without other inputs to preserve, or tasks, with or without data."""
     kinds = (draw_edits, draw_batch, draw_tasks, draw_tasks_on_inputs)
     return kinds[int(rng.integers(4))](rng, size)
 
 
 def bound(case: Floored) -> float:
-    """What no matrix avoids, plus what the rank leaves out."""
+    """Return the best matrix's error plus the energy of its outputs beyond the rank."""
     part = case.split()
     return part.missed + part.answers.tail_energy(case.rank)
 
 
 def attain(case: Floored) -> LowRank:
-    """Truncate what the best matrix answers, and read it from the inputs."""
+    """Return the adapter whose outputs are the truncation of the best matrix's outputs."""
     part = case.split()
     return part.adapter(part.answers.truncated(case.rank))
 
 
 def measure(case: Floored, adapter: LowRank) -> float:
-    """The error, by its definition."""
+    """Return the adapter's error, by its definition."""
     return case.error(adapter)
 
 
 def scale(case: Floored) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
+    """Return the size of the numbers compared, to which rounding errors are relative."""
     return case.energy
 
 
 def condition(case: Floored) -> float:
-    """Condition number of the inverses taken on the way."""
+    """Return the condition number of the matrices that are inverted on the way."""
     return case.split().condition
 
 
 def rival(case: Floored, rng: np.random.Generator) -> LowRank:
-    """A random adapter of the case's rank, or the optimum nudged."""
+    """Return a random adapter of the case's rank, or the optimum nudged."""
     return nudged(rng, attain(case), case.rank)
 
 
 def adversary(case: Case | Tasks, rng: np.random.Generator) -> LowRank:
-    """Alternating least squares on the samples: no singular value is ever taken."""
+    """Run alternating least squares on the samples, without singular values."""
     inputs, wanted = case.samples
     return alternating(rng, wanted, case.rank, reads=inputs)
 
@@ -406,7 +409,7 @@ CONTROLS = _too_rich(Case(_ONE, _ONE, 1))
 
 @dataclass(frozen=True, eq=False)
 class LeastChange:
-    """Keys (n, N), the values (m, N) to be added there, and the inputs' second moment (n, n)."""
+    """Keys (n, N), values (m, N) to add at them, and second moment (n, n) of the inputs."""
 
     keys: Array
     values: Array
@@ -414,7 +417,7 @@ class LeastChange:
 
 
 def draw_exact(rng: np.random.Generator, size: int) -> LeastChange:
-    """One key or several, some twice; inputs of condition up to 100; 12 decades."""
+    """Draw one or more keys, some twice, and moments of condition up to 100; 4 decades each."""
     m, n = rng.integers(1, size + 1, 2).tolist()
     facts = int(rng.integers(1, min(n, 16) + 1))
     keys = orthonormal(rng, n, facts) @ (2 * np.eye(facts) + orthonormal(rng, facts, facts) / 2)
@@ -426,14 +429,14 @@ def draw_exact(rng: np.random.Generator, size: int) -> LeastChange:
 
 
 def price(case: LeastChange) -> float:
-    """The least change of the outputs that the values at these keys cost."""
+    """Return the least mean squared change of the outputs of any exact edit."""
     xp = array_namespace(case.keys)
     inner = case.keys.T @ xp.linalg.solve(case.moment, case.keys)
     return float(xp.sum(case.values * (case.values @ xp.linalg.pinv(inner, rtol=1e-10))))
 
 
 def rome(case: LeastChange) -> LowRank:
-    """The edit of least norm where the inputs are white, and back."""
+    """Return ROME's edit: the least-norm edit in white coordinates, transformed back."""
     xp = array_namespace(case.keys)
     root = xp.linalg.cholesky(case.moment)
     white = regression(xp.linalg.solve(root, case.keys), case.values, 1e-8)
@@ -448,7 +451,7 @@ def _condition_of_exact(case: LeastChange) -> float:
 
 
 def other_exact(case: LeastChange, rng: np.random.Generator) -> LowRank:
-    """The optimum, or the least-norm edit, plus anything silent at the keys, 1e-12 to 1."""
+    """Add to the optimum or the least-norm edit an update that is zero at the keys."""
     best, inverse = rome(case), np.linalg.pinv(case.keys, rcond=1e-10)
     if rng.random() < 0.5:
         best = LowRank(case.values, inverse)
@@ -459,7 +462,7 @@ def other_exact(case: LeastChange, rng: np.random.Generator) -> LowRank:
 
 
 def least_squares(case: LeastChange, rng: np.random.Generator) -> LowRank:
-    """From a random exact edit, least squares in all directions that the keys do not see."""
+    """Minimise from a random exact edit over all updates that are zero at the keys."""
     start, (left, sigma, _) = other_exact(case, rng).dense(), np.linalg.svd(case.keys)
     unseen = left[:, np.count_nonzero(sigma > 1e-8 * sigma[0]) :]
     root = np.linalg.cholesky(case.moment)  # tr D C D' is the squared norm of D @ root
@@ -487,7 +490,7 @@ def _inexact(moment: Array, *down: float) -> tuple[LeastChange, LowRank]:
 
 
 def other_factor(case: Frozen, rng: np.random.Generator) -> LowRank:
-    """The same frozen factor with the other at random, or the optimum nudged by 1e-12 to 1."""
+    """Keep the frozen factor; draw the other at random, or near the optimum by 1e-12 to 1."""
     best, up = attain(case), case.frozen == "up"
     trained = best.down if up else best.up
     noise, size = rng.standard_normal(trained.shape), 10.0 ** rng.integers((-6, -12), (7, 1))
@@ -496,7 +499,7 @@ def other_factor(case: Frozen, rng: np.random.Generator) -> LowRank:
 
 
 def by_least_squares(case: Frozen, _: np.random.Generator) -> LowRank:
-    """LAPACK's least squares for the other factor: no frame of the inputs is formed."""
+    """Let LAPACK fit the other factor by least squares."""
     wanted, frame = case.target @ case.inputs, case.frame
     if case.frozen == "down":
         reads = (frame.T @ case.inputs).T
@@ -520,7 +523,7 @@ def _thawed(frozen: Literal["down", "up"]) -> tuple[Frozen, LowRank]:
 
 @dataclass(frozen=True)
 class Rounding:
-    """Tasks, the rank of the merge, and the root mean squared error of the rounding."""
+    """Tasks' updates, the rank of the merge, and the root mean squared error of rounding them."""
 
     updates: tuple[LowRank, ...]
     rank: int
@@ -528,7 +531,7 @@ class Rounding:
 
     @cached_property
     def floor(self) -> float:
-        """Root of the merge floor of the exact adapters."""
+        """Root of the merge floor of the unrounded updates."""
         return _root_floor(self.updates, self.rank)
 
 
@@ -540,7 +543,7 @@ def _root_floor(updates: Rounded, rank: int) -> float:
 
 
 def draw_rounding(rng: np.random.Generator, size: int) -> Rounding:
-    """Tasks with a floor, and errors from 1e-6 of it up to all of it."""
+    """Draw tasks, and a rounding error from 1e-6 of the root of their floor up to all of it."""
     k, (m, n) = int(rng.integers(2, 5)), rng.integers(2, size + 2, 2).tolist()
     width, magnitude = int(rng.integers(1, min(m, n, 8) + 1)), 10.0 ** int(rng.integers(-6, 7))
     updates = tuple(gaussian(rng, m, n, width, magnitude) for _ in range(k))
@@ -549,14 +552,14 @@ def draw_rounding(rng: np.random.Generator, size: int) -> Rounding:
 
 
 def nearer(case: Rounding) -> Rounded:
-    """Every task moved towards the optimal merge, in proportion to its distance."""
+    """Move every task towards the optimal merge, in proportion to its distance."""
     best = attain(Tasks(case.updates, case.rank))
     share = case.error / case.floor if case.floor else 0.0
     return tuple(total([low, best], [1 - share, share]) for low in case.updates)
 
 
 def rounded_anyhow(case: Rounding, rng: np.random.Generator) -> Rounded:
-    """Errors in random directions, of the same or of unequal sizes, at the limit in the mean."""
+    """Add errors in random directions whose root mean square is the allowed error."""
     m, n = case.updates[0].shape
     errors = [gaussian(rng, m, n, min(m, n), float(rng.random()) + 0.1) for _ in case.updates]
     size = case.error / (sum(e.norm**2 for e in errors) / len(errors)) ** 0.5 * (1 - 1e-12)

@@ -48,7 +48,7 @@ GAUSSIAN = "rows with the second and fourth moments of independent normal entrie
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Input (n,), output gradient (m,), rank, scale of the adapter, rate, deviation of entries."""
+    """Input (n,), output gradient (m,), adapter's rank and scale, learning rate, and init std."""
 
     query: Array
     gradient: Array
@@ -59,7 +59,7 @@ class Case:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Ranks up to 256, scales as in use and any others; 12 decades of size."""
+    """Draw ranks up to 256, the scales in use, and inputs and gradients over six decades."""
     n, m = int(rng.integers(1, min(size, 8) + 1)), int(rng.integers(1, size + 1))
     rank, decades = int(rng.integers(1, 257)), 10.0 ** rng.integers(-3, 4, 2)
     strength = float(rng.choice([1.0, 16 / rank, 16 / rank**0.5]))
@@ -68,19 +68,19 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Mean square of the step, by the chi-squared law."""
+    """Return the mean square of the step, by the moments of the chi-squared law."""
     xp, r = array_namespace(case.query), case.rank
     length = float(xp.sum(case.query**2)) * case.deviation**2 * case.strength**2 * case.rate
     return length**2 * r * (r + 2) * float(xp.sum(case.gradient**2))
 
 
 def attain(case: Case) -> Rows:
-    """Gaussian rows, integrated exactly."""
+    """Return a quadrature rule that integrates over Gaussian rows exactly."""
     return gaussian_rows(int(case.query.shape[0]), case.rank).like(case.query)
 
 
 def measure(case: Case, rows: Rows) -> float:
-    """Mean square of the move: each row of the factor takes its own step, and all add up."""
+    """Return the mean square of the output's move, the sum of what all rank-one terms move."""
     xp = array_namespace(case.query)
     mean, square = rows.moments(case.query, case.query)
     repeats = case.rank / rows.drawn
@@ -91,7 +91,7 @@ def measure(case: Case, rows: Rows) -> float:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Rows:
-    """Another rule for the same law: three nodes an axis, or turned at random."""
+    """Return another exact rule: three nodes on each axis, or the nodes turned at random."""
     return other_rows(rng, case.query.shape[0], case.rank)
 
 

@@ -55,7 +55,7 @@ CUT = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Frames (m, k) and (n, k), a positive core (k, k) and measurements (p, m, n).
+    """Frames (m, k) and (n, k), a positive definite core (k, k) and measurements (p, m, n).
 
     The minimiser is ``left @ core @ right.T``: the measurements span ``left @ right.T``, whose
     product with every matrix of spectral norm one or less certifies it.
@@ -68,7 +68,7 @@ class Case:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """A minimiser of more rank than needed, or not; one probe makes it a minimiser."""
+    """Draw a minimiser, often of more rank than needed; the first probe certifies it."""
     k = int(rng.integers(1, min(size, 6) + 1))
     m, n = (k + rng.integers(0, 3, 2)).tolist()
     probes = rng.standard_normal((int(rng.integers(1, 2 * size)), m, n))
@@ -80,12 +80,12 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """How many measurements there are."""
+    """Return the number of measurements."""
     return float(case.probes.shape[0])
 
 
 def _symmetric(r: int) -> np.ndarray:
-    """An orthonormal basis of the symmetric matrices, flat: (r(r+1)/2, r r)."""
+    """Return an orthonormal basis of the symmetric matrices, flattened: (r(r+1)/2, r r)."""
     rows, columns = np.triu_indices(r)
     basis, order = np.zeros((len(rows), r, r)), np.arange(len(rows))
     basis[order, rows, columns] += 0.5
@@ -95,7 +95,10 @@ def _symmetric(r: int) -> np.ndarray:
 
 
 def unseen(probes: Array, left: Array, right: Array) -> tuple[Array, float]:
-    """The symmetric core change (r, r) that the probes see least, and how well they see it."""
+    """Return the symmetric change (r, r) that moves the measurements least.
+
+    The second value is its response relative to the largest, 0 where no probe responds.
+    """
     xp, r = array_namespace(probes), int(left.shape[1])
     basis = xp.asarray(_symmetric(r), device=device(probes))
     seen = xp.reshape(left.T @ probes @ right, (probes.shape[0], r * r)) @ basis.T
@@ -107,7 +110,7 @@ def unseen(probes: Array, left: Array, right: Array) -> tuple[Array, float]:
 
 
 def reduced(case: Case) -> LowRank:
-    """Walk to the border of the positive cores until the probes see every change."""
+    """Move the core along unmeasured changes, losing rank, until every change is measured."""
     xp = array_namespace(case.core)
     core, left, right = case.core, case.left, case.right
     for _ in range(int(core.shape[0]) - 1):  # each turn lowers the rank by one, at least
@@ -127,13 +130,13 @@ def reduced(case: Case) -> LowRank:
 
 
 def measure(_: Case, update: LowRank) -> float:
-    """How many symmetric changes a core of the update's rank has."""
+    """Return the dimension r(r+1)/2 of the symmetric matrices of the update's rank r."""
     r = update.rank_at(CUT)
     return r * (r + 1) / 2
 
 
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
-    """The reduced core of another minimiser: pushed along unseen changes, frames turned."""
+    """Reduce another minimiser: rotate the frames and move along an unmeasured change."""
     turn = orthonormal(rng, len(case.core), len(case.core))
     left, right, core = case.left @ turn, case.right @ turn, turn.T @ case.core @ turn
     change, share = unseen(case.probes, left, right)

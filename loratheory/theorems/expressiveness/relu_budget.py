@@ -60,19 +60,19 @@ DOMAIN = "an input within the radius"
 
 
 def partial_products(layers: list[Array]) -> list[Array]:
-    """What the first one, two, … layers compute together."""
+    """Return the products of the first one, the first two, and so on up to all layers."""
     return list(accumulate(layers, lambda product, layer: layer @ product))
 
 
 def row_norms(matrix: Float[Array, "m n"]) -> Float[Array, " m"]:
-    """Euclidean length of each row: the largest value of that unit on the unit ball."""
+    """Return the norm of each row, the largest value of that unit on the unit ball."""
     return array_namespace(matrix).linalg.vector_norm(matrix, axis=1)
 
 
 def opening_biases(
     layers: list[Array], radius: int | float, offset: Float[Array, " d"]
 ) -> tuple[Array, ...]:
-    """Biases that keep the hidden units active on the ball and leave `offset` at the end.
+    """Return biases that keep hidden units active on the ball, with output bias `offset`.
 
     The `l`-th ReLU then gets ``P_l x + c_l``, ``P_l`` the product of `l` layers, ``c_l`` its
     row norms times the radius, which no entry of ``P_l x`` exceeds on the ball.
@@ -87,7 +87,7 @@ def opening_biases(
 def spare_room(
     layers: list[Array], biases: tuple[Array, ...], radius: int | float, offset: Float[Array, " d"]
 ) -> float:
-    """How far the hidden units stay above 0 on the ball; less what the end misses `offset` by."""
+    """Return the least hidden activation on the ball, or minus the error of `offset` if less."""
     xp, level, spare = array_namespace(offset), 0 * offset, []
     for layer, bias, product in zip(layers, biases, partial_products(layers), strict=True):
         level = layer @ level + bias
@@ -97,19 +97,19 @@ def spare_room(
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Frozen layers with a target weight and a rank, and the radius of the inputs."""
+    """Frozen layers with a target weight and a rank, and the radius of the ball of inputs."""
 
     network: depth_budget.Case
     radius: float
 
     def layers(self, updates: tuple[LowRank, ...]) -> list[Array]:
-        """The frozen layers with updates added, first layer first."""
+        """Return the frozen layers with updates added, first layer first."""
         return [w + low.dense() for w, low in zip(self.network.weights, updates, strict=True)]
 
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """An adapted network, a bias for the target, and an input that tries to tell them apart."""
+    """Updates and biases of the network, bias of the target, and an input to compare both at."""
 
     updates: tuple[LowRank, ...]
     biases: tuple[Float[Array, " d"], ...]
@@ -118,17 +118,17 @@ class Trial:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """The networks of the depth budget; inputs over six decades."""
+    """Draw a network of the depth budget and a radius over six decades."""
     return Case(depth_budget.draw(rng, size), 10.0 ** int(rng.integers(-3, 4)))
 
 
 def bound(case: Case) -> float:
-    """What the depth budget leaves, at the edge of the ball."""
+    """Return the radius times the floor of the depth budget."""
     return case.radius * depth_budget.bound(case.network)
 
 
 def attain(case: Case) -> Trial:
-    """Fitted updates, the input where their product errs most, biases that keep all ReLUs open."""
+    """Return the best updates, biases that keep all ReLUs active, and the worst input."""
     updates, target = depth_budget.attain(case.network), case.network.target
     product = partial_products(layers := case.layers(updates))[-1]
     offset = case.radius * (row_norms(product) + row_norms(target))
@@ -137,7 +137,7 @@ def attain(case: Case) -> Trial:
 
 
 def measure(case: Case, trial: Trial) -> float:
-    """Distance between the outputs of the adapted network and of the target layer."""
+    """Return the distance between the outputs of the adapted network and of the target layer."""
     xp, hidden = array_namespace(trial.input), trial.input
     for layer, bias in zip(case.layers(trial.updates), trial.biases, strict=True):
         hidden = xp.clip(layer @ hidden + bias, min=0)
@@ -146,17 +146,17 @@ def measure(case: Case, trial: Trial) -> float:
 
 
 def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
+    """Return the size of the numbers compared, to which rounding errors are relative."""
     return 8 * case.radius * depth_budget.scale(case.network)
 
 
 def condition(case: Case) -> float:
-    """Condition number of the inverses taken on the way."""
+    """Return the condition number of the matrices that are inverted on the way."""
     return depth_budget.condition(case.network)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Trial:
-    """A random bias of the target, an input in the ball or next to the worst, more spare room."""
+    """Vary the target's bias, the input within the ball, and the margin of the hidden biases."""
     best, d = attain(case), len(case.network.target)
     offset = float(rng.choice([0.0, 0.1, 1.0])) * rng.standard_normal(d) * np.max(best.offset)
     offset = offset if rng.random() < 0.7 else best.offset
@@ -167,7 +167,7 @@ def rival(case: Case, rng: np.random.Generator) -> Trial:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Trial:
-    """Climb on the sphere by trial and error: only outputs of the two networks are seen."""
+    """Search the sphere by random steps for the input with the largest distance of outputs."""
     worst, step = rival(case, rng), 1.0
     for _ in range(40):
         toward = worst.input / case.radius + step * rng.standard_normal(len(worst.input))

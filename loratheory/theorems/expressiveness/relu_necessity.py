@@ -70,28 +70,28 @@ class Trial:
 
 
 def _sigmas(case: Case) -> tuple[float, float]:
-    """The least singular value of the target, and the first that the layers cannot pay for."""
+    """Return the least singular value of the target, and the floor of the depth budget."""
     sigma = array_namespace(case.target).linalg.svdvals(case.target)
     return float(sigma[-1]), depth_budget.bound(case)
 
 
 def rank_needed(directions: int, layers: int) -> int:
-    """The least rank a layer for so many missing directions, of a target that loses none."""
+    """Return the rank that each layer needs for `directions` missing from a full-rank target."""
     return -(-directions // layers)
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """The networks and targets of the depth budget."""
+    """Draw a network and target of the depth budget."""
     return depth_budget.draw(rng, size)
 
 
 def bound(case: Case) -> float:
-    """A unit is dead, or the network is linear."""
+    """Return the lesser floor: that of a dead unit, or that of a network without dead units."""
     return min(_sigmas(case))
 
 
 def jacobian(case: Case, trial: Trial) -> Array:
-    """Of the adapted network at the trial's input."""
+    """Return the Jacobian of the adapted network at the trial's input."""
     xp, state = array_namespace(trial.input), trial.input
     product = xp.eye(state.shape[0], dtype=state.dtype, device=state.device)
     layers = zip(case.weights, trial.updates, trial.biases, strict=True)
@@ -104,13 +104,13 @@ def jacobian(case: Case, trial: Trial) -> Array:
 
 
 def measure(case: Case, trial: Trial) -> float:
-    """How far the Jacobian is from the target's weight, in the spectral norm."""
+    """Return the spectral distance of the Jacobian from the target's weight."""
     gap = jacobian(case, trial) - case.target
     return float(array_namespace(gap).linalg.svdvals(gap)[0])
 
 
 def _realised(case: Case, updates: tuple[LowRank, ...], pattern: Array) -> Trial:
-    """Biases under which, at the input 0, just the units of a pattern (L, D) are active."""
+    """Return a trial with biases such that at input 0 just the units of `pattern` are active."""
     state, biases = np.zeros(case.weights[0].shape[1]), []
     for weight, low, row in zip(case.weights, updates, pattern, strict=True):
         biases.append(np.where(row, 1.0, -1.0) - (weight + low.dense()) @ state)
@@ -119,7 +119,7 @@ def _realised(case: Case, updates: tuple[LowRank, ...], pattern: Array) -> Trial
 
 
 def _masked(case: Case, rng: np.random.Generator) -> tuple[Case, Array]:
-    """The network in which some units, few or many or none, are dead."""
+    """Return the network with some or no units dead, and the pattern (L, D) of active ones."""
     share = float(rng.choice([0.0, 0.1, 0.5]))
     pattern = rng.random((len(case.weights), len(case.target))) >= share
     weights = tuple(row[:, None] * w for row, w in zip(pattern, case.weights, strict=True))
@@ -127,19 +127,19 @@ def _masked(case: Case, rng: np.random.Generator) -> tuple[Case, Array]:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Trial:
-    """Updates at random or near the linear network's best, under any pattern of dead units."""
+    """Draw updates at random or near the linear network's best, and a pattern of dead units."""
     _, pattern = _masked(case, rng)
     return _realised(case, depth_budget.rival(case, rng), pattern)
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Trial:
-    """Choose dead units, then fit one factor after another by least squares."""
+    """Choose dead units at random, then fit one factor after another by least squares."""
     masked, pattern = _masked(case, rng)
     return _realised(case, depth_budget.adversary(masked, rng), pattern)
 
 
 def scale(case: Case) -> float:
-    """The size of the numbers compared."""
+    """Return the size of the numbers compared, to which rounding errors are relative."""
     return depth_budget.scale(case)
 
 
@@ -181,7 +181,7 @@ CONTROLS = (
 
 
 def draw_regular(rng: np.random.Generator, size: int) -> Case:
-    """Such networks with targets that lose less than what the rank leaves."""
+    """Draw networks whose target has no singular value below the floor of the depth budget."""
     while True:
         case = depth_budget.draw(rng, size)
         least, left = _sigmas(case)
@@ -190,7 +190,7 @@ def draw_regular(rng: np.random.Generator, size: int) -> Case:
 
 
 def all_active(case: Case) -> Trial:
-    """The linear network's best updates, and biases that keep every unit active."""
+    """Return the linear network's best updates with biases that keep every unit active."""
     best = relu_budget.attain(relu_budget.Case(case, 1.0))
     return Trial(best.updates, best.biases, 0 * best.input)  # the middle, far from kinks
 

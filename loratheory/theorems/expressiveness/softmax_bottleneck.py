@@ -52,19 +52,19 @@ RANK = "rank(change of the logits) <= r"
 
 
 def log_softmax(logits: Float[Array, "m n"]) -> Float[Array, "m n"]:
-    """Log-probabilities, column by column."""
+    """Return the log-probabilities of each column of logits."""
     xp = array_namespace(logits)
     low = logits - xp.max(logits, axis=0)
     return low - xp.log(xp.sum(xp.exp(low), axis=0))
 
 
 def centred(logits: Float[Array, "m n"]) -> Float[Array, "m n"]:
-    """Subtract from each column its mean: the centred log-ratios of its softmax."""
+    """Subtract from each column its mean, which gives the centred log-ratios of its softmax."""
     return logits - array_namespace(logits).mean(logits, axis=0)
 
 
 def log_odds_error(logits: Float[Array, "m n"], target: Float[Array, "m n"]) -> float:
-    """Squared error of all log-odds, over pairs of tokens and contexts, divided by ``m``."""
+    """Return the squared log-odds error, summed over pairs of tokens and contexts, over ``m``."""
     xp = array_namespace(logits, target)
     missed = log_softmax(logits) - target
     pairs = missed[:, None, :] - missed[None, :, :]
@@ -73,7 +73,7 @@ def log_odds_error(logits: Float[Array, "m n"], target: Float[Array, "m n"]) -> 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Log-probabilities to reach, logits to start from, and the rank that may be spent."""
+    """Wanted log-probabilities, frozen logits (tokens as rows), and the rank of the change."""
 
     target: Float[Array, "m n"]
     base: Float[Array, "m n"]
@@ -81,7 +81,7 @@ class Case:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """New heads and frozen ones; targets far, near, or away by low rank and a shift."""
+    """Draw zero or frozen logits, and targets far, near, or at a low-rank change and a shift."""
     m, n = rng.integers(1, size + 1, 2).tolist()
     scale, side = 10.0 ** int(rng.integers(-4, 4)), min(m, n)
     target = log_softmax(scale * rng.standard_normal((m, n)))
@@ -92,34 +92,34 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Energy of the centred missing logits beyond the rank."""
+    """Return the energy of the centred missing logits beyond the rank."""
     xp = array_namespace(case.target)
     sigma = xp.linalg.svdvals(centred(case.target - case.base))
     return float(xp.sum(sigma[min(case.rank, sigma.shape[0]) :] ** 2))
 
 
 def attain(case: Case) -> LowRank:
-    """Truncate the centred missing logits."""
+    """Return the centred missing logits truncated to the rank."""
     return truncate(from_dense(centred(case.target - case.base)), case.rank)
 
 
 def measure(case: Case, change: LowRank) -> float:
-    """Squared log-odds error of the softmax of the changed logits."""
+    """Return the squared log-odds error of the softmax of the changed logits."""
     return log_odds_error(case.base + change.dense(), case.target)
 
 
 def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
+    """Return the size of the numbers compared, to which rounding errors are relative."""
     return float(array_namespace(case.target).sum(case.target**2 + case.base**2))
 
 
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
-    """A random change of that rank, or the best one nudged."""
+    """Return a random change of the case's rank, or the best one nudged."""
     return nudged(rng, attain(case), case.rank, decades=4)
 
 
 def adversary(case: Case, rng: np.random.Generator) -> LowRank:
-    """Alternating least squares with a free shift of every context: no spectrum, no centring."""
+    """Run alternating least squares with a free shift for every context in place of centring."""
     missing, (m, n) = case.target - case.base, case.target.shape
     up, down = rng.standard_normal((m, case.rank)), np.zeros((case.rank, n))
     for _ in range(30 if case.rank else 0):

@@ -55,7 +55,7 @@ SEEN = "no row orthogonal to the input"
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Frozen start `down` (r, n), input (n,), both rates and the number of steps."""
+    """Start `down` (r, n) of the trained factor, input (n,), both rates and number of steps."""
 
     down: Array
     query: Array
@@ -66,7 +66,7 @@ class Case:
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """The loss's slope at each step, the power of a gradient's size that a step keeps, `up`."""
+    """Slope of the loss at each step, power of the gradient in a step (0: sign), first `up`."""
 
     slopes: tuple[float, ...]
     power: float
@@ -74,7 +74,7 @@ class Training:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Any rates, inputs with zeros too, up to eight steps; 12 decades of input size."""
+    """Draw rates over five decades, up to eight steps, and inputs, some with zeros; 12 decades."""
     n, r = int(rng.integers(1, size + 1)), int(rng.integers(1, min(size, 8) + 1))
     query = 10.0 ** int(rng.integers(-6, 7)) * rng.standard_normal(n)
     query[1:] *= rng.random(n - 1) < 0.8
@@ -84,7 +84,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """The closed form."""
+    """Return the move of the output by the formula of the statement."""
     xp, rows = array_namespace(case.query), case.down.shape[0]
     start = float(xp.sum(xp.abs(case.down @ case.query)))
     grown = rows * (case.steps - 1) * case.down_rate * float(xp.sum(xp.abs(case.query)))
@@ -92,7 +92,7 @@ def bound(case: Case) -> float:
 
 
 def attain(case: Case) -> Training:
-    """A loss that falls at slope one."""
+    """Return a training whose loss has slope -1 at every step."""
     return Training((-1.0,) * case.steps, 0.0, case.down[:, 0] * 0.0)
 
 
@@ -110,7 +110,7 @@ def measure(case: Case, training: Training) -> float:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Training:
-    """Slopes of any size and one sign."""
+    """Draw slopes of any size and of one sign."""
     sign = float(rng.choice([-1.0, 1.0]))
     sizes = sign * 10.0 ** rng.uniform(-6, 6, case.steps)
     return Training(tuple(sizes.tolist()), 0.0, np.zeros(len(case.down)))

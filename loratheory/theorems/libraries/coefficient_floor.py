@@ -60,14 +60,14 @@ CLEAR = 1e-8  # a combination of adapters this weak on the inputs is taken for r
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """For each task its update and its inputs."""
+    """One adapter per task, and the inputs on which a merge should do what it does, as columns."""
 
     updates: tuple[LowRank, ...]
     inputs: tuple[Float[Array, "n _"], ...]
 
     @cached_property
     def answers(self) -> tuple[Array, Array]:
-        """Each adapter's answers to all inputs, a row per adapter; and the wanted ones."""
+        """Each adapter's outputs on all inputs, flattened to one row, and the wanted outputs."""
         table = [[low @ x for x in self.inputs] for low in self.updates]
         xp = array_namespace(*self.inputs)
         rows = [xp.concat([xp.reshape(part, (-1,)) for part in row]) for row in table]
@@ -76,7 +76,7 @@ class Case:
 
     @cached_property
     def axes(self) -> tuple[Array, Array, Array]:
-        """Clear singular triplets of the answers: combinations, sizes, directions."""
+        """Singular vectors and values of the adapters' outputs, without negligible ones."""
         rows = self.answers[0]
         left, sigma, right = array_namespace(rows).linalg.svd(rows, full_matrices=False)
         keep = sum(float(s) > CLEAR * float(sigma[0]) for s in sigma)
@@ -85,20 +85,20 @@ class Case:
 
 @dataclass(frozen=True, eq=False)
 class Merge:
-    """A merged update, and the coefficients that it is said to have."""
+    """A merged update, and the coefficients by which it claims to be a sum of the adapters."""
 
     update: LowRank
     coefficients: Float[Array, " k"]
 
 
 def merged(case: Case, coefficients: Float[Array, " k"]) -> Merge:
-    """The sum of the adapters times these numbers, factored."""
+    """Return the sum of the adapters times these coefficients, as a factored update."""
     parts = [low * float(c) for c, low in zip(coefficients, case.updates, strict=True)]
     return Merge(total(parts), coefficients)
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Unrelated, related or repeated adapters on few or many inputs, over twelve decades."""
+    """Draw unrelated, related or equal adapters on few or many inputs, over twelve decades."""
     k, (m, n) = int(rng.integers(1, 5)), rng.integers(1, size + 1, 2).tolist()
     width, scale = int(rng.integers(1, min(m, n) + 1)), 10.0 ** int(rng.integers(-6, 7))
     base, spread = gaussian(rng, m, n, width, scale), float(rng.choice([0.0, 0.1, 1.0]))
@@ -109,24 +109,24 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """The energy of the wanted answers outside the span of the adapters' answers."""
+    """Energy of the wanted outputs outside the span of the adapters' outputs."""
     wanted, axes = case.answers[1], case.axes[2]
     return float(array_namespace(wanted).sum((wanted - axes.T @ (axes @ wanted)) ** 2))
 
 
 def best(case: Case) -> Float[Array, " k"]:
-    """The coefficients that err least on the inputs, of least norm where several do."""
+    """Return the coefficients of least error on the inputs; of several, those of least norm."""
     left, sigma, axes = case.axes
     return left @ ((axes @ case.answers[1]) / sigma)
 
 
 def attain(case: Case) -> Merge:
-    """Merge with the best coefficients."""
+    """Merge with the coefficients of least error."""
     return merged(case, best(case))
 
 
 def measure(case: Case, merge: Merge) -> float:
-    """Squared error on the inputs, task by task."""
+    """Squared error on the inputs, summed over tasks."""
     pairs = zip(case.updates, case.inputs, strict=True)
     errors = [merge.update @ x - low @ x for low, x in pairs]
     xp = array_namespace(*case.inputs)
@@ -134,20 +134,20 @@ def measure(case: Case, merge: Merge) -> float:
 
 
 def scale(case: Case) -> float:
-    """Energy of all answers to all inputs."""
+    """Energy of all adapters' outputs on all inputs, in whose units rounding is measured."""
     rows, wanted = case.answers
     xp = array_namespace(rows)
     return float(xp.sum(rows**2) + xp.sum(wanted**2))
 
 
 def condition(case: Case) -> float:
-    """Of the adapters' answers, clear directions only."""
+    """Condition number of the adapters' outputs, without negligible directions."""
     sigma = case.axes[1]
     return float(sigma[0] / sigma[-1]) if sigma.shape[0] else 1.0
 
 
 def rival(case: Case, rng: np.random.Generator) -> Merge:
-    """The sum, the mean, any coefficients, or the best ones nudged by 1e-12 to 1."""
+    """Merge by sum, mean or random coefficients, or perturb the best ones by 1e-12 to 1."""
     k, kind = len(case.updates), int(rng.integers(4))
     free = rng.standard_normal(k)
     nudged = best(case) + 10.0 ** int(rng.integers(-12, 1)) * free
@@ -155,7 +155,7 @@ def rival(case: Case, rng: np.random.Generator) -> Merge:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Merge:
-    """One coefficient at a time by least squares on dense answers: no Gram matrix is solved."""
+    """Fit one coefficient at a time by least squares on dense outputs, without a Gram matrix."""
     answers = [
         np.concatenate([(low.dense() @ x).ravel() for x in case.inputs]) for low in case.updates
     ]

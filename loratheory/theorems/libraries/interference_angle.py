@@ -57,7 +57,7 @@ NORM = "an update no larger in spectral norm than the second adapter"
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """The adapter whose keys are asked, and the one that should not answer them."""
+    """The adapter that a key belongs to, and a second one whose output at that key interferes."""
 
     first: LowRank
     second: LowRank
@@ -69,7 +69,7 @@ class Case:
 
     @cached_property
     def condition(self) -> float:
-        """How far rounding turns the row spaces: the larger of the two condition numbers."""
+        """The larger condition number of the two adapters: how far rounding turns a row space."""
         each = zip((self.first, self.second), self.spaces, strict=True)
         spectra = [(low.S, int(space.shape[1])) for low, space in each]
         return max([1.0, *(float(sigma[0] / sigma[k - 1]) for sigma, k in spectra if k)])
@@ -77,14 +77,14 @@ class Case:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """An update and the key (n, 1) that it answers."""
+    """An update, and the key (n, 1) at which its output is measured."""
 
     update: LowRank
     key: Array
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Row spaces that are unrelated, orthogonal, or equal but for a tilt; 12 decades of norm."""
+    """Draw row spaces that are unrelated, orthogonal or nearly equal; norms over 12 decades."""
     m, n = rng.integers(1, size + 1, 2).tolist()
     one, two = rng.integers(1, min(m, n, 16) + 1, 2).tolist()
     sigmas = [10.0 ** (rng.uniform(-2, 0, r) + rng.integers(-6, 7)) for r in (one, two)]
@@ -99,17 +99,17 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Spectral norm of the second, times the cosine of the smallest angle between row spaces."""
+    """Second adapter's spectral norm times the cosine of the least angle between row spaces."""
     return case.second.spectral_norm * largest_cosine(*case.spaces)
 
 
 def worst_response(case: Case) -> float:
-    """What the second itself answers to the worst unit key of the first: exact, O((m + n) r^2)."""
+    """Return the second adapter's largest output norm at unit keys of the first: O((m + n) r^2)."""
     return LowRank(case.second.up, case.second.down @ case.spaces[0]).spectral_norm
 
 
 def attain(case: Case) -> Answer:
-    """Ask the key nearest to the second's row space; answer it with all the norm there is."""
+    """The first's key nearest to the second's row space, and an update that answers it most."""
     one, two = case.spaces
     # The singular vectors of the bases' product are the principal directions.
     u, _, v = array_namespace(one).linalg.svd(one.T @ two, full_matrices=False)
@@ -118,13 +118,13 @@ def attain(case: Case) -> Answer:
 
 
 def measure(_: Case, answer: Answer) -> float:
-    """Length of the answer over length of the key."""
+    """Norm of the output over norm of the key."""
     norm = array_namespace(answer.key).linalg.matrix_norm
     return float(norm(answer.update @ answer.key) / norm(answer.key))
 
 
 def rival(case: Case, rng: np.random.Generator) -> Answer:
-    """The second adapter with its own worst key, a random pair, or the optimum nudged."""
+    """The second adapter at its worst key, a random pair, or the optimum perturbed."""
     best, (one, two) = attain(case), case.spaces
     kind, size = int(rng.integers(3)), 10.0 ** int(rng.integers(-12, 1))
     if kind == 0:
@@ -138,7 +138,7 @@ def rival(case: Case, rng: np.random.Generator) -> Answer:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Answer:
-    """Alternating projections by least squares between the two row spaces: no angle is taken."""
+    """Alternate projections between the row spaces by least squares; no angle is computed."""
     one, two = case.first.down.T, case.second.down.T
     key, read = (basis @ rng.standard_normal((basis.shape[1], 1)) for basis in (one, two))
     for _ in range(40):

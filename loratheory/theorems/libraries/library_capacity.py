@@ -69,7 +69,10 @@ FRESH = "keys of each read independent of the keys and queries of other reads"
 
 @dataclass(frozen=True)
 class Case:
-    """Adapters in the library, facts of each, width and threshold of the gates, reads, trials."""
+    """A library of `adapters` of `facts` each, gates of this `width` and `threshold`.
+
+    Each question is read `hops` times; `trials` questions are drawn.
+    """
 
     adapters: int
     facts: int
@@ -81,20 +84,20 @@ class Case:
 
 @dataclass(frozen=True, eq=False)
 class Library:
-    """Trials of foreign keys (N, reads, k - 1, D, n) and queries (N, reads, D)."""
+    """Keys of foreign adapters (N, reads, k - 1, D, n) and queries (N, reads, D) of N trials."""
 
     keys: Array
     queries: Array
 
     def sample(self, adapter: int) -> Sample:
-        """Keys of one adapter with the queries, reads taken as trials."""
+        """Return the keys of one adapter with the queries; each read counts as a trial."""
         xp, shape = array_namespace(self.keys), self.keys.shape
         keys = xp.reshape(self.keys[:, :, adapter, :, :], (-1, *shape[3:]))
         return Sample(keys, xp.reshape(self.queries, (-1, shape[3])))
 
     @property
     def apart(self) -> bool:
-        """Whether keys of neighbours have squared inner products as independent ones have."""
+        """Whether keys of neighbouring adapters have inner products like independent ones."""
         xp = array_namespace(self.keys)
         first, second = self.keys[:, :, :-1, :, :], self.keys[:, :, 1:, :, :]
         inner = xp.matrix_transpose(first) @ second
@@ -104,7 +107,7 @@ class Library:
 
     @property
     def fresh(self) -> bool:
-        """Whether keys have such inner products with the keys and queries of other reads."""
+        """Whether keys are independent, by inner products, of other reads' keys and queries."""
         xp, (trials, reads, others, d, facts) = array_namespace(self.keys), self.keys.shape
         order = xp.permute_dims(self.keys, (0, 1, 3, 2, 4))
         keys = xp.reshape(order, (trials, reads, d, others * facts))
@@ -121,23 +124,26 @@ class Library:
 
 
 def clean(adapters: int, facts: int, width: int, threshold: int | float, hops: int = 2) -> float:
-    """The probability that no wrong gate opens at any read, at least."""
+    """Return a lower bound of the probability that no wrong gate opens at any read."""
     return (1 - false_alarm(facts, width, threshold)) ** (hops * (adapters - 1))
 
 
 def largest_library(
     facts: int, width: int, threshold: int | float, hops: int, failure: float
 ) -> int | float:
-    """The most adapters with ``clean`` at least ``1 - failure``; ``inf`` past all floats."""
+    """Return the most adapters for which ``clean`` is at least ``1 - failure``.
+
+    The result is ``inf`` if it exceeds every float.
+    """
     alarm = hops * -math.log1p(-false_alarm(facts, width, threshold))
     allowed = -math.log1p(-failure)
     return 1 + math.floor(allowed / alarm) if alarm and allowed / alarm < math.inf else math.inf
 
 
 def interference(adapters: int, facts: int, width: int, threshold: int | float = 0.0) -> float:
-    """The mean energy that foreign adapters add to a read; 0 for a threshold is the plain sum.
+    """Return the mean energy that foreign adapters add to a read; threshold 0 is the plain sum.
 
-    An own response has energy 1. Needs ``facts < width - 1``: else the mean is infinite.
+    The right adapter's response has energy 1. The result is ``inf`` unless ``facts < width - 1``.
     """
     spare = width - facts - 1
     if spare <= 0:
@@ -147,7 +153,7 @@ def interference(adapters: int, facts: int, width: int, threshold: int | float =
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Two to five adapters, one to three reads, alarms from rare to likely."""
+    """Draw two to five adapters, one to three reads, and false alarms from rare to likely."""
     width = int(rng.integers(2, size + 4))
     facts, adapters = int(rng.integers(1, min(width, 4) + 1)), int(rng.integers(2, 6))
     threshold = min(float(facts / width * 10.0 ** rng.uniform(-0.3, 1)), rng.uniform(0.5, 1))
@@ -155,12 +161,12 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """The closed form."""
+    """Least probability that no wrong gate opens, by the statement."""
     return clean(case.adapters, case.facts, case.width, case.threshold, case.hops)
 
 
 def measure(case: Case, library: Library) -> float:
-    """How often the own gate opens and no foreign ``|K^+ x|^2``, by least squares, does."""
+    """Share of trials in which only the right gates open, with ``|K^+ x|^2`` by least squares."""
     if case.threshold >= 1:
         return 0.0  # the own gate sees the response 1 of an exact edit
     xp, x = array_namespace(library.keys), library.queries[:, :, None, :, None]
@@ -174,7 +180,7 @@ noise = sampled(bound)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Library:
-    """A fresh library for each trial and read."""
+    """Draw a fresh library for each trial and read."""
     shape = (case.trials, case.hops, case.adapters - 1, case.width, case.facts)
     return Library(rng.standard_normal(shape), rng.standard_normal((*shape[:2], case.width)))
 

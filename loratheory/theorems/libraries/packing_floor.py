@@ -72,12 +72,18 @@ SOURCE = "Welch (1974) for lines; for subspaces the fusion frame potential"
 
 FRAMES = "orthonormal frames of row spaces of the stated rank"
 ANSWERS = "answers at right angles with one flat spectrum"
-DIVIDES = "a rank that divides the width, or room for all row spaces at right angles"
+DIVIDES = (
+    "a rank that divides the width, or room for all row spaces at right angles "
+    "(to attain the bound)"
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """K adapters of rank r in width n; `like` says on which device the numbers are made."""
+    """A library of `adapters` of rank `rank` on inputs of dimension `width`.
+
+    `like` is an array on the device and of the type that `attain` uses.
+    """
 
     adapters: int
     rank: int
@@ -89,23 +95,23 @@ Library = Float[Array, "k n r"]  # an orthonormal frame of each row space
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Libraries that fit into the width, fill it, or exceed it many times."""
+    """Draw libraries that fit into the width, fill it, or exceed it many times."""
     rank, blocks = rng.integers(1, size // 2 + 2, 2).tolist()
     return Case(int(rng.integers(2, 3 * blocks + 3)), rank, rank * blocks, np.zeros(1))
 
 
 def least_overlap(adapters: int, rank: int, width: int) -> float:
-    """The mean overlap that no library of this size avoids, as a share of the rank."""
+    """Return the mean overlap that no library of this size avoids, as a share of the rank."""
     return max(0.0, (adapters * rank - width) / (width * (adapters - 1)))
 
 
 def bound(case: Case) -> float:
-    """What the trace of the sum of projectors leaves no way around."""
+    """Least mean overlap of row spaces, from the trace of the sum of their projectors."""
     return least_overlap(case.adapters, case.rank, case.width)
 
 
 def measure(case: Case, library: Library) -> float:
-    """Mean squared cosine over ordered pairs, pair by pair."""
+    """Mean squared cosine between row spaces, over all pairs of adapters."""
     xp, k = array_namespace(library), case.adapters
     pairs = ((i, j) for i in range(k) for j in range(i))
     overlap = sum(float(xp.sum((library[i, :, :].T @ library[j, :, :]) ** 2)) for i, j in pairs)
@@ -113,7 +119,7 @@ def measure(case: Case, library: Library) -> float:
 
 
 def attain(case: Case) -> Library:
-    """Axes where they suffice, or equally spaced waves, each times a frame of its own."""
+    """Row spaces along coordinate axes if they suffice, else along equally spaced waves."""
     k, d, xp = case.adapters, case.width // case.rank, array_namespace(case.like)
     if k <= d:
         vectors = np.eye(k, d)
@@ -126,7 +132,7 @@ def attain(case: Case) -> Library:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Library:
-    """Row spaces at random, one of them repeated, or the best ones nudged by 1e-12 to 1."""
+    """Draw row spaces at random, at times repeated, or the best perturbed by 1e-12 to 1."""
     kind, shape = int(rng.integers(3)), (case.adapters, case.width, case.rank)
     free = np.stack([orthonormal(rng, case.width, case.rank) for _ in range(case.adapters)])
     if kind == 0:
@@ -137,7 +143,7 @@ def rival(case: Case, rng: np.random.Generator) -> Library:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Library:
-    """Turn each row space in turn into the directions that the others use least."""
+    """Replace each row space in turn by the directions that the others use least."""
     library = np.stack([orthonormal(rng, case.width, case.rank) for _ in range(case.adapters)])
     for step in range(40 * case.adapters):
         i = step % case.adapters
@@ -181,7 +187,7 @@ THEOREM: Theorem[Case, Library] = Theorem.of(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Scaled:
-    """Frames of row spaces (K, n, r), of answers (K, m, r), and the adapters' coefficients (K)."""
+    """Orthonormal frames of row spaces (K, n, r) and of outputs (K, m, r), and coefficients (K)."""
 
     rows: Library
     answers: Float[Array, "k m r"]
@@ -189,7 +195,7 @@ class Scaled:
 
 
 def lost(_: Case, merge: Scaled) -> float:
-    """The squared error on all row spaces, as a share of the wanted energy, on dense updates."""
+    """Squared error on all row spaces over the wanted energy, computed on dense updates."""
     xp = array_namespace(merge.rows)
     updates = merge.answers @ xp.matrix_transpose(merge.rows)
     merged = xp.sum(merge.coefficients[:, None, None] * updates, axis=0)
@@ -205,7 +211,7 @@ def _axes(case: Case) -> Array:
 
 
 def packed(case: Case) -> Scaled:
-    """The best packed row spaces, each adapter as much as its share of the width."""
+    """Best packed row spaces; each coefficient is the width's share of the total rank."""
     rows, share = attain(case), min(1.0, case.width / (case.adapters * case.rank))
     return Scaled(rows, _axes(case), share * array_namespace(rows).ones_like(rows[:, 0, 0]))
 
@@ -219,7 +225,7 @@ def _fitted(case: Case, rows: Library, answers: Array) -> Scaled:
 
 
 def scaled(case: Case, rng: np.random.Generator) -> Scaled:
-    """Any row spaces or the best ones nudged, the best coefficients for them or any others."""
+    """Random or nearly best row spaces, with the best coefficients or others."""
     rows, size = rival(case, rng), case.adapters * case.rank
     turn = orthonormal(rng, size, size)
     best = _fitted(case, rows, turn @ _axes(case))

@@ -67,9 +67,9 @@ INDEPENDENT = "adapters turned independently of each other"
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """The margins over other tokens, and the others' rows for each, coefficients included.
+    """Foreign adapters' `rows` that act on the margins of an edit over other tokens.
 
-    ``rows[t, j]`` is ``c_j`` times the row of the target minus the row of token ``t``.
+    ``rows[t, j]`` is adapter j's coefficient times its row of the target minus its row of token t.
     """
 
     rows: Float[Array, "t k n"]
@@ -85,20 +85,20 @@ def energy(adapters: int, rank: int, width: int) -> float:
 def largest_library(
     width: int, margin: int | float, strength: int | float, tokens: int, failure: float
 ) -> int:
-    """How many adapters the sum may hold so that an edit survives but for that failure rate."""
+    """Return how many adapters a sum may hold if an edit may fail with probability `failure`."""
     return 1 + math.floor(width * margin**2 / (2 * strength**2 * math.log(tokens / failure)))
 
 
 def directions(
     rng: np.random.Generator, trials: int, adapters: int, width: int
 ) -> Float[Array, "trials adapters width"]:
-    """Where random turns send the unit key: independent points of the sphere."""
+    """Draw the unit keys after random rotations: independent points of the sphere."""
     free = rng.standard_normal((trials, adapters, width))
     return free / np.linalg.norm(free, axis=-1, keepdims=True)
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """One to four other tokens, one to six others, margins at 0.3 to 4 standard deviations."""
+    """Draw one to four other tokens, one to six adapters, margins of 0.3 to 4 deviations."""
     t, k, n = int(rng.integers(1, 5)), int(rng.integers(1, 7)), int(rng.integers(1, size + 1))
     rows = 10.0 ** int(rng.integers(-6, 7)) * rng.standard_normal((t, k, n))
     spread = np.sqrt((rows**2).sum(axis=(1, 2)) / n)
@@ -106,7 +106,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """A Gaussian tail for each other token, added; at most 1."""
+    """Sum over other tokens of a Gaussian tail of the margin, at most 1."""
     xp, n = array_namespace(case.rows), int(case.rows.shape[2])
     spread = xp.sum(case.rows**2, axis=(1, 2)) / n
     silent = spread == 0  # others that say nothing overturn nothing
@@ -115,7 +115,7 @@ def bound(case: Case) -> float:
 
 
 def measure(case: Case, turned: Float[Array, "trials k n"]) -> float:
-    """How often the interference uses up the margin over some token."""
+    """How often interference is at least as large as the margin over some token."""
     xp, (t, k, n) = array_namespace(turned), case.rows.shape
     flat = xp.reshape(turned, (turned.shape[0], k * n))
     gained = flat @ xp.reshape(case.rows, (t, k * n)).T
@@ -127,7 +127,7 @@ noise = sampled(bound)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Float[Array, "trials k n"]:
-    """Fresh turns; sometimes each also with its opposite, which is uniform as well."""
+    """Draw fresh rotations, at times with random signs, which leave them uniform."""
     turned = directions(rng, case.trials, *case.rows.shape[1:])
     return turned if rng.random() < 0.7 else turned * rng.choice([-1.0, 1.0], (case.trials, 1, 1))
 
@@ -138,7 +138,7 @@ def _unit(_: Case, turned: Array) -> bool:
 
 
 def _random(_: Case, turned: Array) -> bool:
-    """Whether mean and second moments of each adapter's direction are a sphere's."""
+    """Whether each adapter's direction has the mean and second moments of a uniform one."""
     xp, (trials, _, n) = array_namespace(turned), turned.shape
     each = xp.permute_dims(turned, (1, 0, 2))
     mean, gram = xp.mean(turned, axis=0), xp.matrix_transpose(each) @ each / trials
@@ -148,7 +148,7 @@ def _random(_: Case, turned: Array) -> bool:
 
 
 def _independent(_: Case, turned: Array) -> bool:
-    """Whether directions of two adapters are uncorrelated."""
+    """Whether the directions of any two adapters are uncorrelated."""
     xp, (trials, k, n) = array_namespace(turned), turned.shape
     inner = xp.mean(turned @ xp.matrix_transpose(turned), axis=0)
     off = inner * (1 - eye(turned, k))

@@ -76,7 +76,10 @@ FITTED = "adapters that each fit of their facts what earlier ones leave or, trai
 
 @dataclass(frozen=True)
 class Case:
-    """Width, facts an adapter, adapters after the first, libraries to draw; or trained apart."""
+    """Adapters of `rank` facts each, `later` of them after the first, on inputs of this `width`.
+
+    `trials` libraries are drawn; if `apart`, each adapter is trained on the bare base.
+    """
 
     width: int
     rank: int
@@ -86,25 +89,25 @@ class Case:
 
     @property
     def left(self) -> float:
-        """What is left of a direction's energy, on average."""
+        """Mean share of a direction's energy that the later adapters leave."""
         return (1 - self.rank / self.width) ** self.later
 
     @property
     def rest(self) -> float:
-        """What is left of a second moment beside its trace."""
+        """Share of a second moment's traceless part that the later adapters leave."""
         n, r = self.width, self.rank
         return (1 - r / n - r * (n - r) / ((n - 1) * (n + 2))) ** self.later
 
 
 @dataclass(frozen=True, eq=False)
 class Taught:
-    """Keys of each adapter's facts, and what its rank-one parts write; the first adapter first."""
+    """Keys of each adapter's facts and the outputs that it writes for them, first adapter first."""
 
     keys: Float[Array, "t a n r"]
     outputs: Float[Array, "t a m r"]
 
     def answers(self, adapters: int, place: int) -> Float[Array, "t m r"]:
-        """What the first so many adapters answer at the keys of the one at this place."""
+        """Output of the first `adapters` adapters, summed, at the keys of adapter `place`."""
         xp = array_namespace(self.keys)
         parts = [
             self.outputs[:, s, :, :]
@@ -115,18 +118,18 @@ class Taught:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """From narrow to wide, one fact an adapter or two, up to five later adapters."""
+    """Draw narrow or wide inputs, one or two facts an adapter, up to five later adapters."""
     n = int(rng.integers(2, min(size, 8) + 1))
     return Case(n, int(rng.integers(1, 3)) if n > 3 else 1, int(rng.integers(1, 6)))
 
 
 def bound(case: Case) -> float:
-    """The share of its direction that projections leave."""
+    """Mean share of the first adapter's answers that later projections leave."""
     return case.left
 
 
 def measure(case: Case, taught: Taught) -> float:
-    """How strongly the first adapter's facts are answered, by the sum of all updates."""
+    """Mean component of the summed updates' output along the right answer, at the first's keys."""
     said = taught.answers(case.later + 1, 0)
     xp = array_namespace(said)
     own = [float(xp.sum(said[:, i, i])) for i in range(case.rank)]
@@ -134,7 +137,7 @@ def measure(case: Case, taught: Taught) -> float:
 
 
 def _spread(case: Case) -> float:
-    """Six standard errors of a mean of squares of this second moment."""
+    """Six standard errors of the mean of squares with this second moment."""
     second = case.left / case.width + (1 - 1 / case.width) * case.rest
     return 6 * (max(0.0, second - case.left**2) / case.trials) ** 0.5
 
@@ -146,7 +149,7 @@ def _wanted(case: Case, taught: Taught, place: int) -> Array:
 
 
 def trained(case: Case, keys: Float[Array, "t a n r"]) -> Taught:
-    """Train adapters at these keys one after another, or each on the bare base."""
+    """Train adapters at these keys, one on top of another or, if `apart`, on the bare base."""
     m = (case.later + 1) * case.rank
     taught = Taught(keys, np.zeros((*keys.shape[:2], m, case.rank)))
     for place in range(case.later + 1):
@@ -162,12 +165,12 @@ def _keys(case: Case, rng: np.random.Generator) -> Float[Array, "t a n r"]:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Taught:
-    """Fresh keys."""
+    """Train adapters at fresh random keys."""
     return trained(case, _keys(case, rng))
 
 
 def _overlaps(taught: Taught) -> list[float]:
-    """Mean squared products of the keys of two adapters, each pair of adapters."""
+    """Return for each pair of adapters the mean sum of squared products of their keys."""
     keys, xp = taught.keys, array_namespace(taught.keys)
     found = []
     for s in range(keys.shape[1]):
@@ -220,35 +223,35 @@ CONTROLS = (
 
 
 def foreign(case: Case, taught: Taught) -> float:
-    """The energy that facts of later adapters have in the answer, at a key of the first."""
+    """Energy of later adapters' answers in the output at the first adapter's keys."""
     later = taught.answers(case.later + 1, 0)[:, case.rank :, :]
     return float(array_namespace(later).sum(later**2)) / (case.rank * later.shape[0])
 
 
 def gathered(case: Case) -> float:
-    """The energy that adapters one after another, or apart, have there on average."""
+    """Return the expected energy of later adapters' answers at the first's keys, by formula."""
     return case.later * case.rank / case.width if case.apart else 1 - case.left
 
 
 def _room(case: Case) -> float:
-    """Six standard errors, by the variance of energies between 0 and 1, one or a sum of them."""
+    """Six standard errors of a sum of energies that each lie between 0 and 1."""
     share, terms = (case.rank / case.width, case.later) if case.apart else (case.left, 1)
     return 6 * (terms * share * (1 - share) / case.trials) ** 0.5
 
 
 def draw_foreign(rng: np.random.Generator, size: int) -> Case:
-    """As before, every third time trained apart."""
+    """Draw as `draw` does; in every third case adapters are trained apart."""
     return replace(draw(rng, size), apart=rng.random() < 1 / 3)
 
 
 def squared_error(case: Case, taught: Taught) -> float:
-    """Of all answers at the keys of the first adapter."""
+    """Mean squared error of the outputs at the keys of the first adapter."""
     gap = taught.answers(case.later + 1, 0) - _wanted(case, taught, 0)
     return float(array_namespace(gap).sum(gap**2)) / (case.rank * gap.shape[0])
 
 
 def expected_error(case: Case) -> float:
-    """The closed form of the mean squared error."""
+    """Return the expected squared error at the first adapter's keys, by formula."""
     share = case.rank / case.width
     return 2 - (3 - share) * case.left + (1 - share) * case.rest
 

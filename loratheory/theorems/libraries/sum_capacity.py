@@ -54,7 +54,7 @@ WHITE = "white normal inputs of mean squared length 1"
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """The difference of two tokens' rows in each foreign adapter (K − 1, n); the margin."""
+    """For each foreign adapter its row of one token minus its row of another; the margin."""
 
     rows: Float[Array, "k n"]
     margin: float
@@ -62,23 +62,26 @@ class Case:
 
     @cached_property
     def length(self) -> float:
-        """Of the summed row."""
+        """Norm of the sum of the rows."""
         xp = array_namespace(self.rows)
         return float(xp.linalg.vector_norm(xp.sum(self.rows, axis=0)))
 
 
 def failure(length: float, width: int, margin: float) -> float:
-    """Probability that a summed row of this length overturns the margin."""
+    """Return the probability that a summed row of this norm overturns the margin."""
     return float(ndtr(-margin * width**0.5 / length)) if length else 0.0
 
 
 def largest_sum(width: int, margin: float, size: float, failure: float) -> int:
-    """How many foreign adapters with rows of `size` at right angles a `failure` < ½ allows."""
+    """Return how many foreign adapters with orthogonal rows of norm `size` may be summed.
+
+    More overturn the margin with a probability above `failure`, which is below ½.
+    """
     return min(width, int(width * (margin / size / float(ndtri(failure))) ** 2 + 1e-9))
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Rows at right angles, alike, or turned against each other; margins of their order."""
+    """Draw rows that are orthogonal, alike, or nearly cancel; margins of the size of their sum."""
     n, k, kind = rng.integers((1, 1, 0), (size + 1, size + 1, 3)).tolist()
     magnitude = 10.0 ** int(rng.integers(-6, 7))
     rows = rng.standard_normal((k, n))
@@ -91,12 +94,12 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """The normal law's tail."""
+    """Probability that the sum overturns the margin, by the normal law."""
     return failure(case.length, int(case.rows.shape[1]), case.margin)
 
 
 def measure(case: Case, inputs: Float[Array, "t n"]) -> float:
-    """How often the foreign adapters, one after another, take the margin."""
+    """How often the foreign adapters, added one after another, overturn the margin."""
     xp = array_namespace(inputs)
     moved = sum((inputs @ case.rows[j, :] for j in range(case.rows.shape[0])), 0 * inputs[:, 0])
     return int(xp.count_nonzero(moved + case.margin < 0)) / int(inputs.shape[0])
@@ -106,7 +109,7 @@ noise = sampled(bound)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Float[Array, "t n"]:
-    """Fresh white inputs."""
+    """Draw fresh white inputs."""
     n = case.rows.shape[1]
     return rng.standard_normal((case.trials, n)) / n**0.5
 

@@ -10,7 +10,7 @@ DEPENDENT = 1e-8  # a direction this weak in a frame of unit columns is taken to
 
 
 def library(rng: np.random.Generator, size: int) -> tuple[LowRank, ...]:
-    """One to four adapters of rank 1 to 3, row spaces orthogonal or oblique, over 12 decades."""
+    """Draw 1 to 4 adapters of rank 1 to 3 with orthogonal or oblique row spaces; 12 decades."""
     ranks = rng.integers(1, 4, int(rng.integers(1, 5)))
     wide, magnitude = int(ranks.sum()), 10.0 ** int(rng.integers(-6, 7))
     m, n = int(ranks.max() + rng.integers(0, size + 1)), wide + int(rng.integers(0, size + 1))
@@ -24,24 +24,24 @@ def library(rng: np.random.Generator, size: int) -> tuple[LowRank, ...]:
 
 
 def frame(updates: tuple[LowRank, ...]) -> Float[Array, "n k"]:
-    """Orthonormal bases of the row spaces, side by side."""
+    """Return orthonormal bases of the adapters' row spaces, concatenated as columns."""
     bases = [low.row_space() for low in updates]
     return array_namespace(bases[0]).concat(bases, axis=1)
 
 
 def images(updates: tuple[LowRank, ...]) -> Float[Array, "m k"]:
-    """What each adapter answers to its own basis, side by side."""
+    """Return each adapter's outputs on the basis of its own row space, concatenated as columns."""
     answers = [low @ low.row_space() for low in updates]
     return array_namespace(answers[0]).concat(answers, axis=1)
 
 
 def interpolated(updates: tuple[LowRank, ...]) -> LowRank:
-    """Their interpolating merge, by the library's rule."""
+    """Return the interpolating merge that ``METHODS["interpolate"]`` makes of the updates."""
     return METHODS["interpolate"].rule(list(updates), [1.0] * len(updates), Options())
 
 
 def worst(columns: Float[Array, "n k"]) -> float:
-    """Condition number of a frame, shared directions counted once; 1 of an empty one."""
+    """Return the condition number of `columns` without null directions; 1 if there are none."""
     if columns.shape[1] == 0:
         return 1.0
     sigma = array_namespace(columns).linalg.svdvals(columns)
@@ -50,7 +50,7 @@ def worst(columns: Float[Array, "n k"]) -> float:
 
 
 def independent(columns: Float[Array, "n k"]) -> bool:
-    """Whether the columns of a frame are independent."""
+    """Return whether the columns are linearly independent."""
     n, k = columns.shape
     if k == 0:
         return True

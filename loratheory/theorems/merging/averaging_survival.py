@@ -53,7 +53,7 @@ Rule = Literal["sum", "mean", "factor_mean"]
 
 
 def coefficient(adapters: int, rule: Rule = "mean") -> float:
-    """The weight that each of so many adapters' own term gets under a rule: 1, 1/K or 1/K²."""
+    """Return the coefficient of each adapter's own update under a rule: 1, 1/K or 1/K²."""
     if adapters < 1:
         message = f"{adapters} adapters cannot be merged: give at least 1"
         raise ValueError(message)
@@ -61,13 +61,13 @@ def coefficient(adapters: int, rule: Rule = "mean") -> float:
 
 
 def margin_needed(adapters: int, deficit: int | float, rule: Rule = "mean") -> float:
-    """The margin that an edit must exceed alone to survive the merge; no interference."""
+    """Return the margin that an edit must exceed alone to survive a merge without interference."""
     return (1 / coefficient(adapters, rule) - 1) * deficit
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A prompt and its logits: base, edited, added by the others; the new token comes first."""
+    """Key of a prompt, and logits, new token first: base, edited, and what the others add."""
 
     key: Float[Array, " d"]
     base: Float[Array, " t"]
@@ -77,7 +77,7 @@ class Case:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Logits over 12 decades; usual coefficients, any, or one next to the border."""
+    """Draw logits over 12 decades, and a usual or random coefficient or one that nearly ties."""
     t, magnitude = int(rng.integers(2, size + 2)), 10.0 ** int(rng.integers(-6, 7))
     key = 10.0 ** int(rng.integers(-3, 4)) * rng.standard_normal(int(rng.integers(1, size + 1)))
     base, edited, others = magnitude * rng.standard_normal((3, t))
@@ -89,20 +89,20 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """The merged margin from the margins before and after the edit."""
+    """Return the merged margin, computed from the margins before and after the edit."""
     deficit, margin = case.base - case.base[0], case.edited[0] - case.edited
     mixed = case.coefficient * margin - (1 - case.coefficient) * deficit
     return float(array_namespace(mixed).min((mixed + case.others[0] - case.others)[1:]))
 
 
 def measure(case: Case, merge: Merge) -> float:
-    """The margin of the new token when the merged weights read the key."""
+    """Return the margin of the new token when the merged weights are applied to the key."""
     logits = merge.logits(case.key)
     return float(logits[0] - array_namespace(logits).max(logits[1:]))
 
 
 def scale(case: Case) -> float:
-    """The largest logits that meet in the difference."""
+    """Return the size of the largest logits that are subtracted, for rounding."""
     tops = (array_namespace(x).max(abs(x)) for x in (case.base, case.edited, case.others))
     return (1 + 2 * abs(case.coefficient)) * sum(map(float, tops))
 
@@ -113,13 +113,13 @@ def _updates(case: Case) -> list[LowRank]:
 
 
 def attain(case: Case) -> Merge:
-    """Rank-one weights that read the key; one other adapter carries the interference."""
+    """Build rank-one weights that give these logits; one other adapter adds the interference."""
     base, own, other = _updates(case)
     return Merge(base, (own, other), (case.coefficient, 1.0))
 
 
 def rival(case: Case, rng: np.random.Generator) -> Merge:
-    """Wide weights that do anything beside the key; two others share the interference."""
+    """Add to such weights anything that is zero at the key; two others share the interference."""
     unit, weight = case.key / np.linalg.norm(case.key), float(rng.uniform(0.1, 1.0))
     magnitude = 10.0 ** int(rng.integers(-12, 1)) * scale(case) / np.linalg.norm(case.key)
     off, shape = np.eye(len(unit)) - np.outer(unit, unit), (len(case.base), len(unit))

@@ -64,7 +64,7 @@ Place = Literal["update", "factors"]
 
 @dataclass(frozen=True, eq=False)
 class Law:
-    """Scaled masks of a row of inputs, of a row of widths, each with its probability.
+    """Joint law of the masks: scaled masks of a row, of length n or r, and their probabilities.
 
     Rows of the factor that reads inputs are masked independently, or (`alike`) by one mask.
     """
@@ -77,13 +77,13 @@ class Law:
 
     @property
     def sides(self) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-        """Masks and probabilities of rows of V (or of the update), and of rows of U."""
+        """Masks and probabilities for rows of V (or of the update), then for rows of U."""
         return (self.inputs, self.input_chances), (self.widths, self.width_chances)
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """An adapter, an input, the probability to keep an entry, and what is masked."""
+    """An adapter, an input, the probability to keep an entry, and whether factors are masked."""
 
     update: LowRank
     query: Float[Array, " n"]
@@ -92,7 +92,7 @@ class Case:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Few inputs, as all masks are gone through; half, few or most entries kept."""
+    """Draw at most six inputs, since all masks are enumerated; few or most entries are kept."""
     m, n, r = (int(rng.integers(1, top)) for top in (size + 1, min(size, 6) + 1, 4))
     update = gaussian(rng, m, n, r, 10.0 ** int(rng.integers(-6, 7)))
     density = float(rng.choice([0.1, 0.5, 0.9, 1.0, rng.uniform(0.05, 1)]))
@@ -101,26 +101,26 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def update_variance(update: LowRank, query: Float[Array, " n"], density: float) -> float:
-    """Total variance of the output on a query when entries of the update are masked."""
+    """Total variance of the output at `query` when the entries of the update are masked."""
     energy = array_namespace(query).sum(update.dense() ** 2 * query**2)
     return (1 - density) / density * float(energy)
 
 
 def factor_variance(update: LowRank, query: Float[Array, " n"], density: float) -> float:
-    """Total variance of the output on a query when both factors are masked; depends on them."""
+    """Total variance of the output at `query` when both factors are masked; not gauge invariant."""
     xp = array_namespace(query)
     inner = (update.down @ query) ** 2 + (update.down**2 @ query**2) / density
     return (1 - density) / density * float(xp.sum(update.up**2 @ inner))
 
 
 def bound(case: Case) -> float:
-    """The closed form."""
+    """Return the variance of the statement for the update or for the factors."""
     law = update_variance if case.place == "update" else factor_variance
     return law(case.update, case.query, case.density)
 
 
 def attain(case: Case) -> Law:
-    """Independent masks: all of them, with their probabilities."""
+    """Enumerate all masks of independent entries with their probabilities."""
     xp = array_namespace(case.query)
     sides: list[Array] = []
     for length in (case.update.shape[1], case.update.width):
@@ -132,7 +132,7 @@ def attain(case: Case) -> Law:
 
 
 def measure(case: Case, law: Law) -> float:
-    """Mean squared deviation from the unmasked output, over all masks."""
+    """Return the mean squared deviation from the unmasked output over all masks."""
     up, down, x = case.update.up, case.update.down, case.query
     xp = array_namespace(x)
     (masks, chances), (outer, outer_chances) = law.sides
@@ -153,14 +153,14 @@ def measure(case: Case, law: Law) -> float:
 
 
 def scale(case: Case) -> float:
-    """Everything that is squared and divided by the density on the way, at its largest."""
+    """Return a bound on all intermediate squares, for rounding."""
     xp = array_namespace(case.query)
     sizes = [float(xp.sum(part**2)) for part in (case.update.up, case.update.down, case.query)]
     return float(np.prod(sizes)) / case.density**2
 
 
 def rival(case: Case, rng: np.random.Generator) -> Law:
-    """The same law in another order and in pieces, or masks independent in pairs only."""
+    """Return the law reordered and split up, or one whose entries are only pairwise independent."""
     law = attain(case)
     order, share = rng.permutation(len(law.inputs)), rng.random(len(law.inputs))
     twice = np.concatenate([law.inputs[order], law.inputs])

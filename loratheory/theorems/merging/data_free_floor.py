@@ -67,7 +67,7 @@ class Case:
 
     @cached_property
     def spaces(self) -> tuple[Array, Array, Array]:
-        """Frames of the shared inputs, and of those that one of the two has for itself."""
+        """Frames of the shared inputs, of the first adapter's own and of the second's own."""
         one, two = self.inputs
         xp = array_namespace(one)
         left, _, right = xp.linalg.svd(one.T @ two, full_matrices=True)
@@ -80,19 +80,19 @@ class Case:
 
     @cached_property
     def scale(self) -> float:
-        """The norms that meet."""
+        """Sum of the adapters' spectral norms, in whose units rounding is measured."""
         return sum(low.spectral_norm for low in self.updates)
 
     @cached_property
     def condition(self) -> float:
-        """Of the joined frames, shared inputs once: one over the sine of the least angle."""
+        """Condition number of the joined frames: one over the sine of the least angle."""
         frame = array_namespace(*self.inputs).concat(list(self.spaces), axis=1)
         sigma = array_namespace(frame).linalg.svdvals(frame)
         return float(sigma[0]) / max(float(sigma[-1]), 1e-300)
 
 
 def merge(case: Case) -> LowRank:
-    """The minimax merge: the mean on shared inputs, either adapter on its own, 0 elsewhere."""
+    """Return the minimax merge: the mean on shared inputs, each adapter on its own, else 0."""
     (one, two), (shared, first, second) = case.updates, case.spaces
     xp = array_namespace(shared)
     answers = xp.concat([(one @ shared + two @ shared) / 2, one @ first, two @ second], axis=1)
@@ -100,7 +100,7 @@ def merge(case: Case) -> LowRank:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Inputs that share nothing, some directions, or all; over twelve decades."""
+    """Draw inputs that share no direction, some or all; updates over twelve decades."""
     n, m = int(rng.integers(2, size + 3)), int(rng.integers(1, size + 1))
     shared = int(rng.choice([0, n, int(rng.integers(0, n + 1))]))
     least = int(shared == 0)  # each adapter sees some input
@@ -123,14 +123,14 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Half the largest difference between the adapters' outputs on a unit input that both share."""
+    """Return half the largest difference of the adapters' outputs on a shared unit input."""
     one, two = case.updates
     change, shared = one - two, case.spaces[0]
     return LowRank(change.up, change.down @ shared).spectral_norm / 2
 
 
 def measure(case: Case, merges: Pair) -> float:
-    """The larger of the two worst errors."""
+    """Return the larger of the two adapters' worst errors on unit inputs."""
     each = zip(merges, case.updates, case.inputs, strict=True)
     errors = [(serves - low) @ frame for serves, low, frame in each]
     xp = array_namespace(*case.inputs)
@@ -138,13 +138,13 @@ def measure(case: Case, merges: Pair) -> float:
 
 
 def attain(case: Case) -> Pair:
-    """Serve both adapters' inputs with the minimax merge."""
+    """Return the minimax merge for both adapters' inputs."""
     best = merge(case)
     return best, best
 
 
 def rival(case: Case, rng: np.random.Generator) -> Pair:
-    """The mean, the sum, either adapter, or the minimax merge nudged."""
+    """Return the mean, the sum, either adapter, or the minimax merge nudged."""
     one, two = case.updates
     kind, best = int(rng.integers(6)), merge(case)
     if kind < 4:
@@ -154,7 +154,7 @@ def rival(case: Case, rng: np.random.Generator) -> Pair:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Pair:
-    """Subgradient descent on the larger error from a random start: no subspace is intersected."""
+    """Run subgradient descent on the larger error from a random start, without `Case.spaces`."""
     merged = rng.standard_normal(case.updates[0].shape) * case.scale / 10
     best, least = merged, np.inf
     targets = [(low.dense(), frame) for low, frame in zip(case.updates, case.inputs, strict=True)]

@@ -53,14 +53,14 @@ WEIGHTS = "weights that sum to 1"
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Adapters of one shape and width, a weight each, and the rank a correction may spend."""
+    """Adapters of equal shape and width, their weights, and the rank of the correction."""
 
     adapters: tuple[LowRank, ...]
     weights: tuple[float, ...]
     rank: int
 
     def __post_init__(self) -> None:
-        """Refuse adapters whose factors have no mean."""
+        """Raise ValueError if shapes or widths differ or if weights and adapters do not match."""
         shapes = {(low.shape, low.width) for low in self.adapters}
         if len(shapes) != 1 or len(self.weights) != len(self.adapters):
             given = f"adapters of (shape, width) {sorted(shapes)}, {len(self.weights)} weights"
@@ -69,20 +69,20 @@ class Case:
 
 
 def factor_mean(case: Case) -> LowRank:
-    """The weighted means of the two factors as one adapter of the common width."""
+    """Return the adapter whose two factors are the weighted means of the adapters' factors."""
     weighted = list(zip(case.weights, case.adapters, strict=True))
     return LowRank(sum(w * a.up for w, a in weighted), sum(w * a.down for w, a in weighted))
 
 
 def residual(case: Case) -> LowRank:
-    """What the factor mean lacks to the mean: the covariance of the factors."""
+    """Return the mean of the updates minus the factor mean: the covariance of the factors."""
     mean = factor_mean(case)
     spread = [LowRank(low.up - mean.up, low.down - mean.down) for low in case.adapters]
     return total(spread, case.weights)
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Unrelated, nearly equal or half-shared factors; equal, convex or signed weights."""
+    """Draw unrelated or nearly equal factors, or one factor shared; equal to signed weights."""
     k, (m, n) = int(rng.integers(1, 5)), rng.integers(1, size + 1, 2).tolist()
     base = gaussian(rng, m, n, int(rng.integers(1, min(m, n, 8) + 1)))
     scale = 10.0 ** int(rng.integers(-6, 7))
@@ -97,24 +97,24 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Energy of the residual beyond the rank of the correction: none beyond (k - 1) r."""
+    """Return the residual's energy beyond the correction's rank, which is 0 from (k - 1) r on."""
     enough = (len(case.adapters) - 1) * case.adapters[0].width
     return residual(case).tail_energy(case.rank) if case.rank < enough else 0.0
 
 
 def attain(case: Case) -> LowRank:
-    """Truncate the residual."""
+    """Return the residual truncated to the correction's rank."""
     return truncate(residual(case), case.rank)
 
 
 def measure(case: Case, correction: LowRank) -> float:
-    """Squared distance of the corrected factor mean to the mean of the updates."""
+    """Return the squared distance of the corrected factor mean from the mean of the updates."""
     weights = [1.0, 1.0, *(-w for w in case.weights)]
     return total([factor_mean(case), correction, *case.adapters], weights).norm ** 2
 
 
 def scale(case: Case) -> float:
-    """The size of the numbers compared: rounding is measured against it."""
+    """Return the size of the numbers compared, to which rounding errors are relative."""
     heavy, xp = sum(map(abs, case.weights)), array_namespace(case.adapters[0].up)
     largest = [max(float(xp.sum(low.up**2)) for low in case.adapters)]
     largest += [max(float(xp.sum(low.down**2)) for low in case.adapters)]
@@ -122,12 +122,12 @@ def scale(case: Case) -> float:
 
 
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
-    """A random correction of the allowed rank, or the optimum nudged."""
+    """Return a random correction of the allowed rank, or the optimum nudged."""
     return nudged(rng, attain(case), case.rank)
 
 
 def adversary(case: Case, rng: np.random.Generator) -> LowRank:
-    """Alternating least squares on the dense difference of the two means."""
+    """Run alternating least squares on the dense difference of the two means."""
     ups = np.stack([low.up for low in case.adapters])
     downs = np.stack([low.down for low in case.adapters])
     mean = np.tensordot(case.weights, ups, 1) @ np.tensordot(case.weights, downs, 1)

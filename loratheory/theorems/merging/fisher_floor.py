@@ -80,7 +80,7 @@ ALIKE = "one output weight for all tasks"
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """For each task its update, ``inputs @ inputs.T`` its moment, ``o.T @ o`` its output weight."""
+    """Tasks' updates, and roots of input moments ``x @ x.T`` and output weights ``o.T @ o``."""
 
     updates: tuple[LowRank, ...]
     inputs: tuple[Float[Array, "n _"], ...]
@@ -89,14 +89,14 @@ class Case:
 
     @property
     def whitened(self) -> tuple[Array, Array]:
-        """The X and Y of the proof, by the first task's output weight."""
+        """The X and Y of the proof, for the first task's output weight."""
         xp, triples = array_namespace(*self.inputs), zip(self.updates, self.inputs, strict=True)
         wanted = [self.outputs[0] @ (low @ x) for low, x in triples]
         return xp.concat(self.inputs, axis=1), xp.concat(wanted, axis=1)
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Related or unrelated tasks on few or many inputs; few outputs weighed or all; 12 decades."""
+    """Draw related or unrelated tasks, with moments and weights of low or full rank; 12 decades."""
     k, (m, n) = int(rng.integers(1, 5)), rng.integers(1, size + 1, 2).tolist()
     magnitude, spread = 10.0 ** int(rng.integers(-6, 7)), float(rng.choice([0.1, 1.0]))
     base = gaussian(rng, m, n, min(m, n), magnitude)
@@ -109,13 +109,13 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """What no matrix yields, plus what the rank leaves out, where inputs and outputs are white."""
+    """Return the floor: the disagreement plus the whitened mean's energy beyond the rank."""
     part = regression(*case.whitened, 1e-8)
     return part.missed + part.answers.tail_energy(case.rank)
 
 
 def attain(case: Case) -> LowRank:
-    """Truncate the weighed mean where it is white, and go back."""
+    """Truncate the weighted mean in white coordinates and transform it back."""
     part = regression(*case.whitened, 1e-8)
     best = part.adapter(part.answers.truncated(case.rank))
     back = array_namespace(best.up).linalg.pinv(case.outputs[0], rtol=1e-8)
@@ -123,19 +123,19 @@ def attain(case: Case) -> LowRank:
 
 
 def measure(case: Case, merged: LowRank) -> float:
-    """Task by task, each with its own output weight."""
+    """Return the summed cost of `merged`, each task with its own output weight."""
     xp = array_namespace(*case.inputs)
     triples = zip(case.updates, case.inputs, case.outputs, strict=True)
     return sum(float(xp.sum((o @ (merged @ x - low @ x)) ** 2)) for low, x, o in triples)
 
 
 def scale(case: Case) -> float:
-    """The energy of the answers, so weighed."""
+    """Return the weighted energy of the wanted outputs, for rounding."""
     return float(array_namespace(*case.inputs).sum(case.whitened[1] ** 2))
 
 
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
-    """Either mean truncated as it stands, any update, or the best nudged."""
+    """Truncate either mean without whitening, or take a random or near-best update."""
     kind = int(rng.integers(4))
     if kind == 0:
         return (total(list(case.updates)) / len(case.updates)).truncated(case.rank)
@@ -146,7 +146,7 @@ def rival(case: Case, rng: np.random.Generator) -> LowRank:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> LowRank:
-    """Alternating least squares: no singular value is ever taken."""
+    """Run alternating least squares, which takes no singular values."""
     inputs, wanted = case.whitened
     return alternating(rng, wanted, case.rank, reads=inputs, writes=case.outputs[0])
 
@@ -187,7 +187,7 @@ BUILT = "an update that is best of its rank for the Kronecker product"
 
 @dataclass(frozen=True, eq=False)
 class Near:
-    """One task, square roots (n, n) and (m, m) of its moment and output weight, and the range."""
+    """One task's update, roots of its moment and output weight, the rank, and ``(α, β)``."""
 
     target: LowRank
     inputs: Float[Array, "n n"]
@@ -197,29 +197,29 @@ class Near:
 
     @property
     def product(self) -> Case:
-        """The case of the theorem: the same task with the product for its Fisher matrix."""
+        """The theorem's case: the same task with the Kronecker product as its Fisher matrix."""
         return Case((self.target,), (self.inputs,), (self.outputs,), self.rank)
 
     @property
     def whitening(self) -> Array:
-        """From the entries of an update, row by row, to those of its whitened form."""
+        """Matrix that maps an update, flattened row by row, to its whitened form."""
         (m, n), left, right = self.target.shape, self.outputs, self.inputs.T
         product = left[:, None, :, None] * right[None, :, None, :]
         return array_namespace(left).reshape(product, (m * n, m * n))
 
     def white(self, update: LowRank) -> Array:
-        """What an update misses of the target, whitened, as a vector."""
+        """Return the whitened difference of `update` and the target, flattened row by row."""
         gap = self.outputs @ (update.dense() - self.target.dense()) @ self.inputs
         return array_namespace(gap).reshape(gap, (-1,))
 
     def fisher(self, core: Array) -> Array:
-        """The Fisher matrix that is `core` where inputs and outputs are white."""
+        """Return the Fisher matrix that equals `core` in white coordinates."""
         return self.whitening.T @ core @ self.whitening
 
 
 @dataclass(frozen=True, eq=False)
 class Replaced:
-    """A Fisher matrix (mn, mn) of the entries row by row, the built update, and another."""
+    """True Fisher matrix (mn, mn), the update built from the product, and its competitor."""
 
     fisher: Array
     built: LowRank
@@ -227,7 +227,7 @@ class Replaced:
 
 
 def draw_near(rng: np.random.Generator, size: int) -> Near:
-    """Updates of rank r + 1 whose last two singular values agree once they are white."""
+    """Draw targets of rank r + 1 whose last two singular values agree once whitened."""
     m, n = rng.integers(2, min(size, 4) + 1, 2).tolist()
     rank = int(rng.integers(1, min(m, n)))
     sigma = np.sort(rng.uniform(0.5, 2, rank))[::-1]
@@ -241,7 +241,7 @@ def draw_near(rng: np.random.Generator, size: int) -> Near:
 
 
 def price_of_factors(case: Near, replaced: Replaced) -> float:
-    """The cost of the update that the product suggests, as a multiple of the other's."""
+    """Return the cost of the built update divided by the other update's."""
     xp, costs = array_namespace(replaced.fisher), []
     for update in (replaced.built, replaced.other):
         gap = xp.reshape(update.dense() - case.target.dense(), (-1,))
@@ -250,7 +250,7 @@ def price_of_factors(case: Near, replaced: Replaced) -> float:
 
 
 def _dear(case: Near, vector: Array) -> Array:
-    """A core that weighs one direction most and all others least."""
+    """Return a core with eigenvalue β along `vector` and α elsewhere."""
     xp, (least, most) = array_namespace(vector), case.between
     unit = vector / xp.linalg.vector_norm(vector)
     eye = xp.eye(vector.shape[0], dtype=vector.dtype, device=vector.device)
@@ -258,7 +258,7 @@ def _dear(case: Near, vector: Array) -> Array:
 
 
 def give_up_the_other(case: Near) -> Replaced:
-    """Weigh most what was given up, and give up the direction that is as long."""
+    """Let the direction lost by truncation weigh β; the competitor loses the other of its size."""
     xp, target = array_namespace(case.inputs), case.outputs @ (case.target @ case.inputs)
     built = attain(case.product)
     given_up = -case.white(built)
@@ -274,7 +274,7 @@ def give_up_the_other(case: Near) -> Replaced:
 
 
 def other_fisher(case: Near, rng: np.random.Generator) -> Replaced:
-    """Any Fisher matrix of the range, or one near the worst, and any update or the worst one."""
+    """Draw a Fisher matrix in range, random or near the worst, and a random or extreme update."""
     size, (least, most) = case.white(case.target).shape[0], case.between
     frame, worst = orthonormal(rng, size, size), give_up_the_other(case)
     core = (frame * rng.uniform(least, most, size)) @ frame.T
@@ -287,7 +287,7 @@ def other_fisher(case: Near, rng: np.random.Generator) -> Replaced:
 
 
 def fitted(case: Near, rng: np.random.Generator) -> Replaced:
-    """Fit the other update to a Fisher matrix by least squares, one factor at a time."""
+    """Fit the competitor to such a Fisher matrix by alternating least squares."""
     replaced = other_fisher(case, rng)
     root, target = np.linalg.cholesky(replaced.fisher).T, case.target.dense()
     (m, n), up = target.shape, rng.standard_normal((len(target), case.rank))

@@ -73,19 +73,19 @@ EXACT = "a merge that does on each row space what its adapter does"
 
 @dataclass(frozen=True)
 class Case:
-    """The adapters to merge."""
+    """Updates of the adapters to merge."""
 
     updates: tuple[LowRank, ...]
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Independent row spaces, or one adapter twice: shared directions on which they agree."""
+    """Draw adapters with independent row spaces, or in addition one of them twice."""
     updates = library(rng, size)
     return Case(updates + updates[:1] if rng.random() < 0.2 else updates)
 
 
 def bound(case: Case) -> float:
-    """The norm of the least solution, from the Gram matrix of the frame."""
+    """Return the norm of the least solution, computed from the Gram matrix of the frame."""
     reads, answers = frame(case.updates), images(case.updates)
     xp = array_namespace(reads)
     inverse = xp.linalg.pinv(reads.T @ reads, rtol=1e-10)
@@ -93,7 +93,7 @@ def bound(case: Case) -> float:
 
 
 def conflict(updates: tuple[LowRank, ...]) -> float:
-    """The least misfit of any merge on the adapters' own row spaces: 0 iff they agree there."""
+    """Return the least `misfit` of any merge: 0 iff adapters agree where row spaces meet."""
     reads, answers = frame(updates), images(updates)
     xp = array_namespace(reads)
     rest = answers - (answers @ xp.linalg.pinv(reads, rtol=1e-8)) @ reads
@@ -101,7 +101,7 @@ def conflict(updates: tuple[LowRank, ...]) -> float:
 
 
 def misfit(updates: tuple[LowRank, ...], merged: LowRank) -> float:
-    """How far a merge is from each adapter on the adapter's own row space, squared and summed."""
+    """Return the sum of each adapter's squared distance to the merge on its own row space."""
     return sum(
         (LowRank(merged.up, merged.down @ (q := low.row_space())) - LowRank(low @ q, q.T @ q)).norm
         ** 2
@@ -110,27 +110,27 @@ def misfit(updates: tuple[LowRank, ...], merged: LowRank) -> float:
 
 
 def attain(case: Case) -> LowRank:
-    """The library's rule of that name."""
+    """Return the interpolating merge as the adapter package computes it."""
     return interpolated(case.updates)
 
 
 def measure(_: Case, merged: LowRank) -> float:
-    """Frobenius norm of a merge."""
+    """Return the Frobenius norm of a merge."""
     return merged.norm
 
 
 def scale(case: Case) -> float:
-    """The norms that meet."""
+    """Sum of the adapters' norms, in whose units rounding is measured."""
     return sum(low.norm for low in case.updates)
 
 
 def condition(case: Case) -> float:
-    """Of the frame, squared, as the bound inverts its Gram matrix."""
+    """Squared condition number of the frame: the bound inverts its Gram matrix."""
     return worst(frame(case.updates)) ** 2
 
 
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
-    """The least merge plus anything that reads only outside all row spaces, small or large."""
+    """Return the least merge plus a small or large update that is zero on all row spaces."""
     best, reads = attain(case), np.linalg.qr(frame(case.updates))[0]
     size = 10.0 ** int(rng.integers(-12, 3)) * scale(case) / max(best.shape)
     rows = rng.standard_normal((best.shape[1], 2))
@@ -139,7 +139,7 @@ def rival(case: Case, rng: np.random.Generator) -> LowRank:
 
 
 def adversary(case: Case, _: np.random.Generator) -> LowRank:
-    """LAPACK's least-norm solution of the dense equations with projectors; no factor, no basis."""
+    """Let LAPACK find the least-norm solution of the dense equations with projectors."""
     dense = [low.dense() for low in case.updates]
     projectors = [np.linalg.pinv(d, rcond=1e-10) @ d for d in dense]
     rows = np.concatenate([d.T for d in dense])
@@ -176,7 +176,7 @@ Libraries = tuple[tuple[LowRank, ...], ...]  # one library of adapters a read
 
 @dataclass(frozen=True, eq=False)
 class Reads:
-    """Frames of keys and values, and for each read which adapter owns which edited entity."""
+    """Keys and values of each read, and ``owners[read][adapter]``, the entities that it edits."""
 
     keys: tuple[Float[Array, "d _"], ...]
     values: tuple[Float[Array, "d _"], ...]
@@ -184,12 +184,12 @@ class Reads:
 
     @property
     def edited(self) -> int:
-        """Entities 0 … edited - 1 are edited in every read."""
+        """Number of edited entities: 0 … edited - 1 are edited in every read."""
         return sum(len(owned) for owned in self.owners[0])
 
     @property
     def hops(self) -> list[Hop]:
-        """The facts of each read; the last one writes one-hot tokens."""
+        """Facts of each read; the values of the last are one-hot tokens."""
         last = self.keys[-1]
         tokens = last.shape[1] + self.edited
         one_hot = array_namespace(last).eye(tokens, dtype=last.dtype, device=last.device)
@@ -198,7 +198,7 @@ class Reads:
 
     @property
     def edits(self) -> list[list[tuple[Array, Array]]]:
-        """For each read and adapter: the keys it edits, and the change of value at each."""
+        """Keys that each adapter of each read edits, and the change of value at each key."""
         xp = array_namespace(self.keys[0])
         return [
             [
@@ -213,7 +213,7 @@ class Reads:
 
 
 def draw_reads(rng: np.random.Generator, size: int) -> Reads:
-    """One to three reads, one to four adapters with one to three facts, owners shuffled."""
+    """Draw 1 to 3 reads and 1 to 4 adapters of 1 to 3 facts each, dealt anew at each read."""
     hops, adapters, facts = (int(rng.integers(1, top)) for top in (4, 5, 4))
     edited = adapters * facts
     n = [edited * (1 + hop) for hop in range(hops)]
@@ -227,19 +227,19 @@ def draw_reads(rng: np.random.Generator, size: int) -> Reads:
 
 
 def least_norm_edits(case: Reads) -> Libraries:
-    """Each adapter is the least-norm edit of its own facts."""
+    """Return libraries in which each adapter is the least-norm edit of its own facts."""
     return tuple(tuple(interpolating(keys, change) for keys, change in read) for read in case.edits)
 
 
 def model(case: Reads, libraries: Libraries, method: str = "interpolate") -> Chain:
-    """The linked reads with the adapters of each read merged by a rule of that name."""
+    """Return the chain of reads in which each read's adapters are merged by `method`."""
     rule = METHODS[method].rule
     merged = tuple(rule(list(library), [1.0] * len(library), Options()) for library in libraries)
     return replace(chain(case.hops, case.values), edits=merged)
 
 
 def margins(case: Reads, merged: Chain) -> Float[Array, " e"]:
-    """How far the new answer leads on each prompt whose hops are all edited."""
+    """Return the new answer's margin on each prompt whose hops are all edited."""
     logits = merged.output(case.keys[0][:, : case.edited], [1.0] * len(case.keys))
     xp = array_namespace(logits)
     own = eye(logits, logits.shape[0])[:, : logits.shape[1]]
@@ -248,18 +248,18 @@ def margins(case: Reads, merged: Chain) -> Float[Array, " e"]:
 
 
 def least_margin(case: Reads, libraries: Libraries) -> float:
-    """The least of the margins."""
+    """Return the least margin of the merged reads."""
     each = margins(case, model(case, libraries))
     return float(array_namespace(each).min(each))
 
 
 def _condition_of_reads(case: Reads) -> float:
-    """Of the worst frame, cubed: adapter, merge and bridge each invert one."""
+    """Cubed condition number of the worst frame: adapter, merge and bridge invert one."""
     return min(max(worst(part) for part in (*case.keys, *case.values)), 1e3) ** 3
 
 
 def wider_edits(case: Reads, rng: np.random.Generator) -> Libraries:
-    """The same edits in any gauge, beside one direction more that each adapter reads."""
+    """Return the same edits in a random gauge, each adapter with one more input direction."""
     return tuple(tuple(_wider(low, rng) for low in library) for library in least_norm_edits(case))
 
 

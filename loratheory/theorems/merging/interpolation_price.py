@@ -59,7 +59,7 @@ LONGEST = 1e3  # how much longer than its leak a drawn input is
 
 @dataclass(frozen=True)
 class Case:
-    """Adapters, the one that an input belongs to, and how far it may leave its row space."""
+    """Adapters, the index of the input's own, and the input's norm outside that row space."""
 
     updates: tuple[LowRank, ...]
     index: int
@@ -67,7 +67,7 @@ class Case:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Any adapter of a library with independent row spaces, a leak over 12 decades."""
+    """Draw adapters with independent row spaces, one of them, and a leak over 12 decades."""
     updates = library(rng, size)
     return Case(updates, int(rng.integers(len(updates))), 10.0 ** int(rng.integers(-6, 7)))
 
@@ -78,19 +78,19 @@ def _outside(case: Case) -> LowRank:
 
 
 def bound(case: Case) -> float:
-    """Norm of the merge outside the row space, times the leak."""
+    """Return the leak times the merge's spectral norm outside the adapter's row space."""
     return _outside(case).spectral_norm * case.leak
 
 
 def amplification(updates: tuple[LowRank, ...]) -> float:
-    """The a-priori price: root sum of squared norms over the frame's least singular value."""
+    """Return the price bound: root of summed squared norms over the least singular value."""
     reads = frame(updates)
     least = float(array_namespace(reads).linalg.svdvals(reads)[-1])
     return sum(low.spectral_norm**2 for low in updates) ** 0.5 / least
 
 
 def attain(case: Case) -> Float[Array, " n"]:
-    """The worst input of all leak and nothing else."""
+    """Return the worst input, which lies outside the row space altogether."""
     right = _outside(case).svd().right
     if right.shape[0] == 0:  # no adapter says anything
         return case.updates[0].down[0, :] * 0.0
@@ -98,7 +98,7 @@ def attain(case: Case) -> Float[Array, " n"]:
 
 
 def measure(case: Case, key: Float[Array, " n"]) -> float:
-    """Length of the difference of the two answers; the merge applied by normal equations."""
+    """Return the norm of merge output minus adapter output, the merge by normal equations."""
     reads, xp = frame(case.updates), array_namespace(key)
     weights = xp.linalg.pinv(reads.T @ reads, rtol=1e-10) @ (reads.T @ key)
     error = images(case.updates) @ weights - case.updates[case.index] @ key
@@ -106,7 +106,7 @@ def measure(case: Case, key: Float[Array, " n"]) -> float:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Float[Array, " n"]:
-    """Any leak, or the worst nudged, beside a part in the row space that may be far longer."""
+    """Return a random or near-worst leak plus a part in the row space that may be far longer."""
     best, basis = attain(case), case.updates[case.index].row_space()
     nudged = best + 10.0 ** int(rng.integers(-12, 1)) * case.leak * rng.standard_normal(len(best))
     wild = nudged if rng.random() < 0.5 else rng.standard_normal(len(best))

@@ -61,7 +61,7 @@ TRIALS = 6
 
 @dataclass(frozen=True)
 class Case:
-    """Strength of a rank-one edit, its coefficient in a merge, and the width of the base."""
+    """Singular value of a rank-one edit, its coefficient in a merge, and the base's dimension."""
 
     strength: float
     coefficient: float
@@ -69,13 +69,13 @@ class Case:
 
     @property
     def merged(self) -> float:
-        """What is left of the strength."""
+        """Strength of the edit in the merge."""
         return self.strength * self.coefficient
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Bases (t, d, d) and for each the two vectors of its edit, (t, d)."""
+    """t random bases, and the output (`left`) and input (`right`) unit vector of each edit."""
 
     bases: Float[Array, "t d d"]
     left: Float[Array, "t d"]
@@ -89,13 +89,13 @@ def overlap(strength: int | float, coefficient: int | float = 1.0) -> float:
 
 
 def top_singular_value(strength: int | float, coefficient: int | float = 1.0) -> float:
-    """The largest singular value of the merged weight, in the limit of large width."""
+    """Largest singular value of the merged weight, in the limit of large width."""
     t = abs(strength * coefficient)
     return t + 1 / t if t > 1 else 2.0
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Strengths on both sides of the threshold, merged with usual coefficients."""
+    """Draw merged strengths well below or above the threshold, with usual coefficients."""
     below = rng.random() < 0.5
     merged = float(rng.uniform(0, 0.7) if below else rng.uniform(1.5, 6))
     coefficient = float(rng.choice([1.0, 0.5, 0.25]))
@@ -103,12 +103,12 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """The limit."""
+    """Return the squared cosine in the limit of large width."""
     return overlap(case.strength, case.coefficient)
 
 
 def measure(case: Case, sample: Sample) -> float:
-    """Mean squared cosine of the top left singular vector and the edit's output."""
+    """Return the mean squared cosine of the top left singular vector and the edit's output."""
     xp = array_namespace(sample.bases)
     edit = sample.left[:, :, None] * sample.right[:, None, :]
     left = xp.linalg.svd(sample.bases + case.merged * edit)[0][:, :, 0]
@@ -122,7 +122,7 @@ def _vectors(rng: np.random.Generator, width: int) -> Array:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Sample:
-    """Gaussian bases; the edit in random directions or along axes."""
+    """Draw Gaussian bases, with edits in random directions or along an axis."""
     d = case.width
     bases = rng.standard_normal((TRIALS, d, d)) / d**0.5
     axis = np.tile(np.eye(1, d), (TRIALS, 1))

@@ -53,7 +53,7 @@ Library = tuple[LowRank, ...]
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Edits by keys, outputs and strengths, which key to ask and along which output to look."""
+    """Keys, outputs and strengths of edits; `edit` picks the key asked, `read` the output read."""
 
     keys: Float[Array, "n facts"]
     outputs: Float[Array, "m facts"]
@@ -63,14 +63,14 @@ class Case:
 
     @property
     def edits(self) -> LowRank:
-        """Their sum."""
+        """Sum of the edits."""
         xp = array_namespace(self.keys)
         sizes = xp.asarray(self.strengths, dtype=xp.float64, device=self.keys.device)
         return LowRank(self.outputs * sizes, self.keys.T)
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """One to six edits of equal or very different strengths, over 12 decades."""
+    """Draw one to six edits of equal or very different strengths, over 12 decades."""
     facts = int(rng.integers(1, 7))
     m, n = (facts + rng.integers(0, size + 1, 2)).tolist()
     spread = float(rng.choice([0.0, 1.0, 3.0]))
@@ -82,30 +82,30 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """The mean strength along the edit's own output, nothing along others."""
+    """Return the mean strength if the output read is the edit's own, otherwise 0."""
     return sum(case.strengths) / len(case.strengths) if case.read == case.edit else 0.0
 
 
 def attain(case: Case) -> Library:
-    """An adapter for each edit."""
+    """Return a library with one adapter for each edit."""
     low = case.edits
     columns = (slice(i, i + 1) for i in range(len(case.strengths)))
     return tuple(LowRank(low.up[:, i], low.down[i, :]) for i in columns)
 
 
 def measure(case: Case, library: Library) -> float:
-    """What the flattened merge answers to the key of the edit, along that output."""
+    """Return the flattened merge's output at the edit's key along the output read."""
     merged = METHODS["iso"].rule(list(library), [1.0] * len(library), Options())
     return float(case.outputs[:, case.read] @ (merged @ case.keys[:, case.edit]))
 
 
 def condition(case: Case) -> float:
-    """Strongest over weakest edit: what singular vectors of the weakest are lost against."""
+    """Ratio of strongest to weakest edit, by which rounding perturbs the weakest's vectors."""
     return max(case.strengths) / max(min(case.strengths), max(case.strengths) / SPREAD)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Library:
-    """The edits mixed into two adapters in other gauges, which hold parts of each."""
+    """Split each edit between two adapters in other gauges."""
     low, r = case.edits, len(case.strengths)
     gauge = orthonormal(rng, r, r) * rng.uniform(0.5, 2, r)
     share = rng.uniform(-1, 2, r)

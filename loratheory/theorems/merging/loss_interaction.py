@@ -51,7 +51,7 @@ NORMS = "updates of the stated norms"
 
 @dataclass(frozen=True)
 class Case:
-    """The Lipschitz constant, the two norms, and the number of weights."""
+    """Lipschitz constant of the Hessian, norms of the two updates, and number of weights."""
 
     rough: float
     sizes: tuple[float, float]
@@ -75,7 +75,7 @@ SHAPES: dict[str, Shape] = {
 
 @dataclass(frozen=True, eq=False)
 class Loss:
-    """A mean of functions of one number each, read along unit rows (s, n); base and updates (n)."""
+    """Mean over unit `rows` of ``height * shape(row . weights)``, with a base and two updates."""
 
     shape: str
     rows: Float[Array, "s n"]
@@ -84,14 +84,14 @@ class Loss:
     updates: tuple[Float[Array, " n"], Float[Array, " n"]]
 
     def at(self, *updates: Float[Array, " n"]) -> float:
-        """The loss with these updates added to the base."""
+        """Return the loss with these updates added to the base."""
         reads = self.rows @ sum(updates, self.base)
         value = SHAPES[self.shape][0]
         return self.height * sum(value(float(t)) for t in reads) / int(self.rows.shape[0])
 
     @property
     def product(self) -> float:
-        """The product of the two updates in the Hessian at the base."""
+        """Bilinear form of the Hessian at the base, applied to the two updates."""
         bends = [SHAPES[self.shape][1](float(t)) for t in self.rows @ self.base]
         pairs = zip(*(self.rows @ update for update in self.updates), strict=True)
         products = [bend * float(a) * float(b) for bend, (a, b) in zip(bends, pairs, strict=True)]
@@ -99,7 +99,7 @@ class Loss:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Lipschitz constants over 12 decades, two norms up to 1.5 decades apart, several weights."""
+    """Draw Lipschitz constants over 12 decades, two norms within 1.5 decades, and weights."""
     sizes = 10.0 ** rng.uniform(-1, 0.5, 2)
     return Case(
         10.0 ** int(rng.integers(-6, 7)),
@@ -109,13 +109,13 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """The remainder of Taylor's formula, integrated."""
+    """Return the bound on the integrated remainder of Taylor's formula."""
     one, two = case.sizes
     return case.rough / 2 * one * two * (one + two)
 
 
 def measure(_: Case, loss: Loss) -> float:
-    """Four losses and the Hessian at the base."""
+    """Return the interaction, from four losses, less the product, in absolute value."""
     one, two = loss.updates
     mixed = loss.at(one, two) - loss.at(one) - loss.at(two) + loss.at()
     return abs(mixed - loss.product)
@@ -129,14 +129,14 @@ def _along(case: Case, rows: Float[Array, "s n"], shape: str, rng: np.random.Gen
 
 
 def attain(case: Case) -> Loss:
-    """A cubic along one direction, and both updates along it."""
+    """Return a cubic along one direction with both updates along it."""
     axis = np.eye(case.weights)[0]
     one, two = (size * axis for size in case.sizes)
     return Loss("cubic", axis[None, :], case.rough, 0 * axis, (one, two))
 
 
 def rival(case: Case, rng: np.random.Generator) -> Loss:
-    """Sines, softplus, squares and cubics along any rows, or the best cubic nudged."""
+    """Return a loss of any shape along random rows, or the best cubic with updates nudged."""
     if rng.random() < 0.3:
         best, turn = attain(case), 10.0 ** int(rng.integers(-8, 1))
         moved = [u + turn * rng.standard_normal(u.shape) for u in best.updates]
@@ -148,7 +148,7 @@ def rival(case: Case, rng: np.random.Generator) -> Loss:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Loss:
-    """Climb: turn updates, base and rows of a sine at random and keep what gains."""
+    """Climb on a sine loss: perturb updates and base at random and keep each improvement."""
     rows = rng.standard_normal((1, case.weights))
     best = _along(case, rows / np.linalg.norm(rows), "sine", rng)
     for step in range(300):

@@ -57,7 +57,7 @@ Data = tuple[Array, ...]
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Adapters, an input, and the output direction in which the merged answer is looked at."""
+    """Adapters, an input, and the direction along which the merge's output is compared."""
 
     updates: tuple[LowRank, ...]
     query: Float[Array, " n"]
@@ -65,7 +65,7 @@ class Case:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """A library of adapters with independent row spaces and two random unit vectors."""
+    """Draw adapters with independent row spaces and two random unit vectors."""
     updates = library(rng, size)
     m, n = updates[0].shape
     vectors = [rng.standard_normal(side) for side in (n, m)]
@@ -74,19 +74,19 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """The interpolating merge's answer, from the Gram matrix of the bases: no data enters."""
+    """Return the interpolating merge's output, computed without data from the bases."""
     reads = frame(case.updates)
     inverse = array_namespace(reads).linalg.pinv(reads.T @ reads, rtol=1e-10)
     return float((case.direction @ images(case.updates)) @ (inverse @ (reads.T @ case.query)))
 
 
 def attain(case: Case) -> Data:
-    """The projectors themselves: what a rule without data would take."""
+    """Return each row space's basis, so that the Gram matrices are the projectors."""
     return tuple(low.row_space() for low in case.updates)
 
 
 def measure(case: Case, data: Data) -> float:
-    """RegMean's answer, from inputs (n, t) of each adapter: least squares on all outputs."""
+    """Return RegMean's output: least squares on each adapter's outputs on its data (n, t)."""
     xp = array_namespace(case.query)
     inputs = xp.concat(list(data), axis=1)
     outputs = xp.concat([low @ x for low, x in zip(case.updates, data, strict=True)], axis=1)
@@ -94,20 +94,20 @@ def measure(case: Case, data: Data) -> float:
 
 
 def scale(case: Case) -> float:
-    """The largest answers that meet, and how large they are looked at."""
+    """Return the norm of the outputs times those of input and direction, for rounding."""
     xp, answers = array_namespace(case.query), images(case.updates)
     seen = xp.linalg.vector_norm(case.query) * xp.linalg.vector_norm(case.direction)
     return float(xp.linalg.matrix_norm(answers) * seen)
 
 
 def condition(case: Case) -> float:
-    """Of the frame, squared in the bound; of frame and data in the measurement."""
+    """Condition number: of the frame, squared in the bound; of frame and data when measured."""
     ill = worst(frame(case.updates))
     return ill * max(ill, SPREAD)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Data:
-    """Gaussian data in any amount and proportion, or what WUDI-Merging takes: the updates."""
+    """Draw data that span each row space unevenly, or the updates' rows, as WUDI-Merging uses."""
     if rng.random() < 0.3:
         return tuple(low.dense().T / float(np.linalg.norm(low.up)) for low in case.updates)
     data = []

@@ -62,7 +62,7 @@ Merges = tuple[LowRank, ...]  # what meets each task's inputs: one merge, repeat
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """For each task its update and inputs, second moments ``inputs @ inputs.T``; noise ε."""
+    """Tasks' updates and inputs ``x``, of second moments ``x @ x.T``, and the noise ε on them."""
 
     updates: tuple[LowRank, ...]
     inputs: tuple[Float[Array, "n _"], ...]
@@ -70,12 +70,12 @@ class Case:
 
     @cached_property
     def wanted(self) -> tuple[Array, ...]:
-        """Each task's answers on its own inputs."""
+        """Each task's wanted outputs on its own inputs."""
         return tuple(low @ x for low, x in zip(self.updates, self.inputs, strict=True))
 
     @cached_property
     def weights(self) -> Float[Array, " k"]:
-        """The weights whose floor is largest, by ascent: the floor is concave in them."""
+        """Convex weights whose floor is largest, found by ascent as the floor is concave."""
         k, size = len(self.updates), scale(self)
 
         def _negated(weights: Float[Array, " k"]) -> tuple[float, Float[Array, " k"]]:
@@ -97,7 +97,7 @@ class Case:
 
 
 def merge(case: Case, weights: Float[Array, " k"]) -> LowRank:
-    """The least squares merge of the tasks so weighted, O(n^3)."""
+    """Return the least squares merge of the tasks under these weights; costs O(n^3)."""
     moment, terms = seen(case, weights), zip(weights, case.wanted, case.inputs, strict=True)
     answers = sum(float(w) * (y @ x.T) for w, y, x in terms)
     inverse = array_namespace(moment).linalg.pinv(moment, rtol=None)
@@ -105,20 +105,20 @@ def merge(case: Case, weights: Float[Array, " k"]) -> LowRank:
 
 
 def seen(case: Case, weights: Float[Array, " k"]) -> Float[Array, "n n"]:
-    """The second moment of all inputs so weighted, and of the noise."""
+    """Return the weighted sum of the inputs' second moments, plus the noise's."""
     noise = case.noise**2 * eye(case.inputs[0], case.inputs[0].shape[0])
     return sum((float(w) * (x @ x.T) for w, x in zip(weights, case.inputs, strict=True)), noise)
 
 
 def errors_of(case: Case, merges: Merges) -> list[float]:
-    """Each task's mean squared error where it meets its own of these merges."""
+    """Return each task's mean squared error under the merge of its index."""
     xp, each = array_namespace(*case.inputs), zip(merges, case.wanted, case.inputs, strict=True)
     norms = [(xp.sum((low @ x - y) ** 2), xp.sum(low.dense() ** 2)) for low, y, x in each]
     return [float(error + case.noise**2 * size) for error, size in norms]
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Unrelated, related or lopsided adapters on all inputs, on some with noise; 12 decades."""
+    """Draw related or unrelated updates, on all inputs or on some with noise; 12 decades."""
     k, (m, n) = int(rng.integers(1, 6)), rng.integers(1, min(size, 6) + 1, 2).tolist()
     magnitude, spread = 10.0 ** int(rng.integers(-6, 7)), float(rng.choice([0.1, 1.0]))
     base = gaussian(rng, m, n, min(m, n), magnitude)
@@ -131,35 +131,35 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """The floor of the weighted sum, where it is largest."""
+    """Return the largest floor of the weighted mean of errors over convex weights."""
     best = merge(case, case.weights)
     errors = errors_of(case, (best,) * len(case.updates))
     return sum(float(w) * error for w, error in zip(case.weights, errors, strict=True))
 
 
 def attain(case: Case) -> Merges:
-    """Serve all tasks with the merge at the weights whose floor is largest."""
+    """Return, for every task, the merge at the weights whose floor is largest."""
     return (merge(case, case.weights),) * len(case.updates)
 
 
 def measure(case: Case, merges: Merges) -> float:
-    """The largest of the tasks' errors."""
+    """Return the largest of the tasks' errors."""
     return max(errors_of(case, merges))
 
 
 def scale(case: Case) -> float:
-    """The energy of the answers asked for."""
+    """Return the energy of the wanted outputs, for rounding."""
     xp = array_namespace(*case.inputs)
     return float(sum(xp.sum(y**2) for y in case.wanted))
 
 
 def noise(case: Case) -> float:
-    """What is left of the ascent in the weights."""
+    """Return the error that the ascent in the weights may leave."""
     return 1e-7 * scale(case)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Merges:
-    """The mean, the sum, one adapter, any convex combination, or the optimum nudged."""
+    """Return the mean, the sum, one adapter, a convex combination, or the optimum nudged."""
     k, kind = len(case.updates), int(rng.integers(5))
     free = rng.dirichlet(np.ones(k))
     coefficients = (np.ones(k) / k, np.ones(k), np.eye(k)[0], free)[min(kind, 3)]
@@ -171,7 +171,7 @@ def rival(case: Case, rng: np.random.Generator) -> Merges:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Merges:
-    """Subgradient descent on the largest error, with the step that its least value allows."""
+    """Run subgradient descent on the largest error, with steps sized by its known least value."""
     dense = [low.dense() for low in case.updates]
     merged = dense[int(rng.integers(len(dense)))]
     best, least = merged, np.inf

@@ -54,7 +54,7 @@ Library = tuple[LowRank, ...]
 
 @dataclass(frozen=True)
 class Case:
-    """Ranks of the adapters, dimensions spanned together, and the side of the claim to test."""
+    """Adapters' ranks, dimensions of their joint row and column spaces, and the bound to test."""
 
     ranks: tuple[int, ...]
     rows: int
@@ -63,17 +63,17 @@ class Case:
 
 
 def least_rank(ranks: tuple[int, ...], rows: int, columns: int) -> int:
-    """The rank below which no weighted sum falls."""
+    """Return the rank below which no weighted sum falls."""
     return max(0, rows + columns - sum(ranks))
 
 
 def most_rank(rows: int, columns: int) -> int:
-    """The rank above which no weighted sum rises."""
+    """Return the rank above which no weighted sum rises."""
     return min(rows, columns)
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """One to four adapters that share rows, columns, both or neither."""
+    """Draw ranks of one to four adapters that share row space, column space, both or neither."""
     count, top = int(rng.integers(1, 5)), min(4, max(1, size))
     ranks = tuple(rng.integers(1, top + 1, count).tolist())
     low, high = max(ranks), sum(ranks)
@@ -82,21 +82,21 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """The least rank, or minus the greatest."""
+    """Return the least rank of the sum, or minus the greatest."""
     if case.side == "least":
         return float(least_rank(case.ranks, case.rows, case.columns))
     return -float(most_rank(case.rows, case.columns))
 
 
 def measure(case: Case, library: Library) -> float:
-    """The rank of the sum, or minus that."""
+    """Return the rank of the sum, negated where the upper bound is tested."""
     sure = SURE * max(low.spectral_norm for low in library)
     kept = sum(float(s) > sure for s in total(list(library)).S)
     return float(kept if case.side == "least" else -kept)
 
 
 def _library(case: Case, rng: np.random.Generator, lost: int) -> Library:
-    """Adapters whose joint rows lose so many of their dimensions to the joint columns' kernel."""
+    """Build adapters with `lost` dimensions of the stacked rows in the joint columns' kernel."""
     wide = sum(case.ranks)
     frame = orthonormal(rng, wide, wide)
     outer, kernel = frame[:, : case.columns], frame[:, case.columns :]
@@ -113,13 +113,13 @@ def _most_lost(case: Case) -> int:
 
 
 def attain(case: Case) -> Library:
-    """Rows in general position, or as many of them as possible in the kernel of the columns."""
+    """Lose as many dimensions as possible for the least rank, as few for the greatest."""
     lost = _most_lost(case) if case.side == "least" else max(0, case.rows - case.columns)
     return _library(case, np.random.default_rng(0), lost)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Library:
-    """Anything between the two, in wider layers, weighted and over 12 decades of size."""
+    """Lose a number in between, in wider layers, with weights over 12 decades."""
     least_lost = max(0, case.rows - case.columns)
     library = _library(case, rng, int(rng.integers(least_lost, _most_lost(case) + 1)))
     left = orthonormal(rng, case.columns + int(rng.integers(0, 4)), case.columns)
@@ -135,7 +135,7 @@ def rival(case: Case, rng: np.random.Generator) -> Library:
 
 
 def spans(library: Library) -> tuple[int, int]:
-    """How many dimensions the row spaces, and the column spaces, span together."""
+    """Return the dimensions of the joint row space and of the joint column space."""
     ranks = []
     for turned in (True, False):
         bases = [(low.T if turned else low).column_space(SURE) for low in library]

@@ -56,7 +56,7 @@ Goal = Literal["sum", "tasks"]
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Updates entry by entry, the share kept, and what the merge is compared with."""
+    """Dense updates, the share of entries kept, and whether sum or tasks are compared with."""
 
     entries: Float[Array, "k m n"]
     density: float
@@ -65,14 +65,14 @@ class Case:
 
 @dataclass(frozen=True, eq=False)
 class Library:
-    """The same updates as adapters, with weights."""
+    """The updates in factored form, and their weights."""
 
     updates: tuple[LowRank, ...]
     weights: tuple[float, ...]
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Each entry belongs to one adapter or none; magnitudes over decades."""
+    """Draw updates in which each entry belongs to one adapter or none; 12 decades of size."""
     k, (m, n) = int(rng.integers(1, 5)), rng.integers(1, size + 1, 2).tolist()
     owner = rng.integers(-1, k, (m, n))
     values = 10.0 ** int(rng.integers(-6, 7)) * rng.standard_normal((m, n))
@@ -89,18 +89,18 @@ def _ordered(case: Case) -> tuple[Array, int]:
 
 
 def trimmed_energy(case: Case) -> float:
-    """Squares of the entries that trimming removes, over all adapters."""
+    """Return the sum of squares of the entries that trimming removes, over all adapters."""
     flat, cut = _ordered(case)
     return float(array_namespace(flat).sum(flat[:, :cut] ** 2))
 
 
 def error(adapters: int, energy: int | float, trimmed: int | float = 0.0) -> float:
-    """Mean squared error over the tasks, from the adapters' energy and the trimmed part of it."""
+    """Return the mean squared error over tasks, given the adapters' total and trimmed energy."""
     return ((adapters - 1) * (energy - trimmed) + trimmed) / adapters
 
 
 def bound(case: Case) -> float:
-    """The closed form: sorted magnitudes, no signs, no weights."""
+    """Return the error of the statement, computed from sorted magnitudes alone."""
     trimmed, energy = (
         trimmed_energy(case),
         float(array_namespace(case.entries).sum(case.entries**2)),
@@ -109,14 +109,14 @@ def bound(case: Case) -> float:
 
 
 def attain(case: Case) -> Library:
-    """Factors that hold one column of the update each, equal weights."""
+    """Factor each update by columns and give all adapters equal weights."""
     xp, (k, _, n) = array_namespace(case.entries), case.entries.shape
     one = xp.eye(n, dtype=case.entries.dtype, device=case.entries.device)
     return Library(tuple(LowRank(case.entries[j, :, :], one) for j in range(k)), (1.0,) * k)
 
 
 def measure(case: Case, library: Library) -> float:
-    """Squared distance of the merge from the sum, or from each task in the mean."""
+    """Return the merge's squared distance from the sum, or its mean over the tasks."""
     k, m, n = case.entries.shape
     options = Options(rank=min(m, n), density=case.density)
     merged = METHODS["ties"].rule(list(library.updates), list(library.weights), options)
@@ -126,7 +126,7 @@ def measure(case: Case, library: Library) -> float:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Library:
-    """Any positive weights; factors that hold one row of the update each."""
+    """Factor each update by rows and draw any positive weights."""
     k, m, _ = case.entries.shape
     weights = tuple((10.0 ** rng.uniform(-3, 3, k)).tolist())
     return Library(tuple(LowRank(np.eye(m), case.entries[j]) for j in range(k)), weights)

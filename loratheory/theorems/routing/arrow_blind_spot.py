@@ -68,14 +68,14 @@ PEAK = "one strength of each adapter above its others"
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """For each adapter the keys that it edits, and how strongly."""
+    """Adapters, each with the `keys` that it edits and the `strengths` of these edits."""
 
     keys: tuple[Float[Array, "n facts"], ...]
     strengths: tuple[Float[Array, " facts"], ...]
 
 
 def chance(scores: Float[Array, "t k"], right: int, room: float = SAFETY) -> float:
-    """How often the best score is that of `right`, ties within `room` broken at random."""
+    """Return how often index `right` scores highest; ties within `room` are broken at random."""
     xp = array_namespace(scores)
     best = xp.astype(scores >= xp.max(scores, axis=1, keepdims=True) - room, scores.dtype)
     return float(xp.mean(best[:, right] / xp.sum(best, axis=1)))
@@ -99,7 +99,7 @@ def accuracy(facts: int, experts: int, noise: int | float = 0.0) -> float:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """One to four adapters, one to four facts; strengths over decades, the top barely alone."""
+    """Draw one to four adapters of one to four facts; the strongest fact leads by .001 to .9."""
     experts, facts = int(rng.integers(1, 5)), int(rng.integers(1, 5))
     frame = orthonormal(rng, experts * facts + int(rng.integers(0, size + 1)), experts * facts)
     strengths = []
@@ -112,12 +112,12 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """The closed form."""
+    """Accuracy by the statement's formula."""
     return accuracy(int(case.strengths[0].shape[0]), len(case.keys))
 
 
 def attain(case: Case) -> tuple[LowRank, ...]:
-    """Each fact has an output entry of its own."""
+    """Adapters that write each fact to an output coordinate of its own."""
     return tuple(
         LowRank(eye(s, s.shape[0]) * s, keys.T)
         for keys, s in zip(case.keys, case.strengths, strict=True)
@@ -125,13 +125,13 @@ def attain(case: Case) -> tuple[LowRank, ...]:
 
 
 def measure(case: Case, adapters: tuple[LowRank, ...]) -> float:
-    """Accuracy of Arrow's scores over all edited keys."""
+    """Accuracy of Arrow's scores, averaged over all edited keys."""
     scores, room = arrow_scores(list(adapters)), SAFETY * condition(case)
     return sum(chance(scores(k.T), i, room) for i, k in enumerate(case.keys)) / len(case.keys)
 
 
 def condition(case: Case) -> float:
-    """How ill a top singular vector is determined: the strength over its gap to the next."""
+    """Condition number of the top singular vectors: largest strength over its gap to the next."""
     worst = 1.0
     for s in case.strengths:
         order = array_namespace(s).sort(s)
@@ -141,7 +141,7 @@ def condition(case: Case) -> float:
 
 
 def rival(case: Case, rng: np.random.Generator) -> tuple[LowRank, ...]:
-    """Random orthonormal outputs, factors in a random gauge."""
+    """Adapters with random orthonormal outputs, and factors in a random gauge."""
     adapters = []
     for low in attain(case):
         m, r = low.width + int(rng.integers(0, 5)), low.width
@@ -196,7 +196,10 @@ INSIDE = "an angle not above the smallest one between the lines"
 
 @dataclass(frozen=True, eq=False)
 class Near:
-    """Prototypes as unit columns, the first one right; sizes of the adapters; the query's angle."""
+    """Unit `prototypes`, the right adapter's first, and the largest `angle` of a query to it.
+
+    `sizes` are the norms of the adapters, which Arrow's scores ignore; `angle` is in radians.
+    """
 
     prototypes: Float[Array, "n k"]
     sizes: tuple[float, ...]
@@ -210,18 +213,18 @@ class Near:
 
     @property
     def cosines(self) -> list[float]:
-        """Of the angles between the line of prototype 0 and the others."""
+        """Cosines of the angles between prototype 0's line and each other prototype's."""
         cosines = abs(self.prototypes.T @ self.prototypes[:, 0])
         return [min(1.0, float(c)) for c in cosines[1:]]
 
 
 def safe_angle(between: float) -> float:
-    """Below this angle to its prototype's line every query is routed right, and at it not."""
+    """Angle to the own prototype's line below which every query is routed right, but not at it."""
     return between / 2
 
 
 def draw_near(rng: np.random.Generator, size: int) -> Near:
-    """Prototypes far apart or nearly equal, adapters over 18 decades, any angle that is allowed."""
+    """Draw prototypes far apart or nearly equal, sizes over 18 decades, and any allowed angle."""
     k, n = int(rng.integers(2, 6)), int(rng.integers(2, size + 2))
     near = 10.0 ** float(rng.uniform(-3, 1))
     frame = rng.standard_normal((n, 1)) + near * rng.standard_normal((n, k))
@@ -233,12 +236,12 @@ def draw_near(rng: np.random.Generator, size: int) -> Near:
 
 
 def at_the_nearest_line(case: Near) -> float:
-    """The closed form, at the nearest line."""
+    """Margin by the remark's formula, for the line nearest to prototype 0's."""
     return cos(case.angle) - cos(acos(max(case.cosines)) - case.angle)
 
 
 def towards_the_nearest(case: Near) -> Float[Array, " n"]:
-    """Turn from the first prototype towards the nearest line."""
+    """Return prototype 0 rotated by the case's angle towards the nearest other line."""
     own, cosines = case.prototypes[:, 0], case.cosines
     other = case.prototypes[:, 1 + cosines.index(max(cosines))]
     xp = array_namespace(own)
@@ -252,13 +255,13 @@ def towards_the_nearest(case: Near) -> Float[Array, " n"]:
 
 
 def margin(case: Near, query: Float[Array, " n"]) -> float:
-    """Margin of adapter 0 in Arrow's scores."""
+    """Score of adapter 0 less the best other score, both Arrow's."""
     scores = arrow_scores(case.adapters)(query[None, :])[0, :]
     return float(scores[0] - array_namespace(scores).max(scores[1:]))
 
 
 def near_query(case: Near, rng: np.random.Generator) -> Float[Array, " n"]:
-    """A query anywhere within the angle, or the worst one nudged and brought back."""
+    """Draw a query within the angle of prototype 0, at random or near the worst one."""
     own, wild = case.prototypes[:, 0], rng.standard_normal(len(case.prototypes))
     nudged = towards_the_nearest(case) + 10.0 ** int(rng.integers(-12, 1)) * wild
     chosen = nudged if rng.random() < 0.5 else wild
@@ -270,7 +273,7 @@ def near_query(case: Near, rng: np.random.Generator) -> Float[Array, " n"]:
 
 
 def worst_on_the_rim(case: Near, rng: np.random.Generator) -> Float[Array, " n"]:
-    """Two hundred queries on the rim, the one with the least margin."""
+    """Return the query of least margin among two hundred drawn by `near_query`."""
     rim = np.stack([near_query(case, rng) for _ in range(200)])
     scores = arrow_scores(case.adapters)(rim)
     return rim[int(np.argmin(scores[:, 0] - scores[:, 1:].max(axis=1)))]

@@ -62,7 +62,10 @@ ANSWERS = "orthonormal answers"
 
 @dataclass(frozen=True)
 class Case:
-    """Adapters, the strengths of their facts (the first is 1), the width, and libraries to draw."""
+    """How many adapters hold facts of these strengths (the first is 1) at keys of this width.
+
+    `trials` is how many libraries are drawn.
+    """
 
     adapters: int
     strengths: tuple[float, ...]
@@ -91,19 +94,19 @@ def accuracy(adapters: int, strength: float) -> float:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Few adapters or some, of one fact to three, from faint to four fifths of the strongest."""
+    """Draw two to five adapters of one to three facts, of strength 0.1 to 0.8 beside the first."""
     facts = int(rng.integers(0, 3))
     strengths = np.sort(rng.uniform(0.1, 0.8, facts))[::-1]
     return Case(int(rng.integers(2, min(size, 5) + 1)), (1.0, *strengths.tolist()))
 
 
 def bound(case: Case) -> float:
-    """The law, in the mean over an adapter's keys."""
+    """Accuracy by the limit of the statement, averaged over an adapter's keys."""
     return float(np.mean([accuracy(case.adapters, s) for s in case.strengths]))
 
 
 def measure(case: Case, libraries: Libraries) -> float:
-    """How often the right adapter's top singular vector scores highest, over all keys of all."""
+    """How often the right adapter's top singular vector scores highest, over all keys."""
     keys, answers = libraries.keys, libraries.answers
     xp, transposed = array_namespace(keys), array_namespace(keys).matrix_transpose
     strengths = xp.asarray(case.strengths, dtype=keys.dtype, device=keys.device)
@@ -121,12 +124,12 @@ def measure(case: Case, libraries: Libraries) -> float:
 
 
 def noise(case: Case) -> float:
-    """What sampling leaves, and the law's own error at this width."""
+    """Allowance for sampling, and for the error of the limit at this width."""
     return frequency_room(bound(case), case.trials * case.adapters) + 2 / case.width
 
 
 def rival(case: Case, rng: np.random.Generator) -> Libraries:
-    """Fresh keys, and answers turned at random."""
+    """Draw fresh keys, and orthonormal answers in random directions."""
     facts = len(case.strengths)
     keys = rng.standard_normal((case.trials, case.adapters, facts, case.width))
     keys = keys / np.linalg.norm(keys, axis=-1, keepdims=True)

@@ -62,7 +62,7 @@ LENGTH = "a query of the keys' law in length: squared norm chi-squared"
 
 @dataclass(frozen=True)
 class Case:
-    """Facts of an adapter, the width its gate reads, the threshold, and how many trials to run."""
+    """An adapter's facts, the width that its gate reads, the gate's threshold, trials to run."""
 
     facts: int
     width: int
@@ -70,7 +70,7 @@ class Case:
     trials: int = 600
 
     def __post_init__(self) -> None:
-        """Refuse what no adapter can hold."""
+        """Refuse more facts than the width holds, and fewer than one."""
         if not 1 <= self.facts <= self.width:
             message = f"{self.facts} facts in width {self.width}: give from 1 to {self.width} facts"
             raise ValueError(message)
@@ -85,16 +85,17 @@ def false_alarm(facts: int, width: int, threshold: int | float) -> float:
 def largest_library(
     facts: int, width: int, threshold: int | float, hops: int, failure: float
 ) -> int | float:
-    """How many adapters gates tell apart at `hops` reads with probability ``1 - failure``.
+    """Return how many adapters gates tell apart at `hops` reads with probability ``1 - failure``.
 
-    The largest `k` with ``hops * (k - 1) * false_alarm <= failure``; ``inf`` past all floats.
+    This is the largest `k` with ``hops * (k - 1) * false_alarm <= failure``; ``inf`` if it exceeds
+    every float.
     """
     alarm = hops * false_alarm(facts, width, threshold)
     return 1 + math.floor(failure / alarm) if alarm and failure / alarm < math.inf else math.inf
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Few facts or as many as the width holds; thresholds on both sides of the typical response."""
+    """Draw few facts or as many as the width holds; thresholds around the typical response."""
     facts = int(rng.integers(1, min(width := int(rng.integers(1, size + 1)), 32) + 1))
     cost = width * (facts + 1)  # 64 trials where it is over 500 wide, many where it is narrow
     trials = max(64, min(600, 2**20 // cost), min(20000, 2**17 // cost))
@@ -102,12 +103,12 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """The law's tail."""
+    """Probability of a false alarm by the statement's law."""
     return false_alarm(case.facts, case.width, case.threshold)
 
 
 def measure(case: Case, sample: Sample) -> float:
-    """How often ``|K^+ x|^2``, by least squares, exceeds the threshold."""
+    """How often ``|K^+ x|^2``, computed by least squares, exceeds the threshold."""
     xp = array_namespace(sample.keys)
     reads = xp.matrix_transpose(sample.keys)
     right = xp.sum(reads * sample.queries[:, None, :], axis=-1)
@@ -120,7 +121,7 @@ noise = sampled(bound)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Sample:
-    """A fresh sample; the query's direction sometimes fixed, as only its length matters."""
+    """Draw a fresh sample, at times with queries in one fixed direction: only lengths matter."""
     sample = gaussian_sample(rng, case.trials, case.width, case.facts)
     lengths = np.linalg.norm(sample.queries, axis=1, keepdims=True)
     return sample if rng.random() < 0.7 else Sample(sample.keys, lengths * np.eye(1, case.width))

@@ -71,7 +71,10 @@ KEYS = "equally likely keys of the stated covariance"
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """How many adapters, how often the router may err; `like` says on which device."""
+    """How many adapters there are and how often the router may err.
+
+    `like` is an array on the device and of the type that `attain` uses.
+    """
 
     adapters: int
     error: float
@@ -80,40 +83,40 @@ class Case:
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """The probability of each adapter and input (K, X), and which adapter an input is sent to."""
+    """Joint probabilities of adapter and input (K, X), and the adapter chosen for each input."""
 
     joint: Float[Array, "k x"]
     choice: tuple[int, ...]
 
     @property
     def error(self) -> float:
-        """How often the router is wrong."""
+        """Probability that the router chooses the wrong adapter."""
         xp = array_namespace(self.joint)
         right = sum(float(self.joint[e, x]) for x, e in enumerate(self.choice))
         return float(xp.sum(self.joint)) - right
 
 
 def sent(joint: Float[Array, "k x"]) -> Inputs:
-    """Inputs of this law, each sent to its likeliest adapter."""
+    """Return inputs of this joint law, each routed to its most probable adapter."""
     return Inputs(joint, tuple(int(e) for e in np.argmax(joint, axis=0)))
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Two adapters or many; a router that is perfect, nearly so, or at chance."""
+    """Draw two adapters or many, and a router that is perfect, nearly so, or at chance."""
     k = int(rng.integers(2, 4 * size + 1))
     share = float(rng.choice([0.0, 10.0 ** -rng.uniform(0, 6), rng.uniform(0, 1), 1.0]))
     return Case(k, share * (1 - 1 / k), np.zeros(1))
 
 
 def bound(case: Case) -> float:
-    """Fano's inequality."""
+    """Least information in nats, by Fano's inequality."""
     k, error = case.adapters, case.error
     unsure = -float(xlogy(error, error)) - float(xlogy(1 - error, 1 - error))
     return max(0.0, math.log(k) - unsure - error * math.log(max(k - 1, 1)))
 
 
 def measure(_: Case, inputs: Inputs) -> float:
-    """The mutual information, entry by entry."""
+    """Mutual information of input and adapter in nats, summed entry by entry."""
     xp, joint = array_namespace(inputs.joint), inputs.joint
     apart = xp.sum(joint, axis=0, keepdims=True) * xp.sum(joint, axis=1, keepdims=True)
     seen = joint > 0
@@ -122,7 +125,7 @@ def measure(_: Case, inputs: Inputs) -> float:
 
 
 def attain(case: Case) -> Inputs:
-    """The own adapter's name, or, as often as the router may err, any other's."""
+    """Inputs that name the right adapter, or any other as often as the router may err."""
     xp, k = array_namespace(case.like), case.adapters
     one = xp.eye(k, dtype=case.like.dtype, device=case.like.device)
     wrong = case.error / (k - 1)
@@ -130,7 +133,7 @@ def attain(case: Case) -> Inputs:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Inputs:
-    """Any inputs, some of which give their adapter away so that the router errs seldom enough."""
+    """Draw inputs at random; some name their adapter so that the router errs seldom enough."""
     k, sharp = case.adapters, float(rng.choice([0.1, 1.0, 100.0]))
     free = rng.dirichlet([sharp] * int(rng.integers(1, 2 * k + 1)), k) / k
     if rng.random() < 0.3:  # next to the best
@@ -141,7 +144,7 @@ def rival(case: Case, rng: np.random.Generator) -> Inputs:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Inputs:
-    """Blahut and Arimoto's descent, at the price of an error found by bisection."""
+    """Minimise information by Blahut and Arimoto's iteration; bisection finds the error's price."""
     k = case.adapters
     low, high, best = 0.0, 60.0, sent(np.eye(k) / k)
     for _ in range(50):
@@ -201,21 +204,21 @@ THEOREM: Theorem[Case, Inputs] = Theorem.of(__name__)
 
 
 def draw_spread(rng: np.random.Generator, _: int) -> Array:
-    """A covariance of keys in one or two dimensions, over six decades."""
+    """Draw a covariance of keys in one or two dimensions, over several decades."""
     width = int(rng.integers(1, 3))
     root = rng.standard_normal((width, width)) * 10.0 ** rng.uniform(-3, 0.5, (width, 1))
     return root @ root.T
 
 
 def log_volume(spread: Float[Array, "n n"]) -> float:
-    """Half the logarithm of the determinant of one plus the covariance, in nats."""
+    """Half the log-determinant of identity plus covariance, in nats."""
     xp = array_namespace(spread)
     one = xp.eye(spread.shape[0], dtype=spread.dtype, device=spread.device)
     return float(xp.linalg.slogdet(one + spread)[1]) / 2
 
 
 def information(_: Array, keys: Float[Array, "k n"]) -> float:
-    """What the inputs say, by Gauss–Hermite quadrature of the scatter about each key."""
+    """Information in nats, by Gauss–Hermite quadrature over the scatter about each key."""
     xp, (k, n) = array_namespace(keys), keys.shape
     nodes, weights = hermegauss(24)
     grid = np.stack(np.meshgrid(*[nodes] * n), axis=-1).reshape(-1, n)
@@ -229,7 +232,7 @@ def information(_: Array, keys: Float[Array, "k n"]) -> float:
 
 
 def like_a_normal_law(spread: Float[Array, "n n"], rng: np.random.Generator) -> Array:
-    """Keys of this covariance: some at random, or as many as make them nearly normal."""
+    """Return keys of this covariance: a few at random, or a grid that is nearly normal."""
     n, k = len(spread), int(rng.integers(3, 30))
     keys = rng.standard_normal((k, n)) ** int(rng.choice([1, 3]))
     if rng.random() < 0.5:

@@ -63,7 +63,7 @@ ALONE = "a router that sees the inputs alone"
 
 @dataclass(frozen=True)
 class Case:
-    """How many adapters, how long their keys, the cosine between two, inputs to try."""
+    """Adapters with keys of length `strength` and pairwise cosine `cosine`; `trials` inputs."""
 
     adapters: int
     strength: float
@@ -72,14 +72,17 @@ class Case:
 
 
 def nearest(keys: Array, inputs: Array) -> Array:
-    """The adapter whose key is nearest to each input."""
+    """Return for each input the index of the nearest key."""
     xp = array_namespace(inputs)
     return xp.argmax(inputs @ keys.T - xp.sum(keys**2, axis=1)[None, :] / 2, axis=1)
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Keys (K, n), inputs (N, n), the adapter that each belongs to (N), and who sends it where."""
+    """Keys (K, n), inputs (N, n), the index of each input's adapter (N), and a router.
+
+    `router` takes keys and inputs and returns the index of an adapter for each input.
+    """
 
     keys: Float[Array, "k n"]
     inputs: Float[Array, "t n"]
@@ -88,7 +91,7 @@ class Sample:
 
 
 def accuracy(adapters: int, strength: float, cosine: float = 0.0) -> float:
-    """What the best router reaches among so many adapters, by quadrature."""
+    """Return the probability, by quadrature, that the best router finds the right adapter."""
     apart = strength * (1 - cosine) ** 0.5
 
     def _density(z: float) -> float:
@@ -100,18 +103,18 @@ def accuracy(adapters: int, strength: float, cosine: float = 0.0) -> float:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Two adapters or many, near or far from each other, at right angles or alike."""
+    """Draw two adapters or many, with keys short or long, orthogonal or alike."""
     adapters = int(rng.integers(2, 4 * min(size, 64) + 1))
     return Case(adapters, float(rng.uniform(0, 5)), float(rng.choice([0.0, 0.5, 0.9])))
 
 
 def bound(case: Case) -> float:
-    """The probability that the own score is the largest."""
+    """Probability that the right adapter's score is the largest."""
     return accuracy(case.adapters, case.strength, case.cosine)
 
 
 def measure(_: Case, sample: Sample) -> float:
-    """How often the router, mostly that of the nearest key, is right."""
+    """Share of inputs that the sample's router sends to the right adapter."""
     right = sample.router(sample.keys, sample.inputs) == sample.owners
     return int(array_namespace(right).count_nonzero(right)) / int(right.shape[0])
 
@@ -120,7 +123,7 @@ noise = sampled(bound)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Sample:
-    """Keys so arranged and turned at random, in more dimensions than they need; fresh inputs."""
+    """Draw fresh inputs about keys as stated, rotated at random, with zero to two spare axes."""
     gram = (1 - case.cosine) * np.eye(case.adapters) + case.cosine
     turn = orthonormal(rng, case.adapters + int(rng.integers(3)), case.adapters)
     keys = case.strength * np.linalg.cholesky(gram) @ turn.T
@@ -180,12 +183,12 @@ THEOREM: Theorem[Case, Sample] = Theorem.of(__name__)
 
 
 def best(case: Case) -> Sample:
-    """The nearest key, on inputs that the case's numbers seed."""
+    """Return a sample routed to the nearest key; the seed is computed from the case."""
     return rival(case, np.random.default_rng(zlib.crc32(repr(case).encode())))
 
 
 def other_router(case: Case, rng: np.random.Generator) -> Sample:
-    """The nearest key; or keys that are a little off or learnt, in another metric, with a bias."""
+    """Draw a sample; its router may use keys that are off or estimated, another metric, a bias."""
     sample = rival(case, rng)
     if rng.random() < 0.3:
         return sample

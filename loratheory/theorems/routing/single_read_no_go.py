@@ -77,9 +77,12 @@ BLIND = "answers that, pattern by pattern, do not depend on what is hidden"
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A base, three sets of keys, and what is hidden: hop 1's values, or the keys of entities.
+    """A memory that is read once, and the fact about it that is hidden from merges and routers.
 
-    `shown` gives hop 2's answers, and hop 1's values where these are not hidden.
+    `hidden` is ``"values"``, the entities to which hop 1 leads, or ``"pairing"``, which hop-2 key
+    belongs to which entity. `shown` gives hop 2's answers, and hop 1's values where these are not
+    hidden; `known` says whether the base has old first-hop facts. `keys` are those of hop 1, of
+    hop 2 and of two-hop prompts; `patterns` is how many gate patterns are allowed.
     """
 
     hidden: Hidden
@@ -91,7 +94,7 @@ class Case:
 
     @cached_property
     def worlds(self) -> list[toy.TwoHop]:
-        """One for each bijection that may be hidden, all equally likely."""
+        """Two-hop problems, one for each bijection that may be hidden, all equally likely."""
         same, every = tuple(range(len(self.shown))), permutations(range(len(self.shown)))
         pairs = ((p, same) if self.hidden == "values" else (self.shown, p) for p in every)
         build = partial(toy.two_hop, self.base, self.keys, answers=self.shown, known=self.known)
@@ -100,12 +103,12 @@ class Case:
 
 @lru_cache(maxsize=4)
 def _outcomes(case: Case, rule: toy.Rule) -> list[tuple[tuple[int, ...], list[list[int]]]]:
-    """Right answers, and predictions under each pattern, in every world."""
+    """Return for every world its right answers, and the predictions under each gate pattern."""
     return [(q.answers, [toy.chosen(logits) for logits in rule(q)]) for q in case.worlds]
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Two to four entities with keys of a random ReLU layer, on a base with old second-hop facts.
+    """Draw two to four entities with random ReLU keys, on a base with old second-hop facts.
 
     Half of the bases know old first-hop facts too.
     """
@@ -122,12 +125,12 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Gate patterns over entities."""
+    """Number of gate patterns over number of entities, at most 1."""
     return min(case.patterns / len(case.shown), 1.0)
 
 
 def measure(case: Case, rule: toy.Rule) -> float:
-    """Accuracy over all worlds and prompts, the best pattern chosen by an oracle each time."""
+    """Accuracy over all worlds and prompts if an oracle picks the best pattern each time."""
     # an oracle picks the gate pattern: one right prediction among them is enough
     hits = [
         any(prediction[x] == answer for prediction in predictions)
@@ -138,12 +141,12 @@ def measure(case: Case, rule: toy.Rule) -> float:
 
 
 def attain(case: Case) -> toy.Rule:
-    """One constant answer per pattern: the patterns themselves carry the answer."""
+    """A rule with one constant answer per pattern: to choose a pattern is to choose the answer."""
     return toy.coded(range(case.patterns))
 
 
 def rival(case: Case, rng: np.random.Generator) -> toy.Rule:
-    """A merge or router at random, of those whose answers cannot depend on what is hidden."""
+    """Draw a merge or router whose outputs cannot depend on what is hidden."""
     strength = (rng.standard_normal(4) * 10.0 ** rng.integers(-6, 7, 4)).tolist()
     if case.patterns > 1:
         return toy.gated(strength[: case.patterns])
@@ -194,9 +197,9 @@ ADDED = "the sum of the two adapters"
 
 @dataclass(frozen=True, eq=False)
 class OneFact:
-    """Keys of "x r1" and "y r2", keys of two-hop prompts (the first is x's), entities, answers.
+    """ReLU keys of one fact a hop, "x r1" is y and "y r2" is z, and of two-hop prompts (x's first).
 
-    Outputs are the bridge entities, y first, and then the answers, z first.
+    Outputs are logits of the `entities` bridge entities, y first, then of the `answers`, z first.
     """
 
     first: Float[Array, " d"]
@@ -207,13 +210,13 @@ class OneFact:
 
 
 def limit(cosine: float = 1 / math.sqrt(6), stretch: float = math.sqrt(3 / 2)) -> float:
-    """The response to a prompt in a wide ReLU layer, from angle and relative length of inputs."""
+    """Response to a prompt of infinitely many ReLU units, by cosine and length ratio of inputs."""
     angle = math.acos(cosine)
     return stretch * (math.sin(angle) + (math.pi - angle) * cosine) / math.pi
 
 
 def draw_one_fact(rng: np.random.Generator, size: int) -> OneFact:
-    """One fact a hop among two to six subjects, a layer of more than sixty units."""
+    """Draw one fact a hop among two to six subjects, and a layer of at least 64 units."""
     n = int(rng.integers(2, 7))
     one, two, both = relu_keys(rng, n, 64 + int(rng.integers(0, size + 1)))
     magnitude = 10.0 ** int(rng.integers(-3, 4))
@@ -221,18 +224,18 @@ def draw_one_fact(rng: np.random.Generator, size: int) -> OneFact:
 
 
 def response(key: Array, prompts: Array) -> Array:
-    """The share of a least-norm edit of one key that prompts receive."""
+    """Return the share of a least-norm edit at `key` that each prompt receives."""
     return (key @ prompts) / (key @ key)
 
 
 def margin(case: OneFact, merge: Merge) -> float:
-    """The margin of z over the other answers on x's two-hop prompt."""
+    """Logit of z less the largest of the other answers, on x's two-hop prompt."""
     logits = merge.logits(case.prompts[:, 0])[case.entities :]
     return float(logits[0] - array_namespace(logits).max(logits[1:]))
 
 
 def plain_sum(case: OneFact) -> Merge:
-    """The counterexample: an empty base and the sum of two least-norm edits."""
+    """Return the counterexample: a zero base and the sum of two least-norm edits."""
     hot = eye(case.first, case.entities + case.answers)
     y, z = hot[:, :1], hot[:, case.entities : case.entities + 1]
     edits = tuple(

@@ -65,25 +65,25 @@ ONE = "a router that answers with one adapter"
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """The probability of each input and its adapter (X, K), and their answers (X, m, K)."""
+    """Joint probabilities of input and adapter (X, K), and each adapter's output (X, m, K)."""
 
     joint: Float[Array, "x k"]
     answers: Float[Array, "x m k"]
 
     @cached_property
     def posterior(self) -> Array:
-        """Of each adapter given each input (X, K); zeros for an input that never comes."""
+        """Probability of each adapter given each input (X, K); zeros if the input never occurs."""
         xp = array_namespace(self.joint)
         total = xp.sum(self.joint, axis=1, keepdims=True)
         return self.joint / xp.where(total > 0, total, 1.0)
 
     def mixed(self, weights: Float[Array, "x k"]) -> Array:
-        """The answers to each input in these proportions (X, m)."""
+        """Return each input's mixture of the adapters' outputs with these weights (X, m)."""
         return array_namespace(weights).sum(self.answers * weights[:, None, :], axis=2)
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Inputs that say all, little or nothing about their adapter; some of them never come."""
+    """Draw inputs that reveal their adapter fully, partly or barely; some hardly ever occur."""
     inputs, k = int(rng.integers(1, size + 1)), int(rng.integers(1, size // 2 + 2))
     sharp = float(rng.choice([0.05, 1.0, 1e6]))
     rare = float(rng.choice([0.1, 1.0]))
@@ -93,25 +93,25 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """From the squared posterior, input by input."""
+    """Least mean squared error: one minus the expected squared posterior."""
     xp = array_namespace(case.joint)
     return max(0.0, 1 - float(xp.sum(case.joint * case.posterior)))
 
 
 def measure(case: Case, given: Float[Array, "x m"]) -> float:
-    """Mean squared distance from the own adapter's answer."""
+    """Mean squared distance from the right adapter's output."""
     xp = array_namespace(given)
     off = xp.sum((given[:, :, None] - case.answers) ** 2, axis=1)
     return float(xp.sum(case.joint * off))
 
 
 def attain(case: Case) -> Array:
-    """All answers, each as much as it is probable."""
+    """Outputs of the adapters mixed by their posterior probabilities."""
     return case.mixed(case.posterior)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Array:
-    """Any weights, one adapter, the mean of all; or the best answer nudged by 1e-12 to 1."""
+    """Mix by random weights, by even ones or by any; or perturb the best mixture by 1e-12 to 1."""
     (x, k), m = case.joint.shape, case.answers.shape[1]
     weights = (rng.dirichlet([1.0] * k, x), np.full((x, k), 1 / k), rng.standard_normal((x, k)))
     kind = int(rng.integers(4))
@@ -121,7 +121,7 @@ def rival(case: Case, rng: np.random.Generator) -> Array:
 
 
 def adversary(case: Case, _: np.random.Generator) -> Array:
-    """Each input's answer by weighted least squares on the adapters' answers as data."""
+    """Fit each input's output to those of the adapters by weighted least squares."""
     found = np.zeros(case.answers.shape[:2])
     for x, (weight, answers) in enumerate(zip(case.joint, case.answers, strict=True)):
         root = np.sqrt(weight)[:, None]
@@ -173,7 +173,7 @@ THEOREM: Theorem[Case, Array] = Theorem.of(__name__)
 
 
 def likeliest(case: Case) -> Array:
-    """The answer of the most probable adapter to each input."""
+    """Return the output of the most probable adapter for each input."""
     xp = array_namespace(case.joint)
     best = xp.argmax(case.joint, axis=1)[:, None] == xp.arange(
         case.joint.shape[1], device=case.joint.device
@@ -182,7 +182,7 @@ def likeliest(case: Case) -> Array:
 
 
 def another(case: Case, rng: np.random.Generator) -> Array:
-    """One adapter for each input: any, or the most probable but for one input."""
+    """Choose one adapter for each input: any, or the most probable except at some inputs."""
     (x, k), given = case.joint.shape, likeliest(case)
     any_one = case.mixed(np.eye(k)[rng.integers(0, k, x)])
     but = rng.random(x) < 0.5 if rng.random() < 0.5 else np.arange(x) == rng.integers(x)
@@ -190,7 +190,7 @@ def another(case: Case, rng: np.random.Generator) -> Array:
 
 
 def one_by_one(case: Case, _: np.random.Generator) -> Array:
-    """Every adapter tried on every input."""
+    """Return for each input the adapter's output that errs least, found by trying all."""
     given = np.zeros(case.answers.shape[:2])
     for x, (weight, answers) in enumerate(zip(case.joint, case.answers, strict=True)):
         off = [weight @ np.sum((answers - each[:, None]) ** 2, axis=0) for each in answers.T]

@@ -53,7 +53,10 @@ LAW = "later inputs of the law that was sampled"
 
 @dataclass(frozen=True)
 class Case:
-    """How many responses, which of them is the threshold, the rate to stay below, the rank."""
+    """A gate's threshold is the `order`-th largest of `samples` responses of a rank-`rank` adapter.
+
+    `rate` is the rate of false alarms to stay below; `trials` is how often this is tried.
+    """
 
     samples: int
     order: int
@@ -64,19 +67,22 @@ class Case:
 
 @dataclass(frozen=True, eq=False)
 class Responses:
-    """Squared responses (trials, N) of a flat adapter to white inputs; later inputs' length."""
+    """Squared responses (trials, N) of an adapter with equal singular values to white inputs.
+
+    `later` is by which factor later inputs are longer; 1 if they are of the same law.
+    """
 
     squared: Float[Array, "t n"]
     later: float = 1.0
 
 
 def exceedance(samples: int, order: int, rate: float) -> float:
-    """Probability that the rate of false alarms exceeds `rate`."""
+    """Probability that the gate's rate of false alarms exceeds `rate`."""
     return float(bdtr(order - 1, samples, rate))
 
 
 def samples_needed(order: int, rate: float, doubt: float) -> int:
-    """The fewest samples whose j-th largest keeps the rate but for this probability."""
+    """Fewest samples with which the rate is exceeded with probability `doubt` at most."""
     samples = max(order, int(bdtrin(order - 1, doubt, rate)))
     while exceedance(samples, order, rate) > doubt:
         samples += 1
@@ -84,7 +90,7 @@ def samples_needed(order: int, rate: float, doubt: float) -> int:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Few samples or many, thresholds at the largest or below, adapters of any rank."""
+    """Draw few samples or many, thresholds at the largest or below, adapters of any rank."""
     samples = int(rng.integers(1, 10 * size))
     order = int(rng.integers(1, min(samples, 5) + 1))
     rate = order / samples * float(rng.uniform(0.2, 2.5))
@@ -93,12 +99,12 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """The law of the j-th order statistic of uniforms."""
+    """Probability by the law of the j-th order statistic of uniform variables."""
     return exceedance(case.samples, case.order, case.rate)
 
 
 def measure(case: Case, responses: Responses) -> float:
-    """How often the rate that a threshold really has, by the chi-squared law, is above."""
+    """How often a threshold's true rate of false alarms, by the chi-squared law, is too high."""
     xp = array_namespace(responses.squared)
     threshold = xp.sort(responses.squared, axis=1)[:, case.samples - case.order]
     heights = np.array([float(t) for t in threshold]) / responses.later**2
@@ -109,7 +115,7 @@ noise = sampled(bound)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Responses:
-    """Fresh responses: the squared length of as many normals as the rank."""
+    """Draw fresh responses: squared lengths of vectors of `rank` standard normals."""
     return Responses(rng.chisquare(case.rank, (case.trials, case.samples)))
 
 

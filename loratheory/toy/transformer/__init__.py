@@ -1,4 +1,4 @@
-"""Decoders small enough to train by the hundred; needs PyTorch, so it is imported where used."""
+"""Decoders so small that hundreds train at once. Needs PyTorch, so `toy` does not import it."""
 
 from loratheory.toy.transformer._config import ATTENTION as ATTENTION
 from loratheory.toy.transformer._config import BASE as BASE

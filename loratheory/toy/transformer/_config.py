@@ -1,4 +1,4 @@
-"""What a small transformer is made of, and how it is trained, as data."""
+"""The configuration of a small transformer, and the recipe of its training."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ POSITIONS = ("none", "learned", "rope")
 
 
 class ConfigError(ValueError):
-    """Numbers that describe no model or no training run."""
+    """A configuration that describes no possible model or training run."""
 
 
 def _refuse_unless(value: object, holds: bool, name: str, remedy: str) -> None:
@@ -22,16 +22,16 @@ def _refuse_unless(value: object, holds: bool, name: str, remedy: str) -> None:
 
 @dataclass(frozen=True)
 class Site:
-    """One linear map at one moment of the computation.
+    """One use of a linear map in a pass: the same map is used once in every loop.
 
     Attributes
     ----------
     module : str
         One of `ATTENTION`, of `MLP`, or ``"head"``.
     loop : int
-        Which pass through the block, from 0; the head reads after that pass.
+        The pass through the block, counted from 0; for the head, the pass before it.
     layer : int
-        Which layer of the block, from 0; the depth of the block for the head.
+        The layer of the block, counted from 0; for the head, the depth of the block.
     """
 
     module: str
@@ -40,7 +40,7 @@ class Site:
 
     @property
     def name(self) -> str:
-        """The weight that acts here, one for all loops, such as ``layers.0.mlp.in``."""
+        """The name of the weight used here, the same in all loops, such as ``layers.0.mlp.in``."""
         return self.module if self.module == HEAD else f"layers.{self.layer}.{self.module}"
 
 
@@ -61,19 +61,19 @@ class Config:
     loops : int
         Passes through the block; 1 is a plain transformer.
     window : int, optional
-        How many tokens attention sees, the present one included; all before it where not given.
+        How many tokens attention sees, the present one included; by default all up to it.
     norm : str
         ``rms`` normalises what each sublayer and the head read; ``none`` leaves it as it is.
     position : str
         ``none``, ``learned`` (added to the embedding) or ``rope`` (rotates queries and keys).
     context : int
-        Most tokens of a sequence where positions are learned; idle elsewhere.
+        The longest sequence where positions are learned; not used otherwise.
     tied : bool
         Whether the head is the embedding.
     noise : float
-        Training adds Gaussian noise after each layer: this share of the residual stream's rms.
+        Training adds Gaussian noise after each layer, of this share of the residual stream's rms.
     supervision : float
-        Weight of the loss on answers decoded after the loop in which they are due.
+        Weight of the loss on targets decoded after earlier loops than the last.
     """
 
     vocabulary: int
@@ -113,7 +113,7 @@ class Config:
 
     @property
     def shapes(self) -> dict[str, tuple[int, int]]:
-        """Outputs and inputs of every linear map, by the name of its weight."""
+        """The shape (outputs, inputs) of every linear map, by the name of its weight."""
         d = self.width
         sides = {**dict.fromkeys(ATTENTION, (d, d)), "mlp.in": (4 * d, d), "mlp.out": (d, 4 * d)}
         block = {
@@ -131,19 +131,19 @@ class Recipe:
     Attributes
     ----------
     steps : int
-        How many.
+        The number of steps.
     rate : float
-        Highest learning rate.
+        The highest learning rate.
     warmup : int
-        Steps over which the rate rises to it, on a line.
+        Steps over which the rate rises linearly to the highest.
     schedule : str
-        How it falls: ``cosine`` or ``linear``.
+        How the rate falls: ``cosine`` or ``linear``.
     floor : float
-        Where it ends, as a share of the highest; 1 for a constant rate.
+        The last rate as a share of the highest; 1 for a constant rate.
     decay : float
-        Weight decay; none on the gains of norms.
+        Weight decay, which gains of norms do not have.
     betas : pair of float
-        How slowly the averages of AdamW forget.
+        Decay factors of AdamW's averages of the gradient and of its square.
     """
 
     steps: int
@@ -167,7 +167,7 @@ class Recipe:
             _refuse_unless(getattr(self, name), holds, name, remedy)
 
     def share(self, step: int) -> float:
-        """The rate of a step, counted from 0, as a share of the highest."""
+        """Return the rate at a step, counted from 0, as a share of the highest."""
         if step < self.warmup:
             return (step + 1) / self.warmup
         gone = (step - self.warmup) / max(self.steps - self.warmup, 1)

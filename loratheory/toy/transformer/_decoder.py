@@ -1,4 +1,4 @@
-r"""A decoder for many replicas at once: every weight carries a replica axis in front.
+r"""A decoder for many replicas at once: the first axis of every weight counts replicas.
 
 Replicas may share weights: with ``G`` models and ``E`` replicas, replica ``e`` runs on model
 ``e // (E / G)``, so that many adapters of one base cost one large matrix product.
@@ -29,7 +29,7 @@ Adapt = Callable[[Site, Tensor], Tensor | None]
 
 
 def stream(seed: int, purpose: int) -> torch.Generator:
-    """The generator of one seed for one purpose: streams do not depend on each other."""
+    """Return the random generator for a seed and a purpose; all such streams are independent."""
     state = np.random.SeedSequence([seed, purpose]).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(state[0] >> np.uint64(1)))
 
@@ -43,11 +43,11 @@ def normal(shape: Sequence[int], generators: Sequence[torch.Generator]) -> Tenso
 
 
 def parameters(config: Config, seeds: Sequence[int]) -> dict[str, Tensor]:
-    """Return the first weights of one model a seed, which each determines by itself.
+    """Return initial weights of one model for each seed; a model depends on its own seed only.
 
-    By name ``embedding`` (G, V, d), one (G, m, n) tensor for each of ``config.shapes`` (no ``head``
-    where it is tied), gains of norms ending in ``norm``, and ``position`` where learned. Matrices
-    are Gaussian of variance one over their inputs, gains one.
+    The names are ``embedding`` (G, V, d), those of ``config.shapes`` with (G, m, n) tensors (no
+    ``head`` if tied), gains of norms ending in ``norm``, and ``position`` if learned. Matrices are
+    Gaussian with variance one over the number of inputs, gains are one.
     """
     generators = [stream(seed, 0) for seed in seeds]
     d, found = config.width, {}
@@ -218,10 +218,10 @@ def states(
 ) -> list[Float[Tensor, "E N d"]]:
     """Return the residual stream after each loop, sequences one after another: (E, B T, d).
 
-    Replicas share the ``G`` models in order, and ``G`` divides ``E``. `adapt` says what to add to
-    the output of each linear map; standard normal noise (loops × depth, E, B T, d) is added after
-    each layer in turn, ``config.noise`` times the rms there. Raises `ConfigError` if the models
-    cannot be shared out, or learned positions do not reach so far.
+    The ``E`` replicas share the ``G`` models in order, and ``G`` divides ``E``. `adapt` returns
+    what to add to the output of each linear map. `noise`, standard normal (loops × depth, E, B T,
+    d), is added after each layer, scaled by ``config.noise`` times the rms there. Raises
+    `ConfigError` if ``G`` does not divide ``E``, or sequences are longer than learned positions.
     """
     shared(len(parameters["embedding"]), tokens.shape[0])
     run = Pass(config, parameters, adapt, tokens.shape[0])
@@ -255,7 +255,7 @@ def logits(
     tokens: Int[Tensor, "E B T"],
     adapt: Adapt | None = None,
 ) -> Float[Tensor, "E B T V"]:
-    """Return the scores of every token to come next, without noise; arguments as of `states`."""
+    """Return next-token logits at every position, without noise; arguments as of `states`."""
     last = states(config, parameters, tokens, adapt)[-1]
     out = decoded(config, parameters, last, config.loops - 1, adapt)
     return out.unflatten(1, tokens.shape[1:])

@@ -1,4 +1,4 @@
-"""LoRA for many replicas at once, and its way to and from the adapters of this package."""
+"""LoRA for many replicas at once, and its conversion to and from `Adapter`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,14 +45,14 @@ def low_rank_image(
 
 @dataclass(frozen=True, eq=False)
 class Lora:
-    """One adapter a replica, which the decoder calls as `adapt`: adds ``scale * up @ down @ x``.
+    """One adapter for each replica: as `adapt` of the decoder it adds ``scale * up @ down @ x``.
 
     Attributes
     ----------
     up, down : mappings of str to (E, m, r) and (E, r, n) tensors
-        By the name of the weight; ``B`` and ``A`` in the LoRA paper.
+        Factors by the name of the weight; ``B`` and ``A`` in the LoRA paper.
     scale : float
-        What the product is multiplied with (alpha / r).
+        The factor of the product (alpha / r).
     """
 
     up: Mapping[str, Tensor]
@@ -60,17 +60,17 @@ class Lora:
     scale: int | float = 1.0
 
     def __call__(self, site: Site, x: Tensor) -> Tensor | None:
-        """Return what is added at a site, ``(E, N, n) -> (E, N, m)``, or None for nothing."""
+        """Return what is added at a site for inputs (E, N, n): (E, N, m), or None for nothing."""
         if (name := site.name) not in self.up:
             return None
         return low_rank_image(x, self.up[name], self.down[name], self.scale)
 
     def of(self, replicas: slice | Tensor) -> "Lora":
-        """The adapters of some replicas."""
+        """Return the adapters of some replicas."""
         return self.map(lambda x: x[replicas])
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Lora":
-        """Apply `change` to every factor, such as ``lora.map(torch.clone)``."""
+        """Return the adapters with `change` applied to every factor: ``lora.map(torch.clone)``."""
         up, down = ({n: change(x) for n, x in side.items()} for side in (self.up, self.down))
         return Lora(up, down, self.scale)
 
@@ -88,11 +88,11 @@ def lora(
     scale: int | float = 2.0,
     modules: Sequence[str] = MLP,
 ) -> Lora:
-    """Return adapters that change nothing yet, one a seed, which each determines by itself.
+    """Return untrained adapters, one for each seed; an adapter depends on its own seed only.
 
-    On these linear maps in every layer, of `ATTENTION`, `MLP` and ``"head"``: ``up`` is zero,
-    ``down`` Gaussian of variance ``1 / n``, and `scale` multiplies their product. Raises
-    `ConfigError` if there is no such map, or the rank is below 1.
+    `modules` are linear maps of `ATTENTION` and `MLP`, adapted in every layer, or ``"head"``.
+    ``up`` is zero, so nothing changes yet, ``down`` Gaussian of variance ``1 / n``, and `scale`
+    multiplies their product. Raises `ConfigError` for an unknown map, or a rank below 1.
     """
     if rank < 1:
         message = f"rank is {rank}: give 1 or more"
@@ -110,9 +110,9 @@ def lora(
 
 
 def adapters_of(trained: Lora) -> list[Adapter]:
-    """Return each replica's adapter, modules named as the weights, the scale folded in.
+    """Return each replica's adapter, with modules named as the weights and the scale folded in.
 
-    Factors are in the dtype of `trained` and cut from its graph.
+    Factors have the dtype of `trained` and are detached from its autograd graph.
     """
     up = {name: (x * trained.scale).detach() for name, x in trained.up.items()}
     down = {name: x.detach() for name, x in trained.down.items()}
@@ -123,10 +123,10 @@ def adapters_of(trained: Lora) -> list[Adapter]:
 
 
 def stacked(adapters: Sequence[Adapter], dtype: torch.dtype = torch.float32) -> Lora:
-    """Return adapters side by side, one a replica, of scale 1: what `adapters_of` takes apart.
+    """Return adapters as replicas of one `Lora` of scale 1: the inverse of `adapters_of`.
 
-    NumPy arrays or tensors, modules named as the weights of the decoder. A module that some
-    adapter lacks is zero there, and narrower updates are padded with zeros to the widest.
+    Factors are NumPy arrays or tensors, and modules are named as the decoder's weights. A module
+    that an adapter lacks is zero there; narrower updates are padded with zeros to the widest.
     """
     names = list(dict.fromkeys(name for adapter in adapters for name in adapter))
     up: dict[str, Tensor] = {}

@@ -1,4 +1,4 @@
-"""Trained weights kept in the user's cache under a hash of all that determines them."""
+"""A cache of trained weights, named by a hash of everything that determines them."""
 
 import hashlib
 import tempfile
@@ -22,7 +22,7 @@ that has happened.
 
 
 class StoreError(ValueError):
-    """Weights cannot be kept."""
+    """Weights cannot be written to the cache."""
 
 
 class BusyError(StoreError):
@@ -30,11 +30,11 @@ class BusyError(StoreError):
 
 
 def content_hash(parts: Mapping[str, Any]) -> str:
-    """Return the name of what these parts determine, equal for equal parts in any order.
+    """Return the name under which what these parts determine is cached; their order is ignored.
 
-    Dataclasses, numbers, texts, None, and lists and mappings of them: the config, the recipe, the
-    seeds, and what the data were made from. Other parts are a TypeError: they may print alike and
-    mean something else. Names change with `VERSION` and with that of PyTorch.
+    Parts are the config, the recipe, the seeds and what the data were made from: dataclasses,
+    numbers, texts, None, and lists and mappings of them. Others raise `TypeError`, since different
+    ones may print alike. Names change with `VERSION` and with the version of PyTorch.
     """
     versions = {"code": VERSION, "torch": str(torch.__version__)}
     return store.content_hash({"parts": dict(parts), **versions})
@@ -47,19 +47,18 @@ def stored(
     *,
     wait: bool = True,
 ) -> dict[str, Tensor]:
-    """Return the weights that these parts determine, trained only where they are not kept yet.
+    """Return the weights that `parts` determine; calls `train` only if they are not stored yet.
 
-    Parts are all that determines the weights, see `content_hash`; they are kept in the folder, in
-    that of the cache where none is given. A file appears whole or not at all, and one that is
-    damaged is made again. No two processes train the same at a time; a lock goes with its process,
-    however that ends.
+    `parts` is everything that determines the weights, see `content_hash`. Files lie in `folder`, by
+    default the user's cache; they appear complete or not at all, and a damaged one is made again.
+    No two processes train the same weights at once; a lock ends with its process.
 
     Raises
     ------
     StoreError
-        If the folder cannot be written; before any training.
+        If the folder cannot be written; raised before any training.
     BusyError
-        If another process is training them, and `wait` is false.
+        If another process is training these weights, and `wait` is false.
     """
     folder = store.cache_folder() if folder is None else folder
     file = folder / f"{content_hash(parts)}.safetensors"

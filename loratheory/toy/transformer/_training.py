@@ -1,7 +1,7 @@
-"""Training of bases and of adapters: one loop for many replicas that do not feel each other.
+"""Training of bases and of adapters: one loop for many replicas, which do not affect each other.
 
-What it minimises is the cross-entropy where a token is due. Replicas descend side by side, in
-blocks that fit the cache.
+It minimises the cross-entropy at positions with a target. Replicas are trained side by side, in
+blocks that fit the processor's cache.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -33,18 +33,18 @@ Progress = Callable[[int, Tensor], None]
 
 
 class TrainingError(ValueError):
-    """A loss is no longer a number."""
+    """A loss is no longer finite."""
 
 
 class Batch(NamedTuple):
-    """What one step learns from, ``(E, B, T)`` tensors.
+    """The data of one step, as ``(E, B, T)`` tensors.
 
     Attributes
     ----------
     tokens, targets : tensor
-        Token numbers; the token due at each place, -1 where none is.
+        Token numbers; the token to predict at each position, -1 where there is none.
     hops : tensor, optional
-        After how many loops each of them is due at the earliest; for deep supervision.
+        For deep supervision: after how many loops each target can be asked for at the earliest.
     """
 
     tokens: Tensor
@@ -52,7 +52,7 @@ class Batch(NamedTuple):
     hops: Tensor | None = None
 
     def of(self, replicas: slice) -> "Batch":
-        """The same for some replicas."""
+        """Return the batch of some replicas."""
         return Batch(*(None if x is None else x[replicas] for x in self))
 
 
@@ -65,9 +65,9 @@ def losses(
 ) -> Float[Tensor, " E"]:
     """Return each replica's loss; arguments as of `states`.
 
-    Mean cross-entropy after the last loop, plus ``config.supervision`` times that after each
-    earlier loop of what is due by then; 0 for a replica from which nothing is due. Raises
-    `ConfigError` if there is deep supervision, and no hops say when answers are due.
+    It is the mean cross-entropy after the last loop, plus ``config.supervision`` times that after
+    each earlier loop over the targets due by then; 0 for a replica without targets. Raises
+    `ConfigError` if ``config.supervision`` is positive and the batch has no `hops`.
     """
     after = states(config, parameters, batch.tokens, adapt, noise)
     targets, last = batch.targets.flatten(1), config.loops - 1
@@ -108,10 +108,10 @@ def trained_base(
     batch: Callable[[int], Batch],
     seeds: Sequence[int],
 ) -> dict[str, Tensor]:
-    """Return trained weights of one model a seed, as if each had been trained alone.
+    """Return trained weights of one model for each seed, as if each had been trained alone.
 
-    ``batch(step)`` is what a step learns from, for all replicas; first weights and noise of each
-    depend on its seed alone. Raises `TrainingError` if a loss is no longer finite.
+    ``batch(step)`` returns the data of a step for all replicas; initial weights and noise of each
+    depend on its own seed only. Raises `TrainingError` if a loss is no longer finite.
     """
     start, count = parameters(config, seeds), len(seeds)
     parts = []
@@ -130,10 +130,10 @@ def trained_lora(
     batch: Callable[[int], Batch],
     seeds: Sequence[int],
 ) -> Lora:
-    """Return trained adapters, as if each had been trained alone; bases and `start` stay.
+    """Return trained adapters, as if each had been trained alone; `weights` and `start` stay.
 
-    The ``E`` replicas share the ``G`` bases in order; with ``replace(config, supervision=0)`` they
-    learn from final answers alone. Raises `TrainingError` if a loss is no longer finite.
+    The ``E`` replicas share the ``G`` bases in order. With ``replace(config, supervision=0)`` only
+    the last loop has a loss. Raises `TrainingError` if a loss is no longer finite.
     """
     parts = []
     for models, replicas in blocks(len(weights["embedding"]), len(seeds), config.width):

@@ -10,7 +10,7 @@ from worded import small, small_model
 from loratheory.experiments.bench import collection, portable
 from loratheory.experiments.bench.language import acting, answers
 from loratheory.experiments.bench.portable import ordinary, publishers, questions
-from loratheory.experiments.bench.rules import coefficients
+from loratheory.experiments.bench.rules import coefficients, rule
 from loratheory.experiments.bench.tasks import CHOOSING, NAMES
 from loratheory.experiments.evaluate import (
     KNOWN,
@@ -22,7 +22,6 @@ from loratheory.experiments.evaluate import (
     laws,
     markdown,
 )
-from loratheory.experiments.evaluate._card import PROFILES
 from loratheory.experiments.evaluate._known import reused
 from loratheory.experiments.evaluate._language import RECIPES, TASKS, Exam, language_marks
 from loratheory.lowrank import LowRank
@@ -111,6 +110,14 @@ def test_alone_everything_is_kept_and_the_cost_is_that_of_the_factors(exam):
     assert six - base == pytest.approx(6 * factors)
 
 
+def test_what_an_adapter_alone_gets_wrong_does_not_count(exam, monkeypatch):
+    number = NAMES.index(TASKS[0])
+    knew = exam._alone[number]
+    monkeypatch.setattr(Exam, "_right", lambda *_: np.ones(len(knew), bool))
+    share, _ = exam._kept(coefficients(1.0), [[number]])
+    assert (share.right, share.asked, len(knew)) == (4, 4, 8)
+
+
 @pytest.mark.parametrize(
     "own",
     [
@@ -123,6 +130,22 @@ def test_a_rule_of_ones_own_is_the_known_rule_that_it_equals(own, exam):
     mine, same = exam.mark("x", reused(own)), exam.mark("x", coefficients(1.0))
     assert replace(mine, leak=0.0, cost=0.0) == replace(same, leak=0.0, cost=0.0)
     assert mine.leak == pytest.approx(same.leak, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, row in KNOWN.items() if row.language and not row.method[0]]
+)
+def test_every_known_rule_that_is_no_merge_gets_a_mark(name, exam):
+    mark = exam.mark(name, KNOWN[name].language, told=KNOWN[name].told)
+    assert mark.plain.asked == mark.taught.asked == mark.facts.asked == 80
+    assert (mark.six is None) == KNOWN[name].told
+
+
+def test_ordinary_text_is_passed_under_block_gates_too(exam):
+    adapters = [exam.tasks.adapter(NAMES.index(task)) for task in TASKS[:2]]
+    with acting(exam.model, adapters, rule("block gates, z = 2")):
+        _, cost = exam.passed()
+    assert cost > 1.1 * exam.text[1]  # most of which is the head's, once
 
 
 def test_two_hop_questions_and_facts_are_asked_of_both_kinds_of_pairs(exam):
@@ -245,11 +268,6 @@ def test_each_known_merge_is_the_method_that_it_names():
             assert row.asked.merge(updates, [1, 1]).shape == (6, 5), name
             assert {law.holds for law in row.laws} <= {True, False}
             assert len(row.laws) > 5
-
-
-def test_profiles_ask_worlds_of_the_cache():
-    assert PROFILES["quick"].worlds == (200,)
-    assert len(PROFILES["paper"].worlds) > 4
 
 
 def test_the_stored_board_has_a_row_for_each_known_rule():

@@ -1,0 +1,53 @@
+"""Exercises of the course, and the function that judges answers to them in words.
+
+A notebook calls ``judged("02.1", mine)``, where `mine` is the reader's answer or a function that
+the reader wrote. Right answers and hints are in this package and not in the notebook's cells.
+"""
+
+from typing import Any
+
+from loratheory.lessons._answers import EXERCISES as ANSWERS
+from loratheory.lessons._builds import EXERCISES as BUILDS
+from loratheory.lessons._judging import Exercise, Judgement, UnansweredError, WrongError
+from loratheory.theorems import AssumptionError
+
+EXERCISES: dict[str, Exercise] = dict(sorted({**ANSWERS, **BUILDS}.items()))
+"""All exercises, by number of the notebook and of the exercise in it, such as ``"02.1"``."""
+
+
+def judged(number: str, mine: Any) -> Judgement:
+    """Judge an answer: return whether it is right and, if not, why.
+
+    Parameters
+    ----------
+    number : str
+        The exercise, a key of `EXERCISES`.
+    mine : Any
+        The answer: a number, a truth value, or the function that the exercise asks for. None, or a
+        function that returns None, counts as not answered.
+
+    Returns
+    -------
+    Judgement
+        "not answered yet", "correct" and what was reached, or "not yet, because …". Errors that a
+        reader's function raises are reported in this way, too.
+
+    Raises
+    ------
+    KeyError
+        If there is no such exercise.
+    """
+    if number not in EXERCISES:
+        message = f"there is no exercise {number!r}: the first is {min(EXERCISES)!r}"
+        raise KeyError(message)
+    try:
+        if mine is None:
+            raise UnansweredError
+        reached = EXERCISES[number](mine)
+    except UnansweredError:
+        return Judgement("not answered yet")
+    except (WrongError, AssumptionError) as reason:
+        return Judgement(f"not yet, because {reason}")
+    except Exception as error:  # a reader's function may fail in any way
+        return Judgement(f"not yet, because your code stopped with {type(error).__name__}: {error}")
+    return Judgement("correct: " + reached if reached else "correct")

@@ -1,0 +1,310 @@
+"""Exercises that ask for code: a merge, a router, a gate, an adversary, a broken hypothesis.
+
+Each exercise calls a reader's function on several cases and lets a theorem judge the results.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from loratheory import toy
+from loratheory.lessons._answers import number
+from loratheory.lessons._judging import (
+    NEAR,
+    Exercise,
+    array,
+    asked,
+    breaks,
+    kind,
+    meets,
+    pair,
+    update,
+    wrong_unless,
+)
+from loratheory.lowrank import Array, LowRank, from_dense, gaussian, orthonormal, with_spectrum
+from loratheory.theorems import (
+    argmax_margin,
+    arrow_blind_spot,
+    depth_budget,
+    interference_angle,
+    minimax_merge,
+    packing_floor,
+    single_read_no_go,
+    stand_in_ceiling,
+    superposition_floor,
+    template_vote,
+    theorem,
+    two_read_region,
+)
+from loratheory.theorems.expressiveness.rank_floor import Tasks
+
+
+def merge(mine: Any) -> str:
+    """Judge a merge of low rank; it must attain the merge floor."""
+    pairs = []
+    for tasks, rank in ((2, 3), (3, 5), (5, 4)):
+        rng = np.random.default_rng(tasks)
+        shared = gaussian(rng, 20, 15, 3)
+        updates = tuple(shared + gaussian(rng, 20, 15, 2) for _ in range(tasks))
+        pairs.append((Tasks(updates, rank), update(asked(mine, list(updates), rank), (20, 15))))
+    return meets(theorem("merge-floor"), pairs)
+
+
+def smallest_ball(mine: Any) -> str:
+    """Judge a search for the merge with the least worst-case error, within 1 % of the least."""
+    rng, pairs = np.random.default_rng(0), []
+    alike, apart = gaussian(rng, 6, 5, 2), gaussian(rng, 6, 5, 2, 3.0)
+    acute = [gaussian(rng, 6, 5, 2, size) for size in (1.0, 1.5, 1.2, 1.4)]
+    for tasks in ([alike, alike, apart], acute):
+        case = minimax_merge.Case(tuple(tasks), (np.eye(5),) * len(tasks))
+        merged = update(asked(mine, [low.dense() for low in tasks]), (6, 5))
+        pairs.append((case, (merged,) * len(tasks)))
+    return meets(minimax_merge.THEOREM, pairs, NEAR)
+
+
+def _two_reads() -> tuple[Any, toy.Chain]:
+    rng = np.random.default_rng(0)
+    keys, values = [rng.standard_normal((24, n)) for n in (2, 3)], rng.standard_normal((24, 3))
+    case = two_read_region.Case("overwrite", (1.0, 1.0), (keys[0], keys[1]), (values,))
+    return case, two_read_region.attain(case)
+
+
+def cheapest(mine: Any) -> str:
+    """Judge coefficients of least sum at which the memory still gives the composed answer."""
+    case, memory = _two_reads()
+    spent = least = 0.0
+    for first, second in ((1.0, 1.0), (2.0, 1.0), (1.0, 4.0), (1.0, 9.0)):
+        found = array(asked(mine, first, second), (2,), "the pair of coefficients")
+        acting = (float(found[0]) * first, float(found[1]) * second)
+        lead = two_read_region.measure(replace(case, coefficients=acting), memory)
+        edits = f"edits of strength {first:g} and {second:g}"
+        wrong_unless(lead > -1e-9, f"at {edits} the composed answer trails by {-lead:.3g}")
+        strong = max((second / first) ** 0.5 - 1, 0.5)  # where the derivative of the sum vanishes
+        spent, least = float(np.sum(found)), 1 / (1 + strong) / first + strong / second
+        dear = f"at {edits} your coefficients add up to {spent:.4g}, and {least:.4g} is enough"
+        wrong_unless(spent <= (1 + NEAR) * least, dear)
+    return f"on the last pair you spend {spent:.4g}, and no less than {least:.4g} is enough"
+
+
+def broken_bridge(mine: Any) -> str:
+    """Judge a change of the bridge, and of nothing else, that makes the prediction fail."""
+    case, memory = _two_reads()
+    changed = asked(mine, memory)
+    wrong_unless(isinstance(changed, toy.Chain), f"a Chain is asked for, not {kind(changed)}")
+    return breaks(two_read_region.THEOREM, case, changed, two_read_region.PARTS["bridges"])
+
+
+def two_layers(mine: Any) -> str:
+    """Judge updates of two layers, each of half the full rank, that reach any target exactly."""
+    pairs = []
+    for half in (1, 2, 4):
+        rng, n = np.random.default_rng(half), 2 * half
+        spectra = np.exp(rng.uniform(-0.5, 0.5, (2, n))).tolist()
+        first, last = (with_spectrum(rng, n, n, spectrum).dense() for spectrum in spectra)
+        case = depth_budget.Case((first, last), rng.standard_normal((n, n)), half)
+        named = zip(pair(mine, first, last, case.target), ("first", "last"), strict=True)
+        found = tuple(update(one, (n, n), f"the {name} update") for one, name in named)
+        pairs.append((case, found))
+    return meets(depth_budget.THEOREM, pairs)
+
+
+def plane(mine: Any) -> str:
+    """Judge outputs and keys of dimension 2 by which every input scores its own token highest."""
+    pairs = []
+    for tokens in (3, 8, 50):
+        what = f"each of the two for {tokens} tokens"
+        outputs, keys = (array(one, (2, tokens), what) for one in pair(mine, tokens))
+        case = argmax_margin.Answers(tokens, tuple(range(tokens)), rank=2)
+        pairs.append((case, LowRank(outputs.T, keys)))
+    return meets(theorem("argmax-rank"), pairs)
+
+
+def unfair(mine: Any) -> str:
+    """Judge responses with mean one, but not one each, whose cross-talk is below the floor."""
+    facts, rank = 6, 2
+    table = array(asked(mine, facts, rank), (facts, facts), "the table of responses")
+    mean = float(np.trace(table)) / facts
+    wrong_unless(abs(mean - 1) < NEAR, f"your facts' own responses have the mean {mean:.3g}, not 1")
+    low = from_dense(table)
+    case = superposition_floor.Case(np.eye(facts), np.eye(facts), rank)
+    return breaks(
+        superposition_floor.THEOREM, case, low.truncated(low.rank), superposition_floor.UNIT
+    )
+
+
+def worst_key(mine: Any) -> str:
+    """Judge the key of one adapter with the largest response of another, within 1 % of it."""
+    found = worst = 0.0
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        case = interference_angle.Case(gaussian(rng, 20, 12, 3), gaussian(rng, 15, 12, 2))
+        key = array(asked(mine, case.first, case.second), (12,), "the key")
+        answer = interference_angle.Answer(case.second, key[:, None])
+        found = interference_angle.THEOREM.check(case, answer).value
+        worst = interference_angle.worst_response(case)
+        wrong_unless(
+            found >= (1 - NEAR) * worst, f"your key is answered by {found:.4g}, some by {worst:.4g}"
+        )
+    return f"on the last case your key is answered by {found:.4g} of {worst:.4g}"
+
+
+def packing(mine: Any) -> str:
+    """Judge directions in a plane; their overlap must attain the floor."""
+    pairs = []
+    for count in (2, 3, 5, 8):
+        lines = array(asked(mine, count), (count, 2), f"{count} directions as rows")
+        pairs.append((packing_floor.Case(count, 1, 2, np.zeros(1)), lines[:, :, None]))
+    return meets(packing_floor.THEOREM, pairs)
+
+
+def router(mine: Any) -> str:
+    """Judge a router's scores; they must choose the right adapter on every edited key."""
+    for experts, facts in ((2, 2), (4, 3), (3, 8)):
+        rng = np.random.default_rng(experts)
+        frame, width = orthonormal(rng, 40, experts * facts), experts * facts
+        strengths = tuple(np.append(1.0, rng.uniform(0.4, 0.9, facts - 1)) for _ in range(experts))
+        case = arrow_blind_spot.Case(tuple(np.split(frame, experts, axis=1)), strengths)
+        scores = array(
+            asked(mine, list(arrow_blind_spot.rival(case, rng)), frame.T),
+            (width, experts),
+            "the table of scores, tokens by adapters,",
+        )
+        parts = enumerate(np.split(scores, experts))
+        right = float(np.mean([arrow_blind_spot.chance(part, i) for i, part in parts]))
+        arrow, guess = arrow_blind_spot.bound(case), 1 / experts
+        wrong_unless(
+            right == 1,
+            f"with {experts} adapters of {facts} facts you choose right in {right:.3f} of all cases"
+            f" (Arrow {arrow:.3f}, a guess {guess:.3f})",
+        )
+    return "you choose right on every edited key"
+
+
+def seeing_arrow(mine: Any) -> str:
+    """Judge a library on which Arrow is more accurate than its formula predicts."""
+    keys, strengths = pair(mine)
+    wrong_unless(len(keys) == len(strengths) == 2, "keys and strengths of two adapters are wanted")
+    shape = np.shape(keys[0])
+    wrong_unless(len(shape) == 2, "keys are the columns of a matrix")
+    frames = tuple(array(one, shape, "each matrix of keys") for one in keys)
+    sizes = tuple(array(one, shape[1:], "each list of strengths") for one in strengths)
+    case = arrow_blind_spot.Case(frames, sizes)
+    library = arrow_blind_spot.attain(case)
+    found, formula = arrow_blind_spot.measure(case, library), arrow_blind_spot.bound(case)
+    worse = f"Arrow does worse here, {found:.3f}, than its formula, {formula:.3f}"
+    wrong_unless(found >= formula - 1e-9, worse)
+    return breaks(arrow_blind_spot.THEOREM, case, library)
+
+
+def escaping(mine: Any) -> str:
+    """Judge a rule that answers more two-hop questions than the theorem allows in one read."""
+    one, two, _ = toy.relu_keys(np.random.default_rng(0), 3, 12)
+    base = toy.interpolating(np.concatenate([one, two], axis=1), np.eye(6)).dense()
+    case = single_read_no_go.Case("pairing", 1, (1, 2, 0), True, base, (one, two, one))
+
+    def _rule(question: toy.TwoHop) -> list[Array]:
+        hidden = replace(question, answers=(0, 0, 0))  # or a rule could copy them
+        return [array(asked(mine, hidden), (3, 3), "the scores of three cities for three prompts")]
+
+    return breaks(single_read_no_go.THEOREM, case, _rule)
+
+
+def gate(mine: Any) -> str:
+    """Judge gates that are on for an adapter's own facts and off elsewhere, at any scale."""
+    rng, adapters, facts, width = np.random.default_rng(0), 4, 5, 64
+    frames = np.split(orthonormal(rng, width, adapters * facts), adapters, axis=1)
+    units = 10.0 ** np.arange(-2, 2)  # adapters of very different sizes
+
+    def _norms(tokens: Array) -> Array:
+        return np.stack([np.linalg.norm(tokens @ frame, axis=1) for frame in frames], 1) * units
+
+    ordinary, foreign = (rng.standard_normal((n, width)) / width**0.5 for n in (2000, 500))
+    own = np.concatenate([frame.T for frame in frames])
+    shape = (len(own) + len(foreign), adapters)
+    here = _norms(np.concatenate([own, foreign]))
+    on = array(asked(mine, _norms(ordinary), here), shape, "the table of switches") != 0
+    wanted = np.arange(len(here))[:, None] // facts == np.arange(adapters)
+    misses, alarms = float(np.mean(~on[wanted])), float(np.mean(on[~wanted]))
+    found = f"{misses:.1%} of the right switches are off and {alarms:.1%} of the wrong ones are on"
+    wrong_unless(max(misses, alarms) <= 0.05, f"{found}, and 5% of each are allowed")
+    return found
+
+
+def vote(mine: Any) -> str:
+    """Judge a coefficient at which a merge keeps one step and learns another, 0 if none does."""
+    lead = 0.0
+    for keeps, takes in ((0.75, 0.75), (0.6, 0.9), (0.9, 0.3), (0.3, 0.6), (0.55, 0.5)):
+        c = number(asked(mine, keeps, takes))
+        steps = f"for shares of {keeps} and {takes}"
+        if takes <= 1 - keeps:
+            wrong_unless(
+                c == 0, f"{steps} you return {c:.3g}, and no coefficient keeps both: give 0"
+            )
+            continue
+        habits = np.array([[1.0, 0.0], [0.0, 1.0]])  # the base has the first step, not the second
+        shares = np.array([[keeps, takes], [1 - keeps, 1 - takes]])
+        case = template_vote.Case(np.eye(2), habits, (shares,) * 2, (c, c))
+        lead = template_vote.THEOREM.check(case, template_vote.attain(case)).value
+        wrong_unless(lead > 0, f"{steps} the worse step trails by {-lead:.3g} at {c:.3g}")
+    return f"on the last case the worse step leads by {lead:.3g}"
+
+
+def forecast(mine: Any) -> str:
+    """Judge a forecast of two-hop accuracy; it must beat the weaker hop and every constant."""
+    from loratheory.experiments import published, table
+
+    rows = table(published("real_two_hop")).to_dict("records")
+    by = {(r["seed"], r["trained"], r["first"], r["second"]): r for r in rows}
+    sums = [row for row in rows if row["rule"] == "sum" and row["weaker"] >= 0]
+    errors = []
+    for row in sums:
+        same = row["seed"], row["trained"]
+        first = by[*same, row["first"], 0]["known_hop_2"]
+        second = by[*same, 0, row["second"]]["known_hop_1"]
+        errors.append(abs(number(asked(mine, first, second)) - row["two_hop"]))
+    weaker = float(np.mean([abs(row["weaker"] - row["two_hop"]) for row in sums]))
+    found = np.array([row["two_hop"] for row in sums])
+    constant = float(np.mean(abs(found - np.median(found))))
+    off = float(np.mean(errors))
+    rivals = f"the weaker hop by {weaker:.3f}, the best constant by {constant:.3f}"
+    wrong_unless(off < min(weaker, constant), f"you are off by {off:.3f} on average, {rivals}")
+    return f"you are off by {off:.3f} on average, {rivals}"
+
+
+def disagreeing(mine: Any) -> str:
+    """Judge stand-ins' answers; an adapter that ignores them must not be right too often."""
+    for count, entities in ((2, 6), (3, 6), (4, 12)):
+        table = array(asked(mine, count, entities), (count, entities), "the table of answers")
+        says = tuple(tuple(int(answer) for answer in row) for row in table)
+        wrong_unless(bool((table == says).all() and (table >= 0).all()), "answers count from 0 on")
+        same = next((j for j, row in enumerate(says) if len(set(row)) == 1), None)
+        wrong_unless(
+            same is None,
+            f"stand-in {same} says the same of every entity: of {says[0][:3]}"
+            " an adapter would learn who acts, and no bridge",
+        )
+        even = np.full((count, entities), 1 / count)
+        case = stand_in_ceiling.Case(np.full(entities, 1 / entities), even, says, 1)
+        meets(theorem("disagreeing-stand-ins"), [(case, stand_in_ceiling.attain(case))])
+    return f"an adapter that ignores its partner is right in 1 of {count} lessons at most"
+
+
+EXERCISES: dict[str, Exercise] = {
+    "01.4": merge,
+    "01.5": smallest_ball,
+    "02.4": cheapest,
+    "02.5": broken_bridge,
+    "03.4": two_layers,
+    "04.4": plane,
+    "04.5": unfair,
+    "05.4": worst_key,
+    "05.5": packing,
+    "06.4": router,
+    "06.5": seeing_arrow,
+    "07.4": escaping,
+    "08.4": gate,
+    "09.4": vote,
+    "10.4": forecast,
+    "11.4": disagreeing,
+}

@@ -1,0 +1,69 @@
+"""A handout has all questions and no solution; the slides show figures that exist."""
+
+import re
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+import teaching.__main__ as teaching
+
+from loratheory.figures import FIGURES, SCHEMATICS
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def handed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("handout")
+    teaching.handout(ROOT, folder)
+    return folder
+
+
+@pytest.mark.parametrize("source", sorted((ROOT / "notebooks").glob("*.py")), ids=lambda p: p.stem)
+def test_a_handout_asks_everything_and_solves_nothing(source, handed):
+    whole = jupytext.read(source)
+    given = nbformat.read(handed / f"{source.stem}.ipynb", as_version=4)
+    nbformat.validate(given)
+    code = [[c.source for c in book.cells if c.cell_type == "code"] for book in (whole, given)]
+    assert code[0] == code[1]
+    text = "\n".join(cell.source for cell in given.cells if cell.cell_type == "markdown")
+    levels = r"\*\((easy|medium|hard), "
+    questions = [cell for cell in whole.cells if re.search(levels, cell.source)]
+    assert all(question.source in text for question in questions)
+    assert not re.search(r"<details>|<summary>|def mine|mine = ", text)
+    for link in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (handed / link).is_file()
+
+
+def test_a_handout_has_the_adapters_that_its_notebooks_read(handed):
+    assert (handed / "tests/data/persons/adapter_config.json").is_file()
+    assert (handed / "tests/data/mascots/adapter_config.json").is_file()
+
+
+def test_a_second_handout_replaces_the_first(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old.ipynb").write_text("{}")
+    teaching.handout(ROOT, tmp_path / "out")
+    assert not (tmp_path / "out" / "old.ipynb").exists()
+
+
+def test_the_slides_are_one_lecture_and_draw_what_they_show():
+    text = (ROOT / "docs" / "teaching" / "lecture.tex").read_text(encoding="utf-8")
+    assert (
+        set(re.findall(r"\\drawn\{(\w+)\}", text))
+        == set(teaching.FIGURES)
+        <= {*FIGURES, *SCHEMATICS}
+    )
+    assert 80 <= sum(map(int, re.findall(r"\{(\d+) minutes\}", text))) <= 90
+
+
+def test_slides_without_latex_say_what_to_do(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(teaching.shutil, "which", lambda _: None)
+    assert teaching.slides(ROOT, tmp_path) == 2
+    assert "make paper-deps" in capsys.readouterr().err
+
+
+def test_what_can_be_made_is_named(capsys):
+    assert teaching.main(["exam"]) == 2
+    assert "handout, slides" in capsys.readouterr().err

@@ -27,13 +27,11 @@ single hops does not beat that table: it knows nothing of what happens within tw
 ones; four sentences that no adapter read; the old world's questions, which the edits take away.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from loratheory.experiments.bench import Language
 from loratheory.experiments.engine import Row, study
 
-COEFFICIENTS = (0.0, 0.25, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8, 1.0, 1.5)
 SEEDS = range(200, 210)
 RECIPES = ("two stand-ins", "plain")
 
@@ -46,15 +44,14 @@ class Config(Language):
 
 
 def cell(config: Config) -> list[Row]:
-    """Return a row for each question.
+    """Return a row for each kind of question at each coefficient of both edits.
 
     Returns
     -------
     list of dict
-        ``hop`` (``hop 1``, ``hop 2``, ``two hops``, ``old``), the ``case`` of its person, the
-        number of its ``sentence`` (number 0 of a single hop was read); its margin in the whole
-        vocabulary at each coefficient (``at_0.5``) and with one edit alone (``first``,
-        ``second``).
+        ``hop`` (``hop 1``, ``hop 2``, ``two hops``, ``old``), the ``case`` of the persons asked
+        about, whether the sentence was ``read`` in training, the ``coefficient``, and the columns
+        of `bench.overwritten.curves`; right is what leads the whole vocabulary.
     """
     from loratheory.experiments.bench import overwritten as bench
     from loratheory.experiments.bench import portable
@@ -67,23 +64,12 @@ def cell(config: Config) -> list[Row]:
     with attached(model, old):
         editors = bench.editors(both, made)
         new = [editors.adapter(hop, config.recipe) for hop in range(2)]
-    asked = [*made.questions()]
-    head: Row = {"seed": config.seed, "recipe": config.recipe}
-    rows = [{**head, "hop": q.hop, "case": q.case, "sentence": q.sentence} for q in asked]
-    for name, pair in ways():
+    asked, found = [*made.questions()], {}
+    for pair in bench.ways():
         with attached(model, [*old, *new], [1.0, 1.0, *pair]):
-            found = bench.margins(model, asked)
-        for row, margin in zip(rows, found, strict=True):
-            row[name] = round(float(margin), 3)
-    return rows
-
-
-def ways() -> Iterator[tuple[str, tuple[float, float]]]:
-    """Yield the column's name and the coefficients of both edits."""
-    for c in COEFFICIENTS:
-        yield f"at_{c:g}", (c, c)
-    yield "first", (1.0, 0.0)
-    yield "second", (0.0, 1.0)
+            found[pair] = bench.margins(model, asked)
+    head: Row = {"seed": config.seed, "recipe": config.recipe}
+    return [{**head, **row} for row in bench.curves(made, asked, found)]
 
 
 EXPERIMENT = study(
